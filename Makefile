@@ -1,0 +1,59 @@
+# `make demo` and `make test` set up everything they need in .venv; nothing else is touched.
+
+# The first Python of a version the package supports; `make PYTHON=/path/to/python` picks another.
+PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& { echo $$python; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Tests are small: more threads than this make them slower, above all side by side.
+export OMP_NUM_THREADS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test test-all docs bench
+
+help:
+	@echo "make demo      draw a clip, train on it, evaluate, write demo/index.html"
+	@echo "make test      the tests that need nothing but a processor and five minutes"
+	@echo "make test-all  all tests: also slow ones, several processes, compiled code"
+	@echo "make check     format, lint, types, import order"
+	@echo "make docs      run the examples in docstrings, README and conventions"
+	@echo "make bench     speed and memory of a training step"
+	@echo "make setup     only fill $(VENV)"
+
+setup: $(STAMP)
+
+# The stamp is written last: an installation that broke off is started again.
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found; install one," \
+		"or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/ssmde demo
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+test: $(STAMP)
+	$(BIN)/pytest
+
+# Tests of compiled code run in a call of their own, without the shape checks of jaxtyping, which
+# torch.compile cannot see through. Exit code 5 of pytest: there is no such test.
+test-all: $(STAMP)
+	$(BIN)/pytest -m "not compile"
+	$(BIN)/pytest -o addopts="--strict-markers --import-mode=importlib" -m compile tests \
+		|| test $$? -eq 5
+
+docs: $(STAMP)
+	$(BIN)/pytest src tests/test_docs.py
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/training_step.py

@@ -1,0 +1,1 @@
+"""Frames on disk and frames that are drawn; samples cut from them."""

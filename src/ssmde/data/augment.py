@@ -1,0 +1,162 @@
+"""Augmentation: one crop, zoom, mirror and colour change for all frames of a snippet.
+
+The geometric part runs on bytes in the loader's workers and carries the intrinsics along; the
+colour part is a 3 x 4 matrix that is drawn there and applied to the images on the device.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from ssmde.config import DataConfig
+from ssmde.data.images import REDUCTIONS, resize_image
+from ssmde.geometry.camera import crop_intrinsics, flip_intrinsics, scale_intrinsics
+
+LUMA = (0.299, 0.587, 0.114)  # weights of R, G, B in brightness, ITU-R BT.601
+# R, G, B to luma and the two colour axes of YIQ, the NTSC standard: hue is an angle there.
+YIQ = np.array([LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])
+RGB = np.linalg.inv(YIQ)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Framing:
+    """How a stored frame becomes a training view: reduce, cut, resize, mirror, in this order."""
+
+    reduction: int
+    """The frame is decoded at 1 / reduction of its size: 1, 2, 4 or 8."""
+    left: int
+    """First column of the cut, in pixels of the reduced frame."""
+    top: int
+    """First row of the cut."""
+    width: int
+    """Columns of the cut."""
+    height: int
+    """Rows of the cut."""
+    image_size: tuple[int, int]
+    """Size (height, width) of the view."""
+    flip: bool
+    """True if the view is mirrored left to right."""
+
+    def intrinsics(self, stored: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
+        """Camera of the view, in its pixels.
+
+        Args:
+            stored: Camera of the stored frame, in pixels of its full size.
+        """
+        camera = scale_intrinsics(stored, 1 / self.reduction, 1 / self.reduction)
+        camera = crop_intrinsics(camera, self.left, self.top)
+        height, width = self.image_size
+        camera = scale_intrinsics(camera, width / self.width, height / self.height)
+        return flip_intrinsics(camera, width) if self.flip else camera
+
+    def image(self, reduced: UInt8[np.ndarray, "h w 3"]) -> UInt8[Tensor, "3 k m"]:
+        """The view of one frame: cut and resized in one step, without aliasing.
+
+        Args:
+            reduced: The whole frame, decoded at 1 / reduction of its size.
+        """
+        rows = slice(self.top, self.top + self.height)
+        columns = slice(self.left, self.left + self.width)
+        view = resize_image(reduced[rows, columns], self.image_size)
+        if self.flip:
+            view = view[:, ::-1]
+        return torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1)))
+
+
+def best_reduction(stored: tuple[int, int], least: tuple[float, float]) -> int:
+    """Largest of 1, 2, 4, 8 that still decodes a frame at no less than the size it needs.
+
+    Args:
+        stored: Size (height, width) of the frame.
+        least: Smallest size (height, width) the decoded frame may have.
+    """
+    fits = (r for r in REDUCTIONS if all(s // r >= n for s, n in zip(stored, least, strict=True)))
+    return next(fits, 1)
+
+
+def whole_frame(stored: tuple[int, int], image_size: tuple[int, int]) -> Framing:
+    """The view of a whole frame, without chance.
+
+    Args:
+        stored: Size (height, width) of the stored frames.
+        image_size: Size (height, width) of the view.
+    """
+    reduction = best_reduction(stored, image_size)
+    return Framing(
+        reduction=reduction,
+        left=0,
+        top=0,
+        width=stored[1] // reduction,
+        height=stored[0] // reduction,
+        image_size=image_size,
+        flip=False,
+    )
+
+
+def draw_framing(rng: np.random.Generator, data: DataConfig, stored: tuple[int, int]) -> Framing:
+    """Zoom by 1 to `data.zoom`, width and height apart, cut at a random place, mirror by chance.
+
+    The zoom follows SC-Depth (Bian et al., IJCV 2021, https://arxiv.org/abs/2105.11610). The cut
+    has whole pixels, so that it needs no resampling of its own.
+
+    Args:
+        rng: Source of chance; always draws five numbers.
+        data: Limits and probabilities.
+        stored: Size (height, width) of the stored frames.
+    """
+    zoom_x, zoom_y = rng.uniform(1, data.zoom, 2)
+    at_x, at_y, mirror = rng.random(3)
+    least = (data.image_size[0] * data.zoom, data.image_size[1] * data.zoom)
+    reduction = best_reduction(stored, least)
+    height, width = stored[0] // reduction, stored[1] // reduction
+    cut_width, cut_height = max(1, round(width / zoom_x)), max(1, round(height / zoom_y))
+    return Framing(
+        reduction=reduction,
+        left=int(at_x * (width - cut_width + 1)),
+        top=int(at_y * (height - cut_height + 1)),
+        width=cut_width,
+        height=cut_height,
+        image_size=data.image_size,
+        flip=bool(mirror < data.flip),
+    )
+
+
+def draw_colour(rng: np.random.Generator, data: DataConfig) -> Float[np.ndarray, "3 4"]:
+    """Colour change as an affine map, RGB -> matrix @ RGB + offset; the identity if none is drawn.
+
+    Brightness, then contrast about mid-grey, then saturation, then a turn of hue. Grey stays grey.
+
+    Args:
+        rng: Source of chance; always draws five numbers.
+        data: Probability and limits.
+    """
+    drawn, *shares = rng.random(5)
+    if drawn >= data.colour_jitter:
+        return np.eye(3, 4, dtype=np.float32)
+    limits = (data.brightness, data.contrast, data.saturation, data.hue)
+    by = [limit * (2 * share - 1) for limit, share in zip(limits, shares, strict=True)]
+    brightness, contrast, saturation = 1 + by[0], 1 + by[1], 1 + by[2]
+    cos, sin = math.cos(2 * math.pi * by[3]), math.sin(2 * math.pi * by[3])
+    cos, sin = saturation * cos, saturation * sin
+    turn = np.array([(1, 0, 0), (0, cos, -sin), (0, sin, cos)])
+    changed = np.full((3, 4), 0.5 * (1 - contrast), dtype=np.float32)
+    changed[:, :3] = contrast * brightness * (RGB @ turn @ YIQ)
+    return changed
+
+
+def apply_colour(
+    images: Float[Tensor, "b *n 3 h w"], colour: Float[Tensor, "b 3 4"]
+) -> Float[Tensor, "b *n 3 h w"]:
+    """Images with changed colours, in [0, 1]: matrix @ RGB + offset, clamped.
+
+    Args:
+        images: RGB in [0, 1], one image or several views a snippet.
+        colour: One map a snippet; `[:, :, :3]` is the matrix, `[:, :, 3]` the offset.
+    """
+    colour = colour.to(images).view(-1, *(1,) * (images.ndim - 4), 3, 4)
+    changed = colour[..., :3] @ images.flatten(-2) + colour[..., 3:]
+    return changed.clamp(0, 1).view_as(images)

@@ -1,0 +1,1 @@
+"""How a drawn video is made: shapes, textures, bodies, scenery, and the rays that meet them."""

@@ -1,0 +1,264 @@
+"""Image, depth and mask files: pixels in, pixels out, and one kind of error that names the file."""
+
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Num, UInt8, UInt16
+from PIL import ExifTags, Image, ImageOps
+from torch.nn import functional
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+DEPTH_SUFFIXES = (".png", ".npy", ".npz")
+REDUCTIONS = (8, 4, 2, 1)  # the sizes a JPEG can be decoded at: an eighth, a quarter, a half, full
+SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's names for 16 bits a pixel
+# What Pillow and NumPy raise on broken bytes; an unknown format is an OSError.
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, struct.error, zlib.error)
+BROKEN_FILE = (*BROKEN, zipfile.BadZipFile, Image.DecompressionBombError)
+
+
+KEPT_MEMORY = 1 << 24  # bytes
+
+
+def _keep_memory() -> None:
+    """Let the process keep the memory of a frame for the next one.
+
+    By default glibc gives every large block back to the system, and each frame pays for fresh
+    pages: more than the decoding itself. Freeing one larger block raises that limit to its size.
+    """
+    np.empty(KEPT_MEMORY, np.uint8)  # freed at once
+
+
+_keep_memory()
+
+
+class ImageError(ValueError):
+    """A file that should hold an image, a depth map or a mask and does not."""
+
+
+@contextmanager
+def _naming(path: Path) -> Generator[None]:
+    """Turn whatever a broken file raises into an `ImageError` with its name and the reason."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except BROKEN_FILE as error:
+        if path.is_file() and path.stat().st_size == 0:
+            raise ImageError(f"{path}: the file is empty; copy or extract it again") from error
+        reason = str(error).replace(f" '{path}'", "") or type(error).__name__
+        raise ImageError(f"{path}: cannot be read ({reason}); copy or extract it again") from error
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Size (height, width) of an image as `read_image` would return it; reads the header only.
+
+    Raises:
+        ImageError: If the file is missing or no image.
+    """
+    with _naming(path), Image.open(path) as image:
+        width, height = image.size
+        return (width, height) if _orientation(image) >= 5 else (height, width)
+
+
+def is_upright(path: Path) -> bool:
+    """True if the camera's orientation mark (EXIF) asks for no turn; reads the header only.
+
+    Raises:
+        ImageError: If the file is missing or no image.
+    """
+    with _naming(path), Image.open(path) as image:
+        return _orientation(image) == 1
+
+
+def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
+    """Colours of an image, RGB, upright.
+
+    The camera's orientation mark (EXIF) is applied, grey becomes RGB, 16 bits become 8,
+    transparency is dropped.
+
+    Args:
+        path: Any file Pillow can read.
+        reduction: Decode at a half, a quarter or an eighth of the size: 2, 4 or 8. The result has
+            `height // reduction` rows, and pixel u of the file lies at (u + 0.5) / reduction - 0.5
+            whatever the remainder. Much faster for JPEG.
+
+    Raises:
+        ImageError: If the file is missing, truncated or no image.
+    """
+    with _naming(path), Image.open(path) as image:
+        width, height = image.size
+        upright = _orientation(image) == 1
+        rows, columns = height // reduction, width // reduction
+        if reduction > 1 and upright:
+            image.draft("RGB", (max(columns, 1), max(rows, 1)))
+        reduced = image.size != (width, height)
+        pixels = np.array(_rgb(image if upright else ImageOps.exif_transpose(image)))
+    if reduced:  # the last row and column may hold a part of a pixel
+        return pixels[:rows, :columns]
+    return pixels if reduction == 1 else _average(pixels, reduction)
+
+
+def resize_image(
+    pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "k m 3"]:
+    """The whole image at another size, bilinear, without aliasing.
+
+    Args:
+        pixels: RGB.
+        size: New size (height, width).
+    """
+    planes = torch.from_numpy(np.require(pixels, requirements="W")).permute(2, 0, 1)
+    # On bytes this is four times as fast as Pillow's resize, and gives the same values.
+    resized = functional.interpolate(
+        planes[None], size, mode="bilinear", antialias=True, align_corners=False
+    )
+    return resized[0].permute(1, 2, 0).numpy()
+
+
+def read_depth(path: Path, units_per_metre: int | float | None = None) -> Float32[np.ndarray, "h w"]:
+    """Depth map in metres; 0 where the file has no finite, positive value.
+
+    Args:
+        path: A 16-bit PNG; or .npy or .npz in metres, dense or sparse as scipy saves it.
+        units_per_metre: What 1 m is in the PNG, such as 5000 (TUM, Bonn) or 1000; a .npy or .npz
+            does not need it.
+
+    Raises:
+        ImageError: If the file is missing, broken or no depth map, or the unit is unknown.
+    """
+    with _naming(path):
+        if path.suffix.lower() == ".npy":
+            depth = np.load(path, allow_pickle=False)
+        elif path.suffix.lower() == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                depth = _dense(path, arrays)
+        else:
+            depth = _png_depth(path, units_per_metre)
+    if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):
+        depth = depth.reshape([side for side in depth.shape if side != 1] or [1, 1])
+    if depth.ndim != 2 or depth.dtype.kind not in "fiu":
+        raise ImageError(
+            f"{path}: a depth map is one number a pixel, height x width, "
+            f"got {depth.dtype} of shape {depth.shape}"
+        )
+    depth = depth.astype(np.float32)
+    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+
+
+def read_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
+    """Grey values of a mask image, as stored: in a motion mask 255 moves, 0 is static, 128 unknown.
+
+    Raises:
+        ImageError: If the file is missing, truncated or no image.
+    """
+    with _naming(path), Image.open(path) as image:
+        return np.array(image.convert("L"))
+
+
+def write_image(path: Path, pixels: UInt8[np.ndarray, "h w 3"], *, quality: int = 95) -> None:
+    """Write RGB as JPEG or PNG, by the ending of `path`; the file appears whole or not at all.
+
+    Args:
+        path: Where to; its folder exists.
+        pixels: RGB.
+        quality: JPEG quality, 1 to 100.
+    """
+    with whole_file(path) as part:
+        Image.fromarray(pixels).save(part, _format(path), quality=quality)
+
+
+def write_png16(path: Path, values: UInt16[np.ndarray, "h w"]) -> None:
+    """Write 16-bit grey values; the file appears whole or not at all."""
+    with whole_file(path) as part:
+        Image.fromarray(values).save(part, "PNG")
+
+
+@contextmanager
+def whole_file(path: Path) -> Generator[Path]:
+    """Name to write under; renamed to `path` when the block ends well, removed when it fails."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _format(path: Path) -> str:
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(f"{path}: images are written as {', '.join(IMAGE_SUFFIXES)}")
+    return "PNG" if path.suffix.lower() == ".png" else "JPEG"
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 (upright) to 8; 5 and above lie on their side."""
+    if image.format in ("JPEG", "PNG") and "exif" not in image.info:
+        return 1  # asking a PNG further would decode it
+    return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in SIXTEEN_BIT:
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert(
+            "RGB"
+        )
+    if image.mode == "F":
+        raise ImageError("floating-point pixels have no colours; store 8 or 16 bits a channel")
+    image.load()
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _average(pixels: UInt8[np.ndarray, "h w 3"], reduction: int) -> UInt8[np.ndarray, "k m 3"]:
+    """Mean of every block of `reduction` x `reduction` pixels."""
+    rows, columns = pixels.shape[0] // reduction, pixels.shape[1] // reduction
+    whole = Image.fromarray(pixels[: rows * reduction, : columns * reduction])
+    return np.array(whole.reduce(reduction))
+
+
+def _png_depth(path: Path, units_per_metre: int | float | None) -> Num[np.ndarray, "..."]:
+    with Image.open(path) as image:
+        if image.mode not in SIXTEEN_BIT:
+            raise ImageError(
+                f"{path}: a depth PNG has 16 bits a pixel and one channel, got mode {image.mode}"
+            )
+        values = np.array(image)
+    if units_per_metre is None:
+        raise ImageError(
+            f"{path}: the unit of this depth is unknown; write it into the scene's scene.json, "
+            'such as {"depth_units_per_metre": 1000} for millimetres'
+        )
+    return values / np.float32(units_per_metre)
+
+
+def _dense(path: Path, arrays: Any) -> Num[np.ndarray, "..."]:
+    """The array of an .npz: the only one, `depth`, or a scipy sparse matrix."""
+    keys = set(arrays.files)
+    if {"data", "shape"} <= keys:
+        rows, columns = _coordinates(path, arrays, keys)
+        depth = np.zeros(arrays["shape"], arrays["data"].dtype)
+        depth[rows, columns] = arrays["data"]
+        return depth
+    if "depth" in keys or len(keys) == 1:
+        return arrays["depth" if "depth" in keys else keys.pop()]
+    raise ImageError(f"{path}: expected one array, or one named `depth`, got {sorted(keys)}")
+
+
+def _coordinates(path: Path, arrays: Any, keys: set[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of every stored value of a scipy sparse matrix (csr, csc or coo)."""
+    if {"row", "col"} <= keys:
+        return arrays["row"], arrays["col"]
+    kind = bytes(arrays["format"].item()).decode() if "format" in keys else "csr"
+    if not {"indices", "indptr"} <= keys or kind not in ("csr", "csc"):
+        raise ImageError(f"{path}: sparse depth must be csr, csc or coo, got {kind}")
+    runs = np.repeat(np.arange(len(arrays["indptr"]) - 1), np.diff(arrays["indptr"]))
+    return (runs, arrays["indices"]) if kind == "csr" else (arrays["indices"], runs)

@@ -1,0 +1,134 @@
+"""The small text files of scene folders: cam.txt, poses.txt, scene.json and lists of scenes."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from ssmde.data.images import whole_file
+from ssmde.data.sequence import check_intrinsics
+
+
+def read_intrinsics(path: Path, image_size: tuple[int, int]) -> Float[np.ndarray, "3 3"] | None:
+    """Pinhole matrix of a cam.txt, in pixels; None if the file does not exist.
+
+    Args:
+        path: Nine numbers, row by row, on three lines or on one.
+        image_size: Size (height, width) of the images it belongs to.
+
+    Raises:
+        ValueError: If it does not hold a pinhole matrix of such images.
+    """
+    if not path.is_file():
+        return None
+    rows = [_numbers(path, i, line) for i, line in read_lines(path)]
+    if [len(row) for row in rows] not in ([3, 3, 3], [9]):
+        raise ValueError(
+            f"{path}: expected 3 lines of 3 numbers (fx 0 cx, 0 fy cy, 0 0 1), "
+            f"got lines of {', '.join(str(len(row)) for row in rows) or 'nothing'}"
+        )
+    intrinsics = np.reshape(rows, (3, 3))
+    check_intrinsics(intrinsics, image_size, where=str(path))
+    return intrinsics
+
+
+def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:
+    """Camera-to-world matrices of a poses.txt, nan where unknown; None if there is no file.
+
+    Args:
+        path: One line a frame: 12 numbers, the upper rows of the matrix, or all 16.
+        frames: Number of frames it must have.
+
+    Raises:
+        ValueError: If a line or their number is wrong.
+    """
+    if not path.is_file():
+        return None
+    lines = list(read_lines(path))
+    if len(lines) != frames:
+        raise ValueError(f"{path}: expected one line for each of {frames} frames, got {len(lines)}")
+    poses = np.tile(np.eye(4), (frames, 1, 1))
+    for pose, (number, line) in zip(poses, lines, strict=True):
+        row = _numbers(path, number, line)
+        if len(row) not in (12, 16):
+            raise ValueError(f"{path}, line {number}: expected 12 or 16 numbers, got {len(row)}")
+        if len(row) == 16 and not np.allclose(row[12:], (0, 0, 0, 1)) and not np.isnan(row).any():
+            raise ValueError(
+                f"{path}, line {number}: a pose ends with 0 0 0 1, got {row[12:]}; "
+                "write the matrix row by row"
+            )
+        pose[:3] = np.reshape(row[:12], (3, 4))
+    return poses
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty if the file does not exist.
+
+    Raises:
+        ValueError: If it is no JSON object.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        info = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(info, dict):
+        raise ValueError(f'{path}: expected an object such as {{"fps": 10}}, got {info!r}')
+    return info
+
+
+def positive_number(info: dict[str, Any], key: str, path: Path) -> float | None:
+    """A number of a JSON object; None if it is absent or null.
+
+    Raises:
+        ValueError: If it is no positive number.
+    """
+    value = info.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ValueError(f"{path}: {key} must be a positive number, got {value!r}")
+    return float(value)
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Number and text of every line that is not blank, however the lines end."""
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def write_intrinsics(folder: Path, intrinsics: Float[np.ndarray, "3 3"]) -> None:
+    """Write a pinhole matrix, in pixels of the stored images, to the scene's cam.txt."""
+    _write(folder / "cam.txt", [" ".join(f"{x:.9g}" for x in row) for row in intrinsics])
+
+
+def write_poses(folder: Path, poses: Float[np.ndarray, "n 4 4"]) -> None:
+    """Write camera-to-world matrices, in metres, to the scene's poses.txt."""
+    rows = [" ".join(f"{x:.9g}" for x in pose[:3].ravel()) for pose in poses]
+    _write(folder / "poses.txt", rows)
+
+
+def write_scene_info(folder: Path, info: Mapping[str, Any]) -> None:
+    """Write source, licence, fps, depth_units_per_metre and notes to the scene's scene.json."""
+    _write(folder / "scene.json", [json.dumps(dict(info), indent=1)])
+
+
+def write_list(root: Path, split: Literal["train", "val", "test"], names: list[str]) -> None:
+    """Write the names of the scenes of one part, one a line."""
+    _write(root / f"{split}.txt", names)
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    with whole_file(path) as part:
+        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _numbers(path: Path, number: int, line: str) -> list[float]:
+    try:
+        return [float(word) for word in line.replace(",", " ").split()]
+    except ValueError as error:
+        raise ValueError(f"{path}, line {number}: expected numbers, got '{line}'") from error

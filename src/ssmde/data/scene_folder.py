@@ -1,0 +1,244 @@
+"""Scene folders: what a folder of frames says about itself, read into sequences and written.
+
+DATA/train.txt, val.txt, test.txt      scene names, one a line
+DATA/<scene>/<frame>.jpg|png           in name order, numbers by their value
+DATA/<scene>/cam.txt                   3 x 3, pixels of the stored images
+DATA/<scene>/depth/                    truth: PNG16 with the unit in scene.json, .npy/.npz metres
+DATA/<scene>/pseudo_depth/             labels of another network, and label.json
+DATA/<scene>/poses.txt                 12 or 16 numbers a frame, camera to world, metres
+DATA/<scene>/motion_mask/              255 moving, 0 static, 128 unknown
+DATA/<scene>/scene.json                source, licence, fps, depth_units_per_metre, notes
+
+The packs published with sc_depth_pl (`training/<scene>`, `leres_depth/`) are read as they are.
+"""
+
+import re
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ssmde.data.images import DEPTH_SUFFIXES, IMAGE_SUFFIXES, ImageError, read_size
+from ssmde.data.scene_files import (
+    positive_number,
+    read_intrinsics,
+    read_json,
+    read_lines,
+    read_poses,
+    write_intrinsics,
+    write_list,
+    write_poses,
+    write_scene_info,
+)
+from ssmde.data.sequence import FrameSequence, Paths
+
+__all__ = [
+    "Split",
+    "list_images",
+    "read_scene",
+    "read_scenes",
+    "write_intrinsics",
+    "write_list",
+    "write_poses",
+    "write_scene_info",
+]
+
+Split = Literal["train", "val", "test", "all"]
+
+VALIDATION_SHARE = 10  # without a val.txt, the last 1 / 10 of the frames of each scene validate
+
+
+def read_scenes(root: Path, split: Split) -> list[FrameSequence]:
+    """Sequences of one part of a data folder, in the order of its list file.
+
+    Without val.txt the last tenth of the frames of each scene is `val` and the rest is `train`.
+    Without train.txt every scene that no other list names is for training. `all` is every scene,
+    whole.
+
+    Args:
+        root: Folder of scene folders, or a single scene folder.
+        split: `train`, `val`, `test` (needs a test.txt) or `all`.
+
+    Raises:
+        FileNotFoundError: If the folder, a list or a scene that a list names does not exist.
+        ValueError: If there are no scenes, or a scene is faulty.
+    """
+    root = _data_root(root)
+    lists = {name: _read_list(root, name) for name in ("train", "val", "test")}
+    if split == "all":
+        return [read_scene(root / name) for name in _scene_names(root)]
+    if split == "test" and not lists["test"]:
+        raise FileNotFoundError(
+            f"{root / 'test.txt'}: no such list; name the scenes for testing in it, one a line"
+        )
+    if split == "test" or (split == "val" and lists["val"]):
+        return [read_scene(root / name) for name in lists[split]]
+    held_out = {*lists["val"], *lists["test"]}
+    train = lists["train"] or [name for name in _scene_names(root) if name not in held_out]
+    if not train:
+        raise ValueError(
+            f"{root}: val.txt and test.txt name every scene, none is left for training"
+        )
+    scenes = [read_scene(root / name) for name in train]
+    return scenes if lists["val"] else _last_tenth(scenes, keep=split == "val")
+
+
+def read_scene(folder: Path) -> FrameSequence:
+    """One scene folder as a sequence; only the headers of its images are opened.
+
+    A single image that cannot be opened is left for the reader of frames to skip and report.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If it has no images, images of two sizes, or a file about them that is wrong;
+            the message names the file.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such scene folder")
+    images = list_images(folder)
+    if not images:
+        raise ValueError(
+            f"{folder}: a scene folder holds images ({', '.join(IMAGE_SUFFIXES)}), found none; "
+            "`ssmde prepare` makes one from a video"
+        )
+    image_size = _common_size(images)
+    info = read_json(folder / "scene.json")
+    labels, about = _pseudo_depth(folder, images)
+    fps = positive_number(info, "fps", folder / "scene.json")
+    return FrameSequence(
+        name=folder.resolve().name,
+        images=tuple(images),
+        image_size=image_size,
+        intrinsics=read_intrinsics(folder / "cam.txt", image_size),
+        depth=_matching(folder / "depth", images, DEPTH_SUFFIXES),
+        depth_units_per_metre=positive_number(info, "depth_units_per_metre", folder / "scene.json"),
+        poses=read_poses(folder / "poses.txt", len(images)),
+        motion_masks=_matching(folder / "motion_mask", images, (".png",)),
+        pseudo_depth=labels,
+        timestamps=None if fps is None else np.arange(len(images)) / fps,
+        **about,
+    )
+
+
+def _data_root(root: Path) -> Path:
+    """The folder that holds the scenes: the published packs keep them in `training`."""
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such data folder; give the folder of scene folders")
+    lists = any((root / f"{split}.txt").is_file() for split in ("train", "val", "test"))
+    inner = root / "training"
+    return inner if inner.is_dir() and not lists and not list_images(inner) else root
+
+
+def _scene_names(root: Path) -> list[str]:
+    """Every folder with images; the folder itself if it has some."""
+    if list_images(root):
+        return ["."]
+    names = [f.name for f in root.iterdir() if f.is_dir() and not f.name.startswith(".")]
+    names = [name for name in sorted(names, key=_natural) if list_images(root / name)]
+    if not names:
+        raise ValueError(
+            f"{root}: no folder in it holds images ({', '.join(IMAGE_SUFFIXES)}); "
+            "`ssmde prepare` makes scene folders"
+        )
+    return names
+
+
+def _read_list(root: Path, split: str) -> list[str]:
+    """Scene names of a list file; empty if there is no file. Blank lines do not count."""
+    path = root / f"{split}.txt"
+    if not path.is_file():
+        return []
+    lines = list(read_lines(path))
+    if not lines:
+        raise ValueError(f"{path}: the list is empty; name one scene a line or delete the file")
+    for number, name in lines:
+        if not (root / name).is_dir():
+            near = get_close_matches(name, [f.name for f in root.iterdir() if f.is_dir()], 1)
+            hint = f"; closest match is '{near[0]}'" if near else ""
+            raise FileNotFoundError(
+                f"{path}, line {number}: scene '{name}' is no folder in {root}{hint}"
+            )
+    return list(dict.fromkeys(name.rstrip("/") for _, name in lines))
+
+
+def _last_tenth(scenes: list[FrameSequence], *, keep: bool) -> list[FrameSequence]:
+    """The last tenth of each scene, or what is before it."""
+    cuts = [(s, len(s) - max(1, len(s) // VALIDATION_SHARE)) for s in scenes]
+    if keep:
+        return [scene.part(cut, len(scene)) for scene, cut in cuts]
+    return [scene.part(0, cut) for scene, cut in cuts if cut]
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Images of a folder in the order of their names, numbers by their value."""
+    files = [
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+    ]
+    files.sort(key=lambda file: _natural(file.stem))
+    for file, following in pairwise(files):
+        if file.stem == following.stem:
+            raise ValueError(f"{folder}: {file.name} and {following.name} are one frame; keep one")
+    return files
+
+
+def _natural(name: str) -> tuple[list[tuple[str, int]], str]:
+    """Sorts `frame_9` before `frame_10`."""
+    pieces = re.findall(r"(\D*)(\d*)", name)
+    return [(text, int(digits or -1)) for text, digits in pieces], name
+
+
+def _common_size(images: list[Path]) -> tuple[int, int]:
+    """Size (height, width) all images share; those that cannot be opened do not count."""
+    first: tuple[tuple[int, int], Path] | None = None
+    fault: ImageError | None = None
+    for path in images:
+        try:
+            size = read_size(path)
+        except ImageError as error:
+            fault = fault or error
+            continue
+        first = first or (size, path)
+        if size != first[0]:
+            raise ValueError(
+                f"{path}: {size[1]} x {size[0]} pixels, but {first[1].name} has "
+                f"{first[0][1]} x {first[0][0]}; give each size a scene of its own"
+            )
+    if first is None:
+        raise fault or ValueError("no images")
+    return first[0]
+
+
+def _matching(folder: Path, images: list[Path], suffixes: tuple[str, ...]) -> Paths | None:
+    """For each image the file of the same name in `folder`, or None; None without a folder."""
+    if not folder.is_dir():
+        return None
+    files = [f for f in folder.iterdir() if f.suffix.lower() in suffixes and f.name[0] != "."]
+    if not files:
+        raise ValueError(f"{folder}: holds no {', '.join(suffixes)}; fill or delete the folder")
+    by_name = {file.stem: file for file in files}
+    if not by_name.keys().isdisjoint(image.stem for image in images):
+        return tuple(by_name.get(image.stem) for image in images)
+    if len(files) == len(images):  # other names, but one a frame: pair them in order
+        files.sort(key=lambda file: _natural(file.stem))
+        return tuple(files)
+    raise ValueError(
+        f"{folder}: none of its {len(files)} files is named like one of the {len(images)} images, "
+        f"such as {images[0].stem}{suffixes[0]}"
+    )
+
+
+def _pseudo_depth(folder: Path, images: list[Path]) -> tuple[Paths | None, dict[str, Any]]:
+    """Label files and what is known about them; `leres_depth` holds depth up to an affine map."""
+    for name, source in (("pseudo_depth", ""), ("leres_depth", "leres")):
+        if labels := _matching(folder / name, images, DEPTH_SUFFIXES):
+            path = folder / name / "label.json"
+            info = {"kind": "depth", "affine": True, "source": source} | read_json(path)
+            if info["kind"] not in ("depth", "disparity"):
+                raise ValueError(f"{path}: kind must be depth or disparity, got {info['kind']!r}")
+            about = {f"pseudo_depth_{key}": info[key] for key in ("kind", "affine", "source")}
+            return labels, about
+    return None, {}

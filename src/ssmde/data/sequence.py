@@ -1,0 +1,132 @@
+"""A sequence: frames of one camera in time order, and what is known about them."""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+Paths = tuple[Path | None, ...]
+
+NORMALISED_FOCAL = 10.0  # a focal length below this many pixels is a share of the image size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FrameSequence:
+    """Frames of one camera in time order; everything with one entry a frame has `len` entries."""
+
+    name: str
+    """Name of the scene, for messages and lists."""
+    images: tuple[Path, ...]
+    """Image files in time order, all of one size."""
+    image_size: tuple[int, int]
+    """Size (height, width) of the images, in pixels."""
+    intrinsics: Float[np.ndarray, "3 3"] | None = None
+    """Pinhole matrix in pixels of the images; None if unknown."""
+    depth: Paths | None = None
+    """Measured depth, None where a frame has none."""
+    depth_units_per_metre: int | float | None = None
+    """What 1 m is in a depth PNG; None if unknown."""
+    poses: Float[np.ndarray, "n 4 4"] | None = None
+    """Camera to world, in metres; nan where unknown."""
+    motion_masks: Paths | None = None
+    """Images with 255 where something moves, 0 where it is static, 128 where nobody knows."""
+    pseudo_depth: Paths | None = None
+    """Depth labels made by another network."""
+    pseudo_depth_kind: Literal["depth", "disparity"] | None = None
+    """What the labels hold."""
+    pseudo_depth_affine: bool = True
+    """True if scale and shift of the labels are unknown."""
+    pseudo_depth_source: str = ""
+    """Network and version that made the labels."""
+    timestamps: Float[np.ndarray, " n"] | None = None
+    """Time of each frame, in seconds; increasing."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a sequence."""
+        if not self.images:
+            raise ValueError(f"scene '{self.name}' has no images")
+        if min(self.image_size) < 1:
+            raise ValueError(f"scene '{self.name}': image size {self.image_size} must be positive")
+        for name in ("depth", "poses", "motion_masks", "pseudo_depth", "timestamps"):
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self.images):
+                raise ValueError(
+                    f"scene '{self.name}': {name} has {len(values)} entries "
+                    f"for {len(self.images)} images; give one for each"
+                )
+        units = self.depth_units_per_metre
+        if units is not None and not 0 < units < float("inf"):
+            raise ValueError(
+                f"scene '{self.name}': depth_units_per_metre must be positive, got {units}"
+            )
+        if self.timestamps is not None and not np.all(np.diff(self.timestamps) > 0):
+            raise ValueError(f"scene '{self.name}': timestamps must increase from frame to frame")
+        if self.intrinsics is not None:
+            check_intrinsics(self.intrinsics, self.image_size, where=f"scene '{self.name}'")
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.images)
+
+    def frame_name(self, index: int) -> str:
+        """`scene/frame`, for messages and file names."""
+        return f"{self.name}/{self.images[index].stem}"
+
+    def part(self, start: int, stop: int) -> "FrameSequence":
+        """The frames from `start` up to, not including, `stop`."""
+        per_frame = ("images", "depth", "poses", "motion_masks", "pseudo_depth", "timestamps")
+        cut = {
+            f.name: value[start:stop]
+            for f in fields(self)
+            if f.name in per_frame and (value := getattr(self, f.name)) is not None
+        }
+        return replace(self, **cut)
+
+
+def check_intrinsics(
+    intrinsics: Float[np.ndarray, "3 3"], image_size: tuple[int, int], *, where: str
+) -> None:
+    """Refuse a matrix that is no pinhole camera of this image size.
+
+    Args:
+        intrinsics: Pinhole matrix, in pixels.
+        image_size: Size (height, width) of the images, in pixels.
+        where: File or scene the matrix came from, for the message.
+
+    Raises:
+        ValueError: If a number is not finite, the last row is not 0 0 1, there is skew, a focal
+            length is not positive, the matrix is normalised to an image of size 1, or the
+            principal point lies outside the image.
+    """
+    height, width = image_size
+    if not np.isfinite(intrinsics).all():
+        raise ValueError(f"{where}: intrinsics must be finite, got {_row(intrinsics)}")
+    if not np.allclose(intrinsics[2], (0, 0, 1)) or abs(intrinsics[1, 0]) > 0:
+        raise ValueError(
+            f"{where}: intrinsics must be [fx 0 cx; 0 fy cy; 0 0 1], got {_row(intrinsics)}"
+        )
+    (fx, skew, cx), (_, fy, cy) = intrinsics[:2].tolist()
+    if fx <= 0 or fy <= 0:
+        raise ValueError(
+            f"{where}: focal lengths must be positive, got fx {fx:g}, fy {fy:g}; "
+            "drop the sign if the image's rows run downwards"
+        )
+    if max(fx, fy) < NORMALISED_FOCAL and 0 <= cx <= 1 and 0 <= cy <= 1 < min(width, height):
+        raise ValueError(
+            f"{where}: intrinsics look normalised to an image of size 1 (fx {fx:g}, cx {cx:g}); "
+            f"give pixels: multiply the first row by the width {width}, "
+            f"the second by the height {height}"
+        )
+    if abs(skew) > 1e-6 * fx:
+        raise ValueError(f"{where}: skew must be 0, got {skew:g}; undistort the images first")
+    if not (-0.5 <= cx <= width - 0.5 and -0.5 <= cy <= height - 0.5):
+        raise ValueError(
+            f"{where}: principal point ({cx:g}, {cy:g}) lies outside the image of "
+            f"{width} x {height} pixels; give the matrix of the images as they are stored"
+        )
+
+
+def _row(matrix: Float[np.ndarray, "3 3"]) -> str:
+    return " ".join(f"{number:g}" for number in matrix.ravel())

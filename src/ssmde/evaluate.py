@@ -1,0 +1,191 @@
+"""`ssmde evaluate`: depth errors by a named protocol, beside what does not look at the image."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from ssmde.data.dataset import spread
+from ssmde.data.images import ImageError, read_depth, read_image
+from ssmde.data.scene_folder import read_scenes
+from ssmde.data.sequence import FrameSequence
+from ssmde.evaluation.report import DepthFunction, print_result, write_result
+from ssmde.evaluation.result import Evaluation, FrameResult, TruthFrame
+from ssmde.metrics.alignment import AlignmentName
+from ssmde.metrics.baselines import constant_depth, mean_depth_map
+from ssmde.metrics.protocol import Protocol, find_protocol, measure
+from ssmde.metrics.regions import RegionSums
+from ssmde.prediction.images import resize_depth
+from ssmde.prediction.predictor import Predictor, load
+
+BASELINE_FRAMES = 1000  # training frames that make the mean depth map, spread evenly
+
+
+def evaluate(
+    weights: str | Path | Predictor,
+    data: str | Path | Sequence[FrameSequence],
+    *,
+    split: Literal["train", "val", "test", "all"] = "val",
+    protocol: str | Protocol = "generic",
+    align: AlignmentName | None = None,
+    out: str | Path | None = None,
+    max_frames: int | None = None,
+    training: Sequence[FrameSequence] | None = None,
+) -> Evaluation:
+    """Measure weights on recorded frames, print the table and write the files.
+
+    Args:
+        weights: Weights file, run folder, or a loaded predictor.
+        data: Folder of scene folders, or sequences.
+        split: Part of the folder to measure.
+        protocol: Range, crop and usual alignment, or the name of one of `PROTOCOLS`.
+        align: Alignment, if not the protocol's own.
+        out: Folder for `metrics.json` and `worst/`, the ten worst frames; None writes nothing.
+        max_frames: Measure at most so many frames, evenly spread.
+        training: Sequences whose mean depth map is a baseline; by default the training part of
+            `data`, if it is a folder and another part is measured.
+
+    Raises:
+        FileNotFoundError: If weights or data do not exist.
+        ValueError: If no frame can be measured, or a prediction is not finite.
+    """
+    predictor = weights if isinstance(weights, Predictor) else load(weights)
+    notes: list[str] = []
+    if isinstance(data, str | Path):
+        sequences = read_scenes(Path(data), split)
+        if training is None and split in ("val", "test"):
+            training = _training_part(Path(data), notes)
+    else:
+        sequences = data
+    asked: dict[str, Any] = {"protocol": protocol, "align": align, "max_frames": max_frames}
+    result = evaluate_predictions(predictor.network_depth, sequences, **asked)
+    baselines = {"constant": evaluate_predictions(lambda _: constant_depth(), sequences, **asked)}
+    mean_map = mean_truth(training or (), predictor.image_size)
+    if mean_map is None:
+        notes.append("no baseline from a mean depth map: no training frame has truth")
+    else:
+        baselines["mean_map"] = evaluate_predictions(lambda _: mean_map, sequences, **asked)
+    result = replace(result, weights=predictor.source, baselines=baselines, notes=tuple(notes))
+    if out is not None:
+        write_result(result, predictor.network_depth, Path(out))
+    print_result(result)
+    return result
+
+
+def evaluate_predictions(
+    predict: DepthFunction,
+    sequences: Sequence[FrameSequence],
+    protocol: str | Protocol = "generic",
+    align: AlignmentName | None = None,
+    *,
+    max_frames: int | None = None,
+) -> Evaluation:
+    """Mean errors of any function from image to depth; writes and prints nothing.
+
+    The prediction is resized to the truth, then measured by the procedure of
+    `metrics/protocol.py`. A frame whose files cannot be read is left out and named; a frame
+    without a pixel that counts is left out and counted.
+
+    Args:
+        predict: RGB bytes (h, w, 3) to depth of the same view, at any size.
+        sequences: Where the frames with truth come from.
+        protocol: Range, crop and usual alignment, or the name of one of `PROTOCOLS`.
+        align: Alignment, if not the protocol's own.
+        max_frames: Measure at most so many frames, evenly spread.
+
+    Raises:
+        ValueError: If no frame can be measured, or a prediction is not finite.
+    """
+    chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
+    how = align or chosen.align
+    sums, measured, broken = RegionSums(), list[FrameResult](), list[str]()
+    for frame in frames_with_truth(sequences, max_frames):
+        try:
+            pixels, (truth, mask) = read_image(frame.image), frame.read_truth()
+        except ImageError as error:
+            broken.append(str(error))
+            continue
+        prediction = resize_depth(predict(pixels), truth.shape)
+        try:
+            found = measure(prediction, truth, chosen, align_by=how, motion_mask=mask)
+        except ValueError as error:
+            raise ValueError(f"{frame.name}: {error}") from error
+        sums = sums.add(found.errors)
+        if found.errors.full is not None and found.alignment is not None:
+            result = FrameResult(frame=frame, errors=found.errors.full, alignment=found.alignment)
+            measured.append(result)
+    if not measured:
+        raise ValueError(_nothing_measured(sequences, chosen, sums.full.n_skipped, broken))
+    return Evaluation(
+        protocol=chosen, align=how, sums=sums, frames=tuple(measured), broken=tuple(broken)
+    )
+
+
+def frames_with_truth(
+    sequences: Sequence[FrameSequence], max_frames: int | None = None
+) -> list[TruthFrame]:
+    """The frames that have measured depth, in order; at most `max_frames`, evenly spread."""
+    found = [frame for sequence in sequences for frame in _truth_frames(sequence)]
+    return found if max_frames is None else [found[i] for i in spread(len(found), max_frames)]
+
+
+def mean_truth(
+    training: Sequence[FrameSequence], size: tuple[int, int]
+) -> Float[np.ndarray, "h w"] | None:
+    """Mean depth map of the training frames that have truth, in metres; None if none has.
+
+    Args:
+        training: Sequences to learn it from.
+        size: Height and width of the map.
+    """
+    return mean_depth_map(_readable_truths(frames_with_truth(training, BASELINE_FRAMES)), size)
+
+
+def _truth_frames(sequence: FrameSequence) -> Iterator[TruthFrame]:
+    nothing = (None,) * len(sequence)
+    depths, masks = sequence.depth or nothing, sequence.motion_masks or nothing
+    for i, (depth, mask) in enumerate(zip(depths, masks, strict=True)):
+        if depth is not None:
+            yield TruthFrame(
+                name=sequence.frame_name(i),
+                image=sequence.images[i],
+                depth=depth,
+                units_per_metre=sequence.depth_units_per_metre,
+                motion_mask=mask,
+            )
+
+
+def _readable_truths(frames: Sequence[TruthFrame]) -> Iterator[Float[np.ndarray, "_ _"]]:
+    for frame in frames:
+        try:
+            yield read_depth(frame.depth, frame.units_per_metre)
+        except ImageError:  # a mean over the rest is as good a baseline
+            continue
+
+
+def _training_part(root: Path, notes: list[str]) -> Sequence[FrameSequence]:
+    """The training scenes; a fault in them is a note, for they are not what is measured."""
+    try:
+        return read_scenes(root, "train")
+    except (OSError, ValueError) as error:
+        notes.append(f"training scenes cannot be read: {error}")
+        return ()
+
+
+def _nothing_measured(
+    sequences: Sequence[FrameSequence], protocol: Protocol, skipped: int, broken: list[str]
+) -> str:
+    """Why there is no result."""
+    names = ", ".join(repr(sequence.name) for sequence in sequences[:5]) or "no scenes given"
+    if not skipped and not broken:
+        return f"no frame has measured depth ({names}): evaluation needs depth/ in a scene folder"
+    reasons = [f"{len(broken)} cannot be read, first {broken[0]}"] if broken else []
+    if skipped:
+        reasons.append(
+            f"{skipped} have no depth between {protocol.min_depth:g} and {protocol.max_depth:g} m "
+            f"inside the crop of protocol {protocol.name!r}"
+        )
+    return f"no frame can be measured ({names}): {'; '.join(reasons)}"

@@ -1,0 +1,82 @@
+"""An evaluation as a table, a `metrics.json` and pictures of its worst frames."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from rich.console import Console
+from rich.table import Table
+
+from ssmde.data.images import read_image, whole_file
+from ssmde.evaluation.result import REGIONS, WORST_FRAMES, Evaluation, FrameResult
+from ssmde.metrics.depth import METRICS
+from ssmde.metrics.protocol import Protocol, counted_pixels
+from ssmde.pictures import PanelRow, panel, write_png
+from ssmde.prediction.images import resize_depth
+
+WORST_HEIGHT = 240  # rows of each picture of a worst frame
+TABLE_WIDTH = 120  # columns where no terminal says how many there are
+NAMED_BROKEN = 3  # unreadable files named below the table; metrics.json has all
+
+DepthFunction = Callable[[UInt8[np.ndarray, "h w 3"]], Float[np.ndarray, "k m"]]
+"""RGB bytes to depth of the same view, at any size."""
+
+
+def table(result: Evaluation) -> Table:
+    """The numbers with protocol and alignment in the head; baselines below."""
+    p = result.protocol
+    crop = "whole image" if p.crop is None else "cropped"
+    found = Table(
+        title=f"protocol {p.name} ({p.min_depth:g} to {p.max_depth:g} m, {crop}), "
+        f"alignment {result.align}"
+    )
+    for heading in ("", "pixels", "images", *METRICS):
+        found.add_column(heading, justify="left" if heading in ("", "pixels") else "right")
+    for name, evaluation in {"network": result, **result.baselines}.items():
+        for region in REGIONS:
+            sums = evaluation.region(region)
+            if (mean := sums.mean()) is not None:
+                numbers = (f"{getattr(mean, metric):.3f}" for metric in METRICS)
+                found.add_row(name, region, str(sums.n_images), *numbers)
+        found.add_section()
+    return found
+
+
+def print_result(result: Evaluation) -> None:
+    """Print the table, and below it what could not be measured."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=TABLE_WIDTH)
+    console.print(table(result))
+    lines = list(result.notes)
+    if skipped := result.sums.full.n_skipped:
+        lines.append(f"{skipped} images without truth that counts are in no mean")
+    if result.broken:
+        named = "; ".join(result.broken[:NAMED_BROKEN])
+        lines.append(f"{len(result.broken)} unreadable images are in no mean: {named}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def write_result(result: Evaluation, predict: DepthFunction, out: Path) -> None:
+    """Write `metrics.json`, and `worst/01.png` and so on, the worst frame first."""
+    (out / "worst").mkdir(parents=True, exist_ok=True)
+    with whole_file(out / "metrics.json") as part:
+        part.write_text(result.to_json() + "\n", encoding="utf-8")
+    for number in range(1, WORST_FRAMES + 1):  # an earlier evaluation may have had more frames
+        (out / "worst" / f"{number:02d}.png").unlink(missing_ok=True)
+    for number, found in enumerate(result.worst(), start=1):
+        picture = panel([_worst_row(found, predict, result.protocol)], height=WORST_HEIGHT)
+        write_png(out / "worst" / f"{number:02d}.png", picture)
+
+
+def _worst_row(found: FrameResult, predict: DepthFunction, protocol: Protocol) -> PanelRow:
+    pixels, (truth, _) = read_image(found.frame.image), found.frame.read_truth()
+    depth = found.alignment.apply(resize_depth(predict(pixels), truth.shape))
+    return PanelRow(
+        image=pixels,
+        depth=depth.clip(protocol.min_depth, protocol.max_depth),
+        truth=np.where(counted_pixels(truth, protocol), truth, np.float32(0)),
+        title=f"{found.frame.name}  AbsRel {found.errors.abs_rel:.3f}",
+    )

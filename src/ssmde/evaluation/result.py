@@ -1,0 +1,139 @@
+"""The record of an evaluation: means over images, and the frames behind them."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ssmde.data.images import read_depth, read_mask
+from ssmde.metrics.alignment import Alignment, AlignmentName
+from ssmde.metrics.depth import DepthErrors, DepthSums
+from ssmde.metrics.protocol import Protocol
+from ssmde.metrics.regions import RegionSums
+
+Region = Literal["full", "static", "dynamic"]
+REGIONS: tuple[Region, ...] = ("full", "static", "dynamic")
+WORST_FRAMES = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TruthFrame:
+    """A frame that has measured depth, with its own motion mask if there is one."""
+
+    name: str
+    """`scene/frame`, for messages."""
+    image: Path
+    depth: Path
+    units_per_metre: float | None
+    """What 1 m is in a depth PNG."""
+    motion_mask: Path | None
+
+    def read_truth(self) -> tuple[Float[np.ndarray, "h w"], UInt8[np.ndarray, "h w"] | None]:
+        """Depth in metres, 0 where there is none, and the motion mask.
+
+        Raises:
+            ImageError: If a file cannot be read.
+            ValueError: If the two differ in size.
+        """
+        truth = read_depth(self.depth, self.units_per_metre)
+        mask = None if self.motion_mask is None else read_mask(self.motion_mask)
+        if mask is not None and mask.shape != truth.shape:
+            raise ValueError(
+                f"{self.motion_mask}: a motion mask has the size of the depth, got {mask.shape} "
+                f"for depth of {truth.shape}"
+            )
+        return truth, mask
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameResult:
+    """The errors of one frame and the alignment they were measured under."""
+
+    frame: TruthFrame
+    errors: DepthErrors
+    """Over all its pixels that count."""
+    alignment: Alignment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """Mean errors over images, each image once; numbers without `protocol` and `align` are none."""
+
+    protocol: Protocol
+    align: AlignmentName
+    sums: RegionSums
+    frames: tuple[FrameResult, ...]
+    """The images measured, in order; at least one."""
+    broken: tuple[str, ...] = ()
+    """Files that could not be read, with the reason; they are in no mean."""
+    weights: str = ""
+    """Where the network came from."""
+    baselines: dict[str, "Evaluation"] = field(default_factory=dict)
+    """The same images under predictors that do not look at them."""
+    notes: tuple[str, ...] = ()
+    """What the reader of the numbers must know, such as why a baseline is missing."""
+
+    @property
+    def full(self) -> DepthErrors:
+        """Mean errors over all pixels that count."""
+        mean = self.sums.full.mean()
+        if mean is None:
+            raise ValueError("an evaluation needs at least one image that was measured, got none")
+        return mean
+
+    @property
+    def static(self) -> DepthErrors | None:
+        """The same over static pixels; None without motion masks."""
+        return self.sums.static.mean()
+
+    @property
+    def dynamic(self) -> DepthErrors | None:
+        """The same over moving pixels; None if nothing moves or nobody knows."""
+        return self.sums.dynamic.mean()
+
+    @property
+    def n_images(self) -> int:
+        """Images measured."""
+        return self.sums.full.n_images
+
+    def region(self, name: Region) -> DepthSums:
+        """Sums of a region by its name."""
+        return {"full": self.sums.full, "static": self.sums.static, "dynamic": self.sums.dynamic}[
+            name
+        ]
+
+    def worst(self, count: int = WORST_FRAMES) -> tuple[FrameResult, ...]:
+        """Frames with the largest relative error, worst first."""
+        return tuple(sorted(self.frames, key=lambda f: -f.errors.abs_rel)[:count])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `metrics.json`: plain values; a region without images is None."""
+        scales = np.array([frame.alignment.scale for frame in self.frames])
+        middle = float(np.median(scales))
+        return {
+            "protocol": self.protocol.name,
+            "align": self.align,
+            "n_images": self.n_images,
+            **self._means(),
+            "n_images_static": self.sums.static.n_images,
+            "n_images_dynamic": self.sums.dynamic.n_images,
+            "n_images_without_truth": self.sums.full.n_skipped,
+            "broken": list(self.broken),
+            "depth_range": [self.protocol.min_depth, self.protocol.max_depth],
+            "scale": {"median": middle, "relative_spread": float(np.std(scales / middle))},
+            "weights": self.weights,
+            "baselines": {name: other._means() for name, other in self.baselines.items()},
+            "worst": [{"frame": f.frame.name, **asdict(f.errors)} for f in self.worst()],
+            "notes": list(self.notes),
+        }
+
+    def to_json(self) -> str:
+        """The text of `metrics.json`."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    def _means(self) -> dict[str, dict[str, float] | None]:
+        means = {name: self.region(name).mean() for name in REGIONS}
+        return {name: None if mean is None else asdict(mean) for name, mean in means.items()}

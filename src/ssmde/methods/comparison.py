@@ -1,0 +1,77 @@
+"""One view seen through another: the maps every self-supervised term is made of."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ssmde.geometry.camera import MIN_DEPTH
+from ssmde.geometry.warp import reproject, sample
+from ssmde.losses.consistency import geometry_inconsistency
+from ssmde.losses.masks import minimum_reprojection
+from ssmde.losses.photometric import photometric_error
+
+
+class Comparison(NamedTuple):
+    """Maps on the pixel grid of each view."""
+
+    error: Float[Tensor, "b 1 h w"]
+    """Photometric error of the view rebuilt from the other one, in [0, 1]."""
+    inconsistency: Float[Tensor, "b 1 h w"]
+    """Relative difference of the two depths, in [0, 1); 0 where the other depth is not given."""
+    visible: Bool[Tensor, "b 1 h w"]
+    """True where the pixel lies in front of the other camera and inside its image."""
+
+
+def compare(
+    view: Float[Tensor, "b 3 h w"],
+    other: Float[Tensor, "b 3 h w"],
+    depth: Float[Tensor, "b 1 h w"],
+    T_other_view: Float[Tensor, "b 4 4"],
+    intrinsics: Float[Tensor, "b 3 3"],
+    *,
+    other_depth: Float[Tensor, "b 1 h w"] | None = None,
+    ssim_share: float = 0.85,
+) -> Comparison:
+    """Rebuild `view` from `other` and hold both images and both depths against each other.
+
+    Args:
+        view: RGB in [0, 1]; its pixel grid is that of the result.
+        other: RGB in [0, 1]; the view that is read.
+        depth: Depth of `view`.
+        T_other_view: Motion from the camera of `view` to that of `other`.
+        intrinsics: Pinhole matrix of both, in pixels.
+        other_depth: Depth of `other`; without it no inconsistency is measured.
+        ssim_share: Share of SSIM in the photometric error.
+    """
+    found = reproject(depth, T_other_view, intrinsics)
+    readable = other if other_depth is None else torch.cat([other, other_depth], dim=1)
+    read = sample(readable, found.pixels)
+    error = photometric_error(read[:, :3], view, ssim_share=ssim_share)
+    if other_depth is None:
+        return Comparison(error, torch.zeros_like(error), found.visible)
+    computed, sampled = found.depth.clamp(min=MIN_DEPTH), read[:, 3:].clamp(min=MIN_DEPTH)
+    return Comparison(error, geometry_inconsistency(computed, sampled), found.visible)
+
+
+def join_sources(maps: Comparison, sources: int, *, minimum: bool) -> Comparison:
+    """Reduce the comparisons of a target with each of its sources to one, on the target's grid.
+
+    Args:
+        maps: Comparisons of (target, source) pairs; the sources of a target follow each other.
+        sources: Number of sources of each target.
+        minimum: Take each pixel from the source with the smallest error; else the mean over the
+            sources that see it.
+    """
+    error, inconsistency, visible = (m.unflatten(0, (-1, sources)).squeeze(2) for m in maps)
+    if minimum:
+        best = minimum_reprojection(error, visible)
+        chosen = torch.where(best.index, inconsistency, torch.zeros_like(inconsistency))
+        return Comparison(best.error, chosen.sum(1, keepdim=True), best.visible)
+    seen_by = visible.sum(1, keepdim=True).clamp(min=1)
+    mean_error, mean_inconsistency = (
+        torch.where(visible, m, torch.zeros_like(m)).sum(1, keepdim=True) / seen_by
+        for m in (error, inconsistency)
+    )
+    return Comparison(mean_error, mean_inconsistency, visible.any(1, keepdim=True))

@@ -1,0 +1,1 @@
+"""How wrong a depth map is: sums and counts, alignment, regions, protocols."""

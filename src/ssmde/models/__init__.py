@@ -1,0 +1,1 @@
+"""Networks: encoders, decoder, depth and pose, and their weights."""

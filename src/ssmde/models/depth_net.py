@@ -1,0 +1,104 @@
+"""The depth network: one image in, the depth of every pixel out."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssmde.models.decoder import DepthDecoder
+from ssmde.models.encoder import build_encoder, normalise_image
+
+STRIDE = 32  # of the encoder's coarsest map
+
+
+class DepthNet(nn.Module):
+    """Encoder, decoder and the mapping from disparity to depth."""
+
+    def __init__(
+        self,
+        *,
+        encoder: str = "resnet18",
+        pretrained: str = "none",
+        upsampling: Literal["nearest", "bilinear"] = "nearest",
+        depth_range: tuple[float, float] = (0.1, 100.0),
+        scales: Sequence[int] = (0,),
+    ) -> None:
+        """Build the network.
+
+        Args:
+            encoder: A key of `ssmde.models.encoder.ENCODERS`.
+            pretrained: `none`, `hub` (ImageNet weights, downloaded once), or a file of weights.
+            upsampling: How the decoder doubles its maps.
+            depth_range: Smallest and largest depth the network can say, in scene units. The
+                released SC-Depth says (1 / 10.01, 100), Monodepth2 (0.1, 100).
+            scales: Sizes `pyramid` returns; k is the image size divided by 2^k. Must hold 0.
+
+        Raises:
+            ValueError: If a name, the range or the scales are wrong.
+        """
+        super().__init__()
+        if 0 not in scales:
+            raise ValueError(f"scales must hold 0, the full size, got {tuple(scales)}")
+        if not 0 < depth_range[0] < depth_range[1]:
+            raise ValueError(f"depth_range must be 0 < near < far, got {depth_range}")
+        self.depth_range = depth_range
+        self.encoder = build_encoder(encoder, pretrained)
+        self.decoder = DepthDecoder(self.encoder.channels, scales=scales, upsampling=upsampling)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """Depth at full size, in scene units, within `depth_range`; float32 under autocast too.
+
+        Args:
+            image: RGB in [0, 1]; both sides multiples of 32.
+
+        Raises:
+            ValueError: If a side is not a multiple of 32.
+        """
+        return self._depths(image, (0,))[0]
+
+    def pyramid(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
+        """Depths as of `forward`, one per entry of `scales`; entry k has size (h/2^k, w/2^k).
+
+        Args:
+            image: RGB in [0, 1]; both sides multiples of 32.
+
+        Raises:
+            ValueError: If a side is not a multiple of 32.
+        """
+        return self._depths(image, self.decoder.scales)
+
+    def _depths(
+        self, image: Float[Tensor, "b 3 h w"], scales: Sequence[int]
+    ) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
+        check_image_size(image.shape[-2], image.shape[-1])
+        raw = self.decoder(self.encoder(normalise_image(image)), scales)
+        return tuple(disparity_to_depth(x.sigmoid(), self.depth_range) for x in raw)
+
+
+def disparity_to_depth(
+    sigmoid: Float[Tensor, "*shape"], depth_range: tuple[float, float]
+) -> Float[Tensor, "*shape"]:
+    """Depth in [near, far]: 1 / (1/far + (1/near - 1/far) * sigmoid), at least in float32.
+
+    Evenly spaced in disparity, so near things get the fine steps (Godard et al., ICCV 2019,
+    https://arxiv.org/abs/1806.01260).
+
+    Args:
+        sigmoid: In [0, 1]; 0 is far, 1 is near.
+        depth_range: (near, far), in scene units; 0 < near < far.
+    """
+    near, far = depth_range
+    sigmoid = sigmoid.to(torch.promote_types(sigmoid.dtype, torch.float32))
+    return 1 / (1 / far + (1 / near - 1 / far) * sigmoid)
+
+
+def check_image_size(height: int, width: int) -> None:
+    """Refuse a size that the encoder cannot halve five times."""
+    if height < STRIDE or width < STRIDE or height % STRIDE or width % STRIDE:
+        nearest = tuple(max(STRIDE, round(side / STRIDE) * STRIDE) for side in (height, width))
+        raise ValueError(
+            f"image sides must be multiples of {STRIDE}, got {height} x {width} (height x width); "
+            f"the nearest size is {nearest[0]} x {nearest[1]}"
+        )

@@ -1,0 +1,159 @@
+"""Weights on disk: written whole or not at all, read without running code from the file.
+
+Our own files are safetensors. PyTorch files of other projects are read with `weights_only=True`,
+which refuses everything but tensors and plain containers.
+"""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+OPTIONAL_KEY = "num_batches_tracked"  # a counter that files from before PyTorch 0.4.1 lack
+KEYS_IN_A_MESSAGE = 4
+
+
+def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file under a temporary name, then rename it into place.
+
+    Whatever happens in between, `path` holds the old file or the new one, never a part of it.
+
+    Args:
+        path: File to write; its folder is made where absent.
+        tensors: Tensors by key, on any device.
+        metadata: Text that travels in the head of the file.
+
+    Raises:
+        OSError: If the disk refuses; the message names the file.
+    """
+    # Clones share no memory, which the format would refuse for tied weights.
+    plain = {
+        key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, tensor in tensors.items()
+    }
+    content = safetensors.torch.save(plain, dict(metadata))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"cannot write weights: {reason}", str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):  # the folder itself may be what failed
+            temporary.unlink(missing_ok=True)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by key, on the CPU, and the metadata of a safetensors file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a safetensors file, or a damaged one.
+    """
+    check_is_file(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return tensors, dict(file.metadata() or {})
+    except safetensors.SafetensorError as error:
+        raise ValueError(
+            f"{path} is not a whole safetensors file ({error}); "
+            "weights of this project end in .safetensors and are written by `ssmde train`"
+        ) from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors by key of a safetensors file, or of a PyTorch file (.pth, .pt) with nothing else.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is of another kind, damaged, or holds more than tensors by key.
+    """
+    if path.suffix not in {".pth", ".pt"}:
+        return read_weights(path)[0]
+    check_is_file(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # bytes of another kind break the reader in any way
+        raise ValueError(
+            f"{path} is damaged or is not a PyTorch file of tensors only: {first_line(error)}"
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold tensors by key, got a {type(content).__name__}")
+    others = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
+    if others:
+        raise ValueError(f"{path} must hold tensors by key only, got also {shorten(others)}")
+    return content
+
+
+def load_weights_into(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    prefix: str = "",
+    *,
+    origin: str = "the given weights",
+) -> None:
+    """Copy the tensors whose key begins with `prefix` into a module, all of them or none.
+
+    Args:
+        module: Takes the values; its keys and shapes must match exactly.
+        tensors: Tensors by key; keys with another beginning are left aside.
+        prefix: Beginning of the keys, such as `depth_net.`; cut off before they are compared.
+        origin: Where the tensors come from, for the message.
+
+    Raises:
+        ValueError: If keys are missing, unexpected, or of the wrong shape; it names them.
+    """
+    given = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+    wanted = module.state_dict()
+    missing = [key for key in wanted if key not in given and not key.endswith(OPTIONAL_KEY)]
+    unexpected = [key for key in given if key not in wanted]
+    misshapen = [
+        f"{prefix}{key} is {tuple(given[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in wanted.items()
+        if key in given and given[key].shape != value.shape
+    ]
+    faults = [
+        f"{what}: {shorten(keys)}"
+        for what, keys in (
+            ("missing", [prefix + key for key in missing]),
+            ("unexpected", [prefix + key for key in unexpected]),
+            ("wrong shape", misshapen),
+        )
+        if keys
+    ]
+    if faults:
+        name = type(module).__name__
+        raise ValueError(f"{origin} does not fit this {name}: {'; '.join(faults)}")
+    module.load_state_dict({**wanted, **given})
+
+
+def check_is_file(path: Path) -> None:
+    """Refuse a path that leads to no file."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, expected a file of weights inside it")
+    if not path.exists():
+        raise FileNotFoundError(f"no file of weights at {path}")
+
+
+def shorten(names: list[str]) -> str:
+    """The first few names, and how many there are."""
+    shown = ", ".join(names[:KEYS_IN_A_MESSAGE])
+    return shown if len(names) <= KEYS_IN_A_MESSAGE else f"{shown}, ... ({len(names)} in all)"
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, or its kind."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

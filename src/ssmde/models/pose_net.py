@@ -1,0 +1,132 @@
+"""Pose networks: from two images the motion of the camera between them.
+
+Both networks return `T_src_tgt`, which moves points from the target camera to the source camera.
+Their last layer says six numbers: rotation (axis times angle, radians) first, then translation
+(scene units), both times a small factor, so that training starts near no motion.
+"""
+
+import difflib
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssmde.geometry.pose import rigid_motion
+from ssmde.models.encoder import build_encoder, normalise_image
+
+POSECNN_LAYERS = ((7, 16), (5, 32), (3, 64), (3, 128), (3, 256), (3, 256), (3, 256))
+RESNET_HEAD_WIDTH = 256
+
+
+class PoseCNN(nn.Module):
+    """The light pose network of Monodepth2: seven strided convolutions, 1.59 M parameters.
+
+    After Zhou et al., CVPR 2017 (https://arxiv.org/abs/1704.07813), without its masks.
+    """
+
+    def __init__(self, *, scale: float = 0.01) -> None:
+        """Build the network.
+
+        Args:
+            scale: Factor on the six raw numbers.
+        """
+        super().__init__()
+        self.scale = scale
+        in_width = 6
+        convs: list[nn.Module] = []
+        for kernel, width in POSECNN_LAYERS:
+            convs.append(nn.Conv2d(in_width, width, kernel, stride=2, padding=kernel // 2))
+            in_width = width
+        self.convs = nn.ModuleList(convs)
+        self.head = nn.Conv2d(in_width, 6, 1)
+
+    def forward(
+        self, target: Float[Tensor, "b 3 h w"], source: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 4 4"]:
+        """`T_src_tgt`: points of the target camera, seen from the source camera; float32.
+
+        Args:
+            target: RGB in [0, 1].
+            source: RGB in [0, 1], of the same size.
+        """
+        x = normalise_image(torch.cat([target, source], dim=1))
+        for conv in self.convs:
+            x = torch.relu(conv(x))
+        return motion_from_features(self.head, x, self.scale)
+
+
+class PoseResNet(nn.Module):
+    """ResNet-18 on both images and three convolutions, as in SC-Depth: 12.5 M parameters.
+
+    The 13.01 M often stated count the classifier of the ImageNet weights, which is not kept here.
+    """
+
+    def __init__(self, *, scale: float = 0.01, pretrained: str = "none") -> None:
+        """Build the network.
+
+        Args:
+            scale: Factor on the six raw numbers.
+            pretrained: Encoder weights: `none`, `hub`, or a file.
+        """
+        super().__init__()
+        self.scale = scale
+        self.encoder = build_encoder("resnet18", pretrained, in_images=2)
+        width = RESNET_HEAD_WIDTH
+        self.narrow = nn.Conv2d(self.encoder.channels[-1], width, 1)
+        self.mix1 = nn.Conv2d(width, width, 3, padding=1)
+        self.mix2 = nn.Conv2d(width, width, 3, padding=1)
+        self.head = nn.Conv2d(width, 6, 1)
+
+    def forward(
+        self, target: Float[Tensor, "b 3 h w"], source: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 4 4"]:
+        """`T_src_tgt`: points of the target camera, seen from the source camera; float32.
+
+        Args:
+            target: RGB in [0, 1].
+            source: RGB in [0, 1], of the same size.
+        """
+        x = self.encoder(normalise_image(torch.cat([target, source], dim=1)))[-1]
+        for conv in (self.narrow, self.mix1, self.mix2):
+            x = torch.relu(conv(x))
+        return motion_from_features(self.head, x, self.scale)
+
+
+def motion_from_features(
+    head: nn.Conv2d, features: Float[Tensor, "b c h w"], scale: float
+) -> Float[Tensor, "b 4 4"]:
+    """4 x 4 motion: six numbers at every place, their mean, times `scale`.
+
+    Args:
+        head: The last layer: to (rotation, translation).
+        features: Of both images.
+        scale: Factor on the six numbers.
+    """
+    # Outside autocast: bf16 keeps 8 bits, which moves pixels by up to 1 % of their flow.
+    with torch.autocast(features.device.type, enabled=False):
+        raw = head(features.to(head.weight.dtype))
+        vector = scale * raw.to(torch.promote_types(raw.dtype, torch.float32)).mean(dim=(2, 3))
+        return rigid_motion(vector[:, :3], vector[:, 3:])
+
+
+POSE_NETS = ("posecnn", "resnet18")
+
+
+def build_pose_net(name: str, *, scale: float = 0.01, pretrained: str = "none") -> nn.Module:
+    """Pose network whose call `net(target, source)` returns `T_src_tgt`.
+
+    Args:
+        name: `posecnn` (1.59 M parameters) or `resnet18` (12.5 M).
+        scale: Factor on the six raw numbers.
+        pretrained: Encoder weights: `none`, `hub`, or a file. PoseCNN has no encoder, and trains
+            from random weights whatever this says.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if name == "posecnn":
+        return PoseCNN(scale=scale)
+    if name == "resnet18":
+        return PoseResNet(scale=scale, pretrained=pretrained)
+    closest = difflib.get_close_matches(name, POSE_NETS, n=1, cutoff=0)[0]
+    raise ValueError(f"unknown pose net '{name}': closest match is '{closest}'")

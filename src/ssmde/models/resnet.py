@@ -1,0 +1,151 @@
+"""ResNet as a feature extractor, with torchvision's parameter names, so that its weights load.
+
+Stem and four stages as in He et al., CVPR 2016 (https://arxiv.org/abs/1512.03385); the bottleneck
+carries its stride on the 3 x 3 convolution, as the weights in circulation do ("v1.5"). There is no
+classifier.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+STEM_WIDTH = 64
+STAGE_WIDTHS = (64, 128, 256, 512)
+
+
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions beside a shortcut."""
+
+    expansion = 1
+
+    def __init__(self, in_width: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_width, width, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = make_shortcut(in_width, width, stride)
+
+    def forward(self, x: Float[Tensor, "b in h w"]) -> Float[Tensor, "b out h2 w2"]:
+        """Features of the block, at least 0."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        out = torch.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        return torch.relu(out + shortcut)
+
+
+class Bottleneck(nn.Module):
+    """A 3 x 3 convolution between two 1 x 1 ones, beside a shortcut."""
+
+    expansion = 4
+
+    def __init__(self, in_width: int, width: int, stride: int) -> None:
+        super().__init__()
+        out_width = width * self.expansion
+        self.conv1 = nn.Conv2d(in_width, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, out_width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_width)
+        self.downsample = make_shortcut(in_width, out_width, stride)
+
+    def forward(self, x: Float[Tensor, "b in h w"]) -> Float[Tensor, "b out h2 w2"]:
+        """Features of the block, at least 0."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        out = torch.relu(self.bn1(self.conv1(x)))
+        out = torch.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        return torch.relu(out + shortcut)
+
+
+Block = BasicBlock | Bottleneck
+
+
+def make_shortcut(in_width: int, out_width: int, stride: int) -> nn.Sequential | None:
+    """A 1 x 1 projection where a block changes size or width, else nothing."""
+    if stride == 1 and in_width == out_width:
+        return None
+    return nn.Sequential(
+        nn.Conv2d(in_width, out_width, 1, stride=stride, bias=False), nn.BatchNorm2d(out_width)
+    )
+
+
+class ResNet(nn.Module):
+    """Five feature maps of an image, or of several images stacked along the channels."""
+
+    channels: tuple[int, ...]
+    """Widths of the five maps, from half size to a thirty-second."""
+
+    def __init__(
+        self,
+        block: type[Block],
+        blocks: Sequence[int],
+        *,
+        in_images: int = 1,
+    ) -> None:
+        """Build a network with random weights.
+
+        Args:
+            block: Kind of block, the same throughout.
+            blocks: Number of blocks of each of the four stages.
+            in_images: Number of RGB images the input stacks.
+        """
+        super().__init__()
+        self.channels = (STEM_WIDTH, *(width * block.expansion for width in STAGE_WIDTHS))
+        self.conv1 = nn.Conv2d(3 * in_images, STEM_WIDTH, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(STEM_WIDTH)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        stages = [
+            make_stage(block, in_width, width, count, stride=1 if index == 0 else 2)
+            for index, (in_width, width, count) in enumerate(
+                zip(self.channels[:4], STAGE_WIDTHS, blocks, strict=True)
+            )
+        ]
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size, at least 0.
+
+        Args:
+            images: Normalised RGB, 3 channels an image.
+        """
+        half = torch.relu(self.bn1(self.conv1(images)))
+        quarter = self.layer1(self.maxpool(half))
+        eighth = self.layer2(quarter)
+        sixteenth = self.layer3(eighth)
+        return half, quarter, eighth, sixteenth, self.layer4(sixteenth)
+
+
+def make_stage(
+    block: type[Block],
+    in_width: int,
+    width: int,
+    count: int,
+    *,
+    stride: int,
+) -> nn.Sequential:
+    """Blocks of one width; the first carries the stride and the change of width."""
+    out_width = width * block.expansion
+    first = block(in_width, width, stride)
+    return nn.Sequential(first, *(block(out_width, width, 1) for _ in range(count - 1)))
+
+
+def resnet18(in_images: int = 1) -> ResNet:
+    """ResNet-18: 11.2 M parameters, random weights."""
+    return ResNet(BasicBlock, (2, 2, 2, 2), in_images=in_images)
+
+
+def resnet34(in_images: int = 1) -> ResNet:
+    """ResNet-34: 21.3 M parameters, random weights."""
+    return ResNet(BasicBlock, (3, 4, 6, 3), in_images=in_images)
+
+
+def resnet50(in_images: int = 1) -> ResNet:
+    """ResNet-50: 23.5 M parameters, random weights."""
+    return ResNet(Bottleneck, (3, 4, 6, 3), in_images=in_images)

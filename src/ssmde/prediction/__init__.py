@@ -1,0 +1,1 @@
+"""A trained network as a function from image to depth."""

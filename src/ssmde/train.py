@@ -1,0 +1,202 @@
+"""`ssmde train`: from scene folders to a trained depth network, in a run folder that can go on."""
+
+import os
+import warnings
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from ssmde.config import Config, dump_config, load_config
+from ssmde.data.dataset import SnippetDataset, SnippetSampler
+from ssmde.data.scene_folder import read_scenes
+from ssmde.data.sequence import FrameSequence
+from ssmde.methods.teacher import build_teacher
+from ssmde.training.checkpoints import AtomicCheckpointIO, is_disk_full, last_checkpoint
+from ssmde.training.log import RunLog
+from ssmde.training.module import TrainingError, TrainingModule
+from ssmde.training.validation import Validation, write_last_weights
+from ssmde.types import collate
+
+# A resumed run may change how long and where it runs, not what it computes.
+FREE_ON_RESUME = {
+    "output",
+    "data.root",
+    "data.workers",
+    "train.steps",
+    "train.validate_every",
+    "train.checkpoint_every",
+    "train.keep_best",
+    "train.accelerator",
+    "train.devices",
+    "train.nodes",
+    "train.threads",
+}
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def train(config: Config, *, resume: bool = False) -> Path:
+    """Train the networks of a configuration and return the folder of the run.
+
+    The folder holds `config.yaml`, `last.ckpt` (to go on), `best.safetensors` and
+    `last.safetensors` (to use), `best/` (the best few), `log.csv`, `panels/` and `tensorboard/`.
+
+    Args:
+        config: The run.
+        resume: Go on from `last.ckpt`, also after a kill; on a CPU the losses that follow are
+            those of a run that was never stopped, to the last bit.
+
+    Raises:
+        ValueError: If the data, or the folder of the run, do not fit.
+        TrainingError: If the loss is no number, or memory or disk are full; the last good
+            checkpoint is kept.
+    """
+    sequences = read_scenes(config.data.root, "train")
+    folder = _open_run(config, resume=resume)
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
+    torch.manual_seed(config.train.seed)
+    module = TrainingModule(build_teacher(config.model, config.loss), config.train)
+    log = RunLog(folder, config.train.steps, config.train.log_every)
+    validation = Validation(folder, config, log)
+    trainer = _make_trainer(config, folder, [validation, log])
+    checkpoint = folder / "last.ckpt" if resume else None
+    try:
+        trainer.fit(
+            module, datamodule=_Loader(config, sequences), ckpt_path=checkpoint, weights_only=True
+        )
+    except (RuntimeError, OSError, MemoryError) as error:
+        log.close()
+        raise _explain(error, config, folder) from error
+    if trainer.is_global_zero:
+        write_last_weights(folder, config, module.method, validation.latest)
+    return folder
+
+
+class _Loader(pl.LightningDataModule):
+    """Snippets from the step where the run stands; the order depends on seed and step alone."""
+
+    def __init__(self, config: Config, sequences: list[FrameSequence]) -> None:
+        super().__init__()
+        self.config = config
+        self.dataset = SnippetDataset(sequences, config.data, seed=config.train.seed, augment=True)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        trainer = self.trainer
+        assert trainer is not None
+        workers = self.config.data.workers
+        return DataLoader(
+            self.dataset,
+            batch_sampler=SnippetSampler(
+                len(self.dataset),
+                batch_size=self.config.train.batch_size,
+                seed=self.config.train.seed,
+                start_step=trainer.global_step,
+                rank=trainer.global_rank,
+                world=trainer.world_size,
+            ),
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=workers > 0,
+            prefetch_factor=4 if workers else None,
+        )
+
+
+def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """Lightning's loop with our checkpoints and logs; validation is a callback of ours."""
+    t = config.train
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+    several = t.devices * t.nodes > 1
+    return pl.Trainer(
+        default_root_dir=folder,
+        accelerator=t.accelerator,
+        devices=t.devices,
+        num_nodes=t.nodes,
+        strategy="ddp" if several else "auto",
+        precision=PRECISIONS[t.precision],
+        max_steps=t.steps,
+        max_epochs=-1,
+        callbacks=[*callbacks, last_checkpoint(folder, t.checkpoint_every)],
+        plugins=[AtomicCheckpointIO()],
+        logger=TensorBoardLogger(folder, name=None, version="tensorboard"),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        log_every_n_steps=t.log_every,
+    )
+
+
+def _open_run(config: Config, *, resume: bool) -> Path:
+    """Make the folder of the run, or check that it can go on."""
+    folder = config.output / config.name
+    kept = folder / "config.yaml"
+    if not resume:
+        if kept.exists() and not _is_later_rank():
+            raise ValueError(
+                f"{folder} already holds a run: go on with --resume, choose another --name, "
+                "or delete it"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".config.{os.getpid()}.partial"
+        temporary.write_text(dump_config(config))
+        temporary.replace(kept)
+        return folder
+    if not (folder / "last.ckpt").exists():
+        raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist")
+    changed = set(_differences(asdict(load_config(kept.read_text())), asdict(config)))
+    if not_free := sorted(changed - FREE_ON_RESUME):
+        raise ValueError(
+            f"a resumed run cannot change {', '.join(not_free)}; start a new run with --name, "
+            f"or go back to the values in {kept}"
+        )
+    return folder
+
+
+def _is_later_rank() -> bool:
+    """True in a process that a launcher started beside the first one."""
+    return any(int(os.environ.get(name, "0")) > 0 for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+
+
+def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the fields in which two configurations differ."""
+    found: list[str] = []
+    for name, value in a.items():
+        if isinstance(value, dict):
+            found += _differences(value, b[name], f"{prefix}{name}.")
+        elif value != b[name]:
+            found.append(prefix + name)
+    return found
+
+
+def _explain(error: BaseException, config: Config, folder: Path) -> BaseException:
+    """Turn running out of memory or disk into one clear message; leave other errors alone."""
+    if isinstance(error, TrainingError):
+        return error
+    kept = folder / "last.ckpt"
+    then = f"{kept} is whole: --resume goes on from it" if kept.exists() else "nothing was lost"
+    text = str(error)
+    out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        sign in text for sign in ("not enough memory", "can't allocate memory", "out of memory")
+    )
+    if out_of_memory:
+        return TrainingError(
+            f"out of memory with train.batch_size {config.train.batch_size} at data.image_size "
+            f"{config.data.image_size}: make one of them smaller. {then}."
+        )
+    if is_disk_full(error):
+        return TrainingError(f"no space left on the disk of {folder}: free some. {then}.")
+    return error
+
+
+def resumed_config(folder: Path, config: Config) -> Config:
+    """The configuration a run folder was started with, at its present place."""
+    kept = load_config((folder / "config.yaml").read_text())
+    return replace(kept, name=config.name, output=config.output)

@@ -1,0 +1,1 @@
+"""The parts that Lightning drives: the wrapped method, checkpoints, logs, validation."""

@@ -1,0 +1,74 @@
+"""Checkpoints that are whole or not there: a temporary name, then a rename; never a pickle."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from ssmde.training.module import TrainingError
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Writes beside the old checkpoint and swaps; a kill or a full disk leaves the old one."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            TrainingError: If the disk is full; the former checkpoint is still there.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.partial")
+        try:
+            with temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except (OSError, RuntimeError) as error:
+            temporary.unlink(missing_ok=True)
+            if is_disk_full(error):
+                raise TrainingError(
+                    f"no space left on the disk for {path}; the former checkpoint is whole. "
+                    "Free some space, or set --output to another disk, then --resume."
+                ) from error
+            raise
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Read a checkpoint; tensors and plain values only, no code of a stranger is run."""
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete a checkpoint."""
+        Path(path).unlink(missing_ok=True)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """True for the ways in which a full disk shows; torch's own writer raises a RuntimeError."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    context = error.__context__
+    if context is not None and is_disk_full(context):
+        return True
+    return "PytorchStreamWriter failed writing file" in str(error)
+
+
+def last_checkpoint(folder: Path, every: int) -> ModelCheckpoint:
+    """Callback that keeps `last.ckpt`: everything a run needs to go on."""
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="last",
+        monitor=None,
+        save_top_k=1,
+        every_n_train_steps=every,
+        enable_version_counter=False,
+    )

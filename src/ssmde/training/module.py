@@ -1,0 +1,95 @@
+"""A method as Lightning wants it: steps, optimiser, learning rate, and a stop at the first NaN."""
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from ssmde.config import TrainConfig
+from ssmde.types import Snippets, StepOutput
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on, with what happened, where, and what to do."""
+
+
+def learning_rate_factor(step: int, train: TrainConfig) -> float:
+    """Factor on the learning rate at a step, in [0, 1]."""
+    if step < train.warmup_steps:
+        return (step + 1) / (train.warmup_steps + 1)
+    progress = min(1.0, step / train.steps)
+    if train.schedule == "step":
+        return 1.0 if progress < 0.75 else 0.1
+    if train.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * progress))
+    return 1.0
+
+
+class TrainingModule(pl.LightningModule):
+    """Lightning's view of a method: it adds the optimiser and refuses to go on from a NaN."""
+
+    def __init__(self, method: nn.Module, train: TrainConfig) -> None:
+        super().__init__()
+        self.method, self.train_config = method, train
+        self.frames: tuple[str, ...] = ()
+
+    def training_step(self, snippets: Snippets, batch_idx: int) -> dict[str, Any]:
+        """Loss of one batch, with its terms and maps for the callbacks."""
+        self.frames = snippets.names
+        progress = self.global_step / self.train_config.steps
+        out: StepOutput = self.method(snippets.to_batch(), progress)
+        if not torch.isfinite(out.loss):
+            raise TrainingError(self._not_finite(out))
+        return {"loss": out.loss, "terms": out.terms, "maps": out.maps}
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Clip the norm of the gradient; a gradient that is not finite ends the run."""
+        largest = self.train_config.clip_gradient or math.inf
+        norm = nn.utils.clip_grad_norm_(self.parameters(), largest)
+        if not torch.isfinite(norm):
+            raise TrainingError(
+                f"the gradient is {norm.item()} at step {self.global_step + 1}, frames "
+                f"{', '.join(self.frames)}; the losses are finite. Weights are those of the step "
+                "before. Look at these frames, or lower train.learning_rate."
+            )
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Adam and the schedule of the learning rate, a value a step."""
+        trainable = [p for p in self.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(trainable, self.train_config.learning_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, self.train_config)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def transfer_batch_to_device(
+        self, batch: Snippets, device: torch.device, dataloader_idx: int
+    ) -> Snippets:
+        """Move the bytes; they become floats on the device."""
+        return batch.to(device)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state of torch's random numbers."""
+        checkpoint["random_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the random numbers where the run stopped."""
+        torch.set_rng_state(checkpoint["random_state"].cpu())
+
+    def _not_finite(self, out: StepOutput) -> str:
+        guilty = [f"{name} = {_value(t)}" for name, t in out.terms.items() if not t.isfinite()]
+        return (
+            f"the loss is {_value(out.loss)} at step {self.global_step + 1}: "
+            f"{', '.join(guilty) or 'every term is finite, their sum is not'}; frames "
+            f"{', '.join(self.frames)}. Weights are those of the step before. Look at these "
+            "frames and their intrinsics, or lower train.learning_rate."
+        )
+
+
+def _value(tensor: Tensor) -> float:
+    return float(tensor.detach())

@@ -1,0 +1,156 @@
+"""Looking at the validation frames while a run goes on, and keeping the best weights."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import nn
+
+from ssmde.config import Config, dump_config
+from ssmde.data.dataset import SnippetDataset, spread
+from ssmde.data.images import read_image
+from ssmde.data.scene_folder import read_scenes
+from ssmde.data.sequence import FrameSequence
+from ssmde.evaluate import evaluate_predictions
+from ssmde.models.load import save_weights
+from ssmde.pictures import PanelRow, panel, write_png
+from ssmde.prediction.predictor import WEIGHTS_FORMAT, WEIGHTS_VERSION, Predictor
+from ssmde.training.log import RunLog
+from ssmde.types import Snippets
+
+PANEL_FRAMES = 4  # frames in the picture of a validation
+
+
+class Score(NamedTuple):
+    """What a validation says; smaller is better."""
+
+    name: str
+    """`abs_rel` where there is truth, else `photometric`."""
+    value: float
+    details: dict[str, float]
+
+
+class Validation(pl.Callback):
+    """Every so many steps: depth errors (or the photometric loss), a picture, the best weights."""
+
+    def __init__(self, folder: Path, config: Config, log: RunLog) -> None:
+        self.folder, self.config, self.run_log = folder, config, log
+        self.sequences = read_scenes(config.data.root, "val")
+        self.latest: Score | None = None
+        self.best: list[tuple[float, str]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The files of the best weights and their scores."""
+        return {"best": [[value, name] for value, name in self.best]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with them."""
+        self.best = [(float(value), str(name)) for value, name in state_dict["best"]]
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Snippets,
+        batch_idx: int,
+    ) -> None:  # fmt: skip
+        """Validate when it is time; one process looks, the others wait."""
+        step, every = trainer.global_step, self.config.train.validate_every
+        if step % every and step != self.config.train.steps:
+            return
+        if trainer.is_global_zero:
+            method: Any = pl_module.method
+            was_training = method.training
+            method.eval()
+            with torch.no_grad():
+                self.latest = self._score(method, step, pl_module.device)
+            method.train(was_training)
+            self.run_log.write(trainer, {f"val/{k}": v for k, v in self.latest.details.items()})
+            self._keep(method, self.latest, step)
+        trainer.strategy.barrier("validation")
+
+    def _score(self, method: Any, step: int, device: torch.device) -> Score:
+        with_truth = [s for s in self.sequences if s.depth is not None]
+        predictor = Predictor(method.depth_net, self.config.data.image_size)
+        self._write_panel(predictor, with_truth or self.sequences, step)
+        if not with_truth:
+            return self._photometric(method, device)
+        report = evaluate_predictions(
+            predictor.network_depth,
+            with_truth,
+            protocol=self.config.train.protocol,
+            max_frames=self.config.train.validation_frames,
+        )
+        details = {"abs_rel": report.full.abs_rel, "d1": report.full.d1}
+        for name, region in (("static", report.static), ("dynamic", report.dynamic)):
+            if region is not None:
+                details |= {f"{name}_abs_rel": region.abs_rel, f"{name}_d1": region.d1}
+        return Score("abs_rel", report.full.abs_rel, details)
+
+    def _photometric(self, method: nn.Module, device: torch.device) -> Score:
+        """Photometric loss on evenly spread snippets, for videos without truth."""
+        data = SnippetDataset(
+            self.sequences, self.config.data, seed=self.config.train.seed, augment=False
+        )
+        most = min(len(data), self.config.train.validation_frames)
+        losses = [
+            float(method(data[index].to(device).to_batch(), 1.0).terms["photometric"])
+            for index in spread(len(data), most)
+        ]
+        value = float(np.mean(losses))
+        return Score("photometric", value, {"photometric": value})
+
+    def _write_panel(self, predictor: Predictor, sequences: list[FrameSequence], step: int) -> None:
+        """Picture of a few frames and their depth."""
+        frames = [(s, i) for s in sequences for i in range(len(s.images))]
+        chosen = [frames[i] for i in spread(len(frames), PANEL_FRAMES)]
+        images = [read_image(sequence.images[i]) for sequence, i in chosen]
+        rows = [
+            PanelRow(image=image, depth=result.depth, title=sequence.frame_name(i))
+            for image, result, (sequence, i) in zip(
+                images, predictor.predict_many(images), chosen, strict=True
+            )
+        ]
+        write_png(self.folder / "panels" / f"step-{step:07d}.png", panel(rows, height=240))
+
+    def _keep(self, method: nn.Module, score: Score, step: int) -> None:
+        """Write the weights if they are among the best; `best.safetensors` is the best of all."""
+        name = f"step-{step:07d}-{score.name}-{score.value:.4f}.safetensors"
+        ranked = sorted([*self.best, (score.value, name)])
+        kept, dropped = ranked[: self.config.train.keep_best], ranked[self.config.train.keep_best :]
+        if (score.value, name) in kept:
+            write_weights(self.folder / "best" / name, self.config, method, score, step)
+        if kept[0][1] == name:
+            _copy(self.folder / "best" / name, self.folder / "best.safetensors")
+        for _, old in dropped:
+            (self.folder / "best" / old).unlink(missing_ok=True)
+        self.best = kept
+
+
+def write_weights(
+    path: Path, config: Config, method: nn.Module, score: Score | None, step: int
+) -> None:
+    """Write both networks with the configuration that made them and what they score."""
+    metadata = {
+        "format": WEIGHTS_FORMAT,
+        "version": WEIGHTS_VERSION,
+        "config": dump_config(config),
+        "step": str(step),
+        "metrics": json.dumps(score.details if score else {}),
+    }
+    save_weights(path, method.state_dict(), metadata)
+
+
+def write_last_weights(
+    folder: Path, config: Config, method: nn.Module, score: Score | None
+) -> None:
+    """Write `last.safetensors` at the end of a run."""
+    write_weights(folder / "last.safetensors", config, method, score, config.train.steps)
+
+
+def _copy(source: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    shutil.copyfile(source, temporary)
+    temporary.replace(target)

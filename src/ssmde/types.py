@@ -1,0 +1,97 @@
+"""What travels between the parts: snippets off the loader, a batch, the outcome of a step.
+
+Letters in shapes: b batch, n views of a snippet, s source views, c channels, h height, w width.
+Maps are channel-first, coordinates are channel-last.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Neighbouring frames of one video each, ready for a method."""
+
+    target: Float[Tensor, "b 3 h w"]
+    """RGB in [0, 1]; the view whose depth is predicted."""
+    sources: Float[Tensor, "b s 3 h w"]
+    """RGB in [0, 1]; the views that rebuild it."""
+    intrinsics: Float[Tensor, "b 3 3"]
+    """Pinhole matrix for this image size, in pixels."""
+    colour: Float[Tensor, "b 3 4"] | None = None
+    """Colour jitter of the snippet: RGB -> matrix @ RGB + offset. The networks see the jittered
+    images, the losses compare the clean ones."""
+    names: tuple[str, ...] = ()
+    """`scene/frame` of each target, for messages."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snippets:
+    """What the loader hands over: bytes, so that workers stay fast and transfers small."""
+
+    images: UInt8[Tensor, "b n 3 h w"]
+    """RGB; view 0 is the target, the others are its sources."""
+    intrinsics: Float[Tensor, "b 3 3"]
+    """Pinhole matrix for this image size, in pixels."""
+    colour: Float[Tensor, "b 3 4"]
+    """Colour jitter, one for the whole snippet; see `Batch.colour`."""
+    names: tuple[str, ...]
+    """`scene/frame` of each target."""
+    broken: tuple[str, ...] = ()
+    """Files that could not be read and were replaced by another snippet, with the reason."""
+
+    def to(self, device: torch.device | str) -> "Snippets":
+        """Copy the tensors to a device."""
+        tensors = {
+            f.name: value.to(device, non_blocking=True)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **tensors)
+
+    def pin_memory(self) -> "Snippets":
+        """Copy to page-locked memory; called by the loader before a transfer to a GPU."""
+        tensors = {
+            f.name: value.pin_memory()
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **tensors)
+
+    def to_batch(self) -> Batch:
+        """Turn bytes into values in [0, 1], on the device where the bytes lie."""
+        images = self.images.to(self.intrinsics.dtype) / 255
+        return Batch(
+            target=images[:, 0],
+            sources=images[:, 1:],
+            intrinsics=self.intrinsics,
+            colour=self.colour,
+            names=self.names,
+        )
+
+
+def collate(samples: Sequence[Snippets]) -> Snippets:
+    """Join snippets, each of which is a batch of one."""
+    return Snippets(
+        images=torch.cat([s.images for s in samples]),
+        intrinsics=torch.cat([s.intrinsics for s in samples]),
+        colour=torch.cat([s.colour for s in samples]),
+        names=tuple(name for s in samples for name in s.names),
+        broken=tuple(name for s in samples for name in s.broken),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepOutput:
+    """The outcome of one forward pass of a method."""
+
+    loss: Float[Tensor, ""]
+    """What to minimise."""
+    terms: dict[str, Float[Tensor, ""]]
+    """Every weighted part of it, by name, detached; for the log."""
+    maps: dict[str, Float[Tensor, "b 1 h w"]] = field(default_factory=dict)
+    """Depth, errors and masks of the target, by name, detached; for pictures."""

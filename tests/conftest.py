@@ -1,0 +1,21 @@
+"""Settings shared by all tests: reproducible, and patient with the first call into torch."""
+
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("torch", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("torch")
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed():
+    torch.manual_seed(0)
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))

@@ -1,0 +1,212 @@
+"""Rotations and rigid motions: quarter turns by hand, then the laws of the group."""
+
+import math
+
+import kornia.geometry.conversions as kornia
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.autograd import gradcheck
+from torch.func import jacrev
+from torch.testing import assert_close
+
+from ssmde.geometry.pose import (
+    SMALL_ANGLE_SQUARED,
+    axis_angle_to_matrix,
+    cross_matrix,
+    invert_motion,
+    matrix_to_axis_angle,
+    rigid_motion,
+)
+
+QUARTER = math.pi / 2
+THRESHOLD = math.sqrt(SMALL_ANGLE_SQUARED)
+vectors = st.tuples(*[st.floats(-3, 3)] * 3).map(lambda v: torch.tensor(v, dtype=torch.float64))
+ANGLES = [0.0, 1e-12, 1e-6, 0.999 * THRESHOLD, 1.001 * THRESHOLD, 0.1, 1.0, 3.0, math.pi - 1e-7]
+
+
+def double(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def turned(angle: float) -> torch.Tensor:
+    return angle * double(2, -3, 6) / 7
+
+
+def moved(T: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
+    return (T @ torch.cat([point, double(1)]))[:3]
+
+
+def test_cross_matrix_is_the_cross_product():
+    v, w = double(1, 2, 3), double(-4, 5, 0.5)
+    assert_close(cross_matrix(v) @ w, double(2 * 0.5 - 3 * 5, 3 * -4 - 1 * 0.5, 1 * 5 - 2 * -4))
+
+
+@pytest.mark.parametrize(
+    ("axis", "start", "end"),
+    [
+        ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+        ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
+        ((0, 0, 1), (1, 0, 0), (0, 1, 0)),
+    ],
+)
+def test_a_quarter_turn_follows_the_right_hand(axis, start, end):
+    rotation = axis_angle_to_matrix(QUARTER * double(*axis))
+    assert_close(rotation @ double(*start), double(*end))
+
+
+def test_no_rotation_is_exactly_the_identity():
+    assert torch.equal(axis_angle_to_matrix(torch.zeros(2, 3)), torch.eye(3).expand(2, 3, 3))
+    assert torch.equal(matrix_to_axis_angle(torch.eye(3)), torch.zeros(3))
+
+
+@pytest.mark.parametrize("angle", ANGLES)
+def test_the_rotation_is_the_exponential_of_the_cross_matrix(angle):
+    cross = cross_matrix(turned(angle))
+    term = series = torch.eye(3, dtype=torch.float64)
+    for k in range(1, 40):
+        term = term @ cross / k
+        series = series + term
+    assert_close(axis_angle_to_matrix(turned(angle)), series, atol=5e-15, rtol=0)
+
+
+@given(vectors)
+def test_a_rotation_keeps_lengths_and_handedness(v):
+    rotation = axis_angle_to_matrix(v)
+    assert_close(rotation @ rotation.T, torch.eye(3, dtype=torch.float64))
+    assert_close(torch.linalg.det(rotation), torch.ones((), dtype=torch.float64))
+
+
+@pytest.mark.parametrize("angle", ANGLES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_axis_and_angle_survive_the_way_through_the_matrix(angle, dtype):
+    v = turned(angle).to(dtype)
+    if dtype == torch.float32 and angle > 3.1:
+        v = v * 0.9999  # float32 cannot tell this angle from pi
+    found = matrix_to_axis_angle(axis_angle_to_matrix(v))
+    assert_close(found, v, atol=10 * torch.finfo(dtype).eps, rtol=10 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("axis", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.6, 0, -0.8), (0, 0.8, 0.6)])
+def test_a_half_turn_is_read_back_as_one_of_its_two_axes(axis):
+    v = math.pi * double(*axis)
+    found = matrix_to_axis_angle(axis_angle_to_matrix(v))
+    assert_close(axis_angle_to_matrix(found), axis_angle_to_matrix(v))
+    assert_close(found.norm().item(), math.pi)
+
+
+@given(vectors)
+def test_any_rotation_is_read_back(v):
+    rotation = axis_angle_to_matrix(v)
+    found = matrix_to_axis_angle(rotation)
+    assert_close(axis_angle_to_matrix(found), rotation)
+    assert found.norm() <= math.pi + 1e-12
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_at_zero_rotation_the_gradient_is_the_cross_product(dtype):
+    point = torch.tensor([1.0, 2.0, 3.0], dtype=dtype)
+    slope = jacrev(lambda v: axis_angle_to_matrix(v) @ point)(torch.zeros(3, dtype=dtype))
+    assert_close(slope, -cross_matrix(point))  # d(v x p)/dv
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-6, 0.9 * THRESHOLD, 1.1 * THRESHOLD, 1.0, 3.0])
+def test_gradients_of_rotations_match_finite_differences(angle):
+    v = turned(angle).requires_grad_()
+    assert gradcheck(axis_angle_to_matrix, (v,))
+    assert gradcheck(matrix_to_axis_angle, (axis_angle_to_matrix(v).detach().requires_grad_(),))
+
+
+@pytest.mark.parametrize("angle", [0.9 * THRESHOLD, 1.1 * THRESHOLD, 0.05])
+def test_gradients_of_small_rotations_are_as_exact_in_float32(angle):
+    exact = jacrev(axis_angle_to_matrix)(turned(angle))
+    assert_close(
+        jacrev(axis_angle_to_matrix)(turned(angle).float()), exact.float(), atol=1e-6, rtol=0
+    )
+
+
+def test_a_motion_turns_first_and_moves_second():
+    T_a_b = rigid_motion(QUARTER * double(0, 1, 0), double(10, 20, 30))
+    assert_close(moved(T_a_b, double(0, 0, 1)), double(11, 20, 30))
+
+
+@given(vectors, vectors, vectors, vectors, vectors)
+def test_neighbouring_names_match_in_a_product(r1, t1, r2, t2, x_c):
+    T_a_b, T_b_c = rigid_motion(r1, t1), rigid_motion(r2, t2)
+    T_a_c = T_a_b @ T_b_c
+    assert_close(moved(T_a_c, x_c), moved(T_a_b, moved(T_b_c, x_c)))
+    assert_close(T_a_c @ invert_motion(T_b_c), T_a_b)
+
+
+@given(vectors, vectors, vectors)
+def test_the_inverse_exchanges_the_two_names(rotation, translation, x_b):
+    T_a_b = rigid_motion(rotation, translation)
+    T_b_a = invert_motion(T_a_b)
+    assert_close(moved(T_b_a, moved(T_a_b, x_b)), x_b)
+    assert_close(T_b_a, torch.linalg.inv(T_a_b))
+
+
+def test_a_point_of_the_world_is_seen_from_both_cameras():
+    T_world_tgt = rigid_motion(double(0.1, 0.5, -0.2), double(1, 2, 3))
+    T_world_src = rigid_motion(double(-0.3, 0.2, 0.4), double(1.5, 2, 2))
+    T_src_tgt = invert_motion(T_world_src) @ T_world_tgt
+    world = double(2, 1, 9)
+    in_target, in_source = (
+        torch.linalg.solve(T, torch.cat([world, double(1)]))[:3] for T in (T_world_tgt, T_world_src)
+    )
+    assert_close(moved(T_src_tgt, in_target), in_source)
+
+
+def test_a_camera_that_walks_around_a_block_comes_home():
+    """Each leg: one forward, then a quarter turn to the right; the network says T_next_now."""
+    one_leg = rigid_motion(QUARTER * double(0, 1, 0), double(0, 0, 1))  # T_now_next
+    T_next_now = invert_motion(one_leg)
+    assert_close(moved(T_next_now, double(0, 0, 1)), double(0, 0, 0))  # one forward is the new home
+    T_world_camera = torch.eye(4, dtype=torch.float64)
+    corners = []
+    for _ in range(4):
+        T_world_camera = T_world_camera @ invert_motion(T_next_now)
+        corners.append(T_world_camera[:3, 3])
+    expected = [double(0, 0, 1), double(1, 0, 1), double(1, 0, 0), double(0, 0, 0)]
+    assert_close(torch.stack(corners), torch.stack(expected))
+    assert_close(T_world_camera, torch.eye(4, dtype=torch.float64))
+
+
+def test_gradients_of_motions_match_finite_differences():
+    rotation, translation = (
+        double(0.1, 0.2, -0.3).requires_grad_(),
+        double(1, 2, 3).requires_grad_(),
+    )
+    assert gradcheck(rigid_motion, (rotation, translation))
+    assert gradcheck(
+        invert_motion, (rigid_motion(rotation, translation).detach().requires_grad_(),)
+    )
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (4,), (2, 3)])
+def test_any_batch_shape_gives_what_each_motion_gives_alone(shape):
+    v, t = torch.randn(*shape, 3), torch.randn(*shape, 3)
+    T = rigid_motion(v, t)
+    assert T.shape == (*shape, 4, 4)
+    pairs = zip(v.reshape(-1, 3), t.reshape(-1, 3), strict=True)
+    alone = torch.stack([rigid_motion(*pair) for pair in pairs])
+    assert_close(T.reshape(-1, 4, 4), alone)
+    assert_close(invert_motion(T).reshape(-1, 4, 4), torch.stack([invert_motion(a) for a in alone]))
+    back = [matrix_to_axis_angle(a[:3, :3]) for a in alone]
+    assert_close(matrix_to_axis_angle(T[..., :3, :3]).reshape(-1, 3), torch.stack(back))
+
+
+def test_rotations_agree_with_kornia():
+    v = torch.stack([turned(angle) for angle in (0.01, 0.1, 1.0, 2.0, 3.0)])
+    rotation = axis_angle_to_matrix(v)
+    assert_close(rotation, kornia.axis_angle_to_rotation_matrix(v), atol=1e-6, rtol=0)
+    theirs = kornia.rotation_matrix_to_axis_angle(rotation)
+    assert_close(matrix_to_axis_angle(rotation), theirs, atol=1e-6, rtol=0)
+
+
+def test_reduced_precision_of_matrix_products_does_not_touch_motions():
+    v, t = torch.randn(4, 3), torch.randn(4, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = invert_motion(rigid_motion(v, t))
+    assert torch.equal(inside, invert_motion(rigid_motion(v, t)))

@@ -1,0 +1,144 @@
+"""The self-supervised core, with networks small enough to reason about."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from ssmde.config import LossConfig, ModelConfig
+from ssmde.methods.teacher import Teacher, build_teacher
+from ssmde.types import Batch
+
+H, W = 32, 64
+EVERYTHING = LossConfig(geometry=0.5, scales=(0, 1, 2, 3), weight_mask=True, both_directions=True)
+
+
+def batch(size: int = 2, *, seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    frames = torch.rand(size, 3, 3, H, W, generator=generator)
+    frames = nn.functional.avg_pool2d(frames.flatten(0, 1), 5, 1, 2).unflatten(0, (size, 3))
+    K = torch.tensor([[40.0, 0, 31.5], [0, 40.0, 15.5], [0, 0, 1]]).expand(size, 3, 3)
+    return Batch(target=frames[:, 0], sources=frames[:, 1:], intrinsics=K)
+
+
+def teacher(loss: LossConfig = EVERYTHING) -> Teacher:
+    torch.manual_seed(0)
+    return build_teacher(ModelConfig(), loss)
+
+
+def test_the_loss_is_the_sum_of_its_named_terms():
+    out = teacher()(batch(), 0.0)
+    assert set(out.terms) == {"photometric", "geometry", "smoothness"}
+    assert_close(out.loss.detach(), torch.stack(list(out.terms.values())).sum())
+    assert set(out.maps) == {"depth", "photometric_error", "auto_mask", "weight_mask"}
+    assert all(m.shape == (2, 1, H, W) and not m.requires_grad for m in out.maps.values())
+
+
+def test_every_parameter_gets_a_gradient():
+    method = teacher()
+    method(batch(), 0.0).loss.backward()
+    assert [name for name, p in method.named_parameters() if p.grad is None] == []
+
+
+def test_nothing_is_kept_so_the_method_can_be_copied_after_a_step():
+    method = teacher(LossConfig())
+    method(batch(), 0.0).loss.backward()
+    copied = copy.deepcopy(method)
+    assert_close(copied(batch(), 0.0).loss, method(batch(), 0.0).loss)
+
+
+def test_a_weight_of_zero_leaves_its_term_out():
+    out = teacher(LossConfig(geometry=0.0, smoothness=0.0))(batch(), 0.0)
+    assert set(out.terms) == {"photometric"}
+
+
+def test_weights_multiply_their_terms():
+    once, thrice = teacher(EVERYTHING), teacher(replace(EVERYTHING, geometry=1.5))
+    first, second = once(batch(), 0.0).terms, thrice(batch(), 0.0).terms
+    assert_close(second["geometry"], 3 * first["geometry"])
+    assert_close(second["photometric"], first["photometric"])
+
+
+def test_in_evaluation_mode_the_loss_of_a_batch_is_the_mean_of_its_images():
+    method = teacher().eval()
+    together, whole = method(batch(2), 0.0).loss, batch(2)
+    alone = [
+        method(
+            Batch(
+                target=whole.target[i : i + 1],
+                sources=whole.sources[i : i + 1],
+                intrinsics=whole.intrinsics[i : i + 1],
+            ),
+            0.0,
+        ).loss
+        for i in range(2)
+    ]
+    assert_close(together, torch.stack(alone).mean(), rtol=1e-4, atol=1e-6)
+
+
+def test_the_order_of_the_sources_does_not_matter():
+    method, whole = teacher().eval(), batch()
+    swapped = replace(whole, sources=whole.sources.flip(1))
+    assert_close(method(whole, 0.0).loss, method(swapped, 0.0).loss)
+
+
+def test_black_frames_and_no_motion_leave_a_finite_gradient():
+    method, whole = teacher(), batch()
+    black = replace(
+        whole, target=torch.zeros_like(whole.target), sources=torch.zeros_like(whole.sources)
+    )
+    out = method(black, 0.0)
+    out.loss.backward()
+    assert torch.isfinite(out.loss)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
+    assert out.terms["photometric"] == 0  # every pixel stands still
+
+
+class FarAway(nn.Module):
+    """A pose network that says every source looks from behind the scene."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.z = nn.Parameter(torch.tensor(-1e4))
+
+    def forward(self, target: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        T = torch.eye(4).repeat(target.shape[0], 1, 1)
+        return T + self.z * (torch.arange(16).view(4, 4) == 11)
+
+
+def test_when_no_pixel_is_valid_the_loss_is_zero_with_a_gradient():
+    loss = replace(EVERYTHING, smoothness=0.0, both_directions=False)
+    method = Teacher(teacher().depth_net, FarAway(), loss)
+    out = method(batch(), 0.0)
+    out.loss.backward()
+    assert out.loss == 0
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
+
+
+def test_the_networks_see_jittered_colours_and_the_loss_does_not():
+    method, whole = teacher(LossConfig()).eval(), batch()
+    identity = torch.eye(3, 4).expand(2, 3, 4)
+    assert_close(method(replace(whole, colour=identity), 0.0).loss, method(whole, 0.0).loss)
+    black = torch.zeros(2, 3, 4)
+    out = method(replace(whole, colour=black), 0.0)
+    assert_close(out.maps["depth"][0], out.maps["depth"][1])  # both looked at black
+    assert out.terms["photometric"] > 0  # while the loss compared the real frames
+
+
+def test_bf16_networks_leave_losses_in_fp32():
+    with torch.autocast("cpu", torch.bfloat16):
+        out = teacher()(batch(), 0.0)
+    assert out.loss.dtype == torch.float32
+    assert torch.isfinite(out.loss)
+
+
+@pytest.mark.parametrize("minimum", [True, False])
+@pytest.mark.parametrize("auto", [True, False])
+def test_every_mix_of_switches_trains(minimum, auto):
+    loss = LossConfig(minimum_reprojection=minimum, auto_mask=auto)
+    out = teacher(loss)(batch(1), 0.5)
+    out.loss.backward()
+    assert torch.isfinite(out.loss)

@@ -1,0 +1,104 @@
+"""The decoder: sizes, counts, and that nothing lies idle."""
+
+import inspect
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.testing import assert_close
+
+from ssmde.models.decoder import DepthDecoder, EdgeConv
+
+R18 = (64, 64, 128, 256, 512)
+R50 = (64, 256, 512, 1024, 2048)
+
+
+def make_features(height, width, channels=(8, 8, 8, 8, 8), batch=1):
+    return [
+        torch.randn(batch, c, height // 2**k, width // 2**k)
+        for k, c in enumerate(channels, start=1)
+    ]
+
+
+@pytest.mark.parametrize(("channels", "millions"), [(R18, 3.153), (R50, 9.014)])
+def test_four_scales_have_the_published_number_of_parameters(channels, millions):
+    with torch.device("meta"):
+        decoder = DepthDecoder(channels, scales=(0, 1, 2, 3))
+    count = sum(p.numel() for p in decoder.parameters())
+    assert round(count / 1e6, 3) == millions
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (32, 96), (96, 64)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_scale_k_has_the_image_size_divided_by_two_to_the_k(upsampling, height, width, batch):
+    decoder = DepthDecoder((8,) * 5, scales=(0, 1, 2, 3), upsampling=upsampling)
+    maps = decoder(make_features(height, width, batch=batch))
+    assert [m.shape for m in maps] == [
+        (batch, 1, height // 2**k, width // 2**k) for k in (0, 1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize("scales", [(0,), (0, 2), (0, 1, 2, 3), (1, 3), (3,)])
+def test_every_parameter_has_a_gradient_whatever_the_scales(scales):
+    decoder = DepthDecoder((8,) * 5, scales=scales)
+    sum(m.sum() for m in decoder(make_features(64, 64))).backward()
+    idle = [name for name, p in decoder.named_parameters() if p.grad is None]
+    assert not idle
+    assert set(decoder.heads) == {str(k) for k in scales}
+
+
+def test_maps_come_in_the_order_asked_for():
+    decoder = DepthDecoder((8,) * 5, scales=(2, 0))
+    features = make_features(64, 64)
+    coarse, fine = decoder(features)
+    assert (coarse.shape[-1], fine.shape[-1]) == (16, 64)
+    assert_close(decoder(features, (0,))[0], fine)
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
+def test_the_decoder_is_the_published_chain_of_layers(upsampling):
+    """Written out from the formulas of the paper: narrow, double, join, mix, five times."""
+    decoder = DepthDecoder((3, 4, 5, 6, 7), scales=(0, 1), upsampling=upsampling)
+    features = make_features(64, 96, channels=(3, 4, 5, 6, 7))
+    weights = decoder.state_dict()
+
+    def conv(name, x):
+        padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        return F.conv2d(padded, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    x, maps = features[4], {}
+    for i in (4, 3, 2, 1, 0):
+        x = F.elu(conv(f"stages.{i}.narrow", x))
+        if upsampling == "nearest":
+            x = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+        else:
+            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        if i > 0:
+            x = torch.cat([x, features[i - 1]], dim=1)
+        x = F.elu(conv(f"stages.{i}.mix", x))
+        if i in (0, 1):
+            maps[i] = conv(f"heads.{i}", x)
+    for found, k in zip(decoder(features), (0, 1), strict=True):
+        assert_close(found, maps[k])
+
+
+def test_the_border_of_a_convolution_mirrors_without_repeating_the_edge():
+    conv = EdgeConv(1, 1)
+    torch.nn.init.zeros_(conv.bias)
+    torch.nn.init.zeros_(conv.weight)
+    conv.weight.data[0, 0, 1, 0] = 1  # reads the left neighbour
+    row = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])[None, None]
+    assert_close(conv(row)[0, 0], torch.tensor([[2.0, 1.0, 2.0], [5.0, 4.0, 5.0]]))
+
+
+@pytest.mark.parametrize("scales", [(), (0, 0), (4,), (-1, 0)])
+def test_scales_that_do_not_exist_are_refused(scales):
+    with pytest.raises(ValueError, match=r"scales must be some of \(0, 1, 2, 3\)"):
+        DepthDecoder(R18, scales=scales)
+
+
+def test_an_unknown_upsampling_is_refused_with_its_name():
+    build = inspect.unwrap(DepthDecoder.__init__)  # as users call it, without the type checks
+    with pytest.raises(ValueError, match="got 'cubic'"):
+        build(DepthDecoder.__new__(DepthDecoder), R18, upsampling="cubic")

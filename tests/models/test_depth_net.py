@@ -1,0 +1,165 @@
+"""The depth network: any size, any batch, nothing kept, depth within its range."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.testing import assert_close
+
+from ssmde.models.depth_net import DepthNet, disparity_to_depth
+from ssmde.models.encoder import freeze_batch_norm
+
+
+@pytest.fixture(scope="module")
+def trained_net():
+    """A network after one step of training, with all scales."""
+    torch.manual_seed(0)
+    net = DepthNet(scales=(0, 1, 2, 3))
+    optimiser = torch.optim.SGD(net.parameters(), lr=1e-3)
+    sum(depth.mean() for depth in net.pyramid(torch.rand(2, 3, 64, 64))).backward()
+    optimiser.step()
+    return net
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (32, 96), (96, 64), (64, 160)])
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_any_size_in_multiples_of_32_and_any_batch_comes_back_at_its_size(
+    trained_net, height, width, batch
+):
+    depth = trained_net.eval()(torch.rand(batch, 3, height, width))
+    assert depth.shape == (batch, 1, height, width)
+    assert depth.isfinite().all()
+
+
+def test_training_works_on_a_batch_of_one():
+    net = DepthNet()
+    net(torch.rand(1, 3, 64, 32)).mean().backward()
+    assert all(p.grad.isfinite().all() for p in net.parameters())
+
+
+def test_pyramid_begins_with_the_depth_of_forward_and_halves(trained_net):
+    image = torch.rand(1, 3, 64, 96)
+    depths = trained_net.eval().pyramid(image)
+    assert [d.shape[-2:] for d in depths] == [(64, 96), (32, 48), (16, 24), (8, 12)]
+    assert_close(depths[0], trained_net(image))
+
+
+def test_forward_computes_the_full_size_only(trained_net):
+    calls = []
+    hooks = [
+        head.register_forward_hook(lambda *_, scale=scale: calls.append(scale))
+        for scale, head in trained_net.decoder.heads.items()
+    ]
+    trained_net.eval()(torch.rand(1, 3, 32, 32))
+    for hook in hooks:
+        hook.remove()
+    assert calls == ["0"]
+
+
+@pytest.mark.parametrize("scales", [(0,), (0, 1, 2, 3)])
+def test_a_training_step_reaches_every_parameter(scales):
+    net = DepthNet(scales=scales)
+    sum(depth.mean() for depth in net.pyramid(torch.rand(2, 3, 64, 64))).backward()
+    idle = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not idle
+
+
+def test_a_deep_copy_after_a_training_step_predicts_the_same(trained_net):
+    twin = copy.deepcopy(trained_net)
+    image = torch.rand(1, 3, 32, 64)
+    assert_close(twin.eval()(image), trained_net.eval()(image), rtol=0, atol=0)
+
+
+def test_no_tensor_but_parameters_and_buffers_is_kept(trained_net):
+    known = {id(t) for t in (*trained_net.parameters(), *trained_net.buffers())}
+    kept = [
+        f"{name}.{key}"
+        for name, module in trained_net.named_modules()
+        for key, value in vars(module).items()
+        for item in (value if isinstance(value, list | tuple) else [value])
+        if isinstance(item, Tensor) and id(item) not in known
+    ]
+    assert not kept
+
+
+def test_the_image_is_left_as_it_came(trained_net):
+    image = torch.rand(1, 3, 32, 32)
+    before = image.clone()
+    trained_net.eval()(image)
+    assert_close(image, before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("near", "far"), [(0.1, 100.0), (1 / 10.01, 100.0), (0.5, 20.0)])
+def test_sigmoid_0_is_far_and_sigmoid_1_is_near(near, far):
+    depth = disparity_to_depth(torch.tensor([0.0, 1.0]), (near, far))
+    assert_close(depth, torch.tensor([far, near]), rtol=3e-7, atol=0)
+
+
+def test_the_range_of_the_released_sc_depth_is_its_formula():
+    sigmoid = torch.linspace(0, 1, 11, dtype=torch.float64)
+    depth = disparity_to_depth(sigmoid, (1 / 10.01, 100.0))
+    assert_close(depth, 1 / (10 * sigmoid + 0.01))
+
+
+@given(sigmoid=st.floats(0, 1), near=st.floats(0.01, 1), ratio=st.floats(1.1, 1e4))
+def test_depth_lies_in_its_range_and_falls_with_the_sigmoid(sigmoid, near, ratio):
+    depth = disparity_to_depth(
+        torch.tensor([sigmoid, min(sigmoid + 0.1, 1.0)], dtype=torch.float64), (near, near * ratio)
+    )
+    assert near * (1 - 1e-12) <= depth[0] <= near * ratio * (1 + 1e-12)
+    assert depth[1] <= depth[0]
+
+
+def test_depth_under_bf16_autocast_is_float32_and_not_in_coarse_steps(trained_net):
+    net, image = trained_net.eval(), torch.rand(1, 3, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        depth = net(image)
+    assert depth.dtype == torch.float32
+    rounded = disparity_to_depth(
+        ((1 / depth - 0.01) / 9.99).logit().bfloat16().sigmoid(), (0.1, 100.0)
+    )
+    assert not torch.isclose(depth, rounded, rtol=1e-5).all()
+    assert_close(depth, net(image), rtol=0.1, atol=0)
+
+
+def test_mapping_of_bf16_values_happens_in_float32():
+    sigmoid = torch.tensor([0.001], dtype=torch.bfloat16)
+    expected = 1 / (0.01 + 9.99 * sigmoid.float())
+    depth = disparity_to_depth(sigmoid, (0.1, 100.0))
+    assert depth.dtype == torch.float32
+    assert_close(depth, expected)
+
+
+def test_frozen_batch_norm_makes_the_loss_of_an_image_independent_of_its_batch():
+    net = DepthNet()
+    images = torch.rand(3, 3, 32, 64)
+    net.train()
+    assert not torch.allclose(net(images)[:1], net(images[:1]), rtol=1e-3)
+    freeze_batch_norm(net)
+    net.train()
+    assert_close(net(images)[:1], net(images[:1]))
+
+
+@pytest.mark.parametrize(
+    ("size", "nearest"), [((250, 832), "256 x 832"), ((64, 100), "64 x 96"), ((8, 32), "32 x 32")]
+)
+def test_a_side_that_is_no_multiple_of_32_is_refused_with_the_nearest_size(
+    trained_net, size, nearest
+):
+    message = rf"multiples of 32, got {size[0]} x {size[1]} .* nearest size is {nearest}"
+    with pytest.raises(ValueError, match=message):
+        trained_net(torch.rand(1, 3, *size))
+
+
+def test_scales_without_full_size_are_refused():
+    with pytest.raises(ValueError, match=r"must hold 0, the full size, got \(1, 2\)"):
+        DepthNet(scales=(1, 2))
+
+
+@pytest.mark.parametrize("depth_range", [(0.0, 10.0), (5.0, 1.0), (-1.0, 1.0)])
+def test_a_depth_range_that_is_no_range_is_refused(depth_range):
+    with pytest.raises(ValueError, match="depth_range must be 0 < near < far"):
+        DepthNet(depth_range=depth_range)

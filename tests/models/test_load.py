@@ -1,0 +1,169 @@
+"""Files of weights: a round trip, no half-written file, no code from a stranger's file."""
+
+import os
+import pickle
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from ssmde.models.load import load_weights_into, read_tensors, read_weights, save_weights
+
+
+def make_tensors(value=1.0):
+    return {"depth_net.a": torch.full((2, 3), value), "depth_net.n": torch.tensor(7)}
+
+
+def test_what_was_saved_is_read_back(tmp_path):
+    path = tmp_path / "new folder" / "weights.safetensors"
+    save_weights(path, make_tensors(), {"format": "ssmde-depth", "config": "a: 1\nb: ü\n"})
+    tensors, metadata = read_weights(path)
+    assert metadata == {"format": "ssmde-depth", "config": "a: 1\nb: ü\n"}
+    assert set(tensors) == set(make_tensors())
+    for key, value in make_tensors().items():
+        assert_close(tensors[key], value, rtol=0, atol=0)
+
+
+def test_turned_shared_and_learning_tensors_are_saved(tmp_path):
+    weight = torch.nn.Parameter(torch.rand(3, 4))
+    tensors = {"turned": weight.t(), "same": weight, "again": weight, "part": weight[1:]}
+    save_weights(tmp_path / "w.safetensors", tensors, {})
+    found, _ = read_weights(tmp_path / "w.safetensors")
+    for key, value in tensors.items():
+        assert_close(found[key], value.detach(), rtol=0, atol=0)
+
+
+def test_saving_again_replaces_the_file_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, make_tensors(1.0), {})
+    save_weights(path, make_tensors(2.0), {})
+    assert read_weights(path)[0]["depth_net.a"][0, 0] == 2.0
+    assert os.listdir(tmp_path) == ["weights.safetensors"]
+
+
+@pytest.mark.parametrize("stage", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_half_way_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, stage, error):
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, make_tensors(1.0), {})
+
+    def fail(*args, **kwargs):
+        raise error
+
+    target = {"write": "Path.open", "fsync": "os.fsync", "replace": "Path.replace"}[stage]
+    replacement = half_writing_open(error) if stage == "write" else fail
+    monkeypatch.setattr(f"ssmde.models.load.{target}", replacement)
+    with pytest.raises(type(error)) as caught:
+        save_weights(path, make_tensors(2.0), {})
+    monkeypatch.undo()
+    if isinstance(error, OSError):
+        assert str(path) in str(caught.value)
+        assert "No space left on device" in str(caught.value)
+    assert os.listdir(tmp_path) == ["weights.safetensors"]
+    assert read_weights(path)[0]["depth_net.a"][0, 0] == 1.0
+
+
+def half_writing_open(error):
+    """A `Path.open` whose files break in the middle of a write."""
+
+    def open_path(path, mode):
+        file = open(path, mode, buffering=0)  # noqa: SIM115
+        return HalfWriter(file, error)
+
+    return open_path
+
+
+class HalfWriter:
+    def __init__(self, file, error):
+        self.file, self.error = file, error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def write(self, content):
+        self.file.write(content[: len(content) // 2])
+        raise self.error
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no file of weights at .*nothing\.safetensors"):
+        read_weights(tmp_path / "nothing.safetensors")
+
+
+def test_a_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="is a folder"):
+        read_weights(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="cannot write weights"):
+        save_weights(tmp_path / "file" / "weights.safetensors", make_tensors(), {})
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\xff" * 100, pickle.dumps({"a": 1})])
+def test_what_is_no_safetensors_file_is_refused_with_its_name(tmp_path, content):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"weights\.safetensors is not a whole safetensors file"):
+        read_weights(path)
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, make_tensors(), {})
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
+        read_weights(path)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (pytest.fail, ("code of the file was run",))
+
+
+def test_code_in_a_pytorch_file_is_not_run(tmp_path):
+    path = tmp_path / "stranger.pth"
+    torch.save({"a": Bomb()}, path)
+    with pytest.raises(ValueError, match=r"stranger\.pth is damaged or is not a PyTorch file"):
+        read_tensors(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello"])
+def test_a_pytorch_file_that_is_none_is_refused(tmp_path, content):
+    path = tmp_path / "broken.pth"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"broken\.pth is damaged"):
+        read_tensors(path)
+
+
+def test_a_pytorch_file_with_more_than_tensors_is_refused_with_the_keys(tmp_path):
+    path = tmp_path / "run.pth"
+    torch.save({"state_dict": {"a": torch.zeros(1)}, "epoch": 3}, path)
+    with pytest.raises(ValueError, match="got also state_dict, epoch"):
+        read_tensors(path)
+    torch.save([torch.zeros(1)], path)
+    with pytest.raises(ValueError, match="must hold tensors by key, got a list"):
+        read_tensors(path)
+
+
+def test_only_keys_with_the_prefix_are_loaded():
+    net = torch.nn.Linear(2, 1)
+    tensors = {"x.weight": torch.ones(1, 2), "x.bias": torch.zeros(1), "y.weight": torch.zeros(3)}
+    load_weights_into(net, tensors, "x.")
+    assert_close(net(torch.tensor([2.0, 3.0])), torch.tensor([5.0]))
+
+
+def test_a_fault_is_named_with_its_full_key_and_changes_nothing():
+    net = torch.nn.Linear(2, 1)
+    before = net.weight.clone()
+    tensors = {"x.weight": torch.ones(1, 2), "x.bias": torch.zeros(5), "x.extra": torch.zeros(1)}
+    with pytest.raises(ValueError, match=r"run\.ckpt does not fit this Linear") as caught:
+        load_weights_into(net, tensors, "x.", origin="run.ckpt")
+    assert "unexpected: x.extra; wrong shape: x.bias is (5,) instead of (1,)" in str(caught.value)
+    assert_close(net.weight, before, rtol=0, atol=0)
+    with pytest.raises(ValueError, match=r"missing: z\.weight, z\.bias"):
+        load_weights_into(net, tensors, "z.")

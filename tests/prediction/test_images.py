@@ -1,0 +1,72 @@
+"""Everything an image may come as becomes the same bytes; sizes change about pixel centres."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ssmde.data.images import ImageError
+from ssmde.prediction.images import resize_depth, to_pixels
+
+
+def picture(height: int = 5, width: int = 7) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_a_file_an_array_a_tensor_and_a_pil_image_are_the_same_image(tmp_path):
+    pixels = picture()
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1)
+    ways = [tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(pixels), pixels, tensor]
+    for way in [*ways, tensor.float() / 255, tensor.double() / 255]:
+        np.testing.assert_array_equal(to_pixels(way), pixels)
+
+
+def test_a_grey_image_has_three_equal_channels():
+    grey = picture()[..., 0]
+    ways = [grey, grey[..., None], torch.from_numpy(grey), torch.from_numpy(grey)[None]]
+    for way in [*ways, Image.fromarray(grey)]:
+        np.testing.assert_array_equal(to_pixels(way), np.stack([grey] * 3, axis=-1))
+
+
+def test_the_orientation_of_a_camera_is_followed():
+    image = Image.fromarray(picture(4, 6))
+    exif = image.getexif()
+    exif[0x0112] = 6  # the camera lay on its side: turn clockwise
+    image.info["exif"] = exif.tobytes()
+    found = to_pixels(image)
+    np.testing.assert_array_equal(found, np.rot90(picture(4, 6), -1))
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros((4, 5, 3)), r"got float64 \(4, 5, 3\)"),
+        (np.zeros((3, 4, 5), np.uint8), r"got uint8 \(3, 4, 5\)"),
+        (np.zeros((4, 5, 4), np.uint8), r"got uint8 \(4, 5, 4\)"),
+        (np.zeros((0, 5, 3), np.uint8), "at least one pixel"),
+        (torch.zeros(4, 5, 3, dtype=torch.uint8), r"got torch.uint8 \(4, 5, 3\)"),
+        (torch.full((3, 4, 5), 255.0), r"must be in \[0, 1\], got 255 to 255"),
+        (torch.full((3, 4, 5), torch.nan), r"must be in \[0, 1\]"),
+        (Image.new("I;16", (4, 4)), "got mode I;16"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_its_shape(bad, message):
+    with pytest.raises(ValueError, match=message):
+        to_pixels(bad)
+
+
+def test_a_missing_file_is_refused_with_its_name():
+    with pytest.raises(ImageError, match=r"gone\.png: no such file"):
+        to_pixels("gone.png")
+
+
+def test_depth_is_resized_about_pixel_centres():
+    # Centres of four pixels in the grid of two: -0.25, 0.25, 0.75, 1.25, cut at the border.
+    found = resize_depth(np.array([[0.0, 4.0]]), (1, 4))
+    np.testing.assert_allclose(found, [[0.0, 1.0, 3.0, 4.0]])
+
+
+def test_depth_made_smaller_reads_two_neighbours_and_no_mean():
+    found = resize_depth(np.array([[1.0, 2, 3, 4, 5, 6, 7, 8]]), (1, 2))
+    np.testing.assert_allclose(found, [[2.5, 6.5]])

@@ -1,0 +1,154 @@
+"""The tree of knobs: what goes in comes out, and what cannot work is refused with its path."""
+
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from ssmde.config import (
+    Config,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    TrainConfig,
+    dump_config,
+    load_config,
+)
+
+
+def test_an_empty_file_is_the_default_run():
+    assert load_config("") == Config()
+
+
+def test_what_is_written_is_read_back_equal():
+    config = Config(
+        name="mine",
+        output=Path("some") / "where",
+        data=DataConfig(root=Path("videos"), image_size=(128, 416), frame_gaps=(1, 2, 4)),
+        model=ModelConfig(encoder="resnet50", depth_range=(0.5, 10.0)),
+        loss=LossConfig(geometry=0.1, scales=(0, 1, 2, 3), weight_mask=True),
+        train=TrainConfig(steps=7, batch_size=6, devices=3, precision="bf16"),
+    )
+    assert load_config(dump_config(config)) == config
+
+
+@given(
+    flip=st.floats(0, 1),
+    near=st.floats(1e-3, 1),
+    gaps=st.lists(st.integers(1, 50), min_size=1, max_size=4).map(tuple),
+    seed=st.integers(0, 2**31),
+)
+def test_numbers_survive_the_file_to_the_last_bit(flip, near, gaps, seed):
+    config = Config(
+        data=DataConfig(flip=flip, frame_gaps=gaps),
+        model=ModelConfig(depth_range=(near, 100.0)),
+        train=TrainConfig(seed=seed),
+    )
+    assert load_config(dump_config(config)) == config
+
+
+def test_the_file_is_plain_yaml_with_one_block_per_section():
+    tree = yaml.safe_load(dump_config(Config()))
+    assert list(tree) == ["name", "output", "data", "model", "loss", "train"]
+    assert tree["data"]["image_size"] == [256, 320]
+    assert tree["data"]["root"] == "data"
+
+
+def test_a_file_changes_only_what_it_names():
+    config = load_config("data: {flip: 0.25}\ntrain: {steps: 10}")
+    assert config == Config(data=DataConfig(flip=0.25), train=TrainConfig(steps=10))
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("dta: {}", "dta"),
+        ("data: {image_sise: [32, 64]}", "data.image_sise"),
+        ("loss: {no_smoothness: true}", "loss.no_smoothness"),
+        ("train: {steps: many}", "train.steps"),
+        ("train: {batch_size: 2.5}", "train.batch_size"),
+        ("model: {encoder: resnet19}", "model.encoder"),
+        ("data: {image_size: [32, 64, 96]}", "data.image_size"),
+    ],
+)
+def test_an_unknown_key_or_a_wrong_value_is_an_error_with_its_path(text, path):
+    with pytest.raises(ValidationError) as caught:
+        load_config(text)
+    paths = [".".join(map(str, error["loc"])) for error in caught.value.errors()]
+    assert any(found == path or found.startswith(f"{path}.") for found in paths), paths
+
+
+def test_all_faults_of_a_file_are_listed_at_once():
+    with pytest.raises(ValidationError) as caught:
+        load_config("data: {flipp: 1}\ntrain: {stepps: 1}\nmodel: {encoder: vgg}")
+    assert caught.value.error_count() == 3
+
+
+@pytest.mark.parametrize("size", [(250, 832), (256, 0), (0, 0), (256, 330), (-32, 64)])
+def test_an_image_size_off_the_grid_of_32_is_refused(size):
+    with pytest.raises(ValueError, match=r"data.image_size must be multiples of 32, got \("):
+        DataConfig(image_size=size)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DataConfig(frame_gaps=()), "data.frame_gaps must be whole numbers of at least 1"),
+        (lambda: DataConfig(frame_gaps=(1, 0)), r"data.frame_gaps .* got \(1, 0\)"),
+        (lambda: DataConfig(flip=1.5), "data.flip is a probability, got 1.5"),
+        (lambda: DataConfig(colour_jitter=-0.1), "data.colour_jitter is a probability, got -0.1"),
+        (lambda: DataConfig(zoom=0.9), "data.zoom must be at least 1, got 0.9"),
+        (lambda: DataConfig(workers=-1), "data.workers must be at least 0, got -1"),
+        (lambda: DataConfig(contrast=1.0), r"data.contrast must be in \[0, 1\), got 1.0"),
+        (lambda: DataConfig(hue=0.6), r"data.hue must be in \[0, 0.5\], got 0.6"),
+        (lambda: ModelConfig(depth_range=(0.0, 1.0)), "model.depth_range must be 0 < near < far"),
+        (lambda: ModelConfig(depth_range=(5.0, 1.0)), r"got \(5.0, 1.0\)"),
+        (lambda: ModelConfig(pose_scale=0.0), "model.pose_scale must be positive, got 0.0"),
+        (lambda: LossConfig(smoothness=-1.0), "loss.smoothness must be at least 0, got -1.0"),
+        (lambda: LossConfig(scales=()), r"loss.scales must be .*, got \(\)"),
+        (lambda: LossConfig(scales=(1, 2)), r"loss.scales must be 0 and any of .* got \(1, 2\)"),
+        (lambda: LossConfig(scales=(0, 4)), r"loss.scales .* got \(0, 4\)"),
+        (lambda: LossConfig(ssim_share=1.2), r"loss.ssim_share must be in \[0, 1\], got 1.2"),
+        (lambda: TrainConfig(steps=0), "train.steps must be at least 1, got 0"),
+        (lambda: TrainConfig(learning_rate=0.0), "train.learning_rate must be positive, got 0.0"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_with_its_name(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_batch_that_does_not_divide_over_the_processes_is_refused():
+    assert TrainConfig(batch_size=6, devices=3, nodes=2).batch_size == 6
+    with pytest.raises(ValueError, match=r"batch_size 4 must divide evenly over 6 processes"):
+        TrainConfig(batch_size=4, devices=3, nodes=2)
+
+
+def test_a_refusal_inside_a_file_names_the_section_too():
+    with pytest.raises(ValidationError, match=r"data.image_size must be multiples of 32"):
+        load_config("data: {image_size: [250, 832]}")
+
+
+def test_a_run_is_a_value_that_nobody_changes():
+    config = Config()
+    with pytest.raises(FrozenInstanceError):
+        config.data.flip = 0.0  # type: ignore[misc]
+    changed = replace(config, data=replace(config.data, flip=0.0))
+    assert (config.data.flip, changed.data.flip) == (0.5, 0.0)
+    assert {config: "by value"}[Config()] == "by value"
+
+
+def test_two_default_runs_share_no_state():
+    assert Config() == Config()
+    assert Config().data is not Config().data
+
+
+def test_no_switch_is_named_for_what_it_turns_off():
+    sections = [getattr(Config(), field.name) for field in fields(Config)]
+    names = [f.name for section in sections if is_dataclass(section) for f in fields(section)]
+    assert len(names) > 30
+    assert not [name for name in names if name.startswith(("no_", "disable_", "not_"))]

@@ -1,0 +1,103 @@
+"""Documents and rooms: files explain themselves, and what a page says a test says too."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import ssmde
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "src" / "ssmde").rglob("*.py"))
+LONGEST_FILE = 320  # lines
+
+
+def module_name(path: Path) -> str:
+    return str(path.relative_to(ROOT / "src"))
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def names_of_tests() -> set[str]:
+    trees = [ast.parse(path.read_text("utf-8")) for path in (ROOT / "tests").rglob("test_*.py")]
+    functions = [n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    return {function.name for function in functions if function.name.startswith("test_")}
+
+
+def statements(page: str) -> list[str]:
+    """The bullet points of a page, each joined to one line."""
+    return [" ".join(item.split()) for item in re.findall(r"(?ms)^- (.*?)(?=^- |^$)", page)]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_every_file_opens_with_a_sentence_and_stays_short(path):
+    text = path.read_text("utf-8")
+    opening = ast.get_docstring(ast.parse(text))
+    assert opening, f"{module_name(path)} has no opening docstring"
+    assert opening.splitlines()[0].endswith((".", ":")), opening.splitlines()[0]
+    assert len(text.splitlines()) <= LONGEST_FILE
+
+
+def test_no_room_is_nameless():
+    nameless = {"utils", "util", "common", "helpers", "misc", "base"}
+    assert not [module_name(p) for p in MODULES if {p.stem, p.parent.name} & nameless]
+
+
+def test_the_pages_name_tests_that_exist():
+    pages = [ROOT / "docs" / "conventions.md", *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    exist = names_of_tests()
+    for page in pages:
+        named = set(re.findall(r"`(test_\w+)`", page.read_text("utf-8")))
+        assert named <= exist, f"{page.name}: no such test: {sorted(named - exist)}"
+
+
+def test_the_conventions_are_held_by_tests():
+    page = statements(read("docs/conventions.md"))
+    held = [item for item in page if re.search(r"`test_\w+`", item)]
+    assert len(held) >= 20
+    # The order of axes is held by the annotations, which every test checks.
+    assert all(item.startswith("Maps are channel-first") for item in page if item not in held)
+
+
+def test_decisions_are_numbered_without_a_gap_and_name_their_price():
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    for page in pages:
+        text = page.read_text("utf-8")
+        assert text.startswith(f"# {page.name[:4]}. "), page.name
+        assert all(f"**{part}.**" in text for part in ("Context", "Choice", "Price")), page.name
+
+
+def test_links_between_documents_lead_somewhere():
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)", page.read_text("utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link} does not exist"
+
+
+def test_the_version_is_the_same_wherever_it_stands():
+    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    assert yaml.safe_load(read("CITATION.cff"))["version"] == version
+
+
+def test_python_in_the_readme_parses_and_imports_names_that_exist():
+    blocks = re.findall(r"(?ms)^```python\n(.*?)^```", read("README.md"))
+    if not blocks:
+        pytest.skip("the README has no Python yet")
+    for block in blocks:
+        nodes = list(ast.walk(ast.parse(block)))
+        imports = [n for n in nodes if isinstance(n, ast.Import | ast.ImportFrom)]
+        exec(compile(ast.Module(body=list(imports), type_ignores=[]), "README.md", "exec"), {})
+        for node in nodes:
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "ssmde":
+                assert hasattr(ssmde, node.attr), f"the README uses ssmde.{node.attr}"
+
+
+def test_commands_in_the_readme_are_targets_of_the_makefile():
+    targets = set(re.findall(r"(?m)^([a-z][a-z-]*):", read("Makefile")))
+    assert {"setup", "demo", "check", "test", "test-all", "docs", "bench"} <= targets
+    assert set(re.findall(r"\bmake ([a-z][a-z-]*)\b", read("README.md"))) <= targets

@@ -1,0 +1,296 @@
+"""Evaluation from files to numbers: which frames count, how often, and what stands beside them."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ssmde.data.sequence import FrameSequence
+from ssmde.evaluate import evaluate, evaluate_predictions, frames_with_truth, mean_truth
+from ssmde.evaluation.report import table
+from ssmde.metrics.depth import METRICS
+from ssmde.metrics.protocol import PROTOCOLS, measure
+from ssmde.prediction.images import resize_depth
+from ssmde.prediction.predictor import Predictor
+
+HEIGHT, WIDTH, UNITS = 20, 30, 1000
+DATA = Path(os.environ.get("SSMDE_DATA", "../shared/data"))
+
+
+def ramp(seed: int = 0) -> np.ndarray:
+    """Depth in whole millimetres: far at the top, 2 to 6 m, a little different in each frame."""
+    v = np.linspace(6, 2, HEIGHT)[:, None] + 0.1 * np.random.default_rng(seed).random((1, WIDTH))
+    return np.round(v * UNITS) / UNITS
+
+
+def write_scene(folder: Path, truths: list[np.ndarray | None], masks=None) -> FrameSequence:
+    """A scene whose image of frame i has the grey level i, so that a predictor can know it."""
+    for name in ("depth", "motion_mask"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    images, depths, mask_paths = [], [], []
+    for i, truth in enumerate(truths):
+        images.append(folder / f"{i:03d}.png")
+        Image.new("RGB", (WIDTH, HEIGHT), (i, i, i)).save(images[-1])
+        depths.append(None if truth is None else folder / "depth" / f"{i:03d}.png")
+        if truth is not None:
+            Image.fromarray((truth * UNITS).round().astype(np.uint16)).save(depths[-1])
+        mask = masks[i] if masks else None
+        mask_paths.append(None if mask is None else folder / "motion_mask" / f"{i:03d}.png")
+        if mask is not None:
+            Image.fromarray(mask).save(mask_paths[-1])
+    return FrameSequence(
+        name=folder.name,
+        images=tuple(images),
+        image_size=(HEIGHT, WIDTH),
+        depth=tuple(depths),
+        depth_units_per_metre=float(UNITS),
+        motion_masks=tuple(mask_paths) if masks else None,
+    )
+
+
+def mask_of(columns: slice, value: int = 255) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[:, columns] = value
+    return mask
+
+
+def knows(depths: list[np.ndarray]):
+    """A predictor that looks the depth up by the grey level of the image."""
+    return lambda pixels: depths[int(pixels[0, 0, 0])].astype(np.float32)
+
+
+def test_a_perfect_prediction_up_to_scale_has_no_error(tmp_path):
+    truths = [ramp(i) for i in range(3)]
+    scene = write_scene(tmp_path / "scene", truths)
+    result = evaluate_predictions(knows([7 * t for t in truths]), [scene], protocol="bonn")
+    assert result.full.abs_rel == pytest.approx(0, abs=1e-6)
+    assert result.full.d1 == 1.0
+    assert result.n_images == 3
+    assert (result.protocol.name, result.align) == ("bonn", "median")
+    assert result.to_dict()["scale"]["median"] == pytest.approx(1 / 7)
+    assert result.static is None
+
+
+def test_the_alignment_asked_for_is_used_and_named(tmp_path):
+    scene = write_scene(tmp_path / "scene", [ramp()])
+    shifted = knows([ramp() + 5])
+    found = {
+        how: evaluate_predictions(shifted, [scene], align=how)
+        for how in ("median", "least-squares", "none")
+    }
+    assert found["least-squares"].full.abs_rel == pytest.approx(0, abs=1e-5)
+    assert found["median"].full.abs_rel > 0.1
+    assert found["none"].full.abs_rel > 1.0
+    for how, result in found.items():
+        assert result.to_dict()["align"] == how
+        assert how in str(table(result).title)
+        assert "generic" in str(table(result).title)
+
+
+def test_means_agree_with_measuring_each_frame_alone(tmp_path):
+    truths = [ramp(i) for i in range(3)]
+    masks = [mask_of(slice(0, 0)), mask_of(slice(0, 9)), mask_of(slice(5, 30))]
+    predictions = [np.random.default_rng(9 + i).uniform(1, 9, (HEIGHT, WIDTH)) for i in range(3)]
+    scene = write_scene(tmp_path / "scene", truths, masks)
+    result = evaluate_predictions(knows(predictions), [scene], protocol="tum")
+    alone = [
+        measure(p.astype(np.float32), t, PROTOCOLS["tum"], motion_mask=m).errors
+        for p, t, m in zip(predictions, truths, masks, strict=True)
+    ]
+    for metric in METRICS:
+        full = [getattr(e.full, metric) for e in alone]
+        static = [getattr(e.static, metric) for e in alone]
+        dynamic = [getattr(e.dynamic, metric) for e in alone[1:]]
+        assert getattr(result.full, metric) == pytest.approx(np.mean(full), rel=1e-5)
+        assert getattr(result.static, metric) == pytest.approx(np.mean(static), rel=1e-5)
+        assert getattr(result.dynamic, metric) == pytest.approx(np.mean(dynamic), rel=1e-5)
+    counts = result.to_dict()
+    assert (counts["n_images"], counts["n_images_static"], counts["n_images_dynamic"]) == (3, 3, 2)
+
+
+def test_each_frame_has_its_own_mask(tmp_path):
+    truths = [ramp(0), ramp(1)]
+    wrong = [t.copy() for t in truths]
+    wrong[0][:, :3] *= 3  # what moves is wrong: left in one frame, right in the other
+    wrong[1][:, -3:] *= 3
+    masks = [mask_of(slice(0, 3)), mask_of(slice(WIDTH - 3, WIDTH))]
+    result = evaluate_predictions(
+        knows(wrong), [write_scene(tmp_path / "scene", truths, masks)], protocol="generic"
+    )
+    assert result.static is not None
+    assert result.dynamic is not None
+    assert result.dynamic.d3 == 0.0
+    assert result.static.d1 == 1.0
+
+
+def test_a_frame_without_truth_that_counts_is_counted_and_poisons_nothing(tmp_path):
+    far = np.full((HEIGHT, WIDTH), 60.0)  # beyond the 10 m of the protocol
+    truths = [ramp(), None, np.zeros((HEIGHT, WIDTH)), far]
+    scene = write_scene(tmp_path / "scene", truths, [mask_of(slice(0, 9))] * 4)
+    result = evaluate_predictions(knows([ramp()] * 4), [scene], protocol="bonn")
+    assert result.n_images == 1
+    assert result.to_dict()["n_images_without_truth"] == 2
+    assert result.full.abs_rel == pytest.approx(0, abs=1e-6)
+    assert np.isfinite([value for value in result.to_dict()["full"].values()]).all()
+
+
+def test_unreadable_files_are_left_out_and_named(tmp_path):
+    scene = write_scene(tmp_path / "scene", [ramp(i) for i in range(3)])
+    scene.images[0].write_text("no image")
+    depth = scene.depth[2] if scene.depth else None
+    assert depth is not None
+    depth.write_bytes(depth.read_bytes()[:40])
+    result = evaluate_predictions(knows([ramp(i) for i in range(3)]), [scene])
+    assert result.n_images == 1
+    assert [name.split(":")[0] for name in result.broken] == [str(scene.images[0]), str(depth)]
+
+
+def test_a_prediction_of_another_size_is_resized_as_depth(tmp_path):
+    scene = write_scene(tmp_path / "scene", [ramp()])
+    small = np.random.default_rng(0).uniform(1, 9, (4, 6)).astype(np.float32)
+    expected = measure(resize_depth(small, (HEIGHT, WIDTH)), ramp(), PROTOCOLS["bonn"]).errors.full
+    result = evaluate_predictions(knows([small]), [scene], protocol="bonn")
+    assert expected is not None
+    assert result.full.abs_rel == pytest.approx(expected.abs_rel)
+
+
+def test_few_frames_are_spread_evenly_over_all_scenes(tmp_path):
+    scenes = [write_scene(tmp_path / name, [ramp(i) for i in range(5)]) for name in "ab"]
+    names = [frame.name for frame in frames_with_truth(scenes, 5)]
+    assert names == ["a/001", "a/003", "b/000", "b/002", "b/004"]
+    assert len(frames_with_truth(scenes, 99)) == 10
+
+
+def test_a_prediction_that_is_not_finite_stops_with_the_frame(tmp_path):
+    scene = write_scene(tmp_path / "scene", [ramp()])
+    with pytest.raises(ValueError, match=r"scene/000: 600 of 600 pixels of the prediction are not"):
+        evaluate_predictions(knows([np.full((HEIGHT, WIDTH), np.nan)]), [scene])
+
+
+def test_a_mask_of_another_size_or_kind_stops_with_its_file(tmp_path):
+    scene = write_scene(tmp_path / "a", [ramp()], [np.zeros((3, 3), np.uint8)])
+    with pytest.raises(ValueError, match=r"000\.png: a motion mask has the size of the depth"):
+        evaluate_predictions(knows([ramp()]), [scene])
+    scene = write_scene(tmp_path / "b", [ramp()], [mask_of(slice(0, 3), value=1)])
+    with pytest.raises(ValueError, match=r"b/000: a motion mask holds 0"):
+        evaluate_predictions(knows([ramp()]), [scene])
+
+
+def test_scenes_that_cannot_be_measured_say_why(tmp_path):
+    blind = write_scene(tmp_path / "blind", [None, None])
+    with pytest.raises(ValueError, match=r"no frame has measured depth \('blind'\)"):
+        evaluate_predictions(knows([ramp()]), [blind])
+    empty = write_scene(tmp_path / "empty", [np.zeros((HEIGHT, WIDTH))])
+    with pytest.raises(ValueError, match=r"1 have no depth between 0\.1 and 10 m inside the crop"):
+        evaluate_predictions(knows([ramp()]), [empty], protocol="bonn")
+    unknown = replace(write_scene(tmp_path / "unknown", [ramp()]), depth_units_per_metre=None)
+    with pytest.raises(ValueError, match="1 cannot be read.*unit of this depth is unknown"):
+        evaluate_predictions(knows([ramp()]), [unknown])
+    with pytest.raises(ValueError, match="closest match is 'kitti'"):
+        evaluate_predictions(knows([ramp()]), [empty], protocol="kitt")
+
+
+def test_the_mean_map_reads_the_truth_that_can_be_read(tmp_path):
+    flat = [np.full((HEIGHT, WIDTH), float(d)) for d in (2, 4, 9)]
+    scene = write_scene(tmp_path / "scene", flat)
+    assert scene.depth is not None
+    assert scene.depth[2] is not None
+    scene.depth[2].write_text("broken")
+    found = mean_truth([scene], (4, 6))
+    assert found is not None
+    np.testing.assert_allclose(found, np.full((4, 6), 3.0))
+    assert mean_truth([], (4, 6)) is None
+
+
+class Flat(nn.Module):
+    """Depth that grows slowly to the right, whatever the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
+
+    def forward(self, image: Tensor) -> Tensor:
+        width = image.shape[-1]
+        return (self.one + torch.arange(width) / width).expand_as(image[:, :1])
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return Predictor(Flat(), (32, 32), source="drawn")
+
+
+def test_files_table_and_baselines(tmp_path, predictor, capsys):
+    masks = [mask_of(slice(0, 5)) for _ in range(12)]
+    scene = write_scene(tmp_path / "val", [ramp(i) for i in range(12)], masks)
+    training = write_scene(tmp_path / "train", [ramp(i) for i in range(20, 24)])
+    out = tmp_path / "out"
+    result = evaluate(predictor, [scene], protocol="bonn", out=out, training=[training])
+    written = json.loads((out / "metrics.json").read_text())
+    assert list(written)[:6] == ["protocol", "align", "n_images", "full", "static", "dynamic"]
+    assert (written["protocol"], written["align"], written["n_images"]) == ("bonn", "median", 12)
+    for region in ("full", "static", "dynamic"):
+        assert set(written[region]) == set(METRICS)
+    assert written["full"]["abs_rel"] == result.full.abs_rel
+    assert written["weights"] == "drawn"
+    # The training frames look like the others, so their mean map is the hardest to beat.
+    constant, mean_map = (written["baselines"][name] for name in ("constant", "mean_map"))
+    assert mean_map["full"]["abs_rel"] < 0.05 < constant["full"]["abs_rel"]
+    assert [path.name for path in sorted((out / "worst").iterdir())] == [
+        f"{i:02d}.png" for i in range(1, 11)
+    ]
+    errors = [frame["abs_rel"] for frame in written["worst"]]
+    assert errors == sorted(errors, reverse=True)
+    printed = capsys.readouterr().out
+    assert "protocol bonn" in printed
+    assert "alignment median" in printed
+    assert "mean_map" in printed
+
+
+def test_a_second_evaluation_leaves_no_picture_of_the_first(tmp_path, predictor):
+    scene = write_scene(tmp_path / "val", [ramp(i) for i in range(5)])
+    evaluate(predictor, [scene], out=tmp_path / "out")
+    evaluate(predictor, [scene], out=tmp_path / "out", max_frames=2)
+    names = sorted(path.name for path in (tmp_path / "out" / "worst").iterdir())
+    assert names == ["01.png", "02.png"]
+
+
+def test_a_folder_of_scenes_brings_its_own_training_truth(tmp_path, predictor, capsys):
+    for name in ("one", "two"):
+        write_scene(tmp_path / "data" / name, [ramp(i) for i in range(4)])
+        (tmp_path / "data" / name / "motion_mask").rmdir()
+        (tmp_path / "data" / name / "scene.json").write_text('{"depth_units_per_metre": 1000}')
+    (tmp_path / "data" / "train.txt").write_text("one\n")
+    (tmp_path / "data" / "val.txt").write_text("two\n")
+    result = evaluate(predictor, tmp_path / "data")
+    assert [frame.frame.name for frame in result.frames] == [f"two/{i:03d}" for i in range(4)]
+    assert set(result.baselines) == {"constant", "mean_map"}
+    (tmp_path / "data" / "one" / "001.png").rename(tmp_path / "data" / "one" / "000.jpg")
+    result = evaluate(predictor, tmp_path / "data")
+    assert set(result.baselines) == {"constant"}
+    assert "training scenes cannot be read" in capsys.readouterr().out
+
+
+def test_the_constant_baseline_of_a_real_dynamic_scene_is_the_published_one():
+    root = DATA / "indoor"
+    if not root.is_dir():
+        pytest.skip(f"no recordings at {DATA}: set SSMDE_DATA")
+    scene = read_real_scene(root / "bonn_crowd_val")
+    result = evaluate_predictions(
+        lambda _: np.ones((1, 1), np.float32), [scene], protocol="bonn", max_frames=12
+    )
+    assert result.static is not None
+    assert result.dynamic is not None
+    assert result.static.abs_rel < result.full.abs_rel < result.dynamic.abs_rel
+    assert result.sums.full.n_images == result.sums.static.n_images == 12
+
+
+def read_real_scene(folder: Path) -> FrameSequence:
+    from ssmde.data.scene_folder import read_scene
+
+    return read_scene(folder)
