@@ -116,10 +116,12 @@ def test_a_panel_shows_truth_and_error_where_there_is_truth():
     np.testing.assert_array_equal(page, panel([with_truth, without], height=20))
 
 
-def test_prediction_and_truth_share_their_colours():
+def test_prediction_and_truth_share_the_colours_of_the_truth():
     truth = np.array([[1.0, 2.0, 4.0, 8.0]])
-    page = panel([PanelRow(image=np.zeros((1, 4, 3), np.uint8), depth=truth.copy(), truth=truth)])
-    np.testing.assert_array_equal(page[-1, 8:12], page[-1, 16:20])
+    wrong = np.array([[1.0, 2.0, 4.0, 800.0]])
+    page = panel([PanelRow(image=np.zeros((1, 4, 3), np.uint8), depth=wrong, truth=truth)])
+    np.testing.assert_array_equal(page[-1, 8:12], page[-1, 16:20])  # 8 m is black, so is 800 m
+    np.testing.assert_array_equal(page[-1, 16:20], colourise(truth)[0])
 
 
 def test_a_written_picture_is_whole_and_leaves_nothing_beside_it(tmp_path):

@@ -71,6 +71,16 @@ def test_png16_never_overflows_and_never_says_no_value(tmp_path, far):
     assert values.min() > 0
 
 
+def test_png16_of_a_depth_too_small_for_a_unit_is_the_smallest_value(tmp_path):
+    net = Brightness()
+    with torch.no_grad():
+        net.one.fill_(1e-4)
+    predictor = Predictor(net, (32, 32), depth_range=(1e-4, 100.0))
+    predict_files(predictor, save(tmp_path / "black.png", level=0), tmp_path, formats=["png16"])
+    with Image.open(tmp_path / "black_depth.png") as image:
+        assert np.unique(np.array(image)) == [1]  # 0 would mean no value
+
+
 def test_npz_holds_the_depth_itself(predictor, tmp_path):
     path = save(tmp_path / "in.jpg")
     summary = predict_files(predictor, path, tmp_path / "out", formats=["npz", "color"])

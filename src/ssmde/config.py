@@ -36,6 +36,9 @@ class DataConfig(Section):
     frame_gaps: tuple[int, ...] = (1,)
     """Distance of the two sources from the target, in stored frames; with several, each snippet
     draws one."""
+    scene_gaps: tuple[tuple[str, int], ...] = ()
+    """Gaps of single scenes in place of `frame_gaps`, as pairs of scene and gap: recordings differ
+    in frame rate and pace. A scene may come several times."""
     flip: float = 0.5
     """Probability that a snippet is mirrored left to right."""
     zoom: float = 1.15
@@ -62,6 +65,10 @@ class DataConfig(Section):
         _refuse(
             not self.frame_gaps or any(gap < 1 for gap in self.frame_gaps),
             f"data.frame_gaps must be whole numbers of at least 1, got {self.frame_gaps}",
+        )
+        _refuse(
+            any(gap < 1 for _, gap in self.scene_gaps),
+            f"data.scene_gaps must be whole numbers of at least 1, got {self.scene_gaps}",
         )
         _refuse(not 0 <= self.flip <= 1, f"data.flip is a probability, got {self.flip}")
         _refuse(
@@ -113,6 +120,9 @@ class LossConfig(Section):
     """SSIM + L1 between the target and the rebuilt target, in [0, 1] per pixel."""
     geometry: float = 0.0
     """Depth inconsistency between two views, in [0, 1) per pixel."""
+    geometry_ramp: float = 0.0
+    """Share of the training over which the geometry weight rises from 0; agreement before there is
+    depth to agree on keeps the depth constant."""
     smoothness: float = 0.001
     """Edge-aware first-order smoothness of the mean-normalised disparity."""
     scales: tuple[int, ...] = (0,)
@@ -136,6 +146,10 @@ class LossConfig(Section):
         _refuse(
             0 not in self.scales or not set(self.scales) <= {0, 1, 2, 3},
             f"loss.scales must be 0 and any of 1, 2, 3, got {self.scales}",
+        )
+        _refuse(
+            not 0 <= self.geometry_ramp <= 1,
+            f"loss.geometry_ramp is a share of the training in [0, 1], got {self.geometry_ramp}",
         )
         _refuse(
             not 0 <= self.ssim_share <= 1,

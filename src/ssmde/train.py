@@ -1,8 +1,9 @@
 """`ssmde train`: from scene folders to a trained depth network, in a run folder that can go on."""
 
+import logging
 import os
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from ssmde.training.checkpoints import AtomicCheckpointIO, is_disk_full, last_ch
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError, TrainingModule
 from ssmde.training.validation import Validation, write_last_weights
-from ssmde.types import collate
+from ssmde.types import Snippets, collate
 
 # A resumed run may change how long and where it runs, not what it computes.
 FREE_ON_RESUME = {
@@ -36,6 +37,14 @@ FREE_ON_RESUME = {
     "train.nodes",
     "train.threads",
 }
+# Said by Lightning to its users, of no use to ours.
+QUIET_WARNINGS = (
+    ".*does not have many workers.*",
+    ".*GPU available but not used.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*treespec, LeafSpec.*",
+    ".*in eval mode at the start of training.*",
+)
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
@@ -56,6 +65,7 @@ def train(config: Config, *, resume: bool = False) -> Path:
             checkpoint is kept.
     """
     sequences = read_scenes(config.data.root, "train")
+    _check_scene_gaps(config, sequences)
     folder = _open_run(config, resume=resume)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
@@ -106,12 +116,18 @@ class _Loader(pl.LightningDataModule):
             prefetch_factor=4 if workers else None,
         )
 
+    def transfer_batch_to_device(
+        self, batch: Snippets, device: torch.device, dataloader_idx: int
+    ) -> Snippets:
+        return batch.to(device)  # bytes travel; they become floats on the device
+
 
 def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
     """Lightning's loop with our checkpoints and logs; validation is a callback of ours."""
     t = config.train
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+    for message in QUIET_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     several = t.devices * t.nodes > 1
     return pl.Trainer(
         default_root_dir=folder,
@@ -139,7 +155,9 @@ def _open_run(config: Config, *, resume: bool) -> Path:
     folder = config.output / config.name
     kept = folder / "config.yaml"
     if not resume:
-        if kept.exists() and not _is_later_rank():
+        if _is_later_rank():  # the first process makes the folder
+            return folder
+        if kept.exists():
             raise ValueError(
                 f"{folder} already holds a run: go on with --resume, choose another --name, "
                 "or delete it"
@@ -158,6 +176,15 @@ def _open_run(config: Config, *, resume: bool) -> Path:
             f"or go back to the values in {kept}"
         )
     return folder
+
+
+def _check_scene_gaps(config: Config, sequences: list[FrameSequence]) -> None:
+    names = [sequence.name for sequence in sequences]
+    for name, _ in config.data.scene_gaps:
+        if name not in names:
+            raise ValueError(
+                f"data.scene_gaps names scene '{name}', {config.data.root} has {', '.join(names)}"
+            )
 
 
 def _is_later_rank() -> bool:
@@ -194,9 +221,3 @@ def _explain(error: BaseException, config: Config, folder: Path) -> BaseExceptio
     if is_disk_full(error):
         return TrainingError(f"no space left on the disk of {folder}: free some. {then}.")
     return error
-
-
-def resumed_config(folder: Path, config: Config) -> Config:
-    """The configuration a run folder was started with, at its present place."""
-    kept = load_config((folder / "config.yaml").read_text())
-    return replace(kept, name=config.name, output=config.output)

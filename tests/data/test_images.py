@@ -89,7 +89,7 @@ def test_sixteen_bits_become_eight(tmp_path):
 
 def test_floating_point_pixels_are_refused(tmp_path):
     Image.new("F", (3, 2)).save(tmp_path / "a.tif")
-    with pytest.raises(ImageError, match=r"a\.tif: .*floating-point.*8 or 16 bits"):
+    with pytest.raises(ImageError, match=r"a\.tif: floating-point.*8 or 16 bits"):
         read_image(tmp_path / "a.tif")
 
 

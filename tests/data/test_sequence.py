@@ -23,7 +23,7 @@ def camera(**numbers):
         "cx": (0, 2),
         "cy": (1, 2),
         "skew": (0, 1),
-        "last": (2, 2),
+        "one": (2, 2),
     }
     for name, value in numbers.items():
         changed[places[name]] = value

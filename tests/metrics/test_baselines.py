@@ -31,6 +31,12 @@ def test_a_map_of_another_size_keeps_its_layout(size):
     assert found[0, 0] < 3 < found[-1, -1]
 
 
+def test_a_cell_reads_the_pixel_at_its_centre():
+    truth = np.array([[1.0, 9.0, 1.0, 1.0, 7.0, 1.0]])
+    np.testing.assert_array_equal(mean_depth_map([truth], (1, 2)), [[9.0, 7.0]])
+    np.testing.assert_array_equal(mean_depth_map([truth.T], (2, 1)), [[9.0], [7.0]])
+
+
 def test_no_truth_gives_no_map():
     assert mean_depth_map([], (2, 2)) is None
     assert mean_depth_map([np.zeros((4, 4))], (2, 2)) is None

@@ -133,6 +133,14 @@ def test_moving_pixels_without_truth_make_no_dynamic_error():
     assert errors.static is not None
 
 
+def test_static_pixels_without_truth_make_no_static_error():
+    truth = np.array([[2.0, 0.0, 2.0]])
+    mask = np.array([[0, 0, 255]], dtype=np.uint8)
+    errors = measure(np.full((1, 3), 4.0), truth, PROTOCOLS["bonn"], motion_mask=mask).errors
+    assert errors.static is not None
+    assert errors.static.abs_rel == 0.0
+
+
 def test_an_image_without_truth_has_no_errors():
     found = measure(np.ones((2, 2)), np.zeros((2, 2)), PROTOCOLS["bonn"])
     assert found.alignment is None

@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -53,7 +52,7 @@ class Framing:
         camera = scale_intrinsics(camera, width / self.width, height / self.height)
         return flip_intrinsics(camera, width) if self.flip else camera
 
-    def image(self, reduced: UInt8[np.ndarray, "h w 3"]) -> UInt8[Tensor, "3 k m"]:
+    def image(self, reduced: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "3 k m"]:
         """The view of one frame: cut and resized in one step, without aliasing.
 
         Args:
@@ -61,20 +60,20 @@ class Framing:
         """
         rows = slice(self.top, self.top + self.height)
         columns = slice(self.left, self.left + self.width)
-        view = resize_image(reduced[rows, columns], self.image_size)
-        if self.flip:
-            view = view[:, ::-1]
-        return torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1)))
+        view = resize_image(reduced[rows, columns], self.image_size).transpose(2, 0, 1)
+        return view[..., ::-1] if self.flip else view
 
 
-def best_reduction(stored: tuple[int, int], least: tuple[float, float]) -> int:
-    """Largest of 1, 2, 4, 8 that still decodes a frame at no less than the size it needs.
+def best_reduction(stored: tuple[int, int], image_size: tuple[int, int], zoom: float = 1.0) -> int:
+    """Largest of 1, 2, 4, 8 that still decodes a frame no smaller than the view needs.
 
     Args:
         stored: Size (height, width) of the frame.
-        least: Smallest size (height, width) the decoded frame may have.
+        image_size: Size (height, width) of the view.
+        zoom: Largest zoom; the view then shows 1 / zoom of the frame.
     """
-    fits = (r for r in REDUCTIONS if all(s // r >= n for s, n in zip(stored, least, strict=True)))
+    sides = tuple(zip(stored, image_size, strict=True))
+    fits = (r for r in REDUCTIONS if all(have // r >= need * zoom for have, need in sides))
     return next(fits, 1)
 
 
@@ -110,8 +109,7 @@ def draw_framing(rng: np.random.Generator, data: DataConfig, stored: tuple[int, 
     """
     zoom_x, zoom_y = rng.uniform(1, data.zoom, 2)
     at_x, at_y, mirror = rng.random(3)
-    least = (data.image_size[0] * data.zoom, data.image_size[1] * data.zoom)
-    reduction = best_reduction(stored, least)
+    reduction = best_reduction(stored, data.image_size, data.zoom)
     height, width = stored[0] // reduction, stored[1] // reduction
     cut_width, cut_height = max(1, round(width / zoom_x)), max(1, round(height / zoom_y))
     return Framing(

@@ -51,7 +51,7 @@ class SnippetDataset(Dataset[Snippets]):
         self.data = data
         self.seed = seed
         self.augment = augment
-        self.targets = _targets(self.sequences, min(data.frame_gaps))
+        self.targets = _targets(self.sequences, data)
         """Sequence and frame of every target."""
 
     def __len__(self) -> int:
@@ -86,7 +86,7 @@ class SnippetDataset(Dataset[Snippets]):
         sequence = self.sequences[which]
         rng = np.random.default_rng((CONTENT, self.seed, epoch, index))
         room = min(target, len(sequence) - 1 - target)
-        gaps = [gap for gap in self.data.frame_gaps if gap <= room]
+        gaps = [gap for gap in frame_gaps(self.data, sequence) if gap <= room]
         gap = gaps[rng.integers(len(gaps))]
         framing = whole_frame(sequence.image_size, self.data.image_size)
         colour = np.eye(3, 4, dtype=np.float32)
@@ -94,9 +94,9 @@ class SnippetDataset(Dataset[Snippets]):
             framing = draw_framing(rng, self.data, sequence.image_size)
             colour = draw_colour(rng, self.data)
         files = [sequence.images[i] for i in (target, target - gap, target + gap)]
-        views = torch.stack([_read_view(file, framing, sequence.image_size) for file in files])
+        views = np.stack([_read_view(file, framing, sequence.image_size) for file in files])
         return Snippets(
-            images=views.contiguous()[None],
+            images=torch.from_numpy(views)[None],
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
             colour=torch.from_numpy(colour)[None],
             names=(sequence.frame_name(target),),
@@ -187,15 +187,22 @@ def _camera(sequence: FrameSequence) -> Float64[Tensor, "3 3"]:
     return torch.from_numpy(sequence.intrinsics.astype(np.float64))
 
 
-def _targets(sequences: tuple[FrameSequence, ...], gap: int) -> Int[np.ndarray, "n 2"]:
-    """Sequence and frame of every frame with `gap` frames on both sides."""
+def frame_gaps(data: DataConfig, sequence: FrameSequence) -> tuple[int, ...]:
+    """The gaps a snippet of this scene may draw: its own in `scene_gaps`, else `frame_gaps`."""
+    return tuple(gap for name, gap in data.scene_gaps if name == sequence.name) or data.frame_gaps
+
+
+def _targets(sequences: tuple[FrameSequence, ...], data: DataConfig) -> Int[np.ndarray, "n 2"]:
+    """Sequence and frame of every frame with room for its smallest gap on both sides."""
     rows = [
         (which, frame)
         for which, sequence in enumerate(sequences)
+        for gap in [min(frame_gaps(data, sequence))]
         for frame in range(gap, len(sequence) - gap)
     ]
     if rows:
         return np.array(rows)
+    gap = min(data.frame_gaps)
     lengths = ", ".join(f"'{s.name}' has {len(s)}" for s in sequences[:5]) or "there are no scenes"
     raise ValueError(
         f"no scene is long enough: a snippet with frame gap {gap} needs {2 * gap + 1} frames, "
@@ -203,7 +210,9 @@ def _targets(sequences: tuple[FrameSequence, ...], gap: int) -> Int[np.ndarray, 
     )
 
 
-def _read_view(path: Path, framing: Framing, image_size: tuple[int, int]) -> UInt8[Tensor, "3 h w"]:
+def _read_view(
+    path: Path, framing: Framing, image_size: tuple[int, int]
+) -> UInt8[np.ndarray, "3 h w"]:
     pixels = read_image(path, reduction=framing.reduction)
     expected = tuple(side // framing.reduction for side in image_size)
     if pixels.shape[:2] != expected:

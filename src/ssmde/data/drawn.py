@@ -9,7 +9,6 @@ z forward, integers are pixel centres, depth is z in metres.
 
 import difflib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -30,6 +29,7 @@ from ssmde.data.drawing.shapes import Plane
 from ssmde.data.drawing.streets import LANE, crossings, street
 
 Kind = Literal["wall", "slanted_wall", "room", "street"]
+Poses = Float64[ndarray, "k 4 4"]
 
 FPS = 10.0  # frames a second
 EYE_HEIGHT = {"room": 1.45, "street": 1.6}  # metres above the ground
@@ -42,6 +42,7 @@ SWINGS = {  # largest heading, pitch and roll of the camera, in degrees
     "street": (2.5, 0.5, 0.3),
 }  # fmt: skip
 ROOM_REACH = (0.7, 0.08, 0.5)  # metres the camera strays in a room
+CROSSINGS_AHEAD = 80.0  # metres beyond the drive in which side streets are still made
 UNITS = (1000, 256)  # steps a metre of a stored depth, finest first; 16 bits must hold the depth
 JPEG_QUALITY = 95
 
@@ -50,9 +51,8 @@ JPEG_QUALITY = 95
 class DrawnClip:
     """A drawn video and its truth; n frames."""
 
-    kind: Kind
-    movers: Movers
-    seed: int
+    source: str
+    """What was drawn, in words."""
     fps: float
     """Frames a second."""
     images: UInt8[ndarray, "n h w 3"]
@@ -68,12 +68,12 @@ class DrawnClip:
 
 
 def draw_clip(
-    kind: Kind,
+    kind: str,
     *,
     frames: int = 30,
     size: tuple[int, int] = (128, 160),
     seed: int = 0,
-    movers: Movers = "none",
+    movers: str = "none",
     hfov_degrees: float = 65.0,
     step: float | None = None,
     rotation: float | None = None,
@@ -100,55 +100,77 @@ def draw_clip(
         ValueError: If a kind or a sort of movers is unknown, a wall is to have movers, or a
             number is out of range.
     """
-    _check(kind, frames, size, movers, hfov_degrees, step, rotation)
+    _check_name("kind", kind, get_args(Kind))
+    _check_name("movers", movers, get_args(Movers))
+    if movers != "none" and kind not in ("room", "street"):
+        raise ValueError(f"movers need a room or a street, got movers {movers!r} for kind {kind!r}")
     step = STEPS[kind] if step is None else step
     rotation = ROTATIONS[kind] if rotation is None else rotation
-    scenery, camera, motion = (np.random.default_rng([seed, part]) for part in range(3))
-    times = np.arange(frames + 1) / FPS  # one more, so that the last frame has a velocity
-    angles = np.zeros((frames + 1, 3))
-    if rotation:
-        angles = wander(camera, frames + 1, SWINGS[kind], rotation)
-    scene, T_world_cam = SCENES[kind](scenery, camera, motion, times, angles, step, movers)
-    intrinsics = _intrinsics(size, hfov_degrees)
+    _check_numbers(frames, size, seed, hfov_degrees, step, rotation)
+    shoot = _Shoot(kind=kind, frames=frames, seed=seed, movers=movers, step=step, rotation=rotation)
+    scene, T_world_cam = SCENES[kind](shoot)
+    source = f"drawn: {kind}, movers {movers}, seed {seed}"
+    return _film(source, scene, T_world_cam[:frames], _intrinsics(size, hfov_degrees), size)
+
+
+def _film(
+    source: str, scene: Scene, T_world_cam: Poses, intrinsics: Float64[ndarray, "3 3"],
+    size: tuple[int, int],
+) -> DrawnClip:  # fmt: skip
     pictures = [
-        render(scene, pose, intrinsics, size, float(time))
-        for pose, time in zip(T_world_cam[:-1], times[:-1], strict=True)
+        render(scene, pose, intrinsics, size, frame / FPS) for frame, pose in enumerate(T_world_cam)
     ]
     return DrawnClip(
-        kind=kind,
-        movers=movers,
-        seed=seed,
+        source=source,
         fps=FPS,
         images=np.stack([picture.image for picture in pictures]),
         depth=np.stack([picture.depth for picture in pictures]),
-        poses=T_world_cam[:-1],
+        poses=T_world_cam,
         intrinsics=intrinsics,
         motion_mask=np.stack([picture.moving for picture in pictures]),
     )
 
 
-Poses = Float64[ndarray, "k 4 4"]
-Times = Float64[ndarray, " k"]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Shoot:
+    """What is to be drawn, with one more frame than asked for: it gives the last a velocity."""
+
+    kind: str
+    frames: int
+    seed: int
+    movers: str
+    step: float
+    rotation: float
+
+    def generator(self, purpose: int) -> Generator:
+        """Random numbers of their own for scenery (0), camera (1), angles (2) and movers (3)."""
+        return np.random.default_rng([self.seed, purpose])
+
+    def times(self) -> Float64[ndarray, " k"]:
+        """Moment of every frame, in seconds."""
+        return np.arange(self.frames + 1) / FPS
+
+    def poses(self, path: Float64[ndarray, "k 3"]) -> Poses:
+        """Poses along a path, with the turns that were asked for."""
+        if not self.rotation:
+            return poses(path, np.zeros_like(path))
+        angles = wander(self.generator(2), len(path), SWINGS[self.kind], self.rotation)
+        return poses(path, angles)
 
 
-def _wall(
-    scenery: Generator, camera: Generator, motion: Generator, times: Times,
-    angles: Float64[ndarray, "k 3"], step: float, movers: Movers,
-) -> tuple[Scene, Poses]:  # fmt: skip
-    path = sideways(camera, len(times), step)
-    return _wall_scene(scenery, 0.0), poses(path, angles)
+def _wall(shoot: _Shoot) -> tuple[Scene, Poses]:
+    path = sideways(shoot.generator(1), shoot.frames + 1, shoot.step)
+    return _wall_scene(shoot.generator(0), 0.0), shoot.poses(path)
 
 
-def _slanted_wall(
-    scenery: Generator, camera: Generator, motion: Generator, times: Times,
-    angles: Float64[ndarray, "k 3"], step: float, movers: Movers,
-) -> tuple[Scene, Poses]:  # fmt: skip
-    slant = np.radians(scenery.uniform(*SLANT_DEGREES) * scenery.choice([-1, 1]))
-    path = sideways(camera, len(times), step)
+def _slanted_wall(shoot: _Shoot) -> tuple[Scene, Poses]:
+    rng = shoot.generator(0)
+    slant = float(np.radians(rng.uniform(*SLANT_DEGREES) * rng.choice([-1, 1])))
+    path = sideways(shoot.generator(1), shoot.frames + 1, shoot.step)
     # Along the wall, so that it stays at its distance however long the clip.
     path[:, 2] -= np.sin(slant) * path[:, 0]
     path[:, 0] *= np.cos(slant)
-    return _wall_scene(scenery, float(slant)), poses(path, angles)
+    return _wall_scene(rng, slant), shoot.poses(path)
 
 
 def _wall_scene(rng: Generator, heading: float) -> Scene:
@@ -165,27 +187,22 @@ def _wall_scene(rng: Generator, heading: float) -> Scene:
     return Scene(bodies=(wall,), light=(0.36, -0.48, -0.8), ambient=0.6)
 
 
-def _room(
-    scenery: Generator, camera: Generator, motion: Generator, times: Times,
-    angles: Float64[ndarray, "k 3"], step: float, movers: Movers,
-) -> tuple[Scene, Poses]:  # fmt: skip
-    path = wander(camera, len(times), ROOM_REACH, step) - np.array([0, EYE_HEIGHT["room"], 0])
-    T_world_cam = poses(path, angles)
-    scene = room(scenery)
-    bodies = (*scene.bodies, *room_movers(motion, movers, times, T_world_cam))
-    return replace(scene, bodies=bodies), T_world_cam
+def _room(shoot: _Shoot) -> tuple[Scene, Poses]:
+    path = wander(shoot.generator(1), shoot.frames + 1, ROOM_REACH, shoot.step)
+    T_world_cam = shoot.poses(path - np.array([0, EYE_HEIGHT["room"], 0]))
+    scene = room(shoot.generator(0))
+    movers = room_movers(shoot.generator(3), shoot.movers, shoot.times(), T_world_cam)
+    return replace(scene, bodies=(*scene.bodies, *movers)), T_world_cam
 
 
-def _street(
-    scenery: Generator, camera: Generator, motion: Generator, times: Times,
-    angles: Float64[ndarray, "k 3"], step: float, movers: Movers,
-) -> tuple[Scene, Poses]:  # fmt: skip
-    path = drive(camera, len(times), step) + np.array([LANE, -EYE_HEIGHT["street"], 0])
-    T_world_cam = poses(path, angles)
-    at = crossings(scenery, float(path[-1, 2]) + 80)
-    scene = street(scenery, float(path[-1, 2]), at)
-    bodies = (*scene.bodies, *street_movers(motion, movers, times, T_world_cam, at))
-    return replace(scene, bodies=bodies), T_world_cam
+def _street(shoot: _Shoot) -> tuple[Scene, Poses]:
+    path = drive(shoot.generator(1), shoot.frames + 1, shoot.step)
+    T_world_cam = shoot.poses(path + np.array([LANE, -EYE_HEIGHT["street"], 0]))
+    rng, length = shoot.generator(0), float(path[-1, 2])
+    at = crossings(rng, length + CROSSINGS_AHEAD)
+    scene = street(rng, length, at)
+    movers = street_movers(shoot.generator(3), shoot.movers, shoot.times(), T_world_cam, at)
+    return replace(scene, bodies=(*scene.bodies, *movers)), T_world_cam
 
 
 SCENES = {"wall": _wall, "slanted_wall": _slanted_wall, "room": _room, "street": _street}
@@ -199,22 +216,19 @@ def _intrinsics(size: tuple[int, int], hfov_degrees: float) -> Float64[ndarray, 
     )
 
 
-def _check(
-    kind: str, frames: int, size: tuple[int, int], movers: str, hfov_degrees: float,
-    step: float | None, rotation: float | None,
-) -> None:  # fmt: skip
-    _check_name("kind", kind, get_args(Kind))
-    _check_name("movers", movers, get_args(Movers))
-    if movers != "none" and kind not in ("room", "street"):
-        raise ValueError(f"movers need a room or a street, got movers {movers!r} for kind {kind!r}")
+def _check_numbers(
+    frames: int, size: tuple[int, int], seed: int, hfov_degrees: float, step: float, rotation: float
+) -> None:
     if frames < 1:
         raise ValueError(f"frames must be at least 1, got {frames}")
     if min(size) < 2:
         raise ValueError(f"size must be at least 2 x 2 pixels (height, width), got {size}")
+    if seed < 0:
+        raise ValueError(f"seed must be a whole number of at least 0, got {seed}")
     if not 1 <= hfov_degrees <= 170:
         raise ValueError(f"hfov_degrees must be between 1 and 170, got {hfov_degrees}")
     for name, value in (("step", step), ("rotation", rotation)):
-        if value is not None and not 0 <= value < np.inf:
+        if not 0 <= value < np.inf:
             raise ValueError(f"{name} must be 0 or more, got {value}")
 
 
@@ -228,7 +242,9 @@ def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
     )
 
 
-def write_clip(clip: DrawnClip, folder: Path, *, image_format: Literal["png", "jpg"] = "png") -> None:
+def write_clip(
+    clip: DrawnClip, folder: Path, *, image_format: Literal["png", "jpg"] = "png"
+) -> None:
     """Write a clip as a scene folder: frames, cam.txt, poses.txt, depth, motion_mask, scene.json.
 
     Depth is 16 bit, at 1000 steps a metre where the clip's depth allows it, else 256; scene.json
@@ -236,39 +252,40 @@ def write_clip(clip: DrawnClip, folder: Path, *, image_format: Literal["png", "j
 
     Args:
         clip: What to write.
-        folder: The scene's folder; made if absent.
+        folder: The scene's folder; made if absent, and its frames of the same number replaced.
         image_format: `png`, exact, or `jpg` at quality 95.
 
     Raises:
-        ValueError: If the depth is too large for 16 bits, or the folder holds frames already.
+        ValueError: If the depth is too large for 16 bits.
     """
-    deepest = float(clip.depth.max())
-    fitting = [unit for unit in UNITS if round(deepest * unit) <= np.iinfo(np.uint16).max]
-    if not fitting:
-        raise ValueError(
-            f"depth of {deepest:.1f} m does not fit into 16 bits at {UNITS[-1]} steps a metre; "
-            f"up to {np.iinfo(np.uint16).max / UNITS[-1]:.1f} m does"
-        )
-    unit = fitting[0]
+    unit = _depth_unit(float(clip.depth.max()))
     for name in ("depth", "motion_mask"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for index, image in enumerate(clip.images):
         frame = f"{index:06d}"
-        picture = Image.fromarray(image)
-        if image_format == "jpg":
-            picture.save(folder / f"{frame}.jpg", quality=JPEG_QUALITY)
-        else:
-            picture.save(folder / f"{frame}.png")
         steps = np.rint(clip.depth[index].astype(np.float64) * unit).astype(np.uint16)
+        picture = folder / f"{frame}.{image_format}"
+        Image.fromarray(image).save(picture, quality=JPEG_QUALITY)  # PNG ignores the quality
         Image.fromarray(steps).save(folder / "depth" / f"{frame}.png")
         Image.fromarray(clip.motion_mask[index]).save(folder / "motion_mask" / f"{frame}.png")
     np.savetxt(folder / "cam.txt", clip.intrinsics, fmt="%.10g")
     np.savetxt(folder / "poses.txt", clip.poses[:, :3].reshape(-1, 12), fmt="%.10g")
     info = {
-        "source": f"drawn: {clip.kind}, movers {clip.movers}, seed {clip.seed}",
+        "source": clip.source,
         "licence": "MIT",
         "fps": clip.fps,
         "depth_units_per_metre": unit,
         "notes": "Drawn by ssmde.data.drawn; depth, poses and motion masks are exact.",
     }
     (folder / "scene.json").write_text(json.dumps(info, indent=2) + "\n")
+
+
+def _depth_unit(deepest: float) -> int:
+    largest = np.iinfo(np.uint16).max
+    for unit in UNITS:
+        if round(deepest * unit) <= largest:
+            return unit
+    raise ValueError(
+        f"depth of {deepest:.1f} m does not fit into 16 bits at {UNITS[-1]} steps a metre; "
+        f"up to {largest / UNITS[-1]:.1f} m does"
+    )

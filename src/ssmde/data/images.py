@@ -102,7 +102,7 @@ def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
         if reduction > 1 and upright:
             image.draft("RGB", (max(columns, 1), max(rows, 1)))
         reduced = image.size != (width, height)
-        pixels = np.array(_rgb(image if upright else ImageOps.exif_transpose(image)))
+        pixels = np.array(_rgb(path, image if upright else ImageOps.exif_transpose(image)))
     if reduced:  # the last row and column may hold a part of a pixel
         return pixels[:rows, :columns]
     return pixels if reduction == 1 else _average(pixels, reduction)
@@ -125,7 +125,9 @@ def resize_image(
     return resized[0].permute(1, 2, 0).numpy()
 
 
-def read_depth(path: Path, units_per_metre: int | float | None = None) -> Float32[np.ndarray, "h w"]:
+def read_depth(
+    path: Path, units_per_metre: int | float | None = None
+) -> Float32[np.ndarray, "h w"]:
     """Depth map in metres; 0 where the file has no finite, positive value.
 
     Args:
@@ -145,7 +147,7 @@ def read_depth(path: Path, units_per_metre: int | float | None = None) -> Float3
         else:
             depth = _png_depth(path, units_per_metre)
     if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):
-        depth = depth.reshape([side for side in depth.shape if side != 1] or [1, 1])
+        depth = depth[0] if depth.shape[0] == 1 else depth[..., 0]
     if depth.ndim != 2 or depth.dtype.kind not in "fiu":
         raise ImageError(
             f"{path}: a depth map is one number a pixel, height x width, "
@@ -207,13 +209,13 @@ def _orientation(image: Image.Image) -> int:
     return int(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(path: Path, image: Image.Image) -> Image.Image:
     if image.mode in SIXTEEN_BIT:
         return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert(
             "RGB"
         )
     if image.mode == "F":
-        raise ImageError("floating-point pixels have no colours; store 8 or 16 bits a channel")
+        raise ImageError(f"{path}: floating-point pixels are no colours; store 8 or 16 bits each")
     image.load()
     return image if image.mode == "RGB" else image.convert("RGB")
 

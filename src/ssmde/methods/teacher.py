@@ -14,6 +14,7 @@ from ssmde.losses.masks import auto_mask, masked_mean, weight_mask
 from ssmde.losses.photometric import photometric_error
 from ssmde.losses.smoothness import smoothness
 from ssmde.methods.comparison import Comparison, compare, join_sources
+from ssmde.methods.schedule import ramp
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.encoder import freeze_batch_norm
 from ssmde.models.pose_net import build_pose_net
@@ -28,6 +29,7 @@ class _Views(NamedTuple):
     """Depth of the target."""
     source_depth: Float[Tensor, "b s 1 h w"] | None
     T_src_tgt: Float[Tensor, "b s 4 4"]
+    geometry_weight: float
     identity_error: Float[Tensor, "b s h w"]
     """Photometric error between the target and each unmoved source."""
 
@@ -53,13 +55,19 @@ class Teacher(nn.Module):
         T_src_tgt = self._motions(seen)
         with torch.autocast(batch.target.device.type, enabled=False):
             identity = self._identity_error(batch)
+            geometry_weight = self.weights.geometry * ramp(progress, self.weights.geometry_ramp)
             outputs = [
                 self._at_one_scale(
                     _Views(
-                        batch, d[:, 0], d[:, 1:] if d.shape[1] > 1 else None, T_src_tgt, identity
+                        batch=batch,
+                        depth=depth[:, 0],
+                        source_depth=depth[:, 1:] if depth.shape[1] > 1 else None,
+                        T_src_tgt=T_src_tgt,
+                        geometry_weight=geometry_weight,
+                        identity_error=identity,
                     )
                 )
-                for d in depths
+                for depth in depths
             ]
         terms = {
             name: torch.stack([scale[0][name] for scale in outputs]).mean()
@@ -112,7 +120,7 @@ class Teacher(nn.Module):
             geometry = (geometry + count * own_geometry) / (1 + count)
         terms = {"photometric": w.photometric * photometric}
         if w.geometry > 0:
-            terms["geometry"] = w.geometry * geometry
+            terms["geometry"] = views.geometry_weight * geometry
         if w.smoothness > 0:
             terms["smoothness"] = w.smoothness * smoothness(1 / views.depth, views.batch.target)
         return terms, {"depth": views.depth} | maps

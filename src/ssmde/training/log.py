@@ -88,14 +88,19 @@ class RunLog(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Snippets,
         batch_idx: int,
     ) -> None:  # fmt: skip
-        """Add up the terms; write their mean every `log_every` steps."""
+        """Add up the terms; write their mean over steps and processes every `log_every` steps."""
         self.broken.extend(batch.broken)
         for name, value in {"loss": outputs["loss"].detach(), **outputs["terms"]}.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
         step = trainer.global_step
         if step % self.log_every == 0 or step == self.steps:
-            means = {f"train/{name}": float(s) / self.count for name, s in self.sums.items()}
+            means = {
+                f"train/{name}": float(
+                    trainer.strategy.reduce(total / self.count, reduce_op="mean")
+                )
+                for name, total in self.sums.items()
+            }
             means["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
             self.sums, self.count = {}, 0
             self.write(trainer, means)

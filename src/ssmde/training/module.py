@@ -32,7 +32,8 @@ class TrainingModule(pl.LightningModule):
 
     def __init__(self, method: nn.Module, train: TrainConfig) -> None:
         super().__init__()
-        self.method, self.train_config = method, train
+        # Channels last measured 10 to 15 % faster on a CPU too; see benchmarks/results.md.
+        self.method, self.train_config = method.to(memory_format=torch.channels_last), train
         self.frames: tuple[str, ...] = ()
 
     def training_step(self, snippets: Snippets, batch_idx: int) -> dict[str, Any]:
@@ -66,12 +67,6 @@ class TrainingModule(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
-
-    def transfer_batch_to_device(
-        self, batch: Snippets, device: torch.device, dataloader_idx: int
-    ) -> Snippets:
-        """Move the bytes; they become floats on the device."""
-        return batch.to(device)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the state of torch's random numbers."""

@@ -4,13 +4,13 @@ Each function draws the sizes and colours from the generator it is given, and ta
 body moves on. In its own frame a body looks along z.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.random import Generator
 
 from ssmde.data.drawing.scene import Body, Part, Track
-from ssmde.data.drawing.shapes import Box, Capsule, Ellipsoid, Shape
+from ssmde.data.drawing.shapes import Box, Capsule, Ellipsoid, Shape, sphere
 from ssmde.data.drawing.texture import TABLE, Colour, Pattern, Texture
 
 SKINS = ((0.93, 0.76, 0.64), (0.78, 0.57, 0.42), (0.5, 0.34, 0.25), (0.86, 0.68, 0.54))
@@ -20,7 +20,10 @@ PAINTS = (
     (0.55, 0.58, 0.6), (0.12, 0.42, 0.3), (0.9, 0.7, 0.2), (0.45, 0.25, 0.15),
 )  # fmt: skip
 WOODS = ((0.62, 0.44, 0.28), (0.45, 0.29, 0.18), (0.76, 0.6, 0.42), (0.32, 0.22, 0.17))
-WALK = 1.9  # radians of the legs' swing a metre: a stride of about 1.6 m
+LEG, LEG_RADIUS = 0.45, 0.045  # shares of a person's height
+STRIDE = 0.42  # radians a leg swings to either side
+WALK = 3.8  # radians of the swing's phase a metre: two steps in 1.65 m
+CLEAR, WHEEL = 0.2, 0.32  # metres between car and ground, and radius of a wheel
 
 
 def pick(rng: Generator, colours: Iterable[Colour]) -> Colour:
@@ -84,64 +87,68 @@ def textured(
     )  # fmt: skip
 
 
-def person(rng: Generator, track: Track, *, walks: bool = True) -> Body:
+def person(rng: Generator, track: Track) -> Body:
     """A person between 1.55 and 1.9 m; arms and legs swing when the track moves."""
-    tall = rng.uniform(1.55, 1.9)
-    leg_radius, arm_radius = 0.045 * tall, 0.028 * tall
-    leg = 0.45 * tall
-    hip = leg + leg_radius
-    skin, hair, shirt, trousers = pick(rng, SKINS), pick(rng, HAIRS), vivid(rng), pick(rng, PAINTS)
+    tall = float(rng.uniform(1.55, 1.9))
     shirts: tuple[Pattern, ...] = ("plain", "checks", "blocks")
+    shirt = vivid(rng)
     cloth = textured(
         rng, shirt, cell=0.16, pattern=shirts[rng.integers(3)], mark=vivid(rng),
         period=(0.16, 0.16), duty=(0.12, 0.35),
     )  # fmt: skip
-    sleeve = textured(rng, shirt, cell=0.16)
-    legs = textured(rng, scaled(trousers, 0.75), cell=0.2)
-    shoe = textured(rng, (0.12, 0.1, 0.1), cell=0.1)
-    head = textured(
-        rng, skin, cell=0.1, depth=0.8, pattern="cap", mark=hair, period=(1.0, -0.02 * tall)
-    )
-    stride = 0.42
+    trousers = textured(rng, scaled(pick(rng, PAINTS), 0.75), cell=0.2)
+    skin = textured(
+        rng, pick(rng, SKINS), cell=0.1, depth=0.8, pattern="cap", mark=pick(rng, HAIRS),
+        period=(1.0, -0.02 * tall),
+    )  # fmt: skip
+    trunk = [  # half axes and height of the middle, as shares of the person's height
+        ((0.047, 0.068, 0.056), 0.932, skin, True),
+        ((0.03, 0.07, 0.03), 0.86, skin, False),
+        ((0.14, 0.05, 0.055), 0.795, cloth, False),
+        ((0.118, 0.2, 0.078), 0.665, cloth, True),
+        ((0.095, 0.1, 0.08), 0.5, trousers, False),
+    ]
     parts = [
         Part(
-            shape=Ellipsoid((0.047 * tall, 0.068 * tall, 0.056 * tall)),
-            texture=head, offset=(0, -0.932 * tall, 0),
-        ),
-        Part(shape=Capsule(0.06 * tall, 0.03 * tall), texture=head, offset=(0, -0.9 * tall, 0), casts_shadow=False),
-        Part(
-            shape=Ellipsoid((0.118 * tall, 0.2 * tall, 0.078 * tall)),
-            texture=cloth, offset=(0, -0.665 * tall, 0),
-        ),
-        Part(
-            shape=Ellipsoid((0.095 * tall, 0.1 * tall, 0.08 * tall)),
-            texture=legs, offset=(0, -hip - 0.005, 0), casts_shadow=False,
-        ),
+            shape=Ellipsoid((x * tall, y * tall, z * tall)), texture=texture,
+            offset=(0.0, -height * tall, 0.0), casts_shadow=casts,
+        )
+        for (x, y, z), height, texture, casts in trunk
     ]  # fmt: skip
+    sleeve, shoe = textured(rng, shirt, cell=0.16), textured(rng, (0.12, 0.1, 0.1), cell=0.1)
     for side in (-1, 1):
-        swing = side * stride
-        thigh = (side * 0.052 * tall, -hip, 0.0)
-        arm = (side * 0.125 * tall, -0.8 * tall, 0.0)
-        parts += [
-            Part(
-                shape=Capsule(leg - leg_radius, leg_radius), texture=legs, swing=swing, offset=thigh
-            ),
-            Part(
-                shape=Ellipsoid((0.7 * leg_radius, leg_radius, 1.7 * leg_radius)), texture=shoe,
-                swing=swing, offset=thigh, hang=(0, leg, 0.6 * leg_radius),
-                casts_shadow=False,
-            ),
-            Part(shape=Capsule(0.28 * tall, arm_radius), texture=sleeve, swing=-swing, offset=arm),
-            Part(
-                shape=Ellipsoid((0.02 * tall, 0.05 * tall, 0.03 * tall)), texture=head,
-                swing=-swing, offset=arm, hang=(0, 0.35 * tall, 0), casts_shadow=False,
-            ),
-        ]  # fmt: skip
+        parts += _limbs(tall, side, trousers, shoe, sleeve, skin)
     speed = _speed(track)
     return Body(
-        parts=tuple(parts), track=track, leg=leg, stride=stride if walks and speed else 0.0,
-        pace=WALK * 2 * speed, footprint=(0.1, 0.08),
+        parts=tuple(parts), track=track, leg=LEG * tall, stride=STRIDE if speed else 0.0,
+        pace=WALK * speed, footprint=(0.1, 0.08),
     )  # fmt: skip
+
+
+def _limbs(
+    tall: float, side: int, trousers: Texture, shoe: Texture, sleeve: Texture, skin: Texture
+) -> list[Part]:
+    """Leg, shoe, arm and hand of one side; the shoe's sole is on y = 0."""
+    thick, leg = LEG_RADIUS * tall, LEG * tall
+    swing = side * STRIDE
+    hip, shoulder = (
+        (side * 0.052 * tall, -leg - thick, 0.0),
+        (side * 0.125 * tall, -0.8 * tall, 0.0),
+    )
+    return [
+        Part(shape=Capsule(leg - thick, thick), texture=trousers, swing=swing, offset=hip),
+        Part(
+            shape=Ellipsoid((0.7 * thick, thick, 1.7 * thick)), texture=shoe, swing=swing,
+            offset=hip, hang=(0.0, leg, 0.6 * thick), casts_shadow=False,
+        ),
+        Part(
+            shape=Capsule(0.28 * tall, 0.028 * tall), texture=sleeve, swing=-swing, offset=shoulder
+        ),
+        Part(
+            shape=Ellipsoid((0.02 * tall, 0.05 * tall, 0.03 * tall)), texture=skin, swing=-swing,
+            offset=shoulder, hang=(0.0, 0.35 * tall, 0.0), casts_shadow=False,
+        ),
+    ]  # fmt: skip
 
 
 def _speed(track: Track) -> float:
@@ -154,9 +161,10 @@ def _speed(track: Track) -> float:
 
 def car(rng: Generator, track: Track) -> Body:
     """A car of about 4.2 x 1.75 x 1.5 m."""
-    half_long, half_wide, tall = rng.uniform(1.95, 2.25), rng.uniform(0.82, 0.9), rng.uniform(1.4, 1.6)
-    wheel, clear = 0.32, 0.2
-    waist = 0.58 * tall
+    long, wide = float(rng.uniform(1.95, 2.25)), float(rng.uniform(0.82, 0.9))  # half sizes
+    tall = float(rng.uniform(1.4, 1.6))
+    waist, back = 0.58 * tall, -0.12 * long
+    low, cabin = (waist - CLEAR) / 2, (tall - waist) / 2
     paint = pick(rng, PAINTS)
     body = textured(
         rng, paint, cell=0.5, depth=0.7, pattern="blocks", mark=scaled(paint, 0.35),
@@ -166,54 +174,46 @@ def car(rng: Generator, track: Track) -> Body:
         rng, (0.3, 0.36, 0.42), cell=0.4, depth=0.35, pattern="blocks", mark=scaled(paint, 0.5),
         period=(0.95, 5.0), duty=(0.1, 0.0),
     )  # fmt: skip
-    rubber = textured(rng, (0.16, 0.16, 0.17), cell=0.12)
-    rim = textured(
-        rng, (0.75, 0.76, 0.78), cell=0.1, pattern="checks", mark=(0.25,) * 3, period=(0.12, 0.12)
-    )
-    red, white = textured(rng, (0.8, 0.06, 0.05), cell=0.1), textured(rng, (0.95,) * 3, cell=0.1)
-    dark = textured(rng, (0.14, 0.14, 0.15), cell=0.2)
     roof = textured(rng, paint, cell=0.5, depth=0.8)
-    low, cabin = (waist - clear) / 2, (tall - waist) / 2
-    back = -0.12 * half_long
-    parts = [
-        Part(
-            shape=Box((half_wide, low, half_long), (0.03, 0.06)), texture=body,
-            offset=(0, -clear - low, 0),
-        ),
-        Part(
-            shape=Box((0.94 * half_wide, cabin, 0.62 * half_long), (0.16, 0.42)), texture=glass,
-            offset=(0, -waist - cabin, back),
-        ),
-    ]  # fmt: skip
-    wide, long = 0.94 * half_wide - 0.17, 0.62 * half_long - 0.42
-    details: list[tuple[Shape, Texture, tuple[float, float, float]]] = [
-        (Box((wide, 0.03, long), (0.02, 0.05)), roof, (0, -tall - 0.02, back)),
-        (Box((0.96 * half_wide, 0.09, half_long + 0.06)), dark, (0, -clear - 0.14, 0)),
-        (Box((0.26, 0.06, 0.02)), white, (0, -0.62 * waist, -half_long)),
-    ]
-    lamp = Box((0.17, 0.07, 0.03))
-    for side in (-1, 1):
-        aside = side * 0.68 * half_wide
-        details.append((lamp, red, (aside, -0.8 * waist, -half_long)))
-        details.append((lamp, white, (aside, -0.76 * waist, half_long)))
-        for end in (-0.62 * half_long, 0.64 * half_long):
-            at = side * (half_wide - 0.07)
-            details.append((Ellipsoid((0.12, wheel, wheel)), rubber, (at, -wheel, end)))
-            at = side * (half_wide - 0.05)
-            details.append((Ellipsoid((0.11, 0.19, 0.19)), rim, (at, -wheel, end)))
-    parts += [
-        Part(shape=shape, texture=texture, offset=at, casts_shadow=False)
-        for shape, texture, at in details
-    ]
-    return Body(
-        parts=tuple(parts), track=track, footprint=(half_wide - 0.05, half_long - 0.1)
+    hull = Box((wide, low, long), (0.03, 0.06))
+    windows = Box((0.94 * wide, cabin, 0.62 * long), (0.16, 0.42))
+    top = Box((0.94 * wide - 0.17, 0.03, 0.62 * long - 0.42), (0.02, 0.05))
+    parts = (
+        Part(shape=hull, texture=body, offset=(0.0, -CLEAR - low, 0.0)),
+        Part(shape=windows, texture=glass, offset=(0.0, -waist - cabin, back)),
+        Part(shape=top, texture=roof, offset=(0.0, -tall - 0.02, back), casts_shadow=False),
+        *_fittings(rng, long, wide, waist),
     )
+    return Body(parts=parts, track=track, footprint=(wide - 0.05, long - 0.1))
+
+
+def _fittings(rng: Generator, long: float, wide: float, waist: float) -> Iterator[Part]:
+    """Bumpers, number plate, lamps and wheels; the wheels stand on y = 0."""
+    dark, rubber = (textured(rng, (0.15, 0.15, 0.16), cell=cell) for cell in (0.2, 0.12))
+    red, white = (textured(rng, rgb, cell=0.1) for rgb in ((0.8, 0.06, 0.05), (0.95, 0.95, 0.95)))
+    rim = textured(
+        rng, (0.75, 0.76, 0.78), cell=0.1, pattern="checks", mark=(0.25, 0.25, 0.25),
+        period=(0.12, 0.12),
+    )  # fmt: skip
+    lamp, tyre, disc = Box((0.17, 0.07, 0.03)), Ellipsoid((0.12, WHEEL, WHEEL)), (0.11, 0.19, 0.19)
+    pieces: list[tuple[Shape, Texture, tuple[float, float, float]]] = [
+        (Box((0.96 * wide, 0.09, long + 0.06)), dark, (0.0, -CLEAR - 0.14, 0.0)),
+        (Box((0.26, 0.06, 0.02)), white, (0.0, -0.62 * waist, -long)),
+    ]
+    for side in (-1, 1):
+        pieces.append((lamp, red, (side * 0.68 * wide, -0.8 * waist, -long)))
+        pieces.append((lamp, white, (side * 0.68 * wide, -0.76 * waist, long)))
+        for end in (-0.62 * long, 0.64 * long):
+            pieces.append((tyre, rubber, (side * (wide - 0.07), -WHEEL, end)))
+            pieces.append((Ellipsoid(disc), rim, (side * (wide - 0.05), -WHEEL, end)))
+    for shape, texture, at in pieces:
+        yield Part(shape=shape, texture=texture, offset=at, casts_shadow=False)
 
 
 def crate(rng: Generator, track: Track) -> Body:
     """A box with a ball on it."""
     half, ball = rng.uniform(0.16, 0.24), rng.uniform(0.1, 0.14)
-    patterns: tuple[Pattern, ...] = ("checks", "stripes", "plain")
+    patterns = ("checks", "stripes", "plain")
     kind = patterns[rng.integers(3)]
     board = textured(
         rng, vivid(rng), cell=0.2, depth=0.4, pattern=kind, mark=vivid(rng), period=(0.2, 0.2)
@@ -222,7 +222,7 @@ def crate(rng: Generator, track: Track) -> Body:
         rng, vivid(rng), cell=0.15, pattern="stripes", mark=vivid(rng), period=(0.1, 0.1)
     )
     parts = (
-        Part(shape=Box((half, half, 1.2 * half)), texture=board, offset=(0, -half, 0)),
-        Part(shape=Ellipsoid((ball,) * 3), texture=skin, offset=(0, -2 * half - ball, 0)),
+        Part(shape=Box((half, half, 1.2 * half)), texture=board, offset=(0.0, -half, 0.0)),
+        Part(shape=sphere(ball), texture=skin, offset=(0.0, -2 * half - ball, 0.0)),
     )
     return Body(parts=parts, track=track, footprint=(half, 1.2 * half))

@@ -48,7 +48,11 @@ def to_and_fro(
     ahead, aside = half_length * np.sin(angle), half_wide * np.cos(angle)
     s, c = np.sin(direction), np.cos(direction)
     positions = np.stack(
-        [centre[0] + s * ahead + c * aside, np.full_like(ahead, y), centre[1] + c * ahead - s * aside],
+        [
+            centre[0] + s * ahead + c * aside,
+            np.full_like(ahead, y),
+            centre[1] + c * ahead - s * aside,
+        ],
         axis=1,
     )
     step_ahead, step_aside = half_length * np.cos(angle), -half_wide * np.sin(angle)
@@ -95,7 +99,7 @@ def ahead_of(
 
 def room_movers(
     rng: Generator,
-    movers: Movers,
+    movers: str,
     times: Float64[ndarray, " k"],
     T_world_cam: Float64[ndarray, "k 4 4"],
 ) -> list[Body]:
@@ -110,13 +114,13 @@ def room_movers(
             speed=speed, phase=rng.uniform(0, 2 * np.pi),
         )  # fmt: skip
 
+    turn = float(rng.choice([-1, 1]) * rng.uniform(0.6, 0.9))
     if movers in ("across", "mixed"):
         bodies.append(person(rng, loop(2, 0.0, 1.8, np.pi / 2, WALKING)))
         bodies.append(crate(rng, loop(0, 0.0, 1.3, np.pi / 2, ROLLING)))
     if movers == "across":
         bodies.append(person(rng, loop(1, 0.0, 1.5, -np.pi / 2, WALKING)))
     if movers in ("oblique", "mixed"):
-        turn = rng.choice([-1, 1]) * rng.uniform(0.6, 0.9)
         bodies.append(person(rng, loop(1, 0.6, 1.2, turn, WALKING)))
     if movers == "oblique":
         bodies.append(person(rng, loop(1, -0.7, 1.2, turn, WALKING)))
@@ -129,7 +133,7 @@ def room_movers(
 
 def street_movers(
     rng: Generator,
-    movers: Movers,
+    movers: str,
     times: Float64[ndarray, " k"],
     T_world_cam: Float64[ndarray, "k 4 4"],
     crossings: list[float],
@@ -211,7 +215,11 @@ def _slanting(
         phase = 0.9 * times + rng.uniform(0, 2 * np.pi)
         camera = T_world_cam[:, :3, 3]
         positions = np.stack(
-            [LANE - 1.3 + 1.4 * np.sin(phase), 0 * phase, camera[:, 2] + 12 + 4 * np.sin(0.7 * phase)],
+            [
+                LANE - 1.3 + 1.4 * np.sin(phase),
+                0 * phase,
+                camera[:, 2] + 12 + 4 * np.sin(0.7 * phase),
+            ],
             axis=1,
         )
         steps = np.gradient(positions, axis=0)

@@ -6,9 +6,9 @@ The camera stands near the origin and looks along z; the free space is `STAGE`.
 import numpy as np
 from numpy.random import Generator
 
-from ssmde.data.drawing.bodies import PAINTS, WOODS, person, pick, textured, vivid
+from ssmde.data.drawing.bodies import PAINTS, WOODS, person, pick, scaled, textured, vivid
 from ssmde.data.drawing.scene import Body, Part, Scene, stand
-from ssmde.data.drawing.shapes import Box, Capsule, Ellipsoid, Plane, Shape
+from ssmde.data.drawing.shapes import Box, Capsule, Ellipsoid, Plane, Shape, sphere
 from ssmde.data.drawing.texture import Colour, Texture
 
 STAGE = (1.9, 2.1, 3.7)  # metres: |x| up to the first, z between the others, is kept free
@@ -30,7 +30,7 @@ def room(rng: Generator) -> Scene:
     ]
     light = np.array([rng.uniform(-0.35, 0.35), -1.0, rng.uniform(-0.5, -0.1)])
     x, y, z = (light / np.linalg.norm(light)).tolist()
-    return Scene(bodies=tuple(bodies), light=(x, y, z), ambient=0.68)
+    return Scene(bodies=tuple(bodies), light=(x, y, z), ambient=0.78)
 
 
 def _still(shape: Shape, texture: Texture, x: float, z: float, y: float = 0.0) -> Body:
@@ -56,10 +56,10 @@ def _floor(rng: Generator) -> Texture:
 def _wallpaper(rng: Generator, colour: Colour) -> Texture:
     kind = rng.integers(3)
     if kind == 0:
-        mark, wide = pick(rng, [colour]), rng.uniform(0.2, 0.4)
+        wide = float(rng.uniform(0.2, 0.4))
         return textured(
             rng, colour, cell=0.8, depth=0.62, pattern="stripes",
-            mark=(mark[0] * 0.7, mark[1] * 0.7, mark[2] * 0.75), period=(wide, 1.0), duty=(0.4, 0.5),
+            mark=scaled(pick(rng, [colour]), 0.7), period=(wide, 1.0), duty=(0.4, 0.5),
         )  # fmt: skip
     if kind == 1:
         return textured(
@@ -74,17 +74,17 @@ def _shell(rng: Generator, half_wide: float, back: float, front: float) -> list[
     length, middle = (front - back) / 2, (front + back) / 2
     side = _wallpaper(rng, colour)
     ceiling = textured(
-        rng, (0.93, 0.92, 0.9), cell=0.9, depth=0.72, pattern="blocks", mark=(0.6, 0.6, 0.6),
+        rng, (1.0, 0.99, 0.97), cell=0.9, depth=0.8, pattern="blocks", mark=(0.6, 0.6, 0.6),
         period=(0.6, 0.6), duty=(0.04, 0.04), variation=0.06,
     )  # fmt: skip
     flat, wall = (half_wide, length), (half_wide, CEILING / 2)
     skirting = textured(rng, pick(rng, WOODS), cell=0.3)
     shell = [
-        _still(Plane(1, flat), _floor(rng), 0, middle),
-        _still(Plane(1, flat), ceiling, 0, middle, -CEILING),
-        _still(Plane(2, wall), _wallpaper(rng, colour), 0, front, -CEILING / 2),
-        _still(Plane(2, wall), side, 0, back, -CEILING / 2),
-        _still(Box((half_wide, 0.05, 0.015)), skirting, 0, front, -0.05),
+        _still(Plane(1, flat), _floor(rng), 0.0, middle),
+        _still(Plane(1, flat), ceiling, 0.0, middle, -CEILING),
+        _still(Plane(2, wall), _wallpaper(rng, colour), 0.0, front, -CEILING / 2),
+        _still(Plane(2, wall), side, 0.0, back, -CEILING / 2),
+        _still(Box((half_wide, 0.05, 0.015)), skirting, 0.0, front, -0.05),
     ]
     for x in (-half_wide, half_wide):
         shell.append(_still(Plane(0, (CEILING / 2, length)), side, x, middle, -CEILING / 2))
@@ -161,20 +161,18 @@ def _cupboard(
         rng, pick(rng, [*WOODS, *PAINTS]), cell=0.35, depth=0.6, pattern="blocks",
         mark=(0.12, 0.1, 0.09), period=(0.45, 0.4), duty=(0.05, 0.06), variation=0.2,
     )  # fmt: skip
-    parts = [
-        Part(shape=Box((half_x, half_tall, half_z)), texture=doors, offset=(0, -half_tall, 0))
-    ]
+    parts = [Part(shape=Box((half_x, half_tall, half_z)), texture=doors, offset=(0.0, -half_tall, 0.0))]
     top = -2 * half_tall
     if half_tall < 0.75:
         ball, box = rng.uniform(0.08, 0.15), rng.uniform(0.08, 0.18)
         parts += [
             Part(
-                shape=Ellipsoid((ball, ball, ball)), texture=_toy(rng),
-                offset=(0, top - ball, 0.5 * half_z),
+                shape=sphere(ball), texture=_toy(rng),
+                offset=(0.0, top - ball, 0.5 * half_z),
             ),
             Part(
                 shape=Box((0.1, box, 0.12)), texture=_toy(rng), turn=rng.uniform(0, 1.5),
-                offset=(0, top - box, -0.4 * half_z),
+                offset=(0.0, top - box, -0.4 * half_z),
             ),
         ]  # fmt: skip
     return Body(parts=tuple(parts), track=stand(x, z), footprint=(half_x, half_z))
@@ -205,13 +203,15 @@ def _plant(rng: Generator, x: float, z: float) -> Body:
     pot = textured(rng, (0.7, 0.4, 0.28), cell=0.15)
     leaves = textured(rng, (0.25, 0.55, 0.2), cell=0.16, depth=0.25)
     parts = [
-        Part(shape=Box((0.17, 0.17, 0.17), (-0.04, -0.04)), texture=pot, offset=(0, -0.17, 0)),
-        Part(shape=Capsule(0.5, 0.02), texture=pot, offset=(0, -0.8, 0)),
+        Part(shape=Box((0.17, 0.17, 0.17), (-0.04, -0.04)), texture=pot, offset=(0.0, -0.17, 0.0)),
+        Part(shape=Capsule(0.5, 0.02), texture=pot, offset=(0.0, -0.8, 0.0)),
     ]
     for height in (0.7, 0.95, 1.2):
         size, dx, dz = rng.uniform(0.16, 0.26), *rng.uniform(-0.1, 0.1, 2)
         parts.append(
-            Part(shape=Ellipsoid((size, 0.8 * size, size)), texture=leaves, offset=(dx, -height, dz))
+            Part(
+                shape=Ellipsoid((size, 0.8 * size, size)), texture=leaves, offset=(dx, -height, dz)
+            )
         )
     return Body(parts=tuple(parts), track=stand(x, z), footprint=(0.16, 0.16))
 
@@ -220,22 +220,20 @@ def _middle(rng: Generator, front: float) -> list[Body]:
     """A table with things on it behind the stage, a ball or a box beside it."""
     wood = textured(rng, pick(rng, WOODS), cell=0.3)
     x = float(rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 0.9))
-    parts = [Part(shape=Box((0.65, 0.025, 0.36)), texture=wood, offset=(0, -0.725, 0))]
+    parts = [Part(shape=Box((0.65, 0.025, 0.36)), texture=wood, offset=(0.0, -0.725, 0.0))]
     for dx in (-0.58, 0.58):
         for dz in (-0.3, 0.3):
             leg = Part(shape=Box((0.03, 0.35, 0.03)), texture=wood, offset=(dx, -0.35, dz))
             parts.append(leg)
     ball = rng.uniform(0.1, 0.17)
-    parts.append(
-        Part(shape=Ellipsoid((ball,) * 3), texture=_toy(rng), offset=(-0.3, -0.75 - ball, 0))
-    )
+    parts.append(Part(shape=sphere(ball), texture=_toy(rng), offset=(-0.3, -0.75 - ball, 0.0)))
     parts.append(
         Part(shape=Box((0.16, 0.12, 0.1)), texture=_toy(rng), turn=0.5, offset=(0.25, -0.87, 0.05))
     )
     table = Body(parts=tuple(parts), track=stand(x, min(4.4, front - 1.1), heading=0.2))
     half = float(rng.uniform(0.18, 0.3))
     crate = Body(
-        parts=(Part(shape=Box((half,) * 3), texture=_toy(rng), offset=(0, -half, 0)),),
+        parts=(Part(shape=Box((half, half, half)), texture=_toy(rng), offset=(0.0, -half, 0.0)),),
         track=stand(-1.6 * np.sign(x), 4.1, heading=rng.uniform(0, 1.5)),
         footprint=(half, half),
     )

@@ -18,6 +18,7 @@ GRAZING = 0.02  # smallest cosine between ray and surface when a pixel's size is
 CONTACT_DARKNESS = 0.55  # how much of the light the contact takes away, at most
 CONTACT_REACH = 0.22  # metres over which the contact shadow fades
 FACE_GAP = 7.3  # metres of noise between two faces of a box, so that they differ
+DIRECT = 1.5  # direct light on a surface that faces it, relative to 1 - ambient
 SPECK = 4.0  # pixels; parts that look smaller cast no shadow
 SKY_SHARE = 0.25  # how much more ambient light comes from above than from below
 CLOUD_CELL = 0.35  # size of the clouds, as a share of the distance overhead
@@ -81,9 +82,11 @@ def shade(
         return colour, face, lit
     points = _surfaces(placed, camera, directions[order], depth[order], part[order])
     cosine = points.normals @ np.array(scene.light)
-    bright = _in_light(placed, camera, points.world + LIFT * points.normals, np.array(scene.light), cosine)
+    bright = _in_light(
+        placed, camera, points.world + LIFT * points.normals, np.array(scene.light), cosine
+    )
     around = 1 - SKY_SHARE * (0.5 + 0.5 * points.normals[:, 1])
-    light = scene.ambient * around + (1 - scene.ambient) * np.where(bright, cosine, 0)
+    light = scene.ambient * around + DIRECT * (1 - scene.ambient) * np.where(bright, cosine, 0)
     light *= _contact(placed.contacts, points)
     painted = points.colour * light[:, None]
     if np.isfinite(scene.far):
@@ -186,9 +189,7 @@ def _in_light(
     return result
 
 
-def _contact(
-    contacts: Float64[ndarray, "k 6"], points: _Points
-) -> Float64[ndarray, " m"]:
+def _contact(contacts: Float64[ndarray, "k 6"], points: _Points) -> Float64[ndarray, " m"]:
     """Share of the light left on the ground around the bodies that stand on it, in (0, 1]."""
     left = np.ones(len(points.world))
     ground = np.flatnonzero(points.normals[:, 1] < -0.99)

@@ -7,7 +7,7 @@ Everything is a closed formula in float64.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -26,24 +26,6 @@ class Surface(NamedTuple):
     """Axis across the flat face (0, 1, 2), or -1 on a curved surface."""
     face: Int64[ndarray, " n"]
     """Number of the face, so that each gets a texture of its own."""
-
-
-class Shape(Protocol):
-    """What the ray-caster asks of a shape."""
-
-    def meet(
-        self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
-    ) -> Float64[ndarray, " n"]:
-        """First t > 0 at which each ray enters the shape; infinite where it misses."""
-        ...
-
-    def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
-        """Normals and faces at points on the shape."""
-        ...
-
-    def bounds(self) -> Float64[ndarray, "2 3"]:
-        """Lowest and highest corner of the box around the shape."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +141,11 @@ class Ellipsoid:
         return np.stack([-high, high])
 
 
+def sphere(radius: float) -> Ellipsoid:
+    """Sphere around the origin."""
+    return Ellipsoid((radius, radius, radius))
+
+
 @dataclass(frozen=True, slots=True)
 class Capsule:
     """Cylinder with round ends; its axis hangs from the origin down the y axis."""
@@ -196,6 +183,9 @@ class Capsule:
         """Lowest and highest corner of the box around the shape."""
         r = self.radius
         return np.array([[-r, -r, -r], [r, self.length + r, r]])
+
+
+Shape = Plane | Box | Ellipsoid | Capsule
 
 
 def _curved(outwards: Float64[ndarray, "n 3"]) -> Surface:

@@ -51,7 +51,7 @@ def street(rng: Generator, length: float, at: list[float]) -> Scene:
             bodies += _kerbside(rng, side, start, stop)
     light = np.array([rng.uniform(-0.7, 0.7), -1.0, rng.uniform(-0.7, 0.2)])
     x, y, z = (light / np.linalg.norm(light)).tolist()
-    return Scene(bodies=tuple(bodies), light=(x, y, z), ambient=0.56, far=FAR)
+    return Scene(bodies=tuple(bodies), light=(x, y, z), ambient=0.62, far=FAR)
 
 
 def _blocks(at: list[float], end: float) -> Iterator[tuple[float, float]]:
@@ -73,12 +73,12 @@ def _ground(rng: Generator, at: list[float], end: float) -> list[Body]:
         period=(1.0, 1.0), duty=(0.5, 0.5),
     )  # fmt: skip
     bodies = [
-        _flat(Plane(1), grass, 0, middle, 0.03),
-        _flat(Plane(1, (ROAD, half)), road, 0, middle, 0.0),
+        _flat(Plane(1), grass, 0.0, middle, 0.03),
+        _flat(Plane(1, (ROAD, half)), road, 0.0, middle, 0.0),
     ]
     for z in at:
-        bodies.append(_flat(Plane(1, (FAR, CROSSING)), plain, 0, z, -0.002))
-        bodies.append(_flat(Plane(1, (ROAD, 1.2)), zebra, 0, z - CROSSING - 1.6, -0.002))
+        bodies.append(_flat(Plane(1, (FAR, CROSSING)), plain, 0.0, z, -0.002))
+        bodies.append(_flat(Plane(1, (ROAD, 1.2)), zebra, 0.0, z - CROSSING - 1.6, -0.002))
     return bodies
 
 
@@ -129,15 +129,15 @@ def _house(rng: Generator, side: int, z: float, half_wide: float) -> Body:
     roof = textured(rng, (0.5, 0.3, 0.26), cell=1.0, depth=0.6)
     parts = (
         Part(
-            shape=Box((deep, tall / 2, half_wide)), texture=wall, offset=(0, -tall / 2 - 3.1, 0)
+            shape=Box((deep, tall / 2, half_wide)), texture=wall, offset=(0.0, -tall / 2 - 3.1, 0.0)
         ),
-        Part(shape=Box((deep, 1.6, half_wide)), texture=shop, offset=(0, -1.6, 0)),
+        Part(shape=Box((deep, 1.6, half_wide)), texture=shop, offset=(0.0, -1.6, 0.0)),
         Part(
-            shape=Box((deep + 0.25, 0.12, half_wide)), texture=shop, offset=(0, -3.25, 0)
+            shape=Box((deep + 0.25, 0.12, half_wide)), texture=shop, offset=(0.0, -3.25, 0.0)
         ),
         Part(
             shape=Box((deep + 0.3, 0.9, half_wide), (2.4, 0.0)), texture=roof,
-            offset=(0, -tall - 4.0, 0),
+            offset=(0.0, -tall - 4.0, 0.0),
         ),
     )  # fmt: skip
     return Body(
@@ -174,7 +174,7 @@ def _tree(rng: Generator, x: float, z: float) -> Body:
     bark = textured(rng, (0.4, 0.3, 0.22), cell=0.3)
     leaves = textured(rng, pick(rng, ((0.3, 0.5, 0.2), (0.4, 0.52, 0.24))), cell=0.9, depth=0.25)
     tall, wide = rng.uniform(2.6, 3.6), rng.uniform(0.9, 1.4)
-    parts = [Part(shape=Capsule(tall, 0.14), texture=bark, offset=(0, -tall - 0.14, 0))]
+    parts = [Part(shape=Capsule(tall, 0.14), texture=bark, offset=(0.0, -tall - 0.14, 0.0))]
     for dx, dy, dz in ((0.0, 0.9, 0.0), (-0.5, 0.2, 0.4), (0.5, 0.3, -0.4)):
         size = wide * rng.uniform(0.8, 1.1)
         crown = Ellipsoid((size, 0.85 * size, size))
@@ -187,8 +187,8 @@ def _lamp(rng: Generator, x: float, z: float) -> Body:
     glass = textured(rng, (0.95, 0.93, 0.8), cell=0.2, depth=0.8)
     inwards = -float(np.sign(x))
     parts = (
-        Part(shape=Capsule(4.6, 0.07), texture=iron, offset=(0, -4.67, 0)),
-        Part(shape=Box((0.6, 0.04, 0.05)), texture=iron, offset=(0.55 * inwards, -4.7, 0)),
-        Part(shape=Box((0.25, 0.07, 0.12)), texture=glass, offset=(1.1 * inwards, -4.66, 0)),
+        Part(shape=Capsule(4.6, 0.07), texture=iron, offset=(0.0, -4.67, 0.0)),
+        Part(shape=Box((0.6, 0.04, 0.05)), texture=iron, offset=(0.55 * inwards, -4.7, 0.0)),
+        Part(shape=Box((0.25, 0.07, 0.12)), texture=glass, offset=(1.1 * inwards, -4.66, 0.0)),
     )
     return Body(parts=parts, track=stand(x, z, y=-KERB), footprint=(0.02, 0.02))

@@ -222,7 +222,8 @@ def paint(
     noise = fractal_noise(coordinates / cell[:, None] + origin, cell, footprint.max(axis=1))
     mix = (0.5 + 0.5 * noise.astype(np.float64)).clip(-0.1, 1.1)[:, None]
     base, second, mark = (
-        numbers(colours) for colours in zip(*((t.base, t.second, t.mark) for t in textures), strict=True)
+        numbers(colours)
+        for colours in zip(*((t.base, t.second, t.mark) for t in textures), strict=True)
     )
     colour = base + (second - base) * mix
     mark *= MARK_GRAIN + (1 - MARK_GRAIN) * mix

@@ -1,0 +1,1 @@
+"""What the demo draws, how it trains, and the page it writes."""

@@ -1,0 +1,138 @@
+"""Where a run starts: the presets, whose numbers are in the documents, or a file of YAML.
+
+`ssmde train PRESET --section.field value` changes fields of a preset; every number of a preset says
+where it is from.
+"""
+
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ssmde.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig, load_config
+
+# Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260, with its light pose network.
+PHOTOMETRIC = Config(
+    name="photometric",
+    data=DataConfig(
+        zoom=1.0,  # the paper mirrors and changes colours, nothing else
+        flip=0.5,
+        colour_jitter=0.5,  # with the four ranges below, as in the paper
+        brightness=0.2,
+        contrast=0.2,
+        saturation=0.2,
+        hue=0.1,
+    ),
+    model=ModelConfig(
+        upsampling="nearest",
+        pose_net="posecnn",  # the paper's own comparison; its best numbers use a ResNet-18
+        depth_range=(0.1, 100.0),
+    ),
+    loss=LossConfig(
+        photometric=1.0,
+        geometry=0.0,  # each view stands alone
+        smoothness=1e-3,
+        scales=(0, 1, 2, 3),  # all read at full size
+        ssim_share=0.85,
+        auto_mask=True,
+        minimum_reprojection=True,
+    ),
+    train=TrainConfig(
+        learning_rate=1e-4,
+        schedule="step",  # a tenth for the last quarter: 15 of 20 epochs
+    ),
+)
+
+# Bian et al., NeurIPS 2019, https://arxiv.org/abs/1908.10553, and IJCV 2021,
+# https://arxiv.org/abs/2105.11610; weights as the authors' later code has them.
+CONSISTENT = Config(
+    name="consistent",
+    data=DataConfig(
+        zoom=1.15,  # random zoom and crop
+        flip=0.5,
+        colour_jitter=0.0,  # colours stay
+    ),
+    model=ModelConfig(
+        upsampling="bilinear",
+        pose_net="resnet18",
+        depth_range=(0.1, 100.0),  # 1 / (10 sigmoid + 0.01) there
+    ),
+    loss=LossConfig(
+        photometric=1.0,
+        geometry=0.1,  # 0.5 in the papers
+        smoothness=0.1,  # on normalised depth there, on normalised disparity here
+        scales=(0,),
+        ssim_share=0.85,
+        auto_mask=True,
+        minimum_reprojection=True,
+        weight_mask=True,
+        both_directions=True,
+    ),
+    train=TrainConfig(
+        learning_rate=1e-4,
+        schedule="constant",
+    ),
+)
+
+PRESETS: dict[str, Config] = {preset.name: preset for preset in (PHOTOMETRIC, CONSISTENT)}
+"""Every preset by its name."""
+
+
+def find_preset(name: str) -> Config:
+    """The preset of that name.
+
+    Raises:
+        ValueError: If there is none; the message names the closest one, and all.
+    """
+    if name in PRESETS:
+        return PRESETS[name]
+    close = get_close_matches(name, PRESETS, n=1)
+    hint = f"closest match is {close[0]!r}, " if close else ""
+    raise ValueError(f"unknown preset {name!r}: {hint}there are {', '.join(PRESETS)}")
+
+
+def read_config(file: Path) -> Config:
+    """The run a YAML file describes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no YAML, a key is unknown or a value is wrong; every fault has a line.
+    """
+    try:
+        return load_config(file.read_text("utf-8"))
+    except ValidationError as error:
+        faults = [_describe(fault) for fault in error.errors(include_url=False)]
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        faults = [f"no YAML: {' '.join(str(error).split())}"]
+    if len(faults) == 1:
+        raise ValueError(f"{file}: {faults[0]}")
+    raise ValueError("\n  ".join([f"{file}: {len(faults)} faults", *faults]))
+
+
+def _describe(fault: Any) -> str:
+    """One fault that pydantic found, with its dotted path."""
+    path, value = [str(step) for step in fault["loc"]], fault["input"]
+    where = ".".join(path) or "the whole"
+    if fault["type"] == "unexpected_keyword_argument":
+        close = get_close_matches(path[-1], _keys(path[:-1]), n=1)
+        hint = f": closest match is {close[0]!r}" if close else ""
+        return f"unknown key {where}{hint}"
+    if fault["type"] == "value_error":  # the configuration's own words, with the path
+        return fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "dataclass_type":
+        return f"{where} must hold keys with values, got {value!r}"
+    return f"{where}: {fault['msg']}, got {value!r}"
+
+
+def _keys(path: list[str]) -> list[str]:
+    """Names of the fields of a section."""
+    section: Any = Config
+    for step in path:
+        kinds = {f.name: f.type for f in fields(section)}
+        section = kinds.get(step)
+        if not is_dataclass(section):
+            return []
+    return [f.name for f in fields(section)]

@@ -1,0 +1,219 @@
+"""Augmentation: the camera stays with the image, and one change serves the whole snippet."""
+
+import colorsys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch.testing import assert_close
+
+from ssmde.config import DataConfig
+from ssmde.data.augment import (
+    Framing,
+    apply_colour,
+    best_reduction,
+    draw_colour,
+    draw_framing,
+    whole_frame,
+)
+from ssmde.data.images import read_image
+
+sizes = st.tuples(st.integers(32, 1500), st.integers(32, 1500))
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def noise(height, width):
+    return rng().integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def photo_of_a_point(path, size, camera, point):
+    """Image of a small bright ball around a point, and nothing else."""
+    u, v = (camera @ point / point[2])[:2]
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    sigma = size[1] / 40
+    light = 250 * np.exp(-((columns - u) ** 2 + (rows - v) ** 2) / (2 * sigma**2))
+    grey = np.repeat(light.round().astype(np.uint8)[..., None], 3, axis=2)
+    Image.fromarray(grey).save(path, **({"quality": 98} if path.suffix == ".jpg" else {}))
+
+
+def centre_of(view):
+    weights = np.clip(view[1].astype(float) - 10, 0, None)
+    rows, columns = np.mgrid[: weights.shape[0], : weights.shape[1]]
+    return [(weights * columns).sum() / weights.sum(), (weights * rows).sum() / weights.sum()]
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+@pytest.mark.parametrize(
+    ("stored", "reduction"), [((241, 323), 1), ((375, 501), 2), ((751, 1243), 4)]
+)
+def test_a_point_lands_where_the_new_camera_projects_it(tmp_path, kind, stored, reduction):
+    height, width = stored
+    camera = np.array([[0.8 * width, 0, 0.52 * width], [0, 0.9 * height, 0.47 * height], [0, 0, 1]])
+    point = np.array([0.09, -0.07, 1.3])
+    photo_of_a_point(tmp_path / f"a.{kind}", stored, camera, point)
+    data = DataConfig(image_size=(128, 160), zoom=1.15, flip=0.5)
+    flips = set()
+    for seed in range(8):
+        framing = draw_framing(rng(seed), data, stored)
+        assert framing.reduction == reduction
+        view = framing.image(read_image(tmp_path / f"a.{kind}", reduction=reduction))
+        assert view.shape == (3, 128, 160)
+        new = framing.intrinsics(torch.from_numpy(camera)).numpy()
+        seen = point * [-1 if framing.flip else 1, 1, 1]  # a mirror turns the world around
+        expected = (new @ seen / seen[2])[:2].tolist()
+        assert centre_of(view) == pytest.approx(expected, abs=0.1)
+        flips.add(framing.flip)
+    assert flips == {True, False}
+
+
+def test_cutting_whole_pixels_without_resizing_moves_the_principal_point_by_as_many():
+    framing = Framing(reduction=1, left=3, top=2, width=6, height=4, image_size=(4, 6), flip=False)
+    image = noise(8, 10)
+    assert (framing.image(image) == image[2:6, 3:9].transpose(2, 0, 1)).all()
+    camera = torch.tensor([[50.0, 0, 5], [0, 60, 4], [0, 0, 1]])
+    assert framing.intrinsics(camera).tolist() == [[50, 0, 2], [0, 60, 2], [0, 0, 1]]
+
+
+def test_mirroring_puts_the_principal_point_at_width_minus_one_minus_cx():
+    framing = Framing(reduction=1, left=0, top=0, width=10, height=8, image_size=(8, 10), flip=True)
+    image = noise(8, 10)
+    assert (framing.image(image) == image[:, ::-1].transpose(2, 0, 1)).all()
+    camera = torch.tensor([[50.0, 0, 3], [0, 60, 4], [0, 0, 1]])
+    assert framing.intrinsics(camera).tolist() == [[50, 0, 6], [0, 60, 4], [0, 0, 1]]
+
+
+def test_halving_follows_the_convention_of_pixel_centres():
+    framing = whole_frame((480, 640), (240, 320))
+    assert framing.reduction == 2
+    camera = torch.tensor([[500.0, 0, 319.5], [0, 520, 239.5], [0, 0, 1]])
+    assert framing.intrinsics(camera).tolist() == [[250, 0, 159.5], [0, 260, 119.5], [0, 0, 1]]
+
+
+@given(stored=sizes, seed=st.integers(0, 9), zoom=st.floats(1, 2))
+def test_the_cut_lies_inside_the_frame_and_zooms_within_limits(stored, seed, zoom):
+    data = DataConfig(image_size=(64, 96), zoom=zoom)
+    framing = draw_framing(rng(seed), data, stored)
+    height, width = stored[0] // framing.reduction, stored[1] // framing.reduction
+    assert 0 <= framing.left <= width - framing.width
+    assert 0 <= framing.top <= height - framing.height
+    assert width / zoom - 0.5 <= framing.width <= width
+    assert height / zoom - 0.5 <= framing.height <= height
+
+
+@given(stored=sizes, needed=sizes, zoom=st.floats(1, 2))
+def test_a_frame_is_decoded_no_smaller_than_needed(stored, needed, zoom):
+    reduction = best_reduction(stored, needed, zoom)
+    sides = list(zip(stored, needed, strict=True))
+    assert reduction in (1, 2, 4, 8)
+    if reduction > 1:
+        assert all(have // reduction >= need * zoom for have, need in sides)
+    if reduction < 8:
+        assert any(have // (2 * reduction) < need * zoom for have, need in sides)
+
+
+def test_zoom_reaches_both_ends_and_every_place():
+    data = DataConfig(image_size=(256, 320), zoom=1.25)
+    drawn = [draw_framing(rng(seed), data, (480, 640)) for seed in range(400)]
+    widths = [framing.width for framing in drawn]
+    assert min(widths) < 520
+    assert max(widths) > 632
+    places = [framing.left / max(640 - framing.width, 1) for framing in drawn]
+    assert min(places) < 0.05
+    assert max(places) > 0.95
+    assert abs(np.corrcoef(widths, [framing.height for framing in drawn])[0, 1]) < 0.2
+    flips = [framing.flip for framing in drawn]
+    assert 0.4 < np.mean(flips) < 0.6
+    assert abs(np.corrcoef(flips, places)[0, 1]) < 0.2
+
+
+def test_a_frame_that_a_zoom_would_blur_is_decoded_in_full():
+    no_zoom, zoom = (DataConfig(image_size=(224, 320), zoom=z) for z in (1.0, 1.15))
+    assert draw_framing(rng(), no_zoom, (480, 640)).reduction == 2
+    assert draw_framing(rng(), zoom, (480, 640)).reduction == 1
+
+
+def test_no_zoom_and_no_flip_is_the_whole_frame():
+    data = DataConfig(image_size=(256, 320), zoom=1.0, flip=0.0)
+    assert draw_framing(rng(), data, (480, 640)) == whole_frame((480, 640), (256, 320))
+
+
+def test_no_colour_jitter_is_the_identity():
+    assert draw_colour(rng(), DataConfig(colour_jitter=0.0)).tolist() == np.eye(3, 4).tolist()
+    still = DataConfig(colour_jitter=1.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
+    np.testing.assert_allclose(draw_colour(rng(), still), np.eye(3, 4), atol=1e-6)
+    images = torch.rand(2, 3, 3, 4, 5)
+    assert_close(apply_colour(images, torch.eye(3, 4).expand(2, 3, 4)), images)
+
+
+def test_brightness_alone_multiplies_and_contrast_alone_keeps_mid_grey():
+    none = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
+    bright = draw_colour(rng(3), DataConfig(colour_jitter=1.0, **(none | {"brightness": 0.5})))
+    assert 0.5 <= bright[0, 0] <= 1.5
+    np.testing.assert_allclose(bright, bright[0, 0] * np.eye(3, 4), atol=1e-6)
+    contrast = draw_colour(rng(3), DataConfig(colour_jitter=1.0, **(none | {"contrast": 0.5})))
+    assert contrast[0, 0] != 1
+    np.testing.assert_allclose(contrast[:, :3] @ np.full(3, 0.5) + contrast[:, 3], 0.5, atol=1e-6)
+    np.testing.assert_allclose(contrast[:, :3], contrast[0, 0] * np.eye(3), atol=1e-6)
+
+
+@given(seed=st.integers(0, 1000), grey=st.floats(0, 1))
+def test_grey_stays_grey(seed, grey):
+    data = DataConfig(colour_jitter=1.0, saturation=0.5, hue=0.5, contrast=0.4, brightness=0.4)
+    colour = draw_colour(rng(seed), data)
+    red, green, blue = colour[:, :3] @ np.full(3, grey) + colour[:, 3]
+    assert red == pytest.approx(green, abs=1e-4)
+    assert green == pytest.approx(blue, abs=1e-4)
+
+
+@given(seed=st.integers(0, 1000))
+def test_saturation_and_hue_keep_the_luma(seed):
+    data = DataConfig(colour_jitter=1.0, brightness=0.0, contrast=0.0, saturation=0.9, hue=0.5)
+    colour = draw_colour(rng(seed), data)
+    np.testing.assert_allclose(
+        [0.299, 0.587, 0.114] @ colour[:, :3], [0.299, 0.587, 0.114], atol=1e-5
+    )
+    assert colour[:, 3].tolist() == [0, 0, 0]
+
+
+def test_hue_turns_red_towards_its_neighbours_on_the_colour_circle():
+    data = DataConfig(colour_jitter=1.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.05)
+    hues = []
+    for seed in range(50):
+        red, green, blue = draw_colour(rng(seed), data)[:, :3] @ [0.6, 0.3, 0.3]
+        hues.append((colorsys.rgb_to_hsv(red, green, blue)[0] + 0.5) % 1 - 0.5)
+    assert -0.1 < min(hues) < -0.02
+    assert 0.02 < max(hues) < 0.1
+
+
+def test_colours_are_jittered_as_often_as_asked():
+    data = DataConfig(colour_jitter=0.3)
+    drawn = [not (draw_colour(rng(seed), data) == np.eye(3, 4)).all() for seed in range(500)]
+    assert 0.24 < np.mean(drawn) < 0.36
+
+
+def test_all_views_of_a_snippet_get_the_same_colours():
+    images = torch.rand(2, 3, 3, 4, 5)
+    colour = torch.stack([torch.from_numpy(draw_colour(rng(s), DataConfig(colour_jitter=1.0)))
+                          for s in (1, 2)])  # fmt: skip
+    together = apply_colour(images, colour)
+    for view in range(3):
+        assert_close(together[:, view], apply_colour(images[:, view], colour))
+    assert not torch.allclose(colour[0], colour[1])
+
+
+def test_colours_by_hand_and_clamped():
+    images = torch.tensor([0.2, 0.4, 0.9]).view(1, 3, 1, 1)
+    colour = torch.tensor([[[1, 1, 0, 0.1], [0, 1, 0, -0.9], [0, 0, 2, 0]]])
+    assert_close(apply_colour(images, colour).flatten(), torch.tensor([0.7, 0.0, 1.0]))
+
+
+def test_gradients_of_colours_match_finite_differences():
+    images = torch.rand(1, 2, 3, 2, 2, dtype=torch.float64) * 0.4 + 0.3
+    colour = torch.eye(3, 4, dtype=torch.float64)[None] * 0.9
+    torch.autograd.gradcheck(apply_colour, (images.requires_grad_(), colour.requires_grad_()))

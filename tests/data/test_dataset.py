@@ -1,0 +1,311 @@
+"""Snippets: which frames they hold, and that seed, epoch and index decide everything."""
+
+import os
+import random
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from ssmde.config import DataConfig
+from ssmde.data import dataset as module
+from ssmde.data.dataset import SnippetDataset, SnippetSampler, spread
+from ssmde.data.images import ImageError
+from ssmde.data.scene_folder import read_scenes
+from ssmde.data.sequence import FrameSequence
+from ssmde.types import collate
+
+CAMERA = np.array([[30.0, 0, 15.5], [0, 30.0, 15.5], [0, 0, 1]])
+PLAIN = {"flip": 0.0, "zoom": 1.0, "colour_jitter": 0.0}
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
+
+
+def make_sequence(folder, scene, frames, size=(32, 32)):
+    """A sequence whose pixels say scene (red) and frame (green)."""
+    files = []
+    for i in range(frames):
+        files.append(folder / f"scene{scene}_{i:03d}.png")
+        if not files[-1].exists():
+            Image.new("RGB", (size[1], size[0]), (scene, i, 7)).save(files[-1])
+    return FrameSequence(
+        name=f"scene{scene}", images=tuple(files), image_size=size, intrinsics=CAMERA
+    )
+
+
+def make_dataset(folder, lengths=(6, 9), *, seed=0, augment=False, **data):
+    sequences = [make_sequence(folder, i, n) for i, n in enumerate(lengths)]
+    config = DataConfig(image_size=(32, 32), **data)
+    return SnippetDataset(sequences, config, seed=seed, augment=augment)
+
+
+def contents(snippets):
+    """(scene, frame) of every view, as its pixels say."""
+    return [tuple(view[:2, 0, 0].tolist()) for view in snippets.images[0]]
+
+
+def same(a, b):
+    return (
+        torch.equal(a.images, b.images)
+        and torch.equal(a.intrinsics, b.intrinsics)
+        and torch.equal(a.colour, b.colour)
+        and a.names == b.names
+    )
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    return tmp_path_factory.mktemp("frames")
+
+
+def test_a_snippet_is_a_target_with_the_frame_before_and_the_frame_after(frames):
+    snippets = make_dataset(frames)[0, 0]
+    assert contents(snippets) == [(0, 1), (0, 0), (0, 2)]
+    assert snippets.images.shape == (1, 3, 3, 32, 32)
+    assert snippets.images.dtype == torch.uint8
+    assert snippets.images.is_contiguous()
+    assert snippets.intrinsics[0].tolist() == CAMERA.tolist()
+    assert snippets.colour[0].tolist() == torch.eye(3, 4).tolist()
+    assert snippets.names == ("scene0/scene0_001",)
+    assert snippets.broken == ()
+
+
+@given(
+    lengths=st.lists(st.integers(1, 8), min_size=1, max_size=3),
+    gaps=st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    epoch=st.integers(0, 3),
+)
+def test_snippets_never_cross_scenes_and_use_only_gaps_that_fit(frames, lengths, gaps, epoch):
+    expected = sum(max(0, n - 2 * min(gaps)) for n in lengths)
+    if expected == 0:
+        with pytest.raises(ValueError, match="no scene is long enough"):
+            make_dataset(frames, lengths, frame_gaps=tuple(gaps))
+        return
+    data = make_dataset(frames, lengths, frame_gaps=tuple(gaps))
+    assert len(data) == expected
+    targets = set()
+    for index in range(len(data)):
+        target, before, after = contents(data[epoch, index])
+        assert target[0] == before[0] == after[0]
+        assert target[1] - before[1] == after[1] - target[1]
+        assert after[1] - target[1] in gaps
+        targets.add(target)
+    assert len(targets) == expected
+
+
+def test_every_gap_that_fits_is_drawn(frames):
+    data = make_dataset(frames, (9,), frame_gaps=(1, 2, 4))
+    assert len(data) == 7
+    gaps = {t: set() for t in range(1, 8)}
+    for epoch in range(15):
+        for index in range(len(data)):
+            (_, target), _, (_, after) = contents(data[epoch, index])
+            gaps[target].add(after - target)
+    assert gaps == {1: {1}, 2: {1, 2}, 3: {1, 2}, 4: {1, 2, 4}, 5: {1, 2}, 6: {1, 2}, 7: {1}}
+
+
+def test_seed_epoch_and_index_decide_everything(frames):
+    data = make_dataset(frames, augment=True, frame_gaps=(1, 2), colour_jitter=1.0, zoom=1.5)
+    once = [data[epoch, index] for epoch in range(2) for index in range(len(data))]
+    again = [data[epoch, index] for epoch in (1, 0) for index in reversed(range(len(data)))]
+    assert all(same(a, b) for a, b in zip(once, reversed(again), strict=True))
+    assert same(data[3], data[0, 3])
+    assert not same(data[0, 3], data[1, 3])
+    assert not torch.equal(data[0, 3].colour, data[0, 4].colour)
+    other = make_dataset(frames, augment=True, colour_jitter=1.0, seed=1)
+    assert not torch.equal(other[0, 3].colour, data[0, 3].colour)
+
+
+def test_the_global_generators_are_neither_read_nor_seeded(frames):
+    numpy_before, torch_before = np.random.get_state()[1].tolist(), torch.get_rng_state()
+    data = make_dataset(frames, augment=True)
+    first = data[0, 0]
+    next(iter(SnippetSampler(len(data), batch_size=2, seed=0)))
+    assert np.random.get_state()[1].tolist() == numpy_before
+    assert torch.equal(torch.get_rng_state(), torch_before)
+    random.seed(5)
+    np.random.seed(5)
+    torch.manual_seed(5)
+    assert same(make_dataset(frames, augment=True)[0, 0], first)
+
+
+def test_colour_jitter_is_one_for_the_snippet_and_leaves_the_bytes_alone(frames):
+    jitter = {**PLAIN, "colour_jitter": 1.0}
+    plain = make_dataset(frames, augment=True, **PLAIN)[0, 0]
+    jittered = make_dataset(frames, augment=True, **jitter)[0, 0]
+    assert torch.equal(plain.images, jittered.images)
+    assert jittered.colour.shape == (1, 3, 4)
+    assert not torch.equal(jittered.colour, plain.colour)
+
+
+def test_all_frames_of_a_snippet_are_cut_and_mirrored_alike(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    files = tuple(tmp_path / f"{i}.png" for i in range(3))
+    for file in files:
+        Image.fromarray(pixels).save(file)
+    camera = np.array([[90.0, 0, 59.5], [0, 90.0, 44.5], [0, 0, 1]])
+    sequence = FrameSequence(name="s", images=files, image_size=(90, 120), intrinsics=camera)
+    data = SnippetDataset([sequence], DataConfig(image_size=(64, 96)), seed=0, augment=True)
+    views = [data[epoch, 0].images[0] for epoch in range(6)]
+    assert all(torch.equal(v[0], v[1]) and torch.equal(v[0], v[2]) for v in views)
+    assert not torch.equal(views[0], views[1])
+
+
+@pytest.mark.parametrize("image_size", [(32, 64), (96, 32), (64, 64)])
+def test_the_image_size_is_free(frames, image_size):
+    data = SnippetDataset(
+        [make_sequence(frames, 0, 3)], DataConfig(image_size=image_size), seed=0, augment=True
+    )
+    assert data[0].images.shape == (1, 3, 3, *image_size)
+
+
+def test_an_unreadable_frame_is_replaced_and_reported(tmp_path):
+    data = make_dataset(tmp_path, (7,), **PLAIN)
+    (tmp_path / "scene0_002.png").write_bytes(b"broken")
+    snippets = data[0, 0]  # frames 0, 1, 2: the first that does without frame 2 is 3, 4, 5
+    assert contents(snippets) == [(0, 4), (0, 3), (0, 5)]
+    (report,) = snippets.broken
+    assert report.startswith(str(tmp_path / "scene0_002.png: cannot be read"))
+    assert same(snippets, data[0, 0])
+    assert data[0, 4].broken == ()
+    assert collate([snippets, data[0, 4]]).broken == (report,)
+
+
+def test_a_frame_of_another_size_is_replaced_and_reported(tmp_path):
+    data = make_dataset(tmp_path, (5,))
+    Image.new("RGB", (32, 30)).save(tmp_path / "scene0_000.png")
+    assert "its size differs from the 32 x 32 pixels" in data[0, 0].broken[0]
+
+
+def test_very_many_unreadable_frames_end_the_reading_with_the_last_named(tmp_path):
+    data = make_dataset(tmp_path, (60,))
+    for file in tmp_path.iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(ImageError, match=r"50 snippets in a row .* last: .*png: the file is empty"):
+        data[0, 0]
+
+
+def test_unknown_intrinsics_short_scenes_and_negative_seeds_are_refused(frames):
+    unknown = FrameSequence(name="lobby", images=(Path("/d/lobby/0.jpg"),), image_size=(8, 8))
+    with pytest.raises(
+        ValueError, match=r"scene 'lobby': intrinsics are unknown.*/d/lobby/cam\.tx"
+    ):
+        SnippetDataset([unknown], DataConfig(), seed=0, augment=False)
+    with pytest.raises(ValueError, match=r"gap 3 needs 7 frames, 'scene0' has 6; .*frame_gaps"):
+        make_dataset(frames, (6,), frame_gaps=(3, 5))
+    with pytest.raises(ValueError, match="there are no scenes"):
+        make_dataset(frames, ())
+    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
+        make_dataset(frames, seed=-1)
+    with pytest.raises(IndexError, match="snippet 11 of 11"):
+        make_dataset(frames)[0, 11]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_workers_change_nothing(frames):
+    data = make_dataset(frames, augment=True, colour_jitter=1.0)
+    batches = []
+    for workers in (0, 2):
+        sampler = SnippetSampler(len(data), batch_size=4, seed=0)
+        loader = DataLoader(data, batch_sampler=sampler, num_workers=workers, collate_fn=collate)
+        batches.append(list(islice(loader, 4)))
+    assert all(same(a, b) for a, b in zip(*batches, strict=True))
+
+
+def test_each_epoch_sees_each_index_once_in_another_order():
+    sampler = SnippetSampler(12, batch_size=4, seed=0)
+    keys = [key for batch in islice(sampler, 6) for key in batch]
+    assert [epoch for epoch, _ in keys] == [0] * 12 + [1] * 12
+    first, second = [index for _, index in keys[:12]], [index for _, index in keys[12:]]
+    assert sorted(first) == sorted(second) == list(range(12))
+    assert first != second
+    assert first != list(range(12))
+
+
+@given(
+    length=st.integers(1, 30), share=st.integers(1, 6), world=st.integers(1, 4),
+    start=st.integers(0, 40), seed=st.integers(0, 3),
+)  # fmt: skip
+def test_any_start_and_any_number_of_processes_give_the_same_batches(
+    length, share, world, start, seed
+):
+    def batches(**options):
+        return SnippetSampler(length, batch_size=share * world, seed=seed, **options)
+
+    through = list(islice(batches(), start, start + 5))
+    assert list(islice(batches(start_step=start), 5)) == through
+    ranks = [batches(start_step=start, rank=r, world=world) for r in range(world)]
+    parts = zip(*(islice(rank, 5) for rank in ranks), strict=True)
+    assert [list(chain(*part)) for part in parts] == through
+    keys = [key for batch in islice(batches(), 40) for key in batch]
+    whole = len(keys) // length * length
+    assert len(set(keys[:whole])) == whole
+    assert keys[:whole] == sorted(keys[:whole], key=lambda key: key[0])
+
+
+def test_a_batch_larger_than_the_data_reaches_into_the_next_epochs():
+    (batch,) = islice(SnippetSampler(2, batch_size=5, seed=0), 1)
+    assert [epoch for epoch, _ in batch] == [0, 0, 1, 1, 2]
+
+
+def test_a_late_start_costs_nothing():
+    sampler = SnippetSampler(1000, batch_size=4, seed=0, start_step=10**9)
+    assert next(iter(sampler))[0][0] == 4 * 10**9 // 1000
+
+
+def test_the_order_shares_no_chance_with_the_content():
+    order = np.random.default_rng((module.ORDER, 1, 2)).random(4)
+    content = np.random.default_rng((module.CONTENT, 1, 2, 0)).random(4)
+    assert not (order == content).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"length": 0}, "at least 1 snippet, got 0"),
+        ({"batch_size": 3, "world": 2}, "batch size 3 must be a positive multiple of the 2"),
+        ({"batch_size": 0}, "batch size 0 must be"),
+        ({"rank": 2, "world": 2}, r"rank must be in \[0, 2\), got 2"),
+        ({"start_step": -1}, "start_step must be at least 0, got -1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+    ],
+)
+def test_a_sampler_refuses_what_cannot_be_shared_out(options, message):
+    with pytest.raises(ValueError, match=message):
+        SnippetSampler(**({"length": 8, "batch_size": 4, "seed": 0} | options))
+
+
+@given(length=st.integers(0, 50), most=st.integers(1, 20))
+def test_a_selection_is_even_and_in_order(length, most):
+    chosen = spread(length, most)
+    assert len(chosen) == min(length, most)
+    assert all(0 <= index < length for index in chosen)
+    steps = np.diff([-1, *chosen, length]) if length > most else np.diff(chosen)
+    assert (steps >= 1).all()
+    if length > most:
+        assert np.diff(chosen).max(initial=0) - np.diff(chosen).min(initial=length) <= 1
+
+
+def test_a_selection_takes_the_middle_of_each_part():
+    assert spread(10, 2) == [2, 7]
+    assert spread(3, 5) == [0, 1, 2]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
+def test_snippets_of_the_indoor_recordings():
+    sequences = read_scenes(DATA / "indoor", "train")
+    data = SnippetDataset(sequences, DataConfig(frame_gaps=(1, 2)), seed=0, augment=True)
+    assert len(data) == 238 + 248 + 371
+    for index in (0, 300, 600):
+        snippets = data[0, index]
+        assert snippets.images.shape == (1, 3, 3, 256, 320)
+        assert snippets.broken == ()
+        assert 20 < snippets.images.float().mean() < 235
+        cx, cy = snippets.intrinsics[0, :2, 2].tolist()
+        assert 120 < cx < 200
+        assert 90 < cy < 170

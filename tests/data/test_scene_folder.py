@@ -1,0 +1,314 @@
+"""Scene folders: what is found in them, and what a wrong file says."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssmde.data.images import read_depth, read_image, read_mask, write_png16
+from ssmde.data.scene_folder import (
+    read_scene,
+    read_scenes,
+    write_intrinsics,
+    write_list,
+    write_poses,
+    write_scene_info,
+)
+
+CAMERA = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
+
+
+def make_scene(root, name="room", frames=5, *, size=(24, 32), kind="png"):
+    """A scene folder with a camera; returns the folder."""
+    folder = root / name
+    folder.mkdir(parents=True)
+    image = Image.new("RGB", (size[1], size[0]))
+    image.save(folder / f"000000.{kind}")
+    for i in range(1, frames):
+        shutil.copyfile(folder / f"000000.{kind}", folder / f"{i:06d}.{kind}")
+    write_intrinsics(folder, CAMERA)
+    return folder
+
+
+def names(sequences):
+    return [sequence.name for sequence in sequences]
+
+
+def test_a_scene_is_read_with_all_that_lies_beside_its_images(tmp_path):
+    folder = make_scene(tmp_path, frames=3)
+    for name in ("depth", "motion_mask", "pseudo_depth"):
+        (folder / name).mkdir()
+    write_png16(folder / "depth" / "000001.png", np.full((24, 32), 2500, np.uint16))
+    Image.new("L", (32, 24), 128).save(folder / "motion_mask" / "000002.png")
+    for i in range(3):
+        write_png16(folder / "pseudo_depth" / f"{i:06d}.png", np.ones((24, 32), np.uint16))
+    label = {"source": "net 2", "kind": "disparity", "affine": True}
+    (folder / "pseudo_depth" / "label.json").write_text(json.dumps(label))
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    poses[1, :3] = np.nan
+    poses[2, 0, 3] = 0.25
+    write_poses(folder, poses)
+    write_scene_info(folder, {"fps": 10, "depth_units_per_metre": 1000, "source": "me"})
+
+    scene = read_scene(folder)
+    assert scene.name == "room"
+    assert scene.image_size == (24, 32)
+    assert [image.name for image in scene.images] == ["000000.png", "000001.png", "000002.png"]
+    assert (scene.intrinsics == CAMERA).all()
+    assert scene.depth[0] is scene.depth[2] is None
+    assert (read_depth(scene.depth[1], scene.depth_units_per_metre) == 2.5).all()
+    assert (read_mask(scene.motion_masks[2]) == 128).all()
+    assert all(scene.pseudo_depth)
+    assert (scene.pseudo_depth_kind, scene.pseudo_depth_source) == ("disparity", "net 2")
+    assert np.isnan(scene.poses[1, :3]).all()
+    assert scene.poses[2].tolist() == poses[2].tolist()
+    assert scene.timestamps.tolist() == [0, 0.1, 0.2]
+
+
+def test_a_folder_of_images_alone_is_a_scene(tmp_path):
+    folder = make_scene(tmp_path)
+    (folder / "cam.txt").unlink()
+    scene = read_scene(folder)
+    assert scene.intrinsics is None
+    assert scene.depth is None
+    assert scene.poses is None
+    assert scene.timestamps is None
+
+
+def test_frames_are_in_the_order_of_their_numbers(tmp_path):
+    folder = make_scene(tmp_path, frames=1)
+    for name in ("frame_10.png", "frame_9.png", "frame_1.PNG", "._frame_2.png"):
+        shutil.copyfile(folder / "000000.png", folder / name)
+    order = [image.name for image in read_scene(folder).images]
+    assert order == ["000000.png", "frame_1.PNG", "frame_9.png", "frame_10.png"]
+
+
+def test_a_list_keeps_the_last_letter_however_its_lines_end(tmp_path):
+    for name in ("one", "two", "three"):
+        make_scene(tmp_path, name)
+    for text in (
+        "two\none",
+        "two\none\n",
+        "two\r\none\r\n",
+        "\n two \n\none/\n\n",
+        "\ufefftwo\none",
+    ):
+        (tmp_path / "train.txt").write_bytes(text.encode())
+        (tmp_path / "val.txt").write_bytes(b"three")
+        assert names(read_scenes(tmp_path, "train")) == ["two", "one"]
+        assert names(read_scenes(tmp_path, "val")) == ["three"]
+
+
+def test_without_lists_the_last_tenth_of_each_scene_validates(tmp_path):
+    make_scene(tmp_path, "a", frames=20)
+    make_scene(tmp_path, "b", frames=5)
+    train, val = read_scenes(tmp_path, "train"), read_scenes(tmp_path, "val")
+    assert [len(s) for s in train] == [18, 4]
+    assert [len(s) for s in val] == [2, 1]
+    whole = read_scenes(tmp_path, "all")
+    assert [t.images + v.images for t, v in zip(train, val, strict=True)] == [
+        scene.images for scene in whole
+    ]
+
+
+def test_a_list_for_validation_leaves_the_other_scenes_whole_for_training(tmp_path):
+    for name in ("a", "b", "c"):
+        make_scene(tmp_path, name)
+    write_list(tmp_path, "val", ["b"])
+    write_list(tmp_path, "test", ["c"])
+    assert names(read_scenes(tmp_path, "train")) == ["a"]
+    assert len(read_scenes(tmp_path, "train")[0]) == 5
+    assert names(read_scenes(tmp_path, "val")) == ["b"]
+    assert names(read_scenes(tmp_path, "test")) == ["c"]
+    assert names(read_scenes(tmp_path, "all")) == ["a", "b", "c"]
+    write_list(tmp_path, "val", ["a", "b"])
+    with pytest.raises(ValueError, match="name every scene"):
+        read_scenes(tmp_path, "train")
+
+
+def test_a_single_scene_folder_is_a_data_folder_too(tmp_path):
+    folder = make_scene(tmp_path, frames=10)
+    (folder / "depth").mkdir()
+    np.save(folder / "depth" / "000009.npy", np.ones((24, 32)))
+    (train,), (val,) = read_scenes(folder, "train"), read_scenes(folder, "val")
+    assert train.name == val.name == "room"
+    assert (len(train), len(val)) == (9, 1)
+    assert val.depth == (folder / "depth" / "000009.npy",)
+
+
+@pytest.mark.parametrize("inner", ["", "training"])
+def test_the_published_packs_of_sc_depth_load_unchanged(tmp_path, inner):
+    pack = tmp_path / "training"
+    for name in ("drive_01", "drive_02"):
+        folder = make_scene(pack, name, frames=2, kind="jpg")
+        (folder / "cam.txt").write_text("3.0e+01 0.0 1.55e+01 0 31 11.5 0 0 1")
+        (folder / "depth").mkdir()
+        (folder / "leres_depth").mkdir()
+        for i in range(2):
+            np.savez(
+                folder / "depth" / f"{i:06d}.npz",
+                data=np.array([4.5 + i]),
+                indices=np.array([3]),
+                indptr=np.r_[0, np.ones(24, int)],
+                shape=np.array([24, 32]),
+                format=np.array(b"csr"),
+            )
+            write_png16(folder / "leres_depth" / f"{i:06d}.png", np.ones((24, 32), np.uint16))
+    (pack / "train.txt").write_text("drive_01\n")
+    (pack / "val.txt").write_text("drive_02\n")
+    (tmp_path / "testing" / "color").mkdir(parents=True)
+    (train,), (val,) = (read_scenes(tmp_path / inner, part) for part in ("train", "val"))
+    assert (train.name, val.name) == ("drive_01", "drive_02")
+    assert (train.intrinsics == CAMERA).all()
+    assert read_depth(val.depth[1], val.depth_units_per_metre)[0, 3] == 5.5
+    assert train.pseudo_depth_kind == "depth"
+    assert train.pseudo_depth_source == "leres"
+
+
+def test_depth_under_other_names_is_paired_in_order_when_there_is_one_a_frame(tmp_path):
+    folder = make_scene(tmp_path, frames=2)
+    (folder / "depth").mkdir()
+    for name in ("d_10.npy", "d_9.npy"):
+        np.save(folder / "depth" / name, np.ones((2, 2)))
+    assert [file.name for file in read_scene(folder).depth] == ["d_9.npy", "d_10.npy"]
+    (folder / "depth" / "d_10.npy").unlink()
+    with pytest.raises(ValueError, match=r"depth: none of its 1 files .* such as 000000\.png"):
+        read_scene(folder)
+    (folder / "depth" / "d_9.npy").unlink()
+    with pytest.raises(ValueError, match=r"depth: holds no \.png, \.npy, \.npz; fill or delete"):
+        read_scene(folder)
+
+
+def test_poses_of_twelve_and_sixteen_numbers_are_the_same(tmp_path):
+    folder = make_scene(tmp_path, frames=2)
+    upper = "1 0 0 1.5 0 1 0 2.5 0 0 1 3.5"
+    (folder / "poses.txt").write_text(f"{upper}\n{upper} 0 0 0 1")
+    first, second = read_scene(folder).poses
+    assert first[:3, 3].tolist() == [1.5, 2.5, 3.5]
+    assert (first == second).all()
+
+
+POSE = "1 0 0 0 0 1 0 0 0 0 1 0"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        (
+            "cam.txt",
+            "30 0 15\n0 30 11",
+            r"cam\.txt: expected 3 lines of 3 numbers.*got lines of 3, 3",
+        ),
+        ("cam.txt", "", r"cam\.txt: .*got lines of nothing"),
+        (
+            "cam.txt",
+            "30 0 15.5\n0 f 11\n0 0 1",
+            r"cam\.txt, line 2: expected numbers, got '0 f 11'",
+        ),
+        ("cam.txt", "-30 0 15\n0 30 11\n0 0 1", r"cam\.txt: focal lengths must be positive"),
+        (
+            "cam.txt",
+            "30 0 99\n0 30 11\n0 0 1",
+            r"cam\.txt: principal point \(99, 11\) lies outside",
+        ),
+        ("cam.txt", "0.9 0 .5\n0 0.8 .5\n0 0 1", r"cam\.txt: intrinsics look normalised.*width 32"),
+        ("poses.txt", f"{POSE}\n{POSE}", r"poses\.txt: expected one line for each of 3.*got 2"),
+        ("poses.txt", f"{POSE}\n{POSE} 1\n{POSE}", r"poses\.txt, line 2: .*12 or 16.*got 13"),
+        ("poses.txt", f"{POSE}\n{POSE}\n{POSE} 0 0 1 0", r"line 3: a pose ends with 0 0 0 1"),
+        ("scene.json", "{fps: 10}", r"scene\.json: not valid JSON"),
+        ("scene.json", "[10]", r"scene\.json: expected an object"),
+        ("scene.json", '{"fps": "ten"}', r"scene\.json: fps must be a positive number, got 'ten'"),
+        ("scene.json", '{"depth_units_per_metre": 0}', r"depth_units_per_metre must be a positive"),
+    ],
+)
+def test_a_wrong_file_is_named_with_value_and_remedy(tmp_path, file, text, message):
+    folder = make_scene(tmp_path, frames=3)
+    (folder / file).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_scene(folder)
+
+
+def test_labels_of_an_unknown_kind_are_refused(tmp_path):
+    folder = make_scene(tmp_path, frames=1)
+    (folder / "pseudo_depth").mkdir()
+    write_png16(folder / "pseudo_depth" / "000000.png", np.ones((24, 32), np.uint16))
+    (folder / "pseudo_depth" / "label.json").write_text('{"kind": "distance"}')
+    with pytest.raises(
+        ValueError, match=r"label\.json: kind must be depth or disparity, got 'dist"
+    ):
+        read_scene(folder)
+
+
+def test_images_of_two_sizes_are_refused_with_both(tmp_path):
+    folder = make_scene(tmp_path, frames=3)
+    Image.new("RGB", (32, 25)).save(folder / "000002.png")
+    with pytest.raises(ValueError, match=r"000002\.png: 32 x 25 .* 000000\.png has 32 x 24"):
+        read_scene(folder)
+
+
+def test_one_frame_in_two_files_is_refused(tmp_path):
+    folder = make_scene(tmp_path, frames=2)
+    Image.new("RGB", (32, 24)).save(folder / "000001.jpg")
+    with pytest.raises(ValueError, match=r"000001\.\w+ and 000001\.\w+ are one frame; keep one"):
+        read_scene(folder)
+
+
+def test_one_broken_image_does_not_make_a_scene_unreadable_but_all_do(tmp_path):
+    folder = make_scene(tmp_path, frames=3)
+    (folder / "000000.png").write_bytes(b"broken")
+    assert read_scene(folder).image_size == (24, 32)
+    for name in ("000001.png", "000002.png"):
+        (folder / name).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"000000\.png: cannot be read"):
+        read_scene(folder)
+
+
+def test_missing_folders_and_scenes_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such data folder"):
+        read_scenes(tmp_path / "nowhere", "train")
+    with pytest.raises(FileNotFoundError, match="nowhere: no such scene folder"):
+        read_scene(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"no folder in it holds images \(\.jpg"):
+        read_scenes(tmp_path, "train")
+    make_scene(tmp_path, "kitchen")
+    with pytest.raises(FileNotFoundError, match=r"test\.txt: no such list"):
+        read_scenes(tmp_path, "test")
+    (tmp_path / "train.txt").write_text("\nkitchn\n")
+    with pytest.raises(FileNotFoundError, match=r"train\.txt, line 2: scene 'kitchn'.*'kitchen'"):
+        read_scenes(tmp_path, "train")
+    (tmp_path / "train.txt").write_text("\n")
+    with pytest.raises(ValueError, match=r"train\.txt: the list is empty"):
+        read_scenes(tmp_path, "train")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty: a scene folder holds images .* found none"):
+        read_scene(tmp_path / "empty")
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
+def test_the_indoor_recordings_are_as_their_readme_says():
+    scenes = {scene.name: scene for scene in read_scenes(DATA / "indoor", "train")}
+    assert list(scenes) == ["bonn_crowd", "redkitchen", "hololens"]
+    about = {
+        name: (len(s), s.image_size, sum(d is not None for d in s.depth), s.depth_units_per_metre)
+        for name, s in scenes.items()
+    }
+    assert about == {
+        "bonn_crowd": (240, (480, 640), 30, 5000),
+        "redkitchen": (250, (480, 640), 50, 1000),
+        "hololens": (373, (360, 540), 63, 1000),
+    }
+    (val,) = read_scenes(DATA / "indoor", "val")
+    assert (val.name, len(val)) == ("bonn_crowd_val", 60)
+    assert all(val.depth)
+    assert all(val.motion_masks)
+    depth = read_depth(val.depth[0], val.depth_units_per_metre)
+    assert depth.shape == read_image(val.images[0]).shape[:2] == (480, 640)
+    assert 0.3 < np.median(depth[depth > 0]) < 6
+    assert set(np.unique(read_mask(val.motion_masks[0]))) <= {0, 128, 255}
+    assert np.isnan(scenes["bonn_crowd"].poses[0]).any()
+    assert not np.isnan(scenes["redkitchen"].poses).any()

@@ -1,0 +1,454 @@
+"""The command line: what it takes is frozen here; how it ends is one line and an exit status."""
+
+import inspect
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import get_args
+
+import pytest
+
+import ssmde
+from ssmde.cli import main, parse
+from ssmde.config import Config, dump_config
+from ssmde.data.images import ImageError
+from ssmde.metrics.alignment import AlignmentName
+from ssmde.metrics.protocol import PROTOCOLS
+from ssmde.predict import FORMATS, Summary, predict_files
+from ssmde.prepare import prepare
+from ssmde.presets import PRESETS
+from ssmde.verbs import VERBS
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+
+# Change these only on purpose: scripts of users are written against them.
+DATA = """root image-size frame-gaps flip zoom colour-jitter brightness contrast saturation hue workers"""
+MODEL = """encoder pretrained upsampling depth-range pose-net pose-scale freeze-batch-norm"""
+LOSS = """photometric geometry smoothness scales ssim-share auto-mask minimum-reprojection weight-mask
+both-directions"""
+TRAIN = """steps batch-size learning-rate schedule warmup-steps clip-gradient precision seed
+validate-every protocol validation-frames checkpoint-every keep-best log-every accelerator devices
+nodes threads"""
+SECTIONS = {"data": DATA, "model": MODEL, "loss": LOSS, "train": TRAIN}
+FIELDS = {f"--{name}.{f}" for name, text in SECTIONS.items() for f in text.split()}
+FROZEN = {
+    "prepare": (
+        ["SOURCE", "OUT"],
+        {
+            "--step", "--intrinsics", "--hfov-degrees", "--width", "--name", "--quality",
+            "--overwrite",
+        },
+    ),
+    "train": (["PRESET"], {"--config", "--resume", "--name", "--output", *FIELDS}),
+    "evaluate": (
+        ["WEIGHTS", "DATA"], {"--protocol", "--align", "--split", "--max-frames", "--out"},
+    ),
+    "predict": (["WEIGHTS", "INPUT", "OUT"], {"--format", "--resolution"}),
+    "demo": ([], {"--out", "--minutes", "--seed"}),
+}  # fmt: skip
+EACH_VERB = pytest.mark.parametrize("verb", FROZEN)
+
+
+@pytest.fixture(autouse=True)
+def plain_surroundings(monkeypatch, tmp_path):
+    """A wide terminal, no switches in the environment, and a folder to work in."""
+    monkeypatch.setenv("COLUMNS", "400")
+    for name in ("SSMDE_DEBUG", "RANK", "LOCAL_RANK", "NODE_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def verb_calls(monkeypatch):
+    """Puts a recorder in the place of every verb's function; the calls, as (name, args, kwargs)."""
+    calls = []
+
+    def stand_in(name, answer):
+        def function(*args, **kwargs):
+            calls.append((name, args, kwargs))
+            return answer
+
+        return function
+
+    replace_verb(monkeypatch, "prepare", "prepare", stand_in("prepare", Path("data/walk")))
+    replace_verb(monkeypatch, "train", "train", stand_in("train", Path("runs/mine")))
+    replace_verb(monkeypatch, "evaluate", "evaluate", stand_in("evaluate", None))
+    summary = Summary(written=(Path("a"), Path("b")), skipped=("c.jpg: truncated",))
+    replace_verb(monkeypatch, "predict", "predict_files", stand_in("predict", summary))
+    replace_verb(monkeypatch, "demo", "demo", stand_in("demo", Path("demo/index.html")))
+    return calls
+
+
+def replace_verb(monkeypatch, module, name, function):
+    monkeypatch.setitem(sys.modules, f"ssmde.{module}", SimpleNamespace(**{name: function}))
+
+
+def fail_with(monkeypatch, error, module="train", name="train"):
+    def function(*args, **kwargs):
+        raise error
+
+    replace_verb(monkeypatch, module, name, function)
+
+
+def help_of(verb, capsys, *words):
+    assert main([verb, *words, "--help"]) == 0
+    return capsys.readouterr().out
+
+
+def commands_in(text):
+    """The lines that are commands, without their first word."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("ssmde ")]
+
+
+# What it takes
+
+
+def test_the_verbs_are_frozen():
+    assert list(VERBS) == list(FROZEN)
+
+
+@EACH_VERB
+def test_words_and_options_of_a_verb_are_frozen(verb, capsys):
+    text = help_of(verb, capsys)
+    places, options = FROZEN[verb]
+    assert re.findall(r"(?m)^│ ([A-Z]+)\b", text) == places
+    assert set(re.findall(r"(?m)^│ (?:-h, )?(--[a-z.-]+)", text)) == {"--help", *options}
+
+
+@EACH_VERB
+def test_the_help_of_every_verb_has_an_example_that_parses(verb, capsys):
+    Path("runs/photometric").mkdir(parents=True)
+    Path("runs/photometric/config.yaml").write_text(dump_config(PRESETS["photometric"]))
+    examples = commands_in(help_of(verb, capsys).split("Example:")[1])
+    assert examples
+    for words in examples:
+        assert isinstance(parse(words[0], words[1:]), VERBS[verb])
+
+
+@EACH_VERB
+def test_the_page_shows_every_verb_with_its_options_and_an_example(verb):
+    screen = re.search(rf"(?ms)^## {verb}\n(.*?)(?=^## |\Z)", PAGE)
+    assert screen, f"docs/command-line.md has no part '## {verb}'"
+    places, options = FROZEN[verb]
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z.-]*[a-z]", screen[1]))
+    assert options <= flags, f"not on the page: {sorted(options - flags)}"
+    assert flags <= options, f"on the page, but no options: {sorted(flags - options)}"
+    assert all(place in screen[1] for place in places)
+    assert any(words[0] == verb for words in commands_in(screen[1]))
+    assert len(screen[1].splitlines()) < 50
+
+
+def test_every_command_of_the_page_parses():
+    Path("runs/photometric").mkdir(parents=True)
+    Path("runs/photometric/config.yaml").write_text(dump_config(PRESETS["photometric"]))
+    for words in commands_in("\n".join(re.findall(r"(?ms)^```bash\n(.*?)^```", PAGE))):
+        parse(words[0], words[1:])
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_without_a_verb_all_verbs_are_listed_with_an_example(words, capsys):
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    for verb in VERBS:
+        assert re.search(rf"(?m)^  {verb} +[A-Z].*\.$", text)
+    for words in commands_in(text.split("Example:")[1]):
+        if words[0] in VERBS:
+            parse(words[0], words[1:])
+    for planned in ("doctor", "label", "export", "app"):
+        assert not re.search(rf"(?m)^  {planned}\b", text)
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert main(["--version"]) == 0
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert capsys.readouterr().out == f"ssmde {project['version']}\n"
+
+
+def test_the_help_names_what_there_is_to_choose(capsys):
+    train, evaluate = help_of("train", capsys), help_of("evaluate", capsys)
+    assert all(name in train for name in PRESETS)
+    assert all(name in evaluate for name in PROTOCOLS)
+    assert f"--align {{{','.join(get_args(AlignmentName))}}}" in evaluate
+    assert all(name in help_of("predict", capsys) for name in FORMATS)
+
+
+# What becomes of the words
+
+
+def test_prepare_hands_its_words_on(verb_calls, capsys):
+    words = "prepare walk.mp4 data --step 2 --intrinsics 500 501 320 240.5 --width 64 --overwrite"
+    assert main(words.split()) == 0
+    [(_, args, given)] = verb_calls
+    assert not args
+    inspect.signature(prepare).bind(**given)
+    assert (given["source"], given["out"]) == (Path("walk.mp4"), Path("data"))
+    assert given["intrinsics"] == (500.0, 501.0, 320.0, 240.5)
+    assert (given["step"], given["width"], given["overwrite"]) == (2, 64, True)
+    assert "data/walk" in capsys.readouterr().out
+
+
+def test_without_options_prepare_and_predict_do_what_python_does():
+    own = inspect.signature(prepare).parameters
+    asked = parse("prepare", ["a", "b"])
+    options = [option.removeprefix("--").replace("-", "_") for option in FROZEN["prepare"][1]]
+    assert all(getattr(asked, name) == own[name].default for name in options)
+    asked, own = parse("predict", ["a", "b", "c"]), inspect.signature(predict_files).parameters
+    assert asked.format is own["formats"].default
+    assert asked.resolution is own["resolution"].default
+
+
+def test_evaluate_hands_its_words_on(verb_calls, capsys):
+    words = "evaluate run data --protocol bonn --align least-squares --split test --max-frames 9"
+    assert main(words.split()) == 0
+    [(_, args, given)] = verb_calls
+    assert args == (Path("run"), Path("data"))
+    assert given == {
+        "protocol": "bonn", "align": "least-squares", "split": "test", "max_frames": 9,
+        "out": Path("evaluation"),
+    }  # fmt: skip
+    assert "evaluation/metrics.json" in capsys.readouterr().out
+
+
+def test_evaluate_tells_aligning_by_nothing_from_not_asking():
+    assert parse("evaluate", ["a", "b", "--align", "none"]).align == "none"
+    assert parse("evaluate", ["a", "b"]).align is None
+
+
+def test_predict_hands_its_words_on_and_names_what_it_skipped(verb_calls, capsys):
+    words = "predict run photos out --format png16,npz --resolution 64 96"
+    assert main(words.split()) == 0
+    [(_, args, given)] = verb_calls
+    assert args == (Path("run"), Path("photos"), Path("out"))
+    assert given == {"formats": ("png16", "npz"), "resolution": (64, 96)}
+    said = capsys.readouterr()
+    assert "2 files" in said.out
+    assert said.err == "skipped: c.jpg: truncated\n"
+
+
+def test_demo_hands_its_words_on(verb_calls, capsys):
+    assert main(["demo", "--minutes", "0.5", "--seed", "3"]) == 0
+    assert verb_calls == [("demo", (Path("demo"),), {"minutes": 0.5, "seed": 3})]
+    assert "demo/index.html" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_train_starts_from_a_preset_unchanged(name, verb_calls):
+    assert main(["train", name]) == 0
+    assert verb_calls == [("train", (PRESETS[name],), {"resume": False})]
+
+
+@pytest.mark.parametrize("gaps", ["--data.frame-gaps", "--data.frame_gaps"])
+def test_options_change_fields_of_the_preset_and_nothing_else(gaps, verb_calls, capsys):
+    words = f"train photometric --data.root d {gaps} 3 5 8 --model.pretrained none --name mine"
+    assert main([*words.split(), "--loss.auto-mask", "false", "--resume"]) == 0
+    start = PRESETS["photometric"]
+    expected = replace(
+        start,
+        name="mine",
+        data=replace(start.data, root=Path("d"), frame_gaps=(3, 5, 8)),
+        loss=replace(start.loss, auto_mask=False),
+    )
+    assert verb_calls == [("train", (expected,), {"resume": True})]
+    assert "ssmde evaluate runs/mine DATA" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--config", "run.yaml"], ["--config=run.yaml"]])
+def test_train_starts_from_a_file(words, verb_calls):
+    Path("run.yaml").write_text("name: mine\nloss: {geometry: 0.5}\n")
+    assert main(["train", "--train.steps", "7", *words]) == 0
+    [(_, (config,), _)] = verb_calls
+    start = Config()
+    assert config == replace(
+        start,
+        name="mine",
+        loss=replace(start.loss, geometry=0.5),
+        train=replace(start.train, steps=7),
+    )
+
+
+def test_the_help_of_train_shows_docstrings_and_the_values_of_the_preset(capsys):
+    text = help_of("train", capsys, "photometric")
+    assert "Distance of the two sources from the target, in stored frames" in text
+    assert re.search(r"--loss.scales .*\n?.*\(default: 0 1 2 3\)", text)
+    assert re.search(r"--loss.scales .*\n?.*\(default: 0\)", help_of("train", capsys, "consistent"))
+
+
+def test_switches_are_written_as_in_yaml():
+    words = ["photometric", "--loss.auto-mask"]
+    assert parse("train", [*words, "true"]).config.loss.auto_mask is True
+    assert parse("train", [*words, "False"]).config.loss.auto_mask is False
+
+
+# How it ends
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("trian", "ssmde: error: unknown verb 'trian': closest match is 'train', there are "),
+        ("train", "ssmde train: error: give PRESET (photometric, consistent) or --config FILE"),
+        ("train fotometric", "'fotometric': closest match is 'photometric', there are "),
+        ("train --train.steps 3 photometric", "PRESET comes first: ssmde train photometric"),
+        ("train photometric --config a.yaml", "give PRESET or --config, not both"),
+        ("train --config no.yaml", "ssmde train: error: no.yaml: No such file or directory"),
+        ("predict nowhere nothing out", "ssmde predict: error: nothing: no such file"),
+        ("prepare nothing out", "ssmde prepare: error: nothing: no such file or folder"),
+    ],
+)
+def test_a_bad_input_is_one_line_and_status_2(words, says, capsys):
+    assert main(words.split()) == 2
+    said = capsys.readouterr()
+    assert says in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("train photometric --train.step 3", "--train.steps"),
+        ("train photometric --data.frme-gaps 3", "--data.frame-gaps"),
+        ("train photometric --data.image-size 30 64", "must be multiples of 32, got (30, 64)"),
+        ("train photometric --train.steps many", "many"),
+        ("train photometric --loss.auto-mask maybe", "expected true or false, got 'maybe'"),
+        ("evaluate run data --align men", "median"),
+        ("evaluate run data --align None", "median"),
+        ("evaluate run", "DATA"),
+        ("predict run photos out --fromat npz", "--format"),
+    ],
+)
+def test_a_word_that_does_not_fit_is_explained_with_status_2(words, says, capsys):
+    assert main(words.split()) == 2
+    said = capsys.readouterr()
+    assert says in said.err
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (ValueError("size must be 3, got 4"), 2, "size must be 3, got 4"),
+        (ImageError("a.jpg: truncated"), 2, "a.jpg: truncated"),
+        (FileNotFoundError("runs/x: no such run"), 2, "runs/x: no such run"),
+        (PermissionError(13, "Permission denied", "a.png"), 2, "a.png: Permission denied"),
+        (OSError(28, "No space left on device", "a.png"), 1, "a.png: No space left on device"),
+        (ConnectionError("the hub cannot be reached"), 1, "the hub cannot be reached"),
+        (ValueError(), 2, "ValueError"),
+    ],
+)
+def test_an_error_of_a_verb_is_one_line(error, status, says, monkeypatch, capsys):
+    fail_with(monkeypatch, error)
+    assert main(["train", "photometric"]) == status
+    assert capsys.readouterr().err == f"ssmde train: error: {says}\n"
+
+
+def test_a_training_that_fails_is_one_line_and_status_1(monkeypatch, capsys):
+    from ssmde.training.module import TrainingError
+
+    fail_with(monkeypatch, TrainingError("the loss is nan at step 3"))
+    assert main(["train", "photometric"]) == 1
+    assert capsys.readouterr().err == "ssmde train: error: the loss is nan at step 3\n"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), KeyError("x")])
+def test_an_error_nobody_explained_keeps_its_traceback(error, monkeypatch):
+    fail_with(monkeypatch, error)
+    with pytest.raises(type(error)):
+        main(["train", "photometric"])
+
+
+def test_debug_shows_the_traceback_wherever_it_is_asked_for(monkeypatch):
+    fail_with(monkeypatch, ValueError("broken"))
+    with pytest.raises(ValueError, match="broken"):
+        main(["train", "photometric", "--debug"])
+    monkeypatch.setenv("SSMDE_DEBUG", "1")
+    with pytest.raises(ValueError, match="broken"):
+        main(["train", "photometric"])
+
+
+class StoppedByLightning:
+    """Lightning answers Ctrl-C with an exit of its own."""
+
+    def __call__(self, *args, **kwargs):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)
+
+
+def stop(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("function", [stop, StoppedByLightning()])
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_ctrl_c_ends_a_training_with_the_command_that_goes_on(
+    function, resume, monkeypatch, capsys
+):
+    replace_verb(monkeypatch, "train", "train", function)
+    Path("my runs/photometric").mkdir(parents=True)
+    Path("my runs/photometric/last.ckpt").touch()
+    assert main(["train", "photometric", *resume, "--output", "my runs"]) == 130
+    assert capsys.readouterr().err == (
+        "ssmde train: stopped; go on with: ssmde train photometric --output 'my runs' --resume\n"
+    )
+
+
+def test_ctrl_c_before_the_first_checkpoint_says_so(monkeypatch, capsys):
+    replace_verb(monkeypatch, "train", "train", stop)
+    assert main(["train", "photometric"]) == 130
+    said = capsys.readouterr().err
+    assert "no checkpoint yet" in said
+    assert "runs/photometric" in said
+
+
+def test_ctrl_c_ends_other_verbs_with_a_line(monkeypatch, capsys):
+    replace_verb(monkeypatch, "predict", "predict_files", stop)
+    assert main(["predict", "a", "b", "c"]) == 130
+    assert capsys.readouterr().err == "ssmde predict: stopped\n"
+
+
+def test_an_exit_of_a_verb_keeps_its_status(monkeypatch):
+    fail_with(monkeypatch, SystemExit(7))
+    assert main(["train", "photometric"]) == 7
+
+
+def test_of_several_processes_only_the_first_speaks(verb_calls, monkeypatch, capsys):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert main(["train", "photometric"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+# What it costs, and the names beside it
+
+
+def test_help_and_prediction_load_neither_the_training_engine_nor_plots():
+    script = """
+import sys
+from ssmde.cli import main
+slow = {"lightning", "matplotlib", "torch", "tensorboard"}
+main([]); main(["train", "photometric", "--help"])
+assert not slow & set(sys.modules), slow & set(sys.modules)
+main(["predict", "nowhere", "nothing", "out"])
+assert "ssmde.predict" in sys.modules
+assert not {"lightning", "tensorboard", "matplotlib.pyplot"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names_are_there_and_no_verb_hides_its_module():
+    assert all(hasattr(ssmde, name) for name in ssmde.__all__)
+    assert set(ssmde.__all__) <= set(dir(ssmde))
+    assert ssmde.Config is Config
+    modules = {path.stem for path in Path(ssmde.__file__).parent.iterdir()}
+    assert not modules & set(ssmde.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Predicter'"):
+        _ = ssmde.Predicter

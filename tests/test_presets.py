@@ -1,0 +1,101 @@
+"""Presets are values: they store, load and build; a file of YAML says what is wrong with it."""
+
+import pytest
+
+from ssmde.config import Config, dump_config, load_config
+from ssmde.methods.teacher import build_teacher
+from ssmde.presets import PRESETS, find_preset, read_config
+
+EACH_PRESET = pytest.mark.parametrize("name", PRESETS)
+
+
+@EACH_PRESET
+def test_a_preset_stored_and_loaded_is_the_same_value(name):
+    assert load_config(dump_config(PRESETS[name])) == PRESETS[name]
+
+
+@EACH_PRESET
+def test_a_preset_builds_its_networks(name):
+    preset = PRESETS[name]
+    teacher = build_teacher(preset.model, preset.loss)
+    assert teacher.weights == preset.loss
+    assert all(parameter.requires_grad for parameter in teacher.parameters())
+
+
+@EACH_PRESET
+def test_a_run_is_named_after_its_preset(name):
+    assert PRESETS[name].name == name
+
+
+def test_the_presets_differ_where_their_papers_do():
+    photometric, consistent = PRESETS["photometric"].loss, PRESETS["consistent"].loss
+    assert photometric.geometry == 0 < consistent.geometry
+    assert (photometric.scales, consistent.scales) == ((0, 1, 2, 3), (0,))
+    assert (photometric.weight_mask, consistent.weight_mask) == (False, True)
+    assert (photometric.both_directions, consistent.both_directions) == (False, True)
+    upsampling = [PRESETS[name].model.upsampling for name in ("photometric", "consistent")]
+    assert upsampling == ["nearest", "bilinear"]
+
+
+@EACH_PRESET
+def test_a_preset_is_found_by_its_name(name):
+    assert find_preset(name) is PRESETS[name]
+
+
+def test_an_unknown_preset_is_refused_with_the_closest_and_all():
+    with pytest.raises(ValueError, match=r"'fotometric': closest match is 'photometric', there"):
+        find_preset("fotometric")
+    with pytest.raises(ValueError, match=r"unknown preset 'x': there are photometric, consistent"):
+        find_preset("x")
+
+
+def test_a_file_changes_the_fields_it_names(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("name: mine\ndata: {frame_gaps: [3, 5]}\n")
+    config = read_config(file)
+    assert (config.name, config.data.frame_gaps) == ("mine", (3, 5))
+    assert config.train == Config().train
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "data: {image_sze: [64, 96]}",
+            "unknown key data.image_sze: closest match is 'image_size'",
+        ),
+        ("nam: x", "unknown key nam: closest match is 'name'"),
+        ("qqq: x", "unknown key qqq"),
+        ("train: {steps: many}", "train.steps: Input should be a valid integer"),
+        ("train: {steps: many}", "got 'many'"),
+        ("data: {image_size: [30, 64]}", "data.image_size must be multiples of 32, got (30, 64)"),
+        ("data: 3", "data must hold keys with values, got 3"),
+        ("- a", "the whole must hold keys with values, got ['a']"),
+        ("a: [", "no YAML: while parsing a flow node"),
+    ],
+)
+def test_a_fault_in_a_file_is_named_with_its_path(text, says, tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match="run.yaml: ") as caught:
+        read_config(file)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "Value error" not in str(caught.value)
+
+
+def test_several_faults_have_a_line_each(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("nam: x\ntrain: {stps: 3}\nmodel: {encoder: r18}\n")
+    with pytest.raises(ValueError, match="3 faults") as caught:
+        read_config(file)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 4
+    assert all(any(path in line for line in lines) for path in ("nam", "train.stps", "model.enc"))
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="run.yaml: no YAML"):
+        read_config(file)

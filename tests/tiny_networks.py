@@ -1,0 +1,41 @@
+"""Networks of a few thousand parameters, so that whole runs take a second."""
+
+import torch
+from torch import nn
+
+from ssmde.config import LossConfig, ModelConfig
+from ssmde.geometry.pose import rigid_motion
+from ssmde.methods.teacher import Teacher
+from ssmde.models.depth_net import DepthNet
+
+
+class TinyDepthNet(DepthNet):
+    """Depth between 1 and 2 from two convolutions."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)  # none of the parts of a DepthNet
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.ELU(), nn.Conv2d(8, 1, 3, padding=1)
+        )
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return 1 + self.layers(image).sigmoid()
+
+    def pyramid(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (self(image),)
+
+
+class TinyPoseNet(nn.Module):
+    """Six numbers from one convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(6, 6, 3, stride=2)
+
+    def forward(self, target: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        six = 0.1 * self.layer(torch.cat([target, source], dim=1)).mean((2, 3))
+        return rigid_motion(six[:, :3], six[:, 3:])
+
+
+def build_tiny_teacher(model: ModelConfig, loss: LossConfig) -> Teacher:
+    return Teacher(TinyDepthNet(), TinyPoseNet(), loss)

@@ -1,0 +1,229 @@
+"""Whole runs: what they leave behind, how they go on, and how they stop."""
+
+import csv
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from ssmde.config import Config, dump_config, load_config
+from ssmde.methods.teacher import Teacher
+from ssmde.models.load import read_weights
+from ssmde.prediction.predictor import load
+from ssmde.train import train
+from ssmde.training.module import TrainingError
+from tiny_networks import build_tiny_teacher
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import ssmde.train
+from ssmde.config import load_config
+sys.path.append(sys.argv[3])
+from tiny_networks import build_tiny_teacher
+if __name__ == "__main__":
+    ssmde.train.build_teacher = build_tiny_teacher
+    ssmde.train.train(load_config(Path(sys.argv[1]).read_text()), resume=sys.argv[2] == "resume")
+"""
+
+
+def losses(folder: Path, name: str = "train/loss") -> list[tuple[int, str]]:
+    """(step, loss as written) of a run; written with all digits, so equal text is equal bits."""
+    with (folder / "log.csv").open(newline="") as file:
+        return [(int(r["step"]), r["value"]) for r in csv.DictReader(file) if r["name"] == name]
+
+
+def start(config: Config, tmp_path: Path, *, mode: str = "new", processes: int = 1):
+    """The run in processes of its own."""
+    (tmp_path / "run.py").write_text(SCRIPT)
+    (tmp_path / f"{config.name}.yaml").write_text(dump_config(config))
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command += [str(tmp_path / "run.py"), str(tmp_path / f"{config.name}.yaml"), mode]
+    command += [str(Path(__file__).parents[1])]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(autouse=True)
+def quick_networks(monkeypatch, request):
+    """Networks of a few thousand parameters, but for the tests that ask for the real ones."""
+    if "real_networks" not in request.fixturenames:
+        monkeypatch.setattr("ssmde.train.build_teacher", build_tiny_teacher)
+
+
+@pytest.fixture
+def real_networks():
+    """Asks for the networks of the configuration."""
+
+
+@pytest.mark.usefixtures("real_networks")
+def test_a_run_leaves_weights_that_predict_and_a_curve(small_run):
+    folder = train(small_run)
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.yaml", "last.ckpt", "best.safetensors", "last.safetensors", "log.csv"} <= names
+    assert load_config((folder / "config.yaml").read_text()) == small_run
+    assert [step for step, _ in losses(folder)] == list(range(1, 9))
+    assert [step for step, _ in losses(folder, "val/photometric")] == [4, 8]
+    assert load(folder).predict(torch.rand(3, 40, 50)).depth.shape == (40, 50)
+    assert not [path for path in folder.rglob("*") if path.name.endswith(".partial")]
+
+
+def test_only_the_best_few_weights_are_kept(small_run):
+    often = replace(small_run.train, validate_every=1, keep_best=2)
+    folder = train(replace(small_run, train=often))
+    kept = sorted((folder / "best").iterdir())
+    assert len(kept) == 2
+    scores = sorted(float(value) for _, value in losses(folder, "val/photometric"))
+    found = sorted(float(path.stem.rsplit("-", 1)[1]) for path in kept)
+    assert found == pytest.approx(scores[:2], abs=1e-4)
+
+
+def test_a_killed_run_goes_on_as_if_it_had_never_stopped(small_run, tmp_path):
+    clock = replace(small_run.train, steps=200, validate_every=200, checkpoint_every=20)
+    slow_enough = replace(small_run, train=clock)
+    whole = train(replace(slow_enough, name="whole"))
+    killed = slow_enough.output / "killed"
+    process = start(replace(slow_enough, name="killed"), tmp_path)
+    while not (killed / "last.ckpt").exists() or not losses(killed) or losses(killed)[-1][0] < 30:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    reached = losses(killed)[-1][0]
+    assert reached < 200, "the run ended before it was killed"
+    train(replace(slow_enough, name="killed"), resume=True)
+    assert losses(killed) == losses(whole)  # every step once, the same to the last bit
+    assert_same_weights(killed, whole)
+
+
+def assert_same_weights(a: Path, b: Path) -> None:
+    first, second = (read_weights(folder / "last.safetensors")[0] for folder in (a, b))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("workers", [2])
+def test_the_number_of_workers_changes_nothing(small_run, workers):
+    short = replace(small_run, train=replace(small_run.train, steps=4))
+    one = train(replace(short, name="one"))
+    data = replace(short.data, workers=workers)
+    assert losses(train(replace(short, name="two", data=data))) == losses(one)
+
+
+@pytest.mark.distributed
+def test_two_processes_equal_one_with_the_same_batch(small_run, tmp_path):
+    one = train(replace(small_run, name="one"))
+    pair = replace(small_run, name="pair", train=replace(small_run.train, devices=2))
+    process = start(pair, tmp_path, processes=2)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    together = small_run.output / "pair"
+    expected = torch.tensor([float(value) for _, value in losses(one)])
+    found = torch.tensor([float(value) for _, value in losses(together)])
+    assert len(found) == 8
+    assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def poison(monkeypatch, step: int, *, gradient: bool = False) -> None:
+    """Make the depth of one step no number, or only its gradient."""
+    honest, calls = Teacher.forward, []
+
+    def forward(self, batch, progress):
+        out = honest(self, batch, progress)
+        calls.extend([progress] if self.training else [])
+        if len(calls) != step:
+            return out
+        if gradient:
+            zero = next(self.parameters()).flatten()[0] * 0
+            return replace(out, loss=out.loss + (zero.abs() ** 0.5))  # 0, with a gradient of NaN
+        spoilt = {**out.terms, "smoothness": out.terms["smoothness"] * float("nan")}
+        return replace(out, loss=out.loss * float("nan"), terms=spoilt)
+
+    monkeypatch.setattr(Teacher, "forward", forward)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_by_name(small_run, monkeypatch):
+    poison(monkeypatch, step=6)
+    with pytest.raises(TrainingError, match=r"nan at step 6: smoothness = nan; frames slide/"):
+        train(small_run)
+    kept = torch.load(small_run.output / "small" / "last.ckpt", weights_only=True)
+    assert kept["global_step"] == 4
+    assert all(torch.isfinite(t).all() for t in kept["state_dict"].values())
+
+
+def test_a_gradient_that_is_no_number_stops_the_run_before_it_reaches_the_weights(
+    small_run, monkeypatch
+):
+    poison(monkeypatch, step=3, gradient=True)
+    with pytest.raises(TrainingError, match=r"the gradient is nan at step 3, frames slide/"):
+        train(small_run)
+
+
+def test_a_full_disk_keeps_the_former_checkpoint(small_run, monkeypatch):
+    honest, calls = torch.save, []
+
+    def save(checkpoint, file):
+        calls.append(0)
+        if len(calls) == 2:
+            file.write(b"half a checkpoint")
+            raise OSError(28, "No space left on device")
+        honest(checkpoint, file)
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(TrainingError, match=r"no space left on the disk for .*last.ckpt"):
+        train(small_run)
+    folder = small_run.output / "small"
+    assert torch.load(folder / "last.ckpt", weights_only=True)["global_step"] == 2
+    assert not list(folder.glob(".*partial"))
+
+
+def test_running_out_of_memory_is_one_clear_message(small_run, monkeypatch):
+    def forward(self, batch, progress):
+        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(Teacher, "forward", forward)
+    with pytest.raises(TrainingError, match=r"out of memory with train.batch_size 2 .*32, 64"):
+        train(small_run)
+
+
+def test_an_unreadable_frame_is_skipped_and_reported(small_run, capsys):
+    broken = small_run.data.root / "slide" / "006.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    train(small_run)
+    assert "1 unreadable frames were skipped" in capsys.readouterr().out
+
+
+def test_a_folder_with_a_run_is_not_overwritten(small_run):
+    short = replace(small_run, train=replace(small_run.train, steps=1))
+    train(short)
+    with pytest.raises(ValueError, match="already holds a run: go on with --resume"):
+        train(short)
+
+
+def test_nothing_to_resume_is_said(small_run):
+    with pytest.raises(ValueError, match=r"nothing to resume: .*last.ckpt does not exist"):
+        train(small_run, resume=True)
+
+
+def test_a_resumed_run_cannot_become_another(small_run):
+    short = replace(small_run, train=replace(small_run.train, steps=2))
+    train(short)
+    other = replace(short, train=replace(short.train, learning_rate=1.0))
+    with pytest.raises(ValueError, match=r"cannot change train.learning_rate"):
+        train(other, resume=True)
+
+
+def test_a_longer_run_may_go_on_from_a_shorter_one(small_run):
+    constant = replace(small_run.train, schedule="constant")
+    train(replace(small_run, train=replace(constant, steps=3)))
+    folder = train(replace(small_run, train=replace(constant, steps=5)), resume=True)
+    assert [step for step, _ in losses(folder)] == [1, 2, 3, 4, 5]
