@@ -28,10 +28,11 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
 
 # Change these only on purpose: scripts of users are written against them.
-DATA = """root image-size frame-gaps flip zoom colour-jitter brightness contrast saturation hue workers"""
-MODEL = """encoder pretrained upsampling depth-range pose-net pose-scale freeze-batch-norm"""
-LOSS = """photometric geometry smoothness scales ssim-share auto-mask minimum-reprojection weight-mask
-both-directions"""
+DATA = """root image-size frame-gaps scene-gaps flip zoom colour-jitter brightness contrast
+saturation hue workers"""
+MODEL = "encoder pretrained upsampling depth-range pose-net pose-scale freeze-batch-norm"
+LOSS = """photometric geometry geometry-ramp smoothness scales ssim-share auto-mask
+minimum-reprojection weight-mask both-directions"""
 TRAIN = """steps batch-size learning-rate schedule warmup-steps clip-gradient precision seed
 validate-every protocol validation-frames checkpoint-every keep-best log-every accelerator devices
 nodes threads"""
@@ -58,7 +59,7 @@ EACH_VERB = pytest.mark.parametrize("verb", FROZEN)
 @pytest.fixture(autouse=True)
 def plain_surroundings(monkeypatch, tmp_path):
     """A wide terminal, no switches in the environment, and a folder to work in."""
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("COLUMNS", "110")
     for name in ("SSMDE_DEBUG", "RANK", "LOCAL_RANK", "NODE_RANK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -104,7 +105,8 @@ def help_of(verb, capsys, *words):
 def commands_in(text):
     """The lines that are commands, without their first word."""
     lines = [line.strip() for line in text.splitlines()]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("ssmde ")]
+    words = [shlex.split(line, comments=True) for line in lines if line.startswith("ssmde ")]
+    return [command[1:] for command in words if command[1:2] and command[1] in VERBS]
 
 
 # What it takes
@@ -118,8 +120,8 @@ def test_the_verbs_are_frozen():
 def test_words_and_options_of_a_verb_are_frozen(verb, capsys):
     text = help_of(verb, capsys)
     places, options = FROZEN[verb]
-    assert re.findall(r"(?m)^│ ([A-Z]+)\b", text) == places
-    assert set(re.findall(r"(?m)^│ (?:-h, )?(--[a-z.-]+)", text)) == {"--help", *options}
+    assert re.findall(r"(?m)^[│ ] ([A-Z]+)\b", text) == places
+    assert set(re.findall(r"(?m)^[│ ] (?:-h, )?(--[a-z][a-z.-]*)", text)) == {"--help", *options}
 
 
 @EACH_VERB
@@ -139,7 +141,7 @@ def test_the_page_shows_every_verb_with_its_options_and_an_example(verb):
     places, options = FROZEN[verb]
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z.-]*[a-z]", screen[1]))
     assert options <= flags, f"not on the page: {sorted(options - flags)}"
-    assert flags <= options, f"on the page, but no options: {sorted(flags - options)}"
+    assert flags <= {"--help", *options}, f"no such options: {sorted(flags - options)}"
     assert all(place in screen[1] for place in places)
     assert any(words[0] == verb for words in commands_in(screen[1]))
     assert len(screen[1].splitlines()) < 50
@@ -149,7 +151,8 @@ def test_every_command_of_the_page_parses():
     Path("runs/photometric").mkdir(parents=True)
     Path("runs/photometric/config.yaml").write_text(dump_config(PRESETS["photometric"]))
     for words in commands_in("\n".join(re.findall(r"(?ms)^```bash\n(.*?)^```", PAGE))):
-        parse(words[0], words[1:])
+        if "--help" not in words:
+            parse(words[0], words[1:])
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
@@ -159,8 +162,7 @@ def test_without_a_verb_all_verbs_are_listed_with_an_example(words, capsys):
     for verb in VERBS:
         assert re.search(rf"(?m)^  {verb} +[A-Z].*\.$", text)
     for words in commands_in(text.split("Example:")[1]):
-        if words[0] in VERBS:
-            parse(words[0], words[1:])
+        parse(words[0], words[1:])
     for planned in ("doctor", "label", "export", "app"):
         assert not re.search(rf"(?m)^  {planned}\b", text)
 
@@ -274,10 +276,10 @@ def test_train_starts_from_a_file(words, verb_calls):
 
 
 def test_the_help_of_train_shows_docstrings_and_the_values_of_the_preset(capsys):
-    text = help_of("train", capsys, "photometric")
+    text, other = (help_of("train", capsys, name) for name in ("photometric", "consistent"))
     assert "Distance of the two sources from the target, in stored frames" in text
-    assert re.search(r"--loss.scales .*\n?.*\(default: 0 1 2 3\)", text)
-    assert re.search(r"--loss.scales .*\n?.*\(default: 0\)", help_of("train", capsys, "consistent"))
+    assert re.search(r"(?s)--loss.scales .{,400}?\(default: 0 1 2 3\)", text)
+    assert re.search(r"(?s)--loss.scales .{,400}?\(default: 0\)", other)
 
 
 def test_switches_are_written_as_in_yaml():

@@ -77,7 +77,7 @@ def test_a_file_changes_the_fields_it_names(tmp_path):
 def test_a_fault_in_a_file_is_named_with_its_path(text, says, tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text(text)
-    with pytest.raises(ValueError, match="run.yaml: ") as caught:
+    with pytest.raises(ValueError, match=r"run\.yaml: ") as caught:
         read_config(file)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -97,5 +97,5 @@ def test_several_faults_have_a_line_each(tmp_path):
 def test_a_file_that_is_not_text_is_refused(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="run.yaml: no YAML"):
+    with pytest.raises(ValueError, match=r"run\.yaml: no YAML"):
         read_config(file)

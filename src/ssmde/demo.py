@@ -36,7 +36,7 @@ VALIDATION_FRAMES = 16
 EXHIBITS = 4
 
 
-def demo(out: Path = Path("demo"), *, minutes: float = 2.0, seed: int = 0) -> Path:
+def demo(out: Path = Path("demo"), *, minutes: int | float = 2.0, seed: int = 0) -> Path:
     """Draw videos, train on them, evaluate on held-out ones, and write a page about it.
 
     The folder holds `index.html` with its pictures, the videos (`data/`), the run (`runs/demo/`)
@@ -101,7 +101,7 @@ def replacing(out: Path) -> Generator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _play(folder: Path, out: Path, *, minutes: float, seed: int) -> Story:
+def _play(folder: Path, out: Path, *, minutes: int | float, seed: int) -> Story:
     """Every stage in turn, in `folder`; what is written names `out`, where the folder will be."""
     seconds: dict[str, float] = {}
     with _stage(1, "drawing", "videos of streets with people and cars that move", seconds):

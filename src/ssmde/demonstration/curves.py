@@ -47,7 +47,7 @@ def line_chart(curve: Curve) -> str:
     low, high = min(values), max(values)
     room = HEADROOM * ((high - low) or 1.0)
 
-    def x(step: float) -> float:
+    def x(step: int | float) -> float:
         return LEFT + (WIDTH - RIGHT - LEFT) * step / max(last_step, 1)
 
     def y(value: float) -> float:
@@ -64,7 +64,7 @@ def line_chart(curve: Curve) -> str:
     )
 
 
-def ticks(low: float, high: float) -> list[float]:
+def ticks(low: int | float, high: int | float) -> list[float]:
     """A few round numbers from `low` to `high`, evenly spaced; at least one."""
     if not high > low:
         return [low]

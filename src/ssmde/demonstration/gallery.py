@@ -24,6 +24,7 @@ from ssmde.prediction.predictor import Predictor
 FOLDER = "pictures"  # inside the folder of the page
 WIDTH = 384  # pixels of a picture in the gallery
 FILM_WIDTH = 288  # pixels of each of the pictures in the film
+FILM_GAP = 8  # transparent pixels between them
 FILM_QUALITY = 82  # of WebP, 1 to 100
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
@@ -151,7 +152,9 @@ def make_film(
     near, far = depth_range(np.concatenate([s.truth for s in seen])) or (1.0, 2.0)
     pictures = [Image.fromarray(p) for p in _film_pictures(seen, near, far)]
     film, still = f"{FOLDER}/film.webp", f"{FOLDER}/film.png"
-    write_png(page / still, np.asarray(pictures[0]))
+    (page / FOLDER).mkdir(parents=True, exist_ok=True)
+    with whole_file(page / still) as part:
+        pictures[0].save(part, "PNG")
     with whole_file(page / film) as part:
         pictures[0].save(
             part, "WEBP", save_all=True, append_images=pictures[1:], duration=round(1000 / fps),
@@ -160,15 +163,19 @@ def make_film(
     return Film(moving=film, still=still, size=(pictures[0].height, pictures[0].width))
 
 
-def _film_pictures(seen: Sequence[_Seen], near: float, far: float) -> Iterator[Picture]:
+def _film_pictures(
+    seen: Sequence[_Seen], near: float, far: float
+) -> Iterator[UInt8[np.ndarray, "h w 4"]]:
+    """RGBA: frame, prediction and truth of each moment, with see-through gaps between them."""
     for s in seen:
-        row = (
-            s.image,
-            colourise(s.prediction, near=near, far=far),
-            colourise(s.truth, near=near, far=far),
-        )
         size = (round(FILM_WIDTH * s.truth.shape[0] / s.truth.shape[1]), FILM_WIDTH)
-        yield np.concatenate([resize(picture, size) for picture in row], axis=1)
+        strip = np.zeros((size[0], 3 * FILM_WIDTH + 2 * FILM_GAP, 4), np.uint8)
+        depths = (colourise(depth, near=near, far=far) for depth in (s.prediction, s.truth))
+        for place, picture in enumerate((s.image, *depths)):
+            left = place * (FILM_WIDTH + FILM_GAP)
+            strip[:, left : left + FILM_WIDTH, :3] = resize(picture, size)
+            strip[:, left : left + FILM_WIDTH, 3] = 255
+        yield strip
 
 
 def _see(found: FrameResult, predictor: Predictor, protocol: Protocol) -> _Seen:

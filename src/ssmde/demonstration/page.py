@@ -24,7 +24,7 @@ HEADINGS = {
 PREDICTORS = {
     "network": "the network",
     "constant": "one constant depth",
-    "mean_map": "mean depth map of the training videos",
+    "mean_map": "mean depth map",
 }
 REGION_NAMES: dict[Region, str] = {
     "full": "all pixels",
@@ -88,7 +88,7 @@ def write_page(folder: Path, story: Story) -> Path:
     return page
 
 
-def in_words(seconds: float) -> str:
+def in_words(seconds: int | float) -> str:
     """A length of time for a sentence: `38 seconds`, `a minute`, `2.5 minutes`."""
     if seconds < 55:
         return f"{max(1, round(seconds))} seconds" if round(seconds) > 1 else "a second"

@@ -161,7 +161,9 @@ def _cupboard(
         rng, pick(rng, [*WOODS, *PAINTS]), cell=0.35, depth=0.6, pattern="blocks",
         mark=(0.12, 0.1, 0.09), period=(0.45, 0.4), duty=(0.05, 0.06), variation=0.2,
     )  # fmt: skip
-    parts = [Part(shape=Box((half_x, half_tall, half_z)), texture=doors, offset=(0.0, -half_tall, 0.0))]
+    parts = [
+        Part(shape=Box((half_x, half_tall, half_z)), texture=doors, offset=(0.0, -half_tall, 0.0))
+    ]
     top = -2 * half_tall
     if half_tall < 0.75:
         ball, box = rng.uniform(0.08, 0.15), rng.uniform(0.08, 0.18)
