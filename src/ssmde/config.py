@@ -95,6 +95,9 @@ class ModelConfig(Section):
     """How the decoder doubles its maps: monodepth2 nearest, SC-Depth bilinear."""
     depth_range: tuple[float, float] = (0.1, 100.0)
     """Smallest and largest depth the network can say, in scene units."""
+    initial_depth: float = 2.0
+    """Depth the untrained network says, in scene units. A near start gives translation a longer
+    lever than rotation, and hand-held video then learns depth upside down."""
     pose_net: Literal["posecnn", "resnet18"] = "posecnn"
     """Light pose network (1.6 M parameters) or a ResNet-18 (13 M)."""
     pose_scale: float = 0.01
@@ -109,6 +112,11 @@ class ModelConfig(Section):
             not 0 < near < far,
             f"model.depth_range must be 0 < near < far, got {self.depth_range}",
         )
+        _refuse(
+            not near < self.initial_depth < far,
+            f"model.initial_depth must lie inside model.depth_range {self.depth_range}, got "
+            f"{self.initial_depth}",
+        )
         _refuse(self.pose_scale <= 0, f"model.pose_scale must be positive, got {self.pose_scale}")
 
 
@@ -120,6 +128,10 @@ class LossConfig(Section):
     """SSIM + L1 between the target and the rebuilt target, in [0, 1] per pixel."""
     geometry: float = 0.0
     """Depth inconsistency between two views, in [0, 1) per pixel."""
+    rotation_first: float = 0.0
+    """Share of the training, from its start, in which only the rotation is learnt, from blurred
+    images and without depth. Hand-held video is mostly rotation, which translation must not
+    explain."""
     geometry_ramp: float = 0.0
     """Share of the training over which the geometry weight rises from 0; agreement before there is
     depth to agree on keeps the depth constant."""
@@ -147,10 +159,12 @@ class LossConfig(Section):
             0 not in self.scales or not set(self.scales) <= {0, 1, 2, 3},
             f"loss.scales must be 0 and any of 1, 2, 3, got {self.scales}",
         )
-        _refuse(
-            not 0 <= self.geometry_ramp <= 1,
-            f"loss.geometry_ramp is a share of the training in [0, 1], got {self.geometry_ramp}",
-        )
+        for name in ("rotation_first", "geometry_ramp"):
+            value = getattr(self, name)
+            _refuse(
+                not 0 <= value <= 1,
+                f"loss.{name} is a share of the training, in [0, 1], got {value}",
+            )
         _refuse(
             not 0 <= self.ssim_share <= 1,
             f"loss.ssim_share must be in [0, 1], got {self.ssim_share}",

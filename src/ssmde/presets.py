@@ -33,6 +33,7 @@ PHOTOMETRIC = Config(
     ),
     loss=LossConfig(
         photometric=1.0,
+        rotation_first=0.1,  # ours: without it hand-held video collapses, see docs/results.md
         geometry=0.0,  # each view stands alone
         smoothness=1e-3,
         scales=(0, 1, 2, 3),  # all read at full size
@@ -62,6 +63,7 @@ CONSISTENT = Config(
     ),
     loss=LossConfig(
         photometric=1.0,
+        rotation_first=0.1,  # ours: without it hand-held video collapses, see docs/results.md
         geometry=0.1,  # 0.5 in the papers
         smoothness=0.1,  # on normalised depth there, on normalised disparity here
         scales=(0,),

@@ -14,6 +14,7 @@ from ssmde.losses.masks import auto_mask, masked_mean, weight_mask
 from ssmde.losses.photometric import photometric_error
 from ssmde.losses.smoothness import smoothness
 from ssmde.methods.comparison import Comparison, compare, join_sources
+from ssmde.methods.rotation import rotation_error
 from ssmde.methods.schedule import ramp
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.encoder import freeze_batch_norm
@@ -51,8 +52,10 @@ class Teacher(nn.Module):
         """Compute the loss of one batch; `progress` runs from 0 to 1 over the training."""
         images = torch.cat([batch.target[:, None], batch.sources], dim=1)
         seen = images if batch.colour is None else apply_colour(images, batch.colour)
-        depths = self._depths(seen)
         T_src_tgt = self._motions(seen)
+        if progress < self.weights.rotation_first:
+            return self._turn(batch, T_src_tgt)
+        depths = self._depths(seen)
         with torch.autocast(batch.target.device.type, enabled=False):
             identity = self._identity_error(batch)
             geometry_weight = self.weights.geometry * ramp(progress, self.weights.geometry_ramp)
@@ -78,6 +81,20 @@ class Teacher(nn.Module):
             terms={name: term.detach() for name, term in terms.items()},
             maps={name: value.detach() for name, value in outputs[0][1].items()},
         )
+
+    def _turn(self, batch: Batch, T_src_tgt: Float[Tensor, "b s 4 4"]) -> StepOutput:
+        """The rotation alone; the depth network rests, with gradients of zero."""
+        sources = batch.sources
+        target = batch.target[:, None].expand_as(sources).flatten(0, 1)
+        intrinsics = batch.intrinsics[:, None].expand(*sources.shape[:2], 3, 3).flatten(0, 1)
+        with torch.autocast(batch.target.device.type, enabled=False):
+            error = rotation_error(
+                target, sources.flatten(0, 1), T_src_tgt.flatten(0, 1), intrinsics,
+                ssim_share=self.weights.ssim_share,
+            )  # fmt: skip
+        term = self.weights.photometric * error
+        rest = sum(parameter.sum() for parameter in self.depth_net.parameters())
+        return StepOutput(loss=term + 0 * rest, terms={"rotation": term.detach()})
 
     def _depths(self, images: Float[Tensor, "b n 3 h w"]) -> list[Tensor]:
         """Full-size depth (b, v, 1, h, w) for each scale; of all views where a term needs them."""
@@ -173,6 +190,7 @@ def build_teacher(model: ModelConfig, loss: LossConfig) -> Teacher:
         pretrained=model.pretrained,
         upsampling=model.upsampling,
         depth_range=model.depth_range,
+        initial_depth=model.initial_depth,
         scales=tuple(sorted(loss.scales)),
     )
     fits = model.pose_net == "resnet18" and (

@@ -113,6 +113,13 @@ class DepthDecoder(nn.Module):
                 raw[i] = self._head(i, x)
         return tuple(raw[k] for k in scales)
 
+    def start_at(self, value: float) -> None:
+        """Let every raw map start near one number: the bias of the heads."""
+        for head in self.heads.values():
+            assert isinstance(head, EdgeConv)
+            assert head.bias is not None
+            nn.init.constant_(head.bias, value)
+
     def _head(self, scale: int, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
         head = self.heads[str(scale)]
         if not torch.is_autocast_enabled(x.device.type):

@@ -1,5 +1,6 @@
 """The depth network: one image in, the depth of every pixel out."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -24,6 +25,7 @@ class DepthNet(nn.Module):
         upsampling: Literal["nearest", "bilinear"] = "nearest",
         depth_range: tuple[float, float] = (0.1, 100.0),
         scales: Sequence[int] = (0,),
+        initial_depth: float | None = None,
     ) -> None:
         """Build the network.
 
@@ -34,6 +36,8 @@ class DepthNet(nn.Module):
             depth_range: Smallest and largest depth the network can say, in scene units. The
                 released SC-Depth says (1 / 10.01, 100), Monodepth2 (0.1, 100).
             scales: Sizes `pyramid` returns; k is the image size divided by 2^k. Must hold 0.
+            initial_depth: Depth the untrained network says, roughly, everywhere; by default that
+                of a sigmoid of one half.
 
         Raises:
             ValueError: If a name, the range or the scales are wrong.
@@ -46,6 +50,8 @@ class DepthNet(nn.Module):
         self.depth_range = depth_range
         self.encoder = build_encoder(encoder, pretrained)
         self.decoder = DepthDecoder(self.encoder.channels, scales=scales, upsampling=upsampling)
+        if initial_depth is not None:
+            self.decoder.start_at(depth_to_logit(initial_depth, depth_range))
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
         """Depth at full size, in scene units, within `depth_range`; float32 under autocast too.
@@ -92,6 +98,19 @@ def disparity_to_depth(
     near, far = depth_range
     sigmoid = sigmoid.to(torch.promote_types(sigmoid.dtype, torch.float32))
     return 1 / (1 / far + (1 / near - 1 / far) * sigmoid)
+
+
+def depth_to_logit(depth: float, depth_range: tuple[float, float]) -> float:
+    """The raw number that `disparity_to_depth(sigmoid(.))` turns into `depth`.
+
+    Raises:
+        ValueError: If the depth lies outside the range.
+    """
+    near, far = depth_range
+    if not near < depth < far:
+        raise ValueError(f"a depth must lie inside the range {depth_range}, got {depth}")
+    share = (1 / depth - 1 / far) / (1 / near - 1 / far)
+    return math.log(share / (1 - share))
 
 
 def check_image_size(height: int, width: int) -> None:
