@@ -30,9 +30,10 @@ PAGE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
 # Change these only on purpose: scripts of users are written against them.
 DATA = """root image-size frame-gaps scene-gaps flip zoom colour-jitter brightness contrast
 saturation hue workers"""
-MODEL = "encoder pretrained upsampling depth-range pose-net pose-scale freeze-batch-norm"
-LOSS = """photometric geometry geometry-ramp smoothness scales ssim-share auto-mask
-minimum-reprojection weight-mask both-directions"""
+MODEL = """encoder pretrained upsampling depth-range initial-depth pose-net pose-scale
+freeze-batch-norm"""
+LOSS = """photometric geometry geometry-ramp rotation-first normalise-depth smoothness scales
+ssim-share auto-mask minimum-reprojection weight-mask both-directions"""
 TRAIN = """steps batch-size learning-rate schedule warmup-steps clip-gradient precision seed
 validate-every protocol validation-frames checkpoint-every keep-best log-every accelerator devices
 nodes threads"""
@@ -284,8 +285,8 @@ def test_the_help_of_train_shows_docstrings_and_the_values_of_the_preset(capsys)
 
 def test_switches_are_written_as_in_yaml():
     words = ["photometric", "--loss.auto-mask"]
-    assert parse("train", [*words, "true"]).config.loss.auto_mask is True
-    assert parse("train", [*words, "False"]).config.loss.auto_mask is False
+    for word, expected in {"true": True, "True": True, "false": False, "False": False}.items():
+        assert parse("train", [*words, word]).config.loss.auto_mask is expected
 
 
 # How it ends

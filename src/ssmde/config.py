@@ -95,9 +95,9 @@ class ModelConfig(Section):
     """How the decoder doubles its maps: monodepth2 nearest, SC-Depth bilinear."""
     depth_range: tuple[float, float] = (0.1, 100.0)
     """Smallest and largest depth the network can say, in scene units."""
-    initial_depth: float = 2.0
+    initial_depth: float = 1.0
     """Depth the untrained network says, in scene units. A near start gives translation a longer
-    lever than rotation, and hand-held video then learns depth upside down."""
+    lever than rotation: at 0.2, where a sigmoid starts, five times."""
     pose_net: Literal["posecnn", "resnet18"] = "posecnn"
     """Light pose network (1.6 M parameters) or a ResNet-18 (13 M)."""
     pose_scale: float = 0.01
@@ -132,6 +132,12 @@ class LossConfig(Section):
     """Share of the training, from its start, in which only the rotation is learnt, from blurred
     images and without depth. Hand-held video is mostly rotation, which translation must not
     explain."""
+    upright_first: float = 0.0
+    """Share of the training, after that, in which the whole motion is learnt before a fixed plane
+    that is nearer below, and the depth network learns this plane: it decides which way is near."""
+    normalise_depth: bool = False
+    """Divide the depths of a snippet by one scale, that of its mean disparity, before they are
+    compared: the loss then cannot push the depth to infinity to be rid of a wrong translation."""
     geometry_ramp: float = 0.0
     """Share of the training over which the geometry weight rises from 0; agreement before there is
     depth to agree on keeps the depth constant."""
@@ -159,7 +165,7 @@ class LossConfig(Section):
             0 not in self.scales or not set(self.scales) <= {0, 1, 2, 3},
             f"loss.scales must be 0 and any of 1, 2, 3, got {self.scales}",
         )
-        for name in ("rotation_first", "geometry_ramp"):
+        for name in ("rotation_first", "upright_first", "geometry_ramp"):
             value = getattr(self, name)
             _refuse(
                 not 0 <= value <= 1,
@@ -181,6 +187,9 @@ class TrainConfig(Section):
     """Snippets a step, over all processes together."""
     learning_rate: float = 1e-4
     """Adam's step size."""
+    pose_rate: float = 1.0
+    """Factor on the learning rate for the pose network; depth can only be learnt from a motion
+    that is right, so the motion may hurry ahead."""
     schedule: Literal["constant", "step", "cosine"] = "step"
     """Learning rate over the training: step divides it by 10 at three quarters."""
     warmup_steps: int = 0
@@ -220,6 +229,7 @@ class TrainConfig(Section):
         for name in ("devices", "nodes", "validation_frames", "log_every"):
             value = getattr(self, name)
             _refuse(value < 1, f"train.{name} must be at least 1, got {value}")
+        _refuse(self.pose_rate <= 0, f"train.pose_rate must be positive, got {self.pose_rate}")
         _refuse(
             self.learning_rate <= 0,
             f"train.learning_rate must be positive, got {self.learning_rate}",

@@ -14,8 +14,15 @@ from ssmde.losses.masks import auto_mask, masked_mean, weight_mask
 from ssmde.losses.photometric import photometric_error
 from ssmde.losses.smoothness import smoothness
 from ssmde.methods.comparison import Comparison, compare, join_sources
-from ssmde.methods.rotation import rotation_error
 from ssmde.methods.schedule import ramp
+from ssmde.methods.warm_up import (
+    STEP_BLURS,
+    TURN_BLURS,
+    motion_error,
+    plane_error,
+    rotation_only,
+    upright_depth,
+)
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.encoder import freeze_batch_norm
 from ssmde.models.pose_net import build_pose_net
@@ -53,12 +60,13 @@ class Teacher(nn.Module):
         images = torch.cat([batch.target[:, None], batch.sources], dim=1)
         seen = images if batch.colour is None else apply_colour(images, batch.colour)
         T_src_tgt = self._motions(seen)
-        if progress < self.weights.rotation_first:
-            return self._turn(batch, T_src_tgt)
+        w = self.weights
+        if progress < w.rotation_first + w.upright_first:
+            return self._warm_up(batch, seen, T_src_tgt, turn_only=progress < w.rotation_first)
         depths = self._depths(seen)
         with torch.autocast(batch.target.device.type, enabled=False):
             identity = self._identity_error(batch)
-            geometry_weight = self.weights.geometry * ramp(progress, self.weights.geometry_ramp)
+            geometry_weight = w.geometry * ramp(progress, w.geometry_ramp)
             outputs = [
                 self._at_one_scale(
                     _Views(
@@ -82,19 +90,38 @@ class Teacher(nn.Module):
             maps={name: value.detach() for name, value in outputs[0][1].items()},
         )
 
-    def _turn(self, batch: Batch, T_src_tgt: Float[Tensor, "b s 4 4"]) -> StepOutput:
-        """The rotation alone; the depth network rests, with gradients of zero."""
+    def _warm_up(
+        self,
+        batch: Batch,
+        seen: Float[Tensor, "b n 3 h w"],
+        T_src_tgt: Float[Tensor, "b s 4 4"],
+        *,
+        turn_only: bool,
+    ) -> StepOutput:
+        """Rotation alone while the depth network rests, or all motion before an upright plane."""
         sources = batch.sources
         target = batch.target[:, None].expand_as(sources).flatten(0, 1)
         intrinsics = batch.intrinsics[:, None].expand(*sources.shape[:2], 3, 3).flatten(0, 1)
+        T = T_src_tgt.flatten(0, 1)
+        terms: dict[str, Tensor] = {}
+        rest = torch.stack([p.sum() for p in self.depth_net.parameters()]).sum()
+        if not turn_only:
+            planes = [plane_error(depth) for depth in self.depth_net.pyramid(seen[:, 0])]
+            terms["upright"] = torch.stack(planes).mean()
         with torch.autocast(batch.target.device.type, enabled=False):
-            error = rotation_error(
-                target, sources.flatten(0, 1), T_src_tgt.flatten(0, 1), intrinsics,
+            terms["motion"] = self.weights.photometric * motion_error(
+                target,
+                sources.flatten(0, 1),
+                upright_depth(target),
+                rotation_only(T) if turn_only else T,
+                intrinsics,
+                blurs=TURN_BLURS if turn_only else STEP_BLURS,
                 ssim_share=self.weights.ssim_share,
-            )  # fmt: skip
-        term = self.weights.photometric * error
-        rest = sum(parameter.sum() for parameter in self.depth_net.parameters())
-        return StepOutput(loss=term + 0 * rest, terms={"rotation": term.detach()})
+            )
+        return StepOutput(
+            loss=torch.stack(list(terms.values())).sum() + 0 * rest,
+            terms={name: term.detach() for name, term in terms.items()},
+        )
 
     def _depths(self, images: Float[Tensor, "b n 3 h w"]) -> list[Tensor]:
         """Full-size depth (b, v, 1, h, w) for each scale; of all views where a term needs them."""
@@ -104,7 +131,11 @@ class Teacher(nn.Module):
         pyramid = self.depth_net.pyramid(views.flatten(0, 1))
         size = images.shape[-2:]
         full = [d if d.shape[-2:] == size else _enlarge(d, size) for d in pyramid]
-        return [d.unflatten(0, views.shape[:2]) for d in full]
+        depths = [d.unflatten(0, views.shape[:2]) for d in full]
+        if not w.normalise_depth:
+            return depths
+        mean_disparity = (1 / depths[0]).mean((1, 2, 3, 4), keepdim=True)
+        return [d * mean_disparity for d in depths]
 
     def _motions(self, images: Float[Tensor, "b n 3 h w"]) -> Float[Tensor, "b s 4 4"]:
         """`T_src_tgt` for every source, in one pass."""

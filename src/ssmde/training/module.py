@@ -58,8 +58,17 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam and the schedule of the learning rate, a value a step."""
-        trainable = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(trainable, self.train_config.learning_rate)
+        rate = self.train_config.learning_rate
+        groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+        for name, parameter in self.method.named_parameters():
+            if parameter.requires_grad:
+                groups["pose_net" in name].append(parameter)
+        optimizer = torch.optim.Adam(
+            [
+                {"params": groups[False], "lr": rate},
+                {"params": groups[True], "lr": rate * self.train_config.pose_rate},
+            ]
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, self.train_config)
         )
