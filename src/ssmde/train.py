@@ -110,6 +110,7 @@ class _Loader(pl.LightningDataModule):
                 world=trainer.world_size,
             ),
             num_workers=workers,
+            generator=torch.Generator(),  # the loader would else draw from the global one
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=workers > 0,

@@ -66,7 +66,7 @@ def test_each_pixel_takes_its_best_visible_source():
     visible = torch.tensor([[[[True, True, False, False]], [[True, True, True, False]]]])
     best = minimum_reprojection(errors, visible)
     assert_close(best.error, torch.tensor([[[[0.1, 0.2, 0.4, 0.0]]]]))
-    assert best.index.int().tolist() == [[[[1, 0, 0, 0]], [[0, 1, 1, 0]]]]
+    assert best.chosen.int().tolist() == [[[[1, 0, 0, 0]], [[0, 1, 1, 0]]]]
     assert best.visible.tolist() == [[[[True, True, True, False]]]]
 
 

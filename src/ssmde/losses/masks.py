@@ -51,7 +51,7 @@ class BestView(NamedTuple):
 
     error: Float[Tensor, "b 1 h w"]
     """Smallest error over the sources that see the pixel."""
-    index: Bool[Tensor, "b s h w"]
+    chosen: Bool[Tensor, "b s h w"]
     """True for that source."""
     visible: Bool[Tensor, "b 1 h w"]
     """True where at least one source sees the pixel."""
@@ -72,5 +72,5 @@ def minimum_reprojection(
     hidden = torch.full_like(errors, torch.finfo(errors.dtype).max)
     error, best = torch.where(visible, errors, hidden).min(1, keepdim=True)
     any_visible = visible.any(1, keepdim=True)
-    index = torch.zeros_like(visible).scatter(1, best, True) & any_visible
-    return BestView(torch.where(any_visible, error, torch.zeros_like(error)), index, any_visible)
+    chosen = torch.zeros_like(visible).scatter(1, best, True) & any_visible
+    return BestView(torch.where(any_visible, error, torch.zeros_like(error)), chosen, any_visible)

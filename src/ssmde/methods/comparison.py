@@ -67,7 +67,7 @@ def join_sources(maps: Comparison, sources: int, *, minimum: bool) -> Comparison
     error, inconsistency, visible = (m.unflatten(0, (-1, sources)).squeeze(2) for m in maps)
     if minimum:
         best = minimum_reprojection(error, visible)
-        chosen = torch.where(best.index, inconsistency, torch.zeros_like(inconsistency))
+        chosen = torch.where(best.chosen, inconsistency, torch.zeros_like(inconsistency))
         return Comparison(best.error, chosen.sum(1, keepdim=True), best.visible)
     seen_by = visible.sum(1, keepdim=True).clamp(min=1)
     mean_error, mean_inconsistency = (
