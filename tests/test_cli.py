@@ -32,10 +32,10 @@ DATA = """root image-size frame-gaps scene-gaps flip zoom colour-jitter brightne
 saturation hue workers"""
 MODEL = """encoder pretrained upsampling depth-range initial-depth pose-net pose-scale
 freeze-batch-norm"""
-LOSS = """photometric geometry geometry-ramp rotation-first normalise-depth smoothness scales
-ssim-share auto-mask minimum-reprojection weight-mask both-directions"""
-TRAIN = """steps batch-size learning-rate schedule warmup-steps clip-gradient precision seed
-validate-every protocol validation-frames checkpoint-every keep-best log-every accelerator devices
+LOSS = """photometric geometry geometry-ramp rotation-first upright-first normalise-depth smoothness
+scales ssim-share auto-mask minimum-reprojection weight-mask both-directions"""
+TRAIN = """steps batch-size learning-rate pose-rate schedule warmup-steps clip-gradient precision
+seed validate-every protocol validation-frames checkpoint-every keep-best log-every accelerator devices
 nodes threads"""
 SECTIONS = {"data": DATA, "model": MODEL, "loss": LOSS, "train": TRAIN}
 FIELDS = {f"--{name}.{f}" for name, text in SECTIONS.items() for f in text.split()}
@@ -276,11 +276,14 @@ def test_train_starts_from_a_file(words, verb_calls):
     )
 
 
-def test_the_help_of_train_shows_docstrings_and_the_values_of_the_preset(capsys):
-    text, other = (help_of("train", capsys, name) for name in ("photometric", "consistent"))
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_help_of_train_shows_docstrings_and_the_values_of_the_preset(name, capsys):
+    text = help_of("train", capsys, name)
     assert "Distance of the two sources from the target, in stored frames" in text
-    assert re.search(r"(?s)--loss.scales .{,400}?\(default: 0 1 2 3\)", text)
-    assert re.search(r"(?s)--loss.scales .{,400}?\(default: 0\)", other)
+    loss = PRESETS[name].loss
+    for option, value in {"geometry": loss.geometry, "weight-mask": loss.weight_mask}.items():
+        shown = re.search(rf"(?s)--loss.{option} .*?\(default: (.*?)\)", text)
+        assert shown[1] == str(value).lower()
 
 
 def test_switches_are_written_as_in_yaml():

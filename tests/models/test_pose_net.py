@@ -139,3 +139,12 @@ def test_both_names_build_their_network():
     with torch.device("meta"):
         assert isinstance(build_pose_net("posecnn"), PoseCNN)
         assert isinstance(build_pose_net("resnet18"), PoseResNet)
+
+
+def test_the_untrained_light_network_already_tells_pairs_apart():
+    """With torch's own start the motion of all pairs is the same to 1e-5: nothing to learn from."""
+    torch.manual_seed(0)
+    views = torch.rand(2, 8, 3, 64, 96)
+    with torch.no_grad():
+        motions = PoseCNN()(views[0], views[1])[:, :3, 3]
+    assert motions.std(0).min() > 5e-5

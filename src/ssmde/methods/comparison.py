@@ -48,7 +48,9 @@ def compare(
     found = reproject(depth, T_other_view, intrinsics)
     readable = other if other_depth is None else torch.cat([other, other_depth], dim=1)
     read = sample(readable, found.pixels)
-    error = photometric_error(read[:, :3], view, ssim_share=ssim_share)
+    # Unseen pixels are black in `read`; they must not darken the SSIM windows of their neighbours.
+    rebuilt = torch.where(found.visible, read[:, :3], view)
+    error = photometric_error(rebuilt, view, ssim_share=ssim_share)
     if other_depth is None:
         return Comparison(error, torch.zeros_like(error), found.visible)
     computed, sampled = found.depth.clamp(min=MIN_DEPTH), read[:, 3:].clamp(min=MIN_DEPTH)
