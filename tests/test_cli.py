@@ -35,8 +35,8 @@ freeze-batch-norm"""
 LOSS = """photometric geometry geometry-ramp rotation-first upright-first normalise-depth smoothness
 scales ssim-share auto-mask minimum-reprojection weight-mask both-directions"""
 TRAIN = """steps batch-size learning-rate pose-rate schedule warmup-steps clip-gradient precision
-seed validate-every protocol validation-frames checkpoint-every keep-best log-every accelerator devices
-nodes threads"""
+seed validate-every protocol validation-frames checkpoint-every keep-best log-every accelerator
+devices nodes threads"""
 SECTIONS = {"data": DATA, "model": MODEL, "loss": LOSS, "train": TRAIN}
 FIELDS = {f"--{name}.{f}" for name, text in SECTIONS.items() for f in text.split()}
 FROZEN = {
@@ -278,11 +278,11 @@ def test_train_starts_from_a_file(words, verb_calls):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_help_of_train_shows_docstrings_and_the_values_of_the_preset(name, capsys):
-    text = help_of("train", capsys, name)
+    text = " ".join(help_of("train", capsys, name).split())
     assert "Distance of the two sources from the target, in stored frames" in text
     loss = PRESETS[name].loss
     for option, value in {"geometry": loss.geometry, "weight-mask": loss.weight_mask}.items():
-        shown = re.search(rf"(?s)--loss.{option} .*?\(default: (.*?)\)", text)
+        shown = re.search(rf"--loss.{option} .*?\(default: (.*?)\)", text)
         assert shown[1] == str(value).lower()
 
 
