@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
@@ -64,21 +65,23 @@ def train(config: Config, *, resume: bool = False) -> Path:
         TrainingError: If the loss is no number, or memory or disk are full; the last good
             checkpoint is kept.
     """
+    folder = config.output / config.name
+    _check_run(folder, config, resume=resume)
     sequences = read_scenes(config.data.root, "train")
     _check_scene_gaps(config, sequences)
-    folder = _open_run(config, resume=resume)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
+    loader = _Loader(config, sequences)
     module = TrainingModule(build_teacher(config.model, config.loss), config.train)
     log = RunLog(folder, config.train.steps, config.train.log_every)
     validation = Validation(folder, config, log)
     trainer = _make_trainer(config, folder, [validation, log])
+    if not resume and trainer.is_global_zero:
+        _write_config(folder, config)
     checkpoint = folder / "last.ckpt" if resume else None
     try:
-        trainer.fit(
-            module, datamodule=_Loader(config, sequences), ckpt_path=checkpoint, weights_only=True
-        )
+        trainer.fit(module, datamodule=loader, ckpt_path=checkpoint, weights_only=True)
     except (RuntimeError, OSError, MemoryError) as error:
         log.close()
         raise _explain(error, config, folder) from error
@@ -130,53 +133,58 @@ def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) ->
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     several = t.devices * t.nodes > 1
-    return pl.Trainer(
-        default_root_dir=folder,
-        accelerator=t.accelerator,
-        devices=t.devices,
-        num_nodes=t.nodes,
-        strategy="ddp" if several else "auto",
-        precision=PRECISIONS[t.precision],
-        max_steps=t.steps,
-        max_epochs=-1,
-        callbacks=[*callbacks, last_checkpoint(folder, t.checkpoint_every)],
-        plugins=[AtomicCheckpointIO()],
-        logger=TensorBoardLogger(folder, name=None, version="tensorboard"),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        limit_val_batches=0,
-        num_sanity_val_steps=0,
-        log_every_n_steps=t.log_every,
-    )
+    try:
+        return pl.Trainer(
+            default_root_dir=folder,
+            accelerator=t.accelerator,
+            devices=t.devices,
+            num_nodes=t.nodes,
+            strategy="ddp" if several else "auto",
+            precision=PRECISIONS[t.precision],
+            max_steps=t.steps,
+            max_epochs=-1,
+            callbacks=[*callbacks, last_checkpoint(folder, t.checkpoint_every)],
+            plugins=[AtomicCheckpointIO()],
+            logger=TensorBoardLogger(folder, name=None, version="tensorboard"),
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            limit_val_batches=0,
+            num_sanity_val_steps=0,
+            log_every_n_steps=t.log_every,
+        )
+    except MisconfigurationException as error:
+        raise ValueError(
+            f"train.accelerator {t.accelerator!r} with {t.devices} devices cannot run here: {error}"
+        ) from error
 
 
-def _open_run(config: Config, *, resume: bool) -> Path:
-    """Make the folder of the run, or check that it can go on."""
-    folder = config.output / config.name
-    kept = folder / "config.yaml"
+def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
+    """Refuse to write over a run, or to go on with one that is not there or is another."""
+    begun = [name for name in ("last.ckpt", "last.safetensors") if (folder / name).exists()]
     if not resume:
-        if _is_later_rank():  # the first process makes the folder
-            return folder
-        if kept.exists():
+        if begun and not _is_later_rank():
             raise ValueError(
                 f"{folder} already holds a run: go on with --resume, choose another --name, "
                 "or delete it"
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".config.{os.getpid()}.partial"
-        temporary.write_text(dump_config(config))
-        temporary.replace(kept)
-        return folder
-    if not (folder / "last.ckpt").exists():
+        return
+    if "last.ckpt" not in begun:
         raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist")
+    kept = folder / "config.yaml"
     changed = set(_differences(asdict(load_config(kept.read_text())), asdict(config)))
     if not_free := sorted(changed - FREE_ON_RESUME):
         raise ValueError(
             f"a resumed run cannot change {', '.join(not_free)}; start a new run with --name, "
             f"or go back to the values in {kept}"
         )
-    return folder
+
+
+def _write_config(folder: Path, config: Config) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / ".config.yaml.partial"
+    temporary.write_text(dump_config(config))
+    temporary.replace(folder / "config.yaml")
 
 
 def _check_scene_gaps(config: Config, sequences: list[FrameSequence]) -> None:

@@ -227,3 +227,17 @@ def test_a_longer_run_may_go_on_from_a_shorter_one(small_run):
     train(replace(small_run, train=replace(constant, steps=3)))
     folder = train(replace(small_run, train=replace(constant, steps=5)), resume=True)
     assert [step for step, _ in losses(folder)] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GPU")
+def test_a_device_that_is_not_there_is_refused(small_run):
+    elsewhere = replace(small_run.train, accelerator="gpu")
+    with pytest.raises(ValueError, match=r"train.accelerator 'gpu' with 1 devices cannot run here"):
+        train(replace(small_run, train=elsewhere))
+    assert not (small_run.output / "small").exists()
+
+
+def test_gaps_of_an_unknown_scene_are_refused(small_run):
+    data = replace(small_run.data, scene_gaps=(("slyde", 1),))
+    with pytest.raises(ValueError, match=r"scene_gaps names scene 'slyde', .* has slide"):
+        train(replace(small_run, data=data))
