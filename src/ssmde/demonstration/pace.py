@@ -11,14 +11,13 @@ from ssmde.methods.teacher import build_teacher
 from ssmde.training.module import TrainingModule
 from ssmde.types import collate
 
-FIRST_STEPS = 2  # not counted: memory is found, code is loaded
-STEPS = 6
+STEPS = 8  # spread over the training, whose phases differ in cost
 
 
 def seconds_per_step(config: Config) -> float:
     """Wall-clock seconds a training step of this configuration takes here, reading included.
 
-    The median over a few steps of a training that is thrown away.
+    The mean over a few steps, from the first phase to the last, of a training that is thrown away.
 
     Args:
         config: The training run; its data exists.
@@ -31,12 +30,15 @@ def seconds_per_step(config: Config) -> float:
     batches = iter(SnippetSampler(len(data), batch_size=t.batch_size, seed=t.seed))
     module = TrainingModule(build_teacher(config.model, config.loss), t)
     optimizer = module.configure_optimizers()["optimizer"]
-    times: list[float] = []
-    for _ in range(FIRST_STEPS + STEPS):
-        start = time.perf_counter()
+
+    def step(progress: float) -> None:
         batch = collate([data[key] for key in next(batches)]).to_batch()
         optimizer.zero_grad()
-        module.method(batch, 1.0).loss.backward()  # after the warm-up, which is cheaper
+        module.method(batch, progress).loss.backward()
         optimizer.step()
-        times.append(time.perf_counter() - start)
-    return sorted(times[FIRST_STEPS:])[STEPS // 2]
+
+    step(1.0)  # not counted: memory is found, code is loaded
+    start = time.perf_counter()
+    for number in range(STEPS):
+        step((number + 0.5) / STEPS)
+    return (time.perf_counter() - start) / STEPS

@@ -191,7 +191,9 @@ def _steps(story: Story) -> Iterator[str]:
     yield _step(
         "Two networks learnt from the frames alone",
         "One says the depth of a frame, the other how the camera moved to the next. Together they "
-        f"rebuild each frame from its neighbours; the better the depth, the better the copy. "
+        "rebuild each frame from its neighbours; the better the depth, the better the copy. They "
+        "begin with the turn of the camera, go on with a plane that is nearer below, and then see "
+        "for themselves. "
         f"{c.train.steps} steps of {c.train.batch_size} frames at {width} by {height} pixels, "
         "from random weights.",
     )
