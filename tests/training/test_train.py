@@ -1,6 +1,7 @@
 """Whole runs: what they leave behind, how they go on, and how they stop."""
 
 import csv
+import json
 import signal
 import subprocess
 import sys
@@ -8,8 +9,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.testing import assert_close
 
 from ssmde.config import Config, dump_config, load_config
@@ -241,3 +244,17 @@ def test_gaps_of_an_unknown_scene_are_refused(small_run):
     data = replace(small_run.data, scene_gaps=(("slyde", 1),))
     with pytest.raises(ValueError, match=r"scene_gaps names scene 'slyde', .* has slide"):
         train(replace(small_run, data=data))
+
+
+def test_a_validation_with_truth_scores_depth_and_shows_it(small_run):
+    scene = small_run.data.root / "slide"
+    (scene / "depth").mkdir()
+    for i in range(0, 14, 2):
+        np.save(scene / "depth" / f"{i:03d}.npy", np.full((32, 64), 2.0, np.float32))
+    folder = train(small_run)
+    assert [step for step, _ in losses(folder, "val/abs_rel")] == [4, 8]
+    assert losses(folder, "val/photometric") == []
+    with Image.open(folder / "panels" / "step-0000008.png") as picture:
+        assert picture.width > 4 * 240  # frame, prediction, truth and error beside each other
+    _, metadata = read_weights(folder / "best.safetensors")
+    assert set(json.loads(metadata["metrics"])) >= {"abs_rel", "d1"}

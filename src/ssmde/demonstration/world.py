@@ -7,7 +7,7 @@ from pathlib import Path
 from ssmde.data.drawn import DrawnClip, draw_clip, write_clip
 from ssmde.data.scene_folder import write_list
 
-KIND = "street"
+KIND = "street"  # a camera that drives: large steps, hardly a turn
 SIZE = (64, 96)  # of the videos to learn from
 HELD_OUT_SIZE = (128, 192)  # larger, for the pictures; the network sees them at its own size
 MOVERS = ("mixed", "across", "oblique", "none", "mixed", "across")  # of each video to learn from

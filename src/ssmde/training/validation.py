@@ -13,17 +13,16 @@ from torch import nn
 
 from ssmde.config import Config, dump_config
 from ssmde.data.dataset import SnippetDataset, spread
-from ssmde.data.images import read_image
+from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
-from ssmde.data.sequence import FrameSequence
-from ssmde.evaluate import evaluate_predictions
+from ssmde.evaluate import evaluate_predictions, frames_with_truth
 from ssmde.models.load import save_weights
 from ssmde.pictures import PanelRow, panel, write_png
 from ssmde.prediction.predictor import WEIGHTS_FORMAT, WEIGHTS_VERSION, Predictor
 from ssmde.training.log import RunLog
 from ssmde.types import Snippets
 
-PANEL_FRAMES = 4  # frames in the picture of a validation
+PANEL_FRAMES, PANEL_HEIGHT = 4, 240  # frames in the picture of a validation, pixels
 
 
 class Score(NamedTuple):
@@ -74,7 +73,7 @@ class Validation(pl.Callback):
     def _score(self, method: Any, step: int, device: torch.device) -> Score:
         with_truth = [s for s in self.sequences if s.depth is not None]
         predictor = Predictor(method.depth_net, self.config.data.image_size)
-        self._write_panel(predictor, with_truth or self.sequences, step)
+        self._write_panel(predictor, step)
         if not with_truth:
             return self._photometric(method, device)
         report = evaluate_predictions(
@@ -102,18 +101,27 @@ class Validation(pl.Callback):
         value = float(np.mean(losses))
         return Score("photometric", value, {"photometric": value})
 
-    def _write_panel(self, predictor: Predictor, sequences: list[FrameSequence], step: int) -> None:
-        """Picture of a few frames and their depth."""
-        frames = [(s, i) for s in sequences for i in range(len(s.images))]
-        chosen = [frames[i] for i in spread(len(frames), PANEL_FRAMES)]
-        images = [read_image(sequence.images[i]) for sequence, i in chosen]
-        rows = [
-            PanelRow(image=image, depth=result.depth, title=sequence.frame_name(i))
-            for image, result, (sequence, i) in zip(
-                images, predictor.predict_many(images), chosen, strict=True
-            )
+    def _write_panel(self, predictor: Predictor, step: int) -> None:
+        """Picture of a few frames, their depth and, where there is truth, truth and error."""
+        known = frames_with_truth(self.sequences, PANEL_FRAMES)
+        plain = [(s.images[i], s.frame_name(i)) for s in self.sequences for i in range(len(s))]
+        shown = [(frame.image, frame.name) for frame in known] or [
+            plain[i] for i in spread(len(plain), PANEL_FRAMES)
         ]
-        write_png(self.folder / "panels" / f"step-{step:07d}.png", panel(rows, height=240))
+        rows: list[PanelRow] = []
+        for number, (file, name) in enumerate(shown):
+            try:
+                image = read_image(file)
+                truth = known[number].read_truth()[0] if known else None
+            except ImageError:
+                continue  # the evaluation reports it
+            depth = predictor.predict(image).depth
+            if truth is not None and (truth > 0).any():
+                depth = depth * (np.median(truth[truth > 0]) / np.median(depth))
+            rows.append(PanelRow(image=image, depth=depth, truth=truth, title=name))
+        if rows:
+            picture = panel(rows, height=PANEL_HEIGHT)
+            write_png(self.folder / "panels" / f"step-{step:07d}.png", picture)
 
     def _keep(self, method: nn.Module, score: Score, step: int) -> None:
         """Write the weights if they are among the best; `best.safetensors` is the best of all."""
