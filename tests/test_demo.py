@@ -1,6 +1,7 @@
 """The demo: a page that says what was measured, made safely, and the whole of it once."""
 
 import json
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -128,7 +129,10 @@ def test_the_table_holds_the_numbers_of_the_evaluation_and_its_baselines(told):
     ]
     assert cells == expected
     assert cells[0] == "0.000"
-    assert '<td class="best">0.000</td>' in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert '<td class="best">0.000</td>' in text  # errors: the smallest
+    assert '<td class="best">1.000</td>' in text  # shares of right pixels: the largest
+    assert text.split("</tbody>")[0].count('class="best"') == len(cells) / 2
 
 
 def test_the_page_is_well_formed_and_all_its_files_are_beside_it(told):
@@ -263,6 +267,14 @@ def test_a_demo_that_fails_leaves_the_old_one_and_nothing_else(tmp_path):
     fill(tmp_path / "demo", "first")
     with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "demo"):
         raise KeyboardInterrupt
+    assert (tmp_path / "demo" / "index.html").read_text() == "first"
+    assert [f.name for f in tmp_path.iterdir()] == ["demo"]
+
+
+def test_a_new_demo_that_cannot_be_moved_in_leaves_the_old_one(tmp_path):
+    fill(tmp_path / "demo", "first")
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "demo") as folder:
+        shutil.rmtree(folder)
     assert (tmp_path / "demo" / "index.html").read_text() == "first"
     assert [f.name for f in tmp_path.iterdir()] == ["demo"]
 
