@@ -28,12 +28,12 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
 
 # Change these only on purpose: scripts of users are written against them.
-DATA = """root image-size frame-gaps scene-gaps flip zoom colour-jitter brightness contrast
-saturation hue workers"""
+DATA = """root image-size frame-gaps scene-gaps poses least-baseline flip zoom colour-jitter
+brightness contrast saturation hue workers"""
 MODEL = """encoder pretrained upsampling depth-range initial-depth pose-net pose-scale
 freeze-batch-norm"""
-LOSS = """photometric geometry geometry-ramp rotation-first upright-first normalise-depth smoothness
-scales ssim-share auto-mask minimum-reprojection weight-mask both-directions"""
+LOSS = """photometric geometry geometry-ramp pose rotation-first upright-first normalise-depth
+smoothness scales ssim-share auto-mask minimum-reprojection weight-mask both-directions"""
 TRAIN = """steps batch-size learning-rate pose-rate schedule warmup-steps clip-gradient precision
 seed validate-every protocol validation-frames checkpoint-every keep-best log-every accelerator
 devices nodes threads"""
@@ -47,6 +47,7 @@ FROZEN = {
             "--overwrite",
         },
     ),
+    "track": (["DATA"], {"--overwrite", "--threads", "--seed"}),
     "train": (["PRESET"], {"--config", "--resume", "--name", "--output", *FIELDS}),
     "evaluate": (
         ["WEIGHTS", "DATA"], {"--protocol", "--align", "--split", "--max-frames", "--out"},

@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain("", f"unknown verb {verb!r}: {hint}there are {', '.join(VERBS)}")
     try:
         return _run(verb, words)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
         if debug or not _is_explained(error):
             raise
         status = BAD_INPUT_STATUS if isinstance(error, BAD_INPUT) else FAILED_STATUS
@@ -179,6 +179,8 @@ def _is_explained(error: Exception) -> bool:
     """True for errors whose message says it all; others need their traceback."""
     if isinstance(error, ValueError | OSError):
         return True
+    if isinstance(error, ImportError):
+        return error.name is None  # ours, about an extra; Python's own name the module
     from ssmde.training.module import TrainingError  # only now, for it is slow
 
     return isinstance(error, TrainingError)

@@ -39,6 +39,12 @@ class DataConfig(Section):
     scene_gaps: tuple[tuple[str, int], ...] = ()
     """Gaps of single scenes in place of `frame_gaps`, as pairs of scene and gap: recordings differ
     in frame rate and pace. A scene may come several times."""
+    poses: Literal["none", "tracked", "file"] = "none"
+    """Motion of the camera that comes with the frames: none, what `ssmde track` found in the video,
+    or the poses.txt of the scenes, as a robot or a phone measures it."""
+    least_baseline: float = 0.0
+    """With poses: the camera moved at least so far from the target to either source. In the unit of
+    the poses; that of tracked ones is the median depth of the scene."""
     flip: float = 0.5
     """Probability that a snippet is mirrored left to right."""
     zoom: float = 1.15
@@ -69,6 +75,11 @@ class DataConfig(Section):
         _refuse(
             any(gap < 1 for _, gap in self.scene_gaps),
             f"data.scene_gaps must be whole numbers of at least 1, got {self.scene_gaps}",
+        )
+        _refuse(
+            not self.least_baseline >= 0 or (self.least_baseline > 0 and self.poses == "none"),
+            f"data.least_baseline must be at least 0, and needs data.poses tracked or file; got "
+            f"{self.least_baseline} with data.poses {self.poses}",
         )
         _refuse(not 0 <= self.flip <= 1, f"data.flip is a probability, got {self.flip}")
         _refuse(
@@ -128,6 +139,10 @@ class LossConfig(Section):
     """SSIM + L1 between the target and the rebuilt target, in [0, 1] per pixel."""
     geometry: float = 0.0
     """Depth inconsistency between two views, in [0, 1) per pixel."""
+    pose: float = 1.0
+    """Where poses come with the frames they are the motion, and the pose network learns to say them
+    with this weight: mean absolute difference of rotation matrix and translation. The three fields
+    below then have no effect."""
     rotation_first: float = 0.0
     """Share of the training, from its start, in which only the rotation is learnt, from blurred
     images and without depth. Hand-held video is mostly rotation, which translation must not
@@ -158,7 +173,7 @@ class LossConfig(Section):
 
     def __post_init__(self) -> None:
         """Refuse negative weights and scales the decoder does not have."""
-        for name in ("photometric", "geometry", "smoothness"):
+        for name in ("photometric", "geometry", "pose", "smoothness"):
             value = getattr(self, name)
             _refuse(not value >= 0, f"loss.{name} must be at least 0, got {value}")
         _refuse(

@@ -25,6 +25,9 @@ class Batch:
     colour: Float[Tensor, "b 3 4"] | None = None
     """Colour jitter of the snippet: RGB -> matrix @ RGB + offset. The networks see the jittered
     images, the losses compare the clean ones."""
+    T_src_tgt: Float[Tensor, "b s 4 4"] | None = None
+    """Motion from the target to each source camera, where poses came with the frames; the depth is
+    in the unit of its translation."""
     names: tuple[str, ...] = ()
     """`scene/frame` of each target, for messages."""
 
@@ -41,6 +44,8 @@ class Snippets:
     """Colour jitter, one for the whole snippet; see `Batch.colour`."""
     names: tuple[str, ...]
     """`scene/frame` of each target."""
+    T_src_tgt: Float[Tensor, "b s 4 4"] | None = None
+    """See `Batch.T_src_tgt`."""
     broken: tuple[str, ...] = ()
     """Files that could not be read and were replaced by another snippet, with the reason."""
 
@@ -70,16 +75,19 @@ class Snippets:
             sources=images[:, 1:],
             intrinsics=self.intrinsics,
             colour=self.colour,
+            T_src_tgt=self.T_src_tgt,
             names=self.names,
         )
 
 
 def collate(samples: Sequence[Snippets]) -> Snippets:
-    """Join snippets, each of which is a batch of one."""
+    """Join snippets, each of which is a batch of one; all have known motion, or none."""
+    motions = [s.T_src_tgt for s in samples if s.T_src_tgt is not None]
     return Snippets(
         images=torch.cat([s.images for s in samples]),
         intrinsics=torch.cat([s.intrinsics for s in samples]),
         colour=torch.cat([s.colour for s in samples]),
+        T_src_tgt=torch.cat(motions) if motions else None,
         names=tuple(name for s in samples for name in s.names),
         broken=tuple(name for s in samples for name in s.broken),
     )

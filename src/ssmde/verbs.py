@@ -57,6 +57,39 @@ class Prepare:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Track:
+    """Find how the camera moved in each training scene, from its own frames.
+
+    Each scene folder gets tracked_poses.txt, which data.poses tracked reads. Hand-held video, which
+    is mostly rotation, needs it. Scenes that have the file are left alone.
+
+    Example:
+      ssmde track data
+    """
+
+    data: Positional[Annotated[Path, arg(metavar="DATA")]]
+    """Folder of scene folders, or one scene folder."""
+    overwrite: bool = False
+    """Track scenes again that have been."""
+    threads: int = 0
+    """CPU threads; 0 takes all, only 1 gives the same numbers each time."""
+    seed: int = 0
+    """Start of the random numbers."""
+
+    def run(self) -> None:
+        """Track, and say what was found in each scene."""
+        from ssmde.track import track
+
+        found = track(self.data, overwrite=self.overwrite, threads=self.threads, seed=self.seed)
+        for scene in found:
+            print(
+                f"{scene.scene}: motion of {scene.found} of {scene.frames} frames in "
+                f"{scene.parts} parts, {scene.error:.2f} pixels off"
+            )
+        print("next: ssmde train PRESET --data.poses tracked" if found else "nothing to track")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Train:
     """Train a depth network and a pose network on scene folders.
 
@@ -190,9 +223,10 @@ class Demo:
         print(f"page: {demo(self.out, minutes=self.minutes, seed=self.seed)}")
 
 
-Verb = Prepare | Train | Evaluate | Predict | Demo
+Verb = Prepare | Track | Train | Evaluate | Predict | Demo
 VERBS: dict[str, type[Verb]] = {
     "prepare": Prepare,
+    "track": Track,
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,

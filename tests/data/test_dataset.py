@@ -2,6 +2,7 @@
 
 import os
 import random
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -309,3 +310,29 @@ def test_snippets_of_the_indoor_recordings():
         cx, cy = snippets.intrinsics[0, :2, 2].tolist()
         assert 120 < cx < 200
         assert 90 < cy < 170
+
+
+def test_known_motion_comes_with_the_snippet_and_turns_with_its_mirror(tmp_path):
+    poses = np.tile(np.eye(4), (6, 1, 1))
+    poses[:, :3, 3] = np.arange(6)[:, None] * [(1.0, 2.0, 3.0)]
+    sequence = replace(
+        make_sequence(tmp_path, 0, 6), tracked_poses=poses, tracked_parts=np.zeros(6)
+    )
+    config = DataConfig(image_size=(32, 32), poses="tracked", **PLAIN)
+    snippet = SnippetDataset([sequence], config, seed=0, augment=False)[0]
+    assert snippet.T_src_tgt[0, :, :3, 3].tolist() == [[1, 2, 3], [-1, -2, -3]]
+    mirrored = replace(config, flip=1.0)
+    snippet = SnippetDataset([sequence], mirrored, seed=0, augment=True)[0]
+    assert snippet.T_src_tgt[0, :, :3, 3].tolist() == [[-1, 2, 3], [1, -2, -3]]
+    assert collate([snippet, snippet]).to_batch().T_src_tgt.shape == (2, 2, 4, 4)
+
+
+def test_no_target_with_known_motion_is_refused_with_what_was_asked(tmp_path):
+    sequence = replace(
+        make_sequence(tmp_path, 0, 6),
+        tracked_poses=np.tile(np.eye(4), (6, 1, 1)),
+        tracked_parts=np.zeros(6),
+    )
+    config = DataConfig(image_size=(32, 32), poses="tracked", least_baseline=0.5)
+    with pytest.raises(ValueError, match=r"no frame .*data.poses tracked.*least_baseline 0.5"):
+        SnippetDataset([sequence], config, seed=0, augment=False)

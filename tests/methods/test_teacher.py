@@ -142,3 +142,32 @@ def test_every_mix_of_switches_trains(minimum, auto):
     out = teacher(loss)(batch(1), 0.5)
     out.loss.backward()
     assert torch.isfinite(out.loss)
+
+
+def given(motion: float = 0.02) -> Batch:
+    """A batch that knows its motion: a step to the right and one to the left."""
+    T = torch.eye(4).repeat(2, 2, 1, 1)
+    T[:, 0, 0, 3], T[:, 1, 0, 3] = motion, -motion
+    return replace(batch(), T_src_tgt=T)
+
+
+def test_known_motion_takes_the_place_of_the_networks_and_is_learnt_by_it():
+    method = teacher(replace(EVERYTHING, normalise_depth=True, rotation_first=0.5)).eval()
+    known, other = method(given(), 0.0), method(given(0.2), 0.0)
+    assert set(known.terms) == {"photometric", "geometry", "smoothness", "pose"}
+    assert known.terms["photometric"] != other.terms["photometric"]
+    with torch.no_grad():
+        for parameter in method.pose_net.parameters():
+            parameter.zero_()
+    still = method(given(), 0.0)
+    assert_close(still.terms["photometric"], known.terms["photometric"])
+    assert_close(still.terms["pose"], torch.tensor(0.02 / 3))
+
+
+def test_the_pose_network_learns_from_known_motion_alone():
+    method = teacher(LossConfig())
+    method(given(), 0.0).loss.backward()
+    assert [name for name, p in method.named_parameters() if p.grad is None] == []
+    method = teacher(LossConfig(pose=0.0))
+    method(given(), 0.0).loss.backward()
+    assert all(p.grad.abs().sum() == 0 for p in method.pose_net.parameters())

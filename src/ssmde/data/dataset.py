@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int, UInt8
+from jaxtyping import Bool, Float64, Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ssmde.config import DataConfig
 from ssmde.data.augment import Framing, draw_colour, draw_framing, whole_frame
 from ssmde.data.images import ImageError, read_image
+from ssmde.data.motion import known_poses, relative_motion, usable_gaps
 from ssmde.data.sequence import FrameSequence
 from ssmde.types import Snippets
 
@@ -51,7 +52,9 @@ class SnippetDataset(Dataset[Snippets]):
         self.data = data
         self.seed = seed
         self.augment = augment
-        self.targets = _targets(self.sequences, data)
+        self.usable = tuple(usable_gaps(s, data, frame_gaps(data, s)) for s in sequences)
+        """For every frame of every sequence, which of its gaps a snippet may draw."""
+        self.targets = _targets(self.sequences, self.usable, data)
         """Sequence and frame of every target."""
 
     def __len__(self) -> int:
@@ -85,20 +88,26 @@ class SnippetDataset(Dataset[Snippets]):
         which, target = self.targets[index].tolist()
         sequence = self.sequences[which]
         rng = np.random.default_rng((CONTENT, self.seed, epoch, index))
-        room = min(target, len(sequence) - 1 - target)
-        gaps = [gap for gap in frame_gaps(self.data, sequence) if gap <= room]
+        choice = zip(frame_gaps(self.data, sequence), self.usable[which][target], strict=True)
+        gaps = [gap for gap, usable in choice if usable]
         gap = gaps[rng.integers(len(gaps))]
         framing = whole_frame(sequence.image_size, self.data.image_size)
         colour = np.eye(3, 4, dtype=np.float32)
         if self.augment:
             framing = draw_framing(rng, self.data, sequence.image_size)
             colour = draw_colour(rng, self.data)
-        files = [sequence.images[i] for i in (target, target - gap, target + gap)]
+        sources = (target - gap, target + gap)
+        files = [sequence.images[i] for i in (target, *sources)]
         views = np.stack([_read_view(file, framing, sequence.image_size) for file in files])
+        motion = None
+        if known := known_poses(sequence, self.data):
+            T = relative_motion(known[0], target, sources, flip=framing.flip)
+            motion = torch.from_numpy(T).float()[None]
         return Snippets(
             images=torch.from_numpy(views)[None],
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
             colour=torch.from_numpy(colour)[None],
+            T_src_tgt=motion,
             names=(sequence.frame_name(target),),
             broken=broken,
         )
@@ -192,18 +201,24 @@ def frame_gaps(data: DataConfig, sequence: FrameSequence) -> tuple[int, ...]:
     return tuple(gap for name, gap in data.scene_gaps if name == sequence.name) or data.frame_gaps
 
 
-def _targets(sequences: tuple[FrameSequence, ...], data: DataConfig) -> Int[np.ndarray, "n 2"]:
-    """Sequence and frame of every frame with room for its smallest gap on both sides."""
-    rows = [
-        (which, frame)
-        for which, sequence in enumerate(sequences)
-        for gap in [min(frame_gaps(data, sequence))]
-        for frame in range(gap, len(sequence) - gap)
-    ]
-    if rows:
-        return np.array(rows)
+def _targets(
+    sequences: tuple[FrameSequence, ...],
+    usable: tuple[Bool[np.ndarray, "_ _"], ...],
+    data: DataConfig,
+) -> Int[np.ndarray, "n 2"]:
+    """Sequence and frame of every frame that has sources at one of its gaps."""
+    frames = [np.flatnonzero(gaps.any(1)) for gaps in usable]
+    if any(len(own) for own in frames):
+        return np.concatenate(
+            [np.stack([np.full_like(own, i), own], axis=1) for i, own in enumerate(frames)]
+        )
     gap = min(data.frame_gaps)
     lengths = ", ".join(f"'{s.name}' has {len(s)}" for s in sequences[:5]) or "there are no scenes"
+    if any(2 * gap < len(s) for s in sequences):
+        raise ValueError(
+            f"no frame has sources with known poses (data.poses {data.poses}) that are at least "
+            f"data.least_baseline {data.least_baseline} away, at gaps {data.frame_gaps}; {lengths}"
+        )
     raise ValueError(
         f"no scene is long enough: a snippet with frame gap {gap} needs {2 * gap + 1} frames, "
         f"{lengths}; give longer scenes or a smaller data.frame_gaps"

@@ -64,6 +64,35 @@ def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:
     return poses
 
 
+def read_tracked_poses(
+    path: Path, frames: int
+) -> tuple[Float[np.ndarray, "n 4 4"], Float[np.ndarray, " n"]] | None:
+    """Camera-to-world matrices and parts of a tracked_poses.txt; None if there is no file.
+
+    Args:
+        path: One line a frame: the part of the video, then the upper rows of the matrix.
+        frames: Number of frames it must have.
+
+    Raises:
+        ValueError: If a line or their number is wrong.
+    """
+    if not path.is_file():
+        return None
+    lines = [(i, line) for i, line in read_lines(path) if not line.startswith("#")]
+    if len(lines) != frames:
+        raise ValueError(
+            f"{path}: expected one line for each of {frames} frames, got {len(lines)}; "
+            "frames came or went: track the scene again"
+        )
+    rows = [_numbers(path, number, line) for number, line in lines]
+    for (number, _), row in zip(lines, rows, strict=True):
+        if len(row) != 13:
+            raise ValueError(f"{path}, line {number}: expected 13 numbers, got {len(row)}")
+    poses = np.tile(np.eye(4), (frames, 1, 1))
+    poses[:, :3] = np.reshape([row[1:] for row in rows], (-1, 3, 4))
+    return poses, np.array([row[0] for row in rows])
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; empty if the file does not exist.
 
@@ -110,6 +139,17 @@ def write_poses(folder: Path, poses: Float[np.ndarray, "n 4 4"]) -> None:
     """Write camera-to-world matrices, in metres, to the scene's poses.txt."""
     rows = [" ".join(f"{x:.9g}" for x in pose[:3].ravel()) for pose in poses]
     _write(folder / "poses.txt", rows)
+
+
+def write_tracked_poses(
+    folder: Path, poses: Float[np.ndarray, "n 4 4"], parts: Float[np.ndarray, " n"], note: str
+) -> None:
+    """Write what `read_tracked_poses` reads to the scene's tracked_poses.txt, under a note."""
+    rows = [
+        f"{part:.0f} " + " ".join(f"{x:.9g}" for x in pose[:3].ravel())
+        for pose, part in zip(poses, parts, strict=True)
+    ]
+    _write(folder / "tracked_poses.txt", [f"# {note}", *rows])
 
 
 def write_scene_info(folder: Path, info: Mapping[str, Any]) -> None:

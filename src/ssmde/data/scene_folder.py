@@ -6,6 +6,7 @@ DATA/<scene>/cam.txt                   3 x 3, pixels of the stored images
 DATA/<scene>/depth/                    truth: PNG16 with the unit in scene.json, .npy/.npz metres
 DATA/<scene>/pseudo_depth/             labels of another network, and label.json
 DATA/<scene>/poses.txt                 12 or 16 numbers a frame, camera to world, metres
+DATA/<scene>/tracked_poses.txt         what `ssmde track` found: part of the video, 12 numbers
 DATA/<scene>/motion_mask/              255 moving, 0 static, 128 unknown
 DATA/<scene>/scene.json                source, licence, fps, depth_units_per_metre, notes
 
@@ -27,6 +28,7 @@ from ssmde.data.scene_files import (
     read_json,
     read_lines,
     read_poses,
+    read_tracked_poses,
     write_intrinsics,
     write_list,
     write_poses,
@@ -107,6 +109,7 @@ def read_scene(folder: Path) -> FrameSequence:
     info = read_json(folder / "scene.json")
     labels, about = _pseudo_depth(folder, images)
     fps = positive_number(info, "fps", folder / "scene.json")
+    tracked = read_tracked_poses(folder / "tracked_poses.txt", len(images)) or (None, None)
     return FrameSequence(
         name=folder.resolve().name,
         images=tuple(images),
@@ -115,6 +118,8 @@ def read_scene(folder: Path) -> FrameSequence:
         depth=_matching(folder / "depth", images, DEPTH_SUFFIXES),
         depth_units_per_metre=positive_number(info, "depth_units_per_metre", folder / "scene.json"),
         poses=read_poses(folder / "poses.txt", len(images)),
+        tracked_poses=tracked[0],
+        tracked_parts=tracked[1],
         motion_masks=_matching(folder / "motion_mask", images, (".png",)),
         pseudo_depth=labels,
         timestamps=None if fps is None else np.arange(len(images)) / fps,

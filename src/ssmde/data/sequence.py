@@ -9,6 +9,16 @@ from jaxtyping import Float
 
 Paths = tuple[Path | None, ...]
 
+# Fields with one entry a frame, beside the images.
+PER_FRAME = (
+    "depth",
+    "poses",
+    "tracked_poses",
+    "tracked_parts",
+    "motion_masks",
+    "pseudo_depth",
+    "timestamps",
+)
 NORMALISED_FOCAL = 10.0  # a focal length below this many pixels is a share of the image size
 
 
@@ -30,6 +40,10 @@ class FrameSequence:
     """What 1 m is in a depth PNG; None if unknown."""
     poses: Float[np.ndarray, "n 4 4"] | None = None
     """Camera to world, in metres; nan where unknown."""
+    tracked_poses: Float[np.ndarray, "n 4 4"] | None = None
+    """Camera to world as found in the video; the unit is the median depth. nan where unknown."""
+    tracked_parts: Float[np.ndarray, " n"] | None = None
+    """Parts of the video whose tracked poses share a world and a unit: a number for each frame."""
     motion_masks: Paths | None = None
     """Images with 255 where something moves, 0 where it is static, 128 where nobody knows."""
     pseudo_depth: Paths | None = None
@@ -49,7 +63,7 @@ class FrameSequence:
             raise ValueError(f"scene '{self.name}' has no images")
         if min(self.image_size) < 1:
             raise ValueError(f"scene '{self.name}': image size {self.image_size} must be positive")
-        for name in ("depth", "poses", "motion_masks", "pseudo_depth", "timestamps"):
+        for name in PER_FRAME:
             values = getattr(self, name)
             if values is not None and len(values) != len(self.images):
                 raise ValueError(
@@ -76,11 +90,10 @@ class FrameSequence:
 
     def part(self, start: int, stop: int) -> "FrameSequence":
         """The frames from `start` up to, not including, `stop`."""
-        per_frame = ("images", "depth", "poses", "motion_masks", "pseudo_depth", "timestamps")
         cut = {
             f.name: value[start:stop]
             for f in fields(self)
-            if f.name in per_frame and (value := getattr(self, f.name)) is not None
+            if f.name in ("images", *PER_FRAME) and (value := getattr(self, f.name)) is not None
         }
         return replace(self, **cut)
 

@@ -59,11 +59,12 @@ class Teacher(nn.Module):
         """Compute the loss of one batch; `progress` runs from 0 to 1 over the training."""
         images = torch.cat([batch.target[:, None], batch.sources], dim=1)
         seen = images if batch.colour is None else apply_colour(images, batch.colour)
-        T_src_tgt = self._motions(seen)
+        said = self._motions(seen)
+        T_src_tgt = said if batch.T_src_tgt is None else batch.T_src_tgt
         w = self.weights
-        if progress < w.rotation_first + w.upright_first:
-            return self._warm_up(batch, seen, T_src_tgt, turn_only=progress < w.rotation_first)
-        depths = self._depths(seen)
+        if batch.T_src_tgt is None and progress < w.rotation_first + w.upright_first:
+            return self._warm_up(batch, seen, said, turn_only=progress < w.rotation_first)
+        depths = self._depths(seen, normalise=w.normalise_depth and batch.T_src_tgt is None)
         with torch.autocast(batch.target.device.type, enabled=False):
             identity = self._identity_error(batch)
             geometry_weight = w.geometry * ramp(progress, w.geometry_ramp)
@@ -84,6 +85,8 @@ class Teacher(nn.Module):
             name: torch.stack([scale[0][name] for scale in outputs]).mean()
             for name in outputs[0][0]
         }
+        if batch.T_src_tgt is not None:
+            terms["pose"] = w.pose * _pose_error(said, batch.T_src_tgt)
         return StepOutput(
             loss=torch.stack(list(terms.values())).sum(),
             terms={name: term.detach() for name, term in terms.items()},
@@ -123,7 +126,7 @@ class Teacher(nn.Module):
             terms={name: term.detach() for name, term in terms.items()},
         )
 
-    def _depths(self, images: Float[Tensor, "b n 3 h w"]) -> list[Tensor]:
+    def _depths(self, images: Float[Tensor, "b n 3 h w"], *, normalise: bool) -> list[Tensor]:
         """Full-size depth (b, v, 1, h, w) for each scale; of all views where a term needs them."""
         w = self.weights
         all_views = w.geometry > 0 or w.weight_mask or w.both_directions
@@ -132,7 +135,7 @@ class Teacher(nn.Module):
         size = images.shape[-2:]
         full = [d if d.shape[-2:] == size else _enlarge(d, size) for d in pyramid]
         depths = [d.unflatten(0, views.shape[:2]) for d in full]
-        if not w.normalise_depth:
+        if not normalise:
             return depths
         mean_disparity = (1 / depths[0]).mean((1, 2, 3, 4), keepdim=True)
         return [d * mean_disparity for d in depths]
@@ -212,6 +215,12 @@ class Teacher(nn.Module):
 def _enlarge(depth: Float[Tensor, "b 1 hs ws"], size: torch.Size) -> Float[Tensor, "b 1 h w"]:
     """Depth at another size, interpolated in disparity, where the network is smooth."""
     return 1 / F.interpolate(1 / depth, size, mode="bilinear", align_corners=False)
+
+
+def _pose_error(said: Float[Tensor, "b s 4 4"], given: Float[Tensor, "b s 4 4"]) -> Tensor:
+    """Mean |difference| of the rotation matrices plus that of the translations; at least 0."""
+    difference = (said.to(given) - given).abs()
+    return difference[..., :3, :3].mean() + difference[..., :3, 3].mean()
 
 
 def build_teacher(model: ModelConfig, loss: LossConfig) -> Teacher:

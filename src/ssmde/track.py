@@ -1,0 +1,205 @@
+"""`ssmde track`: how the camera moved in each scene, found in its own frames.
+
+Structure from motion over the whole video, by COLMAP (Schönberger and Frahm, CVPR 2016) with its
+global mapper GLOMAP (Pan et al., ECCV 2024, https://arxiv.org/abs/2407.20219). No labels are used.
+Why a training on hand-held video needs it: `docs/decisions/0007-motion-from-the-whole-video.md`.
+
+This is the only module that knows pycolmap.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ssmde.data.scene_files import read_json, write_tracked_poses
+from ssmde.data.scene_folder import read_scenes
+from ssmde.data.sequence import FrameSequence
+
+LONGEST = 500  # frames that are solved together; the cost of a longer video grows in a line
+FEATURES = 2000  # keypoints an image
+OVERLAP = 12  # neighbours that an image is matched to, and then those at doubling distance
+NO_PART = -1  # of a frame whose pose was not found
+STAGES = ("features", "matches", "motion")
+INSTALL = "pip install 'ssmde[motion]'"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tracked:
+    """What was found in one scene."""
+
+    scene: str
+    """Its name."""
+    frames: int
+    """Number of its frames."""
+    found: int
+    """How many of them have a pose now."""
+    parts: int
+    """Parts of the video that could not be connected; each has a world and a unit of its own."""
+    error: float
+    """Median distance between seen and predicted image points, in pixels; nan if none was found."""
+
+
+def track(
+    data: Path,
+    *,
+    overwrite: bool = False,
+    threads: int = 0,
+    seed: int = 0,
+    show_progress: bool = True,
+) -> list[Tracked]:
+    """Find the camera motion of every training scene and write its tracked_poses.txt.
+
+    The unit of a part's poses is the median depth of its points over its frames, so a network that
+    starts at depth 1 starts right. Scenes that have the file are left alone: a stopped run goes on.
+
+    Args:
+        data: Folder of scene folders, or one scene folder.
+        overwrite: Track scenes again that have been.
+        threads: CPU threads; 0 takes all. Only a single one gives the same numbers each time.
+        seed: Start of the random numbers.
+        show_progress: Draw a progress bar.
+
+    Returns:
+        One entry for each scene that was tracked now.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ImportError: If pycolmap is not installed.
+        ValueError: If a scene has no intrinsics.
+    """
+    names = {scene.name for scene in read_scenes(data, "train")}
+    scenes = [scene for scene in read_scenes(data, "all") if scene.name in names]
+    todo = [scene for scene in scenes if overwrite or scene.tracked_poses is None]
+    for scene in todo:
+        if scene.intrinsics is None:
+            raise ValueError(
+                f"scene '{scene.name}': tracking needs its camera; write the 3 x 3 matrix in "
+                f"pixels of its images to {scene.images[0].parent / 'cam.txt'}"
+            )
+    colmap = _import_colmap()
+    colmap.set_random_seed(seed)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    tracked: list[Tracked] = []
+    with Progress(*columns, disable=not show_progress) as progress:
+        for scene in todo:
+            starts = range(0, len(scene), LONGEST)
+            task = progress.add_task(scene.name, total=len(starts) * len(STAGES))
+            poses = np.full((len(scene), 4, 4), np.nan)
+            parts = np.full(len(scene), float(NO_PART))
+            errors: list[float] = []
+            numbers = count()
+            for start in starts:
+                piece = scene.part(start, start + LONGEST)
+                for stage, result in _solve(colmap, piece, threads, seed):
+                    progress.update(task, description=f"{scene.name}: {stage}", advance=1)
+                    for where, T_world_cam, error in result:
+                        poses[start + where], parts[start + where] = T_world_cam, next(numbers)
+                        errors.append(error)
+            note = f"ssmde track, COLMAP {colmap.__version__}: part, then T_world_camera"
+            write_tracked_poses(scene.images[0].parent, poses, parts, note)
+            found = int((parts != NO_PART).sum())
+            tracked.append(
+                Tracked(
+                    scene=scene.name,
+                    frames=len(scene),
+                    found=found,
+                    parts=len(errors),
+                    error=float(np.median(errors)) if errors else float("nan"),
+                )
+            )
+    return tracked
+
+
+Part = tuple[Any, Any, float]
+"""Indices of the frames, their camera-to-world matrices, median error in pixels."""
+
+
+def _solve(
+    colmap: Any, scene: FrameSequence, threads: int, seed: int
+) -> Iterator[tuple[str, list[Part]]]:
+    """Run the stages one after the other; the last one gives the parts."""
+    workers = threads or -1
+    folder = scene.images[0].parent
+    names = [file.name for file in scene.images]
+    with TemporaryDirectory(prefix="ssmde-track-") as scratch:
+        database = Path(scratch) / "features.db"
+        reader = colmap.ImageReaderOptions()
+        reader.camera_model, reader.camera_params = _camera(scene)
+        extraction = colmap.FeatureExtractionOptions()
+        extraction.num_threads, extraction.use_gpu = workers, False
+        extraction.sift.max_num_features = FEATURES
+        colmap.extract_features(
+            database, folder, image_names=names, camera_mode=colmap.CameraMode.SINGLE,
+            reader_options=reader, extraction_options=extraction,
+        )  # fmt: skip
+        yield STAGES[0], []
+        matching = colmap.FeatureMatchingOptions()
+        matching.num_threads, matching.use_gpu = workers, False
+        pairing = colmap.SequentialPairingOptions()
+        pairing.overlap, pairing.quadratic_overlap = OVERLAP, True
+        colmap.match_sequential(database, matching_options=matching, pairing_options=pairing)
+        yield STAGES[1], []
+        options = colmap.GlobalPipelineOptions()
+        options.num_threads = options.mapper.num_threads = workers
+        options.random_seed = options.mapper.random_seed = seed
+        options.mapper.bundle_adjustment.refine_focal_length = False  # cam.txt is what training has
+        options.mapper.bundle_adjustment.refine_extra_params = False
+        models = colmap.global_mapping(database, folder, scratch, options=options)
+        yield STAGES[2], [_part(model, names) for model in models.values()]
+
+
+def _camera(scene: FrameSequence) -> tuple[str, str]:
+    """COLMAP's name and numbers for the camera; its pixel centres lie at a half."""
+    K = scene.intrinsics
+    assert K is not None
+    numbers = [K[0, 0], K[1, 1], K[0, 2] + 0.5, K[1, 2] + 0.5]
+    bent = read_json(scene.images[0].parent / "scene.json").get("distortion_k1k2p1p2k3")
+    numbers += list(bent)[:4] if bent else []
+    return ("OPENCV" if bent else "PINHOLE"), ",".join(f"{number:.9g}" for number in numbers)
+
+
+def _part(model: Any, names: list[str]) -> Part:
+    """Poses of the frames of one reconstruction, in units of the median depth of its points."""
+    places = {name: i for i, name in enumerate(names)}
+    where: list[int] = []
+    T_cam_world: list[Any] = []
+    depths: list[Any] = []
+    points = {key: point.xyz for key, point in model.points3D.items()}
+    for image in model.images.values():
+        if not image.has_pose:
+            continue
+        T = np.vstack([image.cam_from_world().matrix(), (0, 0, 0, 1)])
+        seen = [points[p.point3D_id] for p in image.points2D if p.has_point3D()]
+        if seen:
+            depths.append(np.array(seen) @ T[2, :3] + T[2, 3])
+        where.append(places[image.name])
+        T_cam_world.append(T)
+    T_world_cam = np.linalg.inv(np.array(T_cam_world))
+    T_world_cam[:, :3, 3] /= np.median(np.concatenate(depths))
+    errors = [point.error for point in model.points3D.values()]
+    return np.array(where), T_world_cam, float(np.median(errors))
+
+
+def _import_colmap() -> Any:
+    try:
+        colmap = import_module("pycolmap")
+    except ImportError as error:
+        raise ImportError(
+            f"`ssmde track` needs pycolmap, which is not installed: {INSTALL}"
+        ) from error
+    if not hasattr(colmap, "global_mapping"):
+        raise ImportError(
+            f"`ssmde track` needs pycolmap 4 or later, found {colmap.__version__}: {INSTALL}"
+        )
+    # COLMAP tells each step to stderr; our bar says what matters
+    colmap.logging.minloglevel = colmap.logging.Level.FATAL.value
+    colmap.logging.logtostderr = sys.flags.verbose > 0
+    return colmap

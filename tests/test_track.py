@@ -1,0 +1,96 @@
+"""Tracking: the motion of a drawn camera is found again, and what stands in the way is said."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from ssmde.cli import main
+from ssmde.data.drawn import draw_clip, write_clip
+from ssmde.data.motion import relative_motion
+from ssmde.data.scene_folder import read_scene
+from ssmde.track import track
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return draw_clip("room", frames=12, size=(120, 160), seed=3, step=0.08)
+
+
+@pytest.fixture
+def data(clip, tmp_path):
+    write_clip(clip, tmp_path / "room")
+    return tmp_path
+
+
+def degrees(a, b):
+    cosine = (np.trace(a[:3, :3].T @ b[:3, :3]) - 1) / 2
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+
+
+def test_the_motion_of_a_drawn_camera_is_found(clip, data):
+    (found,) = track(data / "room", threads=1, show_progress=False)
+    assert (found.scene, found.frames, found.found, found.parts) == ("room", 12, 12, 1)
+    assert found.error < 0.5
+    room = read_scene(data / "room")
+    scales = []
+    for frame in range(2, 12):
+        (T,) = relative_motion(room.tracked_poses, frame, (frame - 2,), flip=False)
+        (truth,) = relative_motion(room.poses, frame, (frame - 2,), flip=False)
+        step, true_step = T[:3, 3], truth[:3, 3]
+        scales.append(np.linalg.norm(true_step) / np.linalg.norm(step))
+        assert degrees(T, truth) < 0.6
+        assert step @ true_step / np.linalg.norm(step) / np.linalg.norm(true_step) > 0.99
+    assert np.std(scales) < 0.1 * np.mean(scales), "one unit for the whole part"
+    depth = np.median(clip.depth)
+    assert 0.6 * depth < np.mean(scales) < 1.6 * depth, "the unit is the median depth"
+
+
+def test_a_scene_that_was_tracked_is_left_alone_unless_asked(data):
+    track(data, threads=1, show_progress=False)
+    file = data / "room" / "tracked_poses.txt"
+    kept = file.read_text()
+    file.write_text(kept.replace("COLMAP", "by hand"))
+    assert track(data, threads=1, show_progress=False) == []
+    assert "by hand" in file.read_text()
+    track(data, threads=1, show_progress=False, overwrite=True)
+    assert file.read_text() == kept, "one thread and one seed give one answer"
+
+
+def test_a_broken_frame_has_no_pose_and_the_others_do(data):
+    broken = sorted((data / "room").glob("*.png"))[5]
+    broken.write_bytes(broken.read_bytes()[:200])
+    (found,) = track(data, threads=1, show_progress=False)
+    assert found.found == 11
+    poses = read_scene(data / "room").tracked_poses
+    assert np.flatnonzero(np.isnan(poses[:, 0, 0])).tolist() == [5]
+
+
+def test_a_scene_without_texture_is_said_to_have_no_motion(data):
+    from PIL import Image
+
+    for file in (data / "room").glob("*.png"):
+        Image.new("RGB", (160, 120), (90, 90, 90)).save(file)
+    (found,) = track(data, threads=1, show_progress=False)
+    assert (found.found, found.parts) == (0, 0)
+    assert np.isnan(found.error)
+
+
+def test_frames_that_came_or_went_ask_for_tracking_again(data):
+    track(data, threads=1, show_progress=False)
+    sorted((data / "room").glob("*.png"))[0].unlink()
+    (data / "room" / "poses.txt").unlink()
+    with pytest.raises(ValueError, match=r"tracked_poses.txt.* 11 frames, got 12.*track .* again"):
+        read_scene(data / "room")
+
+
+def test_an_unknown_camera_and_a_missing_library_are_named(data, monkeypatch, capsys):
+    (data / "room" / "cam.txt").rename(data / "room" / "cam.bak")
+    with pytest.raises(ValueError, match=r"'room': tracking needs its camera.*cam\.txt"):
+        track(data, show_progress=False)
+    (data / "room" / "cam.bak").rename(data / "room" / "cam.txt")
+    monkeypatch.setitem(sys.modules, "pycolmap", None)
+    with pytest.raises(ImportError, match=r"pip install 'ssmde\[motion\]'"):
+        track(data, show_progress=False)
+    assert main(["track", str(data)]) == 1
+    assert capsys.readouterr().err.startswith("ssmde track: error: `ssmde track` needs pycolmap")
