@@ -27,11 +27,15 @@ from PIL import Image
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.drawn import draw_clip
 from ssmde.data.scene_folder import read_scene
-from ssmde.methods.teacher import Teacher, build_teacher
+from ssmde.methods.self_supervised import SelfSupervised
+from ssmde.methods.student import Student, TeacherNetworks
+from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.presets import PRESETS
 from ssmde.types import Batch
 
 BATCH, SIZE = 4, (256, 320)
+STAGE_2 = "ss_mde stage 2"
+RUNS = ("photometric", "consistent", "sc_depth_v3", STAGE_2)  # sc_depth_v3 is stage 1 of ss_mde
 FRAME_SIZE = (640, 480)  # width and height of the JPEG files the loader reads
 
 
@@ -39,40 +43,46 @@ def make_batch() -> Batch:
     """Smooth random frames; the time of a step does not depend on what they show."""
     frames = torch.rand(BATCH, 3, 3, *SIZE)
     K = torch.tensor([[270.0, 0, 159.5], [0, 270.0, 127.5], [0, 0, 1]]).expand(BATCH, 3, 3)
-    return Batch(target=frames[:, 0], sources=frames[:, 1:], intrinsics=K)
+    labels = 1 + torch.rand(BATCH, 1, *SIZE)
+    return Batch(target=frames[:, 0], sources=frames[:, 1:], intrinsics=K, pseudo_depth=labels)
 
 
-def build(preset: str) -> Teacher:
-    config = PRESETS[preset]
+def build(run: str) -> SelfSupervised:
+    """The method of a run; stage 2 with a teacher of random weights."""
     torch.manual_seed(0)
-    return build_teacher(config.model, config.loss).to(memory_format=torch.channels_last)
+    config = PRESETS["ss_mde" if run == STAGE_2 else run]
+    method = build_teacher(config.model, config.loss, config.pseudo_depth)
+    if run == STAGE_2:
+        teacher = TeacherNetworks(*build_networks(config.model, config.loss))
+        method = Student(method, teacher, config.student)
+    return method.to(memory_format=torch.channels_last)
 
 
-def full_step(teacher: Teacher) -> Callable[[], None]:
+def full_step(method: SelfSupervised) -> Callable[[], None]:
     """Forward, backward and Adam, as in a training."""
-    optimizer = torch.optim.Adam(teacher.parameters(), 1e-4)
+    optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], 1e-4)
     batch = make_batch()
 
     def step() -> None:
         optimizer.zero_grad()
-        teacher(batch, 0.5).loss.backward()
+        method(batch, 0.5).loss.backward()
         optimizer.step()
 
     return step
 
 
-def bare_networks(teacher: Teacher) -> Callable[[], None]:
+def bare_networks(method: SelfSupervised) -> Callable[[], None]:
     """The same network passes without geometry, losses and optimiser."""
-    batch, w = make_batch(), teacher.weights
+    batch, w = make_batch(), method.weights
     images = torch.cat([batch.target[:, None], batch.sources], dim=1)
     all_views = w.geometry > 0 or w.weight_mask or w.both_directions
     views = (images if all_views else images[:, :1]).flatten(0, 1)
     target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
 
     def step() -> None:
-        teacher.zero_grad()
-        depth = sum(d.mean() for d in teacher.depth_net.pyramid(views))
-        motion = teacher.pose_net(target, batch.sources.flatten(0, 1)).mean()
+        method.zero_grad()
+        depth = sum(d.mean() for d in method.depth_net.pyramid(views))
+        motion = method.pose_net(target, batch.sources.flatten(0, 1)).mean()
         (depth + motion).backward()
 
     return step
@@ -86,10 +96,10 @@ def cpu_seconds(step: Callable[[], None]) -> float:
 
 def time_presets(rounds: int) -> None:
     # First, while this process is small: Linux counts the parent's peak into that of a child.
-    peaks = {preset: peak_memory(preset) for preset in PRESETS}
+    peaks = {run: peak_memory(run) for run in RUNS}
     steps = {
-        (preset, part): make(build(preset))
-        for preset in PRESETS
+        (run, part): make(build(run))
+        for run in RUNS
         for part, make in (("step", full_step), ("networks", bare_networks))
     }
     seconds = {name: [] for name in steps}
@@ -98,14 +108,16 @@ def time_presets(rounds: int) -> None:
             taken = cpu_seconds(step)
             if number:
                 seconds[name].append(taken)
-    print(f"{'preset':14}{'step s':>9}{'networks s':>12}{'ratio':>8}{'peak GiB':>10}")
-    for preset in PRESETS:
-        step, networks = seconds[preset, "step"], seconds[preset, "networks"]
+    print(f"{'run':16}{'step s':>9}{'networks s':>12}{'ratio':>8}{'peak GiB':>10}")
+    for run in RUNS:
+        step, networks = seconds[run, "step"], seconds[run, "networks"]
         ratio = statistics.median(a / b for a, b in zip(step, networks, strict=True))
         print(
-            f"{preset:14}{statistics.median(step):9.2f}{statistics.median(networks):12.2f}"
-            f"{ratio:8.2f}{peaks[preset]:10.2f}"
+            f"{run:16}{statistics.median(step):9.2f}{statistics.median(networks):12.2f}"
+            f"{ratio:8.2f}{peaks[run]:10.2f}"
         )
+    stages = zip(seconds[STAGE_2, "step"], seconds["sc_depth_v3", "step"], strict=True)
+    print(f"stage 2 / stage 1: {statistics.median(a / b for a, b in stages):.2f}")
 
 
 def peak_memory(preset: str) -> float:
@@ -137,7 +149,7 @@ def time_loader(snippets: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory-of", choices=PRESETS, help="print peak GiB of a preset and stop")
+    parser.add_argument("--memory-of", choices=RUNS, help="print peak GiB of a preset and stop")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.memory_of:

@@ -53,7 +53,18 @@ def test_numbers_survive_the_file_to_the_last_bit(flip, near, gaps, seed):
 
 def test_the_file_is_plain_yaml_with_one_block_per_section():
     tree = yaml.safe_load(dump_config(Config()))
-    assert list(tree) == ["name", "output", "data", "model", "loss", "train"]
+    assert list(tree) == [
+        "name",
+        "output",
+        "method",
+        "data",
+        "model",
+        "loss",
+        "pseudo_depth",
+        "student",
+        "affine",
+        "train",
+    ]
     assert tree["data"]["image_size"] == [256, 320]
     assert tree["data"]["root"] == "data"
 

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from ssmde.config import LossConfig, ModelConfig
+from ssmde.config import LossConfig, ModelConfig, PseudoDepthConfig
 from ssmde.geometry.pose import rigid_motion
-from ssmde.methods.teacher import Teacher
+from ssmde.methods.teacher import NO_PSEUDO_DEPTH, Teacher
 from ssmde.models.depth_net import DepthNet
 
 
@@ -18,11 +18,11 @@ class TinyDepthNet(DepthNet):
             nn.Conv2d(3, 8, 3, padding=1), nn.ELU(), nn.Conv2d(8, 1, 3, padding=1)
         )
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return 1 + self.layers(image).sigmoid()
+    def encode(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (image,)
 
-    def pyramid(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (self(image),)
+    def decode(self, features, scales=None) -> tuple[torch.Tensor, ...]:
+        return (1 + self.layers(features[0]).sigmoid(),)
 
 
 class TinyPoseNet(nn.Module):
@@ -37,5 +37,7 @@ class TinyPoseNet(nn.Module):
         return rigid_motion(six[:, :3], six[:, 3:])
 
 
-def build_tiny_teacher(model: ModelConfig, loss: LossConfig) -> Teacher:
-    return Teacher(TinyDepthNet(), TinyPoseNet(), loss)
+def build_tiny_teacher(
+    model: ModelConfig, loss: LossConfig, pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH
+) -> Teacher:
+    return Teacher(TinyDepthNet(), TinyPoseNet(), loss, pseudo_depth)

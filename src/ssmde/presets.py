@@ -4,7 +4,7 @@
 where it is from.
 """
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,15 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ssmde.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig, load_config
+from ssmde.config import (
+    Config,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    PseudoDepthConfig,
+    TrainConfig,
+    load_config,
+)
 
 # Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260, with its light pose network.
 PHOTOMETRIC = Config(
@@ -85,7 +93,52 @@ CONSISTENT = Config(
     ),
 )
 
-PRESETS: dict[str, Config] = {preset.name: preset for preset in (PHOTOMETRIC, CONSISTENT)}
+# Sun et al., TPAMI 2023, https://arxiv.org/abs/2211.03660: the consistent terms and pseudo-depth
+# over the whole image, with a constant weight.
+SC_DEPTH_V3 = replace(
+    CONSISTENT,
+    name="sc_depth_v3",
+    loss=replace(CONSISTENT.loss, smoothness=0.0),
+    pseudo_depth=PseudoDepthConfig(normals=0.1, ranking=0.1, edge_normals=0.1),
+)
+
+# The same with the defects of the released code in these three terms, for comparison.
+SC_DEPTH_V3_COMPAT = replace(
+    SC_DEPTH_V3,
+    name="sc_depth_v3_compat",
+    pseudo_depth=replace(SC_DEPTH_V3.pseudo_depth, compat="sc_depth_pl"),
+)
+
+# Hu et al., Sensors 2024, https://doi.org/10.3390/s24134090, reconstructed from the abstract: stage
+# 1 as SC-Depth V3, stage 2 with a filtered teacher and pseudo-depth that is forgotten. Motion from
+# the whole video and labels in its unit are ours: docs/decisions/0007 and 0009 have the figures.
+SS_MDE = replace(
+    SC_DEPTH_V3,
+    name="ss_mde",
+    method="both",
+    data=replace(SC_DEPTH_V3.data, poses="tracked"),
+    pseudo_depth=replace(
+        SC_DEPTH_V3.pseudo_depth, source="depth-anything-v2", align="tracked", depth=0.5
+    ),
+    student=replace(
+        SC_DEPTH_V3.student,
+        pseudo_depth=replace(SC_DEPTH_V3.student.pseudo_depth, align="tracked", depth=0.5),
+    ),
+)
+
+# A pseudo-depth network of one's own, from indoor recordings with measured depth.
+AFFINE_INDOOR = Config(
+    name="affine_indoor",
+    method="affine_depth",
+    data=DataConfig(zoom=1.3, flip=0.5, colour_jitter=0.8),
+    model=ModelConfig(upsampling="bilinear"),
+    train=TrainConfig(learning_rate=2e-4, schedule="cosine"),
+)
+
+PRESETS: dict[str, Config] = {
+    preset.name: preset
+    for preset in (PHOTOMETRIC, CONSISTENT, SC_DEPTH_V3, SC_DEPTH_V3_COMPAT, SS_MDE, AFFINE_INDOOR)
+}
 """Every preset by its name."""
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ssmde.data.scene_files import read_json, write_tracked_poses
+from ssmde.data.scene_files import read_json, write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 
@@ -56,6 +56,9 @@ def track(
     show_progress: bool = True,
 ) -> list[Tracked]:
     """Find the camera motion of every training scene and write its tracked_poses.txt.
+
+    Beside it goes tracked_points.npz, the depth of the points that were followed, by which
+    `pseudo_depth.align tracked` finds scale and shift of labels.
 
     The unit of a part's poses is the median depth of its points over its frames, so a network that
     starts at depth 1 starts right. Scenes that have the file are left alone: a stopped run goes on.
@@ -95,15 +98,18 @@ def track(
             poses = np.full((len(scene), 4, 4), np.nan)
             parts = np.full(len(scene), float(NO_PART))
             errors: list[float] = []
+            points: dict[int, tuple[Any, Any]] = {}
             numbers = count()
             for start in starts:
                 piece = scene.part(start, start + LONGEST)
                 for stage, result in _solve(colmap, piece, threads, seed):
                     progress.update(task, description=f"{scene.name}: {stage}", advance=1)
-                    for where, T_world_cam, error in result:
+                    for where, T_world_cam, seen, error in result:
                         poses[start + where], parts[start + where] = T_world_cam, next(numbers)
+                        points |= dict(zip((start + where).tolist(), seen, strict=True))
                         errors.append(error)
             note = f"ssmde track, COLMAP {colmap.__version__}: part, then T_world_camera"
+            write_tracked_points(scene.images[0].parent, points)
             write_tracked_poses(scene.images[0].parent, poses, parts, note)
             found = int((parts != NO_PART).sum())
             tracked.append(
@@ -118,8 +124,10 @@ def track(
     return tracked
 
 
-Part = tuple[Any, Any, float]
-"""Indices of the frames, their camera-to-world matrices, median error in pixels."""
+Points = list[tuple[Any, Any]]
+"""For each frame of a part: image points (n, 2), in pixels, and their depth (n,)."""
+Part = tuple[Any, Any, Points, float]
+"""Indices of the frames, their camera-to-world matrices, points, median error in pixels."""
 
 
 def _solve(
@@ -171,21 +179,24 @@ def _part(model: Any, names: list[str]) -> Part:
     places = {name: i for i, name in enumerate(names)}
     where: list[int] = []
     T_cam_world: list[Any] = []
-    depths: list[Any] = []
+    seen_from: Points = []
     points = {key: point.xyz for key, point in model.points3D.items()}
     for image in model.images.values():
         if not image.has_pose:
             continue
         T = np.vstack([image.cam_from_world().matrix(), (0, 0, 0, 1)])
-        seen = [points[p.point3D_id] for p in image.points2D if p.has_point3D()]
-        if seen:
-            depths.append(np.array(seen) @ T[2, :3] + T[2, 3])
+        seen = [p for p in image.points2D if p.has_point3D()]
+        xyz = np.array([points[p.point3D_id] for p in seen]).reshape(-1, 3)
+        pixels = np.array([p.xy for p in seen]).reshape(-1, 2) - 0.5
+        seen_from.append((pixels, xyz @ T[2, :3] + T[2, 3]))
         where.append(places[image.name])
         T_cam_world.append(T)
     T_world_cam = np.linalg.inv(np.array(T_cam_world))
-    T_world_cam[:, :3, 3] /= np.median(np.concatenate(depths))
+    unit = np.median(np.concatenate([depth for _, depth in seen_from]))
+    T_world_cam[:, :3, 3] /= unit
+    seen_from = [(pixels, depth / unit) for pixels, depth in seen_from]
     errors = [point.error for point in model.points3D.values()]
-    return np.array(where), T_world_cam, float(np.median(errors))
+    return np.array(where), T_world_cam, seen_from, float(np.median(errors))
 
 
 def _import_colmap() -> Any:

@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,13 +11,18 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ssmde.config import Config, dump_config, load_config
-from ssmde.data.dataset import SnippetDataset, SnippetSampler
+from ssmde.data.dataset import SnippetDataset
+from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.methods.teacher import build_teacher
+from ssmde.data.truth import TruthDataset
+from ssmde.methods.affine_depth import AffineDepth
+from ssmde.methods.student import build_student
+from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.training.checkpoints import AtomicCheckpointIO, is_disk_full, last_checkpoint
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError, TrainingModule
@@ -65,6 +70,9 @@ def train(config: Config, *, resume: bool = False) -> Path:
         TrainingError: If the loss is no number, or memory or disk are full; the last good
             checkpoint is kept.
     """
+    if config.method == "both":
+        raise ValueError("config.method both is for ssmde.stages.train_stages, which runs each")
+    config = _clock_of_stage(config)
     folder = config.output / config.name
     _check_run(folder, config, resume=resume)
     sequences = read_scenes(config.data.root, "train")
@@ -73,7 +81,7 @@ def train(config: Config, *, resume: bool = False) -> Path:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
     loader = _Loader(config, sequences)
-    module = TrainingModule(build_teacher(config.model, config.loss), config.train)
+    module = TrainingModule(_build_method(config), config.train)
     log = RunLog(folder, config.train.steps, config.train.log_every)
     validation = Validation(folder, config, log)
     trainer = _make_trainer(config, folder, [validation, log])
@@ -90,13 +98,43 @@ def train(config: Config, *, resume: bool = False) -> Path:
     return folder
 
 
+def _clock_of_stage(config: Config) -> Config:
+    """Steps and learning rate of the stage take the place of the general ones."""
+    s = config.student
+    if config.method != "student":
+        return config
+    clock = replace(
+        config.train, steps=s.steps or config.train.steps, learning_rate=s.learning_rate
+    )
+    return replace(config, train=clock)
+
+
+def _build_method(config: Config) -> nn.Module:
+    """The stage as a module."""
+    if config.method == "student":
+        return build_student(config)
+    if config.method == "affine_depth":
+        return AffineDepth(build_networks(config.model, config.loss)[0], config.affine)
+    return build_teacher(config.model, config.loss, config.pseudo_depth)
+
+
 class _Loader(pl.LightningDataModule):
     """Snippets from the step where the run stands; the order depends on seed and step alone."""
 
     def __init__(self, config: Config, sequences: list[FrameSequence]) -> None:
         super().__init__()
         self.config = config
-        self.dataset = SnippetDataset(sequences, config.data, seed=config.train.seed, augment=True)
+        if config.method == "affine_depth":
+            self.dataset = TruthDataset(
+                sequences, config.data, seed=config.train.seed, augment=True
+            )
+            return
+        terms = config.student if config.method == "student" else config
+        self.dataset = SnippetDataset(
+            sequences, config.data, seed=config.train.seed, augment=True,
+            labels=terms.pseudo_depth.wanted,
+            fit_labels=terms.pseudo_depth.align == "tracked",
+        )  # fmt: skip
 
     def train_dataloader(self) -> DataLoader[Any]:
         trainer = self.trainer

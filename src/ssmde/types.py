@@ -28,6 +28,8 @@ class Batch:
     T_src_tgt: Float[Tensor, "b s 4 4"] | None = None
     """Motion from the target to each source camera, where poses came with the frames; the depth is
     in the unit of its translation."""
+    pseudo_depth: Float[Tensor, "b 1 h w"] | None = None
+    """Depth of the target as another network says it, in a unit of its own; 0 where unknown."""
     names: tuple[str, ...] = ()
     """`scene/frame` of each target, for messages."""
 
@@ -46,6 +48,8 @@ class Snippets:
     """`scene/frame` of each target."""
     T_src_tgt: Float[Tensor, "b s 4 4"] | None = None
     """See `Batch.T_src_tgt`."""
+    pseudo_depth: Float[Tensor, "b 1 h w"] | None = None
+    """See `Batch.pseudo_depth`."""
     broken: tuple[str, ...] = ()
     """Files that could not be read and were replaced by another snippet, with the reason."""
 
@@ -76,18 +80,21 @@ class Snippets:
             intrinsics=self.intrinsics,
             colour=self.colour,
             T_src_tgt=self.T_src_tgt,
+            pseudo_depth=self.pseudo_depth,
             names=self.names,
         )
 
 
 def collate(samples: Sequence[Snippets]) -> Snippets:
-    """Join snippets, each of which is a batch of one; all have known motion, or none."""
+    """Join snippets, each of which is a batch of one; all have motion and labels, or none has."""
     motions = [s.T_src_tgt for s in samples if s.T_src_tgt is not None]
+    labels = [s.pseudo_depth for s in samples if s.pseudo_depth is not None]
     return Snippets(
         images=torch.cat([s.images for s in samples]),
         intrinsics=torch.cat([s.intrinsics for s in samples]),
         colour=torch.cat([s.colour for s in samples]),
         T_src_tgt=torch.cat(motions) if motions else None,
+        pseudo_depth=torch.cat(labels) if labels else None,
         names=tuple(name for s in samples for name in s.names),
         broken=tuple(name for s in samples for name in s.broken),
     )
@@ -101,5 +108,8 @@ class StepOutput:
     """What to minimise."""
     terms: dict[str, Float[Tensor, ""]]
     """Every weighted part of it, by name, detached; for the log."""
+    statistics: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
+    """Numbers that are no part of the loss, by name: the forgetting factor, shares of the regions;
+    for the log."""
     maps: dict[str, Float[Tensor, "b 1 h w"]] = field(default_factory=dict)
     """Depth, errors and masks of the target, by name, detached; for pictures."""

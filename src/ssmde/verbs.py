@@ -90,6 +90,55 @@ class Track:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Label:
+    """Write pseudo-depth for every frame, by a network or from files.
+
+    Each scene folder gets pseudo_depth/FRAME.png and label.json. A stopped run goes on; a source
+    comes with a licence of its own, which is printed.
+
+    Example:
+      ssmde label data --source depth-anything-v2
+      ssmde label data --source leres --checkpoint res101.pth
+      ssmde label data --source folder:labels --kind depth
+    """
+
+    data: Positional[Annotated[Path, arg(metavar="DATA")]]
+    """Folder of scene folders, or one scene folder."""
+    source: str = "depth-anything-v2"
+    """depth-anything-v2, depth-anything-3, midas, leres, hf:MODEL, ssmde:WEIGHTS or folder:PATH."""
+    checkpoint: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(for leres)")] = None
+    """Weights of LeReS."""
+    kind: Annotated[
+        Literal["depth", "disparity"] | None,
+        arg(help_behavior_hint="(for folder, and for hf where the model does not tell)"),
+    ] = None
+    """What the labels hold."""
+    batch_size: int = 8
+    """Frames that are labelled at once."""
+    size: Annotated[
+        tuple[int, int] | None,
+        arg(metavar="HEIGHT WIDTH", help_behavior_hint="(default: the network's own choice)"),
+    ] = None
+    """Size the network sees, in pixels."""
+    split: Literal["train", "val", "test", "all"] = "train"
+    """Part of DATA to label."""
+    overwrite: bool = False
+    """Throw all labels of these scenes away first, whatever made them."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to compute; auto is a GPU if there is one."""
+
+    def run(self) -> None:
+        """Label, and say what became of the frames."""
+        from ssmde.label import label
+
+        arguments = {f.name: getattr(self, f.name) for f in fields(self)}
+        found = label(**arguments)
+        print(f"labels: {found.written} written now, {found.present} there before")
+        for reason in found.skipped:
+            print(f"skipped: {reason}", file=sys.stderr)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Train:
     """Train a depth network and a pose network on scene folders.
 
@@ -102,7 +151,8 @@ class Train:
     """
 
     preset: Positional[Annotated[str | None, arg(metavar="PRESET", help_behavior_hint="")]] = None
-    """photometric or consistent; the first word after train."""
+    """ss_mde, photometric, consistent, sc_depth_v3, sc_depth_v3_compat or affine_indoor; the first
+    word after train."""
     file: Annotated[Path | None, arg(name="config", metavar="FILE", help_behavior_hint="")] = None
     """Instead of PRESET: YAML with the fields that differ from the defaults."""
     resume: bool = False
@@ -111,9 +161,9 @@ class Train:
 
     def run(self) -> None:
         """Train, and say where the weights are."""
-        from ssmde.train import train
+        from ssmde.stages import train_stages
 
-        folder = train(self.config, resume=self.resume)
+        folder = train_stages(self.config, resume=self.resume)
         if is_first_process():
             print(f"trained: {folder}\nnext: ssmde evaluate {shlex.quote(str(folder))} DATA")
 
@@ -223,10 +273,11 @@ class Demo:
         print(f"page: {demo(self.out, minutes=self.minutes, seed=self.seed)}")
 
 
-Verb = Prepare | Track | Train | Evaluate | Predict | Demo
+Verb = Prepare | Track | Label | Train | Evaluate | Predict | Demo
 VERBS: dict[str, type[Verb]] = {
     "prepare": Prepare,
     "track": Track,
+    "label": Label,
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,

@@ -15,9 +15,10 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from ssmde.config import DataConfig
-from ssmde.data import dataset as module
-from ssmde.data.dataset import SnippetDataset, SnippetSampler, spread
+from ssmde.data import sampler
+from ssmde.data.dataset import SnippetDataset, spread
 from ssmde.data.images import ImageError
+from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.types import collate
@@ -260,8 +261,8 @@ def test_a_late_start_costs_nothing():
 
 
 def test_the_order_shares_no_chance_with_the_content():
-    order = np.random.default_rng((module.ORDER, 1, 2)).random(4)
-    content = np.random.default_rng((module.CONTENT, 1, 2, 0)).random(4)
+    order = np.random.default_rng((sampler.ORDER, 1, 2)).random(4)
+    content = np.random.default_rng((sampler.CONTENT, 1, 2, 0)).random(4)
     assert not (order == content).any()
 
 

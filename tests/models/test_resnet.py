@@ -4,7 +4,16 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ssmde.models.resnet import BasicBlock, Bottleneck, ResNet, resnet18, resnet34, resnet50
+from ssmde.models.resnet import (
+    BasicBlock,
+    Bottleneck,
+    GroupedBottleneck,
+    ResNet,
+    resnet18,
+    resnet34,
+    resnet50,
+    resnext101,
+)
 
 BN_KEYS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
@@ -32,6 +41,7 @@ def torchvision_keys(blocks: tuple[int, ...], convs: int, first_stage_projects: 
         (resnet18, (2, 2, 2, 2), 2, False, 11_689_512 - 513_000),
         (resnet34, (3, 4, 6, 3), 2, False, 21_797_672 - 513_000),
         (resnet50, (3, 4, 6, 3), 3, True, 25_557_032 - 2_049_000),
+        (resnext101, (3, 4, 23, 3), 3, True, 88_791_336 - 2_049_000),
     ],
 )
 def test_names_order_and_count_of_parameters_are_torchvisions(
@@ -48,7 +58,16 @@ def test_the_bottleneck_carries_its_stride_on_the_middle_convolution():
     assert [c.stride for c in (block.conv1, block.conv2, block.conv3)] == [(1, 1), (2, 2), (1, 1)]
 
 
-@pytest.mark.parametrize("build", [resnet18, resnet50])
+def test_the_grouped_bottleneck_mixes_channels_only_within_its_32_groups():
+    block = GroupedBottleneck(64, 64, 1)
+    assert block.conv2.weight.shape == (256, 8, 3, 3)  # 32 groups of 8, as the 8d of 32x8d says
+    x = torch.zeros(1, 256, 3, 3)
+    x[:, 8:16] = 1.0
+    reached = block.conv2(x).abs().amax(dim=(0, 2, 3)) > 0
+    assert reached.nonzero().flatten().tolist() == list(range(8, 16))
+
+
+@pytest.mark.parametrize("build", [resnet18, resnet50, resnext101])
 @pytest.mark.parametrize("in_images", [1, 2])
 def test_five_maps_halve_from_half_size_and_have_the_widths_announced(build, in_images):
     with torch.device("meta"):

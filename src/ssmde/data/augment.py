@@ -63,6 +63,28 @@ class Framing:
         view = resize_image(reduced[rows, columns], self.image_size).transpose(2, 0, 1)
         return view[..., ::-1] if self.flip else view
 
+    def nearest(
+        self, values: Float[np.ndarray, "h w"], stored: tuple[int, int]
+    ) -> Float[np.ndarray, "k m"]:
+        """The view of a map, such as depth: each pixel takes the nearest value, none is mixed.
+
+        Args:
+            values: A map of the whole frame, of any size.
+            stored: Size (height, width) of the stored frame.
+        """
+        sides = zip(
+            (self.top, self.left), (self.height, self.width), self.image_size, stored, values.shape,
+            strict=True,
+        )  # fmt: skip
+        rows, columns = (
+            ((start + (np.arange(out) + 0.5) * cut / out) * size / (whole // self.reduction))
+            .astype(np.int64)
+            .clip(0, size - 1)
+            for start, cut, out, whole, size in sides
+        )
+        view = values[rows[:, None], columns]
+        return view[:, ::-1] if self.flip else view
+
 
 def best_reduction(stored: tuple[int, int], image_size: tuple[int, int], zoom: float = 1.0) -> int:
     """Largest of 1, 2, 4, 8 that still decodes a frame no smaller than the view needs.

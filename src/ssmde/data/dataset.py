@@ -5,28 +5,30 @@ What a snippet holds depends on (seed, epoch, index) alone, and which snippets a
 workers or processes changes nothing. The global random generators are neither read nor seeded.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int, UInt8
+from jaxtyping import Bool, Float32, Float64, Int, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from ssmde.config import DataConfig
 from ssmde.data.augment import Framing, draw_colour, draw_framing, whole_frame
 from ssmde.data.images import ImageError, read_image
+from ssmde.data.label_fit import fit_to_points
 from ssmde.data.motion import known_poses, relative_motion, usable_gaps
+from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.sampler import CONTENT, Key, check_seed
+from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
 from ssmde.types import Snippets
 
-Key = tuple[int, int]
-"""Epoch and index of a snippet."""
-
+# Added to a disparity, whose largest value is 1, before it is turned into depth: the shift is not
+# known, and what is far away must stay finite.
+DISPARITY_FLOOR = 0.02
 MOST_BROKEN = 50  # snippets that fail in a row before the reader gives up
-# First numbers of the seeds, so that the order and the content of snippets are independent.
-ORDER, CONTENT = 1, 2
 
 
 class SnippetDataset(Dataset[Snippets]):
@@ -37,25 +39,45 @@ class SnippetDataset(Dataset[Snippets]):
         data: Image size, frame gaps and augmentation.
         seed: Start of every random number; at least 0.
         augment: Whether to mirror, zoom and change colours.
+        labels: Whether to read the pseudo-depth of the target.
+        fit_labels: Whether to give it scale and shift by the points of `ssmde track`.
 
     Raises:
-        ValueError: If intrinsics are unknown, or no sequence is long enough for a snippet.
+        ValueError: If intrinsics are unknown, labels are missing, or no sequence is long enough
+            for a snippet.
     """
 
     def __init__(
-        self, sequences: Sequence[FrameSequence], data: DataConfig, *, seed: int, augment: bool
+        self,
+        sequences: Sequence[FrameSequence],
+        data: DataConfig,
+        *,
+        seed: int,
+        augment: bool,
+        labels: bool = False,
+        fit_labels: bool = False,
     ) -> None:
-        _check_seed(seed)
+        check_seed(seed)
         self.sequences = tuple(sequences)
         self.cameras = tuple(_camera(sequence) for sequence in sequences)
         """Intrinsics of every sequence, in pixels of its stored images."""
-        self.data = data
-        self.seed = seed
-        self.augment = augment
-        self.usable = tuple(usable_gaps(s, data, frame_gaps(data, s)) for s in sequences)
-        """For every frame of every sequence, which of its gaps a snippet may draw."""
-        self.targets = _targets(self.sequences, self.usable, data)
+        self.data, self.seed, self.augment, self.labels = data, seed, augment, labels
+        self.points = tuple(
+            read_tracked_points(s.images[0].parent / TRACKED_POINTS) if fit_labels else {}
+            for s in sequences
+        )
+        """For every sequence, the points that were tracked, by the index of their frame."""
+        if labels:
+            _check_labels(self.sequences)
+        self.targets = self.find_targets()
         """Sequence and frame of every target."""
+
+    def find_targets(self) -> Int[np.ndarray, "n 2"]:
+        """Sequence and frame of everything the data set has a snippet of."""
+        self.usable = tuple(
+            usable_gaps(s, self.data, frame_gaps(self.data, s)) for s in self.sequences
+        )
+        return _targets(self.sequences, self.usable, self.data)
 
     def __len__(self) -> int:
         """Number of targets."""
@@ -77,28 +99,30 @@ class SnippetDataset(Dataset[Snippets]):
         broken: dict[str, None] = {}
         for step in range(MOST_BROKEN):
             try:
-                return self._read(epoch, (index + step) % len(self), tuple(broken))
+                return self.read_snippet(epoch, (index + step) % len(self), tuple(broken))
             except ImageError as error:
                 broken[str(error)] = None
         raise ImageError(
             f"{MOST_BROKEN} snippets in a row have an unreadable frame; last: {list(broken)[-1]}"
         )
 
-    def _read(self, epoch: int, index: int, broken: tuple[str, ...]) -> Snippets:
+    def read_snippet(self, epoch: int, index: int, broken: tuple[str, ...]) -> Snippets:
+        """The snippet of one index, as chance has it in this epoch.
+
+        Raises:
+            ImageError: If one of its files cannot be read.
+        """
         which, target = self.targets[index].tolist()
         sequence = self.sequences[which]
         rng = np.random.default_rng((CONTENT, self.seed, epoch, index))
         choice = zip(frame_gaps(self.data, sequence), self.usable[which][target], strict=True)
         gaps = [gap for gap, usable in choice if usable]
         gap = gaps[rng.integers(len(gaps))]
-        framing = whole_frame(sequence.image_size, self.data.image_size)
-        colour = np.eye(3, 4, dtype=np.float32)
-        if self.augment:
-            framing = draw_framing(rng, self.data, sequence.image_size)
-            colour = draw_colour(rng, self.data)
+        framing, colour = self.draw_look(rng, sequence)
         sources = (target - gap, target + gap)
         files = [sequence.images[i] for i in (target, *sources)]
-        views = np.stack([_read_view(file, framing, sequence.image_size) for file in files])
+        views = np.stack([read_view(file, framing, sequence.image_size) for file in files])
+        label = self._label(which, target, framing) if self.labels else None
         motion = None
         if known := known_poses(sequence, self.data):
             T = relative_motion(known[0], target, sources, flip=framing.flip)
@@ -108,73 +132,36 @@ class SnippetDataset(Dataset[Snippets]):
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
             colour=torch.from_numpy(colour)[None],
             T_src_tgt=motion,
+            pseudo_depth=label,
             names=(sequence.frame_name(target),),
             broken=broken,
         )
 
+    def draw_look(
+        self, rng: np.random.Generator, sequence: FrameSequence
+    ) -> tuple[Framing, Float32[np.ndarray, "3 4"]]:
+        """Framing and colour change of a snippet; none without augmentation."""
+        if self.augment:
+            return draw_framing(rng, self.data, sequence.image_size), draw_colour(rng, self.data)
+        whole = whole_frame(sequence.image_size, self.data.image_size)
+        return whole, np.eye(3, 4, dtype=np.float32)
 
-class SnippetSampler(Sampler[list[Key]]):
-    """The batches of a training, without end: a pure function of seed and step.
-
-    Position p of the training is snippet `p % length` of the shuffled epoch `p // length`; step s
-    takes the next `batch_size` positions. So an epoch sees each index once, a batch may reach into
-    the next epoch, and any step can be the first. A process gets a run of neighbours: the batches
-    of all ranks, one after the other, are the batch of a single process.
-
-    Args:
-        length: Number of snippets.
-        batch_size: Snippets a step, over all processes together.
-        seed: Start of the order; at least 0.
-        start_step: Step of the first batch.
-        rank: Number of this process, from 0.
-        world: Number of processes.
-
-    Raises:
-        ValueError: If there is nothing to draw from, or the batch does not divide evenly.
-    """
-
-    def __init__(
-        self,
-        length: int,
-        *,
-        batch_size: int,
-        seed: int,
-        start_step: int = 0,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        _check_seed(seed)
-        if length < 1:
-            raise ValueError(f"a sampler needs at least 1 snippet, got {length}")
-        if batch_size < 1 or batch_size % world:
-            raise ValueError(
-                f"batch size {batch_size} must be a positive multiple of the {world} processes"
-            )
-        if not 0 <= rank < world:
-            raise ValueError(f"rank must be in [0, {world}), got {rank}")
-        if start_step < 0:
-            raise ValueError(f"start_step must be at least 0, got {start_step}")
-        self.length = length
-        self.batch_size = batch_size
-        self.seed = seed
-        self.start_step = start_step
-        self.rank = rank
-        self.world = world
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        """The batches of this process from `start_step` on, as (epoch, index) of each snippet."""
-        share = self.batch_size // self.world
-        position = self.start_step * self.batch_size + self.rank * share
-        orders: dict[int, Int[np.ndarray, " n"]] = {}
-        while True:
-            places = [divmod(p, self.length) for p in range(position, position + share)]
-            needed = {epoch for epoch, _ in places}
-            orders = {e: orders[e] if e in orders else self._order(e) for e in needed}
-            yield [(epoch, int(orders[epoch][place])) for epoch, place in places]
-            position += self.batch_size
-
-    def _order(self, epoch: int) -> Int[np.ndarray, " n"]:
-        return np.random.default_rng((ORDER, self.seed, epoch)).permutation(self.length)
+    def _label(self, which: int, target: int, framing: Framing) -> Float32[Tensor, "1 1 h w"]:
+        """Pseudo-depth of the target as depth; 0 everywhere for a frame without a label."""
+        sequence, points = self.sequences[which], self.points[which]
+        assert sequence.pseudo_depth is not None
+        path = sequence.pseudo_depth[target]
+        if path is None:
+            return torch.zeros(1, 1, *self.data.image_size)
+        values = read_pseudo_depth(path)
+        if sequence.pseudo_depth_kind == "disparity":
+            values = np.where(values > 0, 1 / (values + DISPARITY_FLOOR), 0).astype(np.float32)
+        if points and target in points:
+            values = fit_to_points(values, *points[target], sequence.image_size)
+        elif points:
+            values = np.zeros_like(values)  # no point to fit to
+        view = framing.nearest(values, sequence.image_size)
+        return torch.from_numpy(np.ascontiguousarray(view))[None, None]
 
 
 def spread(length: int, most: int) -> list[int]:
@@ -185,6 +172,16 @@ def spread(length: int, most: int) -> list[int]:
     if length <= most:
         return list(range(length))
     return [int((part + 0.5) * length / most) for part in range(most)]
+
+
+def _check_labels(sequences: tuple[FrameSequence, ...]) -> None:
+    for sequence in sequences:
+        if sequence.pseudo_depth is None:
+            folder = sequence.images[0].parent
+            raise ValueError(
+                f"scene '{sequence.name}': there is no {folder / 'pseudo_depth'}; "
+                f"`ssmde label {folder.parent}` makes the labels"
+            )
 
 
 def _camera(sequence: FrameSequence) -> Float64[Tensor, "3 3"]:
@@ -225,9 +222,14 @@ def _targets(
     )
 
 
-def _read_view(
+def read_view(
     path: Path, framing: Framing, image_size: tuple[int, int]
 ) -> UInt8[np.ndarray, "3 h w"]:
+    """One stored frame as a view.
+
+    Raises:
+        ImageError: If it cannot be read, or its size is not that of the others.
+    """
     pixels = read_image(path, reduction=framing.reduction)
     expected = tuple(side // framing.reduction for side in image_size)
     if pixels.shape[:2] != expected:
@@ -236,8 +238,3 @@ def _read_view(
             "of the other frames; give each size a scene of its own"
         )
     return framing.image(pixels)
-
-
-def _check_seed(seed: int) -> None:
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from ssmde.data.images import whole_file
 from ssmde.data.sequence import check_intrinsics
@@ -150,6 +151,46 @@ def write_tracked_poses(
         for pose, part in zip(poses, parts, strict=True)
     ]
     _write(folder / "tracked_poses.txt", [f"# {note}", *rows])
+
+
+TRACKED_POINTS = "tracked_points.npz"
+
+
+def write_tracked_points(
+    folder: Path, points: Mapping[int, tuple[Float[np.ndarray, "_ 2"], Float[np.ndarray, "_"]]]
+) -> None:
+    """Write image points, in pixels, and their depth, by the index of their frame."""
+    frames = sorted(points)
+    empty = (np.zeros((0, 2)), np.zeros(0))
+    pixels, depth = (
+        np.concatenate([points[i][k] for i in frames] or [empty[k]]).astype(np.float32)
+        for k in (0, 1)
+    )
+    counts = np.array([len(points[i][1]) for i in frames], dtype=np.int64)
+    with whole_file(folder / TRACKED_POINTS) as part, part.open("wb") as file:
+        np.savez_compressed(
+            file, frames=np.array(frames, np.int64), counts=counts, pixels=pixels, depth=depth
+        )
+
+
+def read_tracked_points(
+    path: Path,
+) -> dict[int, tuple[Float32[np.ndarray, "_ 2"], Float32[np.ndarray, "_"]]]:
+    """Image points, in pixels, and their depth, by the index of their frame.
+
+    Raises:
+        ValueError: If the file does not exist, or is broken.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; `ssmde track {path.parent.parent}` writes it")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            ends = np.cumsum(stored["counts"])[:-1]
+            pixels, depth = (np.split(stored[name], ends) for name in ("pixels", "depth"))
+            frames = stored["frames"].tolist()
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); track the scene again") from error
+    return dict(zip(frames, zip(pixels, depth, strict=True), strict=True)) if frames else {}
 
 
 def write_scene_info(folder: Path, info: Mapping[str, Any]) -> None:

@@ -5,7 +5,8 @@ import time
 import torch
 
 from ssmde.config import Config
-from ssmde.data.dataset import SnippetDataset, SnippetSampler
+from ssmde.data.dataset import SnippetDataset
+from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.methods.teacher import build_teacher
 from ssmde.training.module import TrainingModule

@@ -62,7 +62,7 @@ class DepthNet(nn.Module):
         Raises:
             ValueError: If a side is not a multiple of 32.
         """
-        return self._depths(image, (0,))[0]
+        return self.decode(self.encode(image), (0,))[0]
 
     def pyramid(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
         """Depths as of `forward`, one per entry of `scales`; entry k has size (h/2^k, w/2^k).
@@ -73,13 +73,25 @@ class DepthNet(nn.Module):
         Raises:
             ValueError: If a side is not a multiple of 32.
         """
-        return self._depths(image, self.decoder.scales)
+        return self.decode(self.encode(image))
 
-    def _depths(
-        self, image: Float[Tensor, "b 3 h w"], scales: Sequence[int]
-    ) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
+    def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _c _h _w"], ...]:
+        """Features at 1/2 to 1/32 of the size, one map a level.
+
+        Args:
+            image: RGB in [0, 1]; both sides multiples of 32.
+
+        Raises:
+            ValueError: If a side is not a multiple of 32.
+        """
         check_image_size(image.shape[-2], image.shape[-1])
-        raw = self.decoder(self.encoder(normalise_image(image)), scales)
+        return tuple(self.encoder(normalise_image(image)))
+
+    def decode(
+        self, features: Sequence[Float[Tensor, "b _c _h _w"]], scales: Sequence[int] | None = None
+    ) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
+        """Depths from the features of `encode`, one per entry of `scales`; by default all."""
+        raw = self.decoder(features, self.decoder.scales if scales is None else scales)
         return tuple(disparity_to_depth(x.sigmoid(), self.depth_range) for x in raw)
 
 

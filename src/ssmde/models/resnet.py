@@ -40,15 +40,21 @@ class Bottleneck(nn.Module):
     """A 3 x 3 convolution between two 1 x 1 ones, beside a shortcut."""
 
     expansion = 4
+    groups = 1
+    group_width = STAGE_WIDTHS[0]
+    """Channels of a group of the 3 x 3 convolution in the first stage; doubles with each stage."""
 
     def __init__(self, in_width: int, width: int, stride: int) -> None:
         super().__init__()
         out_width = width * self.expansion
-        self.conv1 = nn.Conv2d(in_width, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, out_width, 1, bias=False)
+        inner = self.groups * self.group_width * width // STAGE_WIDTHS[0]
+        self.conv1 = nn.Conv2d(in_width, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(
+            inner, inner, 3, stride=stride, padding=1, groups=self.groups, bias=False
+        )
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, out_width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_width)
         self.downsample = make_shortcut(in_width, out_width, stride)
 
@@ -59,6 +65,13 @@ class Bottleneck(nn.Module):
         out = torch.relu(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))
         return torch.relu(out + shortcut)
+
+
+class GroupedBottleneck(Bottleneck):
+    """32 groups of 8 channels and more: ResNeXt 32x8d (https://arxiv.org/abs/1611.05431)."""
+
+    groups = 32
+    group_width = 8
 
 
 Block = BasicBlock | Bottleneck
@@ -149,3 +162,8 @@ def resnet34(in_images: int = 1) -> ResNet:
 def resnet50(in_images: int = 1) -> ResNet:
     """ResNet-50: 23.5 M parameters, random weights."""
     return ResNet(Bottleneck, (3, 4, 6, 3), in_images=in_images)
+
+
+def resnext101(in_images: int = 1) -> ResNet:
+    """ResNeXt-101 32x8d: 86.7 M parameters, random weights."""
+    return ResNet(GroupedBottleneck, (3, 4, 23, 3), in_images=in_images)

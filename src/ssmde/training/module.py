@@ -44,7 +44,13 @@ class TrainingModule(pl.LightningModule):
         out: StepOutput = self.method(snippets.to_batch(), progress)
         if not torch.isfinite(out.loss):
             raise TrainingError(self._not_finite(out))
-        return {"loss": out.loss, "terms": out.terms, "maps": out.maps}
+        return {"loss": out.loss, "terms": out.terms | out.statistics, "maps": out.maps}
+
+    def on_train_batch_end(self, outputs: Any, batch: Snippets, batch_idx: int) -> None:
+        """Let a method that has a teacher of its own bring it up to date."""
+        after_step = getattr(self.method, "after_step", None)
+        if after_step is not None:
+            after_step()
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Clip the norm of the gradient; a gradient that is not finite ends the run."""

@@ -22,6 +22,7 @@ from ssmde.prediction.predictor import WEIGHTS_FORMAT, WEIGHTS_VERSION, Predicto
 from ssmde.training.log import RunLog
 from ssmde.types import Snippets
 
+NETWORKS = ("depth_net.", "pose_net.")  # what weights are kept of a method
 PANEL_FRAMES, PANEL_HEIGHT = 4, 240  # frames in the picture of a validation, pixels
 
 
@@ -59,6 +60,7 @@ class Validation(pl.Callback):
         step, every = trainer.global_step, self.config.train.validate_every
         if step % every and step != self.config.train.steps:
             return
+        best = False
         if trainer.is_global_zero:
             method: Any = pl_module.method
             was_training = method.training
@@ -67,8 +69,11 @@ class Validation(pl.Callback):
                 self.latest = self._score(method, step, pl_module.device)
             method.train(was_training)
             self.run_log.write(trainer, {f"val/{k}": v for k, v in self.latest.details.items()})
-            self._keep(method, self.latest, step)
+            best = self._keep(method, self.latest, step)
         trainer.strategy.barrier("validation")
+        after_validation = getattr(pl_module.method, "after_validation", None)
+        if after_validation is not None:
+            after_validation(best=bool(trainer.strategy.broadcast(best)))
 
     def _score(self, method: Any, step: int, device: torch.device) -> Score:
         with_truth = [s for s in self.sequences if s.depth is not None]
@@ -123,8 +128,12 @@ class Validation(pl.Callback):
             picture = panel(rows, height=PANEL_HEIGHT)
             write_png(self.folder / "panels" / f"step-{step:07d}.png", picture)
 
-    def _keep(self, method: nn.Module, score: Score, step: int) -> None:
-        """Write the weights if they are among the best; `best.safetensors` is the best of all."""
+    def _keep(self, method: nn.Module, score: Score, step: int) -> bool:
+        """Write the weights if they are among the best; `best.safetensors` is the best of all.
+
+        Returns:
+            True if they are the best of all.
+        """
         name = f"step-{step:07d}-{score.name}-{score.value:.4f}.safetensors"
         ranked = sorted([*self.best, (score.value, name)])
         kept, dropped = ranked[: self.config.train.keep_best], ranked[self.config.train.keep_best :]
@@ -135,6 +144,7 @@ class Validation(pl.Callback):
         for _, old in dropped:
             (self.folder / "best" / old).unlink(missing_ok=True)
         self.best = kept
+        return kept[0][1] == name
 
 
 def write_weights(
@@ -148,7 +158,8 @@ def write_weights(
         "step": str(step),
         "metrics": json.dumps(score.details if score else {}),
     }
-    save_weights(path, method.state_dict(), metadata)
+    tensors = {k: v for k, v in method.state_dict().items() if k.startswith(NETWORKS)}
+    save_weights(path, tensors, metadata)
 
 
 def write_last_weights(

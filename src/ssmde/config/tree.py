@@ -1,0 +1,61 @@
+"""The whole of a run, and its form in YAML."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import TypeAdapter
+
+from ssmde.config.affine import AffineConfig
+from ssmde.config.data import DataConfig
+from ssmde.config.loss import LossConfig
+from ssmde.config.model import ModelConfig
+from ssmde.config.pseudo_depth import PseudoDepthConfig
+from ssmde.config.section import Section, refuse
+from ssmde.config.student import StudentConfig
+from ssmde.config.train import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config(Section):
+    """Everything that defines a training run."""
+
+    name: str = "run"
+    """Name of the preset the run started from; names its folder."""
+    output: Path = Path("runs")
+    """Folder that holds the folders of runs."""
+    method: Literal["teacher", "student", "both", "affine_depth"] = "teacher"
+    """Stage 1 alone; stage 2 alone, with `student.teacher`; one after the other; or a network for
+    pseudo-depth, from measured depth."""
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    pseudo_depth: PseudoDepthConfig = field(default_factory=PseudoDepthConfig)
+    student: StudentConfig = field(default_factory=StudentConfig)
+    affine: AffineConfig = field(default_factory=AffineConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse labels that are to be fitted to points nobody asked for."""
+        fitted = "tracked" in (self.pseudo_depth.align, self.student.pseudo_depth.align)
+        refuse(
+            fitted and self.data.poses != "tracked",
+            "pseudo_depth.align tracked puts labels into the unit of tracked poses: it needs "
+            f"data.poses tracked, got {self.data.poses}",
+        )
+
+
+def load_config(text: str) -> Config:
+    """Read a run from YAML.
+
+    Raises:
+        pydantic.ValidationError: If a key is unknown or a value is wrong; every fault is listed
+            with its full path, such as `data.image_size`.
+    """
+    return TypeAdapter(Config).validate_python(yaml.safe_load(text) or {})
+
+
+def dump_config(config: Config) -> str:
+    """Write a run as YAML that `load_config` reads back to an equal one."""
+    return yaml.safe_dump(TypeAdapter(Config).dump_python(config, mode="json"), sort_keys=False)

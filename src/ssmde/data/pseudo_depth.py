@@ -1,0 +1,177 @@
+"""Label files: the pseudo-depth of a scene in 16 bits, and label.json, which says what it is.
+
+    DATA/<scene>/pseudo_depth/<frame>.png
+    DATA/<scene>/pseudo_depth/label.json     source, version, kind, affine, licence, network_size
+
+Each image has its own scale, so that its largest value is stored as 60000: a common one would store
+a near wall in a few coarse steps, and normals need fine ones. 0 is no value. Where the source means
+more than that (`affine` is false), the PNG carries its scale in the text chunk `steps_per_unit`,
+and the values of all images come back in the unit of the source.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from ssmde.data.images import ImageError, read_depth, whole_file
+from ssmde.data.scene_files import read_json
+
+Kind = Literal["depth", "disparity"]
+
+FOLDER = "pseudo_depth"  # in a scene folder
+INFO_FILE = "label.json"
+LARGEST_STEP = 60000  # what the largest value of an image is stored as
+SCALE_KEY = "steps_per_unit"  # of the PNG's text chunk
+VALUES = {
+    True: f"relative to the largest value of the image, which is {LARGEST_STEP}; 0 is no value",
+    False: f"divide by {SCALE_KEY} of the PNG's text chunk for units of the source; 0 is no value",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelInfo:
+    """What is known about the labels of a scene."""
+
+    source: str
+    """Network or folder they come from."""
+    version: str = ""
+    """Which state of it: a commit, or a checksum of the weights; empty if unknown."""
+    kind: Kind
+    """What they hold."""
+    affine: bool
+    """True if scale and shift are unknown, and differ from image to image."""
+    licence: str
+    """Terms of the source, which hold for what it labels."""
+    network_size: tuple[int, int] | None = None
+    """Size (height, width) the network saw; None if it follows the image, or there is none."""
+
+    def as_json(self) -> dict[str, object]:
+        """What label.json holds."""
+        return {**asdict(self), "values": VALUES[self.affine]}
+
+
+SAME = ("source", "version", "kind", "affine", "network_size")  # in labels that may stand together
+
+
+def check_labels(folder: Path, info: LabelInfo) -> None:
+    """Refuse to go on in a label folder that something else has filled; none at all is fine.
+
+    Args:
+        folder: The scene's `pseudo_depth`.
+        info: What the labels to come are.
+
+    Raises:
+        ValueError: If its label.json differs, or it has labels and no label.json.
+    """
+    found = read_json(folder / INFO_FILE)
+    advice = f"label again from the start with --overwrite, or move {folder} away"
+    if not found and folder.is_dir() and any(folder.glob("[!.]*")):
+        raise ValueError(f"{folder}: holds labels of unknown source, without label.json; {advice}")
+    wanted = json.loads(json.dumps(info.as_json()))
+    for key in SAME:
+        before, now = found.get(key, wanted[key]), wanted[key]
+        if before != now and "" not in (before, now):  # an unknown version says nothing
+            raise ValueError(
+                f"{folder / INFO_FILE}: {key} of the labels is {before!r}, now it would be "
+                f"{now!r}; {advice}"
+            )
+
+
+def remove_labels(folder: Path) -> None:
+    """Remove a label folder with all it holds, at once; none at all is fine."""
+    if folder.is_dir():
+        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+        folder.rename(old)
+        shutil.rmtree(old)
+
+
+def write_labels(
+    folder: Path, info: LabelInfo, maps: Mapping[str, Float32[np.ndarray, "_ _"]]
+) -> None:
+    """Write the labels of some frames; with the first ones the folder appears, label.json in it.
+
+    Args:
+        folder: The scene's `pseudo_depth`.
+        info: What they are.
+        maps: Labels by the name of their frame; see `write_pseudo_depth`.
+
+    Raises:
+        ValueError: If one has no value to store.
+    """
+    if folder.is_dir():
+        for name, values in maps.items():
+            write_pseudo_depth(folder / f"{name}.png", values, info)
+        return
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    part.mkdir()
+    try:
+        with whole_file(part / INFO_FILE) as file:
+            file.write_text(json.dumps(info.as_json(), indent=1) + "\n", encoding="utf-8")
+        write_labels(part, info, maps)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_pseudo_depth(path: Path, values: Float32[np.ndarray, "h w"], info: LabelInfo) -> None:
+    """Write one label: error below 1 / 60000 of its largest value, whole or not at all.
+
+    Args:
+        path: A .png; its folder exists.
+        values: Depth, positive where known, or disparity, where 0 and below is far away; nan where
+            there is none.
+        info: What it is.
+
+    Raises:
+        ValueError: If no pixel has a value.
+    """
+    known = has_value(values, info.kind)
+    largest = float(values[known].max()) if known.any() else 0.0
+    if not largest > 0:
+        raise ValueError(f"{path}: a label needs a pixel with a finite, positive {info.kind}")
+    steps = np.zeros(values.shape, np.uint16)
+    fine = np.rint(values[known].astype(np.float64) * (LARGEST_STEP / largest))
+    steps[known] = fine.clip(1, LARGEST_STEP).astype(np.uint16)
+    text = PngInfo()
+    if not info.affine:
+        text.add_text(SCALE_KEY, repr(LARGEST_STEP / largest))
+    with whole_file(path) as part:
+        Image.fromarray(steps).save(part, "PNG", pnginfo=text)
+
+
+def has_value(values: Float32[np.ndarray, "h w"], kind: Kind) -> Bool[np.ndarray, "h w"]:
+    """True where a map has a value: finite, and positive if it is depth."""
+    known = np.isfinite(values)
+    return known & (values > 0) if kind == "depth" else known
+
+
+def read_pseudo_depth(path: Path) -> Float32[np.ndarray, "h w"]:
+    """Label of one frame; 0 where it has no value.
+
+    In units of the source if the PNG names its scale; else relative, with 1 for a stored 60000; a
+    .npy or .npz as it is.
+
+    Raises:
+        ImageError: If the file is missing, broken or no label.
+    """
+    if path.suffix.lower() != ".png":
+        return read_depth(path)
+    steps = read_depth(path, 1)
+    with Image.open(path) as image:
+        text = image.info.get(SCALE_KEY, str(LARGEST_STEP))
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = float("nan")
+    if not 0 < scale < float("inf"):
+        raise ImageError(f"{path}: {SCALE_KEY} must be a positive number, got {text!r}")
+    return (steps / scale).astype(np.float32)

@@ -1,0 +1,222 @@
+"""`ssmde label`: pseudo-depth for every frame of a data set, from a network or from files.
+
+The labels lie beside the frames of each scene, as `data/pseudo_depth.py` writes them. A run that
+was stopped goes on where it was: at most the running batch is lost.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ssmde.data.images import ImageError
+from ssmde.data.pseudo_depth import (
+    FOLDER,
+    Kind,
+    LabelInfo,
+    check_labels,
+    remove_labels,
+    write_labels,
+)
+from ssmde.data.scene_folder import Split, read_scenes
+from ssmde.data.sequence import FrameSequence
+from ssmde.labelling.folder import open_folder
+from ssmde.labelling.hub import (
+    DEPTH_ANYTHING_V2,
+    MIDAS,
+    open_any,
+    open_depth_anything_3,
+    open_known,
+)
+from ssmde.labelling.source import Asked, Device, Source, find_device
+from ssmde.labelling.weights import open_leres, open_own
+
+DEFAULT_SOURCE = "depth-anything-v2"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One row of `SOURCES`."""
+
+    open: Callable[[Asked], Source]
+    """Makes the source ready, from what the user says about it."""
+    argument: str = ""
+    """What stands behind a colon after the name; nothing does if empty."""
+    takes: tuple[str, ...] = ("size",)
+    """Options it understands, of checkpoint, kind and size."""
+
+
+SOURCES: dict[str, Row] = {
+    "depth-anything-v2": Row(open=open_known(DEPTH_ANYTHING_V2)),
+    "depth-anything-3": Row(open=open_depth_anything_3),
+    "midas": Row(open=open_known(MIDAS)),
+    "leres": Row(open=open_leres, takes=("checkpoint", "size")),
+    "hf": Row(open=open_any, argument="MODEL", takes=("kind", "size")),
+    "ssmde": Row(open=open_own, argument="WEIGHTS"),
+    "folder": Row(open=open_folder, argument="PATH", takes=("kind",)),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labelled:
+    """What became of a data set."""
+
+    info: LabelInfo
+    """What its labels are."""
+    written: int
+    """Frames that were labelled now."""
+    present: int
+    """Frames that had their label before."""
+    skipped: tuple[str, ...]
+    """Frames without a label, with the reason."""
+
+
+def label(
+    data: Path,
+    *,
+    source: str = DEFAULT_SOURCE,
+    checkpoint: Path | None = None,
+    kind: Kind | None = None,
+    batch_size: int = 8,
+    size: tuple[int, int] | None = None,
+    split: Split = "train",
+    overwrite: bool = False,
+    device: Device = "auto",
+    show_progress: bool = True,
+) -> Labelled:
+    """Write the pseudo-depth of every frame that has none; say the licence of the source.
+
+    Args:
+        data: Folder of scene folders, or one scene folder.
+        source: A key of `SOURCES`, with its argument behind a colon if it has one.
+        checkpoint: Weights of LeReS, for `leres`.
+        kind: What the labels hold, for `folder`, and for `hf` where the model does not tell.
+        batch_size: Frames that are labelled at once.
+        size: Height and width the network sees, in pixels; by default its own choice.
+        split: Part of the data set, as `read_scenes` has it.
+        overwrite: Throw all labels of these scenes away first, whatever made them.
+        device: Where to compute; `auto` is a GPU if there is one.
+        show_progress: Draw a progress bar.
+
+    Raises:
+        ConnectionError: If a model cannot be downloaded.
+        FileNotFoundError: If the data, the weights or the folder of labels do not exist.
+        ImportError: If the source needs a package that is not installed.
+        ValueError: If an option does not fit the source, a scene has labels of another source, or
+            not one frame could be labelled.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    scenes = read_scenes(data, split)
+    asked = Asked(
+        checkpoint=checkpoint, kind=kind, size=size, device=find_device(device),
+        scenes=tuple(scene.name for scene in scenes),
+    )  # fmt: skip
+    opened = open_source(source, asked)
+    print(f"source: {opened.info.source}, licence: {opened.info.licence}")
+    folders = [label_folder(scene) for scene in scenes]
+    if opened.home is not None and opened.home.resolve() in [f.resolve() for f in folders]:
+        raise ValueError(f"{opened.home}: these labels are where they belong; nothing to copy")
+    for folder in folders:
+        if overwrite:
+            remove_labels(folder)
+        check_labels(folder, opened.info)
+    todo = [(scene, _missing(scene)) for scene in scenes]
+    missing = sum(len(frames) for _, frames in todo)
+    skipped = _label_scenes(opened, todo, batch_size, show_progress=show_progress)
+    written, present = missing - len(skipped), sum(map(len, scenes)) - missing
+    if written + present == 0:
+        raise ValueError("not one frame could be labelled: " + "; ".join(skipped[:5]))
+    return Labelled(info=opened.info, written=written, present=present, skipped=tuple(skipped))
+
+
+def open_source(name: str, asked: Asked) -> Source:
+    """The source of that name, ready to label.
+
+    Args:
+        name: A key of `SOURCES`, with its argument behind a colon if it has one.
+        asked: What the user says beside; its argument is filled in here.
+
+    Raises:
+        ValueError: If there is no such source, or it does not take what is said about it.
+    """
+    key, _, argument = name.partition(":")
+    known = [f"{k}:{row.argument}" if row.argument else k for k, row in SOURCES.items()]
+    if key not in SOURCES:
+        closest = get_close_matches(key, SOURCES, n=1, cutoff=0)[0]
+        raise ValueError(
+            f"unknown source '{name}': closest match is '{closest}', there are {', '.join(known)}"
+        )
+    row = SOURCES[key]
+    if bool(argument) != bool(row.argument):
+        form = f"{key}:{row.argument}" if row.argument else key
+        raise ValueError(f"source '{key}' is written {form}, got '{name}'")
+    for option in ("checkpoint", "kind", "size"):
+        if getattr(asked, option) is not None and option not in row.takes:
+            takers = ", ".join(k for k, other in SOURCES.items() if option in other.takes)
+            raise ValueError(f"source '{key}' takes no {option}; {takers} does")
+    return row.open(replace(asked, argument=argument))
+
+
+def label_folder(scene: FrameSequence) -> Path:
+    """Where the labels of a scene lie."""
+    return scene.images[0].parent / FOLDER
+
+
+def _missing(scene: FrameSequence) -> list[int]:
+    """Frames that have no label."""
+    folder = label_folder(scene)
+    return [i for i, file in enumerate(scene.images) if not (folder / f"{file.stem}.png").is_file()]
+
+
+def _label_scenes(
+    source: Source,
+    todo: list[tuple[FrameSequence, list[int]]],
+    batch_size: int,
+    *,
+    show_progress: bool,
+) -> list[str]:
+    """Label frames of scenes; for each that got no label, the reason."""
+    skipped: list[str] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not show_progress
+    ) as progress:
+        task = progress.add_task("labelling", total=sum(len(frames) for _, frames in todo))
+        for scene, frames in todo:
+            progress.update(task, description=scene.name)
+            for start in range(0, len(frames), batch_size):
+                group = frames[start : start + batch_size]
+                skipped += _label_frames(source, scene, group)
+                progress.update(task, advance=len(group))
+    return skipped
+
+
+def _label_frames(source: Source, scene: FrameSequence, frames: list[int]) -> list[str]:
+    """Label some frames of one scene; for each that got no label, the reason."""
+    skipped: list[str] = []
+    names: list[str] = []
+    inputs: list[object] = []
+    for i in frames:
+        try:
+            inputs.append(source.read(scene, i))
+        except ImageError as error:
+            skipped.append(str(error))
+        else:
+            names.append(scene.images[i].stem)
+    maps = dict(zip(names, source.label(inputs), strict=True)) if inputs else {}
+    empty = [name for name, values in maps.items() if not _says_something(values)]
+    skipped += [f"{scene.name}/{name}: the source gives no value" for name in empty]
+    if good := {name: values for name, values in maps.items() if name not in empty}:
+        write_labels(label_folder(scene), source.info, good)
+    return skipped
+
+
+def _says_something(values: Float32[np.ndarray, "h w"]) -> bool:
+    """Whether a map has a value other than 0."""
+    return bool((np.isfinite(values) & (values > 0)).any())

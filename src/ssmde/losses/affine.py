@@ -1,0 +1,173 @@
+"""Training terms of a network whose depth has no scale and no shift, from true depth.
+
+LeReS of Yin et al., CVPR 2021 (https://arxiv.org/abs/2012.09365). The prediction is held against
+the normalised truth, so truth of many sources, in any unit, can be mixed.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ssmde.geometry.surface import normals
+from ssmde.losses.alignment import scale_and_shift
+from ssmde.losses.edges import find_edges, grey, pairs_across, shrink
+from ssmde.losses.masks import masked_mean
+from ssmde.losses.normals import MOST_PAIRS, SHARE_OF_PAIRS, pair_cosine
+from ssmde.losses.ranking import order
+from ssmde.losses.sampling import (
+    join_pairs,
+    keep_inside,
+    pair_mean,
+    read,
+    sample_pairs,
+    share_of_pixels,
+)
+from ssmde.losses.weighted import multi_scale_slope
+
+TRIMMED = 0.1  # share of the depths of an image left out at either end; LeReS
+TANH_SCALE = 0.01  # LeReS
+SLOPE_STEP = 2  # pixels between the ends of a slope; LeReS
+SAME_DEPTH = 1.03  # depths within this ratio should be equal; Xian et al., CVPR 2020
+ACROSS_FACES, SAME_FACE = 0.3, 0.95  # |cos| of normals on two faces, and on one; LeReS
+FLAT = 1e-6  # a depth that varies by less than this share of its mean is a constant
+
+
+@torch.no_grad()
+def normalise_depth(
+    depth: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b 1 h w"]
+) -> Float[Tensor, "b 1 h w"]:
+    """(D - mean) / deviation for each image, both without the tenth at either end; no gradient.
+
+    A constant depth becomes 0. Values outside `valid` mean nothing.
+    """
+    values = torch.where(valid, depth, torch.full_like(depth, torch.inf)).flatten(1)
+    values = values.sort(dim=1).values
+    count = valid.flatten(1).sum(1, keepdim=True)
+    cut = (TRIMMED * count).long()
+    rank = torch.arange(values.shape[1], device=depth.device)
+    middle = (rank >= cut) & (rank < count - cut)
+    kept = middle.sum(1, keepdim=True).clamp(min=1)
+    mean = torch.where(middle, values, 0).sum(1, keepdim=True) / kept
+    deviation = (torch.where(middle, values - mean, 0).square().sum(1, keepdim=True) / kept).sqrt()
+    centred = depth - mean[..., None, None]
+    flat = (deviation <= FLAT * mean.abs())[..., None, None]
+    safe = torch.where(flat, 1, deviation[..., None, None])
+    return torch.where(flat, torch.zeros_like(centred), centred / safe)
+
+
+def image_level_normalised_regression(
+    prediction: Float[Tensor, "b 1 h w"],
+    depth: Float[Tensor, "b 1 h w"],
+    valid: Bool[Tensor, "b 1 h w"],
+) -> Float[Tensor, ""]:
+    """Mean of |p - g| + |tanh(p / 100) - tanh(g / 100)| with g the normalised depth; at least 0.
+
+    See `normalise_depth`. The truth of each image is moved and scaled by its own middle, which
+    outliers do not reach; the second part bounds what a far outlier can cost.
+
+    Args:
+        prediction: Depth up to scale and shift, in no unit; may be negative.
+        depth: True depth, in any unit.
+        valid: Pixels with truth.
+    """
+    truth = normalise_depth(depth, valid)
+    squashed = (TANH_SCALE * prediction).tanh() - (TANH_SCALE * truth).tanh()
+    return masked_mean((prediction - truth).abs() + squashed.abs(), valid)
+
+
+def multi_scale_gradient(
+    prediction: Float[Tensor, "b 1 h w"],
+    depth: Float[Tensor, "b 1 h w"],
+    valid: Bool[Tensor, "b 1 h w"],
+    scales: int = 4,
+) -> Float[Tensor, ""]:
+    """Slopes of p - g over two pixels, summed over scales; 0 where only a shift is left.
+
+    g is the normalised depth; see `multi_scale_slope`.
+
+    Args:
+        prediction: Depth up to scale and shift, in no unit.
+        depth: True depth, in any unit.
+        valid: Pixels with truth; a slope needs both ends.
+        scales: How many scales, each half the size of the one before.
+    """
+    residual = prediction - normalise_depth(depth, valid)
+    return multi_scale_slope(residual, valid.to(residual), scales=scales, step=SLOPE_STEP)
+
+
+def structure_guided_ranking(
+    prediction: Float[Tensor, "b 1 h w"],
+    depth: Float[Tensor, "b 1 h w"],
+    image: Float[Tensor, "b 3 h w"],
+    valid: Bool[Tensor, "b 1 h w"],
+    *,
+    generator: torch.Generator | None,
+    most_pairs: int = MOST_PAIRS,
+) -> Float[Tensor, ""]:
+    """Mean over pairs of softplus(-l (p_A - p_B)), or (p_A - p_B)^2 where the truth is equal.
+
+    Half of the pairs lie across edges of the image, half anywhere. Depths within 3 % of each other
+    are equal (Xian et al., CVPR 2020, https://doi.org/10.1109/CVPR42600.2020.00069).
+
+    Args:
+        prediction: Depth up to scale and shift, in no unit.
+        depth: True depth; positive where valid.
+        image: RGB in [0, 1].
+        valid: Pixels with truth; both ends of a pair lie in here.
+        generator: Source of the draws; None takes torch's own.
+        most_pairs: Bound on the pairs of an image; a fifth of its pixels is the other.
+    """
+    valid = valid & (depth > 0)
+    half = min(most_pairs, share_of_pixels(image, SHARE_OF_PAIRS)) // 2
+    across = pairs_across(find_edges(grey(image)), valid, half, generator=generator)
+    anywhere = sample_pairs(valid, valid, across.used.shape[1], generator=generator)
+    pairs = keep_inside(join_pairs(across, anywhere), valid)
+    label = order(depth, pairs, margin=SAME_DEPTH)
+    difference = read(prediction, pairs.first)[:, 0] - read(prediction, pairs.second)[:, 0]
+    ordered = F.softplus(-label * difference)
+    return pair_mean(torch.where(label == 0, difference.square(), ordered), pairs.used)
+
+
+def pair_wise_normal(
+    prediction: Float[Tensor, "b 1 h w"],
+    depth: Float[Tensor, "b 1 h w"],
+    image: Float[Tensor, "b 3 h w"],
+    intrinsics: Float[Tensor, "b 3 3"],
+    valid: Bool[Tensor, "b 1 h w"],
+    *,
+    generator: torch.Generator | None,
+    most_pairs: int = MOST_PAIRS,
+) -> Float[Tensor, ""]:
+    """Mean of | |n_A . n_B| - |m_A . m_B| | over pairs across edges and anywhere, in [0, 1].
+
+    n are the normals of the prediction after least squares to the truth, m those of the truth.
+    Pairs across edges of the image and of m count where the truth is clear: on two faces, |cos| <
+    0.3, or on one, |cos| > 0.95. As many random pairs count always. Images whose prediction runs
+    against the truth are left out. Normals come from 3 x 3 derivatives, not from a plane fit.
+
+    Args:
+        prediction: Depth up to scale and shift, in no unit.
+        depth: True depth; positive where valid.
+        image: RGB in [0, 1].
+        intrinsics: Pinhole matrix for this image size, in pixels.
+        valid: Pixels with truth; a normal needs all of its 3 x 3.
+        generator: Source of the draws; None takes torch's own.
+        most_pairs: Bound on the pairs of an image; a fifth of its pixels is the other.
+    """
+    depth, valid = depth.detach(), valid & (depth > 0)
+    fit = scale_and_shift(prediction, depth, valid, refits=0)
+    aligned = fit.scale[:, None, None, None] * prediction + fit.shift[:, None, None, None]
+    truth = normals(torch.where(valid, depth, torch.zeros_like(depth)), intrinsics)
+    known = shrink(valid) & fit.fitted[:, None, None, None]
+    quarter = min(most_pairs, share_of_pixels(image, SHARE_OF_PAIRS)) // 4
+    edges = find_edges(grey(image)), find_edges(truth)
+    anchors = shrink(valid, 2) & known
+    across = join_pairs(*(pairs_across(e, anchors, quarter, generator=generator) for e in edges))
+    cosine = pair_cosine(truth, across).abs()
+    clear = (cosine < ACROSS_FACES) | (cosine > SAME_FACE)
+    across = across._replace(used=across.used & clear)
+    anywhere = sample_pairs(known, known, across.used.shape[1], generator=generator)
+    pairs = keep_inside(join_pairs(across, anywhere), known)
+    found, wanted = (pair_cosine(n, pairs).abs() for n in (normals(aligned, intrinsics), truth))
+    return pair_mean((found - wanted).abs(), pairs.used)

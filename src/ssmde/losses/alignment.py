@@ -1,0 +1,114 @@
+"""Bring a pseudo-depth with unknown scale and shift to a depth, image by image."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ssmde.losses.masks import MIN_VALID_SHARE
+
+KEPT = 0.8  # share of the pixels, those that fit best, that a refit listens to
+REFITS = 2
+MIN_PIXELS = 10  # two unknowns of one image
+FLAT = 1e-6  # a pseudo-depth that varies by less than this share of its mean is a constant
+
+
+class Fit(NamedTuple):
+    """Depth = scale * pseudo-depth + shift, for each image."""
+
+    scale: Float[Tensor, "b"]
+    """1 where not fitted."""
+    shift: Float[Tensor, "b"]
+    """In the unit of the depth; 0 where not fitted."""
+    fitted: Bool[Tensor, "b"]
+    """False where no positive scale was found, or there were too few pixels."""
+
+
+class Aligned(NamedTuple):
+    """A pseudo-depth in the unit of a depth."""
+
+    depth: Float[Tensor, "b 1 h w"]
+    """0 where the pseudo-depth is unknown or falls behind the camera; as it came where the image is
+    not fitted."""
+    fitted: Bool[Tensor, "b"]
+    """See `Fit`."""
+
+
+def least_squares_to_depth(
+    pseudo_depth: Float[Tensor, "b 1 h w"],
+    depth: Float[Tensor, "b 1 h w"],
+    valid: Bool[Tensor, "b 1 h w"],
+) -> Aligned:
+    """Pseudo-depth scaled and shifted to fit the depth of each image; carries no gradient.
+
+    Args:
+        pseudo_depth: Depth with unknown scale and shift; 0 or less where unknown.
+        depth: Depth to fit, in the unit of the result.
+        valid: Pixels where `depth` can be trusted.
+    """
+    known = pseudo_depth > 0
+    scale, shift, fitted = scale_and_shift(pseudo_depth, depth, valid & known)
+    moved = pseudo_depth.detach() * _wide(scale) + _wide(shift)
+    in_front = torch.where(known, moved.clamp(min=0), torch.zeros_like(moved))
+    return Aligned(torch.where(_wide(fitted), in_front, pseudo_depth.detach()), fitted)
+
+
+@torch.no_grad()
+def scale_and_shift(
+    prediction: Float[Tensor, "b 1 h w"],
+    depth: Float[Tensor, "b 1 h w"],
+    valid: Bool[Tensor, "b 1 h w"],
+    *,
+    refits: int = REFITS,
+) -> Fit:
+    """Scale and shift with the least sum of (scale P + shift - D)^2 over most of the valid pixels.
+
+    Least squares, repeated on the 80 % of the pixels that fit best (steps towards the least
+    trimmed squares of Rousseeuw, 1984, https://doi.org/10.1080/01621459.1984.10477105): up to a
+    tenth of gross errors does little harm.
+
+    Args:
+        prediction: Depth with unknown scale and shift.
+        depth: Depth to fit.
+        valid: Pixels to fit at.
+        refits: How often to repeat; 0 is plain least squares.
+    """
+    scale, shift, spread = _least_squares(prediction, depth, valid)
+    for _ in range(refits):
+        error = (_wide(scale) * prediction + _wide(shift) - depth).abs()
+        error = torch.where(valid, error, torch.full_like(error, torch.inf)).flatten(1)
+        last = (KEPT * valid.flatten(1).sum(1, keepdim=True)).long().clamp(max=error.shape[1] - 1)
+        limit = error.sort(dim=1).values.gather(1, last)
+        best = (error <= limit).view_as(valid) & valid
+        scale, shift, spread = _least_squares(prediction, depth, best)
+    fewest = max(MIN_PIXELS, MIN_VALID_SHARE * depth[0].numel())
+    enough = (valid.sum((1, 2, 3)) >= fewest) & spread & scale.isfinite() & shift.isfinite()
+    fitted = enough & (scale > 0)
+    return Fit(
+        torch.where(fitted, scale, torch.ones_like(scale)),
+        torch.where(fitted, shift, torch.zeros_like(shift)),
+        fitted,
+    )
+
+
+def _least_squares(
+    prediction: Tensor, depth: Tensor, valid: Tensor
+) -> tuple[Float[Tensor, "b"], Float[Tensor, "b"], Bool[Tensor, "b"]]:
+    """Scale, shift, and whether the prediction varies, by closed form about the means."""
+    count = valid.sum((1, 2, 3)).clamp(min=1)
+
+    def mean(values: Tensor) -> Tensor:
+        return torch.where(valid, values, torch.zeros_like(values)).sum((1, 2, 3)) / count
+
+    p_mean, d_mean = mean(prediction), mean(depth)
+    p = prediction - _wide(p_mean)
+    variance = mean(p * p)
+    spread = variance > (FLAT * p_mean) ** 2
+    scale = mean(p * (depth - _wide(d_mean))) / torch.where(spread, variance, 1)
+    return scale, d_mean - scale * p_mean, spread
+
+
+def _wide(values: Tensor) -> Tensor:
+    """One number for each image, shaped to meet maps."""
+    return values[:, None, None, None]

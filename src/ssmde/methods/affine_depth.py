@@ -1,0 +1,102 @@
+"""A pseudo-depth network of one's own: depth up to scale and shift, from recordings with depth.
+
+The terms are those LeReS is trained with (Yin et al., CVPR 2021, https://arxiv.org/abs/2012.09365).
+The network is the depth network of all methods here, which says a positive depth: its prediction is
+normalised image by image where LeReS's is free. Labels of such a network may be used under the
+terms of the recordings it saw.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ssmde.config import AffineConfig
+from ssmde.data.augment import apply_colour
+from ssmde.losses.affine import (
+    image_level_normalised_regression,
+    multi_scale_gradient,
+    pair_wise_normal,
+    structure_guided_ranking,
+)
+from ssmde.losses.masks import masked_mean
+from ssmde.models.depth_net import DepthNet
+from ssmde.types import Batch, StepOutput
+
+TINY = 1e-12  # the slope of a root at 0 is infinite: an image without any valid pixel
+LEAST_SPREAD = 1e-3  # of a prediction, as a share of its mean, before it is divided by
+
+
+class AffineDepth(nn.Module):
+    """A depth network trained on measured depth, which comes as the batch's `pseudo_depth`."""
+
+    def __init__(self, depth_net: DepthNet, weights: AffineConfig) -> None:
+        super().__init__()
+        self.depth_net, self.weights = depth_net, weights
+
+    def forward(self, batch: Batch, progress: float) -> StepOutput:
+        """Compute the loss of one batch; `progress` changes nothing.
+
+        Raises:
+            ValueError: If the batch has no measured depth.
+        """
+        truth = batch.pseudo_depth
+        if truth is None:
+            raise ValueError(f"frames {batch.names[:1]} have no measured depth to learn from")
+        image = batch.target
+        seen = image if batch.colour is None else apply_colour(image, batch.colour)
+        depth = self.depth_net(seen)
+        with torch.autocast(image.device.type, enabled=False):
+            terms = self._terms(depth, truth, batch)
+        return StepOutput(
+            loss=torch.stack(list(terms.values())).sum(),
+            terms={name: term.detach() for name, term in terms.items()},
+            maps={"depth": depth.detach()},
+        )
+
+    def _terms(
+        self, depth: Float[Tensor, "b 1 h w"], truth: Float[Tensor, "b 1 h w"], batch: Batch
+    ) -> dict[str, Tensor]:
+        """Weighted terms by name."""
+        w, valid = self.weights, truth > 0
+        normalised = normalise_prediction(depth, valid)
+        terms: dict[str, Tensor] = {}
+        if w.regression > 0:
+            terms["regression"] = w.regression * image_level_normalised_regression(
+                normalised, truth, valid
+            )
+        if w.gradient > 0:
+            terms["gradient"] = w.gradient * multi_scale_gradient(normalised, truth, valid)
+        if w.ranking > 0:
+            terms["ranking"] = w.ranking * structure_guided_ranking(
+                normalised, truth, batch.target, valid, generator=None
+            )
+        if w.normals > 0:
+            terms["normals"] = w.normals * pair_wise_normal(
+                depth, truth, batch.target, batch.intrinsics, valid, generator=None
+            )
+        if w.log_depth > 0:
+            terms["log_depth"] = w.log_depth * log_depth_error(depth, truth, valid)
+        return terms
+
+
+def normalise_prediction(
+    depth: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b 1 h w"]
+) -> Float[Tensor, "b 1 h w"]:
+    """(D - mean) / deviation over the valid pixels of each image, with a gradient."""
+    count = valid.sum((1, 2, 3), keepdim=True).clamp(min=1)
+    mean = (depth * valid).sum((1, 2, 3), keepdim=True) / count
+    variance = ((depth - mean).square() * valid).sum((1, 2, 3), keepdim=True) / count
+    return (depth - mean) / (variance + (LEAST_SPREAD * mean).square() + TINY).sqrt()
+
+
+def log_depth_error(
+    depth: Float[Tensor, "b 1 h w"],
+    truth: Float[Tensor, "b 1 h w"],
+    valid: Bool[Tensor, "b 1 h w"],
+) -> Float[Tensor, ""]:
+    """Mean |log D - log truth - their median|: blind to the scale of each image; at least 0."""
+    one = torch.ones_like(truth)
+    ratio = depth.log() - torch.where(valid, truth, one).log()
+    known = torch.where(valid, ratio.detach(), torch.full_like(ratio, torch.nan))
+    middle = known.flatten(1).nanmedian(dim=1).values.nan_to_num(nan=0.0)
+    return masked_mean((ratio - middle[:, None, None, None]).abs(), valid)

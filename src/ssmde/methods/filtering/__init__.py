@@ -1,0 +1,1 @@
+"""Parts of the multi-view mask filter: what the views say, regions, threshold, learned scale."""

@@ -1,0 +1,98 @@
+"""Quantiles of maps: of one batch, and followed over the training."""
+
+import math
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+MAX_SAMPLES = 2**16  # values a quantile is taken of; more cost time and tell nothing new
+
+
+def masked_quantile(
+    values: Float[Tensor, "b n"], mask: Bool[Tensor, "b n"], quantile: float
+) -> Float[Tensor, " b"]:
+    """Quantile of the chosen values of each row, interpolated linearly; inf where none is chosen.
+
+    No limit on the size, and no copy to the processor.
+
+    Args:
+        values: Numbers; those chosen are finite.
+        mask: True for the chosen ones.
+        quantile: Share of the chosen values that lie below the result, in [0, 1].
+
+    Example:
+        >>> values = torch.tensor([[4.0, 0.0, 9.0, 2.0]])
+        >>> masked_quantile(values, torch.tensor([[True, True, False, True]]), 0.75)
+        tensor([3.])
+    """
+    ordered = values.masked_fill(~mask, torch.inf).sort(dim=1).values
+    last = mask.sum(1, keepdim=True) - 1
+    position = quantile * last.clamp(min=0).to(values.dtype)
+    low, high = (ordered.gather(1, p.long()) for p in (position.floor(), position.ceil()))
+    between = torch.lerp(low, high, position.frac())
+    return between.masked_fill(last < 0, torch.inf).squeeze(1)
+
+
+def thin(values: Tensor, limit: int) -> Tensor:
+    """Every k-th row and column of maps (..., h, w), k the smallest that leaves `limit` values."""
+    step = math.ceil(math.sqrt(values.numel() / limit))
+    return values[..., ::step, ::step]
+
+
+class RunningQuantile(nn.Module):
+    """A threshold that follows a quantile of what the training sees.
+
+    Exponential mean of the quantiles of the batches, started without bias: after the first batch
+    it is that batch's own quantile. The state lies in buffers, so a checkpoint carries it; it
+    moves in training mode only, and by the mean over all processes.
+    """
+
+    total: Tensor
+    weight: Tensor
+
+    def __init__(self, quantile: float, momentum: float, limits: tuple[float, float]) -> None:
+        """Start with nothing seen.
+
+        Args:
+            quantile: Share of the values below the threshold, in (0, 1).
+            momentum: Share of the past in every update, in [0, 1).
+            limits: Smallest and largest threshold.
+        """
+        super().__init__()
+        self.quantile, self.momentum, self.limits = quantile, momentum, limits
+        self.register_buffer("total", torch.zeros(()))
+        self.register_buffer("weight", torch.zeros(()))
+
+    def forward(
+        self, values: Float[Tensor, "b 1 h w"], mask: Bool[Tensor, "b 1 h w"]
+    ) -> Float[Tensor, ""]:
+        """Threshold after this batch, within `limits`; with nothing seen ever, the larger one.
+
+        In evaluation mode before any update, it is the quantile of the batch itself.
+
+        Args:
+            values: Map to take the quantile of.
+            mask: Pixels that count.
+        """
+        flat = thin(values, MAX_SAMPLES).flatten()[None], thin(mask, MAX_SAMPLES).flatten()[None]
+        measured = masked_quantile(*flat, self.quantile).squeeze(0).to(self.total)
+        known = measured.isfinite().to(measured)
+        measured = torch.where(known > 0, measured, torch.full_like(measured, self.limits[1]))
+        if self.training:
+            self._follow(measured, known)
+        running = self.total / self.weight.clamp(min=torch.finfo(self.weight.dtype).tiny)
+        value = torch.where(self.weight > 0, running, measured)
+        return value.clamp(*self.limits).to(values)
+
+    @torch.no_grad()
+    def _follow(self, measured: Float[Tensor, ""], known: Float[Tensor, ""]) -> None:
+        """Move towards `measured`, the mean over the processes; not at all where none is known."""
+        if dist.is_available() and dist.is_initialized():
+            sums = torch.stack([measured * known, known])
+            dist.all_reduce(sums)
+            measured, known = sums[0] / sums[1].clamp(min=1), (sums[1] > 0).to(known)
+        step = (1 - self.momentum) * known
+        self.total.lerp_(measured, step)
+        self.weight.lerp_(torch.ones_like(self.weight), step)

@@ -1,0 +1,121 @@
+"""What a network learns from pseudo-depth: shape and order of another network's depth, fading."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ssmde.config import PseudoDepthConfig
+from ssmde.losses.alignment import least_squares_to_depth
+from ssmde.losses.compat import (
+    released_edge_relative_normal,
+    released_normal_matching,
+    released_ranking,
+)
+from ssmde.losses.distillation import log_depth_difference
+from ssmde.losses.normals import edge_relative_normal, normal_matching
+from ssmde.losses.ranking import confident_depth_ranking, random_pair_ranking
+from ssmde.methods.schedule import forgetting_factor
+from ssmde.methods.self_supervised import Learnt
+from ssmde.types import Batch
+
+RELIABLE = 0.8  # 1 - depth inconsistency from which the network's own depth may fit the label
+STATIC = 0.5  # of a weight; at least this counts as static where a yes or no is needed
+LEAST_SHARE = 0.1  # a fitted label below this share of its image's median depth is left out
+
+
+def pseudo_depth_terms(
+    config: PseudoDepthConfig,
+    batch: Batch,
+    learnt: Learnt,
+    progress: float,
+    *,
+    static: Float[Tensor, "b 1 h w"] | None = None,
+) -> dict[str, Float[Tensor, ""]]:
+    """Weighted terms by name: normals, ranking, relative normals and depth, times the factor.
+
+    Sun et al., TPAMI 2023 (https://arxiv.org/abs/2211.03660) have the first three, over the whole
+    image and with a constant weight. In SS-MDE the labels refine static areas and are forgotten.
+
+    Args:
+        config: Weights and switches.
+        batch: Frames with `pseudo_depth`.
+        learnt: What the views say.
+        progress: Where the training stands, from 0 to 1.
+        static: Weight of static areas for `region: static`; by default the reliability.
+
+    Raises:
+        ValueError: If terms are asked for and the batch has no labels.
+    """
+    if not config.wanted:
+        return {}
+    if batch.pseudo_depth is None:
+        raise ValueError(
+            f"pseudo_depth has weights above 0, but the scene of {batch.names[:1]} has no labels; "
+            "`ssmde label` makes them"
+        )
+    factor = forgetting_factor(
+        progress, config.forgetting, end=config.forgetting_end, start=config.forgetting_start
+    )
+    with torch.autocast(batch.target.device.type, enabled=False):
+        where = torch.ones_like(learnt.depth)
+        if config.region == "static":
+            where = learnt.reliability if static is None else static
+        terms = _released(config, batch, learnt) if config.compat == "sc_depth_pl" else {}
+        terms = terms or _fixed(config, batch, learnt, where)
+    return {name: factor * term for name, term in terms.items()}
+
+
+def _fixed(
+    config: PseudoDepthConfig, batch: Batch, learnt: Learnt, where: Float[Tensor, "b 1 h w"]
+) -> dict[str, Tensor]:
+    """The terms as they should be."""
+    depth, stored = learnt.depth, batch.pseudo_depth
+    assert stored is not None
+    if config.align == "tracked":  # the loader has fitted them
+        aligned, fits = stored, torch.ones_like(stored[:, :, :1, :1], dtype=torch.bool)
+    else:
+        reliable = learnt.visible & (learnt.reliability > RELIABLE)
+        aligned, fitted = least_squares_to_depth(stored, depth.detach(), reliable)
+        fits = fitted[:, None, None, None]
+    label = stored
+    if config.align == "least_squares_to_depth":
+        label = torch.where(fits, aligned, torch.zeros_like(aligned))
+    known = label > 0
+    terms: dict[str, Tensor] = {}
+    if config.normals > 0:
+        terms["pseudo_normals"] = config.normals * normal_matching(
+            depth, label, batch.intrinsics, where
+        )
+    if config.ranking > 0 and config.region == "static":
+        terms["pseudo_ranking"] = config.ranking * random_pair_ranking(
+            depth, label, known & (where >= STATIC), generator=None, margin=config.margin
+        )
+    elif config.ranking > 0:
+        terms["pseudo_ranking"] = config.ranking * confident_depth_ranking(
+            depth, label, learnt.reliability, known, generator=None, margin=config.margin
+        )
+    if config.edge_normals > 0:
+        terms["pseudo_edge_normals"] = config.edge_normals * edge_relative_normal(
+            depth, label, batch.target, batch.intrinsics,
+            valid=known & (where >= STATIC), generator=None,
+        )  # fmt: skip
+    if config.depth > 0:
+        middle = depth.detach().flatten(1).median(1).values[:, None, None, None]
+        sure = fits & (aligned > LEAST_SHARE * middle)
+        terms["pseudo_depth"] = config.depth * log_depth_difference(depth, aligned, where * sure)
+    return terms
+
+
+def _released(config: PseudoDepthConfig, batch: Batch, learnt: Learnt) -> dict[str, Tensor]:
+    """The three terms of SC-Depth V3 with the defects of its released code."""
+    depth, label = learnt.depth, batch.pseudo_depth
+    assert label is not None
+    return {
+        "pseudo_normals": config.normals * released_normal_matching(depth, label, batch.intrinsics),
+        "pseudo_ranking": config.ranking
+        * released_ranking(depth, label, learnt.reliability, generator=None),
+        "pseudo_edge_normals": config.edge_normals
+        * released_edge_relative_normal(
+            depth, label, batch.target, batch.intrinsics, generator=None
+        ),
+    }

@@ -1,0 +1,264 @@
+"""Stage 2: a student learns from the views, from fading pseudo-depth, and from a filtered teacher.
+
+A reconstruction of SS-MDE (Hu et al., Sensors 2024, https://doi.org/10.3390/s24134090) from its
+abstract: the terms, their weights and the regions they act on are inferences, each behind a switch.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssmde.config import Config, StudentConfig
+from ssmde.losses.distillation import (
+    feature_similarity,
+    gradient_matching,
+    log_depth_difference,
+    log_scale,
+)
+from ssmde.losses.ranking import dynamic_ranking
+from ssmde.methods.filtering.records import FilterInput, FilterOutput
+from ssmde.methods.mask_filter import MaskFilter
+from ssmde.methods.pseudo_depth import pseudo_depth_terms
+from ssmde.methods.schedule import forgetting_factor, ramp
+from ssmde.methods.self_supervised import Learnt, SelfSupervised
+from ssmde.methods.teacher import build_networks
+from ssmde.models.depth_net import DepthNet
+from ssmde.models.encoder import freeze_batch_norm
+from ssmde.models.load import load_weights_into, read_weights
+from ssmde.types import Batch, StepOutput
+
+SAME_SCALE = 0.02  # a student that starts as its teacher keeps its scale up to this log difference
+
+
+class TeacherNetworks(nn.Module):
+    """Networks that are looked at and never trained: always in evaluation mode, no gradient."""
+
+    def __init__(self, depth_net: DepthNet, pose_net: nn.Module) -> None:
+        super().__init__()
+        self.depth_net: DepthNet = depth_net
+        self.pose_net: nn.Module = pose_net
+        self.requires_grad_(False)
+        super().train(False)
+
+    def train(self, mode: bool = True) -> "TeacherNetworks":
+        """Stay in evaluation mode."""
+        return self
+
+
+class Student(SelfSupervised):
+    """The self-supervised core, and what a teacher knows where the filter lets it through."""
+
+    def __init__(
+        self, networks: SelfSupervised, teacher: TeacherNetworks, student: StudentConfig
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            networks: The student's own networks and the weights of its self-supervised terms.
+            teacher: Networks of stage 1.
+            student: Weights and switches of stage 2.
+        """
+        super().__init__(networks.depth_net, networks.pose_net, networks.weights)
+        self.teacher, self.student = teacher, student
+        f = student.filter
+        self.mask_filter = MaskFilter(
+            variant=f.variant,
+            quantile=f.quantile,
+            tau_depth=f.tau_depth,
+            tau_pixels=f.tau_pixels,
+            beta_dynamic=f.beta_dynamic,
+            beta_unknown=f.beta_unknown,
+        )
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+
+    def forward(self, batch: Batch, progress: float) -> StepOutput:
+        """Compute the loss of one batch; `progress` runs from 0 to 1 over the training."""
+        seen = self.seen_images(batch)
+        known = batch.T_src_tgt is not None
+        depths = self.depths(seen, normalise=self.weights.normalise_depth and not known)
+        prior, filtered = self._consult_teacher(batch, None)
+        learnt = self.learn_from_views(
+            batch,
+            progress,
+            depths=depths,
+            said=self.motions(seen),
+            left_out=filtered.dynamic if self.student.mask_dynamic else None,
+        )
+        if self.student.filter.variant == "photo_sdfa":  # compares with the student's own error
+            prior, filtered = self._consult_teacher(batch, learnt.error)
+        static = (~filtered.dynamic).to(learnt.depth) * learnt.reliability
+        terms = learnt.terms | pseudo_depth_terms(
+            self.student.pseudo_depth, batch, learnt, progress, static=static
+        )
+        terms |= self._distil(learnt, prior, filtered, progress)
+        return StepOutput(
+            loss=torch.stack(list(terms.values())).sum(),
+            terms={name: term.detach() for name, term in terms.items()},
+            statistics=self._statistics(filtered, progress),
+            maps=learnt.maps
+            | {
+                "teacher_depth": prior,
+                "teacher_weight": filtered.weight.detach(),
+                "static": filtered.static.to(prior),
+                "dynamic": filtered.dynamic.to(prior),
+            },
+        )
+
+    def after_step(self) -> None:
+        """Let an `ema` teacher follow: m T + (1 - m) S, with m = min(1 - 1 / (i + 1), momentum)."""
+        if self.student.teacher_mode != "ema":
+            return
+        self.updates += 1
+        momentum = min(1 - 1 / (int(self.updates) + 1), self.student.ema_momentum)
+        own = {"depth_net": self.depth_net, "pose_net": self.pose_net}
+        with torch.no_grad():
+            for name, network in own.items():
+                taught = self.teacher.get_submodule(name).state_dict()
+                for key, value in network.state_dict().items():
+                    if value.is_floating_point():
+                        taught[key].lerp_(value, 1 - momentum)
+                    else:
+                        taught[key].copy_(value)
+
+    def after_validation(self, *, best: bool) -> None:
+        """Let an `epoch_best` teacher give way to a student that validates better than any."""
+        if best and self.student.teacher_mode == "epoch_best":
+            self.teacher.depth_net.load_state_dict(self.depth_net.state_dict())
+            self.teacher.pose_net.load_state_dict(self.pose_net.state_dict())
+
+    @torch.no_grad()
+    def _consult_teacher(
+        self, batch: Batch, student_error: Float[Tensor, "b 1 h w"] | None
+    ) -> tuple[Float[Tensor, "b 1 h w"], FilterOutput]:
+        """The teacher's depth of the target, and how far to trust it; it sees clean images."""
+        images = torch.cat([batch.target[:, None], batch.sources], dim=1)
+        count, views = images.shape[:2]
+        net = self.teacher.depth_net
+        mirrored = torch.cat([images.flatten(0, 1), batch.target.flip(-1)])
+        features = net.encode(mirrored)
+        (depth,) = net.decode(features, (0,))
+        own, flipped = depth[: count * views].unflatten(0, (count, views)), depth[count * views :]
+        T_src_tgt = batch.T_src_tgt
+        if T_src_tgt is None:
+            target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
+            said = self.teacher.pose_net(target, batch.sources.flatten(0, 1))
+            T_src_tgt = said.unflatten(0, batch.sources.shape[:2])
+        levels = [f[: count * views].unflatten(0, (count, views))[:, 0].float() for f in features]
+        waits = self.student.filter.variant == "photo_sdfa" and student_error is None
+        if waits:
+            student_error = torch.full_like(own[:, 0], torch.inf)
+        was_training = self.mask_filter.training
+        self.mask_filter.train(was_training and not waits)  # the threshold follows a batch once
+        with torch.enable_grad():  # the learned filter has a network of its own
+            filtered = self.mask_filter(
+                FilterInput(
+                    target=batch.target,
+                    sources=batch.sources,
+                    depth=own[:, 0],
+                    source_depth=own[:, 1:],
+                    flipped_depth=flipped.flip(-1),
+                    T_src_tgt=T_src_tgt,
+                    intrinsics=batch.intrinsics,
+                    features=tuple(levels[1:]),
+                    student_error=student_error,
+                )
+            )
+        self.mask_filter.train(was_training)
+        return own[:, 0], filtered
+
+    def _distil(
+        self,
+        learnt: Learnt,
+        prior: Float[Tensor, "b 1 h w"],
+        filtered: FilterOutput,
+        progress: float,
+    ) -> dict[str, Tensor]:
+        """The terms that follow the teacher."""
+        s, weight = self.student, filtered.weight.detach()
+        rise = 1.0 if s.start == "teacher" else ramp(progress, s.distillation_ramp)
+        with torch.autocast(prior.device.type, enabled=False):
+            scale = log_scale(learnt.depth, prior, weight)
+            if s.start == "teacher":
+                scale = torch.where(scale.abs() < SAME_SCALE, torch.zeros_like(scale), scale)
+            prior = prior * scale.exp()
+            terms: dict[str, Tensor] = {}
+            if s.distillation > 0:
+                each = [log_depth_difference(d[:, 0], prior, weight) for d in learnt.depths.scales]
+                terms["distillation"] = s.distillation * torch.stack(each).mean()
+            if s.gradient > 0:
+                terms["gradient"] = s.gradient * gradient_matching(learnt.depth, prior, weight)
+            if s.dynamic_ranking > 0:
+                terms["dynamic_ranking"] = s.dynamic_ranking * dynamic_ranking(
+                    learnt.depth, prior, filtered.dynamic, filtered.static, generator=None,
+                    margin=s.pseudo_depth.margin,
+                )  # fmt: skip
+            if s.features > 0 and filtered.features is not None:
+                terms["features"] = s.features * feature_similarity(
+                    [f.float() for f in learnt.depths.features[1:]],
+                    filtered.features,
+                    [w.detach() for w in filtered.level_weights],
+                )
+            terms = {name: rise * term for name, term in terms.items()}
+            if filtered.log_scale is not None:
+                terms["uncertainty"] = _uncertainty(learnt.depth, prior, filtered.log_scale)
+        return terms
+
+    def _statistics(self, filtered: FilterOutput, progress: float) -> dict[str, Tensor]:
+        """Numbers for the log."""
+        p = self.student.pseudo_depth
+        factor = forgetting_factor(
+            progress, p.forgetting, end=p.forgetting_end, start=p.forgetting_start
+        )
+        like = filtered.weight
+        numbers = {f"filter_{k}": v.detach() for k, v in filtered.statistics.items()}
+        return numbers | {
+            "forgetting_factor": torch.as_tensor(factor, dtype=like.dtype, device=like.device)
+        }
+
+
+def _uncertainty(
+    depth: Float[Tensor, "b 1 h w"],
+    prior: Float[Tensor, "b 1 h w"],
+    log_error: Float[Tensor, "b 1 h w"],
+) -> Float[Tensor, ""]:
+    """Mean |difference of log depth| exp(-b) + b: what teaches the learned filter its b."""
+    difference = (depth.detach().log() - prior.log()).abs()
+    return (difference * torch.exp(-log_error) + log_error).mean()
+
+
+def build_student(config: Config) -> Student:
+    """A student and its teacher, from the weights of stage 1.
+
+    Raises:
+        FileNotFoundError: If the weights of the teacher do not exist.
+        ValueError: If none are given, or they do not fit the configuration.
+    """
+    path = config.student.teacher
+    if path is None:
+        raise ValueError(
+            "stage 2 needs the weights of stage 1: give --student.teacher FILE, or train both "
+            "stages with --method both"
+        )
+    networks = SelfSupervised(*build_networks(config.model, config.loss), config.loss)
+    teacher = TeacherNetworks(*_stored_networks(config, path))
+    if config.student.start == "teacher":
+        networks.depth_net.load_state_dict(teacher.depth_net.state_dict())
+        networks.pose_net.load_state_dict(teacher.pose_net.state_dict())
+    student = Student(networks, teacher, config.student)
+    if config.model.freeze_batch_norm:
+        freeze_batch_norm(student)
+    return student
+
+
+def _stored_networks(config: Config, path: Path) -> tuple[DepthNet, nn.Module]:
+    """Networks of the configuration with stored weights."""
+    file = path / "best.safetensors" if path.is_dir() else path
+    tensors, _ = read_weights(file)
+    untrained = replace(config.model, pretrained="none")
+    depth_net, pose_net = build_networks(untrained, config.loss)
+    for name, network in zip(("depth_net", "pose_net"), (depth_net, pose_net), strict=True):
+        load_weights_into(network, tensors, f"{name}.", origin=str(file))
+    return depth_net, pose_net

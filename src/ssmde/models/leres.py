@@ -1,0 +1,219 @@
+"""LeReS: depth from one image, up to an unknown scale and an unknown shift.
+
+The network of Yin et al., CVPR 2021 (https://arxiv.org/abs/2012.09365), which labels videos with
+pseudo-depth. Its state dict has the official names, so that official weights load.
+
+No weights come with this project. They belong to Adobe Research, may be used for non-commercial
+research only and may not be passed on: get them, and their licence, from
+https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS and open them with
+`ssmde.models.leres_checkpoint.load_leres`.
+"""
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssmde.models.depth_net import check_image_size
+from ssmde.models.resnet import ResNet, resnet50, resnext101
+
+Backbone = Literal["resnet50", "resnext101"]
+
+BACKBONES: dict[str, Callable[[], ResNet]] = {"resnet50": resnet50, "resnext101": resnext101}
+COLOUR_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, for RGB in [0, 1]
+COLOUR_STD = (0.229, 0.224, 0.225)
+NARROW_WIDTH = 512  # of the coarsest map, before it is fused
+FUSION_WIDTH = 256
+NEAREST_DEPTH = 0.01  # what the nearest pixel of every image gets; the released test code
+INFERENCE_SIZE = (448, 448)  # the crop LeReS was trained on
+
+
+class TransferBlock(nn.Module):
+    """Convolution to a new width, then a residual of two more ("FTB")."""
+
+    def __init__(self, in_width: int, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_width, width, 3, padding=1)
+        self.conv_branch = nn.Sequential(
+            nn.Identity(),  # the official place of a ReLU: `forward` has rectified already
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
+
+    def forward(self, x: Float[Tensor, "b in h w"]) -> Float[Tensor, "b out h w"]:
+        """Features of the same size, at least 0: relu(y + branch(y)), y = relu(conv(x))."""
+        # The official branch begins with a ReLU in place, which rectifies the shortcut as well:
+        # the released weights expect that.
+        y = torch.relu(self.conv1(x))
+        return torch.relu(y + self.conv_branch(y))
+
+
+class FusionBlock(nn.Module):
+    """Joins the encoder's map with the coarser features and doubles them ("FFM")."""
+
+    def __init__(self, in_width: int, width: int = FUSION_WIDTH) -> None:
+        super().__init__()
+        self.ftb1 = TransferBlock(in_width, width)
+        self.ftb2 = TransferBlock(width, width)
+
+    def forward(
+        self, lateral: Float[Tensor, "b in h w"], coarse: Float[Tensor, "b out h w"]
+    ) -> Float[Tensor, "b out h2 w2"]:
+        """Features of twice the size.
+
+        Args:
+            lateral: The encoder's map.
+            coarse: Features of the coarser stage, already doubled to the size of `lateral`.
+        """
+        return double_size(self.ftb2(self.ftb1(lateral) + coarse))
+
+
+class Head(nn.Module):
+    """Two convolutions to one number a pixel."""
+
+    def __init__(self, width: int = FUSION_WIDTH) -> None:
+        super().__init__()
+        self.adapt_conv = nn.Sequential(
+            nn.Conv2d(width, width // 2, 3, padding=1),
+            nn.BatchNorm2d(width // 2),
+            nn.ReLU(),
+            nn.Conv2d(width // 2, 1, 3, padding=1),
+        )
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h2 w2"]:
+        """Any real number, at twice the size; no activation."""
+        last = self.adapt_conv[3]
+        assert isinstance(last, nn.Conv2d)
+        x = self.adapt_conv[:3](x)
+        # bf16 keeps 8 bits: the depth would come in steps of about 1 %. This layer is cheap.
+        with torch.autocast(x.device.type, enabled=False):
+            return double_size(last(x.to(last.weight.dtype)))
+
+
+class Decoder(nn.Module):
+    """From the encoder's four maps back to full size."""
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        """Build the stages.
+
+        Args:
+            channels: Widths of the maps, from a quarter of the size to a thirty-second.
+        """
+        super().__init__()
+        self.conv = TransferBlock(channels[3], NARROW_WIDTH)
+        self.conv1 = nn.Conv2d(NARROW_WIDTH, FUSION_WIDTH, 3, padding=1)
+        self.ffm2 = FusionBlock(channels[2])
+        self.ffm1 = FusionBlock(channels[1])
+        self.ffm0 = FusionBlock(channels[0])
+        self.outconv = Head()
+
+    def forward(
+        self,
+        quarter: Float[Tensor, "b _ _ _"],
+        eighth: Float[Tensor, "b _ _ _"],
+        sixteenth: Float[Tensor, "b _ _ _"],
+        thirty_second: Float[Tensor, "b _ _ _"],
+    ) -> Float[Tensor, "b 1 h w"]:
+        """Raw depth at full size; any real number."""
+        x = double_size(self.conv1(self.conv(thirty_second)))
+        x = self.ffm2(sixteenth, x)
+        x = self.ffm1(eighth, x)
+        return self.outconv(self.ffm0(quarter, x))
+
+
+class LeReS(nn.Module):
+    """Encoder and decoder of LeReS: 52.1 M parameters with ResNet-50, 115.4 M with ResNeXt-101."""
+
+    def __init__(self, backbone: Backbone = "resnet50") -> None:
+        """Build the network with random weights.
+
+        Args:
+            backbone: The encoder; `resnext101` is ResNeXt-101 32x8d.
+
+        Raises:
+            ValueError: If the backbone is unknown.
+        """
+        super().__init__()
+        if backbone not in BACKBONES:
+            closest = difflib.get_close_matches(backbone, BACKBONES, n=1, cutoff=0)[0]
+            raise ValueError(f"unknown LeReS backbone '{backbone}': closest match is '{closest}'")
+        encoder = BACKBONES[backbone]()
+        self.encoder_modules = nn.ModuleDict({"encoder": encoder})  # the official name
+        self.decoder_modules = Decoder(encoder.channels[1:])
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """Raw depth at full size: any real number, larger is farther, scale and shift unknown.
+
+        Args:
+            image: RGB in [0, 1]; both sides multiples of 32.
+
+        Raises:
+            ValueError: If a side is not a multiple of 32.
+        """
+        check_image_size(image.shape[-2], image.shape[-1])
+        _, *features = self.encoder_modules["encoder"](normalise_colours(image))
+        return self.decoder_modules(*features)
+
+    @torch.no_grad()
+    def predict_depth(
+        self, image: Float[Tensor, "b 3 h w"], *, size: tuple[int, int] = INFERENCE_SIZE
+    ) -> Float[Tensor, "b 1 h w"]:
+        """Depth of at least 0.01, larger is farther, up to a scale and a shift; no gradient.
+
+        The image is resized to `size` without keeping its aspect, and the depth is resized back,
+        as in the released test code. What an image gets does not depend on the rest of its batch.
+
+        Args:
+            image: RGB in [0, 1], of any size.
+            size: Height and width the network sees, in pixels; multiples of 32.
+
+        Raises:
+            ValueError: If `size` is not in multiples of 32, or the network is in training mode.
+        """
+        if self.training:
+            raise ValueError(
+                "predict_depth needs the network in evaluation mode, got training mode, where "
+                "batch normalisation mixes the images of a batch: call .eval() first"
+            )
+        depth = depth_from_raw(self(resize(image, size)))
+        return resize(depth, (image.shape[-2], image.shape[-1]))
+
+
+def depth_from_raw(raw: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """Affine-invariant depth, at least 0.01: raw - min(raw) + 0.01, the minimum of each image.
+
+    Args:
+        raw: As of `LeReS.forward`; finite.
+    """
+    return raw - raw.amin(dim=(1, 2, 3), keepdim=True) + NEAREST_DEPTH
+
+
+def normalise_colours(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """Image with mean near 0 and spread near 1 in each colour, by the statistics of ImageNet.
+
+    Args:
+        image: RGB in [0, 1].
+    """
+    mean, std = (image.new_tensor(x).view(3, 1, 1) for x in (COLOUR_MEAN, COLOUR_STD))
+    return (image - mean) / std
+
+
+def double_size(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """Twice the size, bilinear; corner pixels keep their values."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+
+
+def resize(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
+    """Map of a new size, bilinear; no smoothing first, like the resize of the released test code.
+
+    Args:
+        x: Any map.
+        size: New height and width, in pixels.
+    """
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

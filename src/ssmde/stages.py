@@ -1,0 +1,111 @@
+"""`ssmde train` with both stages: camera motion, labels, the teacher, the student, an evaluation.
+
+Each stage is a run of its own in a folder of its own, and is left alone when it is finished.
+"""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from ssmde.config import Config
+from ssmde.data.scene_folder import read_scenes
+from ssmde.evaluate import evaluate
+from ssmde.label import label
+from ssmde.track import track
+from ssmde.train import train
+
+TEACHER, STUDENT = "teacher", "student"  # folders of the stages
+WEIGHTS = ("best.safetensors", "last.safetensors")
+
+
+def train_stages(config: Config, *, resume: bool = False) -> Path:
+    """Train what `config.method` asks for and return the folder of the run.
+
+    With `both` the folder holds `teacher/` and `student/`, each as `ssmde.train.train` leaves it,
+    the weights of the student, and `evaluation/` where validation scenes have measured depth.
+
+    Args:
+        config: The run.
+        resume: Go on where a run of both stages stopped: finished stages are skipped.
+
+    Raises:
+        ValueError: If the data, or the folder of the run, do not fit.
+        TrainingError: As in `ssmde.train.train`.
+    """
+    if config.method != "both":
+        return train(config, resume=resume)
+    folder = config.output / config.name
+    stages = {name: _stage(config, name) for name in (TEACHER, STUDENT)}
+    begun = [name for name, stage in stages.items() if _has(stage, "last.ckpt", WEIGHTS[1])]
+    if begun and not resume:
+        raise ValueError(
+            f"{folder} already holds a run of both stages ({', '.join(begun)} begun): go on with "
+            "--resume, choose another --name, or delete it"
+        )
+    _track_what_has_no_motion(config)
+    _label_what_has_no_labels(config)
+    for name, stage in stages.items():
+        if _has(stage, WEIGHTS[1]):
+            print(f"stage {name}: finished before, left as it is")
+            continue
+        print(f"stage {name}")
+        train(stage, resume=_has(stage, "last.ckpt"))
+    _hand_over(stages[STUDENT], folder)
+    return folder
+
+
+def _stage(config: Config, name: str) -> Config:
+    """The run of one stage."""
+    run = f"{config.name}/{name}"
+    if name == TEACHER:
+        return replace(config, method="teacher", name=run)
+    best = config.output / config.name / TEACHER / WEIGHTS[0]
+    return replace(
+        config, method="student", name=run, student=replace(config.student, teacher=best)
+    )
+
+
+def _has(stage: Config, *names: str) -> bool:
+    """Whether the folder of a stage holds one of these files."""
+    return any((stage.output / stage.name / name).is_file() for name in names)
+
+
+def _track_what_has_no_motion(config: Config) -> None:
+    """Camera motion from the frames themselves, where the run is to have it."""
+    if config.data.poses != "tracked":
+        return
+    if any(s.tracked_poses is None for s in read_scenes(config.data.root, "train")):
+        print("tracking the camera")
+        track(config.data.root, threads=config.train.threads)
+
+
+def _label_what_has_no_labels(config: Config) -> None:
+    """Pseudo-depth from the source that the configuration names, where terms want it."""
+    wanted = config.pseudo_depth.wanted or config.student.pseudo_depth.wanted
+    missing = [s for s in read_scenes(config.data.root, "train") if s.pseudo_depth is None]
+    if not wanted or not missing:
+        return
+    if not config.pseudo_depth.source:
+        raise ValueError(
+            f"scene '{missing[0].name}' has no pseudo-depth: run `ssmde label {config.data.root}`, "
+            "or name a source with --pseudo-depth.source, such as depth-anything-v2"
+        )
+    label(config.data.root, source=config.pseudo_depth.source)
+
+
+def _hand_over(student: Config, folder: Path) -> None:
+    """Put the student's weights, and what they score, where a run has them."""
+    run = student.output / student.name
+    for name in WEIGHTS:
+        if (run / name).is_file():
+            part = folder / f".{name}.partial"
+            shutil.copyfile(run / name, part)
+            part.replace(folder / name)
+    if any(s.depth is not None for s in read_scenes(student.data.root, "val")):
+        evaluate(
+            folder,
+            student.data.root,
+            split="val",
+            protocol=student.train.protocol,
+            out=folder / "evaluation",
+        )

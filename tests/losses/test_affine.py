@@ -1,0 +1,241 @@
+"""Terms for depth without scale and shift: closed forms, and what truth may not change."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.autograd import gradcheck
+from torch.testing import assert_close
+
+from ssmde.geometry.camera import pixel_grid
+from ssmde.losses import affine as module
+from ssmde.losses.affine import (
+    image_level_normalised_regression,
+    multi_scale_gradient,
+    normalise_depth,
+    pair_wise_normal,
+    structure_guided_ranking,
+)
+from ssmde.losses.sampling import Pairs
+
+H, W = 40, 48
+SLOPE = 0.6
+ACROSS = (1 - SLOPE**2) / (1 + SLOPE**2)  # cosine of the normals of both sides of the roof
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def random_depth(seed: int, size: tuple[int, int] = (H, W)) -> torch.Tensor:
+    return 1 + 4 * torch.rand(2, 1, *size, generator=seeded(seed), dtype=torch.float64)
+
+
+def everywhere(size: tuple[int, int] = (H, W)) -> torch.Tensor:
+    return torch.ones(2, 1, *size, dtype=torch.bool)
+
+
+def random_image(size: tuple[int, int] = (H, W)) -> torch.Tensor:
+    return torch.rand(2, 3, *size, generator=seeded(9), dtype=torch.float64)
+
+
+def make_intrinsics() -> torch.Tensor:
+    K = torch.tensor([[70.0, 0, (W - 1) / 2], [0, 70.0, (H - 1) / 2], [0, 0, 1]])
+    return K.double().repeat(2, 1, 1)
+
+
+def roof() -> torch.Tensor:
+    """Two walls that meet in the middle column: z = 2 + SLOPE |x|."""
+    K = make_intrinsics()[0]
+    ray = (pixel_grid(H, W, like=K)[..., 0] - K[0, 2]) / K[0, 0]
+    return (2 / (1 - SLOPE * ray.abs())).expand(2, 1, H, W)
+
+
+def halves() -> torch.Tensor:
+    image = torch.full((2, 3, H, W), 0.3, dtype=torch.float64)
+    image[..., W // 2 :] = 0.6
+    return image
+
+
+def every_term(prediction, depth, valid, image) -> list[torch.Tensor]:
+    return [
+        image_level_normalised_regression(prediction, depth, valid),
+        multi_scale_gradient(prediction, depth, valid),
+        structure_guided_ranking(prediction, depth, image, valid, generator=seeded()),
+        pair_wise_normal(prediction, depth, image, make_intrinsics(), valid, generator=seeded()),
+    ]
+
+
+def test_normalised_depth_has_the_middle_of_numpy():
+    depth, valid = random_depth(0), torch.rand(2, 1, H, W, generator=seeded(1)) > 0.3
+    found = normalise_depth(depth, valid)
+    for d, v, normalised in zip(depth, valid, found, strict=True):
+        ordered = np.sort(d[v].numpy())
+        cut = int(0.1 * len(ordered))
+        middle = ordered[cut : len(ordered) - cut]
+        assert_close(normalised, (d - middle.mean()) / middle.std())
+
+
+@given(scale=st.floats(1e-3, 1e4), shift=st.floats(0.0, 100.0))
+def test_normalised_depth_sees_neither_scale_nor_shift(scale, shift):
+    depth, valid = random_depth(0, (5, 6)), everywhere((5, 6))
+    assert_close(normalise_depth(scale * (depth + shift), valid), normalise_depth(depth, valid))
+
+
+def test_outliers_do_not_reach_the_normalisation():
+    depth = random_depth(0)
+    spoilt = depth.clone()
+    depth[..., :2, :] = 6.0
+    spoilt[..., :2, :] = 1e5  # one in twenty
+    kept = everywhere()[..., 2:, :]
+    a, b = (normalise_depth(d, everywhere())[..., 2:, :] for d in (depth, spoilt))
+    assert_close(a[kept], b[kept])
+
+
+@pytest.mark.parametrize("value", [3.3, 1e-4, 6e4])
+def test_a_constant_depth_is_normalised_to_zero(value):
+    constant = torch.full((2, 1, H, W), value)
+    assert not normalise_depth(constant, everywhere()).any()
+
+
+def test_the_regression_has_its_closed_form():
+    depth = random_depth(0)
+    truth = normalise_depth(depth, everywhere())
+    assert image_level_normalised_regression(truth, depth, everywhere()) == 0
+    away = truth + 2.0
+    expected = 2 + ((0.01 * away).tanh() - (0.01 * truth).tanh()).mean()
+    assert_close(image_level_normalised_regression(away, depth, everywhere()), expected)
+
+
+def test_the_slopes_see_no_shift_and_reach_over_two_pixels():
+    depth = torch.full((2, 1, 16, 16), 2.0).double()
+    ramp = torch.arange(16).double().expand(2, 1, 16, 16)
+    valid = everywhere((16, 16))
+    assert multi_scale_gradient(ramp, depth, valid) == 2 + 4 + 8  # no two pixels apart at scale 8
+    assert multi_scale_gradient(ramp + 5, depth, valid) == 2 + 4 + 8
+    assert multi_scale_gradient(ramp, depth, valid, scales=1) == 2
+
+
+def test_ranking_is_softplus_on_an_order_and_a_square_on_equals(monkeypatch):
+    depth = torch.tensor([4.0, 2.0, 2.05]).double().view(1, 1, 1, 3)
+    prediction = torch.tensor([0.5, 1.0, 3.0]).double().view(1, 1, 1, 3)
+    first, second = torch.tensor([[0, 1]]), torch.tensor([[1, 2]])
+    two = Pairs(first, second, torch.ones(1, 2, dtype=torch.bool))
+    monkeypatch.setattr(module, "pairs_across", lambda *_, **__: two)
+    none = two._replace(used=~two.used)
+    monkeypatch.setattr(module, "sample_pairs", lambda *_, **__: none)
+    term = structure_guided_ranking(
+        prediction, depth, torch.zeros(1, 3, 1, 3).double(), depth > 0, generator=None
+    )
+    assert term.item() == pytest.approx((math.log(1 + math.exp(0.5)) + 2.0**2) / 2)
+
+
+def test_a_gap_of_any_size_has_a_finite_ranking_and_gradient():
+    depth = random_depth(0).float()
+    prediction = (-500 * depth).requires_grad_()
+    image = random_image().float()
+    term = structure_guided_ranking(prediction, depth, image, everywhere(), generator=None)
+    term.backward()
+    assert 100 < term < 5000
+    assert prediction.grad is not None
+    assert prediction.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(0.01, 0.0), (3.0, -5.0), (100.0, 5.0)])
+def test_normals_see_neither_scale_nor_shift_of_the_prediction(scale, shift):
+    inputs = roof(), halves(), make_intrinsics(), everywhere()
+    term = pair_wise_normal(scale * roof() + shift, *inputs, generator=seeded())
+    assert term.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_normals_beside_missing_truth_do_not_count():
+    valid = everywhere()
+    valid[..., 10:20, 12:18] = False
+    term = pair_wise_normal(roof(), roof(), halves(), make_intrinsics(), valid, generator=seeded())
+    assert term.item() == pytest.approx(0, abs=1e-9)
+
+
+def test_edge_pairs_count_where_the_truth_is_clear(monkeypatch):
+    drawn: list[Pairs] = []
+    across = module.pairs_across
+
+    def spy(*args, **kwargs):
+        drawn.append(across(*args, **kwargs))
+        return drawn[-1]
+
+    counted: list[torch.Tensor] = []
+    mean = module.pair_mean
+    monkeypatch.setattr(module, "pairs_across", spy)
+    monkeypatch.setattr(module, "pair_mean", lambda x, used: counted.append(used) or mean(x, used))
+    near = roof() + 0.01 * random_depth(0)
+    pair_wise_normal(near, roof(), halves(), make_intrinsics(), everywhere(), generator=seeded())
+    first, second = (torch.cat([getattr(p, end) for p in drawn], 1) for end in Pairs._fields[:2])
+    used = counted[0][:, : first.shape[1]]
+    left_a, left_b = first % W < W // 2, second % W < W // 2
+    assert 0.3 < ACROSS < 0.95  # neither one face nor two: pairs across the ridge are left out
+    assert not (used & (left_a != left_b)).any()
+    assert (used & (left_a == left_b)).any()
+    assert counted[0][:, first.shape[1] :].all()  # random pairs count always
+
+
+@pytest.mark.parametrize("garbage", [0.0, 1e6])
+def test_pixels_without_truth_do_not_matter(garbage):
+    valid = everywhere()
+    valid[..., 12:18] = False
+    depth = 2 + roof() ** 2
+    spoilt = torch.where(valid, depth, garbage)
+    for a, b in zip(
+        every_term(random_depth(1), depth, valid, halves()),
+        every_term(random_depth(1), spoilt, valid, halves()),
+        strict=True,
+    ):
+        assert_close(a, b)
+
+
+@pytest.mark.parametrize("truth", [torch.full((2, 1, H, W), 3.0).double(), random_depth(0)])
+@pytest.mark.parametrize("image", [torch.zeros(2, 3, H, W).double(), random_image()])
+@pytest.mark.parametrize("valid", [everywhere(), ~everywhere()])
+def test_flat_truth_black_images_and_empty_masks_have_finite_gradients(truth, image, valid):
+    for prediction in (random_depth(1), torch.ones(2, 1, H, W).double()):
+        prediction = prediction.clone().requires_grad_()
+        for term in every_term(prediction, truth, valid, image):
+            (gradient,) = torch.autograd.grad(term, prediction)
+            assert term.isfinite()
+            assert gradient.isfinite().all()
+            if not valid.any():
+                assert term == 0
+                assert not gradient.any()
+
+
+def test_samples_are_bounded(monkeypatch):
+    seen: list[torch.Tensor] = []
+    mean = module.pair_mean
+    monkeypatch.setattr(module, "pair_mean", lambda x, used: seen.append(x) or mean(x, used))
+    inputs = random_depth(0), random_depth(1), random_image()
+    for most in (60, 10**6):
+        structure_guided_ranking(*inputs, everywhere(), generator=None, most_pairs=most)
+        pair_wise_normal(*inputs, make_intrinsics(), everywhere(), generator=None, most_pairs=most)
+    assert [x.shape[1] for x in seen[:2]] == [60, 60]
+    assert all(0.15 * H * W < x.shape[1] <= 0.2 * H * W for x in seen[2:])
+
+
+def test_the_truth_learns_nothing():
+    depth = random_depth(0).requires_grad_()
+    assert not any(
+        t.requires_grad for t in every_term(random_depth(1), depth, everywhere(), halves())
+    )
+
+
+def test_gradients_match_finite_differences():
+    size = (13, 14)
+    prediction, depth = random_depth(0, size).requires_grad_(), random_depth(1, size)
+    valid = torch.rand(2, 1, *size, generator=seeded(2)) > 0.1
+    for i in range(3):  # the normals have a fit without gradient in between
+        assert gradcheck(
+            lambda p, i=i: every_term(p, depth, valid, random_image(size))[i],
+            (prediction,),
+            fast_mode=True,
+        )

@@ -1,0 +1,81 @@
+"""Learning from measured depth: what the terms see, and that they are learnt from."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from ssmde.config import AffineConfig, LossConfig, ModelConfig
+from ssmde.methods.affine_depth import AffineDepth, log_depth_error, normalise_prediction
+from ssmde.methods.teacher import build_networks
+from ssmde.types import Batch
+
+H, W = 32, 64
+
+
+def batch() -> Batch:
+    torch.manual_seed(0)
+    K = torch.tensor([[40.0, 0, 31.5], [0, 40.0, 15.5], [0, 0, 1]]).expand(2, 3, 3)
+    truth = 1 + 3 * torch.rand(2, 1, H, W)
+    truth[:, :, :4] = 0  # not measured
+    return Batch(
+        target=torch.rand(2, 3, H, W),
+        sources=torch.zeros(2, 0, 3, H, W),
+        intrinsics=K,
+        pseudo_depth=truth,
+    )
+
+
+def method(weights: AffineConfig = AffineConfig()) -> AffineDepth:  # noqa: B008
+    torch.manual_seed(0)
+    return AffineDepth(build_networks(ModelConfig(), LossConfig())[0], weights)
+
+
+def test_the_loss_is_the_sum_of_its_terms_and_every_weight_learns():
+    network = method()
+    out = network(batch(), 0.0)
+    assert set(out.terms) == {"regression", "gradient", "ranking", "normals", "log_depth"}
+    assert_close(out.loss.detach(), torch.stack(list(out.terms.values())).sum())
+    out.loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_a_weight_of_zero_leaves_its_term_out():
+    weights = AffineConfig(regression=0.0, gradient=0.0, ranking=0.0, normals=0.0)
+    assert set(method(weights)(batch(), 0.0).terms) == {"log_depth"}
+    with pytest.raises(ValueError, match="one weight must be above 0"):
+        AffineConfig(regression=0.0, gradient=0.0, ranking=0.0, normals=0.0, log_depth=0.0)
+
+
+@given(scale=st.floats(0.1, 10.0))
+def test_the_log_error_does_not_see_the_scale_of_an_image(scale):
+    truth = batch().pseudo_depth
+    valid = truth > 0
+    depth = truth.clamp(min=0.5) * (1 + torch.rand_like(truth))
+    error = log_depth_error(depth, truth, valid)
+    assert error > 0.05
+    assert_close(log_depth_error(scale * depth, truth, valid), error, rtol=1e-3, atol=1e-5)
+    assert float(log_depth_error(scale * truth.clamp(min=0.5), truth, valid)) < 1e-5
+
+
+def test_a_normalised_prediction_has_mean_zero_and_deviation_one_where_it_is_valid():
+    truth = batch().pseudo_depth
+    valid = truth > 0
+    p = normalise_prediction(5 * truth + 7, valid)
+    assert float(p[valid].mean()) == pytest.approx(0, abs=1e-3)
+    assert float(p[valid].std()) == pytest.approx(1, abs=1e-2)
+    assert normalise_prediction(torch.ones_like(truth), valid).abs().max() < 1e-3
+
+
+def test_a_frame_without_any_measured_depth_gives_a_finite_zero():
+    from dataclasses import replace
+
+    network = method()
+    nothing = replace(batch(), pseudo_depth=torch.zeros(2, 1, H, W))
+    out = network(nothing, 0.0)
+    out.loss.backward()
+    assert float(out.loss.detach()) == pytest.approx(0, abs=1e-4)
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+    with pytest.raises(ValueError, match="no measured depth"):
+        network(replace(batch(), pseudo_depth=None), 0.0)

@@ -1,0 +1,320 @@
+"""LeReS: the official blocks and names, depth up to scale and shift, one image at a time."""
+
+import copy
+import inspect
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from ssmde.models.leres import (
+    Decoder,
+    FusionBlock,
+    LeReS,
+    TransferBlock,
+    depth_from_raw,
+    normalise_colours,
+    resize,
+)
+
+BN_KEYS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+def shake_norms(module):
+    """Statistics and weights that are no identity, as if trained."""
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.running_mean, -0.5, 0.5)
+            torch.nn.init.uniform_(layer.running_var, 0.5, 2.0)
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(layer.bias, -0.5, 0.5)
+    return module.eval()
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    return shake_norms(LeReS())
+
+
+# What the official code computes, written down with functions and the names of its weights.
+
+
+def conv(x, weights, name):
+    return F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1)
+
+
+def norm(x, weights, name):
+    mean, var, gain, shift = (
+        weights[f"{name}.{key}"].view(-1, 1, 1)
+        for key in ("running_mean", "running_var", "weight", "bias")
+    )
+    return (x - mean) / (var + 1e-5).sqrt() * gain + shift
+
+
+def official_ftb(x, weights, name, *, in_place=True):
+    skip = conv(x, weights, f"{name}conv1")
+    # nn.ReLU(inplace=True) is the first layer of the branch: it writes into the skip
+    branch = F.relu_(skip) if in_place else F.relu(skip)
+    branch = norm(
+        conv(branch, weights, f"{name}conv_branch.1"), weights, f"{name}conv_branch.2"
+    ).clamp(min=0)
+    branch = conv(branch, weights, f"{name}conv_branch.4")
+    return F.relu(skip + branch)
+
+
+def official_decoder(maps, weights):
+    def double(x):
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+
+    x = double(conv(official_ftb(maps[3], weights, "conv."), weights, "conv1"))
+    for name, lateral in (("ffm2", maps[2]), ("ffm1", maps[1]), ("ffm0", maps[0])):
+        x = official_ftb(lateral, weights, f"{name}.ftb1.") + x
+        x = double(official_ftb(x, weights, f"{name}.ftb2."))
+    x = norm(conv(x, weights, "outconv.adapt_conv.0"), weights, "outconv.adapt_conv.1")
+    return double(conv(x.clamp(min=0), weights, "outconv.adapt_conv.3"))
+
+
+# Blocks
+
+
+def pass_through(conv, gain=1.0):
+    """A convolution that multiplies each channel by a number."""
+    torch.nn.init.dirac_(conv.weight)
+    with torch.no_grad():
+        conv.weight *= gain
+    torch.nn.init.zeros_(conv.bias)
+
+
+def test_the_shortcut_of_a_transfer_block_is_rectified_by_hand():
+    block = TransferBlock(2, 2).eval()
+    pass_through(block.conv1, -1.0)
+    torch.nn.init.zeros_(block.conv_branch[4].weight)
+    torch.nn.init.constant_(block.conv_branch[4].bias, 3.0)
+    x = torch.tensor([1.0, -2.0]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
+    # y = (-1, 2), rectified (0, 2), plus the branch's 3; with the shortcut as it was: (2, 5)
+    expected = torch.tensor([3.0, 5.0]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
+    assert_close(block(x), expected)
+
+
+def test_a_transfer_block_is_the_official_one_with_its_rectifier_in_place():
+    block = shake_norms(TransferBlock(5, 6)).double()
+    x = torch.randn(2, 5, 4, 7, dtype=torch.float64)
+    assert_close(block(x), official_ftb(x, block.state_dict(), ""))
+    other = official_ftb(x, block.state_dict(), "", in_place=False)
+    assert (block(x) - other).abs().max() > 0.1  # the difference is not a small one
+
+
+def test_a_transfer_block_leaves_its_input_as_it_came_and_has_a_gradient():
+    block = shake_norms(TransferBlock(2, 3)).double()
+    x = torch.randn(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)
+    before = x.detach().clone()
+    assert torch.autograd.gradcheck(block, (x,))
+    assert_close(x.detach(), before, rtol=0, atol=0)
+
+
+def test_a_fusion_block_adds_and_doubles_with_the_corners_in_place():
+    block = FusionBlock(3, 2).eval()
+    for part in (block.ftb1, block.ftb2):
+        torch.nn.init.zeros_(part.conv_branch[4].weight)
+        torch.nn.init.zeros_(part.conv_branch[4].bias)
+    torch.nn.init.zeros_(block.ftb1.conv1.weight)
+    torch.nn.init.ones_(block.ftb1.conv1.bias)
+    pass_through(block.ftb2.conv1)
+    row = torch.tensor([0.0, 3.0]).expand(1, 2, 2, 2)
+    expected = torch.tensor([1.0, 2.0, 3.0, 4.0]).expand(1, 2, 4, 4)
+    assert_close(block(torch.randn(1, 3, 2, 2), row), expected)
+
+
+# The network
+
+
+def official_names(blocks):
+    """Names of the released weights, by their rule: torchvision's encoder, then the decoder."""
+    encoder = ["conv1.weight", *(f"bn1.{key}" for key in BN_KEYS)]
+    for stage, count in enumerate(blocks, start=1):
+        for block in range(count):
+            name = f"layer{stage}.{block}"
+            for i in (1, 2, 3):
+                encoder += [f"{name}.conv{i}.weight", *(f"{name}.bn{i}.{key}" for key in BN_KEYS)]
+            if block == 0:
+                encoder += [f"{name}.downsample.0.weight"]
+                encoder += [f"{name}.downsample.1.{key}" for key in BN_KEYS]
+
+    def branch(name, convs, norm):
+        """Names of a convolution, its norm, a second convolution."""
+        keys = [f"{name}.{convs[0]}.{key}" for key in ("weight", "bias")]
+        keys += [f"{name}.{norm}.{key}" for key in BN_KEYS]
+        return keys + [f"{name}.{convs[1]}.{key}" for key in ("weight", "bias")]
+
+    decoder = []
+    for ftb in ("conv", *(f"ffm{k}.ftb{i}" for k in (2, 1, 0) for i in (1, 2))):
+        decoder += [f"{ftb}.conv1.weight", f"{ftb}.conv1.bias"]
+        decoder += branch(f"{ftb}.conv_branch", (1, 4), 2)
+    decoder += ["conv1.weight", "conv1.bias", *branch("outconv.adapt_conv", (0, 3), 1)]
+    return {f"encoder_modules.encoder.{key}" for key in encoder} | {
+        f"decoder_modules.{key}" for key in decoder
+    }
+
+
+@pytest.mark.parametrize(
+    ("backbone", "blocks", "tensors", "millions"),
+    [
+        ("resnet50", (3, 4, 6, 3), 406, 52.13),
+        ("resnext101", (3, 4, 23, 3), 712, 115.36),
+    ],
+)
+def test_names_and_number_of_weights_are_the_official_ones(backbone, blocks, tensors, millions):
+    with torch.device("meta"):
+        net = LeReS(backbone)
+    assert set(net.state_dict()) == official_names(blocks)
+    assert len(net.state_dict()) == tensors
+    assert round(sum(p.numel() for p in net.parameters()) / 1e6, 2) == millions
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "resnext101"])
+def test_raw_depth_has_the_size_of_any_image(backbone):
+    with torch.device("meta"):
+        net = LeReS(backbone)
+    weights = net.state_dict()
+    zeros = {key: torch.zeros((), dtype=t.dtype).expand(t.shape) for key, t in weights.items()}
+    net.eval().load_state_dict(zeros, assign=True)  # one number each, instead of 115 millions
+    for batch, height, width in ((2, 32, 32), (1, 64, 32), (3, 32, 96)):
+        with torch.no_grad():
+            raw = net(torch.rand(batch, 3, height, width))
+        assert raw.shape == (batch, 1, height, width)
+
+
+def test_the_decoder_is_the_official_one():
+    decoder = shake_norms(Decoder((8, 16, 24, 32)))
+    maps = [torch.rand(2, 8 * k, 32 >> k, 48 >> k) for k in (1, 2, 3, 4)]
+    with torch.no_grad():
+        assert_close(decoder(*maps), official_decoder(maps, decoder.state_dict()))
+
+
+def test_the_decoder_gets_the_maps_of_the_normalised_image_and_adds_no_activation(net):
+    image = torch.rand(1, 3, 64, 32)
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    with torch.no_grad():
+        maps = net.encoder_modules["encoder"]((image - mean) / std)[1:]
+        raw = official_decoder(maps, net.decoder_modules.state_dict())
+        assert_close(net(image), raw)
+        net.decoder_modules.outconv.adapt_conv[3].bias -= 2 * raw.max()
+        assert (net(image) < 0).all()  # neither rectified nor squashed
+        net.decoder_modules.outconv.adapt_conv[3].bias += 2 * raw.max()
+
+
+def test_the_mean_colour_of_imagenet_becomes_0_and_one_spread_more_becomes_1():
+    image = torch.tensor([[0.485, 0.456, 0.406], [0.714, 0.68, 0.631]]).view(2, 3, 1, 1)
+    expected = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+    assert_close(normalise_colours(image), expected)
+
+
+def test_a_training_step_reaches_every_weight_and_leaves_a_net_that_can_be_copied(net):
+    image = torch.rand(1, 3, 64, 32)
+    net(image).mean().backward()
+    idle = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    net.zero_grad()
+    assert not idle
+    with torch.no_grad():
+        assert_close(copy.deepcopy(net)(image), net(image), rtol=0, atol=0)
+
+
+def test_under_autocast_the_last_layer_keeps_32_bits(net):
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        raw = net(torch.rand(1, 3, 32, 32))
+    assert raw.dtype == torch.float32
+    assert raw[..., ::31, ::31].bfloat16().float().ne(raw[..., ::31, ::31]).any()  # corners
+
+
+@pytest.mark.parametrize("size", [(250, 333), (64, 40), (0, 32)])
+def test_a_side_that_is_no_multiple_of_32_is_refused(net, size):
+    with pytest.raises(ValueError, match=f"multiples of 32, got {size[0]} x {size[1]}"):
+        net(torch.zeros(1, 3, *size))
+
+
+# Depth
+
+
+def test_the_nearest_pixel_of_every_image_gets_one_hundredth_by_hand():
+    raw = torch.tensor([[-3.0, 1.0], [50.0, 52.5]]).view(2, 1, 1, 2)
+    expected = torch.tensor([[0.01, 4.01], [0.01, 2.51]]).view(2, 1, 1, 2)
+    assert_close(depth_from_raw(raw), expected)
+
+
+@given(shift=st.floats(-1e3, 1e3))
+def test_depth_does_not_see_a_shift_of_the_raw_numbers(shift):
+    raw = torch.rand(2, 1, 3, 4, dtype=torch.float64)
+    assert_close(depth_from_raw(raw + shift), depth_from_raw(raw))
+
+
+def test_an_image_gets_the_same_depth_alone_and_in_any_batch(net):
+    images = torch.rand(3, 3, 40, 50) * torch.tensor([1.0, 0.5, 0.1]).view(3, 1, 1, 1)
+    together = net.predict_depth(images, size=(64, 64))
+    alone = torch.cat([net.predict_depth(image[None], size=(64, 64)) for image in images])
+    raw = net(resize(images, (64, 64))).detach()
+    lowest = raw.amin(dim=(1, 2, 3))
+    assert lowest.max() - lowest.min() > 0.1 * raw.std()  # one minimum for all would show
+    assert_close(together, alone, rtol=1e-4, atol=1e-4 * raw.std().item())
+
+
+def test_depth_comes_at_the_size_of_the_image_without_gradient(net):
+    image = torch.rand(2, 3, 37, 51)
+    before = image.clone()
+    depth = net.predict_depth(image, size=(32, 64))
+    assert depth.shape == (2, 1, 37, 51)
+    assert not depth.requires_grad
+    assert (depth >= 0.01 - 1e-6).all()
+    assert_close(image, before, rtol=0, atol=0)
+
+
+def test_at_the_size_of_the_network_nothing_is_resized(net):
+    image = torch.rand(1, 3, 32, 64)
+    depth = net.predict_depth(image, size=(32, 64))
+    raw = net(image).detach()
+    assert_close(depth, raw - raw.min() + 0.01)
+    assert_close(depth.min().item(), 0.01)
+
+
+def test_the_network_sees_448_by_448_unless_told_otherwise(monkeypatch):
+    with torch.device("meta"):
+        net = LeReS().eval()
+    seen = []
+
+    def raw_of(image):
+        seen.append(tuple(image.shape))
+        return image[:, :1]
+
+    monkeypatch.setattr(net, "forward", raw_of)
+    assert net.predict_depth(torch.rand(1, 3, 20, 60)).shape == (1, 1, 20, 60)
+    assert seen == [(1, 3, 448, 448)]
+
+
+def test_resizing_reads_pixel_centres_and_does_not_smooth_first_by_hand():
+    row = torch.tensor([0.0, 4.0]).view(1, 1, 1, 2)
+    expected = torch.tensor([0.0, 1.0, 3.0, 4.0]).view(1, 1, 1, 4)
+    assert_close(resize(row, (1, 4)), expected)
+    line = torch.tensor([0.0, 0.0, 0.0, 9.0, 0.0, 0.0]).view(1, 1, 1, 6)
+    assert_close(resize(line, (1, 2)), torch.zeros(1, 1, 1, 2))  # as OpenCV's INTER_LINEAR
+
+
+def test_depth_is_refused_in_training_mode_where_images_of_a_batch_mix():
+    with torch.device("meta"):
+        net = LeReS()
+    with pytest.raises(ValueError, match=r"training mode.*call \.eval\(\) first"):
+        net.predict_depth(torch.rand(1, 3, 32, 32))
+
+
+def test_an_unknown_backbone_is_refused_with_the_closest_one():
+    build = inspect.unwrap(LeReS.__init__)  # beneath the check of the annotations
+    with pytest.raises(ValueError, match="backbone 'resnet101': closest match is 'resn"):
+        build(object.__new__(LeReS), "resnet101")
+
+
+def test_a_network_size_that_is_no_multiple_of_32_is_refused(net):
+    with pytest.raises(ValueError, match="multiples of 32, got 400 x 448"):
+        net.predict_depth(torch.rand(1, 3, 32, 32), size=(400, 448))

@@ -1,0 +1,121 @@
+"""Both stages in one call: each in its place, finished ones left, labels made or asked for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ssmde.config import Config, DataConfig, PseudoDepthConfig, StudentConfig, TrainConfig
+from ssmde.data.drawn import draw_clip, write_clip
+from ssmde.data.images import read_depth
+from ssmde.data.pseudo_depth import LabelInfo, write_labels
+from ssmde.prediction.predictor import load
+from ssmde.stages import train_stages
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of both stages on a tiny drawn room, with its truth for labels."""
+    scene = tmp_path / "data" / "room"
+    write_clip(draw_clip("room", frames=12, size=(32, 64), seed=1), scene)
+    depth = {f.stem: 1.0 + np.random.rand(32, 64).astype("f4") for f in scene.glob("*.png")}
+    info = LabelInfo(source="test", kind="depth", affine=True, licence="none")
+    write_labels(scene / "pseudo_depth", info, depth)
+    return Config(
+        name="both",
+        output=tmp_path / "runs",
+        method="both",
+        data=DataConfig(root=tmp_path / "data", image_size=(32, 64), workers=0, poses="file"),
+        pseudo_depth=PseudoDepthConfig(normals=0.1),
+        student=StudentConfig(steps=1, learning_rate=3e-5),
+        train=TrainConfig(steps=2, batch_size=1, validate_every=5, threads=1, accelerator="cpu"),
+    )
+
+
+def test_both_stages_leave_weights_and_an_evaluation(run, capsys):
+    folder = train_stages(run)
+    for name in ("teacher/last.safetensors", "student/last.safetensors", "best.safetensors"):
+        assert (folder / name).is_file(), name
+    assert (folder / "evaluation" / "metrics.json").is_file()
+    assert (folder / "best.safetensors").read_bytes() == (
+        folder / "student" / "best.safetensors"
+    ).read_bytes()
+    assert load(folder).image_size == (32, 64)
+    log = (folder / "student" / "log.csv").read_text()
+    assert "train/forgetting_factor" in log
+    assert "train/filter_dynamic" in log
+    assert "1,0." not in log.splitlines()[0]
+    capsys.readouterr()
+    written = (folder / "student" / "last.safetensors").stat().st_mtime_ns
+    with pytest.raises(ValueError, match=r"already holds a run of both stages \(teacher, student"):
+        train_stages(run)
+    train_stages(run, resume=True)
+    assert "stage teacher: finished before" in capsys.readouterr().out
+    assert (folder / "student" / "last.safetensors").stat().st_mtime_ns == written
+
+
+def test_a_stopped_student_goes_on_and_its_teacher_is_not_trained_again(run, monkeypatch):
+    import ssmde.stages as stages
+
+    ran = []
+    real = stages.train
+
+    def train(config, *, resume=False):
+        ran.append((config.name, config.method, resume))
+        if config.method == "student" and len(ran) == 2:
+            raise KeyboardInterrupt
+        return real(config, resume=resume)
+
+    monkeypatch.setattr(stages, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        train_stages(run)
+    train_stages(run, resume=True)
+    assert [name for name, _, _ in ran] == ["both/teacher", "both/student", "both/student"]
+
+
+def test_labels_are_made_by_the_named_source_or_asked_for(run, monkeypatch):
+    import shutil
+
+    import ssmde.stages as stages
+
+    shutil.rmtree(run.data.root / "room" / "pseudo_depth")
+    with pytest.raises(ValueError, match=r"'room' has no pseudo-depth: run `ssmde label .*source"):
+        train_stages(run)
+    asked = []
+    monkeypatch.setattr(stages, "label", lambda data, *, source: asked.append((data, source)))
+    monkeypatch.setattr(stages, "train", lambda config, *, resume=False: config.output)
+    monkeypatch.setattr(stages, "_hand_over", lambda student, folder: None)
+    named = replace(run, pseudo_depth=replace(run.pseudo_depth, source="midas"))
+    train_stages(named)
+    assert asked == [(run.data.root, "midas")]
+
+
+def test_motion_is_tracked_first_where_the_run_wants_it(run, monkeypatch):
+    import ssmde.stages as stages
+
+    asked = []
+    monkeypatch.setattr(stages, "track", lambda data, *, threads: asked.append((data, threads)))
+    monkeypatch.setattr(stages, "train", lambda config, *, resume=False: config.output)
+    monkeypatch.setattr(stages, "_hand_over", lambda student, folder: None)
+    train_stages(run)
+    assert asked == []
+    train_stages(replace(run, data=replace(run.data, poses="tracked")))
+    assert asked == [(run.data.root, 1)]
+
+
+def test_truth_is_never_read_as_a_label(run):
+    scene = run.data.root / "room"
+    frame = next(scene.glob("*.png")).stem
+    assert read_depth(scene / "depth" / f"{frame}.png", 1).max() > 0
+    label = scene / "pseudo_depth" / f"{frame}.png"
+    label.unlink()
+    from ssmde.data.dataset import SnippetDataset
+    from ssmde.data.scene_folder import read_scenes
+
+    data = SnippetDataset(
+        read_scenes(run.data.root, "train"), run.data, seed=0, augment=False, labels=True
+    )
+    empty = [i for i in range(len(data)) if data[i].names[0].endswith(frame)]
+    assert all(float(data[i].pseudo_depth.abs().max()) == 0 for i in empty)
