@@ -416,7 +416,7 @@ def stop(*args, **kwargs):
 def test_ctrl_c_ends_a_training_with_the_command_that_goes_on(
     function, resume, monkeypatch, capsys
 ):
-    replace_verb(monkeypatch, "train", "train", function)
+    replace_verb(monkeypatch, "stages", "train_stages", function)
     Path("my runs/photometric").mkdir(parents=True)
     Path("my runs/photometric/last.ckpt").touch()
     assert main(["train", "photometric", *resume, "--output", "my runs"]) == 130
@@ -426,11 +426,17 @@ def test_ctrl_c_ends_a_training_with_the_command_that_goes_on(
 
 
 def test_ctrl_c_before_the_first_checkpoint_says_so(monkeypatch, capsys):
-    replace_verb(monkeypatch, "train", "train", stop)
+    replace_verb(monkeypatch, "stages", "train_stages", stop)
     assert main(["train", "photometric"]) == 130
     said = capsys.readouterr().err
     assert "no checkpoint yet" in said
     assert "runs/photometric" in said
+
+
+def test_ctrl_c_in_a_run_of_both_stages_goes_on_wherever_it_stood(monkeypatch, capsys):
+    replace_verb(monkeypatch, "stages", "train_stages", stop)
+    assert main(["train", "ss_mde"]) == 130
+    assert "go on with: ssmde train ss_mde --resume" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_other_verbs_with_a_line(monkeypatch, capsys):

@@ -169,7 +169,7 @@ def _check_start(found: Train, words: Sequence[str]) -> None:
 def _way_on(found: Train, words: Sequence[str]) -> str:
     """How a training that was stopped goes on."""
     folder = found.config.output / found.config.name
-    if not (folder / "last.ckpt").exists():
+    if found.config.method != "both" and not (folder / "last.ckpt").exists():
         return f"there is no checkpoint yet: delete {folder} and start again"
     again = [*(word for word in words if word != "--resume"), "--resume"]
     return f"go on with: ssmde train {shlex.join(again)}"

@@ -29,14 +29,15 @@ class FreeDepth(DepthNet):
         self.images = images
         self.log_disparity = nn.Parameter(torch.full((len(images), 1, 3, 5), -1.0))
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def encode(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (image,)
+
+    def decode(self, features, scales=None) -> tuple[torch.Tensor, ...]:
+        (image,) = features
         index = torch.cdist(image.flatten(1), self.images.flatten(1)).argmin(1)
         size = image.shape[-2:]
         coarse = self.log_disparity[index].exp()
-        return 1 / nn.functional.interpolate(coarse, size, mode="bilinear", align_corners=True)
-
-    def pyramid(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (self(image),)
+        return (1 / nn.functional.interpolate(coarse, size, mode="bilinear", align_corners=True),)
 
 
 class KnownPose(nn.Module):

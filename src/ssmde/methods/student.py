@@ -88,7 +88,9 @@ class Student(SelfSupervised):
             left_out=filtered.dynamic if self.student.mask_dynamic else None,
         )
         if self.student.filter.variant == "photo_sdfa":  # compares with the student's own error
-            prior, filtered = self._consult_teacher(batch, learnt.error)
+            unseen = torch.full_like(learnt.error, torch.inf)
+            error = torch.where(learnt.visible, learnt.error, unseen)
+            prior, filtered = self._consult_teacher(batch, error)
         static = (~filtered.dynamic).to(learnt.depth) * learnt.reliability
         terms = learnt.terms | pseudo_depth_terms(
             self.student.pseudo_depth, batch, learnt, progress, static=static
