@@ -56,6 +56,39 @@ def test_both_stages_leave_weights_and_an_evaluation(run, capsys):
     assert (folder / "student" / "last.safetensors").stat().st_mtime_ns == written
 
 
+def test_a_video_without_any_truth_poses_or_labels_to_validate_on_is_trained(run):
+    import shutil
+
+    room = run.data.root / "room"
+    other = run.data.root / "other"
+    write_clip(draw_clip("room", frames=8, size=(32, 64), seed=2), other)
+    for scene in (room, other):
+        shutil.rmtree(scene / "depth")
+    (other / "poses.txt").unlink()
+    (run.data.root / "train.txt").write_text("room\n")
+    (run.data.root / "val.txt").write_text("other\n")
+    folder = train_stages(run)
+    assert "val/photometric" in (folder / "student" / "log.csv").read_text()
+    assert (folder / "best.safetensors").is_file()
+    assert not (folder / "evaluation").exists()
+
+
+def test_a_pseudo_depth_network_is_trained_and_judged_on_measured_depth(run):
+    import shutil
+
+    affine = replace(run, name="affine", method="affine_depth")
+    folder = train_stages(affine)
+    assert "train/log_depth" in (folder / "log.csv").read_text()
+    assert "val/abs_rel" in (folder / "log.csv").read_text()
+    assert load(folder).image_size == (32, 64)
+    other = run.data.root / "other"
+    write_clip(draw_clip("room", frames=8, size=(32, 64), seed=2), other)
+    shutil.rmtree(other / "depth")
+    (run.data.root / "val.txt").write_text("other\n")
+    with pytest.raises(ValueError, match="no validation scene has measured depth"):
+        train_stages(replace(affine, name="again"))
+
+
 def test_a_stopped_student_goes_on_and_its_teacher_is_not_trained_again(run, monkeypatch):
     import ssmde.stages as stages
 

@@ -133,6 +133,14 @@ class SelfSupervised(nn.Module):
             visible=maps["visible"] > 0,
         )
 
+    def photometric_loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """The photometric term alone, without labels or teacher: how well the views agree."""
+        seen = self.seen_images(batch)
+        normalise = self.weights.normalise_depth and batch.T_src_tgt is None
+        depths = self.depths(seen, normalise=normalise)
+        learnt = self.learn_from_views(batch, 1.0, depths=depths, said=self.motions(seen))
+        return learnt.terms["photometric"]
+
     def seen_images(self, batch: Batch) -> Float[Tensor, "b n 3 h w"]:
         """Target and sources as the networks see them: with their colours changed."""
         images = torch.cat([batch.target[:, None], batch.sources], dim=1)

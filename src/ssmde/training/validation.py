@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ssmde.config import Config, dump_config
+from ssmde.config import Config, DataConfig, dump_config
 from ssmde.data.dataset import SnippetDataset, spread
 from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
+from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate_predictions, frames_with_truth
 from ssmde.models.load import save_weights
 from ssmde.pictures import PanelRow, panel, write_png
@@ -41,6 +43,11 @@ class Validation(pl.Callback):
     def __init__(self, folder: Path, config: Config, log: RunLog) -> None:
         self.folder, self.config, self.run_log = folder, config, log
         self.sequences = read_scenes(config.data.root, "val")
+        if config.method == "affine_depth" and all(s.depth is None for s in self.sequences):
+            raise ValueError(
+                f"{config.data.root}: no validation scene has measured depth, by which a network "
+                "for pseudo-depth is judged; name one that has in val.txt"
+            )
         self.latest: Score | None = None
         self.best: list[tuple[float, str]] = []
 
@@ -93,14 +100,17 @@ class Validation(pl.Callback):
                 details |= {f"{name}_abs_rel": region.abs_rel, f"{name}_d1": region.d1}
         return Score("abs_rel", report.full.abs_rel, details)
 
-    def _photometric(self, method: nn.Module, device: torch.device) -> Score:
+    def _photometric(self, method: Any, device: torch.device) -> Score:
         """Photometric loss on evenly spread snippets, for videos without truth."""
         data = SnippetDataset(
-            self.sequences, self.config.data, seed=self.config.train.seed, augment=False
+            self.sequences,
+            _with_poses_that_are_there(self.config.data, self.sequences),
+            seed=self.config.train.seed,
+            augment=False,
         )
         most = min(len(data), self.config.train.validation_frames)
         losses = [
-            float(method(data[index].to(device).to_batch(), 1.0).terms["photometric"])
+            float(method.photometric_loss(data[index].to(device).to_batch()))
             for index in spread(len(data), most)
         ]
         value = float(np.mean(losses))
@@ -145,6 +155,14 @@ class Validation(pl.Callback):
             (self.folder / "best" / old).unlink(missing_ok=True)
         self.best = kept
         return kept[0][1] == name
+
+
+def _with_poses_that_are_there(data: DataConfig, sequences: list[FrameSequence]) -> DataConfig:
+    """Poses of the training scenes only: the pose network says the motion of the others."""
+    kind = {"tracked": "tracked_poses", "file": "poses"}.get(data.poses)
+    if kind is None or all(getattr(s, kind) is not None for s in sequences):
+        return data
+    return replace(data, poses="none", least_baseline=0.0)
 
 
 def write_weights(
