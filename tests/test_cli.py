@@ -171,7 +171,7 @@ def test_every_command_of_the_page_parses():
     Path("runs/photometric/config.yaml").write_text(dump_config(PRESETS["photometric"]))
     for words in commands_in("\n".join(re.findall(r"(?ms)^```bash\n(.*?)^```", PAGE))):
         if "--help" not in words:
-            parse(words[0], words[1:])
+            assert isinstance(parse(words[0], words[1:]), VERBS[words[0]])
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])

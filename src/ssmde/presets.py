@@ -126,7 +126,8 @@ SS_MDE = replace(
     ),
 )
 
-# A pseudo-depth network of one's own, from indoor recordings with measured depth.
+# A pseudo-depth network of one's own, from indoor recordings with measured depth. The weights of
+# the terms are those of LeReS where it has them; the rest is ours and not tuned.
 AFFINE_INDOOR = Config(
     name="affine_indoor",
     method="affine_depth",

@@ -74,9 +74,7 @@ def _track_what_has_no_motion(config: Config) -> None:
     """Camera motion from the frames themselves, where the run is to have it."""
     if config.data.poses != "tracked":
         return
-    if any(s.tracked_poses is None for s in read_scenes(config.data.root, "train")):
-        print("tracking the camera")
-        track(config.data.root, threads=config.train.threads)
+    track(config.data.root, threads=config.train.threads)  # leaves alone what was tracked
 
 
 def _label_what_has_no_labels(config: Config) -> None:

@@ -8,18 +8,22 @@ This is the only module that knows pycolmap.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ssmde.data.scene_files import read_json, write_tracked_points, write_tracked_poses
+from ssmde.data.scene_files import (
+    TRACKED_POINTS,
+    read_json,
+    write_tracked_points,
+    write_tracked_poses,
+)
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 
@@ -80,7 +84,7 @@ def track(
     """
     names = {scene.name for scene in read_scenes(data, "train")}
     scenes = [scene for scene in read_scenes(data, "all") if scene.name in names]
-    todo = [scene for scene in scenes if overwrite or scene.tracked_poses is None]
+    todo = [scene for scene in scenes if overwrite or not _is_tracked(scene)]
     for scene in todo:
         if scene.intrinsics is None:
             raise ValueError(
@@ -93,35 +97,48 @@ def track(
     tracked: list[Tracked] = []
     with Progress(*columns, disable=not show_progress) as progress:
         for scene in todo:
-            starts = range(0, len(scene), LONGEST)
-            task = progress.add_task(scene.name, total=len(starts) * len(STAGES))
-            poses = np.full((len(scene), 4, 4), np.nan)
-            parts = np.full(len(scene), float(NO_PART))
-            errors: list[float] = []
-            points: dict[int, tuple[Any, Any]] = {}
-            numbers = count()
-            for start in starts:
-                piece = scene.part(start, start + LONGEST)
-                for stage, result in _solve(colmap, piece, threads, seed):
-                    progress.update(task, description=f"{scene.name}: {stage}", advance=1)
-                    for where, T_world_cam, seen, error in result:
-                        poses[start + where], parts[start + where] = T_world_cam, next(numbers)
-                        points |= dict(zip((start + where).tolist(), seen, strict=True))
-                        errors.append(error)
-            note = f"ssmde track, COLMAP {colmap.__version__}: part, then T_world_camera"
-            write_tracked_points(scene.images[0].parent, points)
-            write_tracked_poses(scene.images[0].parent, poses, parts, note)
-            found = int((parts != NO_PART).sum())
-            tracked.append(
-                Tracked(
-                    scene=scene.name,
-                    frames=len(scene),
-                    found=found,
-                    parts=len(errors),
-                    error=float(np.median(errors)) if errors else float("nan"),
-                )
-            )
+            pieces = len(range(0, len(scene), LONGEST))
+            task = progress.add_task(scene.name, total=pieces * len(STAGES))
+
+            def advance(stage: str, name: str = scene.name, task: TaskID = task) -> None:
+                progress.update(task, description=f"{name}: {stage}", advance=1)
+
+            tracked.append(_track_scene(colmap, scene, threads, seed, advance))
     return tracked
+
+
+def _is_tracked(scene: FrameSequence) -> bool:
+    points = scene.images[0].parent / TRACKED_POINTS
+    return scene.tracked_poses is not None and points.is_file()
+
+
+def _track_scene(
+    colmap: Any, scene: FrameSequence, threads: int, seed: int, advance: Callable[[str], None]
+) -> Tracked:
+    """Solve a scene piece by piece and write what was found."""
+    poses = np.full((len(scene), 4, 4), np.nan)
+    parts = np.full(len(scene), float(NO_PART))
+    points: dict[int, tuple[Any, Any]] = {}
+    errors: list[float] = []
+    for start in range(0, len(scene), LONGEST):
+        piece = scene.part(start, start + LONGEST)
+        for stage, result in _solve(colmap, piece, threads, seed):
+            advance(stage)
+            for where, T_world_cam, seen, error in result:
+                poses[start + where], parts[start + where] = T_world_cam, len(errors)
+                points |= dict(zip((start + where).tolist(), seen, strict=True))
+                errors.append(error)
+    folder = scene.images[0].parent
+    note = f"ssmde track, COLMAP {colmap.__version__}: part, then T_world_camera"
+    write_tracked_points(folder, points)
+    write_tracked_poses(folder, poses, parts, note)
+    return Tracked(
+        scene=scene.name,
+        frames=len(scene),
+        found=int((parts != NO_PART).sum()),
+        parts=len(errors),
+        error=float(np.median(errors)) if errors else float("nan"),
+    )
 
 
 Points = list[tuple[Any, Any]]

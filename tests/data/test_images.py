@@ -67,7 +67,9 @@ def test_a_png_comes_back_as_written(tmp_path):
 
 
 def test_an_image_may_be_written_into(tmp_path):
-    read_image(save(tmp_path / "a.png", noise(4, 4)))[0, 0] = 0
+    image = read_image(save(tmp_path / "a.png", noise(4, 4)))
+    image[0, 0] = 0
+    assert image[0, 0].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -113,9 +113,11 @@ def test_nothing_to_compare_gives_zero_with_a_gradient_of_zero(label):
 def test_flat_depths_and_black_images_have_finite_gradients(depth, image):
     depth = depth.clone().requires_grad_()
     for label in (torch.full_like(depth, 3.0).detach(), bumps(1)):
-        finite_gradient(normal_matching(depth, label, make_intrinsics()), depth)
-        term = edge_relative_normal(depth, label, image, make_intrinsics(), generator=None)
-        finite_gradient(term, depth)
+        for term in (
+            normal_matching(depth, label, make_intrinsics()),
+            edge_relative_normal(depth, label, image, make_intrinsics(), generator=None),
+        ):
+            assert finite_gradient(term, depth).shape == depth.shape
 
 
 @pytest.mark.parametrize("channel", [None, 0, 1, 2])

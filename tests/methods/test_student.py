@@ -133,7 +133,31 @@ def test_a_fresh_student_listens_to_its_teacher_little_by_little():
 def test_the_method_can_be_copied_after_a_step():
     method = student()
     method(batch(), 0.0).loss.backward()
-    copy.deepcopy(method)
+    copied = copy.deepcopy(method)
+    assert copied.depth_net is not method.depth_net
+    kept = method.state_dict()
+    assert all(torch.equal(kept[key], value) for key, value in copied.state_dict().items())
+
+
+def test_without_poses_the_unit_of_the_teachers_depth_does_not_matter():
+    method = student(loss=replace(LOSS, normalise_depth=True)).eval()
+    unposed = replace(batch(), T_src_tgt=None)
+    before = method(unposed, 0.0).maps
+    decode = method.teacher.depth_net.decode
+    method.teacher.depth_net.decode = lambda f, scales: tuple(5 * d for d in decode(f, scales))
+    after = method(unposed, 0.0).maps
+    assert_close(after["teacher_weight"], before["teacher_weight"], rtol=1e-3, atol=1e-4)
+    assert_close(after["teacher_depth"], before["teacher_depth"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_teachers_network_runs_once_a_step(variant):
+    method = student(StudentConfig(filter=FilterConfig(variant=variant)))
+    calls = []
+    encode = method.teacher.depth_net.encode
+    method.teacher.depth_net.encode = lambda image: (calls.append(1), encode(image))[1]
+    method(batch(), 0.0)
+    assert len(calls) == 1
 
 
 def test_views_that_show_nothing_give_a_finite_loss_with_a_gradient():

@@ -71,9 +71,9 @@ def _fixed(
     """The terms as they should be."""
     depth, stored = learnt.depth, batch.pseudo_depth
     assert stored is not None
-    if config.align == "tracked":  # the loader has fitted them
-        aligned, fits = stored, torch.ones_like(stored[:, :, :1, :1], dtype=torch.bool)
-    else:
+    fits = torch.ones_like(stored[:, :, :1, :1], dtype=torch.bool)
+    aligned = stored  # as it is, or fitted by the loader
+    if config.align == "least_squares_to_depth" or (config.align == "none" and config.depth > 0):
         reliable = learnt.visible & (learnt.reliability > RELIABLE)
         aligned, fitted = least_squares_to_depth(stored, depth.detach(), reliable)
         fits = fitted[:, None, None, None]

@@ -79,7 +79,8 @@ class Student(SelfSupervised):
         seen = self.seen_images(batch)
         known = batch.T_src_tgt is not None
         depths = self.depths(seen, normalise=self.weights.normalise_depth and not known)
-        prior, filtered = self._consult_teacher(batch, None)
+        asked = self._ask_teacher(batch)
+        prior, filtered = asked.depth, self.mask_filter(asked)
         learnt = self.learn_from_views(
             batch,
             progress,
@@ -88,9 +89,7 @@ class Student(SelfSupervised):
             left_out=filtered.dynamic if self.student.mask_dynamic else None,
         )
         if self.student.filter.variant == "photo_sdfa":  # compares with the student's own error
-            unseen = torch.full_like(learnt.error, torch.inf)
-            error = torch.where(learnt.visible, learnt.error, unseen)
-            prior, filtered = self._consult_teacher(batch, error)
+            filtered = self._with_student_error(asked, filtered, learnt)
         static = (~filtered.dynamic).to(learnt.depth) * learnt.reliability
         terms = learnt.terms | pseudo_depth_terms(
             self.student.pseudo_depth, batch, learnt, progress, static=static
@@ -132,44 +131,49 @@ class Student(SelfSupervised):
             self.teacher.pose_net.load_state_dict(self.pose_net.state_dict())
 
     @torch.no_grad()
-    def _consult_teacher(
-        self, batch: Batch, student_error: Float[Tensor, "b 1 h w"] | None
-    ) -> tuple[Float[Tensor, "b 1 h w"], FilterOutput]:
-        """The teacher's depth of the target, and how far to trust it; it sees clean images."""
+    def _ask_teacher(self, batch: Batch) -> FilterInput:
+        """What the teacher says of clean images: depths, features, and motion if none is known."""
         images = torch.cat([batch.target[:, None], batch.sources], dim=1)
         count, views = images.shape[:2]
-        net = self.teacher.depth_net
-        mirrored = torch.cat([images.flatten(0, 1), batch.target.flip(-1)])
-        features = net.encode(mirrored)
-        (depth,) = net.decode(features, (0,))
+        seen = torch.cat([images.flatten(0, 1), batch.target.flip(-1)])
+        features = self.teacher.depth_net.encode(seen)
+        (depth,) = self.teacher.depth_net.decode(features, (0,))
         own, flipped = depth[: count * views].unflatten(0, (count, views)), depth[count * views :]
         T_src_tgt = batch.T_src_tgt
         if T_src_tgt is None:
             target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
             said = self.teacher.pose_net(target, batch.sources.flatten(0, 1))
             T_src_tgt = said.unflatten(0, batch.sources.shape[:2])
+            if self.weights.normalise_depth:  # its motion is in this unit
+                mean_disparity = (1 / own).mean((1, 2, 3, 4), keepdim=True)
+                own, flipped = own * mean_disparity, flipped * mean_disparity[:, 0]
         levels = [f[: count * views].unflatten(0, (count, views))[:, 0].float() for f in features]
-        waits = self.student.filter.variant == "photo_sdfa" and student_error is None
-        if waits:
-            student_error = torch.full_like(own[:, 0], torch.inf)
+        return FilterInput(
+            target=batch.target,
+            sources=batch.sources,
+            depth=own[:, 0],
+            source_depth=own[:, 1:],
+            flipped_depth=flipped.flip(-1),
+            T_src_tgt=T_src_tgt,
+            intrinsics=batch.intrinsics,
+            features=tuple(levels[1:]),
+            # Until the student's own error is known; only the variant `photo_sdfa` reads it.
+            student_error=torch.full_like(own[:, 0], torch.inf),
+        )
+
+    def _with_student_error(
+        self, asked: FilterInput, filtered: FilterOutput, learnt: Learnt
+    ) -> FilterOutput:
+        """The same regions, and the weight of `photo_sdfa` against the student's own error."""
+        unseen = torch.full_like(learnt.error, torch.inf)
+        error = torch.where(learnt.visible, learnt.error, unseen)
         was_training = self.mask_filter.training
-        self.mask_filter.train(was_training and not waits)  # the threshold follows a batch once
-        with torch.enable_grad():  # the learned filter has a network of its own
-            filtered = self.mask_filter(
-                FilterInput(
-                    target=batch.target,
-                    sources=batch.sources,
-                    depth=own[:, 0],
-                    source_depth=own[:, 1:],
-                    flipped_depth=flipped.flip(-1),
-                    T_src_tgt=T_src_tgt,
-                    intrinsics=batch.intrinsics,
-                    features=tuple(levels[1:]),
-                    student_error=student_error,
-                )
-            )
+        self.mask_filter.eval()  # the motion threshold has followed this batch
+        again = self.mask_filter(replace(asked, student_error=error))
         self.mask_filter.train(was_training)
-        return own[:, 0], filtered
+        return replace(
+            again, static=filtered.static, dynamic=filtered.dynamic, unknown=filtered.unknown
+        )
 
     def _distil(
         self,

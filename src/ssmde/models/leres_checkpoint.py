@@ -61,8 +61,7 @@ def read_checkpoint(path: Path) -> object:
     check_is_file(path)
     if path.suffix == ".safetensors":
         return read_weights(path)[0]
-    with path.open("rb"):
-        pass  # the system's own message where the file may not be read
+    path.open("rb").close()  # the system's own message where the file may not be read
     # Mapped, the nets for point clouds are never read. Files from before PyTorch 1.6 are no zip.
     mapped = zipfile.is_zipfile(path)
     try:
