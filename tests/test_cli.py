@@ -32,8 +32,9 @@ DATA = """root image-size frame-gaps scene-gaps poses least-baseline flip zoom c
 brightness contrast saturation hue workers"""
 MODEL = """encoder pretrained upsampling depth-range initial-depth pose-net pose-scale
 freeze-batch-norm"""
-LOSS = """photometric geometry geometry-ramp pose rotation-first upright-first normalise-depth
-smoothness scales ssim-share auto-mask minimum-reprojection weight-mask both-directions"""
+LOSS = """photometric geometry geometry-ramp pose points rotation-first upright-first
+normalise-depth smoothness scales ssim-share auto-mask minimum-reprojection weight-mask
+both-directions"""
 TRAIN = """steps batch-size learning-rate pose-rate schedule warmup-steps clip-gradient precision
 seed validate-every protocol validation-frames checkpoint-every keep-best log-every accelerator
 devices nodes threads"""

@@ -26,6 +26,7 @@ from ssmde.data.pseudo_depth import (
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.labelling.folder import open_folder
+from ssmde.labelling.grounded import open_grounded
 from ssmde.labelling.hub import (
     DEPTH_ANYTHING_V2,
     MIDAS,
@@ -58,6 +59,7 @@ SOURCES: dict[str, Row] = {
     "leres": Row(open=open_leres, takes=("checkpoint", "size")),
     "hf": Row(open=open_any, argument="MODEL", takes=("kind", "size")),
     "ssmde": Row(open=open_own, argument="WEIGHTS"),
+    "grounded": Row(open=open_grounded, argument="WEIGHTS"),
     "folder": Row(open=open_folder, argument="PATH", takes=("kind",)),
 }
 

@@ -30,6 +30,9 @@ class Batch:
     in the unit of its translation."""
     pseudo_depth: Float[Tensor, "b 1 h w"] | None = None
     """Depth of the target as another network says it, in a unit of its own; 0 where unknown."""
+    points: Float[Tensor, "b 1 h w"] | None = None
+    """Depth of the target where a point was tracked through the video, in the unit of `T_src_tgt`;
+    0 elsewhere."""
     names: tuple[str, ...] = ()
     """`scene/frame` of each target, for messages."""
 
@@ -50,6 +53,8 @@ class Snippets:
     """See `Batch.T_src_tgt`."""
     pseudo_depth: Float[Tensor, "b 1 h w"] | None = None
     """See `Batch.pseudo_depth`."""
+    points: Float[Tensor, "b 1 h w"] | None = None
+    """See `Batch.points`."""
     broken: tuple[str, ...] = ()
     """Files that could not be read and were replaced by another snippet, with the reason."""
 
@@ -81,20 +86,23 @@ class Snippets:
             colour=self.colour,
             T_src_tgt=self.T_src_tgt,
             pseudo_depth=self.pseudo_depth,
+            points=self.points,
             names=self.names,
         )
 
 
 def collate(samples: Sequence[Snippets]) -> Snippets:
-    """Join snippets, each of which is a batch of one; all have motion and labels, or none has."""
+    """Join snippets, each of which is a batch of one; what one of them has, all have."""
     motions = [s.T_src_tgt for s in samples if s.T_src_tgt is not None]
     labels = [s.pseudo_depth for s in samples if s.pseudo_depth is not None]
+    points = [s.points for s in samples if s.points is not None]
     return Snippets(
         images=torch.cat([s.images for s in samples]),
         intrinsics=torch.cat([s.intrinsics for s in samples]),
         colour=torch.cat([s.colour for s in samples]),
         T_src_tgt=torch.cat(motions) if motions else None,
         pseudo_depth=torch.cat(labels) if labels else None,
+        points=torch.cat(points) if points else None,
         names=tuple(name for s in samples for name in s.names),
         broken=tuple(name for s in samples for name in s.broken),
     )

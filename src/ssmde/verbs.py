@@ -105,7 +105,8 @@ class Label:
     data: Positional[Annotated[Path, arg(metavar="DATA")]]
     """Folder of scene folders, or one scene folder."""
     source: str = "depth-anything-v2"
-    """depth-anything-v2, depth-anything-3, midas, leres, hf:MODEL, ssmde:WEIGHTS or folder:PATH."""
+    """depth-anything-v2, depth-anything-3, midas, leres, hf:MODEL, ssmde:WEIGHTS, grounded:WEIGHTS
+    (of this video alone) or folder:PATH."""
     checkpoint: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(for leres)")] = None
     """Weights of LeReS."""
     kind: Annotated[

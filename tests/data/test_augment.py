@@ -20,6 +20,7 @@ from ssmde.data.augment import (
     whole_frame,
 )
 from ssmde.data.images import read_image
+from ssmde.geometry.camera import flip_intrinsics
 
 sizes = st.tuples(st.integers(32, 1500), st.integers(32, 1500))
 
@@ -217,3 +218,20 @@ def test_gradients_of_colours_match_finite_differences():
     images = torch.rand(1, 2, 3, 2, 2, dtype=torch.float64) * 0.4 + 0.3
     colour = torch.eye(3, 4, dtype=torch.float64)[None] * 0.9
     torch.autograd.gradcheck(apply_colour, (images.requires_grad_(), colour.requires_grad_()))
+
+
+def test_scattered_points_land_where_their_pixels_go():
+    stored, size, chance = (48, 96), (32, 64), rng()
+    for _ in range(20):
+        framing = draw_framing(chance, DataConfig(image_size=size, flip=0.5, zoom=1.5), stored)
+        K = framing.intrinsics(torch.eye(3, dtype=torch.float64)).numpy()
+        pixels = chance.uniform(0, (95, 47), (40, 2)).astype(np.float32)
+        if framing.flip:
+            K = flip_intrinsics(torch.from_numpy(K), size[1]).numpy()
+        view = framing.scatter(pixels, np.arange(1.0, 41.0, dtype=np.float32))
+        view = view[:, ::-1] if framing.flip else view
+        for row, column in np.argwhere(view > 0):
+            u, v = pixels[int(view[row, column]) - 1]
+            at = K @ (u, v, 1)
+            assert abs(at[0] - column) <= 0.5 + 1e-4
+            assert abs(at[1] - row) <= 0.5 + 1e-4

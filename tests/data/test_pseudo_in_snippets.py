@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssmde.config import Config, DataConfig, PseudoDepthConfig
+from ssmde.config import Config, DataConfig, LossConfig, PseudoDepthConfig
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.pseudo_depth import LabelInfo, write_labels
@@ -70,3 +70,26 @@ def test_fitting_asks_for_points_and_for_tracked_poses(tmp_path):
         Config(pseudo_depth=PseudoDepthConfig(align="tracked"))
     with pytest.raises(ValueError, match=r"'room': there is no .*pseudo_depth; `ssmde label"):
         labels(replace(scene, pseudo_depth=None))
+
+
+def test_tracked_points_come_as_a_sparse_map_of_the_framed_image(tmp_path):
+    scene, _ = room(tmp_path)
+    pixels = np.array([(3, 5), (3, 5), (60, 20), (30, 10)], dtype=np.float32)
+    depth = np.array([0.9, 0.7, 1.5, 0.01], dtype=np.float32)  # the last is no depth of this scene
+    write_tracked_points(tmp_path / "room", {1: (pixels, depth)})
+    data = SnippetDataset([scene], PLAIN, seed=0, augment=True, with_points=True)
+    found = data[0].to_batch().points
+    assert found.shape == (1, 1, 32, 64)
+    assert found[0, 0, 5, 3] == np.float32(0.7), "the nearest of two points hides the other"
+    assert found[0, 0, 20, 60] == np.float32(1.5)
+    assert (found > 0).sum() == 2
+    mirrored = SnippetDataset(
+        [scene], replace(PLAIN, flip=1.0), seed=0, augment=True, with_points=True
+    )
+    np.testing.assert_array_equal(mirrored[0].points, found.flip(-1))
+    assert not data[1].points.any(), "frame 2 has no points"
+
+
+def test_the_points_term_needs_tracked_poses():
+    with pytest.raises(ValueError, match=r"loss.points .* data.poses tracked, got none"):
+        Config(loss=LossConfig(points=0.5))

@@ -171,3 +171,18 @@ def test_the_pose_network_learns_from_known_motion_alone():
     method = teacher(LossConfig(pose=0.0))
     method(given(), 0.0).loss.backward()
     assert all(p.grad.abs().sum() == 0 for p in method.pose_net.parameters())
+
+
+def test_tracked_points_pull_the_depth_to_theirs():
+    known = given()
+    sparse = torch.zeros_like(known.target[:, :1])
+    sparse[:, :, ::8, ::8] = 2.0
+    with_points = replace(known, points=sparse)
+    method = teacher(replace(EVERYTHING, points=0.5)).eval()
+    terms = method(with_points, 0.5).terms
+    depth = method.depths(method.seen_images(known), normalise=False).scales
+    off = torch.stack([(d[:, 0, :, ::8, ::8] / 2).log().abs().mean() for d in depth]).mean()
+    torch.testing.assert_close(terms["points"], 0.5 * off.detach())
+    assert "points" not in method(known, 0.5).terms
+    none = method(replace(known, points=torch.zeros_like(sparse)), 0.5).terms["points"]
+    assert none == 0

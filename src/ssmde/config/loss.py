@@ -15,8 +15,11 @@ class LossConfig(Section):
     """Depth inconsistency between two views, in [0, 1) per pixel."""
     pose: float = 1.0
     """Where poses come with the frames they are the motion, and the pose network learns to say them
-    with this weight: mean absolute difference of rotation matrix and translation. The three fields
-    below then have no effect."""
+    with this weight: mean absolute difference of rotation matrix and translation. `rotation_first`,
+    `upright_first` and `normalise_depth` then have no effect."""
+    points: float = 0.0
+    """Depth of the points that `ssmde track` followed: mean |difference of log depth|. Tells what
+    neighbouring frames cannot where the camera hardly moves; needs `data.poses tracked`."""
     rotation_first: float = 0.0
     """Share of the training, from its start, in which only the rotation is learnt, from blurred
     images and without depth. Hand-held video is mostly rotation, which translation must not
@@ -47,7 +50,7 @@ class LossConfig(Section):
 
     def __post_init__(self) -> None:
         """Refuse negative weights and scales the decoder does not have."""
-        for name in ("photometric", "geometry", "pose", "smoothness"):
+        for name in ("photometric", "geometry", "pose", "points", "smoothness"):
             value = getattr(self, name)
             refuse(not value >= 0, f"loss.{name} must be at least 0, got {value}")
         refuse(

@@ -44,6 +44,11 @@ class Config(Section):
             "pseudo_depth.align tracked puts labels into the unit of tracked poses: it needs "
             f"data.poses tracked, got {self.data.poses}",
         )
+        refuse(
+            self.loss.points > 0 and self.data.poses != "tracked",
+            "loss.points needs the points of `ssmde track` and depth in their unit: "
+            f"data.poses tracked, got {self.data.poses}",
+        )
 
 
 def load_config(text: str) -> Config:

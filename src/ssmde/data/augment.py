@@ -85,6 +85,29 @@ class Framing:
         view = values[rows[:, None], columns]
         return view[:, ::-1] if self.flip else view
 
+    def scatter(
+        self,
+        pixels: Float[np.ndarray, "n 2"],
+        values: Float[np.ndarray, " n"],
+    ) -> Float[np.ndarray, "k m"]:
+        """The view of single points: the smallest value of those in a pixel, 0 where there is none.
+
+        Args:
+            pixels: Points (u, v), in pixels of the stored frame.
+            values: One for each, positive; depth, of which the nearest hides the others.
+        """
+        height, width = self.image_size
+        cut = zip((self.left, self.top), (self.width, self.height), (width, height), strict=True)
+        columns, rows = (
+            np.floor(((pixels[:, axis] + 0.5) / self.reduction - start) * out / size).astype(int)
+            for axis, (start, size, out) in enumerate(cut)
+        )
+        inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+        view = np.full((height, width), np.inf, dtype=values.dtype)
+        np.minimum.at(view, (rows[inside], columns[inside]), values[inside])
+        view = np.where(np.isfinite(view), view, 0).astype(values.dtype)
+        return view[:, ::-1] if self.flip else view
+
 
 def best_reduction(stored: tuple[int, int], image_size: tuple[int, int], zoom: float = 1.0) -> int:
     """Largest of 1, 2, 4, 8 that still decodes a frame no smaller than the view needs.

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from ssmde.config import DataConfig
 from ssmde.data.augment import Framing, draw_colour, draw_framing, whole_frame
 from ssmde.data.images import ImageError, read_image
-from ssmde.data.label_fit import fit_to_points
+from ssmde.data.label_fit import fit_to_points, plausible
 from ssmde.data.motion import known_poses, relative_motion, usable_gaps
 from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.sampler import CONTENT, Key, check_seed
@@ -41,6 +41,7 @@ class SnippetDataset(Dataset[Snippets]):
         augment: Whether to mirror, zoom and change colours.
         labels: Whether to read the pseudo-depth of the target.
         fit_labels: Whether to give it scale and shift by the points of `ssmde track`.
+        with_points: Whether to hand over the depth of these points.
 
     Raises:
         ValueError: If intrinsics are unknown, labels are missing, or no sequence is long enough
@@ -56,14 +57,18 @@ class SnippetDataset(Dataset[Snippets]):
         augment: bool,
         labels: bool = False,
         fit_labels: bool = False,
+        with_points: bool = False,
     ) -> None:
         check_seed(seed)
         self.sequences = tuple(sequences)
         self.cameras = tuple(_camera(sequence) for sequence in sequences)
         """Intrinsics of every sequence, in pixels of its stored images."""
         self.data, self.seed, self.augment, self.labels = data, seed, augment, labels
+        self.fit_labels, self.with_points = fit_labels, with_points
         self.points = tuple(
-            read_tracked_points(s.images[0].parent / TRACKED_POINTS) if fit_labels else {}
+            read_tracked_points(s.images[0].parent / TRACKED_POINTS)
+            if fit_labels or with_points
+            else {}
             for s in sequences
         )
         """For every sequence, the points that were tracked, by the index of their frame."""
@@ -133,6 +138,7 @@ class SnippetDataset(Dataset[Snippets]):
             colour=torch.from_numpy(colour)[None],
             T_src_tgt=motion,
             pseudo_depth=label,
+            points=self._points(which, target, framing) if self.with_points else None,
             names=(sequence.frame_name(target),),
             broken=broken,
         )
@@ -156,11 +162,19 @@ class SnippetDataset(Dataset[Snippets]):
         values = read_pseudo_depth(path)
         if sequence.pseudo_depth_kind == "disparity":
             values = np.where(values > 0, 1 / (values + DISPARITY_FLOOR), 0).astype(np.float32)
-        if points and target in points:
+        if self.fit_labels and target in points:
             values = fit_to_points(values, *points[target], sequence.image_size)
-        elif points:
+        elif self.fit_labels:
             values = np.zeros_like(values)  # no point to fit to
         view = framing.nearest(values, sequence.image_size)
+        return torch.from_numpy(np.ascontiguousarray(view))[None, None]
+
+    def _points(self, which: int, target: int, framing: Framing) -> Float32[Tensor, "1 1 h w"]:
+        """Depth of the tracked points of the target; 0 where there is none."""
+        nothing = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
+        pixels, depth = self.points[which].get(target, nothing)
+        sure = plausible(depth)
+        view = framing.scatter(pixels[sure], depth[sure])
         return torch.from_numpy(np.ascontiguousarray(view))[None, None]
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ssmde.config import LossConfig
 from ssmde.data.augment import apply_colour
 from ssmde.geometry.pose import invert_motion
+from ssmde.losses.distillation import log_depth_difference
 from ssmde.losses.masks import auto_mask, masked_mean, weight_mask
 from ssmde.losses.photometric import photometric_error
 from ssmde.losses.smoothness import smoothness
@@ -122,6 +123,11 @@ class SelfSupervised(nn.Module):
         }
         if batch.T_src_tgt is not None:
             terms["pose"] = w.pose * _pose_error(said, batch.T_src_tgt)
+        if w.points > 0 and batch.points is not None:
+            with torch.autocast(batch.target.device.type, enabled=False):
+                known = (batch.points > 0).to(batch.points)
+                each = [log_depth_difference(d[:, 0], batch.points, known) for d in depths.scales]
+            terms["points"] = w.points * torch.stack(each).mean()
         maps = outcomes[0][1]
         return Learnt(
             terms=terms,
