@@ -20,6 +20,7 @@ from ssmde.data.images import ImageError
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.protocol import PROTOCOLS
 from ssmde.predict import FORMATS, Summary, predict_files
+from ssmde.preparation.archives import prepare_dataset
 from ssmde.prepare import prepare
 from ssmde.presets import PRESETS
 from ssmde.verbs import VERBS
@@ -54,10 +55,12 @@ FROZEN = {
     "prepare": (
         ["SOURCE", "OUT"],
         {
-            "--step", "--intrinsics", "--hfov-degrees", "--width", "--name", "--quality",
-            "--overwrite",
+            "--step", "--least-motion", "--fewest-frames", "--intrinsics", "--hfov-degrees",
+            "--width", "--name", "--quality", "--overwrite", "--dataset", "--train-list",
+            "--val-list", "--test-list", "--improved", "--truth",
         },
     ),
+    "doctor": (["DATA"], {"--split", "--quick"}),
     "track": (["DATA"], {"--overwrite", "--threads", "--seed"}),
     "label": (
         ["DATA"],
@@ -183,7 +186,7 @@ def test_without_a_verb_all_verbs_are_listed_with_an_example(words, capsys):
         assert re.search(rf"(?m)^  {verb} +[A-Z].*\.$", text)
     for words in commands_in(text.split("Example:")[1]):
         parse(words[0], words[1:])
-    for planned in ("doctor", "export", "app"):
+    for planned in ("export", "app"):
         assert not re.search(rf"(?m)^  {planned}\b", text)
 
 
@@ -216,11 +219,45 @@ def test_prepare_hands_its_words_on(verb_calls, capsys):
     assert "data/walk" in capsys.readouterr().out
 
 
+def test_prepare_hands_an_archive_on(verb_calls, monkeypatch, capsys):
+    words = "prepare raw data --dataset kitti_raw --test-list eigen.txt --width 640"
+    given = {}
+
+    def record(dataset, **rest):
+        inspect.signature(prepare_dataset).bind(dataset, **rest)
+        given.update(rest, dataset=dataset)
+        return []
+
+    monkeypatch.setattr("ssmde.preparation.archives.prepare_dataset", record)
+    assert main(words.split()) == 0
+    assert not verb_calls
+    assert (given["dataset"], given["source"], given["out"]) == (
+        "kitti_raw", Path("raw"), Path("data"),
+    )  # fmt: skip
+    assert given["lists"] == {"test": Path("eigen.txt")}
+    assert (given["width"], given["truth"], given["improved"]) == (640, "eigen", None)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("prepare a b --test-list c", "--test-list does not go without --dataset"),
+        ("prepare a b --dataset tum --step 2", "--step does not go with --dataset"),
+    ],
+)
+def test_words_of_archives_and_of_own_video_do_not_mix(words, says, capsys):
+    assert main(words.split()) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_without_options_prepare_and_predict_do_what_python_does():
     own = inspect.signature(prepare).parameters
     asked = parse("prepare", ["a", "b"])
-    options = [option.removeprefix("--").replace("-", "_") for option in FROZEN["prepare"][1]]
-    assert all(getattr(asked, name) == own[name].default for name in options)
+    archive = inspect.signature(prepare_dataset).parameters
+    options = {option.removeprefix("--").replace("-", "_") for option in FROZEN["prepare"][1]}
+    assert all(getattr(asked, n) == own[n].default for n in options & set(own))
+    alone = options & set(archive) - set(own) - {"dataset"}  # none unless asked for
+    assert all(getattr(asked, n) == archive[n].default for n in alone)
     asked, own = parse("predict", ["a", "b", "c"]), inspect.signature(predict_files).parameters
     assert asked.format is own["formats"].default
     assert asked.resolution is own["resolution"].default

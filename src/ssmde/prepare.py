@@ -1,76 +1,65 @@
-"""`ssmde prepare`: a video file or a folder of images becomes a scene folder."""
+"""`ssmde prepare`: videos, folders of images and single images become scene folders."""
 
 import math
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
 from rich.progress import track
 
-from ssmde.data.images import (
-    IMAGE_SUFFIXES,
-    ImageError,
-    is_upright,
-    read_image,
-    resize_image,
-    write_image,
-)
 from ssmde.data.scene_files import read_intrinsics
-from ssmde.data.scene_folder import list_images, write_intrinsics, write_scene_info
 from ssmde.data.sequence import check_intrinsics
-from ssmde.data.video import VIDEO_SUFFIXES, read_frames, video_info
-from ssmde.geometry.camera import scale_intrinsics
+from ssmde.preparation.choice import FEWEST_FRAMES, LEAST_MOTION, Choice, choose_frames
+from ssmde.preparation.motion import measure
+from ssmde.preparation.report import MEANING, Prepared, PreparedSource, info_of
+from ssmde.preparation.scene_writer import Look, all_or_none, scenes_of, write_scene
+from ssmde.preparation.sources import Source, find_sources
 
-DIGITS = 6  # of a frame's number in its file name
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Frame:
-    """A frame of the source: its pixels, and its file where it can be copied as it is."""
-
-    number: int
-    pixels: UInt8[np.ndarray, "h w 3"]
-    file: Path | None = None
+Four = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Source:
-    """Frames to come, and what is known about them."""
+class _Plan:
+    """A source, and what is known before its frames are looked at."""
 
-    frames: Iterator[_Frame]
-    count: int | None
-    fps: float | None
+    source: Source
+    look: Look
+    camera: str
 
 
 def prepare(
-    source: Path,
+    source: Path | Sequence[Path],
     out: Path,
     *,
-    step: int = 1,
-    intrinsics: tuple[float, float, float, float] | None = None,
+    step: int | None = None,
+    least_motion: float = LEAST_MOTION,
+    fewest_frames: int = FEWEST_FRAMES,
+    intrinsics: Four | None = None,
     hfov_degrees: int | float | None = None,
     width: int | None = None,
     name: str | None = None,
     quality: int = 95,
     overwrite: bool = False,
     show_progress: bool = True,
-) -> Path:
-    """Write the frames of a video or a folder as a scene folder and return that folder.
+) -> Prepared:
+    """Write videos or images as scene folders and return these, with a report of what was dropped.
 
-    Frames keep their number in the source as their name. Images that need no change are copied.
-    The camera is `intrinsics`, or follows from `hfov_degrees`, or is read from a cam.txt beside the
-    source images; else cam.txt is left out. The scene appears whole or not at all.
+    Sharp frames are kept that lie a step of image motion apart; where the picture changes to
+    another place a new scene begins: NAME-1, NAME-2 and so on. Frames keep their number in the
+    source as their name. Images that need no change are copied. The camera is `intrinsics`, or
+    follows from `hfov_degrees`, or is read from a cam.txt beside the source images, or from what
+    the camera wrote into the files; else cam.txt is left out. Scenes appear whole or not at all.
 
     Args:
-        source: Video file, or folder of images in the order of their names.
-        out: Data folder; the scene becomes a folder in it.
-        step: Take every so many-th frame.
+        source: Video files, image files, folders of either, or patterns such as `shots/*.jpg`.
+            Each video is a source, and so are the images of a folder, in the order of their names.
+        out: Data folder; each scene becomes a folder in it.
+        step: Take every so many-th frame instead of choosing, and never split.
+        least_motion: Way of the image from one kept frame to the next, as a share of its width.
+        fewest_frames: A scene of fewer is dropped.
         intrinsics: Focal lengths and principal point (fx, fy, cx, cy), in pixels of the frames as
             the source shows them, upright; they follow when `width` resizes the frames.
         hfov_degrees: Horizontal field of view of an upright frame, for a camera with its
@@ -78,97 +67,100 @@ def prepare(
         width: Resize to this width, in pixels; the shape of the image stays.
         name: Name of the scene; that of the source if absent.
         quality: JPEG quality, 1 to 100.
-        overwrite: Replace a scene of that name.
-        show_progress: Draw a progress bar.
+        overwrite: Replace scenes of that name.
+        show_progress: Draw progress bars.
 
     Raises:
         FileNotFoundError: If there is no such source.
-        FileExistsError: If the scene exists and may not be replaced.
-        ValueError: If the source holds no frames, a frame cannot be read, sizes differ, or an
-            argument does not fit.
+        FileExistsError: If a scene exists and may not be replaced.
+        ValueError: If the sources hold no frames or none that fit together, a frame cannot be
+            read, sizes differ, or an argument does not fit.
     """
-    _check_numbers(step, quality, width)
+    _check_numbers(step, quality, width, least_motion, fewest_frames)
     if intrinsics is not None and hfov_degrees is not None:
         raise ValueError("give intrinsics or hfov_degrees, not both")
-    name = name or (source.resolve().name if source.is_dir() else source.stem)
-    scene = out / name
-    if scene.parent != out or name.startswith("."):
-        raise ValueError(f"a scene's name is the name of a folder, got '{name}'")
-    if scene.exists() and not overwrite:
-        raise FileExistsError(f"{scene} exists: choose another name, or allow it to be overwritten")
-    frames = _open_source(source, step)
-    first = next(frames.frames)
-    size = (first.pixels.shape[0], first.pixels.shape[1])
-    stored = _stored_size(size, width)
-    camera = _camera(source, size, intrinsics, hfov_degrees)
-    part = out / f".{name}.{os.getpid()}.part"
-    part.mkdir(parents=True)
-    try:
-        rest = chain([first], frames.frames)
-        for frame in track(rest, name, frames.count, disable=not show_progress):
-            _write_frame(frame, part, size, stored, quality)
-        if camera is not None:
-            scale = stored[1] / size[1], stored[0] / size[0]
-            write_intrinsics(part, scale_intrinsics(torch.from_numpy(camera), *scale).numpy())
-        info = {"source": source.name, "fps": frames.fps, "notes": f"every {step}. frame"}
-        write_scene_info(part, info if step > 1 else info | {"notes": "every frame"})
-        if scene.exists():
-            shutil.rmtree(scene)
-        part.rename(scene)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return scene
+    sources = find_sources(source)
+    replaced = _replaced(sources, out, name, overwrite)
+    plans = [_plan(s, width, quality, intrinsics, hfov_degrees) for s in sources]
+    if step is not None:
+        choices = [Choice(scenes=(s.every(step),)) for s in sources]
+    else:
+        choices = [_chosen(s, least_motion, fewest_frames, show_progress) for s in sources]
+    _refuse_nothing(sources, choices, fewest_frames)
+    names = _scene_names(sources, choices, name)
+    replaced += [f for f in (out / n for n in chain(*names)) if f.exists() and f not in replaced]
+    if replaced and not overwrite:
+        raise _exists(replaced[0])
+    with all_or_none(out, replaced) as part:
+        kept = [
+            _write(plan, choice, [part / n for n in own], step, show_progress)
+            for plan, choice, own in zip(plans, choices, names, strict=True)
+        ]
+    return Prepared(
+        sources=tuple(
+            PreparedSource(
+                source=plan.source.label,
+                scenes=tuple(out / n for n in own),
+                kept=count,
+                choice=choice,
+                camera=plan.camera,
+            )
+            for plan, choice, own, count in zip(plans, choices, names, kept, strict=True)
+        )
+    )
 
 
-def _check_numbers(step: int, quality: int, width: int | None) -> None:
-    if step < 1:
+def _check_numbers(
+    step: int | None, quality: int, width: int | None, least_motion: float, fewest_frames: int
+) -> None:
+    if step is not None and step < 1:
         raise ValueError(f"step must be at least 1, got {step}")
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be in [1, 100], got {quality}")
     if width is not None and width < 1:
         raise ValueError(f"width must be at least 1 pixel, got {width}")
-
-
-def _open_source(source: Path, step: int) -> _Source:
-    if source.is_dir():
-        files = list_images(source)[::step]
-        if not files:
-            raise ValueError(f"{source}: holds no images ({', '.join(IMAGE_SUFFIXES)})")
-        frames = (
-            _Frame(number=i * step, pixels=read_image(f), file=f if is_upright(f) else None)
-            for i, f in enumerate(files)
-        )
-        return _Source(frames=frames, count=len(files), fps=None)
-    if not source.is_file():
-        raise FileNotFoundError(f"{source}: no such file or folder; give a video or images")
-    if source.suffix.lower() not in VIDEO_SUFFIXES:
+    if not 0 < least_motion < 0.1:
         raise ValueError(
-            f"{source}: unknown file type '{source.suffix}'; give a folder of images or a video "
-            f"({', '.join(VIDEO_SUFFIXES)})"
+            f"least_motion must be in (0, 0.1), a share of the image's width, got {least_motion}"
         )
-    info = video_info(source)
-    shown = islice(enumerate(read_frames(source)), 0, None, step)
-    frames = (_Frame(number=i, pixels=pixels) for i, pixels in shown)
-    count = math.ceil(info.frames / step) if info.frames else None
-    return _Source(frames=frames, count=count, fps=info.fps / step)
+    if fewest_frames < 1:
+        raise ValueError(f"fewest_frames must be at least 1, got {fewest_frames}")
 
 
-def _write_frame(
-    frame: _Frame, folder: Path, size: tuple[int, int], stored: tuple[int, int], quality: int
-) -> None:
-    """Write or copy one frame, from the size all frames have to the stored one."""
-    height, width = frame.pixels.shape[:2]
-    if (height, width) != size:
-        raise ImageError(
-            f"{frame.file or f'frame {frame.number}'}: {width} x {height} pixels, but the first "
-            f"frame has {size[1]} x {size[0]}; give each size a scene of its own"
-        )
-    stem = f"{frame.number:0{DIGITS}d}"
-    if frame.file and stored == size:
-        shutil.copyfile(frame.file, folder / f"{stem}{frame.file.suffix.lower()}")
-    else:
-        pixels = frame.pixels if stored == size else resize_image(frame.pixels, stored)
-        write_image(folder / f"{stem}.jpg", np.ascontiguousarray(pixels), quality=quality)
+def _replaced(sources: list[Source], out: Path, name: str | None, overwrite: bool) -> list[Path]:
+    """Scene folders of an earlier run that make room; refused before anything is read."""
+    found: list[Path] = []
+    for source in sources:
+        own = name or source.name
+        if (out / own).parent != out or own.startswith("."):
+            raise ValueError(f"a scene's name is the name of a folder, got '{own}'")
+        found += [f for f in scenes_of(out, own, source.label) if f not in found]
+    if found and not overwrite:
+        raise _exists(found[0])
+    return found
+
+
+def _exists(scene: Path) -> FileExistsError:
+    return FileExistsError(f"{scene} exists: choose another name, or allow it to be overwritten")
+
+
+def _plan(
+    source: Source,
+    width: int | None,
+    quality: int,
+    intrinsics: Four | None,
+    hfov_degrees: int | float | None,
+) -> _Plan:
+    size = source.size()
+    stored = _stored_size(size, width)
+    four, camera = _camera(source, size, intrinsics, hfov_degrees)
+    matrix = None
+    if four is not None:
+        fx, fy, cx, cy = four
+        matrix = np.array([(fx, 0, cx), (0, fy, cy), (0, 0, 1)], dtype=np.float64)
+        check_intrinsics(matrix, size, where="intrinsics")
+    look = Look(size=size, stored=stored, quality=quality, intrinsics=matrix)
+    return _Plan(source=source, look=look, camera=camera)
 
 
 def _stored_size(size: tuple[int, int], width: int | None) -> tuple[int, int]:
@@ -181,20 +173,91 @@ def _stored_size(size: tuple[int, int], width: int | None) -> tuple[int, int]:
 
 
 def _camera(
-    source: Path,
+    source: Source,
     size: tuple[int, int],
-    intrinsics: tuple[float, float, float, float] | None,
+    intrinsics: Four | None,
     hfov_degrees: int | float | None,
-) -> Float[np.ndarray, "3 3"] | None:
-    """Pinhole matrix in pixels of the source's frames, from what the caller knows."""
+) -> tuple[Four | None, str]:
+    """Focal lengths and principal point in pixels of the source's frames, and who says so."""
+    if intrinsics is not None:
+        return intrinsics, "as given"
+    middle = (size[1] - 1) / 2, (size[0] - 1) / 2
     if hfov_degrees is not None:
         if not 0 < hfov_degrees < 180:
             raise ValueError(f"hfov_degrees must be in (0, 180), got {hfov_degrees}")
         focal = size[1] / 2 / math.tan(math.radians(hfov_degrees) / 2)
-        intrinsics = (focal, focal, (size[1] - 1) / 2, (size[0] - 1) / 2)
-    if intrinsics is None:
-        return read_intrinsics(source / "cam.txt", size) if source.is_dir() else None
-    fx, fy, cx, cy = intrinsics
-    camera = np.array([(fx, 0, cx), (0, fy, cy), (0, 0, 1)], dtype=np.float64)
-    check_intrinsics(camera, size, where="intrinsics")
-    return camera
+        return (focal, focal, *middle), f"field of view of {hfov_degrees:g} degrees, as given"
+    if source.camera_file is not None:
+        matrix = read_intrinsics(source.camera_file, size)
+        if matrix is not None:
+            (fx, _, cx), (_, fy, cy) = matrix[:2].tolist()
+            return (fx, fy, cx, cy), "cam.txt beside the images"
+    hint = source.focal_hint()
+    if hint is not None:
+        text = f"{hint.origin}: focal length {hint.focal:.0f} pixels, a few percent uncertain"
+        return (hint.focal, hint.focal, *middle), text
+    return None, "unknown"
+
+
+def _chosen(source: Source, least_motion: float, fewest_frames: int, show_progress: bool) -> Choice:
+    """Frames chosen by what is measured on all of them."""
+    frames = track(
+        source.look(), f"{source.name}: looking", source.count(), disable=not show_progress
+    )
+    measured = measure(frames, least_motion)
+    return choose_frames(measured, least_motion=least_motion, fewest_frames=fewest_frames)
+
+
+def _refuse_nothing(sources: list[Source], choices: list[Choice], fewest_frames: int) -> None:
+    if any(choice.scenes for choice in choices):
+        return
+    reasons = [
+        f"{len(numbers)} {reason} ({MEANING[reason]})"
+        for choice in choices
+        for reason, numbers in choice.dropped.items()
+    ]
+    raise ValueError(
+        f"{', '.join(s.label for s in sources)}: no {fewest_frames} frames in a row are worth "
+        f"training on: {', '.join(reasons)}; a step of 1 takes every frame as it is"
+    )
+
+
+def _scene_names(sources: list[Source], choices: list[Choice], name: str | None) -> list[list[str]]:
+    """Name of each scene of each source: NAME, or NAME-1, NAME-2 and so on where there are more."""
+    counts = [len(choice.scenes) for choice in choices]
+    if name is not None:
+        all_names = [name] if sum(counts) == 1 else [f"{name}-{i + 1}" for i in range(sum(counts))]
+        rest = iter(all_names)
+        return [list(islice(rest, count)) for count in counts]
+    names = [
+        [s.name] if count == 1 else [f"{s.name}-{i + 1}" for i in range(count)]
+        for s, count in zip(sources, counts, strict=True)
+    ]
+    flat = list(chain(*names))
+    twice = next((n for n in flat if flat.count(n) > 1), None)
+    if twice is not None:
+        raise ValueError(f"two sources would become the scene '{twice}'; give a name")
+    return names
+
+
+def _write(
+    plan: _Plan, choice: Choice, folders: list[Path], step: int | None, show_progress: bool
+) -> int:
+    """Write the scenes of one source in one go through it; returns how many frames they have."""
+    if not choice.scenes:
+        return 0
+    source, count = plan.source, plan.source.count()
+    numbers = choice.scenes[0] if step is not None else list(chain(*choice.scenes))
+    total = len(numbers) if step is None else math.ceil(count / step) if count else None
+    info: dict[str, Any] = {"source": source.label, "intrinsics": plan.camera}
+    if step is None:
+        info["notes"] = "frames chosen by the motion of the image"
+        info["prepared"] = info_of(choice)
+    else:
+        info["notes"] = "every frame" if step == 1 else f"every {step}. frame"
+    title = f"{source.name}: writing"
+    frames = track(source.frames(numbers), title, total, disable=not show_progress)
+    kept = 0
+    for folder, scene in zip(folders, choice.scenes, strict=True):
+        kept += write_scene(folder, islice(frames, len(scene)), plan.look, source.fps(), info)
+    return kept

@@ -94,6 +94,27 @@ def read_tracked_poses(
     return poses, np.array([row[0] for row in rows])
 
 
+def read_timestamps(path: Path, frames: int) -> Float[np.ndarray, " n"] | None:
+    """Times of a timestamps.txt, in seconds; None if there is no file.
+
+    Args:
+        path: One number a frame; a line that begins with # is a remark.
+        frames: Number of frames it must have.
+
+    Raises:
+        ValueError: If a line or their number is wrong.
+    """
+    if not path.is_file():
+        return None
+    rows = [(i, _numbers(path, i, line)) for i, line in read_lines(path) if line[0] != "#"]
+    for number, row in rows:
+        if len(row) != 1 or not np.isfinite(row[0]):
+            raise ValueError(f"{path}, line {number}: expected one time in seconds, got {row}")
+    if len(rows) != frames:
+        raise ValueError(f"{path}: expected one time for each of {frames} frames, got {len(rows)}")
+    return np.array([row[0] for _, row in rows])
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; empty if the file does not exist.
 
@@ -151,6 +172,11 @@ def write_tracked_poses(
         for pose, part in zip(poses, parts, strict=True)
     ]
     _write(folder / "tracked_poses.txt", [f"# {note}", *rows])
+
+
+def write_timestamps(folder: Path, times: Float[np.ndarray, " n"]) -> None:
+    """Write the time of each frame, in seconds, to the scene's timestamps.txt."""
+    _write(folder / "timestamps.txt", [f"{time:.6f}" for time in times])
 
 
 TRACKED_POINTS = "tracked_points.npz"

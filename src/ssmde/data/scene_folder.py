@@ -7,6 +7,7 @@ DATA/<scene>/depth/                    truth: PNG16 with the unit in scene.json,
 DATA/<scene>/pseudo_depth/             labels of another network, and label.json
 DATA/<scene>/poses.txt                 12 or 16 numbers a frame, camera to world, metres
 DATA/<scene>/tracked_poses.txt         what `ssmde track` found: part of the video, 12 numbers
+DATA/<scene>/timestamps.txt            seconds, one a frame, where frames are not evenly spaced
 DATA/<scene>/motion_mask/              255 moving, 0 static, 128 unknown
 DATA/<scene>/scene.json                source, licence, fps, depth_units_per_metre, notes
 
@@ -28,6 +29,7 @@ from ssmde.data.scene_files import (
     read_json,
     read_lines,
     read_poses,
+    read_timestamps,
     read_tracked_poses,
     write_intrinsics,
     write_list,
@@ -38,6 +40,7 @@ from ssmde.data.sequence import FrameSequence, Paths
 
 __all__ = [
     "Split",
+    "in_name_order",
     "list_images",
     "read_scene",
     "read_scenes",
@@ -108,7 +111,10 @@ def read_scene(folder: Path) -> FrameSequence:
     image_size = _common_size(images)
     info = read_json(folder / "scene.json")
     labels, about = _pseudo_depth(folder, images)
+    times = read_timestamps(folder / "timestamps.txt", len(images))
     fps = positive_number(info, "fps", folder / "scene.json")
+    if times is None and fps is not None:
+        times = np.arange(len(images)) / fps
     tracked = read_tracked_poses(folder / "tracked_poses.txt", len(images)) or (None, None)
     return FrameSequence(
         name=folder.resolve().name,
@@ -122,7 +128,7 @@ def read_scene(folder: Path) -> FrameSequence:
         tracked_parts=tracked[1],
         motion_masks=_matching(folder / "motion_mask", images, (".png",)),
         pseudo_depth=labels,
-        timestamps=None if fps is None else np.arange(len(images)) / fps,
+        timestamps=times,
         **about,
     )
 
@@ -183,10 +189,21 @@ def list_images(folder: Path) -> list[Path]:
         for file in folder.iterdir()
         if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
     ]
-    files.sort(key=lambda file: _natural(file.stem))
+    return in_name_order(files)
+
+
+def in_name_order(images: list[Path]) -> list[Path]:
+    """Images of one folder in the order of their names, numbers by their value.
+
+    Raises:
+        ValueError: If two have the same name but for their ending.
+    """
+    files = sorted(images, key=lambda file: _natural(file.stem))
     for file, following in pairwise(files):
         if file.stem == following.stem:
-            raise ValueError(f"{folder}: {file.name} and {following.name} are one frame; keep one")
+            raise ValueError(
+                f"{file.parent}: {file.name} and {following.name} are one frame; keep one"
+            )
     return files
 
 

@@ -1,8 +1,8 @@
 """Video files: frames in, frames out, one at a time, so that length costs no memory."""
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -32,17 +32,45 @@ class VideoInfo:
     """Frames a second, on average."""
     frames: int
     """Number of frames; 0 if the file does not say."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What the recorder wrote about the film, such as the make of the camera."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class VideoFrame:
+    """One frame of a video, upright as a player shows it."""
+
+    number: int
+    """Place in the order in which frames are shown, from 0."""
+    time: float | None
+    """When it is shown, in seconds; None if the file does not say."""
+    pixels: UInt8[np.ndarray, "h w 3"]
+    """RGB."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class GreyFrame:
+    """A small picture of one frame, upright."""
+
+    time: float | None
+    """When it is shown, in seconds; None if the file does not say."""
+    grey: UInt8[np.ndarray, "h w"]
+    """Brightness, 0 to 255."""
 
 
 def video_info(path: Path) -> VideoInfo:
-    """Rate and length of a video, from its head.
+    """Rate, length and tags of a video, from its head.
 
     Raises:
         VideoError: If the file is missing or no video.
     """
-    with _open(path) as (_, stream):
+    with _open(path) as (container, stream):
         rate = stream.average_rate or stream.guessed_rate
-        return VideoInfo(fps=float(rate) if rate else FALLBACK_FPS, frames=stream.frames)
+        return VideoInfo(
+            fps=float(rate) if rate else FALLBACK_FPS,
+            frames=stream.frames,
+            tags={**container.metadata, **stream.metadata},
+        )
 
 
 def read_frames(path: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
@@ -52,12 +80,58 @@ def read_frames(path: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         VideoError: If the file is missing or no video; after the last good frame, if the rest
             cannot be decoded.
     """
+    return (frame.pixels for frame in read_chosen_frames(path, lambda _: True))
+
+
+def read_chosen_frames(path: Path, wanted: Callable[[int], bool]) -> Generator[VideoFrame]:
+    """Those frames of a video whose number is wanted, with their times.
+
+    Args:
+        path: The file.
+        wanted: Says of a frame's number whether it is wanted; the others cost no conversion.
+
+    Raises:
+        VideoError: As `read_frames`.
+    """
+    with closing(_decode(path)) as frames:
+        for number, (frame, turn) in enumerate(frames):
+            if wanted(number):
+                pixels = np.rot90(frame.to_ndarray(format="rgb24"), turn)
+                yield VideoFrame(
+                    number=number, time=frame.time, pixels=np.ascontiguousarray(pixels)
+                )
+
+
+def read_grey_frames(path: Path, longest_side: int) -> Iterator[GreyFrame]:
+    """Every frame of a video as a small grey picture: quick to go through.
+
+    Args:
+        path: The file.
+        longest_side: Of the pictures, in pixels; a smaller video stays as it is.
+
+    Raises:
+        VideoError: As `read_frames`.
+    """
+    with closing(_decode(path)) as frames:
+        for frame, turn in frames:
+            scale = min(1, longest_side / max(frame.width, frame.height))
+            small = frame.reformat(
+                width=max(1, round(frame.width * scale)),
+                height=max(1, round(frame.height * scale)),
+                format="gray",
+                interpolation="AREA",
+            )
+            grey = np.rot90(small.to_ndarray(), turn)
+            yield GreyFrame(time=frame.time, grey=np.ascontiguousarray(grey))
+
+
+def _decode(path: Path) -> Generator[tuple[Any, int]]:
+    """Frames as PyAV gives them, and how many quarter turns counter-clockwise set them upright."""
     count = 0
     with _open(path) as (container, stream):
         try:
             for frame in container.decode(stream):
-                turn = round(getattr(frame, "rotation", 0) / 90)  # counter-clockwise, as rot90
-                yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turn))
+                yield frame, round(getattr(frame, "rotation", 0) / 90)
                 count += 1
         except av.error.FFmpegError as error:
             raise VideoError(

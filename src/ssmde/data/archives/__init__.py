@@ -1,0 +1,1 @@
+"""Official archives, read as they unpack: one file each, which gives `ArchiveScene` records."""

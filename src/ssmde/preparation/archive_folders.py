@@ -1,0 +1,214 @@
+"""Scenes of an archive become scene folders, each whole or not at all, and are listed."""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.progress import Progress
+
+from ssmde.data.archives.record import Archive, ArchiveScene
+from ssmde.data.scene_files import read_json, read_lines, write_list
+from ssmde.preparation.archive_scene import write_archive_scene
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrittenScene:
+    """What became of one scene of an archive."""
+
+    name: str
+    """Empty for what concerns no scene that was read."""
+    split: Split | None
+    folder: Path | None
+    """Scene folder; None if nothing could be used."""
+    frames: int = 0
+    depths: int = 0
+    """Frames with measured depth."""
+    skipped: bool = False
+    """True if the folder was there, finished, before."""
+    problems: tuple[str, ...] = ()
+    """What was left out, and why: one line for each file."""
+
+
+def write_archive(
+    archive: Archive,
+    out: Path,
+    *,
+    width: int | None,
+    quality: int,
+    overwrite: bool,
+    show_progress: bool,
+) -> list[WrittenScene]:
+    """Write each scene of an archive as a scene folder, whole or not at all, and list it.
+
+    Scenes that are there and finished stay, so a run that was stopped can be started again. Images
+    that need no change are copied. Scenes for testing keep the size of the archive, where
+    benchmarks measure. train.txt, val.txt and test.txt get the names of the scenes.
+
+    Args:
+        archive: What a reader found.
+        out: Data folder; made if needed.
+        width: Resize training and validation scenes to this width, in pixels; the shape stays.
+        quality: JPEG quality of images that cannot be copied, 1 to 100.
+        overwrite: Replace scenes of the same name.
+        show_progress: Draw a progress bar.
+
+    Raises:
+        FileExistsError: If a folder exists that holds something else, and may not be replaced.
+        ValueError: If `width` or `quality` does not fit.
+    """
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality must be in [1, 100], got {quality}")
+    jobs = [(s, z, not overwrite and _is_there(s, out, z)) for s, z in _sized(archive, width)]
+    frames = sum(len(scene.frames) for scene, _, there in jobs if not there)
+    written: list[WrittenScene] = []
+    if archive.problems:
+        written.append(WrittenScene(name="", split=None, folder=None, problems=archive.problems))
+    with Progress(disable=not show_progress) as progress:
+        task = progress.add_task("frames", total=frames)
+        for scene, stored, there in jobs:
+            progress.update(task, description=scene.name)
+            result = (
+                _skipped(scene, out)
+                if there
+                else _write(scene, out, stored, quality, lambda: progress.advance(task))
+            )
+            if result.folder is not None:
+                _list_scene(out, scene.split, scene.name)
+            written.append(result)
+    return written
+
+
+def report(written: Sequence[WrittenScene], *, most: int = 50) -> str:
+    """What was written, in words: one line for each split, then one for each problem.
+
+    Args:
+        written: What `write_archive` returns.
+        most: Problems to name; the others are counted.
+    """
+    lines: list[str] = []
+    for split in SPLITS:
+        scenes = [w for w in written if w.split == split and w.folder is not None]
+        if not scenes:
+            continue
+        frames, depths = sum(w.frames for w in scenes), sum(w.depths for w in scenes)
+        old = sum(w.skipped for w in scenes)
+        before = f" ({old} of them were there)" if old else ""
+        lines.append(f"{split}: {len(scenes)} scenes{before}, {frames} frames, {depths} with depth")
+    problems = [problem for scene in written for problem in scene.problems]
+    if problems:
+        lines += [f"problems: {len(problems)}", *(f"  {line}" for line in problems[:most])]
+    if len(problems) > most:
+        lines.append(f"  and {len(problems) - most} more; scene.json of each scene names its own")
+    return "\n".join(lines)
+
+
+def _write(
+    scene: ArchiveScene,
+    out: Path,
+    stored: tuple[int, int],
+    quality: int,
+    advance: Callable[[], None],
+) -> WrittenScene:
+    folder = out / scene.name
+    part = out / f".{scene.name}.{os.getpid()}.part"
+    part.mkdir(parents=True)
+    try:
+        content = write_archive_scene(
+            scene,
+            part,
+            stored=stored,
+            quality=quality,
+            about={"prepared": _mark(scene, stored)},
+            advance=advance,
+        )
+        if content.frames:
+            if folder.exists():
+                shutil.rmtree(folder)
+            part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return WrittenScene(
+        name=scene.name,
+        split=scene.split,
+        folder=folder if content.frames else None,
+        frames=content.frames,
+        depths=content.depths,
+        problems=content.problems,
+    )
+
+
+def _mark(scene: ArchiveScene, stored: tuple[int, int]) -> dict[str, Any]:
+    """What a scene folder was made of, to know it again."""
+    return {
+        "source": scene.source,
+        "frames": len(scene.frames),
+        "first": scene.frames[0].name,
+        "last": scene.frames[-1].name,
+        "image_size": list(stored),
+    }
+
+
+def _is_there(scene: ArchiveScene, out: Path, stored: tuple[int, int]) -> bool:
+    folder = out / scene.name
+    if not folder.exists():
+        return False
+    if read_json(folder / "scene.json").get("prepared") == _mark(scene, stored):
+        return True
+    raise FileExistsError(
+        f"{folder} exists and holds something else, or frames of another choice or size: "
+        "choose another data folder, or allow it to be overwritten"
+    )
+
+
+def _skipped(scene: ArchiveScene, out: Path) -> WrittenScene:
+    folder = out / scene.name
+    info = read_json(folder / "scene.json")
+    return WrittenScene(
+        name=scene.name,
+        split=scene.split,
+        folder=folder,
+        frames=info["content"]["frames"],
+        depths=info["content"]["depths"],
+        skipped=True,
+        problems=tuple(info.get("problems", ())),
+    )
+
+
+def _sized(archive: Archive, width: int | None) -> list[tuple[ArchiveScene, tuple[int, int]]]:
+    """Every scene and the size (height, width) its images are to be stored at."""
+    names: set[str] = set()
+    sized: list[tuple[ArchiveScene, tuple[int, int]]] = []
+    for scene in archive.scenes:
+        if scene.name in names:
+            raise ValueError(f"two scenes of the archive are named '{scene.name}'")
+        names.add(scene.name)
+        height, now = scene.image_size
+        if width is None or scene.split == "test":
+            sized.append((scene, scene.image_size))
+        elif 1 <= width <= now:
+            sized.append((scene, (max(1, round(height * width / now)), width)))
+        else:
+            raise ValueError(
+                f"width must be in [1, {now}], that of the images of '{scene.name}', got {width}"
+            )
+    return sized
+
+
+def _list_scene(out: Path, split: Split, name: str) -> None:
+    """Name the scene in the list of its split, and in no other."""
+    for other in SPLITS:
+        path = out / f"{other}.txt"
+        names = [line for _, line in read_lines(path)] if path.is_file() else []
+        if (name in names) == (other == split):
+            continue
+        names = [*names, name] if other == split else [n for n in names if n != name]
+        if names:
+            write_list(out, other, names)
+        else:
+            path.unlink()  # an empty list is no list

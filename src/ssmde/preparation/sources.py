@@ -1,0 +1,238 @@
+"""Where frames come from: films and photos, found by path or pattern and read one by one."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from glob import glob, has_magic
+from itertools import chain, groupby
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from ssmde.data.images import (
+    IMAGE_SUFFIXES,
+    REDUCTIONS,
+    ImageError,
+    is_upright,
+    read_image,
+    read_size,
+)
+from ssmde.data.scene_folder import in_name_order, list_images
+from ssmde.data.video import (
+    VIDEO_SUFFIXES,
+    GreyFrame,
+    read_chosen_frames,
+    read_grey_frames,
+    video_info,
+)
+from ssmde.preparation.camera_hints import FocalHint, focal_of_film, focal_of_photos
+from ssmde.preparation.motion import LOOK_SIDE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SourceFrame:
+    """A frame at full size."""
+
+    number: int
+    """Place in the source, from 0."""
+    time: float | None
+    """In seconds; None if unknown."""
+    pixels: UInt8[np.ndarray, "h w 3"]
+    """RGB, upright."""
+    file: Path | None
+    """Its file, where that can be copied as it is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Photos:
+    """Images of one folder, in the order of their names."""
+
+    name: str
+    """Of the scene they become."""
+    files: tuple[Path, ...]
+
+    @property
+    def label(self) -> str:
+        """Name of their folder."""
+        return self.files[0].resolve().parent.name
+
+    @property
+    def camera_file(self) -> Path:
+        """The cam.txt that belongs to them, which need not exist."""
+        return self.files[0].parent / "cam.txt"
+
+    def size(self) -> tuple[int, int]:
+        """Size (height, width) of the first image, in pixels, upright."""
+        return read_size(self.files[0])
+
+    def count(self) -> int:
+        """Number of images."""
+        return len(self.files)
+
+    def fps(self) -> None:
+        """Nobody knows how fast they were taken."""
+
+    def every(self, step: int) -> range:
+        """Numbers of every so many-th image."""
+        return range(0, len(self.files), step)
+
+    def focal_hint(self) -> FocalHint | None:
+        """What EXIF says about the focal length."""
+        return focal_of_photos(self.files, self.size())
+
+    def look(self) -> Iterator[GreyFrame]:
+        """Every image as a small grey picture."""
+        size = self.size()
+        reduction = next(r for r in REDUCTIONS if max(size) // r >= LOOK_SIDE or r == 1)
+        for file in self.files:
+            _check_size(str(file), read_size(file), size)
+            pixels = read_image(file, reduction=reduction)
+            yield GreyFrame(time=None, grey=np.array(Image.fromarray(pixels).convert("L")))
+
+    def frames(self, numbers: Sequence[int]) -> Iterator[SourceFrame]:
+        """The images of these rising numbers."""
+        size = self.size()
+        for number in numbers:
+            file = self.files[number]
+            pixels = read_image(file)
+            _check_size(str(file), pixels.shape, size)
+            whole = file if is_upright(file) else None
+            yield SourceFrame(number=number, time=None, pixels=pixels, file=whole)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Film:
+    """A video file."""
+
+    name: str
+    """Of the scene it becomes."""
+    file: Path
+    camera_file: None = None
+    """A folder of films may hold those of several cameras, so none is looked for."""
+
+    @property
+    def label(self) -> str:
+        """Name of the file."""
+        return self.file.name
+
+    def size(self) -> tuple[int, int]:
+        """Size (height, width) of the first frame, in pixels, upright."""
+        with closing(read_chosen_frames(self.file, lambda _: True)) as frames:
+            height, width = next(frames).pixels.shape[:2]
+        return height, width
+
+    def count(self) -> int | None:
+        """Number of frames, if the file says so."""
+        return video_info(self.file).frames or None
+
+    def fps(self) -> float:
+        """Frames a second, on average."""
+        return video_info(self.file).fps
+
+    def every(self, step: int) -> range:
+        """Numbers of every so many-th frame; without end, for only reading tells where that is."""
+        return range(0, sys.maxsize, step)
+
+    def focal_hint(self) -> FocalHint | None:
+        """What the file's tags say about the focal length."""
+        return focal_of_film(video_info(self.file).tags, self.size())
+
+    def look(self) -> Iterator[GreyFrame]:
+        """Every frame as a small grey picture."""
+        size = None
+        for number, frame in enumerate(read_grey_frames(self.file, LOOK_SIDE)):
+            size = size or frame.grey.shape
+            _check_size(f"{self.file}, frame {number} (made small)", frame.grey.shape, size)
+            yield frame
+
+    def frames(self, numbers: Sequence[int]) -> Iterator[SourceFrame]:
+        """The frames of these rising numbers, up to the end of the film."""
+        wanted = numbers if isinstance(numbers, range) else frozenset(numbers)
+        with closing(read_chosen_frames(self.file, wanted.__contains__)) as frames:
+            size = None
+            for frame in frames:
+                size = size or frame.pixels.shape
+                _check_size(f"{self.file}, frame {frame.number}", frame.pixels.shape, size)
+                yield SourceFrame(
+                    number=frame.number, time=frame.time, pixels=frame.pixels, file=None
+                )
+                if frame.number == numbers[-1]:
+                    return
+
+
+Source = Photos | Film
+
+
+def find_sources(given: Path | Sequence[Path]) -> list[Source]:
+    """Films and groups of photos: a folder, or the image files of one folder, is one group.
+
+    Args:
+        given: Video files, image files, folders of either, or patterns such as `shots/*.jpg`. In a
+            folder with images videos do not count.
+
+    Raises:
+        FileNotFoundError: If there is no such file or folder, or nothing fits a pattern.
+        ValueError: If a folder holds no images, or a file is neither a video nor an image.
+    """
+    paths = [given] if isinstance(given, Path) else list(given)
+    if not paths:
+        raise ValueError("no source given; give videos, images or a folder of images")
+    files = list(chain.from_iterable(_matching(path) for path in paths))
+    sources: list[Source] = []
+    for parent, group in groupby(files, key=_folder_of_photos):
+        if parent is None:
+            sources += [_film_or_folder(file) for file in group]
+            continue
+        images = tuple(in_name_order(list(dict.fromkeys(group))))
+        name = images[0].stem if len(images) == 1 else parent.resolve().name
+        sources.append(Photos(name=name, files=images))
+    return sources
+
+
+def _matching(path: Path) -> list[Path]:
+    """The path itself, what fits it as a pattern, or the videos of a folder without images."""
+    if path.exists():
+        return (path.is_dir() and not list_images(path) and _films(path)) or [path]
+    found = [Path(name) for name in sorted(glob(str(path)))] if has_magic(str(path)) else []
+    if found:
+        return found
+    raise FileNotFoundError(
+        f"{path}: no file fits this pattern; give a video or images"
+        if has_magic(str(path))
+        else f"{path}: no such file or folder; give a video or images"
+    )
+
+
+def _films(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def _folder_of_photos(path: Path) -> Path | None:
+    """Folder of an image file; None for everything else."""
+    return path.parent if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES else None
+
+
+def _film_or_folder(path: Path) -> Source:
+    if path.is_dir():
+        files = list_images(path)
+        if not files:
+            raise ValueError(f"{path}: holds no images ({', '.join(IMAGE_SUFFIXES)}) or videos")
+        return Photos(name=path.resolve().name, files=tuple(files))
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise ValueError(
+            f"{path}: unknown file type '{path.suffix}'; give images, a folder of images or a "
+            f"video ({', '.join(VIDEO_SUFFIXES)})"
+        )
+    return Film(name=path.stem, file=path)
+
+
+def _check_size(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
+    """Refuse a frame of another size than the first frame."""
+    if shape[:2] != first[:2]:
+        raise ImageError(
+            f"{where}: {shape[1]} x {shape[0]} pixels, but the first frame has "
+            f"{first[1]} x {first[0]}; give each size a scene of its own"
+        )

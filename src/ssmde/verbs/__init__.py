@@ -1,0 +1,22 @@
+"""The verbs of the command line: a record of the words each of them takes, which then runs it.
+
+The fields are what `cli.py` makes a parser of: one without a default is a word by its place, the
+docstring of a field is its help, the docstring of the record is the head of the help.
+"""
+
+from ssmde.verbs.data import Doctor, Label, Prepare, Track
+from ssmde.verbs.networks import Demo, Evaluate, Predict, Train, is_first_process
+
+__all__ = ["VERBS", "Train", "Verb", "is_first_process"]
+
+Verb = Prepare | Doctor | Track | Label | Train | Evaluate | Predict | Demo
+VERBS: dict[str, type[Verb]] = {
+    "prepare": Prepare,
+    "doctor": Doctor,
+    "track": Track,
+    "label": Label,
+    "train": Train,
+    "evaluate": Evaluate,
+    "predict": Predict,
+    "demo": Demo,
+}

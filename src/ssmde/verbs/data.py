@@ -1,0 +1,216 @@
+"""Verbs that make data ready: prepare, doctor, track and label."""
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+# Options of `prepare` by what they are for.
+OF_VIDEO = ("step", "least_motion", "fewest_frames", "intrinsics", "hfov_degrees", "name")
+OF_ARCHIVES = ("train_list", "val_list", "test_list", "improved", "truth")
+OF_BOTH = ("source", "out", "width", "quality", "overwrite")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepare:
+    """Turn a video, images, or the official archive of a data set into scene folders.
+
+    Of a video the frames that move and are sharp are kept, and cuts split it: the scenes become
+    OUT/NAME or OUT/NAME-1, OUT/NAME-2 ... Without a known camera they have no cam.txt.
+
+    Example:
+      ssmde prepare walk.mp4 data --hfov-degrees 65 --width 640
+      ssmde prepare kitti data --dataset kitti_raw --test-list eigen_test.txt
+    """
+
+    source: Positional[Annotated[Path, arg(metavar="SOURCE")]]
+    """Video, image, folder of either, or quoted pattern such as 'shots/*.jpg'; with --dataset the
+    folder the archives were unpacked to."""
+    out: Positional[Annotated[Path, arg(metavar="OUT")]]
+    """Data folder; each scene becomes a folder in it."""
+    step: Annotated[int | None, arg(help_behavior_hint="(default: chosen by motion)")] = None
+    """Take every so many-th frame, moved or not."""
+    least_motion: float = 0.005
+    """The image moves so far from one kept frame to the next, as a share of its width."""
+    fewest_frames: int = 10
+    """A scene with fewer is dropped."""
+    intrinsics: Annotated[
+        tuple[float, float, float, float] | None,
+        arg(metavar="FX FY CX CY", help_behavior_hint="(default: from the file, or unknown)"),
+    ] = None
+    """Focal lengths and principal point, in pixels of the upright frames of SOURCE."""
+    hfov_degrees: Annotated[
+        float | None, arg(help_behavior_hint="(default: from the file, or unknown)")
+    ] = None
+    """Instead: horizontal field of view of the upright frames."""
+    width: Annotated[int | None, arg(help_behavior_hint="(default: as they are)")] = None
+    """Resize the frames to this width, in pixels; their shape stays."""
+    name: Annotated[str | None, arg(help_behavior_hint="(default: that of SOURCE)")] = None
+    """Name of the scene."""
+    quality: int = 95
+    """JPEG quality, 1 to 100."""
+    overwrite: bool = False
+    """Replace a scene of that name."""
+    dataset: Annotated[
+        Literal["kitti_raw", "kitti_odometry", "nyuv2", "ddad", "bonn", "tum"] | None,
+        arg(help_behavior_hint="(default: none, SOURCE is your own)"),
+    ] = None
+    """SOURCE holds this data set, as its official archives unpack."""
+    train_list: Annotated[
+        Path | None, arg(metavar="FILE", help_behavior_hint="(with --dataset)")
+    ] = None
+    """Published list of what is for training."""
+    val_list: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(with --dataset)")] = (
+        None
+    )
+    """The same for validation."""
+    test_list: Annotated[
+        Path | None, arg(metavar="FILE", help_behavior_hint="(with --dataset)")
+    ] = None
+    """The same for testing."""
+    improved: Annotated[
+        Path | None, arg(metavar="FOLDER", help_behavior_hint="(for kitti_raw)")
+    ] = None
+    """Folder data_depth_annotated, whose depth takes the place of the scans."""
+    truth: Annotated[
+        Literal["eigen", "camera"], arg(help_behavior_hint="(for kitti_raw, default: eigen)")
+    ] = "eigen"
+    """Depth of scans as the published evaluation has it, or exact for the camera."""
+
+    def run(self) -> None:
+        """Write the scenes and say where they are, and what was left out."""
+        refused = OF_VIDEO if self.dataset else OF_ARCHIVES
+        for f in fields(self):
+            if f.name in refused and getattr(self, f.name) != f.default:
+                raise ValueError(
+                    f"--{f.name.replace('_', '-')} does not go with"
+                    f"{'' if self.dataset else 'out'} --dataset"
+                )
+        if self.dataset is None:
+            from ssmde.prepare import prepare
+
+            print(prepare(**{name: getattr(self, name) for name in (*OF_BOTH, *OF_VIDEO)}))
+            return
+        from ssmde.preparation.archives import prepare_dataset, report
+
+        paths = {"train": self.train_list, "val": self.val_list, "test": self.test_list}
+        written = prepare_dataset(
+            self.dataset,
+            **{name: getattr(self, name) for name in OF_BOTH},
+            lists={part: path for part, path in paths.items() if path is not None},
+            improved=self.improved,
+            truth=self.truth,
+        )
+        print(report(written))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doctor:
+    """Say what stands in the way of training on DATA, with frame numbers and the remedy.
+
+    Ends with 1 if something does.
+
+    Example:
+      ssmde doctor data
+    """
+
+    data: Positional[Annotated[Path, arg(metavar="DATA")]]
+    """Folder of scene folders, or one scene folder."""
+    split: Literal["train", "val", "test", "all"] = "all"
+    """Part of DATA to look at."""
+    quick: bool = False
+    """A few seconds: some forty frames of at most eight scenes."""
+
+    def run(self) -> None:
+        """Look, print, and end with 1 where something is blocking."""
+        from ssmde.doctor import doctor, is_blocking, print_findings
+
+        findings = doctor(self.data, split=self.split, quick=self.quick)
+        print_findings(findings)
+        if is_blocking(findings):
+            raise SystemExit(1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Track:
+    """Find how the camera moved in each training scene, from its own frames.
+
+    Each scene folder gets tracked_poses.txt, which data.poses tracked reads. Hand-held video, which
+    is mostly rotation, needs it. Scenes that have the file are left alone.
+
+    Example:
+      ssmde track data
+    """
+
+    data: Positional[Annotated[Path, arg(metavar="DATA")]]
+    """Folder of scene folders, or one scene folder."""
+    overwrite: bool = False
+    """Track scenes again that have been."""
+    threads: int = 0
+    """CPU threads; 0 takes all, only 1 gives the same numbers each time."""
+    seed: int = 0
+    """Start of the random numbers."""
+
+    def run(self) -> None:
+        """Track, and say what was found in each scene."""
+        from ssmde.track import track
+
+        found = track(self.data, overwrite=self.overwrite, threads=self.threads, seed=self.seed)
+        for scene in found:
+            print(
+                f"{scene.scene}: motion of {scene.found} of {scene.frames} frames in "
+                f"{scene.parts} parts, {scene.error:.2f} pixels off"
+            )
+        print("next: ssmde train PRESET --data.poses tracked" if found else "nothing to track")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Label:
+    """Write pseudo-depth for every frame, by a network or from files.
+
+    Each scene folder gets pseudo_depth/FRAME.png and label.json. A stopped run goes on; a source
+    comes with a licence of its own, which is printed.
+
+    Example:
+      ssmde label data --source depth-anything-v2
+      ssmde label data --source leres --checkpoint res101.pth
+      ssmde label data --source folder:labels --kind depth
+    """
+
+    data: Positional[Annotated[Path, arg(metavar="DATA")]]
+    """Folder of scene folders, or one scene folder."""
+    source: str = "depth-anything-v2"
+    """depth-anything-v2, depth-anything-3, midas, leres, hf:MODEL, ssmde:WEIGHTS, grounded:WEIGHTS
+    (of this video alone) or folder:PATH."""
+    checkpoint: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(for leres)")] = None
+    """Weights of LeReS."""
+    kind: Annotated[
+        Literal["depth", "disparity"] | None,
+        arg(help_behavior_hint="(for folder, and for hf where the model does not tell)"),
+    ] = None
+    """What the labels hold."""
+    batch_size: int = 8
+    """Frames that are labelled at once."""
+    size: Annotated[
+        tuple[int, int] | None,
+        arg(metavar="HEIGHT WIDTH", help_behavior_hint="(default: the network's own choice)"),
+    ] = None
+    """Size the network sees, in pixels."""
+    split: Literal["train", "val", "test", "all"] = "train"
+    """Part of DATA to label."""
+    overwrite: bool = False
+    """Throw all labels of these scenes away first, whatever made them."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to compute; auto is a GPU if there is one."""
+
+    def run(self) -> None:
+        """Label, and say what became of the frames."""
+        from ssmde.label import label
+
+        arguments = {f.name: getattr(self, f.name) for f in fields(self)}
+        found = label(**arguments)
+        print(f"labels: {found.written} written now, {found.present} there before")
+        for reason in found.skipped:
+            print(f"skipped: {reason}", file=sys.stderr)

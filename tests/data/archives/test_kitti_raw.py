@@ -1,0 +1,365 @@
+"""KITTI raw: the archives as they unpack become scenes; what is missing is named."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kitti_archive import BASELINE, CX, CY, FOCAL, HEIGHT, WIDTH, make_drive, points
+from ssmde.data.archives.kitti_lists import read_frame_list
+from ssmde.data.archives.kitti_oxts import imu_pose, read_oxts
+from ssmde.data.archives.kitti_raw import index_kitti_raw
+from ssmde.data.archives.record import ArchiveError
+from ssmde.data.images import read_image
+
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[3] / "../shared/data"))
+with_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
+DRIVE = "2011_09_26_drive_0001_sync"
+
+
+def write_list(path, *lines):
+    path.write_text("".join(f"2011_09_26/{DRIVE} {line}\n" for line in lines))
+    return path
+
+
+def projected_by_hand(number, camera, *, shift, scanner_depth):
+    """Depth image of a scan, point by point; the camera is 0.27 m before the scanner."""
+    image = np.zeros((HEIGHT, WIDTH))
+    for x, y, z, _ in points(number).astype(np.float64):
+        ahead, right, down = x - 0.27, -y + BASELINE[camera], -z - 0.08
+        if x < 0:
+            continue
+        column = round(FOCAL * right / ahead + CX) + shift
+        row = round(FOCAL * down / ahead + CY) + shift
+        if 0 <= column < WIDTH and 0 <= row < HEIGHT:
+            depth = x if scanner_depth else ahead
+            image[row, column] = min(depth, image[row, column] or np.inf)
+    return image
+
+
+def test_every_drive_and_camera_is_a_training_scene_without_lists(tmp_path):
+    make_drive(tmp_path)
+    make_drive(tmp_path, "2011_09_26_drive_0002_sync", frames=3, cameras=("02",))
+    archive = index_kitti_raw(tmp_path)
+    assert [(s.name, s.split, len(s.frames)) for s in archive.scenes] == [
+        (f"{DRIVE}_02", "train", 5),
+        (f"{DRIVE}_03", "train", 5),
+        ("2011_09_26_drive_0002_sync_02", "train", 3),
+    ]
+    assert not archive.problems
+    scene = archive.scenes[0]
+    assert not scene.problems
+    assert scene.image_size == (HEIGHT, WIDTH)
+    assert scene.intrinsics.tolist() == [[FOCAL, 0, CX], [0, FOCAL, CY], [0, 0, 1]]
+    assert [frame.name for frame in scene.frames[:2]] == ["0000000000", "0000000001"]
+    assert scene.fps == 10
+    np.testing.assert_allclose(scene.timestamps, np.arange(5) / 10, atol=1e-9)
+
+
+@pytest.mark.parametrize("camera", ["02", "03"])
+def test_scans_project_as_point_by_point_with_the_exact_camera(tmp_path, camera):
+    make_drive(tmp_path)
+    (scene,) = index_kitti_raw(tmp_path, cameras=[camera], truth="camera").scenes
+    for number, frame in enumerate(scene.frames):
+        expected = projected_by_hand(number, camera, shift=0, scanner_depth=False)
+        assert (expected > 0).sum() == 3
+        np.testing.assert_allclose(frame.depth(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("camera", ["02", "03"])
+def test_the_eigen_convention_is_a_pixel_up_and_left_and_the_way_along_the_scanner(
+    tmp_path, camera
+):
+    make_drive(tmp_path)
+    (scene,) = index_kitti_raw(tmp_path, cameras=[camera]).scenes
+    for number, frame in enumerate(scene.frames):
+        expected = projected_by_hand(number, camera, shift=-1, scanner_depth=True)
+        np.testing.assert_allclose(frame.depth(), expected, rtol=1e-6)
+
+
+def test_poses_are_camera_to_world_in_metres_from_the_first_frame(tmp_path):
+    """The car drives 1 m north a frame and looks north: the camera moves along its own z."""
+    make_drive(tmp_path)
+    (scene,) = index_kitti_raw(tmp_path, cameras=["02"]).scenes
+    expected = np.tile(np.eye(4), (5, 1, 1))
+    expected[:, 2, 3] = range(5)
+    np.testing.assert_allclose(scene.poses, expected, atol=1e-5)
+
+
+def test_a_turn_on_the_spot_moves_the_camera_around_the_imu(tmp_path):
+    """A quarter turn to the left; x_velo = x_imu + 0.8, and the camera is at x_velo = 0.27."""
+    folder = make_drive(tmp_path, frames=2)
+    for number, yaw in enumerate((0.0, np.pi / 2)):
+        line = " ".join(f"{x:.12f}" for x in [49.0, 8.4, 100.0, 0, 0, yaw, *[0] * 24])
+        (folder / "oxts/data" / f"{number:010d}.txt").write_text(line)
+    (scene,) = index_kitti_raw(tmp_path, cameras=["02"]).scenes
+    behind, left = 0.8 - 0.27, 0.06
+    lever = np.array([-behind, left, 0.0])  # camera in the IMU's frame: forward, left, up
+    turned = np.array([-left, -behind, 0.0])  # after the turn, in the frame it had before
+    moved = turned - lever
+    expected = np.array([-moved[1], 0.0, moved[0]])  # camera axes: right, down, forward
+    np.testing.assert_allclose(scene.poses[1, :3, 3], expected, atol=1e-6)
+    np.testing.assert_allclose(scene.poses[1, :3, 2], (-1, 0, 0), atol=1e-9)  # looks left
+
+
+def test_roll_pitch_and_yaw_turn_about_forward_left_and_up():
+    """One at a time; pitch is positive with the nose down, since y points left."""
+    for index, (forward, up) in enumerate(
+        [((1, 0, 0), (0, -1, 0)), ((0, 0, -1), (1, 0, 0)), ((0, 1, 0), (0, 0, 1))]
+    ):
+        angles = [0.0, 0.0, 0.0]
+        angles[index] = np.pi / 2
+        R = imu_pose((49.0, 8.4, 0.0, *angles), 1.0)[:3, :3]
+        np.testing.assert_allclose(R[:, 0], forward, atol=1e-12)
+        np.testing.assert_allclose(R[:, 2], up, atol=1e-12)
+
+
+def test_a_metre_east_is_a_metre_at_any_latitude():
+    latitude = 60.0
+    scale = np.cos(np.radians(latitude))
+    east = np.degrees(1 / (6378137.0 * scale))
+    a, b = (imu_pose((latitude, 8.0 + d, 0.0, 0.0, 0.0, 0.0), scale) for d in (0.0, east))
+    np.testing.assert_allclose(b[:3, 3] - a[:3, 3], (1, 0, 0), atol=1e-6)
+
+
+def test_single_test_frames_far_apart_are_one_scene_with_their_times(tmp_path):
+    make_drive(tmp_path, frames=9)
+    test = write_list(tmp_path / "test.txt", "0000000000 l", "8 l", "2 l", "2 l")
+    archive = index_kitti_raw(tmp_path, lists={"test": test})
+    (scene,) = archive.scenes
+    assert (scene.name, scene.split) == (f"{DRIVE}_02_test", "test")
+    assert [frame.name for frame in scene.frames] == ["0000000000", "0000000002", "0000000008"]
+    assert scene.fps is None
+    np.testing.assert_allclose(scene.timestamps, (0, 0.2, 0.8), atol=1e-9)
+    assert all(frame.depth().any() for frame in scene.frames)
+    np.testing.assert_allclose(scene.poses[:, 2, 3], (0, 2, 8), atol=1e-5)
+
+
+def test_a_training_list_steps_over_small_holes_and_is_cut_at_large_ones(tmp_path):
+    make_drive(tmp_path, frames=12)
+    train = write_list(tmp_path / "train.txt", *(f"{n} r" for n in (0, 1, 4, 5, 9, 10)), "3 l")
+    val = write_list(tmp_path / "val.txt", "2 r")
+    archive = index_kitti_raw(tmp_path, lists={"train": train, "val": val})
+    assert {(s.name, s.split): [int(f.name) for f in s.frames] for s in archive.scenes} == {
+        (f"{DRIVE}_02", "train"): [3],
+        (f"{DRIVE}_03_0000000000", "train"): [0, 1, 4, 5],
+        (f"{DRIVE}_03_0000000009", "train"): [9, 10],
+        (f"{DRIVE}_03_val", "val"): [2],
+    }
+
+
+def test_frames_and_drives_a_list_names_and_that_are_missing_are_reported(tmp_path):
+    make_drive(tmp_path, frames=3)
+    test = write_list(tmp_path / "test.txt", "1 l", "77 l", "99 r")
+    with test.open("a") as file:
+        file.write("2011_09_26/2011_09_26_drive_0009_sync 5 l")
+    archive = index_kitti_raw(tmp_path, lists={"test": test})
+    (scene,) = archive.scenes
+    assert [frame.name for frame in scene.frames] == ["0000000001"]
+    (line,) = scene.problems
+    assert re.search(r"image_02.data: no image 0000000077, which .*test\.txt names", line)
+    right, drive = archive.problems
+    assert "image_03/data: none of 1 images" in right
+    assert "no drive 2011_09_26_drive_0009_sync" in drive
+    assert "names 1 frames" in drive
+
+
+def test_improved_maps_replace_the_scans_and_frames_without_one_are_counted(tmp_path):
+    make_drive(tmp_path / "raw", frames=4)
+    maps = tmp_path / "maps/val" / DRIVE / "proj_depth/groundtruth/image_02"
+    maps.mkdir(parents=True)
+    for number in (1, 2):
+        values = np.full((HEIGHT, WIDTH), 256 * number + 1, np.uint16)
+        values[0, 0] = 0
+        Image.fromarray(values).save(maps / f"{number:010d}.png")
+    archive = index_kitti_raw(tmp_path / "raw", improved=tmp_path / "maps", cameras=["02"])
+    (scene,) = archive.scenes
+    assert [frame.depth is None for frame in scene.frames] == [True, False, False, True]
+    assert scene.frames[1].depth()[0, :2].tolist() == [0.0, 257 / 256]
+    assert scene.depth_units_per_metre == 256
+    assert "2 of 4 frames have no improved depth" in scene.problems[0]
+
+
+def test_jpeg_copies_of_the_images_are_accepted(tmp_path):
+    folder = make_drive(tmp_path, frames=2, cameras=("02",)) / "image_02/data"
+    for file in list(folder.iterdir()):
+        Image.open(file).save(file.with_suffix(".jpg"))
+        file.unlink()
+    (scene,) = index_kitti_raw(tmp_path).scenes
+    assert [frame.image.suffix for frame in scene.frames] == [".jpg", ".jpg"]
+
+
+def test_a_missing_calibration_costs_what_hangs_on_it_and_is_named(tmp_path):
+    folder = make_drive(tmp_path, cameras=("02",))
+    (folder.parent / "calib_imu_to_velo.txt").unlink()
+    (scene,) = index_kitti_raw(tmp_path).scenes
+    assert scene.poses is None
+    assert scene.frames[0].depth().any()
+    assert "calib_imu_to_velo.txt: no such file" in scene.problems[0]
+    (folder.parent / "calib_velo_to_cam.txt").write_text("R: 1 2 3\n")
+    (scene,) = index_kitti_raw(tmp_path).scenes
+    assert scene.frames[0].depth is None
+    assert scene.intrinsics is not None
+    assert "calib_velo_to_cam.txt: expected 'R:' and 9 finite numbers, got 3" in scene.problems[0]
+    (folder.parent / "calib_cam_to_cam.txt").unlink()
+    (scene,) = index_kitti_raw(tmp_path).scenes
+    assert scene.intrinsics is None
+    assert "calib_cam_to_cam.txt: no such file" in scene.problems[0]
+    assert len(scene.frames) == 5
+
+
+def test_a_missing_scan_or_reading_is_named_and_costs_one_depth_or_pose(tmp_path):
+    folder = make_drive(tmp_path, cameras=("02",))
+    (folder / "velodyne_points/data/0000000001.bin").unlink()
+    (folder / "oxts/data/0000000000.txt").unlink()
+    (folder / "oxts/data/0000000003.txt").write_text("1 2 3")
+    (folder / "velodyne_points/data/0000000004.bin").write_bytes(b"0" * 33)
+    (scene,) = index_kitti_raw(tmp_path).scenes
+    assert [frame.depth is None for frame in scene.frames] == [False, True, False, False, False]
+    assert np.isnan(scene.poses).any((1, 2)).tolist() == [True, False, False, True, False]
+    np.testing.assert_allclose(scene.poses[1], np.eye(4), atol=1e-9)
+    text = "\n".join(scene.problems)
+    assert "0000000001.bin: no such file" in text
+    assert "0000000000.txt: no such file" in text
+    assert "0000000003.txt: expected 30 finite numbers, got 3" in text
+    with pytest.raises(ArchiveError, match=r"0000000004\.bin: 33 bytes"):
+        scene.frames[4].depth()
+
+
+def test_images_of_another_size_than_the_calibration_are_refused(tmp_path):
+    folder = make_drive(tmp_path, cameras=("02",))
+    for file in (folder / "image_02/data").iterdir():
+        Image.new("RGB", (20, 6)).save(file)
+    archive = index_kitti_raw(tmp_path)
+    assert not archive.scenes
+    assert "images of 20 x 6 pixels, but the calibration is for 40 x 12" in archive.problems[0]
+
+
+def test_broken_timestamps_are_named_and_cost_the_times_only(tmp_path):
+    folder = make_drive(tmp_path, cameras=("02",))
+    (folder / "image_02/timestamps.txt").write_text("2011-09-26 13:02:25\nyesterday\n")
+    (scene,) = index_kitti_raw(tmp_path).scenes
+    assert scene.timestamps is None
+    assert "timestamps.txt: cannot be used" in scene.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cameras": ["00"]}, "cameras must be 02"),
+        ({"lists": {"testing": "x"}}, "lists are for train, val and test, got testing"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(tmp_path, arguments, message):
+    lists = {key: tmp_path / value for key, value in arguments.pop("lists", {}).items()}
+    with pytest.raises(ValueError, match=message):
+        index_kitti_raw(tmp_path, lists=lists, **arguments)
+
+
+def test_a_folder_without_drives_is_refused_with_the_layout(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no drives such as 2011_09_26/2011_09_26_drive"):
+        index_kitti_raw(tmp_path)
+    make_drive(tmp_path)
+    with pytest.raises(FileNotFoundError, match="data_depth_annotated"):
+        index_kitti_raw(tmp_path, improved=tmp_path)
+
+
+def test_a_list_in_another_format_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text(f"2011_09_26/{DRIVE} 5 l\n2011_09_26 {DRIVE} 0000000386\n")
+    with pytest.raises(
+        ValueError, match=r"list\.txt, line 2: expected a drive, a frame and a side"
+    ):
+        read_frame_list(path)
+    path.write_text("\n")
+    with pytest.raises(ValueError, match="the list is empty"):
+        read_frame_list(path)
+
+
+def test_the_last_line_of_a_list_needs_no_newline_and_lines_may_end_as_on_windows(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_bytes(f"2011_09_26/{DRIVE} 5 l\r\n2011_09_26/{DRIVE} 12 r".encode())
+    assert read_frame_list(path) == {(DRIVE, "02"): (5,), (DRIVE, "03"): (12,)}
+
+
+@with_data
+@pytest.mark.parametrize(
+    ("name", "drives", "frames", "cameras"),
+    [
+        ("kitti_eigen_test", 28, 697, {"02"}),
+        ("kitti_eigen_benchmark_test", 28, 652, {"02"}),
+        ("kitti_eigen_zhou_train", 32, 39810, {"02", "03"}),
+        ("kitti_eigen_zhou_val", 31, 4424, {"02", "03"}),
+    ],
+)
+def test_the_published_lists_are_read_whole(name, drives, frames, cameras):
+    found = read_frame_list(DATA / "splits" / f"{name}.txt")
+    assert len({drive for drive, _ in found}) == drives
+    assert sum(map(len, found.values())) == frames
+    assert {camera for _, camera in found} == cameras
+
+
+@pytest.fixture
+def real_drive(tmp_path):
+    """The recorded drive 0001, its files put where the archives have them."""
+    source = DATA / "tiny_kitti_nuscenes/tiny_kitti/2011_09_26" / DRIVE
+    folder = tmp_path / "2011_09_26" / DRIVE
+    for camera in ("02", "03"):
+        (folder / f"image_{camera}").mkdir(parents=True)
+        (folder / f"image_{camera}/data").symlink_to(source / f"image_{camera}/rgb/original")
+    for calibration in source.glob("calib_*.txt"):
+        (folder.parent / calibration.name).symlink_to(calibration)
+    return source, folder
+
+
+@with_data
+def test_the_recorded_drive_is_read_with_its_own_calibration(real_drive):
+    archive = index_kitti_raw(real_drive[1].parents[1])
+    assert [(s.name, len(s.frames)) for s in archive.scenes] == [
+        (f"{DRIVE}_02", 3),
+        (f"{DRIVE}_03", 3),
+    ]
+    for scene in archive.scenes:
+        assert scene.image_size == (375, 1242)
+        np.testing.assert_allclose(
+            scene.intrinsics[[0, 0, 1], [0, 2, 2]], (721.5377, 609.5593, 172.854)
+        )
+        assert read_image(scene.frames[0].image).shape == (375, 1242, 3)
+        assert len(scene.problems) == 2  # no scans, no oxts
+        assert "no scans" in scene.problems[0]
+
+
+@with_data
+@pytest.mark.parametrize("camera", ["02", "03"])
+def test_points_of_the_recorded_depth_come_back_through_the_real_calibration(real_drive, camera):
+    """Its (row, column, z), lifted by hand into the scanner's frame, give the same map again."""
+    source, folder = real_drive
+    rows, columns, z = np.load(source / f"image_{camera}/depth/0000000000.npy").T
+    numbers = {}
+    for file in source.glob("calib_*.txt"):
+        for line in file.read_text().splitlines():
+            key, _, rest = line.partition(": ")
+            if "calib_time" not in key and (file.name != "calib_imu_to_velo.txt"):
+                numbers[key] = np.array(rest.split(), float)
+    P = numbers[f"P_rect_{camera}"].reshape(3, 4)
+    # z of the camera is w of the projection: P X = z (u, v, 1).
+    rect = np.linalg.solve(P[:, :3], z * np.stack([columns, rows, np.ones_like(z)]) - P[:, 3:])
+    cam0 = np.linalg.solve(numbers["R_rect_00"].reshape(3, 3), rect)
+    velo = np.linalg.solve(numbers["R"].reshape(3, 3), cam0 - numbers["T"][:, None])
+    scan = np.concatenate([velo, np.zeros((1, len(z)))]).T.astype(np.float32)
+    (folder / "velodyne_points/data").mkdir(parents=True)
+    (folder / "velodyne_points/data/0000000000.bin").write_bytes(scan.tobytes())
+    (scene,) = index_kitti_raw(folder.parents[1], cameras=[camera], truth="camera").scenes
+    expected = np.zeros((375, 1242))
+    expected[rows.astype(int), columns.astype(int)] = z
+    np.testing.assert_allclose(scene.frames[0].depth(), expected, atol=1e-4)
+    assert (expected > 0).mean() > 0.03
+
+
+def test_a_reading_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(ArchiveError, match=r"a\.txt: cannot be read"):
+        read_oxts(tmp_path / "a.txt")

@@ -1,0 +1,347 @@
+"""From an archive to scene folders: what is good goes through, whole; the rest is named."""
+
+import json
+import re
+import shutil
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from kitti_archive import CX, FOCAL, HEIGHT, WIDTH, make_drive, make_sequence, picture
+from ssmde.data.archives.kitti_raw import index_kitti_raw
+from ssmde.data.archives.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
+from ssmde.data.images import read_depth, read_image
+from ssmde.data.scene_folder import read_scene, read_scenes
+from ssmde.preparation import archive_scene
+from ssmde.preparation.archive_scene import shrink_depth
+from ssmde.preparation.archives import DATASETS, prepare_dataset, report, write_archive
+
+DRIVE = "2011_09_26_drive_0001_sync"
+SIZE = (6, 8)
+K = np.array([[10.0, 0.0, 3.5], [0.0, 10.0, 2.5], [0.0, 0.0, 1.0]])
+
+
+def grey(value, size=SIZE):
+    return np.full((*size, 3), value, np.uint8)
+
+
+def frame(name, value=50, *, depth=2.0, size=SIZE):
+    return ArchiveFrame(
+        name=name,
+        image=lambda: grey(value, size),
+        depth=lambda: np.full(size, depth, np.float32),
+    )
+
+
+def broken():
+    raise ArchiveError("scan 7: cut off")
+
+
+def drawn(name="a", frames=None, **fields):
+    fields = {"split": "train", "intrinsics": K, "fps": 10.0} | fields
+    frames = frames or tuple(frame(f"{n:03d}", 50 + n) for n in range(4))
+    return ArchiveScene(
+        name=name, frames=tuple(frames), image_size=SIZE, source="S", licence="L", **fields
+    )
+
+
+def write(out, *scenes, problems=(), width=None, overwrite=False):
+    return write_archive(
+        Archive(scenes=scenes, problems=problems),
+        out,
+        width=width,
+        quality=95,
+        overwrite=overwrite,
+        show_progress=False,
+    )
+
+
+def prepare(source, out, dataset="kitti_raw", **arguments):
+    return prepare_dataset(dataset, source, out, show_progress=False, **arguments)
+
+
+def test_a_drive_becomes_a_scene_folder_that_is_read_back_as_it_was(tmp_path):
+    make_drive(tmp_path / "raw", cameras=("02",))
+    (source,) = index_kitti_raw(tmp_path / "raw").scenes
+    (done,) = prepare(tmp_path / "raw", tmp_path / "data")
+    assert (done.frames, done.depths, done.problems, done.skipped) == (5, 5, (), False)
+    scene = read_scene(done.folder)
+    np.testing.assert_allclose(scene.intrinsics, source.intrinsics)
+    np.testing.assert_allclose(scene.poses, source.poses, atol=1e-6)
+    np.testing.assert_allclose(np.diff(scene.timestamps), 0.1)
+    for number, (image, depth) in enumerate(zip(scene.images, scene.depth, strict=True)):
+        assert image.suffix == ".png"  # a copy, bit by bit
+        np.testing.assert_array_equal(read_image(image), picture(number))
+        truth = source.frames[number].depth()
+        stored = read_depth(depth, scene.depth_units_per_metre)
+        np.testing.assert_array_equal(stored > 0, truth > 0)
+        np.testing.assert_allclose(stored, truth, atol=0.5 / 500 + 1e-6)
+    assert (tmp_path / "data/train.txt").read_text() == f"{DRIVE}_02\n"
+    assert "CC BY-NC-SA" in json.loads((done.folder / "scene.json").read_text())["licence"]
+
+
+def test_lists_of_frames_fill_the_lists_of_scenes(tmp_path):
+    make_drive(tmp_path / "raw", frames=9)
+    lists = {"train": "0 l\n1 l\n2 l", "val": "4 r", "test": "0000000006 l\n8 l"}
+    files = {split: tmp_path / f"list_{split}.txt" for split in lists}
+    for split, lines in lists.items():
+        rows = [f"2011_09_26/{DRIVE} {line}" for line in lines.split("\n")]
+        files[split].write_text("\n".join(rows))
+    prepare(tmp_path / "raw", tmp_path / "data", lists=files)
+    for split, names in (("train", [0, 1, 2]), ("val", [4]), ("test", [6, 8])):
+        (scene,) = read_scenes(tmp_path / "data", split)
+        assert [int(image.stem) for image in scene.images] == names
+        assert all(scene.depth)
+
+
+def test_a_smaller_width_follows_camera_and_depth_but_leaves_test_scenes_alone(tmp_path):
+    make_drive(tmp_path / "raw", frames=5, cameras=("02",))
+    (tmp_path / "t").write_text(f"2011_09_26/{DRIVE} 3 l")
+    (tmp_path / "l").write_text(f"2011_09_26/{DRIVE} 1 l")
+    files = {"test": tmp_path / "t", "train": tmp_path / "l"}
+    train, test = prepare(tmp_path / "raw", tmp_path / "data", lists=files, width=WIDTH // 2)
+    small, whole = read_scene(train.folder), read_scene(test.folder)
+    assert small.image_size == (HEIGHT // 2, WIDTH // 2)
+    assert small.intrinsics[0].tolist() == [FOCAL / 2, 0, (CX + 0.5) / 2 - 0.5]
+    assert read_depth(small.depth[0], 500).shape == small.image_size
+    assert small.images[0].suffix == ".jpg"
+    assert whole.image_size == (HEIGHT, WIDTH)
+    assert whole.intrinsics[0].tolist() == [FOCAL, 0, CX]
+    assert read_depth(whole.depth[0], 500).shape == (HEIGHT, WIDTH)
+
+
+def test_a_broken_image_costs_its_frame_and_pose_and_a_broken_depth_only_itself(tmp_path):
+    folder = make_drive(tmp_path / "raw", cameras=("02",))
+    cut = folder / "image_02/data/0000000001.png"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    (folder / "velodyne_points/data/0000000003.bin").write_bytes(b"0" * 17)
+    (done,) = prepare(tmp_path / "raw", tmp_path / "data")
+    scene = read_scene(done.folder)
+    assert [int(image.stem) for image in scene.images] == [0, 2, 3, 4]
+    np.testing.assert_allclose(scene.poses[:, 2, 3], (0, 2, 3, 4), atol=1e-5)
+    assert [path is None for path in scene.depth] == [False, False, True, False]
+    lines = "\n".join(done.problems)
+    assert "0000000001.png: cannot be read" in lines
+    assert "0000000003.bin: 17 bytes" in lines
+    assert json.loads((done.folder / "scene.json").read_text())["problems"] == list(done.problems)
+    text = report([done])
+    assert "train: 1 scenes, 4 frames, 3 with depth" in text
+    assert "problems: 2" in text
+    assert "0000000001.png: cannot be read" in text
+    # A hole makes the frame rate untrue: the times are kept instead.
+    info = json.loads((done.folder / "scene.json").read_text())
+    assert info["fps"] is None
+    assert info["timestamps"] == [0.0, 0.2, 0.3, 0.4]
+
+
+def test_a_stopped_run_leaves_whole_scenes_only_and_goes_on_from_there(tmp_path, monkeypatch):
+    asked = []
+
+    def counted(name):
+        def image():
+            asked.append(name)
+            return grey(9)
+
+        return ArchiveFrame(name="0", image=image)
+
+    def stop():
+        raise KeyboardInterrupt
+
+    first = drawn("first", [counted("first")])
+    halted = drawn("second", [frame("0"), ArchiveFrame(name="1", image=stop), frame("2")])
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, first, halted)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["first", "train.txt"]
+    second = drawn("second", [frame("0"), frame("1"), frame("2")])
+    results = write(tmp_path, first, second)
+    assert [result.skipped for result in results] == [True, False]
+    assert asked == ["first"]
+    assert (results[0].frames, results[0].depths) == (1, 0)
+    assert (tmp_path / "train.txt").read_text() == "first\nsecond\n"
+    assert "2 scenes (1 of them were there)" in report(results)
+
+
+def test_a_stopped_run_does_not_read_the_frames_that_were_to_come(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_scene, "WORKERS", 1)
+    asked = []
+
+    def slow():
+        asked.append(time.sleep(0.01))
+        return grey(1)
+
+    def stop():
+        raise KeyboardInterrupt
+
+    images = [stop, *[slow] * 40]
+    frames = [ArchiveFrame(name=f"{n:03d}", image=image) for n, image in enumerate(images)]
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, drawn(frames=frames))
+    assert len(asked) < 40
+
+
+def test_a_skipped_scene_still_tells_its_problems(tmp_path):
+    scene = drawn(frames=[frame("0"), ArchiveFrame(name="1", image=grey_then(broken))])
+    (before,) = write(tmp_path, scene)
+    (after,) = write(tmp_path, scene)
+    assert after.skipped
+    assert before.problems == after.problems == ("scan 7: cut off; the frame is left out",)
+
+
+def grey_then(function):
+    return lambda: function()
+
+
+def test_a_folder_that_holds_something_else_is_never_touched_without_leave(tmp_path):
+    write(tmp_path, drawn())
+    other = drawn(frames=[frame("900", 1), frame("901", 2)])
+    with pytest.raises(FileExistsError, match="a exists and holds something else"):
+        write(tmp_path, drawn("b"), other)
+    assert not (tmp_path / "b").exists()  # looked at before anything is written
+    with pytest.raises(FileExistsError, match="another choice or size"):
+        write(tmp_path, drawn(), width=4)
+    write(tmp_path, other, overwrite=True)
+    assert len(read_scene(tmp_path / "a").images) == 2
+
+
+def test_a_scene_that_moves_to_another_split_leaves_its_old_list(tmp_path):
+    write(tmp_path, drawn("a"), drawn("b", split="val"))
+    write(tmp_path, drawn("b", split="train"), overwrite=True)
+    assert (tmp_path / "train.txt").read_text() == "a\nb\n"
+    assert not (tmp_path / "val.txt").exists()
+
+
+def test_a_scene_without_one_good_image_is_not_written_and_is_reported(tmp_path):
+    scene = drawn("dark", [ArchiveFrame(name="0", image=grey_then(broken))])
+    dark, good = write(tmp_path, scene, drawn())
+    assert dark.folder is None
+    assert dark.problems
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["a", "train.txt"]
+    assert good.frames == 4
+
+
+def test_images_and_depth_of_a_wrong_size_are_reported(tmp_path):
+    odd = ArchiveFrame(name="2", image=lambda: grey(5), depth=lambda: np.ones((3, 4), np.float32))
+    (done,) = write(tmp_path, drawn(frames=[frame("0"), frame("1", size=(2, 3)), odd]))
+    assert (done.frames, done.depths) == (2, 1)
+    assert (
+        "image of frame 1: 3 x 2 pixels, but the images of the scene have 8 x 6"
+        in (done.problems[0])
+    )
+    assert "depth of frame 2: 4 x 3 pixels" in done.problems[1]
+
+
+def test_what_concerns_the_whole_archive_comes_first_in_the_report(tmp_path):
+    results = write(tmp_path, drawn(), problems=("no drive 7",))
+    assert results[0].folder is None
+    assert report(results).splitlines()[-2:] == ["problems: 1", "  no drive 7"]
+    assert "and 3 more" in report(
+        write(tmp_path / "x", drawn(problems=("p",) * 4), problems=()), most=1
+    )
+
+
+def test_an_image_on_its_side_is_turned_not_copied(tmp_path):
+    pixels = Image.fromarray(np.dstack([np.arange(48, dtype=np.uint8).reshape(8, 6)] * 3))
+    exif = pixels.getexif()
+    exif[0x0112] = 6
+    pixels.save(tmp_path / "side.png", exif=exif)
+    (done,) = write(tmp_path, drawn(frames=[ArchiveFrame(name="0", image=tmp_path / "side.png")]))
+    assert (done.folder / "0.jpg").is_file()
+    assert read_image(done.folder / "0.jpg").shape == (*SIZE, 3)
+
+
+def test_depth_beyond_sixteen_bits_is_unknown_and_tiny_depth_stays_measured(tmp_path):
+    depth = np.zeros(SIZE, np.float32)
+    depth[0, :4] = (65535 / 256, 300.0, 0.001, 3.0)
+    scene = drawn(frames=[ArchiveFrame(name="0", image=lambda: grey(1), depth=lambda: depth)])
+    (done,) = write(tmp_path, scene)
+    stored = np.array(Image.open(done.folder / "depth/0.png"))
+    assert stored[0, :5].tolist() == [65535, 0, 1, 768, 0]
+
+
+def test_steady_times_are_a_frame_rate(tmp_path):
+    (done,) = write(tmp_path, drawn(fps=None, timestamps=np.array([0.0, 0.5, 1.01, 1.5])))
+    assert json.loads((done.folder / "scene.json").read_text())["fps"] == pytest.approx(2.0)
+
+
+def test_scenes_without_camera_poses_or_depth_have_no_files_for_them(tmp_path):
+    frames = [ArchiveFrame(name="0", image=lambda: grey(1))]
+    (done,) = write(tmp_path, drawn(frames=frames, intrinsics=None))
+    assert sorted(f.name for f in done.folder.iterdir()) == ["0.jpg", "scene.json"]
+
+
+def test_every_data_set_of_the_table_has_a_reader_that_knows_its_own_archive(tmp_path):
+    """An empty folder is none of them, and each says so in its own words."""
+    for dataset in DATASETS:
+        with pytest.raises((FileNotFoundError, ValueError), match=re.escape(str(tmp_path))):
+            prepare(tmp_path, tmp_path / "data", dataset)
+    assert not (tmp_path / "data").exists()
+
+
+@given(seed=st.integers(0, 500), rows=st.integers(1, 7), columns=st.integers(1, 9))
+def test_shrinking_depth_mixes_nothing_and_loses_no_cell_that_was_measured(seed, rows, columns):
+    rng = np.random.default_rng(seed)
+    depth = rng.random((7, 9)).astype(np.float32) * (rng.random((7, 9)) < 0.3)
+    small = shrink_depth(depth, (rows, columns))
+    for r in range(rows):
+        for c in range(columns):
+            inside = [
+                (
+                    ((i + 0.5) - (r + 0.5) * 7 / rows) ** 2
+                    + ((j + 0.5) - (c + 0.5) * 9 / columns) ** 2,
+                    depth[i, j],
+                )
+                for i in range(7)
+                for j in range(9)
+                if depth[i, j] > 0
+                and r <= (i + 0.5) * rows / 7 < r + 1
+                and c <= (j + 0.5) * columns / 9 < c + 1
+            ]
+            if not inside:
+                assert small[r, c] == 0
+                continue
+            nearest = min(distance for distance, _ in inside)
+            assert small[r, c] in [d for distance, d in inside if distance < nearest + 1e-9]
+
+
+def test_a_single_thread_writes_the_same_as_many(tmp_path, monkeypatch):
+    write(tmp_path / "many", drawn())
+    monkeypatch.setattr(archive_scene, "WORKERS", 1)
+    write(tmp_path / "one", drawn())
+    files = sorted(f.relative_to(tmp_path / "one") for f in (tmp_path / "one").rglob("*.*"))
+    assert len(files) == 11
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "many" / file).read_bytes()
+
+
+def test_the_odometry_archive_goes_through_the_same_door(tmp_path):
+    make_sequence(tmp_path / "dataset", "09")
+    (done,) = prepare(tmp_path / "dataset", tmp_path / "data", "kitti_odometry")
+    assert done.split == "test"
+    assert len(read_scenes(tmp_path / "data", "test")[0].images) == 4
+    assert "poses/09.txt: no such file" in done.problems[0]
+
+
+def test_arguments_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"unknown data set 'kity_raw': closest match is 'kitti_raw'"
+    ):
+        prepare(tmp_path, tmp_path / "data", "kity_raw")
+    with pytest.raises(ValueError, match="improved and truth belong to kitti_raw"):
+        prepare(tmp_path, tmp_path / "data", "kitti_odometry", improved=tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        prepare(tmp_path / "nowhere", tmp_path / "data")
+    with pytest.raises(ValueError, match=r"width must be in \[1, 8\], .* 'a', got 9"):
+        write(tmp_path, drawn(), width=9)
+    with pytest.raises(ValueError, match="two scenes of the archive are named 'a'"):
+        write(tmp_path, drawn(), drawn())
+    make_drive(tmp_path / "raw", cameras=("02",))
+    with pytest.raises(ValueError, match=r"quality must be in \[1, 100\], got 0"):
+        prepare(tmp_path / "raw", tmp_path / "data", quality=0)
+    shutil.rmtree(tmp_path / "raw/2011_09_26" / DRIVE / "image_02/data")
+    with pytest.raises(ValueError, match=r"no scene of kitti_raw can be used:\n.*no images"):
+        prepare(tmp_path / "raw", tmp_path / "data")
+    assert not (tmp_path / "data").exists()
