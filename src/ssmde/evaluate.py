@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from ssmde.data.dataset import spread
 from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.evaluation.details import CameraPlace, MeasuredFrame, frame_details
 from ssmde.evaluation.report import DepthFunction, print_result, write_result
 from ssmde.evaluation.result import Evaluation, FrameResult, TruthFrame
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.baselines import constant_depth, mean_depth_map
 from ssmde.metrics.protocol import Protocol, find_protocol, measure
 from ssmde.metrics.regions import RegionSums
+from ssmde.metrics.regions import split as split_regions
 from ssmde.prediction.images import resize_depth
 from ssmde.prediction.predictor import Predictor, load
 
@@ -61,7 +63,7 @@ def evaluate(
     else:
         sequences = data
     asked: dict[str, Any] = {"protocol": protocol, "align": align, "max_frames": max_frames}
-    result = evaluate_predictions(predictor.network_depth, sequences, **asked)
+    result = evaluate_predictions(predictor.network_depth, sequences, details=True, **asked)
     baselines = {"constant": evaluate_predictions(lambda _: constant_depth(), sequences, **asked)}
     mean_map = mean_truth(training or (), predictor.image_size)
     if mean_map is None:
@@ -82,6 +84,7 @@ def evaluate_predictions(
     align: AlignmentName | None = None,
     *,
     max_frames: int | None = None,
+    details: bool = False,
 ) -> Evaluation:
     """Mean errors of any function from image to depth; writes and prints nothing.
 
@@ -95,6 +98,8 @@ def evaluate_predictions(
         protocol: Range, crop and usual alignment, or the name of one of `PROTOCOLS`.
         align: Alignment, if not the protocol's own.
         max_frames: Measure at most so many frames, evenly spread.
+        details: Measure by distance, at edges and from frame to frame as well; up to 0.2 s more
+            for an image of 640 x 480.
 
     Raises:
         ValueError: If no frame can be measured, or a prediction is not finite.
@@ -102,6 +107,7 @@ def evaluate_predictions(
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
     how = align or chosen.align
     sums, measured, broken = RegionSums(), list[FrameResult](), list[str]()
+    before, before_name = None, ""
     for frame in frames_with_truth(sequences, max_frames):
         try:
             pixels, (truth, mask) = read_image(frame.image), frame.read_truth()
@@ -116,6 +122,11 @@ def evaluate_predictions(
         sums = sums.add(found.errors)
         if found.errors.full is not None and found.alignment is not None:
             result = FrameResult(frame=frame, errors=found.errors.full, alignment=found.alignment)
+            if details:
+                now = _measured_frame(prediction, truth, mask, result)
+                neighbour = before if before_name == frame.follows else None
+                result = replace(result, details=frame_details(now, neighbour, chosen))
+                before, before_name = now, frame.name
             measured.append(result)
     if not measured:
         raise ValueError(_nothing_measured(sequences, chosen, sums.full.n_skipped, broken))
@@ -155,7 +166,34 @@ def _truth_frames(sequence: FrameSequence) -> Iterator[TruthFrame]:
                 depth=depth,
                 units_per_metre=sequence.depth_units_per_metre,
                 motion_mask=mask,
+                place=_place(sequence, i),
+                follows=sequence.frame_name(i - 1) if i else "",
             )
+
+
+def _place(sequence: FrameSequence, index: int) -> CameraPlace | None:
+    if sequence.poses is None or sequence.intrinsics is None:
+        return None
+    return CameraPlace(
+        T_world_cam=sequence.poses[index],
+        intrinsics=sequence.intrinsics,
+        image_size=sequence.image_size,
+    )
+
+
+def _measured_frame(
+    prediction: Float[np.ndarray, "h w"],
+    truth: Float[np.ndarray, "h w"],
+    motion_mask: UInt8[np.ndarray, "h w"] | None,
+    result: FrameResult,
+) -> MeasuredFrame:
+    return MeasuredFrame(
+        prediction=prediction,
+        truth=truth,
+        alignment=result.alignment,
+        static=None if motion_mask is None else split_regions(motion_mask).static,
+        place=result.frame.place,
+    )
 
 
 def _readable_truths(frames: Sequence[TruthFrame]) -> Iterator[Float[np.ndarray, "_ _"]]:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ssmde.data.images import read_image, whole_file
+from ssmde.evaluation.details import told
 from ssmde.evaluation.result import REGIONS, WORST_FRAMES, Evaluation, FrameResult
 from ssmde.metrics.depth import METRICS
 from ssmde.metrics.protocol import Protocol, counted_pixels
@@ -44,12 +45,12 @@ def table(result: Evaluation) -> Table:
 
 
 def print_result(result: Evaluation) -> None:
-    """Print the table, and below it what could not be measured."""
+    """Print the table, and below it the details and what could not be measured."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=TABLE_WIDTH)
     console.print(table(result))
-    lines = list(result.notes)
+    lines = [*told(result.details(), result.align), *result.notes]
     if skipped := result.sums.full.n_skipped:
         lines.append(f"{skipped} images without truth that counts are in no mean")
     if result.broken:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ssmde.data.images import read_depth, read_mask
+from ssmde.evaluation.details import CameraPlace, FrameDetails, mean_details
 from ssmde.metrics.alignment import Alignment, AlignmentName
 from ssmde.metrics.depth import DepthErrors, DepthSums
 from ssmde.metrics.protocol import Protocol
@@ -30,6 +31,10 @@ class TruthFrame:
     units_per_metre: float | None
     """What 1 m is in a depth PNG."""
     motion_mask: Path | None
+    place: CameraPlace | None = None
+    """Where it was taken from; None if unknown."""
+    follows: str = ""
+    """Name of the frame before it in the same video; empty for the first."""
 
     def read_truth(self) -> tuple[Float[np.ndarray, "h w"], UInt8[np.ndarray, "h w"] | None]:
         """Depth in metres, 0 where there is none, and the motion mask.
@@ -56,6 +61,8 @@ class FrameResult:
     errors: DepthErrors
     """Over all its pixels that count."""
     alignment: Alignment
+    details: FrameDetails | None = None
+    """Errors by distance, at edges and from frame to frame; None if nobody asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +116,10 @@ class Evaluation:
         """Frames with the largest relative error, worst first."""
         return tuple(sorted(self.frames, key=lambda f: -f.errors.abs_rel)[:count])
 
+    def details(self) -> dict[str, Any]:
+        """Means by distance, at edges and from frame to frame; empty where nobody asked."""
+        return mean_details([f.details for f in self.frames if f.details], self.protocol)
+
     def to_dict(self) -> dict[str, Any]:
         """The content of `metrics.json`: plain values; a region without images is None."""
         scales = np.array([frame.alignment.scale for frame in self.frames])
@@ -128,6 +139,7 @@ class Evaluation:
             "baselines": {name: other._means() for name, other in self.baselines.items()},
             "worst": [{"frame": f.frame.name, **asdict(f.errors)} for f in self.worst()],
             "notes": list(self.notes),
+            **self.details(),
         }
 
     def to_json(self) -> str:

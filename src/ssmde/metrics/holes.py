@@ -1,0 +1,229 @@
+"""How often what moves is seen as a hole: a measure that needs a video and no truth.
+
+A network taught by photometric error alone puts what moves along with the camera at infinity. But
+what moves stands on the ground and in front of the static scene. Depth that contradicts this, or
+contradicts the order that another network sees, is wrong whatever the truth is. A rate of 0 proves
+nothing: a flat depth map has no holes. It is ours; no paper has it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+
+RATIO = 1.25  # deeper by more than this factor is a hole: the first threshold of the depth errors
+SMALLEST = 0.001  # share of the image; smaller regions are noise of the mask
+REACH = 0.1  # share of the width: a column may take its contact from columns so far away
+RING = 0.03  # share of the width: the static pixels so near to a region surround it
+FARTHEST = 0.9  # quantile of their depth that stands for the farthest: a few may be wrong
+PAIRS = 4096  # of pixels whose order is compared, in one image
+MARGIN = 0.5  # standard deviations of the pseudo-depth between pixels whose order is clear
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoleCounts:
+    """Moving pixels and regions, and those of them that are holes; of one image or of many."""
+
+    moving: int = 0
+    """Pixels of all regions examined."""
+    beyond_ground: int = 0
+    """Those deeper than the ground where their region stands."""
+    beyond_surround: int = 0
+    """Those deeper than the static surface all around their region."""
+    holes: int = 0
+    """Those that are one or the other."""
+    regions: int = 0
+    """Connected moving regions examined."""
+    hole_regions: int = 0
+    """Those more than half of which are holes."""
+
+    def merge(self, other: "HoleCounts") -> "HoleCounts":
+        """Counts of both, as over the frames of a video."""
+        return HoleCounts(
+            moving=self.moving + other.moving,
+            beyond_ground=self.beyond_ground + other.beyond_ground,
+            beyond_surround=self.beyond_surround + other.beyond_surround,
+            holes=self.holes + other.holes,
+            regions=self.regions + other.regions,
+            hole_regions=self.hole_regions + other.hole_regions,
+        )
+
+    @property
+    def pixel_rate(self) -> float | None:
+        """Share of the moving pixels that are holes, in [0, 1]; None if nothing moves."""
+        return self.holes / self.moving if self.moving else None
+
+    @property
+    def region_rate(self) -> float | None:
+        """Share of the moving regions that are holes, in [0, 1]; None if nothing moves."""
+        return self.hole_regions / self.regions if self.regions else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderCounts:
+    """Pairs of a moving and a static pixel, and those ordered wrongly; of one image or of many."""
+
+    pairs: int = 0
+    """Pairs whose order the pseudo-depth is sure of."""
+    violated: int = 0
+    """Those that the depth orders otherwise."""
+
+    def merge(self, other: "OrderCounts") -> "OrderCounts":
+        """Counts of both, as over the frames of a video."""
+        return OrderCounts(pairs=self.pairs + other.pairs, violated=self.violated + other.violated)
+
+    @property
+    def rate(self) -> float | None:
+        """Share of the pairs ordered wrongly, in [0, 1]; None if there is no sure pair."""
+        return self.violated / self.pairs if self.pairs else None
+
+
+def hole_counts(
+    depth: Float[np.ndarray, "h w"],
+    movers: Bool[np.ndarray, "h w"],
+    ground: Float[np.ndarray, "h w"] | None,
+    *,
+    ratio: float = RATIO,
+) -> HoleCounts:
+    """Holes of one image: moving pixels too deep for the ground they stand on or for what is near.
+
+    Too deep for the ground: more than `ratio` times as deep as the ground is at the lowest pixel
+    of their region, in their column or one nearby. Of a region cut off by the lower edge the true
+    contact is nearer still. Too deep for what is near: more than `ratio` times as deep as the
+    farthest static pixels around the region; what moves is in front of some of them.
+
+    Args:
+        depth: Predicted depth; positive, in any unit.
+        movers: True on what moves.
+        ground: Depth of the ground as if nothing stood on it, in the unit of `depth`; infinity
+            above its horizon. Best fitted to the same depth. None if there is no ground.
+        ratio: How much deeper is a hole; more than 1.
+
+    Raises:
+        ValueError: If a depth is not positive and finite, or `ratio` is not more than 1.
+    """
+    _check(depth)
+    if not ratio > 1:
+        raise ValueError(f"ratio must be more than 1, as 1.25 for 25 % deeper, got {ratio:g}")
+    counts, labels = HoleCounts(), connected_regions(movers)
+    for label, size in zip(*np.unique(labels[movers], return_counts=True), strict=True):
+        if size < SMALLEST * depth.size:
+            continue
+        region = labels == label
+        beyond_surround = region & (depth > ratio * _farthest_around(depth, region, movers))
+        beyond_ground = np.zeros_like(region)
+        if ground is not None:
+            beyond_ground = region & (depth > ratio * _ground_under(region, ground))
+        holes = int((beyond_ground | beyond_surround).sum())
+        counts = counts.merge(
+            HoleCounts(
+                moving=int(size),
+                beyond_ground=int(beyond_ground.sum()),
+                beyond_surround=int(beyond_surround.sum()),
+                holes=holes,
+                regions=1,
+                hole_regions=int(2 * holes > size),
+            )
+        )
+    return counts
+
+
+def order_counts(
+    depth: Float[np.ndarray, "h w"],
+    pseudo_depth: Float[np.ndarray, "h w"],
+    movers: Bool[np.ndarray, "h w"],
+    generator: np.random.Generator,
+    *,
+    n_pairs: int = PAIRS,
+    margin: float = MARGIN,
+) -> OrderCounts:
+    """Pairs of a moving and a static pixel that the depth orders otherwise than a pseudo-depth.
+
+    An ordinal error (Chen et al., Depth in the Wild, NeurIPS 2016,
+    https://arxiv.org/abs/1604.03901) against labels of another network instead of people. Blind
+    to scale and shift of the pseudo-depth, and to any increasing map of the depth. A pair of equal
+    depth is wrong.
+
+    Args:
+        depth: Predicted depth; positive.
+        pseudo_depth: Depth, not disparity, as another network sees it, in a unit of its own; 0 or
+            not finite where unknown.
+        movers: True on what moves.
+        generator: Draws the pairs.
+        n_pairs: Pairs drawn; those of no clear order drop out.
+        margin: Least difference of a clear order, in standard deviations of the pseudo-depth.
+
+    Raises:
+        ValueError: If a depth is not positive and finite.
+    """
+    _check(depth)
+    known = np.isfinite(pseudo_depth) & (pseudo_depth > 0)
+    moving, static = np.flatnonzero(known & movers), np.flatnonzero(known & ~movers)
+    if not moving.size or not static.size:
+        return OrderCounts()
+    i, j = generator.choice(moving, n_pairs), generator.choice(static, n_pairs)
+    pseudo, flat = pseudo_depth.ravel().astype(np.float64), depth.ravel().astype(np.float64)
+    step = pseudo[i] - pseudo[j]
+    clear = np.abs(step) > margin * pseudo[known.ravel()].std()
+    wrong = clear & ((flat[i] - flat[j]) * step <= 0)
+    return OrderCounts(pairs=int(clear.sum()), violated=int(wrong.sum()))
+
+
+def connected_regions(mask: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
+    """A positive number for each region whose pixels share a side; 0 outside the mask.
+
+    Every run of a row, then of a column, takes the largest number in it, until nothing changes.
+    """
+    labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
+    while True:
+        spread = _largest_of_runs(_largest_of_runs(labels, mask).T, mask.T).T
+        if np.array_equal(spread, labels):
+            return labels
+        labels = spread
+
+
+def _largest_of_runs(
+    labels: Int64[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"]
+) -> Int64[np.ndarray, "h w"]:
+    starts = mask.copy()
+    starts[:, 1:] &= ~mask[:, :-1]
+    if not starts.any():
+        return labels
+    largest = np.maximum.reduceat(labels.ravel(), np.flatnonzero(starts))
+    spread = np.zeros_like(labels)
+    spread[mask] = largest[np.cumsum(starts.ravel()).reshape(mask.shape)[mask] - 1]
+    return spread
+
+
+def _ground_under(
+    region: Bool[np.ndarray, "h w"], ground: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "1 w"]:
+    """For each column of the region, the depth of the ground where it stands."""
+    height, width = region.shape
+    lowest = np.where(region, np.arange(height)[:, None], -1).max(0)
+    reach = round(REACH * width)
+    padded = np.pad(lowest, reach, constant_values=-1)
+    contact = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(1)
+    return ground[contact.clip(min=0), np.arange(width)][None]  # off the region nobody reads it
+
+
+def _farthest_around(
+    depth: Float[np.ndarray, "h w"],
+    region: Bool[np.ndarray, "h w"],
+    movers: Bool[np.ndarray, "h w"],
+) -> float:
+    """Depth of the farthest static pixels near the region; infinity if there is none."""
+    ring = max(1, round(RING * region.shape[1]))
+    grown = F.max_pool2d(torch.from_numpy(region)[None].double(), 2 * ring + 1, 1, ring)
+    around = (grown[0].numpy() > 0) & ~movers
+    return float(np.quantile(depth[around], FARTHEST)) if around.any() else np.inf
+
+
+def _check(depth: Float[np.ndarray, "h w"]) -> None:
+    wrong = int((~(np.isfinite(depth) & (depth > 0))).sum())
+    if wrong:
+        raise ValueError(
+            f"depths must be positive and finite, {wrong} of {depth.size} pixels are not"
+        )

@@ -1,0 +1,125 @@
+"""Depth edges by hand, against brute force, and what no measure of edges may see."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssmde.metrics.boundary import REACH, STEPS, BoundaryErrors, boundary_errors, distance_to
+
+HEIGHT, WIDTH = 12, 30
+ALL = np.ones((HEIGHT, WIDTH), dtype=bool)
+
+
+def two_walls(column: int, near: float = 2.0, far: float = 4.0) -> np.ndarray:
+    """A near wall on the left, a far one from `column` on."""
+    return np.where(np.arange(WIDTH) < column, near, far)[None].repeat(HEIGHT, 0)
+
+
+def errors_of(prediction, truth, known=ALL) -> BoundaryErrors:
+    found = boundary_errors(prediction, truth, known)
+    assert found is not None
+    return found
+
+
+def test_a_perfect_prediction_finds_every_edge_where_it_is():
+    perfect = BoundaryErrors(f1=1.0, precision=1.0, recall=1.0, accuracy=0.0, completeness=0.0)
+    assert errors_of(two_walls(10), two_walls(10)) == perfect
+
+
+def test_an_edge_beside_the_true_one_is_measured_in_pixels():
+    found = errors_of(two_walls(13), two_walls(10))
+    assert (found.f1, found.precision, found.recall) == (0.0, 0.0, 0.0)
+    assert (found.accuracy, found.completeness) == (3.0, 3.0)
+
+
+def test_a_lost_edge_costs_the_whole_reach_and_a_far_one_is_another_edge():
+    flat = errors_of(two_walls(10, 3.0, 3.0), two_walls(10))
+    assert (flat.recall, flat.accuracy, flat.completeness) == (0.0, REACH, REACH)
+    far = errors_of(two_walls(25), two_walls(10))
+    assert (far.accuracy, far.completeness) == (REACH, REACH)
+
+
+def test_a_false_edge_costs_precision_and_not_recall():
+    twice = two_walls(10)
+    twice[:, 13:] *= 2
+    found = errors_of(twice, two_walls(10))
+    assert (found.precision, found.recall) == (0.5, 1.0)
+    assert found.f1 == pytest.approx(2 / 3)
+    assert (found.accuracy, found.completeness) == (1.5, 0.0)  # half on the edge, half 3 off
+
+
+def test_the_near_side_must_be_the_same():
+    found = errors_of(two_walls(10, 4.0, 2.0), two_walls(10, 2.0, 4.0))
+    assert found.f1 == 0.0
+    assert found.accuracy == 1.0  # the contour lies on the other pixel of the step
+
+
+def test_deep_ratios_weigh_more():
+    # The step of the prediction is 1.15: found by the ratios below it, lost by the others.
+    found = errors_of(two_walls(10, 2.0, 2.0 * 1.1501), two_walls(10))
+    lower = STEPS[STEPS < 1.1501]
+    assert len(lower) == 5
+    assert found.recall == pytest.approx(lower.sum() / STEPS.sum())
+
+
+def test_ratios_at_which_no_map_has_a_step_are_left_out():
+    shallow = two_walls(10, 2.0, 2.4)
+    assert errors_of(shallow, shallow).f1 == 1.0
+
+
+@settings(max_examples=15)
+@given(scale=st.floats(0.01, 100.0), seed=st.integers(0, 20))
+def test_edges_do_not_see_the_scale_of_the_prediction(scale, seed):
+    prediction, truth = np.random.default_rng(seed).uniform(1, 9, (2, HEIGHT, WIDTH))
+    here, there = errors_of(prediction, truth), errors_of(scale * prediction, truth)
+    assert there.f1 == pytest.approx(here.f1, abs=1e-3)  # a step on a threshold may change sides
+    assert there.accuracy == pytest.approx(here.accuracy, abs=1e-2)
+
+
+@given(seed=st.integers(0, 20))
+def test_edges_do_not_see_which_way_the_image_is_turned(seed):
+    prediction, truth = np.random.default_rng(seed).uniform(1, 3, (2, HEIGHT, WIDTH))
+    here, there = errors_of(prediction, truth), errors_of(prediction.T, truth.T, ALL.T)
+    for name in ("f1", "precision", "recall", "accuracy", "completeness"):
+        assert getattr(there, name) == pytest.approx(getattr(here, name))
+
+
+def test_unknown_pixels_have_no_edges_in_either_map():
+    truth, known = two_walls(10), ALL.copy()
+    truth[:3], known[:3] = 0, False
+    prediction = two_walls(10)
+    prediction[:3] = np.nan
+    prediction[1, 5] = 100
+    assert errors_of(prediction, truth, known).f1 == 1.0
+
+
+def test_truth_without_edges_or_of_scattered_points_is_not_measured():
+    assert boundary_errors(two_walls(10), two_walls(10, 3.0, 3.0), ALL) is None
+    scattered = np.random.default_rng(0).random(ALL.shape) < 0.4
+    assert boundary_errors(two_walls(10), two_walls(10), scattered) is None
+    assert boundary_errors(two_walls(10), two_walls(10), ~ALL) is None
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 1000), reach=st.integers(1, 20), share=st.floats(0.0, 0.1))
+def test_the_distance_is_that_of_brute_force(seed, reach, share):
+    edges = np.random.default_rng(seed).random((9, 14)) < share
+    expected = np.full(edges.shape, float(reach))
+    for row, column in np.ndindex(*edges.shape):
+        for y, x in np.argwhere(edges):
+            distance = math.hypot(row - y, column - x)
+            expected[row, column] = min(expected[row, column], distance)
+    np.testing.assert_allclose(distance_to(edges, reach), expected)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
+def test_a_depth_that_is_none_is_refused(bad):
+    broken = two_walls(10)
+    broken[3, 4] = bad
+    with pytest.raises(ValueError, match="1 of 360 known pixels of the prediction are not"):
+        boundary_errors(broken, two_walls(10), ALL)
+    with pytest.raises(ValueError, match="1 of 360 known pixels of the truth are not"):
+        boundary_errors(two_walls(10), broken, ALL)

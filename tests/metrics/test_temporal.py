@@ -1,0 +1,128 @@
+"""Two frames of one scene: what agrees, what flickers, and what no frame can say."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssmde.metrics.temporal import TemporalErrors, seen_in_both, temporal_errors
+
+HEIGHT, WIDTH = 16, 24
+K = np.array([[20.0, 0, 11.5], [0, 20.0, 7.5], [0, 0, 1]])
+STILL = np.eye(4)
+
+
+def moved(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> np.ndarray:
+    """Motion that adds (x, y, z) to the coordinates of a point."""
+    motion = np.eye(4)
+    motion[:3, 3] = x, y, z
+    return motion
+
+
+def wall(depth: float) -> np.ndarray:
+    return np.full((HEIGHT, WIDTH), depth)
+
+
+def slanted_wall(z: float = 0.0, slope: float = 0.4) -> np.ndarray:
+    """Depth of the plane Z = 4 + slope X, seen by a camera `z` nearer to it."""
+    x = (np.arange(WIDTH) - K[0, 2]) / K[0, 0]
+    return np.broadcast_to((4 - z) / (1 - slope * x), (HEIGHT, WIDTH)).copy()
+
+
+def errors_of(target, source, motion=STILL, **counts) -> TemporalErrors:
+    found = temporal_errors(target, source, motion, K, **counts)
+    assert found is not None
+    return found
+
+
+def test_a_camera_that_comes_nearer_by_one_metre_sees_a_wall_one_metre_nearer():
+    found = errors_of(wall(5.0), wall(4.0), moved(z=-1.0))
+    assert found.abs_rel == pytest.approx(0, abs=1e-12)
+    # The other way round they contradict each other: 6 against 4; back, in part of the image, 3
+    # against 5.
+    wrong = errors_of(wall(5.0), wall(4.0), moved(z=1.0))
+    assert wrong.median == pytest.approx(0.5)
+    assert 0.4 < wrong.abs_rel < 0.5
+
+
+def test_the_disagreement_is_relative_and_counts_both_ways():
+    found = errors_of(wall(4.0), wall(5.0))
+    assert found.abs_rel == pytest.approx((1 / 5 + 1 / 4) / 2)
+    assert found.compared == 1.0
+
+
+def test_planes_are_read_exactly_between_pixels():
+    found = errors_of(slanted_wall(), slanted_wall(z=0.3), moved(z=-0.3))
+    assert found.abs_rel == pytest.approx(0, abs=1e-12)
+    assert 0.5 < found.compared < 1.0
+
+
+@settings(max_examples=15)
+@given(scale=st.floats(0.01, 100.0), flicker=st.floats(0.5, 2.0))
+def test_a_flicker_of_the_scale_is_seen_and_the_unit_of_the_video_is_not(scale, flicker):
+    found = errors_of(scale * wall(3.0), scale * flicker * wall(3.0))
+    assert found.abs_rel == pytest.approx((abs(1 / flicker - 1) + abs(flicker - 1)) / 2)
+
+
+def test_points_outside_the_other_image_are_not_compared():
+    found = errors_of(wall(2.0), wall(2.0), moved(x=0.5))  # 5 columns
+    assert found.compared == pytest.approx((WIDTH - 5) / WIDTH)
+    assert temporal_errors(wall(2.0), wall(2.0), moved(x=90.0), K) is None
+
+
+def test_points_behind_the_other_camera_are_not_compared():
+    assert (
+        temporal_errors(wall(2.0), wall(2.0), moved(z=-3.0), K, source_counts=wall(0) > 0) is None
+    )
+
+
+def test_what_is_masked_is_left_out():
+    source = wall(3.0)
+    source[:, :6] = 9.0  # a mover
+    keep = np.broadcast_to(np.arange(WIDTH) >= 6, (HEIGHT, WIDTH)).copy()
+    assert errors_of(wall(3.0), source).abs_rel > 0.1
+    found = errors_of(wall(3.0), source, target_counts=keep, source_counts=keep)
+    assert found.abs_rel == 0.0
+    assert found.compared == pytest.approx(18 / 24)
+
+
+def test_truth_says_which_points_both_frames_see():
+    # A post 2 m away in columns 10 to 13, a wall 4 m away. The camera steps 0.4 m to the left: the
+    # post moves by 4 columns, the wall by 2.
+    target, source = wall(4.0), wall(4.0)
+    target[:, 10:14], source[:, 14:18] = 2.0, 2.0
+    seen = seen_in_both(target, source, moved(x=0.4), K)
+    # Wall column u lands on u + 2, where the post stands on 14 to 17: columns 14 and 15 are hidden.
+    # Columns 22 and 23 leave the image.
+    expected = np.ones(WIDTH, dtype=bool)
+    expected[[14, 15, 22, 23]] = False
+    np.testing.assert_array_equal(seen, np.broadcast_to(expected, seen.shape))
+
+
+def test_without_truth_in_both_frames_no_point_is_seen_in_both():
+    target, source = wall(4.0), wall(4.0)
+    target[0], target[1], source[2], source[3] = 0, np.nan, 0, np.inf
+    seen = seen_in_both(target, source, STILL, K)
+    assert not seen[:4].any()
+    assert seen[4:].all()
+
+
+def test_what_moves_by_itself_is_not_seen_in_both():
+    target, source = wall(4.0), wall(4.0)
+    source[5:9, 5:9] = 4.4
+    assert not seen_in_both(target, source, STILL, K)[5:9, 5:9].any()
+    assert seen_in_both(target, source, STILL, K, tolerance=0.2).all()
+
+
+def test_a_depth_or_a_motion_that_is_none_is_refused():
+    broken = wall(2.0)
+    broken[0, 0] = 0.0
+    with pytest.raises(ValueError, match="1 of 384 pixels of the target are not"):
+        temporal_errors(broken, wall(2.0), STILL, K)
+    with pytest.raises(ValueError, match="1 of 384 pixels of the source are not"):
+        temporal_errors(wall(2.0), broken, STILL, K)
+    lost = np.full((4, 4), np.nan)
+    with pytest.raises(ValueError, match="motion between two frames must be finite"):
+        temporal_errors(wall(2.0), wall(2.0), lost, K)
+    with pytest.raises(ValueError, match="motion between two frames must be finite"):
+        seen_in_both(wall(2.0), wall(2.0), lost, K)
