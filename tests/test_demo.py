@@ -9,25 +9,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
 
 from ssmde import demo as demo_module
-from ssmde.config import Config, DataConfig, LossConfig
+from ssmde.config import (
+    Config,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    PseudoDepthConfig,
+    StudentConfig,
+)
 from ssmde.data.drawn import draw_clip, write_clip
-from ssmde.data.images import read_image
+from ssmde.data.images import read_depth, read_image
+from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.scene_folder import read_scene
 from ssmde.demo import MARKER, demo, replacing
-from ssmde.demonstration.curves import Curve, line_chart, read_curve, ticks
-from ssmde.demonstration.gallery import hang_exhibits, make_film
+from ssmde.demonstration.film import make_film
+from ssmde.demonstration.gallery import hang_exhibits
+from ssmde.demonstration.labels import distort, label_scene
+from ssmde.demonstration.lesson import first_stage, second_stage, with_steps
 from ssmde.demonstration.page import Story, in_words, write_page
 from ssmde.demonstration.world import World
 from ssmde.evaluate import evaluate
-from ssmde.methods.teacher import build_teacher
+from ssmde.methods.self_supervised import SelfSupervised
+from ssmde.methods.student import Student, TeacherNetworks
+from ssmde.methods.teacher import build_networks
 from ssmde.pictures import colourise_error
 from ssmde.prediction.predictor import Predictor
+from ssmde.reporting.curves import Chart
+from ssmde.reporting.exhibits import CAPTIONS
 
 SIZE = (32, 64)
 FRAMES = 5
@@ -35,16 +47,17 @@ VOID_TAGS = {"meta", "img", "source", "link", "br"}
 
 
 class Knows(nn.Module):
-    """A network that has the true depth of every image it will be shown."""
+    """A network that has the true depth of every image it will be shown, or a power of it."""
 
-    def __init__(self, images: np.ndarray, depth: np.ndarray) -> None:
+    def __init__(self, images: np.ndarray, depth: np.ndarray, power: float = 1.0) -> None:
         super().__init__()
+        self.power = power
         self.truth = {int(image.sum()): d for image, d in zip(images, depth, strict=True)}
         self.nothing = nn.Parameter(torch.zeros(()))
 
     def forward(self, image: Tensor) -> Tensor:
         key = int((image * 255).round().sum())
-        return torch.from_numpy(self.truth[key])[None, None] / 3
+        return torch.from_numpy(self.truth[key])[None, None] ** self.power / 3
 
 
 class Reading(HTMLParser):
@@ -86,23 +99,24 @@ def told(tmp_path_factory):
     clip = draw_clip("room", frames=FRAMES, size=SIZE, movers="across", seed=1)
     write_clip(clip, folder / "data" / "held_out_1")
     scene = read_scene(folder / "data" / "held_out_1")
-    config = Config(
-        data=DataConfig(root=folder / "data", image_size=SIZE, workers=0),
-        loss=LossConfig(geometry=0.1, weight_mask=True),
-    )
+    data = DataConfig(root=folder / "data", image_size=SIZE, workers=0)
     torch.manual_seed(0)
-    teacher = build_teacher(config.model, config.loss).eval()
-    predictor = Predictor(Knows(clip.images, clip.depth), SIZE)
-    result = evaluate(predictor, [scene])
-    hang = (folder, result, predictor)
+    own, taught = (build_networks(ModelConfig(), LossConfig()) for _ in range(2))
+    no_labels = StudentConfig(pseudo_depth=PseudoDepthConfig())
+    student = Student(SelfSupervised(*own, LossConfig()), TeacherNetworks(*taught), no_labels)
+    predictors = tuple(Predictor(Knows(clip.images, clip.depth, p), SIZE) for p in (0.7, 1.0))
+    teacher_result, result = (evaluate(predictor, [scene]) for predictor in predictors)
+    results = (teacher_result, replace(result, notes=("a <note> & more",)))
+    config = Config(data=data)
     story = Story(
-        config=config,
-        world=World(train=("a", "b"), train_frames=80, held_out=("c",), fps=10.0),
-        result=replace(result, notes=("a <note> & more",)),
-        exhibits=hang_exhibits(*hang, teacher, [scene], config, count=2),
-        film=make_film(*hang, "held_out_1", fps=10.0),
-        curves=(Curve(title="loss", points=((1, 0.2), (9, 0.1))),),
-        seconds={"drawing": 3.0, "training": 121.0},
+        first=config,
+        second=replace(config, method="student"),
+        world=World(train=("a", "b"), train_frames=80, held_out=("c",), fps=10.0, label_error=0.15),
+        results=results,
+        exhibits=hang_exhibits(folder, results, predictors, student.eval(), [scene], data, count=2),
+        film=make_film(folder, result, predictors[1], "held_out_1", fps=10.0),
+        charts=(Chart(title="loss", lines={"": ((1, 0.2), (9, 0.1))}),),
+        seconds={"drawing": 3.0, "teacher": 61.0, "student": 60.0},
     )
     return write_page(folder, story), story
 
@@ -110,36 +124,40 @@ def told(tmp_path_factory):
 def test_the_page_names_protocol_alignment_and_time(told):
     words = Reading(told[0]).words
     assert "Protocol generic (0.1 to 1000 m, whole image), alignment median" in words
-    assert "Depth, learnt from plain video in 2 minutes" in words
+    assert "Depth of scenes that move, learnt in 2 minutes" in words
     assert "a <note> & more" in words
     assert "ssmde prepare" in words
 
 
-def test_the_table_holds_the_numbers_of_the_evaluation_and_its_baselines(told):
+def test_the_page_says_what_its_labels_are(told):
+    words = Reading(told[0]).words
+    assert "its labels are a stand-in: the drawn depth, distorted" in words
+    assert "they are off by 15%" in words
+
+
+def test_the_table_holds_the_numbers_of_both_stages_and_of_the_baselines(told):
     page, story = told
     cells = Reading(page).cells
     assert "$" not in "".join(cells)
-    regions = [story.result.full, story.result.static, story.result.dynamic]
-    constant = story.result.baselines["constant"]
-    regions += [constant.full, constant.static, constant.dynamic]
+    teacher, student = story.results
     expected = [
         f"{value:.3f}"
-        for e in regions
+        for result in (teacher, student, student.baselines["constant"])
+        for e in (result.full, result.static, result.dynamic)
         for value in (e.abs_rel, e.sq_rel, e.rmse, e.rmse_log, e.log10, e.d1, e.d2, e.d3)
     ]
     assert cells == expected
-    assert cells[0] == "0.000"
-    text = page.read_text(encoding="utf-8")
-    assert '<td class="best">0.000</td>' in text  # errors: the smallest
-    assert '<td class="best">1.000</td>' in text  # shares of right pixels: the largest
-    assert text.split("</tbody>")[0].count('class="best"') == len(cells) / 2
+    rows = page.read_text(encoding="utf-8").split("<tbody>")[1:]
+    assert [row.count('class="best"') == 24 for row in rows] == [False, True, False]
+    assert '<td class="best">0.000</td>' in rows[1]  # errors: the smallest
+    assert '<td class="best">1.000</td>' in rows[1]  # shares of right pixels: the largest
 
 
 def test_the_page_is_well_formed_and_all_its_files_are_beside_it(told):
     page, story = told
     reading = Reading(page)
     assert reading.open == []
-    assert len(reading.files) == 2 + 7 * len(story.exhibits)
+    assert len(reading.files) == 2 + len(CAPTIONS) * len(story.exhibits)
     for name in reading.files:
         with Image.open(page.parent / name) as image:
             image.load()
@@ -147,35 +165,27 @@ def test_the_page_is_well_formed_and_all_its_files_are_beside_it(told):
 
 def test_a_right_prediction_looks_like_the_truth_and_has_no_error(told):
     page, story = told
-    exhibit = story.exhibits[0]
-    prediction, truth, error = (
-        read_image(page.parent / file).astype(int)
-        for file in (exhibit.prediction, exhibit.truth, exhibit.error)
+    sources = story.exhibits[0].sources
+    student, teacher, truth, error, wrong = (
+        read_image(page.parent / sources[name]).astype(int)
+        for name in ("student", "teacher", "truth", "student_error", "teacher_error")
     )
-    assert np.abs(prediction - truth).max() <= 6  # a step or two of the colours
+    assert np.abs(student - truth).max() <= 6  # a step or two of the colours
+    assert np.abs(teacher - truth).max() > 20
     no_error = colourise_error(np.ones((1, 1)), np.ones((1, 1)))[0, 0].astype(int)
     assert np.abs(error - no_error).max() <= 4
+    assert np.abs(wrong - no_error).max() > 20
 
 
 def test_the_motion_picture_is_the_motion_truth(told):
     page, story = told
-    root = story.config.data.root
+    root = story.first.data.root
     for exhibit in story.exhibits:
         scene, frame = exhibit.name.split("/")
         truth = np.asarray(Image.open(root / scene / "motion_mask" / f"{frame}.png"))
-        shown = read_image(page.parent / exhibit.motion)[..., 0]
+        shown = read_image(page.parent / exhibit.sources["motion"])[..., 0]
         assert set(np.unique(shown)) <= {0, 255}
         assert shown.mean() == pytest.approx(truth.mean())  # six times as wide, in sharp squares
-
-
-def test_the_masks_are_those_of_the_method(told):
-    page, story = told
-    exhibit = story.exhibits[0]
-    auto = np.unique(read_image(page.parent / exhibit.auto_mask))
-    assert set(auto) == {0, 255}
-    weight = read_image(page.parent / exhibit.weight_mask)
-    assert weight.min() > 0
-    assert weight.max() == 255
 
 
 def test_the_film_has_a_picture_for_every_held_out_frame(told):
@@ -200,35 +210,38 @@ def test_lengths_of_time_are_said_in_words(seconds, words):
     assert in_words(seconds) == words
 
 
-def test_a_curve_is_read_by_its_name(tmp_path):
-    log = tmp_path / "log.csv"
-    log.write_text(
-        "step,cpu_seconds,name,value\n1,0.1,train/loss,0.5\n1,0.1,lr,1\n2,0.2,train/loss,0.25\n"
-    )
-    assert read_curve(log, "train/loss") == ((1, 0.5), (2, 0.25))
-    assert read_curve(log, "val/abs_rel") == ()
+def test_a_label_has_the_order_of_the_depth_and_not_its_scale():
+    depth = np.repeat(np.linspace(2.0, 60.0, 96)[None], 64, axis=0)
+    depth[:8] = 0
+    label = distort(depth, np.random.default_rng(0))
+    assert (label[:8] == 0).all()
+    assert (label[8:] > 0).all()
+    assert np.corrcoef(np.log(label[20, ::8]), np.log(depth[20, ::8]))[0, 1] > 0.95
+    factor = label[8:] / depth[8:]
+    assert factor.max() / factor.min() > 1.1
+    again = distort(depth, np.random.default_rng(1))
+    assert np.abs(again[8:] / label[8:] - 1).max() > 0.1  # each frame has a distortion of its own
 
 
-def test_a_curve_that_meets_its_reference_is_drawn_on_it():
-    curve = Curve(title="x", points=((0, 2.0), (10, 1.0)), reference=("goal", 1.0))
-    svg = line_chart(curve)
-    last = svg.split('points="')[1].split('"')[0].split()[-1]
-    assert f'class="reference" x1="52" x2="468" y1="{last.split(",")[1]}"' in svg
-    assert 'aria-label="x: 2 at step 0, 1 at step 10; goal 1"' in svg
+def test_the_labels_of_a_scene_say_that_they_are_a_stand_in(tmp_path):
+    folder = tmp_path / "street"
+    write_clip(draw_clip("street", frames=3, size=(32, 64), seed=0), folder)
+    error = label_scene(folder, read_scene(folder), 0)
+    assert 0.02 < error < 0.4
+    info = json.loads((folder / "pseudo_depth" / "label.json").read_text())
+    assert info["source"] == "stand-in of the demo: drawn depth, distorted"
+    scene = read_scene(folder)
+    label, truth = read_pseudo_depth(scene.pseudo_depth[0]), read_depth(scene.depth[0], 256)
+    assert ((label > 0) == (truth > 0)).all()
 
 
-def test_a_curve_without_points_is_refused():
-    with pytest.raises(ValueError, match="the curve 'x' needs at least one point"):
-        line_chart(Curve(title="x", points=()))
-
-
-@given(low=st.floats(-1e3, 1e3), span=st.floats(1e-3, 1e4))
-def test_ticks_are_a_few_even_numbers_inside_the_range(low, span):
-    found = ticks(low, low + span)
-    assert 2 <= len(found) <= 7
-    assert low - 1e-6 * span <= found[0]
-    assert found[-1] <= low + span * (1 + 1e-6)
-    np.testing.assert_allclose(np.diff(found), found[1] - found[0], atol=1e-8)
+def test_the_student_of_the_lesson_learns_from_the_last_weights_of_the_teacher(tmp_path):
+    first = with_steps(first_stage(tmp_path, 3), 50)
+    second = with_steps(second_stage(first), 30)
+    assert (first.method, second.method) == ("teacher", "student")
+    assert second.student.teacher == tmp_path / "runs" / "demo" / "teacher" / "last.safetensors"
+    assert (first.train.steps, second.student.steps, second.train.steps) == (50, 30, 30)
+    assert second.student.pseudo_depth.forgetting == "exponential"
 
 
 def test_a_folder_no_demo_made_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):
@@ -295,13 +308,18 @@ def test_the_whole_demo_runs(tmp_path, capfd):
     assert reading.open == []
     for name in reading.files:
         assert (page.parent / name).stat().st_size > 0
-    run = page.parent / "runs" / "demo"
-    assert (run / "last.safetensors").is_file()
-    for text in ((run / "config.yaml").read_text(), page.read_text(encoding="utf-8")):
+    texts = [page.read_text(encoding="utf-8")]
+    for stage in ("teacher", "student"):
+        run = page.parent / "runs" / "demo" / stage
+        assert sorted(f.name for f in run.glob("*.safetensors")) == ["last.safetensors"]
+        texts.append((run / "config.yaml").read_text())
+    for text in texts:
         assert str(tmp_path / "demo" / "data") in text
         assert ".new" not in text
     metrics = json.loads((page.parent / "evaluation" / "metrics.json").read_text())
     assert set(metrics["baselines"]) == {"constant", "mean_map"}
+    for title in ("Forgetting factor", "Regions of the mask filter"):
+        assert title in reading.words
     printed = capfd.readouterr().out
     assert [f"[{i}/5]" in printed for i in range(1, 6)] == [True] * 5
     assert str(page) in printed

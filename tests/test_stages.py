@@ -5,10 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssmde.config import Config, DataConfig, PseudoDepthConfig, StudentConfig, TrainConfig
+from ssmde.config import (
+    Config,
+    DataConfig,
+    PseudoDepthConfig,
+    StudentConfig,
+    TrainConfig,
+    load_config,
+)
 from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.images import read_depth
-from ssmde.data.pseudo_depth import LabelInfo, write_labels
+from ssmde.data.pseudo_depth import LabelInfo, remove_labels, write_labels
+from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
+from ssmde.data.scene_folder import read_scene
 from ssmde.prediction.predictor import load
 from ssmde.stages import train_stages
 
@@ -34,7 +43,10 @@ def run(tmp_path):
     )
 
 
-def test_both_stages_leave_weights_and_an_evaluation(run, capsys):
+def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys):
+    write_clip(draw_clip("room", frames=6, size=(32, 64), seed=2), run.data.root / "other")
+    (run.data.root / "train.txt").write_text("room\n")
+    (run.data.root / "val.txt").write_text("other\n")
     folder = train_stages(run)
     for name in ("teacher/last.safetensors", "student/last.safetensors", "best.safetensors"):
         assert (folder / name).is_file(), name
@@ -47,6 +59,14 @@ def test_both_stages_leave_weights_and_an_evaluation(run, capsys):
     assert "train/forgetting_factor" in log
     assert "train/filter_dynamic" in log
     assert "1,0." not in log.splitlines()[0]
+    page = (folder / "report.html").read_text()
+    assert "teacher, stage 1" in page
+    assert "student, stage 2" in page
+    assert "Forgetting factor" in page
+    sources = [part.split('"')[0] for part in page.split('src="')[1:]]
+    assert len(sources) == 4 * 9  # with truth: also depth, motion, and both errors
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert 'href="' not in page
     capsys.readouterr()
     written = (folder / "student" / "last.safetensors").stat().st_mtime_ns
     with pytest.raises(ValueError, match=r"already holds a run of both stages \(teacher, student"):
@@ -71,6 +91,9 @@ def test_a_video_without_any_truth_poses_or_labels_to_validate_on_is_trained(run
     assert "val/photometric" in (folder / "student" / "log.csv").read_text()
     assert (folder / "best.safetensors").is_file()
     assert not (folder / "evaluation").exists()
+    page = (folder / "report.html").read_text()
+    assert "No held-out frame has measured depth." in page
+    assert page.count("<img") == 4 * 5  # frame, both depths, regions and weight
 
 
 def test_a_pseudo_depth_network_is_trained_and_judged_on_measured_depth(run):
@@ -104,7 +127,8 @@ def test_a_stopped_student_goes_on_and_its_teacher_is_not_trained_again(run, mon
     monkeypatch.setattr(stages, "train", train)
     with pytest.raises(KeyboardInterrupt):
         train_stages(run)
-    train_stages(run, resume=True)
+    page = train_stages(run, resume=True) / "report.html"
+    assert "No pictures: " in page.read_text()  # the one held-out frame has no neighbours
     assert [name for name, _, _ in ran] == ["both/teacher", "both/student", "both/student"]
 
 
@@ -120,6 +144,7 @@ def test_labels_are_made_by_the_named_source_or_asked_for(run, monkeypatch):
     monkeypatch.setattr(stages, "label", lambda data, *, source: asked.append((data, source)))
     monkeypatch.setattr(stages, "train", lambda config, *, resume=False: config.output)
     monkeypatch.setattr(stages, "_hand_over", lambda student, folder: None)
+    monkeypatch.setattr(stages, "_report", lambda teacher, student, folder: None)
     named = replace(run, pseudo_depth=replace(run.pseudo_depth, source="midas"))
     train_stages(named)
     assert asked == [(run.data.root, "midas")]
@@ -132,6 +157,7 @@ def test_motion_is_tracked_first_where_the_run_wants_it(run, monkeypatch):
     monkeypatch.setattr(stages, "track", lambda data, *, threads: asked.append((data, threads)))
     monkeypatch.setattr(stages, "train", lambda config, *, resume=False: config.output)
     monkeypatch.setattr(stages, "_hand_over", lambda student, folder: None)
+    monkeypatch.setattr(stages, "_report", lambda teacher, student, folder: None)
     train_stages(run)
     assert asked == []
     train_stages(replace(run, data=replace(run.data, poses="tracked")))
@@ -152,3 +178,30 @@ def test_truth_is_never_read_as_a_label(run):
     )
     empty = [i for i in range(len(data)) if data[i].names[0].endswith(frame)]
     assert all(float(data[i].pseudo_depth.abs().max()) == 0 for i in empty)
+
+
+def test_labels_can_come_from_the_video_alone(run, capsys):
+    room = run.data.root / "room"
+    clip = draw_clip("room", frames=12, size=(32, 64), seed=1)
+    remove_labels(room / "pseudo_depth")
+    write_tracked_poses(room, clip.poses, np.zeros(12), "drawn")
+    points = np.array([(u, v) for u in range(0, 64, 8) for v in range(0, 32, 8)], np.float32)
+    columns, rows = points.astype(int).T
+    write_tracked_points(room, {i: (points, clip.depth[i][rows, columns]) for i in range(12)})
+    config = replace(
+        run,
+        data=replace(run.data, poses="tracked"),
+        pseudo_depth=replace(run.pseudo_depth, source="grounded"),
+    )
+    folder = train_stages(config)
+    said = capsys.readouterr().out
+    assert [said.index(f"stage {name}\n") for name in ("static", "teacher", "student")] == sorted(
+        said.index(f"stage {name}\n") for name in ("static", "teacher", "student")
+    )
+    static = load_config((folder / "static" / "config.yaml").read_text())
+    assert static.loss.points > 0
+    assert not static.pseudo_depth.wanted
+    assert static.train.steps == 1, "half of the teacher's"
+    assert read_scene(room).pseudo_depth_source.startswith("grounded:static/")
+    with pytest.raises(ValueError, match=r"source grounded .* needs data.poses tracked, got file"):
+        replace(config, data=run.data)

@@ -1,4 +1,4 @@
-"""`ssmde train` with both stages: camera motion, labels, the teacher, the student, an evaluation.
+"""`ssmde train` with both stages: camera motion, labels, teacher, student, evaluation, report.
 
 Each stage is a run of its own in a folder of its own, and is left alone when it is finished.
 """
@@ -7,22 +7,32 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from ssmde.config import Config
+from ssmde.config import Config, PseudoDepthConfig
 from ssmde.data.scene_folder import read_scenes
-from ssmde.evaluate import evaluate
+from ssmde.evaluate import evaluate, evaluate_predictions
+from ssmde.evaluation.result import Evaluation
 from ssmde.label import label
+from ssmde.prediction.predictor import load
+from ssmde.reporting.report import Stages, write_report
 from ssmde.track import track
 from ssmde.train import train
 
-TEACHER, STUDENT = "teacher", "student"  # folders of the stages
+STATIC, TEACHER, STUDENT = "static", "teacher", "student"  # folders of the stages
+GROUNDED = "grounded"  # source of labels that is made from the video itself
+POINTS = 0.5  # weight of the tracked points in the static stage, unless the run has its own
+STATIC_SHARE = 0.5  # of the steps of the teacher; static depth is learnt quickly from points
 WEIGHTS = ("best.safetensors", "last.safetensors")
 
 
 def train_stages(config: Config, *, resume: bool = False) -> Path:
     """Train what `config.method` asks for and return the folder of the run.
 
+    Labels that are missing are made first. The source `grounded` needs nothing but the video: a
+    network is trained for the static scene, in `static/`, and what moves stands on the ground.
+
     With `both` the folder holds `teacher/` and `student/`, each as `ssmde.train.train` leaves it,
-    the weights of the student, and `evaluation/` where validation scenes have measured depth.
+    the weights of the student, `evaluation/` where validation scenes have measured depth, and
+    `report.html`: losses, forgetting factor, what the filter found, the numbers of both stages.
 
     Args:
         config: The run.
@@ -51,6 +61,7 @@ def train_stages(config: Config, *, resume: bool = False) -> Path:
         print(f"stage {name}")
         train(stage, resume=_has(stage, "last.ckpt"))
     _hand_over(stages[STUDENT], folder)
+    _report(stages[TEACHER], stages[STUDENT], folder)
     return folder
 
 
@@ -83,27 +94,57 @@ def _label_what_has_no_labels(config: Config) -> None:
     missing = [s for s in read_scenes(config.data.root, "train") if s.pseudo_depth is None]
     if not wanted or not missing:
         return
-    if not config.pseudo_depth.source:
+    source = config.pseudo_depth.source
+    if not source:
         raise ValueError(
             f"scene '{missing[0].name}' has no pseudo-depth: run `ssmde label {config.data.root}`, "
-            "or name a source with --pseudo-depth.source, such as depth-anything-v2"
+            "or name a source with --pseudo-depth.source: grounded needs nothing but the video, "
+            "depth-anything-v2 a download"
         )
-    label(config.data.root, source=config.pseudo_depth.source)
+    if source == GROUNDED:
+        source = f"{GROUNDED}:{_train_static(config)}"
+    label(config.data.root, source=source)
+
+
+def _train_static(config: Config) -> Path:
+    """A network that knows the scene as if nothing moved; the folder of its run."""
+    static = replace(
+        config,
+        method="teacher",
+        name=f"{config.name}/{STATIC}",
+        pseudo_depth=PseudoDepthConfig(),
+        loss=replace(config.loss, points=config.loss.points or POINTS),
+        train=replace(config.train, steps=max(1, round(STATIC_SHARE * config.train.steps))),
+    )
+    if not _has(static, WEIGHTS[1]):
+        print(f"stage {STATIC}", flush=True)
+        train(static, resume=_has(static, "last.ckpt"))
+    return static.output / static.name
 
 
 def _hand_over(student: Config, folder: Path) -> None:
-    """Put the student's weights, and what they score, where a run has them."""
+    """Put the student's weights where a run has them."""
     run = student.output / student.name
     for name in WEIGHTS:
         if (run / name).is_file():
             part = folder / f".{name}.partial"
             shutil.copyfile(run / name, part)
             part.replace(folder / name)
-    if any(s.depth is not None for s in read_scenes(student.data.root, "val")):
-        evaluate(
-            folder,
-            student.data.root,
-            split="val",
-            protocol=student.train.protocol,
-            out=folder / "evaluation",
+
+
+def _report(teacher: Config, student: Config, folder: Path) -> None:
+    """Measure both stages where validation scenes have measured depth, and write the page."""
+    held_out = read_scenes(student.data.root, "val")
+    weights = (folder / TEACHER / WEIGHTS[0], folder / WEIGHTS[0])
+    results: tuple[Evaluation, Evaluation] | None = None
+    if any(s.depth is not None for s in held_out):
+        protocol = student.train.protocol
+        first = evaluate_predictions(load(weights[0]).network_depth, held_out, protocol)
+        second = evaluate(
+            folder, student.data.root, split="val", protocol=protocol, out=folder / "evaluation"
         )
+        results = (first, second)
+    stages = Stages(
+        folder=folder, teacher=teacher, student=student, weights=weights, results=results
+    )
+    print(f"report: {write_report(stages, held_out)}", flush=True)

@@ -17,7 +17,8 @@ class PseudoDepthConfig(Section):
 
     source: str = ""
     """Where a run of both stages gets the labels of scenes that have none: a source of `ssmde
-    label`, such as depth-anything-v2. Empty: they must be there."""
+    label`, such as depth-anything-v2, or `grounded`, which needs nothing but the video. Empty: they
+    must be there."""
     normals: float = 0.0
     """Difference of surface normals, in [0, 2/3] per pixel."""
     ranking: float = 0.0

