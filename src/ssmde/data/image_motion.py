@@ -1,23 +1,18 @@
 """Image motion: how far the picture moved between two frames, as a whole and tile by tile.
 
-Phase correlation (Kuglin and Hines, 1975) on small grey images, from coarse to fine; the last
-fraction of a pixel by least squares (Lucas and Kanade, IJCAI 1981). Grey values are *signed*
-floating point: a difference of bytes wraps. (u, v) is (column, row), and a motion says where what
-is seen in the first image went in the second.
+Phase correlation (Kuglin and Hines, 1975) on grey images of some hundred pixels, from coarse to
+fine; the last fraction of a pixel by least squares (Lucas and Kanade, IJCAI 1981). Grey values are
+*signed* floating point: a difference of bytes wraps. (u, v) is (column, row), and a motion says
+where what is seen in the first image went in the second.
 """
 
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ssmde.data.images import REDUCTIONS, read_image
-
-SHORT_SIDE = 96  # fewest rows or columns of a small grey image, where the frame has them
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 TILE = 32  # pixels of a small image
 TILES = 60  # about so many in an image
 COARSEST = 24  # shorter side, in pixels, below which an image is not halved again
@@ -63,25 +58,7 @@ class TileFlow(NamedTuple):
         return float(self.found.sum() / textured.sum()) if textured.any() else float("nan")
 
 
-def read_small_grey(path: Path, size: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
-    """Grey values of a frame in [0, 1], reduced until its shorter side is near 96 pixels.
-
-    Args:
-        path: The image.
-        size: Its size (height, width), in pixels.
-
-    Raises:
-        ImageError: If it cannot be read.
-    """
-    return read_image(path, reduction=small_reduction(size)) @ (LUMA / 255)
-
-
-def small_reduction(size: tuple[int, int]) -> int:
-    """How many pixels of a frame (height, width) make one of its small grey image, each way."""
-    return next((r for r in REDUCTIONS if min(size) // r >= SHORT_SIDE), 1)
-
-
-def shift_between(a: Float32[np.ndarray, "h w"], b: Float32[np.ndarray, "h w"]) -> Shift:
+def shift_between(a: Float32[np.ndarray, "_ _"], b: Float32[np.ndarray, "_ _"]) -> Shift:
     """Motion of the whole image from `a` to `b`, by phase correlation.
 
     Args:
@@ -98,7 +75,7 @@ def shift_between(a: Float32[np.ndarray, "h w"], b: Float32[np.ndarray, "h w"]) 
 
 
 def tile_flow(
-    a: Float32[np.ndarray, "h w"], b: Float32[np.ndarray, "h w"], *, tile: int = TILE
+    a: Float32[np.ndarray, "_ _"], b: Float32[np.ndarray, "_ _"], *, tile: int = TILE
 ) -> TileFlow:
     """Motion of about 60 tiles from `a` to `b`, to about a twentieth of a pixel.
 
@@ -120,19 +97,20 @@ def tile_flow(
     pyramid = [(a, b)]
     while min(pyramid[-1][0].shape) >= 2 * COARSEST:
         pyramid.append((_halve(pyramid[-1][0]), _halve(pyramid[-1][1])))
-    centres = np.zeros((1, 2), np.float32)
     whole = shift_between(*pyramid[-1])
-    motion = np.array([[whole.dx, whole.dy]], np.float32)
+    origin, unknown = np.zeros((1, 2), np.float32), np.full(1, np.nan, np.float32)
+    flow = TileFlow(origin, np.array([whole[:2]], np.float32), unknown, unknown)
     for a_level, b_level in reversed(pyramid):
         side = min(tile, *a_level.shape)
         here = _grid(a_level.shape, side)
-        if a_level is not pyramid[-1][0]:
-            centres, motion = 2 * centres + 0.5, 2 * motion
-        motion = _nearest(centres, motion, here)
-        centres, motion, likeness, gain = _follow(a_level, b_level, here, motion, side)
-        if a_level is not a:
-            motion = _mend(motion, likeness)
-    return TileFlow(centres, motion, likeness, gain)
+        if a_level is not pyramid[-1][0]:  # from the pixels of the level before to those of this
+            flow = flow._replace(
+                centres=2 * flow.centres + np.float32(0.5),
+                motion=2 * _mend(flow.motion, flow.likeness),
+            )
+        motion = _nearest(flow.centres, flow.motion, here)
+        flow = _follow(a_level, b_level, here, motion, side)
+    return flow
 
 
 def _follow(
@@ -167,7 +145,7 @@ def _follow(
 def _correlate(
     a: Float32[np.ndarray, "n h w"], b: Float32[np.ndarray, "n h w"]
 ) -> tuple[Float32[np.ndarray, "n 2"], Float32[np.ndarray, "n"]]:
-    """(dx, dy) at the peak of the phase correlation of each pair, to a pixel's part, and its height.
+    """(dx, dy) at the peak of the phase correlation of each pair, and its height in [0, 1].
 
     cos(pi x / w) windows keep the border, where what leaves meets what enters, from speaking.
     """
@@ -204,9 +182,9 @@ def _refine(
     motion: Float32[np.ndarray, "n 2"],
     side: int,
 ) -> tuple[Float32[np.ndarray, "n 2"], Float32[np.ndarray, "n s s"]]:
-    """Motion with the least squared difference near the guess, and the tiles of the padded `b` there.
+    """Motion with the least squared difference near the guess, and the tiles of `b` there.
 
-    Brightness may differ by a factor and an offset.
+    `b` is padded. Brightness may differ by a factor and an offset.
     """
     start, window = motion, _window(side, side)
     normal = _normalised(first)
@@ -280,7 +258,7 @@ def _nearest(
 ) -> Float32[np.ndarray, "m 2"]:
     """Motion of the nearest tile of the coarser level."""
     distance: Float64[np.ndarray, "m n"] = np.square(here[:, None] - centres).sum(-1)
-    nearest: Int[np.ndarray, "m"] = distance.argmin(1)
+    nearest: Int[np.ndarray, " m"] = distance.argmin(1)
     return motion[nearest]
 
 

@@ -39,9 +39,13 @@ class Train:
     config: Annotated[FlagConversionOff[Config], arg(name="")] = field(default_factory=Config)
 
     def run(self) -> None:
-        """Train, and say where the weights are."""
+        """Say what a quick look at the data finds, train, and say where the weights are."""
+        from ssmde.doctor import doctor, print_findings
         from ssmde.stages import train_stages
 
+        root = self.config.data.root
+        if is_first_process() and not self.resume and root.is_dir():
+            print_findings(doctor(root, split="train", quick=True, show_progress=False))
         folder = train_stages(self.config, resume=self.resume)
         if is_first_process():
             print(f"trained: {folder}\nnext: ssmde evaluate {shlex.quote(str(folder))} DATA")

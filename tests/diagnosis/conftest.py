@@ -1,0 +1,61 @@
+"""Drawn scenes for the doctor: a good one, and what a look at frames makes of them."""
+
+from dataclasses import replace
+
+import pytest
+
+from doctor_scenes import BRIEF, draw, numbers
+from ssmde.data.drawn import write_clip
+from ssmde.data.scene_folder import read_scene
+from ssmde.diagnosis.footage import Footage, look
+
+
+@pytest.fixture(scope="session")
+def room():
+    """A hand-held walk through a room that has no fault."""
+    return draw()
+
+
+@pytest.fixture(scope="session")
+def room_footage(room, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn") / "room"
+    write_clip(room, folder)
+    return look(read_scene(folder), BRIEF)
+
+
+@pytest.fixture(scope="session")
+def street():
+    """A drive along a street."""
+    return draw("street", seed=5, step=1.0)
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Function: a clip, with changed fields, as a sequence."""
+
+    def written(clip, **changes):
+        write_clip(replace(clip, **changes), tmp_path / "film")
+        return read_scene(tmp_path / "film")
+
+    return written
+
+
+@pytest.fixture
+def filmed(film):
+    """Function: a clip, with changed fields, as footage."""
+    return lambda clip, **changes: look(film(clip, **changes), BRIEF)
+
+
+@pytest.fixture
+def measured(room_footage):
+    """Function: footage of given numbers for each gap; motion and parallax in shares."""
+
+    def make(gaps, **changes):
+        pairs = {gap: numbers(**values) for gap, values in gaps.items()}
+        return Footage(
+            **{name: getattr(room_footage, name) for name in Footage.__slots__}
+            | {"pairs": pairs}
+            | changes
+        )
+
+    return make
