@@ -17,6 +17,7 @@ import ssmde
 from ssmde.cli import main, parse
 from ssmde.config import Config, dump_config
 from ssmde.data.images import ImageError
+from ssmde.diagnosis.finding import Finding
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.protocol import PROTOCOLS
 from ssmde.predict import FORMATS, Summary, predict_files
@@ -32,13 +33,14 @@ PAGE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
 DATA = """root image-size frame-gaps scene-gaps poses least-baseline flip zoom colour-jitter
 brightness contrast saturation hue workers"""
 MODEL = """encoder pretrained upsampling depth-range initial-depth pose-net pose-scale
-freeze-batch-norm"""
+freeze-batch-norm intrinsics shared-camera initial-hfov-degrees
+pixel-aspect"""
 LOSS = """photometric geometry geometry-ramp pose points rotation-first upright-first
 normalise-depth smoothness scales ssim-share auto-mask minimum-reprojection weight-mask
 both-directions"""
-TRAIN = """steps batch-size learning-rate pose-rate schedule warmup-steps clip-gradient precision
-seed validate-every protocol validation-frames checkpoint-every keep-best log-every accelerator
-devices nodes threads"""
+TRAIN = """steps batch-size learning-rate pose-rate camera-rate schedule warmup-steps
+clip-gradient precision seed validate-every protocol validation-frames checkpoint-every keep-best
+log-every accelerator devices nodes threads"""
 PSEUDO = """normals ranking edge-normals depth region align margin forgetting forgetting-end
 forgetting-start compat source"""
 STUDENT = """teacher teacher-mode ema-momentum start distillation gradient dynamic-ranking features
@@ -217,6 +219,37 @@ def test_prepare_hands_its_words_on(verb_calls, capsys):
     assert given["intrinsics"] == (500.0, 501.0, 320.0, 240.5)
     assert (given["step"], given["width"], given["overwrite"]) == (2, 64, True)
     assert "data/walk" in capsys.readouterr().out
+
+
+def finding(severity, what, remedy):
+    return Finding(name="test", severity=severity, scene="room", what=what, remedy=remedy)
+
+
+def test_train_says_what_a_quick_look_finds_before_it_begins(verb_calls, monkeypatch, capsys):
+    asked = []
+
+    def look(data, **options):
+        asked.append((data, options))
+        return [finding("warning", "a frame is blurred", "leave it out")]
+
+    monkeypatch.setattr("ssmde.doctor.doctor", look)
+    Path("data").mkdir()
+    assert main(["train", "photometric", "--data.root", "data"]) == 0
+    said = capsys.readouterr().out
+    assert "a frame is blurred" in said
+    [(root, options)] = asked
+    assert (root, options["split"], options["quick"]) == (Path("data"), "train", True)
+    assert main(["train", "photometric", "--data.root", "data", "--resume"]) == 0
+    assert len(asked) == 1, "not again after a stop"
+
+
+def test_the_doctor_ends_with_1_on_a_blocking_finding(monkeypatch, capsys):
+    found = [finding("blocking", "too few frames", "film more")]
+    monkeypatch.setattr("ssmde.doctor.doctor", lambda *_, **__: found)
+    assert main(["doctor", "data"]) == 1
+    assert "film more" in capsys.readouterr().out
+    monkeypatch.setattr("ssmde.doctor.doctor", lambda *_, **__: [])
+    assert main(["doctor", "data"]) == 0
 
 
 def test_prepare_hands_an_archive_on(verb_calls, monkeypatch, capsys):

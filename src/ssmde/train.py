@@ -23,6 +23,8 @@ from ssmde.data.truth import TruthDataset
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
+from ssmde.models.camera import LearnedCameras
+from ssmde.training.cameras import build_cameras, describe_cameras
 from ssmde.training.checkpoints import AtomicCheckpointIO, is_disk_full, last_checkpoint
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError, TrainingModule
@@ -80,10 +82,11 @@ def train(config: Config, *, resume: bool = False) -> Path:
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
-    loader = _Loader(config, sequences)
-    module = TrainingModule(_build_method(config), config.train)
+    cameras = build_cameras(config, sequences)
+    loader = _Loader(config, sequences, cameras)
+    module = TrainingModule(_build_method(config, cameras), config.train)
     log = RunLog(folder, config.train.steps, config.train.log_every)
-    validation = Validation(folder, config, log)
+    validation = Validation(folder, config, log, cameras)
     trainer = _make_trainer(config, folder, [validation, log])
     if not resume and trainer.is_global_zero:
         _write_config(folder, config)
@@ -95,6 +98,8 @@ def train(config: Config, *, resume: bool = False) -> Path:
         raise _explain(error, config, folder) from error
     if trainer.is_global_zero:
         write_last_weights(folder, config, module.method, validation.latest)
+        if cameras is not None:
+            print(describe_cameras(cameras), flush=True)
     return folder
 
 
@@ -109,19 +114,24 @@ def _clock_of_stage(config: Config) -> Config:
     return replace(config, train=clock)
 
 
-def _build_method(config: Config) -> nn.Module:
+def _build_method(config: Config, cameras: LearnedCameras | None) -> nn.Module:
     """The stage as a module."""
-    if config.method == "student":
-        return build_student(config)
     if config.method == "affine_depth":
         return AffineDepth(build_networks(config.model, config.loss)[0], config.affine)
-    return build_teacher(config.model, config.loss, config.pseudo_depth)
+    if config.method == "student":
+        method = build_student(config)
+    else:
+        method = build_teacher(config.model, config.loss, config.pseudo_depth)
+    method.cameras = cameras
+    return method
 
 
 class _Loader(pl.LightningDataModule):
     """Snippets from the step where the run stands; the order depends on seed and step alone."""
 
-    def __init__(self, config: Config, sequences: list[FrameSequence]) -> None:
+    def __init__(
+        self, config: Config, sequences: list[FrameSequence], cameras: LearnedCameras | None
+    ) -> None:
         super().__init__()
         self.config = config
         if config.method == "affine_depth":
@@ -135,6 +145,7 @@ class _Loader(pl.LightningDataModule):
             labels=terms.pseudo_depth.wanted,
             fit_labels=terms.pseudo_depth.align == "tracked",
             with_points=config.loss.points > 0,
+            learned_cameras=cameras.scenes if cameras else None,
         )  # fmt: skip
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 
@@ -33,6 +33,12 @@ class Batch:
     points: Float[Tensor, "b 1 h w"] | None = None
     """Depth of the target where a point was tracked through the video, in the unit of `T_src_tgt`;
     0 elsewhere."""
+    camera: Int64[Tensor, " b"] | None = None
+    """Number of the camera that is learnt, -1 where the intrinsics are given; None where all are.
+    The intrinsics of an unknown camera are nan until the method puts in what it has learnt."""
+    framing: Float[Tensor, "b 3 3"] | None = None
+    """With `camera`: affine map from pixels of the stored frame to those of the view; [0, 0] is
+    negative in a mirrored view."""
     names: tuple[str, ...] = ()
     """`scene/frame` of each target, for messages."""
 
@@ -55,6 +61,10 @@ class Snippets:
     """See `Batch.pseudo_depth`."""
     points: Float[Tensor, "b 1 h w"] | None = None
     """See `Batch.points`."""
+    camera: Int64[Tensor, " b"] | None = None
+    """See `Batch.camera`."""
+    framing: Float[Tensor, "b 3 3"] | None = None
+    """See `Batch.framing`."""
     broken: tuple[str, ...] = ()
     """Files that could not be read and were replaced by another snippet, with the reason."""
 
@@ -87,6 +97,8 @@ class Snippets:
             T_src_tgt=self.T_src_tgt,
             pseudo_depth=self.pseudo_depth,
             points=self.points,
+            camera=self.camera,
+            framing=self.framing,
             names=self.names,
         )
 
@@ -96,6 +108,8 @@ def collate(samples: Sequence[Snippets]) -> Snippets:
     motions = [s.T_src_tgt for s in samples if s.T_src_tgt is not None]
     labels = [s.pseudo_depth for s in samples if s.pseudo_depth is not None]
     points = [s.points for s in samples if s.points is not None]
+    cameras = [s.camera for s in samples if s.camera is not None]
+    framings = [s.framing for s in samples if s.framing is not None]
     return Snippets(
         images=torch.cat([s.images for s in samples]),
         intrinsics=torch.cat([s.intrinsics for s in samples]),
@@ -103,6 +117,8 @@ def collate(samples: Sequence[Snippets]) -> Snippets:
         T_src_tgt=torch.cat(motions) if motions else None,
         pseudo_depth=torch.cat(labels) if labels else None,
         points=torch.cat(points) if points else None,
+        camera=torch.cat(cameras) if cameras else None,
+        framing=torch.cat(framings) if framings else None,
         names=tuple(name for s in samples for name in s.names),
         broken=tuple(name for s in samples for name in s.broken),
     )

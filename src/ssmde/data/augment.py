@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 
 from ssmde.config import DataConfig
@@ -51,6 +52,16 @@ class Framing:
         height, width = self.image_size
         camera = scale_intrinsics(camera, width / self.width, height / self.height)
         return flip_intrinsics(camera, width) if self.flip else camera
+
+    def matrix(self) -> Float64[Tensor, "3 3"]:
+        """Affine map from pixels of the stored frame to those of the view: u' = A u.
+
+        [0, 0] is negative in a mirrored view, where `intrinsics` keeps the focal length positive.
+        """
+        A = self.intrinsics(torch.eye(3, dtype=torch.float64))  # a camera is edited by A K
+        if self.flip:
+            A[0, 0] = -A[0, 0]
+        return A
 
     def image(self, reduced: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "3 k m"]:
         """The view of one frame: cut and resized in one step, without aliasing.

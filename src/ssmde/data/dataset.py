@@ -5,7 +5,7 @@ What a snippet holds depends on (seed, epoch, index) alone, and which snippets a
 workers or processes changes nothing. The global random generators are neither read nor seeded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from ssmde.types import Snippets
 # Added to a disparity, whose largest value is 1, before it is turned into depth: the shift is not
 # known, and what is far away must stay finite.
 DISPARITY_FLOOR = 0.02
+UNKNOWN_CAMERA = torch.full((3, 3), torch.nan, dtype=torch.float64)
 MOST_BROKEN = 50  # snippets that fail in a row before the reader gives up
 
 
@@ -42,10 +43,12 @@ class SnippetDataset(Dataset[Snippets]):
         labels: Whether to read the pseudo-depth of the target.
         fit_labels: Whether to give it scale and shift by the points of `ssmde track`.
         with_points: Whether to hand over the depth of these points.
+        learned_cameras: Number of the camera that the training learns for a scene, by name; its
+            snippets carry that number and their framing, and intrinsics of nan.
 
     Raises:
-        ValueError: If intrinsics are unknown, labels are missing, or no sequence is long enough
-            for a snippet.
+        ValueError: If intrinsics are unknown and not learnt, labels are missing, or no sequence is
+            long enough for a snippet.
     """
 
     def __init__(
@@ -58,11 +61,15 @@ class SnippetDataset(Dataset[Snippets]):
         labels: bool = False,
         fit_labels: bool = False,
         with_points: bool = False,
+        learned_cameras: Mapping[str, int] | None = None,
     ) -> None:
         check_seed(seed)
         self.sequences = tuple(sequences)
-        self.cameras = tuple(_camera(sequence) for sequence in sequences)
-        """Intrinsics of every sequence, in pixels of its stored images."""
+        self.learned_cameras = dict(learned_cameras or {})
+        self.cameras = tuple(
+            UNKNOWN_CAMERA if s.name in self.learned_cameras else _camera(s) for s in sequences
+        )
+        """Intrinsics of every sequence, in pixels of its stored images; nan where learnt."""
         self.data, self.seed, self.augment, self.labels = data, seed, augment, labels
         self.fit_labels, self.with_points = fit_labels, with_points
         self.points = tuple(
@@ -132,6 +139,7 @@ class SnippetDataset(Dataset[Snippets]):
         if known := known_poses(sequence, self.data):
             T = relative_motion(known[0], target, sources, flip=framing.flip)
             motion = torch.from_numpy(T).float()[None]
+        learned = self.learned_cameras
         return Snippets(
             images=torch.from_numpy(views)[None],
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
@@ -139,6 +147,8 @@ class SnippetDataset(Dataset[Snippets]):
             T_src_tgt=motion,
             pseudo_depth=label,
             points=self._points(which, target, framing) if self.with_points else None,
+            camera=torch.tensor([learned.get(sequence.name, -1)]) if learned else None,
+            framing=framing.matrix().float()[None] if learned else None,
             names=(sequence.frame_name(target),),
             broken=broken,
         )
@@ -202,7 +212,8 @@ def _camera(sequence: FrameSequence) -> Float64[Tensor, "3 3"]:
     if sequence.intrinsics is None:
         raise ValueError(
             f"scene '{sequence.name}': intrinsics are unknown, training needs them; write the "
-            f"3 x 3 matrix in pixels of its images to {sequence.images[0].parent / 'cam.txt'}"
+            f"3 x 3 matrix in pixels of its images to {sequence.images[0].parent / 'cam.txt'}, or "
+            "learn the camera with --model.intrinsics learned"
         )
     return torch.from_numpy(sequence.intrinsics.astype(np.float64))
 

@@ -23,7 +23,7 @@ from ssmde.methods.filtering.records import FilterInput, FilterOutput
 from ssmde.methods.mask_filter import MaskFilter
 from ssmde.methods.pseudo_depth import pseudo_depth_terms
 from ssmde.methods.schedule import forgetting_factor, ramp
-from ssmde.methods.self_supervised import Learnt, SelfSupervised
+from ssmde.methods.self_supervised import Learnt, SelfSupervised, resting_cameras
 from ssmde.methods.teacher import build_networks
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.encoder import freeze_batch_norm
@@ -76,10 +76,10 @@ class Student(SelfSupervised):
 
     def forward(self, batch: Batch, progress: float) -> StepOutput:
         """Compute the loss of one batch; `progress` runs from 0 to 1 over the training."""
-        seen = self.seen_images(batch)
+        batch, seen = self.with_cameras(batch), self.seen_images(batch)
         known = batch.T_src_tgt is not None
         depths = self.depths(seen, normalise=self.weights.normalise_depth and not known)
-        asked = self._ask_teacher(batch)
+        asked = self._ask_teacher(resting_cameras(batch))
         prior, filtered = asked.depth, self.mask_filter(asked)
         learnt = self.learn_from_views(
             batch,
@@ -92,13 +92,13 @@ class Student(SelfSupervised):
             filtered = self._with_student_error(asked, filtered, learnt)
         static = (~filtered.dynamic).to(learnt.depth) * learnt.reliability
         terms = learnt.terms | pseudo_depth_terms(
-            self.student.pseudo_depth, batch, learnt, progress, static=static
+            self.student.pseudo_depth, resting_cameras(batch), learnt, progress, static=static
         )
         terms |= self._distil(learnt, prior, filtered, progress)
         return StepOutput(
             loss=torch.stack(list(terms.values())).sum(),
             terms={name: term.detach() for name, term in terms.items()},
-            statistics=self._statistics(filtered, progress),
+            statistics=self._statistics(filtered, progress) | self.camera_statistics(),
             maps=learnt.maps
             | {
                 "teacher_depth": prior,

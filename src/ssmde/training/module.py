@@ -64,18 +64,22 @@ class TrainingModule(pl.LightningModule):
             )
 
     def configure_optimizers(self) -> Any:
-        """Adam, with a rate of its own for the pose network, and the schedule of both."""
-        rate = self.train_config.learning_rate
-        groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+        """Adam, with rates of their own for pose network and cameras, and the schedule of all."""
+        t = self.train_config
+        networks: list[nn.Parameter] = []
+        pose: list[nn.Parameter] = []
+        cameras: list[nn.Parameter] = []
         for name, parameter in self.method.named_parameters():
             if parameter.requires_grad:
-                groups["pose_net" in name].append(parameter)
-        optimizer = torch.optim.Adam(
-            [
-                {"params": groups[False], "lr": rate},
-                {"params": groups[True], "lr": rate * self.train_config.pose_rate},
-            ]
-        )
+                at_home = pose if "pose_net" in name else networks
+                (cameras if name.startswith("cameras.") else at_home).append(parameter)
+        groups = [
+            {"params": networks, "lr": t.learning_rate},
+            {"params": pose, "lr": t.learning_rate * t.pose_rate},
+        ]
+        if cameras:
+            groups.append({"params": cameras, "lr": t.learning_rate * t.camera_rate})
+        optimizer = torch.optim.Adam(groups)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, self.train_config)
         )

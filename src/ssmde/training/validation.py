@@ -18,9 +18,11 @@ from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate_predictions, frames_with_truth
+from ssmde.models.camera import METADATA_KEY, LearnedCameras
 from ssmde.models.load import save_weights
 from ssmde.pictures import PanelRow, panel, write_png
 from ssmde.prediction.predictor import WEIGHTS_FORMAT, WEIGHTS_VERSION, Predictor
+from ssmde.training.cameras import with_learned_cameras
 from ssmde.training.log import RunLog
 from ssmde.types import Snippets
 
@@ -40,13 +42,20 @@ class Score(NamedTuple):
 class Validation(pl.Callback):
     """Every so many steps: depth errors (or the photometric loss), a picture, the best weights."""
 
-    def __init__(self, folder: Path, config: Config, log: RunLog) -> None:
-        self.folder, self.config, self.run_log = folder, config, log
+    def __init__(
+        self, folder: Path, config: Config, log: RunLog, cameras: LearnedCameras | None = None
+    ) -> None:
+        self.folder, self.config, self.run_log, self.cameras = folder, config, log, cameras
         self.sequences = read_scenes(config.data.root, "val")
         if config.method == "affine_depth" and all(s.depth is None for s in self.sequences):
             raise ValueError(
                 f"{config.data.root}: no validation scene has measured depth, by which a network "
                 "for pseudo-depth is judged; name one that has in val.txt"
+            )
+        if all(s.depth is None for s in self.sequences) and not self._filmed():
+            raise ValueError(
+                f"{config.data.root}: no validation scene has measured depth, a cam.txt, or a "
+                "camera that the training learns; name one in val.txt that has"
             )
         self.latest: Score | None = None
         self.best: list[tuple[float, str]] = []
@@ -102,9 +111,10 @@ class Validation(pl.Callback):
 
     def _photometric(self, method: Any, device: torch.device) -> Score:
         """Photometric loss on evenly spread snippets, for videos without truth."""
+        sequences = self._filmed()
         data = SnippetDataset(
-            self.sequences,
-            _with_poses_that_are_there(self.config.data, self.sequences),
+            sequences,
+            _with_poses_that_are_there(self.config.data, sequences),
             seed=self.config.train.seed,
             augment=False,
         )
@@ -115,6 +125,10 @@ class Validation(pl.Callback):
         ]
         value = float(np.mean(losses))
         return Score("photometric", value, {"photometric": value})
+
+    def _filmed(self) -> list[FrameSequence]:
+        """The scenes whose camera is given or learnt."""
+        return with_learned_cameras(self.sequences, self.cameras)
 
     def _write_panel(self, predictor: Predictor, step: int) -> None:
         """Picture of a few frames, their depth and, where there is truth, truth and error."""
@@ -176,6 +190,8 @@ def write_weights(
         "step": str(step),
         "metrics": json.dumps(score.details if score else {}),
     }
+    if cameras := getattr(method, "cameras", None):
+        metadata[METADATA_KEY] = cameras.to_text()
     tensors = {k: v for k, v in method.state_dict().items() if k.startswith(NETWORKS)}
     save_weights(path, tensors, metadata)
 
