@@ -8,8 +8,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-# Tests are small: more threads than this make them slower, above all side by side.
-export OMP_NUM_THREADS ?= 2
+# Tests are small: more threads make them slower. Files of tests run side by side instead.
+export OMP_NUM_THREADS ?= 1
+JOBS ?= 2
+SIDE_BY_SIDE := --numprocesses=$(JOBS) --dist=loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test test-all docs bench
@@ -43,12 +45,12 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 test: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 # Tests of compiled code run in a call of their own, without the shape checks of jaxtyping, which
 # torch.compile cannot see through. Exit code 5 of pytest: there is no such test.
 test-all: $(STAMP)
-	$(BIN)/pytest -m "not compile"
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not compile"
 	$(BIN)/pytest -o addopts="--strict-markers --import-mode=importlib" -m compile tests \
 		|| test $$? -eq 5
 

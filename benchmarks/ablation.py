@@ -49,6 +49,7 @@ STUDENTS: dict[str, Callable[[StudentConfig], StudentConfig]] = {
     "A2x linear": alone(forgetting="linear"),
     "A2x cosine": alone(forgetting="cosine"),
     "A2x step": alone(forgetting="step"),
+    "A2x label forgetting": lambda s: replace(mask("soft")(s), forgets="label"),
     "A3 teacher, no filter": mask("off"),
     "A4 strict filter": mask("strict"),
     "A5 soft filter": mask("soft"),

@@ -44,7 +44,7 @@ log-every accelerator devices nodes threads"""
 PSEUDO = """normals ranking edge-normals depth region align margin forgetting forgetting-end
 forgetting-start compat source"""
 STUDENT = """teacher teacher-mode ema-momentum start distillation gradient dynamic-ranking features
-distillation-ramp mask-dynamic steps learning-rate"""
+forgets distillation-ramp mask-dynamic steps learning-rate"""
 FILTER = "variant quantile tau-depth tau-pixels beta-dynamic beta-unknown"
 AFFINE = "regression gradient ranking normals log-depth"
 SECTIONS = {

@@ -307,7 +307,7 @@ def test_leres_labels_with_the_users_checkpoint(data, tmp_path, monkeypatch):
     assert "non-commercial" in found.info.licence
     file.write_bytes(b"other weights")
     with pytest.raises(ValueError, match="version of the labels is 'sha256:"):
-        run(data / "left", "leres", checkpoint=file, size=(64, 96))
+        run(data / "left", f"leres:{file}", size=(64, 96))  # as `ssmde train` names it
 
 
 def test_a_network_trained_here_labels_without_an_unknown_shift(data, tmp_path, monkeypatch):

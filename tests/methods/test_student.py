@@ -16,6 +16,7 @@ from ssmde.config import (
     PseudoDepthConfig,
     StudentConfig,
 )
+from ssmde.methods.pseudo_depth import blend_with_label
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks, build_student
 from ssmde.methods.teacher import build_networks, build_teacher
@@ -191,6 +192,39 @@ def test_a_teacher_learns_from_labels_by_name_and_weight():
     assert all(float(method(batch(), 0.0).terms[name]) == 0 for name in labels)
     method.pseudo_depth = replace(ALL_LABELS, normals=0.3)
     assert_close(method(batch(), 0.0).terms["pseudo_normals"], 3 * once["pseudo_normals"])
+
+
+def test_a_blend_is_the_fitted_label_at_first_and_the_prior_at_last():
+    generator = torch.Generator().manual_seed(0)
+    prior = 1 + torch.rand(2, 1, H, W, generator=generator, dtype=torch.float64)
+    label = (prior - 0.5) / 3  # the same depth, another scale and shift
+    label[:, :, :4] = 0  # unknown
+    label[:, :, -1] *= 1.5  # where the two differ
+    trusted = torch.ones_like(prior, dtype=torch.bool)
+    first, half, last = (blend_with_label(prior, label, trusted, g) for g in (1.0, 0.5, 0.0))
+    assert_close(last, prior)
+    assert_close(first[:, :, :4], prior[:, :, :4])
+    assert_close(first[:, :, 4:-1], prior[:, :, 4:-1], rtol=1e-6, atol=1e-6)
+    assert_close(first[:, :, -1], 1.5 * (prior[:, :, -1] - 0.5) + 0.5, rtol=1e-6, atol=1e-6)
+    assert_close(half, (first * last).sqrt())
+    assert_close(blend_with_label(prior, -label, trusted, 1.0), prior)  # no label at all
+
+
+def test_a_student_may_forget_the_label_in_place_of_its_weight():
+    by_weight, by_label = student().eval(), student(StudentConfig(forgets="label")).eval()
+    apart = {name for name in by_weight(batch(), 0.0).terms if name.startswith("pseudo_")}
+    first, last = (by_label(batch(), progress).terms for progress in (0.0, 1.0))
+    assert len(apart) == 3
+    assert not any(name.startswith("pseudo_") for name in first)
+    assert set(first) == set(last) == set(by_weight(batch(), 0.0).terms) - apart
+    teacher_alone = by_weight(batch(), 0.5).terms["distillation"]
+    assert abs(float(first["distillation"]) - float(teacher_alone)) > 1e-4
+    by_label.student = replace(
+        by_label.student, pseudo_depth=replace(ALL_LABELS, forgetting="zero")
+    )
+    assert_close(by_label(batch(), 0.5).terms["distillation"], teacher_alone)
+    with pytest.raises(ValueError, match=r"student\.forgets label .* needs student\.distillation"):
+        StudentConfig(forgets="label", distillation=0.0)
 
 
 def test_aligned_labels_do_not_see_scale_and_shift():

@@ -63,6 +63,9 @@ class StudentConfig(Section):
     """Order of moving against static points, as the teacher has it."""
     features: float = 0.05
     """1 - cosine to the teacher's encoder features."""
+    forgets: Literal["weight", "label"] = "weight"
+    """What fades by the forgetting factor: the weight of the terms that follow the labels, or, in
+    place of these terms, the share of the label in the depth that is distilled."""
     distillation_ramp: float = 0.1
     """Share of the training over which these four rise, for a `fresh` student."""
     mask_dynamic: bool = True
@@ -82,6 +85,11 @@ class StudentConfig(Section):
         for name in ("ema_momentum", "distillation_ramp"):
             value = getattr(self, name)
             refuse(not 0 <= value <= 1, f"student.{name} must be in [0, 1], got {value}")
+        refuse(
+            self.forgets == "label" and not (self.distillation > 0 and self.pseudo_depth.wanted),
+            "student.forgets label mixes labels into what is distilled: it needs "
+            "student.distillation and a weight of student.pseudo_depth above 0",
+        )
         refuse(
             self.learning_rate <= 0,
             f"student.learning_rate must be positive, got {self.learning_rate}",

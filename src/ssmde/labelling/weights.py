@@ -29,12 +29,13 @@ def open_leres(asked: Asked) -> Source:
     from ssmde.models.leres import INFERENCE_SIZE
     from ssmde.models.leres_checkpoint import load_leres
 
-    if asked.checkpoint is None:
+    checkpoint = Path(asked.argument) if asked.argument else asked.checkpoint
+    if checkpoint is None:
         raise ValueError(
-            "source 'leres' needs --checkpoint FILE: its weights are not part of this package, get "
-            "them and their licence from https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS"
+            "source 'leres' needs --checkpoint FILE, or leres:FILE: its weights are not part of "
+            "this package, get them and their licence from https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS"
         )
-    network = load_leres(asked.checkpoint).to(asked.device).eval()
+    network = load_leres(checkpoint).to(asked.device).eval()
     size = asked.size or INFERENCE_SIZE
 
     @torch.inference_mode()
@@ -43,7 +44,7 @@ def open_leres(asked: Asked) -> Source:
         return list(depth[:, 0].float().cpu().numpy())
 
     info = LabelInfo(
-        source="leres", version=checksum(asked.checkpoint), kind="depth", affine=True,
+        source="leres", version=checksum(checkpoint), kind="depth", affine=True,
         licence=LERES_LICENCE, network_size=size,
     )  # fmt: skip
     return Source(info=info, label=label)

@@ -1,7 +1,7 @@
 """What a network learns from pseudo-depth: shape and order of another network's depth, fading."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ssmde.config import PseudoDepthConfig
@@ -63,6 +63,30 @@ def pseudo_depth_terms(
         terms = _released(config, batch, learnt) if config.compat == "sc_depth_pl" else {}
         terms = terms or _fixed(config, batch, learnt, where)
     return {name: factor * term for name, term in terms.items()}
+
+
+def blend_with_label(
+    prior: Float[Tensor, "b 1 h w"],
+    label: Float[Tensor, "b 1 h w"],
+    trusted: Bool[Tensor, "b 1 h w"],
+    factor: float,
+) -> Float[Tensor, "b 1 h w"]:
+    """The depth label^g prior^(1 - g), with the label fitted to the prior; g is the factor.
+
+    The other reading of the forgetting factor: the label itself is forgotten, not its weight. Where
+    there is no label, or it cannot be fitted, it is the prior.
+
+    Args:
+        prior: Depth of the teacher; positive.
+        label: Pseudo-depth with unknown scale and shift; 0 or less where unknown.
+        trusted: Pixels at which it is fitted.
+        factor: In [0, 1].
+    """
+    fit = least_squares_to_depth(label, prior, trusted)
+    middle = prior.flatten(1).median(1).values[:, None, None, None]
+    usable = fit.fitted[:, None, None, None] & (fit.depth > LEAST_SHARE * middle)
+    mixed = torch.where(usable, fit.depth, prior) ** factor * prior ** (1 - factor)
+    return torch.where(usable, mixed, prior)
 
 
 def _fixed(

@@ -21,7 +21,7 @@ from ssmde.losses.distillation import (
 from ssmde.losses.ranking import dynamic_ranking
 from ssmde.methods.filtering.records import FilterInput, FilterOutput
 from ssmde.methods.mask_filter import MaskFilter
-from ssmde.methods.pseudo_depth import pseudo_depth_terms
+from ssmde.methods.pseudo_depth import blend_with_label, pseudo_depth_terms
 from ssmde.methods.schedule import forgetting_factor, ramp
 from ssmde.methods.self_supervised import Learnt, SelfSupervised, resting_cameras
 from ssmde.methods.teacher import build_networks
@@ -30,6 +30,7 @@ from ssmde.models.encoder import freeze_batch_norm
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.types import Batch, StepOutput
 
+TRUSTED = 0.5  # weight of the filter from which the teacher's depth may fit a label
 SAME_SCALE = 0.02  # a student that starts as its teacher keeps its scale up to this log difference
 
 
@@ -91,10 +92,12 @@ class Student(SelfSupervised):
         if self.student.filter.variant == "photo_sdfa":  # compares with the student's own error
             filtered = self._with_student_error(asked, filtered, learnt)
         static = (~filtered.dynamic).to(learnt.depth) * learnt.reliability
-        terms = learnt.terms | pseudo_depth_terms(
-            self.student.pseudo_depth, resting_cameras(batch), learnt, progress, static=static
-        )
-        terms |= self._distil(learnt, prior, filtered, progress)
+        terms = learnt.terms
+        if self.student.forgets == "weight":
+            terms = terms | pseudo_depth_terms(
+                self.student.pseudo_depth, resting_cameras(batch), learnt, progress, static=static
+            )
+        terms = terms | self._distil(learnt, prior, filtered, progress, batch.pseudo_depth)
         return StepOutput(
             loss=torch.stack(list(terms.values())).sum(),
             terms={name: term.detach() for name, term in terms.items()},
@@ -181,6 +184,7 @@ class Student(SelfSupervised):
         prior: Float[Tensor, "b 1 h w"],
         filtered: FilterOutput,
         progress: float,
+        label: Float[Tensor, "b 1 h w"] | None,
     ) -> dict[str, Tensor]:
         """The terms that follow the teacher."""
         s, weight = self.student, filtered.weight.detach()
@@ -190,6 +194,9 @@ class Student(SelfSupervised):
             if s.start == "teacher":
                 scale = torch.where(scale.abs() < SAME_SCALE, torch.zeros_like(scale), scale)
             prior = prior * scale.exp()
+            if s.forgets == "label":
+                assert label is not None, "the loader reads the labels that the terms want"
+                prior = blend_with_label(prior, label, weight > TRUSTED, self._factor(progress))
             terms: dict[str, Tensor] = {}
             if s.distillation > 0:
                 each = [log_depth_difference(d[:, 0], prior, weight) for d in learnt.depths.scales]
@@ -212,12 +219,16 @@ class Student(SelfSupervised):
                 terms["uncertainty"] = _uncertainty(learnt.depth, prior, filtered.log_scale)
         return terms
 
-    def _statistics(self, filtered: FilterOutput, progress: float) -> dict[str, Tensor]:
-        """Numbers for the log."""
+    def _factor(self, progress: float) -> float:
+        """The forgetting factor."""
         p = self.student.pseudo_depth
-        factor = forgetting_factor(
+        return forgetting_factor(
             progress, p.forgetting, end=p.forgetting_end, start=p.forgetting_start
         )
+
+    def _statistics(self, filtered: FilterOutput, progress: float) -> dict[str, Tensor]:
+        """Numbers for the log."""
+        factor = self._factor(progress)
         like = filtered.weight
         numbers = {f"filter_{k}": v.detach() for k, v in filtered.statistics.items()}
         return numbers | {
