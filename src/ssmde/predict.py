@@ -4,8 +4,6 @@ Lean on purpose: neither the training engine nor a plotting window is imported, 
 prediction is quick.
 """
 
-import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +14,23 @@ from jaxtyping import Float, UInt8
 from rich.console import Console
 from rich.progress import track
 
-from ssmde.data.images import ImageError, read_image, whole_file, write_png16
+from ssmde.data.images import ImageError, read_image
 from ssmde.data.video import VIDEO_SUFFIXES, VideoError, read_frames, video_info, write_video
-from ssmde.pictures import colourise, depth_range, side_by_side, write_png
+from ssmde.pictures import colourise, depth_range, side_by_side
+from ssmde.prediction.formats import FORMATS, check_formats, explain_formats, write_frame
 from ssmde.prediction.images import ImageLike
+from ssmde.prediction.inputs import name_images
 from ssmde.prediction.predictor import Prediction, Predictor, load
+from ssmde.prediction.shot import Facts, Shot, Style
 
 __all__ = [
-    "FORMATS", "ImageLike", "Prediction", "Predictor", "Summary", "load", "predict_files",
+    "FORMATS", "Facts", "ImageLike", "Prediction", "Predictor", "Shot", "Style", "Summary", "load",
+    "predict_files", "write_frame",
 ]  # fmt: skip
 
 Item = TypeVar("Item")
-FORMATS = ("png16", "npz", "color", "video")
 FOR_IMAGES = ("png16", "color")
 FOR_VIDEOS = ("video",)
-READABLE = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-LARGEST_PNG16 = 65535
 COLOUR_MEMORY = 0.9
 """Share of the former frame in the ends of a video's colours, so that they do not flicker."""
 
@@ -56,10 +55,7 @@ def predict_files(
 ) -> Summary:
     """Write the depth of every image or video frame of `source`, at its own size.
 
-    - `png16`: `NAME_depth.png`, 16 bits; `depth.json` beside it says what a unit is.
-    - `npz`: `NAME_depth.npz`, key `depth`, float32 in scene units.
-    - `color`: `NAME_color.png`, near bright and far dark.
-    - `video`: `NAME_depth.mp4`, frame and colours side by side; for a video only.
+    Names and contents of the files: see `FORMATS`.
 
     Args:
         weights: Weights file, run folder, or a loaded predictor.
@@ -78,65 +74,34 @@ def predict_files(
     is_video = source.suffix.lower() in VIDEO_SUFFIXES and source.is_file()
     chosen = tuple(formats) if formats else FOR_VIDEOS if is_video else FOR_IMAGES
     _check_formats(chosen, source, is_video=is_video)
-    images = {} if is_video else _name_images(source)
+    images = {} if is_video else name_images(source)
     predictor = _as_predictor(weights, resolution)
     out.mkdir(parents=True, exist_ok=True)
-    writer = _MapWriter(out, chosen, predictor)
-    summary = _predict_video(writer, source) if is_video else _predict_images(writer, images)
+    explain_formats(out, predictor.facts, chosen)
+    job = _Job(predictor=predictor, out=out, formats=chosen)
+    summary = _predict_video(job, source) if is_video else _predict_images(job, images)
     if not summary.written:
         raise ValueError("nothing could be read: " + "; ".join(summary.skipped[:5]))
     return summary
 
 
-class _MapWriter:
-    """Writes the depth of one image in each of the formats that are one file an image."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Job:
+    """What is to be done with every image."""
 
-    def __init__(self, out: Path, formats: Sequence[str], predictor: Predictor) -> None:
-        self.out, self.formats, self.predictor = out, formats, predictor
-        far = predictor.depth_range[1]
-        # A whole number where possible, and never more than 16 bits can hold.
-        self.units = float(LARGEST_PNG16 // far) if far <= LARGEST_PNG16 else LARGEST_PNG16 / far
-        if "png16" in formats:
-            self._explain()
+    predictor: Predictor
+    out: Path
+    formats: tuple[str, ...]
 
-    def write(self, name: str, depth: Float[np.ndarray, "h w"]) -> list[Path]:
-        """Write one depth map under `name`, which may lead into folders."""
-        target = self.out / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        written: list[Path] = []
-        if "png16" in self.formats:
-            path = target.with_name(f"{target.name}_depth.png")
-            units = (depth.astype(np.float64) * self.units).round().clip(1, LARGEST_PNG16)
-            write_png16(path, units.astype(np.uint16))
-            written.append(path)
-        if "npz" in self.formats:
-            path = target.with_name(f"{target.name}_depth.npz")
-            with whole_file(path) as part, part.open("wb") as file:
-                np.savez_compressed(file, depth=depth)
-            written.append(path)
-        if "color" in self.formats:
-            path = target.with_name(f"{target.name}_color.png")
-            write_png(path, colourise(depth))
-            written.append(path)
-        return written
+    def shot(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Shot:
+        found = self.predictor.predict(pixels)
+        return Shot(pixels=pixels, depth=found.depth, facts=self.predictor.facts)
 
-    def _explain(self) -> None:
-        """Say beside the PNGs what their numbers mean."""
-        near, far = self.predictor.depth_range
-        facts = {
-            "png16_units_per_scene_unit": self.units,
-            "meaning": "depth along z in scene units = value / png16_units_per_scene_unit",
-            "scale": "a scene unit is 1 m only if the weights are metric; else a factor is unknown",
-            "smallest_depth": near,
-            "largest_depth": far,
-            "weights": self.predictor.source,
-            "network_size": list(self.predictor.image_size),
-        }
-        with whole_file(self.out / "depth.json") as part:
-            part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    def write(self, name: str, shot: Shot) -> list[Path]:
+        return write_frame(self.out, name, shot, self.formats)
 
 
-def _predict_images(writer: _MapWriter, images: dict[str, Path]) -> Summary:
+def _predict_images(job: _Job, images: dict[str, Path]) -> Summary:
     written: list[Path] = []
     skipped: list[str] = []
     for name, path in _with_progress(images.items(), len(images)):
@@ -145,31 +110,28 @@ def _predict_images(writer: _MapWriter, images: dict[str, Path]) -> Summary:
         except ImageError as error:
             skipped.append(str(error))
             continue
-        written += writer.write(name, writer.predictor.predict(pixels).depth)
+        written += job.write(name, job.shot(pixels))
     return Summary(written=tuple(written), skipped=tuple(skipped))
 
 
-def _predict_video(writer: _MapWriter, path: Path) -> Summary:
+def _predict_video(job: _Job, path: Path) -> Summary:
     """Read, predict and write frame by frame; a video that breaks off keeps its good frames."""
     info = video_info(path)
     written: list[Path] = []
     skipped: list[str] = []
     frames = _until_broken(read_frames(path), skipped)
-    pairs = (
-        (pixels, writer.predictor.predict(pixels).depth)
-        for pixels in _with_progress(frames, info.frames or None)
-    )
-    if "video" not in writer.formats:
-        for i, (_, depth) in enumerate(pairs):
-            written += writer.write(f"{path.stem}_{i:06d}", depth)
+    shots = (job.shot(pixels) for pixels in _with_progress(frames, info.frames or None))
+    if "video" not in job.formats:
+        for i, shot in enumerate(shots):
+            written += job.write(f"{path.stem}_{i:06d}", shot)
         return Summary(written=tuple(written), skipped=tuple(skipped))
-    film = writer.out / f"{path.stem}_depth.mp4"
+    film = job.out / f"{path.stem}_depth.mp4"
     ends, count = (0.0, 0.0), 0
     with write_video(film, info.fps) as append:
-        for pixels, depth in pairs:
-            ends = _follow(ends, depth) if count else depth_range(depth) or (1.0, 2.0)
-            append(side_by_side([pixels, colourise(depth, near=ends[0], far=ends[1])]))
-            written += writer.write(f"{path.stem}_{count:06d}", depth)
+        for shot in shots:
+            ends = _follow(ends, shot.depth) if count else depth_range(shot.depth) or (1.0, 2.0)
+            append(side_by_side([shot.pixels, colourise(shot.depth, near=ends[0], far=ends[1])]))
+            written += job.write(f"{path.stem}_{count:06d}", shot)
             count += 1
     return Summary(written=(film, *written), skipped=tuple(skipped))
 
@@ -199,35 +161,8 @@ def _until_broken(
         skipped.append(str(error))
 
 
-def _name_images(source: Path) -> dict[str, Path]:
-    """The images of a file, a folder or a glob, each with the name of its output."""
-    if source.is_dir():
-        folder, found = source, [p for p in source.iterdir() if p.suffix.lower() in READABLE]
-    elif source.is_file():
-        folder, found = source.parent, [source]
-    else:
-        folder, found = _glob(source)
-    found = sorted(path for path in found if not path.name.startswith("."))
-    if not found:
-        raise ValueError(f"{source}: holds no image ({', '.join(READABLE)})")
-    plain = Counter(path.with_suffix("") for path in found)
-    names = [path.with_suffix("") if plain[path.with_suffix("")] == 1 else path for path in found]
-    return {str(n.relative_to(folder)): p for n, p in zip(names, found, strict=True)}
-
-
-def _glob(pattern: Path) -> tuple[Path, list[Path]]:
-    """The folder before the first wild card, and the images the pattern matches."""
-    wild = [i for i, part in enumerate(pattern.parts) if any(c in part for c in "*?[")]
-    if not wild:
-        raise FileNotFoundError(f"{pattern}: no such file or folder, and not a glob")
-    folder = Path(*pattern.parts[: wild[0]])
-    matches = folder.glob(str(Path(*pattern.parts[wild[0] :])))
-    return folder, [path for path in matches if path.suffix.lower() in READABLE]
-
-
 def _check_formats(formats: Sequence[str], source: Path, *, is_video: bool) -> None:
-    if unknown := [name for name in formats if name not in FORMATS]:
-        raise ValueError(f"unknown format {unknown[0]!r}: choose from {', '.join(FORMATS)}")
+    check_formats(formats)
     if "video" in formats and not is_video:
         raise ValueError(
             f"format 'video' needs a video file ({', '.join(VIDEO_SUFFIXES)}), got {source}: "

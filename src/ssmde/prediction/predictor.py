@@ -15,6 +15,7 @@ from ssmde.data.images import resize_image
 from ssmde.models.depth_net import DepthNet, check_image_size
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.prediction.images import ImageLike, resize_depth, to_pixels
+from ssmde.prediction.shot import Facts
 
 WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
 """What the head of a weights file says about itself."""
@@ -56,6 +57,11 @@ class Predictor:
         self.image_size = image_size
         self.depth_range = depth_range
         self.source = source
+
+    @property
+    def facts(self) -> Facts:
+        """What its depth maps share, for writers."""
+        return Facts(depth_range=self.depth_range, source=self.source, network_size=self.image_size)
 
     def at(self, resolution: tuple[int, int]) -> "Predictor":
         """The same network at another working size (height, width), multiples of 32."""
