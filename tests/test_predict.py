@@ -175,8 +175,8 @@ def test_bad_input_is_refused_with_a_message(predictor, tmp_path):
     with pytest.raises(ValueError, match="empty: holds no image"):
         predict_files(predictor, tmp_path / "empty", out)
     image = save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="unknown format 'exr': choose from png16, npz"):
-        predict_files(predictor, image, out, formats=["exr"])
+    with pytest.raises(ValueError, match="unknown format 'jpg': choose from png16, npz"):
+        predict_files(predictor, image, out, formats=["jpg"])
     with pytest.raises(ValueError, match="'video' needs a video file"):
         predict_files(predictor, image, out, formats=["video"])
     with pytest.raises(ValueError, match="is the input folder"):

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssmde.prediction.clouds import write_shot_glb, write_shot_ply
 from ssmde.prediction.maps import (
     explain_depth_png,
     write_colours,
     write_depth_npz,
     write_depth_png,
 )
+from ssmde.prediction.rasters import write_depth_exr, write_normals
 from ssmde.prediction.shot import Facts, Shot, Style
 
 
@@ -53,10 +55,33 @@ FORMATS: dict[str, FrameFormat | FilmFormat] = {
         holds="depth, float32 in scene units; confidence and intrinsics where known",
         write=write_depth_npz,
     ),
+    "exr": FrameFormat(
+        suffix="_depth.exr",
+        holds="channel Z: depth, float32 in scene units; needs ssmde[exr]",
+        write=write_depth_exr,
+    ),
     "color": FrameFormat(
         suffix="_color.png",
         holds="colours, near bright and far dark, with a bar that reads them",
         write=write_colours,
+    ),
+    "normals": FrameFormat(
+        suffix="_normals.png",
+        holds="surface normals: red right, green up, blue towards the camera",
+        write=write_normals,
+        needs_camera=True,
+    ),
+    "ply": FrameFormat(
+        suffix="_cloud.ply",
+        holds="points or triangles with colours; x right, y up, z towards the viewer",
+        write=write_shot_ply,
+        needs_camera=True,
+    ),
+    "glb": FrameFormat(
+        suffix="_cloud.glb",
+        holds="the same, for browsers and Blender; needs ssmde[three-d]",
+        write=write_shot_glb,
+        needs_camera=True,
     ),
     "video": FilmFormat(
         suffix="_depth.mp4", holds="frame and depth in colour, side by side, for a video"

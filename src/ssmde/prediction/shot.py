@@ -10,7 +10,7 @@ from jaxtyping import Float, Float32, UInt8
 class Facts:
     """What all depth maps of one predictor share."""
 
-    depth_range: tuple[float, float] = (0.1, 100.0)
+    depth_range: tuple[float | int, float | int] = (0.1, 100.0)
     """Smallest and largest depth it can say, in scene units."""
     source: str = ""
     """Where the weights come from."""
@@ -37,7 +37,7 @@ class Shot:
     """In [0, 1], higher is surer; None if it was not asked for."""
     intrinsics: Float[np.ndarray, "3 3"] | None = None
     """Pinhole matrix, in pixels of the image; None if unknown."""
-    time: float | None = None
+    time: float | int | None = None
     """When the frame is shown, in seconds; None for an image."""
     facts: Facts = Facts()
     """Where the depth comes from."""
@@ -51,7 +51,7 @@ class Style:
     """Triangles between neighbouring pixels in place of points, for ply and glb."""
     max_points: int = 1_000_000
     """A cloud takes every so many-th pixel of an image with more pixels than this."""
-    least_confidence: float = 0.0
+    least_confidence: float | int = 0.0
     """Points of a cloud with less are left out; only where there is a confidence."""
 
     def __post_init__(self) -> None:
