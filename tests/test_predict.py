@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from torch import Tensor, nn
 
-from ssmde.data.video import VideoError, read_frames, video_info, write_video
+from ssmde.data.video import VideoError, read_chosen_frames, read_frames, video_info, write_video
 from ssmde.predict import Predictor, predict_files
 
 
@@ -157,11 +157,11 @@ def test_a_video_becomes_a_video_unless_asked_otherwise(predictor, tmp_path):
 def test_a_video_that_breaks_off_keeps_its_good_frames(predictor, tmp_path, monkeypatch):
     path = film(tmp_path / "clip.mp4")
 
-    def break_off(video):
-        yield from list(read_frames(video))[:3]
+    def break_off(video, wanted):
+        yield from list(read_chosen_frames(video, wanted))[:3]
         raise VideoError("cannot be decoded after frame 3")
 
-    monkeypatch.setattr("ssmde.predict.read_frames", break_off)
+    monkeypatch.setattr("ssmde.prediction.jobs.read_chosen_frames", break_off)
     summary = predict_files(predictor, path, tmp_path / "out")
     assert len(list(read_frames(summary.written[0]))) == 3
     assert summary.skipped == ("cannot be decoded after frame 3",)

@@ -1,10 +1,12 @@
 """Everything a depth map can be written as: one table, which the command line and the page read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ssmde.prediction.clouds import write_shot_glb, write_shot_ply
+from ssmde.prediction.film import FilmPart, join_parts, write_part
 from ssmde.prediction.maps import (
     explain_depth_png,
     write_colours,
@@ -12,6 +14,7 @@ from ssmde.prediction.maps import (
     write_depth_png,
 )
 from ssmde.prediction.rasters import write_depth_exr, write_normals
+from ssmde.prediction.recording import write_recording
 from ssmde.prediction.shot import Facts, Shot, Style
 
 
@@ -33,12 +36,18 @@ class FrameFormat:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilmFormat:
-    """One file for all frames of a video."""
+    """One file for all frames."""
 
     suffix: str
     """What follows the name of the video."""
     holds: str
     """What is in the file, for tables."""
+    open: Callable[[Path, float], AbstractContextManager[Callable[[Shot], None]]]
+    """Opens a file, for so many frames a second, and gives the function that appends a shot."""
+    join: Callable[[Sequence[FilmPart], Path, Path | None], None] | None = None
+    """Joins parts to one file with the sound of a video; None if all goes into one part."""
+    for_images: bool = False
+    """True if the frames may be images of several sizes."""
     needs_camera: bool = False
     """True if a shot must have intrinsics."""
 
@@ -84,7 +93,17 @@ FORMATS: dict[str, FrameFormat | FilmFormat] = {
         needs_camera=True,
     ),
     "video": FilmFormat(
-        suffix="_depth.mp4", holds="frame and depth in colour, side by side, for a video"
+        suffix="_depth.mp4",
+        holds="frame and depth in colour, side by side, with the sound; for a video",
+        open=write_part,
+        join=join_parts,
+    ),
+    "rerun": FilmFormat(
+        suffix=".rrd",
+        holds="frames, depth and camera over time for the rerun viewer; needs ssmde[rerun]",
+        open=write_recording,
+        for_images=True,
+        needs_camera=True,
     ),
 }
 """Formats by the name the command line gives them."""
@@ -108,6 +127,11 @@ def write_frame(
         kind.write(path, shot, style or Style())
         written.append(path)
     return written
+
+
+def films(formats: Iterable[str]) -> dict[str, FilmFormat]:
+    """Those of the formats that are one file for all frames."""
+    return {key: kind for key in formats if isinstance(kind := FORMATS[key], FilmFormat)}
 
 
 def frame_files(folder: Path, name: str, formats: Iterable[str]) -> list[tuple[Path, FrameFormat]]:

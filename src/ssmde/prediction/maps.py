@@ -65,7 +65,7 @@ def write_depth_npz(path: Path, shot: Shot, style: Style) -> None:
 
 def write_colours(path: Path, shot: Shot, style: Style) -> None:
     """Colours of the depth, near bright and far dark, and a bar at the right that reads them."""
-    near, far = depth_range(shot.depth) or (1.0, 2.0)
+    near, far = shot.ends or depth_range(shot.depth) or (1.0, 2.0)
     colours = colourise(shot.depth, near=near, far=far)
     bar = colour_bar(colours.shape[0], near=near, far=far, unit=shot.facts.unit)
     write_png(path, side_by_side([colours, bar]))

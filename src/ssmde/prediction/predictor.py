@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from ssmde.prediction.tiles import check_tiles, tiled_depth
 
 WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
 """What the head of a weights file says about itself."""
+LARGEST_GROUP = 100_000_000  # bytes of pixels: four photos of 8 megapixels
 WEIGHTS_IN_A_RUN = ("best.safetensors", "last.safetensors")
 
 
@@ -101,8 +101,7 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Depth of each image, at its own size, in order; reads `batch_size` images at a time."""
         check_tiles(tiles)
-        waiting = iter(images)
-        while group := [to_pixels(image) for image in islice(waiting, batch_size)]:
+        for group in _groups(images, batch_size):
             depths = self._run(group)
             sure = self._confidence(group, depths) if confidence else [None] * len(group)
             for pixels, depth, c in zip(group, depths, sure, strict=True):
@@ -138,6 +137,20 @@ class Predictor:
         views = np.stack([resize_image(pixels, self.image_size) for pixels in images])
         batch = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float() / 255
         return self.network(batch)[:, 0].float().cpu().numpy()
+
+
+def _groups(
+    images: Iterable[ImageLike], batch_size: int
+) -> Iterator[list[UInt8[np.ndarray, "_ _ 3"]]]:
+    """Images in groups of at most `batch_size`; large ones in smaller groups, to spare memory."""
+    group: list[UInt8[np.ndarray, "_ _ 3"]] = []
+    for image in images:
+        group.append(to_pixels(image))
+        if len(group) >= batch_size or sum(p.size for p in group) >= LARGEST_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def load(

@@ -39,6 +39,8 @@ class Shot:
     """Pinhole matrix, in pixels of the image; None if unknown."""
     time: float | int | None = None
     """When the frame is shown, in seconds; None for an image."""
+    ends: tuple[float, float] | None = None
+    """Near and far end of the colours, where they follow a video; None for those of the depth."""
     facts: Facts = Facts()
     """Where the depth comes from."""
 
