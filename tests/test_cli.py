@@ -20,7 +20,7 @@ from ssmde.data.images import ImageError
 from ssmde.diagnosis.finding import Finding
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.protocol import PROTOCOLS
-from ssmde.predict import FORMATS, Summary, predict_files
+from ssmde.predict import FORMATS, AskedCamera, Style, Summary, Wishes, predict_files
 from ssmde.preparation.archives import prepare_dataset
 from ssmde.prepare import prepare
 from ssmde.presets import PRESETS
@@ -75,7 +75,14 @@ FROZEN = {
     "evaluate": (
         ["WEIGHTS", "DATA"], {"--protocol", "--align", "--split", "--max-frames", "--out"},
     ),
-    "predict": (["WEIGHTS", "INPUT", "OUT"], {"--format", "--resolution"}),
+    "predict": (
+        ["WEIGHTS", "INPUT", "OUT"],
+        {
+            "--format", "--resolution", "--tiles", "--confidence", "--least-confidence",
+            "--temporal", "--intrinsics", "--hfov-degrees", "--mesh", "--max-points",
+            "--max-frames",
+        },
+    ),
     "demo": ([], {"--out", "--minutes", "--seed"}),
 }  # fmt: skip
 EACH_VERB = pytest.mark.parametrize("verb", FROZEN)
@@ -317,11 +324,26 @@ def test_predict_hands_its_words_on_and_names_what_it_skipped(verb_calls, capsys
     words = "predict run photos out --format png16,npz --resolution 64 96"
     assert main(words.split()) == 0
     [(_, args, given)] = verb_calls
-    assert args == (Path("run"), Path("photos"), Path("out"))
-    assert given == {"formats": ("png16", "npz"), "resolution": (64, 96)}
+    assert args == (Path("run"), "photos", Path("out"))
+    assert given == {
+        "formats": ("png16", "npz"), "resolution": (64, 96), "wishes": Wishes(), "style": Style(),
+        "max_frames": None,
+    }  # fmt: skip
     said = capsys.readouterr()
     assert "2 files" in said.out
     assert said.err == "skipped: c.jpg: truncated\n"
+
+
+def test_predict_hands_on_what_a_cloud_needs(verb_calls):
+    words = "predict run 0 out --confidence --least-confidence 0.8 --temporal --tiles 2 --mesh"
+    more = "--hfov-degrees 65 --max-points 500 --max-frames 7"
+    assert main(f"{words} {more}".split()) == 0
+    [(_, args, given)] = verb_calls
+    assert args[1] == "0"
+    camera = AskedCamera(hfov_degrees=65.0)
+    assert given["wishes"] == Wishes(confidence=True, temporal=True, tiles=2, camera=camera)
+    assert given["style"] == Style(mesh=True, max_points=500, least_confidence=0.8)
+    assert given["max_frames"] == 7
 
 
 def test_demo_hands_its_words_on(verb_calls, capsys):

@@ -18,6 +18,7 @@ def test_a_file_an_array_a_tensor_and_a_pil_image_are_the_same_image(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "a.png")
     tensor = torch.from_numpy(pixels).permute(2, 0, 1)
     ways = [tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(pixels), pixels, tensor]
+    ways += [(tmp_path / "a.png").read_bytes(), pixels / 255, (pixels / 255).astype(np.float32)]
     for way in [*ways, tensor.float() / 255, tensor.double() / 255]:
         np.testing.assert_array_equal(to_pixels(way), pixels)
 
@@ -38,17 +39,49 @@ def test_the_orientation_of_a_camera_is_followed():
     np.testing.assert_array_equal(found, np.rot90(picture(4, 6), -1))
 
 
+def test_16_bits_become_8_by_their_upper_half_wherever_they_come_from(tmp_path):
+    grey = np.array([[0, 255, 256, 65535]], np.uint16)
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    tensor = torch.from_numpy(grey.astype(np.int32)).to(torch.uint16)
+    for way in (grey, Image.fromarray(grey), tmp_path / "a.png", tensor):
+        assert to_pixels(way)[..., 1].tolist() == [[0, 0, 1, 255]]
+
+
+def test_transparency_is_dropped_wherever_it_stands(tmp_path):
+    pixels = picture()
+    clear = np.dstack([pixels, np.zeros(pixels.shape[:2], np.uint8)])
+    Image.fromarray(clear).save(tmp_path / "a.png")
+    tensor = torch.from_numpy(clear).permute(2, 0, 1)
+    for way in (clear, Image.fromarray(clear), tmp_path / "a.png", tensor):
+        np.testing.assert_array_equal(to_pixels(way), pixels)
+
+
+def test_the_orientation_is_followed_in_bytes_as_well(tmp_path):
+    image = Image.fromarray(picture(8, 16))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "a.png", exif=exif)
+    found = to_pixels((tmp_path / "a.png").read_bytes())
+    np.testing.assert_array_equal(found, np.rot90(picture(8, 16), -1))
+
+
+def test_bytes_that_are_no_image_are_refused():
+    with pytest.raises(ImageError, match=r"^bytes of an image: cannot be read as an image"):
+        to_pixels(b"hello")
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (np.zeros((4, 5, 3)), r"got float64 \(4, 5, 3\)"),
+        (np.zeros((4, 5, 3), np.int64), r"got int64 \(4, 5, 3\)"),
         (np.zeros((3, 4, 5), np.uint8), r"got uint8 \(3, 4, 5\)"),
-        (np.zeros((4, 5, 4), np.uint8), r"got uint8 \(4, 5, 4\)"),
+        (np.zeros((4, 5, 2), np.uint8), r"got uint8 \(4, 5, 2\)"),
+        (np.full((4, 5, 3), 255.0), r"must be in \[0, 1\], got 255 to 255"),
         (np.zeros((0, 5, 3), np.uint8), "at least one pixel"),
-        (torch.zeros(4, 5, 3, dtype=torch.uint8), r"got torch.uint8 \(4, 5, 3\)"),
+        (torch.zeros(5, 5, 3, dtype=torch.uint8), r"got torch.uint8 \(5, 5, 3\)"),
         (torch.full((3, 4, 5), 255.0), r"must be in \[0, 1\], got 255 to 255"),
         (torch.full((3, 4, 5), torch.nan), r"must be in \[0, 1\]"),
-        (Image.new("I;16", (4, 4)), "got mode I;16"),
+        (Image.new("F", (4, 4)), "mode F has no known range"),
     ],
 )
 def test_what_is_no_image_is_refused_with_its_shape(bad, message):

@@ -1,5 +1,6 @@
 """Image, depth and mask files: pixels in, pixels out, and one kind of error that names the file."""
 
+import io
 import os
 import struct
 import zipfile
@@ -44,7 +45,7 @@ class ImageError(ValueError):
 
 
 @contextmanager
-def _naming(path: Path) -> Generator[None]:
+def _naming(path: Path, name: str = "") -> Generator[None]:
     """Turn whatever a broken file raises into an `ImageError` with its name and the reason."""
     try:
         yield
@@ -53,6 +54,9 @@ def _naming(path: Path) -> Generator[None]:
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
     except BROKEN_FILE as error:
+        if name:  # no file
+            reason = str(error).split(" <_io")[0]
+            raise ImageError(f"{name}: cannot be read as an image ({reason})") from error
         if path.is_file() and path.stat().st_size == 0:
             raise ImageError(f"{path}: the file is empty; copy or extract it again") from error
         reason = str(error).replace(f" '{path}'", "") or type(error).__name__
@@ -106,6 +110,22 @@ def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
     if reduced:  # the last row and column may hold a part of a pixel
         return pixels[:rows, :columns]
     return pixels if reduction == 1 else _average(pixels, reduction)
+
+
+def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
+    """The same of the content of a file.
+
+    Args:
+        content: All bytes of a file Pillow can read.
+        name: Where they come from, for the message.
+
+    Raises:
+        ImageError: If they are truncated or no image.
+    """
+    path = Path(name)
+    with _naming(path, name), Image.open(io.BytesIO(content)) as image:
+        upright = _orientation(image) == 1
+        return np.array(_rgb(path, image if upright else ImageOps.exif_transpose(image)))
 
 
 def resize_image(

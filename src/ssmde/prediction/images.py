@@ -9,37 +9,52 @@ from jaxtyping import Float, Float32, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ssmde.data.images import read_image
+from ssmde.data.images import SIXTEEN_BIT, ImageError, read_image, read_image_bytes
+from ssmde.prediction.download import DownloadError, fetch_bytes, is_url
 
-ImageLike = str | Path | Image.Image | np.ndarray | Tensor
-"""A path; a PIL image; uint8 numpy (h, w, 3) or (h, w); a tensor (3, h, w), (1, h, w) or (h, w),
-uint8 or float in [0, 1]."""
+ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
+"""A path; an http(s) address of an image; the bytes of an image file; a PIL image; numpy (h, w, c)
+or (h, w); a tensor (c, h, w) or (h, w). c is 1, 3, or 4 with alpha; values are uint8, uint16, or
+float in [0, 1]."""
 
 
 def to_pixels(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
     """Upright RGB bytes of whatever an image comes as.
 
+    The camera's orientation mark is followed, grey becomes RGB, 16 bits become 8, transparency is
+    dropped: as `read_image` does with files.
+
     Raises:
-        ImageError: If a file cannot be read.
+        ImageError: If a file cannot be read, or an address gives none.
         ValueError: If an array has another shape, type or range.
     """
+    if isinstance(image, bytes):
+        return read_image_bytes(image, "bytes of an image")
     if isinstance(image, str | Path):
-        return read_image(Path(image))
+        return _fetch(image) if is_url(image) else read_image(Path(image))
     if isinstance(image, Image.Image):
-        if image.mode in ("F", "I") or image.mode.startswith("I;"):
-            raise ValueError(f"PIL images need 8 bits a channel, got mode {image.mode}: give RGB")
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    pixels = _tensor_pixels(image) if isinstance(image, Tensor) else image
+        return _pil_pixels(image)
+    return _array_pixels(image)
+
+
+def _array_pixels(image: np.ndarray | Tensor) -> UInt8[np.ndarray, "h w 3"]:
+    pixels = image.detach().cpu().numpy() if isinstance(image, Tensor) else image
+    if isinstance(image, Tensor) and pixels.ndim == 3:
+        pixels = np.moveaxis(pixels, 0, 2)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
+    if pixels.dtype.kind == "f":
+        pixels = _bytes_of_floats(pixels)
+    elif pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
         raise ValueError(
-            "an image is uint8 (h, w, 3) or (h, w) in numpy, (3, h, w) or (1, h, w) as a tensor, "
-            f"got {image.dtype} {tuple(image.shape)}"
+            "an image is uint8, uint16 or float, (h, w, 3) or (h, w) in numpy, (3, h, w) or "
+            f"(1, h, w) as a tensor, got {image.dtype} {tuple(image.shape)}"
         )
     if 0 in pixels.shape:
         raise ValueError(f"an image needs at least one pixel, got shape {tuple(image.shape)}")
-    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    return np.ascontiguousarray(np.broadcast_to(pixels[..., :3], (*pixels.shape[:2], 3)))
 
 
 def resize_depth(
@@ -51,12 +66,26 @@ def resize_depth(
     return resized[0, 0].numpy()
 
 
-def _tensor_pixels(image: Tensor) -> np.ndarray:
-    """Values of a tensor as an array, channels last, floats in [0, 1] as bytes."""
-    values = image.detach().cpu()
-    if values.is_floating_point():
-        low, high = (values.min().item(), values.max().item()) if values.numel() else (0.0, 0.0)
-        if not (low >= 0 and high <= 1):
-            raise ValueError(f"a float image must be in [0, 1], got {low:g} to {high:g}")
-        values = (values.float() * 255).round().byte()
-    return (values.permute(1, 2, 0) if values.ndim == 3 else values).numpy()
+def _fetch(url: str | Path) -> UInt8[np.ndarray, "h w 3"]:
+    try:
+        content = fetch_bytes(str(url))
+    except DownloadError as error:
+        raise ImageError(str(error)) from error
+    return read_image_bytes(content, str(url))
+
+
+def _pil_pixels(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in SIXTEEN_BIT:
+        return to_pixels(np.asarray(upright).clip(0, 65535).astype(np.uint16))
+    if upright.mode == "F":
+        raise ValueError("a PIL image of mode F has no known range: give RGB")
+    return np.array(upright.convert("RGB"))
+
+
+def _bytes_of_floats(values: np.ndarray) -> np.ndarray:
+    """Values in [0, 1] as bytes."""
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"a float image must be in [0, 1], got {low:g} to {high:g}")
+    return (values.astype(np.float32) * 255).round().astype(np.uint8)

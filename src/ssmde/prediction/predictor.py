@@ -1,8 +1,7 @@
 """Trained weights as a function from image to depth, at the size of the image."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,15 @@ from ssmde.config import Config, load_config
 from ssmde.data.images import resize_image
 from ssmde.models.depth_net import DepthNet, check_image_size
 from ssmde.models.load import load_weights_into, read_weights
+from ssmde.prediction.camera import LearntCamera, known_camera, learnt_cameras
+from ssmde.prediction.confidence import smaller_size, view_agreement
 from ssmde.prediction.images import ImageLike, resize_depth, to_pixels
+from ssmde.prediction.shot import Facts
+from ssmde.prediction.tiles import check_tiles, tiled_depth
 
 WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
 """What the head of a weights file says about itself."""
+LARGEST_GROUP = 100_000_000  # bytes of pixels: four photos of 8 megapixels
 WEIGHTS_IN_A_RUN = ("best.safetensors", "last.safetensors")
 
 
@@ -28,9 +32,9 @@ class Prediction:
     depth: Float32[np.ndarray, "h w"]
     """Depth along z, in scene units: true up to one factor unless the weights are metric."""
     confidence: Float32[np.ndarray, "h w"] | None = None
-    """In [0, 1]; None where the weights have none."""
+    """In [0, 1], higher is surer; None if it was not asked for."""
     intrinsics: Float[np.ndarray, "3 3"] | None = None
-    """Pinhole matrix the network found, in pixels of the image; None where it finds none."""
+    """Pinhole matrix learnt with the weights, in pixels of the image; None if none was."""
 
 
 class Predictor:
@@ -41,6 +45,7 @@ class Predictor:
         image_size: Size (height, width) the network sees; multiples of 32.
         depth_range: Smallest and largest depth the network can say, in scene units.
         source: Where the weights come from, for tables.
+        cameras: Cameras that were learnt with the weights.
     """
 
     def __init__(
@@ -50,38 +55,81 @@ class Predictor:
         *,
         depth_range: tuple[float, float] = (0.1, 100.0),
         source: str = "",
+        cameras: Sequence[LearntCamera] = (),
     ) -> None:
         check_image_size(*image_size)
         self.network = network.eval()
         self.image_size = image_size
         self.depth_range = depth_range
         self.source = source
+        self.cameras = tuple(cameras)
+
+    @property
+    def facts(self) -> Facts:
+        """What its depth maps share, for writers."""
+        return Facts(depth_range=self.depth_range, source=self.source, network_size=self.image_size)
 
     def at(self, resolution: tuple[int, int]) -> "Predictor":
         """The same network at another working size (height, width), multiples of 32."""
-        return Predictor(self.network, resolution, depth_range=self.depth_range, source=self.source)
+        return Predictor(
+            self.network, resolution, depth_range=self.depth_range, source=self.source,
+            cameras=self.cameras,
+        )  # fmt: skip
 
-    def predict(self, image: ImageLike) -> Prediction:
+    def predict(self, image: ImageLike, *, confidence: bool = False, tiles: int = 1) -> Prediction:
         """Depth of one image, at its own size.
+
+        Args:
+            image: A path, an address, bytes, a PIL image, an array or a tensor: see `ImageLike`.
+            confidence: Whether to say how sure each pixel is; takes two and a half times as long.
+            tiles: See the image in parts at so many times the network's size; for fine detail of
+                large images. Takes (2 tiles - 1)^2 + 1 times as long.
 
         Raises:
             ImageError: If a file cannot be read.
             ValueError: If an array is not an image.
         """
-        return next(self.predict_many([image]))
+        return next(self.predict_many([image], confidence=confidence, tiles=tiles))
 
     def predict_many(
-        self, images: Iterable[ImageLike], *, batch_size: int = 8
+        self,
+        images: Iterable[ImageLike],
+        *,
+        batch_size: int = 8,
+        confidence: bool = False,
+        tiles: int = 1,
     ) -> Iterator[Prediction]:
         """Depth of each image, at its own size, in order; reads `batch_size` images at a time."""
-        waiting = iter(images)
-        while group := [to_pixels(image) for image in islice(waiting, batch_size)]:
-            for pixels, depth in zip(group, self._run(group), strict=True):
-                yield Prediction(depth=resize_depth(depth, pixels.shape[:2]))
+        check_tiles(tiles)
+        for group in _groups(images, batch_size):
+            depths = self._run(group)
+            sure = self._confidence(group, depths) if confidence else [None] * len(group)
+            for pixels, depth, c in zip(group, depths, sure, strict=True):
+                size = pixels.shape[:2]
+                if tiles > 1:
+                    depth = tiled_depth(self._run, pixels, self.image_size, tiles)
+                yield Prediction(
+                    depth=resize_depth(depth, size),
+                    confidence=None if c is None else resize_depth(c, size),
+                    intrinsics=known_camera(size, self.cameras),
+                )
 
     def network_depth(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "k m"]:
         """Depth at the size the network works in, as benchmarks want it before they resize it."""
         return self._run([pixels])[0]
+
+    def _confidence(
+        self,
+        images: list[UInt8[np.ndarray, "_ _ 3"]],
+        depths: Float32[np.ndarray, "b k m"],
+    ) -> list[Float32[np.ndarray, "k m"]]:
+        """Whether the mirrored image and the image at another size get the same depth."""
+        mirrored = self._run([pixels[:, ::-1] for pixels in images])[:, :, ::-1]
+        other = self.at(smaller_size(self.image_size))._run(images)
+        return [
+            view_agreement(depth, [m, resize_depth(o, self.image_size)])
+            for depth, m, o in zip(depths, mirrored, other, strict=True)
+        ]
 
     @torch.inference_mode()
     def _run(self, images: list[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b k m"]:
@@ -89,6 +137,20 @@ class Predictor:
         views = np.stack([resize_image(pixels, self.image_size) for pixels in images])
         batch = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float() / 255
         return self.network(batch)[:, 0].float().cpu().numpy()
+
+
+def _groups(
+    images: Iterable[ImageLike], batch_size: int
+) -> Iterator[list[UInt8[np.ndarray, "_ _ 3"]]]:
+    """Images in groups of at most `batch_size`; large ones in smaller groups, to spare memory."""
+    group: list[UInt8[np.ndarray, "_ _ 3"]] = []
+    for image in images:
+        group.append(to_pixels(image))
+        if len(group) >= batch_size or sum(p.size for p in group) >= LARGEST_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def load(
@@ -125,6 +187,7 @@ def load(
         resolution or config.data.image_size,
         depth_range=config.model.depth_range,
         source=str(path),
+        cameras=learnt_cameras(metadata),
     )
 
 

@@ -97,37 +97,81 @@ class Evaluate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Predict:
-    """Write the depth of an image, a folder of images, a glob or a video.
+    """Write the depth of images, a video or a camera to files.
+
+    Of the same command that was interrupted, what is done stays done.
 
     Example:
       ssmde predict runs/photometric walk.mp4 depth --format video,npz
       ssmde predict runs/photometric 'photos/**/*.jpg' depth --format png16,color
+      ssmde predict runs/photometric room.jpg depth --format glb --mesh --hfov-degrees 65
     """
 
     weights: Positional[Annotated[Path, arg(metavar="WEIGHTS")]]
     """Weights file, or the folder of a run."""
-    source: Positional[Annotated[Path, arg(metavar="INPUT")]]
-    """Image, folder of images, quoted glob, or video."""
+    source: Positional[Annotated[str, arg(metavar="INPUT")]]
+    """Image, folder of images, quoted glob, video, http(s) or rtsp address, or number of a
+    webcam."""
     out: Positional[Annotated[Path, arg(metavar="OUT")]]
     """Folder to write to."""
     format: Annotated[
         str | None,
         arg(help_behavior_hint="(default: png16,color; video for a video)"),
     ] = None
-    """Some of png16, npz, color and video, with commas between."""
+    """Some of png16, npz, exr, color, normals, ply, glb, video and rerun, with commas between."""
     resolution: Annotated[
         tuple[int, int] | None,
         arg(metavar="HEIGHT WIDTH", help_behavior_hint="(default: that of the training)"),
     ] = None
     """Size the network sees, in pixels; multiples of 32."""
+    tiles: int = 1
+    """See the image in parts, at so many times the network's size; for detail in large images."""
+    confidence: bool = False
+    """Say how sure each pixel is, in npz, exr, ply and rerun."""
+    least_confidence: float = 0.0
+    """Leave points out of ply and glb that are less sure, 0 to 1."""
+    temporal: bool = False
+    """Blend each frame of a video with those before it, so that depth does not flicker."""
+    intrinsics: Annotated[
+        tuple[float, float, float, float] | None,
+        arg(metavar="FX FY CX CY", help_behavior_hint="(default: learnt, or a guess)"),
+    ] = None
+    """Camera of normals, ply, glb and rerun, in pixels of the upright image."""
+    hfov_degrees: Annotated[float | None, arg(help_behavior_hint="(default: learnt, or 60)")] = None
+    """Instead: its horizontal field of view."""
+    mesh: bool = False
+    """Triangles in place of points, in ply and glb."""
+    max_points: int = 1_000_000
+    """Take only every so many-th pixel of a larger image into ply and glb."""
+    max_frames: Annotated[int | None, arg(help_behavior_hint="(default: all)")] = None
+    """Stop a video or camera after so many."""
 
     def run(self) -> None:
         """Predict, and say what became of the input."""
         from ssmde.predict import predict_files
+        from ssmde.prediction.camera import AskedCamera
+        from ssmde.prediction.pipeline import Wishes
+        from ssmde.prediction.shot import Style
 
-        formats = None if self.format is None else tuple(self.format.split(","))
+        camera = AskedCamera(intrinsics=self.intrinsics, hfov_degrees=self.hfov_degrees)
         summary = predict_files(
-            self.weights, self.source, self.out, formats=formats, resolution=self.resolution
+            self.weights,
+            self.source,
+            self.out,
+            formats=None if self.format is None else tuple(self.format.split(",")),
+            resolution=self.resolution,
+            wishes=Wishes(
+                confidence=self.confidence,
+                tiles=self.tiles,
+                temporal=self.temporal,
+                camera=camera,
+            ),
+            style=Style(
+                mesh=self.mesh,
+                max_points=self.max_points,
+                least_confidence=self.least_confidence,
+            ),
+            max_frames=self.max_frames,
         )
         print(f"{len(summary.written)} files with depth in {self.out}")
         for reason in summary.skipped:

@@ -1,0 +1,71 @@
+"""Depth maps as picture and array files: numbers to compute with, colours to look at."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from ssmde.data.images import whole_file
+from ssmde.pictures import colour_bar, colourise, depth_range, side_by_side, write_png
+from ssmde.prediction.shot import Facts, Shot, Style
+
+LARGEST_PNG16 = 65535
+UNIT_KEY = "png16_units_per_scene_unit"
+"""Name of the unit, in depth.json and in the text of every PNG."""
+
+
+def png16_units(facts: Facts) -> float:
+    """What depth 1 is in a 16-bit PNG: a whole number where possible, and never too large."""
+    far = facts.depth_range[1]
+    return float(LARGEST_PNG16 // far) if far <= LARGEST_PNG16 else LARGEST_PNG16 / far
+
+
+def write_depth_png(path: Path, shot: Shot, style: Style) -> None:
+    """16 bits a pixel, at least 1; the file itself says what a unit is, in a text of its head."""
+    units = png16_units(shot.facts)
+    values = (shot.depth.astype(np.float64) * units).round().clip(1, LARGEST_PNG16)
+    text = PngInfo()
+    text.add_text(UNIT_KEY, repr(units))
+    with whole_file(path) as part:
+        Image.fromarray(values.astype(np.uint16)).save(part, "PNG", pnginfo=text)
+
+
+def explain_depth_png(folder: Path, facts: Facts) -> None:
+    """Write depth.json: what the numbers of the 16-bit PNGs mean."""
+    near, far = facts.depth_range
+    scale = (
+        "a scene unit is 1 m" if facts.metric else "a scene unit is unknown: up to one factor only"
+    )
+    content = {
+        UNIT_KEY: png16_units(facts),
+        "meaning": f"depth along z in scene units = value / {UNIT_KEY}",
+        "scale": scale,
+        "metric": facts.metric,
+        "smallest_depth": near,
+        "largest_depth": far,
+        "weights": facts.source,
+        "network_size": list(facts.network_size),
+    }
+    with whole_file(folder / "depth.json") as part:
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def write_depth_npz(path: Path, shot: Shot, style: Style) -> None:
+    """`depth`, float32 in scene units, and `confidence` and `intrinsics` where there are any."""
+    arrays: dict[str, Any] = {
+        "depth": shot.depth, "confidence": shot.confidence, "intrinsics": shot.intrinsics
+    }  # fmt: skip
+    known = {name: array for name, array in arrays.items() if array is not None}
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **known)
+
+
+def write_colours(path: Path, shot: Shot, style: Style) -> None:
+    """Colours of the depth, near bright and far dark, and a bar at the right that reads them."""
+    near, far = shot.ends or depth_range(shot.depth) or (1.0, 2.0)
+    colours = colourise(shot.depth, near=near, far=far)
+    bar = colour_bar(colours.shape[0], near=near, far=far, unit=shot.facts.unit)
+    write_png(path, side_by_side([colours, bar]))

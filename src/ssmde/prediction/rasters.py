@@ -1,0 +1,49 @@
+"""Maps for other programs: EXR with floating-point depth, and normals as a picture."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from ssmde.data.images import whole_file
+from ssmde.geometry.surface import normals
+from ssmde.pictures import write_png
+from ssmde.prediction.extras import import_extra
+from ssmde.prediction.shot import Shot, Style
+
+
+def write_depth_exr(path: Path, shot: Shot, style: Style) -> None:
+    """OpenEXR with channel Z, float32 in scene units, and channel `confidence` where known."""
+    exr: Any = import_extra("OpenEXR", extra="exr", purpose="EXR files")
+    channels = {"Z": np.ascontiguousarray(shot.depth)}
+    if shot.confidence is not None:
+        channels["confidence"] = np.ascontiguousarray(shot.confidence)
+    header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage}
+    with whole_file(path) as part, exr.File(header, channels) as file:
+        file.write(str(part))
+
+
+def write_normals(path: Path, shot: Shot, style: Style) -> None:
+    """Surface normals as a picture: see `normal_colours`."""
+    write_png(path, normal_colours(shot))
+
+
+def normal_colours(shot: Shot) -> UInt8[np.ndarray, "h w 3"]:
+    """Normals as colours 127.5 (n + 1): red to the right, green up, blue towards the camera.
+
+    The axes of normal maps in graphics programs: a wall ahead is (128, 128, 255), a floor greenish.
+    Grey is no normal.
+
+    Raises:
+        ValueError: If no intrinsics are known.
+    """
+    if shot.intrinsics is None:
+        raise ValueError("normals need intrinsics: give fx fy cx cy or a field of view")
+    depth = torch.from_numpy(np.require(shot.depth, np.float64, "W"))[None, None]
+    camera = torch.from_numpy(shot.intrinsics.astype(np.float64))[None]
+    found: Float[np.ndarray, "h w 3"] = normals(depth, camera)[0].permute(1, 2, 0).numpy()
+    # Ours point away from the camera, in x right, y down, z forward: reverse them, then turn.
+    facing = found * (-1, 1, 1)
+    return (127.5 * (facing + 1)).round().clip(0, 255).astype(np.uint8)

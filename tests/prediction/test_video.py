@@ -1,0 +1,254 @@
+"""Films: their times, their sound, and what an interruption costs."""
+
+import json
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ssmde.data.video import read_frames, video_info
+from ssmde.predict import Predictor, Wishes, predict_files
+from ssmde.prediction import jobs
+from ssmde.prediction.film import FilmPart, join_parts, write_part
+from ssmde.prediction.shot import Shot
+
+RATE = 16_000
+
+
+class Brightness(nn.Module):
+    """Depth 1 + mean of the colours; stops after so many images, as Ctrl-C does."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
+        self.seen, self.stop_after = 0, stop_after
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.seen += len(image)
+        if self.stop_after is not None and self.seen > self.stop_after:
+            raise KeyboardInterrupt
+        return self.one + image.mean(dim=1, keepdim=True)
+
+
+def predictor(stop_after: int | None = None) -> Predictor:
+    return Predictor(Brightness(stop_after), (32, 32), depth_range=(0.1, 100.0), source="drawn")
+
+
+def record(path, frames=30, *, fps=10, sound=None, start=0.0, gap_after=None):
+    """A film whose grey grows from frame to frame; sound is a tone in the given codec."""
+    with av.open(str(path), "w") as film:
+        picture = film.add_stream("libx264", rate=fps)
+        picture.width, picture.height, picture.pix_fmt = 32, 24, "yuv420p"
+        picture.codec_context.time_base = Fraction(1, 1000)
+        speech = film.add_stream(sound, rate=RATE) if sound else None
+        if speech is not None:
+            speech.layout = "mono"
+        for i in range(frames):
+            level = np.full((24, 32, 3), 5 * i % 256, np.uint8)
+            frame = av.VideoFrame.from_ndarray(level, format="rgb24")
+            late = 2.0 if gap_after is not None and i > gap_after else 0.0
+            frame.pts, frame.time_base = round(1000 * (start + i / fps + late)), Fraction(1, 1000)
+            film.mux(picture.encode(frame))
+        film.mux(picture.encode(None))
+        if speech is not None:
+            seconds = start + frames / fps
+            wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * RATE)) / RATE)
+            kind = "s16" if sound == "pcm_s16le" else "fltp"
+            values = (wave * 32767).astype(np.int16) if kind == "s16" else wave.astype(np.float32)
+            for at in range(0, len(values) - 1023, 1024):
+                piece = values[None, at : at + 1024]
+                piece = av.AudioFrame.from_ndarray(piece, format=kind, layout="mono")
+                piece.sample_rate, piece.pts, piece.time_base = RATE, at, Fraction(1, RATE)
+                film.mux(speech.encode(piece))
+            film.mux(speech.encode(None))
+    return path
+
+
+def times(path):
+    with av.open(str(path)) as film:
+        return [float(frame.pts * frame.time_base) for frame in film.decode(video=0)]
+
+
+def sound_of(path):
+    with av.open(str(path)) as film:
+        return [
+            (packet.pts * packet.time_base, bytes(packet))
+            for packet in film.demux(film.streams.audio[0])
+            if packet.pts is not None
+        ]
+
+
+def wave_of(path):
+    with av.open(str(path)) as film:
+        frames = [frame for frame in film.decode(audio=0)]
+        rate = frames[0].sample_rate
+        return rate, np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(float)
+
+
+def test_the_sound_of_a_video_stays_bit_by_bit(tmp_path):
+    path = record(tmp_path / "talk.mp4", sound="aac")
+    predict_files(predictor(), path, tmp_path / "out")
+    before, after = sound_of(path), sound_of(tmp_path / "out" / "talk_depth.mp4")
+    assert len(after) >= 40
+    inside = [(time, content) for time, content in before if 0 <= time < 3.0]
+    assert [content for _, content in after] == [content for _, content in inside]
+    for (was, _), (now, _) in zip(inside, after, strict=True):
+        assert abs(was - now) < 1e-3
+
+
+def test_sound_that_an_mp4_cannot_hold_is_encoded_and_keeps_its_tone(tmp_path):
+    path = record(tmp_path / "talk.mkv", sound="pcm_s16le")
+    predict_files(predictor(), path, tmp_path / "out")
+    rate, wave = wave_of(tmp_path / "out" / "talk_depth.mp4")
+    assert abs(len(wave) / rate - 3.0) < 0.2
+    spectrum = np.abs(np.fft.rfft(wave))
+    assert np.fft.rfftfreq(len(wave), 1 / rate)[spectrum.argmax()] == pytest.approx(440, abs=1)
+
+
+def test_a_video_without_sound_gives_one_without_sound(tmp_path):
+    path = record(tmp_path / "still.mp4", 5)
+    predict_files(predictor(), path, tmp_path / "out")
+    with av.open(str(tmp_path / "out" / "still_depth.mp4")) as film:
+        assert not film.streams.audio
+
+
+@pytest.mark.parametrize("part", [4, 100])
+def test_frames_are_shown_when_they_were_filmed_whatever_the_parts(tmp_path, monkeypatch, part):
+    monkeypatch.setattr(jobs, "PART_FRAMES", part)
+    path = record(tmp_path / "phone.mkv", 10, gap_after=5)
+    predict_files(predictor(), path, tmp_path / "out")
+    found = times(tmp_path / "out" / "phone_depth.mp4")
+    np.testing.assert_allclose(found, times(path), atol=1e-3)
+    assert found[6] - found[5] == pytest.approx(2.1, abs=1e-3)
+
+
+def test_the_left_half_is_the_video_and_the_right_half_its_depth(tmp_path):
+    path = record(tmp_path / "clip.mp4", 12)
+    predict_files(predictor(), path, tmp_path / "out")
+    before, after = list(read_frames(path)), list(read_frames(tmp_path / "out/clip_depth.mp4"))
+    assert len(before) == len(after) == 12
+    for was, now in zip(before, after, strict=True):
+        assert now.shape == (24, 32 + 4 + 32, 3)
+        assert np.abs(now[:, :28].astype(int) - was[:, :28]).mean() < 4
+
+
+def stopped_at(tmp_path, count, formats, wishes=None, **more):
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(
+            predictor(count), tmp_path / "clip.mp4", tmp_path / "out", formats=formats,
+            wishes=wishes, **more,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("temporal", [False, True])
+def test_an_interrupted_video_goes_on_and_gives_what_one_run_gives(tmp_path, monkeypatch, temporal):
+    monkeypatch.setattr(jobs, "PART_FRAMES", 8)
+    record(tmp_path / "clip.mp4", 30, sound="aac")
+    formats, wishes = ("video", "npz", "color"), Wishes(temporal=temporal, batch_size=4)
+    ask = {"formats": formats, "wishes": wishes}
+    predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "whole", **ask)
+    stopped_at(tmp_path, 20, formats, wishes)
+    assert not (tmp_path / "out" / "clip_depth.mp4").exists()
+    resumed = predictor()
+    summary = predict_files(resumed, tmp_path / "clip.mp4", tmp_path / "out", **ask)
+    assert resumed.network.seen == 30 - 16  # two parts of eight were done
+    assert len(summary.written) == 1 + 30 + 30
+    whole = sorted(p.name for p in (tmp_path / "whole").iterdir())
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == whole
+    for i in range(30):
+        a, b = (
+            np.load(tmp_path / f / f"clip_{i:06d}_depth.npz")["depth"] for f in ("whole", "out")
+        )
+        np.testing.assert_array_equal(a, b)
+    for name in (f"clip_{i:06d}_color.png" for i in range(30)):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+    a, b = (list(read_frames(tmp_path / f / "clip_depth.mp4")) for f in ("whole", "out"))
+    np.testing.assert_array_equal(np.stack(a), np.stack(b))
+    assert times(tmp_path / "out/clip_depth.mp4") == times(tmp_path / "whole/clip_depth.mp4")
+    assert len(sound_of(tmp_path / "out/clip_depth.mp4")) > 40
+
+
+def test_another_command_does_not_go_on_with_what_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "PART_FRAMES", 8)
+    record(tmp_path / "clip.mp4", 30)
+    stopped_at(tmp_path, 20, ("video",), Wishes(batch_size=4))
+    other = predictor()
+    with torch.no_grad():
+        other.network.one.fill_(2)
+    predict_files(other, tmp_path / "clip.mp4", tmp_path / "out", wishes=Wishes(batch_size=4))
+    assert other.network.seen == 30
+
+
+def test_what_was_finished_is_done_anew(tmp_path):
+    record(tmp_path / "clip.mp4", 5)
+    for _ in range(2):
+        again = predictor()
+        predict_files(again, tmp_path / "clip.mp4", tmp_path / "out")
+        assert again.network.seen == 5
+
+
+def test_interrupted_images_that_are_done_are_left_alone(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "in").mkdir()
+    for i in range(6):
+        Image.new("RGB", (20, 10), (40 * i,) * 3).save(tmp_path / "in" / f"{i}.png")
+    ask = {"formats": ("npz",), "wishes": Wishes(batch_size=2)}
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(predictor(5), tmp_path / "in", tmp_path / "out", **ask)
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.npz")) == [
+        f"{i}_depth.npz" for i in range(4)
+    ]
+    resumed = predictor()
+    summary = predict_files(resumed, tmp_path / "in", tmp_path / "out", **ask)
+    assert resumed.network.seen == 2
+    assert len(summary.written) == 6
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        f"{i}_depth.npz" for i in range(6)
+    ]
+    again = predictor()
+    predict_files(again, tmp_path / "in", tmp_path / "out", **ask)
+    assert again.network.seen == 6
+
+
+def test_a_video_is_stopped_after_as_many_frames_as_asked(tmp_path):
+    path = record(tmp_path / "clip.mp4", 30, sound="aac")
+    predict_files(predictor(), path, tmp_path / "out", max_frames=7)
+    assert len(list(read_frames(tmp_path / "out" / "clip_depth.mp4"))) == 7
+    last = sound_of(tmp_path / "out" / "clip_depth.mp4")[-1]
+    assert last[0] < 0.7  # no sound without a picture
+    with pytest.raises(ValueError, match="max_frames must be 1 or more, got 0"):
+        predict_files(predictor(), path, tmp_path / "out", max_frames=0)
+
+
+def test_parts_join_to_what_one_part_holds(tmp_path):
+    random = np.random.default_rng(0)
+    shots = [
+        Shot(
+            pixels=random.integers(0, 256, (24, 32, 3), dtype=np.uint8),
+            depth=random.uniform(1, 3, (24, 32)).astype(np.float32),
+            time=i / 10,
+        )
+        for i in range(6)
+    ]
+    parts = []
+    for number, (first, last) in enumerate([(0, 2), (2, 3), (3, 6)]):
+        parts.append(FilmPart(path=tmp_path / f"{number}.mp4", start=first / 10))
+        with write_part(parts[-1].path, 10.0) as append:
+            for shot in shots[first:last]:
+                append(shot)
+    join_parts(parts, tmp_path / "joined.mp4", None)
+    assert len(list(read_frames(tmp_path / "joined.mp4"))) == 6
+    np.testing.assert_allclose(times(tmp_path / "joined.mp4"), np.arange(6) / 10, atol=1e-4)
+    assert video_info(tmp_path / "joined.mp4").fps == pytest.approx(10.0)
+
+
+def test_a_recording_for_rerun_holds_every_frame(tmp_path):
+    path = record(tmp_path / "clip.mp4", 4)
+    predict_files(predictor(), path, tmp_path / "out", formats=["rerun"])
+    content = (tmp_path / "out" / "clip.rrd").read_bytes()
+    assert content[:3] == b"RRF"
+    assert json.dumps(content.count(b"camera/depth")) != "0"
