@@ -57,7 +57,7 @@ def predict_files(
     """Write the depth of every image or video frame of `source`, at its own size.
 
     - `png16`: `NAME_depth.png`, 16 bits; `depth.json` beside it says what a unit is.
-    - `npz`: `NAME_depth.npz`, key `depth`, float32 in scene units.
+    - `npz`: `NAME_depth.npz`, key `depth`, float32, in metres if the weights know their scale.
     - `color`: `NAME_color.png`, near bright and far dark.
     - `video`: `NAME_depth.mp4`, frame and colours side by side; for a video only.
 
@@ -123,10 +123,16 @@ class _MapWriter:
     def _explain(self) -> None:
         """Say beside the PNGs what their numbers mean."""
         near, far = self.predictor.depth_range
+        metres = self.predictor.metres_per_unit
+        unit = "scene_unit" if metres is None else "metre"
         facts = {
-            "png16_units_per_scene_unit": self.units,
-            "meaning": "depth along z in scene units = value / png16_units_per_scene_unit",
-            "scale": "a scene unit is 1 m only if the weights are metric; else a factor is unknown",
+            f"png16_units_per_{unit}": self.units,
+            "meaning": f"depth along z in {unit}s = value / png16_units_per_{unit}",
+            "metric": metres is not None,
+            "metres_per_scene_unit": metres,
+            "scale": "one factor to metres is unknown: `ssmde scale` finds it"
+            if metres is None
+            else "found by `ssmde scale`, and stored with the weights",
             "smallest_depth": near,
             "largest_depth": far,
             "weights": self.predictor.source,
