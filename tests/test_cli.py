@@ -82,6 +82,7 @@ FROZEN = {
         ["WEIGHTS", "DATA"],
         {"--camera-height", "--speed", "--poses", "--points", "--split", "--max-frames", "--out"},
     ),
+    "odometry": (["WEIGHTS", "DATA"], {"--split", "--out"}),
 }  # fmt: skip
 EACH_VERB = pytest.mark.parametrize("verb", FROZEN)
 

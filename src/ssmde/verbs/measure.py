@@ -62,3 +62,32 @@ class Scale:
         print(found)
         weights = shlex.quote(str(self.out or self.weights))
         print(f"stored; next: ssmde predict {weights} INPUT OUT, in metres")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Odometry:
+    """Measure the path of the camera, by the pose network or as tracked, against the true one.
+
+    Prints ATE and RPE under each alignment; OUT gets odometry.json and a picture of each path.
+
+    Example:
+      ssmde odometry runs/ss_mde data
+      ssmde odometry tracked data
+    """
+
+    source: Positional[Annotated[str, arg(metavar="WEIGHTS")]]
+    """Weights file or folder of a run, whose pose network is asked; or the word tracked, for the
+    tracked_poses.txt of the scenes."""
+    data: Positional[Annotated[Path, arg(metavar="DATA")]]
+    """Folder of scene folders with poses.txt, or one scene folder."""
+    split: Literal["train", "val", "test", "all"] = "all"
+    """Part of DATA to measure."""
+    out: Path = Path("odometry")
+    """Folder for the files."""
+
+    def run(self) -> None:
+        """Measure, print and write."""
+        from ssmde.odometry import odometry
+
+        odometry(self.source, self.data, split=self.split, out=self.out)
+        print(f"numbers: {self.out / 'odometry.json'}, beside it a picture of each path")
