@@ -24,6 +24,7 @@ from ssmde.predict import FORMATS, AskedCamera, Style, Summary, Wishes, predict_
 from ssmde.preparation.archives import prepare_dataset
 from ssmde.prepare import prepare
 from ssmde.presets import PRESETS
+from ssmde.scale import scale
 from ssmde.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +85,11 @@ FROZEN = {
         },
     ),
     "demo": ([], {"--out", "--minutes", "--seed"}),
+    "scale": (
+        ["WEIGHTS", "DATA"],
+        {"--camera-height", "--speed", "--poses", "--points", "--split", "--max-frames", "--out"},
+    ),
+    "odometry": (["WEIGHTS", "DATA"], {"--split", "--out"}),
 }  # fmt: skip
 EACH_VERB = pytest.mark.parametrize("verb", FROZEN)
 
@@ -344,6 +350,28 @@ def test_predict_hands_on_what_a_cloud_needs(verb_calls):
     assert given["wishes"] == Wishes(confidence=True, temporal=True, tiles=2, camera=camera)
     assert given["style"] == Style(mesh=True, max_points=500, least_confidence=0.8)
     assert given["max_frames"] == 7
+
+
+def test_scale_hands_its_words_on_and_prints_the_error_bar(monkeypatch, capsys):
+    given = {}
+
+    def record(*args, **rest):
+        bound = inspect.signature(scale).bind(*args, **rest)
+        given.update(bound.arguments)
+        return "1 scene unit = 7 m +- 1.2 %"
+
+    monkeypatch.setattr("ssmde.scale.scale", record)
+    assert main(["scale", "run", "data", "--camera-height", "1.65", "--out", "m.safetensors"]) == 0
+    assert (given["weights"], given["data"], given["out"]) == (
+        Path("run"), Path("data"), Path("m.safetensors"),
+    )  # fmt: skip
+    assert given["camera_height"] == 1.65
+    assert given["speed"] is given["points"] is None
+    said = capsys.readouterr().out
+    assert "+- 1.2 %" in said
+    assert "ssmde predict m.safetensors INPUT OUT" in said
+    assert main(["scale", "run", "--points", "p.csv"]) == 0
+    assert given["data"] is None
 
 
 def test_demo_hands_its_words_on(verb_calls, capsys):

@@ -64,8 +64,11 @@ def open_own(asked: Asked) -> Source:
     file = files[0] if path.is_dir() and files else path
     predictor = load(file, resolution=asked.size, device=asked.device)
 
+    unit = predictor.metres_per_unit or 1.0  # labels stay in scene units, those of tracked motion
+
     def label(images: Pixels) -> Maps:
-        return [found.depth for found in predictor.predict_many(images, batch_size=len(images))]
+        found = predictor.predict_many(images, batch_size=len(images))
+        return [prediction.depth / unit for prediction in found]
 
     whole = file.resolve()  # the same name from whatever folder the command is run
     info = LabelInfo(

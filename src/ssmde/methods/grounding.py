@@ -88,11 +88,24 @@ def ground_plane(
         depth: Static depth; positive.
         movers: True where it is not to be trusted.
     """
+    plane = fit_ground(depth, movers)
+    if plane is None:
+        return None
+    found = _pixels(depth) @ plane
+    return torch.where(found > 0, 1 / found.clamp(min=1e-12), torch.inf)[None, None]
+
+
+def fit_ground(
+    depth: Float[Tensor, "1 1 h w"], movers: Bool[Tensor, "1 1 h w"]
+) -> Float[Tensor, "3"] | None:
+    """The ground as (a, b, c) with 1 / depth = a u + b v + c, u and v from -1 to 1; None if none.
+
+    Args:
+        depth: Static depth; positive.
+        movers: True where it is not to be trusted.
+    """
     height, width = depth.shape[-2:]
-    rows = torch.linspace(-1, 1, height, dtype=depth.dtype, device=depth.device)
-    columns = torch.linspace(-1, 1, width, dtype=depth.dtype, device=depth.device)
-    v, u = torch.meshgrid(rows, columns, indexing="ij")
-    every = torch.stack([u, v, torch.ones_like(u)], dim=-1)
+    every = _pixels(depth)
     low = torch.zeros_like(movers[0, 0])
     low[int((1 - GROUND_ROWS) * height) :] = True
     used = low & ~movers[0, 0]
@@ -107,8 +120,16 @@ def ground_plane(
         kept = off <= off.quantile(KEPT)
     if plane[1] < LEAST_FALL * disparity[kept].mean():
         return None
-    found = every @ plane
-    return torch.where(found > 0, 1 / found.clamp(min=1e-12), torch.inf)[None, None]
+    return plane
+
+
+def _pixels(depth: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "h w 3"]:
+    """(u, v, 1) of every pixel, u and v from -1 to 1."""
+    height, width = depth.shape[-2:]
+    rows = torch.linspace(-1, 1, height, dtype=depth.dtype, device=depth.device)
+    columns = torch.linspace(-1, 1, width, dtype=depth.dtype, device=depth.device)
+    v, u = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([u, v, torch.ones_like(u)], dim=-1)
 
 
 def stand_on_ground(

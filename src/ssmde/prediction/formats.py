@@ -61,12 +61,12 @@ FORMATS: dict[str, FrameFormat | FilmFormat] = {
     ),
     "npz": FrameFormat(
         suffix="_depth.npz",
-        holds="depth, float32 in scene units; confidence and intrinsics where known",
+        holds="depth, float32, in scene units or metres; confidence and intrinsics where known",
         write=write_depth_npz,
     ),
     "exr": FrameFormat(
         suffix="_depth.exr",
-        holds="channel Z: depth, float32 in scene units; needs ssmde[exr]",
+        holds="channel Z: depth, float32, in scene units or metres; needs ssmde[exr]",
         write=write_depth_exr,
     ),
     "color": FrameFormat(

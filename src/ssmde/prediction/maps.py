@@ -13,8 +13,11 @@ from ssmde.pictures import colour_bar, colourise, depth_range, side_by_side, wri
 from ssmde.prediction.shot import Facts, Shot, Style
 
 LARGEST_PNG16 = 65535
-UNIT_KEY = "png16_units_per_scene_unit"
-"""Name of the unit, in depth.json and in the text of every PNG."""
+
+
+def unit_key(facts: Facts) -> str:
+    """Name of what a unit is, in depth.json and in the text of every PNG."""
+    return f"png16_units_per_{'metre' if facts.metric else 'scene_unit'}"
 
 
 def png16_units(facts: Facts) -> float:
@@ -28,7 +31,7 @@ def write_depth_png(path: Path, shot: Shot, style: Style) -> None:
     units = png16_units(shot.facts)
     values = (shot.depth.astype(np.float64) * units).round().clip(1, LARGEST_PNG16)
     text = PngInfo()
-    text.add_text(UNIT_KEY, repr(units))
+    text.add_text(unit_key(shot.facts), repr(units))
     with whole_file(path) as part:
         Image.fromarray(values.astype(np.uint16)).save(part, "PNG", pnginfo=text)
 
@@ -36,14 +39,15 @@ def write_depth_png(path: Path, shot: Shot, style: Style) -> None:
 def explain_depth_png(folder: Path, facts: Facts) -> None:
     """Write depth.json: what the numbers of the 16-bit PNGs mean."""
     near, far = facts.depth_range
-    scale = (
-        "a scene unit is 1 m" if facts.metric else "a scene unit is unknown: up to one factor only"
-    )
+    key, unit = unit_key(facts), "metres" if facts.metric else "scene units"
     content = {
-        UNIT_KEY: png16_units(facts),
-        "meaning": f"depth along z in scene units = value / {UNIT_KEY}",
-        "scale": scale,
+        key: png16_units(facts),
+        "meaning": f"depth along z in {unit} = value / {key}",
         "metric": facts.metric,
+        "metres_per_scene_unit": facts.metres_per_unit,
+        "scale": "found by `ssmde scale`, and stored with the weights"
+        if facts.metric
+        else "one factor to metres is unknown: `ssmde scale` finds it",
         "smallest_depth": near,
         "largest_depth": far,
         "weights": facts.source,
@@ -54,7 +58,7 @@ def explain_depth_png(folder: Path, facts: Facts) -> None:
 
 
 def write_depth_npz(path: Path, shot: Shot, style: Style) -> None:
-    """`depth`, float32 in scene units, and `confidence` and `intrinsics` where there are any."""
+    """`depth`, float32; `confidence` and `intrinsics` where there are any."""
     arrays: dict[str, Any] = {
         "depth": shot.depth, "confidence": shot.confidence, "intrinsics": shot.intrinsics
     }  # fmt: skip

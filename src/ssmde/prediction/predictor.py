@@ -13,6 +13,7 @@ from ssmde.config import Config, load_config
 from ssmde.data.images import resize_image
 from ssmde.models.depth_net import DepthNet, check_image_size
 from ssmde.models.load import load_weights_into, read_weights
+from ssmde.models.metric_scale import stored_scale
 from ssmde.prediction.camera import LearntCamera, known_camera, learnt_cameras
 from ssmde.prediction.confidence import smaller_size, view_agreement
 from ssmde.prediction.images import ImageLike, resize_depth, to_pixels
@@ -30,11 +31,13 @@ class Prediction:
     """What the network says of one image, at the size of that image."""
 
     depth: Float32[np.ndarray, "h w"]
-    """Depth along z, in scene units: true up to one factor unless the weights are metric."""
+    """Depth along z: in metres if `metric`, else in scene units, true up to one factor."""
     confidence: Float32[np.ndarray, "h w"] | None = None
     """In [0, 1], higher is surer; None if it was not asked for."""
     intrinsics: Float[np.ndarray, "3 3"] | None = None
     """Pinhole matrix learnt with the weights, in pixels of the image; None if none was."""
+    metric: bool = False
+    """True if the weights know their scale: see `ssmde scale`."""
 
 
 class Predictor:
@@ -43,9 +46,10 @@ class Predictor:
     Args:
         network: Maps RGB (b, 3, h, w) in [0, 1] to depth (b, 1, h, w); set to evaluation here.
         image_size: Size (height, width) the network sees; multiples of 32.
-        depth_range: Smallest and largest depth the network can say, in scene units.
+        depth_range: Smallest and largest depth of a prediction, in its unit.
         source: Where the weights come from, for tables.
         cameras: Cameras that were learnt with the weights.
+        metres_per_unit: What the network says times this is metres; None where nobody knows.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Predictor:
         depth_range: tuple[float, float] = (0.1, 100.0),
         source: str = "",
         cameras: Sequence[LearntCamera] = (),
+        metres_per_unit: float | None = None,
     ) -> None:
         check_image_size(*image_size)
         self.network = network.eval()
@@ -63,17 +68,24 @@ class Predictor:
         self.depth_range = depth_range
         self.source = source
         self.cameras = tuple(cameras)
+        self.metres_per_unit = metres_per_unit
 
     @property
     def facts(self) -> Facts:
         """What its depth maps share, for writers."""
-        return Facts(depth_range=self.depth_range, source=self.source, network_size=self.image_size)
+        return Facts(
+            depth_range=self.depth_range,
+            source=self.source,
+            network_size=self.image_size,
+            metres_per_unit=self.metres_per_unit,
+        )
 
     def at(self, resolution: tuple[int, int]) -> "Predictor":
         """The same network at another working size (height, width), multiples of 32."""
         return Predictor(
             self.network, resolution, depth_range=self.depth_range, source=self.source,
             cameras=self.cameras,
+            metres_per_unit=self.metres_per_unit,
         )  # fmt: skip
 
     def predict(self, image: ImageLike, *, confidence: bool = False, tiles: int = 1) -> Prediction:
@@ -112,6 +124,7 @@ class Predictor:
                     depth=resize_depth(depth, size),
                     confidence=None if c is None else resize_depth(c, size),
                     intrinsics=known_camera(size, self.cameras),
+                    metric=self.metres_per_unit is not None,
                 )
 
     def network_depth(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "k m"]:
@@ -136,7 +149,7 @@ class Predictor:
         device = next(self.network.parameters()).device
         views = np.stack([resize_image(pixels, self.image_size) for pixels in images])
         batch = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float() / 255
-        return self.network(batch)[:, 0].float().cpu().numpy()
+        return self.network(batch)[:, 0].float().cpu().numpy() * (self.metres_per_unit or 1.0)
 
 
 def _groups(
@@ -171,9 +184,9 @@ def load(
         FileNotFoundError: If there is nothing at `path`.
         ValueError: If it holds no weights of this project, or of another version of it.
     """
-    file = _weights_file(Path(path))
+    file = weights_file(Path(path))
     tensors, metadata = read_weights(file)
-    config = _stored_config(file, metadata)
+    config, scale = stored_config(file, metadata), stored_scale(metadata)
     network = DepthNet(
         encoder=config.model.encoder,
         pretrained="none",
@@ -182,16 +195,24 @@ def load(
         scales=tuple(sorted(config.loss.scales)),
     )
     load_weights_into(network, tensors, "depth_net.", origin=str(file))
+    metres = scale.metres_per_unit if scale else None
+    near, far = config.model.depth_range
     return Predictor(
         network.to(device or ("cuda" if torch.cuda.is_available() else "cpu")),
         resolution or config.data.image_size,
-        depth_range=config.model.depth_range,
+        depth_range=(near * (metres or 1), far * (metres or 1)),
         source=str(path),
         cameras=learnt_cameras(metadata),
+        metres_per_unit=metres,
     )
 
 
-def _weights_file(path: Path) -> Path:
+def weights_file(path: Path) -> Path:
+    """The file itself, or the best weights of a run folder.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+    """
     if not path.exists():
         raise FileNotFoundError(
             f"{path}: no such file or folder; give a .safetensors file or the folder of a run"
@@ -207,8 +228,12 @@ def _weights_file(path: Path) -> Path:
     )
 
 
-def _stored_config(file: Path, metadata: dict[str, str]) -> Config:
-    """The configuration in the head of a weights file."""
+def stored_config(file: Path, metadata: dict[str, str]) -> Config:
+    """The configuration in the head of a weights file.
+
+    Raises:
+        ValueError: If it is none of this project, or of another version of it.
+    """
     kind, version = metadata.get("format"), metadata.get("version")
     if kind != WEIGHTS_FORMAT or "config" not in metadata:
         raise ValueError(

@@ -15,7 +15,7 @@ from ssmde.prediction.shot import Shot, Style
 
 
 def write_depth_exr(path: Path, shot: Shot, style: Style) -> None:
-    """OpenEXR with channel Z, float32 in scene units, and channel `confidence` where known."""
+    """OpenEXR with channel Z, depth in float32, and channel `confidence` where known."""
     exr: Any = import_extra("OpenEXR", extra="exr", purpose="EXR files")
     channels = {"Z": np.ascontiguousarray(shot.depth)}
     if shot.confidence is not None:

@@ -11,13 +11,18 @@ class Facts:
     """What all depth maps of one predictor share."""
 
     depth_range: tuple[float | int, float | int] = (0.1, 100.0)
-    """Smallest and largest depth it can say, in scene units."""
+    """Smallest and largest depth it can say, in its unit."""
     source: str = ""
     """Where the weights come from."""
     network_size: tuple[int, int] = (0, 0)
     """Size (height, width) the network sees, in pixels."""
-    metric: bool = False
-    """True if a scene unit is one metre."""
+    metres_per_unit: float | None = None
+    """Factor that `ssmde scale` found and depth has been multiplied by; None: scene units."""
+
+    @property
+    def metric(self) -> bool:
+        """True if depth is in metres."""
+        return self.metres_per_unit is not None
 
     @property
     def unit(self) -> str:
@@ -32,7 +37,7 @@ class Shot:
     pixels: UInt8[np.ndarray, "h w 3"]
     """RGB, upright."""
     depth: Float32[np.ndarray, "h w"]
-    """Depth along z, in scene units; positive."""
+    """Depth along z, in metres or scene units, as the facts say; positive."""
     confidence: Float32[np.ndarray, "h w"] | None = None
     """In [0, 1], higher is surer; None if it was not asked for."""
     intrinsics: Float[np.ndarray, "3 3"] | None = None

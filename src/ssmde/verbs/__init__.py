@@ -5,11 +5,12 @@ docstring of a field is its help, the docstring of the record is the head of the
 """
 
 from ssmde.verbs.data import Doctor, Label, Prepare, Track
+from ssmde.verbs.measure import Odometry, Scale
 from ssmde.verbs.networks import Demo, Evaluate, Predict, Train, is_first_process
 
 __all__ = ["VERBS", "Train", "Verb", "is_first_process"]
 
-Verb = Prepare | Doctor | Track | Label | Train | Evaluate | Predict | Demo
+Verb = Prepare | Doctor | Track | Label | Train | Evaluate | Predict | Demo | Scale | Odometry
 VERBS: dict[str, type[Verb]] = {
     "prepare": Prepare,
     "doctor": Doctor,
@@ -19,4 +20,6 @@ VERBS: dict[str, type[Verb]] = {
     "evaluate": Evaluate,
     "predict": Predict,
     "demo": Demo,
+    "scale": Scale,
+    "odometry": Odometry,
 }

@@ -1,0 +1,1 @@
+"""Paths of a camera: from predicted motion, measured against true ones, and drawn."""

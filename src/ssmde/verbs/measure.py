@@ -1,0 +1,93 @@
+"""Verbs that hold a trained network against the world: scale, odometry and benchmark."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scale:
+    """Find how many metres a scene unit is, and store it with the weights.
+
+    Metres come from one of: the height of the camera, its speed, its poses, or measured points.
+    Then ssmde predict writes depth in metres.
+
+    Example:
+      ssmde scale runs/ss_mde data --camera-height 1.65
+      ssmde scale runs/ss_mde data --poses
+      ssmde scale runs/ss_mde --points points.csv
+    """
+
+    weights: Positional[Annotated[Path, arg(metavar="WEIGHTS")]]
+    """Weights file, or the folder of a run."""
+    data: Positional[
+        Annotated[Path | None, arg(metavar="DATA", help_behavior_hint="(not with --points)")]
+    ] = None
+    """Folder of scene folders, or one scene folder."""
+    camera_height: Annotated[float | None, arg(metavar="M", help_behavior_hint="")] = None
+    """Height of the camera over the ground it sees, in metres."""
+    speed: Annotated[float | None, arg(metavar="M/S", help_behavior_hint="")] = None
+    """Mean speed of the camera, in metres a second."""
+    poses: bool = False
+    """The scenes have poses.txt, in metres."""
+    points: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Lines image,u,v,metres: pixels whose depth was measured; images lie beside FILE."""
+    split: Literal["train", "val", "test", "all"] = "all"
+    """Part of DATA to look at."""
+    max_frames: int = 100
+    """Look at most at so many frames, evenly spread."""
+    out: Annotated[
+        Path | None, arg(metavar="FILE", help_behavior_hint="(default: WEIGHTS itself)")
+    ] = None
+    """Weights file to write."""
+
+    def run(self) -> None:
+        """Find it, store it, and print it with its error bar."""
+        from ssmde.scale import scale
+
+        found = scale(
+            self.weights,
+            self.data,
+            camera_height=self.camera_height,
+            speed=self.speed,
+            poses=self.poses,
+            points=self.points,
+            split=self.split,
+            max_frames=self.max_frames,
+            out=self.out,
+        )
+        print(found)
+        weights = shlex.quote(str(self.out or self.weights))
+        print(f"stored; next: ssmde predict {weights} INPUT OUT, in metres")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Odometry:
+    """Measure the path of the camera, by the pose network or as tracked, against the true one.
+
+    Prints ATE and RPE under each alignment; OUT gets odometry.json and a picture of each path.
+
+    Example:
+      ssmde odometry runs/ss_mde data
+      ssmde odometry tracked data
+    """
+
+    source: Positional[Annotated[str, arg(metavar="WEIGHTS")]]
+    """Weights file or folder of a run, whose pose network is asked; or the word tracked, for the
+    tracked_poses.txt of the scenes."""
+    data: Positional[Annotated[Path, arg(metavar="DATA")]]
+    """Folder of scene folders with poses.txt, or one scene folder."""
+    split: Literal["train", "val", "test", "all"] = "all"
+    """Part of DATA to measure."""
+    out: Path = Path("odometry")
+    """Folder for the files."""
+
+    def run(self) -> None:
+        """Measure, print and write."""
+        from ssmde.odometry import odometry
+
+        odometry(self.source, self.data, split=self.split, out=self.out)
+        print(f"numbers: {self.out / 'odometry.json'}, beside it a picture of each path")
