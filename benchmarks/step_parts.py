@@ -6,9 +6,10 @@ its own forward and backward pass and nothing of the networks.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssmde.methods.pseudo_depth import pseudo_depth_terms
@@ -25,9 +26,11 @@ Step = Callable[[], None]
 
 
 def make_batch(batch: int, size: tuple[int, int]) -> Batch:
-    """Smooth random frames; the time of a step does not depend on what they show."""
+    """Random frames that slide a little; the time of a step does not depend on what they show."""
     height, width = size
-    frames = torch.rand(batch, 3, 3, height, width)
+    canvas = F.interpolate(torch.rand(batch, 3, height // 8, width // 8), (height, width + 8))
+    canvas = F.avg_pool2d(canvas + 0.2 * torch.rand(batch, 3, height, width + 8), 5, 1, 2)
+    frames = torch.stack([canvas[..., x : x + width] for x in (4, 1, 7)], dim=1)
     K = torch.tensor([[0.85 * width, 0, width / 2], [0, 0.85 * width, height / 2], [0, 0, 1]])
     labels = 1 + torch.rand(batch, 1, height, width)
     return Batch(
@@ -61,6 +64,36 @@ def full_step(method: SelfSupervised, batch: Batch) -> Step:
         optimizer.step()
 
     return step
+
+
+def fields_of(batch: Batch) -> list[tuple[str, Tensor]]:
+    """Its tensors by name."""
+    values = [(f.name, getattr(batch, f.name)) for f in fields(batch)]
+    return [(name, value) for name, value in values if isinstance(value, Tensor)]
+
+
+def first_losses(run: str, steps: int, count: int, size: tuple[int, int]) -> list[dict[str, float]]:
+    """Terms and loss of the first steps of a run, the same in every version.
+
+    In float64: in float32 a training doubles its rounding errors at every step, because masks flip
+    and Adam divides by small gradients.
+    """
+    method = build(run).double()
+    optimizer = build_optimizer(method, PRESETS["ss_mde"].train)
+    found: list[dict[str, float]] = []
+    for number in range(steps):
+        torch.manual_seed(number)
+        optimizer.zero_grad()
+        batch = Batch(
+            **{name: value.double() for name, value in fields_of(make_batch(count, size))}
+        )
+        out = method(batch, number / steps)  # through the warm-up, too
+        out.loss.backward()
+        optimizer.step()
+        found.append(
+            {name: value.item() for name, value in {"loss": out.loss, **out.terms}.items()}
+        )
+    return found
 
 
 def bare_networks(method: SelfSupervised, batch: Batch) -> Step:

@@ -56,12 +56,23 @@ def _environment(source: Path) -> dict[str, str]:
 
 def work() -> None:
     """Answer questions, a line each: the parts of a run, the seconds of one, or what it keeps."""
-    from step_parts import all_parts, build, full_step, make_batch, saved_for_backward
+    from step_parts import (
+        all_parts,
+        build,
+        first_losses,
+        full_step,
+        make_batch,
+        saved_for_backward,
+    )
 
     known: dict[str, dict[str, Callable[[], None]]] = {}
     for line in sys.stdin:
         question = json.loads(line)
         run, ask = question["run"], question["ask"]
+        if ask == "losses":
+            found = first_losses(run, question["steps"], question["batch"], question["size"])
+            print(json.dumps(found), flush=True)
+            continue
         if run not in known:
             method, batch = build(run), make_batch(question["batch"], question["size"])
             known[run] = {"step": full_step(method, batch), **all_parts(method, batch)}
@@ -102,6 +113,22 @@ def measure(workers: list[Worker], runs: list[str], asked: argparse.Namespace) -
                     taken = w.ask(run=run, part=part, ask="seconds", **common)
                     seconds.setdefault((w, part), []).append(taken)
         print_run(run, workers, parts, seconds, kept, {w: peaks[w, run] for w in workers})
+
+
+def compare_losses(workers: list[Worker], runs: list[str], asked: argparse.Namespace) -> None:
+    """Largest relative difference of any term between both versions, over the first steps."""
+    for run in runs:
+        question = {"run": run, "ask": "losses", "steps": asked.losses}
+        before, after = (w.ask(**question, batch=asked.batch, size=asked.size) for w in workers)
+        worst: dict[str, tuple[float, int]] = {}
+        for step, (old, new) in enumerate(zip(before, after, strict=True)):
+            if old.keys() != new.keys():
+                raise SystemExit(f"{run}, step {step}: terms {list(old)} became {list(new)}")
+            for name, value in old.items():
+                off = abs(new[name] - value) / max(abs(value), 1e-12)
+                worst[name] = max(worst.get(name, (0.0, 0)), (off, step))
+        said = ", ".join(f"{name} {off:.1e} (step {step})" for name, (off, step) in worst.items())
+        print(f"{run}, {asked.losses} steps: {said}", flush=True)
 
 
 def print_run(
@@ -176,6 +203,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--parts", action="store_true", help="split the step")
     parser.add_argument("--against", type=Path, help="`src` folder of another version, the first")
+    parser.add_argument("--losses", type=int, default=0, help="compare so many steps, time nothing")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--memory-of", choices=RUNS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -187,6 +215,9 @@ def main() -> None:
         return
     sources = [*([asked.against] if asked.against else []), HERE]
     workers = [Worker(source.resolve()) for source in sources]
+    if asked.losses:
+        compare_losses(workers, asked.runs, asked)
+        return
     print(
         f"Python {platform.python_version()}, {platform.machine()}, batch {asked.batch}, "
         f"{asked.size[0]} x {asked.size[1]}, fp32, one thread, {asked.rounds} rounds"

@@ -26,4 +26,5 @@ def build_optimizer(method: nn.Module, train: TrainConfig) -> torch.optim.Adam:
     ]
     if cameras:
         groups.append({"params": cameras, "lr": train.learning_rate * train.camera_rate})
-    return torch.optim.Adam(groups)
+    # One pass over each parameter instead of ten; rounds a little differently.
+    return torch.optim.Adam(groups, fused=True)
