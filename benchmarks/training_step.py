@@ -1,12 +1,17 @@
 """Speed and memory of a training step, and of the loader: `make bench`.
 
-Prints CPU seconds of one thread, medians of interleaved rounds in one process, because the wall
-clock of a shared machine says little. "networks" is the forward and backward pass of the bare depth
-and pose networks on the same images; the ratio is what the method adds. Peak memory is that of a
-process of its own. Results with hardware and date are in `benchmarks/results.md`.
+    python benchmarks/training_step.py [--parts] [--size 256 320] [--against OTHER_TREE/src]
+
+Prints CPU seconds of one thread, medians of interleaved rounds, because the wall clock of a shared
+machine says little. "networks" is the forward and backward pass of the bare depth and pose networks
+on the same images; the ratio is what the method adds. Peak memory is that of a process of its own.
+`--parts` splits the step (see `step_parts.py`), with what each part keeps for its backward pass.
+`--against` measures another version of the package in the same rounds. Results with hardware and
+date are in `benchmarks/results.md`.
 """
 
 import argparse
+import json
 import os
 import platform
 import resource
@@ -18,74 +23,68 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch
-from PIL import Image
-
-from ssmde.data.dataset import SnippetDataset
-from ssmde.data.drawn import draw_clip
-from ssmde.data.scene_folder import read_scene
-from ssmde.methods.self_supervised import SelfSupervised
-from ssmde.methods.student import Student, TeacherNetworks
-from ssmde.methods.teacher import build_networks, build_teacher
-from ssmde.presets import PRESETS
-from ssmde.types import Batch
-
-BATCH, SIZE = 4, (256, 320)
-STAGE_2 = "ss_mde stage 2"
-RUNS = ("photometric", "consistent", "sc_depth_v3", STAGE_2)  # sc_depth_v3 is stage 1 of ss_mde
+RUNS = ("photometric", "consistent", "sc_depth_v3", "ss_mde stage 2")  # the third is stage 1
+HERE = Path(__file__).resolve().parents[1] / "src"
 FRAME_SIZE = (640, 480)  # width and height of the JPEG files the loader reads
 
 
-def make_batch() -> Batch:
-    """Smooth random frames; the time of a step does not depend on what they show."""
-    frames = torch.rand(BATCH, 3, 3, *SIZE)
-    K = torch.tensor([[270.0, 0, 159.5], [0, 270.0, 127.5], [0, 0, 1]]).expand(BATCH, 3, 3)
-    labels = 1 + torch.rand(BATCH, 1, *SIZE)
-    return Batch(target=frames[:, 0], sources=frames[:, 1:], intrinsics=K, pseudo_depth=labels)
+class Worker:
+    """A process that holds the steps of one version of the package and times them when asked."""
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "--work"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, env=_environment(source),
+        )  # fmt: skip
+
+    def ask(self, **question: Any) -> Any:
+        """One answer for one question; see `work`."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(question), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
 
 
-def build(run: str) -> SelfSupervised:
-    """The method of a run; stage 2 with a teacher of random weights."""
-    torch.manual_seed(0)
-    config = PRESETS["ss_mde" if run == STAGE_2 else run]
-    method = build_teacher(config.model, config.loss, config.pseudo_depth)
-    if run == STAGE_2:
-        teacher = TeacherNetworks(*build_networks(config.model, config.loss))
-        method = Student(method, teacher, config.student)
-    return method.to(memory_format=torch.channels_last)
+def _environment(source: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
 
 
-def full_step(method: SelfSupervised) -> Callable[[], None]:
-    """Forward, backward and Adam, as in a training."""
-    optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], 1e-4)
-    batch = make_batch()
+def work() -> None:
+    """Answer questions, a line each: the parts of a run, the seconds of one, or what it keeps."""
+    from step_parts import (
+        all_parts,
+        build,
+        first_losses,
+        full_step,
+        make_batch,
+        saved_for_backward,
+    )
 
-    def step() -> None:
-        optimizer.zero_grad()
-        method(batch, 0.5).loss.backward()
-        optimizer.step()
-
-    return step
-
-
-def bare_networks(method: SelfSupervised) -> Callable[[], None]:
-    """The same network passes without geometry, losses and optimiser."""
-    batch, w = make_batch(), method.weights
-    images = torch.cat([batch.target[:, None], batch.sources], dim=1)
-    all_views = w.geometry > 0 or w.weight_mask or w.both_directions
-    views = (images if all_views else images[:, :1]).flatten(0, 1)
-    target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
-
-    def step() -> None:
-        method.zero_grad()
-        depth = sum(d.mean() for d in method.depth_net.pyramid(views))
-        motion = method.pose_net(target, batch.sources.flatten(0, 1)).mean()
-        (depth + motion).backward()
-
-    return step
+    known: dict[str, dict[str, Callable[[], None]]] = {}
+    for line in sys.stdin:
+        question = json.loads(line)
+        run, ask = question["run"], question["ask"]
+        if ask == "losses":
+            found = first_losses(run, question["steps"], question["batch"], question["size"])
+            print(json.dumps(found), flush=True)
+            continue
+        if run not in known:
+            method, batch = build(run), make_batch(question["batch"], question["size"])
+            known[run] = {"step": full_step(method, batch), **all_parts(method, batch)}
+        if ask == "parts":
+            answer: Any = list(known[run])
+        elif ask == "kept":
+            with saved_for_backward() as kept:
+                known[run][question["part"]]()
+            answer = sum(kept.values()) / 2**20
+        else:
+            answer = cpu_seconds(known[run][question["part"]])
+        print(json.dumps(answer), flush=True)
 
 
 def cpu_seconds(step: Callable[[], None]) -> float:
@@ -94,40 +93,83 @@ def cpu_seconds(step: Callable[[], None]) -> float:
     return time.process_time() - start
 
 
-def time_presets(rounds: int) -> None:
-    # First, while this process is small: Linux counts the parent's peak into that of a child.
-    peaks = {run: peak_memory(run) for run in RUNS}
-    steps = {
-        (run, part): make(build(run))
-        for run in RUNS
-        for part, make in (("step", full_step), ("networks", bare_networks))
-    }
-    seconds = {name: [] for name in steps}
-    for number in range(rounds + 1):
-        for name, step in steps.items():  # interleaved: each round sees the same machine
-            taken = cpu_seconds(step)
-            if number:
-                seconds[name].append(taken)
-    print(f"{'run':16}{'step s':>9}{'networks s':>12}{'ratio':>8}{'peak GiB':>10}")
-    for run in RUNS:
-        step, networks = seconds[run, "step"], seconds[run, "networks"]
-        ratio = statistics.median(a / b for a, b in zip(step, networks, strict=True))
-        print(
-            f"{run:16}{statistics.median(step):9.2f}{statistics.median(networks):12.2f}"
-            f"{ratio:8.2f}{peaks[run]:10.2f}"
-        )
-    stages = zip(seconds[STAGE_2, "step"], seconds["sc_depth_v3", "step"], strict=True)
-    print(f"stage 2 / stage 1: {statistics.median(a / b for a, b in stages):.2f}")
+def measure(workers: list[Worker], runs: list[str], asked: argparse.Namespace) -> None:
+    """Time the parts of all runs, version by version within each round, and print tables."""
+    common = {"batch": asked.batch, "size": asked.size}
+    # Each in a process of its own, before this machine is warm: a peak is never lowered again.
+    peaks = {(w, run): peak_memory(w, run, asked) for run in runs for w in workers}
+    for run in runs:
+        parts = workers[0].ask(run=run, ask="parts", **common)
+        parts = parts if asked.parts else parts[:2]
+        seconds: dict[tuple[Worker, str], list[float]] = {}
+        kept = {
+            (w, part): w.ask(run=run, part=part, ask="kept", **common)  # also warms it
+            for part in parts
+            for w in workers
+        }
+        for _ in range(asked.rounds):
+            for part in parts:
+                for w in workers:  # interleaved: each round sees the same machine
+                    taken = w.ask(run=run, part=part, ask="seconds", **common)
+                    seconds.setdefault((w, part), []).append(taken)
+        print_run(run, workers, parts, seconds, kept, {w: peaks[w, run] for w in workers})
 
 
-def peak_memory(preset: str) -> float:
+def compare_losses(workers: list[Worker], runs: list[str], asked: argparse.Namespace) -> None:
+    """Largest relative difference of any term between both versions, over the first steps."""
+    for run in runs:
+        question = {"run": run, "ask": "losses", "steps": asked.losses}
+        before, after = (w.ask(**question, batch=asked.batch, size=asked.size) for w in workers)
+        worst: dict[str, tuple[float, int]] = {}
+        for step, (old, new) in enumerate(zip(before, after, strict=True)):
+            if old.keys() != new.keys():
+                raise SystemExit(f"{run}, step {step}: terms {list(old)} became {list(new)}")
+            for name, value in old.items():
+                off = abs(new[name] - value) / max(abs(value), 1e-12)
+                worst[name] = max(worst.get(name, (0.0, 0)), (off, step))
+        said = ", ".join(f"{name} {off:.1e} (step {step})" for name, (off, step) in worst.items())
+        print(f"{run}, {asked.losses} steps: {said}", flush=True)
+
+
+def print_run(
+    run: str,
+    workers: list[Worker],
+    parts: list[str],
+    seconds: dict[tuple[Worker, str], list[float]],
+    kept: dict[tuple[Worker, str], float],
+    peaks: dict[Worker, float],
+) -> None:
+    """One line a part: milliseconds and MiB kept, for each version, and the ratio of the first."""
+    for w in workers:
+        pairs = zip(seconds[w, "step"], seconds[w, "networks"], strict=True)
+        ratio = statistics.median(step / networks for step, networks in pairs)
+        print(f"{run}: step / networks {ratio:.2f}, peak {peaks[w]:.2f} GiB ({w.source})")
+    for part in parts:
+        cells = [
+            f"{1000 * statistics.median(seconds[w, part]):9.1f} ms{kept[w, part]:8.0f} MiB"
+            for w in workers
+        ]
+        first, last = seconds[workers[0], part], seconds[workers[-1], part]
+        ratio = statistics.median(a / b for a, b in zip(first, last, strict=True))
+        print(f"  {part:12}" + "".join(cells) + (f"{ratio:8.2f}" if len(workers) > 1 else ""))
+    sys.stdout.flush()
+
+
+def peak_memory(worker: Worker, run: str, asked: argparse.Namespace) -> float:
     """GiB of a process that takes three steps."""
-    command = [sys.executable, __file__, "--memory-of", preset]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    size = [str(side) for side in asked.size]
+    command = [sys.executable, __file__, "--memory-of", run, "--batch", str(asked.batch)]
+    command += ["--size", *size]
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, env=_environment(worker.source)
+    )
+    return float(done.stdout)
 
 
-def print_memory(preset: str) -> None:
-    step = full_step(build(preset))
+def print_memory(run: str, asked: argparse.Namespace) -> None:
+    from step_parts import build, full_step, make_batch
+
+    step = full_step(build(run), make_batch(asked.batch, asked.size))
     for _ in range(3):
         step()
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
@@ -135,7 +177,14 @@ def print_memory(preset: str) -> None:
 
 def time_loader(snippets: int) -> None:
     """Images a second of one core: 640 x 480 JPEG to augmented 256 x 320 snippets of three."""
-    data = replace(PRESETS["consistent"].data, image_size=SIZE, colour_jitter=1.0)
+    from PIL import Image
+
+    from ssmde.data.dataset import SnippetDataset
+    from ssmde.data.drawn import draw_clip
+    from ssmde.data.scene_folder import read_scene
+    from ssmde.presets import PRESETS
+
+    data = replace(PRESETS["consistent"].data, image_size=(256, 320), colour_jitter=1.0)
     with tempfile.TemporaryDirectory() as folder:
         clip = draw_clip("room", frames=24, size=(120, 160), seed=0)
         for i, image in enumerate(clip.images):
@@ -147,18 +196,35 @@ def time_loader(snippets: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory-of", choices=RUNS, help="print peak GiB of a preset and stop")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    if arguments.memory_of:
-        print_memory(arguments.memory_of)
+    parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
+    parser.add_argument("--size", type=int, nargs=2, default=(256, 320))
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--parts", action="store_true", help="split the step")
+    parser.add_argument("--against", type=Path, help="`src` folder of another version, the first")
+    parser.add_argument("--losses", type=int, default=0, help="compare so many steps, time nothing")
+    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", choices=RUNS, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.work:
+        work()
         return
-    print(f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}")
-    print(f"batch {BATCH}, {SIZE[0]} x {SIZE[1]}, fp32, one thread, {arguments.rounds} rounds")
-    time_presets(arguments.rounds)
-    time_loader(100)
+    if asked.memory_of:
+        print_memory(asked.memory_of, asked)
+        return
+    sources = [*([asked.against] if asked.against else []), HERE]
+    workers = [Worker(source.resolve()) for source in sources]
+    if asked.losses:
+        compare_losses(workers, asked.runs, asked)
+        return
+    print(
+        f"Python {platform.python_version()}, {platform.machine()}, batch {asked.batch}, "
+        f"{asked.size[0]} x {asked.size[1]}, fp32, one thread, {asked.rounds} rounds"
+    )
+    measure(workers, asked.runs, asked)
+    if not asked.against:
+        time_loader(100)
 
 
 if __name__ == "__main__":

@@ -69,3 +69,16 @@ def test_black_images_give_a_finite_gradient():
     photometric_error(black, torch.zeros(1, 3, 5, 5)).sum().backward()
     assert black.grad is not None
     assert torch.isfinite(black.grad).all()
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 5), (7, 3)])
+def test_error_and_gradient_are_those_of_the_formula_written_with_pools(size):
+    a, b = (torch.rand(3, 3, *size, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    chance = torch.rand(3, 1, *size, dtype=torch.float64)
+    plain = 0.7 * structural_dissimilarity(a, b).mean(1, True) + 0.3 * (a - b).abs().mean(1, True)
+    assert_close(photometric_error(a, b, ssim_share=0.7), plain)
+    expected = torch.autograd.grad((plain * chance).sum(), (a, b))
+    error = (photometric_error(a, b, ssim_share=0.7) * chance).sum()
+    assert_close(torch.autograd.grad(error, (a, b)), expected)
+    alone = (photometric_error(a.detach(), b, ssim_share=0.7) * chance).sum()
+    assert_close(torch.autograd.grad(alone, b)[0], expected[1])

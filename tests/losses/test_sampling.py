@@ -46,7 +46,7 @@ def test_every_pixel_of_the_mask_is_as_likely_as_another():
 def test_the_ends_of_the_unit_interval_stay_inside_the_mask(chance, monkeypatch):
     mask = everywhere(1, 1, 101)
     mask[..., :40] = mask[..., -1:] = False
-    monkeypatch.setattr(sampling, "uniform", lambda size, **_: torch.full(size, chance))
+    monkeypatch.setattr(sampling, "uniform_per_image", lambda size, **_: torch.full(size, chance))
     assert draw_pixels(mask, 1, generator=None).item() == (40 if chance == 0 else 99)
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from ssmde.models.decoder import DepthDecoder, EdgeConv
+from ssmde.models.decoder import DepthDecoder, EdgeConv, mirror_border
 
 R18 = (64, 64, 128, 256, 512)
 R50 = (64, 256, 512, 1024, 2048)
@@ -102,3 +102,17 @@ def test_an_unknown_upsampling_is_refused_with_its_name():
     build = inspect.unwrap(DepthDecoder.__init__)  # as users call it, without the type checks
     with pytest.raises(ValueError, match="got 'cubic'"):
         build(DepthDecoder.__new__(DepthDecoder), R18, upsampling="cubic")
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_mirrored_border_and_its_gradient_are_those_of_pad_and_no_input_is_kept(layout):
+    x = torch.rand(2, 3, 4, 5, dtype=torch.float64).contiguous(memory_format=layout)
+    x.requires_grad_()
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(kept.append, lambda none: none):
+        found = mirror_border(x)
+    assert kept == []
+    expected = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    assert torch.equal(found, expected)
+    chance = torch.rand_like(expected)
+    assert torch.equal(*(torch.autograd.grad(y, x, chance)[0] for y in (found, expected)))

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssmde.geometry.camera import MIN_DEPTH, backproject, project
+from ssmde.geometry.camera import MIN_DEPTH
 
 # In pixels. Rounding in float32 moves the pixels of a camera at rest by up to 0.0005 (in an image
 # 4096 wide); without a tolerance, some of those on the border would count as outside.
@@ -65,24 +65,39 @@ def reproject(
         tensor([5., 3.])
     """
     height, width = depth.shape[-2:]
-    points = _move(backproject(depth, intrinsics), T_src_tgt)
-    pixels = project(points, intrinsics, min_depth=min_depth)
-
-    u, v, z = pixels[..., 0], pixels[..., 1], points[..., 2].unsqueeze(1)
+    rays, shift = _pixels_to_pixels(T_src_tgt, intrinsics)
+    grid_u = torch.arange(width, dtype=depth.dtype, device=depth.device)
+    grid_v = torch.arange(height, dtype=depth.dtype, device=depth.device)[:, None]
+    x, y, z = (
+        torch.addcmul(s, r[0] * grid_u + (r[1] * grid_v + r[2]), depth.squeeze(1))
+        for r, s in zip(rays, shift, strict=True)
+    )
+    divisor = z.clamp(min=min_depth)
+    u, v = x / divisor, y / divisor
     inside_u = (u >= -EDGE_TOLERANCE) & (u <= width - 1 + EDGE_TOLERANCE)
     inside_v = (v >= -EDGE_TOLERANCE) & (v <= height - 1 + EDGE_TOLERANCE)
-    visible = (z > min_depth) & (inside_u & inside_v).unsqueeze(1)
-    return Reprojection(pixels, z.clamp(min=min_depth), visible)
+    visible = (z > min_depth) & inside_u & inside_v
+    return Reprojection(torch.stack([u, v], dim=-1), divisor[:, None], visible[:, None])
 
 
-def _move(
-    points: Float[Tensor, "b h w 3"], T_a_b: Float[Tensor, "b 4 4"]
-) -> Float[Tensor, "b h w 3"]:
-    """The points of frame b in frame a, row by row of `T_a_b`."""
-    x, y, z = points.unbind(-1)
-    rows = T_a_b[:, :3, :, None, None].unbind(1)
-    moved = [row[:, 0] * x + row[:, 1] * y + row[:, 2] * z + row[:, 3] for row in rows]
-    return torch.stack(moved, dim=-1)
+def _pixels_to_pixels(
+    T_src_tgt: Float[Tensor, "b 4 4"], intrinsics: Float[Tensor, "b 3 3"]
+) -> tuple[list[list[Float[Tensor, "b 1 1"]]], list[Float[Tensor, "b 1 1"]]]:
+    """K R K^-1, by row and column, and K t: z [u v 1] of the source = K R K^-1 [u v 1] D + K t.
+
+    The pinhole matrices have no skew, so no inverse and no product of matrices is needed.
+    """
+    motion = T_src_tgt[..., None, None]
+    (fx, cx), (fy, cy) = ((intrinsics[:, i, i], intrinsics[:, i, 2]) for i in (0, 1))
+    fx, fy, cx, cy = (value[:, None, None] for value in (fx, fy, cx, cy))
+    rows = [motion[:, i].unbind(1) for i in range(3)]
+    seen = [[r[0] / fx, r[1] / fy, r[2] - cx * (r[0] / fx) - cy * (r[1] / fy), r[3]] for r in rows]
+    joined = [
+        [fx * seen[0][k] + cx * seen[2][k] for k in range(4)],
+        [fy * seen[1][k] + cy * seen[2][k] for k in range(4)],
+        seen[2],
+    ]
+    return [row[:3] for row in joined], [row[3] for row in joined]
 
 
 def sample(
@@ -110,8 +125,8 @@ def sample(
         raise ValueError(
             f"source must be at least 2 x 2 pixels to interpolate, got {height} x {width}"
         )
-    # Pixel centres at 0 and width - 1 become -1 and +1: the convention of align_corners=True.
-    grid = torch.stack(
-        [2 * pixels[..., 0] / (width - 1) - 1, 2 * pixels[..., 1] / (height - 1) - 1], dim=-1
-    )
+    # Pixel centres at 0 and width - 1 become -1 and +1: the convention of align_corners=True. The
+    # factors fill a row, so that a processor finds long runs to multiply.
+    factors = pixels.new_tensor([2 / (width - 1), 2 / (height - 1)])
+    grid = pixels * factors.expand(pixels.shape[2], 2).contiguous() - 1
     return F.grid_sample(source, grid, mode="bilinear", padding_mode="zeros", align_corners=True)

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ssmde.losses.processes import join_images, place
+from ssmde.losses.sampling import MAX_SAMPLES, thin
 from ssmde.losses.weighted import multi_scale_slope, weighted_mean
 
 
@@ -97,9 +99,9 @@ def log_scale(
 ) -> Float[Tensor, ""]:
     """Median of log D^S - log D^T over the trusted pixels of the batch; 0 if there is none.
 
-    exp of it brings the teacher's depth to the unit of the student. One number for a batch keeps
-    the scale the teacher has from frame to frame. Of an even count the lower of both middle values
-    is taken.
+    exp of it brings the teacher's depth to the unit of the student. One number for a batch, over
+    all processes, keeps the scale the teacher has from frame to frame. Of a large batch every k-th
+    row and column is looked at; of an even count the lower of both middle values is taken.
 
     Args:
         student: Predicted depth; positive.
@@ -107,6 +109,8 @@ def log_scale(
         weight: Trust in the teacher, in [0, 1].
         least: Pixels with more weight than this are trusted.
     """
+    limit = MAX_SAMPLES / place().world
+    student, teacher, weight = (thin(values, limit) for values in (student, teacher, weight))
     ratio = _log_ratio(student, teacher, weight)
     trusted = torch.where(weight > least, ratio, torch.full_like(ratio, torch.nan))
-    return trusted.flatten().nanmedian().nan_to_num(nan=0.0)
+    return join_images(trusted).flatten().nanmedian().nan_to_num(nan=0.0)

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssmde.losses.sampling import Pairs, draw_pixels, read, uniform
+from ssmde.losses.processes import uniform_per_image
+from ssmde.losses.sampling import Pairs, draw_pixels, read
 
 GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
 STRONG = 0.1  # share of an image's strongest edge; Xian et al., CVPR 2020
@@ -70,7 +71,14 @@ def shrink(mask: Bool[Tensor, "b 1 h w"], radius: int = 1) -> Bool[Tensor, "b 1 
         mask: What to shrink.
         radius: The window has 2 * radius + 1 pixels a side.
     """
-    return F.max_pool2d((~mask).float(), 2 * radius + 1, 1, radius) == 0
+    inside = mask
+    for dim in (-2, -1):
+        before, inside = inside, inside.clone()
+        for step in range(1, min(radius, mask.shape[dim] - 1) + 1):
+            length = mask.shape[dim] - step
+            inside.narrow(dim, step, length).logical_and_(before.narrow(dim, 0, length))
+            inside.narrow(dim, 0, length).logical_and_(before.narrow(dim, step, length))
+    return inside
 
 
 @torch.no_grad()
@@ -126,7 +134,8 @@ def pairs_across(
     height, width = allowed.shape[-2:]
     sits = strong(edges.strength, allowed & _inner(allowed))
     anchor = draw_pixels(sits, max(1, count // PAIRS_OF_AN_ANCHOR), generator=generator)
-    chance = uniform((len(anchor), 4, anchor.shape[1]), generator=generator, device=anchor.device)
+    size = (len(anchor), 4, anchor.shape[1])
+    chance = uniform_per_image(size, generator=generator, device=anchor.device)
     distance = NEAREST + (chance * (FARTHEST - NEAREST + 1)).floor()
     distance[:, :2] *= -1
     cos, sin = read(edges.across, anchor).split(1, dim=1)

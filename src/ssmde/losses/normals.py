@@ -4,6 +4,8 @@ Normals do not see the unknown scale of a pseudo-depth, but they do see its unkn
 where a pseudo-depth is 0 or less are unknown and are left out, with their neighbours.
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -17,11 +19,37 @@ MOST_PAIRS = 20_000  # bound on the pairs of a large image
 SHARE_OF_PAIRS = 0.2  # pairs of a small image, as a share of its pixels
 
 
+class Facing(NamedTuple):
+    """Where the surfaces face, as `normals` says it."""
+
+    found: Float[Tensor, "b 3 h w"]
+    """Of the prediction, with a gradient."""
+    label: Float[Tensor, "b 3 h w"]
+    """Of the pseudo-depth."""
+
+
+def facing(
+    depth: Float[Tensor, "b 1 h w"],
+    pseudo_depth: Float[Tensor, "b 1 h w"],
+    intrinsics: Float[Tensor, "b 3 3"],
+) -> Facing:
+    """Normals of a prediction and of its label, for terms that share them.
+
+    Args:
+        depth: Predicted depth, positive, in any unit.
+        pseudo_depth: Depth of another network, in any unit; 0 or less where unknown.
+        intrinsics: Pinhole matrix for this image size, in pixels.
+    """
+    return Facing(normals(depth, intrinsics), normals(pseudo_depth.detach(), intrinsics))
+
+
 def normal_matching(
     depth: Float[Tensor, "b 1 h w"],
     pseudo_depth: Float[Tensor, "b 1 h w"],
     intrinsics: Float[Tensor, "b 3 3"],
     weight: Float[Tensor, "b 1 h w"] | None = None,
+    *,
+    known_normals: Facing | None = None,
 ) -> Float[Tensor, ""]:
     """Weighted mean of |n(D) - n(P)|_1 / 3, in [0, 1.16); 0 for surfaces that face the same way.
 
@@ -33,9 +61,10 @@ def normal_matching(
         pseudo_depth: Depth of another network, in any unit; 0 or less where unknown.
         intrinsics: Pinhole matrix for this image size, in pixels.
         weight: Weight of each pixel, in [0, 1]; None counts all.
+        known_normals: Of these two depths, where they are known; None computes them.
     """
-    label = normals(pseudo_depth.detach(), intrinsics)
-    difference = (normals(depth, intrinsics) - label).abs().mean(1, keepdim=True)
+    found, label = known_normals or facing(depth, pseudo_depth, intrinsics)
+    difference = (found - label).abs().mean(1, keepdim=True)
     known = shrink(pseudo_depth > 0).to(depth.dtype)  # a normal reads 3 x 3 pixels
     return weighted_mean(difference, known if weight is None else known * weight)
 
@@ -49,6 +78,7 @@ def edge_relative_normal(
     valid: Bool[Tensor, "b 1 h w"] | None = None,
     generator: torch.Generator | None,
     most_pairs: int = MOST_PAIRS,
+    known_normals: Facing | None = None,
 ) -> Float[Tensor, ""]:
     """Mean of | |n_A . n_B| - |m_A . m_B| | over pairs across edges, in [0, 1].
 
@@ -64,9 +94,10 @@ def edge_relative_normal(
         valid: Both ends of a pair and its anchor lie in here; None allows all pixels.
         generator: Source of the draws; None takes torch's own.
         most_pairs: Bound on the pairs of an image; a fifth of its pixels is the other.
+        known_normals: Of these two depths, where they are known; None computes them.
     """
     pseudo_depth = pseudo_depth.detach()
-    label = normals(pseudo_depth, intrinsics)
+    prediction, label = known_normals or facing(depth, pseudo_depth, intrinsics)
     known, anchors = shrink(pseudo_depth > 0), away_from_depth_edges(pseudo_depth)
     if valid is not None:
         known, anchors = known & valid, anchors & valid
@@ -76,7 +107,7 @@ def edge_relative_normal(
         for values in (grey(image), label)
     ]
     pairs = keep_inside(join_pairs(*groups), known)
-    found, wanted = (pair_cosine(n, pairs).abs() for n in (normals(depth, intrinsics), label))
+    found, wanted = (pair_cosine(n, pairs).abs() for n in (prediction, label))
     return pair_mean((found - wanted).abs(), pairs.used)
 
 

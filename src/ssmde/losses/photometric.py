@@ -1,10 +1,15 @@
 """Difference of two images as the eye sees it."""
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # Wang et al., 2004, for values in [0, 1]
+SSIM_SHARE = 0.85  # Godard et al., ICCV 2019; the rest is L1
 
 
 def structural_dissimilarity(
@@ -30,18 +35,125 @@ def structural_dissimilarity(
 
 
 def photometric_error(
-    rebuilt: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w"], *, ssim_share: float = 0.85
+    rebuilt: Float[Tensor, "b 3 h w"],
+    target: Float[Tensor, "b 3 h w"],
+    *,
+    ssim_share: float = SSIM_SHARE,
 ) -> Float[Tensor, "b 1 h w"]:
     """Weighted SSIM and L1 difference, in [0, 1]; 0 for equal images; symmetric.
 
     share * (1 - SSIM) / 2 + (1 - share) * |a - b|, mean over the colours (Godard et al., ICCV
-    2019, https://arxiv.org/abs/1806.01260).
+    2019, https://arxiv.org/abs/1806.01260). Differentiable once.
 
     Args:
         rebuilt: RGB in [0, 1].
         target: RGB in [0, 1].
         ssim_share: Share of SSIM in the sum, in [0, 1].
     """
+    if not torch.compiler.is_compiling():
+        return _PhotometricError.apply(rebuilt, target, ssim_share)
+    # A compiler joins these by itself.
     structure = structural_dissimilarity(rebuilt, target).mean(1, keepdim=True)
     colour = (rebuilt - target).abs().mean(1, keepdim=True)
     return ssim_share * structure + (1 - ssim_share) * colour
+
+
+class _PhotometricError(torch.autograd.Function):
+    """The same with its gradient written out.
+
+    autograd would keep a dozen maps the size of the images, and pools are slow on a processor. Here
+    a processor looks at one image after the other, so that what is between stays in its cache.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rebuilt: Tensor, target: Tensor, share: float) -> Tensor:
+        slopes: list[tuple[Tensor, ...]] = []
+        errors: list[Tensor] = []
+        step = 1 if rebuilt.device.type == "cpu" else len(rebuilt)
+        for a, b in zip(rebuilt.split(step), target.split(step), strict=True):
+            error, *own = _error_and_slopes(a, b, share, *ctx.needs_input_grad[:2])
+            errors.append(error)
+            slopes.append(tuple(own))
+        joined = (torch.cat(maps) for maps in zip(*slopes, strict=True))
+        ctx.save_for_backward(rebuilt, target, *joined)
+        ctx.share = share
+        return torch.cat(errors)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        rebuilt, target, square, product, *by_mean = ctx.saved_tensors
+        step = 1 if rebuilt.device.type == "cpu" else len(rebuilt)
+        found: list[Tensor | None] = []
+        for image, other, wanted in (
+            (rebuilt, target, ctx.needs_input_grad[0]),
+            (target, rebuilt, ctx.needs_input_grad[1]),
+        ):
+            if not wanted:
+                found.append(None)
+                continue
+            parts = zip(
+                *(x.split(step) for x in (grads[0], image, other, square, product, by_mean.pop(0))),
+                strict=True,
+            )
+            found.append(torch.cat([_gradient(*part, share=ctx.share) for part in parts]))
+        return *found, None
+
+
+def _error_and_slopes(
+    a: Tensor, b: Tensor, share: float, for_a: bool, for_b: bool
+) -> tuple[Tensor, ...]:
+    """The error map, and where a gradient is wanted the derivatives by the window means.
+
+    Those are: by the mean of a * a (and of b * b), of a * b, and then of a, of b, as wanted.
+    """
+    mean_a, mean_b, square, product = (_window_mean(x) for x in (a, b, a * a + b * b, a * b))
+    both, squares = mean_a * mean_b, mean_a * mean_a + mean_b * mean_b
+    top_1, top_2 = both * 2 + SSIM_C1, (product - both) * 2 + SSIM_C2
+    bottom_1, bottom_2 = squares + SSIM_C1, square - squares + SSIM_C2
+    scale = (bottom_1 * bottom_2).reciprocal_()
+    ssim = top_1 * top_2 * scale
+    structure = (1 - ssim) / 2
+    error = share * structure.clamp(0, 1).mean(1, keepdim=True)
+    error += (1 - share) * (a - b).abs().mean(1, keepdim=True)
+    if not (for_a or for_b):
+        return (error,)
+    factor = (-share / (2 * a.shape[1])) * ((structure >= 0) & (structure <= 1))
+    scale *= factor
+    ssim *= factor
+    by_square = -ssim / bottom_2
+    by_product = 2 * top_1 * scale
+    cross, own = 2 * (top_2 - top_1) * scale, -2 * (by_square + ssim / bottom_1)
+    means = [cross * mean_b + own * mean_a] if for_a else []
+    means += [cross * mean_a + own * mean_b] if for_b else []
+    return error, by_square, by_product, *means
+
+
+def _gradient(
+    grad: Tensor, image: Tensor, other: Tensor, square: Tensor, product: Tensor, by_mean: Tensor,
+    *, share: float,
+) -> Tensor:  # fmt: skip
+    """What reaches one of the images, from the gradient of the error."""
+    found = _window_mean(grad * by_mean, back=True)
+    found += 2 * image * _window_mean(grad * square, back=True)
+    found += other * _window_mean(grad * product, back=True)
+    return found.add_((image - other).sign_() * grad, alpha=(1 - share) / image.shape[1])
+
+
+def _window_mean(image: Tensor, *, back: bool = False) -> Tensor:
+    """Mean of the 3 x 3 pixels around each, the border reflected; `back`: the transpose of that.
+
+    Sums of three along the rows, then along the columns.
+    """
+    sums = image
+    for dim in (-2, -1):
+        last = image.shape[dim] - 1
+        before, sums = sums, sums.clone()
+        sums.narrow(dim, 1, last).add_(before.narrow(dim, 0, last))
+        sums.narrow(dim, 0, last).add_(before.narrow(dim, 1, last))
+        for edge, inner in ((0, 1), (last, last - 1)):  # the pixel beyond an edge is its neighbour
+            to, from_ = (inner, edge) if back else (edge, inner)
+            sums.select(dim, to).add_(before.select(dim, from_))
+    return sums.div_(9)

@@ -4,6 +4,7 @@ A pixel is its place in the flattened image, row * width + column. Draws come fr
 that is given, never from one made here; it may live on another device than the images.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ssmde.losses.masks import masked_mean
+from ssmde.losses.processes import uniform_per_image
+
+MAX_SAMPLES = 2**16  # values a quantile is taken of; more cost time and tell nothing new
 
 
 class Pairs(NamedTuple):
@@ -41,7 +45,7 @@ def draw_pixels(
     An image with no such pixel gives places where `mask` is False. Nothing waits for the device.
     """
     so_far = mask.flatten(1).cumsum(1)
-    chance = uniform((len(mask), count), generator=generator, device=mask.device)
+    chance = uniform_per_image((len(mask), count), generator=generator, device=mask.device)
     rank = (chance * so_far[:, -1:]).long()
     place = torch.searchsorted(so_far, rank, right=True)  # first pixel with more than `rank` so far
     return place.clamp(max=so_far.shape[1] - 1)
@@ -95,3 +99,9 @@ def pair_mean(values: Float[Tensor, "b n"], used: Bool[Tensor, "b n"]) -> Float[
 def share_of_pixels(image: Tensor, share: float) -> int:
     """How many pairs make up a share of the pixels of an image; at least 1."""
     return max(1, int(share * image.shape[-2] * image.shape[-1]))
+
+
+def thin(values: Tensor, limit: float | int) -> Tensor:
+    """Every k-th row and column of maps (..., h, w), k the smallest that leaves `limit` values."""
+    step = math.ceil(math.sqrt(values.numel() / limit))
+    return values[..., ::step, ::step]

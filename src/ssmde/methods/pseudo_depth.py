@@ -12,7 +12,7 @@ from ssmde.losses.compat import (
     released_ranking,
 )
 from ssmde.losses.distillation import log_depth_difference
-from ssmde.losses.normals import edge_relative_normal, normal_matching
+from ssmde.losses.normals import edge_relative_normal, facing, normal_matching
 from ssmde.losses.ranking import confident_depth_ranking, random_pair_ranking
 from ssmde.methods.schedule import forgetting_factor
 from ssmde.methods.self_supervised import Learnt
@@ -106,9 +106,11 @@ def _fixed(
         label = torch.where(fits, aligned, torch.zeros_like(aligned))
     known = label > 0
     terms: dict[str, Tensor] = {}
+    wanted = max(config.normals, config.edge_normals) > 0
+    both = facing(depth, label, batch.intrinsics) if wanted else None
     if config.normals > 0:
         terms["pseudo_normals"] = config.normals * normal_matching(
-            depth, label, batch.intrinsics, where
+            depth, label, batch.intrinsics, where, known_normals=both
         )
     if config.ranking > 0 and config.region == "static":
         terms["pseudo_ranking"] = config.ranking * random_pair_ranking(
@@ -121,7 +123,7 @@ def _fixed(
     if config.edge_normals > 0:
         terms["pseudo_edge_normals"] = config.edge_normals * edge_relative_normal(
             depth, label, batch.target, batch.intrinsics,
-            valid=known & (where >= STATIC), generator=None,
+            valid=known & (where >= STATIC), generator=None, known_normals=both,
         )  # fmt: skip
     if config.depth > 0:
         middle = depth.detach().flatten(1).median(1).values[:, None, None, None]

@@ -104,6 +104,7 @@ class SelfSupervised(nn.Module):
         depths: Depths,
         said: Float[Tensor, "b s 4 4"],
         left_out: Bool[Tensor, "b 1 h w"] | None = None,
+        identity: Float[Tensor, "b s h w"] | None = None,
     ) -> Learnt:
         """Photometric, geometry and smoothness terms of a batch.
 
@@ -114,11 +115,12 @@ class SelfSupervised(nn.Module):
             said: Motion the pose network says; poses that came with the batch take its place, and
                 it learns to say them.
             left_out: Pixels of the target that teach nothing: what moves.
+            identity: Of `self.identity_error`, where it is known.
         """
         w = self.weights
         T_src_tgt = said if batch.T_src_tgt is None else batch.T_src_tgt
         with torch.autocast(batch.target.device.type, enabled=False):
-            identity = self._identity_error(batch)
+            identity = self.identity_error(batch) if identity is None else identity
             outcomes = [
                 self._at_one_scale(
                     _Views(
@@ -196,7 +198,7 @@ class SelfSupervised(nn.Module):
         T = self.pose_net(target.flatten(0, 1), sources.flatten(0, 1))
         return T.unflatten(0, sources.shape[:2])
 
-    def _identity_error(self, batch: Batch) -> Float[Tensor, "b s h w"]:
+    def identity_error(self, batch: Batch) -> Float[Tensor, "b s h w"]:
         """Error of the unmoved sources; symmetric, so it serves both directions and all scales."""
         target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
         error = photometric_error(

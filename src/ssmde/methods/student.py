@@ -18,6 +18,7 @@ from ssmde.losses.distillation import (
     log_depth_difference,
     log_scale,
 )
+from ssmde.losses.photometric import SSIM_SHARE
 from ssmde.losses.ranking import dynamic_ranking
 from ssmde.methods.filtering.records import FilterInput, FilterOutput
 from ssmde.methods.mask_filter import MaskFilter
@@ -80,7 +81,10 @@ class Student(SelfSupervised):
         batch, seen = self.with_cameras(batch), self.seen_images(batch)
         known = batch.T_src_tgt is not None
         depths = self.depths(seen, normalise=self.weights.normalise_depth and not known)
+        identity = self.identity_error(batch)
         asked = self._ask_teacher(resting_cameras(batch))
+        if self.weights.ssim_share == SSIM_SHARE:  # the filter's own
+            asked = replace(asked, identity_error=identity)
         prior, filtered = asked.depth, self.mask_filter(asked)
         learnt = self.learn_from_views(
             batch,
@@ -88,6 +92,7 @@ class Student(SelfSupervised):
             depths=depths,
             said=self.motions(seen),
             left_out=filtered.dynamic if self.student.mask_dynamic else None,
+            identity=identity,
         )
         if self.student.filter.variant == "photo_sdfa":  # compares with the student's own error
             filtered = self._with_student_error(asked, filtered, learnt)

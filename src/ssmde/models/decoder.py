@@ -6,7 +6,7 @@ et al., NeurIPS 2019, https://arxiv.org/abs/1908.10553) differs in the upsamplin
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,31 @@ from torch import Tensor, nn
 
 STAGE_WIDTHS = (16, 32, 64, 128, 256)  # stage 0 is the finest
 SCALES = (0, 1, 2, 3)
+BORDER = [1, 1, 1, 1]  # left, right, top, bottom
+
+
+class _MirroredBorder(torch.autograd.Function):
+    """`F.pad` by one mirrored pixel that does not keep its input: the shape is all it needs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return F.pad(x, BORDER, mode="reflect")
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (grad,) = grads
+        shape_only = torch.empty_like(grad[..., 1:-1, 1:-1])
+        return torch.ops.aten.reflection_pad2d_backward(grad, shape_only, BORDER)
+
+
+def mirror_border(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """The map with one more pixel on each side, mirrored at its border pixels."""
+    if min(x.shape[-2:]) == 1:
+        # One pixel has nothing to mirror but itself: the coarsest map of a 32-pixel side.
+        return F.pad(x, BORDER, mode="replicate")
+    if torch.is_grad_enabled() and x.requires_grad and not torch.compiler.is_compiling():
+        return _MirroredBorder.apply(x)
+    return F.pad(x, BORDER, mode="reflect")
 
 
 class EdgeConv(nn.Conv2d):
@@ -25,9 +50,7 @@ class EdgeConv(nn.Conv2d):
 
     def forward(self, input: Float[Tensor, "b in h w"]) -> Float[Tensor, "b out h w"]:
         """Mix each pixel with its neighbours."""
-        # One pixel has nothing to mirror but itself: the coarsest map of a 32-pixel side.
-        mode = "reflect" if min(input.shape[-2:]) > 1 else "replicate"
-        return super().forward(F.pad(input, (1, 1, 1, 1), mode=mode))
+        return super().forward(mirror_border(input))
 
 
 class Stage(nn.Module):
@@ -51,11 +74,11 @@ class Stage(nn.Module):
             skip: The encoder's features at the new size; none at full size.
             upsampling: How to double.
         """
-        x = F.elu(self.narrow(x))
+        x = F.elu(self.narrow(x), inplace=True)
         align = False if upsampling == "bilinear" else None
         x = F.interpolate(x, scale_factor=2, mode=upsampling, align_corners=align)
         x = x if skip is None else torch.cat([x, skip], dim=1)
-        return F.elu(self.mix(x))
+        return F.elu(self.mix(x), inplace=True)
 
 
 class DepthDecoder(nn.Module):

@@ -64,7 +64,7 @@ class PoseCNN(nn.Module):
         """
         x = normalise_image(torch.cat([target, source], dim=1))
         for conv in self.convs:
-            x = torch.relu(conv(x))
+            x = torch.relu_(conv(x))
         return motion_from_features(self.head, x, self.scale)
 
 
@@ -101,7 +101,7 @@ class PoseResNet(nn.Module):
         """
         x = self.encoder(normalise_image(torch.cat([target, source], dim=1)))[-1]
         for conv in (self.narrow, self.mix1, self.mix2):
-            x = torch.relu(conv(x))
+            x = torch.relu_(conv(x))
         return motion_from_features(self.head, x, self.scale)
 
 

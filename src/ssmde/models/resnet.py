@@ -2,7 +2,7 @@
 
 Stem and four stages as in He et al., CVPR 2016 (https://arxiv.org/abs/1512.03385); the bottleneck
 carries its stride on the 3 x 3 convolution, as the weights in circulation do ("v1.5"). There is no
-classifier.
+classifier. What a normalisation puts out is changed in place: nothing needs it again.
 """
 
 from collections.abc import Sequence
@@ -31,9 +31,9 @@ class BasicBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b in h w"]) -> Float[Tensor, "b out h2 w2"]:
         """Features of the block, at least 0."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = torch.relu(self.bn1(self.conv1(x)))
+        out = torch.relu_(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
-        return torch.relu(out + shortcut)
+        return torch.relu_(out.add_(shortcut))
 
 
 class Bottleneck(nn.Module):
@@ -61,10 +61,10 @@ class Bottleneck(nn.Module):
     def forward(self, x: Float[Tensor, "b in h w"]) -> Float[Tensor, "b out h2 w2"]:
         """Features of the block, at least 0."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = torch.relu(self.bn1(self.conv1(x)))
-        out = torch.relu(self.bn2(self.conv2(out)))
+        out = torch.relu_(self.bn1(self.conv1(x)))
+        out = torch.relu_(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))
-        return torch.relu(out + shortcut)
+        return torch.relu_(out.add_(shortcut))
 
 
 class GroupedBottleneck(Bottleneck):
@@ -128,7 +128,7 @@ class ResNet(nn.Module):
         Args:
             images: Normalised RGB, 3 channels an image.
         """
-        half = torch.relu(self.bn1(self.conv1(images)))
+        half = torch.relu_(self.bn1(self.conv1(images)))
         quarter = self.layer1(self.maxpool(half))
         eighth = self.layer2(quarter)
         sixteenth = self.layer3(eighth)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ssmde.config import TrainConfig
+from ssmde.training.optimizer import build_optimizer
 from ssmde.types import Snippets, StepOutput
 
 
@@ -65,21 +66,7 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam, with rates of their own for pose network and cameras, and the schedule of all."""
-        t = self.train_config
-        networks: list[nn.Parameter] = []
-        pose: list[nn.Parameter] = []
-        cameras: list[nn.Parameter] = []
-        for name, parameter in self.method.named_parameters():
-            if parameter.requires_grad:
-                at_home = pose if "pose_net" in name else networks
-                (cameras if name.startswith("cameras.") else at_home).append(parameter)
-        groups = [
-            {"params": networks, "lr": t.learning_rate},
-            {"params": pose, "lr": t.learning_rate * t.pose_rate},
-        ]
-        if cameras:
-            groups.append({"params": cameras, "lr": t.learning_rate * t.camera_rate})
-        optimizer = torch.optim.Adam(groups)
+        optimizer = build_optimizer(self.method, self.train_config)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, self.train_config)
         )

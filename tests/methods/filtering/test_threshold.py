@@ -108,7 +108,7 @@ dist.destroy_process_group()
 
 
 @pytest.mark.distributed
-def test_all_processes_follow_the_mean_of_what_each_of_them_sees(tmp_path):
+def test_all_processes_follow_the_images_of_all(tmp_path):
     command = [sys.executable, "-c", PROCESS]
     processes = [
         subprocess.Popen([*command, str(rank), str(tmp_path / "meeting")], stdout=subprocess.PIPE)
@@ -117,6 +117,6 @@ def test_all_processes_follow_the_mean_of_what_each_of_them_sees(tmp_path):
     said = [process.communicate(timeout=120)[0].split() for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert said[0] == said[1]
-    # First the mean of both; then only the first process has something to say.
-    expected = torch.tensor([0.4, (0.1 + 0.3) / 0.75])
+    # First 12 values of 0.3 and 12 of 0.5; then only the first process has something to say.
+    expected = torch.tensor([0.5, (0.5 * 0.5 * 0.5 + 0.5 * 0.6) / 0.75])
     assert_close(torch.tensor([float(value) for value in said[0]]), expected)

@@ -63,8 +63,11 @@ def gather_evidence(inputs: FilterInput) -> Evidence:
     difference, back, error = (
         torch.where(visible, m, torch.zeros_like(m)) for m in (difference, back, error)
     )
-    maps = (difference, back, error, photometric_error(sources, target))
-    return Evidence(*(m.squeeze(1).unflatten(0, shape) for m in (visible, *maps)))
+    identity = inputs.identity_error
+    if identity is None:
+        identity = photometric_error(sources, target).squeeze(1).unflatten(0, shape)
+    maps = (m.squeeze(1).unflatten(0, shape) for m in (visible, difference, back, error))
+    return Evidence(*maps, identity)
 
 
 def is_depth(values: Tensor) -> Tensor:

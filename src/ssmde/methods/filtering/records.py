@@ -29,6 +29,8 @@ class FilterInput:
     """Pinhole matrix for this image size, in pixels."""
     features: tuple[Float[Tensor, "b _ _ _"], ...] | None = None
     """Features of the target, one map per level of the encoder."""
+    identity_error: Float[Tensor, "b s h w"] | None = None
+    """Photometric error between the target and each unmoved source, where it is known already."""
     student_error: Float[Tensor, "b 1 h w"] | None = None
     """Photometric error of the target rebuilt with the student's depth, the smallest over the
     sources, inf where none sees the pixel; only the variant `photo_sdfa` reads it."""

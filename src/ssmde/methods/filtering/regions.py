@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ssmde.losses.sampling import MAX_SAMPLES, thin
 from ssmde.methods.filtering.evidence import Evidence
-from ssmde.methods.filtering.threshold import MAX_SAMPLES, masked_quantile, thin
+from ssmde.methods.filtering.threshold import masked_quantile
 
 RETURN_SCALE = 1.0  # fall-off of the reliability with the way back, pixels of an image 320 wide
 IDENTITY_FLOOR = 0.02  # keeps the ratio of errors finite, and small where nothing changes at all

@@ -1,13 +1,11 @@
 """Quantiles of maps: of one batch, and followed over the training."""
 
-import math
-
 import torch
-import torch.distributed as dist
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-MAX_SAMPLES = 2**16  # values a quantile is taken of; more cost time and tell nothing new
+from ssmde.losses.processes import join_images, place
+from ssmde.losses.sampling import MAX_SAMPLES, thin
 
 
 def masked_quantile(
@@ -35,18 +33,12 @@ def masked_quantile(
     return between.masked_fill(last < 0, torch.inf).squeeze(1)
 
 
-def thin(values: Tensor, limit: int) -> Tensor:
-    """Every k-th row and column of maps (..., h, w), k the smallest that leaves `limit` values."""
-    step = math.ceil(math.sqrt(values.numel() / limit))
-    return values[..., ::step, ::step]
-
-
 class RunningQuantile(nn.Module):
     """A threshold that follows a quantile of what the training sees.
 
     Exponential mean of the quantiles of the batches, started without bias: after the first batch
     it is that batch's own quantile. The state lies in buffers, so a checkpoint carries it; it
-    moves in training mode only, and by the mean over all processes.
+    moves in training mode only, and by the images of all processes.
     """
 
     total: Tensor
@@ -76,7 +68,12 @@ class RunningQuantile(nn.Module):
             values: Map to take the quantile of.
             mask: Pixels that count.
         """
-        flat = thin(values, MAX_SAMPLES).flatten()[None], thin(mask, MAX_SAMPLES).flatten()[None]
+        # As many values as a single process would take of the whole batch, and the same ones.
+        limit = MAX_SAMPLES / (place().world if self.training else 1)
+        few, chosen = thin(values, limit), thin(mask, limit)
+        if self.training:
+            few, chosen = join_images(few), join_images(chosen.to(few)) > 0
+        flat = few.flatten()[None], chosen.flatten()[None]
         measured = masked_quantile(*flat, self.quantile).squeeze(0).to(self.total)
         known = measured.isfinite().to(measured)
         measured = torch.where(known > 0, measured, torch.full_like(measured, self.limits[1]))
@@ -88,11 +85,7 @@ class RunningQuantile(nn.Module):
 
     @torch.no_grad()
     def _follow(self, measured: Float[Tensor, ""], known: Float[Tensor, ""]) -> None:
-        """Move towards `measured`, the mean over the processes; not at all where none is known."""
-        if dist.is_available() and dist.is_initialized():
-            sums = torch.stack([measured * known, known])
-            dist.all_reduce(sums)
-            measured, known = sums[0] / sums[1].clamp(min=1), (sums[1] > 0).to(known)
+        """Move towards `measured`; not at all where it is not known."""
         step = (1 - self.momentum) * known
         self.total.lerp_(measured, step)
         self.weight.lerp_(torch.ones_like(self.weight), step)

@@ -1,0 +1,187 @@
+"""The parts of a training step, each as a function to time: what a method adds to its networks.
+
+The terms of the loss are taken from depths and motions that are leaves of the graph, so a part is
+its own forward and backward pass and nothing of the networks.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssmde.methods.pseudo_depth import pseudo_depth_terms
+from ssmde.methods.self_supervised import Depths, Learnt, SelfSupervised
+from ssmde.methods.student import Student, TeacherNetworks
+from ssmde.methods.teacher import build_networks, build_teacher
+from ssmde.presets import PRESETS
+from ssmde.training.optimizer import build_optimizer
+from ssmde.types import Batch
+
+STAGE_2 = "ss_mde stage 2"
+PROGRESS = 0.5  # past the warm-up
+Step = Callable[[], None]
+
+
+def make_batch(batch: int, size: tuple[int, int]) -> Batch:
+    """Random frames that slide a little; the time of a step does not depend on what they show."""
+    height, width = size
+    canvas = F.interpolate(torch.rand(batch, 3, height // 8, width // 8), (height, width + 8))
+    canvas = F.avg_pool2d(canvas + 0.2 * torch.rand(batch, 3, height, width + 8), 5, 1, 2)
+    frames = torch.stack([canvas[..., x : x + width] for x in (4, 1, 7)], dim=1)
+    K = torch.tensor([[0.85 * width, 0, width / 2], [0, 0.85 * width, height / 2], [0, 0, 1]])
+    labels = 1 + torch.rand(batch, 1, height, width)
+    return Batch(
+        target=frames[:, 0],
+        sources=frames[:, 1:],
+        intrinsics=K.expand(batch, 3, 3),
+        pseudo_depth=labels,
+    )
+
+
+def build(run: str) -> SelfSupervised:
+    """The method of a run; stage 2 with a teacher of random weights."""
+    torch.manual_seed(0)
+    config = PRESETS["ss_mde" if run == STAGE_2 else run]
+    method = build_teacher(config.model, config.loss, config.pseudo_depth)
+    if run == STAGE_2:
+        teacher = TeacherNetworks(*build_networks(config.model, config.loss))
+        method = Student(method, teacher, config.student)
+    return method.to(memory_format=torch.channels_last)
+
+
+def full_step(method: SelfSupervised, batch: Batch) -> Step:
+    """Forward, backward, clipping and the optimiser, as in a training."""
+    train = PRESETS["ss_mde"].train
+    optimizer = build_optimizer(method, train)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        method(batch, PROGRESS).loss.backward()
+        nn.utils.clip_grad_norm_(method.parameters(), train.clip_gradient)
+        optimizer.step()
+
+    return step
+
+
+def fields_of(batch: Batch) -> list[tuple[str, Tensor]]:
+    """Its tensors by name."""
+    values = [(f.name, getattr(batch, f.name)) for f in fields(batch)]
+    return [(name, value) for name, value in values if isinstance(value, Tensor)]
+
+
+def first_losses(run: str, steps: int, count: int, size: tuple[int, int]) -> list[dict[str, float]]:
+    """Terms and loss of the first steps of a run, the same in every version.
+
+    In float64: in float32 a training doubles its rounding errors at every step, because masks flip
+    and Adam divides by small gradients.
+    """
+    method = build(run).double()
+    optimizer = build_optimizer(method, PRESETS["ss_mde"].train)
+    found: list[dict[str, float]] = []
+    for number in range(steps):
+        torch.manual_seed(number)
+        optimizer.zero_grad()
+        batch = Batch(
+            **{name: value.double() for name, value in fields_of(make_batch(count, size))}
+        )
+        out = method(batch, number / steps)  # through the warm-up, too
+        out.loss.backward()
+        optimizer.step()
+        found.append(
+            {name: value.item() for name, value in {"loss": out.loss, **out.terms}.items()}
+        )
+    return found
+
+
+def bare_networks(method: SelfSupervised, batch: Batch) -> Step:
+    """The same network passes without geometry, losses and optimiser."""
+    w = method.weights
+    images = torch.cat([batch.target[:, None], batch.sources], dim=1)
+    all_views = w.geometry > 0 or w.weight_mask or w.both_directions
+    views = (images if all_views else images[:, :1]).flatten(0, 1)
+    target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
+
+    def step() -> None:
+        method.zero_grad()
+        depth = torch.stack([d.mean() for d in method.depth_net.pyramid(views)]).sum()
+        motion = method.pose_net(target, batch.sources.flatten(0, 1)).mean()
+        (depth + motion).backward()
+
+    return step
+
+
+def all_parts(method: SelfSupervised, batch: Batch) -> dict[str, Step]:
+    """Parts by name, in the order of a step."""
+    depths, said = _leaves(method, batch)
+    with torch.no_grad():
+        learnt = method.learn_from_views(batch, PROGRESS, depths=depths, said=said)
+    learnt = learnt._replace(depths=depths)
+
+    def views() -> None:
+        terms = method.learn_from_views(batch, PROGRESS, depths=depths, said=said).terms
+        torch.stack(list(terms.values())).sum().backward()
+
+    parts: dict[str, Step] = {"networks": bare_networks(method, batch), "views": views}
+    own = method.student if isinstance(method, Student) else method
+    if own.pseudo_depth.wanted:
+        parts["labels"] = lambda: _backward(
+            pseudo_depth_terms(own.pseudo_depth, batch, learnt, PROGRESS)
+        )
+    if isinstance(method, Student):
+        parts |= _student_parts(method, batch, learnt)
+    return parts | {"optimiser": _optimiser(method)}
+
+
+def _leaves(method: SelfSupervised, batch: Batch) -> tuple[Depths, Tensor]:
+    """What the networks say of the batch, as leaves of the graph."""
+    seen = method.seen_images(batch)
+    with torch.no_grad():
+        found, said = method.depths(seen, normalise=False), method.motions(seen)
+    scales = [d.detach().requires_grad_() for d in found.scales]
+    features = tuple(f.detach().requires_grad_() for f in found.features)
+    return Depths(scales, features), said.detach().requires_grad_()
+
+
+def _student_parts(method: Student, batch: Batch, learnt: Learnt) -> dict[str, Step]:
+    asked = method._ask_teacher(batch)
+    filtered = method.mask_filter(asked)
+    return {
+        "teacher": lambda: method._ask_teacher(batch) and None,
+        "filter": lambda: method.mask_filter(asked) and None,
+        "distil": lambda: _backward(method._distil(learnt, asked.depth, filtered, PROGRESS)),
+    }
+
+
+def _optimiser(method: SelfSupervised) -> Step:
+    train = replace(PRESETS["ss_mde"].train, learning_rate=1e-9)  # the networks stay as they are
+    optimizer = build_optimizer(method, train)
+
+    def step() -> None:
+        for parameter in method.parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                parameter.grad = torch.ones_like(parameter)
+        nn.utils.clip_grad_norm_(method.parameters(), train.clip_gradient)
+        optimizer.step()
+
+    return step
+
+
+def _backward(terms: dict[str, Tensor]) -> None:
+    torch.stack(list(terms.values())).sum().backward()
+
+
+@contextmanager
+def saved_for_backward() -> Iterator[dict[int, int]]:
+    """Bytes of the tensors that autograd keeps inside the block, by the place of their storage."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        yield kept

@@ -1,0 +1,148 @@
+"""Several processes: they compute what one does, and one that dies stops them all."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from ssmde.config import Config, PseudoDepthConfig, StudentConfig, dump_config
+from ssmde.data.pseudo_depth import LabelInfo, write_labels
+from ssmde.losses.processes import join_images, place, uniform_per_image
+from ssmde.models.load import read_weights
+from ssmde.train import train
+from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+import ssmde.methods.student, ssmde.train
+from ssmde.config import load_config
+sys.path.append(sys.argv[3])
+from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
+if __name__ == "__main__":
+    Path(sys.argv[1]).with_suffix(".rank" + os.environ["RANK"]).write_text(str(os.getpid()))
+    ssmde.train.build_teacher = build_tiny_teacher
+    ssmde.methods.student.build_networks = lambda model, loss: (TinyDepthNet(), TinyPoseNet())
+    ssmde.train.train(load_config(Path(sys.argv[1]).read_text()), resume=sys.argv[2] == "resume")
+"""
+
+
+@pytest.fixture(autouse=True)
+def quick_networks(monkeypatch):
+    monkeypatch.setattr("ssmde.train.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr(
+        "ssmde.methods.student.build_networks", lambda model, loss: (TinyDepthNet(), TinyPoseNet())
+    )
+
+
+def losses(folder: Path) -> torch.Tensor:
+    """Loss of every step of a run."""
+    with (folder / "log.csv").open(newline="") as file:
+        found = {int(r["step"]): r["value"] for r in csv.DictReader(file) if r["name"] == LOSS}
+    return torch.tensor([float(found[step]) for step in sorted(found)])
+
+
+LOSS = "train/loss"
+
+
+def start(config: Config, tmp_path: Path, processes: int, mode: str = "new"):
+    """The run in processes of its own; each writes its number beside the configuration."""
+    (tmp_path / "run.py").write_text(SCRIPT)
+    (tmp_path / f"{config.name}.yaml").write_text(dump_config(config))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={processes}", str(tmp_path / "run.py")]
+    command += [str(tmp_path / f"{config.name}.yaml"), mode, str(Path(__file__).parents[1])]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def on(config: Config, processes: int, name: str) -> Config:
+    return replace(config, name=name, train=replace(config.train, devices=processes))
+
+
+@pytest.fixture
+def student_run(small_run) -> Config:
+    """Twenty steps of stage 2 with every term that looks at a whole batch or draws pairs."""
+    frames = sorted((small_run.data.root / "slide").glob("*.png"))
+    info = LabelInfo(source="test", kind="depth", affine=True, licence="none")
+    rng = np.random.default_rng(0)
+    ramp = 1 + np.linspace(0, 1, 64, dtype=np.float32)[None].repeat(32, 0)
+    labels = {f.stem: ramp + rng.random((32, 64), np.float32) / 4 for f in frames}
+    write_labels(small_run.data.root / "slide" / "pseudo_depth", info, labels)
+    clock = replace(small_run.train, steps=20, batch_size=4, validate_every=20)
+    teacher = train(replace(small_run, name="teacher", train=replace(clock, steps=2)))
+    terms = PseudoDepthConfig(normals=0.1, ranking=0.1, edge_normals=0.1, depth=0.1)
+    student = StudentConfig(
+        teacher=teacher / "last.safetensors", start="fresh", features=0.0, distillation_ramp=0.0,
+        learning_rate=1e-3, pseudo_depth=terms,
+    )  # fmt: skip
+    return replace(small_run, method="student", student=student, train=clock)
+
+
+@pytest.mark.distributed
+def test_two_and_four_processes_learn_what_one_does_in_stage_2(student_run, tmp_path):
+    one = train(on(student_run, 1, "one"))
+    for processes in (2, 4):
+        several = on(student_run, processes, f"of{processes}")
+        process = start(several, tmp_path, processes)
+        _, errors = process.communicate(timeout=280)
+        assert process.returncode == 0, errors
+        folder = student_run.output / several.name
+        assert len(losses(folder)) == 20
+        assert_close(losses(folder), losses(one), rtol=1e-5, atol=1e-6)
+        found, expected = (read_weights(f / "last.safetensors")[0] for f in (folder, one))
+        assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.distributed
+def test_a_process_that_dies_stops_the_others_and_the_run_goes_on(small_run, tmp_path):
+    clock = replace(small_run.train, steps=4000, validate_every=4000, checkpoint_every=5)
+    long = on(replace(small_run, train=replace(clock, schedule="constant")), 2, "killed")
+    process = start(long, tmp_path, 2)
+    folder = long.output / "killed"
+    while not (folder / "last.ckpt").exists() or len(losses(folder)) < 10:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    ranks = [int((tmp_path / f"killed.rank{rank}").read_text()) for rank in range(2)]
+    os.kill(ranks[1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)  # well below the time-out of a collective
+    assert process.returncode != 0
+    assert "Signal 9" in errors
+    assert not Path(f"/proc/{ranks[0]}").exists(), "rank 0 is left behind"
+    kept = torch.load(folder / "last.ckpt", weights_only=True)["global_step"]
+    until = replace(long.train, steps=kept + 5, devices=1)
+    train(replace(long, train=until), resume=True)
+    whole = train(replace(long, name="whole", train=until))
+    assert len(losses(folder)) == kept + 5
+    assert_close(losses(folder), losses(whole), rtol=1e-5, atol=1e-6)
+
+
+def test_a_single_process_is_the_first_of_one_and_joins_nothing():
+    assert place() == (0, 1)
+    values = torch.rand(2, 3)
+    assert join_images(values) is values
+
+
+def test_every_process_draws_its_part_of_what_one_would_draw(monkeypatch):
+    cpu = torch.device("cpu")
+    torch.manual_seed(5)
+    whole = uniform_per_image((4, 7), generator=None, device=cpu)
+    for rank in range(2):
+        monkeypatch.setattr("ssmde.losses.processes.place", lambda rank=rank: (rank, 2))
+        torch.manual_seed(5)
+        own = uniform_per_image((2, 7), generator=None, device=cpu)
+        assert torch.equal(own, whole[2 * rank : 2 * rank + 2])
+        after = torch.rand(1)
+        torch.manual_seed(5)
+        torch.rand(4, 7)
+        assert torch.equal(after, torch.rand(1)), "the generators of all ranks stay alike"
