@@ -22,7 +22,7 @@ help:
 	@echo "make test-all  all tests: also slow ones, several processes, compiled code"
 	@echo "make check     format, lint, types, import order"
 	@echo "make docs      run the examples in docstrings, README and conventions"
-	@echo "make bench     speed and memory of a training step"
+	@echo "make bench     speed and memory of a training step, speed of the loader"
 	@echo "make setup     only fill $(VENV)"
 
 setup: $(STAMP)
@@ -59,3 +59,4 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/loader.py

@@ -1,4 +1,4 @@
-"""Speed and memory of a training step, and of the loader: `make bench`.
+"""Speed and memory of a training step: `make bench`, with `loader.py`.
 
     python benchmarks/training_step.py [--parts] [--size 256 320] [--against OTHER_TREE/src]
 
@@ -18,10 +18,8 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 RUNS = ("photometric", "consistent", "sc_depth_v3", "ss_mde stage 2")  # the third is stage 1
 HERE = Path(__file__).resolve().parents[1] / "src"
-FRAME_SIZE = (640, 480)  # width and height of the JPEG files the loader reads
 
 
 class Worker:
@@ -175,26 +172,6 @@ def print_memory(run: str, asked: argparse.Namespace) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 
-def time_loader(snippets: int) -> None:
-    """Images a second of one core: 640 x 480 JPEG to augmented 256 x 320 snippets of three."""
-    from PIL import Image
-
-    from ssmde.data.dataset import SnippetDataset
-    from ssmde.data.drawn import draw_clip
-    from ssmde.data.scene_folder import read_scene
-    from ssmde.presets import PRESETS
-
-    data = replace(PRESETS["consistent"].data, image_size=(256, 320), colour_jitter=1.0)
-    with tempfile.TemporaryDirectory() as folder:
-        clip = draw_clip("room", frames=24, size=(120, 160), seed=0)
-        for i, image in enumerate(clip.images):
-            Image.fromarray(image).resize(FRAME_SIZE).save(f"{folder}/{i:03d}.jpg", quality=92)
-        Path(folder, "cam.txt").write_text("540 0 320\n0 540 240\n0 0 1\n")
-        dataset = SnippetDataset([read_scene(Path(folder))], data, seed=0, augment=True)
-        read = [cpu_seconds(lambda i=i: dataset[0, i % len(dataset)]) for i in range(snippets)]
-    print(f"loader: {3 / statistics.median(read):.0f} images/s a core (640 x 480 JPEG, augmented)")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -223,8 +200,6 @@ def main() -> None:
         f"{asked.size[0]} x {asked.size[1]}, fp32, one thread, {asked.rounds} rounds"
     )
     measure(workers, asked.runs, asked)
-    if not asked.against:
-        time_loader(100)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ class Framing:
         rows = slice(self.top, self.top + self.height)
         columns = slice(self.left, self.left + self.width)
         view = resize_image(reduced[rows, columns], self.image_size).transpose(2, 0, 1)
-        return view[..., ::-1] if self.flip else view
+        return torch.from_numpy(view).flip(-1).numpy() if self.flip else view
 
     def nearest(
         self, values: Float[np.ndarray, "h w"], stored: tuple[int, int]

@@ -2,11 +2,13 @@
 
 import io
 import os
+import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import torch
 from jaxtyping import Float32, Num, UInt8, UInt16
 from PIL import ExifTags, Image, ImageOps
 from torch.nn import functional
+
+from ssmde.data.jpeg import decode_jpeg
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
@@ -59,7 +63,8 @@ def _naming(path: Path, name: str = "") -> Generator[None]:
             raise ImageError(f"{name}: cannot be read as an image ({reason})") from error
         if path.is_file() and path.stat().st_size == 0:
             raise ImageError(f"{path}: the file is empty; copy or extract it again") from error
-        reason = str(error).replace(f" '{path}'", "") or type(error).__name__
+        reason = re.sub(f" '{re.escape(str(path))}'| <_io.BytesIO.*?>", "", str(error))
+        reason = reason or type(error).__name__
         raise ImageError(f"{path}: cannot be read ({reason}); copy or extract it again") from error
 
 
@@ -99,17 +104,20 @@ def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
     Raises:
         ImageError: If the file is missing, truncated or no image.
     """
-    with _naming(path), Image.open(path) as image:
-        width, height = image.size
-        upright = _orientation(image) == 1
-        rows, columns = height // reduction, width // reduction
-        if reduction > 1 and upright:
-            image.draft("RGB", (max(columns, 1), max(rows, 1)))
-        reduced = image.size != (width, height)
-        pixels = np.array(_rgb(path, image if upright else ImageOps.exif_transpose(image)))
-    if reduced:  # the last row and column may hold a part of a pixel
-        return pixels[:rows, :columns]
-    return pixels if reduction == 1 else _average(pixels, reduction)
+    with _naming(path):
+        content = path.read_bytes()
+        with Image.open(BytesIO(content)) as image:
+            width, height = image.size
+            upright = _orientation(image) == 1
+            pixels = None
+            if upright and image.format == "JPEG" and image.mode in ("RGB", "L"):
+                pixels = decode_jpeg(content, (height, width), reduction)
+            if pixels is None:
+                pixels = _decode(path, image, reduction, upright=upright)
+    if pixels.shape[:2] in ((height, width), (width, height)):
+        return pixels if reduction == 1 else _average(pixels, reduction)
+    # The last row and column of a reduced image may hold a part of a pixel.
+    return pixels[: height // reduction, : width // reduction]
 
 
 def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -137,8 +145,8 @@ def resize_image(
         pixels: RGB.
         size: New size (height, width).
     """
-    planes = torch.from_numpy(np.require(pixels, requirements="W")).permute(2, 0, 1)
-    # On bytes this is four times as fast as Pillow's resize, and gives the same values.
+    # On bytes in one block this is four times as fast as Pillow's resize, with the same values.
+    planes = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).permute(2, 0, 1)
     resized = functional.interpolate(
         planes[None], size, mode="bilinear", antialias=True, align_corners=False
     )
@@ -227,6 +235,16 @@ def _orientation(image: Image.Image) -> int:
     if image.format in ("JPEG", "PNG") and "exif" not in image.info:
         return 1  # asking a PNG further would decode it
     return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _decode(
+    path: Path, image: Image.Image, reduction: int, *, upright: bool
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Pixels by Pillow, at a reduced size where the format can."""
+    if reduction > 1 and upright:
+        width, height = (max(side // reduction, 1) for side in image.size)
+        image.draft("RGB", (width, height))
+    return np.array(_rgb(path, image if upright else ImageOps.exif_transpose(image)))
 
 
 def _rgb(path: Path, image: Image.Image) -> Image.Image:
