@@ -93,6 +93,20 @@ def test_what_no_other_view_shows_is_a_mover():
     )
 
 
+def test_a_wall_at_a_wrong_depth_is_no_mover():
+    texture = torch.rand(1, 3, HEIGHT // 4, WIDTH // 2, generator=torch.Generator().manual_seed(0))
+    wall = torch.nn.functional.interpolate(texture, (HEIGHT, 2 * WIDTH), mode="bilinear")
+    starts = (32, 20, 44, 26)  # columns; K has fx 60, the wall is 3 away: 20 columns a metre
+    here, *others = (wall[..., start : start + WIDTH] for start in starts)
+    T = torch.eye(4).repeat(3, 1, 1)
+    T[:, 0, 3] = -torch.tensor([(start - starts[0]) / 20.0 for start in starts[1:]])
+    args = here, torch.cat(others)
+    right, wrong = torch.full_like(STATIC, 3.0), torch.full_like(STATIC, 3.6)
+    assert not find_movers(least_error(*args, right, T, K, shares=(1.0,))).any()
+    assert find_movers(least_error(*args, wrong, T, K, shares=(1.0,))).float().mean() > 0.1
+    assert not find_movers(least_error(*args, wrong, T, K)).any()
+
+
 def test_a_pixel_that_few_views_see_is_not_called_a_mover():
     here, wall = views(torch.Generator().manual_seed(0))
     away = torch.eye(4).expand(4, 4, 4).clone()
