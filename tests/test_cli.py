@@ -90,6 +90,10 @@ FROZEN = {
         {"--camera-height", "--speed", "--poses", "--points", "--split", "--max-frames", "--out"},
     ),
     "odometry": (["WEIGHTS", "DATA"], {"--split", "--out"}),
+    "benchmark": (
+        ["TABLE", "DATA", "METHOD"],
+        {"--split", "--align", "--kind", "--max-frames", "--out"},
+    ),
 }  # fmt: skip
 EACH_VERB = pytest.mark.parametrize("verb", FROZEN)
 
@@ -372,6 +376,23 @@ def test_scale_hands_its_words_on_and_prints_the_error_bar(monkeypatch, capsys):
     assert "ssmde predict m.safetensors INPUT OUT" in said
     assert main(["scale", "run", "--points", "p.csv"]) == 0
     assert given["data"] is None
+
+
+def test_odometry_and_benchmark_hand_their_words_on(monkeypatch, capsys):
+    given = {}
+
+    def record(*args, **rest):
+        given.update(rest, args=args)
+
+    monkeypatch.setattr("ssmde.odometry.odometry", record)
+    assert main(["odometry", "tracked", "data", "--split", "val"]) == 0
+    assert given["args"] == ("tracked", Path("data"))
+    assert (given["split"], given["out"]) == ("val", Path("odometry"))
+    monkeypatch.setattr("ssmde.benchmark.benchmark", record)
+    assert main(["benchmark", "kitti", "data", "a=run", "files", "--kind", "disparity"]) == 0
+    assert given["args"] == ("kitti", Path("data"), ("a=run", "files"))
+    assert (given["kind"], given["align"], given["split"]) == ("disparity", None, None)
+    assert "benchmark/kitti.csv, .json and .md" in capsys.readouterr().out
 
 
 def test_demo_hands_its_words_on(verb_calls, capsys):

@@ -13,8 +13,15 @@ from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.details import CameraPlace, MeasuredFrame, frame_details
-from ssmde.evaluation.report import DepthFunction, print_result, write_result
-from ssmde.evaluation.result import Evaluation, FrameResult, TruthFrame
+from ssmde.evaluation.report import print_result, write_result
+from ssmde.evaluation.result import (
+    Answer,
+    DepthFunction,
+    Evaluation,
+    FrameFunction,
+    FrameResult,
+    TruthFrame,
+)
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.baselines import constant_depth, mean_depth_map
 from ssmde.metrics.protocol import Protocol, find_protocol, measure
@@ -88,12 +95,40 @@ def evaluate_predictions(
 ) -> Evaluation:
     """Mean errors of any function from image to depth; writes and prints nothing.
 
+    Args:
+        predict: RGB bytes (h, w, 3) to depth of the same view, at any size.
+        sequences: Where the frames with truth come from.
+        protocol: Range, crop and usual alignment, or the name of one of `PROTOCOLS`.
+        align: Alignment, if not the protocol's own.
+        max_frames: Measure at most so many frames, evenly spread.
+        details: See `evaluate_frames`.
+
+    Raises:
+        ValueError: If no frame can be measured, or a prediction is not finite.
+    """
+    return evaluate_frames(
+        lambda _, pixels: Answer(depth=predict(pixels)), sequences, protocol, align,
+        max_frames=max_frames, details=details,
+    )  # fmt: skip
+
+
+def evaluate_frames(
+    answer: FrameFunction,
+    sequences: Sequence[FrameSequence],
+    protocol: str | Protocol = "generic",
+    align: AlignmentName | None = None,
+    *,
+    max_frames: int | None = None,
+    details: bool = False,
+) -> Evaluation:
+    """Mean errors of any method that may know which frame it is asked about, as from files.
+
     The prediction is resized to the truth, then measured by the procedure of
     `metrics/protocol.py`. A frame whose files cannot be read is left out and named; a frame
     without a pixel that counts is left out and counted.
 
     Args:
-        predict: RGB bytes (h, w, 3) to depth of the same view, at any size.
+        answer: Frame and RGB bytes (h, w, 3) to depth of the same view.
         sequences: Where the frames with truth come from.
         protocol: Range, crop and usual alignment, or the name of one of `PROTOCOLS`.
         align: Alignment, if not the protocol's own.
@@ -114,7 +149,8 @@ def evaluate_predictions(
         except ImageError as error:
             broken.append(str(error))
             continue
-        prediction = resize_depth(predict(pixels), truth.shape)
+        said = answer(frame, pixels)
+        prediction = resize_depth(said.depth, truth.shape)
         try:
             found = measure(prediction, truth, chosen, align_by=how, motion_mask=mask)
         except ValueError as error:

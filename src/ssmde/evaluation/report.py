@@ -1,16 +1,20 @@
 """An evaluation as a table, a `metrics.json` and pictures of its worst frames."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
 from rich.console import Console
 from rich.table import Table
 
 from ssmde.data.images import read_image, whole_file
 from ssmde.evaluation.details import told
-from ssmde.evaluation.result import REGIONS, WORST_FRAMES, Evaluation, FrameResult
+from ssmde.evaluation.result import (
+    REGIONS,
+    WORST_FRAMES,
+    DepthFunction,
+    Evaluation,
+    FrameResult,
+)
 from ssmde.metrics.depth import METRICS
 from ssmde.metrics.protocol import Protocol, counted_pixels
 from ssmde.pictures import PanelRow, panel, write_png
@@ -19,9 +23,6 @@ from ssmde.prediction.images import resize_depth
 WORST_HEIGHT = 240  # rows of each picture of a worst frame
 TABLE_WIDTH = 120  # columns where no terminal says how many there are
 NAMED_BROKEN = 3  # unreadable files named below the table; metrics.json has all
-
-DepthFunction = Callable[[UInt8[np.ndarray, "h w 3"]], Float[np.ndarray, "k m"]]
-"""RGB bytes to depth of the same view, at any size."""
 
 
 def table(result: Evaluation) -> Table:

@@ -1,6 +1,7 @@
 """The record of an evaluation: means over images, and the frames behind them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,9 @@ from ssmde.metrics.alignment import Alignment, AlignmentName
 from ssmde.metrics.depth import DepthErrors, DepthSums
 from ssmde.metrics.protocol import Protocol
 from ssmde.metrics.regions import RegionSums
+
+DepthFunction = Callable[[UInt8[np.ndarray, "h w 3"]], Float[np.ndarray, "k m"]]
+"""RGB bytes to depth of the same view, at any size."""
 
 Region = Literal["full", "static", "dynamic"]
 REGIONS: tuple[Region, ...] = ("full", "static", "dynamic")
@@ -51,6 +55,20 @@ class TruthFrame:
                 f"for depth of {truth.shape}"
             )
         return truth, mask
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Answer:
+    """What a method says of one frame."""
+
+    depth: Float[np.ndarray, "k m"]
+    """At any size."""
+    confidence: Float[np.ndarray, "i j"] | None = None
+    """Larger where the depth is surer, at any size; None if the method does not tell."""
+
+
+FrameFunction = Callable[[TruthFrame, UInt8[np.ndarray, "h w 3"]], Answer]
+"""A frame and its RGB bytes to what a method says of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,12 +5,24 @@ docstring of a field is its help, the docstring of the record is the head of the
 """
 
 from ssmde.verbs.data import Doctor, Label, Prepare, Track
-from ssmde.verbs.measure import Odometry, Scale
+from ssmde.verbs.measure import Benchmark, Odometry, Scale
 from ssmde.verbs.networks import Demo, Evaluate, Predict, Train, is_first_process
 
 __all__ = ["VERBS", "Train", "Verb", "is_first_process"]
 
-Verb = Prepare | Doctor | Track | Label | Train | Evaluate | Predict | Demo | Scale | Odometry
+Verb = (
+    Prepare
+    | Doctor
+    | Track
+    | Label
+    | Train
+    | Evaluate
+    | Predict
+    | Demo
+    | Scale
+    | Odometry
+    | Benchmark
+)
 VERBS: dict[str, type[Verb]] = {
     "prepare": Prepare,
     "doctor": Doctor,
@@ -22,4 +34,5 @@ VERBS: dict[str, type[Verb]] = {
     "demo": Demo,
     "scale": Scale,
     "odometry": Odometry,
+    "benchmark": Benchmark,
 }

@@ -91,3 +91,55 @@ class Odometry:
 
         odometry(self.source, self.data, split=self.split, out=self.out)
         print(f"numbers: {self.out / 'odometry.json'}, beside it a picture of each path")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Benchmark:
+    """Measure several methods on the images of a published table, beside the published figures.
+
+    A method is weights, a run, or a folder of predictions named like the frames: png16, npz or npy.
+
+    Example:
+      ssmde benchmark kitti data runs/ss_mde theirs=predictions/theirs
+    """
+
+    name: Positional[
+        Annotated[Literal["kitti", "nyuv2", "ddad", "bonn", "tum"], arg(metavar="TABLE")]
+    ]
+    """Which table: kitti, nyuv2, ddad, bonn or tum."""
+    data: Positional[Annotated[Path, arg(metavar="DATA")]]
+    """Folder of scene folders, as ssmde prepare --dataset makes it."""
+    methods: Positional[Annotated[tuple[str, ...], arg(metavar="METHOD")]]
+    """PATH, or NAME=PATH."""
+    split: Annotated[
+        Literal["train", "val", "test", "all"] | None,
+        arg(help_behavior_hint="(default: that of the table)"),
+    ] = None
+    """Part of DATA to measure."""
+    align: Annotated[
+        Literal["median", "least-squares", "none"] | None,
+        arg(help_behavior_hint="(default: median)"),
+    ] = None
+    """How the unknown scale of a prediction is found."""
+    kind: Literal["depth", "disparity"] = "depth"
+    """What folders of predictions hold."""
+    max_frames: Annotated[int | None, arg(help_behavior_hint="(default: all)")] = None
+    """Measure at most so many frames, evenly spread."""
+    out: Path = Path("benchmark")
+    """Folder for the files."""
+
+    def run(self) -> None:
+        """Measure, print and write."""
+        from ssmde.benchmark import benchmark
+
+        benchmark(
+            self.name,
+            self.data,
+            self.methods,
+            split=self.split,
+            align=self.align,
+            kind=self.kind,
+            max_frames=self.max_frames,
+            out=self.out,
+        )
+        print(f"table: {self.out / self.name}.csv, .json and .md")

@@ -1,0 +1,1 @@
+"""Published tables: methods measured alike, from weights or files, beside published figures."""
