@@ -22,6 +22,7 @@ from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.protocol import PROTOCOLS
 from ssmde.predict import FORMATS, AskedCamera, Style, Summary, Wishes, predict_files
 from ssmde.preparation.archives import prepare_dataset
+from ssmde.preparation.packing import Packed, pack
 from ssmde.prepare import prepare
 from ssmde.presets import PRESETS
 from ssmde.scale import scale
@@ -60,7 +61,7 @@ FROZEN = {
         {
             "--step", "--least-motion", "--fewest-frames", "--intrinsics", "--hfov-degrees",
             "--width", "--name", "--quality", "--overwrite", "--dataset", "--train-list",
-            "--val-list", "--test-list", "--improved", "--truth",
+            "--val-list", "--test-list", "--improved", "--truth", "--pack", "--size", "--codec",
         },
     ),
     "doctor": (["DATA"], {"--split", "--quick"}),
@@ -288,9 +289,34 @@ def test_prepare_hands_an_archive_on(verb_calls, monkeypatch, capsys):
     assert (given["width"], given["truth"], given["improved"]) == (640, "eigen", None)
 
 
+def test_prepare_packs_scene_folders(verb_calls, monkeypatch, capsys):
+    given = {}
+
+    def record(data, out, **rest):
+        inspect.signature(pack).bind(data, out, **rest)
+        given.update(rest, data=data, out=out)
+        return Packed(folder=out, frames={"train": 3}, bytes=7000000, skipped=("a.jpg: empty",))
+
+    monkeypatch.setattr("ssmde.preparation.packing.pack", record)
+    assert (
+        main(["prepare", "data", "packed", "--pack", "--size", "256", "320", "--codec", "jpeg"])
+        == 0
+    )
+    assert given == {
+        "data": Path("data"), "out": Path("packed"), "size": (256, 320), "codec": "jpeg",
+        "overwrite": False,
+    }  # fmt: skip
+    said = capsys.readouterr()
+    assert "packed: packed, 3 frames for train, 7.0 MB" in said.out
+    assert "a.jpg: empty" in said.err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        ("prepare a b --size 32 64", "--size does not go without --pack"),
+        ("prepare a b --pack", "--pack needs --size HEIGHT WIDTH: data.image_size of the training"),
+        ("prepare a b --pack --size 32 64 --width 9", "--width does not go with --pack"),
         ("prepare a b --test-list c", "--test-list does not go without --dataset"),
         ("prepare a b --dataset tum --step 2", "--step does not go with --dataset"),
     ],

@@ -47,7 +47,7 @@ def doctor(
         FileNotFoundError: If the folder, a list or a scene that a list names does not exist.
         ValueError: If there are no scenes.
     """
-    opened = open_scenes(data, split)
+    opened = open_scenes(data, split, quick=quick)
     found = [finding for scene in opened for finding in scene.findings]
     scenes = [(one.sequence, one.offset) for one in opened if one.sequence is not None]
     found += few_frames([scene for scene, _ in scenes])

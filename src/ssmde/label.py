@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ssmde.data.images import ImageError
+from ssmde.data.pack import refuse_packed
 from ssmde.data.pseudo_depth import (
     FOLDER,
     Kind,
@@ -118,6 +119,7 @@ def label(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    refuse_packed(data, "label")
     scenes = read_scenes(data, split)
     asked = Asked(
         checkpoint=checkpoint, kind=kind, size=size, device=find_device(device),

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssmde.config import Config, PseudoDepthConfig
+from ssmde.data.pack import is_packed
 from ssmde.data.scene_folder import read_scenes
 from ssmde.evaluate import evaluate, evaluate_predictions
 from ssmde.evaluation.result import Evaluation
@@ -83,7 +84,7 @@ def _has(stage: Config, *names: str) -> bool:
 
 def _track_what_has_no_motion(config: Config) -> None:
     """Camera motion from the frames themselves, where the run is to have it."""
-    if config.data.poses != "tracked":
+    if config.data.poses != "tracked" or is_packed(config.data.root):
         return
     track(config.data.root, threads=config.train.threads)  # leaves alone what was tracked
 

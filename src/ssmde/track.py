@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from ssmde.data.pack import refuse_packed
 from ssmde.data.scene_files import (
     TRACKED_POINTS,
     read_json,
@@ -82,6 +83,7 @@ def track(
         ImportError: If pycolmap is not installed.
         ValueError: If a scene has no intrinsics.
     """
+    refuse_packed(data, "track")
     names = {scene.name for scene in read_scenes(data, "train")}
     scenes = [scene for scene in read_scenes(data, "all") if scene.name in names]
     todo = [scene for scene in scenes if overwrite or not _is_tracked(scene)]

@@ -111,7 +111,7 @@ def test_without_lists_the_last_tenth_of_each_scene_validates(tmp_path):
     assert [len(s) for s in train] == [18, 4]
     assert [len(s) for s in val] == [2, 1]
     whole = read_scenes(tmp_path, "all")
-    assert [t.images + v.images for t, v in zip(train, val, strict=True)] == [
+    assert [(*t.images, *v.images) for t, v in zip(train, val, strict=True)] == [
         scene.images for scene in whole
     ]
 

@@ -74,11 +74,11 @@ class SnippetDataset(Dataset[Snippets]):
         self.fit_labels, self.with_points = fit_labels, with_points
         self.points = tuple(
             read_tracked_points(s.images[0].parent / TRACKED_POINTS)
-            if fit_labels or with_points
+            if (fit_labels or with_points) and s.tracked_points is None
             else {}
             for s in sequences
         )
-        """For every sequence, the points that were tracked, by the index of their frame."""
+        """For every sequence of a folder, the points that were tracked, by the index of a frame."""
         if labels:
             _check_labels(self.sequences)
         self.targets = self.find_targets()
@@ -164,7 +164,7 @@ class SnippetDataset(Dataset[Snippets]):
 
     def _label(self, which: int, target: int, framing: Framing) -> Float32[Tensor, "1 1 h w"]:
         """Pseudo-depth of the target as depth; 0 everywhere for a frame without a label."""
-        sequence, points = self.sequences[which], self.points[which]
+        sequence = self.sequences[which]
         assert sequence.pseudo_depth is not None
         path = sequence.pseudo_depth[target]
         if path is None:
@@ -172,17 +172,22 @@ class SnippetDataset(Dataset[Snippets]):
         values = read_pseudo_depth(path)
         if sequence.pseudo_depth_kind == "disparity":
             values = np.where(values > 0, 1 / (values + DISPARITY_FLOOR), 0).astype(np.float32)
-        if self.fit_labels and target in points:
-            values = fit_to_points(values, *points[target], sequence.image_size)
-        elif self.fit_labels:
-            values = np.zeros_like(values)  # no point to fit to
+        if self.fit_labels:
+            values = fit_to_points(values, *self._tracked(which, target), sequence.image_size)
         view = framing.nearest(values, sequence.image_size)
         return torch.from_numpy(np.ascontiguousarray(view))[None, None]
 
+    def _tracked(
+        self, which: int, target: int
+    ) -> tuple[Float32[np.ndarray, "n 2"], Float32[np.ndarray, " n"]]:
+        """Points (u, v) that were tracked in a frame, and their depth."""
+        packed = self.sequences[which].tracked_points
+        points = self.points[which].get(target) if packed is None else packed[target]
+        return points or (np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
+
     def _points(self, which: int, target: int, framing: Framing) -> Float32[Tensor, "1 1 h w"]:
         """Depth of the tracked points of the target; 0 where there is none."""
-        nothing = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
-        pixels, depth = self.points[which].get(target, nothing)
+        pixels, depth = self._tracked(which, target)
         sure = plausible(depth)
         view = framing.scatter(pixels[sure], depth[sure])
         return torch.from_numpy(np.ascontiguousarray(view))[None, None]

@@ -18,9 +18,11 @@ from jaxtyping import Float32, Num, UInt8, UInt16
 from PIL import ExifTags, Image, ImageOps
 from torch.nn import functional
 
+from ssmde.data.files import IMAGE_SUFFIXES
 from ssmde.data.jpeg import decode_jpeg
+from ssmde.data.npy import read_npy
+from ssmde.data.store import RemoteError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
 REDUCTIONS = (8, 4, 2, 1)  # the sizes a JPEG can be decoded at: an eighth, a quarter, a half, full
 SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's names for 16 bits a pixel
@@ -53,7 +55,7 @@ def _naming(path: Path, name: str = "") -> Generator[None]:
     """Turn whatever a broken file raises into an `ImageError` with its name and the reason."""
     try:
         yield
-    except ImageError:
+    except (ImageError, RemoteError):  # what the net does is no fault of the file
         raise
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
@@ -96,7 +98,7 @@ def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
     transparency is dropped.
 
     Args:
-        path: Any file Pillow can read.
+        path: Any file Pillow can read, or bytes of shape (height, width, 3) in a .npy.
         reduction: Decode at a half, a quarter or an eighth of the size: 2, 4 or 8. The result has
             `height // reduction` rows, and pixel u of the file lies at (u + 0.5) / reduction - 0.5
             whatever the remainder. Much faster for JPEG.
@@ -106,6 +108,9 @@ def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
     """
     with _naming(path):
         content = path.read_bytes()
+        if path.suffix == ".npy":
+            pixels = read_pixels(content)
+            return pixels if reduction == 1 else _average(pixels, reduction)
         with Image.open(BytesIO(content)) as image:
             width, height = image.size
             upright = _orientation(image) == 1
@@ -168,9 +173,9 @@ def read_depth(
     """
     with _naming(path):
         if path.suffix.lower() == ".npy":
-            depth = np.load(path, allow_pickle=False)
+            depth = np.load(BytesIO(path.read_bytes()), allow_pickle=False)
         elif path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
                 depth = _dense(path, arrays)
         else:
             depth = _png_depth(path, units_per_metre)
@@ -191,7 +196,7 @@ def read_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
     Raises:
         ImageError: If the file is missing, truncated or no image.
     """
-    with _naming(path), Image.open(path) as image:
+    with _naming(path), Image.open(BytesIO(path.read_bytes())) as image:
         return np.array(image.convert("L"))
 
 
@@ -237,6 +242,18 @@ def _orientation(image: Image.Image) -> int:
     return int(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
+def read_pixels(content: bytes | bytearray) -> UInt8[np.ndarray, "h w 3"]:
+    """Pixels of an image in the bytes of a .npy.
+
+    Raises:
+        ValueError: If they hold something else.
+    """
+    pixels = read_npy(content)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"pixels are bytes, height x width x 3, got {pixels.dtype} {pixels.shape}")
+    return pixels if pixels.flags.writeable else pixels.copy()
+
+
 def _decode(
     path: Path, image: Image.Image, reduction: int, *, upright: bool
 ) -> UInt8[np.ndarray, "h w 3"]:
@@ -266,7 +283,7 @@ def _average(pixels: UInt8[np.ndarray, "h w 3"], reduction: int) -> UInt8[np.nda
 
 
 def _png_depth(path: Path, units_per_metre: int | float | None) -> Num[np.ndarray, "..."]:
-    with Image.open(path) as image:
+    with Image.open(BytesIO(path.read_bytes())) as image:
         if image.mode not in SIXTEEN_BIT:
             raise ImageError(
                 f"{path}: a depth PNG has 16 bits a pixel and one channel, got mode {image.mode}"

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 
 def decode_jpeg(
-    content: bytes, stored: tuple[int, int], reduction: int
+    content: bytes | bytearray, stored: tuple[int, int], reduction: int
 ) -> UInt8[np.ndarray, "h w 3"] | None:
     """Pixels of a JPEG, RGB, as the file stores them; None where Pillow has to do it.
 

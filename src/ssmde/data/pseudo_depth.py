@@ -12,8 +12,9 @@ and the values of all images come back in the unit of the source.
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ssmde.data.images import ImageError, read_depth, whole_file
+from ssmde.data.npy import read_npy
 from ssmde.data.scene_files import read_json
 
 Kind = Literal["depth", "disparity"]
@@ -30,6 +32,7 @@ Kind = Literal["depth", "disparity"]
 FOLDER = "pseudo_depth"  # in a scene folder
 INFO_FILE = "label.json"
 LARGEST_STEP = 60000  # what the largest value of an image is stored as
+PACKED_STEPS = ".u16.npy"  # ending of a packed label: 16 bits, in steps of 1 / LARGEST_STEP
 SCALE_KEY = "steps_per_unit"  # of the PNG's text chunk
 VALUES = {
     True: f"relative to the largest value of the image, which is {LARGEST_STEP}; 0 is no value",
@@ -163,10 +166,12 @@ def read_pseudo_depth(path: Path) -> Float32[np.ndarray, "h w"]:
     Raises:
         ImageError: If the file is missing, broken or no label.
     """
+    if path.name.endswith(PACKED_STEPS):
+        return read_npy(path.read_bytes()).astype(np.float32) / LARGEST_STEP
     if path.suffix.lower() != ".png":
         return read_depth(path)
     steps = read_depth(path, 1)
-    with Image.open(path) as image:
+    with Image.open(BytesIO(path.read_bytes())) as image:
         text = image.info.get(SCALE_KEY, str(LARGEST_STEP))
     try:
         scale = float(text)
@@ -175,3 +180,26 @@ def read_pseudo_depth(path: Path) -> Float32[np.ndarray, "h w"]:
     if not 0 < scale < float("inf"):
         raise ImageError(f"{path}: {SCALE_KEY} must be a positive number, got {text!r}")
     return (steps / scale).astype(np.float32)
+
+
+def pack_label(
+    path: Path, edit: Callable[[Float32[np.ndarray, "_ _"]], Float32[np.ndarray, "_ _"]]
+) -> tuple[bytes, str]:
+    """Bytes of a .npy that `read_pseudo_depth` reads as the label at `path`, and its ending.
+
+    Args:
+        path: The label.
+        edit: What to do with it before, such as making it smaller.
+
+    Raises:
+        ImageError: If the label cannot be read.
+    """
+    values = edit(read_pseudo_depth(path))
+    steps = np.rint(values.astype(np.float64) * LARGEST_STEP)
+    file = BytesIO()
+    # Steps take half the place, but only for a label that is stored in them.
+    exact = steps.max(initial=0) < 1 << 16 and (
+        (steps.astype(np.float32) / LARGEST_STEP == values).all()
+    )
+    np.save(file, steps.astype(np.uint16) if exact else values)
+    return file.getvalue(), PACKED_STEPS if exact else ".npy"

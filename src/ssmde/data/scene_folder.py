@@ -14,15 +14,27 @@ DATA/<scene>/scene.json                source, licence, fps, depth_units_per_met
 The packs published with sc_depth_pl (`training/<scene>`, `leres_depth/`) are read as they are.
 """
 
-import re
+import os
 from difflib import get_close_matches
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from ssmde.data.images import DEPTH_SUFFIXES, IMAGE_SUFFIXES, ImageError, read_size
+from ssmde.data.files import (
+    IMAGE_SUFFIXES,
+    Files,
+    files_of,
+    holds_images,
+    in_name_order,
+    list_images,
+    list_names,
+    natural,
+    stem,
+)
+from ssmde.data.images import DEPTH_SUFFIXES, ImageError, read_size
+from ssmde.data.pack import is_packed, read_pack
 from ssmde.data.scene_files import (
     positive_number,
     read_intrinsics,
@@ -55,7 +67,7 @@ Split = Literal["train", "val", "test", "all"]
 VALIDATION_SHARE = 10  # without a val.txt, the last 1 / 10 of the frames of each scene validate
 
 
-def read_scenes(root: Path, split: Split) -> list[FrameSequence]:
+def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[FrameSequence]:
     """Sequences of one part of a data folder, in the order of its list file.
 
     Without val.txt the last tenth of the frames of each scene is `val` and the rest is `train`.
@@ -63,37 +75,46 @@ def read_scenes(root: Path, split: Split) -> list[FrameSequence]:
     whole.
 
     Args:
-        root: Folder of scene folders, or a single scene folder.
+        root: Folder of scene folders, a single scene folder, or packed data, here or behind a URL.
         split: `train`, `val`, `test` (needs a test.txt) or `all`.
+        every_size: Open every image to see that all of a scene have one size; else only three.
 
     Raises:
         FileNotFoundError: If the folder, a list or a scene that a list names does not exist.
         ValueError: If there are no scenes, or a scene is faulty.
     """
+    if is_packed(root):
+        return read_pack(root, split)
     root = _data_root(root)
+    read = partial(read_scene, every_size=every_size)
     lists = {name: _read_list(root, name) for name in ("train", "val", "test")}
     if split == "all":
-        return [read_scene(root / name) for name in _scene_names(root)]
+        return [read(root / name) for name in _scene_names(root)]
     if split == "test" and not lists["test"]:
         raise FileNotFoundError(
             f"{root / 'test.txt'}: no such list; name the scenes for testing in it, one a line"
         )
     if split == "test" or (split == "val" and lists["val"]):
-        return [read_scene(root / name) for name in lists[split]]
+        return [read(root / name) for name in lists[split]]
     held_out = {*lists["val"], *lists["test"]}
     train = lists["train"] or [name for name in _scene_names(root) if name not in held_out]
     if not train:
         raise ValueError(
             f"{root}: val.txt and test.txt name every scene, none is left for training"
         )
-    scenes = [read_scene(root / name) for name in train]
+    scenes = [read(root / name) for name in train]
     return scenes if lists["val"] else _last_tenth(scenes, keep=split == "val")
 
 
-def read_scene(folder: Path) -> FrameSequence:
-    """One scene folder as a sequence; only the headers of its images are opened.
+def read_scene(folder: Path, *, every_size: bool = False) -> FrameSequence:
+    """One scene folder as a sequence; only the headers of three of its images are opened.
 
-    A single image that cannot be opened is left for the reader of frames to skip and report.
+    An image that cannot be opened, or has another size, is left for the reader of frames to skip
+    and report.
+
+    Args:
+        folder: The scene folder.
+        every_size: Open every image, and refuse one of another size.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
@@ -102,13 +123,13 @@ def read_scene(folder: Path) -> FrameSequence:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such scene folder")
-    images = list_images(folder)
+    images: Files[Path] = files_of(folder, list_names(folder, IMAGE_SUFFIXES))
     if not images:
         raise ValueError(
             f"{folder}: a scene folder holds images ({', '.join(IMAGE_SUFFIXES)}), found none; "
             "`ssmde prepare` makes one from a video"
         )
-    image_size = _common_size(images)
+    image_size = _common_size(images, of_all=every_size)
     info = read_json(folder / "scene.json")
     labels, about = _pseudo_depth(folder, images)
     times = read_timestamps(folder / "timestamps.txt", len(images))
@@ -118,7 +139,7 @@ def read_scene(folder: Path) -> FrameSequence:
     tracked = read_tracked_poses(folder / "tracked_poses.txt", len(images)) or (None, None)
     return FrameSequence(
         name=folder.resolve().name,
-        images=tuple(images),
+        images=images,
         image_size=image_size,
         intrinsics=read_intrinsics(folder / "cam.txt", image_size),
         depth=_matching(folder / "depth", images, DEPTH_SUFFIXES),
@@ -139,15 +160,16 @@ def _data_root(root: Path) -> Path:
         raise FileNotFoundError(f"{root}: no such data folder; give the folder of scene folders")
     lists = any((root / f"{split}.txt").is_file() for split in ("train", "val", "test"))
     inner = root / "training"
-    return inner if inner.is_dir() and not lists and not list_images(inner) else root
+    return inner if inner.is_dir() and not lists and not holds_images(inner) else root
 
 
 def _scene_names(root: Path) -> list[str]:
     """Every folder with images; the folder itself if it has some."""
-    if list_images(root):
+    if holds_images(root):
         return ["."]
-    names = [f.name for f in root.iterdir() if f.is_dir() and not f.name.startswith(".")]
-    names = [name for name in sorted(names, key=_natural) if list_images(root / name)]
+    with os.scandir(root) as entries:
+        names = [e.name for e in entries if e.name[0] != "." and e.is_dir()]
+    names = [name for name in sorted(names, key=natural) if holds_images(root / name)]
     if not names:
         raise ValueError(
             f"{root}: no folder in it holds images ({', '.join(IMAGE_SUFFIXES)}); "
@@ -182,78 +204,54 @@ def _last_tenth(scenes: list[FrameSequence], *, keep: bool) -> list[FrameSequenc
     return [scene.part(0, cut) for scene, cut in cuts if cut]
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Images of a folder in the order of their names, numbers by their value."""
-    files = [
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
-    ]
-    return in_name_order(files)
+def _common_size(images: Files[Path], *, of_all: bool) -> tuple[int, int]:
+    """Size (height, width) all images share; those that cannot be opened do not count.
 
-
-def in_name_order(images: list[Path]) -> list[Path]:
-    """Images of one folder in the order of their names, numbers by their value.
-
-    Raises:
-        ValueError: If two have the same name but for their ending.
+    Unless `of_all`, the first, the middle and the last of those that can be opened have to do:
+    opening every file takes minutes with a million.
     """
-    files = sorted(images, key=lambda file: _natural(file.stem))
-    for file, following in pairwise(files):
-        if file.stem == following.stem:
-            raise ValueError(
-                f"{file.parent}: {file.name} and {following.name} are one frame; keep one"
-            )
-    return files
-
-
-def _natural(name: str) -> tuple[list[tuple[str, int]], str]:
-    """Sorts `frame_9` before `frame_10`."""
-    pieces = re.findall(r"(\D*)(\d*)", name)
-    return [(text, int(digits or -1)) for text, digits in pieces], name
-
-
-def _common_size(images: list[Path]) -> tuple[int, int]:
-    """Size (height, width) all images share; those that cannot be opened do not count."""
-    first: tuple[tuple[int, int], Path] | None = None
+    found: dict[int, tuple[int, int]] = {}
     fault: ImageError | None = None
-    for path in images:
+    few = dict.fromkeys((0, len(images) // 2, len(images) - 1))
+    for index in (*few, *(i for i in range(len(images)) if i not in few)):
+        if found and not of_all and index not in few:
+            break
         try:
-            size = read_size(path)
+            found[index] = read_size(images[index])
         except ImageError as error:
             fault = fault or error
-            continue
-        first = first or (size, path)
-        if size != first[0]:
-            raise ValueError(
-                f"{path}: {size[1]} x {size[0]} pixels, but {first[1].name} has "
-                f"{first[0][1]} x {first[0][0]}; give each size a scene of its own"
-            )
-    if first is None:
+    if not found:
         raise fault or ValueError("no images")
-    return first[0]
+    first = min(found)
+    for index, size in found.items():
+        if size != found[first]:
+            raise ValueError(
+                f"{images[index]}: {size[1]} x {size[0]} pixels, but {images[first].name} has "
+                f"{found[first][1]} x {found[first][0]}; give each size a scene of its own"
+            )
+    return found[first]
 
 
-def _matching(folder: Path, images: list[Path], suffixes: tuple[str, ...]) -> Paths | None:
+def _matching(folder: Path, images: Files[Path], suffixes: tuple[str, ...]) -> Paths | None:
     """For each image the file of the same name in `folder`, or None; None without a folder."""
     if not folder.is_dir():
         return None
-    files = [f for f in folder.iterdir() if f.suffix.lower() in suffixes and f.name[0] != "."]
-    if not files:
+    names = [n for n in os.listdir(folder) if n[0] != "." and n.lower().endswith(suffixes)]
+    if not names:
         raise ValueError(f"{folder}: holds no {', '.join(suffixes)}; fill or delete the folder")
-    by_name = {file.stem: file for file in files}
-    if not by_name.keys().isdisjoint(image.stem for image in images):
-        return tuple(by_name.get(image.stem) for image in images)
-    if len(files) == len(images):  # other names, but one a frame: pair them in order
-        files.sort(key=lambda file: _natural(file.stem))
-        return tuple(files)
+    by_stem = {stem(name): name for name in names}
+    wanted = [stem(os.fsdecode(name)) for name in images.names.tolist()]
+    if not by_stem.keys().isdisjoint(wanted):
+        return files_of(folder, [by_stem.get(one, "") for one in wanted])
+    if len(names) == len(images):  # other names, but one a frame: pair them in order
+        return files_of(folder, sorted(names, key=lambda name: natural(stem(name))))
     raise ValueError(
-        f"{folder}: none of its {len(files)} files is named like one of the {len(images)} images, "
+        f"{folder}: none of its {len(names)} files is named like one of the {len(images)} images, "
         f"such as {images[0].stem}{suffixes[0]}"
     )
 
 
-def _pseudo_depth(folder: Path, images: list[Path]) -> tuple[Paths | None, dict[str, Any]]:
+def _pseudo_depth(folder: Path, images: Files[Path]) -> tuple[Paths | None, dict[str, Any]]:
     """Label files and what is known about them; `leres_depth` holds depth up to an affine map."""
     for name, source in (("pseudo_depth", ""), ("leres_depth", "leres")):
         if labels := _matching(folder / name, images, DEPTH_SUFFIXES):

@@ -1,13 +1,14 @@
 """A sequence: frames of one camera in time order, and what is known about them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
-Paths = tuple[Path | None, ...]
+Paths = Sequence[Path | None]
 
 # Fields with one entry a frame, beside the images.
 PER_FRAME = (
@@ -15,6 +16,7 @@ PER_FRAME = (
     "poses",
     "tracked_poses",
     "tracked_parts",
+    "tracked_points",
     "motion_masks",
     "pseudo_depth",
     "timestamps",
@@ -28,7 +30,7 @@ class FrameSequence:
 
     name: str
     """Name of the scene, for messages and lists."""
-    images: tuple[Path, ...]
+    images: Sequence[Path]
     """Image files in time order, all of one size."""
     image_size: tuple[int, int]
     """Size (height, width) of the images, in pixels."""
@@ -44,6 +46,9 @@ class FrameSequence:
     """Camera to world as found in the video; the unit is the median depth. nan where unknown."""
     tracked_parts: Float[np.ndarray, " n"] | None = None
     """Parts of the video whose tracked poses share a world and a unit: a number for each frame."""
+    tracked_points: Sequence[Any] | None = None
+    """Image points (u, v) and depth of what was tracked, None where a frame has none; only of
+    packed data, elsewhere they are a file of the scene."""
     motion_masks: Paths | None = None
     """Images with 255 where something moves, 0 where it is static, 128 where nobody knows."""
     pseudo_depth: Paths | None = None

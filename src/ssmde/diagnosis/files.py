@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from ssmde.data.images import ImageError, read_size
+from ssmde.data.pack import refuse_packed
 from ssmde.data.scene_files import (
     positive_number,
     read_intrinsics,
@@ -36,15 +37,18 @@ class Opened(NamedTuple):
     findings: list[Finding]
 
 
-def open_scenes(data: Path, split: Split) -> list[Opened]:
+def open_scenes(data: Path, split: Split, *, quick: bool = False) -> list[Opened]:
     """Every scene of one part of a data folder; faulty ones with what can be read of them.
+
+    `quick` leaves out opening every image to see its size.
 
     Raises:
         FileNotFoundError: If the folder, a list or a scene that a list names does not exist.
         ValueError: If there are no scenes.
     """
+    refuse_packed(data, "doctor")
     try:
-        scenes = read_scenes(data, split)
+        scenes = read_scenes(data, split, every_size=not quick)
     except ValueError:
         folders = _folders(data, split)
         if not folders:
@@ -59,7 +63,7 @@ def open_scene(folder: Path) -> Opened:
     A scene with a fault comes without depth and labels: they are for when it is mended.
     """
     try:
-        return Opened(read_scene(folder), 0, [])
+        return Opened(read_scene(folder, every_size=True), 0, [])
     except ValueError as error:
         fault = error
     name = folder.resolve().name

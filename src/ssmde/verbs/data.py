@@ -10,7 +10,9 @@ from tyro.conf import Positional, arg
 # Options of `prepare` by what they are for.
 OF_VIDEO = ("step", "least_motion", "fewest_frames", "intrinsics", "hfov_degrees", "name")
 OF_ARCHIVES = ("train_list", "val_list", "test_list", "improved", "truth")
-OF_BOTH = ("source", "out", "width", "quality", "overwrite")
+OF_PACKING = ("size", "codec")
+OF_FRAMES = ("width", "quality")
+OF_ALL = ("source", "out", "overwrite")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,17 +21,19 @@ class Prepare:
 
     Of a video the frames that move and are sharp are kept, and cuts split it: the scenes become
     OUT/NAME or OUT/NAME-1, OUT/NAME-2 ... Without a known camera they have no cam.txt.
+    With --pack scene folders become shards near training size, for fast or far away reading.
 
     Example:
       ssmde prepare walk.mp4 data --hfov-degrees 65 --width 640
       ssmde prepare kitti data --dataset kitti_raw --test-list eigen_test.txt
+      ssmde prepare data packed --pack --size 256 320
     """
 
     source: Positional[Annotated[Path, arg(metavar="SOURCE")]]
     """Video, image, folder of either, or quoted pattern such as 'shots/*.jpg'; with --dataset the
-    folder the archives were unpacked to."""
+    folder the archives were unpacked to, with --pack the folder of scene folders."""
     out: Positional[Annotated[Path, arg(metavar="OUT")]]
-    """Data folder; each scene becomes a folder in it."""
+    """Data folder; each scene becomes a folder in it, or with --pack a part of shards."""
     step: Annotated[int | None, arg(help_behavior_hint="(default: chosen by motion)")] = None
     """Take every so many-th frame, moved or not."""
     least_motion: float = 0.005
@@ -78,32 +82,66 @@ class Prepare:
         Literal["eigen", "camera"], arg(help_behavior_hint="(for kitti_raw, default: eigen)")
     ] = "eigen"
     """Depth of scans as the published evaluation has it, or exact for the camera."""
+    pack: bool = False
+    """SOURCE holds scene folders: pack them."""
+    size: Annotated[
+        tuple[int, int] | None,
+        arg(metavar="HEIGHT WIDTH", help_behavior_hint="(with --pack)"),
+    ] = None
+    """Size of the packed training frames, in pixels: that of the training."""
+    codec: Annotated[
+        Literal["raw", "jpeg"], arg(help_behavior_hint="(with --pack, default: raw)")
+    ] = "raw"
+    """Packed frames: exact and fastest, or a tenth of the size."""
 
     def run(self) -> None:
         """Write the scenes and say where they are, and what was left out."""
+        given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+        if self.pack:
+            self._pack(given)
+            return
         refused = OF_VIDEO if self.dataset else OF_ARCHIVES
-        for f in fields(self):
-            if f.name in refused and getattr(self, f.name) != f.default:
+        for name in given:
+            option = f"--{name.replace('_', '-')}"
+            if name in OF_PACKING:
+                raise ValueError(f"{option} does not go without --pack")
+            if name in refused:
                 raise ValueError(
-                    f"--{f.name.replace('_', '-')} does not go with"
-                    f"{'' if self.dataset else 'out'} --dataset"
+                    f"{option} does not go with{'' if self.dataset else 'out'} --dataset"
                 )
+        both = {name: getattr(self, name) for name in (*OF_ALL, *OF_FRAMES)}
         if self.dataset is None:
             from ssmde.prepare import prepare
 
-            print(prepare(**{name: getattr(self, name) for name in (*OF_BOTH, *OF_VIDEO)}))
+            print(prepare(**both, **{name: getattr(self, name) for name in OF_VIDEO}))
             return
         from ssmde.preparation.archives import prepare_dataset, report
 
         paths = {"train": self.train_list, "val": self.val_list, "test": self.test_list}
         written = prepare_dataset(
             self.dataset,
-            **{name: getattr(self, name) for name in OF_BOTH},
+            **both,
             lists={part: path for part, path in paths.items() if path is not None},
             improved=self.improved,
             truth=self.truth,
         )
         print(report(written))
+
+    def _pack(self, given: list[str]) -> None:
+        """Pack scene folders and say what became of them."""
+        for name in given:
+            if name not in ("pack", *OF_ALL, *OF_PACKING):
+                raise ValueError(f"--{name.replace('_', '-')} does not go with --pack")
+        if self.size is None:
+            raise ValueError("--pack needs --size HEIGHT WIDTH: data.image_size of the training")
+        from ssmde.preparation.packing import pack
+
+        packed = pack(
+            self.source, self.out, size=self.size, codec=self.codec, overwrite=self.overwrite
+        )
+        print(packed)
+        for reason in packed.skipped:
+            print(f"skipped: {reason}", file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

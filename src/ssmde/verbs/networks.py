@@ -40,11 +40,13 @@ class Train:
 
     def run(self) -> None:
         """Say what a quick look at the data finds, train, and say where the weights are."""
+        from ssmde.data.pack import is_packed
         from ssmde.doctor import doctor, print_findings
         from ssmde.stages import train_stages
 
         root = self.config.data.root
-        if is_first_process() and not self.resume and root.is_dir():
+        folders = root.is_dir() and not is_packed(root)
+        if is_first_process() and not self.resume and folders:
             print_findings(doctor(root, split="train", quick=True, show_progress=False))
         folder = train_stages(self.config, resume=self.resume)
         if is_first_process():
