@@ -13,7 +13,9 @@ from torch import nn
 from ssmde.config import Config, load_config
 from ssmde.data.images import resize_image
 from ssmde.models.depth_net import DepthNet, check_image_size
+from ssmde.models.foreign import is_foreign, load_foreign
 from ssmde.models.load import load_weights_into, read_weights
+from ssmde.prediction.engines import OPENERS, EngineNetwork, open_exported
 from ssmde.prediction.images import ImageLike, resize_depth, to_pixels
 
 WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
@@ -42,6 +44,9 @@ class Predictor:
         depth_range: Smallest and largest depth the network can say, in scene units.
         source: Where the weights come from, for tables.
     """
+
+    metres_per_unit: float | None = None
+    """Factor from its depth to metres; None where nobody knows."""
 
     def __init__(
         self,
@@ -100,7 +105,8 @@ def load(
     """Predictor from trained weights.
 
     Args:
-        path: A .safetensors file, or a run folder: its best weights, else its last.
+        path: A .safetensors file, or a run folder: its best weights, else its last; a file of
+            `ssmde export`; a folder of Monodepth2 or a .ckpt of SC-Depth.
         resolution: Size (height, width) the network sees, multiples of 32; by default the size it
             was trained at.
         device: Where to compute; by default a GPU if there is one.
@@ -109,7 +115,11 @@ def load(
         FileNotFoundError: If there is nothing at `path`.
         ValueError: If it holds no weights of this project, or of another version of it.
     """
+    if is_foreign(Path(path)):
+        return _foreign_predictor(Path(path), resolution, device)
     file = _weights_file(Path(path))
+    if file.suffix in OPENERS:
+        return _exported_predictor(file, resolution)
     tensors, metadata = read_weights(file)
     config = _stored_config(file, metadata)
     network = DepthNet(
@@ -126,6 +136,36 @@ def load(
         depth_range=config.model.depth_range,
         source=str(path),
     )
+
+
+def _foreign_predictor(
+    path: Path, resolution: tuple[int, int] | None, device: torch.device | str | None
+) -> Predictor:
+    """Predictor from weights of another project."""
+    found = load_foreign(path)
+    return Predictor(
+        found.network.to(device or ("cuda" if torch.cuda.is_available() else "cpu")),
+        resolution or found.image_size,
+        depth_range=found.network.depth_range,
+        source=str(path),
+    )
+
+
+def _exported_predictor(file: Path, resolution: tuple[int, int] | None) -> Predictor:
+    """Predictor from a file of `ssmde export`, which works at one size."""
+    exported = open_exported(file)
+    facts = exported.facts
+    if resolution not in (None, facts.image_size):
+        height, width = facts.image_size
+        raise ValueError(
+            f"{file}: was exported to work at {height} x {width}; for another size export the "
+            "weights again, with --resolution HEIGHT WIDTH"
+        )
+    predictor = Predictor(
+        EngineNetwork(exported), facts.image_size, depth_range=facts.depth_range, source=str(file)
+    )
+    predictor.metres_per_unit = 1.0 if facts.unit == "metres" else None
+    return predictor
 
 
 def _weights_file(path: Path) -> Path:
