@@ -16,7 +16,9 @@ from ssmde.models.depth_net import DepthNet, check_image_size
 from ssmde.models.foreign import is_foreign, load_foreign
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.prediction.engines import OPENERS, EngineNetwork, open_exported
+from ssmde.prediction.hub import HUB_PREFIX, download_weights
 from ssmde.prediction.images import ImageLike, resize_depth, to_pixels
+from ssmde.weights import RELEASED, known_names, released_weights
 
 WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
 """What the head of a weights file says about itself."""
@@ -106,7 +108,8 @@ def load(
 
     Args:
         path: A .safetensors file, or a run folder: its best weights, else its last; a file of
-            `ssmde export`; a folder of Monodepth2 or a .ckpt of SC-Depth.
+            `ssmde export`; a folder of Monodepth2 or a .ckpt of SC-Depth; the name of released
+            weights; or `hf:OWNER/NAME`, a repository of the Hugging Face hub.
         resolution: Size (height, width) the network sees, multiples of 32; by default the size it
             was trained at.
         device: Where to compute; by default a GPU if there is one.
@@ -115,9 +118,10 @@ def load(
         FileNotFoundError: If there is nothing at `path`.
         ValueError: If it holds no weights of this project, or of another version of it.
     """
-    if is_foreign(Path(path)):
-        return _foreign_predictor(Path(path), resolution, device)
-    file = _weights_file(Path(path))
+    place = _named_weights(str(path)) or Path(path)
+    if is_foreign(place):
+        return _foreign_predictor(place, resolution, device)
+    file = _weights_file(place)
     if file.suffix in OPENERS:
         return _exported_predictor(file, resolution)
     tensors, metadata = read_weights(file)
@@ -136,6 +140,38 @@ def load(
         depth_range=config.model.depth_range,
         source=str(path),
     )
+
+
+def from_pretrained(
+    name: str,
+    *,
+    revision: str | None = None,
+    resolution: tuple[int, int] | None = None,
+    device: torch.device | str | None = None,
+) -> Predictor:
+    """Predictor from a repository of the Hugging Face hub; downloaded once, then from the cache.
+
+    Args:
+        name: Owner and name, such as `someone/indoor`.
+        revision: Branch, tag or commit; by default the main branch.
+        resolution: As for `load`.
+        device: As for `load`.
+
+    Raises:
+        ConnectionError: If the hub cannot be reached and nothing is cached.
+        ValueError: If there is no such repository, or it holds no weights of this project.
+    """
+    file = download_weights(name.removeprefix(HUB_PREFIX), revision=revision)
+    predictor = load(file, resolution=resolution, device=device)
+    predictor.source = f"{HUB_PREFIX}{name.removeprefix(HUB_PREFIX)}"
+    return predictor
+
+
+def _named_weights(name: str) -> Path | None:
+    """The file behind a name; None for what is a path."""
+    if name.startswith(HUB_PREFIX):
+        return download_weights(name.removeprefix(HUB_PREFIX))
+    return released_weights(name) if name in RELEASED and not Path(name).exists() else None
 
 
 def _foreign_predictor(
@@ -171,7 +207,8 @@ def _exported_predictor(file: Path, resolution: tuple[int, int] | None) -> Predi
 def _weights_file(path: Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(
-            f"{path}: no such file or folder; give a .safetensors file or the folder of a run"
+            f"{path}: no such file or folder; give a .safetensors file, the folder of a run, "
+            f"hf:OWNER/NAME, or a released name ({known_names(str(path))})"
         )
     if not path.is_dir():
         return path

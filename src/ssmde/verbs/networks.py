@@ -62,7 +62,7 @@ class Evaluate:
     """
 
     weights: Positional[Annotated[Path, arg(metavar="WEIGHTS")]]
-    """Weights file, or the folder of a run."""
+    """Weights file, folder of a run, hf:OWNER/NAME, or a released name."""
     data: Positional[Annotated[Path, arg(metavar="DATA")]]
     """Folder of scene folders, or one scene folder."""
     protocol: str = "generic"
@@ -105,7 +105,7 @@ class Predict:
     """
 
     weights: Positional[Annotated[Path, arg(metavar="WEIGHTS")]]
-    """Weights file, or the folder of a run."""
+    """Weights file, folder of a run, hf:OWNER/NAME, or a released name."""
     source: Positional[Annotated[Path, arg(metavar="INPUT")]]
     """Image, folder of images, quoted glob, or video."""
     out: Positional[Annotated[Path, arg(metavar="OUT")]]
@@ -144,7 +144,7 @@ class Export:
     """
 
     weights: Positional[Annotated[Path, arg(metavar="WEIGHTS")]]
-    """Weights file, or the folder of a run."""
+    """Weights file, folder of a run, hf:OWNER/NAME, or a released name."""
     out: Positional[Annotated[Path, arg(metavar="OUT")]]
     """File to write: .onnx, .xml or .pt2."""
     format: Annotated[
