@@ -85,6 +85,13 @@ FROZEN = {
             "--max-frames",
         },
     ),
+    "export": (
+        ["WEIGHTS", "OUT"],
+        {
+            "--format", "--precision", "--resolution", "--calibrate", "--data", "--protocol",
+            "--split", "--max-frames", "--name", "--licence",
+        },
+    ),
     "demo": ([], {"--out", "--minutes", "--seed"}),
     "scale": (
         ["WEIGHTS", "DATA"],
@@ -206,7 +213,7 @@ def test_without_a_verb_all_verbs_are_listed_with_an_example(words, capsys):
         assert re.search(rf"(?m)^  {verb} +[A-Z].*\.$", text)
     for words in commands_in(text.split("Example:")[1]):
         parse(words[0], words[1:])
-    for planned in ("export", "app"):
+    for planned in ("app",):
         assert not re.search(rf"(?m)^  {planned}\b", text)
 
 

@@ -6,7 +6,7 @@ which refuses everything but tensors and plain containers.
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import safetensors
@@ -104,6 +104,7 @@ def load_weights_into(
     prefix: str = "",
     *,
     origin: str = "the given weights",
+    names: Callable[[str], str] = str,
 ) -> None:
     """Copy the tensors whose key begins with `prefix` into a module, all of them or none.
 
@@ -112,12 +113,14 @@ def load_weights_into(
         tensors: Tensors by key; keys with another beginning are left aside.
         prefix: Beginning of the keys, such as `depth_net.`; cut off before they are compared.
         origin: Where the tensors come from, for the message.
+        names: From a key of the module to what the tensors call it; by default the same.
 
     Raises:
         ValueError: If keys are missing, unexpected, or of the wrong shape; it names them.
     """
     given = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
-    wanted = module.state_dict()
+    state = module.state_dict()
+    wanted = {names(key): value for key, value in state.items()}
     missing = [key for key in wanted if key not in given and not key.endswith(OPTIONAL_KEY)]
     unexpected = [key for key in given if key not in wanted]
     misshapen = [
@@ -137,7 +140,7 @@ def load_weights_into(
     if faults:
         name = type(module).__name__
         raise ValueError(f"{origin} does not fit this {name}: {'; '.join(faults)}")
-    module.load_state_dict({**wanted, **given})
+    module.load_state_dict({key: given.get(names(key), state[key]) for key in state})
 
 
 def check_is_file(path: Path) -> None:

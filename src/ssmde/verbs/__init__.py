@@ -6,7 +6,7 @@ docstring of a field is its help, the docstring of the record is the head of the
 
 from ssmde.verbs.data import Doctor, Label, Prepare, Track
 from ssmde.verbs.measure import Benchmark, Odometry, Scale
-from ssmde.verbs.networks import Demo, Evaluate, Predict, Train, is_first_process
+from ssmde.verbs.networks import Demo, Evaluate, Export, Predict, Train, is_first_process
 
 __all__ = ["VERBS", "Train", "Verb", "is_first_process"]
 
@@ -18,6 +18,7 @@ Verb = (
     | Train
     | Evaluate
     | Predict
+    | Export
     | Demo
     | Scale
     | Odometry
@@ -31,6 +32,7 @@ VERBS: dict[str, type[Verb]] = {
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
+    "export": Export,
     "demo": Demo,
     "scale": Scale,
     "odometry": Odometry,

@@ -1,0 +1,202 @@
+"""Weights on the Hugging Face hub: a repository holds one file of weights and its model card.
+
+The file is the .safetensors of a run as it is: its head carries the configuration, so there is no
+second file that could contradict it. `config.json` repeats it for the hub's own pages.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from ssmde.config import load_config
+from ssmde.models.load import first_line, read_weights
+
+HUB_PREFIX = "hf:"
+"""Before owner/name, wherever weights are asked for."""
+WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
+TOKEN_HELP = "log in with `hf auth login`, or set HF_TOKEN, to a token that may write"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelCard:
+    """What a person has to know before using weights. Nothing of it may be empty."""
+
+    licence: str
+    """Of the weights, as the hub writes it: `mit`, `cc-by-nc-4.0`, `other`."""
+    data: str
+    """What they were trained on, with its licence."""
+    protocol: str
+    """How the numbers were measured: data, split, range, crop, alignment."""
+    numbers: dict[str, float] = field(default_factory=dict)
+    """Metric to value, by that protocol."""
+    weaknesses: str = ""
+    """What they get wrong, and what they must not be used for."""
+
+    def __post_init__(self) -> None:
+        """Refuse a card with gaps."""
+        empty = [name for name in ("licence", "data", "protocol", "numbers", "weaknesses")
+                 if not getattr(self, name)]  # fmt: skip
+        if empty:
+            raise ValueError(f"a model card says all of it, these are empty: {', '.join(empty)}")
+
+    def to_text(self, name: str, size: tuple[int, int]) -> str:
+        """As Markdown with the header that the hub reads.
+
+        Args:
+            name: Owner and name of the repository.
+            size: Height and width the network works at.
+        """
+        rows = "\n".join(f"| {metric} | {value:.4g} |" for metric, value in self.numbers.items())
+        return f"""---
+license: {self.licence}
+library_name: ssmde
+pipeline_tag: depth-estimation
+tags:
+- depth-estimation
+- monocular-depth
+- self-supervised
+---
+
+# {name}
+
+Monocular depth, trained with [ssmde](https://pypi.org/project/ssmde/).
+The network works at {size[0]} x {size[1]}.
+
+```python
+import ssmde
+
+depth = ssmde.from_pretrained("{name}").predict("photo.jpg").depth
+```
+
+## Data
+
+{self.data}
+
+## Licence
+
+{self.licence}
+
+## Numbers
+
+{self.protocol}
+
+| metric | value |
+|---|---|
+{rows}
+
+## Weaknesses
+
+{self.weaknesses}
+"""
+
+
+def download_weights(name: str, *, revision: str | None = None) -> Path:
+    """Weights of a repository: the cached file where it is current or the hub is out of reach.
+
+    Args:
+        name: Owner and name, such as `someone/indoor`.
+        revision: Branch, tag or commit; by default the main branch.
+
+    Raises:
+        ValueError: If the name is none, or there is no such repository, revision or file.
+        ConnectionError: If the hub cannot be reached and nothing is cached.
+    """
+    if name.count("/") != 1 or name.startswith("/") or name.endswith("/"):
+        raise ValueError(f"a repository of the hub is OWNER/NAME, got {name!r}")
+    page = f"https://huggingface.co/{name}"
+    try:
+        return Path(huggingface_hub.hf_hub_download(name, WEIGHTS_FILE, revision=revision))
+    # First, for it is one of the others too: nothing cached, and the hub out of reach.
+    except LocalEntryNotFoundError as error:
+        raise ConnectionError(_out_of_reach(page, error)) from error
+    except RepositoryNotFoundError as error:
+        raise ValueError(
+            f"{page}: no such repository, or it is private: check the name, or `hf auth login`"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ValueError(f"{page}: has no revision {revision!r}") from error
+    except EntryNotFoundError as error:
+        raise ValueError(
+            f"{page}: holds no {WEIGHTS_FILE}, so it holds no weights of this project"
+        ) from error
+    # Not only OSError: the errors of the HTTP client below the hub change with its version.
+    except Exception as error:
+        raise ConnectionError(_out_of_reach(page, error)) from error
+
+
+def save_repository(weights: Path, folder: Path, card: ModelCard, *, name: str) -> None:
+    """Fill a folder with what a repository holds: weights, configuration, model card.
+
+    Args:
+        weights: A .safetensors file of this project.
+        folder: Made if absent.
+        card: What a person has to know.
+        name: Owner and name of the repository.
+
+    Raises:
+        ValueError: If the file holds no weights of this project.
+    """
+    metadata = read_weights(weights)[1]
+    if "config" not in metadata:
+        raise ValueError(f"{weights}: holds no depth network of this project")
+    config = load_config(metadata["config"])
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(weights, folder / WEIGHTS_FILE)
+    facts = {key: metadata.get(key, "") for key in ("format", "version", "config")}
+    (folder / CONFIG_FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    text = card.to_text(name, config.data.image_size)
+    (folder / CARD_FILE).write_text(text, encoding="utf-8")
+
+
+def push_to_hub(weights: str | Path, name: str, card: ModelCard, *, private: bool = False) -> str:
+    """Upload weights with their model card; returns the address of the commit.
+
+    Args:
+        weights: A .safetensors file of this project.
+        name: Owner and name of the repository; made if absent.
+        card: What a person has to know.
+        private: Whether a new repository is private.
+
+    Raises:
+        ValueError: If the file holds no weights of this project.
+        ConnectionError: If the hub cannot be reached, or refuses.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        save_repository(Path(weights), Path(folder), card, name=name)
+        _asking(huggingface_hub.create_repo, name, private=private, exist_ok=True)
+        commit = _asking(
+            huggingface_hub.upload_folder,
+            repo_id=name,
+            folder_path=folder,
+            commit_message="Weights and model card",
+        )
+    return str(commit.commit_url)
+
+
+def _asking(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    try:
+        return call(*args, **options)
+    except Exception as error:  # see download_weights
+        raise ConnectionError(
+            f"the hub did not take it ({type(error).__name__}: {first_line(error)}); {TOKEN_HELP}"
+        ) from error
+
+
+def _out_of_reach(page: str, error: Exception) -> str:
+    return (
+        f"cannot get {WEIGHTS_FILE} from {page}, and it is not in the cache "
+        f"({type(error).__name__}: {first_line(error)}). Is the internet in reach, and "
+        "HF_HUB_OFFLINE unset? Or download the file elsewhere and give its path"
+    )

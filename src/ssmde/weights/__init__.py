@@ -1,0 +1,58 @@
+"""Weights that come with the package: one .safetensors file for each row of `RELEASED`."""
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Released:
+    """Weights known by a name."""
+
+    file: str
+    """Beside this module."""
+    sha256: str
+    """Of the file, in hexadecimal digits."""
+    licence: str
+    """Of the weights."""
+    summary: str
+    """What they were trained on, in one line."""
+
+
+RELEASED: dict[str, Released] = {}
+"""By name; `ssmde.load(NAME)` opens them."""
+
+
+def released_weights(name: str) -> Path:
+    """The file of a released name, checked to be the one that was released.
+
+    Raises:
+        ValueError: If the name is unknown, or the file is not the released one.
+        FileNotFoundError: If this installation lacks the file.
+    """
+    if name not in RELEASED:
+        raise ValueError(f"no weights are called {name!r}: {known_names(name)}")
+    entry = RELEASED[name]
+    path = Path(str(resources.files(__name__) / entry.file))
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"the weights {name!r} are missing from this installation ({path}): install ssmde again"
+        )
+    with path.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if found != entry.sha256:
+        raise ValueError(
+            f"{path} is not the released file of {name!r}: its SHA-256 is {found}, it should be "
+            f"{entry.sha256}; install ssmde again"
+        )
+    return path
+
+
+def known_names(name: str) -> str:
+    """Which names there are, the closest first."""
+    if not RELEASED:
+        return "no weights come with this version"
+    closest = difflib.get_close_matches(name, RELEASED, n=len(RELEASED), cutoff=0)
+    return f"there are {', '.join(closest)}"

@@ -1,0 +1,293 @@
+"""Weights of other projects load strictly, and mean what their authors' formulas say.
+
+The formulas are written out here, in plain operations on the tensors by their public names.
+"""
+
+import argparse
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.testing import assert_close
+
+from ssmde.models.foreign import load_foreign, load_monodepth2_pose, read_plain
+from ssmde.prediction.predictor import load
+
+WIDTHS = (16, 32, 64, 128, 256)  # of the decoder, fine to coarse
+
+
+def resnet18_state(prefix: str, images: int = 1) -> dict[str, Tensor]:
+    """A ResNet-18 with classifier under torchvision's names; random, with statistics of its own."""
+    state: dict[str, Tensor] = {}
+
+    def conv(name: str, out: int, inside: int, side: int) -> None:
+        state[f"{name}.weight"] = torch.randn(out, inside, side, side) / (inside * side**2) ** 0.5
+
+    def norm(name: str, width: int) -> None:
+        state[f"{name}.weight"] = 1 + 0.1 * torch.randn(width)
+        state[f"{name}.bias"] = 0.1 * torch.randn(width)
+        state[f"{name}.running_mean"] = 0.1 * torch.randn(width)
+        state[f"{name}.running_var"] = 0.5 + torch.rand(width)
+        state[f"{name}.num_batches_tracked"] = torch.tensor(5)
+
+    conv("conv1", 64, 3 * images, 7)
+    norm("bn1", 64)
+    for stage, (inside, out) in enumerate(((64, 64), (64, 128), (128, 256), (256, 512)), start=1):
+        for block in range(2):
+            name = f"layer{stage}.{block}"
+            conv(f"{name}.conv1", out, inside if block == 0 else out, 3)
+            norm(f"{name}.bn1", out)
+            conv(f"{name}.conv2", out, out, 3)
+            norm(f"{name}.bn2", out)
+            if block == 0 and stage > 1:
+                conv(f"{name}.downsample.0", out, inside, 1)
+                norm(f"{name}.downsample.1", out)
+    state["fc.weight"], state["fc.bias"] = torch.randn(1000, 512), torch.randn(1000)
+    return {prefix + key: value for key, value in state.items()}
+
+
+def decoder_state(names: dict[tuple[str, int], str]) -> dict[str, Tensor]:
+    """The decoder's tensors; `names` maps (upconv0 | upconv1 | disp, scale) to a public name."""
+    skips = (0, 64, 64, 128, 256)
+    state: dict[str, Tensor] = {}
+    for (part, i), name in names.items():
+        out = 1 if part == "disp" else WIDTHS[i]
+        inside = WIDTHS[i]
+        if part == "upconv0":
+            inside = 512 if i == 4 else WIDTHS[i + 1]
+        if part == "upconv1":
+            inside += skips[i]
+        gain = 6.0 if part == "disp" else 1.5
+        state[f"{name}.weight"] = gain * torch.randn(out, inside, 3, 3) / (9 * inside) ** 0.5
+        state[f"{name}.bias"] = 0.1 * torch.randn(out)
+    return state
+
+
+MONODEPTH2 = {
+    **{("upconv0", i): f"decoder.{2 * (4 - i)}.conv.conv" for i in range(5)},
+    **{("upconv1", i): f"decoder.{2 * (4 - i) + 1}.conv.conv" for i in range(5)},
+    **{("disp", s): f"decoder.{10 + s}.conv" for s in range(4)},
+}
+SC_DEPTH = {
+    **{("upconv0", i): f"depth_net.decoder.upconvs0.{4 - i}.conv.conv" for i in range(5)},
+    **{("upconv1", i): f"depth_net.decoder.upconvs1.{4 - i}.conv.conv" for i in range(5)},
+    **{("disp", s): f"depth_net.decoder.dispconvs.{s}.conv" for s in range(4)},
+}
+
+
+def encode(state: dict[str, Tensor], prefix: str, x: Tensor) -> list[Tensor]:
+    """Five maps of a ResNet-18, in evaluation mode."""
+
+    def norm(name: str, x: Tensor) -> Tensor:
+        s = [
+            state[f"{prefix}{name}.{k}"] for k in ("running_mean", "running_var", "weight", "bias")
+        ]
+        mean, var, weight, bias = (value[:, None, None] for value in s)
+        return (x - mean) / (var + 1e-5).sqrt() * weight + bias
+
+    def conv(name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+        return F.conv2d(x, state[f"{prefix}{name}.weight"], stride=stride, padding=padding)
+
+    x = norm("bn1", conv("conv1", x, 2, 3)).relu()
+    maps = [x]
+    x = F.max_pool2d(x, 3, 2, 1)
+    for stage in range(1, 5):
+        for block in range(2):
+            name, stride = f"layer{stage}.{block}", 2 if block == 0 and stage > 1 else 1
+            y = norm(f"{name}.bn1", conv(f"{name}.conv1", x, stride, 1)).relu()
+            y = norm(f"{name}.bn2", conv(f"{name}.conv2", y, 1, 1))
+            if stride == 2:
+                x = norm(f"{name}.downsample.1", conv(f"{name}.downsample.0", x, 2, 0))
+            x = (x + y).relu()
+        maps.append(x)
+    return maps
+
+
+def decode(state, names, maps: list[Tensor], upsampling: str) -> Tensor:
+    """The sigmoid at full size."""
+
+    def conv(key: tuple[str, int], x: Tensor) -> Tensor:
+        weight, bias = state[f"{names[key]}.weight"], state[f"{names[key]}.bias"]
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias)
+
+    x = maps[-1]
+    for i in range(4, -1, -1):
+        x = F.elu(conv(("upconv0", i), x))
+        x = F.interpolate(x, scale_factor=2, mode=upsampling)
+        x = torch.cat([x, maps[i - 1]], 1) if i > 0 else x
+        x = F.elu(conv(("upconv1", i), x))
+    return torch.sigmoid(conv(("disp", 0), x))
+
+
+@pytest.fixture
+def monodepth2(tmp_path):
+    encoder = resnet18_state("encoder.")
+    decoder = decoder_state(MONODEPTH2)
+    extra = {"height": 96, "width": 128, "use_stereo": False}
+    torch.save({**encoder, **extra}, tmp_path / "encoder.pth")
+    torch.save(decoder, tmp_path / "depth.pth")
+    return tmp_path, encoder, decoder
+
+
+@pytest.fixture
+def sc_depth(tmp_path):
+    state = {
+        **resnet18_state("depth_net.encoder.encoder."),
+        **decoder_state(SC_DEPTH),
+        "pose_net.decoder.conv_squeeze.weight": torch.zeros(256, 512, 1, 1),
+    }
+    options = argparse.Namespace(dataset_name="ddad", resnet_layers=18, lr=1e-4)
+    content = {"epoch": 99, "state_dict": state, "hyper_parameters": {"hparams": options}}
+    torch.save(content, tmp_path / "ddad.ckpt")
+    return tmp_path / "ddad.ckpt", state
+
+
+def image(height=96, width=128) -> Tensor:
+    return torch.rand(2, 3, height, width)
+
+
+def test_monodepth2_weights_give_the_depth_of_its_formula(monodepth2):
+    folder, encoder, decoder = monodepth2
+    found, x = load_foreign(folder), image()
+    maps = encode(encoder, "encoder.", (x - 0.45) / 0.225)
+    disparity = decode(decoder, MONODEPTH2, maps, "nearest")
+    wanted = 1 / (1 / 100 + (1 / 0.1 - 1 / 100) * disparity)
+    assert wanted.log().std() > 0.3  # else much would pass
+    with torch.no_grad():
+        assert_close(found.network.eval()(x), wanted, rtol=1e-4, atol=0)
+    assert (found.image_size, found.project) == ((96, 128), "Monodepth2")
+
+
+def test_sc_depth_weights_give_the_depth_of_its_formula(sc_depth):
+    path, state = sc_depth
+    found, x = load_foreign(path), image()
+    maps = encode(state, "depth_net.encoder.encoder.", (x - 0.45) / 0.225)
+    wanted = 1 / (10 * decode(state, SC_DEPTH, maps, "bilinear") + 0.01)
+    assert wanted.log().std() > 0.3
+    with torch.no_grad():
+        assert_close(found.network.eval()(x), wanted, rtol=1e-4, atol=0)
+    assert (found.image_size, found.project) == ((384, 640), "SC-Depth")
+
+
+def test_both_load_as_weights_of_this_project_do(monodepth2, sc_depth):
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+    for path, size in ((monodepth2[0], (96, 128)), (monodepth2[0] / "depth.pth", (96, 128))):
+        predictor = load(path, device="cpu")
+        assert predictor.image_size == size
+        assert predictor.depth_range == (0.1, 100.0)
+        assert predictor.predict(pixels).depth.shape == (70, 90)
+    predictor = load(sc_depth[0], resolution=(64, 96), device="cpu")
+    assert predictor.image_size == (64, 96)
+    assert predictor.depth_range == (1 / 10.01, 100.0)
+
+
+def test_the_size_of_an_unknown_data_set_is_the_usual_one(sc_depth):
+    path, state = sc_depth
+    torch.save({"state_dict": state}, path)
+    assert load_foreign(path).image_size == (256, 320)
+
+
+def test_monodepth2_pose_weights_give_the_motion_of_its_formula(tmp_path):
+    encoder = resnet18_state("encoder.", images=2)
+    shapes = ((256, 512, 1), (256, 256, 3), (256, 256, 3), (12, 256, 1))
+    head = {}
+    for i, (out, inside, side) in enumerate(shapes):
+        head[f"net.{i}.weight"] = torch.randn(out, inside, side, side) / (inside * side**2) ** 0.5
+        head[f"net.{i}.bias"] = torch.randn(out)
+    torch.save({**encoder, "height": 96, "width": 128}, tmp_path / "pose_encoder.pth")
+    torch.save(head, tmp_path / "pose.pth")
+    a, b = image(), image()
+    x = encode(encoder, "encoder.", (torch.cat([a, b], 1) - 0.45) / 0.225)[-1]
+    for i in range(4):
+        x = F.conv2d(x, head[f"net.{i}.weight"], head[f"net.{i}.bias"], padding=int(i in (1, 2)))
+        x = x.relu() if i < 3 else x
+    six = 0.01 * x.mean((2, 3))[:, :6]
+    with torch.no_grad():
+        motion = load_monodepth2_pose(tmp_path).eval()(a, b)
+    assert_close(motion[:, :3, 3], six[:, 3:], rtol=1e-3, atol=1e-6)
+    turned = torch.linalg.matrix_exp(cross_matrix(six[:, :3]))
+    assert_close(motion[:, :3, :3], turned, rtol=1e-3, atol=1e-6)
+
+
+def test_a_posecnn_of_monodepth2_loads(tmp_path):
+    layers = ((7, 16), (5, 32), (3, 64), (3, 128), (3, 256), (3, 256), (3, 256))
+    state, inside = {}, 6
+    for i, (side, out) in enumerate(layers):
+        state[f"net.{i}.weight"] = torch.randn(out, inside, side, side) / (inside * side**2) ** 0.5
+        state[f"net.{i}.bias"] = torch.randn(out)
+        inside = out
+    state["pose_conv.weight"], state["pose_conv.bias"] = torch.randn(6, 256, 1, 1), torch.randn(6)
+    torch.save(state, tmp_path / "pose.pth")
+    a, b = image(), image()
+    x = (torch.cat([a, b], 1) - 0.45) / 0.225
+    for i, (side, _) in enumerate(layers):
+        weight, bias = state[f"net.{i}.weight"], state[f"net.{i}.bias"]
+        x = F.conv2d(x, weight, bias, stride=2, padding=side // 2).relu()
+    six = 0.01 * F.conv2d(x, state["pose_conv.weight"], state["pose_conv.bias"]).mean((2, 3))
+    with torch.no_grad():
+        motion = load_monodepth2_pose(tmp_path)(a, b)
+    assert_close(motion[:, :3, 3], six[:, 3:], rtol=1e-3, atol=1e-6)
+
+
+def cross_matrix(v: Tensor) -> Tensor:
+    zero = torch.zeros_like(v[:, 0])
+    x, y, z = v.unbind(1)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], 1).view(-1, 3, 3)
+
+
+def test_a_fault_is_named_as_the_file_names_it(monodepth2, sc_depth):
+    folder, _, decoder = monodepth2
+    weight = decoder.pop("decoder.3.conv.conv.weight")
+    torch.save(decoder | {"decoder.14.conv.weight": weight}, folder / "depth.pth")
+    with pytest.raises(ValueError, match=r"depth\.pth does not fit") as caught:
+        load_foreign(folder)
+    assert "missing: decoder.3.conv.conv.weight" in str(caught.value)
+    assert "unexpected: decoder.14.conv.weight" in str(caught.value)
+    path, state = sc_depth
+    name = "depth_net.decoder.dispconvs.2.conv.bias"
+    torch.save({"state_dict": state | {name: torch.zeros(3)}}, path)
+    with pytest.raises(ValueError, match=rf"{name} is \(3,\) instead of \(1,\)"):
+        load_foreign(path)
+    torch.save({"state_dict": state | {"depth_net.encoder.encoder.extra": torch.zeros(3)}}, path)
+    with pytest.raises(ValueError, match=r"unexpected: depth_net\.encoder\.encoder\.extra"):
+        load_foreign(path)
+
+
+def test_a_missing_half_is_named(monodepth2):
+    (monodepth2[0] / "encoder.pth").unlink()
+    with pytest.raises(FileNotFoundError, match=r"encoder\.pth"):
+        load(monodepth2[0])
+
+
+def test_an_encoder_alone_is_told_where_it_belongs(tmp_path):
+    torch.save(resnet18_state(""), tmp_path / "resnet18.pth")
+    with pytest.raises(ValueError, match=r"without a decoder.*--model\.pretrained"):
+        load(tmp_path / "resnet18.pth")
+    torch.save({"state_dict": {"a.b": torch.zeros(1)}}, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match=r"no depth network of Monodepth2 .* it holds a\.b"):
+        load(tmp_path / "other.ckpt")
+
+
+def test_an_encoder_of_another_kind_is_refused(monodepth2):
+    torch.save({"encoder.layer3.0.x": torch.zeros(1)}, monodepth2[0] / "encoder.pth")
+    with pytest.raises(ValueError, match="its encoder is no ResNet-18, -34 or -50"):
+        load_foreign(monodepth2[0])
+
+
+class Bomb:
+    def __reduce__(self):
+        return (pytest.fail, ("code of the file was run",))
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    torch.save({"state_dict": {}, "hyper_parameters": Bomb()}, tmp_path / "bomb.ckpt")
+    with pytest.raises(ValueError, match=r"bomb\.ckpt asks for .*could run code"):
+        load(tmp_path / "bomb.ckpt")
+    (tmp_path / "broken.pth").write_bytes(b"hello")
+    with pytest.raises(ValueError, match=r"broken\.pth is damaged or no PyTorch file"):
+        read_plain(tmp_path / "broken.pth")
+    torch.save([1], tmp_path / "list.pth")
+    with pytest.raises(ValueError, match="must hold tensors by key, got a list"):
+        read_plain(tmp_path / "list.pth")

@@ -1,0 +1,382 @@
+"""Exported files say what PyTorch says, or are not there."""
+
+import json
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssmde.data.images import resize_image, write_image
+from ssmde.export import ParityError, export
+from ssmde.exporting.formats import onnx_model, write_onnx, write_openvino
+from ssmde.exporting.parity import checked_sizes, drawn_pictures
+from ssmde.exporting.quantise import calibration_frames, quantise
+from ssmde.exporting.whole_model import WholeModel
+from ssmde.models.depth_net import DepthNet
+from ssmde.prediction.engines import FACTS_KEY, ExportFacts, open_exported
+from ssmde.prediction.predictor import Predictor, load
+
+SIZE = (64, 96)
+FORMATS = ("onnx", "openvino", "torch")
+ENDINGS = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
+FACTS = ExportFacts(
+    name="small", licence="MIT", image_size=SIZE, depth_range=(0.5, 20.0), unit="scene units",
+    precision="fp32", ssmde="0",
+)  # fmt: skip
+
+
+class Small(nn.Module):
+    """Depth between 1 and about 3 from three convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 16, 3, padding=1), nn.ELU(), nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(16, 1, 3, padding=1),
+        )  # fmt: skip
+
+    def forward(self, image: Tensor) -> Tensor:
+        return 1 + 2 * (25 * self.layers(image)).sigmoid()
+
+
+class Mood(nn.Module):
+    """Says one thing to PyTorch and another to whoever traces it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
+
+    def forward(self, image: Tensor) -> Tensor:
+        depth = self.one + image.mean(dim=1, keepdim=True)
+        return 1.01 * depth if torch.compiler.is_exporting() else depth
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    torch.manual_seed(3)
+    return Predictor(Small(), SIZE, depth_range=(0.5, 20.0), source="runs/small")
+
+
+@pytest.fixture(scope="module")
+def proto(predictor):
+    """The ONNX model, made once, for it takes seconds."""
+    return onnx_model(WholeModel(predictor.network, SIZE).eval(), FACTS)
+
+
+@pytest.fixture(scope="module")
+def files(predictor, proto, tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("exported")
+    write_onnx(proto, folder / "small.onnx")
+    write_openvino(proto, FACTS, folder / "small.xml")
+    export(predictor, folder / "small", format="torch", licence="MIT")
+    return {name: folder / f"small{ending}" for name, ending in ENDINGS.items()}
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    folder = tmp_path / "photos" / "walk"
+    (folder / "depth").mkdir(parents=True)
+    for i, pixels in enumerate(drawn_pictures(9)):
+        write_image(folder / f"{i}.jpg", pixels[: 200 + i, :300])
+    (folder / "depth" / "0.png").write_text("not read, for it is no picture")
+    return tmp_path / "photos"
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return drawn_pictures(seed + 1)[seed][:height, :width]
+
+
+@pytest.mark.parametrize("size", [SIZE, (129, 191), (241, 323), (33, 51), (2, 3)])
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_exported_file_says_what_the_predictor_says(predictor, files, format, size):
+    images = np.stack([picture(*size, seed) for seed in range(3)])
+    wanted = np.stack([found.depth for found in predictor.predict_many(images)])
+    depth = open_exported(files[format]).run(images)
+    assert depth.dtype == np.float32
+    assert depth.shape == (3, *size)
+    np.testing.assert_allclose(depth, wanted, rtol=1e-3)
+    assert wanted.std() > 0.04 or min(size) < 60  # else anything would pass
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_exported_file_is_loaded_as_weights_are(predictor, files, format):
+    found = load(files[format])
+    image = picture(241, 323)
+    np.testing.assert_allclose(
+        found.predict(image).depth, predictor.predict(image).depth, rtol=1e-3
+    )
+    assert found.image_size == SIZE
+    assert found.depth_range == (0.5, 20.0)
+    assert found.metres_per_unit is None
+    assert load(files[format], resolution=SIZE).image_size == SIZE
+    with pytest.raises(ValueError, match="was exported to work at 64 x 96"):
+        load(files[format], resolution=(96, 128))
+    with pytest.raises(ValueError, match="export from the weights"):
+        export(found, files[format].with_name("again.onnx"))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_file_says_what_it_is(files, format):
+    facts = open_exported(files[format]).facts
+    assert (facts.name, facts.licence, facts.unit) == ("small", "MIT", "scene units")
+    assert (facts.precision, facts.image_size) == ("fp32", SIZE)
+
+
+def test_onnx_itself_finds_the_file_sound_and_names_its_axes(files):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(files["onnx"])
+    onnx.checker.check_model(model, full_check=True)
+    (image,), (depth,) = model.graph.input, model.graph.output
+    sides = [side.dim_param or side.dim_value for side in image.type.tensor_type.shape.dim]
+    assert (image.name, sides) == ("image", ["n", "h", "w", 3])
+    assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert depth.name == "depth"
+    assert "licence: MIT" in model.doc_string
+    assert str(Path.cwd()) not in str(model)  # no paths of the machine that exported
+
+
+def test_the_resize_in_the_graph_is_that_of_the_loader():
+    # A network that shows what it is given; its depth is not resized at its own size.
+    seen = []
+
+    class Eye(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            seen.append(image)
+            return image[:, :1] + 1
+
+    for size in ((480, 640), (129, 191), (37, 53)):
+        pixels = picture(*size)
+        with torch.no_grad():
+            WholeModel(Eye(), SIZE)(torch.from_numpy(pixels.copy())[None])
+        bytes_seen = (seen.pop()[0] * 255).round().byte().permute(1, 2, 0).numpy()
+        wanted = resize_image(pixels, SIZE)
+        assert np.abs(bytes_seen.astype(int) - wanted.astype(int)).max() <= 1
+        assert (bytes_seen != wanted).mean() < 0.01
+
+
+def test_metres_are_inside_the_file(predictor, tmp_path):
+    metric = Predictor(Small(), SIZE, depth_range=(0.5, 20.0))
+    metric.network.load_state_dict(predictor.network.state_dict())
+    image = torch.from_numpy(picture(50, 70).copy())[None]
+    with torch.no_grad():
+        plain, metres = (WholeModel(metric.network, SIZE, m)(image) for m in (1.0, 2.5))
+    torch.testing.assert_close(metres, 2.5 * plain)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("format", "precision"),
+    [
+        ("onnx", "fp16"),
+        ("openvino", "fp16"),
+        ("openvino", "bf16"),
+        ("torch", "fp16"),
+        ("torch", "bf16"),
+    ],
+)
+def test_reduced_precision_stays_near(predictor, tmp_path, format, precision):
+    report = export(predictor, tmp_path / f"small{ENDINGS[format]}", precision=precision)
+    assert report.facts.precision == precision
+    found = load(report.files[0]).predict(picture(100, 150)).depth
+    np.testing.assert_allclose(found, predictor.predict(picture(100, 150)).depth, rtol=0.05)
+
+
+def test_half_precision_leaves_the_last_layer_in_float32():
+    net = DepthNet()
+    nn.init.normal_(net.decoder.heads["0"].weight, std=2.0)
+    image = torch.from_numpy(picture(64, 96).copy())[None]
+    with torch.no_grad():
+        exact = WholeModel(net, SIZE)(image)
+        half = WholeModel(net, SIZE, dtype=torch.bfloat16)(image)
+    assert net.decoder.heads["0"].weight.dtype == torch.float32  # the network was left alone
+    # 8 bits of logit 6 would be steps of 1.6 %.
+    steps = half.flatten().sort().values.diff() / half.flatten().sort().values[:-1]
+    assert steps[steps > 0].median() < 1e-3
+    assert ((half - exact).abs() / exact).mean() < 0.1
+
+
+def test_int8_is_calibrated_on_the_users_pictures_and_stays_near(
+    predictor, proto, photos, tmp_path
+):
+    small = quantise(proto, calibration_frames(photos))
+    write_onnx(small, tmp_path / "small.onnx")
+    write_openvino(small, FACTS, tmp_path / "small.xml")
+    image = picture(200, 300, 1)
+    wanted = predictor.predict(image).depth
+    for name in ("small.onnx", "small.xml"):
+        found = load(tmp_path / name).predict(image).depth
+        assert 1e-5 < (np.abs(found - wanted) / wanted).mean() < 0.03
+
+
+def test_int8_leaves_the_resize_and_the_last_layer_in_float(proto, photos):
+    small = quantise(proto, calibration_frames(photos))
+    made_by = {name: node for node in small.graph.node for name in node.output}
+    last = [node for node in small.graph.node if node.op_type == "Conv"]
+    assert len(last) == 3
+    kinds = [
+        made_by[node.input[1]].op_type if node.input[1] in made_by else "float" for node in last
+    ]
+    assert kinds == ["DequantizeLinear", "DequantizeLinear", "float"]
+    resizes = [node for node in small.graph.node if node.op_type == "Resize"]
+    assert len(resizes) == 3
+    assert all(made_by[node.input[0]].op_type != "DequantizeLinear" for node in resizes)
+
+
+@pytest.mark.slow
+def test_an_int8_export_measures_before_and_after_and_fails_when_the_metric_does(
+    predictor, photos, tmp_path, monkeypatch
+):
+    truth = tmp_path / "data" / "walk"
+    (truth / "depth").mkdir(parents=True)
+    for i, pixels in enumerate(drawn_pictures(2)):
+        write_image(truth / f"{i}.png", pixels)
+        np.save(truth / "depth" / f"{i}.npy", predictor.predict(pixels).depth)
+    options = {"precision": "int8", "calibrate": photos, "data": tmp_path / "data", "split": "all"}
+    report = export(predictor, tmp_path / "small.onnx", **options)
+    assert report.metrics["PyTorch"] == {"abs_rel": pytest.approx(0, abs=1e-3), "d1": 1.0}
+    assert 1e-5 < report.metrics["ONNX Runtime"]["abs_rel"] < 0.03
+    (tmp_path / "small.onnx").unlink()
+    monkeypatch.setattr("ssmde.export.LOST_DELTA1", -0.1)
+    with pytest.raises(ParityError, match=r"in int8 delta1 falls from 1\.0000"):
+        export(predictor, tmp_path / "small.onnx", **options)
+    assert not (tmp_path / "small.onnx").exists()
+
+
+def test_weights_that_say_something_else_once_exported_are_not_written(tmp_path):
+    with pytest.raises(ParityError, match=r"differs by up to 1\.0e-02.*Nothing was written"):
+        export(Predictor(Mood(), SIZE), tmp_path / "new" / "mood.pt2")
+    assert os.listdir(tmp_path / "new") == []
+
+
+def test_a_failed_export_leaves_the_former_file(tmp_path):
+    (tmp_path / "mood.pt2").write_text("former")
+    with pytest.raises(ParityError):
+        export(Predictor(Mood(), SIZE), tmp_path / "mood.pt2")
+    assert (tmp_path / "mood.pt2").read_text() == "former"
+
+
+def test_a_report_with_the_figures_lies_beside_the_file(files):
+    report = json.loads(files["torch"].with_name("small_report.json").read_text("utf-8"))
+    assert [d["size"] for d in report["differences"]] == [list(s) for s in checked_sizes(SIZE)]
+    assert all(0 <= d["mean"] <= d["most"] < 1e-3 for d in report["differences"])
+    assert len(report["milliseconds"]) == 2
+
+
+def test_two_of_the_three_sizes_that_are_checked_are_odd():
+    sizes = checked_sizes((256, 320))
+    assert sizes[0] == (256, 320)
+    assert all(side % 2 for size in sizes[1:] for side in size)
+
+
+@pytest.mark.parametrize(
+    ("out", "options", "message"),
+    [
+        ("a", {}, "end it in .onnx, .xml, .pt2, or give --format"),
+        ("a.onnx", {"format": "torch"}, "do not fit: its ending is .pt2"),
+        ("a.onnx", {"precision": "bf16"}, "--format onnx holds fp32, fp16, int8, got bf16"),
+        ("a.pt2", {"precision": "int8"}, "take --format onnx or openvino"),
+        ("a.onnx", {"precision": "int8"}, "needs --calibrate FOLDER"),
+        ("a.onnx", {"calibrate": "photos"}, "--calibrate is for --precision int8"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(predictor, tmp_path, out, options, message):
+    with pytest.raises(ValueError, match=message):
+        export(predictor, tmp_path / out, **options)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_without_pictures_does_not_calibrate(predictor, photos, tmp_path):
+    with pytest.raises(FileNotFoundError, match="needs a folder of your own pictures"):
+        export(predictor, tmp_path / "a.onnx", precision="int8", calibrate=tmp_path / "gone")
+    (photos / "walk" / "0.jpg").unlink()
+    (photos / "walk" / "1.jpg").write_text("no picture")
+    with pytest.raises(ValueError, match=r"at least 8 pictures .* got 7"):
+        export(predictor, tmp_path / "a.onnx", precision="int8", calibrate=photos)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_damaged_file_is_refused_by_name(files, tmp_path, format):
+    path = tmp_path / f"damaged{ENDINGS[format]}"
+    path.write_bytes(files[format].read_bytes()[:200])
+    path.with_suffix(".bin").write_bytes(b"")
+    with pytest.raises(ValueError, match="damaged"):
+        load(path)
+
+
+def test_an_openvino_file_without_its_weights_is_refused(files, tmp_path):
+    (tmp_path / "alone.xml").write_bytes(files["openvino"].read_bytes())
+    with pytest.raises(FileNotFoundError, match=r"alone\.bin"):
+        load(tmp_path / "alone.xml")
+
+
+def test_an_onnx_file_of_somebody_else_is_refused(files, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(files["onnx"])
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "strange.onnx")
+    with pytest.raises(ValueError, match="was not written by `ssmde export`"):
+        load(tmp_path / "strange.onnx")
+
+
+def test_a_file_of_another_version_is_refused(files, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(files["onnx"])
+    facts = json.loads({p.key: p.value for p in model.metadata_props}[FACTS_KEY])
+    onnx.helper.set_model_props(model, {FACTS_KEY: json.dumps(facts | {"version": 2})})
+    onnx.save(model, tmp_path / "later.onnx")
+    with pytest.raises(ValueError, match="is of export version 2, this package reads version 1"):
+        load(tmp_path / "later.onnx")
+
+
+class Bomb:
+    def __reduce__(self):
+        return (pytest.fail, ("code of the file was run",))
+
+
+def test_code_in_a_torch_file_is_not_run(files, tmp_path):
+    path = tmp_path / "bomb.pt2"
+    with zipfile.ZipFile(files["torch"]) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("_weights_config.json"):
+                content = content.replace(b'"use_pickle": false', b'"use_pickle": true')
+            elif "/data/weights/" in name:
+                content = pickle.dumps(Bomb())
+            new.writestr(name, content)
+    with pytest.raises(ValueError, match="holds pickled objects"):
+        load(path)
+
+
+def test_without_the_extra_one_line_says_what_to_install(predictor, files, monkeypatch, tmp_path):
+    def missing(name):
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr("ssmde.prediction.engines.import_module", missing)
+    for format in ("onnx", "openvino"):
+        with pytest.raises(ImportError, match=r"pip install 'ssmde\[export\]'"):
+            load(files[format])
+    with pytest.raises(ImportError, match=r"needs onnx, .* pip install 'ssmde\[export\]'"):
+        export(predictor, tmp_path / "a.onnx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", FORMATS)
+def test_resnet18_keeps_its_depth_in_every_format(tmp_path, format):
+    predictor = Predictor(vivid(DepthNet()), (96, 128))
+    report = export(predictor, tmp_path / f"net{ENDINGS[format]}")
+    assert max(d.most for d in report.differences) < 1e-3
+
+
+def vivid(net: DepthNet) -> DepthNet:
+    """Random weights whose depth varies: the start of a training says the same everywhere."""
+    nn.init.normal_(net.decoder.heads["0"].weight, std=0.5)
+    image = torch.from_numpy(picture(96, 128).copy()).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        assert F.relu(net.eval()(image)).log().std() > 0.2
+    return net
