@@ -9,7 +9,7 @@ from ssmde.cli import main
 from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.motion import relative_motion
 from ssmde.data.scene_folder import read_scene
-from ssmde.track import track
+from ssmde.track import find_cuts, track
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,18 @@ def test_the_motion_of_a_drawn_camera_is_found(clip, data):
     assert np.std(scales) < 0.1 * np.mean(scales), "one unit for the whole part"
     depth = np.median(clip.depth)
     assert 0.6 * depth < np.mean(scales) < 1.6 * depth, "the unit is the median depth"
+
+
+def test_frames_with_hardly_a_point_in_common_are_parts_of_their_own():
+    film = [set(range(10 * i, 10 * i + 100)) for i in range(20)]  # each shares 90 with the next
+    other = [{point + 5000 for point in frame} for frame in film]
+    assert find_cuts(film) == []
+    assert find_cuts([*film, *other]) == [20]
+    chance = [*film[:-1], film[-1] | {5000, 5001, 5002}, *other]  # a few false matches
+    assert find_cuts(chance) == [20]
+    back = [*film, *other, *film]  # the first place again, after a cut
+    assert find_cuts(back) == [20, 40]
+    assert find_cuts(film[:1]) == find_cuts([]) == []
 
 
 def test_a_scene_that_was_tracked_is_left_alone_unless_asked(data):

@@ -8,12 +8,13 @@ This is the only module that knows pycolmap.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -31,6 +32,7 @@ from ssmde.data.sequence import FrameSequence
 LONGEST = 500  # frames that are solved together; the cost of a longer video grows in a line
 FEATURES = 2000  # keypoints an image
 OVERLAP = 12  # neighbours that an image is matched to, and then those at doubling distance
+LINKED = 0.1  # of the usual number of points that the two sides of a frame have in common
 NO_PART = -1  # of a frame whose pose was not found
 STAGES = ("features", "matches", "motion")
 INSTALL = "pip install 'ssmde[motion]'"
@@ -180,7 +182,7 @@ def _solve(
         options.mapper.bundle_adjustment.refine_focal_length = False  # cam.txt is what training has
         options.mapper.bundle_adjustment.refine_extra_params = False
         models = colmap.global_mapping(database, folder, scratch, options=options)
-        yield STAGES[2], [_part(model, names) for model in models.values()]
+        yield STAGES[2], [part for model in models.values() for part in _parts(model, names)]
 
 
 def _camera(scene: FrameSequence) -> tuple[str, str]:
@@ -193,29 +195,67 @@ def _camera(scene: FrameSequence) -> tuple[str, str]:
     return ("OPENCV" if bent else "PINHOLE"), ",".join(f"{number:.9g}" for number in numbers)
 
 
-def _part(model: Any, names: list[str]) -> Part:
-    """Poses of the frames of one reconstruction, in units of the median depth of its points."""
-    places = {name: i for i, name in enumerate(names)}
-    where: list[int] = []
-    T_cam_world: list[Any] = []
-    seen_from: Points = []
+class _Seen(NamedTuple):
+    """A frame of a reconstruction."""
+
+    T_cam_world: Any
+    """Motion from the world to the camera, 4 x 4."""
+    ids: Any
+    """Numbers of the points it sees (n,)."""
+    pixels: Any
+    """Where it sees them (n, 2)."""
+    depth: Any
+    """How far they are (n,), in the unit of the reconstruction."""
+
+
+def _parts(model: Any, names: list[str]) -> list[Part]:
+    """The parts of one reconstruction, each in units of the median depth of its points."""
     points = {key: point.xyz for key, point in model.points3D.items()}
+    places = {name: i for i, name in enumerate(names)}
+    frames: dict[int, _Seen] = {}
     for image in model.images.values():
         if not image.has_pose:
             continue
         T = np.vstack([image.cam_from_world().matrix(), (0, 0, 0, 1)])
         seen = [p for p in image.points2D if p.has_point3D()]
-        xyz = np.array([points[p.point3D_id] for p in seen]).reshape(-1, 3)
+        ids = np.array([p.point3D_id for p in seen], dtype=np.int64)
+        xyz = np.array([points[i] for i in ids.tolist()]).reshape(-1, 3)
         pixels = np.array([p.xy for p in seen]).reshape(-1, 2) - 0.5
-        seen_from.append((pixels, xyz @ T[2, :3] + T[2, 3]))
-        where.append(places[image.name])
-        T_cam_world.append(T)
-    T_world_cam = np.linalg.inv(np.array(T_cam_world))
-    unit = np.median(np.concatenate([depth for _, depth in seen_from]))
+        frames[places[image.name]] = _Seen(T, ids, pixels, xyz @ T[2, :3] + T[2, 3])
+    error = float(np.median([point.error for point in model.points3D.values()]))
+    where = sorted(frames)
+    cuts = find_cuts([set(frames[i].ids.tolist()) for i in where])
+    pieces = [where[a:b] for a, b in pairwise([0, *cuts, len(where)])]
+    return [_part(piece, frames, error) for piece in pieces if len(piece) > 1]
+
+
+def find_cuts(seen: Sequence[set[int]]) -> list[int]:
+    """Places k where the frames before k and from k on have hardly a point in common.
+
+    Across a cut of the film nothing tells how large the one side is beside the other, though some
+    chance match may have joined them: the sides are parts of their own.
+
+    Args:
+        seen: Numbers of the points that each frame sees, in the order of time.
+    """
+    shared = [
+        len(
+            set[int]().union(*seen[max(0, k - OVERLAP) : k])
+            & set[int]().union(*seen[k : k + OVERLAP])
+        )
+        for k in range(1, len(seen))
+    ]
+    usual = np.median(shared) if shared else 0
+    return [k for k, count in enumerate(shared, start=1) if count < LINKED * usual]
+
+
+def _part(piece: list[int], frames: dict[int, _Seen], error: float) -> Part:
+    """Poses and points of some frames, in units of the median depth of their points."""
+    own = [frames[i] for i in piece]
+    T_world_cam = np.linalg.inv(np.array([frame.T_cam_world for frame in own]))
+    unit = np.median(np.concatenate([frame.depth for frame in own]))
     T_world_cam[:, :3, 3] /= unit
-    seen_from = [(pixels, depth / unit) for pixels, depth in seen_from]
-    errors = [point.error for point in model.points3D.values()]
-    return np.array(where), T_world_cam, seen_from, float(np.median(errors))
+    return np.array(piece), T_world_cam, [(f.pixels, f.depth / unit) for f in own], error
 
 
 def _import_colmap() -> Any:
