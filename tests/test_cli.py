@@ -79,7 +79,7 @@ FROZEN = {
         ["WEIGHTS", "INPUT", "OUT"],
         {
             "--format", "--resolution", "--tiles", "--confidence", "--least-confidence",
-            "--temporal", "--intrinsics", "--hfov-degrees", "--mesh", "--max-points",
+            "--temporal", "--refine", "--intrinsics", "--hfov-degrees", "--mesh", "--max-points",
             "--max-frames",
         },
     ),
@@ -344,6 +344,21 @@ def test_predict_hands_on_what_a_cloud_needs(verb_calls):
     assert given["wishes"] == Wishes(confidence=True, temporal=True, tiles=2, camera=camera)
     assert given["style"] == Style(mesh=True, max_points=500, least_confidence=0.8)
     assert given["max_frames"] == 7
+
+
+def test_predict_refines_first_if_asked(verb_calls, monkeypatch):
+    asked = []
+
+    def refine(*args, **options):
+        asked.append((args, options))
+        return "refined"
+
+    replace_verb(monkeypatch, "refine", "refine", refine)
+    assert main(["predict", "run", "walk.mp4", "out", "--refine", "20", "--max-frames", "50"]) == 0
+    [(words, options)] = asked
+    assert words == (Path("run"), "walk.mp4")
+    assert (options["steps"], options["max_frames"]) == (20, 50)
+    assert verb_calls[0][1][0] == "refined"
 
 
 def test_demo_hands_its_words_on(verb_calls, capsys):

@@ -171,9 +171,9 @@ def load(
         FileNotFoundError: If there is nothing at `path`.
         ValueError: If it holds no weights of this project, or of another version of it.
     """
-    file = _weights_file(Path(path))
+    file = weights_file(Path(path))
     tensors, metadata = read_weights(file)
-    config = _stored_config(file, metadata)
+    config = stored_config(file, metadata)
     network = DepthNet(
         encoder=config.model.encoder,
         pretrained="none",
@@ -191,7 +191,8 @@ def load(
     )
 
 
-def _weights_file(path: Path) -> Path:
+def weights_file(path: Path) -> Path:
+    """The file of weights at a path: itself, or the best of a run folder, else its last."""
     if not path.exists():
         raise FileNotFoundError(
             f"{path}: no such file or folder; give a .safetensors file or the folder of a run"
@@ -207,8 +208,8 @@ def _weights_file(path: Path) -> Path:
     )
 
 
-def _stored_config(file: Path, metadata: dict[str, str]) -> Config:
-    """The configuration in the head of a weights file."""
+def stored_config(file: Path, metadata: dict[str, str]) -> Config:
+    """The configuration in the head of a weights file; refuses other files and versions."""
     kind, version = metadata.get("format"), metadata.get("version")
     if kind != WEIGHTS_FORMAT or "config" not in metadata:
         raise ValueError(
