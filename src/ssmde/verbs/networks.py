@@ -5,7 +5,7 @@ import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import FlagConversionOff, Positional, arg
 
@@ -134,6 +134,8 @@ class Predict:
     """Leave points out of ply and glb that are less sure, 0 to 1."""
     temporal: bool = False
     """Blend each frame of a video with those before it, so that depth does not flicker."""
+    refine: int = 0
+    """First train a copy of the weights so many steps on the video or folder itself."""
     intrinsics: Annotated[
         tuple[float, float, float, float] | None,
         arg(metavar="FX FY CX CY", help_behavior_hint="(default: learnt, or a guess)"),
@@ -156,8 +158,16 @@ class Predict:
         from ssmde.prediction.shot import Style
 
         camera = AskedCamera(intrinsics=self.intrinsics, hfov_degrees=self.hfov_degrees)
+        weights: Any = self.weights
+        if self.refine:
+            from ssmde.refine import refine
+
+            weights = refine(
+                self.weights, self.source, steps=self.refine, resolution=self.resolution,
+                camera=camera, max_frames=self.max_frames,
+            )  # fmt: skip
         summary = predict_files(
-            self.weights,
+            weights,
             self.source,
             self.out,
             formats=None if self.format is None else tuple(self.format.split(",")),
