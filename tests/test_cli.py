@@ -69,7 +69,7 @@ FROZEN = {
         ["DATA"],
         {
             "--source", "--checkpoint", "--kind", "--batch-size", "--size", "--split",
-            "--overwrite", "--device",
+            "--overwrite", "--device", "--engine",
         },
     ),
     "train": (["PRESET"], {"--config", "--resume", "--name", "--output", "--method", *FIELDS}),
