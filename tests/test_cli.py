@@ -70,7 +70,7 @@ FROZEN = {
         ["DATA"],
         {
             "--source", "--checkpoint", "--kind", "--batch-size", "--size", "--split",
-            "--overwrite", "--device",
+            "--overwrite", "--device", "--engine",
         },
     ),
     "train": (["PRESET"], {"--config", "--resume", "--name", "--output", "--method", *FIELDS}),
@@ -389,7 +389,6 @@ def test_predict_hands_on_what_a_cloud_needs(verb_calls):
     assert given["max_frames"] == 7
 
 
-<<<<<<< HEAD
 def test_scale_hands_its_words_on_and_prints_the_error_bar(monkeypatch, capsys):
     given = {}
 
@@ -427,7 +426,8 @@ def test_odometry_and_benchmark_hand_their_words_on(monkeypatch, capsys):
     assert given["args"] == ("kitti", Path("data"), ("a=run", "files"))
     assert (given["kind"], given["align"], given["split"]) == ("disparity", None, None)
     assert "benchmark/kitti.csv, .json and .md" in capsys.readouterr().out
-=======
+
+
 def test_predict_refines_first_if_asked(verb_calls, monkeypatch):
     asked = []
 
@@ -441,7 +441,6 @@ def test_predict_refines_first_if_asked(verb_calls, monkeypatch):
     assert words == (Path("run"), "walk.mp4")
     assert (options["steps"], options["max_frames"]) == (20, 50)
     assert verb_calls[0][1][0] == "refined"
->>>>>>> predict
 
 
 def test_demo_hands_its_words_on(verb_calls, capsys):

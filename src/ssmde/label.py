@@ -4,10 +4,12 @@ The labels lie beside the frames of each scene, as `data/pseudo_depth.py` writes
 was stopped goes on where it was: at most the running batch is lost.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -20,7 +22,9 @@ from ssmde.data.pseudo_depth import (
     FOLDER,
     Kind,
     LabelInfo,
+    begin_labels,
     check_labels,
+    drop_empty_labels,
     remove_labels,
     write_labels,
 )
@@ -35,9 +39,11 @@ from ssmde.labelling.hub import (
     open_depth_anything_3,
     open_known,
 )
+from ssmde.labelling.on_ray import Piece, label_on_ray
 from ssmde.labelling.source import Asked, Device, Source, find_device
 from ssmde.labelling.weights import open_leres, open_own
 
+Engine = Literal["local", "ray"]
 DEFAULT_SOURCE = "depth-anything-v2"
 
 
@@ -94,6 +100,7 @@ def label(
     split: Split = "train",
     overwrite: bool = False,
     device: Device = "auto",
+    engine: Engine = "local",
     show_progress: bool = True,
 ) -> Labelled:
     """Write the pseudo-depth of every frame that has none; say the licence of the source.
@@ -108,6 +115,8 @@ def label(
         split: Part of the data set, as `read_scenes` has it.
         overwrite: Throw all labels of these scenes away first, whatever made them.
         device: Where to compute; `auto` is a GPU if there is one.
+        engine: `local` labels in this process; `ray` on all processors or GPUs of a Ray cluster,
+            which see the data under the same path.
         show_progress: Draw a progress bar.
 
     Raises:
@@ -136,7 +145,24 @@ def label(
         check_labels(folder, opened.info)
     todo = [(scene, _missing(scene)) for scene in scenes]
     missing = sum(len(frames) for _, frames in todo)
-    skipped = _label_scenes(opened, todo, batch_size, show_progress=show_progress)
+    pieces = [
+        Piece(scene, frames[start : start + batch_size])
+        for scene, frames in todo
+        for start in range(0, len(frames), batch_size)
+    ]
+    if engine == "ray":
+        for scene, frames in todo:
+            if frames:
+                begin_labels(label_folder(scene), opened.info)
+        results = label_on_ray(
+            partial(open_source, source, asked), _label_missing, pieces,
+            gpu=asked.device.type == "cuda",
+        )  # fmt: skip
+    else:
+        results = ((piece, _label_frames(opened, *piece)) for piece in pieces)
+    skipped = _follow(results, missing, show_progress=show_progress)
+    for folder in folders:
+        drop_empty_labels(folder)
     written, present = missing - len(skipped), sum(map(len, scenes)) - missing
     if written + present == 0:
         raise ValueError("not one frame could be labelled: " + "; ".join(skipped[:5]))
@@ -182,27 +208,26 @@ def _missing(scene: FrameSequence) -> list[int]:
     return [i for i, file in enumerate(scene.images) if not (folder / f"{file.stem}.png").is_file()]
 
 
-def _label_scenes(
-    source: Source,
-    todo: list[tuple[FrameSequence, list[int]]],
-    batch_size: int,
-    *,
-    show_progress: bool,
+def _follow(
+    results: Iterable[tuple[Piece, list[str]]], total: int, *, show_progress: bool
 ) -> list[str]:
-    """Label frames of scenes; for each that got no label, the reason."""
+    """Wait for all pieces of work; for each frame that got no label, the reason."""
     skipped: list[str] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(
         *columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not show_progress
     ) as progress:
-        task = progress.add_task("labelling", total=sum(len(frames) for _, frames in todo))
-        for scene, frames in todo:
-            progress.update(task, description=scene.name)
-            for start in range(0, len(frames), batch_size):
-                group = frames[start : start + batch_size]
-                skipped += _label_frames(source, scene, group)
-                progress.update(task, advance=len(group))
+        task = progress.add_task("labelling", total=total)
+        for piece, reasons in results:
+            skipped += reasons
+            progress.update(task, description=piece.scene.name, advance=len(piece.frames))
     return skipped
+
+
+def _label_missing(source: Source, scene: FrameSequence, frames: list[int]) -> list[str]:
+    """As `_label_frames`, without frames that a worker labelled before it was lost."""
+    missing = set(_missing(scene))
+    return _label_frames(source, scene, [i for i in frames if i in missing])
 
 
 def _label_frames(source: Source, scene: FrameSequence, frames: list[int]) -> list[str]:

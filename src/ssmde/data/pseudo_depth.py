@@ -117,12 +117,29 @@ def write_labels(
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     part.mkdir()
     try:
-        with whole_file(part / INFO_FILE) as file:
-            file.write_text(json.dumps(info.as_json(), indent=1) + "\n", encoding="utf-8")
+        _write_info(part, info)
         write_labels(part, info, maps)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def begin_labels(folder: Path, info: LabelInfo) -> None:
+    """Make the label folder, for several processes to write into it with `write_labels`."""
+    folder.mkdir(exist_ok=True)
+    if not (folder / INFO_FILE).is_file():
+        _write_info(folder, info)
+
+
+def drop_empty_labels(folder: Path) -> None:
+    """Remove a label folder that was begun and got no label."""
+    if folder.is_dir() and [file.name for file in folder.iterdir()] == [INFO_FILE]:
+        remove_labels(folder)
+
+
+def _write_info(folder: Path, info: LabelInfo) -> None:
+    with whole_file(folder / INFO_FILE) as file:
+        file.write_text(json.dumps(info.as_json(), indent=1) + "\n", encoding="utf-8")
 
 
 def write_pseudo_depth(path: Path, values: Float32[np.ndarray, "h w"], info: LabelInfo) -> None:

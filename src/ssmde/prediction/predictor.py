@@ -190,7 +190,6 @@ def load(
         FileNotFoundError: If there is nothing at `path`.
         ValueError: If it holds no weights of this project, or of another version of it.
     """
-<<<<<<< HEAD
     place = _named_weights(str(path)) or Path(path)
     if is_foreign(place):
         return _foreign_predictor(place, resolution, device)
@@ -199,11 +198,6 @@ def load(
         return _exported_predictor(file, resolution)
     tensors, metadata = read_weights(file)
     config, scale = stored_config(file, metadata), stored_scale(metadata)
-=======
-    file = weights_file(Path(path))
-    tensors, metadata = read_weights(file)
-    config = stored_config(file, metadata)
->>>>>>> predict
     network = DepthNet(
         encoder=config.model.encoder,
         pretrained="none",
@@ -224,7 +218,6 @@ def load(
     )
 
 
-<<<<<<< HEAD
 def from_pretrained(
     name: str,
     *,
@@ -292,10 +285,6 @@ def weights_file(path: Path) -> Path:
     Raises:
         FileNotFoundError: If there is nothing.
     """
-=======
-def weights_file(path: Path) -> Path:
-    """The file of weights at a path: itself, or the best of a run folder, else its last."""
->>>>>>> predict
     if not path.exists():
         raise FileNotFoundError(
             f"{path}: no such file or folder; give a .safetensors file, the folder of a run, "
@@ -313,15 +302,11 @@ def weights_file(path: Path) -> Path:
 
 
 def stored_config(file: Path, metadata: dict[str, str]) -> Config:
-<<<<<<< HEAD
     """The configuration in the head of a weights file.
 
     Raises:
         ValueError: If it is none of this project, or of another version of it.
     """
-=======
-    """The configuration in the head of a weights file; refuses other files and versions."""
->>>>>>> predict
     kind, version = metadata.get("format"), metadata.get("version")
     if kind != WEIGHTS_FORMAT or "config" not in metadata:
         raise ValueError(

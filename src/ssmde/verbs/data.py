@@ -242,6 +242,8 @@ class Label:
     """Throw all labels of these scenes away first, whatever made them."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to compute; auto is a GPU if there is one."""
+    engine: Literal["local", "ray"] = "local"
+    """This process, or all processors or GPUs of a Ray cluster."""
 
     def run(self) -> None:
         """Label, and say what became of the frames."""
