@@ -5,11 +5,11 @@ docstring of a field is its help, the docstring of the record is the head of the
 """
 
 from ssmde.verbs.data import Doctor, Label, Prepare, Track
-from ssmde.verbs.networks import Demo, Evaluate, Predict, Train, is_first_process
+from ssmde.verbs.networks import App, Demo, Evaluate, Predict, Train, is_first_process
 
 __all__ = ["VERBS", "Train", "Verb", "is_first_process"]
 
-Verb = Prepare | Doctor | Track | Label | Train | Evaluate | Predict | Demo
+Verb = Prepare | Doctor | Track | Label | Train | Evaluate | Predict | App | Demo
 VERBS: dict[str, type[Verb]] = {
     "prepare": Prepare,
     "doctor": Doctor,
@@ -18,5 +18,6 @@ VERBS: dict[str, type[Verb]] = {
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
+    "app": App,
     "demo": Demo,
 }

@@ -1,9 +1,9 @@
-"""Verbs that make networks and put them to use: train, evaluate, predict and demo."""
+"""Verbs that make networks and put them to use: train, evaluate, predict, app and demo."""
 
 import os
 import shlex
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -132,6 +132,38 @@ class Predict:
         print(f"{len(summary.written)} files with depth in {self.out}")
         for reason in summary.skipped:
             print(f"skipped: {reason}", file=sys.stderr)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class App:
+    """Serve a web page that shows the depth of pictures, videos and a webcam.
+
+    It loads nothing from the internet. A visitor's files are theirs alone and are removed when
+    they leave.
+
+    Example:
+      ssmde app runs/ss_mde
+      ssmde app runs/ss_mde runs/photometric --host 0.0.0.0
+    """
+
+    weights: Positional[Annotated[tuple[Path, ...], arg(metavar="WEIGHTS")]]
+    """Weights files or folders of runs; of several the page lets one choose."""
+    host: str = "127.0.0.1"
+    """Address to listen at: by default only this machine sees the page; 0.0.0.0 is for all."""
+    port: Annotated[int | None, arg(help_behavior_hint="(default: first free from 7860)")] = None
+    """Port to listen at."""
+    share: bool = False
+    """Give the page a public address, through a server of Gradio's makers."""
+    max_upload_mb: int = 200
+    """Largest file a visitor can send, in megabytes."""
+    queue: int = 20
+    """So many may wait; who comes then is asked to come back later."""
+
+    def run(self) -> None:
+        """Serve until Ctrl-C."""
+        from ssmde.app import app
+
+        app(**{f.name: getattr(self, f.name) for f in fields(self)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
