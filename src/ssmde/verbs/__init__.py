@@ -5,8 +5,9 @@ docstring of a field is its help, the docstring of the record is the head of the
 """
 
 from ssmde.verbs.data import Doctor, Label, Prepare, Track
+from ssmde.verbs.deploy import App, Export
 from ssmde.verbs.measure import Benchmark, Odometry, Scale
-from ssmde.verbs.networks import Demo, Evaluate, Export, Predict, Train, is_first_process
+from ssmde.verbs.networks import Demo, Evaluate, Predict, Train, is_first_process
 
 __all__ = ["VERBS", "Train", "Verb", "is_first_process"]
 
@@ -19,6 +20,7 @@ Verb = (
     | Evaluate
     | Predict
     | Export
+    | App
     | Demo
     | Scale
     | Odometry
@@ -33,6 +35,7 @@ VERBS: dict[str, type[Verb]] = {
     "evaluate": Evaluate,
     "predict": Predict,
     "export": Export,
+    "app": App,
     "demo": Demo,
     "scale": Scale,
     "odometry": Odometry,

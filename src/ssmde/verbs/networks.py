@@ -1,4 +1,4 @@
-"""Verbs that make networks and put them to use: train, evaluate, predict, export and demo."""
+"""Verbs that make networks and put them to use: train, evaluate, predict and demo."""
 
 import os
 import shlex
@@ -188,68 +188,6 @@ class Predict:
         print(f"{len(summary.written)} files with depth in {self.out}")
         for reason in summary.skipped:
             print(f"skipped: {reason}", file=sys.stderr)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Export:
-    """Write weights as one ONNX, OpenVINO or torch.export file, checked against PyTorch.
-
-    Example:
-      ssmde export runs/photometric depth.onnx
-      ssmde export runs/photometric depth.xml --precision int8 --calibrate photos --data data
-    """
-
-    weights: Positional[Annotated[Path, arg(metavar="WEIGHTS")]]
-    """Weights file, folder of a run, hf:OWNER/NAME, or a released name."""
-    out: Positional[Annotated[Path, arg(metavar="OUT")]]
-    """File to write: .onnx, .xml or .pt2."""
-    format: Annotated[
-        Literal["onnx", "openvino", "torch"] | None,
-        arg(help_behavior_hint="(default: that of the ending of OUT)"),
-    ] = None
-    """Format of the file."""
-    precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
-    """Of the network inside."""
-    resolution: Annotated[
-        tuple[int, int] | None,
-        arg(metavar="HEIGHT WIDTH", help_behavior_hint="(default: that of the training)"),
-    ] = None
-    """Size the network works at, in pixels; multiples of 32."""
-    calibrate: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None
-    """For int8: pictures of what the camera will see."""
-    data: Annotated[Path | None, arg(help_behavior_hint="")] = None
-    """Scene folders with measured depth, to measure before and after."""
-    protocol: str = "generic"
-    """By which it is measured."""
-    split: Literal["train", "val", "test", "all"] = "val"
-    """Part of the data to measure."""
-    max_frames: Annotated[int | None, arg(help_behavior_hint="(default: all)")] = None
-    """Measure at most so many frames, evenly spread."""
-    name: Annotated[str | None, arg(help_behavior_hint="(default: that of WEIGHTS)")] = None
-    """Name of the weights, kept in the file."""
-    licence: Annotated[str | None, arg(help_behavior_hint="(default: unknown)")] = None
-    """Licence of the weights, kept in the file."""
-
-    def run(self) -> None:
-        """Export, and print how far the file is from PyTorch and how fast."""
-        from ssmde.export import UNKNOWN_LICENCE, export, print_report
-
-        report = export(
-            self.weights,
-            self.out,
-            format=self.format,
-            precision=self.precision,
-            resolution=self.resolution,
-            calibrate=self.calibrate,
-            data=self.data,
-            protocol=self.protocol,
-            split=self.split,
-            max_frames=self.max_frames,
-            name=self.name,
-            licence=self.licence or UNKNOWN_LICENCE,
-        )
-        print_report(report)
-        print(f"exported: {report.files[0]}\nnext: ssmde predict {report.files[0]} INPUT OUT")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

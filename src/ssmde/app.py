@@ -1,0 +1,162 @@
+"""`ssmde app`: a web page that shows the depth of pictures, videos and a webcam.
+
+Nothing leaves the machine: the page loads nothing from elsewhere, and what a visitor sends is seen
+by nobody else and removed when they leave.
+"""
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+from typing import Any
+
+from ssmde.application.guard import Guard
+from ssmde.application.studio import Studio
+from ssmde.application.visitors import Visitors
+from ssmde.predict import Predictor, load
+
+INSTALL = "pip install 'ssmde[app]'"
+HERE_ONLY = "127.0.0.1"
+FIRST_PORT = 7860
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """A page that is being served."""
+
+    url: str
+    """Address on this machine."""
+    public_url: str | None
+    """Address on the internet, if one was asked for."""
+    folder: Path
+    """Where the visitors' files lie; removed at the end."""
+    blocks: Any
+    """The page, as Gradio knows it."""
+
+
+def app(
+    weights: str | Path | Sequence[str | Path],
+    *,
+    host: str = HERE_ONLY,
+    port: int | None = None,
+    share: bool = False,
+    max_upload_mb: int = 200,
+    queue: int = 20,
+) -> None:
+    """Serve the page until Ctrl-C.
+
+    Args:
+        weights: Weights file or run folder; or several, to choose from on the page.
+        host: Address to listen at: this machine only, or 0.0.0.0 for the whole network.
+        port: Port; by default the first free one from 7860.
+        share: Give the page a public address, by a server of Gradio's makers.
+        max_upload_mb: Largest file a visitor can send, in megabytes.
+        queue: So many visitors may wait; the next one is told to come back later.
+
+    Raises:
+        ImportError: If Gradio is not installed.
+        FileNotFoundError: If there are no such weights.
+        ValueError: If a file holds no weights, or a limit is not positive.
+    """
+    with serve(
+        weights, host=host, port=port, share=share, max_upload_mb=max_upload_mb, queue=queue
+    ) as page:
+        print(f"page: {page.url}" + (f"\npublic: {page.public_url}" if share else ""), flush=True)
+        print("Ctrl-C ends it and removes the visitors' files", flush=True)
+        _wait()
+
+
+@contextmanager
+def serve(
+    weights: str | Path | Sequence[str | Path],
+    *,
+    host: str = HERE_ONLY,
+    port: int | None = None,
+    share: bool = False,
+    max_upload_mb: int = 200,
+    queue: int = 20,
+) -> Generator[Served]:
+    """Serve the page while the block runs; arguments as those of `app`."""
+    if max_upload_mb < 1 or queue < 1:
+        raise ValueError(f"limits must be 1 or more, got {max_upload_mb} MB and a queue of {queue}")
+    predictors = load_all([weights] if isinstance(weights, str | Path) else weights)
+    with _folder() as folder:
+        desk, page_files = _open_desk(Studio(predictors), Visitors(folder))
+        blocks = page_files.build_page(desk)
+        blocks.queue(max_size=queue, default_concurrency_limit=2)
+        try:
+            _, url, public = blocks.launch(
+                server_name=host, server_port=port, share=share, inbrowser=False,
+                max_file_size=f"{max_upload_mb}mb", allowed_paths=[], footer_links=[],
+                run_history=False, enable_monitoring=False, mcp_server=False, pwa=False,
+                ssr_mode=False, quiet=True, show_error=False, prevent_thread_lock=True,
+                css_paths=[page_files.STYLE], js=page_files.SCRIPT.read_text("utf-8"),
+                app_kwargs={"middleware": [_guard(desk.visitors)]},
+            )  # fmt: skip
+            yield Served(url=url, public_url=public, folder=folder, blocks=blocks)
+        finally:
+            desk.visitors.close()
+            blocks.close(verbose=False)
+
+
+def _wait() -> None:
+    """Sleep until Ctrl-C, or until the system asks the process to end."""
+    ended = Event()
+    if current_thread() is main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        while not ended.wait(1.0):
+            pass
+    except KeyboardInterrupt:
+        print()
+
+
+def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
+    """The weights by the shortest end of their path that tells them apart."""
+    if not weights:
+        raise ValueError("give at least one weights file or run folder, got none")
+    paths = list(dict.fromkeys(Path(path).resolve() for path in weights))
+    named: dict[str, Predictor] = {}
+    for path in paths:
+        ends = ["/".join(path.parts[-n:]) for n in range(1, len(path.parts) + 1)]
+        others = [f"/{other.as_posix()}" for other in paths if other != path]
+        name = next(end for end in ends if not any(o.endswith(f"/{end}") for o in others))
+        named[name] = load(path)
+    return named
+
+
+def _open_desk(studio: Studio, visitors: Visitors) -> tuple[Any, Any]:
+    try:
+        from ssmde.application import page
+        from ssmde.application.desk import Desk
+    except ImportError as error:
+        if error.name != "gradio":
+            raise
+        raise ImportError(f"the page needs Gradio: {INSTALL}") from error
+    return Desk(studio, visitors), page
+
+
+def _guard(visitors: Visitors) -> Any:
+    from starlette.middleware import Middleware
+
+    return Middleware(Guard, visitors=visitors)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _folder() -> Generator[Path]:
+    """A folder for all files of all visitors, where Gradio keeps its own as well."""
+    folder = Path(tempfile.mkdtemp(prefix="ssmde-app-")).resolve()
+    quiet = {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
+    before = {name: os.environ.get(name) for name in quiet}
+    os.environ.update(quiet)
+    try:
+        yield folder
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        shutil.rmtree(folder, ignore_errors=True)

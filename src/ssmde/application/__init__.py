@@ -1,0 +1,1 @@
+"""Parts of the web page: its visitors and their files, what is computed, and how it looks."""

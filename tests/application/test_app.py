@@ -1,0 +1,73 @@
+"""The door of the page: weights, limits, and a Gradio that is not there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import ssmde.app
+from ssmde.app import load_all, serve
+from ssmde.config import Config, DataConfig, ModelConfig, dump_config
+from ssmde.models.depth_net import DepthNet
+from ssmde.models.load import save_weights
+from ssmde.predict import Predictor
+
+
+def write_random_weights(path: Path, seed: int = 0) -> Path:
+    """Weights of a network that has learnt nothing."""
+    config = Config(data=DataConfig(image_size=(64, 96)), model=ModelConfig(pretrained="none"))
+    torch.manual_seed(seed)
+    net = DepthNet(depth_range=config.model.depth_range, scales=tuple(sorted(config.loss.scales)))
+    tensors = {f"depth_net.{key}": value for key, value in net.state_dict().items()}
+    head = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
+    save_weights(path, tensors, head)
+    return path
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    network = torch.nn.Identity()
+    monkeypatch.setattr(ssmde.app, "load", lambda p: Predictor(network, (32, 32), source=str(p)))
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [(["runs/a"], ["a"]), (["runs/a", "runs/b"], ["a", "b"]),
+     (["x/run", "y/run"], ["x/run", "y/run"]), (["run", "x/run"], None),
+     (["runs/a", "runs/a"], ["a"])],
+)  # fmt: skip
+def test_weights_have_short_names_that_differ(loaded, tmp_path, monkeypatch, paths, names):
+    monkeypatch.chdir(tmp_path)
+    found = load_all(paths)
+    assert len(found) == len({Path(path).resolve() for path in paths})
+    assert all(found[name].source.endswith(f"/{name}") for name in found)
+    if names is not None:
+        assert list(found) == names
+
+
+def test_no_weights_and_wrong_ones_are_refused_before_anything_is_served(tmp_path):
+    with pytest.raises(ValueError, match="at least one weights file"):
+        load_all([])
+    with pytest.raises(FileNotFoundError, match=r"no such file.*run"), serve(tmp_path / "no"):
+        pass
+
+
+@pytest.mark.parametrize("limits", [{"max_upload_mb": 0}, {"queue": 0}])
+def test_limits_that_let_nobody_in_are_refused(tmp_path, limits):
+    with pytest.raises(ValueError, match="limits must be 1 or more"), serve(tmp_path, **limits):
+        pass
+
+
+def test_without_gradio_the_command_says_what_to_install(tmp_path):
+    write_random_weights(tmp_path / "w.safetensors")
+    code = (
+        "import sys; sys.modules['gradio'] = None; from ssmde.cli import main; "
+        f"sys.exit(main(['app', {str(tmp_path / 'w.safetensors')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        "ssmde app: error: the page needs Gradio: pip install 'ssmde[app]'"
+    )

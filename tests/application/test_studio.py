@@ -1,0 +1,271 @@
+"""What the page computes: pictures, depths for the pointer, files, points and films."""
+
+import base64
+import re
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ssmde.application.shown import LONGEST_SHOWN, METRES, RELATIVE, film_frame, view
+from ssmde.application.studio import (
+    MOST_PIXELS,
+    PICTURE_FORMATS,
+    RefusalError,
+    Studio,
+    read_picture,
+)
+from ssmde.application.visitors import Session
+from ssmde.data.video import VideoError, read_frames, video_info, write_video
+from ssmde.predict import Facts, Predictor, Shot
+
+
+class Brightness(nn.Module):
+    """Depth `least` + mean of the colours, so that a test knows the answer."""
+
+    def __init__(self, least: float = 1.0) -> None:
+        super().__init__()
+        self.least = nn.Parameter(torch.tensor(least))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.least + image.mean(dim=1, keepdim=True)
+
+
+@pytest.fixture
+def studio() -> Studio:
+    return Studio(
+        {"near": Predictor(Brightness(), (64, 96)), "far": Predictor(Brightness(5.0), (64, 96))}
+    )
+
+
+@pytest.fixture
+def session(tmp_path) -> Session:
+    return Session(tmp_path / "session")
+
+
+def ramp(height=64, width=96):
+    """Black at the left, white at the right."""
+    levels = np.linspace(0, 255, width).round().astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(levels[None, :, None], (height, width, 3)))
+
+
+def film(path, frames=6):
+    with write_video(path, 10.0) as append:
+        for i in range(frames):
+            append(np.full((34, 46, 3), 40 * i, np.uint8))
+    return path
+
+
+def read_off(legend):
+    """The depths that the page's script reads, by its formula."""
+    data = dict(re.findall(r'data-([a-z]+)="([^"]*)"', legend))
+    levels = np.frombuffer(base64.b64decode(data["values"]), "<u2").astype(np.float64)
+    shape = int(data["height"]), int(data["width"])
+    return np.exp(float(data["low"]) + float(data["span"]) * levels / 65535).reshape(shape), data
+
+
+def test_the_pointer_reads_the_depth_of_the_picture(studio, session):
+    shown = studio.look(session, "near", ramp(), "ramp", "magma")
+    depths, data = read_off(shown.legend)
+    np.testing.assert_allclose(depths, 1 + ramp().mean(-1) / 255, rtol=1e-4)
+    assert data["unit"] == "relative units"
+    assert RELATIVE in shown.legend
+
+
+def test_depth_without_any_relief_can_be_read_as_well(studio, session):
+    shown = studio.look(session, "near", np.zeros((40, 40, 3), np.uint8), "black", "magma")
+    np.testing.assert_allclose(read_off(shown.legend)[0], 1.0)
+
+
+def test_only_weights_that_know_metres_are_shown_in_metres(tmp_path):
+    depth = np.full((8, 8), 2.0, np.float32)
+    shot = Shot(pixels=np.zeros((8, 8, 3), np.uint8), depth=depth, facts=Facts(metric=True))
+    legend = view(tmp_path, shot, "magma").legend
+    assert read_off(legend)[1]["unit"] == "m"
+    assert METRES in legend
+    assert "relative" not in legend.lower()
+
+
+def test_a_large_picture_is_shown_small_and_kept_large(studio, session):
+    shown = studio.look(session, "near", ramp(40, 2 * LONGEST_SHOWN), "wide", "magma")
+    for path in (shown.picture, shown.colours):
+        with Image.open(path) as image:
+            assert image.size == (LONGEST_SHOWN, 20)
+    (path,) = studio.files(session, ["npz"])
+    with np.load(path) as arrays:
+        assert arrays["depth"].shape == (40, 2 * LONGEST_SHOWN)
+
+
+def test_other_colours_change_the_picture_and_not_the_depth(studio, session):
+    before = studio.look(session, "near", ramp(), "ramp", "magma")
+    after = studio.recolour(session, "gray")
+    assert read_off(before.legend)[1]["values"] == read_off(after.legend)[1]["values"]
+    with Image.open(after.colours) as image:
+        red, green, blue = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+    assert (red == green).all()
+    assert (red == blue).all()
+    assert before.colours != after.colours  # a browser would show the old one
+
+
+def test_every_format_can_be_had_of_a_picture(studio, session):
+    studio.look(session, "near", ramp(), "ramp", "magma")
+    files = studio.files(session, PICTURE_FORMATS)
+    assert [path.name for path in files] == [
+        "ramp_depth.png", "ramp_depth.npz", "ramp_depth.exr", "ramp_color.png",
+        "ramp_normals.png", "ramp_cloud.ply", "ramp_cloud.glb", "depth.json",
+    ]  # fmt: skip
+    assert all(path.stat().st_size for path in files)
+
+
+def test_without_a_picture_there_is_nothing_to_ask_of_it(studio, session):
+    assert studio.files(session, ["npz"]) == []
+    assert studio.recolour(session, "gray") is None
+    assert studio.cloud(session) is None
+    assert studio.widen(session, 60) == ""
+
+
+def test_a_wider_field_of_view_makes_the_files_wider(studio, session):
+    import trimesh
+
+    studio.look(session, "near", ramp(), "ramp", "magma")
+    widths = []
+    for degrees in (40, 80):
+        assert f"{degrees} degrees wide" in studio.widen(session, degrees)
+        (path,) = studio.files(session, ["ply"])
+        points = np.asarray(trimesh.load(path).vertices)
+        widths.append(np.ptp(points[:, 0]))
+    expected = np.tan(np.radians(40)) / np.tan(np.radians(20))
+    assert widths[1] / widths[0] == pytest.approx(expected, rel=1e-3)
+    assert "guess of 60" in studio.widen(session, None)
+
+
+def test_other_weights_give_another_depth(studio, session):
+    shown = studio.look(session, "far", ramp(), "ramp", "magma")
+    assert read_off(shown.legend)[0].min() == pytest.approx(5.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [(lambda studio, session: studio.look(session, "best", ramp(), "a", "magma"), "named 'best'"),
+     (lambda studio, session: studio.files(session, ["../x"]), "no format '../x'"),
+     (lambda studio, session: studio.widen(session, 180), "between 0 and 180")],
+)  # fmt: skip
+def test_what_is_not_on_the_list_is_refused(studio, session, ask, message):
+    studio.look(session, "near", ramp(), "ramp", "magma")
+    with pytest.raises(RefusalError, match=message):
+        ask(studio, session)
+
+
+def test_a_film_has_a_frame_for_each_frame_and_news_of_each(studio, session, tmp_path):
+    path = film(tmp_path / "clip.mp4")
+    steps = list(studio.film(session, "near", path, "clip", "magma"))
+    assert [(step.done, step.total) for step in steps] == [(i, 6) for i in range(1, 7)] + [(6, 6)]
+    (made,) = steps[-1].files
+    assert [frame.shape for frame in read_frames(made)] == [(34, 46 + 4 + 46, 3)] * 6
+    assert video_info(made).fps == pytest.approx(10.0)
+    assert steps[-1].note == ""
+    assert not session.busy
+
+
+def test_an_archive_holds_every_frame_in_every_format_asked_for(studio, session, tmp_path):
+    path = film(tmp_path / "clip.mp4", frames=3)
+    *_, last = studio.film(session, "near", path, "clip", "magma", ["png16", "npz"])
+    with zipfile.ZipFile(last.files[1]) as archive:
+        names = [f"clip_{i:06d}_depth.{end}" for i in range(3) for end in ("png", "npz")]
+        assert archive.namelist() == names
+        with archive.open("clip_000002_depth.npz") as file, np.load(file) as arrays:
+            assert arrays["depth"].mean() == pytest.approx(1 + 80 / 255, abs=0.02)
+    assert not list((last.files[0].parent / "frames").iterdir())
+
+
+def test_a_stop_keeps_the_frames_that_are_done(studio, session, tmp_path):
+    path = film(tmp_path / "clip.mp4")
+    steps = studio.film(session, "near", path, "clip", "magma")
+    next(steps)
+    next(steps)
+    session.stopped = True
+    (last,) = steps
+    assert last.done == 2
+    assert len(list(read_frames(last.files[0]))) == 2
+
+
+def test_a_film_that_nobody_waits_for_any_more_leaves_no_file(studio, session, tmp_path):
+    path = film(tmp_path / "clip.mp4")
+    steps = studio.film(session, "near", path, "clip", "magma", ["npz"])
+    next(steps)
+    steps.close()
+    assert not [p for p in session.folder.rglob("*") if p.is_file()]
+    assert not session.busy
+
+
+def test_a_video_that_breaks_off_gives_what_could_be_read(studio, session, tmp_path, monkeypatch):
+    path = film(tmp_path / "clip.mp4")
+
+    def break_off(video):
+        for i, frame in enumerate(read_frames(video)):
+            if i == 3:
+                raise VideoError("torn")
+            yield frame
+
+    monkeypatch.setattr("ssmde.application.studio.read_frames", break_off)
+    *_, last = studio.film(session, "near", path, "clip", "magma")
+    assert last.done == 3
+    assert len(list(read_frames(last.files[0]))) == 3
+    assert last.note == "The video breaks off after frame 3; this is what could be read."
+
+
+def test_a_stop_before_the_first_frame_is_said(studio, session, tmp_path):
+    path = film(tmp_path / "clip.mp4")
+    session.stopped = True
+    with pytest.raises(RefusalError, match="Stopped"):
+        list(studio.film(session, "near", path, "clip", "magma"))
+    assert session.results == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [("notes.png", b"no picture", "notes.png is no picture that can be read.*JPEG, PNG"),
+     ("empty.jpg", b"", "empty.jpg is no picture"),
+     ("clip.mp4", b"\0\0\0\x18ftypmp42", "Use the tab Video")],
+)  # fmt: skip
+def test_a_file_that_is_no_picture_is_named_without_its_path(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RefusalError, match=message) as caught:
+        read_picture(tmp_path / name, name)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_half_a_picture_is_no_picture(tmp_path):
+    Image.fromarray(ramp(200, 300)).save(tmp_path / "whole.png")
+    data = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(RefusalError, match=r"half\.png is no picture"):
+        read_picture(tmp_path / "half.png", "half.png")
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path):
+    side = int(MOST_PIXELS**0.5) + 100
+    Image.new("1", (side, side)).save(tmp_path / "huge.png")
+    with pytest.raises(
+        RefusalError, match=r"huge\.png has 51 million pixels; the page takes up to 50"
+    ):
+        read_picture(tmp_path / "huge.png", "huge.png")
+
+
+def test_a_file_that_is_no_video_is_named(studio, session, tmp_path):
+    (tmp_path / "film.mp4").write_text("no film")
+    with pytest.raises(RefusalError, match=r"film is no video that can be read.*\.mp4"):
+        list(studio.film(session, "near", tmp_path / "film.mp4", "film", "magma"))
+
+
+def test_colours_of_a_film_follow_slowly(tmp_path):
+    def shot(depth):
+        depths = np.linspace(depth, 2 * depth, 64, dtype=np.float32).reshape(8, 8)
+        return Shot(pixels=np.zeros((8, 8, 3), np.uint8), depth=depths)
+
+    _, first = film_frame(shot(1.0), "magma", None)
+    _, second = film_frame(shot(10.0), "magma", first)
+    np.testing.assert_allclose(second, 0.9 * np.array(first) + 0.1 * 10 * np.array(first))
