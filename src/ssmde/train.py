@@ -46,6 +46,8 @@ FREE_ON_RESUME = {
     "train.devices",
     "train.nodes",
     "train.threads",
+    "train.channels_last",
+    "train.recompute_activations",
 }
 # Said by Lightning to its users, of no use to ours.
 QUIET_WARNINGS = (
@@ -218,7 +220,7 @@ def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
     """Refuse to write over a run, or to go on with one that is not there or is another."""
     begun = [name for name in ("last.ckpt", "last.safetensors") if (folder / name).exists()]
     if not resume:
-        if begun and not _is_later_rank():
+        if begun and not is_later_rank():
             raise ValueError(
                 f"{folder} already holds a run: go on with --resume, choose another --name, "
                 "or delete it"
@@ -251,9 +253,10 @@ def _check_scene_gaps(config: Config, sequences: list[FrameSequence]) -> None:
             )
 
 
-def _is_later_rank() -> bool:
+def is_later_rank() -> bool:
     """True in a process that a launcher started beside the first one."""
-    return any(int(os.environ.get(name, "0")) > 0 for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return any(int(os.environ.get(name, "0")) > 0 for name in names)
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:

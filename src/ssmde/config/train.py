@@ -52,6 +52,12 @@ class TrainConfig(Section):
     """Machines."""
     threads: int = 0
     """CPU threads of a process; 0 leaves torch's own choice."""
+    channels_last: bool = True
+    """Keep weights and features with the channels innermost: faster convolutions, the same
+    numbers up to rounding."""
+    recompute_activations: bool = False
+    """Compute the features of each block of the networks again for the backward pass instead of
+    keeping them: less memory, a longer step, the same numbers."""
 
     def __post_init__(self) -> None:
         """Refuse counts that cannot be counted."""

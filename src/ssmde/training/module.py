@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ssmde.config import TrainConfig
+from ssmde.training.memory import recompute_activations
 from ssmde.training.optimizer import build_optimizer
 from ssmde.types import Snippets, StepOutput
 
@@ -33,9 +34,12 @@ class TrainingModule(pl.LightningModule):
 
     def __init__(self, method: nn.Module, train: TrainConfig) -> None:
         super().__init__()
-        # Channels last measured 10 to 15 % faster on a CPU too; see benchmarks/results.md.
-        layout: Any = {"memory_format": torch.channels_last}
-        self.method, self.train_config = method.to(**layout), train
+        if train.channels_last:  # 10 to 15 % faster on a CPU too; see benchmarks/results.md
+            layout: Any = {"memory_format": torch.channels_last}
+            method = method.to(**layout)
+        if train.recompute_activations:
+            recompute_activations(method)
+        self.method, self.train_config = method, train
         self.frames: tuple[str, ...] = ()
 
     def training_step(self, snippets: Snippets, batch_idx: int) -> dict[str, Any]:
