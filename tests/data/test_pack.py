@@ -208,7 +208,14 @@ def test_a_url_survives_being_a_path():
     assert url_of(Path("data")) is None
 
 
-def test_replaced_poses_are_seen(packed):
+def test_what_packed_scenes_lack_is_named(packed):
     scene = read_scenes(packed, "train")[0]
-    assert scene.tracked_poses.shape == (12, 4, 4)
-    assert replace(scene, name="x").name == "x"
+    config = DataConfig(image_size=SIZE, poses="file")
+    with pytest.raises(ValueError, match=r"scene 'a': data.poses is file, but .*poses.txt"):
+        SnippetDataset([scene], config, seed=0, augment=False)
+    bare = replace(scene, pseudo_depth=None, intrinsics=None)
+    with pytest.raises(ValueError, match=r"scene 'a': intrinsics are unknown"):
+        SnippetDataset([bare], DataConfig(image_size=SIZE), seed=0, augment=False)
+    known = replace(bare, intrinsics=scene.intrinsics)
+    with pytest.raises(ValueError, match=r"scene 'a': there is no .*pseudo_depth"):
+        SnippetDataset([known], DataConfig(image_size=SIZE), seed=0, augment=False, labels=True)

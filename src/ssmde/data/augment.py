@@ -5,6 +5,7 @@ colour part is a 3 x 4 matrix that is drawn there and applied to the images on t
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 
 from ssmde.config import DataConfig
-from ssmde.data.images import REDUCTIONS, resize_image
+from ssmde.data.images import REDUCTIONS, resize_images
 from ssmde.geometry.camera import crop_intrinsics, flip_intrinsics, scale_intrinsics
 
 LUMA = (0.299, 0.587, 0.114)  # weights of R, G, B in brightness, ITU-R BT.601
@@ -69,10 +70,19 @@ class Framing:
         Args:
             reduced: The whole frame, decoded at 1 / reduction of its size.
         """
+        return self.images([reduced])[0]
+
+    def images(self, reduced: Sequence[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "n 3 k m"]:
+        """The views of several frames.
+
+        Args:
+            reduced: Whole frames of one size, decoded at 1 / reduction of it.
+        """
         rows = slice(self.top, self.top + self.height)
         columns = slice(self.left, self.left + self.width)
-        view = resize_image(reduced[rows, columns], self.image_size).transpose(2, 0, 1)
-        return torch.from_numpy(view).flip(-1).numpy() if self.flip else view
+        cut = np.stack([frame[rows, columns] for frame in reduced])
+        views = resize_images(cut, self.image_size)
+        return torch.from_numpy(views).flip(-1).numpy() if self.flip else views
 
     def nearest(
         self, values: Float[np.ndarray, "h w"], stored: tuple[int, int]

@@ -133,7 +133,7 @@ class SnippetDataset(Dataset[Snippets]):
         framing, colour = self.draw_look(rng, sequence)
         sources = (target - gap, target + gap)
         files = [sequence.images[i] for i in (target, *sources)]
-        views = np.stack([read_view(file, framing, sequence.image_size) for file in files])
+        views = framing.images([read_frame(f, framing, sequence.image_size) for f in files])
         label = self._label(which, target, framing) if self.labels else None
         motion = None
         if known := known_poses(sequence, self.data):
@@ -260,6 +260,17 @@ def read_view(
     Raises:
         ImageError: If it cannot be read, or its size is not that of the others.
     """
+    return framing.image(read_frame(path, framing, image_size))
+
+
+def read_frame(
+    path: Path, framing: Framing, image_size: tuple[int, int]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """One stored frame, decoded at the size that `framing` cuts from.
+
+    Raises:
+        ImageError: If it cannot be read, or its size is not that of the others.
+    """
     pixels = read_image(path, reduction=framing.reduction)
     expected = tuple(side // framing.reduction for side in image_size)
     if pixels.shape[:2] != expected:
@@ -267,4 +278,4 @@ def read_view(
             f"{path}: its size differs from the {image_size[1]} x {image_size[0]} pixels "
             "of the other frames; give each size a scene of its own"
         )
-    return framing.image(pixels)
+    return pixels

@@ -45,8 +45,10 @@ class ShardFile(type(Path())):
 
     def __str__(self) -> str:
         """Where it is, for messages."""
-        text = super().__str__()
-        return text.replace(str(self.store.root), self.store.url or str(self.store.root), 1)
+        text, store = super().__str__(), getattr(self, "store", None)  # a parent of it has none
+        if store is None or store.url is None:
+            return text
+        return text.replace(str(store.root), store.url, 1)
 
     def read_bytes(self) -> Any:
         """Its bytes, writable.
@@ -73,6 +75,7 @@ class ShardFiles(Sequence[Any]):
         self, store: Store, scene: str, table: Shaped[np.ndarray, " n"], *, always: bool
     ) -> None:
         self.store, self.scene, self.table, self.always = store, scene, table, always
+        self._folders: dict[bytes, ShardFile] = {}
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -90,7 +93,9 @@ class ShardFiles(Sequence[Any]):
         if not size and not self.always:
             return None
         tar = f"{shard.decode()}.tar"
-        file = ShardFile(self.store.root, tar, self.scene, (name + suffix).decode())
+        if shard not in self._folders:
+            self._folders[shard] = ShardFile(self.store.root, tar, self.scene)
+        file = self._folders[shard] / (name + suffix).decode()
         file.store, file.shard, file.offset, file.size = self.store, tar, offset, size
         return file
 
