@@ -1,17 +1,24 @@
 """The depth network and the pose network."""
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints
 
 from ssmde.config.section import Section, refuse
+
+ENCODERS = ("resnet18", "resnet34", "resnet50")
+ENCODER_PATTERN = rf"^({'|'.join(ENCODERS)}|hf:.+)$"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig(Section):
     """The depth network and the pose network."""
 
-    encoder: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
-    """Encoder of the depth network."""
+    encoder: Annotated[str, StringConstraints(pattern=ENCODER_PATTERN)] = "resnet18"
+    """Encoder of the depth network: resnet18, resnet34, resnet50, or hf:NAME or hf:FOLDER, a
+    backbone of transformers, such as hf:facebook/convnextv2-tiny-22k-224."""
     pretrained: str = "none"
     """Encoder weights: `none`, `hub` (ImageNet, downloaded once), or a local file."""
     upsampling: Literal["nearest", "bilinear"] = "nearest"
@@ -41,6 +48,10 @@ class ModelConfig(Section):
     def __post_init__(self) -> None:
         """Refuse a depth range that is no range."""
         near, far = self.depth_range
+        refuse(
+            re.fullmatch(ENCODER_PATTERN, self.encoder) is None,
+            f"model.encoder must be {', '.join(ENCODERS)} or hf:NAME, got {self.encoder!r}",
+        )
         refuse(
             not 0 < near < far,
             f"model.depth_range must be 0 < near < far, got {self.depth_range}",

@@ -30,7 +30,7 @@ class DepthNet(nn.Module):
         """Build the network.
 
         Args:
-            encoder: A key of `ssmde.models.encoder.ENCODERS`.
+            encoder: A key of `ssmde.models.encoder.ENCODERS`, or `hf:` and a backbone.
             pretrained: `none`, `hub` (ImageNet weights, downloaded once), or a file of weights.
             upsampling: How the decoder doubles its maps.
             depth_range: Smallest and largest depth the network can say, in scene units. The

@@ -10,6 +10,7 @@ from huggingface_hub import hf_hub_download
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ssmde.models.backbone import PREFIX, BackboneEncoder, build_backbone
 from ssmde.models.load import first_line, load_weights_into, read_tensors
 from ssmde.models.resnet import ResNet, resnet18, resnet34, resnet50
 
@@ -35,11 +36,13 @@ ENCODERS: dict[str, EncoderEntry] = {
 }
 
 
-def build_encoder(name: str, pretrained: str = "none", in_images: int = 1) -> ResNet:
+def build_encoder(
+    name: str, pretrained: str = "none", in_images: int = 1
+) -> ResNet | BackboneEncoder:
     """Encoder with five feature maps, at 1/2 to 1/32 of the image size.
 
     Args:
-        name: A key of `ENCODERS`.
+        name: A key of `ENCODERS`, or `hf:` and a backbone of transformers, for one image.
         pretrained: `none` for random weights, `hub` for ImageNet weights (downloaded once), or a
             file (.safetensors, .pth, .pt) with torchvision's keys; its classifier is left out.
         in_images: Number of RGB images stacked along the channels. Weights for one image are
@@ -50,6 +53,8 @@ def build_encoder(name: str, pretrained: str = "none", in_images: int = 1) -> Re
         FileNotFoundError: If the file does not exist.
         ConnectionError: If the hub cannot be reached and nothing is cached.
     """
+    if name.startswith(PREFIX) and in_images == 1:
+        return build_backbone(name.removeprefix(PREFIX), pretrained)
     if name not in ENCODERS:
         closest = difflib.get_close_matches(name, ENCODERS, n=1, cutoff=0)[0]
         raise ValueError(f"unknown encoder '{name}': closest match is '{closest}'")

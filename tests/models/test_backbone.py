@@ -1,0 +1,92 @@
+"""Encoders of transformers, from a configuration in a folder: no network, no downloaded weights."""
+
+import pytest
+import torch
+
+from ssmde.config import Config, DataConfig, ModelConfig, dump_config
+from ssmde.data.images import write_image
+from ssmde.exporting.parity import drawn_pictures
+from ssmde.models.backbone import build_backbone
+from ssmde.models.depth_net import DepthNet
+from ssmde.models.load import save_weights
+from ssmde.prediction.predictor import Predictor, load
+
+transformers = pytest.importorskip("transformers")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> str:
+    """A ConvNeXt V2 of a few thousand parameters."""
+    config = transformers.ConvNextV2Config(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1])
+    path = tmp_path_factory.mktemp("convnext")
+    config.save_pretrained(path)
+    return str(path)
+
+
+def test_a_backbone_gives_the_five_maps_of_an_encoder(folder):
+    encoder = build_backbone(folder)
+    maps = encoder(torch.rand(2, 3, 64, 96))
+    assert [tuple(x.shape) for x in maps] == [
+        (2, width, 64 >> k, 96 >> k) for k, width in enumerate(encoder.channels, start=1)
+    ]
+    assert encoder.channels == (32, 8, 16, 24, 32)
+
+
+def test_depth_teaches_every_weight_of_the_backbone(folder):
+    net = DepthNet(encoder=f"hf:{folder}")
+    net(torch.rand(2, 3, 64, 96)).log().mean().backward()
+    without = [name for name, p in net.named_parameters() if p.grad is None]
+    assert without == []
+
+
+def test_trained_weights_with_a_backbone_load_again(folder, tmp_path):
+    net = DepthNet(encoder=f"hf:{folder}").eval()
+    config = Config(data=DataConfig(image_size=(64, 96)), model=ModelConfig(encoder=f"hf:{folder}"))
+    metadata = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
+    tensors = {f"depth_net.{key}": value for key, value in net.state_dict().items()}
+    save_weights(tmp_path / "w.safetensors", tensors, metadata)
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        found = load(tmp_path / "w.safetensors", device="cpu").network(image)
+        torch.testing.assert_close(found, net(image))
+
+
+def test_a_backbone_whose_maps_do_not_fit_is_refused(tmp_path):
+    config = transformers.ConvNextV2Config(
+        hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], patch_size=2
+    )
+    config.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"needs maps at 1/4, .* this\s+backbone gives"):
+        build_backbone(str(tmp_path))
+
+
+def test_what_cannot_be_had_is_named(tmp_path, monkeypatch):
+    with pytest.raises(ConnectionError, match=r"cannot open the backbone .*nothing"):
+        build_backbone(str(tmp_path / "nothing"))
+    with pytest.raises(ValueError, match=r"must be none or hub, got x\.pth"):
+        build_backbone(str(tmp_path), "x.pth")
+    with pytest.raises(ValueError, match=r"model\.encoder must be resnet18, .* got 'vgg'"):
+        ModelConfig(encoder="vgg")
+
+    def missing(name):
+        raise ImportError("No module named 'transformers'")
+
+    monkeypatch.setattr("ssmde.models.backbone.import_module", missing)
+    with pytest.raises(ImportError, match=r"pip install 'ssmde\[backbones\]'"):
+        build_backbone(str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [".onnx", ".xml", ".pt2"])
+def test_an_exported_backbone_says_what_the_predictor_says(folder, tmp_path, ending):
+    from ssmde.export import export
+
+    torch.manual_seed(1)
+    net = DepthNet(encoder=f"hf:{folder}")
+    torch.nn.init.normal_(net.decoder.heads["0"].weight, std=2.0)
+    predictor = Predictor(net, (64, 96))
+    write_image(tmp_path / "a.png", drawn_pictures(1)[0])
+    depth = predictor.predict(tmp_path / "a.png").depth
+    assert depth.std() / depth.mean() > 0.05
+    report = export(predictor, tmp_path / f"net{ending}")
+    assert max(d.most for d in report.differences) < 1e-3
