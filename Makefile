@@ -21,7 +21,7 @@ help:
 	@echo "make test      the tests that need nothing but a processor and five minutes"
 	@echo "make test-all  all tests: also slow ones, several processes, compiled code"
 	@echo "make check     format, lint, types, import order"
-	@echo "make docs      run the examples in docstrings, README and conventions"
+	@echo "make docs      run the examples in docstrings and README; build the site into site/"
 	@echo "make bench     speed and memory of a training step, speed of the loader"
 	@echo "make setup     only fill $(VENV)"
 
@@ -56,6 +56,8 @@ test-all: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/pytest src tests/test_docs.py
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "site: site/index.html"
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/training_step.py

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -9,10 +10,16 @@ import pytest
 import yaml
 
 import ssmde
+from ssmde.cli import parse
+from ssmde.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "src" / "ssmde").rglob("*.py"))
 LONGEST_FILE = 320  # lines
+COMMANDS = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{n}.md" for n in ("quickstart", "troubleshooting")),
+]
 
 
 def module_name(path: Path) -> str:
@@ -101,3 +108,22 @@ def test_commands_in_the_readme_are_targets_of_the_makefile():
     targets = set(re.findall(r"(?m)^([a-z][a-z-]*):", read("Makefile")))
     assert {"setup", "demo", "check", "test", "test-all", "docs", "bench"} <= targets
     assert set(re.findall(r"\bmake ([a-z][a-z-]*)\b", read("README.md"))) <= targets
+
+
+@pytest.mark.parametrize("page", COMMANDS, ids=lambda path: path.name)
+def test_commands_in_the_documents_are_understood(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"(?ms)^```bash\n(.*?)^```", page.read_text("utf-8"))
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("ssmde ")]
+    for line in lines:
+        verb, *words = shlex.split(line, comments=True)[1:]
+        assert verb in VERBS, line
+        parse(verb, words)
+
+
+def test_options_in_the_documents_exist():
+    known = set(re.findall(r"--[a-z][a-z.-]+", read("docs/command-line.md")))
+    ours = ("--debug", "--help", "--version", *known)
+    for page in COMMANDS:
+        named = set(re.findall(r"`[^`\n]*?(--[a-z][a-z.-]+)", page.read_text("utf-8")))
+        assert named <= set(ours), f"{page.name}: no such option: {sorted(named - set(ours))}"
