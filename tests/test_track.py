@@ -49,13 +49,22 @@ def test_the_motion_of_a_drawn_camera_is_found(clip, data):
 def test_frames_with_hardly_a_point_in_common_are_parts_of_their_own():
     film = [set(range(10 * i, 10 * i + 100)) for i in range(20)]  # each shares 90 with the next
     other = [{point + 5000 for point in frame} for frame in film]
-    assert find_cuts(film) == []
-    assert find_cuts([*film, *other]) == [20]
+    assert find_cuts(film, [1.0] * 19) == []
+    assert find_cuts([*film, *other], [1.0] * 39) == [20]
     chance = [*film[:-1], film[-1] | {5000, 5001, 5002}, *other]  # a few false matches
-    assert find_cuts(chance) == [20]
+    assert find_cuts(chance, [1.0] * 39) == [20]
     back = [*film, *other, *film]  # the first place again, after a cut
-    assert find_cuts(back) == [20, 40]
-    assert find_cuts(film[:1]) == find_cuts([]) == []
+    assert find_cuts(back, [1.0] * 59) == [20, 40]
+    assert find_cuts(film[:1], []) == find_cuts([], []) == []
+
+
+def test_a_leap_of_the_camera_with_few_points_is_a_cut():
+    film = [set(range(10 * i, 10 * i + 100)) for i in range(40)]
+    loose = [*film[:20], *({point + 70 for point in frame} for frame in film[20:])]
+    leap = [1.0] * 19 + [6.0] + [1.0] * 19  # to frame 20
+    assert find_cuts(loose, leap) == [20]
+    assert find_cuts(film, leap) == []  # a run, with all points
+    assert find_cuts(loose, [1.0] * 39) == []  # a turn
 
 
 def test_a_scene_that_was_tracked_is_left_alone_unless_asked(data):

@@ -32,7 +32,8 @@ from ssmde.data.sequence import FrameSequence
 LONGEST = 500  # frames that are solved together; the cost of a longer video grows in a line
 FEATURES = 2000  # keypoints an image
 OVERLAP = 12  # neighbours that an image is matched to, and then those at doubling distance
-LINKED = 0.1  # of the usual number of points that the two sides of a frame have in common
+LINKED = 0.1  # of the usual number of points that the two sides of a place have in common
+LEAP, LOOSE = 4.0, 0.35  # times the usual step; of the usual number of points of two neighbours
 NO_PART = -1  # of a frame whose pose was not found
 STAGES = ("features", "matches", "motion")
 INSTALL = "pip install 'ssmde[motion]'"
@@ -224,29 +225,37 @@ def _parts(model: Any, names: list[str]) -> list[Part]:
         frames[places[image.name]] = _Seen(T, ids, pixels, xyz @ T[2, :3] + T[2, 3])
     error = float(np.median([point.error for point in model.points3D.values()]))
     where = sorted(frames)
-    cuts = find_cuts([set(frames[i].ids.tolist()) for i in where])
+    centres = np.linalg.inv(np.array([frames[i].T_cam_world for i in where]))[:, :3, 3]
+    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1).tolist()
+    cuts = find_cuts([set(frames[i].ids.tolist()) for i in where], steps)
     pieces = [where[a:b] for a, b in pairwise([0, *cuts, len(where)])]
     return [_part(piece, frames, error) for piece in pieces if len(piece) > 1]
 
 
-def find_cuts(seen: Sequence[set[int]]) -> list[int]:
-    """Places k where the frames before k and from k on have hardly a point in common.
+def find_cuts(seen: Sequence[set[int]], steps: Sequence[float]) -> list[int]:
+    """Places k where little ties the frames from k on to those before: a cut of the film.
 
-    Across a cut of the film nothing tells how large the one side is beside the other, though some
-    chance match may have joined them: the sides are parts of their own.
+    Across a cut nothing tells how large the one side is beside the other, though some chance match
+    may have joined them: the sides are parts of their own. It is where the two sides have hardly a
+    point in common, or where the camera leaps and few points go along.
 
     Args:
         seen: Numbers of the points that each frame sees, in the order of time.
+        steps: Way of the camera between neighbouring frames, one fewer.
     """
-    shared = [
-        len(
-            set[int]().union(*seen[max(0, k - OVERLAP) : k])
-            & set[int]().union(*seen[k : k + OVERLAP])
-        )
-        for k in range(1, len(seen))
-    ]
-    usual = np.median(shared) if shared else 0
-    return [k for k, count in enumerate(shared, start=1) if count < LINKED * usual]
+    places = range(1, len(seen))
+    near = [len(seen[k - 1] & seen[k]) for k in places]
+    wide = [len(_all(seen[max(0, k - OVERLAP) : k]) & _all(seen[k : k + OVERLAP])) for k in places]
+    if not near:
+        return []
+    apart = np.array(wide) < LINKED * np.median(wide)
+    leaps = np.array(steps) > LEAP * np.median(steps)
+    loose = np.array(near) < LOOSE * np.median(near)
+    return [k for k in places if apart[k - 1] or (leaps[k - 1] and loose[k - 1])]
+
+
+def _all(sets: Sequence[set[int]]) -> set[int]:
+    return set[int]().union(*sets)
 
 
 def _part(piece: list[int], frames: dict[int, _Seen], error: float) -> Part:
