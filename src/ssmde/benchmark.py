@@ -21,6 +21,7 @@ from ssmde.benchmarking.table import (
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate_frames, frames_with_truth
+from ssmde.evaluation.details import told_confidence
 from ssmde.evaluation.result import Answer, Evaluation, FrameFunction
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.baselines import constant_depth
@@ -67,12 +68,14 @@ def benchmark(
     named = _names(methods)
     functions = {each: _open(path, sequences, kind, max_frames) for each, path in named.items()}
     functions[CONSTANT] = lambda *_: Answer(depth=constant_depth())
-    rows, results = list[Row](), list[Evaluation]()
+    rows, results, sure = list[Row](), list[Evaluation](), list[str]()
     console = Console(stderr=True)
     for each, function in track(functions.items(), "measuring", console=console, transient=True):
         result = evaluate_frames(
-            function, sequences, protocol, align, max_frames=max_frames, details=False
-        )
+            function, sequences, protocol, align, max_frames=max_frames,
+            details=getattr(function, "tells_confidence", False),
+        )  # fmt: skip
+        sure += [f"{each}, {line}" for line in told_confidence(result.details(), result.align)]
         results.append(replace(result, weights=str(named.get(each, ""))))
         rows += measured_rows(each, result, str(named.get(each, "no method: does not look")))
     found = Benchmark(
@@ -81,7 +84,7 @@ def benchmark(
         align=results[0].align,
         split=chosen,
         rows=(*rows, *(published_row(figure) for figure in table.figures)),
-        notes=tuple(_notes(table, results)),
+        notes=(*_notes(table, results), *sure),
     )
     if out is not None:
         write_benchmark(found, Path(out))

@@ -159,7 +159,7 @@ def evaluate_frames(
         if found.errors.full is not None and found.alignment is not None:
             result = FrameResult(frame=frame, errors=found.errors.full, alignment=found.alignment)
             if details:
-                now = _measured_frame(prediction, truth, mask, result)
+                now = _measured_frame(prediction, truth, mask, result, said)
                 neighbour = before if before_name == frame.follows else None
                 result = replace(result, details=frame_details(now, neighbour, chosen))
                 before, before_name = now, frame.name
@@ -222,13 +222,16 @@ def _measured_frame(
     truth: Float[np.ndarray, "h w"],
     motion_mask: UInt8[np.ndarray, "h w"] | None,
     result: FrameResult,
+    said: Answer,
 ) -> MeasuredFrame:
+    sure = said.confidence
     return MeasuredFrame(
         prediction=prediction,
         truth=truth,
         alignment=result.alignment,
         static=None if motion_mask is None else split_regions(motion_mask).static,
         place=result.frame.place,
+        confidence=None if sure is None else resize_depth(sure, truth.shape),
     )
 
 

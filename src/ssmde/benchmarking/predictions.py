@@ -47,6 +47,8 @@ class PredictionFolder:
                 f"{missing[0]!r}; expected {folder / missing[0]}.npz, .npy or .png"
             )
         self.files = {name: file for name, file in found.items() if file is not None}
+        first = next(iter(self.files.values()), None)
+        self.tells_confidence = first is not None and _confidence(first) is not None
 
     def __call__(self, frame: TruthFrame, pixels: UInt8[np.ndarray, "h w 3"]) -> Answer:
         """What the files say of a frame.

@@ -13,6 +13,7 @@ from ssmde.geometry.camera import scale_intrinsics
 from ssmde.geometry.pose import invert_motion
 from ssmde.metrics.alignment import Alignment
 from ssmde.metrics.boundary import BoundaryErrors, boundary_errors
+from ssmde.metrics.calibration import Calibration, calibration, mean_calibration
 from ssmde.metrics.depth import DepthErrors, DepthSums
 from ssmde.metrics.distance import band_edges, band_errors
 from ssmde.metrics.protocol import Protocol, counted_pixels
@@ -44,6 +45,8 @@ class MeasuredFrame:
     """Pixels known to stand still; None if nobody knows."""
     place: CameraPlace | None = None
     """None if its pose or camera is unknown."""
+    confidence: Float[np.ndarray, "h w"] | None = None
+    """At the size of the truth; None if the method has none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +59,8 @@ class FrameDetails:
     """Edges; None if the truth is not dense or has none."""
     temporal: TemporalErrors | None
     """With the frame before; None if there is none or the motion is unknown."""
+    calibration: Calibration | None = None
+    """None without confidence."""
 
 
 def frame_details(
@@ -71,15 +76,19 @@ def frame_details(
     counted = counted_pixels(frame.truth, protocol)
     aligned = _aligned(frame.prediction, frame.alignment, protocol)
     edges = band_edges(protocol.min_depth, protocol.max_depth)
+    sure = frame.confidence
     return FrameDetails(
         bands=band_errors(aligned[counted], frame.truth[counted].astype(np.float64), edges),
         boundary=boundary_errors(aligned, frame.truth, counted),
         temporal=None if before is None else _temporal(before, frame, protocol),
+        calibration=None
+        if sure is None
+        else calibration(aligned[counted], frame.truth[counted].astype(np.float64), sure[counted]),
     )
 
 
 def mean_details(details: Sequence[FrameDetails], protocol: Protocol) -> dict[str, Any]:
-    """Means over images as plain values: `boundary`, `per_distance`, `temporal`.
+    """Means over images as plain values: `boundary`, `per_distance`, `temporal`, `calibration`.
 
     Each image counts once in each mean it has a value for. What no image has is None, and a band
     without images is left out.
@@ -97,6 +106,7 @@ def mean_details(details: Sequence[FrameDetails], protocol: Protocol) -> dict[st
         "boundary": _mean((d.boundary for d in details), "n_images"),
         "per_distance": per_distance,
         "temporal": _mean((d.temporal for d in details), "n_pairs"),
+        "calibration": mean_calibration([d.calibration for d in details if d.calibration]),
     }
 
 
@@ -121,7 +131,18 @@ def told(means: dict[str, Any], align: str) -> list[str]:
             f"{t['abs_rel']:.3f} between depths of the same static points (median "
             f"{t['median']:.3f}), {t['n_pairs']} pairs"
         )
-    return lines
+    return [*lines, *told_confidence(means, align)]
+
+
+def told_confidence(means: dict[str, Any], align: str) -> list[str]:
+    """What the confidence is worth, as a line to print; none where there is no confidence."""
+    if (c := means.get("calibration")) is None:
+        return []
+    return [
+        f"confidence, alignment {align}: area under the sparsification error {c['ause']:.3f} "
+        f"(chance {c['random']:.3f}, best 0); AbsRel of the least sure tenth "
+        f"{c['table'][0]:.3f}, of the surest {c['table'][-1]:.3f}, {c['n_images']} images"
+    ]
 
 
 def _temporal(
