@@ -8,7 +8,7 @@
 The shards are those of WebDataset and can be read by other tools from front to back. Here the index
 is used instead: any frame is one read at an offset, on a disk or behind a URL. So packed data is
 read in the order in which folders are, by the same code; a run goes on at any step, and ranks and
-workers change nothing (docs/decisions/0011-packed-data-is-read-by-an-index.md).
+workers change nothing (docs/decisions/0012-packed-data-is-read-by-an-index.md).
 """
 
 import json
