@@ -164,6 +164,33 @@ def test_motion_is_tracked_first_where_the_run_wants_it(run, monkeypatch):
     assert asked == [(run.data.root, 1)]
 
 
+def test_several_processes_do_not_all_make_what_one_can_make_before(run):
+    pair = replace(run, train=replace(run.train, devices=2, batch_size=2))
+    tracked = replace(pair, data=replace(run.data, poses="tracked"))
+    with pytest.raises(
+        ValueError, match=r"'room' has no tracked motion, .*run `ssmde track .*data"
+    ):
+        train_stages(tracked)
+    remove_labels(run.data.root / "room" / "pseudo_depth")
+    with pytest.raises(ValueError, match=r"'room' has no pseudo-depth, .*run `ssmde label .*data"):
+        train_stages(pair)
+
+
+def test_only_the_first_process_hands_over_and_reports(run, monkeypatch):
+    import ssmde.stages as stages
+
+    monkeypatch.setattr(stages, "train", lambda config, *, resume=False: config.output)
+    done = []
+    monkeypatch.setattr(stages, "_hand_over", lambda student, folder: done.append("weights"))
+    monkeypatch.setattr(stages, "_report", lambda teacher, student, folder: done.append("report"))
+    monkeypatch.setenv("RANK", "1")
+    train_stages(run)
+    assert done == []
+    monkeypatch.setenv("RANK", "0")
+    train_stages(run)
+    assert done == ["weights", "report"]
+
+
 def test_truth_is_never_read_as_a_label(run):
     scene = run.data.root / "room"
     frame = next(scene.glob("*.png")).stem

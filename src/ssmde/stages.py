@@ -10,13 +10,14 @@ from pathlib import Path
 from ssmde.config import Config, PseudoDepthConfig
 from ssmde.data.pack import is_packed
 from ssmde.data.scene_folder import read_scenes
+from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate, evaluate_predictions
 from ssmde.evaluation.result import Evaluation
 from ssmde.label import label
 from ssmde.prediction.predictor import load
 from ssmde.reporting.report import Stages, write_report
 from ssmde.track import track
-from ssmde.train import train
+from ssmde.train import is_later_rank, train
 
 STATIC, TEACHER, STUDENT = "static", "teacher", "student"  # folders of the stages
 GROUNDED = "grounded"  # source of labels that is made from the video itself
@@ -48,7 +49,7 @@ def train_stages(config: Config, *, resume: bool = False) -> Path:
     folder = config.output / config.name
     stages = {name: _stage(config, name) for name in (TEACHER, STUDENT)}
     begun = [name for name, stage in stages.items() if _has(stage, "last.ckpt", WEIGHTS[1])]
-    if begun and not resume:
+    if begun and not resume and not is_later_rank():
         raise ValueError(
             f"{folder} already holds a run of both stages ({', '.join(begun)} begun): go on with "
             "--resume, choose another --name, or delete it"
@@ -61,8 +62,9 @@ def train_stages(config: Config, *, resume: bool = False) -> Path:
             continue
         print(f"stage {name}")
         train(stage, resume=_has(stage, "last.ckpt"))
-    _hand_over(stages[STUDENT], folder)
-    _report(stages[TEACHER], stages[STUDENT], folder)
+    if not is_later_rank():
+        _hand_over(stages[STUDENT], folder)
+        _report(stages[TEACHER], stages[STUDENT], folder)
     return folder
 
 
@@ -86,15 +88,27 @@ def _track_what_has_no_motion(config: Config) -> None:
     """Camera motion from the frames themselves, where the run is to have it."""
     if config.data.poses != "tracked" or is_packed(config.data.root):
         return
+    if _several(config):
+        if still := [s.name for s in _scenes(config) if s.tracked_poses is None]:
+            raise ValueError(
+                f"scene '{still[0]}' has no tracked motion, and several processes would all track "
+                f"it: run `ssmde track {config.data.root}` first"
+            )
+        return
     track(config.data.root, threads=config.train.threads)  # leaves alone what was tracked
 
 
 def _label_what_has_no_labels(config: Config) -> None:
     """Pseudo-depth from the source that the configuration names, where terms want it."""
     wanted = config.pseudo_depth.wanted or config.student.pseudo_depth.wanted
-    missing = [s for s in read_scenes(config.data.root, "train") if s.pseudo_depth is None]
+    missing = [s for s in _scenes(config) if s.pseudo_depth is None]
     if not wanted or not missing:
         return
+    if _several(config):
+        raise ValueError(
+            f"scene '{missing[0].name}' has no pseudo-depth, and several processes would all make "
+            f"it: run `ssmde label {config.data.root}` first"
+        )
     source = config.pseudo_depth.source
     if not source:
         raise ValueError(
@@ -105,6 +119,16 @@ def _label_what_has_no_labels(config: Config) -> None:
     if source == GROUNDED:
         source = f"{GROUNDED}:{_train_static(config)}"
     label(config.data.root, source=source)
+
+
+def _scenes(config: Config) -> list[FrameSequence]:
+    """The training scenes."""
+    return read_scenes(config.data.root, "train")
+
+
+def _several(config: Config) -> bool:
+    """Whether several processes run this together."""
+    return config.train.devices * config.train.nodes > 1
 
 
 def _train_static(config: Config) -> Path:

@@ -66,8 +66,8 @@ def gather_evidence(inputs: FilterInput) -> Evidence:
     identity = inputs.identity_error
     if identity is None:
         identity = photometric_error(sources, target).squeeze(1).unflatten(0, shape)
-    maps = (m.squeeze(1).unflatten(0, shape) for m in (visible, difference, back, error))
-    return Evidence(*maps, identity)
+    maps = (visible, difference, back, error)
+    return Evidence(*(m.squeeze(1).unflatten(0, shape) for m in maps), identity_error=identity)
 
 
 def is_depth(values: Tensor) -> Tensor:
