@@ -20,7 +20,8 @@ from ssmde.exporting.quantise import calibration_frames, quantise
 from ssmde.exporting.whole_model import WholeModel
 from ssmde.models.depth_net import DepthNet
 from ssmde.prediction.engines import FACTS_KEY, ExportFacts, open_exported
-from ssmde.prediction.predictor import Predictor, load
+from ssmde.prediction.loading import load
+from ssmde.prediction.predictor import Predictor
 
 SIZE = (64, 96)
 FORMATS = ("onnx", "openvino", "torch")

@@ -10,7 +10,7 @@ from ssmde.data.video import write_video
 from ssmde.methods.teacher import build_networks
 from ssmde.models.load import save_weights
 from ssmde.prediction.camera import AskedCamera
-from ssmde.prediction.predictor import load
+from ssmde.prediction.loading import load
 from ssmde.refine import refine
 
 SIZE = (64, 96)

@@ -19,8 +19,9 @@ from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import MetricScale, stored_scale, with_scale
 from ssmde.models.pose_net import PoseCNN
 from ssmde.predict import predict_files
+from ssmde.prediction.loading import load
 from ssmde.prediction.motion import MotionPredictor
-from ssmde.prediction.predictor import Predictor, load
+from ssmde.prediction.predictor import Predictor
 from ssmde.scale import scale
 from ssmde.scaling.camera_height import height_over_ground
 from ssmde.scaling.estimates import join_estimates

@@ -18,7 +18,7 @@ from ssmde.data.images import read_depth
 from ssmde.data.pseudo_depth import LabelInfo, remove_labels, write_labels
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
-from ssmde.prediction.predictor import load
+from ssmde.prediction.loading import load
 from ssmde.stages import train_stages
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -26,7 +26,7 @@ from ssmde.evaluation.result import Answer, Evaluation, FrameFunction
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.baselines import constant_depth
 from ssmde.metrics.protocol import find_protocol
-from ssmde.prediction.predictor import WEIGHTS_IN_A_RUN, load
+from ssmde.prediction.loading import WEIGHTS_IN_A_RUN, load
 
 CONSTANT = "constant depth"
 

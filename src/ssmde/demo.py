@@ -28,7 +28,8 @@ from ssmde.evaluate import evaluate, evaluate_predictions
 from ssmde.evaluation.result import Evaluation
 from ssmde.metrics.baselines import constant_depth
 from ssmde.models.load import read_weights, save_weights
-from ssmde.prediction.predictor import Predictor, load
+from ssmde.prediction.loading import load
+from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.curves import Chart
 from ssmde.reporting.looks import finished_student
 from ssmde.reporting.stage_curves import stage_charts

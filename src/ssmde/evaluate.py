@@ -28,7 +28,8 @@ from ssmde.metrics.protocol import Protocol, find_protocol, measure
 from ssmde.metrics.regions import RegionSums
 from ssmde.metrics.regions import split as split_regions
 from ssmde.prediction.images import resize_depth
-from ssmde.prediction.predictor import Predictor, load
+from ssmde.prediction.loading import load
+from ssmde.prediction.predictor import Predictor
 
 BASELINE_FRAMES = 1000  # training frames that make the mean depth map, spread evenly
 

@@ -30,7 +30,8 @@ from ssmde.exporting.parity import BOUNDS, Difference, compare, drawn_pictures, 
 from ssmde.exporting.quantise import calibration_frames, quantise
 from ssmde.exporting.whole_model import WholeModel
 from ssmde.prediction.engines import EngineNetwork, ExportFacts, open_exported
-from ssmde.prediction.predictor import Predictor, load
+from ssmde.prediction.loading import load
+from ssmde.prediction.predictor import Predictor
 
 FormatName = Literal["onnx", "openvino", "torch"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]

@@ -25,8 +25,9 @@ from ssmde.prediction.images import ImageLike
 from ssmde.prediction.inputs import name_images
 from ssmde.prediction.jobs import Job, Summary, predict_camera, predict_images, predict_video
 from ssmde.prediction.live import is_live
+from ssmde.prediction.loading import load
 from ssmde.prediction.pipeline import Pipeline, Wishes
-from ssmde.prediction.predictor import Prediction, Predictor, load
+from ssmde.prediction.predictor import Prediction, Predictor
 from ssmde.prediction.shot import Facts, Shot, Style
 
 __all__ = [

@@ -29,7 +29,8 @@ from ssmde.methods.teacher import Teacher, build_networks
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.prediction.camera import AskedCamera, find_camera, learnt_cameras
 from ssmde.prediction.inputs import name_images
-from ssmde.prediction.predictor import Predictor, stored_config, weights_file
+from ssmde.prediction.loading import stored_config, weights_file
+from ssmde.prediction.predictor import Predictor
 from ssmde.types import Batch
 
 LEARNING_RATE = 2e-5  # a fifth of that of the training: fine-tuning, not forgetting

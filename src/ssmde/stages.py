@@ -14,7 +14,7 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate, evaluate_predictions
 from ssmde.evaluation.result import Evaluation
 from ssmde.label import label
-from ssmde.prediction.predictor import load
+from ssmde.prediction.loading import load
 from ssmde.reporting.report import Stages, write_report
 from ssmde.track import track
 from ssmde.train import is_later_rank, train

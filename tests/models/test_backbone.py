@@ -9,7 +9,8 @@ from ssmde.exporting.parity import drawn_pictures
 from ssmde.models.backbone import build_backbone
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.load import save_weights
-from ssmde.prediction.predictor import Predictor, load
+from ssmde.prediction.loading import load
+from ssmde.prediction.predictor import Predictor
 
 transformers = pytest.importorskip("transformers")
 

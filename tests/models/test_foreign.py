@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from ssmde.models.foreign import load_foreign, load_monodepth2_pose, read_plain
-from ssmde.prediction.predictor import load
+from ssmde.prediction.loading import load
 
 WIDTHS = (16, 32, 64, 128, 256)  # of the decoder, fine to coarse
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ssmde.config import Config, DataConfig, LossConfig, ModelConfig, dump_config
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.load import save_weights
-from ssmde.prediction.predictor import Predictor, load
+from ssmde.prediction.loading import load
+from ssmde.prediction.predictor import Predictor
 
 SIZE = (64, 96)
 CONFIG = Config(

@@ -13,7 +13,7 @@ from ssmde.methods.student import Student, TeacherNetworks
 from ssmde.methods.teacher import NO_PSEUDO_DEPTH, build_teacher
 from ssmde.models.camera import LearnedCameras, stored_cameras
 from ssmde.models.load import read_weights, save_weights
-from ssmde.prediction.predictor import load
+from ssmde.prediction.loading import load
 from ssmde.train import train
 from ssmde.training.cameras import build_cameras, describe_cameras, with_learned_cameras
 from ssmde.training.module import TrainingModule

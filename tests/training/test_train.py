@@ -18,7 +18,7 @@ from torch.testing import assert_close
 from ssmde.config import Config, dump_config, load_config
 from ssmde.methods.teacher import Teacher
 from ssmde.models.load import read_weights
-from ssmde.prediction.predictor import load
+from ssmde.prediction.loading import load
 from ssmde.train import train
 from ssmde.training.module import TrainingError
 from tiny_networks import build_tiny_teacher

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 
 from ssmde.data.pseudo_depth import LabelInfo
 from ssmde.labelling.source import Asked, Maps, Source, checksum, to_batch
-from ssmde.prediction.predictor import WEIGHTS_IN_A_RUN, load
+from ssmde.prediction.loading import WEIGHTS_IN_A_RUN, load
 
 Pixels = list[UInt8[np.ndarray, "h w 3"]]
 

@@ -14,7 +14,8 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.result import Evaluation
 from ssmde.models.camera import stored_cameras
 from ssmde.models.load import read_weights
-from ssmde.prediction.predictor import Predictor, load
+from ssmde.prediction.loading import load
+from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.curves import Chart, line_chart
 from ssmde.reporting.exhibits import (
     Exhibit,

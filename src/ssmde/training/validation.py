@@ -21,7 +21,8 @@ from ssmde.evaluate import evaluate_predictions, frames_with_truth
 from ssmde.models.camera import METADATA_KEY, LearnedCameras
 from ssmde.models.load import save_weights
 from ssmde.pictures import PanelRow, panel, write_png
-from ssmde.prediction.predictor import WEIGHTS_FORMAT, WEIGHTS_VERSION, Predictor
+from ssmde.prediction.loading import WEIGHTS_FORMAT, WEIGHTS_VERSION
+from ssmde.prediction.predictor import Predictor
 from ssmde.training.cameras import with_learned_cameras
 from ssmde.training.log import RunLog
 from ssmde.types import Snippets

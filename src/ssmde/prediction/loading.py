@@ -1,0 +1,174 @@
+"""From a path, a name or an address to a predictor: whatever weights there are."""
+
+from pathlib import Path
+
+import torch
+
+from ssmde.config import Config, load_config
+from ssmde.models.depth_net import DepthNet
+from ssmde.models.foreign import is_foreign, load_foreign
+from ssmde.models.load import load_weights_into, read_weights
+from ssmde.models.metric_scale import stored_scale
+from ssmde.prediction.camera import learnt_cameras
+from ssmde.prediction.engines import OPENERS, EngineNetwork, open_exported
+from ssmde.prediction.hub import HUB_PREFIX, download_weights
+from ssmde.prediction.predictor import Predictor
+from ssmde.weights import RELEASED, known_names, released_weights
+
+WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
+"""What the head of a weights file says about itself."""
+WEIGHTS_IN_A_RUN = ("best.safetensors", "last.safetensors")
+
+
+def load(
+    path: str | Path,
+    *,
+    resolution: tuple[int, int] | None = None,
+    device: torch.device | str | None = None,
+) -> Predictor:
+    """Predictor from trained weights.
+
+    Args:
+        path: A .safetensors file, or a run folder: its best weights, else its last; a file of
+            `ssmde export`; a folder of Monodepth2 or a .ckpt of SC-Depth; the name of released
+            weights; or `hf:OWNER/NAME`, a repository of the Hugging Face hub.
+        resolution: Size (height, width) the network sees, multiples of 32; by default the size it
+            was trained at.
+        device: Where to compute; by default a GPU if there is one.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        ValueError: If it holds no weights of this project, or of another version of it.
+    """
+    place = _named_weights(str(path)) or Path(path)
+    if is_foreign(place):
+        return _foreign_predictor(place, resolution, device)
+    file = weights_file(place)
+    if file.suffix in OPENERS:
+        return _exported_predictor(file, resolution)
+    tensors, metadata = read_weights(file)
+    config, scale = stored_config(file, metadata), stored_scale(metadata)
+    network = DepthNet(
+        encoder=config.model.encoder,
+        pretrained="none",
+        upsampling=config.model.upsampling,
+        depth_range=config.model.depth_range,
+        scales=tuple(sorted(config.loss.scales)),
+    )
+    load_weights_into(network, tensors, "depth_net.", origin=str(file))
+    metres = scale.metres_per_unit if scale else None
+    near, far = config.model.depth_range
+    return Predictor(
+        network.to(device or ("cuda" if torch.cuda.is_available() else "cpu")),
+        resolution or config.data.image_size,
+        depth_range=(near * (metres or 1), far * (metres or 1)),
+        source=str(path),
+        cameras=learnt_cameras(metadata),
+        metres_per_unit=metres,
+    )
+
+
+def from_pretrained(
+    name: str,
+    *,
+    revision: str | None = None,
+    resolution: tuple[int, int] | None = None,
+    device: torch.device | str | None = None,
+) -> Predictor:
+    """Predictor from a repository of the Hugging Face hub; downloaded once, then from the cache.
+
+    Args:
+        name: Owner and name, such as `someone/indoor`.
+        revision: Branch, tag or commit; by default the main branch.
+        resolution: As for `load`.
+        device: As for `load`.
+
+    Raises:
+        ConnectionError: If the hub cannot be reached and nothing is cached.
+        ValueError: If there is no such repository, or it holds no weights of this project.
+    """
+    file = download_weights(name.removeprefix(HUB_PREFIX), revision=revision)
+    predictor = load(file, resolution=resolution, device=device)
+    predictor.source = f"{HUB_PREFIX}{name.removeprefix(HUB_PREFIX)}"
+    return predictor
+
+
+def _named_weights(name: str) -> Path | None:
+    """The file behind a name; None for what is a path."""
+    if name.startswith(HUB_PREFIX):
+        return download_weights(name.removeprefix(HUB_PREFIX))
+    return released_weights(name) if name in RELEASED and not Path(name).exists() else None
+
+
+def _foreign_predictor(
+    path: Path, resolution: tuple[int, int] | None, device: torch.device | str | None
+) -> Predictor:
+    """Predictor from weights of another project."""
+    found = load_foreign(path)
+    return Predictor(
+        found.network.to(device or ("cuda" if torch.cuda.is_available() else "cpu")),
+        resolution or found.image_size,
+        depth_range=found.network.depth_range,
+        source=str(path),
+    )
+
+
+def _exported_predictor(file: Path, resolution: tuple[int, int] | None) -> Predictor:
+    """Predictor from a file of `ssmde export`, which works at one size."""
+    exported = open_exported(file)
+    facts = exported.facts
+    if resolution not in (None, facts.image_size):
+        height, width = facts.image_size
+        raise ValueError(
+            f"{file}: was exported to work at {height} x {width}; for another size export the "
+            "weights again, with --resolution HEIGHT WIDTH"
+        )
+    return Predictor(
+        EngineNetwork(exported), facts.image_size, depth_range=facts.depth_range, source=str(file),
+        metres_per_unit=1.0 if facts.unit == "metres" else None,  # the file multiplies itself
+    )  # fmt: skip
+
+
+def weights_file(path: Path) -> Path:
+    """The file itself, or the best weights of a run folder.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+    """
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path}: no such file or folder; give a .safetensors file, the folder of a run, "
+            f"hf:OWNER/NAME, or a released name ({known_names(str(path))})"
+        )
+    if not path.is_dir():
+        return path
+    for name in WEIGHTS_IN_A_RUN:
+        if (path / name).is_file():
+            return path / name
+    raise FileNotFoundError(
+        f"{path}: holds neither {' nor '.join(WEIGHTS_IN_A_RUN)}; "
+        "give the folder of a run that has validated at least once"
+    )
+
+
+def stored_config(file: Path, metadata: dict[str, str]) -> Config:
+    """The configuration in the head of a weights file.
+
+    Raises:
+        ValueError: If it is none of this project, or of another version of it.
+    """
+    kind, version = metadata.get("format"), metadata.get("version")
+    if kind != WEIGHTS_FORMAT or "config" not in metadata:
+        raise ValueError(
+            f"{file}: holds no depth network of this project (format {kind!r} instead of "
+            f"{WEIGHTS_FORMAT!r}); give weights written by `ssmde train`"
+        )
+    if version != WEIGHTS_VERSION:
+        raise ValueError(
+            f"{file}: is of format version {version}, this package reads version "
+            f"{WEIGHTS_VERSION}; install the ssmde that wrote it"
+        )
+    try:
+        return load_config(metadata["config"])
+    except ValueError as error:
+        raise ValueError(f"{file}: its stored configuration cannot be read: {error}") from error

@@ -1,0 +1,137 @@
+"""From an official archive to a number: prepare, doctor, ten steps, evaluate, benchmark."""
+
+import importlib
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kitti_archive
+from ssmde.benchmark import benchmark
+from ssmde.config import Config, DataConfig, ModelConfig, TrainConfig
+from ssmde.data.scene_folder import read_scenes
+from ssmde.doctor import doctor
+from ssmde.evaluate import evaluate
+from ssmde.preparation.archives import prepare_dataset
+from ssmde.train import train
+
+SIZE = (32, 64)
+FRAMES = 12
+# What the doctor must not find in what prepare wrote; that noise does not move like a video it may.
+OF_FILES = ("broken-images", "broken-truth", "mixed-sizes", "intrinsics", "no-intrinsics")
+
+
+def maker(name: str):
+    """The makers of archives that the readers are tested with."""
+    return importlib.import_module(f"data.archives.test_{name}")
+
+
+def film(folder: Path, pattern: str) -> None:
+    """Put a texture that slides past into the images, as large as they were."""
+    for i, path in enumerate(sorted(folder.glob(pattern))):
+        with Image.open(path) as image:
+            width, height = image.size
+        v, u = np.mgrid[:height, 2 * i : 2 * i + width]
+        waves = [np.sin(u / (3 + c) + v / (4 - c)) for c in range(3)]
+        pixels = (127.5 + 120 * np.stack(waves, -1)).astype(np.uint8)
+        Image.fromarray(pixels).save(path)
+
+
+def kitti_raw(root):
+    drives = [f"2011_09_26_drive_{n:04d}_sync" for n in (1, 2)]
+    lists = {}
+    for part, drive in zip(("train", "test"), drives, strict=True):
+        film(kitti_archive.make_drive(root, drive, FRAMES), "image_0?/data/*.png")
+        lines = [f"2011_09_26/{drive} {n:010d} l\n" for n in range(FRAMES)]
+        lists[part] = root / f"{part}.txt"
+        lists[part].write_text("".join(lines))
+    return lists
+
+
+def kitti_odometry(root):
+    module = maker("kitti_odometry")
+    for name in ("00", "09"):
+        film(kitti_archive.make_sequence(root, name, FRAMES), "image_2/*.png")
+        module.write_poses(root, name, module.driving(FRAMES))
+    return {}
+
+
+def nyuv2(root):
+    h5py, module = pytest.importorskip("h5py"), maker("nyuv2")
+    path = root / "nyu_depth_v2_labeled.mat"
+    path.write_bytes(b"whole")
+    content = module.Labelled(path, "r").content
+    with h5py.File(path, "w") as file:
+        for name in ("images", "depths"):
+            file.create_dataset(name, data=content[name], compression="gzip")
+        names = [file.create_dataset(f"#refs#/{r}", data=content[r]) for r in ("#a", "#b", "#c")]
+        references = np.array([[name.ref for name in names]], h5py.ref_dtype)
+        file.create_dataset("scenes", data=references)
+    film(module.make_pack(root / "bedroom_0029", range(FRAMES)), "*.jpg")
+    (root / "list.txt").write_text("2\n3\n")
+    return {"test": root / "list.txt"}
+
+
+def ddad(root):
+    maker("ddad").make_archive(root, frames=FRAMES)
+    for name in ("000000", "000150"):
+        film(root / name, "rgb/*/*.png")
+    return {}
+
+
+def rgbd(root):
+    times = [k / 10 for k in range(FRAMES)]
+    names = [f"rgbd_dataset_freiburg3_{n}" for n in ("walking_xyz", "sitting_xyz")]
+    for name in names:
+        film(maker("rgbd").make_sequence(root, name, images=times, depth=times[:6]), "rgb/*.png")
+    (root / "test.txt").write_text(names[1])
+    return {"test": root / "test.txt"}
+
+
+ARCHIVES = {
+    "kitti_raw": (kitti_raw, "kitti", "test"),
+    "kitti_odometry": (kitti_odometry, "kitti", "test"),
+    "nyuv2": (nyuv2, "nyuv2", "test"),
+    "ddad": (ddad, "ddad", "val"),
+    "tum": (rgbd, "tum", "test"),
+    "bonn": (rgbd, "bonn", "test"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_an_official_archive_becomes_a_number(name, tmp_path):
+    make, table, split = ARCHIVES[name]
+    archive, data = tmp_path / "archive", tmp_path / "data"
+    archive.mkdir()
+    lists = make(archive)
+    written = prepare_dataset(name, archive, data, lists=lists)
+    assert {scene.split for scene in written} >= {"train", split}
+    assert all(scene.intrinsics is not None for scene in read_scenes(data, "all"))
+
+    findings = doctor(data, split="train", show_progress=False)
+    faults = [f for f in findings if f.name in OF_FILES and f.severity == "blocking"]
+    assert not faults
+
+    config = Config(
+        name="run",
+        output=tmp_path / "runs",
+        data=DataConfig(root=data, image_size=SIZE, workers=0),
+        model=ModelConfig(pretrained="none"),
+        train=TrainConfig(
+            steps=10, batch_size=2, validate_every=10, validation_frames=2, checkpoint_every=10,
+            accelerator="cpu", threads=1, protocol=table,
+        ),
+    )  # fmt: skip
+    folder = train(config)
+    found = evaluate(folder, data, split=split, protocol=table, out=tmp_path / "evaluation")
+    assert found.n_images > 0
+    assert not found.broken
+    assert math.isfinite(found.full.abs_rel)
+
+    rows = benchmark(table, data, [f"mine={folder}"], split=split).rows
+    mine = next(row for row in rows if row.method == "mine")
+    assert mine.numbers["abs_rel"] == found.full.abs_rel
+    assert mine.images == found.n_images
