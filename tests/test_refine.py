@@ -42,6 +42,7 @@ def film(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_the_clip_is_learnt_from_and_the_file_stays_as_it_was(weights, film, capsys):
     before = weights.read_bytes()
     refined = refine(weights, film, steps=12, camera=CAMERA, learning_rate=3e-4)

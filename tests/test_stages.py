@@ -76,6 +76,7 @@ def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys):
     assert (folder / "student" / "last.safetensors").stat().st_mtime_ns == written
 
 
+@pytest.mark.slow
 def test_a_video_without_any_truth_poses_or_labels_to_validate_on_is_trained(run):
     import shutil
 

@@ -82,7 +82,7 @@ def test_depth_without_any_relief_can_be_read_as_well(studio, session):
 
 def test_only_weights_that_know_metres_are_shown_in_metres(tmp_path):
     depth = np.full((8, 8), 2.0, np.float32)
-    shot = Shot(pixels=np.zeros((8, 8, 3), np.uint8), depth=depth, facts=Facts(metric=True))
+    shot = Shot(pixels=np.zeros((8, 8, 3), np.uint8), depth=depth, facts=Facts(metres_per_unit=2.0))
     legend = view(tmp_path, shot, "magma").legend
     assert read_off(legend)[1]["unit"] == "m"
     assert METRES in legend

@@ -91,7 +91,7 @@ def found_focal(clip: DrawnClip, off: float, *, known_motion: bool, steps: int) 
     return float(method.cameras.of_scene("clip")[0, 0] / clip.intrinsics[0, 0])
 
 
-@pytest.mark.parametrize("off", [0.75, 1.25])
+@pytest.mark.parametrize("off", [pytest.param(0.75, marks=pytest.mark.slow), 1.25])
 def test_with_known_motion_a_focal_length_25_percent_off_is_found_within_3_percent(off):
     clip = draw_clip("slanted_wall", frames=4, size=(H, W), seed=2, step=0.15, rotation=3.0)
     assert found_focal(clip, off, known_motion=True, steps=250) == pytest.approx(1, abs=0.03)
