@@ -11,7 +11,7 @@ from ssmde.config import Config, PseudoDepthConfig
 from ssmde.data.pack import is_packed
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluate import evaluate, evaluate_predictions
+from ssmde.evaluate import evaluate, evaluate_predictions, frames_with_truth
 from ssmde.evaluation.result import Evaluation
 from ssmde.label import label
 from ssmde.prediction.loading import load
@@ -162,7 +162,7 @@ def _report(teacher: Config, student: Config, folder: Path) -> None:
     held_out = read_scenes(student.data.root, "val")
     weights = (folder / TEACHER / WEIGHTS[0], folder / WEIGHTS[0])
     results: tuple[Evaluation, Evaluation] | None = None
-    if any(s.depth is not None for s in held_out):
+    if frames_with_truth(held_out, 1):
         protocol = student.train.protocol
         first = evaluate_predictions(load(weights[0]).network_depth, held_out, protocol)
         second = evaluate(

@@ -93,7 +93,8 @@ class Validation(pl.Callback):
             after_validation(best=bool(trainer.strategy.broadcast(best)))
 
     def _score(self, method: Any, step: int, device: torch.device) -> Score:
-        with_truth = [s for s in self.sequences if s.depth is not None]
+        # A recording may have truth for a part that is not held out.
+        with_truth = [s for s in self.sequences if frames_with_truth([s], 1)]
         predictor = Predictor(method.depth_net, self.config.data.image_size)
         self._write_panel(predictor, step)
         if not with_truth:
