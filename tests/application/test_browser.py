@@ -182,6 +182,7 @@ def test_a_file_that_is_no_picture_is_named_and_the_next_one_works(visit, photo,
     page.wait_for_selector("#ssmde-picture input[type=file]", state="attached")
     send(page, photo)
     page.wait_for_selector("#ssmde-files a")
+    assert "no picture" not in said(page)
 
 
 def test_a_file_over_the_limit_is_refused(visit, tmp_path):
@@ -243,6 +244,7 @@ def test_a_video_that_is_none_is_named(visit, tmp_path):
     page.wait_for_selector("#ssmde-video a")
     page.click("#ssmde-start")
     until(lambda: "film is no video that can be read" in said(page, "news"))
+    assert page.locator("#ssmde-files a").count() == 0
 
 
 def test_the_webcam_is_shown_live_and_leaves_a_file_only_when_kept(visit, served):
