@@ -34,7 +34,7 @@ PAGE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
 # Change these only on purpose: scripts of users are written against them.
 DATA = """root image-size frame-gaps scene-gaps poses least-baseline flip zoom colour-jitter
 brightness contrast saturation hue workers"""
-MODEL = """encoder pretrained upsampling depth-range initial-depth pose-net pose-scale
+MODEL = """encoder pretrained start upsampling depth-range initial-depth pose-net pose-scale
 freeze-batch-norm intrinsics shared-camera initial-hfov-degrees
 pixel-aspect"""
 LOSS = """photometric geometry geometry-ramp pose points rotation-first upright-first

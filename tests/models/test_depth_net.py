@@ -163,3 +163,11 @@ def test_scales_without_full_size_are_refused():
 def test_a_depth_range_that_is_no_range_is_refused(depth_range):
     with pytest.raises(ValueError, match="depth_range must be 0 < near < far"):
         DepthNet(depth_range=depth_range)
+
+
+def test_the_half_network_has_half_the_channels_throughout_and_a_quarter_of_the_weights():
+    whole, half = DepthNet(), DepthNet(encoder="resnet18_half")
+    for key, value in whole.state_dict().items():
+        expected = tuple(size // 2 if size > 7 else size for size in value.shape)  # 7: a kernel
+        assert half.state_dict()[key].shape == expected, key
+    assert half.eval()(torch.rand(1, 3, 64, 96)).shape == (1, 1, 64, 96)

@@ -177,3 +177,8 @@ def test_a_deep_copy_of_a_frozen_network_is_frozen():
     freeze_batch_norm(net)
     twin = copy.deepcopy(net).train()
     assert not any(m.training for m in twin.modules() if isinstance(m, torch.nn.BatchNorm2d))
+
+
+def test_a_network_without_published_weights_says_so():
+    with pytest.raises(ValueError, match="no ImageNet weights of 'resnet18_half'"):
+        build_encoder("resnet18_half", "hub")

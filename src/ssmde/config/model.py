@@ -8,7 +8,7 @@ from pydantic import StringConstraints
 
 from ssmde.config.section import Section, refuse
 
-ENCODERS = ("resnet18", "resnet34", "resnet50")
+ENCODERS = ("resnet18", "resnet18_half", "resnet34", "resnet50")
 ENCODER_PATTERN = rf"^({'|'.join(ENCODERS)}|hf:.+)$"
 
 
@@ -17,10 +17,14 @@ class ModelConfig(Section):
     """The depth network and the pose network."""
 
     encoder: Annotated[str, StringConstraints(pattern=ENCODER_PATTERN)] = "resnet18"
-    """Encoder of the depth network: resnet18, resnet34, resnet50, or hf:NAME or hf:FOLDER, a
-    backbone of transformers, such as hf:facebook/convnextv2-tiny-22k-224."""
+    """Encoder of the depth network: resnet18, resnet18_half (half the channels, in the
+    decoder too), resnet34, resnet50, or hf:NAME or hf:FOLDER, a backbone of transformers, such as
+    hf:facebook/convnextv2-tiny-22k-224."""
     pretrained: str = "none"
     """Encoder weights: `none`, `hub` (ImageNet, downloaded once), or a local file."""
+    start: str = "none"
+    """First weights of the whole depth network, and of the pose network where they hold one that
+    fits: `none`, a name that comes with the package, the folder of a run, or its weights file."""
     upsampling: Literal["nearest", "bilinear"] = "nearest"
     """How the decoder doubles its maps: monodepth2 nearest, SC-Depth bilinear."""
     depth_range: tuple[float, float] = (0.1, 100.0)

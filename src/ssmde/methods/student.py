@@ -279,7 +279,7 @@ def _stored_networks(config: Config, path: Path) -> tuple[DepthNet, nn.Module]:
     """Networks of the configuration with stored weights."""
     file = path / "best.safetensors" if path.is_dir() else path
     tensors, _ = read_weights(file)
-    untrained = replace(config.model, pretrained="none")
+    untrained = replace(config.model, pretrained="none", start="none")
     depth_net, pose_net = build_networks(untrained, config.loss)
     for name, network in zip(("depth_net", "pose_net"), (depth_net, pose_net), strict=True):
         load_weights_into(network, tensors, f"{name}.", origin=str(file))

@@ -19,6 +19,7 @@ from ssmde.methods.warm_up import (
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.encoder import freeze_batch_norm
 from ssmde.models.pose_net import build_pose_net
+from ssmde.models.start import load_start
 from ssmde.types import Batch, StepOutput
 
 NO_PSEUDO_DEPTH = PseudoDepthConfig()
@@ -122,6 +123,8 @@ def build_networks(model: ModelConfig, loss: LossConfig) -> tuple[DepthNet, nn.M
     )
     pose_pretrained = model.pretrained if fits else "none"
     pose_net = build_pose_net(model.pose_net, scale=model.pose_scale, pretrained=pose_pretrained)
+    if model.start != "none":
+        load_start(model.start, depth_net, pose_net)
     return depth_net, pose_net
 
 

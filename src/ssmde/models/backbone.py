@@ -34,6 +34,7 @@ class BackboneEncoder(nn.Module):
         """
         super().__init__()
         self.channels = (HALF_WIDTH, *widths)
+        self.width = 1.0  # the decoder's share of the published channels
         self.first = nn.Conv2d(3, HALF_WIDTH, 3, stride=2, padding=1)
         self.backbone = backbone
 

@@ -90,6 +90,7 @@ class DepthDecoder(nn.Module):
         *,
         scales: Sequence[int] = (0,),
         upsampling: Literal["nearest", "bilinear"] = "nearest",
+        width: float = 1.0,
     ) -> None:
         """Build the stages and a head for each scale; nothing that stays unused.
 
@@ -97,6 +98,7 @@ class DepthDecoder(nn.Module):
             channels: Widths of the encoder's five maps, from half size to a thirty-second.
             scales: Which sizes come out: k is the image size divided by 2^k.
             upsampling: How a stage doubles: nearest (Monodepth2) or bilinear (SC-Depth).
+            width: Share of the published number of channels, of every stage.
 
         Raises:
             ValueError: If a scale does not exist or comes twice, or the upsampling is unknown.
@@ -108,15 +110,16 @@ class DepthDecoder(nn.Module):
             raise ValueError(f"upsampling must be 'nearest' or 'bilinear', got '{upsampling}'")
         self.scales = tuple(scales)
         self.upsampling: Literal["nearest", "bilinear"] = upsampling
-        in_widths = (*STAGE_WIDTHS[1:], channels[-1])
+        widths = [round(width * published) for published in STAGE_WIDTHS]
+        in_widths = (*widths[1:], channels[-1])
         skip_widths = (0, *channels[:-1])
         self.stages = nn.ModuleDict(
             {
-                str(i): Stage(in_widths[i], skip_widths[i], STAGE_WIDTHS[i])
-                for i in range(min(scales), len(STAGE_WIDTHS))
+                str(i): Stage(in_widths[i], skip_widths[i], widths[i])
+                for i in range(min(scales), len(widths))
             }
         )
-        self.heads = nn.ModuleDict({str(k): EdgeConv(STAGE_WIDTHS[k], 1) for k in scales})
+        self.heads = nn.ModuleDict({str(k): EdgeConv(widths[k], 1) for k in scales})
 
     def forward(
         self, features: Sequence[Float[Tensor, "b _ _ _"]], scales: Sequence[int] | None = None

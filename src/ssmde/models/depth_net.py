@@ -49,7 +49,9 @@ class DepthNet(nn.Module):
             raise ValueError(f"depth_range must be 0 < near < far, got {depth_range}")
         self.depth_range = depth_range
         self.encoder = build_encoder(encoder, pretrained)
-        self.decoder = DepthDecoder(self.encoder.channels, scales=scales, upsampling=upsampling)
+        self.decoder = DepthDecoder(
+            self.encoder.channels, scales=scales, upsampling=upsampling, width=self.encoder.width
+        )
         if initial_depth is not None:
             self.decoder.start_at(depth_to_logit(initial_depth, depth_range))
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ssmde.models.backbone import PREFIX, BackboneEncoder, build_backbone
 from ssmde.models.load import first_line, load_weights_into, read_tensors
-from ssmde.models.resnet import ResNet, resnet18, resnet34, resnet50
+from ssmde.models.resnet import ResNet, resnet18, resnet18_half, resnet34, resnet50
 
 IMAGE_MEAN, IMAGE_STD = 0.45, 0.225  # ImageNet's, averaged over the colours (Monodepth2)
 HUB_FILE = "model.safetensors"
@@ -25,12 +25,13 @@ class EncoderEntry:
 
     build: Callable[[int], ResNet]
     """Makes the encoder with random weights, for a number of stacked images."""
-    hub_repository: str
-    """Where its ImageNet weights lie on the Hugging Face hub."""
+    hub_repository: str | None
+    """Where its ImageNet weights lie on the Hugging Face hub; None: there are none."""
 
 
 ENCODERS: dict[str, EncoderEntry] = {
     "resnet18": EncoderEntry(build=resnet18, hub_repository="timm/resnet18.tv_in1k"),
+    "resnet18_half": EncoderEntry(build=resnet18_half, hub_repository=None),
     "resnet34": EncoderEntry(build=resnet34, hub_repository="timm/resnet34.tv_in1k"),
     "resnet50": EncoderEntry(build=resnet50, hub_repository="timm/resnet50.tv_in1k"),
 }
@@ -77,9 +78,15 @@ def download_weights(name: str) -> Path:
     """ImageNet weights of an encoder: the cached file, downloaded first where absent.
 
     Raises:
+        ValueError: If nobody has published any.
         ConnectionError: If the hub cannot be reached and nothing is cached.
     """
     repository = ENCODERS[name].hub_repository
+    if repository is None:
+        raise ValueError(
+            f"model.pretrained hub: there are no ImageNet weights of {name!r}; train it from "
+            "random weights with --model.pretrained none, or give a file of your own"
+        )
     try:
         return Path(hf_hub_download(repository, HUB_FILE))
     # Not only OSError: the errors of the HTTP client below the hub change with its version.

@@ -91,6 +91,8 @@ class ResNet(nn.Module):
 
     channels: tuple[int, ...]
     """Widths of the five maps, from half size to a thirty-second."""
+    width: float
+    """Share of the published number of channels; a decoder beside it takes the same."""
 
     def __init__(
         self,
@@ -98,6 +100,7 @@ class ResNet(nn.Module):
         blocks: Sequence[int],
         *,
         in_images: int = 1,
+        width: float = 1.0,
     ) -> None:
         """Build a network with random weights.
 
@@ -105,16 +108,19 @@ class ResNet(nn.Module):
             block: Kind of block, the same throughout.
             blocks: Number of blocks of each of the four stages.
             in_images: Number of RGB images the input stacks.
+            width: Share of the published number of channels, of every layer.
         """
         super().__init__()
-        self.channels = (STEM_WIDTH, *(width * block.expansion for width in STAGE_WIDTHS))
-        self.conv1 = nn.Conv2d(3 * in_images, STEM_WIDTH, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(STEM_WIDTH)
+        self.width = width
+        stem, stage_widths = round(width * STEM_WIDTH), [round(width * w) for w in STAGE_WIDTHS]
+        self.channels = (stem, *(w * block.expansion for w in stage_widths))
+        self.conv1 = nn.Conv2d(3 * in_images, stem, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         stages = [
-            make_stage(block, in_width, width, count, stride=1 if index == 0 else 2)
-            for index, (in_width, width, count) in enumerate(
-                zip(self.channels[:4], STAGE_WIDTHS, blocks, strict=True)
+            make_stage(block, in_width, out_width, count, stride=1 if index == 0 else 2)
+            for index, (in_width, out_width, count) in enumerate(
+                zip(self.channels[:4], stage_widths, blocks, strict=True)
             )
         ]
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
@@ -152,6 +158,11 @@ def make_stage(
 def resnet18(in_images: int = 1) -> ResNet:
     """ResNet-18: 11.2 M parameters, random weights."""
     return ResNet(BasicBlock, (2, 2, 2, 2), in_images=in_images)
+
+
+def resnet18_half(in_images: int = 1) -> ResNet:
+    """ResNet-18 with half the channels: 2.8 M parameters, random weights."""
+    return ResNet(BasicBlock, (2, 2, 2, 2), in_images=in_images, width=0.5)
 
 
 def resnet34(in_images: int = 1) -> ResNet:

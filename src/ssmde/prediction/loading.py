@@ -9,6 +9,7 @@ from ssmde.models.depth_net import DepthNet
 from ssmde.models.foreign import is_foreign, load_foreign
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.models.metric_scale import stored_scale
+from ssmde.models.start import WEIGHTS_IN_A_RUN
 from ssmde.prediction.camera import learnt_cameras
 from ssmde.prediction.engines import OPENERS, EngineNetwork, open_exported
 from ssmde.prediction.hub import HUB_PREFIX, download_weights
@@ -17,7 +18,6 @@ from ssmde.weights import RELEASED, known_names, released_weights
 
 WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
 """What the head of a weights file says about itself."""
-WEIGHTS_IN_A_RUN = ("best.safetensors", "last.safetensors")
 
 
 def load(
