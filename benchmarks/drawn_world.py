@@ -1,12 +1,12 @@
-"""Draw the videos of the ablation: streets with movers, some to learn from, others held out.
+"""Draw the videos of the ablation: rooms and streets with movers, and others that are held out.
 
     python benchmarks/drawn_world.py OUT [--size 64 96] [--frames 40]
 
-Places and movers of the held-out videos have seeds of their own. Movers go across the view,
-obliquely, or ahead of the camera as fast as it is. The labels are the drawn depth, distorted in
-each frame anew, as a labelling network might err. Motion and points are what `ssmde track` finds on
-real video: the drawn motion, and 400 static points a frame that are 3 % off, in the unit of their
-median depth.
+Places and movers of the held-out videos have seeds of their own. People and cars go across the
+view, obliquely, or ahead of the camera as fast as it is. A frame of a room is a step of 0.15 m. The
+labels are the drawn depth, distorted in each frame anew, as a labelling network might err. Motion
+and points are what `ssmde track` finds on real video: the drawn motion, and 400 static points a
+frame that are 3 % off, in the unit of their median depth.
 """
 
 import argparse
@@ -19,8 +19,10 @@ from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene, write_list
 from ssmde.demonstration.labels import label_scene
 
-TRAIN = ("across", "oblique", "followed", "mixed", "across", "oblique", "followed", "mixed", "none")
-HELD_OUT = ("across", "oblique", "followed", "mixed")
+MOVERS = ("across", "oblique", "followed", "mixed")
+TRAIN = [(kind, who) for kind in ("room", "street") for who in (*MOVERS, "none")]
+HELD_OUT = [(kind, who) for kind in ("room", "street") for who in MOVERS]
+STEPS = {"room": 0.15, "street": None}  # metres a frame
 FIRST_HELD_OUT = 500  # seed
 POINTS, ERROR = 400, 0.03
 
@@ -49,11 +51,11 @@ def main() -> None:
     asked = parser.parse_args()
     for split, first, movers in (("train", 0, TRAIN), ("val", FIRST_HELD_OUT, HELD_OUT)):
         names = []
-        for number, who in enumerate(movers):
-            name = f"{split}_{number}_{who}"
+        for number, (kind, who) in enumerate(movers):
+            name = f"{split}_{kind}_{who}"
             clip = draw_clip(
-                "street", frames=asked.frames, size=tuple(asked.size), seed=first + number,
-                movers=who,
+                kind, frames=asked.frames, size=tuple(asked.size), seed=first + number,
+                movers=who, step=STEPS[kind],
             )  # fmt: skip
             write_clip(clip, asked.out / name)
             write_motion(asked.out / name, clip, np.random.default_rng(first + number))

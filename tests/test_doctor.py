@@ -33,6 +33,18 @@ def test_a_good_clip_is_only_short(room, tmp_path):
     assert not is_blocking(found)
 
 
+def test_single_photos_are_not_taken_for_a_video(room, tmp_path):
+    """Every second picture is of another place, as where a network learns from measured depth."""
+    elsewhere = draw(seed=5)
+    mixed = room.images.copy()
+    mixed[1::2] = elsewhere.images[1::2]
+    write_clip(replace(room, images=mixed), tmp_path / "room")
+    assert "frames-too-far-apart" in names(doctor(tmp_path, quick=True, show_progress=False))
+    found = doctor(tmp_path, quick=True, photos=True, show_progress=False)
+    assert not is_blocking(found)
+    assert "frames-too-far-apart" not in names(found)
+
+
 def test_a_faulty_scene_comes_first_and_its_pictures_are_looked_at_all_the_same(room, tmp_path):
     images = room.images.copy()
     images[:, :12] = 0

@@ -30,7 +30,12 @@ COLOURS = {"blocking": "bold red", "warning": "yellow", "note": "dim"}
 
 
 def doctor(
-    data: Path, *, split: Split = "all", quick: bool = False, show_progress: bool = True
+    data: Path,
+    *,
+    split: Split = "all",
+    quick: bool = False,
+    photos: bool = False,
+    show_progress: bool = True,
 ) -> list[Finding]:
     """What stands in the way of training on a data folder; the worst first, empty if nothing.
 
@@ -41,6 +46,7 @@ def doctor(
         split: Part of the data, as `read_scenes` has it.
         quick: Look at some forty frames of at most eight scenes, for a few seconds: single cuts,
             repeated and blurred frames may go unseen.
+        photos: The frames need not follow each other: leave out what compares neighbours.
         show_progress: Draw a progress bar.
 
     Raises:
@@ -59,14 +65,14 @@ def doctor(
             progress.update(task, description=scene.name)
             found += check_camera(scene)
             if number in chosen:
-                found += (_from(offset, finding) for finding in _examine(scene, quick=quick))
+                found += (_from(offset, finding) for finding in _examine(scene, quick, photos))
             progress.advance(task)
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def _examine(scene: FrameSequence, *, quick: bool) -> Iterator[Finding]:
+def _examine(scene: FrameSequence, quick: bool, photos: bool) -> Iterator[Finding]:
     """Findings that need the pictures."""
-    footage = look(scene, QUICK if quick else FULL)
+    footage = None if photos else look(scene, QUICK if quick else FULL)
     if footage is not None:
         yield from check_motion(footage)
         yield from check_pictures(footage)

@@ -47,7 +47,9 @@ class Train:
         root = self.config.data.root
         folders = root.is_dir() and not is_packed(root)
         if is_first_process() and not self.resume and folders:
-            print_findings(doctor(root, split="train", quick=True, show_progress=False))
+            photos = self.config.method == "affine_depth"  # learns from single pictures
+            found = doctor(root, split="train", quick=True, photos=photos, show_progress=False)
+            print_findings(found)
         folder = train_stages(self.config, resume=self.resume)
         if is_first_process():
             print(f"trained: {folder}\nnext: ssmde evaluate {shlex.quote(str(folder))} DATA")

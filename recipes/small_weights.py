@@ -1,0 +1,259 @@
+"""Train the weights that come with the package, from the recordings and drawn photos.
+
+    python recipes/small_weights.py indoor --data RECORDINGS --out WORK
+
+RECORDINGS is a folder with `indoor/` and `driving/`, scene folders as `docs/datasets.md` describes
+them. Everything is made in WORK and nothing in RECORDINGS is changed. A step that is finished is
+left as it is and a training that was stopped goes on, so the same command again is all it takes,
+however often it was cut off. `--faster 10` takes a tenth of every number of steps and photos: a
+trial. Four steps:
+
+1. photos    drawn rooms or streets with people and cars, exact depth (`draw_photos.py`)
+2. affine    a pseudo-depth network learns from them and from recordings with measured depth,
+             `bonn_crowd` left out
+3. label     it labels the videos, whose camera motion `ssmde track` finds
+4. ss_mde    teacher and student learn from the videos, beginning with that network
+
+The comparison: `--recipe photometric`, `consistent`, `sc_depth_v3` or `ss_mde` trains that preset
+from random weights on the same videos and labels instead of step 4. Then
+`python recipes/small_weights.py indoor --out WORK --release` writes the weights into the package.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ssmde.cli import main as ssmde
+from ssmde.models.load import read_weights, save_weights
+
+HERE = Path(__file__).parent
+PACKAGE = HERE.parent / "src" / "ssmde" / "weights"
+STUDENT_SHARE = 2 / 3  # of the steps of the teacher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What one of the released networks is made from."""
+
+    folder: str
+    """Of the recordings."""
+    photos: tuple[str, int, tuple[int, int]]
+    """Kind of drawn photos, how many scenes of 40, and their size."""
+    measured: tuple[str, ...]
+    """Recordings with measured depth that the pseudo-depth network may see."""
+    repeat: int
+    """How often such a recording stands in the list, so that the photos do not drown it."""
+    videos: tuple[str, ...]
+    held_out: tuple[str, ...]
+    size: tuple[int, int]
+    steps: tuple[int, int]
+    """Of the pseudo-depth network, and of the teacher."""
+    options: tuple[str, ...]
+    """For every training on videos."""
+
+
+RECIPES = {
+    "indoor": Recipe(
+        folder="indoor",
+        photos=("room", 48, (192, 256)),
+        measured=("redkitchen", "hololens"),
+        repeat=4,
+        videos=("bonn_crowd", "redkitchen", "hololens"),
+        held_out=("bonn_crowd_val",),
+        size=(96, 128),
+        steps=(3600, 1500),
+        options=(
+            *("--data.scene-gaps", "bonn_crowd", "8", "bonn_crowd", "12", "bonn_crowd", "16"),
+            *("redkitchen", "2", "redkitchen", "3", "redkitchen", "5", "hololens", "1"),
+            *("hololens", "2", "--train.protocol", "bonn"),
+        ),
+    ),
+    "driving": Recipe(
+        folder="driving",
+        photos=("street", 24, (128, 416)),
+        measured=(),
+        repeat=1,
+        videos=("kitti_odom00", "kitti_raw_clip"),
+        held_out=(),
+        size=(128, 416),
+        steps=(1500, 800),
+        options=("--train.protocol", "kitti"),
+    ),
+}
+COLOURS = (
+    *("--data.zoom", "1.4", "--data.brightness", "0.35", "--data.contrast", "0.35"),
+    *("--data.saturation", "0.6", "--data.hue", "0.08"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One call of the recipe."""
+
+    name: str
+    recipe: Recipe
+    data: Path
+    out: Path
+    faster: float
+    seed: int
+    machine: tuple[str, ...]
+    """Options for the machine, behind `--`."""
+
+    def number(self, full: int) -> int:
+        """So many, or fewer in a trial."""
+        return max(1, round(full / self.faster))
+
+
+def run(*words: object) -> None:
+    """A command of ssmde, as on the command line; its failure is ours."""
+    words = tuple(str(word) for word in words)
+    print("ssmde", *words, flush=True)
+    if code := ssmde(list(words)):
+        sys.exit(code)
+
+
+def train(asked: Asked, preset: str, name: str, root: Path, *options: object) -> Path:
+    """Train unless it is finished; go on where it stopped. The folder of the run."""
+    folder = asked.out / "runs" / name
+    done = (folder / "last.safetensors", folder / "student" / "last.safetensors")
+    if any(file.is_file() for file in done):
+        return folder
+    begun = any(folder.rglob("last.ckpt"))
+    run(
+        "train", preset, "--name", name, "--output", asked.out / "runs", "--data.root", root,
+        "--data.image-size", *asked.recipe.size, "--model.encoder", "resnet18_half",
+        "--train.seed", asked.seed, *options, *asked.machine, *(["--resume"] if begun else []),
+    )  # fmt: skip
+    return folder
+
+
+def draw(asked: Asked) -> Path:
+    """Step 1: the photos."""
+    kind, scenes, (height, width) = asked.recipe.photos
+    out = asked.out / "photos"
+    subprocess.run(
+        [sys.executable, HERE / "draw_photos.py", out, "--kind", kind, "--scenes",
+         str(asked.number(scenes)), "--photos", str(max(4, asked.number(40))),
+         "--size", str(height), str(width)],
+        check=True,
+    )  # fmt: skip
+    return out
+
+
+def train_affine(asked: Asked, photos: Path) -> Path:
+    """Step 2: the pseudo-depth network."""
+    root, recipe = asked.out / "measured", asked.recipe
+    root.mkdir(exist_ok=True)
+    rooms = (photos / "train.txt").read_text().split()
+    for name, place in [
+        *((n, photos / n) for n in rooms),
+        *((n, _own(asked, n)) for n in recipe.measured),
+    ]:
+        if not (root / name).exists():
+            os.symlink(place.resolve(), root / name)
+    (root / "train.txt").write_text(
+        "\n".join([*recipe.measured * recipe.repeat, *rooms[1:]]) + "\n"
+    )
+    (root / "val.txt").write_text(rooms[0] + "\n")  # looked at while it trains, no more
+    steps = asked.number(recipe.steps[0])
+    return train(
+        asked, "affine_indoor", "affine", root, "--train.batch-size", 8, "--train.steps", steps,
+        "--train.learning-rate", "5e-4", "--train.warmup-steps", max(1, steps // 36),
+        "--train.validate-every", max(1, steps // 6), *COLOURS,
+    )  # fmt: skip
+
+
+def _own(asked: Asked, name: str) -> Path:
+    """A recording in the folder of the work, copied there first: steps write beside the frames."""
+    place = asked.out / asked.recipe.folder / name
+    if not place.exists():
+        half = place.with_name(f".{name}.partial")
+        shutil.rmtree(half, ignore_errors=True)
+        shutil.copytree(asked.data / asked.recipe.folder / name, half)
+        half.rename(place)
+    return place
+
+
+def gather(asked: Asked) -> Path:
+    """The videos and their camera motion."""
+    root = asked.out / asked.recipe.folder
+    for part, names in (("train", asked.recipe.videos), ("val", asked.recipe.held_out)):
+        for name in names:
+            _own(asked, name)
+        if names:
+            (root / f"{part}.txt").write_text("\n".join(names) + "\n")
+    run("track", root, "--threads", 1)  # leaves alone what was tracked
+    return root
+
+
+def train_ss_mde(asked: Asked, affine: Path, root: Path) -> Path:
+    """Step 4: teacher and student on the videos."""
+    steps = asked.number(asked.recipe.steps[1])
+    return train(
+        asked, "ss_mde", f"ss_mde-{asked.seed}", root,
+        "--model.start", affine, "--loss.points", 0.5, "--train.steps", steps,
+        "--student.steps", max(1, round(steps * STUDENT_SHARE)),
+        "--train.learning-rate", "2e-4", "--train.schedule", "cosine",
+        "--train.validate-every", max(1, steps // 6), *asked.recipe.options,
+    )  # fmt: skip
+
+
+def release(asked: Asked) -> None:
+    """Write the student into the package, in half precision, and say its checksum."""
+    source = asked.out / "runs" / f"ss_mde-{asked.seed}" / "best.safetensors"
+    tensors, metadata = read_weights(source)
+    half = {
+        key: value.half() if value.dtype == torch.float32 else value
+        for key, value in tensors.items()
+        if key.startswith("depth_net.")
+    }
+    target = PACKAGE / f"{asked.name}-small.safetensors"
+    save_weights(target, half, metadata)
+    checksum = hashlib.sha256(target.read_bytes()).hexdigest()
+    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, sha256 {checksum}")
+
+
+def main() -> None:
+    """Run the steps that are left."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("--data", type=Path, help="folder with indoor/ and driving/")
+    parser.add_argument("--out", type=Path, required=True, help="where to work")
+    parser.add_argument("--recipe", default="released", help="or a preset, from random weights")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--faster", type=float, default=1.0, help="divides steps and photos")
+    parser.add_argument("--release", action="store_true", help="write the weights into the package")
+    given, machine = parser.parse_known_args()
+    asked = Asked(
+        name=given.name, recipe=RECIPES[given.name], data=given.data, out=given.out,
+        faster=given.faster, seed=given.seed, machine=tuple(w for w in machine if w != "--"),
+    )  # fmt: skip
+    if given.release:
+        release(asked)
+        return
+    if given.data is None:
+        parser.error("--data is needed to train: the folder with indoor/ and driving/")
+    affine = train_affine(asked, draw(asked))
+    root = gather(asked)
+    run("label", root, "--source", f"ssmde:{affine}")
+    if given.recipe == "released":
+        train_ss_mde(asked, affine, root)
+    else:
+        steps = asked.number(asked.recipe.steps[1])
+        train(
+            asked, given.recipe, f"{given.recipe}-{given.seed}", root, "--train.steps", steps,
+            *asked.recipe.options,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
