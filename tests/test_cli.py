@@ -671,3 +671,17 @@ def test_public_names_are_there_and_no_verb_hides_its_module():
     assert not modules & set(ssmde.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Predicter'"):
         _ = ssmde.Predicter
+
+
+def test_two_words_after_predict_take_the_weights_of_the_package(verb_calls):
+    assert main(["predict", "walk.mp4", "out"]) == 0
+    assert verb_calls[0][1] == (Path("indoor-small"), "walk.mp4", Path("out"))
+
+
+@pytest.mark.parametrize("weights", ["run", "a.safetensors", "model.onnx"])
+def test_weights_and_an_input_without_a_folder_are_refused(weights, verb_calls, capsys):
+    Path("run").mkdir()
+    Path("run/last.safetensors").write_bytes(b"")
+    assert main(["predict", weights, "walk.mp4"]) == 1
+    assert "predict takes [WEIGHTS] INPUT OUT" in capsys.readouterr().err
+    assert not verb_calls

@@ -19,6 +19,7 @@ from ssmde.application.guard import Guard
 from ssmde.application.studio import Studio
 from ssmde.application.visitors import Visitors
 from ssmde.predict import Predictor, load
+from ssmde.weights import DEFAULT_WEIGHTS, RELEASED
 
 INSTALL = "pip install 'ssmde[app]'"
 HERE_ONLY = "127.0.0.1"
@@ -40,7 +41,7 @@ class Served:
 
 
 def app(
-    weights: str | Path | Sequence[str | Path],
+    weights: str | Path | Sequence[str | Path] = DEFAULT_WEIGHTS,
     *,
     host: str = HERE_ONLY,
     port: int | None = None,
@@ -51,7 +52,7 @@ def app(
     """Serve the page until Ctrl-C.
 
     Args:
-        weights: Weights file or run folder; or several, to choose from on the page.
+        weights: Weights file, run folder or released name; or several, to choose from on the page.
         host: Address to listen at: this machine only, or 0.0.0.0 for the whole network.
         port: Port; by default the first free one from 7860.
         share: Give the page a public address, by a server of Gradio's makers.
@@ -117,11 +118,18 @@ def _wait() -> None:
 
 
 def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
-    """The weights by the shortest end of their path that tells them apart."""
+    """The weights by their released name, or the shortest end of their path that is theirs alone.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        ValueError: If none are given, or a file holds no weights.
+    """
     if not weights:
         raise ValueError("give at least one weights file or run folder, got none")
-    paths = list(dict.fromkeys(Path(path).resolve() for path in weights))
-    named: dict[str, Predictor] = {}
+    released = [w for w in map(str, weights) if w in RELEASED and not Path(w).exists()]
+    named = {name: load(name) for name in released}
+    files = (Path(w).resolve() for w in weights if str(w) not in released)
+    paths = list(dict.fromkeys(files))
     for path in paths:
         ends = ["/".join(path.parts[-n:]) for n in range(1, len(path.parts) + 1)]
         others = [f"/{other.as_posix()}" for other in paths if other != path]

@@ -151,6 +151,13 @@ def weights_file(path: Path) -> Path:
     )
 
 
+def looks_like_weights(path: Path) -> bool:
+    """Whether `load` would take it for weights; pictures and videos are none."""
+    in_a_run = any((path / name).is_file() for name in WEIGHTS_IN_A_RUN)
+    ends = {".safetensors", *OPENERS}
+    return in_a_run or path.suffix in ends or is_foreign(path) or str(path) in RELEASED
+
+
 def stored_config(file: Path, metadata: dict[str, str]) -> Config:
     """The configuration in the head of a weights file.
 

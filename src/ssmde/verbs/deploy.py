@@ -77,12 +77,15 @@ class App:
     they leave.
 
     Example:
-      ssmde app runs/ss_mde
+      ssmde app
       ssmde app runs/ss_mde runs/photometric --host 0.0.0.0
     """
 
-    weights: Positional[Annotated[tuple[Path, ...], arg(metavar="WEIGHTS")]]
-    """Weights files or folders of runs; of several the page lets one choose."""
+    weights: Positional[
+        Annotated[tuple[Path, ...], arg(metavar="WEIGHTS", help_behavior_hint="")]
+    ] = ()
+    """Weights files, folders of runs or released names; of several the page lets one choose. None:
+    those that come with the package."""
     host: str = "127.0.0.1"
     """Address to listen at: by default only this machine sees the page; 0.0.0.0 is for all."""
     port: Annotated[int | None, arg(help_behavior_hint="(default: first free from 7860)")] = None
@@ -98,4 +101,7 @@ class App:
         """Serve until Ctrl-C."""
         from ssmde.app import app
 
-        app(**{f.name: getattr(self, f.name) for f in fields(self)})
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        if not self.weights:
+            del given["weights"]  # those of the package
+        app(**given)

@@ -106,17 +106,19 @@ class Predict:
     Of the same command that was interrupted, what is done stays done.
 
     Example:
+      ssmde predict photo.jpg depth
       ssmde predict runs/photometric walk.mp4 depth --format video,npz
       ssmde predict runs/photometric 'photos/**/*.jpg' depth --format png16,color
       ssmde predict runs/photometric room.jpg depth --format glb --mesh --hfov-degrees 65
     """
 
     weights: Positional[Annotated[Path, arg(metavar="WEIGHTS")]]
-    """Weights file, folder of a run, hf:OWNER/NAME, or a released name."""
+    """Weights file, folder of a run, hf:OWNER/NAME, or a released name. Left out, the word before
+    INPUT, it is indoor-small, which comes with the package."""
     source: Positional[Annotated[str, arg(metavar="INPUT")]]
     """Image, folder of images, quoted glob, video, http(s) or rtsp address, or number of a
     webcam."""
-    out: Positional[Annotated[Path, arg(metavar="OUT")]]
+    out: Positional[Annotated[Path | None, arg(metavar="OUT", help_behavior_hint="")]] = None
     """Folder to write to."""
     format: Annotated[
         str | None,
@@ -160,18 +162,19 @@ class Predict:
         from ssmde.prediction.shot import Style
 
         camera = AskedCamera(intrinsics=self.intrinsics, hfov_degrees=self.hfov_degrees)
-        weights: Any = self.weights
+        named, source, out = self._words()
+        weights: Any = named
         if self.refine:
             from ssmde.refine import refine
 
             weights = refine(
-                self.weights, self.source, steps=self.refine, resolution=self.resolution,
+                named, source, steps=self.refine, resolution=self.resolution,
                 camera=camera, max_frames=self.max_frames,
             )  # fmt: skip
         summary = predict_files(
             weights,
-            self.source,
-            self.out,
+            source,
+            out,
             formats=None if self.format is None else tuple(self.format.split(",")),
             resolution=self.resolution,
             wishes=Wishes(
@@ -187,9 +190,27 @@ class Predict:
             ),
             max_frames=self.max_frames,
         )
-        print(f"{len(summary.written)} files with depth in {self.out}")
+        print(f"{len(summary.written)} files with depth in {out}")
         for reason in summary.skipped:
             print(f"skipped: {reason}", file=sys.stderr)
+
+    def _words(self) -> tuple[Path, str, Path]:
+        """Weights, input and folder; with two words the weights are those of the package.
+
+        Raises:
+            ValueError: If there are two words and the first is no input but weights.
+        """
+        from ssmde.prediction.loading import looks_like_weights
+        from ssmde.weights import DEFAULT_WEIGHTS
+
+        if self.out is not None:
+            return self.weights, self.source, self.out
+        if looks_like_weights(self.weights):
+            raise ValueError(
+                f"predict takes [WEIGHTS] INPUT OUT, got weights {str(self.weights)!r} and "
+                f"{self.source!r}: say where to write to as well"
+            )
+        return Path(DEFAULT_WEIGHTS), str(self.weights), Path(self.source)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

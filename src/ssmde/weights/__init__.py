@@ -21,6 +21,9 @@ class Released:
     """What they were trained on, in one line."""
 
 
+DEFAULT_WEIGHTS = "indoor-small"
+"""Where nobody names any."""
+
 RELEASED: dict[str, Released] = {}
 """By name; `ssmde.load(NAME)` opens them."""
 
