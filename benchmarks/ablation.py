@@ -1,6 +1,7 @@
 """What each part of the method brings: the ladder A0 to A9, over seeds, as a table.
 
     python benchmarks/ablation.py DATA --seeds 0 1 2 --steps 3000 [TRAIN OPTIONS]
+    python benchmarks/ablation.py DATA --rows P T A7 --row-steps P=1300 T=450 A7=250   # equal time
 
 Every row is a run of `ssmde train` in a folder of its own; finished runs are picked up, stopped
 ones go on. Rows of stage 2 share the teacher of their seed, row T. Each run is evaluated on the
@@ -23,6 +24,7 @@ from ssmde.verbs import Train
 TEACHER = "T teacher of ss_mde"
 NO_TEACHER = {"distillation": 0.0, "gradient": 0.0, "dynamic_ranking": 0.0, "features": 0.0}
 REGIONS = ("full", "static", "dynamic")
+COLUMNS = [f"{region} {name}" for region in REGIONS for name in ("abs_rel", "d1")]
 
 
 def labels(**changes: object) -> Callable[[StudentConfig], StudentConfig]:
@@ -97,8 +99,19 @@ def make_run(row: str, seed: int, options: list[str], output: Path) -> Config:
     return config
 
 
+def steps_of(row: str, given: list[str]) -> list[str]:
+    """The options that give a row its own number of steps: of `P=1300`, the first that fits."""
+    for beginning, _, steps in (word.partition("=") for word in given):
+        if row.startswith(f"{beginning} "):
+            return ["--train.steps", steps, "--student.steps", steps]
+    return []
+
+
 def run_row(row: str, seed: int, options: list[str], output: Path) -> dict[str, float]:
-    """Train a row unless it is finished, evaluate it unless it was; abs_rel and d1 by region."""
+    """Train a row unless it is finished, evaluate it unless it was.
+
+    abs_rel and d1 by region, CPU seconds of the training process.
+    """
     config = make_run(row, seed, options, output)
     folder = output / config.name
     if not (folder / "last.safetensors").is_file():
@@ -107,7 +120,8 @@ def run_row(row: str, seed: int, options: list[str], output: Path) -> dict[str, 
     if not report.is_file():
         evaluate(folder, config.data.root, protocol=config.train.protocol, out=report.parent)
     metrics = json.loads(report.read_text())
-    return {
+    seconds = max(float(line.split(",")[1]) for line in log_lines(folder))
+    return {"CPU s": seconds} | {
         f"{region} {name}": metrics[region][name]
         for region in REGIONS
         for name in ("abs_rel", "d1")
@@ -115,17 +129,23 @@ def run_row(row: str, seed: int, options: list[str], output: Path) -> dict[str, 
     }
 
 
+def log_lines(folder: Path) -> list[str]:
+    """Lines of the log of a run: step, CPU seconds, name, value."""
+    return (folder / "log.csv").read_text().splitlines()[1:]
+
+
 def write_table(results: dict[str, list[dict[str, float]]], path: Path) -> None:
     """Markdown: mean, and spread where there are several seeds."""
-    columns = [f"{region} {name}" for region in REGIONS for name in ("abs_rel", "d1")]
-    lines = ["| | seeds | " + " | ".join(columns) + " |", "|---" * (len(columns) + 2) + "|"]
+    columns = COLUMNS
+    lines = ["| | seeds | CPU s | " + " | ".join(columns) + " |", "|---" * (len(columns) + 3) + "|"]
     for row, runs in results.items():
         cells = []
         for column in columns:
             values = [run[column] for run in runs if column in run]
             spread = f" ± {(max(values) - min(values)) / 2:.3f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.3f}{spread}" if values else "-")
-        lines.append(f"| {row} | {len(runs)} | " + " | ".join(cells) + " |")
+        seconds = statistics.mean(run["CPU s"] for run in runs)
+        lines.append(f"| {row} | {len(runs)} | {seconds:.0f} | " + " | ".join(cells) + " |")
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -134,6 +154,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--row-steps", nargs="+", default=[], help="of single rows: P=1300")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), help="beginnings of row names")
     parser.add_argument("--output", type=Path, default=Path("ablation"))
     arguments, options = parser.parse_known_args()
@@ -145,7 +166,8 @@ def main() -> None:
     for seed in arguments.seeds:
         for row in wanted:
             print(f"{row}, seed {seed}")
-            found = run_row(row, seed, options, arguments.output)
+            own = [*options, *steps_of(row, arguments.row_steps)]
+            found = run_row(row, seed, own, arguments.output)
             results.setdefault(row, []).append(found)
             write_table(results, arguments.output / "table.md")
     print((arguments.output / "table.md").read_text())

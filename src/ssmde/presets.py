@@ -117,6 +117,7 @@ SS_MDE = replace(
     name="ss_mde",
     method="both",
     data=replace(SC_DEPTH_V3.data, poses="tracked"),
+    loss=replace(SC_DEPTH_V3.loss, points=0.5),
     pseudo_depth=replace(
         SC_DEPTH_V3.pseudo_depth, source="depth-anything-v2", align="tracked", depth=0.5
     ),
