@@ -75,7 +75,8 @@ FROZEN = {
     ),
     "train": (["PRESET"], {"--config", "--resume", "--name", "--output", "--method", *FIELDS}),
     "evaluate": (
-        ["WEIGHTS", "DATA"], {"--protocol", "--align", "--split", "--max-frames", "--out"},
+        ["WEIGHTS", "DATA"],
+        {"--protocol", "--align", "--split", "--max-frames", "--confidence", "--out"},
     ),
     "predict": (
         ["WEIGHTS", "INPUT", "OUT"],
@@ -347,12 +348,12 @@ def test_without_options_prepare_and_predict_do_what_python_does():
 
 def test_evaluate_hands_its_words_on(verb_calls, capsys):
     words = "evaluate run data --protocol bonn --align least-squares --split test --max-frames 9"
-    assert main(words.split()) == 0
+    assert main([*words.split(), "--confidence"]) == 0
     [(_, args, given)] = verb_calls
     assert args == (Path("run"), Path("data"))
     assert given == {
         "protocol": "bonn", "align": "least-squares", "split": "test", "max_frames": 9,
-        "out": Path("evaluation"),
+        "confidence": True, "out": Path("evaluation"),
     }  # fmt: skip
     assert "evaluation/metrics.json" in capsys.readouterr().out
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from ssmde.data.scene_folder import read_scene
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluate import evaluate, evaluate_predictions, frames_with_truth, mean_truth
+from ssmde.evaluate import evaluate, evaluate_predictions, mean_truth
+from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.report import table
 from ssmde.metrics.depth import METRICS
 from ssmde.metrics.protocol import PROTOCOLS, measure

@@ -20,8 +20,9 @@ from ssmde.benchmarking.table import (
 )
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluate import evaluate_frames, frames_with_truth
+from ssmde.evaluate import evaluate_frames
 from ssmde.evaluation.details import told_confidence
+from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.result import Answer, Evaluation, FrameFunction
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.baselines import constant_depth

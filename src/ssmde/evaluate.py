@@ -8,15 +8,15 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ssmde.data.dataset import spread
 from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluation.details import CameraPlace, MeasuredFrame, frame_details
+from ssmde.evaluation.details import MeasuredFrame, frame_details
+from ssmde.evaluation.frames import frames_with_truth
+from ssmde.evaluation.movers import DepthFunction, measure_movers
 from ssmde.evaluation.report import print_result, write_result
 from ssmde.evaluation.result import (
     Answer,
-    DepthFunction,
     Evaluation,
     FrameFunction,
     FrameResult,
@@ -43,6 +43,7 @@ def evaluate(
     align: AlignmentName | None = None,
     out: str | Path | None = None,
     max_frames: int | None = None,
+    confidence: bool = False,
     training: Sequence[FrameSequence] | None = None,
 ) -> Evaluation:
     """Measure weights on recorded frames, print the table and write the files.
@@ -55,6 +56,7 @@ def evaluate(
         align: Alignment, if not the protocol's own.
         out: Folder for `metrics.json` and `worst/`, the ten worst frames; None writes nothing.
         max_frames: Measure at most so many frames, evenly spread.
+        confidence: Ask the network how sure it is, and measure what that is worth.
         training: Sequences whose mean depth map is a baseline; by default the training part of
             `data`, if it is a folder and another part is measured.
 
@@ -71,18 +73,51 @@ def evaluate(
     else:
         sequences = data
     asked: dict[str, Any] = {"protocol": protocol, "align": align, "max_frames": max_frames}
-    result = evaluate_predictions(predictor.network_depth, sequences, details=True, **asked)
-    baselines = {"constant": evaluate_predictions(lambda _: constant_depth(), sequences, **asked)}
-    mean_map = mean_truth(training or (), predictor.image_size)
-    if mean_map is None:
-        notes.append("no baseline from a mean depth map: no training frame has truth")
+    movers = measure_movers(predictor.network_depth, sequences, max_frames)
+    baselines = dict[str, Evaluation]()
+    if movers is not None and not frames_with_truth(sequences, 1):
+        chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
+        result = Evaluation(
+            protocol=chosen, align=align or chosen.align, sums=RegionSums(), frames=()
+        )
+        notes = ["no frame has measured depth: only movers are judged"]
     else:
-        baselines["mean_map"] = evaluate_predictions(lambda _: mean_map, sequences, **asked)
-    result = replace(result, weights=predictor.source, baselines=baselines, notes=tuple(notes))
+        answer = _answer(predictor, confidence=confidence)
+        result = evaluate_frames(answer, sequences, details=True, **asked)
+        mean_map = mean_truth(training or (), predictor.image_size)
+        baselines = _baselines(mean_map, sequences, asked)
+        if mean_map is None:
+            notes.append("no baseline from a mean depth map: no training frame has truth")
+    result = replace(
+        result, weights=predictor.source, baselines=baselines, notes=tuple(notes), movers=movers
+    )
     if out is not None:
         write_result(result, predictor.network_depth, Path(out))
     print_result(result)
     return result
+
+
+def _answer(predictor: Predictor, *, confidence: bool) -> FrameFunction:
+    if not confidence:
+        return lambda _, pixels: Answer(depth=predictor.network_depth(pixels))
+
+    def answer(_: TruthFrame, pixels: UInt8[np.ndarray, "h w 3"]) -> Answer:
+        depth, sure = predictor.network_answer(pixels)
+        return Answer(depth=depth, confidence=sure)
+
+    return answer
+
+
+def _baselines(
+    mean_map: Float[np.ndarray, "h w"] | None,
+    sequences: Sequence[FrameSequence],
+    asked: dict[str, Any],
+) -> dict[str, Evaluation]:
+    """The same frames under predictors that do not look at them."""
+    found = {"constant": evaluate_predictions(lambda _: constant_depth(), sequences, **asked)}
+    if mean_map is not None:
+        found["mean_map"] = evaluate_predictions(lambda _: mean_map, sequences, **asked)
+    return found
 
 
 def evaluate_predictions(
@@ -172,14 +207,6 @@ def evaluate_frames(
     )
 
 
-def frames_with_truth(
-    sequences: Sequence[FrameSequence], max_frames: int | None = None
-) -> list[TruthFrame]:
-    """The frames that have measured depth, in order; at most `max_frames`, evenly spread."""
-    found = [frame for sequence in sequences for frame in _truth_frames(sequence)]
-    return found if max_frames is None else [found[i] for i in spread(len(found), max_frames)]
-
-
 def mean_truth(
     training: Sequence[FrameSequence], size: tuple[int, int]
 ) -> Float[np.ndarray, "h w"] | None:
@@ -190,32 +217,6 @@ def mean_truth(
         size: Height and width of the map.
     """
     return mean_depth_map(_readable_truths(frames_with_truth(training, BASELINE_FRAMES)), size)
-
-
-def _truth_frames(sequence: FrameSequence) -> Iterator[TruthFrame]:
-    nothing = (None,) * len(sequence)
-    depths, masks = sequence.depth or nothing, sequence.motion_masks or nothing
-    for i, (depth, mask) in enumerate(zip(depths, masks, strict=True)):
-        if depth is not None:
-            yield TruthFrame(
-                name=sequence.frame_name(i),
-                image=sequence.images[i],
-                depth=depth,
-                units_per_metre=sequence.depth_units_per_metre,
-                motion_mask=mask,
-                place=_place(sequence, i),
-                follows=sequence.frame_name(i - 1) if i else "",
-            )
-
-
-def _place(sequence: FrameSequence, index: int) -> CameraPlace | None:
-    if sequence.poses is None or sequence.intrinsics is None:
-        return None
-    return CameraPlace(
-        T_world_cam=sequence.poses[index],
-        intrinsics=sequence.intrinsics,
-        image_size=sequence.image_size,
-    )
 
 
 def _measured_frame(

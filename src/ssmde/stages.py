@@ -11,7 +11,8 @@ from ssmde.config import Config, PseudoDepthConfig
 from ssmde.data.pack import is_packed
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluate import evaluate, evaluate_predictions, frames_with_truth
+from ssmde.evaluate import evaluate, evaluate_predictions
+from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.result import Evaluation
 from ssmde.label import label
 from ssmde.prediction.loading import load

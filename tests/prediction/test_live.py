@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from rtsp_camera import camera
 from ssmde.data.video import VideoError, VideoFrame, read_frames
 from ssmde.predict import Predictor, predict_files
 from ssmde.prediction import jobs, live
@@ -95,3 +96,39 @@ def test_frames_nobody_took_are_dropped(tmp_path, monkeypatch):
         time.sleep(0.02)
     assert numbers == sorted(set(numbers))
     assert numbers[-1] - numbers[0] > len(numbers)
+
+
+def levels_of(shown) -> list[int]:
+    return [round(float(frame.pixels.mean())) for frame in shown]
+
+
+def test_an_rtsp_camera_is_asked_for_its_film_over_tcp_and_seen_until_it_ends():
+    filmed = [10 * i for i in range(20)]
+    with camera(filmed) as (address, asked):
+        seen = levels_of(read_live(address))
+    assert asked[:4] == ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"]
+    assert len(seen) > 1
+    assert seen == sorted(set(seen))
+    assert all(min(abs(level - other) for other in filmed) <= 2 for level in seen)
+
+
+def test_the_film_of_an_rtsp_camera_becomes_depth(tmp_path):
+    with camera([10 * i for i in range(20)]) as (address, _):
+        summary = predict_files(
+            predictor(), address, tmp_path / "out", formats=["video", "npz"], max_frames=3
+        )
+    names = [f"camera_{i:06d}_depth.npz" for i in range(3)]
+    assert [p.name for p in summary.written] == ["camera_depth.mp4", *names]
+    depths = [np.load(tmp_path / "out" / name)["depth"] for name in names]
+    assert [d.shape for d in depths] == [(48, 64)] * 3
+    assert depths[0].mean() < depths[1].mean() < depths[2].mean()  # the film gets brighter
+    assert len(list(read_frames(tmp_path / "out" / "camera_depth.mp4"))) == 3
+
+
+@pytest.mark.skipif("lavfi" not in av.formats_available, reason="FFmpeg draws no camera here")
+def test_a_webcam_is_opened_as_a_device_of_ffmpeg(tmp_path, monkeypatch):
+    """FFmpeg's own drawn device in the place of v4l2: no test machine has a camera."""
+    drawn = ("lavfi", "testsrc=size=64x48:rate=50:duration={}")
+    monkeypatch.setattr(live, "WEBCAMS", {live.sys.platform: drawn})
+    summary = predict_files(predictor(), "1", tmp_path / "out", formats=["npz"], max_frames=2)
+    assert [np.load(path)["depth"].shape for path in summary.written] == [(48, 64)] * 2

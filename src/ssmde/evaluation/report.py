@@ -8,10 +8,10 @@ from rich.table import Table
 
 from ssmde.data.images import read_image, whole_file
 from ssmde.evaluation.details import told
+from ssmde.evaluation.movers import DepthFunction, told_movers
 from ssmde.evaluation.result import (
     REGIONS,
     WORST_FRAMES,
-    DepthFunction,
     Evaluation,
     FrameResult,
 )
@@ -50,8 +50,10 @@ def print_result(result: Evaluation) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=TABLE_WIDTH)
-    console.print(table(result))
-    lines = [*told(result.details(), result.align), *result.notes]
+    if result.frames:
+        console.print(table(result))
+    moving = told_movers(None if result.movers is None else result.movers.to_dict())
+    lines = [*told(result.details(), result.align), *moving, *result.notes]
     if skipped := result.sums.full.n_skipped:
         lines.append(f"{skipped} images without truth that counts are in no mean")
     if result.broken:

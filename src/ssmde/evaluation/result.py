@@ -11,13 +11,11 @@ from jaxtyping import Float, UInt8
 
 from ssmde.data.images import read_depth, read_mask
 from ssmde.evaluation.details import CameraPlace, FrameDetails, mean_details
+from ssmde.evaluation.movers import MoverErrors
 from ssmde.metrics.alignment import Alignment, AlignmentName
 from ssmde.metrics.depth import DepthErrors, DepthSums
 from ssmde.metrics.protocol import Protocol
 from ssmde.metrics.regions import RegionSums
-
-DepthFunction = Callable[[UInt8[np.ndarray, "h w 3"]], Float[np.ndarray, "k m"]]
-"""RGB bytes to depth of the same view, at any size."""
 
 Region = Literal["full", "static", "dynamic"]
 REGIONS: tuple[Region, ...] = ("full", "static", "dynamic")
@@ -91,7 +89,7 @@ class Evaluation:
     align: AlignmentName
     sums: RegionSums
     frames: tuple[FrameResult, ...]
-    """The images measured, in order; at least one."""
+    """The images measured, in order; none where only movers could be judged."""
     broken: tuple[str, ...] = ()
     """Files that could not be read, with the reason; they are in no mean."""
     weights: str = ""
@@ -100,6 +98,8 @@ class Evaluation:
     """The same images under predictors that do not look at them."""
     notes: tuple[str, ...] = ()
     """What the reader of the numbers must know, such as why a baseline is missing."""
+    movers: MoverErrors | None = None
+    """Whether what moves is seen as a hole; None if nobody asked or nobody knows what moves."""
 
     @property
     def full(self) -> DepthErrors:
@@ -140,8 +140,6 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `metrics.json`: plain values; a region without images is None."""
-        scales = np.array([frame.alignment.scale for frame in self.frames])
-        middle = float(np.median(scales))
         return {
             "protocol": self.protocol.name,
             "align": self.align,
@@ -152,17 +150,25 @@ class Evaluation:
             "n_images_without_truth": self.sums.full.n_skipped,
             "broken": list(self.broken),
             "depth_range": [self.protocol.min_depth, self.protocol.max_depth],
-            "scale": {"median": middle, "relative_spread": float(np.std(scales / middle))},
+            "scale": self._scale(),
             "weights": self.weights,
             "baselines": {name: other._means() for name, other in self.baselines.items()},
             "worst": [{"frame": f.frame.name, **asdict(f.errors)} for f in self.worst()],
             "notes": list(self.notes),
             **self.details(),
+            "movers": None if self.movers is None else self.movers.to_dict(),
         }
 
     def to_json(self) -> str:
         """The text of `metrics.json`."""
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    def _scale(self) -> dict[str, float] | None:
+        if not self.frames:
+            return None
+        scales = np.array([frame.alignment.scale for frame in self.frames])
+        middle = float(np.median(scales))
+        return {"median": middle, "relative_spread": float(np.std(scales / middle))}
 
     def _means(self) -> dict[str, dict[str, float] | None]:
         means = {name: self.region(name).mean() for name in REGIONS}

@@ -85,6 +85,7 @@ def hole_counts(
     movers: Bool[np.ndarray, "h w"],
     ground: Float[np.ndarray, "h w"] | None,
     *,
+    static: Bool[np.ndarray, "h w"] | None = None,
     ratio: float = RATIO,
 ) -> HoleCounts:
     """Holes of one image: moving pixels too deep for the ground they stand on or for what is near.
@@ -99,6 +100,7 @@ def hole_counts(
         movers: True on what moves.
         ground: Depth of the ground as if nothing stood on it, in the unit of `depth`; infinity
             above its horizon. Best fitted to the same depth. None if there is no ground.
+        static: True on what is known to stand still; all that does not move if not given.
         ratio: How much deeper is a hole; more than 1.
 
     Raises:
@@ -108,11 +110,12 @@ def hole_counts(
     if not ratio > 1:
         raise ValueError(f"ratio must be more than 1, as 1.25 for 25 % deeper, got {ratio:g}")
     counts, labels = HoleCounts(), connected_regions(movers)
+    still = ~movers if static is None else static
     for label, size in zip(*np.unique(labels[movers], return_counts=True), strict=True):
         if size < SMALLEST * depth.size:
             continue
         region = labels == label
-        beyond_surround = region & (depth > ratio * _farthest_around(depth, region, movers))
+        beyond_surround = region & (depth > ratio * _farthest_around(depth, region, still))
         beyond_ground = np.zeros_like(region)
         if ground is not None:
             beyond_ground = region & (depth > ratio * _ground_under(region, ground))
@@ -212,12 +215,12 @@ def _ground_under(
 def _farthest_around(
     depth: Float[np.ndarray, "h w"],
     region: Bool[np.ndarray, "h w"],
-    movers: Bool[np.ndarray, "h w"],
+    static: Bool[np.ndarray, "h w"],
 ) -> float:
     """Depth of the farthest static pixels near the region; infinity if there is none."""
     ring = max(1, round(RING * region.shape[1]))
     grown = F.max_pool2d(torch.from_numpy(region)[None].double(), 2 * ring + 1, 1, ring)
-    around = (grown[0].numpy() > 0) & ~movers
+    around = (grown[0].numpy() > 0) & static
     return float(np.quantile(depth[around], FARTHEST)) if around.any() else np.inf
 
 

@@ -124,6 +124,13 @@ class Predictor:
         """Depth at the size the network works in, as benchmarks want it before they resize it."""
         return self._run([pixels])[0]
 
+    def network_answer(
+        self, pixels: UInt8[np.ndarray, "h w 3"]
+    ) -> tuple[Float32[np.ndarray, "k m"], Float32[np.ndarray, "k m"]]:
+        """The same, and how sure each pixel is; takes two and a half times as long."""
+        depths = self._run([pixels])
+        return depths[0], self._confidence([pixels], depths)[0]
+
     def _confidence(
         self,
         images: list[UInt8[np.ndarray, "_ _ 3"]],

@@ -17,7 +17,8 @@ from ssmde.data.dataset import SnippetDataset, spread
 from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluate import evaluate_predictions, frames_with_truth
+from ssmde.evaluate import evaluate_predictions
+from ssmde.evaluation.frames import frames_with_truth
 from ssmde.models.camera import METADATA_KEY, LearnedCameras
 from ssmde.models.load import save_weights
 from ssmde.pictures import PanelRow, panel, write_png

@@ -1,0 +1,260 @@
+"""Whether what moves is seen as a hole, over the frames of videos: needs no measured depth.
+
+Where something moves is read from the motion masks of a scene, or found from the motion that
+`ssmde track` found in it. What is counted is in `metrics/holes.py`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, UInt8
+
+from ssmde.data.dataset import spread
+from ssmde.data.images import ImageError, read_image, read_mask
+from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
+from ssmde.data.sequence import FrameSequence
+from ssmde.data.views import OFFSETS, read_views
+from ssmde.methods.grounding import find_movers, ground_plane, least_error
+from ssmde.metrics.holes import HoleCounts, OrderCounts, hole_counts, order_counts
+from ssmde.metrics.regions import split
+
+FRAMES = 200  # looked at, evenly spread
+FEWEST_POINTS = 20  # tracked in a frame, to know its unit
+# The nearest frame a frame is compared with: the camera moved so far, as a share of the median
+# depth, or so many frames passed. In a nearer one a mover has hardly moved, a farther one shows
+# less of the scene; `OFFSETS` are made for a hand-held camera, which is at the most.
+NEAREST_MOVE = 0.01
+NEAREST_FRAME = (2, OFFSETS[0])
+
+DepthFunction = Callable[[UInt8[np.ndarray, "h w 3"]], Float[np.ndarray, "k m"]]
+"""RGB bytes to depth of the same view, at any size."""
+
+Points = tuple[Float32[np.ndarray, "_ 2"], Float32[np.ndarray, "_"]]
+NO_POINTS: Points = (np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MoverErrors:
+    """Holes and wrong orders over the frames of one or several videos."""
+
+    holes: HoleCounts = field(default_factory=HoleCounts)
+    order: OrderCounts = field(default_factory=OrderCounts)
+    """Against the labels of the scenes; no pairs without labels."""
+    n_images: int = 0
+    """Frames in which something moves."""
+    n_images_from_masks: int = 0
+    """Those of them whose movers a motion mask shows; in the others they were found."""
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """Plain values, shares in [0, 1]; None if nothing moves."""
+        moving = self.holes.moving
+        if not moving:
+            return None
+        return {
+            "holes": self.holes.pixel_rate,
+            "beyond_ground": self.holes.beyond_ground / moving,
+            "beyond_surround": self.holes.beyond_surround / moving,
+            "hole_regions": self.holes.region_rate,
+            "order_violations": self.order.rate,
+            "n_regions": self.holes.regions,
+            "n_images": self.n_images,
+            "n_images_from_masks": self.n_images_from_masks,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Seen:
+    """One frame, on the pixel grid of its predicted depth."""
+
+    depth: Float[np.ndarray, "h w"]
+    movers: Bool[np.ndarray, "h w"]
+    static: Bool[np.ndarray, "h w"]
+    from_mask: bool
+
+
+def measure_movers(
+    predict: DepthFunction, sequences: Sequence[FrameSequence], max_frames: int | None = None
+) -> MoverErrors | None:
+    """Holes and wrong orders of any function from image to depth; None where nobody knows movers.
+
+    A scene takes part if it has motion masks, or was tracked and has its camera. Frames that cannot
+    be read, whose motion is not known, or whose prediction is not positive and finite are left out.
+
+    Args:
+        predict: RGB bytes (h, w, 3) to depth of the same view, at any size.
+        sequences: The videos.
+        max_frames: Look at most at so many frames, evenly spread, and never at more than 200.
+    """
+    frames = [(scene, i) for scene in sequences for i in range(len(scene)) if _can_tell(scene, i)]
+    if not frames:
+        return None
+    found, points = MoverErrors(), _TrackedPoints()
+    for place in spread(len(frames), min(FRAMES, max_frames or FRAMES)):
+        scene, index = frames[place]
+        try:
+            depth = np.asarray(predict(read_image(scene.images[index])), dtype=np.float32)
+            if np.isfinite(depth).all() and depth.min() > 0:
+                found = _add(found, _see(depth, scene, index, points), scene, index)
+        except ImageError:
+            continue
+    return found
+
+
+def told_movers(means: dict[str, Any] | None) -> list[str]:
+    """What `MoverErrors.to_dict` holds, as a line to print; none where there is nothing to tell."""
+    if means is None:
+        return []
+    masks = means["n_images_from_masks"]
+    origin = "by motion masks" if masks else "found in the video"
+    if 0 < masks < means["n_images"]:
+        origin = f"by motion masks in {masks} images, else found in the video"
+    line = (
+        f"movers without truth, no alignment: {means['holes']:.1%} of their pixels are holes "
+        f"({means['beyond_ground']:.1%} deeper than the ground they stand on, "
+        f"{means['beyond_surround']:.1%} deeper than all around), {means['hole_regions']:.1%} of "
+        f"{means['n_regions']} regions, {means['n_images']} images, movers {origin}"
+    )
+    order = means["order_violations"]
+    return [line + ("" if order is None else f"; order unlike the labels {order:.1%}")]
+
+
+class _TrackedPoints:
+    """Points that were tracked, read once a scene."""
+
+    def __init__(self) -> None:
+        self._scene: FrameSequence | None = None
+        self._points: dict[int, Points] = {}
+
+    def of(self, scene: FrameSequence, index: int) -> Points:
+        """Image points (u, v) of a frame, in pixels, and their depth."""
+        if scene.tracked_points is not None:
+            return scene.tracked_points[index] or NO_POINTS
+        if scene is not self._scene:
+            self._scene = scene
+            self._points = read_tracked_points(scene.images[0].parent / TRACKED_POINTS)
+        return self._points.get(index, NO_POINTS)
+
+
+def _can_tell(scene: FrameSequence, index: int) -> bool:
+    if scene.motion_masks is not None and scene.motion_masks[index] is not None:
+        return True
+    if scene.tracked_poses is None or scene.intrinsics is None:
+        return False
+    return scene.tracked_points is not None or (scene.images[0].parent / TRACKED_POINTS).is_file()
+
+
+def _see(
+    depth: Float[np.ndarray, "h w"], scene: FrameSequence, index: int, points: _TrackedPoints
+) -> _Seen:
+    """The frame with its movers, on the pixel grid of its depth.
+
+    Raises:
+        ImageError: If they cannot be found, or a file cannot be read.
+    """
+    path = None if scene.motion_masks is None else scene.motion_masks[index]
+    if path is not None:
+        regions = split(_nearest(read_mask(path), depth.shape))
+        return _Seen(depth=depth, movers=regions.dynamic, static=regions.static, from_mask=True)
+    movers = _found_movers(depth * _unit(depth, scene, index, points), scene, index)
+    return _Seen(depth=depth, movers=movers, static=~movers, from_mask=False)
+
+
+def _unit(
+    depth: Float[np.ndarray, "h w"], scene: FrameSequence, index: int, points: _TrackedPoints
+) -> float:
+    """Factor from the unit of the depth to that of the tracked motion: the median of the points.
+
+    Raises:
+        ImageError: If too few points were tracked in the frame.
+    """
+    pixels, tracked = points.of(scene, index)
+    size = np.array(scene.image_size[::-1], dtype=np.float64)
+    at = ((pixels + 0.5) * (np.array(depth.shape[::-1]) / size)).astype(np.int64)
+    here = ((at >= 0) & (at < depth.shape[::-1])).all(1) & np.isfinite(tracked) & (tracked > 0)
+    if here.sum() < FEWEST_POINTS:
+        raise ImageError(f"{scene.frame_name(index)}: fewer than {FEWEST_POINTS} tracked points")
+    return float(np.median(tracked[here] / depth[at[here, 1], at[here, 0]]))
+
+
+def _found_movers(
+    depth: Float[np.ndarray, "h w"], scene: FrameSequence, index: int
+) -> Bool[np.ndarray, "h w"]:
+    """What looks like it does in no other frame.
+
+    What keeps its distance from the camera looks alike at an infinite depth, where a hole puts it.
+    So no pixel is tried deeper than the ground in its place.
+
+    Args:
+        depth: In the unit of the tracked motion.
+        scene: The video.
+        index: The frame.
+    """
+    static = torch.from_numpy(depth.astype(np.float32))[None, None]
+    views = read_views(scene, index, (depth.shape[0], depth.shape[1]), _offsets(scene))
+    images = torch.from_numpy(views.images).permute(0, 3, 1, 2).float() / 255
+    ground = ground_plane(static, torch.zeros_like(static, dtype=torch.bool))
+    error = least_error(
+        images[:1],
+        images[1:],
+        static if ground is None else torch.minimum(static, ground),
+        torch.from_numpy(views.T_other_view).float(),
+        torch.from_numpy(views.intrinsics).float()[None],
+    )
+    return find_movers(error)[0, 0].numpy()
+
+
+def _offsets(scene: FrameSequence) -> tuple[int, ...]:
+    """Frames before and after which a frame is compared with."""
+    assert scene.tracked_poses is not None
+    places = scene.tracked_poses[:, :3, 3].astype(np.float64)
+    moved = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    known = moved[np.isfinite(moved)]
+    middle = float(np.median(known)) if known.size else 0.0
+    few, many = NEAREST_FRAME
+    nearest = int(np.ceil(NEAREST_MOVE / max(middle, NEAREST_MOVE / many)).clip(few, many))
+    return tuple(offset * nearest // OFFSETS[0] for offset in OFFSETS)
+
+
+def _add(found: MoverErrors, seen: _Seen, scene: FrameSequence, index: int) -> MoverErrors:
+    maps = torch.from_numpy(np.stack([seen.depth, ~seen.static]))[:, None, None].float()
+    ground = ground_plane(maps[0], maps[1] > 0)
+    holes = hole_counts(
+        seen.depth, seen.movers, None if ground is None else ground[0, 0].numpy(),
+        static=seen.static,
+    )  # fmt: skip
+    order, labels = OrderCounts(), _labels(scene, index, seen.depth.shape)
+    if labels is not None:
+        known = np.where(seen.movers | seen.static, labels, 0)
+        order = order_counts(seen.depth, known, seen.movers, np.random.default_rng(index))
+    return MoverErrors(
+        holes=found.holes.merge(holes),
+        order=found.order.merge(order),
+        n_images=found.n_images + (holes.regions > 0),
+        n_images_from_masks=found.n_images_from_masks + (holes.regions > 0 and seen.from_mask),
+    )
+
+
+def _labels(
+    scene: FrameSequence, index: int, size: tuple[int, ...]
+) -> Float[np.ndarray, "h w"] | None:
+    """The label as something that grows with depth, at a size; 0 where it has no value."""
+    path = None if scene.pseudo_depth is None else scene.pseudo_depth[index]
+    if path is None:
+        return None
+    values = _nearest(read_pseudo_depth(path), size)
+    if scene.pseudo_depth_kind == "disparity":
+        return np.where(values > 0, 1.01 * values.max() - values, 0)
+    return values
+
+
+def _nearest(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """A map at another size; every pixel has the value of the nearest one."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * (old / new)).astype(np.int64)
+        for old, new in zip(values.shape, size, strict=True)
+    )
+    return values[rows[:, None], columns]
