@@ -83,7 +83,7 @@ FROZEN = {
         {
             "--format", "--resolution", "--tiles", "--confidence", "--least-confidence",
             "--temporal", "--refine", "--intrinsics", "--hfov-degrees", "--mesh", "--max-points",
-            "--max-frames",
+            "--max-frames", "--engine",
         },
     ),
     "export": (
@@ -370,7 +370,7 @@ def test_predict_hands_its_words_on_and_names_what_it_skipped(verb_calls, capsys
     assert args == (Path("run"), "photos", Path("out"))
     assert given == {
         "formats": ("png16", "npz"), "resolution": (64, 96), "wishes": Wishes(), "style": Style(),
-        "max_frames": None,
+        "max_frames": None, "engine": "local",
     }  # fmt: skip
     said = capsys.readouterr()
     assert "2 files" in said.out

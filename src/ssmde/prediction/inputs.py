@@ -1,8 +1,13 @@
-"""What there is to predict: images of a folder or a pattern, each with a name for its output."""
+"""What there is to predict: images, each with a name for its output."""
 
+import os
 from collections import Counter
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from ssmde.prediction.download import is_url
+
+LIST = ".txt"
 READABLE = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
 
@@ -35,3 +40,40 @@ def _glob(pattern: Path) -> tuple[Path, list[Path]]:
     folder = Path(*pattern.parts[: wild[0]])
     matches = folder.glob(str(Path(*pattern.parts[wild[0] :])))
     return folder, [path for path in matches if path.suffix.lower() in READABLE]
+
+
+def name_listed(source: Path) -> dict[str, Path | str]:
+    """The images of a list, a path or an http(s) address a line, with the names of their outputs.
+
+    A path starts at the folder of the list. Names leave out the folders that all images share.
+    Empty lines, and lines that begin with #, are passed over.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    lines = [line.strip() for line in source.read_text("utf-8").splitlines()]
+    listed = [line for line in dict.fromkeys(lines) if line and not line.startswith("#")]
+    images = [line if is_url(line) else source.parent / line for line in listed]
+    if not images:
+        raise ValueError(f"{source}: lists no image; write a path or an address on each line")
+    places = [_place(image) for image in images]
+    shared = os.path.commonpath([os.path.dirname(place) for place in places])
+    below = [os.path.relpath(place, shared) for place in places]
+    plain = Counter(os.path.splitext(name)[0] for name in below)
+    named: dict[str, Path | str] = {}
+    for name, image in zip(below, images, strict=True):
+        stem = os.path.splitext(name)[0]
+        wanted = stem if plain[stem] == 1 else name
+        number, free = 1, wanted
+        while free in named:  # addresses that differ in their query alone
+            number, free = number + 1, f"{wanted}_{number + 1}"
+        named[free] = image
+    return named
+
+
+def _place(image: Path | str) -> str:
+    """Where an image lies, as a path without ways up: no name may lead out of the output."""
+    if isinstance(image, Path):
+        return os.path.abspath(image)
+    parts = urlsplit(image)
+    return os.path.normpath(f"/{parts.netloc}/{parts.path}")

@@ -75,22 +75,11 @@ def predict_images(job: Job, images: dict[str, Path | str], source: Path) -> Sum
     written, skipped = list[Path](), list[str]()
     journal = ImageJournal(job.out, job.work(source)) if not films(job.formats) else None
     done = journal.done if journal else set[str]()
-    left = {name: path for name, path in images.items() if name not in done}
-    names: list[str] = []
-
-    def good() -> Iterator[Pixels]:
-        read = read_ahead(left.items(), _read_image)
-        for name, found in with_progress(read, len(left)):
-            if isinstance(found, str):
-                skipped.append(found)
-            else:
-                names.append(name)
-                yield found
+    left = [item for item in images.items() if item[0] not in done]
 
     with ExitStack() as stack:
         recordings = _open_recordings(job, stack, source)
-        for shot in job.pipeline.image_shots(good()):
-            name = names.pop(0)
+        for name, shot in shots_of_images(job, with_progress(left, len(left)), skipped):
             for path, append in recordings:
                 append(shot)
                 written.append(path)
@@ -102,6 +91,24 @@ def predict_images(job: Job, images: dict[str, Path | str], source: Path) -> Sum
         before = [frame_files(job.out, name, job.formats) for name in images if name in done]
         written = [path for files in before for path, _ in files] + written
     return Summary(written=tuple(dict.fromkeys(written)), skipped=tuple(skipped))
+
+
+def shots_of_images(
+    job: Job, images: Iterable[tuple[str, Path | str]], skipped: list[str]
+) -> Iterator[tuple[str, Shot]]:
+    """Name and shot of every image; for those that cannot be read, the reason goes to `skipped`."""
+    names: list[str] = []
+
+    def good() -> Iterator[Pixels]:
+        for name, found in read_ahead(images, _read_image):
+            if isinstance(found, str):
+                skipped.append(found)
+            else:
+                names.append(name)
+                yield found
+
+    for shot in job.pipeline.image_shots(good()):
+        yield names.pop(0), shot
 
 
 def predict_video(job: Job, path: Path) -> Summary:

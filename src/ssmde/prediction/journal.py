@@ -17,6 +17,7 @@ from ssmde.data.images import whole_file
 from ssmde.prediction.film import FilmPart
 from ssmde.prediction.predictor import Predictor
 
+IMAGES, PART = ".predict.journal", ".predict.{}.journal"
 STATE = "state.npz"
 ABOUT = "about"  # of the state: text
 
@@ -51,22 +52,37 @@ class ImageJournal:
     Args:
         folder: Of the output.
         work: From `describe_work`.
+        part: Number of a part of the work that has a journal of its own.
     """
 
-    def __init__(self, folder: Path, work: str) -> None:
-        self.path = folder / ".predict.journal"
+    def __init__(self, folder: Path, work: str, *, part: int | None = None) -> None:
+        self.folder, self.work = folder, work
+        self.path = folder / (IMAGES if part is None else PART.format(part))
         lines = self.path.read_text("utf-8").split("\n") if self.path.is_file() else []
         same = bool(lines) and lines[0] == work
         self.done = {json.loads(line) for line in lines[1:-1]} if same else set[str]()
         """The last line may be a part of one; what has no end of line was not done."""
         whole = [work, *(json.dumps(name) for name in sorted(self.done))]
-        with whole_file(self.path) as part:
-            part.write_text("\n".join(whole) + "\n", "utf-8")
+        with whole_file(self.path) as new:
+            new.write_text("\n".join(whole) + "\n", "utf-8")
 
     def add(self, name: str) -> None:
         """Note that an image is done."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(name) + "\n")
+
+    def take_in(self, part: int) -> None:
+        """Note what the journal of a part says, and remove it."""
+        other = ImageJournal(self.folder, self.work, part=part)
+        for name in sorted(other.done - self.done):
+            self.add(name)
+        self.done |= other.done
+        other.close()
+
+    def take_in_parts(self) -> None:
+        """Note what the journals say that an interruption left behind, and remove them."""
+        for file in self.folder.glob(PART.format("*")):
+            self.take_in(int(file.name.split(".")[-2]))
 
     def close(self) -> None:
         """All is done: nothing needs to be known any more."""

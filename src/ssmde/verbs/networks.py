@@ -119,8 +119,8 @@ class Predict:
     """Weights file, folder of a run, hf:OWNER/NAME, or a released name. Left out, the word before
     INPUT, it is indoor-small, which comes with the package."""
     source: Positional[Annotated[str, arg(metavar="INPUT")]]
-    """Image, folder of images, quoted glob, video, http(s) or rtsp address, or number of a
-    webcam."""
+    """Image, folder of images, quoted glob, .txt list of paths or addresses, video, http(s) or
+    rtsp address, or number of a webcam."""
     out: Positional[Annotated[Path | None, arg(metavar="OUT", help_behavior_hint="")]] = None
     """Folder to write to."""
     format: Annotated[
@@ -156,6 +156,9 @@ class Predict:
     """Take only every so many-th pixel of a larger image into ply and glb."""
     max_frames: Annotated[int | None, arg(help_behavior_hint="(default: all)")] = None
     """Stop a video or camera after so many."""
+    engine: Literal["local", "ray"] = "local"
+    """Predict here, or images on all GPUs or processors of a Ray cluster, whose machines see
+    weights, images and output under the same paths."""
 
     def run(self) -> None:
         """Predict, and say what became of the input."""
@@ -192,6 +195,7 @@ class Predict:
                 least_confidence=self.least_confidence,
             ),
             max_frames=self.max_frames,
+            engine=self.engine,
         )
         print(f"{len(summary.written)} files with depth in {out}")
         for reason in summary.skipped:

@@ -1,0 +1,96 @@
+"""Work done by many processes and machines: Ray actors that each hold a tool, such as a network.
+
+Ray starts a lost worker again and gives its piece of work to it once more. So that nothing is lost
+and nothing is done twice, the work on a piece leaves out what a lost worker has finished, and every
+file appears whole under its own name.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+TRIES = 4  # of one piece of work, before the run ends
+
+Tool = TypeVar("Tool")
+Piece = TypeVar("Piece")
+Outcome = TypeVar("Outcome")
+
+
+def work_on_ray(
+    open_tool: Callable[[], Tool],
+    work: Callable[[Tool, Piece], Outcome],
+    pieces: list[Piece],
+    *,
+    gpu: bool | None = None,
+    lost: Callable[[Piece, int], str],
+) -> Iterator[tuple[Piece, Outcome]]:
+    """Do all pieces of work on the processors of a Ray cluster; each when it is done.
+
+    The cluster is the one this process is connected to, or that `RAY_ADDRESS` names, or else one
+    that is started here. All machines must see the same files under the same path.
+
+    Args:
+        open_tool: Makes the tool ready, in every worker.
+        work: What to do with a piece.
+        pieces: All of the work.
+        gpu: Give each worker a GPU, or a processor; None: a GPU if the cluster has any.
+        lost: What to say of a piece that lost its worker so many times.
+
+    Raises:
+        ImportError: If Ray is not installed.
+        RuntimeError: If a piece of work loses its worker again and again.
+    """
+    ray = _import_ray()
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, include_dashboard=False)
+    there: dict[str, float] = ray.cluster_resources()
+    gpu = there.get("GPU", 0) >= 1 if gpu is None else gpu
+    count = min(max(1, int(there.get("GPU" if gpu else "CPU", 0))), len(pieces))
+    actor: Any = ray.remote(_Worker).options(
+        num_cpus=0 if gpu else 1, num_gpus=1 if gpu else 0,
+        max_restarts=-1, max_task_retries=TRIES - 1,
+    )  # fmt: skip
+    workers = [actor.remote(open_tool, work) for _ in range(count)]
+    waiting = iter(pieces)
+    running: dict[Any, tuple[Piece, Any]] = {}
+    try:
+        for worker in workers:
+            _give(worker, waiting, running)
+        while running:
+            (done,), _ = ray.wait(list(running), num_returns=1)
+            piece, worker = running.pop(done)
+            try:
+                outcome = ray.get(done)
+            except ray.exceptions.RayActorError as error:
+                raise RuntimeError(lost(piece, TRIES)) from error
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+            _give(worker, waiting, running)
+            yield piece, outcome
+    finally:
+        for worker in workers:
+            ray.kill(worker)
+
+
+def _give(worker: Any, waiting: Iterator[Piece], running: dict[Any, tuple[Piece, Any]]) -> None:
+    """Give a worker the next piece of work, if there is one."""
+    for piece in waiting:
+        running[worker.do.remote(piece)] = (piece, worker)
+        return
+
+
+class _Worker:
+    """Holds a tool in a process of Ray."""
+
+    def __init__(self, open_tool: Callable[[], Any], work: Callable[[Any, Any], Any]) -> None:
+        self.tool, self.work = open_tool(), work
+
+    def do(self, piece: Any) -> Any:
+        return self.work(self.tool, piece)
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise ImportError(f"--engine ray needs Ray: pip install 'ssmde[ray]' ({error})") from error
+    return ray

@@ -1,0 +1,138 @@
+"""Prediction on a Ray cluster: a worker that is lost loses nothing, and nothing is done twice."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ssmde.predict import Predictor, predict_files
+from ssmde.prediction.jobs import Job
+from ssmde.prediction.journal import ImageJournal
+from ssmde.prediction.on_ray import Piece, predict_on_ray, predict_piece
+from ssmde.prediction.pipeline import Pipeline, Wishes
+from ssmde.prediction.shot import Style
+
+COUNT = 11
+
+
+class Brightness(nn.Module):
+    """Depth 1 + mean of the colours, so that a test knows the answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.one + image.mean(dim=1, keepdim=True)
+
+
+def make_predictor() -> Predictor:
+    return Predictor(Brightness(), (32, 32), depth_range=(0.1, 100.0), source="drawn")
+
+
+def open_job(out: Path) -> Job:
+    pipeline = Pipeline(make_predictor(), Wishes(batch_size=2), say=None)
+    return Job(pipeline=pipeline, out=out, formats=("npz",), style=Style())
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(COUNT):
+        Image.fromarray(np.full((20, 24, 3), 10 * i, np.uint8)).save(folder / f"{i:02d}.png")
+    return folder
+
+
+def assert_predicted(out: Path, names: list[str]) -> None:
+    assert sorted(p.name for p in out.iterdir()) == [f"{name}_depth.npz" for name in names]
+    for name in names:
+        with np.load(out / f"{name}_depth.npz") as arrays:
+            np.testing.assert_allclose(arrays["depth"], 1 + 10 * int(name) / 255, rtol=1e-5)
+
+
+def test_a_piece_leaves_out_what_a_lost_worker_has_written(photos, tmp_path):
+    job = open_job(tmp_path)
+    work = job.work(photos)
+    ImageJournal(tmp_path, work, part=3).add("00")
+    piece = Piece(number=3, images={f"{i:02d}": photos / f"{i:02d}.png" for i in range(3)})
+    assert predict_piece(work, job, piece) == []
+    assert sorted(p.name for p in tmp_path.glob("*.npz")) == ["01_depth.npz", "02_depth.npz"]
+    whole = ImageJournal(tmp_path, work)
+    whole.take_in_parts()
+    assert whole.done == {"00", "01", "02"}
+    assert not list(tmp_path.glob(".predict.*.journal"))
+
+
+def test_what_a_journal_of_other_work_says_is_not_believed(photos, tmp_path):
+    ImageJournal(tmp_path, "other", part=0).add("00")
+    journal = ImageJournal(tmp_path, "this")
+    journal.take_in_parts()
+    assert journal.done == set()
+
+
+def test_a_recording_of_all_images_and_a_video_are_refused(photos, tmp_path):
+    with pytest.raises(ValueError, match="rerun is one file for all of them"):
+        predict_files(make_predictor(), photos, tmp_path / "out", formats=["rerun"], engine="ray")
+    (tmp_path / "walk.mp4").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"walk\.mp4 is a video or a camera"):
+        predict_files(make_predictor(), tmp_path / "walk.mp4", tmp_path / "out", engine="ray")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two workers on this machine."""
+    ray = pytest.importorskip("ray")
+    ray.init(
+        num_cpus=2, object_store_memory=80 * 2**20, include_dashboard=False, log_to_driver=False
+    )
+    yield ray
+    ray.shutdown()
+
+
+@pytest.mark.distributed
+@pytest.mark.filterwarnings("ignore")  # of Ray, about its own sockets and files
+def test_a_killed_worker_loses_nothing_and_repeats_nothing(cluster, photos, tmp_path):
+    out, log, killed = tmp_path / "out", tmp_path / "log", tmp_path / "killed"
+    out.mkdir()
+
+    class Noting(Job):
+        """Writes down what it writes, and dies once in the middle of a piece."""
+
+        def write(self, name, shot):
+            if name == "05" and not killed.exists():
+                killed.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            with log.open("a") as file:
+                file.write(f"{name}\n")
+            return Job.write(self, name, shot)
+
+    def noting_job() -> Job:
+        job = open_job(out)
+        return Noting(pipeline=job.pipeline, out=out, formats=job.formats, style=job.style)
+
+    images = {f"{i:02d}": photos / f"{i:02d}.png" for i in range(COUNT)}
+    images["broken"] = tmp_path / "missing.png"
+    summary = predict_on_ray(noting_job, open_job(out), images, photos, piece_size=4)
+    assert killed.exists()
+    assert sorted(log.read_text().split()) == sorted(images)[:COUNT]
+    assert [p.name for p in summary.written] == [f"{i:02d}_depth.npz" for i in range(COUNT)]
+    assert len(summary.skipped) == 1
+    assert_predicted(out, [f"{i:02d}" for i in range(COUNT)])
+
+
+@pytest.mark.distributed
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_writes_what_one_process_writes_from_a_list(cluster, photos, tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(f"photos/{i:02d}.png" for i in (0, 3, 7)))
+    summary = predict_files(
+        make_predictor(), listed, tmp_path / "out", formats=["npz"], engine="ray"
+    )
+    assert len(summary.written) == 3
+    assert_predicted(tmp_path / "out", ["00", "03", "07"])
