@@ -6,13 +6,15 @@ RECORDINGS is a folder with `indoor/` and `driving/`, scene folders as `docs/dat
 them. Everything is made in WORK and nothing in RECORDINGS is changed. A step that is finished is
 left as it is and a training that was stopped goes on, so the same command again is all it takes,
 however often it was cut off. `--faster 10` takes a tenth of every number of steps and photos: a
-trial. Four steps:
+trial. Five steps:
 
 1. photos    drawn rooms or streets with people and cars, exact depth (`draw_photos.py`)
 2. affine    a pseudo-depth network learns from them and from recordings with measured depth,
              `bonn_crowd` left out
 3. label     it labels the videos, whose camera motion `ssmde track` finds
-4. ss_mde    teacher and student learn from the videos, beginning with that network
+4. ss_mde    teacher and student learn from the videos
+5. detail    the network of the package, at twice the size: it begins with that of step 2, and
+             learns from the photos, the measured depth, and what the student says of the videos
 
 The comparison: `--recipe photometric`, `consistent`, `sc_depth_v3` or `ss_mde` trains that preset
 from random weights on the same videos and labels instead of step 4. Then
@@ -28,14 +30,21 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
+from tqdm import tqdm
 
 from ssmde.cli import main as ssmde
+from ssmde.data.scene_folder import read_scene
 from ssmde.models.load import read_weights, save_weights
+from ssmde.prediction.loading import load
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "src" / "ssmde" / "weights"
-STUDENT_SHARE = 2 / 3  # of the steps of the teacher
+LAST = "last.safetensors"
+UNITS = 10_000  # steps of a stored depth per scene unit, the median depth of a video
+STUDENT_SHARE = 1 / 2  # of the steps of the teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +60,11 @@ class Recipe:
     repeat: int
     """How often such a recording stands in the list, so that the photos do not drown it."""
     videos: tuple[str, ...]
+    """Recordings that are learnt from as videos."""
     held_out: tuple[str, ...]
     size: tuple[int, int]
-    steps: tuple[int, int]
-    """Of the pseudo-depth network, and of the teacher."""
+    steps: tuple[int, int, int]
+    """Of the pseudo-depth network, the teacher, and the network of the package."""
     options: tuple[str, ...]
     """For every training on videos."""
 
@@ -65,15 +75,11 @@ RECIPES = {
         photos=("room", 48, (192, 256)),
         measured=("redkitchen", "hololens"),
         repeat=4,
-        videos=("bonn_crowd", "redkitchen", "hololens"),
+        videos=("bonn_crowd",),
         held_out=("bonn_crowd_val",),
         size=(96, 128),
-        steps=(3600, 1500),
-        options=(
-            *("--data.scene-gaps", "bonn_crowd", "8", "bonn_crowd", "12", "bonn_crowd", "16"),
-            *("redkitchen", "2", "redkitchen", "3", "redkitchen", "5", "hololens", "1"),
-            *("hololens", "2", "--train.protocol", "bonn"),
-        ),
+        steps=(3600, 400, 1000),
+        options=("--data.frame-gaps", "8", "12", "16", "--train.protocol", "bonn"),
     ),
     "driving": Recipe(
         folder="driving",
@@ -83,7 +89,7 @@ RECIPES = {
         videos=("kitti_odom00", "kitti_raw_clip"),
         held_out=(),
         size=(128, 416),
-        steps=(1500, 800),
+        steps=(1500, 400, 600),
         options=("--train.protocol", "kitti"),
     ),
 }
@@ -128,7 +134,8 @@ def train(asked: Asked, preset: str, name: str, root: Path, *options: object) ->
     begun = any(folder.rglob("last.ckpt"))
     run(
         "train", preset, "--name", name, "--output", asked.out / "runs", "--data.root", root,
-        "--data.image-size", *asked.recipe.size, "--model.encoder", "resnet18_half",
+        *(("--data.image-size", *asked.recipe.size) if "--data.image-size" not in options else ()),
+        "--model.encoder", "resnet18_half",
         "--train.seed", asked.seed, *options, *asked.machine, *(["--resume"] if begun else []),
     )  # fmt: skip
     return folder
@@ -147,22 +154,27 @@ def draw(asked: Asked) -> Path:
     return out
 
 
-def train_affine(asked: Asked, photos: Path) -> Path:
-    """Step 2: the pseudo-depth network."""
-    root, recipe = asked.out / "measured", asked.recipe
+def collect(asked: Asked, root: Path, photos: Path, more: dict[str, Path]) -> None:
+    """A data folder of links to photos and to recordings with depth."""
+    recipe = asked.recipe
     root.mkdir(exist_ok=True)
-    rooms = (photos / "train.txt").read_text().split()
-    for name, place in [
-        *((n, photos / n) for n in rooms),
-        *((n, _own(asked, n)) for n in recipe.measured),
-    ]:
+    drawn = (photos / "train.txt").read_text().split()
+    places = {name: photos / name for name in drawn} | more
+    places |= {name: _own(asked, name) for name in recipe.measured}
+    for name, place in places.items():
         if not (root / name).exists():
             os.symlink(place.resolve(), root / name)
-    (root / "train.txt").write_text(
-        "\n".join([*recipe.measured * recipe.repeat, *rooms[1:]]) + "\n"
-    )
-    (root / "val.txt").write_text(rooms[0] + "\n")  # looked at while it trains, no more
-    steps = asked.number(recipe.steps[0])
+    first, *others = drawn  # the first is looked at while a network trains, no more
+    real = (*recipe.measured, *more) * recipe.repeat
+    (root / "train.txt").write_text("\n".join([*real, *others]) + "\n")
+    (root / "val.txt").write_text(first + "\n")
+
+
+def train_affine(asked: Asked, photos: Path) -> Path:
+    """Step 2: the pseudo-depth network."""
+    root = asked.out / "measured"
+    collect(asked, root, photos, {})
+    steps = asked.number(asked.recipe.steps[0])
     return train(
         asked, "affine_indoor", "affine", root, "--train.batch-size", 8, "--train.steps", steps,
         "--train.learning-rate", "5e-4", "--train.warmup-steps", max(1, steps // 36),
@@ -193,21 +205,53 @@ def gather(asked: Asked) -> Path:
     return root
 
 
-def train_ss_mde(asked: Asked, affine: Path, root: Path) -> Path:
+def train_ss_mde(asked: Asked, root: Path) -> Path:
     """Step 4: teacher and student on the videos."""
     steps = asked.number(asked.recipe.steps[1])
     return train(
         asked, "ss_mde", f"ss_mde-{asked.seed}", root,
-        "--model.start", affine, "--loss.points", 0.5, "--train.steps", steps,
+        "--train.steps", steps,
         "--student.steps", max(1, round(steps * STUDENT_SHARE)),
-        "--train.learning-rate", "2e-4", "--train.schedule", "cosine",
+        "--train.learning-rate", "2e-4", "--student.learning-rate", "1e-4",
         "--train.validate-every", max(1, steps // 6), *asked.recipe.options,
     )  # fmt: skip
 
 
+def train_detail(asked: Asked, photos: Path, affine: Path, student: Path) -> Path:
+    """Step 5: the network of the package."""
+    names = [name for name in asked.recipe.videos if name not in asked.recipe.measured]
+    taught = {name: _taught(asked, name, student) for name in names}
+    root = asked.out / "taught"
+    collect(asked, root, photos, taught)
+    steps, (height, width) = asked.number(asked.recipe.steps[2]), asked.recipe.photos[2]
+    return train(
+        asked, "affine_indoor", "detail", root, "--model.start", affine / LAST,
+        "--data.image-size", height, width, "--train.batch-size", 8, "--train.steps", steps,
+        "--train.learning-rate", "3e-4", "--train.warmup-steps", max(1, steps // 36),
+        "--train.validate-every", max(1, steps // 5), *COLOURS,
+    )  # fmt: skip
+
+
+def _taught(asked: Asked, name: str, student: Path) -> Path:
+    """A video whose depth is what the student says."""
+    place, source = asked.out / "students" / name, _own(asked, name)
+    if (place / "scene.json").is_file():  # the last file that is written
+        return place
+    predictor = load(student)
+    (place / "depth").mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / "cam.txt", place / "cam.txt")
+    for image in tqdm(read_scene(source).images, desc=f"depth of {name}", unit="frame"):
+        shutil.copyfile(image, place / image.name)
+        steps = predictor.predict(image).depth * UNITS
+        picture = Image.fromarray(np.rint(steps.clip(0, 65535)).astype(np.uint16))
+        picture.save(place / "depth" / f"{image.stem}.png")
+    (place / "scene.json").write_text(f'{{"depth_units_per_metre": {UNITS}}}\n')
+    return place
+
+
 def release(asked: Asked) -> None:
-    """Write the student into the package, in half precision, and say its checksum."""
-    source = asked.out / "runs" / f"ss_mde-{asked.seed}" / "best.safetensors"
+    """Write the weights into the package, in half precision, and say their checksum."""
+    source = asked.out / "runs" / "detail" / LAST
     tensors, metadata = read_weights(source)
     half = {
         key: value.half() if value.dtype == torch.float32 else value
@@ -242,11 +286,13 @@ def main() -> None:
         return
     if given.data is None:
         parser.error("--data is needed to train: the folder with indoor/ and driving/")
-    affine = train_affine(asked, draw(asked))
+    photos = draw(asked)
+    affine = train_affine(asked, photos)
     root = gather(asked)
-    run("label", root, "--source", f"ssmde:{affine}")
+    run("label", root, "--source", f"ssmde:{affine / LAST}")
     if given.recipe == "released":
-        train_ss_mde(asked, affine, root)
+        student = train_ss_mde(asked, root)
+        train_detail(asked, photos, affine, student)
     else:
         steps = asked.number(asked.recipe.steps[1])
         train(

@@ -25,6 +25,19 @@ def test_scale_and_shift_of_a_label_are_found(scale, shift):
     np.testing.assert_allclose(fit_to_points(label, pixels, depth, SIZE), DEPTH, rtol=1e-3)
 
 
+def test_a_noisy_label_without_unknown_shift_keeps_its_range():
+    """Points on one wall, people in front of it: with a shift the people would join the wall."""
+    rng = np.random.default_rng(0)
+    truth = np.full(SIZE, 3.0, np.float32)
+    truth[:, :20] = 1.5  # no points there: it moves
+    label = (2 * truth * np.exp(rng.normal(0, 0.2, SIZE))).astype(np.float32)
+    pixels = np.stack([rng.integers(20, 64, 300), rng.integers(0, 48, 300)], axis=1)
+    depth = rng.normal(3.0, 0.1, 300).astype(np.float32)
+    fitted = fit_to_points(label, pixels.astype(np.float32), depth, SIZE, affine=False)
+    assert np.median(fitted[:, 20:]) / np.median(fitted[:, :20]) == pytest.approx(2, rel=0.05)
+    assert np.median(fitted[:, 20:]) == pytest.approx(3, rel=0.1)
+
+
 def test_points_on_what_moves_do_no_harm():
     pixels, depth = some_points()
     depth[:30] *= 3

@@ -173,7 +173,10 @@ class SnippetDataset(Dataset[Snippets]):
         if sequence.pseudo_depth_kind == "disparity":
             values = np.where(values > 0, 1 / (values + DISPARITY_FLOOR), 0).astype(np.float32)
         if self.fit_labels:
-            values = fit_to_points(values, *self._tracked(which, target), sequence.image_size)
+            values = fit_to_points(
+                values, *self._tracked(which, target), sequence.image_size,
+                affine=sequence.pseudo_depth_affine,
+            )  # fmt: skip
         view = framing.nearest(values, sequence.image_size)
         return torch.from_numpy(np.ascontiguousarray(view))[None, None]
 

@@ -34,6 +34,8 @@ def fit_to_points(
     pixels: Float32[np.ndarray, "n 2"],
     depth: Float32[np.ndarray, "n"],
     stored: tuple[int, int],
+    *,
+    affine: bool = True,
 ) -> Float32[np.ndarray, "h w"]:
     """The label in the unit of the points; 0 where it has no value, or everywhere without a fit.
 
@@ -41,10 +43,12 @@ def fit_to_points(
     best: points on what moves are not depths of this frame's label.
 
     Args:
-        values: Label, up to scale and shift; 0 where unknown.
+        values: Label, up to scale, and shift where it is affine; 0 where unknown.
         pixels: Points (u, v), in pixels of the stored frame.
         depth: Their depth, positive.
         stored: Size (height, width) of the stored frame.
+        affine: Whether the label has an unknown shift. Where it has none, none is fitted: with
+            points at about one depth, a noisy label would become flat.
     """
     height, width = values.shape
     columns = ((pixels[:, 0] + 0.5) * width / stored[1]).astype(int).clip(0, width - 1)
@@ -58,8 +62,10 @@ def fit_to_points(
     kept = np.ones(len(label), dtype=bool)
     scale = shift = 0.0
     for _ in range(REFITS):
-        system = np.stack([label, np.ones_like(label)], axis=1) / depth[:, None]
-        (scale, shift), *_ = np.linalg.lstsq(system[kept], np.ones(kept.sum()), rcond=None)
+        unknowns = [label, np.ones_like(label)] if affine else [label]
+        system = np.stack(unknowns, axis=1) / depth[:, None]
+        solution, *_ = np.linalg.lstsq(system[kept], np.ones(kept.sum()), rcond=None)
+        scale, shift = solution if affine else (solution[0], 0.0)
         error = np.abs((scale * label + shift) / depth - 1)
         kept = error <= np.quantile(error, KEPT)
     if not scale > 0:
