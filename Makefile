@@ -22,7 +22,7 @@ help:
 	@echo "make test-all  all tests: also slow ones, several processes, compiled code"
 	@echo "make check     format, lint, types, import order"
 	@echo "make docs      run the examples in docstrings and README; build the site into site/"
-	@echo "make bench     speed and memory of a training step, speed of the loader"
+	@echo "make bench     speed and memory of a training step and how they grow, speed of the loader"
 	@echo "make setup     only fill $(VENV)"
 
 setup: $(STAMP)
@@ -61,4 +61,7 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/loader.py
+	$(BIN)/python benchmarks/reading_data.py
+	$(BIN)/python benchmarks/reading_data.py --index 10000 100000 1000000

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -68,16 +69,21 @@ def time_reading(rounds: int) -> None:
                     resize_image(np.array(image.convert("RGB")), SIZE)
 
         steps: dict[str, Callable[[int], object]] = {"bare decoding and resizing": bare}
-        for source in ("data", "raw", "jpeg"):
-            for labels in (False, True):
-                for zoom in (1.15, 1.0):
-                    data = replace(PRESETS["consistent"].data, image_size=SIZE, zoom=zoom)
-                    dataset = SnippetDataset(
-                        read_scenes(root / source, "train"), data, seed=0, augment=True,
-                        labels=labels,
-                    )  # fmt: skip
-                    name = f"{source}{', labels' if labels else ''}, zoom {zoom}"
-                    steps[name] = lambda i, d=dataset: d[0, i]
+        looks: list[tuple[str, bool, dict[str, Any]]] = [
+            (source, labels, {"zoom": zoom})
+            for source in ("data", "raw", "jpeg")
+            for labels in (False, True)
+            for zoom in (1.15, 1.0)
+        ]
+        looks += [(source, False, {"augment_on": "device"}) for source in ("raw", "jpeg")]
+        for source, labels, look in looks:
+            data = replace(PRESETS["consistent"].data, image_size=SIZE, **look)
+            dataset = SnippetDataset(
+                read_scenes(root / source, "train"), data, seed=0, augment=True, labels=labels
+            )
+            said = ", ".join(f"{key} {value}" for key, value in look.items())
+            name = f"{source}{', labels' if labels else ''}, {said}"
+            steps[name] = lambda i, d=dataset: d[0, i]
         seconds: dict[str, list[float]] = {name: [] for name in steps}
         for number in range(rounds):
             for name, step in steps.items():

@@ -25,7 +25,10 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-RUNS = ("photometric", "consistent", "sc_depth_v3", "ss_mde stage 2")  # the third is stage 1
+RUNS = (  # the third is stage 1
+    "photometric", "consistent", "sc_depth_v3", "ss_mde stage 2", "ss_mde stage 2, teacher kept",
+)  # fmt: skip
+V3 = "networks of SC-Depth V3"
 HERE = Path(__file__).resolve().parents[1] / "src"
 
 
@@ -55,10 +58,11 @@ def work() -> None:
     """Answer questions, a line each: the parts of a run, the seconds of one, or what it keeps."""
     from step_parts import (
         all_parts,
+        batch_of,
         build,
         first_losses,
         full_step,
-        make_batch,
+        networks_of_sc_depth_v3,
         saved_for_backward,
     )
 
@@ -71,8 +75,10 @@ def work() -> None:
             print(json.dumps(found), flush=True)
             continue
         if run not in known:
-            method, batch = build(run), make_batch(question["batch"], question["size"])
+            method = build(run)
+            batch = batch_of(run, method, question["batch"], question["size"])
             known[run] = {"step": full_step(method, batch), **all_parts(method, batch)}
+            known[run][V3] = networks_of_sc_depth_v3(batch)
         if ask == "parts":
             answer: Any = list(known[run])
         elif ask == "kept":
@@ -97,7 +103,7 @@ def measure(workers: list[Worker], runs: list[str], asked: argparse.Namespace) -
     peaks = {(w, run): peak_memory(w, run, asked) for run in runs for w in workers}
     for run in runs:
         parts = workers[0].ask(run=run, ask="parts", **common)
-        parts = parts if asked.parts else parts[:2]
+        parts = parts if asked.parts else [*parts[:2], V3]
         seconds: dict[tuple[Worker, str], list[float]] = {}
         kept = {
             (w, part): w.ask(run=run, part=part, ask="kept", **common)  # also warms it
@@ -148,7 +154,7 @@ def print_run(
         ]
         first, last = seconds[workers[0], part], seconds[workers[-1], part]
         ratio = statistics.median(a / b for a, b in zip(first, last, strict=True))
-        print(f"  {part:12}" + "".join(cells) + (f"{ratio:8.2f}" if len(workers) > 1 else ""))
+        print(f"  {part:25}" + "".join(cells) + (f"{ratio:8.2f}" if len(workers) > 1 else ""))
     sys.stdout.flush()
 
 
@@ -164,9 +170,10 @@ def peak_memory(worker: Worker, run: str, asked: argparse.Namespace) -> float:
 
 
 def print_memory(run: str, asked: argparse.Namespace) -> None:
-    from step_parts import build, full_step, make_batch
+    from step_parts import batch_of, build, full_step
 
-    step = full_step(build(run), make_batch(asked.batch, asked.size))
+    method = build(run)
+    step = full_step(method, batch_of(run, method, asked.batch, asked.size))
     for _ in range(3):
         step()
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)

@@ -33,7 +33,7 @@ PAGE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
 
 # Change these only on purpose: scripts of users are written against them.
 DATA = """root image-size frame-gaps scene-gaps poses least-baseline flip zoom colour-jitter
-brightness contrast saturation hue workers"""
+brightness contrast saturation hue workers augment-on"""
 MODEL = """encoder pretrained start upsampling depth-range initial-depth pose-net pose-scale
 freeze-batch-norm intrinsics shared-camera initial-hfov-degrees
 pixel-aspect"""
@@ -46,7 +46,7 @@ log-every accelerator devices nodes threads channels-last recompute-activations"
 PSEUDO = """normals ranking edge-normals depth region align margin forgetting forgetting-end
 forgetting-start compat source"""
 STUDENT = """teacher teacher-mode ema-momentum start distillation gradient dynamic-ranking features
-forgets distillation-ramp mask-dynamic steps learning-rate"""
+forgets distillation-ramp mask-dynamic steps learning-rate cache"""
 FILTER = "variant quantile tau-depth tau-pixels beta-dynamic beta-unknown"
 AFFINE = "regression gradient ranking normals log-depth"
 SECTIONS = {

@@ -13,31 +13,30 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
-from torch.utils.data import DataLoader
 
 from ssmde.config import Config, dump_config, load_config
-from ssmde.data.dataset import SnippetDataset
-from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.data.truth import TruthDataset
 from ssmde.methods.affine_depth import AffineDepth
-from ssmde.methods.student import build_student
+from ssmde.methods.student import Student, build_student
 from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.models.camera import LearnedCameras
 from ssmde.training.cameras import build_cameras, describe_cameras
 from ssmde.training.checkpoints import AtomicCheckpointIO, is_disk_full, last_checkpoint
+from ssmde.training.kept_teacher import FOLDER as KEPT_DEPTH
+from ssmde.training.kept_teacher import keep_what_the_teacher_says
+from ssmde.training.loader import SnippetLoader
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError, TrainingModule
 from ssmde.training.processor import remark_on_bf16
 from ssmde.training.validation import Validation, write_last_weights
-from ssmde.types import Snippets, collate
 
 # A resumed run may change how long and where it runs, not what it computes.
 FREE_ON_RESUME = {
     "output",
     "data.root",
     "data.workers",
+    "data.augment_on",
     "train.steps",
     "train.validate_every",
     "train.checkpoint_every",
@@ -87,8 +86,9 @@ def train(config: Config, *, resume: bool = False) -> Path:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
     cameras = build_cameras(config, sequences)
-    loader = _Loader(config, sequences, cameras)
-    module = TrainingModule(_build_method(config, cameras), config.train)
+    method = _build_method(config, cameras)
+    loader = _make_loader(config, folder, sequences, method)
+    module = TrainingModule(method, config.train)
     log = RunLog(folder, config.train.steps, config.train.log_every)
     validation = Validation(folder, config, log, cameras)
     trainer = _make_trainer(config, folder, [validation, log])
@@ -133,54 +133,19 @@ def _build_method(config: Config, cameras: LearnedCameras | None) -> nn.Module:
     return method
 
 
-class _Loader(pl.LightningDataModule):
-    """Snippets from the step where the run stands; the order depends on seed and step alone."""
-
-    def __init__(
-        self, config: Config, sequences: list[FrameSequence], cameras: LearnedCameras | None
-    ) -> None:
-        super().__init__()
-        self.config = config
-        if config.method == "affine_depth":
-            self.dataset = TruthDataset(
-                sequences, config.data, seed=config.train.seed, augment=True
-            )
-            return
-        terms = config.student if config.method == "student" else config
-        self.dataset = SnippetDataset(
-            sequences, config.data, seed=config.train.seed, augment=True,
-            labels=terms.pseudo_depth.wanted,
-            fit_labels=terms.pseudo_depth.align == "tracked",
-            with_points=config.loss.points > 0,
-            learned_cameras=cameras.scenes if cameras else None,
-        )  # fmt: skip
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        trainer = self.trainer
-        assert trainer is not None
-        workers = self.config.data.workers
-        return DataLoader(
-            self.dataset,
-            batch_sampler=SnippetSampler(
-                len(self.dataset),
-                batch_size=self.config.train.batch_size,
-                seed=self.config.train.seed,
-                start_step=trainer.global_step,
-                rank=trainer.global_rank,
-                world=trainer.world_size,
-            ),
-            num_workers=workers,
-            generator=torch.Generator(),  # the loader would else draw from the global one
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=workers > 0,
-            prefetch_factor=4 if workers else None,
-        )
-
-    def transfer_batch_to_device(
-        self, batch: Snippets, device: torch.device, dataloader_idx: int
-    ) -> Snippets:
-        return batch.to(device)  # bytes travel; they become floats on the device
+def _make_loader(
+    config: Config, folder: Path, sequences: list[FrameSequence], method: nn.Module
+) -> SnippetLoader:
+    """Snippets, with what a teacher says of them where that is kept."""
+    cameras = getattr(method, "cameras", None)
+    if not (config.method == "student" and config.student.cache):
+        return SnippetLoader(config, sequences, cameras)
+    assert isinstance(method, Student)
+    kept, teacher = folder / KEPT_DEPTH, method.teacher
+    return SnippetLoader(
+        config, sequences, cameras, teacher_depth=kept,
+        prepare=lambda: keep_what_the_teacher_says(config, kept, sequences, teacher),
+    )  # fmt: skip
 
 
 def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:

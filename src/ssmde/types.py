@@ -6,9 +6,10 @@ Maps are channel-first, coordinates are channel-last.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Float16, Int64, UInt8
 from torch import Tensor
 
 
@@ -30,6 +31,9 @@ class Batch:
     in the unit of its translation."""
     pseudo_depth: Float[Tensor, "b 1 h w"] | None = None
     """Depth of the target as another network says it, in a unit of its own; 0 where unknown."""
+    teacher_depth: Float[Tensor, "b m h w"] | None = None
+    """Depth of the target, of its sources, and of the mirrored target, mirrored back, as a teacher
+    said them before the training."""
     points: Float[Tensor, "b 1 h w"] | None = None
     """Depth of the target where a point was tracked through the video, in the unit of `T_src_tgt`;
     0 elsewhere."""
@@ -43,12 +47,24 @@ class Batch:
     """`scene/frame` of each target, for messages."""
 
 
+class Cut(NamedTuple):
+    """The part of a whole frame that becomes a view, in pixels of the frame."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    flip: bool
+    """True if the view is mirrored left to right."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snippets:
     """What the loader hands over: bytes, so that workers stay fast and transfers small."""
 
     images: UInt8[Tensor, "b n 3 h w"]
-    """RGB; view 0 is the target, the others are its sources."""
+    """RGB; view 0 is the target, the others are its sources. In memory the colours of a pixel lie
+    side by side, as decoders leave them."""
     intrinsics: Float[Tensor, "b 3 3"]
     """Pinhole matrix for this image size, in pixels."""
     colour: Float[Tensor, "b 3 4"]
@@ -59,12 +75,16 @@ class Snippets:
     """See `Batch.T_src_tgt`."""
     pseudo_depth: Float[Tensor, "b 1 h w"] | None = None
     """See `Batch.pseudo_depth`."""
+    teacher_depth: Float16[Tensor, "b m h w"] | None = None
+    """See `Batch.teacher_depth`."""
     points: Float[Tensor, "b 1 h w"] | None = None
     """See `Batch.points`."""
     camera: Int64[Tensor, " b"] | None = None
     """See `Batch.camera`."""
     framing: Float[Tensor, "b 3 3"] | None = None
     """See `Batch.framing`."""
+    cuts: tuple[Cut, ...] = ()
+    """One a snippet where `images` are whole frames, to be cut on the device; else empty."""
     broken: tuple[str, ...] = ()
     """Files that could not be read and were replaced by another snippet, with the reason."""
 
@@ -88,7 +108,8 @@ class Snippets:
 
     def to_batch(self) -> Batch:
         """Turn bytes into values in [0, 1], on the device where the bytes lie."""
-        images = self.images.to(self.intrinsics.dtype) / 255
+        assert not self.cuts, "whole frames are cut before"
+        images = (self.images.to(self.intrinsics.dtype) / 255).contiguous()
         return Batch(
             target=images[:, 0],
             sources=images[:, 1:],
@@ -96,6 +117,7 @@ class Snippets:
             colour=self.colour,
             T_src_tgt=self.T_src_tgt,
             pseudo_depth=self.pseudo_depth,
+            teacher_depth=self.teacher_depth,
             points=self.points,
             camera=self.camera,
             framing=self.framing,
@@ -107,21 +129,31 @@ def collate(samples: Sequence[Snippets]) -> Snippets:
     """Join snippets, each of which is a batch of one; what one of them has, all have."""
     motions = [s.T_src_tgt for s in samples if s.T_src_tgt is not None]
     labels = [s.pseudo_depth for s in samples if s.pseudo_depth is not None]
+    taught = [s.teacher_depth for s in samples if s.teacher_depth is not None]
     points = [s.points for s in samples if s.points is not None]
     cameras = [s.camera for s in samples if s.camera is not None]
     framings = [s.framing for s in samples if s.framing is not None]
     return Snippets(
-        images=torch.cat([s.images for s in samples]),
+        images=_join_images([s.images for s in samples]),
         intrinsics=torch.cat([s.intrinsics for s in samples]),
         colour=torch.cat([s.colour for s in samples]),
         T_src_tgt=torch.cat(motions) if motions else None,
         pseudo_depth=torch.cat(labels) if labels else None,
+        teacher_depth=torch.cat(taught) if taught else None,
         points=torch.cat(points) if points else None,
         camera=torch.cat(cameras) if cameras else None,
         framing=torch.cat(framings) if framings else None,
         names=tuple(name for s in samples for name in s.names),
+        cuts=tuple(cut for s in samples for cut in s.cuts),
         broken=tuple(name for s in samples for name in s.broken),
     )
+
+
+def _join_images(images: list[Tensor]) -> Tensor:
+    """One after the other, as they lie in memory."""
+    if len(images) == 1:
+        return images[0]
+    return torch.cat([i.permute(0, 1, 3, 4, 2) for i in images]).permute(0, 1, 4, 2, 3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,7 @@
 """Augmentation: the camera stays with the image, and one change serves the whole snippet."""
 
 import colorsys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,9 @@ from ssmde.data.augment import (
     whole_frame,
 )
 from ssmde.data.images import read_image
+from ssmde.data.whole_frames import cut_views, resize_bytes
 from ssmde.geometry.camera import flip_intrinsics
+from ssmde.types import Snippets
 
 sizes = st.tuples(st.integers(32, 1500), st.integers(32, 1500))
 
@@ -71,6 +74,45 @@ def test_a_point_lands_where_the_new_camera_projects_it(tmp_path, kind, stored, 
         assert centre_of(view) == pytest.approx(expected, abs=0.1)
         flips.add(framing.flip)
     assert flips == {True, False}
+
+
+def test_views_are_the_same_cut_by_the_loader_and_on_the_device():
+    data = DataConfig(image_size=(32, 64), zoom=1.5, flip=0.5)
+    frames, flips = [noise(50, 90) for _ in range(3)], set()
+    whole = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[None]
+    for seed in range(6):
+        framing = draw_framing(rng(seed), data, (50, 90))
+        wanted = torch.from_numpy(framing.images(frames).copy())
+        snippets = Snippets(
+            images=whole, intrinsics=torch.eye(3)[None], colour=torch.zeros(1, 3, 4),
+            names=("a/0",), cuts=(framing.cut,),
+        )  # fmt: skip
+        found = cut_views(snippets, data.image_size)
+        assert found.cuts == ()
+        assert torch.equal(found.images[0], wanted)
+        flips.add(framing.flip)
+    assert flips == {True, False}
+
+
+def test_bytes_resized_as_floats_differ_by_one_step_at_most():
+    images = torch.from_numpy(np.stack([noise(50, 90)])).permute(0, 3, 1, 2)
+    for size in ((32, 64), (50, 90), (80, 100)):
+        found, wanted = (resize_bytes(images, size, as_floats=f).int() for f in (True, False))
+        assert (found - wanted).abs().max() <= 1
+
+
+def test_a_view_of_a_map_without_holes_runs_evenly_through_the_cut():
+    ramp = np.linspace(0, 79, 80, dtype=np.float32)[None].repeat(60, 0)  # its own column
+    framing = Framing(
+        reduction=1, left=20, top=4, width=40, height=30, image_size=(60, 160), flip=False
+    )
+    view = framing.smooth(ramp, (60, 80))
+    assert view.shape == (60, 160)
+    np.testing.assert_allclose(view[7], 20 + (np.arange(160) + 0.5) / 4 - 0.5, rtol=1e-5)
+    half = framing.smooth(ramp[::2, ::2], (60, 80))  # a smaller map of the same frame
+    np.testing.assert_allclose(half, view, atol=0.51)
+    other = replace(framing, flip=True).smooth(ramp, (60, 80))
+    np.testing.assert_array_equal(other, view[:, ::-1])
 
 
 def test_cutting_whole_pixels_without_resizing_moves_the_principal_point_by_as_many():

@@ -21,6 +21,7 @@ from ssmde.data.images import ImageError
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.data.whole_frames import cut_views
 from ssmde.types import collate
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 30.0, 15.5], [0, 0, 1]])
@@ -44,6 +45,31 @@ def make_dataset(folder, lengths=(6, 9), *, seed=0, augment=False, **data):
     sequences = [make_sequence(folder, i, n) for i, n in enumerate(lengths)]
     config = DataConfig(image_size=(32, 32), **data)
     return SnippetDataset(sequences, config, seed=seed, augment=augment)
+
+
+@pytest.mark.parametrize("sizes", [((50, 90), (50, 90)), ((50, 90), (70, 80))])
+def test_whole_frames_are_cut_on_the_device_to_the_views_of_the_loader(tmp_path, sizes):
+    sequences = [
+        replace(make_sequence(tmp_path, i, 6, size), intrinsics=CAMERA)
+        for i, size in enumerate(sizes)
+    ]
+    for sequence in sequences:
+        for file in sequence.images:
+            noise = np.random.default_rng(0).integers(0, 256, (*sequence.image_size, 3), np.uint8)
+            Image.fromarray(noise).save(file)
+    data = DataConfig(image_size=(32, 64), zoom=1.3, flip=0.5)
+    here, there = (
+        SnippetDataset(sequences, replace(data, augment_on=where), seed=0, augment=True)
+        for where in ("loader", "device")
+    )
+    wanted, whole = (collate([d[0, i] for i in range(len(d))]) for d in (here, there))
+    assert len(whole.cuts) == len(here)
+    found = cut_views(whole, data.image_size)
+    assert torch.equal(found.images, wanted.images)
+    assert torch.equal(found.intrinsics, wanted.intrinsics)
+    assert found.to_batch().target[0].is_contiguous()
+    plain = SnippetDataset(sequences, replace(data, augment_on="device"), seed=0, augment=False)
+    assert plain[0].cuts == ()
 
 
 def contents(snippets):
@@ -70,7 +96,7 @@ def test_a_snippet_is_a_target_with_the_frame_before_and_the_frame_after(frames)
     assert contents(snippets) == [(0, 1), (0, 0), (0, 2)]
     assert snippets.images.shape == (1, 3, 3, 32, 32)
     assert snippets.images.dtype == torch.uint8
-    assert snippets.images.is_contiguous()
+    assert snippets.images.permute(0, 1, 3, 4, 2).is_contiguous()  # as a decoder leaves them
     assert snippets.intrinsics[0].tolist() == CAMERA.tolist()
     assert snippets.colour[0].tolist() == torch.eye(3, 4).tolist()
     assert snippets.names == ("scene0/scene0_001",)

@@ -41,6 +41,10 @@ class DataConfig(Section):
     """Colours move towards or away from grey by this factor."""
     hue: float = 0.05
     """Largest turn of the colour circle, as a share of it."""
+    augment_on: Literal["loader", "device"] = "loader"
+    """Who zooms, cuts and mirrors the images: the processes that read them, or the device that
+    trains, which then gets whole frames; for packed data and few processors beside a GPU. Colours
+    are changed on the device in either case."""
     workers: int = 2
     """Processes that read frames; 0 reads in the main process."""
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from ssmde.config import DataConfig
 from ssmde.data.images import REDUCTIONS, resize_images
 from ssmde.geometry.camera import crop_intrinsics, flip_intrinsics, scale_intrinsics
+from ssmde.types import Cut
 
 LUMA = (0.299, 0.587, 0.114)  # weights of R, G, B in brightness, ITU-R BT.601
 # R, G, B to luma and the two colour axes of YIQ, the NTSC standard: hue is an angle there.
@@ -84,6 +85,11 @@ class Framing:
         views = resize_images(cut, self.image_size)
         return torch.from_numpy(views).flip(-1).numpy() if self.flip else views
 
+    @property
+    def cut(self) -> Cut:
+        """What of it is left to do once the frame is decoded."""
+        return Cut(self.left, self.top, self.width, self.height, self.flip)
+
     def nearest(
         self, values: Float[np.ndarray, "h w"], stored: tuple[int, int]
     ) -> Float[np.ndarray, "k m"]:
@@ -105,6 +111,28 @@ class Framing:
         )
         view = values[rows[:, None], columns]
         return view[:, ::-1] if self.flip else view
+
+    def smooth(
+        self, values: Float[np.ndarray, "h w"], stored: tuple[int, int]
+    ) -> Float[np.ndarray, "k m"]:
+        """The view of a map without holes, bilinear between its pixels; its type stays.
+
+        Args:
+            values: A map of the whole frame, of any size.
+            stored: Size (height, width) of the stored frame.
+        """
+        sides = zip(
+            (self.top, self.left), (self.height, self.width), self.image_size, stored, values.shape,
+            strict=True,
+        )  # fmt: skip
+        places = [
+            ((start + (np.arange(out) + 0.5) * cut / out) * size / (whole // self.reduction) - 0.5)
+            .clip(0, size - 1)
+            .astype(np.float32)
+            for start, cut, out, whole, size in sides
+        ]
+        view = _between(_between(values.astype(np.float32), places[0]).T, places[1]).T
+        return (view[:, ::-1] if self.flip else view).astype(values.dtype)
 
     def scatter(
         self,
@@ -128,6 +156,15 @@ class Framing:
         np.minimum.at(view, (rows[inside], columns[inside]), values[inside])
         view = np.where(np.isfinite(view), view, 0).astype(values.dtype)
         return view[:, ::-1] if self.flip else view
+
+
+def _between(
+    values: Float[np.ndarray, "h w"], rows: Float[np.ndarray, " k"]
+) -> Float[np.ndarray, "k w"]:
+    """Rows of a map at places between its own, interpolated."""
+    low = rows.astype(np.int64)
+    high, share = np.minimum(low + 1, len(values) - 1), (rows - low)[:, None]
+    return values[low] + share * (values[high] - values[low])
 
 
 def best_reduction(stored: tuple[int, int], image_size: tuple[int, int], zoom: float = 1.0) -> int:

@@ -23,6 +23,8 @@ from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.sampler import CONTENT, Key, check_seed
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
+from ssmde.data.teacher_depth import read_teacher_depth
+from ssmde.data.whole_frames import largest_frame, side_by_side
 from ssmde.types import Snippets
 
 # Added to a disparity, whose largest value is 1, before it is turned into depth: the shift is not
@@ -45,6 +47,7 @@ class SnippetDataset(Dataset[Snippets]):
         with_points: Whether to hand over the depth of these points.
         learned_cameras: Number of the camera that the training learns for a scene, by name; its
             snippets carry that number and their framing, and intrinsics of nan.
+        teacher_depth: Folder of `keep_teacher_depth`, to hand over what it holds of the views.
 
     Raises:
         ValueError: If intrinsics are unknown and not learnt, labels are missing, or no sequence is
@@ -62,6 +65,7 @@ class SnippetDataset(Dataset[Snippets]):
         fit_labels: bool = False,
         with_points: bool = False,
         learned_cameras: Mapping[str, int] | None = None,
+        teacher_depth: Path | None = None,
     ) -> None:
         check_seed(seed)
         self.sequences = tuple(sequences)
@@ -72,6 +76,7 @@ class SnippetDataset(Dataset[Snippets]):
         """Intrinsics of every sequence, in pixels of its stored images; nan where learnt."""
         self.data, self.seed, self.augment, self.labels = data, seed, augment, labels
         self.fit_labels, self.with_points = fit_labels, with_points
+        self.teacher_depth = teacher_depth
         self.points = tuple(
             read_tracked_points(s.images[0].parent / TRACKED_POINTS)
             if (fit_labels or with_points) and s.tracked_points is None
@@ -81,6 +86,8 @@ class SnippetDataset(Dataset[Snippets]):
         """For every sequence of a folder, the points that were tracked, by the index of a frame."""
         if labels:
             _check_labels(self.sequences)
+        self.largest = largest_frame(self.sequences, data)
+        """Size (height, width) that holds each frame as it is decoded."""
         self.targets = self.find_targets()
         """Sequence and frame of every target."""
 
@@ -133,23 +140,29 @@ class SnippetDataset(Dataset[Snippets]):
         framing, colour = self.draw_look(rng, sequence)
         sources = (target - gap, target + gap)
         files = [sequence.images[i] for i in (target, *sources)]
-        views = framing.images([read_frame(f, framing, sequence.image_size) for f in files])
+        frames = [read_frame(f, framing, sequence.image_size) for f in files]
+        on_device = self.augment and self.data.augment_on == "device"
+        images = side_by_side(frames, self.largest) if on_device else framing.images(frames)
         label = self._label(which, target, framing) if self.labels else None
         motion = None
         if known := known_poses(sequence, self.data):
             T = relative_motion(known[0], target, sources, flip=framing.flip)
             motion = torch.from_numpy(T).float()[None]
-        learned = self.learned_cameras
+        learned, kept = self.learned_cameras, self.teacher_depth
         return Snippets(
-            images=torch.from_numpy(views)[None],
+            images=torch.from_numpy(images)[None],
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
             colour=torch.from_numpy(colour)[None],
             T_src_tgt=motion,
             pseudo_depth=label,
+            teacher_depth=None
+            if kept is None
+            else read_teacher_depth(kept, sequence, (target, *sources), framing),
             points=self._points(which, target, framing) if self.with_points else None,
             camera=torch.tensor([learned.get(sequence.name, -1)]) if learned else None,
             framing=framing.matrix().float()[None] if learned else None,
             names=(sequence.frame_name(target),),
+            cuts=(framing.cut,) if on_device else (),
             broken=broken,
         )
 

@@ -20,6 +20,7 @@ from ssmde.losses.distillation import (
 )
 from ssmde.losses.photometric import SSIM_SHARE
 from ssmde.losses.ranking import dynamic_ranking
+from ssmde.methods.asked_teacher import TeacherNetworks, ask_teacher
 from ssmde.methods.filtering.records import FilterInput, FilterOutput
 from ssmde.methods.mask_filter import MaskFilter
 from ssmde.methods.pseudo_depth import blend_with_label, pseudo_depth_terms
@@ -33,21 +34,6 @@ from ssmde.types import Batch, StepOutput
 
 TRUSTED = 0.5  # weight of the filter from which the teacher's depth may fit a label
 SAME_SCALE = 0.02  # a student that starts as its teacher keeps its scale up to this log difference
-
-
-class TeacherNetworks(nn.Module):
-    """Networks that are looked at and never trained: always in evaluation mode, no gradient."""
-
-    def __init__(self, depth_net: DepthNet, pose_net: nn.Module) -> None:
-        super().__init__()
-        self.depth_net: DepthNet = depth_net
-        self.pose_net: nn.Module = pose_net
-        self.requires_grad_(False)
-        super().train(False)
-
-    def train(self, mode: bool = True) -> "TeacherNetworks":
-        """Stay in evaluation mode."""
-        return self
 
 
 class Student(SelfSupervised):
@@ -82,7 +68,7 @@ class Student(SelfSupervised):
         known = batch.T_src_tgt is not None
         depths = self.depths(seen, normalise=self.weights.normalise_depth and not known)
         identity = self.identity_error(batch)
-        asked = self._ask_teacher(resting_cameras(batch))
+        asked = self.ask_teacher(resting_cameras(batch))
         if self.weights.ssim_share == SSIM_SHARE:  # the filter's own
             asked = replace(asked, identity_error=identity)
         prior, filtered = asked.depth, self.mask_filter(asked)
@@ -138,35 +124,13 @@ class Student(SelfSupervised):
             self.teacher.depth_net.load_state_dict(self.depth_net.state_dict())
             self.teacher.pose_net.load_state_dict(self.pose_net.state_dict())
 
-    @torch.no_grad()
-    def _ask_teacher(self, batch: Batch) -> FilterInput:
-        """What the teacher says of clean images: depths, features, and motion if none is known."""
-        images = torch.cat([batch.target[:, None], batch.sources], dim=1)
-        count, views = images.shape[:2]
-        seen = torch.cat([images.flatten(0, 1), batch.target.flip(-1)])
-        features = self.teacher.depth_net.encode(seen)
-        (depth,) = self.teacher.depth_net.decode(features, (0,))
-        own, flipped = depth[: count * views].unflatten(0, (count, views)), depth[count * views :]
-        T_src_tgt = batch.T_src_tgt
-        if T_src_tgt is None:
-            target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
-            said = self.teacher.pose_net(target, batch.sources.flatten(0, 1))
-            T_src_tgt = said.unflatten(0, batch.sources.shape[:2])
-            if self.weights.normalise_depth:  # its motion is in this unit
-                mean_disparity = (1 / own).mean((1, 2, 3, 4), keepdim=True)
-                own, flipped = own * mean_disparity, flipped * mean_disparity[:, 0]
-        levels = [f[: count * views].unflatten(0, (count, views))[:, 0].float() for f in features]
-        return FilterInput(
-            target=batch.target,
-            sources=batch.sources,
-            depth=own[:, 0],
-            source_depth=own[:, 1:],
-            flipped_depth=flipped.flip(-1),
-            T_src_tgt=T_src_tgt,
-            intrinsics=batch.intrinsics,
-            features=tuple(levels[1:]),
-            # Until the student's own error is known; only the variant `photo_sdfa` reads it.
-            student_error=torch.full_like(own[:, 0], torch.inf),
+    def ask_teacher(self, batch: Batch) -> FilterInput:
+        """What the teacher says of clean images, without a gradient."""
+        return ask_teacher(
+            self.teacher,
+            batch,
+            normalise=self.weights.normalise_depth,
+            features=self.student.features > 0,
         )
 
     def _with_student_error(

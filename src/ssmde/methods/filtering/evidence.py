@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssmde.geometry.camera import MIN_DEPTH, pixel_grid, project
+from ssmde.geometry.camera import MIN_DEPTH
 from ssmde.geometry.pose import invert_motion
 from ssmde.geometry.warp import reproject, sample
 from ssmde.losses.photometric import photometric_error
@@ -91,14 +91,20 @@ def _return_error(
         T_tgt_src: Motion from the source camera to the target camera.
         intrinsics: Pinhole matrix of both, in pixels.
     """
-    focal = intrinsics.diagonal(dim1=1, dim2=2)[:, None, None, :2]
-    rays = (pixels - intrinsics[:, None, None, :2, 2]) / focal
-    z = depth.movedim(1, -1)
-    x, y = (rays * z).split(1, dim=-1)
-    columns = T_tgt_src[:, None, None, :3].unbind(-1)  # no matrix product: exact under autocast
-    points = columns[0] * x + columns[1] * y + columns[2] * z + columns[3]
+    # Plane by plane, as `reproject` does, and no matrix product: exact under autocast.
     height, width = depth.shape[-2:]
-    way = project(points, intrinsics) - pixel_grid(height, width, like=depth)
-    distance = way.norm(dim=-1) * (REFERENCE_WIDTH / width)
-    behind = points[..., 2] <= MIN_DEPTH
-    return distance.masked_fill(behind, torch.inf).unsqueeze(1)
+    motion, camera = T_tgt_src[..., None, None], intrinsics[..., None, None]
+    (fx, cx), (fy, cy) = ((camera[:, i, i], camera[:, i, 2]) for i in (0, 1))
+    u, v = pixels.unbind(-1)
+    z = depth.squeeze(1)
+    x, y = (u - cx) / fx * z, (v - cy) / fy * z
+    back_x, back_y, back_z = (
+        row[:, 0] * x + row[:, 1] * y + row[:, 2] * z + row[:, 3] for row in motion[:, :3].unbind(1)
+    )
+    divisor = back_z.clamp(min=MIN_DEPTH)
+    to_u = torch.arange(width, dtype=depth.dtype, device=depth.device)
+    to_v = torch.arange(height, dtype=depth.dtype, device=depth.device)[:, None]
+    way_u = fx * back_x / divisor + cx - to_u
+    way_v = fy * back_y / divisor + cy - to_v
+    distance = (way_u.square() + way_v.square()).sqrt() * (REFERENCE_WIDTH / width)
+    return distance.masked_fill(back_z <= MIN_DEPTH, torch.inf).unsqueeze(1)
