@@ -35,10 +35,10 @@ def test_recordings_become_weights_with_one_command_and_again_with_nothing_to_do
     before = {path: path.stat().st_mtime for path in indoor.rglob("*")}
     words = ("indoor", "--data", tmp_path / "recordings", "--out", tmp_path / "work")
     said = run(*words, "--faster", 1e5, *MACHINE)
-    assert re.findall(r"(?m)^ssmde (\w+)", said) == ["train", "track", "label", "train"]
-    folder = tmp_path / "work" / "runs" / "ss_mde-0"
-    assert load(folder).image_size == (96, 128)
-    tensors, _ = read_weights(folder / "best.safetensors")
+    assert re.findall(r"(?m)^ssmde (\w+)", said) == ["train", "track", "label", "train", "train"]
+    folder = tmp_path / "work" / "runs" / "detail"
+    assert load(folder).image_size == (192, 256)
+    tensors, _ = read_weights(folder / "last.safetensors")
     assert "depth_net.encoder.conv1.weight" in tensors
     assert {path: path.stat().st_mtime for path in indoor.rglob("*")} == before
     again = run(*words, "--faster", 1e5, *MACHINE)

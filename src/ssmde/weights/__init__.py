@@ -53,6 +53,18 @@ def released_weights(name: str) -> Path:
     return path
 
 
+def card_of(name: str) -> str:
+    """The model card of a released name, in Markdown.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if name not in RELEASED:
+        raise ValueError(f"no weights are called {name!r}: {known_names(name)}")
+    card = Path(RELEASED[name].file).with_suffix(".MODEL_CARD.md").name
+    return (resources.files(__name__) / card).read_text("utf-8")
+
+
 def known_names(name: str) -> str:
     """Which names there are, the closest first."""
     if not RELEASED:

@@ -1,0 +1,39 @@
+"""The weights that come with the package: small, described, and sensible on what they never saw."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+import ssmde
+from ssmde.data.drawn import draw_clip
+from ssmde.weights import DEFAULT_WEIGHTS, RELEASED, card_of, released_weights
+
+LARGEST = 30e6  # bytes, all of them together
+EACH = pytest.mark.parametrize("name", RELEASED)
+
+
+def test_those_nobody_has_to_name_are_there():
+    assert DEFAULT_WEIGHTS in RELEASED
+
+
+def test_all_of_them_are_small():
+    assert sum(released_weights(name).stat().st_size for name in RELEASED) < LARGEST
+
+
+@EACH
+def test_each_has_a_card_that_says_what_a_user_must_know(name):
+    card = card_of(name)
+    for heading in ("Data", "Licence", "How it was made", "Numbers", "What it is bad at"):
+        assert f"\n## {heading}\n" in card, heading
+    assert RELEASED[name].licence.split(":")[0] in card
+
+
+def test_an_indoor_network_orders_a_drawn_room_it_never_saw():
+    clip = draw_clip("room", frames=6, size=(192, 256), seed=77, movers="mixed")
+    predictor = ssmde.load(DEFAULT_WEIGHTS)
+    for image, truth in zip(clip.images[::5], clip.depth[::5], strict=True):
+        depth = predictor.predict(image).depth
+        assert depth.shape == truth.shape
+        assert np.isfinite(depth).all()
+        assert (depth > 0).all()
+        assert spearmanr(depth.ravel(), truth.ravel()).statistic > 0.8
