@@ -42,7 +42,8 @@ normalise-depth smoothness scales ssim-share auto-mask minimum-reprojection weig
 both-directions"""
 TRAIN = """steps batch-size learning-rate pose-rate camera-rate schedule warmup-steps
 clip-gradient precision seed validate-every protocol validation-frames checkpoint-every keep-best
-log-every accelerator devices nodes threads channels-last recompute-activations"""
+log-every accelerator devices nodes threads channels-last recompute-activations
+compile"""
 PSEUDO = """normals ranking edge-normals depth region align margin forgetting forgetting-end
 forgetting-start compat source"""
 STUDENT = """teacher teacher-mode ema-momentum start distillation gradient dynamic-ranking features

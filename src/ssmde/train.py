@@ -47,6 +47,7 @@ FREE_ON_RESUME = {
     "train.threads",
     "train.channels_last",
     "train.recompute_activations",
+    "train.compile",
 }
 # Said by Lightning to its users, of no use to ours.
 QUIET_WARNINGS = (

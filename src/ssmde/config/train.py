@@ -58,6 +58,9 @@ class TrainConfig(Section):
     recompute_activations: bool = False
     """Compute the features of each block of the networks again for the backward pass instead of
     keeping them: less memory, a longer step, the same numbers."""
+    compile: bool = False
+    """Run networks and warp through `torch.compile`: a minute or more at the start, then faster
+    steps on a GPU; the same numbers up to rounding."""
 
     def __post_init__(self) -> None:
         """Refuse counts that cannot be counted."""
@@ -73,6 +76,11 @@ class TrainConfig(Section):
         refuse(
             self.learning_rate <= 0,
             f"train.learning_rate must be positive, got {self.learning_rate}",
+        )
+        refuse(
+            self.compile and self.recompute_activations,
+            "train.compile keeps what it wants of the features: leave out "
+            "train.recompute_activations, or train.compile",
         )
         refuse(
             self.batch_size % (self.devices * self.nodes) != 0,

@@ -83,6 +83,8 @@ class SelfSupervised(nn.Module):
         self.depth_net, self.pose_net, self.weights = depth_net, pose_net, loss
         self.cameras: LearnedCameras | None = None
         """Cameras that are learnt; None where all are given."""
+        self.compare = compare
+        """One view through another; a place for a compiled one."""
 
     def with_cameras(self, batch: Batch) -> Batch:
         """The batch with what was learnt in place of intrinsics that are unknown."""
@@ -239,11 +241,11 @@ class SelfSupervised(nn.Module):
         T, share = views.T_src_tgt.flatten(0, 1), self.weights.ssim_share
         if reverse:
             assert source_depth is not None, "reverse pairs need the depth of the sources"
-            return compare(
+            return self.compare(
                 sources.flatten(0, 1), target, source_depth, invert_motion(T), intrinsics,
                 other_depth=depth, ssim_share=share,
             )  # fmt: skip
-        return compare(
+        return self.compare(
             target, sources.flatten(0, 1), depth, T, intrinsics,
             other_depth=source_depth, ssim_share=share,
         )  # fmt: skip

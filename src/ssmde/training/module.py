@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ssmde.config import TrainConfig
+from ssmde.training.compilation import compile_method
 from ssmde.training.memory import recompute_activations
 from ssmde.training.optimizer import build_optimizer
 from ssmde.types import Snippets, StepOutput
@@ -39,6 +40,8 @@ class TrainingModule(pl.LightningModule):
             method = method.to(**layout)
         if train.recompute_activations:
             recompute_activations(method)
+        if train.compile:
+            compile_method(method)
         self.method, self.train_config = method, train
         self.frames: tuple[str, ...] = ()
 

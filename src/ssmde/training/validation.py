@@ -83,7 +83,8 @@ class Validation(pl.Callback):
             method: Any = pl_module.method
             was_training = method.training
             method.eval()
-            with torch.no_grad():
+            # Every image has its own size: nothing to compile for.
+            with torch.no_grad(), torch.compiler.set_stance("force_eager"):
                 self.latest = self._score(method, step, pl_module.device)
             method.train(was_training)
             self.run_log.write(trainer, {f"val/{k}": v for k, v in self.latest.details.items()})

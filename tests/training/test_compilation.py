@@ -1,0 +1,151 @@
+"""Compiled code: the same losses, the same names, and nothing compiled in a copy."""
+
+import copy
+import csv
+import os
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.testing import assert_close
+
+from ssmde.config import LossConfig, StudentConfig
+from ssmde.methods.self_supervised import SelfSupervised
+from ssmde.methods.student import Student, TeacherNetworks
+from ssmde.methods.teacher import Teacher
+from ssmde.models.decoder import DepthDecoder
+from ssmde.models.depth_net import DepthNet
+from ssmde.train import train
+from ssmde.training.compilation import compile_method
+from ssmde.types import Batch
+from tiny_networks import TinyPoseNet
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore:The .grad attribute of a Tensor:UserWarning",  # the compiler hides it from users
+)
+LOSS = LossConfig(geometry=0.1, weight_mask=True, both_directions=True)
+H, W = 32, 64
+# The graphs as they were found, without many minutes of a C++ compiler; with
+# SSMDE_TEST_COMPILER=inductor as a training runs them.
+BACKEND = os.environ.get("SSMDE_TEST_COMPILER", "aot_eager")
+
+
+class SmallEncoder(nn.Module):
+    """Five maps of four channels."""
+
+    channels = (4, 4, 4, 4, 4)
+
+    def __init__(self) -> None:
+        super().__init__()
+        steps = [nn.Conv2d(3 if i == 0 else 4, 4, 3, 2, 1) for i in range(5)]
+        self.steps = nn.ModuleList(steps)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        maps = []
+        for step in self.steps:
+            x = step(x).relu()
+            maps.append(x)
+        return maps
+
+
+class SmallDepthNet(DepthNet):
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.depth_range = (0.1, 10.0)
+        self.encoder = SmallEncoder()
+        self.decoder = DepthDecoder(SmallEncoder.channels)
+
+
+def networks(seed: int) -> tuple[SmallDepthNet, TinyPoseNet]:
+    torch.manual_seed(seed)
+    return SmallDepthNet(), TinyPoseNet()
+
+
+def small_student(mode: str) -> Student:
+    own = SelfSupervised(*networks(0), LOSS)
+    labels = replace(StudentConfig().pseudo_depth, normals=0.0, ranking=0.0, edge_normals=0.0)
+    return Student(
+        own, TeacherNetworks(*networks(1)), StudentConfig(teacher_mode=mode, pseudo_depth=labels)
+    )
+
+
+def batch(seed: int) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    frames = torch.rand(2, 3, 3, H, W, generator=generator)
+    K = torch.tensor([[40.0, 0, 31.5], [0, 40.0, 15.5], [0, 0, 1]]).expand(2, 3, 3)
+    return Batch(target=frames[:, 0], sources=frames[:, 1:], intrinsics=K)
+
+
+def losses(method: nn.Module, steps: int) -> list[float]:
+    optimizer = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], 1e-2)
+    found = []
+    for step in range(steps):
+        torch.manual_seed(step)
+        optimizer.zero_grad()
+        loss = method(batch(step), 0.5 + step / 20).loss
+        loss.backward()
+        optimizer.step()
+        getattr(method, "after_step", lambda: None)()
+        found.append(loss.item())
+    return found
+
+
+def test_names_stay_and_a_copy_is_not_compiled():
+    method = Teacher(*networks(0), LOSS)
+    names = list(method.state_dict())
+    compile_method(method)
+    assert list(method.state_dict()) == names
+    compiled = [n for n, m in method.named_modules() if m._compiled_call_impl is not None]
+    assert compiled == ["depth_net.encoder", "depth_net.decoder", "pose_net"]
+    again = copy.deepcopy(method)
+    assert not [m for m in again.modules() if m._compiled_call_impl is not None]
+    assert again.depth_net.encoder.steps[0].weight is not method.depth_net.encoder.steps[0].weight
+
+
+@pytest.mark.compile
+def test_a_student_with_a_teacher_that_follows_learns_the_same_in_one_graph_a_part():
+    plain, compiled = small_student("ema"), small_student("ema")
+    compile_method(compiled, backend=BACKEND)
+    torch._dynamo.utils.counters.clear()
+    wanted, found = losses(plain, 4), losses(compiled, 4)
+    counted = torch._dynamo.utils.counters
+    assert counted["stats"]["unique_graphs"] >= 6
+    assert not counted["graph_break"]
+    assert_close(torch.tensor(found), torch.tensor(wanted), rtol=1e-4, atol=0)
+    with torch.no_grad():
+        assert_close(
+            copy.deepcopy(compiled).depth_net(batch(9).target),
+            plain.depth_net(batch(9).target), rtol=1e-3, atol=0,
+        )  # fmt: skip
+
+
+@pytest.mark.compile
+def test_a_compiled_run_goes_on_and_its_weights_have_the_usual_names(small_run, monkeypatch):
+    def build(model, loss, pseudo_depth):
+        return Teacher(*networks(0), loss, pseudo_depth)
+
+    monkeypatch.setattr("ssmde.train.build_teacher", build)
+    monkeypatch.setattr(
+        "ssmde.training.module.compile_method", partial(compile_method, backend=BACKEND)
+    )
+    small_run = replace(small_run, train=replace(small_run.train, schedule="constant"))
+    compiled = replace(small_run, train=replace(small_run.train, compile=True))
+    short = replace(compiled, train=replace(compiled.train, steps=4))
+    train(replace(small_run, name="plain"))
+    train(short)
+    folder = train(compiled, resume=True)
+    plain = read_losses(folder.parent / "plain")
+    assert_close(read_losses(folder), plain, rtol=1e-4, atol=0)
+    names = load_file(folder / "last.safetensors").keys()
+    assert names == load_file(folder.parent / "plain" / "last.safetensors").keys()
+
+
+def read_losses(folder) -> torch.Tensor:
+    with (folder / "log.csv").open(newline="") as file:
+        rows = [float(r["value"]) for r in csv.DictReader(file) if r["name"] == "train/loss"]
+    return torch.tensor(rows)
