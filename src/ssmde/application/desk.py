@@ -63,12 +63,17 @@ class Desk:
         formats: list[str],
     ) -> Iterator[tuple[Any, ...]]:
         """The same for the newest frame of the webcam."""
-        pixels = self.studio.newest_frame(self._session(request))
+        session = self._session(request)
+        pixels = self.studio.newest_frame(session)
         if pixels is None:
             yield _part(status=_bad("Start the camera first."))
             return
         words = ("webcam", weights, colour_map)
-        yield from self._answer(request, pixels, words, width, formats)
+        session.keeping = True
+        try:
+            yield from self._answer(request, pixels, words, width, formats)
+        finally:
+            session.keeping = False
 
     def recolour(self, request: gr.Request, colour_map: str) -> tuple[Any, Any]:
         """The picture that is shown, in other colours."""
@@ -94,10 +99,11 @@ class Desk:
         return _paths(self.studio.files(self._session(request), formats))
 
     def webcam(self, request: gr.Request, frame: Any, weights: str, colour_map: str) -> Any:
-        """The newest frame beside its depth."""
-        if frame is None:
+        """The newest frame beside its depth; nothing new while a frame is being kept."""
+        session = self._session(request)
+        if frame is None or session.keeping:
             return gr.skip()
-        shot = self.studio.watch(self._session(request), weights, np.ascontiguousarray(frame))
+        shot = self.studio.watch(session, weights, np.ascontiguousarray(frame))
         return preview(shot, colour_map)
 
     def begin(self, request: gr.Request) -> str:

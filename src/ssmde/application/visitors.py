@@ -28,6 +28,8 @@ class Session:
     """True once its visitor asked for the running work to stop, or left."""
     busy: bool = False
     """True while a video is computed; such a visitor is not idle."""
+    keeping: bool = False
+    """True while a frame of the webcam is kept; the live view waits for it."""
     results: list[Path] = field(default_factory=list)
     """Folders of its results, the newest last."""
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ssmde.config import Config, DataConfig, dump_config
-from ssmde.data.dataset import SnippetDataset, spread
+from ssmde.data.dataset import SnippetDataset, frame_gaps, spread
 from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
@@ -59,6 +59,9 @@ class Validation(pl.Callback):
                 f"{config.data.root}: no validation scene has measured depth, a cam.txt, or a "
                 "camera that the training learns; name one in val.txt that has"
             )
+        if all(s.depth is None for s in self._filmed()) and not _has_snippet(self._filmed()):
+            # The last tenth of a short video is too short: better those frames than none.
+            self.sequences = read_scenes(config.data.root, "train")
         self.latest: Score | None = None
         self.best: list[tuple[float, str]] = []
 
@@ -118,7 +121,7 @@ class Validation(pl.Callback):
         sequences = self._filmed()
         data = SnippetDataset(
             sequences,
-            _with_poses_that_are_there(self.config.data, sequences),
+            _with_gaps_that_fit(_with_poses_that_are_there(self.config.data, sequences), sequences),
             seed=self.config.train.seed,
             augment=False,
         )
@@ -181,6 +184,21 @@ def _with_poses_that_are_there(data: DataConfig, sequences: list[FrameSequence])
     if kind is None or all(getattr(s, kind) is not None for s in sequences):
         return data
     return replace(data, poses="none", least_baseline=0.0)
+
+
+def _has_snippet(sequences: list[FrameSequence]) -> bool:
+    """True if a frame has a neighbour on either side."""
+    return any(len(s) >= 3 for s in sequences)
+
+
+def _with_gaps_that_fit(data: DataConfig, sequences: list[FrameSequence]) -> DataConfig:
+    """The gaps of the training, or the largest one that a short held-out part has room for."""
+    if not _has_snippet(sequences) or any(
+        2 * gap < len(s) for s in sequences for gap in frame_gaps(data, s)
+    ):
+        return data
+    largest = (max(len(s) for s in sequences) - 1) // 2
+    return replace(data, frame_gaps=(largest,), scene_gaps=(), least_baseline=0.0)
 
 
 def write_weights(
