@@ -1,0 +1,200 @@
+"""Every command of README and docs, run as a reader would, on a folder of small made data.
+
+Each block of commands gets a fresh copy of that folder. Trainings are cut to a few steps. What
+cannot be run here stands in `NOT_HERE`, with the reason and, where there is one, the test that
+holds it.
+"""
+
+import importlib
+import re
+import shlex
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssmde.cli import main
+from ssmde.data.drawn import DrawnClip, draw_clip, write_clip
+from ssmde.data.scene_files import write_list, write_tracked_points, write_tracked_poses
+from ssmde.data.scene_folder import read_scenes
+from ssmde.data.video import write_video
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README", "quickstart", "your-own-video", "datasets", "command-line", "export")
+NOT_SEEN = ("README", "quickstart", "command-line")
+"""Pages that were not run to their end yet: take one out to run it."""
+OTHER_PAGES = {
+    "results": "needs the recordings that were measured, and hours",
+    "training-at-scale": "needs GPUs: tests/training/test_processes.py has two processes",
+    "scaling": "has no command of its own in a block",
+}
+NOT_HERE = {
+    r"^pip install": "needs a package index",
+    r"^make ": "are these tests; the demo is in tests/test_demo.py",
+    r"^ssmde demo": "takes minutes: tests/test_demo.py",
+    r"^ssmde app": "serves until Ctrl-C: tests/application/test_browser.py",
+    r"rtsp://": "needs a camera of the network: tests/prediction/test_live.py has a server",
+    r"^ssmde label data( --source depth-anything-v2)?$": "needs internet: tests/test_label.py",
+    r"--source leres": "needs the weights of LeReS: tests/test_label.py",
+    r"--precision int8": "needs trained weights for its check: tests/test_export.py",
+    r"SOURCE OUT": "is the form of a command",
+}
+UNTRAINED = {
+    r"--camera-height": "no frame shows level ground",
+    r"scale \S+ \S+ --(poses|speed)": "no scale from",
+    r"odometry runs/": "leads away from the true one",
+}
+"""What weights of two steps may be told, and why that is no fault of the page."""
+SHORT = {
+    "--data.image-size": ["32", "64"], "--data.workers": ["0"], "--train.steps": ["2"],
+    "--train.batch-size": ["1"], "--train.validate-every": ["2"], "--train.threads": ["1"],
+    "--train.accelerator": ["cpu"], "--train.precision": ["fp32"], "--student.steps": ["1"],
+}  # fmt: skip
+
+
+def commands(page: str) -> list[list[str]]:
+    """The commands of a page, block by block."""
+    path = ROOT / f"{page}.md" if page == "README" else ROOT / "docs" / f"{page}.md"
+    blocks = re.findall(r"(?ms)^```bash\n(.*?)^```", path.read_text("utf-8"))
+    joined = [re.sub(r"\\\n\s*", "", block).splitlines() for block in blocks]
+    return [[shlex.join(shlex.split(line, comments=True)) for line in lines] for lines in joined]
+
+
+def not_here(line: str) -> bool:
+    return any(re.search(pattern, line) for pattern in NOT_HERE)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """All that the pages name, small."""
+    root = tmp_path_factory.mktemp("world")
+    room = draw_clip("room", frames=30, size=(120, 160), seed=3, step=0.08)
+    for name in ("walk.mp4", "walk.mov", "clips/one.mp4", "clips/two.mp4"):
+        (root / name).parent.mkdir(exist_ok=True)
+        with write_video(root / name, 10.0) as append:
+            for image in room.images:
+                append(image)
+    for name in ("shots", "photos", "photos/deep"):
+        (root / name).mkdir()
+        for i, image in enumerate(room.images[:12]):
+            Image.fromarray(image).save(root / name / f"{i:06d}.jpg")
+    Image.fromarray(room.images[0]).save(root / "room.jpg")
+    (root / "points.csv").write_text("room.jpg,80,60,2.5\nroom.jpg,20,100,1.5\n")
+    street = draw_clip("street", frames=24, size=(48, 64), seed=1, movers="across", step=0.4)
+    write_data(root, street)
+    archives(root)
+    words = ["train", "photometric", "--data.root", str(root / "data"), "--data.poses", "file"]
+    assert main([*shortened(words), "--output", str(root / "runs")]) == 0
+    for copy in ("runs/ss_mde", "demo/runs/demo/student"):
+        shutil.copytree(root / "runs" / "photometric", root / copy)
+    return root
+
+
+def write_data(root: Path, clip: DrawnClip) -> None:
+    """Data folders: tracked, with truth and poses; its labels elsewhere; a clip without truth."""
+    scene = root / "data" / "street"
+    write_clip(clip, scene, image_format="jpg")
+    poses, frames = clip.poses.copy(), range(len(clip.poses))
+    poses[:, :3, 3] /= 10
+    write_tracked_poses(scene, poses, np.zeros(len(poses)), "drawn")
+    rows, columns = (index.ravel()[::7] for index in np.mgrid[:48, :64])
+    at = np.stack([columns, rows], axis=1).astype(np.float32)
+    depth = np.where(clip.depth > 0, clip.depth, 100.0) / 10
+    write_tracked_points(scene, {i: (at, depth[i][rows, columns]) for i in frames})
+    for split in ("train", "val", "test"):
+        write_list(root / "data", split, ["street"])
+    shutil.copytree(scene / "depth", root / "labels" / "street")
+    for copy in ("kitti_odom/street", "demo/data/held_out_1", "clip"):
+        shutil.copytree(scene, root / copy)
+    shutil.rmtree(root / "clip" / "depth")
+
+
+def archives(root: Path) -> None:
+    """Official archives and published lists, as the pages name them."""
+    made = importlib.import_module("test_from_archive_to_number")
+    for name in ("kitti", "nyu"):
+        (root / name).mkdir()
+    lists = made.kitti_raw(root / "kitti")
+    lists["train"].rename(root / "eigen_zhou_train.txt")
+    shutil.copyfile(lists["test"], root / "eigen_test.txt")
+    lists["test"].rename(root / "eigen_zhou_val.txt")
+    made.nyuv2(root / "nyu")["test"].unlink()
+    made.maker("nyuv2").matlab_file(
+        root / "splits.mat", compressed=True, trainNdxs=(9, "<f8", [1]), testNdxs=(4, "<u2", [2, 3])
+    )
+
+
+def shortened(words: list[str]) -> list[str]:
+    """The words of a training without what makes it long."""
+    kept, skip = list[str](), False
+    for word in words:
+        skip = word in SHORT if word.startswith("--") else skip
+        kept += [] if skip else [word]
+    return [*kept, *(part for name, values in SHORT.items() for part in (name, *values))]
+
+
+def predictions(folder: Path) -> None:
+    """Of other people, for all that has truth."""
+    for scene in read_scenes(Path("data"), "test"):
+        for i in range(len(scene)):
+            path = folder / f"{scene.frame_name(i)}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, np.full(scene.image_size, 2.0, np.float32))
+
+
+def run(line: str, capsys) -> None:
+    """Run it, with nothing in its way."""
+    word, *words = shlex.split(line)
+    assert word == "ssmde", f"nobody runs {line!r}: run it, or say in NOT_HERE why not"
+    words = ["128" if (word, before) == ("640", "--width") else word
+             for before, word in pairwise(["", *words])]  # fmt: skip
+    if words[:1] == ["prepare"]:
+        shutil.rmtree(words[2], ignore_errors=True)
+    if words[:1] == ["train"]:
+        words = shortened(words)
+        name = words[words.index("--name") + 1] if "--name" in words else words[1]
+        if "--resume" not in words:
+            shutil.rmtree(Path("runs") / name, ignore_errors=True)
+    if "theirs=predictions/theirs" in words:
+        predictions(Path("predictions/theirs"))
+    try:
+        status = main(words)
+    except SystemExit as end:
+        status = end.code
+    said = capsys.readouterr()
+    fine = (0, 1) if words[:1] == ["doctor"] else (0,)
+    excuses = [words for pattern, words in UNTRAINED.items() if re.search(pattern, line)]
+    if status not in fine and not any(excuse in said.err for excuse in excuses):
+        raise AssertionError(f"{line}\nends with {status}:\n{said.out[-2000:]}\n{said.err[-3000:]}")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_page_runs(page, world, tmp_path, monkeypatch, capsys):
+    if page in NOT_SEEN:
+        pytest.skip(f"{page}: not run to its end yet")
+    for number, block in enumerate(commands(page)):
+        lines = [line for line in block if line and not not_here(line)]
+        if not lines:
+            continue
+        folder = tmp_path / str(number)
+        shutil.copytree(world, folder)
+        monkeypatch.chdir(folder)
+        for line in lines:
+            run(line, capsys)
+
+
+def test_no_page_is_forgotten_and_no_excuse_is_left_over():
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md") if "```bash" in path.read_text()}
+    assert pages <= {*PAGES, *OTHER_PAGES}
+    lines = [line for page in PAGES for block in commands(page) for line in block]
+    for pattern in NOT_HERE:
+        assert any(re.search(pattern, line) for line in lines), f"nothing needs {pattern!r}"
