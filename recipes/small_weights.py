@@ -160,14 +160,15 @@ def collect(asked: Asked, root: Path, photos: Path, more: dict[str, Path]) -> No
     root.mkdir(exist_ok=True)
     drawn = (photos / "train.txt").read_text().split()
     places = {name: photos / name for name in drawn} | more
-    places |= {name: _own(asked, name) for name in recipe.measured}
+    places |= {name: _own(asked, name) for name in (*recipe.measured, *recipe.held_out)}
     for name, place in places.items():
         if not (root / name).exists():
             os.symlink(place.resolve(), root / name)
-    first, *others = drawn  # the first is looked at while a network trains, no more
+    first, *others = drawn  # the first is looked at while a network trains, if nothing is held out
     real = (*recipe.measured, *more) * recipe.repeat
     (root / "train.txt").write_text("\n".join([*real, *others]) + "\n")
-    (root / "val.txt").write_text(first + "\n")
+    held_out = recipe.held_out or (first,)
+    (root / "val.txt").write_text("\n".join(held_out) + "\n")
 
 
 def train_affine(asked: Asked, photos: Path) -> Path:
@@ -250,7 +251,7 @@ def _taught(asked: Asked, name: str, teacher: Path) -> Path:
 
 def release(asked: Asked) -> None:
     """Write the weights into the package, in half precision, and say their checksum."""
-    source = asked.out / "runs" / "detail" / LAST
+    source = asked.out / "runs" / "detail" / "best.safetensors"  # on what is held out
     tensors, metadata = read_weights(source)
     half = {
         key: value.half() if value.dtype == torch.float32 else value

@@ -684,6 +684,6 @@ def test_two_words_after_predict_take_the_weights_of_the_package(verb_calls):
 def test_weights_and_an_input_without_a_folder_are_refused(weights, verb_calls, capsys):
     Path("run").mkdir()
     Path("run/last.safetensors").write_bytes(b"")
-    assert main(["predict", weights, "walk.mp4"]) == 1
+    assert main(["predict", weights, "walk.mp4"]) == 2
     assert "predict takes [WEIGHTS] INPUT OUT" in capsys.readouterr().err
     assert not verb_calls

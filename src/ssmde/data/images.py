@@ -10,7 +10,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from torch.nn import functional
 from ssmde.data.files import IMAGE_SUFFIXES
 from ssmde.data.jpeg import decode_jpeg
 from ssmde.data.npy import read_pixels
+from ssmde.data.npz import NoDepthError, dense
 from ssmde.data.store import RemoteError
 
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
@@ -55,6 +55,8 @@ def _naming(path: Path, name: str = "") -> Generator[None]:
         yield
     except (ImageError, RemoteError):  # what the net does is no fault of the file
         raise
+    except NoDepthError as error:
+        raise ImageError(f"{path}: {error}") from error
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
     except BROKEN_FILE as error:
@@ -188,7 +190,7 @@ def read_depth(
             depth = np.load(BytesIO(path.read_bytes()), allow_pickle=False)
         elif path.suffix.lower() == ".npz":
             with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                depth = _dense(path, arrays)
+                depth = dense(arrays)
         else:
             depth = _png_depth(path, units_per_metre)
     if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):
@@ -295,27 +297,3 @@ def _png_depth(path: Path, units_per_metre: int | float | None) -> Num[np.ndarra
             'such as {"depth_units_per_metre": 1000} for millimetres'
         )
     return values / np.float32(units_per_metre)
-
-
-def _dense(path: Path, arrays: Any) -> Num[np.ndarray, "..."]:
-    """The array of an .npz: the only one, `depth`, or a scipy sparse matrix."""
-    keys = set(arrays.files)
-    if {"data", "shape"} <= keys:
-        rows, columns = _coordinates(path, arrays, keys)
-        depth = np.zeros(arrays["shape"], arrays["data"].dtype)
-        depth[rows, columns] = arrays["data"]
-        return depth
-    if "depth" in keys or len(keys) == 1:
-        return arrays["depth" if "depth" in keys else keys.pop()]
-    raise ImageError(f"{path}: expected one array, or one named `depth`, got {sorted(keys)}")
-
-
-def _coordinates(path: Path, arrays: Any, keys: set[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of every stored value of a scipy sparse matrix (csr, csc or coo)."""
-    if {"row", "col"} <= keys:
-        return arrays["row"], arrays["col"]
-    kind = bytes(arrays["format"].item()).decode() if "format" in keys else "csr"
-    if not {"indices", "indptr"} <= keys or kind not in ("csr", "csc"):
-        raise ImageError(f"{path}: sparse depth must be csr, csc or coo, got {kind}")
-    runs = np.repeat(np.arange(len(arrays["indptr"]) - 1), np.diff(arrays["indptr"]))
-    return (runs, arrays["indices"]) if kind == "csr" else (arrays["indices"], runs)

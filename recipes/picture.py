@@ -1,0 +1,44 @@
+"""Make the picture of the README with the weights of the package.
+
+    python recipes/picture.py docs/pictures/rooms.png
+
+Drawn rooms the network has not seen: the photo, depth from it alone, and the truth, bright is near.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from draw_photos import draw_scene
+from PIL import Image
+
+import ssmde
+from ssmde.pictures import colourise, depth_range, side_by_side, stack
+from ssmde.weights import DEFAULT_WEIGHTS
+
+SEED = 900  # far from those of the training
+PLACES = (0, 3, 5)
+SIZE = (192, 256)
+
+
+def main() -> None:
+    """Draw what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    asked = parser.parse_args()
+    predictor = ssmde.load(DEFAULT_WEIGHTS)
+    clip = draw_scene("room", SEED, max(PLACES) + 1, SIZE)
+    rows = []
+    for number in PLACES:
+        image, truth = clip.images[number], clip.depth[number]
+        depth = predictor.predict(image).depth
+        depth = depth * np.median(truth) / np.median(depth)
+        near, far = depth_range(truth) or (1.0, 2.0)
+        colours = [colourise(map_, near=near, far=far) for map_ in (depth, truth)]
+        titles = ["photo", "depth from it alone", "truth"] if not rows else None
+        rows.append(side_by_side([image, *colours], titles))
+    Image.fromarray(stack(rows)).save(asked.out, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
