@@ -2,13 +2,12 @@
 
     python recipes/small_weights.py indoor --data RECORDINGS --out WORK
 
-RECORDINGS is a folder with `indoor/` and `driving/`, scene folders as `docs/datasets.md` describes
-them. Everything is made in WORK and nothing in RECORDINGS is changed. A step that is finished is
+RECORDINGS is a folder with `indoor/`, scene folders as `docs/datasets.md` describes them. Everything is made in WORK and nothing in RECORDINGS is changed. A step that is finished is
 left as it is and a training that was stopped goes on, so the same command again is all it takes,
 however often it was cut off. `--faster 10` takes a tenth of every number of steps and photos: a
 trial. Five steps:
 
-1. photos    drawn rooms or streets with people and cars, exact depth (`draw_photos.py`)
+1. photos    drawn rooms with people, exact depth (`draw_photos.py`)
 2. affine    a pseudo-depth network learns from them and from recordings with measured depth,
              `bonn_crowd` left out
 3. label     it labels the videos, whose camera motion `ssmde track` finds
@@ -80,17 +79,6 @@ RECIPES = {
         size=(96, 128),
         steps=(3600, 400, 800),
         options=("--data.frame-gaps", "8", "12", "16", "--train.protocol", "bonn"),
-    ),
-    "driving": Recipe(
-        folder="driving",
-        photos=("street", 24, (128, 416)),
-        measured=(),
-        repeat=1,
-        videos=("kitti_odom00", "kitti_raw_clip"),
-        held_out=(),
-        size=(128, 416),
-        steps=(1500, 400, 600),
-        options=("--train.protocol", "kitti"),
     ),
 }
 COLOURS = (
@@ -270,7 +258,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", choices=RECIPES)
-    parser.add_argument("--data", type=Path, help="folder with indoor/ and driving/")
+    parser.add_argument("--data", type=Path, help="folder with indoor/")
     parser.add_argument("--out", type=Path, required=True, help="where to work")
     parser.add_argument("--recipe", default="released", help="or a preset, from random weights")
     parser.add_argument("--seed", type=int, default=0)
@@ -285,7 +273,7 @@ def main() -> None:
         release(asked)
         return
     if given.data is None:
-        parser.error("--data is needed to train: the folder with indoor/ and driving/")
+        parser.error("--data is needed to train: the folder with indoor/")
     photos = draw(asked)
     affine = train_affine(asked, photos)
     root = gather(asked)

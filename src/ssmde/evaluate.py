@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from hashlib import sha1
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ from ssmde.prediction.images import resize_depth
 from ssmde.prediction.loading import load
 from ssmde.prediction.predictor import Predictor
 
+MOST_KEPT = 200  # predictions, at the size of the network
 BASELINE_FRAMES = 1000  # training frames that make the mean depth map, spread evenly
 
 
@@ -73,7 +75,8 @@ def evaluate(
     else:
         sequences = data
     asked: dict[str, Any] = {"protocol": protocol, "align": align, "max_frames": max_frames}
-    movers = measure_movers(predictor.network_depth, sequences, max_frames)
+    ask = _remembering(predictor.network_depth)
+    movers = measure_movers(ask, sequences, max_frames)
     baselines = dict[str, Evaluation]()
     if movers is not None and not frames_with_truth(sequences, 1):
         chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
@@ -82,7 +85,7 @@ def evaluate(
         )
         notes = ["no frame has measured depth: only movers are judged"]
     else:
-        answer = _answer(predictor, confidence=confidence)
+        answer = _answer(predictor, ask, confidence=confidence)
         result = evaluate_frames(answer, sequences, details=True, **asked)
         mean_map = mean_truth(training or (), predictor.image_size)
         baselines = _baselines(mean_map, sequences, asked)
@@ -97,9 +100,25 @@ def evaluate(
     return result
 
 
-def _answer(predictor: Predictor, *, confidence: bool) -> FrameFunction:
+def _remembering(predict: DepthFunction) -> DepthFunction:
+    """The same function, which is asked once about an image: holes and errors are of the same."""
+    said: dict[bytes, Float[np.ndarray, "h w"]] = {}
+
+    def ask(pixels: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "k m"]:
+        key = sha1(pixels.tobytes(), usedforsecurity=False).digest()
+        if key in said:
+            return said.pop(key)  # twice at most: what is done with is let go
+        depth = predict(pixels)
+        if len(said) < MOST_KEPT:
+            said[key] = depth
+        return depth
+
+    return ask
+
+
+def _answer(predictor: Predictor, ask: DepthFunction, *, confidence: bool) -> FrameFunction:
     if not confidence:
-        return lambda _, pixels: Answer(depth=predictor.network_depth(pixels))
+        return lambda _, pixels: Answer(depth=ask(pixels))
 
     def answer(_: TruthFrame, pixels: UInt8[np.ndarray, "h w 3"]) -> Answer:
         depth, sure = predictor.network_answer(pixels)

@@ -16,7 +16,7 @@ from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.models.load import read_weights
 from ssmde.models.metric_scale import stored_scale
-from ssmde.prediction.loading import weights_file
+from ssmde.models.start import weights_file
 from ssmde.prediction.motion import MotionPredictor
 from ssmde.trajectories.errors import (
     FEWEST_FRAMES,

@@ -10,7 +10,8 @@ from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.models.camera import stored_cameras
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import MetricScale, with_scale
-from ssmde.prediction.loading import load, weights_file
+from ssmde.models.start import weights_file
+from ssmde.prediction.loading import load
 from ssmde.prediction.motion import MotionPredictor
 from ssmde.prediction.predictor import Predictor
 from ssmde.scaling.estimates import join_estimates

@@ -99,15 +99,9 @@ class Framing:
             values: A map of the whole frame, of any size.
             stored: Size (height, width) of the stored frame.
         """
-        sides = zip(
-            (self.top, self.left), (self.height, self.width), self.image_size, stored, values.shape,
-            strict=True,
-        )  # fmt: skip
         rows, columns = (
-            ((start + (np.arange(out) + 0.5) * cut / out) * size / (whole // self.reduction))
-            .astype(np.int64)
-            .clip(0, size - 1)
-            for start, cut, out, whole, size in sides
+            place.astype(np.int64).clip(0, size - 1)
+            for place, size in zip(self._places(values, stored), values.shape, strict=True)
         )
         view = values[rows[:, None], columns]
         return view[:, ::-1] if self.flip else view
@@ -121,18 +115,25 @@ class Framing:
             values: A map of the whole frame, of any size.
             stored: Size (height, width) of the stored frame.
         """
+        places = [
+            (place - 0.5).clip(0, size - 1).astype(np.float32)
+            for place, size in zip(self._places(values, stored), values.shape, strict=True)
+        ]
+        view = _between(_between(values.astype(np.float32), places[0]).T, places[1]).T
+        return (view[:, ::-1] if self.flip else view).astype(values.dtype)
+
+    def _places(
+        self, values: Float[np.ndarray, "h w"], stored: tuple[int, int]
+    ) -> list[Float64[np.ndarray, " _"]]:
+        """Where the centres of the view's rows and columns lie in a map, from its corner."""
         sides = zip(
             (self.top, self.left), (self.height, self.width), self.image_size, stored, values.shape,
             strict=True,
         )  # fmt: skip
-        places = [
-            ((start + (np.arange(out) + 0.5) * cut / out) * size / (whole // self.reduction) - 0.5)
-            .clip(0, size - 1)
-            .astype(np.float32)
+        return [
+            (start + (np.arange(out) + 0.5) * cut / out) * size / (whole // self.reduction)
             for start, cut, out, whole, size in sides
         ]
-        view = _between(_between(values.astype(np.float32), places[0]).T, places[1]).T
-        return (view[:, ::-1] if self.flip else view).astype(values.dtype)
 
     def scatter(
         self,

@@ -35,19 +35,31 @@ def load_start(start: str, depth_net: nn.Module, pose_net: nn.Module) -> None:
 
 
 def _find(start: str) -> Path:
-    path = Path(start)
+    if start in RELEASED and not Path(start).exists():
+        return released_weights(start)
+    try:
+        return weights_file(Path(start))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"model.start {start!r}: {error}") from error
+
+
+def weights_file(path: Path) -> Path:
+    """The file itself, or the best weights of a run folder.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+    """
     if not path.exists():
-        if start in RELEASED:
-            return released_weights(start)
         raise FileNotFoundError(
-            "model.start must be none, a released name, the folder of a run or a weights file, got "
-            f"{start!r}: there is no such path, and {known_names(start)}"
+            f"{path}: no such file or folder; give a .safetensors file, the folder of a run, "
+            f"hf:OWNER/NAME, or a released name ({known_names(str(path))})"
         )
-    for name in WEIGHTS_IN_A_RUN if path.is_dir() else ():
+    if not path.is_dir():
+        return path
+    for name in WEIGHTS_IN_A_RUN:
         if (path / name).is_file():
             return path / name
-    if path.is_dir():
-        raise FileNotFoundError(
-            f"model.start {start}: the folder holds neither {' nor '.join(WEIGHTS_IN_A_RUN)}"
-        )
-    return path
+    raise FileNotFoundError(
+        f"{path}: holds neither {' nor '.join(WEIGHTS_IN_A_RUN)}; "
+        "give the folder of a run that has validated at least once"
+    )

@@ -9,12 +9,12 @@ from ssmde.models.depth_net import DepthNet
 from ssmde.models.foreign import is_foreign, load_foreign
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.models.metric_scale import stored_scale
-from ssmde.models.start import WEIGHTS_IN_A_RUN
+from ssmde.models.start import WEIGHTS_IN_A_RUN, weights_file
 from ssmde.prediction.camera import learnt_cameras
 from ssmde.prediction.engines import OPENERS, EngineNetwork, open_exported
 from ssmde.prediction.hub import HUB_PREFIX, download_weights
 from ssmde.prediction.predictor import Predictor
-from ssmde.weights import RELEASED, known_names, released_weights
+from ssmde.weights import RELEASED, released_weights
 
 WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
 """What the head of a weights file says about itself."""
@@ -127,28 +127,6 @@ def _exported_predictor(file: Path, resolution: tuple[int, int] | None) -> Predi
         EngineNetwork(exported), facts.image_size, depth_range=facts.depth_range, source=str(file),
         metres_per_unit=1.0 if facts.unit == "metres" else None,  # the file multiplies itself
     )  # fmt: skip
-
-
-def weights_file(path: Path) -> Path:
-    """The file itself, or the best weights of a run folder.
-
-    Raises:
-        FileNotFoundError: If there is nothing.
-    """
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{path}: no such file or folder; give a .safetensors file, the folder of a run, "
-            f"hf:OWNER/NAME, or a released name ({known_names(str(path))})"
-        )
-    if not path.is_dir():
-        return path
-    for name in WEIGHTS_IN_A_RUN:
-        if (path / name).is_file():
-            return path / name
-    raise FileNotFoundError(
-        f"{path}: holds neither {' nor '.join(WEIGHTS_IN_A_RUN)}; "
-        "give the folder of a run that has validated at least once"
-    )
 
 
 def looks_like_weights(path: Path) -> bool:

@@ -9,7 +9,8 @@ from jaxtyping import Float64, UInt8
 from ssmde.data.images import resize_image
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.models.pose_net import build_pose_net
-from ssmde.prediction.loading import stored_config, weights_file
+from ssmde.models.start import weights_file
+from ssmde.prediction.loading import stored_config
 
 POSE_PREFIX = "pose_net."
 
