@@ -2,10 +2,11 @@
 
     python recipes/small_weights.py indoor --data RECORDINGS --out WORK
 
-RECORDINGS is a folder with `indoor/`, scene folders as `docs/datasets.md` describes them. Everything
-is made in WORK and nothing in RECORDINGS is changed. A step that is finished is left as it is and a
-training that was stopped goes on, so the same command again is all it takes, however often it was
-cut off. `--faster 10` takes a tenth of every number of steps and photos: a trial. Five steps:
+RECORDINGS is a folder with `indoor/`: scene folders as `docs/datasets.md` describes them. All
+is made in WORK and nothing in RECORDINGS is changed. A step that is finished is left as it is
+and a training that was stopped goes on, so the same command again is all it takes, however
+often it was cut off. `--faster 10` takes a tenth of every number of steps and photos: a trial.
+Five steps:
 
 1. photos    drawn rooms with people, exact depth (`draw_photos.py`)
 2. affine    a pseudo-depth network learns from them and from recordings with measured depth,

@@ -85,7 +85,8 @@ def world(tmp_path_factory) -> Path:
         (root / name).mkdir()
         for i, image in enumerate(room.images[:12]):
             Image.fromarray(image).save(root / name / f"{i:06d}.jpg")
-    Image.fromarray(room.images[0]).save(root / "room.jpg")
+    for name in ("room.jpg", "photo.jpg"):
+        Image.fromarray(room.images[0]).save(root / name)
     (root / "points.csv").write_text("room.jpg,80,60,2.5\nroom.jpg,20,100,1.5\n")
     street = draw_clip("street", frames=24, size=(48, 64), seed=1, movers="across", step=0.4)
     write_data(root, street)
