@@ -56,6 +56,7 @@ SHORT = {
     "--data.image-size": ["32", "64"], "--data.workers": ["0"], "--train.steps": ["2"],
     "--train.batch-size": ["1"], "--train.validate-every": ["2"], "--train.threads": ["1"],
     "--train.accelerator": ["cpu"], "--train.precision": ["fp32"], "--student.steps": ["1"],
+    "--train.checkpoint-every": ["1"],
 }  # fmt: skip
 
 
