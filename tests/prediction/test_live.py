@@ -128,7 +128,8 @@ def test_the_film_of_an_rtsp_camera_becomes_depth(tmp_path):
 @pytest.mark.skipif("lavfi" not in av.formats_available, reason="FFmpeg draws no camera here")
 def test_a_webcam_is_opened_as_a_device_of_ffmpeg(tmp_path, monkeypatch):
     """FFmpeg's own drawn device in the place of v4l2: no test machine has a camera."""
-    drawn = ("lavfi", "testsrc=size=64x48:rate=50:duration={}")
+    # As fast as a camera and long enough: of what comes meanwhile only the newest frame is kept.
+    drawn = ("lavfi", "testsrc=size=64x48:rate=50:duration=6{},realtime")
     monkeypatch.setattr(live, "WEBCAMS", {live.sys.platform: drawn})
     summary = predict_files(predictor(), "1", tmp_path / "out", formats=["npz"], max_frames=2)
     assert [np.load(path)["depth"].shape for path in summary.written] == [(48, 64)] * 2
