@@ -1,6 +1,6 @@
 """Draw the videos of the ablation: rooms and streets with movers, and others that are held out.
 
-    python benchmarks/drawn_world.py OUT [--size 64 96] [--frames 12] [--places 4]
+    python benchmarks/drawn_world.py OUT [--size 64 96] [--frames 12] [--places 4] [--seed 0]
 
 Places and movers of the held-out videos have seeds of their own. People and cars go across the
 view, obliquely, or ahead of the camera as fast as it is. A frame of a room is a step of 0.15 m. The
@@ -49,8 +49,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(64, 96))
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--places", type=int, default=4, help="of each kind and sort of movers")
+    parser.add_argument("--seed", type=int, default=0, help="another one draws other places")
     asked = parser.parse_args()
-    for split, first, movers in (("train", 0, TRAIN), ("val", FIRST_HELD_OUT, HELD_OUT)):
+    for split, first, movers in (
+        ("train", asked.seed, TRAIN),
+        ("val", asked.seed + FIRST_HELD_OUT, HELD_OUT),
+    ):
         names = []
         for number, (kind, who) in enumerate(movers * asked.places):
             name = f"{split}_{number:02d}_{kind}_{who}"
