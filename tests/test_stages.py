@@ -20,6 +20,8 @@ from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
 from ssmde.prediction.loading import load
 from ssmde.stages import train_stages
+from ssmde.track import Tracked
+from ssmde.tracking.camera import FoundCamera
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -151,11 +153,17 @@ def test_labels_are_made_by_the_named_source_or_asked_for(run, monkeypatch):
     assert asked == [(run.data.root, "midas")]
 
 
-def test_motion_is_tracked_first_where_the_run_wants_it(run, monkeypatch):
+def test_motion_is_tracked_first_where_the_run_wants_it(run, monkeypatch, capsys):
     import ssmde.stages as stages
 
     asked = []
-    monkeypatch.setattr(stages, "track", lambda data, *, threads: asked.append((data, threads)))
+
+    def tracked(data, *, threads):
+        asked.append((data, threads))
+        camera = FoundCamera(focal=500.0, spread=0.01, frames=12)
+        return [Tracked(scene="room", frames=12, found=12, parts=1, error=0.2, camera=camera)]
+
+    monkeypatch.setattr(stages, "track", tracked)
     monkeypatch.setattr(stages, "train", lambda config, *, resume=False: config.output)
     monkeypatch.setattr(stages, "_hand_over", lambda student, folder: None)
     monkeypatch.setattr(stages, "_report", lambda teacher, student, folder: None)
@@ -163,6 +171,7 @@ def test_motion_is_tracked_first_where_the_run_wants_it(run, monkeypatch):
     assert asked == []
     train_stages(replace(run, data=replace(run.data, poses="tracked")))
     assert asked == [(run.data.root, 1)]
+    assert "room: camera found: focal length 500.0 pixels" in capsys.readouterr().out
 
 
 def test_several_processes_do_not_all_make_what_one_can_make_before(run):

@@ -96,7 +96,9 @@ def _track_what_has_no_motion(config: Config) -> None:
                 f"it: run `ssmde track {config.data.root}` first"
             )
         return
-    track(config.data.root, threads=config.train.threads)  # leaves alone what was tracked
+    for scene in track(config.data.root, threads=config.train.threads):  # what was not yet
+        if scene.camera:
+            print(f"{scene.scene}: camera found: {scene.camera.describe()}")
 
 
 def _label_what_has_no_labels(config: Config) -> None:

@@ -234,7 +234,7 @@ def _camera(sequence: FrameSequence) -> Float64[Tensor, "3 3"]:
         raise ValueError(
             f"scene '{sequence.name}': intrinsics are unknown, training needs them; write the "
             f"3 x 3 matrix in pixels of its images to {sequence.images[0].parent / 'cam.txt'}, or "
-            "learn the camera with --model.intrinsics learned"
+            "let `ssmde track` find the camera, or learn it with --model.intrinsics learned"
         )
     return torch.from_numpy(sequence.intrinsics.astype(np.float64))
 

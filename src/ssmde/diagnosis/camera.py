@@ -22,8 +22,9 @@ def check_camera(sequence: FrameSequence) -> list[Finding]:
             Finding(
                 name="no-intrinsics", severity="warning", scene=sequence.name,
                 what="the camera is unknown: there is no cam.txt",
-                remedy="write the 3 x 3 matrix to cam.txt, or give `ssmde prepare` the field of "
-                "view: --hfov-degrees, 65 for the main camera of many phones",
+                remedy="`ssmde track` finds it where the camera turns and moves; else write the "
+                "3 x 3 matrix to cam.txt, or give `ssmde prepare` the field of view: "
+                "--hfov-degrees, 65 for the main camera of many phones",
             )
         ]  # fmt: skip
     faults = list(_faults(sequence))

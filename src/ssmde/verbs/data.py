@@ -176,7 +176,8 @@ class Track:
     """Find how the camera moved in each training scene, from its own frames.
 
     Each scene folder gets tracked_poses.txt, which data.poses tracked reads. Hand-held video, which
-    is mostly rotation, needs it. Scenes that have the file are left alone.
+    is mostly rotation, needs it. Scenes that have the file are left alone. A scene without cam.txt
+    gets one, if its video tells the focal length.
 
     Example:
       ssmde track data
@@ -197,6 +198,8 @@ class Track:
 
         found = track(self.data, overwrite=self.overwrite, threads=self.threads, seed=self.seed)
         for scene in found:
+            if scene.camera:
+                print(f"{scene.scene}: camera found: {scene.camera.describe()}")
             print(
                 f"{scene.scene}: motion of {scene.found} of {scene.frames} frames in "
                 f"{scene.parts} parts, {scene.error:.2f} pixels off"

@@ -1,0 +1,158 @@
+"""The focal length of a camera nobody knows, from the video it took.
+
+Where a camera turns and moves, only one focal length fits all the points it saw. It is asked for
+three times: of all frames, of every second one, and of the others, from starts far below and far
+above. Where the video tells the focal length they come to the same, elsewhere each stays where it
+began. Why so: `docs/decisions/0013-focal-length-from-the-whole-video.md`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from ssmde.data.scene_files import read_json, write_intrinsics, write_scene_info
+from ssmde.data.sequence import FrameSequence
+from ssmde.tracking.colmap import Colmap, Refined, guess_focal, map_frames, read_refined
+
+START = 0.8  # first focal length of all frames, in longer sides: 64 degrees, a phone's main camera
+BELOW, ABOVE = 0.5, 1.25  # first focal lengths of the two halves: 90 and 44 degrees
+FIELD_OF_VIEW = (20.0, 120.0)  # degrees across the longer side; what is outside is not believed
+FEWEST = 10  # frames that have to be connected
+SEEN = 15  # points that each of them has to see in the mean; COLMAP's own least for two images
+AGREE = 0.1  # of the focal length: how far the three may be from each other
+ADVICE = (
+    "give the field of view to `ssmde prepare`, --hfov-degrees 65 for the main camera of many "
+    "phones, or write the 3 x 3 matrix in pixels of its images to"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundCamera:
+    """A camera with square pixels and the principal point in the middle, found in a video."""
+
+    focal: float
+    """Focal length, in pixels of the images."""
+    spread: float
+    """How far the furthest of its estimates lies from it, relative; what a lens bends or a rolling
+    shutter shifts is not in it."""
+    frames: int
+    """Number of frames it was found in."""
+
+    def describe(self) -> str:
+        """One line, for scene.json and the screen."""
+        return (
+            f"focal length {self.focal:.1f} pixels +- {100 * self.spread:.1f} %, "
+            f"from {self.frames} frames"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """Focal lengths that a stretch of video came to."""
+
+    frames: int = 0
+    """Number of frames that all of it connects."""
+    focals: tuple[float, ...] = ()
+    """Of all frames, of every second, of the others, in pixels; empty if all tell nothing."""
+    doubt: str = ""
+    """Why it is not to be believed; empty if it is."""
+
+
+def estimate_focal(colmap: Colmap, database: Path, scene: FrameSequence) -> Estimate:
+    """Focal length of a stretch of video.
+
+    Args:
+        colmap: The library.
+        database: Its features and matches; the camera in it is changed.
+        scene: Its frames.
+    """
+    names = [file.name for file in scene.images]
+    side = max(scene.image_size)
+    whole = _refine(colmap, database, names, START * side)
+    focals: tuple[float, ...] = ()
+    doubt = _too_little(whole, len(names)) or _absurd(whole.focal, side)
+    if not doubt:
+        halves = ((names[::2], BELOW), (names[1::2], ABOVE))
+        others = [_refine(colmap, database, half, start * side).focal for half, start in halves]
+        focals = (whole.focal, *others)
+        doubt = _disagreement(focals)
+    return Estimate(frames=whole.frames, focals=focals, doubt=doubt)
+
+
+def join_estimates(estimates: Sequence[Estimate]) -> FoundCamera | str:
+    """The camera of stretches of one video, or why there is none.
+
+    The focal length is the median of the estimates that can be believed, weighted by frames.
+    """
+    good = [one for one in estimates if not one.doubt]
+    if not good:
+        return max(estimates, key=lambda one: one.frames).doubt
+    every = np.array([one.focals for one in good])
+    if doubt := _disagreement(every.ravel().tolist()):
+        return doubt
+    frames = np.array([one.frames for one in good])
+    focal = float(np.median(np.repeat(every, frames, axis=0)))
+    spread = float(np.abs(every / focal - 1).max())
+    return FoundCamera(focal=focal, spread=spread, frames=int(frames.sum()))
+
+
+def matrix_of(camera: FoundCamera, image_size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
+    """Pinhole matrix for images of that (height, width), in pixels."""
+    height, width = image_size
+    return np.array(
+        [[camera.focal, 0, (width - 1) / 2], [0, camera.focal, (height - 1) / 2], [0, 0, 1.0]]
+    )
+
+
+def keep_camera(scene: FrameSequence, camera: FoundCamera, by: str) -> None:
+    """Write a camera to the scene's cam.txt, and to scene.json where it comes from."""
+    folder = scene.images[0].parent
+    note = {"camera": f"found by {by}: {camera.describe()}"}
+    write_scene_info(folder, read_json(folder / "scene.json") | note)
+    write_intrinsics(folder, matrix_of(camera, scene.image_size))
+
+
+def advise(scene: FrameSequence, doubt: str) -> str:
+    """What to say of a scene whose camera the video does not tell."""
+    return (
+        f"scene '{scene.name}': its camera is unknown, and the video does not tell it: {doubt}; "
+        f"{ADVICE} {scene.images[0].parent / 'cam.txt'}"
+    )
+
+
+def _refine(colmap: Colmap, database: Path, names: Sequence[str], start: float) -> Refined:
+    """The largest reconstruction of these frames, its focal length refined from a start."""
+    guess_focal(colmap, database, start)
+    models = map_frames(colmap, database, names, refine_focal=True)
+    return read_refined(models[0]) if models else Refined(0, 0, float("nan"))
+
+
+def _too_little(whole: Refined, frames: int) -> str:
+    if whole.frames < FEWEST:
+        return f"its motion was found in {whole.frames} of {frames} frames, and {FEWEST} are needed"
+    if whole.seen < SEEN * whole.frames:
+        return (
+            f"a frame sees {whole.seen / whole.frames:.1f} points of known depth in the mean, and "
+            f"{SEEN} are needed: the camera has to move, not only to turn"
+        )
+    return ""
+
+
+def _absurd(focal: float, side: int) -> str:
+    degrees = float(np.degrees(2 * np.arctan(0.5 * side / focal)))
+    if FIELD_OF_VIEW[0] <= degrees <= FIELD_OF_VIEW[1]:
+        return ""
+    return (
+        f"it came to a focal length of {focal:.0f} pixels, a field of view of {degrees:.0f} degrees"
+    )
+
+
+def _disagreement(focals: Sequence[float]) -> str:
+    """Why these focal lengths are no estimate of one; empty if they are."""
+    if np.isfinite(focals).all() and max(focals) <= (1 + AGREE) * min(focals):
+        return ""
+    said = ", ".join("none" if np.isnan(focal) else f"{focal:.0f}" for focal in focals)
+    return f"parts of it come to different focal lengths ({said} pixels); the camera has to turn"

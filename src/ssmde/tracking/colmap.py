@@ -1,0 +1,206 @@
+"""COLMAP as `ssmde track` uses it: features, matches, and its global mapper.
+
+COLMAP (Schönberger and Frahm, CVPR 2016) with its global mapper GLOMAP (Pan et al., ECCV 2024,
+https://arxiv.org/abs/2407.20219). Its pixel centres lie at a half, ours at whole numbers.
+
+This is the only module that knows pycolmap.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ssmde.data.scene_files import read_json
+from ssmde.data.sequence import FrameSequence
+
+FEATURES = 2000  # keypoints an image
+POINTS = 200  # that each image has to see where only the camera is looked for
+ROUNDS = 100  # of bundle adjustment there
+OVERLAP = 12  # neighbours that an image is matched to, and then those at doubling distance
+INSTALL = "pip install 'ssmde[motion]'"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Colmap:
+    """pycolmap, and how it is to compute."""
+
+    module: Any
+    """pycolmap."""
+    threads: int
+    """CPU threads; -1 for all."""
+    seed: int
+    """Start of the random numbers."""
+
+
+class Seen(NamedTuple):
+    """A frame of a reconstruction."""
+
+    T_cam_world: Any
+    """Motion from the world to the camera, 4 x 4."""
+    ids: Any
+    """Numbers of the points it sees (n,)."""
+    pixels: Any
+    """Where it sees them (n, 2)."""
+    depth: Any
+    """How far they are (n,), in the unit of the reconstruction."""
+
+
+class Refined(NamedTuple):
+    """What a reconstruction says about its camera."""
+
+    frames: int
+    """Number of frames it connects."""
+    seen: int
+    """Number of times that any of its points is seen in a frame."""
+    focal: float
+    """Focal length, in pixels."""
+
+
+def load_colmap(threads: int, seed: int) -> Colmap:
+    """Pycolmap, quiet, with these threads (0: all) and random numbers.
+
+    Raises:
+        ImportError: If it is not installed, or too old.
+    """
+    try:
+        colmap = import_module("pycolmap")
+    except ImportError as error:
+        raise ImportError(
+            f"`ssmde track` needs pycolmap, which is not installed: {INSTALL}"
+        ) from error
+    if not hasattr(colmap, "global_mapping"):
+        raise ImportError(
+            f"`ssmde track` needs pycolmap 4 or later, found {colmap.__version__}: {INSTALL}"
+        )
+    # COLMAP tells each step to stderr; our bar says what matters
+    colmap.logging.minloglevel = colmap.logging.Level.FATAL.value
+    colmap.logging.logtostderr = sys.flags.verbose > 0
+    colmap.set_random_seed(seed)
+    return Colmap(module=colmap, threads=threads or -1, seed=seed)
+
+
+def find_features(
+    colmap: Colmap, database: Path, scene: FrameSequence, guess: float | None = None
+) -> None:
+    """Keypoints of every frame, into a new database that also holds the camera.
+
+    Args:
+        colmap: The library.
+        database: File to make.
+        scene: The frames.
+        guess: Focal length in pixels of a camera that is otherwise unknown: its pixels are taken
+            to be square, its principal point to be the middle. None takes that of the scene.
+    """
+    reader = colmap.module.ImageReaderOptions()
+    reader.camera_model, reader.camera_params = (
+        _known_camera(scene) if guess is None else _simple_camera(scene, guess)
+    )
+    extraction = colmap.module.FeatureExtractionOptions()
+    extraction.num_threads, extraction.use_gpu = colmap.threads, False
+    extraction.sift.max_num_features = FEATURES
+    colmap.module.extract_features(
+        database, scene.images[0].parent, image_names=[file.name for file in scene.images],
+        camera_mode=colmap.module.CameraMode.SINGLE,
+        reader_options=reader, extraction_options=extraction,
+    )  # fmt: skip
+    if guess is not None:
+        guess_focal(colmap, database, guess)
+
+
+def match_features(colmap: Colmap, database: Path) -> None:
+    """Match the keypoints of every frame with those of its neighbours in time."""
+    matching = colmap.module.FeatureMatchingOptions()
+    matching.num_threads, matching.use_gpu = colmap.threads, False
+    pairing = colmap.module.SequentialPairingOptions()
+    pairing.overlap, pairing.quadratic_overlap = OVERLAP, True
+    colmap.module.match_sequential(database, matching_options=matching, pairing_options=pairing)
+
+
+def guess_focal(colmap: Colmap, database: Path, focal: float) -> None:
+    """Give the camera of a database another focal length, in pixels, to start from."""
+    with colmap.module.Database.open(database) as opened:
+        _set_focal(opened, focal, known=False)
+
+
+def fix_focal(colmap: Colmap, database: Path, focal: float) -> None:
+    """Let the focal length of a database be known, in pixels, and find the inliers that fit it."""
+    with colmap.module.Database.open(database) as opened:
+        _set_focal(opened, focal, known=True)
+        opened.clear_two_view_geometries()
+    options = colmap.module.GeometricVerifierOptions()
+    options.num_threads = colmap.threads
+    colmap.module.geometric_verification(database, verifier_options=options)
+
+
+def map_frames(
+    colmap: Colmap, database: Path, names: Sequence[str] = (), *, refine_focal: bool = False
+) -> list[Any]:
+    """Reconstructions of the frames with these file names, of all by default; largest first."""
+    options = colmap.module.GlobalPipelineOptions()
+    options.num_threads = options.mapper.num_threads = colmap.threads
+    options.random_seed = options.mapper.random_seed = colmap.seed
+    options.mapper.bundle_adjustment.refine_focal_length = refine_focal
+    options.mapper.bundle_adjustment.refine_extra_params = False
+    options.image_names = list(names)
+    if refine_focal:  # one number is asked for: fewer points tell it as well, in a fraction of time
+        options.mapper.track_required_tracks_per_view = POINTS
+        options.mapper.skip_retriangulation = True
+        ceres = options.mapper.bundle_adjustment.ceres.solver_options
+        ceres.max_num_iterations = ROUNDS
+    with TemporaryDirectory(prefix="ssmde-map-") as scratch:
+        models = colmap.module.global_mapping(database, scratch, scratch, options=options)
+    return sorted(models.values(), key=lambda model: -model.num_reg_images())
+
+
+def read_refined(model: Any) -> Refined:
+    """How large a reconstruction is, and the focal length of its camera."""
+    (camera,) = model.cameras.values()
+    seen = model.compute_num_observations()
+    return Refined(model.num_reg_images(), seen, float(camera.focal_length_x))
+
+
+def read_frames(model: Any, names: Sequence[str]) -> tuple[dict[int, Seen], float]:
+    """The frames of a reconstruction by their place in `names`, and its median error in pixels."""
+    points = {key: point.xyz for key, point in model.points3D.items()}
+    places = {name: i for i, name in enumerate(names)}
+    frames: dict[int, Seen] = {}
+    for image in model.images.values():
+        if not image.has_pose:
+            continue
+        T = np.vstack([image.cam_from_world().matrix(), (0, 0, 0, 1)])
+        seen = [p for p in image.points2D if p.has_point3D()]
+        ids = np.array([p.point3D_id for p in seen], dtype=np.int64)
+        xyz = np.array([points[i] for i in ids.tolist()]).reshape(-1, 3)
+        pixels = np.array([p.xy for p in seen]).reshape(-1, 2) - 0.5
+        frames[places[image.name]] = Seen(T, ids, pixels, xyz @ T[2, :3] + T[2, 3])
+    error = float(np.median([point.error for point in model.points3D.values()]))
+    return frames, error
+
+
+def _set_focal(opened: Any, focal: float, *, known: bool) -> None:
+    for camera in opened.read_all_cameras():
+        camera.params = [focal, *list(camera.params)[1:]]
+        camera.has_prior_focal_length = known
+        opened.update_camera(camera)
+
+
+def _simple_camera(scene: FrameSequence, focal: float) -> tuple[str, str]:
+    """COLMAP's name and numbers for a camera of which nothing is known."""
+    height, width = scene.image_size
+    return "SIMPLE_PINHOLE", f"{focal:.9g},{width / 2:.9g},{height / 2:.9g}"
+
+
+def _known_camera(scene: FrameSequence) -> tuple[str, str]:
+    """COLMAP's name and numbers for the camera of a scene."""
+    K = scene.intrinsics
+    assert K is not None
+    numbers = [K[0, 0], K[1, 1], K[0, 2] + 0.5, K[1, 2] + 0.5]
+    bent = read_json(scene.images[0].parent / "scene.json").get("distortion_k1k2p1p2k3")
+    numbers += list(bent)[:4] if bent else []
+    return ("OPENCV" if bent else "PINHOLE"), ",".join(f"{number:.9g}" for number in numbers)

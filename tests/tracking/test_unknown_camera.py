@@ -1,0 +1,89 @@
+"""The focal length of an unknown camera: found where the video tells it, else said not to be."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ssmde.cli import main
+from ssmde.data.drawn import draw_clip, write_clip
+from ssmde.data.motion import relative_motion
+from ssmde.data.scene_folder import read_scene
+from ssmde.track import track
+from ssmde.tracking.camera import Estimate, FoundCamera, join_estimates, keep_camera, matrix_of
+
+SIZE = (120, 160)
+
+
+def film(folder, **how):
+    """A drawn room without cam.txt."""
+    clip = draw_clip("room", size=SIZE, step=how.pop("step", 0.08), **how)
+    write_clip(clip, folder)
+    (folder / "cam.txt").unlink()
+    return clip
+
+
+def test_a_camera_that_turns_and_moves_tells_its_focal_length(tmp_path, capsys):
+    clip = film(tmp_path / "turns", frames=24, seed=4, rotation=2.0, hfov_degrees=40.0)
+    assert main(["track", str(tmp_path), "--threads", "1"]) == 0
+    said = capsys.readouterr().out
+    scene = read_scene(tmp_path / "turns")
+    focal = scene.intrinsics[0, 0]
+    assert focal == pytest.approx(clip.intrinsics[0, 0], rel=0.03)
+    assert scene.intrinsics.tolist() == [[focal, 0, 79.5], [0, focal, 59.5], [0, 0, 1]]
+    for frame in range(3, 24):
+        (found,) = relative_motion(scene.tracked_poses, frame, (frame - 3,), flip=False)
+        (truth,) = relative_motion(clip.poses, frame, (frame - 3,), flip=False)
+        assert np.degrees(np.linalg.norm(found[:3, :3] - truth[:3, :3]) / np.sqrt(2)) < 0.6
+    info = json.loads((tmp_path / "turns" / "scene.json").read_text())
+    assert info["camera"].startswith("found by ssmde track, COLMAP 4")
+    assert f"focal length {focal:.1f} pixels" in info["camera"]
+    assert info["source"].startswith("drawn: room"), "what was there stays"
+    assert f"turns: camera found: focal length {focal:.1f} pixels +- " in said
+    assert track(tmp_path, show_progress=False) == [], "a stopped run goes on"
+
+
+def test_a_video_that_does_not_tell_is_refused_and_the_others_are_tracked(tmp_path):
+    film(tmp_path / "slides", frames=12, seed=3, rotation=0.0)
+    film(tmp_path / "stands", frames=10, seed=3, rotation=0.0, step=0.0)
+    write_clip(draw_clip("room", size=SIZE, frames=10, seed=3, step=0.08), tmp_path / "known")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match="its camera is unknown") as refusal:
+        track(tmp_path, threads=1, show_progress=False)
+    slides, stands = str(refusal.value).splitlines()
+    assert slides.startswith("scene 'slides': ")
+    assert "different focal lengths (" in slides
+    assert "0 of 10 frames" in stands
+    for line in (slides, stands):
+        assert "`ssmde prepare`, --hfov-degrees 65" in line
+        assert line.endswith("cam.txt")
+    new = sorted(str(f.relative_to(tmp_path)) for f in set(tmp_path.rglob("*")) - set(before))
+    assert new == ["known/tracked_points.npz", "known/tracked_poses.txt"]
+
+
+def test_the_median_of_the_frames_decides_between_stretches_of_a_video():
+    long = Estimate(frames=400, focals=(500.0, 505.0, 490.0))
+    short = Estimate(frames=100, focals=(510.0, 520.0, 515.0))
+    turned_away = Estimate(frames=500, doubt="it stood still")
+    found = join_estimates([short, long, turned_away])
+    assert (found.focal, found.frames) == (500.0, 500)
+    assert found.spread == pytest.approx(0.04)
+    assert found.describe() == "focal length 500.0 pixels +- 4.0 %, from 500 frames"
+    assert join_estimates([turned_away, Estimate(frames=3, doubt="short")]) == "it stood still"
+
+
+def test_stretches_that_disagree_are_no_camera():
+    wide = Estimate(frames=300, focals=(500.0, 505.0, 490.0))
+    zoomed = Estimate(frames=100, focals=(600.0, 610.0, 590.0))
+    assert "490" in (said := join_estimates([wide, zoomed]))
+    assert "610" in said
+    half = Estimate(frames=300, focals=(500.0, float("nan"), 500.0))
+    assert "500, none, 500" in join_estimates([half])
+
+
+def test_the_middle_of_the_image_is_half_a_pixel_before_half_its_size(tmp_path):
+    film(tmp_path / "room", frames=1, seed=0)
+    camera = FoundCamera(focal=160.0, spread=0.01, frames=20)
+    assert matrix_of(camera, SIZE).tolist() == [[160, 0, 79.5], [0, 160, 59.5], [0, 0, 1]]
+    keep_camera(read_scene(tmp_path / "room"), camera, "a test")
+    assert np.array_equal(read_scene(tmp_path / "room").intrinsics, matrix_of(camera, SIZE))
