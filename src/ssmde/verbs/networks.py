@@ -11,6 +11,9 @@ from tyro.conf import FlagConversionOff, Positional, arg
 
 from ssmde.config import Config
 
+NAMED = 3
+"""Of many files that were written, so many are named."""
+
 
 def is_first_process() -> bool:
     """False in a process that a launcher started beside the first one."""
@@ -197,7 +200,10 @@ class Predict:
             max_frames=self.max_frames,
             engine=self.engine,
         )
-        print(f"{len(summary.written)} files with depth in {out}")
+        first = ", ".join(str(file) for file in summary.written[:NAMED])
+        more = len(summary.written) - NAMED
+        count = f"{len(summary.written)} files with depth"
+        print(f"{count} by {named}: {first}" + (f" and {more} more in {out}" if more > 0 else ""))
         for reason in summary.skipped:
             print(f"skipped: {reason}", file=sys.stderr)
 
