@@ -174,7 +174,7 @@ def test_the_verbs_are_frozen():
 def test_words_and_options_of_a_verb_are_frozen(verb, capsys):
     text = help_of(verb, capsys)
     places, options = FROZEN[verb]
-    assert re.findall(r"(?m)^[│ ] ([A-Z]+)\b", text) == places
+    assert re.findall(r"(?m)^[│ ] \[?([A-Z]+)\b", text) == places
     assert set(re.findall(r"(?m)^[│ ] (?:-h, )?(--[a-z][a-z.-]*)", text)) == {"--help", *options}
 
 
@@ -698,4 +698,10 @@ def test_weights_and_an_input_without_a_folder_are_refused(weights, verb_calls, 
     Path("run/last.safetensors").write_bytes(b"")
     assert main(["predict", weights, "walk.mp4"]) == 2
     assert "predict takes [WEIGHTS] INPUT OUT" in capsys.readouterr().err
+    assert not verb_calls
+
+
+def test_an_input_alone_is_told_what_is_missing(verb_calls, capsys):
+    assert main(["predict", "photo.jpg"]) == 2
+    assert "got 'photo.jpg' alone: say where to write to as well" in capsys.readouterr().err
     assert not verb_calls
