@@ -1,8 +1,10 @@
-"""Speed of a trained network in each engine: `python benchmarks/engines.py`.
+"""Speed of a trained network in each engine: `python benchmarks/engines.py [--weights WEIGHTS]`.
 
-Exports a ResNet-18 with random weights once, opens it in every engine that is installed, and prints
-CPU milliseconds of one picture on one thread: medians of interleaved rounds in one process, because
-the wall clock of a shared machine says little. Times hold for the whole file: bytes in, depth out.
+Exports a ResNet-18 with random weights, or what WEIGHTS names, opens it in every engine that is
+installed, and prints CPU milliseconds of one picture on one thread: medians of interleaved rounds
+in one process, because the wall clock of a shared machine says little. Times hold for the whole
+file: bytes in, depth out. Among the rounds are products of large fp32 matrices: the share of their
+speed says how far an engine is from what this processor can do at all.
 Accuracy of int8 is measured with trained weights, by `ssmde export --precision int8 --data DATA`.
 Results with hardware and date are in `benchmarks/results.md`.
 """
@@ -11,6 +13,7 @@ import argparse
 import os
 import platform
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,7 @@ import numpy as np
 import onnxruntime
 import openvino
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from ssmde.exporting.formats import onnx_model, write_onnx, write_openvino, write_torch
 from ssmde.exporting.parity import cut, drawn_pictures, milliseconds
@@ -27,27 +31,31 @@ from ssmde.exporting.quantise import quantise
 from ssmde.exporting.whole_model import WholeModel
 from ssmde.models.depth_net import DepthNet
 from ssmde.prediction.engines import Exported, ExportFacts, open_exported
+from ssmde.prediction.loading import load
 from ssmde.prediction.predictor import Predictor
 
-SIZE = (256, 320)
+SIZE = (256, 320)  # of the random network
 FACTS = ExportFacts(
-    name="random", licence="none", image_size=SIZE, depth_range=(0.1, 100.0), unit="scene units",
+    name="measured", licence="none", image_size=SIZE, depth_range=(0.1, 100.0), unit="scene units",
     precision="fp32", ssmde="0",
 )  # fmt: skip
+SIDE = 1024  # of the matrices
+PRODUCTS = ("torch.mm", "numpy matmul")
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "avx_vnni")
 
 
-def open_all(network: DepthNet, folder: Path) -> dict[str, Exported]:
+def open_all(predictor: Predictor, folder: Path) -> dict[str, Exported]:
     """The network in every engine and precision."""
-    model = WholeModel(network, SIZE).eval()
-    proto = onnx_model(model, FACTS)
+    facts = replace(FACTS, image_size=predictor.image_size)
+    model = WholeModel(predictor.network, predictor.image_size).eval()
+    proto = onnx_model(model, facts)
     small = quantise(proto, drawn_pictures(8))
     write_onnx(proto, folder / "fp32.onnx")
     write_onnx(small, folder / "int8.onnx")
-    write_openvino(proto, FACTS, folder / "fp32.xml")
-    write_openvino(proto, replace(FACTS, precision="bf16"), folder / "bf16.xml")
-    write_openvino(small, replace(FACTS, precision="int8"), folder / "int8.xml")
-    write_torch(model, FACTS, folder / "fp32.pt2")
+    write_openvino(proto, facts, folder / "fp32.xml")
+    write_openvino(proto, replace(facts, precision="bf16"), folder / "bf16.xml")
+    write_openvino(small, replace(facts, precision="int8"), folder / "int8.xml")
+    write_torch(model, facts, folder / "fp32.pt2")
     names = {
         "torch.export fp32": "fp32.pt2",
         "ONNX Runtime fp32": "fp32.onnx",
@@ -69,32 +77,56 @@ def processor() -> str:
     return f"{name}, {' '.join(flag for flag in FLAGS if flag in text.split())}"
 
 
+def count_operations(network: torch.nn.Module, batch: torch.Tensor) -> int:
+    """Multiplications and additions of the convolutions, each counted."""
+    with FlopCounterMode(display=False) as counter:
+        network(batch)
+    return counter.get_total_flops()
+
+
+def products() -> dict[str, Callable[[], object]]:
+    """Large matrix products, the fastest that fp32 gets."""
+    a, b = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
+    x, y = a.numpy(), b.numpy()
+    return dict(zip(PRODUCTS, (lambda: torch.mm(a, b), lambda: x @ y), strict=True))
+
+
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=11)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--weights", help="as of ssmde predict; by default a random ResNet-18")
+    asked = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = DepthNet().eval()
-    predictor = Predictor(network, SIZE)
-    picture = cut(drawn_pictures(1)[0], SIZE)
+    predictor = load(asked.weights) if asked.weights else Predictor(DepthNet(), SIZE)
+    network, size = predictor.network, predictor.image_size
+    picture = cut(drawn_pictures(1)[0], size)
     batch = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None] / 255
     with tempfile.TemporaryDirectory() as folder:
         with torch.inference_mode(False):
-            engines = open_all(network, Path(folder))
+            engines = open_all(predictor, Path(folder))
         runs = {
             "PyTorch eager, network alone": lambda: network(batch),
             "PyTorch eager, predict": lambda: predictor.predict(picture),
         } | {name: lambda e=e: e.run(picture[None]) for name, e in engines.items()}
-        taken = milliseconds(runs, rounds)
-    print(f"{processor()}; one thread, {rounds} rounds, {SIZE[0]} x {SIZE[1]}")
+        taken = milliseconds(runs | products(), asked.rounds)
+    best = 2 * SIDE**3 / min(taken[name] for name in PRODUCTS)  # operations a millisecond
+    count = count_operations(network, batch)
+    print(f"{processor()}; one thread, {asked.rounds} rounds, {size[0]} x {size[1]}")
     print(f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, ", end="")
     print(f"openvino {openvino.__version__}")
+    print(
+        f"{count / 2e9:.2f} G multiply-adds; fp32 matrix product {best / 1e6:.1f} GFLOP/s, at ",
+        end="",
+    )
+    print(f"which the network takes {count / best:.0f} ms")
     eager = taken["PyTorch eager, network alone"]
-    print(f"{'engine':32}{'CPU ms':>8}{'times eager':>13}")
+    print(f"{'engine':32}{'CPU ms':>8}{'times eager':>13}{'of the fp32 product':>21}")
     for name, value in taken.items():
-        print(f"{name:32}{value:8.0f}{eager / value:13.2f}")
+        work = 2 * SIDE**3 if name in PRODUCTS else count
+        times = "" if name in PRODUCTS else f"{eager / value:.2f}"
+        print(f"{name:32}{value:8.1f}{times:>13}{work / value / best:21.0%}")
 
 
 if __name__ == "__main__":

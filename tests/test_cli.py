@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import get_args
 
 import pytest
+from PIL import Image
 
 import ssmde
 from ssmde.cli import main, parse
@@ -173,7 +174,7 @@ def test_the_verbs_are_frozen():
 def test_words_and_options_of_a_verb_are_frozen(verb, capsys):
     text = help_of(verb, capsys)
     places, options = FROZEN[verb]
-    assert re.findall(r"(?m)^[│ ] ([A-Z]+)\b", text) == places
+    assert re.findall(r"(?m)^[│ ] \[?([A-Z]+)\b", text) == places
     assert set(re.findall(r"(?m)^[│ ] (?:-h, )?(--[a-z][a-z.-]*)", text)) == {"--help", *options}
 
 
@@ -650,19 +651,29 @@ def test_of_several_processes_only_the_first_speaks(verb_calls, monkeypatch, cap
 # What it costs, and the names beside it
 
 
-def test_help_and_prediction_load_neither_the_training_engine_nor_plots():
+def test_help_and_prediction_load_nothing_they_do_not_need(tmp_path):
+    Image.new("RGB", (64, 48), "teal").save(tmp_path / "photo.png")
     script = """
 import sys
 from ssmde.cli import main
 slow = {"lightning", "matplotlib", "torch", "tensorboard"}
 main([]); main(["train", "photometric", "--help"])
 assert not slow & set(sys.modules), slow & set(sys.modules)
-main(["predict", "nowhere", "nothing", "out"])
-assert "ssmde.predict" in sys.modules
-assert not {"lightning", "tensorboard", "matplotlib.pyplot"} & set(sys.modules)
+assert main(["predict", "photo.png", "out"]) == 0
+engine = {"lightning", "tensorboard", "torchmetrics", "torch.utils.tensorboard"}
+extras = {"gradio", "onnx", "onnxruntime", "openvino", "ray", "rerun", "transformers", "trimesh"}
+others = {"huggingface_hub", "matplotlib", "scipy", "torch._dynamo", "torch._inductor"}
+slow = engine | extras | others
+assert not slow & set(sys.modules), slow & set(sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
+    assert (
+        "2 files with depth by indoor-small: out/photo_depth.png, out/photo_color.png\n"
+        in done.stdout
+    )
 
 
 def test_public_names_are_there_and_no_verb_hides_its_module():
@@ -675,9 +686,10 @@ def test_public_names_are_there_and_no_verb_hides_its_module():
         _ = ssmde.Predicter
 
 
-def test_two_words_after_predict_take_the_weights_of_the_package(verb_calls):
+def test_two_words_after_predict_take_the_weights_of_the_package(verb_calls, capsys):
     assert main(["predict", "walk.mp4", "out"]) == 0
     assert verb_calls[0][1] == (Path("indoor-small"), "walk.mp4", Path("out"))
+    assert capsys.readouterr().out == "2 files with depth by indoor-small: a, b\n"
 
 
 @pytest.mark.parametrize("weights", ["run", "a.safetensors", "model.onnx"])
@@ -686,4 +698,10 @@ def test_weights_and_an_input_without_a_folder_are_refused(weights, verb_calls, 
     Path("run/last.safetensors").write_bytes(b"")
     assert main(["predict", weights, "walk.mp4"]) == 2
     assert "predict takes [WEIGHTS] INPUT OUT" in capsys.readouterr().err
+    assert not verb_calls
+
+
+def test_an_input_alone_is_told_what_is_missing(verb_calls, capsys):
+    assert main(["predict", "photo.jpg"]) == 2
+    assert "got 'photo.jpg' alone: say where to write to as well" in capsys.readouterr().err
     assert not verb_calls

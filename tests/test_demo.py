@@ -31,6 +31,8 @@ from ssmde.demonstration.gallery import hang_exhibits
 from ssmde.demonstration.labels import distort, label_scene
 from ssmde.demonstration.lesson import first_stage, second_stage, with_steps
 from ssmde.demonstration.page import Story, in_words, write_page
+from ssmde.demonstration.shipped import CAPTIONS as SHIPPED_CAPTIONS
+from ssmde.demonstration.shipped import Shipped, visit
 from ssmde.demonstration.world import World
 from ssmde.evaluate import evaluate
 from ssmde.methods.self_supervised import SelfSupervised
@@ -116,6 +118,10 @@ def told(tmp_path_factory):
         exhibits=hang_exhibits(folder, results, predictors, student.eval(), [scene], data, count=2),
         film=make_film(folder, result, predictors[1], "held_out_1", fps=10.0),
         charts=(Chart(title="loss", lines={"": ((1, 0.2), (9, 0.1))}),),
+        shipped=Shipped(
+            name="indoor-small",
+            places=(visit(folder, "a room", [scene], predictors[1], predictors[0]),),
+        ),
         seconds={"drawing": 3.0, "teacher": 61.0, "student": 60.0},
     )
     return write_page(folder, story), story
@@ -146,8 +152,8 @@ def test_the_table_holds_the_numbers_of_both_stages_and_of_the_baselines(told):
         for e in (result.full, result.static, result.dynamic)
         for value in (e.abs_rel, e.sq_rel, e.rmse, e.rmse_log, e.log10, e.d1, e.d2, e.d3)
     ]
-    assert cells == expected
-    rows = page.read_text(encoding="utf-8").split("<tbody>")[1:]
+    assert cells[: len(expected)] == expected
+    rows = page.read_text(encoding="utf-8").split("<tbody>")[1:4]
     assert [row.count('class="best"') == 24 for row in rows] == [False, True, False]
     assert '<td class="best">0.000</td>' in rows[1]  # errors: the smallest
     assert '<td class="best">1.000</td>' in rows[1]  # shares of right pixels: the largest
@@ -157,7 +163,9 @@ def test_the_page_is_well_formed_and_all_its_files_are_beside_it(told):
     page, story = told
     reading = Reading(page)
     assert reading.open == []
-    assert len(reading.files) == 2 + len(CAPTIONS) * len(story.exhibits)
+    places = story.shipped.places
+    expected = 2 + len(CAPTIONS) * len(story.exhibits) + len(SHIPPED_CAPTIONS) * len(places)
+    assert len(reading.files) == len(set(reading.files)) == expected
     for name in reading.files:
         with Image.open(page.parent / name) as image:
             image.load()
@@ -175,6 +183,28 @@ def test_a_right_prediction_looks_like_the_truth_and_has_no_error(told):
     no_error = colourise_error(np.ones((1, 1)), np.ones((1, 1)))[0, 0].astype(int)
     assert np.abs(error - no_error).max() <= 4
     assert np.abs(wrong - no_error).max() > 20
+
+
+def test_the_network_of_the_package_stands_beside_the_student_with_protocol_and_alignment(told):
+    page, story = told
+    (place,) = story.shipped.places
+    text = page.read_text(encoding="utf-8").split("<h2>The network in the package</h2>")[1]
+    assert "<strong>indoor-small</strong> learnt from drawn rooms with people" in text
+    caption = text.split("<caption>")[1].split("</caption>")[0]
+    assert "<strong>generic</strong> (0.1 to 1000 m, whole image)" in caption
+    assert "alignment <strong>median</strong>" in caption
+    cells = Reading(page).cells[-9:]
+    results = (story.results[0], story.results[1], story.results[1].baselines["constant"])
+    assert cells == [  # here the "teacher" plays the network of the package
+        f"{value:.3f}" for r in results for value in (r.full.abs_rel, r.dynamic.abs_rel, r.full.d1)
+    ]
+    assert place.frame == f"held_out_1/{FRAMES // 2:06d}"
+    truth, student, shipped = (
+        read_image(page.parent / place.sources[kind]).astype(int)
+        for kind in ("truth", "student", "shipped")
+    )
+    assert np.abs(student - truth).max() <= 6
+    assert np.abs(shipped - truth).max() > 20
 
 
 def test_the_motion_picture_is_the_motion_truth(told):
@@ -318,8 +348,8 @@ def test_the_whole_demo_runs(tmp_path, capfd):
         assert ".new" not in text
     metrics = json.loads((page.parent / "evaluation" / "metrics.json").read_text())
     assert set(metrics["baselines"]) == {"constant", "mean_map"}
-    for title in ("Forgetting factor", "Regions of the mask filter"):
+    for title in ("Forgetting factor", "Regions of the mask filter", "a room, 6 frames"):
         assert title in reading.words
     printed = capfd.readouterr().out
-    assert [f"[{i}/5]" in printed for i in range(1, 6)] == [True] * 5
+    assert [f"[{i}/6]" in printed for i in range(1, 7)] == [True] * 6
     assert str(page) in printed

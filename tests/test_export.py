@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssmde.data.images import resize_image, write_image
-from ssmde.export import ParityError, export
+from ssmde.export import UNKNOWN_LICENCE, ParityError, export, known_licence
 from ssmde.exporting.formats import onnx_model, write_onnx, write_openvino
 from ssmde.exporting.parity import checked_sizes, drawn_pictures
 from ssmde.exporting.quantise import calibration_frames, quantise
@@ -127,6 +127,17 @@ def test_the_file_says_what_it_is(files, format):
     facts = open_exported(files[format]).facts
     assert (facts.name, facts.licence, facts.unit) == ("small", "MIT", "scene units")
     assert (facts.precision, facts.image_size) == ("fp32", SIZE)
+
+
+def test_the_licence_of_released_weights_goes_with_the_file(tmp_path, monkeypatch):
+    predictor = load("indoor-small")
+    assert known_licence(predictor).startswith("non-commercial")
+    predictor.source = "runs/mine"
+    assert known_licence(predictor) == UNKNOWN_LICENCE
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "indoor-small").mkdir()  # weights of one's own that bear the name
+    predictor.source = "indoor-small"
+    assert known_licence(predictor) == UNKNOWN_LICENCE
 
 
 def test_onnx_itself_finds_the_file_sound_and_names_its_axes(files):

@@ -4,10 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from ssmde.config import Config, DataConfig, LossConfig, dump_config
 from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.scene_files import write_poses, write_tracked_poses
+from ssmde.models.load import save_weights
 from ssmde.odometry import odometry
 from ssmde.prediction.motion import MotionPredictor
 from ssmde.trajectories.errors import align_path, path_errors
@@ -140,7 +143,7 @@ def test_a_pose_network_is_asked_in_steps_of_its_gap(data, clip, monkeypatch):
 
     monkeypatch.setattr(MotionPredictor, "__init__", start)
     monkeypatch.setattr(MotionPredictor, "__call__", motion)
-    monkeypatch.setattr("ssmde.odometry.weights_file", lambda path: path)
+    monkeypatch.setattr("ssmde.odometry.find_weights", lambda path: path)
     monkeypatch.setattr("ssmde.odometry.read_weights", lambda path: ({}, {}))
     [found] = odometry("w.safetensors", data, show_progress=False)
     assert (found.frames, found.step) == (4, 2)
@@ -162,7 +165,7 @@ def test_metric_weights_are_measured_in_their_own_metres_too(data, clip, monkeyp
 
     monkeypatch.setattr(MotionPredictor, "__init__", start)
     monkeypatch.setattr(MotionPredictor, "__call__", motion)
-    monkeypatch.setattr("ssmde.odometry.weights_file", lambda path: path)
+    monkeypatch.setattr("ssmde.odometry.find_weights", lambda path: path)
     head = '{"metres_per_unit": 4.0, "error": 0.1, "spread": 0.2, "estimates": 9, "source": "x"}'
     monkeypatch.setattr("ssmde.odometry.read_weights", lambda path: ({}, {"metric_scale": head}))
     [found] = odometry("w.safetensors", data, show_progress=False)
@@ -185,6 +188,16 @@ def test_what_cannot_be_measured_says_why(data, clip):
     (data / "room" / "poses.txt").unlink()
     with pytest.raises(ValueError, match=r"no scene has a poses\.txt"):
         odometry("tracked", data)
+
+
+def test_weights_without_a_pose_network_that_learnt_are_refused(data, tmp_path):
+    with pytest.raises(ValueError, match="indoor-small: holds no pose network; give weights of"):
+        odometry("indoor-small", data, show_progress=False)
+    config = Config(data=DataConfig(poses="tracked"), loss=LossConfig(pose=0.0))
+    head = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
+    save_weights(tmp_path / "w.safetensors", {"pose_net.x": torch.zeros(1)}, head)
+    with pytest.raises(ValueError, match=r"never learnt, .*data\.poses tracked, loss\.pose 0"):
+        odometry(tmp_path / "w.safetensors", data, show_progress=False)
 
 
 def test_without_evo_the_error_says_how_to_get_it(monkeypatch, clip):

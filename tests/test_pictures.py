@@ -137,3 +137,9 @@ def test_an_unknown_colour_map_or_range_is_refused():
         colourise(ramp(), colour_map="magme")
     with pytest.raises(ValueError, match="0 < near < far, got 4 and 2"):
         colourise(ramp(), near=4.0, far=2.0)
+
+
+def test_the_magma_of_the_package_is_that_of_matplotlib():
+    found = colourise(np.arange(1.0, 257)[None], near=1.0, far=256.0, space="depth")
+    wanted = [colour("magma", level) for level in np.linspace(1, 0, 256)]
+    np.testing.assert_array_equal(found[0], wanted)

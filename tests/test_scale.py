@@ -242,6 +242,11 @@ def test_what_does_not_tell_a_scale_says_why(weights, data, knows):
         scale(weights, data, camera_height=1.6, show_progress=False)
 
 
+def test_released_weights_stay_as_they_are(data):
+    with pytest.raises(ValueError, match=r"'indoor-small' cannot be stored .*give --out FILE"):
+        scale("indoor-small", data, camera_height=1.6, show_progress=False)
+
+
 def test_a_room_without_ground_tells_no_scale(weights, data, monkeypatch):
     wall = Predictor(Memory(np.zeros((1, *SIZE, 3), np.uint8), np.ones((1, *SIZE))), SIZE)
     monkeypatch.setattr(ssmde.scale, "load", lambda *_: wall)

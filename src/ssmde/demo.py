@@ -23,6 +23,7 @@ from ssmde.demonstration.lesson import (
 )
 from ssmde.demonstration.pace import seconds_per_step
 from ssmde.demonstration.page import Story, write_page
+from ssmde.demonstration.shipped import ROOM, Shipped, draw_room, visit
 from ssmde.demonstration.world import draw_world
 from ssmde.evaluate import evaluate, evaluate_predictions
 from ssmde.evaluation.result import Evaluation
@@ -34,9 +35,10 @@ from ssmde.reporting.curves import Chart
 from ssmde.reporting.looks import finished_student
 from ssmde.reporting.stage_curves import stage_charts
 from ssmde.train import train
+from ssmde.weights import DEFAULT_WEIGHTS
 
 MARKER = ".ssmde-demo"  # a folder with this file was made here, and may be replaced
-PARTS = 5
+PARTS = 6
 EXHIBITS = 4
 LAST = "last.safetensors"
 
@@ -120,7 +122,11 @@ def _play(folder: Path, out: Path, *, minutes: int | float, seed: int) -> Story:
         held_out = read_scenes(folder / "data", "val")
         predictors = (_predictor(trained.runs[0], out), _predictor(trained.runs[1], out))
         results = _evaluate(predictors, held_out, folder)
-    with _part(5, "page", "pictures, a short film and the page", seconds):
+    with _part(
+        5, "shipped", f"{DEFAULT_WEIGHTS}, which comes with the package, beside it", seconds
+    ):
+        shipped = _shipped(folder, held_out, predictors[1], seed)
+    with _part(6, "page", "pictures, a short film and the page", seconds):
         student = finished_student(second, trained.runs[1] / LAST, trained.runs[1] / "log.csv")
         exhibits = hang_exhibits(
             folder, results, predictors, student, held_out, second.data, count=EXHIBITS
@@ -136,6 +142,7 @@ def _play(folder: Path, out: Path, *, minutes: int | float, seed: int) -> Story:
         exhibits=exhibits,
         film=film,
         charts=charts,
+        shipped=shipped,
         seconds=seconds,
     )
 
@@ -216,6 +223,16 @@ def _evaluate(
     return (
         evaluate_predictions(teacher.network_depth, held_out, "generic"),
         evaluate(student, folder / "data", protocol="generic", out=folder / "evaluation"),
+    )
+
+
+def _shipped(folder: Path, streets: list[FrameSequence], student: Predictor, seed: int) -> Shipped:
+    """The network of the package and the student, in streets and in a room."""
+    ours = load(DEFAULT_WEIGHTS, device="cpu")
+    places = {"held-out streets": streets, "a room": [draw_room(folder / ROOM, seed)]}
+    return Shipped(
+        name=DEFAULT_WEIGHTS,
+        places=tuple(visit(folder, n, clips, student, ours) for n, clips in places.items()),
     )
 
 

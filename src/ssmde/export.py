@@ -32,6 +32,7 @@ from ssmde.exporting.whole_model import WholeModel
 from ssmde.prediction.engines import EngineNetwork, ExportFacts, open_exported
 from ssmde.prediction.loading import load
 from ssmde.prediction.predictor import Predictor
+from ssmde.weights import RELEASED
 
 FormatName = Literal["onnx", "openvino", "torch"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
@@ -76,7 +77,7 @@ def export(
     split: Literal["train", "val", "test", "all"] = "val",
     max_frames: int | None = None,
     name: str | None = None,
-    licence: str = UNKNOWN_LICENCE,
+    licence: str | None = None,
 ) -> ExportReport:
     """Write weights as a file that takes bytes (n, h, w, 3) and gives depth (n, h, w).
 
@@ -96,7 +97,7 @@ def export(
         split: Part of `data` to measure.
         max_frames: Measure at most so many frames, evenly spread.
         name: Name of the weights, kept in the file; by default that of their file or run.
-        licence: Licence of the weights, kept in the file.
+        licence: Licence of the weights, kept in the file; that of released weights is known.
 
     Raises:
         ParityError: If the file says something else than PyTorch.
@@ -111,7 +112,7 @@ def export(
     if isinstance(predictor.network, EngineNetwork):
         raise ValueError(f"{predictor.source} is an exported file: export from the weights")
     pictures = calibration_frames(Path(calibrate)) if calibrate is not None else []
-    facts = _facts(predictor, precision, name, licence)
+    facts = _facts(predictor, precision, name, licence or known_licence(predictor))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
         part = Path(folder) / path.name
@@ -179,6 +180,13 @@ def _check_precision(format: FormatName, precision: str, calibrate: str | Path |
             if calibrate is None
             else f"--calibrate is for --precision int8, got {precision}"
         )
+
+
+def known_licence(predictor: Predictor) -> str:
+    """Licence of released weights; of others nobody knows it here."""
+    name = predictor.source
+    released = name in RELEASED and not Path(name).exists()
+    return RELEASED[name].licence if released else UNKNOWN_LICENCE
 
 
 def _facts(predictor: Predictor, precision: str, name: str | None, licence: str) -> ExportFacts:

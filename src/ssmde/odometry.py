@@ -16,7 +16,7 @@ from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.models.load import read_weights
 from ssmde.models.metric_scale import stored_scale
-from ssmde.models.start import weights_file
+from ssmde.prediction.loading import find_weights
 from ssmde.prediction.motion import MotionPredictor
 from ssmde.trajectories.errors import (
     FEWEST_FRAMES,
@@ -126,7 +126,7 @@ def _paths(
                 yield scene, path, None
         return
     motion = MotionPredictor(source)
-    scale = stored_scale(read_weights(weights_file(Path(source)))[1])
+    scale = stored_scale(read_weights(find_weights(source))[1])
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not show_progress) as bar:
         for scene in scenes:

@@ -7,12 +7,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
 GREY = 128
@@ -25,6 +25,8 @@ WORST_ERROR = 0.5
 GAP = 4
 """White pixels between neighbouring pictures."""
 TEXT_SIZE = 13
+MAGMA = "magma"
+"""Its colours lie in the package, for predictions need no other map and matplotlib loads slowly."""
 
 
 def depth_range(depth: Float[np.ndarray, "h w"]) -> tuple[float, float] | None:
@@ -47,7 +49,7 @@ def colourise(
     *,
     near: float | None = None,
     far: float | None = None,
-    colour_map: str = "magma",
+    colour_map: str = MAGMA,
     space: Literal["disparity", "depth"] = "disparity",
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Colours of a depth map, near bright and far dark; grey where there is no value.
@@ -97,7 +99,7 @@ def colour_bar(
     *,
     near: float,
     far: float,
-    colour_map: str = "magma",
+    colour_map: str = MAGMA,
     space: Literal["disparity", "depth"] = "disparity",
     unit: str = "",
 ) -> UInt8[np.ndarray, "h w 3"]:
@@ -261,6 +263,11 @@ def _colour(
 
 @cache
 def _table(name: str) -> UInt8[np.ndarray, "256 3"]:
+    if name == MAGMA:
+        with files("ssmde").joinpath("magma.png").open("rb") as file:
+            return np.asarray(Image.open(file))[0]
+    from matplotlib import colormaps
+
     if name not in colormaps:
         raise ValueError(f"unknown colour map {name!r}: magma, turbo and viridis are some of them")
     return (colormaps[name](np.arange(256) / 255)[:, :3] * 255).round().astype(np.uint8)

@@ -29,7 +29,7 @@ from ssmde.methods.teacher import Teacher, build_networks
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.prediction.camera import AskedCamera, find_camera, learnt_cameras
 from ssmde.prediction.inputs import name_images
-from ssmde.prediction.loading import stored_config, weights_file
+from ssmde.prediction.loading import find_weights, stored_config
 from ssmde.prediction.predictor import Predictor
 from ssmde.types import Batch
 
@@ -87,7 +87,7 @@ def refine(
     """
     if steps < 1:
         raise ValueError(f"refine needs 1 step or more, got {steps}")
-    file = weights_file(Path(weights))
+    file = find_weights(weights)
     tensors, metadata = read_weights(file)
     config = stored_config(file, metadata)
     size = resolution or config.data.image_size

@@ -10,8 +10,7 @@ from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.models.camera import stored_cameras
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import MetricScale, with_scale
-from ssmde.models.start import weights_file
-from ssmde.prediction.loading import load
+from ssmde.prediction.loading import find_weights, load
 from ssmde.prediction.motion import MotionPredictor
 from ssmde.prediction.predictor import Predictor
 from ssmde.scaling.estimates import join_estimates
@@ -62,7 +61,12 @@ def scale(
         ValueError: If what is given does not tell a scale; the message says why.
     """
     _check(camera_height, speed, poses, points, data)
-    file = weights_file(Path(weights))
+    file = find_weights(weights)
+    if out is None and not Path(weights).exists():
+        raise ValueError(
+            f"the scale of {str(weights)!r} cannot be stored in the package or in the cache: give "
+            "--out FILE, where the weights go with it"
+        )
     tensors, metadata = read_weights(file)
     predictor = load(file)
     if points is not None:

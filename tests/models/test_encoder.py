@@ -2,13 +2,13 @@
 
 import copy
 
+import huggingface_hub
 import pytest
 import safetensors.torch
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from torch.testing import assert_close
 
-from ssmde.models import encoder as encoder_module
 from ssmde.models.encoder import build_encoder, freeze_batch_norm, normalise_image
 from ssmde.models.load import save_weights
 from ssmde.models.resnet import resnet18
@@ -110,7 +110,7 @@ def test_the_hub_is_asked_for_the_weights_of_this_encoder(
         safetensors.torch.save_file(imagenet_like, path)
         return str(path)
 
-    monkeypatch.setattr(encoder_module, "hf_hub_download", download)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     if name == "resnet18":
         assert_same_weights(build_encoder(name, "hub"), imagenet_like)
     else:
@@ -131,7 +131,7 @@ def test_without_a_connection_the_message_says_what_to_do(monkeypatch, error):
     def refuse(repository, file):
         raise error
 
-    monkeypatch.setattr(encoder_module, "hf_hub_download", refuse)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
     with pytest.raises(ConnectionError, match=r"--model\.pretrained none") as caught:
         build_encoder("resnet18", "hub")
     message = str(caught.value)

@@ -16,6 +16,9 @@ from ssmde.config.section import Section, refuse
 from ssmde.config.student import StudentConfig
 from ssmde.config.train import TrainConfig
 
+FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Plain values only; ten times faster where PyYAML was built with its C library."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config(Section):
@@ -63,7 +66,7 @@ def load_config(text: str) -> Config:
         pydantic.ValidationError: If a key is unknown or a value is wrong; every fault is listed
             with its full path, such as `data.image_size`.
     """
-    return TypeAdapter(Config).validate_python(yaml.safe_load(text) or {})
+    return TypeAdapter(Config).validate_python(yaml.load(text, FAST_LOADER) or {})
 
 
 def dump_config(config: Config) -> str:

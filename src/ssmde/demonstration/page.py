@@ -11,6 +11,7 @@ from string import Template
 from ssmde.config import Config, dump_config
 from ssmde.data.images import whole_file
 from ssmde.demonstration.film import Film
+from ssmde.demonstration.shipped import Shipped, shipped_section
 from ssmde.demonstration.world import World
 from ssmde.evaluation.result import Evaluation, Region
 from ssmde.reporting.curves import Chart
@@ -42,6 +43,8 @@ class Story:
     exhibits: tuple[Exhibit, ...]
     film: Film | None
     charts: tuple[Chart, ...]
+    shipped: Shipped
+    """The network of the package, beside that of the demo."""
     seconds: dict[str, float]
     """Wall-clock time of each step, by its name; `teacher` and `student` are the trainings."""
 
@@ -64,6 +67,7 @@ def write_page(folder: Path, story: Story) -> Path:
         notes="".join(f" {escape(note)}." for note in student.notes),
         exhibits="\n".join(exhibit_article(exhibit) for exhibit in story.exhibits),
         curves=figures(story.charts),
+        shipped=shipped_section(story.shipped),
         expect=_expect(student, story.first.train.steps + story.second.train.steps),
         commands="\n".join(
             f'<span class="say"># {escape(why)}</span>\n{escape(command)}'

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from huggingface_hub import hf_hub_download
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -87,8 +86,10 @@ def download_weights(name: str) -> Path:
             f"model.pretrained hub: there are no ImageNet weights of {name!r}; train it from "
             "random weights with --model.pretrained none, or give a file of your own"
         )
+    import huggingface_hub  # only now: prediction with weights of one's own needs no hub
+
     try:
-        return Path(hf_hub_download(repository, HUB_FILE))
+        return Path(huggingface_hub.hf_hub_download(repository, HUB_FILE))
     # Not only OSError: the errors of the HTTP client below the hub change with its version.
     except Exception as error:
         raise ConnectionError(

@@ -12,14 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-
 from ssmde.config import load_config
 from ssmde.models.load import first_line, read_weights
 
@@ -115,19 +107,22 @@ def download_weights(name: str, *, revision: str | None = None) -> Path:
     """
     if name.count("/") != 1 or name.startswith("/") or name.endswith("/"):
         raise ValueError(f"a repository of the hub is OWNER/NAME, got {name!r}")
+    import huggingface_hub  # only now, in each function: it is slow, and most weights are files
+    from huggingface_hub import errors
+
     page = f"https://huggingface.co/{name}"
     try:
         return Path(huggingface_hub.hf_hub_download(name, WEIGHTS_FILE, revision=revision))
     # First, for it is one of the others too: nothing cached, and the hub out of reach.
-    except LocalEntryNotFoundError as error:
+    except errors.LocalEntryNotFoundError as error:
         raise ConnectionError(_out_of_reach(page, error)) from error
-    except RepositoryNotFoundError as error:
+    except errors.RepositoryNotFoundError as error:
         raise ValueError(
             f"{page}: no such repository, or it is private: check the name, or `hf auth login`"
         ) from error
-    except RevisionNotFoundError as error:
+    except errors.RevisionNotFoundError as error:
         raise ValueError(f"{page}: has no revision {revision!r}") from error
-    except EntryNotFoundError as error:
+    except errors.EntryNotFoundError as error:
         raise ValueError(
             f"{page}: holds no {WEIGHTS_FILE}, so it holds no weights of this project"
         ) from error
@@ -173,6 +168,8 @@ def push_to_hub(weights: str | Path, name: str, card: ModelCard, *, private: boo
         ValueError: If the file holds no weights of this project.
         ConnectionError: If the hub cannot be reached, or refuses.
     """
+    import huggingface_hub
+
     with tempfile.TemporaryDirectory() as folder:
         save_repository(Path(weights), Path(folder), card, name=name)
         _asking(huggingface_hub.create_repo, name, private=private, exist_ok=True)

@@ -93,6 +93,15 @@ def from_pretrained(
     return predictor
 
 
+def find_weights(weights: str | Path) -> Path:
+    """The .safetensors file of a path, a released name or `hf:OWNER/NAME`.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+    """
+    return weights_file(_named_weights(str(weights)) or Path(weights))
+
+
 def _named_weights(name: str) -> Path | None:
     """The file behind a name; None for what is a path."""
     if name.startswith(HUB_PREFIX):

@@ -9,8 +9,7 @@ from jaxtyping import Float64, UInt8
 from ssmde.data.images import resize_image
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.models.pose_net import build_pose_net
-from ssmde.models.start import weights_file
-from ssmde.prediction.loading import stored_config
+from ssmde.prediction.loading import find_weights, stored_config
 
 POSE_PREFIX = "pose_net."
 
@@ -19,22 +18,28 @@ class MotionPredictor:
     """A trained pose network and the size it wants its images in.
 
     Args:
-        path: A .safetensors file, or a run folder.
+        path: A .safetensors file, a run folder, a released name or `hf:OWNER/NAME`.
         device: Where to compute; by default a GPU if there is one.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
-        ValueError: If it holds no pose network.
+        ValueError: If it holds no pose network, or one that learnt nothing.
     """
 
     def __init__(self, path: str | Path, device: torch.device | str | None = None) -> None:
-        file = weights_file(Path(path))
+        file = find_weights(path)
         tensors, metadata = read_weights(file)
         config = stored_config(file, metadata)
         if not any(key.startswith(POSE_PREFIX) for key in tensors):
             raise ValueError(
-                f"{file}: holds no pose network; give weights of a network that was trained on "
+                f"{path}: holds no pose network; give weights of a network that was trained on "
                 "video, such as those of its first stage"
+            )
+        if config.data.poses != "none" and config.loss.pose == 0:
+            raise ValueError(
+                f"{path}: its pose network never learnt, for the motion came with the frames "
+                f"(data.poses {config.data.poses}, loss.pose 0); give weights that were trained "
+                "with loss.pose above 0, or without poses"
             )
         network = build_pose_net(config.model.pose_net, scale=config.model.pose_scale)
         load_weights_into(network, tensors, POSE_PREFIX, origin=str(file))

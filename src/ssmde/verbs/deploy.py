@@ -44,12 +44,12 @@ class Export:
     """Measure at most so many frames, evenly spread."""
     name: Annotated[str | None, arg(help_behavior_hint="(default: that of WEIGHTS)")] = None
     """Name of the weights, kept in the file."""
-    licence: Annotated[str | None, arg(help_behavior_hint="(default: unknown)")] = None
-    """Licence of the weights, kept in the file."""
+    licence: Annotated[str | None, arg(help_behavior_hint="")] = None
+    """Licence of the weights, kept in the file; that of released weights is known."""
 
     def run(self) -> None:
         """Export, and print how far the file is from PyTorch and how fast."""
-        from ssmde.export import UNKNOWN_LICENCE, export, print_report
+        from ssmde.export import export, print_report
 
         report = export(
             self.weights,
@@ -63,7 +63,7 @@ class Export:
             split=self.split,
             max_frames=self.max_frames,
             name=self.name,
-            licence=self.licence or UNKNOWN_LICENCE,
+            licence=self.licence,
         )
         print_report(report)
         print(f"exported: {report.files[0]}\nnext: ssmde predict {report.files[0]} INPUT OUT")

@@ -22,7 +22,7 @@ class Scale:
     """
 
     weights: Positional[Annotated[Path, arg(metavar="WEIGHTS")]]
-    """Weights file, or the folder of a run."""
+    """Weights file, folder of a run, hf:OWNER/NAME or a released name; the last two with --out."""
     data: Positional[
         Annotated[Path | None, arg(metavar="DATA", help_behavior_hint="(not with --points)")]
     ] = None

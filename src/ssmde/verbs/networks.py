@@ -11,6 +11,9 @@ from tyro.conf import FlagConversionOff, Positional, arg
 
 from ssmde.config import Config
 
+NAMED = 3
+"""Of many files that were written, so many are named."""
+
 
 def is_first_process() -> bool:
     """False in a process that a launcher started beside the first one."""
@@ -115,10 +118,10 @@ class Predict:
       ssmde predict runs/photometric room.jpg depth --format glb --mesh --hfov-degrees 65
     """
 
-    weights: Positional[Annotated[Path, arg(metavar="WEIGHTS")]]
-    """Weights file, folder of a run, hf:OWNER/NAME, or a released name. Left out, the word before
-    INPUT, it is indoor-small, which comes with the package."""
-    source: Positional[Annotated[str, arg(metavar="INPUT")]]
+    weights: Positional[Annotated[Path, arg(metavar="[WEIGHTS]", help_behavior_hint="")]]
+    """Weights file, folder of a run, hf:OWNER/NAME, or a released name. Left out, with INPUT as the
+    first word, it is indoor-small, which comes with the package."""
+    source: Positional[Annotated[str | None, arg(metavar="INPUT", help_behavior_hint="")]] = None
     """Image, folder of images, quoted glob, .txt list of paths or addresses, video, http(s) or
     rtsp address, or number of a webcam."""
     out: Positional[Annotated[Path | None, arg(metavar="OUT", help_behavior_hint="")]] = None
@@ -197,7 +200,10 @@ class Predict:
             max_frames=self.max_frames,
             engine=self.engine,
         )
-        print(f"{len(summary.written)} files with depth in {out}")
+        first = ", ".join(str(file) for file in summary.written[:NAMED])
+        more = len(summary.written) - NAMED
+        count = f"{len(summary.written)} files with depth"
+        print(f"{count} by {named}: {first}" + (f" and {more} more in {out}" if more > 0 else ""))
         for reason in summary.skipped:
             print(f"skipped: {reason}", file=sys.stderr)
 
@@ -205,17 +211,19 @@ class Predict:
         """Weights, input and folder; with two words the weights are those of the package.
 
         Raises:
-            ValueError: If there are two words and the first is no input but weights.
+            ValueError: If there is one word, or two of which the first is no input but weights.
         """
         from ssmde.prediction.loading import looks_like_weights
         from ssmde.weights import DEFAULT_WEIGHTS
 
-        if self.out is not None:
+        if self.source is not None and self.out is not None:
             return self.weights, self.source, self.out
-        if looks_like_weights(self.weights):
+        if self.source is None or looks_like_weights(self.weights):
+            got = f"{str(self.weights)!r} alone"
+            if self.source is not None:
+                got = f"weights {str(self.weights)!r} and {self.source!r}"
             raise ValueError(
-                f"predict takes [WEIGHTS] INPUT OUT, got weights {str(self.weights)!r} and "
-                f"{self.source!r}: say where to write to as well"
+                f"predict takes [WEIGHTS] INPUT OUT, got {got}: say where to write to as well"
             )
         return Path(DEFAULT_WEIGHTS), str(self.weights), Path(self.source)
 
