@@ -1,24 +1,27 @@
 """Train the weights that come with the package, from the recordings and drawn photos.
 
     python recipes/small_weights.py indoor --data RECORDINGS --out WORK
+    python recipes/small_weights.py driving --data RECORDINGS --out WORK
 
-RECORDINGS is a folder with `indoor/`: scene folders as `docs/datasets.md` describes them. All
-is made in WORK and nothing in RECORDINGS is changed. A step that is finished is left as it is
-and a training that was stopped goes on, so the same command again is all it takes, however
-often it was cut off. `--faster 10` takes a tenth of every number of steps and photos: a trial.
-Five steps:
+RECORDINGS is a folder with `indoor/` and `driving/`: scene folders as `docs/datasets.md` describes
+them. All is made in WORK/indoor or WORK/driving and nothing in RECORDINGS is changed. A step that
+is finished is left as it is and a training that was stopped goes on, so the same command again is
+all it takes, however often it was cut off. `--faster 10` takes a tenth of every number of steps
+and photos: a trial. Six steps:
 
-1. photos    drawn rooms with people, exact depth (`draw_photos.py`)
+1. photos    drawn rooms with people, or streets with cars, with exact depth (`draw_photos.py`)
 2. affine    a pseudo-depth network learns from them and from recordings with measured depth,
-             `bonn_crowd` left out
-3. label     it labels the videos, whose camera motion `ssmde track` finds
-4. teacher   stage 1 of `ss_mde` learns from the videos, beginning with that network; the best of
-             it on the held-out recording. Stage 2 made it no better: docs/results.md
-5. detail    the network of the package, at twice the size: it begins with that of step 2, and
-             learns from the photos, the measured depth, and what step 4 says of the videos
+             `bonn_crowd` left out. That of `driving` begins with that of `indoor`, which is
+             trained first where it is missing, since drawn streets are all that tells it of streets
+3. static    indoors: `photometric` learns the place from the motion that `ssmde track` finds
+4. label     the videos get labels: indoors `grounded:` ones of step 3, on the road of step 2
+5. method    `ss_mde`, teacher and student, on the videos, beginning with the network of step 2; the
+             best of the student on what is held out
+6. detail    the network of the package, larger than that of step 5: it begins with that of step 2
+             and learns from the photos, the measured depth, and what step 5 says of the videos
 
 The comparison: `--recipe photometric`, `consistent`, `sc_depth_v3` or `ss_mde` trains that preset
-from random weights on the same videos and labels instead of steps 4 and 5. Then
+from random weights on the same videos and labels instead of steps 5 and 6. Then
 `python recipes/small_weights.py indoor --out WORK --release` writes the weights into the package.
 """
 
@@ -28,7 +31,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,43 +46,72 @@ from ssmde.prediction.loading import load
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "src" / "ssmde" / "weights"
-LAST = "last.safetensors"
-UNITS = 10_000  # steps of a stored depth per scene unit, the median depth of a video
+LAST, BEST = "last.safetensors", "best.safetensors"
+UNITS = 2_000  # steps of a stored depth per scene unit, the median depth of a video
+JUDGES = 2  # drawn scenes that choose a checkpoint where no recording has measured depth
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """Optimiser steps of each training."""
+
+    affine: int
+    static: int = 0
+    """0: no such step; the labels are those of the pseudo-depth network."""
+    teacher: int
+    student: int
+    detail: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What one of the released networks is made from."""
 
-    folder: str
-    """Of the recordings."""
+    after: str = ""
+    """The recipe whose pseudo-depth network this one's begins with."""
     photos: tuple[str, int, tuple[int, int]]
-    """Kind of drawn photos, how many scenes of 40, and their size."""
-    measured: tuple[str, ...]
+    """Kind of drawn photos, how many scenes of 40, and their size: that of the released network."""
+    measured: tuple[str, ...] = ()
     """Recordings with measured depth that the pseudo-depth network may see."""
+    judges: tuple[str, ...] = ()
+    """Recordings with measured depth that choose among its checkpoints; none: drawn scenes."""
     repeat: int
-    """How often such a recording stands in the list, so that the photos do not drown it."""
+    """How often a recording stands in the list, so that the photos do not drown it."""
     videos: tuple[str, ...]
     """Recordings that are learnt from as videos."""
     held_out: tuple[str, ...]
-    size: tuple[int, int]
-    steps: tuple[int, int, int]
-    """Of the pseudo-depth network, the teacher, and the network of the package."""
+    """Recordings that choose among the checkpoints of the videos' networks."""
+    cut: tuple[tuple[str, str, int], ...] = ()
+    """Held-out recordings that are the end of another: name, that other, frames."""
+    sizes: tuple[tuple[int, int], tuple[int, int]]
+    """Training sizes of the pseudo-depth network and of the method."""
+    steps: Steps
     options: tuple[str, ...]
     """For every training on videos."""
 
 
 RECIPES = {
     "indoor": Recipe(
-        folder="indoor",
         photos=("room", 48, (192, 256)),
         measured=("redkitchen", "hololens"),
+        judges=("bonn_crowd_val",),
         repeat=4,
         videos=("bonn_crowd",),
         held_out=("bonn_crowd_val",),
-        size=(96, 128),
-        steps=(3600, 400, 800),
+        sizes=((96, 128), (96, 128)),
+        steps=Steps(affine=3600, static=1000, teacher=1500, student=500, detail=800),
         options=("--data.frame-gaps", "8", "12", "16", "--train.protocol", "bonn"),
+    ),
+    "driving": Recipe(
+        after="indoor",
+        photos=("street", 48, (128, 416)),
+        repeat=2,
+        videos=("kitti_odom00", "kitti_raw_clip"),
+        held_out=("kitti_odom00_val",),
+        cut=(("kitti_odom00_val", "kitti_odom00", 150),),
+        sizes=((64, 224), (96, 320)),
+        steps=Steps(affine=1800, teacher=800, student=400, detail=600),
+        options=("--data.frame-gaps", "1", "2"),
     ),
 }
 COLOURS = (
@@ -93,13 +125,28 @@ class Asked:
     """One call of the recipe."""
 
     name: str
-    recipe: Recipe
     data: Path
-    out: Path
+    work: Path
+    """Folder that holds a folder for each recipe."""
     faster: float
     seed: int
     machine: tuple[str, ...]
     """Options for the machine, behind `--`."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is made."""
+        return RECIPES[self.name]
+
+    @property
+    def out(self) -> Path:
+        """Folder of this recipe."""
+        return self.work / self.name
+
+    @property
+    def affine(self) -> Path:
+        """Weights of the pseudo-depth network."""
+        return self.out / "runs" / "affine" / LAST
 
     def number(self, full: int) -> int:
         """So many, or fewer in a trial."""
@@ -114,20 +161,21 @@ def run(*words: object) -> None:
         sys.exit(code)
 
 
-def train(asked: Asked, preset: str, name: str, root: Path, *options: object) -> Path:
+def train(
+    asked: Asked, preset: str, name: str, root: Path, size: tuple[int, int], *options: object
+) -> Path:
     """Train unless it is finished; go on where it stopped. The folder of the run."""
     folder = asked.out / "runs" / name
-    done = (folder / "last.safetensors", folder / "student" / "last.safetensors")
-    if any(file.is_file() for file in done):
-        return folder
+    done = folder / "student" if preset == "ss_mde" else folder
+    if (done / LAST).is_file():
+        return done
     begun = any(folder.rglob("last.ckpt"))
     run(
         "train", preset, "--name", name, "--output", asked.out / "runs", "--data.root", root,
-        *(("--data.image-size", *asked.recipe.size) if "--data.image-size" not in options else ()),
-        "--model.encoder", "resnet18_half",
+        "--data.image-size", *size, "--model.encoder", "resnet18_half",
         "--train.seed", asked.seed, *options, *asked.machine, *(["--resume"] if begun else []),
     )  # fmt: skip
-    return folder
+    return done
 
 
 def draw(asked: Asked) -> Path:
@@ -135,98 +183,137 @@ def draw(asked: Asked) -> Path:
     kind, scenes, (height, width) = asked.recipe.photos
     out = asked.out / "photos"
     subprocess.run(
-        [sys.executable, HERE / "draw_photos.py", out, "--kind", kind, "--scenes",
-         str(asked.number(scenes)), "--photos", str(max(4, asked.number(40))),
-         "--size", str(height), str(width)],
+        [sys.executable, HERE / "draw_photos.py", out, "--kind", kind,
+         "--scenes", str(max(JUDGES + 1, asked.number(scenes))),
+         "--photos", str(max(4, asked.number(40))), "--size", str(height), str(width)],
         check=True,
     )  # fmt: skip
     return out
 
 
-def collect(asked: Asked, root: Path, photos: Path, more: dict[str, Path]) -> None:
+def collect(asked: Asked, root: Path, photos: Path, taught: dict[str, Path]) -> Path:
     """A data folder of links to photos and to recordings with depth."""
     recipe = asked.recipe
     root.mkdir(exist_ok=True)
     drawn = (photos / "train.txt").read_text().split()
-    places = {name: photos / name for name in drawn} | more
-    places |= {name: _own(asked, name) for name in (*recipe.measured, *recipe.held_out)}
+    places = {name: photos / name for name in drawn} | taught
+    places |= {name: _own(asked, name) for name in (*recipe.measured, *recipe.judges)}
     for name, place in places.items():
         if not (root / name).exists():
             os.symlink(place.resolve(), root / name)
-    first, *others = drawn  # the first is looked at while a network trains, if nothing is held out
-    real = (*recipe.measured, *more) * recipe.repeat
-    (root / "train.txt").write_text("\n".join([*real, *others]) + "\n")
-    held_out = recipe.held_out or (first,)
-    (root / "val.txt").write_text("\n".join(held_out) + "\n")
+    judges = recipe.judges or tuple(drawn[:JUDGES])
+    real = (*recipe.measured, *taught) * recipe.repeat
+    learnt = [*real, *(name for name in drawn if name not in judges)]
+    (root / "train.txt").write_text("\n".join(learnt) + "\n")
+    (root / "val.txt").write_text("\n".join(judges) + "\n")
+    return root
 
 
-def train_affine(asked: Asked, photos: Path) -> Path:
+def train_affine(asked: Asked, photos: Path) -> None:
     """Step 2: the pseudo-depth network."""
-    root = asked.out / "measured"
-    collect(asked, root, photos, {})
-    steps = asked.number(asked.recipe.steps[0])
-    return train(
-        asked, "affine_indoor", "affine", root, "--train.batch-size", 8, "--train.steps", steps,
-        "--train.learning-rate", "5e-4", "--train.warmup-steps", max(1, steps // 36),
+    steps, start = asked.number(asked.recipe.steps.affine), ()
+    if asked.recipe.after:
+        first = replace(asked, name=asked.recipe.after)
+        train_affine(first, draw(first))
+        start = ("--model.start", first.affine)
+    root = collect(asked, asked.out / "measured", photos, {})
+    train(
+        asked, "affine_indoor", "affine", root, asked.recipe.sizes[0], *start,
+        "--train.batch-size", 8, "--train.steps", steps, "--train.learning-rate", "5e-4",
+        "--train.warmup-steps", max(1, steps // 36),
         "--train.validate-every", max(1, steps // 6), *COLOURS,
     )  # fmt: skip
 
 
 def _own(asked: Asked, name: str) -> Path:
     """A recording in the folder of the work, copied there first: steps write beside the frames."""
-    place = asked.out / asked.recipe.folder / name
-    if not place.exists():
-        half = place.with_name(f".{name}.partial")
-        shutil.rmtree(half, ignore_errors=True)
-        shutil.copytree(asked.data / asked.recipe.folder / name, half)
-        half.rename(place)
+    place = asked.out / "videos" / name
+    if place.exists():
+        return place
+    half = place.with_name(f".{name}.partial")
+    shutil.rmtree(half, ignore_errors=True)
+    for part, source, frames in asked.recipe.cut:
+        if name in (part, source):
+            _copy_part(asked.data / asked.name / source, half, frames, ending=name == part)
+            break
+    else:
+        shutil.copytree(asked.data / asked.name / name, half)
+    half.rename(place)
     return place
+
+
+def _copy_part(source: Path, target: Path, frames: int, *, ending: bool) -> None:
+    """Its last frames and their poses, or all before them."""
+    images = read_scene(source).images
+    part = slice(-frames, None) if ending else slice(-frames)
+    target.mkdir(parents=True)
+    for image in images[part]:
+        shutil.copyfile(image, target / Path(image).name)
+    for name in ("cam.txt", "scene.json"):
+        shutil.copyfile(source / name, target / name)
+    rows = (source / "poses.txt").read_text().splitlines(keepends=True)
+    (target / "poses.txt").write_text("".join(rows[part]))
 
 
 def gather(asked: Asked) -> Path:
     """The videos and their camera motion."""
-    root = asked.out / asked.recipe.folder
+    root = asked.out / "videos"
     for part, names in (("train", asked.recipe.videos), ("val", asked.recipe.held_out)):
         for name in names:
             _own(asked, name)
-        if names:
-            (root / f"{part}.txt").write_text("\n".join(names) + "\n")
+        (root / f"{part}.txt").write_text("\n".join(names) + "\n")
     run("track", root, "--threads", 1)  # leaves alone what was tracked
     return root
 
 
-def train_teacher(asked: Asked, affine: Path, root: Path) -> Path:
-    """Step 4: stage 1 of ss_mde on the videos."""
-    steps = asked.number(asked.recipe.steps[1])
+def label(asked: Asked, root: Path) -> None:
+    """Steps 3 and 4: labels of the videos, of their own static network or of the affine one."""
+    source = f"ssmde:{asked.affine}"
+    if asked.recipe.steps.static:
+        steps = asked.number(asked.recipe.steps.static)
+        static = train(
+            asked, "photometric", "static", root, asked.recipe.sizes[1],
+            "--data.poses", "tracked", "--loss.points", 0.5, "--data.colour-jitter", 0,
+            "--model.start", asked.affine, "--train.steps", steps,
+            "--train.learning-rate", "2e-4", "--train.schedule", "constant",
+            "--train.validate-every", max(1, steps // 4), *asked.recipe.options,
+        )  # fmt: skip
+        source = f"grounded:{static}"
+    run("label", root, "--source", source)  # leaves alone what was labelled
+
+
+def train_method(asked: Asked, root: Path) -> Path:
+    """Step 5: both stages of ss_mde on the videos."""
+    steps = asked.recipe.steps
+    teacher, student = asked.number(steps.teacher), asked.number(steps.student)
     return train(
-        asked, "ss_mde", "teacher", root, "--method", "teacher", "--model.start", affine / LAST,
-        "--data.colour-jitter", 0.8, "--train.steps", steps, "--train.learning-rate", "2e-4",
-        "--train.schedule", "cosine", "--train.validate-every", max(1, steps // 4),
-        *asked.recipe.options,
+        asked, "ss_mde", "method", root, asked.recipe.sizes[1], "--model.start", asked.affine,
+        "--data.colour-jitter", 0.8, "--train.steps", teacher, "--student.steps", student,
+        "--train.learning-rate", "2e-4", "--train.schedule", "cosine",
+        "--train.validate-every", max(1, teacher // 6), *asked.recipe.options,
     )  # fmt: skip
 
 
-def train_detail(asked: Asked, photos: Path, affine: Path, teacher: Path) -> Path:
-    """Step 5: the network of the package."""
+def train_detail(asked: Asked, photos: Path, method: Path) -> Path:
+    """Step 6: the network of the package."""
     names = [name for name in asked.recipe.videos if name not in asked.recipe.measured]
-    taught = {name: _taught(asked, name, teacher) for name in names}
-    root = asked.out / "taught"
-    collect(asked, root, photos, taught)
-    steps, (height, width) = asked.number(asked.recipe.steps[2]), asked.recipe.photos[2]
+    taught = {name: _taught(asked, name, method / BEST) for name in names}
+    root = collect(asked, asked.out / "taught", photos, taught)
+    steps = asked.number(asked.recipe.steps.detail)
     return train(
-        asked, "affine_indoor", "detail", root, "--model.start", affine / LAST,
-        "--data.image-size", height, width, "--train.batch-size", 8, "--train.steps", steps,
+        asked, "affine_indoor", "detail", root, asked.recipe.photos[2],
+        "--model.start", asked.affine, "--train.batch-size", 8, "--train.steps", steps,
         "--train.learning-rate", "3e-4", "--train.warmup-steps", max(1, steps // 36),
         "--train.validate-every", max(1, steps // 5), *COLOURS,
     )  # fmt: skip
 
 
-def _taught(asked: Asked, name: str, teacher: Path) -> Path:
-    """A video whose depth is what the teacher says."""
+def _taught(asked: Asked, name: str, weights: Path) -> Path:
+    """A video whose depth is what the method's network says."""
     place, source = asked.out / "depth-of-videos" / name, _own(asked, name)
     if (place / "scene.json").is_file():  # the last file that is written
         return place
-    predictor = load(teacher)
+    predictor = load(weights)
     (place / "depth").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source / "cam.txt", place / "cam.txt")
     for image in tqdm(read_scene(source).images, desc=f"depth of {name}", unit="frame"):
@@ -240,7 +327,7 @@ def _taught(asked: Asked, name: str, teacher: Path) -> Path:
 
 def release(asked: Asked) -> None:
     """Write the weights into the package, in half precision, and say their checksum."""
-    source = asked.out / "runs" / "detail" / "best.safetensors"  # on what is held out
+    source = asked.out / "runs" / "detail" / BEST  # on what is held out
     tensors, metadata = read_weights(source)
     half = {
         key: value.half() if value.dtype == torch.float32 else value
@@ -259,7 +346,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", choices=RECIPES)
-    parser.add_argument("--data", type=Path, help="folder with indoor/")
+    parser.add_argument("--data", type=Path, help="folder with indoor/ and driving/")
     parser.add_argument("--out", type=Path, required=True, help="where to work")
     parser.add_argument("--recipe", default="released", help="or a preset, from random weights")
     parser.add_argument("--seed", type=int, default=0)
@@ -267,26 +354,24 @@ def main() -> None:
     parser.add_argument("--release", action="store_true", help="write the weights into the package")
     given, machine = parser.parse_known_args()
     asked = Asked(
-        name=given.name, recipe=RECIPES[given.name], data=given.data, out=given.out,
-        faster=given.faster, seed=given.seed, machine=tuple(w for w in machine if w != "--"),
+        name=given.name, data=given.data, work=given.out, faster=given.faster, seed=given.seed,
+        machine=tuple(word for word in machine if word != "--"),
     )  # fmt: skip
     if given.release:
         release(asked)
         return
     if given.data is None:
-        parser.error("--data is needed to train: the folder with indoor/")
+        parser.error("--data is needed to train: the folder with indoor/ and driving/")
     photos = draw(asked)
-    affine = train_affine(asked, photos)
+    train_affine(asked, photos)
     root = gather(asked)
-    run("label", root, "--source", f"ssmde:{affine / LAST}")
+    label(asked, root)
     if given.recipe == "released":
-        teacher = train_teacher(asked, affine, root)
-        train_detail(asked, photos, affine, teacher)
+        train_detail(asked, photos, train_method(asked, root))
     else:
-        steps = asked.number(asked.recipe.steps[1])
         train(
-            asked, given.recipe, f"{given.recipe}-{given.seed}", root, "--train.steps", steps,
-            *asked.recipe.options,
+            asked, given.recipe, f"{given.recipe}-{given.seed}", root, asked.recipe.sizes[1],
+            "--train.steps", asked.number(asked.recipe.steps.teacher), *asked.recipe.options,
         )  # fmt: skip
 
 
