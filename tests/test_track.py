@@ -50,22 +50,33 @@ def test_the_motion_of_a_drawn_camera_is_found(clip, data):
 def test_frames_with_hardly_a_point_in_common_are_parts_of_their_own():
     film = [set(range(10 * i, 10 * i + 100)) for i in range(20)]  # each shares 90 with the next
     other = [{point + 5000 for point in frame} for frame in film]
-    assert find_cuts(film, [1.0] * 19) == []
-    assert find_cuts([*film, *other], [1.0] * 39) == [20]
+    assert find_cuts(film, [1.0] * 19, [0.5] * 19) == []
+    assert find_cuts([*film, *other], [1.0] * 39, [0.5] * 39) == [20]
     chance = [*film[:-1], film[-1] | {5000, 5001, 5002}, *other]  # a few false matches
-    assert find_cuts(chance, [1.0] * 39) == [20]
+    assert find_cuts(chance, [1.0] * 39, [0.5] * 39) == [20]
     back = [*film, *other, *film]  # the first place again, after a cut
-    assert find_cuts(back, [1.0] * 59) == [20, 40]
-    assert find_cuts(film[:1], []) == find_cuts([], []) == []
+    assert find_cuts(back, [1.0] * 59, [0.5] * 59) == [20, 40]
+    assert find_cuts(film[:1], [], []) == find_cuts([], [], []) == []
 
 
 def test_a_leap_of_the_camera_with_few_points_is_a_cut():
     film = [set(range(10 * i, 10 * i + 100)) for i in range(40)]
     loose = [*film[:20], *({point + 70 for point in frame} for frame in film[20:])]
     leap = [1.0] * 19 + [6.0] + [1.0] * 19  # to frame 20
-    assert find_cuts(loose, leap) == [20]
-    assert find_cuts(film, leap) == []  # a run, with all points
-    assert find_cuts(loose, [1.0] * 39) == []  # a turn
+    assert find_cuts(loose, leap, [0.5] * 39) == [20]
+    assert find_cuts(film, leap, [0.5] * 39) == []  # a run, with all points
+    assert find_cuts(loose, [1.0] * 39, [0.5] * 39) == []  # a turn
+
+
+def test_a_corner_that_came_out_wrong_is_a_cut():
+    """As `kitti_odom00` at frame 203: half of the points, six steps, 18 in place of 4 degrees."""
+    film = [set(range(10 * i, 10 * i + 100)) for i in range(40)]
+    half = [*film[:20], *({point + 45 for point in frame} for frame in film[20:])]
+    leap, spin = ([usual] * 19 + [most] + [usual] * 19 for usual, most in ((1.0, 6.0), (4.0, 18.0)))
+    assert find_cuts(half, leap, spin) == [20]
+    assert find_cuts(film, leap, spin) == []  # a jolt, with all points
+    assert find_cuts(half, [1.0] * 39, spin) == []  # a turn on the spot
+    assert find_cuts(half, leap, [4.0] * 39) == []  # faster, straight on
 
 
 def test_a_scene_that_was_tracked_is_left_alone_unless_asked(data):

@@ -10,6 +10,9 @@ from ssmde.tracking.colmap import OVERLAP, Seen, read_frames
 
 LINKED = 0.1  # of the usual number of points that the two sides of a place have in common
 LEAP, LOOSE = 4.0, 0.35  # times the usual step; of the usual number of points of two neighbours
+JERK, SPIN, SLACK = 3.0, 2.0, 0.75  # times the step and turn around there; of the usual points
+SHARP = 3.0  # degrees that a turn is more than those around it
+AROUND = 6  # steps to either side
 
 Points = list[tuple[Any, Any]]
 """For each frame of a part: image points (n, 2), in pixels, and their depth (n,)."""
@@ -23,21 +26,29 @@ def find_parts(model: Any, names: Sequence[str]) -> list[Part]:
     where = sorted(frames)
     centres = np.linalg.inv(np.array([frames[i].T_cam_world for i in where]))[:, :3, 3]
     steps = np.linalg.norm(np.diff(centres, axis=0), axis=1).tolist()
-    cuts = find_cuts([set(frames[i].ids.tolist()) for i in where], steps)
+    turns = [
+        _turn(frames[i].T_cam_world[:3, :3], frames[j].T_cam_world[:3, :3])
+        for i, j in pairwise(where)
+    ]
+    cuts = find_cuts([set(frames[i].ids.tolist()) for i in where], steps, turns)
     pieces = [where[a:b] for a, b in pairwise([0, *cuts, len(where)])]
     return [_part(piece, frames, error) for piece in pieces if len(piece) > 1]
 
 
-def find_cuts(seen: Sequence[set[int]], steps: Sequence[float]) -> list[int]:
+def find_cuts(
+    seen: Sequence[set[int]], steps: Sequence[float], turns: Sequence[float]
+) -> list[int]:
     """Places k where little ties the frames from k on to those before: a cut of the film.
 
     Across a cut nothing tells how large the one side is beside the other, though some chance match
     may have joined them: the sides are parts of their own. It is where the two sides have hardly a
-    point in common, or where the camera leaps and few points go along.
+    point in common, or where the camera leaps and few points go along, or where it leaps and spins
+    beside the frames around and some points are lost: a sharp corner that came out wrong.
 
     Args:
         seen: Numbers of the points that each frame sees, in the order of time.
         steps: Way of the camera between neighbouring frames, one fewer.
+        turns: How far it turns there, in degrees.
     """
     places = range(1, len(seen))
     near = [len(seen[k - 1] & seen[k]) for k in places]
@@ -47,7 +58,24 @@ def find_cuts(seen: Sequence[set[int]], steps: Sequence[float]) -> list[int]:
     apart = np.array(wide) < LINKED * np.median(wide)
     leaps = np.array(steps) > LEAP * np.median(steps)
     loose = np.array(near) < LOOSE * np.median(near)
-    return [k for k in places if apart[k - 1] or (leaps[k - 1] and loose[k - 1])]
+    jerks = np.array(steps) > JERK * _around(steps)
+    usual = _around(turns)
+    spins = (np.array(turns) > SPIN * usual) & (np.array(turns) > usual + SHARP)
+    slack = np.array(near) < SLACK * np.median(near)
+    cut = apart | (leaps & loose) | (jerks & spins & slack)
+    return [k for k in places if cut[k - 1]]
+
+
+def _around(values: Sequence[float]) -> Any:
+    """The median of each value and its neighbours (n,)."""
+    n = range(len(values))
+    return np.array([np.median(values[max(0, k - AROUND) : k + AROUND + 1]) for k in n])
+
+
+def _turn(R_a: Any, R_b: Any) -> float:
+    """Angle between two rotations, in degrees."""
+    cosine = (np.trace(R_a.T @ R_b) - 1) / 2
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def _all(sets: Sequence[set[int]]) -> set[int]:
