@@ -119,19 +119,29 @@ def measure(workers: list[Worker], runs: list[str], asked: argparse.Namespace) -
 
 
 def compare_losses(workers: list[Worker], runs: list[str], asked: argparse.Namespace) -> None:
-    """Largest relative difference of any term between both versions, over the first steps."""
+    """Largest relative difference of any term between both versions, and how it grows by step.
+
+    Rounding grows at every step (`first_losses`); a term that means something else differs at once.
+    """
     for run in runs:
         question = {"run": run, "ask": "losses", "steps": asked.losses}
         before, after = (w.ask(**question, batch=asked.batch, size=asked.size) for w in workers)
         worst: dict[str, tuple[float, int]] = {}
+        by_step: list[float] = []
         for step, (old, new) in enumerate(zip(before, after, strict=True)):
+            by_step.append(0.0)
             if old.keys() != new.keys():
                 raise SystemExit(f"{run}, step {step}: terms {list(old)} became {list(new)}")
             for name, value in old.items():
                 off = abs(new[name] - value) / max(abs(value), 1e-12)
                 worst[name] = max(worst.get(name, (0.0, 0)), (off, step))
+                by_step[-1] = max(by_step[-1], off)
         said = ", ".join(f"{name} {off:.1e} (step {step})" for name, (off, step) in worst.items())
         print(f"{run}, {asked.losses} steps: {said}", flush=True)
+        growth = ", ".join(
+            f"{step}: {by_step[step]:.1e}" for step in (0, 1, 2, *range(4, len(by_step), 4))
+        )
+        print(f"{run}, largest by step: {growth}", flush=True)
 
 
 def print_run(

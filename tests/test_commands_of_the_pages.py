@@ -31,7 +31,8 @@ pytestmark = [
 ROOT = Path(__file__).parents[1]
 PAGES = ("README", "quickstart", "your-own-video", "datasets", "command-line", "export")
 OTHER_PAGES = {
-    "results": "needs the recordings that were measured, and hours",
+    "results": "needs the archives of data sets, the recordings that were measured, and days",
+    "experiments": "needs the recordings that were measured, and hours",
     "training-at-scale": "needs GPUs: tests/training/test_processes.py has two processes",
     "scaling": "has no command of its own in a block",
 }

@@ -69,7 +69,7 @@ CONSISTENT = Config(
     ),
     model=ModelConfig(
         upsampling="bilinear",
-        pose_net="posecnn",  # ResNet-18 there; the light one learns as well, docs/results.md
+        pose_net="posecnn",  # ResNet-18 there; the light one learns as well, docs/experiments.md
         depth_range=(0.1, 100.0),  # 1 / (10 sigmoid + 0.01) there
     ),
     loss=LossConfig(
