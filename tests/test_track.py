@@ -117,6 +117,12 @@ def test_frames_that_came_or_went_ask_for_tracking_again(data):
         read_scene(data / "room")
 
 
+def test_a_tracked_scene_needs_no_colmap(data, monkeypatch):
+    track(data, threads=1, show_progress=False)
+    monkeypatch.setitem(sys.modules, "pycolmap", None)
+    assert track(data, show_progress=False) == []
+
+
 def test_a_missing_library_is_named(data, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pycolmap", None)
     with pytest.raises(ImportError, match=r"pip install 'ssmde\[motion\]'"):

@@ -99,6 +99,8 @@ def track(
     names = {scene.name for scene in read_scenes(data, "train")}
     scenes = [scene for scene in read_scenes(data, "all") if scene.name in names]
     todo = [scene for scene in scenes if overwrite or not _is_tracked(scene)]
+    if not todo:
+        return []  # also where COLMAP is not installed
     colmap = load_colmap(threads, seed)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     tracked: list[Tracked] = []
