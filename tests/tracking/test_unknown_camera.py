@@ -10,7 +10,16 @@ from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.motion import relative_motion
 from ssmde.data.scene_folder import read_scene
 from ssmde.track import track
-from ssmde.tracking.camera import Estimate, FoundCamera, join_estimates, keep_camera, matrix_of
+from ssmde.tracking import camera as cameras
+from ssmde.tracking.camera import (
+    Estimate,
+    FoundCamera,
+    estimate_focal,
+    join_estimates,
+    keep_camera,
+    matrix_of,
+)
+from ssmde.tracking.colmap import Colmap, Refined
 
 SIZE = (120, 160)
 
@@ -59,6 +68,25 @@ def test_a_video_that_does_not_tell_is_refused_and_the_others_are_tracked(tmp_pa
         assert line.endswith("cam.txt")
     new = sorted(str(f.relative_to(tmp_path)) for f in set(tmp_path.rglob("*")) - set(before))
     assert new == ["known/tracked_points.npz", "known/tracked_poses.txt"]
+
+
+@pytest.mark.parametrize(
+    ("found", "doubt"),
+    [
+        (Refined(9, 900, 128.0), "found in 9 of 20 frames, and 10 are needed"),
+        (Refined(20, 280, 128.0), "a frame sees 14.0 points of known depth in the mean, and 15"),
+        (Refined(20, 900, 700.0), "700 pixels, a field of view of 13 degrees"),
+        (Refined(20, 900, 30.0), "30 pixels, a field of view of 139 degrees"),
+        (Refined(20, 300, 128.0), ""),
+    ],
+)
+def test_what_a_reconstruction_must_hold_to_be_believed(tmp_path, monkeypatch, found, doubt):
+    film(tmp_path / "room", frames=20, seed=0, step=0.01)
+    monkeypatch.setattr(cameras, "_refine", lambda *_: found)
+    colmap = Colmap(module=None, threads=1, seed=0)  # only `_refine` would call it
+    estimate = estimate_focal(colmap, tmp_path / "db", read_scene(tmp_path / "room"))
+    assert doubt in estimate.doubt
+    assert bool(estimate.doubt) == bool(doubt)
 
 
 def test_the_median_of_the_frames_decides_between_stretches_of_a_video():
