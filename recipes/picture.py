@@ -1,8 +1,9 @@
-"""Make the picture of the README with the weights of the package.
+"""Make the pictures of README and docs with the weights of the package.
 
-    python recipes/picture.py docs/pictures/rooms.png
+    python recipes/picture.py room docs/pictures/rooms.png
+    python recipes/picture.py street docs/pictures/streets.png
 
-Drawn rooms the network has not seen: the photo, depth from it alone, and the truth, bright is near.
+Drawn places the network has not seen: photo, depth from it alone, truth; bright is near.
 """
 
 import argparse
@@ -14,20 +15,21 @@ from PIL import Image
 
 import ssmde
 from ssmde.pictures import colourise, depth_range, side_by_side, stack
-from ssmde.weights import DEFAULT_WEIGHTS
 
 SEED = 900  # far from those of the training
 PLACES = (0, 3, 5)
-SIZE = (192, 256)
+KINDS = {"room": ("indoor-small", (192, 256)), "street": ("driving-small", (128, 416))}
 
 
 def main() -> None:
     """Draw what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=KINDS)
     parser.add_argument("out", type=Path)
     asked = parser.parse_args()
-    predictor = ssmde.load(DEFAULT_WEIGHTS)
-    clip = draw_scene("room", SEED, max(PLACES) + 1, SIZE)
+    weights, size = KINDS[asked.kind]
+    predictor = ssmde.load(weights)
+    clip = draw_scene(asked.kind, SEED, max(PLACES) + 1, size)
     rows = []
     for number in PLACES:
         image, truth = clip.images[number], clip.depth[number]
