@@ -1,8 +1,14 @@
 """Settings shared by all tests: reproducible, and patient with the first call into torch."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import settings
+
+# Ray's workers step back for all other work of a machine by default: on a busy one a test of
+# seconds takes minutes. Read when a cluster starts.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 settings.register_profile("torch", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("torch")
