@@ -78,7 +78,7 @@ def world(tmp_path_factory) -> Path:
     """All that the pages name, small."""
     root = tmp_path_factory.mktemp("world")
     room = draw_clip("room", frames=30, size=(120, 160), seed=3, step=0.08)
-    for name in ("walk.mp4", "walk.mov", "clips/one.mp4", "clips/two.mp4"):
+    for name in ("walk.mp4", "walk.mov", "drive.mp4", "clips/one.mp4", "clips/two.mp4"):
         (root / name).parent.mkdir(exist_ok=True)
         with write_video(root / name, 10.0) as append:
             for image in room.images:

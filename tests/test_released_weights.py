@@ -28,9 +28,13 @@ def test_each_has_a_card_that_says_what_a_user_must_know(name):
     assert RELEASED[name].licence.split(":")[0] in card
 
 
-def test_an_indoor_network_orders_a_drawn_room_it_never_saw():
-    clip = draw_clip("room", frames=6, size=(192, 256), seed=77, movers="mixed")
-    predictor = ssmde.load(DEFAULT_WEIGHTS)
+@pytest.mark.parametrize(
+    ("name", "place", "size"),
+    [("indoor-small", "room", (192, 256)), ("driving-small", "street", (128, 416))],
+)
+def test_a_network_orders_a_drawn_place_of_its_kind_that_it_never_saw(name, place, size):
+    clip = draw_clip(place, frames=6, size=size, seed=77, movers="mixed")
+    predictor = ssmde.load(name)
     for image, truth in zip(clip.images[::5], clip.depth[::5], strict=True):
         depth = predictor.predict(image).depth
         assert depth.shape == truth.shape

@@ -31,6 +31,12 @@ RELEASED: dict[str, Released] = {
         licence="non-commercial: the strictest terms of the recordings it learnt from",
         summary="drawn rooms with people, 113 measured frames of two real ones, 16 s of a third",
     ),
+    "driving-small": Released(
+        file="driving-small.safetensors",
+        sha256="567fc1eeb849dc32c4d7647cf90fb186f9412394731a2b0ff4fb540483a244b6",
+        licence="non-commercial: the strictest terms of the recordings it learnt from",
+        summary="drawn streets with cars and people, 96 s of video from a car in one town",
+    ),
 }
 """By name; `ssmde.load(NAME)` opens them."""
 
