@@ -40,4 +40,5 @@ def test_a_network_orders_a_drawn_place_of_its_kind_that_it_never_saw(name, plac
         assert depth.shape == truth.shape
         assert np.isfinite(depth).all()
         assert (depth > 0).all()
-        assert spearmanr(depth.ravel(), truth.ravel()).statistic > 0.8
+        known = truth > 0  # the sky has no depth
+        assert spearmanr(depth[known], truth[known]).statistic > 0.8
