@@ -1,10 +1,13 @@
 """The weights that come with the package: small, described, and sensible on what they never saw."""
 
+import inspect
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
 import ssmde
+from ssmde.app import app, load_all
 from ssmde.data.drawn import draw_clip
 from ssmde.weights import DEFAULT_WEIGHTS, RELEASED, card_of, released_weights
 
@@ -18,6 +21,12 @@ def test_those_nobody_has_to_name_are_there():
 
 def test_all_of_them_are_small():
     assert sum(released_weights(name).stat().st_size for name in RELEASED) < LARGEST
+
+
+def test_the_page_shows_all_of_them_the_one_nobody_has_to_name_first():
+    default = inspect.signature(app).parameters["weights"].default
+    assert list(load_all(default)) == list(RELEASED)
+    assert default[0] == DEFAULT_WEIGHTS
 
 
 @EACH

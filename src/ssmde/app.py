@@ -19,7 +19,7 @@ from ssmde.application.guard import Guard
 from ssmde.application.studio import Studio
 from ssmde.application.visitors import Visitors
 from ssmde.predict import Predictor, load
-from ssmde.weights import DEFAULT_WEIGHTS, RELEASED
+from ssmde.weights import RELEASED
 
 INSTALL = "pip install 'ssmde[app]'"
 HERE_ONLY = "127.0.0.1"
@@ -41,7 +41,7 @@ class Served:
 
 
 def app(
-    weights: str | Path | Sequence[str | Path] = DEFAULT_WEIGHTS,
+    weights: str | Path | Sequence[str | Path] = tuple(RELEASED),
     *,
     host: str = HERE_ONLY,
     port: int | None = None,
@@ -53,6 +53,7 @@ def app(
 
     Args:
         weights: Weights file, run folder or released name; or several, to choose from on the page.
+            By default those that come with the package.
         host: Address to listen at: this machine only, or 0.0.0.0 for the whole network.
         port: Port; by default the first free one from 7860.
         share: Give the page a public address, by a server of Gradio's makers.
