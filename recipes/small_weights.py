@@ -14,7 +14,7 @@ and photos: a trial. Six steps:
              `bonn_crowd` left out. That of `driving` begins with that of `indoor`, which is
              trained first where it is missing, since drawn streets are all that tells it of streets
 3. static    indoors: `photometric` learns the place from the motion that `ssmde track` finds
-4. label     the videos get labels: indoors `grounded:` ones of step 3, on the road of step 2
+4. label     the videos get labels: indoors `grounded:` ones of step 3, on the road those of step 2
 5. method    `ss_mde`, teacher and student, on the videos, beginning with the network of step 2; the
              best of the student on what is held out
 6. detail    the network of the package, larger than that of step 5: it begins with that of step 2
@@ -214,7 +214,8 @@ def train_affine(asked: Asked, photos: Path) -> None:
     steps, start = asked.number(asked.recipe.steps.affine), ()
     if asked.recipe.after:
         first = replace(asked, name=asked.recipe.after)
-        train_affine(first, draw(first))
+        if not first.affine.is_file():
+            train_affine(first, draw(first))
         start = ("--model.start", first.affine)
     root = collect(asked, asked.out / "measured", photos, {})
     train(
@@ -326,7 +327,10 @@ def _taught(asked: Asked, name: str, weights: Path) -> Path:
 
 
 def release(asked: Asked) -> None:
-    """Write the weights into the package, in half precision, and say their checksum."""
+    """Write the weights into the package, in half precision, and say their checksum.
+
+    The configuration that travels with them names folders from WORK on: the rest is this machine's.
+    """
     source = asked.out / "runs" / "detail" / BEST  # on what is held out
     tensors, metadata = read_weights(source)
     half = {
@@ -334,6 +338,7 @@ def release(asked: Asked) -> None:
         for key, value in tensors.items()
         if key.startswith("depth_net.")
     }
+    metadata = {key: text.replace(f"{asked.work}/", "") for key, text in metadata.items()}
     target = PACKAGE / f"{asked.name}-small.safetensors"
     save_weights(target, half, metadata)
     checksum = hashlib.sha256(target.read_bytes()).hexdigest()

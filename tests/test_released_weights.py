@@ -1,6 +1,7 @@
 """The weights that come with the package: small, described, and sensible on what they never saw."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy.stats import spearmanr
 import ssmde
 from ssmde.app import app, load_all
 from ssmde.data.drawn import draw_clip
+from ssmde.models.load import read_weights
 from ssmde.weights import DEFAULT_WEIGHTS, RELEASED, card_of, released_weights
 
 LARGEST = 30e6  # bytes, all of them together
@@ -27,6 +29,12 @@ def test_the_page_shows_all_of_them_the_one_nobody_has_to_name_first():
     default = inspect.signature(app).parameters["weights"].default
     assert list(load_all(default)) == list(RELEASED)
     assert default[0] == DEFAULT_WEIGHTS
+
+
+@EACH
+def test_none_tells_of_the_machine_that_made_it(name):
+    _, metadata = read_weights(released_weights(name))
+    assert not re.search(r"(?m)^\s*[\w-]+: /", metadata["config"])
 
 
 @EACH

@@ -83,3 +83,9 @@ def _moved(
     way = np.linalg.norm(poses[gap:, :3, 3] - poses[:-gap, :3, 3], axis=1)
     known = np.isfinite(way) & np.isfinite(poses[gap:]).all((1, 2)) & (parts[gap:] == parts[:-gap])
     return np.where(known & np.isfinite(poses[:-gap]).all((1, 2)), way, -1.0)
+
+
+def turn_degrees(rotation: Float[np.ndarray, "3 3"]) -> float:
+    """How far a rotation turns, in degrees, 0 to 180."""
+    cosine = (np.trace(rotation) - 1) / 2
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))

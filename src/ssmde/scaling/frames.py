@@ -9,6 +9,7 @@ from jaxtyping import Float, Float64, UInt8
 
 from ssmde.data.dataset import spread
 from ssmde.data.images import ImageError, read_image, resize_image
+from ssmde.data.motion import turn_degrees
 from ssmde.data.sequence import FrameSequence
 from ssmde.geometry.camera import scale_intrinsics
 from ssmde.prediction.motion import MotionPredictor
@@ -171,8 +172,6 @@ def _others(scene: FrameSequence, index: int) -> list[int]:
         if not 0 <= other < len(scene) or not np.isfinite(poses[other]).all():
             continue
         T = np.linalg.inv(poses[other].astype(np.float64)) @ poses[index]
-        cosine = (np.trace(T[:3, :3]) - 1) / 2
-        turn = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-        if turn <= LARGEST_TURN and np.linalg.norm(T[:3, 3]) > 0:
+        if turn_degrees(T[:3, :3]) <= LARGEST_TURN and np.linalg.norm(T[:3, 3]) > 0:
             found.append(other)
     return found

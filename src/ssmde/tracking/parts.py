@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ssmde.data.motion import turn_degrees
 from ssmde.tracking.colmap import OVERLAP, Seen, read_frames
 
 LINKED = 0.1  # of the usual number of points that the two sides of a place have in common
@@ -26,10 +27,8 @@ def find_parts(model: Any, names: Sequence[str]) -> list[Part]:
     where = sorted(frames)
     centres = np.linalg.inv(np.array([frames[i].T_cam_world for i in where]))[:, :3, 3]
     steps = np.linalg.norm(np.diff(centres, axis=0), axis=1).tolist()
-    turns = [
-        _turn(frames[i].T_cam_world[:3, :3], frames[j].T_cam_world[:3, :3])
-        for i, j in pairwise(where)
-    ]
+    rotations = [frames[i].T_cam_world[:3, :3] for i in where]
+    turns = [turn_degrees(b @ a.T) for a, b in pairwise(rotations)]
     cuts = find_cuts([set(frames[i].ids.tolist()) for i in where], steps, turns)
     pieces = [where[a:b] for a, b in pairwise([0, *cuts, len(where)])]
     return [_part(piece, frames, error) for piece in pieces if len(piece) > 1]
@@ -70,12 +69,6 @@ def _around(values: Sequence[float]) -> Any:
     """The median of each value and its neighbours (n,)."""
     n = range(len(values))
     return np.array([np.median(values[max(0, k - AROUND) : k + AROUND + 1]) for k in n])
-
-
-def _turn(R_a: Any, R_b: Any) -> float:
-    """Angle between two rotations, in degrees."""
-    cosine = (np.trace(R_a.T @ R_b) - 1) / 2
-    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def _all(sets: Sequence[set[int]]) -> set[int]:
