@@ -99,7 +99,7 @@ RECIPES = {
         videos=("bonn_crowd",),
         held_out=("bonn_crowd_val",),
         sizes=((96, 128), (96, 128)),
-        steps=Steps(affine=3600, static=1000, teacher=1500, student=500, detail=800),
+        steps=Steps(affine=3600, static=1000, teacher=1500, student=500, detail=2400),
         options=("--data.frame-gaps", "8", "12", "16", "--train.protocol", "bonn"),
     ),
     "driving": Recipe(
@@ -110,7 +110,7 @@ RECIPES = {
         held_out=("kitti_odom00_val",),
         cut=(("kitti_odom00_val", "kitti_odom00", 150),),
         sizes=((64, 224), (96, 320)),
-        steps=Steps(affine=1800, teacher=800, student=400, detail=600),
+        steps=Steps(affine=1800, teacher=800, student=400, detail=1600),
         options=("--data.frame-gaps", "1", "2"),
     ),
 }

@@ -661,7 +661,7 @@ main([]); main(["train", "photometric", "--help"])
 assert not slow & set(sys.modules), slow & set(sys.modules)
 assert main(["predict", "photo.png", "out"]) == 0
 engine = {"lightning", "tensorboard", "torchmetrics", "torch.utils.tensorboard"}
-extras = {"gradio", "onnx", "onnxruntime", "openvino", "ray", "rerun", "transformers", "trimesh"}
+extras = {"gradio", "onnx", "onnxruntime", "openvino", "ray", "rerun", "transformers", "trimesh", "OpenEXR"}
 others = {"huggingface_hub", "matplotlib", "scipy", "torch._dynamo", "torch._inductor"}
 slow = engine | extras | others
 assert not slow & set(sys.modules), slow & set(sys.modules)

@@ -21,7 +21,7 @@ from ssmde.application.visitors import Visitors
 from ssmde.predict import Predictor, load
 from ssmde.weights import RELEASED
 
-INSTALL = "pip install 'ssmde[app]'"
+INSTALL = "pip install 'gradio>=6.20,<7'"
 HERE_ONLY = "127.0.0.1"
 FIRST_PORT = 7860
 

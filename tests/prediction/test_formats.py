@@ -9,7 +9,6 @@ import pytest
 import trimesh
 from PIL import Image
 
-from ssmde.prediction import extras
 from ssmde.prediction.camera import from_hfov
 from ssmde.prediction.clouds import lift_shot, linear_light
 from ssmde.prediction.formats import FORMATS, FrameFormat, check_formats, write_frame
@@ -181,20 +180,6 @@ def test_the_bar_of_the_colours_reads_them(tmp_path):
     # The nearest colour of the image stands at the top of the bar, the farthest at its foot.
     np.testing.assert_allclose(bar[0].astype(int), pixels[0, 0], atol=2)
     np.testing.assert_allclose(bar[-1].astype(int), pixels[-1, 49], atol=2)
-
-
-@pytest.mark.parametrize(
-    ("name", "module", "extra"),
-    [("exr", "OpenEXR", "exr"), ("glb", "trimesh", "three-d")],
-)
-def test_a_missing_library_is_named_with_its_extra(tmp_path, monkeypatch, name, module, extra):
-    def missing(_):
-        raise ModuleNotFoundError(name=module)
-
-    monkeypatch.setattr(extras, "import_module", missing)
-    with pytest.raises(ImportError, match=rf"need {module}.*pip install 'ssmde\[{extra}\]'"):
-        write_frame(tmp_path, "a", shot(), [name])
-    assert not list(tmp_path.iterdir())
 
 
 def test_every_format_says_what_it_holds_and_none_overwrites_another():

@@ -1,5 +1,6 @@
 """Films: their times, their sound, and what an interruption costs."""
 
+import sys
 from fractions import Fraction
 
 import av
@@ -13,6 +14,7 @@ from ssmde.data.video import read_frames, video_info
 from ssmde.predict import Predictor, Wishes, predict_files
 from ssmde.prediction import jobs
 from ssmde.prediction.film import FilmPart, join_parts, write_part
+from ssmde.prediction.recording import write_recording
 from ssmde.prediction.shot import Shot
 
 RATE = 16_000
@@ -244,6 +246,14 @@ def test_parts_join_to_what_one_part_holds(tmp_path):
     assert len(list(read_frames(tmp_path / "joined.mp4"))) == 6
     np.testing.assert_allclose(times(tmp_path / "joined.mp4"), np.arange(6) / 10, atol=1e-4)
     assert video_info(tmp_path / "joined.mp4").fps == pytest.approx(10.0)
+
+
+def test_without_rerun_a_recording_is_refused_with_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rerun", None)
+    message = r"recordings need rerun: pip install 'ssmde\[rerun\]'"
+    with pytest.raises(ImportError, match=message), write_recording(tmp_path / "a.rrd", 10.0):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_recording_for_rerun_holds_every_depth_at_its_time(tmp_path):

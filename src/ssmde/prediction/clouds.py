@@ -14,7 +14,6 @@ from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
 
 from ssmde.data.images import whole_file
 from ssmde.geometry.camera import backproject
-from ssmde.prediction.extras import import_extra
 from ssmde.prediction.ply import Cloud, write_ply
 from ssmde.prediction.shot import Shot, Style
 
@@ -31,7 +30,8 @@ def write_shot_ply(path: Path, shot: Shot, style: Style) -> None:
 
 def write_shot_glb(path: Path, shot: Shot, style: Style) -> None:
     """The same as GLB (glTF 2.0), whose vertex colours are linear light by its definition."""
-    trimesh: Any = import_extra("trimesh", extra="three-d", purpose="GLB files")
+    import trimesh  # slow to import, and few ask for it
+
     cloud = lift_shot(shot, style)
     colours = linear_light(cloud.colours)
     if cloud.faces is None:
@@ -40,7 +40,7 @@ def write_shot_glb(path: Path, shot: Shot, style: Style) -> None:
         thing = trimesh.Trimesh(
             cloud.points, cloud.faces, vertex_colors=colours, process=False, validate=False
         )
-    content = thing.export(file_type="glb")
+    content: Any = thing.export(file_type="glb")
     with whole_file(path) as part:
         part.write_bytes(content)
 

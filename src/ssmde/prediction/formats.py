@@ -66,7 +66,7 @@ FORMATS: dict[str, FrameFormat | FilmFormat] = {
     ),
     "exr": FrameFormat(
         suffix="_depth.exr",
-        holds="channel Z: depth, float32, in scene units or metres; needs ssmde[exr]",
+        holds="channel Z: depth, float32, in scene units or metres",
         write=write_depth_exr,
     ),
     "color": FrameFormat(
@@ -88,7 +88,7 @@ FORMATS: dict[str, FrameFormat | FilmFormat] = {
     ),
     "glb": FrameFormat(
         suffix="_cloud.glb",
-        holds="the same, for browsers and Blender; needs ssmde[three-d]",
+        holds="the same, for browsers and Blender",
         write=write_shot_glb,
         needs_camera=True,
     ),

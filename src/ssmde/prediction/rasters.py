@@ -1,7 +1,6 @@
 """Maps for other programs: EXR with floating-point depth, and normals as a picture."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,18 +9,18 @@ from jaxtyping import Float, UInt8
 from ssmde.data.images import whole_file
 from ssmde.geometry.surface import normals
 from ssmde.pictures import write_png
-from ssmde.prediction.extras import import_extra
 from ssmde.prediction.shot import Shot, Style
 
 
 def write_depth_exr(path: Path, shot: Shot, style: Style) -> None:
     """OpenEXR with channel Z, depth in float32, and channel `confidence` where known."""
-    exr: Any = import_extra("OpenEXR", extra="exr", purpose="EXR files")
+    import OpenEXR  # slow to import, and few ask for it
+
     channels = {"Z": np.ascontiguousarray(shot.depth)}
     if shot.confidence is not None:
         channels["confidence"] = np.ascontiguousarray(shot.confidence)
-    header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage}
-    with whole_file(path) as part, exr.File(header, channels) as file:
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    with whole_file(path) as part, OpenEXR.File(header, channels) as file:
         file.write(str(part))
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ssmde.data.images import whole_file
-from ssmde.prediction.extras import import_extra
 from ssmde.prediction.shot import Shot
 
+INSTALL = "pip install 'ssmde[rerun]'"
 ENTITY = "camera"
 JPEG_QUALITY = 85
 
@@ -22,8 +21,14 @@ def write_recording(path: Path, fps: float) -> Generator[Callable[[Shot], None]]
     Args:
         path: File to write; its folder exists.
         fps: Frames a second, for frames without a time.
+
+    Raises:
+        ImportError: If the extra `rerun` is not installed.
     """
-    rerun: Any = import_extra("rerun", extra="rerun", purpose="recordings")
+    try:
+        import rerun
+    except ImportError as error:
+        raise ImportError(f"recordings need rerun: {INSTALL}") from error
     with whole_file(path) as part:
         recording = rerun.RecordingStream("ssmde", recording_id=path.stem)
         recording.save(str(part))
