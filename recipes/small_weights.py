@@ -23,6 +23,10 @@ and photos: a trial. Six steps:
 The comparison: `--recipe photometric`, `consistent`, `sc_depth_v3` or `ss_mde` trains that preset
 from random weights on the same videos and labels instead of steps 5 and 6. Then
 `python recipes/small_weights.py indoor --out WORK --release` writes the weights into the package.
+
+For another machine, which has a GPU and nothing else: `--carry FOLDER` tracks the videos and writes
+a WORK of what the trainings read, under 50 MB. There, without RECORDINGS or COLMAP: `python
+recipes/small_weights.py indoor --out FOLDER -- --train.precision bf16 --train.compile true`.
 """
 
 import argparse
@@ -125,7 +129,8 @@ class Asked:
     """One call of the recipe."""
 
     name: str
-    data: Path
+    data: Path | None
+    """Folder of the recordings; None where all are in `work`."""
     work: Path
     """Folder that holds a folder for each recipe."""
     faster: float
@@ -231,6 +236,8 @@ def _own(asked: Asked, name: str) -> Path:
     place = asked.out / "videos" / name
     if place.exists():
         return place
+    if asked.data is None:
+        sys.exit(f"small_weights.py: --data is needed: {place} is not there")
     half = place.with_name(f".{name}.partial")
     shutil.rmtree(half, ignore_errors=True)
     for part, source, frames in asked.recipe.cut:
@@ -265,6 +272,46 @@ def gather(asked: Asked) -> Path:
         (root / f"{part}.txt").write_text("\n".join(names) + "\n")
     run("track", root, "--threads", 1)  # leaves alone what was tracked
     return root
+
+
+def carry(asked: Asked, target: Path) -> None:
+    """A WORK of what the trainings read of the recordings: frames, motion, depth that they use."""
+    recipe = asked.recipe
+    gather(asked)
+    videos = {*recipe.videos, *recipe.held_out}
+    truth = {*recipe.measured, *recipe.judges, *recipe.held_out}
+    for name in sorted(videos | truth):
+        source, place = _own(asked, name), target / asked.name / "videos" / name
+        if not place.exists():
+            _copy_read(source, place, video=name in videos, truth=name in truth)
+    if recipe.after:
+        first = replace(asked, name=recipe.after)
+        if first.affine.is_file():
+            weights = replace(first, work=target).affine
+            weights.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(first.affine, weights)
+        else:
+            carry(first, target)
+    size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
+    print(f"{target}: {size / 1e6:.1f} MB")
+
+
+def _copy_read(source: Path, place: Path, *, video: bool, truth: bool) -> None:
+    """All of a video; of other recordings the frames with depth. Depth only where it is truth."""
+    half = place.with_name(f".{place.name}.partial")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    maps = [*(source / "depth").glob("*"), *(source / "motion_mask").glob("*")] if truth else []
+    measured = {file.stem for file in maps}
+    images = [file for file in read_scene(source).images if video or file.stem in measured]
+    about = [source / "cam.txt", source / "scene.json"]
+    if video:
+        about += [source / "poses.txt", *source.glob("tracked_*")]
+    for file in (*images, *maps, *(file for file in about if file.is_file())):
+        copy = half / Path(file).relative_to(source)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, copy)
+    half.rename(place)
 
 
 def label(asked: Asked, root: Path) -> None:
@@ -356,6 +403,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="released", help="or a preset, from random weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faster", type=float, default=1.0, help="divides steps and photos")
+    parser.add_argument("--carry", type=Path, help="only write a WORK for another machine")
     parser.add_argument("--release", action="store_true", help="write the weights into the package")
     given, machine = parser.parse_known_args()
     asked = Asked(
@@ -365,8 +413,9 @@ def main() -> None:
     if given.release:
         release(asked)
         return
-    if given.data is None:
-        parser.error("--data is needed to train: the folder with indoor/ and driving/")
+    if given.carry:
+        carry(asked, given.carry)
+        return
     photos = draw(asked)
     train_affine(asked, photos)
     root = gather(asked)

@@ -661,9 +661,9 @@ main([]); main(["train", "photometric", "--help"])
 assert not slow & set(sys.modules), slow & set(sys.modules)
 assert main(["predict", "photo.png", "out"]) == 0
 engine = {"lightning", "tensorboard", "torchmetrics", "torch.utils.tensorboard"}
-extras = {"gradio", "onnx", "onnxruntime", "openvino", "ray", "rerun", "transformers", "trimesh", "OpenEXR"}
-others = {"huggingface_hub", "matplotlib", "scipy", "torch._dynamo", "torch._inductor"}
-slow = engine | extras | others
+extras = {"onnx", "onnxruntime", "openvino", "ray", "rerun", "transformers"}
+others = {"gradio", "huggingface_hub", "matplotlib", "OpenEXR", "scipy", "trimesh"}
+slow = engine | extras | others | {"torch._dynamo", "torch._inductor"}
 assert not slow & set(sys.modules), slow & set(sys.modules)
 """
     done = subprocess.run(

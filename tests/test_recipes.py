@@ -72,6 +72,33 @@ def test_driving_begins_with_the_pseudo_depth_network_of_indoor(tmp_path):
     assert load(tmp_path / "work" / "driving" / "runs" / "detail").image_size == (128, 416)
 
 
+@pytest.mark.slow
+def test_what_is_carried_to_another_machine_is_all_that_the_trainings_read(tmp_path):
+    recordings(tmp_path / "recordings" / "indoor", NAMES, (96, 128))
+    for number in range(4, 12):  # redkitchen is measured now and then
+        (tmp_path / f"recordings/indoor/redkitchen/depth/{number:03d}.png").unlink()
+        (tmp_path / f"recordings/indoor/redkitchen/motion_mask/{number:03d}.png").unlink()
+    words = ("indoor", "--data", tmp_path / "recordings", "--out", tmp_path / "work")
+    said = run(*words, "--carry", tmp_path / "carried")
+    assert verbs(said) == ["track"]
+    shutil.rmtree(tmp_path / "recordings")
+    shutil.rmtree(tmp_path / "work")
+    videos = tmp_path / "carried" / "indoor" / "videos"
+    assert len(list(videos.glob("redkitchen/*.png"))) == 4
+    assert len(list(videos.glob("bonn_crowd/*.png"))) == 40
+    assert not (videos / "bonn_crowd" / "depth").exists()  # nobody may learn from it
+    said = run("indoor", "--out", tmp_path / "carried", "--faster", 1e5, *MACHINE)
+    assert verbs(said) == ["train", "track", "train", "label", "train", "train"]
+    assert load(tmp_path / "carried" / "indoor" / "runs" / "detail").image_size == (192, 256)
+
+
+def test_without_recordings_the_recipe_says_what_it_wants(tmp_path):
+    recipe = module()
+    asked = recipe.Asked(name="indoor", data=None, work=tmp_path, faster=1.0, seed=0, machine=())
+    with pytest.raises(SystemExit, match=r"--data is needed: .*bonn_crowd is not there"):
+        recipe._own(asked, "bonn_crowd")
+
+
 def test_the_end_of_a_recording_is_held_out(tmp_path):
     """Each frame and its pose is in one of both parts."""
     recordings(tmp_path / "data", ("video",), (32, 64))
