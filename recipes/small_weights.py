@@ -378,7 +378,7 @@ def release(asked: Asked) -> None:
 
     The configuration that travels with them names folders from WORK on: the rest is this machine's.
     """
-    source = asked.out / "runs" / "detail" / BEST  # on what is held out
+    source = asked.out / "runs" / "detail" / LAST  # not chosen by the frames that the card reports
     tensors, metadata = read_weights(source)
     half = {
         key: value.half() if value.dtype == torch.float32 else value
