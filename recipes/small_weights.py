@@ -259,8 +259,9 @@ def _copy_part(source: Path, target: Path, frames: int, *, ending: bool) -> None
         shutil.copyfile(image, target / Path(image).name)
     for name in ("cam.txt", "scene.json"):
         shutil.copyfile(source / name, target / name)
-    rows = (source / "poses.txt").read_text().splitlines(keepends=True)
-    (target / "poses.txt").write_text("".join(rows[part]))
+    if (source / "poses.txt").is_file():
+        rows = (source / "poses.txt").read_text().splitlines(keepends=True)
+        (target / "poses.txt").write_text("".join(rows[part]))
 
 
 def gather(asked: Asked) -> Path:

@@ -93,6 +93,8 @@ def test_the_alignment_asked_for_is_used_and_named(tmp_path):
         assert result.to_dict()["align"] == how
         assert how in str(table(result).title)
         assert "generic" in str(table(result).title)
+        named = replace(result, weights="runs/a")
+        assert str(table(named).title).splitlines() == ["runs/a", str(table(result).title)]
 
 
 def test_means_agree_with_measuring_each_frame_alone(tmp_path):

@@ -26,13 +26,12 @@ NAMED_BROKEN = 3  # unreadable files named below the table; metrics.json has all
 
 
 def table(result: Evaluation) -> Table:
-    """The numbers with protocol and alignment in the head; baselines below."""
+    """The numbers with weights, protocol and alignment in the head; baselines below."""
     p = result.protocol
     crop = "whole image" if p.crop is None else "cropped"
-    found = Table(
-        title=f"protocol {p.name} ({p.min_depth:g} to {p.max_depth:g} m, {crop}), "
-        f"alignment {result.align}"
-    )
+    range_ = f"{p.min_depth:g} to {p.max_depth:g} m"
+    lines = [result.weights, f"protocol {p.name} ({range_}, {crop}), alignment {result.align}"]
+    found = Table(title="\n".join(line for line in lines if line))
     for heading in ("", "pixels", "images", *METRICS):
         found.add_column(heading, justify="left" if heading in ("", "pixels") else "right")
     for name, evaluation in {"network": result, **result.baselines}.items():
