@@ -114,7 +114,7 @@ RECIPES = {
         held_out=("kitti_odom00_val",),
         cut=(("kitti_odom00_val", "kitti_odom00", 150),),
         sizes=((64, 224), (96, 320)),
-        steps=Steps(affine=1800, teacher=800, student=400, detail=1600),
+        steps=Steps(affine=1800, teacher=800, student=400, detail=600),
         options=("--data.frame-gaps", "1", "2"),
     ),
 }
