@@ -18,15 +18,16 @@ and photos: a trial. Six steps:
 5. method    `ss_mde`, teacher and student, on the videos, beginning with the network of step 2; the
              best of the student on what is held out
 6. detail    the network of the package, larger than that of step 5: it begins with that of step 2
-             and learns from the photos, the measured depth, and what step 5 says of the videos
+             and learns from the photos, the measured depth, and what step 5 says of the videos;
+             its last weights are released
 
 The comparison: `--recipe photometric`, `consistent`, `sc_depth_v3` or `ss_mde` trains that preset
 from random weights on the same videos and labels instead of steps 5 and 6. Then
 `python recipes/small_weights.py indoor --out WORK --release` writes the weights into the package.
 
-For another machine, which has a GPU and nothing else: `--carry FOLDER` tracks the videos and writes
-a WORK of what the trainings read, under 50 MB. There, without RECORDINGS or COLMAP: `python
-recipes/small_weights.py indoor --out FOLDER -- --train.precision bf16 --train.compile true`.
+For another machine, such as one with a GPU: `--carry FOLDER` tracks the videos and writes a WORK of
+what the trainings read, 42 MB for either. There, with ssmde but neither RECORDINGS nor COLMAP:
+`python recipes/small_weights.py indoor --out FOLDER`. (No GPU has run it yet.)
 """
 
 import argparse

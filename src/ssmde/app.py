@@ -21,7 +21,6 @@ from ssmde.application.visitors import Visitors
 from ssmde.predict import Predictor, load
 from ssmde.weights import RELEASED
 
-INSTALL = "pip install 'gradio>=6.20,<7'"
 HERE_ONLY = "127.0.0.1"
 FIRST_PORT = 7860
 
@@ -146,7 +145,9 @@ def _open_desk(studio: Studio, visitors: Visitors) -> tuple[Any, Any]:
     except ImportError as error:
         if error.name != "gradio":
             raise
-        raise ImportError(f"the page needs Gradio: {INSTALL}") from error
+        raise ImportError(
+            "the page needs Gradio, which is not there: install ssmde again"
+        ) from error
     return Desk(studio, visitors), page
 
 

@@ -69,5 +69,5 @@ def test_without_gradio_the_command_says_what_to_install(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip() == (
-        "ssmde app: error: the page needs Gradio: pip install 'gradio>=6.20,<7'"
+        "ssmde app: error: the page needs Gradio, which is not there: install ssmde again"
     )

@@ -29,9 +29,11 @@ def table(result: Evaluation) -> Table:
     """The numbers with weights, protocol and alignment in the head; baselines below."""
     p = result.protocol
     crop = "whole image" if p.crop is None else "cropped"
-    range_ = f"{p.min_depth:g} to {p.max_depth:g} m"
-    lines = [result.weights, f"protocol {p.name} ({range_}, {crop}), alignment {result.align}"]
-    found = Table(title="\n".join(line for line in lines if line))
+    title = (
+        f"protocol {p.name} ({p.min_depth:g} to {p.max_depth:g} m, {crop}), "
+        f"alignment {result.align}"
+    )
+    found = Table(title=f"{result.weights}\n{title}" if result.weights else title)
     for heading in ("", "pixels", "images", *METRICS):
         found.add_column(heading, justify="left" if heading in ("", "pixels") else "right")
     for name, evaluation in {"network": result, **result.baselines}.items():
