@@ -105,7 +105,8 @@ def train(config: Config, *, resume: bool = False) -> Path:
         log.close()
         raise _explain(error, config, folder) from error
     if trainer.is_global_zero:
-        write_last_weights(folder, config, module.method, validation.latest)
+        with module.averaged_weights():
+            write_last_weights(folder, config, module.method, validation.latest)
         if cameras is not None:
             print(describe_cameras(cameras), flush=True)
     return folder

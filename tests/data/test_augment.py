@@ -20,6 +20,7 @@ from ssmde.data.augment import (
     draw_framing,
     whole_frame,
 )
+from ssmde.data.degrade import degrade
 from ssmde.data.images import read_image
 from ssmde.data.whole_frames import cut_views, resize_bytes
 from ssmde.geometry.camera import flip_intrinsics
@@ -277,3 +278,57 @@ def test_scattered_points_land_where_their_pixels_go():
             at = K @ (u, v, 1)
             assert abs(at[0] - column) <= 0.5 + 1e-4
             assert abs(at[1] - row) <= 0.5 + 1e-4
+
+
+@given(stored=sizes, size=st.sampled_from([(192, 256), (256, 192), (128, 416)]))
+def test_a_window_that_keeps_proportions_lies_inside_and_is_hardly_stretched(stored, size):
+    data = DataConfig(zoom=2.0, keep_proportions=True)
+    framing = draw_framing(rng(), data, stored, size)
+    height, width = (side // framing.reduction for side in stored)
+    assert framing.image_size == size
+    assert 0 <= framing.left <= framing.left + framing.width <= width
+    assert 0 <= framing.top <= framing.top + framing.height <= height
+    shape = framing.width / framing.height / (size[1] / size[0])
+    pixel = 1 + 1 / min(framing.width, framing.height)  # a window has whole pixels
+    assert 1 / (1.12 * pixel**2) <= shape <= 1.12 * pixel**2
+
+
+def test_without_zoom_the_window_is_the_largest_of_these_proportions():
+    data = DataConfig(zoom=1.0, keep_proportions=True)
+    framing = draw_framing(rng(), data, (480, 640), (128, 416))
+    assert (framing.reduction * framing.height, framing.reduction * framing.width) == (197, 640)
+
+
+def test_a_small_window_of_a_large_photo_is_not_decoded_too_coarsely():
+    data = DataConfig(zoom=4.0, keep_proportions=True)
+    for seed in range(40):
+        framing = draw_framing(rng(seed), data, (1536, 2048), (192, 256))
+        assert framing.width >= 256 - 1
+        assert framing.height >= 192 - 1
+
+
+def photo():
+    """Colours that run smoothly, darkest at the top left."""
+    rows, columns = np.mgrid[:48, :64].astype(np.float32)
+    image = np.stack([3 * rows + columns, rows + 2.5 * columns, 2 * rows + 2 * columns], axis=2)
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def test_nothing_is_degraded_with_probability_0():
+    assert (degrade(rng(), photo(), 0.0) == photo()).all()
+
+
+def test_a_degraded_picture_keeps_its_size_and_what_it_shows():
+    changed = 0
+    for seed in range(60):
+        worse = degrade(rng(seed), photo(), 1.0)
+        assert worse.shape == photo().shape
+        assert worse.dtype == np.uint8
+        changed += (worse != photo()).any()
+        before, after = (x.mean(axis=2).ravel() for x in (photo(), worse))
+        assert np.corrcoef(before, after)[0, 1] > 0.8  # light and dark stay where they are
+    assert changed == 60
+
+
+def test_the_same_chance_degrades_alike():
+    assert (degrade(rng(3), photo(), 1.0) == degrade(rng(3), photo(), 1.0)).all()

@@ -281,6 +281,34 @@ def test_a_batch_larger_than_the_data_reaches_into_the_next_epochs():
     assert [epoch for epoch, _ in batch] == [0, 0, 1, 1, 2]
 
 
+def test_batches_have_the_sizes_in_turn_wherever_a_run_starts():
+    sampler = SnippetSampler(12, batch_size=4, seed=0, sizes=3)
+    assert [{key[2] for key in batch} for batch in islice(sampler, 5)] == [{0}, {1}, {2}, {0}, {1}]
+    later = SnippetSampler(12, batch_size=4, seed=0, sizes=3, start_step=2)
+    assert list(islice(later, 3)) == list(islice(sampler, 2, 5))
+
+
+@given(
+    weights=st.lists(st.floats(0.05, 20), min_size=2, max_size=12), seed=st.integers(0, 3),
+    epoch=st.integers(0, 3),
+)  # fmt: skip
+def test_an_epoch_holds_each_snippet_its_due_times_rounded_up_or_down(weights, seed, epoch):
+    n = len(weights)
+    sampler = SnippetSampler(n, batch_size=n, seed=seed, weights=np.array(weights))
+    keys = next(islice(sampler, epoch, None))
+    counts = np.bincount([index for _, index in keys], minlength=n)
+    due = n * np.array(weights) / sum(weights)
+    assert (counts >= np.floor(due - 1e-9)).all()
+    assert (counts <= np.ceil(due + 1e-9)).all()
+    assert next(islice(sampler, epoch, None)) == keys
+
+
+def test_over_many_epochs_a_rare_snippet_comes_as_often_as_its_weight_says():
+    sampler = SnippetSampler(10, batch_size=10, seed=0, weights=np.array([0.1] + [1.0] * 9))
+    drawn = [index for batch in islice(sampler, 2000) for _, index in batch]
+    assert drawn.count(0) / len(drawn) == pytest.approx(0.1 / 9.1, rel=0.15)
+
+
 def test_a_late_start_costs_nothing():
     sampler = SnippetSampler(1000, batch_size=4, seed=0, start_step=10**9)
     assert next(iter(sampler))[0][0] == 4 * 10**9 // 1000

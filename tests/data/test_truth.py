@@ -48,3 +48,39 @@ def test_scenes_without_any_depth_are_refused(room):
     with pytest.raises(ValueError, match=r"no frame has measured depth .* 'room'"):
         TruthDataset([replace(room, depth=None)], DataConfig(), seed=0, augment=False)
     assert np.isfinite(room.intrinsics).all()
+
+
+def test_each_pattern_of_scenes_has_its_share_and_the_first_that_fits_counts(room):
+    scenes = [replace(room, name=name) for name in ("room_a", "room_b", "real", "other")]
+    shares = (("room_b", 0.3), ("room_*", 0.2), ("real", 0.5))
+    data = TruthDataset(scenes, DataConfig(scene_weights=shares), seed=0, augment=False)
+    weights = data.weights()
+    per_scene = weights.reshape(4, 4).sum(1)  # four frames a scene
+    assert per_scene == pytest.approx([0.2, 0.3, 0.5, 0.25])
+    assert weights[:4] == pytest.approx([0.05] * 4)
+
+
+def test_a_pattern_that_fits_no_scene_is_refused(room):
+    data = DataConfig(scene_weights=(("rom_*", 1.0),))
+    with pytest.raises(ValueError, match="no scene with measured depth is called 'rom_"):
+        TruthDataset([room], data, seed=0, augment=False).weights()
+
+
+def test_a_scene_without_a_camera_is_taken_where_no_term_needs_one(room):
+    unknown = replace(room, intrinsics=None)
+    with pytest.raises(ValueError, match="intrinsics are unknown"):
+        TruthDataset([unknown], DataConfig(image_size=(32, 64)), seed=0, augment=False)
+    data = TruthDataset(
+        [unknown], DataConfig(image_size=(32, 64)), seed=0, augment=False, with_cameras=False
+    )
+    assert data[0].intrinsics.isnan().all()
+
+
+def test_each_training_size_is_what_the_key_asks_for(room):
+    config = DataConfig(
+        image_size=(32, 64), more_sizes=((64, 32),), keep_proportions=True, degrade=1.0
+    )
+    data = TruthDataset([room], config, seed=0, augment=True)
+    for size, shape in ((0, (32, 64)), (1, (64, 32))):
+        snippet = data[(0, 1, size)]
+        assert snippet.images.shape[-2:] == snippet.pseudo_depth.shape[-2:] == shape

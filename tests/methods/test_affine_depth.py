@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from ssmde.config import AffineConfig, LossConfig, ModelConfig
-from ssmde.methods.affine_depth import AffineDepth, log_depth_error, normalise_prediction
+from ssmde.methods.affine_depth import (
+    AffineDepth,
+    log_depth_error,
+    log_depth_slope,
+    normalise_prediction,
+)
 from ssmde.methods.teacher import build_networks
 from ssmde.types import Batch
 
@@ -79,3 +84,24 @@ def test_a_frame_without_any_measured_depth_gives_a_finite_zero():
     assert all(p.grad.isfinite().all() for p in network.parameters())
     with pytest.raises(ValueError, match="no measured depth"):
         network(replace(batch(), pseudo_depth=None), 0.0)
+
+
+def test_the_log_slope_is_the_height_of_a_wrong_step_by_hand():
+    """A step of log 2 down the middle of 8 x 8 where the truth is flat; one row apart is exact."""
+    truth = torch.ones(1, 1, 8, 8)
+    depth = truth.clone()
+    depth[..., 4:] = 2.0
+    log2 = torch.log(torch.tensor(2.0))
+    # At each size one of the columns of differences is log 2: of 7, of 3, of 1, and of none.
+    expected = (log2 / 7 + log2 / 3 + log2 + 0) / 4
+    assert_close(log_depth_slope(depth, truth, truth > 0), expected)
+    assert log_depth_slope(3 * truth, truth, truth > 0) == 0
+
+
+def test_the_log_slope_does_not_look_across_a_hole_in_the_truth():
+    truth = torch.ones(1, 1, 8, 8)
+    truth[..., 4] = 0
+    depth = torch.ones(1, 1, 8, 8)
+    depth[..., 4:] = 5.0
+    assert log_depth_slope(depth, truth, truth > 0) == 0
+    assert log_depth_slope(depth, torch.ones_like(truth), truth >= 0) > 0.1

@@ -1,6 +1,8 @@
 """Encoder weights from every door, with a message where they do not fit; frozen statistics."""
 
 import copy
+import importlib.util
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -9,7 +11,8 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from torch.testing import assert_close
 
-from ssmde.models.encoder import build_encoder, freeze_batch_norm, normalise_image
+from ssmde.models.efficientnet_lite import KEYS_LEFT_OUT
+from ssmde.models.encoder import ENCODERS, build_encoder, freeze_batch_norm, normalise_image
 from ssmde.models.load import save_weights
 from ssmde.models.resnet import resnet18
 
@@ -86,9 +89,56 @@ def test_weights_of_another_encoder_are_refused_in_a_short_message(tmp_path, ima
     assert len(str(caught.value)) < 1000
 
 
-def test_a_file_that_does_not_exist_is_refused_with_the_three_choices():
-    with pytest.raises(FileNotFoundError, match=r"'none', 'hub' or a file .* got 'imagenet'"):
+def test_a_file_that_does_not_exist_is_refused_with_the_four_choices():
+    with pytest.raises(
+        FileNotFoundError, match=r"'none', 'hub', 'imagenet' or a file .* got 'image-net'"
+    ):
+        build_encoder("resnet18", "image-net")
+
+
+def test_imagenet_weights_come_out_of_the_installed_package():
+    package = ENCODERS["efficientnet_lite0"].package
+    folder = importlib.util.find_spec(package.module).submodule_search_locations[0]
+    published = torch.load(Path(folder) / package.file, weights_only=True)
+    kept = {k: v for k, v in published.items() if not k.startswith(KEYS_LEFT_OUT)}
+    net = build_encoder("efficientnet_lite0", "imagenet")
+    assert set(net.state_dict()) == set(kept)
+    assert_same_weights(net, kept)
+
+
+def test_two_equal_images_give_the_features_of_one_in_efficientnet_too():
+    one = build_encoder("efficientnet_lite0", "imagenet").eval()
+    two = build_encoder("efficientnet_lite0", "imagenet", in_images=2).eval()
+    image = torch.rand(1, 3, 64, 64)
+    for a, b in zip(one(image), two(torch.cat([image, image], 1)), strict=True):
+        assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_a_resnet_has_no_imagenet_package_and_says_what_it_takes():
+    with pytest.raises(ValueError, match=r"resnet18; give a file .*--model\.pretrained FILE"):
         build_encoder("resnet18", "imagenet")
+
+
+def test_an_efficientnet_is_not_looked_for_on_the_hub():
+    with pytest.raises(ValueError, match=r"--model\.pretrained imagenet"):
+        build_encoder("efficientnet_lite1", "hub")
+
+
+def test_a_missing_package_is_answered_with_the_line_for_pip(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'ssmde\[imagenet\]'"):
+        build_encoder("efficientnet_lite0", "imagenet")
+
+
+def test_a_file_of_the_package_that_was_changed_is_refused(tmp_path, monkeypatch):
+    package = ENCODERS["efficientnet_lite0"].package
+    (tmp_path / package.module / "models").mkdir(parents=True)
+    (tmp_path / package.module / "__init__.py").touch()
+    (tmp_path / package.module / package.file).write_bytes(b"other")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    with pytest.raises(ValueError, match="is not the published file: its SHA-256 is"):
+        build_encoder("efficientnet_lite0", "imagenet")
 
 
 def test_an_unknown_encoder_is_refused_with_the_closest_name():

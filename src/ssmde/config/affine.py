@@ -20,12 +20,21 @@ class AffineConfig(Section):
     log_depth: float = 1.0
     """Ours: difference of log depth up to one scale an image. It fixes the shift, which normals
     and ratios of the labels need."""
+    log_gradient: float = 0.0
+    """Ours: slopes of that difference, over four sizes. At full size it makes edges sharp."""
 
     def __post_init__(self) -> None:
         """Refuse negative weights, and none at all."""
         weights = {
             name: getattr(self, name)
-            for name in ("regression", "gradient", "ranking", "normals", "log_depth")
+            for name in (
+                "regression",
+                "gradient",
+                "ranking",
+                "normals",
+                "log_depth",
+                "log_gradient",
+            )
         }
         for name, value in weights.items():
             refuse(not value >= 0, f"affine.{name} must be at least 0, got {value}")

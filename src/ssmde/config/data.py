@@ -1,5 +1,6 @@
 """Where the frames come from, how a snippet is cut and how it is varied."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,9 @@ class DataConfig(Section):
     """Folder of scene folders."""
     image_size: tuple[int, int] = (256, 320)
     """Training size (height, width), in pixels; multiples of 32."""
+    more_sizes: tuple[tuple[int, int], ...] = ()
+    """Further training sizes: batches have `image_size` and these in turn. For a network that is to
+    be right at any aspect ratio."""
     frame_gaps: tuple[int, ...] = (1,)
     """Distance of the two sources from the target, in stored frames; with several, each snippet
     draws one."""
@@ -31,6 +35,9 @@ class DataConfig(Section):
     """Probability that a snippet is mirrored left to right."""
     zoom: float = 1.15
     """Largest zoom of the random zoom-and-crop; 1 turns it off."""
+    keep_proportions: bool = False
+    """The zoom cuts a window of the proportions of the training size, to some percent; else width
+    and height of the frame are cut apart, and what is left is stretched."""
     colour_jitter: float = 0.5
     """Probability that the colours of a snippet are changed."""
     brightness: float = 0.2
@@ -41,6 +48,14 @@ class DataConfig(Section):
     """Colours move towards or away from grey by this factor."""
     hue: float = 0.05
     """Largest turn of the colour circle, as a share of it."""
+    degrade: float = 0.0
+    """Probability of each fault of a poor camera: exposure, white balance, grey, blur, low
+    resolution, noise, JPEG. Where depth is measured; between frames of a video they would hide the
+    motion."""
+    scene_weights: tuple[tuple[str, float], ...] = ()
+    """Shares of the snippets, as pairs of a pattern of scene names (`room_*`) and a weight; the
+    first pattern that fits counts. A scene that fits none has its number of snippets. For sources
+    of very different size. Where depth is measured."""
     augment_on: Literal["loader", "device"] = "loader"
     """Who zooms, cuts and mirrors the images: the processes that read them, or the device that
     trains, which then gets whole frames; for packed data and few processors beside a GPU. Colours
@@ -54,6 +69,19 @@ class DataConfig(Section):
             any(side < 32 or side % 32 for side in self.image_size),
             f"data.image_size must be multiples of 32, got {self.image_size}",
         )
+        refuse(
+            any(side < 32 or side % 32 for size in self.more_sizes for side in size),
+            f"data.more_sizes must be multiples of 32, got {self.more_sizes}",
+        )
+        refuse(
+            bool(self.more_sizes) and self.augment_on == "device",
+            "data.more_sizes needs data.augment_on loader",
+        )
+        refuse(
+            any(not 0 < weight < math.inf for _, weight in self.scene_weights),
+            f"data.scene_weights must be positive numbers, got {self.scene_weights}",
+        )
+        refuse(not 0 <= self.degrade <= 1, f"data.degrade is a probability, got {self.degrade}")
         refuse(
             not self.frame_gaps or any(gap < 1 for gap in self.frame_gaps),
             f"data.frame_gaps must be whole numbers of at least 1, got {self.frame_gaps}",

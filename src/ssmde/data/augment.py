@@ -22,6 +22,7 @@ LUMA = (0.299, 0.587, 0.114)  # weights of R, G, B in brightness, ITU-R BT.601
 # R, G, B to luma and the two colour axes of YIQ, the NTSC standard: hue is an angle there.
 YIQ = np.array([LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])
 RGB = np.linalg.inv(YIQ)
+MOST_SKEW = 1.12  # proportions of a window over those of the view, where they are kept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,7 +201,12 @@ def whole_frame(stored: tuple[int, int], image_size: tuple[int, int]) -> Framing
     )
 
 
-def draw_framing(rng: np.random.Generator, data: DataConfig, stored: tuple[int, int]) -> Framing:
+def draw_framing(
+    rng: np.random.Generator,
+    data: DataConfig,
+    stored: tuple[int, int],
+    image_size: tuple[int, int] | None = None,
+) -> Framing:
     """Zoom by 1 to `data.zoom`, width and height apart, cut at a random place, mirror by chance.
 
     The zoom follows SC-Depth (Bian et al., IJCV 2021, https://arxiv.org/abs/2105.11610). The cut
@@ -210,21 +216,52 @@ def draw_framing(rng: np.random.Generator, data: DataConfig, stored: tuple[int, 
         rng: Source of chance; always draws five numbers.
         data: Limits and probabilities.
         stored: Size (height, width) of the stored frames.
+        image_size: Size (height, width) of the view; by default `data.image_size`.
     """
+    image_size = image_size or data.image_size
     zoom_x, zoom_y = rng.uniform(1, data.zoom, 2)
     at_x, at_y, mirror = rng.random(3)
-    reduction = best_reduction(stored, data.image_size, data.zoom)
+    if data.keep_proportions:
+        share_x, share_y = _window(stored, image_size, zoom_x, _between_logs(zoom_y, data.zoom))
+        # Only what is cut out has to be decoded finely enough.
+        reduction = best_reduction(
+            (round(share_y * stored[0]), round(share_x * stored[1])), image_size
+        )
+    else:
+        share_x, share_y = 1 / zoom_x, 1 / zoom_y
+        reduction = best_reduction(stored, image_size, data.zoom)
     height, width = stored[0] // reduction, stored[1] // reduction
-    cut_width, cut_height = max(1, round(width / zoom_x)), max(1, round(height / zoom_y))
+    cut_width, cut_height = max(1, round(width * share_x)), max(1, round(height * share_y))
     return Framing(
         reduction=reduction,
         left=int(at_x * (width - cut_width + 1)),
         top=int(at_y * (height - cut_height + 1)),
         width=cut_width,
         height=cut_height,
-        image_size=data.image_size,
+        image_size=image_size,
         flip=bool(mirror < data.flip),
     )
+
+
+def _between_logs(zoom: float, largest: float) -> float:
+    """A number in [-1, 1] that is as random as a zoom in [1, largest]."""
+    return 0.0 if largest == 1 else 2 * (zoom - 1) / (largest - 1) - 1
+
+
+def _window(
+    stored: tuple[int, int], image_size: tuple[int, int], zoom: float, skew: float
+) -> tuple[float, float]:
+    """Shares of width and height of a window with the proportions of the view.
+
+    Args:
+        stored: Size (height, width) of the frame.
+        image_size: Size (height, width) of the view.
+        zoom: The largest such window over this one.
+        skew: In [-1, 1]; how far the proportions are off, of `MOST_SKEW` either way.
+    """
+    proportions = image_size[1] / image_size[0] * MOST_SKEW**skew
+    width = min(stored[1], stored[0] * proportions)
+    return width / zoom / stored[1], width / proportions / zoom / stored[0]
 
 
 def draw_colour(rng: np.random.Generator, data: DataConfig) -> Float[np.ndarray, "3 4"]:

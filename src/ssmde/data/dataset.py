@@ -48,6 +48,7 @@ class SnippetDataset(Dataset[Snippets]):
         learned_cameras: Number of the camera that the training learns for a scene, by name; its
             snippets carry that number and their framing, and intrinsics of nan.
         teacher_depth: Folder of `keep_teacher_depth`, to hand over what it holds of the views.
+        with_cameras: Whether scenes without intrinsics are refused; else theirs are nan.
 
     Raises:
         ValueError: If intrinsics are unknown and not learnt, labels are missing, or no sequence is
@@ -66,12 +67,16 @@ class SnippetDataset(Dataset[Snippets]):
         with_points: bool = False,
         learned_cameras: Mapping[str, int] | None = None,
         teacher_depth: Path | None = None,
+        with_cameras: bool = True,
     ) -> None:
         check_seed(seed)
         self.sequences = tuple(sequences)
         self.learned_cameras = dict(learned_cameras or {})
         self.cameras = tuple(
-            UNKNOWN_CAMERA if s.name in self.learned_cameras else _camera(s) for s in sequences
+            UNKNOWN_CAMERA
+            if s.name in self.learned_cameras or (s.intrinsics is None and not with_cameras)
+            else _camera(s)
+            for s in sequences
         )
         """Intrinsics of every sequence, in pixels of its stored images; nan where learnt."""
         self.data, self.seed, self.augment, self.labels = data, seed, augment, labels
@@ -86,6 +91,8 @@ class SnippetDataset(Dataset[Snippets]):
         """For every sequence of a folder, the points that were tracked, by the index of a frame."""
         if labels:
             _check_labels(self.sequences)
+        self.sizes = (data.image_size, *data.more_sizes)
+        """Training sizes (height, width), by their number."""
         self.largest = largest_frame(self.sequences, data)
         """Size (height, width) that holds each frame as it is decoded."""
         self.targets = self.find_targets()
@@ -112,21 +119,25 @@ class SnippetDataset(Dataset[Snippets]):
             IndexError: If there is no such index.
             ImageError: If very many snippets in a row cannot be read.
         """
-        epoch, index = (0, key) if isinstance(key, int) else key
+        epoch, index, *size = (0, key) if isinstance(key, int) else key
         if not 0 <= index < len(self):
             raise IndexError(f"snippet {index} of {len(self)}")
         broken: dict[str, None] = {}
         for step in range(MOST_BROKEN):
             try:
-                return self.read_snippet(epoch, (index + step) % len(self), tuple(broken))
+                return self.read_snippet(
+                    epoch, (index + step) % len(self), tuple(broken), self.sizes[sum(size)]
+                )
             except ImageError as error:
                 broken[str(error)] = None
         raise ImageError(
             f"{MOST_BROKEN} snippets in a row have an unreadable frame; last: {list(broken)[-1]}"
         )
 
-    def read_snippet(self, epoch: int, index: int, broken: tuple[str, ...]) -> Snippets:
-        """The snippet of one index, as chance has it in this epoch.
+    def read_snippet(
+        self, epoch: int, index: int, broken: tuple[str, ...], image_size: tuple[int, int]
+    ) -> Snippets:
+        """The snippet of one index at one size, as chance has it in this epoch.
 
         Raises:
             ImageError: If one of its files cannot be read.
@@ -137,7 +148,7 @@ class SnippetDataset(Dataset[Snippets]):
         choice = zip(frame_gaps(self.data, sequence), self.usable[which][target], strict=True)
         gaps = [gap for gap, usable in choice if usable]
         gap = gaps[rng.integers(len(gaps))]
-        framing, colour = self.draw_look(rng, sequence)
+        framing, colour = self.draw_look(rng, sequence, image_size)
         sources = (target - gap, target + gap)
         files = [sequence.images[i] for i in (target, *sources)]
         frames = [read_frame(f, framing, sequence.image_size) for f in files]
@@ -167,12 +178,13 @@ class SnippetDataset(Dataset[Snippets]):
         )
 
     def draw_look(
-        self, rng: np.random.Generator, sequence: FrameSequence
+        self, rng: np.random.Generator, sequence: FrameSequence, image_size: tuple[int, int]
     ) -> tuple[Framing, Float32[np.ndarray, "3 4"]]:
         """Framing and colour change of a snippet; none without augmentation."""
         if self.augment:
-            return draw_framing(rng, self.data, sequence.image_size), draw_colour(rng, self.data)
-        whole = whole_frame(sequence.image_size, self.data.image_size)
+            framing = draw_framing(rng, self.data, sequence.image_size, image_size)
+            return framing, draw_colour(rng, self.data)
+        whole = whole_frame(sequence.image_size, image_size)
         return whole, np.eye(3, 4, dtype=np.float32)
 
     def _label(self, which: int, target: int, framing: Framing) -> Float32[Tensor, "1 1 h w"]:
@@ -181,7 +193,7 @@ class SnippetDataset(Dataset[Snippets]):
         assert sequence.pseudo_depth is not None
         path = sequence.pseudo_depth[target]
         if path is None:
-            return torch.zeros(1, 1, *self.data.image_size)
+            return torch.zeros(1, 1, *framing.image_size)
         values = read_pseudo_depth(path)
         if sequence.pseudo_depth_kind == "disparity":
             values = np.where(values > 0, 1 / (values + DISPARITY_FLOOR), 0).astype(np.float32)

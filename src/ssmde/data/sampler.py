@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float64, Int
 from torch.utils.data import Sampler
 
-Key = tuple[int, int]
-"""Epoch and index of a snippet."""
+Key = tuple[int, int] | tuple[int, int, int]
+"""Epoch and index of a snippet, and the number of the size it is to have, 0 where it is missing."""
 
 # First numbers of the seeds, so that the order and the content of snippets are independent.
 ORDER, CONTENT = 1, 2
@@ -21,6 +21,9 @@ class SnippetSampler(Sampler[list[Key]]):
     the next epoch, and any step can be the first. A process gets a run of neighbours: the batches
     of all ranks, one after the other, are the batch of a single process.
 
+    With weights an epoch is as long, but a snippet comes as often in it as its weight asks for,
+    rounded up or down by chance.
+
     Args:
         length: Number of snippets.
         batch_size: Snippets a step, over all processes together.
@@ -28,6 +31,8 @@ class SnippetSampler(Sampler[list[Key]]):
         start_step: Step of the first batch.
         rank: Number of this process, from 0.
         world: Number of processes.
+        sizes: Number of training sizes; step s has number s % sizes.
+        weights: Relative frequency of every snippet, positive; by default all are alike.
 
     Raises:
         ValueError: If there is nothing to draw from, or the batch does not divide evenly.
@@ -42,6 +47,8 @@ class SnippetSampler(Sampler[list[Key]]):
         start_step: int = 0,
         rank: int = 0,
         world: int = 1,
+        sizes: int = 1,
+        weights: Float64[np.ndarray, " n"] | None = None,
     ) -> None:
         check_seed(seed)
         if length < 1:
@@ -60,9 +67,11 @@ class SnippetSampler(Sampler[list[Key]]):
         self.start_step = start_step
         self.rank = rank
         self.world = world
+        self.sizes = sizes
+        self.weights = weights
 
     def __iter__(self) -> Iterator[list[Key]]:
-        """The batches of this process from `start_step` on, as (epoch, index) of each snippet."""
+        """The batches of this process from `start_step` on, as the keys of their snippets."""
         share = self.batch_size // self.world
         position = self.start_step * self.batch_size + self.rank * share
         orders: dict[int, Int[np.ndarray, " n"]] = {}
@@ -70,11 +79,23 @@ class SnippetSampler(Sampler[list[Key]]):
             places = [divmod(p, self.length) for p in range(position, position + share)]
             needed = {epoch for epoch, _ in places}
             orders = {e: orders[e] if e in orders else self._order(e) for e in needed}
-            yield [(epoch, int(orders[epoch][place])) for epoch, place in places]
+            size = position // self.batch_size % self.sizes
+            keys = [(epoch, int(orders[epoch][place])) for epoch, place in places]
+            yield [(*key, size) for key in keys] if self.sizes > 1 else list[Key](keys)
             position += self.batch_size
 
     def _order(self, epoch: int) -> Int[np.ndarray, " n"]:
-        return np.random.default_rng((ORDER, self.seed, epoch)).permutation(self.length)
+        rng = np.random.default_rng((ORDER, self.seed, epoch))
+        if self.weights is None:
+            return rng.permutation(self.length)
+        # Systematic sampling: one comb with a random start over the summed weights takes each
+        # snippet the whole number of times below or above its due. Laid over a random order, so
+        # that chance alone decides which snippets of a rare kind come.
+        shuffled = rng.permutation(self.length)
+        due = self.weights[shuffled].cumsum()
+        comb = (np.arange(self.length) + rng.random()) / self.length * due[-1]
+        drawn = shuffled[np.searchsorted(due, comb, side="right").clip(max=self.length - 1)]
+        return rng.permutation(drawn)
 
 
 def check_seed(seed: int) -> None:

@@ -1,13 +1,22 @@
 """Frames with measured depth, one by one: what a network learns depth from directly."""
 
+import fnmatch
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float64, Int
 
 from ssmde.data.dataset import SnippetDataset, read_view
+from ssmde.data.degrade import degrade
 from ssmde.data.images import ImageError, read_depth
 from ssmde.data.sampler import CONTENT
 from ssmde.types import Snippets
+
+
+def first_match(name: str, patterns: Sequence[str]) -> int:
+    """Number of the first pattern, as in a shell, that fits a name; -1 if none does."""
+    return next((i for i, p in enumerate(patterns) if fnmatch.fnmatchcase(name, p)), -1)
 
 
 class TruthDataset(SnippetDataset):
@@ -33,7 +42,29 @@ class TruthDataset(SnippetDataset):
             )
         return np.array(rows)
 
-    def read_snippet(self, epoch: int, index: int, broken: tuple[str, ...]) -> Snippets:
+    def weights(self) -> Float64[np.ndarray, " n"] | None:
+        """Relative frequency of every snippet, by `data.scene_weights`; None: all are alike."""
+        if not self.data.scene_weights:
+            return None
+        which = self.targets[:, 0]
+        patterns = [pattern for pattern, _ in self.data.scene_weights]
+        group = np.array([first_match(s.name, patterns) for s in self.sequences])[which]
+        weights = np.ones(len(which))
+        for number, (pattern, weight) in enumerate(self.data.scene_weights):
+            members = group == number
+            if not members.any():
+                raise ValueError(
+                    f"data.scene_weights: no scene with measured depth is called {pattern!r}"
+                )
+            weights[members] = weight / members.sum()
+        # What no pattern names keeps its number of snippets beside the shares of the others.
+        others = group < 0
+        weights[others] = 1 / len(which)
+        return weights
+
+    def read_snippet(
+        self, epoch: int, index: int, broken: tuple[str, ...], image_size: tuple[int, int]
+    ) -> Snippets:
         """A frame and its depth.
 
         Raises:
@@ -45,12 +76,14 @@ class TruthDataset(SnippetDataset):
         path = sequence.depth[target]
         assert path is not None
         rng = np.random.default_rng((CONTENT, self.seed, epoch, index))
-        framing, colour = self.draw_look(rng, sequence)
+        framing, colour = self.draw_look(rng, sequence, image_size)
         depth = read_depth(path, sequence.depth_units_per_metre)
         if not (depth > 0).any():
             raise ImageError(f"{path}: holds no measured depth")
         truth = framing.nearest(depth, sequence.image_size)
         view = read_view(sequence.images[target], framing, sequence.image_size)
+        if self.augment and self.data.degrade > 0:
+            view = degrade(rng, view.transpose(1, 2, 0), self.data.degrade).transpose(2, 0, 1)
         return Snippets(
             images=torch.from_numpy(np.ascontiguousarray(view))[None, None],
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],

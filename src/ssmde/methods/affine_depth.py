@@ -19,9 +19,11 @@ from ssmde.losses.affine import (
     structure_guided_ranking,
 )
 from ssmde.losses.masks import masked_mean
+from ssmde.losses.weighted import multi_scale_slope
 from ssmde.models.depth_net import DepthNet
 from ssmde.types import Batch, StepOutput
 
+SLOPE_SIZES = 4  # each half of the one before
 TINY = 1e-12  # the slope of a root at 0 is infinite: an image without any valid pixel
 LEAST_SPREAD = 1e-3  # of a prediction, as a share of its mean, before it is divided by
 
@@ -76,6 +78,8 @@ class AffineDepth(nn.Module):
             )
         if w.log_depth > 0:
             terms["log_depth"] = w.log_depth * log_depth_error(depth, truth, valid)
+        if w.log_gradient > 0:
+            terms["log_gradient"] = w.log_gradient * log_depth_slope(depth, truth, valid)
         return terms
 
 
@@ -95,8 +99,30 @@ def log_depth_error(
     valid: Bool[Tensor, "b 1 h w"],
 ) -> Float[Tensor, ""]:
     """Mean |log D - log truth - their median|: blind to the scale of each image; at least 0."""
-    one = torch.ones_like(truth)
-    ratio = depth.log() - torch.where(valid, truth, one).log()
+    ratio = log_ratio(depth, truth, valid)
     known = torch.where(valid, ratio.detach(), torch.full_like(ratio, torch.nan))
     middle = known.flatten(1).nanmedian(dim=1).values.nan_to_num(nan=0.0)
     return masked_mean((ratio - middle[:, None, None, None]).abs(), valid)
+
+
+def log_depth_slope(
+    depth: Float[Tensor, "b 1 h w"],
+    truth: Float[Tensor, "b 1 h w"],
+    valid: Bool[Tensor, "b 1 h w"],
+) -> Float[Tensor, ""]:
+    """Mean over four sizes of the slopes of log D - log truth; 0 where only the scale is wrong.
+
+    The matching loss of MegaDepth (Li and Snavely, CVPR 2018, https://arxiv.org/abs/1804.00607) on
+    neighbouring pixels: at full size an edge that is blurred, or a pixel off, costs most.
+    """
+    ratio = log_ratio(depth, truth, valid)
+    return multi_scale_slope(ratio, valid.to(ratio), scales=SLOPE_SIZES, step=1) / SLOPE_SIZES
+
+
+def log_ratio(
+    depth: Float[Tensor, "b 1 h w"],
+    truth: Float[Tensor, "b 1 h w"],
+    valid: Bool[Tensor, "b 1 h w"],
+) -> Float[Tensor, "b 1 h w"]:
+    """Log of the depth over the truth; without truth, of the depth."""
+    return depth.log() - torch.where(valid, truth, torch.ones_like(truth)).log()

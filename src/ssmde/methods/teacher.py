@@ -118,6 +118,7 @@ def build_networks(model: ModelConfig, loss: LossConfig) -> tuple[DepthNet, nn.M
         initial_depth=model.initial_depth,
         scales=tuple(sorted(loss.scales)),
     )
+    # A file fits the pose network only where both encoders are of one kind.
     fits = model.pose_net == "resnet18" and (
         model.encoder == "resnet18" or model.pretrained == "hub"
     )

@@ -25,6 +25,9 @@ PROBE = 64  # pixels a side of the image that shows which maps come out
 class BackboneEncoder(nn.Module):
     """Five feature maps: one of a convolution, four of a backbone."""
 
+    mean, std = 0.45, 0.225
+    """Of the images in [0, 1]: ImageNet's, averaged over the colours."""
+
     def __init__(self, backbone: nn.Module, widths: tuple[int, ...]) -> None:
         """Join them.
 

@@ -9,7 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssmde.models.decoder import DepthDecoder
-from ssmde.models.encoder import build_encoder, normalise_image
+from ssmde.models.efficientnet_lite import EfficientNetLite
+from ssmde.models.encoder import build_encoder
+from ssmde.models.light_decoder import LightDecoder
 
 STRIDE = 32  # of the encoder's coarsest map
 
@@ -31,7 +33,7 @@ class DepthNet(nn.Module):
 
         Args:
             encoder: A key of `ssmde.models.encoder.ENCODERS`, or `hf:` and a backbone.
-            pretrained: `none`, `hub` (ImageNet weights, downloaded once), or a file of weights.
+            pretrained: `none`, `hub` or `imagenet` (see `build_encoder`), or a file of weights.
             upsampling: How the decoder doubles its maps.
             depth_range: Smallest and largest depth the network can say, in scene units. The
                 released SC-Depth says (1 / 10.01, 100), Monodepth2 (0.1, 100).
@@ -49,9 +51,13 @@ class DepthNet(nn.Module):
             raise ValueError(f"depth_range must be 0 < near < far, got {depth_range}")
         self.depth_range = depth_range
         self.encoder = build_encoder(encoder, pretrained)
-        self.decoder = DepthDecoder(
-            self.encoder.channels, scales=scales, upsampling=upsampling, width=self.encoder.width
-        )
+        if isinstance(self.encoder, EfficientNetLite):
+            self.decoder = LightDecoder(self.encoder.channels, scales=scales, upsampling=upsampling)
+        else:
+            self.decoder = DepthDecoder(
+                self.encoder.channels, scales=scales, upsampling=upsampling,
+                width=self.encoder.width,
+            )  # fmt: skip
         if initial_depth is not None:
             self.decoder.start_at(depth_to_logit(initial_depth, depth_range))
 
@@ -87,7 +93,7 @@ class DepthNet(nn.Module):
             ValueError: If a side is not a multiple of 32.
         """
         check_image_size(image.shape[-2], image.shape[-1])
-        return tuple(self.encoder(normalise_image(image)))
+        return tuple(self.encoder((image - self.encoder.mean) / self.encoder.std))
 
     def decode(
         self, features: Sequence[Float[Tensor, "b _c _h _w"]], scales: Sequence[int] | None = None

@@ -93,6 +93,10 @@ class ResNet(nn.Module):
     """Widths of the five maps, from half size to a thirty-second."""
     width: float
     """Share of the published number of channels; a decoder beside it takes the same."""
+    mean, std = 0.45, 0.225
+    """Of the images in [0, 1]: ImageNet's, averaged over the colours (Monodepth2)."""
+    first_key = "conv1.weight"
+    """Key of the weights that see the images."""
 
     def __init__(
         self,

@@ -42,10 +42,13 @@ class SnippetLoader(pl.LightningDataModule):
         self.config, self.prepare = config, prepare
         self.prepare_data_per_node = False
         if config.method == "affine_depth":
-            self.dataset = TruthDataset(
-                sequences, config.data, seed=config.train.seed, augment=True
-            )
+            dataset = TruthDataset(
+                sequences, config.data, seed=config.train.seed, augment=True,
+                with_cameras=config.affine.normals > 0,
+            )  # fmt: skip
+            self.dataset, self.weights = dataset, dataset.weights()
             return
+        self.weights = None
         terms = config.student if config.method == "student" else config
         self.dataset = SnippetDataset(
             sequences, config.data, seed=config.train.seed, augment=True,
@@ -75,6 +78,8 @@ class SnippetLoader(pl.LightningDataModule):
                 start_step=trainer.global_step,
                 rank=trainer.global_rank,
                 world=trainer.world_size,
+                sizes=1 + len(self.config.data.more_sizes),
+                weights=self.weights,
             ),
             num_workers=workers,
             generator=torch.Generator(),  # the loader would else draw from the global one

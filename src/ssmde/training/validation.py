@@ -87,11 +87,14 @@ class Validation(pl.Callback):
             was_training = method.training
             method.eval()
             # Every image has its own size: nothing to compile for.
-            with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            module: Any = pl_module
+            with (
+                torch.no_grad(), torch.compiler.set_stance("force_eager"), module.averaged_weights()
+            ):  # fmt: skip
                 self.latest = self._score(method, step, pl_module.device)
+                best = self._keep(method, self.latest, step)
             method.train(was_training)
             self.run_log.write(trainer, {f"val/{k}": v for k, v in self.latest.details.items()})
-            best = self._keep(method, self.latest, step)
         trainer.strategy.barrier("validation")
         after_validation = getattr(pl_module.method, "after_validation", None)
         if after_validation is not None:
