@@ -1,8 +1,8 @@
 """A depth decoder for encoders that are made for speed: nothing is computed at full size.
 
 Four stages lead from a thirty-second to half of the size. Each narrows by a 1 x 1 convolution,
-doubles, joins the encoder's map and mixes with a depthwise 5 x 5 and a 1 x 1 convolution; borders
-are zero and activations ReLU, which engines fuse and int8 keeps. The last layer puts out four
+doubles, joins the encoder's map and mixes by a 3 x 3 convolution; borders are zero and activations
+ReLU, which engines fuse and int8 keeps. The last layer puts out four
 values for each pixel of half the size, which become the four of full size (Shi et al., CVPR 2016,
 https://arxiv.org/abs/1609.05158). Chosen by accuracy a millisecond: docs/decisions/0016.
 """
@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from ssmde.models.decoder import SCALES
 
-STAGE_WIDTHS = (16, 40, 96, 160)  # of the stages at 1/2, 1/4, 1/8 and 1/16
-KERNEL = 5  # of the depthwise convolutions
+STAGE_WIDTHS = (16, 32, 64, 128)  # of the stages at 1/2, 1/4, 1/8 and 1/16
 FINER = 2  # full size over the size of the last stage
 
 
@@ -27,17 +26,8 @@ class LightStage(nn.Module):
 
     def __init__(self, in_width: int, skip_width: int, width: int) -> None:
         super().__init__()
-        joined = width + skip_width
-        self.narrow = nn.Sequential(
-            nn.Conv2d(in_width, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
-        )
-        self.mix = nn.Sequential(
-            nn.Conv2d(joined, joined, KERNEL, padding=KERNEL // 2, groups=joined, bias=False),
-            nn.BatchNorm2d(joined),
-            nn.Conv2d(joined, width, 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-        )
+        self.narrow = _convolution(in_width, width, kernel=1)
+        self.mix = _convolution(width + skip_width, width, kernel=3)
 
     def forward(
         self,
@@ -55,6 +45,14 @@ class LightStage(nn.Module):
         align = False if upsampling == "bilinear" else None
         x = F.interpolate(self.narrow(x), scale_factor=2, mode=upsampling, align_corners=align)
         return self.mix(torch.cat([x, skip], dim=1))
+
+
+def _convolution(in_width: int, width: int, *, kernel: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_width, width, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+    )
 
 
 class LightDecoder(nn.Module):
