@@ -173,6 +173,27 @@ def test_the_help_names_what_there_is_to_choose(capsys):
     assert all(name in help_of("predict", capsys) for name in FORMATS)
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            "predict a.mp4 out --refine 20",
+            r"--refine is no more: train .*--model\.start",
+        ),
+        (
+            "train ss_mde --model.intrinsics=learned",
+            r"--model\.intrinsics is no more: .ssmde",
+        ),
+        ("train ss_mde --train.camera-rate 2", r"--train\.camera-rate is no more: .ssmde track"),
+    ],
+)
+def test_an_option_of_a_former_version_is_refused_by_its_name(words, says, capsys):
+    assert main(words.split()) == 2
+    text = capsys.readouterr().err
+    assert re.search(says, text)
+    assert len(text.splitlines()) == 1
+
+
 # What becomes of the words
 
 
@@ -368,21 +389,6 @@ def test_odometry_and_benchmark_hand_their_words_on(monkeypatch, capsys):
     assert given["args"] == ("kitti", Path("data"), ("a=run", "files"))
     assert (given["kind"], given["align"], given["split"]) == ("disparity", None, None)
     assert "benchmark/kitti.csv, .json and .md" in capsys.readouterr().out
-
-
-def test_predict_refines_first_if_asked(verb_calls, monkeypatch):
-    asked = []
-
-    def refine(*args, **options):
-        asked.append((args, options))
-        return "refined"
-
-    replace_verb(monkeypatch, "refine", "refine", refine)
-    assert main(["predict", "run", "walk.mp4", "out", "--refine", "20", "--max-frames", "50"]) == 0
-    [(words, options)] = asked
-    assert words == (Path("run"), "walk.mp4")
-    assert (options["steps"], options["max_frames"]) == (20, 50)
-    assert verb_calls[0][1][0] == "refined"
 
 
 def test_demo_hands_its_words_on(verb_calls, capsys):

@@ -87,7 +87,7 @@ def doubled(batch: Batch) -> Batch:
 
 def losses(config: Config, method: nn.Module) -> list[float]:
     """Loss of each step of a short training in float64; the method has learnt when it returns."""
-    dataset: Any = SnippetLoader(config, read_scenes(config.data.root, "train"), None).dataset
+    dataset: Any = SnippetLoader(config, read_scenes(config.data.root, "train")).dataset
     size = config.train.batch_size
     sampler = SnippetSampler(len(dataset), batch_size=size, seed=0, start_step=0, rank=0, world=1)
     optimizer = build_optimizer(method.double().train(), config.train)

@@ -146,7 +146,7 @@ class Pipeline:
         )
 
     def _camera(self, size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
-        matrix, origin = find_camera(size, self.wishes.camera, self.predictor.cameras)
+        matrix, origin = find_camera(size, self.wishes.camera)
         if self.say is not None:
             fov = 2 * np.degrees(np.arctan(0.5 * size[1] / matrix[0, 0]))
             self.say(f"camera: {origin} (horizontal field of view {fov:.1f} degrees)")
