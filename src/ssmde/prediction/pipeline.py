@@ -62,18 +62,6 @@ class Following:
         )
         return depth
 
-    def state(self) -> dict[str, np.ndarray]:
-        """All of it, for a file."""
-        ends = {} if self.ends is None else {"ends": np.array(self.ends)}
-        return ends | (self.smoother.state() if self.smoother else {})
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` gave."""
-        if "ends" in state:
-            self.ends = (float(state["ends"][0]), float(state["ends"][1]))
-        if self.smoother and "depth" in state:
-            self.smoother.restore(state)
-
 
 class Pipeline:
     """Frames in, shots out, in order.

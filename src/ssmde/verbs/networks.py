@@ -109,8 +109,6 @@ class Evaluate:
 class Predict:
     """Write the depth of images, a video or a camera to files.
 
-    Of the same command that was interrupted, what is done stays done.
-
     Example:
       ssmde predict photo.jpg depth
       ssmde predict runs/photometric walk.mp4 depth --format video,npz
