@@ -208,9 +208,7 @@ def test_numbers_are_those_that_were_frozen(name, tmp_path):
 
 
 def test_every_preset_is_frozen():
-    assert {name.split("/")[1].split(",")[0] for name in GOLDEN if "/" in name} == set(PRESETS) - {
-        "sc_depth_v3_compat"
-    }
+    assert {name.split("/")[1].split(",")[0] for name in GOLDEN if "/" in name} == set(PRESETS)
 
 
 if __name__ == "__main__":

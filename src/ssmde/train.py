@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,15 +17,12 @@ from ssmde.config import Config, dump_config, load_config
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.methods.affine_depth import AffineDepth
-from ssmde.methods.student import Student, build_student
+from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.training.checkpoints import AtomicCheckpointIO, is_disk_full, last_checkpoint
-from ssmde.training.kept_teacher import FOLDER as KEPT_DEPTH
-from ssmde.training.kept_teacher import keep_what_the_teacher_says
 from ssmde.training.loader import SnippetLoader
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError, TrainingModule
-from ssmde.training.processor import remark_on_bf16
 from ssmde.training.validation import Validation, write_last_weights
 
 # A resumed run may change how long and where it runs, not what it computes.
@@ -44,7 +40,6 @@ FREE_ON_RESUME = {
     "train.nodes",
     "train.threads",
     "train.channels_last",
-    "train.recompute_activations",
     "train.compile",
 }
 # Said by Lightning to its users, of no use to ours.
@@ -85,14 +80,11 @@ def train(config: Config, *, resume: bool = False) -> Path:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
     method = _build_method(config)
-    loader = _make_loader(config, folder, sequences, method)
+    loader = SnippetLoader(config, sequences)
     module = TrainingModule(method, config.train)
     log = RunLog(folder, config.train.steps, config.train.log_every)
     validation = Validation(folder, config, log)
     trainer = _make_trainer(config, folder, [validation, log])
-    on_processor = trainer.strategy.root_device.type == "cpu"
-    if config.train.precision == "bf16" and on_processor and trainer.is_global_zero:
-        print(remark_on_bf16(), end="", file=sys.stderr, flush=True)
     if not resume and trainer.is_global_zero:
         _write_config(folder, config)
     checkpoint = folder / "last.ckpt" if resume else None
@@ -124,20 +116,6 @@ def _build_method(config: Config) -> nn.Module:
     if config.method == "student":
         return build_student(config)
     return build_teacher(config.model, config.loss, config.pseudo_depth)
-
-
-def _make_loader(
-    config: Config, folder: Path, sequences: list[FrameSequence], method: nn.Module
-) -> SnippetLoader:
-    """Snippets, with what a teacher says of them where that is kept."""
-    if not (config.method == "student" and config.student.cache):
-        return SnippetLoader(config, sequences)
-    assert isinstance(method, Student)
-    kept, teacher = folder / KEPT_DEPTH, method.teacher
-    return SnippetLoader(
-        config, sequences, teacher_depth=kept,
-        prepare=lambda: keep_what_the_teacher_says(config, kept, sequences, teacher),
-    )  # fmt: skip
 
 
 def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float16, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 
@@ -31,9 +31,6 @@ class Batch:
     in the unit of its translation."""
     pseudo_depth: Float[Tensor, "b 1 h w"] | None = None
     """Depth of the target as another network says it, in a unit of its own; 0 where unknown."""
-    teacher_depth: Float[Tensor, "b m h w"] | None = None
-    """Depth of the target, of its sources, and of the mirrored target, mirrored back, as a teacher
-    said them before the training."""
     points: Float[Tensor, "b 1 h w"] | None = None
     """Depth of the target where a point was tracked through the video, in the unit of `T_src_tgt`;
     0 elsewhere."""
@@ -69,8 +66,6 @@ class Snippets:
     """See `Batch.T_src_tgt`."""
     pseudo_depth: Float[Tensor, "b 1 h w"] | None = None
     """See `Batch.pseudo_depth`."""
-    teacher_depth: Float16[Tensor, "b m h w"] | None = None
-    """See `Batch.teacher_depth`."""
     points: Float[Tensor, "b 1 h w"] | None = None
     """See `Batch.points`."""
     cuts: tuple[Cut, ...] = ()
@@ -107,7 +102,6 @@ class Snippets:
             colour=self.colour,
             T_src_tgt=self.T_src_tgt,
             pseudo_depth=self.pseudo_depth,
-            teacher_depth=self.teacher_depth,
             points=self.points,
             names=self.names,
         )
@@ -117,7 +111,6 @@ def collate(samples: Sequence[Snippets]) -> Snippets:
     """Join snippets, each of which is a batch of one; what one of them has, all have."""
     motions = [s.T_src_tgt for s in samples if s.T_src_tgt is not None]
     labels = [s.pseudo_depth for s in samples if s.pseudo_depth is not None]
-    taught = [s.teacher_depth for s in samples if s.teacher_depth is not None]
     points = [s.points for s in samples if s.points is not None]
     return Snippets(
         images=_join_images([s.images for s in samples]),
@@ -125,7 +118,6 @@ def collate(samples: Sequence[Snippets]) -> Snippets:
         colour=torch.cat([s.colour for s in samples]),
         T_src_tgt=torch.cat(motions) if motions else None,
         pseudo_depth=torch.cat(labels) if labels else None,
-        teacher_depth=torch.cat(taught) if taught else None,
         points=torch.cat(points) if points else None,
         names=tuple(name for s in samples for name in s.names),
         cuts=tuple(cut for s in samples for cut in s.cuts),

@@ -21,12 +21,19 @@ class Former:
 
 
 TRACK = "`ssmde track DATA` finds the focal length of scenes without cam.txt"
+COMPAT = "the terms are as they should be; leave it out"
 FORMER_FIELDS: Mapping[str, Former] = {
     "model.intrinsics": Former(instead=TRACK, same="given"),
     "model.shared_camera": Former(instead=TRACK),
     "model.initial_hfov_degrees": Former(instead=TRACK),
     "model.pixel_aspect": Former(instead=TRACK),
     "train.camera_rate": Former(instead=TRACK),
+    "pseudo_depth.compat": Former(instead=COMPAT, same="fixed"),
+    "student.pseudo_depth.compat": Former(instead=COMPAT, same="fixed"),
+    "student.cache": Former(instead="the teacher is asked at each step; leave it out", same=False),
+    "train.recompute_activations": Former(
+        instead="make train.batch_size or data.image_size smaller", same=False
+    ),
 }
 """By their dotted names."""
 FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
@@ -37,6 +44,10 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
     "example is docs/examples/finetune-on-a-clip.md",
 }
 """Options of verbs that are no fields of a run, and what to do instead."""
+FORMER_PRESETS: Mapping[str, str] = {
+    "sc_depth_v3_compat": "take sc_depth_v3, which has the same terms without the defects of the "
+    "released code",
+}
 
 
 def without_former_fields(tree: Any, *, stored: bool) -> Any:

@@ -52,9 +52,6 @@ class TrainConfig(Section):
     channels_last: bool = True
     """Keep weights and features with the channels innermost: faster convolutions, the same
     numbers up to rounding."""
-    recompute_activations: bool = False
-    """Compute the features of each block of the networks again for the backward pass instead of
-    keeping them: less memory, a longer step, the same numbers."""
     compile: bool = False
     """Run networks and warp through `torch.compile`: a minute or more at the start, then faster
     steps on a GPU; the same numbers up to rounding."""
@@ -71,11 +68,6 @@ class TrainConfig(Section):
         refuse(
             self.learning_rate <= 0,
             f"train.learning_rate must be positive, got {self.learning_rate}",
-        )
-        refuse(
-            self.compile and self.recompute_activations,
-            "train.compile keeps what it wants of the features: leave out "
-            "train.recompute_activations, or train.compile",
         )
         refuse(
             self.batch_size % (self.devices * self.nodes) != 0,

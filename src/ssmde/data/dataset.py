@@ -23,7 +23,6 @@ from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.sampler import CONTENT, Key, check_seed
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
-from ssmde.data.teacher_depth import read_teacher_depth
 from ssmde.data.whole_frames import largest_frame, side_by_side
 from ssmde.types import Snippets
 
@@ -44,7 +43,6 @@ class SnippetDataset(Dataset[Snippets]):
         labels: Whether to read the pseudo-depth of the target.
         fit_labels: Whether to give it scale and shift by the points of `ssmde track`.
         with_points: Whether to hand over the depth of these points.
-        teacher_depth: Folder of `keep_teacher_depth`, to hand over what it holds of the views.
 
     Raises:
         ValueError: If intrinsics are unknown, labels are missing, or no sequence is
@@ -61,7 +59,6 @@ class SnippetDataset(Dataset[Snippets]):
         labels: bool = False,
         fit_labels: bool = False,
         with_points: bool = False,
-        teacher_depth: Path | None = None,
     ) -> None:
         check_seed(seed)
         self.sequences = tuple(sequences)
@@ -69,7 +66,6 @@ class SnippetDataset(Dataset[Snippets]):
         """Intrinsics of every sequence, in pixels of its stored images."""
         self.data, self.seed, self.augment, self.labels = data, seed, augment, labels
         self.fit_labels, self.with_points = fit_labels, with_points
-        self.teacher_depth = teacher_depth
         self.points = tuple(
             read_tracked_points(s.images[0].parent / TRACKED_POINTS)
             if (fit_labels or with_points) and s.tracked_points is None
@@ -141,16 +137,12 @@ class SnippetDataset(Dataset[Snippets]):
         if known := known_poses(sequence, self.data):
             T = relative_motion(known[0], target, sources, flip=framing.flip)
             motion = torch.from_numpy(T).float()[None]
-        kept = self.teacher_depth
         return Snippets(
             images=torch.from_numpy(images)[None],
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
             colour=torch.from_numpy(colour)[None],
             T_src_tgt=motion,
             pseudo_depth=label,
-            teacher_depth=None
-            if kept is None
-            else read_teacher_depth(kept, sequence, (target, *sources), framing),
             points=self._points(which, target, framing) if self.with_points else None,
             names=(sequence.frame_name(target),),
             cuts=(framing.cut,) if on_device else (),
