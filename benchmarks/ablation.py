@@ -74,7 +74,6 @@ STUDENTS: dict[str, Callable[[StudentConfig], StudentConfig]] = {
 TEACHERS = {
     "P photometric": "photometric",
     "C consistent": "consistent",
-    "A0 sc_depth_v3_compat": "sc_depth_v3_compat",
     "A0' sc_depth_v3": "sc_depth_v3",
     "A9 teacher, resnet18 pose": "ss_mde",
     TEACHER: "ss_mde",

@@ -6,7 +6,7 @@ its own forward and backward pass and nothing of the networks.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,6 @@ from ssmde.training.optimizer import build_optimizer
 from ssmde.types import Batch
 
 STAGE_2 = "ss_mde stage 2"
-KEPT = "ss_mde stage 2, teacher kept"  # with student.cache
 PROGRESS = 0.5  # past the warm-up
 Step = Callable[[], None]
 
@@ -47,25 +46,12 @@ def make_batch(batch: int, size: tuple[int, int]) -> Batch:
 def build(run: str) -> SelfSupervised:
     """The method of a run; stage 2 with a teacher of random weights."""
     torch.manual_seed(0)
-    config = PRESETS["ss_mde" if run in (STAGE_2, KEPT) else run]
+    config = PRESETS["ss_mde" if run == STAGE_2 else run]
     method = build_teacher(config.model, config.loss, config.pseudo_depth)
-    if run in (STAGE_2, KEPT):
+    if run == STAGE_2:
         teacher = TeacherNetworks(*build_networks(config.model, config.loss))
         method = Student(method, teacher, config.student)
     return method.to(memory_format=torch.channels_last)
-
-
-def batch_of(run: str, method: SelfSupervised, count: int, size: tuple[int, int]) -> Batch:
-    """`make_batch`, with what else the run hands over."""
-    batch = make_batch(count, size)
-    if run != KEPT:
-        return batch
-    depth_net = method.teacher.depth_net
-    with torch.no_grad():
-        views = [batch.target, *batch.sources.unbind(1)]
-        said = [depth_net(view)[:, 0] for view in views]
-        said.append(depth_net(batch.target.flip(-1))[:, 0].flip(-1))
-    return replace(batch, teacher_depth=torch.stack(said, dim=1).half())
 
 
 def full_step(method: SelfSupervised, batch: Batch) -> Step:

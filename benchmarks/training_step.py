@@ -26,7 +26,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 RUNS = (  # the third is stage 1
-    "photometric", "consistent", "sc_depth_v3", "ss_mde stage 2", "ss_mde stage 2, teacher kept",
+    "photometric", "consistent", "sc_depth_v3", "ss_mde stage 2",
 )  # fmt: skip
 V3 = "networks of SC-Depth V3"
 HERE = Path(__file__).resolve().parents[1] / "src"
@@ -58,7 +58,6 @@ def work() -> None:
     """Answer questions, a line each: the parts of a run, the seconds of one, or what it keeps."""
     from step_parts import (
         all_parts,
-        batch_of,
         build,
         first_losses,
         full_step,
@@ -76,7 +75,7 @@ def work() -> None:
             continue
         if run not in known:
             method = build(run)
-            batch = batch_of(run, method, question["batch"], question["size"])
+            batch = make_batch(question["batch"], question["size"])
             known[run] = {"step": full_step(method, batch), **all_parts(method, batch)}
             known[run][V3] = networks_of_sc_depth_v3(batch)
         if ask == "parts":
@@ -180,10 +179,10 @@ def peak_memory(worker: Worker, run: str, asked: argparse.Namespace) -> float:
 
 
 def print_memory(run: str, asked: argparse.Namespace) -> None:
-    from step_parts import batch_of, build, full_step
+    from step_parts import build, full_step, make_batch
 
     method = build(run)
-    step = full_step(method, batch_of(run, method, asked.batch, asked.size))
+    step = full_step(method, make_batch(asked.batch, asked.size))
     for _ in range(3):
         step()
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)

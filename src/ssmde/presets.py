@@ -21,6 +21,7 @@ from ssmde.config import (
     TrainConfig,
     load_config,
 )
+from ssmde.config.former import FORMER_PRESETS
 
 # Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260, with its light pose network.
 PHOTOMETRIC = Config(
@@ -102,13 +103,6 @@ SC_DEPTH_V3 = replace(
     pseudo_depth=PseudoDepthConfig(normals=0.1, ranking=0.1, edge_normals=0.1),
 )
 
-# The same with the defects of the released code in these three terms, for comparison.
-SC_DEPTH_V3_COMPAT = replace(
-    SC_DEPTH_V3,
-    name="sc_depth_v3_compat",
-    pseudo_depth=replace(SC_DEPTH_V3.pseudo_depth, compat="sc_depth_pl"),
-)
-
 # Hu et al., Sensors 2024, https://doi.org/10.3390/s24134090, reconstructed from the abstract: stage
 # 1 as SC-Depth V3, stage 2 with a filtered teacher. Motion from the whole video and labels in its
 # unit are ours: docs/decisions/0007 and 0009 have the figures. In stage 2 the labels stay, for that
@@ -146,8 +140,7 @@ AFFINE_INDOOR = Config(
 )
 
 PRESETS: dict[str, Config] = {
-    preset.name: preset
-    for preset in (PHOTOMETRIC, CONSISTENT, SC_DEPTH_V3, SC_DEPTH_V3_COMPAT, SS_MDE, AFFINE_INDOOR)
+    preset.name: preset for preset in (PHOTOMETRIC, CONSISTENT, SC_DEPTH_V3, SS_MDE, AFFINE_INDOOR)
 }
 """Every preset by its name."""
 
@@ -160,6 +153,8 @@ def find_preset(name: str) -> Config:
     """
     if name in PRESETS:
         return PRESETS[name]
+    if name in FORMER_PRESETS:
+        raise ValueError(f"preset {name!r} is no more: {FORMER_PRESETS[name]}")
     close = get_close_matches(name, PRESETS, n=1)
     hint = f"closest match is {close[0]!r}, " if close else ""
     raise ValueError(f"unknown preset {name!r}: {hint}there are {', '.join(PRESETS)}")
@@ -178,6 +173,8 @@ def read_config(file: Path) -> Config:
         faults = [_describe(fault) for fault in error.errors(include_url=False)]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         faults = [f"no YAML: {' '.join(str(error).split())}"]
+    except ValueError as error:
+        faults = [str(error)]
     if len(faults) == 1:
         raise ValueError(f"{file}: {faults[0]}")
     raise ValueError("\n  ".join([f"{file}: {len(faults)} faults", *faults]))

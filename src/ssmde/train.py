@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,17 +17,12 @@ from ssmde.config import Config, dump_config, load_config
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.methods.affine_depth import AffineDepth
-from ssmde.methods.student import Student, build_student
+from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
-from ssmde.models.camera import LearnedCameras
-from ssmde.training.cameras import build_cameras, describe_cameras
 from ssmde.training.checkpoints import AtomicCheckpointIO, is_disk_full, last_checkpoint
-from ssmde.training.kept_teacher import FOLDER as KEPT_DEPTH
-from ssmde.training.kept_teacher import keep_what_the_teacher_says
 from ssmde.training.loader import SnippetLoader
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError, TrainingModule
-from ssmde.training.processor import remark_on_bf16
 from ssmde.training.validation import Validation, write_last_weights
 
 # A resumed run may change how long and where it runs, not what it computes.
@@ -46,7 +40,6 @@ FREE_ON_RESUME = {
     "train.nodes",
     "train.threads",
     "train.channels_last",
-    "train.recompute_activations",
     "train.compile",
 }
 # Said by Lightning to its users, of no use to ours.
@@ -86,16 +79,12 @@ def train(config: Config, *, resume: bool = False) -> Path:
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
-    cameras = build_cameras(config, sequences)
-    method = _build_method(config, cameras)
-    loader = _make_loader(config, folder, sequences, method)
+    method = _build_method(config)
+    loader = SnippetLoader(config, sequences)
     module = TrainingModule(method, config.train)
     log = RunLog(folder, config.train.steps, config.train.log_every)
-    validation = Validation(folder, config, log, cameras)
+    validation = Validation(folder, config, log)
     trainer = _make_trainer(config, folder, [validation, log])
-    on_processor = trainer.strategy.root_device.type == "cpu"
-    if config.train.precision == "bf16" and on_processor and trainer.is_global_zero:
-        print(remark_on_bf16(), end="", file=sys.stderr, flush=True)
     if not resume and trainer.is_global_zero:
         _write_config(folder, config)
     checkpoint = folder / "last.ckpt" if resume else None
@@ -107,8 +96,6 @@ def train(config: Config, *, resume: bool = False) -> Path:
     if trainer.is_global_zero:
         with module.averaged_weights():
             write_last_weights(folder, config, module.method, validation.latest)
-        if cameras is not None:
-            print(describe_cameras(cameras), flush=True)
     return folder
 
 
@@ -123,31 +110,13 @@ def _clock_of_stage(config: Config) -> Config:
     return replace(config, train=clock)
 
 
-def _build_method(config: Config, cameras: LearnedCameras | None) -> nn.Module:
+def _build_method(config: Config) -> nn.Module:
     """The stage as a module."""
     if config.method == "affine_depth":
         return AffineDepth(build_networks(config.model, config.loss)[0], config.affine)
     if config.method == "student":
-        method = build_student(config)
-    else:
-        method = build_teacher(config.model, config.loss, config.pseudo_depth)
-    method.cameras = cameras
-    return method
-
-
-def _make_loader(
-    config: Config, folder: Path, sequences: list[FrameSequence], method: nn.Module
-) -> SnippetLoader:
-    """Snippets, with what a teacher says of them where that is kept."""
-    cameras = getattr(method, "cameras", None)
-    if not (config.method == "student" and config.student.cache):
-        return SnippetLoader(config, sequences, cameras)
-    assert isinstance(method, Student)
-    kept, teacher = folder / KEPT_DEPTH, method.teacher
-    return SnippetLoader(
-        config, sequences, cameras, teacher_depth=kept,
-        prepare=lambda: keep_what_the_teacher_says(config, kept, sequences, teacher),
-    )  # fmt: skip
+        return build_student(config)
+    return build_teacher(config.model, config.loss, config.pseudo_depth)
 
 
 def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -196,7 +165,11 @@ def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
     if "last.ckpt" not in begun:
         raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist")
     kept = folder / "config.yaml"
-    changed = set(_differences(asdict(load_config(kept.read_text())), asdict(config)))
+    try:
+        before = load_config(kept.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{kept}: {error}") from error
+    changed = set(_differences(asdict(before), asdict(config)))
     if not_free := sorted(changed - FREE_ON_RESUME):
         raise ValueError(
             f"a resumed run cannot change {', '.join(not_free)}; start a new run with --name, "

@@ -78,22 +78,6 @@ def test_a_frozen_teacher_is_the_same_after_a_step_and_gets_no_gradient():
     assert not any(module.training for module in method.teacher.modules())
 
 
-def test_depths_that_were_kept_give_the_losses_of_asking_again():
-    for frames in (batch(), replace(batch(), T_src_tgt=None)):
-        method = student().train()
-        for terms in (LOSS, replace(LOSS, normalise_depth=True)):
-            method.weights = terms
-            with torch.no_grad():
-                views = torch.cat([frames.target[:, None], frames.sources], 1).flatten(0, 1)
-                own = method.teacher.depth_net(views).unflatten(0, (2, 3))[:, :, 0]
-                back = method.teacher.depth_net(frames.target.flip(-1)).flip(-1)
-            kept = replace(frames, teacher_depth=torch.cat([own, back], 1))
-            asked, known = method.ask_teacher(frames), method.ask_teacher(kept)
-            for name in ("depth", "source_depth", "flipped_depth", "T_src_tgt"):
-                assert_close(getattr(known, name), getattr(asked, name))
-            assert_close(known.features, asked.features)
-
-
 def test_an_ema_teacher_follows_by_its_momentum():
     method = student(StudentConfig(teacher_mode="ema", ema_momentum=0.9))
     key = "encoder.conv1.weight"
@@ -257,13 +241,6 @@ def test_aligned_labels_do_not_see_scale_and_shift():
     for name in ("pseudo_normals", "pseudo_depth"):
         assert float(a[name]) > 0
         assert_close(a[name], b[name], rtol=1e-3, atol=1e-5)
-
-
-def test_the_released_terms_have_the_names_of_the_fixed_ones():
-    method = build_teacher(ModelConfig(), LOSS, replace(ALL_LABELS, compat="sc_depth_pl"))
-    out = method(batch(), 0.0)
-    assert {"pseudo_normals", "pseudo_ranking", "pseudo_edge_normals"} <= set(out.terms)
-    out.loss.backward()
 
 
 def test_a_student_is_built_from_the_weights_of_stage_one(tmp_path):

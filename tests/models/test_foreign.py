@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.testing import assert_close
 
-from ssmde.models.foreign import load_foreign, load_monodepth2_pose, read_plain
+from ssmde.models.foreign import load_foreign, read_plain
 from ssmde.prediction.loading import load
 
 WIDTHS = (16, 32, 64, 128, 256)  # of the decoder, fine to coarse
@@ -187,48 +187,6 @@ def test_the_size_of_an_unknown_data_set_is_the_usual_one(sc_depth):
     path, state = sc_depth
     torch.save({"state_dict": state}, path)
     assert load_foreign(path).image_size == (256, 320)
-
-
-def test_monodepth2_pose_weights_give_the_motion_of_its_formula(tmp_path):
-    encoder = resnet18_state("encoder.", images=2)
-    shapes = ((256, 512, 1), (256, 256, 3), (256, 256, 3), (12, 256, 1))
-    head = {}
-    for i, (out, inside, side) in enumerate(shapes):
-        head[f"net.{i}.weight"] = torch.randn(out, inside, side, side) / (inside * side**2) ** 0.5
-        head[f"net.{i}.bias"] = torch.randn(out)
-    torch.save({**encoder, "height": 96, "width": 128}, tmp_path / "pose_encoder.pth")
-    torch.save(head, tmp_path / "pose.pth")
-    a, b = image(), image()
-    x = encode(encoder, "encoder.", (torch.cat([a, b], 1) - 0.45) / 0.225)[-1]
-    for i in range(4):
-        x = F.conv2d(x, head[f"net.{i}.weight"], head[f"net.{i}.bias"], padding=int(i in (1, 2)))
-        x = x.relu() if i < 3 else x
-    six = 0.01 * x.mean((2, 3))[:, :6]
-    with torch.no_grad():
-        motion = load_monodepth2_pose(tmp_path).eval()(a, b)
-    assert_close(motion[:, :3, 3], six[:, 3:], rtol=1e-3, atol=1e-6)
-    turned = torch.linalg.matrix_exp(cross_matrix(six[:, :3]))
-    assert_close(motion[:, :3, :3], turned, rtol=1e-3, atol=1e-6)
-
-
-def test_a_posecnn_of_monodepth2_loads(tmp_path):
-    layers = ((7, 16), (5, 32), (3, 64), (3, 128), (3, 256), (3, 256), (3, 256))
-    state, inside = {}, 6
-    for i, (side, out) in enumerate(layers):
-        state[f"net.{i}.weight"] = torch.randn(out, inside, side, side) / (inside * side**2) ** 0.5
-        state[f"net.{i}.bias"] = torch.randn(out)
-        inside = out
-    state["pose_conv.weight"], state["pose_conv.bias"] = torch.randn(6, 256, 1, 1), torch.randn(6)
-    torch.save(state, tmp_path / "pose.pth")
-    a, b = image(), image()
-    x = (torch.cat([a, b], 1) - 0.45) / 0.225
-    for i, (side, _) in enumerate(layers):
-        weight, bias = state[f"net.{i}.weight"], state[f"net.{i}.bias"]
-        x = F.conv2d(x, weight, bias, stride=2, padding=side // 2).relu()
-    six = 0.01 * F.conv2d(x, state["pose_conv.weight"], state["pose_conv.bias"]).mean((2, 3))
-    with torch.no_grad():
-        motion = load_monodepth2_pose(tmp_path)(a, b)
-    assert_close(motion[:, :3, 3], six[:, 3:], rtol=1e-3, atol=1e-6)
 
 
 def cross_matrix(v: Tensor) -> Tensor:

@@ -42,8 +42,6 @@ class PseudoDepthConfig(Section):
     """Forgetting factor at the end, for the forms that fall."""
     forgetting_start: float = 0.25
     """Share of the training before `delayed` falls; `step` halves at three quarters."""
-    compat: Literal["fixed", "sc_depth_pl"] = "fixed"
-    """The terms as they should be, or with the defects of the released SC-Depth V3."""
 
     def __post_init__(self) -> None:
         """Refuse weights and factors that are none."""

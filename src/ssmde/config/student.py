@@ -53,10 +53,6 @@ class StudentConfig(Section):
     validates better."""
     ema_momentum: float = 0.999
     """How much of itself an `ema` teacher keeps at a step."""
-    cache: bool = False
-    """Keep what a `frozen` teacher says of every frame on disk, under `teacher_depth` in the run:
-    4 bytes a pixel and frame, and a step that asks it for features alone. Zoomed views take their
-    part of the depth of the whole frame, which is not quite what the teacher says of them."""
     start: Literal["teacher", "fresh"] = "teacher"
     """First weights of the student: those of the teacher, or `model.pretrained`."""
     distillation: float = 0.5
@@ -89,11 +85,6 @@ class StudentConfig(Section):
         for name in ("ema_momentum", "distillation_ramp"):
             value = getattr(self, name)
             refuse(not 0 <= value <= 1, f"student.{name} must be in [0, 1], got {value}")
-        refuse(
-            self.cache and self.teacher_mode != "frozen",
-            "student.cache keeps what the teacher said once: it needs student.teacher_mode frozen, "
-            f"got {self.teacher_mode}",
-        )
         refuse(
             self.forgets == "label" and not (self.distillation > 0 and self.pseudo_depth.wanted),
             "student.forgets label mixes labels into what is distilled: it needs "

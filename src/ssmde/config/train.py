@@ -25,9 +25,6 @@ class TrainConfig(Section):
     average: float = 0.0
     """Share of the old weights that an average over the steps keeps in each step, such as 0.998.
     The average of the depth network is what is validated and kept; 0: there is none."""
-    camera_rate: float = 10.0
-    """Factor on the learning rate for cameras that are learnt. A step of Adam changes a focal
-    length by at most about this product, as a share of it."""
     schedule: Literal["constant", "step", "cosine"] = "step"
     """Learning rate over the training: step divides it by 10 at three quarters."""
     warmup_steps: int = 0
@@ -61,9 +58,6 @@ class TrainConfig(Section):
     channels_last: bool = True
     """Keep weights and features with the channels innermost: faster convolutions, the same
     numbers up to rounding."""
-    recompute_activations: bool = False
-    """Compute the features of each block of the networks again for the backward pass instead of
-    keeping them: less memory, a longer step, the same numbers."""
     compile: bool = False
     """Run networks and warp through `torch.compile`: a minute or more at the start, then faster
     steps on a GPU; the same numbers up to rounding."""
@@ -76,18 +70,13 @@ class TrainConfig(Section):
         for name in ("devices", "nodes", "validation_frames", "log_every"):
             value = getattr(self, name)
             refuse(value < 1, f"train.{name} must be at least 1, got {value}")
-        for name in ("pose_rate", "encoder_rate", "camera_rate"):
+        for name in ("pose_rate", "encoder_rate"):
             value = getattr(self, name)
             refuse(value <= 0, f"train.{name} must be positive, got {value}")
         refuse(not 0 <= self.average < 1, f"train.average must be in [0, 1), got {self.average}")
         refuse(
             self.learning_rate <= 0,
             f"train.learning_rate must be positive, got {self.learning_rate}",
-        )
-        refuse(
-            self.compile and self.recompute_activations,
-            "train.compile keeps what it wants of the features: leave out "
-            "train.recompute_activations, or train.compile",
         )
         refuse(
             self.batch_size % (self.devices * self.nodes) != 0,

@@ -45,14 +45,12 @@ def ask_teacher(
 
     Args:
         teacher: The networks.
-        batch: The frames; depths that were kept for them are not computed.
+        batch: The frames.
         normalise: Divide the depths of a snippet by the scale of their mean disparity, where the
             motion is that of the pose network: it is in this unit.
         features: Whether features are wanted.
     """
-    said = _depths(teacher, batch, features) if batch.teacher_depth is None else (
-        _kept_depths(teacher, batch, features, batch.teacher_depth)
-    )  # fmt: skip
+    said = _depths(teacher, batch, features)
     own, mirrored, T_src_tgt = said.own, said.mirrored, batch.T_src_tgt
     if T_src_tgt is None:
         target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
@@ -86,13 +84,3 @@ def _depths(teacher: TeacherNetworks, batch: Batch, features: bool) -> _Said:
     return _Said(
         depth[:count].unflatten(0, shape), depth[count:].flip(-1), levels if features else None
     )
-
-
-def _kept_depths(
-    teacher: TeacherNetworks, batch: Batch, features: bool, kept: Float[Tensor, "b m h w"]
-) -> _Said:
-    """Depths as they were kept; features of the target, which are too many to keep."""
-    depth = kept.to(batch.target.dtype)
-    found = teacher.depth_net.encode(batch.target)[1:] if features else ()
-    levels = tuple(level.float() for level in found)
-    return _Said(depth[:, :-1, None], depth[:, -1:], levels if features else None)

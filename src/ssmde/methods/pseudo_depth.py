@@ -6,11 +6,6 @@ from torch import Tensor
 
 from ssmde.config import PseudoDepthConfig
 from ssmde.losses.alignment import least_squares_to_depth
-from ssmde.losses.compat import (
-    released_edge_relative_normal,
-    released_normal_matching,
-    released_ranking,
-)
 from ssmde.losses.distillation import log_depth_difference
 from ssmde.losses.normals import edge_relative_normal, facing, normal_matching
 from ssmde.losses.ranking import confident_depth_ranking, random_pair_ranking
@@ -60,8 +55,7 @@ def pseudo_depth_terms(
         where = torch.ones_like(learnt.depth)
         if config.region == "static":
             where = learnt.reliability if static is None else static
-        terms = _released(config, batch, learnt) if config.compat == "sc_depth_pl" else {}
-        terms = terms or _fixed(config, batch, learnt, where)
+        terms = _terms(config, batch, learnt, where)
     return {name: factor * term for name, term in terms.items()}
 
 
@@ -89,10 +83,10 @@ def blend_with_label(
     return torch.where(usable, mixed, prior)
 
 
-def _fixed(
+def _terms(
     config: PseudoDepthConfig, batch: Batch, learnt: Learnt, where: Float[Tensor, "b 1 h w"]
 ) -> dict[str, Tensor]:
-    """The terms as they should be."""
+    """The terms, each times its weight."""
     depth, stored = learnt.depth, batch.pseudo_depth
     assert stored is not None
     fits = torch.ones_like(stored[:, :, :1, :1], dtype=torch.bool)
@@ -130,18 +124,3 @@ def _fixed(
         sure = fits & (aligned > LEAST_SHARE * middle)
         terms["pseudo_depth"] = config.depth * log_depth_difference(depth, aligned, where * sure)
     return terms
-
-
-def _released(config: PseudoDepthConfig, batch: Batch, learnt: Learnt) -> dict[str, Tensor]:
-    """The three terms of SC-Depth V3 with the defects of its released code."""
-    depth, label = learnt.depth, batch.pseudo_depth
-    assert label is not None
-    return {
-        "pseudo_normals": config.normals * released_normal_matching(depth, label, batch.intrinsics),
-        "pseudo_ranking": config.ranking
-        * released_ranking(depth, label, learnt.reliability, generator=None),
-        "pseudo_edge_normals": config.edge_normals
-        * released_edge_relative_normal(
-            depth, label, batch.target, batch.intrinsics, generator=None
-        ),
-    }

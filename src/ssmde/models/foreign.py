@@ -23,7 +23,6 @@ from ssmde.models.decoder import SCALES, STAGE_WIDTHS
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.encoder import CLASSIFIER
 from ssmde.models.load import check_is_file, load_weights_into, shorten
-from ssmde.models.pose_net import PoseCNN, PoseResNet
 
 COARSEST = len(STAGE_WIDTHS) - 1
 MONODEPTH2_FILES = ("encoder.pth", "depth.pth")
@@ -115,44 +114,6 @@ def load_monodepth2(folder: Path) -> ForeignDepth:
     return ForeignDepth(network=network, image_size=found, project="Monodepth2")
 
 
-def load_monodepth2_pose(folder: Path) -> PoseResNet | PoseCNN:
-    """Pose network of Monodepth2: `pose_encoder.pth` and `pose.pth`, or a PoseCNN in `pose.pth`.
-
-    It says `T_src_tgt` for (target, source), as those trained here. Monodepth2 itself always gives
-    the earlier frame first, and inverts the motion where that is the source.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If one does not fit; it names the keys as they are in the file.
-    """
-    head_file, encoder_file = folder / "pose.pth", folder / "pose_encoder.pth"
-    head = _tensors(read_plain(head_file), origin=str(head_file))
-    if "pose_conv.weight" in head:
-        light = PoseCNN()
-        first_motion = _first_six(head, "pose_conv")
-        load_weights_into(light, first_motion, origin=str(head_file), names=monodepth2_pose_cnn)
-        return light
-    net = PoseResNet()
-    encoder = _tensors(read_plain(encoder_file), MONODEPTH2_PLAIN, origin=str(encoder_file))
-    load_weights_into(
-        net.encoder,
-        _without_classifier(encoder, "encoder."),
-        origin=str(encoder_file),
-        names=lambda key: f"encoder.{key}",
-    )
-    rest = torch.nn.ModuleDict(
-        {"narrow": net.narrow, "mix1": net.mix1, "mix2": net.mix2, "head": net.head}
-    )
-    order = {"narrow": 0, "mix1": 1, "mix2": 2, "head": 3}
-    load_weights_into(
-        rest,
-        _first_six(head, "net.3"),
-        origin=str(head_file),
-        names=lambda key: f"net.{order[key.split('.')[0]]}.{key.split('.')[1]}",
-    )
-    return net
-
-
 def load_sc_depth(content: Mapping[str, Any], *, origin: str) -> ForeignDepth:
     """Depth network of SC-Depth, V1 to V3 (Bian et al., https://arxiv.org/abs/2211.03660).
 
@@ -188,11 +149,6 @@ def monodepth2_decoder(key: str) -> str:
     layer, kind = rest.split(".")
     place = 2 * (COARSEST - int(number)) + (layer == "mix")
     return f"decoder.{place}.conv.conv.{kind}"
-
-
-def monodepth2_pose_cnn(key: str) -> str:
-    """What `pose.pth` calls a key of `PoseCNN`."""
-    return key.replace("convs.", "net.").replace("head.", "pose_conv.")
 
 
 def sc_depth(key: str) -> str:
@@ -257,10 +213,3 @@ def _tensors(
 
 def _without_classifier(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k: v for k, v in tensors.items() if not k.startswith(prefix + CLASSIFIER)}
-
-
-def _first_six(tensors: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
-    """The first motion of a head that says two: Monodepth2 uses no other."""
-    return {
-        key: value[:6] if key.startswith(f"{head}.") else value for key, value in tensors.items()
-    }

@@ -1,7 +1,5 @@
 """Snippets from the step where a run stands; the order depends on seed and step alone."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -14,7 +12,6 @@ from ssmde.data.sampler import SnippetSampler
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.truth import TruthDataset
 from ssmde.data.whole_frames import cut_views
-from ssmde.models.camera import LearnedCameras
 from ssmde.types import Snippets, collate
 
 
@@ -24,23 +21,15 @@ class SnippetLoader(pl.LightningDataModule):
     Args:
         config: The run.
         sequences: The scenes.
-        cameras: Cameras that are learnt.
-        teacher_depth: Folder in which the depth of a teacher is kept; None where it is not.
-        prepare: Called once, before the first step, by one process while the others wait.
     """
 
     def __init__(
         self,
         config: Config,
         sequences: list[FrameSequence],
-        cameras: LearnedCameras | None,
-        *,
-        teacher_depth: Path | None = None,
-        prepare: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
-        self.config, self.prepare = config, prepare
-        self.prepare_data_per_node = False
+        self.config = config
         if config.method == "affine_depth":
             dataset = TruthDataset(
                 sequences, config.data, seed=config.train.seed, augment=True,
@@ -55,14 +44,7 @@ class SnippetLoader(pl.LightningDataModule):
             labels=terms.pseudo_depth.wanted,
             fit_labels=terms.pseudo_depth.align == "tracked",
             with_points=config.loss.points > 0,
-            learned_cameras=cameras.scenes if cameras else None,
-            teacher_depth=teacher_depth,
         )  # fmt: skip
-
-    def prepare_data(self) -> None:
-        """What has to be there before the first step."""
-        if self.prepare is not None:
-            self.prepare()
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of this process, without end."""

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from ssmde.config import TrainConfig
 from ssmde.training.compilation import compile_method
-from ssmde.training.memory import recompute_activations
 from ssmde.training.optimizer import build_optimizer
 from ssmde.types import Snippets, StepOutput
 
@@ -76,8 +75,6 @@ class TrainingModule(pl.LightningModule):
         if train.average > 0:
             depth_net: Any = method.depth_net
             self.averaged = Average(depth_net, train.average)
-        if train.recompute_activations:
-            recompute_activations(method)
         if train.compile:
             compile_method(method)
         self.method, self.train_config = method, train
@@ -131,7 +128,7 @@ class TrainingModule(pl.LightningModule):
             )
 
     def configure_optimizers(self) -> Any:
-        """Adam, with rates of their own for pose network and cameras, and the schedule of all."""
+        """Adam, with a rate of its own for the pose network, and the schedule of all."""
         optimizer = build_optimizer(self.method, self.train_config)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, self.train_config)
