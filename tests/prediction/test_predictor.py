@@ -1,6 +1,7 @@
 """Loading weights, and predicting at the size of the image."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +169,39 @@ def test_a_file_that_is_no_weights_file_is_refused(tmp_path):
     (tmp_path / "a.safetensors").write_text("hello")
     with pytest.raises(ValueError, match="is not a whole safetensors file"):
         load(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("shape", "seen"),
+    [((480, 640), (64, 96)), ((640, 480), (96, 64)), ((100, 400), (32, 128)), ((64, 96), (64, 96))],
+)
+def test_an_image_is_seen_at_the_size_whose_proportions_are_nearest(shape, seen):
+    sizes = []
+
+    class Looking(Brightness):
+        def forward(self, image):
+            sizes.append(tuple(image.shape[-2:]))
+            return super().forward(image)
+
+    predictor = Predictor(Looking(), SIZE, more_sizes=((96, 64), (32, 128)))
+    assert predictor.predict(picture(*shape)).depth.shape == shape
+    assert predictor.network_depth(picture(*shape)).shape == seen
+    assert sizes == [seen, seen]
+    predictor.at((32, 32)).predict(picture(*shape))
+    assert sizes[-1] == (32, 32)  # a size that is asked for is the only one
+
+
+def test_images_of_several_proportions_come_back_in_order():
+    predictor = Predictor(Brightness(), SIZE, more_sizes=((96, 64),))
+    shapes = [(60, 90), (90, 60), (61, 90), (90, 61), (92, 61)]
+    found = list(predictor.predict_many([picture(*s) for s in shapes]))
+    assert [p.depth.shape for p in found] == shapes
+
+
+def test_stored_sizes_are_those_of_the_training_unless_one_is_asked_for(tmp_path, network):
+    config = replace(CONFIG, data=replace(CONFIG.data, more_sizes=((96, 64),)))
+    tensors = {f"depth_net.{key}": value for key, value in network.state_dict().items()}
+    save_weights(tmp_path / "w.safetensors", tensors, metadata(config=dump_config(config)))
+    assert load(tmp_path / "w.safetensors", device="cpu").size_for((640, 480)) == (96, 64)
+    asked = load(tmp_path / "w.safetensors", resolution=(32, 32), device="cpu")
+    assert asked.size_for((640, 480)) == (32, 32)

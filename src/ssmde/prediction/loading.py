@@ -32,7 +32,7 @@ def load(
             `ssmde export`; a folder of Monodepth2 or a .ckpt of SC-Depth; the name of released
             weights; or `hf:OWNER/NAME`, a repository of the Hugging Face hub.
         resolution: Size (height, width) the network sees, multiples of 32; by default the size it
-            was trained at.
+            was trained at, or of several the one whose proportions are nearest to the image's.
         device: Where to compute; by default a GPU if there is one.
 
     Raises:
@@ -60,6 +60,7 @@ def load(
     return Predictor(
         network.to(device or ("cuda" if torch.cuda.is_available() else "cpu")),
         resolution or config.data.image_size,
+        more_sizes=() if resolution else config.data.more_sizes,
         depth_range=(near * (metres or 1), far * (metres or 1)),
         source=str(path),
         metres_per_unit=metres,

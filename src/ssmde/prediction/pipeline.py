@@ -47,12 +47,16 @@ class Following:
 
     def __init__(self, predictor: Predictor, wishes: Wishes) -> None:
         self.ends: tuple[float, float] | None = None
-        size = tuple(side * wishes.tiles for side in predictor.image_size)
-        self.smoother = Smoother((size[0], size[1])) if wishes.temporal else None
+        self.predictor, self.wishes = predictor, wishes
+        self.smoother: Smoother | None = None
 
     def steady(self, pixels: Pixels, depth: Float[np.ndarray, "h w"]) -> np.ndarray:
         """Depth of the next frame; the ends of its colours are `ends` then."""
-        if self.smoother is not None:
+        if self.wishes.temporal:
+            if self.smoother is None:
+                height, width = self.predictor.size_for(pixels.shape)
+                tiles = self.wishes.tiles
+                self.smoother = Smoother((tiles * height, tiles * width))
             depth = self.smoother.smooth(pixels, depth)
         now = depth_range(depth) or (1.0, 2.0)
         before = self.ends or now

@@ -1,6 +1,7 @@
 """Trained weights as a function from image to depth, at the size of the image."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,8 @@ class Predictor:
     Args:
         network: Maps RGB (b, 3, h, w) in [0, 1] to depth (b, 1, h, w); set to evaluation here.
         image_size: Size (height, width) the network sees; multiples of 32.
+        more_sizes: Further sizes it was trained at: an image is seen at the one whose proportions
+            are nearest to its own.
         depth_range: Smallest and largest depth of a prediction, in its unit.
         source: Where the weights come from, for tables.
         metres_per_unit: What the network says times this is metres; None where nobody knows.
@@ -46,13 +49,16 @@ class Predictor:
         network: nn.Module,
         image_size: tuple[int, int],
         *,
+        more_sizes: Sequence[tuple[int, int]] = (),
         depth_range: tuple[float, float] = (0.1, 100.0),
         source: str = "",
         metres_per_unit: float | None = None,
     ) -> None:
-        check_image_size(*image_size)
+        for size in (image_size, *more_sizes):
+            check_image_size(*size)
         self.network = network.eval()
         self.image_size = image_size
+        self.more_sizes = tuple(more_sizes)
         self.depth_range = depth_range
         self.source = source
         self.metres_per_unit = metres_per_unit
@@ -73,6 +79,15 @@ class Predictor:
             self.network, resolution, depth_range=self.depth_range, source=self.source,
             metres_per_unit=self.metres_per_unit,
         )  # fmt: skip
+
+    def size_for(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """The size (height, width) at which an image of shape (height, width, ...) is seen."""
+        proportions = math.log(shape[1] / shape[0])
+
+        def difference(size: tuple[int, int]) -> float:
+            return abs(math.log(size[1] / size[0]) - proportions)
+
+        return min((self.image_size, *self.more_sizes), key=difference)
 
     def predict(self, image: ImageLike, *, confidence: bool = False, tiles: int = 1) -> Prediction:
         """Depth of one image, at its own size.
@@ -99,13 +114,13 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Depth of each image, at its own size, in order; reads `batch_size` images at a time."""
         check_tiles(tiles)
-        for group in _groups(images, batch_size):
+        for group in _groups(images, batch_size, self.size_for):
             depths = self._run(group)
             sure = self._confidence(group, depths) if confidence else [None] * len(group)
             for pixels, depth, c in zip(group, depths, sure, strict=True):
                 size = pixels.shape[:2]
                 if tiles > 1:
-                    depth = tiled_depth(self._run, pixels, self.image_size, tiles)
+                    depth = tiled_depth(self._run, pixels, self.size_for(size), tiles)
                 yield Prediction(
                     depth=resize_depth(depth, size),
                     confidence=None if c is None else resize_depth(c, size),
@@ -130,27 +145,36 @@ class Predictor:
     ) -> list[Float32[np.ndarray, "k m"]]:
         """Whether the mirrored image and the image at another size get the same depth."""
         mirrored = self._run([pixels[:, ::-1] for pixels in images])[:, :, ::-1]
-        other = self.at(smaller_size(self.image_size))._run(images)
+        size = self.size_for(images[0].shape)
+        other = self.at(smaller_size(size))._run(images)
         return [
-            view_agreement(depth, [m, resize_depth(o, self.image_size)])
+            view_agreement(depth, [m, resize_depth(o, size)])
             for depth, m, o in zip(depths, mirrored, other, strict=True)
         ]
 
     @torch.inference_mode()
     def _run(self, images: list[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b k m"]:
         device = next(self.network.parameters()).device
-        views = np.stack([resize_image(pixels, self.image_size) for pixels in images])
+        size = self.size_for(images[0].shape)  # of all of them
+        views = np.stack([resize_image(pixels, size) for pixels in images])
         batch = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float() / 255
         return self.network(batch)[:, 0].float().cpu().numpy() * (self.metres_per_unit or 1.0)
 
 
 def _groups(
-    images: Iterable[ImageLike], batch_size: int
+    images: Iterable[ImageLike], batch_size: int, size_for: Callable[[tuple[int, ...]], object]
 ) -> Iterator[list[UInt8[np.ndarray, "_ _ 3"]]]:
-    """Images in groups of at most `batch_size`; large ones in smaller groups, to spare memory."""
+    """Images in groups of at most `batch_size`; large ones in smaller groups, to spare memory.
+
+    Those of a group are seen at one size.
+    """
     group: list[UInt8[np.ndarray, "_ _ 3"]] = []
     for image in images:
-        group.append(to_pixels(image))
+        pixels = to_pixels(image)
+        if group and size_for(group[0].shape) != size_for(pixels.shape):
+            yield group
+            group = []
+        group.append(pixels)
         if len(group) >= batch_size or sum(p.size for p in group) >= LARGEST_GROUP:
             yield group
             group = []

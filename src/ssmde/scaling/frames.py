@@ -56,7 +56,8 @@ class Asked:
                 f"scene '{scene.name}': its camera is unknown; write the 3 x 3 matrix to "
                 f"{scene.images[0].parent / 'cam.txt'}, or measure a few points"
             )
-        sizes = zip(self.predictor.image_size, scene.image_size, strict=True)
+        size = self.predictor.size_for(scene.image_size)
+        sizes = zip(size, scene.image_size, strict=True)
         down, across = (network / stored for network, stored in sizes)
         camera = torch.from_numpy(scene.intrinsics.astype(np.float64))
         return scale_intrinsics(camera, across, down).numpy()
@@ -145,7 +146,7 @@ def _views(asked: Asked) -> Iterator[View]:
             pixels = [read_image(scene.images[i]) for i in (index, *others)]
         except ImageError:
             continue
-        size = asked.predictor.image_size
+        size = asked.predictor.size_for(pixels[0].shape)
         images = np.stack([resize_image(view, size) for view in pixels])
         batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
         T = np.linalg.inv(poses[others].astype(np.float64)) @ poses[index]

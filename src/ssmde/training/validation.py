@@ -99,7 +99,8 @@ class Validation(pl.Callback):
     def _score(self, method: Any, step: int, device: torch.device) -> Score:
         # A recording may have truth for a part that is not held out.
         with_truth = [s for s in self.sequences if frames_with_truth([s], 1)]
-        predictor = Predictor(method.depth_net, self.config.data.image_size)
+        data = self.config.data
+        predictor = Predictor(method.depth_net, data.image_size, more_sizes=data.more_sizes)
         self._write_panel(predictor, step)
         if not with_truth:
             return self._photometric(method, device)
