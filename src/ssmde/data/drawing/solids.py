@@ -9,11 +9,18 @@ from numpy import ndarray
 from ssmde.data.drawing.shapes import CURVED, TINY, Surface, curved
 from ssmde.data.drawing.texture import TABLE, value_noise
 
-SHELLS = (1.0, 0.7, 0.4)  # sizes of the shells of leaves, one in the other
+SHELLS = ((1.0, 0.3, (-1, 1)), (0.82, 0.05, (-1,)), (0.58, -0.25, (-1,)))
+"""Sizes of the shells of leaves, one in the other; how much thinner than asked each is, since a
+thin outer one gives a ragged outline; and whether rays meet its near side, or its far side, too."""
 LEAF_BEND = 1.4  # how much leaves turn away from the shell they lie on
 RIM = 1e-6  # metres from the plane of an end that still count as the end
 STEPS = 60  # of the search for a rounded box, whose surface has no closed formula
 CLOSE = 1e-6  # metres at which that search has arrived
+
+
+def dot(a: Float64[ndarray, "*n 3"], b: Float64[ndarray, "*m 3"]) -> Float64[ndarray, "*k"]:
+    """Inner products along the last axis; for three numbers much quicker than a sum."""
+    return np.einsum("...i,...i->...", a, b)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +141,17 @@ class Leaves:
         """First t > 0 at which each ray meets a leaf; infinite where it misses."""
         count = max(len(origins), len(directions))
         best = np.full(count, np.inf)
-        for size in SHELLS:
-            o, d = (x / (size * np.array(self.radii)) for x in (origins, directions))
-            a, b, c = (d * d).sum(1), (o * d).sum(1), (o * o).sum(1) - 1
-            inside = np.broadcast_to(b * b - a * c, count)
+        o, d = (x / np.array(self.radii) for x in (origins, directions))
+        a, b, square = dot(d, d), dot(o, d), dot(o, o)
+        for size, thin, sides in SHELLS:
+            inside = np.broadcast_to(b * b - a * (square - size**2), count)
             root = np.sqrt(np.maximum(inside, 0))
-            for t in ((-b - root) / a, (-b + root) / a):
+            for side in sides:
+                t = (-b + side * root) / a
                 pick = np.flatnonzero((inside > 0) & (t > 0) & (t < best))
                 start = origins if len(origins) == 1 else origins[pick]
                 run = directions if len(directions) == 1 else directions[pick]
-                leaf = self._leafy(start + t[pick, None] * run)
+                leaf = self._leafy(start + t[pick, None] * run, thin)
                 best[pick[leaf]] = t[pick[leaf]]
         return best
 
@@ -165,9 +173,9 @@ class Leaves:
         wrapped = ((cells + self.place) % TABLE).astype(np.float32)
         return value_noise(wrapped).astype(np.float64)
 
-    def _leafy(self, points: Float64[ndarray, "n 3"]) -> Bool[ndarray, " n"]:
+    def _leafy(self, points: Float64[ndarray, "n 3"], thin: float) -> Bool[ndarray, " n"]:
         cells = points / self.cell
-        return self._noise(cells) + 0.8 * self._noise(2.7 * cells) > self.gaps
+        return self._noise(0.55 * cells) + 0.75 * self._noise(1.9 * cells) > self.gaps + thin
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +202,13 @@ class Cushion:
         result = np.full(count, np.inf)
         alive = np.flatnonzero((enter <= leave) & (leave > 0))
         t = np.maximum(enter[alive], 0.0)
+        # Most rays enter where a side is flat, and are done.
+        start = origins if len(origins) == 1 else origins[alive]
+        run = directions if len(directions) == 1 else directions[alive]
+        core = half - self.round
+        flat = ((np.abs(start + t[:, None] * run) > core).sum(axis=1) == 1) & (enter[alive] > 0)
+        result[alive[flat]] = t[flat]
+        alive, t = alive[~flat], t[~flat]
         for _ in range(STEPS):
             start = origins if len(origins) == 1 else origins[alive]
             run = directions if len(directions) == 1 else directions[alive]

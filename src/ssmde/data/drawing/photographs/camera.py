@@ -29,6 +29,7 @@ from ssmde.data.drawing.photographs.patches import PatchBook
 from ssmde.data.drawing.raycast import Outlines, outline, trace
 from ssmde.data.drawing.scene import Placed
 from ssmde.data.drawing.shading import FACE_GAP, GRAZING, Camera
+from ssmde.data.drawing.solids import dot
 from ssmde.data.drawing.texture import fractal_noise, unfold
 
 NEIGHBOURS = [(dv, du) for dv in (0, -1, 1) for du in (0, -1, 1)]
@@ -162,7 +163,7 @@ def _look(
         local[here] = (world[here] - placed.origins[index]) @ turn
         rays[here] = directions[here] @ turn
         found = placed.parts[index].shape.surface(local[here])
-        flip = -np.sign((found.normals * rays[here]).sum(1))
+        flip = -np.sign(dot(found.normals, rays[here]))
         flip[flip == 0] = 1.0
         normals[here] = found.normals * flip[:, None]
         axis[here], face[here] = found.axis, found.face
@@ -173,10 +174,10 @@ def _look(
     # Where patches lie: flat faces as they are, round ones as the nearest side of a box.
     side = np.where(axis >= 0, axis, np.abs(normals).argmax(axis=1))
     unrolled = unfold(local, side, np.zeros(len(side)))[:, :2] + 0.37 * face[:, None]
-    slope = np.minimum(-np.abs((normals * rays).sum(1)), -GRAZING)
+    slope = np.minimum(-np.abs(dot(normals, rays)), -GRAZING)
     footprint, flat = np.zeros_like(local), np.zeros((len(part), 2))
     for k in range(2):
-        bent = rays * ((normals * steps[k]).sum(1) / slope)[:, None]
+        bent = rays * (dot(normals, steps[k]) / slope)[:, None]
         moved = (steps[k] - bent) * (depth / camera.focal[k])[:, None]
         footprint += np.abs(unfold(moved, axis, np.zeros(len(axis))))
         flat += np.abs(unfold(moved, side, np.zeros(len(axis)))[:, :2])
@@ -220,19 +221,27 @@ def _shine(
     coarse_part = part.reshape(size)[every]
     coarse_depth = np.where(coarse_part >= 0, depth.reshape(size)[every], 1e3)
     points, facing = world.reshape(full)[every], normals.reshape(full)[every]
-    shadows = _shadows(placed, light, rng, camera, points, facing, coarse_depth, coarse_part)
+    # Half of the samples, like the white squares of a chess board, are enough to be smoothed.
+    known = np.indices(coarse_part.shape).sum(axis=0) % 2 == 0
+    shadows = _shadows(
+        placed, light, rng, camera, points, facing, coarse_depth, np.where(known, coarse_part, -1)
+    )
     dark = corners(
         points.astype(np.float32), facing.astype(np.float32), coarse_depth,
         float(camera.focal[0]) / 2, light.corner, rng,
     )  # fmt: skip
-    maps = smooth(np.concatenate([shadows, dark[..., None]], axis=2), coarse_part, coarse_depth)
+    everywhere = np.ones_like(known)
+    maps = np.concatenate([
+        smooth(shadows, known, coarse_part, coarse_depth),
+        smooth(dark[..., None], everywhere, coarse_part, coarse_depth),
+    ], axis=2)  # fmt: skip
     maps = enlarge(maps, coarse_part, part.reshape(size)).reshape(len(depth), -1)[met]
     up = (0.5 - 0.5 * seen.normals[:, 1:2]).astype(np.float32)
     around = light.below + up * (light.above - light.below)
     total = (around * maps[:, -1:]).astype(np.float32)
     for number, lamp in enumerate(light.lamps):
         to, strength = towards(lamp, seen.world)
-        cosine = (to * seen.normals).sum(1) / np.sqrt((to * to).sum(1) + 1e-9)
+        cosine = dot(to, seen.normals) / np.sqrt(dot(to, to) + 1e-9)
         arrived = strength * cosine.clip(0, 1) * maps[:, number]
         # Light of lamps is thrown back by all walls: corners darken it a little, too.
         arrived *= 0.5 + 0.5 * maps[:, -1]
@@ -267,7 +276,7 @@ def _shadows(
         if not lamp.shadows:
             continue
         to, strength = towards(lamp, start, rng)
-        asked: Bool[ndarray, " m"] = ((to * normal).sum(1) > 0) & (strength > 1e-4)
+        asked: Bool[ndarray, " m"] = (dot(to, normal) > 0) & (strength > 1e-4)
         bright = in_light(placed, start, to, asked, casts)
         result.reshape(-1, len(light.lamps))[order, number] = bright
     return result
@@ -283,7 +292,7 @@ def _mirrored(
         return result
     unit = directions[rows] / np.linalg.norm(directions[rows], axis=1, keepdims=True)
     normal = seen.normals[rows]
-    cosine = -(unit * normal).sum(1)
+    cosine = -dot(unit, normal)
     back = unit + 2 * cosine[:, None] * normal
     gloss = seen.gloss[rows]
     share = gloss + (1 - gloss) * gloss.clip(0, 0.6) * (1 - cosine.clip(0, 1)) ** 4
@@ -292,7 +301,7 @@ def _mirrored(
     around = around + (-back[:, 1:2]).clip(0, 1) * (light.zenith - light.horizon)
     for lamp in light.lamps:
         to, strength = towards(lamp, seen.world[rows])
-        match = (to * back).sum(1) / np.sqrt((to * to).sum(1) + 1e-9)
+        match = dot(to, back) / np.sqrt(dot(to, to) + 1e-9)
         spot = match.clip(0, 1) ** HIGHLIGHT * strength.clip(0, 1)
         around = around + 3 * spot[:, None] * lamp.colour
     result[rows] = share[:, None] * around

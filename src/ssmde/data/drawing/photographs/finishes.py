@@ -82,15 +82,17 @@ def cloth(stock: Stock, colour: Colour | None = None) -> Material:
             tone, contrast=contrast, cell=0.1, pattern="blocks", mark=stock.any_colour(),
             period=(wide, wide), duty=(0.3, 0.3), variation=0.3, hues=0.3,
         )  # fmt: skip
+    small = stock.chance(0.75)
     return stock.material(
-        tone, contrast=contrast, cell=stock.uniform(0.05, 0.35), patch=stock.uniform(0.3, 0.9),
-        share=1.2, even=stock.chance(0.7),
+        tone, contrast=contrast * (1.0 if small else 0.5),
+        cell=stock.uniform(0.008, 0.04) if small else stock.uniform(0.1, 0.4),
+        patch=stock.uniform(0.3, 0.9), share=1.2, even=stock.chance(0.7),
     )  # fmt: skip
 
 
-def paper(stock: Stock) -> Material:
-    """Something printed: a poster, a page, the back of a book, a packing."""
-    if stock.chance(0.35):
+def paper(stock: Stock, fit: tuple[float, float] | None = None) -> Material:
+    """Something printed: a poster, a page, the back of a book, a packing; `fit`: of this size."""
+    if stock.chance(0.3):
         wide = stock.uniform(0.03, 0.25)
         return stock.material(
             stock.any_colour(), contrast=0.5, cell=stock.uniform(0.05, 0.4), pattern="blocks",
@@ -100,7 +102,7 @@ def paper(stock: Stock) -> Material:
         )  # fmt: skip
     return stock.material(
         stock.any_colour(), contrast=stock.uniform(0.02, 0.7), cell=stock.uniform(0.02, 0.3),
-        patch=stock.uniform(0.15, 0.8), even=False, share=1.2,
+        patch=stock.uniform(0.15, 0.8), even=False, share=1.4, fit=fit,
     )  # fmt: skip
 
 
@@ -128,8 +130,8 @@ def wall(stock: Stock) -> Material:
     kind, tone = stock.uniform(0, 1), stock.colour(PAINTED)
     if kind < 0.62:
         return stock.material(
-            tone, contrast=stock.uniform(0.01, 0.1), cell=stock.uniform(0.4, 2.5),
-            patch=stock.uniform(0.8, 3.0), share=0.6,
+            tone, contrast=stock.uniform(0.0, 0.045), cell=stock.pick((0.02, 0.1, 0.8, 2.5)),
+            patch=stock.uniform(0.5, 2.0), share=0.6, own_colour=0.25,
         )  # fmt: skip
     if kind < 0.74:
         wide = stock.uniform(0.06, 0.5)
@@ -182,7 +184,7 @@ def floor(stock: Stock) -> Material:
         return stock.material(
             tone, contrast=0.12, cell=0.3, pattern="blocks", mark=scaled(tone, 0.6),
             period=(side, side), duty=(0.015, 0.015), variation=stock.uniform(0.0, 0.25),
-            gloss=stock.uniform(0.0, 0.15), patch=1.5, share=0.8,
+            gloss=stock.uniform(0.0, 0.15), patch=1.0, share=0.8,
         )  # fmt: skip
     if kind == 6:
         side = stock.uniform(0.2, 0.5)
@@ -192,11 +194,12 @@ def floor(stock: Stock) -> Material:
         )  # fmt: skip
     if kind <= 8:
         return stock.material(
-            stock.colour(CLOTHS), contrast=stock.uniform(0.1, 0.35), cell=stock.uniform(0.02, 0.3),
-            patch=stock.uniform(0.6, 2.0), share=1.2,
+            stock.colour(CLOTHS), contrast=stock.uniform(0.05, 0.3), cell=stock.uniform(0.01, 0.06),
+            patch=stock.uniform(0.4, 1.2), share=1.2, own_colour=0.3,
         )  # fmt: skip
     return stock.material(
-        stock.colour(STONES), contrast=0.15, cell=1.0, gloss=stock.uniform(0.02, 0.15), patch=2.0
+        stock.colour(STONES), contrast=0.08, cell=stock.pick((0.05, 1.0)),
+        gloss=stock.uniform(0.02, 0.15), patch=2.0,
     )
 
 
@@ -204,8 +207,8 @@ def asphalt(stock: Stock) -> Material:
     """A road without marks."""
     grey = stock.uniform(0.28, 0.58)
     return stock.material(
-        (grey, grey, grey * stock.uniform(0.96, 1.05)), contrast=stock.uniform(0.06, 0.25),
-        cell=stock.uniform(0.4, 3.0), patch=stock.uniform(1.0, 4.0), share=0.9,
+        (grey, grey, grey * stock.uniform(0.96, 1.05)), contrast=stock.uniform(0.06, 0.2),
+        cell=stock.pick((0.06, 0.3, 3.0)), patch=stock.uniform(1.0, 4.0), share=0.9, own_colour=0.1,
         gloss=stock.pick((0.0, 0.0, 0.03, 0.15)),
     )  # fmt: skip
 
@@ -217,14 +220,15 @@ def paving(stock: Stock) -> Material:
         tone, contrast=0.2, cell=0.5, pattern="blocks", mark=scaled(tone, 0.55),
         period=(side, side * stock.pick((1.0, 0.5, 2.0))), duty=(0.04, 0.04),
         variation=stock.uniform(0.05, 0.3), shift=stock.pick((0.0, 0.5)), patch=1.5, share=0.9,
+        own_colour=0.2,
     )  # fmt: skip
 
 
 def grass(stock: Stock) -> Material:
     """A lawn, a meadow or a field."""
     return stock.material(
-        stock.colour(GRASSES), contrast=stock.uniform(0.2, 0.5), cell=stock.uniform(0.3, 2.5),
-        patch=stock.uniform(1.0, 3.0), share=0.8,
+        stock.colour(GRASSES), contrast=stock.uniform(0.2, 0.5), cell=stock.pick((0.08, 0.3, 1.5)),
+        patch=stock.uniform(1.0, 3.0), share=0.8, own_colour=0.1,
     )  # fmt: skip
 
 
@@ -243,8 +247,11 @@ def facade(stock: Stock, floors: float) -> Material:
 
 def glass(stock: Stock) -> Material:
     """Dark glass that mirrors the sky."""
-    tone = stock.uniform(0.03, 0.2)
-    return stock.material((tone, tone * 1.05, tone * 1.1), contrast=0.1, cell=0.5, gloss=0.25)
+    tone = stock.uniform(0.05, 0.25)
+    return stock.material(
+        (tone, tone * 1.05, tone * 1.1), contrast=0.3, cell=1.0, gloss=stock.uniform(0.05, 0.2),
+        patch=2.0, even=False,
+    )  # fmt: skip
 
 
 def lacquer(stock: Stock) -> Material:

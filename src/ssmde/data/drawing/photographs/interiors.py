@@ -12,7 +12,7 @@ from ssmde.data.drawing.photographs.clutter import (
     set_out,
 )
 from ssmde.data.drawing.photographs.figures import figure
-from ssmde.data.drawing.photographs.finishes import cloth, metal, paper, plastic, wood
+from ssmde.data.drawing.photographs.finishes import cloth, metal, wall, wood
 from ssmde.data.drawing.photographs.furniture import (
     Furniture,
     basin,
@@ -53,6 +53,7 @@ class Place:
     """Where one cannot stand."""
     targets: list[tuple[float, float, float]] = field(default_factory=list)
     """Points worth looking at from near."""
+    people: list[tuple[float, float, float]] = field(default_factory=list)
     half: tuple[float, float] = (2.0, 2.0)
     """Half sizes of the floor along x and z."""
     tall: float = 2.5
@@ -138,6 +139,8 @@ def interior(stock: Stock) -> Place:
         room, light = behind(stock, own, hole, made.tall)
         place.fixed += room
         place.lamps.append(light)
+    if min(half) > 1.7 and stock.chance(0.25):
+        _corner(stock, place)
     for own in made.walls:
         _furnish(stock, place, own, ALONG[kind], made.tall)
     _middle(stock, place, kind)
@@ -176,6 +179,19 @@ def _furnish(
         x = ends[1] + stock.uniform(0.0, 0.7) * stock.uniform(0, 1)
     taken += [(o.middle - o.half - 0.1, o.middle + o.half + 0.1) for o in own.openings]
     place.things += own.place(on_wall(stock, own, tall, taken), 0.0, 0.0)
+
+
+def _corner(stock: Stock, place: Place) -> None:
+    """A block of wall in a corner, which makes the room L-shaped, or a column."""
+    half_x, half_z = place.half
+    wide = (stock.uniform(0.2, 0.5) * half_x, stock.uniform(0.2, 0.5) * half_z)
+    if stock.chance(0.25):
+        wide, x, z = (0.18, 0.18), stock.normal(0, 0.5), stock.normal(0, 0.5)
+    else:
+        x, z = (stock.pick((-1, 1)) * (half - w) for half, w in zip(place.half, wide, strict=True))
+    block = box((wide[0], place.tall / 2, wide[1]), wall(stock), (x, -place.tall / 2, z))
+    place.fixed.append(block)
+    place.taken.append((x - wide[0], z - wide[1], x + wide[0], z + wide[1]))
 
 
 def _note(place: Place, own: Wall, middle: float, out: float, made: Furniture) -> None:
@@ -288,18 +304,20 @@ def _on_the_floor(stock: Stock, place: Place) -> None:
 
 def _people(stock: Stock, place: Place) -> None:
     """Nobody, or some people who stand, walk, bend or sit."""
-    count = stock.pick((0, 0, 0, 1, 1, 2, 3, 5))
-    for _ in range(count):
-        x, z = (stock.uniform(-1, 1) * (half - 0.35) for half in place.half)
-        sits = stock.chance(0.2)
-        if place.free(x, z, 0.25) or stock.chance(0.1):
-            who = figure(stock, "sit" if sits else None)
-            heading = stock.uniform(0, 6.28)
-            if sits:
-                place.things += moved(chair(stock).thing, x, z, heading=heading)
-            place.things += moved(who, x, z, heading=heading)
-            place.taken.append((x - 0.25, z - 0.25, x + 0.25, z + 0.25))
-            place.targets.append((x, -1.2, z))
+    for _ in range(stock.pick((0, 0, 0, 1, 1, 2, 2, 4, 6))):
+        sits = stock.chance(0.25)
+        for _ in range(6):
+            x, z = (stock.uniform(-1, 1) * (half - 0.35) for half in place.half)
+            if place.free(x, z, 0.2):
+                break
+        else:
+            continue
+        who, heading = figure(stock, "sit" if sits else None), stock.uniform(0, 6.28)
+        if sits:
+            place.things += moved(chair(stock).thing, x, z, heading=heading)
+        place.things += moved(who, x, z, heading=heading)
+        place.taken.append((x - 0.2, z - 0.2, x + 0.2, z + 0.2))
+        place.people.append((x, -1.25, z))
 
 
 def _bulb(stock: Stock, x: float, y: float, z: float, strength: float) -> Lamp:
@@ -344,6 +362,3 @@ def _light(stock: Stock, place: Place, made: Shell) -> None:
         place.lamps.append(sun(direction, stock.uniform(2, 9) * np.array([1.0, 0.93, 0.8])))
     strongest = sorted(place.lamps, key=lambda lamp: -float(lamp.colour.sum()))
     place.lamps = [replace(x, shadows=k < 3) for k, x in enumerate(strongest[:5])]
-
-
-__all__ = ["KINDS", "Place", "interior", "paper", "plastic"]

@@ -12,12 +12,13 @@ from numpy import ndarray
 from numpy.random import Generator
 
 from ssmde.data.drawing.scene import Placed
+from ssmde.data.drawing.solids import dot
 
 SUN_AWAY = 90.0  # metres; what stands farther off throws no shadow here
 CHUNK = 96  # points that are compared with the boxes of the parts at once
 LIFT = 2e-3  # metres a shadow ray starts above its surface, more far away
 BLUR = 2  # samples to either side over which shadows are smoothed
-CORNER_SAMPLES = 14  # points around a point that may darken it
+CORNER_SAMPLES = 10  # points around a point that may darken it
 CORNER_PIXELS = 28  # samples away, at most
 SPECK = 8.0  # pixels; what looks smaller throws no shadow
 
@@ -58,7 +59,7 @@ def towards(
         return SUN_AWAY * (lamp.at + shift), np.ones(count)
     to = lamp.at + shift - points
     # The size of a lamp keeps its light finite beside it.
-    square = (to * to).sum(1) + float((lamp.spread**2).sum()) + 0.02
+    square = dot(to, to) + float((lamp.spread**2).sum()) + 0.02
     strength = 1 / square
     if lamp.facing is not None:
         strength = strength * ((-to @ lamp.facing) / np.sqrt(square)).clip(0, 1)
@@ -85,23 +86,23 @@ def in_light(
     starts = np.arange(0, len(points), CHUNK)
     counts = np.diff(np.append(starts, len(points)))
     middle = np.add.reduceat(points, starts) / counts[:, None]
-    radius = np.sqrt(np.maximum.reduceat(
-        ((points - np.repeat(middle, counts, axis=0)) ** 2).sum(1), starts))  # fmt: skip
+    off = points - np.repeat(middle, counts, axis=0)
+    radius = np.sqrt(np.maximum.reduceat(dot(off, off), starts))
     ends = points + to
     end = np.add.reduceat(ends, starts) / counts[:, None]
-    end_radius = np.sqrt(np.maximum.reduceat(
-        ((ends - np.repeat(end, counts, axis=0)) ** 2).sum(1), starts))  # fmt: skip
+    off = ends - np.repeat(end, counts, axis=0)
+    end_radius = np.sqrt(np.maximum.reduceat(dot(off, off), starts))
     wanted = np.logical_or.reduceat(asked, starts)
     run = end - middle
-    length = np.maximum((run * run).sum(1), 1e-9)
+    length = np.maximum(dot(run, run), 1e-9)
     reach = np.maximum(radius, end_radius)
     middles = placed.corners.mean(axis=1)
     sizes = 0.5 * np.linalg.norm(placed.corners[:, 7] - placed.corners[:, 0], axis=1)
     # |gap|^2 between a part's middle and the line from the points to the light: all pairs at once.
-    shares = ((middles @ run.T - (middle * run).sum(1)) / length).clip(0, 1)
+    shares = ((middles @ run.T - dot(middle, run)) / length).clip(0, 1)
     gaps = (
-        (middles**2).sum(1)[:, None] - 2 * middles @ middle.T + (middle**2).sum(1)
-        - 2 * shares * (middles @ run.T - (middle * run).sum(1)) + shares**2 * length
+        dot(middles, middles)[:, None] - 2 * middles @ middle.T + dot(middle, middle)
+        - 2 * shares * (middles @ run.T - dot(middle, run)) + shares**2 * length
     )  # fmt: skip
     near = (gaps < (sizes[:, None] + reach) ** 2) & wanted
     for index in np.flatnonzero(casts & near.any(axis=1)):
@@ -148,30 +149,34 @@ def corners(
         row = np.rint(v + far * np.sin(angle)).astype(np.int64).clip(0, height - 1)
         column = np.rint(u + far * np.cos(angle)).astype(np.int64).clip(0, width - 1)
         gap = points[row, column] - points
-        square = (gap * gap).sum(2)
-        facing = (gap * normals).sum(2) / np.sqrt(square + 1e-8)
+        square = dot(gap, gap)
+        facing = dot(gap, normals) / np.sqrt(square + 1e-8)
         total += np.maximum(facing - 0.08, 0) / (1 + square / reach**2)
     return (1 - 1.9 * total / CORNER_SAMPLES).clip(0.12, 1)
 
 
 def smooth(
-    values: Float32[ndarray, "h w k"], part: Int64[ndarray, "h w"], depth: Float64[ndarray, "h w"]
+    values: Float32[ndarray, "h w k"],
+    known: Bool[ndarray, "h w"],
+    part: Int64[ndarray, "h w"],
+    depth: Float64[ndarray, "h w"],
 ) -> Float32[ndarray, "h w k"]:
-    """Mean over neighbours on the same part at about the same depth."""
+    """Mean over the neighbours that are known, on the same part at about the same depth."""
     height, width, _ = values.shape
     reach = 2 * BLUR + 1
     pad = ((BLUR, BLUR), (BLUR, BLUR))
     padded = np.pad(values, (*pad, (0, 0)))
+    knowns = np.pad(known, pad)
     parts, depths = np.pad(part, pad, constant_values=-9), np.pad(depth, pad)
     total, weights = np.zeros_like(values), np.zeros((height, width, 1), np.float32)
     for dv in range(reach):
         for du in range(reach):
             here = (slice(dv, dv + height), slice(du, du + width))
-            same = (parts[here] == part) & (np.abs(depths[here] - depth) < 0.06 * depth)
+            same = knowns[here] & (parts[here] == part) & (np.abs(depths[here] - depth) < 0.06 * depth)
             weight = same[..., None].astype(np.float32)
             total += weight * padded[here]
             weights += weight
-    return total / np.maximum(weights, 1)
+    return np.where(weights > 0, total / np.maximum(weights, 1), values)
 
 
 def enlarge(

@@ -78,7 +78,7 @@ class Stock:
     def any_colour(self) -> Colour:
         """Any colour; pale, grey and dark ones are more frequent than strong ones."""
         value = self.uniform(0.08, 0.95)
-        strength = self.uniform(0, 1) ** 2
+        strength = 0.9 * self.uniform(0, 1) ** 2.5
         hue = self.uniform(0, 6)
         wheel = [float(np.clip(abs((hue + k) % 6 - 3) - 1, 0, 1)) for k in (0, 4, 2)]
         red, green, blue = (value * (1 - strength * (1 - x)) for x in wheel)
@@ -103,6 +103,8 @@ class Stock:
         patch: float | None = None,
         share: float = 1.0,
         even: bool = True,
+        own_colour: float = 0.25,
+        fit: tuple[float, float] | None = None,
     ) -> Material:
         """A material of about one colour, at a random place in the noise.
 
@@ -123,6 +125,8 @@ class Stock:
             patch: Size of a patch of a real photo, in metres; None: never one.
             share: Factor on the chance of a patch.
             even: Whether the patch should show a surface rather than things.
+            own_colour: Chance that an even patch keeps its own colour instead of taking `colour`.
+            fit: Size of the thing, in metres, where the patch is to cover it just once.
         """
         contrast *= self.grain
         x, y, z = self.rng.uniform(0, TABLE, 3).tolist()
@@ -131,8 +135,10 @@ class Stock:
             number = self.book.ask(self.rng, even=even)
             wide = patch * self.uniform(0.6, 1.6)
             size = (wide, wide * self.uniform(0.8, 1.25))
-            tinted = even and self.chance(0.6)
-            contrast *= 0.4
+            if fit is not None:
+                size, x, y = fit, 0.5, 0.5
+            tinted = even and not self.chance(own_colour)
+            contrast, cell = 0.6 * contrast, min(cell, 0.05)
             if not tinted:
                 colour = WHITE
         return Material(

@@ -5,12 +5,13 @@ far aside it is.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ssmde.data.drawing.bodies import scaled
 from ssmde.data.drawing.photographs.figures import figure
-from ssmde.data.drawing.photographs.finishes import STONES, asphalt, grass, paving
+from ssmde.data.drawing.photographs.finishes import GREENS, STONES, asphalt, grass, leaf, paving
 from ssmde.data.drawing.photographs.interiors import Place
 from ssmde.data.drawing.photographs.materials import Stock
 from ssmde.data.drawing.photographs.pieces import Thing, box, moved, piece
@@ -36,6 +37,7 @@ from ssmde.data.drawing.photographs.vehicles import (
     van,
 )
 from ssmde.data.drawing.shapes import Ellipsoid, Plane
+from ssmde.data.drawing.solids import Leaves
 from ssmde.data.drawing.texture import Colour
 
 BEHIND, AHEAD = -18.0, 150.0  # metres of way around the camera, which is near z = 0
@@ -95,6 +97,8 @@ def outdoor(stock: Stock) -> tuple[Place, Way]:
     SETTINGS[kind](stock, place, way)
     if kind in ("country", "highway", "park", "suburb") and stock.chance(0.6):
         _hills(stock, place)
+    if kind in ("country", "highway", "park", "suburb") and stock.chance(0.65):
+        _woods(stock, place, way)
     return place, way
 
 
@@ -138,8 +142,6 @@ def _road(stock: Stock, way: Way):
     if way.kind == "country" and stock.chance(0.3):
         return grass(stock) if stock.chance(0.3) else plain
     white: Colour = (0.85, 0.85, 0.82) if stock.chance(0.8) else (0.8, 0.65, 0.2)
-    from dataclasses import replace
-
     if stock.chance(0.85):
         return replace(
             plain, pattern="lanes", mark=white,
@@ -193,8 +195,8 @@ def _houses(stock: Stock, place: Place, way: Way, back: float, *, city: bool, ga
             half = stock.uniform(2.5, 5) if way.kind == "alley" else stock.uniform(4, 12)
             aside = side * (way.half + way.walk + own + stock.uniform(0, 0.6))
             x, mz = way.at(z + half, aside)
-            clear = not any(l < x + side < r and n - half < mz < f + half
-                            for l, n, r, f in place.taken if f - n > 3)  # fmt: skip
+            clear = not any(left < x + side < right and near - half < mz < far + half
+                            for left, near, right, far in place.taken if far - near > 3)  # fmt: skip
             if clear and stock.chance(0.92):
                 thing = house(stock, half, city=city)
                 facing = -side * np.pi / 2 + way.heading(z + half)
@@ -320,6 +322,14 @@ def _suburb(stock: Stock, place: Place, way: Way) -> None:
         place.things += moved(cables(stock, 120), way.half + edge)
 
 
+def _rail(stock: Stock) -> Thing:
+    return fence(stock, 4.0)
+
+
+def _long_hedge(stock: Stock) -> Thing:
+    return hedge(stock, 4.0)
+
+
 def _highway(stock: Stock, place: Place, way: Way) -> None:
     _traffic(stock, place, way, stock.whole(1, 12), 8)
     if stock.chance(0.5):
@@ -327,8 +337,7 @@ def _highway(stock: Stock, place: Place, way: Way) -> None:
         put(place, way, truck(stock), z, stock.uniform(0.3, 0.8) * way.half, room=2)
     for side in (-1, 1):
         if stock.chance(0.75):
-            rail = stock.pick((fence, fence, hedge))
-            _along(stock, place, way, lambda s: rail(s, 4.0), step=8.0, aside=(0.5, 0.5),
+            _along(stock, place, way, stock.pick((_rail, _rail, _long_hedge)), step=8.0, aside=(0.5, 0.5),
                    facing=np.pi / 2, sides=(side,), room=0.1)  # fmt: skip
     _along(stock, place, way, tree, step=stock.uniform(6, 20), aside=(4, 30), turn=3)
     _along(stock, place, way, bush, step=stock.uniform(6, 15), aside=(2, 15), until=80)
@@ -406,15 +415,34 @@ def _yard(stock: Stock, place: Place, way: Way) -> None:
     _people(stock, place, way, stock.whole(0, 4), (0.0, reach))
 
 
+def _woods(stock: Stock, place: Place, way: Way) -> None:
+    """The edge of a wood, or rows of trees and bushes, far off on one side or both."""
+    tone = stock.colour(GREENS)
+    for side in (-1, 1):
+        if stock.chance(0.4):
+            continue
+        away, tall = stock.uniform(6, 45), stock.uniform(2.5, 9)
+        z = BEHIND
+        while z < AHEAD * 1.2:
+            wide = tall * stock.uniform(0.5, 1.0)
+            shape = Leaves((wide, tall * stock.uniform(0.6, 1.1), wide), 0.14 * tall,
+                           stock.uniform(0, 30), stock.uniform(-0.3, 0.0))  # fmt: skip
+            x, mz = way.at(z, side * (way.half + way.walk + away + wide))
+            green = leaf(stock, scaled(tone, stock.uniform(0.7, 1.2)), cell=0.08 * tall)
+            place.things.append(piece(shape, green, (x, -0.5 * tall, mz)))
+            z += wide * stock.uniform(0.8, 1.6)
+
+
 def _hills(stock: Stock, place: Place) -> None:
-    """Hills and woods far away; they need not fit the ground closely."""
+    """Hills far away; they need not fit the ground closely."""
     for _ in range(stock.whole(1, 5)):
         wide, tall = stock.uniform(30, 200), stock.uniform(4, 30)
         z = stock.uniform(150, 500)
         x = stock.pick((-1, 1)) * stock.uniform(0.1, 1.2) * z
         shape = Ellipsoid((wide, tall, 0.4 * wide))
+        hill = grass(stock) if stock.chance(0.5) else leaf(stock, cell=6.0)
         if abs(x) - wide > 15 or z - 0.4 * wide > 120:
-            place.fixed.append(piece(shape, grass(stock), (x, 0.0, z), casts=False))
+            place.fixed.append(piece(shape, hill, (x, 0.0, z), casts=False))
 
 
 SETTINGS: dict[str, Setting] = {

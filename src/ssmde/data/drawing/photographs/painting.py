@@ -21,6 +21,7 @@ from ssmde.data.drawing.texture import (
 GAMMA = 2.2
 HUE_STEP = 0.37  # cells of noise between the colours of two neighbouring blocks, off the grid
 FAINT = 0.035  # difference of the two colours under which nobody sees the grain
+AGAIN = 0.37  # scale of the second look at a patch that gives the grain
 TINT_REACH = 3.0  # a patch that only gives the grain brightens at most so much
 
 
@@ -158,6 +159,13 @@ def _put_patches(
     texels = look_up(maps, slot[here], places, unrolled[rows, 2:] / size)
     means = np.stack([mean for _, mean in cuts])
     tinted = np.array([m.tinted for m in materials])[here, None]
-    even = np.minimum(texels / means[slot[here]], TINT_REACH)
-    texels = np.where(tinted, even, texels)
+    plain = np.flatnonzero(tinted[:, 0])
+    if len(plain):
+        # The same patch again, larger and turned, breaks the repetition of the first.
+        again = look_up(
+            maps, slot[here[plain]], AGAIN * places[plain, ::-1] + 0.3,
+            AGAIN * unrolled[rows[plain], :1:-1] / size[plain, ::-1],
+        )  # fmt: skip
+        grain = 0.5 * (texels[plain] + again) / means[slot[here[plain]]]
+        texels[plain] = np.minimum(grain, TINT_REACH)
     colour[rows] *= texels

@@ -17,9 +17,10 @@ from PIL import Image
 SIDE = 128  # pixels of a patch, both ways
 LEVELS = 8  # halvings until one pixel is left, and the whole
 SUFFIXES = (".jpg", ".jpeg", ".png")
-CROP = (24, 220)  # smallest and largest side of a cut, in pixels of the photo
-SOURCES = 10  # photos that the patches of one drawn photo come from
-TRIES = 6  # cuts of which the most even is taken where a surface should be even
+EVEN_CROP, CROP = (40, 130), (80, 260)
+"""Smallest and largest side of a cut of a surface, and of one with things on it, in pixels."""
+SOURCES = 7  # photos that the patches of one drawn photo come from
+TRIES = 14  # cuts of which the most even is taken where a surface should be even
 DARKEST = 0.04  # mean of a patch under which its colours are noise
 
 
@@ -68,7 +69,7 @@ class PatchBook:
         seed, even = self.asked[number]
         rng = np.random.default_rng(seed)
         image = _open(self.sources[rng.integers(len(self.sources))])
-        cuts = [_frame(rng, image) for _ in range(TRIES if even else 2)]
+        cuts = [_frame(rng, image, EVEN_CROP if even else CROP) for _ in range(TRIES if even else 2)]
         best = min if even else max
         patch = _resized(image, best(cuts, key=lambda cut: _unevenness(image, cut)))
         linear = np.maximum((patch.astype(np.float32) / 255) ** 2.2, 0.002)
@@ -90,11 +91,13 @@ def _open(path: Path) -> UInt8[ndarray, "h w 3"]:
     return _OPENED[path]
 
 
-def _frame(rng: Generator, image: UInt8[ndarray, "h w 3"]) -> tuple[slice, slice]:
+def _frame(
+    rng: Generator, image: UInt8[ndarray, "h w 3"], sides: tuple[int, int]
+) -> tuple[slice, slice]:
     """Rows and columns of a random cut."""
     height, width = image.shape[:2]
-    most = min(CROP[1], height, width)
-    low = min(CROP[0], most)
+    most = min(sides[1], height, width)
+    low = min(sides[0], most)
     side = round(low * (most / low) ** rng.random())
     tall, wide = min(max(2, round(side * rng.uniform(0.75, 1.33))), height), min(side, width)
     top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)

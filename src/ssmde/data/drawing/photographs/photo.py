@@ -109,7 +109,7 @@ def room_light(stock: Stock, place: Place) -> Light:
     total = sum(float(lamp.colour.mean()) for lamp in place.lamps if not lamp.sun) + 0.3
     size = place.half[0] * place.half[1] * place.tall + 4
     warm = np.array([1.0, stock.uniform(0.9, 1.0), stock.uniform(0.75, 1.05)])
-    around = stock.uniform(0.25, 1.0) * total / size**0.67 * warm
+    around = stock.uniform(0.12, 0.6) * total / size**0.67 * warm
     return Light(
         lamps=tuple(place.lamps), above=around, below=around * stock.uniform(0.6, 1.0),
         horizon=1.2 * around, zenith=around, corner=stock.uniform(0.25, 0.7),
@@ -153,8 +153,8 @@ def development(stock: Stock) -> Development:
     """Exposure, white balance, colour and contrast of a camera."""
     red, green, blue = (float(np.exp(stock.normal(0, 0.09))) for _ in range(3))
     return {
-        "level": stock.uniform(0.3, 0.62),
+        "level": stock.uniform(0.34, 0.64),
         "balance": (red, green, blue),
-        "colourful": stock.uniform(0.5, 1.3) if stock.chance(0.95) else 0.0,
+        "colourful": stock.uniform(0.55, 1.2) if stock.chance(0.96) else 0.0,
         "punch": float(np.exp(stock.normal(0.08, 0.16))),
     }

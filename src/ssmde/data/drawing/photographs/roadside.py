@@ -281,10 +281,10 @@ def cables(stock: Stock, along: float) -> Thing:
     for z in places.tolist():
         things.append(rod((0, 0, z), (0, -tall, z), 0.13, stuff, end_radius=0.1))
         things.append(box((0.9, 0.06, 0.06), stuff, (0, -tall + 0.5, z)))
-        for x in (-0.8, 0.0, 0.8):
+        for x in (-0.8, 0.8):
             middle = (x, -tall + 1.1, z + step / 2)
             for end in (z, z + step):
-                things.append(rod((x, -tall + 0.4, end), middle, 0.012, dark, casts=False))
+                things.append(rod((x, -tall + 0.4, end), middle, 0.02, dark, casts=False))
     return things
 
 

@@ -305,7 +305,7 @@ def behind(stock: Stock, own: Wall, hole: Opening, tall: float) -> tuple[Thing, 
     ]
     if stock.chance(0.5):
         at = (stock.uniform(-0.5, 0.5), -1.5, -half_z + 0.01)
-        things.append(box((0.3, 0.4, 0.01), paper(stock), at))
+        things.append(box((0.3, 0.4, 0.01), paper(stock, (0.6, 0.8)), at))
     strength = stock.uniform(1.0, 5.0) * np.array([1.0, 0.93, 0.82])
     at = own.point(hole.middle, out, -tall + 0.3)
     lamp = Lamp(at=at, colour=strength, spread=0.1 * np.eye(3), shadows=True)
@@ -326,7 +326,11 @@ def on_wall(stock: Stock, own: Wall, tall: float, taken: list[tuple[float, float
         edge = stock.uniform(0.0, 0.05)
         things += [
             box((half_x, half_y, deep), frame, (x, -y, deep)),
-            box((half_x - edge, half_y - edge, 0.003), paper(stock), (x, -y, 2 * deep)),
+            box(
+                (half_x - edge, half_y - edge, 0.003),
+                paper(stock, (2 * half_x, 2 * half_y)),
+                (x, -y, 2 * deep),
+            ),
         ]
     if stock.chance(0.5):
         x = stock.uniform(0.2, own.length - 0.2)

@@ -40,9 +40,18 @@ def look_at(
 def indoors(stock: Stock, place: Place) -> Pose:
     """A pose in a room: an overview, or near to one of its things."""
     half_x, half_z = (max(half - 0.25, 0.2) for half in place.half)
-    if place.targets and stock.chance(0.4):
+    if place.people and stock.chance(0.5):
+        # As people are photographed: from near, or across the room.
+        x, y, z = stock.pick(place.people)
+        far, angle = 0.6 * 6 ** stock.uniform(0, 1), stock.uniform(0, 6.28)
+        at_x = float(np.clip(x + far * np.sin(angle), -half_x, half_x))
+        at_z = float(np.clip(z + far * np.cos(angle), -half_z, half_z))
+        if np.hypot(at_x - x, at_z - z) > 0.5:
+            up = min(stock.uniform(0.9, 1.8), place.tall - 0.2)
+            return look_at(stock, (at_x, -up, at_z), (x, y + stock.normal(0.1, 0.3), z), 14)
+    if place.targets and stock.chance(0.35):
         x, y, z = stock.pick(place.targets)
-        far, angle = stock.uniform(0.5, 1.8), stock.uniform(0, 6.28)
+        far, angle = stock.uniform(0.6, 2.2), stock.uniform(0, 6.28)
         at_x = float(np.clip(x + far * np.sin(angle), -half_x, half_x))
         at_z = float(np.clip(z + far * np.cos(angle), -half_z, half_z))
         up = min(max(0.25, -y + stock.uniform(-0.3, 0.9)), place.tall - 0.2)
@@ -112,5 +121,5 @@ def _worth(
     if len(seen) == 0:
         return -1.0
     bad = float((seen < TOO_NEAR).mean())
-    worth = min(shown / 6, 1.0) + 0.5 - max(0.0, largest - 0.6) * 2 - 3 * max(0.0, bad - 0.05)
+    worth = min(shown / 7, 1.0) + 0.5 - max(0.0, largest - 0.5) * 2 - 3 * max(0.0, bad - 0.05)
     return worth - (1.0 if float(np.median(seen)) < near else 0.0)
