@@ -34,6 +34,7 @@ from ssmde.data.drawing.texture import fractal_noise, unfold
 
 NEIGHBOURS = [(dv, du) for dv in (0, -1, 1) for du in (0, -1, 1)]
 SUBPIXELS = ((-0.3, -0.15), (0.3, 0.15))  # besides the middle of the pixel
+PATCH_GAP = 0.37  # metres of patch between two faces of a box, so that they differ
 HIGHLIGHT = 60.0  # sharpness of the sun's mirror image on glossy surfaces
 
 
@@ -144,55 +145,90 @@ def _look(
     part: Int64[ndarray, " n"],
 ) -> _Seen:
     """Normals and colours where the rays have met something."""
+    # Sorted by part, so that each part is one slice.
     order = np.argsort(part, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
     directions, depth, part = directions[order], depth[order], part[order]
     starts = np.flatnonzero(np.diff(part, prepend=-1))
-    counts = np.diff(starts, append=len(part))
-    which = np.repeat(np.arange(len(starts)), counts)
     world = camera.origin + depth[:, None] * directions
-    shape3 = (len(part), 3)
-    local, rays, normals = np.empty(shape3), np.empty(shape3), np.empty(shape3)
-    out = np.empty(shape3)
-    steps = np.empty((2, *shape3))
-    axis, face = np.empty(len(part), np.int64), np.empty(len(part), np.int64)
-    for start, count in zip(starts, counts, strict=True):
-        here, index = slice(start, start + count), part[start]
-        turn = placed.rotations[index]
-        local[here] = (world[here] - placed.origins[index]) @ turn
-        rays[here] = directions[here] @ turn
-        found = placed.parts[index].shape.surface(local[here])
-        flip = -np.sign(dot(found.normals, rays[here]))
-        flip[flip == 0] = 1.0
-        normals[here] = found.normals * flip[:, None]
-        axis[here], face[here] = found.axis, found.face
-        out[here] = normals[here] @ turn.T
-        for k in range(2):
-            steps[k, here] = camera.rotation[:, k] @ turn
-    coordinates = unfold(local, axis, FACE_GAP * face)
-    # Where patches lie: flat faces as they are, round ones as the nearest side of a box.
-    side = np.where(axis >= 0, axis, np.abs(normals).argmax(axis=1))
-    unrolled = unfold(local, side, np.zeros(len(side)))[:, :2] + 0.37 * face[:, None]
-    slope = np.minimum(-np.abs(dot(normals, rays)), -GRAZING)
-    footprint, flat = np.zeros_like(local), np.zeros((len(part), 2))
-    for k in range(2):
-        bent = rays * (dot(normals, steps[k]) / slope)[:, None]
-        moved = (steps[k] - bent) * (depth / camera.focal[k])[:, None]
-        footprint += np.abs(unfold(moved, axis, np.zeros(len(axis))))
-        flat += np.abs(unfold(moved, side, np.zeros(len(axis)))[:, :2])
-    materials = [_material(placed, index) for index in part[starts]]
-    colours = paint(
-        materials, which, coordinates, footprint, np.concatenate([unrolled, flat], axis=1), book
-    )
+    local = _localise(placed, camera, directions, world, part, starts)
+    coordinates, footprint, unrolled = _unrolled(local, depth, camera)
+    which = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(part)))
+    materials = [_material(placed, index) for index in part[starts].tolist()]
+    colours = paint(materials, which, coordinates, footprint, unrolled, book)
     gloss, glow = (
         np.array(x, np.float32)[which]
         for x in ([m.gloss for m in materials], [m.glow for m in materials])
     )
     return _Seen(
-        world=world[rank], normals=out[rank], albedo=colours[rank], gloss=gloss[rank],
-        glow=glow[rank], face=face[rank],
+        world=world[back], normals=local.outwards[back], albedo=colours[back], gloss=gloss[back],
+        glow=glow[back], face=local.face[back],
     )  # fmt: skip
+
+
+class _Local(NamedTuple):
+    """Points in the frames of their own parts."""
+
+    points: Float64[ndarray, "n 3"]
+    rays: Float64[ndarray, "n 3"]
+    normals: Float64[ndarray, "n 3"]
+    """Towards the camera."""
+    outwards: Float64[ndarray, "n 3"]
+    """The same, in the world."""
+    steps: Float64[ndarray, "2 n 3"]
+    """The camera's directions across and down."""
+    axis: Int64[ndarray, " n"]
+    face: Int64[ndarray, " n"]
+
+
+def _localise(
+    placed: Placed,
+    camera: Camera,
+    directions: Float64[ndarray, "n 3"],
+    world: Float64[ndarray, "n 3"],
+    part: Int64[ndarray, " n"],
+    starts: Int64[ndarray, " k"],
+) -> _Local:
+    """Points on surfaces, sorted by part; the slices of the parts begin at `starts`."""
+    count = len(part)
+    points, rays, normals, outwards = (np.empty((count, 3)) for _ in range(4))
+    steps = np.empty((2, count, 3))
+    axis, face = np.empty(count, np.int64), np.empty(count, np.int64)
+    for start, end in zip(starts, np.append(starts[1:], count), strict=True):
+        here, index = slice(start, end), part[start]
+        turn = placed.rotations[index]
+        points[here] = (world[here] - placed.origins[index]) @ turn
+        rays[here] = directions[here] @ turn
+        found = placed.parts[index].shape.surface(points[here])
+        flip = np.where(dot(found.normals, rays[here]) > 0, -1.0, 1.0)
+        normals[here] = found.normals * flip[:, None]
+        axis[here], face[here] = found.axis, found.face
+        outwards[here] = normals[here] @ turn.T
+        steps[:, here] = (camera.rotation[:, :2].T @ turn)[:, None]
+    return _Local(points, rays, normals, outwards, steps, axis, face)
+
+
+def _unrolled(
+    local: _Local, depth: Float64[ndarray, " n"], camera: Camera
+) -> tuple[Float64[ndarray, "n 3"], Float64[ndarray, "n 3"], Float64[ndarray, "n 4"]]:
+    """Coordinates of patterns and noise, a pixel's size in them, and both for patches.
+
+    Patches lie on flat faces as patterns do, and on round ones as on the nearest side of a box.
+    """
+    coordinates = unfold(local.points, local.axis, FACE_GAP * local.face)
+    side = np.where(local.axis >= 0, local.axis, np.abs(local.normals).argmax(axis=1))
+    nothing = np.zeros(len(side))
+    places = unfold(local.points, side, nothing)[:, :2] + PATCH_GAP * local.face[:, None]
+    slope = np.minimum(-np.abs(dot(local.normals, local.rays)), -GRAZING)
+    footprint, flat = np.zeros_like(local.points), np.zeros((len(side), 2))
+    # A step of one pixel moves the point by depth / focal * (e - d (n . e) / (n . d)).
+    for step, focal in zip(local.steps, camera.focal, strict=True):
+        moved = step - local.rays * (dot(local.normals, step) / slope)[:, None]
+        moved *= (depth / focal)[:, None]
+        footprint += np.abs(unfold(moved, local.axis, nothing))
+        flat += np.abs(unfold(moved, side, nothing)[:, :2])
+    return coordinates, footprint, np.concatenate([places, flat], axis=1)
 
 
 def _material(placed: Placed, index: int) -> Material:

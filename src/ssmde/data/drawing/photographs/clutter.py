@@ -6,7 +6,6 @@ from ssmde.data.drawing.photographs.finishes import (
     cloth,
     leaf,
     metal,
-    painted,
     paper,
     plastic,
     screen,
@@ -24,7 +23,11 @@ from ssmde.data.drawing.photographs.pieces import (
     turned,
 )
 from ssmde.data.drawing.shapes import Ellipsoid, sphere
-from ssmde.data.drawing.solids import Cone, Leaves
+from ssmde.data.drawing.solids import Block, Cone, Leaves, Number
+from ssmde.data.drawing.texture import Colour
+
+SHELLS: tuple[Colour, ...] = ((0.05, 0.05, 0.05), (0.1, 0.1, 0.1), (0.75, 0.75, 0.75))
+"""Colours of what has a screen."""
 
 
 def bottle(stock: Stock) -> Thing:
@@ -71,7 +74,7 @@ def book(stock: Stock) -> Thing:
     return things
 
 
-def parcel(stock: Stock, largest: float = 0.15) -> Thing:
+def parcel(stock: Stock, largest: Number = 0.15) -> Thing:
     """A box or packing, closed."""
     half = tuple(stock.uniform(0.15, 1.0) * largest for _ in range(3))
     brown = stock.material((0.68, 0.52, 0.36), contrast=0.1, cell=0.1, stretch=(8, 1, 1), patch=0.4)
@@ -103,7 +106,7 @@ def bowl_of_fruit(stock: Stock) -> Thing:
     return things
 
 
-def plant(stock: Stock, tall: float | None = None) -> Thing:
+def plant(stock: Stock, tall: Number | None = None) -> Thing:
     """A plant in a pot: a bush, or a few long leaves."""
     tall = stock.uniform(0.2, 1.5) if tall is None else tall
     pot = tall * stock.uniform(0.15, 0.3)
@@ -131,7 +134,7 @@ def plant(stock: Stock, tall: float | None = None) -> Thing:
     return things
 
 
-def lamp(stock: Stock, tall: float, *, lit: bool) -> Thing:
+def lamp(stock: Stock, tall: Number, *, lit: bool) -> Thing:
     """A lamp with a shade on a stand; its bulb is at about 0.85 of its height."""
     stand, wide = metal(stock), stock.uniform(0.1, 0.22) * (0.6 + 0.25 * tall)
     shade = stock.material(
@@ -150,7 +153,7 @@ def lamp(stock: Stock, tall: float, *, lit: bool) -> Thing:
 def monitor(stock: Stock) -> Thing:
     """A screen on a foot, with a keyboard before it."""
     wide = stock.uniform(0.22, 0.36)
-    tall, dark = wide * 0.58, plastic(stock, stock.pick(((0.05,) * 3, (0.1,) * 3, (0.75,) * 3)))
+    tall, dark = wide * 0.58, plastic(stock, stock.pick(SHELLS))
     y = -tall - stock.uniform(0.06, 0.18)
     things = [
         box((wide, tall, 0.02), dark, (0, y, 0)),
@@ -182,15 +185,9 @@ def laptop(stock: Stock) -> Thing:
     return [
         box((0.16, 0.008, 0.11), shell, (0, -0.008, 0)),
         box((0.14, 0.002, 0.05), keys, (0, -0.017, -0.03)),
-        piece(_slab(0.16, 0.11, 0.005), shell, (at[0], at[1], at[2]), turn=up),
-        piece(_slab(0.15, 0.1, 0.003), screen(stock), (face[0], face[1], face[2]), turn=up),
+        piece(Block((0.16, 0.11, 0.005)), shell, (at[0], at[1], at[2]), turn=up),
+        piece(Block((0.15, 0.1, 0.003)), screen(stock), (face[0], face[1], face[2]), turn=up),
     ]
-
-
-def _slab(x: float, y: float, z: float):
-    from ssmde.data.drawing.shapes import Box
-
-    return Box((x, y, z))
 
 
 def bag(stock: Stock) -> Thing:
@@ -246,15 +243,19 @@ def cushion_thing(stock: Stock) -> Thing:
     )  # fmt: skip
 
 
-SMALL = (bottle, cup, book, book, parcel, ball, bowl_of_fruit, laptop, plant_small := (
-    lambda stock: plant(stock, stock.uniform(0.12, 0.45))))  # fmt: skip
-FLOOR = (
-    bag, bin_, parcel, ball, book, toy, plant, cushion_thing,
-    lambda stock: parcel(stock, 0.35), lambda stock: parcel(stock, 0.6),
-)  # fmt: skip
+def _small_plant(stock: Stock) -> Thing:
+    return plant(stock, stock.uniform(0.12, 0.45))
 
 
-def set_out(stock: Stock, half_x: float, half_z: float, y: float, count: int) -> Thing:
+def _large_parcel(stock: Stock) -> Thing:
+    return parcel(stock, stock.uniform(0.25, 0.6))
+
+
+SMALL = (bottle, cup, book, book, parcel, ball, bowl_of_fruit, laptop, _small_plant)
+FLOOR = (bag, bin_, parcel, ball, book, toy, plant, cushion_thing, _large_parcel, _large_parcel)
+
+
+def set_out(stock: Stock, half_x: Number, half_z: Number, y: Number, count: int) -> Thing:
     """Small things on a surface of the given half sizes at height y (negative is up)."""
     things: Thing = []
     for _ in range(count):
@@ -265,7 +266,7 @@ def set_out(stock: Stock, half_x: float, half_z: float, y: float, count: int) ->
     return things
 
 
-def hanging_lamp(stock: Stock, drop: float, *, lit: bool) -> Thing:
+def hanging_lamp(stock: Stock, drop: Number, *, lit: bool) -> Thing:
     """A lamp on a cord; its origin is at the ceiling."""
     wide = stock.uniform(0.1, 0.3)
     glow = stock.uniform(2, 8) if lit else 0.0
@@ -283,9 +284,3 @@ def hanging_lamp(stock: Stock, drop: float, *, lit: bool) -> Thing:
         piece(Cone(high, (wide * 0.3, wide), open=True), shade, (0, drop, 0), casts=False),
         piece(sphere(0.05), bulb, (0, drop + high * 0.7, 0), casts=False),
     ]
-
-
-__all__ = [
-    "FLOOR", "SMALL", "bag", "ball", "bin_", "book", "bottle", "cup", "hanging_lamp", "lamp",
-    "laptop", "monitor", "painted", "parcel", "plant", "set_out", "toy",
-]  # fmt: skip

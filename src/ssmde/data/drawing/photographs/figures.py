@@ -17,7 +17,8 @@ from ssmde.data.drawing.photographs.pieces import (
     piece,
     rod,
 )
-from ssmde.data.drawing.shapes import Ellipsoid
+from ssmde.data.drawing.shapes import Ellipsoid, sphere
+from ssmde.data.drawing.solids import Number
 from ssmde.data.drawing.texture import Colour
 
 Point = Float64[ndarray, " 3"]
@@ -29,7 +30,7 @@ TROUSERS: tuple[Colour, ...] = (
 )  # fmt: skip
 
 
-def _swung(angle: float, aside: float = 0.0) -> Point:
+def _swung(angle: Number, aside: Number = 0.0) -> Point:
     """A direction: straight down, swung forwards, then out to a side."""
     return np.array([np.sin(aside), np.cos(angle) * np.cos(aside), np.sin(angle) * np.cos(aside)])
 
@@ -70,7 +71,7 @@ def _skin(stock: Stock) -> Material:
 
 
 def _legs(
-    stock: Stock, pose: str, tall: float, wide: float, trousers: Material, skin: Material
+    stock: Stock, pose: str, tall: Number, wide: Number, trousers: Material, skin: Material
 ) -> tuple[Thing, float]:
     """Both legs from the hip at the origin, and how far below it the lower foot is."""
     if pose == "walk":
@@ -110,18 +111,18 @@ def _legs(
 
 
 def _tapered(
-    start: Point, end: Point, first: float, last: float, material: Material
+    start: Point, end: Point, first: Number, last: Number, material: Material
 ) -> list[Piece]:
     """A limb that gets thinner, with round joints."""
     return [
         rod(start.tolist(), end.tolist(), first, material, end_radius=last),
-        piece(Ellipsoid((first,) * 3), material, (start[0], start[1], start[2]), casts=False),
-        piece(Ellipsoid((last,) * 3), material, (end[0], end[1], end[2]), casts=False),
+        piece(sphere(float(first)), material, (start[0], start[1], start[2]), casts=False),
+        piece(sphere(float(last)), material, (end[0], end[1], end[2]), casts=False),
     ]
 
 
 def _trunk(
-    stock: Stock, tall: float, wide: float, hip: Point, chest: Point, shirt: Material,
+    stock: Stock, tall: Number, wide: Number, hip: Point, chest: Point, shirt: Material,
     trousers: Material,
 ) -> Thing:  # fmt: skip
     turn = along(hip - chest)
@@ -143,14 +144,14 @@ def _trunk(
     if stock.chance(0.3):  # a coat or a long shirt
         hem = stock.uniform(0.08, 0.25) * tall
         things.append(
-            rod(belly.tolist(), (hip + [0, hem, 0]).tolist(), 0.1 * tall * wide, shirt,
+            rod(belly.tolist(), (hip[0], hip[1] + hem, hip[2]), 0.1 * tall * wide, shirt,
                 end_radius=0.115 * tall * wide)
         )  # fmt: skip
     return things
 
 
 def _arm(
-    stock: Stock, pose: str, side: int, tall: float, wide: float, shoulder: Point, lean: float,
+    stock: Stock, pose: str, side: int, tall: Number, wide: Number, shoulder: Point, lean: Number,
     materials: tuple[Material, Material, Material],
 ) -> Thing:  # fmt: skip
     """Upper arm, forearm and hand; where the arm is, chance decides."""
@@ -185,7 +186,7 @@ def _arm(
     return things
 
 
-def _head(stock: Stock, tall: float, chest: Point, up: Point, skin: Material) -> Thing:
+def _head(stock: Stock, tall: Number, chest: Point, up: Point, skin: Material) -> Thing:
     """Neck, head with nose, ears and eyes, hair or a hat; the head may turn and nod."""
     size = tall if tall > 1.45 else 0.5 * (tall + 1.45)  # children have larger heads
     base = chest + NECK * tall * up

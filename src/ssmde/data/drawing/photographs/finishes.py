@@ -2,6 +2,7 @@
 
 from ssmde.data.drawing.bodies import scaled
 from ssmde.data.drawing.photographs.materials import Material, Stock
+from ssmde.data.drawing.solids import Number
 from ssmde.data.drawing.texture import Colour
 
 WOODS: tuple[Colour, ...] = (
@@ -90,7 +91,7 @@ def cloth(stock: Stock, colour: Colour | None = None) -> Material:
     )  # fmt: skip
 
 
-def paper(stock: Stock, fit: tuple[float, float] | None = None) -> Material:
+def paper(stock: Stock, fit: tuple[Number, Number] | None = None) -> Material:
     """Something printed: a poster, a page, the back of a book, a packing; `fit`: of this size."""
     if stock.chance(0.3):
         wide = stock.uniform(0.03, 0.25)
@@ -117,7 +118,7 @@ def screen(stock: Stock) -> Material:
     )  # fmt: skip
 
 
-def leaf(stock: Stock, tone: Colour | None = None, cell: float = 0.1) -> Material:
+def leaf(stock: Stock, tone: Colour | None = None, cell: Number = 0.1) -> Material:
     """Leaves."""
     colour = stock.colour(GREENS if tone is None else (tone,), 0.05)
     return stock.material(
@@ -198,8 +199,11 @@ def floor(stock: Stock) -> Material:
             patch=stock.uniform(0.4, 1.2), share=1.2, own_colour=0.3,
         )  # fmt: skip
     return stock.material(
-        stock.colour(STONES), contrast=0.08, cell=stock.pick((0.05, 1.0)),
-        gloss=stock.uniform(0.02, 0.15), patch=2.0,
+        stock.colour(STONES),
+        contrast=0.08,
+        cell=stock.pick((0.05, 1.0)),
+        gloss=stock.uniform(0.02, 0.15),
+        patch=2.0,
     )
 
 
@@ -232,7 +236,7 @@ def grass(stock: Stock) -> Material:
     )  # fmt: skip
 
 
-def facade(stock: Stock, floors: float) -> Material:
+def facade(stock: Stock, floors: Number) -> Material:
     """The front of a house with rows of windows; `floors` is the height of a floor in metres."""
     tone = stock.colour(FACADES)
     wide = stock.uniform(1.4, 4.0)

@@ -1,6 +1,5 @@
 """Furniture: each stands on y = 0 around the origin, its front along z, its back along -z."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from ssmde.data.drawing.bodies import scaled
@@ -26,20 +25,20 @@ from ssmde.data.drawing.photographs.finishes import (
 )
 from ssmde.data.drawing.photographs.materials import Material, Stock
 from ssmde.data.drawing.photographs.pieces import Thing, box, cushion, moved, piece, rod
-from ssmde.data.drawing.solids import Cone
+from ssmde.data.drawing.solids import Cone, Number
 
 
 class Furniture(NamedTuple):
     """A piece of furniture and the floor it needs."""
 
     thing: Thing
-    half_x: float
-    half_z: float
-    tall: float
+    half_x: Number
+    half_z: Number
+    tall: Number
     """Height of the surface one would look at, in metres."""
 
 
-def table(stock: Stock, half_x: float, half_z: float, tall: float, things: int) -> Furniture:
+def table(stock: Stock, half_x: Number, half_z: Number, tall: Number, things: int) -> Furniture:
     """A table with legs and things on it; sometimes round."""
     top, thick = wood(stock) if stock.chance(0.7) else painted(stock), stock.uniform(0.01, 0.03)
     legs = top if stock.chance(0.5) else metal(stock)
@@ -146,10 +145,14 @@ def sofa(stock: Stock, seats: int | None = None) -> Furniture:
     return Furniture(thing, half_x + 2 * arm, half_z, seat)
 
 
+def _sheet(stock: Stock) -> Material:
+    return cloth(stock, (0.9, 0.9, 0.88)) if stock.chance(0.5) else cloth(stock)
+
+
 def bed(stock: Stock) -> Furniture:
     """A bed with its head along -z, pillows and a blanket."""
     half_x, half_z, high = stock.pick((0.5, 0.7, 0.9)), 1.02, stock.uniform(0.35, 0.55)
-    frame, sheet, cover = wood(stock), cloth(stock, stock.pick(((0.9,) * 3, None))), cloth(stock)
+    frame, sheet, cover = wood(stock), _sheet(stock), cloth(stock)
     thing = [
         box((half_x, 0.12, half_z), frame, (0, -0.2, 0)),
         cushion((half_x - 0.02, 0.12, half_z - 0.03), sheet, (0, -high + 0.1, 0)),
@@ -174,7 +177,7 @@ def bed(stock: Stock) -> Furniture:
     return Furniture(thing, half_x, half_z, high)
 
 
-def cupboard(stock: Stock, half_x: float, half_z: float, tall: float) -> Furniture:
+def cupboard(stock: Stock, half_x: Number, half_z: Number, tall: Number) -> Furniture:
     """A cupboard, chest or wardrobe with doors or drawers, handles, and things on it."""
     body = wood(stock) if stock.chance(0.55) else painted(stock)
     handle, gap = metal(stock), plastic(stock, scaled(body.base, 0.3))
@@ -199,7 +202,7 @@ def cupboard(stock: Stock, half_x: float, half_z: float, tall: float) -> Furnitu
     return Furniture(thing, half_x, half_z, tall)
 
 
-def shelves(stock: Stock, half_x: float, tall: float, *, books: float = 0.7) -> Furniture:
+def shelves(stock: Stock, half_x: Number, tall: Number, *, books: Number = 0.7) -> Furniture:
     """Open shelves with books and things; `books` is the share of boards full of books."""
     half_z, board = stock.uniform(0.13, 0.2), wood(stock) if stock.chance(0.6) else painted(stock)
     thing = [box((0.012, tall / 2, half_z), board, (x, -tall / 2, 0)) for x in (-half_x, half_x)]
@@ -220,7 +223,7 @@ def shelves(stock: Stock, half_x: float, tall: float, *, books: float = 0.7) -> 
     return Furniture(thing, half_x, half_z, tall)
 
 
-def _row_of_books(stock: Stock, half_x: float, half_z: float, y: float, high: float) -> Thing:
+def _row_of_books(stock: Stock, half_x: Number, half_z: Number, y: Number, high: Number) -> Thing:
     """Books side by side; far shelves would do with a pattern, which is quicker: half have it."""
     if stock.chance(0.5):
         wide = stock.uniform(0.02, 0.05)
@@ -268,7 +271,7 @@ def desk(stock: Stock) -> Furniture:
     return Furniture(thing, half_x, half_z, tall)
 
 
-def kitchen(stock: Stock, length: float) -> Furniture:
+def kitchen(stock: Stock, length: Number) -> Furniture:
     """A kitchen along a wall: cabinets, a counter with things, cupboards that hang, a fridge."""
     half = length / 2
     look = painted(stock) if stock.chance(0.6) else wood(stock)
@@ -418,6 +421,3 @@ def clothes_rack(stock: Stock) -> Furniture:
         thing.append(cushion((stock.uniform(0.015, 0.04), long, 0.22), cloth(stock), at, soft=0.9))
         x += stock.uniform(0.05, 0.12)
     return Furniture(thing, half, 0.25, tall)
-
-
-Maker = Callable[[Stock], Furniture]

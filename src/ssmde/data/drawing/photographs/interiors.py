@@ -36,8 +36,9 @@ from ssmde.data.drawing.photographs.light import Lamp, sun
 from ssmde.data.drawing.photographs.materials import Stock
 from ssmde.data.drawing.photographs.pieces import Thing, box, moved
 from ssmde.data.drawing.photographs.shells import Shell, Wall, behind, on_wall, shell
+from ssmde.data.drawing.solids import Number
 
-Rectangle = tuple[float, float, float, float]
+Rectangle = tuple[Number, Number, Number, Number]
 """Left, near, right and far edge on the floor, in metres."""
 
 
@@ -51,24 +52,20 @@ class Place:
     """Walls and ground: these stay however near the camera is."""
     taken: list[Rectangle] = field(default_factory=list)
     """Where one cannot stand."""
-    targets: list[tuple[float, float, float]] = field(default_factory=list)
+    targets: list[tuple[Number, Number, Number]] = field(default_factory=list)
     """Points worth looking at from near."""
-    people: list[tuple[float, float, float]] = field(default_factory=list)
-    half: tuple[float, float] = (2.0, 2.0)
+    people: list[tuple[Number, Number, Number]] = field(default_factory=list)
+    half: tuple[Number, Number] = (2.0, 2.0)
     """Half sizes of the floor along x and z."""
-    tall: float = 2.5
+    tall: Number = 2.5
     day: bool = True
 
-    def free(self, x: float, z: float, gap: float) -> bool:
+    def free(self, x: Number, z: Number, gap: Number) -> bool:
         """Whether nothing that was noted stands within `gap` metres."""
         return not any(
             left - gap < x < right + gap and near - gap < z < far + gap
             for left, near, right, far in self.taken
         )
-
-
-def _office_row(stock: Stock) -> Furniture:
-    return desk(stock)
 
 
 def _low_cupboard(stock: Stock) -> Furniture:
@@ -104,15 +101,14 @@ def _kitchen(stock: Stock) -> Furniture:
 ALONG: dict[str, Sequence[Callable[[Stock], Furniture]]] = {
     "living": (sofa, sofa, television, _bookcase, _low_cupboard, big_plant, _side_table,
                fireplace_or_radiator),
-    "bedroom": (bed, bed, _wardrobe, _side_table, _low_cupboard, clothes_rack, desk, chair_alone :=
-                (lambda stock: chair(stock))),
+    "bedroom": (bed, bed, _wardrobe, _side_table, _low_cupboard, clothes_rack, desk, chair),
     "office": (desk, desk, desk, _bookcase, _low_cupboard, _open_shelf, big_plant),
     "kitchen": (_kitchen, _kitchen, _low_cupboard, _open_shelf, _side_table),
     "bathroom": (basin, toilet, tub, _open_shelf, fireplace_or_radiator),
     "meeting": (_low_cupboard, television, big_plant, _bookcase),
     "library": (_bookcase, _bookcase, _bookcase, _side_table, sofa),
     "store": (_open_shelf, _open_shelf, _wardrobe, _low_cupboard, clothes_rack),
-    "corridor": (_low_cupboard, _bookcase, fireplace_or_radiator, big_plant, chair_alone),
+    "corridor": (_low_cupboard, _bookcase, fireplace_or_radiator, big_plant, chair),
 }  # fmt: skip
 KINDS = (
     "living", "living", "living", "bedroom", "bedroom", "office", "office", "kitchen", "kitchen",
@@ -152,10 +148,10 @@ def interior(stock: Stock) -> Place:
 
 def _furnish(
     stock: Stock, place: Place, own: Wall, makers: Sequence[Callable[[Stock], Furniture]],
-    tall: float,
+    tall: Number,
 ) -> None:  # fmt: skip
     """Furniture along a wall, in front of windows only if it is low, and pictures above."""
-    taken: list[tuple[float, float]] = []
+    taken: list[tuple[Number, Number]] = []
     x = stock.uniform(0.05, 0.4)
     while x < own.length - 0.5:
         made = stock.pick(makers)(stock)
@@ -194,7 +190,7 @@ def _corner(stock: Stock, place: Place) -> None:
     place.taken.append((x - wide[0], z - wide[1], x + wide[0], z + wide[1]))
 
 
-def _note(place: Place, own: Wall, middle: float, out: float, made: Furniture) -> None:
+def _note(place: Place, own: Wall, middle: Number, out: Number, made: Furniture) -> None:
     """Remember where furniture stands, and that it is worth a look."""
     corners = [own.point(middle + s * made.half_x, out + t * made.half_z)
                for s in (-1, 1) for t in (-1, 1)]  # fmt: skip
@@ -204,7 +200,7 @@ def _note(place: Place, own: Wall, middle: float, out: float, made: Furniture) -
     place.targets.append((float(at[0]), -made.tall, float(at[2])))
 
 
-def _put(place: Place, made: Furniture, x: float, z: float, heading: float) -> None:
+def _put(place: Place, made: Furniture, x: Number, z: Number, heading: Number) -> None:
     """Furniture somewhere on the floor."""
     place.things += moved(made.thing, x, z, heading=heading)
     c, s = abs(np.cos(heading)), abs(np.sin(heading))
@@ -238,7 +234,7 @@ def _middle(stock: Stock, place: Place, kind: str) -> None:
         _dining(stock, place, x, z)
 
 
-def _dining(stock: Stock, place: Place, x: float, z: float) -> None:
+def _dining(stock: Stock, place: Place, x: Number, z: Number) -> None:
     """A table with chairs around."""
     half = (stock.uniform(0.4, 0.9), stock.uniform(0.35, 0.5))
     made = table(stock, half[0], half[1], stock.uniform(0.7, 0.78), stock.whole(0, 9))
@@ -281,7 +277,7 @@ def _rows(stock: Stock, place: Place) -> None:
     place.taken.append((-0.6 * reach, -0.6 * reach, 0.6 * reach, 0.6 * reach))
 
 
-def _inside(thing: Thing, half_x: float, half_z: float) -> Thing:
+def _inside(thing: Thing, half_x: Number, half_z: Number) -> Thing:
     return [p for p in thing if abs(p.origin[0]) < half_x and abs(p.origin[2]) < half_z]
 
 
@@ -320,7 +316,7 @@ def _people(stock: Stock, place: Place) -> None:
         place.people.append((x, -1.25, z))
 
 
-def _bulb(stock: Stock, x: float, y: float, z: float, strength: float) -> Lamp:
+def _bulb(stock: Stock, x: Number, y: Number, z: Number, strength: Number) -> Lamp:
     warm = np.array([1.0, stock.uniform(0.72, 0.97), stock.uniform(0.45, 0.95)])
     return Lamp(
         at=np.array([x, y, z]), colour=strength * stock.uniform(0.6, 1.8) * warm,

@@ -172,7 +172,9 @@ def smooth(
     for dv in range(reach):
         for du in range(reach):
             here = (slice(dv, dv + height), slice(du, du + width))
-            same = knowns[here] & (parts[here] == part) & (np.abs(depths[here] - depth) < 0.06 * depth)
+            same = (
+                knowns[here] & (parts[here] == part) & (np.abs(depths[here] - depth) < 0.06 * depth)
+            )
             weight = same[..., None].astype(np.float32)
             total += weight * padded[here]
             weights += weight

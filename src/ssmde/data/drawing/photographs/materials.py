@@ -13,6 +13,7 @@ from numpy.random import Generator
 
 from ssmde.data.drawing.bodies import scaled, vary
 from ssmde.data.drawing.photographs.patches import PatchBook
+from ssmde.data.drawing.solids import Number
 from ssmde.data.drawing.texture import TABLE, Colour, Pattern, Texture
 
 T = TypeVar("T")
@@ -51,11 +52,11 @@ class Stock:
     grain: float = 1.0
     """How strong the grain of surfaces without patch is."""
 
-    def uniform(self, low: float, high: float) -> float:
+    def uniform(self, low: Number, high: Number) -> float:
         """An even random number."""
         return float(self.rng.uniform(low, high))
 
-    def normal(self, mean: float, spread: float) -> float:
+    def normal(self, mean: Number, spread: Number) -> float:
         """A normal random number, at most two spreads from the mean."""
         return mean + spread * float(np.clip(self.rng.normal(), -2, 2))
 
@@ -63,7 +64,7 @@ class Stock:
         """A whole number from low to high, both included."""
         return int(self.rng.integers(low, high + 1))
 
-    def chance(self, share: float) -> bool:
+    def chance(self, share: Number) -> bool:
         """True in this share of the cases."""
         return bool(self.rng.random() < share)
 
@@ -88,22 +89,22 @@ class Stock:
         self,
         colour: Colour,
         *,
-        contrast: float = 0.12,
-        cell: float = 0.3,
-        stretch: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        contrast: Number = 0.12,
+        cell: Number = 0.3,
+        stretch: tuple[Number, Number, Number] = (1.0, 1.0, 1.0),
         pattern: Pattern = "plain",
         mark: Colour = WHITE,
-        period: tuple[float, float] = (1.0, 1.0),
-        duty: tuple[float, float] = (0.5, 0.5),
-        variation: float = 0.0,
-        hues: float = 0.0,
-        shift: float = 0.0,
-        gloss: float = 0.0,
-        glow: float = 0.0,
-        patch: float | None = None,
-        share: float = 1.0,
+        period: tuple[Number, Number] = (1.0, 1.0),
+        duty: tuple[Number, Number] = (0.5, 0.5),
+        variation: Number = 0.0,
+        hues: Number = 0.0,
+        shift: Number = 0.0,
+        gloss: Number = 0.0,
+        glow: Number = 0.0,
+        patch: Number | None = None,
+        share: Number = 1.0,
         even: bool = True,
-        own_colour: float = 0.25,
+        own_colour: Number = 0.25,
         fit: tuple[float, float] | None = None,
     ) -> Material:
         """A material of about one colour, at a random place in the noise.
@@ -141,10 +142,13 @@ class Stock:
             contrast, cell = 0.6 * contrast, min(cell, 0.05)
             if not tinted:
                 colour = WHITE
+        pair = float(period[0]), float(period[1])
+        marked = float(duty[0]), float(duty[1])
+        long = float(stretch[0]), float(stretch[1]), float(stretch[2])
         return Material(
             base=scaled(vary(self.rng, colour, 0.02), max(0.0, 1 - contrast)),
             second=scaled(vary(self.rng, colour, 0.02), 1 + contrast),
-            mark=mark, pattern=pattern, period=period, duty=duty, variation=variation, shift=shift,
-            cell=cell, origin=(x, y, z), stretch=stretch, patch=number, patch_size=size,
-            tinted=tinted, gloss=gloss, glow=glow, hues=hues,
+            mark=mark, pattern=pattern, period=pair, duty=marked, variation=float(variation),
+            shift=float(shift), cell=float(cell), origin=(x, y, z), stretch=long, patch=number,
+            patch_size=size, tinted=tinted, gloss=float(gloss), glow=float(glow), hues=float(hues),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Places where layout tells nothing: things of all sizes at any height, in a room or in the open."""
+"""Places whose layout tells nothing: things of all sizes at any height, indoors or in the open."""
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from ssmde.data.drawing.photographs.pieces import Piece, Thing, moved, piece, tu
 from ssmde.data.drawing.photographs.roadside import bush, pole, street_thing, tree
 from ssmde.data.drawing.photographs.vehicles import bicycle, car
 from ssmde.data.drawing.shapes import Box, Capsule, Ellipsoid, Plane, Shape
-from ssmde.data.drawing.solids import Cone, Cushion, Leaves
+from ssmde.data.drawing.solids import Cone, Cushion, Leaves, Number
 
 
-def any_solid(stock: Stock, size: float) -> Shape:
+def any_solid(stock: Stock, size: Number) -> Shape:
     """A box, ball, rod, cone, cushion or bush of about this half size."""
     a, b, c = (size * stock.uniform(0.25, 1.0) for _ in range(3))
     kind = stock.whole(0, 6)

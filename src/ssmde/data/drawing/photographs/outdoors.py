@@ -37,7 +37,7 @@ from ssmde.data.drawing.photographs.vehicles import (
     van,
 )
 from ssmde.data.drawing.shapes import Ellipsoid, Plane
-from ssmde.data.drawing.solids import Leaves
+from ssmde.data.drawing.solids import Leaves, Number
 from ssmde.data.drawing.texture import Colour
 
 BEHIND, AHEAD = -18.0, 150.0  # metres of way around the camera, which is near z = 0
@@ -49,13 +49,13 @@ class Way:
     """A road or path and what lies beside it."""
 
     kind: str
-    half: float
+    half: Number
     """Half width of the road."""
-    walk: float
+    walk: Number
     """Width of the pavement or verge on either side."""
-    bend: float
+    bend: Number
     """Offset to the right at distance z is bend * z^2."""
-    raised: float
+    raised: Number
     """Height of the pavement."""
 
     @property
@@ -63,12 +63,12 @@ class Way:
         """Whether cars drive here."""
         return self.kind in ("city", "suburb", "highway", "country")
 
-    def at(self, along: float, aside: float) -> tuple[float, float]:
+    def at(self, along: Number, aside: Number) -> tuple[Number, Number]:
         """X and z of a point."""
         slope = 2 * self.bend * along
         return aside + self.bend * along * along, along - slope * aside
 
-    def heading(self, along: float) -> float:
+    def heading(self, along: Number) -> float:
         """Direction of the way, as a heading."""
         return float(np.arctan(2 * self.bend * along))
 
@@ -172,8 +172,8 @@ def _crossing(stock: Stock, place: Place, way: Way) -> None:
 
 
 def put(
-    place: Place, way: Way, thing: Thing, along: float, aside: float, *, heading: float = 0.0,
-    y: float = 0.0, room: float = 0.5,
+    place: Place, way: Way, thing: Thing, along: Number, aside: Number, *, heading: Number = 0.0,
+    y: Number = 0.0, room: Number = 0.5,
 ) -> bool:  # fmt: skip
     """Put a thing beside the way if nothing stands there; heading 0 is along the way."""
     x, z = way.at(along, aside)
@@ -184,7 +184,7 @@ def put(
     return True
 
 
-def _houses(stock: Stock, place: Place, way: Way, back: float, *, city: bool, gap: float) -> None:
+def _houses(stock: Stock, place: Place, way: Way, back: Number, *, city: bool, gap: Number) -> None:
     """Rows of houses along both sides; the sides may differ."""
     for side in (-1, 1):
         if stock.chance(0.12):
@@ -195,8 +195,11 @@ def _houses(stock: Stock, place: Place, way: Way, back: float, *, city: bool, ga
             half = stock.uniform(2.5, 5) if way.kind == "alley" else stock.uniform(4, 12)
             aside = side * (way.half + way.walk + own + stock.uniform(0, 0.6))
             x, mz = way.at(z + half, aside)
-            clear = not any(left < x + side < right and near - half < mz < far + half
-                            for left, near, right, far in place.taken if far - near > 3)  # fmt: skip
+            roads = (spot for spot in place.taken if spot[3] - spot[1] > 3)
+            clear = not any(
+                left < x + side < right and near - half < mz < far + half
+                for left, near, right, far in roads
+            )
             if clear and stock.chance(0.92):
                 thing = house(stock, half, city=city)
                 facing = -side * np.pi / 2 + way.heading(z + half)
@@ -205,9 +208,9 @@ def _houses(stock: Stock, place: Place, way: Way, back: float, *, city: bool, ga
 
 
 def _along(
-    stock: Stock, place: Place, way: Way, make: Callable[[Stock], Thing], *, step: float,
-    aside: tuple[float, float], facing: float = 0.0, turn: float = 0.0, room: float = 0.4,
-    sides: tuple[int, ...] = (-1, 1), y: float = 0.0, until: float = AHEAD,
+    stock: Stock, place: Place, way: Way, make: Callable[[Stock], Thing], *, step: Number,
+    aside: tuple[Number, Number], facing: Number = 0.0, turn: Number = 0.0, room: Number = 0.4,
+    sides: tuple[int, ...] = (-1, 1), y: Number = 0.0, until: Number = AHEAD,
 ) -> None:  # fmt: skip
     """Things of one sort beside the way, about `step` metres apart.
 
@@ -223,7 +226,7 @@ def _along(
             z += step * stock.uniform(0.5, 1.6) * (1 + max(z, 0.0) / 60)
 
 
-def _people(stock: Stock, place: Place, way: Way, many: int, reach: tuple[float, float]) -> None:
+def _people(stock: Stock, place: Place, way: Way, many: int, reach: tuple[Number, Number]) -> None:
     for _ in range(many):
         z = 1.5 + 40 * stock.uniform(0, 1) ** 1.7
         side = stock.pick((-1, 1))
@@ -237,7 +240,7 @@ def _people(stock: Stock, place: Place, way: Way, many: int, reach: tuple[float,
             room=0.3)  # fmt: skip
 
 
-def _traffic(stock: Stock, place: Place, way: Way, many: int, nearest: float) -> None:
+def _traffic(stock: Stock, place: Place, way: Way, many: int, nearest: Number) -> None:
     """Vehicles that drive, in lanes, mostly in their direction."""
     lane = max(1.2, way.half * 0.5)
     for _ in range(many):
@@ -337,8 +340,8 @@ def _highway(stock: Stock, place: Place, way: Way) -> None:
         put(place, way, truck(stock), z, stock.uniform(0.3, 0.8) * way.half, room=2)
     for side in (-1, 1):
         if stock.chance(0.75):
-            _along(stock, place, way, stock.pick((_rail, _rail, _long_hedge)), step=8.0, aside=(0.5, 0.5),
-                   facing=np.pi / 2, sides=(side,), room=0.1)  # fmt: skip
+            _along(stock, place, way, stock.pick((_rail, _rail, _long_hedge)), step=8.0,
+                   aside=(0.5, 0.5), facing=np.pi / 2, sides=(side,), room=0.1)  # fmt: skip
     _along(stock, place, way, tree, step=stock.uniform(6, 20), aside=(4, 30), turn=3)
     _along(stock, place, way, bush, step=stock.uniform(6, 15), aside=(2, 15), until=80)
     _along(stock, place, way, lamp_post, step=35, aside=(1, 1.3), facing=np.pi / 2)

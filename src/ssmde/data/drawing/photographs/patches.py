@@ -59,8 +59,8 @@ class PatchBook:
         """
         if not self.sources:
             for _ in range(SOURCES):
-                files = self.folders[rng.integers(len(self.folders))]
-                self.sources.append(files[rng.integers(len(files))])
+                files = self.folders[int(rng.integers(len(self.folders)))]
+                self.sources.append(files[int(rng.integers(len(files)))])
         self.asked.append((int(rng.integers(2**31)), even))
         return len(self.asked) - 1
 
@@ -68,8 +68,10 @@ class PatchBook:
         """Rip map and mean colour of a patch, in linear light."""
         seed, even = self.asked[number]
         rng = np.random.default_rng(seed)
-        image = _open(self.sources[rng.integers(len(self.sources))])
-        cuts = [_frame(rng, image, EVEN_CROP if even else CROP) for _ in range(TRIES if even else 2)]
+        image = _open(self.sources[int(rng.integers(len(self.sources)))])
+        cuts = [
+            _frame(rng, image, EVEN_CROP if even else CROP) for _ in range(TRIES if even else 2)
+        ]
         best = min if even else max
         patch = _resized(image, best(cuts, key=lambda cut: _unevenness(image, cut)))
         linear = np.maximum((patch.astype(np.float32) / 255) ** 2.2, 0.002)

@@ -14,9 +14,9 @@ from numpy import ndarray
 from ssmde.data.drawing.photographs.materials import Material
 from ssmde.data.drawing.scene import CORNERS, ENDLESS, Part, Placed
 from ssmde.data.drawing.shapes import Box, Capsule, Shape
-from ssmde.data.drawing.solids import Block, Cone, Cushion
+from ssmde.data.drawing.solids import Block, Cone, Cushion, Number
 
-Vector = tuple[float, float, float]
+Vector = tuple[Number, Number, Number]
 UPRIGHT = np.eye(3)
 
 
@@ -45,26 +45,35 @@ def piece(
     casts: bool = True,
 ) -> Piece:
     """A solid at a place, turned by a rotation matrix."""
-    return Piece(shape, material, np.array(at), UPRIGHT if turn is None else turn, casts)
+    return Piece(
+        shape, material, np.array(at, np.float64), UPRIGHT if turn is None else turn, casts
+    )
 
 
 def box(
-    half: Vector, material: Material, at: Vector = (0.0, 0.0, 0.0), *, heading: float = 0.0,
-    lean: tuple[float, float] = (0.0, 0.0), casts: bool = True,
+    half: Vector, material: Material, at: Vector = (0.0, 0.0, 0.0), *, heading: Number = 0.0,
+    lean: tuple[Number, Number] = (0.0, 0.0), casts: bool = True,
 ) -> Piece:  # fmt: skip
     """A box around `at`."""
-    shape = Box(half, lean) if any(lean) else Block(half)
+    shape = _leaning(half, lean) if any(lean) else Block(half)
     return piece(shape, material, at, turn=turned(heading), casts=casts)
 
 
+def _leaning(half: Vector, lean: tuple[Number, Number]) -> Box:
+    x, y, z = half
+    return Box((float(x), float(y), float(z)), (float(lean[0]), float(lean[1])))
+
+
 def cushion(
-    half: Vector, material: Material, at: Vector, *, soft: float = 0.5, heading: float = 0.0
+    half: Vector, material: Material, at: Vector, *, soft: Number = 0.5, heading: Number = 0.0
 ) -> Piece:
     """A box with round edges; `soft` is the rounding as a share of the smallest half size."""
     return piece(Cushion(half, soft * min(half)), material, at, turn=turned(heading))
 
 
-def turned(heading: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Float64[ndarray, "3 3"]:
+def turned(
+    heading: Number = 0.0, pitch: Number = 0.0, roll: Number = 0.0
+) -> Float64[ndarray, "3 3"]:
     """Rotation: roll about z first, then pitch about x, then heading about the vertical."""
     if pitch == 0 and roll == 0:
         if heading == 0:
@@ -95,8 +104,8 @@ def along(direction: Float64[ndarray, " 3"]) -> Float64[ndarray, "3 3"]:
 
 
 def rod(
-    start: Sequence[float], end: Sequence[float], radius: float, material: Material,
-    *, end_radius: float | None = None, casts: bool = True,
+    start: Sequence[Number], end: Sequence[Number], radius: Number, material: Material,
+    *, end_radius: Number | None = None, casts: bool = True,
 ) -> Piece:  # fmt: skip
     """A round rod between two points, with flat ends; a cone when the radii differ."""
     first, run = np.array(start, np.float64), np.subtract(end, start).astype(np.float64)
@@ -105,7 +114,9 @@ def rod(
     return Piece(shape, material, first, along(run), casts)
 
 
-def limb(start: Sequence[float], end: Sequence[float], radius: float, material: Material) -> Piece:
+def limb(
+    start: Sequence[Number], end: Sequence[Number], radius: Number, material: Material
+) -> Piece:
     """A rod with round ends between two points."""
     first, run = np.array(start, np.float64), np.subtract(end, start).astype(np.float64)
     length = max(float(np.linalg.norm(run)), 1e-3)
@@ -114,8 +125,8 @@ def limb(start: Sequence[float], end: Sequence[float], radius: float, material: 
 
 
 def moved(
-    thing: Iterable[Piece], x: float = 0.0, z: float = 0.0, *, y: float = 0.0,
-    heading: float = 0.0, pitch: float = 0.0, roll: float = 0.0, size: float = 1.0,
+    thing: Iterable[Piece], x: Number = 0.0, z: Number = 0.0, *, y: Number = 0.0,
+    heading: Number = 0.0, pitch: Number = 0.0, roll: Number = 0.0, size: Number = 1.0,
 ) -> Thing:  # fmt: skip
     """The same thing elsewhere: turned about its origin, then moved; `size` moves pieces apart.
 

@@ -22,10 +22,10 @@ from ssmde.data.drawing.photographs.finishes import (
 from ssmde.data.drawing.photographs.materials import Stock
 from ssmde.data.drawing.photographs.pieces import Thing, box, cushion, limb, moved, piece, rod
 from ssmde.data.drawing.shapes import Ellipsoid
-from ssmde.data.drawing.solids import Leaves
+from ssmde.data.drawing.solids import Leaves, Number
 
 
-def house(stock: Stock, half_x: float, *, city: bool) -> Thing:
+def house(stock: Stock, half_x: Number, *, city: bool) -> Thing:
     """A house whose front is at z = 0 and looks along z; the rest is behind it."""
     floors = stock.whole(2, 8) if city else stock.whole(1, 3)
     high = stock.uniform(2.7, 3.6)
@@ -59,7 +59,7 @@ def house(stock: Stock, half_x: float, *, city: bool) -> Thing:
     return things
 
 
-def _windows(stock: Stock, half_x: float, tall: float, high: float) -> Thing:
+def _windows(stock: Stock, half_x: Number, tall: Number, high: Number) -> Thing:
     """Windows with frames and sills, a door, and sometimes balconies, on the front."""
     pane, frame, rail = glass(stock), painted(stock), metal(stock)
     wide, step = stock.uniform(0.4, 0.8), stock.uniform(1.7, 3.2)
@@ -80,7 +80,7 @@ def _windows(stock: Stock, half_x: float, tall: float, high: float) -> Thing:
     return things
 
 
-def _shop(stock: Stock, half_x: float) -> Thing:
+def _shop(stock: Stock, half_x: Number) -> Thing:
     """A shop front: panes, a sign, sometimes an awning."""
     sign, pane = paper(stock), glass(stock)
     things = [
@@ -103,7 +103,7 @@ def _shop(stock: Stock, half_x: float) -> Thing:
     return things
 
 
-def tree(stock: Stock, tall: float | None = None) -> Thing:
+def tree(stock: Stock, tall: Number | None = None) -> Thing:
     """A tree: a trunk with branches, and a crown of leaves, round, tall, or of a conifer."""
     tall = stock.uniform(3.5, 13) if tall is None else tall
     bark = stock.material(
@@ -137,7 +137,7 @@ def tree(stock: Stock, tall: float | None = None) -> Thing:
     return things
 
 
-def bush(stock: Stock, wide: float | None = None) -> Thing:
+def bush(stock: Stock, wide: Number | None = None) -> Thing:
     """A bush."""
     wide = stock.uniform(0.3, 1.4) if wide is None else wide
     shape = Leaves(
@@ -147,7 +147,7 @@ def bush(stock: Stock, wide: float | None = None) -> Thing:
     return [piece(shape, leaf(stock, cell=0.1 * wide), (0, -0.5 * wide, 0))]
 
 
-def hedge(stock: Stock, half: float) -> Thing:
+def hedge(stock: Stock, half: Number) -> Thing:
     """A hedge along x: a box with leaves growing out of it."""
     tall, deep = stock.uniform(0.7, 2.2), stock.uniform(0.3, 0.5)
     green = leaf(stock, cell=0.15)
@@ -160,7 +160,7 @@ def hedge(stock: Stock, half: float) -> Thing:
     return things
 
 
-def fence(stock: Stock, half: float) -> Thing:
+def fence(stock: Stock, half: Number) -> Thing:
     """A fence, railing, guard rail or wall along x."""
     kind, things = stock.whole(0, 4), Thing()
     if kind == 0:
@@ -243,7 +243,7 @@ def pole(stock: Stock) -> Thing:
     return things
 
 
-def gantry(stock: Stock, half: float) -> Thing:
+def gantry(stock: Stock, half: Number) -> Thing:
     """A bridge across the road, or a frame with signs, at z = 0."""
     stone = stock.material(
         stock.colour(STONES), contrast=0.15, cell=1.0, patch=3.0, stretch=(1, 3, 1)
@@ -266,12 +266,12 @@ def gantry(stock: Stock, half: float) -> Thing:
         at = (stock.uniform(-0.7, 0.7) * half, y - 0.5, -0.15)
         wide = (stock.uniform(1, 2.2), stock.uniform(0.6, 1.1), 0.04)
         things.append(box(wide, sign, at))
-        things.append(box((wide[0] * 0.8, wide[1] * 0.15, 0.045), painted(stock, (0.9,) * 3), at,
-                          casts=False))  # fmt: skip
+        bar = (wide[0] * 0.8, wide[1] * 0.15, 0.045)
+        things.append(box(bar, painted(stock, (0.9, 0.9, 0.9)), at, casts=False))
     return things
 
 
-def cables(stock: Stock, along: float) -> Thing:
+def cables(stock: Stock, along: Number) -> Thing:
     """Poles along z with wires between them."""
     stuff, tall = wood(stock), stock.uniform(6, 9)
     dark = plastic(stock, (0.05, 0.05, 0.05))

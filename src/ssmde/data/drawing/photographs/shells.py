@@ -24,6 +24,7 @@ from ssmde.data.drawing.photographs.finishes import (
 from ssmde.data.drawing.photographs.light import Lamp
 from ssmde.data.drawing.photographs.materials import Material, Stock
 from ssmde.data.drawing.photographs.pieces import Thing, box, moved, rod, turned
+from ssmde.data.drawing.solids import Number
 
 THICK = 0.14  # metres of a wall
 
@@ -32,10 +33,10 @@ THICK = 0.14  # metres of a wall
 class Opening:
     """A hole in a wall: a window when its sill is above the floor."""
 
-    middle: float
-    half: float
-    sill: float
-    top: float
+    middle: Number
+    half: Number
+    sill: Number
+    top: Number
     """Height of its upper edge."""
 
 
@@ -43,18 +44,18 @@ class Opening:
 class Wall:
     """Where a wall stands."""
 
-    x: float
-    z: float
-    heading: float
-    length: float
+    x: Number
+    z: Number
+    heading: Number
+    length: Number
     openings: tuple[Opening, ...] = ()
 
-    def place(self, thing: Thing, along: float, out: float, y: float = 0.0) -> Thing:
+    def place(self, thing: Thing, along: Number, out: Number, y: Number = 0.0) -> Thing:
         """Put a thing `out` metres before the wall, its back to it."""
         at = self.point(along, out)
         return moved(thing, float(at[0]), float(at[2]), y=y, heading=self.heading)
 
-    def point(self, along: float, out: float, y: float = 0.0) -> Float64[ndarray, " 3"]:
+    def point(self, along: Number, out: Number, y: Number = 0.0) -> Float64[ndarray, " 3"]:
         """A point in the world."""
         local = turned(self.heading) @ np.array([along, y, out])
         return local + np.array([self.x, 0.0, self.z])
@@ -64,16 +65,16 @@ class Wall:
 class Shell:
     """A room without furniture."""
 
-    half: tuple[float, float]
+    half: tuple[Number, Number]
     """Half sizes along x and z; the room's middle is the origin."""
-    tall: float
+    tall: Number
     walls: list[Wall]
     things: Thing
     lamps: list[Lamp]
     doors: list[tuple[Wall, Opening]]
 
 
-def shell(stock: Stock, half: tuple[float, float], tall: float, *, day: bool) -> Shell:
+def shell(stock: Stock, half: tuple[Number, Number], tall: Number, *, day: bool) -> Shell:
     """Floor, ceiling and four walls with doors and windows around the origin.
 
     Args:
@@ -109,7 +110,7 @@ def shell(stock: Stock, half: tuple[float, float], tall: float, *, day: bool) ->
     return made
 
 
-def _flats(stock: Stock, half: tuple[float, float], tall: float) -> Thing:
+def _flats(stock: Stock, half: tuple[Number, Number], tall: Number) -> Thing:
     """Floor and ceiling."""
     x, z = half[0] + THICK, half[1] + THICK
     tone = (0.9, 0.9, 0.88) if stock.chance(0.8) else (0.75, 0.68, 0.58)
@@ -131,14 +132,16 @@ def _flats(stock: Stock, half: tuple[float, float], tall: float) -> Thing:
     return things
 
 
-def _door_hole(stock: Stock, length: float, tall: float) -> Opening:
+def _door_hole(stock: Stock, length: Number, tall: Number) -> Opening:
     half = stock.pick((0.42, 0.45, 0.48, 0.9))
     half = min(half, length / 2 - 0.2)
     middle = stock.uniform(half + 0.1, length - half - 0.1)
     return Opening(middle=middle, half=half, sill=0.0, top=min(tall - 0.1, stock.uniform(2, 2.2)))
 
 
-def _window_holes(stock: Stock, length: float, tall: float, taken: list[Opening]) -> list[Opening]:
+def _window_holes(
+    stock: Stock, length: Number, tall: Number, taken: list[Opening]
+) -> list[Opening]:
     """One to three windows of the same size, where no door is."""
     half, sill = stock.uniform(0.35, 1.1), stock.pick((0.12, 0.8, 0.9, 1.0, 1.3))
     top = min(tall - 0.15, stock.uniform(1.95, 2.5))
@@ -155,7 +158,7 @@ def _window_holes(stock: Stock, length: float, tall: float, taken: list[Opening]
 
 
 def _panels(
-    stock: Stock, own: Wall, tall: float, finish: Material, skirting: tuple[Material, float]
+    stock: Stock, own: Wall, tall: Number, finish: Material, skirting: tuple[Material, float]
 ) -> Thing:
     """The wall itself around its openings."""
     things: Thing = []
@@ -163,7 +166,7 @@ def _panels(
     rail = stock.uniform(0.8, 1.2) if stock.chance(0.12) else 0.0
     wainscot = wall(stock) if stock.chance(0.5) else wood(stock)
 
-    def slab(left: float, right: float, bottom: float, top: float, *, foot: bool) -> None:
+    def slab(left: Number, right: Number, bottom: Number, top: Number, *, foot: bool) -> None:
         if right - left < 1e-3 or top - bottom < 1e-3:
             return
         half = ((right - left) / 2, (top - bottom) / 2, THICK / 2)
@@ -186,7 +189,7 @@ def _panels(
     return things
 
 
-def _frame(material: Material, hole: Opening, wide: float, deep: float) -> Thing:
+def _frame(material: Material, hole: Opening, wide: Number, deep: Number) -> Thing:
     """Boards around an opening, in the frame of the wall."""
     y = -(hole.top + hole.sill) / 2
     tall = (hole.top - hole.sill) / 2
@@ -234,7 +237,7 @@ def _window(stock: Stock, made: Shell, own: Wall, hole: Opening, *, day: bool) -
         ))  # fmt: skip
 
 
-def _before_window(stock: Stock, hole: Opening, y: float, tall: float) -> Thing:
+def _before_window(stock: Stock, hole: Opening, y: Number, tall: Number) -> Thing:
     """Blinds, curtains, or nothing."""
     kind, stuff = stock.whole(0, 5), cloth(stock)
     things: Thing = []
@@ -289,7 +292,7 @@ def _door(stock: Stock, made: Shell, own: Wall, hole: Opening) -> None:
     made.things += own.place(things, 0.0, 0.0)
 
 
-def behind(stock: Stock, own: Wall, hole: Opening, tall: float) -> tuple[Thing, Lamp]:
+def behind(stock: Stock, own: Wall, hole: Opening, tall: Number) -> tuple[Thing, Lamp]:
     """An empty room behind an open door, and its lamp: its middle is `hole`."""
     half_x, half_z = stock.uniform(1.0, 2.5), stock.uniform(0.6, 2.5)
     finish = wall(stock)
@@ -312,7 +315,7 @@ def behind(stock: Stock, own: Wall, hole: Opening, tall: float) -> tuple[Thing, 
     return own.place(things, hole.middle, out), lamp
 
 
-def on_wall(stock: Stock, own: Wall, tall: float, taken: list[tuple[float, float]]) -> Thing:
+def on_wall(stock: Stock, own: Wall, tall: Number, taken: list[tuple[Number, Number]]) -> Thing:
     """Pictures, clocks, boards, shelves, coats, switches on a wall, where nothing is yet."""
     things: Thing = []
     for _ in range(stock.whole(0, 5)):

@@ -13,6 +13,7 @@ from ssmde.data.drawing.photographs.pieces import assemble, without
 from ssmde.data.drawing.raycast import outline, trace
 from ssmde.data.drawing.scene import Placed
 from ssmde.data.drawing.shading import Camera
+from ssmde.data.drawing.solids import Number
 
 TRIES = 8
 GLANCE = 24  # pixels across of the look before the photo
@@ -21,13 +22,16 @@ TOO_NEAR = 0.35
 Pose = Float64[ndarray, "4 4"]
 
 
-def aimed(at: tuple[float, float, float], angles: tuple[float, float, float]) -> Pose:
+def aimed(at: tuple[Number, Number, Number], angles: tuple[Number, Number, Number]) -> Pose:
     """A pose at a place; heading, pitch (up) and roll in degrees."""
     return poses(np.array([at]), np.array([angles]))[0]
 
 
 def look_at(
-    stock: Stock, at: tuple[float, float, float], target: tuple[float, float, float], stray: float
+    stock: Stock,
+    at: tuple[Number, Number, Number],
+    target: tuple[Number, Number, Number],
+    stray: Number,
 ) -> Pose:
     """A pose that looks at a target, `stray` degrees beside it, a little rolled."""
     dx, dy, dz = (b - a for a, b in zip(at, target, strict=True))
@@ -56,6 +60,7 @@ def indoors(stock: Stock, place: Place) -> Pose:
         at_z = float(np.clip(z + far * np.cos(angle), -half_z, half_z))
         up = min(max(0.25, -y + stock.uniform(-0.3, 0.9)), place.tall - 0.2)
         return look_at(stock, (at_x, -up, at_z), (x, y, z), 12)
+    x, z = 0.0, 0.0
     for _ in range(20):
         x, z = stock.uniform(-half_x, half_x), stock.uniform(-half_z, half_z)
         if place.free(x, z, 0.1):
@@ -76,7 +81,7 @@ def choose(
     intrinsics: Float64[ndarray, "3 3"],
     size: tuple[int, int],
     propose: Callable[[Stock, Place], Pose],
-    near: float = 0.6,
+    near: Number = 0.6,
 ) -> tuple[Placed, Pose]:
     """The first of some poses from which one sees something, and the scene around it.
 
@@ -105,7 +110,7 @@ def choose(
 
 def _worth(
     placed: Placed, pose: Pose, intrinsics: Float64[ndarray, "3 3"], size: tuple[int, int],
-    near: float,
+    near: Number,
 ) -> float:  # fmt: skip
     """Above 1 for a view that shows several things, none too near."""
     scale = GLANCE / size[1]

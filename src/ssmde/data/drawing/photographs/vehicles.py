@@ -14,10 +14,10 @@ from ssmde.data.drawing.photographs.pieces import (
     rod,
 )
 from ssmde.data.drawing.shapes import Ellipsoid
-from ssmde.data.drawing.solids import Cone
+from ssmde.data.drawing.solids import Cone, Number
 
 
-def wheel(stock: Stock, radius: float, wide: float, tyre: Material, rim: Material) -> Thing:
+def wheel(stock: Stock, radius: Number, wide: Number, tyre: Material, rim: Material) -> Thing:
     """A wheel around the origin, whose axle is x."""
     return [
         rod((-wide / 2, 0, 0), (wide / 2, 0, 0), radius, tyre),
@@ -27,7 +27,7 @@ def wheel(stock: Stock, radius: float, wide: float, tyre: Material, rim: Materia
 
 
 def _wheels(
-    stock: Stock, half_x: float, places: list[float], radius: float, *, arches: bool = True
+    stock: Stock, half_x: Number, places: list[Number], radius: Number, *, arches: bool = True
 ) -> Thing:
     tyre = plastic(stock, (0.07, 0.07, 0.075))
     rim = stock.pick((metal(stock, (0.6, 0.61, 0.62)), metal(stock, (0.2, 0.2, 0.21))))
@@ -90,7 +90,7 @@ def car(stock: Stock) -> Thing:
 
 
 def _face(
-    stock: Stock, half_x: float, half_z: float, clear: float, waist: float, paint: Material
+    stock: Stock, half_x: Number, half_z: Number, clear: Number, waist: Number, paint: Material
 ) -> Thing:
     """Lamps, grille, bumpers and number plates."""
     white = stock.material((0.9, 0.9, 0.88), gloss=0.15, glow=stock.pick((0.0, 0.0, 3.0)))
@@ -109,8 +109,8 @@ def _face(
         x = side * (half_x - wide - 0.06)
         things.append(cushion((wide, 0.07, 0.06), white, (x, y, half_z - 0.05), soft=0.9))
         tall = stock.pick((0.07, 0.07, 0.16))
-        things.append(cushion((0.7 * wide, tall, 0.05), red,
-                              (x + side * 0.3 * wide, y - 0.03, -half_z + 0.04), soft=0.9))  # fmt: skip
+        at = (x + side * 0.3 * wide, y - 0.03, -half_z + 0.04)
+        things.append(cushion((0.7 * wide, tall, 0.05), red, at, soft=0.9))
     return things
 
 
@@ -219,8 +219,10 @@ def bicycle(stock: Stock, *, rider: bool) -> Thing:
                           pitch=k * 0.52)  # fmt: skip
             things += moved(spoke, 0, z, y=-0.335)
     seat, pedal, head = (0, -0.92, -0.22), (0, -0.3, -0.06), (0, -0.95, 0.36)
-    for a, b in ((seat, pedal), (pedal, head), ((0, -0.78, -0.19), head), ((0, -0.335, -0.52),
-                 pedal), ((0, -0.335, -0.52), (0, -0.75, -0.18)), ((0, -0.335, 0.52), head)):  # fmt: skip
+    back, front = (0, -0.335, -0.52), (0, -0.335, 0.52)
+    tubes = [(seat, pedal), (pedal, head), ((0, -0.78, -0.19), head), (back, pedal),
+             (back, (0, -0.75, -0.18)), (front, head)]  # fmt: skip
+    for a, b in tubes:
         things.append(rod(a, b, 0.016, frame))
     things.append(rod((-0.27, -1.02, 0.33), (0.27, -1.02, 0.33), 0.014, tyre))
     things.append(cushion((0.08, 0.03, 0.12), tyre, (0, -0.94, -0.22), soft=0.9))
