@@ -134,7 +134,7 @@ def test_people_stand_on_the_ground_and_are_as_tall_as_people(pose):
     for seed in range(5):
         corners = assemble(figure(stock(seed), pose)).corners
         low, high = corners[..., 1].max(), -corners[..., 1].min()
-        assert abs(low) < 0.06
+        assert -0.02 < low < 0.1  # a hand may touch the ground
         assert 0.5 < high < 2.6
 
 

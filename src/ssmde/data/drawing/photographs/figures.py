@@ -63,7 +63,9 @@ def figure(stock: Stock, pose: str | None = None) -> Thing:
         back = chest - 0.5 * TRUNK * tall * up - np.array([0, 0, 0.15 * tall])
         half = (0.09 * tall, 0.13 * tall, 0.05 * tall)
         things.append(cushion(half, cloth(stock), (back[0], back[1], back[2]), soft=0.9))
-    return moved(things, y=-low, heading=0.0)
+    # Hands of those who bend low may be lower than their feet.
+    low = max(low, *(float(p.origin[1]) for p in things))
+    return moved(things, y=-low)
 
 
 def _skin(stock: Stock) -> Material:

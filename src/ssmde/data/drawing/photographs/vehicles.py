@@ -37,9 +37,9 @@ def _wheels(
             x = side * (half_x - 0.11)
             things += moved(wheel(stock, radius, 0.22, tyre, rim), x, z, y=-radius)
             if arches:
-                end = side * (half_x + 0.003)
-                things.append(rod((end - side * 0.3, -radius, z), (end, -radius, z),
-                                  1.17 * radius, tyre, casts=False))  # fmt: skip
+                end, y = side * (half_x + 0.003), -1.2 * radius
+                arch = rod((end - side * 0.3, y, z), (end, y, z), 1.12 * radius, tyre, casts=False)
+                things.append(arch)
     return things
 
 
