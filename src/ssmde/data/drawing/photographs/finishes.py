@@ -122,7 +122,13 @@ def leaf(stock: Stock, tone: Colour | None = None, cell: Number = 0.1) -> Materi
     """Leaves."""
     colour = stock.colour(GREENS if tone is None else (tone,), 0.05)
     return stock.material(
-        colour, contrast=stock.uniform(0.3, 0.65), cell=cell, gloss=0.01, patch=1.5, share=0.3
+        colour,
+        contrast=stock.uniform(0.3, 0.65),
+        cell=cell,
+        gloss=0.01,
+        patch=1.5,
+        share=0.3,
+        own_colour=0.0,
     )
 
 
