@@ -7,7 +7,7 @@ Everything is a closed formula in float64.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -129,11 +129,11 @@ class Ellipsoid:
         """First t > 0 at which each ray enters the shape; infinite where it misses."""
         radii = np.array(self.radii)
         o, d = origins / radii, directions / radii
-        return _first_root((d * d).sum(1), (o * d).sum(1), (o * o).sum(1) - 1)
+        return first_root((d * d).sum(1), (o * d).sum(1), (o * o).sum(1) - 1)
 
     def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
         """Normals and faces at points on the shape."""
-        return _curved(points / np.array(self.radii) ** 2)
+        return curved(points / np.array(self.radii) ** 2)
 
     def bounds(self) -> Float64[ndarray, "2 3"]:
         """Lowest and highest corner of the box around the shape."""
@@ -160,12 +160,12 @@ class Capsule:
         """First t > 0 at which each ray enters the shape; infinite where it misses."""
         o, d, square = origins[:, ::2], directions[:, ::2], self.radius**2
         across = np.maximum((d * d).sum(1), TINY)
-        side = _first_root(across, (o * d).sum(1), (o * o).sum(1) - square, behind=True)
+        side = first_root(across, (o * d).sum(1), (o * o).sum(1) - square, behind=True)
         missed = np.isinf(side)
         y = origins[:, 1] + np.where(missed, 0, side) * directions[:, 1]
         # Entered the endless cylinder beyond an end: only that round end can be met.
         end = origins - np.where(y[:, None] < 0, 0, self.length) * np.array([0.0, 1.0, 0.0])
-        cap = _first_root(
+        cap = first_root(
             (directions * directions).sum(1),
             (end * directions).sum(1),
             (end * end).sum(1) - square,
@@ -177,7 +177,7 @@ class Capsule:
         """Normals and faces at points on the shape."""
         outwards = points.copy()
         outwards[:, 1] -= points[:, 1].clip(0, self.length)
-        return _curved(outwards)
+        return curved(outwards)
 
     def bounds(self) -> Float64[ndarray, "2 3"]:
         """Lowest and highest corner of the box around the shape."""
@@ -185,15 +185,32 @@ class Capsule:
         return np.array([[-r, -r, -r], [r, self.length + r, r]])
 
 
-Shape = Plane | Box | Ellipsoid | Capsule
+@runtime_checkable
+class Shape(Protocol):
+    """Anything rays can meet, in a frame of its own."""
+
+    def meet(
+        self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
+    ) -> Float64[ndarray, " n"]:
+        """First t > 0 at which each ray enters the shape; infinite where it misses."""
+        ...
+
+    def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
+        """Normals and faces at points on the shape."""
+        ...
+
+    def bounds(self) -> Float64[ndarray, "2 3"]:
+        """Lowest and highest corner of the box around the shape."""
+        ...
 
 
-def _curved(outwards: Float64[ndarray, "n 3"]) -> Surface:
+def curved(outwards: Float64[ndarray, "n 3"]) -> Surface:
+    """A surface without flat faces, whose normals point along the given vectors."""
     normals = outwards / np.linalg.norm(outwards, axis=1, keepdims=True)
     return Surface(normals, np.full(len(normals), CURVED), np.zeros(len(normals), np.int64))
 
 
-def _first_root(
+def first_root(
     a: Float64[ndarray, "#n"],
     b: Float64[ndarray, "#n"],
     c: Float64[ndarray, "#n"],

@@ -57,7 +57,7 @@ def _noise_table() -> Float32[ndarray, " t"]:
     return values.astype(np.float32)
 
 
-def _value_noise(cells: Float32[ndarray, "n 3"]) -> Float32[ndarray, " n"]:
+def value_noise(cells: Float32[ndarray, "n 3"]) -> Float32[ndarray, " n"]:
     """Random values in [-1, 1] on the whole numbers, smoothly interpolated between."""
     table = _noise_table()
     floor = np.floor(cells)
@@ -98,11 +98,11 @@ def fractal_noise(
         # An odd shift a octave, so that the grids do not lie on each other.
         cells = coordinates[seen] * 2**octave + 5.17 * octave
         weight = (gain * PERSISTENCE**octave * share[seen].clip(0, 1)).astype(np.float32)
-        total[seen] += weight * _value_noise((cells % TABLE).astype(np.float32))
+        total[seen] += weight * value_noise((cells % TABLE).astype(np.float32))
     return total
 
 
-class _Spots(NamedTuple):
+class Spots(NamedTuple):
     """Points that share a pattern, with the numbers of their textures."""
 
     s: Float64[ndarray, " n"]
@@ -132,20 +132,20 @@ def _pulse(
     return area / width
 
 
-def _stripes(at: _Spots) -> Weights:
+def _stripes(at: Spots) -> Weights:
     period = at.period[:, 0]
     stripes = _pulse(at.s / period, at.duty[:, 0], at.width[:, 0] / period)
     return stripes, np.zeros_like(stripes)
 
 
-def _checks(at: _Spots) -> Weights:
+def _checks(at: Spots) -> Weights:
     half = np.full(1, 0.5)
     across = _pulse(at.s / at.period[:, 0], half, at.width[:, 0] / at.period[:, 0])
     down = _pulse(at.t / at.period[:, 1], half, at.width[:, 1] / at.period[:, 1])
     return 0.5 + 0.5 * (2 * across - 1) * (2 * down - 1), np.zeros_like(across)
 
 
-def _lanes(at: _Spots) -> Weights:
+def _lanes(at: Spots) -> Weights:
     """A dashed line in the middle, solid ones at +-period[0]; lines as wide as duty[0] metres."""
     width, line, side = np.maximum(at.width[:, 0], 1e-3), at.duty[:, 0], at.period[:, 0]
 
@@ -160,13 +160,13 @@ def _lanes(at: _Spots) -> Weights:
     return paint.clip(0, 1), np.zeros_like(paint)
 
 
-def _cap(at: _Spots) -> Weights:
+def _cap(at: Spots) -> Weights:
     """Everything above the height t = period[1]."""
     above = (at.period[:, 1] - at.t) / np.maximum(at.width[:, 1], 1e-3)
     return (above + 0.5).clip(0, 1), np.zeros_like(above)
 
 
-def _grid(at: _Spots) -> tuple[ndarray, ndarray, Float64[ndarray, " n"]]:
+def _grid(at: Spots) -> tuple[ndarray, ndarray, Float64[ndarray, " n"]]:
     """Marked share across and down, and how much brighter or darker each block is."""
     s, t = at.s / at.period[:, 0], at.t / at.period[:, 1]
     ws, wt = at.width[:, 0] / at.period[:, 0], at.width[:, 1] / at.period[:, 1]
@@ -179,18 +179,18 @@ def _grid(at: _Spots) -> tuple[ndarray, ndarray, Float64[ndarray, " n"]]:
     return across, down, at.variation * sharp * chance
 
 
-def _blocks(at: _Spots) -> Weights:
+def _blocks(at: Spots) -> Weights:
     across, down, shade = _grid(at)
     joints = np.maximum(across, down)
     return joints, shade * (1 - joints)
 
 
-def _windows(at: _Spots) -> Weights:
+def _windows(at: Spots) -> Weights:
     across, down, shade = _grid(at)
     return across * down, shade * across * down
 
 
-PATTERNS: dict[Pattern, Callable[[_Spots], Weights]] = {
+PATTERNS: dict[Pattern, Callable[[Spots], Weights]] = {
     "stripes": _stripes,
     "checks": _checks,
     "blocks": _blocks,
@@ -227,7 +227,7 @@ def paint(
     )
     colour = base + (second - base) * mix
     mark *= MARK_GRAIN + (1 - MARK_GRAIN) * mix
-    spots = _Spots(
+    spots = Spots(
         s=coordinates[:, 0],
         t=coordinates[:, 1],
         width=FILTER_PIXELS * footprint[:, :2],
@@ -240,7 +240,7 @@ def paint(
     for name, pattern in PATTERNS.items():
         rows = np.flatnonzero(patterns == name)
         if len(rows):
-            weight, shade = pattern(_Spots(*(field[rows] for field in spots)))
+            weight, shade = pattern(Spots(*(field[rows] for field in spots)))
             colour[rows] += (mark[rows] - colour[rows]) * weight[:, None]
             colour[rows] *= 1 + shade[:, None]
     return colour

@@ -1,0 +1,1 @@
+"""Single photos of many different places, with exact depth: what is in them, and their light."""

@@ -1,0 +1,236 @@
+"""Drawn photos: exact depth, the same bytes for the same seed, and something to see in all."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssmde.data.drawing.photographs.album import Album, draw_album, write_album
+from ssmde.data.drawing.photographs.camera import Light, take
+from ssmde.data.drawing.photographs.figures import figure
+from ssmde.data.drawing.photographs.light import in_light, sun, towards
+from ssmde.data.drawing.photographs.materials import Stock
+from ssmde.data.drawing.photographs.patches import PatchBook
+from ssmde.data.drawing.photographs.photo import KINDS, draw
+from ssmde.data.drawing.photographs.pieces import (
+    along,
+    assemble,
+    box,
+    moved,
+    piece,
+    rod,
+    turned,
+    without,
+)
+from ssmde.data.drawing.photographs.vehicles import bicycle, bus, car, motorcycle, truck, van
+from ssmde.data.drawing.shapes import Plane
+from ssmde.data.scene_folder import read_scene
+
+SIZE = (31, 41)
+K = np.array([[40.0, 0, 20], [0, 40.0, 15], [0, 0, 1]])
+TINY = (24, 32)
+TINY_K = np.array([[24.0, 0, 15.5], [0, 24.0, 11.5], [0, 0, 1]])
+UP = np.array([0.0, -1.0, 0.0])
+
+
+def stock(seed=0):
+    return Stock(rng=np.random.default_rng(seed))
+
+
+def light(*lamps, **more):
+    return Light(lamps=lamps, above=np.full(3, 0.5), below=np.full(3, 0.4), **more)
+
+
+def photo(*pieces, shining=None):
+    shining = shining or light(sun(np.array([0.3, -1.0, -0.5]), np.full(3, 2.0)))
+    rng = np.random.default_rng(0)
+    return take(assemble(pieces), shining, PatchBook(), rng, np.eye(4), K, SIZE)
+
+
+def rays():
+    v, u = np.mgrid[: SIZE[0], : SIZE[1]]
+    return np.stack([(u - 20) / 40, (v - 15) / 40, np.ones(SIZE)], axis=-1)
+
+
+def grey():
+    return stock().material((0.5, 0.5, 0.5), contrast=0.0)
+
+
+# Exact cases.
+
+
+@pytest.mark.parametrize("angles", [(0.4, 0.0, 0.0), (0.0, -0.5, 0.2), (0.3, 0.4, 1.0)])
+def test_depth_of_a_tilted_plane_is_that_of_its_formula(angles):
+    turn = turned(*angles)
+    wall = piece(Plane(2), grey(), (0.2, -0.1, 5.0), turn=turn)
+    normal = turn @ np.array([0.0, 0.0, 1.0])
+    expected = normal @ np.array([0.2, -0.1, 5.0]) / (rays() @ normal)
+    assert photo(wall).depth == pytest.approx(np.where(expected > 0, expected, 0), rel=1e-5)
+
+
+def test_depth_of_a_lying_cylinder_is_that_of_its_formula():
+    depth = photo(rod((-9, 0, 4), (9, 0, 4), 0.5, grey())).depth
+    slope = (np.arange(SIZE[0]) - 15) / 40
+    # y = slope t and z = t: (slope t)^2 + (t - 4)^2 = 0.5^2.
+    a, inside = 1 + slope**2, 16 - (1 + slope**2) * (16 - 0.25)
+    expected = np.where(inside >= 0, (4 - np.sqrt(np.maximum(inside, 0))) / a, 0)
+    assert depth[:, 20] == pytest.approx(expected, abs=1e-5)
+    assert depth[:, 5] == pytest.approx(expected, abs=1e-5)
+
+
+def test_edges_of_the_depth_are_sharp_and_the_sky_has_none():
+    depth = photo(box((0.5, 0.5, 0.5), grey(), (0, 0, 3))).depth
+    assert set(np.unique(np.round(depth, 4)).tolist()) == {0.0, 2.5}
+    assert depth[0, 0] == 0
+
+
+def test_what_is_too_far_has_no_depth_but_is_seen():
+    wall = box((500, 500, 0.1), stock().material((0.9, 0.1, 0.1)), (0, 0, 300))
+    made = photo(wall)
+    assert not made.depth.any()
+    red, _, blue = made.image[15, 20].astype(int)
+    assert red > blue + 20
+
+
+def test_a_rod_reaches_from_one_point_to_the_other():
+    for direction in ([0.0, 1.0, 0.0], [1.0, 0.2, 0.0], [-0.3, -0.4, 0.5]):
+        turn = along(np.array(direction))
+        assert turn.T @ turn == pytest.approx(np.eye(3))
+        assert np.linalg.det(turn) == pytest.approx(1)
+        assert turn[:, 1] == pytest.approx(np.array(direction) / np.linalg.norm(direction))
+
+
+def test_something_between_a_point_and_the_sun_darkens_it():
+    roof = assemble([box((1, 0.1, 1), grey(), (0, -3, 0))])
+    points = np.array([[0.0, 0.0, 0.0], [5.0, 0.0, 0.0], [0.0, -5.0, 0.0]])
+    to, _ = towards(sun(UP, np.ones(3)), points)
+    asked = np.ones(3, bool)
+    assert in_light(roof, points, to, asked, roof.casts).tolist() == [False, True, True]
+    assert in_light(roof, points, to, asked, ~roof.casts).all()
+
+
+def test_a_shadow_is_seen_on_the_ground():
+    ground = piece(Plane(1), grey(), (0, 1, 0), casts=False)
+    above = light(sun(np.array([0.0, -1.0, 0.0]), np.full(3, 3.0)))
+    roof = box((0.6, 0.05, 0.6), grey(), (0, -1.5, 4))
+    bare = photo(ground, shining=above).image.astype(int)
+    dark = photo(ground, roof, shining=above).image.astype(int)
+    row = 15 + round(40 * 1 / 4)
+    relative = dark[row].mean(axis=1) / dark[row, 1].mean()
+    assert relative[20] < 0.7
+    assert bare[row, 20].mean() == pytest.approx(bare[row, 1].mean(), rel=0.1)
+
+
+def test_what_is_next_to_the_camera_is_taken_away_but_not_the_walls():
+    things = [box((1, 1, 1), grey(), (0, 0, 1.1)), box((1, 1, 1), grey(), (0, 0, 1.2)),
+              box((1, 1, 1), grey(), (0, 0, 3))]  # fmt: skip
+    placed = without(assemble(moved(things)), 1, np.zeros(3), 0.3)
+    assert placed.origins[:, 2].tolist() == [1.1, 3.0]
+
+
+@pytest.mark.parametrize("pose", ["stand", "walk", "sit", "bend"])
+def test_people_stand_on_the_ground_and_are_as_tall_as_people(pose):
+    for seed in range(5):
+        corners = assemble(figure(stock(seed), pose)).corners
+        low, high = corners[..., 1].max(), -corners[..., 1].min()
+        assert -0.02 < low < 0.1  # a hand may touch the ground
+        assert 0.5 < high < 2.6
+
+
+@pytest.mark.parametrize(
+    "make", [car, van, truck, bus, lambda s: bicycle(s, rider=True),
+             lambda s: motorcycle(s, rider=True)],
+)  # fmt: skip
+def test_vehicles_stand_on_the_ground(make):
+    for seed in range(2):
+        corners = assemble(make(stock(seed))).corners
+        assert -0.01 < corners[..., 1].max() < 0.03
+        assert 0.9 < -corners[..., 1].min() < 4.6
+        assert np.abs(corners[..., 0]).max() < 1.45
+
+
+# Laws.
+
+
+def check_photos(kind, seeds):
+    looks = set()
+    for seed in seeds:
+        made = draw(kind, (seed,), TINY_K, TINY)
+        seen = made.depth[made.depth > 0]
+        assert made.depth.min() >= 0
+        assert made.depth.max() < 200
+        assert len(seen) > 0.1 * made.depth.size
+        assert np.median(seen) > 0.4
+        assert 10 < made.image.mean() < 245
+        assert made.image.std() > 4
+        looks.add(made.image.tobytes())
+    assert len(looks) == len(seeds)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_seed_gives_a_photo_of_something(kind):
+    check_photos(kind, range(3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_one_of_many_seeds_gives_a_photo_of_something(kind):
+    check_photos(kind, range(3, 23))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_gives_the_same_bytes(kind):
+    first, second = (draw_album(kind, 5, 2, (16, 24)) for _ in range(2))
+    assert first.images.tobytes() == second.images.tobytes()
+    assert first.depth.tobytes() == second.depth.tobytes()
+    assert not np.array_equal(first.images[0], first.images[1])
+
+
+def test_the_same_photos_give_the_same_textures(tmp_path):
+    for number in range(2):
+        image = np.random.default_rng(number).integers(0, 256, (90, 120, 3)).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / f"{number}.jpg")
+    files = sorted(tmp_path.glob("*.jpg"))
+    textured = draw("room", (3,), TINY_K, TINY, [files])
+    assert textured.image.shape == (*TINY, 3)
+    again = draw("room", (3,), TINY_K, TINY, [files])
+    assert textured.image.tobytes() == again.image.tobytes()
+
+
+# On disk.
+
+
+def test_an_album_survives_the_disk(tmp_path):
+    album = draw_album("room", 1, 2, (24, 32))
+    write_album(album, tmp_path / "room_001")
+    scene = read_scene(tmp_path / "room_001")
+    assert len(scene.images) == 2
+    info = json.loads((tmp_path / "room_001" / "scene.json").read_text())
+    steps = np.asarray(Image.open(tmp_path / "room_001" / "depth" / "000001.png"))
+    assert steps / info["depth_units_per_metre"] == pytest.approx(
+        album.depth[1], abs=0.51 / info["depth_units_per_metre"]
+    )
+
+
+def test_near_things_keep_half_a_percent_beside_the_farthest(tmp_path):
+    depth = np.full((1, 2, 2), 199.9, np.float32)
+    depth[0, 0] = 0.6, 0.0
+    images = np.zeros((1, 2, 2, 3), np.uint8)
+    write_album(Album(source="test", images=images, depth=depth, intrinsics=np.eye(3)), tmp_path)
+    unit = json.loads((tmp_path / "scene.json").read_text())["depth_units_per_metre"]
+    steps = np.asarray(Image.open(tmp_path / "depth" / "000000.png")).astype(float)
+    assert 1 / unit / 0.6 < 0.0055
+    assert steps[0, 0] / unit == pytest.approx(0.6, rel=0.003)
+    assert steps[0, 1] == 0
+    assert steps[1, 1] / unit == pytest.approx(199.9, rel=1e-4)
+
+
+# Refusals.
+
+
+def test_unknown_kinds_and_empty_albums_are_refused():
+    with pytest.raises(ValueError, match="unknown kind 'rom': known are room, street, mixed"):
+        draw_album("rom", 0, 1)
+    with pytest.raises(ValueError, match="photos must be at least 1, got 0"):
+        draw_album("room", 0, 0)
