@@ -63,3 +63,11 @@ def test_the_network_normalises_as_the_published_weights_want_it():
 def test_scales_that_do_not_exist_are_refused(scales):
     with pytest.raises(ValueError, match="scales must be some of"):
         LightDecoder(CHANNELS, scales=scales)
+
+
+def test_before_it_learns_the_four_of_a_pixel_are_alike():
+    torch.manual_seed(3)
+    depth = LightDecoder(CHANNELS).eval()(features())[0]
+    blocks = depth.unfold(2, 2, 2).unfold(3, 2, 2).flatten(-2)
+    assert_close(blocks, blocks[..., :1].expand_as(blocks))
+    assert blocks[..., 0].std() > 0

@@ -95,6 +95,16 @@ class LightDecoder(nn.Module):
             }
         )
 
+        if 0 in scales:
+            # The four of a pixel begin alike: no checkerboard to unlearn (Aitken et al., 2017,
+            # https://arxiv.org/abs/1707.02937).
+            head = self.heads["0"]
+            assert isinstance(head, nn.Conv2d)
+            for filters in (head.weight, head.bias):
+                assert filters is not None
+                with torch.no_grad():
+                    filters.copy_(filters[:1].expand_as(filters).clone())
+
     def forward(
         self, features: Sequence[Float[Tensor, "b _ _ _"]], scales: Sequence[int] | None = None
     ) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
