@@ -4,8 +4,6 @@ Our own files are safetensors. PyTorch files of other projects are read with `we
 which refuses everything but tensors and plain containers.
 """
 
-import contextlib
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +11,8 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+
+from ssmde.io import whole_file
 
 OPTIONAL_KEY = "num_batches_tracked"  # a counter that files from before PyTorch 0.4.1 lack
 KEYS_IN_A_MESSAGE = 4
@@ -37,20 +37,13 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         for key, tensor in tensors.items()
     }
     content = safetensors.torch.save(plain, dict(metadata))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with whole_file(path) as part:
+            part.write_bytes(content)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(error.errno, f"cannot write weights: {reason}", str(path)) from error
-    finally:
-        with contextlib.suppress(OSError):  # the folder itself may be what failed
-            temporary.unlink(missing_ok=True)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
