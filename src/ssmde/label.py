@@ -40,8 +40,9 @@ from ssmde.labelling.hub import (
     open_known,
 )
 from ssmde.labelling.on_ray import Piece, label_on_ray
-from ssmde.labelling.source import Asked, Device, Source, find_device
+from ssmde.labelling.source import Asked, Source
 from ssmde.labelling.weights import open_leres, open_own
+from ssmde.models.device import Device, choose_device
 
 Engine = Literal["local", "ray"]
 DEFAULT_SOURCE = "depth-anything-v2"
@@ -131,7 +132,7 @@ def label(
     refuse_packed(data, "label")
     scenes = read_scenes(data, split)
     asked = Asked(
-        checkpoint=checkpoint, kind=kind, size=size, device=find_device(device),
+        checkpoint=checkpoint, kind=kind, size=size, device=choose_device(device),
         scenes=tuple(scene.name for scene in scenes),
     )  # fmt: skip
     opened = open_source(source, asked)

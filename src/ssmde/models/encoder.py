@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ssmde.console import did_you_mean
 from ssmde.models.backbone import PREFIX, BackboneEncoder, build_backbone
-from ssmde.models.load import first_line, load_weights_into, read_tensors
+from ssmde.models.checkpoint import read_tensors
+from ssmde.models.load import first_line, load_weights_into
 from ssmde.models.resnet import ResNet, resnet18, resnet18_half, resnet34, resnet50
 
 IMAGE_MEAN, IMAGE_STD = 0.45, 0.225  # ImageNet's, averaged over the colours (Monodepth2)
