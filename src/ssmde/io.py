@@ -137,7 +137,7 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def parse_json(text: str | bytes, where: str) -> Any:
+def parse_json(text: str | bytes | bytearray, where: str) -> Any:
     """The value in a JSON text.
 
     Args:
@@ -189,7 +189,10 @@ def read_npy(content: bytes | bytearray) -> Shaped[np.ndarray, "..."]:
 
 
 def read_npz(
-    content: bytes | Path, names: Iterable[str] | None = None, *, limit: int = ARRAY_LIMIT
+    content: bytes | bytearray | Path,
+    names: Iterable[str] | None = None,
+    *,
+    limit: int = ARRAY_LIMIT,
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Arrays by name, of the bytes of a .npz or of such a file.
 

@@ -140,7 +140,7 @@ def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
         return np.array(_rgb(path, image if upright else ImageOps.exif_transpose(image)))
 
 
-def read_pixels(content: bytes) -> UInt8[np.ndarray, "h w 3"]:
+def read_pixels(content: bytes | bytearray) -> UInt8[np.ndarray, "h w 3"]:
     """Pixels of an image in the bytes of a .npy.
 
     Raises:
