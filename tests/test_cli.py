@@ -459,7 +459,7 @@ def test_switches_are_written_as_in_yaml():
         ("train fotometric", "'fotometric': closest match is 'photometric', there are "),
         ("train --train.steps 3 photometric", "PRESET comes first: ssmde train photometric"),
         ("train photometric --config a.yaml", "give PRESET or --config, not both"),
-        ("train --config no.yaml", "ssmde train: error: no.yaml: No such file or directory"),
+        ("train --config no.yaml", "ssmde train: error: no.yaml: no such file"),
         ("predict nowhere nothing out", "ssmde predict: error: nothing: no such file"),
         ("prepare nothing out", "ssmde prepare: error: nothing: no such file or folder"),
     ],

@@ -97,5 +97,5 @@ def test_several_faults_have_a_line_each(tmp_path):
 def test_a_file_that_is_not_text_is_refused(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"run\.yaml: no YAML"):
+    with pytest.raises(ValueError, match=r"run\.yaml: is no text in UTF-8"):
         read_config(file)

@@ -2,11 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import track
 
 from ssmde.benchmarking.predictions import Kind, PredictionFolder
 from ssmde.benchmarking.published import TABLES, PublishedTable
@@ -18,6 +14,7 @@ from ssmde.benchmarking.table import (
     published_row,
     write_benchmark,
 )
+from ssmde.console import did_you_mean, with_bar
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate_frames
@@ -70,8 +67,7 @@ def benchmark(
     functions = {each: _open(path, sequences, kind, max_frames) for each, path in named.items()}
     functions[CONSTANT] = lambda *_: Answer(depth=constant_depth())
     rows, results, sure = list[Row](), list[Evaluation](), list[str]()
-    console = Console(stderr=True)
-    for each, function in track(functions.items(), "measuring", console=console, transient=True):
+    for each, function in with_bar(functions.items(), "measuring", len(functions)):
         result = evaluate_frames(
             function, sequences, protocol, align, max_frames=max_frames,
             details=getattr(function, "tells_confidence", False),
@@ -96,9 +92,7 @@ def benchmark(
 def _find(name: str) -> PublishedTable:
     if name in TABLES:
         return TABLES[name]
-    close = get_close_matches(name, TABLES, n=1)
-    hint = f"closest match is {close[0]!r}" if close else f"choose one of {', '.join(TABLES)}"
-    raise ValueError(f"unknown benchmark {name!r}: {hint}")
+    raise ValueError(f"unknown benchmark {name!r}: {did_you_mean(name, TABLES)}")
 
 
 def _names(methods: Sequence[str | Path]) -> dict[str, Path]:

@@ -10,7 +10,6 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from ssmde import __version__
 from ssmde.config import Config, former_option
+from ssmde.console import did_you_mean
 from ssmde.presets import PRESETS, find_preset, read_config
 from ssmde.verbs import VERBS, Train, Verb, is_first_process
 
@@ -62,9 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     verb = words.pop(0)
     if verb not in VERBS:
-        close = get_close_matches(verb, VERBS, n=1)
-        hint = f"closest match is {close[0]!r}, " if close else ""
-        return _complain("", f"unknown verb {verb!r}: {hint}there are {', '.join(VERBS)}")
+        return _complain("", f"unknown verb {verb!r}: {did_you_mean(verb, VERBS)}")
     try:
         return _run(verb, words)
     except (ValueError, OSError, RuntimeError, ImportError) as error:

@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ssmde.console import table_console
 from ssmde.data.scene_folder import Split
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis.camera import check_camera
@@ -24,7 +24,6 @@ from ssmde.diagnosis.truth import check_truth
 
 MOST_SCENES = 8  # that a quick look opens the frames of
 MAPS = {False: 24, True: 6}  # depth maps, labels and pairs with poses, by `quick`
-TABLE_WIDTH = 120  # columns where no terminal says how many there are
 NARROW = 24  # columns of the table for all but the text
 COLOURS = {"blocking": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -119,9 +118,7 @@ def summary(findings: list[Finding]) -> str:
 
 def print_findings(findings: list[Finding]) -> None:
     """Print the table, and below it the summary."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=TABLE_WIDTH)
+    console = table_console()
     if findings:
         console.print(table(findings))
     console.print(summary(findings), markup=False, highlight=False)

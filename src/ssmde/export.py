@@ -1,6 +1,5 @@
 """`ssmde export`: trained weights as one file of another runtime, checked before it is kept."""
 
-import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from ssmde import __version__
-from ssmde.data.images import whole_file
 from ssmde.data.scene_folder import read_scenes
 from ssmde.evaluate import evaluate_predictions
 from ssmde.exporting.formats import (
@@ -29,6 +27,7 @@ from ssmde.exporting.formats import (
 from ssmde.exporting.parity import BOUNDS, Difference, compare, drawn_pictures, time_both
 from ssmde.exporting.quantise import calibration_frames, quantise
 from ssmde.exporting.whole_model import WholeModel
+from ssmde.io import write_json
 from ssmde.prediction.engines import EngineNetwork, ExportFacts, open_exported
 from ssmde.prediction.loading import load
 from ssmde.prediction.predictor import Predictor
@@ -129,8 +128,7 @@ def export(
         for file, target in zip(kept, files, strict=True):
             os.replace(file, target)
     report = replace(report, files=files[::-1])
-    with whole_file(path.with_name(path.stem + REPORT)) as file:
-        file.write_text(json.dumps(asdict(report), indent=1, default=str) + "\n", encoding="utf-8")
+    write_json(path.with_name(path.stem + REPORT), asdict(report))
     return report
 
 

@@ -6,7 +6,6 @@ was stopped goes on where it was: at most the running batch is lost.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from jaxtyping import Float32
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ssmde.console import did_you_mean
 from ssmde.data.images import ImageError
 from ssmde.data.pack import refuse_packed
 from ssmde.data.pseudo_depth import (
@@ -40,8 +40,9 @@ from ssmde.labelling.hub import (
     open_known,
 )
 from ssmde.labelling.on_ray import Piece, label_on_ray
-from ssmde.labelling.source import Asked, Device, Source, find_device
+from ssmde.labelling.source import Asked, Source
 from ssmde.labelling.weights import open_leres, open_own
+from ssmde.models.device import Device, choose_device
 
 Engine = Literal["local", "ray"]
 DEFAULT_SOURCE = "depth-anything-v2"
@@ -131,7 +132,7 @@ def label(
     refuse_packed(data, "label")
     scenes = read_scenes(data, split)
     asked = Asked(
-        checkpoint=checkpoint, kind=kind, size=size, device=find_device(device),
+        checkpoint=checkpoint, kind=kind, size=size, device=choose_device(device),
         scenes=tuple(scene.name for scene in scenes),
     )  # fmt: skip
     opened = open_source(source, asked)
@@ -182,10 +183,7 @@ def open_source(name: str, asked: Asked) -> Source:
     key, _, argument = name.partition(":")
     known = [f"{k}:{row.argument}" if row.argument else k for k, row in SOURCES.items()]
     if key not in SOURCES:
-        closest = get_close_matches(key, SOURCES, n=1, cutoff=0)[0]
-        raise ValueError(
-            f"unknown source '{name}': closest match is '{closest}', there are {', '.join(known)}"
-        )
+        raise ValueError(f"unknown source '{name}': {did_you_mean(key, SOURCES, shown=known)}")
     row = SOURCES[key]
     if bool(argument) != bool(row.argument) and not (row.optional and not argument):
         form = f"{key}:{row.argument}" if row.argument else key

@@ -1,6 +1,5 @@
 """`ssmde odometry`: the path of the camera, predicted or tracked, against the true one."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,9 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ssmde.data.images import whole_file
+from ssmde.console import table_console
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.io import write_json
 from ssmde.models.load import read_weights
 from ssmde.models.metric_scale import stored_scale
 from ssmde.prediction.loading import find_weights
@@ -149,8 +149,7 @@ def _print(results: Sequence[PathResult]) -> None:
             path = (result.name, str(result.frames), str(result.step), f"{result.metres:.1f}")
             rpe = (f"{e.rpe_translation:.4f}", f"{e.rpe_degrees:.3f}")
             table.add_row(*path, e.align, f"{e.scale:.4g}", f"{e.ate:.3f}", *rpe)
-    console = Console()
-    (console if console.is_terminal else Console(width=120)).print(table)
+    table_console().print(table)
 
 
 def _write(
@@ -162,8 +161,7 @@ def _write(
     """Write `odometry.json`, and a picture of each path."""
     out.mkdir(parents=True, exist_ok=True)
     content = {"source": source, "paths": [asdict(result) for result in results]}
-    with whole_file(out / "odometry.json") as part:
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(out / "odometry.json", content)
     for name, true, aligned in drawn:
         file = name.replace(", ", "-").replace(" ", "-")
         plot_paths(out / f"{file}.png", name, true, aligned)

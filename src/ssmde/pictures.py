@@ -3,7 +3,6 @@
 Nothing here keeps a state: the same arrays give the same bytes.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
+
+from ssmde.io import whole_file
 
 GREY = 128
 """Colour of pixels without a value."""
@@ -199,12 +200,8 @@ def panel(rows: Sequence[PanelRow], *, height: int | None = None) -> UInt8[np.nd
 def write_png(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
     """Write a picture; the file appears under its name only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        Image.fromarray(picture).save(unfinished, format="PNG")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        Image.fromarray(picture).save(part, format="PNG")
 
 
 def _panel_row(row: PanelRow, height: int | None) -> UInt8[np.ndarray, "h w 3"]:

@@ -5,7 +5,6 @@ where it is from.
 """
 
 from dataclasses import fields, is_dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,8 @@ from ssmde.config import (
     load_config,
 )
 from ssmde.config.former import FORMER_PRESETS
+from ssmde.console import did_you_mean
+from ssmde.io import read_text
 
 # Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260, with its light pose network.
 PHOTOMETRIC = Config(
@@ -155,9 +156,7 @@ def find_preset(name: str) -> Config:
         return PRESETS[name]
     if name in FORMER_PRESETS:
         raise ValueError(f"preset {name!r} is no more: {FORMER_PRESETS[name]}")
-    close = get_close_matches(name, PRESETS, n=1)
-    hint = f"closest match is {close[0]!r}, " if close else ""
-    raise ValueError(f"unknown preset {name!r}: {hint}there are {', '.join(PRESETS)}")
+    raise ValueError(f"unknown preset {name!r}: {did_you_mean(name, PRESETS)}")
 
 
 def read_config(file: Path) -> Config:
@@ -167,11 +166,12 @@ def read_config(file: Path) -> Config:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no YAML, a key is unknown or a value is wrong; every fault has a line.
     """
+    text = read_text(file)
     try:
-        return load_config(file.read_text("utf-8"))
+        return load_config(text)
     except ValidationError as error:
         faults = [_describe(fault) for fault in error.errors(include_url=False)]
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, RecursionError) as error:
         faults = [f"no YAML: {' '.join(str(error).split())}"]
     except ValueError as error:
         faults = [str(error)]
@@ -185,9 +185,7 @@ def _describe(fault: Any) -> str:
     path, value = [str(step) for step in fault["loc"]], fault["input"]
     where = ".".join(path) or "the whole"
     if fault["type"] == "unexpected_keyword_argument":
-        close = get_close_matches(path[-1], _keys(path[:-1]), n=1)
-        hint = f": closest match is {close[0]!r}" if close else ""
-        return f"unknown key {where}{hint}"
+        return f"unknown key {where}: {did_you_mean(path[-1], _keys(path[:-1]))}"
     if fault["type"] == "value_error":  # the configuration's own words, with the path
         return fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "dataclass_type":

@@ -3,7 +3,6 @@
 Each stage is a run of its own in a folder of its own, and is left alone when it is finished.
 """
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate, evaluate_predictions
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.result import Evaluation
+from ssmde.io import copy_file
 from ssmde.label import label
 from ssmde.prediction.loading import load
 from ssmde.reporting.report import Stages, write_report
@@ -155,9 +155,7 @@ def _hand_over(student: Config, folder: Path) -> None:
     run = student.output / student.name
     for name in WEIGHTS:
         if (run / name).is_file():
-            part = folder / f".{name}.partial"
-            shutil.copyfile(run / name, part)
-            part.replace(folder / name)
+            copy_file(run / name, folder / name)
 
 
 def _report(teacher: Config, student: Config, folder: Path) -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from ssmde.config import Config, dump_config, load_config
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.io import read_text, write_text
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
@@ -166,7 +167,7 @@ def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
         raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist")
     kept = folder / "config.yaml"
     try:
-        before = load_config(kept.read_text("utf-8"))
+        before = load_config(read_text(kept))
     except ValueError as error:
         raise ValueError(f"{kept}: {error}") from error
     changed = set(_differences(asdict(before), asdict(config)))
@@ -179,9 +180,7 @@ def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
 
 def _write_config(folder: Path, config: Config) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / ".config.yaml.partial"
-    temporary.write_text(dump_config(config))
-    temporary.replace(folder / "config.yaml")
+    write_text(folder / "config.yaml", dump_config(config))
 
 
 def _check_scene_gaps(config: Config, sequences: list[FrameSequence]) -> None:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssmde.data.files import Files, files_of, list_names, natural, sort_names, stem
+from ssmde.data.files import Files, files_of, list_names, sort_names, stem
 from ssmde.data.scene_folder import read_scene
+from ssmde.io import natural_order
 
 names = st.lists(
     st.from_regex(r"[a-b]{0,2}[0-9]{1,3}\.(jpg|png)", fullmatch=True), unique_by=stem, max_size=8
@@ -19,7 +20,7 @@ names = st.lists(
 @given(names=names)
 def test_names_are_in_the_order_of_their_numbers(tmp_path_factory, names):
     ordered = sort_names(tmp_path_factory.getbasetemp(), names)
-    assert ordered == sorted(names, key=lambda name: natural(stem(name)))
+    assert ordered == sorted(names, key=lambda name: natural_order(stem(name)))
 
 
 @given(digits=st.lists(st.integers(0, 999), unique=True, max_size=8))

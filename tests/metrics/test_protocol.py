@@ -159,5 +159,5 @@ def test_a_perfect_prediction_up_to_scale_has_no_error(scale):
 def test_an_unknown_protocol_is_refused_with_the_closest():
     with pytest.raises(ValueError, match="unknown protocol 'kity': closest match is 'kitti'"):
         find_protocol("kity")
-    with pytest.raises(ValueError, match="choose one of kitti, nyuv2"):
+    with pytest.raises(ValueError, match="there are kitti, nyuv2"):
         find_protocol("?")

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.testing import assert_close
 
-from ssmde.models.foreign import load_foreign, read_plain
+from ssmde.models.checkpoint import read_named
+from ssmde.models.foreign import load_foreign
 from ssmde.prediction.loading import load
 
 WIDTHS = (16, 32, 64, 128, 256)  # of the decoder, fine to coarse
@@ -241,11 +242,11 @@ class Bomb:
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path):
     torch.save({"state_dict": {}, "hyper_parameters": Bomb()}, tmp_path / "bomb.ckpt")
-    with pytest.raises(ValueError, match=r"bomb\.ckpt asks for .*could run code"):
+    with pytest.raises(ValueError, match=r"bomb\.ckpt holds more than .*could run code"):
         load(tmp_path / "bomb.ckpt")
     (tmp_path / "broken.pth").write_bytes(b"hello")
-    with pytest.raises(ValueError, match=r"broken\.pth is damaged or no PyTorch file"):
-        read_plain(tmp_path / "broken.pth")
+    with pytest.raises(ValueError, match=r"broken\.pth is damaged or is not a PyTorch file"):
+        read_named(tmp_path / "broken.pth")
     torch.save([1], tmp_path / "list.pth")
     with pytest.raises(ValueError, match="must hold tensors by key, got a list"):
-        read_plain(tmp_path / "list.pth")
+        read_named(tmp_path / "list.pth")

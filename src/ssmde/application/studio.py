@@ -13,8 +13,9 @@ from jaxtyping import UInt8
 
 from ssmde.application.shown import View, film_frame, view
 from ssmde.application.visitors import Session
-from ssmde.data.images import ImageError, read_image, read_size, whole_file
+from ssmde.data.images import ImageError, read_image, read_size
 from ssmde.data.video import VIDEO_SUFFIXES, VideoError, read_frames, video_info, write_video
+from ssmde.io import whole_file
 from ssmde.predict import FORMATS, Facts, Predictor, Shot, Style, explain_formats, write_frame
 from ssmde.prediction.camera import AskedCamera, find_camera
 from ssmde.prediction.formats import FrameFormat

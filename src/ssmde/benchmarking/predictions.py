@@ -1,15 +1,15 @@
 """Predictions in files, named like the frames, as any method can write them."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from ssmde.data.images import ImageError, read_depth
 from ssmde.evaluation.result import Answer, TruthFrame
+from ssmde.io import read_json, read_npz
 
 Kind = Literal["depth", "disparity"]
 SUFFIXES = (".npz", ".npy", ".png")
@@ -87,14 +87,12 @@ def _unit(folder: Path) -> float | None:
     path = folder / "depth.json"
     if not path.is_file():
         return None
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    facts = read_json(path)
     return next((float(v) for key, v in facts.items() if key.startswith(UNIT_KEY)), None)
 
 
 def _confidence(path: Path) -> Float[np.ndarray, "h w"] | None:
     if path.suffix != ".npz":
         return None
-    with np.load(path, allow_pickle=False) as arrays:
-        if CONFIDENCE not in arrays.files:
-            return None
-        return np.asarray(arrays[CONFIDENCE], dtype=np.float32)
+    arrays = read_npz(path, [CONFIDENCE])
+    return np.asarray(arrays[CONFIDENCE], dtype=np.float32) if arrays else None

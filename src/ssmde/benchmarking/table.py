@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from ssmde.benchmarking.published import PublishedFigure
-from ssmde.data.images import whole_file
+from ssmde.console import table_console
 from ssmde.evaluation.result import REGIONS, Evaluation
+from ssmde.io import write_text
 from ssmde.metrics.depth import METRICS
 from ssmde.metrics.protocol import Protocol
 
 MEASURED, PUBLISHED = "measured", "published"
 HEADS = ("method", "kind", "pixels", "images", *METRICS)
-TABLE_WIDTH = 130  # columns where no terminal says how many there are
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,8 +100,7 @@ def print_benchmark(benchmark: Benchmark) -> None:
             if row.kind == kind:
                 table.add_row(*row.words())
         table.add_section()
-    console = Console()
-    console = console if console.is_terminal else Console(width=TABLE_WIDTH)
+    console = table_console()
     console.print(table)
     for note in benchmark.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
@@ -115,8 +113,7 @@ def write_benchmark(benchmark: Benchmark, out: Path) -> list[Path]:
     paths = list[Path]()
     for suffix, text in texts.items():
         path = out / f"{benchmark.name}.{suffix}"
-        with whole_file(path) as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(path, text)
         paths.append(path)
     return paths
 

@@ -7,7 +7,6 @@ The same arguments give the same bytes. Conventions are the package's: camera x 
 z forward, integers are pixel centres, depth is z in metres.
 """
 
-import difflib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy import ndarray
 from numpy.random import Generator
 from PIL import Image
 
+from ssmde.console import did_you_mean
 from ssmde.data.drawing.bodies import textured, vivid
 from ssmde.data.drawing.movers import Movers, room_movers, street_movers
 from ssmde.data.drawing.paths import drive, poses, sideways, wander
@@ -235,11 +235,7 @@ def _check_numbers(
 def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
     if name in known:
         return
-    closest = difflib.get_close_matches(name, known, n=2, cutoff=0.0)
-    raise ValueError(
-        f"unknown {what} {name!r}: closest match is {' or '.join(map(repr, closest))}; "
-        f"known are {', '.join(known)}"
-    )
+    raise ValueError(f"unknown {what} {name!r}: {did_you_mean(name, known)}")
 
 
 def write_clip(

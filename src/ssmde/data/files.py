@@ -5,7 +5,6 @@ at them. So the names lie in one array of bytes, and a path is made when it is a
 """
 
 import os
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 from jaxtyping import Shaped
+
+from ssmde.io import natural_order
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -93,7 +94,7 @@ def sort_names(folder: Path, names: list[str]) -> list[str]:
     """
     if _plain_order(names):
         return sorted(names)
-    ordered = sorted(names, key=lambda name: natural(stem(name)))
+    ordered = sorted(names, key=lambda name: natural_order(stem(name)))
     for name, following in pairwise(ordered):
         if stem(name) == stem(following):
             raise ValueError(f"{folder}: {name} and {following} are one frame; keep one")
@@ -103,12 +104,6 @@ def sort_names(folder: Path, names: list[str]) -> list[str]:
 def stem(name: str) -> str:
     """A file's name without its ending."""
     return name.rpartition(".")[0] or name
-
-
-def natural(name: str) -> tuple[list[tuple[str, int]], str]:
-    """Sorts `frame_9` before `frame_10`."""
-    pieces = re.findall(r"(\D*)(\d*)", name)
-    return [(text, int(digits or -1)) for text, digits in pieces], name
 
 
 def _plain_order(names: list[str]) -> bool:

@@ -1,7 +1,6 @@
 """Image, depth and mask files: pixels in, pixels out, and one kind of error that names the file."""
 
 import io
-import os
 import re
 import struct
 import zipfile
@@ -19,9 +18,9 @@ from torch.nn import functional
 
 from ssmde.data.files import IMAGE_SUFFIXES
 from ssmde.data.jpeg import decode_jpeg
-from ssmde.data.npy import read_pixels
 from ssmde.data.npz import NoDepthError, dense
 from ssmde.data.store import RemoteError
+from ssmde.io import read_npy, read_npz, whole_file
 
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
 REDUCTIONS = (8, 4, 2, 1)  # the sizes a JPEG can be decoded at: an eighth, a quarter, a half, full
@@ -141,6 +140,18 @@ def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
         return np.array(_rgb(path, image if upright else ImageOps.exif_transpose(image)))
 
 
+def read_pixels(content: bytes | bytearray) -> UInt8[np.ndarray, "h w 3"]:
+    """Pixels of an image in the bytes of a .npy.
+
+    Raises:
+        ValueError: If they hold something else.
+    """
+    pixels = read_npy(content)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"pixels are bytes, height x width x 3, got {pixels.dtype} {pixels.shape}")
+    return pixels if pixels.flags.writeable else pixels.copy()
+
+
 def resize_image(
     pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
 ) -> UInt8[np.ndarray, "k m 3"]:
@@ -187,10 +198,9 @@ def read_depth(
     """
     with _naming(path):
         if path.suffix.lower() == ".npy":
-            depth = np.load(BytesIO(path.read_bytes()), allow_pickle=False)
+            depth = read_npy(path.read_bytes())
         elif path.suffix.lower() == ".npz":
-            with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                depth = dense(arrays)
+            depth = dense(read_npz(path.read_bytes()))
         else:
             depth = _png_depth(path, units_per_metre)
     if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):
@@ -230,17 +240,6 @@ def write_png16(path: Path, values: UInt16[np.ndarray, "h w"]) -> None:
     """Write 16-bit grey values; the file appears whole or not at all."""
     with whole_file(path) as part:
         Image.fromarray(values).save(part, "PNG")
-
-
-@contextmanager
-def whole_file(path: Path) -> Generator[Path]:
-    """Name to write under; renamed to `path` when the block ends well, removed when it fails."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _format(path: Path) -> str:

@@ -1,25 +1,30 @@
 """The one array that an .npz is read for: stored whole, or as a sparse matrix of scipy."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Num
+
+MOST_PIXELS = 1 << 28
 
 
 class NoDepthError(ValueError):
     """The arrays of a file are whole, and are no single depth map."""
 
 
-def dense(arrays: Any) -> Num[np.ndarray, "..."]:
-    """The array of an open .npz: the only one, `depth`, or a scipy sparse matrix.
+def dense(arrays: Mapping[str, np.ndarray]) -> Num[np.ndarray, "..."]:
+    """The array of an .npz: the only one, `depth`, or a scipy sparse matrix.
 
     Raises:
         NoDepthError: If there are several arrays, or the matrix is of another kind.
     """
-    keys = set(arrays.files)
+    keys = set(arrays)
     if {"data", "shape"} <= keys:
         rows, columns = _coordinates(arrays, keys)
-        depth = np.zeros(arrays["shape"], arrays["data"].dtype)
+        shape = tuple(int(side) for side in arrays["shape"])
+        if len(shape) != 2 or not 0 < shape[0] * shape[1] <= MOST_PIXELS:
+            raise NoDepthError(f"a sparse depth map of shape {shape} is none that is read")
+        depth = np.zeros(shape, arrays["data"].dtype)
         depth[rows, columns] = arrays["data"]
         return depth
     if "depth" in keys or len(keys) == 1:
@@ -27,7 +32,7 @@ def dense(arrays: Any) -> Num[np.ndarray, "..."]:
     raise NoDepthError(f"expected one array, or one named `depth`, got {sorted(keys)}")
 
 
-def _coordinates(arrays: Any, keys: set[str]) -> tuple[np.ndarray, np.ndarray]:
+def _coordinates(arrays: Mapping[str, np.ndarray], keys: set[str]) -> tuple[np.ndarray, np.ndarray]:
     """Row and column of every stored value of a scipy sparse matrix (csr, csc or coo)."""
     if {"row", "col"} <= keys:
         return arrays["row"], arrays["col"]

@@ -11,9 +11,7 @@ read in the order in which folders are, by the same code; a run goes on at any s
 workers change nothing (docs/decisions/0012-packed-data-is-read-by-an-index.md).
 """
 
-import json
 from collections.abc import Iterator, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any, overload
 
@@ -22,6 +20,7 @@ from jaxtyping import Float, Shaped
 
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.store import Store, url_of
+from ssmde.io import parse_json, read_npy, read_npz
 
 PACK_FILE, FRAMES_FILE = "pack.json", "frames.npz"
 FORMAT, VERSION = "ssmde-pack", 1
@@ -121,7 +120,7 @@ class ShardPoints(Sequence[Any]):
         file = self.files[index]
         if file is None:
             return None
-        points: Float[np.ndarray, "n 3"] = np.load(BytesIO(file.read_bytes()))
+        points: Float[np.ndarray, "n 3"] = read_npy(file.read_bytes())
         return points[:, :2], points[:, 2]
 
 
@@ -167,11 +166,10 @@ def read_pack(root: Path, split: str) -> list[FrameSequence]:
 def _read_about(store: Store) -> dict[str, Any]:
     where = store.url or store.root
     try:
-        about = json.loads(store.read(PACK_FILE))
+        about = parse_json(store.read(PACK_FILE), f"{where}/{PACK_FILE}")
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{where}: no packed data, it holds no {PACK_FILE}") from error
-    except ValueError as error:
-        raise ValueError(f"{where}/{PACK_FILE}: not valid JSON ({error})") from error
+    about = about if isinstance(about, dict) else {}
     if about.get("format") != FORMAT or about.get("version") != VERSION:
         raise ValueError(
             f"{where}/{PACK_FILE}: expected {FORMAT} of version {VERSION}, got "
@@ -181,8 +179,10 @@ def _read_about(store: Store) -> dict[str, Any]:
 
 
 def _arrays(store: Store, name: str) -> dict[str, np.ndarray]:
-    with np.load(BytesIO(store.read(name)), allow_pickle=False) as stored:
-        return {key: stored[key] for key in stored.files}
+    try:
+        return read_npz(store.read(name))
+    except ValueError as error:
+        raise ValueError(f"{store.url or store.root}/{name}: {error}") from error
 
 
 def _read_part(

@@ -23,9 +23,9 @@ from jaxtyping import Bool, Float32
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ssmde.data.images import ImageError, read_depth, whole_file
-from ssmde.data.npy import read_npy
-from ssmde.data.scene_files import read_json
+from ssmde.data.images import ImageError, read_depth
+from ssmde.data.scene_files import read_scene_info
+from ssmde.io import read_npy, whole_file, write_json
 
 Kind = Literal["depth", "disparity"]
 
@@ -75,7 +75,7 @@ def check_labels(folder: Path, info: LabelInfo) -> None:
     Raises:
         ValueError: If its label.json differs, or it has labels and no label.json.
     """
-    found = read_json(folder / INFO_FILE)
+    found = read_scene_info(folder / INFO_FILE)
     advice = f"label again from the start with --overwrite, or move {folder} away"
     if not found and folder.is_dir() and any(folder.glob("[!.]*")):
         raise ValueError(f"{folder}: holds labels of unknown source, without label.json; {advice}")
@@ -138,8 +138,7 @@ def drop_empty_labels(folder: Path) -> None:
 
 
 def _write_info(folder: Path, info: LabelInfo) -> None:
-    with whole_file(folder / INFO_FILE) as file:
-        file.write_text(json.dumps(info.as_json(), indent=1) + "\n", encoding="utf-8")
+    write_json(folder / INFO_FILE, info.as_json())
 
 
 def write_pseudo_depth(path: Path, values: Float32[np.ndarray, "h w"], info: LabelInfo) -> None:

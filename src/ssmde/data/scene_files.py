@@ -1,16 +1,14 @@
 """The small text files of scene folders: cam.txt, poses.txt, scene.json and lists of scenes."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float, Float32
 
-from ssmde.data.images import whole_file
 from ssmde.data.sequence import check_intrinsics
+from ssmde.io import read_json, read_lines, read_npz, whole_file, write_json, write_text
 
 
 def read_intrinsics(path: Path, image_size: tuple[int, int]) -> Float[np.ndarray, "3 3"] | None:
@@ -115,21 +113,13 @@ def read_timestamps(path: Path, frames: int) -> Float[np.ndarray, " n"] | None:
     return np.array([row[0] for _, row in rows])
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty if the file does not exist.
+def read_scene_info(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a scene; empty if there is none.
 
     Raises:
         ValueError: If it is no JSON object.
     """
-    if not path.is_file():
-        return {}
-    try:
-        info = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(info, dict):
-        raise ValueError(f'{path}: expected an object such as {{"fps": 10}}, got {info!r}')
-    return info
+    return read_json(path) if path.exists() else {}
 
 
 def positive_number(info: dict[str, Any], key: str, path: Path) -> float | None:
@@ -144,12 +134,6 @@ def positive_number(info: dict[str, Any], key: str, path: Path) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise ValueError(f"{path}: {key} must be a positive number, got {value!r}")
     return float(value)
-
-
-def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Number and text of every line that is not blank, however the lines end."""
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def write_intrinsics(folder: Path, intrinsics: Float[np.ndarray, "3 3"]) -> None:
@@ -210,18 +194,18 @@ def read_tracked_points(
     if not path.is_file():
         raise ValueError(f"{path}: no such file; `ssmde track {path.parent.parent}` writes it")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            ends = np.cumsum(stored["counts"])[:-1]
-            pixels, depth = (np.split(stored[name], ends) for name in ("pixels", "depth"))
-            frames = stored["frames"].tolist()
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        stored = read_npz(path)
+        ends = np.cumsum(stored["counts"])[:-1]
+        pixels, depth = (np.split(stored[name], ends) for name in ("pixels", "depth"))
+        frames = stored["frames"].tolist()
+    except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); track the scene again") from error
     return dict(zip(frames, zip(pixels, depth, strict=True), strict=True)) if frames else {}
 
 
 def write_scene_info(folder: Path, info: Mapping[str, Any]) -> None:
     """Write source, licence, fps, depth_units_per_metre and notes to the scene's scene.json."""
-    _write(folder / "scene.json", [json.dumps(dict(info), indent=1)])
+    write_json(folder / "scene.json", dict(info))
 
 
 def write_list(root: Path, split: Literal["train", "val", "test"], names: list[str]) -> None:
@@ -230,8 +214,7 @@ def write_list(root: Path, split: Literal["train", "val", "test"], names: list[s
 
 
 def _write(path: Path, lines: list[str]) -> None:
-    with whole_file(path) as part:
-        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _numbers(path: Path, number: int, line: str) -> list[float]:

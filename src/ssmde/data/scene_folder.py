@@ -15,13 +15,13 @@ The packs published with sc_depth_pl (`training/<scene>`, `leres_depth/`) are re
 """
 
 import os
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from ssmde.console import did_you_mean
 from ssmde.data.files import (
     IMAGE_SUFFIXES,
     Files,
@@ -30,7 +30,6 @@ from ssmde.data.files import (
     in_name_order,
     list_images,
     list_names,
-    natural,
     stem,
 )
 from ssmde.data.images import DEPTH_SUFFIXES, ImageError, read_size
@@ -38,9 +37,8 @@ from ssmde.data.pack import is_packed, read_pack
 from ssmde.data.scene_files import (
     positive_number,
     read_intrinsics,
-    read_json,
-    read_lines,
     read_poses,
+    read_scene_info,
     read_timestamps,
     read_tracked_poses,
     write_intrinsics,
@@ -49,6 +47,7 @@ from ssmde.data.scene_files import (
     write_scene_info,
 )
 from ssmde.data.sequence import FrameSequence, Paths
+from ssmde.io import natural_order, read_lines
 
 __all__ = [
     "Split",
@@ -130,7 +129,7 @@ def read_scene(folder: Path, *, every_size: bool = False) -> FrameSequence:
             "`ssmde prepare` makes one from a video"
         )
     image_size = _common_size(images, of_all=every_size)
-    info = read_json(folder / "scene.json")
+    info = read_scene_info(folder / "scene.json")
     labels, about = _pseudo_depth(folder, images)
     times = read_timestamps(folder / "timestamps.txt", len(images))
     fps = positive_number(info, "fps", folder / "scene.json")
@@ -169,7 +168,7 @@ def _scene_names(root: Path) -> list[str]:
         return ["."]
     with os.scandir(root) as entries:
         names = [e.name for e in entries if e.name[0] != "." and e.is_dir()]
-    names = [name for name in sorted(names, key=natural) if holds_images(root / name)]
+    names = [name for name in sorted(names, key=natural_order) if holds_images(root / name)]
     if not names:
         raise ValueError(
             f"{root}: no folder in it holds images ({', '.join(IMAGE_SUFFIXES)}); "
@@ -188,10 +187,10 @@ def _read_list(root: Path, split: str) -> list[str]:
         raise ValueError(f"{path}: the list is empty; name one scene a line or delete the file")
     for number, name in lines:
         if not (root / name).is_dir():
-            near = get_close_matches(name, [f.name for f in root.iterdir() if f.is_dir()], 1)
-            hint = f"; closest match is '{near[0]}'" if near else ""
+            folders = sorted(f.name for f in root.iterdir() if f.is_dir())
+            hint = did_you_mean(name, folders)
             raise FileNotFoundError(
-                f"{path}, line {number}: scene '{name}' is no folder in {root}{hint}"
+                f"{path}, line {number}: scene '{name}' is no folder in {root}; {hint}"
             )
     return list(dict.fromkeys(name.rstrip("/") for _, name in lines))
 
@@ -244,7 +243,7 @@ def _matching(folder: Path, images: Files[Path], suffixes: tuple[str, ...]) -> P
     if not by_stem.keys().isdisjoint(wanted):
         return files_of(folder, [by_stem.get(one, "") for one in wanted])
     if len(names) == len(images):  # other names, but one a frame: pair them in order
-        return files_of(folder, sorted(names, key=lambda name: natural(stem(name))))
+        return files_of(folder, sorted(names, key=lambda name: natural_order(stem(name))))
     raise ValueError(
         f"{folder}: none of its {len(names)} files is named like one of the {len(images)} images, "
         f"such as {images[0].stem}{suffixes[0]}"
@@ -256,7 +255,7 @@ def _pseudo_depth(folder: Path, images: Files[Path]) -> tuple[Paths | None, dict
     for name, source in (("pseudo_depth", ""), ("leres_depth", "leres")):
         if labels := _matching(folder / name, images, DEPTH_SUFFIXES):
             path = folder / name / "label.json"
-            info = {"kind": "depth", "affine": True, "source": source} | read_json(path)
+            info = {"kind": "depth", "affine": True, "source": source} | read_scene_info(path)
             if info["kind"] not in ("depth", "disparity"):
                 raise ValueError(f"{path}: kind must be depth or disparity, got {info['kind']!r}")
             about = {f"pseudo_depth_{key}": info[key] for key in ("kind", "affine", "source")}

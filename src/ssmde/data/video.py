@@ -12,7 +12,7 @@ import av.error
 import numpy as np
 from jaxtyping import UInt8
 
-from ssmde.data.images import whole_file
+from ssmde.io import whole_file
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv")
 FALLBACK_FPS = 25.0  # for streams that state no rate

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from ssmde.data.images import whole_file
 from ssmde.evaluation.result import Evaluation
+from ssmde.io import whole_file
 from ssmde.pictures import colourise, depth_range
 from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.exhibits import Seen, resize, see

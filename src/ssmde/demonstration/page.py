@@ -9,11 +9,11 @@ from pathlib import Path
 from string import Template
 
 from ssmde.config import Config, dump_config
-from ssmde.data.images import whole_file
 from ssmde.demonstration.film import Film
 from ssmde.demonstration.shipped import Shipped, shipped_section
 from ssmde.demonstration.world import World
 from ssmde.evaluation.result import Evaluation, Region
+from ssmde.io import write_text
 from ssmde.reporting.curves import Chart
 from ssmde.reporting.exhibits import Exhibit, exhibit_article
 from ssmde.reporting.report import figures, style
@@ -78,8 +78,7 @@ def write_page(folder: Path, story: Story) -> Path:
         footer=_footer(story),
     )
     page = folder / "index.html"
-    with whole_file(page) as part:
-        part.write_text(text, encoding="utf-8")
+    write_text(page, text)
     return page
 
 

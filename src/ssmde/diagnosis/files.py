@@ -10,15 +10,15 @@ from ssmde.data.pack import refuse_packed
 from ssmde.data.scene_files import (
     positive_number,
     read_intrinsics,
-    read_json,
-    read_lines,
     read_poses,
+    read_scene_info,
     read_timestamps,
     read_tracked_poses,
 )
 from ssmde.data.scene_folder import Split, list_images, read_scene, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis.finding import Finding
+from ssmde.io import read_lines
 
 SNIPPET = 3  # frames of the shortest snippet: a target and a source on either side
 FEW_FRAMES = 200  # trainings on 79 frames failed, those on 240 and more did not
@@ -90,7 +90,7 @@ def open_scene(folder: Path) -> Opened:
     )
     attempt("timestamps", lambda: read_timestamps(folder / "timestamps.txt", len(images)))
     for key in ("fps", "depth_units_per_metre"):
-        attempt("scene-file", lambda key=key: positive_number(read_json(info), key, info))
+        attempt("scene-file", lambda key=key: positive_number(read_scene_info(info), key, info))
     if not findings:
         findings.append(_refused("files", name, fault))
     sequence = FrameSequence(

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
-from ssmde.data.images import read_image, whole_file
+from ssmde.console import table_console
+from ssmde.data.images import read_image
 from ssmde.evaluation.details import told
 from ssmde.evaluation.movers import DepthFunction, told_movers
 from ssmde.evaluation.result import (
@@ -15,13 +15,13 @@ from ssmde.evaluation.result import (
     Evaluation,
     FrameResult,
 )
+from ssmde.io import write_text
 from ssmde.metrics.depth import METRICS
 from ssmde.metrics.protocol import Protocol, counted_pixels
 from ssmde.pictures import PanelRow, panel, write_png
 from ssmde.prediction.images import resize_depth
 
 WORST_HEIGHT = 240  # rows of each picture of a worst frame
-TABLE_WIDTH = 120  # columns where no terminal says how many there are
 NAMED_BROKEN = 3  # unreadable files named below the table; metrics.json has all
 
 
@@ -48,9 +48,7 @@ def table(result: Evaluation) -> Table:
 
 def print_result(result: Evaluation) -> None:
     """Print the table, and below it the details and what could not be measured."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=TABLE_WIDTH)
+    console = table_console()
     if result.frames:
         console.print(table(result))
     moving = told_movers(None if result.movers is None else result.movers.to_dict())
@@ -67,8 +65,7 @@ def print_result(result: Evaluation) -> None:
 def write_result(result: Evaluation, predict: DepthFunction, out: Path) -> None:
     """Write `metrics.json`, and `worst/01.png` and so on, the worst frame first."""
     (out / "worst").mkdir(parents=True, exist_ok=True)
-    with whole_file(out / "metrics.json") as part:
-        part.write_text(result.to_json() + "\n", encoding="utf-8")
+    write_text(out / "metrics.json", result.to_json() + "\n")
     for number in range(1, WORST_FRAMES + 1):  # an earlier evaluation may have had more frames
         (out / "worst" / f"{number:02d}.png").unlink(missing_ok=True)
     for number, found in enumerate(result.worst(), start=1):

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from rich.console import Console
-from rich.progress import track
 
+from ssmde.console import with_bar
 from ssmde.data.dataset import spread
 from ssmde.data.images import IMAGE_SUFFIXES, ImageError, read_image
 from ssmde.prediction.engines import INPUT, need
@@ -116,6 +115,5 @@ class _Reader:
         self.reader = Reader()
 
     def _named(self, pictures: Iterable[Pixels]) -> Iterator[dict[str, np.ndarray]]:
-        console = Console(stderr=True)
-        for pixels in track(list(pictures), "calibrating", console=console, transient=True):
+        for pixels in with_bar(list(pictures), "calibrating"):
             yield {INPUT: pixels[None]}

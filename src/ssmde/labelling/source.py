@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from ssmde.data.images import read_image
 from ssmde.data.pseudo_depth import Kind, LabelInfo
 from ssmde.data.sequence import FrameSequence
 
-Device = Literal["auto", "cpu", "gpu"]
 Maps = Sequence[Float32[np.ndarray, "_ _"]]
 
 CHECKSUM_DIGITS = 12
@@ -59,18 +58,6 @@ class Source:
     """What is needed of one frame; an `ImageError` says why there is nothing."""
     home: Path | None = None
     """Folder it reads from, if it is one."""
-
-
-def find_device(name: Device) -> torch.device:
-    """The device of that name; `auto` is the GPU if there is one.
-
-    Raises:
-        ValueError: If a GPU is asked for and there is none.
-    """
-    found = torch.cuda.is_available()
-    if name == "gpu" and not found:
-        raise ValueError("device 'gpu': torch finds no CUDA device here; take auto or cpu")
-    return torch.device("cuda" if found and name != "cpu" else "cpu")
 
 
 def to_batch(

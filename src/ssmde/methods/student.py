@@ -29,7 +29,8 @@ from ssmde.methods.self_supervised import Learnt, SelfSupervised
 from ssmde.methods.teacher import build_networks
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.encoder import freeze_batch_norm
-from ssmde.models.load import load_weights_into, read_weights
+from ssmde.models.load import load_networks
+from ssmde.models.start import weights_file
 from ssmde.types import Batch, StepOutput
 
 TRUSTED = 0.5  # weight of the filter from which the teacher's depth may fit a label
@@ -241,10 +242,7 @@ def build_student(config: Config) -> Student:
 
 def _stored_networks(config: Config, path: Path) -> tuple[DepthNet, nn.Module]:
     """Networks of the configuration with stored weights."""
-    file = path / "best.safetensors" if path.is_dir() else path
-    tensors, _ = read_weights(file)
     untrained = replace(config.model, pretrained="none", start="none")
     depth_net, pose_net = build_networks(untrained, config.loss)
-    for name, network in zip(("depth_net", "pose_net"), (depth_net, pose_net), strict=True):
-        load_weights_into(network, tensors, f"{name}.", origin=str(file))
+    load_networks(weights_file(path), depth_net=depth_net, pose_net=pose_net)
     return depth_net, pose_net

@@ -10,6 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
+from ssmde.console import did_you_mean
+
 AlignmentName = Literal["median", "least-squares", "none"]
 ALIGNMENTS: tuple[AlignmentName, ...] = get_args(AlignmentName)
 FLAT = 1e-6  # a prediction that varies by less than this share of its mean is a constant
@@ -50,7 +52,7 @@ def align(prediction: Float[np.ndarray, "n"], truth: Float[np.ndarray, "n"], how
         ValueError: If there is no pixel, a depth is not finite, or no positive factor exists.
     """
     if how not in ALIGNMENTS:  # a door: names come from files and command lines
-        raise ValueError(f"unknown alignment {how!r}: choose one of {', '.join(ALIGNMENTS)}")
+        raise ValueError(f"unknown alignment {how!r}: {did_you_mean(how, ALIGNMENTS)}")
     if truth.size == 0:
         raise ValueError("an image without truth cannot be aligned: skip it")
     p, g = prediction.astype(np.float64), truth.astype(np.float64)

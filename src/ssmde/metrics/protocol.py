@@ -6,11 +6,11 @@ the alignment of the full image.
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from ssmde.console import did_you_mean
 from ssmde.metrics.alignment import Alignment, AlignmentName, align
 from ssmde.metrics.depth import depth_errors
 from ssmde.metrics.regions import RegionErrors, split
@@ -96,9 +96,7 @@ def find_protocol(name: str) -> Protocol:
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    close = get_close_matches(name, PROTOCOLS, n=1)
-    hint = f"closest match is {close[0]!r}" if close else f"choose one of {', '.join(PROTOCOLS)}"
-    raise ValueError(f"unknown protocol {name!r}: {hint}")
+    raise ValueError(f"unknown protocol {name!r}: {did_you_mean(name, PROTOCOLS)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,5 @@
 """Encoders by name, and where their first weights come from."""
 
-import difflib
 import hashlib
 import importlib.util
 from collections.abc import Callable
@@ -12,7 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ssmde.console import did_you_mean
 from ssmde.models.backbone import PREFIX, BackboneEncoder, build_backbone
+from ssmde.models.checkpoint import read_tensors
 from ssmde.models.efficientnet_lite import (
     KEYS_LEFT_OUT,
     EfficientNetLite,
@@ -20,7 +21,7 @@ from ssmde.models.efficientnet_lite import (
     efficientnet_lite1,
     efficientnet_lite2,
 )
-from ssmde.models.load import first_line, load_weights_into, read_tensors
+from ssmde.models.load import first_line, load_weights_into
 from ssmde.models.resnet import ResNet, resnet18, resnet18_half, resnet34, resnet50
 
 HUB_FILE = "model.safetensors"
@@ -109,8 +110,7 @@ def build_encoder(
     if name.startswith(PREFIX) and in_images == 1:
         return build_backbone(name.removeprefix(PREFIX), pretrained)
     if name not in ENCODERS:
-        closest = difflib.get_close_matches(name, ENCODERS, n=1, cutoff=0)[0]
-        raise ValueError(f"unknown encoder '{name}': closest match is '{closest}'")
+        raise ValueError(f"unknown encoder '{name}': {did_you_mean(name, ENCODERS)}")
     encoder = ENCODERS[name].build(in_images)
     if pretrained == "none":
         return encoder

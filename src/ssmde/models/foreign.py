@@ -9,20 +9,19 @@ commercial use. What differs between the two decoders is said by arguments of `D
 | SC-Depth | bilinear | 0.01 + 10 s | 1 / 10.01 to 100 |
 """
 
-import argparse
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from ssmde.models.checkpoint import only_tensors, read_named
 from ssmde.models.decoder import SCALES, STAGE_WIDTHS
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.encoder import CLASSIFIER
-from ssmde.models.load import check_is_file, load_weights_into, shorten
+from ssmde.models.load import load_weights_into, shorten
 
 COARSEST = len(STAGE_WIDTHS) - 1
 MONODEPTH2_FILES = ("encoder.pth", "depth.pth")
@@ -35,7 +34,6 @@ SC_DEPTH_SIZES = {
 """Training sizes (height, width) by the name of the data set, which the file holds."""
 SC_DEPTH_OTHER = ("pose_net.", "rectify_net.")  # networks that depth does not need
 THIRD_STAGE = re.compile(r"layer3\.(\d+)\.")
-REFUSED_NAME = re.compile(r"GLOBAL ([\w.]+)")  # in the message of torch's restricted reader
 DEFAULT_SIZE = (256, 320)
 
 
@@ -67,7 +65,7 @@ def load_foreign(path: Path) -> ForeignDepth:
     """
     if path.is_dir() or path.name in MONODEPTH2_FILES:
         return load_monodepth2(path if path.is_dir() else path.parent)
-    content = read_plain(path)
+    content = read_named(path)
     state = content.get("state_dict")
     if isinstance(state, Mapping) and any(key.startswith("depth_net.decoder.up") for key in state):
         return load_sc_depth(content, origin=str(path))
@@ -95,9 +93,9 @@ def load_monodepth2(folder: Path) -> ForeignDepth:
         ValueError: If one does not fit; it names the keys as they are in the file.
     """
     encoder_file, depth_file = (folder / name for name in MONODEPTH2_FILES)
-    content = read_plain(encoder_file)
+    content = read_named(encoder_file)
     size = content.get("height"), content.get("width")
-    encoder = _tensors(content, MONODEPTH2_PLAIN, origin=str(encoder_file))
+    encoder = only_tensors(content, MONODEPTH2_PLAIN, origin=str(encoder_file))
     network = DepthNet(
         encoder=find_resnet(encoder, origin=str(encoder_file)), scales=SCALES, upsampling="nearest"
     )
@@ -107,7 +105,7 @@ def load_monodepth2(folder: Path) -> ForeignDepth:
         origin=str(encoder_file),
         names=lambda key: f"encoder.{key}",
     )
-    decoder = _tensors(read_plain(depth_file), origin=str(depth_file))
+    decoder = only_tensors(read_named(depth_file), origin=str(depth_file))
     load_weights_into(network.decoder, decoder, origin=str(depth_file), names=monodepth2_decoder)
     height, width = (side if isinstance(side, int) else None for side in size)
     found = DEFAULT_SIZE if height is None or width is None else (height, width)
@@ -124,7 +122,7 @@ def load_sc_depth(content: Mapping[str, Any], *, origin: str) -> ForeignDepth:
     Raises:
         ValueError: If it does not fit; it names the keys as they are in the file.
     """
-    tensors = _tensors(content["state_dict"], origin=origin)
+    tensors = only_tensors(content["state_dict"], origin=origin)
     own = {key: value for key, value in tensors.items() if not key.startswith(SC_DEPTH_OTHER)}
     network = DepthNet(
         encoder=find_resnet(own, origin=origin),
@@ -173,42 +171,6 @@ def find_resnet(tensors: Mapping[str, Tensor], *, origin: str) -> str:
             f"holds {shorten(list(tensors)) or 'nothing'}"
         )
     return known[blocks, bottleneck]
-
-
-def read_plain(path: Path) -> dict[str, Any]:
-    """What a PyTorch file holds under names: tensors, numbers and plain containers.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or holds anything else; nothing in it is ever run.
-    """
-    check_is_file(path)
-    try:
-        # A record of options, without a behaviour of its own; SC-Depth keeps its settings in one.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes of another kind break the reader in any way
-        name = REFUSED_NAME.search(str(error))
-        reason = (
-            f"asks for {name[1]}, which could run code: if you trust its author, open it elsewhere "
-            "and save its tensors alone"
-            if name
-            else f"is damaged or no PyTorch file (reading it ended in {type(error).__name__})"
-        )
-        raise ValueError(f"{path} {reason}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold tensors by key, got a {type(content).__name__}")
-    return {str(key): value for key, value in content.items()}
-
-
-def _tensors(
-    content: Mapping[str, Any], plain: tuple[str, ...] = (), *, origin: str
-) -> dict[str, Tensor]:
-    """The tensors; other values must be among those that are expected."""
-    others = [k for k, v in content.items() if not isinstance(v, Tensor) and k not in plain]
-    if others:
-        raise ValueError(f"{origin} must hold tensors by key, got also {shorten(others)}")
-    return {key: value for key, value in content.items() if isinstance(value, Tensor)}
 
 
 def _without_classifier(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

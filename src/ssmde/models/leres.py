@@ -9,7 +9,6 @@ https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS and open them with
 `ssmde.models.leres_checkpoint.load_leres`.
 """
 
-import difflib
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -18,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ssmde.console import did_you_mean
 from ssmde.models.depth_net import check_image_size
 from ssmde.models.resnet import ResNet, resnet50, resnext101
 
@@ -141,8 +141,9 @@ class LeReS(nn.Module):
         """
         super().__init__()
         if backbone not in BACKBONES:
-            closest = difflib.get_close_matches(backbone, BACKBONES, n=1, cutoff=0)[0]
-            raise ValueError(f"unknown LeReS backbone '{backbone}': closest match is '{closest}'")
+            raise ValueError(
+                f"unknown LeReS backbone '{backbone}': {did_you_mean(backbone, BACKBONES)}"
+            )
         encoder = BACKBONES[backbone]()
         self.encoder_modules = nn.ModuleDict({"encoder": encoder})  # the official name
         self.decoder_modules = Decoder(encoder.channels[1:])

@@ -9,15 +9,15 @@ that are not needed here; a file of LeReS's training code holds it under `model_
 """
 
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ssmde.models.checkpoint import read_checkpoint
 from ssmde.models.leres import Backbone, LeReS
-from ssmde.models.load import check_is_file, load_weights_into, read_weights, shorten
+from ssmde.models.load import load_weights_into, shorten
 
 WRAPPERS = ("depth_model", "model_state_dict")
 PARALLEL = "module."  # put before every key by DataParallel
@@ -25,7 +25,6 @@ NETWORK = "depth_model."
 TRAINING_ONLY = ("auxi_modules.", "losses.")  # a head and terms that only training uses
 THIRD_STAGE = re.compile(r"encoder_modules\.encoder\.layer3\.(\d+)\.")
 BACKBONE_OF_BLOCKS: dict[int, Backbone] = {6: "resnet50", 23: "resnext101"}
-REFUSED_NAME = re.compile(r"GLOBAL ([\w.]+)")  # in the message of torch's restricted reader
 
 
 def load_leres(path: Path) -> LeReS:
@@ -49,36 +48,6 @@ def load_leres(path: Path) -> LeReS:
         buffer.zero_()  # an old file may lack the counters of batch normalisation
     load_weights_into(net, tensors, origin=str(path))
     return net.eval()
-
-
-def read_checkpoint(path: Path) -> object:
-    """What a file of weights holds: tensors, plain values and their containers, on the CPU.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or holds anything else; nothing in it is ever run.
-    """
-    check_is_file(path)
-    if path.suffix == ".safetensors":
-        return read_weights(path)[0]
-    path.open("rb").close()  # the system's own message where the file may not be read
-    # Mapped, the nets for point clouds are never read. Files from before PyTorch 1.6 are no zip.
-    mapped = zipfile.is_zipfile(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except Exception as error:  # bytes of another kind break the reader in any way
-        # Not torch's message: it begins with the advice to run the file's code.
-        name = REFUSED_NAME.search(str(error))
-        if name is None:
-            raise ValueError(
-                f"{path} is damaged or is not a PyTorch file of weights (reading it ended in "
-                f"{type(error).__name__}); download it again and compare its size"
-            ) from error
-        raise ValueError(
-            f"{path} holds more than weights: it asks for {name[1]}, which could run code, and is "
-            "not opened. If you trust its author, open it elsewhere and save its entry "
-            f"'{WRAPPERS[0]}' or '{WRAPPERS[1]}' alone, with torch.save"
-        ) from error
 
 
 def network_tensors(content: object, *, origin: str) -> dict[str, Tensor]:

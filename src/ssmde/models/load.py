@@ -1,11 +1,8 @@
-"""Weights on disk: written whole or not at all, read without running code from the file.
+"""Weights of this project on disk: safetensors, written whole or not at all.
 
-Our own files are safetensors. PyTorch files of other projects are read with `weights_only=True`,
-which refuses everything but tensors and plain containers.
+Files of other projects are read in `checkpoint.py`.
 """
 
-import contextlib
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +10,8 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+
+from ssmde.io import check_file, whole_file
 
 OPTIONAL_KEY = "num_batches_tracked"  # a counter that files from before PyTorch 0.4.1 lack
 KEYS_IN_A_MESSAGE = 4
@@ -37,20 +36,13 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         for key, tensor in tensors.items()
     }
     content = safetensors.torch.save(plain, dict(metadata))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with whole_file(path) as part:
+            part.write_bytes(content)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(error.errno, f"cannot write weights: {reason}", str(path)) from error
-    finally:
-        with contextlib.suppress(OSError):  # the folder itself may be what failed
-            temporary.unlink(missing_ok=True)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -70,32 +62,6 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"{path} is not a whole safetensors file ({error}); "
             "weights of this project end in .safetensors and are written by `ssmde train`"
         ) from error
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors by key of a safetensors file, or of a PyTorch file (.pth, .pt) with nothing else.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is of another kind, damaged, or holds more than tensors by key.
-    """
-    if path.suffix not in {".pth", ".pt"}:
-        return read_weights(path)[0]
-    check_is_file(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # bytes of another kind break the reader in any way
-        raise ValueError(
-            f"{path} is damaged or is not a PyTorch file of tensors only: {first_line(error)}"
-        ) from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold tensors by key, got a {type(content).__name__}")
-    others = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
-    if others:
-        raise ValueError(f"{path} must hold tensors by key only, got also {shorten(others)}")
-    return content
 
 
 def load_weights_into(
@@ -143,12 +109,25 @@ def load_weights_into(
     module.load_state_dict({key: given.get(names(key), state[key]) for key in state})
 
 
+def load_networks(path: Path, **networks: nn.Module) -> None:
+    """Copy weights that a run has stored into its networks, all of them or none.
+
+    Args:
+        path: The weights file.
+        networks: By the names they have in a method, such as `depth_net` and `pose_net`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If they do not fit; it names the keys.
+    """
+    tensors, _ = read_weights(path)
+    for name, network in networks.items():
+        load_weights_into(network, tensors, f"{name}.", origin=str(path))
+
+
 def check_is_file(path: Path) -> None:
-    """Refuse a path that leads to no file."""
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, expected a file of weights inside it")
-    if not path.exists():
-        raise FileNotFoundError(f"no file of weights at {path}")
+    """Refuse a path that leads to no plain file; raises as `ssmde.io.check_file`."""
+    check_file(path, "file of weights")
 
 
 def shorten(names: list[str]) -> str:

@@ -5,12 +5,11 @@ Their last layer says six numbers: rotation (axis times angle, radians) first, t
 (scene units), both times a small factor, so that training starts near no motion.
 """
 
-import difflib
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ssmde.console import did_you_mean
 from ssmde.geometry.pose import rigid_motion
 from ssmde.models.encoder import build_encoder, normalise_image
 
@@ -141,5 +140,4 @@ def build_pose_net(name: str, *, scale: float = 0.01, pretrained: str = "none") 
         return PoseCNN(scale=scale)
     if name == "resnet18":
         return PoseResNet(scale=scale, pretrained=pretrained)
-    closest = difflib.get_close_matches(name, POSE_NETS, n=1, cutoff=0)[0]
-    raise ValueError(f"unknown pose net '{name}': closest match is '{closest}'")
+    raise ValueError(f"unknown pose net '{name}': {did_you_mean(name, POSE_NETS)}")

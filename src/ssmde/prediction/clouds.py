@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
 
-from ssmde.data.images import whole_file
 from ssmde.geometry.camera import backproject
+from ssmde.io import whole_file
 from ssmde.prediction.ply import Cloud, write_ply
 from ssmde.prediction.shot import Shot, Style
 

@@ -11,8 +11,8 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from ssmde.data.images import whole_file
 from ssmde.data.video import CODECS, QUALITY
+from ssmde.io import whole_file
 from ssmde.pictures import colourise, depth_range, side_by_side
 from ssmde.prediction.shot import Shot
 

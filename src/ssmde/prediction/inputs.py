@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ssmde.io import read_text
 from ssmde.prediction.download import is_url
 
 LIST = ".txt"
@@ -51,7 +52,7 @@ def name_listed(source: Path) -> dict[str, Path | str]:
     Raises:
         ValueError: If there is none.
     """
-    lines = [line.strip() for line in source.read_text("utf-8").splitlines()]
+    lines = [line.strip() for line in read_text(source).split("\n")]
     listed = [line for line in dict.fromkeys(lines) if line and not line.startswith("#")]
     images = [line if is_url(line) else source.parent / line for line in listed]
     if not images:

@@ -7,9 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import track
-
+from ssmde.console import with_bar
 from ssmde.data.images import ImageError, read_image
 from ssmde.data.video import VideoError, VideoFrame, read_chosen_frames, video_info
 from ssmde.prediction.formats import films, write_frame
@@ -135,8 +133,7 @@ def frame_name(stem: str, number: int) -> str:
 
 def with_progress(items: Iterable[Item], total: int | None) -> Iterable[Item]:
     """The items, with a bar on stderr."""
-    console = Console(stderr=True)
-    return track(items, "predicting", total=total, console=console, transient=True)
+    return with_bar(items, "predicting", total)
 
 
 def until_broken(frames: Iterator[VideoFrame], skipped: list[str]) -> Iterator[VideoFrame]:

@@ -6,6 +6,7 @@ import torch
 
 from ssmde.config import Config, load_config
 from ssmde.models.depth_net import DepthNet
+from ssmde.models.device import choose_device
 from ssmde.models.foreign import is_foreign, load_foreign
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.models.metric_scale import stored_scale
@@ -58,7 +59,7 @@ def load(
     metres = scale.metres_per_unit if scale else None
     near, far = config.model.depth_range
     return Predictor(
-        network.to(device or ("cuda" if torch.cuda.is_available() else "cpu")),
+        network.to(choose_device(device)),
         resolution or config.data.image_size,
         more_sizes=() if resolution else config.data.more_sizes,
         depth_range=(near * (metres or 1), far * (metres or 1)),
@@ -114,7 +115,7 @@ def _foreign_predictor(
     """Predictor from weights of another project."""
     found = load_foreign(path)
     return Predictor(
-        found.network.to(device or ("cuda" if torch.cuda.is_available() else "cpu")),
+        found.network.to(choose_device(device)),
         resolution or found.image_size,
         depth_range=found.network.depth_range,
         source=str(path),

@@ -1,6 +1,5 @@
 """Depth maps as picture and array files: numbers to compute with, colours to look at."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ssmde.data.images import whole_file
+from ssmde.io import whole_file, write_json
 from ssmde.pictures import colour_bar, colourise, depth_range, side_by_side, write_png
 from ssmde.prediction.shot import Facts, Shot, Style
 
@@ -53,8 +52,7 @@ def explain_depth_png(folder: Path, facts: Facts) -> None:
         "weights": facts.source,
         "network_size": list(facts.network_size),
     }
-    with whole_file(folder / "depth.json") as part:
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "depth.json", content)
 
 
 def write_depth_npz(path: Path, shot: Shot, style: Style) -> None:

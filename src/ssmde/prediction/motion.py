@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float64, UInt8
 
 from ssmde.data.images import resize_image
+from ssmde.models.device import choose_device
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.models.pose_net import build_pose_net
 from ssmde.prediction.loading import find_weights, stored_config
@@ -43,7 +44,7 @@ class MotionPredictor:
             )
         network = build_pose_net(config.model.pose_net, scale=config.model.pose_scale)
         load_weights_into(network, tensors, POSE_PREFIX, origin=str(file))
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = choose_device(device)
         self.network = network.to(self.device).eval()
         self.image_size = config.data.image_size
         self.gap = min(config.data.frame_gaps)

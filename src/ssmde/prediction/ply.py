@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-from ssmde.data.images import whole_file
+from ssmde.io import whole_file
 
 TYPES = {"<f4": "float", "u1": "uchar"}  # numpy's name and PLY's
 

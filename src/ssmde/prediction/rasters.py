@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from ssmde.data.images import whole_file
 from ssmde.geometry.surface import normals
+from ssmde.io import whole_file
 from ssmde.pictures import write_png
 from ssmde.prediction.shot import Shot, Style
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ssmde.data.images import whole_file
+from ssmde.io import whole_file
 from ssmde.prediction.shot import Shot
 
 INSTALL = "pip install 'ssmde[rerun]'"

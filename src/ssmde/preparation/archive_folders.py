@@ -10,7 +10,8 @@ from typing import Any, Literal
 from rich.progress import Progress
 
 from ssmde.data.archives.record import Archive, ArchiveScene
-from ssmde.data.scene_files import read_json, read_lines, write_list
+from ssmde.data.scene_files import read_scene_info, write_list
+from ssmde.io import read_lines
 from ssmde.preparation.archive_scene import write_archive_scene
 
 Split = Literal["train", "val", "test"]
@@ -158,7 +159,7 @@ def _is_there(scene: ArchiveScene, out: Path, stored: tuple[int, int]) -> bool:
     folder = out / scene.name
     if not folder.exists():
         return False
-    if read_json(folder / "scene.json").get("prepared") == _mark(scene, stored):
+    if read_scene_info(folder / "scene.json").get("prepared") == _mark(scene, stored):
         return True
     raise FileExistsError(
         f"{folder} exists and holds something else, or frames of another choice or size: "
@@ -168,7 +169,7 @@ def _is_there(scene: ArchiveScene, out: Path, stored: tuple[int, int]) -> bool:
 
 def _skipped(scene: ArchiveScene, out: Path) -> WrittenScene:
     folder = out / scene.name
-    info = read_json(folder / "scene.json")
+    info = read_scene_info(folder / "scene.json")
     return WrittenScene(
         name=scene.name,
         split=scene.split,

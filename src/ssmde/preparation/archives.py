@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
+from ssmde.console import did_you_mean
 from ssmde.data.archives.ddad import index_ddad
 from ssmde.data.archives.kitti_drive import Truth
 from ssmde.data.archives.kitti_odometry import index_kitti_odometry
@@ -91,9 +91,7 @@ def prepare_dataset(
 def _read(dataset: str, source: Path, wanted: _Wanted) -> Archive:
     """The archive, with at least one scene."""
     if dataset not in DATASETS:
-        close = get_close_matches(dataset, DATASETS, n=1)
-        hint = f"closest match is '{close[0]}'" if close else f"choose one of {', '.join(DATASETS)}"
-        raise ValueError(f"unknown data set '{dataset}': {hint}")
+        raise ValueError(f"unknown data set '{dataset}': {did_you_mean(dataset, DATASETS)}")
     if dataset != "kitti_raw" and (wanted.improved or wanted.truth != "eigen"):
         raise ValueError(f"improved and truth belong to kitti_raw; leave them out for {dataset}")
     if not source.exists():

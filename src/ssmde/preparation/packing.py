@@ -12,7 +12,6 @@ import torch
 from rich.progress import track
 
 from ssmde.data.augment import whole_frame
-from ssmde.data.images import whole_file
 from ssmde.data.pack import (
     FORMAT,
     FRAMES_FILE,
@@ -26,6 +25,7 @@ from ssmde.data.pack import (
 )
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scenes
+from ssmde.io import read_npz, write_text
 from ssmde.preparation.shard_writer import Codec, PackedScene, Place, save_arrays, write_shard
 
 PLAN_FILE = "plan.json"  # while packing: what a run that goes on must do alike
@@ -108,8 +108,7 @@ def pack(
     save_arrays(out / FRAMES_FILE, numbers)
     shards = [name for name, _ in work]
     counts = {part: sum(len(s.sequence) for s in scenes if s.split == part) for part in SPLITS}
-    with whole_file(out / PACK_FILE) as part:
-        part.write_text(json.dumps(about | {"shards": shards}, indent=1), encoding="utf-8")
+    write_text(out / PACK_FILE, json.dumps(about | {"shards": shards}, indent=1))
     (out / PLAN_FILE).unlink()
     return Packed(
         folder=out,
@@ -176,8 +175,7 @@ def _begin(out: Path, about: dict[str, Any], *, overwrite: bool) -> None:
         return
     if any(out.iterdir()):
         raise FileExistsError(f"{out} is not empty: choose another folder")
-    with whole_file(out / PLAN_FILE) as part:
-        part.write_text(plan, encoding="utf-8")
+    write_text(out / PLAN_FILE, plan)
 
 
 def _chunks(scenes: list[PackedScene], split: str, count: int) -> Iterator[list[Place]]:
@@ -194,5 +192,5 @@ def _chunks(scenes: list[PackedScene], split: str, count: int) -> Iterator[list[
 
 
 def _skipped(out: Path, name: str) -> list[str]:
-    with np.load(out / f"{name}.npz") as stored:
-        return [text.decode(errors="replace") for text in stored["skipped"].tolist()]
+    skipped = read_npz(out / f"{name}.npz", ["skipped"])["skipped"]
+    return [text.decode(errors="replace") for text in skipped.tolist()]

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 
 from ssmde.data.images import resize_image, write_image
-from ssmde.data.scene_files import read_json, write_timestamps
+from ssmde.data.scene_files import read_scene_info, write_timestamps
 from ssmde.data.scene_folder import write_intrinsics, write_scene_info
 from ssmde.geometry.camera import scale_intrinsics
 from ssmde.preparation.sources import SourceFrame
@@ -141,6 +141,6 @@ def _even_rate(seconds: Float[np.ndarray, " n"], fps: float | None) -> float | N
 
 def _source_of(folder: Path) -> str | None:
     try:
-        return read_json(folder / "scene.json").get("source")
+        return read_scene_info(folder / "scene.json").get("source")
     except ValueError:
         return None

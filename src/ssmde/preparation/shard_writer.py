@@ -13,10 +13,11 @@ from PIL import Image
 
 from ssmde.data.augment import Framing
 from ssmde.data.dataset import read_view
-from ssmde.data.images import ImageError, whole_file
+from ssmde.data.images import ImageError
 from ssmde.data.pack import KINDS
 from ssmde.data.pseudo_depth import pack_label
 from ssmde.data.sequence import FrameSequence
+from ssmde.io import whole_file
 
 Codec = Literal["raw", "jpeg"]
 

@@ -12,10 +12,9 @@ from ssmde.config import Config, DataConfig, PseudoDepthConfig
 from ssmde.data.dataset import SnippetDataset, spread
 from ssmde.data.sequence import FrameSequence
 from ssmde.methods.student import Student, build_student
-from ssmde.models.load import load_weights_into, read_weights
+from ssmde.models.load import load_networks
 from ssmde.reporting.curves import read_curve
 
-NETWORKS = ("depth_net", "pose_net")
 THRESHOLD = "train/filter_motion_threshold"  # its name in log.csv
 POSES = {"tracked": "tracked_poses", "file": "poses"}  # fields of a sequence
 
@@ -58,9 +57,7 @@ def finished_student(config: Config, weights: Path, log: Path) -> Student:
             student=replace(config.student, pseudo_depth=PseudoDepthConfig()),
         )
     )
-    tensors, _ = read_weights(weights)
-    for name in NETWORKS:
-        load_weights_into(student.get_submodule(name), tensors, f"{name}.", origin=str(weights))
+    load_networks(weights, depth_net=student.depth_net, pose_net=student.pose_net)
     if points := read_curve(log, THRESHOLD):
         threshold = student.mask_filter.threshold
         threshold.total.fill_(points[-1][1])

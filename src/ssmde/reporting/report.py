@@ -9,9 +9,10 @@ from pathlib import Path
 from string import Template
 
 from ssmde.config import Config, dump_config
-from ssmde.data.images import read_image, whole_file
+from ssmde.data.images import read_image
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.result import Evaluation
+from ssmde.io import write_text
 from ssmde.prediction.loading import load
 from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.curves import Chart, line_chart
@@ -67,8 +68,7 @@ def write_report(stages: Stages, held_out: Sequence[FrameSequence]) -> Path:
         footer=escape(f"ssmde {version('ssmde')}, seed {stages.teacher.train.seed}."),
     )
     page = folder / FILE
-    with whole_file(page) as part:
-        part.write_text(text, encoding="utf-8")
+    write_text(page, text)
     return page
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from ssmde.io import read_text
+
 COLUMNS = ("image", "u", "v", "metres")
 
 
@@ -37,12 +39,11 @@ def read_points(path: Path) -> list[MeasuredPoint]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of points, lines {','.join(COLUMNS)}")
     found = list[MeasuredPoint]()
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.reader(file), 1):
-            words = [word.strip() for word in row]
-            if not any(words) or words[0].startswith("#") or words == list(COLUMNS):
-                continue
-            found.append(_point(path, number, words))
+    for number, row in enumerate(csv.reader(read_text(path).split("\n")), 1):
+        words = [word.strip() for word in row]
+        if not any(words) or words[0].startswith("#") or words == list(COLUMNS):
+            continue
+        found.append(_point(path, number, words))
     if not found:
         raise ValueError(f"{path}: holds no point; write lines {','.join(COLUMNS)}")
     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from ssmde.data.scene_files import read_json, write_intrinsics, write_scene_info
+from ssmde.data.scene_files import read_scene_info, write_intrinsics, write_scene_info
 from ssmde.data.sequence import FrameSequence
 from ssmde.tracking.colmap import Colmap, Refined, guess_focal, map_frames, read_refined
 
@@ -111,7 +111,7 @@ def keep_camera(scene: FrameSequence, camera: FoundCamera, by: str) -> None:
     """Write a camera to the scene's cam.txt, and to scene.json where it comes from."""
     folder = scene.images[0].parent
     note = {"camera": f"found by {by}: {camera.describe()}"}
-    write_scene_info(folder, read_json(folder / "scene.json") | note)
+    write_scene_info(folder, read_scene_info(folder / "scene.json") | note)
     write_intrinsics(folder, matrix_of(camera, scene.image_size))
 
 

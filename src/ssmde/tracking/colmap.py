@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssmde.data.scene_files import read_json
+from ssmde.data.scene_files import read_scene_info
 from ssmde.data.sequence import FrameSequence
 
 FEATURES = 2000  # keypoints an image
@@ -201,6 +201,6 @@ def _known_camera(scene: FrameSequence) -> tuple[str, str]:
     K = scene.intrinsics
     assert K is not None
     numbers = [K[0, 0], K[1, 1], K[0, 2] + 0.5, K[1, 2] + 0.5]
-    bent = read_json(scene.images[0].parent / "scene.json").get("distortion_k1k2p1p2k3")
+    bent = read_scene_info(scene.images[0].parent / "scene.json").get("distortion_k1k2p1p2k3")
     numbers += list(bent)[:4] if bent else []
     return ("OPENCV" if bent else "PINHOLE"), ",".join(f"{number:.9g}" for number in numbers)

@@ -1,7 +1,6 @@
 """Checkpoints that are whole or not there: a temporary name, then a rename; never a pickle."""
 
 import errno
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 
+from ssmde.io import whole_file
 from ssmde.training.module import TrainingError
 
 
@@ -25,15 +25,10 @@ class AtomicCheckpointIO(CheckpointIO):
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.partial")
         try:
-            with temporary.open("wb") as file:
+            with whole_file(path) as part, part.open("wb") as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
         except (OSError, RuntimeError) as error:
-            temporary.unlink(missing_ok=True)
             if is_disk_full(error):
                 raise TrainingError(
                     f"no space left on the disk for {path}; the former checkpoint is whole. "

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ssmde.io import whole_file
 from ssmde.types import Snippets
 
 PLAIN_LINE_EVERY = 30.0  # seconds between two lines where no terminal can show a bar
@@ -28,10 +29,8 @@ class CurveFile:
             with path.open(newline="") as file:
                 complete = [row for row in csv.reader(file) if len(row) == len(self.header)][1:]
             rows = [row for row in complete if int(row[0]) <= keep_until]
-        temporary = path.with_name(f".{path.name}.partial")
-        with temporary.open("w", newline="") as file:
+        with whole_file(path) as part, part.open("w", newline="") as file:
             csv.writer(file).writerows([self.header, *rows])
-        temporary.replace(path)
         self.path = path
         self.cpu_seconds = max((float(row[1]) for row in rows), default=0.0)
 

@@ -1,8 +1,6 @@
 """Looking at the validation frames while a run goes on, and keeping the best weights."""
 
 import json
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +17,7 @@ from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate_predictions
 from ssmde.evaluation.frames import frames_with_truth
+from ssmde.io import copy_file
 from ssmde.models.load import save_weights
 from ssmde.pictures import PanelRow, panel, write_png
 from ssmde.prediction.loading import WEIGHTS_FORMAT, WEIGHTS_VERSION
@@ -171,7 +170,7 @@ class Validation(pl.Callback):
         if (score.value, name) in kept:
             write_weights(self.folder / "best" / name, self.config, method, score, step)
         if kept[0][1] == name:
-            _copy(self.folder / "best" / name, self.folder / "best.safetensors")
+            copy_file(self.folder / "best" / name, self.folder / "best.safetensors")
         for _, old in dropped:
             (self.folder / "best" / old).unlink(missing_ok=True)
         self.best = kept
@@ -221,9 +220,3 @@ def write_last_weights(
 ) -> None:
     """Write `last.safetensors` at the end of a run."""
     write_weights(folder / "last.safetensors", config, method, score, config.train.steps)
-
-
-def _copy(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    shutil.copyfile(source, temporary)
-    temporary.replace(target)

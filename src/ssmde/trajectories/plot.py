@@ -8,7 +8,7 @@ from jaxtyping import Float64
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ssmde.data.images import whole_file
+from ssmde.io import whole_file
 
 AXES = "xyz"
 

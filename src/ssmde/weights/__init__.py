@@ -1,10 +1,11 @@
 """Weights that come with the package: one .safetensors file for each row of `RELEASED`."""
 
-import difflib
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+
+from ssmde.console import did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,8 +80,7 @@ def card_of(name: str) -> str:
 
 
 def known_names(name: str) -> str:
-    """Which names there are, the closest first."""
+    """Which names there are, and which is closest."""
     if not RELEASED:
         return "no weights come with this version"
-    closest = difflib.get_close_matches(name, RELEASED, n=len(RELEASED), cutoff=0)
-    return f"there are {', '.join(closest)}"
+    return did_you_mean(name, RELEASED)

@@ -360,6 +360,6 @@ def test_points_of_the_recorded_depth_come_back_through_the_real_calibration(rea
 
 
 def test_a_reading_that_is_no_text_is_refused(tmp_path):
-    (tmp_path / "a.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "a.txt").write_bytes(b"\xff\xff")
     with pytest.raises(ArchiveError, match=r"a\.txt: cannot be read"):
         read_oxts(tmp_path / "a.txt")

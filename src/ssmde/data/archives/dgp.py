@@ -4,7 +4,6 @@ A scene has samples, instants at which every sensor gave something; each datum c
 its sensor at its own time. Frames: `T_world_sensor` maps points of a sensor into the world.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from ssmde.data.archives.lidar import depth_image
 from ssmde.data.archives.quaternion import pose_matrices
 from ssmde.data.archives.record import ArchiveError
 from ssmde.data.images import BROKEN_FILE
+from ssmde.io import read_json, read_npz
 
 AXES = ("X", "Y", "Z")
 
@@ -128,14 +128,11 @@ def read_object(path: Path) -> dict[str, Any]:
         ArchiveError: If the file is missing or holds something else.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError as error:
         raise ArchiveError(f"{path}: no such file; unpack the archive again") from error
     except (OSError, ValueError) as error:
         raise ArchiveError(f"{path}: cannot be read ({error}); unpack it again") from error
-    if not isinstance(found, dict):
-        raise ArchiveError(f"{path}: expected a JSON object, got {type(found).__name__}")
-    return found
 
 
 def _datum(folder: Path, entry: Mapping[str, Any]) -> Datum:
@@ -161,9 +158,7 @@ def _datum(folder: Path, entry: Mapping[str, Any]) -> Datum:
 def _read_points(scan: Datum) -> Float[np.ndarray, "n 3"]:
     """Points in the scanner, in metres; those that are not finite are left out."""
     try:
-        # NumPy leaves a file open that it cannot read, unless it is handed one.
-        with scan.file.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            rows = arrays["data"]
+        rows = read_npz(scan.file, ["data"])["data"]
     except FileNotFoundError as error:
         raise ArchiveError(f"{scan.file}: no such file") from error
     except BROKEN_FILE as error:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ssmde.data.archives.record import ArchiveError
+from ssmde.io import read_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -92,10 +93,10 @@ def read_calibration(path: Path) -> dict[str, Float[np.ndarray, " _"]]:
         ArchiveError: If the file is missing or no text.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except FileNotFoundError as error:
         raise ArchiveError(f"{path}: no such file; unpack the calibration archive") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ArchiveError(f"{path}: cannot be read ({error}); unpack it again") from error
     found: dict[str, Float[np.ndarray, " _"]] = {}
     for line in lines:

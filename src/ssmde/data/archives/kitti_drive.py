@@ -28,6 +28,7 @@ from ssmde.data.archives.record import (
     ReadDepth,
 )
 from ssmde.data.images import IMAGE_SUFFIXES, ImageError, read_depth, read_size
+from ssmde.io import read_text
 
 Split = Literal["train", "val", "test"]
 Truth = Literal["eigen", "camera"]
@@ -218,7 +219,7 @@ def _times(
     """Seconds since the first of the frames, from the timestamps of the camera."""
     path = view.folder.parent / "timestamps.txt"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
         stamps = np.array([np.datetime64(lines[number].strip()) for number in numbers])
         seconds = (stamps - stamps[0]) / np.timedelta64(1, "s")
     except FileNotFoundError:

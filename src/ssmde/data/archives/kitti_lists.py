@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ssmde.data.scene_files import read_lines
+from ssmde.io import read_lines
 
 SIDES = {"l": "02", "r": "03"}  # colour cameras
 LINE = re.compile(r"(?:\d{4}_\d\d_\d\d/)?(\d{4}_\d\d_\d\d_drive_\d+_sync)/? +(\d+)(?: +([lr]))?")

@@ -23,7 +23,8 @@ from ssmde.data.archives.lidar import depth_image, read_velodyne
 from ssmde.data.archives.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.data.archives.scene_lists import Part, missing_scenes, parts_of, read_scene_lists
 from ssmde.data.images import IMAGE_SUFFIXES, ImageError
-from ssmde.data.scene_files import read_lines, read_poses
+from ssmde.data.scene_files import read_poses
+from ssmde.io import read_lines, read_text
 
 PAPER = "KITTI odometry (Geiger et al., CVPR 2012)"
 TRAINING = tuple(f"{number:02d}" for number in range(9))
@@ -164,7 +165,7 @@ def _times(
 ) -> Float[np.ndarray, " n"] | None:
     """Seconds of each frame."""
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        lines = read_text(path).split()
         seconds = np.array([float(lines[number]) for number in numbers])
     except (OSError, ValueError, IndexError) as error:
         problems.append(f"{path}: cannot be used ({error}); the scene has no timestamps")

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ssmde.data.archives.record import ArchiveError
+from ssmde.io import read_text
 
 EARTH_RADIUS = 6378137.0  # metres, as in KITTI's devkit
 FIELDS = 30  # numbers of a reading; the first six are the place and the attitude
@@ -27,7 +28,7 @@ def read_oxts(path: Path) -> tuple[float, float, float, float, float, float]:
         ArchiveError: If the file is missing or holds other than 30 finite numbers.
     """
     try:
-        words = path.read_text(encoding="utf-8").split()
+        words = read_text(path).split()
         numbers = [float(word) for word in words]
     except FileNotFoundError as error:
         raise ArchiveError(f"{path}: no such file; the frame has no pose") from error

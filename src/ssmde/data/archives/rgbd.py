@@ -29,7 +29,7 @@ from ssmde.data.archives.time_match import (
     time_name,
 )
 from ssmde.data.images import ImageError, read_depth, read_size
-from ssmde.data.scene_files import read_lines
+from ssmde.io import read_lines
 
 UNITS_PER_METRE = 5000
 
@@ -229,7 +229,7 @@ def _rows(path: Path, words: int, problems: list[str]) -> list[tuple[float, list
     except FileNotFoundError:
         problems.append(f"{path}: no such file; unpack the archive again")
         return []
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         problems.append(f"{path}: cannot be read ({error}); unpack the archive again")
         return []
     found: list[tuple[float, list[str]]] = []

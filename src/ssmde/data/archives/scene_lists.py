@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ssmde.data.scene_files import read_lines
+from ssmde.io import read_lines
 
 Split = Literal["train", "val", "test"]
 Row = tuple[str, ...]

@@ -1,0 +1,56 @@
+"""What is said to a person: bars, tables, and the name that was probably meant."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TABLE_WIDTH = 130  # columns where no terminal says how wide it is
+MOST_NAMES = 24  # that are worth a line
+Item = TypeVar("Item")
+
+
+def did_you_mean(word: str, known: Iterable[str], *, shown: Iterable[str] | None = None) -> str:
+    """What to say of a word that is none of the known ones; the end of a sentence.
+
+    Args:
+        word: What was given.
+        known: What could have been.
+        shown: How they are written, where they take something behind them.
+
+    Example:
+        >>> did_you_mean("kity", ["kitti", "ddad"])
+        "closest match is 'kitti', there are kitti, ddad"
+    """
+    known = list(known)
+    names = known if shown is None else list(shown)
+    close = get_close_matches(word, known, n=1)
+    if close and len(names) > MOST_NAMES:
+        return f"closest match is {close[0]!r}"
+    more = f", ... ({len(names)} in all)" if len(names) > MOST_NAMES else ""
+    there_are = f"there are {', '.join(names[:MOST_NAMES]) or 'none'}{more}"
+    return f"closest match is {close[0]!r}, {there_are}" if close else there_are
+
+
+def with_bar(items: Iterable[Item], what: str, total: int | None = None) -> Iterable[Item]:
+    """The items one by one, with a bar on stderr that goes when all are done.
+
+    Args:
+        items: What is worked on.
+        what: The work, such as `predicting`.
+        total: How many there are, where the items do not know.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, what, total=total, console=Console(stderr=True), transient=True)
+
+
+def table_console() -> "Console":
+    """Where tables are printed: as wide as the terminal, or wide enough where there is none."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=TABLE_WIDTH)

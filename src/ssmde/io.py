@@ -1,0 +1,280 @@
+"""Files: written whole or not at all, read within bounds; what is wrong with one names it."""
+
+import json
+import math
+import os
+import re
+import shutil
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+LONGEST_NAME = 255  # bytes of a file's name, on every usual file system
+TEXT_LIMIT = 1 << 28  # bytes: a list of a million lines has a tenth of it
+ARRAY_LIMIT = 1 << 30  # bytes: a depth map of 16,000 x 16,000 in float32
+DEEPEST = 100  # lists and objects within each other, in JSON
+# What zipfile raises on bytes of another kind, encrypted ones and such that it cannot unpack.
+BROKEN_ZIP = (
+    zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, OverflowError, struct.error,
+)  # fmt: skip
+SPECIAL = {
+    stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device", stat.S_IFDIR: "a folder",
+}  # fmt: skip
+
+
+@contextmanager
+def whole_file(path: Path) -> Generator[Path]:
+    """Name to write under; what was written there becomes `path` when the block ends well.
+
+    Until then `path` stays as it was. When the block fails nothing is left behind.
+
+    Args:
+        path: File to write; its folder exists.
+
+    Raises:
+        OSError: If the system refuses, such as a full disk; it names `path`.
+    """
+    part = _beside(path)
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())  # a power cut must not leave an empty file of that name
+        part.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(part)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        with suppress(OSError):  # the folder itself may be what failed
+            part.unlink(missing_ok=True)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; the folder of the target exists."""
+    with whole_file(target) as part:
+        shutil.copyfile(source, part)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8, whole or not at all; its folder exists."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a file of JSON, whole or not at all; its folder exists. Paths become text."""
+    write_text(path, json.dumps(value, indent=1, default=str) + "\n")
+
+
+def check_file(path: Path, what: str = "file") -> None:
+    """Refuse a path that leads to no plain file, without opening it: a pipe would wait for ever.
+
+    Args:
+        path: Where it should be.
+        what: What it should be, for the message.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: If a folder, a pipe, a socket or a device is there.
+    """
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(f"{path}: no such {what}") from error
+    if kind != stat.S_IFREG:
+        raise ValueError(f"{path} is {SPECIAL.get(kind, 'no file')}, expected a {what}")
+
+
+def read_bytes(path: Path, *, limit: int = ARRAY_LIMIT) -> bytes:
+    """What a file holds.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: If it is no plain file, or has more bytes than the limit.
+    """
+    check_file(path)
+    size = path.stat().st_size
+    if size > limit:
+        raise ValueError(f"{path}: has {size:,} bytes, {limit:,} are the most that is read")
+    return path.read_bytes()
+
+
+def read_text(path: Path) -> str:
+    r"""Text of a file; lines end in \n, however they end there.
+
+    UTF-8, with or without a mark at its start, and UTF-16 with one are read.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: If it is no plain file, too large, or no such text.
+    """
+    content = read_bytes(path, limit=TEXT_LIMIT)
+    marked = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        text = content.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is no text in UTF-8 ({error.reason}, byte {error.start}); "
+                         "save it as UTF-8") from error  # fmt: skip
+    if "\0" in text:
+        raise ValueError(f"{path}: is no text in UTF-8 (it holds zeros); save it as UTF-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Number and text of every line that is not blank; raises as `read_text`."""
+    lines = read_text(path).split("\n")
+    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def parse_json(text: str | bytes | bytearray, where: str) -> Any:
+    """The value in a JSON text.
+
+    Args:
+        text: As it stands in the file.
+        where: Name of the file, for the message.
+
+    Raises:
+        ValueError: If it is no JSON, or lists and objects are nested too deeply.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"{where}: not valid JSON (nested too deeply)") from error
+    except ValueError as error:
+        raise ValueError(f"{where}: not valid JSON ({error})") from error
+    if _depth(value) > DEEPEST:
+        raise ValueError(f"{where}: not valid JSON (nested too deeply)")
+    return value
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: If it holds no JSON object.
+    """
+    value = parse_json(read_text(path), str(path))
+    if not isinstance(value, dict):
+        shown = repr(value)
+        shown = shown if len(shown) < 60 else type(value).__name__
+        raise ValueError(f'{path}: expected an object such as {{"fps": 10}}, got {shown}')
+    return value
+
+
+def read_npy(content: bytes | bytearray) -> Shaped[np.ndarray, "..."]:
+    """The array in the bytes of a .npy; it lies in them, and is as writable as they are.
+
+    Raises:
+        ValueError: If they hold no plain array, or less than their head claims.
+    """
+    start = _end_of_head(content)
+    shape, fortran, dtype = _layout(bytes(content[:start]))
+    needed = math.prod(shape) * dtype.itemsize
+    if needed > len(content) - start:
+        raise ValueError(f"its head claims {dtype} {shape}, {len(content) - start:,} bytes follow")
+    values = np.frombuffer(content, dtype, count=math.prod(shape), offset=start)
+    return values.reshape(shape, order="F" if fortran else "C")
+
+
+def read_npz(
+    content: bytes | bytearray | Path,
+    names: Iterable[str] | None = None,
+    *,
+    limit: int = ARRAY_LIMIT,
+) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Arrays by name, of the bytes of a .npz or of such a file.
+
+    Args:
+        content: The bytes, or where they lie.
+        names: Which arrays; by default all. Those it does not hold are left out.
+        limit: Bytes of these arrays together.
+
+    Raises:
+        FileNotFoundError: If no file is there.
+        ValueError: If it is no whole .npz, one is no plain array, or all are larger than the limit:
+            nothing is unpacked then. Of a file the message names it.
+    """
+    where = ""
+    if isinstance(content, Path):
+        check_file(content)
+        where = f"{content}: "
+    try:
+        source = content if isinstance(content, Path) else BytesIO(content)
+        with zipfile.ZipFile(source) as archive:
+            return _arrays(archive, names, limit)
+    except BROKEN_ZIP as error:
+        raise ValueError(f"{where}it is no whole .npz ({error})") from error
+    except ValueError as error:
+        raise ValueError(f"{where}{error}") from error
+
+
+def _arrays(
+    archive: zipfile.ZipFile, names: Iterable[str] | None, limit: int
+) -> dict[str, Shaped[np.ndarray, "..."]]:
+    wanted = None if names is None else {f"{name}.npy" for name in names}
+    found = [i for i in archive.infolist() if wanted is None or i.filename in wanted]
+    total = sum(info.file_size for info in found)
+    if total > limit:
+        raise ValueError(f"its arrays have {total:,} bytes, {limit:,} are the most that is read")
+    return {
+        info.filename.removesuffix(".npy"): read_npy(bytearray(archive.read(info)))
+        for info in found
+    }
+
+
+def natural_order(name: str) -> tuple[list[tuple[str, int]], str]:
+    """Key that sorts `frame_9` before `frame_10`."""
+    pieces = re.findall(r"(\D*)(\d*)", name)
+    return [(text, int(digits or -1)) for text, digits in pieces], name
+
+
+def _beside(path: Path) -> Path:
+    """Name in the same folder, hidden, no longer than names may be."""
+    ending = f".{os.getpid()}.part"
+    kept = os.fsencode(path.name)[: LONGEST_NAME - 1 - len(ending)]
+    return path.with_name(f".{kept.decode(errors='ignore')}{ending}")
+
+
+def _depth(value: Any) -> int:
+    """How many lists and objects lie within each other."""
+    deepest, level = 0, [value]
+    while level := [v for v in level if isinstance(v, dict | list)]:
+        deepest += 1
+        level = [e for v in level for e in (v.values() if isinstance(v, dict) else v)]
+    return deepest
+
+
+def _end_of_head(content: bytes | bytearray) -> int:
+    """Where the values of a .npy begin."""
+    if bytes(content[:6]) != b"\x93NUMPY" or len(content) < 12:
+        raise ValueError("it is no .npy file")
+    width = 2 if content[6] == 1 else 4  # bytes of the length of the head; more since version 2
+    return 8 + width + int.from_bytes(content[8 : 8 + width], "little")
+
+
+@lru_cache(maxsize=64)  # parsing a head takes longer than all else of a small frame
+def _layout(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and kind of values that the head of a .npy claims."""
+    file = BytesIO(head)
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0,
+    }  # fmt: skip
+    if version not in read:
+        raise ValueError(f"it is a .npy of version {version}, 1 and 2 are read")
+    shape, fortran, dtype = read[version](file)
+    if dtype.hasobject or dtype.names or any(side < 0 for side in shape):
+        raise ValueError("it holds no plain array of numbers")
+    return shape, fortran, dtype

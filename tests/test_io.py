@@ -1,0 +1,254 @@
+"""Files are there whole or not at all; what cannot be read is refused at once, by its name."""
+
+import errno
+import io
+import json
+import os
+import socket
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssmde.io import (
+    check_file,
+    natural_order,
+    parse_json,
+    read_bytes,
+    read_json,
+    read_lines,
+    read_npy,
+    read_npz,
+    read_text,
+    whole_file,
+    write_json,
+    write_text,
+)
+
+
+def npy(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+def npy_that_claims(shape: tuple[int, ...], descr: str = "<f4", order: bool = False) -> bytes:
+    """A head without values."""
+    head = f"{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head.encode()
+
+
+# Writing
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    with whole_file(tmp_path / "a.txt") as part:
+        part.write_text("half")
+        assert not (tmp_path / "a.txt").exists()
+        part.write_text("whole")
+    assert (tmp_path / "a.txt").read_text() == "whole"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError(errno.ENOSPC, "full")])
+def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path, error):
+    write_text(tmp_path / "a.txt", "old")
+    kind = error if isinstance(error, type) else OSError
+
+    def fail():
+        with whole_file(tmp_path / "a.txt") as part:
+            part.write_text("half")
+            raise error
+
+    with pytest.raises(kind):
+        fail()
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_the_system_refuses_names_the_file_that_was_asked_for(tmp_path):
+    with pytest.raises(OSError, match="full") as caught, whole_file(tmp_path / "a.txt"):
+        raise OSError(errno.ENOSPC, "full")
+    assert caught.value.filename == str(tmp_path / "a.txt")
+    with pytest.raises(FileNotFoundError) as caught:
+        write_text(tmp_path / "absent" / "a.txt", "")
+    assert caught.value.filename == str(tmp_path / "absent" / "a.txt")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder") as caught:
+        write_text(tmp_path / "folder", "")
+    assert caught.value.filename == str(tmp_path / "folder")
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".png", "ü" * 125 + ".png"])
+def test_the_longest_name_can_be_written(tmp_path, name):
+    write_text(tmp_path / name, "here")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr("os.fsync", lambda fd: done.append(os.fstat(fd).st_ino))
+    write_text(tmp_path / "a.txt", "here")
+    assert done == [(tmp_path / "a.txt").stat().st_ino]
+
+
+# What is no plain file
+
+
+@pytest.fixture(params=["pipe", "socket", "device", "folder"])
+def no_file(request, tmp_path):
+    path = tmp_path / "a.json"
+    if request.param == "pipe":
+        os.mkfifo(path)
+    elif request.param == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+    elif request.param == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    return path, request.param
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("read", [check_file, read_bytes, read_text, read_json, read_npz])
+def test_what_is_no_plain_file_is_refused_at_once(no_file, read):
+    path, kind = no_file
+    with pytest.raises(ValueError, match=rf"a\.json is a {kind}, expected a file"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [check_file, read_bytes, read_text, read_json, read_npz])
+def test_what_is_not_there_is_named(tmp_path, read):
+    for path in (tmp_path / "a.json", tmp_path / "file" / "a.json"):
+        (tmp_path / "file").touch()
+        with pytest.raises(FileNotFoundError, match=r"a\.json: no such file"):
+            read(path)
+
+
+def test_more_than_the_limit_is_not_read(tmp_path):
+    with (tmp_path / "a").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ValueError, match=r"/a: has 1,099,511,627,776 bytes, 1,073,741,824 are"):
+        read_bytes(tmp_path / "a")
+
+
+# Text
+
+
+@pytest.mark.parametrize(
+    "form", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le with a mark", "utf-16-be with a mark"]
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_text_is_read_however_it_was_saved(tmp_path, form, end):
+    text = f"größe{end}{end} 東京 {end}"
+    plain = form.split()[0]
+    mark = "\ufeff" if form != plain else ""
+    (tmp_path / "a.txt").write_bytes((mark + text).encode(plain))
+    assert read_text(tmp_path / "a.txt") == "größe\n\n 東京 \n"
+    assert read_lines(tmp_path / "a.txt") == [(1, "größe"), (3, "東京")]
+
+
+@pytest.mark.parametrize("content", ["größe".encode("latin-1"), "ab".encode("utf-16-le"), b"\xff"])
+def test_other_text_is_refused_by_its_name(tmp_path, content):
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.txt: is no text in UTF-8 .*; save it as UTF-8"):
+        read_text(tmp_path / "a.txt")
+
+
+# JSON
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "[" * 200 + "]" * 200, "1" * 5000, ""])
+def test_what_is_no_json_names_the_file(text):
+    with pytest.raises(ValueError, match=r"^a\.json: not valid JSON"):
+        parse_json(text, "a.json")
+
+
+def test_what_is_written_as_json_is_read_back(tmp_path):
+    write_json(tmp_path / "a.json", {"a": [1, None, "ü"], "b": {"c": 0.1}})
+    assert read_json(tmp_path / "a.json") == {"a": [1, None, "ü"], "b": {"c": 0.1}}
+    (tmp_path / "a.json").write_bytes(json.dumps({"a": 1}).encode("utf-16"))
+    assert read_json(tmp_path / "a.json") == {"a": 1}
+    write_json(tmp_path / "a.json", [0] * 1000)
+    with pytest.raises(ValueError, match=r"a\.json: expected an object .*, got list$"):
+        read_json(tmp_path / "a.json")
+
+
+# Arrays
+
+
+@given(
+    shape=st.lists(st.integers(0, 5), max_size=4).map(tuple),
+    dtype=st.sampled_from(["u1", "<i8", ">f4", "bool", "S3", "U2"]),
+    turned=st.booleans(),
+)
+def test_an_array_is_read_as_it_was_written(shape, dtype, turned):
+    values = np.zeros(shape, dtype) if dtype[0] in "SU" else np.random.randint(0, 99, shape)
+    values = np.asarray(values, dtype, order="F" if turned else "C")
+    found = read_npy(npy(values))
+    np.testing.assert_array_equal(found, values)
+    assert found.dtype == values.dtype
+    file = io.BytesIO()
+    np.savez_compressed(file, a=values, b=np.arange(3))
+    arrays = read_npz(file.getvalue())
+    np.testing.assert_array_equal(arrays["a"], values)
+    assert set(arrays) == {"a", "b"}
+    assert set(read_npz(file.getvalue(), ["b", "c"])) == {"b"}
+    arrays["a"].flags.writeable and arrays["a"].fill(0)
+    assert arrays["a"].flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (npy_that_claims((60_000, 60_000)), "its head claims float32"),
+        (npy_that_claims((2**62, 2**62)), "its head claims float32"),
+        (npy_that_claims((-1, 4)) + bytes(16), "no plain array"),
+        (npy(np.zeros(4))[:-1], "its head claims float64"),
+        (npy(np.array([{}], object)), "no plain array"),
+        (npy(np.zeros(2, [("a", "f4")])), "no plain array"),
+        (b"\x93NUMPY\x09\x00" + bytes(20), "version"),
+        (b"PK", "no .npy file"),
+        (b"", "no .npy file"),
+    ],
+)
+def test_what_is_no_plain_array_is_refused_before_anything_is_allocated(content, says):
+    with pytest.raises(ValueError, match=says):
+        read_npy(content)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("depth.npy", content)
+    with pytest.raises(ValueError, match=says):
+        read_npz(file.getvalue())
+
+
+def test_arrays_that_unpack_to_more_than_the_limit_are_not_unpacked(tmp_path):
+    np.savez_compressed(tmp_path / "bomb.npz", depth=np.zeros((1 << 20,), np.uint8))
+    with pytest.raises(ValueError, match=r"bomb\.npz: its arrays have 1,048,704 bytes, 1,000,000"):
+        read_npz(tmp_path / "bomb.npz", limit=1_000_000)
+    assert read_npz(tmp_path / "bomb.npz", ["other"], limit=1_000_000) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", bytes(100)])
+def test_what_is_no_npz_is_refused_by_its_name(tmp_path, content):
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.npz: it is no whole \.npz"):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_a_changed_byte_in_an_npz_is_found(tmp_path):
+    np.savez(tmp_path / "a.npz", depth=np.zeros(100))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[400] ^= 1
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.npz: it is no whole \.npz"):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_names_are_in_the_order_of_their_numbers():
+    names = ["f10", "f9", "f1_10", "f1_9", "f", "g2"]
+    assert sorted(names, key=natural_order) == ["f", "f1_9", "f1_10", "f9", "f10", "g2"]
