@@ -78,21 +78,21 @@ FROZEN = {
     "train": (["PRESET"], {"--config", "--resume", "--name", "--output", "--method", *FIELDS}),
     "evaluate": (
         ["WEIGHTS", "DATA"],
-        {"--protocol", "--align", "--split", "--max-frames", "--confidence", "--out"},
+        {"--protocol", "--align", "--split", "--max-frames", "--confidence", "--out", "--trust"},
     ),
     "predict": (
         ["WEIGHTS", "INPUT", "OUT"],
         {
             "--format", "--resolution", "--tiles", "--confidence", "--least-confidence",
             "--temporal", "--refine", "--intrinsics", "--hfov-degrees", "--mesh", "--max-points",
-            "--max-frames", "--engine",
+            "--max-frames", "--engine", "--trust",
         },
     ),
     "export": (
         ["WEIGHTS", "OUT"],
         {
             "--format", "--precision", "--resolution", "--calibrate", "--data", "--protocol",
-            "--split", "--max-frames", "--name", "--licence",
+            "--split", "--max-frames", "--name", "--licence", "--trust",
         },
     ),
     "app": (["WEIGHTS"], {"--host", "--port", "--share", "--max-upload-mb", "--queue"}),
@@ -104,7 +104,7 @@ FROZEN = {
     "odometry": (["WEIGHTS", "DATA"], {"--split", "--out"}),
     "benchmark": (
         ["TABLE", "DATA", "METHOD"],
-        {"--split", "--align", "--kind", "--max-frames", "--out"},
+        {"--split", "--align", "--kind", "--max-frames", "--out", "--trust"},
     ),
 }  # fmt: skip
 EACH_VERB = pytest.mark.parametrize("verb", FROZEN)
@@ -355,7 +355,7 @@ def test_evaluate_hands_its_words_on(verb_calls, capsys):
     assert args == (Path("run"), Path("data"))
     assert given == {
         "protocol": "bonn", "align": "least-squares", "split": "test", "max_frames": 9,
-        "confidence": True, "out": Path("evaluation"),
+        "confidence": True, "out": Path("evaluation"), "trust": False,
     }  # fmt: skip
     assert "evaluation/metrics.json" in capsys.readouterr().out
 
@@ -372,7 +372,7 @@ def test_predict_hands_its_words_on_and_names_what_it_skipped(verb_calls, capsys
     assert args == (Path("run"), "photos", Path("out"))
     assert given == {
         "formats": ("png16", "npz"), "resolution": (64, 96), "wishes": Wishes(), "style": Style(),
-        "max_frames": None, "engine": "local",
+        "max_frames": None, "engine": "local", "trust": False,
     }  # fmt: skip
     said = capsys.readouterr()
     assert "2 files" in said.out

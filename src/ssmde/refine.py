@@ -29,7 +29,7 @@ from ssmde.methods.teacher import Teacher, build_networks
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.prediction.camera import AskedCamera, find_camera, learnt_cameras
 from ssmde.prediction.inputs import name_images
-from ssmde.prediction.loading import find_weights, stored_config
+from ssmde.prediction.loading import find_weights, stored_config, stored_encoder
 from ssmde.prediction.predictor import Predictor
 from ssmde.types import Batch
 
@@ -90,6 +90,8 @@ def refine(
     file = find_weights(weights)
     tensors, metadata = read_weights(file)
     config = stored_config(file, metadata)
+    encoder = stored_encoder(file, config, metadata)
+    config = replace(config, model=replace(config.model, encoder=encoder))
     size = resolution or config.data.image_size
     clip = _read_clip(Path(source), size, max_frames)
     gap = _choose_gap(clip)

@@ -19,6 +19,7 @@ from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate_predictions
 from ssmde.evaluation.frames import frames_with_truth
+from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
 from ssmde.models.camera import METADATA_KEY, LearnedCameras
 from ssmde.models.load import save_weights
 from ssmde.pictures import PanelRow, panel, write_png
@@ -214,6 +215,9 @@ def write_weights(
     }
     if cameras := getattr(method, "cameras", None):
         metadata[METADATA_KEY] = cameras.to_text()
+    encoder = getattr(getattr(method, "depth_net", None), "encoder", None)
+    if isinstance(encoder, BackboneEncoder):
+        metadata[BACKBONE_KEY] = architecture_of(encoder.backbone)
     tensors = {k: v for k, v in method.state_dict().items() if k.startswith(NETWORKS)}
     save_weights(path, tensors, metadata)
 

@@ -46,6 +46,9 @@ class Export:
     """Name of the weights, kept in the file."""
     licence: Annotated[str | None, arg(help_behavior_hint="")] = None
     """Licence of the weights, kept in the file; that of released weights is known."""
+    trust: bool = False
+    """You made WEIGHTS yourself: open them though they can run code (.pt2), or name an encoder for
+    which the Hugging Face hub has to be asked."""
 
     def run(self) -> None:
         """Export, and print how far the file is from PyTorch and how fast."""
@@ -64,9 +67,12 @@ class Export:
             max_frames=self.max_frames,
             name=self.name,
             licence=self.licence,
+            trust=self.trust,
         )
         print_report(report)
-        print(f"exported: {report.files[0]}\nnext: ssmde predict {report.files[0]} INPUT OUT")
+        print(f"exported: {report.files[0]}")
+        trust = " --trust" if report.files[0].suffix == ".pt2" else ""
+        print(f"next: ssmde predict {report.files[0]} INPUT OUT{trust}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
