@@ -1,6 +1,5 @@
 """Image, depth and mask files: pixels in, pixels out, and one kind of error that names the file."""
 
-import io
 import os
 import re
 import struct
@@ -19,8 +18,9 @@ from torch.nn import functional
 
 from ssmde.data.files import IMAGE_SUFFIXES
 from ssmde.data.jpeg import decode_jpeg
-from ssmde.data.npy import read_pixels
+from ssmde.data.npy import check_header, read_pixels
 from ssmde.data.npz import NoDepthError, dense
+from ssmde.data.opening import MOST_PIXELS, ImageError, open_image
 from ssmde.data.store import RemoteError
 
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
@@ -28,7 +28,7 @@ REDUCTIONS = (8, 4, 2, 1)  # the sizes a JPEG can be decoded at: an eighth, a qu
 SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's names for 16 bits a pixel
 # What Pillow and NumPy raise on broken bytes; an unknown format is an OSError.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, struct.error, zlib.error)
-BROKEN_FILE = (*BROKEN, zipfile.BadZipFile, Image.DecompressionBombError)
+BROKEN_FILE = (*BROKEN, zipfile.BadZipFile, Image.DecompressionBombError)  # of a later part
 KEPT_MEMORY = 1 << 24  # bytes
 
 
@@ -42,10 +42,6 @@ def _keep_memory() -> None:
 
 
 _keep_memory()
-
-
-class ImageError(ValueError):
-    """A file that should hold an image, a depth map or a mask and does not."""
 
 
 @contextmanager
@@ -76,7 +72,7 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: If the file is missing or no image.
     """
-    with _naming(path), Image.open(path) as image:
+    with _naming(path), open_image(path, path) as image:
         width, height = image.size
         return (width, height) if _orientation(image) >= 5 else (height, width)
 
@@ -87,7 +83,7 @@ def is_upright(path: Path) -> bool:
     Raises:
         ImageError: If the file is missing or no image.
     """
-    with _naming(path), Image.open(path) as image:
+    with _naming(path), open_image(path, path) as image:
         return _orientation(image) == 1
 
 
@@ -109,9 +105,10 @@ def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
     with _naming(path):
         content = path.read_bytes()
         if path.suffix == ".npy":
+            check_header(BytesIO(content), len(content), 3 * MOST_PIXELS)
             pixels = read_pixels(content)
             return pixels if reduction == 1 else _average(pixels, reduction)
-        with Image.open(BytesIO(content)) as image:
+        with open_image(BytesIO(content), path) as image:
             width, height = image.size
             upright = _orientation(image) == 1
             pixels = None
@@ -136,7 +133,7 @@ def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
         ImageError: If they are truncated or no image.
     """
     path = Path(name)
-    with _naming(path, name), Image.open(io.BytesIO(content)) as image:
+    with _naming(path, name), open_image(BytesIO(content), path) as image:
         upright = _orientation(image) == 1
         return np.array(_rgb(path, image if upright else ImageOps.exif_transpose(image)))
 
@@ -187,10 +184,12 @@ def read_depth(
     """
     with _naming(path):
         if path.suffix.lower() == ".npy":
-            depth = np.load(BytesIO(path.read_bytes()), allow_pickle=False)
+            content = path.read_bytes()
+            check_header(BytesIO(content), len(content), MOST_PIXELS)
+            depth = np.load(BytesIO(content), allow_pickle=False)
         elif path.suffix.lower() == ".npz":
             with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                depth = dense(arrays)
+                depth = dense(arrays, MOST_PIXELS)
         else:
             depth = _png_depth(path, units_per_metre)
     if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):
@@ -210,7 +209,7 @@ def read_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
     Raises:
         ImageError: If the file is missing, truncated or no image.
     """
-    with _naming(path), Image.open(BytesIO(path.read_bytes())) as image:
+    with _naming(path), open_image(BytesIO(path.read_bytes()), path) as image:
         return np.array(image.convert("L"))
 
 
@@ -285,7 +284,7 @@ def _average(pixels: UInt8[np.ndarray, "h w 3"], reduction: int) -> UInt8[np.nda
 
 
 def _png_depth(path: Path, units_per_metre: int | float | None) -> Num[np.ndarray, "..."]:
-    with Image.open(BytesIO(path.read_bytes())) as image:
+    with open_image(BytesIO(path.read_bytes()), path) as image:
         if image.mode not in SIXTEEN_BIT:
             raise ImageError(
                 f"{path}: a depth PNG has 16 bits a pixel and one channel, got mode {image.mode}"

@@ -1,14 +1,42 @@
 """Arrays from the bytes of a .npy, without parsing the same header for every frame."""
 
+import math
 from functools import lru_cache
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
 LENGTH = slice(8, 10)  # bytes that hold the length of the header, in version 1 of the format
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+"""Readers of a header by version of the format; version 3 names fields, which no map has."""
 FIRST_VERSION = b"\x93NUMPY\x01"
+
+
+def check_header(file: BufferedIOBase, length: int, most: int) -> None:
+    """Refuse an array by its header, before memory is taken for it.
+
+    Args:
+        file: Open at the begin of a .npy.
+        length: Bytes of the file.
+        most: Numbers that an array may have.
+
+    Raises:
+        ValueError: If it claims more numbers, or more bytes than the file has.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in HEADERS:
+        raise ValueError(f"a .npy of version {version}")
+    shape, _, dtype = HEADERS[version](file)
+    count = math.prod(shape)
+    if count > most:
+        raise ValueError(f"claims {count / 1e6:,.0f} million numbers, the limit is {most / 1e6:g}")
+    if not dtype.hasobject and count * dtype.itemsize > length - file.tell():
+        raise ValueError("claims more numbers than it holds")
 
 
 def read_npy(content: bytes | bytearray) -> Shaped[np.ndarray, "..."]:

@@ -1,24 +1,37 @@
 """The one array that an .npz is read for: stored whole, or as a sparse matrix of scipy."""
 
+import math
 from typing import Any
 
 import numpy as np
 from jaxtyping import Num
+
+from ssmde.data.npy import check_header
 
 
 class NoDepthError(ValueError):
     """The arrays of a file are whole, and are no single depth map."""
 
 
-def dense(arrays: Any) -> Num[np.ndarray, "..."]:
+def dense(arrays: Any, most: int) -> Num[np.ndarray, "..."]:
     """The array of an open .npz: the only one, `depth`, or a scipy sparse matrix.
+
+    Args:
+        arrays: What `np.load` opened.
+        most: Numbers that an array may have.
 
     Raises:
         NoDepthError: If there are several arrays, or the matrix is of another kind.
+        ValueError: If an array is too large or broken.
     """
     keys = set(arrays.files)
+    for entry in arrays.zip.infolist():
+        with arrays.zip.open(entry) as file:
+            check_header(file, entry.file_size, most)
     if {"data", "shape"} <= keys:
         rows, columns = _coordinates(arrays, keys)
+        if math.prod(arrays["shape"].tolist()) > most:
+            raise NoDepthError(f"a sparse matrix of {arrays['shape'].tolist()} is too large")
         depth = np.zeros(arrays["shape"], arrays["data"].dtype)
         depth[rows, columns] = arrays["data"]
         return depth

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ssmde.data.images import whole_file
+from ssmde.data.opening import MOST_PIXELS, too_many_pixels
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv")
 FALLBACK_FPS = 25.0  # for streams that state no rate
@@ -131,6 +132,7 @@ def _decode(path: Path) -> Generator[tuple[Any, int]]:
     with _open(path) as (container, stream):
         try:
             for frame in container.decode(stream):
+                _check_size(path, frame.width, frame.height)  # it may change within a film
                 yield frame, round(getattr(frame, "rotation", 0) / 90)
                 count += 1
         except av.error.FFmpegError as error:
@@ -187,4 +189,13 @@ def _open(path: Path) -> Generator[tuple[Any, Any]]:
     with container:
         if not container.streams.video:
             raise VideoError(f"{path}: holds no video stream")
-        yield container, container.streams.video[0]
+        stream = container.streams.video[0]
+        context: Any = stream.codec_context
+        _check_size(path, context.width, context.height)
+        context.options = {"max_pixels": str(MOST_PIXELS)}  # FFmpeg's own check of each frame
+        yield container, stream
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if reason := too_many_pixels((height, width)):
+        raise VideoError(f"{path}: a frame {reason}")
