@@ -32,81 +32,21 @@ from ssmde.verbs import VERBS
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
 
-# Change these only on purpose: scripts of users are written against them.
-DATA = """root image-size frame-gaps scene-gaps poses least-baseline flip zoom colour-jitter
-brightness contrast saturation hue workers augment-on"""
-MODEL = """encoder pretrained start upsampling depth-range initial-depth pose-net pose-scale
-freeze-batch-norm intrinsics shared-camera initial-hfov-degrees
-pixel-aspect"""
-LOSS = """photometric geometry geometry-ramp pose points rotation-first upright-first
-normalise-depth smoothness scales ssim-share auto-mask minimum-reprojection weight-mask
-both-directions"""
-TRAIN = """steps batch-size learning-rate pose-rate camera-rate schedule warmup-steps
-clip-gradient precision seed validate-every protocol validation-frames checkpoint-every keep-best
-log-every accelerator devices nodes threads channels-last recompute-activations
-compile"""
-PSEUDO = """normals ranking edge-normals depth region align margin forgetting forgetting-end
-forgetting-start compat source"""
-STUDENT = """teacher teacher-mode ema-momentum start distillation gradient dynamic-ranking features
-forgets distillation-ramp mask-dynamic steps learning-rate cache"""
-FILTER = "variant quantile tau-depth tau-pixels beta-dynamic beta-unknown"
-AFFINE = "regression gradient ranking normals log-depth"
-SECTIONS = {
-    "affine": AFFINE,
-    "data": DATA, "model": MODEL, "loss": LOSS, "train": TRAIN, "pseudo-depth": PSEUDO,
-    "student": STUDENT, "student.filter": FILTER, "student.pseudo-depth": PSEUDO,
-}  # fmt: skip
-FIELDS = {f"--{name}.{f}" for name, text in SECTIONS.items() for f in text.split()}
-FROZEN = {
-    "prepare": (
-        ["SOURCE", "OUT"],
-        {
-            "--step", "--least-motion", "--fewest-frames", "--intrinsics", "--hfov-degrees",
-            "--width", "--name", "--quality", "--overwrite", "--dataset", "--train-list",
-            "--val-list", "--test-list", "--improved", "--truth", "--pack", "--size", "--codec",
-        },
-    ),
-    "doctor": (["DATA"], {"--split", "--quick"}),
-    "track": (["DATA"], {"--overwrite", "--threads", "--seed"}),
-    "label": (
-        ["DATA"],
-        {
-            "--source", "--checkpoint", "--kind", "--batch-size", "--size", "--split",
-            "--overwrite", "--device", "--engine",
-        },
-    ),
-    "train": (["PRESET"], {"--config", "--resume", "--name", "--output", "--method", *FIELDS}),
-    "evaluate": (
-        ["WEIGHTS", "DATA"],
-        {"--protocol", "--align", "--split", "--max-frames", "--confidence", "--out", "--trust"},
-    ),
-    "predict": (
-        ["WEIGHTS", "INPUT", "OUT"],
-        {
-            "--format", "--resolution", "--tiles", "--confidence", "--least-confidence",
-            "--temporal", "--refine", "--intrinsics", "--hfov-degrees", "--mesh", "--max-points",
-            "--max-frames", "--engine", "--trust",
-        },
-    ),
-    "export": (
-        ["WEIGHTS", "OUT"],
-        {
-            "--format", "--precision", "--resolution", "--calibrate", "--data", "--protocol",
-            "--split", "--max-frames", "--name", "--licence", "--trust",
-        },
-    ),
-    "app": (["WEIGHTS"], {"--host", "--port", "--share", "--max-upload-mb", "--queue"}),
-    "demo": ([], {"--out", "--minutes", "--seed"}),
-    "scale": (
-        ["WEIGHTS", "DATA"],
-        {"--camera-height", "--speed", "--poses", "--points", "--split", "--max-frames", "--out"},
-    ),
-    "odometry": (["WEIGHTS", "DATA"], {"--split", "--out"}),
-    "benchmark": (
-        ["TABLE", "DATA", "METHOD"],
-        {"--split", "--align", "--kind", "--max-frames", "--out", "--trust"},
-    ),
-}  # fmt: skip
+
+def frozen_command_line() -> dict[str, tuple[list[str], set[str]]]:
+    """Words and options of every verb; they change on purpose only: scripts of users name them."""
+    frozen: dict[str, tuple[list[str], set[str]]] = {}
+    verb = ""
+    for line in (Path(__file__).parent / "goldens" / "command_line.txt").read_text().splitlines():
+        if line.startswith("  "):
+            frozen[verb][1].add(line.strip())
+        elif not line.startswith("#"):
+            verb, *places = line.split()
+            frozen[verb] = (places, set())
+    return frozen
+
+
+FROZEN = frozen_command_line()
 EACH_VERB = pytest.mark.parametrize("verb", FROZEN)
 
 
@@ -231,6 +171,27 @@ def test_the_help_names_what_there_is_to_choose(capsys):
     assert all(name in evaluate for name in PROTOCOLS)
     assert f"--align {{{','.join(get_args(AlignmentName))}}}" in evaluate
     assert all(name in help_of("predict", capsys) for name in FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            "predict a.mp4 out --refine 20",
+            r"--refine is no more: train .*--model\.start",
+        ),
+        (
+            "train ss_mde --model.intrinsics=learned",
+            r"--model\.intrinsics is no more: .ssmde",
+        ),
+        ("train ss_mde --train.camera-rate 2", r"--train\.camera-rate is no more: .ssmde track"),
+    ],
+)
+def test_an_option_of_a_former_version_is_refused_by_its_name(words, says, capsys):
+    assert main(words.split()) == 2
+    text = capsys.readouterr().err
+    assert re.search(says, text)
+    assert len(text.splitlines()) == 1
 
 
 # What becomes of the words
@@ -428,21 +389,6 @@ def test_odometry_and_benchmark_hand_their_words_on(monkeypatch, capsys):
     assert given["args"] == ("kitti", Path("data"), ("a=run", "files"))
     assert (given["kind"], given["align"], given["split"]) == ("disparity", None, None)
     assert "benchmark/kitti.csv, .json and .md" in capsys.readouterr().out
-
-
-def test_predict_refines_first_if_asked(verb_calls, monkeypatch):
-    asked = []
-
-    def refine(*args, **options):
-        asked.append((args, options))
-        return "refined"
-
-    replace_verb(monkeypatch, "refine", "refine", refine)
-    assert main(["predict", "run", "walk.mp4", "out", "--refine", "20", "--max-frames", "50"]) == 0
-    [(words, options)] = asked
-    assert words == (Path("run"), "walk.mp4")
-    assert (options["steps"], options["max_frames"]) == (20, 50)
-    assert verb_calls[0][1][0] == "refined"
 
 
 def test_demo_hands_its_words_on(verb_calls, capsys):

@@ -29,7 +29,10 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README", "quickstart", "your-own-video", "datasets", "command-line", "export")
+PAGES = (
+    "README", "quickstart", "your-own-video", "datasets", "command-line", "export",
+    "examples/finetune-on-a-clip",
+)  # fmt: skip
 OTHER_PAGES = {
     "results": "needs the archives of data sets, the recordings that were measured, and days",
     "experiments": "needs the recordings that were measured, and hours",

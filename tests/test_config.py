@@ -2,6 +2,7 @@
 
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from ssmde.config import (
     dump_config,
     load_config,
 )
+from ssmde.config.former import FORMER_FIELDS
 
 
 def test_an_empty_file_is_the_default_run():
@@ -163,3 +165,30 @@ def test_no_switch_is_named_for_what_it_turns_off():
     names = [f.name for section in sections if is_dataclass(section) for f in fields(section)]
     assert len(names) > 30
     assert not [name for name in names if name.startswith(("no_", "disable_", "not_"))]
+
+
+@pytest.mark.parametrize("text", ["model: {intrinsics: given}", "train: {camera_rate: 3.0}"])
+def test_a_former_field_that_asks_for_nothing_is_left_out(text):
+    assert load_config(text) == Config()
+
+
+def test_a_former_field_that_asks_for_what_is_gone_is_refused_with_what_to_use_instead():
+    with pytest.raises(ValueError, match=r"^model\.intrinsics learned is no more: .ssmde track"):
+        load_config("model: {intrinsics: learned}")
+
+
+def test_weights_that_were_made_with_a_former_field_are_read():
+    text = "model: {intrinsics: learned, pixel_aspect: 2.0, encoder: resnet50}"
+    assert load_config(text, stored=True) == Config(model=ModelConfig(encoder="resnet50"))
+
+
+def test_no_former_field_is_a_field():
+    names = {f.name for f in fields(Config)}
+    for name in FORMER_FIELDS:
+        section: Any = Config()
+        *path, last = name.split(".")
+        for step in path:
+            assert step in {f.name for f in fields(section)}
+            section = getattr(section, step)
+        assert last not in {f.name for f in fields(section)}
+    assert not {name for name in FORMER_FIELDS if "." not in name} & names

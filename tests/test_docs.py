@@ -20,7 +20,14 @@ COMMANDS = [
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{n}.md"
-        for n in ("quickstart", "troubleshooting", "your-own-video", "datasets", "export")
+        for n in (
+            "quickstart",
+            "troubleshooting",
+            "your-own-video",
+            "datasets",
+            "export",
+            "examples/finetune-on-a-clip",
+        )
     ),
 ]
 

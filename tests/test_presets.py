@@ -70,6 +70,7 @@ def test_a_file_changes_the_fields_it_names(tmp_path):
         ("data: {image_size: [30, 64]}", "data.image_size must be multiples of 32, got (30, 64)"),
         ("data: 3", "data must hold keys with values, got 3"),
         ("- a", "the whole must hold keys with values, got ['a']"),
+        ("model: {intrinsics: learned}", "model.intrinsics learned is no more: `ssmde track"),
         ("a: [", "no YAML: while parsing a flow node"),
     ],
 )

@@ -18,7 +18,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from ssmde import __version__
-from ssmde.config import Config
+from ssmde.config import Config, former_option
 from ssmde.presets import PRESETS, find_preset, read_config
 from ssmde.verbs import VERBS, Train, Verb, is_first_process
 
@@ -104,8 +104,10 @@ def parse(verb: str, words: Sequence[str]) -> Verb:
 
     Raises:
         SystemExit: After help was printed, or a word that does not fit was explained.
-        ValueError: If `train` has no start, or one that cannot be read.
+        ValueError: If `train` has no start, or one that cannot be read, or an option is no more.
     """
+    if gone := former_option(verb, words):
+        raise ValueError(gone)
     start: dict[str, Any] = {}
     if verb == "train":
         start["default"] = Train(config=_start_values(words))

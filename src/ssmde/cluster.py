@@ -1,8 +1,7 @@
 """Work done by many processes and machines: Ray actors that each hold a tool, such as a network.
 
-Ray starts a lost worker again and gives its piece of work to it once more. So that nothing is lost
-and nothing is done twice, the work on a piece leaves out what a lost worker has finished, and every
-file appears whole under its own name.
+Ray starts a lost worker again and gives its piece of work to it once more. So that nothing is lost,
+every file appears whole under its own name, and doing a piece twice gives what doing it once gives.
 """
 
 from collections.abc import Callable, Iterator

@@ -58,8 +58,8 @@ def predict_files(
 ) -> Summary:
     """Write the depth of every image or video frame of `source`, at its own size.
 
-    Names and contents of the files: see `FORMATS`. What was interrupted goes on where it was when
-    it is called again in the same way; what was finished starts again.
+    Names and contents of the files: see `FORMATS`. Each is there whole or not at all; the same call
+    again makes all of them again.
 
     Args:
         weights: Weights file, run folder, or a loaded predictor.
@@ -112,7 +112,7 @@ def predict_files(
         elif moving:
             summary = predict_video(job, Path(here))
         elif engine == "ray":
-            summary = predict_on_ray(open_job, job, images, Path(here))
+            summary = predict_on_ray(open_job, job, images)
         else:
             summary = predict_images(job, images, Path(here))
     if not summary.written:

@@ -178,6 +178,8 @@ def read_config(file: Path) -> Config:
         faults = [_describe(fault) for fault in error.errors(include_url=False)]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         faults = [f"no YAML: {' '.join(str(error).split())}"]
+    except ValueError as error:
+        faults = [str(error)]
     if len(faults) == 1:
         raise ValueError(f"{file}: {faults[0]}")
     raise ValueError("\n  ".join([f"{file}: {len(faults)} faults", *faults]))

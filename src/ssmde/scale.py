@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ssmde.data.scene_folder import Split, read_scenes
-from ssmde.models.camera import stored_cameras
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import MetricScale, with_scale
 from ssmde.prediction.loading import find_weights, load
@@ -84,7 +83,6 @@ def scale(
 
             asked = Asked(
                 scenes=scenes,
-                cameras=stored_cameras(metadata),
                 predictor=predictor,
                 max_frames=max_frames,
                 advance=advance,

@@ -20,8 +20,6 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import Student, build_student
 from ssmde.methods.teacher import build_networks, build_teacher
-from ssmde.models.camera import LearnedCameras
-from ssmde.training.cameras import build_cameras, describe_cameras
 from ssmde.training.checkpoints import AtomicCheckpointIO, is_disk_full, last_checkpoint
 from ssmde.training.kept_teacher import FOLDER as KEPT_DEPTH
 from ssmde.training.kept_teacher import keep_what_the_teacher_says
@@ -86,12 +84,11 @@ def train(config: Config, *, resume: bool = False) -> Path:
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
-    cameras = build_cameras(config, sequences)
-    method = _build_method(config, cameras)
+    method = _build_method(config)
     loader = _make_loader(config, folder, sequences, method)
     module = TrainingModule(method, config.train)
     log = RunLog(folder, config.train.steps, config.train.log_every)
-    validation = Validation(folder, config, log, cameras)
+    validation = Validation(folder, config, log)
     trainer = _make_trainer(config, folder, [validation, log])
     on_processor = trainer.strategy.root_device.type == "cpu"
     if config.train.precision == "bf16" and on_processor and trainer.is_global_zero:
@@ -106,8 +103,6 @@ def train(config: Config, *, resume: bool = False) -> Path:
         raise _explain(error, config, folder) from error
     if trainer.is_global_zero:
         write_last_weights(folder, config, module.method, validation.latest)
-        if cameras is not None:
-            print(describe_cameras(cameras), flush=True)
     return folder
 
 
@@ -122,29 +117,25 @@ def _clock_of_stage(config: Config) -> Config:
     return replace(config, train=clock)
 
 
-def _build_method(config: Config, cameras: LearnedCameras | None) -> nn.Module:
+def _build_method(config: Config) -> nn.Module:
     """The stage as a module."""
     if config.method == "affine_depth":
         return AffineDepth(build_networks(config.model, config.loss)[0], config.affine)
     if config.method == "student":
-        method = build_student(config)
-    else:
-        method = build_teacher(config.model, config.loss, config.pseudo_depth)
-    method.cameras = cameras
-    return method
+        return build_student(config)
+    return build_teacher(config.model, config.loss, config.pseudo_depth)
 
 
 def _make_loader(
     config: Config, folder: Path, sequences: list[FrameSequence], method: nn.Module
 ) -> SnippetLoader:
     """Snippets, with what a teacher says of them where that is kept."""
-    cameras = getattr(method, "cameras", None)
     if not (config.method == "student" and config.student.cache):
-        return SnippetLoader(config, sequences, cameras)
+        return SnippetLoader(config, sequences)
     assert isinstance(method, Student)
     kept, teacher = folder / KEPT_DEPTH, method.teacher
     return SnippetLoader(
-        config, sequences, cameras, teacher_depth=kept,
+        config, sequences, teacher_depth=kept,
         prepare=lambda: keep_what_the_teacher_says(config, kept, sequences, teacher),
     )  # fmt: skip
 
@@ -195,7 +186,11 @@ def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
     if "last.ckpt" not in begun:
         raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist")
     kept = folder / "config.yaml"
-    changed = set(_differences(asdict(load_config(kept.read_text())), asdict(config)))
+    try:
+        before = load_config(kept.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{kept}: {error}") from error
+    changed = set(_differences(asdict(before), asdict(config)))
     if not_free := sorted(changed - FREE_ON_RESUME):
         raise ValueError(
             f"a resumed run cannot change {', '.join(not_free)}; start a new run with --name, "

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float16, Int64, UInt8
+from jaxtyping import Float, Float16, UInt8
 from torch import Tensor
 
 
@@ -37,12 +37,6 @@ class Batch:
     points: Float[Tensor, "b 1 h w"] | None = None
     """Depth of the target where a point was tracked through the video, in the unit of `T_src_tgt`;
     0 elsewhere."""
-    camera: Int64[Tensor, " b"] | None = None
-    """Number of the camera that is learnt, -1 where the intrinsics are given; None where all are.
-    The intrinsics of an unknown camera are nan until the method puts in what it has learnt."""
-    framing: Float[Tensor, "b 3 3"] | None = None
-    """With `camera`: affine map from pixels of the stored frame to those of the view; [0, 0] is
-    negative in a mirrored view."""
     names: tuple[str, ...] = ()
     """`scene/frame` of each target, for messages."""
 
@@ -79,10 +73,6 @@ class Snippets:
     """See `Batch.teacher_depth`."""
     points: Float[Tensor, "b 1 h w"] | None = None
     """See `Batch.points`."""
-    camera: Int64[Tensor, " b"] | None = None
-    """See `Batch.camera`."""
-    framing: Float[Tensor, "b 3 3"] | None = None
-    """See `Batch.framing`."""
     cuts: tuple[Cut, ...] = ()
     """One a snippet where `images` are whole frames, to be cut on the device; else empty."""
     broken: tuple[str, ...] = ()
@@ -119,8 +109,6 @@ class Snippets:
             pseudo_depth=self.pseudo_depth,
             teacher_depth=self.teacher_depth,
             points=self.points,
-            camera=self.camera,
-            framing=self.framing,
             names=self.names,
         )
 
@@ -131,8 +119,6 @@ def collate(samples: Sequence[Snippets]) -> Snippets:
     labels = [s.pseudo_depth for s in samples if s.pseudo_depth is not None]
     taught = [s.teacher_depth for s in samples if s.teacher_depth is not None]
     points = [s.points for s in samples if s.points is not None]
-    cameras = [s.camera for s in samples if s.camera is not None]
-    framings = [s.framing for s in samples if s.framing is not None]
     return Snippets(
         images=_join_images([s.images for s in samples]),
         intrinsics=torch.cat([s.intrinsics for s in samples]),
@@ -141,8 +127,6 @@ def collate(samples: Sequence[Snippets]) -> Snippets:
         pseudo_depth=torch.cat(labels) if labels else None,
         teacher_depth=torch.cat(taught) if taught else None,
         points=torch.cat(points) if points else None,
-        camera=torch.cat(cameras) if cameras else None,
-        framing=torch.cat(framings) if framings else None,
         names=tuple(name for s in samples for name in s.names),
         cuts=tuple(cut for s in samples for cut in s.cuts),
         broken=tuple(name for s in samples for name in s.broken),

@@ -1,4 +1,4 @@
-"""Prediction on a Ray cluster: a worker that is lost loses nothing, and nothing is done twice."""
+"""Prediction on a Ray cluster: a worker that is lost loses nothing."""
 
 import os
 import signal
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from ssmde.predict import Predictor, predict_files
 from ssmde.prediction.jobs import Job
-from ssmde.prediction.journal import ImageJournal
 from ssmde.prediction.on_ray import Piece, predict_on_ray, predict_piece
 from ssmde.prediction.pipeline import Pipeline, Wishes
 from ssmde.prediction.shot import Style
@@ -56,24 +55,14 @@ def assert_predicted(out: Path, names: list[str]) -> None:
             np.testing.assert_allclose(arrays["depth"], 1 + 10 * int(name) / 255, rtol=1e-5)
 
 
-def test_a_piece_leaves_out_what_a_lost_worker_has_written(photos, tmp_path):
-    job = open_job(tmp_path)
-    work = job.work(photos)
-    ImageJournal(tmp_path, work, part=3).add("00")
-    piece = Piece(number=3, images={f"{i:02d}": photos / f"{i:02d}.png" for i in range(3)})
-    assert predict_piece(work, job, piece) == []
-    assert sorted(p.name for p in tmp_path.glob("*.npz")) == ["01_depth.npz", "02_depth.npz"]
-    whole = ImageJournal(tmp_path, work)
-    whole.take_in_parts()
-    assert whole.done == {"00", "01", "02"}
-    assert not list(tmp_path.glob(".predict.*.journal"))
-
-
-def test_what_a_journal_of_other_work_says_is_not_believed(photos, tmp_path):
-    ImageJournal(tmp_path, "other", part=0).add("00")
-    journal = ImageJournal(tmp_path, "this")
-    journal.take_in_parts()
-    assert journal.done == set()
+def test_a_piece_says_what_it_wrote_and_what_it_could_not_read(photos, tmp_path):
+    images = {f"{i:02d}": photos / f"{i:02d}.png" for i in (0, 1)}
+    images["broken"] = photos / "missing.png"
+    good, reasons = predict_piece(open_job(tmp_path), Piece(number=3, images=images))
+    assert good == ["00", "01"]
+    assert len(reasons) == 1
+    assert "missing.png" in reasons[0]
+    assert sorted(p.name for p in tmp_path.glob("*.npz")) == ["00_depth.npz", "01_depth.npz"]
 
 
 def test_a_recording_of_all_images_and_a_video_are_refused(photos, tmp_path):
@@ -97,7 +86,7 @@ def cluster():
 
 @pytest.mark.distributed
 @pytest.mark.filterwarnings("ignore")  # of Ray, about its own sockets and files
-def test_a_killed_worker_loses_nothing_and_repeats_nothing(cluster, photos, tmp_path):
+def test_a_killed_worker_loses_nothing(cluster, photos, tmp_path):
     out, log, killed = tmp_path / "out", tmp_path / "log", tmp_path / "killed"
     out.mkdir()
 
@@ -118,9 +107,9 @@ def test_a_killed_worker_loses_nothing_and_repeats_nothing(cluster, photos, tmp_
 
     images = {f"{i:02d}": photos / f"{i:02d}.png" for i in range(COUNT)}
     images["broken"] = tmp_path / "missing.png"
-    summary = predict_on_ray(noting_job, open_job(out), images, photos, piece_size=4)
+    summary = predict_on_ray(noting_job, open_job(out), images, piece_size=4)
     assert killed.exists()
-    assert sorted(log.read_text().split()) == sorted(images)[:COUNT]
+    assert set(log.read_text().split()) == set(sorted(images)[:COUNT])
     assert [p.name for p in summary.written] == [f"{i:02d}_depth.npz" for i in range(COUNT)]
     assert len(summary.skipped) == 1
     assert_predicted(out, [f"{i:02d}" for i in range(COUNT)])

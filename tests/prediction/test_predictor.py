@@ -89,7 +89,6 @@ def test_depth_has_the_size_of_the_image(size):
     assert found.depth.shape == size
     assert found.depth.dtype == np.float32
     assert found.confidence is None
-    assert found.intrinsics is None
 
 
 def test_the_given_array_is_left_as_it_was():

@@ -119,18 +119,6 @@ def test_what_goes_by_leaves_no_ghost():
     np.testing.assert_allclose(np.median(found[3][32:58, 70:96]), 1.5, rtol=0.02)
 
 
-def test_what_it_remembers_can_be_kept_and_restored():
-    clip = draw_clip("room", frames=6, size=SIZE, seed=1)
-    raw = noisy(clip.depth)
-    whole = smoothed(clip.images, raw)
-    first, second = Smoother(SIZE), Smoother(SIZE)
-    for i in range(3):
-        first.smooth(clip.images[i], raw[i])
-    second.restore(first.state())
-    for i in range(3, 6):
-        np.testing.assert_array_equal(second.smooth(clip.images[i], raw[i]), whole[i])
-
-
 def test_the_motion_of_a_shifted_picture_is_found_everywhere():
     from ssmde.data.image_motion import tile_flow
 

@@ -1,4 +1,4 @@
-"""Films: their times, their sound, and what an interruption costs."""
+"""Films: their times, their sound, and what an interruption leaves."""
 
 import sys
 from fractions import Fraction
@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from ssmde.data.video import read_frames, video_info
 from ssmde.predict import Predictor, Wishes, predict_files
-from ssmde.prediction import jobs
-from ssmde.prediction.film import FilmPart, join_parts, write_part
+from ssmde.prediction.film import write_film
 from ssmde.prediction.recording import write_recording
 from ssmde.prediction.shot import Shot
 
@@ -117,9 +116,7 @@ def test_a_video_without_sound_gives_one_without_sound(tmp_path):
         assert not film.streams.audio
 
 
-@pytest.mark.parametrize("part", [4, 100])
-def test_frames_are_shown_when_they_were_filmed_whatever_the_parts(tmp_path, monkeypatch, part):
-    monkeypatch.setattr(jobs, "PART_FRAMES", part)
+def test_frames_are_shown_when_they_were_filmed(tmp_path):
     path = record(tmp_path / "phone.mkv", 10, gap_after=5)
     predict_files(predictor(), path, tmp_path / "out")
     found = times(tmp_path / "out" / "phone_depth.mp4")
@@ -137,51 +134,23 @@ def test_the_left_half_is_the_video_and_the_right_half_its_depth(tmp_path):
         assert np.abs(now[:, :28].astype(int) - was[:, :28]).mean() < 4
 
 
-def stopped_at(tmp_path, count, formats, wishes=None, **more):
-    with pytest.raises(KeyboardInterrupt):
-        predict_files(
-            predictor(count), tmp_path / "clip.mp4", tmp_path / "out", formats=formats,
-            wishes=wishes, **more,
-        )  # fmt: skip
-
-
 @pytest.mark.parametrize("temporal", [False, True])
-def test_an_interrupted_video_goes_on_and_gives_what_one_run_gives(tmp_path, monkeypatch, temporal):
-    monkeypatch.setattr(jobs, "PART_FRAMES", 8)
+def test_an_interrupted_video_leaves_no_film_and_is_made_again(tmp_path, temporal):
     record(tmp_path / "clip.mp4", 30, sound="aac")
-    formats, wishes = ("video", "npz", "color"), Wishes(temporal=temporal, batch_size=4)
-    ask = {"formats": formats, "wishes": wishes}
+    wishes = Wishes(temporal=temporal, batch_size=4)
+    ask = {"formats": ("video", "npz"), "wishes": wishes}
     predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "whole", **ask)
-    stopped_at(tmp_path, 20, formats, wishes)
-    assert not (tmp_path / "out" / "clip_depth.mp4").exists()
-    resumed = predictor()
-    summary = predict_files(resumed, tmp_path / "clip.mp4", tmp_path / "out", **ask)
-    assert resumed.network.seen == 30 - 16  # two parts of eight were done
-    assert len(summary.written) == 1 + 30 + 30
-    whole = sorted(p.name for p in (tmp_path / "whole").iterdir())
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == whole
-    for i in range(30):
-        a, b = (
-            np.load(tmp_path / f / f"clip_{i:06d}_depth.npz")["depth"] for f in ("whole", "out")
-        )
-        np.testing.assert_array_equal(a, b)
-    for name in (f"clip_{i:06d}_color.png" for i in range(30)):
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
-    a, b = (list(read_frames(tmp_path / f / "clip_depth.mp4")) for f in ("whole", "out"))
-    np.testing.assert_array_equal(np.stack(a), np.stack(b))
-    assert times(tmp_path / "out/clip_depth.mp4") == times(tmp_path / "whole/clip_depth.mp4")
-    assert len(sound_of(tmp_path / "out/clip_depth.mp4")) > 40
-
-
-def test_another_command_does_not_go_on_with_what_is_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "PART_FRAMES", 8)
-    record(tmp_path / "clip.mp4", 30)
-    stopped_at(tmp_path, 20, ("video",), Wishes(batch_size=4))
-    other = predictor()
-    with torch.no_grad():
-        other.network.one.fill_(2)
-    predict_files(other, tmp_path / "clip.mp4", tmp_path / "out", wishes=Wishes(batch_size=4))
-    assert other.network.seen == 30
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(predictor(20), tmp_path / "clip.mp4", tmp_path / "out", **ask)
+    names = [p.name for p in (tmp_path / "out").iterdir()]
+    assert len(names) == 20
+    assert all(name.endswith("_depth.npz") for name in names)
+    summary = predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "out", **ask)
+    assert len(summary.written) == 1 + 30
+    whole, again = (sorted((tmp_path / f).iterdir()) for f in ("whole", "out"))
+    assert [p.name for p in whole] == [p.name for p in again]
+    for a, b in zip(whole, again, strict=True):
+        assert a.read_bytes() == b.read_bytes()
 
 
 def test_what_was_finished_is_done_anew(tmp_path):
@@ -192,7 +161,7 @@ def test_what_was_finished_is_done_anew(tmp_path):
         assert again.network.seen == 5
 
 
-def test_interrupted_images_that_are_done_are_left_alone(tmp_path):
+def test_interrupted_images_are_whole_and_the_same_command_makes_the_rest(tmp_path):
     from PIL import Image
 
     (tmp_path / "in").mkdir()
@@ -201,19 +170,11 @@ def test_interrupted_images_that_are_done_are_left_alone(tmp_path):
     ask = {"formats": ("npz",), "wishes": Wishes(batch_size=2)}
     with pytest.raises(KeyboardInterrupt):
         predict_files(predictor(5), tmp_path / "in", tmp_path / "out", **ask)
-    assert sorted(p.name for p in (tmp_path / "out").glob("*.npz")) == [
-        f"{i}_depth.npz" for i in range(4)
-    ]
-    resumed = predictor()
-    summary = predict_files(resumed, tmp_path / "in", tmp_path / "out", **ask)
-    assert resumed.network.seen == 2
+    names = [f"{i}_depth.npz" for i in range(6)]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names[:4]
+    summary = predict_files(predictor(), tmp_path / "in", tmp_path / "out", **ask)
     assert len(summary.written) == 6
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        f"{i}_depth.npz" for i in range(6)
-    ]
-    again = predictor()
-    predict_files(again, tmp_path / "in", tmp_path / "out", **ask)
-    assert again.network.seen == 6
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
 
 
 def test_a_video_is_stopped_after_as_many_frames_as_asked(tmp_path):
@@ -226,26 +187,25 @@ def test_a_video_is_stopped_after_as_many_frames_as_asked(tmp_path):
         predict_files(predictor(), path, tmp_path / "out", max_frames=0)
 
 
-def test_parts_join_to_what_one_part_holds(tmp_path):
+def test_the_sound_of_a_film_that_starts_late_stays_with_its_picture(tmp_path):
+    path = record(tmp_path / "talk.mkv", 10, sound="aac", start=0.5)
+    predict_files(predictor(), path, tmp_path / "out")
+    inside = [(time, content) for time, content in sound_of(path) if 0.5 <= time < 1.5]
+    after = sound_of(tmp_path / "out" / "talk_depth.mp4")
+    assert [content for _, content in after] == [content for _, content in inside]
+    assert times(tmp_path / "out" / "talk_depth.mp4")[0] == 0
+    for (was, _), (now, _) in zip(inside, after, strict=True):
+        assert abs(float(was) - 0.5 - float(now)) < 1e-2
+
+
+def test_a_film_of_shots_without_times_has_the_rate_it_was_opened_with(tmp_path):
     random = np.random.default_rng(0)
-    shots = [
-        Shot(
-            pixels=random.integers(0, 256, (24, 32, 3), dtype=np.uint8),
-            depth=random.uniform(1, 3, (24, 32)).astype(np.float32),
-            time=i / 10,
-        )
-        for i in range(6)
-    ]
-    parts = []
-    for number, (first, last) in enumerate([(0, 2), (2, 3), (3, 6)]):
-        parts.append(FilmPart(path=tmp_path / f"{number}.mp4", start=first / 10))
-        with write_part(parts[-1].path, 10.0) as append:
-            for shot in shots[first:last]:
-                append(shot)
-    join_parts(parts, tmp_path / "joined.mp4", None)
-    assert len(list(read_frames(tmp_path / "joined.mp4"))) == 6
-    np.testing.assert_allclose(times(tmp_path / "joined.mp4"), np.arange(6) / 10, atol=1e-4)
-    assert video_info(tmp_path / "joined.mp4").fps == pytest.approx(10.0)
+    with write_film(tmp_path / "film.mp4", 10.0) as append:
+        for _ in range(6):
+            pixels = random.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+            append(Shot(pixels=pixels, depth=np.ones((24, 32), np.float32)))
+    np.testing.assert_allclose(times(tmp_path / "film.mp4"), np.arange(6) / 10, atol=1e-4)
+    assert video_info(tmp_path / "film.mp4").fps == pytest.approx(10.0)
 
 
 def test_without_rerun_a_recording_is_refused_with_what_to_install(tmp_path, monkeypatch):

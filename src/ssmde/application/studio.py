@@ -97,7 +97,7 @@ class Studio:
             )
         predictor = self.predictors[weights]
         depth = predictor.predict(pixels).depth
-        intrinsics, _ = find_camera(depth.shape, AskedCamera(), predictor.cameras)
+        intrinsics, _ = find_camera(depth.shape, AskedCamera())
         return Shot(pixels=pixels, depth=depth, intrinsics=intrinsics, facts=predictor.facts)
 
     def watch(self, session: Session, weights: str, pixels: UInt8[np.ndarray, "h w 3"]) -> Shot:
@@ -137,7 +137,7 @@ class Studio:
             return ""
         asked = _asked_camera(hfov_degrees)
         size = np.load(kept.folder / "depth.npy", mmap_mode="r").shape
-        intrinsics, origin = find_camera(size, asked, self.predictors[kept.weights].cameras)
+        intrinsics, origin = find_camera(size, asked)
         np.save(kept.folder / "intrinsics.npy", intrinsics)
         for path in kept.folder.glob("files/*"):
             path.unlink()

@@ -7,6 +7,7 @@ carries it.
 
 from ssmde.config.affine import AffineConfig
 from ssmde.config.data import DataConfig
+from ssmde.config.former import former_option
 from ssmde.config.loss import LossConfig
 from ssmde.config.model import ModelConfig
 from ssmde.config.pseudo_depth import PseudoDepthConfig
@@ -27,5 +28,6 @@ __all__ = [
     "StudentConfig",
     "TrainConfig",
     "dump_config",
+    "former_option",
     "load_config",
 ]

@@ -38,16 +38,6 @@ class ModelConfig(Section):
     """Factor on the six raw outputs of the pose network."""
     freeze_batch_norm: bool = False
     """Keep the statistics of batch normalisation as loaded; for very small batches."""
-    intrinsics: Literal["given", "learned", "all_learned"] = "given"
-    """Cameras of the scenes: given, by their cam.txt; learned, for scenes that have none; or all
-    learned, cam.txt aside. The camera has to turn: without rotation video tells no focal length."""
-    shared_camera: bool = False
-    """One camera filmed all scenes whose camera is learnt; their images have one size."""
-    initial_hfov_degrees: float = 65.0
-    """Horizontal field of view where learnt cameras start, in degrees."""
-    pixel_aspect: float = 1.0
-    """fy / fx of learnt cameras: 1 for square pixels. Where frames were resized out of shape, it is
-    their width / height before over that after."""
 
     def __post_init__(self) -> None:
         """Refuse a depth range that is no range."""
@@ -66,11 +56,3 @@ class ModelConfig(Section):
             f"{self.initial_depth}",
         )
         refuse(self.pose_scale <= 0, f"model.pose_scale must be positive, got {self.pose_scale}")
-        refuse(
-            not 1 <= self.initial_hfov_degrees <= 170,
-            "model.initial_hfov_degrees must be between 1 and 170, got "
-            f"{self.initial_hfov_degrees}",
-        )
-        refuse(
-            self.pixel_aspect <= 0, f"model.pixel_aspect must be positive, got {self.pixel_aspect}"
-        )

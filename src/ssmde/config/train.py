@@ -19,9 +19,6 @@ class TrainConfig(Section):
     pose_rate: float = 1.0
     """Factor on the learning rate for the pose network; depth can only be learnt from a motion
     that is right, so the motion may hurry ahead."""
-    camera_rate: float = 10.0
-    """Factor on the learning rate for cameras that are learnt. A step of Adam changes a focal
-    length by at most about this product, as a share of it."""
     schedule: Literal["constant", "step", "cosine"] = "step"
     """Learning rate over the training: step divides it by 10 at three quarters."""
     warmup_steps: int = 0
@@ -70,9 +67,7 @@ class TrainConfig(Section):
         for name in ("devices", "nodes", "validation_frames", "log_every"):
             value = getattr(self, name)
             refuse(value < 1, f"train.{name} must be at least 1, got {value}")
-        for name in ("pose_rate", "camera_rate"):
-            value = getattr(self, name)
-            refuse(value <= 0, f"train.{name} must be positive, got {value}")
+        refuse(self.pose_rate <= 0, f"train.pose_rate must be positive, got {self.pose_rate}")
         refuse(
             self.learning_rate <= 0,
             f"train.learning_rate must be positive, got {self.learning_rate}",

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from ssmde.config.affine import AffineConfig
 from ssmde.config.data import DataConfig
+from ssmde.config.former import without_former_fields
 from ssmde.config.loss import LossConfig
 from ssmde.config.model import ModelConfig
 from ssmde.config.pseudo_depth import PseudoDepthConfig
@@ -59,14 +60,20 @@ class Config(Section):
         )
 
 
-def load_config(text: str) -> Config:
+def load_config(text: str, *, stored: bool = False) -> Config:
     """Read a run from YAML.
+
+    Args:
+        text: The fields that differ from the defaults, or all of them.
+        stored: The run is over and its weights are what counts: fields that were removed since are
+            left out, whatever they said. Else they may say only what is still done.
 
     Raises:
         pydantic.ValidationError: If a key is unknown or a value is wrong; every fault is listed
             with its full path, such as `data.image_size`.
     """
-    return TypeAdapter(Config).validate_python(yaml.load(text, FAST_LOADER) or {})
+    tree = without_former_fields(yaml.load(text, FAST_LOADER) or {}, stored=stored)
+    return TypeAdapter(Config).validate_python(tree)
 
 
 def dump_config(config: Config) -> str:

@@ -55,16 +55,6 @@ class Framing:
         camera = scale_intrinsics(camera, width / self.width, height / self.height)
         return flip_intrinsics(camera, width) if self.flip else camera
 
-    def matrix(self) -> Float64[Tensor, "3 3"]:
-        """Affine map from pixels of the stored frame to those of the view: u' = A u.
-
-        [0, 0] is negative in a mirrored view, where `intrinsics` keeps the focal length positive.
-        """
-        A = self.intrinsics(torch.eye(3, dtype=torch.float64))  # a camera is edited by A K
-        if self.flip:
-            A[0, 0] = -A[0, 0]
-        return A
-
     def image(self, reduced: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "3 k m"]:
         """The view of one frame: cut and resized in one step, without aliasing.
 

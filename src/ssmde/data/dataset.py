@@ -5,7 +5,7 @@ What a snippet holds depends on (seed, epoch, index) alone, and which snippets a
 workers or processes changes nothing. The global random generators are neither read nor seeded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,6 @@ from ssmde.types import Snippets
 # Added to a disparity, whose largest value is 1, before it is turned into depth: the shift is not
 # known, and what is far away must stay finite.
 DISPARITY_FLOOR = 0.02
-UNKNOWN_CAMERA = torch.full((3, 3), torch.nan, dtype=torch.float64)
 MOST_BROKEN = 50  # snippets that fail in a row before the reader gives up
 
 
@@ -45,12 +44,10 @@ class SnippetDataset(Dataset[Snippets]):
         labels: Whether to read the pseudo-depth of the target.
         fit_labels: Whether to give it scale and shift by the points of `ssmde track`.
         with_points: Whether to hand over the depth of these points.
-        learned_cameras: Number of the camera that the training learns for a scene, by name; its
-            snippets carry that number and their framing, and intrinsics of nan.
         teacher_depth: Folder of `keep_teacher_depth`, to hand over what it holds of the views.
 
     Raises:
-        ValueError: If intrinsics are unknown and not learnt, labels are missing, or no sequence is
+        ValueError: If intrinsics are unknown, labels are missing, or no sequence is
             long enough for a snippet.
     """
 
@@ -64,16 +61,12 @@ class SnippetDataset(Dataset[Snippets]):
         labels: bool = False,
         fit_labels: bool = False,
         with_points: bool = False,
-        learned_cameras: Mapping[str, int] | None = None,
         teacher_depth: Path | None = None,
     ) -> None:
         check_seed(seed)
         self.sequences = tuple(sequences)
-        self.learned_cameras = dict(learned_cameras or {})
-        self.cameras = tuple(
-            UNKNOWN_CAMERA if s.name in self.learned_cameras else _camera(s) for s in sequences
-        )
-        """Intrinsics of every sequence, in pixels of its stored images; nan where learnt."""
+        self.cameras = tuple(_camera(s) for s in sequences)
+        """Intrinsics of every sequence, in pixels of its stored images."""
         self.data, self.seed, self.augment, self.labels = data, seed, augment, labels
         self.fit_labels, self.with_points = fit_labels, with_points
         self.teacher_depth = teacher_depth
@@ -148,7 +141,7 @@ class SnippetDataset(Dataset[Snippets]):
         if known := known_poses(sequence, self.data):
             T = relative_motion(known[0], target, sources, flip=framing.flip)
             motion = torch.from_numpy(T).float()[None]
-        learned, kept = self.learned_cameras, self.teacher_depth
+        kept = self.teacher_depth
         return Snippets(
             images=torch.from_numpy(images)[None],
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
@@ -159,8 +152,6 @@ class SnippetDataset(Dataset[Snippets]):
             if kept is None
             else read_teacher_depth(kept, sequence, (target, *sources), framing),
             points=self._points(which, target, framing) if self.with_points else None,
-            camera=torch.tensor([learned.get(sequence.name, -1)]) if learned else None,
-            framing=framing.matrix().float()[None] if learned else None,
             names=(sequence.frame_name(target),),
             cuts=(framing.cut,) if on_device else (),
             broken=broken,
@@ -234,7 +225,7 @@ def _camera(sequence: FrameSequence) -> Float64[Tensor, "3 3"]:
         raise ValueError(
             f"scene '{sequence.name}': intrinsics are unknown, training needs them; write the "
             f"3 x 3 matrix in pixels of its images to {sequence.images[0].parent / 'cam.txt'}, or "
-            "let `ssmde track` find the camera, or learn it with --model.intrinsics learned"
+            "let `ssmde track` find the camera"
         )
     return torch.from_numpy(sequence.intrinsics.astype(np.float64))
 

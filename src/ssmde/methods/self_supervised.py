@@ -1,6 +1,5 @@
 """What both stages learn from neighbouring views: rebuild each frame from the others."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -17,7 +16,6 @@ from ssmde.losses.photometric import photometric_error
 from ssmde.losses.smoothness import smoothness
 from ssmde.methods.comparison import Comparison, compare, join_sources
 from ssmde.methods.schedule import ramp
-from ssmde.models.camera import LearnedCameras
 from ssmde.models.depth_net import DepthNet
 from ssmde.types import Batch
 
@@ -81,22 +79,8 @@ class SelfSupervised(nn.Module):
     def __init__(self, depth_net: DepthNet, pose_net: nn.Module, loss: LossConfig) -> None:
         super().__init__()
         self.depth_net, self.pose_net, self.weights = depth_net, pose_net, loss
-        self.cameras: LearnedCameras | None = None
-        """Cameras that are learnt; None where all are given."""
         self.compare = compare
         """One view through another; a place for a compiled one."""
-
-    def with_cameras(self, batch: Batch) -> Batch:
-        """The batch with what was learnt in place of intrinsics that are unknown."""
-        if self.cameras is None or batch.camera is None:
-            return batch
-        assert batch.framing is not None, "a learnt camera needs the framing of its views"
-        intrinsics = self.cameras(batch.intrinsics, batch.framing, batch.camera)
-        return replace(batch, intrinsics=intrinsics, camera=None, framing=None)
-
-    def camera_statistics(self) -> dict[str, Float[Tensor, ""]]:
-        """Focal lengths that are learnt, for the log."""
-        return {} if self.cameras is None else self.cameras.statistics()
 
     def learn_from_views(
         self,
@@ -161,7 +145,7 @@ class SelfSupervised(nn.Module):
 
     def photometric_loss(self, batch: Batch) -> Float[Tensor, ""]:
         """The photometric term alone, without labels or teacher: how well the views agree."""
-        batch, seen = self.with_cameras(batch), self.seen_images(batch)
+        seen = self.seen_images(batch)
         normalise = self.weights.normalise_depth and batch.T_src_tgt is None
         depths = self.depths(seen, normalise=normalise)
         learnt = self.learn_from_views(batch, 1.0, depths=depths, said=self.motions(seen))
@@ -269,14 +253,6 @@ class SelfSupervised(nn.Module):
             "weight_mask": weight,
         }
         return masked_mean(error, mask), masked_mean(maps.inconsistency, mask), pictures
-
-
-def resting_cameras(batch: Batch) -> Batch:
-    """The batch without a gradient to its intrinsics, for terms that must not teach a camera.
-
-    Through a very long lens every surface faces the camera, so normals would always agree.
-    """
-    return replace(batch, intrinsics=batch.intrinsics.detach())
 
 
 def _reliability(pairs: Comparison, sources: int) -> dict[str, Tensor]:

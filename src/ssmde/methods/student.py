@@ -25,7 +25,7 @@ from ssmde.methods.filtering.records import FilterInput, FilterOutput
 from ssmde.methods.mask_filter import MaskFilter
 from ssmde.methods.pseudo_depth import blend_with_label, pseudo_depth_terms
 from ssmde.methods.schedule import forgetting_factor, ramp
-from ssmde.methods.self_supervised import Learnt, SelfSupervised, resting_cameras
+from ssmde.methods.self_supervised import Learnt, SelfSupervised
 from ssmde.methods.teacher import build_networks
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.encoder import freeze_batch_norm
@@ -64,11 +64,11 @@ class Student(SelfSupervised):
 
     def forward(self, batch: Batch, progress: float) -> StepOutput:
         """Compute the loss of one batch; `progress` runs from 0 to 1 over the training."""
-        batch, seen = self.with_cameras(batch), self.seen_images(batch)
+        seen = self.seen_images(batch)
         known = batch.T_src_tgt is not None
         depths = self.depths(seen, normalise=self.weights.normalise_depth and not known)
         identity = self.identity_error(batch)
-        asked = self.ask_teacher(resting_cameras(batch))
+        asked = self.ask_teacher(batch)
         if self.weights.ssim_share == SSIM_SHARE:  # the filter's own
             asked = replace(asked, identity_error=identity)
         prior, filtered = asked.depth, self.mask_filter(asked)
@@ -86,13 +86,13 @@ class Student(SelfSupervised):
         terms = learnt.terms
         if self.student.forgets == "weight":
             terms = terms | pseudo_depth_terms(
-                self.student.pseudo_depth, resting_cameras(batch), learnt, progress, static=static
+                self.student.pseudo_depth, batch, learnt, progress, static=static
             )
         terms = terms | self._distil(learnt, prior, filtered, progress, batch.pseudo_depth)
         return StepOutput(
             loss=torch.stack(list(terms.values())).sum(),
             terms={name: term.detach() for name, term in terms.items()},
-            statistics=self._statistics(filtered, progress) | self.camera_statistics(),
+            statistics=self._statistics(filtered, progress),
             maps=learnt.maps
             | {
                 "teacher_depth": prior,

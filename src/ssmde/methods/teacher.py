@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ssmde.config import LossConfig, ModelConfig, PseudoDepthConfig
 from ssmde.methods.pseudo_depth import pseudo_depth_terms
 from ssmde.methods.schedule import forgetting_factor
-from ssmde.methods.self_supervised import SelfSupervised, resting_cameras
+from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.warm_up import (
     STEP_BLURS,
     TURN_BLURS,
@@ -40,22 +40,19 @@ class Teacher(SelfSupervised):
 
     def forward(self, batch: Batch, progress: float) -> StepOutput:
         """Compute the loss of one batch; `progress` runs from 0 to 1 over the training."""
-        batch, seen = self.with_cameras(batch), self.seen_images(batch)
+        seen = self.seen_images(batch)
         said = self.motions(seen)
         w, known = self.weights, batch.T_src_tgt is not None
         if not known and progress < w.rotation_first + w.upright_first:
             return self._warm_up(batch, seen, said, turn_only=progress < w.rotation_first)
         depths = self.depths(seen, normalise=w.normalise_depth and not known)
         learnt = self.learn_from_views(batch, progress, depths=depths, said=said)
-        terms = learnt.terms | pseudo_depth_terms(
-            self.pseudo_depth, resting_cameras(batch), learnt, progress
-        )
+        terms = learnt.terms | pseudo_depth_terms(self.pseudo_depth, batch, learnt, progress)
         return StepOutput(
             loss=torch.stack(list(terms.values())).sum(),
             terms={name: term.detach() for name, term in terms.items()},
             maps=learnt.maps,
-            statistics=_forgetting(self.pseudo_depth, progress, learnt.depth)
-            | self.camera_statistics(),
+            statistics=_forgetting(self.pseudo_depth, progress, learnt.depth),
         )
 
     def _warm_up(
@@ -66,18 +63,13 @@ class Teacher(SelfSupervised):
         *,
         turn_only: bool,
     ) -> StepOutput:
-        """Rotation alone while the depth network rests, or all motion before an upright plane.
-
-        Learnt cameras rest: they would bend to depths that are not those of the scene.
-        """
+        """Rotation alone while the depth network rests, or all motion before an upright plane."""
         sources = batch.sources
         target = batch.target[:, None].expand_as(sources).flatten(0, 1)
-        intrinsics = batch.intrinsics.detach()[:, None]
-        intrinsics = intrinsics.expand(*sources.shape[:2], 3, 3).flatten(0, 1)
+        intrinsics = batch.intrinsics[:, None].expand(*sources.shape[:2], 3, 3).flatten(0, 1)
         T = T_src_tgt.flatten(0, 1)
         terms: dict[str, Tensor] = {}
-        resting = [self.depth_net] if self.cameras is None else [self.depth_net, self.cameras]
-        rest = torch.stack([p.sum() for part in resting for p in part.parameters()]).sum()
+        rest = torch.stack([p.sum() for p in self.depth_net.parameters()]).sum()
         if not turn_only:
             planes = [plane_error(depth) for depth in self.depth_net.pyramid(seen[:, 0])]
             terms["upright"] = torch.stack(planes).mean()
@@ -94,7 +86,6 @@ class Teacher(SelfSupervised):
         return StepOutput(
             loss=torch.stack(list(terms.values())).sum() + 0 * rest,
             terms={name: term.detach() for name, term in terms.items()},
-            statistics=self.camera_statistics(),
         )
 
 

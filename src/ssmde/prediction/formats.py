@@ -1,12 +1,12 @@
 """Everything a depth map can be written as: one table, which the command line and the page read."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ssmde.prediction.clouds import write_shot_glb, write_shot_ply
-from ssmde.prediction.film import FilmPart, join_parts, write_part
+from ssmde.prediction.film import write_film
 from ssmde.prediction.maps import (
     explain_depth_png,
     write_colours,
@@ -42,10 +42,9 @@ class FilmFormat:
     """What follows the name of the video."""
     holds: str
     """What is in the file, for tables."""
-    open: Callable[[Path, float], AbstractContextManager[Callable[[Shot], None]]]
-    """Opens a file, for so many frames a second, and gives the function that appends a shot."""
-    join: Callable[[Sequence[FilmPart], Path, Path | None], None] | None = None
-    """Joins parts to one file with the sound of a video; None if all goes into one part."""
+    open: Callable[[Path, float, Path | None], AbstractContextManager[Callable[[Shot], None]]]
+    """Opens a file, for so many frames a second and with the sound of a video, and gives the
+    function that appends a shot."""
     for_images: bool = False
     """True if the frames may be images of several sizes."""
     needs_camera: bool = False
@@ -95,8 +94,7 @@ FORMATS: dict[str, FrameFormat | FilmFormat] = {
     "video": FilmFormat(
         suffix="_depth.mp4",
         holds="frame and depth in colour, side by side, with the sound; for a video",
-        open=write_part,
-        join=join_parts,
+        open=write_film,
     ),
     "rerun": FilmFormat(
         suffix=".rrd",

@@ -146,7 +146,7 @@ def save_repository(weights: Path, folder: Path, card: ModelCard, *, name: str) 
     metadata = read_weights(weights)[1]
     if "config" not in metadata:
         raise ValueError(f"{weights}: holds no depth network of this project")
-    config = load_config(metadata["config"])
+    config = load_config(metadata["config"], stored=True)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
     facts = {key: metadata.get(key, "") for key in ("format", "version", "config")}

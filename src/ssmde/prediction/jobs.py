@@ -2,26 +2,23 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
-from itertools import chain, islice
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
 
 from ssmde.data.images import ImageError, read_image, read_size
 from ssmde.data.video import VideoError, VideoFrame, read_chosen_frames, video_info
-from ssmde.prediction.formats import films, frame_files, write_frame
+from ssmde.prediction.formats import films, write_frame
 from ssmde.prediction.images import to_pixels
-from ssmde.prediction.journal import FilmJournal, ImageJournal, describe_work
 from ssmde.prediction.live import read_live
 from ssmde.prediction.pipeline import Following, Pipeline, Pixels
 from ssmde.prediction.reading import read_ahead
 from ssmde.prediction.shot import Shot, Style
 
-PART_FRAMES = 100
-"""Frames of a part of a film: what an interruption costs at most."""
 LIVE_FPS = 25.0
 """Of a camera's film, for the length of its last frame."""
 LIKELY_SIZE = (4000, 6000)
@@ -51,16 +48,6 @@ class Job:
     max_frames: int | None = None
     """Of a video or camera."""
 
-    def work(self, source: Path) -> str:
-        """All that decides what comes out, for a journal."""
-        options: dict[str, Any] = {
-            "formats": self.formats,
-            "style": asdict(self.style),
-            "wishes": asdict(self.pipeline.wishes),
-            "max_frames": self.max_frames,
-        }
-        return describe_work(self.pipeline.predictor, source, options)
-
     def write(self, name: str, shot: Shot) -> list[Path]:
         """The files of one shot."""
         return write_frame(self.out, name, shot, self.formats, self.style)
@@ -72,26 +59,17 @@ def predict_images(job: Job, images: dict[str, Path | str], source: Path) -> Sum
     Args:
         job: What to do.
         images: Paths or addresses.
-        source: What holds them, for the journal and the name of a recording.
+        source: What holds them, for the name of a recording.
     """
     written, skipped = list[Path](), list[str]()
-    journal = ImageJournal(job.out, job.work(source)) if not films(job.formats) else None
-    done = journal.done if journal else set[str]()
-    left = [item for item in images.items() if item[0] not in done]
-
     with ExitStack() as stack:
         recordings = _open_recordings(job, stack, source)
-        for name, shot in shots_of_images(job, with_progress(left, len(left)), skipped):
+        items = with_progress(images.items(), len(images))
+        for name, shot in shots_of_images(job, items, skipped):
             for path, append in recordings:
                 append(shot)
                 written.append(path)
             written += job.write(name, shot)
-            if journal:
-                journal.add(name)
-    if journal:
-        journal.close()
-        before = [frame_files(job.out, name, job.formats) for name in images if name in done]
-        written = [path for files in before for path, _ in files] + written
     return Summary(written=tuple(dict.fromkeys(written)), skipped=tuple(skipped))
 
 
@@ -114,44 +92,22 @@ def shots_of_images(
 
 
 def predict_video(job: Job, path: Path) -> Summary:
-    """Read, predict and write frame by frame; a video that breaks off keeps its good frames.
-
-    Films are written in parts, and a part that is done stays when the work is interrupted.
-    """
-    info, kinds = video_info(path), films(job.formats)
-    journal = FilmJournal(job.out / f".{path.stem}.parts", job.work(path))
+    """Read, predict and write frame by frame; a video that breaks off keeps its good frames."""
+    info, kinds, skipped = video_info(path), films(job.formats), list[str]()
     following = Following(job.pipeline.predictor, job.pipeline.wishes)
-    following.restore(journal.carried)
-    skipped, first, last = list[str](), journal.frames, job.max_frames
-    frames = until_broken(read_chosen_frames(path, lambda n: n >= first), skipped, first)
+    frames = until_broken(read_chosen_frames(path, lambda _: True), skipped)
+    total = min(info.frames, job.max_frames or info.frames) or None
     shots = job.pipeline.video_shots(
-        with_progress(
-            islice(frames, None if last is None else max(0, last - first)),
-            max(0, min(info.frames, last or info.frames) - first) or None,
-        ),
-        following,
+        with_progress(islice(frames, job.max_frames), total), following
     )
-    in_parts = all(kind.join for kind in kinds.values())
-    while (head := next(shots, None)) is not None:
-        part = chain([head], islice(shots, PART_FRAMES - 1) if in_parts else shots)
-        with ExitStack() as stack:
-            appends = [
-                stack.enter_context(kind.open(journal.next_part(kind.suffix), info.fps))
-                for kind in kinds.values()
-            ]
-            count = _write_frames(job, part, appends, path.stem, journal.frames)
-        start = journal.frames / info.fps if head.time is None else head.time
-        journal.commit(count, start, following.state())
-    done = journal.frames
-    written = [job.out / f"{path.stem}{kind.suffix}" for kind in kinds.values()] if done else []
-    for target, kind in zip(written, kinds.values(), strict=False):
-        if kind.join is not None:
-            kind.join(journal.parts(kind.suffix), target, path)
-        else:
-            journal.parts(kind.suffix)[0].path.replace(target)
-    names = [frame_name(path.stem, i) for i in range(done)]
-    journal.close()
-    written += [p for name in names for p, _ in frame_files(job.out, name, job.formats)]
+    written = [job.out / f"{path.stem}{kind.suffix}" for kind in kinds.values()]
+    with ExitStack() as stack:
+        appends = [
+            stack.enter_context(kind.open(target, info.fps, path))
+            for target, kind in zip(written, kinds.values(), strict=True)
+        ]
+        for number, shot in enumerate(shots):
+            written += _write_frame(job, shot, appends, frame_name(path.stem, number))
     return Summary(written=tuple(written), skipped=tuple(skipped))
 
 
@@ -162,19 +118,15 @@ def predict_camera(job: Job, source: str) -> Summary:
     following = Following(job.pipeline.predictor, job.pipeline.wishes)
     frames = islice(read_live(source), job.max_frames)
     shots = job.pipeline.video_shots(with_progress(frames, job.max_frames), following)
-    count = 0
     with ExitStack() as stack:
         appends = [
-            stack.enter_context(kind.open(target, LIVE_FPS))
+            stack.enter_context(kind.open(target, LIVE_FPS, None))
             for target, kind in zip(written, kinds.values(), strict=True)
         ]
         # Ctrl-C is how one ends a camera, so what was written is kept.
         with suppress(KeyboardInterrupt):
-            for shot in shots:
-                _write_frames(job, [shot], appends, name, count)
-                count += 1
-    names = [frame_name(name, i) for i in range(count)]
-    written += [p for name in names for p, _ in frame_files(job.out, name, job.formats)]
+            for number, shot in enumerate(shots):
+                written += _write_frame(job, shot, appends, frame_name(name, number))
     return Summary(written=tuple(written), skipped=())
 
 
@@ -189,11 +141,9 @@ def with_progress(items: Iterable[Item], total: int | None) -> Iterable[Item]:
     return track(items, "predicting", total=total, console=console, transient=True)
 
 
-def until_broken(
-    frames: Iterator[VideoFrame], skipped: list[str], first: int
-) -> Iterator[VideoFrame]:
+def until_broken(frames: Iterator[VideoFrame], skipped: list[str]) -> Iterator[VideoFrame]:
     """The good frames; the reason why there are no more goes to `skipped`."""
-    count = first
+    count = 0
     try:
         for frame in frames:
             yield frame
@@ -204,17 +154,13 @@ def until_broken(
         skipped.append(str(error))
 
 
-def _write_frames(
-    job: Job, shots: Iterable[Shot], appends: list[Callable[[Shot], None]], stem: str, first: int
-) -> int:
-    """Write shots to open films and to files of their own; how many there were."""
-    count = 0
-    for shot in shots:
-        for append in appends:
-            append(shot)
-        job.write(frame_name(stem, first + count), shot)
-        count += 1
-    return count
+def _write_frame(
+    job: Job, shot: Shot, appends: list[Callable[[Shot], None]], name: str
+) -> list[Path]:
+    """Write a shot to open films and to files of its own; these files."""
+    for append in appends:
+        append(shot)
+    return job.write(name, shot)
 
 
 def _open_recordings(
@@ -222,7 +168,7 @@ def _open_recordings(
 ) -> list[tuple[Path, Callable[[Shot], None]]]:
     paths = {job.out / f"{source.stem or 'images'}{kind.suffix}": kind
              for kind in films(job.formats).values()}  # fmt: skip
-    return [(path, stack.enter_context(kind.open(path, 1.0))) for path, kind in paths.items()]
+    return [(path, stack.enter_context(kind.open(path, 1.0, None))) for path, kind in paths.items()]
 
 
 def _pixels(item: tuple[str, Path | str]) -> int:

@@ -11,7 +11,6 @@ from ssmde.models.foreign import is_foreign, load_foreign
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.models.metric_scale import stored_scale
 from ssmde.models.start import WEIGHTS_IN_A_RUN, weights_file
-from ssmde.prediction.camera import learnt_cameras
 from ssmde.prediction.engines import OPENERS, EngineNetwork, open_exported
 from ssmde.prediction.hub import HUB_PREFIX, download_weights
 from ssmde.prediction.predictor import Predictor
@@ -71,7 +70,6 @@ def load(
         resolution or config.data.image_size,
         depth_range=(near * (metres or 1), far * (metres or 1)),
         source=str(path),
-        cameras=learnt_cameras(metadata),
         metres_per_unit=metres,
     )
 
@@ -173,7 +171,7 @@ def stored_config(file: Path, metadata: dict[str, str]) -> Config:
             f"{WEIGHTS_VERSION}; install the ssmde that wrote it"
         )
     try:
-        return load_config(metadata["config"])
+        return load_config(metadata["config"], stored=True)
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{file}: its stored configuration cannot be read: {reason}") from error

@@ -62,18 +62,6 @@ class Following:
         )
         return depth
 
-    def state(self) -> dict[str, np.ndarray]:
-        """All of it, for a file."""
-        ends = {} if self.ends is None else {"ends": np.array(self.ends)}
-        return ends | (self.smoother.state() if self.smoother else {})
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` gave."""
-        if "ends" in state:
-            self.ends = (float(state["ends"][0]), float(state["ends"][1]))
-        if self.smoother and "depth" in state:
-            self.smoother.restore(state)
-
 
 class Pipeline:
     """Frames in, shots out, in order.
@@ -146,7 +134,7 @@ class Pipeline:
         )
 
     def _camera(self, size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
-        matrix, origin = find_camera(size, self.wishes.camera, self.predictor.cameras)
+        matrix, origin = find_camera(size, self.wishes.camera)
         if self.say is not None:
             fov = 2 * np.degrees(np.arctan(0.5 * size[1] / matrix[0, 0]))
             self.say(f"camera: {origin} (horizontal field of view {fov:.1f} degrees)")

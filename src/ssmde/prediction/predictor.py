@@ -1,16 +1,15 @@
 """Trained weights as a function from image to depth, at the size of the image."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float32, UInt8
 from torch import nn
 
 from ssmde.data.images import resize_image
 from ssmde.models.depth_net import check_image_size
-from ssmde.prediction.camera import LearntCamera, known_camera
 from ssmde.prediction.confidence import smaller_size, view_agreement
 from ssmde.prediction.images import ImageLike, resize_depth, to_pixels
 from ssmde.prediction.shot import Facts
@@ -27,8 +26,6 @@ class Prediction:
     """Depth along z: in metres if `metric`, else in scene units, true up to one factor."""
     confidence: Float32[np.ndarray, "h w"] | None = None
     """In [0, 1], higher is surer; None if it was not asked for."""
-    intrinsics: Float[np.ndarray, "3 3"] | None = None
-    """Pinhole matrix learnt with the weights, in pixels of the image; None if none was."""
     metric: bool = False
     """True if the weights know their scale: see `ssmde scale`."""
 
@@ -41,7 +38,6 @@ class Predictor:
         image_size: Size (height, width) the network sees; multiples of 32.
         depth_range: Smallest and largest depth of a prediction, in its unit.
         source: Where the weights come from, for tables.
-        cameras: Cameras that were learnt with the weights.
         metres_per_unit: What the network says times this is metres; None where nobody knows.
     """
 
@@ -52,7 +48,6 @@ class Predictor:
         *,
         depth_range: tuple[float, float] = (0.1, 100.0),
         source: str = "",
-        cameras: Sequence[LearntCamera] = (),
         metres_per_unit: float | None = None,
     ) -> None:
         check_image_size(*image_size)
@@ -60,7 +55,6 @@ class Predictor:
         self.image_size = image_size
         self.depth_range = depth_range
         self.source = source
-        self.cameras = tuple(cameras)
         self.metres_per_unit = metres_per_unit
 
     @property
@@ -77,7 +71,6 @@ class Predictor:
         """The same network at another working size (height, width), multiples of 32."""
         return Predictor(
             self.network, resolution, depth_range=self.depth_range, source=self.source,
-            cameras=self.cameras,
             metres_per_unit=self.metres_per_unit,
         )  # fmt: skip
 
@@ -116,7 +109,6 @@ class Predictor:
                 yield Prediction(
                     depth=resize_depth(depth, size),
                     confidence=None if c is None else resize_depth(c, size),
-                    intrinsics=known_camera(size, self.cameras),
                     metric=self.metres_per_unit is not None,
                 )
 

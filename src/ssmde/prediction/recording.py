@@ -13,7 +13,9 @@ JPEG_QUALITY = 85
 
 
 @contextmanager
-def write_recording(path: Path, fps: float) -> Generator[Callable[[Shot], None]]:
+def write_recording(
+    path: Path, fps: float, sound_of: Path | None = None
+) -> Generator[Callable[[Shot], None]]:
     """Function that appends a shot to a recording (.rrd): pinhole, picture, depth, confidence.
 
     The axes are those of the camera: x right, y down, z forward, which the viewer is told.
@@ -21,6 +23,7 @@ def write_recording(path: Path, fps: float) -> Generator[Callable[[Shot], None]]
     Args:
         path: File to write; its folder exists.
         fps: Frames a second, for frames without a time.
+        sound_of: Not used: a recording has no sound.
 
     Raises:
         ImportError: If the extra `rerun` is not installed.

@@ -63,18 +63,6 @@ class Smoother:
         change = resize_depth((blended / now).astype(np.float32), depth.shape)
         return depth * change
 
-    def state(self) -> dict[str, np.ndarray]:
-        """All it remembers, for a file."""
-        if self.grey is None or self.depth is None:
-            return {}
-        return {"grey": self.grey, "depth": self.depth, "approach": np.array(self.approach)}
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Remember what `state` gave."""
-        if state:
-            self.grey, self.depth = state["grey"], state["depth"]
-            self.approach = float(state["approach"])
-
     def _blend(
         self, grey: Float32[np.ndarray, "h w"], now: Float64[np.ndarray, "h w"]
     ) -> Float64[np.ndarray, "h w"]:

@@ -1,7 +1,7 @@
 """The report at the end of a run of both stages: one HTML file that needs nothing beside it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from importlib.metadata import version
 from importlib.resources import files
@@ -12,8 +12,6 @@ from ssmde.config import Config, dump_config
 from ssmde.data.images import read_image, whole_file
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.result import Evaluation
-from ssmde.models.camera import stored_cameras
-from ssmde.models.load import read_weights
 from ssmde.prediction.loading import load
 from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.curves import Chart, line_chart
@@ -125,14 +123,9 @@ def _evaluation(results: tuple[Evaluation, Evaluation] | None) -> str:
 def _exhibits(stages: Stages, held_out: Sequence[FrameSequence]) -> Iterator[str]:
     """Pictures of a few frames, or why there are none."""
     log = stages.folder / STUDENT / "log.csv"
-    learnt = stored_cameras(read_weights(stages.weights[1])[1])
-    known = [
-        replace(s, intrinsics=learnt[s.name]) if s.intrinsics is None and s.name in learnt else s
-        for s in held_out
-    ]
     try:
         student = finished_student(stages.student, stages.weights[1], log)
-        looks = look_at(student, stages.student.data, known, count=EXHIBITS)
+        looks = look_at(student, stages.student.data, held_out, count=EXHIBITS)
     except ValueError as error:  # a single image can be evaluated, a filter needs neighbours
         yield f"<p>No pictures: {escape(str(error))}</p>"
         return

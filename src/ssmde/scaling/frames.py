@@ -23,7 +23,6 @@ FRAMES_FOR_COARSE = 8
 PARTS_OF_WAY = 10  # of a video whose speed is known: each is one estimate
 
 Scenes = Sequence[FrameSequence]
-Cameras = dict[str, Float64[np.ndarray, "3 3"]]
 Advance = Callable[[float], None]
 """Told how much of the work is done, from 0 to 1."""
 
@@ -33,8 +32,6 @@ class Asked:
     """What is looked at, and by what."""
 
     scenes: Scenes
-    cameras: Cameras
-    """Pinhole matrices that were learnt, by scene."""
     predictor: Predictor
     max_frames: int
     advance: Advance
@@ -54,15 +51,14 @@ class Asked:
         Raises:
             ValueError: If nobody knows it.
         """
-        matrix = scene.intrinsics if scene.intrinsics is not None else self.cameras.get(scene.name)
-        if matrix is None:
+        if scene.intrinsics is None:
             raise ValueError(
                 f"scene '{scene.name}': its camera is unknown; write the 3 x 3 matrix to "
                 f"{scene.images[0].parent / 'cam.txt'}, or measure a few points"
             )
         sizes = zip(self.predictor.image_size, scene.image_size, strict=True)
         down, across = (network / stored for network, stored in sizes)
-        camera = torch.from_numpy(matrix.astype(np.float64))
+        camera = torch.from_numpy(scene.intrinsics.astype(np.float64))
         return scale_intrinsics(camera, across, down).numpy()
 
 

@@ -14,7 +14,6 @@ from ssmde.data.sampler import SnippetSampler
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.truth import TruthDataset
 from ssmde.data.whole_frames import cut_views
-from ssmde.models.camera import LearnedCameras
 from ssmde.types import Snippets, collate
 
 
@@ -24,7 +23,6 @@ class SnippetLoader(pl.LightningDataModule):
     Args:
         config: The run.
         sequences: The scenes.
-        cameras: Cameras that are learnt.
         teacher_depth: Folder in which the depth of a teacher is kept; None where it is not.
         prepare: Called once, before the first step, by one process while the others wait.
     """
@@ -33,7 +31,6 @@ class SnippetLoader(pl.LightningDataModule):
         self,
         config: Config,
         sequences: list[FrameSequence],
-        cameras: LearnedCameras | None,
         *,
         teacher_depth: Path | None = None,
         prepare: Callable[[], None] | None = None,
@@ -52,7 +49,6 @@ class SnippetLoader(pl.LightningDataModule):
             labels=terms.pseudo_depth.wanted,
             fit_labels=terms.pseudo_depth.align == "tracked",
             with_points=config.loss.points > 0,
-            learned_cameras=cameras.scenes if cameras else None,
             teacher_depth=teacher_depth,
         )  # fmt: skip
 

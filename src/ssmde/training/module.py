@@ -72,7 +72,7 @@ class TrainingModule(pl.LightningModule):
             )
 
     def configure_optimizers(self) -> Any:
-        """Adam, with rates of their own for pose network and cameras, and the schedule of all."""
+        """Adam, with a rate of its own for the pose network, and the schedule of all."""
         optimizer = build_optimizer(self.method, self.train_config)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, self.train_config)

@@ -1,4 +1,4 @@
-"""The optimiser of a method: Adam, with rates of their own for pose network and cameras."""
+"""The optimiser of a method: Adam, with a rate of its own for the pose network."""
 
 import torch
 from torch import nn
@@ -7,24 +7,20 @@ from ssmde.config import TrainConfig
 
 
 def build_optimizer(method: nn.Module, train: TrainConfig) -> torch.optim.Adam:
-    """Adam over everything that learns, in up to three groups: networks, pose network, cameras.
+    """Adam over everything that learns, in two groups: depth network and the rest, pose network.
 
     Args:
-        method: Parameters of `pose_net` and `cameras` are known by their names.
+        method: Parameters of `pose_net` are known by their names.
         train: Rates.
     """
     networks: list[nn.Parameter] = []
     pose: list[nn.Parameter] = []
-    cameras: list[nn.Parameter] = []
     for name, parameter in method.named_parameters():
         if parameter.requires_grad:
-            at_home = pose if "pose_net" in name else networks
-            (cameras if name.startswith("cameras.") else at_home).append(parameter)
+            (pose if "pose_net" in name else networks).append(parameter)
     groups = [
         {"params": networks, "lr": train.learning_rate},
         {"params": pose, "lr": train.learning_rate * train.pose_rate},
     ]
-    if cameras:
-        groups.append({"params": cameras, "lr": train.learning_rate * train.camera_rate})
     # One pass over each parameter instead of ten; rounds a little differently.
     return torch.optim.Adam(groups, fused=True)

@@ -20,12 +20,10 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate_predictions
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
-from ssmde.models.camera import METADATA_KEY, LearnedCameras
 from ssmde.models.load import save_weights
 from ssmde.pictures import PanelRow, panel, write_png
 from ssmde.prediction.loading import WEIGHTS_FORMAT, WEIGHTS_VERSION
 from ssmde.prediction.predictor import Predictor
-from ssmde.training.cameras import with_learned_cameras
 from ssmde.training.log import RunLog
 from ssmde.types import Snippets
 
@@ -45,10 +43,8 @@ class Score(NamedTuple):
 class Validation(pl.Callback):
     """Every so many steps: depth errors (or the photometric loss), a picture, the best weights."""
 
-    def __init__(
-        self, folder: Path, config: Config, log: RunLog, cameras: LearnedCameras | None = None
-    ) -> None:
-        self.folder, self.config, self.run_log, self.cameras = folder, config, log, cameras
+    def __init__(self, folder: Path, config: Config, log: RunLog) -> None:
+        self.folder, self.config, self.run_log = folder, config, log
         self.sequences = read_scenes(config.data.root, "val")
         if config.method == "affine_depth" and all(s.depth is None for s in self.sequences):
             raise ValueError(
@@ -57,8 +53,8 @@ class Validation(pl.Callback):
             )
         if all(s.depth is None for s in self.sequences) and not self._filmed():
             raise ValueError(
-                f"{config.data.root}: no validation scene has measured depth, a cam.txt, or a "
-                "camera that the training learns; name one in val.txt that has"
+                f"{config.data.root}: no validation scene has measured depth or a cam.txt; "
+                "name one in val.txt that has"
             )
         if all(s.depth is None for s in self._filmed()) and not _has_snippet(self._filmed()):
             # The last tenth of a short video is too short: better those frames than none.
@@ -135,8 +131,8 @@ class Validation(pl.Callback):
         return Score("photometric", value, {"photometric": value})
 
     def _filmed(self) -> list[FrameSequence]:
-        """The scenes whose camera is given or learnt."""
-        return with_learned_cameras(self.sequences, self.cameras)
+        """The scenes whose camera is known."""
+        return [s for s in self.sequences if s.intrinsics is not None]
 
     def _write_panel(self, predictor: Predictor, step: int) -> None:
         """Picture of a few frames, their depth and, where there is truth, truth and error."""
@@ -213,8 +209,6 @@ def write_weights(
         "step": str(step),
         "metrics": json.dumps(score.details if score else {}),
     }
-    if cameras := getattr(method, "cameras", None):
-        metadata[METADATA_KEY] = cameras.to_text()
     encoder = getattr(getattr(method, "depth_net", None), "encoder", None)
     if isinstance(encoder, BackboneEncoder):
         metadata[BACKBONE_KEY] = architecture_of(encoder.backbone)

@@ -5,7 +5,7 @@ import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import FlagConversionOff, Positional, arg
 
@@ -113,8 +113,6 @@ class Evaluate:
 class Predict:
     """Write the depth of images, a video or a camera to files.
 
-    Of the same command that was interrupted, what is done stays done.
-
     Example:
       ssmde predict photo.jpg depth
       ssmde predict runs/photometric walk.mp4 depth --format video,npz
@@ -148,14 +146,12 @@ class Predict:
     """Leave points out of ply and glb that are less sure, 0 to 1."""
     temporal: bool = False
     """Blend each frame of a video with those before it, so that depth does not flicker."""
-    refine: int = 0
-    """First train a copy of the weights so many steps on the video or folder itself."""
     intrinsics: Annotated[
         tuple[float, float, float, float] | None,
-        arg(metavar="FX FY CX CY", help_behavior_hint="(default: learnt, or a guess)"),
+        arg(metavar="FX FY CX CY", help_behavior_hint="(default: a guess)"),
     ] = None
     """Camera of normals, ply, glb and rerun, in pixels of the upright image."""
-    hfov_degrees: Annotated[float | None, arg(help_behavior_hint="(default: learnt, or 60)")] = None
+    hfov_degrees: Annotated[float | None, arg(help_behavior_hint="(default: 60)")] = None
     """Instead: its horizontal field of view."""
     mesh: bool = False
     """Triangles in place of points, in ply and glb."""
@@ -179,16 +175,8 @@ class Predict:
 
         camera = AskedCamera(intrinsics=self.intrinsics, hfov_degrees=self.hfov_degrees)
         named, source, out = self._words()
-        weights: Any = named
-        if self.refine:
-            from ssmde.refine import refine
-
-            weights = refine(
-                named, source, steps=self.refine, resolution=self.resolution,
-                camera=camera, max_frames=self.max_frames,
-            )  # fmt: skip
         summary = predict_files(
-            weights,
+            named,
             source,
             out,
             formats=None if self.format is None else tuple(self.format.split(",")),
