@@ -77,6 +77,16 @@ def read_size(path: Path) -> tuple[int, int]:
         return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
+def size_of_bytes(content: bytes, name: str) -> tuple[int, int]:
+    """Size (height, width) of an image file in memory, as stored; reads the header only.
+
+    Raises:
+        ImageError: If it is none, or has too many pixels.
+    """
+    with _naming(Path(name), name), open_image(BytesIO(content), Path(name)) as image:
+        return image.height, image.width
+
+
 def is_upright(path: Path) -> bool:
     """True if the camera's orientation mark (EXIF) asks for no turn; reads the header only.
 

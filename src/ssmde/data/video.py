@@ -33,6 +33,8 @@ class VideoInfo:
     """Frames a second, on average."""
     frames: int
     """Number of frames; 0 if the file does not say."""
+    size: tuple[int, int] = (0, 0)
+    """Height and width of a frame as it is stored, in pixels."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """What the recorder wrote about the film, such as the make of the camera."""
 
@@ -70,6 +72,7 @@ def video_info(path: Path) -> VideoInfo:
         return VideoInfo(
             fps=float(rate) if rate else FALLBACK_FPS,
             frames=stream.frames,
+            size=(stream.codec_context.height, stream.codec_context.width),
             tags={**container.metadata, **stream.metadata},
         )
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+import yaml
 
 from ssmde.config import Config, load_config
 from ssmde.models.backbone import BACKBONE_KEY
@@ -172,7 +173,7 @@ def stored_config(file: Path, metadata: dict[str, str]) -> Config:
         )
     try:
         return load_config(metadata["config"], stored=True)
-    except ValueError as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{file}: its stored configuration cannot be read: {reason}") from error
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +102,11 @@ class App:
     """Largest file a visitor can send, in megabytes."""
     queue: int = 20
     """So many may wait; who comes then is asked to come back later."""
+    allowed_host: Annotated[
+        UseAppendAction[tuple[str, ...]], arg(metavar="NAME", help_behavior_hint="(repeatable)")
+    ] = ()
+    """Answer under this name too, such as that of a proxy before the page. Others than this
+    machine's own are refused, so that no web site can use the page through a browser."""
 
     def run(self) -> None:
         """Serve until Ctrl-C."""
