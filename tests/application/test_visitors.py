@@ -1,5 +1,7 @@
 """Whose file is whose, and when it goes."""
 
+import threading
+
 import pytest
 
 from ssmde.application.limits import RefusalError
@@ -132,7 +134,8 @@ def test_of_those_who_never_come_back_only_the_newest_files_stay(visitors):
     assert ann.exists()
 
 
-def test_a_visitor_has_one_work_of_a_kind_at_a_time(visitors):
+def test_a_visitor_has_one_work_of_a_kind_at_a_time(tmp_path, clock):
+    visitors = Visitors(tmp_path / "all", clock, patience=0.01)
     with visitors.working("ann", "film"):
         with pytest.raises(RefusalError, match="One at a time"), visitors.working("ann", "film"):
             pass
@@ -140,6 +143,25 @@ def test_a_visitor_has_one_work_of_a_kind_at_a_time(visitors):
             pass
     with visitors.working("ann", "film"):
         pass
+
+
+def test_the_next_work_waits_for_the_one_before_and_a_third_is_refused(visitors):
+    order, begun = [], threading.Event()
+
+    def work(name):
+        with visitors.working("ann", "picture"):
+            order.append(name)
+
+    with visitors.working("ann", "picture"):
+        second = threading.Thread(target=work, args=("second",))
+        second.start()
+        while not visitors._known["ann"].waiting:
+            begun.wait(0.01)
+        with pytest.raises(RefusalError, match="One at a time"):
+            work("third")
+        order.append("first")
+    second.join()
+    assert order == ["first", "second"]
 
 
 def test_of_many_pages_of_one_visitor_the_oldest_go(visitors):

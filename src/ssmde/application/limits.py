@@ -20,6 +20,10 @@ PIXELS_AT_ONCE = 60_000_000
 """Of all visitors: large pictures wait for each other, small ones pass."""
 JOB_SECONDS = 600.0
 """A picture or film that takes longer ends there; of a film what is done is kept."""
+WAITING_SECONDS = 20.0
+"""A visitor's next picture or film waits so long for the one before; a third is refused."""
+PICTURES_AT_ONCE, FILMS_AT_ONCE = 8, 4
+"""Of all visitors; one takes two places at most, with the one that waits."""
 ARCHIVE_BYTES = 2_000_000_000
 """A film ends when the archive of its frames is larger."""
 EVENT_BYTES = 16 << 20

@@ -7,7 +7,13 @@ from typing import Any
 import gradio as gr
 
 from ssmde.application.desk import Desk
-from ssmde.application.limits import COLOUR_MAPS, PICTURE_FORMATS, WIDEST
+from ssmde.application.limits import (
+    COLOUR_MAPS,
+    FILMS_AT_ONCE,
+    PICTURE_FORMATS,
+    PICTURES_AT_ONCE,
+    WIDEST,
+)
 
 HERE = Path(__file__).parent
 STYLE = HERE / "page.css"
@@ -80,7 +86,8 @@ def build_page(desk: Desk) -> gr.Blocks:
         news["preprocess"] = False  # the desk checks what comes
         gr.on(
             [picture.input, choices.weights.input], desk.picture, asked, [*result.parts(), picture],
-            concurrency_id="pictures", trigger_mode="always_last", **news,
+            concurrency_id="pictures", concurrency_limit=PICTURES_AT_ONCE,
+            trigger_mode="always_last", **news,
         )  # fmt: skip
         keep.click(
             desk.keep, asked[1:], [*result.parts(), picture], concurrency_id="pictures", **news
@@ -172,7 +179,7 @@ def _video_tab(desk: Desk, choices: Choices) -> None:
     }
     start.click(desk.begin, None, news, queue=False, scroll_to_output=True, **kind).then(
         desk.film, [video, choices.weights, choices.colour_map, formats], [news, film, files],
-        concurrency_id="films", **kind,
+        concurrency_id="films", concurrency_limit=FILMS_AT_ONCE, **kind,
     )  # fmt: skip
     stop.click(desk.stop, None, None, queue=False, **kind)
 

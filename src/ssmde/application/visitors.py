@@ -12,9 +12,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Condition
 
-from ssmde.application.limits import KEPT_BYTES, SILENT_SECONDS, RefusalError
+from ssmde.application.limits import (
+    KEPT_BYTES,
+    SILENT_SECONDS,
+    WAITING_SECONDS,
+    RefusalError,
+)
 
 IDLE_SECONDS = 3600.0
 """Files of a visitor who has done nothing for so long are removed."""
@@ -64,6 +69,8 @@ class _Visitor:
     """True once their secret was seen again: their browser keeps it."""
     running: set[str] = field(default_factory=set)
     """Kinds of work that go on for them."""
+    waiting: set[str] = field(default_factory=set)
+    """Kinds of which the next one waits for the one before."""
     sessions: dict[str, Session] = field(default_factory=dict)
     uploads: list[Path] = field(default_factory=list)
 
@@ -75,6 +82,7 @@ class Visitors:
         root: Folder of all files; whoever made it removes it.
         clock: Seconds, for the removal of what is old.
         room: Bytes that all files may take.
+        patience: Seconds that a visitor's work waits for the one before it.
     """
 
     def __init__(
@@ -83,10 +91,11 @@ class Visitors:
         clock: Callable[[], float] = time.monotonic,
         *,
         room: int = KEPT_BYTES,
+        patience: float = WAITING_SECONDS,
     ) -> None:
         self.root = root.resolve()
-        self._clock, self._room = clock, room
-        self._lock = Lock()
+        self._clock, self._room, self._patience = clock, room, patience
+        self._lock = Condition()
         self._known: dict[str, _Visitor] = {}
 
     def session(self, key: str, name: str) -> Session:
@@ -114,14 +123,18 @@ class Visitors:
 
     @contextmanager
     def working(self, key: str, kind: str) -> Generator[None]:
-        """While the block runs, this visitor gets no second work of the kind.
+        """While the block runs, this visitor gets no second work of the kind; one waits a while.
 
         Raises:
-            RefusalError: If they have some already.
+            RefusalError: If one waits already, or waited too long.
         """
         with self._lock:
-            visitor = self._visitor(key)
-            if kind in visitor.running:
+            visitor, free = self._visitor(key), False
+            if kind not in visitor.waiting:
+                visitor.waiting.add(kind)
+                free = self._lock.wait_for(lambda: kind not in visitor.running, self._patience)
+                visitor.waiting.discard(kind)
+            if not free:
                 raise RefusalError("One at a time: wait for what you asked for before.")
             visitor.running.add(kind)
             self._make_room(0, key)
@@ -130,6 +143,7 @@ class Visitors:
         finally:
             with self._lock:
                 visitor.running.discard(kind)
+                self._lock.notify_all()
 
     def make_room(self, size: int, key: str) -> bool:
         """Remove the files of who did nothing for longest, until so many bytes fit; if they do."""
