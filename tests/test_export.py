@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssmde.cli import main
 from ssmde.data.images import resize_image, write_image
 from ssmde.export import UNKNOWN_LICENCE, ParityError, export, known_licence
 from ssmde.exporting.formats import onnx_model, write_onnx, write_openvino
@@ -19,7 +20,8 @@ from ssmde.exporting.parity import checked_sizes, drawn_pictures
 from ssmde.exporting.quantise import calibration_frames, quantise
 from ssmde.exporting.whole_model import WholeModel
 from ssmde.models.depth_net import DepthNet
-from ssmde.prediction.engines import FACTS_KEY, ExportFacts, open_exported
+from ssmde.prediction.engines import open_exported
+from ssmde.prediction.export_facts import FACTS_KEY, ExportFacts
 from ssmde.prediction.loading import load
 from ssmde.prediction.predictor import Predictor
 
@@ -98,7 +100,7 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 def test_an_exported_file_says_what_the_predictor_says(predictor, files, format, size):
     images = np.stack([picture(*size, seed) for seed in range(3)])
     wanted = np.stack([found.depth for found in predictor.predict_many(images)])
-    depth = open_exported(files[format]).run(images)
+    depth = open_exported(files[format], trust=True).run(images)
     assert depth.dtype == np.float32
     assert depth.shape == (3, *size)
     np.testing.assert_allclose(depth, wanted, rtol=1e-3)
@@ -107,7 +109,7 @@ def test_an_exported_file_says_what_the_predictor_says(predictor, files, format,
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_an_exported_file_is_loaded_as_weights_are(predictor, files, format):
-    found = load(files[format])
+    found = load(files[format], trust=True)
     image = picture(241, 323)
     np.testing.assert_allclose(
         found.predict(image).depth, predictor.predict(image).depth, rtol=1e-3
@@ -115,16 +117,16 @@ def test_an_exported_file_is_loaded_as_weights_are(predictor, files, format):
     assert found.image_size == SIZE
     assert found.depth_range == (0.5, 20.0)
     assert found.metres_per_unit is None
-    assert load(files[format], resolution=SIZE).image_size == SIZE
+    assert load(files[format], resolution=SIZE, trust=True).image_size == SIZE
     with pytest.raises(ValueError, match="was exported to work at 64 x 96"):
-        load(files[format], resolution=(96, 128))
+        load(files[format], resolution=(96, 128), trust=True)
     with pytest.raises(ValueError, match="export from the weights"):
         export(found, files[format].with_name("again.onnx"))
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_file_says_what_it_is(files, format):
-    facts = open_exported(files[format]).facts
+    facts = open_exported(files[format], trust=True).facts
     assert (facts.name, facts.licence, facts.unit) == ("small", "MIT", "scene units")
     assert (facts.precision, facts.image_size) == ("fp32", SIZE)
 
@@ -195,7 +197,7 @@ def test_metres_are_inside_the_file(predictor, tmp_path):
 def test_reduced_precision_stays_near(predictor, tmp_path, format, precision):
     report = export(predictor, tmp_path / f"small{ENDINGS[format]}", precision=precision)
     assert report.facts.precision == precision
-    found = load(report.files[0]).predict(picture(100, 150)).depth
+    found = load(report.files[0], trust=True).predict(picture(100, 150)).depth
     np.testing.assert_allclose(found, predictor.predict(picture(100, 150)).depth, rtol=0.05)
 
 
@@ -317,8 +319,8 @@ def test_a_damaged_file_is_refused_by_name(files, tmp_path, format):
     path = tmp_path / f"damaged{ENDINGS[format]}"
     path.write_bytes(files[format].read_bytes()[:200])
     path.with_suffix(".bin").write_bytes(b"")
-    with pytest.raises(ValueError, match="damaged"):
-        load(path)
+    with pytest.raises(ValueError, match=f"damaged{ENDINGS[format]}.*damaged"):
+        load(path, trust=True)
 
 
 def test_an_openvino_file_without_its_weights_is_refused(files, tmp_path):
@@ -351,18 +353,174 @@ class Bomb:
         return (pytest.fail, ("code of the file was run",))
 
 
-def test_code_in_a_torch_file_is_not_run(files, tmp_path):
+def test_code_in_a_torch_file_is_not_run_without_a_word_of_trust(files, tmp_path):
     path = tmp_path / "bomb.pt2"
     with zipfile.ZipFile(files["torch"]) as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
-            content = old.read(name)
-            if name.endswith("_weights_config.json"):
-                content = content.replace(b'"use_pickle": false', b'"use_pickle": true')
-            elif "/data/weights/" in name:
-                content = pickle.dumps(Bomb())
-            new.writestr(name, content)
-    with pytest.raises(ValueError, match="holds pickled objects"):
+            new.writestr(name, pickle.dumps(Bomb()) if "sample_inputs" in name else old.read(name))
+    for file in (path, files["torch"]):  # a sound one is no other before it is opened
+        with pytest.raises(ValueError, match=rf"{file.name}: .*can run any code.* add --trust"):
+            load(file)
+    assert load(files["torch"], trust=True).image_size == SIZE
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "benchmark", "export"])
+def test_every_verb_that_opens_exported_files_asks_for_trust(files, tmp_path, capsys, verb):
+    (tmp_path / "data" / "a").mkdir(parents=True)
+    write_image(tmp_path / "data" / "a" / "0.png", picture(40, 60))
+    words = {
+        "predict": [files["torch"], tmp_path / "data" / "a" / "0.png", tmp_path / "out"],
+        "evaluate": [files["torch"], tmp_path / "data", "--split", "all"],
+        "benchmark": ["kitti", tmp_path / "data", files["torch"], "--split", "all"],
+        "export": [files["torch"], tmp_path / "a.onnx"],
+    }
+    status = main([verb, *map(str, words[verb])])
+    said = capsys.readouterr().err
+    assert status == 2
+    assert f"{files['torch']}: a .pt2 file can run any code" in said
+    status = main([verb, *map(str, words[verb]), "--trust"])
+    assert "can run any code" not in capsys.readouterr().err
+    assert (status == 0) == (verb == "predict")  # the others want truth, or the weights themselves
+
+
+FAULTS = {
+    "broken": ("{", "Expecting property name"),
+    "deep": ("[" * 100_000, "recursion"),
+    "list": ("[]", "object"),
+    "lacking": ('{"version": 1}', "name: Field required"),
+    "more": ({"more": 1}, "more: "),
+    "text": ({"image_size": ["a", None]}, "image_size.0: "),
+    "huge": ({"image_size": [32 * 10**8, 64]}, r"image_size\.0: .*less than or equal to 8192"),
+    "odd": ({"image_size": [33, 64]}, r"image_size\.0: .*multiple of 32"),
+    "negative": ({"depth_range": [-1, 2]}, r"depth_range\.0: "),
+    "unit": ({"unit": "feet"}, "unit: "),
+}
+
+
+def with_record(source: Path, target: Path, record: object) -> Path:
+    """A copy of an exported file that says something else of itself."""
+    facts = json.loads(FACTS.to_text())
+    text = record if isinstance(record, str) else json.dumps(facts | record)
+    if target.suffix == ".onnx":
+        onnx = pytest.importorskip("onnx")
+        model = onnx.load(source)
+        onnx.helper.set_model_props(model, {FACTS_KEY: text})
+        onnx.save(model, target)
+    else:
+        openvino = pytest.importorskip("openvino")
+        model = openvino.Core().read_model(source)
+        model.set_rt_info(text, [FACTS_KEY])
+        openvino.save_model(model, target)
+    return target
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_a_record_of_another_shape_is_refused_by_name(files, tmp_path, format, fault):
+    record, reason = FAULTS[fault]
+    path = with_record(files[format], tmp_path / f"odd{ENDINGS[format]}", record)
+    with pytest.raises(ValueError, match=rf"odd{ENDINGS[format]}: its record .*{reason}") as error:
         load(path)
+    assert "\n" not in str(error.value)
+
+
+def graph(tmp_path, *, given="image", gives="depth", kind="UINT8", weight=0.5):
+    """A small ONNX file that says it is an export: the mean colour, times a weight."""
+    onnx = pytest.importorskip("onnx")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Cast", [given], ["x"], to=kinds.FLOAT),
+        helper.make_node("ReduceMean", ["x"], ["m"], axes=[3], keepdims=0),
+        helper.make_node("Mul", ["m", "w"], [gives]),
+    ]
+    model = helper.make_model(
+        helper.make_graph(
+            nodes, "small",
+            [helper.make_tensor_value_info(given, getattr(kinds, kind), ["n", "h", "w_", 3])],
+            [helper.make_tensor_value_info(gives, kinds.FLOAT, ["n", "h", "w_"])],
+            [helper.make_tensor("w", kinds.FLOAT, [], [weight])],
+        ),
+        opset_imports=[helper.make_opsetid("", 13)], ir_version=8,
+    )  # fmt: skip
+    helper.set_model_props(model, {FACTS_KEY: FACTS.to_text()})
+    onnx.save(model, tmp_path / "graph.onnx")
+    return model, tmp_path / "graph.onnx"
+
+
+def test_the_small_graph_is_sound(tmp_path):
+    _, path = graph(tmp_path)
+    assert load(path).predict(np.full((64, 96, 3), 100, np.uint8)).depth.max() == 50
+
+
+@pytest.mark.parametrize("odd", [{"given": "img"}, {"gives": "other"}, {"kind": "FLOAT"}])
+def test_a_graph_with_other_doors_is_refused_by_name(tmp_path, odd):
+    _, path = graph(tmp_path, **odd)
+    with pytest.raises(ValueError, match=r"graph\.onnx: its graph takes and gives"):
+        load(path)
+
+
+def test_depth_that_is_no_number_is_refused_by_name(tmp_path):
+    _, path = graph(tmp_path, weight=float("nan"))
+    with pytest.raises(ValueError, match=r"graph\.onnx: gives depth that is no number"):
+        load(path).predict(np.zeros((64, 96, 3), np.uint8))
+
+
+@pytest.mark.parametrize("place", ["secret.bin", "../secret.bin"])
+def test_an_onnx_file_reads_no_other_file(tmp_path, place):
+    onnx = pytest.importorskip("onnx")
+    model, path = graph(tmp_path)
+    (path.parent / place).resolve().write_bytes(np.float32(0.25).tobytes())
+    (tensor,) = model.graph.initializer
+    tensor.ClearField("float_data")
+    tensor.raw_data = b"    "
+    onnx.external_data_helper.set_external_data(tensor, place, offset=0, length=4)
+    tensor.ClearField("raw_data")
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match=r"graph\.onnx: keeps weights in another file"):
+        load(path)
+
+
+def test_an_onnx_file_with_a_loop_or_operators_of_others_is_refused(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model, path = graph(tmp_path)
+    model.graph.node[0].domain = "com.microsoft"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match=r"graph\.onnx: holds the operator 'Cast' of another"):
+        load(path)
+    model.graph.node[0].domain = ""
+    model.graph.node[0].attribute.append(
+        onnx.helper.make_attribute("body", onnx.helper.make_graph([], "inside", [], []))
+    )
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match=r"graph\.onnx: holds functions, branches or loops"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("<?xml", "<!DOCTYPE net [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><?xml", "no OpenVINO"),
+        ('type="Elu" version="opset1"', 'type="Elu" version="extension"', "holds the layer 'Elu'"),
+        ('names="image"', 'names="img"', "its graph takes and gives img"),
+        ('names="depth"', 'names="d"', "its graph takes and gives .* d "),
+    ],
+)
+def test_an_openvino_file_of_another_kind_is_refused_by_name(
+    files, tmp_path, before, after, message
+):
+    text = files["openvino"].read_text("utf-8")
+    assert before in text
+    (tmp_path / "odd.xml").write_text(text.replace(before, after), "utf-8")
+    (tmp_path / "odd.bin").write_bytes(files["openvino"].with_suffix(".bin").read_bytes())
+    with pytest.raises(ValueError, match=rf"odd\.xml: .*{message}"):
+        load(tmp_path / "odd.xml")
+
+
+def test_an_onnx_file_under_the_name_of_an_openvino_file_is_refused(files, tmp_path):
+    (tmp_path / "odd.xml").write_bytes(files["onnx"].read_bytes())
+    (tmp_path / "odd.bin").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"odd\.xml: is damaged or no OpenVINO file"):
+        load(tmp_path / "odd.xml")
 
 
 def test_without_the_extra_one_line_says_what_to_install(predictor, files, monkeypatch, tmp_path):

@@ -8,6 +8,7 @@ from PIL import Image
 from ssmde.pictures import (
     GREY,
     PanelRow,
+    bands,
     colour_bar,
     colourise,
     colourise_error,
@@ -143,3 +144,24 @@ def test_the_magma_of_the_package_is_that_of_matplotlib():
     found = colourise(np.arange(1.0, 257)[None], near=1.0, far=256.0, space="depth")
     wanted = [colour("magma", level) for level in np.linspace(1, 0, 256)]
     np.testing.assert_array_equal(found[0], wanted)
+
+
+@pytest.mark.parametrize("shape", [(37, 53), (1, 9), (40, 1)])
+def test_large_maps_get_the_same_colours_in_bands(monkeypatch, shape):
+    random = np.random.default_rng(0)
+    depth = random.uniform(0.5, 9, shape).astype(np.float32)
+    depth[0, 0] = 0
+    whole = colourise(depth)
+    monkeypatch.setattr("ssmde.pictures.BAND_PIXELS", 100)
+    assert len(list(bands((37, 53)))) == 37
+    np.testing.assert_array_equal(colourise(depth), whole)
+
+
+def test_the_ends_are_the_percentiles_of_numpy():
+    for count in (1, 2, 3, 50, 999, 1000):
+        values = np.random.default_rng(count).uniform(1, 9, (1, count)).astype(np.float32)
+        wanted = np.percentile(values.astype(np.float64), (2, 98))
+        found = depth_range(values)
+        if count > 2:
+            np.testing.assert_allclose(found, wanted, rtol=1e-14)
+        assert len(found) == 2

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 from typing import Any
+from urllib.parse import urlsplit
 
 from ssmde.application.guard import Guard
+from ssmde.application.limits import KEPT_BYTES, KEPT_UPLOADS_OF_ALL
+from ssmde.application.names import Names
 from ssmde.application.studio import Studio
 from ssmde.application.visitors import Visitors
 from ssmde.predict import Predictor, load
@@ -47,6 +50,7 @@ def app(
     share: bool = False,
     max_upload_mb: int = 200,
     queue: int = 20,
+    allowed_host: Sequence[str] = (),
 ) -> None:
     """Serve the page until Ctrl-C.
 
@@ -58,6 +62,8 @@ def app(
         share: Give the page a public address, by a server of Gradio's makers.
         max_upload_mb: Largest file a visitor can send, in megabytes.
         queue: So many visitors may wait; the next one is told to come back later.
+        allowed_host: Names under which the page answers besides this machine's own, such as that of
+            a proxy before it.
 
     Raises:
         ImportError: If Gradio is not installed.
@@ -65,8 +71,9 @@ def app(
         ValueError: If a file holds no weights, or a limit is not positive.
     """
     with serve(
-        weights, host=host, port=port, share=share, max_upload_mb=max_upload_mb, queue=queue
-    ) as page:
+        weights, host=host, port=port, share=share, max_upload_mb=max_upload_mb, queue=queue,
+        allowed_host=allowed_host,
+    ) as page:  # fmt: skip
         print(f"page: {page.url}" + (f"\npublic: {page.public_url}" if share else ""), flush=True)
         print("Ctrl-C ends it and removes the visitors' files", flush=True)
         _wait()
@@ -81,13 +88,16 @@ def serve(
     share: bool = False,
     max_upload_mb: int = 200,
     queue: int = 20,
+    allowed_host: Sequence[str] = (),
 ) -> Generator[Served]:
     """Serve the page while the block runs; arguments as those of `app`."""
     if max_upload_mb < 1 or queue < 1:
         raise ValueError(f"limits must be 1 or more, got {max_upload_mb} MB and a queue of {queue}")
+    names, largest = Names(host, allowed_host), max_upload_mb * 1_000_000
     predictors = load_all([weights] if isinstance(weights, str | Path) else weights)
     with _folder() as folder:
-        desk, page_files = _open_desk(Studio(predictors), Visitors(folder))
+        room = max(KEPT_BYTES, KEPT_UPLOADS_OF_ALL * largest)
+        desk, page_files = _open_desk(Studio(predictors), Visitors(folder, room=room))
         blocks = page_files.build_page(desk)
         blocks.queue(max_size=queue, default_concurrency_limit=2)
         try:
@@ -97,11 +107,15 @@ def serve(
                 run_history=False, enable_monitoring=False, mcp_server=False, pwa=False,
                 ssr_mode=False, quiet=True, show_error=False, prevent_thread_lock=True,
                 css_paths=[page_files.STYLE], js=page_files.SCRIPT.read_text("utf-8"),
-                app_kwargs={"middleware": [_guard(desk.visitors)]},
+                app_kwargs={"middleware": [_guard(desk.visitors, names, largest)]},
             )  # fmt: skip
+            if public:
+                names.allow(urlsplit(public).hostname or "")
             yield Served(url=url, public_url=public, folder=folder, blocks=blocks)
         finally:
             desk.visitors.close()
+            if server := getattr(blocks, "server", None):
+                server.config.timeout_graceful_shutdown = 1  # s: pages may be open for long
             blocks.close(verbose=False)
 
 
@@ -151,10 +165,10 @@ def _open_desk(studio: Studio, visitors: Visitors) -> tuple[Any, Any]:
     return Desk(studio, visitors), page
 
 
-def _guard(visitors: Visitors) -> Any:
+def _guard(visitors: Visitors, names: Names, largest: int) -> Any:
     from starlette.middleware import Middleware
 
-    return Middleware(Guard, visitors=visitors)  # type: ignore[arg-type]
+    return Middleware(Guard, visitors=visitors, names=names, largest_upload=largest)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -39,6 +39,7 @@ def benchmark(
     kind: Kind = "depth",
     max_frames: int | None = None,
     out: str | Path | None = None,
+    trust: bool = False,
 ) -> Benchmark:
     """Measure several methods on the images of a published table, print it and write the files.
 
@@ -52,6 +53,7 @@ def benchmark(
         kind: What folders of predictions hold.
         max_frames: Measure at most so many frames, evenly spread.
         out: Folder for `NAME.csv`, `NAME.json` and `NAME.md`; None writes nothing.
+        trust: You made all weights yourself: see `load`.
 
     Raises:
         FileNotFoundError: If data or a method does not exist, or a frame has no prediction.
@@ -64,7 +66,9 @@ def benchmark(
     sequences = read_scenes(Path(data), chosen)
     protocol = find_protocol(table.protocol)
     named = _names(methods)
-    functions = {each: _open(path, sequences, kind, max_frames) for each, path in named.items()}
+    functions = {
+        each: _open(path, sequences, kind, max_frames, trust=trust) for each, path in named.items()
+    }
     functions[CONSTANT] = lambda *_: Answer(depth=constant_depth())
     rows, results, sure = list[Row](), list[Evaluation](), list[str]()
     for each, function in with_bar(functions.items(), "measuring", len(functions)):
@@ -113,13 +117,18 @@ def _names(methods: Sequence[str | Path]) -> dict[str, Path]:
 
 
 def _open(
-    path: Path, sequences: Sequence[FrameSequence], kind: Kind, max_frames: int | None
+    path: Path,
+    sequences: Sequence[FrameSequence],
+    kind: Kind,
+    max_frames: int | None,
+    *,
+    trust: bool,
 ) -> FrameFunction:
     """Weights, or files, as a method."""
     is_run = path.is_dir() and any((path / name).is_file() for name in WEIGHTS_IN_A_RUN)
     if path.is_dir() and not is_run:
         return PredictionFolder(path, frames_with_truth(sequences, max_frames), kind)
-    predictor = load(path)
+    predictor = load(path, trust=trust)
     return lambda _, pixels: Answer(depth=predictor.network_depth(pixels))
 
 

@@ -47,6 +47,7 @@ def evaluate(
     max_frames: int | None = None,
     confidence: bool = False,
     training: Sequence[FrameSequence] | None = None,
+    trust: bool = False,
 ) -> Evaluation:
     """Measure weights on recorded frames, print the table and write the files.
 
@@ -61,12 +62,13 @@ def evaluate(
         confidence: Ask the network how sure it is, and measure what that is worth.
         training: Sequences whose mean depth map is a baseline; by default the training part of
             `data`, if it is a folder and another part is measured.
+        trust: You made the weights yourself: see `load`.
 
     Raises:
         FileNotFoundError: If weights or data do not exist.
         ValueError: If no frame can be measured, or a prediction is not finite.
     """
-    predictor = weights if isinstance(weights, Predictor) else load(weights)
+    predictor = weights if isinstance(weights, Predictor) else load(weights, trust=trust)
     notes: list[str] = []
     if isinstance(data, str | Path):
         sequences = read_scenes(Path(data), split)

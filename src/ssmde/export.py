@@ -28,7 +28,8 @@ from ssmde.exporting.parity import BOUNDS, Difference, compare, drawn_pictures, 
 from ssmde.exporting.quantise import calibration_frames, quantise
 from ssmde.exporting.whole_model import WholeModel
 from ssmde.io import write_json
-from ssmde.prediction.engines import EngineNetwork, ExportFacts, open_exported
+from ssmde.prediction.engines import EngineNetwork, open_exported
+from ssmde.prediction.export_facts import ExportFacts
 from ssmde.prediction.loading import load
 from ssmde.prediction.predictor import Predictor
 from ssmde.weights import RELEASED
@@ -77,6 +78,7 @@ def export(
     max_frames: int | None = None,
     name: str | None = None,
     licence: str | None = None,
+    trust: bool = False,
 ) -> ExportReport:
     """Write weights as a file that takes bytes (n, h, w, 3) and gives depth (n, h, w).
 
@@ -97,6 +99,7 @@ def export(
         max_frames: Measure at most so many frames, evenly spread.
         name: Name of the weights, kept in the file; by default that of their file or run.
         licence: Licence of the weights, kept in the file; that of released weights is known.
+        trust: You made the weights yourself: see `load`.
 
     Raises:
         ParityError: If the file says something else than PyTorch.
@@ -105,7 +108,10 @@ def export(
     """
     path, chosen = _target(Path(out), format)
     _check_precision(chosen, precision, calibrate)
-    predictor = weights if isinstance(weights, Predictor) else load(weights, resolution=resolution)
+    if isinstance(weights, Predictor):
+        predictor = weights
+    else:
+        predictor = load(weights, resolution=resolution, trust=trust)
     if isinstance(weights, Predictor) and resolution is not None:
         predictor = weights.at(resolution)
     if isinstance(predictor.network, EngineNetwork):
@@ -187,7 +193,9 @@ def known_licence(predictor: Predictor) -> str:
     return RELEASED[name].licence if released else UNKNOWN_LICENCE
 
 
-def _facts(predictor: Predictor, precision: str, name: str | None, licence: str) -> ExportFacts:
+def _facts(
+    predictor: Predictor, precision: Precision, name: str | None, licence: str
+) -> ExportFacts:
     metres = predictor.metres_per_unit
     source = Path(predictor.source)
     return ExportFacts(
@@ -231,7 +239,7 @@ def _judge(
     pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     facts: ExportFacts,
 ) -> ExportReport:
-    exported = open_exported(path)
+    exported = open_exported(path, trust=True)  # written a moment ago
     return ExportReport(
         files=(),
         facts=facts,
@@ -245,7 +253,7 @@ def _measure(
     predictor: Predictor, path: Path, frames: Sequence, protocol: str, max_frames: int | None
 ) -> dict[str, dict[str, float]]:
     """Errors of PyTorch and of the file, each resized to the truth as `ssmde evaluate` does."""
-    exported = open_exported(path)
+    exported = open_exported(path, trust=True)
     network = Predictor(EngineNetwork(exported), predictor.image_size)
     found: dict[str, dict[str, float]] = {}
     for name, predict in (

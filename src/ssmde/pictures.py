@@ -3,7 +3,8 @@
 Nothing here keeps a state: the same arrays give the same bytes.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -26,8 +27,17 @@ WORST_ERROR = 0.5
 GAP = 4
 """White pixels between neighbouring pictures."""
 TEXT_SIZE = 13
+BAND_PIXELS = 4_000_000
+"""Large maps are worked through in bands of rows of so many pixels: steps in between take many
+bytes a pixel."""
 MAGMA = "magma"
 """Its colours lie in the package, for predictions need no other map and matplotlib loads slowly."""
+
+
+def bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of a map of this shape, top to bottom, in bands of at most about `BAND_PIXELS`."""
+    rows = max(1, BAND_PIXELS // max(1, shape[1]))
+    return (slice(top, min(top + rows, shape[0])) for top in range(0, shape[0], rows))
 
 
 def depth_range(depth: Float[np.ndarray, "h w"]) -> tuple[float, float] | None:
@@ -41,7 +51,7 @@ def depth_range(depth: Float[np.ndarray, "h w"]) -> tuple[float, float] | None:
     values = depth[_valid(depth)]
     if values.size == 0:
         return None
-    near, far = np.percentile(values.astype(np.float64), ENDS)
+    near, far = _percentiles(values)
     return (float(near), float(far)) if far > near * 1.0001 else (float(near / 2), float(far * 2))
 
 
@@ -66,13 +76,16 @@ def colourise(
         ValueError: If the ends are not 0 < near < far, or the colour map is unknown.
     """
     near, far = _ends(depth, near, far)
-    valid = _valid(depth)
-    safe = np.where(valid, depth, far).astype(np.float64)
-    if space == "disparity":
-        level = (1 / safe - 1 / far) / (1 / near - 1 / far)
-    else:
-        level = (far - safe) / (far - near)
-    return _colour(level, valid, colour_map)
+    colours = np.empty((*depth.shape, 3), np.uint8)
+    for band in bands(depth.shape):
+        valid = _valid(depth[band])
+        safe = np.where(valid, depth[band], far).astype(np.float64)
+        if space == "disparity":
+            level = (1 / safe - 1 / far) / (1 / near - 1 / far)
+        else:
+            level = (far - safe) / (far - near)
+        colours[band] = _colour(level, valid, colour_map)
+    return colours
 
 
 def colourise_error(
@@ -232,7 +245,7 @@ def _ends(
     depth: Float[np.ndarray, "h w"], near: float | None, far: float | None
 ) -> tuple[float, float]:
     """The ends asked for; one that was not asked for comes from the map, beyond the other."""
-    found = depth_range(depth) or (1.0, 2.0)
+    found = (near, far) if near and far else depth_range(depth) or (1.0, 2.0)
     if near is None:
         near = found[0] if far is None or found[0] < far else far / 2
     if far is None:
@@ -242,6 +255,20 @@ def _ends(
             f"the ends of the colours must be 0 < near < far, got {near:g} and {far:g}"
         )
     return near, far
+
+
+def _percentiles(values: Float[np.ndarray, "n"]) -> list[float]:
+    """`np.percentile(values, ENDS)` in float64, with no copy of the values in float64; sorts them.
+
+    The value at a place between two of the sorted ones lies between them in proportion.
+    """
+    places = [(len(values) - 1) * end / 100 for end in ENDS]
+    neighbours = [(math.floor(place), math.ceil(place)) for place in places]
+    values.partition(sorted({i for pair in neighbours for i in pair}))
+    pairs = [(float(values[low]), float(values[high])) for low, high in neighbours]
+    return [
+        low + (high - low) * (place % 1) for place, (low, high) in zip(places, pairs, strict=True)
+    ]
 
 
 def _valid(depth: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

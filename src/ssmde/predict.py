@@ -54,6 +54,7 @@ def predict_files(
     style: Style | None = None,
     max_frames: int | None = None,
     engine: Engine = "local",
+    trust: bool = False,
 ) -> Summary:
     """Write the depth of every image or video frame of `source`, at its own size.
 
@@ -73,6 +74,7 @@ def predict_files(
         max_frames: Stop a video or camera after so many.
         engine: `local` predicts in this process; `ray` images on all GPUs or processors of a Ray
             cluster, which see weights, images and output under the same paths.
+        trust: You made the weights yourself: see `load`.
 
     Raises:
         ImportError: If a format or an engine needs a package that is not installed.
@@ -100,7 +102,7 @@ def predict_files(
             images = _whole_paths(images)
         open_job = partial(
             _open_job, weights, resolution, wishes,
-            out=Path(out), formats=chosen, style=style, max_frames=max_frames,
+            out=Path(out), formats=chosen, style=style, max_frames=max_frames, trust=trust,
         )  # fmt: skip
         job = open_job()
         job.out.mkdir(parents=True, exist_ok=True)
@@ -127,20 +129,22 @@ def _open_job(
     formats: tuple[str, ...],
     style: Style,
     max_frames: int | None,
+    trust: bool,
 ) -> Job:
     """What is to be done, with the network."""
+    if not isinstance(weights, Predictor):
+        weights = load(weights, resolution=resolution, trust=trust)
     pipeline = _pipeline(weights, resolution, wishes, formats)
     return Job(pipeline=pipeline, out=out, formats=formats, style=style, max_frames=max_frames)
 
 
 def _pipeline(
-    weights: str | Path | Predictor,
+    predictor: Predictor,
     resolution: tuple[int, int] | None,
     wishes: Wishes,
     formats: Sequence[str],
 ) -> Pipeline:
     """The pipeline, which says what camera it takes where one is needed."""
-    predictor = weights if isinstance(weights, Predictor) else load(weights, resolution=resolution)
     if resolution is not None and predictor.image_size != resolution:
         predictor = predictor.at(resolution)
     needed = any(FORMATS[name].needs_camera for name in formats)

@@ -2,12 +2,16 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -45,6 +49,7 @@ def write_random_weights(path):
 class Served(NamedTuple):
     url: str
     folder: Path
+    pid: int
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +63,7 @@ def served(tmp_path_factory):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=surroundings) as process:
         word, url = process.stdout.readline().split()
         assert word == "page:"
-        yield Served(url, next((folder / "temporary").glob("ssmde-app-*")))
+        yield Served(url, next((folder / "temporary").glob("ssmde-app-*")), process.pid)
         process.terminate()
     assert process.returncode == 0
     assert not list((folder / "temporary").glob("ssmde-app-*"))
@@ -260,3 +265,92 @@ def test_the_webcam_is_shown_live_and_leaves_a_file_only_when_kept(visit, served
     assert "webcam: " in said(page)
     # Nothing is wider than the phone.
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
+
+
+def memory(pid):
+    """Bytes of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def misbehave(served, over, photo):
+    """Everything at once that a visitor should not do, again and again; what was answered."""
+    answers = {name: set() for name in ("host", "origin", "path", "upload", "event")}
+    port = urlsplit(served.url).port
+    drips = []
+    with httpx.Client(base_url=served.url, timeout=60) as client:
+        config = client.get("/config").json()
+        events = {d["api_name"]: d["id"] for d in config["dependencies"]}
+        image = photo.read_bytes()
+        mine = client.post("/gradio_api/upload", files={"files": ("a.jpg", image)}).json()[0]
+        fields = [
+            [{"path": mine}, "one", "magma", 0, ["png16"] * 100_000],
+            [{"path": mine}, "one", "../../x", 10**9, ["png16"]],
+            [{"path": "/etc/passwd"}, "one", "magma", 0, ["png16"]],
+            [{"path": "http://127.0.0.1:1/x"}, [], {}, "x" * 100_000, None],
+            [[[[[]]]], None, None, None, None],
+        ]
+        for i in range(200):
+            if over.is_set() and i > 60:
+                break
+            noise = np.random.default_rng(i).bytes(200_000)
+            fresh = httpx.post(f"{served.url}gradio_api/upload", files={"files": ("b", noise)})
+            answers["upload"].add(fresh.status_code)
+            event = {"data": fields[i % len(fields)], "fn_index": events["picture"]}
+            event["session_hash"] = f"mine{i}"
+            answers["event"].add(client.post("/gradio_api/queue/join", json=event).status_code)
+            for name, value in (("host", "evil.example"), ("origin", "http://evil.example")):
+                head = {name: value}
+                answers[name].add(client.get("/config", headers=head).status_code)
+            for path in ("/etc/passwd", f"{served.folder}/../one.safetensors"):
+                answers["path"].add(client.get(f"/gradio_api/file={path}").status_code)
+            if len(drips) < 30:  # uploads of which nothing more ever comes
+                drips.append(socket.create_connection(("127.0.0.1", port)))
+                drips[-1].sendall(
+                    b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\n"
+                    b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 900000\r\n"
+                    b'\r\n--b\r\nContent-Disposition: form-data; name="files"; '
+                    b'filename="a"\r\n\r\n' + noise[:100_000]
+                )
+    return answers, drips
+
+
+def test_two_visitors_do_not_notice_a_third_who_misbehaves(visit, photo, served):
+    pages = [visit(), visit()]
+    for page in pages:
+        send(page, photo)
+        page.wait_for_selector("#ssmde-files a")
+
+    def sources(page):
+        return [image.get_attribute("src") for image in page.locator("#ssmde-slider img").all()]
+
+    def results(weights):
+        """Seconds in which both get the depth of their picture by these weights."""
+        before, start = [sources(page) for page in pages], time.monotonic()
+        for page in pages:
+            page.locator("#ssmde-weights input").click()
+            page.get_by_role("option", name=weights).click()
+        for page, old in zip(pages, before, strict=True):
+            until(lambda page=page, old=old: sources(page) not in (old, []))
+        return time.monotonic() - start
+
+    alone = min(results(name) for name in ("two", "one", "two"))
+    before, over, found = memory(served.pid), threading.Event(), {}
+    third = threading.Thread(target=lambda: found.update(all=misbehave(served, over, photo)))
+    third.start()
+    beside = min(results(name) for name in ("one", "two", "one"))
+    over.set()
+    third.join()
+    assert beside < 2 * alone + 1
+    answers, drips = found["all"]
+    assert answers["host"] == answers["origin"] == answers["path"] == {403}
+    assert answers["upload"] <= {200, 429, 503}
+    assert answers["event"] <= {200, 400, 422, 503}
+    for page in pages:
+        page.context.close()
+    for drip in drips:
+        drip.close()
+    # What a stranger sent is bounded at once, and parts go when the senders have gone.
+    files = lambda: [p for p in served.folder.rglob("*") if p.is_file()]  # noqa: E731
+    until(lambda: sum(p.stat().st_size for p in files()) < 3_000_000)
+    assert memory(served.pid) < before + (300 << 20)

@@ -1,25 +1,30 @@
 """What the page computes: pictures, depths for the pointer, files, points and films."""
 
 import base64
+import io
 import re
 import zipfile
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ssmde.application.limits import FRAME_PIXELS, PAGE_PIXELS, PICTURE_FORMATS, RefusalError
+from ssmde.application.received import read_picture, read_webcam_frame
 from ssmde.application.shown import LONGEST_SHOWN, METRES, RELATIVE, film_frame, view
-from ssmde.application.studio import (
-    MOST_PIXELS,
-    PICTURE_FORMATS,
-    RefusalError,
-    Studio,
-    read_picture,
-)
+from ssmde.application.studio import Studio
 from ssmde.application.visitors import Session
-from ssmde.data.video import VideoError, read_frames, video_info, write_video
+from ssmde.data.video import (
+    VideoError,
+    read_chosen_frames,
+    read_frames,
+    video_info,
+    write_video,
+)
 from ssmde.predict import Facts, Predictor, Shot
 
 
@@ -204,13 +209,13 @@ def test_a_film_that_nobody_waits_for_any_more_leaves_no_file(studio, session, t
 def test_a_video_that_breaks_off_gives_what_could_be_read(studio, session, tmp_path, monkeypatch):
     path = film(tmp_path / "clip.mp4")
 
-    def break_off(video):
-        for i, frame in enumerate(read_frames(video)):
+    def break_off(video, wanted):
+        for i, frame in enumerate(read_chosen_frames(video, wanted)):
             if i == 3:
                 raise VideoError("torn")
             yield frame
 
-    monkeypatch.setattr("ssmde.application.studio.read_frames", break_off)
+    monkeypatch.setattr("ssmde.application.studio.read_chosen_frames", break_off)
     *_, last = studio.film(session, "near", path, "clip", "magma")
     assert last.done == 3
     assert len(list(read_frames(last.files[0]))) == 3
@@ -247,12 +252,81 @@ def test_half_a_picture_is_no_picture(tmp_path):
 
 
 def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path):
-    side = int(MOST_PIXELS**0.5) + 100
+    side = int(PAGE_PIXELS**0.5) + 100
     Image.new("1", (side, side)).save(tmp_path / "huge.png")
     with pytest.raises(
         RefusalError, match=r"huge\.png has 51 million pixels; the page takes up to 50"
     ):
         read_picture(tmp_path / "huge.png", "huge.png")
+
+
+def test_a_format_that_is_asked_for_many_times_is_written_once(studio, session):
+    studio.look(session, "near", ramp(), "ramp", "magma")
+    assert len(studio.files(session, ["npz"] * 1000)) == 1
+
+
+def test_a_film_keeps_the_times_of_its_frames_whatever_rate_its_head_states(
+    studio, session, tmp_path
+):
+    times = [0, 40, 500, 540, 1170]  # ms, as a browser records: its head states 1000 a second
+    with av.open(str(tmp_path / "media.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=1000)
+        stream.height, stream.width, stream.pix_fmt = 34, 46, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(np.zeros((34, 46, 3), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    *_, last = studio.film(session, "near", tmp_path / "media.mp4", "media", "turbo")
+    frames = read_chosen_frames(last.files[0], lambda _: True)
+    assert [frame.time for frame in frames] == pytest.approx([t / 1000 for t in times], abs=0.002)
+
+
+def test_a_film_that_takes_too_long_or_too_much_room_keeps_what_is_done(
+    studio, session, tmp_path, monkeypatch
+):
+    path = film(tmp_path / "clip.mp4")
+    monkeypatch.setattr("ssmde.application.studio.ARCHIVE_BYTES", 1)
+    *_, last = studio.film(session, "near", path, "clip", "magma", ["npz"])
+    assert last.done == 1
+    monkeypatch.setattr("ssmde.application.studio.JOB_SECONDS", -1.0)
+    with pytest.raises(RefusalError, match="no frame"):
+        list(studio.film(session, "near", path, "clip", "magma"))
+    studio.look(session, "near", ramp(), "ramp", "magma")
+    with pytest.raises(RefusalError, match="computes for 10 minutes at most"):
+        studio.files(session, ["npz"])
+
+
+def test_a_film_with_too_many_pixels_is_refused_by_its_head(studio, session, tmp_path, monkeypatch):
+    path = film(tmp_path / "clip.mp4")
+    monkeypatch.setattr("ssmde.application.received.PAGE_PIXELS", 1000)
+    with pytest.raises(RefusalError, match=r"clip has .* million pixels; the page takes up to"):
+        list(studio.film(session, "near", path, "clip", "magma"))
+
+
+def as_text(pixels, kind="png"):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def test_a_frame_of_the_webcam_is_read_from_its_text():
+    np.testing.assert_array_equal(read_webcam_frame({"url": as_text(ramp())}), ramp())
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        None, [], "x", {}, {"path": "/etc/passwd"}, {"url": "http://127.0.0.1/a.png"},
+        {"url": "file:///etc/passwd"}, {"url": "data:image/png;base64,***"},
+        {"url": "data:image/png;base64,AAAA"}, {"url": "data:image/svg+xml;base64,AAAA"},
+        {"url": as_text(np.zeros((1, FRAME_PIXELS + 1, 3), np.uint8))},
+    ],
+)  # fmt: skip
+def test_what_is_no_frame_of_a_webcam_is_refused(frame):
+    with pytest.raises(RefusalError, match="picture of"):
+        read_webcam_frame(frame)
 
 
 def test_a_file_that_is_no_video_is_named(studio, session, tmp_path):

@@ -1,8 +1,11 @@
 """Whose file is whose, and when it goes."""
 
+import threading
+
 import pytest
 
-from ssmde.application.visitors import IDLE_SECONDS, KEPT_UPLOADS, Visitors
+from ssmde.application.limits import RefusalError
+from ssmde.application.visitors import IDLE_SECONDS, KEPT_UPLOADS, MOST_PAGES, Visitors
 
 
 class Clock:
@@ -119,3 +122,76 @@ def test_the_end_of_the_server_stops_everybody_and_removes_all(visitors):
     visitors.close()
     assert session.stopped
     assert list(visitors.root.iterdir()) == []
+
+
+def test_of_those_who_never_come_back_only_the_newest_files_stay(visitors):
+    ann = upload(visitors, content="of ann")
+    visitors.add_upload("ann", ann)  # her browser sent the secret
+    paths = [upload(visitors, content=str(i)) for i in range(KEPT_UPLOADS + 20)]
+    for i, path in enumerate(paths):
+        visitors.add_upload(f"stranger {i}", path, known=False)
+    assert [path.exists() for path in paths] == [False] * 20 + [True] * KEPT_UPLOADS
+    assert ann.exists()
+
+
+def test_a_visitor_has_one_work_of_a_kind_at_a_time(tmp_path, clock):
+    visitors = Visitors(tmp_path / "all", clock, patience=0.01)
+    with visitors.working("ann", "film"):
+        with pytest.raises(RefusalError, match="One at a time"), visitors.working("ann", "film"):
+            pass
+        with visitors.working("ann", "picture"), visitors.working("bob", "film"):
+            pass
+    with visitors.working("ann", "film"):
+        pass
+
+
+def test_the_next_work_waits_for_the_one_before_and_a_third_is_refused(visitors):
+    order, begun = [], threading.Event()
+
+    def work(name):
+        with visitors.working("ann", "picture"):
+            order.append(name)
+
+    with visitors.working("ann", "picture"):
+        second = threading.Thread(target=work, args=("second",))
+        second.start()
+        while not visitors._known["ann"].waiting:
+            begun.wait(0.01)
+        with pytest.raises(RefusalError, match="One at a time"):
+            work("third")
+        order.append("first")
+    second.join()
+    assert order == ["first", "second"]
+
+
+def test_of_many_pages_of_one_visitor_the_oldest_go(visitors):
+    sessions = [visitors.session("ann", str(i)) for i in range(MOST_PAGES + 3)]
+    assert [s.folder.exists() for s in sessions] == [False] * 3 + [True] * MOST_PAGES
+    assert sessions[0].stopped
+
+
+def test_room_is_made_by_who_did_nothing_for_longest_and_does_not_work(tmp_path, clock):
+    visitors = Visitors(tmp_path / "all", clock)
+    paths = []
+    for i, key in enumerate(("ann", "bob", "eve")):
+        clock.now = float(i)
+        visitors.session(key, "1")
+        paths.append(upload(visitors, content=key))
+        paths[-1].write_text(1000 * key)
+        visitors.add_upload(key, paths[-1])
+    with visitors.working("ann", "film"):
+        clock.now = 3.0
+        used = sum(p.stat().st_size for p in visitors.root.rglob("*"))
+        visitors._room = used + 100
+        assert visitors.make_room(1000, "eve")
+        assert [path.exists() for path in paths] == [True, False, True]
+        assert not visitors.make_room(10**9, "eve")
+
+
+def test_parts_of_uploads_that_broke_off_go(visitors):
+    visitors.root.mkdir(parents=True)
+    (visitors.root / "tmp123").write_text("part")
+    visitors.remove_parts(all=False)
+    assert (visitors.root / "tmp123").exists()  # somebody may still add to it
+    visitors.remove_parts(all=True)
+    assert not (visitors.root / "tmp123").exists()

@@ -1,12 +1,14 @@
 """Encoders of transformers, from a configuration in a folder: no network, no downloaded weights."""
 
+import json
+
 import pytest
 import torch
 
 from ssmde.config import Config, DataConfig, ModelConfig, dump_config
 from ssmde.data.images import write_image
 from ssmde.exporting.parity import drawn_pictures
-from ssmde.models.backbone import build_backbone
+from ssmde.models.backbone import BACKBONE_KEY, architecture_of, build_backbone
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.load import save_weights
 from ssmde.prediction.loading import load
@@ -40,16 +42,60 @@ def test_depth_teaches_every_weight_of_the_backbone(folder):
     assert without == []
 
 
-def test_trained_weights_with_a_backbone_load_again(folder, tmp_path):
+def test_trained_weights_with_a_backbone_load_again(folder, tmp_path, monkeypatch):
     net = DepthNet(encoder=f"hf:{folder}").eval()
     config = Config(data=DataConfig(image_size=(64, 96)), model=ModelConfig(encoder=f"hf:{folder}"))
     metadata = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
     tensors = {f"depth_net.{key}": value for key, value in net.state_dict().items()}
-    save_weights(tmp_path / "w.safetensors", tensors, metadata)
-    image = torch.rand(1, 3, 64, 96)
+    file, image = tmp_path / "w.safetensors", torch.rand(1, 3, 64, 96)
     with torch.no_grad():
-        found = load(tmp_path / "w.safetensors", device="cpu").network(image)
-        torch.testing.assert_close(found, net(image))
+        wanted = net(image)
+        save_weights(file, tensors, metadata)
+        found = load(file, device="cpu", trust=True).network(image)
+        torch.testing.assert_close(found, wanted)
+        # As `ssmde train` writes them: the architecture is in the file, and nobody is asked.
+        stored = {BACKBONE_KEY: architecture_of(net.encoder.backbone)}
+        save_weights(file, tensors, metadata | stored)
+        monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", pytest.fail)
+        found = load(file, device="cpu").network(image)
+        torch.testing.assert_close(found, wanted)
+
+
+def test_a_file_that_names_an_encoder_makes_nobody_ask_for_it(tmp_path, monkeypatch):
+    config = Config(model=ModelConfig(encoder="hf:nobody/such-a-backbone"))
+    metadata = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
+    save_weights(tmp_path / "w.safetensors", {"depth_net.a": torch.zeros(1)}, metadata)
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", pytest.fail)
+    with pytest.raises(ValueError, match=r"w\.safetensors: .* hf:nobody/such-a-backbone.*--trust"):
+        load(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        ({"model_type": "timm_backbone"}, "model_type 'timm_backbone' is none of"),
+        ({"hidden_sizes": [8, 16, 24, 10**9]}, "hidden_sizes is out of bounds"),
+        ({"depths": [10**6, 1, 1, 1]}, "depths is out of bounds"),
+        ({"hidden_sizes": [9000] * 4, "depths": [9, 9, 9, 9]}, "more than 1e.09"),
+        ({"hidden_sizes": "x"}, "cannot be built"),
+    ],
+)
+def test_a_stored_architecture_out_of_bounds_is_not_built(odd, message):
+    values = {"model_type": "convnextv2", "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
+    assert build_backbone(json.dumps(values)).channels == (32, 8, 16, 24, 32)
+    with pytest.raises(ValueError, match=f"the stored backbone .*{message}"):
+        build_backbone(json.dumps(values | odd))
+
+
+def test_a_stored_architecture_leads_nowhere_else(monkeypatch):
+    values = {
+        "model_type": "convnextv2", "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1],
+        "attn_implementation": "somebody/kernel", "_attn_implementation": "somebody/kernel",
+        "auto_map": {"AutoBackbone": "somebody/code--model.Net"}, "_name_or_path": "somebody/code",
+    }  # fmt: skip
+    config = build_backbone(json.dumps(values)).backbone.config
+    assert "somebody" not in config.to_json_string()
+    assert "somebody" not in str(config._attn_implementation)
 
 
 def test_a_backbone_whose_maps_do_not_fit_is_refused(tmp_path):

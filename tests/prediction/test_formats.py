@@ -9,6 +9,7 @@ import pytest
 import trimesh
 from PIL import Image
 
+from ssmde.pictures import bands
 from ssmde.prediction.camera import from_hfov
 from ssmde.prediction.clouds import lift_shot, linear_light
 from ssmde.prediction.formats import FORMATS, FrameFormat, check_formats, write_frame
@@ -213,3 +214,12 @@ def test_a_field_of_view_is_seen_between_the_borders_of_the_image():
 def test_the_text_of_the_unit_survives_any_png_reader(tmp_path):
     with Image.open(io.BytesIO(written(tmp_path, "png16", shot()).read_bytes())) as image:
         assert float(image.info["png16_units_per_scene_unit"]) == 655.0
+
+
+@pytest.mark.parametrize("kind", ["png16", "normals", "ply"])
+def test_large_images_give_the_same_files_in_bands(tmp_path, monkeypatch, kind):
+    given = shot()
+    whole = written(tmp_path / "whole", kind, given).read_bytes()
+    monkeypatch.setattr("ssmde.pictures.BAND_PIXELS", 2 * given.depth.shape[1])
+    assert len(list(bands(given.depth.shape))) == HEIGHT / 2
+    assert written(tmp_path / "bands", kind, given).read_bytes() == whole

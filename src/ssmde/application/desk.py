@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import gradio as gr
 import numpy as np
 
 from ssmde.application.guard import HEADER
+from ssmde.application.limits import LONGEST_WORD, RefusalError, checked
+from ssmde.application.received import read_picture, read_webcam_frame
 from ssmde.application.shown import View, preview
-from ssmde.application.studio import FilmStep, RefusalError, Studio, read_picture
+from ssmde.application.studio import FilmStep, Studio
 from ssmde.application.visitors import Session, Visitors
 
 SECONDS_BETWEEN_NEWS = 0.7
@@ -36,75 +39,93 @@ class Desk:
         self,
         request: gr.Request,
         upload: Any,
-        weights: str,
-        colour_map: str,
-        width: int | float,
-        formats: list[str],
+        weights: Any,
+        colour_map: Any,
+        width: Any,
+        formats: Any,
     ) -> Iterator[tuple[Any, ...]]:
         """Depth of an uploaded picture: first the pictures, then points, then files."""
         if upload is None:
             yield _part(status="")
             return
         try:
-            path, name = self._upload(request, upload)
-            pixels = read_picture(path, name)
+            given, weights, colour_map, width, formats = checked(
+                upload=upload, weights=weights, colour_map=colour_map, width=width, formats=formats
+            )
+            with self._job(request, "picture"):
+                path, name = self._upload(request, given)
+                pixels = read_picture(path, name)
+                words = (Path(name).stem, weights, colour_map)
+                yield from self._answer(request, pixels, words, width, formats)
         except RefusalError as error:
             yield _part(status=_bad(error), upload=gr.update(value=None))
-            return
-        words = (Path(name).stem, weights, colour_map)
-        yield from self._answer(request, pixels, words, width, formats)
 
     def keep(
-        self,
-        request: gr.Request,
-        weights: str,
-        colour_map: str,
-        width: int | float,
-        formats: list[str],
+        self, request: gr.Request, weights: Any, colour_map: Any, width: Any, formats: Any
     ) -> Iterator[tuple[Any, ...]]:
         """The same for the newest frame of the webcam."""
         session = self._session(request)
-        pixels = self.studio.newest_frame(session)
-        if pixels is None:
-            yield _part(status=_bad("Start the camera first."))
-            return
-        words = ("webcam", weights, colour_map)
-        session.keeping = True
         try:
-            yield from self._answer(request, pixels, words, width, formats)
+            weights, colour_map, width, formats = checked(
+                weights=weights, colour_map=colour_map, width=width, formats=formats
+            )
+            with self._job(request, "picture"):
+                pixels = self.studio.newest_frame(session)
+                if pixels is None:
+                    raise RefusalError("Start the camera first.")
+                session.keeping = True
+                words = ("webcam", weights, colour_map)
+                yield from self._answer(request, pixels, words, width, formats)
+        except RefusalError as error:
+            yield _part(status=_bad(error))
         finally:
             session.keeping = False
 
-    def recolour(self, request: gr.Request, colour_map: str) -> tuple[Any, Any]:
+    def recolour(self, request: gr.Request, colour_map: Any) -> tuple[Any, Any]:
         """The picture that is shown, in other colours."""
-        shown = self.studio.recolour(self._session(request), colour_map)
+        try:
+            [colour_map] = checked(colour_map=colour_map)
+            with self._job(request, "colours"):
+                shown = self.studio.recolour(self._session(request), colour_map)
+        except RefusalError as error:
+            return gr.skip(), _bad(error)
         return (gr.skip(), gr.skip()) if shown is None else (_pair(shown), shown.legend)
 
     def widen(
-        self, request: gr.Request, width: int | float, formats: list[str]
+        self, request: gr.Request, width: Any, formats: Any
     ) -> Iterator[tuple[Any, Any, Any]]:
         """The points of the picture that is shown, with another field of view."""
         session = self._session(request)
         try:
-            camera = self.studio.widen(session, width or None)
+            width, formats = checked(width=width, formats=formats)
+            with self._job(request, "points"):
+                if camera := self.studio.widen(session, width or None):
+                    files = self.studio.files(session, formats)
+                    yield str(self.studio.cloud(session)), _note(camera), _paths(files)
         except RefusalError as error:
             yield gr.skip(), _bad(error), gr.skip()
-            return
-        if camera:
-            files = self.studio.files(session, formats)
-            yield str(self.studio.cloud(session)), _note(camera), _paths(files)
 
-    def files(self, request: gr.Request, formats: list[str]) -> list[str]:
+    def files(self, request: gr.Request, formats: Any) -> Any:
         """The picture that is shown, as files."""
-        return _paths(self.studio.files(self._session(request), formats))
+        try:
+            [formats] = checked(formats=formats)
+            with self._job(request, "files"):
+                return _paths(self.studio.files(self._session(request), formats))
+        except RefusalError:  # the page sends none such, and has no place to say it
+            return gr.skip()
 
-    def webcam(self, request: gr.Request, frame: Any, weights: str, colour_map: str) -> Any:
+    def webcam(self, request: gr.Request, frame: Any, weights: Any, colour_map: Any) -> Any:
         """The newest frame beside its depth; nothing new while a frame is being kept."""
         session = self._session(request)
         if frame is None or session.keeping:
             return gr.skip()
-        shot = self.studio.watch(session, weights, np.ascontiguousarray(frame))
-        return preview(shot, colour_map)
+        try:
+            weights, colour_map = checked(weights=weights, colour_map=colour_map)
+            with self._job(request, "webcam"):
+                shot = self.studio.watch(session, weights, read_webcam_frame(frame))
+                return preview(shot, colour_map)
+        except RefusalError as error:
+            return _bad(error)
 
     def begin(self, request: gr.Request) -> str:
         """A video was started: whatever was stopped before is forgotten."""
@@ -116,27 +137,25 @@ class Desk:
         self._session(request).stopped = True
 
     def film(
-        self, request: gr.Request, upload: Any, weights: str, colour_map: str, formats: list[str]
+        self, request: gr.Request, upload: Any, weights: Any, colour_map: Any, formats: Any
     ) -> Iterator[tuple[Any, Any, Any]]:
         """Depth of a video, with news while it is computed."""
+        if isinstance(upload, list):
+            upload = upload[0] if upload else None
         if upload is None:
             yield _bad("Choose a video first."), gr.skip(), gr.skip()
             return
-        yield "<p>Reading the video ...</p>", None, None
         try:
-            path, name = self._upload(request, upload)
-            session, told, start = self._session(request), 0.0, time.monotonic()
-            for step in self.studio.film(
-                session, weights, path, Path(name).stem, colour_map, formats
-            ):
-                now = time.monotonic()
-                if step.files:
-                    files = [str(path) for path in step.files]
-                    yield _film_news(step, now - start), files[0], files
-                elif now - told > SECONDS_BETWEEN_NEWS and step.shot is not None:
-                    told = now
-                    news = _film_news(step, now - start) + preview(step.shot, colour_map)
-                    yield news, gr.skip(), gr.skip()
+            given, weights, colour_map, formats = checked(
+                upload=upload, weights=weights, colour_map=colour_map, formats=formats
+            )
+            with self._job(request, "film"):
+                yield "<p>Reading the video ...</p>", None, None
+                path, name = self._upload(request, given)
+                steps = self.studio.film(
+                    self._session(request), weights, path, Path(name).stem, colour_map, formats
+                )
+                yield from _film_steps(steps, colour_map)
         except RefusalError as error:
             yield _bad(error), gr.skip(), gr.skip()
 
@@ -151,7 +170,7 @@ class Desk:
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
-        self.visitors.leave(request.headers[HEADER], str(request.session_hash))
+        self.visitors.leave(request.headers[HEADER], _page_of(request))
 
     def _answer(
         self,
@@ -164,12 +183,8 @@ class Desk:
         """Args: `words` are the name of the picture, of the weights and of the colours."""
         session, start = self._session(request), time.monotonic()
         name, weights, colour_map = words
-        try:
-            shown = self.studio.look(session, weights, pixels, name, colour_map)
-            camera = self.studio.widen(session, width or None)
-        except RefusalError as error:
-            yield _part(status=_bad(error))
-            return
+        shown = self.studio.look(session, weights, pixels, name, colour_map)
+        camera = self.studio.widen(session, width or None)
         height, width = pixels.shape[:2]
         seconds = time.monotonic() - start
         said = f"<p>{escape(name)}: {width} x {height} pixels, {seconds:.1f} s</p>"
@@ -178,15 +193,23 @@ class Desk:
         yield _part(files=_paths(self.studio.files(session, formats)))
 
     def _session(self, request: gr.Request) -> Session:
-        return self.visitors.session(request.headers[HEADER], str(request.session_hash))
+        return self.visitors.session(request.headers[HEADER], _page_of(request))
 
-    def _upload(self, request: gr.Request, upload: Any) -> tuple[Path, str]:
+    def _job(self, request: gr.Request, kind: str) -> AbstractContextManager[None]:
+        """Work of a kind for this visitor, who gets no second one of it meanwhile."""
+        return self.visitors.working(request.headers[HEADER], kind)
+
+    def _upload(self, request: gr.Request, given: dict[str, str]) -> tuple[Path, str]:
         """Path and name of an uploaded file, if this visitor sent it."""
-        path = Path(str(upload["path"]))
+        path = Path(given["path"])
         if not self.visitors.owns(request.headers[HEADER], path) or not path.is_file():
             raise RefusalError(NOT_YOURS)
-        name = Path(str(upload.get("orig_name") or path.name)).name
+        name = Path(given["name"]).name
         return path, re.sub(r"[^\w. -]", "_", name)[-80:].lstrip(". ") or "picture"
+
+
+def _page_of(request: gr.Request) -> str:
+    return str(request.session_hash)[:LONGEST_WORD]
 
 
 def _part(
@@ -218,6 +241,20 @@ def _note(words: str) -> str:
 
 def _bad(reason: RefusalError | str) -> str:
     return f'<p class="ssmde-bad" role="alert">{escape(str(reason))}</p>'
+
+
+def _film_steps(steps: Iterator[FilmStep], colour_map: str) -> Iterator[tuple[Any, Any, Any]]:
+    """What the page shows of a video: news every so often, at the end the files."""
+    told, start = 0.0, time.monotonic()
+    for step in steps:
+        now = time.monotonic()
+        if step.files:
+            files = [str(path) for path in step.files]
+            yield _film_news(step, now - start), files[0], files
+        elif now - told > SECONDS_BETWEEN_NEWS and step.shot is not None:
+            told = now
+            news = _film_news(step, now - start) + preview(step.shot, colour_map)
+            yield news, gr.skip(), gr.skip()
 
 
 def _film_news(step: FilmStep, seconds: float) -> str:

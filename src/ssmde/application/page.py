@@ -7,15 +7,23 @@ from typing import Any
 import gradio as gr
 
 from ssmde.application.desk import Desk
-from ssmde.application.studio import PICTURE_FORMATS
+from ssmde.application.limits import (
+    COLOUR_MAPS,
+    FILMS_AT_ONCE,
+    PICTURE_FORMATS,
+    PICTURES_AT_ONCE,
+    WIDEST,
+)
 
 HERE = Path(__file__).parent
 STYLE = HERE / "page.css"
 SCRIPT = HERE / "page.js"
-COLOUR_MAPS = ("magma", "turbo", "viridis", "inferno", "cividis", "gray")
 MADE_AT_ONCE = ("png16", "npz", "color")
 """Formats that are ticked at the start; the others are written when somebody ticks them."""
 WEBCAM_EVERY, WEBCAM_SECONDS, WEBCAMS = 0.4, 120, 2
+CACHE = (600, 86_400)
+"""Every so many seconds Gradio removes files that are older than so many; the visitors' own go long
+before."""
 WORDS = {
     "png16": "16-bit PNG", "npz": "NumPy", "exr": "EXR", "color": "Colours", "normals": "Normals",
     "ply": "PLY points", "glb": "GLB points",
@@ -58,7 +66,9 @@ class Result:
 
 def build_page(desk: Desk) -> gr.Blocks:
     """All of the page, not yet served."""
-    with gr.Blocks(title="ssmde: depth from one picture", analytics_enabled=False) as page:
+    with gr.Blocks(
+        title="ssmde: depth from one picture", analytics_enabled=False, delete_cache=CACHE
+    ) as page:
         gr.Markdown(HEAD)
         choices = _choices(list(desk.studio.predictors))
         with gr.Tab("Picture") as pictures:
@@ -73,9 +83,11 @@ def build_page(desk: Desk) -> gr.Blocks:
         result, width, formats = _result()
         asked = [picture, choices.weights, choices.colour_map, width, formats]
         news: dict[str, Any] = {"show_progress_on": result.status, "api_visibility": "private"}
+        news["preprocess"] = False  # the desk checks what comes
         gr.on(
             [picture.input, choices.weights.input], desk.picture, asked, [*result.parts(), picture],
-            concurrency_id="pictures", trigger_mode="always_last", preprocess=False, **news,
+            concurrency_id="pictures", concurrency_limit=PICTURES_AT_ONCE,
+            trigger_mode="always_last", **news,
         )  # fmt: skip
         keep.click(
             desk.keep, asked[1:], [*result.parts(), picture], concurrency_id="pictures", **news
@@ -133,7 +145,7 @@ def _result() -> tuple[Result, Any, Any]:
                 )  # fmt: skip
                 camera = gr.HTML(elem_id="ssmde-camera-note")
                 width = gr.Slider(
-                    0, 140, value=0, step=1, elem_id="ssmde-width", buttons=[],
+                    0, WIDEST, value=0, step=1, elem_id="ssmde-width", buttons=[],
                     label="Horizontal field of view in degrees; 0: from the weights, or a guess",
                 )  # fmt: skip
         formats = gr.CheckboxGroup(
@@ -167,7 +179,7 @@ def _video_tab(desk: Desk, choices: Choices) -> None:
     }
     start.click(desk.begin, None, news, queue=False, scroll_to_output=True, **kind).then(
         desk.film, [video, choices.weights, choices.colour_map, formats], [news, film, files],
-        concurrency_id="films", **kind,
+        concurrency_id="films", concurrency_limit=FILMS_AT_ONCE, **kind,
     )  # fmt: skip
     stop.click(desk.stop, None, None, queue=False, **kind)
 
@@ -182,7 +194,8 @@ def _webcam_tab(desk: Desk, choices: Choices) -> Any:
     live = gr.HTML(elem_id="ssmde-live")
     camera.stream(
         desk.webcam, [camera, choices.weights, choices.colour_map], live,
-        stream_every=WEBCAM_EVERY, time_limit=WEBCAM_SECONDS, concurrency_limit=WEBCAMS,
-        concurrency_id="webcams", show_progress="hidden", api_visibility="private",
+        preprocess=False, stream_every=WEBCAM_EVERY, time_limit=WEBCAM_SECONDS,
+        concurrency_limit=WEBCAMS, concurrency_id="webcams",
+        show_progress="hidden", api_visibility="private",
     )  # fmt: skip
     return gr.Button("Keep this picture", elem_id="ssmde-keep")

@@ -1,35 +1,37 @@
 """What the page computes: depth of a picture, files of it, and depth of a video frame by frame."""
 
 import secrets
+import time
 import zipfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import UInt8
 
+from ssmde.application.limits import (
+    ARCHIVE_BYTES,
+    JOB_SECONDS,
+    PICTURE_FORMATS,
+    PixelRoom,
+    RefusalError,
+)
+from ssmde.application.received import check_pixels
 from ssmde.application.shown import View, film_frame, view
 from ssmde.application.visitors import Session
-from ssmde.data.images import ImageError, read_image, read_size
-from ssmde.data.video import VIDEO_SUFFIXES, VideoError, read_frames, video_info, write_video
+from ssmde.data.video import VIDEO_SUFFIXES, VideoError, VideoInfo, read_chosen_frames, video_info
 from ssmde.io import whole_file
 from ssmde.predict import FORMATS, Facts, Predictor, Shot, Style, explain_formats, write_frame
 from ssmde.prediction.camera import AskedCamera, find_camera
-from ssmde.prediction.formats import FrameFormat
+from ssmde.prediction.film import write_film
 
-MOST_PIXELS = 50_000_000
-"""A larger picture is refused: it would fill the memory of the server."""
 SHOWN_POINTS = 120_000
 """Points of the cloud on the page; files hold more."""
+TOO_LONG = f"The page computes for {JOB_SECONDS / 60:.0f} minutes at most; use ssmde predict."
 KEPT_ARRAYS = ("pixels", "depth", "intrinsics")
-PICTURE_FORMATS = tuple(name for name, kind in FORMATS.items() if isinstance(kind, FrameFormat))
-
-
-class RefusalError(ValueError):
-    """Something a visitor asked for that cannot be done; the message is for them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +58,7 @@ class _Kept:
     name: str
     weights: str
     facts: Facts
+    pixels: int
 
     def shot(self) -> Shot:
         arrays = {key: np.load(self.folder / f"{key}.npy") for key in KEPT_ARRAYS}
@@ -71,6 +74,7 @@ class Studio:
 
     def __init__(self, predictors: Mapping[str, Predictor]) -> None:
         self.predictors = predictors
+        self._room = PixelRoom()
         self._kept: WeakKeyDictionary[Session, _Kept] = WeakKeyDictionary()
         self._frames: WeakKeyDictionary[Session, np.ndarray] = WeakKeyDictionary()
 
@@ -83,14 +87,17 @@ class Studio:
         colour_map: str,
     ) -> View:
         """Compute the depth of a picture, and keep it until the next one."""
-        shot = self.shot(weights, pixels)
-        folder = session.new_result()
-        for key in KEPT_ARRAYS:
-            np.save(folder / f"{key}.npy", getattr(shot, key))
-        self._kept[session] = _Kept(folder=folder, name=name, weights=weights, facts=shot.facts)
-        return view(folder, shot, colour_map)
+        with self._room.take(pixels.size // 3):
+            shot = self._shot(weights, pixels)
+            folder = session.new_result()
+            for key in KEPT_ARRAYS:
+                np.save(folder / f"{key}.npy", getattr(shot, key))
+            self._kept[session] = _Kept(
+                folder=folder, name=name, weights=weights, facts=shot.facts, pixels=shot.depth.size
+            )
+            return view(folder, shot, colour_map)
 
-    def shot(self, weights: str, pixels: UInt8[np.ndarray, "h w 3"]) -> Shot:
+    def _shot(self, weights: str, pixels: UInt8[np.ndarray, "h w 3"]) -> Shot:
         """Depth of a picture by the weights of that name."""
         if weights not in self.predictors:
             raise RefusalError(
@@ -104,7 +111,8 @@ class Studio:
     def watch(self, session: Session, weights: str, pixels: UInt8[np.ndarray, "h w 3"]) -> Shot:
         """Depth of a webcam's frame; the newest frame is remembered, and nothing is written."""
         self._frames[session] = pixels
-        return self.shot(weights, pixels)
+        with self._room.take(pixels.size // 3):
+            return self._shot(weights, pixels)
 
     def newest_frame(self, session: Session) -> UInt8[np.ndarray, "h w 3"] | None:
         """What the webcam saw last."""
@@ -116,8 +124,10 @@ class Studio:
 
     def recolour(self, session: Session, colour_map: str) -> View | None:
         """The kept picture in other colours; None without one."""
-        kept = self._kept.get(session)
-        return None if kept is None else view(kept.folder, kept.shot(), colour_map)
+        if (kept := self._kept.get(session)) is None:
+            return None
+        with self._room.take(kept.pixels):
+            return view(kept.folder, kept.shot(), colour_map)
 
     def cloud(self, session: Session) -> Path | None:
         """A point cloud of the kept picture for the page; None without a picture."""
@@ -125,7 +135,8 @@ class Studio:
             return None
         style = Style(mesh=True, max_points=SHOWN_POINTS)
         folder = kept.folder / f"points-{secrets.token_hex(4)}"
-        return write_frame(folder, kept.name, kept.shot(), ["glb"], style)[0]
+        with self._room.take(kept.pixels):
+            return write_frame(folder, kept.name, kept.shot(), ["glb"], style)[0]
 
     def widen(self, session: Session, hfov_degrees: int | float | None) -> str:
         """Lift the kept picture with another camera from now on, and say which one.
@@ -148,16 +159,18 @@ class Studio:
         """The kept picture in each of the formats; none without a picture."""
         if (kept := self._kept.get(session)) is None:
             return []
-        folder, shot = kept.folder / "files", None
+        folder, end = kept.folder / "files", time.monotonic() + JOB_SECONDS
         folder.mkdir(exist_ok=True)
         written: list[Path] = []
-        for name in formats:
+        for name in dict.fromkeys(formats):
             if name not in PICTURE_FORMATS:
                 raise RefusalError(f"There is no format {name!r}: choose from the list.")
             path = folder / f"{kept.name}{FORMATS[name].suffix}"
             if not path.exists():
-                shot = shot or kept.shot()
-                write_frame(folder, kept.name, shot, [name])
+                if time.monotonic() > end:
+                    raise RefusalError(TOO_LONG)
+                with self._room.take(kept.pixels):
+                    write_frame(folder, kept.name, kept.shot(), [name])
             written.append(path)
         if "png16" in formats:
             explain_formats(folder, kept.facts, ["png16"])
@@ -183,54 +196,42 @@ class Studio:
             colour_map: Name of the colours.
             formats: Of `PICTURE_FORMATS`: every frame goes into an archive, in each of these.
         """
-        total = _film_length(path, name)
-        folder = session.new_result()
+        info = _film_info(path, name)
+        folder, end = session.new_result(), time.monotonic() + JOB_SECONDS
         film, archive = folder / f"{name}_depth.mp4", folder / f"{name}_frames.zip"
-        done, ends, note = 0, None, ""
+        done, ends, note, packed = 0, None, "", 0
+
+        def picture(shot: Shot) -> UInt8[np.ndarray, "h w 3"]:
+            nonlocal ends
+            pixels, ends = film_frame(shot, colour_map, ends)
+            return pixels
+
         with ExitStack() as stack:
             stack.enter_context(_dropped_on_failure(session, folder))
-            append = stack.enter_context(write_video(film, video_info(path).fps))
+            append = stack.enter_context(write_film(film, info.fps, path, picture=picture))
             pack = stack.enter_context(_archive(archive, folder / "frames", formats))
-            frames = read_frames(path)
+            frames = stack.enter_context(closing(read_chosen_frames(path, lambda _: True)))
             while not session.stopped:
                 try:
-                    pixels = next(frames, None)
+                    frame = next(frames, None)
                 except VideoError:
                     note = f"The video breaks off after frame {done}; this is what could be read."
                     break
-                if pixels is None:
+                if frame is None:
                     break
-                shot = self.shot(weights, pixels)
-                picture, ends = film_frame(shot, colour_map, ends)
-                append(picture)
-                pack(f"{name}_{done:06d}", shot)
+                if time.monotonic() > end or packed > ARCHIVE_BYTES:
+                    note = f"{TOO_LONG} This is what could be done."
+                    break
+                with self._room.take(frame.pixels.size // 3):
+                    shot = replace(self._shot(weights, frame.pixels), time=frame.time)
+                    append(shot)
+                    packed += pack(f"{name}_{done:06d}", shot)
                 done += 1
-                yield FilmStep(done=done, total=total, shot=shot)
+                yield FilmStep(done=done, total=info.frames, shot=shot)
             if done == 0:
                 raise RefusalError(f"{name} holds no frame to read." if note else "Stopped.")
         files = (film, archive) if formats else (film,)
-        yield FilmStep(done=done, total=total, files=files, note=note)
-
-
-def read_picture(path: Path, name: str) -> UInt8[np.ndarray, "h w 3"]:
-    """Pixels of an uploaded file.
-
-    Raises:
-        RefusalError: If it holds no picture, or too large a one.
-    """
-    try:
-        height, width = read_size(path)
-        if height * width > MOST_PIXELS:
-            raise RefusalError(
-                f"{name} has {height * width / 1e6:.0f} million pixels; the page takes up to "
-                f"{MOST_PIXELS / 1e6:.0f} million. Make it smaller, or use ssmde predict."
-            )
-        return read_image(path)
-    except ImageError as error:
-        hint = "Use the tab Video." if path.suffix.lower() in VIDEO_SUFFIXES else (
-            "The page takes JPEG, PNG, WebP, BMP and TIFF."
-        )  # fmt: skip
-        raise RefusalError(f"{name} is no picture that can be read. {hint}") from error
+        yield FilmStep(done=done, total=info.frames, files=files, note=note)
 
 
 def _asked_camera(hfov_degrees: int | float | None) -> AskedCamera:
@@ -242,9 +243,11 @@ def _asked_camera(hfov_degrees: int | float | None) -> AskedCamera:
         ) from error
 
 
-def _film_length(path: Path, name: str) -> int:
+def _film_info(path: Path, name: str) -> VideoInfo:
     try:
-        return video_info(path).frames
+        info = video_info(path)
+        check_pixels(name, info.size)
+        return info
     except VideoError as error:
         raise RefusalError(
             f"{name} is no video that can be read. The page takes {', '.join(VIDEO_SUFFIXES)}."
@@ -267,16 +270,19 @@ def _dropped_on_failure(session: Session, folder: Path) -> Generator[None]:
 @contextmanager
 def _archive(
     path: Path, folder: Path, formats: Sequence[str]
-) -> Generator[Callable[[str, Shot], object]]:
-    """Function that puts a frame into an archive: each file is removed once it is in."""
+) -> Generator[Callable[[str, Shot], int]]:
+    """Function that puts a frame into an archive and says its bytes; its files are removed then."""
     if not formats:
-        yield lambda name, shot: None
+        yield lambda name, shot: 0
         return
     with whole_file(path) as part, zipfile.ZipFile(part, "w") as archive:
 
-        def pack(name: str, shot: Shot) -> None:
+        def pack(name: str, shot: Shot) -> int:
+            size = 0
             for file in write_frame(folder, name, shot, formats):
                 archive.write(file, file.name)
+                size += file.stat().st_size
                 file.unlink()
+            return size
 
         yield pack

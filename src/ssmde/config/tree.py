@@ -69,9 +69,12 @@ def load_config(text: str, *, stored: bool = False) -> Config:
             left out, whatever they said. Else they may say only what is still done.
 
     Raises:
+        yaml.YAMLError: If it is no YAML, or has aliases: nine of nine of nine fill the memory.
         pydantic.ValidationError: If a key is unknown or a value is wrong; every fault is listed
             with its full path, such as `data.image_size`.
     """
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, FAST_LOADER)):
+        raise yaml.YAMLError("aliases (*name) are not read: write their values out")
     tree = without_former_fields(yaml.load(text, FAST_LOADER) or {}, stored=stored)
     return TypeAdapter(Config).validate_python(tree)
 

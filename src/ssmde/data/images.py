@@ -1,6 +1,5 @@
 """Image, depth and mask files: pixels in, pixels out, and one kind of error that names the file."""
 
-import io
 import re
 import struct
 import zipfile
@@ -19,6 +18,7 @@ from torch.nn import functional
 from ssmde.data.files import IMAGE_SUFFIXES
 from ssmde.data.jpeg import decode_jpeg
 from ssmde.data.npz import NoDepthError, dense
+from ssmde.data.opening import ImageError, open_image
 from ssmde.data.store import RemoteError
 from ssmde.io import read_npy, read_npz, whole_file
 
@@ -27,7 +27,7 @@ REDUCTIONS = (8, 4, 2, 1)  # the sizes a JPEG can be decoded at: an eighth, a qu
 SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's names for 16 bits a pixel
 # What Pillow and NumPy raise on broken bytes; an unknown format is an OSError.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, struct.error, zlib.error)
-BROKEN_FILE = (*BROKEN, zipfile.BadZipFile, Image.DecompressionBombError)
+BROKEN_FILE = (*BROKEN, zipfile.BadZipFile, Image.DecompressionBombError)  # of a later part
 KEPT_MEMORY = 1 << 24  # bytes
 
 
@@ -41,10 +41,6 @@ def _keep_memory() -> None:
 
 
 _keep_memory()
-
-
-class ImageError(ValueError):
-    """A file that should hold an image, a depth map or a mask and does not."""
 
 
 @contextmanager
@@ -75,9 +71,19 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: If the file is missing or no image.
     """
-    with _naming(path), Image.open(path) as image:
+    with _naming(path), open_image(path, path) as image:
         width, height = image.size
         return (width, height) if _orientation(image) >= 5 else (height, width)
+
+
+def size_of_bytes(content: bytes, name: str) -> tuple[int, int]:
+    """Size (height, width) of an image file in memory, as stored; reads the header only.
+
+    Raises:
+        ImageError: If it is none, or has too many pixels.
+    """
+    with _naming(Path(name), name), open_image(BytesIO(content), Path(name)) as image:
+        return image.height, image.width
 
 
 def is_upright(path: Path) -> bool:
@@ -86,7 +92,7 @@ def is_upright(path: Path) -> bool:
     Raises:
         ImageError: If the file is missing or no image.
     """
-    with _naming(path), Image.open(path) as image:
+    with _naming(path), open_image(path, path) as image:
         return _orientation(image) == 1
 
 
@@ -110,7 +116,7 @@ def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
         if path.suffix == ".npy":
             pixels = read_pixels(content)
             return pixels if reduction == 1 else _average(pixels, reduction)
-        with Image.open(BytesIO(content)) as image:
+        with open_image(BytesIO(content), path) as image:
             width, height = image.size
             upright = _orientation(image) == 1
             pixels = None
@@ -135,7 +141,7 @@ def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
         ImageError: If they are truncated or no image.
     """
     path = Path(name)
-    with _naming(path, name), Image.open(io.BytesIO(content)) as image:
+    with _naming(path, name), open_image(BytesIO(content), path) as image:
         upright = _orientation(image) == 1
         return np.array(_rgb(path, image if upright else ImageOps.exif_transpose(image)))
 
@@ -220,7 +226,7 @@ def read_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
     Raises:
         ImageError: If the file is missing, truncated or no image.
     """
-    with _naming(path), Image.open(BytesIO(path.read_bytes())) as image:
+    with _naming(path), open_image(BytesIO(path.read_bytes()), path) as image:
         return np.array(image.convert("L"))
 
 
@@ -284,7 +290,7 @@ def _average(pixels: UInt8[np.ndarray, "h w 3"], reduction: int) -> UInt8[np.nda
 
 
 def _png_depth(path: Path, units_per_metre: int | float | None) -> Num[np.ndarray, "..."]:
-    with Image.open(BytesIO(path.read_bytes())) as image:
+    with open_image(BytesIO(path.read_bytes()), path) as image:
         if image.mode not in SIXTEEN_BIT:
             raise ImageError(
                 f"{path}: a depth PNG has 16 bits a pixel and one channel, got mode {image.mode}"

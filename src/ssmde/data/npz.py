@@ -16,7 +16,7 @@ def dense(arrays: Mapping[str, np.ndarray]) -> Num[np.ndarray, "..."]:
     """The array of an .npz: the only one, `depth`, or a scipy sparse matrix.
 
     Raises:
-        NoDepthError: If there are several arrays, or the matrix is of another kind.
+        NoDepthError: If there are several arrays, or the matrix is too large or of another kind.
     """
     keys = set(arrays)
     if {"data", "shape"} <= keys:

@@ -57,7 +57,10 @@ class Store:
             FileNotFoundError: If there is no such file.
             RemoteError: If a remote file cannot be read after several tries.
             OSError: If the file ends before, or the disk fails.
+            ValueError: If the name leads out of the place.
         """
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(f"{self.url or self.root}: names a file outside of it, {name!r}")
         if self._owner != os.getpid():  # this process was forked off: nothing open is its own
             self.__setstate__(self.__getstate__())
         return self._read_here(name, start, size) if self.url is None else bytearray(

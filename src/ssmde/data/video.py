@@ -12,6 +12,7 @@ import av.error
 import numpy as np
 from jaxtyping import UInt8
 
+from ssmde.data.opening import MOST_PIXELS, too_many_pixels
 from ssmde.io import whole_file
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv")
@@ -32,6 +33,8 @@ class VideoInfo:
     """Frames a second, on average."""
     frames: int
     """Number of frames; 0 if the file does not say."""
+    size: tuple[int, int] = (0, 0)
+    """Height and width of a frame as it is stored, in pixels."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """What the recorder wrote about the film, such as the make of the camera."""
 
@@ -69,6 +72,7 @@ def video_info(path: Path) -> VideoInfo:
         return VideoInfo(
             fps=float(rate) if rate else FALLBACK_FPS,
             frames=stream.frames,
+            size=(stream.codec_context.height, stream.codec_context.width),
             tags={**container.metadata, **stream.metadata},
         )
 
@@ -131,6 +135,7 @@ def _decode(path: Path) -> Generator[tuple[Any, int]]:
     with _open(path) as (container, stream):
         try:
             for frame in container.decode(stream):
+                _check_size(path, frame.width, frame.height)  # it may change within a film
                 yield frame, round(getattr(frame, "rotation", 0) / 90)
                 count += 1
         except av.error.FFmpegError as error:
@@ -187,4 +192,13 @@ def _open(path: Path) -> Generator[tuple[Any, Any]]:
     with container:
         if not container.streams.video:
             raise VideoError(f"{path}: holds no video stream")
-        yield container, container.streams.video[0]
+        stream = container.streams.video[0]
+        context: Any = stream.codec_context
+        _check_size(path, context.width, context.height)
+        context.options = {"max_pixels": str(MOST_PIXELS)}  # FFmpeg's own check of each frame
+        yield container, stream
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if reason := too_many_pixels((height, width)):
+        raise VideoError(f"{path}: a frame {reason}")

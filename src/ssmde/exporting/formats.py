@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from ssmde.exporting.whole_model import WholeModel, trace
-from ssmde.prediction.engines import FACTS_KEY, INPUT, OUTPUT, ExportFacts, need
+from ssmde.prediction.engines import INPUT, OUTPUT, need
+from ssmde.prediction.export_facts import FACTS_KEY, ExportFacts
 
 OPSET = 18  # the first with a resize without aliasing
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

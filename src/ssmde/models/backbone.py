@@ -1,11 +1,13 @@
 """Encoders of `transformers`: backbones with maps from a quarter to a thirty-second of the size.
 
-Named `hf:NAME`, a model of the Hugging Face hub, or `hf:FOLDER`, a folder with its `config.json`.
+Named `hf:NAME`, a model of the Hugging Face hub, or `hf:FOLDER`, a folder with its `config.json`;
+in trained weights `hf:{...}`, its architecture as they keep it, for which nobody is asked.
 Convolutional and windowed ones fit (ConvNeXt, ConvNeXt V2, Swin, FocalNet); plain vision
 transformers, whose maps have one size, do not. What they lack, the map of half the size, one
 convolution of the image adds.
 """
 
+import json
 from importlib import import_module
 from typing import Any
 
@@ -19,6 +21,15 @@ PREFIX = "hf:"
 INSTALL = "pip install 'ssmde[backbones]'"
 HALF_WIDTH = 32
 STRIDES = (4, 8, 16, 32)
+BACKBONE_KEY = "backbone"
+"""In the head of a weights file: the architecture of its backbone, as JSON."""
+KINDS = (
+    "bit", "convnext", "convnextv2", "focalnet", "hgnet_v2", "pvt_v2", "resnet", "swin", "swinv2",
+)  # fmt: skip
+"""Backbones that stored weights may have; all are built from numbers and words alone."""
+LARGEST_NUMBER, LONGEST_LIST, MOST_WEIGHTS = 10_000, 64, 1_000_000_000
+"""Of a stored architecture; the largest published backbones have 400 million weights."""
+OUT = {"out_features", "out_indices"}  # what this module chooses itself
 PROBE = 64  # pixels a side of the image that shows which maps come out
 
 
@@ -54,7 +65,7 @@ def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
     """Encoder from a backbone of transformers.
 
     Args:
-        name: Of the hub, or a folder with a `config.json`; without the `hf:`.
+        name: Of the hub, a folder with a `config.json`, or an architecture; without the `hf:`.
         pretrained: `none` for random weights, `hub` for those of the name or folder.
 
     Raises:
@@ -74,14 +85,15 @@ def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
             f"the encoder {PREFIX}{name} needs transformers, which is not installed or does not "
             f"work ({first_line(error)}): {INSTALL}"
         ) from error
+    if name.startswith("{"):
+        return _build_stored(transformers, name)
     try:
         config: Any = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
-        stages = len(config.stage_names) - 1  # the first is the stem
-        wanted = {"out_indices": list(range(1, stages + 1))}
+        wanted = _stages_of(config)
         if pretrained == "hub":
-            backbone = transformers.AutoBackbone.from_pretrained(name, **wanted)
+            backbone = transformers.AutoBackbone.from_pretrained(name, out_indices=wanted)
         else:
-            config.out_indices = wanted["out_indices"]
+            config.out_indices = wanted
             backbone = transformers.AutoBackbone.from_config(config)
     # Not only OSError: the errors of the HTTP client below the hub change with its version.
     except Exception as error:
@@ -92,6 +104,64 @@ def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
         ) from error
     _check_maps(name, backbone)
     return BackboneEncoder(backbone, tuple(backbone.channels))
+
+
+def architecture_of(backbone: nn.Module) -> str:
+    """What `build_backbone` makes the same backbone of, with random weights, as JSON."""
+    config: Any = backbone.config
+    return json.dumps(_plain(config.to_dict()) | {"model_type": config.model_type})
+
+
+def _build_stored(transformers: Any, text: str) -> BackboneEncoder:
+    """Encoder of an architecture that lay in a file: numbers within bounds, no code, no hub.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    try:
+        values: Any = json.loads(text)
+        kind = values.pop("model_type")
+        if kind not in KINDS:
+            raise ValueError(f"model_type {kind!r} is none of {', '.join(KINDS)}")
+        known = set(transformers.AutoConfig.for_model(kind).to_dict()) - OUT
+        config = transformers.AutoConfig.for_model(
+            kind, **{key: value for key, value in _plain(values).items() if key in known}
+        )
+        config.out_indices = _stages_of(config)
+        with torch.device("meta"):  # counts the weights without memory for them
+            probe = transformers.AutoBackbone.from_config(config, trust_remote_code=False)
+        if (count := sum(p.numel() for p in probe.parameters())) > MOST_WEIGHTS:
+            raise ValueError(f"it has {count:.2g} weights, more than {MOST_WEIGHTS:.0g}")
+        backbone = transformers.AutoBackbone.from_config(config, trust_remote_code=False)
+        _check_maps(kind, backbone)
+    except Exception as error:  # wrong numbers break the libraries in any way
+        raise ValueError(f"the stored backbone cannot be built ({first_line(error)})") from error
+    return BackboneEncoder(backbone, tuple(backbone.channels))
+
+
+def _stages_of(config: Any) -> list[int]:
+    """Numbers of the maps that are wanted: all but the first, the stem's."""
+    return list(range(1, len(config.stage_names)))
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Numbers, words and lists of them, but nothing that leads elsewhere or out of bounds.
+
+    Raises:
+        ValueError: If a number or list is out of bounds.
+    """
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        items = value if isinstance(value, list | tuple) else [value]
+        if "attn" in key or key in ("architectures", "auto_map") or key.startswith("_"):
+            continue
+        if not all(isinstance(item, int | float | str | bool | None) for item in items):
+            continue
+        numbers = [item for item in items if isinstance(item, int | float)]
+        if len(items) > LONGEST_LIST or not all(abs(n) <= LARGEST_NUMBER for n in numbers):
+            raise ValueError(f"{key} is out of bounds")
+        kept[key] = value
+    return kept
 
 
 def _check_maps(name: str, backbone: nn.Module) -> None:

@@ -14,7 +14,9 @@ from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
 
 from ssmde.geometry.camera import backproject
 from ssmde.io import whole_file
+from ssmde.pictures import bands
 from ssmde.prediction.ply import Cloud, write_ply
+from ssmde.prediction.rasters import lower_camera
 from ssmde.prediction.shot import Shot, Style
 
 VIEWER_AXES = np.array((1, -1, -1), np.float32)
@@ -69,7 +71,14 @@ def lift_shot(shot: Shot, style: Style) -> Cloud:
         raise ValueError(
             f"no pixel has a confidence of {style.least_confidence:g} or more: ask for less"
         )
-    points = _lift(shot.depth, shot.intrinsics)[picked]
+    points = np.concatenate(
+        [
+            _lift(shot.depth[band], lower_camera(shot.intrinsics, band.start))[
+                np.ix_(rows[(rows >= band.start) & (rows < band.stop)] - band.start, columns)
+            ]
+            for band in bands(shot.depth.shape)
+        ]
+    )
     return Cloud(
         points=points[kept] * VIEWER_AXES,
         colours=np.ascontiguousarray(shot.pixels[picked][kept]),

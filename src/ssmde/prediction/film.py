@@ -31,7 +31,11 @@ def picture_of(shot: Shot) -> UInt8[np.ndarray, "h w 3"]:
 
 @contextmanager
 def write_film(
-    path: Path, fps: float, sound_of: Path | None = None
+    path: Path,
+    fps: float,
+    sound_of: Path | None = None,
+    *,
+    picture: Callable[[Shot], UInt8[np.ndarray, "_ _ 3"]] = picture_of,
 ) -> Generator[Callable[[Shot], None]]:
     """Function that appends a shot to an MP4 file, at the time of its frame.
 
@@ -41,6 +45,7 @@ def write_film(
         path: File to write; its folder exists.
         fps: Frames a second, for how long the last frame is shown.
         sound_of: The video the shots come from, if its sound is wanted; one without gives none.
+        picture: What is shown of a shot.
     """
     codec = next(name for name in CODECS if name in av.codecs_available)
     with ExitStack() as stack:
@@ -55,7 +60,7 @@ def write_film(
 
         def append(shot: Shot) -> None:
             nonlocal last, start, count, sound
-            pixels = picture_of(shot)
+            pixels = picture(shot)
             height, width = pixels.shape[:2]
             even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
             if start is None:

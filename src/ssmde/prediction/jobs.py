@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ssmde.console import with_bar
-from ssmde.data.images import ImageError, read_image
+from ssmde.data.images import ImageError, read_image, read_size
 from ssmde.data.video import VideoError, VideoFrame, read_chosen_frames, video_info
 from ssmde.prediction.formats import films, write_frame
 from ssmde.prediction.images import to_pixels
@@ -19,6 +19,8 @@ from ssmde.prediction.shot import Shot, Style
 
 LIVE_FPS = 25.0
 """Of a camera's film, for the length of its last frame."""
+LIKELY_SIZE = (4000, 6000)
+"""Of an image at an address, in pixels."""
 Item = TypeVar("Item")
 
 
@@ -76,7 +78,7 @@ def shots_of_images(
     names: list[str] = []
 
     def good() -> Iterator[Pixels]:
-        for name, found in read_ahead(images, _read_image):
+        for name, found in read_ahead(images, _read_image, pixels=_pixels):
             if isinstance(found, str):
                 skipped.append(found)
             else:
@@ -164,6 +166,15 @@ def _open_recordings(
     paths = {job.out / f"{source.stem or 'images'}{kind.suffix}": kind
              for kind in films(job.formats).values()}  # fmt: skip
     return [(path, stack.enter_context(kind.open(path, 1.0, None))) for path, kind in paths.items()]
+
+
+def _pixels(item: tuple[str, Path | str]) -> int:
+    """How many pixels an image has; of an address nobody knows before it is fetched."""
+    try:
+        height, width = read_size(item[1]) if isinstance(item[1], Path) else LIKELY_SIZE
+    except (ImageError, OSError):  # said by who reads it
+        return 0
+    return height * width
 
 
 def _read_image(item: tuple[str, Path | str]) -> tuple[str, Pixels | str]:

@@ -12,6 +12,7 @@ import av
 import av.error
 import numpy as np
 
+from ssmde.data.opening import too_many_pixels
 from ssmde.data.video import VideoError, VideoFrame
 
 WEBCAMS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
@@ -98,7 +99,7 @@ def _read(container: Any, latest: "queue.Queue[VideoFrame | None]", stop: thread
     with container:
         try:
             for number, frame in enumerate(container.decode(container.streams.video[0])):
-                if stop.is_set():
+                if stop.is_set() or too_many_pixels((frame.height, frame.width)):
                     return
                 pixels = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
                 now = time.monotonic() - began

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import torch
+import yaml
 
 from ssmde.config import Config, load_config
+from ssmde.models.backbone import BACKBONE_KEY
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.device import choose_device
 from ssmde.models.foreign import is_foreign, load_foreign
@@ -25,8 +27,11 @@ def load(
     *,
     resolution: tuple[int, int] | None = None,
     device: torch.device | str | None = None,
+    trust: bool = False,
 ) -> Predictor:
     """Predictor from trained weights.
+
+    Opening a file runs nothing that it holds and asks nobody for anything: docs/security.md.
 
     Args:
         path: A .safetensors file, or a run folder: its best weights, else its last; a file of
@@ -35,21 +40,25 @@ def load(
         resolution: Size (height, width) the network sees, multiples of 32; by default the size it
             was trained at, or of several the one whose proportions are nearest to the image's.
         device: Where to compute; by default a GPU if there is one.
+        trust: You made the file at `path` yourself: open it even if it is a .pt2, which can run
+            code, or names an encoder of the Hugging Face hub that has to be asked for.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
-        ValueError: If it holds no weights of this project, or of another version of it.
+        ValueError: If it holds no weights of this project, or of another version of it, or needs
+            trust.
     """
-    place = _named_weights(str(path)) or Path(path)
+    named = _named_weights(str(path))
+    place, trust = named or Path(path), trust and named is None
     if is_foreign(place):
         return _foreign_predictor(place, resolution, device)
     file = weights_file(place)
     if file.suffix in OPENERS:
-        return _exported_predictor(file, resolution)
+        return _exported_predictor(file, resolution, trust=trust)
     tensors, metadata = read_weights(file)
     config, scale = stored_config(file, metadata), stored_scale(metadata)
     network = DepthNet(
-        encoder=config.model.encoder,
+        encoder=config.model.encoder if trust else stored_encoder(file, config, metadata),
         pretrained="none",
         upsampling=config.model.upsampling,
         depth_range=config.model.depth_range,
@@ -122,9 +131,11 @@ def _foreign_predictor(
     )
 
 
-def _exported_predictor(file: Path, resolution: tuple[int, int] | None) -> Predictor:
+def _exported_predictor(
+    file: Path, resolution: tuple[int, int] | None, *, trust: bool
+) -> Predictor:
     """Predictor from a file of `ssmde export`, which works at one size."""
-    exported = open_exported(file)
+    exported = open_exported(file, trust=trust)
     facts = exported.facts
     if resolution not in (None, facts.image_size):
         height, width = facts.image_size
@@ -164,5 +175,23 @@ def stored_config(file: Path, metadata: dict[str, str]) -> Config:
         )
     try:
         return load_config(metadata["config"], stored=True)
-    except ValueError as error:
-        raise ValueError(f"{file}: its stored configuration cannot be read: {error}") from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{file}: its stored configuration cannot be read: {reason}") from error
+
+
+def stored_encoder(file: Path, config: Config, metadata: dict[str, str]) -> str:
+    """The encoder in the head of a weights file, in a form for which nobody has to be asked.
+
+    Raises:
+        ValueError: If it is a name of the Hugging Face hub or a folder, and no more.
+    """
+    name = config.model.encoder
+    if not name.startswith(HUB_PREFIX):
+        return name
+    if BACKBONE_KEY in metadata:
+        return f"{HUB_PREFIX}{metadata[BACKBONE_KEY]}"
+    raise ValueError(
+        f"{file}: its encoder is {name}, and the file does not say how that is built; a file makes "
+        "nobody ask the hub: add --trust (trust=True in Python) if you trained it yourself"
+    )

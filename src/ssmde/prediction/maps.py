@@ -8,7 +8,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ssmde.io import whole_file, write_json
-from ssmde.pictures import colour_bar, colourise, depth_range, side_by_side, write_png
+from ssmde.pictures import bands, colour_bar, colourise, depth_range, side_by_side, write_png
 from ssmde.prediction.shot import Facts, Shot, Style
 
 LARGEST_PNG16 = 65535
@@ -28,11 +28,14 @@ def png16_units(facts: Facts) -> float:
 def write_depth_png(path: Path, shot: Shot, style: Style) -> None:
     """16 bits a pixel, at least 1; the file itself says what a unit is, in a text of its head."""
     units = png16_units(shot.facts)
-    values = (shot.depth.astype(np.float64) * units).round().clip(1, LARGEST_PNG16)
+    values = np.empty(shot.depth.shape, np.uint16)
+    for band in bands(values.shape):
+        depth = shot.depth[band].astype(np.float64)
+        values[band] = (depth * units).round().clip(1, LARGEST_PNG16)
     text = PngInfo()
     text.add_text(unit_key(shot.facts), repr(units))
     with whole_file(path) as part:
-        Image.fromarray(values.astype(np.uint16)).save(part, "PNG", pnginfo=text)
+        Image.fromarray(values).save(part, "PNG", pnginfo=text)
 
 
 def explain_depth_png(folder: Path, facts: Facts) -> None:

@@ -158,7 +158,13 @@ class Predictor:
         size = self.size_for(images[0].shape)  # of all of them
         views = np.stack([resize_image(pixels, size) for pixels in images])
         batch = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float() / 255
-        return self.network(batch)[:, 0].float().cpu().numpy() * (self.metres_per_unit or 1.0)
+        depth = self.network(batch)[:, 0].float().cpu().numpy() * (self.metres_per_unit or 1.0)
+        if not np.isfinite(depth).all():
+            raise ValueError(
+                f"{self.source or 'the network'}: gives depth that is no number; its weights are "
+                "damaged: take another copy, or an earlier checkpoint"
+            )
+        return depth
 
 
 def _groups(

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float64, UInt8
 
 from ssmde.geometry.surface import normals
 from ssmde.io import whole_file
-from ssmde.pictures import write_png
+from ssmde.pictures import bands, write_png
 from ssmde.prediction.shot import Shot, Style
 
 
@@ -40,9 +40,22 @@ def normal_colours(shot: Shot) -> UInt8[np.ndarray, "h w 3"]:
     """
     if shot.intrinsics is None:
         raise ValueError("normals need intrinsics: give fx fy cx cy or a field of view")
-    depth = torch.from_numpy(np.require(shot.depth, np.float64, "W"))[None, None]
-    camera = torch.from_numpy(shot.intrinsics.astype(np.float64))[None]
-    found: Float[np.ndarray, "h w 3"] = normals(depth, camera)[0].permute(1, 2, 0).numpy()
-    # Ours point away from the camera, in x right, y down, z forward: reverse them, then turn.
-    facing = found * (-1, 1, 1)
-    return (127.5 * (facing + 1)).round().clip(0, 255).astype(np.uint8)
+    colours = np.empty((*shot.depth.shape, 3), np.uint8)
+    for band in bands(shot.depth.shape):
+        # A row more on either side, which the derivatives of the rows at the border look at.
+        above, below = band.start > 0, band.stop < len(colours)
+        rows = slice(band.start - above, band.stop + below)
+        depth = torch.from_numpy(np.require(shot.depth[rows], np.float64, "W"))[None, None]
+        camera = torch.from_numpy(lower_camera(shot.intrinsics, rows.start))[None]
+        found: Float[np.ndarray, "h w 3"] = normals(depth, camera)[0].permute(1, 2, 0).numpy()
+        # Ours point away from the camera, in x right, y down, z forward: reverse them, then turn.
+        facing = found[above : len(found) - below] * (-1, 1, 1)
+        colours[band] = (127.5 * (facing + 1)).round().clip(0, 255).astype(np.uint8)
+    return colours
+
+
+def lower_camera(intrinsics: Float[np.ndarray, "3 3"], rows: int) -> Float64[np.ndarray, "3 3"]:
+    """Pinhole matrix of what is left of an image without so many of its upper rows."""
+    matrix = intrinsics.astype(np.float64)
+    matrix[1, 2] -= rows
+    return matrix

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags
+
+from ssmde.data.opening import open_image
 
 FILM_DIAGONAL = 43.267  # mm, of 36 x 24 mm, to which an equivalent focal length refers (CIPA)
 EQUIVALENT_RANGE = (4.0, 2000.0)  # mm; what lies outside is no lens
@@ -59,7 +61,7 @@ def focal_of_film(tags: Mapping[str, str], size: tuple[int, int]) -> FocalHint |
 
 def _focal_of_photo(file: Path, size: tuple[int, int]) -> FocalHint | None:
     try:
-        with Image.open(file) as image:
+        with open_image(file, file) as image:
             exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
     except (OSError, SyntaxError, ValueError):  # the reader of the frames says it better
         return None

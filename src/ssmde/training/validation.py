@@ -18,6 +18,7 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate_predictions
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.io import copy_file
+from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
 from ssmde.models.load import save_weights
 from ssmde.pictures import PanelRow, panel, write_png
 from ssmde.prediction.loading import WEIGHTS_FORMAT, WEIGHTS_VERSION
@@ -211,6 +212,9 @@ def write_weights(
         "step": str(step),
         "metrics": json.dumps(score.details if score else {}),
     }
+    encoder = getattr(getattr(method, "depth_net", None), "encoder", None)
+    if isinstance(encoder, BackboneEncoder):
+        metadata[BACKBONE_KEY] = architecture_of(encoder.backbone)
     tensors = {k: v for k, v in method.state_dict().items() if k.startswith(NETWORKS)}
     save_weights(path, tensors, metadata)
 

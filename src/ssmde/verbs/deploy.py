@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +46,9 @@ class Export:
     """Name of the weights, kept in the file."""
     licence: Annotated[str | None, arg(help_behavior_hint="")] = None
     """Licence of the weights, kept in the file; that of released weights is known."""
+    trust: bool = False
+    """You made WEIGHTS yourself: open them though they can run code (.pt2), or name an encoder for
+    which the Hugging Face hub has to be asked."""
 
     def run(self) -> None:
         """Export, and print how far the file is from PyTorch and how fast."""
@@ -64,9 +67,12 @@ class Export:
             max_frames=self.max_frames,
             name=self.name,
             licence=self.licence,
+            trust=self.trust,
         )
         print_report(report)
-        print(f"exported: {report.files[0]}\nnext: ssmde predict {report.files[0]} INPUT OUT")
+        print(f"exported: {report.files[0]}")
+        trust = " --trust" if report.files[0].suffix == ".pt2" else ""
+        print(f"next: ssmde predict {report.files[0]} INPUT OUT{trust}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +102,11 @@ class App:
     """Largest file a visitor can send, in megabytes."""
     queue: int = 20
     """So many may wait; who comes then is asked to come back later."""
+    allowed_host: Annotated[
+        UseAppendAction[tuple[str, ...]], arg(metavar="NAME", help_behavior_hint="(repeatable)")
+    ] = ()
+    """Answer under this name too, such as that of a proxy before the page. Others than this
+    machine's own are refused, so that no web site can use the page through a browser."""
 
     def run(self) -> None:
         """Serve until Ctrl-C."""

@@ -127,6 +127,9 @@ class Benchmark:
     """Measure at most so many frames, evenly spread."""
     out: Path = Path("benchmark")
     """Folder for the files."""
+    trust: bool = False
+    """You made all weights yourself: open them though they can run code (.pt2), or name an encoder
+    for which the Hugging Face hub has to be asked."""
 
     def run(self) -> None:
         """Measure, print and write."""
@@ -141,5 +144,6 @@ class Benchmark:
             kind=self.kind,
             max_frames=self.max_frames,
             out=self.out,
+            trust=self.trust,
         )
         print(f"table: {self.out / self.name}.csv, .json and .md")

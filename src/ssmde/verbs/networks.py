@@ -87,6 +87,9 @@ class Evaluate:
     """Ask the network how sure it is, and measure what that is worth; takes 2.5 times as long."""
     out: Path = Path("evaluation")
     """Folder for the files."""
+    trust: bool = False
+    """You made WEIGHTS yourself: open them though they can run code (.pt2), or name an encoder for
+    which the Hugging Face hub has to be asked."""
 
     def run(self) -> None:
         """Measure, print and write."""
@@ -101,6 +104,7 @@ class Evaluate:
             out=self.out,
             max_frames=self.max_frames,
             confidence=self.confidence,
+            trust=self.trust,
         )
         print(f"numbers: {self.out / 'metrics.json'}, worst frames: {self.out / 'worst'}")
 
@@ -158,6 +162,9 @@ class Predict:
     engine: Literal["local", "ray"] = "local"
     """Predict here, or images on all GPUs or processors of a Ray cluster, whose machines see
     weights, images and output under the same paths."""
+    trust: bool = False
+    """You made WEIGHTS yourself: open them though they can run code (.pt2), or name an encoder for
+    which the Hugging Face hub has to be asked."""
 
     def run(self) -> None:
         """Predict, and say what became of the input."""
@@ -187,6 +194,7 @@ class Predict:
             ),
             max_frames=self.max_frames,
             engine=self.engine,
+            trust=self.trust,
         )
         first = ", ".join(str(file) for file in summary.written[:NAMED])
         more = len(summary.written) - NAMED

@@ -1,0 +1,171 @@
+"""Payloads in files of every kind are not run; the page on security names tests that exist."""
+
+import json
+import pickle
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from ssmde.config import load_config
+from ssmde.data.archives.matlab import read_matlab5
+from ssmde.data.images import ImageError, read_depth
+from ssmde.data.pack import read_pack
+from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.models.leres_checkpoint import load_leres
+from ssmde.models.load import read_tensors, save_weights
+from ssmde.prediction import hub
+from ssmde.prediction.loading import load
+from ssmde.presets import read_config
+from ssmde.training.checkpoints import AtomicCheckpointIO
+
+ROOT = Path(__file__).parents[1]
+
+
+class Payload:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return (Path.touch, (Path(self.marker),))
+
+
+@pytest.fixture
+def marker(tmp_path):
+    """The file that a payload makes; it must not be there at the end."""
+    path = tmp_path / "marker"
+    pickle.loads(pickle.dumps(Payload(path)))
+    assert path.exists()  # the payload works
+    path.unlink()
+    yield path
+    assert not path.exists()
+
+
+def test_the_page_names_tests_that_exist():
+    page = (ROOT / "docs" / "security.md").read_text("utf-8")
+    tests = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    named = re.findall(r"`(test_\w+)`", page)
+    assert len(named) > 12
+    assert [name for name in named if f"def {name}(" not in tests] == []
+    files = re.findall(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)`", page)
+    assert [file for file in files if not list((ROOT / "tests").rglob(file))] == []
+
+
+def test_a_safetensors_file_holds_no_code(tmp_path, marker):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(pickle.dumps(Payload(marker)))
+    with pytest.raises(ValueError, match=r"w\.safetensors"):
+        load(path)
+
+
+WEIGHTS = {
+    "own": (load, "w.pth"),
+    "encoder": (read_tensors, "w.pt"),
+    "sc_depth": (load, "w.ckpt"),
+    "monodepth2": (load, "depth.pth"),
+    "leres": (load_leres, "leres.pth"),
+    "resume": (AtomicCheckpointIO().load_checkpoint, "last.ckpt"),
+}
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_in_weights_is_not_run(tmp_path, marker, kind, zipped):
+    read, name = WEIGHTS[kind]
+    content = {"state_dict": {"depth_net.decoder.up": torch.zeros(1)}, "x": Payload(marker)}
+    torch.save(content, tmp_path / name, _use_new_zipfile_serialization=zipped)
+    torch.save(content, tmp_path / "encoder.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises((ValueError, pickle.UnpicklingError)):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("read", [read_depth, read_pseudo_depth])
+def test_a_pickle_in_an_array_is_not_run(tmp_path, marker, suffix, read):
+    path = tmp_path / f"depth{suffix}"
+    payload = np.array([Payload(marker)], dtype=object)
+    np.save(path, payload) if suffix == ".npy" else np.savez(path, depth=payload)
+    with pytest.raises(ImageError, match="depth"):
+        read(path)
+
+
+def test_a_matlab_file_gives_numbers_only(tmp_path, marker):
+    path = tmp_path / "splits.mat"
+    path.write_bytes(
+        b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + pickle.dumps(Payload(marker))
+    )
+    with pytest.raises(ValueError, match=r"splits\.mat"):
+        read_matlab5(path)
+
+
+@pytest.mark.parametrize("tag", ["python/object/apply:pathlib.Path.touch", "python/name:os.system"])
+def test_a_tag_in_yaml_makes_no_object(tmp_path, marker, tag):
+    text = f"name: !!{tag} [{marker}]\n"
+    with pytest.raises(yaml.YAMLError):
+        load_config(text)
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"config\.yaml: no YAML"):
+        read_config(tmp_path / "config.yaml")
+
+
+@pytest.mark.timeout(60)
+def test_a_few_lines_of_yaml_do_not_fill_the_memory(tmp_path):
+    nine = "[" + ", ".join(["*a{}"] * 9) + "]"
+    lines = [
+        "a0: &a0 [x, x]",
+        *(f"a{i}: &a{i} {nine.replace('{}', str(i - 1))}" for i in range(1, 12)),
+    ]
+    head = {"format": "ssmde-depth", "version": "1", "config": "\n".join(lines)}
+    save_weights(tmp_path / "w.safetensors", {"depth_net.a": torch.zeros(1)}, head)
+    with pytest.raises(ValueError, match=r"w\.safetensors: its stored conf.* aliases"):
+        load(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "train-0/../../secret"])
+def test_a_pack_reads_no_file_outside_of_it(tmp_path, name):
+    np.savez(tmp_path / "secret.npz", a=np.zeros(1))
+    root = tmp_path / "pack"
+    root.mkdir()
+    np.savez(root / "frames.npz", a=np.zeros(1))
+    scene = {"name": "a", "split": "train", "frames": 1}
+    about = {"format": "ssmde-pack", "version": 1, "scenes": [scene], "shards": [f"train-{name}"]}
+    (root / "pack.json").write_text(json.dumps(about))
+    from ssmde.data.store import Store
+
+    with pytest.raises(ValueError, match="names a file outside of it"):
+        Store(root).read(f"{name}.npz")
+    with pytest.raises((ValueError, OSError, KeyError)):
+        read_pack(root, "train")
+
+
+def test_of_the_hub_only_safetensors_is_fetched(tmp_path, monkeypatch, marker):
+    import huggingface_hub
+
+    asked = []
+
+    def fetch(repository, name, **_):
+        asked.append(name)
+        torch.save({"x": Payload(marker)}, tmp_path / name)
+        return tmp_path / name
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
+        load("hf:somebody/weights")
+    monkeypatch.setattr(hub, "WEIGHTS_FILE", "model.pt2")  # if it ever were one
+    with pytest.raises(ValueError, match="can run any code"):
+        load("hf:somebody/weights", trust=True)
+    assert asked == ["model.safetensors", "model.pt2"]
+
+
+def test_a_zip_that_calls_itself_weights_is_not_unpacked(tmp_path, marker):
+    with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
+        archive.writestr("../marker", "x")
+        archive.writestr("archive/data.pkl", pickle.dumps(Payload(marker)))
+    with pytest.raises(ValueError, match=r"w\.pth"):
+        load(tmp_path / "w.pth")
