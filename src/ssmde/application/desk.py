@@ -12,7 +12,7 @@ import gradio as gr
 import numpy as np
 
 from ssmde.application.guard import HEADER
-from ssmde.application.limits import LONGEST_WORD, RefusalError, checked
+from ssmde.application.limits import LONGEST_WORD, BusyError, RefusalError, checked
 from ssmde.application.received import read_picture, read_webcam_frame
 from ssmde.application.shown import View, preview
 from ssmde.application.studio import FilmStep, Studio
@@ -121,9 +121,12 @@ class Desk:
             return gr.skip()
         try:
             weights, colour_map = checked(weights=weights, colour_map=colour_map)
-            with self._job(request, "webcam"):
+            # Frames come faster than they are computed: those that find no place are dropped.
+            with self.visitors.working(request.headers[HEADER], "webcam", wait=False):
                 shot = self.studio.watch(session, weights, read_webcam_frame(frame))
                 return preview(shot, colour_map)
+        except BusyError:
+            return gr.skip()
         except RefusalError as error:
             return _bad(error)
 

@@ -42,6 +42,10 @@ class RefusalError(ValueError):
     """Something a visitor asked for that cannot be done; the message is for them."""
 
 
+class BusyError(RefusalError):
+    """Work of the same kind is under way for the same visitor."""
+
+
 def checked(**fields: Any) -> list[Any]:
     """The fields of an event, in the order they are given in, each within its bounds.
 

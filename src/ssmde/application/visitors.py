@@ -18,7 +18,7 @@ from ssmde.application.limits import (
     KEPT_BYTES,
     SILENT_SECONDS,
     WAITING_SECONDS,
-    RefusalError,
+    BusyError,
 )
 
 IDLE_SECONDS = 3600.0
@@ -122,20 +122,22 @@ class Visitors:
                 self._forget(key)
 
     @contextmanager
-    def working(self, key: str, kind: str) -> Generator[None]:
+    def working(self, key: str, kind: str, *, wait: bool = True) -> Generator[None]:
         """While the block runs, this visitor gets no second work of the kind; one waits a while.
 
         Raises:
-            RefusalError: If one waits already, or waited too long.
+            BusyError: If one waits already, waited too long, or should not wait.
         """
         with self._lock:
             visitor, free = self._visitor(key), False
             if kind not in visitor.waiting:
                 visitor.waiting.add(kind)
-                free = self._lock.wait_for(lambda: kind not in visitor.running, self._patience)
+                free = self._lock.wait_for(
+                    lambda: kind not in visitor.running, self._patience * wait
+                )
                 visitor.waiting.discard(kind)
             if not free:
-                raise RefusalError("One at a time: wait for what you asked for before.")
+                raise BusyError("One at a time: wait for what you asked for before.")
             visitor.running.add(kind)
             self._make_room(0, key)
         try:
