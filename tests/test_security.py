@@ -16,8 +16,9 @@ from ssmde.data.archives.matlab import read_matlab5
 from ssmde.data.images import ImageError, read_depth
 from ssmde.data.pack import read_pack
 from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.models.checkpoint import read_tensors
 from ssmde.models.leres_checkpoint import load_leres
-from ssmde.models.load import read_tensors, save_weights
+from ssmde.models.load import save_weights
 from ssmde.prediction import hub
 from ssmde.prediction.loading import load
 from ssmde.presets import read_config

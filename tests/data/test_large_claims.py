@@ -71,18 +71,18 @@ def test_arrays_that_claim_more_than_they_hold_are_refused(tmp_path, suffix):
 
         with zipfile.ZipFile(path.with_suffix(suffix), "w") as archive:
             archive.write(path, "depth.npy")
-    with pytest.raises(ImageError, match=rf"depth\{suffix}: .*claims more numbers than it holds"):
+    with pytest.raises(ImageError, match=rf"depth\{suffix}: .*its head claims float32 "):
         read_depth(path.with_suffix(suffix))
 
 
 def test_arrays_with_too_many_numbers_are_refused(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", depth=np.zeros((1, MOST_PIXELS + 1), np.uint8))
     assert (tmp_path / "a.npz").stat().st_size < 200_000
-    with pytest.raises(ImageError, match=r"a\.npz: .*claims 110 million numbers, the limit"):
+    with pytest.raises(ImageError, match=r"a\.npz: has 110 million pixels .*the limit is 110"):
         read_depth(tmp_path / "a.npz")
     sparse = {"data": np.ones(1), "row": np.zeros(1, int), "col": np.zeros(1, int)}
     np.savez(tmp_path / "b.npz", shape=np.array([60_000, 60_000]), format=b"coo", **sparse)
-    with pytest.raises(ImageError, match=r"b\.npz: a sparse matrix of .* is too large"):
+    with pytest.raises(ImageError, match=r"b\.npz: a sparse .* is not read, the limit"):
         read_depth(tmp_path / "b.npz")
 
 

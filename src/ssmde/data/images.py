@@ -18,7 +18,7 @@ from torch.nn import functional
 from ssmde.data.files import IMAGE_SUFFIXES
 from ssmde.data.jpeg import decode_jpeg
 from ssmde.data.npz import NoDepthError, dense
-from ssmde.data.opening import ImageError, open_image
+from ssmde.data.opening import ImageError, open_image, too_many_pixels
 from ssmde.data.store import RemoteError
 from ssmde.io import read_npy, read_npz, whole_file
 
@@ -207,6 +207,8 @@ def read_depth(
             depth = read_npy(path.read_bytes())
         elif path.suffix.lower() == ".npz":
             depth = dense(read_npz(path.read_bytes()))
+            if reason := too_many_pixels((depth.shape[0], depth.size // max(1, depth.shape[0]))):
+                raise NoDepthError(reason)
         else:
             depth = _png_depth(path, units_per_metre)
     if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):

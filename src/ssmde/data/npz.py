@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Num
 
-MOST_PIXELS = 1 << 28
+from ssmde.data.opening import LIMIT, MOST_PIXELS
 
 
 class NoDepthError(ValueError):
@@ -23,7 +23,7 @@ def dense(arrays: Mapping[str, np.ndarray]) -> Num[np.ndarray, "..."]:
         rows, columns = _coordinates(arrays, keys)
         shape = tuple(int(side) for side in arrays["shape"])
         if len(shape) != 2 or not 0 < shape[0] * shape[1] <= MOST_PIXELS:
-            raise NoDepthError(f"a sparse depth map of shape {shape} is none that is read")
+            raise NoDepthError(f"a sparse depth map of shape {shape} is not read, {LIMIT}")
         depth = np.zeros(shape, arrays["data"].dtype)
         depth[rows, columns] = arrays["data"]
         return depth
