@@ -192,3 +192,22 @@ def test_no_former_field_is_a_field():
             section = getattr(section, step)
         assert last not in {f.name for f in fields(section)}
     assert not {name for name in FORMER_FIELDS if "." not in name} & names
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("clip_gradient", -1.0), ("clip_gradient", float("nan")), ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")), ("warmup_steps", -5), ("threads", -1), ("seed", -1),
+        ("pose_rate", float("nan")),
+    ],
+)  # fmt: skip
+def test_numbers_that_mean_nothing_are_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=rf"train\.{field} must be .*, got {value}"):
+        TrainConfig(**{field: value})
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/../b", "/a", "a\0"])
+def test_a_name_that_is_no_folder_is_refused(name):
+    with pytest.raises(ValueError, match="name must be that of a folder below output"):
+        Config(name=name)

@@ -20,7 +20,12 @@ from ssmde.io import read_text, write_text
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
-from ssmde.training.checkpoints import AtomicCheckpointIO, is_disk_full, last_checkpoint
+from ssmde.training.checkpoints import (
+    AtomicCheckpointIO,
+    is_disk_full,
+    last_checkpoint,
+    read_checkpoint,
+)
 from ssmde.training.loader import SnippetLoader
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError, TrainingModule
@@ -75,6 +80,8 @@ def train(config: Config, *, resume: bool = False) -> Path:
     config = _clock_of_stage(config)
     folder = config.output / config.name
     _check_run(folder, config, resume=resume)
+    if resume and _is_done(folder, config.train.steps):
+        return folder
     sequences = read_scenes(config.data.root, "train")
     _check_scene_gaps(config, sequences)
     if config.train.threads:
@@ -86,14 +93,16 @@ def train(config: Config, *, resume: bool = False) -> Path:
     log = RunLog(folder, config.train.steps, config.train.log_every)
     validation = Validation(folder, config, log)
     trainer = _make_trainer(config, folder, [validation, log])
-    if not resume and trainer.is_global_zero:
-        _write_config(folder, config)
+    if trainer.is_global_zero:
+        _write_config(folder, config)  # also of a run that goes on: with the steps it now has
     checkpoint = folder / "last.ckpt" if resume else None
     try:
         trainer.fit(module, datamodule=loader, ckpt_path=checkpoint, weights_only=True)
     except (RuntimeError, OSError, MemoryError) as error:
         log.close()
         raise _explain(error, config, folder) from error
+    if trainer.global_step % config.train.checkpoint_every:
+        trainer.save_checkpoint(folder / "last.ckpt")  # from which more steps can be taken
     if trainer.is_global_zero:
         with module.averaged_weights():
             write_last_weights(folder, config, module.method, validation.latest)
@@ -176,6 +185,25 @@ def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
             f"a resumed run cannot change {', '.join(not_free)}; start a new run with --name, "
             f"or go back to the values in {kept}"
         )
+
+
+def _is_done(folder: Path, steps: int) -> bool:
+    """Whether a run that is to go on has taken its steps already; said in a line.
+
+    Raises:
+        ValueError: If it has taken more, and its last weights are lost.
+    """
+    reached = read_checkpoint(folder / "last.ckpt")["global_step"]
+    finished = (folder / "last.safetensors").is_file()
+    if reached > steps and not finished:
+        raise ValueError(
+            f"{folder} is at step {reached} already, train.steps is {steps}: give {reached} or more"
+        )
+    if reached < steps or not finished:
+        return False
+    if not is_later_rank():
+        print(f"{folder} is at step {reached} already, {steps} were asked for: nothing to do")
+    return True
 
 
 def _write_config(folder: Path, config: Config) -> None:

@@ -258,3 +258,38 @@ def test_a_validation_with_truth_scores_depth_and_shows_it(small_run):
         assert picture.width > 4 * 240  # frame, prediction, truth and error beside each other
     _, metadata = read_weights(folder / "best.safetensors")
     assert set(json.loads(metadata["metrics"])) >= {"abs_rel", "d1"}
+
+
+def test_a_finished_run_leaves_a_checkpoint_from_which_more_steps_are_taken(small_run):
+    """Also where its last step is none at which checkpoints are written."""
+    clock = replace(small_run.train, steps=5, checkpoint_every=4)
+    folder = train(replace(small_run, train=clock))
+    train(replace(small_run, train=replace(clock, steps=7)), resume=True)
+    assert [step for step, _ in losses(folder)] == list(range(1, 8))  # none is taken twice
+    assert load_config((folder / "config.yaml").read_text()).train.steps == 7
+    assert read_weights(folder / "last.safetensors")[1]["step"] == "7"
+
+
+def test_fewer_steps_than_were_taken_leave_everything_as_it_is(small_run, capsys):
+    folder = train(small_run)
+    before = {path: path.read_bytes() for path in folder.rglob("*.safetensors")}
+    fewer = replace(small_run, train=replace(small_run.train, steps=3))
+    assert train(fewer, resume=True) == folder
+    assert "is at step 8 already, 3 were asked for: nothing to do" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in folder.rglob("*.safetensors")} == before
+    assert load_config((folder / "config.yaml").read_text()).train.steps == 8
+    (folder / "last.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"at step 8 already, train\.steps is 3: give 8 or more"):
+        train(fewer, resume=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 500, b"garbage", None])
+def test_a_broken_checkpoint_is_named_with_what_is_whole(small_run, content):
+    folder = train(small_run)
+    checkpoint = folder / "last.ckpt"
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    more = replace(small_run, train=replace(small_run.train, steps=9))
+    with pytest.raises(ValueError, match=r"last\.ckpt: the checkpoint of .* is broken .*--model"):
+        train(more, resume=True)
+    assert (folder / "last.safetensors").is_file()

@@ -1,5 +1,6 @@
 """The optimiser, the clock and the machine."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,14 +71,17 @@ class TrainConfig(Section):
         for name in ("devices", "nodes", "validation_frames", "log_every"):
             value = getattr(self, name)
             refuse(value < 1, f"train.{name} must be at least 1, got {value}")
-        for name in ("pose_rate", "encoder_rate"):
+        for name in ("learning_rate", "pose_rate", "encoder_rate"):
             value = getattr(self, name)
-            refuse(value <= 0, f"train.{name} must be positive, got {value}")
-        refuse(not 0 <= self.average < 1, f"train.average must be in [0, 1), got {self.average}")
+            refuse(not 0 < value < math.inf, f"train.{name} must be positive, got {value}")
+        for name in ("warmup_steps", "threads", "seed"):
+            value = getattr(self, name)
+            refuse(value < 0, f"train.{name} must be at least 0, got {value}")
         refuse(
-            self.learning_rate <= 0,
-            f"train.learning_rate must be positive, got {self.learning_rate}",
+            not 0 <= self.clip_gradient < math.inf,
+            f"train.clip_gradient must be at least 0, which turns it off, got {self.clip_gradient}",
         )
+        refuse(not 0 <= self.average < 1, f"train.average must be in [0, 1), got {self.average}")
         refuse(
             self.batch_size % (self.devices * self.nodes) != 0,
             f"train.batch_size {self.batch_size} must divide evenly over "

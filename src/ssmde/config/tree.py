@@ -42,6 +42,11 @@ class Config(Section):
 
     def __post_init__(self) -> None:
         """Refuse labels that are to be fitted to points nobody asked for."""
+        refuse(
+            # A stage of a run has a folder in that of the run: RUN/teacher.
+            not {*self.name.split("/")}.isdisjoint(("", ".", "..")) or "\0" in self.name,
+            f"name must be that of a folder below output, got {self.name!r}",
+        )
         fitted = "tracked" in (self.pseudo_depth.align, self.student.pseudo_depth.align)
         refuse(
             fitted and self.data.poses != "tracked",

@@ -1,6 +1,7 @@
 """Checkpoints that are whole or not there: a temporary name, then a rename; never a pickle."""
 
 import errno
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,37 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from ssmde.io import whole_file
+from ssmde.io import check_file, whole_file
 from ssmde.training.module import TrainingError
+
+WEIGHTS = ("best.safetensors", "last.safetensors")  # of a run, that can be a start
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Everything a run needs to go on; tensors and plain values only.
+
+    Raises:
+        ValueError: If the file is broken; the message says what of the run is whole.
+    """
+    check_file(path, "checkpoint")
+    # Read first: of a file that was cut torch's reader says "Invalid argument", as of a bad disk.
+    file = BytesIO(path.read_bytes())
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        if isinstance(content, dict) and isinstance(content.get("global_step"), int):
+            return content
+        reason = "it holds no step of a run"
+    except Exception as error:  # bytes of another kind break the reader in any way
+        reason = f"{type(error).__name__}"
+    whole = [name for name in WEIGHTS if (path.parent / name).is_file()]
+    then = (
+        f"train on from its weights in a new run: --model.start {path.parent / whole[0]}"
+        if whole
+        else f"nothing else of the run is whole: delete {path.parent} and train again"
+    )
+    raise ValueError(
+        f"{path}: the checkpoint of {path.stat().st_size:,} bytes is broken ({reason}); {then}"
+    )
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -40,7 +70,7 @@ class AtomicCheckpointIO(CheckpointIO):
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
     ) -> dict[str, Any]:
         """Read a checkpoint; tensors and plain values only, no code of a stranger is run."""
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_checkpoint(Path(path))
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint."""
