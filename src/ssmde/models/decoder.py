@@ -81,7 +81,28 @@ class Stage(nn.Module):
         return F.elu(self.mix(x), inplace=True)
 
 
-class DepthDecoder(nn.Module):
+class DecoderWithHeads(nn.Module):
+    """What decoders share: a last layer for each scale, by its number."""
+
+    heads: nn.ModuleDict
+
+    def start_at(self, value: float) -> None:
+        """Let every raw map start near one number: the bias of the heads."""
+        for head in self.heads.values():
+            assert isinstance(head, nn.Conv2d)
+            assert head.bias is not None
+            nn.init.constant_(head.bias, value)
+
+    def _head(self, scale: int, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o h w"]:
+        head = self.heads[str(scale)]
+        if not torch.is_autocast_enabled(x.device.type):
+            return head(x)
+        # bf16 keeps 8 bits: the depth map would come in steps of about 1 %. This layer is cheap.
+        with torch.autocast(x.device.type, enabled=False):
+            return head(x.float())
+
+
+class DepthDecoder(DecoderWithHeads):
     """One raw map per scale; a sigmoid away from disparity."""
 
     def __init__(
@@ -138,18 +159,3 @@ class DepthDecoder(nn.Module):
             if i in scales:
                 raw[i] = self._head(i, x)
         return tuple(raw[k] for k in scales)
-
-    def start_at(self, value: float) -> None:
-        """Let every raw map start near one number: the bias of the heads."""
-        for head in self.heads.values():
-            assert isinstance(head, EdgeConv)
-            assert head.bias is not None
-            nn.init.constant_(head.bias, value)
-
-    def _head(self, scale: int, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
-        head = self.heads[str(scale)]
-        if not torch.is_autocast_enabled(x.device.type):
-            return head(x)
-        # bf16 keeps 8 bits: the depth map would come in steps of about 1 %. This layer is cheap.
-        with torch.autocast(x.device.type, enabled=False):
-            return head(x.float())

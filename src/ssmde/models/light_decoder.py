@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssmde.models.decoder import SCALES
+from ssmde.models.decoder import SCALES, DecoderWithHeads
 
 STAGE_WIDTHS = (16, 32, 64, 128)  # of the stages at 1/2, 1/4, 1/8 and 1/16
 FINER = 2  # full size over the size of the last stage
@@ -55,7 +55,7 @@ def _convolution(in_width: int, width: int, *, kernel: int) -> nn.Sequential:
     )
 
 
-class LightDecoder(nn.Module):
+class LightDecoder(DecoderWithHeads):
     """One raw map per scale; a sigmoid away from disparity."""
 
     def __init__(
@@ -94,7 +94,6 @@ class LightDecoder(nn.Module):
                 for k in scales
             }
         )
-
         if 0 in scales:
             # The four of a pixel begin alike: no checkerboard to unlearn (Aitken et al., 2017,
             # https://arxiv.org/abs/1707.02937).
@@ -124,18 +123,3 @@ class LightDecoder(nn.Module):
             if number == 0 and 0 in scales:
                 raw[0] = F.pixel_shuffle(self._head(0, x), FINER)
         return tuple(raw[k] for k in scales)
-
-    def start_at(self, value: float) -> None:
-        """Let every raw map start near one number: the bias of the heads."""
-        for head in self.heads.values():
-            assert isinstance(head, nn.Conv2d)
-            assert head.bias is not None
-            nn.init.constant_(head.bias, value)
-
-    def _head(self, scale: int, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o h w"]:
-        head = self.heads[str(scale)]
-        if not torch.is_autocast_enabled(x.device.type):
-            return head(x)
-        # bf16 keeps 8 bits: the depth map would come in steps of about 1 %. This layer is cheap.
-        with torch.autocast(x.device.type, enabled=False):
-            return head(x.float())
