@@ -211,3 +211,10 @@ def test_numbers_that_mean_nothing_are_refused_by_name(field, value):
 def test_a_name_that_is_no_folder_is_refused(name):
     with pytest.raises(ValueError, match="name must be that of a folder below output"):
         Config(name=name)
+
+
+@pytest.mark.parametrize("data", [{"degrade": 0.5}, {"scene_weights": (("a", 1.0),)}])
+def test_what_acts_on_measured_depth_alone_is_refused_elsewhere(data):
+    with pytest.raises(ValueError, match=r"act where depth is measured.*method is teacher"):
+        Config(data=DataConfig(**data))
+    assert Config(method="affine_depth", data=DataConfig(**data)).data == DataConfig(**data)

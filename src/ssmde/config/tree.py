@@ -47,6 +47,12 @@ class Config(Section):
             not {*self.name.split("/")}.isdisjoint(("", ".", "..")) or "\0" in self.name,
             f"name must be that of a folder below output, got {self.name!r}",
         )
+        refuse(
+            self.method != "affine_depth"
+            and (self.data.degrade > 0 or bool(self.data.scene_weights)),
+            "data.degrade and data.scene_weights act where depth is measured, in preset "
+            f"affine_indoor; method is {self.method}",
+        )
         fitted = "tracked" in (self.pseudo_depth.align, self.student.pseudo_depth.align)
         refuse(
             fitted and self.data.poses != "tracked",
