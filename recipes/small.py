@@ -4,12 +4,14 @@
     python recipes/small.py small-open --data RECORDINGS --out WORK
 
 RECORDINGS is a folder of scene folders as `docs/datasets.md` describes them, in the places that
-`SOURCES` names. All is made in WORK/small or WORK/small-open and nothing in RECORDINGS is changed.
+`SOURCES` names. All is made in WORK/small or WORK/small-open, the photos of both in WORK/photos, and
+nothing in RECORDINGS is changed.
 A step that is finished is left as it is and a training that was stopped goes on, so the same
 command again is all it takes, however often it was cut off. `--faster 10` takes a tenth of every
 number of steps and photos: a trial. Steps:
 
-1. photos    drawn rooms, streets and mixed places with exact depth (`draw_photos.py`)
+1. photos    drawn rooms, streets and mixed places with exact depth (`draw_photos.py`); about half
+             of their surfaces show patches of open recordings
 2. affine    one network from ImageNet weights learns from them and from recordings with measured
              depth, `bonn_crowd` left out
 """
@@ -164,8 +166,8 @@ def train(call: Call, preset: str, name: str, root: Path, *options: object) -> P
 
 def draw(call: Call) -> Path:
     """Step 1: the photos."""
-    textures = [call.data / s.at for s in call.sources if s.texture]
-    out = call.out / "photos"
+    textures = [call.data / s.at for s in SOURCES if s.open and s.texture]
+    out = call.out.parent / "photos"  # one album for both networks
     for photos in PHOTOS:
         subprocess.run(
             [
