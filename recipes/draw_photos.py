@@ -15,9 +15,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ssmde.data.drawing.photographs.album import draw_album, write_album
-from ssmde.data.drawing.photographs.patches import image_files
-from ssmde.data.drawing.photographs.photo import KINDS
+from photographs.album import draw_album, write_album
+from photographs.patches import image_files
+from photographs.photo import KINDS
 from ssmde.data.scene_folder import write_list
 
 draw_scene = draw_album  # as other recipes call it

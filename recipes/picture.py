@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from draw_photos import draw_scene
 from PIL import Image
 
 import ssmde
+from draw_photos import draw_scene
 from ssmde.pictures import colourise, depth_range, side_by_side, stack
 
 SEED = 900  # far from those of the training

@@ -4,32 +4,41 @@
     python recipes/small.py small-open --data RECORDINGS --out WORK
 
 RECORDINGS is a folder of scene folders as `docs/datasets.md` describes them, in the places that
-`SOURCES` names. All is made in WORK/small or WORK/small-open, the photos of both in WORK/photos, and
-nothing in RECORDINGS is changed.
-A step that is finished is left as it is and a training that was stopped goes on, so the same
-command again is all it takes, however often it was cut off. `--faster 10` takes a tenth of every
-number of steps and photos: a trial. Steps:
+`SOURCES` names. All is made in WORK: photos for both networks, and a folder for each. Nothing in
+RECORDINGS is changed. A step that is finished is left as it is and a training that was stopped goes
+on, so the same command again is all it takes, however often it was cut off. `--faster 10` takes a
+tenth of every number of steps and photos: a trial. Steps:
 
 1. photos    drawn rooms, streets and mixed places with exact depth (`draw_photos.py`); about half
              of their surfaces show patches of open recordings
-2. affine    one network from ImageNet weights learns from them and from recordings with measured
-             depth, `bonn_crowd` left out
+2. affine    a network from ImageNet weights learns from the photos and from open recordings with
+             measured depth; both networks of the package begin with it
+3. detail    the network of the package: larger pictures, and every recording with measured depth
+             that it may learn from but `bonn_crowd`
+
+Then `python recipes/small.py small --out WORK --release` writes the weights into the package. For
+another machine, such as one with a GPU, `--carry FOLDER` writes a RECORDINGS of all that is read.
 """
 
 import argparse
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
 
 from ssmde.cli import main as ssmde
 from ssmde.data.scene_folder import read_scene
+from ssmde.models.load import read_weights, save_weights
 
-STEPS = ("photos", "affine")
+STEPS = ("photos", "affine", "detail")
 HERE = Path(__file__).parent
-LAST, BEST = "last.safetensors", "best.safetensors"
+PACKAGE = HERE.parent / "src" / "ssmde" / "weights"
+LAST = "last.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,20 +110,29 @@ PHOTOS_A_SCENE = 10
 JUDGING = 6  # drawn scenes of each kind that are held out, to choose by
 MEASURED_WEIGHT = 0.28
 HELD_OUT = 10  # the last 1 / 10 of the measured frames of a recording is held out as well
-SIZE, MORE_SIZES = (192, 256), ((128, 416), (256, 192), (160, 288))
-AFFINE_STEPS = 9_000
-AFFINE = (
-    *(
-        "--model.encoder",
-        "efficientnet_lite0",
-        "--data.zoom",
-        "2",
-        "--data.keep-proportions",
-        "True",
-    ),
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training."""
+
+    steps: int
+    learning_rate: float
+    sizes: tuple[tuple[int, int], ...]
+    """Height and width, taken in turn; the network's own is the first."""
+
+
+AFFINE = Training(
+    steps=5_000, learning_rate=6e-4, sizes=((160, 224), (96, 320), (224, 160), (128, 256))
+)
+DETAIL = Training(
+    steps=1_500, learning_rate=3e-4, sizes=((192, 256), (128, 416), (256, 192), (160, 288))
+)
+OPTIONS = (
+    *("--data.zoom", "2", "--data.keep-proportions", "True"),
     *("--data.degrade", "0.5", "--data.colour-jitter", "0.5", "--data.hue", "0.05"),
     *("--data.saturation", "0.4", "--train.batch-size", "8", "--train.average", "0.998"),
-    *("--train.learning-rate", "6e-4", "--train.encoder-rate", "0.3", "--train.schedule", "cosine"),
+    *("--train.encoder-rate", "0.3", "--train.schedule", "cosine"),
     *("--affine.regression", "1", "--affine.gradient", "0.5", "--affine.ranking", "1"),
     *("--affine.normals", "0", "--affine.log-depth", "1", "--affine.log-gradient", "1"),
 )
@@ -126,12 +144,22 @@ class Call:
 
     name: str
     data: Path
-    out: Path
-    """Folder of this network."""
-    faster: float
-    seed: int
-    machine: tuple[str, ...]
+    """RECORDINGS."""
+    work: Path
+    faster: float = 1.0
+    seed: int = 0
+    machine: tuple[str, ...] = ()
     """Options for the machine, behind `--`."""
+
+    @property
+    def out(self) -> Path:
+        """Folder of this network."""
+        return self.work / self.name
+
+    @property
+    def photos(self) -> Path:
+        """The drawn photos, of both networks."""
+        return self.work / "photos"
 
     @property
     def sources(self) -> list[Source]:
@@ -151,54 +179,41 @@ def run(*words: object) -> None:
         sys.exit(code)
 
 
-def train(call: Call, preset: str, name: str, root: Path, *options: object) -> Path:
-    """Train unless it is finished; go on where it stopped. The folder of the run."""
-    folder = call.out / "runs" / name
-    if (folder / LAST).is_file():
-        return folder
-    resume = ["--resume"] if any(folder.rglob("last.ckpt")) else []
-    run(
-        "train", preset, "--name", name, "--output", call.out / "runs", "--data.root", root,
-        "--train.seed", call.seed, *options, *call.machine, *resume,
-    )  # fmt: skip
-    return folder
-
-
-def draw(call: Call) -> Path:
+def draw(call: Call) -> None:
     """Step 1: the photos."""
     textures = [call.data / s.at for s in SOURCES if s.open and s.texture]
-    out = call.out.parent / "photos"  # one album for both networks
     for photos in PHOTOS:
         subprocess.run(
             [
-                sys.executable, HERE / "draw_photos.py", out, "--kind", photos.kind,
-                "--scenes", str(call.number(photos.scenes) + JUDGING),
-                "--photos", str(PHOTOS_A_SCENE), "--textures", *map(str, textures),
+                sys.executable, HERE / "draw_photos.py", call.photos, "--kind", photos.kind,
+                "--scenes", str(1 + call.number(photos.scenes)),
+                "--photos", str(call.number(PHOTOS_A_SCENE)), "--textures", *map(str, textures),
             ],
             check=True,
         )  # fmt: skip
-    return out
 
 
-def collect(call: Call, drawn: Path) -> Path:
-    """A data folder of links to photos and of the measured frames of recordings."""
+def collect(call: Call) -> Path:
+    """A data folder: links to the photos, and the measured frames of recordings."""
     root = call.out / "measured"
     root.mkdir(parents=True, exist_ok=True)
     learnt: list[str] = []
     judging: list[str] = []
     for photos in PHOTOS:
-        names = [place.parent.name for place in drawn.glob(f"{photos.kind}_*/scene.json")]
+        names = [place.parent.name for place in call.photos.glob(f"{photos.kind}_*/scene.json")]
         names.sort(key=lambda name: int(name.split("_")[1]))
         for name in names:
             if not (root / name).is_symlink():
-                os.symlink((drawn / name).resolve(), root / name)
-        judging += names[:JUDGING]
-        learnt += names[JUDGING:]
+                os.symlink((call.photos / name).resolve(), root / name)
+        held = min(JUDGING, max(1, len(names) // 10))
+        judging += names[:held]
+        learnt += names[held:]
     for source in call.sources:
         if source.measured:
             name = "measured_" + Path(source.at).name
-            _copy_measured(call.data / source.at, root / name, ending=False)
-            _copy_measured(call.data / source.at, root / f"held_{name}", ending=True)
+            for folder, ending in ((root / name, False), (root / f"held_{name}", True)):
+                if not folder.exists():
+                    _copy_measured(call.data / source.at, folder, ending=ending)
             learnt.append(name)
             judging.append(f"held_{name}")
     (root / "train.txt").write_text("\n".join(learnt) + "\n")
@@ -208,8 +223,6 @@ def collect(call: Call, drawn: Path) -> Path:
 
 def _copy_measured(source: Path, target: Path, *, ending: bool) -> None:
     """The frames with measured depth and that depth: the last of them, or all before."""
-    if target.exists():
-        return
     scene = read_scene(source)
     assert scene.depth is not None, source
     pairs = [(i, d) for i, d in zip(scene.images, scene.depth, strict=True) if d is not None]
@@ -226,18 +239,75 @@ def _copy_measured(source: Path, target: Path, *, ending: bool) -> None:
     half.rename(target)
 
 
-def train_affine(call: Call, root: Path, *options: object, name: str = "affine") -> Path:
-    """Step 2: the pseudo-depth network, from ImageNet weights."""
-    steps = call.number(AFFINE_STEPS)
-    weights = [x for p in PHOTOS for x in (f"{p.kind}_*", p.weight)]
-    sizes = [side for size in MORE_SIZES for side in size]
-    return train(
-        call, "affine_indoor", name, root, "--model.pretrained", "imagenet",
-        "--data.image-size", *SIZE, "--data.more-sizes", *sizes,
+def train(call: Call, name: str, training: Training, *start: object) -> Path:
+    """Weights of a training; it is run unless it is finished, and goes on where it stopped."""
+    folder = call.out / "runs" / name
+    if (folder / LAST).is_file():
+        return folder / LAST
+    steps = call.number(training.steps)
+    weights = [word for p in PHOTOS for word in (f"{p.kind}_*", p.weight)]
+    own, *more = training.sizes
+    resume = ["--resume"] if (folder / "last.ckpt").is_file() else []
+    run(
+        "train", "affine_indoor", "--name", name, "--output", call.out / "runs",
+        "--data.root", collect(call), "--data.image-size", *own,
+        "--data.more-sizes", *(side for size in more for side in size),
         "--data.scene-weights", *weights, "measured_*", MEASURED_WEIGHT,
-        "--train.steps", steps, "--train.warmup-steps", max(1, steps // 36),
-        "--train.validate-every", max(1, steps // 9), *AFFINE, *options,
+        "--train.steps", steps, "--train.learning-rate", training.learning_rate,
+        "--train.warmup-steps", max(1, steps // 36), "--train.validate-every", max(1, steps // 5),
+        "--train.seed", call.seed, *OPTIONS, *start, *call.machine, *resume,
     )  # fmt: skip
+    return folder / LAST
+
+
+def train_affine(call: Call) -> Path:
+    """Step 2: the network that both begin with, from ImageNet weights and open data alone."""
+    return train(
+        replace(call, name="open"), "affine", AFFINE,
+        "--model.encoder", "efficientnet_lite0", "--model.pretrained", "imagenet",
+    )  # fmt: skip
+
+
+def release(call: Call) -> None:
+    """Write the weights into the package, in half precision, and say their checksum.
+
+    The configuration that travels with them names folders from WORK on: the rest is this machine's.
+    """
+    tensors, metadata = read_weights(call.out / "runs" / "detail" / LAST)
+    half = {
+        key: value.half() if value.dtype == torch.float32 else value
+        for key, value in tensors.items()
+        if key.startswith("depth_net.")
+    }
+    metadata = {key: text.replace(f"{call.work}/", "") for key, text in metadata.items()}
+    target = PACKAGE / f"{call.name}.safetensors"
+    save_weights(target, half, metadata)
+    checksum = hashlib.sha256(target.read_bytes()).hexdigest()
+    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, sha256 {checksum}")
+
+
+def carry(call: Call, folder: Path) -> None:
+    """A RECORDINGS of what is read: all frames where patches are cut, else the measured."""
+    for source in call.sources:
+        place, target = call.data / source.at, folder / source.at
+        depth = place / "depth"
+        measured = {file.stem for file in depth.glob("*")} if source.measured else set[str]()
+        if not (measured or (source.open and source.texture)) or target.exists():
+            continue
+        half = target.with_name(f".{target.name}.partial")
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir(parents=True)
+        for image in read_scene(place).images:
+            if (source.open and source.texture) or image.stem in measured:
+                shutil.copyfile(image, half / image.name)
+        if measured:
+            shutil.copytree(depth, half / "depth")
+        for name in ("cam.txt", "scene.json"):
+            if (place / name).is_file():
+                shutil.copyfile(place / name, half / name)
+        half.rename(target)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    print(f"{folder}: {size / 1e6:.1f} MB")
 
 
 def main() -> None:
@@ -246,19 +316,28 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", choices=("small", "small-open"))
-    parser.add_argument("--data", type=Path, required=True, help="folder of the recordings")
+    parser.add_argument("--data", type=Path, default=Path("recordings"), help="RECORDINGS")
     parser.add_argument("--out", type=Path, required=True, help="where to work")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faster", type=float, default=1.0, help="divides steps and photos")
     parser.add_argument("--until", choices=STEPS, default=STEPS[-1], help="the last step to take")
+    parser.add_argument("--carry", type=Path, help="only write a RECORDINGS of what is read")
+    parser.add_argument("--release", action="store_true", help="write the weights into the package")
     given, machine = parser.parse_known_args()
     call = Call(
-        name=given.name, data=given.data, out=given.out / given.name, faster=given.faster,
-        seed=given.seed, machine=tuple(word for word in machine if word != "--"),
+        name=given.name, data=given.data, work=given.out, faster=given.faster, seed=given.seed,
+        machine=tuple(word for word in machine if word != "--"),
     )  # fmt: skip
-    drawn = draw(call)
-    if given.until != "photos":
-        train_affine(call, collect(call, drawn))
+    if given.release:
+        release(call)
+    elif given.carry:
+        carry(call, given.carry)
+    else:
+        draw(call)
+        if given.until != "photos":
+            start = train_affine(call)
+            if given.until == "detail":
+                train(call, "detail", DETAIL, "--model.start", start)
 
 
 if __name__ == "__main__":

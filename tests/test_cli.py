@@ -617,7 +617,7 @@ assert not slow & set(sys.modules), slow & set(sys.modules)
     )
     assert done.returncode == 0, done.stderr
     assert (
-        "2 files with depth by indoor-small: out/photo_depth.png, out/photo_color.png\n"
+        "2 files with depth by small: out/photo_depth.png, out/photo_color.png\n"
         in done.stdout
     )
 
@@ -634,8 +634,8 @@ def test_public_names_are_there_and_no_verb_hides_its_module():
 
 def test_two_words_after_predict_take_the_weights_of_the_package(verb_calls, capsys):
     assert main(["predict", "walk.mp4", "out"]) == 0
-    assert verb_calls[0][1] == (Path("indoor-small"), "walk.mp4", Path("out"))
-    assert capsys.readouterr().out == "2 files with depth by indoor-small: a, b\n"
+    assert verb_calls[0][1] == (Path("small"), "walk.mp4", Path("out"))
+    assert capsys.readouterr().out == "2 files with depth by small: a, b\n"
 
 
 @pytest.mark.parametrize("weights", ["run", "a.safetensors", "model.onnx"])

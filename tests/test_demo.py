@@ -119,7 +119,7 @@ def told(tmp_path_factory):
         film=make_film(folder, result, predictors[1], "held_out_1", fps=10.0),
         charts=(Chart(title="loss", lines={"": ((1, 0.2), (9, 0.1))}),),
         shipped=Shipped(
-            name="indoor-small",
+            name="small",
             places=(visit(folder, "a room", [scene], predictors[1], predictors[0]),),
         ),
         seconds={"drawing": 3.0, "teacher": 61.0, "student": 60.0},
@@ -189,7 +189,7 @@ def test_the_network_of_the_package_stands_beside_the_student_with_protocol_and_
     page, story = told
     (place,) = story.shipped.places
     text = page.read_text(encoding="utf-8").split("<h2>The network in the package</h2>")[1]
-    assert "<strong>indoor-small</strong> learnt from drawn rooms with people" in text
+    assert "<strong>small</strong> learnt from drawn photos, measured" in text
     caption = text.split("<caption>")[1].split("</caption>")[0]
     assert "<strong>generic</strong> (0.1 to 1000 m, whole image)" in caption
     assert "alignment <strong>median</strong>" in caption

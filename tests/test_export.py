@@ -132,13 +132,13 @@ def test_the_file_says_what_it_is(files, format):
 
 
 def test_the_licence_of_released_weights_goes_with_the_file(tmp_path, monkeypatch):
-    predictor = load("indoor-small")
+    predictor = load("small")
     assert known_licence(predictor).startswith("non-commercial")
     predictor.source = "runs/mine"
     assert known_licence(predictor) == UNKNOWN_LICENCE
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "indoor-small").mkdir()  # weights of one's own that bear the name
-    predictor.source = "indoor-small"
+    (tmp_path / "small").mkdir()  # weights of one's own that bear the name
+    predictor.source = "small"
     assert known_licence(predictor) == UNKNOWN_LICENCE
 
 

@@ -191,8 +191,8 @@ def test_what_cannot_be_measured_says_why(data, clip):
 
 
 def test_weights_without_a_pose_network_that_learnt_are_refused(data, tmp_path):
-    with pytest.raises(ValueError, match="indoor-small: holds no pose network; give weights of"):
-        odometry("indoor-small", data, show_progress=False)
+    with pytest.raises(ValueError, match="small: holds no pose network; give weights of"):
+        odometry("small", data, show_progress=False)
     config = Config(data=DataConfig(poses="tracked"), loss=LossConfig(pose=0.0))
     head = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
     save_weights(tmp_path / "w.safetensors", {"pose_net.x": torch.zeros(1)}, head)

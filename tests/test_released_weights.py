@@ -47,7 +47,7 @@ def test_each_has_a_card_that_says_what_a_user_must_know(name):
 
 @pytest.mark.parametrize(
     ("name", "place", "size"),
-    [("indoor-small", "room", (192, 256)), ("driving-small", "street", (128, 416))],
+    [("small", "room", (192, 256)), ("small", "street", (128, 416))],
 )
 def test_a_network_orders_a_drawn_place_of_its_kind_that_it_never_saw(name, place, size):
     clip = draw_clip(place, frames=6, size=size, seed=77, movers="mixed")

@@ -243,8 +243,8 @@ def test_what_does_not_tell_a_scale_says_why(weights, data, knows):
 
 
 def test_released_weights_stay_as_they_are(data):
-    with pytest.raises(ValueError, match=r"'indoor-small' cannot be stored .*give --out FILE"):
-        scale("indoor-small", data, camera_height=1.6, show_progress=False)
+    with pytest.raises(ValueError, match=r"'small' cannot be stored .*give --out FILE"):
+        scale("small", data, camera_height=1.6, show_progress=False)
 
 
 def test_a_room_without_ground_tells_no_scale(weights, data, monkeypatch):

@@ -114,6 +114,8 @@ SS_MDE = replace(
     name="ss_mde",
     method="both",
     data=replace(SC_DEPTH_V3.data, poses="tracked"),
+    # Ours, too: a network that has seen many places. "none" is the paper's random start.
+    model=replace(SC_DEPTH_V3.model, start="small"),
     loss=replace(SC_DEPTH_V3.loss, points=0.5),
     pseudo_depth=replace(
         SC_DEPTH_V3.pseudo_depth, source="depth-anything-v2", align="tracked", depth=0.5

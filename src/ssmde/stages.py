@@ -15,6 +15,7 @@ from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.result import Evaluation
 from ssmde.io import copy_file
 from ssmde.label import label
+from ssmde.models.start import follow_start
 from ssmde.prediction.loading import load
 from ssmde.reporting.report import Stages, write_report
 from ssmde.track import track
@@ -47,6 +48,7 @@ def train_stages(config: Config, *, resume: bool = False) -> Path:
     """
     if config.method != "both":
         return train(config, resume=resume)
+    config = follow_start(config)
     folder = config.output / config.name
     stages = {name: _stage(config, name) for name in (TEACHER, STUDENT)}
     begun = [name for name, stage in stages.items() if _has(stage, "last.ckpt", WEIGHTS[1])]

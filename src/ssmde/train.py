@@ -20,6 +20,7 @@ from ssmde.io import read_text, write_text
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
+from ssmde.models.start import follow_start
 from ssmde.training.checkpoints import (
     AtomicCheckpointIO,
     is_disk_full,
@@ -77,7 +78,7 @@ def train(config: Config, *, resume: bool = False) -> Path:
     """
     if config.method == "both":
         raise ValueError("config.method both is for ssmde.stages.train_stages, which runs each")
-    config = _clock_of_stage(config)
+    config = follow_start(_clock_of_stage(config))
     folder = config.output / config.name
     _check_run(folder, config, resume=resume)
     if resume and _is_done(folder, config.train.steps):

@@ -115,8 +115,8 @@ def shipped_section(shipped: Shipped) -> str:
     articles = "\n".join(_article(place, shipped.name) for place in shipped.places)
     return (
         f"<p><strong>{escape(shipped.name)}</strong> learnt from "
-        f"{escape(RELEASED[shipped.name].summary)}. It has never seen a street, and the student of "
-        "this page no room: each is measured in both. "
+        f"{escape(RELEASED[shipped.name].summary)}; the student of this page has seen no room: "
+        "each is measured in both. "
         "<code>ssmde predict PHOTO OUT</code> uses it where no weights are named.</p>\n"
         f'<div class="sheet"><table>\n<caption>Protocol <strong>{escape(p.name)}</strong> '
         f"({p.min_depth:g} to {p.max_depth:g} m, {'cropped' if p.crop else 'whole image'}), "

@@ -58,10 +58,24 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return tensors, dict(file.metadata() or {})
     except safetensors.SafetensorError as error:
-        raise ValueError(
-            f"{path} is not a whole safetensors file ({error}); "
-            "weights of this project end in .safetensors and are written by `ssmde train`"
-        ) from error
+        raise _not_whole(path, error) from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; raises as `read_weights`."""
+    check_is_file(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except safetensors.SafetensorError as error:
+        raise _not_whole(path, error) from error
+
+
+def _not_whole(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path} is not a whole safetensors file ({error}); "
+        "weights of this project end in .safetensors and are written by `ssmde train`"
+    )
 
 
 def load_weights_into(

@@ -1,14 +1,55 @@
 """Begin where another run ended: trained weights as the first weights of both networks."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from ssmde.models.load import load_weights_into, read_weights
-from ssmde.weights import RELEASED, known_names, released_weights
+from ssmde.config import Config, ModelConfig
+from ssmde.models.load import load_weights_into, read_metadata, read_weights
+from ssmde.models.stored import stored_config
+from ssmde.weights import is_released, known_names, released_weights
 
 WEIGHTS_IN_A_RUN = ("best.safetensors", "last.safetensors")
 POSE = "pose_net."
+
+
+def follow_start(config: Config) -> Config:
+    """The configuration with the depth network of the weights that it starts from.
+
+    Encoder, decoder and range of depth are those of the weights: others would mean other numbers.
+
+    Raises:
+        FileNotFoundError: If there is nothing under that name.
+        ValueError: If it holds no network of this project, or the configuration asks for another.
+    """
+    model = config.model
+    if model.start == "none":
+        return config
+    file = _find(model.start)
+    given = stored_config(file, read_metadata(file)).model
+    for name in ("encoder", "depth_range"):
+        asked, has, usual = (getattr(m, name) for m in (model, given, ModelConfig()))
+        if asked not in (has, usual):
+            raise ValueError(
+                f"model.{name} is {_text(asked)}, but model.start {model.start} has {_text(has)}: "
+                f"leave --model.{name.replace('_', '-')} out, or start from --model.start none"
+            )
+    if model.pretrained != "none":
+        raise ValueError(
+            f"model.pretrained {model.pretrained} cannot act: model.start {model.start} gives all "
+            "weights; leave one of them out, or say --model.start none"
+        )
+    kept = {name: getattr(given, name) for name in ("encoder", "depth_range", "upsampling")}
+    near, far = given.depth_range
+    initial = model.initial_depth if near < model.initial_depth < far else (near * far) ** 0.5
+    return replace(config, model=replace(model, **kept, initial_depth=initial))
+
+
+def _text(value: Any) -> str:
+    """As it is written on the command line."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def load_start(start: str, depth_net: nn.Module, pose_net: nn.Module) -> None:
@@ -35,7 +76,7 @@ def load_start(start: str, depth_net: nn.Module, pose_net: nn.Module) -> None:
 
 
 def _find(start: str) -> Path:
-    if start in RELEASED and not Path(start).exists():
+    if is_released(start):
         return released_weights(start)
     try:
         return weights_file(Path(start))

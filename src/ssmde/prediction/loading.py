@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import torch
-import yaml
 
-from ssmde.config import Config, load_config
+from ssmde.config import Config
 from ssmde.models.backbone import BACKBONE_KEY
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.device import choose_device
@@ -13,14 +12,11 @@ from ssmde.models.foreign import is_foreign, load_foreign
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.models.metric_scale import stored_scale
 from ssmde.models.start import WEIGHTS_IN_A_RUN, weights_file
+from ssmde.models.stored import stored_config
 from ssmde.prediction.engines import OPENERS, EngineNetwork, open_exported
 from ssmde.prediction.hub import HUB_PREFIX, download_weights
 from ssmde.prediction.predictor import Predictor
-from ssmde.weights import RELEASED, released_weights
-
-WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
-"""What the head of a weights file says about itself."""
-
+from ssmde.weights import is_released, released_weights
 
 def load(
     path: str | Path,
@@ -115,7 +111,7 @@ def _named_weights(name: str) -> Path | None:
     """The file behind a name; None for what is a path."""
     if name.startswith(HUB_PREFIX):
         return download_weights(name.removeprefix(HUB_PREFIX))
-    return released_weights(name) if name in RELEASED and not Path(name).exists() else None
+    return released_weights(name) if is_released(name) else None
 
 
 def _foreign_predictor(
@@ -153,31 +149,7 @@ def looks_like_weights(path: Path) -> bool:
     """Whether `load` would take it for weights; pictures and videos are none."""
     in_a_run = any((path / name).is_file() for name in WEIGHTS_IN_A_RUN)
     ends = {".safetensors", *OPENERS}
-    return in_a_run or path.suffix in ends or is_foreign(path) or str(path) in RELEASED
-
-
-def stored_config(file: Path, metadata: dict[str, str]) -> Config:
-    """The configuration in the head of a weights file.
-
-    Raises:
-        ValueError: If it is none of this project, or of another version of it.
-    """
-    kind, version = metadata.get("format"), metadata.get("version")
-    if kind != WEIGHTS_FORMAT or "config" not in metadata:
-        raise ValueError(
-            f"{file}: holds no depth network of this project (format {kind!r} instead of "
-            f"{WEIGHTS_FORMAT!r}); give weights written by `ssmde train`"
-        )
-    if version != WEIGHTS_VERSION:
-        raise ValueError(
-            f"{file}: is of format version {version}, this package reads version "
-            f"{WEIGHTS_VERSION}; install the ssmde that wrote it"
-        )
-    try:
-        return load_config(metadata["config"], stored=True)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{file}: its stored configuration cannot be read: {reason}") from error
+    return in_a_run or path.suffix in ends or is_foreign(path) or is_released(str(path))
 
 
 def stored_encoder(file: Path, config: Config, metadata: dict[str, str]) -> str:

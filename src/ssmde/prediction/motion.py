@@ -10,7 +10,8 @@ from ssmde.data.images import resize_image
 from ssmde.models.device import choose_device
 from ssmde.models.load import load_weights_into, read_weights
 from ssmde.models.pose_net import build_pose_net
-from ssmde.prediction.loading import find_weights, stored_config
+from ssmde.models.stored import stored_config
+from ssmde.prediction.loading import find_weights
 
 POSE_PREFIX = "pose_net."
 

@@ -21,7 +21,7 @@ from ssmde.io import copy_file
 from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
 from ssmde.models.load import save_weights
 from ssmde.pictures import PanelRow, panel, write_png
-from ssmde.prediction.loading import WEIGHTS_FORMAT, WEIGHTS_VERSION
+from ssmde.models.stored import WEIGHTS_FORMAT, WEIGHTS_VERSION
 from ssmde.prediction.predictor import Predictor
 from ssmde.training.log import RunLog
 from ssmde.types import Snippets

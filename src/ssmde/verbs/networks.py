@@ -122,7 +122,7 @@ class Predict:
 
     weights: Positional[Annotated[Path, arg(metavar="[WEIGHTS]", help_behavior_hint="")]]
     """Weights file, folder of a run, hf:OWNER/NAME, or a released name. Left out, with INPUT as the
-    first word, it is indoor-small, which comes with the package."""
+    first word, it is small, which comes with the package."""
     source: Positional[Annotated[str | None, arg(metavar="INPUT", help_behavior_hint="")]] = None
     """Image, folder of images, quoted glob, .txt list of paths or addresses, video, http(s) or
     rtsp address, or number of a webcam."""

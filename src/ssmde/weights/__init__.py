@@ -22,24 +22,29 @@ class Released:
     """What they were trained on, in one line."""
 
 
-DEFAULT_WEIGHTS = "indoor-small"
+DEFAULT_WEIGHTS = "small"
 """Where nobody names any."""
 
 RELEASED: dict[str, Released] = {
-    "indoor-small": Released(
-        file="indoor-small.safetensors",
-        sha256="43c0ba4b03f02f29a7c3628afcc238dc5df909aa600e5ce843fc8d5ba52d293f",
+    "small": Released(
+        file="small.safetensors",
+        sha256="45a6bbd7c8e5d7645ca18ca26913c577fe844915b047016579a3180a0cc128bd",
         licence="non-commercial: the strictest terms of the recordings it learnt from",
-        summary="drawn rooms with people, 113 measured frames of two real ones, 16 s of a third",
-    ),
-    "driving-small": Released(
-        file="driving-small.safetensors",
-        sha256="1d04260558f980b7cee5d5a34a9ad335df7bc79680da9fc4c191819a4547e27e",
-        licence="non-commercial: the strictest terms of the recordings it learnt from",
-        summary="drawn streets with cars and people, 96 s of video from a car in one town",
+        summary="drawn photos, measured depth of ten recordings and video of 21: rooms, streets",
     ),
 }
 """By name; `ssmde.load(NAME)` opens them."""
+
+REPLACED = {"indoor-small": "small", "driving-small": "small"}
+"""Names of earlier versions, and what took their place."""
+
+
+def is_released(name: str) -> bool:
+    """Whether the word means weights of the package, of this version or an earlier one.
+
+    A file or folder of that name goes first.
+    """
+    return (name in RELEASED or name in REPLACED) and not Path(name).exists()
 
 
 def released_weights(name: str) -> Path:
@@ -49,8 +54,7 @@ def released_weights(name: str) -> Path:
         ValueError: If the name is unknown, or the file is not the released one.
         FileNotFoundError: If this installation lacks the file.
     """
-    if name not in RELEASED:
-        raise ValueError(f"no weights are called {name!r}: {known_names(name)}")
+    _check_name(name)
     entry = RELEASED[name]
     path = Path(str(resources.files(__name__) / entry.file))
     if not path.is_file():
@@ -73,10 +77,16 @@ def card_of(name: str) -> str:
     Raises:
         ValueError: If the name is unknown.
     """
-    if name not in RELEASED:
-        raise ValueError(f"no weights are called {name!r}: {known_names(name)}")
+    _check_name(name)
     card = Path(RELEASED[name].file).with_suffix(".MODEL_CARD.md").name
     return (resources.files(__name__) / card).read_text("utf-8")
+
+
+def _check_name(name: str) -> None:
+    if name in REPLACED:
+        raise ValueError(f"the weights {name!r} are no more: {REPLACED[name]!r} replaces them")
+    if name not in RELEASED:
+        raise ValueError(f"no weights are called {name!r}: {known_names(name)}")
 
 
 def known_names(name: str) -> str:

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from ssmde.data.drawing.bodies import scaled
-from ssmde.data.drawing.photographs.clutter import (
+from photographs.clutter import (
     book,
     cup,
     cushion_thing,
@@ -13,7 +12,7 @@ from ssmde.data.drawing.photographs.clutter import (
     plant,
     set_out,
 )
-from ssmde.data.drawing.photographs.finishes import (
+from photographs.finishes import (
     WOODS,
     cloth,
     metal,
@@ -23,9 +22,10 @@ from ssmde.data.drawing.photographs.finishes import (
     screen,
     wood,
 )
-from ssmde.data.drawing.photographs.materials import Material, Stock
-from ssmde.data.drawing.photographs.pieces import Thing, box, cushion, moved, piece, rod
-from ssmde.data.drawing.solids import Cone, Number
+from photographs.materials import Material, Stock
+from photographs.pieces import Thing, box, cushion, moved, piece, rod
+from photographs.solids import Cone, Number
+from ssmde.data.drawing.bodies import scaled
 
 
 class Furniture(NamedTuple):

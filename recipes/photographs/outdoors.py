@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ssmde.data.drawing.bodies import scaled
-from ssmde.data.drawing.photographs.figures import figure
-from ssmde.data.drawing.photographs.finishes import GREENS, STONES, asphalt, grass, leaf, paving
-from ssmde.data.drawing.photographs.interiors import Place
-from ssmde.data.drawing.photographs.materials import Stock
-from ssmde.data.drawing.photographs.pieces import Thing, box, moved, piece
-from ssmde.data.drawing.photographs.roadside import (
+from photographs.figures import figure
+from photographs.finishes import GREENS, STONES, asphalt, grass, leaf, paving
+from photographs.interiors import Place
+from photographs.materials import Stock
+from photographs.pieces import Thing, box, moved, piece
+from photographs.roadside import (
     bush,
     cables,
     fence,
@@ -28,7 +27,8 @@ from ssmde.data.drawing.photographs.roadside import (
     street_thing,
     tree,
 )
-from ssmde.data.drawing.photographs.vehicles import (
+from photographs.solids import Leaves, Number
+from photographs.vehicles import (
     bicycle,
     car,
     motorcycle,
@@ -36,8 +36,8 @@ from ssmde.data.drawing.photographs.vehicles import (
     truck,
     van,
 )
+from ssmde.data.drawing.bodies import scaled
 from ssmde.data.drawing.shapes import Ellipsoid, Plane
-from ssmde.data.drawing.solids import Leaves, Number
 from ssmde.data.drawing.texture import Colour
 
 BEHIND, AHEAD = -18.0, 150.0  # metres of way around the camera, which is near z = 0

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssmde.data.drawing.photographs.materials import Stock
-from ssmde.data.drawing.photographs.painting import paint
-from ssmde.data.drawing.photographs.patches import (
+from photographs.materials import Stock
+from photographs.painting import paint
+from photographs.patches import (
     LEVELS,
     SIDE,
     PatchBook,

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ssmde.data.drawing.photographs.clutter import (
+from photographs.clutter import (
     FLOOR,
     hanging_lamp,
     lamp,
     set_out,
 )
-from ssmde.data.drawing.photographs.figures import figure
-from ssmde.data.drawing.photographs.finishes import cloth, metal, wall, wood
-from ssmde.data.drawing.photographs.furniture import (
+from photographs.figures import figure
+from photographs.finishes import cloth, metal, wall, wood
+from photographs.furniture import (
     Furniture,
     basin,
     bed,
@@ -32,11 +32,11 @@ from ssmde.data.drawing.photographs.furniture import (
     toilet,
     tub,
 )
-from ssmde.data.drawing.photographs.light import Lamp, sun
-from ssmde.data.drawing.photographs.materials import Stock
-from ssmde.data.drawing.photographs.pieces import Thing, box, moved
-from ssmde.data.drawing.photographs.shells import Shell, Wall, behind, on_wall, shell
-from ssmde.data.drawing.solids import Number
+from photographs.light import Lamp, sun
+from photographs.materials import Stock
+from photographs.pieces import Thing, box, moved
+from photographs.shells import Shell, Wall, behind, on_wall, shell
+from photographs.solids import Number
 
 Rectangle = tuple[Number, Number, Number, Number]
 """Left, near, right and far edge on the floor, in metres."""

@@ -6,14 +6,14 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from photographs.interiors import Place
+from photographs.materials import Stock
+from photographs.pieces import assemble, without
+from photographs.solids import Number
 from ssmde.data.drawing.paths import poses
-from ssmde.data.drawing.photographs.interiors import Place
-from ssmde.data.drawing.photographs.materials import Stock
-from ssmde.data.drawing.photographs.pieces import assemble, without
 from ssmde.data.drawing.raycast import outline, trace
 from ssmde.data.drawing.scene import Placed
 from ssmde.data.drawing.shading import Camera
-from ssmde.data.drawing.solids import Number
 
 TRIES = 8
 GLANCE = 24  # pixels across of the look before the photo

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
-from ssmde.data.drawing.photographs.materials import Material
-from ssmde.data.drawing.photographs.patches import PatchBook, look_up
+from photographs.materials import Material
+from photographs.patches import PatchBook, look_up
 from ssmde.data.drawing.texture import (
     FILTER_PIXELS,
     MARK_GRAIN,

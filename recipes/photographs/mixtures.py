@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from ssmde.data.drawing.photographs.clutter import FLOOR, SMALL
-from ssmde.data.drawing.photographs.figures import figure
-from ssmde.data.drawing.photographs.finishes import cloth, floor, grass, paper, plastic, wall, wood
-from ssmde.data.drawing.photographs.furniture import chair, sofa, table
-from ssmde.data.drawing.photographs.interiors import Place
-from ssmde.data.drawing.photographs.light import Lamp, sun
-from ssmde.data.drawing.photographs.materials import Material, Stock
-from ssmde.data.drawing.photographs.pieces import Piece, Thing, moved, piece, turned
-from ssmde.data.drawing.photographs.roadside import bush, pole, street_thing, tree
-from ssmde.data.drawing.photographs.vehicles import bicycle, car
+from photographs.clutter import FLOOR, SMALL
+from photographs.figures import figure
+from photographs.finishes import cloth, floor, grass, paper, plastic, wall, wood
+from photographs.furniture import chair, sofa, table
+from photographs.interiors import Place
+from photographs.light import Lamp, sun
+from photographs.materials import Material, Stock
+from photographs.pieces import Piece, Thing, moved, piece, turned
+from photographs.roadside import bush, pole, street_thing, tree
+from photographs.solids import Cone, Cushion, Leaves, Number
+from photographs.vehicles import bicycle, car
 from ssmde.data.drawing.shapes import Box, Capsule, Ellipsoid, Plane, Shape
-from ssmde.data.drawing.solids import Cone, Cushion, Leaves, Number
 
 
 def any_solid(stock: Stock, size: Number) -> Shape:

@@ -1,8 +1,8 @@
 """Named materials: woods, cloths, walls, floors, metals, glass, leaves and ground."""
 
+from photographs.materials import Material, Stock
+from photographs.solids import Number
 from ssmde.data.drawing.bodies import scaled
-from ssmde.data.drawing.photographs.materials import Material, Stock
-from ssmde.data.drawing.solids import Number
 from ssmde.data.drawing.texture import Colour
 
 WOODS: tuple[Colour, ...] = (

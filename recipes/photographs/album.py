@@ -11,7 +11,7 @@ from numpy import ndarray
 from numpy.random import Generator
 from PIL import Image
 
-from ssmde.data.drawing.photographs.photo import KINDS, draw
+from photographs.photo import KINDS, draw
 
 LYING, UPRIGHT, WIDE = (288, 384), (384, 288), (192, 640)
 SIZES = {  # height and width, and how often
@@ -109,7 +109,6 @@ def write_album(album: Album, folder: Path) -> None:
         "licence": "MIT",
         "fps": 1.0,
         "depth_units_per_metre": unit,
-        "notes": "Single photos, each of another place; drawn by "
-        "ssmde.data.drawing.photographs, depth is exact.",
+        "notes": "Single photos, each of another place; drawn by photographs, depth is exact.",
     }
     (folder / "scene.json").write_text(json.dumps(info, indent=2) + "\n")

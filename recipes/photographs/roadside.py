@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ssmde.data.drawing.bodies import scaled
-from ssmde.data.drawing.photographs.finishes import (
+from photographs.finishes import (
     GREENS,
     STONES,
     boards,
@@ -19,10 +18,11 @@ from ssmde.data.drawing.photographs.finishes import (
     wall,
     wood,
 )
-from ssmde.data.drawing.photographs.materials import Stock
-from ssmde.data.drawing.photographs.pieces import Thing, box, cushion, limb, moved, piece, rod
+from photographs.materials import Stock
+from photographs.pieces import Thing, box, cushion, limb, moved, piece, rod
+from photographs.solids import Leaves, Number
+from ssmde.data.drawing.bodies import scaled
 from ssmde.data.drawing.shapes import Ellipsoid
-from ssmde.data.drawing.solids import Leaves, Number
 
 
 def house(stock: Stock, half_x: Number, *, city: bool) -> Thing:

@@ -11,9 +11,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.random import Generator
 
+from photographs.patches import PatchBook
+from photographs.solids import Number
 from ssmde.data.drawing.bodies import scaled, vary
-from ssmde.data.drawing.photographs.patches import PatchBook
-from ssmde.data.drawing.solids import Number
 from ssmde.data.drawing.texture import TABLE, Colour, Pattern, Texture
 
 T = TypeVar("T")

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssmde.data.drawing.photographs.album import Album, draw_album, write_album
-from ssmde.data.drawing.photographs.camera import Light, take
-from ssmde.data.drawing.photographs.figures import figure
-from ssmde.data.drawing.photographs.light import in_light, sun, towards
-from ssmde.data.drawing.photographs.materials import Stock
-from ssmde.data.drawing.photographs.patches import PatchBook
-from ssmde.data.drawing.photographs.photo import KINDS, draw
-from ssmde.data.drawing.photographs.pieces import (
+from photographs.album import Album, draw_album, write_album
+from photographs.camera import Light, take
+from photographs.figures import figure
+from photographs.light import in_light, sun, towards
+from photographs.materials import Stock
+from photographs.patches import PatchBook
+from photographs.photo import KINDS, draw
+from photographs.pieces import (
     along,
     assemble,
     box,
@@ -23,7 +23,7 @@ from ssmde.data.drawing.photographs.pieces import (
     turned,
     without,
 )
-from ssmde.data.drawing.photographs.vehicles import bicycle, bus, car, motorcycle, truck, van
+from photographs.vehicles import bicycle, bus, car, motorcycle, truck, van
 from ssmde.data.drawing.shapes import Plane
 from ssmde.data.scene_folder import read_scene
 

@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ssmde.data.drawing.bodies import scaled
-from ssmde.data.drawing.photographs.finishes import (
+from photographs.finishes import (
     cloth,
     floor,
     metal,
@@ -21,10 +20,11 @@ from ssmde.data.drawing.photographs.finishes import (
     wall,
     wood,
 )
-from ssmde.data.drawing.photographs.light import Lamp
-from ssmde.data.drawing.photographs.materials import Material, Stock
-from ssmde.data.drawing.photographs.pieces import Thing, box, moved, rod, turned
-from ssmde.data.drawing.solids import Number
+from photographs.light import Lamp
+from photographs.materials import Material, Stock
+from photographs.pieces import Thing, box, moved, rod, turned
+from photographs.solids import Number
+from ssmde.data.drawing.bodies import scaled
 
 THICK = 0.14  # metres of a wall
 

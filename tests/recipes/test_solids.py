@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from photographs.solids import Block, Cone, Cushion, Leaves, dot
 from ssmde.data.drawing.shapes import Box, sphere
-from ssmde.data.drawing.solids import Block, Cone, Cushion, Leaves, dot
 
 AHEAD = np.array([[0.0, 0.0, 1.0]])
 

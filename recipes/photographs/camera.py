@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 from numpy import ndarray
 from numpy.random import Generator
 
-from ssmde.data.drawing.photographs.light import (
+from photographs.light import (
     LIFT,
     SPECK,
     Lamp,
@@ -23,13 +23,13 @@ from ssmde.data.drawing.photographs.light import (
     smooth,
     towards,
 )
-from ssmde.data.drawing.photographs.materials import Material
-from ssmde.data.drawing.photographs.painting import GAMMA, paint
-from ssmde.data.drawing.photographs.patches import PatchBook
+from photographs.materials import Material
+from photographs.painting import GAMMA, paint
+from photographs.patches import PatchBook
+from photographs.solids import dot
 from ssmde.data.drawing.raycast import Outlines, outline, trace
 from ssmde.data.drawing.scene import Placed
 from ssmde.data.drawing.shading import FACE_GAP, GRAZING, Camera
-from ssmde.data.drawing.solids import dot
 from ssmde.data.drawing.texture import fractal_noise, unfold
 
 NEIGHBOURS = [(dv, du) for dv in (0, -1, 1) for du in (0, -1, 1)]

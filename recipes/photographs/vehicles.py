@@ -1,10 +1,9 @@
 """Cars, vans, trucks, buses, bicycles and motorcycles; they stand on y = 0 and look along z."""
 
-from ssmde.data.drawing.bodies import scaled
-from ssmde.data.drawing.photographs.figures import figure
-from ssmde.data.drawing.photographs.finishes import glass, lacquer, metal, paper, plastic
-from ssmde.data.drawing.photographs.materials import Material, Stock
-from ssmde.data.drawing.photographs.pieces import (
+from photographs.figures import figure
+from photographs.finishes import glass, lacquer, metal, paper, plastic
+from photographs.materials import Material, Stock
+from photographs.pieces import (
     Thing,
     box,
     cushion,
@@ -13,8 +12,9 @@ from ssmde.data.drawing.photographs.pieces import (
     piece,
     rod,
 )
+from photographs.solids import Cone, Number
+from ssmde.data.drawing.bodies import scaled
 from ssmde.data.drawing.shapes import Ellipsoid
-from ssmde.data.drawing.solids import Cone, Number
 
 
 def wheel(stock: Stock, radius: Number, wide: Number, tyre: Material, rim: Material) -> Thing:

@@ -4,10 +4,9 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ssmde.data.drawing.bodies import HAIRS, SKINS, scaled
-from ssmde.data.drawing.photographs.finishes import cloth, plastic
-from ssmde.data.drawing.photographs.materials import Material, Stock
-from ssmde.data.drawing.photographs.pieces import (
+from photographs.finishes import cloth, plastic
+from photographs.materials import Material, Stock
+from photographs.pieces import (
     Piece,
     Thing,
     along,
@@ -17,8 +16,9 @@ from ssmde.data.drawing.photographs.pieces import (
     piece,
     rod,
 )
+from photographs.solids import Number
+from ssmde.data.drawing.bodies import HAIRS, SKINS, scaled
 from ssmde.data.drawing.shapes import Ellipsoid, sphere
-from ssmde.data.drawing.solids import Number
 from ssmde.data.drawing.texture import Colour
 
 Point = Float64[ndarray, " 3"]

@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ssmde.data.drawing.photographs.materials import Material
+from photographs.materials import Material
+from photographs.solids import Block, Cone, Cushion, Number
 from ssmde.data.drawing.scene import CORNERS, ENDLESS, Part, Placed
 from ssmde.data.drawing.shapes import Box, Capsule, Shape
-from ssmde.data.drawing.solids import Block, Cone, Cushion, Number
 
 Vector = tuple[Number, Number, Number]
 UPRIGHT = np.eye(3)

@@ -8,16 +8,16 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ssmde.data.drawing.photographs.camera import Light, Photo, take
-from ssmde.data.drawing.photographs.interiors import Place, interior
-from ssmde.data.drawing.photographs.light import sun
-from ssmde.data.drawing.photographs.materials import Stock
-from ssmde.data.drawing.photographs.mixtures import mixture
-from ssmde.data.drawing.photographs.outdoors import Way, outdoor
-from ssmde.data.drawing.photographs.patches import PatchBook
-from ssmde.data.drawing.photographs.pieces import assemble, moved, without
-from ssmde.data.drawing.photographs.shots import NEAREST, Pose, aimed, choose, indoors, look_at
-from ssmde.data.drawing.photographs.vehicles import bonnet
+from photographs.camera import Light, Photo, take
+from photographs.interiors import Place, interior
+from photographs.light import sun
+from photographs.materials import Stock
+from photographs.mixtures import mixture
+from photographs.outdoors import Way, outdoor
+from photographs.patches import PatchBook
+from photographs.pieces import assemble, moved, without
+from photographs.shots import NEAREST, Pose, aimed, choose, indoors, look_at
+from photographs.vehicles import bonnet
 from ssmde.data.drawing.scene import Placed
 
 KINDS = ("room", "street", "mixed")

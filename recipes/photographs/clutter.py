@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssmde.data.drawing.photographs.finishes import (
+from photographs.finishes import (
     cloth,
     leaf,
     metal,
@@ -11,8 +11,8 @@ from ssmde.data.drawing.photographs.finishes import (
     screen,
     wood,
 )
-from ssmde.data.drawing.photographs.materials import Stock
-from ssmde.data.drawing.photographs.pieces import (
+from photographs.materials import Stock
+from photographs.pieces import (
     Thing,
     box,
     cushion,
@@ -22,8 +22,8 @@ from ssmde.data.drawing.photographs.pieces import (
     rod,
     turned,
 )
+from photographs.solids import Block, Cone, Leaves, Number
 from ssmde.data.drawing.shapes import Ellipsoid, sphere
-from ssmde.data.drawing.solids import Block, Cone, Leaves, Number
 from ssmde.data.drawing.texture import Colour
 
 SHELLS: tuple[Colour, ...] = ((0.05, 0.05, 0.05), (0.1, 0.1, 0.1), (0.75, 0.75, 0.75))
