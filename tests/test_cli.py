@@ -616,10 +616,7 @@ assert not slow & set(sys.modules), slow & set(sys.modules)
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    assert (
-        "2 files with depth by small: out/photo_depth.png, out/photo_color.png\n"
-        in done.stdout
-    )
+    assert "2 files with depth by small: out/photo_depth.png, out/photo_color.png\n" in done.stdout
 
 
 def test_public_names_are_there_and_no_verb_hides_its_module():

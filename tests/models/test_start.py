@@ -1,13 +1,17 @@
 """First weights from another run: all of the depth network, and the pose network where it fits."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
 
+from ssmde.config import Config, ModelConfig, dump_config
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.load import save_weights
 from ssmde.models.pose_net import build_pose_net
-from ssmde.models.start import load_start
+from ssmde.models.start import follow_start, load_start
+from ssmde.models.stored import WEIGHTS_FORMAT, WEIGHTS_VERSION
 
 
 def make_networks(seed, encoder="resnet18_half", pose="posecnn"):
@@ -62,3 +66,45 @@ def test_nothing_there_says_what_may_stand_there(tmp_path):
         load_start("indoor-smal", *make_networks(0))
     with pytest.raises(FileNotFoundError, match="holds neither best"):
         load_start(str(tmp_path), *make_networks(0))
+
+
+def begin(tmp_path, given=ModelConfig(encoder="resnet18_half"), **model):  # noqa: B008
+    """A run that begins with weights of a network, whose own configuration travels with them."""
+    head = {"format": WEIGHTS_FORMAT, "version": WEIGHTS_VERSION}
+    file = tmp_path / "w.safetensors"
+    save_weights(file, {"x": torch.zeros(1)}, head | {"config": dump_config(Config(model=given))})
+    return follow_start(Config(model=ModelConfig(start=str(file), **model))).model
+
+
+def test_the_network_is_that_of_the_weights(tmp_path):
+    given = ModelConfig(
+        encoder="resnet18_half", upsampling="bilinear", depth_range=(2.0, 80.0), initial_depth=9.0
+    )
+    got = begin(tmp_path, given)
+    assert (got.encoder, got.upsampling) == ("resnet18_half", "bilinear")
+    assert got.depth_range == (2.0, 80.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"encoder": "resnet34"}, "model.encoder is resnet34, .* has resnet18_half"),
+        ({"depth_range": (0.5, 80.0)}, "model.depth_range is 0.5 80.0, .* has 0.1 100.0"),
+        ({"pretrained": "hub"}, "model.pretrained hub cannot act"),
+    ],
+)
+def test_another_network_than_that_of_the_weights_is_refused(tmp_path, asked, words):
+    with pytest.raises(ValueError, match=rf"{words}.*--model.start none"):
+        begin(tmp_path, **asked)
+
+
+def test_without_a_start_nothing_changes():
+    config = Config()
+    assert follow_start(config) is config
+
+
+def test_a_start_without_a_description_is_refused(tmp_path):
+    keep(tmp_path / "w.safetensors", make_networks(0)[0])
+    model = replace(Config().model, start=str(tmp_path / "w.safetensors"))
+    with pytest.raises(ValueError, match="holds no depth network of this project"):
+        follow_start(Config(model=model))

@@ -159,9 +159,7 @@ def release(monkeypatch, tmp_path, trained) -> Path:
     """A package with one released file."""
     (tmp_path / "small.safetensors").write_bytes(trained.read_bytes())
     digest = hashlib.sha256(trained.read_bytes()).hexdigest()
-    entry = Released(
-        file="small.safetensors", sha256=digest, licence="MIT", summary="Drawn rooms."
-    )
+    entry = Released(file="small.safetensors", sha256=digest, licence="MIT", summary="Drawn rooms.")
     monkeypatch.setattr(weights.resources, "files", lambda package: tmp_path)
     monkeypatch.setitem(weights.RELEASED, "small", entry)
     return tmp_path / "small.safetensors"

@@ -10,7 +10,6 @@ WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
 """What the head of a weights file says about itself."""
 
 
-
 def stored_config(file: Path, metadata: dict[str, str]) -> Config:
     """The configuration in the head of a weights file.
 

@@ -18,6 +18,7 @@ from ssmde.prediction.hub import HUB_PREFIX, download_weights
 from ssmde.prediction.predictor import Predictor
 from ssmde.weights import is_released, released_weights
 
+
 def load(
     path: str | Path,
     *,

@@ -20,8 +20,8 @@ from ssmde.evaluation.frames import frames_with_truth
 from ssmde.io import copy_file
 from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
 from ssmde.models.load import save_weights
-from ssmde.pictures import PanelRow, panel, write_png
 from ssmde.models.stored import WEIGHTS_FORMAT, WEIGHTS_VERSION
+from ssmde.pictures import PanelRow, panel, write_png
 from ssmde.prediction.predictor import Predictor
 from ssmde.training.log import RunLog
 from ssmde.types import Snippets
