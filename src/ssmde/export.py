@@ -108,14 +108,10 @@ def export(
     """
     path, chosen = _target(Path(out), format)
     _check_precision(chosen, precision, calibrate)
-    if isinstance(weights, Predictor):
-        predictor = weights
-    else:
-        predictor = load(weights, resolution=resolution, trust=trust)
-    if isinstance(weights, Predictor) and resolution is not None:
-        predictor = weights.at(resolution)
+    predictor = weights if isinstance(weights, Predictor) else load(weights, trust=trust)
     if isinstance(predictor.network, EngineNetwork):
         raise ValueError(f"{predictor.source} is an exported file: export from the weights")
+    predictor = predictor.at(resolution or predictor.image_size)  # a file works at one size
     pictures = calibration_frames(Path(calibrate)) if calibrate is not None else []
     facts = _facts(predictor, precision, name, licence or known_licence(predictor))
     path.parent.mkdir(parents=True, exist_ok=True)
