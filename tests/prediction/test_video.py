@@ -89,6 +89,14 @@ def wave_of(path):
         return rate, np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(float)
 
 
+def check_same_film(a, b):
+    """Frames, times and sound; an encoder promises pictures, not bytes."""
+    assert times(a) == times(b)
+    assert sound_of(a) == sound_of(b)
+    frames = [np.stack(list(read_frames(path))).astype(int) for path in (a, b)]
+    assert np.abs(frames[0] - frames[1]).mean() < 0.5
+
+
 def test_the_sound_of_a_video_stays_bit_by_bit(tmp_path):
     path = record(tmp_path / "talk.mp4", sound="aac")
     predict_files(predictor(), path, tmp_path / "out")
@@ -150,7 +158,10 @@ def test_an_interrupted_video_leaves_no_film_and_is_made_again(tmp_path, tempora
     whole, again = (sorted((tmp_path / f).iterdir()) for f in ("whole", "out"))
     assert [p.name for p in whole] == [p.name for p in again]
     for a, b in zip(whole, again, strict=True):
-        assert a.read_bytes() == b.read_bytes()
+        if a.suffix == ".mp4":
+            check_same_film(a, b)
+        else:
+            assert a.read_bytes() == b.read_bytes()
 
 
 def test_what_was_finished_is_done_anew(tmp_path):
