@@ -150,12 +150,12 @@ def test_an_interrupted_video_leaves_no_film_and_is_made_again(tmp_path, tempora
     predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "whole", **ask)
     with pytest.raises(KeyboardInterrupt):
         predict_files(predictor(20), tmp_path / "clip.mp4", tmp_path / "out", **ask)
-    names = [p.name for p in (tmp_path / "out").iterdir()]
+    names = [p.name for p in (tmp_path / "out").glob("[!.]*")]
     assert len(names) == 20
     assert all(name.endswith("_depth.npz") for name in names)
     summary = predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "out", **ask)
     assert len(summary.written) == 1 + 30
-    whole, again = (sorted((tmp_path / f).iterdir()) for f in ("whole", "out"))
+    whole, again = (sorted((tmp_path / f).glob("[!.]*")) for f in ("whole", "out"))
     assert [p.name for p in whole] == [p.name for p in again]
     for a, b in zip(whole, again, strict=True):
         if a.suffix == ".mp4":
@@ -164,12 +164,28 @@ def test_an_interrupted_video_leaves_no_film_and_is_made_again(tmp_path, tempora
             assert a.read_bytes() == b.read_bytes()
 
 
-def test_what_was_finished_is_done_anew(tmp_path):
+@pytest.mark.parametrize("formats", [("video",), ("npz",), ("video", "npz")])
+def test_what_was_finished_is_not_done_again(tmp_path, formats):
     record(tmp_path / "clip.mp4", 5)
-    for _ in range(2):
-        again = predictor()
-        predict_files(again, tmp_path / "clip.mp4", tmp_path / "out")
-        assert again.network.seen == 5
+    summaries = [
+        predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "out", formats=formats)
+    ]
+    again = predictor()
+    summaries += [predict_files(again, tmp_path / "clip.mp4", tmp_path / "out", formats=formats)]
+    assert again.network.seen == 0
+    assert summaries[0].written == summaries[1].written
+    assert summaries[1].present == len(summaries[1].written)
+
+
+def test_a_frame_that_is_lost_is_made_again(tmp_path):
+    record(tmp_path / "clip.mp4", 5)
+    ask = {"formats": ("npz",)}
+    predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "out", **ask)
+    lost = tmp_path / "out" / "clip_000002_depth.npz"
+    before = lost.read_bytes()
+    lost.unlink()
+    predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "out", **ask)
+    assert lost.read_bytes() == before
 
 
 def test_interrupted_images_are_whole_and_the_same_command_makes_the_rest(tmp_path):
@@ -182,10 +198,12 @@ def test_interrupted_images_are_whole_and_the_same_command_makes_the_rest(tmp_pa
     with pytest.raises(KeyboardInterrupt):
         predict_files(predictor(5), tmp_path / "in", tmp_path / "out", **ask)
     names = [f"{i}_depth.npz" for i in range(6)]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names[:4]
+    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == names[:4]
     summary = predict_files(predictor(), tmp_path / "in", tmp_path / "out", **ask)
     assert len(summary.written) == 6
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
+    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == names
+    assert summary.present == 4
+    assert [p.name for p in summary.written] == names
 
 
 def test_a_video_is_stopped_after_as_many_frames_as_asked(tmp_path):
