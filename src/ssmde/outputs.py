@@ -194,17 +194,22 @@ def hidden_folder(path: Path) -> Generator[Path]:
             shutil.rmtree(part, ignore_errors=True)
 
 
-def move_into_place(part: Path, path: Path) -> None:
+def move_into_place(part: Path | None, path: Path) -> None:
     """Give a folder its name; what is there under that name goes, and comes back on a failure.
 
     `check_replaceable` has been asked before.
+
+    Args:
+        part: The whole folder; None: the old one only goes.
+        path: Its name.
     """
     old = hidden_part(path.with_name(path.name + OLD))
     had = path.exists()
     if had:
         path.rename(old)
     try:
-        part.rename(path)
+        if part is not None:
+            part.rename(path)
     except BaseException:
         if had:
             old.rename(path)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from folders import names_in
 from ssmde.predict import Predictor, predict_files
 from ssmde.prediction.jobs import Job
 from ssmde.prediction.marks import Marks
@@ -50,7 +51,7 @@ def photos(tmp_path):
 
 
 def assert_predicted(out: Path, names: list[str]) -> None:
-    assert sorted(p.name for p in out.glob("[!.]*")) == [f"{name}_depth.npz" for name in names]
+    assert names_in(out) == [f"{name}_depth.npz" for name in names]
     for name in names:
         with np.load(out / f"{name}_depth.npz") as arrays:
             np.testing.assert_allclose(arrays["depth"], 1 + 10 * int(name) / 255, rtol=1e-5)

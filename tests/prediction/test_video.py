@@ -10,6 +10,7 @@ import torch
 from rerun.chunk import RrdReader
 from torch import Tensor, nn
 
+from folders import names_in
 from ssmde.data.video import read_frames, video_info
 from ssmde.predict import Predictor, Wishes, predict_files
 from ssmde.prediction.film import write_film
@@ -150,14 +151,15 @@ def test_an_interrupted_video_leaves_no_film_and_is_made_again(tmp_path, tempora
     predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "whole", **ask)
     with pytest.raises(KeyboardInterrupt):
         predict_files(predictor(20), tmp_path / "clip.mp4", tmp_path / "out", **ask)
-    names = [p.name for p in (tmp_path / "out").glob("[!.]*")]
+    names = names_in(tmp_path / "out")
     assert len(names) == 20
     assert all(name.endswith("_depth.npz") for name in names)
     summary = predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "out", **ask)
     assert len(summary.written) == 1 + 30
-    whole, again = (sorted((tmp_path / f).glob("[!.]*")) for f in ("whole", "out"))
-    assert [p.name for p in whole] == [p.name for p in again]
-    for a, b in zip(whole, again, strict=True):
+    whole, again = tmp_path / "whole", tmp_path / "out"
+    assert names_in(whole) == names_in(again)
+    for name in names_in(whole):
+        a, b = whole / name, again / name
         if a.suffix == ".mp4":
             check_same_film(a, b)
         else:
@@ -198,10 +200,10 @@ def test_interrupted_images_are_whole_and_the_same_command_makes_the_rest(tmp_pa
     with pytest.raises(KeyboardInterrupt):
         predict_files(predictor(5), tmp_path / "in", tmp_path / "out", **ask)
     names = [f"{i}_depth.npz" for i in range(6)]
-    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == names[:4]
+    assert names_in(tmp_path / "out") == names[:4]
     summary = predict_files(predictor(), tmp_path / "in", tmp_path / "out", **ask)
     assert len(summary.written) == 6
-    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == names
+    assert names_in(tmp_path / "out") == names
     assert summary.present == 4
     assert [p.name for p in summary.written] == names
 
