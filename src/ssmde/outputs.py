@@ -60,10 +60,12 @@ def recorded(mark: str = "") -> Generator[None]:
 
 
 @contextmanager
-def unrecorded_unless_own(path: Path) -> Generator[None]:
-    """In this block something is added to a file: it stays the user's, or stays ssmde's own."""
+def adding_to(path: Path) -> Generator[None]:
+    """In this block something is added to a file: the user's stays theirs, ssmde's own its own."""
     mark = mark_at(path)
-    token = before_naming.set(None if mark is None else partial(_note, mark))
+    absent = not os.path.lexists(path)
+    note = partial(_note, mark or "") if absent or mark is not None else None
+    token = before_naming.set(note)
     try:
         yield
     finally:
