@@ -333,7 +333,7 @@ def test_predict_hands_its_words_on_and_names_what_it_skipped(verb_calls, capsys
     assert args == (Path("run"), "photos", Path("out"))
     assert given == {
         "formats": ("png16", "npz"), "resolution": (64, 96), "wishes": Wishes(), "style": Style(),
-        "max_frames": None, "engine": "local", "trust": False,
+        "max_frames": None, "engine": "local", "overwrite": False, "trust": False,
     }  # fmt: skip
     said = capsys.readouterr()
     assert "2 files" in said.out

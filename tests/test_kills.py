@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import av
@@ -64,37 +65,46 @@ class Command:
     """A command, and what it is when it is given again after a kill."""
 
     words: tuple[str, ...]
-    out: str
+    needs: tuple[str, ...]
+    """Modules that are imported once, before all children."""
+    out: str = "data"
     again: tuple[str, ...] = ()
 
 
 COMMANDS = {
-    "prepare photos": Command(words=("prepare", "photos", "data", "--step", "1"), out="data"),
-    "prepare": Command(words=("prepare", "walk.mp4", "data", "--step", "1"), out="data"),
+    "prepare photos": Command(
+        words=("prepare", "photos", "data", "--step", "1"), needs=("ssmde.prepare",)
+    ),
+    "prepare": Command(
+        words=("prepare", "walk.mp4", "data", "--step", "1"), needs=("ssmde.prepare",)
+    ),
     "pack": Command(
-        words=("prepare", "scenes", "data", "--pack", "--size", "32", "64"), out="data"
+        words=("prepare", "scenes", "data", "--pack", "--size", "32", "64"),
+        needs=("ssmde.preparation.packing",),
     ),
     "predict": Command(
         words=("predict", "walk.mp4", "data", "--format", "video,npz,png16", "--resolution", "32",
                "64"),
-        out="data",
+        needs=("ssmde.predict",),
     ),
     "label": Command(
         words=("label", "scenes", "--source", "folder:labels", "--kind", "depth", "--batch-size",
                "2"),
+        needs=("ssmde.label",),
         out="scenes",
     ),
     "export": Command(
-        words=("export", "indoor-small", "data/x.pt2", "--resolution", "32", "64"), out="data"
+        words=("export", "indoor-small", "data/x.pt2", "--resolution", "32", "64"),
+        needs=("ssmde.export", "torch.export"),
     ),
     "train": Command(
         words=(
             "train", "photometric", "--data.root", "scenes", "--output", "data", "--name", "run",
-            "--data.image-size", "32", "64", "--data.workers", "0", "--train.steps", "24",
+            "--data.image-size", "32", "64", "--data.workers", "0", "--train.steps", "12",
             "--train.batch-size", "2", "--train.checkpoint-every", "3", "--train.log-every", "1",
             "--train.validate-every", "5", "--train.accelerator", "cpu", "--train.threads", "1",
         ),
-        out="data",
+        needs=("ssmde.stages", "ssmde.doctor"),
         again=("--resume",),
     ),
 }  # fmt: skip
@@ -111,9 +121,8 @@ def run(folder: Path, words: tuple[str, ...], kill_after: float | None = None) -
             os.dup2(log, 1)
             os.dup2(log, 2)
             torch.set_num_threads(1)  # threads of the parent are not here
-            import ssmde.train
-
-            ssmde.train.build_teacher = build_tiny_teacher
+            if words[0] == "train":
+                import_module("ssmde.train").build_teacher = build_tiny_teacher
             status = main(words)
         finally:
             os._exit(status)
@@ -171,6 +180,8 @@ def check_killed(folder: Path, out: Path, wanted: dict[str, object]) -> None:
 def kill_and_compare(name: str, tmp_path: Path, tries: int, seed: int = 0) -> str:
     """Kill a command at random moments, give it again, and compare with an undisturbed run."""
     command, moments = COMMANDS[name], random.Random(seed)
+    for module in command.needs:
+        import_module(module)
     originals, whole = tmp_path / "originals", tmp_path / "whole"
     make_originals(originals)
     before = state(originals)
