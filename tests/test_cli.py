@@ -1,10 +1,13 @@
 """The command line: what it takes is frozen here; how it ends is one line and an exit status."""
 
 import inspect
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -333,7 +336,7 @@ def test_predict_hands_its_words_on_and_names_what_it_skipped(verb_calls, capsys
     assert args == (Path("run"), "photos", Path("out"))
     assert given == {
         "formats": ("png16", "npz"), "resolution": (64, 96), "wishes": Wishes(), "style": Style(),
-        "max_frames": None, "engine": "local", "trust": False,
+        "max_frames": None, "engine": "local", "overwrite": False, "trust": False,
     }  # fmt: skip
     said = capsys.readouterr()
     assert "2 files" in said.out
@@ -575,6 +578,23 @@ def test_ctrl_c_in_a_run_of_both_stages_goes_on_wherever_it_stood(monkeypatch, c
     replace_verb(monkeypatch, "stages", "train_stages", stop)
     assert main(["train", "ss_mde"]) == 130
     assert "go on with: ssmde train ss_mde --resume" in capsys.readouterr().err
+
+
+def test_sigterm_ends_a_verb_as_a_fault_does(monkeypatch):
+    tidied = []
+
+    def work(*args, **options):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            tidied.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    replace_verb(monkeypatch, "predict", "predict_files", work)
+    assert main(["predict", "a", "b", "c"]) == 143
+    assert tidied
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_ctrl_c_ends_other_verbs_with_a_line(monkeypatch, capsys):

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from folders import names_in
 from ssmde import demo as demo_module
 from ssmde.config import (
     Config,
@@ -299,9 +300,13 @@ def fill(out: Path, text: str) -> None:
 def test_a_new_demo_takes_the_place_of_the_old_one(tmp_path):
     out = tmp_path / "some" / "demo"
     fill(out, "first")
-    (out / "left_over.png").touch()
+    (out / "notes.txt").touch()
+    with pytest.raises(FileExistsError, match=r"notes\.txt: was not written by ssmde"):
+        fill(out, "second")
+    assert (out / "index.html").read_text() == "first"
+    (out / "notes.txt").unlink()
     fill(out, "second")
-    assert {f.name for f in out.iterdir()} == {MARKER, "index.html"}
+    assert names_in(out) == [MARKER, "index.html"]
     assert (out / "index.html").read_text() == "second"
     assert [f.name for f in out.parent.iterdir()] == ["demo"]
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from folders import names_in
 from ssmde.data.scene_folder import read_scene
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate, evaluate_predictions, mean_truth
@@ -245,9 +246,7 @@ def test_files_table_and_baselines(tmp_path, predictor, capsys):
     # The training frames look like the others, so their mean map is the hardest to beat.
     constant, mean_map = (written["baselines"][name] for name in ("constant", "mean_map"))
     assert mean_map["full"]["abs_rel"] < 0.05 < constant["full"]["abs_rel"]
-    assert [path.name for path in sorted((out / "worst").iterdir())] == [
-        f"{i:02d}.png" for i in range(1, 11)
-    ]
+    assert names_in(out / "worst") == [f"{i:02d}.png" for i in range(1, 11)]
     errors = [frame["abs_rel"] for frame in written["worst"]]
     assert errors == sorted(errors, reverse=True)
     printed = capsys.readouterr().out
@@ -260,8 +259,19 @@ def test_a_second_evaluation_leaves_no_picture_of_the_first(tmp_path, predictor)
     scene = write_scene(tmp_path / "val", [ramp(i) for i in range(5)])
     evaluate(predictor, [scene], out=tmp_path / "out")
     evaluate(predictor, [scene], out=tmp_path / "out", max_frames=2)
-    names = sorted(path.name for path in (tmp_path / "out" / "worst").iterdir())
-    assert names == ["01.png", "02.png"]
+    assert names_in(tmp_path / "out" / "worst") == ["01.png", "02.png"]
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "worst/10.png"])
+def test_results_of_others_stay(tmp_path, predictor, name):
+    scene = write_scene(tmp_path / "val", [ramp(i) for i in range(3)])
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(FileExistsError, match=f"{name}: was not written by ssmde"):
+        evaluate(predictor, [scene], out=tmp_path / "out")
+    assert [p for p in (tmp_path / "out").rglob("*") if p.is_file()] == [mine]
+    assert mine.read_text() == "mine"
 
 
 def test_a_folder_of_scenes_brings_its_own_training_truth(tmp_path, predictor, capsys):

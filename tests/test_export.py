@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from folders import names_in
 from ssmde.cli import main
 from ssmde.data.images import resize_image, write_image
 from ssmde.export import UNKNOWN_LICENCE, ParityError, export, known_licence
@@ -19,7 +20,9 @@ from ssmde.exporting.formats import onnx_model, write_onnx, write_openvino
 from ssmde.exporting.parity import checked_sizes, drawn_pictures
 from ssmde.exporting.quantise import calibration_frames, quantise
 from ssmde.exporting.whole_model import WholeModel
+from ssmde.io import write_text
 from ssmde.models.depth_net import DepthNet
+from ssmde.outputs import recorded
 from ssmde.prediction.engines import open_exported
 from ssmde.prediction.export_facts import FACTS_KEY, ExportFacts
 from ssmde.prediction.loading import load
@@ -269,10 +272,32 @@ def test_weights_that_say_something_else_once_exported_are_not_written(tmp_path)
 
 
 def test_a_failed_export_leaves_the_former_file(tmp_path):
-    (tmp_path / "mood.pt2").write_text("former")
-    with pytest.raises(ParityError):
+    with recorded("other"):
+        write_text(tmp_path / "mood.pt2", "former")
+    with pytest.raises(FileExistsError, match="--overwrite"):
         export(Predictor(Mood(), SIZE), tmp_path / "mood.pt2")
+    with pytest.raises(ParityError):
+        export(Predictor(Mood(), SIZE), tmp_path / "mood.pt2", overwrite=True)
     assert (tmp_path / "mood.pt2").read_text() == "former"
+    assert names_in(tmp_path) == ["mood.pt2"]
+
+
+def test_the_same_export_is_done_and_a_file_of_others_stays(predictor, files, tmp_path):
+    path = files["torch"]
+    before = path.stat().st_mtime_ns
+    report = export(predictor, path, licence="MIT")
+    assert path.stat().st_mtime_ns == before
+    assert (report.files, report.facts.name) == ((path,), "small")
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        export(predictor, path, licence="other")
+    for name in ("small.pt2", "small_report.json"):
+        mine = tmp_path / name
+        mine.write_text("mine")
+        for overwrite in (False, True):
+            with pytest.raises(FileExistsError, match=f"{name}: was not written by ssmde"):
+                export(predictor, tmp_path / "small.pt2", overwrite=overwrite)
+        assert mine.read_text() == "mine"
+        mine.unlink()
 
 
 def test_a_report_with_the_figures_lies_beside_the_file(files):

@@ -11,6 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from torch import Tensor, nn
 
+from folders import names_in
 from ssmde.data.video import VideoError, read_chosen_frames, read_frames, video_info, write_video
 from ssmde.predict import Predictor, predict_files
 
@@ -107,7 +108,7 @@ def test_broken_files_of_a_folder_are_skipped_and_named(predictor, tmp_path):
     assert [path.name for path in summary.written] == ["0_depth.png", "2_depth.png"]
     assert len(summary.skipped) == 1
     assert "1.png" in summary.skipped[0]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+    assert names_in(tmp_path / "out") == [
         "0_depth.png",
         "2_depth.png",
         "depth.json",
@@ -148,9 +149,9 @@ def test_five_frames_in_give_five_frames_out(predictor, tmp_path):
 def test_a_video_becomes_a_video_unless_asked_otherwise(predictor, tmp_path):
     path = film(tmp_path / "clip.mp4", frames=2)
     predict_files(predictor, path, tmp_path / "a")
-    assert [p.name for p in (tmp_path / "a").iterdir()] == ["clip_depth.mp4"]
+    assert names_in(tmp_path / "a") == ["clip_depth.mp4"]
     predict_files(predictor, path, tmp_path / "b", formats=["color"])
-    names = sorted(p.name for p in (tmp_path / "b").iterdir())
+    names = names_in(tmp_path / "b")
     assert names == ["clip_000000_color.png", "clip_000001_color.png"]
 
 

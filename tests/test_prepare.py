@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from folders import names_in
 from ssmde.data.images import read_image
 from ssmde.data.scene_folder import list_images, read_scene, read_scenes
 from ssmde.data.video import read_grey_frames
@@ -58,10 +59,6 @@ def make_images(folder, frames=4, kind="png", size=(HEIGHT, WIDTH)):
 def numbers(scene):
     """Which frame of the source each image shows, as its grey says."""
     return [round((read_image(file)[30:, 30:].mean() - 30) / 20) for file in scene.images]
-
-
-def files(folder):
-    return sorted(file.name for file in folder.iterdir())
 
 
 def prepare_all(*args, **options):
@@ -116,7 +113,7 @@ def chosen(folder):
 def test_every_frame_of_a_video_becomes_an_image_in_order(tmp_path):
     folder = prepare_all(make_video(tmp_path / "walk.mp4"), tmp_path / "data", show_progress=True)
     assert folder == tmp_path / "data" / "walk"
-    assert files(folder) == [f"{i:06d}.jpg" for i in range(6)] + ["scene.json"]
+    assert names_in(folder) == [f"{i:06d}.jpg" for i in range(6)] + ["scene.json"]
     scene = read_scene(folder)
     assert scene.image_size == (HEIGHT, WIDTH)
     assert numbers(scene) == [0, 1, 2, 3, 4, 5]
@@ -124,7 +121,7 @@ def test_every_frame_of_a_video_becomes_an_image_in_order(tmp_path):
     assert scene.timestamps[1] == pytest.approx(0.1)
     assert read_image(scene.images[0])[4, 4, 0] > 180  # the corner is red, not blue
     assert json.loads((folder / "scene.json").read_text())["source"] == "walk.mp4"
-    assert files(tmp_path / "data") == ["walk"]
+    assert names_in(tmp_path / "data") == ["walk"]
     assert [len(s) for s in read_scenes(tmp_path / "data", "train")] == [5]
 
 
@@ -166,7 +163,7 @@ def test_images_that_need_no_change_are_copied_to_the_byte(tmp_path, kind):
     source = make_images(tmp_path / "shots", kind=kind)
     (source / "cam.txt").write_text("60 0 31.5\n0 62 23.5\n0 0 1\n")
     folder = prepare_all(source, tmp_path / "data", name="room")
-    assert files(folder) == [f"{i:06d}.{kind}" for i in range(4)] + ["cam.txt", "scene.json"]
+    assert names_in(folder) == [f"{i:06d}.{kind}" for i in range(4)] + ["cam.txt", "scene.json"]
     for i in range(4):  # shot8, shot9, shot10, shot11: by number
         copied = (folder / f"{i:06d}.{kind}").read_bytes()
         assert copied == (source / f"shot{i + 8}.{kind}").read_bytes()
@@ -198,13 +195,51 @@ def test_a_scene_is_replaced_only_when_asked(tmp_path):
     assert [image.stem for image in read_scene(out / "shots").images] == ["000000", "000002"]
 
 
+def test_the_same_again_finds_its_scenes_and_says_the_same(tmp_path):
+    cut = film(tmp_path / "a.mp4", [look(3 * i, i // 4) for i in range(8)])
+    out = tmp_path / "data"
+    first = choose(cut, out)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    again = choose(cut, out)
+    assert again.present
+    assert str(again).splitlines()[1:] == str(first).splitlines()
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    (out / "a-2" / "000005.jpg").unlink()  # of a scene that is not whole any more all is made
+    assert not choose(cut, out, overwrite=True).present
+    assert {path.name for path in out.rglob("*")} == {path.name for path in before}
+
+
+@pytest.mark.parametrize("kind", ["photos", "film", "folder of its name", "notes"])
+def test_originals_and_other_files_are_never_replaced(tmp_path, kind, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source, out = Path("trip"), Path(".")
+    if kind == "photos":
+        make_images(source)
+    elif kind == "film":
+        source.mkdir()
+        source = make_video(source / "trip.mp4")
+    else:
+        Path("trip").mkdir()
+        source = make_video(Path("trip.mp4"))
+        if kind == "notes":
+            Path("trip").rmdir()
+            prepare_all(source, out)
+    (Path("trip") / "notes.txt").write_text("years")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    for overwrite, options in ((True, {"step": 2}), (False, {"step": 2}), (True, {"quality": 90})):
+        for spelling in (out, Path("trip/.."), tmp_path):
+            with pytest.raises(FileExistsError, match="trip"):
+                prepare_all(source, spelling, overwrite=overwrite, **options)
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
 def test_a_failure_leaves_nothing_and_keeps_the_old_scene(tmp_path):
     source, out = make_images(tmp_path / "shots", frames=3), tmp_path / "data"
     prepare_all(source, out)
     (source / "shot10.png").write_bytes((source / "shot10.png").read_bytes()[:60])
     with pytest.raises(ValueError, match=r"shot10\.png: cannot be read"):
         prepare_all(source, out, overwrite=True)
-    assert files(out) == ["shots"]
+    assert names_in(out) == ["shots"]
     assert len(read_scene(out / "shots")) == 3
 
 
@@ -293,7 +328,7 @@ def test_a_cut_splits_the_video_and_a_short_scene_is_reported(tmp_path):
     assert made.sources[0].choice.splits == (5, 9)
     assert made.sources[0].choice.dropped == {"short": (9, 10)}
     assert "another picture begins at 5, 9" in str(made)
-    assert files(tmp_path / "data") == ["walk-1", "walk-2"]
+    assert names_in(tmp_path / "data") == ["walk-1", "walk-2"]
     assert all(read_scene(folder).intrinsics[0, 0] == 160 for folder in made.scenes)
 
 
@@ -316,7 +351,7 @@ def test_uneven_times_are_kept_and_even_ones_are_a_rate(tmp_path):
         assert read_scene(folder).timestamps == pytest.approx(times, abs=1e-3)
         assert json.loads((folder / "scene.json").read_text())["fps"] is None
         choose(film(tmp_path / "a.mp4", pictures), tmp_path / "d", overwrite=True, **options)
-        assert "timestamps.txt" not in files(folder)
+        assert "timestamps.txt" not in names_in(folder)
         assert read_scene(folder).timestamps == pytest.approx(np.arange(6) / 10)
 
 
@@ -375,9 +410,9 @@ def test_replacing_takes_the_parts_of_the_earlier_run_away(tmp_path):
     assert [f.name for f in choose(cut, out).scenes] == ["a-1", "a-2"]
     other = choose(film(tmp_path / "a-3.mp4", [look(3 * i) for i in range(4)]), out).scenes
     with pytest.raises(FileExistsError, match="a-1 exists"):
-        choose(cut, out)
+        choose(cut, out, fewest_frames=2)
     choose(film(tmp_path / "a.mp4", [look(3 * i) for i in range(8)]), out, overwrite=True)
-    assert files(out) == ["a", "a-3"]
+    assert names_in(out) == ["a", "a-3"]
     assert len(read_scene(other[0])) == 4
 
 

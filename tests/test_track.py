@@ -85,7 +85,11 @@ def test_a_scene_that_was_tracked_is_left_alone_unless_asked(data):
     kept = file.read_text()
     file.write_text(kept.replace("COLMAP", "by hand"))
     assert track(data, threads=1, show_progress=False) == []
+    with pytest.raises(FileExistsError, match=r"tracked_poses\.txt: was not written by ssmde"):
+        track(data, threads=1, show_progress=False, overwrite=True)
     assert "by hand" in file.read_text()
+    file.write_text(kept)
+    (data / "room" / "tracked_points.npz").unlink()
     track(data, threads=1, show_progress=False, overwrite=True)
     assert file.read_text() == kept, "one thread and one seed give one answer"
 

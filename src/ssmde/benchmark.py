@@ -9,6 +9,7 @@ from ssmde.benchmarking.published import TABLES, PublishedTable
 from ssmde.benchmarking.table import (
     Benchmark,
     Row,
+    check_room,
     measured_rows,
     print_benchmark,
     published_row,
@@ -56,12 +57,15 @@ def benchmark(
         trust: You made all weights yourself: see `load`.
 
     Raises:
+        FileExistsError: If `out` holds files of others under the names of the table.
         FileNotFoundError: If data or a method does not exist, or a frame has no prediction.
         ValueError: If nothing can be measured.
     """
     table = _find(name)
     if not methods:
         raise ValueError("a benchmark needs at least one method: weights, a run, or predictions")
+    if out is not None:
+        check_room(name, Path(out))
     chosen = split or table.split
     sequences = read_scenes(Path(data), chosen)
     protocol = find_protocol(table.protocol)

@@ -2,14 +2,18 @@
 
 What is slow to import is imported by the verb that needs it, after its words are understood. A
 fault ends in one line on stderr: exit status 2 for a bad input, 1 for a run that failed, 130 after
-Ctrl-C. `--debug`, or SSMDE_DEBUG=1 in the environment, shows the traceback instead.
+Ctrl-C, 143 after SIGTERM. `--debug`, or SSMDE_DEBUG=1 in the environment, shows the traceback
+instead.
 """
 
 import inspect
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,7 @@ from ssmde import __version__
 from ssmde.config import Config, former_option
 from ssmde.console import did_you_mean
 from ssmde.presets import PRESETS, find_preset, read_config
-from ssmde.verbs import VERBS, Train, Verb, is_first_process
+from ssmde.verbs import VERBS, App, Train, Verb, is_first_process
 
 BAD_INPUT = (
     ValueError,
@@ -77,7 +81,8 @@ def _run(verb: str, words: list[str]) -> int:
     found: Verb | None = None
     try:
         found = parse(verb, words)
-        found.run()
+        with _ended_by_sigterm(found):
+            found.run()
     except SystemExit as stop:
         # Lightning turns Ctrl-C into an exit.
         if not isinstance(stop.__context__, KeyboardInterrupt):
@@ -95,6 +100,23 @@ def _run(verb: str, words: list[str]) -> int:
         way_on = f"; {_way_on(found, words)}" if isinstance(found, Train) else ""
         print(f"ssmde {verb}: stopped{way_on}", file=sys.stderr)
     return INTERRUPTED_STATUS
+
+
+@contextmanager
+def _ended_by_sigterm(verb: Verb) -> Generator[None]:
+    """SIGTERM, as a cluster or `timeout` sends it, ends a verb like a fault: parts are removed."""
+    if isinstance(verb, App | Train) or threading.current_thread() is not threading.main_thread():
+        yield  # these two have ways of their own
+        return
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parse(verb: str, words: Sequence[str]) -> Verb:

@@ -29,6 +29,7 @@ from ssmde.evaluate import evaluate, evaluate_predictions
 from ssmde.evaluation.result import Evaluation
 from ssmde.metrics.baselines import constant_depth
 from ssmde.models.load import read_weights, save_weights
+from ssmde.outputs import check_replaceable, hidden_folder, move_into_place, record_tree, sweep
 from ssmde.prediction.loading import load
 from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.curves import Chart
@@ -84,29 +85,22 @@ def replacing(out: Path) -> Generator[Path]:
         out: Where the folder is to be; it may hold an earlier demo.
 
     Raises:
-        FileExistsError: If something else is there.
+        FileExistsError: If something else is there, or in it.
     """
-    if (out.exists() or out.is_symlink()) and not (out / MARKER).is_file():
-        raise FileExistsError(
-            f"{out} exists and holds no demo (no {MARKER} in it): choose another folder with "
-            "--out, or move it away"
-        )
+    if os.path.lexists(out):
+        if not (out / MARKER).is_file():
+            raise FileExistsError(
+                f"{out} exists and holds no demo (no {MARKER} in it): choose another folder with "
+                "--out, or move it away"
+            )
+        check_replaceable(out, [], "choose another folder with --out")
     out = out.resolve()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("new", "old"))
-    new.mkdir()
-    try:
+    sweep(out.parent, out.name.__eq__)
+    with hidden_folder(out) as new:
         (new / MARKER).write_text("made by `ssmde demo`, which may replace this folder\n")
         yield new
-        if out.exists():
-            out.rename(old)
-        new.rename(out)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        if old.exists() and not out.exists():
-            old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        record_tree(new, "demo")
+        move_into_place(new, out)
 
 
 def _play(folder: Path, out: Path, *, minutes: int | float, seed: int) -> Story:

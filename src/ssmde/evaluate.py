@@ -15,7 +15,7 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.details import MeasuredFrame, frame_details
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.movers import DepthFunction, measure_movers
-from ssmde.evaluation.report import print_result, write_result
+from ssmde.evaluation.report import check_room, print_result, write_result
 from ssmde.evaluation.result import (
     Answer,
     Evaluation,
@@ -65,9 +65,12 @@ def evaluate(
         trust: You made the weights yourself: see `load`.
 
     Raises:
+        FileExistsError: If `out` holds files of others under the names of the results.
         FileNotFoundError: If weights or data do not exist.
         ValueError: If no frame can be measured, or a prediction is not finite.
     """
+    if out is not None:
+        check_room(Path(out))
     predictor = weights if isinstance(weights, Predictor) else load(weights, trust=trust)
     notes: list[str] = []
     if isinstance(data, str | Path):

@@ -1,7 +1,6 @@
 """`ssmde export`: trained weights as one file of another runtime, checked before it is kept."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
@@ -27,10 +27,19 @@ from ssmde.exporting.formats import (
 from ssmde.exporting.parity import BOUNDS, Difference, compare, drawn_pictures, time_both
 from ssmde.exporting.quantise import calibration_frames, quantise
 from ssmde.exporting.whole_model import WholeModel
-from ssmde.io import write_json
+from ssmde.io import read_text, whole_file, write_json
+from ssmde.outputs import (
+    done_or_free,
+    hidden_folder,
+    identity,
+    mark_of,
+    recorded,
+    sweep,
+)
 from ssmde.prediction.engines import EngineNetwork, open_exported
 from ssmde.prediction.export_facts import ExportFacts
 from ssmde.prediction.loading import load
+from ssmde.prediction.marks import network_mark
 from ssmde.prediction.predictor import Predictor
 from ssmde.weights import RELEASED
 
@@ -78,12 +87,14 @@ def export(
     max_frames: int | None = None,
     name: str | None = None,
     licence: str | None = None,
+    overwrite: bool = False,
     trust: bool = False,
 ) -> ExportReport:
     """Write weights as a file that takes bytes (n, h, w, 3) and gives depth (n, h, w).
 
     The file is compared with PyTorch at three sizes of picture before it gets its name; if it
-    differs too much, nothing is left behind. `NAME_report.json` beside it holds the figures.
+    differs too much, nothing is left behind. `NAME_report.json` beside it holds the figures. A file
+    that is there, of the same weights and options, is not made again.
 
     Args:
         weights: Weights file, run folder, name, or a loaded predictor.
@@ -99,9 +110,11 @@ def export(
         max_frames: Measure at most so many frames, evenly spread.
         name: Name of the weights, kept in the file; by default that of their file or run.
         licence: Licence of the weights, kept in the file; that of released weights is known.
+        overwrite: Replace a file that was exported from other weights or with other options.
         trust: You made the weights yourself: see `load`.
 
     Raises:
+        FileExistsError: If a file is there that may not be replaced.
         ParityError: If the file says something else than PyTorch.
         ValueError: If the options do not fit each other.
         ImportError: If the engine of the format is not installed.
@@ -112,11 +125,22 @@ def export(
     if isinstance(predictor.network, EngineNetwork):
         raise ValueError(f"{predictor.source} is an exported file: export from the weights")
     predictor = predictor.at(resolution or predictor.image_size)  # a file works at one size
-    pictures = calibration_frames(Path(calibrate)) if calibrate is not None else []
     facts = _facts(predictor, precision, name, licence or known_licence(predictor))
+    mark = mark_of(
+        network=network_mark(predictor), facts=asdict(facts), format=chosen,
+        pictures=[] if calibrate is None else _identities(Path(calibrate)),
+        data=data and (str(Path(data).resolve()), protocol, split, max_frames),
+    )  # fmt: skip
+    targets = [path.with_suffix(".bin"), path] if chosen == "openvino" else [path]
+    written = path.with_name(path.stem + REPORT)
+    names = {path.stem, *(file.name for file in (*targets, written))}
+    sweep(path.parent, names.__contains__)
+    if done_or_free([*targets, written], mark, overwrite=overwrite, remedy="give another name"):
+        return TypeAdapter(ExportReport).validate_json(read_text(written))
+    pictures = calibration_frames(Path(calibrate)) if calibrate is not None else []
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
-        part = Path(folder) / path.name
+    with hidden_folder(path.with_name(path.stem)) as folder, recorded(mark):
+        part = folder / path.name
         _write(predictor, facts, chosen, part, pictures)
         report = _judge(predictor, part, pictures or drawn_pictures(), facts)
         if data is not None:
@@ -125,13 +149,19 @@ def export(
                 report, metrics=_measure(predictor, part, frames, protocol, max_frames)
             )
         _refuse_other_depth(report)
-        kept = [file for file in (part.with_suffix(".bin"), part) if file.is_file()]
-        files = tuple(path.parent / file.name for file in kept)
-        for file, target in zip(kept, files, strict=True):
-            os.replace(file, target)
-    report = replace(report, files=files[::-1])
-    write_json(path.with_name(path.stem + REPORT), asdict(report))
+        report = replace(report, files=tuple(targets[::-1]))
+        if len(targets) > 1:  # never new weights under an old graph
+            path.unlink(missing_ok=True)
+        for target in targets:
+            with whole_file(target) as whole:
+                os.replace(folder / target.name, whole)
+        write_json(written, asdict(report))
     return report
+
+
+def _identities(folder: Path) -> list[list[str | int]]:
+    """What tells the pictures of a folder from others."""
+    return [identity(file) for file in sorted(folder.rglob("*"))]
 
 
 def print_report(report: ExportReport) -> None:

@@ -1,5 +1,6 @@
 """Files: written whole or not at all, read within bounds; what is wrong with one names it."""
 
+import hashlib
 import json
 import math
 import os
@@ -9,8 +10,9 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +20,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
+
+try:
+    import fcntl
+except ImportError:  # not on this system: parts of killed runs are not told from running ones
+    fcntl = None
 
 LONGEST_NAME = 255  # bytes of a file's name, on every usual file system
 TEXT_LIMIT = 1 << 28  # bytes: a list of a million lines has a tenth of it
@@ -32,6 +39,11 @@ SPECIAL = {
     stat.S_IFBLK: "a device", stat.S_IFDIR: "a folder",
 }  # fmt: skip
 
+before_naming: ContextVar[Callable[[Path, Path], None] | None] = ContextVar(
+    "before_naming", default=None
+)
+"""Called with a whole file and the name it is about to get; see `ssmde.outputs.recorded`."""
+
 
 @contextmanager
 def whole_file(path: Path) -> Generator[Path]:
@@ -45,12 +57,15 @@ def whole_file(path: Path) -> Generator[Path]:
     Raises:
         OSError: If the system refuses, such as a full disk; it names `path`.
     """
-    part = _beside(path)
+    part, note = hidden_part(path), before_naming.get()
     try:
-        yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())  # a power cut must not leave an empty file of that name
-        part.replace(path)
+        with held(part):
+            yield part
+            with part.open("rb") as file:
+                os.fsync(file.fileno())  # a power cut must not leave an empty file of that name
+            if note is not None:
+                note(part, path)
+            part.replace(path)
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(part)):
             raise
@@ -58,6 +73,39 @@ def whole_file(path: Path) -> Generator[Path]:
     finally:
         with suppress(OSError):  # the folder itself may be what failed
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def held(part: Path, *, folder: bool = False) -> Generator[None]:
+    """Make a file or folder and hold its lock: the system lets go of it when the process dies."""
+    if folder:
+        part.mkdir(parents=True)
+    file = os.open(part, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if fcntl is not None:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(file)
+
+
+def is_held(part: Path) -> bool:
+    """Whether a running process may still write this part; True where that cannot be told."""
+    try:
+        file = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
+    except OSError:
+        return True
+    try:
+        if fcntl is None:
+            return True
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(file)
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -240,8 +288,18 @@ def natural_order(name: str) -> tuple[list[tuple[str, int]], str]:
     return [(text, int(digits or -1)) for text, digits in pieces], name
 
 
-def _beside(path: Path) -> Path:
-    """Name in the same folder, hidden, no longer than names may be."""
+def fitting_name(name: str, room: int = 0) -> str:
+    """The name, or one made of its beginning and a digest that leaves room for so many bytes."""
+    content = os.fsencode(name)
+    if len(content) + room <= LONGEST_NAME:
+        return name
+    ending = f"~{hashlib.sha256(content).hexdigest()[:8]}"
+    kept = content[: LONGEST_NAME - room - len(ending)]
+    return kept.decode(errors="ignore") + ending
+
+
+def hidden_part(path: Path) -> Path:
+    """Name in the same folder for a part of this process, hidden, no longer than names may be."""
     ending = f".{os.getpid()}.part"
     kept = os.fsencode(path.name)[: LONGEST_NAME - 1 - len(ending)]
     return path.with_name(f".{kept.decode(errors='ignore')}{ending}")

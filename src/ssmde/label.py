@@ -20,12 +20,12 @@ from ssmde.data.images import ImageError
 from ssmde.data.pack import refuse_packed
 from ssmde.data.pseudo_depth import (
     FOLDER,
+    INFO_FILE,
     Kind,
     LabelInfo,
     begin_labels,
-    check_labels,
     drop_empty_labels,
-    remove_labels,
+    labels_fit,
     write_labels,
 )
 from ssmde.data.scene_folder import Split, read_scenes
@@ -43,6 +43,7 @@ from ssmde.labelling.on_ray import Piece, label_on_ray
 from ssmde.labelling.source import Asked, Source
 from ssmde.labelling.weights import open_leres, open_own
 from ssmde.models.device import Device, choose_device
+from ssmde.outputs import sweep
 
 Engine = Literal["local", "ray"]
 DEFAULT_SOURCE = "depth-anything-v2"
@@ -114,13 +115,14 @@ def label(
         batch_size: Frames that are labelled at once.
         size: Height and width the network sees, in pixels; by default its own choice.
         split: Part of the data set, as `read_scenes` has it.
-        overwrite: Throw all labels of these scenes away first, whatever made them.
+        overwrite: Replace labels of another source, as the first new ones of a scene are there.
         device: Where to compute; `auto` is a GPU if there is one.
         engine: `local` labels in this process; `ray` on all processors or GPUs of a Ray cluster,
             which see the data under the same path.
         show_progress: Draw a progress bar.
 
     Raises:
+        FileExistsError: If labels are to be replaced that this package did not write.
         ConnectionError: If a model cannot be downloaded.
         FileNotFoundError: If the data, the weights or the folder of labels do not exist.
         ImportError: If the source needs a package that is not installed.
@@ -141,10 +143,14 @@ def label(
     if opened.home is not None and opened.home.resolve() in [f.resolve() for f in folders]:
         raise ValueError(f"{opened.home}: these labels are where they belong; nothing to copy")
     for folder in folders:
-        if overwrite:
-            remove_labels(folder)
-        check_labels(folder, opened.info)
-    todo = [(scene, _missing(scene)) for scene in scenes]
+        sweep(folder.parent, folder.name.__eq__)
+        sweep(folder, lambda name: name.endswith((".png", INFO_FILE)))
+    inputs = [] if opened.home is None else [opened.home]
+    fit = [labels_fit(f, opened.info, overwrite=overwrite, inputs=inputs) for f in folders]
+    todo = [
+        (scene, _missing(scene) if fits else list(range(len(scene))))
+        for scene, fits in zip(scenes, fit, strict=True)
+    ]
     missing = sum(len(frames) for _, frames in todo)
     pieces = [
         Piece(scene, frames[start : start + batch_size])

@@ -16,6 +16,7 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.io import write_json
 from ssmde.models.load import read_weights
 from ssmde.models.metric_scale import stored_scale
+from ssmde.outputs import check_own, recorded, sweep
 from ssmde.prediction.loading import find_weights
 from ssmde.prediction.motion import MotionPredictor
 from ssmde.trajectories.errors import (
@@ -29,6 +30,8 @@ from ssmde.trajectories.paths import CameraPath, predicted_path, tracked_paths
 from ssmde.trajectories.plot import plot_paths
 
 TRACKED = "tracked"
+RESULT = "odometry.json"
+OTHER_FOLDER = "choose another folder with --out"
 ALWAYS: tuple[PathAlignment, ...] = ("sim3", "scale")
 WITH_METRES: tuple[PathAlignment, ...] = (*ALWAYS, "none")  # of weights that know their scale
 
@@ -70,10 +73,13 @@ def odometry(
         show_progress: Draw a progress bar.
 
     Raises:
+        FileExistsError: If `out` holds files of others under the names of the results.
         FileNotFoundError: If weights or data do not exist.
         ImportError: If evo is not installed.
         ValueError: If no scene has true poses, or a path cannot be measured.
     """
+    if out is not None:
+        check_own([Path(out) / RESULT], OTHER_FOLDER)
     scenes = [scene for scene in read_scenes(Path(data), split) if scene.poses is not None]
     if not scenes:
         raise ValueError(f"{data}: no scene has a poses.txt, the true path to compare with")
@@ -159,9 +165,12 @@ def _write(
     drawn: Sequence[tuple[str, Any, dict[str, Any]]],
 ) -> None:
     """Write `odometry.json`, and a picture of each path."""
+    pictures = [out / f"{name.replace(', ', '-').replace(' ', '-')}.png" for name, _, _ in drawn]
+    check_own([out / RESULT, *pictures], OTHER_FOLDER)
+    sweep(out, {RESULT, *(path.name for path in pictures)}.__contains__)
     out.mkdir(parents=True, exist_ok=True)
     content = {"source": source, "paths": [asdict(result) for result in results]}
-    write_json(out / "odometry.json", content)
-    for name, true, aligned in drawn:
-        file = name.replace(", ", "-").replace(" ", "-")
-        plot_paths(out / f"{file}.png", name, true, aligned)
+    with recorded():
+        write_json(out / RESULT, content)
+        for path, (name, true, aligned) in zip(pictures, drawn, strict=True):
+            plot_paths(path, name, true, aligned)

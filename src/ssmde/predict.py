@@ -5,29 +5,46 @@ prediction is quick.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from ssmde.data.video import VIDEO_SUFFIXES
+from ssmde.data.video import VIDEO_SUFFIXES, video_info
+from ssmde.io import fitting_name
+from ssmde.outputs import recorded
 from ssmde.prediction.camera import AskedCamera
 from ssmde.prediction.download import fetched_file, is_url
 from ssmde.prediction.formats import (
     FORMATS,
+    LONGEST_SUFFIX,
     FilmFormat,
     check_formats,
     explain_formats,
+    films,
+    frame_files,
     write_frame,
 )
 from ssmde.prediction.images import ImageLike
 from ssmde.prediction.inputs import LIST, name_images, name_listed
-from ssmde.prediction.jobs import Job, Summary, predict_camera, predict_images, predict_video
+from ssmde.prediction.jobs import (
+    CAMERA,
+    Job,
+    Summary,
+    frame_name,
+    predict_camera,
+    predict_images,
+    predict_video,
+    recording_files,
+)
 from ssmde.prediction.live import is_live
 from ssmde.prediction.loading import load
+from ssmde.prediction.maps import DEPTH_FILE
+from ssmde.prediction.marks import marks_of, unfinished, video_is_done
 from ssmde.prediction.on_ray import predict_on_ray
 from ssmde.prediction.pipeline import Pipeline, Wishes
 from ssmde.prediction.predictor import Prediction, Predictor
@@ -54,12 +71,14 @@ def predict_files(
     style: Style | None = None,
     max_frames: int | None = None,
     engine: Engine = "local",
+    overwrite: bool = False,
     trust: bool = False,
 ) -> Summary:
     """Write the depth of every image or video frame of `source`, at its own size.
 
     Names and contents of the files: see `FORMATS`. Each is there whole or not at all; the same call
-    again makes all of them again.
+    again makes what is missing. Names that are too long for a file are shortened. A file that this
+    package did not write is never replaced.
 
     Args:
         weights: Weights file, run folder, or a loaded predictor.
@@ -74,9 +93,11 @@ def predict_files(
         max_frames: Stop a video or camera after so many.
         engine: `local` predicts in this process; `ray` images on all GPUs or processors of a Ray
             cluster, which see weights, images and output under the same paths.
+        overwrite: Replace files that were made of another source, with other weights or options.
         trust: You made the weights yourself: see `load`.
 
     Raises:
+        FileExistsError: If a file of the output may not be replaced; nothing is written then.
         ImportError: If a format or an engine needs a package that is not installed.
         FileNotFoundError: If there is nothing at `source`.
         ValueError: If `source` holds nothing that can be read, or a format does not fit it.
@@ -92,7 +113,7 @@ def predict_files(
         moving = live or (_is_video(here) and Path(here).is_file())
         chosen = tuple(formats) if formats else FOR_VIDEOS if moving else FOR_IMAGES
         _check(chosen, str(source), Path(out), engine, moving=moving)
-        images = {} if moving else _find_images(here)
+        images = {} if moving else _fitting_names(_find_images(here))
         if style.least_confidence > 0:
             wishes = replace(wishes, confidence=True)
         if live:
@@ -101,20 +122,16 @@ def predict_files(
             out, weights = Path(out).resolve(), _whole_path(weights)
             images = _whole_paths(images)
         open_job = partial(
-            _open_job, weights, resolution, wishes,
-            out=Path(out), formats=chosen, style=style, max_frames=max_frames, trust=trust,
+            _open_job, weights, resolution, wishes, out=Path(out), formats=chosen, style=style,
+            max_frames=max_frames, live=live, overwrite=overwrite, trust=trust,
         )  # fmt: skip
         job = open_job()
-        job.out.mkdir(parents=True, exist_ok=True)
-        explain_formats(job.out, job.pipeline.facts, chosen)
         if live:
-            summary = predict_camera(job, here)
+            summary = _camera(job, here)
         elif moving:
-            summary = predict_video(job, Path(here))
-        elif engine == "ray":
-            summary = predict_on_ray(open_job, job, images)
+            summary = _video(job, Path(here), str(source))
         else:
-            summary = predict_images(job, images, Path(here))
+            summary = _images(job, images, Path(here), open_job if engine == "ray" else None)
     if not summary.written:
         raise ValueError("nothing could be read: " + "; ".join(summary.skipped[:5]))
     return summary
@@ -129,13 +146,78 @@ def _open_job(
     formats: tuple[str, ...],
     style: Style,
     max_frames: int | None,
+    live: bool,
+    overwrite: bool,
     trust: bool,
 ) -> Job:
     """What is to be done, with the network."""
     if not isinstance(weights, Predictor):
         weights = load(weights, resolution=resolution, trust=trust)
     pipeline = _pipeline(weights, resolution, wishes, formats)
-    return Job(pipeline=pipeline, out=out, formats=formats, style=style, max_frames=max_frames)
+    return Job(
+        pipeline=pipeline, out=out, formats=formats, style=style, max_frames=max_frames,
+        marks=marks_of(pipeline.predictor, wishes, style, live=live, overwrite=overwrite),
+    )  # fmt: skip
+
+
+def _images(
+    job: Job, images: dict[str, Path | str], source: Path, open_job: Callable[[], Job] | None
+) -> Summary:
+    """Those images whose files are not there yet; a recording of all of them needs them all."""
+    files = {n: [path for path, _ in frame_files(job.out, n, job.formats)] for n in images}
+    recordings = list(recording_files(job, source))
+    left = unfinished(job.marks, files, images)
+    if not job.marks.done(recordings, job.marks.of_all(images)):
+        left = list(images)
+    done = [path for name in images if name not in set(left) for path in files[name]]
+    _begin(job)
+    if not left:
+        return Summary(written=(*recordings, *done), skipped=(), present=len(recordings + done))
+    todo = {name: images[name] for name in left}
+    if open_job is not None:
+        made = predict_on_ray(open_job, job, todo)
+    else:
+        made = predict_images(job, todo, source)
+    there = {*done, *made.written}
+    in_order = [path for path in (*recordings, *chain(*files.values())) if path in there]
+    return replace(made, written=tuple(in_order), present=len(done))
+
+
+def _video(job: Job, path: Path, source: str) -> Summary:
+    """A video, unless it is done."""
+    name = fitting_name(path.stem, LONGEST_SUFFIX)
+    origin = source if is_url(source) else path
+    known = video_info(path).frames
+    frames = min(known, job.max_frames or known) if known else None
+    done = video_is_done(
+        job.marks, job.out, name, job.formats,
+        source=origin, frames=frames, max_frames=job.max_frames,
+    )  # fmt: skip
+    _begin(job)
+    if not done:
+        return predict_video(job, path, name, origin)
+    there = [job.out / f"{name}{kind.suffix}" for kind in films(job.formats).values()]
+    for number in range(frames or 0):
+        there += [f for f, _ in frame_files(job.out, frame_name(name, number), job.formats)]
+    return Summary(written=tuple(there), skipped=(), present=len(there))
+
+
+def _camera(job: Job, source: str) -> Summary:
+    video_is_done(
+        job.marks, job.out, CAMERA, job.formats, source=source, frames=job.max_frames,
+        max_frames=None,
+    )  # fmt: skip
+    _begin(job)
+    return predict_camera(job, source)
+
+
+def _begin(job: Job) -> None:
+    """Make the folder, and write what its files have in common."""
+    explained = [job.out / DEPTH_FILE] if "png16" in job.formats else []
+    if not job.marks.done(explained, job.marks.way) or not explained:
+        job.out.mkdir(parents=True, exist_ok=True)
+        with recorded(job.marks.way):
+            explain_formats(job.out, job.pipeline.facts, job.formats)
 
 
 def _pipeline(
@@ -173,6 +255,15 @@ def _find_images(source: str) -> dict[str, Path | str]:
     if path.suffix.lower() == LIST and path.is_file():
         return name_listed(path)
     return dict(name_images(path))
+
+
+def _fitting_names(images: dict[str, Path | str]) -> dict[str, Path | str]:
+    """The same with names that leave room for the endings of the outputs."""
+    paths = {Path(name): image for name, image in images.items()}
+    return {
+        str(name.with_name(fitting_name(name.name, LONGEST_SUFFIX))): image
+        for name, image in paths.items()
+    }
 
 
 def _is_video(name: str) -> bool:

@@ -1,6 +1,7 @@
 """`ssmde prepare`: videos, folders of images and single images become scene folders."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -12,10 +13,25 @@ from rich.progress import track
 
 from ssmde.data.scene_files import read_intrinsics
 from ssmde.data.sequence import check_intrinsics
+from ssmde.outputs import (
+    check_replaceable,
+    folder_extra,
+    folder_mark,
+    identity,
+    mark_of,
+    sweep,
+)
 from ssmde.preparation.choice import FEWEST_FRAMES, LEAST_MOTION, Choice, choose_frames
 from ssmde.preparation.motion import measure
 from ssmde.preparation.report import MEANING, Prepared, PreparedSource, info_of
-from ssmde.preparation.scene_writer import Look, all_or_none, scenes_of, write_scene
+from ssmde.preparation.scene_writer import (
+    PREPARE,
+    Look,
+    all_or_none,
+    is_part_of,
+    scenes_of,
+    write_scene,
+)
 from ssmde.preparation.sources import Source, find_sources
 
 Four = tuple[float, float, float, float]
@@ -52,6 +68,7 @@ def prepare(
     source as their name. Images that need no change are copied. The camera is `intrinsics`, or
     follows from `hfov_degrees`, or is read from a cam.txt beside the source images, or from what
     the camera wrote into the files; else cam.txt is left out. Scenes appear whole or not at all.
+    Those that are there, made of the same sources with the same options, are not made again.
 
     Args:
         source: Video files, image files, folders of either, or patterns such as `shots/*.jpg`.
@@ -67,12 +84,13 @@ def prepare(
         width: Resize to this width, in pixels; the shape of the image stays.
         name: Name of the scene; that of the source if absent.
         quality: JPEG quality, 1 to 100.
-        overwrite: Replace scenes of that name.
+        overwrite: Replace scenes of that name which this package made.
         show_progress: Draw progress bars.
 
     Raises:
         FileNotFoundError: If there is no such source.
-        FileExistsError: If a scene exists and may not be replaced.
+        FileExistsError: If a scene exists and may not be replaced: it was made of something else,
+            holds a file that this package did not write, or is, holds or lies in a source.
         ValueError: If the sources hold no frames or none that fit together, a frame cannot be
             read, sizes differ, or an argument does not fit.
     """
@@ -80,7 +98,20 @@ def prepare(
     if intrinsics is not None and hfov_degrees is not None:
         raise ValueError("give intrinsics or hfov_degrees, not both")
     sources = find_sources(source)
-    replaced = _replaced(sources, out, name, overwrite)
+    given = [source] if isinstance(source, Path) else source
+    place = _Place(
+        out=out,
+        mark=mark_of(
+            sources=[[identity(file) for file in s.read] for s in sources],
+            options=(step, least_motion, fewest_frames, intrinsics, hfov_degrees, width, name,
+                     quality),
+        ),
+        inputs=[*given, *{file.parent: file for s in sources for file in s.read}.values()],
+        overwrite=overwrite,
+    )  # fmt: skip
+    replaced = _replaced(sources, place, name)
+    if (present := _present(replaced, place)) is not None:
+        return present
     plans = [_plan(s, width, quality, intrinsics, hfov_degrees) for s in sources]
     if step is not None:
         choices = [Choice(scenes=(s.every(step),)) for s in sources]
@@ -88,26 +119,33 @@ def prepare(
         choices = [_chosen(s, least_motion, fewest_frames, show_progress) for s in sources]
     _refuse_nothing(sources, choices, fewest_frames)
     names = _scene_names(sources, choices, name)
-    replaced += [f for f in (out / n for n in chain(*names)) if f.exists() and f not in replaced]
-    if replaced and not overwrite:
-        raise _exists(replaced[0])
-    with all_or_none(out, replaced) as part:
+    for folder in (out / n for n in chain(*names)):
+        if os.path.lexists(folder) and folder not in replaced:
+            place.check(folder)
+            replaced.append(folder)
+    made = Prepared(sources=())
+
+    def report() -> dict[str, Any]:
+        return {"prepared": [source.to_dict() for source in made.sources]}
+
+    with all_or_none(out, replaced, place.mark, report) as part:
         kept = [
             _write(plan, choice, [part / n for n in own], step, show_progress)
             for plan, choice, own in zip(plans, choices, names, strict=True)
         ]
-    return Prepared(
-        sources=tuple(
-            PreparedSource(
-                source=plan.source.label,
-                scenes=tuple(out / n for n in own),
-                kept=count,
-                choice=choice,
-                camera=plan.camera,
+        made = Prepared(
+            sources=tuple(
+                PreparedSource(
+                    source=plan.source.label,
+                    scenes=tuple(out / n for n in own),
+                    kept=count,
+                    choice=choice,
+                    camera=plan.camera,
+                )
+                for plan, choice, own, count in zip(plans, choices, names, kept, strict=True)
             )
-            for plan, choice, own, count in zip(plans, choices, names, kept, strict=True)
         )
-    )
+    return made
 
 
 def _check_numbers(
@@ -127,21 +165,54 @@ def _check_numbers(
         raise ValueError(f"fewest_frames must be at least 1, got {fewest_frames}")
 
 
-def _replaced(sources: list[Source], out: Path, name: str | None, overwrite: bool) -> list[Path]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """Where scenes go, and which of those that are there may be replaced."""
+
+    out: Path
+    mark: str
+    inputs: Sequence[Path]
+    overwrite: bool
+
+    def check(self, scene: Path) -> None:
+        """Refuse to replace a scene folder that this run may not replace."""
+        if folder_mark(scene) == self.mark:
+            return
+        if not self.overwrite:
+            raise FileExistsError(
+                f"{scene} exists: choose another name, or allow it to be overwritten"
+            )
+        check_replaceable(scene, self.inputs)
+
+
+def _replaced(sources: list[Source], place: _Place, name: str | None) -> list[Path]:
     """Scene folders of an earlier run that make room; refused before anything is read."""
-    found: list[Path] = []
-    for source in sources:
-        own = name or source.name
-        if (out / own).parent != out or own.startswith("."):
+    own_names = [name or source.name for source in sources]
+    for own in own_names:
+        if (place.out / own).parent != place.out or own.startswith("."):
             raise ValueError(f"a scene's name is the name of a folder, got '{own}'")
-        found += [f for f in scenes_of(out, own, source.label) if f not in found]
-    if found and not overwrite:
-        raise _exists(found[0])
+    sweep(
+        place.out,
+        lambda n: n in (PREPARE, *own_names) or any(is_part_of(n, own) for own in own_names),
+    )
+    found: list[Path] = []
+    for source, own in zip(sources, own_names, strict=True):
+        found += [f for f in scenes_of(place.out, own, source.label) if f not in found]
+    for scene in found:
+        place.check(scene)
     return found
 
 
-def _exists(scene: Path) -> FileExistsError:
-    return FileExistsError(f"{scene} exists: choose another name, or allow it to be overwritten")
+def _present(found: list[Path], place: _Place) -> Prepared | None:
+    """The report of an earlier run that made the same, if all its scenes are there."""
+    if not found or any(folder_mark(scene) != place.mark for scene in found):
+        return None
+    kept = folder_extra(found[0]).get("prepared", [])
+    present = Prepared(
+        sources=tuple(PreparedSource.from_dict(s, place.out) for s in kept), present=True
+    )
+    whole = all(folder_mark(scene) == place.mark for scene in present.scenes)
+    return present if present.scenes and whole else None
 
 
 def _plan(

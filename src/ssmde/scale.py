@@ -1,14 +1,18 @@
 """`ssmde scale`: how many metres a scene unit is, found once and stored with the weights."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor
 
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import MetricScale, with_scale
+from ssmde.outputs import adding_to, sweep
 from ssmde.prediction.loading import find_weights, load
 from ssmde.prediction.motion import MotionPredictor
 from ssmde.prediction.predictor import Predictor
@@ -56,6 +60,7 @@ def scale(
         show_progress: Draw a progress bar.
 
     Raises:
+        FileExistsError: If `out` is there and holds something else than these weights.
         FileNotFoundError: If weights, data or points do not exist.
         ValueError: If what is given does not tell a scale; the message says why.
     """
@@ -67,6 +72,9 @@ def scale(
             "--out FILE, where the weights go with it"
         )
     tensors, metadata = read_weights(file)
+    target = Path(out) if out else file
+    _check_target(target, file, tensors)
+    sweep(target.parent, target.name.__eq__)
     predictor = load(file)
     if points is not None:
         measured = read_points(Path(points))
@@ -88,8 +96,25 @@ def scale(
                 advance=advance,
             )
             found = _from_scenes(asked, file, camera_height, speed)
-    save_weights(Path(out) if out else file, tensors, with_scale(metadata, found))
+    with adding_to(target):
+        save_weights(target, tensors, with_scale(metadata, found))
     return found
+
+
+def _check_target(target: Path, file: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse to write over anything but these weights, with another scale or none."""
+    if not os.path.lexists(target) or (target.exists() and os.path.samefile(target, file)):
+        return
+    try:
+        there = read_weights(target)[0] if target.suffix == file.suffix else {}
+    except ValueError:
+        there = {}
+    if there.keys() != tensors.keys() or any(
+        not torch.equal(there[key], tensors[key]) for key in there
+    ):
+        raise FileExistsError(
+            f"{target}: exists and holds something else than {file}: give another name with --out"
+        )
 
 
 def _from_scenes(

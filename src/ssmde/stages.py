@@ -16,6 +16,7 @@ from ssmde.evaluation.result import Evaluation
 from ssmde.io import copy_file
 from ssmde.label import label
 from ssmde.models.start import follow_start
+from ssmde.outputs import check_own, digest_of, recorded, sweep
 from ssmde.prediction.loading import load
 from ssmde.reporting.report import Stages, write_report
 from ssmde.track import track
@@ -26,6 +27,7 @@ GROUNDED = "grounded"  # source of labels that is made from the video itself
 POINTS = 0.5  # weight of the tracked points in the static stage, unless the run has its own
 STATIC_SHARE = 0.5  # of the steps of the teacher; static depth is learnt quickly from points
 WEIGHTS = ("best.safetensors", "last.safetensors")
+RESULTS = (*WEIGHTS, "report.html")
 
 
 def train_stages(config: Config, *, resume: bool = False) -> Path:
@@ -57,6 +59,10 @@ def train_stages(config: Config, *, resume: bool = False) -> Path:
             f"{folder} already holds a run of both stages ({', '.join(begun)} begun): go on with "
             "--resume, choose another --name, or delete it"
         )
+    if not begun and not is_later_rank():
+        check_own([folder / name for name in RESULTS], "choose another --name")
+    if not is_later_rank():
+        sweep(folder, RESULTS.__contains__)
     _track_what_has_no_motion(config)
     _label_what_has_no_labels(config)
     for name, stage in stages.items():
@@ -156,8 +162,13 @@ def _hand_over(student: Config, folder: Path) -> None:
     """Put the student's weights where a run has them."""
     run = student.output / student.name
     for name in WEIGHTS:
-        if (run / name).is_file():
-            copy_file(run / name, folder / name)
+        if (run / name).is_file() and not _is_copy(run / name, folder / name):
+            with recorded():
+                copy_file(run / name, folder / name)
+
+
+def _is_copy(source: Path, target: Path) -> bool:
+    return target.is_file() and digest_of(source) == digest_of(target)
 
 
 def _report(teacher: Config, student: Config, folder: Path) -> None:
@@ -175,4 +186,6 @@ def _report(teacher: Config, student: Config, folder: Path) -> None:
     stages = Stages(
         folder=folder, teacher=teacher, student=student, weights=weights, results=results
     )
-    print(f"report: {write_report(stages, held_out)}", flush=True)
+    with recorded():
+        page = write_report(stages, held_out)
+    print(f"report: {page}", flush=True)

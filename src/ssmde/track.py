@@ -15,9 +15,15 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ssmde.data.pack import refuse_packed
-from ssmde.data.scene_files import TRACKED_POINTS, write_tracked_points, write_tracked_poses
+from ssmde.data.scene_files import (
+    TRACKED_POINTS,
+    TRACKED_POSES,
+    write_tracked_points,
+    write_tracked_poses,
+)
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.outputs import check_own, recorded, sweep
 from ssmde.tracking.camera import (
     START,
     Estimate,
@@ -90,6 +96,7 @@ def track(
         One entry for each scene that was tracked now.
 
     Raises:
+        FileExistsError: If a scene has poses or points that this package did not write.
         FileNotFoundError: If there is no such folder.
         ImportError: If pycolmap is not installed.
         ValueError: If the video of a scene without cam.txt does not tell its camera. Nothing is
@@ -101,6 +108,10 @@ def track(
     todo = [scene for scene in scenes if overwrite or not _is_tracked(scene)]
     if not todo:
         return []  # also where COLMAP is not installed
+    for scene in todo:
+        folder, names = scene.images[0].parent, {TRACKED_POSES, TRACKED_POINTS}
+        check_own([folder / name for name in names], "move it away, and track again")
+        sweep(folder, {*names, "cam.txt", "scene.json"}.__contains__)
     colmap = load_colmap(threads, seed)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     tracked: list[Tracked] = []
@@ -217,8 +228,9 @@ def _write_motion(
             errors.append(error)
     folder = scene.images[0].parent
     note = f"ssmde track, COLMAP {colmap.module.__version__}: part, then T_world_camera"
-    write_tracked_points(folder, points)
-    write_tracked_poses(folder, poses, parts, note)
+    with recorded():
+        write_tracked_points(folder, points)
+        write_tracked_poses(folder, poses, parts, note)
     return Tracked(
         scene=scene.name,
         frames=len(scene),

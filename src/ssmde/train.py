@@ -21,6 +21,7 @@ from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.models.start import follow_start
+from ssmde.outputs import check_own, mark_at, recorded, sweep
 from ssmde.training.checkpoints import (
     AtomicCheckpointIO,
     is_disk_full,
@@ -32,6 +33,11 @@ from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError, TrainingModule
 from ssmde.training.validation import Validation, write_last_weights
 
+CONFIG_FILE = "config.yaml"
+RUN_FILES = (
+    CONFIG_FILE, "last.ckpt", "best.safetensors", "last.safetensors", "best", "log.csv", "panels",
+    "tensorboard",
+)  # fmt: skip
 # A resumed run may change how long and where it runs, not what it computes.
 FREE_ON_RESUME = {
     "output",
@@ -69,9 +75,11 @@ def train(config: Config, *, resume: bool = False) -> Path:
     Args:
         config: The run.
         resume: Go on from `last.ckpt`, also after a kill; on a CPU the losses that follow are
-            those of a run that was never stopped, to the last bit.
+            those of a run that was never stopped, to the last bit. A run that was stopped before
+            its first checkpoint begins again.
 
     Raises:
+        FileExistsError: If the folder holds files of others under the names of a run.
         ValueError: If the data, or the folder of the run, do not fit.
         TrainingError: If the loss is no number, or memory or disk are full; the last good
             checkpoint is kept.
@@ -81,6 +89,7 @@ def train(config: Config, *, resume: bool = False) -> Path:
     config = follow_start(_clock_of_stage(config))
     folder = config.output / config.name
     _check_run(folder, config, resume=resume)
+    resume = resume and (folder / "last.ckpt").exists()
     if resume and _is_done(folder, config.train.steps):
         return folder
     sequences = read_scenes(config.data.root, "train")
@@ -95,6 +104,7 @@ def train(config: Config, *, resume: bool = False) -> Path:
     validation = Validation(folder, config, log)
     trainer = _make_trainer(config, folder, [validation, log])
     if trainer.is_global_zero:
+        _sweep_run(folder)
         _write_config(folder, config)  # also of a run that goes on: with the steps it now has
     checkpoint = folder / "last.ckpt" if resume else None
     try:
@@ -172,10 +182,14 @@ def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
                 f"{folder} already holds a run: go on with --resume, choose another --name, "
                 "or delete it"
             )
+        if not is_later_rank():
+            _check_room(folder, config)
         return
+    kept = folder / CONFIG_FILE
     if "last.ckpt" not in begun:
-        raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist")
-    kept = folder / "config.yaml"
+        if begun or mark_at(kept) is None:
+            raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist")
+        print(f"{folder} has no checkpoint yet: it begins again")
     try:
         before = load_config(read_text(kept))
     except ValueError as error:
@@ -186,6 +200,28 @@ def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
             f"a resumed run cannot change {', '.join(not_free)}; start a new run with --name, "
             f"or go back to the values in {kept}"
         )
+
+
+def _check_room(folder: Path, config: Config) -> None:
+    """Refuse a folder with files of others, or what another run left that has no checkpoint yet."""
+    there = [folder / name for name in RUN_FILES if os.path.lexists(folder / name)]
+    if not there:
+        return
+    check_own([folder / CONFIG_FILE], "choose another --name")
+    kept = folder / CONFIG_FILE
+    before = asdict(load_config(read_text(kept))) if kept.is_file() else None
+    if before is None or set(_differences(before, asdict(config))) - FREE_ON_RESUME:
+        raise FileExistsError(
+            f"{there[0]}: exists, of something else than this run: choose another --name, or "
+            f"delete {folder}"
+        )
+
+
+def _sweep_run(folder: Path) -> None:
+    """Remove the parts that a killed run left."""
+    sweep(folder, RUN_FILES.__contains__)
+    sweep(folder / "best", lambda name: name.endswith(".safetensors"))
+    sweep(folder / "panels", lambda name: name.endswith(".png"))
 
 
 def _is_done(folder: Path, steps: int) -> bool:
@@ -208,8 +244,12 @@ def _is_done(folder: Path, steps: int) -> bool:
 
 
 def _write_config(folder: Path, config: Config) -> None:
+    """Write what runs; a file that somebody changed stays as it is."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "config.yaml", dump_config(config))
+    kept = folder / CONFIG_FILE
+    if not os.path.lexists(kept) or mark_at(kept) is not None:
+        with recorded():
+            write_text(kept, dump_config(config))
 
 
 def _check_scene_gaps(config: Config, sequences: list[FrameSequence]) -> None:

@@ -1,6 +1,5 @@
 """Packed data: the same snippets as from folders, from a disk or from a server that fails."""
 
-import json
 import pickle
 from dataclasses import fields, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from folders import names_in
 from packed_scenes import write_scenes
 from ssmde.config import DataConfig
 from ssmde.data.dataset import SnippetDataset
@@ -18,7 +18,9 @@ from ssmde.data.pack import is_packed, refuse_packed
 from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.store import Store, url_of
+from ssmde.preparation import packing
 from ssmde.preparation.packing import pack
+from ssmde.preparation.shard_writer import write_shard
 
 SIZE = (32, 64)
 
@@ -122,29 +124,52 @@ def test_other_tools_read_the_shards_from_front_to_back(packed):
     assert samples[1]["points.npy"].shape == (40, 3)
 
 
-def test_a_stopped_run_of_packing_goes_on_with_the_same_shards(folders, packed, tmp_path):
+def test_a_stopped_run_of_packing_goes_on_with_the_same_shards(
+    folders, packed, tmp_path, monkeypatch
+):
     out = tmp_path / "again"
     pack(folders, out, size=SIZE, shard_frames=5, show_progress=False)
     assert (out / "pack.json").read_text() == (packed / "pack.json").read_text()
-    about = json.loads((out / "pack.json").read_text())
-    (out / "pack.json").unlink()
-    (out / "train-000002.npz").unlink()
-    (out / "train-000002.tar").write_bytes(b"half")
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    done = pack(folders, out, size=SIZE, shard_frames=5, show_progress=False)  # finds it
+    assert sum(done.frames.values()) == sum(map(len, read_scenes(out, "all")))
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    out = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "write_shard", stops_at("train-000002"))
+        with pytest.raises(KeyboardInterrupt):
+            pack(folders, out, size=SIZE, shard_frames=5, show_progress=False)
     before = (out / "train-000001.tar").stat().st_mtime_ns
-    with pytest.raises(FileExistsError, match="is not empty"):
-        pack(folders, out, size=SIZE, shard_frames=5, show_progress=False)
-    del about["shards"]
-    (out / "plan.json").write_text(json.dumps(about))
     with pytest.raises(FileExistsError, match="begun with other data or options"):
         pack(folders, out, size=(64, 64), shard_frames=5, show_progress=False)
     pack(folders, out, size=SIZE, shard_frames=5, show_progress=False)
     assert (out / "train-000001.tar").stat().st_mtime_ns == before
-    for name in ("train-000002.tar", "train-000002.npz", "pack.json"):
+    names = names_in(packed)
+    assert names_in(out) == names
+    for name in names:
         assert (out / name).read_bytes() == (packed / name).read_bytes()
     with pytest.raises(FileExistsError, match="holds packed data"):
         pack(folders, out, size=SIZE, show_progress=False)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"notes\.txt: was not written by ssmde"):
+        pack(folders, out, size=(32, 32), overwrite=True, show_progress=False)
+    (out / "notes.txt").unlink()
     pack(folders, out, size=(32, 32), overwrite=True, show_progress=False)
     assert read_scenes(out, "train")[0].image_size == (32, 32)
+    assert len(list(out.glob("*.tar"))) == 2  # of the smaller shards none is left
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("mine")
+    with pytest.raises(FileExistsError, match="is not empty"):
+        pack(folders, tmp_path / "full", size=SIZE, overwrite=True, show_progress=False)
+
+
+def stops_at(name):
+    def write(out, shard, *rest):
+        if shard == name:
+            raise KeyboardInterrupt
+        write_shard(out, shard, *rest)
+
+    return write
 
 
 def test_a_frame_that_cannot_be_read_keeps_its_place_and_is_reported(tmp_path):

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
+from folders import names_in
 from ssmde.data.images import ImageError
 from ssmde.data.pseudo_depth import (
     LabelInfo,
-    check_labels,
+    labels_fit,
     read_pseudo_depth,
-    remove_labels,
     write_labels,
     write_pseudo_depth,
 )
@@ -94,7 +94,7 @@ def test_the_folder_appears_with_label_json_and_the_first_labels(tmp_path):
     folder = tmp_path / "pseudo_depth"
     write_labels(folder, AFFINE, {"000000": as_map([1, 2])})
     write_labels(folder, AFFINE, {"000001": as_map([3, 4])})
-    assert sorted(f.name for f in folder.iterdir()) == ["000000.png", "000001.png", "label.json"]
+    assert names_in(folder) == ["000000.png", "000001.png", "label.json"]
     info = json.loads((folder / "label.json").read_text())
     values = info.pop("values")
     assert "60000" in values
@@ -123,30 +123,43 @@ def test_a_stop_before_the_first_label_leaves_nothing_behind(tmp_path):
 )
 def test_labels_of_something_else_are_not_mixed_with_new_ones(change, says, tmp_path):
     write_labels(tmp_path / "p", AFFINE, {"a": as_map([1, 2])})
-    check_labels(tmp_path / "p", AFFINE)
+    labels_fit(tmp_path / "p", AFFINE)
     file = tmp_path / "p" / "label.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises(ValueError, match=rf"label\.json: {says}.*--overwrite"):
-        check_labels(tmp_path / "p", AFFINE)
+        labels_fit(tmp_path / "p", AFFINE)
 
 
 def test_what_a_label_json_does_not_say_is_no_difference(tmp_path):
-    check_labels(tmp_path / "nothing", AFFINE)
+    labels_fit(tmp_path / "nothing", AFFINE)
     (tmp_path / "label.json").write_text('{"source": "drawn", "version": ""}')
-    check_labels(tmp_path, AFFINE)
+    labels_fit(tmp_path, AFFINE)
 
 
 def test_labels_without_a_label_json_are_left_alone(tmp_path):
     (tmp_path / "000000.png").touch()
     with pytest.raises(ValueError, match=r"unknown source, without label\.json; .*--overwrite"):
-        check_labels(tmp_path, AFFINE)
+        labels_fit(tmp_path, AFFINE)
 
 
-def test_labels_are_removed_whole(tmp_path):
+def test_labels_of_another_source_go_when_the_first_new_ones_are_there(tmp_path):
+    folder = tmp_path / "p"
+    write_labels(folder, AFFINE, {"a": as_map([1, 2]), "b": as_map([1, 2])})
+    assert not labels_fit(folder, DISPARITY, overwrite=True)
+    with pytest.raises(ValueError, match="a label needs a pixel"):
+        write_labels(folder, DISPARITY, {"a": as_map([NAN, 0])})
+    assert names_in(folder) == ["a.png", "b.png", "label.json"]
+    write_labels(folder, DISPARITY, {"a": as_map([1, 2])})
+    assert names_in(folder) == ["a.png", "label.json"]
+    assert names_in(tmp_path) == ["p"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "a.png", "label.json"])
+def test_labels_of_others_are_never_replaced(tmp_path, name):
     write_labels(tmp_path / "p", AFFINE, {"a": as_map([1, 2])})
-    remove_labels(tmp_path / "p")
-    remove_labels(tmp_path / "p")
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "p" / name).write_text("{}")
+    with pytest.raises(FileExistsError, match=f"{name}: was not written by ssmde"):
+        labels_fit(tmp_path / "p", DISPARITY, overwrite=True)
 
 
 def test_a_file_that_is_no_label_is_named(tmp_path):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from doctor_scenes import names
 from ssmde.data.pseudo_depth import LabelInfo, write_labels
@@ -175,9 +176,13 @@ def test_labels_of_other_images_are_unlike(room, labelled):
     assert "--overwrite" in finding.remedy
 
 
-def test_labels_that_cannot_be_read_are_named(room, labelled):
+@pytest.mark.parametrize("empty", [True, False])
+def test_labels_that_cannot_be_used_are_named(room, labelled, empty):
     sequence = labelled(room.depth)
-    sequence.pseudo_depth[3].write_bytes(b"no label")
+    if empty:
+        Image.fromarray(np.zeros((4, 6), np.uint16)).save(sequence.pseudo_depth[3])
+    else:
+        sequence.pseudo_depth[3].write_bytes(b"no label")
     (finding,) = check_labels(sequence, 12)
     assert (finding.name, finding.frames) == ("broken-labels", (3,))
 

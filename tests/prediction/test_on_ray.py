@@ -10,8 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from folders import names_in
 from ssmde.predict import Predictor, predict_files
 from ssmde.prediction.jobs import Job
+from ssmde.prediction.marks import Marks
 from ssmde.prediction.on_ray import Piece, predict_on_ray, predict_piece
 from ssmde.prediction.pipeline import Pipeline, Wishes
 from ssmde.prediction.shot import Style
@@ -36,7 +38,7 @@ def make_predictor() -> Predictor:
 
 def open_job(out: Path) -> Job:
     pipeline = Pipeline(make_predictor(), Wishes(batch_size=2), say=None)
-    return Job(pipeline=pipeline, out=out, formats=("npz",), style=Style())
+    return Job(pipeline=pipeline, out=out, formats=("npz",), style=Style(), marks=Marks(way=""))
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def photos(tmp_path):
 
 
 def assert_predicted(out: Path, names: list[str]) -> None:
-    assert sorted(p.name for p in out.iterdir()) == [f"{name}_depth.npz" for name in names]
+    assert names_in(out) == [f"{name}_depth.npz" for name in names]
     for name in names:
         with np.load(out / f"{name}_depth.npz") as arrays:
             np.testing.assert_allclose(arrays["depth"], 1 + 10 * int(name) / 255, rtol=1e-5)

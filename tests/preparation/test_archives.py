@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from folders import names_in
 from kitti_archive import CX, FOCAL, HEIGHT, WIDTH, make_drive, make_sequence, picture
 from ssmde.data.archives.kitti_raw import index_kitti_raw
 from ssmde.data.archives.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
@@ -155,7 +156,7 @@ def test_a_stopped_run_leaves_whole_scenes_only_and_goes_on_from_there(tmp_path,
     halted = drawn("second", [frame("0"), ArchiveFrame(name="1", image=stop), frame("2")])
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path, first, halted)
-    assert sorted(f.name for f in tmp_path.iterdir()) == ["first", "train.txt"]
+    assert names_in(tmp_path) == ["first", "train.txt"]
     second = drawn("second", [frame("0"), frame("1"), frame("2")])
     results = write(tmp_path, first, second)
     assert [result.skipped for result in results] == [True, False]
@@ -207,6 +208,29 @@ def test_a_folder_that_holds_something_else_is_never_touched_without_leave(tmp_p
     assert len(read_scene(tmp_path / "a").images) == 2
 
 
+def test_an_archive_is_never_replaced_by_its_own_scenes(tmp_path):
+    write(tmp_path / "tum", drawn())
+    with pytest.raises(FileExistsError, match="is, holds or lies in the input"):
+        write_archive(
+            Archive(scenes=(drawn(),), problems=()), tmp_path / "tum", width=4, quality=95,
+            overwrite=True, show_progress=False, inputs=[tmp_path / "tum"],
+        )  # fmt: skip
+    (tmp_path / "tum" / "a" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"notes\.txt: was not written"):
+        write(tmp_path / "tum", drawn(), width=4, overwrite=True)
+    assert len(read_scene(tmp_path / "tum" / "a").images) == 4
+
+
+def test_a_list_that_somebody_wrote_stays(tmp_path):
+    (tmp_path / "train.txt").write_text("# mine\nb\n")
+    with pytest.raises(FileExistsError, match=r"train\.txt: was not written by ssmde"):
+        write(tmp_path, drawn())
+    assert [path.name for path in tmp_path.iterdir()] == ["train.txt"]
+    (tmp_path / "train.txt").write_text("# mine\na\n")
+    write(tmp_path, drawn())
+    assert (tmp_path / "train.txt").read_text() == "# mine\na\n"
+
+
 def test_a_scene_that_moves_to_another_split_leaves_its_old_list(tmp_path):
     write(tmp_path, drawn("a"), drawn("b", split="val"))
     write(tmp_path, drawn("b", split="train"), overwrite=True)
@@ -219,7 +243,7 @@ def test_a_scene_without_one_good_image_is_not_written_and_is_reported(tmp_path)
     dark, good = write(tmp_path, scene, drawn())
     assert dark.folder is None
     assert dark.problems
-    assert sorted(f.name for f in tmp_path.iterdir()) == ["a", "train.txt"]
+    assert names_in(tmp_path) == ["a", "train.txt"]
     assert good.frames == 4
 
 
@@ -270,7 +294,7 @@ def test_steady_times_are_a_frame_rate(tmp_path):
 def test_scenes_without_camera_poses_or_depth_have_no_files_for_them(tmp_path):
     frames = [ArchiveFrame(name="0", image=lambda: grey(1))]
     (done,) = write(tmp_path, drawn(frames=frames, intrinsics=None))
-    assert sorted(f.name for f in done.folder.iterdir()) == ["0.jpg", "scene.json"]
+    assert names_in(done.folder) == ["0.jpg", "scene.json"]
 
 
 def test_every_data_set_of_the_table_has_a_reader_that_knows_its_own_archive(tmp_path):
@@ -311,7 +335,7 @@ def test_a_single_thread_writes_the_same_as_many(tmp_path, monkeypatch):
     write(tmp_path / "many", drawn())
     monkeypatch.setattr(archive_scene, "WORKERS", 1)
     write(tmp_path / "one", drawn())
-    files = sorted(f.relative_to(tmp_path / "one") for f in (tmp_path / "one").rglob("*.*"))
+    files = sorted(f.relative_to(tmp_path / "one") for f in (tmp_path / "one").rglob("[!.]*.*"))
     assert len(files) == 11
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "many" / file).read_bytes()

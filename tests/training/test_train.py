@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
+import ssmde.train as train_module
 from ssmde.config import Config, dump_config, load_config
 from ssmde.methods.teacher import Teacher
 from ssmde.models.load import read_weights
@@ -210,6 +211,30 @@ def test_a_folder_with_a_run_is_not_overwritten(small_run):
     train(short)
     with pytest.raises(ValueError, match="already holds a run: go on with --resume"):
         train(short)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "best.safetensors", "log.csv"])
+def test_a_folder_with_files_of_others_is_no_place_for_a_run(small_run, name):
+    mine = small_run.output / "small" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(FileExistsError, match=f"{name}: .*choose another --name"):
+        train(small_run)
+    assert [path.read_text() for path in mine.parent.iterdir()] == ["mine"]
+
+
+def test_a_run_without_a_checkpoint_begins_again_and_no_other_takes_its_place(small_run, capsys):
+    folder = small_run.output / "small"
+    folder.mkdir(parents=True)
+    train_module._write_config(folder, small_run)  # and then it was killed
+    (folder / ".last.ckpt.1.part").write_text("half")
+    other = replace(small_run, train=replace(small_run.train, learning_rate=1.0))
+    with pytest.raises(FileExistsError, match="of something else than this run"):
+        train(other)
+    train(small_run, resume=True)
+    assert "has no checkpoint yet: it begins again" in capsys.readouterr().out
+    assert not list(folder.glob(".*.part"))
+    assert [step for step, _ in losses(folder)] == list(range(1, 9))
 
 
 def test_nothing_to_resume_is_said(small_run):

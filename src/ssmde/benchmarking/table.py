@@ -15,6 +15,7 @@ from ssmde.evaluation.result import REGIONS, Evaluation
 from ssmde.io import write_text
 from ssmde.metrics.depth import METRICS
 from ssmde.metrics.protocol import Protocol
+from ssmde.outputs import check_own, recorded, sweep
 
 MEASURED, PUBLISHED = "measured", "published"
 HEADS = ("method", "kind", "pixels", "images", *METRICS)
@@ -108,13 +109,23 @@ def print_benchmark(benchmark: Benchmark) -> None:
 
 def write_benchmark(benchmark: Benchmark, out: Path) -> list[Path]:
     """Write `NAME.csv`, `NAME.json` and `NAME.md`; the paths."""
+    paths = check_room(benchmark.name, out)
+    sweep(out, {path.name for path in paths}.__contains__)
     out.mkdir(parents=True, exist_ok=True)
-    texts = {"csv": _csv(benchmark), "json": _json(benchmark), "md": _markdown(benchmark)}
-    paths = list[Path]()
-    for suffix, text in texts.items():
-        path = out / f"{benchmark.name}.{suffix}"
-        write_text(path, text)
-        paths.append(path)
+    with recorded():
+        for path, text_of in zip(paths, (_csv, _json, _markdown), strict=True):
+            write_text(path, text_of(benchmark))
+    return paths
+
+
+def check_room(name: str, out: Path) -> list[Path]:
+    """The files of a table; refuses a folder where files of others have these names.
+
+    Raises:
+        FileExistsError: It names the first one.
+    """
+    paths = [out / f"{name}.{suffix}" for suffix in ("csv", "json", "md")]
+    check_own(paths, "choose another folder with --out")
     return paths
 
 

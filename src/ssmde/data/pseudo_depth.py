@@ -11,8 +11,7 @@ and the values of all images come back in the unit of the source.
 
 import json
 import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +25,13 @@ from PIL.PngImagePlugin import PngInfo
 from ssmde.data.images import ImageError, read_depth
 from ssmde.data.scene_files import read_scene_info
 from ssmde.io import read_npy, whole_file, write_json
+from ssmde.outputs import (
+    RECORD,
+    check_replaceable,
+    hidden_folder,
+    move_into_place,
+    recorded,
+)
 
 Kind = Literal["depth", "disparity"]
 
@@ -65,42 +71,51 @@ class LabelInfo:
 SAME = ("source", "version", "kind", "affine", "network_size")  # in labels that may stand together
 
 
-def check_labels(folder: Path, info: LabelInfo) -> None:
-    """Refuse to go on in a label folder that something else has filled; none at all is fine.
+def labels_fit(
+    folder: Path, info: LabelInfo, *, overwrite: bool = False, inputs: Sequence[Path] = ()
+) -> bool:
+    """Whether labels to come may stand beside those that are there; none at all are fine.
 
     Args:
         folder: The scene's `pseudo_depth`.
         info: What the labels to come are.
+        overwrite: Others may be replaced: False says that they have to be.
+        inputs: Files and folders that are read; labels that lie in one are not replaced.
 
     Raises:
+        FileExistsError: If others are there that this package did not write, or an input.
         ValueError: If its label.json differs, or it has labels and no label.json.
     """
-    found = read_scene_info(folder / INFO_FILE)
     advice = f"label again from the start with --overwrite, or move {folder} away"
-    if not found and folder.is_dir() and any(folder.glob("[!.]*")):
-        raise ValueError(f"{folder}: holds labels of unknown source, without label.json; {advice}")
+    if (fault := _difference(folder, info)) is None:
+        return True
+    if not overwrite:
+        raise ValueError(f"{fault}; {advice}")
+    check_replaceable(folder, inputs, f"move {folder} away")
+    return False
+
+
+def _difference(folder: Path, info: LabelInfo) -> str | None:
+    """Why labels cannot stand beside those in a folder; None if they can."""
+    found = read_scene_info(folder / INFO_FILE)
+    if not found and os.path.lexists(folder) and (not folder.is_dir() or any(folder.glob("[!.]*"))):
+        return f"{folder}: holds labels of unknown source, without label.json"
     wanted = json.loads(json.dumps(info.as_json()))
     for key in SAME:
         before, now = found.get(key, wanted[key]), wanted[key]
         if before != now and "" not in (before, now):  # an unknown version says nothing
-            raise ValueError(
-                f"{folder / INFO_FILE}: {key} of the labels is {before!r}, now it would be "
-                f"{now!r}; {advice}"
+            return (
+                f"{folder / INFO_FILE}: {key} of the labels is {before!r}, now it would be {now!r}"
             )
-
-
-def remove_labels(folder: Path) -> None:
-    """Remove a label folder with all it holds, at once; none at all is fine."""
-    if folder.is_dir():
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-        folder.rename(old)
-        shutil.rmtree(old)
+    return None
 
 
 def write_labels(
     folder: Path, info: LabelInfo, maps: Mapping[str, Float32[np.ndarray, "_ _"]]
 ) -> None:
     """Write the labels of some frames; with the first ones the folder appears, label.json in it.
+
+    Labels of something else that are there go then; `labels_fit` has been asked before.
 
     Args:
         folder: The scene's `pseudo_depth`.
@@ -110,31 +125,29 @@ def write_labels(
     Raises:
         ValueError: If one has no value to store.
     """
-    if folder.is_dir():
-        for name, values in maps.items():
-            write_pseudo_depth(folder / f"{name}.png", values, info)
-        return
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    part.mkdir()
-    try:
-        _write_info(part, info)
-        write_labels(part, info, maps)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with recorded():
+        if folder.is_dir() and _difference(folder, info) is None:
+            if not (folder / INFO_FILE).is_file():
+                _write_info(folder, info)
+            for name, values in maps.items():
+                write_pseudo_depth(folder / f"{name}.png", values, info)
+            return
+        with hidden_folder(folder) as part:
+            _write_info(part, info)
+            for name, values in maps.items():
+                write_pseudo_depth(part / f"{name}.png", values, info)
+            move_into_place(part, folder)
 
 
 def begin_labels(folder: Path, info: LabelInfo) -> None:
     """Make the label folder, for several processes to write into it with `write_labels`."""
-    folder.mkdir(exist_ok=True)
-    if not (folder / INFO_FILE).is_file():
-        _write_info(folder, info)
+    write_labels(folder, info, {})
 
 
 def drop_empty_labels(folder: Path) -> None:
     """Remove a label folder that was begun and got no label."""
-    if folder.is_dir() and [file.name for file in folder.iterdir()] == [INFO_FILE]:
-        remove_labels(folder)
+    if folder.is_dir() and {file.name for file in folder.iterdir()} <= {INFO_FILE, RECORD}:
+        move_into_place(None, folder)
 
 
 def _write_info(folder: Path, info: LabelInfo) -> None:

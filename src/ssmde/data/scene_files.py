@@ -155,7 +155,7 @@ def write_tracked_poses(
         f"{part:.0f} " + " ".join(f"{x:.9g}" for x in pose[:3].ravel())
         for pose, part in zip(poses, parts, strict=True)
     ]
-    _write(folder / "tracked_poses.txt", [f"# {note}", *rows])
+    _write(folder / TRACKED_POSES, [f"# {note}", *rows])
 
 
 def write_timestamps(folder: Path, times: Float[np.ndarray, " n"]) -> None:
@@ -163,7 +163,7 @@ def write_timestamps(folder: Path, times: Float[np.ndarray, " n"]) -> None:
     _write(folder / "timestamps.txt", [f"{time:.6f}" for time in times])
 
 
-TRACKED_POINTS = "tracked_points.npz"
+TRACKED_POINTS, TRACKED_POSES = "tracked_points.npz", "tracked_poses.txt"
 
 
 def write_tracked_points(

@@ -72,6 +72,8 @@ def depth_edges(
     """
     small = _filled(resample(depth, shape))
     known = small > 0
+    if not known.any():
+        return known
     across, down = (_jumps(small, known, axis, relative) for axis in (1, 0))
     jump = np.maximum(across, down)
     limit = max(JUMP, float(np.quantile(jump, STRONG)))
@@ -148,7 +150,8 @@ def _jumps(
     ends = [slice(None), slice(None)]
     ends[axis] = slice(0, None, depth.shape[axis] - 1)
     sure[tuple(ends)] = False
-    scale = np.minimum(np.minimum(a, b), c) if relative else np.float32(np.ptp(depth[known]))
+    flat = np.float32(np.ptp(depth[known])) or np.float32(1)  # a map of one value does not jump
+    scale = np.minimum(np.minimum(a, b), c) if relative else flat
     bend = np.abs(a - 2 * b + c) / np.where(sure, scale, 1)
     return np.where(sure, bend, 0).astype(np.float32)
 

@@ -35,6 +35,9 @@ def check_labels(sequence: FrameSequence, most: int) -> list[Finding]:
         except ImageError as error:
             broken.append((frame, str(error)))
             continue
+        if not (label > 0).any():
+            broken.append((frame, f"{path}: no pixel has a value"))
+            continue
         try:
             image = read_image_edges(sequence.images[frame], sequence.image_size)
         except ImageError:  # a finding about the images
@@ -147,6 +150,6 @@ def _broken(scene: str, broken: list[tuple[int, str]]) -> Finding:
     return Finding(
         name="broken-labels", severity="warning", scene=scene,
         frames=tuple(frame for frame, _ in broken),
-        what=f"{len(broken)} labels cannot be read: {broken[0][1]}",
+        what=f"{len(broken)} labels cannot be used: {broken[0][1]}",
         remedy="delete them and run `ssmde label` again",
     )  # fmt: skip

@@ -18,6 +18,7 @@ from ssmde.evaluation.result import (
 from ssmde.io import write_text
 from ssmde.metrics.depth import METRICS
 from ssmde.metrics.protocol import Protocol, counted_pixels
+from ssmde.outputs import check_own, recorded, sweep
 from ssmde.pictures import PanelRow, panel, write_png
 from ssmde.prediction.images import resize_depth
 
@@ -64,13 +65,30 @@ def print_result(result: Evaluation) -> None:
 
 def write_result(result: Evaluation, predict: DepthFunction, out: Path) -> None:
     """Write `metrics.json`, and `worst/01.png` and so on, the worst frame first."""
+    check_room(out)
     (out / "worst").mkdir(parents=True, exist_ok=True)
-    write_text(out / "metrics.json", result.to_json() + "\n")
-    for number in range(1, WORST_FRAMES + 1):  # an earlier evaluation may have had more frames
-        (out / "worst" / f"{number:02d}.png").unlink(missing_ok=True)
-    for number, found in enumerate(result.worst(), start=1):
-        picture = panel([_worst_row(found, predict, result.protocol)], height=WORST_HEIGHT)
-        write_png(out / "worst" / f"{number:02d}.png", picture)
+    with recorded():
+        write_text(out / "metrics.json", result.to_json() + "\n")
+        for path in _worst_files(out):  # an earlier evaluation may have had more frames
+            path.unlink(missing_ok=True)
+        for path, found in zip(_worst_files(out), result.worst(), strict=False):
+            picture = panel([_worst_row(found, predict, result.protocol)], height=WORST_HEIGHT)
+            write_png(path, picture)
+
+
+def check_room(out: Path) -> None:
+    """Refuse a folder where files of others have the names of the results.
+
+    Raises:
+        FileExistsError: It names the first one.
+    """
+    check_own([out / "metrics.json", *_worst_files(out)], "choose another folder with --out")
+    sweep(out, "metrics.json".__eq__)
+    sweep(out / "worst", {path.name for path in _worst_files(out)}.__contains__)
+
+
+def _worst_files(out: Path) -> list[Path]:
+    return [out / "worst" / f"{number:02d}.png" for number in range(1, WORST_FRAMES + 1)]
 
 
 def _worst_row(found: FrameResult, predict: DepthFunction, protocol: Protocol) -> PanelRow:

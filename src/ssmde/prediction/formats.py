@@ -105,6 +105,8 @@ FORMATS: dict[str, FrameFormat | FilmFormat] = {
     ),
 }
 """Formats by the name the command line gives them."""
+LONGEST_SUFFIX = len("_000000") + max(len(kind.suffix) for kind in FORMATS.values())
+"""What may follow the name of an image or a video, in bytes."""
 
 
 def write_frame(

@@ -10,15 +10,20 @@ from typing import TypeVar
 from ssmde.console import with_bar
 from ssmde.data.images import ImageError, read_image, read_size
 from ssmde.data.video import VideoError, VideoFrame, read_chosen_frames, video_info
-from ssmde.prediction.formats import films, write_frame
+from ssmde.io import fitting_name
+from ssmde.outputs import recorded
+from ssmde.prediction.formats import LONGEST_SUFFIX, FilmFormat, films, write_frame
 from ssmde.prediction.images import to_pixels
 from ssmde.prediction.live import read_live
+from ssmde.prediction.marks import Marks
 from ssmde.prediction.pipeline import Following, Pipeline, Pixels
 from ssmde.prediction.reading import read_ahead
 from ssmde.prediction.shot import Shot, Style
 
 LIVE_FPS = 25.0
 """Of a camera's film, for the length of its last frame."""
+CAMERA = "camera"
+"""Name of the files of a camera."""
 LIKELY_SIZE = (4000, 6000)
 """Of an image at an address, in pixels."""
 Item = TypeVar("Item")
@@ -32,6 +37,8 @@ class Summary:
     """Files with depth, in the order of the input."""
     skipped: tuple[str, ...]
     """Files that could not be read, or not to their end, with the reason."""
+    present: int = 0
+    """How many of the files were there before, made of the same in the same way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +50,15 @@ class Job:
     """Folder that exists."""
     formats: tuple[str, ...]
     style: Style
+    marks: Marks
+    """Of the files; see `ssmde.outputs`."""
     max_frames: int | None = None
     """Of a video or camera."""
 
-    def write(self, name: str, shot: Shot) -> list[Path]:
-        """The files of one shot."""
-        return write_frame(self.out, name, shot, self.formats, self.style)
+    def write(self, name: str, shot: Shot, source: Path | str) -> list[Path]:
+        """The files of one shot, of an image or a video."""
+        with recorded(self.marks.of(source)):
+            return write_frame(self.out, name, shot, self.formats, self.style)
 
 
 def predict_images(job: Job, images: dict[str, Path | str], source: Path) -> Summary:
@@ -61,13 +71,13 @@ def predict_images(job: Job, images: dict[str, Path | str], source: Path) -> Sum
     """
     written, skipped = list[Path](), list[str]()
     with ExitStack() as stack:
-        recordings = _open_recordings(job, stack, source)
+        recordings = _open_recordings(job, stack, images, source)
         items = with_progress(images.items(), len(images))
         for name, shot in shots_of_images(job, items, skipped):
             for path, append in recordings:
                 append(shot)
                 written.append(path)
-            written += job.write(name, shot)
+            written += job.write(name, shot, images[name])
     return Summary(written=tuple(dict.fromkeys(written)), skipped=tuple(skipped))
 
 
@@ -89,8 +99,15 @@ def shots_of_images(
         yield names.pop(0), shot
 
 
-def predict_video(job: Job, path: Path) -> Summary:
-    """Read, predict and write frame by frame; a video that breaks off keeps its good frames."""
+def predict_video(job: Job, path: Path, name: str, source: str | Path) -> Summary:
+    """Read, predict and write frame by frame; a video that breaks off keeps its good frames.
+
+    Args:
+        job: What to do.
+        path: The video.
+        name: Of its outputs.
+        source: Where the video comes from, for the marks: the path, or an address.
+    """
     info, kinds, skipped = video_info(path), films(job.formats), list[str]()
     following = Following(job.pipeline.predictor, job.pipeline.wishes)
     frames = until_broken(read_chosen_frames(path, lambda _: True), skipped)
@@ -98,33 +115,35 @@ def predict_video(job: Job, path: Path) -> Summary:
     shots = job.pipeline.video_shots(
         with_progress(islice(frames, job.max_frames), total), following
     )
-    written = [job.out / f"{path.stem}{kind.suffix}" for kind in kinds.values()]
+    written = [job.out / f"{name}{kind.suffix}" for kind in kinds.values()]
     with ExitStack() as stack:
-        appends = [
-            stack.enter_context(kind.open(target, info.fps, path))
-            for target, kind in zip(written, kinds.values(), strict=True)
-        ]
+        with recorded(job.marks.of(source, max_frames=job.max_frames)):
+            appends = [
+                stack.enter_context(kind.open(target, info.fps, path))
+                for target, kind in zip(written, kinds.values(), strict=True)
+            ]
         for number, shot in enumerate(shots):
-            written += _write_frame(job, shot, appends, frame_name(path.stem, number))
+            written += _write_frame(job, shot, appends, frame_name(name, number), source)
     return Summary(written=tuple(written), skipped=tuple(skipped))
 
 
 def predict_camera(job: Job, source: str) -> Summary:
     """Frames of a webcam or an rtsp address, until Ctrl-C or `max_frames`."""
-    name, kinds = "camera", films(job.formats)
+    name, kinds = CAMERA, films(job.formats)
     written = [job.out / f"{name}{kind.suffix}" for kind in kinds.values()]
     following = Following(job.pipeline.predictor, job.pipeline.wishes)
     frames = islice(read_live(source), job.max_frames)
     shots = job.pipeline.video_shots(with_progress(frames, job.max_frames), following)
     with ExitStack() as stack:
-        appends = [
-            stack.enter_context(kind.open(target, LIVE_FPS, None))
-            for target, kind in zip(written, kinds.values(), strict=True)
-        ]
+        with recorded(job.marks.of(source)):
+            appends = [
+                stack.enter_context(kind.open(target, LIVE_FPS, None))
+                for target, kind in zip(written, kinds.values(), strict=True)
+            ]
         # Ctrl-C is how one ends a camera, so what was written is kept.
         with suppress(KeyboardInterrupt):
             for number, shot in enumerate(shots):
-                written += _write_frame(job, shot, appends, frame_name(name, number))
+                written += _write_frame(job, shot, appends, frame_name(name, number), source)
     return Summary(written=tuple(written), skipped=())
 
 
@@ -152,20 +171,28 @@ def until_broken(frames: Iterator[VideoFrame], skipped: list[str]) -> Iterator[V
 
 
 def _write_frame(
-    job: Job, shot: Shot, appends: list[Callable[[Shot], None]], name: str
+    job: Job, shot: Shot, appends: list[Callable[[Shot], None]], name: str, source: Path | str
 ) -> list[Path]:
     """Write a shot to open films and to files of its own; these files."""
     for append in appends:
         append(shot)
-    return job.write(name, shot)
+    return job.write(name, shot, source)
+
+
+def recording_files(job: Job, source: Path) -> dict[Path, FilmFormat]:
+    """The files that show all images of a source one after the other, with their formats."""
+    name = fitting_name(source.stem or "images", LONGEST_SUFFIX)
+    return {job.out / f"{name}{kind.suffix}": kind for kind in films(job.formats).values()}
 
 
 def _open_recordings(
-    job: Job, stack: ExitStack, source: Path
+    job: Job, stack: ExitStack, images: dict[str, Path | str], source: Path
 ) -> list[tuple[Path, Callable[[Shot], None]]]:
-    paths = {job.out / f"{source.stem or 'images'}{kind.suffix}": kind
-             for kind in films(job.formats).values()}  # fmt: skip
-    return [(path, stack.enter_context(kind.open(path, 1.0, None))) for path, kind in paths.items()]
+    with recorded(job.marks.of_all(images)):
+        return [
+            (path, stack.enter_context(kind.open(path, 1.0, None)))
+            for path, kind in recording_files(job, source).items()
+        ]
 
 
 def _pixels(item: tuple[str, Path | str]) -> int:

@@ -12,6 +12,7 @@ from ssmde.pictures import bands, colour_bar, colourise, depth_range, side_by_si
 from ssmde.prediction.shot import Facts, Shot, Style
 
 LARGEST_PNG16 = 65535
+DEPTH_FILE = "depth.json"
 
 
 def unit_key(facts: Facts) -> str:
@@ -55,7 +56,7 @@ def explain_depth_png(folder: Path, facts: Facts) -> None:
         "weights": facts.source,
         "network_size": list(facts.network_size),
     }
-    write_json(folder / "depth.json", content)
+    write_json(folder / DEPTH_FILE, content)
 
 
 def write_depth_npz(path: Path, shot: Shot, style: Style) -> None:

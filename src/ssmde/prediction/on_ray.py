@@ -76,7 +76,7 @@ def predict_piece(job: Job, piece: Piece) -> tuple[list[str], list[str]]:
     """Write the images of a piece: the names of those that were read, and why others were not."""
     good, skipped = list[str](), list[str]()
     for name, shot in shots_of_images(job, piece.images.items(), skipped):
-        job.write(name, shot)
+        job.write(name, shot, piece.images[name])
         good.append(name)
     return good, skipped
 

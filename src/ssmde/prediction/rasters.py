@@ -1,5 +1,6 @@
 """Maps for other programs: EXR with floating-point depth, and normals as a picture."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from jaxtyping import Float, Float64, UInt8
 
 from ssmde.geometry.surface import normals
 from ssmde.io import whole_file
+from ssmde.models.load import first_line
 from ssmde.pictures import bands, write_png
 from ssmde.prediction.shot import Shot, Style
 
@@ -21,7 +23,11 @@ def write_depth_exr(path: Path, shot: Shot, style: Style) -> None:
         channels["confidence"] = np.ascontiguousarray(shot.confidence)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     with whole_file(path) as part, OpenEXR.File(header, channels) as file:
-        file.write(str(part))
+        try:
+            file.write(str(part))
+        except RuntimeError as error:  # it does not say why; a full disk is the usual reason
+            reason = f"cannot be written, is the disk full? ({first_line(error)})"
+            raise OSError(errno.EIO, reason, str(path)) from error
 
 
 def write_normals(path: Path, shot: Shot, style: Style) -> None:

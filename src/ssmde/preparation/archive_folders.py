@@ -1,8 +1,7 @@
 """Scenes of an archive become scene folders, each whole or not at all, and are listed."""
 
 import os
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +11,20 @@ from rich.progress import Progress
 from ssmde.data.archives.record import Archive, ArchiveScene
 from ssmde.data.scene_files import read_scene_info, write_list
 from ssmde.io import read_lines
+from ssmde.outputs import (
+    check_own,
+    check_replaceable,
+    hidden_folder,
+    mark_of,
+    move_into_place,
+    record_tree,
+    recorded,
+    sweep,
+)
 from ssmde.preparation.archive_scene import write_archive_scene
 
 Split = Literal["train", "val", "test"]
+USUAL_QUALITY = 95  # of JPEG
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
@@ -44,6 +54,8 @@ def write_archive(
     quality: int,
     overwrite: bool,
     show_progress: bool,
+    inputs: Sequence[Path] = (),
+    options: Mapping[str, str] | None = None,
 ) -> list[WrittenScene]:
     """Write each scene of an archive as a scene folder, whole or not at all, and list it.
 
@@ -56,16 +68,29 @@ def write_archive(
         out: Data folder; made if needed.
         width: Resize training and validation scenes to this width, in pixels; the shape stays.
         quality: JPEG quality of images that cannot be copied, 1 to 100.
-        overwrite: Replace scenes of the same name.
+        overwrite: Replace scenes of the same name which this package made.
         show_progress: Draw a progress bar.
+        inputs: Files and folders that are read; no folder that is, holds or lies in one goes.
+        options: Of the reader, where they are not the usual ones; a scene knows its own.
 
     Raises:
-        FileExistsError: If a folder exists that holds something else, and may not be replaced.
+        FileExistsError: If a folder or a list exists that may not be replaced.
         ValueError: If `width` or `quality` does not fit.
     """
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be in [1, 100], got {quality}")
-    jobs = [(s, z, not overwrite and _is_there(s, out, z)) for s, z in _sized(archive, width)]
+    options = dict(options or {}) | ({} if quality == USUAL_QUALITY else {"quality": str(quality)})
+    sized = _sized(archive, width)
+    names = {scene.name for scene, _ in sized}
+    lists = {f"{split}.txt" for split in SPLITS}
+    sweep(out, lambda name: name in names or name in lists)
+    jobs = [
+        (s, z, _is_there(s, out / s.name, _mark(s, z, options), overwrite, inputs))
+        for s, z in sized
+    ]
+    for scene, _, _ in jobs:
+        check_own(_changed_lists(out, scene.split, scene.name), "name the scene in it yourself, "
+                  "or choose another folder")  # fmt: skip
     frames = sum(len(scene.frames) for scene, _, there in jobs if not there)
     written: list[WrittenScene] = []
     if archive.problems:
@@ -77,10 +102,11 @@ def write_archive(
             result = (
                 _skipped(scene, out)
                 if there
-                else _write(scene, out, stored, quality, lambda: progress.advance(task))
+                else _write(scene, out, stored, quality, options, lambda: progress.advance(task))
             )
             if result.folder is not None:
-                _list_scene(out, scene.split, scene.name)
+                with recorded():
+                    _list_scene(out, scene.split, scene.name)
             written.append(result)
     return written
 
@@ -114,26 +140,22 @@ def _write(
     out: Path,
     stored: tuple[int, int],
     quality: int,
+    options: Mapping[str, str],
     advance: Callable[[], None],
 ) -> WrittenScene:
-    folder = out / scene.name
-    part = out / f".{scene.name}.{os.getpid()}.part"
-    part.mkdir(parents=True)
-    try:
+    folder, mark = out / scene.name, _mark(scene, stored, options)
+    with hidden_folder(folder) as part:
         content = write_archive_scene(
             scene,
             part,
             stored=stored,
             quality=quality,
-            about={"prepared": _mark(scene, stored)},
+            about={"prepared": mark},
             advance=advance,
         )
         if content.frames:
-            if folder.exists():
-                shutil.rmtree(folder)
-            part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            record_tree(part, mark_of(**mark))
+            move_into_place(part, folder)
     return WrittenScene(
         name=scene.name,
         split=scene.split,
@@ -144,7 +166,9 @@ def _write(
     )
 
 
-def _mark(scene: ArchiveScene, stored: tuple[int, int]) -> dict[str, Any]:
+def _mark(
+    scene: ArchiveScene, stored: tuple[int, int], options: Mapping[str, str]
+) -> dict[str, Any]:
     """What a scene folder was made of, to know it again."""
     return {
         "source": scene.source,
@@ -152,19 +176,25 @@ def _mark(scene: ArchiveScene, stored: tuple[int, int]) -> dict[str, Any]:
         "first": scene.frames[0].name,
         "last": scene.frames[-1].name,
         "image_size": list(stored),
+        **options,
     }
 
 
-def _is_there(scene: ArchiveScene, out: Path, stored: tuple[int, int]) -> bool:
-    folder = out / scene.name
-    if not folder.exists():
+def _is_there(
+    scene: ArchiveScene, folder: Path, mark: dict[str, Any], overwrite: bool, inputs: Sequence[Path]
+) -> bool:
+    """Whether a scene is finished; else its folder is absent or may be replaced."""
+    if not os.path.lexists(folder):
         return False
-    if read_scene_info(folder / "scene.json").get("prepared") == _mark(scene, stored):
+    if read_scene_info(folder / "scene.json").get("prepared") == mark:
         return True
-    raise FileExistsError(
-        f"{folder} exists and holds something else, or frames of another choice or size: "
-        "choose another data folder, or allow it to be overwritten"
-    )
+    if not overwrite:
+        raise FileExistsError(
+            f"{folder} exists and holds something else, or frames of another choice or size: "
+            "choose another data folder, or allow it to be overwritten"
+        )
+    check_replaceable(folder, inputs)
+    return False
 
 
 def _skipped(scene: ArchiveScene, out: Path) -> WrittenScene:
@@ -203,13 +233,20 @@ def _sized(archive: Archive, width: int | None) -> list[tuple[ArchiveScene, tupl
 
 def _list_scene(out: Path, split: Split, name: str) -> None:
     """Name the scene in the list of its split, and in no other."""
-    for other in SPLITS:
-        path = out / f"{other}.txt"
-        names = [line for _, line in read_lines(path)] if path.is_file() else []
-        if (name in names) == (other == split):
-            continue
-        names = [*names, name] if other == split else [n for n in names if n != name]
+    for path in _changed_lists(out, split, name):
+        names = _listed(path)
+        names = [n for n in names if n != name] if name in names else [*names, name]
         if names:
-            write_list(out, other, names)
+            write_list(out, path.stem, names)  # type: ignore[arg-type]
         else:
             path.unlink()  # an empty list is no list
+
+
+def _changed_lists(out: Path, split: Split, name: str) -> list[Path]:
+    """Lists that have to change so that the scene stands in that of its split alone."""
+    paths = [out / f"{each}.txt" for each in SPLITS]
+    return [path for path in paths if (name in _listed(path)) != (path.stem == split)]
+
+
+def _listed(path: Path) -> list[str]:
+    return [line for _, line in read_lines(path)] if path.is_file() else []

@@ -85,6 +85,15 @@ def prepare_dataset(
         quality=quality,
         overwrite=overwrite,
         show_progress=show_progress,
+        inputs=[path for path in (source, improved, *(lists or {}).values()) if path is not None],
+        options={
+            key: str(value)
+            for key, value in {
+                "truth": truth if truth != "eigen" else None,
+                "improved": improved and improved.resolve(),
+            }.items()
+            if value is not None
+        },
     )
 
 

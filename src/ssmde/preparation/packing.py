@@ -1,7 +1,7 @@
 """`ssmde prepare --pack`: scene folders become shards near the training size, with an index."""
 
+import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,19 @@ from ssmde.data.pack import (
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scenes
 from ssmde.io import read_npz, write_text
+from ssmde.outputs import (
+    RECORD,
+    check_replaceable,
+    identity,
+    mark_at,
+    mark_of,
+    recorded,
+    sweep,
+)
 from ssmde.preparation.shard_writer import Codec, PackedScene, Place, save_arrays, write_shard
 
-PLAN_FILE = "plan.json"  # while packing: what a run that goes on must do alike
+PLAN_FILE = "plan.json"  # while packing
+SHARD = (".tar", ".npz")  # the index is written last
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +73,8 @@ def pack(
 
     Training frames are stored at `size` with their pseudo-depth, tracked points, camera and poses;
     frames for validation and testing as they are, with measured depth and masks, so that
-    they are measured alike. A run that was stopped goes on with the next shard.
+    they are measured alike. A run that was stopped goes on with the next shard; a finished one is
+    left as it is.
 
     Args:
         data: Folder of scene folders.
@@ -72,11 +83,11 @@ def pack(
             to keep the detail of zoomed views.
         codec: `raw` is exact and fastest, 3 bytes a pixel; `jpeg` of quality 95 takes a tenth.
         shard_frames: Frames in each shard.
-        overwrite: Throw away what `out` holds.
+        overwrite: Replace packed data of other scenes or options.
         show_progress: Draw a progress bar.
 
     Raises:
-        FileExistsError: If `out` holds something else, or packed data that is finished.
+        FileExistsError: If `out` holds something else, or packed data that may not be replaced.
         ValueError: If the data or an argument do not fit.
     """
     if min(size) < 32 or shard_frames < 1:
@@ -90,26 +101,42 @@ def pack(
         "format": FORMAT, "version": VERSION, "size": list(size), "codec": codec,
         "shard_frames": shard_frames, "scenes": [_about(scene) for scene in scenes],
     }  # fmt: skip
-    _begin(out, about, overwrite=overwrite)
-    work = [
-        (f"{part}-{number:06d}", places)
-        for part in SPLITS
-        for number, places in enumerate(_chunks(scenes, part, shard_frames))
-    ]
-    for name, places in track(work, "packing", disable=not show_progress, transient=True):
-        if not (out / f"{name}.npz").is_file():  # written last
-            write_shard(out, name, places, codec)
     numbers = {
         f"{s.split}/{s.sequence.name}/{field}": getattr(s.sequence, field)
         for s in scenes
         for field in NUMBERS
         if getattr(s.sequence, field) is not None
     }
-    save_arrays(out / FRAMES_FILE, numbers)
+    mark = mark_of(
+        about=about,
+        files=[identity(file) for scene in scenes for file in _files(scene)],
+        numbers={name: hashlib.sha256(a.tobytes()).hexdigest() for name, a in numbers.items()},
+    )
+    work = [
+        (f"{part}-{number:06d}", places)
+        for part in SPLITS
+        for number, places in enumerate(_chunks(scenes, part, shard_frames))
+    ]
     shards = [name for name, _ in work]
+    names = {PACK_FILE, PLAN_FILE, FRAMES_FILE, *(f"{n}{end}" for n in shards for end in SHARD)}
+    sweep(out, names.__contains__)
+    if mark_at(out / PACK_FILE) != mark:
+        _begin(out, data, mark, overwrite=overwrite)
+        with recorded(mark):
+            write_text(out / PLAN_FILE, json.dumps(about))
+            if mark_at(out / PACK_FILE) is not None:
+                (out / PACK_FILE).unlink()
+            for name, places in track(work, "packing", disable=not show_progress, transient=True):
+                if any(mark_at(out / f"{name}{end}") != mark for end in SHARD):
+                    write_shard(out, name, places, codec)
+            save_arrays(out / FRAMES_FILE, numbers)
+            for path in out.iterdir():  # shards of what was packed before
+                if path.name not in names and mark_at(path) is not None:
+                    path.unlink()
+            write_text(out / PACK_FILE, json.dumps(about | {"shards": shards}, indent=1))
+    if mark_at(out / PLAN_FILE) is not None:
+        (out / PLAN_FILE).unlink()
     counts = {part: sum(len(s.sequence) for s in scenes if s.split == part) for part in SPLITS}
-    write_text(out / PACK_FILE, json.dumps(about | {"shards": shards}, indent=1))
-    (out / PLAN_FILE).unlink()
     return Packed(
         folder=out,
         frames={part: count for part, count in counts.items() if count},
@@ -159,23 +186,32 @@ def _about(scene: PackedScene) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _begin(out: Path, about: dict[str, Any], *, overwrite: bool) -> None:
+def _files(scene: PackedScene) -> Iterator[Path]:
+    """All files that a scene is packed from."""
+    sequence = scene.sequence
+    kinds = (sequence.images, sequence.pseudo_depth, sequence.depth, sequence.motion_masks)
+    yield from (path for kind in kinds for path in kind or () if path is not None)
+    yield sequence.images[0].parent / TRACKED_POINTS
+
+
+def _begin(out: Path, data: Path, mark: str, *, overwrite: bool) -> None:
     """Make the folder ready, or find that an earlier run with the same plan can go on."""
-    if overwrite and ((out / PACK_FILE).is_file() or (out / PLAN_FILE).is_file()):
-        shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
-    if (out / PACK_FILE).is_file():
-        raise FileExistsError(f"{out} holds packed data: choose another folder, or --overwrite")
-    plan = json.dumps(about)
-    if (out / PLAN_FILE).is_file():
-        if (out / PLAN_FILE).read_text(encoding="utf-8") != plan:
-            raise FileExistsError(
-                f"{out} was begun with other data or options: give the same again, or --overwrite"
-            )
+    if mark_at(out / PLAN_FILE) == mark or not [p for p in out.iterdir() if p.name != RECORD]:
         return
-    if any(out.iterdir()):
+    packed, begun = (mark_at(out / name) is not None for name in (PACK_FILE, PLAN_FILE))
+    if not overwrite and packed:
+        raise FileExistsError(
+            f"{out} holds packed data of other scenes or options: choose another folder, or "
+            "--overwrite"
+        )
+    if not overwrite and begun:
+        raise FileExistsError(
+            f"{out} was begun with other data or options: give the same again, or --overwrite"
+        )
+    if not (packed or begun):
         raise FileExistsError(f"{out} is not empty: choose another folder")
-    write_text(out / PLAN_FILE, plan)
+    check_replaceable(out, [data], "choose another folder")
 
 
 def _chunks(scenes: list[PackedScene], split: str, count: int) -> Iterator[list[Place]]:

@@ -32,6 +32,35 @@ class PreparedSource:
     camera: str
     """Where the intrinsics came from."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it; the scenes without their folder."""
+        scenes = [
+            {"start": s.start, "stop": s.stop, "step": s.step} if isinstance(s, range) else list(s)
+            for s in self.choice.scenes
+        ]
+        names = [scene.name for scene in self.scenes]
+        choice = {"scenes": scenes, "dropped": self.choice.dropped, "splits": self.choice.splits}
+        return {"source": self.source, "scenes": names, "kept": self.kept, "choice": choice,
+                "camera": self.camera}  # fmt: skip
+
+    @staticmethod
+    def from_dict(content: dict[str, Any], out: Path) -> "PreparedSource":
+        """Read back, for scenes in a data folder."""
+        choice = content["choice"]
+        scenes = [range(s["start"], s["stop"], s["step"]) if isinstance(s, dict) else s
+                  for s in choice["scenes"]]  # fmt: skip
+        return PreparedSource(
+            source=content["source"],
+            scenes=tuple(out / name for name in content["scenes"]),
+            kept=content["kept"],
+            choice=Choice(
+                scenes=tuple(scenes),
+                dropped={reason: tuple(n) for reason, n in choice["dropped"].items()},
+                splits=tuple(choice["splits"]),
+            ),
+            camera=content["camera"],
+        )
+
     def __str__(self) -> str:
         """The report, in lines."""
         lines = [f"scene folder: {folder}" for folder in self.scenes]
@@ -50,6 +79,8 @@ class Prepared:
     """What `prepare` made; as text, the report."""
 
     sources: tuple[PreparedSource, ...]
+    present: bool = False
+    """True if all of it was there before, made of the same in the same way."""
 
     @property
     def scenes(self) -> tuple[Path, ...]:
@@ -58,7 +89,8 @@ class Prepared:
 
     def __str__(self) -> str:
         """The report, in lines."""
-        return "\n".join(map(str, self.sources))
+        before = ["there before, of the same sources and options:"] if self.present else []
+        return "\n".join([*before, *map(str, self.sources)])
 
 
 def info_of(choice: Choice) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """Frames of a source, written as scene folders that appear whole or not at all."""
 
-import os
 import re
 import shutil
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,10 @@ from ssmde.data.images import resize_image, write_image
 from ssmde.data.scene_files import read_scene_info, write_timestamps
 from ssmde.data.scene_folder import write_intrinsics, write_scene_info
 from ssmde.geometry.camera import scale_intrinsics
+from ssmde.outputs import folder_mark, hidden_folder, move_into_place, record_tree
 from ssmde.preparation.sources import SourceFrame
 
+PREPARE = "prepare"  # of the hidden name of what is being written
 DIGITS = 6  # of a frame's number in its file name
 EVEN = 0.1  # of the time between two frames; some files count in whole milliseconds
 
@@ -80,32 +81,42 @@ def scenes_of(out: Path, name: str, label: str) -> list[Path]:
     """Folders of that name, and those that an earlier run made of the same source: name-1, ..."""
     if not out.is_dir():
         return []
-    numbered = re.compile(re.escape(name) + r"-\d+")
     return [
         folder
         for folder in sorted(out.iterdir())
-        if folder.name == name or (numbered.fullmatch(folder.name) and _source_of(folder) == label)
+        if folder.name == name or (is_part_of(folder.name, name) and _source_of(folder) == label)
     ]
 
 
+def is_part_of(folder: str, name: str) -> bool:
+    """Whether a folder has the name of a part of a scene: name-1, name-2 and so on."""
+    return re.fullmatch(re.escape(name) + r"-\d+", folder) is not None
+
+
 @contextmanager
-def all_or_none(out: Path, replaced: Sequence[Path]) -> Generator[Path]:
+def all_or_none(
+    out: Path, replaced: Sequence[Path], mark: str, report: Callable[[], dict[str, Any]]
+) -> Generator[Path]:
     """Folder to write scenes in; they move to `out` when the block ends well, else they go.
 
     Args:
         out: Data folder.
-        replaced: Scene folders that are deleted just before.
+        replaced: Scene folders that go just before; those among them with the mark stay.
+        mark: Of what the scenes are made of.
+        report: Asked at the end for what is kept with the mark.
     """
-    part = out / f".prepare.{os.getpid()}.part"
-    part.mkdir(parents=True)
-    try:
+    with hidden_folder(out / PREPARE) as part:
         yield part
+        scenes = [
+            scene for scene in sorted(part.iterdir()) if folder_mark(out / scene.name) != mark
+        ]
+        for scene in scenes:
+            record_tree(scene, mark, report())
         for folder in replaced:
-            shutil.rmtree(folder)
-        for scene in sorted(part.iterdir()):
-            scene.rename(out / scene.name)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            if folder_mark(folder) != mark:
+                move_into_place(None, folder)
+        for scene in scenes:
+            move_into_place(scene, out / scene.name)
 
 
 def _write_frame(frame: SourceFrame, folder: Path, look: Look) -> None:

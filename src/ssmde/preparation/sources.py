@@ -28,8 +28,12 @@ from ssmde.data.video import (
     read_grey_frames,
     video_info,
 )
+from ssmde.io import fitting_name
 from ssmde.preparation.camera_hints import FocalHint, focal_of_film, focal_of_photos
 from ssmde.preparation.motion import LOOK_SIDE
+
+MOST_PARTS = "-99999"
+"""What may follow the name of a scene."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -63,6 +67,11 @@ class Photos:
     def camera_file(self) -> Path:
         """The cam.txt that belongs to them, which need not exist."""
         return self.files[0].parent / "cam.txt"
+
+    @property
+    def read(self) -> tuple[Path, ...]:
+        """All files it is read from."""
+        return (*self.files, self.camera_file)
 
     def size(self) -> tuple[int, int]:
         """Size (height, width) of the first image, in pixels, upright."""
@@ -117,6 +126,11 @@ class Film:
     def label(self) -> str:
         """Name of the file."""
         return self.file.name
+
+    @property
+    def read(self) -> tuple[Path, ...]:
+        """All files it is read from."""
+        return (self.file,)
 
     def size(self) -> tuple[int, int]:
         """Size (height, width) of the first frame, in pixels, upright."""
@@ -188,7 +202,7 @@ def find_sources(given: Path | Sequence[Path]) -> list[Source]:
             continue
         images = tuple(in_name_order(list(dict.fromkeys(group))))
         name = images[0].stem if len(images) == 1 else parent.resolve().name
-        sources.append(Photos(name=name, files=images))
+        sources.append(Photos(name=fitting_name(name, len(MOST_PARTS)), files=images))
     return sources
 
 
@@ -226,7 +240,7 @@ def _film_or_folder(path: Path) -> Source:
             f"{path}: unknown file type '{path.suffix}'; give images, a folder of images or a "
             f"video ({', '.join(VIDEO_SUFFIXES)})"
         )
-    return Film(name=path.stem, file=path)
+    return Film(name=fitting_name(path.stem, len(MOST_PARTS)), file=path)
 
 
 def _check_size(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> None:

@@ -15,6 +15,7 @@ from jaxtyping import Float64
 
 from ssmde.data.scene_files import read_scene_info, write_intrinsics, write_scene_info
 from ssmde.data.sequence import FrameSequence
+from ssmde.outputs import adding_to, recorded
 from ssmde.tracking.colmap import Colmap, Refined, guess_focal, map_frames, read_refined
 
 START = 0.8  # first focal length of all frames, in longer sides: 64 degrees, a phone's main camera
@@ -111,8 +112,10 @@ def keep_camera(scene: FrameSequence, camera: FoundCamera, by: str) -> None:
     """Write a camera to the scene's cam.txt, and to scene.json where it comes from."""
     folder = scene.images[0].parent
     note = {"camera": f"found by {by}: {camera.describe()}"}
-    write_scene_info(folder, read_scene_info(folder / "scene.json") | note)
-    write_intrinsics(folder, matrix_of(camera, scene.image_size))
+    with adding_to(folder / "scene.json"):
+        write_scene_info(folder, read_scene_info(folder / "scene.json") | note)
+    with recorded():
+        write_intrinsics(folder, matrix_of(camera, scene.image_size))
 
 
 def advise(scene: FrameSequence, doubt: str) -> str:

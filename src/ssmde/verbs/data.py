@@ -56,7 +56,7 @@ class Prepare:
     quality: int = 95
     """JPEG quality, 1 to 100."""
     overwrite: bool = False
-    """Replace a scene of that name."""
+    """Replace scenes or shards that ssmde made of something else; files of yours stay."""
     dataset: Annotated[
         Literal["kitti_raw", "kitti_odometry", "nyuv2", "ddad", "bonn", "tum"] | None,
         arg(help_behavior_hint="(default: none, SOURCE is your own)"),
@@ -242,7 +242,7 @@ class Label:
     split: Literal["train", "val", "test", "all"] = "train"
     """Part of DATA to label."""
     overwrite: bool = False
-    """Throw all labels of these scenes away first, whatever made them."""
+    """Replace labels of another source."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to compute; auto is a GPU if there is one."""
     engine: Literal["local", "ray"] = "local"

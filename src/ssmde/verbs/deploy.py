@@ -46,6 +46,8 @@ class Export:
     """Name of the weights, kept in the file."""
     licence: Annotated[str | None, arg(help_behavior_hint="")] = None
     """Licence of the weights, kept in the file; that of released weights is known."""
+    overwrite: bool = False
+    """Replace a file that was exported from other weights or with other options."""
     trust: bool = False
     """You made WEIGHTS yourself: open them though they can run code (.pt2), or name an encoder for
     which the Hugging Face hub has to be asked."""
@@ -67,6 +69,7 @@ class Export:
             max_frames=self.max_frames,
             name=self.name,
             licence=self.licence,
+            overwrite=self.overwrite,
             trust=self.trust,
         )
         print_report(report)

@@ -162,6 +162,8 @@ class Predict:
     engine: Literal["local", "ray"] = "local"
     """Predict here, or images on all GPUs or processors of a Ray cluster, whose machines see
     weights, images and output under the same paths."""
+    overwrite: bool = False
+    """Replace files that were made of another input, with other weights or options."""
     trust: bool = False
     """You made WEIGHTS yourself: open them though they can run code (.pt2), or name an encoder for
     which the Hugging Face hub has to be asked."""
@@ -194,11 +196,13 @@ class Predict:
             ),
             max_frames=self.max_frames,
             engine=self.engine,
+            overwrite=self.overwrite,
             trust=self.trust,
         )
         first = ", ".join(str(file) for file in summary.written[:NAMED])
         more = len(summary.written) - NAMED
         count = f"{len(summary.written)} files with depth"
+        count += f" ({summary.present} of them were there)" if summary.present else ""
         print(f"{count} by {named}: {first}" + (f" and {more} more in {out}" if more > 0 else ""))
         for reason in summary.skipped:
             print(f"skipped: {reason}", file=sys.stderr)

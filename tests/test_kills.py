@@ -1,0 +1,219 @@
+"""kill -9 at any moment: originals stay, no name holds a half, the same command makes the rest."""
+
+import csv
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import load_file
+
+from ssmde.cli import main
+from ssmde.data.video import read_frames
+from ssmde.outputs import RECORD
+from tiny_networks import build_tiny_teacher
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+PATIENCE = 120.0  # seconds for a command that takes one or two
+SIZE = 32, 64
+GROWING = (".csv", ".yaml", ".ckpt")  # of a run: they differ while it goes on
+
+
+def picture(number: int) -> np.ndarray:
+    rows, columns = np.mgrid[: SIZE[0], 3 * number : 3 * number + SIZE[1]]
+    channels = [np.sin(columns / (3 + c) + rows / (4 - c)) for c in range(3)]
+    return (127.5 + 120 * np.stack(channels, -1)).astype(np.uint8)
+
+
+def make_originals(folder: Path) -> None:
+    """A film, photos, scenes with a camera, labels of others, and a user's notes."""
+    folder.mkdir()
+    with av.open(str(folder / "walk.mp4"), "w") as film:
+        stream = film.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
+        for number in range(24):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
+    for place in ("photos", "scenes/a", "scenes/b"):
+        (folder / place).mkdir(parents=True)
+        for number in range(14):
+            Image.fromarray(picture(number)).save(folder / place / f"{number:03d}.png")
+    for scene in ("a", "b"):
+        (folder / "scenes" / scene / "cam.txt").write_text("50 0 31.5\n0 50 15.5\n0 0 1\n")
+        (folder / "labels" / scene).mkdir(parents=True)
+        for number in range(14):
+            values = np.full(SIZE, 100 + number, np.uint16)
+            Image.fromarray(values).save(folder / "labels" / scene / f"{number:03d}.png")
+    (folder / "scenes" / "notes.txt").write_text("mine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command, and what it is when it is given again after a kill."""
+
+    words: tuple[str, ...]
+    needs: tuple[str, ...]
+    """Modules that are imported once, before all children."""
+    out: str = "data"
+    again: tuple[str, ...] = ()
+
+
+COMMANDS = {
+    "prepare photos": Command(
+        words=("prepare", "photos", "data", "--step", "1"), needs=("ssmde.prepare",)
+    ),
+    "prepare": Command(
+        words=("prepare", "walk.mp4", "data", "--step", "1"), needs=("ssmde.prepare",)
+    ),
+    "pack": Command(
+        words=("prepare", "scenes", "data", "--pack", "--size", "32", "64"),
+        needs=("ssmde.preparation.packing",),
+    ),
+    "predict": Command(
+        words=("predict", "walk.mp4", "data", "--format", "video,npz,png16", "--resolution", "32",
+               "64"),
+        needs=("ssmde.predict",),
+    ),
+    "label": Command(
+        words=("label", "scenes", "--source", "folder:labels", "--kind", "depth", "--batch-size",
+               "2"),
+        needs=("ssmde.label",),
+        out="scenes",
+    ),
+    "export": Command(
+        words=("export", "indoor-small", "data/x.pt2", "--resolution", "32", "64"),
+        needs=("ssmde.export", "torch.export"),
+    ),
+    "train": Command(
+        words=(
+            "train", "photometric", "--data.root", "scenes", "--output", "data", "--name", "run",
+            "--data.image-size", "32", "64", "--data.workers", "0", "--train.steps", "12",
+            "--train.batch-size", "2", "--train.checkpoint-every", "3", "--train.log-every", "1",
+            "--train.validate-every", "5", "--train.accelerator", "cpu", "--train.threads", "1",
+        ),
+        needs=("ssmde.stages", "ssmde.doctor"),
+        again=("--resume",),
+    ),
+}  # fmt: skip
+
+
+def run(folder: Path, words: tuple[str, ...], kill_after: float | None = None) -> int:
+    """Exit status of a command in a child of this process, which may be killed."""
+    child = os.fork()
+    if child == 0:
+        status = 70
+        try:
+            os.chdir(folder)
+            log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            torch.set_num_threads(1)  # threads of the parent are not here
+            if words[0] == "train":
+                import_module("ssmde.train").build_teacher = build_tiny_teacher
+            status = main(words)
+        finally:
+            os._exit(status)
+    end = time.monotonic() + (PATIENCE if kill_after is None else kill_after)
+    while time.monotonic() < end:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert kill_after is not None, f"{words} takes longer than {PATIENCE} s"
+    return -signal.SIGKILL
+
+
+def content(path: Path) -> object:
+    """What a file holds, without what two equal runs differ in."""
+    if path.suffix == ".mp4":
+        return len(list(read_frames(path)))
+    if path.name.endswith("_report.json"):
+        report = json.loads(path.read_text())
+        return {key: value for key, value in report.items() if key != "milliseconds"}
+    if path.suffix == ".safetensors":
+        return {name: array.tobytes() for name, array in load_file(path).items()}
+    if path.name == "log.csv":
+        with path.open(newline="") as file:
+            return [(r["step"], r["name"], r["value"]) for r in csv.DictReader(file)]
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            return {name: (arrays[name].shape, arrays[name].tobytes()) for name in arrays}
+    if path.suffix in (".ckpt", ".pt2"):
+        return path.stat().st_size > 0
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def state(folder: Path) -> dict[str, object]:
+    """Content by name; of TensorBoard's own files nothing is said."""
+    return {
+        str(path.relative_to(folder)): content(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != RECORD and "tensorboard" not in path.parts
+    }
+
+
+def check_killed(folder: Path, out: Path, wanted: dict[str, object]) -> None:
+    """No final name holds anything else than it does after an undisturbed run."""
+    for path, value in (state(out) if out.exists() else {}).items():
+        passing = path.endswith(GROWING) or path in ("plan.json", "log.txt")
+        if passing or any(part.startswith(".") for part in Path(path).parts):
+            continue
+        best = path.startswith("run/best")  # a run keeps the best few of those so far
+        assert best or value == wanted.get(path), f"{folder}: {path} is half"
+
+
+def kill_and_compare(name: str, tmp_path: Path, tries: int, seed: int = 0) -> str:
+    """Kill a command at random moments, give it again, and compare with an undisturbed run."""
+    command, moments = COMMANDS[name], random.Random(seed)
+    for module in command.needs:
+        import_module(module)
+    originals, whole = tmp_path / "originals", tmp_path / "whole"
+    make_originals(originals)
+    before = state(originals)
+    shutil.copytree(originals, whole)
+    began = time.monotonic()
+    assert run(whole, command.words) == 0, (whole / "log.txt").read_text()
+    seconds = time.monotonic() - began
+    wanted, killed = state(whole / command.out), 0
+    for number in range(tries):
+        folder = tmp_path / f"try{number}"
+        shutil.copytree(originals, folder)
+        status = run(folder, command.words, kill_after=moments.uniform(0, 1.05 * seconds))
+        killed += status == -signal.SIGKILL
+        assert before.items() <= state(folder).items()
+        check_killed(folder, folder / command.out, wanted)
+        begun = (folder / "data" / "run" / "config.yaml").exists()
+        again = command.words + (command.again if begun else ())
+        assert run(folder, again) == 0, (folder / "log.txt").read_text()
+        assert state(folder / command.out) == wanted
+        assert before.items() <= state(folder).items()
+        assert not [path for path in folder.rglob(".*") if path.name != RECORD]
+        shutil.rmtree(folder)
+    return f"{name}: {killed} of {tries} killed within {seconds:.1f} s"
+
+
+def test_a_killed_prepare_leaves_nothing_half_and_goes_on(tmp_path):
+    print(kill_and_compare("prepare photos", tmp_path, tries=2))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_killed_command_leaves_nothing_half_and_goes_on(name, tmp_path):
+    tries = int(os.environ.get("SSMDE_KILLS", "20"))
+    print(kill_and_compare(name, tmp_path, tries))

@@ -1,0 +1,207 @@
+"""What ssmde did not write is never replaced or deleted; what it wrote is known again."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from ssmde.io import held, hidden_part, whole_file, write_text
+from ssmde.outputs import (
+    RECORD,
+    check_replaceable,
+    done_or_free,
+    mark_at,
+    move_into_place,
+    record_tree,
+    recorded,
+    sweep,
+)
+from ssmde.predict import Predictor, predict_files
+
+
+def write_own(path, text="ours", mark="m"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with recorded(mark):
+        write_text(path, text)
+    return path
+
+
+def test_a_file_is_known_by_its_name_its_content_and_its_mark(tmp_path):
+    path = write_own(tmp_path / "a.txt")
+    assert mark_at(path) == "m"
+    path.write_text("edited")
+    assert mark_at(path) is None
+    path.write_text("ours")
+    assert mark_at(path) == "m"
+    (tmp_path / "b.txt").write_text("ours")
+    assert mark_at(tmp_path / "b.txt") is None
+
+
+def test_a_users_file_is_never_written_over(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match=r"a\.txt: was not written by ssmde"), recorded("m"):
+        write_text(path, "ours")
+    assert path.read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("torn", [b'{"name": "b.txt", "dig', b"\0\0\0", b"[1]\n", b"\xff\n"])
+def test_a_broken_line_of_the_record_is_passed_over(tmp_path, torn):
+    write_own(tmp_path / "a.txt")
+    with (tmp_path / RECORD).open("ab") as file:
+        file.write(torn)
+    write_own(tmp_path / "c.txt")
+    assert mark_at(tmp_path / "a.txt") == mark_at(tmp_path / "c.txt") == "m"
+
+
+def test_same_mark_is_done_another_needs_a_word_and_a_stranger_stays(tmp_path):
+    ours, absent, mine = (tmp_path / name for name in ("a", "b", "c"))
+    write_own(ours)
+    mine.write_text("mine")
+    assert done_or_free([ours], "m", overwrite=False)
+    assert not done_or_free([ours, absent], "m", overwrite=False)
+    with pytest.raises(FileExistsError, match="replace it with --overwrite"):
+        done_or_free([ours], "n", overwrite=False)
+    assert not done_or_free([ours], "n", overwrite=True)
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match="was not written by ssmde"):
+            done_or_free([absent, mine], "m", overwrite=overwrite)
+    link = tmp_path / "link"
+    link.symlink_to(ours)
+    with pytest.raises(FileExistsError):
+        done_or_free([link], "m", overwrite=True)
+
+
+def make_folder(path, mark="m"):
+    (path / "depth").mkdir(parents=True)
+    (path / "1.jpg").write_text("1")
+    (path / "depth" / "1.png").write_text("2")
+    record_tree(path, mark)
+    return path
+
+
+def test_a_folder_with_a_users_file_or_an_input_is_not_replaceable(tmp_path):
+    folder = make_folder(tmp_path / "data" / "scene")
+    check_replaceable(folder, [tmp_path / "film.mp4"])
+    other = tmp_path / "link"
+    other.symlink_to(folder)
+    inputs = [folder, other, folder / "1.jpg", folder / "depth" / ".." / "1.jpg", tmp_path / "data",
+              other / "depth"]  # fmt: skip
+    for source in inputs:
+        with pytest.raises(FileExistsError, match="is, holds or lies in the input"):
+            check_replaceable(folder, [source])
+    with pytest.raises(FileExistsError, match="is no folder that ssmde made"):
+        check_replaceable(other, [])
+    write_own(folder / "labels" / "1.png")
+    check_replaceable(folder, [])
+    for name in ("notes.txt", "depth/notes.txt"):
+        (folder / name).write_text("mine")
+        with pytest.raises(FileExistsError, match=r"notes\.txt: was not written by ssmde"):
+            check_replaceable(folder, [])
+        (folder / name).unlink()
+    (folder / "1.jpg").write_text("edited")
+    with pytest.raises(FileExistsError, match=r"1\.jpg: was not written"):
+        check_replaceable(folder, [])
+
+
+def test_a_folder_that_cannot_be_moved_leaves_the_old_one(tmp_path):
+    folder = make_folder(tmp_path / "scene")
+    with pytest.raises(FileNotFoundError):
+        move_into_place(tmp_path / "absent", folder)
+    assert (folder / "1.jpg").read_text() == "1"
+    assert [p.name for p in tmp_path.iterdir()] == ["scene"]
+
+
+def test_parts_of_killed_runs_go_and_those_of_running_ones_stay(tmp_path):
+    (tmp_path / ".a.1.part").write_text("half")
+    (tmp_path / ".b.1.part").mkdir()
+    (tmp_path / ".b.1.part" / "x").write_text("half")
+    (tmp_path / ".mine.1.part").write_text("of another program")
+    os.mkfifo(tmp_path / ".a.2.part")
+    make_folder(tmp_path / ".c.old.7.part")
+    with held(tmp_path / ".a.3.part"), whole_file(tmp_path / "b"):
+        running = [".a.3.part", hidden_part(tmp_path / "b").name]
+        sweep(tmp_path, {"a", "b", "c"}.__contains__)
+        left = sorted(p.name for p in tmp_path.iterdir())
+        (tmp_path / hidden_part(tmp_path / "b").name).write_text("b")
+    assert left == sorted([*running, ".mine.1.part", "c"])  # and what was put aside came back
+    sweep(tmp_path / "absent", lambda _: True)
+
+
+class Flat(nn.Module):
+    """The same depth everywhere."""
+
+    def __init__(self, depth=2.0):
+        super().__init__()
+        self.depth = nn.Parameter(torch.tensor(depth))
+
+    def forward(self, image):
+        return image[:, :1] * 0 + self.depth
+
+
+def flat(depth=2.0):
+    return Predictor(Flat(depth), (32, 32), source="flat")
+
+
+@pytest.fixture
+def photo(tmp_path):
+    Image.fromarray(np.full((20, 24, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    return tmp_path / "a.png"
+
+
+def predict(photo, depth=2.0, **options):
+    return predict_files(flat(depth), photo, photo.parent, **options)
+
+
+@pytest.mark.parametrize("name", ["a_depth.png", "depth.json"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_measured_depth_beside_a_photo_stays(photo, name, overwrite):
+    mine = photo.with_name(name)
+    mine.write_bytes(b"measured")
+    with pytest.raises(FileExistsError, match=f"{name}: was not written by ssmde"):
+        predict(photo, overwrite=overwrite)
+    assert sorted(p.name for p in photo.parent.iterdir()) == sorted(["a.png", name])
+    assert mine.read_bytes() == b"measured"
+
+
+def test_other_weights_or_another_photo_replace_with_a_word_only(photo):
+    predict(photo, formats=["npz"])
+    before = photo.with_name("a_depth.npz").read_bytes()
+    assert predict(photo, formats=["npz"]).present == 1
+    for change in ({"depth": 3.0}, {"resolution": (64, 64)}):
+        with pytest.raises(FileExistsError, match="--overwrite"):
+            predict(photo, formats=["npz"], **change)
+    assert photo.with_name("a_depth.npz").read_bytes() == before
+    predict(photo, 3.0, formats=["npz"], overwrite=True)
+    with np.load(photo.with_name("a_depth.npz")) as arrays:
+        assert arrays["depth"].max() == pytest.approx(3)
+    Image.fromarray(np.full((20, 24, 3), 91, np.uint8)).save(photo)
+    with pytest.raises(FileExistsError, match="another source"):
+        predict(photo, 3.0, formats=["npz"])
+
+
+def test_an_output_that_is_an_input_too_is_refused(photo):
+    predict(photo, formats=["color"])
+    with pytest.raises(FileExistsError, match="is an input itself"):
+        predict_files(flat(3.0), photo.parent / "*.png", photo.parent, formats=["color"],
+                      overwrite=True)  # fmt: skip
+
+
+def test_names_that_are_too_long_are_shortened(photo):
+    long = photo.rename(photo.with_name("y" * 250 + ".png"))
+    out = photo.parent / "out"
+    summary = predict_files(flat(), long, out, formats=["npz", "color"])
+    assert len(summary.written) == 2
+    assert all(path.is_file() and path.name.startswith("yyy") for path in summary.written)
+    assert predict_files(flat(), long, out, formats=["npz", "color"]).present == 2
+
+
+def test_the_record_is_plain_text(tmp_path):
+    write_own(tmp_path / "ü\n.txt")
+    (line,) = (tmp_path / RECORD).read_text().splitlines()
+    assert json.loads(line)["name"] == "ü\n.txt"
