@@ -144,6 +144,11 @@ def test_the_scale_is_stored_and_predict_is_then_in_metres(weights, data, tmp_pa
     found = scale(weights, points=data / "points.csv", out=tmp_path / "m.safetensors")
     assert found.metres_per_unit == pytest.approx(3, rel=1e-5)
     assert load(weights).metres_per_unit is None
+    for name, content in (("mine.safetensors", b"mine"), ("notes.txt", b"mine")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(FileExistsError, match=f"{name}: exists and holds something else"):
+            scale(weights, points=data / "points.csv", out=tmp_path / name)
+        assert (tmp_path / name).read_bytes() == content
     after = load(tmp_path / "m.safetensors")
     assert after.metres_per_unit == found.metres_per_unit
     metric = after.predict(picture)

@@ -1,5 +1,6 @@
 """Both stages in one call: each in its place, finished ones left, labels made or asked for."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from ssmde.config import (
 )
 from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.images import read_depth
-from ssmde.data.pseudo_depth import LabelInfo, remove_labels, write_labels
+from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
 from ssmde.prediction.loading import load
@@ -181,7 +182,7 @@ def test_several_processes_do_not_all_make_what_one_can_make_before(run):
         ValueError, match=r"'room' has no tracked motion, .*run `ssmde track .*data"
     ):
         train_stages(tracked)
-    remove_labels(run.data.root / "room" / "pseudo_depth")
+    shutil.rmtree(run.data.root / "room" / "pseudo_depth")
     with pytest.raises(ValueError, match=r"'room' has no pseudo-depth, .*run `ssmde label .*data"):
         train_stages(pair)
 
@@ -221,7 +222,7 @@ def test_truth_is_never_read_as_a_label(run):
 def test_labels_can_come_from_the_video_alone(run, capsys):
     room = run.data.root / "room"
     clip = draw_clip("room", frames=12, size=(32, 64), seed=1)
-    remove_labels(room / "pseudo_depth")
+    shutil.rmtree(room / "pseudo_depth")
     write_tracked_poses(room, clip.poses, np.zeros(12), "drawn")
     points = np.array([(u, v) for u in range(0, 64, 8) for v in range(0, 32, 8)], np.float32)
     columns, rows = points.astype(int).T
