@@ -170,7 +170,7 @@ def check_photos(kind, seeds):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_seed_gives_a_photo_of_something(kind):
-    check_photos(kind, range(3))
+    check_photos(kind, range(1))
 
 
 @pytest.mark.slow
@@ -179,7 +179,9 @@ def test_every_one_of_many_seeds_gives_a_photo_of_something(kind):
     check_photos(kind, range(3, 23))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["mixed", *(pytest.param(k, marks=pytest.mark.slow) for k in KINDS if k != "mixed")]
+)
 def test_the_same_seed_gives_the_same_bytes(kind):
     first, second = (draw_album(kind, 5, 2, (16, 24)) for _ in range(2))
     assert first.images.tobytes() == second.images.tobytes()
