@@ -218,3 +218,30 @@ def test_what_acts_on_measured_depth_alone_is_refused_elsewhere(data):
     with pytest.raises(ValueError, match=r"act where depth is measured.*method is teacher"):
         Config(data=DataConfig(**data))
     assert Config(method="affine_depth", data=DataConfig(**data)).data == DataConfig(**data)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Config(train={"steps": "many"}), r"train\.steps: .*'many'"),
+        (lambda: Config(data={"rot": "x"}), r"unknown key data\.rot: closest match is 'root'"),
+        (lambda: Config(model=3), r"model must hold keys with values, got 3"),
+        (lambda: TrainConfig(steps="many"), r"train\.steps: .*'many'"),
+        (lambda: TrainConfig(learning_rate=float("nan")), r"train\.learning_rate: .*finite.*nan"),
+        (lambda: LossConfig(geometry=float("inf")), r"loss\.geometry: .*finite.*inf"),
+        (lambda: DataConfig(image_size=(64, 96, 3)), r"data\.image_size: .*\(64, 96, 3\)"),
+        (lambda: ModelConfig(encoder="x" * 10_000 + "y", depth_range="a"), r"model\.depth_range"),
+    ],
+)
+def test_a_configuration_made_in_python_is_checked_as_a_file_is(make, said):
+    with pytest.raises(ValueError, match=said) as refused:
+        make()
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 500
+
+
+def test_what_has_the_right_meaning_is_converted():
+    made = Config(output="runs", data={"root": "data", "image_size": [64, 96]}, train={"steps": 3})
+    data = DataConfig(root=Path("data"), image_size=(64, 96))
+    assert made == Config(output=Path("runs"), data=data, train=TrainConfig(steps=3))
+    assert load_config(dump_config(made)) == made

@@ -46,6 +46,7 @@ class ModelConfig(Section):
 
     def __post_init__(self) -> None:
         """Refuse a depth range that is no range."""
+        Section.__post_init__(self)
         near, far = self.depth_range
         refuse(
             re.fullmatch(ENCODER_PATTERN, self.encoder) is None,

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssmde.io import fit_name
 from ssmde.prediction.clouds import write_shot_glb, write_shot_ply
 from ssmde.prediction.film import write_film
 from ssmde.prediction.maps import (
@@ -136,7 +137,7 @@ def frame_files(folder: Path, name: str, formats: Iterable[str]) -> list[tuple[P
     """The files `write_frame` would write, with their formats."""
     kinds = [kind for key in formats if isinstance(kind := FORMATS[key], FrameFormat)]
     target = folder / name
-    return [(target.with_name(target.name + kind.suffix), kind) for kind in kinds]
+    return [(target.with_name(fit_name(target.name, kind.suffix)), kind) for kind in kinds]
 
 
 def explain_formats(folder: Path, facts: Facts, formats: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from ssmde.console import with_bar
 from ssmde.data.images import ImageError, read_image, read_size
 from ssmde.data.video import VideoError, VideoFrame, read_chosen_frames, video_info
+from ssmde.io import fit_name
 from ssmde.prediction.formats import films, write_frame
 from ssmde.prediction.images import to_pixels
 from ssmde.prediction.live import read_live
@@ -98,7 +99,7 @@ def predict_video(job: Job, path: Path) -> Summary:
     shots = job.pipeline.video_shots(
         with_progress(islice(frames, job.max_frames), total), following
     )
-    written = [job.out / f"{path.stem}{kind.suffix}" for kind in kinds.values()]
+    written = [job.out / fit_name(path.stem, kind.suffix) for kind in kinds.values()]
     with ExitStack() as stack:
         appends = [
             stack.enter_context(kind.open(target, info.fps, path))

@@ -1,5 +1,7 @@
 """Maps for other programs: EXR with floating-point depth, and normals as a picture."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,12 @@ def write_depth_exr(path: Path, shot: Shot, style: Style) -> None:
         channels["confidence"] = np.ascontiguousarray(shot.confidence)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     with whole_file(path) as part, OpenEXR.File(header, channels) as file:
-        file.write(str(part))
+        try:
+            file.write(str(part))
+        except RuntimeError as error:  # it has this one for everything that a disk refuses
+            full = os.strerror(errno.ENOSPC) in str(error)
+            number = errno.ENOSPC if full else errno.EIO
+            raise OSError(number, os.strerror(number), str(part)) from error
 
 
 def write_normals(path: Path, shot: Shot, style: Style) -> None:
