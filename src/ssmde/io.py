@@ -22,7 +22,7 @@ from jaxtyping import Shaped
 LONGEST_NAME = 255  # bytes of a file's name, on every usual file system
 TEXT_LIMIT = 1 << 28  # bytes: a list of a million lines has a tenth of it
 ARRAY_LIMIT = 1 << 30  # bytes: a depth map of 16,000 x 16,000 in float32
-KINDS = "?iufcSU"  # of an array: numbers and text, no objects, dates or records
+KINDS = "biufcSU"  # of an array: numbers and text, no objects, dates or records
 DEEPEST = 100  # lists and objects within each other, in JSON
 # What zipfile raises on bytes of another kind, encrypted ones and such that it cannot unpack.
 BROKEN_ZIP = (
@@ -108,8 +108,8 @@ def _size(path: Path, what: str) -> int:
     return found.st_size
 
 
-def read_bytes(path: Path, *, limit: int = ARRAY_LIMIT, what: str = "file") -> bytes:
-    """What a file holds.
+def read_bytes(path: Path, *, limit: int = ARRAY_LIMIT, what: str = "file") -> Any:
+    """The bytes of a file.
 
     Args:
         path: A file; or a path of another kind, such as into a shard, which reads itself.

@@ -94,7 +94,7 @@ def odometry(
                 moved, factor = align_path(estimated, true, how)
             except ValueError as error:
                 by = scene.images[0].parent / "tracked_poses.txt" if source == TRACKED else source
-                raise ValueError(f"{path.name}, {by} beside poses.txt: {error}") from error
+                raise ValueError(f"{path.name}: {error} (paths of {by} and poses.txt)") from error
             numbers = path_errors(moved, true, frames // path.step)
             errors.append(PathErrors(align=how, scale=factor, **numbers))
             aligned[f"{how}, ATE {numbers['ate']:.3g} m"] = moved
@@ -128,7 +128,7 @@ def _paths(
         return
     motion = MotionPredictor(source)
     file = find_weights(source)
-    scale = stored_scale(read_weights(file)[1], file)
+    scale = stored_scale(read_weights(file)[1], origin=str(file))
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not show_progress) as bar:
         for scene in scenes:

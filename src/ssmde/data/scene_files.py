@@ -11,7 +11,7 @@ from ssmde.console import shorten
 from ssmde.data.sequence import check_intrinsics, check_pose
 from ssmde.io import read_json, read_lines, read_npz, whole_file, write_json, write_text
 
-INF = float("inf")
+LARGEST = 1e300  # number that is taken
 
 
 def read_intrinsics(path: Path, image_size: tuple[int, int]) -> Float[np.ndarray, "3 3"] | None:
@@ -147,7 +147,7 @@ def positive_number(info: dict[str, Any], key: str, path: Path) -> float | None:
     value = info.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < INF:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LARGEST:
         raise ValueError(f"{path}: {key} must be a positive number, got {shorten(repr(value))}")
     return float(value)
 

@@ -176,5 +176,5 @@ def check_pose(pose: Float[np.ndarray, "_ 4"], *, where: str) -> None:
         )
 
 
-def _row(matrix: Float[np.ndarray, "3 3"]) -> str:
+def _row(matrix: Float[np.ndarray, "_ _"]) -> str:
     return " ".join(f"{number:g}" for number in matrix.ravel())

@@ -18,7 +18,7 @@ from ssmde.diagnosis.finding import Finding
 from ssmde.diagnosis.footage import GAPS, Footage, small_intrinsics, spread_out
 from ssmde.diagnosis.motion import suggested_gaps
 from ssmde.diagnosis.rotation import FEWEST
-from ssmde.diagnosis.small_grey import read_small_grey
+from ssmde.diagnosis.small_grey import read_small_grey, small_reduction
 from ssmde.geometry.warp import reproject, sample
 
 FEWEST_PAIRS = 4

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
@@ -50,12 +49,12 @@ class MetricScale:
         return f"{' '.join(parts)}, from {self.source}"
 
 
-def stored_scale(metadata: Mapping[str, str], file: Path) -> MetricScale | None:
+def stored_scale(metadata: Mapping[str, str], *, origin: str = "the weights") -> MetricScale | None:
     """The scale in the head of a weights file; None if nobody found it.
 
     Args:
         metadata: As `read_weights` gives it.
-        file: Name of the file, for the message.
+        origin: Name of the file, for the message.
 
     Raises:
         ValueError: If what is stored is no scale.
@@ -64,10 +63,10 @@ def stored_scale(metadata: Mapping[str, str], file: Path) -> MetricScale | None:
     if text is None:
         return None
     try:
-        return TypeAdapter(MetricScale).validate_python(parse_json(text, str(file)))
+        return TypeAdapter(MetricScale).validate_python(parse_json(text, origin))
     except ValueError as error:
         raise ValueError(
-            f"{file}: {SCALE_KEY} in its head is no scale: {shorten(text)}; find it again with "
+            f"{origin}: {SCALE_KEY} in the head is no scale: {shorten(text)}; find it again with "
             "`ssmde scale`"
         ) from error
 
