@@ -2,9 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import StringConstraints
 
 from ssmde.config.section import Section, refuse
 
@@ -19,7 +18,7 @@ ENCODER_PATTERN = rf"^({'|'.join(ENCODERS)}|hf:.+)$"
 class ModelConfig(Section):
     """The depth network and the pose network."""
 
-    encoder: Annotated[str, StringConstraints(pattern=ENCODER_PATTERN)] = "resnet18"
+    encoder: str = "resnet18"
     """Encoder of the depth network: resnet18, resnet18_half (half the channels, in the
     decoder too), resnet34, resnet50, efficientnet_lite0, 1 or 2 (small and fast, with a decoder as
     light), or hf:NAME or hf:FOLDER, a backbone of transformers, such as
