@@ -1,6 +1,7 @@
 """The command line: what it takes is frozen here; how it ends is one line and an exit status."""
 
 import inspect
+import os
 import re
 import shlex
 import signal
@@ -591,6 +592,15 @@ def terminate(*args, **kwargs):
 
 def saved(*args, **kwargs):
     raise Stopped(signal.SIGTERM, "saved at step 7")
+
+
+def test_a_name_that_the_output_cannot_show_ends_no_work(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "ssmde", "doctor", str(tmp_path / "日本")],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert b"\\u65e5\\u672c: no such" in ended.stderr
 
 
 def test_sigterm_ends_a_verb_with_a_line(monkeypatch, capsys):
