@@ -14,12 +14,13 @@ JOBS ?= 2
 SIDE_BY_SIDE := --numprocesses=$(JOBS) --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-all docs bench
+.PHONY: help setup demo check test test-all fuzz docs bench
 
 help:
 	@echo "make demo      draw a clip, train on it, evaluate, write demo/index.html"
 	@echo "make test      the tests that need nothing but a processor and five minutes"
 	@echo "make test-all  all tests: also slow ones, several processes, compiled code"
+	@echo "make fuzz      changed files of every kind in front of every verb, some ten minutes"
 	@echo "make check     format, lint, types, import order"
 	@echo "make docs      run the examples in docstrings and README; build the site into site/"
 	@echo "make bench     speed and memory of a training step and how they grow, speed of the loader"
@@ -53,6 +54,9 @@ test-all: $(STAMP)
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not compile"
 	$(BIN)/pytest -o addopts="--strict-markers --import-mode=importlib" -m compile tests \
 		|| test $$? -eq 5
+
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz/run.py --seeds 1 2 3
 
 docs: $(STAMP)
 	$(BIN)/pytest src tests/test_docs.py

@@ -9,6 +9,8 @@ from hypothesis import settings
 # Ray's workers step back for all other work of a machine by default: on a busy one a test of
 # seconds takes minutes. Read when a cluster starts.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# No test waits for the hub, or depends on whether it answers. Read when its client is imported.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 settings.register_profile("torch", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("torch")

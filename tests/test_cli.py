@@ -30,6 +30,7 @@ from ssmde.preparation.packing import Packed, pack
 from ssmde.prepare import prepare
 from ssmde.presets import PRESETS
 from ssmde.scale import scale
+from ssmde.signals import Stopped
 from ssmde.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
@@ -601,6 +602,39 @@ def test_ctrl_c_ends_other_verbs_with_a_line(monkeypatch, capsys):
     replace_verb(monkeypatch, "predict", "predict_files", stop)
     assert main(["predict", "a", "b", "c"]) == 130
     assert capsys.readouterr().err == "ssmde predict: stopped\n"
+
+
+def terminate(*args, **kwargs):
+    signal.raise_signal(signal.SIGTERM)
+
+
+def saved(*args, **kwargs):
+    raise Stopped(signal.SIGTERM, "saved at step 7")
+
+
+def test_a_name_that_the_output_cannot_show_ends_no_work(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "ssmde", "doctor", str(tmp_path / "日本")],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert b"\\u65e5\\u672c: no such" in ended.stderr
+
+
+def test_sigterm_ends_a_verb_with_a_line(monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    replace_verb(monkeypatch, "predict", "predict_files", terminate)
+    assert main(["predict", "a", "b", "c"]) == 143
+    assert capsys.readouterr().err == "ssmde predict: stopped\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sigterm_in_a_training_says_the_step_and_the_command_that_goes_on(monkeypatch, capsys):
+    replace_verb(monkeypatch, "stages", "train_stages", saved)
+    assert main(["train", "ss_mde"]) == 143
+    assert capsys.readouterr().err == (
+        "ssmde train: stopped, saved at step 7; go on with: ssmde train ss_mde --resume\n"
+    )
 
 
 def test_an_exit_of_a_verb_keeps_its_status(monkeypatch):

@@ -1,5 +1,8 @@
 """The tree of knobs: what goes in comes out, and what cannot work is refused with its path."""
 
+import re
+import subprocess
+import sys
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -218,3 +221,45 @@ def test_what_acts_on_measured_depth_alone_is_refused_elsewhere(data):
     with pytest.raises(ValueError, match=r"act where depth is measured.*method is teacher"):
         Config(data=DataConfig(**data))
     assert Config(method="affine_depth", data=DataConfig(**data)).data == DataConfig(**data)
+
+
+MADE_IN_PYTHON = """
+import sys
+from pathlib import Path
+from ssmde.config import Config, DataConfig, LossConfig, TrainConfig, dump_config, load_config
+nan, inf = float("nan"), float("inf")
+for make in (
+    lambda: Config(train={"steps": "many"}), lambda: Config(data={"rot": "x"}),
+    lambda: Config(model=3), lambda: TrainConfig(steps="many"),
+    lambda: TrainConfig(learning_rate=nan), lambda: LossConfig(geometry=inf),
+    lambda: DataConfig(image_size=(64, 96, 3)), lambda: TrainConfig(schedule="y" * 10_000),
+    lambda: TrainConfig(clip_gradient=-1), lambda: TrainConfig(seed=10**30),
+):
+    try:
+        print("taken", make())
+    except ValueError as error:
+        print(error)
+made = Config(output="runs", data={"root": "data", "image_size": [64, 96]}, train={"steps": 3})
+data = DataConfig(root=Path("data"), image_size=(64, 96))
+assert made == Config(output=Path("runs"), data=data, train=TrainConfig(steps=3))
+assert load_config(dump_config(made)) == made
+"""
+REFUSED_IN_PYTHON = (
+    r"train\.steps: .*'many'", r"unknown key data\.rot: closest match is 'root'.*",
+    "model must hold keys with values, got 3", r"train\.steps: .*'many'",
+    "train.learning_rate must be a finite number, got nan",
+    "loss.geometry must be a finite number, got inf", r"data\.image_size: .*\(64, 96, 3\)",
+    r"train\.schedule: .*y\.\.\. \(10,002 characters\)",
+    "train.clip_gradient must be at least 0.*-1.0", "train.seed must be below .*",
+)  # fmt: skip
+
+
+def test_a_configuration_made_in_python_is_checked_and_converted_as_a_file_is():
+    # In a process of its own: here the types of all arguments are checked before.
+    said = subprocess.run(
+        [sys.executable, "-c", MADE_IN_PYTHON], check=True, capture_output=True, text=True
+    )
+    lines = said.stdout.splitlines()
+    assert len(lines) == len(REFUSED_IN_PYTHON)
+    for line, pattern in zip(lines, REFUSED_IN_PYTHON, strict=True):
+        assert re.fullmatch(pattern, line)

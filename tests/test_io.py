@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssmde.data.archives.record import read_archive_file
+from ssmde.data.images import read_depth, read_image, read_mask, read_size
 from ssmde.io import (
     check_file,
+    fitting_name,
     natural_order,
     parse_json,
     read_bytes,
@@ -26,6 +29,7 @@ from ssmde.io import (
     write_json,
     write_text,
 )
+from ssmde.training.checkpoints import read_checkpoint
 
 
 def npy(values: np.ndarray) -> bytes:
@@ -114,10 +118,14 @@ def no_file(request, tmp_path):
 
 
 @pytest.mark.timeout(10)
-@pytest.mark.parametrize("read", [check_file, read_bytes, read_text, read_json, read_npz])
+@pytest.mark.parametrize(
+    "read",
+    [check_file, read_bytes, read_text, read_json, read_npz, read_image, read_depth, read_mask,
+     read_size, read_checkpoint, read_archive_file],
+)  # fmt: skip
 def test_what_is_no_plain_file_is_refused_at_once(no_file, read):
     path, kind = no_file
-    with pytest.raises(ValueError, match=rf"a\.json is a {kind}, expected a file"):
+    with pytest.raises(ValueError, match=rf"a\.json is a {kind}, expected a \w+$"):
         read(path)
 
 
@@ -252,3 +260,11 @@ def test_a_changed_byte_in_an_npz_is_found(tmp_path):
 def test_names_are_in_the_order_of_their_numbers():
     names = ["f10", "f9", "f1_10", "f1_9", "f", "g2"]
     assert sorted(names, key=natural_order) == ["f", "f1_9", "f1_10", "f9", "f10", "g2"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1))
+def test_a_name_is_kept_or_cut_to_what_names_may_have(stem):
+    name, longer = (fitting_name(each, 10) for each in (stem, stem * 300))
+    assert name == (stem if len(os.fsencode(stem)) <= 245 else fitting_name(stem, 10))
+    assert len(os.fsencode(longer)) <= 245
+    assert longer != fitting_name(stem * 299, 10) or len(os.fsencode(stem * 300)) < 240

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ssmde.config import Config, dump_config, load_config
+from ssmde.config import Config, dump_config, load_config, read_config
 from ssmde.methods.teacher import build_teacher
-from ssmde.presets import PRESETS, find_preset, read_config
+from ssmde.presets import PRESETS, find_preset
 
 EACH_PRESET = pytest.mark.parametrize("name", PRESETS)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from ssmde.config import load_config
+from ssmde.config import load_config, read_config
 from ssmde.data.archives.matlab import read_matlab5
 from ssmde.data.images import ImageError, read_depth
 from ssmde.data.pack import read_pack
@@ -21,7 +21,6 @@ from ssmde.models.leres_checkpoint import load_leres
 from ssmde.models.load import save_weights
 from ssmde.prediction import hub
 from ssmde.prediction.loading import load
-from ssmde.presets import read_config
 from ssmde.training.checkpoints import AtomicCheckpointIO
 
 ROOT = Path(__file__).parents[1]

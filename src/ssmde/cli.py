@@ -9,11 +9,9 @@ instead.
 import inspect
 import os
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,11 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from ssmde import __version__
-from ssmde.config import Config, former_option
+from ssmde.config import Config, former_option, read_config
 from ssmde.console import did_you_mean
-from ssmde.presets import PRESETS, find_preset, read_config
-from ssmde.verbs import VERBS, App, Train, Verb, is_first_process
+from ssmde.presets import PRESETS, find_preset
+from ssmde.signals import stop_on_sigterm
+from ssmde.verbs import VERBS, Train, Verb, is_first_process
 
 BAD_INPUT = (
     ValueError,
@@ -34,7 +33,9 @@ BAD_INPUT = (
     NotADirectoryError,
     PermissionError,
 )
-BAD_INPUT_STATUS, FAILED_STATUS, INTERRUPTED_STATUS = 2, 1, 130  # 128 + SIGINT, as a shell has it
+BAD_INPUT_STATUS, FAILED_STATUS = 2, 1
+LONGEST_MESSAGE = 1500  # characters: a broken file must not fill the screen
+INTERRUPTED_STATUS = 130  # by Ctrl-C: 128 + SIGINT, as a shell has it
 OVERVIEW = """ssmde: monocular depth from plain video
 
 {verbs}
@@ -54,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: The words behind `ssmde`; by default those of the process.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name that it cannot show must not end the work
+            stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("SSMDE_DEBUG") == "1"
     words = [word for word in words if word != "--debug"]
@@ -77,18 +81,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(verb: str, words: list[str]) -> int:
-    """Parse and run one verb; a stop by the parser or by Ctrl-C becomes an exit status."""
+    """Parse and run one verb; a stop by the parser or by a signal becomes an exit status."""
     found: Verb | None = None
+    stop: BaseException
     try:
-        found = parse(verb, words)
-        with _ended_by_sigterm(found):
+        with stop_on_sigterm():
+            found = parse(verb, words)
             found.run()
-    except SystemExit as stop:
-        # Lightning turns Ctrl-C into an exit.
-        if not isinstance(stop.__context__, KeyboardInterrupt):
-            return stop.code if isinstance(stop.code, int) else FAILED_STATUS
-    except KeyboardInterrupt:
-        pass
+    except SystemExit as end:
+        # Lightning turns a stop before its first step into an exit.
+        if not isinstance(end.__context__, KeyboardInterrupt):
+            return end.code if isinstance(end.code, int) else FAILED_STATUS
+        stop = end.__context__
+    except KeyboardInterrupt as signal:
+        stop = signal
     except BrokenPipeError:  # `ssmde train --help | head`
         if found is not None:
             raise
@@ -97,26 +103,10 @@ def _run(verb: str, words: list[str]) -> int:
     else:
         return 0
     if is_first_process():
+        done = f", {stop}" if str(stop) else ""
         way_on = f"; {_way_on(found, words)}" if isinstance(found, Train) else ""
-        print(f"ssmde {verb}: stopped{way_on}", file=sys.stderr)
-    return INTERRUPTED_STATUS
-
-
-@contextmanager
-def _ended_by_sigterm(verb: Verb) -> Generator[None]:
-    """SIGTERM, as a cluster or `timeout` sends it, ends a verb like a fault: parts are removed."""
-    if isinstance(verb, App | Train) or threading.current_thread() is not threading.main_thread():
-        yield  # these two have ways of their own
-        return
-
-    def end(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        print(f"ssmde {verb}: stopped{done}{way_on}", file=sys.stderr)
+    return getattr(stop, "status", INTERRUPTED_STATUS)
 
 
 def parse(verb: str, words: Sequence[str]) -> Verb:
@@ -212,5 +202,7 @@ def _complain(verb: str, error: Exception | str, status: int = BAD_INPUT_STATUS)
     text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.filename and error.strerror:
         text = f"{error.filename}: {error.strerror}"
+    if len(text) > LONGEST_MESSAGE:
+        text = f"{text[:LONGEST_MESSAGE]}... ({len(text):,} characters)"
     print(f"{f'ssmde {verb}'.strip()}: error: {text}", file=sys.stderr)
     return status

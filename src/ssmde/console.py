@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 TABLE_WIDTH = 130  # columns where no terminal says how wide it is
 MOST_NAMES = 24  # that are worth a line
+LONGEST_TEXT = 120  # characters of a file that a message shows
 Item = TypeVar("Item")
 
 
@@ -32,6 +33,16 @@ def did_you_mean(word: str, known: Iterable[str], *, shown: Iterable[str] | None
     more = f", ... ({len(names)} in all)" if len(names) > MOST_NAMES else ""
     there_are = f"there are {', '.join(names[:MOST_NAMES]) or 'none'}{more}"
     return f"closest match is {close[0]!r}, {there_are}" if close else there_are
+
+
+def shorten(text: str) -> str:
+    """Text as a message may show it: on one line, its end left out where it is long."""
+    text = " ".join(text.split())
+    return (
+        text
+        if len(text) <= LONGEST_TEXT
+        else f"{text[:LONGEST_TEXT]}... ({len(text):,} characters)"
+    )
 
 
 def with_bar(items: Iterable[Item], what: str, total: int | None = None) -> Iterable[Item]:

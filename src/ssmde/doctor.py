@@ -1,7 +1,8 @@
 """`ssmde doctor DATA`: can a network learn depth from this? Findings, each with its remedy."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ssmde.console import table_console
+from ssmde.console import shorten, table_console
 from ssmde.data.scene_folder import Split
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis.camera import check_camera
@@ -72,12 +73,25 @@ def doctor(
 def _examine(scene: FrameSequence, quick: bool, photos: bool) -> Iterator[Finding]:
     """Findings that need the pictures."""
     footage = None if photos else look(scene, QUICK if quick else FULL)
+    checks: list[Callable[[], Iterable[Finding]]] = []
     if footage is not None:
-        yield from check_motion(footage)
-        yield from check_pictures(footage)
-        yield from check_poses(footage, MAPS[quick])
-    yield from check_truth(scene, MAPS[quick])
-    yield from check_labels(scene, MAPS[quick])
+        checks += [partial(check_motion, footage), partial(check_pictures, footage)]
+        checks += [partial(check_poses, footage, MAPS[quick])]
+    checks += [partial(check, scene, MAPS[quick]) for check in (check_truth, check_labels)]
+    for check in checks:
+        try:
+            yield from check()
+        except Exception as error:  # a look at odd data must stop neither the others nor a training
+            yield _not_looked_at(scene, error)
+
+
+def _not_looked_at(scene: FrameSequence, error: Exception) -> Finding:
+    reason = shorten(f"{type(error).__name__}: {error}")
+    return Finding(
+        name="not-checked", severity="warning", scene=scene.name,
+        what=f"the frames, depth or labels could not be checked ({reason})",
+        remedy=f"look at the files in {scene.images[0].parent}",
+    )  # fmt: skip
 
 
 def _from(offset: int, finding: Finding) -> Finding:

@@ -29,6 +29,7 @@ except ImportError:  # not on this system: parts of killed runs are not told fro
 LONGEST_NAME = 255  # bytes of a file's name, on every usual file system
 TEXT_LIMIT = 1 << 28  # bytes: a list of a million lines has a tenth of it
 ARRAY_LIMIT = 1 << 30  # bytes: a depth map of 16,000 x 16,000 in float32
+KINDS = "biufcSU"  # of an array: numbers and text, no objects, dates or records
 DEEPEST = 100  # lists and objects within each other, in JSON
 # What zipfile raises on bytes of another kind, encrypted ones and such that it cannot unpack.
 BROKEN_ZIP = (
@@ -43,6 +44,10 @@ before_naming: ContextVar[Callable[[Path, Path], None] | None] = ContextVar(
     "before_naming", default=None
 )
 """Called with a whole file and the name it is about to get; see `ssmde.outputs.recorded`."""
+
+
+class FileError(ValueError):
+    """A path that leads to no plain file, or to one that is too large; the message names it."""
 
 
 @contextmanager
@@ -134,27 +139,37 @@ def check_file(path: Path, what: str = "file") -> None:
 
     Raises:
         FileNotFoundError: If nothing is there.
-        ValueError: If a folder, a pipe, a socket or a device is there.
+        FileError: If a folder, a pipe, a socket or a device is there.
     """
+    _size(path, what)
+
+
+def _size(path: Path, what: str) -> int:
+    """Bytes of a plain file; refuses as `check_file`."""
     try:
-        kind = stat.S_IFMT(path.stat().st_mode)
+        found = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(f"{path}: no such {what}") from error
+    kind = stat.S_IFMT(found.st_mode)
     if kind != stat.S_IFREG:
-        raise ValueError(f"{path} is {SPECIAL.get(kind, 'no file')}, expected a {what}")
+        raise FileError(f"{path} is {SPECIAL.get(kind, 'no file')}, expected a {what}")
+    return found.st_size
 
 
-def read_bytes(path: Path, *, limit: int = ARRAY_LIMIT) -> bytes:
-    """What a file holds.
+def read_bytes(path: Path, *, limit: int = ARRAY_LIMIT, what: str = "file") -> Any:
+    """The bytes of a file.
+
+    Args:
+        path: A file; or a path of another kind, such as into a shard, which reads itself.
+        limit: Bytes that it may have.
+        what: What it should be, for the message.
 
     Raises:
         FileNotFoundError: If nothing is there.
-        ValueError: If it is no plain file, or has more bytes than the limit.
+        FileError: If it is no plain file, or has more bytes than the limit.
     """
-    check_file(path)
-    size = path.stat().st_size
-    if size > limit:
-        raise ValueError(f"{path}: has {size:,} bytes, {limit:,} are the most that is read")
+    if type(path) is type(Path()) and (size := _size(path, what)) > limit:
+        raise FileError(f"{path}: has {size:,} bytes, {limit:,} are the most that is read")
     return path.read_bytes()
 
 
@@ -332,7 +347,11 @@ def _layout(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     }  # fmt: skip
     if version not in read:
         raise ValueError(f"it is a .npy of version {version}, 1 and 2 are read")
-    shape, fortran, dtype = read[version](file)
-    if dtype.hasobject or dtype.names or any(side < 0 for side in shape):
+    try:
+        shape, fortran, dtype = read[version](file)
+    except Exception as error:  # it is parsed as Python, which fails in any way
+        raise ValueError(f"its head cannot be read ({type(error).__name__})") from error
+    plain = dtype.kind in KINDS and dtype.itemsize and all(type(side) is int for side in shape)
+    if not plain or any(side < 0 for side in shape):
         raise ValueError("it holds no plain array of numbers")
     return shape, fortran, dtype

@@ -99,7 +99,8 @@ def odometry(
             try:
                 moved, factor = align_path(estimated, true, how)
             except ValueError as error:
-                raise ValueError(f"{path.name}: {error}") from error
+                by = scene.images[0].parent / "tracked_poses.txt" if source == TRACKED else source
+                raise ValueError(f"{path.name}: {error} (paths of {by} and poses.txt)") from error
             numbers = path_errors(moved, true, frames // path.step)
             errors.append(PathErrors(align=how, scale=factor, **numbers))
             aligned[f"{how}, ATE {numbers['ate']:.3g} m"] = moved
@@ -132,7 +133,8 @@ def _paths(
                 yield scene, path, None
         return
     motion = MotionPredictor(source)
-    scale = stored_scale(read_weights(find_weights(source))[1])
+    file = find_weights(source)
+    scale = stored_scale(read_weights(file)[1], origin=str(file))
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not show_progress) as bar:
         for scene in scenes:

@@ -4,12 +4,7 @@
 where it is from.
 """
 
-from dataclasses import fields, is_dataclass, replace
-from pathlib import Path
-from typing import Any
-
-import yaml
-from pydantic import ValidationError
+from dataclasses import replace
 
 from ssmde.config import (
     Config,
@@ -18,11 +13,9 @@ from ssmde.config import (
     ModelConfig,
     PseudoDepthConfig,
     TrainConfig,
-    load_config,
 )
 from ssmde.config.former import FORMER_PRESETS
 from ssmde.console import did_you_mean
-from ssmde.io import read_text
 
 # Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260, with its light pose network.
 PHOTOMETRIC = Config(
@@ -159,48 +152,3 @@ def find_preset(name: str) -> Config:
     if name in FORMER_PRESETS:
         raise ValueError(f"preset {name!r} is no more: {FORMER_PRESETS[name]}")
     raise ValueError(f"unknown preset {name!r}: {did_you_mean(name, PRESETS)}")
-
-
-def read_config(file: Path) -> Config:
-    """The run a YAML file describes.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no YAML, a key is unknown or a value is wrong; every fault has a line.
-    """
-    text = read_text(file)
-    try:
-        return load_config(text)
-    except ValidationError as error:
-        faults = [_describe(fault) for fault in error.errors(include_url=False)]
-    except (yaml.YAMLError, RecursionError) as error:
-        faults = [f"no YAML: {' '.join(str(error).split())}"]
-    except ValueError as error:
-        faults = [str(error)]
-    if len(faults) == 1:
-        raise ValueError(f"{file}: {faults[0]}")
-    raise ValueError("\n  ".join([f"{file}: {len(faults)} faults", *faults]))
-
-
-def _describe(fault: Any) -> str:
-    """One fault that pydantic found, with its dotted path."""
-    path, value = [str(step) for step in fault["loc"]], fault["input"]
-    where = ".".join(path) or "the whole"
-    if fault["type"] == "unexpected_keyword_argument":
-        return f"unknown key {where}: {did_you_mean(path[-1], _keys(path[:-1]))}"
-    if fault["type"] == "value_error":  # the configuration's own words, with the path
-        return fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "dataclass_type":
-        return f"{where} must hold keys with values, got {value!r}"
-    return f"{where}: {fault['msg']}, got {value!r}"
-
-
-def _keys(path: list[str]) -> list[str]:
-    """Names of the fields of a section."""
-    section: Any = Config
-    for step in path:
-        kinds = {f.name: f.type for f in fields(section)}
-        section = kinds.get(step)
-        if not is_dataclass(section):
-            return []
-    return [f.name for f in fields(section)]

@@ -143,7 +143,13 @@ def _from_points(predictor: Predictor, points: Sequence[MeasuredPoint]) -> list[
         image: predictor.predict(image).depth / (predictor.metres_per_unit or 1.0)
         for image in dict.fromkeys(point.image for point in points)
     }
-    return [p.metres / depth_at(depths[p.image], p.u, p.v) for p in points]
+    found = list[float]()
+    for point in points:
+        try:
+            found.append(point.metres / depth_at(depths[point.image], point.u, point.v))
+        except ValueError as error:
+            raise ValueError(f"{point.where}: {error}") from error
+    return found
 
 
 def _count(points: Sequence[MeasuredPoint], path: str | Path) -> str:

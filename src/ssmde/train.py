@@ -13,17 +13,22 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from ssmde.config import Config, dump_config, load_config
+from ssmde.config import Config, dump_config, read_config
+from ssmde.console import shorten
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.io import read_text, write_text
+from ssmde.io import write_text
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.models.start import follow_start
 from ssmde.outputs import check_own, mark_at, recorded, sweep
+from ssmde.signals import LateStop, Stopped
 from ssmde.training.checkpoints import (
     AtomicCheckpointIO,
+    SavedError,
+    SaveWhenAsked,
+    broken_checkpoint,
     is_disk_full,
     last_checkpoint,
     read_checkpoint,
@@ -83,6 +88,7 @@ def train(config: Config, *, resume: bool = False) -> Path:
         ValueError: If the data, or the folder of the run, do not fit.
         TrainingError: If the loss is no number, or memory or disk are full; the last good
             checkpoint is kept.
+        Stopped: After Ctrl-C or SIGTERM; the step was finished and `last.ckpt` written.
     """
     if config.method == "both":
         raise ValueError("config.method both is for ssmde.stages.train_stages, which runs each")
@@ -101,23 +107,56 @@ def train(config: Config, *, resume: bool = False) -> Path:
     loader = SnippetLoader(config, sequences)
     module = TrainingModule(method, config.train)
     log = RunLog(folder, config.train.steps, config.train.log_every)
-    validation = Validation(folder, config, log)
-    trainer = _make_trainer(config, folder, [validation, log])
+    stop = LateStop()
+    validation = Validation(folder, config, log, stop)
+    save = SaveWhenAsked(folder, stop)
+    trainer = _make_trainer(config, folder, [validation, log, save])
     if trainer.is_global_zero:
         _sweep_run(folder)
         _write_config(folder, config)  # also of a run that goes on: with the steps it now has
     checkpoint = folder / "last.ckpt" if resume else None
     try:
-        trainer.fit(module, datamodule=loader, ckpt_path=checkpoint, weights_only=True)
+        _fit(trainer, module, loader, checkpoint, save)
+        if validation.due:  # that of the last step, with no further one to come before
+            log.on_train_start(trainer, module)
+            validation.validate(trainer, module)
     except (RuntimeError, OSError, MemoryError) as error:
         log.close()
         raise _explain(error, config, folder) from error
+    finally:
+        stop.give_back()
     if trainer.global_step % config.train.checkpoint_every:
         trainer.save_checkpoint(folder / "last.ckpt")  # from which more steps can be taken
     if trainer.is_global_zero:
         with module.averaged_weights():
             write_last_weights(folder, config, module.method, validation.latest)
     return folder
+
+
+def _fit(
+    trainer: pl.Trainer,
+    module: TrainingModule,
+    loader: SnippetLoader,
+    checkpoint: Path | None,
+    save: SaveWhenAsked,
+) -> None:
+    """All steps, from the checkpoint on.
+
+    Raises:
+        Stopped: After a signal.
+        ValueError: If the checkpoint holds something else than this run.
+    """
+    try:
+        trainer.fit(module, datamodule=loader, ckpt_path=checkpoint, weights_only=True)
+    except SavedError as saved:
+        raise Stopped(*saved.args) from None
+    except (TrainingError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if checkpoint is None or save.begun:
+            raise
+        reason = shorten(f"{type(error).__name__}: {error}")  # what does not fit breaks in any way
+        raise broken_checkpoint(checkpoint, reason) from error
 
 
 def _clock_of_stage(config: Config) -> Config:
@@ -190,10 +229,7 @@ def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
         if begun or mark_at(kept) is None:
             raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist")
         print(f"{folder} has no checkpoint yet: it begins again")
-    try:
-        before = load_config(read_text(kept))
-    except ValueError as error:
-        raise ValueError(f"{kept}: {error}") from error
+    before = read_config(kept)
     changed = set(_differences(asdict(before), asdict(config)))
     if not_free := sorted(changed - FREE_ON_RESUME):
         raise ValueError(
@@ -278,7 +314,7 @@ def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list
     return found
 
 
-def _explain(error: BaseException, config: Config, folder: Path) -> BaseException:
+def _explain(error: Exception, config: Config, folder: Path) -> Exception:
     """Turn running out of memory or disk into one clear message; leave other errors alone."""
     if isinstance(error, TrainingError):
         return error

@@ -1,11 +1,13 @@
 """Files of images, depth and masks: what comes out, and what a broken one says."""
 
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ssmde.data.images import (
     ImageError,
@@ -248,3 +250,31 @@ def test_a_fine_checkerboard_becomes_grey_instead_of_aliasing():
     board = np.indices((64, 64)).sum(axis=0)[..., None] % 2 * np.full(3, 255)
     small = resize_image(board.astype(np.uint8), (16, 16))
     assert abs(small[2:-2, 2:-2].astype(int) - 127).max() <= 2
+
+
+@pytest.mark.parametrize("mark", range(1, 9))
+def test_every_orientation_mark_is_applied_as_pillow_does(tmp_path, mark):
+    exif = Image.Exif()
+    exif[ORIENTATION] = mark
+    image = Image.fromarray(np.random.randint(0, 255, (4, 6, 3), np.uint8))
+    image.save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as stored:
+        expected = np.asarray(ImageOps.exif_transpose(stored))
+    assert np.array_equal(read_image(tmp_path / "a.png"), expected)
+    assert read_size(tmp_path / "a.png") == expected.shape[:2]
+
+
+def test_odd_exif_is_no_error_and_a_mark_that_is_none_counts_as_upright(tmp_path):
+    pixels = np.random.randint(0, 255, (4, 6, 3), np.uint8)
+    for mark in (9, 0, 6):
+        Image.fromarray(pixels).save(tmp_path / "a.png", exif=odd_exif(mark))
+        assert read_size(tmp_path / "a.png") == ((6, 4) if mark == 6 else (4, 6))
+        assert read_image(tmp_path / "a.png").shape[:2] == read_size(tmp_path / "a.png")
+
+
+def odd_exif(mark: int) -> bytes:
+    """An orientation, and the maker of the camera as a fraction, which the standard has as text."""
+    entries = struct.pack("<HHHLHH", 2, 0x010F, 5, 1, 38, 0) + struct.pack(
+        "<HHLHH", 0x0112, 3, 1, mark, 0
+    )
+    return b"Exif\0\0II*\0\x08\0\0\0" + entries + bytes(4) + struct.pack("<LL", 7, 2)

@@ -184,6 +184,14 @@ def test_depth_under_other_names_is_paired_in_order_when_there_is_one_a_frame(tm
         read_scene(folder)
 
 
+def test_rows_of_zeros_are_unknown_poses(tmp_path):
+    folder = make_scene(tmp_path, frames=2)
+    (folder / "poses.txt").write_text(f"{' '.join('0' * 12)}\n1 0 0 0 0 1 0 0 0 0 1 0\n")
+    poses = read_scene(folder).poses
+    assert np.isnan(poses[0, :3]).all()
+    assert np.isfinite(poses[1]).all()
+
+
 def test_poses_of_twelve_and_sixteen_numbers_are_the_same(tmp_path):
     folder = make_scene(tmp_path, frames=2)
     upper = "1 0 0 1.5 0 1 0 2.5 0 0 1 3.5"
@@ -219,6 +227,10 @@ POSE = "1 0 0 0 0 1 0 0 0 0 1 0"
         ("cam.txt", "0.9 0 .5\n0 0.8 .5\n0 0 1", r"cam\.txt: intrinsics look normalised.*width 32"),
         ("poses.txt", f"{POSE}\n{POSE}", r"poses\.txt: expected one line for each of 3.*got 2"),
         ("poses.txt", f"{POSE}\n{POSE} 1\n{POSE}", r"poses\.txt, line 2: .*12 or 16.*got 13"),
+        ("poses.txt", f"{POSE}\n{POSE}\n2 0 0 0 0 2 0 0 0 0 2 0", r"line 3: no rigid .* by 2\)"),
+        ("poses.txt", f"{POSE}\n-1 0 0 0 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*it mirrors"),
+        ("poses.txt", f"{POSE}\n1 0 0 inf 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*finite"),
+        ("poses.txt", f"{POSE}\n1 0 0 nan 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*finite"),
         ("poses.txt", f"{POSE}\n{POSE}\n{POSE} 0 0 1 0", r"line 3: a pose ends with 0 0 0 1"),
         ("scene.json", "{fps: 10}", r"scene\.json: not valid JSON"),
         ("scene.json", "[10]", r"scene\.json: expected an object"),

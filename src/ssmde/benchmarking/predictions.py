@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ssmde.data.images import ImageError, read_depth
+from ssmde.data.scene_files import positive_number
 from ssmde.evaluation.result import Answer, TruthFrame
 from ssmde.io import read_json, read_npz
 
@@ -88,7 +89,8 @@ def _unit(folder: Path) -> float | None:
     if not path.is_file():
         return None
     facts = read_json(path)
-    return next((float(v) for key, v in facts.items() if key.startswith(UNIT_KEY)), None)
+    units = (positive_number(facts, key, path) for key in facts if key.startswith(UNIT_KEY))
+    return next(units, None)
 
 
 def _confidence(path: Path) -> Float[np.ndarray, "h w"] | None:

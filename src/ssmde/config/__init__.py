@@ -11,6 +11,7 @@ from ssmde.config.former import former_option
 from ssmde.config.loss import LossConfig
 from ssmde.config.model import ModelConfig
 from ssmde.config.pseudo_depth import PseudoDepthConfig
+from ssmde.config.reading import read_config
 from ssmde.config.section import Section
 from ssmde.config.student import FilterConfig, StudentConfig
 from ssmde.config.train import TrainConfig
@@ -30,4 +31,5 @@ __all__ = [
     "dump_config",
     "former_option",
     "load_config",
+    "read_config",
 ]

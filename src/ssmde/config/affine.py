@@ -25,6 +25,7 @@ class AffineConfig(Section):
 
     def __post_init__(self) -> None:
         """Refuse negative weights, and none at all."""
+        Section.__post_init__(self)
         weights = {
             name: getattr(self, name)
             for name in (

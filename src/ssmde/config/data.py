@@ -65,6 +65,7 @@ class DataConfig(Section):
 
     def __post_init__(self) -> None:
         """Refuse values that cannot make a snippet."""
+        Section.__post_init__(self)
         refuse(
             any(side < 32 or side % 32 for side in self.image_size),
             f"data.image_size must be multiples of 32, got {self.image_size}",

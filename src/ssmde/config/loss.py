@@ -50,6 +50,7 @@ class LossConfig(Section):
 
     def __post_init__(self) -> None:
         """Refuse negative weights and scales the decoder does not have."""
+        Section.__post_init__(self)
         for name in ("photometric", "geometry", "pose", "points", "smoothness"):
             value = getattr(self, name)
             refuse(not value >= 0, f"loss.{name} must be at least 0, got {value}")

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator
 
 from ssmde.config.section import Section, refuse
 
@@ -12,14 +12,20 @@ ENCODERS = (
     "resnet18", "resnet18_half", "resnet34", "resnet50",
     "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2",
 )  # fmt: skip
-ENCODER_PATTERN = rf"^({'|'.join(ENCODERS)}|hf:.+)$"
+
+
+def known_encoder(name: str) -> str:
+    """The name of an encoder; refuses one that is none."""
+    known = name in ENCODERS or re.fullmatch("hf:.+", name) is not None
+    refuse(not known, f"model.encoder must be {', '.join(ENCODERS)} or hf:NAME, got {name!r}")
+    return name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig(Section):
     """The depth network and the pose network."""
 
-    encoder: Annotated[str, StringConstraints(pattern=ENCODER_PATTERN)] = "resnet18"
+    encoder: Annotated[str, AfterValidator(known_encoder)] = "resnet18"
     """Encoder of the depth network: resnet18, resnet18_half (half the channels, in the
     decoder too), resnet34, resnet50, efficientnet_lite0, 1 or 2 (small and fast, with a decoder as
     light), or hf:NAME or hf:FOLDER, a backbone of transformers, such as
@@ -46,11 +52,8 @@ class ModelConfig(Section):
 
     def __post_init__(self) -> None:
         """Refuse a depth range that is no range."""
+        Section.__post_init__(self)
         near, far = self.depth_range
-        refuse(
-            re.fullmatch(ENCODER_PATTERN, self.encoder) is None,
-            f"model.encoder must be {', '.join(ENCODERS)} or hf:NAME, got {self.encoder!r}",
-        )
         refuse(
             not 0 < near < far,
             f"model.depth_range must be 0 < near < far, got {self.depth_range}",

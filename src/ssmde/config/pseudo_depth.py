@@ -45,6 +45,7 @@ class PseudoDepthConfig(Section):
 
     def __post_init__(self) -> None:
         """Refuse weights and factors that are none."""
+        Section.__post_init__(self)
         for name in ("normals", "ranking", "edge_normals", "depth"):
             value = getattr(self, name)
             refuse(not value >= 0, f"pseudo_depth.{name} must be at least 0, got {value}")

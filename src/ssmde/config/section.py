@@ -1,13 +1,83 @@
 """What every section of the configuration is: plain data that refuses what it cannot mean."""
 
+import re
+from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, ClassVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from ssmde.console import did_you_mean, shorten
 
 
 class Section:
-    """A part of the tree; a key it does not name is an error."""
+    """A part of the tree; a key it does not name is an error, and so is a value of another type.
+
+    What has the right meaning is converted, also where it is made in Python: text to a path, a list
+    to a pair, a dict to a section.
+    """
 
     __slots__ = ()
-    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
+
+    def __post_init__(self) -> None:
+        """Convert every value to its type.
+
+        Raises:
+            ValueError: If one cannot be, with the path of the field; nan and inf are no numbers.
+        """
+        for name, (kind, adapter) in _adapters(type(self)).items():
+            value = getattr(self, name)
+            try:
+                found = adapter.validate_python(value)
+            except ValidationError as error:
+                # TrainConfig is train, PseudoDepthConfig is pseudo_depth.
+                words = re.findall("[A-Z][a-z]+", type(self).__name__.removesuffix("Config"))
+                path = "_".join(words).lower()
+                start = f"{path}.{name}." if path else f"{name}."
+                fault = error.errors(include_url=False)[0]
+                raise ValueError(describe(fault, kind, start)) from error
+            if found is not value:
+                object.__setattr__(self, name, found)
+
+
+@cache
+def _adapters(section: type[Any]) -> dict[str, tuple[Any, Any]]:
+    """The type of each field of a section, and what checks it."""
+    plain: Any = {"allow_inf_nan": False}
+    return {
+        f.name: (f.type, TypeAdapter(f.type, config=None if is_dataclass(f.type) else plain))
+        for f in fields(section)
+    }
+
+
+def describe(fault: Any, checked: Any, start: str = "") -> str:
+    """One fault that pydantic found, with its dotted path.
+
+    Args:
+        fault: Of `ValidationError.errors`.
+        checked: The type that was checked.
+        start: Path of what was checked, with a dot at its end.
+    """
+    path, value = [str(step) for step in fault["loc"]], shorten(repr(fault["input"]))
+    where = f"{start}{'.'.join(path)}".rstrip(".") or "the whole"
+    if fault["type"] == "unexpected_keyword_argument":
+        return f"unknown key {where}: {did_you_mean(path[-1], _keys(checked, path[:-1]))}"
+    if fault["type"] == "value_error":  # the configuration's own words, with the path
+        return fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "finite_number":
+        return f"{where} must be a finite number, got {value}"
+    if fault["type"] == "dataclass_type":
+        return f"{where} must hold keys with values, got {value}"
+    return f"{where}: {fault['msg']}, got {value}"
+
+
+def _keys(section: Any, path: list[str]) -> list[str]:
+    """Names of the fields of a section, or of one in it."""
+    for step in path:
+        kinds = {f.name: f.type for f in fields(section)} if is_dataclass(section) else {}
+        section = kinds.get(step)
+    return [f.name for f in fields(section)] if is_dataclass(section) else []
 
 
 def refuse(fault: bool, message: str) -> None:

@@ -34,6 +34,7 @@ class FilterConfig(Section):
 
     def __post_init__(self) -> None:
         """Refuse shares outside [0, 1] and thresholds that let nothing through."""
+        Section.__post_init__(self)
         for name in ("quantile", "beta_dynamic", "beta_unknown"):
             value = getattr(self, name)
             refuse(not 0 <= value <= 1, f"student.filter.{name} must be in [0, 1], got {value}")
@@ -79,6 +80,7 @@ class StudentConfig(Section):
 
     def __post_init__(self) -> None:
         """Refuse negative weights and a momentum that is none."""
+        Section.__post_init__(self)
         for name in ("distillation", "gradient", "dynamic_ranking", "features", "steps"):
             value = getattr(self, name)
             refuse(not value >= 0, f"student.{name} must be at least 0, got {value}")

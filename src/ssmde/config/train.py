@@ -65,6 +65,7 @@ class TrainConfig(Section):
 
     def __post_init__(self) -> None:
         """Refuse counts that cannot be counted."""
+        Section.__post_init__(self)
         for name in ("steps", "batch_size", "validate_every", "checkpoint_every", "keep_best"):
             value = getattr(self, name)
             refuse(value < 1, f"train.{name} must be at least 1, got {value}")
@@ -77,6 +78,7 @@ class TrainConfig(Section):
         for name in ("warmup_steps", "threads", "seed"):
             value = getattr(self, name)
             refuse(value < 0, f"train.{name} must be at least 0, got {value}")
+        refuse(self.seed >= 1 << 63, f"train.seed must be below 2^63, got {self.seed}")
         refuse(
             not 0 <= self.clip_gradient < math.inf,
             f"train.clip_gradient must be at least 0, which turns it off, got {self.clip_gradient}",

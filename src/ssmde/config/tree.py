@@ -42,6 +42,7 @@ class Config(Section):
 
     def __post_init__(self) -> None:
         """Refuse labels that are to be fitted to points nobody asked for."""
+        Section.__post_init__(self)
         refuse(
             # A stage of a run has a folder in that of the run: RUN/teacher.
             not {*self.name.split("/")}.isdisjoint(("", ".", "..")) or "\0" in self.name,

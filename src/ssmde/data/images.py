@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float32, Num, UInt8, UInt16
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 from torch.nn import functional
 
 from ssmde.data.files import IMAGE_SUFFIXES
@@ -20,10 +20,21 @@ from ssmde.data.jpeg import decode_jpeg
 from ssmde.data.npz import NoDepthError, dense
 from ssmde.data.opening import ImageError, open_image, too_many_pixels
 from ssmde.data.store import RemoteError
-from ssmde.io import read_npy, read_npz, whole_file
+from ssmde.io import FileError, read_bytes, read_npy, read_npz, whole_file
 
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
 REDUCTIONS = (8, 4, 2, 1)  # the sizes a JPEG can be decoded at: an eighth, a quarter, a half, full
+TURNS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What sets an image of each EXIF orientation upright."""
 SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's names for 16 bits a pixel
 # What Pillow and NumPy raise on broken bytes; an unknown format is an OSError.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, struct.error, zlib.error)
@@ -50,6 +61,8 @@ def _naming(path: Path, name: str = "") -> Generator[None]:
         yield
     except (ImageError, RemoteError):  # what the net does is no fault of the file
         raise
+    except FileError as error:
+        raise ImageError(str(error)) from error
     except NoDepthError as error:
         raise ImageError(f"{path}: {error}") from error
     except FileNotFoundError as error:
@@ -112,7 +125,7 @@ def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
         ImageError: If the file is missing, truncated or no image.
     """
     with _naming(path):
-        content = path.read_bytes()
+        content = read_bytes(path)
         if path.suffix == ".npy":
             pixels = read_pixels(content)
             return pixels if reduction == 1 else _average(pixels, reduction)
@@ -142,8 +155,7 @@ def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
     """
     path = Path(name)
     with _naming(path, name), open_image(BytesIO(content), path) as image:
-        upright = _orientation(image) == 1
-        return np.array(_rgb(path, image if upright else ImageOps.exif_transpose(image)))
+        return np.array(_rgb(path, turn_upright(image)))
 
 
 def read_pixels(content: bytes | bytearray) -> UInt8[np.ndarray, "h w 3"]:
@@ -204,16 +216,16 @@ def read_depth(
     """
     with _naming(path):
         if path.suffix.lower() == ".npy":
-            depth = read_npy(path.read_bytes())
+            depth = read_npy(read_bytes(path))
         elif path.suffix.lower() == ".npz":
-            depth = dense(read_npz(path.read_bytes()))
+            depth = dense(read_npz(read_bytes(path)))
             if reason := too_many_pixels((depth.shape[0], depth.size // max(1, depth.shape[0]))):
                 raise NoDepthError(reason)
         else:
             depth = _png_depth(path, units_per_metre)
     if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):
         depth = depth[0] if depth.shape[0] == 1 else depth[..., 0]
-    if depth.ndim != 2 or depth.dtype.kind not in "fiu":
+    if depth.ndim != 2 or depth.dtype.kind not in "fiu" or not depth.size:
         raise ImageError(
             f"{path}: a depth map is one number a pixel, height x width, "
             f"got {depth.dtype} of shape {depth.shape}"
@@ -228,7 +240,7 @@ def read_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
     Raises:
         ImageError: If the file is missing, truncated or no image.
     """
-    with _naming(path), open_image(BytesIO(path.read_bytes()), path) as image:
+    with _naming(path), open_image(BytesIO(read_bytes(path)), path) as image:
         return np.array(image.convert("L"))
 
 
@@ -260,7 +272,14 @@ def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 (upright) to 8; 5 and above lie on their side."""
     if image.format in ("JPEG", "PNG") and "exif" not in image.info:
         return 1  # asking a PNG further would decode it
-    return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return value if value in TURNS else 1  # some cameras write 0 or 9, or another type of number
+
+
+def turn_upright(image: Image.Image) -> Image.Image:
+    """The image as its orientation mark (EXIF) wants it; the mark itself is dropped."""
+    turn = TURNS[_orientation(image)]
+    return image if turn is None else image.transpose(turn)
 
 
 def _decode(
@@ -270,7 +289,7 @@ def _decode(
     if reduction > 1 and upright:
         width, height = (max(side // reduction, 1) for side in image.size)
         image.draft("RGB", (width, height))
-    return np.array(_rgb(path, image if upright else ImageOps.exif_transpose(image)))
+    return np.array(_rgb(path, turn_upright(image)))
 
 
 def _rgb(path: Path, image: Image.Image) -> Image.Image:
@@ -292,7 +311,7 @@ def _average(pixels: UInt8[np.ndarray, "h w 3"], reduction: int) -> UInt8[np.nda
 
 
 def _png_depth(path: Path, units_per_metre: int | float | None) -> Num[np.ndarray, "..."]:
-    with open_image(BytesIO(path.read_bytes()), path) as image:
+    with open_image(BytesIO(read_bytes(path)), path) as image:
         if image.mode not in SIXTEEN_BIT:
             raise ImageError(
                 f"{path}: a depth PNG has 16 bits a pixel and one channel, got mode {image.mode}"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from ssmde.io import check_file
+
 MOST_PIXELS = 110_000_000
 """A picture or a frame of a film with more is refused by its header, before anything is decoded:
 phones take 108 million. Predicting one stays under 4 GiB."""
@@ -40,7 +42,10 @@ def open_image(file: Path | BytesIO, path: Path) -> Generator[Image.Image]:
 
     Raises:
         ImageError: If it has too many pixels, or is of a kind that needs other programs.
+        FileNotFoundError, FileError: If no plain file is there.
     """
+    if isinstance(file, Path):
+        check_file(file, "picture")  # a pipe would be waited for
     try:
         image = Image.open(file)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

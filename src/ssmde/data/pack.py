@@ -18,6 +18,7 @@ from typing import Any, overload
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from ssmde.console import shorten
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.store import Store, url_of
 from ssmde.io import parse_json, read_npy, read_npz
@@ -153,11 +154,20 @@ def read_pack(root: Path, split: str) -> list[FrameSequence]:
     about = _read_about(store)
     numbers = _arrays(store, FRAMES_FILE)
     found: list[FrameSequence] = []
-    for part in SPLITS if split == "all" else (split,):
-        scenes = [scene for scene in about["scenes"] if scene["split"] == part]
-        shards = [name for name in about["shards"] if name.startswith(f"{part}-")]
-        if scenes:
-            found += _read_part(store, scenes, shards, numbers)
+    try:
+        for part in SPLITS if split == "all" else (split,):
+            scenes = [scene for scene in about["scenes"] if scene["split"] == part]
+            shards = [name for name in about["shards"] if name.startswith(f"{part}-")]
+            if scenes:
+                found += _read_part(store, scenes, shards, numbers)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # what does not fit breaks in any way
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"{store.url or root}: {PACK_FILE}, {FRAMES_FILE} and the index beside the shards do "
+            f"not fit each other ({shorten(reason)}); pack the data again"
+        ) from error
     if not found:
         raise ValueError(f"{store.url or root}: the packed data has no scenes for '{split}'")
     return found
@@ -173,7 +183,8 @@ def _read_about(store: Store) -> dict[str, Any]:
     if about.get("format") != FORMAT or about.get("version") != VERSION:
         raise ValueError(
             f"{where}/{PACK_FILE}: expected {FORMAT} of version {VERSION}, got "
-            f"{about.get('format')!r} of version {about.get('version')!r}"
+            f"{shorten(repr(about.get('format')))} of version "
+            f"{shorten(repr(about.get('version')))}"
         )
     return about
 
@@ -226,6 +237,11 @@ def _table(
             ("suffix", f"{kind}_suffix"),
         )
     }  # fmt: skip
+    numbers, text = (columns["offset"], columns["size"]), (columns["name"], columns["suffix"])
+    if any(c.dtype.kind not in "iu" or c.min(initial=0) < 0 for c in numbers):
+        raise ValueError(f"offset and size of {kind} are no places in a shard")
+    if any(c.dtype.kind != "S" or c.ndim != 1 for c in text):
+        raise ValueError(f"names of {kind} are no text")
     counts = [len(index["name"]) for index in indices]
     columns = {"shard": np.repeat(np.array([name.encode() for name in shards]), counts), **columns}
     table = np.empty(sum(counts), dtype=[(key, column.dtype) for key, column in columns.items()])

@@ -24,7 +24,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ssmde.data.images import ImageError, read_depth
 from ssmde.data.scene_files import read_scene_info
-from ssmde.io import read_npy, whole_file, write_json
+from ssmde.io import read_bytes, read_npy, whole_file, write_json
 from ssmde.outputs import (
     RECORD,
     check_replaceable,
@@ -196,11 +196,11 @@ def read_pseudo_depth(path: Path) -> Float32[np.ndarray, "h w"]:
         ImageError: If the file is missing, broken or no label.
     """
     if path.name.endswith(PACKED_STEPS):
-        return read_npy(path.read_bytes()).astype(np.float32) / LARGEST_STEP
+        return read_npy(read_bytes(path)).astype(np.float32) / LARGEST_STEP
     if path.suffix.lower() != ".png":
         return read_depth(path)
     steps = read_depth(path, 1)
-    with Image.open(BytesIO(path.read_bytes())) as image:
+    with Image.open(BytesIO(read_bytes(path))) as image:
         text = image.info.get(SCALE_KEY, str(LARGEST_STEP))
     try:
         scale = float(text)

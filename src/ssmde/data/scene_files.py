@@ -7,8 +7,11 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Float32
 
-from ssmde.data.sequence import check_intrinsics
+from ssmde.console import shorten
+from ssmde.data.sequence import check_intrinsics, check_pose
 from ssmde.io import read_json, read_lines, read_npz, whole_file, write_json, write_text
+
+LARGEST = 1e300  # number that is taken
 
 
 def read_intrinsics(path: Path, image_size: tuple[int, int]) -> Float[np.ndarray, "3 3"] | None:
@@ -51,16 +54,24 @@ def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:
         raise ValueError(f"{path}: expected one line for each of {frames} frames, got {len(lines)}")
     poses = np.tile(np.eye(4), (frames, 1, 1))
     for pose, (number, line) in zip(poses, lines, strict=True):
-        row = _numbers(path, number, line)
+        row, where = _numbers(path, number, line), f"{path}, line {number}"
         if len(row) not in (12, 16):
-            raise ValueError(f"{path}, line {number}: expected 12 or 16 numbers, got {len(row)}")
-        if len(row) == 16 and not np.allclose(row[12:], (0, 0, 0, 1)) and not np.isnan(row).any():
+            raise ValueError(f"{where}: expected 12 or 16 numbers, got {len(row)}")
+        pose[:3] = _pose(row[:12], where)
+        if len(row) == 16 and np.isfinite(pose).all() and not np.allclose(row[12:], (0, 0, 0, 1)):
             raise ValueError(
-                f"{path}, line {number}: a pose ends with 0 0 0 1, got {row[12:]}; "
-                "write the matrix row by row"
+                f"{where}: a pose ends with 0 0 0 1, got {row[12:]}; write the matrix row by row"
             )
-        pose[:3] = np.reshape(row[:12], (3, 4))
     return poses
+
+
+def _pose(numbers: list[float], where: str) -> Float[np.ndarray, "3 4"]:
+    """The upper rows of a pose; nan where it is unknown, which some write as zeros."""
+    rows = np.reshape(numbers, (3, 4))
+    if np.isnan(rows).all() or not rows.any():
+        return np.full((3, 4), np.nan)
+    check_pose(rows, where=where)
+    return rows
 
 
 def read_tracked_poses(
@@ -84,12 +95,17 @@ def read_tracked_poses(
             "frames came or went: track the scene again"
         )
     rows = [_numbers(path, number, line) for number, line in lines]
+    poses = list[np.ndarray]()
     for (number, _), row in zip(lines, rows, strict=True):
         if len(row) != 13:
             raise ValueError(f"{path}, line {number}: expected 13 numbers, got {len(row)}")
-    poses = np.tile(np.eye(4), (frames, 1, 1))
-    poses[:, :3] = np.reshape([row[1:] for row in rows], (-1, 3, 4))
-    return poses, np.array([row[0] for row in rows])
+        pose = _pose(row[1:], f"{path}, line {number}")
+        if np.isfinite(pose).all() and not np.isfinite(row[0]):
+            raise ValueError(f"{path}, line {number}: the part of the video is {row[0]}")
+        poses.append(pose)
+    whole = np.tile(np.eye(4), (frames, 1, 1))
+    whole[:, :3] = np.reshape(poses, (-1, 3, 4))
+    return whole, np.array([row[0] for row in rows])
 
 
 def read_timestamps(path: Path, frames: int) -> Float[np.ndarray, " n"] | None:
@@ -131,8 +147,8 @@ def positive_number(info: dict[str, Any], key: str, path: Path) -> float | None:
     value = info.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ValueError(f"{path}: {key} must be a positive number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LARGEST:
+        raise ValueError(f"{path}: {key} must be a positive number, got {shorten(repr(value))}")
     return float(value)
 
 
@@ -164,6 +180,7 @@ def write_timestamps(folder: Path, times: Float[np.ndarray, " n"]) -> None:
 
 
 TRACKED_POINTS, TRACKED_POSES = "tracked_points.npz", "tracked_poses.txt"
+POINT_ARRAYS = ("frames", "counts", "pixels", "depth")
 
 
 def write_tracked_points(
@@ -194,13 +211,21 @@ def read_tracked_points(
     if not path.is_file():
         raise ValueError(f"{path}: no such file; `ssmde track {path.parent.parent}` writes it")
     try:
-        stored = read_npz(path)
-        ends = np.cumsum(stored["counts"])[:-1]
-        pixels, depth = (np.split(stored[name], ends) for name in ("pixels", "depth"))
-        frames = stored["frames"].tolist()
-    except (OSError, ValueError, KeyError) as error:
+        stored = read_npz(path, POINT_ARRAYS)
+        frames, counts, pixels, depth = (stored[name] for name in POINT_ARRAYS)
+        total = int(counts.sum())
+        fits = frames.ndim == 1 and frames.shape == counts.shape and (counts >= 0).all()
+        numbers = frames.dtype.kind + counts.dtype.kind == "ii"
+        if not (fits and numbers and pixels.shape == (total, 2) and depth.shape == (total,)):
+            raise ValueError("its arrays do not fit each other")
+        pixels, depth = pixels.astype(np.float32), depth.astype(np.float32)
+        if not (np.isfinite(pixels).all() and np.isfinite(depth).all()):
+            raise ValueError("it holds numbers that are not finite")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); track the scene again") from error
-    return dict(zip(frames, zip(pixels, depth, strict=True), strict=True)) if frames else {}
+    ends = np.cumsum(counts)[:-1]
+    parts = zip(np.split(pixels, ends), np.split(depth, ends), strict=True)
+    return dict(zip(frames.tolist(), parts, strict=True)) if len(frames) else {}
 
 
 def write_scene_info(folder: Path, info: Mapping[str, Any]) -> None:
@@ -221,4 +246,6 @@ def _numbers(path: Path, number: int, line: str) -> list[float]:
     try:
         return [float(word) for word in line.replace(",", " ").split()]
     except ValueError as error:
-        raise ValueError(f"{path}, line {number}: expected numbers, got '{line}'") from error
+        raise ValueError(
+            f"{path}, line {number}: expected numbers, got {shorten(line)!r}"
+        ) from error

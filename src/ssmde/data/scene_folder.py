@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ssmde.console import did_you_mean
+from ssmde.console import did_you_mean, shorten
 from ssmde.data.files import (
     IMAGE_SUFFIXES,
     Files,
@@ -256,8 +256,15 @@ def _pseudo_depth(folder: Path, images: Files[Path]) -> tuple[Paths | None, dict
         if labels := _matching(folder / name, images, DEPTH_SUFFIXES):
             path = folder / name / "label.json"
             info = {"kind": "depth", "affine": True, "source": source} | read_scene_info(path)
-            if info["kind"] not in ("depth", "disparity"):
-                raise ValueError(f"{path}: kind must be depth or disparity, got {info['kind']!r}")
+            for key, rule, holds in (
+                ("kind", "depth or disparity", info["kind"] in ("depth", "disparity")),
+                ("affine", "true or false", isinstance(info["affine"], bool)),
+                ("source", "text", isinstance(info["source"], str)),
+            ):
+                if not holds:
+                    raise ValueError(
+                        f"{path}: {key} must be {rule}, got {shorten(repr(info[key]))}"
+                    )
             about = {f"pseudo_depth_{key}": info[key] for key in ("kind", "affine", "source")}
             return labels, about
     return None, {}

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from ssmde.console import shorten
+
 Paths = Sequence[Path | None]
 
 # Fields with one entry a frame, beside the images.
@@ -21,6 +23,7 @@ PER_FRAME = (
     "pseudo_depth",
     "timestamps",
 )
+ROTATION_SLACK = 0.01  # of R R^T from the identity: numbers are written with few digits
 NORMALISED_FOCAL = 10.0  # a focal length below this many pixels is a share of the image size
 
 
@@ -146,5 +149,32 @@ def check_intrinsics(
         )
 
 
-def _row(matrix: Float[np.ndarray, "3 3"]) -> str:
+def check_pose(pose: Float[np.ndarray, "_ 4"], *, where: str) -> None:
+    """Refuse a matrix that is no rigid motion.
+
+    Args:
+        pose: Its upper three rows, or all four.
+        where: File and line it came from, for the message.
+
+    Raises:
+        ValueError: If a number is not finite, or the rotation scales, shears or mirrors.
+    """
+    R = pose[:3, :3]
+    if not np.isfinite(pose).all():
+        raise ValueError(f"{where}: a pose must be finite, got {shorten(_row(pose[:3]))}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        off = float(np.abs(R @ R.T - np.eye(3)).max())
+    if not off <= ROTATION_SLACK:
+        size = float(np.cbrt(abs(np.linalg.det(R))))
+        raise ValueError(
+            f"{where}: no rigid motion, its first three columns are no rotation (lengths are "
+            f"multiplied by {size:.3g}); divide them by that scale"
+        )
+    if np.linalg.det(R) < 0:
+        raise ValueError(
+            f"{where}: no rigid motion, it mirrors; axes are x right, y down, z forward"
+        )
+
+
+def _row(matrix: Float[np.ndarray, "_ _"]) -> str:
     return " ".join(f"{number:g}" for number in matrix.ravel())

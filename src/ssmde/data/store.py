@@ -7,6 +7,9 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from ssmde.io import ARRAY_LIMIT, check_file, read_bytes
+
+PACK_LIMIT = 1 << 33  # bytes of an index: that of 100 million frames
 MOST_OPEN = 128  # files that a process keeps open; the limit of a system is often 1024
 TRIES = 7
 FIRST_PAUSE = 0.1  # seconds after the first failure, twice as long after each further one
@@ -69,7 +72,9 @@ class Store:
 
     def _read_here(self, name: str, start: int, size: int | None) -> bytearray:
         if size is None:
-            return bytearray((self.root / name).read_bytes())
+            return bytearray(read_bytes(self.root / name, limit=PACK_LIMIT))
+        if size > ARRAY_LIMIT:
+            raise ValueError(f"{self.root / name}: the index claims a file of {size:,} bytes in it")
         content = bytearray(size)
         file = self._open(name)
         if hasattr(os, "preadv"):
@@ -89,6 +94,7 @@ class Store:
             return self._files[name]
         if len(self._files) >= MOST_OPEN:
             os.close(self._files.popitem(last=False)[1])
+        check_file(self.root / name, "shard")
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         self._files[name] = os.open(self.root / name, flags)
         return self._files[name]

@@ -186,7 +186,7 @@ def _open(path: Path) -> Generator[tuple[Any, Any]]:
     if not path.is_file():
         raise VideoError(f"{path}: no such file")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise VideoError(f"{path}: is no video that can be read ({error.strerror})") from error
     with container:

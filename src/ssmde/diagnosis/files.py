@@ -143,7 +143,8 @@ def _sizes(name: str, images: list[Path]) -> tuple[list[Finding], tuple[int, int
     named = ", ".join(f"{n} have {w} x {h}" for (h, w), n in others[:3])
     finding = Finding(
         name="mixed-sizes", severity="blocking", scene=name, frames=odd,
-        what=f"{count} images have {common[1]} x {common[0]} pixels, {named}",
+        what=f"{count} images have {common[1]} x {common[0]} pixels, {named}; the first of these "
+        f"is {images[odd[0]].name}",
         remedy="give each size a scene of its own, or resize them with their camera "
         "(`ssmde prepare --width`)",
     )  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from ssmde.data.images import ImageError, read_depth
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_depth import has_value, read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis.edges import depth_edges, edge_reduction, read_image_edges, resample
@@ -32,6 +32,8 @@ def check_labels(sequence: FrameSequence, most: int) -> list[Finding]:
         assert path is not None
         try:
             label = read_pseudo_depth(path)
+            if not has_value(label, sequence.pseudo_depth_kind or "depth").any():
+                raise ImageError(f"{path}: no pixel has a value")
         except ImageError as error:
             broken.append((frame, str(error)))
             continue

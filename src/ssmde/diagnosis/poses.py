@@ -18,7 +18,7 @@ from ssmde.diagnosis.finding import Finding
 from ssmde.diagnosis.footage import GAPS, Footage, small_intrinsics, spread_out
 from ssmde.diagnosis.motion import suggested_gaps
 from ssmde.diagnosis.rotation import FEWEST
-from ssmde.diagnosis.small_grey import read_small_grey
+from ssmde.diagnosis.small_grey import read_small_grey, small_reduction
 from ssmde.geometry.warp import reproject, sample
 
 FEWEST_PAIRS = 4
@@ -117,7 +117,16 @@ def _of_static(sequence: FrameSequence, frame: int) -> Float32[np.ndarray, "h w"
 
 
 def _grey(sequence: FrameSequence, frame: int) -> Float32[np.ndarray, "1 1 h w"]:
-    return read_small_grey(sequence.images[frame], sequence.image_size)[None, None]
+    """A frame at the size of the small pictures.
+
+    Raises:
+        ImageError: If it cannot be read, or has another size than the others.
+    """
+    path, size = sequence.images[frame], sequence.image_size
+    grey = read_small_grey(path, size)
+    if grey.shape != tuple(side // small_reduction(size) for side in size):
+        raise ImageError(f"{path}: has another size than the frames before")
+    return grey[None, None]
 
 
 def _sources(sequence: FrameSequence, target: int) -> list[int]:

@@ -18,6 +18,7 @@ from PIL import Image
 from ssmde.data.pseudo_depth import Kind, LabelInfo
 from ssmde.labelling.source import Asked, Maps, Source
 from ssmde.models.load import first_line
+from ssmde.net import from_hub, hub_in_reach
 from ssmde.prediction.images import resize_depth
 
 Pixels = list[UInt8[np.ndarray, "h w 3"]]
@@ -143,6 +144,8 @@ def find_licence(name: str, known: HubModel | None = None) -> str:
     unknown = known.licence if known else f"unknown: see {page}"
     if Path(name).is_dir():
         return f"unknown: see where {name} comes from"
+    if not hub_in_reach():
+        return unknown
     try:
         card = huggingface_hub.model_info(name, timeout=PATIENCE).card_data
     except Exception:  # the errors of the HTTP client below the hub change with its version
@@ -168,7 +171,7 @@ def _import(module: str, install: str) -> Any:
 def _fetch(load: Callable[..., Any], name: str, **options: Any) -> Any:
     """What a loader of the hub returns, or one clear line."""
     try:
-        return load(name, **options)
+        return from_hub(load, name, **options)
     # Not only OSError: the errors of the HTTP client below the hub change with its version.
     except Exception as error:
         raise ConnectionError(

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssmde.models.load import first_line
+from ssmde.net import from_hub
 
 PREFIX = "hf:"
 INSTALL = "pip install 'ssmde[backbones]'"
@@ -88,10 +89,12 @@ def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
     if name.startswith("{"):
         return _build_stored(transformers, name)
     try:
-        config: Any = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+        config: Any = from_hub(
+            transformers.AutoConfig.from_pretrained, name, trust_remote_code=False
+        )
         wanted = _stages_of(config)
         if pretrained == "hub":
-            backbone = transformers.AutoBackbone.from_pretrained(name, out_indices=wanted)
+            backbone = from_hub(transformers.AutoBackbone.from_pretrained, name, out_indices=wanted)
         else:
             config.out_indices = wanted
             backbone = transformers.AutoBackbone.from_config(config)

@@ -30,8 +30,8 @@ def read_checkpoint(path: Path) -> Any:
         return read_weights(path)[0]
     path.open("rb").close()  # the system's own message where the file may not be read
     # Mapped, tensors that nobody asks for are never read. Files from before PyTorch 1.6 are no zip.
-    mapped = zipfile.is_zipfile(path)
     try:
+        mapped = zipfile.is_zipfile(path)
         # A record of options, without a behaviour of its own; SC-Depth keeps its settings in one.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)

@@ -23,6 +23,7 @@ from ssmde.models.efficientnet_lite import (
 )
 from ssmde.models.load import first_line, load_weights_into
 from ssmde.models.resnet import ResNet, resnet18, resnet18_half, resnet34, resnet50
+from ssmde.net import from_hub
 
 HUB_FILE = "model.safetensors"
 CLASSIFIER = "fc."  # of torchvision's ImageNet weights; a feature extractor has no use for it
@@ -143,7 +144,7 @@ def download_weights(name: str) -> Path:
     import huggingface_hub  # only now: prediction with weights of one's own needs no hub
 
     try:
-        return Path(huggingface_hub.hf_hub_download(repository, HUB_FILE))
+        return Path(from_hub(huggingface_hub.hf_hub_download, repository, HUB_FILE))
     # Not only OSError: the errors of the HTTP client below the hub change with its version.
     except Exception as error:
         raise ConnectionError(

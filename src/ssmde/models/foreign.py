@@ -67,7 +67,9 @@ def load_foreign(path: Path) -> ForeignDepth:
         return load_monodepth2(path if path.is_dir() else path.parent)
     content = read_named(path)
     state = content.get("state_dict")
-    if isinstance(state, Mapping) and any(key.startswith("depth_net.decoder.up") for key in state):
+    if isinstance(state, Mapping) and any(
+        str(key).startswith("depth_net.decoder.up") for key in state
+    ):
         return load_sc_depth(content, origin=str(path))
     keys = list(state) if isinstance(state, Mapping) else list(content)
     if "conv1.weight" in keys or "layer1.0.conv1.weight" in keys:

@@ -4,6 +4,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from pydantic import TypeAdapter
+
+from ssmde.console import shorten
+from ssmde.io import parse_json
 
 SCALE_KEY = "metric_scale"  # in the head of a weights file
 
@@ -12,6 +18,7 @@ SCALE_KEY = "metric_scale"  # in the head of a weights file
 class MetricScale:
     """The factor from scene units to metres, and how sure it is."""
 
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
     metres_per_unit: float
     """Depth in metres = this number * depth in scene units."""
     error: float | None
@@ -42,11 +49,12 @@ class MetricScale:
         return f"{' '.join(parts)}, from {self.source}"
 
 
-def stored_scale(metadata: Mapping[str, str]) -> MetricScale | None:
+def stored_scale(metadata: Mapping[str, str], *, origin: str = "the weights") -> MetricScale | None:
     """The scale in the head of a weights file; None if nobody found it.
 
     Args:
         metadata: As `read_weights` gives it.
+        origin: Name of the file, for the message.
 
     Raises:
         ValueError: If what is stored is no scale.
@@ -55,9 +63,12 @@ def stored_scale(metadata: Mapping[str, str]) -> MetricScale | None:
     if text is None:
         return None
     try:
-        return MetricScale(**json.loads(text))
-    except TypeError as error:
-        raise ValueError(f"{SCALE_KEY} in the head of the weights is no scale: {text}") from error
+        return TypeAdapter(MetricScale).validate_python(parse_json(text, origin))
+    except ValueError as error:
+        raise ValueError(
+            f"{origin}: {SCALE_KEY} in the head is no scale: {shorten(text)}; find it again with "
+            "`ssmde scale`"
+        ) from error
 
 
 def with_scale(metadata: Mapping[str, str], scale: MetricScale | None) -> dict[str, str]:

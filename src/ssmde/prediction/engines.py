@@ -19,11 +19,13 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
+from ssmde.io import read_bytes
 from ssmde.models.load import check_is_file, first_line
 from ssmde.prediction.export_facts import FACTS_KEY, ExportFacts
 
 INSTALL = "pip install 'ssmde[export]'"
 INPUT, OUTPUT = "image", "depth"
+LARGEST = 1 << 31  # bytes of a file: no ONNX file can have more
 OPERATORS_OF = ("", "ai.onnx")  # what ONNX calls its own operators
 
 Run = Callable[[UInt8[np.ndarray, "n h w 3"]], Float32[np.ndarray, "n h w"]]
@@ -93,7 +95,7 @@ def open_exported(path: Path, *, trust: bool = False) -> Exported:
 def _open_onnx(path: Path) -> Exported:
     onnx = need("onnx", "an .onnx file")
     runtime = need("onnxruntime", "an .onnx file")
-    content = path.read_bytes()
+    content = read_bytes(path, limit=LARGEST, what="file of weights")
     model = _reading(path, lambda: onnx.ModelProto.FromString(content))
     if foreign := _foreign_part(model):
         raise ValueError(f"{path}: {foreign}, which `ssmde export` never writes; export again")
@@ -141,7 +143,7 @@ def _foreign_part(model: Any) -> str | None:
 def _open_openvino(path: Path) -> Exported:
     openvino = need("openvino", "an OpenVINO .xml file")
     check_is_file(path.with_suffix(".bin"))
-    content = path.read_bytes()
+    content = read_bytes(path, limit=LARGEST, what="file of weights")
     # OpenVINO takes other kinds of files under this name too, which were not checked.
     if b"<!" in content or not content.lstrip().startswith((b"<?xml", b"<net")):
         raise ValueError(f"{path}: is damaged or no OpenVINO file of `ssmde export`; export again")

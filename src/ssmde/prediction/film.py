@@ -86,7 +86,7 @@ def _open_sound(video: Path | None, film: Any, start: float, stack: ExitStack) -
     """The sound of a video from a time on, with a stream for it in the film."""
     if video is None:
         return iter(())
-    source = stack.enter_context(av.open(str(video)))
+    source = stack.enter_context(av.open(str(video), metadata_errors="replace"))
     if not source.streams.audio:
         return iter(())
     stream = source.streams.audio[0]

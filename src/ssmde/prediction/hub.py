@@ -14,6 +14,7 @@ from typing import Any
 
 from ssmde.config import load_config
 from ssmde.models.load import first_line, read_weights
+from ssmde.net import from_hub
 
 HUB_PREFIX = "hf:"
 """Before owner/name, wherever weights are asked for."""
@@ -112,7 +113,8 @@ def download_weights(name: str, *, revision: str | None = None) -> Path:
 
     page = f"https://huggingface.co/{name}"
     try:
-        return Path(huggingface_hub.hf_hub_download(name, WEIGHTS_FILE, revision=revision))
+        load = huggingface_hub.hf_hub_download
+        return Path(from_hub(load, name, WEIGHTS_FILE, revision=revision))
     # First, for it is one of the others too: nothing cached, and the hub out of reach.
     except errors.LocalEntryNotFoundError as error:
         raise ConnectionError(_out_of_reach(page, error)) from error

@@ -6,16 +6,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from ssmde.data.images import SIXTEEN_BIT, ImageError, read_image, read_image_bytes
+from ssmde.data.images import (
+    SIXTEEN_BIT,
+    ImageError,
+    read_image,
+    read_image_bytes,
+    turn_upright,
+)
 from ssmde.prediction.download import DownloadError, fetch_bytes, is_url
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
 """A path; an http(s) address of an image; the bytes of an image file; a PIL image; numpy (h, w, c)
 or (h, w); a tensor (c, h, w) or (h, w). c is 1, 3, or 4 with alpha; values are uint8, uint16, or
 float in [0, 1]."""
+
+
+ROUNDING = 1e-4  # what resizing and colour changes in floats add to [0, 1]
 
 
 def to_pixels(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
@@ -75,7 +84,7 @@ def _fetch(url: str | Path) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _pil_pixels(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-    upright = ImageOps.exif_transpose(image)
+    upright = turn_upright(image)
     if upright.mode in SIXTEEN_BIT:
         return to_pixels(np.asarray(upright).clip(0, 65535).astype(np.uint16))
     if upright.mode == "F":
@@ -86,6 +95,6 @@ def _pil_pixels(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
 def _bytes_of_floats(values: np.ndarray) -> np.ndarray:
     """Values in [0, 1] as bytes."""
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    if not (low >= 0 and high <= 1):
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):
         raise ValueError(f"a float image must be in [0, 1], got {low:g} to {high:g}")
-    return (values.astype(np.float32) * 255).round().astype(np.uint8)
+    return (values.astype(np.float32).clip(0, 1) * 255).round().astype(np.uint8)

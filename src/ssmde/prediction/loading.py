@@ -53,7 +53,7 @@ def load(
     if file.suffix in OPENERS:
         return _exported_predictor(file, resolution, trust=trust)
     tensors, metadata = read_weights(file)
-    config, scale = stored_config(file, metadata), stored_scale(metadata)
+    config, scale = stored_config(file, metadata), stored_scale(metadata, origin=str(file))
     network = DepthNet(
         encoder=config.model.encoder if trust else stored_encoder(file, config, metadata),
         pretrained="none",

@@ -1,6 +1,7 @@
 """Maps for other programs: EXR with floating-point depth, and normals as a picture."""
 
 import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ from jaxtyping import Float, Float64, UInt8
 
 from ssmde.geometry.surface import normals
 from ssmde.io import whole_file
-from ssmde.models.load import first_line
 from ssmde.pictures import bands, write_png
 from ssmde.prediction.shot import Shot, Style
 
@@ -25,9 +25,10 @@ def write_depth_exr(path: Path, shot: Shot, style: Style) -> None:
     with whole_file(path) as part, OpenEXR.File(header, channels) as file:
         try:
             file.write(str(part))
-        except RuntimeError as error:  # it does not say why; a full disk is the usual reason
-            reason = f"cannot be written, is the disk full? ({first_line(error)})"
-            raise OSError(errno.EIO, reason, str(path)) from error
+        except RuntimeError as error:  # it has this one for everything that a disk refuses
+            full = os.strerror(errno.ENOSPC) in str(error)
+            number = errno.ENOSPC if full else errno.EIO
+            raise OSError(number, os.strerror(number), str(part)) from error
 
 
 def write_normals(path: Path, shot: Shot, style: Style) -> None:

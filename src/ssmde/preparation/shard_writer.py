@@ -17,7 +17,7 @@ from ssmde.data.images import ImageError
 from ssmde.data.pack import KINDS
 from ssmde.data.pseudo_depth import pack_label
 from ssmde.data.sequence import FrameSequence
-from ssmde.io import whole_file
+from ssmde.io import FileError, read_bytes, whole_file
 
 Codec = Literal["raw", "jpeg"]
 
@@ -141,8 +141,8 @@ def _as_it_is(path: Path | None) -> tuple[bytes, str]:
     if path is None:
         return b"", ""
     try:
-        return path.read_bytes(), path.suffix
-    except OSError as error:
+        return read_bytes(path), path.suffix
+    except (OSError, FileError) as error:
         raise ImageError(f"{path}: cannot be read ({error})") from error
 
 

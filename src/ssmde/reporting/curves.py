@@ -35,9 +35,11 @@ class Chart:
 
 def read_curve(log: Path, name: str) -> Points:
     """(step, value) of one name in the `log.csv` of a run; empty if it was never written."""
-    with log.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["name"] == name]
-    return tuple((int(row["step"]), float(row["value"])) for row in rows)
+    rows = csv.DictReader(read_text(log).split("\n"))
+    try:
+        return tuple((int(r["step"]), float(r["value"])) for r in rows if r["name"] == name)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{log}: no log of a training ({error})") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from ssmde.console import shorten
 from ssmde.io import read_text
 
 COLUMNS = ("image", "u", "v", "metres")
@@ -16,6 +17,8 @@ COLUMNS = ("image", "u", "v", "metres")
 class MeasuredPoint:
     """A pixel whose depth is known."""
 
+    where: str
+    """File and line, for messages."""
     image: Path
     u: float
     """Column, in pixels; 0 is the centre of the first."""
@@ -77,14 +80,16 @@ def depth_at(depth: Float[np.ndarray, "h w"], u: float, v: float) -> float:
 def _point(path: Path, number: int, words: list[str]) -> MeasuredPoint:
     where = f"{path}, line {number}"
     if len(words) != len(COLUMNS):
-        raise ValueError(f"{where}: expected {','.join(COLUMNS)}, got {','.join(words)!r}")
+        raise ValueError(f"{where}: expected {','.join(COLUMNS)}, got {shorten(','.join(words))!r}")
     try:
         u, v, metres = (float(word) for word in words[1:])
     except ValueError as error:
-        raise ValueError(f"{where}: u, v and metres are numbers, got {words[1:]}") from error
+        raise ValueError(
+            f"{where}: u, v and metres are numbers, got {shorten(repr(words[1:]))}"
+        ) from error
     if not 0 < metres < float("inf"):
         raise ValueError(f"{where}: metres must be positive, got {metres:g}")
     image = path.parent / words[0]
     if not image.is_file():
         raise FileNotFoundError(f"{where}: no such image {image}")
-    return MeasuredPoint(image=image, u=u, v=v, metres=metres)
+    return MeasuredPoint(where=where, image=image, u=u, v=v, metres=metres)

@@ -1,17 +1,21 @@
 """Checkpoints that are whole or not there: a temporary name, then a rename; never a pickle."""
 
 import errno
+import signal
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from ssmde.io import check_file, whole_file
+from ssmde.io import read_bytes, whole_file
+from ssmde.signals import LateStop
 from ssmde.training.module import TrainingError
 
+LARGEST = 1 << 36  # bytes of a checkpoint: a hundred times the largest network here
 WEIGHTS = ("best.safetensors", "last.safetensors")  # of a run, that can be a start
 
 
@@ -21,9 +25,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: If the file is broken; the message says what of the run is whole.
     """
-    check_file(path, "checkpoint")
     # Read first: of a file that was cut torch's reader says "Invalid argument", as of a bad disk.
-    file = BytesIO(path.read_bytes())
+    file = BytesIO(read_bytes(path, limit=LARGEST, what="checkpoint"))
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
         if isinstance(content, dict) and isinstance(content.get("global_step"), int):
@@ -31,15 +34,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         reason = "it holds no step of a run"
     except Exception as error:  # bytes of another kind break the reader in any way
         reason = f"{type(error).__name__}"
+    raise broken_checkpoint(path, reason)
+
+
+def broken_checkpoint(path: Path, reason: str) -> ValueError:
+    """What to say of a checkpoint from which no run goes on: what of the run is whole."""
     whole = [name for name in WEIGHTS if (path.parent / name).is_file()]
     then = (
         f"train on from its weights in a new run: --model.start {path.parent / whole[0]}"
         if whole
         else f"nothing else of the run is whole: delete {path.parent} and train again"
     )
-    raise ValueError(
-        f"{path}: the checkpoint of {path.stat().st_size:,} bytes is broken ({reason}); {then}"
-    )
+    size = path.stat().st_size
+    return ValueError(f"{path}: the checkpoint of {size:,} bytes is broken ({reason}); {then}")
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -85,6 +92,39 @@ def is_disk_full(error: BaseException) -> bool:
     if context is not None and is_disk_full(context):
         return True
     return "PytorchStreamWriter failed writing file" in str(error)
+
+
+class SaveWhenAsked(pl.Callback):
+    """After a signal: the step is finished, `last.ckpt` is written, and `SavedError` ends the fit.
+
+    Args:
+        folder: Of the run.
+        stop: Notes the signals.
+    """
+
+    def __init__(self, folder: Path, stop: LateStop) -> None:
+        self.folder, self.stop = folder, stop
+        self.begun = False
+        """Whether everything is read from which the run goes on."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take signals over from Lightning, which would end without a checkpoint."""
+        self.stop.take()
+        self.begun = True
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        """Save if a process was asked to stop; all of them do it together."""
+        asked = self.stop.asked is not None
+        if trainer.world_size > 1:
+            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
+        if asked:
+            trainer.save_checkpoint(self.folder / "last.ckpt")
+            number = self.stop.asked or signal.SIGTERM
+            raise SavedError(number, f"saved at step {trainer.global_step}")
+
+
+class SavedError(BaseException):
+    """A signal came and the run is saved; no Exception, for Lightning would call it a failure."""
 
 
 def last_checkpoint(folder: Path, every: int) -> ModelCheckpoint:

@@ -12,6 +12,7 @@ from ssmde.data.sampler import SnippetSampler
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.truth import TruthDataset
 from ssmde.data.whole_frames import cut_views
+from ssmde.signals import ignore_in_worker
 from ssmde.types import Snippets, collate
 
 
@@ -68,6 +69,7 @@ class SnippetLoader(pl.LightningDataModule):
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=workers > 0,
+            worker_init_fn=ignore_in_worker,
             prefetch_factor=4 if workers else None,
         )
 

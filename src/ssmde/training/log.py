@@ -3,6 +3,7 @@
 import csv
 import sys
 import time
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,24 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ssmde.io import whole_file
+from ssmde.io import read_text, whole_file
 from ssmde.types import Snippets
 
 PLAIN_LINE_EVERY = 30.0  # seconds between two lines where no terminal can show a bar
 NAMED_BROKEN = 20  # broken files named at the end; the rest is counted
+
+
+def read_rows(path: Path) -> list[list[str]]:
+    """Rows of a log.csv; those that are not whole, as after a power cut, are left out."""
+    rows = csv.reader(read_text(path).split("\n"))
+    return [row for row in rows if len(row) == len(CurveFile.header) and _is_row(row)]
+
+
+def _is_row(row: list[str]) -> bool:
+    try:
+        return int(row[0]) >= 0 and isfinite(float(row[1])) and isinstance(float(row[3]), float)
+    except ValueError:
+        return False  # such as the head
 
 
 class CurveFile:
@@ -26,9 +40,7 @@ class CurveFile:
     def __init__(self, path: Path, *, keep_until: int) -> None:
         rows: list[list[str]] = []
         if path.exists():
-            with path.open(newline="") as file:
-                complete = [row for row in csv.reader(file) if len(row) == len(self.header)][1:]
-            rows = [row for row in complete if int(row[0]) <= keep_until]
+            rows = [row for row in read_rows(path) if int(row[0]) <= keep_until]
         with whole_file(path) as part, part.open("w", newline="") as file:
             csv.writer(file).writerows([self.header, *rows])
         self.path = path

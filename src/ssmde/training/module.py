@@ -90,11 +90,14 @@ class TrainingModule(pl.LightningModule):
         return {"loss": out.loss, "terms": out.terms | out.statistics, "maps": out.maps}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Take a step, then bring the average up to date: before anything is saved or looked at."""
+        """Take a step, then bring average and teacher up to date: before anything is saved."""
         super().optimizer_step(*args, **kwargs)
         if self.averaged is not None:
             depth_net: Any = self.method.depth_net
             self.averaged.update(depth_net)
+        after_step: Any = getattr(self.method, "after_step", None)
+        if after_step is not None:
+            after_step()
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Generator[None]:
@@ -109,12 +112,6 @@ class TrainingModule(pl.LightningModule):
             yield
         finally:
             network.load_state_dict(own)
-
-    def on_train_batch_end(self, outputs: Any, batch: Snippets, batch_idx: int) -> None:
-        """Let a method that has a teacher of its own bring it up to date."""
-        after_step = getattr(self.method, "after_step", None)
-        if after_step is not None:
-            after_step()
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Clip the norm of the gradient; a gradient that is not finite ends the run."""

@@ -23,6 +23,7 @@ from ssmde.models.load import save_weights
 from ssmde.models.stored import WEIGHTS_FORMAT, WEIGHTS_VERSION
 from ssmde.pictures import PanelRow, panel, write_png
 from ssmde.prediction.predictor import Predictor
+from ssmde.signals import LateStop, Stopped
 from ssmde.training.log import RunLog
 from ssmde.types import Snippets
 
@@ -42,8 +43,9 @@ class Score(NamedTuple):
 class Validation(pl.Callback):
     """Every so many steps: depth errors (or the photometric loss), a picture, the best weights."""
 
-    def __init__(self, folder: Path, config: Config, log: RunLog) -> None:
-        self.folder, self.config, self.run_log = folder, config, log
+    def __init__(self, folder: Path, config: Config, log: RunLog, stop: LateStop) -> None:
+        self.folder, self.config, self.run_log, self.stop = folder, config, log, stop
+        self.due = False  # a signal broke the last one off
         self.sequences = read_scenes(config.data.root, "val")
         if config.method == "affine_depth" and all(s.depth is None for s in self.sequences):
             raise ValueError(
@@ -62,39 +64,63 @@ class Validation(pl.Callback):
         self.best: list[tuple[float, str]] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """The files of the best weights and their scores."""
-        return {"best": [[value, name] for value, name in self.best]}
+        """The files of the best weights, their scores, and whether one is still to be done."""
+        return {"best": [[value, name] for value, name in self.best], "due": self.due}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with them."""
         self.best = [(float(value), str(name)) for value, name in state_dict["best"]]
+        self.due = bool(state_dict.get("due"))
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Snippets, batch_idx: int
+    ) -> None:
+        """Do the one that was broken off, where a run goes on."""
+        if self.due:
+            self.validate(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Snippets,
         batch_idx: int,
     ) -> None:  # fmt: skip
-        """Validate when it is time; one process looks, the others wait."""
+        """Validate when it is time."""
         step, every = trainer.global_step, self.config.train.validate_every
-        if step % every and step != self.config.train.steps:
-            return
-        best = False
+        if step % every == 0 or step == self.config.train.steps:
+            self.validate(trainer, pl_module)
+
+    def validate(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """One process looks, the others wait. A signal breaks it off; then it is `due`."""
+        best: bool | None = False
         if trainer.is_global_zero:
-            method: Any = pl_module.method
-            was_training = method.training
-            method.eval()
-            # Every image has its own size: nothing to compile for.
-            module: Any = pl_module
-            with (
-                torch.no_grad(), torch.compiler.set_stance("force_eager"), module.averaged_weights()
-            ):  # fmt: skip
-                self.latest = self._score(method, step, pl_module.device)
-                best = self._keep(method, self.latest, step)
-            method.train(was_training)
-            self.run_log.write(trainer, {f"val/{k}": v for k, v in self.latest.details.items()})
+            best = self._look(trainer, pl_module)
         trainer.strategy.barrier("validation")
+        best = trainer.strategy.broadcast(best)
+        self.due = best is None
         after_validation = getattr(pl_module.method, "after_validation", None)
-        if after_validation is not None:
-            after_validation(best=bool(trainer.strategy.broadcast(best)))
+        if after_validation is not None and best is not None:
+            after_validation(best=best)
+
+    def _look(self, trainer: pl.Trainer, pl_module: Any) -> bool | None:
+        """Score and keep the weights: whether they are the best of all, None if broken off."""
+        method, step = pl_module.method, trainer.global_step
+        was_training = method.training
+        method.eval()
+        try:
+            # Every image has its own size: nothing to compile for.
+            with (
+                torch.no_grad(),
+                torch.compiler.set_stance("force_eager"),
+                pl_module.averaged_weights(),
+            ):
+                with self.stop.at_once():
+                    self.latest = self._score(method, step, pl_module.device)
+                best = self._keep(method, self.latest, step)
+        except Stopped:
+            return None
+        finally:
+            method.train(was_training)
+        self.run_log.write(trainer, {f"val/{k}": v for k, v in self.latest.details.items()})
+        return best
 
     def _score(self, method: Any, step: int, device: torch.device) -> Score:
         # A recording may have truth for a part that is not held out.

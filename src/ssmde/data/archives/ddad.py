@@ -90,12 +90,12 @@ def _scene_files(root: Path, problems: list[str]) -> dict[str, tuple[Path, Split
     found: dict[str, tuple[Path, Split]] = {}
     for path in (*sorted(root.glob("*.json")), *sorted(root.glob("*/ddad*.json"))):
         try:
-            splits = read_object(path).get("scene_splits", {})
+            listed = _listed(path)
         except ArchiveError as error:
             problems.append(str(error))
             continue
-        for key, split in DATASET_SPLITS.items():
-            for filename in splits.get(key, {}).get("filenames", ()):
+        for split, filenames in listed:
+            for filename in filenames:
                 file = path.parent / filename
                 name = file.parent.name
                 if name in found:
@@ -111,6 +111,18 @@ def _scene_files(root: Path, problems: list[str]) -> dict[str, tuple[Path, Split
             "the archive was unpacked in"
         )
     return found
+
+
+def _listed(path: Path) -> list[tuple[Split, list[str]]]:
+    """Names of the scene files of each part, as a dataset file has them."""
+    try:
+        splits = read_object(path).get("scene_splits", {})
+        return [
+            (split, [str(name) for name in splits.get(key, {}).get("filenames", ())])
+            for key, split in DATASET_SPLITS.items()
+        ]
+    except (AttributeError, TypeError) as error:
+        raise ArchiveError(f"{path}: no DGP dataset ({error})") from error
 
 
 def _scene(file: Path, samples: Sequence[Sample], part: Part, camera: str) -> ArchiveScene:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ssmde.data.archives.record import ArchiveError
+from ssmde.data.sequence import check_pose
 from ssmde.io import read_text
 
 
@@ -45,9 +46,10 @@ def read_raw_camera(date: Path, camera: str) -> KittiCamera:
     """
     path = date / "calib_cam_to_cam.txt"
     numbers = read_calibration(path)
-    intrinsics, T_cam_rect = split_projection(_entry(path, numbers, f"P_rect_{camera}", 12))
+    intrinsics, T_cam_rect = _projection(path, numbers, f"P_rect_{camera}")
     T_rect_cam0 = np.eye(4)
     T_rect_cam0[:3, :3] = _entry(path, numbers, "R_rect_00", 9).reshape(3, 3)
+    _check_rigid(path, T_rect_cam0)
     size = _entry(path, numbers, f"S_rect_{camera}", 2)
     problems: list[str] = []
     T_cam0_velo = _read_motion(date / "calib_velo_to_cam.txt", problems)
@@ -76,11 +78,12 @@ def read_odometry_camera(sequence: Path, camera: str = "2") -> KittiCamera:
     """
     path = sequence / "calib.txt"
     numbers = read_calibration(path)
-    intrinsics, T_cam_rect = split_projection(_entry(path, numbers, f"P{camera}", 12))
+    intrinsics, T_cam_rect = _projection(path, numbers, f"P{camera}")
     if "Tr" not in numbers:  # the archive of images without scans has none
         return KittiCamera(intrinsics=intrinsics, T_cam_rect=T_cam_rect)
     T_rect_velo = np.eye(4)
     T_rect_velo[:3] = _entry(path, numbers, "Tr", 12).reshape(3, 4)
+    _check_rigid(path, T_rect_velo)
     return KittiCamera(
         intrinsics=intrinsics, T_cam_rect=T_cam_rect, T_cam_velo=T_cam_rect @ T_rect_velo
     )
@@ -139,6 +142,23 @@ def _entry(
     return row
 
 
+def _projection(
+    path: Path, numbers: dict[str, Float[np.ndarray, " _"]], key: str
+) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "4 4"]]:
+    """What `split_projection` makes of a row; refuses one with which no camera sees."""
+    try:
+        return split_projection(_entry(path, numbers, key, 12))
+    except np.linalg.LinAlgError as error:
+        raise ArchiveError(f"{path}: '{key}:' is no camera matrix; unpack it again") from error
+
+
+def _check_rigid(path: Path, T: Float[np.ndarray, "4 4"]) -> None:
+    try:
+        check_pose(T, where=str(path))
+    except ValueError as error:
+        raise ArchiveError(str(error)) from error
+
+
 def _read_motion(path: Path, problems: list[str]) -> Float[np.ndarray, "4 4"] | None:
     """Rigid motion of a file with R and T; None, and a line in `problems`, without one."""
     try:
@@ -146,6 +166,7 @@ def _read_motion(path: Path, problems: list[str]) -> Float[np.ndarray, "4 4"] | 
         T = np.eye(4)
         T[:3, :3] = _entry(path, numbers, "R", 9).reshape(3, 3)
         T[:3, 3] = _entry(path, numbers, "T", 3)
+        _check_rigid(path, T)
     except ArchiveError as error:
         problems.append(str(error))
         return None

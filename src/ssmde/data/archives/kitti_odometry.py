@@ -170,7 +170,7 @@ def _times(
     except (OSError, ValueError, IndexError) as error:
         problems.append(f"{path}: cannot be used ({error}); the scene has no timestamps")
         return None
-    if not np.all(np.diff(seconds) > 0):
+    if not np.isfinite(seconds).all() or not np.all(np.diff(seconds) > 0):
         problems.append(f"{path}: time does not increase; the scene has no timestamps")
         return None
     return seconds

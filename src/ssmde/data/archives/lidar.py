@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32
 
-from ssmde.data.archives.record import ArchiveError
+from ssmde.data.archives.record import ArchiveError, read_archive_file
 
 POINT_BYTES = 16  # x, y, z and reflectance, 32-bit floats each
 
@@ -25,10 +25,7 @@ def read_velodyne(path: Path) -> Float32[np.ndarray, "n 4"]:
     Raises:
         ArchiveError: If the file is missing, empty, or ends within a point.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ArchiveError(f"{path}: cannot be read ({error.strerror})") from error
+    content = read_archive_file(path)
     if not content or len(content) % POINT_BYTES:
         raise ArchiveError(
             f"{path}: {len(content)} bytes, but a scan has {POINT_BYTES} for each point; "

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Num
 
-from ssmde.data.archives.record import ArchiveError
+from ssmde.data.archives.record import ArchiveError, read_archive_file
 
 HEADER_BYTES = 128
 MATRIX, COMPRESSED = 14, 15
@@ -36,10 +36,7 @@ def read_matlab5(path: Path) -> dict[str, Num[np.ndarray, " _"]]:
     Raises:
         ArchiveError: If the file is missing, broken, or of another version.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ArchiveError(f"{path}: cannot be read ({error.strerror})") from error
+    content = read_archive_file(path)
     if content[:6] != b"MATLAB" or content[124:128] != b"\x00\x01IM":
         raise ArchiveError(f"{path}: expected a MATLAB 5 file; save it with `save -v7`")
     found: dict[str, Num[np.ndarray, " _"]] = {}

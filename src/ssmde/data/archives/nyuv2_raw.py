@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8, UInt16
 
 from ssmde.data.archives.lidar import depth_image
-from ssmde.data.archives.record import ArchiveError
+from ssmde.data.archives.record import ArchiveError, read_archive_file
 from ssmde.data.images import read_image
 
 # camera_params.m of the toolbox (Silberman et al., ECCV 2012). Its pixels count from 1: less 1.
@@ -105,10 +105,7 @@ def read_raw_depth(path: Path) -> UInt16[np.ndarray, "h w"]:
     Raises:
         ArchiveError: If the file is missing, broken, or of another size than 640 x 480.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ArchiveError(f"{path}: cannot be read ({error.strerror})") from error
+    content = read_archive_file(path)
     header = PGM_HEADER.match(content)
     if header is None:
         raise ArchiveError(f"{path}: no 16-bit PGM; extract it again")

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from ssmde.data.sequence import check_intrinsics
+from ssmde.io import FileError, read_bytes
 
 ReadImage = Callable[[], UInt8[np.ndarray, "h w 3"]]
 ReadDepth = Callable[[], Float32[np.ndarray, "h w"]]
@@ -20,6 +21,21 @@ ReadDepth = Callable[[], Float32[np.ndarray, "h w"]]
 
 class ArchiveError(ValueError):
     """A file of an archive that is missing or cannot be used; the message names it."""
+
+
+def read_archive_file(path: Path) -> bytes:
+    """What a file of an archive holds.
+
+    Raises:
+        ArchiveError: If it is missing, no plain file, or cannot be read.
+    """
+    try:
+        return read_bytes(path)
+    except FileError as error:
+        raise ArchiveError(str(error)) from error
+    except OSError as error:
+        reason = error.strerror or "no such file"
+        raise ArchiveError(f"{path}: cannot be read ({reason})") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,210 @@
+"""A whole small file of every kind that a verb reads, and the commands that read it."""
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from data.archives import test_ddad, test_rgbd
+from kitti_archive import make_drive, make_sequence
+from ssmde.cli import main
+from ssmde.data.scene_files import (
+    write_intrinsics,
+    write_poses,
+    write_scene_info,
+    write_tracked_points,
+    write_tracked_poses,
+)
+from ssmde.data.video import write_video
+
+HEIGHT, WIDTH, FRAMES = 64, 96, 10
+NETWORK = "indoor-small"
+SMALL = ("--resolution", "64", "96", "--format", "npz")
+TRAIN = (
+    "--train.steps", "1", "--train.batch-size", "1", "--data.image-size", "64", "96",
+    "--data.workers", "0", "--train.accelerator", "cpu", "--train.threads", "1",
+    "--model.pretrained", "none",
+)  # fmt: skip
+
+
+class Kind(NamedTuple):
+    """A file that is changed, what lies beside it, and what reads it."""
+
+    file: str
+    """Path below the folder of the whole files."""
+    beside: tuple[str, ...]
+    """Files and folders it needs."""
+    commands: tuple[tuple[str, ...], ...]
+    """Words behind `ssmde`; one of them is run."""
+
+
+def picture(number: int) -> np.ndarray:
+    """A frame of a texture that slides past."""
+    rows, columns = np.mgrid[:HEIGHT, 3 * number : 3 * number + WIDTH]
+    waves = [np.sin(columns / (4 + c) + np.sin(rows / 7)) for c in range(3)]
+    return (127 + 90 * np.stack(waves, -1)).astype(np.uint8)
+
+
+def depth(number: int) -> np.ndarray:
+    """Metres of a floor."""
+    return (1.5 + np.mgrid[:HEIGHT, :WIDTH][0] / 20 + number / 100).astype(np.float32)
+
+
+def write_scene(folder: Path) -> None:
+    """A scene folder with everything that it may hold; depth in all three forms."""
+    for name in ("depth", "pseudo_depth", "motion_mask"):
+        (folder / name).mkdir(parents=True)
+    poses = np.tile(np.eye(4), (FRAMES, 1, 1))
+    poses[:, 0, 3], poses[:, 2, 3] = 0.1 * np.arange(FRAMES), 0.02 * np.arange(FRAMES) ** 2
+    for n in range(FRAMES):
+        metres = depth(n)
+        Image.fromarray(picture(n)).save(folder / f"{n}.jpg")
+        steps = Image.fromarray((1000 * metres).astype(np.uint16))
+        if n % 3:
+            np.savez(folder / "depth" / f"{n}.npz", depth=metres)
+        else:
+            steps.save(folder / "depth" / f"{n}.png")
+        steps.save(folder / "pseudo_depth" / f"{n}.png")
+        Image.fromarray(np.where(metres > 3, 255, 0).astype(np.uint8)).save(
+            folder / "motion_mask" / f"{n}.png"
+        )
+    (folder / "depth" / "1.npz").unlink()
+    np.save(folder / "depth" / "1.npy", depth(1))
+    label = {"kind": "depth", "affine": True, "source": "other"}
+    (folder / "pseudo_depth" / "label.json").write_text(json.dumps(label))
+    write_intrinsics(folder, np.array([[80.0, 0, WIDTH / 2], [0, 80, HEIGHT / 2], [0, 0, 1]]))
+    write_poses(folder, poses)
+    write_tracked_poses(folder, poses, np.zeros(FRAMES), "as measured")
+    (folder / "timestamps.txt").write_text("".join(f"{n / 10}\n" for n in range(FRAMES)))
+    write_scene_info(folder, {"source": "x", "fps": 10, "depth_units_per_metre": 1000})
+    pixels = np.full((3, 2), 20.0)
+    write_tracked_points(folder, {n: (pixels, np.ones(3)) for n in range(FRAMES)})
+
+
+def write_all(root: Path) -> None:
+    """The whole files, below a folder that is there."""
+    images = root / "images"
+    images.mkdir()
+    for ending in ("jpg", "png", "webp", "gif", "bmp", "tif", "ppm"):
+        Image.fromarray(picture(0)).save(images / f"photo.{ending}")
+    np.save(images / "pixels.npy", picture(0))
+    (root / "list.txt").write_text("images/photo.jpg\nimages/photo.png\n")
+    (root / "points.csv").write_text("image,u,v,metres\nimages/photo.jpg,20,30,2.5\n")
+    with write_video(root / "film.mp4", 10.0) as append:
+        for n in range(FRAMES):
+            append(picture(n))
+    for name in ("room", "hall"):
+        write_scene(root / "data" / name)
+    (root / "data" / "train.txt").write_text("room\n")
+    (root / "data" / "val.txt").write_text("hall\n")
+    theirs = root / "theirs" / "hall"
+    theirs.mkdir(parents=True)
+    for n in range(FRAMES):
+        np.savez(theirs / f"{n}.npz", depth=depth(n))
+    (root / "theirs" / "depth.json").write_text('{"png16_units_per_metre": 1000}')
+    test_ddad.make_archive(root / "ddad")
+    test_rgbd.make_sequence(root / "tum")
+    make_drive(root / "kitti_raw")
+    make_sequence(root / "kitti_odometry")
+    (root / "kitti_odometry" / "poses").mkdir()
+    poses = "".join(f"1 0 0 0 0 1 0 0 0 0 1 {n}\n" for n in range(4))
+    (root / "kitti_odometry" / "poses" / "00.txt").write_text(poses)
+    torch.save({"conv1.weight": torch.zeros(8, 3, 7, 7)}, root / "encoder.pth")
+    torch.save({"state_dict": {"depth_net.decoder.up": torch.zeros(2)}}, root / "other.ckpt")
+    (root / "run.yaml").write_text(
+        "name: again\ndata: {root: data, image_size: [64, 96], workers: 0}\n"
+        "model: {pretrained: none}\ntrain: {steps: 1, batch_size: 1, accelerator: cpu}\n"
+    )
+    with contextlib.chdir(root), contextlib.redirect_stdout(io.StringIO()):
+        run("prepare", "data", "pack", "--pack", "--size", "64", "96")
+        in_child("train", "photometric", "--data.root", "data", "--output", ".", *TRAIN)
+        (root / "photometric" / "last.safetensors").rename(root / "weights.safetensors")
+        (root / "photometric" / "best.safetensors").unlink()
+        for ending in ("onnx", "xml"):
+            in_child("export", "weights.safetensors", f"net.{ending}", *SMALL[:3])
+
+
+def in_child(*words: str) -> None:
+    """A command in a process of its own: what starts threads must not run before a fork."""
+    if not (pid := os.fork()):
+        os._exit(main(words))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, words
+
+
+def run(*words: str) -> None:
+    """A command that must do its work."""
+    assert main(words) == 0, words
+
+
+def kinds() -> Iterator[Kind]:
+    """Every kind of file."""
+    photo, data = "images/photo.jpg", ("data",)
+    for ending in ("jpg", "png", "webp", "gif", "bmp", "tif", "ppm"):
+        at = f"images/photo.{ending}"
+        yield Kind(at, (), (("predict", NETWORK, at, "out", *SMALL),))
+    yield Kind("images/pixels.npy", (), (("predict", NETWORK, "images/pixels.npy", "out", *SMALL),))
+    yield Kind("list.txt", ("images",), (("predict", NETWORK, "list.txt", "out", *SMALL),))
+    film = ("predict", NETWORK, "film.mp4", "out", *SMALL, "--max-frames", "2")
+    yield Kind("film.mp4", (), (film, ("prepare", "film.mp4", "out", "--step", "1")))
+    evaluate = ("evaluate", NETWORK, "data", "--split", "all", "--max-frames", "4")
+    pack = ("prepare", "data", "out", "--pack", "--size", "64", "96")
+    doctor = ("doctor", "data", "--quick")
+    train = ("train", "sc_depth_v3", "--data.root", "data", *TRAIN)
+    for name in (
+        "cam.txt", "poses.txt", "timestamps.txt", "scene.json", "depth/0.png", "depth/1.npy",
+        "depth/2.npz", "motion_mask/0.png", "pseudo_depth/2.png", "pseudo_depth/label.json",
+        "3.jpg",
+    ):  # fmt: skip
+        yield Kind(f"data/hall/{name}", data, (evaluate, pack, doctor))
+    tracked = (("odometry", "tracked", "data"), pack, doctor)
+    yield Kind("data/room/tracked_poses.txt", data, tracked)
+    yield Kind("data/room/tracked_points.npz", data, (pack,))
+    yield Kind("data/room/pseudo_depth/label.json", data, (train, pack))
+    yield Kind("data/val.txt", data, (pack, doctor, (*evaluate[:4], "val")))
+    benchmark = ("benchmark", "bonn", "data", "theirs", "--split", "val")
+    yield Kind("theirs/hall/0.npz", (*data, "theirs"), (benchmark,))
+    yield Kind("theirs/depth.json", (*data, "theirs"), ((*benchmark, "--align", "none"),))
+    yield Kind("run.yaml", data, (("train", "--config", "run.yaml", "--output", "out"),))
+    label = ("label", "data", "--source", "folder:theirs", "--kind", "depth", "--split", "val",
+             "--overwrite")  # fmt: skip
+    yield Kind("theirs/hall/1.npz", (*data, "theirs"), (label,))
+    weights, points = "weights.safetensors", ("--points", "points.csv", "--out", "w.safetensors")
+    scale = ("scale", weights, *points)
+    yield Kind(
+        weights, ("images", "points.csv"), (("predict", weights, photo, "out", *SMALL), scale)
+    )
+    yield Kind("points.csv", ("images", weights), (scale,))
+    for file in ("encoder.pth", "other.ckpt", "net.onnx", "net.xml"):
+        beside = (photo, "net.bin") if file == "net.xml" else (photo,)
+        yield Kind(file, beside, (("predict", file, photo, "out", "--format", "npz"),))
+    resume = ("train", "photometric", "--data.root", "data", "--output", ".", *TRAIN, "--resume")
+    more = (*resume, "--train.steps", "2")
+    for name in ("last.ckpt", "config.yaml", "log.csv"):
+        yield Kind(f"photometric/{name}", (*data, "photometric"), (more,))
+    packed = ("evaluate", NETWORK, "pack", "--split", "all", "--max-frames", "2")
+    for name in ("pack.json", "frames.npz", "val-000000.npz", "val-000000.tar"):
+        yield Kind(f"pack/{name}", ("pack",), (packed,))
+    yield from _archives()
+
+
+def _archives() -> Iterator[Kind]:
+    day = "kitti_raw/2011_09_26"
+    drive = f"{day}/2011_09_26_drive_0001_sync"
+    tum = f"tum/{test_rgbd.NAME}"
+    odometry = "kitti_odometry/sequences/00"
+    for file in (
+        f"{day}/calib_cam_to_cam.txt", f"{day}/calib_velo_to_cam.txt",
+        f"{drive}/oxts/data/0000000001.txt", f"{drive}/velodyne_points/data/0000000001.bin",
+        f"{odometry}/calib.txt", f"{odometry}/times.txt", "kitti_odometry/poses/00.txt",
+        f"{tum}/rgb.txt", f"{tum}/groundtruth.txt", "ddad/ddad.json",
+        "ddad/000000/calibration/abc.json",
+    ):  # fmt: skip
+        name = Path(file).parts[0]
+        yield Kind(file, (name,), (("prepare", name, "out", "--dataset", name),))

@@ -1,0 +1,126 @@
+"""Ctrl-C and SIGTERM: a run is saved where it stands, and goes on as if it had never stopped."""
+
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ssmde.config import PseudoDepthConfig, StudentConfig
+from ssmde.models.load import read_weights
+from ssmde.signals import Stopped
+from ssmde.train import train
+from ssmde.training import validation
+from ssmde.training.checkpoints import read_checkpoint
+from ssmde.training.module import TrainingModule
+from tiny_networks import build_tiny_teacher
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+CLOCK = {"steps": 4, "validate_every": 2, "checkpoint_every": 3}
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+@pytest.fixture
+def quick_networks(monkeypatch):
+    """Networks of a few thousand parameters."""
+    monkeypatch.setattr("ssmde.train.build_teacher", build_tiny_teacher)
+
+
+def send_in_step(monkeypatch, number, step):
+    """Make a signal come while this step is computed."""
+    clip = TrainingModule.configure_gradient_clipping
+
+    def interrupted(self, *args, **kwargs):
+        if self.global_step == step - 1:
+            signal.raise_signal(number)
+        return clip(self, *args, **kwargs)
+
+    monkeypatch.setattr(TrainingModule, "configure_gradient_clipping", interrupted)
+
+
+def send_in_validation(monkeypatch, number, step):
+    """Make a signal come while the frames are looked at after this step."""
+    write = validation.write_png
+
+    def interrupted(path, picture):
+        if path.stem == f"step-{step:07d}":
+            signal.raise_signal(number)
+        write(path, picture)
+
+    monkeypatch.setattr(validation, "write_png", interrupted)
+
+
+def stop_and_go_on(config, number, send, step, monkeypatch):
+    """Folder of a run that was stopped once and went on."""
+    before = [signal.getsignal(each) for each in STATUS]
+    with monkeypatch.context() as patch:
+        send(patch, number, step)
+        with pytest.raises(Stopped, match=f"saved at step {step}") as e:
+            train(config)
+    assert e.value.status == STATUS[number]
+    assert [signal.getsignal(each) for each in STATUS] == before
+    folder = config.output / config.name
+    assert read_checkpoint(folder / "last.ckpt")["global_step"] == step
+    assert not (folder / "last.safetensors").exists()
+    return train(config, resume=True)
+
+
+def assert_same_run(first, second):
+    one, two = ((folder / "log.csv").read_text().splitlines() for folder in (first, second))
+    without_seconds = [[line.split(",")[::2] for line in lines] for lines in (one, two)]
+    assert sorted(without_seconds[0]) == sorted(without_seconds[1])
+    kept = [sorted(path.name for path in (folder / "best").iterdir()) for folder in (first, second)]
+    assert kept[0] == kept[1]
+    for name in ("best.safetensors", "last.safetensors"):
+        a, b = (read_weights(folder / name)[0] for folder in (first, second))
+        assert all(torch.equal(a[key], b[key]) for key in a), name
+    a, b = (read_checkpoint(folder / "last.ckpt")["state_dict"] for folder in (first, second))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.usefixtures("quick_networks")
+@pytest.mark.parametrize(
+    ("number", "send", "step"),
+    [
+        (signal.SIGTERM, send_in_validation, 2),
+        pytest.param(signal.SIGINT, send_in_step, 1, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, send_in_step, 4, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, send_in_validation, 4, marks=pytest.mark.slow),
+    ],
+)
+def test_a_stopped_run_is_saved_and_goes_on_as_if_it_had_never_stopped(
+    small_run, monkeypatch, number, send, step
+):
+    averaged = replace(small_run, train=replace(small_run.train, **CLOCK, average=0.9))
+    whole = train(replace(averaged, name="whole"))
+    stopped = stop_and_go_on(averaged, number, send, step, monkeypatch)
+    assert_same_run(stopped, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("send", "step"), [(send_in_step, 3), (send_in_validation, 2)])
+@pytest.mark.parametrize("mode", ["ema", "epoch_best"])
+def test_a_stopped_student_goes_on_with_the_same_teacher(small_run, monkeypatch, send, step, mode):
+    short = replace(small_run.train, steps=2, batch_size=1)
+    teacher = train(replace(small_run, name="teacher", train=short)) / "last.safetensors"
+    student = replace(
+        small_run,
+        method="student",
+        student=StudentConfig(teacher=teacher, teacher_mode=mode, pseudo_depth=PseudoDepthConfig()),
+        train=replace(short, **CLOCK),
+    )
+    whole = train(replace(student, name="whole"))
+    assert_same_run(stop_and_go_on(student, signal.SIGTERM, send, step, monkeypatch), whole)
+
+
+@pytest.mark.usefixtures("quick_networks")
+def test_a_second_ctrl_c_does_not_wait_for_the_step(small_run, monkeypatch):
+    def twice(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(TrainingModule, "configure_gradient_clipping", twice)
+    with pytest.raises(SystemExit) as stopped:
+        train(small_run)
+    assert isinstance(stopped.value.__context__, Stopped)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
