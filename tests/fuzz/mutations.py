@@ -94,7 +94,9 @@ PATHS = ("..", "/", "/dev/zero", "../../../..", "a" * 300, " ", "#", "*", "~")
 def change_value(rng: random.Random, value: Any) -> Any:
     """A tree of plain values with one of them taken out, renamed, doubled or replaced."""
     value = json.loads(json.dumps(value))
-    parent, key, node = None, None, value
+    parent: Any = None
+    key: Any = None
+    node = value
     while isinstance(node, dict | list) and node and (parent is None or rng.random() < 0.8):
         parent, key = node, rng.choice(list(node) if isinstance(node, dict) else range(len(node)))
         node = parent[key]

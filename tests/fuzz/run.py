@@ -20,6 +20,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import torch
 
-import ssmde.benchmark
-import ssmde.evaluate
-import ssmde.label
-import ssmde.odometry
-import ssmde.predict
-import ssmde.prepare
-import ssmde.scale
-import ssmde.stages  # noqa: F401
 from fuzz.files import Kind, kinds, write_all
 from fuzz.mutations import mutate
 from ssmde.cli import main
+
+for name in ("benchmark", "evaluate", "label", "odometry", "predict", "prepare", "scale", "stages"):
+    import_module(f"ssmde.{name}")  # once, before the forks
 
 CPU_SECONDS, SECONDS, MEMORY = 20, 120, 4 << 30
 LONGEST = 2000  # characters of what is said

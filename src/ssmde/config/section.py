@@ -45,9 +45,10 @@ class Section:
 def _adapters(section: type[Any]) -> dict[str, tuple[Any, Any]]:
     """The type of each field of a section, and what checks it."""
     plain: Any = {"allow_inf_nan": False}
+    kinds: dict[str, Any] = {f.name: f.type for f in fields(section)}
     return {
-        f.name: (f.type, TypeAdapter(f.type, config=None if is_dataclass(f.type) else plain))
-        for f in fields(section)
+        name: (kind, TypeAdapter(kind, config=None if is_dataclass(kind) else plain))
+        for name, kind in kinds.items()
     }
 
 

@@ -108,7 +108,8 @@ def _open_onnx(path: Path) -> Exported:
     session = _reading(
         path, lambda: runtime.InferenceSession(content, options, providers=providers)
     )
-    facts = ExportFacts.from_text(session.get_modelmeta().custom_metadata_map.get(FACTS_KEY), path)
+    stored = _reading(path, lambda: session.get_modelmeta().custom_metadata_map)
+    facts = ExportFacts.from_text(stored.get(FACTS_KEY), path)
     ports = [
         (port.name, ONNX_TYPES.get(port.type, "other numbers"), len(port.shape))
         for port in (*session.get_inputs(), *session.get_outputs())
