@@ -31,7 +31,7 @@ from ssmde.data.video import read_frames, write_video
 from ssmde.models.checkpoint import read_named
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import stored_scale
-from ssmde.prediction.loading import WEIGHTS_FORMAT, WEIGHTS_VERSION, stored_config
+from ssmde.models.stored import WEIGHTS_FORMAT, WEIGHTS_VERSION, stored_config
 from ssmde.preparation.packing import pack
 from ssmde.scaling.points import read_points
 from ssmde.training.checkpoints import read_checkpoint
