@@ -32,7 +32,7 @@ from ssmde.data.files import (
     list_names,
     stem,
 )
-from ssmde.data.images import DEPTH_SUFFIXES, ImageError, read_size
+from ssmde.data.images import DEPTH_SUFFIXES, ImageError, check_shape, read_shape, read_size
 from ssmde.data.pack import is_packed, read_pack
 from ssmde.data.scene_files import (
     positive_number,
@@ -109,7 +109,8 @@ def read_scene(folder: Path, *, every_size: bool = False) -> FrameSequence:
     """One scene folder as a sequence; only the headers of three of its images are opened.
 
     An image that cannot be opened, or has another size, is left for the reader of frames to skip
-    and report.
+    and report. So is a map of depth, labels or motion, but for the first of each kind: where that
+    has another shape than the images, all will.
 
     Args:
         folder: The scene folder.
@@ -117,8 +118,8 @@ def read_scene(folder: Path, *, every_size: bool = False) -> FrameSequence:
 
     Raises:
         FileNotFoundError: If the folder does not exist.
-        ValueError: If it has no images, images of two sizes, or a file about them that is wrong;
-            the message names the file.
+        ValueError: If it has no images, images of two sizes, maps of another shape, or a file about
+            them that is wrong; the message names the file.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such scene folder")
@@ -131,6 +132,10 @@ def read_scene(folder: Path, *, every_size: bool = False) -> FrameSequence:
     image_size = _common_size(images, of_all=every_size)
     info = read_scene_info(folder / "scene.json")
     labels, about = _pseudo_depth(folder, images)
+    depth = _matching(folder / "depth", images, DEPTH_SUFFIXES)
+    masks = _matching(folder / "motion_mask", images, (".png",))
+    for maps in (depth, labels, masks):
+        _check_first(maps or (), image_size)
     times = read_timestamps(folder / "timestamps.txt", len(images))
     fps = positive_number(info, "fps", folder / "scene.json")
     if times is None and fps is not None:
@@ -141,12 +146,12 @@ def read_scene(folder: Path, *, every_size: bool = False) -> FrameSequence:
         images=images,
         image_size=image_size,
         intrinsics=read_intrinsics(folder / "cam.txt", image_size),
-        depth=_matching(folder / "depth", images, DEPTH_SUFFIXES),
+        depth=depth,
         depth_units_per_metre=positive_number(info, "depth_units_per_metre", folder / "scene.json"),
         poses=read_poses(folder / "poses.txt", len(images)),
         tracked_poses=tracked[0],
         tracked_parts=tracked[1],
-        motion_masks=_matching(folder / "motion_mask", images, (".png",)),
+        motion_masks=masks,
         pseudo_depth=labels,
         timestamps=times,
         **about,
@@ -229,6 +234,18 @@ def _common_size(images: Files[Path], *, of_all: bool) -> tuple[int, int]:
                 f"{found[first][1]} x {found[first][0]}; give each size a scene of its own"
             )
     return found[first]
+
+
+def _check_first(maps: Paths, image_size: tuple[int, int]) -> None:
+    """Refuse maps of which the first has another shape than the images."""
+    path = next((path for path in maps if path is not None), None)
+    if path is None:
+        return
+    try:
+        shape = read_shape(path)
+    except ImageError:  # whoever reads the frames says so
+        return
+    check_shape(path, shape, image_size)
 
 
 def _matching(folder: Path, images: Files[Path], suffixes: tuple[str, ...]) -> Paths | None:

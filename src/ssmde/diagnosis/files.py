@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ssmde.data.images import ImageError, read_size
+from ssmde.data.images import ImageError, ShapeError, read_size
 from ssmde.data.pack import refuse_packed
 from ssmde.data.scene_files import (
     positive_number,
@@ -92,7 +92,8 @@ def open_scene(folder: Path) -> Opened:
     for key in ("fps", "depth_units_per_metre"):
         attempt("scene-file", lambda key=key: positive_number(read_scene_info(info), key, info))
     if not findings:
-        findings.append(_refused("files", name, fault))
+        kind = "shapes" if isinstance(fault, ShapeError) else "files"
+        findings.append(_refused(kind, name, fault))
     sequence = FrameSequence(
         name=name, images=tuple(images), image_size=size, intrinsics=intrinsics, poses=poses,
         tracked_poses=tracked and tracked[0], tracked_parts=tracked and tracked[1],

@@ -31,7 +31,7 @@ def check_labels(sequence: FrameSequence, most: int) -> list[Finding]:
         path = sequence.pseudo_depth[frame]
         assert path is not None
         try:
-            label = read_pseudo_depth(path)
+            label = read_pseudo_depth(path, image_size=sequence.image_size)
         except ImageError as error:
             broken.append((frame, str(error)))
             continue

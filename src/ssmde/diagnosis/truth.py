@@ -26,7 +26,7 @@ def check_truth(sequence: FrameSequence, most: int) -> list[Finding]:
         path = sequence.depth[frame]
         assert path is not None
         try:
-            depth = read_depth(path, sequence.depth_units_per_metre)
+            depth = read_depth(path, sequence.depth_units_per_metre, image_size=sequence.image_size)
         except ImageError as error:
             broken.append((frame, str(error)))
             continue

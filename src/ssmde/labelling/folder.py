@@ -41,7 +41,7 @@ def open_folder(asked: Asked) -> Source:
         file = next((file for file in files if file.is_file()), None)
         if file is None:
             raise ImageError(f"{folder / stem}: no such label ({', '.join(DEPTH_SUFFIXES)})")
-        values = read_depth(file, 1)
+        values = read_depth(file, 1, image_size=scene.image_size)
         return np.where(values > 0, values, np.float32(np.nan))
 
     info = LabelInfo(
