@@ -12,6 +12,7 @@ from ssmde.data.images import (
     is_upright,
     read_depth,
     read_image,
+    read_map,
     read_mask,
     read_size,
     resize_image,
@@ -248,3 +249,15 @@ def test_a_fine_checkerboard_becomes_grey_instead_of_aliasing():
     board = np.indices((64, 64)).sum(axis=0)[..., None] % 2 * np.full(3, 255)
     small = resize_image(board.astype(np.uint8), (16, 16))
     assert abs(small[2:-2, 2:-2].astype(int) - 127).max() <= 2
+
+
+def test_what_stands_for_no_depth_is_none(tmp_path):
+    stored = np.array([[2500, 65535, 0]], np.uint16)
+    write_png16(tmp_path / "a.png", stored)
+    np.save(tmp_path / "b.npy", stored)
+    np.save(tmp_path / "c.npy", np.array([[2.5, np.inf, 65504, 1e10, -1, np.nan]]))
+    assert read_depth(tmp_path / "a.png", 1000).tolist() == [[2.5, 0, 0]]
+    assert read_depth(tmp_path / "b.npy").tolist() == [[2500, 0, 0]]
+    assert read_depth(tmp_path / "c.npy").tolist() == [[2.5, 0, 0, 0, 0, 0]]
+    # The largest number of a network's map is its nearest pixel.
+    assert read_map(tmp_path / "a.png", 1).tolist() == [[2500, 65535, 0]]

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ssmde.data.images import ImageError, ShapeError, check_shape, read_depth
+from ssmde.data.images import ImageError, ShapeError, check_shape, read_map
 from ssmde.evaluation.result import Answer, TruthFrame
 from ssmde.io import read_json, read_npz
 
@@ -60,7 +60,7 @@ class PredictionFolder:
         path = self.files[frame.name]
         size = (pixels.shape[0], pixels.shape[1])
         try:
-            values = read_depth(path, self.unit or 1.0, image_size=size)
+            values = read_map(path, self.unit or 1.0, image_size=size)
         except ShapeError:
             raise
         except ImageError as error:  # a method is not let off its hardest images

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float32
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ssmde.data.images import ImageError, read_depth
+from ssmde.data.images import ImageError, read_map
 from ssmde.data.scene_files import read_scene_info
 from ssmde.io import read_npy, whole_file, write_json
 from ssmde.outputs import (
@@ -200,8 +200,8 @@ def read_pseudo_depth(
     if path.name.endswith(PACKED_STEPS):
         return read_npy(path.read_bytes()).astype(np.float32) / LARGEST_STEP
     if path.suffix.lower() != ".png":
-        return read_depth(path, image_size=image_size)
-    steps = read_depth(path, 1, image_size=image_size)
+        return read_map(path, image_size=image_size)
+    steps = read_map(path, 1, image_size=image_size)
     with Image.open(BytesIO(path.read_bytes())) as image:
         text = image.info.get(SCALE_KEY, str(LARGEST_STEP))
     try:
