@@ -10,6 +10,8 @@ from jaxtyping import Float, Float32
 from ssmde.data.sequence import check_intrinsics
 from ssmde.io import read_json, read_lines, read_npz, whole_file, write_json, write_text
 
+RIGID = 0.01  # by which a rotation may miss: files have four digits, or float32
+
 
 def read_intrinsics(path: Path, image_size: tuple[int, int]) -> Float[np.ndarray, "3 3"] | None:
     """Pinhole matrix of a cam.txt, in pixels; None if the file does not exist.
@@ -38,11 +40,12 @@ def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:
     """Camera-to-world matrices of a poses.txt, nan where unknown; None if there is no file.
 
     Args:
-        path: One line a frame: 12 numbers, the upper rows of the matrix, or all 16.
+        path: One line a frame: 12 numbers, the upper rows of the matrix, or all 16. A line with a
+            nan, or of zeros, as some write where tracking was lost, is an unknown pose.
         frames: Number of frames it must have.
 
     Raises:
-        ValueError: If a line or their number is wrong.
+        ValueError: If a line or their number is wrong, or a pose is no rotation and position.
     """
     if not path.is_file():
         return None
@@ -54,13 +57,38 @@ def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:
         row = _numbers(path, number, line)
         if len(row) not in (12, 16):
             raise ValueError(f"{path}, line {number}: expected 12 or 16 numbers, got {len(row)}")
-        if len(row) == 16 and not np.allclose(row[12:], (0, 0, 0, 1)) and not np.isnan(row).any():
+        pose[:3] = _rigid(path, number, row[:12])
+        known = not np.isnan(pose).any()
+        if known and len(row) == 16 and not np.allclose(row[12:], (0, 0, 0, 1)):
             raise ValueError(
                 f"{path}, line {number}: a pose ends with 0 0 0 1, got {row[12:]}; "
                 "write the matrix row by row"
             )
-        pose[:3] = np.reshape(row[:12], (3, 4))
     return poses
+
+
+def _rigid(path: Path, number: int, row: list[float]) -> Float[np.ndarray, "3 4"]:
+    """Rotation and position of a line; nan where it says that they are unknown.
+
+    Raises:
+        ValueError: If it is no rigid motion; it has the line and the reason.
+    """
+    pose = np.reshape(row, (3, 4))
+    if np.isnan(pose).any() or not pose.any():
+        return np.full((3, 4), np.nan)
+    R = pose[:, :3]
+    scale = float(np.cbrt(abs(np.linalg.det(R)))) if np.isfinite(R).all() else 0.0
+    if not np.isfinite(pose).all():
+        reason = "a number is infinite; write nan where the pose is unknown"
+    elif scale == 0 or np.abs(R @ R.T - scale**2 * np.eye(3)).max() > RIGID * scale**2:
+        reason = f"{R.ravel().tolist()} is no rotation; write R and t of the camera row by row"
+    elif abs(scale - 1) > RIGID:
+        reason = f"it scales by {scale:.4g}; divide the rotation by it, or normalise the quaternion"
+    elif np.linalg.det(R) < 0:
+        reason = "it mirrors; write a rotation, of axes x right, y down, z forward"
+    else:
+        return pose
+    raise ValueError(f"{path}, line {number}: the pose is no rigid motion, {reason}")
 
 
 def read_tracked_poses(
@@ -88,7 +116,9 @@ def read_tracked_poses(
         if len(row) != 13:
             raise ValueError(f"{path}, line {number}: expected 13 numbers, got {len(row)}")
     poses = np.tile(np.eye(4), (frames, 1, 1))
-    poses[:, :3] = np.reshape([row[1:] for row in rows], (-1, 3, 4))
+    poses[:, :3] = [
+        _rigid(path, number, row[1:]) for (number, _), row in zip(lines, rows, strict=True)
+    ]
     return poses, np.array([row[0] for row in rows])
 
 
