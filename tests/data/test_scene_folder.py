@@ -18,6 +18,7 @@ from ssmde.data.scene_folder import (
     write_poses,
     write_scene_info,
 )
+from ssmde.preparation.packing import pack
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -184,6 +185,38 @@ def test_depth_under_other_names_is_paired_in_order_when_there_is_one_a_frame(tm
         read_scene(folder)
 
 
+def test_scenes_whose_folders_have_one_last_name_are_two_scenes(tmp_path):
+    data, linked = tmp_path / "data", tmp_path / "linked"
+    linked.mkdir()
+    for place in ("kitchen", "street"):
+        make_scene(data / place, "cam0", frames=3)
+        (linked / place).symlink_to(data / place / "cam0")
+    write_list(data, "train", ["kitchen/cam0", "street/cam0/"])
+    write_list(data, "val", ["./kitchen/cam0"])
+    for split, found in (("train", 2), ("val", 1), ("all", 2)):
+        assert names(read_scenes(data, split)) == ["kitchen/cam0", "street/cam0"][:found]
+    assert names(read_scenes(linked, "train")) == ["kitchen", "street"]
+    assert read_scene(linked / "street").frame_name(0) == "street/000000"
+    packed = tmp_path / "packed"
+    for place, x in (("kitchen", 1), ("street", 2)):
+        write_poses(data / place / "cam0", np.tile(np.eye(4) + x * np.eye(4, k=3), (3, 1, 1)))
+    pack(data, packed, size=(32, 32), show_progress=False)
+    assert [s.poses[0, 0, 3] for s in read_scenes(packed, "train")] == [1, 2]
+    make_scene(tmp_path / "other", "kitchen", frames=3)
+    write_list(data, "train", ["../linked/kitchen", "../other/kitchen"])
+    with pytest.raises(ValueError, match=r"other/kitchen and .*linked/kitchen would both be scene"):
+        read_scenes(data, "train")
+
+
+def test_a_line_of_zeros_is_an_unknown_pose(tmp_path):
+    folder = make_scene(tmp_path, frames=3)
+    zeros = " ".join("0" * 16)
+    (folder / "poses.txt").write_text(f"{POSE}\n{zeros}\n{zeros[:23]}")
+    poses = read_scene(folder).poses
+    assert np.isfinite(poses[0]).all()
+    assert np.isnan(poses[1:, :3]).all()
+
+
 def test_poses_of_twelve_and_sixteen_numbers_are_the_same(tmp_path):
     folder = make_scene(tmp_path, frames=2)
     upper = "1 0 0 1.5 0 1 0 2.5 0 0 1 3.5"
@@ -219,6 +252,11 @@ POSE = "1 0 0 0 0 1 0 0 0 0 1 0"
         ("cam.txt", "0.9 0 .5\n0 0.8 .5\n0 0 1", r"cam\.txt: intrinsics look normalised.*width 32"),
         ("poses.txt", f"{POSE}\n{POSE}", r"poses\.txt: expected one line for each of 3.*got 2"),
         ("poses.txt", f"{POSE}\n{POSE} 1\n{POSE}", r"poses\.txt, line 2: .*12 or 16.*got 13"),
+        ("poses.txt", f"{POSE}\n{POSE}\n-1 0 0 0 0 1 0 0 0 0 1 0", r"line 3: .*it mirrors"),
+        ("poses.txt", f"{POSE}\n2 0 0 0 0 2 0 0 0 0 2 0\n{POSE}", r"line 2: .*scales by 2"),
+        ("poses.txt", f"1 0 0 inf 0 1 0 0 0 0 1 0\n{POSE}\n{POSE}", r"line 1: .*infinite"),
+        ("poses.txt", f"{POSE}\n1 0 0 0 1 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*no rotation"),
+        ("poses.txt", f"{POSE}\n1 0 0 0 0 1 0 0 0 0 0 0\n{POSE}", r"line 2: .*no rotation"),
         ("poses.txt", f"{POSE}\n{POSE}\n{POSE} 0 0 1 0", r"line 3: a pose ends with 0 0 0 1"),
         ("scene.json", "{fps: 10}", r"scene\.json: not valid JSON"),
         ("scene.json", "[10]", r"scene\.json: expected an object"),

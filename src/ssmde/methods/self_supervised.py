@@ -160,7 +160,7 @@ class SelfSupervised(nn.Module):
         depths = self.depths(seen, normalise=normalise)
         learnt = self.learn_from_views(batch, 1.0, depths=depths, said=self.motions(seen))
         term = learnt.terms["photometric"]
-        nothing = (learnt.seen < LEAST_SEEN) | (term == 0)
+        nothing = (learnt.seen < LEAST_SEEN) | ((term == 0) & (self.weights.photometric > 0))
         return torch.where(nothing, torch.full_like(term, torch.nan), term)
 
     def seen_images(self, batch: Batch) -> Float[Tensor, "b n 3 h w"]:

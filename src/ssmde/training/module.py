@@ -153,9 +153,13 @@ class TrainingModule(pl.LightningModule):
         """Go on with the random numbers where the run stopped."""
         torch.set_rng_state(checkpoint["random_state"].cpu())
 
+    def _main_terms(self) -> tuple[str, ...]:
+        weights: Any = getattr(self.method, "weights", None)
+        return MAIN_TERMS if getattr(weights, "photometric", 0) > 0 else ()
+
     def _check_not_empty(self, out: StepOutput) -> None:
         """Warn of a step whose loss is a mean over nothing; several in a row end the run."""
-        reason = _nothing_learnt(out)
+        reason = _nothing_learnt(out, self._main_terms())
         self.empty_steps = self.empty_steps + 1 if reason else 0
         what = f"{reason} at step {self.global_step + 1}, frames {', '.join(self.frames)}"
         if self.empty_steps >= EMPTY_STEPS:
@@ -176,11 +180,11 @@ class TrainingModule(pl.LightningModule):
         )
 
 
-def _nothing_learnt(out: StepOutput) -> str:
+def _nothing_learnt(out: StepOutput, main: tuple[str, ...]) -> str:
     """Why a loss is a mean over (nearly) no pixel; empty if it is not."""
     if out.seen is not None and float(out.seen) < LEAST_SEEN:
         return "hardly a pixel is seen in both views, the motion ran away"
-    empty = [name for name in MAIN_TERMS if name in out.terms and not out.terms[name].any()]
+    empty = [name for name in main if name in out.terms and not out.terms[name].any()]
     if empty or not out.loss.any():
         return f"no pixel counts for {' and '.join(empty) or 'any term'}"
     return ""
