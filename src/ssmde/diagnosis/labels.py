@@ -82,7 +82,8 @@ class _References:
         if path is None:
             return np.nan
         try:
-            truth = resample(read_depth(path, self.sequence.depth_units_per_metre or 1), GRID)
+            units, size = self.sequence.depth_units_per_metre or 1, self.sequence.image_size
+            truth = resample(read_depth(path, units, image_size=size), GRID)
         except ImageError:  # a finding about the truth
             return np.nan
         known = (small > 0) & (truth > 0)
