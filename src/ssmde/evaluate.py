@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ssmde.data.images import ImageError, read_depth, read_image
+from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.details import MeasuredFrame, frame_details
@@ -264,7 +264,7 @@ def _measured_frame(
 def _readable_truths(frames: Sequence[TruthFrame]) -> Iterator[Float[np.ndarray, "_ _"]]:
     for frame in frames:
         try:
-            yield read_depth(frame.depth, frame.units_per_metre)
+            yield frame.read_depth()
         except ImageError:  # a mean over the rest is as good a baseline
             continue
 

@@ -1,5 +1,6 @@
 """`ssmde odometry`: the path of the camera, predicted or tracked, against the true one."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -167,7 +168,8 @@ def _write(
     drawn: Sequence[tuple[str, Any, dict[str, Any]]],
 ) -> None:
     """Write `odometry.json`, and a picture of each path."""
-    pictures = [out / f"{name.replace(', ', '-').replace(' ', '-')}.png" for name, _, _ in drawn]
+    names = [re.sub(", | |/", "-", name) for name, _, _ in drawn]
+    pictures = [out / f"{name}.png" for name in names]
     check_own([out / RESULT, *pictures], OTHER_FOLDER)
     sweep(out, {RESULT, *(path.name for path in pictures)}.__contains__)
     out.mkdir(parents=True, exist_ok=True)

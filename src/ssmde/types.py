@@ -143,5 +143,7 @@ class StepOutput:
     statistics: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
     """Numbers that are no part of the loss, by name: the forgetting factor, shares of the regions;
     for the log."""
+    seen: Float[Tensor, ""] | None = None
+    """Share of the target's pixels that a source sees too; None where no views are compared."""
     maps: dict[str, Float[Tensor, "b 1 h w"]] = field(default_factory=dict)
     """Depth, errors and masks of the target, by name, detached; for pictures."""

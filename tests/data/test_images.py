@@ -14,6 +14,7 @@ from ssmde.data.images import (
     is_upright,
     read_depth,
     read_image,
+    read_map,
     read_mask,
     read_size,
     resize_image,
@@ -278,3 +279,15 @@ def odd_exif(mark: int) -> bytes:
         "<HHLHH", 0x0112, 3, 1, mark, 0
     )
     return b"Exif\0\0II*\0\x08\0\0\0" + entries + bytes(4) + struct.pack("<LL", 7, 2)
+
+
+def test_what_stands_for_no_depth_is_none(tmp_path):
+    stored = np.array([[2500, 65535, 0]], np.uint16)
+    write_png16(tmp_path / "a.png", stored)
+    np.save(tmp_path / "b.npy", stored)
+    np.save(tmp_path / "c.npy", np.array([[2.5, np.inf, 65504, 1e10, -1, np.nan]]))
+    assert read_depth(tmp_path / "a.png", 1000).tolist() == [[2.5, 0, 0]]
+    assert read_depth(tmp_path / "b.npy").tolist() == [[2500, 0, 0]]
+    assert read_depth(tmp_path / "c.npy").tolist() == [[2.5, 0, 0, 0, 0, 0]]
+    # The largest number of a network's map is its nearest pixel.
+    assert read_map(tmp_path / "a.png", 1).tolist() == [[2500, 65535, 0]]

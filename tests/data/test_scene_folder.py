@@ -18,6 +18,7 @@ from ssmde.data.scene_folder import (
     write_poses,
     write_scene_info,
 )
+from ssmde.preparation.packing import pack
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -190,6 +191,29 @@ def test_rows_of_zeros_are_unknown_poses(tmp_path):
     poses = read_scene(folder).poses
     assert np.isnan(poses[0, :3]).all()
     assert np.isfinite(poses[1]).all()
+
+
+def test_scenes_whose_folders_have_one_last_name_are_two_scenes(tmp_path):
+    data, linked = tmp_path / "data", tmp_path / "linked"
+    linked.mkdir()
+    for place in ("kitchen", "street"):
+        make_scene(data / place, "cam0", frames=3)
+        (linked / place).symlink_to(data / place / "cam0")
+    write_list(data, "train", ["kitchen/cam0", "street/cam0/"])
+    write_list(data, "val", ["./kitchen/cam0"])
+    for split, found in (("train", 2), ("val", 1), ("all", 2)):
+        assert names(read_scenes(data, split)) == ["kitchen/cam0", "street/cam0"][:found]
+    assert names(read_scenes(linked, "train")) == ["kitchen", "street"]
+    assert read_scene(linked / "street").frame_name(0) == "street/000000"
+    packed = tmp_path / "packed"
+    for place, x in (("kitchen", 1), ("street", 2)):
+        write_poses(data / place / "cam0", np.tile(np.eye(4) + x * np.eye(4, k=3), (3, 1, 1)))
+    pack(data, packed, size=(32, 32), show_progress=False)
+    assert [s.poses[0, 0, 3] for s in read_scenes(packed, "train")] == [1, 2]
+    make_scene(tmp_path / "other", "kitchen", frames=3)
+    write_list(data, "train", ["../linked/kitchen", "../other/kitchen"])
+    with pytest.raises(ValueError, match=r"other/kitchen and .*linked/kitchen would both be scene"):
+        read_scenes(data, "train")
 
 
 def test_poses_of_twelve_and_sixteen_numbers_are_the_same(tmp_path):

@@ -58,6 +58,13 @@ def test_a_depth_of_kilometres_is_a_wrong_unit(room, film):
     assert "unknown" in finding.what
 
 
+def test_a_number_that_stands_for_no_depth_is_named(room, film):
+    depth = room.depth.copy()
+    depth[:, :, -len(depth[0, 0]) // 5 :] = 60
+    (finding,) = [f for f in check_truth(film(room, depth=depth), MOST) if "ceiling" in f.name]
+    assert finding.what.startswith("20% of the measured depth is exactly 60 metres")
+
+
 def test_truth_that_cannot_be_read_is_named(room, film):
     sequence = film(room)
     sequence.depth[2].write_bytes(b"no depth")

@@ -1,25 +1,33 @@
-"""What a run without measured depth is judged by, where its video is short."""
+"""What a run without measured depth is judged by, and what is no score."""
 
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from ssmde.config import Config, DataConfig
 from ssmde.data.drawn import draw_clip, write_clip
+from ssmde.data.images import write_png16
+from ssmde.geometry.pose import rigid_motion
+from ssmde.methods.teacher import Teacher
+from ssmde.train import train
 from ssmde.training.log import RunLog
+from ssmde.training.module import TrainingError
 from ssmde.training.validation import Validation
+from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
 
 
 class Judge:
     """Notes what it is asked to judge."""
 
-    def __init__(self) -> None:
-        self.asked = []
+    def __init__(self, loss=0.5) -> None:
+        self.asked, self.loss = [], loss
 
     def photometric_loss(self, batch):
         self.asked.append(batch)
-        return torch.tensor(0.5)
+        return torch.tensor(self.loss)
 
 
 @pytest.mark.parametrize(("frames", "held_out"), [(40, 4), (12, 12)])
@@ -36,3 +44,53 @@ def test_a_held_out_part_too_short_for_the_gaps_is_judged_at_a_smaller_one(
     score = validation._photometric(judge, torch.device("cpu"))
     assert (score.name, score.value) == ("photometric", 0.5)
     assert judge.asked
+
+
+class RunAway(TinyPoseNet):
+    """Leads so far away that no view sees what another saw."""
+
+    def forward(self, target, source):
+        six = self.layer(torch.cat([target, source], dim=1)).mean((2, 3))
+        return rigid_motion(six[:, :3], six[:, 3:] + 1000)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("fault", ["empty", "no unit"])
+def test_held_out_truth_without_a_pixel_that_counts_leaves_the_photometric_loss(
+    small_run, monkeypatch, capsys, fault
+):
+    monkeypatch.setattr("ssmde.train.build_teacher", build_tiny_teacher)
+    folder = small_run.data.root / "slide" / "depth"
+    folder.mkdir()
+    for i in range(14):
+        if fault == "empty":
+            np.save(folder / f"{i:03d}.npy", np.zeros((32, 64), np.float32))
+        else:
+            write_png16(folder / f"{i:03d}.png", np.ones((32, 64), np.uint16))
+    run = train(replace(small_run, train=replace(small_run.train, steps=4)))
+    assert "val/photometric" in (run / "log.csv").read_text()
+    assert (run / "best.safetensors").is_file()
+    said = capsys.readouterr().out
+    assert said.count("validation by the photometric loss: no held-out depth map") == 1
+    assert ("hold nothing between 0.1 and 1000 m" if fault == "empty" else "the unit") in said
+
+
+def test_weights_whose_views_have_nothing_in_common_are_never_the_best(small_run, capsys):
+    validation = Validation(small_run.output, small_run, object.__new__(RunLog))
+    nothing = validation._photometric(Judge(np.nan), torch.device("cpu"))
+    assert np.isnan(nothing.value)
+    assert "these weights do not count" in capsys.readouterr().err
+    assert validation._keep(torch.nn.Identity(), nothing, 4) is False
+    assert validation.best == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_motion_that_runs_away_is_warned_of_and_ends_the_run(small_run, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "ssmde.train.build_teacher",
+        lambda model, loss, pseudo_depth: Teacher(TinyDepthNet(), RunAway(), loss, pseudo_depth),
+    )
+    with pytest.raises(TrainingError, match=r"hardly a pixel .* at step 5, .*train.learning_rate"):
+        train(small_run)
+    assert not (small_run.output / "small" / "best.safetensors").exists()
+    assert capsys.readouterr().err.count("warning: hardly a pixel is seen in both views") == 1

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ssmde.data.images import ImageError, read_depth
+from ssmde.data.images import ImageError, ShapeError, check_shape, read_map
 from ssmde.data.scene_files import positive_number
 from ssmde.evaluation.result import Answer, TruthFrame
 from ssmde.io import read_json, read_npz
@@ -55,11 +55,15 @@ class PredictionFolder:
         """What the files say of a frame.
 
         Raises:
-            ValueError: If a file is broken, or has a pixel without a positive value.
+            ValueError: If a file is broken, of another shape than the image, or has a pixel without
+                a positive value.
         """
         path = self.files[frame.name]
+        size = (pixels.shape[0], pixels.shape[1])
         try:
-            values = read_depth(path, self.unit or 1.0)
+            values = read_map(path, self.unit or 1.0, image_size=size)
+        except ShapeError:
+            raise
         except ImageError as error:  # a method is not let off its hardest images
             raise ValueError(f"prediction cannot be read: {error}") from error
         wrong = int((values <= 0).sum())
@@ -69,7 +73,10 @@ class PredictionFolder:
                 "prediction has a value everywhere"
             )
         depth = 1 / values if self.kind == "disparity" else values
-        return Answer(depth=depth, confidence=_confidence(path))
+        confidence = _confidence(path)
+        if confidence is not None:
+            check_shape(path, confidence.shape, size)
+        return Answer(depth=depth, confidence=confidence)
 
 
 def _file(folder: Path, name: str, single: bool) -> Path | None:

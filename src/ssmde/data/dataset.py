@@ -178,7 +178,7 @@ class SnippetDataset(Dataset[Snippets]):
         path = sequence.pseudo_depth[target]
         if path is None:
             return torch.zeros(1, 1, *framing.image_size)
-        values = read_pseudo_depth(path)
+        values = read_pseudo_depth(path, image_size=sequence.image_size)
         if sequence.pseudo_depth_kind == "disparity":
             values = np.where(values > 0, 1 / (values + DISPARITY_FLOOR), 0).astype(np.float32)
         if self.fit_labels:

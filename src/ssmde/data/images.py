@@ -40,6 +40,12 @@ SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's names for 16 
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, struct.error, zlib.error)
 BROKEN_FILE = (*BROKEN, zipfile.BadZipFile, Image.DecompressionBombError)  # of a later part
 KEPT_MEMORY = 1 << 24  # bytes
+# A map may be squeezed a little to the size of a network: 1024 x 320 of KITTI's 1242 x 375 is 3.5 %
+# off. The cut of its depth, 1216 x 352, is 4.3 % off. Where one side is that of the image, nothing
+# was squeezed: the other side was cut.
+MOST_SQUEEZED, MOST_CUT = 0.04, 0.02
+NO_VALUE = 65535  # the largest number of 16 bits, which cameras and renderers write for none
+FARTHEST = 1e4  # metres: beyond lies what stands for the sky, such as 65504 and 1e10
 
 
 def _keep_memory() -> None:
@@ -201,18 +207,90 @@ def resize_images(
     return resized.numpy()
 
 
+class ShapeError(ImageError):
+    """A map that is turned, cut or of another aspect ratio than its image."""
+
+
+def check_shape(path: Path, shape: tuple[int, ...], image_size: tuple[int, int]) -> None:
+    """Refuse a map whose aspect ratio is not that of its image; another resolution is fine.
+
+    It would be stretched over the image, and each number then belongs to another pixel.
+
+    Args:
+        path: File of the map, for the message.
+        shape: Its (height, width).
+        image_size: Size (height, width) of the image.
+
+    Raises:
+        ShapeError: If they do not fit; it has both sizes.
+    """
+    (height, width), (rows, columns) = shape[:2], image_size
+    wanted = width * rows / columns
+    share = MOST_CUT if height == rows or width == columns else MOST_SQUEEZED
+    if abs(height - wanted) > max(1.0, share * height):  # a pixel is rounding
+        turned = abs(width - height * rows / columns) <= max(1.0, MOST_SQUEEZED * width)
+        raise ShapeError(
+            f"{path}: has {width} x {height} pixels, its image {columns} x {rows}: "
+            + ("rows and columns are swapped" if turned else "it is cut or stretched")
+            + "; give the whole view of the image, at any resolution"
+        )
+
+
+def read_shape(path: Path) -> tuple[int, int]:
+    """Size (height, width) of a depth map, label or mask; of a PNG only the header is read.
+
+    Raises:
+        ImageError: If the file is missing, broken or no map.
+    """
+    if path.suffix.lower() in (".npy", ".npz"):
+        height, width = read_map(path).shape
+        return height, width
+    with _naming(path), open_image(path, path) as image:
+        return image.height, image.width
+
+
 def read_depth(
-    path: Path, units_per_metre: int | float | None = None
+    path: Path,
+    units_per_metre: int | float | None = None,
+    *,
+    image_size: tuple[int, int] | None = None,
 ) -> Float32[np.ndarray, "h w"]:
-    """Depth map in metres; 0 where the file has no finite, positive value.
+    """Measured depth in metres; 0 where there is no value.
+
+    That is where the file has 0 or less, nan, infinity, 65535 in 16 bits, or 10 km and more.
 
     Args:
         path: A 16-bit PNG; or .npy or .npz in metres, dense or sparse as scipy saves it.
         units_per_metre: What 1 m is in the PNG, such as 5000 (TUM, Bonn) or 1000; a .npy or .npz
             does not need it.
+        image_size: Size (height, width) of its image, which it has to fit; None does not ask.
 
     Raises:
         ImageError: If the file is missing, broken or no depth map, or the unit is unknown.
+        ShapeError: If it does not fit its image.
+    """
+    depth = read_map(path, units_per_metre, image_size=image_size, full_is_none=True)
+    return np.where(depth < FARTHEST, depth, np.float32(0))
+
+
+def read_map(
+    path: Path,
+    units_per_metre: int | float | None = None,
+    *,
+    image_size: tuple[int, int] | None = None,
+    full_is_none: bool = False,
+) -> Float32[np.ndarray, "h w"]:
+    """Map of one number a pixel, as networks write them; 0 where it is not finite and positive.
+
+    Args:
+        path: As in `read_depth`.
+        units_per_metre: As in `read_depth`.
+        image_size: As in `read_depth`.
+        full_is_none: 65535 in 16 bits is no value; a disparity has its nearest pixel there.
+
+    Raises:
+        ImageError: If the file is missing, broken or no depth map, or the unit is unknown.
+        ShapeError: If it does not fit its image.
     """
     with _naming(path):
         if path.suffix.lower() == ".npy":
@@ -222,7 +300,9 @@ def read_depth(
             if reason := too_many_pixels((depth.shape[0], depth.size // max(1, depth.shape[0]))):
                 raise NoDepthError(reason)
         else:
-            depth = _png_depth(path, units_per_metre)
+            depth = _png_depth(path, units_per_metre, full_is_none=full_is_none)
+    if full_is_none and depth.dtype == np.uint16:
+        depth = np.where(depth == NO_VALUE, 0, depth)
     if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):
         depth = depth[0] if depth.shape[0] == 1 else depth[..., 0]
     if depth.ndim != 2 or depth.dtype.kind not in "fiu" or not depth.size:
@@ -230,17 +310,26 @@ def read_depth(
             f"{path}: a depth map is one number a pixel, height x width, "
             f"got {depth.dtype} of shape {depth.shape}"
         )
+    if image_size is not None:
+        check_shape(path, depth.shape, image_size)
     depth = depth.astype(np.float32)
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
 
 
-def read_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
+def read_mask(path: Path, *, image_size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
     """Grey values of a mask image, as stored: in a motion mask 255 moves, 0 is static, 128 unknown.
+
+    Args:
+        path: The mask.
+        image_size: Size (height, width) of its image, which it has to fit; None does not ask.
 
     Raises:
         ImageError: If the file is missing, truncated or no image.
+        ShapeError: If it does not fit its image.
     """
     with _naming(path), open_image(BytesIO(read_bytes(path)), path) as image:
+        if image_size is not None:
+            check_shape(path, (image.height, image.width), image_size)
         return np.array(image.convert("L"))
 
 
@@ -310,7 +399,9 @@ def _average(pixels: UInt8[np.ndarray, "h w 3"], reduction: int) -> UInt8[np.nda
     return np.array(whole.reduce(reduction))
 
 
-def _png_depth(path: Path, units_per_metre: int | float | None) -> Num[np.ndarray, "..."]:
+def _png_depth(
+    path: Path, units_per_metre: int | float | None, *, full_is_none: bool
+) -> Num[np.ndarray, "..."]:
     with open_image(BytesIO(read_bytes(path)), path) as image:
         if image.mode not in SIXTEEN_BIT:
             raise ImageError(
@@ -322,4 +413,6 @@ def _png_depth(path: Path, units_per_metre: int | float | None) -> Num[np.ndarra
             f"{path}: the unit of this depth is unknown; write it into the scene's scene.json, "
             'such as {"depth_units_per_metre": 1000} for millimetres'
         )
+    if full_is_none:
+        values = np.where(values == NO_VALUE, 0, values)
     return values / np.float32(units_per_metre)

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float32
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ssmde.data.images import ImageError, read_depth
+from ssmde.data.images import ImageError, read_map
 from ssmde.data.scene_files import read_scene_info
 from ssmde.io import read_bytes, read_npy, whole_file, write_json
 from ssmde.outputs import (
@@ -186,20 +186,22 @@ def has_value(values: Float32[np.ndarray, "h w"], kind: Kind) -> Bool[np.ndarray
     return known & (values > 0) if kind == "depth" else known
 
 
-def read_pseudo_depth(path: Path) -> Float32[np.ndarray, "h w"]:
-    """Label of one frame; 0 where it has no value.
+def read_pseudo_depth(
+    path: Path, *, image_size: tuple[int, int] | None = None
+) -> Float32[np.ndarray, "h w"]:
+    """Label of one frame; 0 where it has no value. It has to fit an image of `image_size`.
 
     In units of the source if the PNG names its scale; else relative, with 1 for a stored 60000; a
     .npy or .npz as it is.
 
     Raises:
-        ImageError: If the file is missing, broken or no label.
+        ImageError: If the file is missing, broken, no label, or of another shape than its image.
     """
     if path.name.endswith(PACKED_STEPS):
         return read_npy(read_bytes(path)).astype(np.float32) / LARGEST_STEP
     if path.suffix.lower() != ".png":
-        return read_depth(path)
-    steps = read_depth(path, 1)
+        return read_map(path, image_size=image_size)
+    steps = read_map(path, 1, image_size=image_size)
     with Image.open(BytesIO(read_bytes(path))) as image:
         text = image.info.get(SCALE_KEY, str(LARGEST_STEP))
     try:
@@ -212,18 +214,21 @@ def read_pseudo_depth(path: Path) -> Float32[np.ndarray, "h w"]:
 
 
 def pack_label(
-    path: Path, edit: Callable[[Float32[np.ndarray, "_ _"]], Float32[np.ndarray, "_ _"]]
+    path: Path,
+    edit: Callable[[Float32[np.ndarray, "_ _"]], Float32[np.ndarray, "_ _"]],
+    image_size: tuple[int, int],
 ) -> tuple[bytes, str]:
     """Bytes of a .npy that `read_pseudo_depth` reads as the label at `path`, and its ending.
 
     Args:
         path: The label.
         edit: What to do with it before, such as making it smaller.
+        image_size: Size (height, width) of its image.
 
     Raises:
         ImageError: If the label cannot be read.
     """
-    values = edit(read_pseudo_depth(path))
+    values = edit(read_pseudo_depth(path, image_size=image_size))
     steps = np.rint(values.astype(np.float64) * LARGEST_STEP)
     file = BytesIO()
     # Steps take half the place, but only for a label that is stored in them.

@@ -41,11 +41,12 @@ def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:
     """Camera-to-world matrices of a poses.txt, nan where unknown; None if there is no file.
 
     Args:
-        path: One line a frame: 12 numbers, the upper rows of the matrix, or all 16.
+        path: One line a frame: 12 numbers, the upper rows of the matrix, or all 16. A line with a
+            nan, or of zeros, as some write where tracking was lost, is an unknown pose.
         frames: Number of frames it must have.
 
     Raises:
-        ValueError: If a line or their number is wrong.
+        ValueError: If a line or their number is wrong, or a pose is no rotation and position.
     """
     if not path.is_file():
         return None

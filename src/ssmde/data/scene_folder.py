@@ -16,6 +16,7 @@ The packs published with sc_depth_pl (`training/<scene>`, `leres_depth/`) are re
 
 import os
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +33,7 @@ from ssmde.data.files import (
     list_names,
     stem,
 )
-from ssmde.data.images import DEPTH_SUFFIXES, ImageError, read_size
+from ssmde.data.images import DEPTH_SUFFIXES, ImageError, check_shape, read_shape, read_size
 from ssmde.data.pack import is_packed, read_pack
 from ssmde.data.scene_files import (
     positive_number,
@@ -80,15 +81,17 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
 
     Raises:
         FileNotFoundError: If the folder, a list or a scene that a list names does not exist.
-        ValueError: If there are no scenes, or a scene is faulty.
+        ValueError: If there are no scenes, two have one name, or a scene is faulty.
     """
     if is_packed(root):
         return read_pack(root, split)
     root = _data_root(root)
-    read = partial(read_scene, every_size=every_size)
+    read = partial(read_scene, root=root, every_size=every_size)
     lists = {name: _read_list(root, name) for name in ("train", "val", "test")}
+    listed = list(dict.fromkeys(chain.from_iterable(lists.values())))
+    _check_names(root, listed)
     if split == "all":
-        return [read(root / name) for name in _scene_names(root)]
+        return [read(root / name) for name in _scene_names(root, listed)]
     if split == "test" and not lists["test"]:
         raise FileNotFoundError(
             f"{root / 'test.txt'}: no such list; name the scenes for testing in it, one a line"
@@ -96,7 +99,7 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
     if split == "test" or (split == "val" and lists["val"]):
         return [read(root / name) for name in lists[split]]
     held_out = {*lists["val"], *lists["test"]}
-    train = lists["train"] or [name for name in _scene_names(root) if name not in held_out]
+    train = lists["train"] or [name for name in _scene_names(root, []) if name not in held_out]
     if not train:
         raise ValueError(
             f"{root}: val.txt and test.txt name every scene, none is left for training"
@@ -105,20 +108,36 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
     return scenes if lists["val"] else _last_tenth(scenes, keep=split == "val")
 
 
-def read_scene(folder: Path, *, every_size: bool = False) -> FrameSequence:
+def scene_name(folder: Path, root: Path | None = None) -> str:
+    """Name of a scene: where it lies below the data folder, such as `kitchen/cam0`.
+
+    Links are not followed: folders of the same last name, or links to such, are scenes of their
+    own wherever files or tables have their name.
+    """
+    path = Path(os.path.abspath(folder))
+    base = path.parent if root is None else Path(os.path.abspath(root))
+    inside = path != base and path.is_relative_to(base)
+    return path.relative_to(base).as_posix() if inside else path.name
+
+
+def read_scene(
+    folder: Path, *, root: Path | None = None, every_size: bool = False
+) -> FrameSequence:
     """One scene folder as a sequence; only the headers of three of its images are opened.
 
     An image that cannot be opened, or has another size, is left for the reader of frames to skip
-    and report.
+    and report. So is a map of depth, labels or motion, but for the first of each kind: where that
+    has another shape than the images, all will.
 
     Args:
         folder: The scene folder.
+        root: The data folder it belongs to, from which its name begins.
         every_size: Open every image, and refuse one of another size.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
-        ValueError: If it has no images, images of two sizes, or a file about them that is wrong;
-            the message names the file.
+        ValueError: If it has no images, images of two sizes, maps of another shape, or a file about
+            them that is wrong; the message names the file.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such scene folder")
@@ -131,22 +150,26 @@ def read_scene(folder: Path, *, every_size: bool = False) -> FrameSequence:
     image_size = _common_size(images, of_all=every_size)
     info = read_scene_info(folder / "scene.json")
     labels, about = _pseudo_depth(folder, images)
+    depth = _matching(folder / "depth", images, DEPTH_SUFFIXES)
+    masks = _matching(folder / "motion_mask", images, (".png",))
+    for maps in (depth, labels, masks):
+        _check_first(maps or (), image_size)
     times = read_timestamps(folder / "timestamps.txt", len(images))
     fps = positive_number(info, "fps", folder / "scene.json")
     if times is None and fps is not None:
         times = np.arange(len(images)) / fps
     tracked = read_tracked_poses(folder / "tracked_poses.txt", len(images)) or (None, None)
     return FrameSequence(
-        name=folder.resolve().name,
+        name=scene_name(folder, root),
         images=images,
         image_size=image_size,
         intrinsics=read_intrinsics(folder / "cam.txt", image_size),
-        depth=_matching(folder / "depth", images, DEPTH_SUFFIXES),
+        depth=depth,
         depth_units_per_metre=positive_number(info, "depth_units_per_metre", folder / "scene.json"),
         poses=read_poses(folder / "poses.txt", len(images)),
         tracked_poses=tracked[0],
         tracked_parts=tracked[1],
-        motion_masks=_matching(folder / "motion_mask", images, (".png",)),
+        motion_masks=masks,
         pseudo_depth=labels,
         timestamps=times,
         **about,
@@ -162,13 +185,27 @@ def _data_root(root: Path) -> Path:
     return inner if inner.is_dir() and not lists and not holds_images(inner) else root
 
 
-def _scene_names(root: Path) -> list[str]:
-    """Every folder with images; the folder itself if it has some."""
+def _check_names(root: Path, listed: list[str]) -> None:
+    """Refuse scenes outside the data folder that have the name of another scene."""
+    folders: dict[str, Path] = {}
+    for folder in (root / name for name in listed):
+        name = scene_name(folder, root)
+        other = folders.setdefault(name, folder)
+        if other is not folder and not folder.samefile(other):
+            raise ValueError(
+                f"{folder} and {other} would both be scene '{name}'; link one of them into "
+                f"{root} under a name of its own, and list that"
+            )
+
+
+def _scene_names(root: Path, listed: list[str]) -> list[str]:
+    """Every folder with images, and those of a list; the folder itself if it has some."""
     if holds_images(root):
         return ["."]
     with os.scandir(root) as entries:
         names = [e.name for e in entries if e.name[0] != "." and e.is_dir()]
     names = [name for name in sorted(names, key=natural_order) if holds_images(root / name)]
+    names += [name for name in listed if name not in names]
     if not names:
         raise ValueError(
             f"{root}: no folder in it holds images ({', '.join(IMAGE_SUFFIXES)}); "
@@ -192,7 +229,7 @@ def _read_list(root: Path, split: str) -> list[str]:
             raise FileNotFoundError(
                 f"{path}, line {number}: scene '{name}' is no folder in {root}; {hint}"
             )
-    return list(dict.fromkeys(name.rstrip("/") for _, name in lines))
+    return list(dict.fromkeys(os.path.normpath(name) for _, name in lines))
 
 
 def _last_tenth(scenes: list[FrameSequence], *, keep: bool) -> list[FrameSequence]:
@@ -229,6 +266,18 @@ def _common_size(images: Files[Path], *, of_all: bool) -> tuple[int, int]:
                 f"{found[first][1]} x {found[first][0]}; give each size a scene of its own"
             )
     return found[first]
+
+
+def _check_first(maps: Paths, image_size: tuple[int, int]) -> None:
+    """Refuse maps of which the first has another shape than the images."""
+    path = next((path for path in maps if path is not None), None)
+    if path is None:
+        return
+    try:
+        shape = read_shape(path)
+    except ImageError:  # whoever reads the frames says so
+        return
+    check_shape(path, shape, image_size)
 
 
 def _matching(folder: Path, images: Files[Path], suffixes: tuple[str, ...]) -> Paths | None:

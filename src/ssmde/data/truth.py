@@ -77,7 +77,7 @@ class TruthDataset(SnippetDataset):
         assert path is not None
         rng = np.random.default_rng((CONTENT, self.seed, epoch, index))
         framing, colour = self.draw_look(rng, sequence, image_size)
-        depth = read_depth(path, sequence.depth_units_per_metre)
+        depth = read_depth(path, sequence.depth_units_per_metre, image_size=sequence.image_size)
         if not (depth > 0).any():
             raise ImageError(f"{path}: holds no measured depth")
         truth = framing.nearest(depth, sequence.image_size)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ssmde.data.images import ImageError, read_size
+from ssmde.data.images import ImageError, ShapeError, read_size
 from ssmde.data.pack import refuse_packed
 from ssmde.data.scene_files import (
     positive_number,
@@ -15,7 +15,7 @@ from ssmde.data.scene_files import (
     read_timestamps,
     read_tracked_poses,
 )
-from ssmde.data.scene_folder import Split, list_images, read_scene, read_scenes
+from ssmde.data.scene_folder import Split, list_images, read_scene, read_scenes, scene_name
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis.finding import Finding
 from ssmde.io import read_lines
@@ -53,20 +53,20 @@ def open_scenes(data: Path, split: Split, *, quick: bool = False) -> list[Opened
         folders = _folders(data, split)
         if not folders:
             raise
-        return [open_scene(folder) for folder in folders]
+        return [open_scene(folder, _root(data)) for folder in folders]
     return [Opened(scene, _offset(scene), []) for scene in scenes]
 
 
-def open_scene(folder: Path) -> Opened:
+def open_scene(folder: Path, root: Path | None = None) -> Opened:
     """A scene folder as far as it can be read: each file that is wrong is a blocking finding.
 
     A scene with a fault comes without depth and labels: they are for when it is mended.
     """
     try:
-        return Opened(read_scene(folder, every_size=True), 0, [])
+        return Opened(read_scene(folder, root=root, every_size=True), 0, [])
     except ValueError as error:
         fault = error
-    name = folder.resolve().name
+    name = scene_name(folder, root)
     try:
         images = list_images(folder)
     except ValueError as error:
@@ -92,7 +92,8 @@ def open_scene(folder: Path) -> Opened:
     for key in ("fps", "depth_units_per_metre"):
         attempt("scene-file", lambda key=key: positive_number(read_scene_info(info), key, info))
     if not findings:
-        findings.append(_refused("files", name, fault))
+        kind = "shapes" if isinstance(fault, ShapeError) else "files"
+        findings.append(_refused(kind, name, fault))
     sequence = FrameSequence(
         name=name, images=tuple(images), image_size=size, intrinsics=intrinsics, poses=poses,
         tracked_poses=tracked and tracked[0], tracked_parts=tracked and tracked[1],
@@ -160,10 +161,15 @@ def _refused(kind: str, scene: str, error: ValueError) -> Finding:
     )  # fmt: skip
 
 
+def _root(data: Path) -> Path:
+    """The folder that holds the scenes."""
+    inner = data / "training"
+    return inner if inner.is_dir() and not (data / "train.txt").is_file() else data
+
+
 def _folders(data: Path, split: Split) -> list[Path]:
     """Folders of the scenes that a list names, or of all, although one of them is faulty."""
-    inner = data / "training"
-    root = inner if inner.is_dir() and not (data / "train.txt").is_file() else data
+    root = _root(data)
     listed = root / f"{split}.txt"
     if listed.is_file():
         return [root / name.rstrip("/") for _, name in read_lines(listed)]

@@ -31,7 +31,7 @@ def check_labels(sequence: FrameSequence, most: int) -> list[Finding]:
         path = sequence.pseudo_depth[frame]
         assert path is not None
         try:
-            label = read_pseudo_depth(path)
+            label = read_pseudo_depth(path, image_size=sequence.image_size)
             if not has_value(label, sequence.pseudo_depth_kind or "depth").any():
                 raise ImageError(f"{path}: no pixel has a value")
         except ImageError as error:
@@ -84,7 +84,8 @@ class _References:
         if path is None:
             return np.nan
         try:
-            truth = resample(read_depth(path, self.sequence.depth_units_per_metre or 1), GRID)
+            units, size = self.sequence.depth_units_per_metre or 1, self.sequence.image_size
+            truth = resample(read_depth(path, units, image_size=size), GRID)
         except ImageError:  # a finding about the truth
             return np.nan
         known = (small > 0) & (truth > 0)

@@ -108,11 +108,14 @@ def _of_static(sequence: FrameSequence, frame: int) -> Float32[np.ndarray, "h w"
     assert sequence.depth is not None
     path = sequence.depth[frame]
     assert path is not None
-    depth = read_depth(path, sequence.depth_units_per_metre)
+    depth = read_depth(path, sequence.depth_units_per_metre, image_size=sequence.image_size)
     mask = sequence.motion_masks[frame] if sequence.motion_masks else None
     if mask is None:
         return depth
-    moving = resample(read_mask(mask), (depth.shape[0], depth.shape[1])) == MOVING
+    moving = (
+        resample(read_mask(mask, image_size=sequence.image_size), (depth.shape[0], depth.shape[1]))
+        == MOVING
+    )
     return np.where(moving, np.float32(0), depth)
 
 

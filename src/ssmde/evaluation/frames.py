@@ -26,6 +26,7 @@ def _truth_frames(sequence: FrameSequence) -> Iterator[TruthFrame]:
                 image=sequence.images[i],
                 depth=depth,
                 units_per_metre=sequence.depth_units_per_metre,
+                image_size=sequence.image_size,
                 motion_mask=mask,
                 place=_place(sequence, i),
                 follows=sequence.frame_name(i - 1) if i else "",

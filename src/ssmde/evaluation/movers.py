@@ -157,7 +157,7 @@ def _see(
     """
     path = None if scene.motion_masks is None else scene.motion_masks[index]
     if path is not None:
-        regions = split(_nearest(read_mask(path), depth.shape))
+        regions = split(_nearest(read_mask(path, image_size=scene.image_size), depth.shape))
         return _Seen(depth=depth, movers=regions.dynamic, static=regions.static, from_mask=True)
     movers = _found_movers(depth * _unit(depth, scene, index, points), scene, index)
     return _Seen(depth=depth, movers=movers, static=~movers, from_mask=False)
@@ -245,7 +245,7 @@ def _labels(
     path = None if scene.pseudo_depth is None else scene.pseudo_depth[index]
     if path is None:
         return None
-    values = _nearest(read_pseudo_depth(path), size)
+    values = _nearest(read_pseudo_depth(path, image_size=scene.image_size), size)
     if scene.pseudo_depth_kind == "disparity":
         return np.where(values > 0, 1.01 * values.max() - values, 0)
     return values

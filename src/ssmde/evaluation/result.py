@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from ssmde.data.images import read_depth, read_mask
 from ssmde.evaluation.details import CameraPlace, FrameDetails, mean_details
@@ -32,21 +32,32 @@ class TruthFrame:
     depth: Path
     units_per_metre: float | None
     """What 1 m is in a depth PNG."""
+    image_size: tuple[int, int]
+    """Size (height, width) of the image."""
     motion_mask: Path | None
     place: CameraPlace | None = None
     """Where it was taken from; None if unknown."""
     follows: str = ""
     """Name of the frame before it in the same video; empty for the first."""
 
+    def read_depth(self) -> Float32[np.ndarray, "h w"]:
+        """Depth in metres, 0 where there is none.
+
+        Raises:
+            ImageError: If the file cannot be read, or does not fit the image.
+        """
+        return read_depth(self.depth, self.units_per_metre, image_size=self.image_size)
+
     def read_truth(self) -> tuple[Float[np.ndarray, "h w"], UInt8[np.ndarray, "h w"] | None]:
         """Depth in metres, 0 where there is none, and the motion mask.
 
         Raises:
-            ImageError: If a file cannot be read.
+            ImageError: If a file cannot be read, or does not fit the image.
             ValueError: If the two differ in size.
         """
-        truth = read_depth(self.depth, self.units_per_metre)
-        mask = None if self.motion_mask is None else read_mask(self.motion_mask)
+        truth, mask = self.read_depth(), None
+        if self.motion_mask is not None:
+            mask = read_mask(self.motion_mask, image_size=self.image_size)
         if mask is not None and mask.shape != truth.shape:
             raise ValueError(
                 f"{self.motion_mask}: a motion mask has the size of the depth, got {mask.shape} "

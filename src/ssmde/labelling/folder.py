@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from ssmde.data.images import DEPTH_SUFFIXES, ImageError, read_depth
+from ssmde.data.images import DEPTH_SUFFIXES, ImageError, read_map
 from ssmde.data.pseudo_depth import LabelInfo
 from ssmde.data.sequence import FrameSequence
 from ssmde.labelling.source import Asked, Source
@@ -41,7 +41,7 @@ def open_folder(asked: Asked) -> Source:
         file = next((file for file in files if file.is_file()), None)
         if file is None:
             raise ImageError(f"{folder / stem}: no such label ({', '.join(DEPTH_SUFFIXES)})")
-        values = read_depth(file, 1)
+        values = read_map(file, 1, image_size=scene.image_size, full_is_none=asked.kind == "depth")
         return np.where(values > 0, values, np.float32(np.nan))
 
     info = LabelInfo(

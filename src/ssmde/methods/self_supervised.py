@@ -11,13 +11,15 @@ from ssmde.config import LossConfig
 from ssmde.data.augment import apply_colour
 from ssmde.geometry.pose import invert_motion
 from ssmde.losses.distillation import log_depth_difference
-from ssmde.losses.masks import auto_mask, masked_mean, weight_mask
+from ssmde.losses.masks import MIN_VALID_SHARE, auto_mask, masked_mean, weight_mask
 from ssmde.losses.photometric import photometric_error
 from ssmde.losses.smoothness import smoothness
 from ssmde.methods.comparison import Comparison, compare, join_sources
 from ssmde.methods.schedule import ramp
 from ssmde.models.depth_net import DepthNet
 from ssmde.types import Batch
+
+LEAST_SEEN = MIN_VALID_SHARE  # of the pixels, below which views have nothing in common
 
 
 class Depths(NamedTuple):
@@ -45,6 +47,11 @@ class Learnt(NamedTuple):
     """1 - depth inconsistency, mean over the sources that see the pixel; 0 where none does."""
     visible: Bool[Tensor, "b 1 h w"]
     """True where a source sees the pixel."""
+
+    @property
+    def seen(self) -> Float[Tensor, ""]:
+        """Share of the target's pixels that a source sees."""
+        return self.visible.to(self.error).mean()
 
     @property
     def depth(self) -> Float[Tensor, "b 1 h w"]:
@@ -144,12 +151,17 @@ class SelfSupervised(nn.Module):
         )
 
     def photometric_loss(self, batch: Batch) -> Float[Tensor, ""]:
-        """The photometric term alone, without labels or teacher: how well the views agree."""
+        """The photometric term alone, without labels or teacher: how well the views agree.
+
+        It is nan where hardly a pixel is seen in both views, or none counts: a mean over nothing.
+        """
         seen = self.seen_images(batch)
         normalise = self.weights.normalise_depth and batch.T_src_tgt is None
         depths = self.depths(seen, normalise=normalise)
         learnt = self.learn_from_views(batch, 1.0, depths=depths, said=self.motions(seen))
-        return learnt.terms["photometric"]
+        term = learnt.terms["photometric"]
+        nothing = (learnt.seen < LEAST_SEEN) | ((term == 0) & (self.weights.photometric > 0))
+        return torch.where(nothing, torch.full_like(term, torch.nan), term)
 
     def seen_images(self, batch: Batch) -> Float[Tensor, "b n 3 h w"]:
         """Target and sources as the networks see them: with their colours changed."""

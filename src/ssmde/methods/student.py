@@ -94,6 +94,7 @@ class Student(SelfSupervised):
             loss=torch.stack(list(terms.values())).sum(),
             terms={name: term.detach() for name, term in terms.items()},
             statistics=self._statistics(filtered, progress),
+            seen=learnt.seen,
             maps=learnt.maps
             | {
                 "teacher_depth": prior,

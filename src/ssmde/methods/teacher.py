@@ -51,6 +51,7 @@ class Teacher(SelfSupervised):
         return StepOutput(
             loss=torch.stack(list(terms.values())).sum(),
             terms={name: term.detach() for name, term in terms.items()},
+            seen=learnt.seen,
             maps=learnt.maps,
             statistics=_forgetting(self.pseudo_depth, progress, learnt.depth),
         )

@@ -109,7 +109,7 @@ def _pseudo_depth(scene: PackedScene, frame: int, codec: Codec) -> tuple[bytes, 
     path = (scene.sequence.pseudo_depth or {frame: None})[frame]
     if path is None or scene.framing is None:
         return _as_it_is(path)
-    return pack_label(path, lambda v: _smaller(scene, v))
+    return pack_label(path, lambda v: _smaller(scene, v), scene.sequence.image_size)
 
 
 def _smaller(scene: PackedScene, values: np.ndarray) -> np.ndarray:

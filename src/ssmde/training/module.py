@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import math
+import sys
 from collections.abc import Generator
 from typing import Any
 
@@ -11,11 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from ssmde.config import TrainConfig
+from ssmde.methods.self_supervised import LEAST_SEEN
 from ssmde.training.compilation import compile_method
 from ssmde.training.optimizer import build_optimizer
 from ssmde.types import Snippets, StepOutput
 
 FORGETTING = 9  # the average keeps n / (n + 9) in step n while that is below its share
+
+EMPTY_STEPS = 5  # in a row that teach nothing, after which the run stops
+MAIN_TERMS = ("photometric", "motion")  # without which nothing is learnt from views
 
 
 class TrainingError(RuntimeError):
@@ -79,6 +84,7 @@ class TrainingModule(pl.LightningModule):
             compile_method(method)
         self.method, self.train_config = method, train
         self.frames: tuple[str, ...] = ()
+        self.empty_steps = 0
 
     def training_step(self, snippets: Snippets, batch_idx: int) -> dict[str, Any]:
         """Loss of one batch, with its terms and maps for the callbacks."""
@@ -87,6 +93,7 @@ class TrainingModule(pl.LightningModule):
         out: StepOutput = self.method(snippets.to_batch(), progress)
         if not torch.isfinite(out.loss):
             raise TrainingError(self._not_finite(out))
+        self._check_not_empty(out)
         return {"loss": out.loss, "terms": out.terms | out.statistics, "maps": out.maps}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -143,6 +150,23 @@ class TrainingModule(pl.LightningModule):
         """Go on with the random numbers where the run stopped."""
         torch.set_rng_state(checkpoint["random_state"].cpu())
 
+    def _main_terms(self) -> tuple[str, ...]:
+        weights: Any = getattr(self.method, "weights", None)
+        return MAIN_TERMS if getattr(weights, "photometric", 0) > 0 else ()
+
+    def _check_not_empty(self, out: StepOutput) -> None:
+        """Warn of a step whose loss is a mean over nothing; several in a row end the run."""
+        reason = _nothing_learnt(out, self._main_terms())
+        self.empty_steps = self.empty_steps + 1 if reason else 0
+        what = f"{reason} at step {self.global_step + 1}, frames {', '.join(self.frames)}"
+        if self.empty_steps >= EMPTY_STEPS:
+            raise TrainingError(
+                f"{what}, the {EMPTY_STEPS}th time in a row: nothing is learnt. Take a smaller "
+                "train.learning_rate and start again; `ssmde doctor` says if it is the data."
+            )
+        if self.empty_steps == 1 and self.trainer.is_global_zero:
+            print(f"warning: {what}: this step teaches nothing", file=sys.stderr)
+
     def _not_finite(self, out: StepOutput) -> str:
         guilty = [f"{name} = {_value(t)}" for name, t in out.terms.items() if not t.isfinite()]
         return (
@@ -151,6 +175,16 @@ class TrainingModule(pl.LightningModule):
             f"{', '.join(self.frames)}. Weights are those of the step before. Look at these "
             "frames and their intrinsics, or lower train.learning_rate."
         )
+
+
+def _nothing_learnt(out: StepOutput, main: tuple[str, ...]) -> str:
+    """Why a loss is a mean over (nearly) no pixel; empty if it is not."""
+    if out.seen is not None and float(out.seen) < LEAST_SEEN:
+        return "hardly a pixel is seen in both views, the motion ran away"
+    empty = [name for name in main if name in out.terms and not out.terms[name].any()]
+    if empty or not out.loss.any():
+        return f"no pixel counts for {' and '.join(empty) or 'any term'}"
+    return ""
 
 
 def _value(tensor: Tensor) -> float:

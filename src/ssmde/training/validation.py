@@ -1,6 +1,7 @@
 """Looking at the validation frames while a run goes on, and keeping the best weights."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ssmde.config import Config, DataConfig, dump_config
+from ssmde.config import Config, DataConfig, TrainConfig, dump_config
 from ssmde.data.dataset import SnippetDataset, frame_gaps, spread
 from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
@@ -18,6 +19,7 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate_predictions
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.io import copy_file
+from ssmde.metrics.protocol import counted_pixels, find_protocol
 from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
 from ssmde.models.load import save_weights
 from ssmde.models.stored import WEIGHTS_FORMAT, WEIGHTS_VERSION
@@ -32,7 +34,7 @@ PANEL_FRAMES, PANEL_HEIGHT = 4, 240  # frames in the picture of a validation, pi
 
 
 class Score(NamedTuple):
-    """What a validation says; smaller is better."""
+    """What a validation says; smaller is better, nan is no score."""
 
     name: str
     """`abs_rel` where there is truth, else `photometric`."""
@@ -47,19 +49,23 @@ class Validation(pl.Callback):
         self.folder, self.config, self.run_log, self.stop = folder, config, log, stop
         self.due = False  # a signal broke the last one off
         self.sequences = read_scenes(config.data.root, "val")
-        if config.method == "affine_depth" and all(s.depth is None for s in self.sequences):
+        self.measured, self.why_not = measured_scenes(self.sequences, config.train)
+        """Scenes that are judged by their measured depth, and why there are none."""
+        why = f" ({self.why_not})" if self.why_not else ""
+        if config.method == "affine_depth" and not self.measured:
             raise ValueError(
                 f"{config.data.root}: no validation scene has measured depth, by which a network "
-                "for pseudo-depth is judged; name one that has in val.txt"
+                f"for pseudo-depth is judged{why}; name one that has in val.txt"
             )
-        if all(s.depth is None for s in self.sequences) and not self._filmed():
+        if not self.measured and not self._filmed():
             raise ValueError(
-                f"{config.data.root}: no validation scene has measured depth or a cam.txt; "
+                f"{config.data.root}: no validation scene has measured depth{why} or a cam.txt; "
                 "name one in val.txt that has"
             )
-        if all(s.depth is None for s in self._filmed()) and not _has_snippet(self._filmed()):
+        if not self.measured and not _has_snippet(self._filmed()):
             # The last tenth of a short video is too short: better those frames than none.
             self.sequences = read_scenes(config.data.root, "train")
+            self.measured, self.why_not = measured_scenes(self.sequences, config.train)
         self.latest: Score | None = None
         self.best: list[tuple[float, str]] = []
 
@@ -78,6 +84,11 @@ class Validation(pl.Callback):
         """Do the one that was broken off, where a run goes on."""
         if self.due:
             self.validate(trainer, pl_module)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say what judges, where that is not the depth that somebody measured."""
+        if trainer.is_global_zero and self.why_not:
+            print(f"validation by the photometric loss: {self.why_not}")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Snippets,
@@ -123,16 +134,14 @@ class Validation(pl.Callback):
         return best
 
     def _score(self, method: Any, step: int, device: torch.device) -> Score:
-        # A recording may have truth for a part that is not held out.
-        with_truth = [s for s in self.sequences if frames_with_truth([s], 1)]
         data = self.config.data
         predictor = Predictor(method.depth_net, data.image_size, more_sizes=data.more_sizes)
         self._write_panel(predictor, step)
-        if not with_truth:
+        if not self.measured:
             return self._photometric(method, device)
         report = evaluate_predictions(
             predictor.network_depth,
-            with_truth,
+            self.measured,
             protocol=self.config.train.protocol,
             max_frames=self.config.train.validation_frames,
         )
@@ -152,11 +161,21 @@ class Validation(pl.Callback):
             augment=False,
         )
         most = min(len(data), self.config.train.validation_frames)
-        losses = [
-            float(method.photometric_loss(data[index].to(device).to_batch()))
-            for index in spread(len(data), most)
-        ]
-        value = float(np.mean(losses))
+        losses = np.array(
+            [
+                float(method.photometric_loss(data[index].to(device).to_batch()))
+                for index in spread(len(data), most)
+            ]
+        )
+        seen = losses[np.isfinite(losses)]
+        if 2 * len(seen) < len(losses):  # a mean of what is left would look good
+            print(
+                f"validation: hardly a pixel is seen in both views in {len(losses) - len(seen)} of "
+                f"{len(losses)} snippets; these weights do not count",
+                file=sys.stderr,
+            )
+            return Score("photometric", np.nan, {})
+        value = float(seen.mean())
         return Score("photometric", value, {"photometric": value})
 
     def _filmed(self) -> list[FrameSequence]:
@@ -165,7 +184,7 @@ class Validation(pl.Callback):
 
     def _write_panel(self, predictor: Predictor, step: int) -> None:
         """Picture of a few frames, their depth and, where there is truth, truth and error."""
-        known = frames_with_truth(self.sequences, PANEL_FRAMES)
+        known = frames_with_truth(self.measured, PANEL_FRAMES)
         plain = [(s.images[i], s.frame_name(i)) for s in self.sequences for i in range(len(s))]
         shown = [(frame.image, frame.name) for frame in known] or [
             plain[i] for i in spread(len(plain), PANEL_FRAMES)
@@ -191,6 +210,8 @@ class Validation(pl.Callback):
         Returns:
             True if they are the best of all.
         """
+        if not np.isfinite(score.value):
+            return False
         name = f"step-{step:07d}-{score.name}-{score.value:.4f}.safetensors"
         ranked = sorted([*self.best, (score.value, name)])
         kept, dropped = ranked[: self.config.train.keep_best], ranked[self.config.train.keep_best :]
@@ -202,6 +223,32 @@ class Validation(pl.Callback):
             (self.folder / "best" / old).unlink(missing_ok=True)
         self.best = kept
         return kept[0][1] == name
+
+
+def measured_scenes(
+    sequences: list[FrameSequence], train: TrainConfig
+) -> tuple[list[FrameSequence], str]:
+    """The scenes an evaluation can measure; none and why, if no pixel of their depth counts.
+
+    A recording may have truth for a part that is not held out, and a map may be empty.
+    """
+    found = [s for s in sequences if frames_with_truth([s], 1)]
+    frames = frames_with_truth(found, train.validation_frames)
+    protocol = find_protocol(train.protocol)
+    fault = ""
+    for frame in frames:
+        try:
+            if counted_pixels(frame.read_depth(), protocol).any():
+                return found, ""
+        except ImageError as error:
+            fault = fault or str(error)
+    if not frames:
+        return [], ""
+    why = fault or (
+        f"{frames[0].depth} and the others hold nothing between {protocol.min_depth:g} and "
+        f"{protocol.max_depth:g} m"
+    )
+    return [], f"no held-out depth map has a pixel that counts: {why}"
 
 
 def _with_poses_that_are_there(data: DataConfig, sequences: list[FrameSequence]) -> DataConfig:
