@@ -123,7 +123,7 @@ class Training:
 
 
 AFFINE = Training(
-    steps=5_000, learning_rate=6e-4, sizes=((160, 224), (96, 320), (224, 160), (128, 256))
+    steps=5_000, learning_rate=6e-4, sizes=((128, 160), (96, 256), (160, 128), (96, 192))
 )
 DETAIL = Training(
     steps=1_500, learning_rate=3e-4, sizes=((192, 256), (128, 416), (256, 192), (160, 288))

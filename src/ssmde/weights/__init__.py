@@ -32,6 +32,12 @@ RELEASED: dict[str, Released] = {
         licence="non-commercial: the strictest terms of the recordings it learnt from",
         summary="drawn photos, measured depth of nine recordings: rooms, streets and the rest",
     ),
+    "small-open": Released(
+        file="small-open.safetensors",
+        sha256="5c2ea9fcbf3b1a269bb95680ee286988e107618a54bc149cc4958ea14ec4cace",
+        licence="MIT: all that it learnt from may be used in any way; its card names each",
+        summary="drawn photos and measured depth of six open recordings, nothing else",
+    ),
 }
 """By name; `ssmde.load(NAME)` opens them."""
 
