@@ -18,7 +18,7 @@ from ssmde.pictures import colourise, depth_range, side_by_side, stack
 
 SEED = 900  # far from those of the training
 PLACES = (0, 3, 5)
-KINDS = {"room": ("indoor-small", (192, 256)), "street": ("driving-small", (128, 416))}
+KINDS = {"room": (192, 256), "street": (128, 416)}
 
 
 def main() -> None:
@@ -27,9 +27,8 @@ def main() -> None:
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("out", type=Path)
     asked = parser.parse_args()
-    weights, size = KINDS[asked.kind]
-    predictor = ssmde.load(weights)
-    clip = draw_scene(asked.kind, SEED, max(PLACES) + 1, size)
+    predictor = ssmde.load("small")
+    clip = draw_scene(asked.kind, SEED, max(PLACES) + 1, KINDS[asked.kind])
     rows = []
     for number in PLACES:
         image, truth = clip.images[number], clip.depth[number]
