@@ -4,6 +4,7 @@ import pytest
 
 from ssmde.config import Config, dump_config, load_config, read_config
 from ssmde.methods.teacher import build_teacher
+from ssmde.models.start import follow_start
 from ssmde.presets import PRESETS, find_preset
 
 EACH_PRESET = pytest.mark.parametrize("name", PRESETS)
@@ -16,7 +17,7 @@ def test_a_preset_stored_and_loaded_is_the_same_value(name):
 
 @EACH_PRESET
 def test_a_preset_builds_its_networks(name):
-    preset = PRESETS[name]
+    preset = follow_start(PRESETS[name])
     teacher = build_teacher(preset.model, preset.loss)
     assert teacher.weights == preset.loss
     assert all(parameter.requires_grad for parameter in teacher.parameters())

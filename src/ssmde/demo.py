@@ -93,7 +93,7 @@ def replacing(out: Path) -> Generator[Path]:
                 f"{out} exists and holds no demo (no {MARKER} in it): choose another folder with "
                 "--out, or move it away"
             )
-        check_replaceable(out, [], "choose another folder with --out")
+        check_replaceable(out.resolve(), [], "choose another folder with --out")
     out = out.resolve()
     sweep(out.parent, out.name.__eq__)
     with hidden_folder(out) as new:

@@ -245,7 +245,7 @@ def _check_room(folder: Path, config: Config) -> None:
         return
     check_own([folder / CONFIG_FILE], "choose another --name")
     kept = folder / CONFIG_FILE
-    before = asdict(load_config(read_text(kept))) if kept.is_file() else None
+    before = asdict(read_config(kept)) if kept.is_file() else None
     if before is None or set(_differences(before, asdict(config))) - FREE_ON_RESUME:
         raise FileExistsError(
             f"{there[0]}: exists, of something else than this run: choose another --name, or "

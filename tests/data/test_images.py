@@ -152,10 +152,10 @@ def test_missing_empty_and_foreign_files_name_themselves(tmp_path, read):
 
 
 def test_depth_is_metres_and_zero_where_there_is_none(tmp_path):
-    write_png16(tmp_path / "a.png", np.array([[0, 5000, 65535]], np.uint16))
+    write_png16(tmp_path / "a.png", np.array([[0, 5000, 65534]], np.uint16))
     depth = read_depth(tmp_path / "a.png", 5000)
     assert depth.dtype == np.float32
-    assert depth.tolist() == [[0, 1, pytest.approx(13.107)]]
+    assert depth.tolist() == [[0, 1, pytest.approx(13.1068)]]
 
 
 def test_depth_of_npy_and_npz_needs_no_unit(tmp_path):

@@ -12,6 +12,7 @@ from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.images import write_png16
 from ssmde.geometry.pose import rigid_motion
 from ssmde.methods.teacher import Teacher
+from ssmde.signals import LateStop
 from ssmde.train import train
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError
@@ -38,7 +39,7 @@ def test_a_held_out_part_too_short_for_the_gaps_is_judged_at_a_smaller_one(
     write_clip(draw_clip("wall", frames=frames, size=(32, 64)), scene)
     shutil.rmtree(scene / "depth")
     data = DataConfig(root=tmp_path / "data", image_size=(32, 64), frame_gaps=(8, 12), workers=0)
-    validation = Validation(tmp_path, Config(data=data), object.__new__(RunLog))
+    validation = Validation(tmp_path, Config(data=data), object.__new__(RunLog), LateStop())
     assert sum(len(s) for s in validation.sequences) in (held_out, held_out - 1)
     judge = Judge()
     score = validation._photometric(judge, torch.device("cpu"))
@@ -76,7 +77,7 @@ def test_held_out_truth_without_a_pixel_that_counts_leaves_the_photometric_loss(
 
 
 def test_weights_whose_views_have_nothing_in_common_are_never_the_best(small_run, capsys):
-    validation = Validation(small_run.output, small_run, object.__new__(RunLog))
+    validation = Validation(small_run.output, small_run, object.__new__(RunLog), LateStop())
     nothing = validation._photometric(Judge(np.nan), torch.device("cpu"))
     assert np.isnan(nothing.value)
     assert "these weights do not count" in capsys.readouterr().err

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from ssmde.io import read_text
+
 WIDTH, HEIGHT = 480, 250  # the picture's own units; the page scales it
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 36  # room around the axes
 LEGEND = 18  # more room above where lines have names
