@@ -183,7 +183,9 @@ def _depths(view: DriveCamera, numbers: tuple[int, ...]) -> tuple[dict[int, Read
     """What reads the depth of each frame that has some, and what is missing."""
     if view.improved is not None:
         maps = numbered(view.improved, (".png",))
-        found = {n: partial(read_depth, maps[n], IMPROVED_UNITS) for n in numbers if n in maps}
+        found: dict[int, ReadDepth] = {
+            n: partial(read_depth, maps[n], IMPROVED_UNITS) for n in numbers if n in maps
+        }
         lacking = f"{len(numbers) - len(found)} of {len(numbers)} frames have no improved depth"
         return found, [f"{view.improved}: {lacking}"] if len(found) < len(numbers) else []
     if view.calibration is None or view.calibration.T_cam_velo is None:
