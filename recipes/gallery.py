@@ -119,7 +119,7 @@ def main() -> None:
     )
     parser.add_argument("photos", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--weights", default="indoor-small")
+    parser.add_argument("--weights", default="small")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--hfov-degrees", type=float, default=60.0)
     given = parser.parse_args()

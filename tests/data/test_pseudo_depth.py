@@ -131,9 +131,9 @@ def test_labels_of_something_else_are_not_mixed_with_new_ones(change, says, tmp_
 
 
 def test_what_a_label_json_does_not_say_is_no_difference(tmp_path):
-    labels_fit(tmp_path / "nothing", AFFINE)
+    assert labels_fit(tmp_path / "nothing", AFFINE)
     (tmp_path / "label.json").write_text('{"source": "drawn", "version": ""}')
-    labels_fit(tmp_path, AFFINE)
+    assert labels_fit(tmp_path, AFFINE)
 
 
 def test_labels_without_a_label_json_are_left_alone(tmp_path):

@@ -25,7 +25,7 @@ from ssmde.data.scene_files import (
 from ssmde.data.video import write_video
 
 HEIGHT, WIDTH, FRAMES = 64, 96, 10
-NETWORK = "indoor-small"
+NETWORK = "small"
 SMALL = ("--resolution", "64", "96", "--format", "npz")
 TRAIN = (
     "--train.steps", "1", "--train.batch-size", "1", "--data.image-size", "64", "96",
