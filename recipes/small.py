@@ -13,8 +13,10 @@ tenth of every number of steps and photos: a trial. Steps:
              of their surfaces show patches of open recordings
 2. affine    a network from ImageNet weights learns from the photos and from open recordings with
              measured depth; both networks of the package begin with it
-3. detail    the network of the package: larger pictures, and every recording with measured depth
-             that it may learn from but `bonn_crowd`
+3. videos    `ssmde track` finds the motion of every video and points that stand still; the affine
+             network labels its frames, and the points correct the labels (`data/label_fit.py`)
+4. detail    the network of the package: larger pictures, every recording with measured depth that
+             it may learn from but `bonn_crowd`, and the labels of all videos
 
 Then `python recipes/small.py small --out WORK --release` writes the weights into the package. For
 another machine, such as one with a GPU, `--carry FOLDER` writes a RECORDINGS of all that is read.
@@ -22,20 +24,28 @@ another machine, such as one with a GPU, `--carry FOLDER` writes a RECORDINGS of
 
 import argparse
 import hashlib
+import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from ssmde.cli import main as ssmde
+from ssmde.data.images import write_png16
+from ssmde.data.label_fit import fit_to_points
+from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points, write_intrinsics
 from ssmde.data.scene_folder import read_scene
 from ssmde.models.load import read_weights, save_weights
 
-STEPS = ("photos", "affine", "detail")
+STEPS = ("photos", "affine", "videos", "detail")
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "src" / "ssmde" / "weights"
 LAST = "last.safetensors"
@@ -53,20 +63,25 @@ class Source:
     """Whether its measured depth may be learnt from."""
     video: bool = False
     """Whether it is learnt from as a video."""
+    every: int = 1
+    """Every which frame of the video is taken."""
+    hfov: float = 0.0
+    """Field of view in degrees across the width, where no file and not the video tells it."""
     texture: bool = True
     """Whether patches of it may cover drawn surfaces."""
 
 
-def _sources(*names: str, at: str, **facts: bool) -> tuple[Source, ...]:
+def _sources(*names: str, at: str, **facts: Any) -> tuple[Source, ...]:
     return tuple(Source(at=f"{at}/{name}", **facts) for name in names)
 
 
 SOURCES: tuple[Source, ...] = (
-    Source(at="indoor/hololens", open=True, measured=True, video=True),
-    Source(at="indoor/redkitchen", open=False, measured=True, video=True),
+    Source(at="indoor/hololens", open=True, measured=True),
+    Source(at="indoor/redkitchen", open=False, measured=True),
     # Its measured depth judges and is never learnt from; nor do its walls cover drawn ones.
     Source(at="indoor/bonn_crowd", open=False, video=True, texture=False),
-    *_sources("kitti_odom00", "kitti_raw_clip", at="driving", open=False, video=True),
+    Source(at="driving/kitti_odom00", open=False, video=True, every=4),
+    Source(at="driving/kitti_raw_clip", open=False, video=True),
     *_sources(
         "realsense_boxes", "open3d_chair", "lingbot_singles", "icl_nuim_singles",
         "rgbd_singles_open", at="more/indoor", open=True, measured=True,
@@ -75,18 +90,21 @@ SOURCES: tuple[Source, ...] = (
         "slambook_dining", "scannet_cooler", at="more/indoor", open=False, measured=True,
     ),
     *_sources(
-        "california_highway", "california_concrete", "motorway_bluesky", "london_camden_street",
-        at="more/driving", open=True, video=True,
+        "california_highway", "california_concrete", at="more/driving", open=True, video=True,
+        hfov=58,
     ),
+    *_sources("motorway_bluesky", at="more/driving", open=True, video=True, hfov=60),
+    *_sources("london_camden_street", at="more/driving", open=True, video=True, hfov=50),
     *_sources("kitti_odom_gray_1", "kitti_odom_gray_2", at="more/driving", open=False, video=True,
               texture=False),
-    *_sources("lab_floor_robot", at="more/indoor", open=True, video=True),
+    *_sources("lab_floor_robot", at="more/indoor", open=True, video=True, hfov=60),
     *_sources("bedroom_kids_static", "one_by_one_people_static", at="more/indoor", open=True),
     *_sources(
         "deepv2d_nyu_0", "deepv2d_nyu_1", "deepv2d_nyu_2", "deepv2d_nyu_3", "deepv2d_scannet_0",
-        "deepv2d_scannet_1", "fox", at="more/indoor", open=False, video=True,
+        "deepv2d_scannet_1", at="more/indoor", open=False, video=True, hfov=57,
     ),
-    *_sources("alley_cart", "bulldog_field", at="more/outdoor", open=True, video=True),
+    *_sources("fox", at="more/indoor", open=False, video=True),
+    *_sources("alley_cart", "bulldog_field", at="more/outdoor", open=True, video=True, hfov=60),
 )  # fmt: skip
 
 
@@ -102,13 +120,15 @@ class Photos:
 
 
 PHOTOS = (
-    Photos(kind="room", scenes=260, weight=0.40),
+    Photos(kind="room", scenes=200, weight=0.40),
     Photos(kind="street", scenes=180, weight=0.27),
-    Photos(kind="mixed", scenes=40, weight=0.05),
+    Photos(kind="mixed", scenes=20, weight=0.05),
 )
 PHOTOS_A_SCENE = 10
 JUDGING = 6  # drawn scenes of each kind that are held out, to choose by
 MEASURED_WEIGHT = 0.28
+VIDEO_WEIGHT = 0.45  # in step 4, beside the others
+STEPS_PER_UNIT = 1000  # of the depth files of videos; the unit is the median depth of a video
 HELD_OUT = 10  # the last 1 / 10 of the measured frames of a recording is held out as well
 
 
@@ -162,6 +182,11 @@ class Call:
         return self.work / "photos"
 
     @property
+    def videos(self) -> Path:
+        """Frames of videos with what is known of their depth, of both networks."""
+        return self.work / "videos"
+
+    @property
     def sources(self) -> list[Source]:
         """The recordings this network may learn from."""
         return [s for s in SOURCES if s.open or self.name == "small"]
@@ -193,8 +218,8 @@ def draw(call: Call) -> None:
         )  # fmt: skip
 
 
-def collect(call: Call) -> Path:
-    """A data folder: links to the photos, and the measured frames of recordings."""
+def collect(call: Call, *, videos: bool) -> Path:
+    """A data folder: links to the photos and videos, and the measured frames of recordings."""
     root = call.out / "measured"
     root.mkdir(parents=True, exist_ok=True)
     learnt: list[str] = []
@@ -216,6 +241,11 @@ def collect(call: Call) -> Path:
                     _copy_measured(call.data / source.at, folder, ending=ending)
             learnt.append(name)
             judging.append(f"held_{name}")
+        name = f"video_{Path(source.at).name}"
+        if videos and (call.videos / name).is_dir():
+            if not (root / name).is_symlink():
+                os.symlink((call.videos / name).resolve(), root / name)
+            learnt.append(name)
     (root / "train.txt").write_text("\n".join(learnt) + "\n")
     (root / "val.txt").write_text("\n".join(judging) + "\n")
     return root
@@ -239,18 +269,77 @@ def _copy_measured(source: Path, target: Path, *, ending: bool) -> None:
     half.rename(target)
 
 
-def train(call: Call, name: str, training: Training, *start: object) -> Path:
+def follow(call: Call, network: Path) -> None:
+    """Step 3: frames of videos with the depth that the network and tracked points agree on.
+
+    A video whose motion is not found is left out, and so is a frame that sees few points.
+    """
+    for source in call.sources:
+        name = f"video_{Path(source.at).name}"
+        if source.video and not (call.videos / name).exists():
+            raw = _copy_frames(source, call.data / source.at, call.videos / f"raw_{name}")
+            if ssmde(["track", str(raw), "--threads", "1"]):
+                continue
+            run("label", raw, "--source", f"ssmde:{network}")
+            _write_agreed(raw, call.videos / name)
+
+
+def _copy_frames(source: Source, place: Path, target: Path) -> Path:
+    """A scene folder with some frames of a recording, and its camera."""
+    if target.exists():
+        return target
+    half = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    scene = read_scene(place)
+    for image in list(scene.images)[:: source.every]:
+        shutil.copyfile(image, half / image.name)
+    height, width = scene.image_size
+    if scene.intrinsics is not None:
+        write_intrinsics(half, scene.intrinsics)
+    elif source.hfov:
+        focal = width / 2 / math.tan(math.radians(source.hfov / 2))
+        middle = (width - 1) / 2, (height - 1) / 2
+        write_intrinsics(half, np.array([[focal, 0, middle[0]], [0, focal, middle[1]], [0, 0, 1]]))
+    half.rename(target)
+    return target
+
+
+def _write_agreed(raw: Path, target: Path) -> None:
+    """The frames of a labelled video as if their depth had been measured."""
+    scene = read_scene(raw)
+    assert scene.pseudo_depth is not None, raw
+    points = read_tracked_points(raw / TRACKED_POINTS)
+    half = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(half, ignore_errors=True)
+    (half / "depth").mkdir(parents=True)
+    for i, (image, label) in enumerate(zip(scene.images, scene.pseudo_depth, strict=True)):
+        if i in points and label is not None:
+            depth = fit_to_points(
+                read_pseudo_depth(label), *points[i], scene.image_size, affine=False
+            )
+            if depth.any():
+                shutil.copyfile(image, half / image.name)
+                steps = np.rint(depth * STEPS_PER_UNIT).clip(0, 65534).astype(np.uint16)
+                write_png16(half / "depth" / f"{image.stem}.png", steps)
+    (half / "scene.json").write_text(json.dumps({"depth_units_per_metre": STEPS_PER_UNIT}) + "\n")
+    half.rename(target)
+
+
+def train(call: Call, name: str, training: Training, *start: object, videos: bool = False) -> Path:
     """Weights of a training; it is run unless it is finished, and goes on where it stopped."""
     folder = call.out / "runs" / name
     if (folder / LAST).is_file():
         return folder / LAST
     steps = call.number(training.steps)
-    weights = [word for p in PHOTOS for word in (f"{p.kind}_*", p.weight)]
+    weights: list[object] = [word for p in PHOTOS for word in (f"{p.kind}_*", p.weight)]
+    if videos:
+        weights += ["video_*", VIDEO_WEIGHT]
     own, *more = training.sizes
     resume = ["--resume"] if (folder / "last.ckpt").is_file() else []
     run(
         "train", "affine_indoor", "--name", name, "--output", call.out / "runs",
-        "--data.root", collect(call), "--data.image-size", *own,
+        "--data.root", collect(call, videos=videos), "--data.image-size", *own,
         "--data.more-sizes", *(side for size in more for side in size),
         "--data.scene-weights", *weights, "measured_*", MEASURED_WEIGHT,
         "--train.steps", steps, "--train.learning-rate", training.learning_rate,
@@ -336,8 +425,10 @@ def main() -> None:
         draw(call)
         if given.until != "photos":
             start = train_affine(call)
+            if given.until != "affine":
+                follow(call, start)
             if given.until == "detail":
-                train(call, "detail", DETAIL, "--model.start", start)
+                train(call, "detail", DETAIL, "--model.start", start, videos=True)
 
 
 if __name__ == "__main__":
