@@ -218,7 +218,7 @@ def draw(call: Call) -> None:
         )  # fmt: skip
 
 
-def collect(call: Call, *, videos: bool) -> Path:
+def collect(call: Call, *, videos: bool = False) -> Path:
     """A data folder: links to the photos and videos, and the measured frames of recordings."""
     root = call.out / "measured"
     root.mkdir(parents=True, exist_ok=True)
@@ -277,14 +277,14 @@ def follow(call: Call, network: Path) -> None:
     for source in call.sources:
         name = f"video_{Path(source.at).name}"
         if source.video and not (call.videos / name).exists():
-            raw = _copy_frames(source, call.data / source.at, call.videos / f"raw_{name}")
+            raw = copy_frames(source, call.data / source.at, call.videos / f"raw_{name}")
             if ssmde(["track", str(raw), "--threads", "1"]):
                 continue
             run("label", raw, "--source", f"ssmde:{network}")
-            _write_agreed(raw, call.videos / name)
+            write_agreed(raw, call.videos / name)
 
 
-def _copy_frames(source: Source, place: Path, target: Path) -> Path:
+def copy_frames(source: Source, place: Path, target: Path) -> Path:
     """A scene folder with some frames of a recording, and its camera."""
     if target.exists():
         return target
@@ -305,7 +305,7 @@ def _copy_frames(source: Source, place: Path, target: Path) -> Path:
     return target
 
 
-def _write_agreed(raw: Path, target: Path) -> None:
+def write_agreed(raw: Path, target: Path) -> None:
     """The frames of a labelled video as if their depth had been measured."""
     scene = read_scene(raw)
     assert scene.pseudo_depth is not None, raw
@@ -333,13 +333,14 @@ def train(call: Call, name: str, training: Training, *start: object, videos: boo
         return folder / LAST
     steps = call.number(training.steps)
     weights: list[object] = [word for p in PHOTOS for word in (f"{p.kind}_*", p.weight)]
-    if videos:
+    root = collect(call, videos=videos)
+    if "video_" in (root / "train.txt").read_text():
         weights += ["video_*", VIDEO_WEIGHT]
     own, *more = training.sizes
     resume = ["--resume"] if (folder / "last.ckpt").is_file() else []
     run(
         "train", "affine_indoor", "--name", name, "--output", call.out / "runs",
-        "--data.root", collect(call, videos=videos), "--data.image-size", *own,
+        "--data.root", root, "--data.image-size", *own,
         "--data.more-sizes", *(side for size in more for side in size),
         "--data.scene-weights", *weights, "measured_*", MEASURED_WEIGHT,
         "--train.steps", steps, "--train.learning-rate", training.learning_rate,
@@ -376,18 +377,19 @@ def release(call: Call) -> None:
 
 
 def carry(call: Call, folder: Path) -> None:
-    """A RECORDINGS of what is read: all frames where patches are cut, else the measured."""
+    """A RECORDINGS of what is read: some recordings whole, of others the measured frames."""
     for source in call.sources:
         place, target = call.data / source.at, folder / source.at
         depth = place / "depth"
         measured = {file.stem for file in depth.glob("*")} if source.measured else set[str]()
-        if not (measured or (source.open and source.texture)) or target.exists():
+        whole = source.video or (source.open and source.texture)
+        if not (measured or whole) or target.exists():
             continue
         half = target.with_name(f".{target.name}.partial")
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir(parents=True)
         for image in read_scene(place).images:
-            if (source.open and source.texture) or image.stem in measured:
+            if whole or image.stem in measured:
                 shutil.copyfile(image, half / image.name)
         if measured:
             shutil.copytree(depth, half / "depth")
