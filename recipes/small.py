@@ -24,7 +24,6 @@ another machine, such as one with a GPU, `--carry FOLDER` writes a RECORDINGS of
 
 import argparse
 import hashlib
-import json
 import math
 import os
 import shutil
@@ -38,11 +37,9 @@ import numpy as np
 import torch
 
 from ssmde.cli import main as ssmde
-from ssmde.data.images import write_png16
-from ssmde.data.label_fit import fit_to_points
-from ssmde.data.pseudo_depth import read_pseudo_depth
-from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points, write_intrinsics
+from ssmde.data.scene_files import write_intrinsics
 from ssmde.data.scene_folder import read_scene
+from ssmde.labelling.corrected import write_corrected
 from ssmde.models.load import read_weights, save_weights
 
 STEPS = ("photos", "affine", "videos", "detail")
@@ -128,7 +125,6 @@ PHOTOS_A_SCENE = 10
 JUDGING = 6  # drawn scenes of each kind that are held out, to choose by
 MEASURED_WEIGHT = 0.28
 VIDEO_WEIGHT = 0.45  # in step 4, beside the others
-STEPS_PER_UNIT = 1000  # of the depth files of videos; the unit is the median depth of a video
 HELD_OUT = 10  # the last 1 / 10 of the measured frames of a recording is held out as well
 
 
@@ -281,7 +277,7 @@ def follow(call: Call, network: Path) -> None:
             if ssmde(["track", str(raw), "--threads", "1"]):
                 continue
             run("label", raw, "--source", f"ssmde:{network}")
-            write_agreed(raw, call.videos / name)
+            write_corrected(raw, call.videos / name)
 
 
 def copy_frames(source: Source, place: Path, target: Path) -> Path:
@@ -303,27 +299,6 @@ def copy_frames(source: Source, place: Path, target: Path) -> Path:
         write_intrinsics(half, np.array([[focal, 0, middle[0]], [0, focal, middle[1]], [0, 0, 1]]))
     half.rename(target)
     return target
-
-
-def write_agreed(raw: Path, target: Path) -> None:
-    """The frames of a labelled video as if their depth had been measured."""
-    scene = read_scene(raw)
-    assert scene.pseudo_depth is not None, raw
-    points = read_tracked_points(raw / TRACKED_POINTS)
-    half = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(half, ignore_errors=True)
-    (half / "depth").mkdir(parents=True)
-    for i, (image, label) in enumerate(zip(scene.images, scene.pseudo_depth, strict=True)):
-        if i in points and label is not None:
-            depth = fit_to_points(
-                read_pseudo_depth(label), *points[i], scene.image_size, affine=False
-            )
-            if depth.any():
-                shutil.copyfile(image, half / image.name)
-                steps = np.rint(depth * STEPS_PER_UNIT).clip(0, 65534).astype(np.uint16)
-                write_png16(half / "depth" / f"{image.stem}.png", steps)
-    (half / "scene.json").write_text(json.dumps({"depth_units_per_metre": STEPS_PER_UNIT}) + "\n")
-    half.rename(target)
 
 
 def train(call: Call, name: str, training: Training, *start: object, videos: bool = False) -> Path:

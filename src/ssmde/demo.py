@@ -21,7 +21,6 @@ from ssmde.demonstration.lesson import (
     second_stage,
     with_steps,
 )
-from ssmde.demonstration.pace import seconds_per_step
 from ssmde.demonstration.page import Story, write_page
 from ssmde.demonstration.shipped import ROOM, Shipped, draw_room, visit
 from ssmde.demonstration.world import draw_world
@@ -36,6 +35,7 @@ from ssmde.reporting.curves import Chart
 from ssmde.reporting.looks import finished_student
 from ssmde.reporting.stage_curves import stage_charts
 from ssmde.train import train
+from ssmde.training.pace import seconds_per_step
 from ssmde.weights import DEFAULT_WEIGHTS
 
 MARKER = ".ssmde-demo"  # a folder with this file was made here, and may be replaced

@@ -103,7 +103,7 @@ def train(config: Config, *, resume: bool = False) -> Path:
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
-    method = _build_method(config)
+    method = build_method(config)
     loader = SnippetLoader(config, sequences)
     module = TrainingModule(method, config.train)
     log = RunLog(folder, config.train.steps, config.train.log_every)
@@ -170,7 +170,7 @@ def _clock_of_stage(config: Config) -> Config:
     return replace(config, train=clock)
 
 
-def _build_method(config: Config) -> nn.Module:
+def build_method(config: Config) -> nn.Module:
     """The stage as a module."""
     if config.method == "affine_depth":
         return AffineDepth(build_networks(config.model, config.loss)[0], config.affine)

@@ -14,6 +14,7 @@ from ssmde.data.images import read_depth
 from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points
 from ssmde.data.scene_folder import read_scene
+from ssmde.labelling.corrected import write_corrected
 from ssmde.models.load import read_weights
 from ssmde.prediction.loading import load
 
@@ -100,7 +101,7 @@ def test_frames_of_a_video_are_taught_with_the_label_that_its_points_correct(tmp
     rng = np.random.default_rng(0)
     pixels = rng.uniform(0, 96, (50, 2)).astype(np.float32)
     write_tracked_points(raw, {1: (pixels, np.full(50, 3, np.float32))})
-    small.write_agreed(raw, call.videos / "video_alley_cart")
+    write_corrected(raw, call.videos / "video_alley_cart")
     root = small.collect(call, videos=True)
     assert "video_alley_cart" in (root / "train.txt").read_text().split()
     scene = read_scene(root / "video_alley_cart")

@@ -7,7 +7,7 @@ docstring of a field is its help, the docstring of the record is the head of the
 from ssmde.verbs.data import Doctor, Label, Prepare, Track
 from ssmde.verbs.deploy import App, Export
 from ssmde.verbs.measure import Benchmark, Odometry, Scale
-from ssmde.verbs.networks import Demo, Evaluate, Predict, Train, is_first_process
+from ssmde.verbs.networks import Adapt, Demo, Evaluate, Predict, Train, is_first_process
 
 __all__ = ["VERBS", "App", "Train", "Verb", "is_first_process"]
 
@@ -16,6 +16,7 @@ Verb = (
     | Doctor
     | Track
     | Label
+    | Adapt
     | Train
     | Evaluate
     | Predict
@@ -31,6 +32,7 @@ VERBS: dict[str, type[Verb]] = {
     "doctor": Doctor,
     "track": Track,
     "label": Label,
+    "adapt": Adapt,
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
