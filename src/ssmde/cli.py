@@ -41,9 +41,9 @@ OVERVIEW = """ssmde: monocular depth from plain video
 {verbs}
 
 Example:
-  ssmde prepare walk.mp4 data --hfov-degrees 65
-  ssmde train photometric --data.root data
-  ssmde predict runs/photometric walk.mp4 depth
+  ssmde predict photo.jpg depth
+  ssmde adapt walk.mp4 here
+  ssmde predict here walk.mp4 depth
 
 ssmde VERB --help explains a verb, ssmde --version names the version,
 --debug behind a verb shows where an error comes from."""
