@@ -69,7 +69,6 @@ class Adapt:
     Example:
       ssmde adapt walk.mp4 here
       ssmde adapt walk.mp4 here --minutes 30 --hfov-degrees 65
-      ssmde predict here walk.mp4 depth
     """
 
     source: Positional[Annotated[Path, arg(metavar="FILM")]]
