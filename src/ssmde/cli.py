@@ -23,7 +23,7 @@ from ssmde.config import Config, former_option, read_config
 from ssmde.console import did_you_mean
 from ssmde.presets import PRESETS, find_preset
 from ssmde.signals import stop_on_sigterm
-from ssmde.verbs import VERBS, Train, Verb, is_first_process
+from ssmde.verbs import VERBS, Adapt, Train, Verb, is_first_process
 
 BAD_INPUT = (
     ValueError,
@@ -104,7 +104,11 @@ def _run(verb: str, words: list[str]) -> int:
         return 0
     if is_first_process():
         done = f", {stop}" if str(stop) else ""
-        way_on = f"; {_way_on(found, words)}" if isinstance(found, Train) else ""
+        way_on = ""
+        if isinstance(found, Train):
+            way_on = f"; {_way_on(found, words)}"
+        elif isinstance(found, Adapt):
+            way_on = "; the same command goes on"
         print(f"ssmde {verb}: stopped{done}{way_on}", file=sys.stderr)
     return getattr(stop, "status", INTERRUPTED_STATUS)
 

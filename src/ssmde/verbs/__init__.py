@@ -9,7 +9,7 @@ from ssmde.verbs.deploy import App, Export
 from ssmde.verbs.measure import Benchmark, Odometry, Scale
 from ssmde.verbs.networks import Adapt, Demo, Evaluate, Predict, Train, is_first_process
 
-__all__ = ["VERBS", "App", "Train", "Verb", "is_first_process"]
+__all__ = ["VERBS", "Adapt", "App", "Train", "Verb", "is_first_process"]
 
 Verb = (
     Prepare
