@@ -20,7 +20,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from ssmde import __version__
 from ssmde.config import Config, former_option, read_config
-from ssmde.console import did_you_mean
+from ssmde.console import did_you_mean, is_out_of_memory, shorten
 from ssmde.presets import PRESETS, find_preset
 from ssmde.signals import stop_on_sigterm
 from ssmde.verbs import VERBS, Train, Verb, is_first_process
@@ -35,6 +35,7 @@ BAD_INPUT = (
 )
 BAD_INPUT_STATUS, FAILED_STATUS = 2, 1
 LONGEST_MESSAGE = 1500  # characters: a broken file must not fill the screen
+NO_MEMORY = "out of memory: take smaller images or a smaller size, or end other programs"
 INTERRUPTED_STATUS = 130  # by Ctrl-C: 128 + SIGINT, as a shell has it
 OVERVIEW = """ssmde: monocular depth from plain video
 
@@ -73,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain("", f"unknown verb {verb!r}: {did_you_mean(verb, VERBS)}")
     try:
         return _run(verb, words)
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
+        if not debug and is_out_of_memory(error):
+            return _complain(verb, f"{NO_MEMORY} ({shorten(str(error))})", FAILED_STATUS)
         if debug or not _is_explained(error):
             raise
         status = BAD_INPUT_STATUS if isinstance(error, BAD_INPUT) else FAILED_STATUS

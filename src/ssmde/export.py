@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 from pydantic import TypeAdapter
-from rich.console import Console
 from rich.table import Table
 
 from ssmde import __version__
+from ssmde.console import table_console
 from ssmde.data.scene_folder import read_scenes
 from ssmde.evaluate import evaluate_predictions
 from ssmde.exporting.formats import (
@@ -171,7 +171,7 @@ def print_report(report: ExportReport) -> None:
         table.add_column(column, justify="right")
     for d in report.differences:
         table.add_row(f"{d.size[0]} x {d.size[1]}", f"{d.most:.1e}", f"{d.mean:.1e}")
-    console = Console()
+    console = table_console()
     console.print(table)
     slow = report.milliseconds["PyTorch"]
     for engine, taken in report.milliseconds.items():

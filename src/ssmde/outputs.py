@@ -142,7 +142,7 @@ def check_replaceable(
         if place in _ids(source) or (source.is_dir() and _ids(source)[0] in above):
             raise FileExistsError(f"{folder}: is, holds or lies in the input {source}: {remedy}")
     for path in foreign_files(folder):
-        raise _not_ours(path, f"{folder} is not replaced: move the file away, or {remedy}")
+        raise _not_ours(path, remedy)
 
 
 def foreign_files(folder: Path) -> Generator[Path]:
@@ -336,5 +336,6 @@ def _ids(path: Path) -> Sequence[tuple[int, int]]:
 
 def _not_ours(path: Path, remedy: str) -> FileExistsError:
     return FileExistsError(
-        f"{path}: was not written by ssmde, or was changed since, and is never replaced: {remedy}"
+        f"{path}: was not written by ssmde, or by a version without a record ({RECORD}), or was "
+        f"changed since; it is never replaced: move it away, or {remedy}"
     )
