@@ -523,6 +523,13 @@ def test_a_training_that_fails_is_one_line_and_status_1(monkeypatch, capsys):
     assert capsys.readouterr().err == "ssmde train: error: the loss is nan at step 3\n"
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory: 9 bytes")])
+def test_the_end_of_memory_is_one_line_and_status_1(error, monkeypatch, capsys):
+    fail_with(monkeypatch, error)
+    assert main(["train", "photometric"]) == 1
+    assert capsys.readouterr().err.startswith("ssmde train: error: out of memory: take smaller")
+
+
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), KeyError("x")])
 def test_an_error_nobody_explained_keeps_its_traceback(error, monkeypatch):
     fail_with(monkeypatch, error)

@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(verb, words)
     except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
         if not debug and is_out_of_memory(error):
-            return _complain(verb, f"{NO_MEMORY} ({shorten(str(error))})", FAILED_STATUS)
+            reason = shorten(str(error) or type(error).__name__)
+            return _complain(verb, f"{NO_MEMORY} ({reason})", FAILED_STATUS)
         if debug or not _is_explained(error):
             raise
         status = BAD_INPUT_STATUS if isinstance(error, BAD_INPUT) else FAILED_STATUS

@@ -72,7 +72,8 @@ def whole_file(path: Path) -> Generator[Path]:
                 note(part, path)
             part.replace(path)
     except OSError as error:
-        if error.errno is None or error.filename not in (None, str(part)):
+        wrote = str(part) in (error.filename, error.filename2)  # a copy names its source first
+        if error.errno is None or not (wrote or error.filename is None):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:

@@ -65,6 +65,7 @@ QUIET_WARNINGS = (
     ".*does not have many workers.*",
     ".*GPU available but not used.*",
     ".*Checkpoint directory .* exists and is not empty.*",
+    "The dirpath has changed from .*",
     ".*treespec, LeafSpec.*",
     ".*in eval mode at the start of training.*",
 )
