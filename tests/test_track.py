@@ -1,6 +1,7 @@
 """Tracking: the motion of a drawn camera is found again, and what stands in the way is said."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
