@@ -1,5 +1,6 @@
 """The command line: what it takes is frozen here; how it ends is one line and an exit status."""
 
+import ctypes
 import inspect
 import os
 import re
@@ -30,7 +31,7 @@ from ssmde.preparation.packing import Packed, pack
 from ssmde.prepare import prepare
 from ssmde.presets import PRESETS
 from ssmde.scale import scale
-from ssmde.signals import Stopped
+from ssmde.signals import Stopped, stop_on_sigterm, take_signals_back
 from ssmde.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
@@ -523,6 +524,11 @@ def test_a_training_that_fails_is_one_line_and_status_1(monkeypatch, capsys):
     assert capsys.readouterr().err == "ssmde train: error: the loss is nan at step 3\n"
 
 
+def test_a_name_that_is_too_long_is_a_bad_input(tmp_path, capsys):
+    assert main(["predict", "small", "x" * 300 + ".jpg", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith("x.jpg: File name too long\n")
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory: 9 bytes")])
 def test_the_end_of_memory_is_one_line_and_status_1(error, monkeypatch, capsys):
     fail_with(monkeypatch, error)
@@ -634,6 +640,14 @@ def test_sigterm_ends_a_verb_with_a_line(monkeypatch, capsys):
     assert main(["predict", "a", "b", "c"]) == 143
     assert capsys.readouterr().err == "ssmde predict: stopped\n"
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_library_that_takes_the_signals_has_to_give_them_back():
+    with stop_on_sigterm():
+        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(1))  # ignored, past Python
+        take_signals_back()
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGTERM)
 
 
 def test_sigterm_in_a_training_says_the_step_and_the_command_that_goes_on(monkeypatch, capsys):

@@ -6,6 +6,7 @@ Ctrl-C, 143 after SIGTERM. `--debug`, or SSMDE_DEBUG=1 in the environment, shows
 instead.
 """
 
+import errno
 import inspect
 import os
 import shlex
@@ -33,6 +34,7 @@ BAD_INPUT = (
     NotADirectoryError,
     PermissionError,
 )
+BAD_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
 BAD_INPUT_STATUS, FAILED_STATUS = 2, 1
 LONGEST_MESSAGE = 1500  # characters: a broken file must not fill the screen
 NO_MEMORY = "out of memory: take smaller images or a smaller size, or end other programs"
@@ -80,7 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _complain(verb, f"{NO_MEMORY} ({reason})", FAILED_STATUS)
         if debug or not _is_explained(error):
             raise
-        status = BAD_INPUT_STATUS if isinstance(error, BAD_INPUT) else FAILED_STATUS
+        bad = isinstance(error, BAD_INPUT) or getattr(error, "errno", None) in BAD_NAMES
+        status = BAD_INPUT_STATUS if bad else FAILED_STATUS
         return _complain(verb, error, status)
 
 

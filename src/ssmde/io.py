@@ -121,9 +121,9 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file of UTF-8, whole or not at all; its folder exists."""
+    """Write a file of UTF-8, whole or not at all; its folder exists. What is no text is escaped."""
     with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -45,6 +45,13 @@ def stop_on_sigterm() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def take_signals_back() -> None:
+    """After a library put handlers of its own in the place of Python's: those act again."""
+    if _may_set():
+        for number in SIGNALS:
+            signal.signal(number, signal.getsignal(number))
+
+
 class LateStop:
     """Notes a signal instead of raising it, so that a step is finished and saved; see `take`."""
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from ssmde.data.scene_files import read_scene_info
 from ssmde.data.sequence import FrameSequence
+from ssmde.signals import take_signals_back
 
 FEATURES = 2000  # keypoints an image
 POINTS = 200  # that each image has to see where only the camera is looked for
@@ -74,6 +75,7 @@ def load_colmap(threads: int, seed: int) -> Colmap:
         raise ImportError(
             f"`ssmde track` needs pycolmap, which is not installed: {INSTALL}"
         ) from error
+    take_signals_back()  # its log library prints a stack at SIGTERM and dies
     if not hasattr(colmap, "global_mapping"):
         raise ImportError(
             f"`ssmde track` needs pycolmap 4 or later, found {colmap.__version__}: {INSTALL}"
