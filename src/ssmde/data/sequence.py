@@ -119,8 +119,8 @@ def check_intrinsics(
 
     Raises:
         ValueError: If a number is not finite, the last row is not 0 0 1, there is skew, a focal
-            length is not positive or no lens has it, the matrix is normalised to an image of size 1, or the
-            principal point lies outside the image.
+            length is not positive or no lens has it, the matrix is normalised to an image of size
+            1, or the principal point lies outside the image.
     """
     height, width = image_size
     if not np.isfinite(intrinsics).all():
