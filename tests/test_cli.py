@@ -31,7 +31,7 @@ from ssmde.preparation.packing import Packed, pack
 from ssmde.prepare import prepare
 from ssmde.presets import PRESETS
 from ssmde.scale import scale
-from ssmde.signals import Stopped, stop_on_sigterm, take_signals_back
+from ssmde.signals import Stopped, signals_wait, stop_on_sigterm
 from ssmde.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
@@ -642,12 +642,13 @@ def test_sigterm_ends_a_verb_with_a_line(monkeypatch, capsys):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_library_that_takes_the_signals_has_to_give_them_back():
-    with stop_on_sigterm():
-        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(1))  # ignored, past Python
-        take_signals_back()
-        with pytest.raises(Stopped):
-            signal.raise_signal(signal.SIGTERM)
+def test_a_signal_waits_for_an_import_that_takes_the_signals():
+    done = []
+    with stop_on_sigterm(), pytest.raises(Stopped), signals_wait():
+        signal.raise_signal(signal.SIGTERM)
+        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(0))  # to die of it, past Python
+        done.append("imported")
+    assert done
 
 
 def test_sigterm_in_a_training_says_the_step_and_the_command_that_goes_on(monkeypatch, capsys):

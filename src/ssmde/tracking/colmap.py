@@ -18,7 +18,7 @@ import numpy as np
 
 from ssmde.data.scene_files import read_scene_info
 from ssmde.data.sequence import FrameSequence
-from ssmde.signals import take_signals_back
+from ssmde.signals import signals_wait
 
 FEATURES = 2000  # keypoints an image
 POINTS = 200  # that each image has to see where only the camera is looked for
@@ -70,12 +70,12 @@ def load_colmap(threads: int, seed: int) -> Colmap:
         ImportError: If it is not installed, or too old.
     """
     try:
-        colmap = import_module("pycolmap")
+        with signals_wait():  # its log library prints a stack at SIGTERM and dies
+            colmap = import_module("pycolmap")
     except ImportError as error:
         raise ImportError(
             f"`ssmde track` needs pycolmap, which is not installed: {INSTALL}"
         ) from error
-    take_signals_back()  # its log library prints a stack at SIGTERM and dies
     if not hasattr(colmap, "global_mapping"):
         raise ImportError(
             f"`ssmde track` needs pycolmap 4 or later, found {colmap.__version__}: {INSTALL}"
