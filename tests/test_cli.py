@@ -644,10 +644,15 @@ def test_sigterm_ends_a_verb_with_a_line(monkeypatch, capsys):
 
 def test_a_signal_waits_for_an_import_that_takes_the_signals():
     done = []
-    with stop_on_sigterm(), pytest.raises(Stopped), signals_wait():
-        signal.raise_signal(signal.SIGTERM)
-        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(0))  # to die of it, past Python
-        done.append("imported")
+
+    def imported():
+        with signals_wait():
+            signal.raise_signal(signal.SIGTERM)
+            ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(0))  # to die, past Python
+            done.append("imported")
+
+    with stop_on_sigterm(), pytest.raises(Stopped):
+        imported()
     assert done
 
 
