@@ -1,5 +1,6 @@
 """The command line: what it takes is frozen here; how it ends is one line and an exit status."""
 
+import ctypes
 import inspect
 import os
 import re
@@ -30,7 +31,7 @@ from ssmde.preparation.packing import Packed, pack
 from ssmde.prepare import prepare
 from ssmde.presets import PRESETS
 from ssmde.scale import scale
-from ssmde.signals import Stopped
+from ssmde.signals import Stopped, signals_wait, stop_on_sigterm
 from ssmde.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
@@ -523,6 +524,18 @@ def test_a_training_that_fails_is_one_line_and_status_1(monkeypatch, capsys):
     assert capsys.readouterr().err == "ssmde train: error: the loss is nan at step 3\n"
 
 
+def test_a_name_that_is_too_long_is_a_bad_input(tmp_path, capsys):
+    assert main(["predict", "small", "x" * 300 + ".jpg", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith("x.jpg: File name too long\n")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory: 9 bytes")])
+def test_the_end_of_memory_is_one_line_and_status_1(error, monkeypatch, capsys):
+    fail_with(monkeypatch, error)
+    assert main(["train", "photometric"]) == 1
+    assert capsys.readouterr().err.startswith("ssmde train: error: out of memory: take smaller")
+
+
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), KeyError("x")])
 def test_an_error_nobody_explained_keeps_its_traceback(error, monkeypatch):
     fail_with(monkeypatch, error)
@@ -627,6 +640,20 @@ def test_sigterm_ends_a_verb_with_a_line(monkeypatch, capsys):
     assert main(["predict", "a", "b", "c"]) == 143
     assert capsys.readouterr().err == "ssmde predict: stopped\n"
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_waits_for_an_import_that_takes_the_signals():
+    done = []
+
+    def imported():
+        with signals_wait():
+            signal.raise_signal(signal.SIGTERM)
+            ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(0))  # to die, past Python
+            done.append("imported")
+
+    with stop_on_sigterm(), pytest.raises(Stopped):
+        imported()
+    assert done
 
 
 def test_sigterm_in_a_training_says_the_step_and_the_command_that_goes_on(monkeypatch, capsys):

@@ -129,6 +129,13 @@ def test_an_image_size_off_the_grid_of_32_is_refused(size):
         (lambda: LossConfig(scales=(1, 2)), r"loss.scales must be 0 and any of .* got \(1, 2\)"),
         (lambda: LossConfig(scales=(0, 4)), r"loss.scales .* got \(0, 4\)"),
         (lambda: LossConfig(ssim_share=1.2), r"loss.ssim_share must be in \[0, 1\], got 1.2"),
+        (lambda: DataConfig(zoom=17), "data.zoom must be at most 16, got 17"),
+        (lambda: DataConfig(image_size=(32, 8224)), r"at most 8192 pixels, got \(32, 8224\)"),
+        (lambda: TrainConfig(threads=10**9), "train.threads must be at most 1024"),
+        (lambda: TrainConfig(steps=1 << 63), "train.steps cannot be 9223372036854775808"),
+        (lambda: DataConfig(root=Path("a\0b")), r"data.root cannot be .*a.x00b"),
+        (lambda: Config(name="\ud800"), "name cannot be"),
+        (lambda: Config(name="a\0"), "name cannot be"),
         (lambda: TrainConfig(steps=0), "train.steps must be at least 1, got 0"),
         (lambda: TrainConfig(learning_rate=0.0), "train.learning_rate must be positive, got 0.0"),
     ],
@@ -210,7 +217,7 @@ def test_numbers_that_mean_nothing_are_refused_by_name(field, value):
         TrainConfig(**{field: value})
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/../b", "/a", "a\0"])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/../b", "/a"])
 def test_a_name_that_is_no_folder_is_refused(name):
     with pytest.raises(ValueError, match="name must be that of a folder below output"):
         Config(name=name)

@@ -1,6 +1,9 @@
-"""What is said of a word that is none of the known ones."""
+"""What is said of a word that is none of the known ones; names as they are in bars and tables."""
 
-from ssmde.console import did_you_mean, with_bar
+from rich.console import Console
+from rich.table import Table
+
+from ssmde.console import bars, did_you_mean, table_console, with_bar
 
 
 def test_the_closest_name_comes_first_and_then_all():
@@ -29,3 +32,16 @@ def test_names_are_shown_as_they_are_written():
 def test_a_bar_hands_on_every_item(capsys):
     assert list(with_bar(iter("abc"), "working", 3)) == list("abc")
     assert capsys.readouterr().out == ""
+
+
+def test_brackets_in_a_name_are_no_marks(capsys):
+    with bars() as progress:
+        progress.update(progress.add_task("kitchen", total=2), description="a[bold]/[/x]")
+        Console(stderr=True).print(progress.get_renderable())
+    table = Table(title="[/y]")
+    table.add_row("[red]b")
+    table_console().print(table)
+    said = capsys.readouterr()
+    assert "[/y]" in said.out
+    assert "[red]b" in said.out
+    assert "a[bold]/[/x]" in said.err

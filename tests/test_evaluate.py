@@ -170,6 +170,8 @@ def test_few_frames_are_spread_evenly_over_all_scenes(tmp_path):
     names = [frame.name for frame in frames_with_truth(scenes, 5)]
     assert names == ["a/001", "a/003", "b/000", "b/002", "b/004"]
     assert len(frames_with_truth(scenes, 99)) == 10
+    with pytest.raises(ValueError, match="max_frames must be at least 1, got 0"):
+        frames_with_truth(scenes, 0)
 
 
 def test_a_prediction_that_is_not_finite_stops_with_the_frame(tmp_path):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ssmde.io import held, hidden_part, whole_file, write_text
+from ssmde.io import FileError, held, hidden_part, whole_file, write_text
 from ssmde.outputs import (
     RECORD,
     check_replaceable,
@@ -41,6 +41,17 @@ def test_a_file_is_known_by_its_name_its_content_and_its_mark(tmp_path):
     assert mark_at(tmp_path / "b.txt") is None
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("mine", path)])
+def test_a_record_that_is_no_file_is_named_and_not_waited_for(tmp_path, make):
+    (tmp_path / "mine").write_text("mine")
+    make(tmp_path / RECORD)
+    assert mark_at(tmp_path / "mine") is None
+    with pytest.raises(FileError, match=rf"{RECORD} is a .*, expected .*delete it"):
+        write_own(tmp_path / "a.txt")
+    assert not (tmp_path / "a.txt").exists()
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
 def test_a_users_file_is_never_written_over(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("mine")
@@ -50,7 +61,11 @@ def test_a_users_file_is_never_written_over(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
-@pytest.mark.parametrize("torn", [b'{"name": "b.txt", "dig', b"\0\0\0", b"[1]\n", b"\xff\n"])
+@pytest.mark.parametrize(
+    "torn",
+    [b'{"name": "b.txt", "dig', b"\0\0\0", b"[1]\n", b"\xff\n",
+     b'{"name": [], "digest": "x", "mark": "m"}\n'],
+)  # fmt: skip
 def test_a_broken_line_of_the_record_is_passed_over(tmp_path, torn):
     write_own(tmp_path / "a.txt")
     with (tmp_path / RECORD).open("ab") as file:

@@ -1,6 +1,7 @@
 """Tracking: the motion of a drawn camera is found again, and what stands in the way is said."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,3 +134,11 @@ def test_a_missing_library_is_named(data, monkeypatch, capsys):
         track(data, show_progress=False)
     assert main(["track", str(data)]) == 1
     assert capsys.readouterr().err.startswith("ssmde track: error: `ssmde track` needs pycolmap")
+
+
+@pytest.mark.parametrize(
+    "odd", [{"threads": -1}, {"threads": 10**6}, {"seed": -1}, {"seed": 1 << 40}]
+)
+def test_numbers_that_the_library_cannot_take_are_refused(odd):
+    with pytest.raises(ValueError, match="threads must be from 0 to 1024 and seed from 0 to"):
+        track(Path("data"), **odd)

@@ -1,5 +1,6 @@
 """`ssmde benchmark`: one published table, with the methods one has beside the published figures."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -108,7 +109,7 @@ def _names(methods: Sequence[str | Path]) -> dict[str, Path]:
     found = dict[str, Path]()
     for method in methods:
         name, has_name, path = str(method).partition("=")
-        if not has_name or Path(method).exists():
+        if not has_name or os.path.lexists(method):
             name, path = Path(method).resolve().name, str(method)
         if name in found or name == CONSTANT:
             raise ValueError(f"two methods are called {name!r}: write NAME=PATH")

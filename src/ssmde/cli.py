@@ -6,6 +6,7 @@ Ctrl-C, 143 after SIGTERM. `--debug`, or SSMDE_DEBUG=1 in the environment, shows
 instead.
 """
 
+import errno
 import inspect
 import os
 import shlex
@@ -20,7 +21,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from ssmde import __version__
 from ssmde.config import Config, former_option, read_config
-from ssmde.console import did_you_mean
+from ssmde.console import did_you_mean, is_out_of_memory, shorten
 from ssmde.presets import PRESETS, find_preset
 from ssmde.signals import stop_on_sigterm
 from ssmde.verbs import VERBS, Adapt, Train, Verb, is_first_process
@@ -33,8 +34,10 @@ BAD_INPUT = (
     NotADirectoryError,
     PermissionError,
 )
+BAD_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
 BAD_INPUT_STATUS, FAILED_STATUS = 2, 1
 LONGEST_MESSAGE = 1500  # characters: a broken file must not fill the screen
+NO_MEMORY = "out of memory: take smaller images or a smaller size, or end other programs"
 INTERRUPTED_STATUS = 130  # by Ctrl-C: 128 + SIGINT, as a shell has it
 OVERVIEW = """ssmde: monocular depth from plain video
 
@@ -73,10 +76,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain("", f"unknown verb {verb!r}: {did_you_mean(verb, VERBS)}")
     try:
         return _run(verb, words)
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
+        if not debug and is_out_of_memory(error):
+            reason = shorten(str(error) or type(error).__name__)
+            return _complain(verb, f"{NO_MEMORY} ({reason})", FAILED_STATUS)
         if debug or not _is_explained(error):
             raise
-        status = BAD_INPUT_STATUS if isinstance(error, BAD_INPUT) else FAILED_STATUS
+        bad = isinstance(error, BAD_INPUT) or getattr(error, "errno", None) in BAD_NAMES
+        status = BAD_INPUT_STATUS if bad else FAILED_STATUS
         return _complain(verb, error, status)
 
 

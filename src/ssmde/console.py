@@ -1,15 +1,24 @@
 """What is said to a person: bars, tables, and the name that was probably meant."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 TABLE_WIDTH = 130  # columns where no terminal says how wide it is
 MOST_NAMES = 24  # that are worth a line
 LONGEST_TEXT = 120  # characters of a file that a message shows
+# What NumPy, torch and CUDA say where memory ends.
+NO_MEMORY = (
+    "not enough memory",
+    "can't allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "bad alloc",
+)
 Item = TypeVar("Item")
 
 
@@ -35,6 +44,11 @@ def did_you_mean(word: str, known: Iterable[str], *, shown: Iterable[str] | None
     return f"closest match is {close[0]!r}, {there_are}" if close else there_are
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for the ways in which the end of memory shows."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
+
+
 def shorten(text: str) -> str:
     """Text as a message may show it: on one line, its end left out where it is long."""
     text = " ".join(text.split())
@@ -45,23 +59,34 @@ def shorten(text: str) -> str:
     )
 
 
-def with_bar(items: Iterable[Item], what: str, total: int | None = None) -> Iterable[Item]:
-    """The items one by one, with a bar on stderr that goes when all are done.
+def bars(*, show: bool = True) -> "Progress":
+    """Room for bars on stderr that go at the end; names of the user's are shown as they are."""
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
+
+    # rich would take brackets in a name for its own marks.
+    columns = (TextColumn("{task.description}", markup=False), *Progress.get_default_columns()[1:])
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not show)
+
+
+def with_bar(
+    items: Iterable[Item], what: str, total: int | None = None, *, show: bool = True
+) -> Iterator[Item]:
+    """The items one by one, with a bar.
 
     Args:
         items: What is worked on.
         what: The work, such as `predicting`.
         total: How many there are, where the items do not know.
+        show: Whether there is a bar.
     """
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(items, what, total=total, console=Console(stderr=True), transient=True)
+    with bars(show=show) as progress:
+        yield from progress.track(items, total, description=what)
 
 
 def table_console() -> "Console":
     """Where tables are printed: as wide as the terminal, or wide enough where there is none."""
     from rich.console import Console
 
-    console = Console()
-    return console if console.is_terminal else Console(width=TABLE_WIDTH)
+    width = None if Console().is_terminal else TABLE_WIDTH
+    return Console(width=width, markup=False, highlight=False)

@@ -6,11 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from ssmde.console import shorten, table_console
+from ssmde.console import bars, shorten, table_console
 from ssmde.data.scene_folder import Split
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis.camera import check_camera
@@ -58,8 +57,7 @@ def doctor(
     scenes = [(one.sequence, one.offset) for one in opened if one.sequence is not None]
     found += few_frames([scene for scene, _ in scenes])
     chosen = set(spread_out(len(scenes), MOST_SCENES if quick else len(scenes)).tolist())
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, disable=not show_progress, transient=True) as progress:
+    with bars(show=show_progress) as progress:
         task = progress.add_task("doctor", total=len(scenes))
         for number, (scene, offset) in enumerate(scenes):
             progress.update(task, description=scene.name)
@@ -106,13 +104,12 @@ def table(findings: list[Finding]) -> Table:
         shown.add_column(heading, overflow="fold", max_width=NARROW)
     shown.add_column("what, and what to do", ratio=1)
     for finding in findings:
-        colour = COLOURS[finding.severity]
         shown.add_row(
-            f"[{colour}]{finding.severity}[/]",
-            escape(finding.scene) or "all",
+            Text(finding.severity, COLOURS[finding.severity]),
+            finding.scene or "all",
             finding.name,
             frame_ranges(finding.frames),
-            escape(f"{finding.what}\n-> {finding.remedy}"),
+            f"{finding.what}\n-> {finding.remedy}",
         )
     return shown
 
@@ -135,7 +132,7 @@ def print_findings(findings: list[Finding]) -> None:
     console = table_console()
     if findings:
         console.print(table(findings))
-    console.print(summary(findings), markup=False, highlight=False)
+    console.print(summary(findings))
 
 
 def is_blocking(findings: list[Finding]) -> bool:

@@ -72,7 +72,8 @@ def whole_file(path: Path) -> Generator[Path]:
                 note(part, path)
             part.replace(path)
     except OSError as error:
-        if error.errno is None or error.filename not in (None, str(part)):
+        wrote = str(part) in (error.filename, error.filename2)  # a copy names its source first
+        if error.errno is None or not (wrote or error.filename is None):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
@@ -120,9 +121,9 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file of UTF-8, whole or not at all; its folder exists."""
+    """Write a file of UTF-8, whole or not at all; its folder exists. What is no text is escaped."""
     with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: Any) -> None:

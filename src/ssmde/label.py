@@ -12,10 +12,9 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ssmde.console import did_you_mean
+from ssmde.config.data import MOST_SIDE
+from ssmde.console import bars, did_you_mean
 from ssmde.data.images import ImageError
 from ssmde.data.pack import refuse_packed
 from ssmde.data.pseudo_depth import (
@@ -131,6 +130,8 @@ def label(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if size is not None and not 1 <= min(size) <= max(size) <= MOST_SIDE:
+        raise ValueError(f"size must be from 1 to {MOST_SIDE} pixels a side, got {size}")
     refuse_packed(data, "label")
     scenes = read_scenes(data, split)
     asked = Asked(
@@ -145,8 +146,10 @@ def label(
     for folder in folders:
         sweep(folder.parent, folder.name.__eq__)
         sweep(folder, lambda name: name.endswith((".png", INFO_FILE)))
-    inputs = [] if opened.home is None else [opened.home]
-    fit = [labels_fit(f, opened.info, overwrite=overwrite, inputs=inputs) for f in folders]
+    fit = [
+        labels_fit(folder, opened.info, overwrite=overwrite, inputs=_inputs(opened.home, scene))
+        for folder, scene in zip(folders, scenes, strict=True)
+    ]
     todo = [
         (scene, _missing(scene) if fits else list(range(len(scene))))
         for scene, fits in zip(scenes, fit, strict=True)
@@ -206,6 +209,14 @@ def label_folder(scene: FrameSequence) -> Path:
     return scene.images[0].parent / FOLDER
 
 
+def _inputs(home: Path | None, scene: FrameSequence) -> list[Path]:
+    """Folders of label files that are read for a scene."""
+    if home is None:
+        return []
+    own = home / scene.name
+    return [own, home] if own.is_dir() else [home]
+
+
 def _missing(scene: FrameSequence) -> list[int]:
     """Frames that have no label."""
     folder = label_folder(scene)
@@ -217,10 +228,7 @@ def _follow(
 ) -> list[str]:
     """Wait for all pieces of work; for each frame that got no label, the reason."""
     skipped: list[str] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not show_progress
-    ) as progress:
+    with bars(show=show_progress) as progress:
         task = progress.add_task("labelling", total=total)
         for piece, reasons in results:
             skipped += reasons

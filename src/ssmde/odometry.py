@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ssmde.console import table_console
+from ssmde.console import bars, table_console
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.io import write_json
@@ -136,8 +134,7 @@ def _paths(
     motion = MotionPredictor(source)
     file = find_weights(source)
     scale = stored_scale(read_weights(file)[1], origin=str(file))
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not show_progress) as bar:
+    with bars(show=show_progress) as bar:
         for scene in scenes:
             task = bar.add_task(scene.name, total=len(scene) // motion.gap)
 

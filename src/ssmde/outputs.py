@@ -17,7 +17,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from ssmde.io import before_naming, held, hidden_part, is_held
+from ssmde.io import FileError, before_naming, check_file, held, hidden_part, is_held
 
 RECORD = ".ssmde.jsonl"
 PART = re.compile(r"\.(.+)\.\d+\.part", re.DOTALL)  # as `hidden_part` names them
@@ -142,7 +142,7 @@ def check_replaceable(
         if place in _ids(source) or (source.is_dir() and _ids(source)[0] in above):
             raise FileExistsError(f"{folder}: is, holds or lies in the input {source}: {remedy}")
     for path in foreign_files(folder):
-        raise _not_ours(path, f"{folder} is not replaced: move the file away, or {remedy}")
+        raise _not_ours(path, remedy)
 
 
 def foreign_files(folder: Path) -> Generator[Path]:
@@ -269,13 +269,14 @@ class _Records:
 
     def read(self) -> None:
         try:
+            check_file(self.file)  # a pipe would wait
             with self.file.open("rb") as file:
                 found = os.fstat(file.fileno())
                 if found.st_ino != self.inode or found.st_size < self.offset:
                     self.forget(found.st_ino)
                 file.seek(self.offset)
                 content = file.read()
-        except OSError:
+        except (OSError, FileError):
             self.forget(0)
             return
         whole = content[: content.rfind(b"\n") + 1]  # what a kill or a full disk cut off is no line
@@ -285,6 +286,8 @@ class _Records:
                 entry = json.loads(line)
                 name, digest, mark = entry["name"], entry["digest"], entry["mark"]
             except (ValueError, KeyError, TypeError, RecursionError):
+                continue
+            if not all(isinstance(value, str) for value in (name, digest, mark)):
                 continue
             if name == "":
                 self.tree, self.extra = mark, entry
@@ -313,6 +316,10 @@ def _line(name: str, digest: str, mark: str, extra: dict[str, Any] | None = None
 
 
 def _append(record: Path, lines: str) -> None:
+    if record.is_symlink():
+        raise FileError(f"{record} is a link, expected a file: delete it")
+    if record.exists():
+        check_file(record, "record of ssmde's own files: delete it")
     file = os.open(record, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         size = os.fstat(file).st_size
@@ -336,5 +343,6 @@ def _ids(path: Path) -> Sequence[tuple[int, int]]:
 
 def _not_ours(path: Path, remedy: str) -> FileExistsError:
     return FileExistsError(
-        f"{path}: was not written by ssmde, or was changed since, and is never replaced: {remedy}"
+        f"{path}: was not written by ssmde, or by a version without a record ({RECORD}), or was "
+        f"changed since; it is never replaced: move it away, or {remedy}"
     )

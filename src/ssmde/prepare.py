@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import track
 
+from ssmde.console import with_bar
 from ssmde.data.scene_files import read_intrinsics
 from ssmde.data.sequence import check_intrinsics
 from ssmde.outputs import (
@@ -272,9 +272,8 @@ def _camera(
 
 def _chosen(source: Source, least_motion: float, fewest_frames: int, show_progress: bool) -> Choice:
     """Frames chosen by what is measured on all of them."""
-    frames = track(
-        source.look(), f"{source.name}: looking", source.count(), disable=not show_progress
-    )
+    title = f"{source.name}: looking"
+    frames = with_bar(source.look(), title, source.count(), show=show_progress)
     measured = measure(frames, least_motion)
     return choose_frames(measured, least_motion=least_motion, fewest_frames=fewest_frames)
 
@@ -327,7 +326,7 @@ def _write(
     else:
         info["notes"] = "every frame" if step == 1 else f"every {step}. frame"
     title = f"{source.name}: writing"
-    frames = track(source.frames(numbers), title, total, disable=not show_progress)
+    frames = with_bar(source.frames(numbers), title, total, show=show_progress)
     kept = 0
     for folder, scene in zip(folders, choice.scenes, strict=True):
         kept += write_scene(folder, islice(frames, len(scene)), plan.look, source.fps(), info)

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
+from ssmde.console import bars
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import MetricScale, with_scale
@@ -82,8 +81,7 @@ def scale(
     else:
         assert data is not None
         scenes = read_scenes(Path(data), split)
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), disable=not show_progress) as bar:
+        with bars(show=show_progress) as bar:
             task = bar.add_task("scale", total=1.0)
 
             def advance(done: float) -> None:

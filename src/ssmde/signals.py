@@ -45,6 +45,24 @@ def stop_on_sigterm() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def signals_wait() -> Generator[None]:
+    """Inside, a signal waits for the end; handlers that a library put there go then.
+
+    For imports of libraries that break where a signal comes, or take the signals for themselves.
+    """
+    if not _may_set() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            signal.signal(number, signal.getsignal(number))
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class LateStop:
     """Notes a signal instead of raising it, so that a step is finished and saved; see `take`."""
 

@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID
 
+from ssmde.console import bars
 from ssmde.data.pack import refuse_packed
 from ssmde.data.scene_files import (
     TRACKED_POINTS,
@@ -44,6 +45,7 @@ from ssmde.tracking.colmap import (
 from ssmde.tracking.parts import Part, find_parts
 
 LONGEST = 500  # frames that are solved together; the cost of a longer video grows in a line
+MOST_THREADS, LARGEST_SEED = 1024, 1 << 31  # the library takes a number of 32 bits
 ASKED = 4  # stretches of that length that are asked for an unknown camera
 NO_PART = -1  # of a frame whose pose was not found
 STAGES = ("features", "matches", "motion")
@@ -102,6 +104,11 @@ def track(
         ValueError: If the video of a scene without cam.txt does not tell its camera. Nothing is
             written for that scene; the others are tracked before.
     """
+    if not 0 <= threads <= MOST_THREADS or not 0 <= seed < LARGEST_SEED:
+        raise ValueError(
+            f"threads must be from 0 to {MOST_THREADS} and seed from 0 to {LARGEST_SEED - 1}, got "
+            f"{threads} and {seed}"
+        )
     refuse_packed(data, "track")
     names = {scene.name for scene in read_scenes(data, "train")}
     scenes = [scene for scene in read_scenes(data, "all") if scene.name in names]
@@ -110,13 +117,12 @@ def track(
         return []  # also where COLMAP is not installed
     for scene in todo:
         folder, names = scene.images[0].parent, {TRACKED_POSES, TRACKED_POINTS}
-        check_own([folder / name for name in names], "move it away, and track again")
+        check_own([folder / name for name in names], "leave the scene out")
         sweep(folder, {*names, "cam.txt", "scene.json"}.__contains__)
     colmap = load_colmap(threads, seed)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     tracked: list[Tracked] = []
     doubts: list[str] = []
-    with Progress(*columns, disable=not show_progress) as progress:
+    with bars(show=show_progress) as progress:
         for scene in todo:
             task = progress.add_task(scene.name, total=_steps(scene))
 

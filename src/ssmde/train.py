@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 from ssmde.config import Config, dump_config, read_config
-from ssmde.console import shorten
+from ssmde.console import is_out_of_memory, shorten
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.io import write_text
@@ -65,6 +65,7 @@ QUIET_WARNINGS = (
     ".*does not have many workers.*",
     ".*GPU available but not used.*",
     ".*Checkpoint directory .* exists and is not empty.*",
+    "The dirpath has changed from .*",
     ".*treespec, LeafSpec.*",
     ".*in eval mode at the start of training.*",
 )
@@ -227,7 +228,13 @@ def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
     kept = folder / CONFIG_FILE
     if "last.ckpt" not in begun:
         if begun or mark_at(kept) is None:
-            raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist")
+            way_on = (
+                f"a new run can start from its weights: --model.start {folder / begun[0]} and "
+                "another --name"
+                if begun
+                else "to start the run, leave --resume away"
+            )
+            raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist; {way_on}")
         print(f"{folder} has no checkpoint yet: it begins again")
     before = read_config(kept)
     changed = set(_differences(asdict(before), asdict(config)))
@@ -320,11 +327,7 @@ def _explain(error: Exception, config: Config, folder: Path) -> Exception:
         return error
     kept = folder / "last.ckpt"
     then = f"{kept} is whole: --resume goes on from it" if kept.exists() else "nothing was lost"
-    text = str(error)
-    out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-        sign in text for sign in ("not enough memory", "can't allocate memory", "out of memory")
-    )
-    if out_of_memory:
+    if is_out_of_memory(error):
         return TrainingError(
             f"out of memory with train.batch_size {config.train.batch_size} at data.image_size "
             f"{config.data.image_size}: make one of them smaller. {then}."

@@ -71,6 +71,7 @@ def test_what_does_not_fit_together_is_refused(fields, message):
         ({"fx": -300}, r"cam\.txt: focal lengths must be positive, got fx -300"),
         ({"fy": -310}, r"focal lengths must be positive, got fx 300, fy -310"),
         ({"fy": 0}, r"focal lengths must be positive"),
+        ({"fx": 1e300, "fy": 1e300}, r"an image of 320 x 240, got fx 1e.300"),
         ({"cx": 320}, r"principal point \(320, 119.5\) lies outside the image of 320 x 240"),
         ({"cy": -3}, r"principal point \(159.5, -3\) lies outside"),
         ({"fx": 0.9, "fy": 1.2, "cx": 0.5, "cy": 0.5}, r"normalised.*width 320.*height 240"),

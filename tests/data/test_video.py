@@ -1,5 +1,6 @@
 """Video files: what goes in comes out, the way a player shows it."""
 
+import av
 import numpy as np
 import pytest
 
@@ -84,3 +85,16 @@ def test_what_is_no_film_is_refused(tmp_path):
     (tmp_path / "text.mp4").write_text("not a film" * 100)
     with pytest.raises(VideoError, match=r"text\.mp4: is no video that can be read"):
         video_info(tmp_path / "text.mp4")
+
+
+def test_a_stream_that_no_decoder_is_known_for_is_refused(tmp_path):
+    with av.open(str(tmp_path / "new.mkv"), "w") as film:
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for pixels in clip():
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        film.mux(stream.encode(None))
+    content = (tmp_path / "new.mkv").read_bytes()
+    (tmp_path / "new.mkv").write_bytes(content.replace(b"V_MPEG4/ISO/", b"V_MPEG4/NEW/"))
+    with pytest.raises(VideoError, match=r"new\.mkv: no decoder is known"):
+        video_info(tmp_path / "new.mkv")

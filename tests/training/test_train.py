@@ -238,7 +238,11 @@ def test_a_run_without_a_checkpoint_begins_again_and_no_other_takes_its_place(sm
 
 
 def test_nothing_to_resume_is_said(small_run):
-    with pytest.raises(ValueError, match=r"nothing to resume: .*last.ckpt does not exist"):
+    with pytest.raises(ValueError, match=r"nothing to resume: .* leave --resume away"):
+        train(small_run, resume=True)
+    (small_run.output / "small").mkdir(parents=True)
+    (small_run.output / "small" / "last.safetensors").touch()  # a run that was copied without it
+    with pytest.raises(ValueError, match=r"nothing to resume: .*last.ckpt.*--model.start .*small"):
         train(small_run, resume=True)
 
 

@@ -104,7 +104,7 @@ def print_benchmark(benchmark: Benchmark) -> None:
     console = table_console()
     console.print(table)
     for note in benchmark.notes:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
+        console.print(note, soft_wrap=True)
 
 
 def write_benchmark(benchmark: Benchmark, out: Path) -> list[Path]:

@@ -7,6 +7,9 @@ from typing import Literal
 
 from ssmde.config.section import Section, refuse
 
+MOST_SIDE = 8192  # pixels; trained networks work at up to about 1,000
+MOST = {"zoom": 16, "workers": 1024}  # beyond, a typing error
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig(Section):
@@ -66,6 +69,11 @@ class DataConfig(Section):
     def __post_init__(self) -> None:
         """Refuse values that cannot make a snippet."""
         Section.__post_init__(self)
+        for size in (self.image_size, *self.more_sizes):
+            refuse(max(size) > MOST_SIDE, f"data: a side is at most {MOST_SIDE} pixels, got {size}")
+        for name, most in MOST.items():
+            value = getattr(self, name)
+            refuse(value > most, f"data.{name} must be at most {most}, got {value}")
         refuse(
             any(side < 32 or side % 32 for side in self.image_size),
             f"data.image_size must be multiples of 32, got {self.image_size}",

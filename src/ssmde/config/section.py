@@ -1,13 +1,17 @@
 """What every section of the configuration is: plain data that refuses what it cannot mean."""
 
+import os
 import re
 from dataclasses import fields, is_dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from ssmde.console import did_you_mean, shorten
+
+LARGEST = 1 << 63  # what a counter of 64 bits holds
 
 
 class Section:
@@ -24,21 +28,36 @@ class Section:
         """Convert every value to its type.
 
         Raises:
-            ValueError: If one cannot be, with the path of the field; nan and inf are no numbers.
+            ValueError: If one cannot be, with the path of the field. Nan, inf and what no counter
+                holds are no numbers; what no file can be called is no text.
         """
         for name, (kind, adapter) in _adapters(type(self)).items():
             value = getattr(self, name)
+            # TrainConfig is train, PseudoDepthConfig is pseudo_depth.
+            words = re.findall("[A-Z][a-z]+", type(self).__name__.removesuffix("Config"))
+            start = f"{path}.{name}" if (path := "_".join(words).lower()) else name
             try:
                 found = adapter.validate_python(value)
             except ValidationError as error:
-                # TrainConfig is train, PseudoDepthConfig is pseudo_depth.
-                words = re.findall("[A-Z][a-z]+", type(self).__name__.removesuffix("Config"))
-                path = "_".join(words).lower()
-                start = f"{path}.{name}." if path else f"{name}."
                 fault = error.errors(include_url=False)[0]
-                raise ValueError(describe(fault, kind, start)) from error
+                raise ValueError(describe(fault, kind, f"{start}.")) from error
+            refuse(not _is_usable(found), f"{start} cannot be {shorten(repr(value))}")
             if found is not value:
                 object.__setattr__(self, name, found)
+
+
+def _is_usable(value: Any) -> bool:
+    """False for numbers that no counter holds, and text that cannot stand in a file's name."""
+    if isinstance(value, tuple):
+        return all(map(_is_usable, value))
+    if isinstance(value, int | float):
+        return abs(value) < LARGEST
+    if not isinstance(value, str | Path):
+        return True
+    try:
+        return b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
 
 
 @cache

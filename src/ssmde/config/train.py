@@ -6,6 +6,8 @@ from typing import Literal
 
 from ssmde.config.section import Section, refuse
 
+MOST = {"batch_size": 65536, "devices": 1024, "nodes": 65536, "threads": 1024}  # a typing error
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig(Section):
@@ -72,13 +74,15 @@ class TrainConfig(Section):
         for name in ("devices", "nodes", "validation_frames", "log_every"):
             value = getattr(self, name)
             refuse(value < 1, f"train.{name} must be at least 1, got {value}")
+        for name, most in MOST.items():
+            value = getattr(self, name)
+            refuse(value > most, f"train.{name} must be at most {most}, got {value}")
         for name in ("learning_rate", "pose_rate", "encoder_rate"):
             value = getattr(self, name)
             refuse(not 0 < value < math.inf, f"train.{name} must be positive, got {value}")
         for name in ("warmup_steps", "threads", "seed"):
             value = getattr(self, name)
             refuse(value < 0, f"train.{name} must be at least 0, got {value}")
-        refuse(self.seed >= 1 << 63, f"train.seed must be below 2^63, got {self.seed}")
         refuse(
             not 0 <= self.clip_gradient < math.inf,
             f"train.clip_gradient must be at least 0, which turns it off, got {self.clip_gradient}",

@@ -209,7 +209,12 @@ def spread(length: int, most: int) -> list[int]:
     """At most `most` indices of `length`, evenly spread, in order; all if there are no more.
 
     Each is the middle of one of `most` equal parts.
+
+    Raises:
+        ValueError: If `most`, which verbs call max_frames, is less than 1.
     """
+    if most < 1:
+        raise ValueError(f"max_frames must be at least 1, got {most}")
     if length <= most:
         return list(range(length))
     return [int((part + 0.5) * length / most) for part in range(most)]

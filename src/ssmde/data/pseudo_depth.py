@@ -80,7 +80,8 @@ def labels_fit(
         folder: The scene's `pseudo_depth`.
         info: What the labels to come are.
         overwrite: Others may be replaced: False says that they have to be.
-        inputs: Files and folders that are read; labels that lie in one are not replaced.
+        inputs: Files and folders that are read, the source first; labels that lie in one are not
+            replaced.
 
     Raises:
         FileExistsError: If others are there that this package did not write, or an input.
@@ -91,7 +92,8 @@ def labels_fit(
         return True
     if not overwrite:
         raise ValueError(f"{fault}; {advice}")
-    check_replaceable(folder, inputs, f"move {folder} away")
+    source = inputs[0] if inputs else info.source
+    check_replaceable(folder, inputs, f"all of {folder}, for the labels of {source}")
     return False
 
 

@@ -25,6 +25,7 @@ PER_FRAME = (
 )
 ROTATION_SLACK = 0.01  # of R R^T from the identity: numbers are written with few digits
 NORMALISED_FOCAL = 10.0  # a focal length below this many pixels is a share of the image size
+MOST_FOCAL = 1e5  # of the longer side, and its inverse: 0.0006 and 179.998 degrees
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -118,8 +119,8 @@ def check_intrinsics(
 
     Raises:
         ValueError: If a number is not finite, the last row is not 0 0 1, there is skew, a focal
-            length is not positive, the matrix is normalised to an image of size 1, or the
-            principal point lies outside the image.
+            length is not positive or no lens has it, the matrix is normalised to an image of size
+            1, or the principal point lies outside the image.
     """
     height, width = image_size
     if not np.isfinite(intrinsics).all():
@@ -133,6 +134,12 @@ def check_intrinsics(
         raise ValueError(
             f"{where}: focal lengths must be positive, got fx {fx:g}, fy {fy:g}; "
             "drop the sign if the image's rows run downwards"
+        )
+    longest = max(width, height)
+    if not longest / MOST_FOCAL <= min(fx, fy) <= max(fx, fy) <= longest * MOST_FOCAL:
+        raise ValueError(
+            f"{where}: focal lengths are in pixels of an image of {width} x {height}, got fx "
+            f"{fx:g}, fy {fy:g}"
         )
     if max(fx, fy) < NORMALISED_FOCAL and 0 <= cx <= 1 and 0 <= cy <= 1 < min(width, height):
         raise ValueError(

@@ -194,6 +194,8 @@ def _open(path: Path) -> Generator[tuple[Any, Any]]:
             raise VideoError(f"{path}: holds no video stream")
         stream = container.streams.video[0]
         context: Any = stream.codec_context
+        if context is None:
+            raise VideoError(f"{path}: no decoder is known for its video stream")
         _check_size(path, context.width, context.height)
         context.options = {"max_pixels": str(MOST_PIXELS)}  # FFmpeg's own check of each frame
         yield container, stream

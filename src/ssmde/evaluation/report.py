@@ -60,7 +60,7 @@ def print_result(result: Evaluation) -> None:
         named = "; ".join(result.broken[:NAMED_BROKEN])
         lines.append(f"{len(result.broken)} unreadable images are in no mean: {named}")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def write_result(result: Evaluation, predict: DepthFunction, out: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ssmde.config.data import MOST_SIDE
 from ssmde.models.decoder import DepthDecoder
 from ssmde.models.efficientnet_lite import EfficientNetLite
 from ssmde.models.encoder import build_encoder
@@ -134,7 +135,11 @@ def depth_to_logit(depth: float, depth_range: tuple[float, float]) -> float:
 
 
 def check_image_size(height: int, width: int) -> None:
-    """Refuse a size that the encoder cannot halve five times."""
+    """Refuse a size that the encoder cannot halve five times, or that is a typing error."""
+    if max(height, width) > MOST_SIDE:
+        raise ValueError(
+            f"image sides must be at most {MOST_SIDE}, got {height} x {width} (height x width)"
+        )
     if height < STRIDE or width < STRIDE or height % STRIDE or width % STRIDE:
         nearest = tuple(max(STRIDE, round(side / STRIDE) * STRIDE) for side in (height, width))
         raise ValueError(

@@ -7,13 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from ssmde.config.data import MOST_SIDE
 from ssmde.models.load import first_line
 
 FACTS_KEY = "ssmde"
 """Name of the entry of a file's metadata that holds its `ExportFacts`."""
 FACTS_VERSION = 1
-MOST_SIDE = 8192
-"""Longest side of a network's working size, in pixels; trained ones have up to about 1,000."""
 
 WorkingSide = Annotated[int, Field(ge=32, le=MOST_SIDE, multiple_of=32)]
 Depth = Annotated[float, Field(gt=0, allow_inf_nan=False)]

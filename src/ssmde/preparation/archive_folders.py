@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.progress import Progress
-
+from ssmde.console import bars
 from ssmde.data.archives.record import Archive, ArchiveScene
 from ssmde.data.scene_files import read_scene_info, write_list
 from ssmde.io import read_lines
@@ -95,7 +94,7 @@ def write_archive(
     written: list[WrittenScene] = []
     if archive.problems:
         written.append(WrittenScene(name="", split=None, folder=None, problems=archive.problems))
-    with Progress(disable=not show_progress) as progress:
+    with bars(show=show_progress) as progress:
         task = progress.add_task("frames", total=frames)
         for scene, stored, there in jobs:
             progress.update(task, description=scene.name)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import track
 
+from ssmde.config.data import MOST_SIDE
+from ssmde.console import with_bar
 from ssmde.data.augment import whole_frame
 from ssmde.data.pack import (
     FORMAT,
@@ -90,9 +91,10 @@ def pack(
         FileExistsError: If `out` holds something else, or packed data that may not be replaced.
         ValueError: If the data or an argument do not fit.
     """
-    if min(size) < 32 or shard_frames < 1:
+    if not 32 <= min(size) <= max(size) <= MOST_SIDE or shard_frames < 1:
         raise ValueError(
-            f"size must be at least 32 x 32 and shard_frames at least 1, got {size}, {shard_frames}"
+            f"size must be from 32 x 32 to {MOST_SIDE} x {MOST_SIDE} and shard_frames at least 1, "
+            f"got {size}, {shard_frames}"
         )
     if is_packed(data):
         raise ValueError(f"{data} is packed data already; give the scene folders")
@@ -126,7 +128,7 @@ def pack(
             write_text(out / PLAN_FILE, json.dumps(about))
             if mark_at(out / PACK_FILE) is not None:
                 (out / PACK_FILE).unlink()
-            for name, places in track(work, "packing", disable=not show_progress, transient=True):
+            for name, places in with_bar(work, "packing", show=show_progress):
                 if any(mark_at(out / f"{name}{end}") != mark for end in SHARD):
                     write_shard(out, name, places, codec)
             save_arrays(out / FRAMES_FILE, numbers)

@@ -18,6 +18,7 @@ import numpy as np
 
 from ssmde.data.scene_files import read_scene_info
 from ssmde.data.sequence import FrameSequence
+from ssmde.signals import signals_wait
 
 FEATURES = 2000  # keypoints an image
 POINTS = 200  # that each image has to see where only the camera is looked for
@@ -69,7 +70,8 @@ def load_colmap(threads: int, seed: int) -> Colmap:
         ImportError: If it is not installed, or too old.
     """
     try:
-        colmap = import_module("pycolmap")
+        with signals_wait():  # its log library prints a stack at SIGTERM and dies
+            colmap = import_module("pycolmap")
     except ImportError as error:
         raise ImportError(
             f"`ssmde track` needs pycolmap, which is not installed: {INSTALL}"

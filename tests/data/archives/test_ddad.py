@@ -166,7 +166,7 @@ def test_a_matrix_that_is_no_camera_and_a_turn_that_is_none_are_refused(tmp_path
     path.write_text(path.read_text().replace('"fx": 20.0', '"fx": -20.0'))
     archive = index_ddad(tmp_path)
     assert archive.scenes == ()
-    assert "focal lengths must be positive, got fx -20" in archive.problems[0]
+    assert "json: focal lengths must be positive, got fx -20" in archive.problems[0]
     with pytest.raises(ArchiveError, match="knows no camera CAMERA_02, only LIDAR, CAMERA_01"):
         read_pinhole(path, "CAMERA_02")
     path.write_text(path.read_text().replace('"fx": -20.0', '"fx": 20.0'))

@@ -29,6 +29,7 @@ from ssmde.data.archives.scene_lists import (
     scene_and_words,
 )
 from ssmde.data.archives.time_match import frame_rate
+from ssmde.data.sequence import check_intrinsics
 
 LICENCE = "CC BY-NC-SA 4.0"
 PAPER = "DDAD (Guizilini et al., CVPR 2020)"
@@ -139,6 +140,10 @@ def _scene(file: Path, samples: Sequence[Sample], part: Part, camera: str) -> Ar
     views = [sample.data[camera] for sample in kept]
     seconds = np.array([view.seconds for view in views])
     intrinsics = matrices[kept[0].calibration]
+    size = views[0].image_size or (0, 0)
+    if intrinsics is not None:
+        where = _calibration_file(folder, kept[0].calibration)
+        check_intrinsics(intrinsics, size, where=str(where))
     return ArchiveScene(
         name=f"{part.name}_{camera}",
         split=part.split,
@@ -150,7 +155,7 @@ def _scene(file: Path, samples: Sequence[Sample], part: Part, camera: str) -> Ar
             )
             for sample, view in zip(kept, views, strict=True)
         ),
-        image_size=views[0].image_size or (0, 0),
+        image_size=size,
         intrinsics=intrinsics,
         source=f"{PAPER}, scene {folder.resolve().name}, {camera}",
         licence=LICENCE,
@@ -169,11 +174,15 @@ def _matrices(
     found: dict[str, Float[np.ndarray, "3 3"] | None] = {}
     for key in dict.fromkeys(sample.calibration for sample in samples):
         try:
-            found[key] = read_pinhole(folder / "calibration" / f"{key}.json", camera)
+            found[key] = read_pinhole(_calibration_file(folder, key), camera)
         except ArchiveError as error:
             problems.append(f"{error}; without it there is no camera and no depth")
             found[key] = None
     return found
+
+
+def _calibration_file(folder: Path, key: str) -> Path:
+    return folder / "calibration" / f"{key}.json"
 
 
 def _usable(
