@@ -1,7 +1,8 @@
 """What is said to a person: bars, tables, and the name that was probably meant."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -65,3 +66,13 @@ def table_console() -> "Console":
 
     console = Console()
     return console if console.is_terminal else Console(width=TABLE_WIDTH)
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Rising numbers as people write them.
+
+    >>> ranges([3, 7, 8, 9])
+    '3, 7-9'
+    """
+    runs = groupby(enumerate(numbers), key=lambda item: item[1] - item[0])
+    ends = [[number for _, number in run] for _, run in runs]
+    return ", ".join(str(e[0]) if len(e) == 1 else f"{e[0]}-{e[-1]}" for e in ends)

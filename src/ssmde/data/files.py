@@ -5,7 +5,7 @@ at them. So the names lie in one array of bytes, and a path is made when it is a
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 from jaxtyping import Shaped
 
-from ssmde.io import natural_order
+from ssmde.io import are_decimal, decimal_order, natural_order
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -94,11 +94,17 @@ def sort_names(folder: Path, names: list[str]) -> list[str]:
     """
     if _plain_order(names):
         return sorted(names)
-    ordered = sorted(names, key=lambda name: natural_order(stem(name)))
+    ordered = sorted(names, key=frame_order(names))
     for name, following in pairwise(ordered):
         if stem(name) == stem(following):
             raise ValueError(f"{folder}: {name} and {following} are one frame; keep one")
     return ordered
+
+
+def frame_order(names: Iterable[str]) -> Callable[[str], Any]:
+    """Key that sorts names of files as their frames follow: numbers, whole or decimal, by value."""
+    order = decimal_order if are_decimal(map(stem, names)) else natural_order
+    return lambda name: order(stem(name))
 
 
 def stem(name: str) -> str:

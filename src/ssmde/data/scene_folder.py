@@ -27,6 +27,7 @@ from ssmde.data.files import (
     IMAGE_SUFFIXES,
     Files,
     files_of,
+    frame_order,
     holds_images,
     in_name_order,
     list_images,
@@ -292,7 +293,7 @@ def _matching(folder: Path, images: Files[Path], suffixes: tuple[str, ...]) -> P
     if not by_stem.keys().isdisjoint(wanted):
         return files_of(folder, [by_stem.get(one, "") for one in wanted])
     if len(names) == len(images):  # other names, but one a frame: pair them in order
-        return files_of(folder, sorted(names, key=lambda name: natural_order(stem(name))))
+        return files_of(folder, sorted(names, key=frame_order(names)))
     raise ValueError(
         f"{folder}: none of its {len(names)} files is named like one of the {len(images)} images, "
         f"such as {images[0].stem}{suffixes[0]}"

@@ -1,12 +1,11 @@
 """The camera that lifts depth into space: given, or a stated guess."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
 
-from ssmde.data.sequence import check_intrinsics
+from ssmde.data.sequence import check_intrinsics, from_hfov
 
 DEFAULT_HFOV_DEGREES = 60.0
 """Between a laptop's camera and a phone's in video mode; wrong for wide lenses."""
@@ -58,15 +57,3 @@ def find_camera(
         f"a guess of {DEFAULT_HFOV_DEGREES:g} degrees wide: --hfov-degrees or --intrinsics "
         "says what it is",
     )
-
-
-def from_hfov(size: tuple[int, int], hfov_degrees: float | int) -> Float64[np.ndarray, "3 3"]:
-    """Pinhole matrix with square pixels and the principal point in the middle.
-
-    Example:
-        >>> from_hfov((100, 200), 90.0)[0].round(6).tolist()
-        [100.0, 0.0, 99.5]
-    """
-    height, width = size
-    focal = 0.5 * width / math.tan(math.radians(hfov_degrees) / 2)
-    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])

@@ -5,7 +5,8 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ssmde.io import read_text
+from ssmde.data.files import frame_order
+from ssmde.io import natural_order, read_text
 from ssmde.prediction.download import is_url
 
 LIST = ".txt"
@@ -25,7 +26,9 @@ def name_images(source: Path) -> dict[str, Path]:
         folder, found = source.parent, [source]
     else:
         folder, found = _glob(source)
-    found = sorted(path for path in found if not path.name.startswith("."))
+    found = [path for path in found if not path.name.startswith(".")]
+    order = frame_order([path.name for path in found])
+    found.sort(key=lambda path: (natural_order(str(path.parent)), order(path.name)))
     if not found:
         raise ValueError(f"{source}: holds no image ({', '.join(READABLE)})")
     plain = Counter(path.with_suffix("") for path in found)

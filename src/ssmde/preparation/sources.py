@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import glob, has_magic
 from itertools import chain, groupby
 from pathlib import Path
@@ -24,11 +24,12 @@ from ssmde.data.scene_folder import in_name_order, list_images
 from ssmde.data.video import (
     VIDEO_SUFFIXES,
     GreyFrame,
+    VideoNotes,
     read_chosen_frames,
     read_grey_frames,
     video_info,
 )
-from ssmde.io import fitting_name
+from ssmde.io import are_decimal, fitting_name
 from ssmde.preparation.camera_hints import FocalHint, focal_of_film, focal_of_photos
 from ssmde.preparation.motion import LOOK_SIDE
 
@@ -48,6 +49,8 @@ class SourceFrame:
     """RGB, upright."""
     file: Path | None
     """Its file, where that can be copied as it is."""
+    begins: bool = False
+    """True where it does not continue the frame before: after a pause, or at another size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +60,8 @@ class Photos:
     name: str
     """Of the scene they become."""
     files: tuple[Path, ...]
+    notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
+    """What was noticed while they were read."""
 
     @property
     def label(self) -> str:
@@ -72,6 +77,11 @@ class Photos:
     def read(self) -> tuple[Path, ...]:
         """All files it is read from."""
         return (*self.files, self.camera_file)
+
+    def __post_init__(self) -> None:
+        """Say what was understood of the names."""
+        if are_decimal(file.stem for file in self.files):
+            self.notes.add("names are decimal numbers, sorted by their value")
 
     def size(self) -> tuple[int, int]:
         """Size (height, width) of the first image, in pixels, upright."""
@@ -96,10 +106,11 @@ class Photos:
         """Every image as a small grey picture."""
         size = self.size()
         reduction = next(r for r in REDUCTIONS if max(size) // r >= LOOK_SIDE or r == 1)
-        for file in self.files:
+        for number, file in enumerate(self.files):
             _check_size(str(file), read_size(file), size)
             pixels = read_image(file, reduction=reduction)
-            yield GreyFrame(time=None, grey=np.array(Image.fromarray(pixels).convert("L")))
+            grey = np.array(Image.fromarray(pixels).convert("L"))
+            yield GreyFrame(number=number, time=None, grey=grey)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[SourceFrame]:
         """The images of these rising numbers."""
@@ -121,6 +132,8 @@ class Film:
     file: Path
     camera_file: None = None
     """A folder of films may hold those of several cameras, so none is looked for."""
+    notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
+    """What was noticed while it was read."""
 
     @property
     def label(self) -> str:
@@ -156,23 +169,17 @@ class Film:
 
     def look(self) -> Iterator[GreyFrame]:
         """Every frame as a small grey picture."""
-        size = None
-        for number, frame in enumerate(read_grey_frames(self.file, LOOK_SIDE)):
-            size = size or frame.grey.shape
-            _check_size(f"{self.file}, frame {number} (made small)", frame.grey.shape, size)
-            yield frame
+        yield from read_grey_frames(self.file, LOOK_SIDE, self.notes)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[SourceFrame]:
         """The frames of these rising numbers, up to the end of the film."""
         wanted = numbers if isinstance(numbers, range) else frozenset(numbers)
-        with closing(read_chosen_frames(self.file, wanted.__contains__)) as frames:
-            size = None
+        with closing(read_chosen_frames(self.file, wanted.__contains__, self.notes)) as frames:
             for frame in frames:
-                size = size or frame.pixels.shape
-                _check_size(f"{self.file}, frame {frame.number}", frame.pixels.shape, size)
                 yield SourceFrame(
-                    number=frame.number, time=frame.time, pixels=frame.pixels, file=None
-                )
+                    number=frame.number, time=frame.time, pixels=frame.pixels, file=None,
+                    begins=frame.begins,
+                )  # fmt: skip
                 if frame.number == numbers[-1]:
                     return
 

@@ -204,6 +204,8 @@ class Predict:
         count = f"{len(summary.written)} files with depth"
         count += f" ({summary.present} of them were there)" if summary.present else ""
         print(f"{count} by {named}: {first}" + (f" and {more} more in {out}" if more > 0 else ""))
+        for note in summary.notes:
+            print(note, file=sys.stderr)
         for reason in summary.skipped:
             print(f"skipped: {reason}", file=sys.stderr)
 

@@ -22,6 +22,30 @@ def frame_rate(times: Float[np.ndarray, " n"]) -> float | None:
     return None if len(times) < 2 else round(1 / float(np.median(np.diff(times))), 3)
 
 
+def clock_problem(
+    of: str, times: Float[np.ndarray, " n"], other: str, others: Float[np.ndarray, " m"], met: int
+) -> str | None:
+    """What is wrong where hardly a time of one list is near one of the other; else None.
+
+    Args:
+        of: File of the frames.
+        times: Their times, in seconds.
+        other: File that was matched to them.
+        others: Its times, in seconds.
+        met: How many frames found one.
+    """
+    if not len(times) or not len(others) or met >= FEW * len(times):
+        return None
+    first, second = (f"{t.min():.6f} to {t.max():.6f} s" for t in (times, others))
+    return (
+        f"{other}: {met} of the {len(times)} frames of {of} have a time near one of it, {first} "
+        f"here and {second} there; the clocks do not meet: give both the same one, in seconds"
+    )
+
+
+FEW = 0.5  # of the frames: recordings begin and end at other times, but they cover each other
+
+
 def match_times(
     first: Float[np.ndarray, " n"],
     second: Float[np.ndarray, " m"],
