@@ -9,32 +9,28 @@ import numpy as np
 TICKS = 90_000
 
 
-def write(path, frames, times=None, codec="mjpeg", kind="yuvj420p", **context):
+def write(path, frames, times=None, *, codec="mjpeg", kind="yuvj420p", cover=False, **context):
     """A film of RGB frames, 10 a second or at times in seconds; the container by the ending.
 
     Args:
         context: Attributes of the encoder, such as `sample_aspect_ratio`.
     """
     with av.open(str(path), "w") as container:
-        add_stream(container, frames, times, codec, kind, **context)
+        stream = container.add_stream(codec, rate=10)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = kind
+        stream.codec_context.time_base = Fraction(1, TICKS)
+        if cover:
+            stream.disposition = av.stream.Disposition.attached_pic
+        for name, value in context.items():
+            setattr(stream.codec_context, name, value)
+        for i, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts = round(TICKS * (i / 10 if times is None else times[i]))
+            frame.time_base = Fraction(1, TICKS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
     return path
-
-
-def add_stream(container, frames, times=None, codec="mjpeg", kind="yuvj420p", **context):
-    stream = container.add_stream(codec, rate=10)
-    stream.height, stream.width = frames[0].shape[:2]
-    stream.pix_fmt = kind
-    stream.codec_context.time_base = Fraction(1, TICKS)
-    for name, value in context.items():
-        setattr(stream.codec_context, name, value)
-    packets = []
-    for i, pixels in enumerate(frames):
-        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-        frame.pts = round(TICKS * (i / 10 if times is None else times[i]))
-        frame.time_base = Fraction(1, TICKS)
-        packets += stream.encode(frame)
-    container.mux([*packets, *stream.encode(None)])
-    return stream
 
 
 def grey_frames(levels, size=(32, 48)):

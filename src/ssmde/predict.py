@@ -6,7 +6,7 @@ prediction is quick.
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from ssmde.data.images import ImageError, read_size
 from ssmde.data.video import VIDEO_SUFFIXES, video_info
 from ssmde.io import fitting_name
 from ssmde.outputs import recorded
-from ssmde.prediction.camera import AskedCamera
+from ssmde.prediction.camera import AskedCamera, size_of_camera
 from ssmde.prediction.download import fetched_file, is_url
 from ssmde.prediction.formats import (
     FORMATS,
@@ -114,6 +115,9 @@ def predict_files(
         chosen = tuple(formats) if formats else FOR_VIDEOS if moving else FOR_IMAGES
         _check(chosen, str(source), Path(out), engine, moving=moving)
         images = {} if moving else _fitting_names(_find_images(here))
+        if (four := wishes.camera.intrinsics) is not None and wishes.camera.of_size is None:
+            camera = replace(wishes.camera, of_size=size_of_camera(four, _sizes(images)))
+            wishes = replace(wishes, camera=camera)
         if style.least_confidence > 0:
             wishes = replace(wishes, confidence=True)
         if live:
@@ -255,6 +259,15 @@ def _find_images(source: str) -> dict[str, Path | str]:
     if path.suffix.lower() == LIST and path.is_file():
         return name_listed(path)
     return dict(name_images(path))
+
+
+def _sizes(images: dict[str, Path | str]) -> list[tuple[int, int]]:
+    """Size (height, width) of every image that is a file and can be opened."""
+    sizes: list[tuple[int, int]] = []
+    for image in images.values():
+        with suppress(ImageError, OSError):  # said by who reads it
+            sizes += [read_size(image)] if isinstance(image, Path) else []
+    return sizes
 
 
 def _fitting_names(images: dict[str, Path | str]) -> dict[str, Path | str]:

@@ -285,11 +285,13 @@ def _camera(
             raise ValueError(f"hfov_degrees must be in (0, 180), got {hfov_degrees}")
         focal = float(from_hfov(size, hfov_degrees)[0, 0])
         return (focal, focal, *middle), f"field of view of {hfov_degrees:g} degrees, as given"
-    if source.camera_file is not None:
-        matrix = read_intrinsics(source.camera_file, size)
+    if source.camera_file is not None and source.camera_file.is_file():
+        turn = source.orientation()
+        matrix = read_intrinsics(source.camera_file, size, orientation=turn)
         if matrix is not None:
             (fx, _, cx), (_, fy, cy) = matrix[:2].tolist()
-            return (fx, fy, cx, cy), "cam.txt beside the images"
+            turned = "" if turn == 1 else ", turned upright as they are"
+            return (fx, fy, cx, cy), f"cam.txt beside the images{turned}"
     hint = source.focal_hint()
     if hint is not None:
         text = f"{hint.origin}: focal length {hint.focal:.0f} pixels, a few percent uncertain"

@@ -11,11 +11,11 @@ from PIL import Image, ImageOps
 
 from ssmde.data.images import (
     ImageError,
-    is_upright,
     read_depth,
     read_image,
     read_map,
     read_mask,
+    read_orientation,
     read_size,
     resize_image,
     whole_file,
@@ -107,7 +107,7 @@ def test_the_orientation_mark_of_a_camera_is_applied(tmp_path, kind):
     path = save(tmp_path / f"a.{kind}", pixels, exif=exif)
     image = read_image(path)
     assert read_size(path) == image.shape[:2] == (32, 16)
-    assert not is_upright(path)
+    assert read_orientation(path) == 6
     assert (image[:7, 9:] > 200).all()
     assert (image[:7, :7] < 50).all()
     assert read_image(path, reduction=2).shape == (16, 8, 3)
@@ -139,7 +139,7 @@ def test_a_truncated_image_names_its_file(tmp_path):
         read_image(path)
 
 
-@pytest.mark.parametrize("read", [read_image, read_size, read_mask, read_depth, is_upright])
+@pytest.mark.parametrize("read", [read_image, read_size, read_mask, read_depth, read_orientation])
 def test_missing_empty_and_foreign_files_name_themselves(tmp_path, read):
     with pytest.raises(ImageError, match=r"none\.png: no such file"):
         read(tmp_path / "none.png")

@@ -294,7 +294,7 @@ def _numbered(
     rest = errors if last is None else sum(pts > last for pts in waiting)
     if rest and number >= 0:
         notes.add(LOST, *range(number + 1, number + 1 + rest))
-    if packets < stream.frames:
+    if packets < stream.frames and "mp4" in container.format.name:  # an AVI states other numbers
         notes.add(f"the film breaks off: {packets} of {stream.frames} frames are there")
 
 

@@ -105,14 +105,14 @@ def size_of_bytes(content: bytes, name: str) -> tuple[int, int]:
         return image.height, image.width
 
 
-def is_upright(path: Path) -> bool:
-    """True if the camera's orientation mark (EXIF) asks for no turn; reads the header only.
+def read_orientation(path: Path) -> int:
+    """How the camera says it was held (EXIF), 1 to 8, 1 is upright; reads the header only.
 
     Raises:
         ImageError: If the file is missing or no image.
     """
     with _naming(path), open_image(path, path) as image:
-        return _orientation(image) == 1
+        return _orientation(image)
 
 
 def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
@@ -359,10 +359,15 @@ def _format(path: Path) -> str:
 
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 (upright) to 8; 5 and above lie on their side."""
+    if image.format == "TIFF":
+        return 1  # Pillow turns it by itself
     if image.format in ("JPEG", "PNG") and "exif" not in image.info:
         return 1  # asking a PNG further would decode it
-    value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return value if value in TURNS else 1  # some cameras write 0 or 9, or another type of number
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return int(value) if value in TURNS else 1  # some cameras write 0 or 9
+    except (*BROKEN, TypeError):  # broken marks, or another type of number: the pixels are fine
+        return 1
 
 
 def turn_upright(image: Image.Image) -> Image.Image:

@@ -15,6 +15,8 @@ The packs published with sc_depth_pl (`training/<scene>`, `leres_depth/`) are re
 """
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -34,7 +36,7 @@ from ssmde.data.files import (
     list_names,
     stem,
 )
-from ssmde.data.images import DEPTH_SUFFIXES, ImageError, check_shape, read_shape, read_size
+from ssmde.data.images import DEPTH_SUFFIXES, ImageError, check_shape, read_orientation, read_shape, read_size
 from ssmde.data.pack import is_packed, read_pack
 from ssmde.data.scene_files import (
     positive_number,
@@ -164,7 +166,9 @@ def read_scene(
         name=scene_name(folder, root),
         images=images,
         image_size=image_size,
-        intrinsics=read_intrinsics(folder / "cam.txt", image_size),
+        intrinsics=read_intrinsics(
+            folder / "cam.txt", image_size, orientation=common_orientation(images)
+        ),
         depth=depth,
         depth_units_per_metre=positive_number(info, "depth_units_per_metre", folder / "scene.json"),
         poses=read_poses(folder / "poses.txt", len(images)),
@@ -267,6 +271,25 @@ def _common_size(images: Files[Path], *, of_all: bool) -> tuple[int, int]:
                 f"{found[first][1]} x {found[first][0]}; give each size a scene of its own"
             )
     return found[first]
+
+
+def common_orientation(images: Sequence[Path]) -> int:
+    """What turns the images upright (EXIF): of the first, the middle and the last that can be read.
+
+    Raises:
+        ValueError: If they differ: then they have no camera in common.
+    """
+    found: dict[int, Path] = {}
+    for index in (0, len(images) // 2, len(images) - 1):
+        with suppress(ImageError):  # whoever reads the frames says so
+            found.setdefault(read_orientation(images[index]), images[index])
+    if len(found) > 1:
+        marks = ", ".join(f"{path} has {mark}" for mark, path in found.items())
+        raise ValueError(
+            f"images of one scene are turned in different ways by their orientation marks (EXIF): "
+            f"{marks}; `ssmde prepare` writes them upright"
+        )
+    return next(iter(found), 1)
 
 
 def _check_first(maps: Paths, image_size: tuple[int, int]) -> None:

@@ -170,6 +170,27 @@ def intrinsics_at(
     return scale_intrinsics(torch.from_numpy(np.float64(intrinsics)), x, y).numpy()
 
 
+def turn_intrinsics(
+    intrinsics: Float[np.ndarray, "3 3"], size: tuple[int, int], orientation: int
+) -> Float[np.ndarray, "3 3"]:
+    """The pinhole matrix after an image is set upright.
+
+    Args:
+        intrinsics: In pixels of the image as it is stored.
+        size: Its size (height, width) as it is stored.
+        orientation: EXIF orientation, 1 to 8.
+    """
+    height, width = size
+    (fx, _, cx), (_, fy, cy) = intrinsics[:2].tolist()
+    if orientation in (2, 3, 7, 8):  # the columns run the other way
+        cx = width - 1 - cx
+    if orientation in (3, 4, 6, 7):  # the rows do
+        cy = height - 1 - cy
+    if orientation >= 5:  # and they change places
+        fx, fy, cx, cy = fy, fx, cy, cx
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+
+
 def from_hfov(size: tuple[int, int], hfov_degrees: float | int) -> Float64[np.ndarray, "3 3"]:
     """Pinhole matrix with square pixels and the principal point in the middle.
 

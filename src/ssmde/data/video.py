@@ -14,7 +14,10 @@ from jaxtyping import UInt8
 from ssmde.data.decoding import VideoError, VideoNotes, decode, open_film, rate_of, size_of
 from ssmde.io import whole_file
 
-__all__ = ["VideoError", "VideoNotes"]
+__all__ = [
+    "VIDEO_SUFFIXES", "GreyFrame", "VideoError", "VideoFrame", "VideoInfo", "VideoNotes",
+    "read_chosen_frames", "read_frames", "read_grey_frames", "video_info", "write_video",
+]  # fmt: skip
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv")
 CODECS = ("libx264", "mpeg4")  # the first one that this PyAV was built with
 QUALITY = {"libx264": {"crf": "20"}, "mpeg4": {"qscale": "3"}}

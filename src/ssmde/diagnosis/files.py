@@ -15,7 +15,14 @@ from ssmde.data.scene_files import (
     read_timestamps,
     read_tracked_poses,
 )
-from ssmde.data.scene_folder import Split, list_images, read_scene, read_scenes, scene_name
+from ssmde.data.scene_folder import (
+    Split,
+    common_orientation,
+    list_images,
+    read_scene,
+    read_scenes,
+    scene_name,
+)
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis.finding import Finding
 from ssmde.io import read_lines
@@ -83,7 +90,12 @@ def open_scene(folder: Path, root: Path | None = None) -> Opened:
             return None
 
     info = folder / "scene.json"
-    intrinsics = attempt("intrinsics", lambda: read_intrinsics(folder / "cam.txt", size))
+    intrinsics = attempt(
+        "intrinsics",
+        lambda: read_intrinsics(
+            folder / "cam.txt", size, orientation=common_orientation(images)
+        ),
+    )
     poses = attempt("poses", lambda: read_poses(folder / "poses.txt", len(images)))
     tracked = attempt(
         "poses", lambda: read_tracked_poses(folder / "tracked_poses.txt", len(images))

@@ -94,6 +94,8 @@ def shots_of_images(
         for name, found in read_ahead(images, _read_image, pixels=_pixels):
             if isinstance(found, str):
                 skipped.append(found)
+            elif fault := job.pipeline.fault_of((found.shape[0], found.shape[1])):
+                skipped.append(f"{name}: {fault}")
             else:
                 names.append(name)
                 yield found

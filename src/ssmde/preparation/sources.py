@@ -16,8 +16,8 @@ from ssmde.data.images import (
     IMAGE_SUFFIXES,
     REDUCTIONS,
     ImageError,
-    is_upright,
     read_image,
+    read_orientation,
     read_size,
 )
 from ssmde.data.scene_folder import in_name_order, list_images
@@ -87,6 +87,22 @@ class Photos:
         """Size (height, width) of the first image, in pixels, upright."""
         return read_size(self.files[0])
 
+    def orientation(self) -> int:
+        """How the camera says it was held (EXIF), for the matrix in cam.txt.
+
+        Raises:
+            ValueError: If that is not the same for all: their upright images have two cameras.
+        """
+        first = read_orientation(self.files[0])
+        for file in self.files:
+            if (other := read_orientation(file)) != first:
+                raise ValueError(
+                    f"{file}: turned by its orientation mark (EXIF {other}), unlike "
+                    f"{self.files[0].name} ({first}): one {self.camera_file.name} cannot be that "
+                    "of both; give each a folder of its own"
+                )
+        return first
+
     def count(self) -> int:
         """Number of images."""
         return len(self.files)
@@ -119,7 +135,7 @@ class Photos:
             file = self.files[number]
             pixels = read_image(file)
             _check_size(str(file), pixels.shape, size)
-            whole = file if is_upright(file) else None
+            whole = file if read_orientation(file) == 1 else None
             yield SourceFrame(number=number, time=None, pixels=pixels, file=whole)
 
 
@@ -144,6 +160,10 @@ class Film:
     def read(self) -> tuple[Path, ...]:
         """All files it is read from."""
         return (self.file,)
+
+    def orientation(self) -> int:
+        """Films have no cam.txt that could be turned."""
+        return 1
 
     def size(self) -> tuple[int, int]:
         """Size (height, width) of the first frame, in pixels, upright."""
