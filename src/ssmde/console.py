@@ -67,6 +67,7 @@ def table_console() -> "Console":
     console = Console()
     return console if console.is_terminal else Console(width=TABLE_WIDTH)
 
+
 def ranges(numbers: Sequence[int]) -> str:
     """Rising numbers as people write them.
 

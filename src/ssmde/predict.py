@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from ssmde.data.grey import grey_levels
 from ssmde.data.images import ImageError, read_size
 from ssmde.data.video import VIDEO_SUFFIXES, video_info
 from ssmde.io import fitting_name
-from ssmde.outputs import recorded
+from ssmde.outputs import mark_of, recorded
 from ssmde.prediction.camera import AskedCamera, size_of_camera
 from ssmde.prediction.download import fetched_file, is_url
 from ssmde.prediction.formats import (
@@ -128,6 +129,7 @@ def predict_files(
         open_job = partial(
             _open_job, weights, resolution, wishes, out=Path(out), formats=chosen, style=style,
             max_frames=max_frames, live=live, overwrite=overwrite, trust=trust,
+            levels=grey_levels([path for path in images.values() if isinstance(path, Path)]),
         )  # fmt: skip
         job = open_job()
         if live:
@@ -153,14 +155,18 @@ def _open_job(
     live: bool,
     overwrite: bool,
     trust: bool,
+    levels: tuple[int, int] | None,
 ) -> Job:
     """What is to be done, with the network."""
     if not isinstance(weights, Predictor):
         weights = load(weights, resolution=resolution, trust=trust)
     pipeline = _pipeline(weights, resolution, wishes, formats)
+    marks = marks_of(pipeline.predictor, wishes, style, live=live, overwrite=overwrite)
+    if levels is not None:  # another image may change them
+        marks = replace(marks, way=mark_of(way=marks.way, levels=levels))
     return Job(
         pipeline=pipeline, out=out, formats=formats, style=style, max_frames=max_frames,
-        marks=marks_of(pipeline.predictor, wishes, style, live=live, overwrite=overwrite),
+        marks=marks, levels=levels,
     )  # fmt: skip
 
 

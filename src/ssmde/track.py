@@ -112,7 +112,7 @@ def track(
         folder, names = scene.images[0].parent, {TRACKED_POSES, TRACKED_POINTS}
         if common_orientation(scene.images) != 1:
             raise ValueError(
-                f"{folder}: an orientation mark (EXIF) turns its images, which COLMAP does not see; "
+                f"{folder}: an orientation mark (EXIF) turns its images, unseen by COLMAP; "
                 "`ssmde prepare` writes them upright"
             )
         check_own([folder / name for name in names], "move it away, and track again")

@@ -1,4 +1,4 @@
-"""Frames of a film file as a player shows them: the right stream, whole, upright, in their times."""
+"""Frames of a film as a player shows them: of the right stream, whole, upright, in their times."""
 
 import heapq
 import re
@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -158,7 +159,7 @@ def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
     with open_film(path, notes) as (container, stream):
         clock = Clock(1 / float(rate_of(stream)))
         last: tuple[int, int] | None = None
-        numbered = _numbered(path, container, stream, notes)
+        numbered = _numbered(container, stream, notes)
         for number, frame, source in _whole(numbered, notes):
             _check_size(path, frame.width, frame.height)  # it may change within a film
             time, jumps = clock.show(source.time)
@@ -236,7 +237,7 @@ def _shown_stream(path: Path, container: Any, streams: list[Any]) -> Any:
     seen = Counter[int]()
     with _open(path) as probe:
         try:
-            for _, packet in zip(range(PROBED), probe.demux(video=[*range(len(streams))])):
+            for packet in islice(probe.demux(video=[*range(len(streams))]), PROBED):
                 seen[packet.stream_index] += bool(packet.size)
         except (av.error.FFmpegError, IndexError):
             pass
@@ -249,21 +250,52 @@ def _shown_stream(path: Path, container: Any, streams: list[Any]) -> Any:
     return max(streams, key=rank)
 
 
-def _numbered(
-    path: Path, container: Any, stream: Any, notes: VideoNotes
-) -> Iterator[tuple[int, Any]]:
-    """Frames and their numbers; a frame that cannot be decoded keeps its number.
+class _Places:
+    """Numbers of frames by the packets they come in.
 
     A packet that was read and gave no frame, though later ones did, is lost: broken packets raise
     an error in some containers, and vanish in others.
+
+    Args:
+        step: Usual time between two frames, in the ticks of the stream.
     """
-    waiting: list[int] = []  # times of packets whose frame is to come
-    steps = deque([1 / float(rate_of(stream) * stream.time_base)], USUAL)
-    number, last, errors, packets = -1, None, 0, 0
+
+    def __init__(self, step: float) -> None:
+        self.waiting: list[int] = []  # times of packets whose frame is to come
+        self.steps = deque([step], USUAL)
+        self.last: int | None = None
+
+    def read(self, packet: Any) -> None:
+        """Remember a packet."""
+        if packet.size and packet.pts is not None and not packet.is_discard:
+            heapq.heappush(self.waiting, packet.pts)
+
+    def lost_before(self, time: int) -> int:
+        """How many frames are missing before that of this time, which came now."""
+        early = 0
+        while self.waiting and self.waiting[0] <= time:
+            first = heapq.heappop(self.waiting)
+            self.last = first - round(self.steps[0]) if self.last is None else self.last
+            early += first < time
+        gap, usual = 0 if self.last is None else time - self.last, median(self.steps)
+        self.last = time
+        if 0 < gap < 2 * usual:
+            self.steps.append(gap)
+        # Some codecs hide packets that are never shown: then there is no gap in time.
+        return min(early, max(0, round(gap / usual) - 1))
+
+    def lost_after(self) -> int:
+        """How many frames are missing at the end."""
+        return sum(self.last is not None and time > self.last for time in self.waiting)
+
+
+def _numbered(container: Any, stream: Any, notes: VideoNotes) -> Iterator[tuple[int, Any]]:
+    """Frames and their numbers; a frame that cannot be decoded keeps its number."""
+    places = _Places(1 / float(rate_of(stream) * stream.time_base))
+    number, errors, packets = -1, 0, 0
     for packet in _packets(container, stream, notes):
         packets += bool(packet.size)
-        if packet.size and packet.pts is not None and not packet.is_discard:
-            heapq.heappush(waiting, packet.pts)
+        places.read(packet)
         try:
             frames = packet.decode()
         except av.error.MemoryError:
@@ -272,26 +304,14 @@ def _numbered(
             errors += 1
             continue
         for frame in frames:
-            lost = errors
-            if frame.pts is not None:
-                early = 0
-                while waiting and waiting[0] <= frame.pts:
-                    first = heapq.heappop(waiting)
-                    last = first - steps[0] if last is None else last
-                    early += first < frame.pts
-                gap = frame.pts - frame.pts if last is None else frame.pts - last
-                # Some codecs hide packets that are never shown: then there is no gap in time.
-                lost = min(early, max(0, round(gap / median(steps)) - 1))
-                if 0 < gap < 2 * median(steps):
-                    steps.append(gap)
-                last = frame.pts
+            lost = errors if frame.pts is None else places.lost_before(frame.pts)
             if lost:
                 notes.add(LOST, *range(number + 1, number + 1 + lost))
             number, errors = number + 1 + lost, 0
             if frame.is_corrupt:
                 notes.add("frames are damaged in parts", number)
             yield number, frame
-    rest = errors if last is None else sum(pts > last for pts in waiting)
+    rest = errors if places.last is None else places.lost_after()
     if rest and number >= 0:
         notes.add(LOST, *range(number + 1, number + 1 + rest))
     if packets < stream.frames and "mp4" in container.format.name:  # an AVI states other numbers

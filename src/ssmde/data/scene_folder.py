@@ -36,7 +36,14 @@ from ssmde.data.files import (
     list_names,
     stem,
 )
-from ssmde.data.images import DEPTH_SUFFIXES, ImageError, check_shape, read_orientation, read_shape, read_size
+from ssmde.data.images import (
+    DEPTH_SUFFIXES,
+    ImageError,
+    check_shape,
+    read_orientation,
+    read_shape,
+    read_size,
+)
 from ssmde.data.pack import is_packed, read_pack
 from ssmde.data.scene_files import (
     positive_number,

@@ -92,9 +92,7 @@ def open_scene(folder: Path, root: Path | None = None) -> Opened:
     info = folder / "scene.json"
     intrinsics = attempt(
         "intrinsics",
-        lambda: read_intrinsics(
-            folder / "cam.txt", size, orientation=common_orientation(images)
-        ),
+        lambda: read_intrinsics(folder / "cam.txt", size, orientation=common_orientation(images)),
     )
     poses = attempt("poses", lambda: read_poses(folder / "poses.txt", len(images)))
     tracked = attempt(

@@ -4,11 +4,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from ssmde.console import with_bar
+from ssmde.data.grey import stretch_note
 from ssmde.data.images import ImageError, read_image, read_size
 from ssmde.data.video import VideoFrame, VideoNotes, read_chosen_frames, video_info
 from ssmde.io import fitting_name
@@ -57,6 +59,8 @@ class Job:
     """Of the files; see `ssmde.outputs`."""
     max_frames: int | None = None
     """Of a video or camera."""
+    levels: tuple[int, int] | None = None
+    """Of 16-bit grey images, of all of them: see `grey_levels`."""
 
     def write(self, name: str, shot: Shot, source: Path | str) -> list[Path]:
         """The files of one shot, of an image or a video."""
@@ -81,7 +85,8 @@ def predict_images(job: Job, images: dict[str, Path | str], source: Path) -> Sum
                 append(shot)
                 written.append(path)
             written += job.write(name, shot, images[name])
-    return Summary(written=tuple(dict.fromkeys(written)), skipped=tuple(skipped))
+    notes = tuple(stretch_note(job.levels))
+    return Summary(written=tuple(dict.fromkeys(written)), skipped=tuple(skipped), notes=notes)
 
 
 def shots_of_images(
@@ -91,7 +96,7 @@ def shots_of_images(
     names: list[str] = []
 
     def good() -> Iterator[Pixels]:
-        for name, found in read_ahead(images, _read_image, pixels=_pixels):
+        for name, found in read_ahead(images, partial(_read_image, job.levels), pixels=_pixels):
             if isinstance(found, str):
                 skipped.append(found)
             elif fault := job.pipeline.fault_of((found.shape[0], found.shape[1])):
@@ -134,9 +139,7 @@ def predict_video(job: Job, path: Path, name: str, source: str | Path) -> Summar
                 for target, kind in zip(written, kinds.values(), strict=True)
             ]
         for shot in shots:
-            written += _write_frame(
-                job, shot, appends, frame_name(name, numbers.popleft()), source
-            )
+            written += _write_frame(job, shot, appends, frame_name(name, numbers.popleft()), source)
     return Summary(
         written=tuple(written), skipped=(), notes=tuple(f"{path}: {n}" for n in notes.lines)
     )
@@ -206,9 +209,12 @@ def _pixels(item: tuple[str, Path | str]) -> int:
     return height * width
 
 
-def _read_image(item: tuple[str, Path | str]) -> tuple[str, Pixels | str]:
+def _read_image(
+    levels: tuple[int, int] | None, item: tuple[str, Path | str]
+) -> tuple[str, Pixels | str]:
     name, path = item
     try:
-        return name, read_image(path) if isinstance(path, Path) else to_pixels(path)
+        is_file = isinstance(path, Path)
+        return name, read_image(path, levels=levels) if is_file else to_pixels(path)
     except ImageError as error:
         return name, str(error)

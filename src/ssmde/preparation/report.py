@@ -1,6 +1,5 @@
 """What `prepare` says it did: which frames were kept, which were not, and why."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from ssmde.data.grey import grey_levels, stretch_note
 from ssmde.data.images import (
     IMAGE_SUFFIXES,
     REDUCTIONS,
@@ -62,6 +63,8 @@ class Photos:
     files: tuple[Path, ...]
     notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
     """What was noticed while they were read."""
+    levels: tuple[int, int] | None = field(init=False)
+    """Of 16-bit grey, of all of them: see `grey_levels`."""
 
     @property
     def label(self) -> str:
@@ -79,7 +82,10 @@ class Photos:
         return (*self.files, self.camera_file)
 
     def __post_init__(self) -> None:
-        """Say what was understood of the names."""
+        """Say what was understood of the names and the pixels."""
+        object.__setattr__(self, "levels", grey_levels(self.files))
+        for note in stretch_note(self.levels):
+            self.notes.add(note)
         if are_decimal(file.stem for file in self.files):
             self.notes.add("names are decimal numbers, sorted by their value")
 
@@ -124,7 +130,7 @@ class Photos:
         reduction = next(r for r in REDUCTIONS if max(size) // r >= LOOK_SIDE or r == 1)
         for number, file in enumerate(self.files):
             _check_size(str(file), read_size(file), size)
-            pixels = read_image(file, reduction=reduction)
+            pixels = read_image(file, reduction=reduction, levels=self.levels)
             grey = np.array(Image.fromarray(pixels).convert("L"))
             yield GreyFrame(number=number, time=None, grey=grey)
 
@@ -133,9 +139,10 @@ class Photos:
         size = self.size()
         for number in numbers:
             file = self.files[number]
-            pixels = read_image(file)
+            pixels = read_image(file, levels=self.levels)
             _check_size(str(file), pixels.shape, size)
-            whole = file if read_orientation(file) == 1 else None
+            as_it_is = self.levels is None and read_orientation(file) == 1
+            whole = file if as_it_is else None
             yield SourceFrame(number=number, time=None, pixels=pixels, file=whole)
 
 

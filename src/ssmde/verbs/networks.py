@@ -75,7 +75,7 @@ class Evaluate:
     protocol: str = "generic"
     """Range and crop of the pixels that count: kitti, nyuv2, ddad, bonn, tum or generic."""
     align: Annotated[
-        Literal["median", "least-squares", "none"] | None,
+        Literal["median", "median-dataset", "least-squares", "none"] | None,
         arg(help_behavior_hint="(default: that of the protocol)"),
     ] = None
     """How the unknown scale of a prediction is found."""
