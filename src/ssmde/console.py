@@ -36,6 +36,15 @@ def did_you_mean(word: str, known: Iterable[str], *, shown: Iterable[str] | None
     return f"closest match is {close[0]!r}, {there_are}" if close else there_are
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things, in the singular or the plural.
+
+    >>> counted(1, "frame"), counted(3, "frame")
+    ('1 frame', '3 frames')
+    """
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def shorten(text: str) -> str:
     """Text as a message may show it: on one line, its end left out where it is long."""
     text = " ".join(text.split())

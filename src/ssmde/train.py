@@ -107,10 +107,8 @@ def train(
     resume = resume and (folder / "last.ckpt").exists()
     if resume and _is_done(folder, config.train.steps):
         return folder
-    sequences = [] if data is not None else read_scenes(config.data.root, "train")
-    if data is None:
-        _check_scene_gaps(config, sequences)
-    if config.method != "student" and not resume and not is_later_rank():
+    sequences = [] if data is not None else _training_scenes(config)
+    if not resume and not is_later_rank():
         say_lost_scale(config)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
@@ -299,13 +297,15 @@ def _write_config(folder: Path, config: Config) -> None:
             write_text(kept, dump_config(config))
 
 
-def _check_scene_gaps(config: Config, sequences: list[FrameSequence]) -> None:
+def _training_scenes(config: Config) -> list[FrameSequence]:
+    sequences = read_scenes(config.data.root, "train")
     names = [sequence.name for sequence in sequences]
     for name, _ in config.data.scene_gaps:
         if name not in names:
             raise ValueError(
                 f"data.scene_gaps names scene '{name}', {config.data.root} has {', '.join(names)}"
             )
+    return sequences
 
 
 def is_later_rank() -> bool:

@@ -328,12 +328,11 @@ class RandomSnippets(pl.LightningDataModule):
     def batches(self, count):
         random = torch.Generator().manual_seed(0)
         shape = (2, 3, 3, 32, 64)
+        camera = torch.tensor([[50.0, 0, 31.5], [0, 50, 15.5], [0, 0, 1]])
         return [
             Snippets(
                 images=torch.randint(0, 256, shape, dtype=torch.uint8, generator=random),
-                intrinsics=torch.tensor([[50.0, 0, 31.5], [0, 50, 15.5], [0, 0, 1]]).repeat(
-                    2, 1, 1
-                ),
+                intrinsics=camera.repeat(2, 1, 1),
                 colour=torch.eye(3, 4).repeat(2, 1, 1),
                 names=("own/0", "own/1"),
             )

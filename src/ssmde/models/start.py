@@ -51,7 +51,7 @@ def follow_start(config: Config) -> Config:
 def say_lost_scale(config: Config) -> None:
     """Say where a start knows metres, which the training will not keep."""
     start = config.model.start
-    if start == "none":
+    if start == "none" or config.method == "student":  # that one starts from its teacher
         return
     scale = stored_scale(read_metadata(_find(start)), origin=start)
     if scale is not None:

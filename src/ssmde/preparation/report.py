@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ssmde.console import ranges
+from ssmde.console import counted, ranges
 from ssmde.preparation.choice import Choice
 
 MEANING = {
@@ -67,7 +67,7 @@ class PreparedSource:
     def __str__(self) -> str:
         """The report, in lines."""
         lines = [f"scene folder: {folder}" for folder in self.scenes]
-        lines.append(f"{self.source}: {self.kept} frames kept; camera: {self.camera}")
+        lines.append(f"{self.source}: {counted(self.kept, 'frame')} kept; camera: {self.camera}")
         lines += [f"  {note}" for note in self.notes]
         lines += [
             f"  {len(numbers)} {reason}, {MEANING[reason]}: {ranges(numbers)}"

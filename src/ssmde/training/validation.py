@@ -16,6 +16,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from ssmde.config import Config, DataConfig, TrainConfig, dump_config
+from ssmde.console import counted
 from ssmde.data.dataset import SnippetDataset, frame_gaps, spread
 from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
@@ -184,7 +185,7 @@ class Validation(pl.Callback):
         if 2 * len(seen) < len(losses):  # a mean of what is left would look good
             print(
                 f"validation: hardly a pixel is seen in both views in {len(losses) - len(seen)} of "
-                f"{len(losses)} snippets; these weights do not count",
+                f"{counted(len(losses), 'snippet')}; these weights do not count",
                 file=sys.stderr,
             )
             return Score("photometric", np.nan, {})

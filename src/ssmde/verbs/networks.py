@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from tyro.conf import FlagConversionOff, Positional, arg
 
 from ssmde.config import Config
+from ssmde.console import counted
 
 NAMED = 3
 """Of many files that were written, so many are named."""
@@ -201,7 +202,7 @@ class Predict:
         )
         first = ", ".join(str(file) for file in summary.written[:NAMED])
         more = len(summary.written) - NAMED
-        count = f"{len(summary.written)} files with depth"
+        count = f"{counted(len(summary.written), 'file')} with depth"
         count += f" ({summary.present} of them were there)" if summary.present else ""
         print(f"{count} by {named}: {first}" + (f" and {more} more in {out}" if more > 0 else ""))
         for note in summary.notes:
