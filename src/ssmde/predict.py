@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from ssmde.data.files import left_out
 from ssmde.data.grey import grey_levels
 from ssmde.data.images import ImageError, read_size
-from ssmde.data.video import VIDEO_SUFFIXES, video_info
+from ssmde.data.opening import READABLE
+from ssmde.data.video import VIDEO_SUFFIXES, is_film, video_info
 from ssmde.io import fitting_name
 from ssmde.outputs import mark_of, recorded
 from ssmde.prediction.camera import AskedCamera, size_of_camera
@@ -112,7 +114,7 @@ def predict_files(
         here = str(source)
         if is_url(here) and _is_video(urlsplit(here).path):
             here = str(stack.enter_context(fetched_file(here)))
-        moving = live or (_is_video(here) and Path(here).is_file())
+        moving = live or is_film(Path(here))
         chosen = tuple(formats) if formats else FOR_VIDEOS if moving else FOR_IMAGES
         _check(chosen, str(source), Path(out), engine, moving=moving)
         images = {} if moving else _fitting_names(_find_images(here))
@@ -188,6 +190,8 @@ def _images(
         made = predict_on_ray(open_job, job, todo)
     else:
         made = predict_images(job, todo, source)
+    if source.is_dir() and (others := left_out(source, READABLE)):
+        made = replace(made, notes=(*made.notes, f"{source}: left out: {others}"))
     there = {*done, *made.written}
     in_order = [path for path in (*recordings, *chain(*files.values())) if path in there]
     return replace(made, written=tuple(in_order), present=len(done))

@@ -5,6 +5,7 @@ at them. So the names lie in one array of bytes, and a path is made when it is a
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 from jaxtyping import Shaped
 
+from ssmde.data.opening import not_read
 from ssmde.io import are_decimal, decimal_order, natural_order
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -62,6 +64,23 @@ def list_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
     """Names in a folder with one of these endings, hidden ones left out, in name order."""
     names = [n for n in os.listdir(folder) if n[0] != "." and n.lower().endswith(suffixes)]
     return sort_names(folder, [name for name in names if name.lower() not in suffixes])
+
+
+def left_out(folder: Path, taken: tuple[str, ...]) -> str:
+    """Files of a folder that are not taken, counted by ending; empty if there are none.
+
+    Args:
+        folder: Where they lie; hidden ones and cam.txt do not count.
+        taken: Endings of those that are.
+    """
+    names = [n.lower() for n in os.listdir(folder) if n[0] != "." and n != "cam.txt"]
+    others = [n for n in names if not n.endswith(taken) and (folder / n).suffix]
+    counts = Counter(Path(name).suffix for name in others)
+    told = [
+        f"{count} {ending}" + (f" ({not_read('HEIC')})" if ending in (".heic", ".heif") else "")
+        for ending, count in sorted(counts.items())
+    ]
+    return ", ".join(told)
 
 
 def holds_images(folder: Path) -> bool:

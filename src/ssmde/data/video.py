@@ -1,5 +1,6 @@
 """Video files: frames in, frames out, one at a time, so that length costs no memory."""
 
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -12,13 +13,18 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ssmde.data.decoding import VideoError, VideoNotes, decode, open_film, rate_of, size_of
+from ssmde.data.opening import READABLE
 from ssmde.io import whole_file
 
 __all__ = [
-    "VIDEO_SUFFIXES", "GreyFrame", "VideoError", "VideoFrame", "VideoInfo", "VideoNotes",
+    "VIDEO_SUFFIXES", "GreyFrame", "VideoError", "VideoFrame", "VideoInfo", "VideoNotes", "is_film",
     "read_chosen_frames", "read_frames", "read_grey_frames", "video_info", "write_video",
 ]  # fmt: skip
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv")
+VIDEO_SUFFIXES = (
+    ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv",
+    ".mts", ".m2ts", ".3gp", ".flv", ".vob", ".h264", ".hevc",
+)  # fmt: skip
+NO_FILMS = re.compile("tty|image2|_pipe|hls|concat|dash")  # formats of text, stills and lists
 CODECS = ("libx264", "mpeg4")  # the first one that this PyAV was built with
 QUALITY = {"libx264": {"crf": "20"}, "mpeg4": {"qscale": "3"}}
 
@@ -78,6 +84,19 @@ def video_info(path: Path) -> VideoInfo:
             size=size_of(stream),
             tags={**container.metadata, **stream.metadata},
         )
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file is a film: by its ending, or by what is in it where that is no picture."""
+    if not path.is_file() or path.suffix.lower() in (*READABLE, ".txt", ".npy", ".npz"):
+        return False
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return True
+    try:
+        with open_film(path) as (container, _):
+            return not NO_FILMS.search(container.format.name)
+    except VideoError:
+        return False
 
 
 def read_frames(path: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:

@@ -128,7 +128,8 @@ def report(written: Sequence[WrittenScene], *, most: int = 50) -> str:
         old = sum(w.skipped for w in scenes)
         before = f" ({old} of them were there)" if old else ""
         lines.append(
-            f"{split}: {counted(len(scenes), 'scene')}{before}, {counted(frames, 'frame')}, {depths} with depth"
+            f"{split}: {counted(len(scenes), 'scene')}{before}, {counted(frames, 'frame')}, "
+            f"{depths} with depth"
         )
     problems = [problem for scene in written for problem in scene.problems]
     if problems:

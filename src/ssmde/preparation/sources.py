@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from ssmde.data.files import left_out, list_names
 from ssmde.data.grey import grey_levels, stretch_note
 from ssmde.data.images import (
     IMAGE_SUFFIXES,
@@ -21,11 +22,13 @@ from ssmde.data.images import (
     read_orientation,
     read_size,
 )
-from ssmde.data.scene_folder import in_name_order, list_images
+from ssmde.data.opening import READABLE, not_read
+from ssmde.data.scene_folder import in_name_order
 from ssmde.data.video import (
     VIDEO_SUFFIXES,
     GreyFrame,
     VideoNotes,
+    is_film,
     read_chosen_frames,
     read_grey_frames,
     video_info,
@@ -141,7 +144,8 @@ class Photos:
             file = self.files[number]
             pixels = read_image(file, levels=self.levels)
             _check_size(str(file), pixels.shape, size)
-            as_it_is = self.levels is None and read_orientation(file) == 1
+            as_it_is = self.levels is None and file.suffix.lower() in IMAGE_SUFFIXES
+            as_it_is = as_it_is and read_orientation(file) == 1
             whole = file if as_it_is else None
             yield SourceFrame(number=number, time=None, pixels=pixels, file=whole)
 
@@ -243,7 +247,7 @@ def find_sources(given: Path | Sequence[Path]) -> list[Source]:
 def _matching(path: Path) -> list[Path]:
     """The path itself, what fits it as a pattern, or the videos of a folder without images."""
     if path.exists():
-        return (path.is_dir() and not list_images(path) and _films(path)) or [path]
+        return (path.is_dir() and not list_names(path, READABLE) and _films(path)) or [path]
     found = [Path(name) for name in sorted(glob(str(path)))] if has_magic(str(path)) else []
     if found:
         return found
@@ -260,19 +264,27 @@ def _films(folder: Path) -> list[Path]:
 
 def _folder_of_photos(path: Path) -> Path | None:
     """Folder of an image file; None for everything else."""
-    return path.parent if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES else None
+    return path.parent if path.is_file() and path.suffix.lower() in READABLE else None
 
 
 def _film_or_folder(path: Path) -> Source:
     if path.is_dir():
-        files = list_images(path)
+        files = [path / name for name in list_names(path, READABLE)]
+        others = left_out(path, READABLE)
         if not files:
-            raise ValueError(f"{path}: holds no images ({', '.join(IMAGE_SUFFIXES)}) or videos")
-        return Photos(name=path.resolve().name, files=tuple(files))
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
+            raise ValueError(
+                f"{path}: holds no images ({', '.join(READABLE)}) or videos"
+                + (others and f", but {others}")
+            )
+        photos = Photos(name=path.resolve().name, files=tuple(files))
+        if others:
+            photos.notes.add(f"left out: {others}")
+        return photos
+    if not is_film(path):
+        heic = f" ({not_read('HEIC')})" if path.suffix.lower() in (".heic", ".heif") else ""
         raise ValueError(
-            f"{path}: unknown file type '{path.suffix}'; give images, a folder of images or a "
-            f"video ({', '.join(VIDEO_SUFFIXES)})"
+            f"{path}: unknown file type '{path.suffix}'{heic}; give images, a folder of images or "
+            f"a video ({', '.join(VIDEO_SUFFIXES)})"
         )
     return Film(name=fitting_name(path.stem, len(MOST_PARTS)), file=path)
 
