@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 from torch.testing import assert_close
+from torch.utils.data import DataLoader
 
 import ssmde.train as train_module
 from ssmde.config import Config, dump_config, load_config
@@ -340,12 +341,12 @@ class RandomSnippets(pl.LightningDataModule):
         ]
 
     def train_dataloader(self):
-        return self.batches(8)
+        return DataLoader(self.batches(8), batch_size=None)
 
 
 class ValidatedSnippets(RandomSnippets):
     def val_dataloader(self):
-        return self.batches(1)
+        return DataLoader(self.batches(1), batch_size=None)
 
 
 def test_a_data_module_of_ones_own_trains(small_run, tmp_path):
