@@ -66,6 +66,8 @@ class Decoded:
     """In seconds, growing from frame to frame; None if the file does not say."""
     pixel_shape: Fraction
     """Width of a stored pixel divided by its height."""
+    colors: tuple[int, int] = (0, 0)
+    """FFmpeg's numbers of the transfer curve and of the primaries."""
     turn: tuple[bool, bool, bool]
     """Whether rows become columns, and whether the columns, the rows, are mirrored after that."""
     begins: bool = False
@@ -85,16 +87,16 @@ class Decoded:
         """Brightness, upright; a larger frame becomes so small."""
         scale = min(1, longest_side / max(self.size))
         height, width = (max(1, round(side * scale)) for side in self.size)
-        if self.frame.color_trc in CURVES:
+        if self.colors[0] in CURVES:
             return self._upright(self._pixels((height, width)).mean(axis=2).astype(np.uint8))
         small = self._scaled((height, width), "gray", "AREA")
         return self._upright(small.to_ndarray())
 
     def _pixels(self, size: tuple[int, int]) -> np.ndarray:
-        if self.frame.color_trc in CURVES:
-            frame = self._scaled(size, "rgb48le", "BICUBIC")
-            primaries = self.frame.color_primaries
-            return to_standard_range(frame.to_ndarray(), self.frame.color_trc, primaries)
+        if self.colors[0] in CURVES:
+            return to_standard_range(
+                self._scaled(size, "rgb48le", "BICUBIC").to_ndarray(), *self.colors
+            )
         return self._scaled(size, "rgb24", "BICUBIC").to_ndarray()
 
     def _scaled(self, size: tuple[int, int], kind: str, interpolation: str) -> Any:
@@ -163,10 +165,13 @@ def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
         for number, frame, source in _whole(numbered, notes):
             _check_size(path, frame.width, frame.height)  # it may change within a film
             time, jumps = clock.show(source.time)
-            shown = Decoded(number=number, frame=frame, time=time, turn=_turn(source),
-                            pixel_shape=_pixel_shape(stream))  # fmt: skip
-            if frame.color_trc in CURVES:
-                notes.add(f"high dynamic range ({CURVES[frame.color_trc].name}), tone-mapped")
+            shown = Decoded(
+                number=number, frame=frame, time=time, turn=_turn(source),
+                pixel_shape=_pixel_shape(stream), colors=_colors(source, stream),
+            )  # fmt: skip
+            _check_size(path, *shown.size)
+            if shown.colors[0] in CURVES:
+                notes.add(f"high dynamic range ({CURVES[shown.colors[0]].name}), tone-mapped")
             if shown.pixel_shape != 1:
                 size = f"{frame.width} x {frame.height} are shown as"
                 notes.add(f"pixels are not square: {size} {shown.size[1]} x {shown.size[0]}")
@@ -392,6 +397,13 @@ def _turn(frame: Any) -> tuple[bool, bool, bool]:
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return False, a < 0, d < 0
     return True, c < 0, b < 0
+
+
+def _colors(frame: Any, stream: Any) -> tuple[int, int]:
+    """Transfer curve and primaries; before PyAV 17 only the stream says them."""
+    context, names = stream.codec_context, ("color_trc", "color_primaries")
+    curve, primaries = (int(getattr(frame, name, getattr(context, name))) for name in names)
+    return curve, primaries
 
 
 def _pixel_shape(stream: Any) -> Fraction:

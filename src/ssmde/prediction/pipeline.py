@@ -51,6 +51,10 @@ class Following:
         self.predictor, self.wishes = predictor, wishes
         self.smoother: Smoother | None = None
 
+    def forget(self) -> None:
+        """Another scene begins: nothing is carried over."""
+        self.ends, self.smoother = None, None
+
     def steady(self, pixels: Pixels, depth: Float[np.ndarray, "h w"]) -> np.ndarray:
         """Depth of the next frame; the ends of its colours are `ends` then."""
         if self.wishes.temporal:
@@ -105,16 +109,19 @@ class Pipeline:
 
         When a shot comes out, `following` stands at its frame.
         """
-        times: deque[float | None] = deque()
+        waiting: deque[VideoFrame] = deque()
 
         def images() -> Iterator[Pixels]:
             for frame in frames:
-                times.append(frame.time)
+                waiting.append(replace(frame, pixels=frame.pixels[:0]))  # it is kept elsewhere
                 yield frame.pixels
 
         for pixels, found in self._predict(images()):
+            frame = waiting.popleft()
+            if frame.begins:
+                following.forget()
             depth = following.steady(pixels, found.depth)
-            yield self._shot(pixels, found, depth, time=times.popleft(), ends=following.ends)
+            yield self._shot(pixels, found, depth, time=frame.time, ends=following.ends)
 
     def _predict(self, images: Iterable[Pixels]) -> Iterator[tuple[Pixels, Prediction]]:
         waiting: deque[Pixels] = deque()
