@@ -70,6 +70,7 @@ QUIET_WARNINGS = (
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*treespec, LeafSpec.*",
     ".*in eval mode at the start of training.*",
+    ".*have no `validation_step`.*",
 )
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 

@@ -99,7 +99,7 @@ def test_clocks_that_do_not_meet_are_named_with_both_ranges(tmp_path):
     (scene,) = index_tum(tmp_path).scenes
     assert scene.poses is None
     (problem,) = scene.problems
-    assert "groundtruth.txt: 0 of the 4 frames of rgb.txt" in problem
+    assert "groundtruth.txt: none of the 4 frames of rgb.txt" in problem
     assert "1341846313.000000 to 1341846313.300000 s here" in problem
     assert "1341846313200000000.000000 s there" in problem
 

@@ -223,7 +223,6 @@ def _poses(
     met = int((nearest >= 0).sum())
     if said := clock_problem("rgb.txt", times, str(path), known[:, 0], met):
         problems.append(said)
-    if not met:
         return None
     found = poses[nearest]
     found[nearest < 0] = np.nan

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Int
 
+from ssmde.console import counted
+
 LONGEST_GAP = 0.02  # seconds; as the TUM benchmark associates its files
 NAME_DIGITS = 17  # ten before the point, six behind it: names sort as their times do
 
@@ -25,7 +27,7 @@ def frame_rate(times: Float[np.ndarray, " n"]) -> float | None:
 def clock_problem(
     of: str, times: Float[np.ndarray, " n"], other: str, others: Float[np.ndarray, " m"], met: int
 ) -> str | None:
-    """What is wrong where hardly a time of one list is near one of the other; else None.
+    """What is wrong where no time of one list is near one of the other; else None.
 
     Args:
         of: File of the frames.
@@ -34,16 +36,14 @@ def clock_problem(
         others: Its times, in seconds.
         met: How many frames found one.
     """
-    if not len(times) or not len(others) or met >= FEW * len(times):
+    if not len(times) or len(others) < 2 or met:
         return None
     first, second = (f"{t.min():.6f} to {t.max():.6f} s" for t in (times, others))
     return (
-        f"{other}: {met} of the {len(times)} frames of {of} have a time near one of it, {first} "
-        f"here and {second} there; the clocks do not meet: give both the same one, in seconds"
+        f"{other}: none of the {counted(len(times), 'frame')} of {of} has a time near one of it, "
+        f"{first} here and {second} there; the clocks do not meet: give both the same one, in "
+        "seconds"
     )
-
-
-FEW = 0.5  # of the frames: recordings begin and end at other times, but they cover each other
 
 
 def match_times(
