@@ -96,11 +96,13 @@ def shots_of_images(
     names: list[str] = []
 
     def good() -> Iterator[Pixels]:
-        for name, found in read_ahead(images, partial(_read_image, job.levels), pixels=_pixels):
+        for name, file, found in read_ahead(
+            images, partial(_read_image, job.levels), pixels=_pixels
+        ):
             if isinstance(found, str):
                 skipped.append(found)
             elif fault := job.pipeline.fault_of((found.shape[0], found.shape[1])):
-                skipped.append(f"{name}: {fault}")
+                skipped.append(f"{file}: {fault}")
             else:
                 names.append(name)
                 yield found
@@ -211,10 +213,10 @@ def _pixels(item: tuple[str, Path | str]) -> int:
 
 def _read_image(
     levels: tuple[int, int] | None, item: tuple[str, Path | str]
-) -> tuple[str, Pixels | str]:
+) -> tuple[str, Path | str, Pixels | str]:
     name, path = item
     try:
         is_file = isinstance(path, Path)
-        return name, read_image(path, levels=levels) if is_file else to_pixels(path)
+        return name, path, read_image(path, levels=levels) if is_file else to_pixels(path)
     except ImageError as error:
-        return name, str(error)
+        return name, path, str(error)
