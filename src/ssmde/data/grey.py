@@ -32,12 +32,20 @@ def grey_levels(files: Sequence[Path]) -> tuple[int, int] | None:
     """
     ends: list[tuple[int, int]] = []
     for path in files[:: max(1, -(-len(files) // MOST_ASKED))]:
-        if path.suffix.lower() not in SUFFIXES:
+        if not is_grey16(path):
             continue
         with suppress(*BROKEN), open_image(path, path) as image:
-            if image.mode in SIXTEEN_BIT:
-                ends.append(_ends(np.asarray(image)))
+            ends.append(_ends(np.asarray(image)))
     return _levels(ends)
+
+
+def is_grey16(path: Path) -> bool:
+    """Whether a file is grey of 16 bits; False for what cannot be opened."""
+    if path.suffix.lower() not in SUFFIXES:
+        return False
+    with suppress(*BROKEN), open_image(path, path) as image:
+        return image.mode in SIXTEEN_BIT
+    return False
 
 
 def array_levels(values: Integer[np.ndarray, "..."]) -> tuple[int, int] | None:

@@ -149,8 +149,10 @@ def read_image(
             if pixels is None:
                 if levels == "folder":
                     levels = None
-                    if image.mode in SIXTEEN_BIT:
+                    if image.mode in SIXTEEN_BIT and path.parent.is_dir():
                         levels = folder_levels(path.parent, path.parent.stat().st_mtime_ns)
+                    elif image.mode in SIXTEEN_BIT:  # of a shard
+                        levels = array_levels(np.asarray(image))
                 pixels = _decode(path, image, reduction, levels, upright=upright)
     if pixels.shape[:2] in ((height, width), (width, height)):
         return pixels if reduction == 1 else _average(pixels, reduction)
