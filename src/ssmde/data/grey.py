@@ -31,9 +31,8 @@ def grey_levels(files: Sequence[Path]) -> tuple[int, int] | None:
         files: The images; evenly spread ones are asked, 32 at most.
     """
     ends: list[tuple[int, int]] = []
-    for path in files[:: max(1, -(-len(files) // MOST_ASKED))]:
-        if not is_grey16(path):
-            continue
+    asked = [path for path in files if path.suffix.lower() in SUFFIXES]
+    for path in filter(is_grey16, asked[:: max(1, -(-len(asked) // MOST_ASKED))]):
         with suppress(*BROKEN), open_image(path, path) as image:
             ends.append(_ends(np.asarray(image)))
     return _levels(ends)
