@@ -23,11 +23,13 @@ from ssmde.console import ranges
 from ssmde.data.high_range import CURVES, to_standard_range
 from ssmde.data.opening import MOST_PIXELS, too_many_pixels
 
+FALLBACK_FPS = 25  # for streams that state no rate
 PROBED = 2000  # packets that tell a film from a still picture
 USUAL = 9  # steps of time whose median is the usual one
 PAUSE = 1.0  # seconds, and ten usual steps, from which the camera was stopped in between
 OTHER_CLOCK = 3600.0  # seconds without a frame: times of another clock
 STRANGEST_PIXEL = 4  # times as wide as high, or the other way round: more is an error of the file
+LOST = "frames that cannot be decoded are left out"
 DEINTERLACE = "mode=send_frame:deint=interlaced"  # one frame out for each frame in
 
 
@@ -214,9 +216,6 @@ def rate_of(stream: Any) -> Fraction:
     return rate if rate else Fraction(FALLBACK_FPS)
 
 
-FALLBACK_FPS = 25  # for streams that state no rate
-
-
 def size_of(stream: Any) -> tuple[int, int]:
     """Height and width of a stream in square pixels, not turned."""
     context = stream.codec_context
@@ -321,9 +320,6 @@ def _numbered(container: Any, stream: Any, notes: VideoNotes) -> Iterator[tuple[
         notes.add(LOST, *range(number + 1, number + 1 + rest))
     if packets < stream.frames and "mp4" in container.format.name:  # an AVI states other numbers
         notes.add(f"the film breaks off: {packets} of {stream.frames} frames are there")
-
-
-LOST = "frames that cannot be decoded are left out"
 
 
 def _packets(container: Any, stream: Any, notes: VideoNotes) -> Iterator[Any]:

@@ -40,7 +40,7 @@ def not_read(kind: str) -> str:
     return f"{kind}, which is not read: save it as JPEG or PNG"
 
 
-def _phone_format(file: Path | BytesIO) -> str:
+def phone_format(file: Path | BytesIO) -> str:
     """HEIC or AVIF, whatever the name says; empty for everything else."""
     if isinstance(file, Path):
         with file.open("rb") as opened:
@@ -74,7 +74,7 @@ def open_image(file: Path | BytesIO, path: Path) -> Generator[Image.Image]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{path}: has too many pixels, {LIMIT}") from error
     except UnidentifiedImageError as error:
-        if kind := _phone_format(file):
+        if kind := phone_format(file):
             raise ImageError(f"{path}: {not_read(kind)}") from error
         raise
     with image:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ssmde.data.decoding import VideoError, VideoNotes, decode, open_film, rate_of, size_of
-from ssmde.data.opening import READABLE
+from ssmde.data.opening import READABLE, phone_format
 from ssmde.io import whole_file
 
 __all__ = [
@@ -92,6 +92,8 @@ def is_film(path: Path) -> bool:
         return False
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return True
+    if phone_format(path):  # FFmpeg shows its tiles as films
+        return False
     try:
         with open_film(path) as (container, _):
             return not NO_FILMS.search(container.format.name)
