@@ -34,6 +34,17 @@ def test_a_frame_that_cannot_be_decoded_keeps_its_number_and_the_others_their_ti
     assert [g.number for g in read_grey_frames(path, 16)] == [0, 1, 3, 4, 5]
 
 
+def test_frames_that_a_container_lost_without_a_word_keep_their_numbers(tmp_path):
+    """Matroska and transport streams leave broken packets out; a gap in an even film tells."""
+    times = [0.0, 0.1, 0.2, 0.3, 0.6, 0.7]
+    frames, lines = read(write(tmp_path / "a.mkv", grey_frames(LEVELS), times))
+    assert [f.number for f in frames] == [0, 1, 2, 3, 6, 7]
+    assert lines == ["frames that cannot be decoded are left out: 4-5"]
+    frames, lines = read(write(tmp_path / "a.mov", grey_frames(LEVELS), times))
+    assert [f.number for f in frames] == [0, 1, 2, 3, 4, 5]  # a phone that dropped two
+    assert lines == []
+
+
 def test_a_recording_that_breaks_off_gives_what_is_there_and_says_so(tmp_path):
     path = write(tmp_path / "a.mov", grey_frames(LEVELS))
     lose_packet(path, 5)

@@ -27,6 +27,8 @@ FALLBACK_FPS = 25  # for streams that state no rate
 PROBED = 2000  # packets that tell a film from a still picture
 USUAL = 9  # steps of time whose median is the usual one
 PAUSE = 1.0  # seconds, and ten usual steps, from which the camera was stopped in between
+EVEN = 0.1  # share by which a step of an even film may differ; some count in milliseconds
+FORGETFUL = re.compile("matroska|mpeg")  # containers that lose packets without a word
 OTHER_CLOCK = 3600.0  # seconds without a frame: times of another clock
 STRANGEST_PIXEL = 4  # times as wide as high, or the other way round: more is an error of the file
 LOST = "frames that cannot be decoded are left out"
@@ -257,16 +259,21 @@ def _shown_stream(path: Path, container: Any, streams: list[Any]) -> Any:
 class _Places:
     """Numbers of frames by the packets they come in.
 
-    A packet that was read and gave no frame, though later ones did, is lost: broken packets raise
-    an error in some containers, and vanish in others.
+    A packet that was read and gave no frame, though later ones did, is lost. Some containers lose
+    whole packets without a word: there a short gap in steps that were even so far tells.
 
     Args:
-        step: Usual time between two frames, in the ticks of the stream.
+        container: The opened file.
+        stream: Its film.
     """
 
-    def __init__(self, step: float) -> None:
+    def __init__(self, container: Any, stream: Any) -> None:
         self.waiting: list[int] = []  # times of packets whose frame is to come
-        self.steps = deque([step], USUAL)
+        ticks = 1 / float(stream.time_base)
+        self.stated = ticks / float(rate_of(stream))
+        self.longest = max(PAUSE * ticks, 10 * self.stated)
+        self.forgets = FORGETFUL.search(container.format.name) is not None
+        self.steps = deque([self.stated], USUAL)
         self.last: int | None = None
 
     def read(self, packet: Any) -> None:
@@ -282,11 +289,15 @@ class _Places:
             self.last = first - round(self.steps[0]) if self.last is None else self.last
             early += first < time
         gap, usual = 0 if self.last is None else time - self.last, median(self.steps)
+        even = len(self.steps) > 3 and all(
+            abs(step - self.stated) <= EVEN * self.stated for step in self.steps
+        )
         self.last = time
         if 0 < gap < 2 * usual:
             self.steps.append(gap)
         # Some codecs hide packets that are never shown: then there is no gap in time.
-        return min(early, max(0, round(gap / usual) - 1))
+        missing = max(0, round(gap / usual) - 1)
+        return missing if self.forgets and even and gap < self.longest else min(early, missing)
 
     def lost_after(self) -> int:
         """How many frames are missing at the end."""
@@ -295,7 +306,7 @@ class _Places:
 
 def _numbered(container: Any, stream: Any, notes: VideoNotes) -> Iterator[tuple[int, Any]]:
     """Frames and their numbers; a frame that cannot be decoded keeps its number."""
-    places = _Places(1 / float(rate_of(stream) * stream.time_base))
+    places = _Places(container, stream)
     number, errors, packets = -1, 0, 0
     for packet in _packets(container, stream, notes):
         packets += bool(packet.size)
