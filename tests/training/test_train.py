@@ -344,6 +344,18 @@ class RandomSnippets(pl.LightningDataModule):
         return DataLoader(self.batches(8), batch_size=None)
 
 
+def test_labels_without_a_value_are_warned_of_once(small_run, tmp_path, capsys):
+    class Unlabelled(RandomSnippets):
+        def batches(self, count):
+            empty = torch.zeros(2, 1, 32, 64)
+            return [replace(snippets, pseudo_depth=empty) for snippets in super().batches(count)]
+
+    away = replace(small_run, data=replace(small_run.data, root=tmp_path / "none"))
+    train(away, data=Unlabelled())
+    said = capsys.readouterr().err
+    assert said.count("the labels of frames own/0, own/1 have no value at step 1") == 1
+
+
 class ValidatedSnippets(RandomSnippets):
     def val_dataloader(self):
         return DataLoader(self.batches(1), batch_size=None)

@@ -42,8 +42,8 @@ CURVES = {
 }
 """By FFmpeg's number of the transfer curve."""
 _S = np.linspace(0, 1, 4096)
-ENCODED = np.where(_S <= 0.0031308, 12.92 * _S, 1.055 * _S ** (1 / 2.4) - 0.055)
-ENCODED = (255 * ENCODED).round().astype(np.uint8)
+_CURVE = np.where(_S <= 0.0031308, 12.92 * _S, 1.055 * _S ** (1 / 2.4) - 0.055)
+ENCODED = (255 * _CURVE).round().astype(np.uint8)
 """Bytes of light in [0, 1], by the sRGB curve."""
 
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -109,12 +108,14 @@ class Predictor:
             ImageError: If a file cannot be read.
             ValueError: If an array is not an image.
         """
-        batch = isinstance(image, np.ndarray | torch.Tensor) and image.ndim == 4
-        if batch and not len(image):
+        batch = None
+        if isinstance(image, np.ndarray | torch.Tensor) and image.ndim == 4:
+            batch = [*image]
+        if batch == []:
             raise ValueError("a batch needs at least one image, got none")
-        images: Any = list(image) if batch else [image]
+        images: list[ImageLike] = [image] if batch is None else batch
         found = list(self.predict_many(images, confidence=confidence, tiles=tiles))
-        if not batch:
+        if batch is None:
             return found[0]
         sure = [f.confidence for f in found if f.confidence is not None]
         return Prediction(
