@@ -54,8 +54,6 @@ def align(prediction: Float[np.ndarray, "n"], truth: Float[np.ndarray, "n"], how
         ValueError: If there is no pixel, a depth is not finite, no positive factor exists, or the
             alignment is one of many images.
     """
-    if how == "median-dataset":
-        raise ValueError("median-dataset is found over all images: give common_alignment's result")
     if how not in ALIGNMENTS:  # a door: names come from files and command lines
         raise ValueError(f"unknown alignment {how!r}: {did_you_mean(how, ALIGNMENTS)}")
     if truth.size == 0:
@@ -65,6 +63,8 @@ def align(prediction: Float[np.ndarray, "n"], truth: Float[np.ndarray, "n"], how
         wrong = int((~np.isfinite(values)).sum())
         if wrong:
             raise ValueError(f"{wrong} of {values.size} pixels of the {name} are not finite")
+    if how == "median-dataset":
+        raise ValueError("median-dataset is found over all images: give common_alignment's result")
     if how == "none":
         return Alignment()
     return _median(p, g) if how == "median" else _least_squares(p, g)
