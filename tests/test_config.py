@@ -13,16 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ssmde.cli import parse
 from ssmde.config import (
     Config,
     DataConfig,
     LossConfig,
     ModelConfig,
+    PseudoDepthConfig,
+    StudentConfig,
     TrainConfig,
     dump_config,
     load_config,
 )
 from ssmde.config.former import FORMER_FIELDS
+from ssmde.presets import PRESETS
+from ssmde.train import config_of_stage
 
 
 def test_an_empty_file_is_the_default_run():
@@ -270,3 +275,29 @@ def test_a_configuration_made_in_python_is_checked_and_converted_as_a_file_is():
     assert len(lines) == len(REFUSED_IN_PYTHON)
     for line, pattern in zip(lines, REFUSED_IN_PYTHON, strict=True):
         assert re.fullmatch(pattern, line)
+
+
+@pytest.mark.parametrize(("preset", "option", "needs"), [
+    ("sc_depth_v3", "--student.distillation 0.3", "method student or both"),
+    ("sc_depth_v3", "--pseudo-depth.source midas", "method both"),
+    ("photometric", "--pseudo-depth.margin 1.2", "a weight of pseudo_depth above 0"),
+    ("photometric", "--model.start small --model.initial-depth 2", "model.start none"),
+    ("photometric", "--data.colour-jitter 0 --data.hue 0.2", "data.colour_jitter above 0"),
+    ("ss_mde", "--loss.rotation-first 0.2", "data.poses none"),
+    ("affine_indoor", "--loss.smoothness 0.1", "another method"),
+])  # fmt: skip
+def test_an_option_that_cannot_act_is_refused(preset, option, needs):
+    with pytest.raises(ValueError, match=rf"cannot act in this run: it needs {needs}"):
+        parse("train", [preset, *option.split()])
+    parse("train", [preset, "--loss.rotation-first", "0"])  # off is off anywhere
+
+
+def test_the_student_has_half_the_rate_unless_it_is_given_one():
+    config = replace(PRESETS["ss_mde"], method="student")
+    faster = replace(config, train=replace(config.train, learning_rate=4e-4))
+    own = replace(faster, student=replace(config.student, learning_rate=1e-5))
+    for asked, rate in ((config, 5e-5), (faster, 2e-4), (own, 1e-5)):
+        runs = config_of_stage(asked)
+        assert runs.train.learning_rate == runs.student.learning_rate == pytest.approx(rate)
+    with pytest.raises(ValueError, match=r"student\.pseudo_depth\.source cannot act"):
+        StudentConfig(pseudo_depth=PseudoDepthConfig(source="midas"))

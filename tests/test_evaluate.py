@@ -98,6 +98,17 @@ def test_the_alignment_asked_for_is_used_and_named(tmp_path):
         assert str(table(named).title).splitlines() == ["runs/a", str(table(result).title)]
 
 
+def test_one_factor_for_the_data_set_leaves_the_drift_of_the_scale_in_the_error(tmp_path):
+    truths = [ramp(i) for i in range(3)]
+    scene = write_scene(tmp_path / "scene", truths)
+    steady = evaluate_predictions(knows([7 * t for t in truths]), [scene], align="median-dataset")
+    assert steady.full.abs_rel == pytest.approx(0, abs=1e-6)
+    drifting = knows([t / f for t, f in zip(truths, (1.0, 2.0, 5.0), strict=True)])
+    found = evaluate_predictions(drifting, [scene], align="median-dataset")
+    np.testing.assert_allclose([f.alignment.scale for f in found.frames], 2, rtol=1e-6)
+    assert found.full.abs_rel == pytest.approx((1 + 0 + 0.6) / 3, rel=1e-5)  # |2 / f - 1|
+
+
 def test_means_agree_with_measuring_each_frame_alone(tmp_path):
     truths = [ramp(i) for i in range(3)]
     masks = [mask_of(slice(0, 0)), mask_of(slice(0, 9)), mask_of(slice(5, 30))]

@@ -11,8 +11,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from torch import Tensor, nn
 
+import films
 from folders import names_in
-from ssmde.data.video import VideoError, read_chosen_frames, read_frames, video_info, write_video
+from ssmde.data.video import read_frames, video_info, write_video
 from ssmde.predict import Predictor, predict_files
 
 
@@ -155,17 +156,13 @@ def test_a_video_becomes_a_video_unless_asked_otherwise(predictor, tmp_path):
     assert names == ["clip_000000_color.png", "clip_000001_color.png"]
 
 
-def test_a_video_that_breaks_off_keeps_its_good_frames(predictor, tmp_path, monkeypatch):
-    path = film(tmp_path / "clip.mp4")
-
-    def break_off(video, wanted):
-        yield from list(read_chosen_frames(video, wanted))[:3]
-        raise VideoError("cannot be decoded after frame 3")
-
-    monkeypatch.setattr("ssmde.prediction.jobs.read_chosen_frames", break_off)
-    summary = predict_files(predictor, path, tmp_path / "out")
-    assert len(list(read_frames(summary.written[0]))) == 3
-    assert summary.skipped == ("cannot be decoded after frame 3",)
+def test_frames_that_cannot_be_decoded_keep_their_numbers_and_are_named(predictor, tmp_path):
+    path = films.write(tmp_path / "clip.mov", films.grey_frames([0, 40, 80, 120, 160]))
+    films.lose_packet(path, 2)
+    summary = predict_files(predictor, path, tmp_path / "out", formats=["color"])
+    kept = [name for name in names_in(tmp_path / "out") if name.endswith(".png")]
+    assert kept == [f"clip_{i:06d}_color.png" for i in (0, 1, 3, 4)]
+    assert summary.notes == (f"{path}: frames that cannot be decoded are left out: 2",)
 
 
 def test_bad_input_is_refused_with_a_message(predictor, tmp_path):

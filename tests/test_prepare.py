@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import films
 from folders import names_in
 from ssmde.data.images import read_image
 from ssmde.data.scene_folder import list_images, read_scene, read_scenes
@@ -459,3 +460,29 @@ def test_real_jumps_are_found_and_real_motion_is_none(tmp_path):
     assert {332, 346, 347} <= {326 + i for i in made.sources[0].choice.splits}
     fluent = list_images(DATA / "indoor" / "redkitchen")[105:121]  # its fastest pan
     assert not choose(fluent, tmp_path, name="kitchen").sources[0].choice.splits
+
+
+def test_each_size_of_a_film_becomes_a_scene_with_the_camera_of_its_size(tmp_path):
+    parts = {}
+    for name, size in (("a", (32, 48)), ("b", (64, 96)), ("c", (48, 32))):
+        file = films.write(tmp_path / f"{name}.ts", films.grey_frames([50, 100], size),
+                           codec="libx264", kind="yuv420p")  # fmt: skip
+        parts[name] = file.read_bytes()
+    for given, name in ({"intrinsics": (40.0, 40.0, 23.5, 15.5)}, "k"), ({"hfov_degrees": 60}, "h"):
+        path = tmp_path / f"{name}.ts"
+        path.write_bytes(b"".join(parts.values()))
+        made = prepare(path, tmp_path / "d", step=1, show_progress=False, **given)
+        assert [scene.name for scene in made.scenes] == [f"{name}-{i}" for i in (1, 2, 3)]
+        assert "a scene begins: 2, 4" in str(made)
+        scenes = [read_scene(scene) for scene in made.scenes]
+        assert [len(scene) for scene in scenes] == [2, 2, 2]
+        focal = [None if s.intrinsics is None else s.intrinsics[0, 0] for s in scenes]
+        if "intrinsics" in given:
+            assert focal == [40, 80, None]
+            assert "frames of 32 x 48 pixels have none: another shape" in str(made)
+        else:
+            widths = np.array([48, 96, 32])
+            np.testing.assert_allclose(focal, widths / 2 / np.tan(np.radians(30)), rtol=1e-6)
+    again = prepare(path, tmp_path / "d", step=1, show_progress=False, hfov_degrees=60)
+    assert again.present
+    assert again.scenes == made.scenes

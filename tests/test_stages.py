@@ -23,6 +23,7 @@ from ssmde.prediction.loading import load
 from ssmde.stages import train_stages
 from ssmde.track import Tracked
 from ssmde.tracking.camera import FoundCamera
+from ssmde.train import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -50,7 +51,7 @@ def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys):
     write_clip(draw_clip("room", frames=6, size=(32, 64), seed=2), run.data.root / "other")
     (run.data.root / "train.txt").write_text("room\n")
     (run.data.root / "val.txt").write_text("other\n")
-    folder = train_stages(run)
+    folder = train(run)  # from Python, one call trains both
     for name in ("teacher/last.safetensors", "student/last.safetensors", "best.safetensors"):
         assert (folder / name).is_file(), name
     assert (folder / "evaluation" / "metrics.json").is_file()

@@ -16,7 +16,7 @@ from ssmde.benchmarking.table import (
     published_row,
     write_benchmark,
 )
-from ssmde.console import did_you_mean, with_bar
+from ssmde.console import counted, did_you_mean, with_bar
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate_frames
@@ -140,7 +140,7 @@ def _open(
 def _notes(table: PublishedTable, results: Sequence[Evaluation]) -> list[str]:
     """What the reader must know before comparing rows."""
     count = results[0].n_images
-    notes = [f"measured here: {count} images; published: {table.note}"]
+    notes = [f"measured here: {counted(count, 'image')}; published: {table.note}"]
     if table.images and count not in table.images:
         variants = ", ".join(f"{number} ({what})" for number, what in table.images.items())
         notes.append(f"not the published set of images, which are {variants}: do not compare")
@@ -154,5 +154,5 @@ def _notes(table: PublishedTable, results: Sequence[Evaluation]) -> list[str]:
     if first.broken:
         notes.append(f"{len(first.broken)} unreadable images are in no mean: {first.broken[0]}")
     if first.sums.full.n_skipped:
-        notes.append(f"{first.sums.full.n_skipped} images have no truth that counts")
+        notes.append(f"no truth that counts: {counted(first.sums.full.n_skipped, 'image')}")
     return notes

@@ -21,6 +21,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from ssmde import __version__
 from ssmde.config import Config, former_option, read_config
+from ssmde.config.idle import differences, refuse_idle
 from ssmde.console import did_you_mean, is_out_of_memory, shorten
 from ssmde.presets import PRESETS, find_preset
 from ssmde.signals import stop_on_sigterm
@@ -143,6 +144,7 @@ def parse(verb: str, words: Sequence[str]) -> Verb:
     )
     if isinstance(found, Train):
         _check_start(found, words)
+        refuse_idle(differences(start["default"].config, found.config), found.config)
     return found
 
 

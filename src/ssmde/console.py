@@ -1,7 +1,8 @@
 """What is said to a person: bars, tables, and the name that was probably meant."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things, in the singular or the plural.
+
+    >>> counted(1, "frame"), counted(3, "frame")
+    ('1 frame', '3 frames')
+    """
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def shorten(text: str) -> str:
     """Text as a message may show it: on one line, its end left out where it is long."""
     text = " ".join(text.split())
@@ -90,3 +100,14 @@ def table_console() -> "Console":
 
     width = None if Console().is_terminal else TABLE_WIDTH
     return Console(width=width, markup=False, highlight=False)
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Rising numbers as people write them.
+
+    >>> ranges([3, 7, 8, 9])
+    '3, 7-9'
+    """
+    runs = groupby(enumerate(numbers), key=lambda item: item[1] - item[0])
+    ends = [[number for _, number in run] for _, run in runs]
+    return ", ".join(str(e[0]) if len(e) == 1 else f"{e[0]}-{e[-1]}" for e in ends)

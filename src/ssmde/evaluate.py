@@ -23,9 +23,10 @@ from ssmde.evaluation.result import (
     FrameResult,
     TruthFrame,
 )
-from ssmde.metrics.alignment import AlignmentName
+from ssmde.metrics.alignment import Alignment, AlignmentName, common_alignment
+from ssmde.metrics.alignment import align as align_depth
 from ssmde.metrics.baselines import constant_depth, mean_depth_map
-from ssmde.metrics.protocol import Protocol, find_protocol, measure
+from ssmde.metrics.protocol import Protocol, counted_pixels, find_protocol, measure
 from ssmde.metrics.regions import RegionSums
 from ssmde.metrics.regions import split as split_regions
 from ssmde.prediction.images import resize_depth
@@ -201,6 +202,9 @@ def evaluate_frames(
     """
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
     how = align or chosen.align
+    align_by: AlignmentName | Alignment = how
+    if how == "median-dataset":
+        align_by = _common_alignment(answer, sequences, chosen, max_frames)
     sums, measured, broken = RegionSums(), list[FrameResult](), list[str]()
     before, before_name = None, ""
     for frame in frames_with_truth(sequences, max_frames):
@@ -212,7 +216,7 @@ def evaluate_frames(
         said = answer(frame, pixels)
         prediction = resize_depth(said.depth, truth.shape)
         try:
-            found = measure(prediction, truth, chosen, align_by=how, motion_mask=mask)
+            found = measure(prediction, truth, chosen, align_by=align_by, motion_mask=mask)
         except ValueError as error:
             raise ValueError(f"{frame.name}: {error}") from error
         sums = sums.add(found.errors)
@@ -229,6 +233,29 @@ def evaluate_frames(
     return Evaluation(
         protocol=chosen, align=how, sums=sums, frames=tuple(measured), broken=tuple(broken)
     )
+
+
+def _common_alignment(
+    answer: FrameFunction,
+    sequences: Sequence[FrameSequence],
+    protocol: Protocol,
+    max_frames: int | None,
+) -> Alignment:
+    """One factor for all frames, in a pass of its own: every frame is asked about twice."""
+    found: list[Alignment] = []
+    for frame in frames_with_truth(sequences, max_frames):
+        try:
+            pixels, truth = read_image(frame.image), frame.read_depth()
+        except ImageError:  # the pass that measures names it
+            continue
+        counted = counted_pixels(truth, protocol)
+        if counted.any():
+            prediction = resize_depth(answer(frame, pixels).depth, truth.shape)
+            try:
+                found.append(align_depth(prediction[counted], truth[counted], "median"))
+            except ValueError as error:
+                raise ValueError(f"{frame.name}: {error}") from error
+    return common_alignment(found)
 
 
 def mean_truth(

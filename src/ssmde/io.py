@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from decimal import Decimal
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -302,6 +303,28 @@ def natural_order(name: str) -> tuple[list[tuple[str, int]], str]:
     """Key that sorts `frame_9` before `frame_10`."""
     pieces = re.findall(r"(\D*)(\d*)", name)
     return [(text, int(digits or -1)) for text, digits in pieces], name
+
+
+def are_decimal(names: Iterable[str]) -> bool:
+    """Whether names end in decimal numbers, such as 0.5 and 0.25, which sort by their value.
+
+    A fraction that ends in 0 where others are shorter or longer is a number of its own: after the
+    frames 1.8 and 1.9 comes 1.10.
+    """
+    found = [DECIMAL.fullmatch(name) for name in names]
+    fractions = [match[3] for match in found if match and match[3]]
+    if not fractions or not all(found) or len(set(map(len, fractions))) == 1:
+        return False
+    return all(len(digits) == 1 or digits[-1] != "0" for digits in fractions)
+
+
+def decimal_order(name: str) -> tuple[str, Decimal, str]:
+    """Key that sorts `0.25` before `0.5`, for names that `are_decimal`."""
+    match = DECIMAL.fullmatch(name)
+    return (match[1], Decimal(match[2]), name) if match else (name, Decimal(0), name)
+
+
+DECIMAL = re.compile(r"(.*?)(\d+(?:\.(\d+))?)", re.DOTALL | re.ASCII)
 
 
 def fitting_name(name: str, room: int = 0) -> str:

@@ -6,7 +6,7 @@ prediction is quick.
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from ssmde.data.video import VIDEO_SUFFIXES, video_info
+from ssmde.data.files import left_out
+from ssmde.data.grey import grey_levels
+from ssmde.data.images import ImageError, read_size
+from ssmde.data.opening import READABLE
+from ssmde.data.video import VIDEO_SUFFIXES, is_film, video_info
 from ssmde.io import fitting_name
-from ssmde.outputs import recorded
-from ssmde.prediction.camera import AskedCamera
+from ssmde.outputs import mark_of, recorded
+from ssmde.prediction.camera import AskedCamera, size_of_camera
 from ssmde.prediction.download import fetched_file, is_url
 from ssmde.prediction.formats import (
     FORMATS,
@@ -110,10 +114,13 @@ def predict_files(
         here = str(source)
         if is_url(here) and _is_video(urlsplit(here).path):
             here = str(stack.enter_context(fetched_file(here)))
-        moving = live or (_is_video(here) and Path(here).is_file())
+        moving = live or is_film(Path(here))
         chosen = tuple(formats) if formats else FOR_VIDEOS if moving else FOR_IMAGES
         _check(chosen, str(source), Path(out), engine, moving=moving)
         images = {} if moving else _fitting_names(_find_images(here))
+        if (four := wishes.camera.intrinsics) is not None and wishes.camera.of_size is None:
+            camera = replace(wishes.camera, of_size=size_of_camera(four, _sizes(images)))
+            wishes = replace(wishes, camera=camera)
         if style.least_confidence > 0:
             wishes = replace(wishes, confidence=True)
         if live:
@@ -124,6 +131,7 @@ def predict_files(
         open_job = partial(
             _open_job, weights, resolution, wishes, out=Path(out), formats=chosen, style=style,
             max_frames=max_frames, live=live, overwrite=overwrite, trust=trust,
+            levels=grey_levels([path for path in images.values() if isinstance(path, Path)]),
         )  # fmt: skip
         job = open_job()
         if live:
@@ -149,14 +157,18 @@ def _open_job(
     live: bool,
     overwrite: bool,
     trust: bool,
+    levels: tuple[int, int] | None,
 ) -> Job:
     """What is to be done, with the network."""
     if not isinstance(weights, Predictor):
         weights = load(weights, resolution=resolution, trust=trust)
     pipeline = _pipeline(weights, resolution, wishes, formats)
+    marks = marks_of(pipeline.predictor, wishes, style, live=live, overwrite=overwrite)
+    if levels is not None:  # another image may change them
+        marks = replace(marks, way=mark_of(way=marks.way, levels=levels))
     return Job(
         pipeline=pipeline, out=out, formats=formats, style=style, max_frames=max_frames,
-        marks=marks_of(pipeline.predictor, wishes, style, live=live, overwrite=overwrite),
+        marks=marks, levels=levels,
     )  # fmt: skip
 
 
@@ -178,6 +190,8 @@ def _images(
         made = predict_on_ray(open_job, job, todo)
     else:
         made = predict_images(job, todo, source)
+    if source.is_dir() and (others := left_out(source, READABLE)):
+        made = replace(made, notes=(*made.notes, f"{source}: left out: {others}"))
     there = {*done, *made.written}
     in_order = [path for path in (*recordings, *chain(*files.values())) if path in there]
     return replace(made, written=tuple(in_order), present=len(done))
@@ -255,6 +269,15 @@ def _find_images(source: str) -> dict[str, Path | str]:
     if path.suffix.lower() == LIST and path.is_file():
         return name_listed(path)
     return dict(name_images(path))
+
+
+def _sizes(images: dict[str, Path | str]) -> list[tuple[int, int]]:
+    """Size (height, width) of every image that is a file and can be opened."""
+    sizes: list[tuple[int, int]] = []
+    for image in images.values():
+        with suppress(ImageError, OSError):  # said by who reads it
+            sizes += [read_size(image)] if isinstance(image, Path) else []
+    return sizes
 
 
 def _fitting_names(images: dict[str, Path | str]) -> dict[str, Path | str]:

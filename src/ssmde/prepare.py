@@ -2,9 +2,9 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ssmde.console import with_bar
 from ssmde.data.scene_files import read_intrinsics
-from ssmde.data.sequence import check_intrinsics
+from ssmde.data.sequence import check_intrinsics, from_hfov, intrinsics_at
 from ssmde.outputs import (
     check_replaceable,
     folder_extra,
@@ -32,18 +32,41 @@ from ssmde.preparation.scene_writer import (
     scenes_of,
     write_scene,
 )
-from ssmde.preparation.sources import Source, find_sources
+from ssmde.preparation.sources import Source, SourceFrame, find_sources
 
 Four = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Plan:
     """A source, and what is known before its frames are looked at."""
 
     source: Source
-    look: Look
     camera: str
+    size: tuple[int, int]
+    """Size (height, width) of its first frame, in pixels."""
+    intrinsics: np.ndarray | None
+    """Pinhole matrix in pixels of that size; None if unknown."""
+    hfov_degrees: int | float | None
+    width: int | None
+    quality: int
+
+    def look(self, size: tuple[int, int]) -> Look:
+        """How frames of this size are stored."""
+        matrix = self.intrinsics
+        if size != self.size and self.hfov_degrees is not None:
+            matrix = from_hfov(size, self.hfov_degrees)
+        elif size != self.size and matrix is not None:
+            matrix = intrinsics_at(matrix, self.size, size)
+            now = f"of {size[1]} x {size[0]} pixels"
+            self.source.notes.add(
+                f"the camera is that of {self.size[1]} x {self.size[0]} pixels, frames {now} have "
+                + ("none: another shape" if matrix is None else "the same, scaled")
+            )
+        width = None if self.width is None else min(self.width, size[1])
+        return Look(
+            size=size, stored=_stored_size(size, width), quality=self.quality, intrinsics=matrix
+        )
 
 
 def prepare(
@@ -118,31 +141,33 @@ def prepare(
     else:
         choices = [_chosen(s, least_motion, fewest_frames, show_progress) for s in sources]
     _refuse_nothing(sources, choices, fewest_frames)
-    names = _scene_names(sources, choices, name)
-    for folder in (out / n for n in chain(*names)):
-        if os.path.lexists(folder) and folder not in replaced:
-            place.check(folder)
-            replaced.append(folder)
+    names = _free_names(sources, choices, name, place, replaced)
     made = Prepared(sources=())
 
     def report() -> dict[str, Any]:
         return {"prepared": [source.to_dict() for source in made.sources]}
 
     with all_or_none(out, replaced, place.mark, report) as part:
-        kept = [
-            _write(plan, choice, [part / n for n in own], step, show_progress)
-            for plan, choice, own in zip(plans, choices, names, strict=True)
+        written = [
+            _write(plan, choice, part / f".{i}", step, show_progress)
+            for i, (plan, choice) in enumerate(zip(plans, choices, strict=True))
         ]
+        choices = [choice for choice, _ in written]
+        names = _free_names(sources, choices, name, place, replaced)
+        for (_, folders), own in zip(written, names, strict=True):
+            for folder, scene in zip(folders, own, strict=True):
+                folder.rename(part / scene)
         made = Prepared(
             sources=tuple(
                 PreparedSource(
                     source=plan.source.label,
                     scenes=tuple(out / n for n in own),
-                    kept=count,
+                    kept=sum(folders.values()),
                     choice=choice,
                     camera=plan.camera,
+                    notes=tuple(plan.source.notes.lines),
                 )
-                for plan, choice, own, count in zip(plans, choices, names, kept, strict=True)
+                for plan, (choice, folders), own in zip(plans, written, names, strict=True)
             )
         )
     return made
@@ -223,15 +248,17 @@ def _plan(
     hfov_degrees: int | float | None,
 ) -> _Plan:
     size = source.size()
-    stored = _stored_size(size, width)
+    _stored_size(size, width)
     four, camera = _camera(source, size, intrinsics, hfov_degrees)
     matrix = None
     if four is not None:
         fx, fy, cx, cy = four
         matrix = np.array([(fx, 0, cx), (0, fy, cy), (0, 0, 1)], dtype=np.float64)
         check_intrinsics(matrix, size, where="intrinsics")
-    look = Look(size=size, stored=stored, quality=quality, intrinsics=matrix)
-    return _Plan(source=source, look=look, camera=camera)
+    return _Plan(
+        source=source, camera=camera, size=size, intrinsics=matrix, hfov_degrees=hfov_degrees,
+        width=width, quality=quality,
+    )  # fmt: skip
 
 
 def _stored_size(size: tuple[int, int], width: int | None) -> tuple[int, int]:
@@ -256,13 +283,15 @@ def _camera(
     if hfov_degrees is not None:
         if not 0 < hfov_degrees < 180:
             raise ValueError(f"hfov_degrees must be in (0, 180), got {hfov_degrees}")
-        focal = size[1] / 2 / math.tan(math.radians(hfov_degrees) / 2)
+        focal = float(from_hfov(size, hfov_degrees)[0, 0])
         return (focal, focal, *middle), f"field of view of {hfov_degrees:g} degrees, as given"
-    if source.camera_file is not None:
-        matrix = read_intrinsics(source.camera_file, size)
+    if source.camera_file is not None and source.camera_file.is_file():
+        turn = source.orientation()
+        matrix = read_intrinsics(source.camera_file, size, orientation=turn)
         if matrix is not None:
             (fx, _, cx), (_, fy, cy) = matrix[:2].tolist()
-            return (fx, fy, cx, cy), "cam.txt beside the images"
+            turned = "" if turn == 1 else ", turned upright as they are"
+            return (fx, fy, cx, cy), f"cam.txt beside the images{turned}"
     hint = source.focal_hint()
     if hint is not None:
         text = f"{hint.origin}: focal length {hint.focal:.0f} pixels, a few percent uncertain"
@@ -310,12 +339,30 @@ def _scene_names(sources: list[Source], choices: list[Choice], name: str | None)
     return names
 
 
+def _free_names(
+    sources: list[Source], choices: list[Choice], name: str | None, place: _Place,
+    replaced: list[Path],
+) -> list[list[str]]:  # fmt: skip
+    """Name of each scene of each source; what is there under these names will be replaced."""
+    names = _scene_names(sources, choices, name)
+    for folder in (place.out / n for n in chain(*names)):
+        if os.path.lexists(folder) and folder not in replaced:
+            place.check(folder)
+            replaced.append(folder)
+    return names
+
+
 def _write(
-    plan: _Plan, choice: Choice, folders: list[Path], step: int | None, show_progress: bool
-) -> int:
-    """Write the scenes of one source in one go through it; returns how many frames they have."""
+    plan: _Plan, choice: Choice, folder: Path, step: int | None, show_progress: bool
+) -> tuple[Choice, dict[Path, int]]:
+    """Write the scenes of one source in one go through it.
+
+    Returns:
+        The choice, where a step was asked for with the scenes that were found on the way; and the
+        folders, named like `folder` with a number, with how many frames each has.
+    """
     if not choice.scenes:
-        return 0
+        return choice, {}
     source, count = plan.source, plan.source.count()
     numbers = choice.scenes[0] if step is not None else list(chain(*choice.scenes))
     total = len(numbers) if step is None else math.ceil(count / step) if count else None
@@ -326,8 +373,30 @@ def _write(
     else:
         info["notes"] = "every frame" if step == 1 else f"every {step}. frame"
     title = f"{source.name}: writing"
-    frames = with_bar(source.frames(numbers), title, total, show=show_progress)
-    kept = 0
-    for folder, scene in zip(folders, choice.scenes, strict=True):
-        kept += write_scene(folder, islice(frames, len(scene)), plan.look, source.fps(), info)
-    return kept
+    frames = iter(with_bar(source.frames(numbers), title, total, show=show_progress))
+    if step is None:
+        pieces = (islice(frames, len(scene)) for scene in choice.scenes)
+    else:
+        pieces = (piece for _, piece in groupby(frames, _place_counter()))
+    written: dict[Path, list[int]] = {}
+    for piece in pieces:
+        first = next(piece)
+        look = plan.look((first.pixels.shape[0], first.pixels.shape[1]))
+        scene = folder.with_name(f"{folder.name}.{len(written)}")
+        written[scene] = write_scene(scene, chain([first], piece), look, source.fps(), info)
+    if len(written) > len(choice.scenes):
+        scenes = tuple(written.values())
+        choice = Choice(scenes=scenes, splits=tuple(scene[0] for scene in scenes[1:]))
+    return choice, {scene: len(kept) for scene, kept in written.items()}
+
+
+def _place_counter() -> Callable[[SourceFrame], int]:
+    """Function that says of frames, one after the other, how many places began before them."""
+    begun = 0
+
+    def count(frame: SourceFrame) -> int:
+        nonlocal begun
+        begun += frame.begins
+        return begun
+
+    return count

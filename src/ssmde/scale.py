@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ssmde.console import bars
+from ssmde.console import bars, counted
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import MetricScale, with_scale
@@ -132,7 +132,7 @@ def _from_scenes(
         why = "at no factor does the known motion explain the images: is it in metres and moving?"
     if not estimates:
         raise ValueError(f"no scale from {source}: {why}")
-    return join_estimates(estimates, f"{source}, {len(estimates)} estimates")
+    return join_estimates(estimates, f"{source}, {counted(len(estimates), 'estimate')}")
 
 
 def _from_points(predictor: Predictor, points: Sequence[MeasuredPoint]) -> list[float]:
@@ -152,7 +152,7 @@ def _from_points(predictor: Predictor, points: Sequence[MeasuredPoint]) -> list[
 
 def _count(points: Sequence[MeasuredPoint], path: str | Path) -> str:
     images = len({point.image for point in points})
-    return f"{len(points)} points in {images} images of {Path(path).name}"
+    return f"{counted(len(points), 'point')} in {counted(images, 'image')} of {Path(path).name}"
 
 
 def _check(

@@ -6,6 +6,8 @@ Each stage is a run of its own in a folder of its own, and is left alone when it
 from dataclasses import replace
 from pathlib import Path
 
+import lightning.pytorch as pl
+
 from ssmde.config import Config, PseudoDepthConfig
 from ssmde.data.pack import is_packed
 from ssmde.data.scene_folder import read_scenes
@@ -30,7 +32,9 @@ WEIGHTS = ("best.safetensors", "last.safetensors")
 RESULTS = (*WEIGHTS, "report.html")
 
 
-def train_stages(config: Config, *, resume: bool = False) -> Path:
+def train_stages(
+    config: Config, *, resume: bool = False, data: pl.LightningDataModule | None = None
+) -> Path:
     """Train what `config.method` asks for and return the folder of the run.
 
     Labels that are missing are made first. The source `grounded` needs nothing but the video: a
@@ -43,13 +47,14 @@ def train_stages(config: Config, *, resume: bool = False) -> Path:
     Args:
         config: The run.
         resume: Go on where a run of both stages stopped: finished stages are skipped.
+        data: As for `ssmde.train.train`; motion and labels have to come with its batches.
 
     Raises:
         ValueError: If the data, or the folder of the run, do not fit.
         TrainingError: As in `ssmde.train.train`.
     """
     if config.method != "both":
-        return train(config, resume=resume)
+        return train(config, resume=resume, data=data)
     config = follow_start(config)
     folder = config.output / config.name
     stages = {name: _stage(config, name) for name in (TEACHER, STUDENT)}
@@ -63,16 +68,18 @@ def train_stages(config: Config, *, resume: bool = False) -> Path:
         check_own([folder / name for name in RESULTS], "choose another --name")
     if not is_later_rank():
         sweep(folder, RESULTS.__contains__)
-    _track_what_has_no_motion(config)
-    _label_what_has_no_labels(config)
+    if data is None:
+        _track_what_has_no_motion(config)
+        _label_what_has_no_labels(config)
     for name, stage in stages.items():
         if _has(stage, WEIGHTS[1]):
             print(f"stage {name}: finished before, left as it is")
             continue
         print(f"stage {name}")
-        train(stage, resume=_has(stage, "last.ckpt"))
+        train(stage, resume=_has(stage, "last.ckpt"), data=data)
     if not is_later_rank():
         _hand_over(stages[STUDENT], folder)
+    if not is_later_rank() and config.data.root.is_dir():
         _report(stages[TEACHER], stages[STUDENT], folder)
     return folder
 

@@ -22,7 +22,7 @@ from ssmde.data.scene_files import (
     write_tracked_points,
     write_tracked_poses,
 )
-from ssmde.data.scene_folder import read_scenes
+from ssmde.data.scene_folder import common_orientation, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.outputs import check_own, recorded, sweep
 from ssmde.tracking.camera import (
@@ -117,6 +117,11 @@ def track(
         return []  # also where COLMAP is not installed
     for scene in todo:
         folder, names = scene.images[0].parent, {TRACKED_POSES, TRACKED_POINTS}
+        if common_orientation(scene.images) != 1:
+            raise ValueError(
+                f"{folder}: an orientation mark (EXIF) turns its images, unseen by COLMAP; "
+                "`ssmde prepare` writes them upright"
+            )
         check_own([folder / name for name in names], "leave the scene out")
         sweep(folder, {*names, "cam.txt", "scene.json"}.__contains__)
     colmap = load_colmap(threads, seed)

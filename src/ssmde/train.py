@@ -3,9 +3,10 @@
 import logging
 import os
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import lightning.pytorch as pl
 import torch
@@ -14,6 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 from ssmde.config import Config, dump_config, read_config
+from ssmde.config.idle import differences
 from ssmde.console import is_out_of_memory, shorten
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
@@ -21,7 +23,7 @@ from ssmde.io import write_text
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
-from ssmde.models.start import follow_start
+from ssmde.models.start import follow_start, say_lost_scale
 from ssmde.outputs import check_own, mark_at, recorded, sweep
 from ssmde.signals import LateStop, Stopped
 from ssmde.training.checkpoints import (
@@ -39,6 +41,7 @@ from ssmde.training.module import TrainingError, TrainingModule
 from ssmde.training.validation import Validation, write_last_weights
 
 CONFIG_FILE = "config.yaml"
+STUDENT_RATE = 0.5  # of the learning rate: the student begins with the weights of the teacher
 RUN_FILES = (
     CONFIG_FILE, "last.ckpt", "best.safetensors", "last.safetensors", "best", "log.csv", "panels",
     "tensorboard",
@@ -68,12 +71,17 @@ QUIET_WARNINGS = (
     "The dirpath has changed from .*",
     ".*treespec, LeafSpec.*",
     ".*in eval mode at the start of training.*",
+    ".*have no `validation_step`.*",
 )
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
-def train(config: Config, *, resume: bool = False) -> Path:
+def train(
+    config: Config, *, resume: bool = False, data: pl.LightningDataModule | None = None
+) -> Path:
     """Train the networks of a configuration and return the folder of the run.
+
+    A configuration of both stages is trained as `ssmde.stages.train_stages` says.
 
     The folder holds `config.yaml`, `last.ckpt` (to go on), `best.safetensors` and
     `last.safetensors` (to use), `best/` (the best few), `log.csv`, `panels/` and `tensorboard/`.
@@ -83,6 +91,8 @@ def train(config: Config, *, resume: bool = False) -> Path:
         resume: Go on from `last.ckpt`, also after a kill; on a CPU the losses that follow are
             those of a run that was never stopped, to the last bit. A run that was stopped before
             its first checkpoint begins again.
+        data: Batches of `ssmde.types.Snippets` from elsewhere, in place of scene folders. Where
+            `config.data.root` is no folder, its `val_dataloader` is what validates.
 
     Raises:
         FileExistsError: If the folder holds files of others under the names of a run.
@@ -91,25 +101,26 @@ def train(config: Config, *, resume: bool = False) -> Path:
             checkpoint is kept.
         Stopped: After Ctrl-C or SIGTERM; the step was finished and `last.ckpt` written.
     """
-    if config.method == "both":
-        raise ValueError("config.method both is for ssmde.stages.train_stages, which runs each")
-    config = follow_start(_clock_of_stage(config))
+    if config.method == "both":  # by name, for the stages call this function for each of them
+        return import_module("ssmde.stages").train_stages(config, resume=resume, data=data)
+    config = follow_start(config_of_stage(config))
     folder = config.output / config.name
     _check_run(folder, config, resume=resume)
     resume = resume and (folder / "last.ckpt").exists()
     if resume and _is_done(folder, config.train.steps):
         return folder
-    sequences = read_scenes(config.data.root, "train")
-    _check_scene_gaps(config, sequences)
+    sequences = [] if data is not None else _training_scenes(config)
+    if not resume and not is_later_rank():
+        say_lost_scale(config)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
     method = build_method(config)
-    loader = SnippetLoader(config, sequences)
+    loader = SnippetLoader(config, sequences) if data is None else data
     module = TrainingModule(method, config.train)
     log = RunLog(folder, config.train.steps, config.train.log_every)
     stop = LateStop()
-    validation = Validation(folder, config, log, stop)
+    validation = Validation(folder, config, log, stop, data)
     save = SaveWhenAsked(folder, stop)
     trainer = _make_trainer(config, folder, [validation, log, save])
     if trainer.is_global_zero:
@@ -137,7 +148,7 @@ def train(config: Config, *, resume: bool = False) -> Path:
 def _fit(
     trainer: pl.Trainer,
     module: TrainingModule,
-    loader: SnippetLoader,
+    loader: pl.LightningDataModule,
     checkpoint: Path | None,
     save: SaveWhenAsked,
 ) -> None:
@@ -160,15 +171,14 @@ def _fit(
         raise broken_checkpoint(checkpoint, reason) from error
 
 
-def _clock_of_stage(config: Config) -> Config:
+def config_of_stage(config: Config) -> Config:
     """Steps and learning rate of the stage take the place of the general ones."""
     s = config.student
     if config.method != "student":
         return config
-    clock = replace(
-        config.train, steps=s.steps or config.train.steps, learning_rate=s.learning_rate
-    )
-    return replace(config, train=clock)
+    rate = s.learning_rate or STUDENT_RATE * config.train.learning_rate
+    clock = replace(config.train, steps=s.steps or config.train.steps, learning_rate=rate)
+    return replace(config, train=clock, student=replace(s, learning_rate=rate))
 
 
 def build_method(config: Config) -> nn.Module:
@@ -237,7 +247,7 @@ def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
             raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist; {way_on}")
         print(f"{folder} has no checkpoint yet: it begins again")
     before = read_config(kept)
-    changed = set(_differences(asdict(before), asdict(config)))
+    changed = set(differences(before, config))
     if not_free := sorted(changed - FREE_ON_RESUME):
         raise ValueError(
             f"a resumed run cannot change {', '.join(not_free)}; start a new run with --name, "
@@ -252,8 +262,8 @@ def _check_room(folder: Path, config: Config) -> None:
         return
     check_own([folder / CONFIG_FILE], "choose another --name")
     kept = folder / CONFIG_FILE
-    before = asdict(read_config(kept)) if kept.is_file() else None
-    if before is None or set(_differences(before, asdict(config))) - FREE_ON_RESUME:
+    before = read_config(kept) if kept.is_file() else None
+    if before is None or set(differences(before, config)) - FREE_ON_RESUME:
         raise FileExistsError(
             f"{there[0]}: exists, of something else than this run: choose another --name, or "
             f"delete {folder}"
@@ -295,30 +305,21 @@ def _write_config(folder: Path, config: Config) -> None:
             write_text(kept, dump_config(config))
 
 
-def _check_scene_gaps(config: Config, sequences: list[FrameSequence]) -> None:
+def _training_scenes(config: Config) -> list[FrameSequence]:
+    sequences = read_scenes(config.data.root, "train")
     names = [sequence.name for sequence in sequences]
     for name, _ in config.data.scene_gaps:
         if name not in names:
             raise ValueError(
                 f"data.scene_gaps names scene '{name}', {config.data.root} has {', '.join(names)}"
             )
+    return sequences
 
 
 def is_later_rank() -> bool:
     """True in a process that a launcher started beside the first one."""
     names = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
     return any(int(os.environ.get(name, "0")) > 0 for name in names)
-
-
-def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the fields in which two configurations differ."""
-    found: list[str] = []
-    for name, value in a.items():
-        if isinstance(value, dict):
-            found += _differences(value, b[name], f"{prefix}{name}.")
-        elif value != b[name]:
-            found.append(prefix + name)
-    return found
 
 
 def _explain(error: Exception, config: Config, folder: Path) -> Exception:

@@ -209,8 +209,8 @@ def test_a_film_that_nobody_waits_for_any_more_leaves_no_file(studio, session, t
 def test_a_video_that_breaks_off_gives_what_could_be_read(studio, session, tmp_path, monkeypatch):
     path = film(tmp_path / "clip.mp4")
 
-    def break_off(video, wanted):
-        for i, frame in enumerate(read_chosen_frames(video, wanted)):
+    def break_off(video, wanted, notes):
+        for i, frame in enumerate(read_chosen_frames(video, wanted, notes)):
             if i == 3:
                 raise VideoError("torn")
             yield frame

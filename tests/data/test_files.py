@@ -1,6 +1,7 @@
 """Files of a folder: their order, and that a path exists only while somebody looks at it."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,3 +68,15 @@ def test_a_scene_of_many_frames_is_read_without_opening_them(tmp_path):
     for i in (0, 3, 6):
         (tmp_path / f"{i}.png").write_bytes(b"")
     assert read_scene(tmp_path).image_size == (8, 6)
+
+
+@pytest.mark.parametrize("names", [
+    ["0.05", "0.333", "0.5", "1.0", "1.25", "10.125"],
+    ["t0.5", "t1", "t1.25", "t1.5"],
+    ["1403636579.76355", "1403636579.763555527", "1403636579.8"],
+    ["1.1", "1.2", "1.9", "1.10", "1.11"],  # the tenth frame, no decimals
+    ["1.80", "1.90", "2.05"],
+])  # fmt: skip
+def test_decimal_names_sort_by_their_value(names):
+    files = [f"{name}.jpg" for name in names]
+    assert sort_names(Path(), files[::-1]) == files

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageOps
 
+from ssmde.data.grey import grey_levels
 from ssmde.data.images import (
     ImageError,
-    is_upright,
     read_depth,
     read_image,
     read_map,
     read_mask,
+    read_orientation,
     read_size,
     resize_image,
     whole_file,
@@ -107,7 +108,7 @@ def test_the_orientation_mark_of_a_camera_is_applied(tmp_path, kind):
     path = save(tmp_path / f"a.{kind}", pixels, exif=exif)
     image = read_image(path)
     assert read_size(path) == image.shape[:2] == (32, 16)
-    assert not is_upright(path)
+    assert read_orientation(path) == 6
     assert (image[:7, 9:] > 200).all()
     assert (image[:7, :7] < 50).all()
     assert read_image(path, reduction=2).shape == (16, 8, 3)
@@ -139,7 +140,7 @@ def test_a_truncated_image_names_its_file(tmp_path):
         read_image(path)
 
 
-@pytest.mark.parametrize("read", [read_image, read_size, read_mask, read_depth, is_upright])
+@pytest.mark.parametrize("read", [read_image, read_size, read_mask, read_depth, read_orientation])
 def test_missing_empty_and_foreign_files_name_themselves(tmp_path, read):
     with pytest.raises(ImageError, match=r"none\.png: no such file"):
         read(tmp_path / "none.png")
@@ -261,8 +262,28 @@ def test_every_orientation_mark_is_applied_as_pillow_does(tmp_path, mark):
     image.save(tmp_path / "a.png", exif=exif)
     with Image.open(tmp_path / "a.png") as stored:
         expected = np.asarray(ImageOps.exif_transpose(stored))
-    assert np.array_equal(read_image(tmp_path / "a.png"), expected)
-    assert read_size(tmp_path / "a.png") == expected.shape[:2]
+    image.save(tmp_path / "a.tif", tiffinfo={ORIENTATION: mark})
+    for path in (tmp_path / "a.png", tmp_path / "a.tif"):
+        assert np.array_equal(read_image(path), expected)
+        assert read_size(path) == expected.shape[:2]
+
+
+def test_grey_of_16_bits_takes_one_stretch_for_its_source(tmp_path):
+    for i, low in enumerate((7300, 7800)):
+        write_png16(
+            tmp_path / f"{i}.png", np.tile(np.arange(low, low + 500, dtype=np.uint16), (4, 1))
+        )
+    levels = grey_levels([tmp_path / "0.png", tmp_path / "1.png"])
+    assert levels == (7300, 8299)
+    for read in (lambda p: read_image(p, levels=levels), read_image):  # files, or their folder
+        first, second = (read(tmp_path / f"{i}.png")[0, :, 0].astype(int) for i in (0, 1))
+        assert (first[0], second[-1]) == (0, 255)
+        assert abs(second[0] - first[-1]) <= 1  # the same brightness in both
+        assert len(np.unique(first)) > 100
+    whole = np.tile(np.array([0, 300, 65535], np.uint16), (4, 1))
+    write_png16(tmp_path / "2.png", whole)
+    assert grey_levels([tmp_path / "2.png"]) is None
+    assert read_image(tmp_path / "2.png", levels=None)[0, :, 0].tolist() == [0, 1, 255]
 
 
 def test_odd_exif_is_no_error_and_a_mark_that_is_none_counts_as_upright(tmp_path):

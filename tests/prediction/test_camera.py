@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssmde.prediction.camera import AskedCamera, find_camera
+from ssmde.prediction.camera import AskedCamera, find_camera, size_of_camera
 
 
 def test_what_is_given_is_taken():
@@ -30,3 +30,15 @@ def test_a_camera_that_cannot_be_is_refused():
         AskedCamera(hfov_degrees=200)
     with pytest.raises(ValueError, match="outside the image of 640 x 480"):
         find_camera((480, 640), AskedCamera(intrinsics=(500, 500, 900, 200)))
+
+
+def test_one_matrix_belongs_to_one_size():
+    asked = AskedCamera(intrinsics=(500, 500, 319.5, 239.5), of_size=(480, 640))
+    matrix, said = find_camera((240, 320), asked)
+    np.testing.assert_allclose(matrix, [[250, 0, 159.5], [0, 250, 119.5], [0, 0, 1]])
+    assert said == "given for 640 x 480"
+    with pytest.raises(ValueError, match="480 x 640 pixels, but the camera given is that of 640"):
+        find_camera((640, 480), asked)
+    sizes = [(240, 320), (480, 640), (960, 1280), (640, 480)]
+    assert size_of_camera((500, 500, 319.5, 239.5), sizes) == (480, 640)
+    assert size_of_camera((500, 500, 319.5, 239.5), []) is None

@@ -205,3 +205,16 @@ def test_stored_sizes_are_those_of_the_training_unless_one_is_asked_for(tmp_path
     assert load(tmp_path / "w.safetensors", device="cpu").size_for((640, 480)) == (96, 64)
     asked = load(tmp_path / "w.safetensors", resolution=(32, 32), device="cpu")
     assert asked.size_for((640, 480)) == (32, 32)
+
+
+def test_a_batch_is_predicted_image_by_image_and_a_predictor_moves():
+    predictor = Predictor(Brightness(), SIZE).to("cpu")
+    images = torch.rand(3, 3, 40, 50)
+    found = predictor.predict(images, confidence=True)
+    assert found.depth.shape == found.confidence.shape == (3, 40, 50)
+    for image, depth in zip(images, found.depth, strict=True):
+        np.testing.assert_allclose(predictor.predict(image).depth, depth, rtol=1e-6)
+    array = (255 * images.permute(0, 2, 3, 1)).byte().numpy()
+    assert predictor.predict(array).depth.shape == (3, 40, 50)
+    with pytest.raises(ValueError, match="at least one image"):
+        predictor.predict(images[:0])

@@ -16,7 +16,7 @@ def measured(moved, sharpness=None, difference=None):
     moved = np.array([0.0, *moved])
     count = len(moved)
     return Measured(
-        times=np.arange(count) / 10,
+        numbers=np.arange(count),
         moved=moved,
         way=np.cumsum(np.nan_to_num(moved, nan=0.01)),
         sharpness=both(np.full(count, 2.0) if sharpness is None else sharpness),

@@ -20,9 +20,8 @@ def motion(before, after):
     return image_motion(motion_picture(before), motion_picture(after))
 
 
-def frames(pictures, times=None):
-    times = times or [i / 10 for i in range(len(pictures))]
-    return [GreyFrame(time=t, grey=p) for t, p in zip(times, pictures, strict=True)]
+def frames(pictures):
+    return [GreyFrame(number=i, time=None, grey=p) for i, p in enumerate(pictures)]
 
 
 @settings(max_examples=5)
@@ -116,10 +115,20 @@ def test_stripes_of_one_pixel_are_as_sharp_as_can_be():
     assert sharpness(stripes)[1] == pytest.approx(4, rel=1e-3)
 
 
-def test_no_frames_give_no_numbers_and_unknown_times_are_nan():
+def test_no_frames_give_no_numbers():
     assert len(measure([], 0.005)) == 0
-    nameless = GreyFrame(time=None, grey=np.zeros((40, 60), np.uint8))
-    assert np.isnan(measure([nameless], 0.005).times).all()
+
+
+def test_after_a_pause_and_at_another_size_another_place_begins():
+    small, large = np.zeros((40, 60), np.uint8), np.zeros((60, 40), np.uint8)
+    found = measure([
+        GreyFrame(number=0, time=None, grey=small),
+        GreyFrame(number=3, time=None, grey=small, begins=True),
+        GreyFrame(number=4, time=None, grey=large, begins=True),
+    ], 0.005)  # fmt: skip
+    assert found.numbers.tolist() == [0, 3, 4]
+    assert np.isnan(found.moved).tolist() == [False, True, True]
+    assert (np.diff(found.way) > 0).all()
 
 
 def test_measuring_holds_a_few_frames_and_never_the_whole_video():

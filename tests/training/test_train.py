@@ -9,11 +9,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch.testing import assert_close
+from torch.utils.data import DataLoader
 
 import ssmde.train as train_module
 from ssmde.config import Config, dump_config, load_config
@@ -22,6 +24,7 @@ from ssmde.models.load import read_weights
 from ssmde.prediction.loading import load
 from ssmde.train import train
 from ssmde.training.module import TrainingError
+from ssmde.types import Snippets
 from tiny_networks import build_tiny_teacher
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -322,3 +325,52 @@ def test_a_broken_checkpoint_is_named_with_what_is_whole(small_run, content):
     with pytest.raises(ValueError, match=r"last\.ckpt: the checkpoint of .* is broken .*--model"):
         train(more, resume=True)
     assert (folder / "last.safetensors").is_file()
+
+
+class RandomSnippets(pl.LightningDataModule):
+    """Batches that come from no folder."""
+
+    def batches(self, count):
+        random = torch.Generator().manual_seed(0)
+        shape = (2, 3, 3, 32, 64)
+        camera = torch.tensor([[50.0, 0, 31.5], [0, 50, 15.5], [0, 0, 1]])
+        return [
+            Snippets(
+                images=torch.randint(0, 256, shape, dtype=torch.uint8, generator=random),
+                intrinsics=camera.repeat(2, 1, 1),
+                colour=torch.eye(3, 4).repeat(2, 1, 1),
+                names=("own/0", "own/1"),
+            )
+            for _ in range(count)
+        ]
+
+    def train_dataloader(self):
+        return DataLoader(self.batches(8), batch_size=None)
+
+
+def test_labels_without_a_value_are_warned_of_once(small_run, tmp_path, capsys):
+    class Unlabelled(RandomSnippets):
+        def batches(self, count):
+            empty = torch.zeros(2, 1, 32, 64)
+            return [replace(snippets, pseudo_depth=empty) for snippets in super().batches(count)]
+
+    away = replace(small_run, data=replace(small_run.data, root=tmp_path / "none"))
+    train(away, data=Unlabelled())
+    said = capsys.readouterr().err
+    assert said.count("the labels of frames own/0, own/1 have no value at step 1") == 1
+
+
+class ValidatedSnippets(RandomSnippets):
+    def val_dataloader(self):
+        return DataLoader(self.batches(1), batch_size=None)
+
+
+def test_a_data_module_of_ones_own_trains(small_run, tmp_path):
+    away = replace(small_run, data=replace(small_run.data, root=tmp_path / "none"))
+    folder = train(away, data=RandomSnippets())
+    assert [step for step, _ in losses(folder)] == list(range(1, 9))
+    assert (folder / "last.safetensors").is_file()
+    assert not (folder / "best.safetensors").exists()
+    folder = train(replace(away, name="validated"), data=ValidatedSnippets())
+    assert [step for step, _ in losses(folder, "val/photometric")] == [4, 8]
+    assert (folder / "best.safetensors").is_file()

@@ -17,6 +17,7 @@ from ssmde.application.received import read_picture, read_webcam_frame
 from ssmde.application.shown import View, preview
 from ssmde.application.studio import FilmStep, Studio
 from ssmde.application.visitors import Session, Visitors
+from ssmde.console import counted
 
 SECONDS_BETWEEN_NEWS = 0.7
 """Of a video that is being computed."""
@@ -264,10 +265,11 @@ def _film_news(step: FilmStep, seconds: float) -> str:
     """How far a video is, in words and as a bar."""
     if step.files:
         size = step.files[0].stat().st_size / 1e6
-        said = f"Done: {step.done} frames in {seconds:.0f} s, film of {size:.1f} MB. {step.note}"
+        frames = counted(step.done, "frame")
+        said = f"Done: {frames} in {seconds:.0f} s, film of {size:.1f} MB. {step.note}"
         return f"<p>{escape(said)}</p>"
     if not step.total:
-        return f"<p>{step.done} frames</p>"
+        return f"<p>{counted(step.done, 'frame')}</p>"
     share = min(step.done / step.total, 1.0)
     left = seconds / step.done * max(step.total - step.done, 0)
     return (

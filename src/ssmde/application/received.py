@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ssmde.application.limits import FRAME_PIXELS, PAGE_PIXELS, RefusalError
+from ssmde.data.grey import grey_levels
 from ssmde.data.images import ImageError, read_image, read_image_bytes, read_size, size_of_bytes
 from ssmde.data.video import VIDEO_SUFFIXES
 
@@ -27,7 +28,7 @@ def read_picture(path: Path, name: str) -> UInt8[np.ndarray, "h w 3"]:
     """
     try:
         check_pixels(name, read_size(path))
-        return read_image(path)
+        return read_image(path, levels=grey_levels([path]))
     except ImageError as error:
         if "million" in str(error):  # more than is ever read
             raise RefusalError(f"{name} has too many pixels; {SMALLER}") from error

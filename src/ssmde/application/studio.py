@@ -22,7 +22,14 @@ from ssmde.application.limits import (
 from ssmde.application.received import check_pixels
 from ssmde.application.shown import View, film_frame, view
 from ssmde.application.visitors import Session
-from ssmde.data.video import VIDEO_SUFFIXES, VideoError, VideoInfo, read_chosen_frames, video_info
+from ssmde.data.video import (
+    VIDEO_SUFFIXES,
+    VideoError,
+    VideoInfo,
+    VideoNotes,
+    read_chosen_frames,
+    video_info,
+)
 from ssmde.io import whole_file
 from ssmde.predict import FORMATS, Facts, Predictor, Shot, Style, explain_formats, write_frame
 from ssmde.prediction.camera import AskedCamera, find_camera
@@ -210,7 +217,8 @@ class Studio:
             stack.enter_context(_dropped_on_failure(session, folder))
             append = stack.enter_context(write_film(film, info.fps, path, picture=picture))
             pack = stack.enter_context(_archive(archive, folder / "frames", formats))
-            frames = stack.enter_context(closing(read_chosen_frames(path, lambda _: True)))
+            notes = VideoNotes()
+            frames = stack.enter_context(closing(read_chosen_frames(path, lambda _: True, notes)))
             while not session.stopped:
                 try:
                     frame = next(frames, None)
@@ -225,13 +233,14 @@ class Studio:
                 with self._room.take(frame.pixels.size // 3):
                     shot = replace(self._shot(weights, frame.pixels), time=frame.time)
                     append(shot)
-                    packed += pack(f"{name}_{done:06d}", shot)
+                    packed += pack(f"{name}_{frame.number:06d}", shot)
                 done += 1
                 yield FilmStep(done=done, total=info.frames, shot=shot)
             if done == 0:
                 raise RefusalError(f"{name} holds no frame to read." if note else "Stopped.")
         files = (film, archive) if formats else (film,)
-        yield FilmStep(done=done, total=info.frames, files=files, note=note)
+        note = " ".join([note, *(f"{line[0].upper()}{line[1:]}." for line in notes.lines)])
+        yield FilmStep(done=done, total=info.frames, files=files, note=note.strip())
 
 
 def _asked_camera(hfov_degrees: int | float | None) -> AskedCamera:

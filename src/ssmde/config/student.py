@@ -73,8 +73,8 @@ class StudentConfig(Section):
     """Leave what moves out of the photometric and geometry terms."""
     steps: int = 0
     """Optimiser steps of stage 2; 0 takes as many as stage 1."""
-    learning_rate: float = 5e-5
-    """Adam's step size in stage 2."""
+    learning_rate: float = 0.0
+    """Adam's step size in stage 2; 0 takes half of `train.learning_rate`."""
     filter: FilterConfig = field(default_factory=FilterConfig)
     pseudo_depth: PseudoDepthConfig = STUDENT_PSEUDO_DEPTH
 
@@ -93,6 +93,11 @@ class StudentConfig(Section):
             "student.distillation and a weight of student.pseudo_depth above 0",
         )
         refuse(
-            self.learning_rate <= 0,
-            f"student.learning_rate must be positive, got {self.learning_rate}",
+            bool(self.pseudo_depth.source),
+            "student.pseudo_depth.source cannot act: both stages learn from the labels of the "
+            f"scenes, which pseudo_depth.source names; got {self.pseudo_depth.source!r}",
+        )
+        refuse(
+            not self.learning_rate >= 0,
+            f"student.learning_rate must be at least 0, got {self.learning_rate}",
         )

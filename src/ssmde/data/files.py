@@ -5,7 +5,8 @@ at them. So the names lie in one array of bytes, and a path is made when it is a
 """
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
@@ -13,7 +14,8 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 from jaxtyping import Shaped
 
-from ssmde.io import natural_order
+from ssmde.data.opening import not_read
+from ssmde.io import are_decimal, decimal_order, natural_order
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -64,6 +66,23 @@ def list_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
     return sort_names(folder, [name for name in names if name.lower() not in suffixes])
 
 
+def left_out(folder: Path, taken: tuple[str, ...]) -> str:
+    """Files of a folder that are not taken, counted by ending; empty if there are none.
+
+    Args:
+        folder: Where they lie; hidden ones and cam.txt do not count.
+        taken: Endings of those that are.
+    """
+    names = [n.lower() for n in os.listdir(folder) if n[0] != "." and n != "cam.txt"]
+    others = [n for n in names if not n.endswith(taken) and (folder / n).suffix]
+    counts = Counter(Path(name).suffix for name in others)
+    told = [
+        f"{count} {ending}" + (f" ({not_read('HEIC')})" if ending in (".heic", ".heif") else "")
+        for ending, count in sorted(counts.items())
+    ]
+    return ", ".join(told)
+
+
 def holds_images(folder: Path) -> bool:
     """Whether an image lies in a folder; looks no further than the first."""
     with os.scandir(folder) as entries:
@@ -94,11 +113,17 @@ def sort_names(folder: Path, names: list[str]) -> list[str]:
     """
     if _plain_order(names):
         return sorted(names)
-    ordered = sorted(names, key=lambda name: natural_order(stem(name)))
+    ordered = sorted(names, key=frame_order(names))
     for name, following in pairwise(ordered):
         if stem(name) == stem(following):
             raise ValueError(f"{folder}: {name} and {following} are one frame; keep one")
     return ordered
+
+
+def frame_order(names: Iterable[str]) -> Callable[[str], Any]:
+    """Key that sorts names of files as their frames follow: numbers, whole or decimal, by value."""
+    order = decimal_order if are_decimal(map(stem, names)) else natural_order
+    return lambda name: order(stem(name))
 
 
 def stem(name: str) -> str:

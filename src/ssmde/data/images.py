@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,12 +17,14 @@ from PIL import ExifTags, Image
 from torch.nn import functional
 
 from ssmde.data.files import IMAGE_SUFFIXES
+from ssmde.data.grey import SIXTEEN_BIT, array_levels, folder_levels, grey_to_bytes
 from ssmde.data.jpeg import decode_jpeg
 from ssmde.data.npz import NoDepthError, dense
 from ssmde.data.opening import ImageError, open_image, too_many_pixels
 from ssmde.data.store import RemoteError
 from ssmde.io import FileError, read_bytes, read_npy, read_npz, whole_file
 
+Levels = tuple[int, int] | None
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
 REDUCTIONS = (8, 4, 2, 1)  # the sizes a JPEG can be decoded at: an eighth, a quarter, a half, full
 TURNS = {
@@ -35,7 +38,6 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What sets an image of each EXIF orientation upright."""
-SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's names for 16 bits a pixel
 # What Pillow and NumPy raise on broken bytes; an unknown format is an OSError.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, struct.error, zlib.error)
 BROKEN_FILE = (*BROKEN, zipfile.BadZipFile, Image.DecompressionBombError)  # of a later part
@@ -105,17 +107,19 @@ def size_of_bytes(content: bytes, name: str) -> tuple[int, int]:
         return image.height, image.width
 
 
-def is_upright(path: Path) -> bool:
-    """True if the camera's orientation mark (EXIF) asks for no turn; reads the header only.
+def read_orientation(path: Path) -> int:
+    """How the camera says it was held (EXIF), 1 to 8, 1 is upright; reads the header only.
 
     Raises:
         ImageError: If the file is missing or no image.
     """
     with _naming(path), open_image(path, path) as image:
-        return _orientation(image) == 1
+        return _orientation(image)
 
 
-def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
+def read_image(
+    path: Path, *, reduction: int = 1, levels: tuple[int, int] | Literal["folder"] | None = "folder"
+) -> UInt8[np.ndarray, "h w 3"]:
     """Colours of an image, RGB, upright.
 
     The camera's orientation mark (EXIF) is applied, grey becomes RGB, 16 bits become 8,
@@ -123,6 +127,7 @@ def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
 
     Args:
         path: Any file Pillow can read, or bytes of shape (height, width, 3) in a .npy.
+        levels: Of 16-bit grey, from `grey_levels`; by default those of all images of its folder.
         reduction: Decode at a half, a quarter or an eighth of the size: 2, 4 or 8. The result has
             `height // reduction` rows, and pixel u of the file lies at (u + 0.5) / reduction - 0.5
             whatever the remainder. Much faster for JPEG.
@@ -142,7 +147,13 @@ def read_image(path: Path, *, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
             if upright and image.format == "JPEG" and image.mode in ("RGB", "L"):
                 pixels = decode_jpeg(content, (height, width), reduction)
             if pixels is None:
-                pixels = _decode(path, image, reduction, upright=upright)
+                if levels == "folder":
+                    levels = None
+                    if image.mode in SIXTEEN_BIT and path.parent.is_dir():
+                        levels = folder_levels(path.parent, path.parent.stat().st_mtime_ns)
+                    elif image.mode in SIXTEEN_BIT:  # of a shard
+                        levels = array_levels(np.asarray(image))
+                pixels = _decode(path, image, reduction, levels, upright=upright)
     if pixels.shape[:2] in ((height, width), (width, height)):
         return pixels if reduction == 1 else _average(pixels, reduction)
     # The last row and column of a reduced image may hold a part of a pixel.
@@ -161,7 +172,8 @@ def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
     """
     path = Path(name)
     with _naming(path, name), open_image(BytesIO(content), path) as image:
-        return np.array(_rgb(path, turn_upright(image)))
+        levels = array_levels(np.asarray(image)) if image.mode in SIXTEEN_BIT else None
+        return np.array(_rgb(path, turn_upright(image), levels))
 
 
 def read_pixels(content: bytes | bytearray) -> UInt8[np.ndarray, "h w 3"]:
@@ -359,10 +371,15 @@ def _format(path: Path) -> str:
 
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 (upright) to 8; 5 and above lie on their side."""
+    if image.format == "TIFF":
+        return 1  # Pillow turns it by itself
     if image.format in ("JPEG", "PNG") and "exif" not in image.info:
         return 1  # asking a PNG further would decode it
-    value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return value if value in TURNS else 1  # some cameras write 0 or 9, or another type of number
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return int(value) if value in TURNS else 1  # some cameras write 0 or 9
+    except (*BROKEN, TypeError):  # broken marks, or another type of number: the pixels are fine
+        return 1
 
 
 def turn_upright(image: Image.Image) -> Image.Image:
@@ -372,20 +389,18 @@ def turn_upright(image: Image.Image) -> Image.Image:
 
 
 def _decode(
-    path: Path, image: Image.Image, reduction: int, *, upright: bool
+    path: Path, image: Image.Image, reduction: int, levels: Levels, *, upright: bool
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Pixels by Pillow, at a reduced size where the format can."""
     if reduction > 1 and upright:
         width, height = (max(side // reduction, 1) for side in image.size)
         image.draft("RGB", (width, height))
-    return np.array(_rgb(path, turn_upright(image)))
+    return np.array(_rgb(path, turn_upright(image), levels))
 
 
-def _rgb(path: Path, image: Image.Image) -> Image.Image:
+def _rgb(path: Path, image: Image.Image, levels: tuple[int, int] | None) -> Image.Image:
     if image.mode in SIXTEEN_BIT:
-        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert(
-            "RGB"
-        )
+        return Image.fromarray(grey_to_bytes(np.asarray(image), levels)).convert("RGB")
     if image.mode == "F":
         raise ImageError(f"{path}: floating-point pixels are no colours; store 8 or 16 bits each")
     image.load()

@@ -8,18 +8,21 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from ssmde.console import shorten
-from ssmde.data.sequence import check_intrinsics, check_pose
+from ssmde.data.sequence import check_intrinsics, check_pose, turn_intrinsics
 from ssmde.io import read_json, read_lines, read_npz, whole_file, write_json, write_text
 
 LARGEST = 1e300  # number that is taken
 
 
-def read_intrinsics(path: Path, image_size: tuple[int, int]) -> Float[np.ndarray, "3 3"] | None:
-    """Pinhole matrix of a cam.txt, in pixels; None if the file does not exist.
+def read_intrinsics(
+    path: Path, image_size: tuple[int, int], *, orientation: int = 1
+) -> Float[np.ndarray, "3 3"] | None:
+    """Pinhole matrix for the upright images beside a cam.txt; None if the file does not exist.
 
     Args:
-        path: Nine numbers, row by row, on three lines or on one.
-        image_size: Size (height, width) of the images it belongs to.
+        path: Nine numbers, row by row, on three lines or on one, in pixels as they are stored.
+        image_size: Size (height, width) of the upright images.
+        orientation: What turns the stored pixels upright (EXIF), 1 to 8.
 
     Raises:
         ValueError: If it does not hold a pinhole matrix of such images.
@@ -33,8 +36,9 @@ def read_intrinsics(path: Path, image_size: tuple[int, int]) -> Float[np.ndarray
             f"got lines of {', '.join(str(len(row)) for row in rows) or 'nothing'}"
         )
     intrinsics = np.reshape(rows, (3, 3))
-    check_intrinsics(intrinsics, image_size, where=str(path))
-    return intrinsics
+    stored = image_size[::-1] if orientation >= 5 else image_size
+    check_intrinsics(intrinsics, stored, where=str(path))
+    return turn_intrinsics(intrinsics, stored, orientation)
 
 
 def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:

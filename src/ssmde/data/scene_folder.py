@@ -15,6 +15,8 @@ The packs published with sc_depth_pl (`training/<scene>`, `leres_depth/`) are re
 """
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -27,13 +29,21 @@ from ssmde.data.files import (
     IMAGE_SUFFIXES,
     Files,
     files_of,
+    frame_order,
     holds_images,
     in_name_order,
     list_images,
     list_names,
     stem,
 )
-from ssmde.data.images import DEPTH_SUFFIXES, ImageError, check_shape, read_shape, read_size
+from ssmde.data.images import (
+    DEPTH_SUFFIXES,
+    ImageError,
+    check_shape,
+    read_orientation,
+    read_shape,
+    read_size,
+)
 from ssmde.data.pack import is_packed, read_pack
 from ssmde.data.scene_files import (
     positive_number,
@@ -163,7 +173,9 @@ def read_scene(
         name=scene_name(folder, root),
         images=images,
         image_size=image_size,
-        intrinsics=read_intrinsics(folder / "cam.txt", image_size),
+        intrinsics=read_intrinsics(
+            folder / "cam.txt", image_size, orientation=common_orientation(images)
+        ),
         depth=depth,
         depth_units_per_metre=positive_number(info, "depth_units_per_metre", folder / "scene.json"),
         poses=read_poses(folder / "poses.txt", len(images)),
@@ -268,6 +280,25 @@ def _common_size(images: Files[Path], *, of_all: bool) -> tuple[int, int]:
     return found[first]
 
 
+def common_orientation(images: Sequence[Path]) -> int:
+    """What turns the images upright (EXIF): of the first, the middle and the last that can be read.
+
+    Raises:
+        ValueError: If they differ: then they have no camera in common.
+    """
+    found: dict[int, Path] = {}
+    for index in (0, len(images) // 2, len(images) - 1):
+        with suppress(ImageError):  # whoever reads the frames says so
+            found.setdefault(read_orientation(images[index]), images[index])
+    if len(found) > 1:
+        marks = ", ".join(f"{path} has {mark}" for mark, path in found.items())
+        raise ValueError(
+            f"images of one scene are turned in different ways by their orientation marks (EXIF): "
+            f"{marks}; `ssmde prepare` writes them upright"
+        )
+    return next(iter(found), 1)
+
+
 def _check_first(maps: Paths, image_size: tuple[int, int]) -> None:
     """Refuse maps of which the first has another shape than the images."""
     path = next((path for path in maps if path is not None), None)
@@ -292,7 +323,7 @@ def _matching(folder: Path, images: Files[Path], suffixes: tuple[str, ...]) -> P
     if not by_stem.keys().isdisjoint(wanted):
         return files_of(folder, [by_stem.get(one, "") for one in wanted])
     if len(names) == len(images):  # other names, but one a frame: pair them in order
-        return files_of(folder, sorted(names, key=lambda name: natural_order(stem(name))))
+        return files_of(folder, sorted(names, key=frame_order(names)))
     raise ValueError(
         f"{folder}: none of its {len(names)} files is named like one of the {len(images)} images, "
         f"such as {images[0].stem}{suffixes[0]}"

@@ -1,14 +1,17 @@
 """A sequence: frames of one camera in time order, and what is known about them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Float64
 
 from ssmde.console import shorten
+from ssmde.geometry.camera import scale_intrinsics
 
 Paths = Sequence[Path | None]
 
@@ -154,6 +157,57 @@ def check_intrinsics(
             f"{where}: principal point ({cx:g}, {cy:g}) lies outside the image of "
             f"{width} x {height} pixels; give the matrix of the images as they are stored"
         )
+
+
+def intrinsics_at(
+    intrinsics: Float[np.ndarray, "3 3"], of_size: tuple[int, int], size: tuple[int, int]
+) -> Float64[np.ndarray, "3 3"] | None:
+    """The pinhole matrix of one image size for the same view at another size.
+
+    None where the shapes differ: then it is another view, or was cut.
+
+    Args:
+        intrinsics: In pixels of an image of `of_size`.
+        of_size: Size (height, width) it belongs to.
+        size: Size (height, width) it is wanted for.
+    """
+    y, x = size[0] / of_size[0], size[1] / of_size[1]
+    if abs(size[1] - of_size[1] * y) > 1 and abs(size[0] - of_size[0] * x) > 1:  # a pixel: rounding
+        return None
+    return scale_intrinsics(torch.from_numpy(np.float64(intrinsics)), x, y).numpy()
+
+
+def turn_intrinsics(
+    intrinsics: Float[np.ndarray, "3 3"], size: tuple[int, int], orientation: int
+) -> Float[np.ndarray, "3 3"]:
+    """The pinhole matrix after an image is set upright.
+
+    Args:
+        intrinsics: In pixels of the image as it is stored.
+        size: Its size (height, width) as it is stored.
+        orientation: EXIF orientation, 1 to 8.
+    """
+    height, width = size
+    (fx, _, cx), (_, fy, cy) = intrinsics[:2].tolist()
+    if orientation in (2, 3, 7, 8):  # the columns run the other way
+        cx = width - 1 - cx
+    if orientation in (3, 4, 6, 7):  # the rows do
+        cy = height - 1 - cy
+    if orientation >= 5:  # and they change places
+        fx, fy, cx, cy = fy, fx, cy, cx
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+
+
+def from_hfov(size: tuple[int, int], hfov_degrees: float | int) -> Float64[np.ndarray, "3 3"]:
+    """Pinhole matrix with square pixels and the principal point in the middle.
+
+    Example:
+        >>> from_hfov((100, 200), 90.0)[0].round(6).tolist()
+        [100.0, 0.0, 99.5]
+    """
+    height, width = size
+    focal = 0.5 * width / math.tan(math.radians(hfov_degrees) / 2)
+    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
 
 
 def check_pose(pose: Float[np.ndarray, "_ 4"], *, where: str) -> None:

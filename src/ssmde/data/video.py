@@ -1,5 +1,6 @@
 """Video files: frames in, frames out, one at a time, so that length costs no memory."""
 
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -8,21 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.error
 import numpy as np
 from jaxtyping import UInt8
 
-from ssmde.data.opening import MOST_PIXELS, too_many_pixels
+from ssmde.data.decoding import VideoError, VideoNotes, decode, open_film, rate_of, size_of
+from ssmde.data.opening import READABLE, phone_format
 from ssmde.io import whole_file
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv")
-FALLBACK_FPS = 25.0  # for streams that state no rate
+__all__ = [
+    "VIDEO_SUFFIXES", "GreyFrame", "VideoError", "VideoFrame", "VideoInfo", "VideoNotes", "is_film",
+    "read_chosen_frames", "read_frames", "read_grey_frames", "video_info", "write_video",
+]  # fmt: skip
+VIDEO_SUFFIXES = (
+    ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv",
+    ".mts", ".m2ts", ".3gp", ".flv", ".vob", ".h264", ".hevc",
+)  # fmt: skip
+NO_FILMS = re.compile("tty|image2|_pipe|hls|concat|dash")  # formats of text, stills and lists
 CODECS = ("libx264", "mpeg4")  # the first one that this PyAV was built with
 QUALITY = {"libx264": {"crf": "20"}, "mpeg4": {"qscale": "3"}}
-
-
-class VideoError(ValueError):
-    """A file that should hold a video and does not, or not all of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +38,7 @@ class VideoInfo:
     frames: int
     """Number of frames; 0 if the file does not say."""
     size: tuple[int, int] = (0, 0)
-    """Height and width of a frame as it is stored, in pixels."""
+    """Height and width of a frame in square pixels, not turned."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """What the recorder wrote about the film, such as the make of the camera."""
 
@@ -49,6 +53,8 @@ class VideoFrame:
     """When it is shown, in seconds; None if the file does not say."""
     pixels: UInt8[np.ndarray, "h w 3"]
     """RGB."""
+    begins: bool = False
+    """True where it does not continue what was read before: after a pause, or at another size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -59,6 +65,10 @@ class GreyFrame:
     """When it is shown, in seconds; None if the file does not say."""
     grey: UInt8[np.ndarray, "h w"]
     """Brightness, 0 to 255."""
+    number: int = 0
+    """As in `VideoFrame`."""
+    begins: bool = False
+    """As in `VideoFrame`."""
 
 
 def video_info(path: Path) -> VideoInfo:
@@ -67,84 +77,82 @@ def video_info(path: Path) -> VideoInfo:
     Raises:
         VideoError: If the file is missing or no video.
     """
-    with _open(path) as (container, stream):
-        rate = stream.average_rate or stream.guessed_rate
+    with open_film(path) as (container, stream):
         return VideoInfo(
-            fps=float(rate) if rate else FALLBACK_FPS,
+            fps=float(rate_of(stream)),
             frames=stream.frames,
-            size=(stream.codec_context.height, stream.codec_context.width),
+            size=size_of(stream),
             tags={**container.metadata, **stream.metadata},
         )
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file is a film: by its ending, or by what is in it where that is no picture."""
+    if not path.is_file() or path.suffix.lower() in (*READABLE, ".txt", ".npy", ".npz"):
+        return False
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return True
+    if phone_format(path):  # FFmpeg shows its tiles as films
+        return False
+    try:
+        with open_film(path) as (container, _):
+            return not NO_FILMS.search(container.format.name)
+    except VideoError:
+        return False
 
 
 def read_frames(path: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Frames of a video in the order they are shown: RGB, upright as a player shows them.
 
     Raises:
-        VideoError: If the file is missing or no video; after the last good frame, if the rest
-            cannot be decoded.
+        VideoError: If the file is missing, no video, or without a frame that can be decoded.
     """
     return (frame.pixels for frame in read_chosen_frames(path, lambda _: True))
 
 
-def read_chosen_frames(path: Path, wanted: Callable[[int], bool]) -> Generator[VideoFrame]:
+def read_chosen_frames(
+    path: Path, wanted: Callable[[int], bool], notes: VideoNotes | None = None
+) -> Generator[VideoFrame]:
     """Those frames of a video whose number is wanted, with their times.
 
     Args:
         path: The file.
         wanted: Says of a frame's number whether it is wanted; the others cost no conversion.
+        notes: Gets what was noticed.
 
     Raises:
         VideoError: As `read_frames`.
     """
-    with closing(_decode(path)) as frames:
-        for number, (frame, turn) in enumerate(frames):
-            if wanted(number):
-                pixels = np.rot90(frame.to_ndarray(format="rgb24"), turn)
+    begins = False
+    with closing(decode(path, notes)) as frames:
+        for frame in frames:
+            begins = begins or frame.begins
+            if wanted(frame.number):
                 yield VideoFrame(
-                    number=number, time=frame.time, pixels=np.ascontiguousarray(pixels)
+                    number=frame.number, time=frame.time, pixels=frame.pixels(), begins=begins
                 )
+                begins = False
 
 
-def read_grey_frames(path: Path, longest_side: int) -> Iterator[GreyFrame]:
+def read_grey_frames(
+    path: Path, longest_side: int, notes: VideoNotes | None = None
+) -> Iterator[GreyFrame]:
     """Every frame of a video as a small grey picture: quick to go through.
 
     Args:
         path: The file.
         longest_side: Of the pictures, in pixels; a smaller video stays as it is.
+        notes: Gets what was noticed.
 
     Raises:
         VideoError: As `read_frames`.
     """
-    with closing(_decode(path)) as frames:
-        for frame, turn in frames:
-            scale = min(1, longest_side / max(frame.width, frame.height))
-            small = frame.reformat(
-                width=max(1, round(frame.width * scale)),
-                height=max(1, round(frame.height * scale)),
-                format="gray",
-                interpolation="AREA",
-            )
-            grey = np.rot90(small.to_ndarray(), turn)
-            yield GreyFrame(time=frame.time, grey=np.ascontiguousarray(grey))
-
-
-def _decode(path: Path) -> Generator[tuple[Any, int]]:
-    """Frames as PyAV gives them, and how many quarter turns counter-clockwise set them upright."""
-    count = 0
-    with _open(path) as (container, stream):
-        try:
-            for frame in container.decode(stream):
-                _check_size(path, frame.width, frame.height)  # it may change within a film
-                yield frame, round(getattr(frame, "rotation", 0) / 90)
-                count += 1
-        except av.error.FFmpegError as error:
-            raise VideoError(
-                f"{path}: cannot be decoded after frame {count} ({error.strerror}); "
-                "copy or record it again"
-            ) from error
-    if count == 0:
-        raise VideoError(f"{path}: the video has no frame; copy or record it again")
+    with closing(decode(path, notes)) as frames:
+        for frame in frames:
+            yield GreyFrame(
+                number=frame.number, time=frame.time, grey=frame.grey(longest_side),
+                begins=frame.begins,
+            )  # fmt: skip
 
 
 @contextmanager
@@ -178,29 +186,3 @@ def write_video(path: Path, fps: float) -> Generator[Callable[[UInt8[np.ndarray,
         yield append
         if opened:
             container.mux(stream.encode(None))
-
-
-@contextmanager
-def _open(path: Path) -> Generator[tuple[Any, Any]]:
-    """The opened file and its first video stream; what cannot be opened is a `VideoError`."""
-    if not path.is_file():
-        raise VideoError(f"{path}: no such file")
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except av.error.FFmpegError as error:
-        raise VideoError(f"{path}: is no video that can be read ({error.strerror})") from error
-    with container:
-        if not container.streams.video:
-            raise VideoError(f"{path}: holds no video stream")
-        stream = container.streams.video[0]
-        context: Any = stream.codec_context
-        if context is None:
-            raise VideoError(f"{path}: no decoder is known for its video stream")
-        _check_size(path, context.width, context.height)
-        context.options = {"max_pixels": str(MOST_PIXELS)}  # FFmpeg's own check of each frame
-        yield container, stream
-
-
-def _check_size(path: Path, width: int, height: int) -> None:
-    if reason := too_many_pixels((height, width)):
-        raise VideoError(f"{path}: a frame {reason}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from ssmde.console import counted
 from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.scene_folder import read_scene
 from ssmde.data.sequence import FrameSequence
@@ -128,7 +129,7 @@ def shipped_section(shipped: Shipped) -> str:
 
 
 def _rows(place: Place, shipped: str) -> Iterator[str]:
-    who = f"{escape(place.name)}, {place.shipped.n_images} frames"
+    who = f"{escape(place.name)}, {counted(place.shipped.n_images, 'frame')}"
     results = {
         shipped: place.shipped,
         "student of the demo": place.student,

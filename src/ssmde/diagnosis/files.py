@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from ssmde.console import counted
 from ssmde.data.images import ImageError, ShapeError, read_size
 from ssmde.data.pack import refuse_packed
 from ssmde.data.scene_files import (
@@ -15,7 +16,14 @@ from ssmde.data.scene_files import (
     read_timestamps,
     read_tracked_poses,
 )
-from ssmde.data.scene_folder import Split, list_images, read_scene, read_scenes, scene_name
+from ssmde.data.scene_folder import (
+    Split,
+    common_orientation,
+    list_images,
+    read_scene,
+    read_scenes,
+    scene_name,
+)
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis.finding import Finding
 from ssmde.io import read_lines
@@ -83,7 +91,10 @@ def open_scene(folder: Path, root: Path | None = None) -> Opened:
             return None
 
     info = folder / "scene.json"
-    intrinsics = attempt("intrinsics", lambda: read_intrinsics(folder / "cam.txt", size))
+    intrinsics = attempt(
+        "intrinsics",
+        lambda: read_intrinsics(folder / "cam.txt", size, orientation=common_orientation(images)),
+    )
     poses = attempt("poses", lambda: read_poses(folder / "poses.txt", len(images)))
     tracked = attempt(
         "poses", lambda: read_tracked_poses(folder / "tracked_poses.txt", len(images))
@@ -106,7 +117,7 @@ def few_frames(scenes: list[FrameSequence]) -> list[Finding]:
     findings = [
         Finding(
             name="too-few-frames", severity="warning", scene=scene.name,
-            what=f"{len(scene)} frames make no snippet, which is a target between two sources",
+            what=f"{counted(len(scene), 'frame')}, and a snippet is a target between two sources",
             remedy="leave the scene out, or take more frames of its video",
         )
         for scene in scenes
@@ -117,8 +128,8 @@ def few_frames(scenes: list[FrameSequence]) -> list[Finding]:
         findings.append(
             Finding(
                 name="too-few-frames", severity="warning" if frames else "blocking", scene="",
-                what=f"{frames} frames in all scenes together; training wants {FEW_FRAMES} and "
-                "more, of many places",
+                what=f"{counted(frames, 'frame')} in all scenes together; training wants "
+                f"{FEW_FRAMES} and more, of many places",
                 remedy="add video, or take more frames of it (`ssmde prepare` with a smaller "
                 "--step)",
             )

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float64, Shaped
 
+from ssmde.console import counted
 from ssmde.data.images import ImageError, read_depth
 from ssmde.data.pseudo_depth import has_value, read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
@@ -153,6 +154,6 @@ def _broken(scene: str, broken: list[tuple[int, str]]) -> Finding:
     return Finding(
         name="broken-labels", severity="warning", scene=scene,
         frames=tuple(frame for frame, _ in broken),
-        what=f"{len(broken)} labels cannot be used: {broken[0][1]}",
+        what=f"{counted(len(broken), 'label')} cannot be used: {broken[0][1]}",
         remedy="delete them and run `ssmde label` again",
     )  # fmt: skip

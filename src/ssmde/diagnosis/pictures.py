@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Bool
 
+from ssmde.console import counted
 from ssmde.diagnosis.finding import Finding
 from ssmde.diagnosis.footage import Footage
 
@@ -38,7 +39,7 @@ def _broken(footage: Footage) -> list[Finding]:
     return [
         Finding(
             name="broken-images", severity="warning", scene=footage.sequence.name, frames=frames,
-            what=f"{len(frames)} images cannot be read: {'; '.join(reasons[:2])}",
+            what=f"{counted(len(frames), 'image')} cannot be read: {'; '.join(reasons[:2])}",
             remedy="copy or extract them again; training leaves them out",
         )
     ]  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from ssmde.console import counted
 from ssmde.geometry.camera import scale_intrinsics
 from ssmde.geometry.pose import invert_motion
 from ssmde.metrics.alignment import Alignment
@@ -115,7 +116,7 @@ def told(means: dict[str, Any], align: str) -> list[str]:
     lines = list[str]()
     if bands := means["per_distance"]:
         parts = [
-            f"{b['from']:g}-{b['to']:g} m {b['abs_rel']:.3f} ({b['n_images']} images)"
+            f"{b['from']:g}-{b['to']:g} m {b['abs_rel']:.3f} ({counted(b['n_images'], 'image')})"
             for b in bands
         ]
         lines.append(f"AbsRel by distance, alignment {align}: {', '.join(parts)}")
@@ -123,13 +124,13 @@ def told(means: dict[str, Any], align: str) -> list[str]:
         lines.append(
             f"depth edges, alignment {align}: F1 {b['f1']:.3f} (precision {b['precision']:.3f}, "
             f"recall {b['recall']:.3f}), accuracy {b['accuracy']:.2f} px, completeness "
-            f"{b['completeness']:.2f} px, {b['n_images']} images"
+            f"{b['completeness']:.2f} px, {counted(b['n_images'], 'image')}"
         )
     if (t := means["temporal"]) is not None:
         lines.append(
             f"from frame to frame, one alignment ({align}) for each pair: AbsRel "
             f"{t['abs_rel']:.3f} between depths of the same static points (median "
-            f"{t['median']:.3f}), {t['n_pairs']} pairs"
+            f"{t['median']:.3f}), {counted(t['n_pairs'], 'pair')}"
         )
     return [*lines, *told_confidence(means, align)]
 
@@ -141,7 +142,8 @@ def told_confidence(means: dict[str, Any], align: str) -> list[str]:
     return [
         f"confidence, alignment {align}: area under the sparsification error {c['ause']:.3f} "
         f"(chance {c['random']:.3f}, best 0); AbsRel of the least sure tenth "
-        f"{c['table'][0]:.3f}, of the surest {c['table'][-1]:.3f}, {c['n_images']} images"
+        f"{c['table'][0]:.3f}, of the surest {c['table'][-1]:.3f}, "
+        f"{counted(c['n_images'], 'image')}"
     ]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, UInt8
 
+from ssmde.console import counted
 from ssmde.data.dataset import spread
 from ssmde.data.images import ImageError, read_image, read_mask
 from ssmde.data.pseudo_depth import read_pseudo_depth
@@ -111,12 +112,13 @@ def told_movers(means: dict[str, Any] | None) -> list[str]:
     masks = means["n_images_from_masks"]
     origin = "by motion masks" if masks else "found in the video"
     if 0 < masks < means["n_images"]:
-        origin = f"by motion masks in {masks} images, else found in the video"
+        origin = f"by motion masks in {counted(masks, 'image')}, else found in the video"
     line = (
         f"movers without truth, no alignment: {means['holes']:.1%} of their pixels are holes "
         f"({means['beyond_ground']:.1%} deeper than the ground they stand on, "
         f"{means['beyond_surround']:.1%} deeper than all around), {means['hole_regions']:.1%} of "
-        f"{means['n_regions']} regions, {means['n_images']} images, movers {origin}"
+        f"{counted(means['n_regions'], 'region')}, {counted(means['n_images'], 'image')}, "
+        f"movers {origin}"
     )
     order = means["order_violations"]
     return [line + ("" if order is None else f"; order unlike the labels {order:.1%}")]

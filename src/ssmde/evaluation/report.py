@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from ssmde.console import table_console
+from ssmde.console import counted, table_console
 from ssmde.data.images import read_image
 from ssmde.evaluation.details import told
 from ssmde.evaluation.movers import DepthFunction, told_movers
@@ -55,7 +55,7 @@ def print_result(result: Evaluation) -> None:
     moving = told_movers(None if result.movers is None else result.movers.to_dict())
     lines = [*told(result.details(), result.align), *moving, *result.notes]
     if skipped := result.sums.full.n_skipped:
-        lines.append(f"{skipped} images without truth that counts are in no mean")
+        lines.append(f"in no mean, for want of truth that counts: {counted(skipped, 'image')}")
     if result.broken:
         named = "; ".join(result.broken[:NAMED_BROKEN])
         lines.append(f"{len(result.broken)} unreadable images are in no mean: {named}")

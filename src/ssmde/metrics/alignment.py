@@ -1,9 +1,10 @@
-"""Bring a prediction to the scale of the truth, once per image, before it is measured.
+"""Bring a prediction to the scale of the truth, once per image or per data set.
 
 A network trained on plain video knows depth up to one factor. How that factor is found changes
 the numbers by a lot, so the name of the alignment stands beside every result.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -12,7 +13,7 @@ from jaxtyping import Float
 
 from ssmde.console import did_you_mean
 
-AlignmentName = Literal["median", "least-squares", "none"]
+AlignmentName = Literal["median", "median-dataset", "least-squares", "none"]
 ALIGNMENTS: tuple[AlignmentName, ...] = get_args(AlignmentName)
 FLAT = 1e-6  # a prediction that varies by less than this share of its mean is a constant
 
@@ -37,6 +38,7 @@ def align(prediction: Float[np.ndarray, "n"], truth: Float[np.ndarray, "n"], how
     - `median`: scale = median(truth) / median(prediction), with the true median (an even count
       takes the mean of the two middle values), as Zhou et al., CVPR 2017
       (https://arxiv.org/abs/1704.07813).
+    - `median-dataset`: one factor for all images, the median of theirs: see `common_alignment`.
     - `least-squares`: scale and shift with the smallest sum of (scale p + shift - g)^2, fitted in
       depth, as for networks that predict depth up to scale and shift (Yin et al., CVPR 2021,
       https://arxiv.org/abs/2012.09365). A shift is knowledge the network does not have: these
@@ -49,7 +51,8 @@ def align(prediction: Float[np.ndarray, "n"], truth: Float[np.ndarray, "n"], how
         how: One of `ALIGNMENTS`.
 
     Raises:
-        ValueError: If there is no pixel, a depth is not finite, or no positive factor exists.
+        ValueError: If there is no pixel, a depth is not finite, no positive factor exists, or the
+            alignment is one of many images.
     """
     if how not in ALIGNMENTS:  # a door: names come from files and command lines
         raise ValueError(f"unknown alignment {how!r}: {did_you_mean(how, ALIGNMENTS)}")
@@ -60,9 +63,21 @@ def align(prediction: Float[np.ndarray, "n"], truth: Float[np.ndarray, "n"], how
         wrong = int((~np.isfinite(values)).sum())
         if wrong:
             raise ValueError(f"{wrong} of {values.size} pixels of the {name} are not finite")
+    if how == "median-dataset":
+        raise ValueError("median-dataset is found over all images: give common_alignment's result")
     if how == "none":
         return Alignment()
     return _median(p, g) if how == "median" else _least_squares(p, g)
+
+
+def common_alignment(alignments: Iterable[Alignment]) -> Alignment:
+    """One factor for a whole data set: the median of those of its images, each by its `median`.
+
+    It leaves in the error what a factor for each image takes out: a scale that drifts from image
+    to image.
+    """
+    scales = [alignment.scale for alignment in alignments]
+    return Alignment(scale=float(np.median(scales))) if scales else Alignment()
 
 
 def _median(p: Float[np.ndarray, "n"], g: Float[np.ndarray, "n"]) -> Alignment:

@@ -124,7 +124,7 @@ def measure(
     truth: Float[np.ndarray, "h w"],
     protocol: Protocol,
     *,
-    align_by: AlignmentName | None = None,
+    align_by: AlignmentName | Alignment | None = None,
     motion_mask: UInt8[np.ndarray, "h w"] | None = None,
 ) -> Measurement:
     """Errors of one image over all, static and moving pixels, by the procedure of this file.
@@ -133,7 +133,7 @@ def measure(
         prediction: Depth at the size of the truth, in any scale the alignment can undo.
         truth: Depth in metres; 0, NaN and infinity mean no value.
         protocol: Range and crop.
-        align_by: Alignment, if not the protocol's own.
+        align_by: Alignment, if not the protocol's own; one that was found before, or its name.
         motion_mask: 0 static, 255 moving, 128 unknown; of this image.
 
     Raises:
@@ -142,7 +142,9 @@ def measure(
     counted = counted_pixels(truth, protocol)
     if not counted.any():
         return Measurement(errors=RegionErrors(), alignment=None)
-    alignment = align(prediction[counted], truth[counted], align_by or protocol.align)
+    alignment = align_by or protocol.align
+    if not isinstance(alignment, Alignment):
+        alignment = align(prediction[counted], truth[counted], alignment)
     aligned = alignment.apply(prediction).clip(protocol.min_depth, protocol.max_depth)
     regions = {"full": counted}
     if motion_mask is not None:

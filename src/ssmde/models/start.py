@@ -8,6 +8,7 @@ from torch import nn
 
 from ssmde.config import Config, ModelConfig
 from ssmde.models.load import load_weights_into, read_metadata, read_weights
+from ssmde.models.metric_scale import stored_scale
 from ssmde.models.stored import stored_config
 from ssmde.weights import is_released, known_names, released_weights
 
@@ -45,6 +46,19 @@ def follow_start(config: Config) -> Config:
     near, far = given.depth_range
     initial = model.initial_depth if near < model.initial_depth < far else (near * far) ** 0.5
     return replace(config, model=replace(model, **kept, initial_depth=initial))
+
+
+def say_lost_scale(config: Config) -> None:
+    """Say where a start knows metres, which the training will not keep."""
+    start = config.model.start
+    if start == "none" or config.method == "student":  # that one starts from its teacher
+        return
+    scale = stored_scale(read_metadata(_find(start)), origin=start)
+    if scale is not None:
+        print(
+            f"model.start {start} says metres ({scale}); training changes the unit of depth, so "
+            "the new weights say scene units: `ssmde scale` finds their metres"
+        )
 
 
 def _text(value: Any) -> str:

@@ -1,12 +1,13 @@
 """The camera that lifts depth into space: given, or a stated guess."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
 
-from ssmde.data.sequence import check_intrinsics
+from ssmde.data.sequence import check_intrinsics, from_hfov, intrinsics_at
 
 DEFAULT_HFOV_DEGREES = 60.0
 """Between a laptop's camera and a phone's in video mode; wrong for wide lenses."""
@@ -18,6 +19,8 @@ class AskedCamera:
 
     intrinsics: tuple[float | int, float | int, float | int, float | int] | None = None
     """fx, fy, cx, cy, in pixels of the upright image."""
+    of_size: tuple[int, int] | None = None
+    """Size (height, width) of the image they belong to; None: of whatever is asked about."""
     hfov_degrees: float | int | None = None
     """Instead: horizontal field of view; the principal point is the middle."""
 
@@ -29,6 +32,27 @@ class AskedCamera:
             raise ValueError(
                 f"hfov_degrees must be between 0 and 180, such as 65, got {self.hfov_degrees:g}"
             )
+
+
+class CameraError(ValueError):
+    """A camera that is not that of an image."""
+
+
+def size_of_camera(
+    intrinsics: tuple[float | int, float | int, float | int, float | int],
+    sizes: Sequence[tuple[int, int]],
+) -> tuple[int, int] | None:
+    """The size (height, width) that fx, fy, cx, cy belong to: its middle is nearest to (cx, cy).
+
+    None where there are no sizes.
+    """
+
+    def off(size: tuple[int, int]) -> float:
+        height, width = size
+        _, _, cx, cy = intrinsics
+        return math.hypot((cx + 0.5) / width - 0.5, (cy + 0.5) / height - 0.5)
+
+    return min(sizes, key=off, default=None)
 
 
 def find_camera(
@@ -43,14 +67,25 @@ def find_camera(
         asked: What the user says.
 
     Raises:
-        ValueError: If the numbers given cannot be of an image of this size.
+        CameraError: If the numbers given cannot be of an image of this size, or are of an image of
+            another shape.
     """
     height, width = size
     if asked.intrinsics is not None:
+        of_size = asked.of_size or size
         fx, fy, cx, cy = asked.intrinsics
         matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64)
-        check_intrinsics(matrix, size, where=f"image of {width} x {height}")
-        return matrix, "given"
+        try:
+            check_intrinsics(matrix, of_size, where=f"image of {of_size[1]} x {of_size[0]}")
+        except ValueError as error:
+            raise CameraError(str(error)) from error
+        scaled = intrinsics_at(matrix, of_size, size)
+        if scaled is None:
+            raise CameraError(
+                f"{width} x {height} pixels, but the camera given is that of {of_size[1]} x "
+                f"{of_size[0]}, another shape: predict it with a camera of its own"
+            )
+        return scaled, "given" if of_size == size else f"given for {of_size[1]} x {of_size[0]}"
     if asked.hfov_degrees is not None:
         return from_hfov(size, asked.hfov_degrees), f"given, {asked.hfov_degrees:g} degrees wide"
     return (
@@ -58,15 +93,3 @@ def find_camera(
         f"a guess of {DEFAULT_HFOV_DEGREES:g} degrees wide: --hfov-degrees or --intrinsics "
         "says what it is",
     )
-
-
-def from_hfov(size: tuple[int, int], hfov_degrees: float | int) -> Float64[np.ndarray, "3 3"]:
-    """Pinhole matrix with square pixels and the principal point in the middle.
-
-    Example:
-        >>> from_hfov((100, 200), 90.0)[0].round(6).tolist()
-        [100.0, 0.0, 99.5]
-    """
-    height, width = size
-    focal = 0.5 * width / math.tan(math.radians(hfov_degrees) / 2)
-    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])

@@ -11,12 +11,14 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
+from ssmde.data.decoding import Clock
 from ssmde.data.video import CODECS, QUALITY
 from ssmde.io import whole_file
 from ssmde.pictures import colourise, depth_range, side_by_side
 from ssmde.prediction.shot import Shot
 
 TICKS = 90_000  # a second; all usual frame rates fit
+SOUND_STEP = 0.02  # seconds from packet to packet, until some have come
 COPIED_SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
 """Sound that an MP4 takes as it is; other sound becomes AAC."""
 Sound = Iterator[tuple[float, Any]]
@@ -107,14 +109,17 @@ def _mux_sound(film: Any, sound: Sound, *, until: float) -> Sound:
 
 def _sound_packets(packets: Iterator[Any], to: Any, start: float) -> Sound:
     """Packets in the time of the film, from its start on."""
+    clock = Clock(SOUND_STEP)
     for packet in packets:
         if packet.pts is None:
             continue
+        shown, _ = clock.show(float(packet.pts * packet.time_base))  # as the frames are
         shift = round(Fraction(start).limit_denominator(TICKS) / packet.time_base)
-        time = float((packet.pts - shift) * packet.time_base)
+        pts = round((shown or 0.0) / packet.time_base) - shift
+        time = float(pts * packet.time_base)
         if time < 0:
             continue
-        packet.pts -= shift
+        packet.pts = pts
         packet.dts = packet.pts
         packet.stream = to
         yield time, packet

@@ -9,19 +9,14 @@ from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 from torch import Tensor
 
-from ssmde.data.images import (
-    SIXTEEN_BIT,
-    ImageError,
-    read_image,
-    read_image_bytes,
-    turn_upright,
-)
+from ssmde.data.grey import SIXTEEN_BIT, array_levels, grey_levels, grey_to_bytes
+from ssmde.data.images import ImageError, read_image, read_image_bytes, turn_upright
 from ssmde.prediction.download import DownloadError, fetch_bytes, is_url
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
 """A path; an http(s) address of an image; the bytes of an image file; a PIL image; numpy (h, w, c)
-or (h, w); a tensor (c, h, w) or (h, w). c is 1, 3, or 4 with alpha; values are uint8, uint16, or
-float in [0, 1]."""
+or (h, w); a tensor (c, h, w) or (h, w). c is 1, 3, or 4 with alpha; values are uint8, uint16 (from
+its lowest to its highest, where that is less than half of 16 bits), or float in [0, 1]."""
 
 
 ROUNDING = 1e-4  # what resizing and colour changes in floats add to [0, 1]
@@ -40,7 +35,9 @@ def to_pixels(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
     if isinstance(image, bytes):
         return read_image_bytes(image, "bytes of an image")
     if isinstance(image, str | Path):
-        return _fetch(image) if is_url(image) else read_image(Path(image))
+        if is_url(image):
+            return _fetch(image)
+        return read_image(Path(image), levels=grey_levels([Path(image)]))
     if isinstance(image, Image.Image):
         return _pil_pixels(image)
     return _array_pixels(image)
@@ -55,7 +52,7 @@ def _array_pixels(image: np.ndarray | Tensor) -> UInt8[np.ndarray, "h w 3"]:
     if pixels.dtype.kind == "f":
         pixels = _bytes_of_floats(pixels)
     elif pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
+        pixels = grey_to_bytes(pixels, array_levels(pixels))
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
         raise ValueError(
             "an image is uint8, uint16 or float, (h, w, 3) or (h, w) in numpy, (3, h, w) or "

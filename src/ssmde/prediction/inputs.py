@@ -5,11 +5,12 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ssmde.io import read_text
+from ssmde.data.files import frame_order, left_out
+from ssmde.data.opening import READABLE
+from ssmde.io import natural_order, read_text
 from ssmde.prediction.download import is_url
 
 LIST = ".txt"
-READABLE = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
 
 def name_images(source: Path) -> dict[str, Path]:
@@ -25,9 +26,14 @@ def name_images(source: Path) -> dict[str, Path]:
         folder, found = source.parent, [source]
     else:
         folder, found = _glob(source)
-    found = sorted(path for path in found if not path.name.startswith("."))
+    found = [path for path in found if not path.name.startswith(".")]
+    order = frame_order([path.name for path in found])
+    found.sort(key=lambda path: (natural_order(str(path.parent)), order(path.name)))
     if not found:
-        raise ValueError(f"{source}: holds no image ({', '.join(READABLE)})")
+        others = left_out(folder, READABLE) if folder.is_dir() else ""
+        raise ValueError(
+            f"{source}: holds no image ({', '.join(READABLE)})" + (others and f", but {others}")
+        )
     plain = Counter(path.with_suffix("") for path in found)
     names = [path.with_suffix("") if plain[path.with_suffix("")] == 1 else path for path in found]
     return {str(n.relative_to(folder)): p for n, p in zip(names, found, strict=True)}

@@ -1,15 +1,18 @@
 """The work itself: every image or frame of an input into every format that was asked for."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from ssmde.console import with_bar
+from ssmde.data.grey import stretch_note
 from ssmde.data.images import ImageError, read_image, read_size
-from ssmde.data.video import VideoError, VideoFrame, read_chosen_frames, video_info
+from ssmde.data.video import VideoFrame, VideoNotes, read_chosen_frames, video_info
 from ssmde.io import fitting_name
 from ssmde.outputs import recorded
 from ssmde.prediction.formats import LONGEST_SUFFIX, FilmFormat, films, write_frame
@@ -36,9 +39,11 @@ class Summary:
     written: tuple[Path, ...]
     """Files with depth, in the order of the input."""
     skipped: tuple[str, ...]
-    """Files that could not be read, or not to their end, with the reason."""
+    """Files that could not be read, with the reason."""
     present: int = 0
     """How many of the files were there before, made of the same in the same way."""
+    notes: tuple[str, ...] = ()
+    """What was noticed while a video was read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +59,8 @@ class Job:
     """Of the files; see `ssmde.outputs`."""
     max_frames: int | None = None
     """Of a video or camera."""
+    levels: tuple[int, int] | None = None
+    """Of 16-bit grey images, of all of them: see `grey_levels`."""
 
     def write(self, name: str, shot: Shot, source: Path | str) -> list[Path]:
         """The files of one shot, of an image or a video."""
@@ -78,7 +85,8 @@ def predict_images(job: Job, images: dict[str, Path | str], source: Path) -> Sum
                 append(shot)
                 written.append(path)
             written += job.write(name, shot, images[name])
-    return Summary(written=tuple(dict.fromkeys(written)), skipped=tuple(skipped))
+    notes = tuple(stretch_note(job.levels))
+    return Summary(written=tuple(dict.fromkeys(written)), skipped=tuple(skipped), notes=notes)
 
 
 def shots_of_images(
@@ -88,9 +96,13 @@ def shots_of_images(
     names: list[str] = []
 
     def good() -> Iterator[Pixels]:
-        for name, found in read_ahead(images, _read_image, pixels=_pixels):
+        for name, file, found in read_ahead(
+            images, partial(_read_image, job.levels), pixels=_pixels
+        ):
             if isinstance(found, str):
                 skipped.append(found)
+            elif fault := job.pipeline.fault_of((found.shape[0], found.shape[1])):
+                skipped.append(f"{file}: {fault}")
             else:
                 names.append(name)
                 yield found
@@ -100,7 +112,7 @@ def shots_of_images(
 
 
 def predict_video(job: Job, path: Path, name: str, source: str | Path) -> Summary:
-    """Read, predict and write frame by frame; a video that breaks off keeps its good frames.
+    """Read, predict and write frame by frame; frames that cannot be decoded are left out.
 
     Args:
         job: What to do.
@@ -108,12 +120,18 @@ def predict_video(job: Job, path: Path, name: str, source: str | Path) -> Summar
         name: Of its outputs.
         source: Where the video comes from, for the marks: the path, or an address.
     """
-    info, kinds, skipped = video_info(path), films(job.formats), list[str]()
+    info, kinds, notes = video_info(path), films(job.formats), VideoNotes()
     following = Following(job.pipeline.predictor, job.pipeline.wishes)
-    frames = until_broken(read_chosen_frames(path, lambda _: True), skipped)
+    numbers: deque[int] = deque()
+
+    def frames() -> Iterator[VideoFrame]:
+        for frame in read_chosen_frames(path, lambda _: True, notes):
+            numbers.append(frame.number)
+            yield frame
+
     total = min(info.frames, job.max_frames or info.frames) or None
     shots = job.pipeline.video_shots(
-        with_progress(islice(frames, job.max_frames), total), following
+        with_progress(islice(frames(), job.max_frames), total), following
     )
     written = [job.out / f"{name}{kind.suffix}" for kind in kinds.values()]
     with ExitStack() as stack:
@@ -122,9 +140,11 @@ def predict_video(job: Job, path: Path, name: str, source: str | Path) -> Summar
                 stack.enter_context(kind.open(target, info.fps, path))
                 for target, kind in zip(written, kinds.values(), strict=True)
             ]
-        for number, shot in enumerate(shots):
-            written += _write_frame(job, shot, appends, frame_name(name, number), source)
-    return Summary(written=tuple(written), skipped=tuple(skipped))
+        for shot in shots:
+            written += _write_frame(job, shot, appends, frame_name(name, numbers.popleft()), source)
+    return Summary(
+        written=tuple(written), skipped=(), notes=tuple(f"{path}: {n}" for n in notes.lines)
+    )
 
 
 def predict_camera(job: Job, source: str) -> Summary:
@@ -155,19 +175,6 @@ def frame_name(stem: str, number: int) -> str:
 def with_progress(items: Iterable[Item], total: int | None) -> Iterable[Item]:
     """The items, with a bar on stderr."""
     return with_bar(items, "predicting", total)
-
-
-def until_broken(frames: Iterator[VideoFrame], skipped: list[str]) -> Iterator[VideoFrame]:
-    """The good frames; the reason why there are no more goes to `skipped`."""
-    count = 0
-    try:
-        for frame in frames:
-            yield frame
-            count += 1
-    except VideoError as error:
-        if count == 0:
-            raise
-        skipped.append(str(error))
 
 
 def _write_frame(
@@ -204,9 +211,12 @@ def _pixels(item: tuple[str, Path | str]) -> int:
     return height * width
 
 
-def _read_image(item: tuple[str, Path | str]) -> tuple[str, Pixels | str]:
+def _read_image(
+    levels: tuple[int, int] | None, item: tuple[str, Path | str]
+) -> tuple[str, Path | str, Pixels | str]:
     name, path = item
     try:
-        return name, read_image(path) if isinstance(path, Path) else to_pixels(path)
+        is_file = isinstance(path, Path)
+        return name, path, read_image(path, levels=levels) if is_file else to_pixels(path)
     except ImageError as error:
-        return name, str(error)
+        return name, path, str(error)

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from ssmde.cluster import work_on_ray
+from ssmde.console import counted
 from ssmde.prediction.formats import films, frame_files
 from ssmde.prediction.jobs import Job, Summary, shots_of_images, with_progress
 
@@ -84,6 +85,6 @@ def predict_piece(job: Job, piece: Piece) -> tuple[list[str], list[str]]:
 def _say_lost(piece: Piece, tries: int) -> str:
     names = list(piece.images)
     return (
-        f"a worker was lost {tries} times over {len(names)} images, {names[0]} to {names[-1]}; "
-        "what was written so far is kept"
+        f"a worker was lost {tries} times over {counted(len(names), 'image')}, {names[0]} to "
+        f"{names[-1]}; what was written so far is kept"
     )

@@ -21,11 +21,11 @@ LARGEST_GROUP = 100_000_000  # bytes of pixels: four photos of 8 megapixels
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prediction:
-    """What the network says of one image, at the size of that image."""
+    """What the network says of one image, or of a batch of n, at the size of the images."""
 
-    depth: Float32[np.ndarray, "h w"]
+    depth: Float32[np.ndarray, "*n h w"]
     """Depth along z: in metres if `metric`, else in scene units, true up to one factor."""
-    confidence: Float32[np.ndarray, "h w"] | None = None
+    confidence: Float32[np.ndarray, "*n h w"] | None = None
     """In [0, 1], higher is surer; None if it was not asked for."""
     metric: bool = False
     """True if the weights know their scale: see `ssmde scale`."""
@@ -80,6 +80,11 @@ class Predictor:
             metres_per_unit=self.metres_per_unit,
         )  # fmt: skip
 
+    def to(self, device: str | torch.device) -> "Predictor":
+        """Move the network to a device, such as `cuda`; returns this predictor."""
+        self.network.to(device)
+        return self
+
     def size_for(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """The size (height, width) at which an image of shape (height, width, ...) is seen."""
         proportions = math.log(shape[1] / shape[0])
@@ -90,10 +95,11 @@ class Predictor:
         return min((self.image_size, *self.more_sizes), key=difference)
 
     def predict(self, image: ImageLike, *, confidence: bool = False, tiles: int = 1) -> Prediction:
-        """Depth of one image, at its own size.
+        """Depth of one image, or of a batch of images, at their own size.
 
         Args:
-            image: A path, an address, bytes, a PIL image, an array or a tensor: see `ImageLike`.
+            image: A path, an address, bytes, a PIL image, an array or a tensor: see `ImageLike`; or
+                a batch, as a tensor (n, c, h, w) or an array (n, h, w, c).
             confidence: Whether to say how sure each pixel is; takes two and a half times as long.
             tiles: See the image in parts at so many times the network's size; for fine detail of
                 large images. Takes (2 tiles - 1)^2 + 1 times as long.
@@ -102,7 +108,21 @@ class Predictor:
             ImageError: If a file cannot be read.
             ValueError: If an array is not an image.
         """
-        return next(self.predict_many([image], confidence=confidence, tiles=tiles))
+        batch = None
+        if isinstance(image, np.ndarray | torch.Tensor) and image.ndim == 4:
+            batch = [*image]
+        if batch == []:
+            raise ValueError("a batch needs at least one image, got none")
+        images: list[ImageLike] = [image] if batch is None else batch
+        found = list(self.predict_many(images, confidence=confidence, tiles=tiles))
+        if batch is None:
+            return found[0]
+        sure = [f.confidence for f in found if f.confidence is not None]
+        return Prediction(
+            depth=np.stack([f.depth for f in found]),
+            confidence=np.stack(sure) if sure else None,
+            metric=found[0].metric,
+        )
 
     def predict_many(
         self,

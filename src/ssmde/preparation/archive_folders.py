@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ssmde.console import bars
+from ssmde.console import bars, counted
 from ssmde.data.archives.record import Archive, ArchiveScene
 from ssmde.data.scene_files import read_scene_info, write_list
 from ssmde.io import read_lines
@@ -125,7 +125,10 @@ def report(written: Sequence[WrittenScene], *, most: int = 50) -> str:
         frames, depths = sum(w.frames for w in scenes), sum(w.depths for w in scenes)
         old = sum(w.skipped for w in scenes)
         before = f" ({old} of them were there)" if old else ""
-        lines.append(f"{split}: {len(scenes)} scenes{before}, {frames} frames, {depths} with depth")
+        lines.append(
+            f"{split}: {counted(len(scenes), 'scene')}{before}, {counted(frames, 'frame')}, "
+            f"{depths} with depth"
+        )
     problems = [problem for scene in written for problem in scene.problems]
     if problems:
         lines += [f"problems: {len(problems)}", *(f"  {line}" for line in problems[:most])]

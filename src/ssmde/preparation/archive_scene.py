@@ -17,8 +17,8 @@ from ssmde.data.archives.record import ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.data.images import (
     IMAGE_SUFFIXES,
     ImageError,
-    is_upright,
     read_image,
+    read_orientation,
     resize_image,
     write_image,
     write_png16,
@@ -169,7 +169,12 @@ def _write_image(
     pixels = frame.image() if not isinstance(frame.image, Path) else read_image(frame.image)
     _check_size(str(file or f"image of frame {frame.name}"), pixels, scene.image_size)
     suffix = file.suffix.lower() if file else ""
-    if file and stored == scene.image_size and suffix in IMAGE_SUFFIXES and is_upright(file):
+    if (
+        file
+        and stored == scene.image_size
+        and suffix in IMAGE_SUFFIXES
+        and read_orientation(file) == 1
+    ):
         shutil.copyfile(file, folder / f"{frame.name}{suffix}")
         return
     pixels = pixels if stored == scene.image_size else resize_image(pixels, stored)

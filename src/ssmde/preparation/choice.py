@@ -62,13 +62,14 @@ def choose_frames(
         scenes += _connected(measured.way, kept, most_motion)
     long = [scene for scene in scenes if len(scene) >= fewest_frames]
     reasons |= {i: "short" for scene in scenes if scene not in long for i in scene}
+    numbers = measured.numbers.tolist()
     return Choice(
-        scenes=tuple(long),
+        scenes=tuple([numbers[i] for i in scene] for scene in long),
         dropped={
-            reason: tuple(i for i in sorted(reasons) if reasons[i] == reason)
+            reason: tuple(numbers[i] for i in sorted(reasons) if reasons[i] == reason)
             for reason in dict.fromkeys(reasons.values())
         },
-        splits=tuple(scene[0] for scene in scenes[1:]),
+        splits=tuple(numbers[scene[0]] for scene in scenes[1:]),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 from PIL import Image
 
 from ssmde.data.image_motion import FLAT, tile_flow
@@ -32,8 +32,8 @@ class ImageMotion:
 class Measured:
     """What was measured on the frames of a source: one number each."""
 
-    times: Float[np.ndarray, " n"]
-    """When it is shown, in seconds; nan where unknown."""
+    numbers: Int[np.ndarray, " n"]
+    """Place in the source, from 0; those of frames that cannot be decoded are missing."""
     moved: Float[np.ndarray, " n"]
     """Motion since the frame before, as a share of the width; nan where another place begins."""
     way: Float[np.ndarray, " n"]
@@ -55,7 +55,7 @@ def measure(frames: Iterable[GreyFrame], least_motion: float) -> Measured:
     before it. What comes between is compared with the anchor itself, so that errors do not add up.
 
     Args:
-        frames: All frames of a source, in order, of one size.
+        frames: All frames of a source, in order; another size begins another place.
         least_motion: Step of the way, as a share of the width.
     """
     rows: list[tuple[float, ...]] = []
@@ -64,7 +64,11 @@ def measure(frames: Iterable[GreyFrame], least_motion: float) -> Measured:
     for frame in frames:
         picture = motion_picture(frame.grey)
         moved = difference = 0.0
-        if before is not None and anchor is not None:
+        if frame.begins or before is None or anchor is None:
+            if before is not None:
+                moved, base = float("nan"), base + ahead + least_motion
+            anchor, ahead = picture, 0.0
+        else:
             moved = image_motion(before, picture).moved
             difference = float(np.abs(picture - before).mean())
             ahead += moved
@@ -73,16 +77,14 @@ def measure(frames: Iterable[GreyFrame], least_motion: float) -> Measured:
             if not ahead < least_motion:  # so far, or nobody knows how far
                 base += ahead if ahead >= least_motion else least_motion
                 anchor, ahead = picture, 0.0
-        else:
-            anchor = picture
-        time = float("nan") if frame.time is None else frame.time
-        rows.append((time, moved, base + ahead, difference, *sharpness(frame.grey)))
+        rows.append((frame.number, moved, base + ahead, difference, *sharpness(frame.grey)))
         before = picture
     table = np.array(rows, np.float64).reshape(-1, 6)
-    times, moves, way, differences = table[:, :4].T
+    numbers, moves, way, differences = table[:, :4].T
     return Measured(
-        times=times, moved=moves, way=way, difference=differences, sharpness=table[:, 4:]
-    )
+        numbers=numbers.astype(np.int64), moved=moves, way=way, difference=differences,
+        sharpness=table[:, 4:],
+    )  # fmt: skip
 
 
 def motion_picture(grey: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "k m"]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ssmde.config.data import MOST_SIDE
-from ssmde.console import with_bar
+from ssmde.console import counted, with_bar
 from ssmde.data.augment import whole_frame
 from ssmde.data.pack import (
     FORMAT,
@@ -56,7 +56,9 @@ class Packed:
 
     def __str__(self) -> str:
         """The report, in lines."""
-        counts = ", ".join(f"{count} frames for {part}" for part, count in self.frames.items())
+        counts = ", ".join(
+            f"{counted(count, 'frame')} for {part}" for part, count in self.frames.items()
+        )
         return f"packed: {self.folder}, {counts}, {self.bytes / 1e6:.1f} MB"
 
 

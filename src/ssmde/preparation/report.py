@@ -1,11 +1,11 @@
 """What `prepare` says it did: which frames were kept, which were not, and why."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ssmde.console import counted, ranges
 from ssmde.preparation.choice import Choice
 
 MEANING = {
@@ -31,6 +31,8 @@ class PreparedSource:
     """Which frames were kept, and why the others were not."""
     camera: str
     """Where the intrinsics came from."""
+    notes: tuple[str, ...] = ()
+    """What was noticed while the source was read."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; the scenes without their folder."""
@@ -41,7 +43,7 @@ class PreparedSource:
         names = [scene.name for scene in self.scenes]
         choice = {"scenes": scenes, "dropped": self.choice.dropped, "splits": self.choice.splits}
         return {"source": self.source, "scenes": names, "kept": self.kept, "choice": choice,
-                "camera": self.camera}  # fmt: skip
+                "camera": self.camera, "notes": list(self.notes)}  # fmt: skip
 
     @staticmethod
     def from_dict(content: dict[str, Any], out: Path) -> "PreparedSource":
@@ -59,12 +61,14 @@ class PreparedSource:
                 splits=tuple(choice["splits"]),
             ),
             camera=content["camera"],
+            notes=tuple(content.get("notes", ())),
         )
 
     def __str__(self) -> str:
         """The report, in lines."""
         lines = [f"scene folder: {folder}" for folder in self.scenes]
-        lines.append(f"{self.source}: {self.kept} frames kept; camera: {self.camera}")
+        lines.append(f"{self.source}: {counted(self.kept, 'frame')} kept; camera: {self.camera}")
+        lines += [f"  {note}" for note in self.notes]
         lines += [
             f"  {len(numbers)} {reason}, {MEANING[reason]}: {ranges(numbers)}"
             for reason, numbers in self.choice.dropped.items()
@@ -102,14 +106,3 @@ def info_of(choice: Choice) -> dict[str, Any]:
         "dropped": {reason: ranges(numbers) for reason, numbers in choice.dropped.items()},
         "another_picture_at": ranges(choice.splits),
     }
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Rising numbers as people write them.
-
-    >>> ranges([3, 7, 8, 9])
-    '3, 7-9'
-    """
-    runs = groupby(enumerate(numbers), key=lambda item: item[1] - item[0])
-    ends = [[number for _, number in run] for _, run in runs]
-    return ", ".join(str(e[0]) if len(e) == 1 else f"{e[0]}-{e[-1]}" for e in ends)

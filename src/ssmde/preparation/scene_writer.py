@@ -44,7 +44,7 @@ def write_scene(
     look: Look,
     fps: float | None,
     info: dict[str, Any],
-) -> int:
+) -> list[int]:
     """Write frames, cam.txt, scene.json and, if they are unevenly spaced, timestamps.txt.
 
     Args:
@@ -55,7 +55,7 @@ def write_scene(
         info: For scene.json.
 
     Returns:
-        Number of frames that were written.
+        Numbers of the frames that were written.
     """
     folder.mkdir(parents=True)
     numbers: list[int] = []
@@ -74,7 +74,7 @@ def write_scene(
     if seconds is not None and rate is None:
         write_timestamps(folder, seconds)
     write_scene_info(folder, {"source": info["source"], "fps": rate} | info)
-    return len(numbers)
+    return numbers
 
 
 def scenes_of(out: Path, name: str, label: str) -> list[Path]:

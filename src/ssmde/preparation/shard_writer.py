@@ -13,7 +13,8 @@ from PIL import Image
 
 from ssmde.data.augment import Framing
 from ssmde.data.dataset import read_view
-from ssmde.data.images import ImageError
+from ssmde.data.grey import is_grey16
+from ssmde.data.images import ImageError, read_image
 from ssmde.data.pack import KINDS
 from ssmde.data.pseudo_depth import pack_label
 from ssmde.data.sequence import FrameSequence
@@ -90,6 +91,8 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
 
 def _image(scene: PackedScene, frame: int, codec: Codec) -> tuple[bytes, str]:
     path = scene.sequence.images[frame]
+    if scene.framing is None and is_grey16(path):  # one stretch for its scene, as in the folder
+        return _encoded(read_image(path), "raw")
     if scene.framing is None:
         return _as_it_is(path)
     view = read_view(path, scene.framing, scene.sequence.image_size).transpose(1, 2, 0)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import glob, has_magic
 from itertools import chain, groupby
 from pathlib import Path
@@ -12,23 +12,28 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from ssmde.data.files import left_out, list_names
+from ssmde.data.grey import grey_levels, stretch_note
 from ssmde.data.images import (
     IMAGE_SUFFIXES,
     REDUCTIONS,
     ImageError,
-    is_upright,
     read_image,
+    read_orientation,
     read_size,
 )
-from ssmde.data.scene_folder import in_name_order, list_images
+from ssmde.data.opening import READABLE, not_read
+from ssmde.data.scene_folder import in_name_order
 from ssmde.data.video import (
     VIDEO_SUFFIXES,
     GreyFrame,
+    VideoNotes,
+    is_film,
     read_chosen_frames,
     read_grey_frames,
     video_info,
 )
-from ssmde.io import fitting_name
+from ssmde.io import are_decimal, fitting_name
 from ssmde.preparation.camera_hints import FocalHint, focal_of_film, focal_of_photos
 from ssmde.preparation.motion import LOOK_SIDE
 
@@ -48,6 +53,8 @@ class SourceFrame:
     """RGB, upright."""
     file: Path | None
     """Its file, where that can be copied as it is."""
+    begins: bool = False
+    """True where it does not continue the frame before: after a pause, or at another size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +64,10 @@ class Photos:
     name: str
     """Of the scene they become."""
     files: tuple[Path, ...]
+    notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
+    """What was noticed while they were read."""
+    levels: tuple[int, int] | None = field(init=False)
+    """Of 16-bit grey, of all of them: see `grey_levels`."""
 
     @property
     def label(self) -> str:
@@ -73,9 +84,33 @@ class Photos:
         """All files it is read from."""
         return (*self.files, self.camera_file)
 
+    def __post_init__(self) -> None:
+        """Say what was understood of the names and the pixels."""
+        object.__setattr__(self, "levels", grey_levels(self.files))
+        for note in stretch_note(self.levels):
+            self.notes.add(note)
+        if are_decimal(file.stem for file in self.files):
+            self.notes.add("names are decimal numbers, sorted by their value")
+
     def size(self) -> tuple[int, int]:
         """Size (height, width) of the first image, in pixels, upright."""
         return read_size(self.files[0])
+
+    def orientation(self) -> int:
+        """How the camera says it was held (EXIF), for the matrix in cam.txt.
+
+        Raises:
+            ValueError: If that is not the same for all: their upright images have two cameras.
+        """
+        first = read_orientation(self.files[0])
+        for file in self.files:
+            if (other := read_orientation(file)) != first:
+                raise ValueError(
+                    f"{file}: turned by its orientation mark (EXIF {other}), unlike "
+                    f"{self.files[0].name} ({first}): one {self.camera_file.name} cannot be that "
+                    "of both; give each a folder of its own"
+                )
+        return first
 
     def count(self) -> int:
         """Number of images."""
@@ -96,19 +131,22 @@ class Photos:
         """Every image as a small grey picture."""
         size = self.size()
         reduction = next(r for r in REDUCTIONS if max(size) // r >= LOOK_SIDE or r == 1)
-        for file in self.files:
+        for number, file in enumerate(self.files):
             _check_size(str(file), read_size(file), size)
-            pixels = read_image(file, reduction=reduction)
-            yield GreyFrame(time=None, grey=np.array(Image.fromarray(pixels).convert("L")))
+            pixels = read_image(file, reduction=reduction, levels=self.levels)
+            grey = np.array(Image.fromarray(pixels).convert("L"))
+            yield GreyFrame(number=number, time=None, grey=grey)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[SourceFrame]:
         """The images of these rising numbers."""
         size = self.size()
         for number in numbers:
             file = self.files[number]
-            pixels = read_image(file)
+            pixels = read_image(file, levels=self.levels)
             _check_size(str(file), pixels.shape, size)
-            whole = file if is_upright(file) else None
+            as_it_is = self.levels is None and file.suffix.lower() in IMAGE_SUFFIXES
+            as_it_is = as_it_is and read_orientation(file) == 1
+            whole = file if as_it_is else None
             yield SourceFrame(number=number, time=None, pixels=pixels, file=whole)
 
 
@@ -121,6 +159,8 @@ class Film:
     file: Path
     camera_file: None = None
     """A folder of films may hold those of several cameras, so none is looked for."""
+    notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
+    """What was noticed while it was read."""
 
     @property
     def label(self) -> str:
@@ -131,6 +171,10 @@ class Film:
     def read(self) -> tuple[Path, ...]:
         """All files it is read from."""
         return (self.file,)
+
+    def orientation(self) -> int:
+        """Films have no cam.txt that could be turned."""
+        return 1
 
     def size(self) -> tuple[int, int]:
         """Size (height, width) of the first frame, in pixels, upright."""
@@ -156,23 +200,17 @@ class Film:
 
     def look(self) -> Iterator[GreyFrame]:
         """Every frame as a small grey picture."""
-        size = None
-        for number, frame in enumerate(read_grey_frames(self.file, LOOK_SIDE)):
-            size = size or frame.grey.shape
-            _check_size(f"{self.file}, frame {number} (made small)", frame.grey.shape, size)
-            yield frame
+        yield from read_grey_frames(self.file, LOOK_SIDE, self.notes)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[SourceFrame]:
         """The frames of these rising numbers, up to the end of the film."""
         wanted = numbers if isinstance(numbers, range) else frozenset(numbers)
-        with closing(read_chosen_frames(self.file, wanted.__contains__)) as frames:
-            size = None
+        with closing(read_chosen_frames(self.file, wanted.__contains__, self.notes)) as frames:
             for frame in frames:
-                size = size or frame.pixels.shape
-                _check_size(f"{self.file}, frame {frame.number}", frame.pixels.shape, size)
                 yield SourceFrame(
-                    number=frame.number, time=frame.time, pixels=frame.pixels, file=None
-                )
+                    number=frame.number, time=frame.time, pixels=frame.pixels, file=None,
+                    begins=frame.begins,
+                )  # fmt: skip
                 if frame.number == numbers[-1]:
                     return
 
@@ -209,7 +247,7 @@ def find_sources(given: Path | Sequence[Path]) -> list[Source]:
 def _matching(path: Path) -> list[Path]:
     """The path itself, what fits it as a pattern, or the videos of a folder without images."""
     if path.exists():
-        return (path.is_dir() and not list_images(path) and _films(path)) or [path]
+        return (path.is_dir() and not list_names(path, READABLE) and _films(path)) or [path]
     found = [Path(name) for name in sorted(glob(str(path)))] if has_magic(str(path)) else []
     if found:
         return found
@@ -226,19 +264,27 @@ def _films(folder: Path) -> list[Path]:
 
 def _folder_of_photos(path: Path) -> Path | None:
     """Folder of an image file; None for everything else."""
-    return path.parent if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES else None
+    return path.parent if path.is_file() and path.suffix.lower() in READABLE else None
 
 
 def _film_or_folder(path: Path) -> Source:
     if path.is_dir():
-        files = list_images(path)
+        files = [path / name for name in list_names(path, READABLE)]
+        others = left_out(path, READABLE)
         if not files:
-            raise ValueError(f"{path}: holds no images ({', '.join(IMAGE_SUFFIXES)}) or videos")
-        return Photos(name=path.resolve().name, files=tuple(files))
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
+            raise ValueError(
+                f"{path}: holds no images ({', '.join(READABLE)}) or videos"
+                + (others and f", but {others}")
+            )
+        photos = Photos(name=path.resolve().name, files=tuple(files))
+        if others:
+            photos.notes.add(f"left out: {others}")
+        return photos
+    if not is_film(path):
+        heic = f" ({not_read('HEIC')})" if path.suffix.lower() in (".heic", ".heif") else ""
         raise ValueError(
-            f"{path}: unknown file type '{path.suffix}'; give images, a folder of images or a "
-            f"video ({', '.join(VIDEO_SUFFIXES)})"
+            f"{path}: unknown file type '{path.suffix}'{heic}; give images, a folder of images or "
+            f"a video ({', '.join(VIDEO_SUFFIXES)})"
         )
     return Film(name=fitting_name(path.stem, len(MOST_PARTS)), file=path)
 

@@ -84,16 +84,18 @@ class TrainingModule(pl.LightningModule):
             compile_method(method)
         self.method, self.train_config = method, train
         self.frames: tuple[str, ...] = ()
-        self.empty_steps = 0
+        self.empty_steps, self.said_of_labels = 0, False
 
     def training_step(self, snippets: Snippets, batch_idx: int) -> dict[str, Any]:
         """Loss of one batch, with its terms and maps for the callbacks."""
         self.frames = snippets.names
         progress = self.global_step / self.train_config.steps
-        out: StepOutput = self.method(snippets.to_batch(), progress)
+        batch = snippets.to_batch()
+        out: StepOutput = self.method(batch, progress)
         if not torch.isfinite(out.loss):
             raise TrainingError(self._not_finite(out))
         self._check_not_empty(out)
+        self._check_labels(batch.pseudo_depth)
         return {"loss": out.loss, "terms": out.terms | out.statistics, "maps": out.maps}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -166,6 +168,18 @@ class TrainingModule(pl.LightningModule):
             )
         if self.empty_steps == 1 and self.trainer.is_global_zero:
             print(f"warning: {what}: this step teaches nothing", file=sys.stderr)
+
+    def _check_labels(self, labels: Tensor | None) -> None:
+        """Warn, once, of a step whose labels have no value: their terms are a mean over nothing."""
+        if self.said_of_labels or labels is None or bool((labels > 0).any()):
+            return
+        self.said_of_labels = True
+        if self.trainer.is_global_zero:
+            print(
+                f"warning: the labels of frames {', '.join(self.frames)} have no value at step "
+                f"{self.global_step + 1}: they teach nothing; `ssmde doctor` looks at all labels",
+                file=sys.stderr,
+            )
 
     def _not_finite(self, out: StepOutput) -> str:
         guilty = [f"{name} = {_value(t)}" for name, t in out.terms.items() if not t.isfinite()]

@@ -2,16 +2,21 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from ssmde.config import Config, DataConfig, TrainConfig, dump_config
+from ssmde.console import counted
 from ssmde.data.dataset import SnippetDataset, frame_gaps, spread
 from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
@@ -45,9 +50,26 @@ class Score(NamedTuple):
 class Validation(pl.Callback):
     """Every so many steps: depth errors (or the photometric loss), a picture, the best weights."""
 
-    def __init__(self, folder: Path, config: Config, log: RunLog, stop: LateStop) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        log: RunLog,
+        stop: LateStop,
+        data: pl.LightningDataModule | None = None,
+    ) -> None:
         self.folder, self.config, self.run_log, self.stop = folder, config, log, stop
         self.due = False  # a signal broke the last one off
+        self.latest: Score | None = None
+        self.best: list[tuple[float, str]] = []
+        self.own = data if data is not None and not config.data.root.is_dir() else None
+        """Where the snippets of a validation come from, if not from scenes."""
+        self.sequences, self.measured, self.why_not = list[FrameSequence](), [], ""
+        if self.own is None:
+            self._open_scenes(config)
+
+    def _open_scenes(self, config: Config) -> None:
+        """Refuse scenes that can be judged by nothing."""
         self.sequences = read_scenes(config.data.root, "val")
         self.measured, self.why_not = measured_scenes(self.sequences, config.train)
         """Scenes that are judged by their measured depth, and why there are none."""
@@ -66,8 +88,6 @@ class Validation(pl.Callback):
             # The last tenth of a short video is too short: better those frames than none.
             self.sequences = read_scenes(config.data.root, "train")
             self.measured, self.why_not = measured_scenes(self.sequences, config.train)
-        self.latest: Score | None = None
-        self.best: list[tuple[float, str]] = []
 
     def state_dict(self) -> dict[str, Any]:
         """The files of the best weights, their scores, and whether one is still to be done."""
@@ -153,6 +173,32 @@ class Validation(pl.Callback):
 
     def _photometric(self, method: Any, device: torch.device) -> Score:
         """Photometric loss on evenly spread snippets, for videos without truth."""
+        losses = np.array(
+            [
+                float(method.photometric_loss(snippets.to(device).to_batch()))
+                for snippets in self._snippets()
+            ]
+        )
+        if not len(losses):  # a data module without val_dataloader
+            return Score("photometric", np.nan, {})
+        seen = losses[np.isfinite(losses)]
+        if 2 * len(seen) < len(losses):  # a mean of what is left would look good
+            print(
+                f"validation: hardly a pixel is seen in both views in {len(losses) - len(seen)} of "
+                f"{counted(len(losses), 'snippet')}; these weights do not count",
+                file=sys.stderr,
+            )
+            return Score("photometric", np.nan, {})
+        value = float(seen.mean())
+        return Score("photometric", value, {"photometric": value})
+
+    def _snippets(self) -> Iterator[Snippets]:
+        """Evenly spread ones of the scenes, or the first batches of a data module of one's own."""
+        most = self.config.train.validation_frames
+        if self.own is not None:
+            with suppress(MisconfigurationException):  # it has none
+                yield from islice(self.own.val_dataloader(), most)
+            return
         sequences = self._filmed()
         data = SnippetDataset(
             sequences,
@@ -160,23 +206,8 @@ class Validation(pl.Callback):
             seed=self.config.train.seed,
             augment=False,
         )
-        most = min(len(data), self.config.train.validation_frames)
-        losses = np.array(
-            [
-                float(method.photometric_loss(data[index].to(device).to_batch()))
-                for index in spread(len(data), most)
-            ]
-        )
-        seen = losses[np.isfinite(losses)]
-        if 2 * len(seen) < len(losses):  # a mean of what is left would look good
-            print(
-                f"validation: hardly a pixel is seen in both views in {len(losses) - len(seen)} of "
-                f"{len(losses)} snippets; these weights do not count",
-                file=sys.stderr,
-            )
-            return Score("photometric", np.nan, {})
-        value = float(seen.mean())
-        return Score("photometric", value, {"photometric": value})
+        for index in spread(len(data), min(len(data), most)):
+            yield data[index]
 
     def _filmed(self) -> list[FrameSequence]:
         """The scenes whose camera is known."""
@@ -184,6 +215,8 @@ class Validation(pl.Callback):
 
     def _write_panel(self, predictor: Predictor, step: int) -> None:
         """Picture of a few frames, their depth and, where there is truth, truth and error."""
+        if self.own is not None:
+            return
         known = frames_with_truth(self.measured, PANEL_FRAMES)
         plain = [(s.images[i], s.frame_name(i)) for s in self.sequences for i in range(len(s))]
         shown = [(frame.image, frame.name) for frame in known] or [

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from ssmde.console import counted
+
 # Options of `prepare` by what they are for.
 OF_VIDEO = ("step", "least_motion", "fewest_frames", "intrinsics", "hfov_degrees", "name")
 OF_ARCHIVES = ("train_list", "val_list", "test_list", "improved", "truth")
@@ -201,8 +203,8 @@ class Track:
             if scene.camera:
                 print(f"{scene.scene}: camera found: {scene.camera.describe()}")
             print(
-                f"{scene.scene}: motion of {scene.found} of {scene.frames} frames in "
-                f"{scene.parts} parts, {scene.error:.2f} pixels off"
+                f"{scene.scene}: motion of {scene.found} of {counted(scene.frames, 'frame')} in "
+                f"{counted(scene.parts, 'part')}, {scene.error:.2f} pixels off"
             )
         print("next: ssmde train PRESET --data.poses tracked" if found else "nothing to track")
 

@@ -117,7 +117,7 @@ class Benchmark:
     ] = None
     """Part of DATA to measure."""
     align: Annotated[
-        Literal["median", "least-squares", "none"] | None,
+        Literal["median", "median-dataset", "least-squares", "none"] | None,
         arg(help_behavior_hint="(default: median)"),
     ] = None
     """How the unknown scale of a prediction is found."""

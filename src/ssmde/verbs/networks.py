@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from tyro.conf import FlagConversionOff, Positional, arg
 
 from ssmde.config import Config
+from ssmde.console import counted
 
 NAMED = 3
 """Of many files that were written, so many are named."""
@@ -129,7 +130,7 @@ class Evaluate:
     protocol: str = "generic"
     """Range and crop of the pixels that count: kitti, nyuv2, ddad, bonn, tum or generic."""
     align: Annotated[
-        Literal["median", "least-squares", "none"] | None,
+        Literal["median", "median-dataset", "least-squares", "none"] | None,
         arg(help_behavior_hint="(default: that of the protocol)"),
     ] = None
     """How the unknown scale of a prediction is found."""
@@ -255,9 +256,11 @@ class Predict:
         )
         first = ", ".join(str(file) for file in summary.written[:NAMED])
         more = len(summary.written) - NAMED
-        count = f"{len(summary.written)} files with depth"
+        count = f"{counted(len(summary.written), 'file')} with depth"
         count += f" ({summary.present} of them were there)" if summary.present else ""
         print(f"{count} by {named}: {first}" + (f" and {more} more in {out}" if more > 0 else ""))
+        for note in summary.notes:
+            print(note, file=sys.stderr)
         for reason in summary.skipped:
             print(f"skipped: {reason}", file=sys.stderr)
 

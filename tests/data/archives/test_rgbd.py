@@ -91,6 +91,19 @@ def test_the_camera_follows_from_the_name_and_its_distortion_is_told(tmp_path, n
     assert scene.fps is None
 
 
+def test_clocks_that_do_not_meet_are_named_with_both_ranges(tmp_path):
+    folder = make_sequence(tmp_path)
+    truth = folder / "groundtruth.txt"
+    lines = [line.split() for line in truth.read_text().splitlines()[1:]]
+    truth.write_text("".join(f"{float(t) * 1e9:.0f} {' '.join(rest)}\n" for t, *rest in lines))
+    (scene,) = index_tum(tmp_path).scenes
+    assert scene.poses is None
+    (problem,) = scene.problems
+    assert "groundtruth.txt: none of the 4 frames of rgb.txt" in problem
+    assert "1341846313.000000 to 1341846313.300000 s here" in problem
+    assert "1341846313200000000.000000 s there" in problem
+
+
 def test_a_list_of_pairs_takes_these_frames_and_these_depths(tmp_path):
     make_sequence(tmp_path)
     make_sequence(tmp_path, "rgbd_dataset_freiburg1_xyz", images=(0.0,), depth=(0.0,))

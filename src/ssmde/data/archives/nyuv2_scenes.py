@@ -17,7 +17,7 @@ from ssmde.data.archives.nyuv2_raw import (
 )
 from ssmde.data.archives.record import ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.data.archives.scene_lists import Part
-from ssmde.data.archives.time_match import frame_rate, match_times, time_name
+from ssmde.data.archives.time_match import clock_problem, frame_rate, match_times, time_name
 from ssmde.data.images import ImageError, read_depth, read_size
 
 LICENCE = "research use, cite; the site states no licence"
@@ -132,6 +132,8 @@ def _recorded_scene(folder: Path, files: list[str], part: Part) -> ArchiveScene:
     if not images:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
     pairs = match_times(times, depth_times)
+    said = clock_problem("the images", times, f"{folder}, depth", depth_times, len(pairs))
+    problems += [said] if said else []
     frames = [
         ArchiveFrame(
             name=time_name(time),

@@ -23,6 +23,7 @@ from ssmde.data.archives.rgbd_calibration import (
 )
 from ssmde.data.archives.scene_lists import Part, missing_scenes, parts_of, read_scene_lists
 from ssmde.data.archives.time_match import (
+    clock_problem,
     frame_rate,
     match_times,
     nearest_times,
@@ -179,6 +180,8 @@ def _depths(
     if len(chosen) < len(images):
         depth_times, files = _listed(folder, "depth.txt", problems)
         pairs = match_times(times, depth_times)
+        said = clock_problem("rgb.txt", times, str(folder / "depth.txt"), depth_times, len(pairs))
+        problems += [said] if said else []
         found = {i: files[j] for i, j in pairs.items() if images[i] not in chosen}
     for i, image in enumerate(images):
         if file := chosen.get(image):
@@ -217,6 +220,10 @@ def _poses(
     if facts.moves_markers:
         poses = bonn_poses(poses)
     nearest = nearest_times(times, known[:, 0])
+    met = int((nearest >= 0).sum())
+    if said := clock_problem("rgb.txt", times, str(path), known[:, 0], met):
+        problems.append(said)
+        return None
     found = poses[nearest]
     found[nearest < 0] = np.nan
     return found

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Int
 
+from ssmde.console import counted
+
 LONGEST_GAP = 0.02  # seconds; as the TUM benchmark associates its files
 NAME_DIGITS = 17  # ten before the point, six behind it: names sort as their times do
 
@@ -20,6 +22,28 @@ def time_name(seconds: float) -> str:
 def frame_rate(times: Float[np.ndarray, " n"]) -> float | None:
     """Frames a second, from the median step between times in seconds; None for a single frame."""
     return None if len(times) < 2 else round(1 / float(np.median(np.diff(times))), 3)
+
+
+def clock_problem(
+    of: str, times: Float[np.ndarray, " n"], other: str, others: Float[np.ndarray, " m"], met: int
+) -> str | None:
+    """What is wrong where no time of one list is near one of the other; else None.
+
+    Args:
+        of: File of the frames.
+        times: Their times, in seconds.
+        other: File that was matched to them.
+        others: Its times, in seconds.
+        met: How many frames found one.
+    """
+    if not len(times) or len(others) < 2 or met:
+        return None
+    first, second = (f"{t.min():.6f} to {t.max():.6f} s" for t in (times, others))
+    return (
+        f"{other}: none of the {counted(len(times), 'frame')} of {of} has a time near one of it, "
+        f"{first} here and {second} there; the clocks do not meet: give both the same one, in "
+        "seconds"
+    )
 
 
 def match_times(

@@ -1,0 +1,135 @@
+"""One ray, computed by hand, through every path an image and its camera can take."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import films
+from ssmde.config import DataConfig
+from ssmde.data.dataset import SnippetDataset
+from ssmde.data.images import read_image
+from ssmde.data.scene_folder import read_scene, read_scenes
+from ssmde.predict import AskedCamera, Predictor, Wishes, predict_files
+from ssmde.preparation.packing import pack
+from ssmde.prepare import prepare
+
+WIDTH, HEIGHT = 128, 96
+FX, FY, CX, CY = 100.0, 90.0, 70.0, 40.0
+U, V = 90, 60
+RAY = np.array([(U - CX) / FX, (V - CY) / FY])  # 0.2 to the right, 0.222 down
+TURNS = {  # what an image set upright by each EXIF mark makes of (x, y)
+    1: lambda x, y: (x, y), 2: lambda x, y: (-x, y), 3: lambda x, y: (-x, -y),
+    4: lambda x, y: (x, -y), 5: lambda x, y: (y, x), 6: lambda x, y: (-y, x),
+    7: lambda x, y: (-y, -x), 8: lambda x, y: (y, -x),
+}  # fmt: skip
+MATRICES = {  # the display matrices (a b; c d) that turn alike
+    1: (1, 0, 0, 1), 2: (-1, 0, 0, 1), 3: (-1, 0, 0, -1), 4: (1, 0, 0, -1),
+    5: (0, 1, 1, 0), 6: (0, 1, -1, 0), 7: (0, -1, -1, 0), 8: (0, -1, 1, 0),
+}  # fmt: skip
+
+
+def spot():
+    """A soft white spot on black, around (U, V)."""
+    v, u = np.mgrid[:HEIGHT, :WIDTH]
+    grey = 255 * np.exp(-((u - U) ** 2 + (v - V) ** 2) / 18)
+    return np.repeat(grey.round().astype(np.uint8)[..., None], 3, axis=2)
+
+
+def ray(pixels, intrinsics):
+    """Where the spot is seen: x / z and y / z."""
+    grey = np.asarray(pixels, float)[..., 0]
+    grey = np.where(grey > 30, grey - 30, 0)
+    v, u = np.mgrid[: grey.shape[0], : grey.shape[1]]
+    fx, fy, cx, cy = (float(intrinsics[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return ((u * grey).sum() / grey.sum() - cx) / fx, ((v * grey).sum() / grey.sum() - cy) / fy
+
+
+def photos(folder, mark=1, count=3):
+    folder.mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = mark
+    for i in range(count):
+        Image.fromarray(spot()).save(folder / f"{i}.png", exif=exif)
+    (folder / "cam.txt").write_text(f"{FX} 0 {CX} 0 {FY} {CY} 0 0 1")
+    return folder
+
+
+def upright(mark):
+    """fx fy cx cy of the upright image, by hand."""
+    cx = WIDTH - 1 - CX if mark in (2, 3, 7, 8) else CX
+    cy = HEIGHT - 1 - CY if mark in (3, 4, 6, 7) else CY
+    return (FX, FY, cx, cy) if mark < 5 else (FY, FX, cy, cx)
+
+
+def check(scene, mark):
+    found = ray(read_image(scene.images[0]), scene.intrinsics)
+    np.testing.assert_allclose(found, TURNS[mark](*RAY), atol=0.004)
+
+
+@pytest.mark.parametrize("mark", TURNS)
+def test_photos_turned_by_exif_beside_a_cam_txt(tmp_path, mark):
+    folder = photos(tmp_path / "photos", mark)
+    check(read_scene(folder), mark)
+    made = prepare(folder, tmp_path / "data", step=1, width=48, show_progress=False)
+    check(read_scene(made.scenes[0]), mark)
+
+
+@pytest.mark.parametrize("mark", MATRICES)
+def test_films_turned_by_a_display_matrix(tmp_path, mark):
+    film = films.write(tmp_path / "a.mov", [spot()] * 2)
+    films.set_matrix(film, *MATRICES[mark])
+    made = prepare(film, tmp_path / "data", step=1, width=64, intrinsics=upright(mark),
+                   show_progress=False)  # fmt: skip
+    check(read_scene(made.scenes[0]), mark)
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_snippets_that_are_packed_cut_and_mirrored(tmp_path, flip):
+    photos(tmp_path / "data" / "a", count=12)
+    (tmp_path / "data" / "train.txt").write_text("a\n")
+    (tmp_path / "data" / "val.txt").write_text("a\n")
+    pack(tmp_path / "data", tmp_path / "packed", size=(64, 96), show_progress=False)
+    data = DataConfig(image_size=(64, 64), flip=flip, zoom=1.15, colour_jitter=0.0)
+    for root in (tmp_path / "data", tmp_path / "packed"):
+        dataset = SnippetDataset(read_scenes(root, "train"), data, seed=0, augment=True)
+        for index in range(3):
+            snippet = dataset[index]
+            found = ray(snippet.images[0, 0].permute(1, 2, 0), snippet.intrinsics[0])
+            x, y = RAY
+            np.testing.assert_allclose(found, (-x if flip else x, y), atol=0.006)
+
+
+class Wall(nn.Module):
+    """2 m everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, image):
+        return self.depth.expand(len(image), 1, *image.shape[2:])
+
+
+def test_predictions_and_point_clouds(tmp_path):
+    folder = photos(tmp_path / "photos", count=1)
+    Image.fromarray(spot()).resize((WIDTH // 2, HEIGHT // 2), Image.Resampling.BOX).save(
+        folder / "small.png"
+    )
+    wishes = Wishes(camera=AskedCamera(intrinsics=(FX, FY, CX, CY), of_size=(HEIGHT, WIDTH)))
+    predict_files(Predictor(Wall(), (32, 32)), folder, tmp_path / "out", formats=["npz", "ply"],
+                  wishes=wishes)  # fmt: skip
+    for name in ("0", "small"):
+        with np.load(tmp_path / "out" / f"{name}_depth.npz") as arrays:
+            found = ray(read_image(folder / f"{name}.png"), arrays["intrinsics"])
+        np.testing.assert_allclose(found, RAY, atol=0.006)
+        (ply,) = (tmp_path / "out").glob(f"{name}*.ply")
+        content = ply.read_bytes().partition(b"end_header\n")[2]
+        kinds = [(axis, "<f4") for axis in "xyz"] + [(c, "u1") for c in "rgb"]
+        points = np.frombuffer(content, kinds)
+        grey = np.where(points["r"] > 30, points["r"].astype(float) - 30, 0)
+        middle = [(points[axis] * grey).sum() / grey.sum() for axis in "xy"]
+        # Viewers have y up and z towards them; the wall is 2 m away.
+        np.testing.assert_allclose(middle, (2 * RAY[0], -2 * RAY[1]), atol=0.012)
+        assert np.allclose(points["z"], -2)
