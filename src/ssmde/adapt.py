@@ -43,6 +43,7 @@ from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import stored_scale, with_scale
 from ssmde.models.start import follow_start
 from ssmde.outputs import check_own, done_or_free, identity, mark_of, recorded
+from ssmde.pace import seconds_per_step
 from ssmde.pictures import colourise, depth_range, side_by_side, stack, write_png
 from ssmde.prediction.loading import find_weights, load
 from ssmde.prediction.predictor import Predictor
@@ -52,7 +53,6 @@ from ssmde.prepare import prepare
 from ssmde.presets import AFFINE_INDOOR
 from ssmde.track import track
 from ssmde.train import train
-from ssmde.training.pace import seconds_per_step
 from ssmde.weights import DEFAULT_WEIGHTS
 
 RESULT, REPORT, PICTURE = "best.safetensors", "report.json", "before_after.png"

@@ -29,13 +29,13 @@ from ssmde.evaluation.result import Evaluation
 from ssmde.metrics.baselines import constant_depth
 from ssmde.models.load import read_weights, save_weights
 from ssmde.outputs import check_replaceable, hidden_folder, move_into_place, record_tree, sweep
+from ssmde.pace import seconds_per_step
 from ssmde.prediction.loading import load
 from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.curves import Chart
 from ssmde.reporting.looks import finished_student
 from ssmde.reporting.stage_curves import stage_charts
 from ssmde.train import train
-from ssmde.training.pace import seconds_per_step
 from ssmde.weights import DEFAULT_WEIGHTS
 
 MARKER = ".ssmde-demo"  # a folder with this file was made here, and may be replaced
