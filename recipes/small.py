@@ -117,9 +117,9 @@ class Photos:
 
 
 PHOTOS = (
-    Photos(kind="room", scenes=200, weight=0.40),
+    Photos(kind="room", scenes=145, weight=0.40),
     Photos(kind="street", scenes=180, weight=0.27),
-    Photos(kind="mixed", scenes=20, weight=0.05),
+    Photos(kind="mixed", scenes=19, weight=0.05),
 )
 PHOTOS_A_SCENE = 10
 JUDGING = 6  # drawn scenes of each kind that are held out, to choose by
@@ -139,10 +139,10 @@ class Training:
 
 
 AFFINE = Training(
-    steps=5_000, learning_rate=6e-4, sizes=((128, 160), (96, 256), (160, 128), (96, 192))
+    steps=8_400, learning_rate=6e-4, sizes=((128, 160), (96, 256), (160, 128), (96, 192))
 )
 DETAIL = Training(
-    steps=1_500, learning_rate=3e-4, sizes=((192, 256), (128, 416), (256, 192), (160, 288))
+    steps=1_350, learning_rate=4e-4, sizes=((192, 256), (128, 416), (256, 192), (160, 288))
 )
 OPTIONS = (
     *("--data.zoom", "2", "--data.keep-proportions", "True"),
