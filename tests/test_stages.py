@@ -123,7 +123,7 @@ def test_a_stopped_student_goes_on_and_its_teacher_is_not_trained_again(run, mon
     ran = []
     real = stages.train
 
-    def train(config, *, resume=False):
+    def train(config, *, resume=False, data=None):
         ran.append((config.name, config.method, resume))
         if config.method == "student" and len(ran) == 2:
             raise KeyboardInterrupt
@@ -147,7 +147,7 @@ def test_labels_are_made_by_the_named_source_or_asked_for(run, monkeypatch):
         train_stages(run)
     asked = []
     monkeypatch.setattr(stages, "label", lambda data, *, source: asked.append((data, source)))
-    monkeypatch.setattr(stages, "train", lambda config, *, resume=False: config.output)
+    monkeypatch.setattr(stages, "train", lambda config, *, resume=False, data=None: config.output)
     monkeypatch.setattr(stages, "_hand_over", lambda student, folder: None)
     monkeypatch.setattr(stages, "_report", lambda teacher, student, folder: None)
     named = replace(run, pseudo_depth=replace(run.pseudo_depth, source="midas"))
@@ -166,7 +166,7 @@ def test_motion_is_tracked_first_where_the_run_wants_it(run, monkeypatch, capsys
         return [Tracked(scene="room", frames=12, found=12, parts=1, error=0.2, camera=camera)]
 
     monkeypatch.setattr(stages, "track", tracked)
-    monkeypatch.setattr(stages, "train", lambda config, *, resume=False: config.output)
+    monkeypatch.setattr(stages, "train", lambda config, *, resume=False, data=None: config.output)
     monkeypatch.setattr(stages, "_hand_over", lambda student, folder: None)
     monkeypatch.setattr(stages, "_report", lambda teacher, student, folder: None)
     train_stages(run)
@@ -191,7 +191,7 @@ def test_several_processes_do_not_all_make_what_one_can_make_before(run):
 def test_only_the_first_process_hands_over_and_reports(run, monkeypatch):
     import ssmde.stages as stages
 
-    monkeypatch.setattr(stages, "train", lambda config, *, resume=False: config.output)
+    monkeypatch.setattr(stages, "train", lambda config, *, resume=False, data=None: config.output)
     done = []
     monkeypatch.setattr(stages, "_hand_over", lambda student, folder: done.append("weights"))
     monkeypatch.setattr(stages, "_report", lambda teacher, student, folder: done.append("report"))

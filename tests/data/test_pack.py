@@ -212,7 +212,7 @@ def test_what_is_no_packed_data_is_refused(tmp_path, packed, folders):
         pack(packed, tmp_path / "p", size=SIZE)
     with pytest.raises(ValueError, match="is packed data, `ssmde label` works on scene folders"):
         refuse_packed(packed, "label")
-    with pytest.raises(ValueError, match=r"size must be at least 32 x 32.*\(8, 64\)"):
+    with pytest.raises(ValueError, match=r"size must be from 32 x 32 to 8192 x 8192.*\(8, 64\)"):
         pack(folders, tmp_path / "p", size=(8, 64))
 
 

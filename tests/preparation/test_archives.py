@@ -130,7 +130,7 @@ def test_a_broken_image_costs_its_frame_and_pose_and_a_broken_depth_only_itself(
     assert "0000000003.bin: 17 bytes" in lines
     assert json.loads((done.folder / "scene.json").read_text())["problems"] == list(done.problems)
     text = report([done])
-    assert "train: 1 scenes, 4 frames, 3 with depth" in text
+    assert "train: 1 scene, 4 frames, 3 with depth" in text
     assert "problems: 2" in text
     assert "0000000001.png: cannot be read" in text
     # A hole makes the frame rate untrue: the times are kept instead.

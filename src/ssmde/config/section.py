@@ -41,7 +41,11 @@ class Section:
             except ValidationError as error:
                 fault = error.errors(include_url=False)[0]
                 raise ValueError(describe(fault, kind, f"{start}.")) from error
-            refuse(not _is_usable(found), f"{start} cannot be {shorten(repr(value))}")
+            refuse(
+                not _is_usable(found),
+                f"{start} cannot be {shorten(repr(value))}: numbers are below 9e18, text is what "
+                "a file can be called",
+            )
             if found is not value:
                 object.__setattr__(self, name, found)
 
