@@ -28,15 +28,15 @@ DEFAULT_WEIGHTS = "small"
 RELEASED: dict[str, Released] = {
     "small": Released(
         file="small.safetensors",
-        sha256="a2f66eb40e410d4f312372b1fe0550c3112dd12ba251499105ca292c9287c4fe",
+        sha256="44ce4534cc43dd639387a31087e1e09c2db39f43b0db23291f23dd6cb0c9c728",
         licence="non-commercial: the strictest terms of the recordings it learnt from",
-        summary="drawn photos, measured depth of nine recordings: rooms, streets and the rest",
+        summary="drawn photos, measured depth of nine recordings, 18 videos: rooms, streets and the rest",
     ),
     "small-open": Released(
         file="small-open.safetensors",
-        sha256="5c2ea9fcbf3b1a269bb95680ee286988e107618a54bc149cc4958ea14ec4cace",
+        sha256="da385ab144ec277c6b7c58ec3245b6287ecdcd687769d8a85c1fa41607f576d7",
         licence="MIT: all that it learnt from may be used in any way; its card names each",
-        summary="drawn photos and measured depth of six open recordings, nothing else",
+        summary="drawn photos, measured depth of six open recordings, seven open videos",
     ),
 }
 """By name; `ssmde.load(NAME)` opens them."""
