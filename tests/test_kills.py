@@ -1,6 +1,7 @@
 """kill -9 at any moment: originals stay, no name holds a half, the same command makes the rest."""
 
 import csv
+import gc
 import hashlib
 import json
 import os
@@ -115,6 +116,7 @@ def run(folder: Path, words: tuple[str, ...], kill_after: float | None = None) -
     child = os.fork()
     if child == 0:
         status = 70
+        gc.freeze()  # a film of the parent, freed here, would wait for threads that are not here
         try:
             os.chdir(folder)
             log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

@@ -14,9 +14,11 @@ MOST_PIXELS = 110_000_000
 """A picture or a frame of a film with more is refused by its header, before anything is decoded:
 phones take 108 million. Predicting one stays under 4 GiB."""
 LIMIT = f"the limit is {MOST_PIXELS / 1e6:.0f} million: make it smaller"
-READABLE = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-if "avif" in features.modules and features.check_module("avif"):  # Pillow from 11.3
-    READABLE = (*READABLE, ".avif")
+HAS_AVIF = "avif" in features.modules and features.check_module("avif")  # Pillow from 11.3
+READABLE = (
+    ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
+    *([".avif"] if HAS_AVIF else []),
+)  # fmt: skip
 RUNS_PROGRAMS = ("EPS", "WMF")
 """Kinds of pictures that Pillow hands to Ghostscript or to Windows."""
 # Pillow warns of less than is allowed here, and the warning could not be told from a fault.

@@ -36,7 +36,8 @@ def read_intrinsics(
             f"got lines of {', '.join(str(len(row)) for row in rows) or 'nothing'}"
         )
     intrinsics = np.reshape(rows, (3, 3))
-    stored = image_size[::-1] if orientation >= 5 else image_size
+    height, width = image_size
+    stored = (width, height) if orientation >= 5 else (height, width)
     check_intrinsics(intrinsics, stored, where=str(path))
     return turn_intrinsics(intrinsics, stored, orientation)
 

@@ -30,7 +30,7 @@ RELEASED: dict[str, Released] = {
         file="small.safetensors",
         sha256="44ce4534cc43dd639387a31087e1e09c2db39f43b0db23291f23dd6cb0c9c728",
         licence="non-commercial: the strictest terms of the recordings it learnt from",
-        summary="drawn photos, measured depth of nine recordings, 18 videos: rooms, streets and the rest",
+        summary="drawn photos, measured depth of nine recordings, 18 videos: rooms and streets",
     ),
     "small-open": Released(
         file="small-open.safetensors",
