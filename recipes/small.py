@@ -24,7 +24,6 @@ another machine, such as one with a GPU, `--carry FOLDER` writes a RECORDINGS of
 
 import argparse
 import hashlib
-import math
 import os
 import shutil
 import subprocess
@@ -33,12 +32,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ssmde.cli import main as ssmde
 from ssmde.data.scene_files import write_intrinsics
 from ssmde.data.scene_folder import read_scene
+from ssmde.data.sequence import from_hfov
 from ssmde.labelling.corrected import write_corrected
 from ssmde.models.load import read_weights, save_weights
 
@@ -290,13 +289,10 @@ def copy_frames(source: Source, place: Path, target: Path) -> Path:
     scene = read_scene(place)
     for image in list(scene.images)[:: source.every]:
         shutil.copyfile(image, half / image.name)
-    height, width = scene.image_size
     if scene.intrinsics is not None:
         write_intrinsics(half, scene.intrinsics)
     elif source.hfov:
-        focal = width / 2 / math.tan(math.radians(source.hfov / 2))
-        middle = (width - 1) / 2, (height - 1) / 2
-        write_intrinsics(half, np.array([[focal, 0, middle[0]], [0, focal, middle[1]], [0, 0, 1]]))
+        write_intrinsics(half, from_hfov(scene.image_size, source.hfov))
     half.rename(target)
     return target
 

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Float64
 
-from ssmde.config import AffineConfig, Config
+from ssmde.config import AffineConfig, Config, read_config
 from ssmde.data.images import read_image
 from ssmde.data.label_fit import plausible
 from ssmde.data.scene_files import (
@@ -34,15 +34,15 @@ from ssmde.data.scene_files import (
     write_scene_info,
 )
 from ssmde.data.scene_folder import read_scene, read_scenes
-from ssmde.data.sequence import FrameSequence
+from ssmde.data.sequence import FrameSequence, from_hfov
 from ssmde.io import hidden_part, read_json, write_json
 from ssmde.label import label
 from ssmde.labelling.corrected import write_corrected
-from ssmde.models.device import Device
+from ssmde.models.device import Device, choose_device
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import stored_scale, with_scale
 from ssmde.models.start import follow_start
-from ssmde.outputs import check_own, done_or_free, identity, mark_of, recorded
+from ssmde.outputs import done_or_free, identity, mark_of, recorded
 from ssmde.pace import seconds_per_step
 from ssmde.pictures import colourise, depth_range, side_by_side, stack, write_png
 from ssmde.prediction.loading import find_weights, load
@@ -147,7 +147,7 @@ def adapt(
     results = [out / name for name in (RESULT, REPORT, PICTURE)]
     if done_or_free(results, mark, overwrite=overwrite):
         return Adapted(**read_json(out / REPORT))
-    work = _work_folder(out / WORK, mark)
+    work = out / WORK / mark  # another film or other options have a folder of their own
     clock = _Clock(float(minutes))
     with clock.stage("prepare"):
         prepared = prepare(
@@ -161,14 +161,14 @@ def adapt(
         label(work / "data", source=f"ssmde:{weights}", device=device, split="all",
               show_progress=show_progress)  # fmt: skip
         frames = _correct(scenes, work / "learn")
+        held_out = _held_out(scenes)
     with clock.stage("train"):
         config = _training(work, weights, seed, device, clock.left, frames)
         trained = work / config.name / LAST
         if not trained.is_file():
             train(config, resume=(work / config.name / "last.ckpt").is_file())
     with clock.stage("check"):
-        before, after = (load(file, device=_torch_device(device)) for file in (weights, trained))
-        held_out = _held_out(scenes)
+        before, after = (load(file, device=choose_device(device)) for file in (weights, trained))
         errors = [_error(network, held_out) for network in (before, after)]
     better = errors[1] < (1 - LEAST_GAIN) * errors[0]
     points = f"{errors[0]:.3f} before, {errors[1]:.3f} after, on {len(held_out)} held-out frames"
@@ -226,20 +226,6 @@ def _sources(source: Path) -> list[Path]:
     if source.is_dir() and any((source / f"{part}.txt").is_file() for part in ("train", "val")):
         return [scene.images[0].parent for scene in read_scenes(source, "train")]
     return [source]
-
-
-def _work_folder(folder: Path, mark: str) -> Path:
-    """The folder to work in: that of a call that was stopped, or an empty one."""
-    note = folder / "call.json"
-    if folder.exists():
-        check_own([note], "choose another folder")
-        if read_json(note).get("mark") == mark:
-            return folder
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    with recorded():
-        write_json(note, {"mark": mark})
-    return folder
 
 
 def _windows(prepared: Prepared, root: Path, most: int) -> list[Path]:
@@ -311,12 +297,9 @@ def _camera(scene: Path) -> Float64[np.ndarray, "3 3"]:
 
 
 def _assume_camera(scene: Path) -> None:
-    height, width = read_scene(scene).image_size
-    focal = width / 2 / math.tan(math.radians(ASSUMED_HFOV / 2))
-    middle = ((width - 1) / 2, (height - 1) / 2)
     said = f"assumed, {ASSUMED_HFOV:g} degrees wide, as the film does not tell it"
     write_scene_info(scene, {"camera": f"{said}: give --hfov-degrees if you know it"})
-    write_intrinsics(scene, np.array([[focal, 0, middle[0]], [0, focal, middle[1]], [0, 0, 1.0]]))
+    write_intrinsics(scene, from_hfov(read_scene(scene).image_size, ASSUMED_HFOV))
 
 
 def _correct(scenes: Sequence[Path], root: Path) -> int:
@@ -369,8 +352,6 @@ def _training(
     config = follow_start(asked)
     begun = work / config.name / "config.yaml"
     if begun.is_file():
-        from ssmde.config import read_config
-
         steps = read_config(begun).train.steps
     else:
         steps = round(0.9 * seconds / seconds_per_step(config))
@@ -384,7 +365,11 @@ HeldOut = list[tuple[Path, Float[np.ndarray, "_ 2"], Float[np.ndarray, "_"]]]
 
 
 def _held_out(scenes: Sequence[Path]) -> HeldOut:
-    """The end of every window, which nothing was learnt from."""
+    """The end of every window, which nothing was learnt from.
+
+    Raises:
+        ValueError: If no frame of it sees enough points.
+    """
     found: HeldOut = []
     for folder in scenes:
         scene = read_scene(folder)
@@ -394,11 +379,16 @@ def _held_out(scenes: Sequence[Path]) -> HeldOut:
             sure = plausible(depth)
             if sure.sum() >= FEWEST_POINTS:
                 found.append((scene.images[i], pixels[sure], depth[sure]))
+    if not found:
+        raise ValueError(
+            f"no frame at the end of the film sees {FEWEST_POINTS} points whose depth the camera's "
+            "motion tells, so nothing could judge the result: film longer"
+        )
     return found
 
 
 def _error(network: Predictor, held_out: HeldOut) -> float:
-    """See `Adapted.error_before`; nan without frames."""
+    """See `Adapted.error_before`."""
     errors: list[float] = []
     for image, pixels, depth in held_out:
         found = network.predict(image).depth
@@ -406,7 +396,7 @@ def _error(network: Predictor, held_out: HeldOut) -> float:
         said = found[rows.clip(0, found.shape[0] - 1), columns.clip(0, found.shape[1] - 1)]
         difference = np.log(said / depth)
         errors.append(float(np.abs(difference - np.median(difference)).mean()))
-    return float(np.mean(errors)) if errors else float("nan")
+    return float(np.mean(errors))
 
 
 def _hand_out(
@@ -444,7 +434,3 @@ def _picture(before: Predictor, after: Predictor, held_out: HeldOut) -> Any:
         colored = [colourise(depth, near=near, far=far) for depth in depths]
         rows.append(side_by_side([pixels, *colored], [image.name, "before", "after"]))
     return stack(rows)
-
-
-def _torch_device(device: Device) -> str | None:
-    return {"auto": None, "cpu": "cpu", "gpu": "cuda"}[device]
