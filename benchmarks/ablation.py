@@ -1,134 +1,257 @@
-"""What each part of the method brings: the ladder A0 to A9, over seeds, as a table.
+"""What each part of the method brings, from one start, in equal time, over seeds, as tables.
 
-    python benchmarks/ablation.py DATA --seeds 0 1 2 --steps 3000 [TRAIN OPTIONS]
-    python benchmarks/ablation.py DATA --rows P T A7 --row-steps P=1300 T=450 A7=250   # equal time
+    python benchmarks/ablation.py START OUT --films bonn=DATA,JUDGE[,PROTOCOL] ... [--rows ladder]
 
-Rows A1 to A9 read the abstract as it stands: labels on static areas, and fading. S is the preset
-`ss_mde`, whose labels stay. Every row is a run of `ssmde train` in a folder of its own; finished
-runs are picked up, stopped ones go on. Rows of stage 2 share the teacher of their seed, row T. Each
-run is evaluated on the validation scenes of DATA; the table gives the mean over seeds and half the
-range.
+START is a network that has not seen the films. DATA is a data folder whose scenes were tracked;
+JUDGE is one with measured depth of later frames. DATA is copied; START labels the copy, and the
+tracked points correct those labels for the row that learns from them. Every row trains for the same
+seconds of one CPU thread, at most: the number of steps follows from a measured step. Rows with a
+student give half of the seconds to its teacher, which they share. Finished runs are picked up.
+
+A table for each film: abs_rel and d1 on all, static and moving pixels, mean over the seeds and half
+the range.
 """
 
 import argparse
 import json
+import shutil
 import statistics
-from collections.abc import Callable
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from ssmde.cli import parse
-from ssmde.config import Config, StudentConfig
+from ssmde.cli import main as ssmde
+from ssmde.config import AffineConfig, Config, DataConfig, PseudoDepthConfig, StudentConfig
+from ssmde.data.scene_folder import read_scenes, write_list
 from ssmde.evaluate import evaluate
-from ssmde.stages import train_stages
-from ssmde.verbs import Train
+from ssmde.labelling.corrected import write_corrected
+from ssmde.models.start import follow_start
+from ssmde.pace import seconds_per_step
+from ssmde.presets import AFFINE_INDOOR, CONSISTENT, PHOTOMETRIC, SC_DEPTH_V3, SS_MDE
+from ssmde.train import train
 
-TEACHER = "T teacher of ss_mde"
-NO_TEACHER = {"distillation": 0.0, "gradient": 0.0, "dynamic_ranking": 0.0, "features": 0.0}
 REGIONS = ("full", "static", "dynamic")
 COLUMNS = [f"{region} {name}" for region in REGIONS for name in ("abs_rel", "d1")]
+RATE = 1e-4
+LABELS = PseudoDepthConfig(normals=0.1, ranking=0.1, edge_normals=0.1)
+STAY = replace(LABELS, align="tracked", depth=0.5)
+FADE = replace(STAY, region="static", forgetting="exponential")
+NO_TEACHER = {"distillation": 0.0, "gradient": 0.0, "dynamic_ranking": 0.0, "features": 0.0}
 
 
-def labels(**changes: object) -> Callable[[StudentConfig], StudentConfig]:
-    """A change of the pseudo-depth terms of the student."""
-    return lambda s: replace(s, pseudo_depth=replace(s.pseudo_depth, **changes))
+@dataclass(frozen=True, kw_only=True)
+class Film:
+    """A recording to learn from, and a later part to judge by."""
+
+    name: str
+    data: Path
+    judge: Path
+    protocol: str
 
 
-def mask(variant: str) -> Callable[[StudentConfig], StudentConfig]:
-    """Another filter, without the terms that later rows add."""
-    return lambda s: replace(
-        s, filter=replace(s.filter, variant=variant), dynamic_ranking=0.0, features=0.0
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of the table."""
+
+    config: Config
+    corrected: bool = False
+    """Whether it learns from labels that points corrected, as if they were measured."""
+
+
+def tracked(config: Config, **loss: Any) -> Config:
+    """With motion from the whole video."""
+    return replace(
+        config,
+        data=replace(config.data, poses="tracked"),
+        loss=replace(config.loss, **loss),
     )
 
 
-def as_read(student: StudentConfig) -> StudentConfig:
-    """Labels as the abstract of the paper has them: on static areas, and fading."""
-    return labels(region="static", forgetting="exponential")(student)
+def own_motion(**train: Any) -> Config:
+    """The teacher with the pose network in place of tracked motion, its labels fitted to itself."""
+    plain = replace(SC_DEPTH_V3, pseudo_depth=replace(LABELS, depth=0.5))
+    return replace(plain, train=replace(plain.train, **train))
 
 
-def alone(**changes: object) -> Callable[[StudentConfig], StudentConfig]:
-    """Stage 2 without what the teacher says."""
-    return lambda s: labels(**changes)(replace(s, **NO_TEACHER))
+def teacher(**labels: Any) -> Config:
+    """Stage 1 of ss_mde."""
+    return replace(
+        tracked(SC_DEPTH_V3, points=0.5), method="teacher", pseudo_depth=replace(STAY, **labels)
+    )
 
 
-STUDENTS: dict[str, Callable[[StudentConfig], StudentConfig]] = {
-    "A1 static labels": alone(forgetting="constant"),
-    "A2 forgetting": alone(),
-    "A2x zero": alone(forgetting="zero"),
-    "A2x linear": alone(forgetting="linear"),
-    "A2x cosine": alone(forgetting="cosine"),
-    "A2x step": alone(forgetting="step"),
-    "A2x label forgetting": lambda s: replace(mask("soft")(s), forgets="label"),
-    "A3 teacher, no filter": mask("off"),
-    "A4 strict filter": mask("strict"),
-    "A5 soft filter": mask("soft"),
-    "A5x photo_sdfa filter": mask("photo_sdfa"),
-    "A5x learned filter": mask("learned"),
-    "A6 dynamic ranking": lambda s: replace(s, features=0.0),
-    "A7 features": lambda s: s,
-    "S labels stay (ss_mde)": labels(region="all", forgetting="constant"),
-    "A8 ema teacher": lambda s: replace(s, teacher_mode="ema"),
-    "A8 epoch_best teacher": lambda s: replace(s, teacher_mode="epoch_best"),
-    "A8x fresh student": lambda s: replace(s, start="fresh"),
+def teacher_loss(**loss: Any) -> Config:
+    """Stage 1 with another loss."""
+    return replace(teacher(), loss=replace(teacher().loss, **loss))
+
+
+def student(labels: PseudoDepthConfig = STAY, mask: str = "soft", **changes: Any) -> Config:
+    """Stage 2 after the teacher of half the time."""
+    own = StudentConfig(pseudo_depth=labels)
+    return replace(
+        SS_MDE,
+        method="student",
+        student=replace(own, filter=replace(own.filter, variant=mask), **changes),
+    )
+
+
+LADDER: dict[str, Row] = {
+    "photometric": Row(config=tracked(PHOTOMETRIC)),
+    "consistent": Row(config=tracked(CONSISTENT)),
+    "sc_depth_v3: + labels": Row(config=replace(tracked(SC_DEPTH_V3), pseudo_depth=LABELS)),
+    "+ tracked points": Row(config=replace(tracked(SC_DEPTH_V3, points=0.5), pseudo_depth=LABELS)),
+    "+ depth of labels: teacher": Row(config=teacher()),
+    "+ student, no filter, no labels": Row(config=student(PseudoDepthConfig(), "off")),
+    "+ mask filter": Row(config=student(PseudoDepthConfig())),
+    "+ labels on static areas, fading": Row(config=student(FADE)),
+    "+ labels everywhere that stay": Row(config=student()),
+    "corrected labels (adapt)": Row(config=AFFINE_INDOOR, corrected=True),
 }
-TEACHERS = {
-    "P photometric": "photometric",
-    "C consistent": "consistent",
-    "A0' sc_depth_v3": "sc_depth_v3",
-    "A9 teacher, resnet18 pose": "ss_mde",
-    TEACHER: "ss_mde",
+CHOICES: dict[str, Row] = {
+    "filter: strict": Row(config=student(mask="strict")),
+    "filter: photo_sdfa": Row(config=student(mask="photo_sdfa")),
+    "filter: learned": Row(config=student(mask="learned")),
+    "filter: off": Row(config=student(mask="off")),
+    "teacher: ema": Row(config=student(teacher_mode="ema")),
+    "student: from the start": Row(config=student(start="fresh")),
+    "student: no features": Row(config=student(features=0.0)),
+    "student: no ranking of movers": Row(config=student(dynamic_ranking=0.0)),
+    "student: no gradients": Row(config=student(gradient=0.0)),
+    "student: movers stay in the photometric term": Row(config=student(mask_dynamic=False)),
+    "student: no teacher": Row(config=student(**NO_TEACHER)),
+    "forgetting: linear": Row(config=student(replace(FADE, forgetting="linear"))),
+    "forgetting: cosine": Row(config=student(replace(FADE, forgetting="cosine"))),
+    "forgetting: zero": Row(config=student(replace(FADE, forgetting="zero"))),
+    "forgetting: none, static areas": Row(config=student(replace(FADE, forgetting="constant"))),
+    "forgetting: of the label": Row(config=student(FADE, forgets="label")),
+    "labels: no normals": Row(config=teacher(normals=0.0)),
+    "labels: no ranking": Row(config=teacher(ranking=0.0)),
+    "labels: no edge normals": Row(config=teacher(edge_normals=0.0)),
+    "labels: depth alone": Row(config=teacher(normals=0.0, ranking=0.0, edge_normals=0.0)),
+    "labels: fitted to the own depth": Row(config=teacher(align="least_squares_to_depth")),
+    "views: no photometric term": Row(config=teacher_loss(photometric=0.0, geometry=0.0)),
+    "views: no geometry term": Row(config=teacher_loss(geometry=0.0, weight_mask=False)),
+    "views: no weight mask": Row(config=teacher_loss(weight_mask=False)),
+    "views: one direction": Row(config=teacher_loss(both_directions=False)),
+    "views: no auto mask": Row(config=teacher_loss(auto_mask=False)),
+    "views: mean of the sources": Row(config=teacher_loss(minimum_reprojection=False)),
+    "views: smoothness 0.001": Row(config=teacher_loss(smoothness=1e-3)),
+    "views: four scales": Row(config=teacher_loss(scales=(0, 1, 2, 3))),
+    "motion: pose network": Row(config=own_motion()),
+    "motion: pose network, its rate 1": Row(config=own_motion(pose_rate=1.0)),
+    "motion: pose network, no warm-up": Row(
+        config=replace(
+            own_motion(), loss=replace(own_motion().loss, rotation_first=0.0, upright_first=0.0)
+        )
+    ),
 }
-ROWS = (*TEACHERS, *STUDENTS)
+TABLES = {"ladder": LADDER, "choices": CHOICES}
 
 
-def folder_name(row: str, seed: int) -> str:
-    """Name of a run."""
-    return f"{''.join(c if c.isalnum() else '-' for c in row)}-{seed}"
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What all rows have in common."""
+
+    start: Path
+    out: Path
+    seconds: float
+    image_size: tuple[int, int]
+    frame_gaps: tuple[int, ...]
+
+    def folder(self, film: Film) -> Path:
+        """Where the runs of a film are."""
+        return self.out / film.name
 
 
-def make_run(row: str, seed: int, options: list[str], output: Path) -> Config:
-    """The configuration of a row."""
-    found = parse("train", [TEACHERS.get(row, "ss_mde"), *options])
-    assert isinstance(found, Train)
+def make_data(bench: Bench, film: Film) -> None:
+    """Copies of the recording: labelled by the start; and with corrected labels."""
+    labelled, corrected = bench.folder(film) / "labelled", bench.folder(film) / "corrected"
+    if not (corrected / "train.txt").is_file():
+        if not labelled.exists():
+            shutil.copytree(film.data, labelled, ignore=shutil.ignore_patterns("depth"))
+        if ssmde(["label", str(labelled), "--source", f"ssmde:{bench.start}"]):
+            raise SystemExit(1)
+        names = [s.name for s in read_scenes(labelled, "train")]
+        for name in names:
+            write_corrected(labelled / name, corrected / name)
+        write_list(corrected, "train", names)
+
+
+def make_run(bench: Bench, film: Film, row: Row, name: str, seed: int) -> Config:
+    """The configuration of a row; its steps are those that the seconds allow."""
+    config = row.config
+    folder = bench.folder(film)
+    data: dict[str, Any] = {"root": folder / ("corrected" if row.corrected else "labelled")}
+    if row.corrected:  # as `ssmde adapt` does
+        affine = AffineConfig(
+            regression=0.0, gradient=0.0, ranking=0.0, normals=0.0, log_depth=1.0, log_gradient=1.0
+        )
+        data |= {"zoom": 1.5, "keep_proportions": True, "colour_jitter": 0.5}
+        config = replace(config, affine=affine)
+    base: DataConfig = replace(
+        config.data, image_size=bench.image_size, frame_gaps=bench.frame_gaps, workers=0, **data
+    )
     config = replace(
-        found.config,
-        output=output,
-        name=folder_name(row, seed),
-        method="teacher",
-        train=replace(found.config.train, seed=seed),
-    )
-    if row.startswith("A9"):
-        config = replace(config, model=replace(config.model, pose_net="resnet18"))
-    if row in STUDENTS:
-        teacher = output / folder_name(TEACHER, seed) / "best.safetensors"
-        student = STUDENTS[row](as_read(replace(config.student, teacher=teacher)))
-        config = replace(config, method="student", student=student)
-    return config
+        config,
+        name=name,
+        output=folder,
+        data=base,
+        model=replace(config.model, start=str(bench.start)),
+        train=replace(
+            config.train, learning_rate=RATE, schedule="cosine", warmup_steps=5, seed=seed,
+            accelerator="cpu", threads=1, average=0.98, encoder_rate=0.3,
+            batch_size=8 if row.corrected else 4,
+        ),
+    )  # fmt: skip
+    seconds = bench.seconds
+    if config.method == "student":
+        seconds /= 2
+        given = folder / f"teacher-{seed}" / "last.safetensors"
+        config = replace(config, student=replace(config.student, teacher=given))
+    config = follow_start(config)
+    stored = folder / "seconds_per_step.json"
+    known: dict[str, float] = json.loads(stored.read_text()) if stored.is_file() else {}
+    kind = name.rsplit("-", 1)[0]
+    if kind not in known:  # once a row, so that its seeds have the same steps
+        known[kind] = seconds_per_step(config)
+        stored.write_text(json.dumps(known, indent=1))
+    steps = max(10, round(seconds / known[kind]))
+    clock = replace(config.train, steps=steps, validate_every=steps)
+    return replace(config, train=clock, student=replace(config.student, steps=steps))
 
 
-def steps_of(row: str, given: list[str]) -> list[str]:
-    """The options that give a row its own number of steps: of `P=1300`, the first that fits."""
-    for beginning, _, steps in (word.partition("=") for word in given):
-        if row.startswith(f"{beginning} "):
-            return ["--train.steps", steps, "--student.steps", steps]
-    return []
+def name_of(row: str, seed: int) -> str:
+    """Name of the folder of a run."""
+    return f"{''.join(c if c.isalnum() else '_' for c in row)}-{seed}"
 
 
-def run_row(row: str, seed: int, options: list[str], output: Path) -> dict[str, float]:
-    """Train a row unless it is finished, evaluate it unless it was.
+def run_row(bench: Bench, film: Film, row: str, config: Row, seed: int) -> dict[str, float]:
+    """Train and evaluate, unless it was; the numbers of the table."""
+    folder = bench.folder(film)
+    if config.config.method == "student":
+        run_row(replace(bench, seconds=bench.seconds / 2), film, "teacher", LADDER_TEACHER, seed)
+    name = name_of(row, seed)
+    if not (folder / name / "last.safetensors").is_file():
+        run = make_run(bench, film, config, name, seed)
+        begin = time.process_time()
+        train(run, resume=(folder / name / "last.ckpt").is_file())
+        (folder / name / "seconds.txt").write_text(f"{time.process_time() - begin:.1f}")
+    return judge(film, folder / name / "last.safetensors", folder / name / "evaluation") | {
+        "CPU s": float((folder / name / "seconds.txt").read_text())
+    }
 
-    abs_rel and d1 by region, CPU seconds of the training process.
-    """
-    config = make_run(row, seed, options, output)
-    folder = output / config.name
-    if not (folder / "last.safetensors").is_file():
-        train_stages(config, resume=(folder / "last.ckpt").is_file())
-    report = folder / "evaluation" / "metrics.json"
+
+LADDER_TEACHER = Row(config=teacher())
+
+
+def judge(film: Film, weights: Path, out: Path) -> dict[str, float]:
+    """abs_rel and d1 by region."""
+    report = out / "metrics.json"
     if not report.is_file():
-        evaluate(folder, config.data.root, protocol=config.train.protocol, out=report.parent)
+        evaluate(weights, film.judge, split="val", protocol=film.protocol, out=out)
     metrics = json.loads(report.read_text())
-    seconds = max(float(line.split(",")[1]) for line in log_lines(folder))
-    return {"CPU s": seconds} | {
+    return {
         f"{region} {name}": metrics[region][name]
         for region in REGIONS
         for name in ("abs_rel", "d1")
@@ -136,48 +259,64 @@ def run_row(row: str, seed: int, options: list[str], output: Path) -> dict[str, 
     }
 
 
-def log_lines(folder: Path) -> list[str]:
-    """Lines of the log of a run: step, CPU seconds, name, value."""
-    return (folder / "log.csv").read_text().splitlines()[1:]
-
-
-def write_table(results: dict[str, list[dict[str, float]]], path: Path) -> None:
-    """Markdown: mean, and spread where there are several seeds."""
-    columns = COLUMNS
-    lines = ["| | seeds | CPU s | " + " | ".join(columns) + " |", "|---" * (len(columns) + 3) + "|"]
-    for row, runs in results.items():
+def write_table(rows: dict[str, list[dict[str, float]]], path: Path) -> None:
+    """Markdown: mean, and half the range where there are several seeds."""
+    lines = ["| | CPU s | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
+    for row, runs in rows.items():
         cells = []
-        for column in columns:
+        for column in COLUMNS:
             values = [run[column] for run in runs if column in run]
             spread = f" ± {(max(values) - min(values)) / 2:.3f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.3f}{spread}" if values else "-")
-        seconds = statistics.mean(run["CPU s"] for run in runs)
-        lines.append(f"| {row} | {len(runs)} | {seconds:.0f} | " + " | ".join(cells) + " |")
+        seconds = statistics.mean(run.get("CPU s", 0.0) for run in runs)
+        lines.append(f"| {row} | {seconds:.0f} | " + " | ".join(cells) + " |")
     path.write_text("\n".join(lines) + "\n")
+
+
+def parse_film(text: str) -> Film:
+    """`name=DATA,JUDGE[,PROTOCOL]`."""
+    name, _, places = text.partition("=")
+    data, judged, *protocol = places.split(",")
+    return Film(
+        name=name, data=Path(data), judge=Path(judged),
+        protocol=protocol[0] if protocol else "generic",
+    )  # fmt: skip
+
+
+def chosen_rows(words: list[str]) -> dict[str, Row]:
+    """Whole tables by name, or rows by their beginnings."""
+    return {
+        row: config
+        for row, config in (LADDER | CHOICES).items()
+        if any(row in TABLES.get(word, {}) or row.startswith(word) for word in words)
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("start", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--films", nargs="+", type=parse_film, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--row-steps", nargs="+", default=[], help="of single rows: P=1300")
-    parser.add_argument("--rows", nargs="+", default=list(ROWS), help="beginnings of row names")
-    parser.add_argument("--output", type=Path, default=Path("ablation"))
-    arguments, options = parser.parse_known_args()
-    options += ["--data.root", str(arguments.data), "--train.steps", str(arguments.steps)]
-    wanted = [row for row in ROWS if any(row.startswith(word) for word in arguments.rows)]
-    if any(row in STUDENTS for row in wanted) and TEACHER not in wanted:
-        wanted.insert(0, TEACHER)  # the students learn from it
-    results: dict[str, list[dict[str, float]]] = {}
-    for seed in arguments.seeds:
-        for row in wanted:
-            print(f"{row}, seed {seed}")
-            own = [*options, *steps_of(row, arguments.row_steps)]
-            found = run_row(row, seed, own, arguments.output)
-            results.setdefault(row, []).append(found)
-            write_table(results, arguments.output / "table.md")
-    print((arguments.output / "table.md").read_text())
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--image-size", type=int, nargs=2, default=(96, 128))
+    parser.add_argument("--frame-gaps", type=int, nargs="+", default=[1])
+    parser.add_argument("--rows", nargs="+", default=["ladder"])
+    asked = parser.parse_args()
+    bench = Bench(
+        start=asked.start.resolve(), out=asked.out, seconds=asked.seconds,
+        image_size=tuple(asked.image_size), frame_gaps=tuple(asked.frame_gaps),
+    )  # fmt: skip
+    for film in asked.films:
+        make_data(bench, film)
+        path = bench.folder(film) / "table.md"
+        rows = {"start": [judge(film, bench.start, bench.folder(film) / "start")]}
+        for seed in asked.seeds:
+            for row, config in chosen_rows(asked.rows).items():
+                print(f"{film.name}: {row}, seed {seed}", flush=True)
+                rows.setdefault(row, []).append(run_row(bench, film, row, config, seed))
+                write_table(rows, path)
+        print(path.read_text())
 
 
 if __name__ == "__main__":
