@@ -24,10 +24,11 @@ from typing import Any
 from ssmde.cli import main as ssmde
 from ssmde.config import AffineConfig, Config, DataConfig, PseudoDepthConfig, StudentConfig
 from ssmde.data.scene_folder import read_scenes, write_list
-from ssmde.evaluate import evaluate
+from ssmde.evaluate import evaluate_predictions
 from ssmde.labelling.corrected import write_corrected
 from ssmde.models.start import follow_start
 from ssmde.pace import seconds_per_step
+from ssmde.prediction.loading import load
 from ssmde.presets import AFFINE_INDOOR, CONSISTENT, PHOTOMETRIC, SC_DEPTH_V3, SS_MDE
 from ssmde.train import train
 
@@ -237,7 +238,7 @@ def run_row(bench: Bench, film: Film, row: str, config: Row, seed: int) -> dict[
         begin = time.process_time()
         train(run, resume=(folder / name / "last.ckpt").is_file())
         (folder / name / "seconds.txt").write_text(f"{time.process_time() - begin:.1f}")
-    return judge(film, folder / name / "last.safetensors", folder / name / "evaluation") | {
+    return judge(film, folder / name / "last.safetensors", folder / name / "errors.json") | {
         "CPU s": float((folder / name / "seconds.txt").read_text())
     }
 
@@ -245,18 +246,21 @@ def run_row(bench: Bench, film: Film, row: str, config: Row, seed: int) -> dict[
 LADDER_TEACHER = Row(config=teacher())
 
 
-def judge(film: Film, weights: Path, out: Path) -> dict[str, float]:
+def judge(film: Film, weights: Path, report: Path) -> dict[str, float]:
     """abs_rel and d1 by region."""
-    report = out / "metrics.json"
     if not report.is_file():
-        evaluate(weights, film.judge, split="val", protocol=film.protocol, out=out)
-    metrics = json.loads(report.read_text())
-    return {
-        f"{region} {name}": metrics[region][name]
-        for region in REGIONS
-        for name in ("abs_rel", "d1")
-        if metrics.get(region)
-    }
+        scenes = read_scenes(film.judge, "val")
+        found = evaluate_predictions(load(weights).network_depth, scenes, film.protocol)
+        errors = {"full": found.full, "static": found.static, "dynamic": found.dynamic}
+        numbers = {
+            f"{region} {name}": getattr(mean, name)
+            for region, mean in errors.items()
+            for name in ("abs_rel", "d1")
+            if mean is not None
+        }
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(json.dumps(numbers, indent=1))
+    return json.loads(report.read_text())
 
 
 def write_table(rows: dict[str, list[dict[str, float]]], path: Path) -> None:
@@ -310,7 +314,7 @@ def main() -> None:
     for film in asked.films:
         make_data(bench, film)
         path = bench.folder(film) / "table.md"
-        rows = {"start": [judge(film, bench.start, bench.folder(film) / "start")]}
+        rows = {"start": [judge(film, bench.start, bench.folder(film) / "start.json")]}
         for seed in asked.seeds:
             for row, config in chosen_rows(asked.rows).items():
                 print(f"{film.name}: {row}, seed {seed}", flush=True)
