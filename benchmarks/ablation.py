@@ -215,7 +215,7 @@ def make_run(bench: Bench, film: Film, row: Row, name: str, seed: int) -> Config
     known: dict[str, float] = json.loads(stored.read_text()) if stored.is_file() else {}
     kind = name.rsplit("-", 1)[0]
     if kind not in known:  # once a row, so that its seeds have the same steps
-        known[kind] = seconds_per_step(config)
+        known[kind] = seconds_per_step(config, clock=time.process_time)
         stored.write_text(json.dumps(known, indent=1))
     steps = max(10, round(seconds / known[kind]))
     clock = replace(config.train, steps=steps, validate_every=steps)
