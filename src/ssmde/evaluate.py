@@ -1,7 +1,8 @@
 """`ssmde evaluate`: depth errors by a named protocol, beside what does not look at the image."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import sha1
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +35,8 @@ from ssmde.prediction.loading import load
 from ssmde.prediction.predictor import Predictor
 
 MOST_KEPT = 200  # predictions, at the size of the network
-BASELINE_FRAMES = 1000  # training frames that make the mean depth map, spread evenly
+_NETWORK = "network"  # the method itself, beside the baselines
+BASELINE_FRAMES = 200  # training frames that make the mean depth map, spread evenly
 
 
 def evaluate(
@@ -83,7 +85,6 @@ def evaluate(
     asked: dict[str, Any] = {"protocol": protocol, "align": align, "max_frames": max_frames}
     ask = _remembering(predictor.network_depth)
     movers = measure_movers(ask, sequences, max_frames)
-    baselines = dict[str, Evaluation]()
     if movers is not None and not frames_with_truth(sequences, 1):
         chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
         result = Evaluation(
@@ -92,14 +93,14 @@ def evaluate(
         notes = ["no frame has measured depth: only movers are judged"]
     else:
         answer = _answer(predictor, ask, confidence=confidence)
-        result = evaluate_frames(answer, sequences, details=True, **asked)
+        maps = {"constant": constant_depth()}
         mean_map = mean_truth(training or (), predictor.image_size)
-        baselines = _baselines(mean_map, sequences, asked)
         if mean_map is None:
             notes.append("no baseline from a mean depth map: no training frame has truth")
-    result = replace(
-        result, weights=predictor.source, baselines=baselines, notes=tuple(notes), movers=movers
-    )
+        else:
+            maps["mean_map"] = mean_map
+        result = evaluate_frames(answer, sequences, details=True, baselines=maps, **asked)
+    result = replace(result, weights=predictor.source, notes=tuple(notes), movers=movers)
     if out is not None:
         write_result(result, predictor.network_depth, Path(out))
     print_result(result)
@@ -131,18 +132,6 @@ def _answer(predictor: Predictor, ask: DepthFunction, *, confidence: bool) -> Fr
         return Answer(depth=depth, confidence=sure)
 
     return answer
-
-
-def _baselines(
-    mean_map: Float[np.ndarray, "h w"] | None,
-    sequences: Sequence[FrameSequence],
-    asked: dict[str, Any],
-) -> dict[str, Evaluation]:
-    """The same frames under predictors that do not look at them."""
-    found = {"constant": evaluate_predictions(lambda _: constant_depth(), sequences, **asked)}
-    if mean_map is not None:
-        found["mean_map"] = evaluate_predictions(lambda _: mean_map, sequences, **asked)
-    return found
 
 
 def evaluate_predictions(
@@ -181,6 +170,7 @@ def evaluate_frames(
     *,
     max_frames: int | None = None,
     details: bool = False,
+    baselines: Mapping[str, Float[np.ndarray, "_ _"]] | None = None,
 ) -> Evaluation:
     """Mean errors of any method that may know which frame it is asked about, as from files.
 
@@ -196,16 +186,26 @@ def evaluate_frames(
         max_frames: Measure at most so many frames, evenly spread.
         details: Measure by distance, at edges and from frame to frame as well; up to 0.2 s more
             for an image of 640 x 480.
+        baselines: Depth maps, of any size, that are measured as well as if they were predicted for
+            every frame.
 
     Raises:
         ValueError: If no frame can be measured, or a prediction is not finite.
     """
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
     how = align or chosen.align
-    align_by: AlignmentName | Alignment = how
+    answers = {_NETWORK: answer}
+    for name, depth in (baselines or {}).items():
+        answers[name] = partial(_always, Answer(depth=depth))
+    aligned_by: dict[str, AlignmentName | Alignment] = dict.fromkeys(answers, how)
     if how == "median-dataset":
-        align_by = _common_alignment(answer, sequences, chosen, max_frames)
-    sums, measured, broken = RegionSums(), list[FrameResult](), list[str]()
+        aligned_by = {
+            name: _common_alignment(each, sequences, chosen, max_frames)
+            for name, each in answers.items()
+        }
+    sums = {name: RegionSums() for name in answers}
+    measured: dict[str, list[FrameResult]] = {name: [] for name in answers}
+    broken = list[str]()
     before, before_name = None, ""
     for frame in frames_with_truth(sequences, max_frames):
         try:
@@ -213,26 +213,40 @@ def evaluate_frames(
         except ImageError as error:
             broken.append(str(error))
             continue
-        said = answer(frame, pixels)
-        prediction = resize_depth(said.depth, truth.shape)
-        try:
-            found = measure(prediction, truth, chosen, align_by=align_by, motion_mask=mask)
-        except ValueError as error:
-            raise ValueError(f"{frame.name}: {error}") from error
-        sums = sums.add(found.errors)
-        if found.errors.full is not None and found.alignment is not None:
+        for name, each in answers.items():
+            said = each(frame, pixels)
+            prediction = resize_depth(said.depth, truth.shape)
+            try:
+                found = measure(
+                    prediction, truth, chosen, align_by=aligned_by[name], motion_mask=mask
+                )
+            except ValueError as error:
+                raise ValueError(f"{frame.name}: {error}") from error
+            sums[name] = sums[name].add(found.errors)
+            if found.errors.full is None or found.alignment is None:
+                continue
             result = FrameResult(frame=frame, errors=found.errors.full, alignment=found.alignment)
-            if details:
+            if details and name == _NETWORK:
                 now = _measured_frame(prediction, truth, mask, result, said)
                 neighbour = before if before_name == frame.follows else None
                 result = replace(result, details=frame_details(now, neighbour, chosen))
                 before, before_name = now, frame.name
-            measured.append(result)
-    if not measured:
-        raise ValueError(_nothing_measured(sequences, chosen, sums.full.n_skipped, broken))
-    return Evaluation(
-        protocol=chosen, align=how, sums=sums, frames=tuple(measured), broken=tuple(broken)
-    )
+            measured[name].append(result)
+    if not measured[_NETWORK]:
+        skipped = sums[_NETWORK].full.n_skipped
+        raise ValueError(_nothing_measured(sequences, chosen, skipped, broken))
+    results = {
+        name: Evaluation(
+            protocol=chosen, align=how, sums=sums[name], frames=tuple(measured[name]),
+            broken=tuple(broken),
+        )
+        for name in answers
+    }  # fmt: skip
+    return replace(results.pop(_NETWORK), baselines=results)
+
+
+def _always(said: Answer, _frame: TruthFrame, _pixels: UInt8[np.ndarray, "h w 3"]) -> Answer:
+    return said
 
 
 def _common_alignment(

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from ssmde.metrics.holes import (
     HoleCounts,
     OrderCounts,
-    connected_regions,
     hole_counts,
     order_counts,
 )
@@ -104,34 +103,6 @@ def test_frames_of_a_video_add_up():
     assert both.pixel_rate == 0.5
     pairs = OrderCounts(pairs=3, violated=1).merge(OrderCounts(pairs=1, violated=1))
     assert pairs.rate == 0.5
-
-
-def flood(mask: np.ndarray) -> list[frozenset[tuple[int, int]]]:
-    """Regions by walking from pixel to pixel."""
-    left, regions = {(int(y), int(x)) for y, x in np.argwhere(mask)}, []
-    while left:
-        border, region = [left.pop()], set()
-        while border:
-            y, x = border.pop()
-            region.add((y, x))
-            for near in ((y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)):
-                if near in left:
-                    left.remove(near)
-                    border.append(near)
-        regions.append(frozenset(region))
-    return regions
-
-
-@given(seed=st.integers(0, 1000), share=st.floats(0.0, 1.0))
-def test_regions_are_those_of_a_walk(seed, share):
-    mask = np.random.default_rng(seed).random((7, 11)) < share
-    labels = connected_regions(mask)
-    assert (labels > 0).sum() == mask.sum()
-    found = {
-        frozenset((int(y), int(x)) for y, x in np.argwhere(labels == label))
-        for label in np.unique(labels[mask])
-    }
-    assert found == set(flood(mask))
 
 
 def test_the_order_of_another_network_is_kept_or_violated():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.spatial import KDTree
 
 STEPS = np.linspace(1.05, 1.25, 10)  # depth ratios of Depth Pro; each weighs as much as it is large
 EDGE = 1.15  # the ratio in their middle makes the edges whose distance is measured
@@ -78,39 +79,31 @@ def boundary_errors(
     if not true_edge.any():
         return None
     precision, recall, f1 = _scores(_flat(*predicted), _flat(*true))
-    to_true = distance_to(true_edge, REACH)[predicted_edge]
+    to_true = distances(predicted_edge, true_edge, REACH)
     near = to_true[to_true < REACH]
     return BoundaryErrors(
         f1=f1,
         precision=precision,
         recall=recall,
         accuracy=float(near.mean()) if near.size else float(REACH),
-        completeness=float(distance_to(predicted_edge, REACH)[true_edge].mean()),
+        completeness=float(distances(true_edge, predicted_edge, REACH).mean()),
     )
 
 
-def distance_to(edges: Bool[np.ndarray, "h w"], reach: int) -> Float[np.ndarray, "h w"]:
-    """Euclidean distance to the nearest edge pixel, in pixels, cut at `reach`.
-
-    Exact: the squared distance is the least over the columns of (distance in the column)^2 + dx^2
-    (Felzenszwalb and Huttenlocher, 2012), and no step over `reach` is needed.
+def distances(
+    pixels: Bool[np.ndarray, "h w"], edges: Bool[np.ndarray, "h w"], reach: int
+) -> Float[np.ndarray, " n"]:
+    """Euclidean distance of each True pixel to the nearest edge pixel, in pixels, cut at `reach`.
 
     Args:
+        pixels: From where.
         edges: True on an edge.
         reach: In pixels; positive.
     """
-    squared = np.where(edges, 0.0, float(reach**2))
-    for _ in range(2):  # down the columns, then along the rows
-        squared = _least_over_rows(squared, reach).T
-    return np.sqrt(squared)
-
-
-def _least_over_rows(squared: Float[np.ndarray, "h w"], reach: int) -> Float[np.ndarray, "h w"]:
-    height, least = len(squared), squared.copy()
-    for step in range(1, min(reach, height)):
-        np.minimum(least[step:], squared[: height - step] + step**2, out=least[step:])
-        np.minimum(least[:-step], squared[step:] + step**2, out=least[:-step])
-    return least
+    if not edges.any():
+        return np.full(int(pixels.sum()), float(reach))
+    found, _ = KDTree(np.argwhere(edges)).query(np.argwhere(pixels), distance_upper_bound=reach)
+    return np.minimum(found, reach)  # infinite where none is within reach
 
 
 def _is_dense(known: Bool[np.ndarray, "h w"]) -> bool:
@@ -154,12 +147,12 @@ def _scores(
     predicted: Float[np.ndarray, " n"], true: Float[np.ndarray, " n"]
 ) -> tuple[float, float, float]:
     """Precision, recall and F1, each the weighted mean over the ratios."""
-    size, true_size = np.abs(predicted), np.abs(true)
-    common = np.where(predicted * true > 0, np.minimum(size, true_size), 0.0)
+    logs = np.log(STEPS)
+    same = np.minimum(np.abs(predicted), np.abs(true)) * (predicted * true > 0)
+    found, expected, both = (_larger(x, logs) for x in (np.abs(predicted), np.abs(true), same))
     rows, weights = list[tuple[float, float, float]](), list[float]()
-    for ratio in STEPS:
-        least = np.log(ratio)
-        n_found, n_true, n_both = (int((x > least).sum()) for x in (size, true_size, common))
+    for k, ratio in enumerate(STEPS):
+        n_found, n_true, n_both = found[k], expected[k], both[k]
         if n_found + n_true == 0:
             continue
         f1 = 2 * n_both / (n_found + n_true)  # equal to 2 P R / (P + R)
@@ -171,3 +164,9 @@ def _scores(
         for column in zip(*rows, strict=True)
     )
     return precision, recall, f1
+
+
+def _larger(sizes: Float[np.ndarray, " n"], least: Float[np.ndarray, " k"]) -> list[int]:
+    """How many are larger than each of some increasing numbers."""
+    place = np.searchsorted(least, sizes[sizes > least[0]], side="left")
+    return np.bincount(place, minlength=len(least) + 1)[::-1].cumsum()[::-1][1:].tolist()

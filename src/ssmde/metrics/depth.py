@@ -5,9 +5,10 @@ so that each image counts once however many of its pixels have truth.
 """
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped, UInt8
 
 DELTA = (
     1.25  # Eigen et al., NeurIPS 2014: a pixel is right within this factor, its square, its cube
@@ -54,8 +55,26 @@ def depth_errors(
     Raises:
         ValueError: If a depth is not positive and finite.
     """
-    if truth.size == 0:
-        return None
+    return grouped_depth_errors(prediction, truth, np.zeros(truth.shape, np.uint8), 1)[0]
+
+
+def grouped_depth_errors(
+    prediction: Float[np.ndarray, "n"],
+    truth: Float[np.ndarray, "n"],
+    group: UInt8[np.ndarray, "n"],
+    n_groups: int,
+) -> list[DepthErrors | None]:
+    """The errors of several groups of pixels, then of all pixels; None for those without a pixel.
+
+    Args:
+        prediction: As for `depth_errors`.
+        truth: As for `depth_errors`.
+        group: Number of the group of each pixel, from 0 on; `n_groups` for a pixel of none.
+        n_groups: How many there are.
+
+    Raises:
+        ValueError: If a depth is not positive and finite.
+    """
     p, g = prediction.astype(np.float64), truth.astype(np.float64)
     for name, values in (("prediction", p), ("truth", g)):
         wrong = int((~(np.isfinite(values) & (values > 0))).sum())
@@ -64,17 +83,30 @@ def depth_errors(
                 f"depths must be positive and finite, {wrong} of {values.size} pixels of the "
                 f"{name} are not: align and clip before measuring"
             )
-    log_ratio, ratio = np.log(p / g), np.maximum(p / g, g / p)
-    return DepthErrors(
-        abs_rel=float(np.mean(np.abs(p - g) / g)),
-        sq_rel=float(np.mean((p - g) ** 2 / g)),
-        rmse=float(np.sqrt(np.mean((p - g) ** 2))),
-        rmse_log=float(np.sqrt(np.mean(log_ratio**2))),
-        log10=float(np.mean(np.abs(log_ratio)) / np.log(10)),
-        d1=float(np.mean(ratio < DELTA)),
-        d2=float(np.mean(ratio < DELTA**2)),
-        d3=float(np.mean(ratio < DELTA**3)),
-    )
+
+    order = np.argsort(group, kind="stable")  # the pixels of a group lie side by side
+    p, g = p[order], g[order]
+    ends = np.searchsorted(group[order], np.arange(n_groups + 1))
+    parts = [*(slice(*pair) for pair in pairwise(ends)), slice(None)]
+
+    def sums(values: Shaped[np.ndarray, "n"]) -> Float[np.ndarray, "groups"]:
+        return np.array([values[part].sum() for part in parts], dtype=np.float64)
+
+    counts = [len(p[part]) for part in parts]
+    some = np.maximum(counts, 1)
+    difference, log_ratio, ratio = p - g, np.log(p / g), np.maximum(p / g, g / p)
+    relative = difference / g
+    means = {
+        "abs_rel": sums(np.abs(relative)) / some,
+        "sq_rel": sums(difference * relative) / some,
+        "rmse": np.sqrt(sums(difference**2) / some),
+        "rmse_log": np.sqrt(sums(log_ratio**2) / some),
+        "log10": sums(np.abs(log_ratio)) / some / np.log(10),
+    } | {f"d{k}": sums(ratio < DELTA**k) / some for k in (1, 2, 3)}
+    return [
+        DepthErrors(**{name: float(mean[k]) for name, mean in means.items()}) if count else None
+        for k, count in enumerate(counts)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

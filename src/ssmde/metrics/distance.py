@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
-from ssmde.metrics.depth import DepthErrors, depth_errors
+from ssmde.metrics.depth import DepthErrors, grouped_depth_errors
 
 LADDER = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)  # metres; a round step of about 2
 
@@ -45,5 +45,7 @@ def band_errors(
     """
     if len(edges) < 2 or not all(near < far for near, far in pairwise(edges)):
         raise ValueError(f"distance bands need two or more increasing edges, got {tuple(edges)}")
-    inside = [(truth >= near) & (truth < far) for near, far in pairwise(edges)]
-    return tuple(depth_errors(prediction[where], truth[where]) for where in inside)
+    bands = len(edges) - 1
+    band = np.searchsorted(edges, truth, side="right") - 1
+    group = np.where(band < 0, bands, band).astype(np.uint8)
+    return tuple(grouped_depth_errors(prediction, truth, group, bands)[:bands])

@@ -9,9 +9,8 @@ nothing: a flat depth map has no holes. It is ours; no paper has it.
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
+from scipy import ndimage
 
 RATIO = 1.25  # deeper by more than this factor is a hole: the first threshold of the depth errors
 SMALLEST = 0.001  # share of the image; smaller regions are noise of the mask
@@ -109,7 +108,8 @@ def hole_counts(
     _check(depth)
     if not ratio > 1:
         raise ValueError(f"ratio must be more than 1, as 1.25 for 25 % deeper, got {ratio:g}")
-    counts, labels = HoleCounts(), connected_regions(movers)
+    counts = HoleCounts()
+    labels, _ = ndimage.label(movers)  # pixels that share a side are one region
     still = ~movers if static is None else static
     for label, size in zip(*np.unique(labels[movers], return_counts=True), strict=True):
         if size < SMALLEST * depth.size:
@@ -174,32 +174,6 @@ def order_counts(
     return OrderCounts(pairs=int(clear.sum()), violated=int(wrong.sum()))
 
 
-def connected_regions(mask: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
-    """A positive number for each region whose pixels share a side; 0 outside the mask.
-
-    Every run of a row, then of a column, takes the largest number in it, until nothing changes.
-    """
-    labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
-    while True:
-        spread = _largest_of_runs(_largest_of_runs(labels, mask).T, mask.T).T
-        if np.array_equal(spread, labels):
-            return labels
-        labels = spread
-
-
-def _largest_of_runs(
-    labels: Int64[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"]
-) -> Int64[np.ndarray, "h w"]:
-    starts = mask.copy()
-    starts[:, 1:] &= ~mask[:, :-1]
-    if not starts.any():
-        return labels
-    largest = np.maximum.reduceat(labels.ravel(), np.flatnonzero(starts))
-    spread = np.zeros_like(labels)
-    spread[mask] = largest[np.cumsum(starts.ravel()).reshape(mask.shape)[mask] - 1]
-    return spread
-
-
 def _ground_under(
     region: Bool[np.ndarray, "h w"], ground: Float[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "1 w"]:
@@ -219,8 +193,7 @@ def _farthest_around(
 ) -> float:
     """Depth of the farthest static pixels near the region; infinity if there is none."""
     ring = max(1, round(RING * region.shape[1]))
-    grown = F.max_pool2d(torch.from_numpy(region)[None].double(), 2 * ring + 1, 1, ring)
-    around = (grown[0].numpy() > 0) & static
+    around = ndimage.maximum_filter(region, 2 * ring + 1, mode="constant") & static
     return float(np.quantile(depth[around], FARTHEST)) if around.any() else np.inf
 
 

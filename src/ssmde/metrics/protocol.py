@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from ssmde.console import did_you_mean
 from ssmde.metrics.alignment import Alignment, AlignmentName, align
-from ssmde.metrics.depth import depth_errors
+from ssmde.metrics.depth import grouped_depth_errors
 from ssmde.metrics.regions import RegionErrors, split
 
 
@@ -55,6 +55,7 @@ class Protocol:
     """Where the numbers come from."""
 
 
+REGIONS = ("static", "dynamic")
 EIGEN_CROP = Crop(top=0.40810811, bottom=0.99189189, left=0.03594771, right=0.96405229)
 NYU_CROP = Crop(top=45.0, bottom=471.0, left=41.0, right=601.0, of=(480, 640))
 
@@ -145,10 +146,11 @@ def measure(
     alignment = align_by or protocol.align
     if not isinstance(alignment, Alignment):
         alignment = align(prediction[counted], truth[counted], alignment)
-    aligned = alignment.apply(prediction).clip(protocol.min_depth, protocol.max_depth)
-    regions = {"full": counted}
+    aligned = alignment.apply(prediction[counted]).clip(protocol.min_depth, protocol.max_depth)
+    group = np.full(aligned.shape, len(REGIONS), np.uint8)
     if motion_mask is not None:
         parts = split(motion_mask)
-        regions["static"], regions["dynamic"] = counted & parts.static, counted & parts.dynamic
-    errors = {name: depth_errors(aligned[where], truth[where]) for name, where in regions.items()}
-    return Measurement(errors=RegionErrors(**errors), alignment=alignment)
+        group[parts.static[counted]], group[parts.dynamic[counted]] = 0, 1
+    static, dynamic, full = grouped_depth_errors(aligned, truth[counted], group, len(REGIONS))
+    errors = RegionErrors(full=full, static=static, dynamic=dynamic)
+    return Measurement(errors=errors, alignment=alignment)
