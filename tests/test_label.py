@@ -383,6 +383,9 @@ def transformers(monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "transformers", package)
     monkeypatch.setattr(huggingface_hub, "model_info", unreachable)
+    monkeypatch.setattr("ssmde.labelling.hub.from_hub", lambda load, name, **options: (
+        None if load is huggingface_hub.hf_hub_download else load(name, **options)
+    ))  # fmt: skip
     return found
 
 

@@ -65,6 +65,8 @@ def open_any(asked: Asked) -> Source:
 
 
 def _open(name: str, asked: Asked, known: HubModel | None) -> Source:
+    if not Path(name).exists():  # before the import, which takes longer than to find no internet
+        _fetch(huggingface_hub.hf_hub_download, name, filename="config.json")
     transformers = _import("transformers", INSTALL)
     safe = {"trust_remote_code": False}  # weights are opened, code of strangers is not run
     processor = _fetch(transformers.AutoImageProcessor.from_pretrained, name, **safe)

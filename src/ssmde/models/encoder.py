@@ -115,7 +115,7 @@ def build_encoder(
     encoder = ENCODERS[name].build(in_images)
     if pretrained == "none":
         return encoder
-    path = _find_weights(name, pretrained)
+    path = find_weights(name, pretrained)
     left_out = ENCODERS[name].left_out
     tensors = {k: v for k, v in read_tensors(path).items() if not k.startswith(left_out)}
     tensors = spread_over_images(tensors, in_images, encoder.first_key)
@@ -189,8 +189,12 @@ def installed_weights(name: str) -> Path:
     return path
 
 
-def _find_weights(name: str, pretrained: str) -> Path:
-    """The file behind `hub`, `imagenet` or a path."""
+def find_weights(name: str, pretrained: str) -> Path:
+    """The file behind `hub`, `imagenet` or a path, for an encoder.
+
+    Raises:
+        ValueError, FileNotFoundError, ImportError, ConnectionError: As `build_encoder` says.
+    """
     if pretrained == "hub":
         return download_weights(name)
     if pretrained == "imagenet":

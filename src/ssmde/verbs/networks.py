@@ -44,11 +44,16 @@ class Train:
 
     def run(self) -> None:
         """Say what a quick look at the data finds, train, and say where the weights are."""
+        from ssmde.models.encoder import ENCODERS, find_weights
+
+        root, model = self.config.data.root, self.config.model
+        if model.pretrained != "none" and model.encoder in ENCODERS:
+            find_weights(model.encoder, model.pretrained)  # at once, before all that is slow
+
         from ssmde.data.pack import is_packed
         from ssmde.doctor import doctor, print_findings
         from ssmde.stages import train_stages
 
-        root = self.config.data.root
         folders = root.is_dir() and not is_packed(root)
         if is_first_process() and not self.resume and folders:
             photos = self.config.method == "affine_depth"  # learns from single pictures
