@@ -22,9 +22,9 @@ import ssmde
 from ssmde.cli import main, parse
 from ssmde.config import Config, dump_config
 from ssmde.data.images import ImageError
+from ssmde.datasets import PROTOCOLS
 from ssmde.diagnosis.finding import Finding
 from ssmde.metrics.alignment import AlignmentName
-from ssmde.metrics.protocol import PROTOCOLS
 from ssmde.predict import FORMATS, AskedCamera, Style, Summary, Wishes, predict_files
 from ssmde.preparation.archives import prepare_dataset
 from ssmde.preparation.packing import Packed, pack

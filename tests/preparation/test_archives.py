@@ -13,13 +13,14 @@ from PIL import Image
 
 from folders import names_in
 from kitti_archive import CX, FOCAL, HEIGHT, WIDTH, make_drive, make_sequence, picture
-from ssmde.data.archives.kitti_raw import index_kitti_raw
-from ssmde.data.archives.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.data.images import read_depth, read_image
 from ssmde.data.scene_folder import read_scene, read_scenes
+from ssmde.datasets import DATASETS
+from ssmde.datasets.kitti import index_kitti_raw
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.preparation import archive_scene
 from ssmde.preparation.archive_scene import shrink_depth
-from ssmde.preparation.archives import DATASETS, prepare_dataset, report, write_archive
+from ssmde.preparation.archives import prepare_dataset, report, write_archive
 
 DRIVE = "2011_09_26_drive_0001_sync"
 SIZE = (6, 8)

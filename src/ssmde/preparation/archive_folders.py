@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ssmde.console import bars, counted
-from ssmde.data.archives.record import Archive, ArchiveScene
 from ssmde.data.scene_files import read_scene_info, write_list
+from ssmde.datasets.record import Archive, ArchiveScene
 from ssmde.io import read_lines
 from ssmde.outputs import (
     check_own,

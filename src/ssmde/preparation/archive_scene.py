@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int, UInt8, UInt16
 
-from ssmde.data.archives.record import ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.data.images import (
     IMAGE_SUFFIXES,
     ImageError,
@@ -24,6 +23,7 @@ from ssmde.data.images import (
     write_png16,
 )
 from ssmde.data.scene_files import write_intrinsics, write_poses, write_scene_info
+from ssmde.datasets.record import ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.geometry.camera import scale_intrinsics
 
 WORKERS = min(8, os.cpu_count() or 1)  # threads; decoding and compressing run beside each other

@@ -1,17 +1,13 @@
 """`ssmde prepare --dataset`: an official archive becomes scene folders, as far as it is good."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ssmde.console import did_you_mean
-from ssmde.data.archives.ddad import index_ddad
-from ssmde.data.archives.kitti_drive import Truth
-from ssmde.data.archives.kitti_odometry import index_kitti_odometry
-from ssmde.data.archives.kitti_raw import index_kitti_raw
-from ssmde.data.archives.nyuv2 import index_nyuv2
-from ssmde.data.archives.record import Archive
-from ssmde.data.archives.rgbd import index_bonn, index_tum
+from ssmde.datasets import DATASETS
+from ssmde.datasets.kitti import Truth
+from ssmde.datasets.record import Archive
 from ssmde.preparation.archive_folders import WrittenScene, report, write_archive
 
 __all__ = ["DATASETS", "Truth", "WrittenScene", "prepare_dataset", "report", "write_archive"]
@@ -24,21 +20,6 @@ class _Wanted:
     lists: Mapping[str, Path]
     improved: Path | None
     truth: Truth
-
-
-def _kitti_raw(source: Path, wanted: _Wanted) -> Archive:
-    return index_kitti_raw(source, lists=wanted.lists, improved=wanted.improved, truth=wanted.truth)
-
-
-DATASETS: dict[str, Callable[[Path, _Wanted], Archive]] = {
-    "kitti_raw": _kitti_raw,
-    "kitti_odometry": lambda source, wanted: index_kitti_odometry(source, lists=wanted.lists),
-    "nyuv2": lambda source, wanted: index_nyuv2(source, lists=wanted.lists),
-    "ddad": lambda source, wanted: index_ddad(source, lists=wanted.lists),
-    "bonn": lambda source, wanted: index_bonn(source, lists=wanted.lists),
-    "tum": lambda source, wanted: index_tum(source, lists=wanted.lists),
-}
-"""What reads each data set; its lists, and more, as wanted."""
 
 
 def prepare_dataset(
@@ -105,7 +86,9 @@ def _read(dataset: str, source: Path, wanted: _Wanted) -> Archive:
         raise ValueError(f"improved and truth belong to kitti_raw; leave them out for {dataset}")
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder; give the unpacked archive")
-    archive = DATASETS[dataset](source, wanted)
+    only_raw = {"improved": wanted.improved, "truth": wanted.truth}
+    options = only_raw if dataset == "kitti_raw" else {}
+    archive = DATASETS[dataset].index(source, lists=wanted.lists, **options)
     if not archive.scenes:
         lines = "\n".join(archive.problems[:10]) or "it is empty"
         raise ValueError(f"{source}: no scene of {dataset} can be used:\n{lines}")

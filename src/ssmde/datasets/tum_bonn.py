@@ -2,37 +2,96 @@
 
 A sequence is a folder with rgb.txt, depth.txt and groundtruth.txt. Every image is a frame, named by
 its time. Depth belongs to the image nearest in time, at most 20 ms away, one to one; the pose is
-the nearest one within 20 ms. Depth is registered to the colour image, 5000 a metre.
+the nearest one within 20 ms. Depth is registered to the color image, 5000 a metre.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
-from ssmde.data.archives.quaternion import pose_matrices
-from ssmde.data.archives.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene, ReadDepth
-from ssmde.data.archives.rgbd_calibration import (
-    IMAGE_SIZE,
-    SequenceFacts,
-    bonn_facts,
-    bonn_poses,
-    tum_facts,
+from ssmde.datasets.lists import Part, missing_scenes, parts_of, read_scene_lists
+from ssmde.datasets.record import (
+    Archive,
+    ArchiveError,
+    ArchiveFrame,
+    ArchiveScene,
+    ReadDepth,
+    collect,
+    first_size,
+    read_sized_depth,
 )
-from ssmde.data.archives.scene_lists import Part, missing_scenes, parts_of, read_scene_lists
-from ssmde.data.archives.time_match import (
+from ssmde.datasets.sensors import (
     clock_problem,
     frame_rate,
     match_times,
     nearest_times,
+    pose_matrices,
     time_name,
 )
-from ssmde.data.images import ImageError, read_depth, read_size
 from ssmde.io import read_lines
 
 UNITS_PER_METRE = 5000
+IMAGE_SIZE = (480, 640)  # all cameras below are for this size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RgbdCamera:
+    """A published calibration, in pixels of 640 x 480."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion: str = ""
+    """k1 k2 p1 p2 k3, if the images are not free of it."""
+
+
+# cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats, color cameras; freiburg3 is undistorted.
+TUM_CAMERAS = {
+    "freiburg1": RgbdCamera(
+        fx=517.3, fy=516.5, cx=318.6, cy=255.3, distortion="0.2624 -0.9531 -0.0054 0.0026 1.1633"
+    ),
+    "freiburg2": RgbdCamera(
+        fx=520.9, fy=521.0, cx=325.1, cy=249.7, distortion="0.2312 -0.7849 -0.0033 -0.0001 0.9172"
+    ),
+    "freiburg3": RgbdCamera(fx=535.4, fy=539.2, cx=320.1, cy=247.6),
+}
+ROS_DEFAULT = RgbdCamera(fx=525.0, fy=525.0, cx=319.5, cy=239.5)
+TUM_LICENCE = "CC BY 4.0"
+TUM_PAPER = "TUM RGB-D (Sturm et al., IROS 2012)"
+
+# ipb.uni-bonn.de/data/rgbd-dynamic-dataset
+BONN_CAMERA = RgbdCamera(
+    fx=542.822841, fy=542.576870, cx=315.593520, cy=237.756098,
+    distortion="0.039903 -0.099343 -0.00073 -0.000144 0",
+)  # fmt: skip
+BONN_LICENCE = "research use, cite"
+BONN_PAPER = "Bonn RGB-D Dynamic (Palazzolo et al., IROS 2019)"
+T_ROS = np.array([[-1.0, 0, 0, 0], [0, 0, 1.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]])
+T_MARKERS = np.array(
+    [
+        [1.0157, 0.1828, -0.2389, 0.0113],
+        [0.0009, -0.8431, -0.6413, -0.0098],
+        [-0.3009, 0.6147, -0.8085, 0.0111],
+        [0.0, 0.0, 0.0, 1.0],
+    ]
+)
+BONN_SCALE = float(np.cbrt(np.linalg.det(T_MARKERS[:3, :3])))  # 1.0593
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Published:
+    """What is known about a sequence beside its files."""
+
+    camera: RgbdCamera
+    source: str
+    licence: str
+    poses: Callable[[Float[np.ndarray, "n 4 4"]], Float[np.ndarray, "n 4 4"]] = lambda poses: poses
+    """Camera to world, from the poses of the file."""
 
 
 def index_tum(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
@@ -51,38 +110,73 @@ def index_tum(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive
         FileNotFoundError: If there is no sequence.
         ValueError: If a list is missing, empty, or for another part.
     """
-    return _index(root, lists or {}, tum_facts)
+
+    def published(name: str) -> _Published:
+        known = [camera for key, camera in TUM_CAMERAS.items() if key in name]
+        camera = known[0] if known else ROS_DEFAULT
+        note = _note(camera) if known else "ROS' default camera: the name says no freiburg1, 2 or 3"
+        return _Published(camera=camera, source=f"{TUM_PAPER}, {name}; {note}", licence=TUM_LICENCE)
+
+    return _index(root, lists or {}, published)
 
 
 def index_bonn(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
     """Scenes of Bonn RGB-D Dynamic (Palazzolo et al., IROS 2019), one for each sequence.
 
     The camera is the published one; lens distortion stays. Poses are those of `bonn_poses`, in
-    metres of the depth sensor.
+    metres of the depth sensor. Arguments and errors are those of `index_tum`.
+    """
+
+    def published(name: str) -> _Published:
+        return _Published(
+            camera=BONN_CAMERA,
+            source=f"{BONN_PAPER}, {name}; {_note(BONN_CAMERA)}",
+            licence=BONN_LICENCE,
+            poses=bonn_poses,
+        )
+
+    return _index(root, lists or {}, published)
+
+
+def bonn_poses(markers: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "n 4 4"]:
+    """Camera to world, rigid, in metres of the depth sensor, of Bonn's groundtruth.txt.
+
+    The file holds poses of markers on the sensor in the frame of the motion capture. The site gives
+    the full motion T = T_ros T_file T_ros T_m. The rotation in T_m is 1.0593 times a rotation: what
+    the sensor calls 1 m is 1.0593 m of the motion capture. The rigid motion that fits the sensor's
+    depth has T's rotation without that scale, and T's translation divided by it
+    (https://www.ipb.uni-bonn.de/data/rgbd-dynamic-dataset).
 
     Args:
-        root: A sequence (a folder with rgb.txt), or a folder of sequences.
-        lists: As for `index_tum`.
-
-    Raises:
-        FileNotFoundError: If there is no sequence.
-        ValueError: If a list is missing, empty, or for another part.
+        markers: Poses of groundtruth.txt, in metres of the motion capture.
     """
-    return _index(root, lists or {}, bonn_facts)
+    left, _, right = np.linalg.svd(T_MARKERS[:3, :3])
+    T_marker_camera = T_MARKERS.copy()
+    T_marker_camera[:3, :3] = left @ right
+    poses = T_ROS @ markers @ T_ROS @ T_marker_camera
+    poses[:, :3, 3] /= BONN_SCALE
+    return poses
 
 
-def _index(root: Path, lists: Mapping[str, Path], facts: Callable[[str], SequenceFacts]) -> Archive:
-    folders = _sequences(root)
+def _note(camera: RgbdCamera) -> str:
+    if not camera.distortion:
+        return "no lens distortion"
+    return f"lens distortion k1 k2 p1 p2 k3 = {camera.distortion} is not removed"
+
+
+def _index(
+    root: Path, lists: Mapping[str, Path], published: Callable[[str], _Published]
+) -> Archive:
     wanted = read_scene_lists(lists)
-    scenes: list[ArchiveScene] = []
-    problems = list(missing_scenes(wanted.values(), tuple(folders), root))
-    for name, folder in folders.items():
-        for part in parts_of(name, wanted):
-            try:
-                scenes.append(_scene(folder, part, facts(name)))
-            except (ArchiveError, ImageError) as error:
-                problems.append(str(error))
-    return Archive(scenes=tuple(scenes), problems=tuple(problems))
+    folders = _sequences(root)
+    return collect(
+        [
+            partial(_scene, folder, part, published(name))
+            for name, folder in folders.items()
+            for part in parts_of(name, wanted)
+        ],
+        missing_scenes(wanted.values(), tuple(folders), root),
+    )
 
 
 def _sequences(root: Path) -> dict[str, Path]:
@@ -100,19 +194,14 @@ def _sequences(root: Path) -> dict[str, Path]:
     return {folder.resolve().name: folder for folder in folders}
 
 
-def _scene(folder: Path, part: Part, facts: SequenceFacts) -> ArchiveScene:
+def _scene(folder: Path, part: Part, published: _Published) -> ArchiveScene:
     problems: list[str] = []
     times, images = _listed(folder, "rgb.txt", problems)
-    times, images, chosen = _asked(folder, part, times, images, problems)
+    times, images, chosen = _chosen(folder, part, times, images, problems)
     depth = _depths(folder, times, images, chosen, problems)
     if not images:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
-    size = _image_size(folder, images)
-    if size != IMAGE_SIZE:
-        raise ArchiveError(
-            f"{folder / images[0]}: {size[1]} x {size[0]} pixels, but the camera is published for "
-            f"{IMAGE_SIZE[1]} x {IMAGE_SIZE[0]}; give the images as the archive has them"
-        )
+    camera = published.camera
     return ArchiveScene(
         name=part.name,
         split=part.split,
@@ -120,13 +209,13 @@ def _scene(folder: Path, part: Part, facts: SequenceFacts) -> ArchiveScene:
             ArchiveFrame(name=time_name(time), image=folder / image, depth=depth.get(i))
             for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
         ),
-        image_size=size,
-        intrinsics=facts.camera.matrix(),
-        source=facts.source,
-        licence=facts.licence,
+        image_size=first_size([folder / image for image in images], IMAGE_SIZE),
+        intrinsics=np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]),
+        source=published.source,
+        licence=published.licence,
         depth_units_per_metre=UNITS_PER_METRE,
         fps=None if part.rows else frame_rate(times),
-        poses=_poses(folder, times, facts, problems),
+        poses=_poses(folder, times, published, problems),
         timestamps=times,
         problems=tuple(problems),
     )
@@ -148,7 +237,7 @@ def _listed(
     return np.array([time for time, _ in ordered], np.float64), [file for _, file in ordered]
 
 
-def _asked(
+def _chosen(
     folder: Path,
     part: Part,
     times: Float[np.ndarray, " n"],
@@ -160,7 +249,7 @@ def _asked(
         return times, images, {}
     chosen = {image: "".join(rest[:1]) for image, *rest in part.rows}
     problems.extend(
-        f"{folder / image}: {part.asked_by} names it, but it is not there or not in rgb.txt"
+        f"{folder / image}: {part.listed_in} names it, but it is not there or not in rgb.txt"
         for image in chosen
         if image not in images
     )
@@ -180,8 +269,8 @@ def _depths(
     if len(chosen) < len(images):
         depth_times, files = _listed(folder, "depth.txt", problems)
         pairs = match_times(times, depth_times)
-        said = clock_problem("rgb.txt", times, str(folder / "depth.txt"), depth_times, len(pairs))
-        problems += [said] if said else []
+        where = str(folder / "depth.txt")
+        problems += clock_problem("rgb.txt", times, where, depth_times, len(pairs))
         found = {i: files[j] for i, j in pairs.items() if images[i] not in chosen}
     for i, image in enumerate(images):
         if file := chosen.get(image):
@@ -189,21 +278,14 @@ def _depths(
                 found[i] = file
             else:
                 problems.append(f"{folder / file}: no such file, but a list names it")
-    return {i: partial(_read_depth, folder / file) for i, file in found.items()}
-
-
-def _read_depth(path: Path) -> Float32[np.ndarray, "h w"]:
-    depth = read_depth(path, UNITS_PER_METRE)
-    if depth.shape != IMAGE_SIZE:
-        raise ArchiveError(
-            f"{path}: {depth.shape[1]} x {depth.shape[0]} pixels, but the images have "
-            f"{IMAGE_SIZE[1]} x {IMAGE_SIZE[0]}"
-        )
-    return depth
+    return {
+        i: partial(read_sized_depth, folder / file, UNITS_PER_METRE, IMAGE_SIZE)
+        for i, file in found.items()
+    }
 
 
 def _poses(
-    folder: Path, times: Float[np.ndarray, " n"], facts: SequenceFacts, problems: list[str]
+    folder: Path, times: Float[np.ndarray, " n"], published: _Published, problems: list[str]
 ) -> Float[np.ndarray, "n 4 4"] | None:
     """Camera to world at the times of the frames, nan where no pose is near; None without any."""
     path = folder / "groundtruth.txt"
@@ -216,13 +298,11 @@ def _poses(
     if not rows:
         return None
     known = np.array(sorted(rows))
-    poses = pose_matrices(known[:, 1:4], known[:, 4:8])
-    if facts.moves_markers:
-        poses = bonn_poses(poses)
+    poses = published.poses(pose_matrices(known[:, 1:4], known[:, 4:8]))
     nearest = nearest_times(times, known[:, 0])
     met = int((nearest >= 0).sum())
-    if said := clock_problem("rgb.txt", times, str(path), known[:, 0], met):
-        problems.append(said)
+    if strange := clock_problem("rgb.txt", times, str(path), known[:, 0], met):
+        problems += strange
         return None
     found = poses[nearest]
     found[nearest < 0] = np.nan
@@ -254,14 +334,3 @@ def _rows(path: Path, words: int, problems: list[str]) -> list[tuple[float, list
             expected = "a time and a file" if words == 1 else f"a time and {words} numbers"
             problems.append(f"{path}, line {number}: expected {expected}, got '{line}'")
     return found
-
-
-def _image_size(folder: Path, images: list[str]) -> tuple[int, int]:
-    """Size of the first image that can be opened."""
-    fault: ImageError | None = None
-    for image in images:
-        try:
-            return read_size(folder / image)
-        except ImageError as error:
-            fault = fault or error
-    raise fault or ArchiveError(f"{folder}: no images")

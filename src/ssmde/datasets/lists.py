@@ -3,36 +3,33 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from ssmde.datasets.record import SPLITS, Split
 from ssmde.io import read_lines
 
-Split = Literal["train", "val", "test"]
 Row = tuple[str, ...]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
+"""The words that name a frame."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SceneList:
-    """What one list names."""
+    """Contents of one list."""
 
     path: Path
     """File, for messages."""
     rows: Mapping[str, tuple[Row, ...]]
-    """For each scene the words that name its frames, each once; none for the whole scene."""
+    """Frames of each scene, each once; none for the whole scene."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """What is to be made of a scene."""
+    """A scene folder to be made of a scene."""
 
     name: str
-    """Name of the scene folder."""
     split: Split
-    """List it belongs to."""
     rows: tuple[Row, ...] = ()
-    """Words that name its frames; none for all."""
-    asked_by: str = ""
+    """Its frames; none for all."""
+    listed_in: str = ""
     """List that asks for it, for messages."""
 
 
@@ -65,15 +62,8 @@ def parts_of(name: str, lists: Mapping[Split, SceneList], default: Split = "trai
 
     A scene that no list names belongs to `default`, unless that has a list. A part of a scene
     carries the name of its list, and so does a scene of several lists.
-
-    Args:
-        name: Name of the scene.
-        lists: What the lists say.
-        default: Where a scene belongs that no list names.
     """
-    asked: list[tuple[Split, SceneList]] = [
-        (split, lists[split]) for split in SPLITS if split in lists and name in lists[split].rows
-    ]
+    asked = [(split, found) for split, found in lists.items() if name in found.rows]
     if not asked:
         return [] if default in lists else [Part(name=name, split=default)]
     return [
@@ -81,20 +71,20 @@ def parts_of(name: str, lists: Mapping[Split, SceneList], default: Split = "trai
             name=f"{name}_{split}" if found.rows[name] or len(asked) > 1 else name,
             split=split,
             rows=found.rows[name],
-            asked_by=str(found.path),
+            listed_in=str(found.path),
         )
-        for split, found in asked
+        for split, found in sorted(asked, key=lambda pair: SPLITS.index(pair[0]))
     ]
 
 
-def missing_scenes(lists: Iterable[SceneList], known: Sequence[str], root: Path) -> tuple[str, ...]:
+def missing_scenes(lists: Iterable[SceneList], known: Sequence[str], root: Path) -> list[str]:
     """One line for each scene that a list names and `root` does not have."""
-    return tuple(
+    return [
         f"{found.path}: no scene '{name}' in {root}; unpack its archive there"
         for found in lists
         for name in found.rows
         if name not in known
-    )
+    ]
 
 
 def _read(path: Path, parse: Callable[[str], tuple[str, Row]]) -> SceneList:

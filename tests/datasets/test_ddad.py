@@ -1,72 +1,21 @@
 """DDAD: scans land on the right pixels although scanner and camera saw at different times."""
 
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from ssmde.data.archives.ddad import index_ddad
-from ssmde.data.archives.dgp import read_pinhole, read_samples
-from ssmde.data.archives.record import ArchiveError
+from archives import DDAD_SIZE as SIZE
+from archives import POINTS, make_ddad, make_scene
+from ssmde.datasets.ddad import index_ddad, read_pinhole, read_samples
+from ssmde.datasets.record import ArchiveError
 
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[3] / "../shared/data"))
-SIZE = (24, 32)
-# Camera axes in the car's (x ahead, y left, z up): right is -y, down is -z, ahead is x.
-LOOKS_AHEAD = {"qw": 0.5, "qx": -0.5, "qy": 0.5, "qz": -0.5}
-NUMBERS = {"fx": 20.0, "fy": 20.0, "cx": 15.5, "cy": 11.5, "skew": 0.0}
-POINTS = np.array([[10.0, 0, 0, 0.3], [5.0, 1.0, 0, 0.3], [-4.0, 0, 0, 0.3], [np.nan, 0, 0, 0.3]])
-
-
-def pose(x, rotation=None):
-    return {"translation": {"x": x, "z": 1.0}, "rotation": rotation or {"qw": 1.0}}
-
-
-def datum(name, key, second, content):
-    stamp = f"2019-05-15T00:38:5{second:.6f}Z"
-    return {"key": key, "id": {"name": name, "timestamp": stamp}, "datum": content}
-
-
-def make_scene(root, name, *, frames=2, cameras=("CAMERA_01",)):
-    """A scene in DGP's layout; the car is at x = 10 k when scan k is made, 1 m on at image k."""
-    folder = root / name
-    (folder / "calibration").mkdir(parents=True)
-    (folder / "point_cloud/LIDAR").mkdir(parents=True)
-    calibration = {"names": ["LIDAR", *cameras], "intrinsics": [{}, *([NUMBERS] * len(cameras))]}
-    (folder / "calibration/abc.json").write_text(json.dumps(calibration))
-    data, samples = [], []
-    for k in range(frames):
-        scan = f"point_cloud/LIDAR/{k}.npz"
-        np.savez(folder / scan, data=POINTS)
-        keys = [f"lidar{k}"]
-        cloud = {"filename": scan, "point_format": ["X", "Y", "Z", "INTENSITY"]}
-        data.append(datum("LIDAR", keys[0], k, {"point_cloud": cloud | {"pose": pose(10.0 * k)}}))
-        for camera in cameras:
-            file = f"rgb/{camera}/1556{k}.png"
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", SIZE[::-1], (40 * k, 1, 2)).save(folder / file)
-            image = {"filename": file, "height": SIZE[0], "width": SIZE[1]}
-            keys.append(f"{camera}{k}")
-            image["pose"] = pose(10.0 * k + 1, LOOKS_AHEAD)
-            data.append(datum(camera, keys[-1], k + 0.1, {"image": image}))
-        samples.append({"calibration_key": "abc", "datum_keys": keys})
-    scene = {"name": "", "data": data[::-1], "samples": samples[::-1]}
-    (folder / "scene_0123.json").write_text(json.dumps(scene))
-    return folder
-
-
-def make_archive(root, **options):
-    splits = {}
-    for key, name in (("0", "000000"), ("1", "000150")):
-        make_scene(root, name, **options)
-        splits[key] = {"filenames": [f"{name}/scene_0123.json"]}
-    (root / "ddad.json").write_text(json.dumps({"metadata": {}, "scene_splits": splits}))
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
 def test_scenes_come_with_camera_poses_times_and_their_part(tmp_path):
-    make_archive(tmp_path)
+    make_ddad(tmp_path)
     archive = index_ddad(tmp_path)
     train, val = archive.scenes
     assert archive.problems == train.problems == val.problems == ()
@@ -82,7 +31,7 @@ def test_scenes_come_with_camera_poses_times_and_their_part(tmp_path):
 
 
 def test_points_go_through_the_world_from_the_time_of_the_scan_to_that_of_the_image(tmp_path):
-    make_archive(tmp_path)
+    make_ddad(tmp_path)
     for frame in index_ddad(tmp_path).scenes[0].frames:
         depth = frame.depth()
         # The camera is 1 m further on: 10 m ahead are 9, 5 m are 4; 1 m to the left is 5 px left.
@@ -105,7 +54,7 @@ def test_the_columns_of_a_scan_are_as_the_scene_says(tmp_path):
 
 
 def test_lists_move_scenes_and_cameras_are_scenes_of_their_own(tmp_path):
-    make_archive(tmp_path, cameras=("CAMERA_01", "CAMERA_05"))
+    make_ddad(tmp_path, cameras=("CAMERA_01", "CAMERA_05"))
     listed = tmp_path / "test.txt"
     listed.write_text("000150\n000777\n")
     archive = index_ddad(
@@ -127,7 +76,7 @@ def test_lists_move_scenes_and_cameras_are_scenes_of_their_own(tmp_path):
 
 
 def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
-    make_archive(tmp_path, frames=4)
+    make_ddad(tmp_path, frames=4)
     folder = tmp_path / "000000"
     (folder / "rgb/CAMERA_01/15560.png").unlink()
     (folder / "point_cloud/LIDAR/1.npz").unlink()

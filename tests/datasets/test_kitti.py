@@ -1,4 +1,4 @@
-"""KITTI raw: the archives as they unpack become scenes; what is missing is named."""
+"""KITTI raw and odometry: the archives as they unpack become scenes; what is missing is named."""
 
 import os
 import re
@@ -8,14 +8,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kitti_archive import BASELINE, CX, CY, FOCAL, HEIGHT, WIDTH, make_drive, points
-from ssmde.data.archives.kitti_lists import read_frame_list
-from ssmde.data.archives.kitti_oxts import imu_pose, read_oxts
-from ssmde.data.archives.kitti_raw import index_kitti_raw
-from ssmde.data.archives.record import ArchiveError
+from kitti_archive import (
+    BASELINE,
+    CX,
+    CY,
+    FOCAL,
+    HEIGHT,
+    WIDTH,
+    driving,
+    make_drive,
+    make_sequence,
+    points,
+    write_poses,
+)
 from ssmde.data.images import read_image
+from ssmde.datasets.kitti import index_kitti_odometry, index_kitti_raw, read_frame_lists
+from ssmde.datasets.kitti_calibration import imu_pose, read_oxts
+from ssmde.datasets.record import ArchiveError
 
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[3] / "../shared/data"))
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 with_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
 DRIVE = "2011_09_26_drive_0001_sync"
 
@@ -60,23 +71,15 @@ def test_every_drive_and_camera_is_a_training_scene_without_lists(tmp_path):
 
 
 @pytest.mark.parametrize("camera", ["02", "03"])
-def test_scans_project_as_point_by_point_with_the_exact_camera(tmp_path, camera):
+@pytest.mark.parametrize("truth", ["camera", "eigen"])
+def test_scans_project_as_point_by_point_in_both_conventions(tmp_path, camera, truth):
+    """`eigen` is a pixel up and left, and the way along the scanner."""
     make_drive(tmp_path)
-    (scene,) = index_kitti_raw(tmp_path, cameras=[camera], truth="camera").scenes
+    (scene,) = index_kitti_raw(tmp_path, cameras=[camera], truth=truth).scenes
+    eigen = truth == "eigen"
     for number, frame in enumerate(scene.frames):
-        expected = projected_by_hand(number, camera, shift=0, scanner_depth=False)
-        assert (expected > 0).sum() == 3
-        np.testing.assert_allclose(frame.depth(), expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize("camera", ["02", "03"])
-def test_the_eigen_convention_is_a_pixel_up_and_left_and_the_way_along_the_scanner(
-    tmp_path, camera
-):
-    make_drive(tmp_path)
-    (scene,) = index_kitti_raw(tmp_path, cameras=[camera]).scenes
-    for number, frame in enumerate(scene.frames):
-        expected = projected_by_hand(number, camera, shift=-1, scanner_depth=True)
+        expected = projected_by_hand(number, camera, shift=-eigen, scanner_depth=eigen)
+        assert (expected > 0).sum() >= 2
         np.testing.assert_allclose(frame.depth(), expected, rtol=1e-6)
 
 
@@ -273,16 +276,120 @@ def test_a_list_in_another_format_is_refused_with_its_line(tmp_path):
     with pytest.raises(
         ValueError, match=r"list\.txt, line 2: expected a drive, a frame and a side"
     ):
-        read_frame_list(path)
+        read_frame_lists({"test": path})["test"]
     path.write_text("\n")
     with pytest.raises(ValueError, match="the list is empty"):
-        read_frame_list(path)
+        read_frame_lists({"test": path})["test"]
 
 
 def test_the_last_line_of_a_list_needs_no_newline_and_lines_may_end_as_on_windows(tmp_path):
     path = tmp_path / "list.txt"
     path.write_bytes(f"2011_09_26/{DRIVE} 5 l\r\n2011_09_26/{DRIVE} 12 r".encode())
-    assert read_frame_list(path) == {(DRIVE, "02"): (5,), (DRIVE, "03"): (12,)}
+    assert read_frame_lists({"test": path})["test"] == {(DRIVE, "02"): (5,), (DRIVE, "03"): (12,)}
+
+
+def test_the_first_nine_sequences_train_and_the_others_test(tmp_path):
+    for name in ("00", "08", "09", "10", "11", "21"):
+        make_sequence(tmp_path, name, frames=1)
+        write_poses(tmp_path, name, driving(1))
+    archive = index_kitti_odometry(tmp_path)
+    assert {s.name: s.split for s in archive.scenes} == {
+        "odometry_00": "train",
+        "odometry_08": "train",
+        "odometry_09": "test",
+        "odometry_10": "test",
+        "odometry_11": "test",
+        "odometry_21": "test",
+    }
+    assert not archive.problems
+    assert not any(scene.problems for scene in archive.scenes)
+
+
+def test_a_sequence_has_the_camera_and_the_times_of_its_files(tmp_path):
+    make_sequence(tmp_path)
+    write_poses(tmp_path, "00", driving())
+    (scene,) = index_kitti_odometry(tmp_path).scenes
+    assert scene.intrinsics.tolist() == [[FOCAL, 0, CX], [0, FOCAL, CY], [0, 0, 1]]
+    assert [frame.name for frame in scene.frames] == ["000000", "000001", "000002", "000003"]
+    np.testing.assert_allclose(scene.timestamps, np.arange(4) * 0.1036)
+    np.testing.assert_allclose(scene.poses, driving(), atol=1e-12)
+
+
+def test_poses_are_those_of_camera_2_which_swings_around_camera_0(tmp_path):
+    """Camera 0 turns a quarter to the right on the spot; camera 2 is 0.06 m to its left."""
+    make_sequence(tmp_path, frames=2)
+    turned = np.eye(4)
+    turned[:3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]  # z (forward) becomes the old x (right)
+    write_poses(tmp_path, "00", [np.eye(4), turned])
+    (scene,) = index_kitti_odometry(tmp_path).scenes
+    np.testing.assert_allclose(scene.poses[0], np.eye(4), atol=1e-12)
+    # From 0.06 m left of camera 0 to 0.06 m in front of it.
+    np.testing.assert_allclose(scene.poses[1, :3, 3], (0.06, 0, 0.06), atol=1e-12)
+    np.testing.assert_allclose(scene.poses[1, :3, :3], turned[:3, :3], atol=1e-12)
+
+
+def test_scans_of_a_sequence_give_z_at_the_nearest_pixel(tmp_path):
+    make_sequence(tmp_path)
+    write_poses(tmp_path, "00", driving())
+    (scene,) = index_kitti_odometry(tmp_path).scenes
+    expected = np.zeros((HEIGHT, WIDTH))
+    for x, y, z, _ in points(2).astype(np.float64)[:3]:
+        ahead = x - 0.27
+        column, row = (
+            round(FOCAL * (0.06 - y) / ahead + CX),
+            round(FOCAL * (-z - 0.08) / ahead + CY),
+        )
+        expected[row, column] = ahead
+    np.testing.assert_allclose(scene.frames[2].depth(), expected, rtol=1e-6)
+
+
+def test_a_list_names_the_sequences_of_a_split(tmp_path):
+    for name in ("00", "09"):
+        make_sequence(tmp_path, name, frames=1)
+        write_poses(tmp_path, name, driving(1))
+    (tmp_path / "val.txt").write_text("00\n07")
+    archive = index_kitti_odometry(tmp_path, lists={"val": tmp_path / "val.txt"})
+    assert {s.name: s.split for s in archive.scenes} == {
+        "odometry_00": "val",
+        "odometry_09": "test",
+    }
+    assert "no scene '07'" in archive.problems[0]
+    (tmp_path / "val.txt").write_text("00 5\n")
+    with pytest.raises(ValueError, match="line 1: expected a sequence such as 09, got '00 5'"):
+        index_kitti_odometry(tmp_path, lists={"val": tmp_path / "val.txt"})
+
+
+def test_what_is_missing_of_a_sequence_is_named_and_the_rest_goes_through(tmp_path):
+    folder = make_sequence(tmp_path)
+    make_sequence(tmp_path, "01")
+    (tmp_path / "sequences/02").mkdir()
+    write_poses(tmp_path, "00", driving(3))
+    (folder / "times.txt").write_text("0\n0\n0\n0\n")
+    (tmp_path / "sequences/01/calib.txt").unlink()
+    archive = index_kitti_odometry(tmp_path)
+    first, second = archive.scenes
+    assert np.isnan(first.poses).any((1, 2)).tolist() == [False, False, False, True]
+    assert first.timestamps is None
+    assert "00.txt: 3 poses, but images up to 3" in first.problems[0]
+    assert "times.txt: time does not increase" in first.problems[1]
+    assert second.intrinsics is None
+    assert second.poses is None
+    assert second.frames[0].depth is None
+    assert "01/calib.txt: no such file" in second.problems[0]
+    assert "02/image_2: no images" in archive.problems[0]
+
+
+def test_missing_poses_are_named_for_the_sequences_that_have_some(tmp_path):
+    make_sequence(tmp_path, "10", frames=1)
+    make_sequence(tmp_path, "11", frames=1)
+    ten, eleven = index_kitti_odometry(tmp_path).scenes
+    assert "poses/10.txt: no such file" in ten.problems[0]
+    assert not eleven.problems
+
+
+def test_a_folder_without_sequences_is_refused_with_the_layout(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no sequences such as sequences/00"):
+        index_kitti_odometry(tmp_path)
 
 
 @with_data
@@ -296,7 +403,7 @@ def test_the_last_line_of_a_list_needs_no_newline_and_lines_may_end_as_on_window
     ],
 )
 def test_the_published_lists_are_read_whole(name, drives, frames, cameras):
-    found = read_frame_list(DATA / "splits" / f"{name}.txt")
+    found = read_frame_lists({"test": DATA / "splits" / f"{name}.txt"})["test"]
     assert len({drive for drive, _ in found}) == drives
     assert sum(map(len, found.values())) == frames
     assert {camera for _, camera in found} == cameras

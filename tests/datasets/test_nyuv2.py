@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssmde.data.archives import nyuv2_raw as raw
-from ssmde.data.archives.matlab import read_matlab5
-from ssmde.data.archives.nyuv2 import index_nyuv2
-from ssmde.data.archives.record import ArchiveError
+from archives import NYU_START as START
+from archives import Labelled, labelled_h5, make_pack, make_recording, write_pgm
 from ssmde.data.images import ImageError
+from ssmde.datasets import nyuv2_files as raw
+from ssmde.datasets.nyuv2 import index_nyuv2
+from ssmde.datasets.nyuv2_files import read_matlab5
+from ssmde.datasets.record import ArchiveError
 
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[3] / "../shared/data"))
-START = 1294886362.25
-SCENES = ("bathroom_0001", "kitchen_0028a", "office_0003")
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
 def element(kind, data):
@@ -48,62 +48,12 @@ def matlab_file(path, *, compressed, **vectors):
     return path
 
 
-class Labelled:
-    """What h5py shows of the labelled set: every array transposed, names behind references."""
-
-    def __init__(self, path, mode):
-        if Path(path).read_bytes() != b"whole":
-            raise OSError("Unable to open file (truncated file)")
-        image = np.zeros((3, 3, 640, 480), np.uint8)
-        image[1, 0, 7, 5] = 200  # the second image: red at column 7, row 5
-        depth = np.full((3, 640, 480), 2.5, np.float32)
-        depth[1, 7, 5], depth[1, 0, 0] = 4.0, np.nan
-        self.content = {"images": image, "depths": depth}
-        self.content["scenes"] = np.array([["#a", "#b", "#c"]], object)
-        for reference, name in zip(("#a", "#b", "#c"), SCENES, strict=True):
-            self.content[reference] = np.array([[ord(letter)] for letter in name], np.uint16)
-
-    def __enter__(self):
-        return self.content
-
-    def __exit__(self, *_):
-        pass
-
-
 @pytest.fixture
 def labelled(tmp_path, monkeypatch):
     """A folder with a labelled set of three images, read through a stand-in for h5py."""
     monkeypatch.setitem(sys.modules, "h5py", SimpleNamespace(File=Labelled))
     (tmp_path / "nyu_depth_v2_labeled.mat").write_bytes(b"whole")
     return tmp_path
-
-
-def write_pgm(path, values):
-    path.write_bytes(b"P5 640 480 65535\n" + values.astype("<u2").tobytes())
-
-
-def make_recording(root, name="kitchen_0028b"):
-    """Four images and three depth files; the scene is 2 m away."""
-    folder = root / name
-    folder.mkdir(parents=True)
-    for offset in (0.0, 0.04, 0.08, 0.12):
-        path = folder / f"r-{START + offset:.6f}-3118787619.ppm"
-        path.write_bytes(b"P6 640 480 255\n" + bytes([10, 20, 30]) * (640 * 480))
-    for offset in (0.01, 0.05, 0.3):
-        values = np.full((480, 640), round(1092.5 - 351.3 / 2), np.uint16)
-        write_pgm(folder / f"d-{START + offset:.6f}-3151264321.pgm", values)
-    (folder / f"a-{START:.6f}-3164794231.dump").write_bytes(b"\0" * 40)
-    (folder / "INDEX.txt").write_text("")
-    return folder
-
-
-def make_pack(folder, numbers=(2, 10)):
-    folder.mkdir(parents=True)
-    for number in numbers:
-        Image.new("RGB", (640, 480), (9, 9, 9)).save(folder / f"rgb_{number:05d}.jpg")
-        depth = np.full((480, 640), 1000 + number, np.uint16)
-        Image.fromarray(depth).save(folder / f"sync_depth_{number:05d}.png")
-    return folder
 
 
 def test_the_labelled_set_gives_the_images_a_list_names_with_filled_depth(labelled):
@@ -182,16 +132,8 @@ def test_h5py_is_asked_for_by_the_extra_that_has_it(labelled, monkeypatch):
 
 
 def test_h5py_itself_shows_the_labelled_set_as_the_stand_in_does(tmp_path):
-    h5py = pytest.importorskip("h5py")
-    path = tmp_path / "nyu_depth_v2_labeled.mat"
-    path.write_bytes(b"whole")
-    content = Labelled(path, "r").content
-    with h5py.File(path, "w") as file:
-        for name in ("images", "depths"):
-            file.create_dataset(name, data=content[name], compression="gzip")
-        names = [file.create_dataset(f"#refs#/{r}", data=content[r]) for r in ("#a", "#b", "#c")]
-        references = np.array([[name.ref for name in names]], h5py.ref_dtype)
-        file.create_dataset("scenes", data=references)
+    pytest.importorskip("h5py")
+    labelled_h5(tmp_path)
     make_pack(tmp_path / "kitchen_0028b")
     (tmp_path / "l.txt").write_text("2")
     archive = index_nyuv2(tmp_path, lists={"test": tmp_path / "l.txt"})
@@ -302,7 +244,7 @@ def test_noise_and_what_is_far_is_unknown(tmp_path):
 @given(x=st.floats(-0.6, 0.6), y=st.floats(-0.45, 0.45))
 @settings(deadline=None, max_examples=20)
 def test_undistorting_undoes_the_lens(x, y):
-    for lens in (raw.COLOUR_LENS, raw.DEPTH_LENS):
+    for lens in (raw.COLOR_LENS, raw.DEPTH_LENS):
         straight = raw.undistort(np.array([x]), np.array([y]), lens)
         np.testing.assert_allclose(np.ravel(raw.distort(*straight, lens)), [x, y], atol=1e-7)
 
@@ -325,15 +267,15 @@ def test_a_rectified_pixel_has_the_colour_the_lens_shows_there(tmp_path):
     ramp[..., 1] = np.arange(480)[:, None] * 0.5
     path = tmp_path / "r.ppm"
     Image.fromarray(ramp).save(path)
-    image = raw.read_colour(path)
+    image = raw.read_color(path)
     for u, v in ((100, 80), (550, 400), (320, 240), (60, 420)):
         fx, fy, (cx, cy) = 518.857901, 519.469611, (324.582449, 252.736166)
-        seen = raw.distort(np.array([(u - cx) / fx]), np.array([(v - cy) / fy]), raw.COLOUR_LENS)
+        seen = raw.distort(np.array([(u - cx) / fx]), np.array([(v - cy) / fy]), raw.COLOR_LENS)
         assert abs(image[v, u, 0] - 0.35 * (seen[0][0] * fx + cx)) < 1.1
         assert abs(image[v, u, 1] - 0.5 * (seen[1][0] * fy + cy)) < 1.1
     Image.fromarray(ramp[:240]).save(path)
     with pytest.raises(ArchiveError, match="640 x 240 pixels, expected 640 x 480"):
-        raw.read_colour(path)
+        raw.read_color(path)
 
 
 def test_truncated_and_missing_files_of_a_recording_cost_one_frame(tmp_path):

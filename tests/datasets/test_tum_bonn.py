@@ -6,47 +6,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from ssmde.data.archives.quaternion import pose_matrices
-from ssmde.data.archives.record import ArchiveError
-from ssmde.data.archives.rgbd import index_bonn, index_tum
-from ssmde.data.archives.rgbd_calibration import BONN_SCALE, T_MARKERS, T_ROS, bonn_poses
-from ssmde.data.archives.time_match import match_times, nearest_times
+from archives import TUM_NAME as NAME
+from archives import TUM_START as START
+from archives import make_tum
 from ssmde.data.images import ImageError, read_depth
+from ssmde.datasets.record import ArchiveError
+from ssmde.datasets.sensors import pose_matrices
+from ssmde.datasets.tum_bonn import (
+    BONN_SCALE,
+    T_MARKERS,
+    T_ROS,
+    bonn_poses,
+    index_bonn,
+    index_tum,
+)
 
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[3] / "../shared/data"))
-NAME = "rgbd_dataset_freiburg3_walking_xyz"
-START = 1341846313.0
-HALF = np.sqrt(0.5)
-
-
-def make_sequence(root, name=NAME, *, images=(0.0, 0.1, 0.2, 0.3), depth=(0.01, 0.11, 0.29)):
-    """A sequence in the benchmark's layout: depth k is k + 1 metres; the camera walks along x."""
-    folder = root / name
-    for kind, times, colour in (("rgb", images, (9, 8, 7)), ("depth", depth, None)):
-        (folder / kind).mkdir(parents=True)
-        lines = ["# color images" if colour else "# depth maps", "# timestamp filename"]
-        for k, offset in enumerate(times):
-            stamp = f"{START + offset:.6f}"
-            path = folder / kind / f"{stamp}.png"
-            if colour and k:
-                shutil.copyfile(folder / kind / f"{START + times[0]:.6f}.png", path)
-            elif colour:
-                Image.new("RGB", (640, 480), colour).save(path)
-            else:
-                Image.fromarray(np.full((480, 640), 5000 * (k + 1), np.uint16)).save(path)
-            lines.append(f"{stamp} {kind}/{stamp}.png")
-        (folder / f"{kind}.txt").write_text("\n".join(lines) + "\n")
-    poses = [f"{START + t:.4f} {t} 2 3 0 0 {HALF} {HALF}" for t in (0.005, 0.095, 0.2)]
-    (folder / "groundtruth.txt").write_text("# ground truth\n" + "\n".join(poses))
-    return folder
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
 def test_a_sequence_gives_images_depth_poses_and_times(tmp_path):
-    make_sequence(tmp_path)
+    make_tum(tmp_path)
     archive = index_tum(tmp_path)
     (scene,) = archive.scenes
     assert archive.problems == scene.problems == ()
@@ -66,7 +47,7 @@ def test_a_sequence_gives_images_depth_poses_and_times(tmp_path):
 
 
 def test_poses_are_camera_to_world_and_unknown_where_none_is_near(tmp_path):
-    make_sequence(tmp_path)
+    make_tum(tmp_path)
     poses = index_tum(tmp_path / NAME).scenes[0].poses
     # A quarter turn about z: what is right of the camera lies along the world's y.
     expected = [[0, -1, 0, 0.005], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]]
@@ -84,7 +65,7 @@ def test_poses_are_camera_to_world_and_unknown_where_none_is_near(tmp_path):
     ],
 )
 def test_the_camera_follows_from_the_name_and_its_distortion_is_told(tmp_path, name, fx, note):
-    make_sequence(tmp_path, name, images=(0.0,), depth=())
+    make_tum(tmp_path, name, images=(0.0,), depth=())
     (scene,) = index_tum(tmp_path).scenes
     assert scene.intrinsics[0, 0] == fx
     assert note in scene.source
@@ -92,7 +73,7 @@ def test_the_camera_follows_from_the_name_and_its_distortion_is_told(tmp_path, n
 
 
 def test_clocks_that_do_not_meet_are_named_with_both_ranges(tmp_path):
-    folder = make_sequence(tmp_path)
+    folder = make_tum(tmp_path)
     truth = folder / "groundtruth.txt"
     lines = [line.split() for line in truth.read_text().splitlines()[1:]]
     truth.write_text("".join(f"{float(t) * 1e9:.0f} {' '.join(rest)}\n" for t, *rest in lines))
@@ -105,8 +86,8 @@ def test_clocks_that_do_not_meet_are_named_with_both_ranges(tmp_path):
 
 
 def test_a_list_of_pairs_takes_these_frames_and_these_depths(tmp_path):
-    make_sequence(tmp_path)
-    make_sequence(tmp_path, "rgbd_dataset_freiburg1_xyz", images=(0.0,), depth=(0.0,))
+    make_tum(tmp_path)
+    make_tum(tmp_path, "rgbd_dataset_freiburg1_xyz", images=(0.0,), depth=(0.0,))
     stamp = [f"{START + t:.6f}" for t in (0.1, 0.01, 0.3, 0.9)]
     listed = tmp_path / "pairs.txt"
     listed.write_text(
@@ -128,7 +109,7 @@ def test_a_list_of_pairs_takes_these_frames_and_these_depths(tmp_path):
 
 
 def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
-    folder = make_sequence(tmp_path)
+    folder = make_tum(tmp_path)
     stamp = [f"{START + t:.6f}" for t in (0.0, 0.1, 0.2, 0.3)]
     (folder / f"rgb/{stamp[0]}.png").unlink()
     whole = (folder / f"rgb/{stamp[1]}.png").read_bytes()
@@ -157,7 +138,7 @@ def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
 
 
 def test_lost_text_files_leave_the_images(tmp_path):
-    folder = make_sequence(tmp_path)
+    folder = make_tum(tmp_path)
     (folder / "depth.txt").unlink()
     (folder / "groundtruth.txt").unlink()
     (scene,) = index_bonn(tmp_path).scenes
@@ -176,7 +157,7 @@ def test_lost_text_files_leave_the_images(tmp_path):
 def test_images_of_another_size_and_folders_without_sequences_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no sequence with an rgb\.txt"):
         index_tum(tmp_path)
-    folder = make_sequence(tmp_path, images=(0.0,))
+    folder = make_tum(tmp_path, images=(0.0,))
     Image.new("RGB", (320, 240)).save(folder / f"rgb/{START:.6f}.png")
     assert "320 x 240 pixels, but the camera is published for 640 x 480" in "".join(
         index_tum(tmp_path).problems
@@ -185,41 +166,6 @@ def test_images_of_another_size_and_folders_without_sequences_are_refused(tmp_pa
         index_tum(tmp_path, lists={"exam": tmp_path / "x.txt"})
     with pytest.raises(ValueError, match=r"x\.txt: no such list"):
         index_tum(tmp_path, lists={"test": tmp_path / "x.txt"})
-
-
-def test_times_find_their_nearest_partner_one_to_one():
-    first, second = np.array([0.0, 0.010, 1.0, 2.0]), np.array([0.008, 0.019, 1.015, 2.03])
-    assert match_times(first, second) == {1: 0, 0: 1, 2: 2}
-    assert nearest_times(first, second).tolist() == [0, 0, 2, -1]
-    assert nearest_times(first, np.zeros(0)).tolist() == [-1] * 4
-
-
-@given(
-    first=st.lists(st.integers(0, 300), unique=True, max_size=25),
-    second=st.lists(st.integers(0, 300), unique=True, max_size=25),
-)
-@settings(deadline=None, max_examples=40)
-def test_no_two_free_entries_within_reach_are_left_apart(first, second):
-    a, b = (np.array(sorted(x), np.float64) / 1000 for x in (first, second))
-    pairs = match_times(a, b, longest_gap=0.0201)
-    assert len(set(pairs.values())) == len(pairs)
-    assert all(abs(a[i] - b[j]) <= 0.0201 for i, j in pairs.items())
-    free = [x for j, x in enumerate(b) if j not in pairs.values()]
-    assert not any(abs(a[i] - x) <= 0.02 for i in range(len(a)) if i not in pairs for x in free)
-
-
-@given(numbers=st.lists(st.floats(-1, 1), min_size=4, max_size=4))
-@settings(deadline=None, max_examples=40)
-def test_quaternions_turn_vectors_by_the_sandwich_product(numbers):
-    quaternion = np.array(numbers)
-    if (length := np.linalg.norm(quaternion)) < 0.1:
-        return
-    x, y, z, w = quaternion / length
-    vector, axis = np.array([0.3, -2.0, 0.7]), np.array([x, y, z])
-    twice = 2 * np.cross(axis, vector)  # q v q* written out
-    expected = vector + w * twice + np.cross(axis, twice)
-    (pose,) = pose_matrices(np.ones((1, 3)), quaternion[None] / length)
-    np.testing.assert_allclose(pose @ [*vector, 1], [*(expected + 1), 1], atol=1e-9)
 
 
 def some_markers(count=6):
@@ -245,7 +191,7 @@ def test_bonn_poses_are_rigid_and_see_a_point_of_the_room_at_one_place():
 
 
 def test_the_markers_of_bonn_are_turned_into_its_camera(tmp_path):
-    folder = make_sequence(tmp_path, "rgbd_bonn_crowd")
+    folder = make_tum(tmp_path, "rgbd_bonn_crowd")
     (folder / "groundtruth.txt").write_text(f"{START} 1 2 3 0 0 0 1\n")
     (scene,) = index_bonn(tmp_path).scenes
     # T_ros swaps y and z and turns x round, and T_m's offset adds: by hand, without rotation.
@@ -262,7 +208,7 @@ def test_the_published_list_of_dynamic_pairs_is_understood(tmp_path):
     listed = DATA / "splits/tum_dynamic_pairs.txt"
     words = [line.split() for line in listed.read_text().splitlines()]
     mine = [row for row in words if row[0] == NAME]
-    folder = make_sequence(tmp_path)
+    folder = make_tum(tmp_path)
     for kind, column in (("rgb", 1), ("depth", 2)):
         rows = [f"{Path(row[column]).stem} {row[column]}\n" for row in mine[:3]]
         (folder / f"{kind}.txt").write_text("".join(rows))
