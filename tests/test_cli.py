@@ -26,9 +26,9 @@ from ssmde.datasets import PROTOCOLS
 from ssmde.diagnosis.finding import Finding
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.predict import FORMATS, AskedCamera, Style, Summary, Wishes, predict_files
+from ssmde.preparation import prepare
 from ssmde.preparation.archives import prepare_dataset
 from ssmde.preparation.packing import Packed, pack
-from ssmde.prepare import prepare
 from ssmde.presets import PRESETS
 from ssmde.scale import scale
 from ssmde.signals import Stopped, signals_wait, stop_on_sigterm
@@ -76,7 +76,7 @@ def verb_calls(monkeypatch):
 
         return function
 
-    replace_verb(monkeypatch, "prepare", "prepare", stand_in("prepare", Path("data/walk")))
+    monkeypatch.setattr("ssmde.preparation.prepare", stand_in("prepare", Path("data/walk")))
     replace_verb(monkeypatch, "stages", "train_stages", stand_in("train", Path("runs/mine")))
     replace_verb(monkeypatch, "evaluate", "evaluate", stand_in("evaluate", None))
     summary = Summary(written=(Path("a"), Path("b")), skipped=("c.jpg: truncated",))

@@ -16,7 +16,7 @@ from folders import names_in
 from ssmde.data.images import read_image
 from ssmde.data.scene_folder import list_images, read_scene, read_scenes
 from ssmde.data.video import read_grey_frames
-from ssmde.prepare import prepare
+from ssmde.preparation import prepare
 from texture import blurred, noisy, texture, view
 
 WIDTH, HEIGHT = 64, 48

@@ -19,8 +19,7 @@ from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.store import Store, url_of
 from ssmde.preparation import packing
-from ssmde.preparation.packing import pack
-from ssmde.preparation.shard_writer import write_shard
+from ssmde.preparation.packing import pack, write_shard
 
 SIZE = (32, 64)
 

@@ -18,9 +18,8 @@ from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.datasets import DATASETS
 from ssmde.datasets.kitti import index_kitti_raw
 from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
-from ssmde.preparation import archive_scene
-from ssmde.preparation.archive_scene import shrink_depth
-from ssmde.preparation.archives import prepare_dataset, report, write_archive
+from ssmde.preparation import archives
+from ssmde.preparation.archives import prepare_dataset, report, shrink_depth, write_archive
 
 DRIVE = "2011_09_26_drive_0001_sync"
 SIZE = (6, 8)
@@ -168,7 +167,7 @@ def test_a_stopped_run_leaves_whole_scenes_only_and_goes_on_from_there(tmp_path,
 
 
 def test_a_stopped_run_does_not_read_the_frames_that_were_to_come(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive_scene, "WORKERS", 1)
+    monkeypatch.setattr(archives, "WORKERS", 1)
     asked = []
 
     def slow():
@@ -334,7 +333,7 @@ def test_shrinking_depth_mixes_nothing_and_loses_no_cell_that_was_measured(seed,
 
 def test_a_single_thread_writes_the_same_as_many(tmp_path, monkeypatch):
     write(tmp_path / "many", drawn())
-    monkeypatch.setattr(archive_scene, "WORKERS", 1)
+    monkeypatch.setattr(archives, "WORKERS", 1)
     write(tmp_path / "one", drawn())
     files = sorted(f.relative_to(tmp_path / "one") for f in (tmp_path / "one").rglob("[!.]*.*"))
     assert len(files) == 11

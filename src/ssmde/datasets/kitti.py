@@ -17,11 +17,10 @@ axis, 0.27 m more. `camera` is exact: the nearest pixel center, and z. So are th
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -70,35 +69,28 @@ TRAINING = tuple(f"{number:02d}" for number in range(9))  # sequences of odometr
 WITH_POSES = tuple(f"{number:02d}" for number in range(11))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Listed:
+class _Listed(NamedTuple):
     """Frames of one camera of one drive that are to become scenes of one split."""
 
     split: Split
     drive: str
     camera: str
-    numbers: tuple[int, ...] = ()
-    """Empty for all there are."""
+    numbers: tuple[int, ...] = ()  # empty for all there are
     listed_in: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _DriveCamera:
+class _DriveCamera(NamedTuple):
     """One camera of one drive, and which of its depths to take."""
 
     drive: Path
     camera: str
-    folder: Path
-    """Of the images."""
-    images: Mapping[int, Path]
-    """By the number of the frame, in time order."""
+    folder: Path  # of the images
+    images: Mapping[int, Path]  # by the number of the frame, in time order
     image_size: tuple[int, int]
-    calibration: KittiCamera | None
-    """None if it is missing."""
-    improved: Path | None
-    """Folder of the improved maps of this camera, if these are asked for."""
+    calibration: KittiCamera | None  # None if it is missing
+    improved: Path | None  # folder of the improved maps of this camera, if these are asked for
     truth: Truth
-    problems: tuple[str, ...]
+    problems: list[str]
 
 
 def index_kitti_raw(
@@ -106,7 +98,6 @@ def index_kitti_raw(
     *,
     lists: Mapping[str, Path] | None = None,
     improved: Path | None = None,
-    cameras: Sequence[str] = ("02", "03"),
     truth: Truth = "eigen",
 ) -> Archive:
     """Scenes of the synced and rectified drives of KITTI raw.
@@ -118,15 +109,12 @@ def index_kitti_raw(
         root: Folder of the days, such as 2011_09_26.
         lists: For `train`, `val` or `test`, the file that names its frames.
         improved: Folder of the improved depth maps (data_depth_annotated), instead of the scans.
-        cameras: `02` left, `03` right.
         truth: Convention of the depth of the scans, see above.
 
     Raises:
         FileNotFoundError: If there are no drives in `root`, or no maps in `improved`.
         ValueError: If a list cannot be read, or an argument does not fit.
     """
-    if not cameras or not set(cameras) <= {"02", "03"}:
-        raise ValueError(f"cameras must be 02 (left) or 03 (right) or both, got {cameras}")
     if truth not in ("eigen", "camera"):
         raise ValueError(f"truth must be eigen or camera, got {truth!r}")
     listed = read_frame_lists(lists or {})
@@ -139,18 +127,16 @@ def index_kitti_raw(
     maps = None if improved is None else _improved_drives(improved)
     if listed:
         wanted = [
-            _Listed(split=split, drive=drive, camera=camera, numbers=numbers,
-                    listed_in=str((lists or {})[split]))
+            _Listed(split, drive, camera, numbers, str((lists or {})[split]))
             for split, frames in listed.items()
             for (drive, camera), numbers in frames.items()
-            if camera in cameras
-        ]  # fmt: skip
+        ]
     else:
         wanted = [
-            _Listed(split="train", drive=name, camera=camera)
+            _Listed("train", name, camera)
             for name, drive in drives.items()
-            for camera in cameras
-            if camera == cameras[0] or (drive / f"image_{camera}").is_dir()
+            for camera in CAMERAS.values()
+            if camera == "02" or (drive / f"image_{camera}").is_dir()
         ]
 
     def scenes(of: _Listed) -> list[ArchiveScene]:
@@ -166,22 +152,16 @@ def index_kitti_raw(
 def read_frame_lists(lists: Mapping[str, Path]) -> dict[Split, FrameList]:
     """Frames of KITTI raw, as the field publishes its splits.
 
-    Args:
-        lists: For `train`, `val` or `test`, a file of lines such as
-            `2011_09_26/2011_09_26_drive_0002_sync 0000000069 l`; the number may come without
-            zeros, and a line without a side means the left camera.
-
-    Raises:
-        ValueError: If a file does not exist, is empty, or a line is different.
+    Lines are such as `2011_09_26/2011_09_26_drive_0002_sync 0000000069 l`; the number may come
+    without zeros, and a line without a side means the left camera. Raises as `read_scene_lists`.
     """
-    found: dict[Split, FrameList] = {}
-    for split, listed in read_scene_lists(lists, _drive_and_frame).items():
-        frames: dict[tuple[str, str], tuple[int, ...]] = {}
-        for name, rows in sorted(listed.rows.items()):
-            drive, camera = name.split()
-            frames[drive, camera] = tuple(sorted({int(number) for (number,) in rows}))
-        found[split] = frames
-    return found
+    return {
+        split: {
+            (name.split()[0], name.split()[1]): tuple(sorted({int(number) for (number,) in rows}))
+            for name, rows in sorted(listed.rows.items())
+        }
+        for split, listed in read_scene_lists(lists, _drive_and_frame).items()
+    }
 
 
 def _drive_and_frame(line: str) -> tuple[str, tuple[str, ...]]:
@@ -226,9 +206,8 @@ def _open_drive(
     if maps is not None:
         map_folder = maps.get(drive.name, drive) / "proj_depth" / "groundtruth" / f"image_{camera}"
     return _DriveCamera(
-        drive=drive, camera=camera, folder=folder, images=images, image_size=size,
-        calibration=calibration, improved=map_folder, truth=truth, problems=tuple(problems),
-    )  # fmt: skip
+        drive, camera, folder, images, size, calibration, map_folder, truth, problems
+    )
 
 
 def _raw_scenes(view: _DriveCamera, of: _Listed) -> list[ArchiveScene]:
@@ -265,8 +244,13 @@ def _raw_scene(
 ) -> ArchiveScene:
     times, late = _raw_times(view, numbers)
     depth, absent = _raw_depths(view, numbers)
-    poses, unknown = _raw_poses(view, numbers)
-    whole = all(b - a == 1 for a, b in pairwise(numbers))
+    poses, unknown = None, list[str]()  # told with the calibration
+    if view.calibration is not None and view.calibration.T_cam_imu is not None:
+        folder = view.drive / "oxts" / "data"
+        unknown = [f"{folder}: no such folder; the scene has no poses"]
+        if folder.is_dir():
+            files = [folder / f"{number:010d}.txt" for number in numbers]
+            poses, unknown = camera_poses(files, view.calibration.T_cam_imu)
     kind = f"depth as {view.truth}" if view.improved is None else "improved depth"
     return ArchiveScene(
         name=name,
@@ -276,11 +260,11 @@ def _raw_scene(
             for n in numbers
         ),
         image_size=view.image_size,
-        intrinsics=None if view.calibration is None else view.calibration.intrinsics,
+        intrinsics=view.calibration and view.calibration.intrinsics,
         source=f"{RAW}, {view.drive.name}, image_{view.camera}, {kind}",
         licence=LICENCE,
         depth_units_per_metre=VELODYNE_UNITS if view.improved is None else IMPROVED_UNITS,
-        fps=FPS if whole else None,
+        fps=FPS if all(b - a == 1 for a, b in pairwise(numbers)) else None,
         poses=poses,
         timestamps=times,
         problems=(*problems, *late, *absent, *unknown),
@@ -321,19 +305,6 @@ def _scan_depth(
     return depth_image(seen, camera.intrinsics, image_size, depth=points[:, 0], shift=EIGEN_SHIFT)
 
 
-def _raw_poses(
-    view: _DriveCamera, numbers: Sequence[int]
-) -> tuple[Float[np.ndarray, "n 4 4"] | None, list[str]]:
-    """Camera to world, in metres, and what is missing."""
-    if view.calibration is None or view.calibration.T_cam_imu is None:
-        return None, []  # told with the calibration
-    folder = view.drive / "oxts" / "data"
-    if not folder.is_dir():
-        return None, [f"{folder}: no such folder; the scene has no poses"]
-    files = [folder / f"{number:010d}.txt" for number in numbers]
-    return camera_poses(files, view.calibration.T_cam_imu)
-
-
 def _raw_times(
     view: _DriveCamera, numbers: Sequence[int]
 ) -> tuple[Float[np.ndarray, " n"] | None, list[str]]:
@@ -368,17 +339,12 @@ def index_kitti_odometry(root: Path, *, lists: Mapping[str, Path] | None = None)
             f"{root}: no sequences such as sequences/00 in it; give the folder `dataset` the "
             "archives of KITTI odometry were unpacked to"
         )
-    problems = missing_scenes(listed.values(), [s.name for s in sequences], root)
-    return collect(
-        [
-            partial(_sequence_scene, root, sequence, part)
-            for sequence in sequences
-            for part in parts_of(
-                sequence.name, listed, "train" if sequence.name in TRAINING else "test"
-            )
-        ],
-        problems,
-    )
+    scenes = [
+        partial(_sequence_scene, root, file, part)
+        for file in sequences
+        for part in parts_of(file.name, listed, "train" if file.name in TRAINING else "test")
+    ]
+    return collect(scenes, missing_scenes(listed.values(), [s.name for s in sequences], root))
 
 
 def _sequence_of_line(line: str) -> tuple[str, tuple[str, ...]]:
@@ -415,7 +381,7 @@ def _sequence_scene(root: Path, sequence: Path, part: Part) -> ArchiveScene:
         split=part.split,
         frames=frames,
         image_size=size,
-        intrinsics=None if camera is None else camera.intrinsics,
+        intrinsics=camera and camera.intrinsics,
         source=f"{ODOMETRY}, sequence {sequence.name}, image_2",
         licence=LICENCE,
         depth_units_per_metre=VELODYNE_UNITS,

@@ -48,18 +48,20 @@ from ssmde.datasets.record import (
 )
 from ssmde.datasets.sensors import clock_problem, frame_rate, match_times, time_name
 
-LICENCE = "research use, cite; the site states no licence"
 PAPER = "NYU Depth V2 (Silberman et al., ECCV 2012)"
 UNITS_PER_METRE = 5000  # the sensor sees up to 10 m
 PACK_UNITS_PER_METRE = 1000
+NyuScene = partial(
+    ArchiveScene,
+    image_size=IMAGE_SIZE,
+    intrinsics=COLOR_CAMERA,
+    licence="research use, cite; the site states no licence",
+)
 PACKED = re.compile(r"rgb_(\d+)\.(?:jpg|jpeg|png)", re.ASCII)
 RECORDED = re.compile(r"([rd])-(\d+\.\d+)-\d+\.(?:ppm|pgm)", re.ASCII)
 LABELLED = "nyu_depth_v2_labeled"
 SPLITS_FILE = "splits.mat"
-SPLITS_KEYS: dict[str, tuple[Split, str]] = {
-    "train": ("train", "trainNdxs"),
-    "test": ("test", "testNdxs"),
-}
+SPLITS_KEYS = {"train": "trainNdxs", "test": "testNdxs"}
 RECORDING = re.compile(r".*_\d{4}[a-z]?", re.ASCII)  # name of a scene that is a video
 LINE_FORMS = "a scene, `color 0045 l`, a number from 1, or `bathroom/rgb_00044.jpg`"
 
@@ -95,39 +97,34 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archi
     if labelled.is_file() and beside.is_file() and not lists:
         lists = {"test": beside}
     wanted = _read_lists(lists or {})
-    problems: list[str] = []
-    scenes: list[Callable[[], ArchiveScene]] = []
     rooms: set[str] = set()
+    scenes: list[Callable[[], ArchiveScene]] = []
     if labelled.is_file():
         wanted = {split: _to_numbers(found, folders) for split, found in wanted.items()}
-    known = (*folders, LABELLED) if labelled.is_file() else tuple(folders)
-    problems += missing_scenes(wanted.values(), known, root)
-    if labelled.is_file():
+        problems = missing_scenes(wanted.values(), (*folders, LABELLED), root)
         scenes, rooms = _labelled(labelled, wanted, problems)
-    labelled_set = collect(scenes, problems)
-    scenes = []
+    else:
+        problems = missing_scenes(wanted.values(), tuple(folders), root)
     for name, folder in folders.items():
         for part in parts_of(name, wanted, _default(folder, root)):
             if part.split == "train" and not part.listed_in and _room(name) in rooms:
                 problems.append(f"{folder}: test images were taken in this room; left out")
             else:
                 scenes.append(partial(_folder_scene, folder, part))
-    found = collect(scenes, problems)
-    return Archive(scenes=labelled_set.scenes + found.scenes, problems=found.problems)
+    return collect(scenes, problems)
 
 
 def _scene_folders(root: Path) -> dict[str, Path]:
     """Every folder with frames, by its name; one name twice takes that of the folder above."""
     found: dict[str, Path] = {}
     for folder in sorted((root, *root.rglob("*/"))) if root.is_dir() else ():
-        has_frames = any(
+        if not RECORDING.fullmatch(folder.name) and folder.parent.name == "train":
+            continue  # the packs' labelled images for training are no video
+        if not any(
             PACKED.fullmatch(f.name) or (f.name[:1] == "r" and RECORDED.fullmatch(f.name))
             for f in folder.iterdir()
-        )
-        if not has_frames or (
-            not RECORDING.fullmatch(folder.name) and folder.parent.name == "train"
         ):
-            continue  # the packs' labelled images for training are no video
+            continue
         name = folder.resolve().name
         found[f"{folder.parent.name}_{name}" if name in found else name] = folder
     return found
@@ -147,15 +144,14 @@ def _room(scene: str) -> str:
 def _read_lists(lists: Mapping[str, Path]) -> dict[Split, SceneList]:
     texts = {split: path for split, path in lists.items() if path.suffix != ".mat"}
     found = read_scene_lists(texts, _parse)
-    for name, path in lists.items():
-        if path.suffix != ".mat":
-            continue
-        variables = read_matlab5(path)
-        split, key = SPLITS_KEYS.get(name, ("test", ""))
-        if key not in variables:
-            raise ValueError(f"{path}: has no list for {name}; it names train and test images")
-        rows: dict[str, tuple[Row, ...]] = {LABELLED: tuple((str(int(n)),) for n in variables[key])}
-        found[split] = SceneList(path=path, rows=rows)
+    for split in (split for split in lists if split not in texts):
+        numbers = read_matlab5(lists[split]).get(SPLITS_KEYS.get(split, ""))
+        if numbers is None:
+            raise ValueError(
+                f"{lists[split]}: has no list for {split}; it names train and test images"
+            )
+        rows = {LABELLED: tuple((str(int(n)),) for n in numbers)}
+        found["train" if split == "train" else "test"] = SceneList(path=lists[split], rows=rows)
     return found
 
 
@@ -212,7 +208,7 @@ def _labelled(
 def _labelled_scene(path: Path, part: Part, count: int) -> ArchiveScene:
     """The images of the labelled set that a list names by numbers from 1."""
     numbers = sorted({int(row[0]) for row in part.rows})
-    return ArchiveScene(
+    return NyuScene(
         name=part.name,
         split=part.split,
         frames=tuple(
@@ -224,10 +220,7 @@ def _labelled_scene(path: Path, part: Part, count: int) -> ArchiveScene:
             for n in numbers
             if 1 <= n <= count
         ),
-        image_size=IMAGE_SIZE,
-        intrinsics=COLOR_CAMERA,
         source=f"{PAPER}, labelled set, filled depth; single images, no video",
-        licence=LICENCE,
         depth_units_per_metre=UNITS_PER_METRE,
         problems=tuple(
             f"{path}: {part.listed_in} names image {n}, but there are {count}"
@@ -240,13 +233,9 @@ def _labelled_scene(path: Path, part: Part, count: int) -> ArchiveScene:
 def _folder_scene(folder: Path, part: Part) -> ArchiveScene:
     """The frames of a pack or a recording that a list names; all without one."""
     files = sorted(f.name for f in folder.iterdir())
-    if any(PACKED.fullmatch(name) for name in files):
-        return _packed_scene(folder, files, part)
-    return _recorded_scene(folder, files, part)
-
-
-def _packed_scene(folder: Path, files: list[str], part: Part) -> ArchiveScene:
     images = {name: m[1] for name in files if (m := PACKED.fullmatch(name))}
+    if not images:
+        return _recorded_scene(folder, files, part)
     images = dict(sorted(images.items(), key=lambda item: int(item[1])))
     problems: list[str] = []
     if part.rows:
@@ -258,25 +247,20 @@ def _packed_scene(folder: Path, files: list[str], part: Part) -> ArchiveScene:
         images = {name: number for name, number in images.items() if name in asked}
     frames: list[ArchiveFrame] = []
     for name, number in images.items():
-        depth = folder / f"sync_depth_{number}.png"
-        if depth.name not in files:
+        depth, read = folder / f"sync_depth_{number}.png", None
+        if depth.name in files:
+            read = partial(read_sized_depth, depth, PACK_UNITS_PER_METRE, IMAGE_SIZE)
+        else:
             problems.append(f"{depth}: no such file; a frame has no depth")
-        read = partial(read_sized_depth, depth, PACK_UNITS_PER_METRE, IMAGE_SIZE)
-        frames.append(
-            ArchiveFrame(
-                name=number, image=folder / name, depth=read if depth.name in files else None
-            )
-        )
+        frames.append(ArchiveFrame(name=number, image=folder / name, depth=read))
     if not frames:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
-    return ArchiveScene(
+    first_size([folder / name for name in images], IMAGE_SIZE)
+    return NyuScene(
         name=part.name,
         split=part.split,
         frames=tuple(frames),
-        image_size=first_size([folder / name for name in images], IMAGE_SIZE),
-        intrinsics=COLOR_CAMERA,
         source=f"{PAPER}, {folder.resolve().name}, pack made with the toolbox",
-        licence=LICENCE,
         depth_units_per_metre=PACK_UNITS_PER_METRE,
         problems=tuple(problems),
     )
@@ -295,7 +279,8 @@ def _recorded_scene(folder: Path, files: list[str], part: Part) -> ArchiveScene:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
     pairs = match_times(times, depth_times)
     problems += clock_problem("the images", times, f"{folder}, depth", depth_times, len(pairs))
-    return ArchiveScene(
+    first_size(images, IMAGE_SIZE)
+    return NyuScene(
         name=part.name,
         split=part.split,
         frames=tuple(
@@ -306,10 +291,7 @@ def _recorded_scene(folder: Path, files: list[str], part: Part) -> ArchiveScene:
             )
             for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
         ),
-        image_size=first_size(images, IMAGE_SIZE),
-        intrinsics=COLOR_CAMERA,
         source=f"{PAPER}, {folder.resolve().name}, raw; rectified and registered",
-        licence=LICENCE,
         depth_units_per_metre=UNITS_PER_METRE,
         fps=frame_rate(times),
         timestamps=times,

@@ -113,7 +113,7 @@ class Prepare:
                 )
         both = {name: getattr(self, name) for name in (*OF_ALL, *OF_FRAMES)}
         if self.dataset is None:
-            from ssmde.prepare import prepare
+            from ssmde.preparation import prepare
 
             print(prepare(**both, **{name: getattr(self, name) for name in OF_VIDEO}))
             return
