@@ -254,7 +254,7 @@ def test_prepare_hands_an_archive_on(verb_calls, monkeypatch, capsys):
         given.update(rest, dataset=dataset)
         return []
 
-    monkeypatch.setattr("ssmde.preparation.archives.prepare_dataset", record)
+    monkeypatch.setattr("ssmde.preparation.prepare_dataset", record)
     assert main(words.split()) == 0
     assert not verb_calls
     assert (given["dataset"], given["source"], given["out"]) == (
@@ -272,7 +272,7 @@ def test_prepare_packs_scene_folders(verb_calls, monkeypatch, capsys):
         given.update(rest, data=data, out=out)
         return Packed(folder=out, frames={"train": 3}, bytes=7000000, skipped=("a.jpg: empty",))
 
-    monkeypatch.setattr("ssmde.preparation.packing.pack", record)
+    monkeypatch.setattr("ssmde.preparation.pack", record)
     assert (
         main(["prepare", "data", "packed", "--pack", "--size", "256", "320", "--codec", "jpeg"])
         == 0

@@ -4,6 +4,8 @@ import sys
 
 RENAMED = {
     "ssmde.data.archives": "ssmde.datasets",
+    "ssmde.data.drawing": "ssmde.synthetic",
+    "ssmde.data.drawn": "ssmde.synthetic",
     "ssmde.prepare": "ssmde.preparation (`from ssmde.preparation import prepare`)",
 }
 """Old name to new."""

@@ -41,16 +41,12 @@ def test_points_go_through_the_world_from_the_time_of_the_scan_to_that_of_the_im
             (12, 16): 9.0,  # (15.5, 11.5), halves to even
             (12, 10): 4.0,
         }
-
-
-def test_the_columns_of_a_scan_are_as_the_scene_says(tmp_path):
-    folder = make_scene(tmp_path, "000000", frames=1)
-    before = index_ddad(tmp_path).scenes[0].frames[0].depth()
-    path = folder / "scene_0123.json"
+    # The columns of a scan are as the scene says.
+    path = tmp_path / "000000/scene_0123.json"
     text = path.read_text()
     path.write_text(text.replace('"X", "Y", "Z", "INTENSITY"', '"INTENSITY", "Z", "Y", "X"'))
-    np.savez(folder / "point_cloud/LIDAR/0.npz", data=POINTS[:, ::-1])
-    np.testing.assert_array_equal(index_ddad(tmp_path).scenes[0].frames[0].depth(), before)
+    np.savez(tmp_path / "000000/point_cloud/LIDAR/1.npz", data=POINTS[:, ::-1])
+    np.testing.assert_array_equal(index_ddad(tmp_path).scenes[0].frames[1].depth(), depth)
 
 
 def test_lists_move_scenes_and_cameras_are_scenes_of_their_own(tmp_path):
@@ -83,7 +79,6 @@ def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
     scan = folder / "point_cloud/LIDAR/2.npz"
     scan.write_bytes(scan.read_bytes()[:100])
     np.savez(folder / "point_cloud/LIDAR/3.npz", data=np.zeros((5, 2)))
-    (tmp_path / "000150/calibration/abc.json").unlink()
     (tmp_path / "000150/scene_0123.json").replace(tmp_path / "000150/scene_9.json")
     train = index_ddad(tmp_path).scenes[0]
     assert [f.name for f in train.frames] == ["15561", "15562", "15563"]
@@ -97,16 +92,12 @@ def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
     with pytest.raises(ArchiveError, match=r"one point a row, got float64 of shape \(5, 2\)"):
         train.frames[2].depth()
     assert "000150/scene_0123.json: no such file" in index_ddad(tmp_path).problems[0]
-
-
-def test_a_scene_without_calibration_keeps_images_and_poses(tmp_path):
-    folder = make_scene(tmp_path, "000000")
-    (folder / "calibration/abc.json").write_text("{")
-    (scene,) = index_ddad(tmp_path).scenes
-    assert scene.intrinsics is None
-    assert scene.poses is not None
-    assert all(frame.depth is None for frame in scene.frames)
-    assert "abc.json: cannot be read" in scene.problems[0]
+    (folder / "calibration/abc.json").write_text("{")  # without it images and poses remain
+    train = index_ddad(tmp_path).scenes[0]
+    assert train.intrinsics is None
+    assert train.poses is not None
+    assert all(frame.depth is None for frame in train.frames)
+    assert any("abc.json: cannot be read" in problem for problem in train.problems)
 
 
 def test_a_matrix_that_is_no_camera_and_a_turn_that_is_none_are_refused(tmp_path):

@@ -44,16 +44,12 @@ def test_a_sequence_gives_images_depth_poses_and_times(tmp_path):
         None,  # 90 ms from the nearest depth
         3.0,
     ]
-
-
-def test_poses_are_camera_to_world_and_unknown_where_none_is_near(tmp_path):
-    make_tum(tmp_path)
     poses = index_tum(tmp_path / NAME).scenes[0].poses
     # A quarter turn about z: what is right of the camera lies along the world's y.
     expected = [[0, -1, 0, 0.005], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]]
     np.testing.assert_allclose(poses[0], expected, atol=1e-9)
     np.testing.assert_allclose(poses[:3, 0, 3], [0.005, 0.095, 0.2])
-    assert np.isnan(poses[3]).all()
+    assert np.isnan(poses[3]).all()  # none is near
 
 
 @pytest.mark.parametrize(
@@ -137,7 +133,7 @@ def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
         scene.frames[2].depth()
 
 
-def test_lost_text_files_leave_the_images(tmp_path):
+def test_lost_text_files_leave_the_images_and_strange_folders_are_refused(tmp_path):
     folder = make_tum(tmp_path)
     (folder / "depth.txt").unlink()
     (folder / "groundtruth.txt").unlink()
@@ -148,24 +144,20 @@ def test_lost_text_files_leave_the_images(tmp_path):
         "depth.txt",
         "groundtruth.txt",
     ]
+    Image.new("RGB", (320, 240)).save(folder / f"rgb/{START:.6f}.png")
+    expected = "320 x 240 pixels, but the camera is published for 640 x 480"
+    assert expected in "".join(index_bonn(tmp_path).problems)
     (folder / "rgb.txt").unlink()
     archive = index_bonn(tmp_path)
     assert archive.scenes == ()
     assert "rgb.txt: no such file" in archive.problems[0]
-
-
-def test_images_of_another_size_and_folders_without_sequences_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no sequence with an rgb\.txt"):
-        index_tum(tmp_path)
-    folder = make_tum(tmp_path, images=(0.0,))
-    Image.new("RGB", (320, 240)).save(folder / f"rgb/{START:.6f}.png")
-    assert "320 x 240 pixels, but the camera is published for 640 x 480" in "".join(
-        index_tum(tmp_path).problems
-    )
     with pytest.raises(ValueError, match="lists are for train, val and test, got exam"):
         index_tum(tmp_path, lists={"exam": tmp_path / "x.txt"})
     with pytest.raises(ValueError, match=r"x\.txt: no such list"):
         index_tum(tmp_path, lists={"test": tmp_path / "x.txt"})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no sequence with an rgb\.txt"):
+        index_tum(tmp_path / "empty")
 
 
 def some_markers(count=6):

@@ -105,11 +105,7 @@ def index_ddad(
 
 
 def read_samples(path: Path) -> tuple[Sample, ...]:
-    """Samples of a scene_*.json, in its order.
-
-    Raises:
-        ArchiveError: If the file is missing, no JSON, or lacks what a scene has.
-    """
+    """Samples of a scene_*.json, in its order."""
     scene = _read_object(path)
     try:
         data = {
@@ -129,11 +125,7 @@ def read_samples(path: Path) -> tuple[Sample, ...]:
 
 
 def read_pinhole(path: Path, camera: str) -> Float[np.ndarray, "3 3"]:
-    """Pinhole matrix of one camera of a calibration file, in pixels.
-
-    Raises:
-        ArchiveError: If the file is missing, no JSON, or does not know the camera.
-    """
+    """Pinhole matrix of one camera of a calibration file, in pixels."""
     calibration = _read_object(path)
     try:
         names = [str(name).upper() for name in calibration["names"]]

@@ -40,11 +40,7 @@ class KittiCamera:
 
 
 def read_raw_camera(date: Path, camera: str) -> KittiCamera:
-    """Camera `02` or `03` of all drives of one day, from the calib_*.txt of its folder.
-
-    Raises:
-        ArchiveError: If calib_cam_to_cam.txt is missing or broken.
-    """
+    """Camera `02` or `03` of all drives of one day, from the calib_*.txt of its folder."""
     path = date / "calib_cam_to_cam.txt"
     numbers = _read_calibration(path)
     intrinsics, T_cam_rect = _projection(path, numbers, f"P_rect_{camera}")
@@ -65,11 +61,7 @@ def read_raw_camera(date: Path, camera: str) -> KittiCamera:
 
 
 def read_odometry_camera(sequence: Path, camera: str = "2") -> KittiCamera:
-    """Camera of a sequence of KITTI odometry, from the calib.txt of its folder.
-
-    Raises:
-        ArchiveError: If calib.txt is missing or has no matrix of the camera.
-    """
+    """Camera of a sequence of KITTI odometry, from the calib.txt of its folder."""
     path = sequence / "calib.txt"
     numbers = _read_calibration(path)
     intrinsics, T_cam_rect = _projection(path, numbers, f"P{camera}")
@@ -81,11 +73,7 @@ def read_odometry_camera(sequence: Path, camera: str = "2") -> KittiCamera:
 
 
 def read_oxts(path: Path) -> tuple[float, float, float, float, float, float]:
-    """Latitude, longitude (degrees), altitude (metres), roll, pitch and yaw (radians).
-
-    Raises:
-        ArchiveError: If the file is missing or holds other than 30 finite numbers.
-    """
+    """Latitude, longitude (degrees), altitude (metres), roll, pitch and yaw (radians)."""
     try:
         words = read_text(path).split()
         numbers = [float(word) for word in words]

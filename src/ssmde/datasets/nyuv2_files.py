@@ -79,12 +79,7 @@ PGM_HEADER = re.compile(rb"P5\s+(\d+)\s+(\d+)\s+65535\s", re.ASCII)
 
 
 def read_color(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Rectified colors of an r-*.ppm, RGB; white where the rectified camera sees past the image.
-
-    Raises:
-        ArchiveError: If the image has another size than 640 x 480.
-        ImageError: If the file is missing or broken.
-    """
+    """Rectified colors of an r-*.ppm, RGB; white where the rectified camera sees past the image."""
     pixels = read_image(path)
     if pixels.shape[:2] != IMAGE_SIZE:
         raise ArchiveError(
@@ -94,11 +89,7 @@ def read_color(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def read_registered_depth(path: Path) -> Float32[np.ndarray, "h w"]:
-    """Depth of a d-*.pgm as the rectified color camera sees it, in metres; 0 where unknown.
-
-    Raises:
-        ArchiveError: If the file is missing, broken, or of another size than 640 x 480.
-    """
+    """Depth of a d-*.pgm as the rectified color camera sees it, in metres; 0 where unknown."""
     raw = _read_raw_depth(path)
     known = (raw >= LEAST_RAW) & (raw <= DEPTH_ORIGIN - DEPTH_NUMERATOR / MAX_DEPTH)
     depth = DEPTH_NUMERATOR / (DEPTH_ORIGIN - raw[known])
@@ -129,10 +120,6 @@ def read_labelled_set(path: Path) -> tuple[tuple[str, ...], tuple[int, int]]:
     """Scene of each image of the labelled set, such as kitchen_0028b, and their (height, width).
 
     The file is HDF5 with every array transposed.
-
-    Raises:
-        ArchiveError: If the file is missing, broken, or not the labelled set.
-        ImportError: If h5py is not installed.
     """
     with _open_labelled(path) as file:
         references = np.asarray(file["scenes"]).ravel()
@@ -142,13 +129,13 @@ def read_labelled_set(path: Path) -> tuple[tuple[str, ...], tuple[int, int]]:
 
 
 def read_labelled_image(path: Path, index: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Colors of an image of the labelled set, RGB; raises as `read_labelled_set`."""
+    """Colors of an image of the labelled set, RGB."""
     with _open_labelled(path) as file:
         return np.ascontiguousarray(np.asarray(file["images"][index]).T)
 
 
 def read_labelled_depth(path: Path, index: int) -> Float32[np.ndarray, "h w"]:
-    """Filled depth in metres; 0 where it is no positive number. Raises as `read_labelled_set`.
+    """Filled depth in metres; 0 where it is no positive number.
 
     Of the two depths of the file the published figures take the filled one, whose holes of the
     sensor were filled by colorization (Levin et al., 2004).
@@ -162,9 +149,6 @@ def read_matlab5(path: Path) -> dict[str, Num[np.ndarray, " _"]]:
     """Numbers of every variable of a MATLAB 5 file, column by column; others are left out.
 
     A reader of our own: nothing but arrays of numbers is made of what the file holds.
-
-    Raises:
-        ArchiveError: If the file is missing, broken, or of another version.
     """
     content = read_archive_file(path)
     if content[:6] != b"MATLAB" or content[124:128] != b"\x00\x01IM":

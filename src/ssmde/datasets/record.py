@@ -23,7 +23,10 @@ ReadDepth = Callable[[], Float32[np.ndarray, "h w"]]
 
 
 class ArchiveError(ValueError):
-    """A file of an archive that is missing or cannot be used; the message names it."""
+    """A file of an archive that is missing or cannot be used; the message names it.
+
+    Raised by all readers of files in this folder.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -95,8 +95,10 @@ def prepare_dataset(
 ) -> list[WrittenScene]:
     """Write the scenes of an official archive as scene folders and say what became of each.
 
-    See `write_archive`. Files that are missing or broken cost what hangs on them, and a line in
-    the report; the rest goes through.
+    Files that are missing or broken cost what hangs on them, and a line in the report; the rest
+    goes through. Scenes that are there and finished stay, so a run that was stopped can be started
+    again. Images that need no change are copied. Scenes for testing keep the size of the archive,
+    where benchmarks measure. train.txt, val.txt and test.txt get the names of the scenes.
 
     Args:
         dataset: One of `DATASETS`.
@@ -106,14 +108,14 @@ def prepare_dataset(
         improved: KITTI raw: folder of the improved depth maps, which replace the scans.
         truth: KITTI raw: convention of the depth of the scans, `eigen` as published numbers take
             it, or `camera`, which is exact.
-        width: Resize training and validation scenes to this width, in pixels.
+        width: Resize training and validation scenes to this width, in pixels; the shape stays.
         quality: JPEG quality of images that cannot be copied, 1 to 100.
-        overwrite: Replace scenes of the same name.
+        overwrite: Replace scenes of the same name which this package made.
         show_progress: Draw a progress bar.
 
     Raises:
         FileNotFoundError: If `source` is no such archive.
-        FileExistsError: If a folder exists that holds something else.
+        FileExistsError: If a folder or a list exists that may not be replaced.
         ValueError: If there is no such data set, no scene can be used, or an argument does not fit.
     """
     if dataset not in DATASETS:
@@ -153,23 +155,8 @@ def write_archive(
 ) -> list[WrittenScene]:
     """Write each scene of an archive as a scene folder, whole or not at all, and list it.
 
-    Scenes that are there and finished stay, so a run that was stopped can be started again. Images
-    that need no change are copied. Scenes for testing keep the size of the archive, where
-    benchmarks measure. train.txt, val.txt and test.txt get the names of the scenes.
-
-    Args:
-        archive: What a reader found.
-        out: Data folder; made if needed.
-        width: Resize training and validation scenes to this width, in pixels; the shape stays.
-        quality: JPEG quality of images that cannot be copied, 1 to 100.
-        overwrite: Replace scenes of the same name which this package made.
-        show_progress: Draw a progress bar.
-        inputs: Files and folders that are read; no folder that is, holds or lies in one goes.
-        options: Of the reader, where they are not the usual ones; a scene knows its own.
-
-    Raises:
-        FileExistsError: If a folder or a list exists that may not be replaced.
-        ValueError: If `width` or `quality` does not fit.
+    As `prepare_dataset`. No folder goes that is, holds or lies in one of `inputs`, which are read;
+    `options` are those of the reader, where they are not the usual ones: a scene knows its own.
     """
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be in [1, 100], got {quality}")
@@ -193,7 +180,10 @@ def write_archive(
         task = progress.add_task("frames", total=frames)
         for name, job in jobs.items():
             progress.update(task, description=name)
-            result = _skipped(job) if name in done else _write(job, lambda: progress.advance(task))
+            if name in done:
+                result = _finished(job, skipped=True)
+            else:
+                result = _write(job, lambda: progress.advance(task))
             if result.folder is not None:
                 with recorded():
                     _list_scene(out, job.scene.split, name)
@@ -202,12 +192,7 @@ def write_archive(
 
 
 def report(written: Sequence[WrittenScene], *, most: int = 50) -> str:
-    """What was written, in words: one line for each split, then one for each problem.
-
-    Args:
-        written: What `write_archive` returns.
-        most: Problems to name; the others are counted.
-    """
+    """What was written, in words: a line for each split, then one for each of `most` problems."""
     lines: list[str] = []
     for split in SPLITS:
         scenes = [w for w in written if w.split == split and w.folder is not None]
@@ -234,11 +219,7 @@ def shrink_depth(
     """Depth map at a smaller size, in the same unit, no two depths mixed; 0 where unknown.
 
     Each new pixel takes, of the measured pixels whose centers it covers, the one nearest to its
-    own center: so a sparse map keeps its points.
-
-    Args:
-        depth: 0 where unknown.
-        size: New size (height, width), at most the old one.
+    own center: so a sparse map keeps its points. The size (height, width) is at most the old one.
     """
     rows, columns = np.nonzero(depth)
     scale = np.array(size) / depth.shape
@@ -288,7 +269,7 @@ def _is_done(job: _Job, overwrite: bool, inputs: Sequence[Path]) -> bool:
     return False
 
 
-def _skipped(job: _Job) -> WrittenScene:
+def _finished(job: _Job, *, skipped: bool) -> WrittenScene:
     info = read_scene_info(job.folder / "scene.json")
     return WrittenScene(
         name=job.scene.name,
@@ -296,7 +277,7 @@ def _skipped(job: _Job) -> WrittenScene:
         folder=job.folder,
         frames=info["content"]["frames"],
         depths=info["content"]["depths"],
-        skipped=True,
+        skipped=skipped,
         problems=tuple(info.get("problems", ())),
     )
 
@@ -329,17 +310,13 @@ def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
             info["depth_units_per_metre"] = scene.depth_units_per_metre
         info["content"] = {"frames": len(kept), "depths": depths}
         write_scene_info(part, info | {"prepared": job.mark, "problems": list(problems)})
-        if len(kept):
-            record_tree(part, mark_of(**job.mark))
-            move_into_place(part, job.folder)
-    return WrittenScene(
-        name=scene.name,
-        split=scene.split,
-        folder=job.folder if len(kept) else None,
-        frames=len(kept),
-        depths=depths,
-        problems=problems,
-    )
+        if not len(kept):
+            return WrittenScene(
+                name=scene.name, split=scene.split, folder=None, problems=problems
+            )  # fmt: skip
+        record_tree(part, mark_of(**job.mark))
+        move_into_place(part, job.folder)
+    return _finished(job, skipped=False)
 
 
 @contextmanager

@@ -228,14 +228,9 @@ def store_image(
     file: Path | None,
     quality: int,
 ) -> None:
-    """Write RGB at this size, `path` with the ending of a JPEG; or copy `file`, if nothing changes.
+    """Write RGB at this (height, width) as `path`.jpg; or copy `file`, if nothing changes.
 
-    Args:
-        path: Without its ending.
-        pixels: Upright.
-        size: Height, width.
-        file: Holds these pixels, in a format a scene folder may hold; None if none does.
-        quality: Of a JPEG, 1 to 100.
+    `file` holds these pixels, upright, in a format that a scene folder may hold.
     """
     if file is not None and pixels.shape[:2] == size:
         shutil.copyfile(file, path.with_name(path.name + file.suffix.lower()))
@@ -401,11 +396,8 @@ def _all_or_none(
 ) -> Generator[Path]:
     """Folder to write scenes in; they move to `out` when the block ends well, else they go.
 
-    Args:
-        out: Data folder.
-        replaced: Scene folders that go just before; those among them with the mark stay.
-        mark: Of what the scenes are made of.
-        report: Asked at the end for what is kept with the mark.
+    What is `replaced` goes just before, but for folders with the mark of what the scenes are made
+    of, which stay. `report` is asked at the end for what is kept with the mark.
     """
     with hidden_folder(out / PREPARE) as part:
         yield part
@@ -424,11 +416,10 @@ def _all_or_none(
 def _write(
     plan: _Plan, choice: Choice, folder: Path, step: int | None, show_progress: bool
 ) -> tuple[Choice, dict[Path, int]]:
-    """Write the scenes of one source in one go through it.
+    """Write the scenes of one source in one go through it, in folders like `folder` with a number.
 
-    Returns:
-        The choice, where a step was asked for with the scenes that were found on the way; and the
-        folders, named like `folder` with a number, with how many frames each has.
+    Gives the choice, where a step was asked for with the scenes that were found on the way; and
+    the folders with how many frames each has.
     """
     if not choice.scenes:
         return choice, {}
@@ -451,7 +442,13 @@ def _write(
         pieces = (islice(frames, len(scene)) for scene in choice.scenes)
     else:
         info["notes"] = "every frame" if step == 1 else f"every {step}. frame"
-        pieces = (piece for _, piece in groupby(frames, _place_counter()))
+        begun = [0]
+
+        def place(frame: VideoFrame) -> int:
+            begun[0] += frame.begins  # asked for one frame after the other
+            return begun[0]
+
+        pieces = (piece for _, piece in groupby(frames, place))
     written: dict[Path, list[int]] = {}
     for piece in pieces:
         first = next(piece)
@@ -463,18 +460,6 @@ def _write(
     return choice, {scene: len(kept) for scene, kept in written.items()}
 
 
-def _place_counter() -> Callable[[VideoFrame], int]:
-    """Function that says of frames, one after the other, how many places began before them."""
-    begun = 0
-
-    def count(frame: VideoFrame) -> int:
-        nonlocal begun
-        begun += frame.begins
-        return begun
-
-    return count
-
-
 def _write_scene(
     folder: Path,
     first: VideoFrame,
@@ -484,8 +469,7 @@ def _write_scene(
 ) -> list[int]:
     """Write frames, cam.txt, scene.json and, if they are unevenly spaced, timestamps.txt.
 
-    Returns:
-        Numbers of the frames that were written.
+    Gives the numbers of the frames that were written.
     """
     size = first.pixels.shape[0], first.pixels.shape[1]
     intrinsics = plan.intrinsics_at(size)

@@ -1,17 +1,30 @@
-"""People, cars, trees and furniture: bodies put together from simple shapes, standing on y = 0.
+"""People, cars and crates: bodies put together from simple shapes, and the tracks they move on.
 
-Each function draws the sizes and colours from the generator it is given, and takes the track the
-body moves on. In its own frame a body looks along z.
+Each function draws the sizes and colors from the generator it is given, and takes the track the
+body moves on. In its own frame a body looks along z and stands on y = 0.
 """
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
 from numpy.random import Generator
 
-from ssmde.data.drawing.scene import Body, Part, Track
-from ssmde.data.drawing.shapes import Box, Capsule, Ellipsoid, Shape, sphere
-from ssmde.data.drawing.texture import TABLE, Colour, Pattern, Texture
+from ssmde.synthetic.scene import (
+    Body,
+    Box,
+    Capsule,
+    Color,
+    Ellipsoid,
+    Part,
+    Pattern,
+    Shape,
+    Texture,
+    Track,
+    sphere,
+)
+from ssmde.synthetic.shading import TABLE
 
 SKINS = ((0.93, 0.76, 0.64), (0.78, 0.57, 0.42), (0.5, 0.34, 0.25), (0.86, 0.68, 0.54))
 HAIRS = ((0.12, 0.09, 0.08), (0.3, 0.2, 0.12), (0.55, 0.42, 0.25), (0.4, 0.4, 0.42))
@@ -26,62 +39,53 @@ WALK = 3.8  # radians of the swing's phase a metre: two steps in 1.65 m
 CLEAR, WHEEL = 0.2, 0.32  # metres between car and ground, and radius of a wheel
 
 
-def pick(rng: Generator, colours: Iterable[Colour]) -> Colour:
-    """One of the colours, slightly changed."""
-    choices = list(colours)
+def pick(rng: Generator, colors: Iterable[Color]) -> Color:
+    """One of the colors, slightly changed."""
+    choices = list(colors)
     return vary(rng, choices[rng.integers(len(choices))], 0.06)
 
 
-def vary(rng: Generator, colour: Colour, amount: float) -> Colour:
-    """A colour near this one, at most `amount` away in each channel."""
-    red, green, blue = (np.array(colour) + rng.uniform(-amount, amount, 3)).clip(0.02, 0.98)
+def vary(rng: Generator, color: Color, amount: float) -> Color:
+    """A color near this one, at most `amount` away in each channel."""
+    red, green, blue = (np.array(color) + rng.uniform(-amount, amount, 3)).clip(0.02, 0.98)
     return float(red), float(green), float(blue)
 
 
-def vivid(rng: Generator) -> Colour:
-    """A random strong colour."""
+def vivid(rng: Generator) -> Color:
+    """A random strong color."""
     hue, low = rng.uniform(0, 6), rng.uniform(0.1, 0.4)
     wheel = [np.clip(abs((hue + k) % 6 - 3) - 1, 0, 1) for k in (0, 4, 2)]
     red, green, blue = (low + (rng.uniform(0.55, 0.9) - low) * x for x in wheel)
     return float(red), float(green), float(blue)
 
 
-def scaled(colour: Colour, factor: float) -> Colour:
-    """A brighter or darker colour."""
-    red, green, blue = (min(channel * factor, 1.0) for channel in colour)
+def scaled(color: Color, factor: float) -> Color:
+    """A brighter or darker color."""
+    red, green, blue = (min(channel * factor, 1.0) for channel in color)
     return red, green, blue
 
 
 def textured(
     rng: Generator,
-    colour: Colour,
+    color: Color,
     *,
     cell: float = 0.3,
     depth: float = 0.55,
     pattern: Pattern = "plain",
-    mark: Colour = (1.0, 1.0, 1.0),
+    mark: Color = (1.0, 1.0, 1.0),
     period: tuple[float, float] = (1.0, 1.0),
     duty: tuple[float, float] = (0.5, 0.5),
     variation: float = 0.0,
     shift: float = 0.0,
 ) -> Texture:
-    """A texture around one colour, at a random place in the noise.
+    """A texture around one color, at a random place in the noise.
 
-    Args:
-        rng: Where the place comes from.
-        colour: Its brighter shade.
-        cell: Size of the coarsest grain, in metres.
-        depth: Brightness of the darker shade relative to `colour`.
-        pattern: See `Texture`, as `mark`, `period`, `duty`, `variation` and `shift`.
-        mark: Colour of the pattern.
-        period: Size of a repeat, in metres.
-        duty: Share of a period that is marked.
-        variation: How much blocks differ.
-        shift: How far rows are moved.
+    `color` is the brighter shade, `depth` the brightness of the darker one relative to it, `cell`
+    the size of the coarsest grain in metres; the rest is as in `Texture`.
     """
     x, y, z = rng.uniform(0, TABLE, 3).tolist()
     return Texture(
-        base=scaled(vary(rng, colour, 0.03), depth), second=scaled(vary(rng, colour, 0.03), 1.12),
+        base=scaled(vary(rng, color, 0.03), depth), second=scaled(vary(rng, color, 0.03), 1.12),
         mark=mark, pattern=pattern, period=period, duty=duty, variation=variation, shift=shift,
         cell=cell, origin=(x, y, z),
     )  # fmt: skip
@@ -226,3 +230,62 @@ def crate(rng: Generator, track: Track) -> Body:
         Part(shape=sphere(ball), texture=skin, offset=(0.0, -2 * half - ball, 0.0)),
     )
     return Body(parts=parts, track=track, footprint=(half, 1.2 * half))
+
+
+def to_and_fro(
+    times: Float64[ndarray, " k"],
+    *,
+    center: tuple[float, float],
+    half_length: float,
+    direction: float,
+    speed: float,
+    phase: float,
+) -> Track:
+    """A long, thin loop: there on one side, a turn, and back on the other, an eighth as wide.
+
+    The middle is (x, z) in metres, `direction` the heading of the long axis and `phase` where on
+    the loop the time 0 lies, in radians; the mean speed is in metres a second.
+    """
+    half_wide = half_length / 8
+    around = 4.1 * half_length  # circumference of such an ellipse, within a percent
+    angle = phase + 2 * np.pi * speed / around * times
+    ahead, aside = half_length * np.sin(angle), half_wide * np.cos(angle)
+    s, c = np.sin(direction), np.cos(direction)
+    x, z = center[0] + s * ahead + c * aside, center[1] + c * ahead - s * aside
+    positions = np.stack([x, np.zeros_like(ahead), z], axis=1)
+    step_ahead, step_aside = half_length * np.cos(angle), -half_wide * np.sin(angle)
+    headings = np.unwrap(direction + np.arctan2(step_aside, step_ahead))
+    return Track(times=times, positions=positions, headings=headings)
+
+
+def straight(
+    times: Float64[ndarray, " k"],
+    through: tuple[float, float],
+    when: float,
+    velocity: tuple[float, float],
+    *,
+    y: float = 0.0,
+) -> Track:
+    """A straight line at even speed from the first to the last time; before and after it stands.
+
+    It is at the point (x, z) at `when`; the velocity is along x and z, in metres a second, and y
+    the height of the ground, downwards.
+    """
+    ends = times[[0, -1]]
+    x, z = (p + v * (ends - when) for p, v in zip(through, velocity, strict=True))
+    heading = np.full(2, np.arctan2(velocity[0], velocity[1]))
+    positions = np.stack([x, np.full(2, y), z], axis=1)
+    return Track(times=ends, positions=positions, headings=heading)
+
+
+def ahead_of(
+    times: Float64[ndarray, " k"], T_world_cam: Float64[ndarray, "k 4 4"], distance: float
+) -> Track:
+    """Always the same distance ahead of the camera, on the ground, whichever way it turns."""
+    forward = T_world_cam[:, :3, 2]
+    headings = np.arctan2(forward[:, 0], forward[:, 2])
+    positions = T_world_cam[:, :3, 3].copy()
+    positions[:, 0] += distance * np.sin(headings)
+    positions[:, 2] += distance * np.cos(headings)
+    positions[:, 1] = 0.0
+    return Track(times=times, positions=positions, headings=np.unwrap(headings))

@@ -1,7 +1,7 @@
 """The ray-caster: what a pinhole camera sees of a scene, with depth and motion by formula.
 
 One ray a pixel finds the surface; its t is the depth. Where the surface changes between
-neighbouring pixels four more rays smooth the colour, never the depth.
+neighboring pixels four more rays smooth the color, never the depth.
 """
 
 from typing import NamedTuple
@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8
 from numpy import ndarray
 
-from ssmde.data.drawing.scene import Placed, Scene, place
-from ssmde.data.drawing.shading import Camera, shade
+from ssmde.synthetic.scene import Placed, Scene, place
+from ssmde.synthetic.shading import Camera, shade
 
 NEAR = 0.02  # metres; parts nearer than this to the camera's plane are cut off when culled
 MARGIN = 1e-6  # pixels, and metres, that a bound is widened against rounding
@@ -50,11 +50,7 @@ class Outlines(NamedTuple):
 def outline(placed: Placed, camera: Camera, size: tuple[int, int], far: float) -> Outlines:
     """Rectangles around all parts that a camera may see, from the boxes around the parts.
 
-    Args:
-        placed: The parts.
-        camera: Who looks.
-        size: Height and width of the image, in pixels.
-        far: Largest depth, in metres.
+    `size` is (height, width) in pixels, `far` the largest depth in metres.
     """
     points = (placed.corners - camera.origin) @ camera.rotation
     x, y, z = np.moveaxis(points, 2, 0)
@@ -128,7 +124,7 @@ def trace(
 def _uneven(
     part: Int64[ndarray, "h w"], face: Int64[ndarray, "h w"], lit: Float64[ndarray, "h w"]
 ) -> Bool[ndarray, "h w"]:
-    """Pixels that differ from a neighbour in the surface or in whether light reaches them."""
+    """Pixels that differ from a neighbor in the surface or in whether light reaches them."""
     code = (part * 8 + face) * 2 + (lit > 0.5)
     uneven = np.zeros(part.shape, bool)
     across, down = code[:, 1:] != code[:, :-1], code[1:] != code[:-1]
@@ -163,22 +159,22 @@ def render(
     pixels = np.stack([u.ravel(), v.ravel()], axis=1)
     depth, part = trace(placed, outlines, camera, pixels)
     part = np.where(depth > scene.far, -1, part)
-    colour, face, lit = shade(scene, placed, camera, pixels, depth, part)
+    color, face, lit = shade(scene, placed, camera, pixels, depth, part)
 
     edge = np.flatnonzero(_uneven(*(x.reshape(size) for x in (part, face, lit))))
     if len(edge):
         finer = np.concatenate([pixels[edge] + np.array(shift) for shift in SUBPIXELS])
         finer_depth, finer_part = trace(placed, outlines, camera, finer)
         finer_part = np.where(finer_depth > scene.far, -1, finer_part)
-        finer_colour, _, _ = shade(scene, placed, camera, finer, finer_depth, finer_part)
-        colour[edge] = finer_colour.reshape(len(SUBPIXELS), -1, 3).mean(axis=0)
+        finer_color, _, _ = shade(scene, placed, camera, finer, finer_depth, finer_part)
+        color[edge] = finer_color.reshape(len(SUBPIXELS), -1, 3).mean(axis=0)
 
     met = part >= 0
     # The last entry of each table stands for part -1: nothing was met.
     moving = np.append(placed.moving, False)[part]
     body = np.append(placed.body, -1)[part]
     return Picture(
-        image=np.rint(colour.clip(0, 1) * 255).astype(np.uint8).reshape(height, width, 3),
+        image=np.rint(color.clip(0, 1) * 255).astype(np.uint8).reshape(height, width, 3),
         depth=np.where(met, depth, 0).astype(np.float32).reshape(size),
         moving=np.where(moving, 255, 0).astype(np.uint8).reshape(size),
         body=body.astype(np.int32).reshape(size),

@@ -19,15 +19,23 @@ from numpy.random import Generator
 from PIL import Image
 
 from ssmde.console import did_you_mean
-from ssmde.data.drawing.bodies import textured, vivid
-from ssmde.data.drawing.movers import Movers, room_movers, street_movers
-from ssmde.data.drawing.paths import drive, poses, sideways, wander
-from ssmde.data.drawing.raycast import render
-from ssmde.data.drawing.rooms import WALLS, room
-from ssmde.data.drawing.scene import Body, Part, Scene, Track
-from ssmde.data.drawing.shapes import Plane
-from ssmde.data.drawing.streets import LANE, crossings, street
+from ssmde.data.sequence import from_hfov
+from ssmde.synthetic.bodies import textured, vivid
+from ssmde.synthetic.raycast import render
+from ssmde.synthetic.rooms_and_streets import (
+    LANE,
+    WALLS,
+    Movers,
+    crossings,
+    room,
+    room_movers,
+    street,
+    street_movers,
+)
+from ssmde.synthetic.scene import Body, Part, Plane, Scene, Track
 
+HARMONICS = ((1.0, 1.0), (1.7, 0.45), (2.9, 0.2))  # frequency and strength of the waves added up
+LONG = 400.0  # radians over which the mean speed of the waves is measured
 Kind = Literal["wall", "slanted_wall", "room", "street"]
 Poses = Float64[ndarray, "k 4 4"]
 
@@ -110,7 +118,7 @@ def draw_clip(
     shoot = _Shoot(kind=kind, frames=frames, seed=seed, movers=movers, step=step, rotation=rotation)
     scene, T_world_cam = SCENES[kind](shoot)
     source = f"drawn: {kind}, movers {movers}, seed {seed}"
-    return _film(source, scene, T_world_cam[:frames], _intrinsics(size, hfov_degrees), size)
+    return _film(source, scene, T_world_cam[:frames], from_hfov(size, hfov_degrees), size)
 
 
 def _film(
@@ -208,14 +216,6 @@ def _street(shoot: _Shoot) -> tuple[Scene, Poses]:
 SCENES = {"wall": _wall, "slanted_wall": _slanted_wall, "room": _room, "street": _street}
 
 
-def _intrinsics(size: tuple[int, int], hfov_degrees: float) -> Float64[ndarray, "3 3"]:
-    height, width = size
-    focal = 0.5 * width / np.tan(np.radians(hfov_degrees) / 2)
-    return np.array(
-        [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]], np.float64
-    )
-
-
 def _check_numbers(
     frames: int, size: tuple[int, int], seed: int, hfov_degrees: float, step: float, rotation: float
 ) -> None:
@@ -233,9 +233,8 @@ def _check_numbers(
 
 
 def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
-    if name in known:
-        return
-    raise ValueError(f"unknown {what} {name!r}: {did_you_mean(name, known)}")
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}: {did_you_mean(name, known)}")
 
 
 def write_clip(
@@ -244,12 +243,7 @@ def write_clip(
     """Write a clip as a scene folder: frames, cam.txt, poses.txt, depth, motion_mask, scene.json.
 
     Depth is 16 bit, at 1000 steps a metre where the clip's depth allows it, else 256; scene.json
-    says which.
-
-    Args:
-        clip: What to write.
-        folder: The scene's folder; made if absent, and its frames of the same number replaced.
-        image_format: `png`, exact, or `jpg` at quality 95.
+    says which. Frames of the same number are replaced; `jpg` has quality 95.
 
     Raises:
         ValueError: If the depth is too large for 16 bits.
@@ -271,7 +265,7 @@ def write_clip(
         "licence": "MIT",
         "fps": clip.fps,
         "depth_units_per_metre": unit,
-        "notes": "Drawn by ssmde.data.drawn; depth, poses and motion masks are exact.",
+        "notes": "Drawn by ssmde.synthetic; depth, poses and motion masks are exact.",
     }
     (folder / "scene.json").write_text(json.dumps(info, indent=2) + "\n")
 
@@ -285,3 +279,58 @@ def _depth_unit(deepest: float) -> int:
         f"depth of {deepest:.1f} m does not fit into 16 bits at {UNITS[-1]} steps a metre; "
         f"up to {largest / UNITS[-1]:.1f} m does"
     )
+
+
+def wander(
+    rng: Generator, frames: int, amplitudes: tuple[float, float, float], step: float
+) -> Float64[ndarray, "n 3"]:
+    """Smooth values around zero whose change from frame to frame has the mean length `step`.
+
+    `amplitudes` is the size of the three coordinates, in the unit of `step`.
+    """
+    phase = rng.uniform(0, 2 * np.pi, (len(HARMONICS), 3))
+    rate = np.array([h[0] for h in HARMONICS])[:, None] * rng.uniform(0.8, 1.25, phase.shape)
+    strength = np.array([h[1] for h in HARMONICS])[:, None] * np.array(amplitudes)
+
+    def waves(at: Float64[ndarray, " k"]) -> Float64[ndarray, "k 3"]:
+        return (strength * np.sin(rate * at[:, None, None] + phase)).sum(axis=1)
+
+    fine = waves(np.linspace(0, LONG, 8000))
+    speed = np.linalg.norm(np.diff(fine, axis=0), axis=1).sum() / LONG
+    return waves(np.arange(frames) * step / speed)
+
+
+def poses(
+    positions: Float64[ndarray, "n 3"], angles: Float64[ndarray, "n 3"]
+) -> Float64[ndarray, "n 4 4"]:
+    """Camera-to-world matrices; angles are heading, pitch (up) and roll, in degrees."""
+    heading, pitch, roll = np.radians(angles).T
+    result = np.zeros((len(positions), 4, 4))
+    result[:, 3, 3] = 1
+    turns = [_turn(2, 0, heading), _turn(1, 2, pitch), _turn(0, 1, roll)]
+    result[:, :3, :3] = turns[0] @ turns[1] @ turns[2]
+    result[:, :3, 3] = positions
+    return result
+
+
+def _turn(a: int, b: int, angle: Float64[ndarray, " n"]) -> Float64[ndarray, "n 3 3"]:
+    """Rotations that turn axis a towards axis b."""
+    turn = np.tile(np.eye(3), (len(angle), 1, 1))
+    turn[:, a, a] = turn[:, b, b] = np.cos(angle)
+    turn[:, b, a], turn[:, a, b] = np.sin(angle), -np.sin(angle)
+    return turn
+
+
+def sideways(rng: Generator, frames: int, step: float) -> Float64[ndarray, "n 3"]:
+    """Steps of exactly `step` to the right, and a slight sway up, down, ahead and back."""
+    sway = wander(rng, frames, (0.0, 0.5, 0.8), 0.3 * step) if step else np.zeros((frames, 3))
+    sway = sway - sway[:1]
+    sway[:, 0] = step * np.arange(frames)
+    return sway
+
+
+def drive(rng: Generator, frames: int, step: float) -> Float64[ndarray, "n 3"]:
+    """Along z at about `step` a frame, a little faster and slower, swaying within the lane."""
+    sway = wander(rng, frames, (0.35, 0.02, 3.0), 0.08 * step)
+    sway[:, 2] += step * np.arange(frames) - sway[0, 2]
+    return sway

@@ -20,7 +20,7 @@ from ssmde.preparation import prepare
 from texture import blurred, noisy, texture, view
 
 WIDTH, HEIGHT = 64, 48
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[1] / "../shared/data"))
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 QUARTER_TURN = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, HEIGHT << 16, 0, 1 << 30)
 
 
