@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ssmde.data.drawn import DrawnClip, draw_clip, write_clip
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene, write_list
 from ssmde.demonstration.labels import label_scene
+from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 
 MOVERS = ("across", "oblique", "followed", "mixed")
 TRAIN = [(kind, who) for kind in ("room", "street") for who in (*MOVERS, "none")]

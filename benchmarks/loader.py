@@ -22,10 +22,10 @@ import torch
 from PIL import Image
 
 from ssmde.data.dataset import SnippetDataset
-from ssmde.data.drawn import draw_clip
 from ssmde.data.images import resize_image
 from ssmde.data.scene_folder import read_scene
 from ssmde.presets import PRESETS
+from ssmde.synthetic import draw_clip
 
 SIZE = (256, 320)
 FRAME_SIZE = (640, 480)  # width and height of the JPEG files

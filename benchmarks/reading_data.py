@@ -25,12 +25,12 @@ import torch
 from PIL import Image
 
 from ssmde.data.dataset import SnippetDataset
-from ssmde.data.drawn import draw_clip
 from ssmde.data.images import resize_image
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.preparation.packing import pack
 from ssmde.presets import PRESETS
+from ssmde.synthetic import draw_clip
 
 SIZE, STORED, FRAMES, PER_SCENE = (256, 320), (640, 480), 24, 1000
 

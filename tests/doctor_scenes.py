@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ssmde.data.drawn import draw_clip
 from ssmde.diagnosis.footage import Pairs, Thoroughness
+from ssmde.synthetic import draw_clip
 
 BRIEF = Thoroughness(neighbours=11, pairs=1)
 SIZE = (96, 128)

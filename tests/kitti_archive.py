@@ -90,3 +90,15 @@ def make_sequence(root, name="00", frames=4):
         (folder / "velodyne" / f"{n:06d}.bin").write_bytes(points(n).tobytes())
     (folder / "times.txt").write_text("".join(f"{n * 0.1036:e}\n" for n in range(frames)))
     return folder
+
+
+def write_poses(root, name, poses):
+    (root / "poses").mkdir(exist_ok=True)
+    lines = [" ".join(f"{x:.12e}" for x in pose[:3].ravel()) for pose in poses]
+    (root / "poses" / f"{name}.txt").write_text("\n".join(lines))
+
+
+def driving(frames=4):
+    poses = np.tile(np.eye(4), (frames, 1, 1))
+    poses[:, 2, 3] = range(frames)
+    return poses

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from ssmde.adapt import HELD_OUT, adapt, choose_windows
-from ssmde.data.drawn import draw_clip
 from ssmde.data.scene_folder import read_scene
 from ssmde.prediction.loading import load
+from ssmde.synthetic import draw_clip
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from PIL import Image
 from ssmde.benchmark import benchmark
 from ssmde.benchmarking.published import TABLES
 from ssmde.data.scene_files import write_list, write_scene_info
+from ssmde.datasets import PROTOCOLS
 from ssmde.metrics.depth import METRICS
-from ssmde.metrics.protocol import PROTOCOLS
 
 # Size of the truth, size of the predictions, farthest depth: small, but where a crop counts pixels.
 # Predictions are half as large and multiples of 1/64, so that resizing them is exact in float32

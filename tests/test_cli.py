@@ -22,13 +22,13 @@ import ssmde
 from ssmde.cli import main, parse
 from ssmde.config import Config, dump_config
 from ssmde.data.images import ImageError
+from ssmde.datasets import PROTOCOLS
 from ssmde.diagnosis.finding import Finding
 from ssmde.metrics.alignment import AlignmentName
-from ssmde.metrics.protocol import PROTOCOLS
 from ssmde.predict import FORMATS, AskedCamera, Style, Summary, Wishes, predict_files
+from ssmde.preparation import prepare
 from ssmde.preparation.archives import prepare_dataset
 from ssmde.preparation.packing import Packed, pack
-from ssmde.prepare import prepare
 from ssmde.presets import PRESETS
 from ssmde.scale import scale
 from ssmde.signals import Stopped, signals_wait, stop_on_sigterm
@@ -76,7 +76,7 @@ def verb_calls(monkeypatch):
 
         return function
 
-    replace_verb(monkeypatch, "prepare", "prepare", stand_in("prepare", Path("data/walk")))
+    monkeypatch.setattr("ssmde.preparation.prepare", stand_in("prepare", Path("data/walk")))
     replace_verb(monkeypatch, "stages", "train_stages", stand_in("train", Path("runs/mine")))
     replace_verb(monkeypatch, "evaluate", "evaluate", stand_in("evaluate", None))
     summary = Summary(written=(Path("a"), Path("b")), skipped=("c.jpg: truncated",))
@@ -254,7 +254,7 @@ def test_prepare_hands_an_archive_on(verb_calls, monkeypatch, capsys):
         given.update(rest, dataset=dataset)
         return []
 
-    monkeypatch.setattr("ssmde.preparation.archives.prepare_dataset", record)
+    monkeypatch.setattr("ssmde.preparation.prepare_dataset", record)
     assert main(words.split()) == 0
     assert not verb_calls
     assert (given["dataset"], given["source"], given["out"]) == (
@@ -272,7 +272,7 @@ def test_prepare_packs_scene_folders(verb_calls, monkeypatch, capsys):
         given.update(rest, data=data, out=out)
         return Packed(folder=out, frames={"train": 3}, bytes=7000000, skipped=("a.jpg: empty",))
 
-    monkeypatch.setattr("ssmde.preparation.packing.pack", record)
+    monkeypatch.setattr("ssmde.preparation.pack", record)
     assert (
         main(["prepare", "data", "packed", "--pack", "--size", "256", "320", "--codec", "jpeg"])
         == 0

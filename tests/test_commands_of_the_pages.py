@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 
 from ssmde.cli import main
-from ssmde.data.drawn import DrawnClip, draw_clip, write_clip
 from ssmde.data.scene_files import write_list, write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.video import write_video
+from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 
 pytestmark = [
     pytest.mark.slow,

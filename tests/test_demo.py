@@ -22,7 +22,6 @@ from ssmde.config import (
     PseudoDepthConfig,
     StudentConfig,
 )
-from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.images import read_depth, read_image
 from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.scene_folder import read_scene
@@ -43,6 +42,7 @@ from ssmde.pictures import colourise_error
 from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.curves import Chart
 from ssmde.reporting.exhibits import CAPTIONS
+from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (32, 64)
 FRAMES = 5

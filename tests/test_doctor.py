@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from doctor_scenes import draw, names
-from ssmde.data.drawn import write_clip
 from ssmde.data.scene_folder import read_scene
 from ssmde.diagnosis.finding import Finding
 from ssmde.diagnosis.footage import FULL, QUICK, look
 from ssmde.diagnosis.motion import check_motion
 from ssmde.doctor import doctor, is_blocking, print_findings, summary
+from ssmde.synthetic import write_clip
 
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[1] / "../shared/data"))
 needs_data = pytest.mark.skipif(

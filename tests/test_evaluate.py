@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from folders import names_in
 from ssmde.data.scene_folder import read_scene
 from ssmde.data.sequence import FrameSequence
+from ssmde.datasets import PROTOCOLS
 from ssmde.evaluate import evaluate, evaluate_predictions, mean_truth
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.report import table
 from ssmde.metrics.depth import METRICS
-from ssmde.metrics.protocol import PROTOCOLS, measure
+from ssmde.metrics.protocol import measure
 from ssmde.prediction.images import resize_depth
 from ssmde.prediction.predictor import Predictor
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssmde.data.drawn import DrawnClip, draw_clip, write_clip
 from ssmde.data.pseudo_depth import FOLDER, LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
 from ssmde.evaluate import evaluate
 from ssmde.evaluation.movers import measure_movers, told_movers
 from ssmde.prediction.predictor import Predictor
+from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 
 FRAMES, SIZE, SKY, SEED = 18, (64, 96), 150.0, 1
 UNIT = 12.0  # metres of the tracked motion's unit

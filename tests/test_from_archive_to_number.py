@@ -1,6 +1,5 @@
 """From an official archive to a number: prepare, doctor, ten steps, evaluate, benchmark."""
 
-import importlib
 import math
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import archives
 import kitti_archive
 from ssmde.benchmark import benchmark
 from ssmde.config import Config, DataConfig, ModelConfig, TrainConfig
@@ -21,11 +21,6 @@ SIZE = (32, 64)
 FRAMES = 12
 # What the doctor must not find in what prepare wrote; that noise does not move like a video it may.
 OF_FILES = ("broken-images", "broken-truth", "mixed-sizes", "intrinsics", "no-intrinsics")
-
-
-def maker(name: str):
-    """The makers of archives that the readers are tested with."""
-    return importlib.import_module(f"data.archives.test_{name}")
 
 
 def film(folder: Path, pattern: str) -> None:
@@ -51,31 +46,22 @@ def kitti_raw(root):
 
 
 def kitti_odometry(root):
-    module = maker("kitti_odometry")
     for name in ("00", "09"):
         film(kitti_archive.make_sequence(root, name, FRAMES), "image_2/*.png")
-        module.write_poses(root, name, module.driving(FRAMES))
+        kitti_archive.write_poses(root, name, kitti_archive.driving(FRAMES))
     return {}
 
 
 def nyuv2(root):
-    h5py, module = pytest.importorskip("h5py"), maker("nyuv2")
-    path = root / "nyu_depth_v2_labeled.mat"
-    path.write_bytes(b"whole")
-    content = module.Labelled(path, "r").content
-    with h5py.File(path, "w") as file:
-        for name in ("images", "depths"):
-            file.create_dataset(name, data=content[name], compression="gzip")
-        names = [file.create_dataset(f"#refs#/{r}", data=content[r]) for r in ("#a", "#b", "#c")]
-        references = np.array([[name.ref for name in names]], h5py.ref_dtype)
-        file.create_dataset("scenes", data=references)
-    film(module.make_pack(root / "bedroom_0029", range(FRAMES)), "*.jpg")
+    pytest.importorskip("h5py")
+    archives.labelled_h5(root)
+    film(archives.make_pack(root / "bedroom_0029", range(FRAMES)), "*.jpg")
     (root / "list.txt").write_text("2\n3\n")
     return {"test": root / "list.txt"}
 
 
 def ddad(root):
-    maker("ddad").make_archive(root, frames=9)  # its clock has no tenth second
+    archives.make_ddad(root, frames=9)  # its clock has no tenth second
     for name in ("000000", "000150"):
         film(root / name, "rgb/*/*.png")
     return {}
@@ -85,7 +71,7 @@ def rgbd(root):
     times = [k / 10 for k in range(9)]  # depth k is k + 1 metres, and 10 are the most
     names = [f"rgbd_dataset_freiburg3_{n}" for n in ("walking_xyz", "sitting_xyz")]
     for name in names:
-        film(maker("rgbd").make_sequence(root, name, images=times, depth=times), "rgb/*.png")
+        film(archives.make_tum(root, name, images=times, depth=times), "rgb/*.png")
     (root / "test.txt").write_text(names[1])
     return {"test": root / "test.txt"}
 

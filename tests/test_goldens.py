@@ -18,7 +18,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ssmde.config import Config
-from ssmde.data.drawn import DrawnClip, draw_clip, write_clip
 from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
@@ -31,6 +30,7 @@ from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.prediction.loading import load
 from ssmde.prediction.predictor import Predictor
 from ssmde.presets import PRESETS
+from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 from ssmde.training.loader import SnippetLoader
 from ssmde.training.optimizer import build_optimizer
 from ssmde.training.validation import write_weights

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssmde.data.archives.record import read_archive_file
 from ssmde.data.images import read_depth, read_image, read_mask, read_size
+from ssmde.datasets.record import read_archive_file
 from ssmde.io import (
     check_file,
     fitting_name,

@@ -74,10 +74,10 @@ class Command:
 
 COMMANDS = {
     "prepare photos": Command(
-        words=("prepare", "photos", "data", "--step", "1"), needs=("ssmde.prepare",)
+        words=("prepare", "photos", "data", "--step", "1"), needs=("ssmde.preparation",)
     ),
     "prepare": Command(
-        words=("prepare", "walk.mp4", "data", "--step", "1"), needs=("ssmde.prepare",)
+        words=("prepare", "walk.mp4", "data", "--step", "1"), needs=("ssmde.preparation",)
     ),
     "pack": Command(
         words=("prepare", "scenes", "data", "--pack", "--size", "32", "64"),

@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from ssmde.cli import main, parse
-from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.images import read_image, write_png16
 from ssmde.data.pseudo_depth import LabelInfo, read_pseudo_depth
 from ssmde.data.scene_folder import read_scene
@@ -22,6 +21,7 @@ from ssmde.labelling import weights
 from ssmde.labelling.hub import find_licence
 from ssmde.labelling.source import Source
 from ssmde.prediction.predictor import Predictor
+from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (32, 48)
 FRAMES = 5

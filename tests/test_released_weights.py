@@ -9,8 +9,8 @@ from scipy.stats import spearmanr
 
 import ssmde
 from ssmde.app import app, load_all
-from ssmde.data.drawn import draw_clip
 from ssmde.models.load import read_weights
+from ssmde.synthetic import draw_clip
 from ssmde.weights import DEFAULT_WEIGHTS, RELEASED, card_of, released_weights
 
 LARGEST = 30e6  # bytes, all of them together

@@ -10,7 +10,6 @@ from torch import nn
 
 import ssmde.scale
 from ssmde.config import Config, DataConfig, dump_config
-from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.images import write_image
 from ssmde.data.scene_files import write_scene_info
 from ssmde.geometry.pose import invert_motion
@@ -26,6 +25,7 @@ from ssmde.scale import scale
 from ssmde.scaling.camera_height import height_over_ground
 from ssmde.scaling.estimates import join_estimates
 from ssmde.scaling.points import depth_at, read_points
+from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (64, 96)
 UNIT = 7.0  # metres of a scene unit

@@ -12,10 +12,10 @@ import torch
 import yaml
 
 from ssmde.config import load_config, read_config
-from ssmde.data.archives.matlab import read_matlab5
 from ssmde.data.images import ImageError, read_depth
 from ssmde.data.pack import read_pack
 from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.datasets.nyuv2_files import read_matlab5
 from ssmde.models.checkpoint import read_tensors
 from ssmde.models.leres_checkpoint import load_leres
 from ssmde.models.load import save_weights

@@ -27,10 +27,9 @@ from photographs.materials import Material
 from photographs.painting import GAMMA, paint
 from photographs.patches import PatchBook
 from photographs.solids import dot
-from ssmde.data.drawing.raycast import Outlines, outline, trace
-from ssmde.data.drawing.scene import Placed
-from ssmde.data.drawing.shading import FACE_GAP, GRAZING, Camera
-from ssmde.data.drawing.texture import fractal_noise, unfold
+from ssmde.synthetic.raycast import Outlines, outline, trace
+from ssmde.synthetic.scene import Placed
+from ssmde.synthetic.shading import FACE_GAP, GRAZING, Camera, fractal_noise, unfold
 
 NEIGHBOURS = [(dv, du) for dv in (0, -1, 1) for du in (0, -1, 1)]
 SUBPIXELS = ((-0.3, -0.15), (0.3, 0.15))  # besides the middle of the pixel
@@ -48,7 +47,7 @@ class Light:
     below: Float64[ndarray, " 3"]
     """The same on one that looks down."""
     horizon: Float64[ndarray, " 3"] = field(default_factory=lambda: np.full(3, 0.8))
-    """Colour of the sky at the horizon, and of haze."""
+    """Color of the sky at the horizon, and of haze."""
     zenith: Float64[ndarray, " 3"] = field(default_factory=lambda: np.array([0.2, 0.35, 0.65]))
     clouds: float = 0.0
     """Share of the sky that clouds cover."""

@@ -23,10 +23,9 @@ from photographs.pieces import (
     turned,
 )
 from photographs.solids import Block, Cone, Leaves, Number
-from ssmde.data.drawing.shapes import Ellipsoid, sphere
-from ssmde.data.drawing.texture import Colour
+from ssmde.synthetic.scene import Color, Ellipsoid, sphere
 
-SHELLS: tuple[Colour, ...] = ((0.05, 0.05, 0.05), (0.1, 0.1, 0.1), (0.75, 0.75, 0.75))
+SHELLS: tuple[Color, ...] = ((0.05, 0.05, 0.05), (0.1, 0.1, 0.1), (0.75, 0.75, 0.75))
 """Colours of what has a screen."""
 
 

@@ -17,14 +17,13 @@ from photographs.pieces import (
     rod,
 )
 from photographs.solids import Number
-from ssmde.data.drawing.bodies import HAIRS, SKINS, scaled
-from ssmde.data.drawing.shapes import Ellipsoid, sphere
-from ssmde.data.drawing.texture import Colour
+from ssmde.synthetic.bodies import HAIRS, SKINS, scaled
+from ssmde.synthetic.scene import Color, Ellipsoid, sphere
 
 Point = Float64[ndarray, " 3"]
 THIGH, SHIN, TRUNK, NECK, UPPER, FORE = 0.245, 0.24, 0.3, 0.045, 0.17, 0.155
 """Lengths as shares of the height."""
-TROUSERS: tuple[Colour, ...] = (
+TROUSERS: tuple[Color, ...] = (
     (0.13, 0.16, 0.26), (0.1, 0.1, 0.11), (0.25, 0.28, 0.36), (0.5, 0.44, 0.34), (0.3, 0.3, 0.32),
     (0.4, 0.34, 0.26),
 )  # fmt: skip

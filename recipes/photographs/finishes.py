@@ -2,43 +2,43 @@
 
 from photographs.materials import Material, Stock
 from photographs.solids import Number
-from ssmde.data.drawing.bodies import scaled
-from ssmde.data.drawing.texture import Colour
+from ssmde.synthetic.bodies import scaled
+from ssmde.synthetic.scene import Color
 
-WOODS: tuple[Colour, ...] = (
+WOODS: tuple[Color, ...] = (
     (0.72, 0.54, 0.36), (0.55, 0.38, 0.25), (0.82, 0.68, 0.5), (0.36, 0.24, 0.17),
     (0.64, 0.42, 0.26), (0.24, 0.17, 0.14), (0.88, 0.79, 0.66),
 )  # fmt: skip
-PAINTED: tuple[Colour, ...] = (
+PAINTED: tuple[Color, ...] = (
     (0.93, 0.93, 0.92), (0.9, 0.88, 0.84), (0.86, 0.87, 0.88), (0.8, 0.76, 0.68),
     (0.7, 0.74, 0.76), (0.78, 0.8, 0.72), (0.83, 0.72, 0.6), (0.62, 0.66, 0.7),
     (0.86, 0.8, 0.62), (0.55, 0.3, 0.26), (0.42, 0.48, 0.54), (0.72, 0.6, 0.58),
 )  # fmt: skip
-METALS: tuple[Colour, ...] = ((0.7, 0.71, 0.72), (0.45, 0.46, 0.48), (0.18, 0.18, 0.19))
-CLOTHS: tuple[Colour, ...] = (
+METALS: tuple[Color, ...] = ((0.7, 0.71, 0.72), (0.45, 0.46, 0.48), (0.18, 0.18, 0.19))
+CLOTHS: tuple[Color, ...] = (
     (0.2, 0.22, 0.28), (0.35, 0.36, 0.4), (0.62, 0.58, 0.52), (0.78, 0.72, 0.64),
     (0.5, 0.2, 0.2), (0.24, 0.32, 0.26), (0.16, 0.2, 0.36), (0.45, 0.36, 0.28),
     (0.86, 0.85, 0.82), (0.12, 0.12, 0.13), (0.55, 0.6, 0.66),
 )  # fmt: skip
-GREENS: tuple[Colour, ...] = (
+GREENS: tuple[Color, ...] = (
     (0.25, 0.36, 0.14), (0.34, 0.42, 0.18), (0.18, 0.28, 0.12), (0.42, 0.46, 0.22),
     (0.3, 0.4, 0.24), (0.5, 0.44, 0.2),
 )  # fmt: skip
-GRASSES: tuple[Colour, ...] = (
+GRASSES: tuple[Color, ...] = (
     (0.36, 0.44, 0.2), (0.45, 0.48, 0.26), (0.6, 0.54, 0.34), (0.3, 0.36, 0.18), (0.7, 0.62, 0.42),
 )  # fmt: skip
-STONES: tuple[Colour, ...] = (
+STONES: tuple[Color, ...] = (
     (0.72, 0.68, 0.6), (0.6, 0.58, 0.55), (0.8, 0.77, 0.72), (0.5, 0.47, 0.44), (0.66, 0.56, 0.46),
 )  # fmt: skip
-FACADES: tuple[Colour, ...] = (
+FACADES: tuple[Color, ...] = (
     (0.82, 0.76, 0.64), (0.62, 0.36, 0.28), (0.88, 0.87, 0.84), (0.66, 0.64, 0.6),
     (0.78, 0.68, 0.5), (0.52, 0.34, 0.28), (0.9, 0.84, 0.7), (0.56, 0.6, 0.64), (0.74, 0.6, 0.52),
     (0.42, 0.44, 0.46), (0.8, 0.62, 0.5),
 )  # fmt: skip
-BRICK: Colour = (0.58, 0.33, 0.26)
+BRICK: Color = (0.58, 0.33, 0.26)
 
 
-def wood(stock: Stock, colour: Colour | None = None) -> Material:
+def wood(stock: Stock, colour: Color | None = None) -> Material:
     """Wood with its grain along the first direction."""
     tone = colour or stock.colour(WOODS)
     along = stock.pick(((9.0, 1.0, 1.0), (1.0, 9.0, 1.0)))
@@ -48,25 +48,25 @@ def wood(stock: Stock, colour: Colour | None = None) -> Material:
     )  # fmt: skip
 
 
-def painted(stock: Stock, colour: Colour | None = None) -> Material:
+def painted(stock: Stock, colour: Color | None = None) -> Material:
     """A painted, even surface."""
     tone = colour or stock.colour(PAINTED)
     return stock.material(tone, contrast=0.05, cell=0.7, patch=1.2, share=0.35, gloss=0.02)
 
 
-def plastic(stock: Stock, colour: Colour | None = None) -> Material:
+def plastic(stock: Stock, colour: Color | None = None) -> Material:
     """Plastic or lacquer of any colour."""
     tone = colour or stock.any_colour()
     return stock.material(tone, contrast=0.04, cell=0.2, gloss=stock.pick((0.02, 0.04, 0.08)))
 
 
-def metal(stock: Stock, colour: Colour | None = None) -> Material:
+def metal(stock: Stock, colour: Color | None = None) -> Material:
     """Metal, bright or black."""
     tone = colour or stock.colour(METALS)
     return stock.material(tone, contrast=0.08, cell=0.2, stretch=(6.0, 1.0, 1.0), gloss=0.16)
 
 
-def cloth(stock: Stock, colour: Colour | None = None) -> Material:
+def cloth(stock: Stock, colour: Color | None = None) -> Material:
     """Cloth: plain, striped, checked, or a patch of a photo."""
     tone = colour or (stock.colour(CLOTHS) if stock.chance(0.6) else stock.any_colour())
     contrast = stock.uniform(0.08, 0.3)
@@ -118,7 +118,7 @@ def screen(stock: Stock) -> Material:
     )  # fmt: skip
 
 
-def leaf(stock: Stock, tone: Colour | None = None, cell: Number = 0.1) -> Material:
+def leaf(stock: Stock, tone: Color | None = None, cell: Number = 0.1) -> Material:
     """Leaves."""
     colour = stock.colour(GREENS if tone is None else (tone,), 0.05)
     return stock.material(
@@ -168,7 +168,7 @@ def brick(stock: Stock) -> Material:
     )  # fmt: skip
 
 
-def boards(stock: Stock, tone: Colour) -> Material:
+def boards(stock: Stock, tone: Color) -> Material:
     """Boards side by side."""
     wide, long = stock.uniform(0.08, 0.22), stock.uniform(0.7, 2.5)
     across = stock.chance(0.5)
@@ -266,7 +266,7 @@ def glass(stock: Stock) -> Material:
 
 def lacquer(stock: Stock) -> Material:
     """The paint of a car."""
-    colours: tuple[Colour, ...] = (
+    colours: tuple[Color, ...] = (
         (0.06, 0.06, 0.07), (0.85, 0.86, 0.87), (0.6, 0.61, 0.63), (0.35, 0.36, 0.38),
         (0.5, 0.08, 0.08), (0.1, 0.17, 0.36), (0.3, 0.34, 0.3), (0.75, 0.6, 0.15),
         (0.25, 0.35, 0.55), (0.7, 0.66, 0.58),

@@ -25,7 +25,7 @@ from photographs.finishes import (
 from photographs.materials import Material, Stock
 from photographs.pieces import Thing, box, cushion, moved, piece, rod
 from photographs.solids import Cone, Number
-from ssmde.data.drawing.bodies import scaled
+from ssmde.synthetic.bodies import scaled
 
 
 class Furniture(NamedTuple):

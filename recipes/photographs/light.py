@@ -12,7 +12,7 @@ from numpy import ndarray
 from numpy.random import Generator
 
 from photographs.solids import dot
-from ssmde.data.drawing.scene import Placed
+from ssmde.synthetic.scene import Placed
 
 SUN_AWAY = 90.0  # metres; what stands farther off throws no shadow here
 CHUNK = 96  # points that are compared with the boxes of the parts at once

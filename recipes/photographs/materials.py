@@ -13,8 +13,9 @@ from numpy.random import Generator
 
 from photographs.patches import PatchBook
 from photographs.solids import Number
-from ssmde.data.drawing.bodies import scaled, vary
-from ssmde.data.drawing.texture import TABLE, Colour, Pattern, Texture
+from ssmde.synthetic.bodies import scaled, vary
+from ssmde.synthetic.scene import Color, Pattern, Texture
+from ssmde.synthetic.shading import TABLE
 
 T = TypeVar("T")
 WHITE = (1.0, 1.0, 1.0)
@@ -72,11 +73,11 @@ class Stock:
         """One of some things."""
         return things[int(self.rng.integers(len(things)))]
 
-    def colour(self, colours: Sequence[Colour], amount: float = 0.06) -> Colour:
+    def colour(self, colours: Sequence[Color], amount: float = 0.06) -> Color:
         """One of the colours, slightly changed."""
         return vary(self.rng, self.pick(colours), amount)
 
-    def any_colour(self) -> Colour:
+    def any_colour(self) -> Color:
         """Any colour; pale, grey and dark ones are more frequent than strong ones."""
         value = self.uniform(0.08, 0.95)
         strength = 0.9 * self.uniform(0, 1) ** 2.5
@@ -87,13 +88,13 @@ class Stock:
 
     def material(
         self,
-        colour: Colour,
+        colour: Color,
         *,
         contrast: Number = 0.12,
         cell: Number = 0.3,
         stretch: tuple[Number, Number, Number] = (1.0, 1.0, 1.0),
         pattern: Pattern = "plain",
-        mark: Colour = WHITE,
+        mark: Color = WHITE,
         period: tuple[Number, Number] = (1.0, 1.0),
         duty: tuple[Number, Number] = (0.5, 0.5),
         variation: Number = 0.0,
@@ -115,7 +116,7 @@ class Stock:
             cell: Size of the coarsest grain, in metres.
             stretch: See `Material`, as `gloss`, `glow` and `hues`.
             pattern: See `Texture`, as `mark`, `period`, `duty`, `variation` and `shift`.
-            mark: Colour of the pattern.
+            mark: Color of the pattern.
             period: Size of a repeat, in metres.
             duty: Share of a period that is marked.
             variation: How much blocks differ in brightness.

@@ -13,7 +13,7 @@ from photographs.pieces import Piece, Thing, moved, piece, turned
 from photographs.roadside import bush, pole, street_thing, tree
 from photographs.solids import Cone, Cushion, Leaves, Number
 from photographs.vehicles import bicycle, car
-from ssmde.data.drawing.shapes import Box, Capsule, Ellipsoid, Plane, Shape
+from ssmde.synthetic.scene import Box, Capsule, Ellipsoid, Plane, Shape
 
 
 def any_solid(stock: Stock, size: Number) -> Shape:

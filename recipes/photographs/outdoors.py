@@ -36,9 +36,8 @@ from photographs.vehicles import (
     truck,
     van,
 )
-from ssmde.data.drawing.bodies import scaled
-from ssmde.data.drawing.shapes import Ellipsoid, Plane
-from ssmde.data.drawing.texture import Colour
+from ssmde.synthetic.bodies import scaled
+from ssmde.synthetic.scene import Color, Ellipsoid, Plane
 
 BEHIND, AHEAD = -18.0, 150.0  # metres of way around the camera, which is near z = 0
 ENDLESS = 3000.0  # half size of the ground
@@ -141,7 +140,7 @@ def _road(stock: Stock, way: Way):
     plain = asphalt(stock)
     if way.kind == "country" and stock.chance(0.3):
         return grass(stock) if stock.chance(0.3) else plain
-    white: Colour = (0.85, 0.85, 0.82) if stock.chance(0.8) else (0.8, 0.65, 0.2)
+    white: Color = (0.85, 0.85, 0.82) if stock.chance(0.8) else (0.8, 0.65, 0.2)
     if stock.chance(0.85):
         return replace(
             plain, pattern="lanes", mark=white,

@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from photographs.materials import Material
 from photographs.patches import PatchBook, look_up
-from ssmde.data.drawing.texture import (
+from ssmde.synthetic.shading import (
     FILTER_PIXELS,
     MARK_GRAIN,
     PATTERNS,

@@ -18,7 +18,7 @@ from photographs.patches import PatchBook
 from photographs.pieces import assemble, moved, without
 from photographs.shots import NEAREST, Pose, aimed, choose, indoors, look_at
 from photographs.vehicles import bonnet
-from ssmde.data.drawing.scene import Placed
+from ssmde.synthetic.scene import Placed
 
 KINDS = ("room", "street", "mixed")
 OWN_CAR = 0.15  # share of the photos from a car that show its bonnet or dashboard

@@ -13,8 +13,7 @@ from numpy import ndarray
 
 from photographs.materials import Material
 from photographs.solids import Block, Cone, Cushion, Number
-from ssmde.data.drawing.scene import CORNERS, ENDLESS, Part, Placed
-from ssmde.data.drawing.shapes import Box, Capsule, Shape
+from ssmde.synthetic.scene import CORNERS, ENDLESS, Box, Capsule, Part, Placed, Shape
 
 Vector = tuple[Number, Number, Number]
 UPRIGHT = np.eye(3)

@@ -21,8 +21,8 @@ from photographs.finishes import (
 from photographs.materials import Stock
 from photographs.pieces import Thing, box, cushion, limb, moved, piece, rod
 from photographs.solids import Leaves, Number
-from ssmde.data.drawing.bodies import scaled
-from ssmde.data.drawing.shapes import Ellipsoid
+from ssmde.synthetic.bodies import scaled
+from ssmde.synthetic.scene import Ellipsoid
 
 
 def house(stock: Stock, half_x: Number, *, city: bool) -> Thing:

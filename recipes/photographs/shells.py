@@ -24,7 +24,7 @@ from photographs.light import Lamp
 from photographs.materials import Material, Stock
 from photographs.pieces import Thing, box, moved, rod, turned
 from photographs.solids import Number
-from ssmde.data.drawing.bodies import scaled
+from ssmde.synthetic.bodies import scaled
 
 THICK = 0.14  # metres of a wall
 

@@ -10,10 +10,10 @@ from photographs.interiors import Place
 from photographs.materials import Stock
 from photographs.pieces import assemble, without
 from photographs.solids import Number
-from ssmde.data.drawing.paths import poses
-from ssmde.data.drawing.raycast import outline, trace
-from ssmde.data.drawing.scene import Placed
-from ssmde.data.drawing.shading import Camera
+from ssmde.synthetic import poses
+from ssmde.synthetic.raycast import outline, trace
+from ssmde.synthetic.scene import Placed
+from ssmde.synthetic.shading import Camera
 
 TRIES = 8
 GLANCE = 24  # pixels across of the look before the photo

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 from numpy import ndarray
 
-from ssmde.data.drawing.shapes import CURVED, TINY, Surface, curved
-from ssmde.data.drawing.texture import TABLE, value_noise
+from ssmde.synthetic.scene import CURVED, TINY, Surface, curved
+from ssmde.synthetic.shading import TABLE, value_noise
 
 SHELLS = ((1.0, 0.3, (-1, 1)), (0.82, 0.05, (-1,)), (0.58, -0.25, (-1,)))
 """Sizes of the shells of leaves, one in the other; how much thinner than asked each is, since a

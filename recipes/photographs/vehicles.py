@@ -13,8 +13,8 @@ from photographs.pieces import (
     rod,
 )
 from photographs.solids import Cone, Number
-from ssmde.data.drawing.bodies import scaled
-from ssmde.data.drawing.shapes import Ellipsoid
+from ssmde.synthetic.bodies import scaled
+from ssmde.synthetic.scene import Ellipsoid
 
 
 def wheel(stock: Stock, radius: Number, wide: Number, tyre: Material, rim: Material) -> Thing:

@@ -47,9 +47,9 @@ from ssmde.pace import seconds_per_step
 from ssmde.pictures import colourise, depth_range, side_by_side, stack, write_png
 from ssmde.prediction.loading import find_weights, load
 from ssmde.prediction.predictor import Predictor
+from ssmde.preparation import prepare
 from ssmde.preparation.report import Prepared
 from ssmde.preparation.sources import find_sources
-from ssmde.prepare import prepare
 from ssmde.presets import AFFINE_INDOOR
 from ssmde.track import track
 from ssmde.train import train

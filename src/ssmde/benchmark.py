@@ -19,13 +19,13 @@ from ssmde.benchmarking.table import (
 from ssmde.console import counted, did_you_mean, with_bar
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.datasets import find_protocol
 from ssmde.evaluate import evaluate_frames
 from ssmde.evaluation.details import told_confidence
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.result import Answer, Evaluation, FrameFunction
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.baselines import constant_depth
-from ssmde.metrics.protocol import find_protocol
 from ssmde.prediction.loading import WEIGHTS_IN_A_RUN, load
 
 CONSTANT = "constant depth"

@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.datasets import find_protocol
 from ssmde.evaluation.details import MeasuredFrame, frame_details
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.movers import DepthFunction, measure_movers
@@ -27,7 +28,7 @@ from ssmde.evaluation.result import (
 from ssmde.metrics.alignment import Alignment, AlignmentName, common_alignment
 from ssmde.metrics.alignment import align as align_depth
 from ssmde.metrics.baselines import constant_depth, mean_depth_map
-from ssmde.metrics.protocol import Protocol, counted_pixels, find_protocol, measure
+from ssmde.metrics.protocol import Protocol, counted_pixels, measure
 from ssmde.metrics.regions import RegionSums
 from ssmde.metrics.regions import split as split_regions
 from ssmde.prediction.images import resize_depth

@@ -12,8 +12,8 @@ from ssmde.data.dataset import SnippetDataset
 from ssmde.data.images import read_image
 from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.predict import AskedCamera, Predictor, Wishes, predict_files
+from ssmde.preparation import prepare
 from ssmde.preparation.packing import pack
-from ssmde.prepare import prepare
 
 WIDTH, HEIGHT = 128, 96
 FX, FY, CX, CY = 100.0, 90.0, 70.0, 40.0

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.scene_files import write_tracked_poses
 from ssmde.odometry import odometry
+from ssmde.synthetic import draw_clip, write_clip
 
 file_interface = pytest.importorskip("evo.tools.file_interface")
 main_ape = pytest.importorskip("evo.main_ape")

@@ -7,10 +7,10 @@ import pytest
 
 from ssmde.config import Config, DataConfig, LossConfig, PseudoDepthConfig
 from ssmde.data.dataset import SnippetDataset
-from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points
 from ssmde.data.scene_folder import read_scene
+from ssmde.synthetic import draw_clip, write_clip
 
 PLAIN = DataConfig(image_size=(32, 64), flip=0.0, zoom=1.0, colour_jitter=0.0)
 

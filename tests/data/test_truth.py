@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ssmde.config import DataConfig
-from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.scene_folder import read_scene
 from ssmde.data.truth import TruthDataset
+from ssmde.synthetic import draw_clip, write_clip
 
 PLAIN = {"flip": 0.0, "zoom": 1.0, "colour_jitter": 0.0}
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from doctor_scenes import BRIEF, draw, numbers
-from ssmde.data.drawn import write_clip
 from ssmde.data.scene_folder import read_scene
 from ssmde.diagnosis.footage import Footage, look
+from ssmde.synthetic import write_clip
 
 
 @pytest.fixture(scope="session")

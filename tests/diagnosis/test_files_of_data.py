@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from doctor_scenes import names
-from ssmde.data.drawn import write_clip
 from ssmde.diagnosis.files import few_frames, open_scene, open_scenes
 from ssmde.diagnosis.finding import frame_ranges
+from ssmde.synthetic import write_clip
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from data.archives import test_ddad, test_rgbd
+import archives
 from kitti_archive import make_drive, make_sequence
 from ssmde.cli import main
 from ssmde.data.scene_files import (
@@ -109,8 +109,8 @@ def write_all(root: Path) -> None:
     for n in range(FRAMES):
         np.savez(theirs / f"{n}.npz", depth=depth(n))
     (root / "theirs" / "depth.json").write_text('{"png16_units_per_metre": 1000}')
-    test_ddad.make_archive(root / "ddad")
-    test_rgbd.make_sequence(root / "tum")
+    archives.make_ddad(root / "ddad")
+    archives.make_tum(root / "tum")
     make_drive(root / "kitti_raw")
     make_sequence(root / "kitti_odometry")
     (root / "kitti_odometry" / "poses").mkdir()
@@ -197,7 +197,7 @@ def kinds() -> Iterator[Kind]:
 def _archives() -> Iterator[Kind]:
     day = "kitti_raw/2011_09_26"
     drive = f"{day}/2011_09_26_drive_0001_sync"
-    tum = f"tum/{test_rgbd.NAME}"
+    tum = f"tum/{archives.TUM_NAME}"
     odometry = "kitti_odometry/sequences/00"
     for file in (
         f"{day}/calib_cam_to_cam.txt", f"{day}/calib_velo_to_cam.txt",

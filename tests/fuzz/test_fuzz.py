@@ -15,19 +15,19 @@ import pytest
 import torch
 from PIL import Image
 
-from data.archives import test_ddad, test_rgbd
+import archives
 from fuzz.files import picture, write_scene
 from fuzz.mutations import mutate
 from kitti_archive import make_drive
 from ssmde.config import Config, dump_config, read_config
-from ssmde.data.archives.ddad import index_ddad
-from ssmde.data.archives.kitti_raw import index_kitti_raw
-from ssmde.data.archives.rgbd import index_tum
 from ssmde.data.images import read_depth, read_image, read_mask
 from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.scene_files import read_tracked_points
 from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.data.video import read_frames, write_video
+from ssmde.datasets.ddad import index_ddad
+from ssmde.datasets.kitti import index_kitti_raw
+from ssmde.datasets.tum_bonn import index_tum
 from ssmde.models.checkpoint import read_named
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import stored_scale
@@ -88,7 +88,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "run.yaml": read_config, "points.csv": read_points,
     "w.safetensors": read_head, "other.pth": read_named, "last.ckpt": read_checkpoint,
     "kitti/2011_09_26/calib_cam_to_cam.txt": lambda path: index_kitti_raw(path.parents[1]),
-    f"tum/{test_rgbd.NAME}/groundtruth.txt": lambda path: index_tum(path.parents[1]),
+    f"tum/{archives.TUM_NAME}/groundtruth.txt": lambda path: index_tum(path.parents[1]),
     "ddad/ddad.json": lambda path: index_ddad(path.parent),
     "ddad/000000/scene_0123.json": lambda path: index_ddad(path.parents[1]),
 }  # fmt: skip
@@ -116,8 +116,8 @@ def whole(tmp_path_factory) -> Path:
     torch.save({"conv1.weight": torch.zeros(3)}, root / "other.pth")
     torch.save({"global_step": 3, "state_dict": {"x": torch.zeros(3)}}, root / "last.ckpt")
     make_drive(root / "kitti")
-    test_rgbd.make_sequence(root / "tum")
-    test_ddad.make_archive(root / "ddad")
+    archives.make_tum(root / "tum")
+    archives.make_ddad(root / "ddad")
     return root
 
 

@@ -15,11 +15,6 @@ import torch
 from torch import nn
 
 from ssmde.config import LossConfig
-from ssmde.data.drawing.bodies import car
-from ssmde.data.drawing.paths import poses
-from ssmde.data.drawing.raycast import render
-from ssmde.data.drawing.scene import Track
-from ssmde.data.drawing.streets import LANE, crossings, street
 from ssmde.data.label_fit import fit_to_points
 from ssmde.demonstration.labels import distort
 from ssmde.geometry.pose import invert_motion
@@ -28,6 +23,11 @@ from ssmde.methods.student import Student, TeacherNetworks
 from ssmde.methods.teacher import Teacher
 from ssmde.models.depth_net import DepthNet
 from ssmde.presets import PHOTOMETRIC, SS_MDE
+from ssmde.synthetic import poses
+from ssmde.synthetic.bodies import car
+from ssmde.synthetic.raycast import render
+from ssmde.synthetic.rooms_and_streets import LANE, crossings, street
+from ssmde.synthetic.scene import Track
 from ssmde.types import Batch
 
 H, W, GRID = 64, 96, (16, 24)

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from ssmde.config import LossConfig
-from ssmde.data.drawn import DrawnClip, draw_clip
 from ssmde.geometry.pose import invert_motion
 from ssmde.methods.teacher import Teacher
 from ssmde.models.depth_net import DepthNet
+from ssmde.synthetic import DrawnClip, draw_clip
 from ssmde.types import Batch
 
 H, W, STEPS = 32, 64, 250

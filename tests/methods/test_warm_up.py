@@ -9,7 +9,6 @@ from PIL import Image
 from torch.testing import assert_close
 
 from ssmde.config import LossConfig, ModelConfig
-from ssmde.data.drawn import draw_clip
 from ssmde.geometry.pose import invert_motion, rigid_motion
 from ssmde.methods.schedule import ramp
 from ssmde.methods.teacher import build_teacher
@@ -20,6 +19,7 @@ from ssmde.methods.warm_up import (
     rotation_only,
     upright_depth,
 )
+from ssmde.synthetic import draw_clip
 from ssmde.types import Batch
 
 ROLL = math.radians(8)

@@ -8,14 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssmde.datasets import PROTOCOLS, find_protocol
 from ssmde.metrics.depth import METRICS
 from ssmde.metrics.protocol import (
-    EIGEN_CROP,
-    NYU_CROP,
-    PROTOCOLS,
     Protocol,
     counted_pixels,
-    find_protocol,
     measure,
 )
 
@@ -90,7 +87,8 @@ def test_every_protocol_agrees_with_a_second_implementation(name, how):
 
 
 def test_the_crops_of_the_field_in_their_own_sizes():
-    kitti, nyu = EIGEN_CROP.mask(375, 1242), NYU_CROP.mask(480, 640)
+    kitti = PROTOCOLS["kitti"].crop.mask(375, 1242)
+    nyu = PROTOCOLS["nyuv2"].crop.mask(480, 640)
     rows, columns = np.nonzero(kitti)
     assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (153, 371, 44, 1197)
     rows, columns = np.nonzero(nyu)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ssmde.data.drawn import DrawnClip, draw_clip
 from ssmde.geometry.pose import invert_motion
 from ssmde.metrics.temporal import seen_in_both, temporal_errors
 from ssmde.prediction.smoothing import Smoother, dense_motion
+from ssmde.synthetic import DrawnClip, draw_clip
 
 SIZE = (96, 128)
 

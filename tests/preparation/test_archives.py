@@ -13,13 +13,13 @@ from PIL import Image
 
 from folders import names_in
 from kitti_archive import CX, FOCAL, HEIGHT, WIDTH, make_drive, make_sequence, picture
-from ssmde.data.archives.kitti_raw import index_kitti_raw
-from ssmde.data.archives.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.data.images import read_depth, read_image
 from ssmde.data.scene_folder import read_scene, read_scenes
-from ssmde.preparation import archive_scene
-from ssmde.preparation.archive_scene import shrink_depth
-from ssmde.preparation.archives import DATASETS, prepare_dataset, report, write_archive
+from ssmde.datasets import DATASETS
+from ssmde.datasets.kitti import index_kitti_raw
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
+from ssmde.preparation import archives
+from ssmde.preparation.archives import prepare_dataset, report, shrink_depth, write_archive
 
 DRIVE = "2011_09_26_drive_0001_sync"
 SIZE = (6, 8)
@@ -152,7 +152,8 @@ def test_a_stopped_run_leaves_whole_scenes_only_and_goes_on_from_there(tmp_path,
     def stop():
         raise KeyboardInterrupt
 
-    first = drawn("first", [counted("first")])
+    lost = ArchiveFrame(name="1", image=broken)
+    first = drawn("first", [counted("first"), lost])
     halted = drawn("second", [frame("0"), ArchiveFrame(name="1", image=stop), frame("2")])
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path, first, halted)
@@ -162,12 +163,13 @@ def test_a_stopped_run_leaves_whole_scenes_only_and_goes_on_from_there(tmp_path,
     assert [result.skipped for result in results] == [True, False]
     assert asked == ["first"]
     assert (results[0].frames, results[0].depths) == (1, 0)
+    assert results[0].problems == ("scan 7: cut off; the frame is left out",)
     assert (tmp_path / "train.txt").read_text() == "first\nsecond\n"
     assert "2 scenes (1 of them were there)" in report(results)
 
 
 def test_a_stopped_run_does_not_read_the_frames_that_were_to_come(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive_scene, "WORKERS", 1)
+    monkeypatch.setattr(archives, "WORKERS", 1)
     asked = []
 
     def slow():
@@ -182,18 +184,6 @@ def test_a_stopped_run_does_not_read_the_frames_that_were_to_come(tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path, drawn(frames=frames))
     assert len(asked) < 40
-
-
-def test_a_skipped_scene_still_tells_its_problems(tmp_path):
-    scene = drawn(frames=[frame("0"), ArchiveFrame(name="1", image=grey_then(broken))])
-    (before,) = write(tmp_path, scene)
-    (after,) = write(tmp_path, scene)
-    assert after.skipped
-    assert before.problems == after.problems == ("scan 7: cut off; the frame is left out",)
-
-
-def grey_then(function):
-    return lambda: function()
 
 
 def test_a_folder_that_holds_something_else_is_never_touched_without_leave(tmp_path):
@@ -239,7 +229,7 @@ def test_a_scene_that_moves_to_another_split_leaves_its_old_list(tmp_path):
 
 
 def test_a_scene_without_one_good_image_is_not_written_and_is_reported(tmp_path):
-    scene = drawn("dark", [ArchiveFrame(name="0", image=grey_then(broken))])
+    scene = drawn("dark", [ArchiveFrame(name="0", image=broken)])
     dark, good = write(tmp_path, scene, drawn())
     assert dark.folder is None
     assert dark.problems
@@ -286,15 +276,12 @@ def test_depth_beyond_sixteen_bits_is_unknown_and_tiny_depth_stays_measured(tmp_
     assert stored[0, :5].tolist() == [65535, 0, 1, 768, 0]
 
 
-def test_steady_times_are_a_frame_rate(tmp_path):
-    (done,) = write(tmp_path, drawn(fps=None, timestamps=np.array([0.0, 0.5, 1.01, 1.5])))
-    assert json.loads((done.folder / "scene.json").read_text())["fps"] == pytest.approx(2.0)
-
-
 def test_scenes_without_camera_poses_or_depth_have_no_files_for_them(tmp_path):
-    frames = [ArchiveFrame(name="0", image=lambda: grey(1))]
-    (done,) = write(tmp_path, drawn(frames=frames, intrinsics=None))
-    assert names_in(done.folder) == ["0.jpg", "scene.json"]
+    frames = [ArchiveFrame(name=f"{n}", image=lambda: grey(1)) for n in range(4)]
+    times = np.array([0.0, 0.5, 1.01, 1.5])  # steady: a frame rate
+    (done,) = write(tmp_path, drawn(frames=frames, intrinsics=None, fps=None, timestamps=times))
+    assert names_in(done.folder) == [*(f"{n}.jpg" for n in range(4)), "scene.json"]
+    assert json.loads((done.folder / "scene.json").read_text())["fps"] == pytest.approx(2.0)
 
 
 def test_every_data_set_of_the_table_has_a_reader_that_knows_its_own_archive(tmp_path):
@@ -329,16 +316,6 @@ def test_shrinking_depth_mixes_nothing_and_loses_no_cell_that_was_measured(seed,
                 continue
             nearest = min(distance for distance, _ in inside)
             assert small[r, c] in [d for distance, d in inside if distance < nearest + 1e-9]
-
-
-def test_a_single_thread_writes_the_same_as_many(tmp_path, monkeypatch):
-    write(tmp_path / "many", drawn())
-    monkeypatch.setattr(archive_scene, "WORKERS", 1)
-    write(tmp_path / "one", drawn())
-    files = sorted(f.relative_to(tmp_path / "one") for f in (tmp_path / "one").rglob("[!.]*.*"))
-    assert len(files) == 11
-    for file in files:
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "many" / file).read_bytes()
 
 
 def test_the_odometry_archive_goes_through_the_same_door(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssmde.preparation.camera_hints import focal_of_film, focal_of_photos
+from ssmde.preparation.sources import focal_of_film, focal_of_photos
 
 EQUIVALENT = 0xA405
 FOCAL, PLANE_X, PLANE_UNIT, EXIF_WIDTH, EXIF_HEIGHT = 0x920A, 0xA20E, 0xA210, 0xA002, 0xA003

@@ -24,8 +24,8 @@ from photographs.pieces import (
     without,
 )
 from photographs.vehicles import bicycle, bus, car, motorcycle, truck, van
-from ssmde.data.drawing.shapes import Plane
 from ssmde.data.scene_folder import read_scene
+from ssmde.synthetic.scene import Plane
 
 SIZE = (31, 41)
 K = np.array([[40.0, 0, 20], [0, 40.0, 15], [0, 0, 1]])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photographs.solids import Block, Cone, Cushion, Leaves, dot
-from ssmde.data.drawing.shapes import Box, sphere
+from ssmde.synthetic.scene import Box, sphere
 
 AHEAD = np.array([[0.0, 0.0, 1.0]])
 

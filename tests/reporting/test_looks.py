@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from ssmde.config import Config, DataConfig, LossConfig, ModelConfig, StudentConfig
-from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.scene_folder import read_scene
 from ssmde.methods.teacher import build_networks
 from ssmde.models.load import save_weights
@@ -25,6 +24,7 @@ from ssmde.reporting.exhibits import (
     regions_picture,
 )
 from ssmde.reporting.looks import Look, finished_student, look_at
+from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (32, 64)
 LOG = "step,cpu_seconds,name,value\n5,1,train/filter_motion_threshold,0.3\n"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ssmde.cli import main
-from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.motion import relative_motion
 from ssmde.data.scene_folder import read_scene
+from ssmde.synthetic import draw_clip, write_clip
 from ssmde.track import track
 from ssmde.tracking import camera as cameras
 from ssmde.tracking.camera import (

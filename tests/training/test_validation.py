@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from ssmde.config import Config, DataConfig
-from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.images import write_png16
 from ssmde.geometry.pose import rigid_motion
 from ssmde.methods.teacher import Teacher
 from ssmde.signals import LateStop
+from ssmde.synthetic import draw_clip, write_clip
 from ssmde.train import train
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError

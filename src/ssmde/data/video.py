@@ -55,6 +55,8 @@ class VideoFrame:
     """RGB."""
     begins: bool = False
     """True where it does not continue what was read before: after a pause, or at another size."""
+    file: Path | None = None
+    """The image file it is, where that can be copied; None in a video."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

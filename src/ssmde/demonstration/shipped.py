@@ -6,7 +6,6 @@ from html import escape
 from pathlib import Path
 
 from ssmde.console import counted
-from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.scene_folder import read_scene
 from ssmde.data.sequence import FrameSequence
 from ssmde.demonstration.film import FOLDER
@@ -16,6 +15,7 @@ from ssmde.metrics.baselines import constant_depth
 from ssmde.pictures import colourise, depth_range, write_png
 from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.exhibits import WIDTH, gradient, resize, see
+from ssmde.synthetic import draw_clip, write_clip
 from ssmde.weights import RELEASED
 
 ROOM = "room"  # folder of its clip, beside the data: nothing trains on it

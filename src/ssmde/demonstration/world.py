@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssmde.data.drawn import DrawnClip, draw_clip, write_clip
 from ssmde.data.scene_folder import read_scenes, write_list
 from ssmde.demonstration.labels import label_scene
+from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 
 KIND = "street"  # a camera that drives: large steps, hardly a turn
 SIZE = (64, 96)  # of the videos to learn from

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from ssmde.console import did_you_mean
 from ssmde.metrics.alignment import Alignment, AlignmentName, align
 from ssmde.metrics.depth import grouped_depth_errors
 from ssmde.metrics.regions import RegionErrors, split
@@ -56,48 +55,6 @@ class Protocol:
 
 
 REGIONS = ("static", "dynamic")
-EIGEN_CROP = Crop(top=0.40810811, bottom=0.99189189, left=0.03594771, right=0.96405229)
-NYU_CROP = Crop(top=45.0, bottom=471.0, left=41.0, right=601.0, of=(480, 640))
-
-PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol
-    for protocol in (
-        Protocol(
-            name="kitti",
-            min_depth=0.1,
-            max_depth=80.0,
-            crop=EIGEN_CROP,
-            note="Eigen split, crop of Garg et al., ECCV 2016; some codes start at 0.001 m",
-        ),
-        Protocol(
-            name="nyuv2",
-            min_depth=0.1,
-            max_depth=10.0,
-            crop=NYU_CROP,
-            note="654 labelled test images, crop of Eigen et al., NeurIPS 2014",
-        ),
-        Protocol(name="ddad", min_depth=0.1, max_depth=200.0, note="Guizilini et al., CVPR 2020"),
-        Protocol(name="bonn", min_depth=0.1, max_depth=10.0, note="as SC-DepthV3, TPAMI 2023"),
-        Protocol(name="tum", min_depth=0.1, max_depth=10.0, note="as SC-DepthV3, TPAMI 2023"),
-        Protocol(
-            name="generic",
-            min_depth=0.1,
-            max_depth=1000.0,
-            note="own recordings: no crop, and a cap that cuts nothing a camera sees",
-        ),
-    )
-}
-
-
-def find_protocol(name: str) -> Protocol:
-    """The protocol of that name.
-
-    Raises:
-        ValueError: If there is none; the message names the closest one.
-    """
-    if name in PROTOCOLS:
-        return PROTOCOLS[name]
-    raise ValueError(f"unknown protocol {name!r}: {did_you_mean(name, PROTOCOLS)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

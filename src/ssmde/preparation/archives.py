@@ -1,44 +1,83 @@
-"""`ssmde prepare --dataset`: an official archive becomes scene folders, as far as it is good."""
+"""`ssmde prepare --dataset`: official archives become scene folders, each whole or not at all."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ssmde.console import did_you_mean
-from ssmde.data.archives.ddad import index_ddad
-from ssmde.data.archives.kitti_drive import Truth
-from ssmde.data.archives.kitti_odometry import index_kitti_odometry
-from ssmde.data.archives.kitti_raw import index_kitti_raw
-from ssmde.data.archives.nyuv2 import index_nyuv2
-from ssmde.data.archives.record import Archive
-from ssmde.data.archives.rgbd import index_bonn, index_tum
-from ssmde.preparation.archive_folders import WrittenScene, report, write_archive
+import numpy as np
+from jaxtyping import Float32, Int, UInt8, UInt16
 
-__all__ = ["DATASETS", "Truth", "WrittenScene", "prepare_dataset", "report", "write_archive"]
+from ssmde.console import bars, counted, did_you_mean
+from ssmde.data.images import (
+    IMAGE_SUFFIXES,
+    ImageError,
+    read_image,
+    read_orientation,
+    write_png16,
+)
+from ssmde.data.scene_files import read_scene_info, write_list, write_poses, write_scene_info
+from ssmde.datasets import DATASETS
+from ssmde.datasets.kitti import Truth
+from ssmde.datasets.record import (
+    SPLITS,
+    Archive,
+    ArchiveError,
+    ArchiveFrame,
+    ArchiveScene,
+    Split,
+    in_pixels,
+)
+from ssmde.io import read_lines
+from ssmde.outputs import (
+    check_own,
+    check_replaceable,
+    hidden_folder,
+    mark_of,
+    move_into_place,
+    record_tree,
+    recorded,
+    sweep,
+)
+from ssmde.preparation.videos import store_camera, store_image, stored_size
+
+WORKERS = min(8, os.cpu_count() or 1)  # threads; decoding and compressing run beside each other
+STEADY = 0.1  # steps in time that differ by less than this share are a frame rate
+USUAL_QUALITY = 95  # of JPEG
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Wanted:
-    """What of an archive is wanted, beyond all of it."""
+class WrittenScene:
+    """What became of one scene of an archive."""
 
-    lists: Mapping[str, Path]
-    improved: Path | None
-    truth: Truth
+    name: str
+    """Empty for what concerns no scene that was read."""
+    split: Split | None
+    folder: Path | None
+    """Scene folder; None if nothing could be used."""
+    frames: int = 0
+    depths: int = 0
+    """Frames with measured depth."""
+    skipped: bool = False
+    """True if the folder was there, finished, before."""
+    problems: tuple[str, ...] = ()
+    """What was left out, and why: one line for each file."""
 
 
-def _kitti_raw(source: Path, wanted: _Wanted) -> Archive:
-    return index_kitti_raw(source, lists=wanted.lists, improved=wanted.improved, truth=wanted.truth)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Job:
+    """A scene, and how it is to be stored."""
 
-
-DATASETS: dict[str, Callable[[Path, _Wanted], Archive]] = {
-    "kitti_raw": _kitti_raw,
-    "kitti_odometry": lambda source, wanted: index_kitti_odometry(source, lists=wanted.lists),
-    "nyuv2": lambda source, wanted: index_nyuv2(source, lists=wanted.lists),
-    "ddad": lambda source, wanted: index_ddad(source, lists=wanted.lists),
-    "bonn": lambda source, wanted: index_bonn(source, lists=wanted.lists),
-    "tum": lambda source, wanted: index_tum(source, lists=wanted.lists),
-}
-"""What reads each data set; its lists, and more, as wanted."""
+    scene: ArchiveScene
+    folder: Path
+    size: tuple[int, int]
+    """Height and width of the images as they are stored."""
+    quality: int
+    mark: dict[str, Any]
+    """What the folder is made of, to know it again."""
 
 
 def prepare_dataset(
@@ -50,14 +89,16 @@ def prepare_dataset(
     improved: Path | None = None,
     truth: Truth = "eigen",
     width: int | None = None,
-    quality: int = 95,
+    quality: int = USUAL_QUALITY,
     overwrite: bool = False,
     show_progress: bool = True,
 ) -> list[WrittenScene]:
     """Write the scenes of an official archive as scene folders and say what became of each.
 
-    See `write_archive`. Files that are missing or broken cost what hangs on them, and a line in
-    the report; the rest goes through.
+    Files that are missing or broken cost what hangs on them, and a line in the report; the rest
+    goes through. Scenes that are there and finished stay, so a run that was stopped can be started
+    again. Images that need no change are copied. Scenes for testing keep the size of the archive,
+    where benchmarks measure. train.txt, val.txt and test.txt get the names of the scenes.
 
     Args:
         dataset: One of `DATASETS`.
@@ -67,17 +108,28 @@ def prepare_dataset(
         improved: KITTI raw: folder of the improved depth maps, which replace the scans.
         truth: KITTI raw: convention of the depth of the scans, `eigen` as published numbers take
             it, or `camera`, which is exact.
-        width: Resize training and validation scenes to this width, in pixels.
+        width: Resize training and validation scenes to this width, in pixels; the shape stays.
         quality: JPEG quality of images that cannot be copied, 1 to 100.
-        overwrite: Replace scenes of the same name.
+        overwrite: Replace scenes of the same name which this package made.
         show_progress: Draw a progress bar.
 
     Raises:
         FileNotFoundError: If `source` is no such archive.
-        FileExistsError: If a folder exists that holds something else.
+        FileExistsError: If a folder or a list exists that may not be replaced.
         ValueError: If there is no such data set, no scene can be used, or an argument does not fit.
     """
-    archive = _read(dataset, source, _Wanted(lists=lists or {}, improved=improved, truth=truth))
+    if dataset not in DATASETS:
+        raise ValueError(f"unknown data set '{dataset}': {did_you_mean(dataset, DATASETS)}")
+    only_raw = {"improved": improved, "truth": truth} if dataset == "kitti_raw" else {}
+    if not only_raw and (improved or truth != "eigen"):
+        raise ValueError(f"improved and truth belong to kitti_raw; leave them out for {dataset}")
+    if not source.exists():
+        raise FileNotFoundError(f"{source}: no such file or folder; give the unpacked archive")
+    archive = DATASETS[dataset].index(source, lists=lists, **only_raw)
+    if not archive.scenes:
+        lines = "\n".join(archive.problems[:10]) or "it is empty"
+        raise ValueError(f"{source}: no scene of {dataset} can be used:\n{lines}")
+    options = {"truth": truth} if truth != "eigen" else {}
     return write_archive(
         archive,
         out,
@@ -86,27 +138,273 @@ def prepare_dataset(
         overwrite=overwrite,
         show_progress=show_progress,
         inputs=[path for path in (source, improved, *(lists or {}).values()) if path is not None],
-        options={
-            key: str(value)
-            for key, value in {
-                "truth": truth if truth != "eigen" else None,
-                "improved": improved and improved.resolve(),
-            }.items()
-            if value is not None
-        },
+        options=options | ({"improved": str(improved.resolve())} if improved else {}),
     )
 
 
-def _read(dataset: str, source: Path, wanted: _Wanted) -> Archive:
-    """The archive, with at least one scene."""
-    if dataset not in DATASETS:
-        raise ValueError(f"unknown data set '{dataset}': {did_you_mean(dataset, DATASETS)}")
-    if dataset != "kitti_raw" and (wanted.improved or wanted.truth != "eigen"):
-        raise ValueError(f"improved and truth belong to kitti_raw; leave them out for {dataset}")
-    if not source.exists():
-        raise FileNotFoundError(f"{source}: no such file or folder; give the unpacked archive")
-    archive = DATASETS[dataset](source, wanted)
-    if not archive.scenes:
-        lines = "\n".join(archive.problems[:10]) or "it is empty"
-        raise ValueError(f"{source}: no scene of {dataset} can be used:\n{lines}")
-    return archive
+def write_archive(
+    archive: Archive,
+    out: Path,
+    *,
+    width: int | None,
+    quality: int,
+    overwrite: bool,
+    show_progress: bool,
+    inputs: Sequence[Path] = (),
+    options: Mapping[str, str] | None = None,
+) -> list[WrittenScene]:
+    """Write each scene of an archive as a scene folder, whole or not at all, and list it.
+
+    As `prepare_dataset`. No folder goes that is, holds or lies in one of `inputs`, which are read;
+    `options` are those of the reader, where they are not the usual ones: a scene knows its own.
+    """
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality must be in [1, 100], got {quality}")
+    options = dict(options or {}) | ({} if quality == USUAL_QUALITY else {"quality": str(quality)})
+    jobs: dict[str, _Job] = {}
+    for scene in archive.scenes:
+        if scene.name in jobs:
+            raise ValueError(f"two scenes of the archive are named '{scene.name}'")
+        jobs[scene.name] = _job(scene, out / scene.name, width, quality, options)
+    lists = {f"{split}.txt" for split in SPLITS}
+    sweep(out, lambda name: name in jobs or name in lists)
+    done = {name for name, job in jobs.items() if _is_done(job, overwrite, inputs)}
+    for scene in archive.scenes:
+        check_own(_changed_lists(out, scene.split, scene.name), "name the scene in it yourself, "
+                  "or choose another folder")  # fmt: skip
+    frames = sum(len(job.scene.frames) for name, job in jobs.items() if name not in done)
+    written: list[WrittenScene] = []
+    if archive.problems:
+        written.append(WrittenScene(name="", split=None, folder=None, problems=archive.problems))
+    with bars(show=show_progress) as progress:
+        task = progress.add_task("frames", total=frames)
+        for name, job in jobs.items():
+            progress.update(task, description=name)
+            if name in done:
+                result = _finished(job, skipped=True)
+            else:
+                result = _write(job, lambda: progress.advance(task))
+            if result.folder is not None:
+                with recorded():
+                    _list_scene(out, job.scene.split, name)
+            written.append(result)
+    return written
+
+
+def report(written: Sequence[WrittenScene], *, most: int = 50) -> str:
+    """What was written, in words: a line for each split, then one for each of `most` problems."""
+    lines: list[str] = []
+    for split in SPLITS:
+        scenes = [w for w in written if w.split == split and w.folder is not None]
+        if not scenes:
+            continue
+        frames, depths = sum(w.frames for w in scenes), sum(w.depths for w in scenes)
+        old = sum(w.skipped for w in scenes)
+        before = f" ({old} of them were there)" if old else ""
+        lines.append(
+            f"{split}: {counted(len(scenes), 'scene')}{before}, {counted(frames, 'frame')}, "
+            f"{depths} with depth"
+        )
+    problems = [problem for scene in written for problem in scene.problems]
+    if problems:
+        lines += [f"problems: {len(problems)}", *(f"  {line}" for line in problems[:most])]
+    if len(problems) > most:
+        lines.append(f"  and {len(problems) - most} more; scene.json of each scene names its own")
+    return "\n".join(lines)
+
+
+def shrink_depth(
+    depth: Float32[np.ndarray, "h w"], size: tuple[int, int]
+) -> Float32[np.ndarray, "k m"]:
+    """Depth map at a smaller size, in the same unit, no two depths mixed; 0 where unknown.
+
+    Each new pixel takes, of the measured pixels whose centers it covers, the one nearest to its
+    own center: so a sparse map keeps its points. The size (height, width) is at most the old one.
+    """
+    rows, columns = np.nonzero(depth)
+    scale = np.array(size) / depth.shape
+    places = (np.stack([rows, columns], axis=1) + 0.5) * scale
+    cells = np.minimum(places.astype(np.int64), np.array(size) - 1)
+    off = ((places - cells - 0.5) / scale) ** 2  # in pixels of the old map
+    order = np.argsort(-off.sum(axis=1), kind="stable")  # the nearest is written last, and stays
+    small = np.zeros(size, np.float32)
+    small[cells[order, 0], cells[order, 1]] = depth[rows, columns][order]
+    return small
+
+
+def _job(
+    scene: ArchiveScene, folder: Path, width: int | None, quality: int, options: Mapping[str, str]
+) -> _Job:
+    """A test scene keeps its size; the others get the width that is asked for."""
+    now = scene.image_size[1]
+    width = None if scene.split == "test" else width
+    if width is not None and not 1 <= width <= now:
+        raise ValueError(
+            f"width must be in [1, {now}], that of the images of '{scene.name}', got {width}"
+        )
+    size = stored_size(scene.image_size, width)
+    mark = {
+        "source": scene.source,
+        "frames": len(scene.frames),
+        "first": scene.frames[0].name,
+        "last": scene.frames[-1].name,
+        "image_size": list(size),
+        **options,
+    }
+    return _Job(scene=scene, folder=folder, size=size, quality=quality, mark=mark)
+
+
+def _is_done(job: _Job, overwrite: bool, inputs: Sequence[Path]) -> bool:
+    """Whether a scene is finished; else its folder is absent or may be replaced."""
+    if not os.path.lexists(job.folder):
+        return False
+    if read_scene_info(job.folder / "scene.json").get("prepared") == job.mark:
+        return True
+    if not overwrite:
+        raise FileExistsError(
+            f"{job.folder} exists and holds something else, or frames of another choice or size: "
+            "choose another data folder, or allow it to be overwritten"
+        )
+    check_replaceable(job.folder, inputs)
+    return False
+
+
+def _finished(job: _Job, *, skipped: bool) -> WrittenScene:
+    info = read_scene_info(job.folder / "scene.json")
+    return WrittenScene(
+        name=job.scene.name,
+        split=job.scene.split,
+        folder=job.folder,
+        frames=info["content"]["frames"],
+        depths=info["content"]["depths"],
+        skipped=skipped,
+        problems=tuple(info.get("problems", ())),
+    )
+
+
+def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
+    """Write images, depth, camera, poses and scene.json of a scene.
+
+    A frame whose image is broken is left out; one whose depth is broken keeps its image. Without
+    one good image there is no folder.
+    """
+    scene = job.scene
+    with hidden_folder(job.folder) as part:
+        (part / "depth").mkdir()
+        outcomes: list[tuple[bool, bool, str | None]] = []
+        with _workers() as pool:
+            for outcome in pool.map(lambda frame: _write_frame(job, frame, part), scene.frames):
+                outcomes.append(outcome)
+                advance()
+        kept = np.flatnonzero([image for image, _, _ in outcomes])
+        depths = sum(depth for _, depth, _ in outcomes)
+        problems = (*scene.problems, *(problem for _, _, problem in outcomes if problem))
+        if not depths:
+            (part / "depth").rmdir()
+        store_camera(part, scene.intrinsics, scene.image_size, job.size)
+        if scene.poses is not None:
+            write_poses(part, scene.poses[kept])
+        info: dict[str, Any] = {"source": scene.source, "licence": scene.licence}
+        info |= _timing(scene, kept)
+        if depths:
+            info["depth_units_per_metre"] = scene.depth_units_per_metre
+        info["content"] = {"frames": len(kept), "depths": depths}
+        write_scene_info(part, info | {"prepared": job.mark, "problems": list(problems)})
+        if not len(kept):
+            return WrittenScene(
+                name=scene.name, split=scene.split, folder=None, problems=problems
+            )  # fmt: skip
+        record_tree(part, mark_of(**job.mark))
+        move_into_place(part, job.folder)
+    return _finished(job, skipped=False)
+
+
+@contextmanager
+def _workers() -> Generator[ThreadPoolExecutor]:
+    """Threads that stop with the frame they are at when the block fails."""
+    pool = ThreadPoolExecutor(WORKERS)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write_frame(job: _Job, frame: ArchiveFrame, folder: Path) -> tuple[bool, bool, str | None]:
+    """Whether the image and the depth of a frame were written, and what was wrong."""
+    scene = job.scene
+    file = frame.image if isinstance(frame.image, Path) else None
+    try:
+        # A file is decoded before it is copied, since it may be broken.
+        pixels = read_image(frame.image) if isinstance(frame.image, Path) else frame.image()
+        _check_size(str(file or f"image of frame {frame.name}"), pixels, scene.image_size)
+        as_it_is = file and file.suffix.lower() in IMAGE_SUFFIXES and read_orientation(file) == 1
+        store_image(
+            folder / frame.name, pixels, job.size, file=file if as_it_is else None,
+            quality=job.quality,
+        )  # fmt: skip
+    except (ArchiveError, ImageError) as error:
+        return False, False, f"{error}; the frame is left out"
+    if frame.depth is None:
+        return True, False, None
+    try:
+        depth = frame.depth()
+        _check_size(f"depth of frame {frame.name}", depth, scene.image_size)
+    except (ArchiveError, ImageError) as error:
+        return True, False, f"{error}; the frame has no depth"
+    if job.size != scene.image_size:
+        depth = shrink_depth(depth, job.size)
+    units = _in_units(depth, scene.depth_units_per_metre)
+    write_png16(folder / "depth" / f"{frame.name}.png", units)
+    return True, True, None
+
+
+def _check_size(
+    what: str,
+    pixels: UInt8[np.ndarray, "h w 3"] | Float32[np.ndarray, "h w"],
+    size: tuple[int, int],
+) -> None:
+    if (now := (pixels.shape[0], pixels.shape[1])) != size:
+        raise ImageError(
+            f"{what}: {in_pixels(now)} pixels, but the images of the scene have {in_pixels(size)}"
+        )
+
+
+def _in_units(depth: Float32[np.ndarray, "h w"], units_per_metre: int) -> UInt16[np.ndarray, "h w"]:
+    """Whole units; 0 where unknown or beyond what 16 bits hold, and at least 1 where measured."""
+    units = np.round(depth.astype(np.float64) * units_per_metre)
+    units = np.where(depth > 0, np.maximum(units, 1), 0)
+    return np.where(units <= np.iinfo(np.uint16).max, units, 0).astype(np.uint16)
+
+
+def _timing(scene: ArchiveScene, kept: Int[np.ndarray, " _"]) -> dict[str, Any]:
+    """The frame rate, if the frames that are kept have one; else the time of each."""
+    if scene.fps is not None and np.all(np.diff(kept) == 1):
+        return {"fps": scene.fps}
+    if scene.timestamps is None:
+        return {"fps": None}
+    times = scene.timestamps[kept]
+    steps = np.diff(times)
+    if len(steps) and np.ptp(steps) < STEADY * np.median(steps):
+        return {"fps": float(1 / np.median(steps))}
+    return {"fps": None, "timestamps": [round(float(time), 6) for time in times]}
+
+
+def _list_scene(out: Path, split: Split, name: str) -> None:
+    """Name the scene in the list of its split, and in no other."""
+    for path in _changed_lists(out, split, name):
+        names = _listed(path)
+        names = [n for n in names if n != name] if name in names else [*names, name]
+        if names:
+            write_list(out, path.stem, names)  # type: ignore[arg-type]
+        else:
+            path.unlink()  # an empty list is no list
+
+
+def _changed_lists(out: Path, split: Split, name: str) -> list[Path]:
+    """Lists that have to change so that the scene stands in that of its split alone."""
+    paths = [out / f"{each}.txt" for each in SPLITS]
+    return [path for path in paths if (name in _listed(path)) != (path.stem == split)]
+
+
+def _listed(path: Path) -> list[str]:
+    return [line for _, line in read_lines(path)] if path.is_file() else []

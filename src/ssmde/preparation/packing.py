@@ -1,18 +1,28 @@
-"""`ssmde prepare --pack`: scene folders become shards near the training size, with an index."""
+"""`ssmde prepare --pack`: scene folders become shards near the training size, with an index.
+
+Shards are tar files as WebDataset has them; the index beside each tells what lies where.
+"""
 
 import hashlib
+import io
 import json
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
+from PIL import Image
 
 from ssmde.config.data import MOST_SIDE
 from ssmde.console import counted, with_bar
-from ssmde.data.augment import whole_frame
+from ssmde.data.augment import Framing, whole_frame
+from ssmde.data.dataset import read_view
+from ssmde.data.grey import is_grey16
+from ssmde.data.images import ImageError, read_image
 from ssmde.data.pack import (
     FORMAT,
     FRAMES_FILE,
@@ -24,9 +34,11 @@ from ssmde.data.pack import (
     VERSION,
     is_packed,
 )
+from ssmde.data.pseudo_depth import pack_label
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scenes
-from ssmde.io import read_npz, write_text
+from ssmde.data.sequence import FrameSequence
+from ssmde.io import FileError, read_bytes, read_npz, whole_file, write_text
 from ssmde.outputs import (
     RECORD,
     check_replaceable,
@@ -36,10 +48,27 @@ from ssmde.outputs import (
     recorded,
     sweep,
 )
-from ssmde.preparation.shard_writer import Codec, PackedScene, Place, save_arrays, write_shard
 
+Codec = Literal["raw", "jpeg"]
 PLAN_FILE = "plan.json"  # while packing
 SHARD = (".tar", ".npz")  # the index is written last
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackedScene:
+    """A scene on its way into the shards."""
+
+    split: str
+    sequence: FrameSequence
+    framing: Framing | None
+    """How its frames become smaller; None if they stay as they are."""
+    points: dict[int, Any]
+    """Tracked points by frame."""
+
+
+Place = tuple[PackedScene, int]
+"""Scene and frame."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +162,7 @@ def pack(
             for name, places in with_bar(work, "packing", show=show_progress):
                 if any(mark_at(out / f"{name}{end}") != mark for end in SHARD):
                     write_shard(out, name, places, codec)
-            save_arrays(out / FRAMES_FILE, numbers)
+            _save_arrays(out / FRAMES_FILE, numbers)
             for path in out.iterdir():  # shards of what was packed before
                 if path.name not in names and mark_at(path) is not None:
                     path.unlink()
@@ -234,3 +263,106 @@ def _chunks(scenes: list[PackedScene], split: str, count: int) -> Iterator[list[
 def _skipped(out: Path, name: str) -> list[str]:
     skipped = read_npz(out / f"{name}.npz", ["skipped"])["skipped"]
     return [text.decode(errors="replace") for text in skipped.tolist()]
+
+
+def write_shard(out: Path, name: str, places: list[Place], codec: Codec) -> None:
+    """Write a shard, then its index; what of a frame cannot be read is left out and noted there."""
+    rows: dict[str, list[Any]] = {"name": [], "skipped": []}
+    for kind in KINDS:
+        rows |= {f"{kind}_{field}": [] for field in ("offset", "size", "suffix")}
+    with whole_file(out / f"{name}.tar") as part, tarfile.open(part, "w") as tar:
+        for scene, frame in places:
+            stem = scene.sequence.images[frame].stem
+            rows["name"].append(stem.encode())
+            # A dot would end the key of the sample for WebDataset.
+            key = f"{scene.sequence.name}/{stem.replace('.', '-')}"
+            for kind in KINDS:
+                offset, content, suffix = 0, b"", ""
+                try:
+                    content, suffix = _content(kind, scene, frame, codec)
+                except ImageError as error:
+                    rows["skipped"].append(str(error).encode())
+                if content:
+                    middle = "" if kind == "image" else f".{kind}"
+                    offset = _add(tar, f"{key}{middle}{suffix}", content)
+                rows[f"{kind}_offset"].append(offset)
+                rows[f"{kind}_size"].append(len(content))
+                rows[f"{kind}_suffix"].append(suffix.encode())
+    arrays = {
+        key: np.array(value, np.int64 if key.endswith(("_offset", "_size")) else np.bytes_)
+        for key, value in rows.items()
+    }
+    _save_arrays(out / f"{name}.npz", arrays)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
+    """Add a file to a shard; where in it its content begins."""
+    info = tarfile.TarInfo(name)  # no time and no owner: the same data makes the same shard
+    info.size = len(content)
+    header = info.tobuf(tar.format or tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    start = tar.offset + len(header)
+    tar.addfile(info, io.BytesIO(content))
+    return start
+
+
+def _content(kind: str, scene: PackedScene, frame: int, codec: Codec) -> tuple[bytes, str]:
+    """Bytes of what a frame has of a kind, and the ending of their file; empty for nothing."""
+    sequence, framing = scene.sequence, scene.framing
+    if kind == "image":
+        return _image(sequence.images[frame], scene, codec)
+    if kind == "points":
+        return _points(scene, frame)
+    if kind == "pseudo_depth":
+        path = (sequence.pseudo_depth or {frame: None})[frame]
+        if path is None or framing is None:
+            return _as_it_is(path)
+        size = sequence.image_size
+        return pack_label(path, lambda values: framing.nearest(values, size), size)
+    if kind == "depth":
+        return _as_it_is((sequence.depth or {frame: None})[frame])
+    return _as_it_is((sequence.motion_masks or {frame: None})[frame])
+
+
+def _image(path: Path, scene: PackedScene, codec: Codec) -> tuple[bytes, str]:
+    if scene.framing is not None:
+        view = read_view(path, scene.framing, scene.sequence.image_size).transpose(1, 2, 0)
+        return _encoded(np.ascontiguousarray(view), codec)
+    if is_grey16(path):  # one stretch for its scene, as in the folder
+        return _encoded(read_image(path), "raw")
+    return _as_it_is(path)
+
+
+def _encoded(pixels: UInt8[np.ndarray, "h w 3"], codec: Codec) -> tuple[bytes, str]:
+    file = io.BytesIO()
+    if codec == "raw":
+        np.save(file, pixels)
+        return file.getvalue(), ".npy"
+    Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY)
+    return file.getvalue(), ".jpg"
+
+
+def _points(scene: PackedScene, frame: int) -> tuple[bytes, str]:
+    if frame not in scene.points or scene.framing is None:
+        return b"", ""
+    pixels, depth = scene.points[frame]
+    (height, width), (old_height, old_width) = scene.framing.image_size, scene.sequence.image_size
+    scale = np.array((width / old_width, height / old_height))
+    moved = (pixels.astype(np.float64) + 0.5) * scale - 0.5
+    file = io.BytesIO()
+    np.save(file, np.column_stack([moved, depth]).astype(np.float32))
+    return file.getvalue(), ".npy"
+
+
+def _as_it_is(path: Path | None) -> tuple[bytes, str]:
+    if path is None:
+        return b"", ""
+    try:
+        return read_bytes(path), path.suffix
+    except (OSError, FileError) as error:
+        raise ImageError(f"{path}: cannot be read ({error})") from error
+
+
+def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write an .npz, whole or not at all."""
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)

@@ -1,4 +1,4 @@
-"""What `prepare` says it did: which frames were kept, which were not, and why."""
+"""The report of `prepare`: which frames were kept, which were not, and why."""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssmde.console import counted, ranges
-from ssmde.preparation.choice import Choice
+from ssmde.preparation.selection import Choice
 
 MEANING = {
     "close": "moved too little since the last frame that was kept",
@@ -28,7 +28,6 @@ class PreparedSource:
     kept: int
     """Frames in these folders."""
     choice: Choice
-    """Which frames were kept, and why the others were not."""
     camera: str
     """Where the intrinsics came from."""
     notes: tuple[str, ...] = ()
@@ -51,15 +50,12 @@ class PreparedSource:
         choice = content["choice"]
         scenes = [range(s["start"], s["stop"], s["step"]) if isinstance(s, dict) else s
                   for s in choice["scenes"]]  # fmt: skip
+        dropped = {reason: tuple(numbers) for reason, numbers in choice["dropped"].items()}
         return PreparedSource(
             source=content["source"],
             scenes=tuple(out / name for name in content["scenes"]),
             kept=content["kept"],
-            choice=Choice(
-                scenes=tuple(scenes),
-                dropped={reason: tuple(n) for reason, n in choice["dropped"].items()},
-                splits=tuple(choice["splits"]),
-            ),
+            choice=Choice(scenes=tuple(scenes), dropped=dropped, splits=tuple(choice["splits"])),
             camera=content["camera"],
             notes=tuple(content.get("notes", ())),
         )
@@ -95,14 +91,3 @@ class Prepared:
         """The report, in lines."""
         before = ["there before, of the same sources and options:"] if self.present else []
         return "\n".join([*before, *map(str, self.sources)])
-
-
-def info_of(choice: Choice) -> dict[str, Any]:
-    """The report on the choice, for scene.json; numbers are those of the source's frames."""
-    kept = sum(map(len, choice.scenes))
-    return {
-        "frames": kept + sum(map(len, choice.dropped.values())),
-        "kept": kept,
-        "dropped": {reason: ranges(numbers) for reason, numbers in choice.dropped.items()},
-        "another_picture_at": ranges(choice.splits),
-    }

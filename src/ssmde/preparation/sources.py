@@ -1,7 +1,8 @@
-"""Where frames come from: films and photos, found by path or pattern and read one by one."""
+"""Where frames come from: films and photos, and what they say of their lens."""
 
+import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from glob import glob, has_magic
@@ -9,8 +10,7 @@ from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ssmde.data.files import left_out, list_names
 from ssmde.data.grey import grey_levels, stretch_note
@@ -22,11 +22,13 @@ from ssmde.data.images import (
     read_orientation,
     read_size,
 )
-from ssmde.data.opening import READABLE, not_read
+from ssmde.data.opening import READABLE, not_read, open_image
+from ssmde.data.scene_files import read_intrinsics
 from ssmde.data.scene_folder import in_name_order
 from ssmde.data.video import (
     VIDEO_SUFFIXES,
     GreyFrame,
+    VideoFrame,
     VideoNotes,
     is_film,
     read_chosen_frames,
@@ -34,27 +36,29 @@ from ssmde.data.video import (
     video_info,
 )
 from ssmde.io import are_decimal, fitting_name
-from ssmde.preparation.camera_hints import FocalHint, focal_of_film, focal_of_photos
-from ssmde.preparation.motion import LOOK_SIDE
+from ssmde.preparation.selection import LOOK_SIDE
 
-MOST_PARTS = "-99999"
-"""What may follow the name of a scene."""
+MOST_PARTS = "-99999"  # what may follow the name of a scene
+FILM_DIAGONAL = 43.267  # mm, of 36 x 24 mm, to which an equivalent focal length refers (CIPA)
+EQUIVALENT_RANGE = (4.0, 2000.0)  # mm; what lies outside is no lens
+UNITS = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # mm, by the value of FocalPlaneResolutionUnit
+SAME_FOCAL = 0.02  # relative difference between photos from which the lens zoomed
+MOST_PHOTOS = 50  # that are asked
+FILM_TAGS = ("camera.focal_length.35mm_equivalent", "focallengthin35mmfilm")  # ends, lower case
+Four = tuple[float, float, float, float]
+"""Focal lengths and principal point, in pixels of the upright, full-size frames."""
+Camera = tuple[Four, str]
+"""And who says so."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SourceFrame:
-    """A frame at full size."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FocalHint:
+    """A focal length, and who said so."""
 
-    number: int
-    """Place in the source, from 0."""
-    time: float | None
-    """In seconds; None if unknown."""
-    pixels: UInt8[np.ndarray, "h w 3"]
-    """RGB, upright."""
-    file: Path | None
-    """Its file, where that can be copied as it is."""
-    begins: bool = False
-    """True where it does not continue the frame before: after a pause, or at another size."""
+    focal: float
+    """In pixels of the upright, full-size frames; the same for both axes."""
+    origin: str
+    """Such as `EXIF, 26 mm equivalent`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,48 +73,51 @@ class Photos:
     levels: tuple[int, int] | None = field(init=False)
     """Of 16-bit grey, of all of them: see `grey_levels`."""
 
-    @property
-    def label(self) -> str:
-        """Name of their folder."""
-        return self.files[0].resolve().parent.name
-
-    @property
-    def camera_file(self) -> Path:
-        """The cam.txt that belongs to them, which need not exist."""
-        return self.files[0].parent / "cam.txt"
-
-    @property
-    def read(self) -> tuple[Path, ...]:
-        """All files it is read from."""
-        return (*self.files, self.camera_file)
-
     def __post_init__(self) -> None:
-        """Say what was understood of the names and the pixels."""
+        """Note what was understood of the names and the pixels."""
         object.__setattr__(self, "levels", grey_levels(self.files))
         for note in stretch_note(self.levels):
             self.notes.add(note)
         if are_decimal(file.stem for file in self.files):
             self.notes.add("names are decimal numbers, sorted by their value")
 
+    @property
+    def label(self) -> str:
+        """Name of their folder."""
+        return self.files[0].resolve().parent.name
+
+    @property
+    def read(self) -> tuple[Path, ...]:
+        """All files it is read from; the cam.txt beside the images need not exist."""
+        return (*self.files, self.files[0].parent / "cam.txt")
+
     def size(self) -> tuple[int, int]:
-        """Size (height, width) of the first image, in pixels, upright."""
+        """Height and width of the first image, upright."""
         return read_size(self.files[0])
 
-    def orientation(self) -> int:
-        """How the camera says it was held (EXIF), for the matrix in cam.txt.
+    def camera(self, size: tuple[int, int]) -> Camera | None:
+        """What cam.txt says of images of this size, or else EXIF.
 
         Raises:
-            ValueError: If that is not the same for all: their upright images have two cameras.
+            ValueError: If there is a cam.txt, and the images are not all turned by the same
+                orientation mark (EXIF): upright they have two cameras.
         """
-        first = read_orientation(self.files[0])
-        for file in self.files:
-            if (other := read_orientation(file)) != first:
-                raise ValueError(
-                    f"{file}: turned by its orientation mark (EXIF {other}), unlike "
-                    f"{self.files[0].name} ({first}): one {self.camera_file.name} cannot be that "
-                    "of both; give each a folder of its own"
-                )
-        return first
+        path = self.read[-1]
+        if path.is_file():
+            turn = read_orientation(self.files[0])
+            for file in self.files:
+                if (other := read_orientation(file)) != turn:
+                    raise ValueError(
+                        f"{file}: turned by its orientation mark (EXIF {other}), unlike "
+                        f"{self.files[0].name} ({turn}): one {path.name} cannot be that of both; "
+                        "give each a folder of its own"
+                    )
+            matrix = read_intrinsics(path, size, orientation=turn)
+            if matrix is not None:
+                (fx, _, cx), (_, fy, cy) = matrix[:2].tolist()
+                turned = "" if turn == 1 else ", turned upright as they are"
+                return (fx, fy, cx, cy), f"cam.txt beside the images{turned}"
+        return _camera_of(focal_of_photos(self.files, size), size)
 
     def count(self) -> int:
         """Number of images."""
@@ -123,10 +130,6 @@ class Photos:
         """Numbers of every so many-th image."""
         return range(0, len(self.files), step)
 
-    def focal_hint(self) -> FocalHint | None:
-        """What EXIF says about the focal length."""
-        return focal_of_photos(self.files, self.size())
-
     def look(self) -> Iterator[GreyFrame]:
         """Every image as a small grey picture."""
         size = self.size()
@@ -137,7 +140,7 @@ class Photos:
             grey = np.array(Image.fromarray(pixels).convert("L"))
             yield GreyFrame(number=number, time=None, grey=grey)
 
-    def frames(self, numbers: Sequence[int]) -> Iterator[SourceFrame]:
+    def frames(self, numbers: Sequence[int]) -> Iterator[VideoFrame]:
         """The images of these rising numbers."""
         size = self.size()
         for number in numbers:
@@ -145,22 +148,17 @@ class Photos:
             pixels = read_image(file, levels=self.levels)
             _check_size(str(file), pixels.shape, size)
             as_it_is = self.levels is None and file.suffix.lower() in IMAGE_SUFFIXES
-            as_it_is = as_it_is and read_orientation(file) == 1
-            whole = file if as_it_is else None
-            yield SourceFrame(number=number, time=None, pixels=pixels, file=whole)
+            whole = file if as_it_is and read_orientation(file) == 1 else None
+            yield VideoFrame(number=number, time=None, pixels=pixels, file=whole)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Film:
-    """A video file."""
+    """A video file; its members are those of `Photos`."""
 
     name: str
-    """Of the scene it becomes."""
     file: Path
-    camera_file: None = None
-    """A folder of films may hold those of several cameras, so none is looked for."""
     notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
-    """What was noticed while it was read."""
 
     @property
     def label(self) -> str:
@@ -169,18 +167,18 @@ class Film:
 
     @property
     def read(self) -> tuple[Path, ...]:
-        """All files it is read from."""
+        """The file. A folder of films may hold those of several cameras: no cam.txt counts."""
         return (self.file,)
 
-    def orientation(self) -> int:
-        """Films have no cam.txt that could be turned."""
-        return 1
-
     def size(self) -> tuple[int, int]:
-        """Size (height, width) of the first frame, in pixels, upright."""
+        """Height and width of the first frame, upright."""
         with closing(read_chosen_frames(self.file, lambda _: True)) as frames:
             height, width = next(frames).pixels.shape[:2]
         return height, width
+
+    def camera(self, size: tuple[int, int]) -> Camera | None:
+        """What the file's tags say of frames of this size."""
+        return _camera_of(focal_of_film(video_info(self.file).tags, size), size)
 
     def count(self) -> int | None:
         """Number of frames, if the file says so."""
@@ -194,23 +192,16 @@ class Film:
         """Numbers of every so many-th frame; without end, for only reading tells where that is."""
         return range(0, sys.maxsize, step)
 
-    def focal_hint(self) -> FocalHint | None:
-        """What the file's tags say about the focal length."""
-        return focal_of_film(video_info(self.file).tags, self.size())
-
     def look(self) -> Iterator[GreyFrame]:
         """Every frame as a small grey picture."""
         yield from read_grey_frames(self.file, LOOK_SIDE, self.notes)
 
-    def frames(self, numbers: Sequence[int]) -> Iterator[SourceFrame]:
+    def frames(self, numbers: Sequence[int]) -> Iterator[VideoFrame]:
         """The frames of these rising numbers, up to the end of the film."""
         wanted = numbers if isinstance(numbers, range) else frozenset(numbers)
         with closing(read_chosen_frames(self.file, wanted.__contains__, self.notes)) as frames:
             for frame in frames:
-                yield SourceFrame(
-                    number=frame.number, time=frame.time, pixels=frame.pixels, file=None,
-                    begins=frame.begins,
-                )  # fmt: skip
+                yield frame
                 if frame.number == numbers[-1]:
                     return
 
@@ -247,7 +238,10 @@ def find_sources(given: Path | Sequence[Path]) -> list[Source]:
 def _matching(path: Path) -> list[Path]:
     """The path itself, what fits it as a pattern, or the videos of a folder without images."""
     if path.exists():
-        return (path.is_dir() and not list_names(path, READABLE) and _films(path)) or [path]
+        if path.is_dir() and not list_names(path, READABLE):
+            films = sorted(f for f in path.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES)
+            return films or [path]
+        return [path]
     found = [Path(name) for name in sorted(glob(str(path)))] if has_magic(str(path)) else []
     if found:
         return found
@@ -256,10 +250,6 @@ def _matching(path: Path) -> list[Path]:
         if has_magic(str(path))
         else f"{path}: no such file or folder; give a video or images"
     )
-
-
-def _films(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES)
 
 
 def _folder_of_photos(path: Path) -> Path | None:
@@ -289,6 +279,14 @@ def _film_or_folder(path: Path) -> Source:
     return Film(name=fitting_name(path.stem, len(MOST_PARTS)), file=path)
 
 
+def _camera_of(hint: FocalHint | None, size: tuple[int, int]) -> Camera | None:
+    if hint is None:
+        return None
+    middle = (size[1] - 1) / 2, (size[0] - 1) / 2
+    text = f"{hint.origin}: focal length {hint.focal:.0f} pixels, a few percent uncertain"
+    return (hint.focal, hint.focal, *middle), text
+
+
 def _check_size(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
     """Refuse a frame of another size than the first frame."""
     if shape[:2] != first[:2]:
@@ -296,3 +294,80 @@ def _check_size(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> N
             f"{where}: {shape[1]} x {shape[0]} pixels, but the first frame has "
             f"{first[1]} x {first[0]}; give each size a scene of its own"
         )
+
+
+def focal_of_photos(files: Sequence[Path], size: tuple[int, int]) -> FocalHint | None:
+    """Focal length that the EXIF data of photos agree on, 50 at most; None if they do not.
+
+    Args:
+        files: Of one camera.
+        size: Height and width of all of them, upright.
+    """
+    asked = files[:: max(1, math.ceil(len(files) / MOST_PHOTOS))]
+    hints = [_focal_of_photo(file, size) for file in asked]
+    known = [hint for hint in hints if hint is not None]
+    if not known or len(known) < len(hints):
+        return None
+    focals = np.array([hint.focal for hint in known])
+    return known[0] if np.ptp(focals) <= SAME_FOCAL * focals.min() else None
+
+
+def focal_of_film(tags: Mapping[str, str], size: tuple[int, int]) -> FocalHint | None:
+    """Focal length that the head of a film states; None if it states none.
+
+    Phones write the tag `com.apple.quicktime.camera.focal_length.35mm_equivalent`.
+
+    Args:
+        tags: As in `VideoInfo`.
+        size: Height and width of its frames, upright.
+    """
+    for name, value in tags.items():
+        if name.lower().endswith(FILM_TAGS):
+            return _from_equivalent(_number(value), size, "video metadata")
+    return None
+
+
+def _focal_of_photo(file: Path, size: tuple[int, int]) -> FocalHint | None:
+    try:
+        with open_image(file, file) as image:
+            exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
+    except (OSError, SyntaxError, ValueError):  # the reader of the frames says it better
+        return None
+    equivalent = _number(exif.get(ExifTags.Base.FocalLengthIn35mmFilm))
+    return _from_equivalent(equivalent, size, "EXIF") or _from_sensor(exif, size)
+
+
+def _from_equivalent(millimetres: float, size: tuple[int, int], origin: str) -> FocalHint | None:
+    """F in pixels = f in mm on film x diagonal in pixels / diagonal of the film."""
+    if not EQUIVALENT_RANGE[0] <= millimetres <= EQUIVALENT_RANGE[1]:
+        return None
+    focal = millimetres * math.hypot(*size) / FILM_DIAGONAL
+    return FocalHint(focal=focal, origin=f"{origin}, {millimetres:g} mm equivalent")
+
+
+def _from_sensor(exif: Mapping[int, object], size: tuple[int, int]) -> FocalHint | None:
+    """F in pixels = f in mm x pixels per mm, for photos that were scaled but not cropped."""
+    millimetres = _number(exif.get(ExifTags.Base.FocalLength))
+    per_unit = _number(exif.get(ExifTags.Base.FocalPlaneXResolution))
+    unit = UNITS.get(int(_number(exif.get(ExifTags.Base.FocalPlaneResolutionUnit, 2))), 0.0)
+    width = _number(exif.get(ExifTags.Base.ExifImageWidth, max(size)))
+    height = _number(exif.get(ExifTags.Base.ExifImageHeight, min(size)))
+    if min(millimetres, per_unit, unit, width, height) <= 0:
+        return None
+    scale = max(size) / max(width, height)
+    if abs(min(width, height) * scale - min(size)) > 1:  # another shape: cropped
+        return None
+    focal = millimetres * per_unit / unit * scale
+    equivalent = focal * FILM_DIAGONAL / math.hypot(*size)
+    if not EQUIVALENT_RANGE[0] <= equivalent <= EQUIVALENT_RANGE[1]:
+        return None
+    return FocalHint(focal=focal, origin=f"EXIF, {millimetres:g} mm and the sensor's resolution")
+
+
+def _number(value: object) -> float:
+    """A tag's number; 0 if it is none."""
+    try:
+        number = float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError, ZeroDivisionError):
+        return 0.0
+    return number if math.isfinite(number) else 0.0

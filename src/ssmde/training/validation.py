@@ -21,10 +21,11 @@ from ssmde.data.dataset import SnippetDataset, frame_gaps, spread
 from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.datasets import find_protocol
 from ssmde.evaluate import evaluate_predictions
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.io import copy_file
-from ssmde.metrics.protocol import counted_pixels, find_protocol
+from ssmde.metrics.protocol import counted_pixels
 from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
 from ssmde.models.load import save_weights
 from ssmde.models.stored import WEIGHTS_FORMAT, WEIGHTS_VERSION

@@ -113,11 +113,12 @@ class Prepare:
                 )
         both = {name: getattr(self, name) for name in (*OF_ALL, *OF_FRAMES)}
         if self.dataset is None:
-            from ssmde.prepare import prepare
+            from ssmde.preparation import prepare
 
             print(prepare(**both, **{name: getattr(self, name) for name in OF_VIDEO}))
             return
-        from ssmde.preparation.archives import prepare_dataset, report
+        from ssmde.preparation import prepare_dataset
+        from ssmde.preparation.archives import report
 
         paths = {"train": self.train_list, "val": self.val_list, "test": self.test_list}
         written = prepare_dataset(
@@ -136,7 +137,7 @@ class Prepare:
                 raise ValueError(f"--{name.replace('_', '-')} does not go with --pack")
         if self.size is None:
             raise ValueError("--pack needs --size HEIGHT WIDTH: data.image_size of the training")
-        from ssmde.preparation.packing import pack
+        from ssmde.preparation import pack
 
         packed = pack(
             self.source, self.out, size=self.size, codec=self.codec, overwrite=self.overwrite

@@ -1,1 +1,0 @@
-"""Official archives, read as they unpack: one file each, which gives `ArchiveScene` records."""

@@ -1,0 +1,448 @@
+"""KITTI raw (Geiger et al., IJRR 2013) and KITTI odometry (CVPR 2012) as their archives unpack.
+
+ROOT/2011_09_26/calib_cam_to_cam.txt, calib_velo_to_cam.txt, calib_imu_to_velo.txt
+ROOT/2011_09_26/2011_09_26_drive_0001_sync/image_02/data/0000000000.png  (or .jpg), image_03
+                                          /image_02/timestamps.txt
+                                          /velodyne_points/data/0000000000.bin
+                                          /oxts/data/0000000000.txt
+IMPROVED/train|val/2011_09_26_drive_0001_sync/proj_depth/groundtruth/image_02/0000000005.png
+
+Depth of raw drives comes from the scans in one of two conventions (`Truth`). `eigen` is that of the
+published numbers on the Eigen split, as Godard and those after him evaluate (monodepth2's
+export_gt_depth): pixel round(u) - 1, round(v) - 1, one to the left of and above the true one, taken
+over from MATLAB where pixels count from 1; and not z but the distance along the scanner's forward
+axis, 0.27 m more. `camera` is exact: the nearest pixel center, and z. So are the improved maps
+(Uhrig et al., 3DV 2017), and the depth of KITTI odometry.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from ssmde.data.images import IMAGE_SUFFIXES, read_depth
+from ssmde.data.scene_files import read_poses
+from ssmde.datasets.kitti_calibration import (
+    KittiCamera,
+    camera_poses,
+    from_first,
+    read_odometry_camera,
+    read_raw_camera,
+)
+from ssmde.datasets.lists import Part, missing_scenes, parts_of, read_scene_lists
+from ssmde.datasets.record import (
+    Archive,
+    ArchiveError,
+    ArchiveFrame,
+    ArchiveScene,
+    ReadDepth,
+    Split,
+    collect,
+    first_size,
+    in_pixels,
+)
+from ssmde.datasets.sensors import depth_image, read_velodyne, transform
+from ssmde.io import read_lines, read_text
+
+Truth = Literal["eigen", "camera"]
+FrameList = Mapping[tuple[str, str], tuple[int, ...]]
+"""Numbers of frames in time order, each once, by drive and camera (`02` left, `03` right)."""
+
+LICENCE = "CC BY-NC-SA 3.0"
+RAW = "KITTI raw (Geiger et al., IJRR 2013)"
+ODOMETRY = "KITTI odometry (Geiger et al., CVPR 2012)"
+VELODYNE_UNITS = 500  # per metre: 2 mm, up to 131 m; the scanner reaches 120 m
+IMPROVED_UNITS = 256  # per metre, as the files themselves
+EIGEN_SHIFT = -1  # pixels
+FPS = 10.0  # the scanner triggers the cameras, about ten times a second
+# Frames of a training scene are at most so many apart. Eigen-Zhou takes every tenth frame out of
+# a drive for validation; a scene may step over such a hole, or it would be cut into splinters.
+LONGEST_STEP = 3
+CAMERAS = {"l": "02", "r": "03"}  # color cameras by the side that a list names
+LINE = re.compile(r"(?:\d{4}_\d\d_\d\d/)?(\d{4}_\d\d_\d\d_drive_\d+_sync)/? +(\d+)(?: +([lr]))?")
+TRAINING = tuple(f"{number:02d}" for number in range(9))  # sequences of odometry
+WITH_POSES = tuple(f"{number:02d}" for number in range(11))
+
+
+class _Listed(NamedTuple):
+    """Frames of one camera of one drive that are to become scenes of one split."""
+
+    split: Split
+    drive: str
+    camera: str
+    numbers: tuple[int, ...] = ()  # empty for all there are
+    listed_in: str = ""
+
+
+class _DriveCamera(NamedTuple):
+    """One camera of one drive, and which of its depths to take."""
+
+    drive: Path
+    camera: str
+    folder: Path  # of the images
+    images: Mapping[int, Path]  # by the number of the frame, in time order
+    image_size: tuple[int, int]
+    calibration: KittiCamera | None  # None if it is missing
+    improved: Path | None  # folder of the improved maps of this camera, if these are asked for
+    truth: Truth
+    problems: list[str]
+
+
+def index_kitti_raw(
+    root: Path,
+    *,
+    lists: Mapping[str, Path] | None = None,
+    improved: Path | None = None,
+    truth: Truth = "eigen",
+) -> Archive:
+    """Scenes of the synced and rectified drives of KITTI raw.
+
+    A list makes one scene of each drive and camera it names; for `train` one of each stretch
+    without a hole of more than two frames. Without lists every drive is a scene for training.
+
+    Args:
+        root: Folder of the days, such as 2011_09_26.
+        lists: For `train`, `val` or `test`, the file that names its frames.
+        improved: Folder of the improved depth maps (data_depth_annotated), instead of the scans.
+        truth: Convention of the depth of the scans, see above.
+
+    Raises:
+        FileNotFoundError: If there are no drives in `root`, or no maps in `improved`.
+        ValueError: If a list cannot be read, or an argument does not fit.
+    """
+    if truth not in ("eigen", "camera"):
+        raise ValueError(f"truth must be eigen or camera, got {truth!r}")
+    listed = read_frame_lists(lists or {})
+    drives = {f.name: f for f in sorted(root.glob("*/*_drive_*_sync")) if f.is_dir()}
+    if not drives:
+        raise FileNotFoundError(
+            f"{root}: no drives such as 2011_09_26/2011_09_26_drive_0001_sync in it; "
+            "give the folder the archives of KITTI raw were unpacked in"
+        )
+    maps = None if improved is None else _improved_drives(improved)
+    if listed:
+        wanted = [
+            _Listed(split, drive, camera, numbers, str((lists or {})[split]))
+            for split, frames in listed.items()
+            for (drive, camera), numbers in frames.items()
+        ]
+    else:
+        wanted = [
+            _Listed("train", name, camera)
+            for name, drive in drives.items()
+            for camera in CAMERAS.values()
+            if camera == "02" or (drive / f"image_{camera}").is_dir()
+        ]
+
+    def scenes(of: _Listed) -> list[ArchiveScene]:
+        if of.drive not in drives:
+            raise ArchiveError(
+                f"{root}: no drive {of.drive}; {of.listed_in} names {len(of.numbers)} frames"
+            )
+        return _raw_scenes(_open_drive(drives[of.drive], of.camera, truth, maps), of)
+
+    return collect([partial(scenes, of) for of in wanted], [])
+
+
+def read_frame_lists(lists: Mapping[str, Path]) -> dict[Split, FrameList]:
+    """Frames of KITTI raw, as the field publishes its splits.
+
+    Lines are such as `2011_09_26/2011_09_26_drive_0002_sync 0000000069 l`; the number may come
+    without zeros, and a line without a side means the left camera. Raises as `read_scene_lists`.
+    """
+    return {
+        split: {
+            (name.split()[0], name.split()[1]): tuple(sorted({int(number) for (number,) in rows}))
+            for name, rows in sorted(listed.rows.items())
+        }
+        for split, listed in read_scene_lists(lists, _drive_and_frame).items()
+    }
+
+
+def _drive_and_frame(line: str) -> tuple[str, tuple[str, ...]]:
+    match = LINE.fullmatch(re.sub(r"\s+", " ", line))
+    if match is None:
+        raise ValueError(
+            "expected a drive, a frame and a side, such as "
+            f"'2011_09_26/2011_09_26_drive_0002_sync 0000000069 l', got '{line}'"
+        )
+    drive, frame, side = match.groups()
+    return f"{drive} {CAMERAS[side or 'l']}", (frame,)
+
+
+def _improved_drives(improved: Path) -> dict[str, Path]:
+    """Folder of every drive that has improved maps."""
+    found = {f.parent.name: f.parent for f in sorted(improved.glob("*/*_drive_*_sync/proj_depth"))}
+    if not found:
+        raise FileNotFoundError(
+            f"{improved}: no maps such as val/2011_09_26_drive_0002_sync/proj_depth in it; "
+            "give the folder data_depth_annotated was unpacked in"
+        )
+    return found
+
+
+def _open_drive(
+    drive: Path, camera: str, truth: Truth, maps: Mapping[str, Path] | None
+) -> _DriveCamera:
+    """What all scenes of one camera of one drive share; `maps` gives folders of improved depth."""
+    folder = drive / f"image_{camera}" / "data"
+    images = _numbered(folder, IMAGE_SUFFIXES)
+    if not images:
+        raise ArchiveError(f"{folder}: no images; unpack the drive")
+    size = first_size(images.values())
+    calibration, problems = _calibration(partial(read_raw_camera, drive.parent, camera))
+    if calibration is not None and calibration.image_size != size:
+        raise ArchiveError(
+            f"{folder}: images of {in_pixels(size)} pixels, but the calibration is "
+            f"for {in_pixels(calibration.image_size or (0, 0))}; give the images as the archive "
+            "has them"
+        )
+    map_folder = None
+    if maps is not None:
+        map_folder = maps.get(drive.name, drive) / "proj_depth" / "groundtruth" / f"image_{camera}"
+    return _DriveCamera(
+        drive, camera, folder, images, size, calibration, map_folder, truth, problems
+    )
+
+
+def _raw_scenes(view: _DriveCamera, of: _Listed) -> list[ArchiveScene]:
+    """The frames that are asked for as one scene, or for training one of each stretch."""
+    numbers = of.numbers or tuple(view.images)
+    there = [number for number in numbers if number in view.images]
+    if not there:
+        raise ArchiveError(f"{view.folder}: none of {len(numbers)} images {of.listed_in} names")
+    problems = [
+        *view.problems,
+        *(
+            f"{view.folder}: no image {number:010d}, which {of.listed_in} names"
+            for number in numbers
+            if number not in view.images
+        ),
+    ]
+    name = f"{view.drive.name}_{view.camera}"
+    if of.split != "train":
+        return [_raw_scene(view, of.split, f"{name}_{of.split}", there, problems)]
+    runs = [[there[0]]]
+    for number, following in pairwise(there):
+        if following - number > LONGEST_STEP:
+            runs.append([])
+        runs[-1].append(following)
+    endings = [f"_{run[0]:010d}" if len(runs) > 1 else "" for run in runs]
+    return [
+        _raw_scene(view, "train", name + ending, run, problems if run is runs[0] else [])
+        for run, ending in zip(runs, endings, strict=True)
+    ]
+
+
+def _raw_scene(
+    view: _DriveCamera, split: Split, name: str, numbers: Sequence[int], problems: list[str]
+) -> ArchiveScene:
+    times, late = _raw_times(view, numbers)
+    depth, absent = _raw_depths(view, numbers)
+    poses, unknown = None, list[str]()  # told with the calibration
+    if view.calibration is not None and view.calibration.T_cam_imu is not None:
+        folder = view.drive / "oxts" / "data"
+        unknown = [f"{folder}: no such folder; the scene has no poses"]
+        if folder.is_dir():
+            files = [folder / f"{number:010d}.txt" for number in numbers]
+            poses, unknown = camera_poses(files, view.calibration.T_cam_imu)
+    kind = f"depth as {view.truth}" if view.improved is None else "improved depth"
+    return ArchiveScene(
+        name=name,
+        split=split,
+        frames=tuple(
+            ArchiveFrame(name=f"{n:010d}", image=view.images[n], depth=depth.get(n))
+            for n in numbers
+        ),
+        image_size=view.image_size,
+        intrinsics=view.calibration and view.calibration.intrinsics,
+        source=f"{RAW}, {view.drive.name}, image_{view.camera}, {kind}",
+        licence=LICENCE,
+        depth_units_per_metre=VELODYNE_UNITS if view.improved is None else IMPROVED_UNITS,
+        fps=FPS if all(b - a == 1 for a, b in pairwise(numbers)) else None,
+        poses=poses,
+        timestamps=times,
+        problems=(*problems, *late, *absent, *unknown),
+    )
+
+
+def _raw_depths(
+    view: _DriveCamera, numbers: Sequence[int]
+) -> tuple[dict[int, ReadDepth], list[str]]:
+    """What reads the depth of each frame that has some, and what is missing."""
+    found: dict[int, ReadDepth]
+    if view.improved is not None:
+        maps = _numbered(view.improved, (".png",))
+        found = {n: partial(read_depth, maps[n], IMPROVED_UNITS) for n in numbers if n in maps}
+        lacking = f"{len(numbers) - len(found)} of {len(numbers)} frames have no improved depth"
+        return found, [f"{view.improved}: {lacking}"] if len(found) < len(numbers) else []
+    if view.calibration is None or view.calibration.T_cam_velo is None:
+        return {}, []  # told with the calibration
+    folder = view.drive / "velodyne_points" / "data"
+    scans = _numbered(folder, (".bin",))
+    if not scans:
+        return {}, [f"{folder}: no scans; the scene has no depth"]
+    size, camera, truth = view.image_size, view.calibration, view.truth
+    found = {n: partial(_scan_depth, scans[n], camera, size, truth) for n in numbers if n in scans}
+    return found, [f"{folder / f'{n:010d}.bin'}: no such file" for n in numbers if n not in scans]
+
+
+def _scan_depth(
+    path: Path, camera: KittiCamera, image_size: tuple[int, int], truth: Truth = "camera"
+) -> Float32[np.ndarray, "h w"]:
+    """Depth map of a scan as the camera sees it, in metres; 0 where no point falls."""
+    assert camera.T_cam_velo is not None
+    points = read_velodyne(path)[:, :3].astype(np.float64)
+    points = points[points[:, 0] >= 0]  # in front of the scanner
+    seen = transform(camera.T_cam_velo, points)
+    if truth == "camera":
+        return depth_image(seen, camera.intrinsics, image_size)
+    return depth_image(seen, camera.intrinsics, image_size, depth=points[:, 0], shift=EIGEN_SHIFT)
+
+
+def _raw_times(
+    view: _DriveCamera, numbers: Sequence[int]
+) -> tuple[Float[np.ndarray, " n"] | None, list[str]]:
+    """Seconds since the first of the frames, from the timestamps of the camera."""
+    path = view.folder.parent / "timestamps.txt"
+    if not path.exists():
+        return None, []  # monodepth2's and other slimmed copies go without
+
+    def seconds(lines: list[str]) -> Float[np.ndarray, " n"]:
+        stamps = np.array([np.datetime64(lines[number].strip()) for number in numbers])
+        return ((stamps - stamps[0]) / np.timedelta64(1, "s")).astype(np.float64)
+
+    return _increasing(path, seconds)
+
+
+def index_kitti_odometry(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
+    """Scenes of KITTI odometry: camera 2, with its own poses; depth is z at the nearest pixel.
+
+    Args:
+        root: Folder of `sequences` and `poses`; the archives unpack to `dataset`.
+        lists: For `train`, `val` or `test`, a file that names sequences, one a line, such as 09;
+            sequences that no list names keep their place, unless its list is given.
+
+    Raises:
+        FileNotFoundError: If there are no sequences in it.
+        ValueError: If a list cannot be read, or names single frames.
+    """
+    listed = read_scene_lists(lists or {}, _sequence_of_line)
+    sequences = sorted(f for f in (root / "sequences").glob("[0-9][0-9]") if f.is_dir())
+    if not sequences:
+        raise FileNotFoundError(
+            f"{root}: no sequences such as sequences/00 in it; give the folder `dataset` the "
+            "archives of KITTI odometry were unpacked to"
+        )
+    scenes = [
+        partial(_sequence_scene, root, file, part)
+        for file in sequences
+        for part in parts_of(file.name, listed, "train" if file.name in TRAINING else "test")
+    ]
+    return collect(scenes, missing_scenes(listed.values(), [s.name for s in sequences], root))
+
+
+def _sequence_of_line(line: str) -> tuple[str, tuple[str, ...]]:
+    if not re.fullmatch(r"\d\d", line):
+        raise ValueError(f"expected a sequence such as 09, got '{line}'")
+    return line, ()
+
+
+def _sequence_scene(root: Path, sequence: Path, part: Part) -> ArchiveScene:
+    images = _numbered(sequence / "image_2", IMAGE_SUFFIXES)
+    if not images:
+        raise ArchiveError(
+            f"{sequence / 'image_2'}: no images; unpack the colour images of the sequence"
+        )
+    size, numbers = first_size(images.values()), tuple(images)
+    camera, problems = _calibration(partial(read_odometry_camera, sequence))
+    scans = {} if camera is None else _numbered(sequence / "velodyne", (".bin",))
+    if camera is not None and scans and camera.T_cam_velo is None:
+        problems.append(f"{sequence / 'calib.txt'}: no row 'Tr:'; the scene has no depth")
+        scans = {}
+    frames = tuple(
+        ArchiveFrame(
+            name=f"{number:06d}",
+            image=file,
+            depth=partial(_scan_depth, scans[number], camera, size) if number in scans else None,
+        )
+        for number, file in images.items()
+    )
+    poses = None if camera is None else _sequence_poses(root, sequence, camera, numbers, problems)
+    path = sequence / "times.txt"
+    times, late = _increasing(path, lambda lines: np.array([float(lines[n]) for n in numbers]))
+    return ArchiveScene(
+        name=f"odometry_{part.name}",
+        split=part.split,
+        frames=frames,
+        image_size=size,
+        intrinsics=camera and camera.intrinsics,
+        source=f"{ODOMETRY}, sequence {sequence.name}, image_2",
+        licence=LICENCE,
+        depth_units_per_metre=VELODYNE_UNITS,
+        poses=poses,
+        timestamps=times,
+        problems=(*problems, *late),
+    )
+
+
+def _sequence_poses(
+    root: Path, sequence: Path, camera: KittiCamera, numbers: tuple[int, ...], problems: list[str]
+) -> Float[np.ndarray, "n 4 4"] | None:
+    """Camera 2 to world, from the poses of camera 0: T_world_cam2 = T_world_cam0 T_cam0_cam2."""
+    path = root / "poses" / f"{sequence.name}.txt"
+    if not path.is_file():
+        if sequence.name in WITH_POSES:
+            problems.append(f"{path}: no such file; the scene has no poses")
+        return None
+    try:
+        known = read_poses(path, len(read_lines(path)))
+    except ValueError as error:
+        problems.append(f"{error}; the scene has no poses")
+        return None
+    if known is None or len(known) == 0:
+        problems.append(f"{path}: the file is empty; the scene has no poses")
+        return None
+    poses = np.full((numbers[-1] + 1, 4, 4), np.nan)
+    if len(known) < len(poses):
+        problems.append(f"{path}: {len(known)} poses, but images up to {numbers[-1]}")
+    poses[: len(known)] = known[: len(poses)]
+    return from_first(poses[list(numbers)] @ np.linalg.inv(camera.T_cam_rect))
+
+
+def _calibration(read: Callable[[], KittiCamera]) -> tuple[KittiCamera | None, list[str]]:
+    """The camera, if its file is there, and what is missing."""
+    try:
+        camera = read()
+    except ArchiveError as error:
+        return None, [f"{error}; without it the scene has no camera, no poses and no scans"]
+    return camera, list(camera.problems)
+
+
+def _increasing(
+    path: Path, seconds: Callable[[list[str]], Float[np.ndarray, " n"]]
+) -> tuple[Float[np.ndarray, " n"] | None, list[str]]:
+    """What `seconds` makes of the lines of a file; None, and a line, if that is no time."""
+    try:
+        times = seconds(read_text(path).splitlines())
+    except (OSError, ValueError, IndexError, TypeError) as error:
+        return None, [f"{path}: cannot be used ({error}); the scene has no timestamps"]
+    if not np.isfinite(times).all() or not np.all(np.diff(times) > 0):
+        return None, [f"{path}: time does not increase; the scene has no timestamps"]
+    return times, []
+
+
+def _numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
+    """Files by the number that is their name, in order; the PNG if there is a JPEG too."""
+    if not folder.is_dir():
+        return {}
+    files = sorted(
+        (f for f in folder.iterdir() if f.suffix.lower() in suffixes and f.stem.isdigit()),
+        key=lambda f: (int(f.stem), f.suffix),
+    )
+    return {int(file.stem): file for file in files}

@@ -1,0 +1,178 @@
+"""Sensors of a recording brought together: by time, by pose, and LiDAR points into the camera."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from ssmde.console import counted
+from ssmde.datasets.record import ArchiveError, read_archive_file
+
+LONGEST_GAP = 0.02  # seconds; as the TUM benchmark associates its files
+NAME_DIGITS = 17  # ten before the point, six behind it: names sort as their times do
+POINT_BYTES = 16  # x, y, z and reflectance, 32-bit floats each
+UNIT_TOLERANCE = 0.01  # written quaternions are rounded; one further from length 1 is no rotation
+
+
+def time_name(seconds: float) -> str:
+    """Name of a frame taken at this time; names sort as their times do.
+
+    Example:
+        >>> time_name(1341846313.55)
+        '1341846313.550000'
+    """
+    return f"{seconds:0{NAME_DIGITS}.6f}"
+
+
+def frame_rate(times: Float[np.ndarray, " n"]) -> float | None:
+    """Frames a second, from the median step between times in seconds; None for a single frame."""
+    return None if len(times) < 2 else round(1 / float(np.median(np.diff(times))), 3)
+
+
+def clock_problem(
+    of: str, times: Float[np.ndarray, " n"], other: str, others: Float[np.ndarray, " m"], met: int
+) -> list[str]:
+    """A line where no time (in seconds) of the file `other` is near one of `of`; else none."""
+    if not len(times) or len(others) < 2 or met:
+        return []
+    first, second = (f"{t.min():.6f} to {t.max():.6f} s" for t in (times, others))
+    return [
+        f"{other}: none of the {counted(len(times), 'frame')} of {of} has a time near one of it, "
+        f"{first} here and {second} there; the clocks do not meet: give both the same one, in "
+        "seconds"
+    ]
+
+
+def match_times(
+    first: Float[np.ndarray, " n"],
+    second: Float[np.ndarray, " m"],
+    *,
+    longest_gap: float = LONGEST_GAP,
+) -> dict[int, int]:
+    """Index in `second` for indices of `first`, one to one; the nearest pairs are made first.
+
+    Both are increasing, and like `longest_gap` in seconds.
+
+    Example:
+        >>> match_times(np.array([0.0, 0.018]), np.array([0.015, 0.035]))
+        {1: 0}
+    """
+    starts = np.searchsorted(second, first - longest_gap, "left")
+    stops = np.searchsorted(second, first + longest_gap, "right")
+    pairs = [
+        (abs(float(first[i] - second[j])), i, j)
+        for i, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True))
+        for j in range(start, stop)
+    ]
+    found: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, i, j in sorted(pairs):
+        if i not in found and j not in taken:
+            found[i] = j
+            taken.add(j)
+    return found
+
+
+def nearest_times(
+    first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"]
+) -> Int[np.ndarray, " n"]:
+    """Index in `second`, which increases, of the nearest time for each of `first`; -1 if none."""
+    if not len(second):
+        return np.full(len(first), -1)
+    after = np.searchsorted(second, first).clip(0, len(second) - 1)
+    before = (after - 1).clip(0)
+    nearer = np.abs(first - second[before]) <= np.abs(first - second[after])
+    nearest = np.where(nearer, before, after)
+    return np.where(np.abs(first - second[nearest]) <= LONGEST_GAP, nearest, -1)
+
+
+def pose_matrices(
+    positions: Float[np.ndarray, "n 3"], quaternions: Float[np.ndarray, "n 4"]
+) -> Float[np.ndarray, "n 4 4"]:
+    """Rigid motions [R | position] of unit quaternions; nan where a quaternion is no rotation.
+
+    R = I + 2 w [v] + 2 [v]^2, with [v] the cross product matrix of v = (x, y, z).
+
+    Args:
+        positions: Translation, in metres.
+        quaternions: (x, y, z, w): the scalar comes last. Length 1 but for rounding.
+
+    Example:
+        >>> half = np.sqrt(0.5)
+        >>> turn = pose_matrices(np.zeros((1, 3)), np.array([[0.0, 0.0, half, half]]))
+        >>> turn[0, :3, 0].round().astype(int).tolist()  # a quarter turn about z takes x to y
+        [0, 1, 0]
+    """
+    lengths = np.linalg.norm(quaternions, axis=1, keepdims=True)
+    lengths[~(np.abs(lengths - 1) <= UNIT_TOLERANCE)] = np.nan
+    x, y, z, w = (quaternions / lengths).T
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
+    poses = np.tile(np.eye(4), (len(positions), 1, 1))
+    poses[:, :3, :3] += 2 * (w[:, None, None] * cross + cross @ cross)
+    poses[:, :3, 3] = positions
+    poses[np.isnan(poses).any(axis=(1, 2))] = np.nan
+    return poses
+
+
+def transform(
+    T: Float[np.ndarray, "4 4"], points: Float[np.ndarray, "n 3"]
+) -> Float[np.ndarray, "n 3"]:
+    """Points in another frame: T x."""
+    return points @ T[:3, :3].T + T[:3, 3]
+
+
+def read_velodyne(path: Path) -> Float32[np.ndarray, "n 4"]:
+    """Points of a KITTI scan: x forward, y left, z up, in metres, and reflectance in [0, 1].
+
+    Points that are not finite are left out. An `ArchiveError` if the file is missing, empty, or
+    ends within a point.
+    """
+    content = read_archive_file(path)
+    if not content or len(content) % POINT_BYTES:
+        raise ArchiveError(
+            f"{path}: {len(content)} bytes, but a scan has {POINT_BYTES} for each point; "
+            "extract it again"
+        )
+    points = np.frombuffer(content, "<f4").astype(np.float32, copy=False).reshape(-1, 4)
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def depth_image(
+    points: Float[np.ndarray, "n 3"],
+    intrinsics: Float[np.ndarray, "3 3"],
+    image_size: tuple[int, int],
+    *,
+    depth: Float[np.ndarray, " n"] | None = None,
+    shift: int = 0,
+) -> Float32[np.ndarray, "h w"]:
+    """Depth map of points seen by a camera, in the unit of the points; 0 where no point falls.
+
+    A point falls into the pixel whose center is nearest: (u, v) is rounded, halves to even. The
+    nearest of several points counts, for it hides the others. Points at or behind the plane of the
+    camera are not seen.
+
+    Args:
+        points: In the camera: x right, y down, z forward.
+        intrinsics: In pixels.
+        image_size: Height, width.
+        depth: What to store for each point; its z if absent.
+        shift: Added to column and row after rounding; points that leave the image are dropped.
+
+    Example:
+        >>> K = np.array([[2.0, 0.0, 1.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
+        >>> depth_image(np.array([[0.0, 0.0, 5.0], [0.1, 0.0, 4.0], [1.0, 0.0, 2.0]]), K, (1, 3))
+        array([[0., 4., 2.]], dtype=float32)
+    """
+    height, width = image_size
+    values = points[:, 2] if depth is None else depth
+    front = (points[:, 2] > 0) & (values > 0)
+    homogeneous = points[front].astype(np.float64) @ intrinsics.T
+    pixels = np.round(homogeneous[:, :2] / homogeneous[:, 2:]) + shift
+    inside = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)
+    columns, rows = pixels[inside].astype(np.int64).T
+    seen = values[front][inside].astype(np.float32)
+    order = np.argsort(-seen, kind="stable")  # the nearest is written last, and stays
+    image = np.zeros(image_size, np.float32)
+    image[rows[order], columns[order]] = seen[order]
+    return image

@@ -1,0 +1,336 @@
+"""TUM RGB-D and Bonn RGB-D Dynamic: image, depth and pose, brought together by their times.
+
+A sequence is a folder with rgb.txt, depth.txt and groundtruth.txt. Every image is a frame, named by
+its time. Depth belongs to the image nearest in time, at most 20 ms away, one to one; the pose is
+the nearest one within 20 ms. Depth is registered to the color image, 5000 a metre.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from ssmde.datasets.lists import Part, missing_scenes, parts_of, read_scene_lists
+from ssmde.datasets.record import (
+    Archive,
+    ArchiveError,
+    ArchiveFrame,
+    ArchiveScene,
+    ReadDepth,
+    collect,
+    first_size,
+    read_sized_depth,
+)
+from ssmde.datasets.sensors import (
+    clock_problem,
+    frame_rate,
+    match_times,
+    nearest_times,
+    pose_matrices,
+    time_name,
+)
+from ssmde.io import read_lines
+
+UNITS_PER_METRE = 5000
+IMAGE_SIZE = (480, 640)  # all cameras below are for this size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RgbdCamera:
+    """A published calibration, in pixels of 640 x 480."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion: str = ""
+    """k1 k2 p1 p2 k3, if the images are not free of it."""
+
+
+# cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats, color cameras; freiburg3 is undistorted.
+TUM_CAMERAS = {
+    "freiburg1": RgbdCamera(
+        fx=517.3, fy=516.5, cx=318.6, cy=255.3, distortion="0.2624 -0.9531 -0.0054 0.0026 1.1633"
+    ),
+    "freiburg2": RgbdCamera(
+        fx=520.9, fy=521.0, cx=325.1, cy=249.7, distortion="0.2312 -0.7849 -0.0033 -0.0001 0.9172"
+    ),
+    "freiburg3": RgbdCamera(fx=535.4, fy=539.2, cx=320.1, cy=247.6),
+}
+ROS_DEFAULT = RgbdCamera(fx=525.0, fy=525.0, cx=319.5, cy=239.5)
+TUM_LICENCE = "CC BY 4.0"
+TUM_PAPER = "TUM RGB-D (Sturm et al., IROS 2012)"
+
+# ipb.uni-bonn.de/data/rgbd-dynamic-dataset
+BONN_CAMERA = RgbdCamera(
+    fx=542.822841, fy=542.576870, cx=315.593520, cy=237.756098,
+    distortion="0.039903 -0.099343 -0.00073 -0.000144 0",
+)  # fmt: skip
+BONN_LICENCE = "research use, cite"
+BONN_PAPER = "Bonn RGB-D Dynamic (Palazzolo et al., IROS 2019)"
+T_ROS = np.array([[-1.0, 0, 0, 0], [0, 0, 1.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]])
+T_MARKERS = np.array(
+    [
+        [1.0157, 0.1828, -0.2389, 0.0113],
+        [0.0009, -0.8431, -0.6413, -0.0098],
+        [-0.3009, 0.6147, -0.8085, 0.0111],
+        [0.0, 0.0, 0.0, 1.0],
+    ]
+)
+BONN_SCALE = float(np.cbrt(np.linalg.det(T_MARKERS[:3, :3])))  # 1.0593
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Published:
+    """What is known about a sequence beside its files."""
+
+    camera: RgbdCamera
+    source: str
+    licence: str
+    poses: Callable[[Float[np.ndarray, "n 4 4"]], Float[np.ndarray, "n 4 4"]] = lambda poses: poses
+    """Camera to world, from the poses of the file."""
+
+
+def index_tum(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
+    """Scenes of the TUM RGB-D benchmark (Sturm et al., IROS 2012), one for each sequence.
+
+    The camera follows from `freiburg1`, 2 or 3 in the name of the folder; ROS' default camera is
+    taken for others. The images of freiburg1 and freiburg2 keep their lens distortion.
+
+    Args:
+        root: A sequence (a folder with rgb.txt), or a folder of sequences.
+        lists: For `train`, `val` or `test`, a file that names sequences, or frames as
+            `SEQUENCE rgb/TIME.png depth/TIME.png`, one a line; without the depth it is found by
+            its time. What no list names is for training, unless that has a list.
+
+    Raises:
+        FileNotFoundError: If there is no sequence.
+        ValueError: If a list is missing, empty, or for another part.
+    """
+
+    def published(name: str) -> _Published:
+        known = [camera for key, camera in TUM_CAMERAS.items() if key in name]
+        camera = known[0] if known else ROS_DEFAULT
+        note = _note(camera) if known else "ROS' default camera: the name says no freiburg1, 2 or 3"
+        return _Published(camera=camera, source=f"{TUM_PAPER}, {name}; {note}", licence=TUM_LICENCE)
+
+    return _index(root, lists or {}, published)
+
+
+def index_bonn(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
+    """Scenes of Bonn RGB-D Dynamic (Palazzolo et al., IROS 2019), one for each sequence.
+
+    The camera is the published one; lens distortion stays. Poses are those of `bonn_poses`, in
+    metres of the depth sensor. Arguments and errors are those of `index_tum`.
+    """
+
+    def published(name: str) -> _Published:
+        return _Published(
+            camera=BONN_CAMERA,
+            source=f"{BONN_PAPER}, {name}; {_note(BONN_CAMERA)}",
+            licence=BONN_LICENCE,
+            poses=bonn_poses,
+        )
+
+    return _index(root, lists or {}, published)
+
+
+def bonn_poses(markers: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "n 4 4"]:
+    """Camera to world, rigid, in metres of the depth sensor, of Bonn's groundtruth.txt.
+
+    The file holds poses of markers on the sensor in the frame of the motion capture. The site gives
+    the full motion T = T_ros T_file T_ros T_m. The rotation in T_m is 1.0593 times a rotation: what
+    the sensor calls 1 m is 1.0593 m of the motion capture. The rigid motion that fits the sensor's
+    depth has T's rotation without that scale, and T's translation divided by it
+    (https://www.ipb.uni-bonn.de/data/rgbd-dynamic-dataset).
+
+    Args:
+        markers: Poses of groundtruth.txt, in metres of the motion capture.
+    """
+    left, _, right = np.linalg.svd(T_MARKERS[:3, :3])
+    T_marker_camera = T_MARKERS.copy()
+    T_marker_camera[:3, :3] = left @ right
+    poses = T_ROS @ markers @ T_ROS @ T_marker_camera
+    poses[:, :3, 3] /= BONN_SCALE
+    return poses
+
+
+def _note(camera: RgbdCamera) -> str:
+    if not camera.distortion:
+        return "no lens distortion"
+    return f"lens distortion k1 k2 p1 p2 k3 = {camera.distortion} is not removed"
+
+
+def _index(
+    root: Path, lists: Mapping[str, Path], published: Callable[[str], _Published]
+) -> Archive:
+    wanted = read_scene_lists(lists)
+    folders = _sequences(root)
+    return collect(
+        [
+            partial(_scene, folder, part, published(name))
+            for name, folder in folders.items()
+            for part in parts_of(name, wanted)
+        ],
+        missing_scenes(wanted.values(), tuple(folders), root),
+    )
+
+
+def _sequences(root: Path) -> dict[str, Path]:
+    """Folders with rgb.txt or rgb/: the root itself, or up to two levels below it."""
+    found = [
+        {path.parent for pattern in ("rgb.txt", "rgb/") for path in root.glob(level + pattern)}
+        for level in ("", "*/", "*/*/")
+    ]
+    folders = next((sorted(level) for level in found if level), [])
+    if not folders:
+        raise FileNotFoundError(
+            f"{root}: no sequence with an rgb.txt in it; give the folder of a sequence, or the "
+            "folder its archives were unpacked in"
+        )
+    return {folder.resolve().name: folder for folder in folders}
+
+
+def _scene(folder: Path, part: Part, published: _Published) -> ArchiveScene:
+    problems: list[str] = []
+    times, images = _listed(folder, "rgb.txt", problems)
+    times, images, chosen = _chosen(folder, part, times, images, problems)
+    depth = _depths(folder, times, images, chosen, problems)
+    if not images:
+        raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
+    camera = published.camera
+    return ArchiveScene(
+        name=part.name,
+        split=part.split,
+        frames=tuple(
+            ArchiveFrame(name=time_name(time), image=folder / image, depth=depth.get(i))
+            for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
+        ),
+        image_size=first_size([folder / image for image in images], IMAGE_SIZE),
+        intrinsics=np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]),
+        source=published.source,
+        licence=published.licence,
+        depth_units_per_metre=UNITS_PER_METRE,
+        fps=None if part.rows else frame_rate(times),
+        poses=_poses(folder, times, published, problems),
+        timestamps=times,
+        problems=tuple(problems),
+    )
+
+
+def _listed(
+    folder: Path, name: str, problems: list[str]
+) -> tuple[Float[np.ndarray, " n"], list[str]]:
+    """Times and files of rgb.txt or depth.txt, in time order; what is not there is told."""
+    found: dict[str, tuple[float, str]] = {}
+    for time, (file, *_) in _rows(folder / name, 1, problems):
+        if not (folder / file).is_file():
+            problems.append(f"{folder / file}: no such file, but {name} names it")
+        elif time_name(time) in found:
+            problems.append(f"{folder / file}: a second file of the same time in {name}")
+        else:
+            found[time_name(time)] = (time, file)
+    ordered = sorted(found.values())
+    return np.array([time for time, _ in ordered], np.float64), [file for _, file in ordered]
+
+
+def _chosen(
+    folder: Path,
+    part: Part,
+    times: Float[np.ndarray, " n"],
+    images: list[str],
+    problems: list[str],
+) -> tuple[Float[np.ndarray, " m"], list[str], dict[str, str]]:
+    """The frames a list names, and the depth file it names for an image."""
+    if not part.rows:
+        return times, images, {}
+    chosen = {image: "".join(rest[:1]) for image, *rest in part.rows}
+    problems.extend(
+        f"{folder / image}: {part.listed_in} names it, but it is not there or not in rgb.txt"
+        for image in chosen
+        if image not in images
+    )
+    kept = [i for i, image in enumerate(images) if image in chosen]
+    return times[kept], [images[i] for i in kept], {key: d for key, d in chosen.items() if d}
+
+
+def _depths(
+    folder: Path,
+    times: Float[np.ndarray, " n"],
+    images: list[str],
+    chosen: Mapping[str, str],
+    problems: list[str],
+) -> dict[int, ReadDepth]:
+    """What reads the depth of each frame: the file a list names, else the nearest in time."""
+    found: dict[int, str] = {}
+    if len(chosen) < len(images):
+        depth_times, files = _listed(folder, "depth.txt", problems)
+        pairs = match_times(times, depth_times)
+        where = str(folder / "depth.txt")
+        problems += clock_problem("rgb.txt", times, where, depth_times, len(pairs))
+        found = {i: files[j] for i, j in pairs.items() if images[i] not in chosen}
+    for i, image in enumerate(images):
+        if file := chosen.get(image):
+            if (folder / file).is_file():
+                found[i] = file
+            else:
+                problems.append(f"{folder / file}: no such file, but a list names it")
+    return {
+        i: partial(read_sized_depth, folder / file, UNITS_PER_METRE, IMAGE_SIZE)
+        for i, file in found.items()
+    }
+
+
+def _poses(
+    folder: Path, times: Float[np.ndarray, " n"], published: _Published, problems: list[str]
+) -> Float[np.ndarray, "n 4 4"] | None:
+    """Camera to world at the times of the frames, nan where no pose is near; None without any."""
+    path = folder / "groundtruth.txt"
+    rows: list[list[float]] = []
+    for time, words in _rows(path, 7, problems):
+        try:
+            rows.append([time, *(float(word) for word in words[:7])])
+        except ValueError:
+            problems.append(f"{path}: expected numbers at {time_name(time)}, got {words[:7]}")
+    if not rows:
+        return None
+    known = np.array(sorted(rows))
+    poses = published.poses(pose_matrices(known[:, 1:4], known[:, 4:8]))
+    nearest = nearest_times(times, known[:, 0])
+    met = int((nearest >= 0).sum())
+    if strange := clock_problem("rgb.txt", times, str(path), known[:, 0], met):
+        problems += strange
+        return None
+    found = poses[nearest]
+    found[nearest < 0] = np.nan
+    return found
+
+
+def _rows(path: Path, words: int, problems: list[str]) -> list[tuple[float, list[str]]]:
+    """Time and words of every line of a list that is no comment; faulty lines are told."""
+    try:
+        lines = read_lines(path)
+    except FileNotFoundError:
+        problems.append(f"{path}: no such file; unpack the archive again")
+        return []
+    except (OSError, ValueError) as error:
+        problems.append(f"{path}: cannot be read ({error}); unpack the archive again")
+        return []
+    found: list[tuple[float, list[str]]] = []
+    for number, line in lines:
+        if line.startswith("#"):
+            continue
+        time, *rest = line.replace(",", " ").split()
+        try:
+            seconds = float(time)
+        except ValueError:
+            seconds = np.nan
+        if np.isfinite(seconds) and len(rest) >= words:
+            found.append((seconds, rest))
+        else:
+            expected = "a time and a file" if words == 1 else f"a time and {words} numbers"
+            problems.append(f"{path}, line {number}: expected {expected}, got '{line}'")
+    return found

@@ -1,0 +1,237 @@
+"""Which frames of a source become scenes, by the motion and sharpness that are measured."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int, UInt8
+from PIL import Image
+
+from ssmde.data.image_motion import FLAT, tile_flow
+from ssmde.data.video import GreyFrame
+
+LOOK_SIDE = 640  # longest side of the pictures that blur is measured on, in pixels
+MOTION_SIDE = 160  # longest side of the pictures that motion is measured on, in pixels
+FOUND = 0.6  # correlation from which a tile counts as found again
+SAME_PLACE = 0.45  # share of tiles found again; two places reach 0.33, real video stays above 0.69
+FEWEST_TILES = 3  # found again, for a median
+NOISE = 1.0 / 255  # keeps the sharpness of an empty picture finite
+LEAST_MOTION = 0.005  # of the width, 3 pixels of 640: less teaches nothing about depth
+MOST_MOTION = 0.15  # of the width between two frames: too far for a network to match
+FEWEST_FRAMES = 10  # of a scene: the last tenth of each validates
+# Of the usual sharpness; a blur of 2 pixels in 640 gives 0.2, real video is above 0.7.
+BLURRED = 0.6
+NEIGHBORS = 30  # frames to either side whose median is the usual sharpness
+STANDSTILL = 30  # frames without enough motion in a row that are called still, not close
+ROUNDING = 1e-6  # relative; a sum of steps is not exact
+DUPLICATE = 0.05 / 255  # mean difference of brightness below which nothing is new, not even noise
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Measured:
+    """What was measured on the frames of a source: one number each."""
+
+    numbers: Int[np.ndarray, " n"]
+    """Place in the source, from 0; those of frames that cannot be decoded are missing."""
+    moved: Float[np.ndarray, " n"]
+    """Motion since the frame before, as a share of the width; nan where another place begins."""
+    way: Float[np.ndarray, " n"]
+    """Way since the first frame, as a share of the width; trembling and noise add nothing."""
+    sharpness: Float[np.ndarray, "n 2"]
+    """Fine detail as a share of all detail, in both directions; see `sharpness`."""
+    difference: Float[np.ndarray, " n"]
+    """Mean absolute difference of brightness to the frame before, in [0, 1]."""
+
+
+def measure(frames: Iterable[GreyFrame], least_motion: float) -> Measured:
+    """Motion, sharpness and difference of all frames, in order; holds no more than three of them.
+
+    The way is measured from an anchor: the last frame that lay `least_motion` (a share of the
+    width) from the anchor before it. What comes between is compared with the anchor itself, so that
+    errors do not add up. Another size begins another place.
+    """
+    rows: list[tuple[float, ...]] = []
+    before = anchor = None
+    base = ahead = 0.0  # way of the anchor; at most so far from it
+    for frame in frames:
+        picture = motion_picture(frame.grey)
+        moved = difference = 0.0
+        if frame.begins or before is None or anchor is None:
+            if before is not None:
+                moved, base = float("nan"), base + ahead + least_motion
+            anchor, ahead = picture, 0.0
+        else:
+            moved, _ = image_motion(before, picture)
+            difference = float(np.abs(picture - before).mean())
+            ahead += moved
+            if not ahead < least_motion and anchor is not before:
+                ahead, _ = image_motion(anchor, picture)
+            if not ahead < least_motion:  # so far, or nobody knows how far
+                base += ahead if ahead >= least_motion else least_motion
+                anchor, ahead = picture, 0.0
+        rows.append((frame.number, moved, base + ahead, difference, *sharpness(frame.grey)))
+        before = picture
+    table = np.array(rows, np.float64).reshape(-1, 6)
+    numbers, moves, way, differences = table[:, :4].T
+    return Measured(
+        numbers=numbers.astype(np.int64), moved=moves, way=way, difference=differences,
+        sharpness=table[:, 4:],
+    )  # fmt: skip
+
+
+def motion_picture(grey: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "k m"]:
+    """Grey values in [0, 1] of the small picture that motion is measured on.
+
+    Signed floats before anything is averaged or subtracted: a difference of bytes wraps around.
+    """
+    height, width = grey.shape
+    scale = min(1, MOTION_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = Image.fromarray(grey.astype(np.float32)).resize(size, Image.Resampling.BOX)
+    return np.asarray(small) / np.float32(255)
+
+
+def image_motion(
+    before: Float32[np.ndarray, "h w"], after: Float32[np.ndarray, "h w"]
+) -> tuple[float, float]:
+    """How far the picture moved, as a share of its width, and how much of it is found again.
+
+    The median over tiles: somebody who walks through the view does not count. nan if the two show
+    two places. The second number is the share of the tiles with texture, in [0, 1]. Both pictures
+    are as `motion_picture` gives them, of one size.
+    """
+    flow = tile_flow(before, after)
+    textured = np.isfinite(flow.likeness)
+    if not textured.any():  # two empty walls, or an empty one and something else
+        same = float(np.abs(before - after).mean()) < FLAT
+        return (0.0, 1.0) if same else (float("nan"), 0.0)
+    again = flow.likeness > FOUND  # False for nan
+    found = float(again.sum() / textured.sum())
+    if found < SAME_PLACE or again.sum() < min(FEWEST_TILES, int(textured.sum())):
+        return float("nan"), found
+    way = np.hypot(flow.motion[again, 0], flow.motion[again, 1])
+    return float(np.median(way)) / before.shape[1], found
+
+
+def sharpness(grey: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
+    """Fine detail as a share of all detail, down the columns and along the rows, in [0, 4].
+
+    Mean squared second difference over mean squared first difference. A variance of the Laplacian
+    also falls when the camera turns from a shelf to a wall, to a quarter of its running median on
+    hand-held video; and a pan smears one direction only, which a sum of both hides. The finer the
+    picture (0 to 255), the smaller the blur that shows.
+    """
+
+    def share(axis: int) -> float:
+        first = np.diff(grey.astype(np.float32) / 255, axis=axis)
+        second = np.diff(first, axis=axis)
+        if not second.size:
+            return 0.0
+        return float((second * second).mean() / ((first * first).mean() + NOISE**2))
+
+    return share(0), share(1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Frames of a source by what becomes of them."""
+
+    scenes: tuple[Sequence[int], ...]
+    """Frames that are kept, a scene each."""
+    dropped: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Frames that are not, by reason: `close` (moved too little since the last one that is kept),
+    `still` (so are many in a row), `duplicate`, `blurred`, `short` (of a scene of too few)."""
+    splits: tuple[int, ...] = ()
+    """Frames that do not continue what is before them: cuts, and jumps of the camera."""
+
+
+def choose_frames(
+    measured: Measured,
+    *,
+    least_motion: float = LEAST_MOTION,
+    most_motion: float = MOST_MOTION,
+    fewest_frames: int = FEWEST_FRAMES,
+) -> Choice:
+    """Frames to keep: sharp, and each a step of the image away from the one before.
+
+    A blurred frame is passed over for the next sharp one. Where the picture changes to another
+    place, or moves further than `most_motion` between neighbours, a new scene begins.
+
+    Args:
+        measured: Of every frame.
+        least_motion: Way of the image from one kept frame to the next, as a share of its width.
+        most_motion: Motion between two neighbors from which they are two scenes.
+        fewest_frames: Scenes of fewer kept frames are dropped.
+    """
+    reasons: dict[int, str] = {}
+    scenes: list[list[int]] = []
+    for piece in _pieces(measured.moved, most_motion):
+        reasons |= {i: "blurred" for i in piece[is_blurred(measured.sharpness[piece])].tolist()}
+        sharp = [i for i in piece.tolist() if i not in reasons]
+        kept = _steps(measured.way, sharp, least_motion)
+        reasons |= _passed_over(measured, sharp, set(kept))
+        scenes += _connected(measured.way, kept, most_motion)
+    long = [scene for scene in scenes if len(scene) >= fewest_frames]
+    reasons |= {i: "short" for scene in scenes if scene not in long for i in scene}
+    numbers = measured.numbers.tolist()
+    return Choice(
+        scenes=tuple([numbers[i] for i in scene] for scene in long),
+        dropped={
+            reason: tuple(numbers[i] for i in sorted(reasons) if reasons[i] == reason)
+            for reason in dict.fromkeys(reasons.values())
+        },
+        splits=tuple(numbers[scene[0]] for scene in scenes[1:]),
+    )
+
+
+def is_blurred(sharpness: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, " n"]:
+    """True for frames far less sharp, in one direction, than the median of those around them."""
+    usual = [
+        np.median(sharpness[max(0, i - NEIGHBORS) : i + NEIGHBORS + 1], axis=0)
+        for i in range(len(sharpness))
+    ]
+    low = sharpness < BLURRED * np.reshape(usual, (-1, 2))
+    return low[:, 0] | low[:, 1]
+
+
+def _pieces(moved: Float[np.ndarray, " n"], most_motion: float) -> Iterator[np.ndarray]:
+    """Indices of the frames between two cuts or jumps."""
+    begins = np.flatnonzero(~(moved[1:] <= most_motion)) + 1  # nan begins one as well
+    return (piece for piece in np.split(np.arange(len(moved)), begins) if len(piece))
+
+
+def _steps(way: Float[np.ndarray, " n"], frames: list[int], least_motion: float) -> list[int]:
+    """The first frame, and then each that lies far enough from the last one kept."""
+    kept = frames[:1]
+    for i in frames[1:]:
+        if way[i] - way[kept[-1]] >= least_motion * (1 - ROUNDING):
+            kept.append(i)
+    return kept
+
+
+def _passed_over(measured: Measured, frames: list[int], kept: set[int]) -> dict[int, str]:
+    """Why frames between the kept ones are not: many in a row stand still."""
+    reasons: dict[int, str] = {}
+    for is_kept, group in groupby(frames, key=lambda i: i in kept):
+        run = list(group)
+        if is_kept:
+            continue
+        if len(run) >= STANDSTILL:
+            reasons |= dict.fromkeys(run, "still")
+            continue
+        same = measured.difference < DUPLICATE
+        reasons |= {i: "duplicate" if same[i] else "close" for i in run}
+    return reasons
+
+
+def _connected(
+    way: Float[np.ndarray, " n"], frames: list[int], most_motion: float
+) -> list[list[int]]:
+    """Kept frames, split where too much was passed over between two of them."""
+    scenes = [frames[:1]] if frames else []
+    for before, i in pairwise(frames):
+        if way[i] - way[before] > most_motion:
+            scenes.append([])
+        scenes[-1].append(i)
+    return scenes

@@ -1,0 +1,336 @@
+"""Drawn videos: walls, rooms and streets whose depth, poses and motion are known by formula.
+
+    clip = draw_clip("room", movers="across", seed=3)
+    write_clip(clip, Path("data/room_3"))
+
+The same arguments give the same bytes. Conventions are the package's: camera x right, y down,
+z forward, integers are pixel centres, depth is z in metres.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+from numpy import ndarray
+from numpy.random import Generator
+from PIL import Image
+
+from ssmde.console import did_you_mean
+from ssmde.data.sequence import from_hfov
+from ssmde.synthetic.bodies import textured, vivid
+from ssmde.synthetic.raycast import render
+from ssmde.synthetic.rooms_and_streets import (
+    LANE,
+    WALLS,
+    Movers,
+    crossings,
+    room,
+    room_movers,
+    street,
+    street_movers,
+)
+from ssmde.synthetic.scene import Body, Part, Plane, Scene, Track
+
+HARMONICS = ((1.0, 1.0), (1.7, 0.45), (2.9, 0.2))  # frequency and strength of the waves added up
+LONG = 400.0  # radians over which the mean speed of the waves is measured
+Kind = Literal["wall", "slanted_wall", "room", "street"]
+Poses = Float64[ndarray, "k 4 4"]
+
+FPS = 10.0  # frames a second
+EYE_HEIGHT = {"room": 1.45, "street": 1.6}  # metres above the ground
+WALL_DISTANCE = 4.0  # metres from the first camera
+SLANT_DEGREES = (20.0, 35.0)  # smallest and largest heading of the slanted wall
+STEPS = {"wall": 0.1, "slanted_wall": 0.1, "room": 0.05, "street": 1.0}  # metres a frame
+ROTATIONS = {"wall": 0.0, "slanted_wall": 0.0, "room": 0.5, "street": 0.12}  # degrees a frame
+SWINGS = {  # largest heading, pitch and roll of the camera, in degrees
+    "wall": (6.0, 4.0, 2.0), "slanted_wall": (6.0, 4.0, 2.0), "room": (14.0, 4.0, 1.5),
+    "street": (2.5, 0.5, 0.3),
+}  # fmt: skip
+ROOM_REACH = (0.7, 0.08, 0.5)  # metres the camera strays in a room
+CROSSINGS_AHEAD = 80.0  # metres beyond the drive in which side streets are still made
+UNITS = (1000, 256)  # steps a metre of a stored depth, finest first; 16 bits must hold the depth
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DrawnClip:
+    """A drawn video and its truth; n frames."""
+
+    source: str
+    """What was drawn, in words."""
+    fps: float
+    """Frames a second."""
+    images: UInt8[ndarray, "n h w 3"]
+    """RGB."""
+    depth: Float32[ndarray, "n h w"]
+    """Metres along z, exact; 0 for the sky."""
+    poses: Float64[ndarray, "n 4 4"]
+    """Camera-to-world, `T_world_cam`; metres."""
+    intrinsics: Float64[ndarray, "3 3"]
+    """Pinhole matrix, in pixels of the images."""
+    motion_mask: UInt8[ndarray, "n h w"]
+    """255 where the surface moves by itself, else 0."""
+
+
+def draw_clip(
+    kind: str,
+    *,
+    frames: int = 30,
+    size: tuple[int, int] = (128, 160),
+    seed: int = 0,
+    movers: str = "none",
+    hfov_degrees: float = 65.0,
+    step: float | None = None,
+    rotation: float | None = None,
+) -> DrawnClip:
+    """A video of a wall, a room or a street, with exact depth, poses and motion masks.
+
+    Args:
+        kind: `wall`: straight ahead, the camera steps to the right. `slanted_wall`: at an angle,
+            the camera steps along it. `room`: furniture, a hand-held camera. `street`: houses,
+            parked cars, a camera that drives.
+        frames: Number of frames, at 10 a second.
+        size: Height and width, in pixels.
+        seed: Start of every random choice: same seed, same bytes. Scenery, camera and movers
+            draw separately, so the same seed with other movers shows the same place.
+        movers: Who moves by itself, in a room or a street: `none`; `across` the view; `oblique`,
+            across and in depth; `followed`, ahead of the camera and as fast as it is; `mixed`.
+        hfov_degrees: Horizontal field of view.
+        step: Metres the camera moves from frame to frame, in the mean; None takes 0.1 for walls,
+            0.05 for rooms, 1 for streets.
+        rotation: Degrees the camera turns from frame to frame, in the mean; None takes 0 for
+            walls, 0.5 for rooms, 0.12 for streets.
+
+    Raises:
+        ValueError: If a kind or a sort of movers is unknown, a wall is to have movers, or a
+            number is out of range.
+    """
+    _check_name("kind", kind, get_args(Kind))
+    _check_name("movers", movers, get_args(Movers))
+    if movers != "none" and kind not in ("room", "street"):
+        raise ValueError(f"movers need a room or a street, got movers {movers!r} for kind {kind!r}")
+    step = STEPS[kind] if step is None else step
+    rotation = ROTATIONS[kind] if rotation is None else rotation
+    _check_numbers(frames, size, seed, hfov_degrees, step, rotation)
+    shoot = _Shoot(kind=kind, frames=frames, seed=seed, movers=movers, step=step, rotation=rotation)
+    scene, T_world_cam = SCENES[kind](shoot)
+    source = f"drawn: {kind}, movers {movers}, seed {seed}"
+    return _film(source, scene, T_world_cam[:frames], from_hfov(size, hfov_degrees), size)
+
+
+def _film(
+    source: str, scene: Scene, T_world_cam: Poses, intrinsics: Float64[ndarray, "3 3"],
+    size: tuple[int, int],
+) -> DrawnClip:  # fmt: skip
+    pictures = [
+        render(scene, pose, intrinsics, size, frame / FPS) for frame, pose in enumerate(T_world_cam)
+    ]
+    return DrawnClip(
+        source=source,
+        fps=FPS,
+        images=np.stack([picture.image for picture in pictures]),
+        depth=np.stack([picture.depth for picture in pictures]),
+        poses=T_world_cam,
+        intrinsics=intrinsics,
+        motion_mask=np.stack([picture.moving for picture in pictures]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Shoot:
+    """What is to be drawn, with one more frame than asked for: it gives the last a velocity."""
+
+    kind: str
+    frames: int
+    seed: int
+    movers: str
+    step: float
+    rotation: float
+
+    def generator(self, purpose: int) -> Generator:
+        """Random numbers of their own for scenery (0), camera (1), angles (2) and movers (3)."""
+        return np.random.default_rng([self.seed, purpose])
+
+    def times(self) -> Float64[ndarray, " k"]:
+        """Moment of every frame, in seconds."""
+        return np.arange(self.frames + 1) / FPS
+
+    def poses(self, path: Float64[ndarray, "k 3"]) -> Poses:
+        """Poses along a path, with the turns that were asked for."""
+        if not self.rotation:
+            return poses(path, np.zeros_like(path))
+        angles = wander(self.generator(2), len(path), SWINGS[self.kind], self.rotation)
+        return poses(path, angles)
+
+
+def _wall(shoot: _Shoot) -> tuple[Scene, Poses]:
+    path = sideways(shoot.generator(1), shoot.frames + 1, shoot.step)
+    return _wall_scene(shoot.generator(0), 0.0), shoot.poses(path)
+
+
+def _slanted_wall(shoot: _Shoot) -> tuple[Scene, Poses]:
+    rng = shoot.generator(0)
+    slant = float(np.radians(rng.uniform(*SLANT_DEGREES) * rng.choice([-1, 1])))
+    path = sideways(shoot.generator(1), shoot.frames + 1, shoot.step)
+    # Along the wall, so that it stays at its distance however long the clip.
+    path[:, 2] -= np.sin(slant) * path[:, 0]
+    path[:, 0] *= np.cos(slant)
+    return _wall_scene(rng, slant), shoot.poses(path)
+
+
+def _wall_scene(rng: Generator, heading: float) -> Scene:
+    first, second = vivid(rng), WALLS[rng.integers(len(WALLS))]
+    texture = textured(
+        rng, second, cell=1.3, depth=0.25, pattern="checks", mark=first,
+        period=(rng.uniform(0.7, 1.3), rng.uniform(0.7, 1.3)),
+    )  # fmt: skip
+    track = Track(
+        times=np.zeros(1), positions=np.array([[0, 0, WALL_DISTANCE]]), headings=np.array([heading])
+    )
+    part = Part(shape=Plane(2), texture=texture, casts_shadow=False)
+    wall = Body(parts=(part,), track=track)
+    return Scene(bodies=(wall,), light=(0.36, -0.48, -0.8), ambient=0.6)
+
+
+def _room(shoot: _Shoot) -> tuple[Scene, Poses]:
+    path = wander(shoot.generator(1), shoot.frames + 1, ROOM_REACH, shoot.step)
+    T_world_cam = shoot.poses(path - np.array([0, EYE_HEIGHT["room"], 0]))
+    scene = room(shoot.generator(0))
+    movers = room_movers(shoot.generator(3), shoot.movers, shoot.times(), T_world_cam)
+    return replace(scene, bodies=(*scene.bodies, *movers)), T_world_cam
+
+
+def _street(shoot: _Shoot) -> tuple[Scene, Poses]:
+    path = drive(shoot.generator(1), shoot.frames + 1, shoot.step)
+    T_world_cam = shoot.poses(path + np.array([LANE, -EYE_HEIGHT["street"], 0]))
+    rng, length = shoot.generator(0), float(path[-1, 2])
+    at = crossings(rng, length + CROSSINGS_AHEAD)
+    scene = street(rng, length, at)
+    movers = street_movers(shoot.generator(3), shoot.movers, shoot.times(), T_world_cam, at)
+    return replace(scene, bodies=(*scene.bodies, *movers)), T_world_cam
+
+
+SCENES = {"wall": _wall, "slanted_wall": _slanted_wall, "room": _room, "street": _street}
+
+
+def _check_numbers(
+    frames: int, size: tuple[int, int], seed: int, hfov_degrees: float, step: float, rotation: float
+) -> None:
+    if frames < 1:
+        raise ValueError(f"frames must be at least 1, got {frames}")
+    if min(size) < 2:
+        raise ValueError(f"size must be at least 2 x 2 pixels (height, width), got {size}")
+    if seed < 0:
+        raise ValueError(f"seed must be a whole number of at least 0, got {seed}")
+    if not 1 <= hfov_degrees <= 170:
+        raise ValueError(f"hfov_degrees must be between 1 and 170, got {hfov_degrees}")
+    for name, value in (("step", step), ("rotation", rotation)):
+        if not 0 <= value < np.inf:
+            raise ValueError(f"{name} must be 0 or more, got {value}")
+
+
+def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}: {did_you_mean(name, known)}")
+
+
+def write_clip(
+    clip: DrawnClip, folder: Path, *, image_format: Literal["png", "jpg"] = "png"
+) -> None:
+    """Write a clip as a scene folder: frames, cam.txt, poses.txt, depth, motion_mask, scene.json.
+
+    Depth is 16 bit, at 1000 steps a metre where the clip's depth allows it, else 256; scene.json
+    says which. Frames of the same number are replaced; `jpg` has quality 95.
+
+    Raises:
+        ValueError: If the depth is too large for 16 bits.
+    """
+    unit = _depth_unit(float(clip.depth.max()))
+    for name in ("depth", "motion_mask"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for index, image in enumerate(clip.images):
+        frame = f"{index:06d}"
+        steps = np.rint(clip.depth[index].astype(np.float64) * unit).astype(np.uint16)
+        picture = folder / f"{frame}.{image_format}"
+        Image.fromarray(image).save(picture, quality=JPEG_QUALITY)  # PNG ignores the quality
+        Image.fromarray(steps).save(folder / "depth" / f"{frame}.png")
+        Image.fromarray(clip.motion_mask[index]).save(folder / "motion_mask" / f"{frame}.png")
+    np.savetxt(folder / "cam.txt", clip.intrinsics, fmt="%.10g")
+    np.savetxt(folder / "poses.txt", clip.poses[:, :3].reshape(-1, 12), fmt="%.10g")
+    info = {
+        "source": clip.source,
+        "licence": "MIT",
+        "fps": clip.fps,
+        "depth_units_per_metre": unit,
+        "notes": "Drawn by ssmde.synthetic; depth, poses and motion masks are exact.",
+    }
+    (folder / "scene.json").write_text(json.dumps(info, indent=2) + "\n")
+
+
+def _depth_unit(deepest: float) -> int:
+    largest = np.iinfo(np.uint16).max
+    for unit in UNITS:
+        if round(deepest * unit) <= largest:
+            return unit
+    raise ValueError(
+        f"depth of {deepest:.1f} m does not fit into 16 bits at {UNITS[-1]} steps a metre; "
+        f"up to {largest / UNITS[-1]:.1f} m does"
+    )
+
+
+def wander(
+    rng: Generator, frames: int, amplitudes: tuple[float, float, float], step: float
+) -> Float64[ndarray, "n 3"]:
+    """Smooth values around zero whose change from frame to frame has the mean length `step`.
+
+    `amplitudes` is the size of the three coordinates, in the unit of `step`.
+    """
+    phase = rng.uniform(0, 2 * np.pi, (len(HARMONICS), 3))
+    rate = np.array([h[0] for h in HARMONICS])[:, None] * rng.uniform(0.8, 1.25, phase.shape)
+    strength = np.array([h[1] for h in HARMONICS])[:, None] * np.array(amplitudes)
+
+    def waves(at: Float64[ndarray, " k"]) -> Float64[ndarray, "k 3"]:
+        return (strength * np.sin(rate * at[:, None, None] + phase)).sum(axis=1)
+
+    fine = waves(np.linspace(0, LONG, 8000))
+    speed = np.linalg.norm(np.diff(fine, axis=0), axis=1).sum() / LONG
+    return waves(np.arange(frames) * step / speed)
+
+
+def poses(
+    positions: Float64[ndarray, "n 3"], angles: Float64[ndarray, "n 3"]
+) -> Float64[ndarray, "n 4 4"]:
+    """Camera-to-world matrices; angles are heading, pitch (up) and roll, in degrees."""
+    heading, pitch, roll = np.radians(angles).T
+    result = np.zeros((len(positions), 4, 4))
+    result[:, 3, 3] = 1
+    turns = [_turn(2, 0, heading), _turn(1, 2, pitch), _turn(0, 1, roll)]
+    result[:, :3, :3] = turns[0] @ turns[1] @ turns[2]
+    result[:, :3, 3] = positions
+    return result
+
+
+def _turn(a: int, b: int, angle: Float64[ndarray, " n"]) -> Float64[ndarray, "n 3 3"]:
+    """Rotations that turn axis a towards axis b."""
+    turn = np.tile(np.eye(3), (len(angle), 1, 1))
+    turn[:, a, a] = turn[:, b, b] = np.cos(angle)
+    turn[:, b, a], turn[:, a, b] = np.sin(angle), -np.sin(angle)
+    return turn
+
+
+def sideways(rng: Generator, frames: int, step: float) -> Float64[ndarray, "n 3"]:
+    """Steps of exactly `step` to the right, and a slight sway up, down, ahead and back."""
+    sway = wander(rng, frames, (0.0, 0.5, 0.8), 0.3 * step) if step else np.zeros((frames, 3))
+    sway = sway - sway[:1]
+    sway[:, 0] = step * np.arange(frames)
+    return sway
+
+
+def drive(rng: Generator, frames: int, step: float) -> Float64[ndarray, "n 3"]:
+    """Along z at about `step` a frame, a little faster and slower, swaying within the lane."""
+    sway = wander(rng, frames, (0.35, 0.02, 3.0), 0.08 * step)
+    sway[:, 2] += step * np.arange(frames) - sway[0, 2]
+    return sway

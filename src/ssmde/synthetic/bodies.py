@@ -1,0 +1,291 @@
+"""People, cars and crates: bodies put together from simple shapes, and the tracks they move on.
+
+Each function draws the sizes and colors from the generator it is given, and takes the track the
+body moves on. In its own frame a body looks along z and stands on y = 0.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+from numpy.random import Generator
+
+from ssmde.synthetic.scene import (
+    Body,
+    Box,
+    Capsule,
+    Color,
+    Ellipsoid,
+    Part,
+    Pattern,
+    Shape,
+    Texture,
+    Track,
+    sphere,
+)
+from ssmde.synthetic.shading import TABLE
+
+SKINS = ((0.93, 0.76, 0.64), (0.78, 0.57, 0.42), (0.5, 0.34, 0.25), (0.86, 0.68, 0.54))
+HAIRS = ((0.12, 0.09, 0.08), (0.3, 0.2, 0.12), (0.55, 0.42, 0.25), (0.4, 0.4, 0.42))
+PAINTS = (
+    (0.72, 0.12, 0.12), (0.15, 0.3, 0.6), (0.85, 0.85, 0.86), (0.2, 0.22, 0.24),
+    (0.55, 0.58, 0.6), (0.12, 0.42, 0.3), (0.9, 0.7, 0.2), (0.45, 0.25, 0.15),
+)  # fmt: skip
+WOODS = ((0.62, 0.44, 0.28), (0.45, 0.29, 0.18), (0.76, 0.6, 0.42), (0.32, 0.22, 0.17))
+LEG, LEG_RADIUS = 0.45, 0.045  # shares of a person's height
+STRIDE = 0.42  # radians a leg swings to either side
+WALK = 3.8  # radians of the swing's phase a metre: two steps in 1.65 m
+CLEAR, WHEEL = 0.2, 0.32  # metres between car and ground, and radius of a wheel
+
+
+def pick(rng: Generator, colors: Iterable[Color]) -> Color:
+    """One of the colors, slightly changed."""
+    choices = list(colors)
+    return vary(rng, choices[rng.integers(len(choices))], 0.06)
+
+
+def vary(rng: Generator, color: Color, amount: float) -> Color:
+    """A color near this one, at most `amount` away in each channel."""
+    red, green, blue = (np.array(color) + rng.uniform(-amount, amount, 3)).clip(0.02, 0.98)
+    return float(red), float(green), float(blue)
+
+
+def vivid(rng: Generator) -> Color:
+    """A random strong color."""
+    hue, low = rng.uniform(0, 6), rng.uniform(0.1, 0.4)
+    wheel = [np.clip(abs((hue + k) % 6 - 3) - 1, 0, 1) for k in (0, 4, 2)]
+    red, green, blue = (low + (rng.uniform(0.55, 0.9) - low) * x for x in wheel)
+    return float(red), float(green), float(blue)
+
+
+def scaled(color: Color, factor: float) -> Color:
+    """A brighter or darker color."""
+    red, green, blue = (min(channel * factor, 1.0) for channel in color)
+    return red, green, blue
+
+
+def textured(
+    rng: Generator,
+    color: Color,
+    *,
+    cell: float = 0.3,
+    depth: float = 0.55,
+    pattern: Pattern = "plain",
+    mark: Color = (1.0, 1.0, 1.0),
+    period: tuple[float, float] = (1.0, 1.0),
+    duty: tuple[float, float] = (0.5, 0.5),
+    variation: float = 0.0,
+    shift: float = 0.0,
+) -> Texture:
+    """A texture around one color, at a random place in the noise.
+
+    `color` is the brighter shade, `depth` the brightness of the darker one relative to it, `cell`
+    the size of the coarsest grain in metres; the rest is as in `Texture`.
+    """
+    x, y, z = rng.uniform(0, TABLE, 3).tolist()
+    return Texture(
+        base=scaled(vary(rng, color, 0.03), depth), second=scaled(vary(rng, color, 0.03), 1.12),
+        mark=mark, pattern=pattern, period=period, duty=duty, variation=variation, shift=shift,
+        cell=cell, origin=(x, y, z),
+    )  # fmt: skip
+
+
+def person(rng: Generator, track: Track) -> Body:
+    """A person between 1.55 and 1.9 m; arms and legs swing when the track moves."""
+    tall = float(rng.uniform(1.55, 1.9))
+    shirts: tuple[Pattern, ...] = ("plain", "checks", "blocks")
+    shirt = vivid(rng)
+    cloth = textured(
+        rng, shirt, cell=0.16, pattern=shirts[rng.integers(3)], mark=vivid(rng),
+        period=(0.16, 0.16), duty=(0.12, 0.35),
+    )  # fmt: skip
+    trousers = textured(rng, scaled(pick(rng, PAINTS), 0.75), cell=0.2)
+    skin = textured(
+        rng, pick(rng, SKINS), cell=0.1, depth=0.8, pattern="cap", mark=pick(rng, HAIRS),
+        period=(1.0, -0.02 * tall),
+    )  # fmt: skip
+    trunk = [  # half axes and height of the middle, as shares of the person's height
+        ((0.047, 0.068, 0.056), 0.932, skin, True),
+        ((0.03, 0.07, 0.03), 0.86, skin, False),
+        ((0.14, 0.05, 0.055), 0.795, cloth, False),
+        ((0.118, 0.2, 0.078), 0.665, cloth, True),
+        ((0.095, 0.1, 0.08), 0.5, trousers, False),
+    ]
+    parts = [
+        Part(
+            shape=Ellipsoid((x * tall, y * tall, z * tall)), texture=texture,
+            offset=(0.0, -height * tall, 0.0), casts_shadow=casts,
+        )
+        for (x, y, z), height, texture, casts in trunk
+    ]  # fmt: skip
+    sleeve, shoe = textured(rng, shirt, cell=0.16), textured(rng, (0.12, 0.1, 0.1), cell=0.1)
+    for side in (-1, 1):
+        parts += _limbs(tall, side, trousers, shoe, sleeve, skin)
+    speed = _speed(track)
+    return Body(
+        parts=tuple(parts), track=track, leg=LEG * tall, stride=STRIDE if speed else 0.0,
+        pace=WALK * speed, footprint=(0.1, 0.08),
+    )  # fmt: skip
+
+
+def _limbs(
+    tall: float, side: int, trousers: Texture, shoe: Texture, sleeve: Texture, skin: Texture
+) -> list[Part]:
+    """Leg, shoe, arm and hand of one side; the shoe's sole is on y = 0."""
+    thick, leg = LEG_RADIUS * tall, LEG * tall
+    swing = side * STRIDE
+    hip, shoulder = (
+        (side * 0.052 * tall, -leg - thick, 0.0),
+        (side * 0.125 * tall, -0.8 * tall, 0.0),
+    )
+    return [
+        Part(shape=Capsule(leg - thick, thick), texture=trousers, swing=swing, offset=hip),
+        Part(
+            shape=Ellipsoid((0.7 * thick, thick, 1.7 * thick)), texture=shoe, swing=swing,
+            offset=hip, hang=(0.0, leg, 0.6 * thick), casts_shadow=False,
+        ),
+        Part(
+            shape=Capsule(0.28 * tall, 0.028 * tall), texture=sleeve, swing=-swing, offset=shoulder
+        ),
+        Part(
+            shape=Ellipsoid((0.02 * tall, 0.05 * tall, 0.03 * tall)), texture=skin, swing=-swing,
+            offset=shoulder, hang=(0.0, 0.35 * tall, 0.0), casts_shadow=False,
+        ),
+    ]  # fmt: skip
+
+
+def _speed(track: Track) -> float:
+    """Mean speed along a track, in metres a second."""
+    if len(track.times) == 1:
+        return 0.0
+    way = np.linalg.norm(np.diff(track.positions, axis=0), axis=1).sum()
+    return float(way / (track.times[-1] - track.times[0]))
+
+
+def car(rng: Generator, track: Track) -> Body:
+    """A car of about 4.2 x 1.75 x 1.5 m."""
+    long, wide = float(rng.uniform(1.95, 2.25)), float(rng.uniform(0.82, 0.9))  # half sizes
+    tall = float(rng.uniform(1.4, 1.6))
+    waist, back = 0.58 * tall, -0.12 * long
+    low, cabin = (waist - CLEAR) / 2, (tall - waist) / 2
+    paint = pick(rng, PAINTS)
+    body = textured(
+        rng, paint, cell=0.5, depth=0.7, pattern="blocks", mark=scaled(paint, 0.35),
+        period=(1.1, 0.36), duty=(0.03, 0.06),
+    )  # fmt: skip
+    glass = textured(
+        rng, (0.3, 0.36, 0.42), cell=0.4, depth=0.35, pattern="blocks", mark=scaled(paint, 0.5),
+        period=(0.95, 5.0), duty=(0.1, 0.0),
+    )  # fmt: skip
+    roof = textured(rng, paint, cell=0.5, depth=0.8)
+    hull = Box((wide, low, long), (0.03, 0.06))
+    windows = Box((0.94 * wide, cabin, 0.62 * long), (0.16, 0.42))
+    top = Box((0.94 * wide - 0.17, 0.03, 0.62 * long - 0.42), (0.02, 0.05))
+    parts = (
+        Part(shape=hull, texture=body, offset=(0.0, -CLEAR - low, 0.0)),
+        Part(shape=windows, texture=glass, offset=(0.0, -waist - cabin, back)),
+        Part(shape=top, texture=roof, offset=(0.0, -tall - 0.02, back), casts_shadow=False),
+        *_fittings(rng, long, wide, waist),
+    )
+    return Body(parts=parts, track=track, footprint=(wide - 0.05, long - 0.1))
+
+
+def _fittings(rng: Generator, long: float, wide: float, waist: float) -> Iterator[Part]:
+    """Bumpers, number plate, lamps and wheels; the wheels stand on y = 0."""
+    dark, rubber = (textured(rng, (0.15, 0.15, 0.16), cell=cell) for cell in (0.2, 0.12))
+    red, white = (textured(rng, rgb, cell=0.1) for rgb in ((0.8, 0.06, 0.05), (0.95, 0.95, 0.95)))
+    rim = textured(
+        rng, (0.75, 0.76, 0.78), cell=0.1, pattern="checks", mark=(0.25, 0.25, 0.25),
+        period=(0.12, 0.12),
+    )  # fmt: skip
+    lamp, tyre, disc = Box((0.17, 0.07, 0.03)), Ellipsoid((0.12, WHEEL, WHEEL)), (0.11, 0.19, 0.19)
+    pieces: list[tuple[Shape, Texture, tuple[float, float, float]]] = [
+        (Box((0.96 * wide, 0.09, long + 0.06)), dark, (0.0, -CLEAR - 0.14, 0.0)),
+        (Box((0.26, 0.06, 0.02)), white, (0.0, -0.62 * waist, -long)),
+    ]
+    for side in (-1, 1):
+        pieces.append((lamp, red, (side * 0.68 * wide, -0.8 * waist, -long)))
+        pieces.append((lamp, white, (side * 0.68 * wide, -0.76 * waist, long)))
+        for end in (-0.62 * long, 0.64 * long):
+            pieces.append((tyre, rubber, (side * (wide - 0.07), -WHEEL, end)))
+            pieces.append((Ellipsoid(disc), rim, (side * (wide - 0.05), -WHEEL, end)))
+    for shape, texture, at in pieces:
+        yield Part(shape=shape, texture=texture, offset=at, casts_shadow=False)
+
+
+def crate(rng: Generator, track: Track) -> Body:
+    """A box with a ball on it."""
+    half, ball = rng.uniform(0.16, 0.24), rng.uniform(0.1, 0.14)
+    patterns = ("checks", "stripes", "plain")
+    kind = patterns[rng.integers(3)]
+    board = textured(
+        rng, vivid(rng), cell=0.2, depth=0.4, pattern=kind, mark=vivid(rng), period=(0.2, 0.2)
+    )
+    skin = textured(
+        rng, vivid(rng), cell=0.15, pattern="stripes", mark=vivid(rng), period=(0.1, 0.1)
+    )
+    parts = (
+        Part(shape=Box((half, half, 1.2 * half)), texture=board, offset=(0.0, -half, 0.0)),
+        Part(shape=sphere(ball), texture=skin, offset=(0.0, -2 * half - ball, 0.0)),
+    )
+    return Body(parts=parts, track=track, footprint=(half, 1.2 * half))
+
+
+def to_and_fro(
+    times: Float64[ndarray, " k"],
+    *,
+    center: tuple[float, float],
+    half_length: float,
+    direction: float,
+    speed: float,
+    phase: float,
+) -> Track:
+    """A long, thin loop: there on one side, a turn, and back on the other, an eighth as wide.
+
+    The middle is (x, z) in metres, `direction` the heading of the long axis and `phase` where on
+    the loop the time 0 lies, in radians; the mean speed is in metres a second.
+    """
+    half_wide = half_length / 8
+    around = 4.1 * half_length  # circumference of such an ellipse, within a percent
+    angle = phase + 2 * np.pi * speed / around * times
+    ahead, aside = half_length * np.sin(angle), half_wide * np.cos(angle)
+    s, c = np.sin(direction), np.cos(direction)
+    x, z = center[0] + s * ahead + c * aside, center[1] + c * ahead - s * aside
+    positions = np.stack([x, np.zeros_like(ahead), z], axis=1)
+    step_ahead, step_aside = half_length * np.cos(angle), -half_wide * np.sin(angle)
+    headings = np.unwrap(direction + np.arctan2(step_aside, step_ahead))
+    return Track(times=times, positions=positions, headings=headings)
+
+
+def straight(
+    times: Float64[ndarray, " k"],
+    through: tuple[float, float],
+    when: float,
+    velocity: tuple[float, float],
+    *,
+    y: float = 0.0,
+) -> Track:
+    """A straight line at even speed from the first to the last time; before and after it stands.
+
+    It is at the point (x, z) at `when`; the velocity is along x and z, in metres a second, and y
+    the height of the ground, downwards.
+    """
+    ends = times[[0, -1]]
+    x, z = (p + v * (ends - when) for p, v in zip(through, velocity, strict=True))
+    heading = np.full(2, np.arctan2(velocity[0], velocity[1]))
+    positions = np.stack([x, np.full(2, y), z], axis=1)
+    return Track(times=ends, positions=positions, headings=heading)
+
+
+def ahead_of(
+    times: Float64[ndarray, " k"], T_world_cam: Float64[ndarray, "k 4 4"], distance: float
+) -> Track:
+    """Always the same distance ahead of the camera, on the ground, whichever way it turns."""
+    forward = T_world_cam[:, :3, 2]
+    headings = np.arctan2(forward[:, 0], forward[:, 2])
+    positions = T_world_cam[:, :3, 3].copy()
+    positions[:, 0] += distance * np.sin(headings)
+    positions[:, 2] += distance * np.cos(headings)
+    positions[:, 1] = 0.0
+    return Track(times=times, positions=positions, headings=np.unwrap(headings))

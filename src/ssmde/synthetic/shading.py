@@ -1,0 +1,436 @@
+"""Colors of a drawn scene: textures by formula, and the light on the points the rays have met.
+
+A texture (noise, blocks, stripes) lives in the coordinates of its object, in metres, so it moves
+with the object, and two frames show the same color at the same point. Detail finer than about two
+pixels fades out, so nothing flickers when the camera moves. Color = texture x (ambient + direct
+light x cosine, where no part stands in the light), darkened on the ground around what stands on it,
+and paled with distance under an open sky.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+from numpy import ndarray
+
+from ssmde.synthetic.scene import Pattern, Placed, Scene, Texture
+
+TABLE = 32  # the noise repeats after this many cells
+OCTAVES = 6  # each has cells half as wide as the one before
+PERSISTENCE = 0.72  # strength of an octave relative to the coarser one
+NOISE_GAIN = 1.4  # brings the sum of octaves to about [-1, 1]
+FADE_CELLS = (1.5, 3.0)  # an octave fades in while its cells grow over these sizes in pixels
+MARK_GRAIN = 0.55  # brightness of a mark where the noise is darkest
+FILTER_PIXELS = 1.3  # width of the box filter on patterns
+LIFT = 1e-3  # metres a shadow ray starts above its surface
+GRAZING = 0.02  # smallest cosine between ray and surface when a pixel's size is worked out
+CONTACT_DARKNESS = 0.55  # how much of the light the contact takes away, at most
+CONTACT_REACH = 0.22  # metres over which the contact shadow fades
+FACE_GAP = 7.3  # metres of noise between two faces of a box, so that they differ
+DIRECT = 1.5  # direct light on a surface that faces it, relative to 1 - ambient
+SHADOW_SPECK = 4.0  # pixels; parts that look smaller cast no shadow
+SKY_SHARE = 0.25  # how much more ambient light comes from above than from below
+CLOUD_CELL = 0.35  # size of the clouds, as a share of the distance overhead
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Camera:
+    """A pinhole camera in the world."""
+
+    origin: Float64[ndarray, " 3"]
+    rotation: Float64[ndarray, "3 3"]
+    focal: Float64[ndarray, " 2"]
+    centre: Float64[ndarray, " 2"]
+
+    @classmethod
+    def of(
+        cls, T_world_cam: Float64[ndarray, "4 4"], intrinsics: Float64[ndarray, "3 3"]
+    ) -> "Camera":
+        """The camera of a pose (camera-to-world) and a pinhole matrix in pixels."""
+        return cls(
+            origin=T_world_cam[:3, 3],
+            rotation=T_world_cam[:3, :3],
+            focal=intrinsics[(0, 1), (0, 1)],
+            centre=intrinsics[:2, 2],
+        )
+
+    def rays(self, pixels: Float64[ndarray, "n 2"]) -> Float64[ndarray, "n 3"]:
+        """Directions in the world, scaled to z = 1 in the camera."""
+        plane = (pixels - self.centre) / self.focal
+        return np.concatenate([plane, np.ones((len(plane), 1))], axis=1) @ self.rotation.T
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Points:
+    """Points on surfaces, as the rays have met them; m points."""
+
+    world: Float64[ndarray, "m 3"]
+    normals: Float64[ndarray, "m 3"]
+    color: Float64[ndarray, "m 3"]
+    face: Int64[ndarray, " m"]
+
+
+def shade(
+    scene: Scene,
+    placed: Placed,
+    camera: Camera,
+    pixels: Float64[ndarray, "n 2"],
+    depth: Float64[ndarray, " n"],
+    part: Int64[ndarray, " n"],
+) -> tuple[Float64[ndarray, "n 3"], Int64[ndarray, " n"], Float64[ndarray, " n"]]:
+    """RGB about in [0, 1], number of the face, and 1 where direct light arrives, for each pixel."""
+    directions = camera.rays(pixels)
+    color = np.empty((len(pixels), 3))
+    face = np.zeros(len(pixels), np.int64)
+    lit = np.zeros(len(pixels))
+    nothing = np.flatnonzero(part < 0)
+    color[nothing] = _sky(scene, directions[nothing], camera)
+    # Sorted by part, so that each part is one slice.
+    order = np.argsort(part, kind="stable")[len(nothing) :]
+    if len(order) == 0:
+        return color, face, lit
+    points = _surfaces(placed, camera, directions[order], depth[order], part[order])
+    cosine = points.normals @ np.array(scene.light)
+    bright = _in_light(
+        placed, camera, points.world + LIFT * points.normals, np.array(scene.light), cosine
+    )
+    around = 1 - SKY_SHARE * (0.5 + 0.5 * points.normals[:, 1])
+    light = scene.ambient * around + DIRECT * (1 - scene.ambient) * np.where(bright, cosine, 0)
+    light *= _contact(placed.contacts, points)
+    painted = points.color * light[:, None]
+    if np.isfinite(scene.far):
+        pale = (2 * depth[order] / scene.far - 1).clip(0, 1)[:, None]
+        painted += (np.array(scene.sky[0]) - painted) * pale
+    color[order], face[order], lit[order] = painted, points.face, bright
+    return color, face, lit
+
+
+def _sky(
+    scene: Scene, directions: Float64[ndarray, "n 3"], camera: Camera
+) -> Float64[ndarray, "n 3"]:
+    horizon, overhead = np.array(scene.sky[0]), np.array(scene.sky[1])
+    unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    up = np.sqrt((-unit[:, 1:2]).clip(0, 1))
+    size = np.full(len(unit), 1 / camera.focal[0])
+    cell = np.full(len(unit), CLOUD_CELL)
+    clouds = fractal_noise(unit / CLOUD_CELL * [0.5, 2.0, 0.5], cell, 2 * size)[:, None]
+    color = horizon + (overhead - horizon) * up
+    return color + (0.95 - color) * (0.9 * clouds - 0.1).clip(0, 0.8)
+
+
+def _surfaces(
+    placed: Placed,
+    camera: Camera,
+    directions: Float64[ndarray, "m 3"],
+    depth: Float64[ndarray, " m"],
+    part: Int64[ndarray, " m"],
+) -> _Points:
+    """Normal and texture of every point; the points are sorted by part."""
+    starts = np.flatnonzero(np.diff(part, prepend=-1))
+    seen, counts = part[starts], np.diff(starts, append=len(part))
+    which = np.repeat(np.arange(len(seen)), counts)
+    turns = placed.rotations[part]
+    world = camera.origin + depth[:, None] * directions
+    # From here on in the frame of each point's own part.
+    local = np.einsum("mi,mij->mj", world - placed.origins[part], turns)
+    rays = np.einsum("mi,mij->mj", directions, turns)
+    normals = np.empty_like(local)
+    axis, face = np.empty(len(part), np.int64), np.empty(len(part), np.int64)
+    for index, start, count in zip(seen, starts, counts, strict=True):
+        here = slice(start, start + count)
+        surface = placed.parts[index].shape.surface(local[here])
+        normals[here], axis[here], face[here] = surface
+    facing = (normals * rays).sum(1)
+    normals *= -np.sign(facing)[:, None]
+    slope = np.minimum(-np.abs(facing), -GRAZING)
+    coordinates = unfold(local, axis, FACE_GAP * face)
+    # A step of one pixel moves the point by depth / focal * (e - d (n . e) / (n . d)).
+    footprint = np.zeros_like(local)
+    for k in range(2):
+        step = (camera.rotation[:, k] @ placed.rotations[seen])[which]
+        moved = step - rays * ((normals * step).sum(1) / slope)[:, None]
+        moved *= (depth / camera.focal[k])[:, None]
+        footprint += np.abs(unfold(moved, axis, np.zeros(len(axis))))
+    textures = [placed.parts[index].texture for index in seen]
+    color = paint(textures, which, coordinates, footprint)
+    return _Points(
+        world=world, normals=np.einsum("mij,mj->mi", turns, normals), color=color, face=face
+    )
+
+
+def _in_light(
+    placed: Placed,
+    camera: Camera,
+    points: Float64[ndarray, "m 3"],
+    light: Float64[ndarray, " 3"],
+    cosine: Float64[ndarray, " m"],
+) -> Bool[ndarray, " m"]:
+    """Whether light reaches each point: it faces the light, and no part stands between."""
+    # Seen from the light, a shadow is the outline of a part: compare boxes in that view first.
+    side = np.cross(light, [0.0, 0.0, 1.0])
+    side /= np.linalg.norm(side)
+    view = np.stack([side, np.cross(light, side), light], axis=1)
+    seen_from_light = points @ view
+    order = np.argsort(seen_from_light[:, 0])
+    a, b, along = np.ascontiguousarray(seen_from_light[order].T)
+    bright = cosine[order] > 0
+    corners = placed.corners @ view
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    first, last = np.searchsorted(a, low[:, 0]), np.searchsorted(a, high[:, 0], side="right")
+    size = np.linalg.norm(placed.corners[:, 7] - placed.corners[:, 0], axis=1)
+    away = np.linalg.norm(placed.corners.mean(axis=1) - camera.origin, axis=1)
+    casts = placed.casts & (first < last) & (size * camera.focal[0] > SHADOW_SPECK * away)
+    casts &= high[:, 2] >= along.min()
+    casts &= (high[:, 1] >= b.min()) & (low[:, 1] <= b.max())
+    for index in np.flatnonzero(casts):
+        here = slice(first[index], last[index])
+        near = bright[here] & (b[here] >= low[index, 1]) & (b[here] <= high[index, 1])
+        near &= along[here] <= high[index, 2]
+        pick = first[index] + np.flatnonzero(near)
+        if len(pick) == 0:
+            continue
+        turn = placed.rotations[index]
+        origins = (points[order[pick]] - placed.origins[index]) @ turn
+        t = placed.parts[index].shape.meet(origins, (light @ turn)[None])
+        bright[pick[np.isfinite(t)]] = False
+    result = np.empty_like(bright)
+    result[order] = bright
+    return result
+
+
+def _contact(contacts: Float64[ndarray, "k 6"], points: _Points) -> Float64[ndarray, " m"]:
+    """Share of the light left on the ground around the bodies that stand on it, in (0, 1]."""
+    left = np.ones(len(points.world))
+    ground = np.flatnonzero(points.normals[:, 1] < -0.99)
+    if len(ground) == 0:
+        return left
+    ground = ground[np.argsort(points.world[ground, 2])]
+    x, y, z = np.ascontiguousarray(points.world[ground].T)
+    reach = np.hypot(contacts[:, 4], contacts[:, 5]) + 3 * CONTACT_REACH
+    first = np.searchsorted(z, contacts[:, 2] - reach)
+    last = np.searchsorted(z, contacts[:, 2] + reach)
+    for index in np.flatnonzero(first < last):
+        here = slice(first[index], last[index])
+        at_x, at_y, at_z, heading, half_across, half_along = contacts[index]
+        near = (np.abs(x[here] - at_x) < reach[index]) & (np.abs(y[here] - at_y) < 0.02)
+        pick = first[index] + np.flatnonzero(near)
+        dx, dz, c, s = x[pick] - at_x, z[pick] - at_z, np.cos(heading), np.sin(heading)
+        across = np.maximum(np.abs(c * dx - s * dz) - half_across, 0)
+        ahead = np.maximum(np.abs(s * dx + c * dz) - half_along, 0)
+        square = (across**2 + ahead**2) / CONTACT_REACH**2
+        left[ground[pick]] *= 1 - CONTACT_DARKNESS * np.exp(-square)
+    return left
+
+
+@lru_cache(maxsize=1)
+def _noise_table() -> Float32[ndarray, " t"]:
+    values = np.random.default_rng(20).uniform(-1, 1, TABLE**3)
+    return values.astype(np.float32)
+
+
+def value_noise(cells: Float32[ndarray, "n 3"]) -> Float32[ndarray, " n"]:
+    """Random values in [-1, 1] on the whole numbers, smoothly interpolated between."""
+    table = _noise_table()
+    floor = np.floor(cells)
+    low = floor.astype(np.int32) & (TABLE - 1)
+    high = (low + 1) & (TABLE - 1)
+    share = cells - floor
+    share = share * share * (3 - 2 * share)
+    a, b, c = share[:, 0], share[:, 1], share[:, 2]
+    total = np.zeros(len(cells), np.float32)
+    for x, wx in ((low[:, 0], 1 - a), (high[:, 0], a)):
+        for y, wy in ((low[:, 1], 1 - b), (high[:, 1], b)):
+            row, weight = (x * TABLE + y) * TABLE, wx * wy
+            near, far = table[row + low[:, 2]], table[row + high[:, 2]]
+            total += weight * (near + c * (far - near))
+    return total
+
+
+def fractal_noise(
+    coordinates: Float64[ndarray, "n 3"],
+    cell: Float64[ndarray, " n"],
+    footprint: Float64[ndarray, " n"],
+) -> Float32[ndarray, " n"]:
+    """Grain of many sizes, about in [-1, 1]: octaves of value noise, none finer than the pixel.
+
+    Args:
+        coordinates: Points on the surface, in cells of the coarsest octave.
+        cell: Size of that cell, in metres.
+        footprint: Size of a pixel on the surface, in metres.
+    """
+    pixels = cell / np.maximum(footprint, 1e-9)
+    total = np.zeros(len(cell), np.float32)
+    gain = NOISE_GAIN / np.sqrt(sum(PERSISTENCE ** (2 * k) for k in range(OCTAVES)))
+    for octave in range(OCTAVES):
+        share = (pixels / 2**octave - FADE_CELLS[0]) / (FADE_CELLS[1] - FADE_CELLS[0])
+        seen = np.flatnonzero(share > 0)
+        if len(seen) == 0:
+            break
+        # An odd shift a octave, so that the grids do not lie on each other.
+        cells = coordinates[seen] * 2**octave + 5.17 * octave
+        weight = (gain * PERSISTENCE**octave * share[seen].clip(0, 1)).astype(np.float32)
+        total[seen] += weight * value_noise((cells % TABLE).astype(np.float32))
+    return total
+
+
+class Spots(NamedTuple):
+    """Points that share a pattern, with the numbers of their textures."""
+
+    s: Float64[ndarray, " n"]
+    """Across, in metres."""
+    t: Float64[ndarray, " n"]
+    """Down (on the ground: ahead), in metres."""
+    width: Float64[ndarray, "n 2"]
+    """Width of the filter along both, in metres."""
+    period: Float64[ndarray, "n 2"]
+    duty: Float64[ndarray, "n 2"]
+    variation: Float64[ndarray, " n"]
+    shift: Float64[ndarray, " n"]
+
+
+Weights = tuple[Float64[ndarray, " n"], Float64[ndarray, " n"]]
+
+
+def _pulse(
+    x: Float64[ndarray, " n"], duty: Float64[ndarray, "#n"], width: Float64[ndarray, " n"]
+) -> Float64[ndarray, " n"]:
+    """Mean over `width` of a wave that is 1 on the first `duty` of every whole number, else 0."""
+    width = np.maximum(width, 1e-3)
+    low, high = x - width / 2, x + width / 2
+    low_floor, high_floor = np.floor(low), np.floor(high)
+    area = (high_floor - low_floor) * duty
+    area += np.minimum(high - high_floor, duty) - np.minimum(low - low_floor, duty)
+    return area / width
+
+
+def _stripes(at: Spots) -> Weights:
+    period = at.period[:, 0]
+    stripes = _pulse(at.s / period, at.duty[:, 0], at.width[:, 0] / period)
+    return stripes, np.zeros_like(stripes)
+
+
+def _checks(at: Spots) -> Weights:
+    half = np.full(1, 0.5)
+    across = _pulse(at.s / at.period[:, 0], half, at.width[:, 0] / at.period[:, 0])
+    down = _pulse(at.t / at.period[:, 1], half, at.width[:, 1] / at.period[:, 1])
+    return 0.5 + 0.5 * (2 * across - 1) * (2 * down - 1), np.zeros_like(across)
+
+
+def _lanes(at: Spots) -> Weights:
+    """A dashed line in the middle, solid ones at +-period[0]; lines as wide as duty[0] metres."""
+    width, line, side = np.maximum(at.width[:, 0], 1e-3), at.duty[:, 0], at.period[:, 0]
+
+    def stroke(centre: Float64[ndarray, "#n"]) -> Float64[ndarray, " n"]:
+        low = np.maximum(at.s - width / 2, centre - line / 2)
+        high = np.minimum(at.s + width / 2, centre + line / 2)
+        return np.maximum(high - low, 0) / width
+
+    dash = at.period[:, 1]
+    dashes = _pulse(at.t / dash, at.duty[:, 1], at.width[:, 1] / dash)
+    paint = stroke(np.zeros(1)) * dashes + stroke(-side) + stroke(side)
+    return paint.clip(0, 1), np.zeros_like(paint)
+
+
+def _cap(at: Spots) -> Weights:
+    """Everything above the height t = period[1]."""
+    above = (at.period[:, 1] - at.t) / np.maximum(at.width[:, 1], 1e-3)
+    return (above + 0.5).clip(0, 1), np.zeros_like(above)
+
+
+def _grid(at: Spots) -> tuple[ndarray, ndarray, Float64[ndarray, " n"]]:
+    """Marked share across and down, and how much brighter or darker each block is."""
+    s, t = at.s / at.period[:, 0], at.t / at.period[:, 1]
+    ws, wt = at.width[:, 0] / at.period[:, 0], at.width[:, 1] / at.period[:, 1]
+    row = np.floor(t)
+    s = s + at.shift * row
+    x, y = (index.astype(np.int64) & (TABLE - 1) for index in (np.floor(s), row))
+    chance = _noise_table()[(x * TABLE + y) * TABLE]
+    sharp = (1.5 - 2 * np.maximum(ws, wt)).clip(0, 1)  # blocks of under two pixels are evened out
+    across, down = _pulse(s, at.duty[:, 0], ws), _pulse(t, at.duty[:, 1], wt)
+    return across, down, at.variation * sharp * chance
+
+
+def _blocks(at: Spots) -> Weights:
+    across, down, shade = _grid(at)
+    joints = np.maximum(across, down)
+    return joints, shade * (1 - joints)
+
+
+def _windows(at: Spots) -> Weights:
+    across, down, shade = _grid(at)
+    return across * down, shade * across * down
+
+
+PATTERNS: dict[Pattern, Callable[[Spots], Weights]] = {
+    "stripes": _stripes,
+    "checks": _checks,
+    "blocks": _blocks,
+    "windows": _windows,
+    "lanes": _lanes,
+    "cap": _cap,
+}
+
+
+def paint(
+    textures: Sequence[Texture],
+    which: Int64[ndarray, " n"],
+    coordinates: Float64[ndarray, "n 3"],
+    footprint: Float64[ndarray, "n 3"],
+) -> Float64[ndarray, "n 3"]:
+    """RGB, about in [0, 1], of points on textured surfaces.
+
+    Args:
+        textures: What to paint with.
+        which: Texture of each point.
+        coordinates: Across, down and which face, in metres; x, y, z on curved surfaces.
+        footprint: Size of a pixel along the same three, in metres.
+    """
+
+    def numbers(values: Iterable[object]) -> ndarray:
+        return np.array(list(values), np.float64)[which]
+
+    cell, origin = numbers(t.cell for t in textures), numbers(t.origin for t in textures)
+    noise = fractal_noise(coordinates / cell[:, None] + origin, cell, footprint.max(axis=1))
+    mix = (0.5 + 0.5 * noise.astype(np.float64)).clip(-0.1, 1.1)[:, None]
+    base, second, mark = (
+        numbers(colors)
+        for colors in zip(*((t.base, t.second, t.mark) for t in textures), strict=True)
+    )
+    color = base + (second - base) * mix
+    mark *= MARK_GRAIN + (1 - MARK_GRAIN) * mix
+    spots = Spots(
+        s=coordinates[:, 0],
+        t=coordinates[:, 1],
+        width=FILTER_PIXELS * footprint[:, :2],
+        period=numbers(t.period for t in textures),
+        duty=numbers(t.duty for t in textures),
+        variation=numbers(t.variation for t in textures),
+        shift=numbers(t.shift for t in textures),
+    )
+    patterns = np.array([t.pattern for t in textures])[which]
+    for name, pattern in PATTERNS.items():
+        rows = np.flatnonzero(patterns == name)
+        if len(rows):
+            weight, shade = pattern(Spots(*(field[rows] for field in spots)))
+            color[rows] += (mark[rows] - color[rows]) * weight[:, None]
+            color[rows] *= 1 + shade[:, None]
+    return color
+
+
+def unfold(
+    points: Float64[ndarray, "n 3"], axis: Int64[ndarray, " n"], third: Float64[ndarray, " n"]
+) -> Float64[ndarray, "n 3"]:
+    """Coordinates on the surface: (across, down, `third`) on flat faces, x, y, z on curved ones.
+
+    Args:
+        points: Points, or vectors, in the frame of the shape.
+        axis: Axis across the face, or -1 on a curved surface.
+        third: What to put in the third place on flat faces.
+    """
+    flat = axis >= 0
+    across = np.where(axis == 0, points[:, 2], points[:, 0])
+    down = np.where(axis == 1, points[:, 2], points[:, 1])
+    return np.stack([across, down, np.where(flat, third, points[:, 2])], axis=1)

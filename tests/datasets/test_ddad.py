@@ -1,0 +1,155 @@
+"""DDAD: scans land on the right pixels although scanner and camera saw at different times."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archives import DDAD_SIZE as SIZE
+from archives import POINTS, make_ddad, make_scene
+from ssmde.datasets.ddad import index_ddad, read_pinhole, read_samples
+from ssmde.datasets.record import ArchiveError
+
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
+
+
+def test_scenes_come_with_camera_poses_times_and_their_part(tmp_path):
+    make_ddad(tmp_path)
+    archive = index_ddad(tmp_path)
+    train, val = archive.scenes
+    assert archive.problems == train.problems == val.problems == ()
+    assert (train.name, train.split) == ("000000_CAMERA_01", "train")
+    assert (val.name, val.split) == ("000150_CAMERA_01", "val")
+    assert [f.name for f in train.frames] == ["15560", "15561"]  # by time, not as written
+    assert train.image_size == SIZE
+    np.testing.assert_allclose(train.intrinsics, [[20, 0, 15.5], [0, 20, 11.5], [0, 0, 1]])
+    np.testing.assert_allclose(np.diff(train.timestamps), 1.0)
+    assert train.fps == 1.0
+    expected = [[0, 0, 1, 11], [-1, 0, 0, 0], [0, -1, 0, 1], [0, 0, 0, 1]]
+    np.testing.assert_allclose(train.poses[1], expected, atol=1e-12)
+
+
+def test_points_go_through_the_world_from_the_time_of_the_scan_to_that_of_the_image(tmp_path):
+    make_ddad(tmp_path)
+    for frame in index_ddad(tmp_path).scenes[0].frames:
+        depth = frame.depth()
+        # The camera is 1 m further on: 10 m ahead are 9, 5 m are 4; 1 m to the left is 5 px left.
+        assert depth.shape == SIZE
+        assert depth.dtype == np.float32
+        assert {(v, u): float(depth[v, u]) for v, u in np.argwhere(depth)} == {
+            (12, 16): 9.0,  # (15.5, 11.5), halves to even
+            (12, 10): 4.0,
+        }
+    # The columns of a scan are as the scene says.
+    path = tmp_path / "000000/scene_0123.json"
+    text = path.read_text()
+    path.write_text(text.replace('"X", "Y", "Z", "INTENSITY"', '"INTENSITY", "Z", "Y", "X"'))
+    np.savez(tmp_path / "000000/point_cloud/LIDAR/1.npz", data=POINTS[:, ::-1])
+    np.testing.assert_array_equal(index_ddad(tmp_path).scenes[0].frames[1].depth(), depth)
+
+
+def test_lists_move_scenes_and_cameras_are_scenes_of_their_own(tmp_path):
+    make_ddad(tmp_path, cameras=("CAMERA_01", "CAMERA_05"))
+    listed = tmp_path / "test.txt"
+    listed.write_text("000150\n000777\n")
+    archive = index_ddad(
+        tmp_path, lists={"test": listed}, cameras=("camera_05", "CAMERA_01", "CAMERA_09")
+    )
+    assert [(s.name, s.split) for s in archive.scenes] == [
+        ("000000_CAMERA_05", "train"),
+        ("000000_CAMERA_01", "train"),
+        ("000150_CAMERA_05", "test"),
+        ("000150_CAMERA_01", "test"),
+    ]
+    assert "no scene '000777'" in archive.problems[0]
+    assert [p.rpartition(": ")[2] for p in archive.problems[1:]] == [
+        "no frame of CAMERA_09 can be used"
+    ] * 2
+    listed.write_text("000150 rgb/a.png\n")
+    with pytest.raises(ValueError, match=r"test\.txt, line 1: expected the name of a scene"):
+        index_ddad(tmp_path, lists={"test": listed})
+
+
+def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
+    make_ddad(tmp_path, frames=4)
+    folder = tmp_path / "000000"
+    (folder / "rgb/CAMERA_01/15560.png").unlink()
+    (folder / "point_cloud/LIDAR/1.npz").unlink()
+    scan = folder / "point_cloud/LIDAR/2.npz"
+    scan.write_bytes(scan.read_bytes()[:100])
+    np.savez(folder / "point_cloud/LIDAR/3.npz", data=np.zeros((5, 2)))
+    (tmp_path / "000150/scene_0123.json").replace(tmp_path / "000150/scene_9.json")
+    train = index_ddad(tmp_path).scenes[0]
+    assert [f.name for f in train.frames] == ["15561", "15562", "15563"]
+    assert [p.partition(": ")[2] for p in train.problems] == [
+        "no such file, but the scene names it",
+        "no such file; a frame has no depth",
+    ]
+    assert train.frames[0].depth is None
+    with pytest.raises(ArchiveError, match=r"2\.npz: cannot be read"):
+        train.frames[1].depth()
+    with pytest.raises(ArchiveError, match=r"one point a row, got float64 of shape \(5, 2\)"):
+        train.frames[2].depth()
+    assert "000150/scene_0123.json: no such file" in index_ddad(tmp_path).problems[0]
+    (folder / "calibration/abc.json").write_text("{")  # without it images and poses remain
+    train = index_ddad(tmp_path).scenes[0]
+    assert train.intrinsics is None
+    assert train.poses is not None
+    assert all(frame.depth is None for frame in train.frames)
+    assert any("abc.json: cannot be read" in problem for problem in train.problems)
+
+
+def test_a_matrix_that_is_no_camera_and_a_turn_that_is_none_are_refused(tmp_path):
+    folder = make_scene(tmp_path, "000000", frames=1)
+    path = folder / "calibration/abc.json"
+    path.write_text(path.read_text().replace('"fx": 20.0', '"fx": -20.0'))
+    archive = index_ddad(tmp_path)
+    assert archive.scenes == ()
+    assert "json: focal lengths must be positive, got fx -20" in archive.problems[0]
+    with pytest.raises(ArchiveError, match="knows no camera CAMERA_02, only LIDAR, CAMERA_01"):
+        read_pinhole(path, "CAMERA_02")
+    path.write_text(path.read_text().replace('"fx": -20.0', '"fx": 20.0'))
+    scene = folder / "scene_0123.json"
+    scene.write_text(scene.read_text().replace('"qw": 1.0', '"qw": 0.2'))
+    with pytest.raises(ArchiveError, match="is no rotation"):
+        index_ddad(tmp_path).scenes[0].frames[0].depth()
+    scene.write_text('{"data": [], "samples": [{}]}')
+    with pytest.raises(ArchiveError, match=r"no DGP scene \(KeyError 'datum_keys'\)"):
+        read_samples(scene)
+
+
+def test_a_frame_of_another_camera_matrix_is_left_out(tmp_path):
+    folder = make_scene(tmp_path, "000000", frames=2)
+    other = (folder / "calibration/abc.json").read_text().replace("20.0", "21.0")
+    (folder / "calibration/def.json").write_text(other)
+    scene = folder / "scene_0123.json"
+    scene.write_text(
+        scene.read_text().replace('"calibration_key": "abc"', '"calibration_key": "def"', 1)
+    )
+    (read,) = index_ddad(tmp_path).scenes
+    assert [f.name for f in read.frames] == ["15560"]
+    assert "15561.png: another calibration than the first frame; left out" in read.problems[0]
+
+
+def test_a_folder_without_scenes_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no ddad\.json and no scene"):
+        index_ddad(tmp_path)
+    with pytest.raises(ValueError, match="name at least one camera"):
+        index_ddad(tmp_path, cameras=())
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
+def test_the_recorded_scan_lies_on_the_car_ahead_and_not_on_the_sky():
+    archive = index_ddad(DATA / "dgp_scene/test_scene", cameras=("CAMERA_01",))
+    assert [len(p.split("is in train and in val")) for p in archive.problems] == [2, 2]
+    street, other = archive.scenes
+    assert (street.name, len(street.frames), len(other.frames)) == ("scene_01_CAMERA_01", 3, 3)
+    assert street.image_size == (1216, 1936)
+    assert street.intrinsics[0, 0] == pytest.approx(2167.6926)
+    depth = street.frames[1].depth()
+    car = depth[700:960, 820:1280]  # the back of a red car, looked up in the image
+    assert np.ptp(np.percentile(car[car > 0], (5, 95))) < 3
+    assert 5 < np.median(car[car > 0]) < 15
+    assert not depth[:300, :1200].any()  # left of the trees
+    assert (depth > 0).sum() > 4000

@@ -1,0 +1,121 @@
+"""Points fall into pixels, times find partners, quaternions turn; broken scans are named."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssmde.datasets.record import ArchiveError
+from ssmde.datasets.sensors import (
+    depth_image,
+    match_times,
+    nearest_times,
+    pose_matrices,
+    read_velodyne,
+)
+
+K = np.array([[10.0, 0.0, 4.0], [0.0, 10.0, 3.0], [0.0, 0.0, 1.0]])
+
+
+def scan(*points):
+    return np.array(points, np.float64)
+
+
+def test_a_scan_is_four_little_endian_floats_a_point(tmp_path):
+    values = np.arange(12, dtype="<f4").reshape(3, 4)
+    (tmp_path / "a.bin").write_bytes(values.tobytes())
+    points = read_velodyne(tmp_path / "a.bin")
+    assert points.dtype == np.float32
+    assert points.tolist() == values.tolist()
+    values[1, 2] = np.nan  # such points are left out
+    (tmp_path / "a.bin").write_bytes(values.tobytes())
+    assert len(read_velodyne(tmp_path / "a.bin")) == 2
+
+
+@pytest.mark.parametrize("length", [0, 15, 17, 40])
+def test_a_scan_of_a_wrong_length_is_refused_with_its_name_and_length(tmp_path, length):
+    with pytest.raises(ArchiveError, match=r"7\.bin: cannot be read"):
+        read_velodyne(tmp_path / "7.bin")
+    (tmp_path / "7.bin").write_bytes(b"x" * length)
+    with pytest.raises(ArchiveError, match=rf"7\.bin: {length} bytes, but a scan has 16 for each"):
+        read_velodyne(tmp_path / "7.bin")
+
+
+def test_a_point_falls_into_the_pixel_whose_centre_is_nearest():
+    image = depth_image(scan((0.49, -0.49, 10.0), (1.51, 0.0, 10.0)), K, (7, 9))
+    assert np.argwhere(image).tolist() == [[3, 4], [3, 6]]  # row, column
+    assert image[3, 4] == image[3, 6] == 10.0
+
+
+def test_the_nearest_of_several_points_wins_whatever_their_order():
+    near_last = scan((0, 0, 9), (0, 0, 2), (0.01, 0, 5))
+    for points in (near_last, near_last[::-1], near_last[[1, 0, 2]]):
+        assert depth_image(points, K, (7, 9))[3, 4] == 2.0
+
+
+def test_points_behind_the_camera_are_not_seen():
+    points = scan((0, 0, -5), (0, 0, 0))
+    assert not depth_image(points, K, (7, 9)).any()
+    assert not depth_image(points, K, (7, 9), depth=np.array([5.0, 1.0])).any()
+
+
+def test_a_shift_moves_the_pixels_and_drops_what_leaves():
+    points = scan((0, 0, 4), (-0.4, -0.3, 1))  # pixels (4, 3) and (0, 0)
+    image = depth_image(points, K, (7, 9), shift=-1)
+    assert np.argwhere(image).tolist() == [[2, 3]]
+
+
+def test_another_depth_may_be_stored_and_decides_which_is_nearest():
+    points = scan((0, 0, 4), (0, 0, 5))
+    assert depth_image(points, K, (7, 9), depth=np.array([8.0, 7.0]))[3, 4] == 7.0
+
+
+@given(seed=st.integers(0, 1000))
+def test_the_depth_image_equals_a_loop_over_all_points(seed):
+    rng = np.random.default_rng(seed)
+    points = rng.uniform((-2, -2, -1), (2, 2, 4), (60, 3))
+    expected = np.zeros((7, 9), np.float32)
+    for x, y, z in points:
+        if z <= 0:
+            continue
+        column, row = round(10 * x / z + 4), round(10 * y / z + 3)
+        if (
+            0 <= column < 9
+            and 0 <= row < 7
+            and (expected[row, column] == 0 or z < expected[row, column])
+        ):
+            expected[row, column] = z
+    np.testing.assert_array_equal(depth_image(points, K, (7, 9)), expected)
+
+
+def test_times_find_their_nearest_partner_one_to_one():
+    first, second = np.array([0.0, 0.010, 1.0, 2.0]), np.array([0.008, 0.019, 1.015, 2.03])
+    assert match_times(first, second) == {1: 0, 0: 1, 2: 2}
+    assert nearest_times(first, second).tolist() == [0, 0, 2, -1]
+    assert nearest_times(first, np.zeros(0)).tolist() == [-1] * 4
+
+
+@given(
+    first=st.lists(st.integers(0, 300), unique=True, max_size=25),
+    second=st.lists(st.integers(0, 300), unique=True, max_size=25),
+)
+def test_no_two_free_entries_within_reach_are_left_apart(first, second):
+    a, b = (np.array(sorted(x), np.float64) / 1000 for x in (first, second))
+    pairs = match_times(a, b, longest_gap=0.0201)
+    assert len(set(pairs.values())) == len(pairs)
+    assert all(abs(a[i] - b[j]) <= 0.0201 for i, j in pairs.items())
+    free = [x for j, x in enumerate(b) if j not in pairs.values()]
+    assert not any(abs(a[i] - x) <= 0.02 for i in range(len(a)) if i not in pairs for x in free)
+
+
+@given(numbers=st.lists(st.floats(-1, 1), min_size=4, max_size=4))
+def test_quaternions_turn_vectors_by_the_sandwich_product(numbers):
+    quaternion = np.array(numbers)
+    if (length := np.linalg.norm(quaternion)) < 0.1:
+        return
+    x, y, z, w = quaternion / length
+    vector, axis = np.array([0.3, -2.0, 0.7]), np.array([x, y, z])
+    twice = 2 * np.cross(axis, vector)  # q v q* written out
+    expected = vector + w * twice + np.cross(axis, twice)
+    (pose,) = pose_matrices(np.ones((1, 3)), quaternion[None] / length)
+    np.testing.assert_allclose(pose @ [*vector, 1], [*(expected + 1), 1], atol=1e-9)

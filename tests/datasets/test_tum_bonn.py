@@ -1,0 +1,216 @@
+"""TUM and Bonn: files find their partners by time, and poses point the way they should."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from archives import TUM_NAME as NAME
+from archives import TUM_START as START
+from archives import make_tum
+from ssmde.data.images import ImageError, read_depth
+from ssmde.datasets.record import ArchiveError
+from ssmde.datasets.sensors import pose_matrices
+from ssmde.datasets.tum_bonn import (
+    BONN_SCALE,
+    T_MARKERS,
+    T_ROS,
+    bonn_poses,
+    index_bonn,
+    index_tum,
+)
+
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
+
+
+def test_a_sequence_gives_images_depth_poses_and_times(tmp_path):
+    make_tum(tmp_path)
+    archive = index_tum(tmp_path)
+    (scene,) = archive.scenes
+    assert archive.problems == scene.problems == ()
+    assert (scene.name, scene.split, scene.image_size) == (NAME, "train", (480, 640))
+    assert [f.name for f in scene.frames] == [f"{START + t:.6f}" for t in (0.0, 0.1, 0.2, 0.3)]
+    assert scene.fps == pytest.approx(10)
+    np.testing.assert_allclose(scene.timestamps - START, [0, 0.1, 0.2, 0.3], atol=1e-6)
+    np.testing.assert_allclose(scene.intrinsics, [[535.4, 0, 320.1], [0, 539.2, 247.6], [0, 0, 1]])
+    assert scene.depth_units_per_metre == 5000
+    assert "no lens distortion" in scene.source
+    assert [None if f.depth is None else float(f.depth()[3, 5]) for f in scene.frames] == [
+        1.0,
+        2.0,
+        None,  # 90 ms from the nearest depth
+        3.0,
+    ]
+    poses = index_tum(tmp_path / NAME).scenes[0].poses
+    # A quarter turn about z: what is right of the camera lies along the world's y.
+    expected = [[0, -1, 0, 0.005], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]]
+    np.testing.assert_allclose(poses[0], expected, atol=1e-9)
+    np.testing.assert_allclose(poses[:3, 0, 3], [0.005, 0.095, 0.2])
+    assert np.isnan(poses[3]).all()  # none is near
+
+
+@pytest.mark.parametrize(
+    ("name", "fx", "note"),
+    [
+        ("rgbd_dataset_freiburg1_xyz", 517.3, "0.2624 -0.9531 -0.0054 0.0026 1.1633 is not"),
+        ("rgbd_dataset_freiburg2_desk_with_person", 520.9, "0.2312 -0.7849 -0.0033"),
+        ("my_own", 525.0, "ROS' default camera"),
+    ],
+)
+def test_the_camera_follows_from_the_name_and_its_distortion_is_told(tmp_path, name, fx, note):
+    make_tum(tmp_path, name, images=(0.0,), depth=())
+    (scene,) = index_tum(tmp_path).scenes
+    assert scene.intrinsics[0, 0] == fx
+    assert note in scene.source
+    assert scene.fps is None
+
+
+def test_clocks_that_do_not_meet_are_named_with_both_ranges(tmp_path):
+    folder = make_tum(tmp_path)
+    truth = folder / "groundtruth.txt"
+    lines = [line.split() for line in truth.read_text().splitlines()[1:]]
+    truth.write_text("".join(f"{float(t) * 1e9:.0f} {' '.join(rest)}\n" for t, *rest in lines))
+    (scene,) = index_tum(tmp_path).scenes
+    assert scene.poses is None
+    (problem,) = scene.problems
+    assert "groundtruth.txt: none of the 4 frames of rgb.txt" in problem
+    assert "1341846313.000000 to 1341846313.300000 s here" in problem
+    assert "1341846313200000000.000000 s there" in problem
+
+
+def test_a_list_of_pairs_takes_these_frames_and_these_depths(tmp_path):
+    make_tum(tmp_path)
+    make_tum(tmp_path, "rgbd_dataset_freiburg1_xyz", images=(0.0,), depth=(0.0,))
+    stamp = [f"{START + t:.6f}" for t in (0.1, 0.01, 0.3, 0.9)]
+    listed = tmp_path / "pairs.txt"
+    listed.write_text(
+        f"{NAME} rgb/{stamp[0]}.png depth/{stamp[1]}.png\n"
+        f"{NAME} rgb/{stamp[2]}.png\n{NAME} rgb/{stamp[3]}.png\nabsent\n"
+    )
+    archive = index_tum(tmp_path, lists={"test": listed})
+    rest, test = archive.scenes  # what no list names is for training
+    assert (rest.name, rest.split) == ("rgbd_dataset_freiburg1_xyz", "train")
+    assert (test.name, test.split) == (f"{NAME}_test", "test")
+    assert [f.name for f in test.frames] == [stamp[0], stamp[2]]
+    assert [float(f.depth()[0, 0]) for f in test.frames] == [1.0, 3.0]  # listed; nearest
+    assert f"rgb/{stamp[3]}.png: {listed} names it" in test.problems[0]
+    assert archive.problems == (
+        f"{listed}: no scene 'absent' in {tmp_path}; unpack its archive there",
+    )
+    only = index_tum(tmp_path, lists={"test": listed, "train": listed})
+    assert {s.name for s in only.scenes} == {f"{NAME}_test", f"{NAME}_train"}
+
+
+def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
+    folder = make_tum(tmp_path)
+    stamp = [f"{START + t:.6f}" for t in (0.0, 0.1, 0.2, 0.3)]
+    (folder / f"rgb/{stamp[0]}.png").unlink()
+    whole = (folder / f"rgb/{stamp[1]}.png").read_bytes()
+    (folder / f"rgb/{stamp[1]}.png").write_bytes(whole[:300])
+    (folder / f"depth/{START + 0.11:.6f}.png").write_bytes(b"")
+    with (folder / "rgb.txt").open("a") as file:
+        file.write(f"soon rgb/x.png\n{stamp[3]} rgb/{stamp[3]}.png\n")
+    (folder / "groundtruth.txt").write_text(
+        f"{START} 0 0 0 0 0 0 0\n{START + 0.1} 1 2 3\n{START + 0.2} 0 0 0 0 0 zero 1\n"
+    )
+    (scene,) = index_tum(tmp_path).scenes
+    assert [f.name for f in scene.frames] == stamp[1:]
+    line, missing, twice, short, word = scene.problems
+    assert "rgb.txt, line 7: expected a time and a file, got 'soon rgb/x.png'" in line
+    assert f"{stamp[0]}.png: no such file, but rgb.txt names it" in missing
+    assert "a second file of the same time" in twice
+    assert "groundtruth.txt, line 2: expected a time and 7 numbers" in short
+    assert "expected numbers at" in word
+    assert np.isnan(scene.poses).all()  # a quaternion of length 0 is no rotation
+    with pytest.raises(ImageError, match="file is empty"):
+        scene.frames[0].depth()
+    small = folder / f"depth/{START + 0.29:.6f}.png"
+    Image.fromarray(np.ones((4, 4), np.uint16)).save(small)
+    with pytest.raises(ArchiveError, match=r"4 x 4 pixels, but the images have 640 x 480"):
+        scene.frames[2].depth()
+
+
+def test_lost_text_files_leave_the_images_and_strange_folders_are_refused(tmp_path):
+    folder = make_tum(tmp_path)
+    (folder / "depth.txt").unlink()
+    (folder / "groundtruth.txt").unlink()
+    (scene,) = index_bonn(tmp_path).scenes
+    assert scene.poses is None
+    assert all(frame.depth is None for frame in scene.frames)
+    assert [Path(p.partition(": ")[0]).name for p in scene.problems] == [
+        "depth.txt",
+        "groundtruth.txt",
+    ]
+    Image.new("RGB", (320, 240)).save(folder / f"rgb/{START:.6f}.png")
+    expected = "320 x 240 pixels, but the camera is published for 640 x 480"
+    assert expected in "".join(index_bonn(tmp_path).problems)
+    (folder / "rgb.txt").unlink()
+    archive = index_bonn(tmp_path)
+    assert archive.scenes == ()
+    assert "rgb.txt: no such file" in archive.problems[0]
+    with pytest.raises(ValueError, match="lists are for train, val and test, got exam"):
+        index_tum(tmp_path, lists={"exam": tmp_path / "x.txt"})
+    with pytest.raises(ValueError, match=r"x\.txt: no such list"):
+        index_tum(tmp_path, lists={"test": tmp_path / "x.txt"})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no sequence with an rgb\.txt"):
+        index_tum(tmp_path / "empty")
+
+
+def some_markers(count=6):
+    rng = np.random.default_rng(0)
+    quaternions = rng.normal(size=(count, 4))
+    quaternions /= np.linalg.norm(quaternions, axis=1, keepdims=True)
+    return pose_matrices(rng.uniform(-2, 2, (count, 3)), quaternions)
+
+
+def test_bonn_poses_are_rigid_and_see_a_point_of_the_room_at_one_place():
+    assert pytest.approx(1.0593, abs=5e-5) == BONN_SCALE
+    markers = some_markers()
+    poses = bonn_poses(markers)
+    turns = poses[:, :3, :3]
+    for turn in turns:
+        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
+    np.testing.assert_allclose(np.linalg.det(turns), 1)
+    # The site's motion, as it stands, takes what each sensor measures to the one point of the room.
+    point = np.array([0.4, 1.3, -2.0, 1.0])
+    for marker, pose in zip(markers, poses, strict=True):
+        measured = np.linalg.solve(T_ROS @ marker @ T_ROS @ T_MARKERS, point)
+        np.testing.assert_allclose((pose @ measured)[:3] * BONN_SCALE, point[:3], atol=2e-3)
+
+
+def test_the_markers_of_bonn_are_turned_into_its_camera(tmp_path):
+    folder = make_tum(tmp_path, "rgbd_bonn_crowd")
+    (folder / "groundtruth.txt").write_text(f"{START} 1 2 3 0 0 0 1\n")
+    (scene,) = index_bonn(tmp_path).scenes
+    # T_ros swaps y and z and turns x round, and T_m's offset adds: by hand, without rotation.
+    hand = np.array([-1 + 0.0113, 3 - 0.0098, 2 + 0.0111]) / 1.0593
+    np.testing.assert_allclose(scene.poses[0, :3, 3], hand, atol=1e-4)
+    forward = np.array([-0.2389, -0.6413, -0.8085]) / 1.0593
+    np.testing.assert_allclose(scene.poses[0, :3, 2], forward, atol=1e-3)
+    assert scene.intrinsics[0, 0] == 542.822841
+    assert "0.039903 -0.099343 -0.00073 -0.000144 0 is not removed" in scene.source
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
+def test_the_published_list_of_dynamic_pairs_is_understood(tmp_path):
+    listed = DATA / "splits/tum_dynamic_pairs.txt"
+    words = [line.split() for line in listed.read_text().splitlines()]
+    mine = [row for row in words if row[0] == NAME]
+    folder = make_tum(tmp_path)
+    for kind, column in (("rgb", 1), ("depth", 2)):
+        rows = [f"{Path(row[column]).stem} {row[column]}\n" for row in mine[:3]]
+        (folder / f"{kind}.txt").write_text("".join(rows))
+        for row, source in zip(mine[:3], sorted((folder / kind).iterdir()), strict=False):
+            shutil.copyfile(source, folder / row[column])
+    archive = index_tum(tmp_path, lists={"test": listed})
+    (scene,) = archive.scenes
+    assert len(archive.problems) == 8  # the sequences that are not there
+    assert [f.name for f in scene.frames] == [Path(row[1]).stem for row in mine[:3]]
+    absent = [problem for problem in scene.problems if "it is not there" in problem]
+    assert len(absent) == len(mine) - 3
+    assert all(f.depth is not None for f in scene.frames)
+    assert read_depth(folder / mine[0][2], 5000).shape == (480, 640)

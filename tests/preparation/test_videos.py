@@ -1,0 +1,478 @@
+"""Preparing: videos and images of any kind in, scene folders out, or one clear message."""
+
+import json
+import os
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+import films
+from folders import names_in
+from ssmde.data.images import read_image
+from ssmde.data.scene_folder import list_images, read_scene, read_scenes
+from ssmde.data.video import read_grey_frames
+from ssmde.preparation import prepare
+from texture import blurred, noisy, texture, view
+
+WIDTH, HEIGHT = 64, 48
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
+QUARTER_TURN = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, HEIGHT << 16, 0, 1 << 30)
+
+
+def picture(number):
+    """Grey that says the number of the frame, with a red corner top left."""
+    pixels = np.full((HEIGHT, WIDTH, 3), 30 + 20 * number, np.uint8)
+    pixels[:16, :16] = (230, 20, 20)
+    return pixels
+
+
+def make_video(path, frames=6, *, fps=10):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=fps, options={"qscale": "2"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for i in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def lay_on_its_side(path):
+    """Write into the head of an MP4 that a player has to turn it clockwise by a quarter."""
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tkhd") + 4 + 40  # the display matrix of the first track
+    content[place : place + 36] = QUARTER_TURN
+    path.write_bytes(content)
+
+
+def make_images(folder, frames=4, kind="png", size=(HEIGHT, WIDTH)):
+    folder.mkdir(parents=True)
+    for i in range(frames):
+        pixels = picture(i)[: size[0], : size[1]]
+        Image.fromarray(pixels).save(folder / f"shot{i + 8}.{kind}")
+    return folder
+
+
+def numbers(scene):
+    """Which frame of the source each image shows, as its grey says."""
+    return [round((read_image(file)[30:, 30:].mean() - 30) / 20) for file in scene.images]
+
+
+def prepare_all(*args, **options):
+    """Every frame, as one scene; returns its folder."""
+    (folder,) = prepare(*args, **{"step": 1, "show_progress": False} | options).scenes
+    return folder
+
+
+def choose(*args, **options):
+    """The frames that `prepare` chooses."""
+    return prepare(*args, **{"fewest_frames": 3, "show_progress": False} | options)
+
+
+PATTERNS = texture(0, size=700), texture(1, size=700)
+WINDOW = 320, 192
+
+
+def look(x, pattern=0):
+    """What a camera sees that went x pixels to the right."""
+    return view(PATTERNS[pattern], 10 + x, 40, WINDOW)
+
+
+def film(path, pictures, times=None, tags=None):
+    """A video of grey pictures, at 10 frames a second or with a time for each, in seconds."""
+    with av.open(str(path), "w", options={"movflags": "use_metadata_tags"}) as container:
+        container.metadata.update(tags or {})
+        stream = container.add_stream("mpeg4", rate=10, options={"qscale": "2"})
+        stream.width, stream.height, stream.pix_fmt = WINDOW[0], WINDOW[1], "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for i, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(np.stack([picture] * 3, axis=-1), format="rgb24")
+            frame.pts = round(1000 * times[i]) if times else 100 * i
+            frame.time_base = Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def photos(folder, pictures):
+    """A folder of grey pictures p0.png, p1.png, ..."""
+    folder.mkdir()
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / f"p{i}.png")
+    return folder
+
+
+def chosen(folder):
+    """Numbers of the frames in a scene folder."""
+    return [int(image.stem) for image in read_scene(folder).images]
+
+
+def test_every_frame_or_every_second_becomes_an_image_under_its_own_number(tmp_path):
+    folder = prepare_all(make_video(tmp_path / "walk.mp4"), tmp_path / "data", show_progress=True)
+    assert folder == tmp_path / "data" / "walk"
+    assert names_in(folder) == [f"{i:06d}.jpg" for i in range(6)] + ["scene.json"]
+    scene = read_scene(folder)
+    assert scene.image_size == (HEIGHT, WIDTH)
+    assert numbers(scene) == [0, 1, 2, 3, 4, 5]
+    assert scene.intrinsics is None
+    assert scene.timestamps[1] == pytest.approx(0.1)
+    assert read_image(scene.images[0])[4, 4, 0] > 180  # the corner is red, not blue
+    assert json.loads((folder / "scene.json").read_text())["source"] == "walk.mp4"
+    assert names_in(tmp_path / "data") == ["walk"]
+    assert [len(s) for s in read_scenes(tmp_path / "data", "train")] == [5]
+    scene = read_scene(prepare_all(tmp_path / "walk.mp4", tmp_path / "d", step=2))
+    assert [image.stem for image in scene.images] == ["000000", "000002", "000004"]
+    assert numbers(scene) == [0, 2, 4]
+    assert scene.timestamps[1] == pytest.approx(0.2)
+
+
+def test_a_video_that_lies_on_its_side_is_turned_upright(tmp_path):
+    video = make_video(tmp_path / "phone.mp4", frames=2)
+    lay_on_its_side(video)
+    scene = read_scene(prepare_all(video, tmp_path / "d", intrinsics=(50.0, 50.0, 20.0, 40.0)))
+    assert scene.image_size == (WIDTH, HEIGHT)
+    image = read_image(scene.images[0])
+    assert image[4, -4, 0] > 180  # clockwise: the corner is now top right
+    assert image[4, -4, 1] < 80
+    assert image[4, 4, 1] < 60 > image[4, 4, 0]
+    assert scene.intrinsics[:2, 2].tolist() == [20, 40]
+
+
+def test_the_camera_follows_a_resize_or_from_a_field_of_view(tmp_path):
+    camera = (60.0, 62.0, 31.5, 23.5)
+    video = make_video(tmp_path / "a.mp4", frames=2)
+    scene = read_scene(prepare_all(video, tmp_path / "d", intrinsics=camera, width=32))
+    assert scene.image_size == (24, 32)
+    assert scene.intrinsics.tolist() == [[30, 0, 15.5], [0, 31, 11.5], [0, 0, 1]]
+    scene = read_scene(prepare_all(video, tmp_path / "d", name="wide", hfov_degrees=90))
+    assert scene.intrinsics == pytest.approx(np.array([[32, 0, 31.5], [0, 32, 23.5], [0, 0, 1]]))
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_images_that_need_no_change_are_copied_to_the_byte(tmp_path, kind):
+    source = make_images(tmp_path / "shots", kind=kind)
+    (source / "cam.txt").write_text("60 0 31.5\n0 62 23.5\n0 0 1\n")
+    folder = prepare_all(source, tmp_path / "data", name="room")
+    assert names_in(folder) == [f"{i:06d}.{kind}" for i in range(4)] + ["cam.txt", "scene.json"]
+    for i in range(4):  # shot8, shot9, shot10, shot11: by number
+        copied = (folder / f"{i:06d}.{kind}").read_bytes()
+        assert copied == (source / f"shot{i + 8}.{kind}").read_bytes()
+    assert read_scene(folder).intrinsics[0].tolist() == [60, 0, 31.5]
+    assert read_scene(folder).timestamps is None
+
+
+def test_images_are_resized_and_turned_upright(tmp_path):
+    source = make_images(tmp_path / "shots", frames=2)
+    assert read_scene(prepare_all(source, tmp_path / "d", width=32)).image_size == (24, 32)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # clockwise
+    for file in source.iterdir():
+        Image.open(file).save(file.with_suffix(".jpg"), exif=exif)
+        file.unlink()
+    folder = prepare_all(source, tmp_path / "d", name="turned")
+    assert read_scene(folder).image_size == (WIDTH, HEIGHT)
+    with Image.open(folder / "000000.jpg") as image:
+        assert image.size == (HEIGHT, WIDTH)  # in the file itself, without a mark
+
+
+def test_a_scene_is_replaced_only_when_asked(tmp_path):
+    source, out = make_images(tmp_path / "shots", frames=3), tmp_path / "data"
+    prepare_all(source, out)
+    with pytest.raises(FileExistsError, match=r"data/shots exists: choose another name"):
+        prepare_all(source, out, step=2)
+    assert len(read_scene(out / "shots")) == 3
+    prepare_all(source, out, step=2, overwrite=True)
+    assert [image.stem for image in read_scene(out / "shots").images] == ["000000", "000002"]
+
+
+def test_the_same_again_finds_its_scenes_and_says_the_same(tmp_path):
+    cut = film(tmp_path / "a.mp4", [look(3 * i, i // 4) for i in range(8)])
+    out = tmp_path / "data"
+    first = choose(cut, out)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    again = choose(cut, out)
+    assert again.present
+    assert str(again).splitlines()[1:] == str(first).splitlines()
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    (out / "a-2" / "000005.jpg").unlink()  # of a scene that is not whole any more all is made
+    assert not choose(cut, out, overwrite=True).present
+    assert {path.name for path in out.rglob("*")} == {path.name for path in before}
+
+
+@pytest.mark.parametrize("kind", ["photos", "film", "folder of its name", "notes"])
+def test_originals_and_other_files_are_never_replaced(tmp_path, kind, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source, out = Path("trip"), Path(".")
+    if kind == "photos":
+        make_images(source)
+    elif kind == "film":
+        source.mkdir()
+        source = make_video(source / "trip.mp4")
+    else:
+        Path("trip").mkdir()
+        source = make_video(Path("trip.mp4"))
+        if kind == "notes":
+            Path("trip").rmdir()
+            prepare_all(source, out)
+    (Path("trip") / "notes.txt").write_text("years")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    for overwrite, options in ((True, {"step": 2}), (False, {"step": 2}), (True, {"quality": 90})):
+        for spelling in (out, Path("trip/.."), tmp_path):
+            with pytest.raises(FileExistsError, match="trip"):
+                prepare_all(source, spelling, overwrite=overwrite, **options)
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def test_a_failure_leaves_nothing_and_keeps_the_old_scene(tmp_path):
+    source, out = make_images(tmp_path / "shots", frames=3), tmp_path / "data"
+    prepare_all(source, out)
+    (source / "shot10.png").write_bytes((source / "shot10.png").read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"shot10\.png: cannot be read"):
+        prepare_all(source, out, overwrite=True)
+    assert names_in(out) == ["shots"]
+    assert len(read_scene(out / "shots")) == 3
+
+
+def test_sources_that_hold_no_frames_are_refused(tmp_path):
+    out = tmp_path / "data"
+    with pytest.raises(FileNotFoundError, match=r"none\.mp4: no such file or folder"):
+        prepare_all(tmp_path / "none.mp4", out)
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(ValueError, match=r"notes\.txt: unknown file type '\.txt'.*\.mp4"):
+        prepare_all(tmp_path / "notes.txt", out)
+    (tmp_path / "broken.mp4").write_bytes(b"hello" * 100)
+    with pytest.raises(ValueError, match=r"broken\.mp4"):
+        prepare_all(tmp_path / "broken.mp4", out)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty: holds no images \(\.jpg"):
+        prepare_all(tmp_path / "empty", out)
+    assert not out.exists()
+    source = make_images(tmp_path / "shots", frames=2)
+    Image.new("RGB", (20, 10)).save(source / "shot99.png")
+    with pytest.raises(ValueError, match=r"shot99\.png: 20 x 10 pixels, but .* has 64 x 48"):
+        prepare_all(source, out)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"step": 0}, "step must be at least 1, got 0"),
+        ({"quality": 101}, r"quality must be in \[1, 100\], got 101"),
+        ({"width": 0}, "width must be at least 1 pixel, got 0"),
+        ({"width": 65}, "width must be at most that of the frames, 64, got 65"),
+        ({"hfov_degrees": 180}, r"hfov_degrees must be in \(0, 180\), got 180"),
+        ({"intrinsics": (-5.0, 5.0, 3.0, 3.0)}, "intrinsics: focal lengths must be positive"),
+        ({"intrinsics": (50.0, 50.0, 99.0, 3.0)}, "principal point"),
+        ({"intrinsics": (50.0, 50.0, 3.0, 3.0), "hfov_degrees": 60}, "not both"),
+        ({"least_motion": 1.0}, r"least_motion must be in \(0, 0\.1\), a share of .*, got 1"),
+        ({"fewest_frames": 0}, "fewest_frames must be at least 1, got 0"),
+        ({"name": "a/b"}, "name of a folder, got 'a/b'"),
+        ({"name": ".."}, "name of a folder, got '..'"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_before_anything_is_written(
+    tmp_path, options, message
+):
+    source = make_images(tmp_path / "shots", frames=2)
+    with pytest.raises(ValueError, match=message):
+        prepare_all(source, tmp_path / "data", **options)
+    assert not (tmp_path / "data").exists()
+
+
+def test_frames_are_chosen_by_the_motion_of_the_image(tmp_path):
+    # Stands for 32 frames, then goes 1 pixel a frame: a step of 0.005 is 1.6 of 320 pixels.
+    still = [noisy(look(0), 4, i) for i in range(32)]
+    video = film(tmp_path / "walk.mp4", still + [look(i) for i in range(1, 9)])
+    made = choose(video, tmp_path / "data")
+    (folder,) = made.scenes
+    assert folder == tmp_path / "data" / "walk"
+    kept = chosen(folder)
+    assert kept[0] == 0
+    assert kept[1:] == [33, 35, 37, 39]
+    (source,) = made.sources
+    assert source.choice.dropped["still"] == tuple(range(1, 33))
+    info = json.loads((folder / "scene.json").read_text())
+    assert info["prepared"]["frames"] == 40
+    assert info["prepared"]["kept"] == len(kept)
+    assert info["prepared"]["dropped"]["still"] == "1-32"
+    assert "32 still, the camera stood still: 1-32" in str(made)
+
+
+def test_one_level_of_noise_does_not_look_like_motion(tmp_path):
+    # Subtracted in bytes, 99 - 100 is 255.
+    flicker = [look(0) - np.uint8(i % 2) for i in range(5)]
+    source = photos(tmp_path / "shots", flicker + [look(3 * i) for i in range(1, 3)])
+    (scene,) = choose(source, tmp_path / "data").scenes
+    assert chosen(scene) == [0, 5, 6]
+
+
+def test_a_cut_splits_the_video_and_a_short_scene_is_reported(tmp_path):
+    pictures = [look(3 * i) for i in range(5)] + [look(3 * i, 1) for i in range(4)]
+    video = film(tmp_path / "walk.mp4", [*pictures, look(0), look(3)])
+    made = choose(video, tmp_path / "data", hfov_degrees=90)
+    assert [folder.name for folder in made.scenes] == ["walk-1", "walk-2"]
+    assert [chosen(folder) for folder in made.scenes] == [[0, 1, 2, 3, 4], [5, 6, 7, 8]]
+    assert made.sources[0].choice.splits == (5, 9)
+    assert made.sources[0].choice.dropped == {"short": (9, 10)}
+    assert "another picture begins at 5, 9" in str(made)
+    assert names_in(tmp_path / "data") == ["walk-1", "walk-2"]
+    assert all(read_scene(folder).intrinsics[0, 0] == 160 for folder in made.scenes)
+
+
+def test_blurred_frames_are_passed_over(tmp_path):
+    fine = texture(3, size=500, cell=8)
+    pictures = [view(fine, 4 * i, 10, WINDOW) for i in range(9)]
+    pictures[4:6] = [blurred(picture, 6) for picture in pictures[4:6]]
+    made = choose(photos(tmp_path / "shots", pictures), tmp_path / "data")
+    assert made.sources[0].choice.dropped == {"blurred": (4, 5)}
+    assert chosen(made.scenes[0]) == [0, 1, 2, 3, 6, 7, 8]
+
+
+def test_uneven_times_are_kept_and_even_ones_are_a_rate(tmp_path):
+    pictures = [look(3 * i) for i in range(6)]
+    times = [0.0, 0.1, 0.2, 0.5, 0.52, 0.7]
+    for options in ({}, {"step": 1}):
+        video = film(tmp_path / "a.mp4", pictures, times)
+        made = choose(video, tmp_path / "d", overwrite=True, **options)
+        (folder,) = made.scenes
+        assert read_scene(folder).timestamps == pytest.approx(times, abs=1e-3)
+        assert json.loads((folder / "scene.json").read_text())["fps"] is None
+        choose(film(tmp_path / "a.mp4", pictures), tmp_path / "d", overwrite=True, **options)
+        assert "timestamps.txt" not in names_in(folder)
+        assert read_scene(folder).timestamps == pytest.approx(np.arange(6) / 10)
+
+
+def test_times_that_do_not_fit_the_frames_are_refused(tmp_path):
+    video = film(tmp_path / "a.mp4", [look(0)] * 3, [0.0, 0.1, 0.5])
+    folder = prepare_all(video, tmp_path / "d")
+    (folder / "000001.jpg").unlink()
+    with pytest.raises(ValueError, match=r"timestamps\.txt: expected one time for each of 2 .* 3"):
+        read_scene(folder)
+    (folder / "timestamps.txt").write_text("# seconds\n0.0\nnan\n")
+    with pytest.raises(ValueError, match=r"timestamps\.txt, line 3: expected one time in seconds"):
+        read_scene(folder)
+
+
+def test_a_video_on_its_side_is_chosen_from_and_turned(tmp_path):
+    video = film(tmp_path / "phone.mp4", [look(3 * i) for i in range(5)])
+    lay_on_its_side(video)
+    assert next(read_grey_frames(video, 160)).grey.shape == (160, 96)
+    (folder,) = choose(video, tmp_path / "data").scenes
+    scene = read_scene(folder)
+    assert scene.image_size == (320, 192)
+    assert len(scene) == 5
+    expected = np.rot90(look(0), -1).astype(int)
+    assert np.abs(read_image(scene.images[0])[..., 0] - expected).mean() < 4
+
+
+def test_several_sources_and_patterns_become_scenes_of_their_own(tmp_path):
+    shots = photos(tmp_path / "shots", [look(3 * i) for i in range(4)])
+    (shots / "p3.png").rename(shots / "p11.png")
+    (shots / "notes.txt").write_text("hello")
+    one = film(tmp_path / "one.mp4", [look(3 * i) for i in range(3)])
+    two = film(tmp_path / "two.mov", [look(3 * i, 1) for i in range(3)])
+    sources = [one, shots / "p?.png", two]
+    made = choose(sources, tmp_path / "data")
+    assert [folder.name for folder in made.scenes] == ["one", "shots", "two"]
+    assert chosen(made.scenes[1]) == [0, 1, 2]  # p11 does not fit the pattern
+    assert made.sources[1].source == "shots"
+    named = prepare(sources, tmp_path / "data", name="trip", step=1).scenes
+    assert [folder.name for folder in named] == ["trip-1", "trip-2", "trip-3"]
+    folder = prepare(tmp_path, tmp_path / "all", step=1)  # holds two videos and no image
+    assert [scene.name for scene in folder.scenes] == ["one", "two"]
+    single = prepare_all([shots / "p11.png", shots / "p2.png"], tmp_path / "data", name="pair")
+    assert read_image(read_scene(single).images[0]).shape == (192, 320, 3)
+    assert chosen(single) == [0, 1]
+    with pytest.raises(ValueError, match="two sources would become the scene 'one'; give a name"):
+        choose([one, one], tmp_path / "other")
+    with pytest.raises(FileNotFoundError, match=r"q\*\.png: no file fits this pattern"):
+        choose(shots / "q*.png", tmp_path / "other")
+    with pytest.raises(ValueError, match="no source given"):
+        choose([], tmp_path / "other")
+
+
+def test_replacing_takes_the_parts_of_the_earlier_run_away(tmp_path):
+    cut = film(tmp_path / "a.mp4", [look(3 * i, i // 4) for i in range(8)])
+    out = tmp_path / "data"
+    assert [f.name for f in choose(cut, out).scenes] == ["a-1", "a-2"]
+    other = choose(film(tmp_path / "a-3.mp4", [look(3 * i) for i in range(4)]), out).scenes
+    with pytest.raises(FileExistsError, match="a-1 exists"):
+        choose(cut, out, fewest_frames=2)
+    choose(film(tmp_path / "a.mp4", [look(3 * i) for i in range(8)]), out, overwrite=True)
+    assert names_in(out) == ["a", "a-3"]
+    assert len(read_scene(other[0])) == 4
+
+
+def test_a_source_without_motion_is_refused_with_the_reasons(tmp_path):
+    video = film(tmp_path / "tripod.mp4", [noisy(look(0), 4, i) for i in range(6)])
+    with pytest.raises(ValueError, match=r"tripod\.mp4: no 10 frames .* close \(.* 1 short"):
+        choose(video, tmp_path / "data", fewest_frames=10)
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_camera_is_read_from_the_files_where_they_say_it(tmp_path):
+    tag = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
+    video = film(tmp_path / "a.mp4", [look(0), look(3)], tags={tag: "26"})
+    made = prepare(video, tmp_path / "d", step=1, show_progress=False)
+    focal = 26 * np.hypot(*WINDOW) / 43.267
+    assert read_scene(made.scenes[0]).intrinsics == pytest.approx(
+        np.array([[focal, 0, 159.5], [0, focal, 95.5], [0, 0, 1]]), rel=1e-3
+    )
+    assert made.sources[0].camera.startswith("video metadata, 26 mm equivalent: focal length 224")
+    given = prepare(video, tmp_path / "e", step=1, hfov_degrees=90, show_progress=False)
+    assert read_scene(given.scenes[0]).intrinsics[0, 0] == 160
+    assert given.sources[0].camera == "field of view of 90 degrees, as given"
+    silent = prepare(film(tmp_path / "b.mp4", [look(0)]), tmp_path / "d", step=1)
+    assert silent.sources[0].camera == "unknown"
+    info = json.loads((silent.scenes[0] / "scene.json").read_text())
+    assert info["intrinsics"] == "unknown"
+
+
+def test_photos_say_their_camera_too(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 36
+    for i in range(3):
+        Image.fromarray(look(3 * i)).save(tmp_path / f"p{i}.jpg", exif=exif)
+    made = choose(tmp_path / "p*.jpg", tmp_path / "d", name="walk", width=160)
+    focal = 36 * np.hypot(*WINDOW) / 43.267 / 2
+    assert read_scene(made.scenes[0]).intrinsics[0, 0] == pytest.approx(focal, rel=1e-3)
+    assert "EXIF, 36 mm equivalent" in str(made)
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
+def test_real_jumps_are_found_and_real_motion_is_none(tmp_path):
+    jumps = list_images(DATA / "indoor" / "hololens")[326:352]
+    made = choose(jumps, tmp_path, name="walk", least_motion=0.001)
+    assert {332, 346, 347} <= {326 + i for i in made.sources[0].choice.splits}
+    fluent = list_images(DATA / "indoor" / "redkitchen")[105:121]  # its fastest pan
+    assert not choose(fluent, tmp_path, name="kitchen").sources[0].choice.splits
+
+
+def test_each_size_of_a_film_becomes_a_scene_with_the_camera_of_its_size(tmp_path):
+    parts = {}
+    for name, size in (("a", (32, 48)), ("b", (64, 96)), ("c", (48, 32))):
+        file = films.write(tmp_path / f"{name}.ts", films.grey_frames([50, 100], size),
+                           codec="libx264", kind="yuv420p")  # fmt: skip
+        parts[name] = file.read_bytes()
+    for given, name in ({"intrinsics": (40.0, 40.0, 23.5, 15.5)}, "k"), ({"hfov_degrees": 60}, "h"):
+        path = tmp_path / f"{name}.ts"
+        path.write_bytes(b"".join(parts.values()))
+        made = prepare(path, tmp_path / "d", step=1, show_progress=False, **given)
+        assert [scene.name for scene in made.scenes] == [f"{name}-{i}" for i in (1, 2, 3)]
+        assert "a scene begins: 2, 4" in str(made)
+        scenes = [read_scene(scene) for scene in made.scenes]
+        assert [len(scene) for scene in scenes] == [2, 2, 2]
+        focal = [None if s.intrinsics is None else s.intrinsics[0, 0] for s in scenes]
+        if "intrinsics" in given:
+            assert focal == [40, 80, None]
+            assert "frames of 32 x 48 pixels have none: another shape" in str(made)
+        else:
+            widths = np.array([48, 96, 32])
+            np.testing.assert_allclose(focal, widths / 2 / np.tan(np.radians(30)), rtol=1e-6)
+    again = prepare(path, tmp_path / "d", step=1, show_progress=False, hfov_degrees=60)
+    assert again.present
+    assert again.scenes == made.scenes

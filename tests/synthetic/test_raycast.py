@@ -1,0 +1,221 @@
+"""The ray-caster against formulas by hand: shapes, light, bodies that stand and move."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssmde.synthetic.bodies import car, crate, person, straight
+from ssmde.synthetic.raycast import render
+from ssmde.synthetic.scene import (
+    Body,
+    Box,
+    Capsule,
+    Ellipsoid,
+    Part,
+    Plane,
+    Scene,
+    Texture,
+    sphere,
+    stand,
+)
+
+SIZE = (33, 41)  # odd, so that the middle pixel looks straight ahead
+FOCAL = 40.0
+INTRINSICS = np.array([[FOCAL, 0, 20], [0, FOCAL, 16], [0, 0, 1.0]])
+PAINT = Texture(base=(0.2, 0.3, 0.4), second=(0.8, 0.7, 0.6))
+
+
+def scene_of(*bodies, ambient=0.6, light=(0.36, -0.48, -0.8)):
+    return Scene(bodies=bodies, light=light, ambient=ambient)
+
+
+def still(shape, x=0.0, y=0.0, z=0.0, *, heading=0.0, footprint=None):
+    part = Part(shape=shape, texture=PAINT)
+    return Body(parts=(part,), track=stand(x, z, y=y, heading=heading), footprint=footprint)
+
+
+def camera_at(x=0.0, y=0.0, z=0.0):
+    pose = np.eye(4)
+    pose[:3, 3] = x, y, z
+    return pose
+
+
+def look(*bodies, pose=None, at=0.0, size=SIZE):
+    return render(scene_of(*bodies), camera_at() if pose is None else pose, INTRINSICS, size, at)
+
+
+def rays(size=SIZE):
+    v, u = np.mgrid[: size[0], : size[1]]
+    return np.stack([(u - 20) / FOCAL, (v - 16) / FOCAL, np.ones(size)], axis=-1)
+
+
+def ground():
+    return still(Plane(1))
+
+
+# Exact cases.
+
+
+def test_depth_of_a_wall_straight_ahead_is_its_distance_along_z_everywhere():
+    assert np.all(look(still(Plane(2), z=3.7)).depth == np.float32(3.7))
+
+
+def test_a_sphere_on_the_axis_is_met_its_radius_before_its_centre():
+    depth = look(still(sphere(0.75), z=4.0)).depth
+    assert depth[16, 20] == np.float32(3.25)
+    assert depth[0, 0] == 0.0
+
+
+def test_a_box_is_met_on_its_front_face():
+    depth = look(still(Box((0.5, 0.4, 1.0)), z=4.0)).depth
+    assert depth[16, 20] == pytest.approx(3.0, abs=1e-6)
+    # The front face ends at x = 0.5: pixel 20 + 40 * 0.5 / 3 = 26.67.
+    assert depth[16, 26] == pytest.approx(3.0, abs=1e-6)
+    assert depth[16, 27] == 0.0
+
+
+def test_a_capsule_is_a_cylinder_with_a_round_top():
+    body = still(Capsule(0.6, 0.5), y=-0.3, z=4.0)
+    depth = look(body).depth
+    assert depth[16, 20] == pytest.approx(3.5, abs=1e-6)
+    # The ray of row 10 has slope -0.15; it meets the ball around (0, -0.3, 4): a quadratic by hand.
+    roots = np.roots([1 + 0.15**2, -2 * (0.15 * 0.3 + 4.0), 0.3**2 + 4.0**2 - 0.5**2])
+    assert depth[10, 20] == pytest.approx(min(roots.real), abs=1e-5)
+    assert depth[7, 20] == 0.0  # slope -0.225 passes above the top at y = -0.8
+
+
+def test_a_slanted_wall_follows_the_closed_formula():
+    heading = 0.5
+    depth = look(still(Plane(2), z=4.0, heading=heading)).depth
+    # Points of the wall: z = 4 - tan(heading) x.
+    expected = 4.0 / (1 + np.tan(heading) * rays()[..., 0])
+    np.testing.assert_allclose(depth, expected, rtol=1e-6)
+
+
+def test_the_ground_under_the_camera_follows_the_closed_formula():
+    depth = look(ground(), pose=camera_at(y=-1.5)).depth
+    np.testing.assert_allclose(depth[17:], 1.5 / rays()[17:, :, 1], rtol=1e-6)
+    assert np.all(depth[:17] == 0)
+
+
+def test_a_pixel_shows_what_is_nearest():
+    picture = look(still(Plane(2), z=5.0), still(sphere(0.5), z=2.0), still(Plane(2), z=9.0))
+    assert picture.body[16, 20] == 1
+    assert set(np.unique(picture.body)) == {0, 1}
+
+
+def test_a_turned_camera_sees_a_turned_world():
+    pose = np.eye(4)
+    pose[:3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]  # looks along x
+    assert np.all(look(still(Plane(0), x=2.5), pose=pose).depth == np.float32(2.5))
+
+
+# Laws.
+
+
+@given(
+    st.floats(-1, 1), st.floats(-1, 1), st.floats(3, 8), st.floats(0.2, 1.5), st.floats(-3, 3),
+    st.sampled_from(["box", "leaning", "ellipsoid", "capsule"]),
+)  # fmt: skip
+@settings(max_examples=25)
+def test_every_met_point_lies_on_the_shape(x, y, z, big, heading, kind):
+    shape = {
+        "box": Box((big, 0.4, 0.7)),
+        "leaning": Box((big, 0.4, 0.7), (0.1, 0.3)),
+        "ellipsoid": Ellipsoid((big, 0.4, 0.7)),
+        "capsule": Capsule(big, 0.4),
+    }[kind]
+    depth = look(still(shape, x, y, z, heading=heading)).depth.astype(np.float64)
+    points = (rays() * depth[..., None])[depth > 0] - [x, y, z]
+    c, s = np.cos(heading), np.sin(heading)
+    points = points @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+    if kind == "ellipsoid":
+        off = ((points / [big, 0.4, 0.7]) ** 2).sum(1) - 1
+    elif kind == "capsule":
+        points[:, 1] -= points[:, 1].clip(0, big)
+        off = np.linalg.norm(points, axis=1) - 0.4
+    else:
+        lean = (0.4 - points[:, 1]) / 0.8 * (1.0 if kind == "leaning" else 0.0)
+        half = np.stack([big - 0.1 * lean, 0.4 + 0 * lean, 0.7 - 0.3 * lean], axis=1)
+        off = (np.abs(points) - half).max(axis=1)
+    assert np.abs(off).max(initial=0) < 1e-4
+
+
+def test_textures_stick_to_a_body_that_moves():
+    track = straight(np.array([0.0, 1.0]), (0.0, 4.0), 0.0, (1.0, 0.0))
+    part = Part(shape=Plane(2, (1.0, 1.0)), texture=PAINT)
+    body = Body(parts=(part,), track=track)
+    # A heading along x turns the plane; turn it back so that it faces the camera.
+    facing = Body(parts=(Part(shape=part.shape, texture=PAINT, turn=-np.pi / 2),), track=body.track)
+    before, after = look(facing, at=0.0), look(facing, at=0.5)
+    # 0.5 m at 4 m are five pixels.
+    np.testing.assert_allclose(before.image[8:25, 12:27], after.image[8:25, 17:32], atol=1)
+    assert before.image[8:25, 12:27].std() > 3
+
+
+def test_detail_finer_than_a_pixel_is_evened_out_instead_of_flickering():
+    checks = Texture(
+        base=(0.0, 0.0, 0.0), second=(0.0, 0.0, 0.0), pattern="checks", period=(0.1, 0.1)
+    )
+    wall = Part(shape=Plane(2), texture=checks)
+    near, far = (
+        look(Body(parts=(wall,), track=stand(0.0, z))).image[..., 0].astype(int)
+        for z in (0.5, 20.0)
+    )
+    # A check is 4 pixels wide at 0.5 m, a tenth of a pixel at 20 m.
+    assert np.abs(np.diff(near, axis=1)).max() > 60
+    assert np.abs(np.diff(far, axis=1)).max() < 12
+
+
+# Bodies and light.
+
+
+@pytest.mark.parametrize("make", [person, car, crate])
+@pytest.mark.parametrize("when", [0.0, 0.3, 0.55])
+def test_bodies_stand_on_the_ground(make, when):
+    rng = np.random.default_rng(4)
+    track = straight(np.array([0.0, 1.0]), (0.0, 6.0), when, (0.9, 0.3))
+    body = make(rng, track)
+    eye = camera_at(y=-0.02)  # looks along the ground
+    intrinsics = INTRINSICS * np.array([[4.0], [4.0], [1.0]])
+    size = (133, 161)
+    alone = render(scene_of(body), eye, intrinsics, size, when)
+    on_ground = render(scene_of(body, ground()), eye, intrinsics, size, when)
+    rows = np.flatnonzero((alone.depth > 0).any(axis=1))
+    lowest = alone.depth[rows[-1]]
+    height = (rows[-1] - intrinsics[1, 2]) / intrinsics[1, 1] * lowest[lowest > 0].mean() - 0.02
+    assert height == pytest.approx(0.0, abs=0.06)
+    # No gap between the body and the ground: a ground pixel lies right below.
+    assert (on_ground.body[rows[-1]] == 0).any() or (on_ground.body[rows[-1] - 2] == 0).any()
+
+
+def test_a_body_casts_a_shadow_and_darkens_the_ground_it_stands_on():
+    pose, light = camera_at(y=-1.5), (0.0, -1.0, 0.0)
+    ball = still(sphere(0.3), y=-1.0, z=4.0)
+    bare = render(scene_of(ground(), light=light), pose, INTRINSICS, SIZE, 0.0).image.astype(int)
+    shaded = render(scene_of(ground(), ball, light=light), pose, INTRINSICS, SIZE, 0.0)
+    # Straight below the ball: (0, 0, 4) lies 15 rows under the middle.
+    assert shaded.body[31, 20] == 0
+    assert np.all(shaded.image[31, 20] < 0.85 * bare[31, 20])
+    part = Part(shape=sphere(0.3), texture=PAINT, offset=(0.0, -0.3, 0.0))
+    with_contact, without = (
+        render(scene_of(ground(), body, light=(0.0, -0.6, 0.8)), pose, INTRINSICS, SIZE, 0.0)
+        for body in (
+            Body(parts=(part,), track=stand(0.0, 4.0), footprint=(0.1, 0.1)),
+            Body(parts=(part,), track=stand(0.0, 4.0)),
+        )
+    )
+    assert np.all(with_contact.image[32, 20] < 0.8 * without.image[32, 20])
+    np.testing.assert_array_equal(with_contact.image[:, :8], without.image[:, :8])
+    np.testing.assert_array_equal(with_contact.depth, without.depth)
+
+
+def test_the_motion_mask_shows_exactly_the_bodies_that_move():
+    ride = straight(np.array([0.0, 1.0]), (0.0, 4.0), 0.0, (0.5, 0.0))
+    mover = Body(parts=(Part(shape=sphere(0.5), texture=PAINT),), track=ride)
+    wall = still(Plane(2), z=6.0)
+    moving = look(wall, mover, at=0.5)
+    np.testing.assert_array_equal(moving.moving == 255, moving.body == 1)
+    assert (moving.moving == 255).any()
+    assert not look(wall, mover, at=3.0).moving.any()  # it has arrived
