@@ -3,9 +3,9 @@
 import numpy as np
 
 from ssmde.data.drawn import draw_clip
-from ssmde.diagnosis.footage import Pairs, Thoroughness
+from ssmde.diagnosis.video import Pairs, Thoroughness
 
-BRIEF = Thoroughness(neighbours=11, pairs=1)
+BRIEF = Thoroughness(neighbors=11, pairs=1)
 SIZE = (96, 128)
 
 

@@ -45,7 +45,7 @@ class Train:
     def run(self) -> None:
         """Say what a quick look at the data finds, train, and say where the weights are."""
         from ssmde.data.pack import is_packed
-        from ssmde.doctor import doctor, print_findings
+        from ssmde.diagnosis import doctor, print_findings
         from ssmde.stages import train_stages
 
         root = self.config.data.root

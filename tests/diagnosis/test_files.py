@@ -1,6 +1,7 @@
-"""Files: what the reader refuses is a finding, and all else is read on."""
+"""Files and camera: what the reader refuses is a finding, all else is read on."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from PIL import Image
 
 from doctor_scenes import names
 from ssmde.data.drawn import write_clip
-from ssmde.diagnosis.files import few_frames, open_scene, open_scenes
-from ssmde.diagnosis.finding import frame_ranges
+from ssmde.diagnosis.files import check_camera, few_frames, open_scene, open_scenes
+from ssmde.diagnosis.findings import frame_ranges
 
 
 @pytest.fixture
@@ -97,12 +98,12 @@ def test_no_data_at_all_is_refused(tmp_path):
         open_scenes(tmp_path, "all")
 
 
-def test_few_frames_are_named_and_enough_are_not(room_footage):
-    scene = room_footage.sequence
+def test_few_frames_are_named_and_enough_are_not(room_video):
+    scene = room_video.sequence
     (finding,) = few_frames([scene])
     assert (finding.name, finding.severity, finding.scene) == ("too-few-frames", "warning", "")
     assert "12 frames" in finding.what
-    assert few_frames([scene] * 17) == []
+    assert not list(few_frames([scene] * 17))
     short, whole = few_frames([scene.part(0, 2)])
     assert (short.scene, short.severity) == ("room", "warning")
     assert whole.severity == "blocking"
@@ -112,3 +113,40 @@ def test_frames_are_named_in_stretches():
     assert frame_ranges([9, 3, 4, 5, 9]) == "3-5, 9"
     assert frame_ranges(np.arange(0, 50, 2).tolist()).endswith("38 and 5 more")
     assert frame_ranges([]) == ""
+
+
+def camera(sequence, **changes):
+    fx, fy, cx, cy = ({"fx": 100.0, "fy": 100.0, "cx": 63.5, "cy": 47.5} | changes).values()
+    return replace(sequence, intrinsics=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]))
+
+
+def test_a_fair_camera_is_fine(room_video):
+    assert not list(check_camera(room_video.sequence))
+    assert not list(check_camera(camera(room_video.sequence, cx=70.0, fy=110.0)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"fx": 10.0, "fy": 10.0}, "fx 10 at a width of 128 is a field of view of 162 degrees"),
+        ({"fx": 2000.0, "fy": 2000.0}, "a field of view of 4 degrees"),
+        ({"fy": 200.0}, "differ by a factor of 2.00"),
+        (
+            {"cx": 31.5, "cy": 23.5},
+            r"is the middle of 64 x 48 pixels, but the images have 128 x 96",
+        ),
+        ({"cx": 100.0}, "is far from the middle"),
+    ],
+)
+def test_an_unlikely_camera_is_named(room_video, changes, what):
+    (finding,) = check_camera(camera(room_video.sequence, **changes))
+    assert (finding.name, finding.severity) == ("intrinsics", "warning")
+    assert what in finding.what
+
+
+def test_an_unknown_camera_is_named(room, film):
+    sequence = film(room)
+    (sequence.images[0].parent / "cam.txt").unlink()
+    (finding,) = check_camera(replace(sequence, intrinsics=None))
+    assert finding.name == "no-intrinsics"
+    assert "--hfov-degrees" in finding.remedy

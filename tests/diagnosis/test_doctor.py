@@ -10,12 +10,10 @@ import pytest
 from doctor_scenes import draw, names
 from ssmde.data.drawn import write_clip
 from ssmde.data.scene_folder import read_scene
-from ssmde.diagnosis.finding import Finding
-from ssmde.diagnosis.footage import FULL, QUICK, look
-from ssmde.diagnosis.motion import check_motion
-from ssmde.doctor import doctor, is_blocking, print_findings, summary
+from ssmde.diagnosis import Finding, doctor, is_blocking, print_findings, summary
+from ssmde.diagnosis.video import FULL, QUICK, check_motion, video_statistics
 
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[1] / "../shared/data"))
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 needs_data = pytest.mark.skipif(
     not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA"
 )
@@ -95,7 +93,7 @@ def test_the_jumps_of_the_hololens_recording_are_named(start, near):
     scene = read_scene(DATA / "indoor/hololens").part(start, start + 25)
     jumps = [
         start + frame
-        for finding in check_motion(look(scene, replace(FULL, pairs=1)))
+        for finding in check_motion(video_statistics(scene, FULL._replace(pairs=1)))
         if finding.name == "jumps"
         for frame in finding.frames
     ]
@@ -107,6 +105,6 @@ def test_the_jumps_of_the_hololens_recording_are_named(start, near):
 @pytest.mark.parametrize("name", ["indoor/bonn_crowd", "indoor/redkitchen", "driving/kitti_odom00"])
 def test_a_good_recording_has_no_cut_and_nothing_that_blocks(name):
     scene = read_scene(DATA / name)
-    found = check_motion(look(scene, replace(QUICK, pairs=2)))
+    found = list(check_motion(video_statistics(scene, QUICK._replace(pairs=2))))
     assert not {"scene-cuts", "jumps"} & set(names(found))
     assert not is_blocking(found)
