@@ -6,11 +6,17 @@ import re
 
 import pytest
 
-from ssmde.application import guard
-from ssmde.application.guard import COOKIE, HEADER, Guard
-from ssmde.application.limits import EVENT_BYTES, UPLOADS_AT_ONCE
-from ssmde.application.names import Names
-from ssmde.application.visitors import Visitors
+from ssmde.app import guard
+from ssmde.app.guard import (
+    COOKIE,
+    EVENT_BYTES,
+    EVENT_COMMAS,
+    HEADER,
+    UPLOADS_AT_ONCE,
+    Guard,
+    Names,
+    Visitors,
+)
 
 ANN, BOB = "a" * 43, "b" * 43
 LARGEST = 1000
@@ -161,6 +167,33 @@ def test_a_request_that_is_too_large_is_cut_off_whatever_it_says(visitors, path)
     said = [(b"content-length", str(largest + 1).encode())]
     assert send_body(visitors, [b"x"], path=path, headers=said) == (413, 0)
     assert send_body(visitors, [b"x" * largest, b"x"], path=path) == (413, largest)
+
+
+def test_an_event_of_more_values_than_a_page_has_is_cut_off(visitors):
+    join, most = "/gradio_api/queue/join", b"," * EVENT_COMMAS
+    assert send_body(visitors, [most], path=join) == (200, EVENT_COMMAS)
+    assert send_body(visitors, [most, b","], path=join) == (400, EVENT_COMMAS)
+    assert send_body(visitors, [b"x" * 900, b"," * 900 * 9], path=UPLOAD)[0] == 200
+
+
+def test_what_the_server_says_of_a_body_that_was_cut_off_is_not_passed_on(visitors):
+    sent = []
+
+    async def server(scope, receive, send):
+        assert (await receive())["type"] == "http.disconnect"
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": b"broken"})
+
+    async def receive():
+        return {"type": "http.request", "body": b"," * (EVENT_COMMAS + 1), "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/queue/join", "method": "POST"}
+    scope["headers"] = [(b"host", b"localhost"), (b"cookie", f"{COOKIE}={ANN}".encode())]
+    asyncio.run(Guard(server, visitors, Names(), LARGEST)(scope, receive, send))
+    assert [message.get("status") for message in sent] == [400, None]
 
 
 @pytest.mark.parametrize("path", [UPLOAD, "/gradio_api/queue/join"])

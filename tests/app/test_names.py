@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from ssmde.application.names import Names
+from ssmde.app.guard import Names
 
 PAGE = "localhost:7860"
 

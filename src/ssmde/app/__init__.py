@@ -16,16 +16,12 @@ from threading import Event, current_thread, main_thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from ssmde.application.guard import Guard
-from ssmde.application.limits import KEPT_BYTES, KEPT_UPLOADS_OF_ALL
-from ssmde.application.names import Names
-from ssmde.application.studio import Studio
-from ssmde.application.visitors import Visitors
+from ssmde.app.guard import KEPT_BYTES, KEPT_UPLOADS_OF_ALL, Guard, Names, Visitors
+from ssmde.app.service import InferenceService
 from ssmde.predict import Predictor, load
 from ssmde.weights import RELEASED
 
 HERE_ONLY = "127.0.0.1"
-FIRST_PORT = 7860
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,8 +93,8 @@ def serve(
     predictors = load_all([weights] if isinstance(weights, str | Path) else weights)
     with _folder() as folder:
         room = max(KEPT_BYTES, KEPT_UPLOADS_OF_ALL * largest)
-        desk, page_files = _open_desk(Studio(predictors), Visitors(folder, room=room))
-        blocks = page_files.build_page(desk)
+        visitors = Visitors(folder, room=room)
+        blocks, style, script = _build_page(InferenceService(predictors), visitors)
         blocks.queue(max_size=queue, default_concurrency_limit=2)
         try:
             _, url, public = blocks.launch(
@@ -106,14 +102,14 @@ def serve(
                 max_file_size=f"{max_upload_mb}mb", allowed_paths=[], footer_links=[],
                 run_history=False, enable_monitoring=False, mcp_server=False, pwa=False,
                 ssr_mode=False, quiet=True, show_error=False, prevent_thread_lock=True,
-                css_paths=[page_files.STYLE], js=page_files.SCRIPT.read_text("utf-8"),
-                app_kwargs={"middleware": [_guard(desk.visitors, names, largest)]},
+                css_paths=[style], js=script.read_text("utf-8"),
+                app_kwargs={"middleware": [_guard(visitors, names, largest)]},
             )  # fmt: skip
             if public:
                 names.allow(urlsplit(public).hostname or "")
             yield Served(url=url, public_url=public, folder=folder, blocks=blocks)
         finally:
-            desk.visitors.close()
+            visitors.close()
             if server := getattr(blocks, "server", None):
                 server.config.timeout_graceful_shutdown = 1  # s: pages may be open for long
             blocks.close(verbose=False)
@@ -152,17 +148,17 @@ def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
     return named
 
 
-def _open_desk(studio: Studio, visitors: Visitors) -> tuple[Any, Any]:
+def _build_page(service: InferenceService, visitors: Visitors) -> tuple[Any, Path, Path]:
+    """The page as Gradio has it, its style and its script."""
     try:
-        from ssmde.application import page
-        from ssmde.application.desk import Desk
+        from ssmde.app.page import SCRIPT, STYLE, Page
     except ImportError as error:
         if error.name != "gradio":
             raise
         raise ImportError(
             "the page needs Gradio, which is not there: install ssmde again"
         ) from error
-    return Desk(studio, visitors), page
+    return Page(service, visitors).blocks, STYLE, SCRIPT
 
 
 def _guard(visitors: Visitors, names: Names, largest: int) -> Any:

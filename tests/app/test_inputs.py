@@ -4,14 +4,9 @@ import threading
 
 import pytest
 
-from ssmde.application.limits import (
-    COLOUR_MAPS,
-    FIELDS,
-    PICTURE_FORMATS,
-    PixelRoom,
-    RefusalError,
-    checked,
-)
+from ssmde.app.guard import RefusalError
+from ssmde.app.inputs import COLOR_MAPS, FIELDS, checked
+from ssmde.app.service import PICTURE_FORMATS, PixelRoom
 
 ODD = [
     0,
@@ -28,7 +23,7 @@ ODD = [
 ]
 FAULTS = [
     *(("width", odd) for odd in [*ODD[1:], 141, "60"]),
-    *(("colour_map", odd) for odd in [*ODD, None, "jet"]),
+    *(("color_map", odd) for odd in [*ODD, None, "jet"]),
     *(("formats", odd) for odd in [*ODD, ["video"], ["png16"] * 100_000, [None], [["png16"]]]),
     *(("weights", odd) for odd in [0, None, [], {}, "x" * 10_000]),
     *(("upload", odd) for odd in ["x", [], {}, {"path": 1}, {"path": "x" * 10_000}, 0]),
@@ -42,12 +37,12 @@ def test_a_field_out_of_its_bounds_is_refused_in_one_line(name, value):
 
 
 def test_what_the_page_sends_passes():
-    given = {"weights": "a", "colour_map": COLOUR_MAPS[1], "width": 60, "upload": {"path": "/a"}}
+    given = {"weights": "a", "color_map": COLOR_MAPS[1], "width": 60, "upload": {"path": "/a"}}
     assert checked(**given, formats=list(PICTURE_FORMATS)) == [
-        "a", COLOUR_MAPS[1], 60.0, {"path": "/a", "name": "/a"}, list(PICTURE_FORMATS)
+        "a", COLOR_MAPS[1], 60.0, {"path": "/a", "name": "/a"}, list(PICTURE_FORMATS)
     ]  # fmt: skip
     assert checked(width=None, formats=None, upload=None) == [0.0, [], None]
-    assert set(FIELDS) == {"weights", "colour_map", "width", "formats", "upload"}
+    assert set(FIELDS) == {"weights", "color_map", "width", "formats", "upload"}
 
 
 def test_formats_are_taken_once_each():

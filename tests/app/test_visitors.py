@@ -4,8 +4,13 @@ import threading
 
 import pytest
 
-from ssmde.application.limits import RefusalError
-from ssmde.application.visitors import IDLE_SECONDS, KEPT_UPLOADS, MOST_PAGES, Visitors
+from ssmde.app.guard import (
+    IDLE_SECONDS,
+    KEPT_UPLOADS,
+    MOST_PAGES,
+    RefusalError,
+    Visitors,
+)
 
 
 class Clock:
