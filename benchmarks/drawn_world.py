@@ -17,7 +17,7 @@ import numpy as np
 from ssmde.data.drawn import DrawnClip, draw_clip, write_clip
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene, write_list
-from ssmde.demonstration.labels import label_scene
+from ssmde.demo.videos import label_scene
 
 MOVERS = ("across", "oblique", "followed", "mixed")
 TRAIN = [(kind, who) for kind in ("room", "street") for who in (*MOVERS, "none")]

@@ -6,6 +6,7 @@ from importlib.abc import MetaPathFinder
 
 RENAMED = {
     "ssmde.application": "ssmde.app",
+    "ssmde.demonstration": "ssmde.demo",
     "ssmde.doctor": "ssmde.diagnosis",
 }
 

@@ -139,9 +139,9 @@ def test_a_picture_is_uploaded_predicted_read_turned_and_downloaded(visit, photo
 
     canvas = page.locator("#ssmde-cloud canvas")
     canvas.scroll_into_view_if_needed()
+    until(lambda: len(canvas.screenshot()) > 5000)  # something is drawn
     page.wait_for_timeout(3000)
     before, box = canvas.screenshot(), canvas.bounding_box()
-    assert len(before) > 5000  # something is drawn
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2 + 150, box["y"] + box["height"] / 2, steps=5)

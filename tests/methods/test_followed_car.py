@@ -21,7 +21,7 @@ from ssmde.data.drawing.raycast import render
 from ssmde.data.drawing.scene import Track
 from ssmde.data.drawing.streets import LANE, crossings, street
 from ssmde.data.label_fit import fit_to_points
-from ssmde.demonstration.labels import distort
+from ssmde.demo.videos import distort
 from ssmde.geometry.pose import invert_motion
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks

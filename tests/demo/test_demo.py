@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from folders import names_in
-from ssmde import demo as demo_module
 from ssmde.config import (
     Config,
     DataConfig,
@@ -26,23 +25,26 @@ from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.images import read_depth, read_image
 from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.scene_folder import read_scene
-from ssmde.demo import MARKER, demo, replacing
-from ssmde.demonstration.film import make_film
-from ssmde.demonstration.gallery import hang_exhibits
-from ssmde.demonstration.labels import distort, label_scene
-from ssmde.demonstration.lesson import first_stage, second_stage, with_steps
-from ssmde.demonstration.page import Story, in_words, write_page
-from ssmde.demonstration.shipped import CAPTIONS as SHIPPED_CAPTIONS
-from ssmde.demonstration.shipped import Shipped, visit
-from ssmde.demonstration.world import World
+from ssmde.demo import demo
+from ssmde.demo.report import CAPTIONS as PRETRAINED_CAPTIONS
+from ssmde.demo.report import (
+    Story,
+    in_words,
+    make_film,
+    pretrained_comparison,
+    qualitative_examples,
+    write_page,
+)
+from ssmde.demo.run import MARKER, first_stage, replacing, second_stage, with_steps
+from ssmde.demo.videos import Videos, distort, label_scene
 from ssmde.evaluate import evaluate
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks
 from ssmde.methods.teacher import build_networks
 from ssmde.pictures import colourise_error
 from ssmde.prediction.predictor import Predictor
-from ssmde.reporting.curves import Chart
-from ssmde.reporting.exhibits import CAPTIONS
+from ssmde.reporting.charts import Chart
+from ssmde.reporting.examples import CAPTIONS
 
 SIZE = (32, 64)
 FRAMES = 5
@@ -114,15 +116,17 @@ def told(tmp_path_factory):
     story = Story(
         first=config,
         second=replace(config, method="student"),
-        world=World(train=("a", "b"), train_frames=80, held_out=("c",), fps=10.0, label_error=0.15),
+        videos=Videos(
+            train=("a", "b"), train_frames=80, held_out=("c",), fps=10.0, label_error=0.15
+        ),
         results=results,
-        exhibits=hang_exhibits(folder, results, predictors, student.eval(), [scene], data, count=2),
+        examples=qualitative_examples(
+            folder, results, predictors, student.eval(), [scene], data, count=2
+        ),
         film=make_film(folder, result, predictors[1], "held_out_1", fps=10.0),
         charts=(Chart(title="loss", lines={"": ((1, 0.2), (9, 0.1))}),),
-        shipped=Shipped(
-            name="small",
-            places=(visit(folder, "a room", [scene], predictors[1], predictors[0]),),
-        ),
+        pretrained="small",
+        places=(pretrained_comparison(folder, "a room", [scene], predictors[1], predictors[0]),),
         seconds={"drawing": 3.0, "teacher": 61.0, "student": 60.0},
     )
     return write_page(folder, story), story
@@ -131,7 +135,7 @@ def told(tmp_path_factory):
 def test_the_page_names_protocol_alignment_and_time(told):
     words = Reading(told[0]).words
     assert "Protocol generic (0.1 to 1000 m, whole image), alignment median" in words
-    assert "Depth of scenes that move, learnt in 2 minutes" in words
+    assert "Depth of scenes that move, learned in 2 minutes" in words
     assert "a <note> & more" in words
     assert "ssmde prepare" in words
 
@@ -164,8 +168,8 @@ def test_the_page_is_well_formed_and_all_its_files_are_beside_it(told):
     page, story = told
     reading = Reading(page)
     assert reading.open == []
-    places = story.shipped.places
-    expected = 2 + len(CAPTIONS) * len(story.exhibits) + len(SHIPPED_CAPTIONS) * len(places)
+    places = story.places
+    expected = 2 + len(CAPTIONS) * len(story.examples) + len(PRETRAINED_CAPTIONS) * len(places)
     assert len(reading.files) == len(set(reading.files)) == expected
     for name in reading.files:
         with Image.open(page.parent / name) as image:
@@ -174,7 +178,7 @@ def test_the_page_is_well_formed_and_all_its_files_are_beside_it(told):
 
 def test_a_right_prediction_looks_like_the_truth_and_has_no_error(told):
     page, story = told
-    sources = story.exhibits[0].sources
+    sources = story.examples[0].sources
     student, teacher, truth, error, wrong = (
         read_image(page.parent / sources[name]).astype(int)
         for name in ("student", "teacher", "truth", "student_error", "teacher_error")
@@ -188,9 +192,9 @@ def test_a_right_prediction_looks_like_the_truth_and_has_no_error(told):
 
 def test_the_network_of_the_package_stands_beside_the_student_with_protocol_and_alignment(told):
     page, story = told
-    (place,) = story.shipped.places
+    (place,) = story.places
     text = page.read_text(encoding="utf-8").split("<h2>The network in the package</h2>")[1]
-    assert "<strong>small</strong> learnt from drawn photos, measured" in text
+    assert "<strong>small</strong> learned from drawn photos, measured" in text
     caption = text.split("<caption>")[1].split("</caption>")[0]
     assert "<strong>generic</strong> (0.1 to 1000 m, whole image)" in caption
     assert "alignment <strong>median</strong>" in caption
@@ -200,18 +204,18 @@ def test_the_network_of_the_package_stands_beside_the_student_with_protocol_and_
         f"{value:.3f}" for r in results for value in (r.full.abs_rel, r.dynamic.abs_rel, r.full.d1)
     ]
     assert place.frame == f"held_out_1/{FRAMES // 2:06d}"
-    truth, student, shipped = (
+    truth, student, pretrained = (
         read_image(page.parent / place.sources[kind]).astype(int)
-        for kind in ("truth", "student", "shipped")
+        for kind in ("truth", "student", "pretrained")
     )
     assert np.abs(student - truth).max() <= 6
-    assert np.abs(shipped - truth).max() > 20
+    assert np.abs(pretrained - truth).max() > 20
 
 
 def test_the_motion_picture_is_the_motion_truth(told):
     page, story = told
     root = story.first.data.root
-    for exhibit in story.exhibits:
+    for exhibit in story.examples:
         scene, frame = exhibit.name.split("/")
         truth = np.asarray(Image.open(root / scene / "motion_mask" / f"{frame}.png"))
         shown = read_image(page.parent / exhibit.sources["motion"])[..., 0]
@@ -276,7 +280,7 @@ def test_the_student_of_the_lesson_learns_from_the_last_weights_of_the_teacher(t
 
 
 def test_a_folder_no_demo_made_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo_module, "draw_world", lambda *_: pytest.fail("it drew"))
+    monkeypatch.setattr("ssmde.demo.run.draw_videos", lambda *_: pytest.fail("it drew"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(FileExistsError, match=r"mine exists and holds no demo \(no \.ssmde-demo"):
