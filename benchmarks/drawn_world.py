@@ -16,7 +16,7 @@ import numpy as np
 
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene, write_list
-from ssmde.demonstration.labels import label_scene
+from ssmde.demo.videos import label_scene
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 
 MOVERS = ("across", "oblique", "followed", "mixed")

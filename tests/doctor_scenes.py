@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from ssmde.diagnosis.footage import Pairs, Thoroughness
+from ssmde.data.drawn import draw_clip
+from ssmde.diagnosis.video import Pairs, Thoroughness
 from ssmde.synthetic import draw_clip
 
-BRIEF = Thoroughness(neighbours=11, pairs=1)
+BRIEF = Thoroughness(neighbors=11, pairs=1)
 SIZE = (96, 128)
 
 

@@ -22,8 +22,8 @@ import ssmde
 from ssmde.cli import main, parse
 from ssmde.config import Config, dump_config
 from ssmde.data.images import ImageError
+from ssmde.diagnosis import Finding
 from ssmde.datasets import PROTOCOLS
-from ssmde.diagnosis.finding import Finding
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.predict import FORMATS, AskedCamera, Style, Summary, Wishes, predict_files
 from ssmde.preparation import prepare
@@ -225,7 +225,7 @@ def test_train_says_what_a_quick_look_finds_before_it_begins(verb_calls, monkeyp
         asked.append((data, options))
         return [finding("warning", "a frame is blurred", "leave it out")]
 
-    monkeypatch.setattr("ssmde.doctor.doctor", look)
+    monkeypatch.setattr("ssmde.diagnosis.doctor", look)
     Path("data").mkdir()
     assert main(["train", "photometric", "--data.root", "data"]) == 0
     said = capsys.readouterr().out
@@ -238,10 +238,10 @@ def test_train_says_what_a_quick_look_finds_before_it_begins(verb_calls, monkeyp
 
 def test_the_doctor_ends_with_1_on_a_blocking_finding(monkeypatch, capsys):
     found = [finding("blocking", "too few frames", "film more")]
-    monkeypatch.setattr("ssmde.doctor.doctor", lambda *_, **__: found)
+    monkeypatch.setattr("ssmde.diagnosis.doctor", lambda *_, **__: found)
     assert main(["doctor", "data"]) == 1
     assert "film more" in capsys.readouterr().out
-    monkeypatch.setattr("ssmde.doctor.doctor", lambda *_, **__: [])
+    monkeypatch.setattr("ssmde.diagnosis.doctor", lambda *_, **__: [])
     assert main(["doctor", "data"]) == 0
 
 

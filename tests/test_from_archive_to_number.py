@@ -12,7 +12,7 @@ import kitti_archive
 from ssmde.benchmark import benchmark
 from ssmde.config import Config, DataConfig, ModelConfig, TrainConfig
 from ssmde.data.scene_folder import read_scenes
-from ssmde.doctor import doctor
+from ssmde.diagnosis import doctor
 from ssmde.evaluate import evaluate
 from ssmde.preparation.archives import prepare_dataset
 from ssmde.train import train

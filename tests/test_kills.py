@@ -105,7 +105,7 @@ COMMANDS = {
             "--train.batch-size", "2", "--train.checkpoint-every", "3", "--train.log-every", "1",
             "--train.validate-every", "5", "--train.accelerator", "cpu", "--train.threads", "1",
         ),
-        needs=("ssmde.stages", "ssmde.doctor"),
+        needs=("ssmde.stages", "ssmde.diagnosis"),
         again=("--resume",),
     ),
 }  # fmt: skip

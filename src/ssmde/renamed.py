@@ -1,27 +1,37 @@
-"""Modules that moved: an import under the old name fails with the new one."""
+"""Modules that have another name now: an import by the old one fails and says the new one."""
 
 import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
 
 RENAMED = {
+    "ssmde.application": "ssmde.app",
     "ssmde.data.archives": "ssmde.datasets",
     "ssmde.data.drawing": "ssmde.synthetic",
     "ssmde.data.drawn": "ssmde.synthetic",
-    "ssmde.prepare": "ssmde.preparation (`from ssmde.preparation import prepare`)",
+    "ssmde.demonstration": "ssmde.demo",
+    "ssmde.doctor": "ssmde.diagnosis",
+    "ssmde.net": "ssmde.models.hub",
+    "ssmde.pictures": "ssmde.inference.pictures",
+    "ssmde.predict": "ssmde.inference",
+    "ssmde.prediction": "ssmde.inference",
+    "ssmde.prepare": "ssmde.preparation",
 }
 """Old name to new."""
 
 
-class _Renamed:
-    """The finder that Python asks after all others."""
-
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
-        """Nothing; raises for a module of `RENAMED`."""
-        if name in RENAMED:
-            raise ModuleNotFoundError(f"{name} is now {RENAMED[name]}", name=name)
+def new_name(old: str) -> str | None:
+    """What took the place of a module, or of the package it was in; None if it was none."""
+    known = [name for name in RENAMED if old == name or old.startswith(f"{name}.")]
+    return RENAMED[max(known, key=len)] if known else None
 
 
-def watch_imports() -> None:
-    """Let imports of old names fail with the new ones."""
-    if _Renamed not in sys.meta_path:
-        sys.meta_path.append(_Renamed)
+class _RenamedFinder(MetaPathFinder):
+    """Asked last, for modules that nothing else found."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: object = None) -> None:
+        if (new := new_name(fullname)) is not None:
+            raise ModuleNotFoundError(f"{fullname} is now {new}: import that", name=fullname)
+
+
+sys.meta_path.append(_RenamedFinder())

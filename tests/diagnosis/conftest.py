@@ -6,7 +6,7 @@ import pytest
 
 from doctor_scenes import BRIEF, draw, numbers
 from ssmde.data.scene_folder import read_scene
-from ssmde.diagnosis.footage import Footage, look
+from ssmde.diagnosis.video import video_statistics
 from ssmde.synthetic import write_clip
 
 
@@ -17,10 +17,10 @@ def room():
 
 
 @pytest.fixture(scope="session")
-def room_footage(room, tmp_path_factory):
+def room_video(room, tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawn") / "room"
     write_clip(room, folder)
-    return look(read_scene(folder), BRIEF)
+    return video_statistics(read_scene(folder), BRIEF)
 
 
 @pytest.fixture(scope="session")
@@ -42,20 +42,16 @@ def film(tmp_path):
 
 @pytest.fixture
 def filmed(film):
-    """Function: a clip, with changed fields, as footage."""
-    return lambda clip, **changes: look(film(clip, **changes), BRIEF)
+    """Function: a clip, with changed fields, measured."""
+    return lambda clip, **changes: video_statistics(film(clip, **changes), BRIEF)
 
 
 @pytest.fixture
-def measured(room_footage):
-    """Function: footage of given numbers for each gap; motion and parallax in shares."""
+def measured(room_video):
+    """Function: a video of given numbers for each gap; motion and parallax in shares."""
 
     def make(gaps, **changes):
         pairs = {gap: numbers(**values) for gap, values in gaps.items()}
-        return Footage(
-            **{name: getattr(room_footage, name) for name in Footage.__slots__}
-            | {"pairs": pairs}
-            | changes
-        )
+        return replace(room_video, pairs=pairs, **changes)
 
     return make

@@ -16,7 +16,7 @@ from torch import nn
 
 from ssmde.config import LossConfig
 from ssmde.data.label_fit import fit_to_points
-from ssmde.demonstration.labels import distort
+from ssmde.demo.videos import distort
 from ssmde.geometry.pose import invert_motion
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks

@@ -1,9 +1,11 @@
-"""The files of a data folder: those that training would refuse, without stopping at the first."""
+"""The files of a data folder: what training would refuse, without stopping at the first of it."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+
+import numpy as np
 
 from ssmde.console import counted
 from ssmde.data.images import ImageError, ShapeError, read_size
@@ -25,12 +27,17 @@ from ssmde.data.scene_folder import (
     scene_name,
 )
 from ssmde.data.sequence import FrameSequence
-from ssmde.diagnosis.finding import Finding
+from ssmde.diagnosis.findings import Finding
 from ssmde.io import read_lines
 
 SNIPPET = 3  # frames of the shortest snippet: a target and a source on either side
 FEW_FRAMES = 200  # trainings on 79 frames failed, those on 240 and more did not
 REWRITE = "write the file again as docs/conventions.md has it, or delete it"
+FIELD_OF_VIEW = (15.0, 130.0)  # degrees across the width: a long zoom, the widest pinhole
+ASPECT = 1.3  # fx / fy, either way, beyond which even a resized image is rare
+OFF_CENTER = 0.2  # of the side: how far a principal point may lie from the middle
+PARTS = (0.5, 1 / 3, 0.25, 0.125)  # sizes that images are commonly reduced to
+NEAR_MIDDLE = 0.06  # of the side, for the guess that the matrix is of another size
 
 Read = TypeVar("Read")
 
@@ -58,11 +65,13 @@ def open_scenes(data: Path, split: Split, *, quick: bool = False) -> list[Opened
     try:
         scenes = read_scenes(data, split, every_size=not quick)
     except ValueError:
-        folders = _folders(data, split)
+        inner = data / "training"
+        root = inner if inner.is_dir() and not (data / "train.txt").is_file() else data
+        folders = _scene_folders(root, split)
         if not folders:
             raise
-        return [open_scene(folder, _root(data)) for folder in folders]
-    return [Opened(scene, _offset(scene), []) for scene in scenes]
+        return [open_scene(folder, root) for folder in folders]
+    return [Opened(s, list_images(s.images[0].parent).index(s.images[0]), []) for s in scenes]
 
 
 def open_scene(folder: Path, root: Path | None = None) -> Opened:
@@ -75,36 +84,39 @@ def open_scene(folder: Path, root: Path | None = None) -> Opened:
     except ValueError as error:
         fault = error
     name = scene_name(folder, root)
-    try:
-        images = list_images(folder)
-    except ValueError as error:
-        return Opened(None, 0, [_refused("files", name, error)])
-    findings, size = _sizes(name, images)
-    if size is None:
-        return Opened(None, 0, [_refused("files", name, fault)])
+    findings: list[Finding] = []
 
     def attempt(kind: str, read: Callable[[], Read]) -> Read | None:
         try:
             return read()
-        except ValueError as error:
-            findings.append(_refused(kind, name, error))
+        except ValueError as error:  # behind the last semicolon stands the remedy
+            what, _, remedy = str(error).rpartition("; ")
+            what, remedy = (what, remedy) if what else (str(error), REWRITE)
+            findings.append(Finding(kind, "blocking", what, remedy, scene=name))
             return None
 
-    info = folder / "scene.json"
+    def repeat_fault() -> None:
+        raise fault
+
+    images = attempt("files", lambda: list_images(folder))
+    if images is None:
+        return Opened(None, 0, findings)
+    size = _common_size(name, images, findings)
+    if size is None:
+        attempt("files", repeat_fault)
+        return Opened(None, 0, findings)
+    info, count = folder / "scene.json", len(images)
     intrinsics = attempt(
         "intrinsics",
         lambda: read_intrinsics(folder / "cam.txt", size, orientation=common_orientation(images)),
     )
-    poses = attempt("poses", lambda: read_poses(folder / "poses.txt", len(images)))
-    tracked = attempt(
-        "poses", lambda: read_tracked_poses(folder / "tracked_poses.txt", len(images))
-    )
-    attempt("timestamps", lambda: read_timestamps(folder / "timestamps.txt", len(images)))
+    poses = attempt("poses", lambda: read_poses(folder / "poses.txt", count))
+    tracked = attempt("poses", lambda: read_tracked_poses(folder / "tracked_poses.txt", count))
+    attempt("timestamps", lambda: read_timestamps(folder / "timestamps.txt", count))
     for key in ("fps", "depth_units_per_metre"):
         attempt("scene-file", lambda key=key: positive_number(read_scene_info(info), key, info))
     if not findings:
-        kind = "shapes" if isinstance(fault, ShapeError) else "files"
-        findings.append(_refused(kind, name, fault))
+        attempt("shapes" if isinstance(fault, ShapeError) else "files", repeat_fault)
     sequence = FrameSequence(
         name=name, images=tuple(images), image_size=size, intrinsics=intrinsics, poses=poses,
         tracked_poses=tracked and tracked[0], tracked_parts=tracked and tracked[1],
@@ -112,33 +124,27 @@ def open_scene(folder: Path, root: Path | None = None) -> Opened:
     return Opened(sequence, 0, findings)
 
 
-def few_frames(scenes: list[FrameSequence]) -> list[Finding]:
+def few_frames(scenes: list[FrameSequence]) -> Iterator[Finding]:
     """Scenes too short for a snippet, and a whole that is too small to learn from."""
-    findings = [
-        Finding(
-            name="too-few-frames", severity="warning", scene=scene.name,
-            what=f"{counted(len(scene), 'frame')}, and a snippet is a target between two sources",
-            remedy="leave the scene out, or take more frames of its video",
-        )
-        for scene in scenes
-        if len(scene) < SNIPPET
-    ]  # fmt: skip
+    for scene in scenes:
+        if len(scene) < SNIPPET:
+            yield Finding(
+                "too-few-frames", "warning",
+                f"{counted(len(scene), 'frame')}, and a snippet is a target between two sources",
+                "leave the scene out, or take more frames of its video", scene=scene.name,
+            )  # fmt: skip
     frames = sum(len(scene) for scene in scenes if len(scene) >= SNIPPET)
     if frames < FEW_FRAMES:
-        findings.append(
-            Finding(
-                name="too-few-frames", severity="warning" if frames else "blocking", scene="",
-                what=f"{counted(frames, 'frame')} in all scenes together; training wants "
-                f"{FEW_FRAMES} and more, of many places",
-                remedy="add video, or take more frames of it (`ssmde prepare` with a smaller "
-                "--step)",
-            )
+        yield Finding(
+            "too-few-frames", "warning" if frames else "blocking",
+            f"{counted(frames, 'frame')} in all scenes together; training wants {FEW_FRAMES} and "
+            "more, of many places",
+            "add video, or take more frames of it (`ssmde prepare` with a smaller --step)",
         )  # fmt: skip
-    return findings
 
 
-def _sizes(name: str, images: list[Path]) -> tuple[list[Finding], tuple[int, int] | None]:
-    """The size most images have; those that cannot be opened do not count."""
+def _common_size(name: str, images: list[Path], findings: list[Finding]) -> tuple[int, int] | None:
+    """The size most images have, and a finding about others; what cannot be opened has none."""
     sizes: list[tuple[int, int] | None] = []
     for path in images:
         try:
@@ -147,56 +153,73 @@ def _sizes(name: str, images: list[Path]) -> tuple[list[Finding], tuple[int, int
             sizes.append(None)
     counts = Counter(size for size in sizes if size)
     if not counts:
-        return [], None
+        return None
     (common, count), *others = counts.most_common()
-    if not others:
-        return [], common
     odd = tuple(i for i, size in enumerate(sizes) if size not in (None, common))
-    named = ", ".join(f"{n} have {w} x {h}" for (h, w), n in others[:3])
-    finding = Finding(
-        name="mixed-sizes", severity="blocking", scene=name, frames=odd,
-        what=f"{count} images have {common[1]} x {common[0]} pixels, {named}; the first of these "
-        f"is {images[odd[0]].name}",
-        remedy="give each size a scene of its own, or resize them with their camera "
-        "(`ssmde prepare --width`)",
-    )  # fmt: skip
-    return [finding], common
+    if odd:
+        named = ", ".join(f"{n} have {w} x {h}" for (h, w), n in others[:3])
+        what = (
+            f"{count} images have {common[1]} x {common[0]} pixels, {named}; the first of these "
+            f"is {images[odd[0]].name}"
+        )
+        remedy = (
+            "give each size a scene of its own, or resize them with their camera "
+            "(`ssmde prepare --width`)"
+        )
+        findings.append(Finding("mixed-sizes", "blocking", what, remedy, odd, name))
+    return common
 
 
-def _refused(kind: str, scene: str, error: ValueError) -> Finding:
-    """What a reader said; behind its last semicolon stands the remedy."""
-    what, _, remedy = str(error).rpartition("; ")
-    return Finding(
-        name=kind, severity="blocking", scene=scene,
-        what=what or str(error), remedy=remedy if what else REWRITE,
-    )  # fmt: skip
-
-
-def _root(data: Path) -> Path:
-    """The folder that holds the scenes."""
-    inner = data / "training"
-    return inner if inner.is_dir() and not (data / "train.txt").is_file() else data
-
-
-def _folders(data: Path, split: Split) -> list[Path]:
+def _scene_folders(root: Path, split: Split) -> list[Path]:
     """Folders of the scenes that a list names, or of all, although one of them is faulty."""
-    root = _root(data)
+
+    def holds_images(folder: Path) -> bool:
+        try:
+            return bool(list_images(folder))
+        except ValueError:  # one frame in two formats
+            return True
+
     listed = root / f"{split}.txt"
     if listed.is_file():
         return [root / name.rstrip("/") for _, name in read_lines(listed)]
-    if _holds_images(root):
+    if holds_images(root):
         return [root]
     return [
-        f for f in sorted(root.iterdir()) if f.is_dir() and f.name[0] != "." and _holds_images(f)
+        f for f in sorted(root.iterdir()) if f.is_dir() and f.name[0] != "." and holds_images(f)
     ]
 
 
-def _holds_images(folder: Path) -> bool:
-    try:
-        return bool(list_images(folder))
-    except ValueError:  # one frame in two formats
-        return True
+def check_camera(sequence: FrameSequence) -> Iterator[Finding]:
+    """The camera matrix: absent, or such as no lens of this image size has."""
+    if sequence.intrinsics is not None:
+        if faults := list(_camera_faults(sequence)):
+            yield Finding(
+                "intrinsics", "warning", ", ".join(faults), "give the matrix in pixels of the "
+                "stored images: when they were resized or cut, it is another one",
+            )  # fmt: skip
+    elif not (sequence.images[0].parent / "cam.txt").is_file():  # else it was refused
+        yield Finding(
+            "no-intrinsics", "warning", "the camera is unknown: there is no cam.txt",
+            "`ssmde track` finds it where the camera turns and moves; else write the 3 x 3 matrix "
+            "to cam.txt, or give `ssmde prepare` the field of view: --hfov-degrees, 65 for the "
+            "main camera of many phones",
+        )  # fmt: skip
 
 
-def _offset(scene: FrameSequence) -> int:
-    return list_images(scene.images[0].parent).index(scene.images[0])
+def _camera_faults(sequence: FrameSequence) -> Iterator[str]:
+    assert sequence.intrinsics is not None
+    height, width = sequence.image_size
+    (fx, _, cx), (_, fy, cy) = sequence.intrinsics[:2].tolist()
+    x, y = (cx + 0.5) / width, (cy + 0.5) / height
+    point, size = f"principal point ({cx:g}, {cy:g})", f"{width} x {height}"
+    near = (p for p in PARTS if max(abs(x / p - 0.5), abs(y / p - 0.5)) < NEAR_MIDDLE)
+    if part := next(near, None):
+        other = f"{round(width * part)} x {round(height * part)}"
+        yield f"{point} is the middle of {other} pixels, but the images have {size}"
+    elif max(abs(cx / width - 0.5), abs(cy / height - 0.5)) > OFF_CENTER:
+        yield f"{point} is far from the middle of {size} pixels"
+    angle = float(np.degrees(2 * np.arctan(0.5 * width / fx)))
+    if not FIELD_OF_VIEW[0] <= angle <= FIELD_OF_VIEW[1]:
+        yield f"fx {fx:g} at a width of {width} is a field of view of {angle:.0f} degrees"
+    if not 1 / ASPECT <= fx / fy <= ASPECT:
+        yield f"fx {fx:g} and fy {fy:g} differ by a factor of {max(fx / fy, fy / fx):.2f}"

@@ -9,17 +9,26 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Float64
+from torch import Tensor
 
 from ssmde.data.image_motion import TileFlow, tile_flow
 from ssmde.data.images import ImageError, read_depth, read_mask
 from ssmde.data.sequence import FrameSequence
-from ssmde.diagnosis.edges import resample
-from ssmde.diagnosis.finding import Finding
-from ssmde.diagnosis.footage import GAPS, Footage, small_intrinsics, spread_out
-from ssmde.diagnosis.motion import suggested_gaps
-from ssmde.diagnosis.rotation import FEWEST
-from ssmde.diagnosis.small_grey import read_small_grey, small_reduction
+from ssmde.diagnosis.depth import resample
+from ssmde.diagnosis.findings import Finding
+from ssmde.diagnosis.video import (
+    FEWEST_TILES,
+    GAPS,
+    VideoStatistics,
+    read_small_gray,
+    small_intrinsics,
+    small_size,
+    spread_out,
+    suggested_gaps,
+)
 from ssmde.geometry.warp import reproject, sample
+
+Pose = Float64[np.ndarray, "4 4"]
 
 FEWEST_PAIRS = 4
 MOVED = (0.02, 0.2)  # motion of a pair, as a share of the longer side, that tells something
@@ -43,31 +52,51 @@ MEANINGS = {
 }
 
 
-def check_poses(footage: Footage, most: int) -> list[Finding]:
+def check_poses(video: VideoStatistics, most: int) -> Iterator[Finding]:
     """Findings about the poses.txt of a scene, from at most so many pairs of frames."""
-    sequence = footage.sequence
+    sequence = video.sequence
     if sequence.poses is None or sequence.intrinsics is None:
-        return []
-    rows = list(_warped(sequence, most))
-    by = "warping with the measured depth"
+        return
+    rows, by = list(_warp_errors(sequence, most)), "warping with the measured depth"
     if len(rows) < FEWEST_PAIRS:
-        rows, by = list(_followed(footage, most)), "following the image motion"
+        rows, by = list(_tile_errors(video, most)), "following the image motion"
     if len(rows) < FEWEST_PAIRS:
-        return []
-    ratios = {
-        name: np.array([row[name] / row[GIVEN] for row in rows])
-        for name in rows[0]
-        if name != GIVEN
-    }
-    best = min(MEANINGS, key=lambda name: float(np.median(ratios[name])))
-    if np.median(ratios[best]) < CLEARLY and np.mean(ratios[best] < 1) >= VOTES:
-        return [_direction(sequence.name, best, float(np.median(ratios[best])), by)]
-    return _unit(sequence, ratios) or _unexplained(sequence, ratios)
+        return
+    ratios = {name: np.array([row[name] / row[GIVEN] for row in rows]) for name in rows[0]}
+    medians = {name: float(np.median(values)) for name, values in ratios.items()}
+
+    def is_better(name: str, limit: float) -> bool:
+        votes = np.mean(ratios.get(name, np.inf) < np.float64(1))  # share of the pairs
+        return medians.get(name, np.inf) < limit and bool(votes >= VOTES)
+
+    best = min(MEANINGS, key=lambda name: medians[name])
+    scale = min((s for s in SCALES if str(s) in medians), key=lambda s: medians[str(s)], default=0)
+    if is_better(best, CLEARLY):
+        what, _, remedy = MEANINGS[best].partition(": ")
+        from_to = "from" if "reversed" in best else "from camera to world, but"
+        yield Finding(
+            "pose-direction", "blocking", f"poses.txt seems to lead {from_to} {what}",
+            f"{remedy}; it has to be camera to world, with x right, y down, z forward "
+            f"({by}, the error is then {medians[best]:.2f} of what it is now)",
+        )  # fmt: skip
+    elif is_better(str(scale), SCALED):
+        units = sequence.depth_units_per_metre
+        yield Finding(
+            "depth-unit", "warning", "measured depth and poses differ in their unit: frames agree "
+            f"best when the depth is divided by {scale:g}, or the camera moves {scale:g} times as "
+            "far", f"set depth_units_per_metre in scene.json to about {units * scale:g}, or write "
+            "the poses in metres" if units else "write depth and poses in metres",
+        )  # fmt: skip
+    elif "unwarped" in medians and 1 / medians["unwarped"] >= UNWARPED:
+        yield Finding(
+            "poses-unlike", "warning", "poses.txt does not explain the images: warping with it and "
+            "the measured depth brings frames no closer to each other",
+            "check that there is one pose for each frame, of the color camera, in metres; or "
+            "delete poses.txt and let `ssmde track` find the motion",
+        )  # fmt: skip
 
 
-def meanings(
-    target: Float64[np.ndarray, "4 4"], source: Float64[np.ndarray, "4 4"]
-) -> dict[str, Float64[np.ndarray, "4 4"]]:
+def _meanings(target: Pose, source: Pose) -> dict[str, Pose]:
     """`T_src_tgt` for what two poses may mean; the first is camera to world, as it should be."""
     given, turned = np.linalg.inv(source) @ target, source @ np.linalg.inv(target)
     return {
@@ -78,73 +107,60 @@ def meanings(
     }
 
 
-def _warped(sequence: FrameSequence, most: int) -> Iterator[dict[str, float]]:
+def _warp_errors(sequence: FrameSequence, most: int) -> Iterator[dict[str, float]]:
     """Error of each meaning, unit, and of no warp at all, for frames with measured depth."""
-    assert sequence.poses is not None
-    if sequence.depth is None:
+    poses, paths = sequence.poses, sequence.depth
+    if paths is None or poses is None:
         return
-    frames = [i for i, path in enumerate(sequence.depth) if path is not None]
-    intrinsics = _tensor(small_intrinsics(sequence)[None])
+    frames = [i for i, path in enumerate(paths) if path is not None]
+    intrinsics, known = _tensor(small_intrinsics(sequence)[None]), _known(poses)
     for target in [frames[k] for k in spread_out(len(frames), most)]:
+        ends = [target + gap if target + gap < len(sequence) else target - gap for gap in GAPS]
+        sources = [end for end in ends if end >= 0 and known[end] and known[target]]
         try:
-            image = _tensor(_grey(sequence, target))
-            depth = _of_static(sequence, target)
-            depth = _tensor(resample(depth, (image.shape[2], image.shape[3]))[None, None])
-            for source in _sources(sequence, target):
-                T = meanings(sequence.poses[target], sequence.poses[source])
+            image = _tensor(_gray(sequence, target))
+            depth = resample(_depth_of_static(sequence, target), (image.shape[2], image.shape[3]))
+            depth = _tensor(depth[None, None])
+            for source in sources:  # ever farther away
+                T = _meanings(poses[target], poses[source])
                 moved = _moved(depth, T[GIVEN], intrinsics)
                 if moved > MOVED[1]:
                     break
                 if moved > MOVED[0]:
-                    other = _tensor(_grey(sequence, source))
+                    other = _tensor(_gray(sequence, source))
                     yield _errors(image, other, depth, T, intrinsics)
                     break
         except ImageError:  # a finding of its own
             continue
 
 
-def _of_static(sequence: FrameSequence, frame: int) -> Float32[np.ndarray, "h w"]:
+def _depth_of_static(sequence: FrameSequence, frame: int) -> Float32[np.ndarray, "h w"]:
     """Measured depth, 0 where the scene's masks say that something moves."""
-    assert sequence.depth is not None
-    path = sequence.depth[frame]
+    path = sequence.depth[frame] if sequence.depth else None
     assert path is not None
-    depth = read_depth(path, sequence.depth_units_per_metre, image_size=sequence.image_size)
+    size = sequence.image_size
+    depth = read_depth(path, sequence.depth_units_per_metre, image_size=size)
     mask = sequence.motion_masks[frame] if sequence.motion_masks else None
     if mask is None:
         return depth
-    moving = (
-        resample(read_mask(mask, image_size=sequence.image_size), (depth.shape[0], depth.shape[1]))
-        == MOVING
-    )
+    moving = resample(read_mask(mask, image_size=size), (depth.shape[0], depth.shape[1])) == MOVING
     return np.where(moving, np.float32(0), depth)
 
 
-def _grey(sequence: FrameSequence, frame: int) -> Float32[np.ndarray, "1 1 h w"]:
-    """A frame at the size of the small pictures.
-
-    Raises:
-        ImageError: If it cannot be read, or has another size than the others.
-    """
+def _gray(sequence: FrameSequence, frame: int) -> Float32[np.ndarray, "1 1 h w"]:
+    """A small gray frame; `ImageError` if it cannot be read or has another size."""
     path, size = sequence.images[frame], sequence.image_size
-    grey = read_small_grey(path, size)
-    if grey.shape != tuple(side // small_reduction(size) for side in size):
+    gray = read_small_gray(path, size)
+    if gray.shape != small_size(size):
         raise ImageError(f"{path}: has another size than the frames before")
-    return grey[None, None]
-
-
-def _sources(sequence: FrameSequence, target: int) -> list[int]:
-    """Frames with a pose ever farther away, behind the target or else before it."""
-    assert sequence.poses is not None
-    ends = [target + gap if target + gap < len(sequence) else target - gap for gap in GAPS]
-    known = _known(sequence.poses)
-    return [end for end in ends if end >= 0 and known[end] and known[target]]
+    return gray[None, None]
 
 
 def _known(poses: Float[np.ndarray, "n 4 4"]) -> Bool[np.ndarray, "n"]:
     return np.isfinite(poses.reshape(len(poses), -1).sum(axis=1))
 
 
-def _moved(depth: torch.Tensor, T: Float64[np.ndarray, "4 4"], intrinsics: torch.Tensor) -> float:
+def _moved(depth: Tensor, T: Pose, intrinsics: Tensor) -> float:
     """Motion of the image in the median, as a share of the longer side."""
     pixels = reproject(depth, _tensor(T[None]), intrinsics).pixels
     still = reproject(depth, torch.eye(4)[None], intrinsics).pixels
@@ -153,18 +169,13 @@ def _moved(depth: torch.Tensor, T: Float64[np.ndarray, "4 4"], intrinsics: torch
 
 
 def _errors(
-    target: torch.Tensor,
-    source: torch.Tensor,
-    depth: torch.Tensor,
-    T: dict[str, Float64[np.ndarray, "4 4"]],
-    intrinsics: torch.Tensor,
+    target: Tensor, source: Tensor, depth: Tensor, T: dict[str, Pose], intrinsics: Tensor
 ) -> dict[str, float]:
-    """Mean difference of grey after each warp, its median taken for a change of exposure."""
+    """Mean difference of gray after each warp, its median taken for a change of exposure."""
     motions = T | {"unwarped": np.eye(4)}
     for scale in SCALES:
-        scaled = T[GIVEN].copy()
-        scaled[:3, 3] *= scale
-        motions[f"{scale:g}"] = scaled
+        motions[str(scale)] = T[GIVEN].copy()
+        motions[str(scale)][:3, 3] *= scale
     errors: dict[str, float] = {}
     for name, motion in motions.items():
         pixels, _, visible = reproject(depth, _tensor(motion[None]), intrinsics)
@@ -175,28 +186,24 @@ def _errors(
     return errors
 
 
-def _followed(footage: Footage, most: int) -> Iterator[dict[str, float]]:
+def _tile_errors(video: VideoStatistics, most: int) -> Iterator[dict[str, float]]:
     """For each meaning how far tiles are, in the median, from where any depth would put them."""
-    sequence = footage.sequence
-    assert sequence.poses is not None
-    intrinsics = small_intrinsics(sequence)
-    gap = (suggested_gaps(footage) or (1,))[0]
-    known = _known(sequence.poses)
+    sequence, poses = video.sequence, video.sequence.poses
+    assert poses is not None
+    intrinsics, gap = small_intrinsics(sequence), (suggested_gaps(video) or (1,))[0]
+    known = _known(poses)
     targets = np.flatnonzero(known[: len(known) - gap] & known[gap:])
     for target in targets[spread_out(len(targets), most)].tolist():
         try:
-            images = [_grey(sequence, i)[0, 0] for i in (target, target + gap)]
+            flow = tile_flow(*(_gray(sequence, i)[0, 0] for i in (target, target + gap)))
         except ImageError:
             continue
-        flow = tile_flow(images[0], images[1])
-        if flow.found.sum() >= FEWEST:
-            T = meanings(sequence.poses[target], sequence.poses[target + gap])
+        if flow.found.sum() >= FEWEST_TILES:
+            T = _meanings(poses[target], poses[target + gap])
             yield {name: _missed(flow, motion, intrinsics) for name, motion in T.items()}
 
 
-def _missed(
-    flow: TileFlow, T: Float64[np.ndarray, "4 4"], intrinsics: Float64[np.ndarray, "3 3"]
-) -> float:
+def _missed(flow: TileFlow, T: Pose, intrinsics: Float64[np.ndarray, "3 3"]) -> float:
     """Pixels between the tiles and where the best positive depth of each would put them."""
     before = flow.centres[flow.found]
     after = before + flow.motion[flow.found]
@@ -210,52 +217,5 @@ def _missed(
     return float(np.median(np.where(ahead, distance, np.inf).min(1))) + NOISE
 
 
-def _direction(scene: str, meaning: str, ratio: float, by: str) -> Finding:
-    what, _, remedy = MEANINGS[meaning].partition(": ")
-    return Finding(
-        name="pose-direction", severity="blocking", scene=scene,
-        what=f"poses.txt seems to lead from {what}" if "reversed" in meaning else
-        f"poses.txt seems to lead from camera to world, but {what}",
-        remedy=f"{remedy}; it has to be camera to world, with x right, y down, z forward "
-        f"({by}, the error is then {ratio:.2f} of what it is now)",
-    )  # fmt: skip
-
-
-def _unit(sequence: FrameSequence, ratios: dict[str, Float64[np.ndarray, "n"]]) -> list[Finding]:
-    """Says if the frames agree better when the camera moved several times as far."""
-    medians = {scale: np.median(ratios[key]) for scale in SCALES if (key := f"{scale:g}") in ratios}
-    if not medians:
-        return []
-    scale = min(medians, key=lambda scale: medians[scale])
-    if medians[scale] >= SCALED or np.mean(ratios[f"{scale:g}"] < 1) < VOTES:
-        return []
-    units = sequence.depth_units_per_metre
-    return [
-        Finding(
-            name="depth-unit", severity="warning", scene=sequence.name,
-            what="measured depth and poses differ in their unit: frames agree best when the depth "
-            f"is divided by {scale:g}, or the camera moves {scale:g} times as far",
-            remedy=f"set depth_units_per_metre in scene.json to about {units * scale:g}, or write "
-            "the poses in metres" if units else "write depth and poses in metres",
-        )
-    ]  # fmt: skip
-
-
-def _unexplained(
-    sequence: FrameSequence, ratios: dict[str, Float64[np.ndarray, "n"]]
-) -> list[Finding]:
-    if "unwarped" not in ratios or 1 / np.median(ratios["unwarped"]) < UNWARPED:
-        return []
-    return [
-        Finding(
-            name="poses-unlike", severity="warning", scene=sequence.name,
-            what="poses.txt does not explain the images: warping with it and the measured depth "
-            "brings frames no closer to each other",
-            remedy="check that there is one pose for each frame, of the colour camera, in metres; "
-            "or delete poses.txt and let `ssmde track` find the motion",
-        )
-    ]  # fmt: skip
-
-
-def _tensor(values: Float32[np.ndarray, "..."] | Float64[np.ndarray, "..."]) -> torch.Tensor:
+def _tensor(values: Float32[np.ndarray, "..."] | Float64[np.ndarray, "..."]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

@@ -1,34 +1,48 @@
 """The report at the end of a run of both stages: one HTML file that needs nothing beside it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
-from string import Template
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from ssmde.config import Config, dump_config
+from ssmde.console import counted
 from ssmde.data.images import read_image
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluation.result import Evaluation
+from ssmde.evaluation.result import REGIONS, Evaluation, Region
 from ssmde.io import write_text
+from ssmde.metrics.depth import METRICS
+from ssmde.pictures import WORST_ERROR
 from ssmde.prediction.loading import load
-from ssmde.prediction.predictor import Predictor
-from ssmde.reporting.curves import Chart, line_chart
-from ssmde.reporting.exhibits import (
-    Exhibit,
+from ssmde.reporting.charts import STUDENT, TEACHER, line_chart, stage_charts
+from ssmde.reporting.examples import (
+    CAPTIONS,
+    Example,
     embedded,
-    exhibit_article,
-    measured_exhibit,
-    plain_exhibit,
+    finished_student,
+    gradient,
+    measured_example,
+    plain_example,
+    student_maps,
 )
-from ssmde.reporting.looks import Look, finished_student, look_at
-from ssmde.reporting.stage_curves import STUDENT, TEACHER, stage_charts
-from ssmde.reporting.table import results_table
 
 FILE = "report.html"  # in the folder of the run
-EXHIBITS = 4
+EXAMPLES = 4
+HEADINGS = {
+    "abs_rel": "AbsRel", "sq_rel": "SqRel", "rmse": "RMSE", "rmse_log": "RMSE log",
+    "log10": "log10", "d1": "δ < 1.25", "d2": "δ < 1.25²", "d3": "δ < 1.25³",
+}  # fmt: skip
+NAMES = {
+    "teacher": "teacher, stage 1",
+    "student": "student, stage 2",
+    "constant": "one constant depth",
+    "mean_map": "mean depth map",
+}
+REGION_NAMES: dict[Region, str] = {"full": "all pixels", "static": "static", "dynamic": "moving"}
+HIGHER_IS_BETTER = ("d1", "d2", "d3")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,101 +66,90 @@ def write_report(stages: Stages, held_out: Sequence[FrameSequence]) -> Path:
         stages: What was trained.
         held_out: The validation scenes, for the pictures.
     """
-    folder = stages.folder
-    references = _references(stages.results)
-    charts = stage_charts(folder / TEACHER, folder / STUDENT, references=references)
-    template = Template(read_text("report.html"))
-    text = template.substitute(
-        name=escape(stages.student.name.rpartition("/")[0] or stages.student.name),
-        style=style(),
-        lead=escape(_lead(stages)),
-        evaluation=_evaluation(stages.results),
-        exhibits="\n".join(_exhibits(stages, held_out)),
-        curves=figures(charts),
-        first=escape(dump_config(stages.teacher)),
-        second=escape(dump_config(stages.student)),
-        footer=escape(f"ssmde {version('ssmde')}, seed {stages.teacher.train.seed}."),
-    )
+    folder, results = stages.folder, stages.results
+    constant = None if results is None else results[1].baselines.get("constant")
+    references = {} if constant is None else errors_of_log(constant)
+    examples, no_pictures = (), ""
+    try:
+        examples = tuple(_examples(stages, held_out))
+    except ValueError as error:  # a single image can be evaluated, a filter needs neighbors
+        no_pictures = str(error)
     page = folder / FILE
+    text = render(
+        "ssmde.reporting", "report.html", stages=stages, examples=examples, no_pictures=no_pictures,
+        results=results and dict(zip((TEACHER, STUDENT), results, strict=True)),
+        charts=stage_charts(folder / TEACHER, folder / STUDENT, references=references),
+    )  # fmt: skip
     write_text(page, text)
     return page
 
 
-def read_text(name: str) -> str:
-    """A file of this room."""
-    return files("ssmde.reporting").joinpath(name).read_text(encoding="utf-8")
-
-
-def style() -> str:
-    """The style sheet of every page."""
-    return read_text("style.css")
-
-
-def figures(charts: Sequence[Chart]) -> str:
-    """The charts as HTML."""
-    return "\n".join(
-        f"<figure><h3>{escape(chart.title)}</h3>{line_chart(chart)}</figure>" for chart in charts
+def render(package: str, template: str, **values: object) -> str:
+    """A page from a template of a package, which may import those of this one."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("ssmde.reporting")]),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(
+        svg=lambda chart: Markup(line_chart(chart)), yaml=dump_config, rows=_rows
     )
+    environment.globals.update(
+        captions=CAPTIONS, headings=HEADINGS, names=NAMES, gradient=gradient,
+        worst_error=WORST_ERROR, version=version("ssmde"), counted=counted,
+    )  # fmt: skip
+    return environment.get_template(template).render(**values)
 
 
-def _lead(stages: Stages) -> str:
-    height, width = stages.teacher.data.image_size
-    steps = stages.student.student.steps or stages.student.train.steps
-    return (
-        f"Stage 1: a teacher, {stages.teacher.train.steps} steps. Stage 2: a student, {steps} "
-        f"steps. {width} by {height} pixels, {stages.teacher.train.batch_size} frames a step, "
-        f"data {stages.teacher.data.root}."
-    )
-
-
-def _references(results: tuple[Evaluation, Evaluation] | None) -> dict[str, float]:
-    """What one constant depth scores on the same frames, by the names of the log."""
-    constant = None if results is None else results[1].baselines.get("constant")
-    if constant is None:
-        return {}
-    named = {"": constant.full, "static_": constant.static, "dynamic_": constant.dynamic}
+def errors_of_log(result: Evaluation) -> dict[str, float]:
+    """Errors by the names that the log of a training has for them."""
+    named = {"": result.full, "static_": result.static, "dynamic_": result.dynamic}
     return {f"val/{name}abs_rel": e.abs_rel for name, e in named.items() if e is not None}
 
 
-def _evaluation(results: tuple[Evaluation, Evaluation] | None) -> str:
-    if results is None:
-        return "<p>No held-out frame has measured depth.</p>"
-    notes = "".join(f" {escape(note)}." for note in results[1].notes)
-    return (
-        f'<div class="sheet">\n{results_table(dict(zip((TEACHER, STUDENT), results, strict=True)))}'
-        '\n</div>\n<p class="under soft">The weights are those that did best in the validations of '
-        "their stage. The student starts as its teacher, so some of what it gains may be longer "
-        f"training.{notes}</p>"
-    )
+def _rows(
+    results: Mapping[str, Evaluation],
+) -> dict[str, list[tuple[str, list[tuple[str, bool]]]]]:
+    """By network or baseline, for each region: its name, and each number with if it is the best.
+
+    Args:
+        results: Of networks, by name, over the same frames; the baselines are those of the last.
+    """
+    shown = {**results, **list(results.values())[-1].baselines}
+    values: dict[tuple[str, Region, str], float] = {}
+    for name, result in shown.items():
+        for region in REGIONS:
+            if (mean := result.region(region).mean()) is not None:
+                values |= {(name, region, m): round(getattr(mean, m), 3) for m in METRICS}
+
+    def cells(name: str, region: Region) -> Iterator[tuple[str, bool]]:
+        for metric in METRICS:
+            rivals = [v for (_, r, m), v in values.items() if (r, m) == (region, metric)]
+            best = (max if metric in HIGHER_IS_BETTER else min)(rivals)
+            value = values[name, region, metric]
+            yield f"{value:.3f}", value == best
+
+    return {
+        name: [
+            (REGION_NAMES[region], list(cells(name, region)))
+            for region in REGIONS
+            if (name, region, METRICS[0]) in values
+        ]
+        for name in shown
+    }
 
 
-def _exhibits(stages: Stages, held_out: Sequence[FrameSequence]) -> Iterator[str]:
-    """Pictures of a few frames, or why there are none."""
+def _examples(stages: Stages, held_out: Sequence[FrameSequence]) -> Iterator[Example]:
+    """Pictures of a few frames, with truth where they were measured."""
     log = stages.folder / STUDENT / "log.csv"
-    try:
-        student = finished_student(stages.student, stages.weights[1], log)
-        looks = look_at(student, stages.student.data, held_out, count=EXHIBITS)
-    except ValueError as error:  # a single image can be evaluated, a filter needs neighbours
-        yield f"<p>No pictures: {escape(str(error))}</p>"
-        return
-    predictors: tuple[Predictor, Predictor] | None = None
-    if stages.results is not None:
+    student = finished_student(stages.student, stages.weights[1], log)
+    found = student_maps(student, stages.student.data, held_out, count=EXAMPLES)
+    results, measured, predictors = stages.results, set[str](), None
+    if results is not None:
+        measured = {frame.frame.name for frame in results[1].frames}
         predictors = (load(stages.weights[0]), load(stages.weights[1]))
-    for look in looks:
-        yield exhibit_article(_exhibit(stages.results, predictors, look, held_out))
-
-
-def _exhibit(
-    results: tuple[Evaluation, Evaluation] | None,
-    predictors: tuple[Predictor, Predictor] | None,
-    look: Look,
-    held_out: Sequence[FrameSequence],
-) -> Exhibit:
-    """With truth where this frame was measured."""
-    measured = set() if results is None else {found.frame.name for found in results[1].frames}
-    if results is not None and predictors is not None and look.name in measured:
-        return measured_exhibit(look, results, predictors, embedded)
-    image = next(
-        s.images[i] for s in held_out for i in range(len(s)) if s.frame_name(i) == look.name
-    )
-    return plain_exhibit(look, read_image(image), embedded)
+    images = {s.frame_name(i): s.images[i] for s in held_out for i in range(len(s))}
+    for maps in found:
+        if results is not None and predictors is not None and maps.name in measured:
+            yield measured_example(maps, results, predictors, embedded)
+        else:
+            yield plain_example(maps, read_image(images[maps.name]), embedded)

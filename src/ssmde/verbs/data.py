@@ -166,7 +166,7 @@ class Doctor:
 
     def run(self) -> None:
         """Look, print, and end with 1 where something is blocking."""
-        from ssmde.doctor import doctor, is_blocking, print_findings
+        from ssmde.diagnosis import doctor, is_blocking, print_findings
 
         findings = doctor(self.data, split=self.split, quick=self.quick)
         print_findings(findings)

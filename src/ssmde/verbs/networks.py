@@ -51,7 +51,7 @@ class Train:
             find_weights(model.encoder, model.pretrained)  # at once, before all that is slow
 
         from ssmde.data.pack import is_packed
-        from ssmde.doctor import doctor, print_findings
+        from ssmde.diagnosis import doctor, print_findings
         from ssmde.stages import train_stages
 
         folders = root.is_dir() and not is_packed(root)

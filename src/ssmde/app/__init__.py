@@ -1,0 +1,182 @@
+"""`ssmde app`: a web page that shows the depth of pictures, videos and a webcam.
+
+Nothing leaves the machine: the page loads nothing from elsewhere, and what a visitor sends is seen
+by nobody else and removed when they leave.
+"""
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+from typing import Any
+from urllib.parse import urlsplit
+
+from ssmde.app.guard import KEPT_BYTES, KEPT_UPLOADS_OF_ALL, Guard, Names, Visitors
+from ssmde.app.service import InferenceService
+from ssmde.predict import Predictor, load
+from ssmde.weights import RELEASED
+
+HERE_ONLY = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """A page that is being served."""
+
+    url: str
+    """Address on this machine."""
+    public_url: str | None
+    """Address on the internet, if one was asked for."""
+    folder: Path
+    """Where the visitors' files lie; removed at the end."""
+    blocks: Any
+    """The page, as Gradio knows it."""
+
+
+def app(
+    weights: str | Path | Sequence[str | Path] = tuple(RELEASED),
+    *,
+    host: str = HERE_ONLY,
+    port: int | None = None,
+    share: bool = False,
+    max_upload_mb: int = 200,
+    queue: int = 20,
+    allowed_host: Sequence[str] = (),
+) -> None:
+    """Serve the page until Ctrl-C.
+
+    Args:
+        weights: Weights file, run folder or released name; or several, to choose from on the page.
+            By default those that come with the package.
+        host: Address to listen at: this machine only, or 0.0.0.0 for the whole network.
+        port: Port; by default the first free one from 7860.
+        share: Give the page a public address, by a server of Gradio's makers.
+        max_upload_mb: Largest file a visitor can send, in megabytes.
+        queue: So many visitors may wait; the next one is told to come back later.
+        allowed_host: Names under which the page answers besides this machine's own, such as that of
+            a proxy before it.
+
+    Raises:
+        ImportError: If Gradio is not installed.
+        FileNotFoundError: If there are no such weights.
+        ValueError: If a file holds no weights, or a limit is not positive.
+    """
+    with serve(
+        weights, host=host, port=port, share=share, max_upload_mb=max_upload_mb, queue=queue,
+        allowed_host=allowed_host,
+    ) as page:  # fmt: skip
+        print(f"page: {page.url}" + (f"\npublic: {page.public_url}" if share else ""), flush=True)
+        print("Ctrl-C ends it and removes the visitors' files", flush=True)
+        _wait()
+
+
+@contextmanager
+def serve(
+    weights: str | Path | Sequence[str | Path],
+    *,
+    host: str = HERE_ONLY,
+    port: int | None = None,
+    share: bool = False,
+    max_upload_mb: int = 200,
+    queue: int = 20,
+    allowed_host: Sequence[str] = (),
+) -> Generator[Served]:
+    """Serve the page while the block runs; arguments as those of `app`."""
+    if max_upload_mb < 1 or queue < 1:
+        raise ValueError(f"limits must be 1 or more, got {max_upload_mb} MB and a queue of {queue}")
+    names, largest = Names(host, allowed_host), max_upload_mb * 1_000_000
+    predictors = load_all([weights] if isinstance(weights, str | Path) else weights)
+    with _folder() as folder:
+        room = max(KEPT_BYTES, KEPT_UPLOADS_OF_ALL * largest)
+        visitors = Visitors(folder, room=room)
+        blocks, style, script = _build_page(InferenceService(predictors), visitors)
+        blocks.queue(max_size=queue, default_concurrency_limit=2)
+        try:
+            _, url, public = blocks.launch(
+                server_name=host, server_port=port, share=share, inbrowser=False,
+                max_file_size=f"{max_upload_mb}mb", allowed_paths=[], footer_links=[],
+                run_history=False, enable_monitoring=False, mcp_server=False, pwa=False,
+                ssr_mode=False, quiet=True, show_error=False, prevent_thread_lock=True,
+                css_paths=[style], js=script.read_text("utf-8"),
+                app_kwargs={"middleware": [_guard(visitors, names, largest)]},
+            )  # fmt: skip
+            if public:
+                names.allow(urlsplit(public).hostname or "")
+            yield Served(url=url, public_url=public, folder=folder, blocks=blocks)
+        finally:
+            visitors.close()
+            if server := getattr(blocks, "server", None):
+                server.config.timeout_graceful_shutdown = 1  # s: pages may be open for long
+            blocks.close(verbose=False)
+
+
+def _wait() -> None:
+    """Sleep until Ctrl-C, or until the system asks the process to end."""
+    ended = Event()
+    if current_thread() is main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        while not ended.wait(1.0):
+            pass
+    except KeyboardInterrupt:
+        print()
+
+
+def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
+    """The weights by their released name, or the shortest end of their path that is theirs alone.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        ValueError: If none are given, or a file holds no weights.
+    """
+    if not weights:
+        raise ValueError("give at least one weights file or run folder, got none")
+    released = [w for w in map(str, weights) if w in RELEASED and not Path(w).exists()]
+    named = {name: load(name) for name in released}
+    files = (Path(w).resolve() for w in weights if str(w) not in released)
+    paths = list(dict.fromkeys(files))
+    for path in paths:
+        ends = ["/".join(path.parts[-n:]) for n in range(1, len(path.parts) + 1)]
+        others = [f"/{other.as_posix()}" for other in paths if other != path]
+        name = next(end for end in ends if not any(o.endswith(f"/{end}") for o in others))
+        named[name] = load(path)
+    return named
+
+
+def _build_page(service: InferenceService, visitors: Visitors) -> tuple[Any, Path, Path]:
+    """The page as Gradio has it, its style and its script."""
+    try:
+        from ssmde.app.page import SCRIPT, STYLE, Page
+    except ImportError as error:
+        if error.name != "gradio":
+            raise
+        raise ImportError(
+            "the page needs Gradio, which is not there: install ssmde again"
+        ) from error
+    return Page(service, visitors).blocks, STYLE, SCRIPT
+
+
+def _guard(visitors: Visitors, names: Names, largest: int) -> Any:
+    from starlette.middleware import Middleware
+
+    return Middleware(Guard, visitors=visitors, names=names, largest_upload=largest)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _folder() -> Generator[Path]:
+    """A folder for all files of all visitors, where Gradio keeps its own as well."""
+    folder = Path(tempfile.mkdtemp(prefix="ssmde-app-")).resolve()
+    quiet = {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
+    before = {name: os.environ.get(name) for name in quiet}
+    os.environ.update(quiet)
+    try:
+        yield folder
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,500 @@
+"""What stands before the web server: who may ask, how much, and whose file is whose.
+
+A visitor is a browser, known by a secret in a cookie; a session is one open page of it. Every file
+lies in the folder of one session or was uploaded by a visitor, and nobody else gets it.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from threading import Condition
+from typing import Any
+from urllib.parse import urlsplit
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Server = Callable[[Message, Receive, Send], Awaitable[None]]
+
+EVENT_BYTES, EVENT_COMMAS = 16 << 20, 10_000
+"""Of a request that is no upload: the largest are frames of a webcam, which have few commas. More
+values would keep the server busy with reading them."""
+UPLOADS_AT_ONCE = 3
+"""Of one visitor."""
+SILENT_SECONDS, GRACE_SECONDS, LEAST_RATE = 20.0, 20.0, 10_000.0
+"""A request that sends nothing for so long, or after so long fewer bytes a second, is ended."""
+KEPT_BYTES, KEPT_UPLOADS_OF_ALL = 2_000_000_000, 10
+"""Files of all visitors take at most so many bytes, or so many of the largest uploads if that is
+more; then those go who did nothing for longest."""
+IDLE_SECONDS = 3600.0
+"""Files of a visitor who has done nothing for so long are removed."""
+WAITING_SECONDS = 20.0
+"""A visitor's next picture or film waits so long for the one before; a third is refused."""
+KEPT_UPLOADS = 4
+"""A visitor's older uploads are removed when a new one comes; so are those of all who sent a file
+and have not come back."""
+MOST_PAGES = 8
+"""Of a visitor's open pages the oldest make room for more."""
+PARTS = "tmp*"
+"""What Gradio calls a file that is still being uploaded, in the folder of all files."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+COOKIE = "ssmde_visitor"
+HEADER = "x-ssmde-visitor"
+"""Name under which the guard passes the visitor's secret on to the page."""
+SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
+FILE = re.compile(r"/file[=/](.*)", re.DOTALL)
+SHUT = re.compile(r"/proxy=|/deep_link|/file[=/]https?:|/vibe-")
+"""Ways of Gradio that this page does not need: other servers' files, saved pages, editing."""
+WRONG_NAME = (
+    "This page is not served under that name; its owner can allow it: "
+    "ssmde app --allowed-host NAME."
+)
+
+
+class RefusalError(ValueError):
+    """Something a visitor asked for that cannot be done; the message is for them."""
+
+
+class BusyError(RefusalError):
+    """Work of the same kind is under way for the same visitor."""
+
+
+class Names:
+    """Names the page answers under, so that no other web site can use it through a browser.
+
+    A site whose name is made to point to this machine (DNS rebinding) sends its own name as Host;
+    a form or script of another site sends its own address as Origin.
+
+    Args:
+        host: Address it listens at. At one that others reach, the machine's own names count too;
+            its addresses are seen from each connection.
+        allowed: Further names, such as that of a proxy before it; `ValueError` if one is none.
+    """
+
+    def __init__(self, host: str = LOOPBACK[0], allowed: Sequence[str] = ()) -> None:
+        self._own = {*LOOPBACK, host.lower()}
+        if host not in LOOPBACK:
+            own = {socket.gethostname().lower(), socket.getfqdn().lower()}
+            self._own |= own | {f"{name}.local" for name in own}
+        self._public: set[str] = set()
+        for name in allowed:
+            self.allow(name)
+
+    def allow(self, name: str) -> None:
+        """Answer under another name too, whatever the port; `ValueError` if it is none."""
+        if not name or _name(name) != name.lower():
+            raise ValueError(f"--allowed-host takes a name such as depth.example.org, got {name!r}")
+        self._public.add(name.lower())
+
+    def fit(self, scope: Message) -> bool:
+        """Whether a request was meant for this page, and comes from it if it says so."""
+        hosts, origins = _headers(scope, b"host"), _headers(scope, b"origin")
+        if len(hosts) != 1 or len(origins) > 1:
+            return False
+        server = scope.get("server")
+        known = self._own | self._public | ({str(server[0]).lower()} if server else set())
+        if (name := _name(hosts[0])) is None or name not in known:
+            return False
+        places = [origin.partition("://")[2].lower() for origin in origins]
+        return all(p == hosts[0].lower() or _name(p) in self._public for p in places)
+
+
+def _headers(scope: Message, wanted: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
+
+
+def _name(place: str) -> str | None:
+    """Name of NAME or NAME:PORT, in small letters; None where there is none."""
+    try:
+        split = urlsplit(f"//{place}")
+        split.port  # noqa: B018 (raises for a port that is none)
+    except ValueError:
+        return None
+    plain = split.netloc == place and "@" not in place
+    return (split.hostname or "").rstrip(".") or None if plain else None
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Session:
+    """One open page."""
+
+    folder: Path
+    """Where its results lie; no other session's do."""
+    stopped: bool = False
+    """True once its visitor asked for the running work to stop, or left."""
+    busy: bool = False
+    """True while a video is computed; such a visitor is not idle."""
+    keeping: bool = False
+    """True while a frame of the webcam is kept; the live view waits for it."""
+    results: list[Path] = field(default_factory=list)
+    """Folders of its results, the newest last."""
+
+    def new_result(self) -> Path:
+        """An empty folder for a result; the one before is kept, older ones are removed."""
+        while len(self.results) > 1:
+            shutil.rmtree(self.results.pop(0), ignore_errors=True)
+        self.results.append(self.folder / secrets.token_hex(8))
+        self.results[-1].mkdir(parents=True)
+        return self.results[-1]
+
+    def drop(self, result: Path) -> None:
+        """Remove a result that came to nothing."""
+        self.results = [other for other in self.results if other != result]
+        shutil.rmtree(result, ignore_errors=True)
+
+    def close(self) -> None:
+        """Stop its work and remove its files."""
+        self.stopped = True
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@dataclass(slots=True, eq=False)
+class _Visitor:
+    folder: Path
+    seen: float
+    came_back: bool = False
+    """True once their secret was seen again: their browser keeps it."""
+    running: set[str] = field(default_factory=set)
+    """Kinds of work that go on for them."""
+    waiting: set[str] = field(default_factory=set)
+    """Kinds of which the next one waits for the one before."""
+    sessions: dict[str, Session] = field(default_factory=dict)
+    uploads: list[Path] = field(default_factory=list)
+
+
+class Visitors:
+    """All visitors of one server; each is known by `key`, the secret of their browser.
+
+    Args:
+        root: Folder of all files; whoever made it removes it.
+        clock: Seconds, for the removal of what is old.
+        room: Bytes that all files may take.
+        patience: Seconds that a visitor's work waits for the one before it.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        room: int = KEPT_BYTES,
+        patience: float = WAITING_SECONDS,
+    ) -> None:
+        self.root = root.resolve()
+        self._clock, self._room, self._patience = clock, room, patience
+        self._lock = Condition()
+        self._known: dict[str, _Visitor] = {}
+
+    def session(self, key: str, name: str) -> Session:
+        """The page `name` of a visitor; made if new."""
+        with self._lock:
+            visitor = self._visitor(key)
+            visitor.came_back = True
+            if name not in visitor.sessions:
+                while len(visitor.sessions) >= MOST_PAGES:
+                    visitor.sessions.pop(next(iter(visitor.sessions))).close()
+                folder = visitor.folder / secrets.token_hex(8)
+                folder.mkdir(parents=True)
+                visitor.sessions[name] = Session(folder)
+            return visitor.sessions[name]
+
+    def leave(self, key: str, name: str) -> None:
+        """A page was closed: stop its work, remove its files; with the last page, the uploads."""
+        with self._lock:
+            visitor = self._known.get(key)
+            if visitor is not None and name in visitor.sessions:
+                visitor.sessions.pop(name).close()
+                if not visitor.sessions:
+                    self._forget(key)
+
+    @contextmanager
+    def working(self, key: str, kind: str, *, wait: bool = True) -> Generator[None]:
+        """While the block runs, this visitor gets no second work of the kind; one waits a while.
+
+        Raises:
+            BusyError: If one waits already, waited too long, or should not wait.
+        """
+        with self._lock:
+            visitor, free = self._visitor(key), False
+            if kind not in visitor.waiting:
+                visitor.waiting.add(kind)
+                patience = self._patience * wait
+                free = self._lock.wait_for(lambda: kind not in visitor.running, patience)
+                visitor.waiting.discard(kind)
+            if not free:
+                raise BusyError("One at a time: wait for what you asked for before.")
+            visitor.running.add(kind)
+            self._make_room(0, key)
+        try:
+            yield
+        finally:
+            with self._lock:
+                visitor.running.discard(kind)
+                self._lock.notify_all()
+
+    def make_room(self, size: int, key: str) -> bool:
+        """Remove the files of who did nothing for longest, until so many bytes fit; if they do."""
+        with self._lock:
+            return self._make_room(size, key)
+
+    def add_upload(self, key: str, path: Path, *, known: bool = True) -> None:
+        """Note who sent a file; `known` if their browser sent the secret, was not just given it.
+
+        The same content sent by several visitors is one file of all.
+        """
+        with self._lock:
+            visitor = self._visitor(key)
+            visitor.came_back = visitor.came_back or known
+            strangers = [other for other, each in self._known.items() if not each.came_back]
+            for other in strangers[:-KEPT_UPLOADS]:
+                self._forget(other)
+            path = path.resolve()
+            visitor.uploads = [other for other in visitor.uploads if other != path] + [path]
+            while len(visitor.uploads) > KEPT_UPLOADS:
+                self._remove_upload(visitor, visitor.uploads[0])
+
+    def owns(self, key: str, path: Path) -> bool:
+        """True if the visitor sent this file, or it is a result of one of their pages."""
+        with self._lock:
+            visitor = self._known.get(key)
+            if visitor is None:
+                return False
+            visitor.seen, visitor.came_back = self._clock(), True
+            path = path.resolve()
+            return path in visitor.uploads or path.is_relative_to(visitor.folder)
+
+    def remove_parts(self, *, all: bool) -> None:
+        """Remove what is left of uploads that broke off: all parts, or those nobody adds to."""
+        newest = time.time() - 2 * SILENT_SECONDS
+        for part in self.root.glob(PARTS):
+            with contextlib.suppress(OSError):  # the upload ended just now
+                if part.is_file() and (all or part.stat().st_mtime < newest):
+                    part.unlink()
+
+    def close(self) -> None:
+        """The server ends: everybody's work stops, all files are removed."""
+        with self._lock:
+            for key in list(self._known):
+                self._forget(key)
+
+    def _visitor(self, key: str) -> _Visitor:
+        """The visitor with this secret, who does something now; the idle are forgotten."""
+        now = self._clock()
+        for other, visitor in list(self._known.items()):
+            busy = any(session.busy for session in visitor.sessions.values())
+            if now - visitor.seen > IDLE_SECONDS and not busy and other != key:
+                self._forget(other)
+        if key not in self._known:
+            self._known[key] = _Visitor(self.root / secrets.token_hex(16), now)
+        self._known[key].seen = now
+        return self._known[key]
+
+    def _forget(self, key: str) -> None:
+        visitor = self._known.pop(key)
+        for session in visitor.sessions.values():
+            session.close()
+        for path in list(visitor.uploads):
+            self._remove_upload(visitor, path)
+        shutil.rmtree(visitor.folder, ignore_errors=True)
+
+    def _make_room(self, size: int, key: str) -> bool:
+        idle = sorted(self._known.items(), key=lambda item: item[1].seen)
+        others = [other for other, visitor in idle if other != key and not visitor.running]
+        while not (fits := _bytes_below(self.root) + size <= self._room) and others:
+            self._forget(others.pop(0))
+        return fits
+
+    def _remove_upload(self, visitor: _Visitor, path: Path) -> None:
+        """Take a file from a visitor, and from the disk if nobody else sent it as well."""
+        visitor.uploads.remove(path)
+        if any(path in other.uploads for other in self._known.values()):
+            return
+        path.unlink(missing_ok=True)
+        if path.parent != self.root and path.parent.is_relative_to(self.root):
+            shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # removed meanwhile
+            total += path.stat().st_size
+    return total
+
+
+class Guard:
+    """Wraps an ASGI server: every request is answered by this first.
+
+    Args:
+        server: What answers in the end.
+        visitors: The register of who is who.
+        names: Under which the page answers.
+        largest_upload: In bytes.
+    """
+
+    def __init__(
+        self, server: Server, visitors: Visitors, names: Names, largest_upload: int
+    ) -> None:
+        self.server, self.visitors, self.names = server, visitors, names
+        self.largest_upload = largest_upload
+        self._uploads: list[str] = []
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "websocket":  # the page opens none
+            return await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] != "http":
+            return await self.server(scope, receive, send)
+        if not self.names.fit(scope):
+            return await _refuse(send, 403, WRONG_NAME)
+        known = _secret(scope)
+        key = known or secrets.token_urlsafe(32)
+        if not self._is_allowed(key, scope["path"]):
+            return await _refuse(send, 403, "This file is not yours.")
+        headers = [(name, value) for name, value in scope["headers"] if name != HEADER.encode()]
+        scope = {**scope, "headers": [*headers, (HEADER.encode(), key.encode())]}
+        if known is None:
+            send = _with_cookie(send, key)
+        if scope["method"] != "POST":
+            await self.server(scope, receive, send)
+        elif scope["path"].endswith("/upload"):
+            await self._take_upload(scope, receive, send, key, known=known is not None)
+        else:
+            await self._bounded(scope, _Body(receive, EVENT_BYTES, EVENT_COMMAS), send)
+
+    async def _take_upload(
+        self, scope: Message, receive: Receive, send: Send, key: str, *, known: bool
+    ) -> None:
+        """Let a file in if there is room for it and its sender has few others under way."""
+        largest = self.largest_upload + EVENT_BYTES
+        if self._uploads.count(key) >= UPLOADS_AT_ONCE:
+            return await _refuse(send, 429, "Too many uploads at a time: wait for the others.")
+        if not self.visitors.make_room(min(_length(scope) or largest, largest), key):
+            return await _refuse(send, 503, "No room for this file: come back later.")
+        self._uploads.append(key)
+        try:
+            noting = self._noting_uploads(send, key, known=known)
+            await self._bounded(scope, _Body(receive, largest), noting)
+        finally:
+            self._uploads.remove(key)
+            self.visitors.remove_parts(all=not self._uploads)
+
+    async def _bounded(self, scope: Message, body: "_Body", send: Send) -> None:
+        """Pass a request on while it keeps to size and pace; else its sender is cut off."""
+        if (_length(scope) or 0) > body.largest:
+            return await _refuse(send, *body.too_large)
+        started = False
+
+        async def passing(message: Message) -> None:
+            nonlocal started
+            if body.fault is None:  # else what the server says of a body that broke off
+                started = True
+                await send(message)
+
+        try:
+            await self.server(scope, body.receive, passing)
+        except Exception:
+            if body.fault is None:
+                raise
+        if body.fault is not None and not started:
+            await _refuse(send, *body.fault)
+
+    def _is_allowed(self, key: str, path: str) -> bool:
+        if SHUT.search(path):
+            return False
+        asked = FILE.search(path)
+        return asked is None or self.visitors.owns(key, Path(asked[1]))
+
+    def _noting_uploads(self, send: Send, key: str, *, known: bool) -> Send:
+        """Send, and read from a good answer which files were stored."""
+        parts: list[bytes] = []
+        good = False
+
+        async def note(message: Message) -> None:
+            nonlocal good
+            if message["type"] == "http.response.start":
+                good = message["status"] == 200
+            elif good:
+                parts.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    for path in json.loads(b"".join(parts)):
+                        self.visitors.add_upload(key, Path(path), known=known)
+            await send(message)
+
+        return note
+
+
+class _Body:
+    """The body of one request, which ends early where it is too large or too slow."""
+
+    def __init__(self, receive: Receive, largest: int, commas: int | None = None) -> None:
+        self._receive, self.largest = receive, largest
+        self._commas = largest if commas is None else commas
+        self._start, self._bytes, self._whole = time.monotonic(), 0, False
+        self.too_large = (413, f"The maximum allowed size is {largest} bytes.")
+        self.fault: tuple[int, str] | None = None
+
+    async def receive(self) -> Message:
+        """The next part; a disconnection once a bound is passed."""
+        if self._whole:  # what comes now is that the sender left, whenever that is
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), SILENT_SECONDS)
+        except TimeoutError:
+            self.fault = (408, "Too slow.")
+            return {"type": "http.disconnect"}
+        part = message.get("body", b"")
+        self._bytes += len(part)
+        self._commas -= part.count(b",")
+        self._whole = not message.get("more_body", False)
+        taken = time.monotonic() - self._start
+        if self._bytes > self.largest:
+            self.fault = self.too_large
+        elif self._commas < 0:
+            self.fault = (400, "Too many values.")
+        elif not self._whole and taken > GRACE_SECONDS and self._bytes < LEAST_RATE * taken:
+            self.fault = (408, "Too slow.")
+        return message if self.fault is None else {"type": "http.disconnect"}
+
+
+def _length(scope: Message) -> int | None:
+    """What the head of a request says of the length of its body."""
+    return next((int(n) for n in _headers(scope, b"content-length") if n.isdecimal()), None)
+
+
+def _secret(scope: Message) -> str | None:
+    """The visitor's secret, if the browser sent one of the right form."""
+    for value in _headers(scope, b"cookie"):
+        with contextlib.suppress(CookieError):
+            found = SimpleCookie(value).get(COOKIE)
+            if found is not None and SECRET.fullmatch(found.value):
+                return found.value
+    return None
+
+
+def _with_cookie(send: Send, key: str) -> Send:
+    cookie = f"{COOKIE}={key}; Path=/; HttpOnly; SameSite=Lax"
+
+    async def start(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), (b"set-cookie", cookie.encode())]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return start
+
+
+async def _refuse(send: Send, status: int, words: str) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": words.encode()})

@@ -1,0 +1,419 @@
+"""What the page computes and shows: depth of a picture, files of it, depth of a video."""
+
+import base64
+import io
+import secrets
+import time
+import zipfile
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from threading import Condition
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from ssmde.app.guard import RefusalError, Session
+from ssmde.data.images import resize_image, write_image
+from ssmde.data.video import (
+    VIDEO_SUFFIXES,
+    VideoError,
+    VideoInfo,
+    VideoNotes,
+    read_chosen_frames,
+    video_info,
+)
+from ssmde.io import whole_file
+from ssmde.pictures import colourise, depth_range, side_by_side
+from ssmde.predict import FORMATS, Facts, Predictor, Shot, Style, explain_formats, write_frame
+from ssmde.prediction.camera import AskedCamera, find_camera
+from ssmde.prediction.film import write_film
+from ssmde.prediction.formats import FrameFormat
+from ssmde.prediction.images import resize_depth
+
+Pixels = UInt8[np.ndarray, "h w 3"]
+
+PICTURE_FORMATS = tuple(name for name, kind in FORMATS.items() if isinstance(kind, FrameFormat))
+PAGE_PIXELS = 50_000_000
+"""A larger picture or frame of a film is refused."""
+PIXELS_AT_ONCE = 60_000_000
+"""Of all visitors: large pictures wait for each other, small ones pass."""
+JOB_SECONDS = 600.0
+"""A picture or film that takes longer ends there; of a film what is done is kept."""
+ARCHIVE_BYTES = 2_000_000_000
+"""A film ends when the archive of its frames is larger."""
+SHOWN_POINTS = 120_000
+"""Points of the cloud on the page; files hold more."""
+LONGEST_SHOWN, LONGEST_FILM, LONGEST_PREVIEW = 1280, 1280, 480
+"""Larger pictures and films are shown at this size, in pixels; files keep the size they came in."""
+LONGEST_READ = 320
+"""Size at which depths go to the browser: about what networks see."""
+COLOR_MEMORY = 0.9
+"""Share of the former frame in the ends of a film's colors, so that they do not flicker."""
+LEVELS, RAMP = 65535, 256
+TOO_LONG = f"The page computes for {JOB_SECONDS / 60:.0f} minutes at most; use ssmde predict."
+SMALLER = (
+    f"the page takes up to {PAGE_PIXELS / 1e6:.0f} million. Make it smaller, or use ssmde predict."
+)
+RELATIVE = (
+    "Relative units: true up to one factor, for these weights do not know metres. "
+    "A point with twice the number is twice as far."
+)
+METRES = "Metres, along the view: the weights were fitted to a known length."
+KEPT_ARRAYS = ("pixels", "depth", "intrinsics")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Files and words of one prediction."""
+
+    picture: Path
+    """The picture, at most `LONGEST_SHOWN` pixels wide or high."""
+    colors: Path
+    """Its depth in colors, of the same size."""
+    legend: str
+    """HTML: color bar, unit, and the depths for the pointer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilmStep:
+    """How far a video is."""
+
+    done: int
+    """Frames that are computed."""
+    total: int
+    """Frames of the video; 0 if its file does not say."""
+    shot: Shot | None = None
+    """The frame that was just computed."""
+    files: tuple[Path, ...] = ()
+    """Film and, if asked for, archive of all frames: at the end."""
+    note: str = ""
+    """What went wrong, if something did."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The newest picture of a session, of which more files can be asked for."""
+
+    folder: Path
+    name: str
+    facts: Facts
+    pixels: int
+
+    def shot(self) -> Shot:
+        arrays = {key: np.load(self.folder / f"{key}.npy") for key in KEPT_ARRAYS}
+        return Shot(**arrays, facts=self.facts)
+
+
+class PixelRoom:
+    """Room for so many pixels at a time; who finds none waits."""
+
+    def __init__(self, most: int = PIXELS_AT_ONCE) -> None:
+        self._most, self._taken, self._change = most, 0, Condition()
+
+    @contextmanager
+    def take(self, pixels: int) -> Generator[None]:
+        """Hold room while the block runs; alone, even more than there is."""
+        with self._change:
+            self._change.wait_for(lambda: not self._taken or self._taken + pixels <= self._most)
+            self._taken += pixels
+        try:
+            yield
+        finally:
+            with self._change:
+                self._taken -= pixels
+                self._change.notify_all()
+
+
+class InferenceService:
+    """The networks of a page by the name it shows, and the newest picture of every session."""
+
+    def __init__(self, predictors: Mapping[str, Predictor]) -> None:
+        self.predictors = predictors
+        self._room = PixelRoom()
+        self._kept: WeakKeyDictionary[Session, _Kept] = WeakKeyDictionary()
+        self._frames: WeakKeyDictionary[Session, np.ndarray] = WeakKeyDictionary()
+
+    def predict(
+        self, session: Session, weights: str, pixels: Pixels, name: str, color_map: str
+    ) -> View:
+        """Compute the depth of a picture, and keep it until the next one."""
+        with self._room.take(pixels.size // 3):
+            shot = self._shot(weights, pixels)
+            folder = session.new_result()
+            for key in KEPT_ARRAYS:
+                np.save(folder / f"{key}.npy", getattr(shot, key))
+            self._kept[session] = _Kept(folder, name, shot.facts, shot.depth.size)
+            return view(folder, shot, color_map)
+
+    def _shot(self, weights: str, pixels: Pixels) -> Shot:
+        """Depth of a picture by the weights of that name."""
+        if weights not in self.predictors:
+            raise RefusalError(f"There are no weights named {weights!r}: choose from the list.")
+        predictor = self.predictors[weights]
+        depth = predictor.predict(pixels).depth
+        intrinsics, _ = find_camera(depth.shape, AskedCamera())
+        return Shot(pixels=pixels, depth=depth, intrinsics=intrinsics, facts=predictor.facts)
+
+    def predict_webcam(self, session: Session, weights: str, pixels: Pixels) -> Shot:
+        """Depth of a webcam's frame; the newest frame is remembered, and nothing is written."""
+        self._frames[session] = pixels
+        with self._room.take(pixels.size // 3):
+            return self._shot(weights, pixels)
+
+    def newest_frame(self, session: Session) -> Pixels | None:
+        """What the webcam saw last."""
+        return self._frames.get(session)
+
+    def has_picture(self, session: Session) -> bool:
+        """True once the depth of a picture was computed: then more can be asked of it."""
+        return session in self._kept
+
+    def recolor(self, session: Session, color_map: str) -> View:
+        """The kept picture in other colors."""
+        kept = self._kept[session]
+        with self._room.take(kept.pixels):
+            return view(kept.folder, kept.shot(), color_map)
+
+    def cloud(self, session: Session) -> Path:
+        """A point cloud of the kept picture for the page."""
+        kept = self._kept[session]
+        style = Style(mesh=True, max_points=SHOWN_POINTS)
+        folder = kept.folder / f"points-{secrets.token_hex(4)}"
+        with self._room.take(kept.pixels):
+            return write_frame(folder, kept.name, kept.shot(), ["glb"], style)[0]
+
+    def set_field_of_view(self, session: Session, degrees: int | float | None) -> str:
+        """Lift the kept picture with another camera from now on, and say which one.
+
+        Args:
+            session: Whose picture.
+            degrees: Horizontal field of view; None: as the weights learned it, or a guess.
+        """
+        kept = self._kept[session]
+        size = np.load(kept.folder / "depth.npy", mmap_mode="r").shape
+        intrinsics, origin = find_camera(size, AskedCamera(hfov_degrees=degrees))
+        np.save(kept.folder / "intrinsics.npy", intrinsics)
+        for path in kept.folder.glob("files/*"):
+            path.unlink()
+        return f"Camera of the points: {origin.split(':')[0]}."
+
+    def files(self, session: Session, formats: Sequence[str]) -> list[Path]:
+        """The kept picture in each of the formats, of `PICTURE_FORMATS`; none without a picture."""
+        if (kept := self._kept.get(session)) is None:
+            return []
+        folder, end = kept.folder / "files", time.monotonic() + JOB_SECONDS
+        folder.mkdir(exist_ok=True)
+        written: list[Path] = []
+        for name in dict.fromkeys(formats):
+            path = folder / f"{kept.name}{FORMATS[name].suffix}"
+            if not path.exists():
+                if time.monotonic() > end:
+                    raise RefusalError(TOO_LONG)
+                with self._room.take(kept.pixels):
+                    write_frame(folder, kept.name, kept.shot(), [name])
+            written.append(path)
+        if "png16" in formats:
+            explain_formats(folder, kept.facts, ["png16"])
+            written.append(folder / "depth.json")
+        return written
+
+    def film(
+        self,
+        session: Session,
+        weights: str,
+        path: Path,
+        name: str,
+        color_map: str,
+        formats: Sequence[str] = (),
+    ) -> Iterator[FilmStep]:
+        """Compute a video frame by frame; a stop keeps the frames that are done.
+
+        Args:
+            session: Whose it is; its `stopped` ends the work.
+            weights: Name of the weights.
+            path: The video.
+            name: Its name without ending.
+            color_map: Name of the colors.
+            formats: Of `PICTURE_FORMATS`: every frame goes into an archive, in each of these.
+        """
+        info = _film_info(path, name)
+        folder, end = session.new_result(), time.monotonic() + JOB_SECONDS
+        film, archive = folder / f"{name}_depth.mp4", folder / f"{name}_frames.zip"
+        done, ends, note, packed = 0, None, "", 0
+
+        def picture(shot: Shot) -> Pixels:
+            nonlocal ends
+            pixels, ends = film_frame(shot, color_map, ends)
+            return pixels
+
+        with ExitStack() as stack:
+            stack.enter_context(_dropped_on_failure(session, folder))
+            append = stack.enter_context(write_film(film, info.fps, path, picture=picture))
+            pack = stack.enter_context(_archive(archive, folder / "frames", formats))
+            notes = VideoNotes()
+            frames = stack.enter_context(closing(read_chosen_frames(path, lambda _: True, notes)))
+            while not session.stopped:
+                try:
+                    frame = next(frames, None)
+                except VideoError:
+                    note = f"The video breaks off after frame {done}; this is what could be read."
+                    break
+                if frame is None:
+                    break
+                if time.monotonic() > end or packed > ARCHIVE_BYTES:
+                    note = f"{TOO_LONG} This is what could be done."
+                    break
+                with self._room.take(frame.pixels.size // 3):
+                    shot = replace(self._shot(weights, frame.pixels), time=frame.time)
+                    append(shot)
+                    packed += pack(f"{name}_{frame.number:06d}", shot)
+                done += 1
+                yield FilmStep(done=done, total=info.frames, shot=shot)
+            if done == 0:
+                raise RefusalError(f"{name} holds no frame to read." if note else "Stopped.")
+        files = (film, archive) if formats else (film,)
+        note = " ".join([note, *(f"{line[0].upper()}{line[1:]}." for line in notes.lines)])
+        yield FilmStep(done=done, total=info.frames, files=files, note=note.strip())
+
+
+def check_pixels(name: str, size: tuple[int, int]) -> None:
+    """Refuse a picture or film with frames of this size (height, width), if it is too large."""
+    if (count := size[0] * size[1]) > PAGE_PIXELS:
+        raise RefusalError(f"{name} has {count / 1e6:.0f} million pixels; {SMALLER}")
+
+
+def _film_info(path: Path, name: str) -> VideoInfo:
+    try:
+        info = video_info(path)
+    except VideoError as error:
+        raise RefusalError(
+            f"{name} is no video that can be read. The page takes {', '.join(VIDEO_SUFFIXES)}."
+        ) from error
+    check_pixels(name, info.size)
+    return info
+
+
+@contextmanager
+def _dropped_on_failure(session: Session, folder: Path) -> Generator[None]:
+    """Mark the session as busy while the block runs; a result that fails is removed."""
+    session.busy = True
+    try:
+        yield
+    except BaseException:
+        session.drop(folder)
+        raise
+    finally:
+        session.busy = False
+
+
+@contextmanager
+def _archive(
+    path: Path, folder: Path, formats: Sequence[str]
+) -> Generator[Callable[[str, Shot], int]]:
+    """Function that puts a frame into an archive and says its bytes; its files are removed then."""
+    if not formats:
+        yield lambda name, shot: 0
+        return
+    with whole_file(path) as part, zipfile.ZipFile(part, "w") as archive:
+
+        def pack(name: str, shot: Shot) -> int:
+            size = 0
+            for file in write_frame(folder, name, shot, formats):
+                archive.write(file, file.name)
+                size += file.stat().st_size
+                file.unlink()
+            return size
+
+        yield pack
+
+
+def view(folder: Path, shot: Shot, color_map: str) -> View:
+    """Write the pictures a page shows into `folder`, and the legend for them."""
+    near, far = depth_range(shot.depth) or (1.0, 2.0)
+    size = _fit(shot.depth.shape, LONGEST_SHOWN)
+    picture, colors = folder / "picture.jpg", folder / f"{color_map}.png"
+    if not picture.exists():
+        write_image(picture, resize_image(shot.pixels, size), quality=90)
+    small = resize_depth(shot.depth, size)
+    write_image(colors, colourise(small, near=near, far=far, colour_map=color_map))
+    words = _legend(near, far, color_map, shot.facts) + _readout(shot.depth, shot.facts)
+    return View(picture, colors, words)
+
+
+def preview(shot: Shot, color_map: str) -> str:
+    """HTML with a small picture beside its depth, all in the text: no file."""
+    size = _fit(shot.depth.shape, LONGEST_PREVIEW)
+    colors = colourise(resize_depth(shot.depth, size), colour_map=color_map)
+    pair = np.concatenate([resize_image(shot.pixels, size), colors], axis=1)
+    return f'<img class="ssmde-live" alt="picture and depth" src="{_in_text(pair, "jpeg")}">'
+
+
+def film_frame(
+    shot: Shot, color_map: str, ends: tuple[float, float] | None
+) -> tuple[Pixels, tuple[float, float]]:
+    """Frame and depth side by side, and the ends of the colors, which follow slowly.
+
+    Args:
+        shot: The frame.
+        color_map: Name of the colors.
+        ends: What the call before returned; None for the first frame.
+    """
+    size = _fit(shot.depth.shape, LONGEST_FILM)
+    near, far = depth_range(shot.depth) or (1.0, 2.0)
+    if ends is not None:
+        near = COLOR_MEMORY * ends[0] + (1 - COLOR_MEMORY) * near
+        far = COLOR_MEMORY * ends[1] + (1 - COLOR_MEMORY) * far
+    small = resize_depth(shot.depth, size)
+    colors = colourise(small, near=near, far=far, colour_map=color_map)
+    return side_by_side([resize_image(shot.pixels, size), colors]), (near, far)
+
+
+def _fit(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
+    """Size (height, width) of the same shape with sides of at most `longest`."""
+    scale = min(1, longest / max(shape))
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def _legend(near: float, far: float, color_map: str, facts: Facts) -> str:
+    share = np.linspace(0, 1, RAMP)
+    ramp = (1 / ((1 - share) / near + share / far))[None]
+    bar = _in_text(colourise(ramp, near=near, far=far, colour_map=color_map), "png")
+    ends = [escape(f"{end:.3g} {facts.unit}".strip()) for end in (near, far)]
+    return (
+        f'<div class="ssmde-legend"><span>near {ends[0]}</span>'
+        f'<img alt="colors from near to far" src="{bar}"><span>far {ends[1]}</span></div>'
+    )
+
+
+def _readout(depth: Float[np.ndarray, "h w"], facts: Facts) -> str:
+    """Where the page's script writes the depth under the pointer, with the depths it reads.
+
+    A depth d is sent as a whole number from 0 to 65535, even in log d: exact to a few
+    ten-thousandths of d.
+    """
+    small = resize_depth(depth, _fit(depth.shape, LONGEST_READ)).astype(np.float64)
+    low, high = np.log(small.min()), np.log(small.max())
+    span = max(high - low, 1e-9)
+    levels = ((np.log(small) - low) / span * LEVELS).round().astype("<u2")
+    data = {
+        "height": levels.shape[0], "width": levels.shape[1], "low": f"{low:.9g}",
+        "span": f"{span:.9g}", "unit": facts.unit or "relative units",
+        "values": base64.b64encode(levels.tobytes()).decode(),
+    }  # fmt: skip
+    attributes = " ".join(f'data-{name}="{value}"' for name, value in data.items())
+    return (
+        f'<output id="ssmde-readout" {attributes}>Point at the picture to read its depth.</output>'
+        f'<p class="ssmde-unit">{METRES if facts.metric else RELATIVE}</p>'
+    )
+
+
+def _in_text(pixels: Pixels, kind: str) -> str:
+    """A picture as the address of itself."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, quality=80)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,1 +1,0 @@
-"""What the demo draws, how it trains, and the page it writes."""

@@ -1,0 +1,149 @@
+"""Curves of a training as inline SVG, both stages on one axis of steps."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from ssmde.io import read_text
+
+TEACHER, STUDENT = "teacher", "student"
+BOTH = {
+    "Loss; the terms of the stages differ": "train/loss",
+    "Difference between frame and copy": "train/photometric",
+    "Forgetting factor: weight of the labels": "train/forgetting_factor",
+}
+SCORES = (
+    ("val/static_abs_rel", "Error (AbsRel) of static pixels, held-out frames"),
+    ("val/abs_rel", "Error (AbsRel), held-out frames"),
+    ("val/photometric", "Difference between frame and copy, held-out frames"),
+)
+MOVING = ("val/dynamic_abs_rel", "Error (AbsRel) of moving pixels, held-out frames")
+OF_FILTER = {
+    "Regions of the mask filter: shares of the image": ("static", "dynamic", "unknown"),
+    "Mask filter: mean weight, threshold of motion": ("weight", "motion_threshold"),
+}
+COLORS = ("#b0459f", "#3f7fd8", "#b7791f")  # told apart on light and dark paper
+REGION_COLORS = {"static": "#3a75d6", "dynamic": "#f08a24", "unknown": "#888888"}
+INK, REFERENCE = "#85808c", "#de4968"
+SIZE = (4.8, 2.5)  # inches; the page scales it
+
+Points = tuple[tuple[int, float], ...]
+"""(step, value), in order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chart:
+    """One or several values over the steps of a training."""
+
+    title: str
+    lines: Mapping[str, Points]
+    """At least one, each with at least one point; names are shown, an empty one is not."""
+    reference: tuple[str, float] | None = None
+    """Name and height of a line to compare with."""
+    divider: tuple[str, int] | None = None
+    """What begins at a step, which a vertical line marks."""
+    dots: bool = False
+    """Mark each point; for few of them."""
+
+
+def read_curve(log: Path, name: str) -> Points:
+    """(step, value) of one name in the `log.csv` of a run; empty if it was never written."""
+    rows = csv.DictReader(read_text(log).split("\n"))
+    try:
+        return tuple((int(r["step"]), float(r["value"])) for r in rows if r["name"] == name)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{log}: no log of a training ({error})") from error
+
+
+def line_chart(chart: Chart) -> str:
+    """The chart as an `<svg>` element, with what it shows in words for who cannot see it.
+
+    Raises:
+        ValueError: If there is no line, or one has no point.
+    """
+    if not chart.lines or not all(chart.lines.values()):
+        raise ValueError(f"the chart {chart.title!r} needs at least one point a line, got none")
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    settings = {"svg.fonttype": "none", "svg.hashsalt": chart.title, "text.color": INK}
+    settings |= {f"{name}.color": INK for name in ("xtick", "ytick")}
+    with rc_context(settings), io.StringIO() as file:
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axes = figure.add_subplot(frame_on=False)
+        axes.grid(axis="y", color=INK, alpha=0.25)
+        axes.tick_params(length=0)
+        for number, (name, points) in enumerate(chart.lines.items()):
+            color = REGION_COLORS.get(name, COLORS[number % len(COLORS)])
+            marker = "o" if chart.dots or len(points) == 1 else None
+            axes.plot(
+                *zip(*points, strict=True), color=color, label=name or None, marker=marker,
+                markersize=4, gid=f"line-{number + 1}",
+            )  # fmt: skip
+        if chart.reference is not None:
+            name, height = chart.reference
+            axes.axhline(height, color=REFERENCE, linestyle="--", label=name, gid="reference")
+        if chart.divider is not None:
+            name, step = chart.divider
+            axes.axvline(step, color=INK, linestyle=":", label=name, gid="divider")
+        if axes.get_legend_handles_labels()[1]:
+            figure.legend(loc="outside upper left", ncols=4, frameon=False, fontsize="small")
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+        svg = file.getvalue()
+    words = f'<svg role="img" aria-label="{escape(_in_words(chart), quote=True)}"'
+    return words + svg[svg.index("<svg") + len("<svg") :]
+
+
+def _in_words(chart: Chart) -> str:
+    parts: list[str] = []
+    for name, points in chart.lines.items():
+        (first, start), (last, end) = points[0], points[-1]
+        name = f"{name} " if name else ""
+        parts.append(f"{name}{start:.3g} at step {first}, {end:.3g} at step {last}")
+    parts += [f"{named[0]} {named[1]:.3g}" for named in (chart.reference, chart.divider) if named]
+    return f"{chart.title}: {'; '.join(parts)}"
+
+
+def stage_charts(
+    teacher: Path, student: Path, *, references: dict[str, float] | None = None
+) -> tuple[Chart, ...]:
+    """Losses, errors, forgetting factor, and what the filter found; none without a point.
+
+    Args:
+        teacher: The run of stage 1, with its `log.csv`.
+        student: The run of stage 2.
+        references: Errors of one constant depth by the names of the log, such as `val/abs_rel`.
+    """
+    logs, references = (teacher / "log.csv", student / "log.csv"), references or {}
+    charts = [_both(logs, title, name) for title, name in BOTH.items()]
+    score = next((s for s in SCORES if read_curve(logs[1], s[0])), SCORES[-1])
+    for name, title in (score, MOVING):
+        reference = ("one constant depth", references[name]) if name in references else None
+        charts.append(_both(logs, title, name, reference=reference, dots=True))
+    for title, names in OF_FILTER.items():
+        lines = {n.replace("_", " "): read_curve(logs[1], f"train/filter_{n}") for n in names}
+        charts.append(
+            Chart(title=title, lines={n: points for n, points in lines.items() if points})
+        )
+    return tuple(chart for chart in charts if chart.lines)
+
+
+def _both(
+    logs: tuple[Path, Path],
+    title: str,
+    name: str,
+    *,
+    reference: tuple[str, float] | None = None,
+    dots: bool = False,
+) -> Chart:
+    """The same value in both stages, the second behind the first."""
+    first, second = (read_curve(log, name) for log in logs)
+    end = max((step for step, _ in read_curve(logs[0], "train/loss")), default=0)
+    lines = {TEACHER: first, STUDENT: tuple((end + step, value) for step, value in second)}
+    return Chart(
+        title=title, lines={who: points for who, points in lines.items() if points},
+        reference=reference, divider=("stage 2", end), dots=dots,
+    )  # fmt: skip

@@ -1,0 +1,358 @@
+"""The page in a real browser: headless Chromium does what visitors do."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssmde.config import Config, DataConfig, ModelConfig, dump_config
+from ssmde.data.video import read_frames, write_video
+from ssmde.models.depth_net import DepthNet
+from ssmde.models.load import save_weights
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SWITCHES = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--enable-unsafe-swiftshader",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+]  # fmt: skip
+PATIENCE = 180_000  # ms, on a busy machine
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: apt-get install chromium"),
+]
+
+
+def write_random_weights(path):
+    config = Config(data=DataConfig(image_size=(64, 96)), model=ModelConfig(pretrained="none"))
+    net = DepthNet(depth_range=config.model.depth_range, scales=tuple(sorted(config.loss.scales)))
+    tensors = {f"depth_net.{key}": value for key, value in net.state_dict().items()}
+    head = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
+    save_weights(path, tensors, head)
+    return path
+
+
+class Served(NamedTuple):
+    url: str
+    folder: Path
+    pid: int
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """The command, in a process of its own."""
+    folder = tmp_path_factory.mktemp("served")
+    weights = [write_random_weights(folder / f"{name}.safetensors") for name in ("one", "two")]
+    (folder / "temporary").mkdir()
+    command = [sys.executable, "-m", "ssmde", "app", *map(str, weights), "--max-upload-mb", "2"]
+    surroundings = os.environ | {"TMPDIR": str(folder / "temporary"), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=surroundings) as process:
+        word, url = process.stdout.readline().split()
+        assert word == "page:"
+        yield Served(url, next((folder / "temporary").glob("ssmde-app-*")), process.pid)
+        process.terminate()
+    assert process.returncode == 0
+    assert not list((folder / "temporary").glob("ssmde-app-*"))
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, served):
+    """Opens the page as a new visitor; at the end it must have asked nobody else for anything."""
+    contexts, asked = [], []
+
+    def open_page(**options):
+        contexts.append(chromium.new_context(permissions=["camera"], **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(served.url)
+        page.wait_for_selector("#ssmde-picture input[type=file]", state="attached")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    others = (served.url, "data:", "blob:")
+    assert [url for url in asked if not url.startswith(others)] == []
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.jpg")
+    return tmp_path / "photo.jpg"
+
+
+def send(page, path, where="picture"):
+    page.set_input_files(f"#ssmde-{where} input[type=file]", str(path))
+
+
+def until(question, seconds=PATIENCE / 1000):
+    """Ask again and again until the answer is yes."""
+    end = time.monotonic() + seconds
+    while not (answer := question()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.2)
+    return answer
+
+
+def said(page, where="status"):
+    return page.inner_text(f"#ssmde-{where}")
+
+
+def test_a_picture_is_uploaded_predicted_read_turned_and_downloaded(visit, photo):
+    page = visit(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
+    send(page, photo)
+    page.wait_for_selector("#ssmde-files a")
+    assert "photo: 160 x 120 pixels" in said(page)
+    assert "Relative units" in said(page, "legend")
+
+    box = page.locator("#ssmde-slider img").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    words = said(page, "readout")
+    assert words.startswith("Depth here: ")
+    assert words.endswith(" relative units")
+
+    canvas = page.locator("#ssmde-cloud canvas")
+    canvas.scroll_into_view_if_needed()
+    until(lambda: len(canvas.screenshot()) > 5000)  # something is drawn
+    page.wait_for_timeout(3000)
+    before, box = canvas.screenshot(), canvas.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 150, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+    until(lambda: canvas.screenshot() != before)
+
+    with page.expect_download() as download:
+        page.locator("#ssmde-files a", has_text="KB").nth(1).click()
+    assert download.value.suggested_filename == "photo_depth.npz"
+    with np.load(download.value.path()) as arrays:
+        assert arrays["depth"].shape == (120, 160)
+        # What the pointer read is what the file holds.
+        assert float(words.split()[2]) == pytest.approx(arrays["depth"][60, 40], rel=0.01)
+
+    page.locator("#ssmde-formats").get_by_label("EXR").check()
+    until(lambda: "photo_depth" in said(page, "files") and ".exr" in said(page, "files"))
+
+
+def test_other_colors_and_other_weights_change_the_picture(visit, photo):
+    page = visit()
+    send(page, photo)
+    page.wait_for_selector("#ssmde-files a")
+
+    def sources():
+        return [image.get_attribute("src") for image in page.locator("#ssmde-slider img").all()]
+
+    first = sources()
+    page.locator("#ssmde-map input").click()
+    page.get_by_role("option", name="gray").click()
+    until(lambda: any("gray.png" in source for source in sources()))
+    second = sources()
+    assert second != first
+    page.locator("#ssmde-weights input").click()
+    page.get_by_role("option", name="two").click()
+    until(lambda: sources() != second and any("gray.png" in source for source in sources()))
+
+
+@pytest.mark.parametrize("name", ["notes.png", "empty.jpg"])
+def test_a_file_that_is_no_picture_is_named_and_the_next_one_works(visit, photo, tmp_path, name):
+    (tmp_path / name).write_text("no picture" if name == "notes.png" else " ")
+    page = visit()
+    send(page, tmp_path / name)
+    until(lambda: f"{name} is no picture that can be read" in said(page))
+    page.wait_for_selector("#ssmde-picture input[type=file]", state="attached")
+    send(page, photo)
+    page.wait_for_selector("#ssmde-files a")
+    assert "no picture" not in said(page)
+
+
+def test_a_file_over_the_limit_is_refused(visit, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "large.png")
+    assert (tmp_path / "large.png").stat().st_size > 2_000_000
+    page = visit()
+    send(page, tmp_path / "large.png")
+    page.get_by_text("maximum", exact=False).first.wait_for()
+
+
+def test_two_visitors_at_once_see_their_own_files_only(visit, photo, served):
+    ann, bob = visit(), visit()
+    send(ann, photo)
+    send(bob, photo)  # the same content: Gradio stores it once
+    for page in (ann, bob):
+        page.wait_for_selector("#ssmde-files a")
+    source = ann.locator("#ssmde-slider img").first.get_attribute("src")
+    address = source if source.startswith("http") else served.url + source.lstrip("/")
+    assert ann.request.get(address).status == 200
+    assert bob.request.get(address).status == 403
+    assert ann.request.get(f"{served.url}gradio_api/file=/etc/passwd").status == 403
+
+    ann.context.close()
+    until(lambda: len([p for p in served.folder.rglob("depth.npy")]) == 1)
+    assert bob.request.get(bob.locator("#ssmde-slider img").first.evaluate("i => i.src")).ok
+    bob.context.close()
+    until(lambda: not [p for p in served.folder.rglob("*") if p.is_file()])
+
+
+def test_a_video_is_computed_with_news_stopped_and_played(visit, tmp_path):
+    with write_video(tmp_path / "clip.mp4", 10.0) as append:
+        for i in range(400):
+            append(np.full((96, 128, 3), i % 256, np.uint8))
+    page = visit()
+    page.get_by_role("tab", name="Video").click()
+    send(page, tmp_path / "clip.mp4", "video")
+    page.wait_for_selector("#ssmde-video a")
+    page.click("#ssmde-start")
+    until(lambda: " of 400 frames" in said(page, "news"))
+    page.click("#ssmde-stop")
+    until(lambda: said(page, "news").startswith("Done: "))
+    done = int(said(page, "news").split()[1])
+    assert 0 < done < 400
+    page.wait_for_selector("#ssmde-film video")
+    with page.expect_download() as download:
+        page.locator("#ssmde-video-files a").first.click()
+    download.value.save_as(tmp_path / "film.mp4")
+    assert len(list(read_frames(tmp_path / "film.mp4"))) == done
+
+
+def test_a_video_that_is_none_is_named(visit, tmp_path):
+    (tmp_path / "film.mp4").write_text("no film")
+    page = visit()
+    page.get_by_role("tab", name="Video").click()
+    page.click("#ssmde-start")
+    until(lambda: "Choose a video first" in said(page, "news"))
+    send(page, tmp_path / "film.mp4", "video")
+    page.wait_for_selector("#ssmde-video a")
+    page.click("#ssmde-start")
+    until(lambda: "film is no video that can be read" in said(page, "news"))
+    assert page.locator("#ssmde-files a").count() == 0
+
+
+def test_the_webcam_is_shown_live_and_leaves_a_file_only_when_kept(visit, served):
+    page = visit(**PHONE)
+    page.get_by_role("tab", name="Webcam").click()
+    page.get_by_text("Click to Access Webcam").click()
+    page.locator("#ssmde-camera button", has_text="Record").click()
+    page.wait_for_selector("#ssmde-live img")
+    assert not list(served.folder.rglob("depth.npy"))
+    page.click("#ssmde-keep")
+    page.wait_for_selector("#ssmde-files a")
+    assert "webcam: " in said(page)
+    # Nothing is wider than the phone.
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
+
+
+def memory(pid):
+    """Bytes of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def misbehave(served, over, photo):
+    """Everything at once that a visitor should not do, again and again; what was answered."""
+    answers = {name: set() for name in ("host", "origin", "path", "upload", "event")}
+    port = urlsplit(served.url).port
+    drips = []
+    with httpx.Client(base_url=served.url, timeout=60) as client:
+        config = client.get("/config").json()
+        events = {d["api_name"]: d["id"] for d in config["dependencies"]}
+        image = photo.read_bytes()
+        mine = client.post("/gradio_api/upload", files={"files": ("a.jpg", image)}).json()[0]
+        fields = [
+            [{"path": mine}, "one", "magma", 0, ["png16"] * 100_000],
+            [{"path": mine}, "one", "../../x", 10**9, ["png16"]],
+            [{"path": "/etc/passwd"}, "one", "magma", 0, ["png16"]],
+            [{"path": "http://127.0.0.1:1/x"}, [], {}, "x" * 100_000, None],
+            [[[[[]]]], None, None, None, None],
+        ]
+        for i in range(200):
+            if over.is_set() and i > 60:
+                break
+            noise = np.random.default_rng(i).bytes(200_000)
+            with httpx.Client(verify=False) as other:  # a browser without the cookie
+                upload = f"{served.url}gradio_api/upload"
+                fresh = other.post(upload, files={"files": ("b", noise)})
+            answers["upload"].add(fresh.status_code)
+            event = {"data": fields[i % len(fields)], "fn_index": events["picture"]}
+            event["session_hash"] = f"mine{i}"
+            answers["event"].add(client.post("/gradio_api/queue/join", json=event).status_code)
+            for name, value in (("host", "evil.example"), ("origin", "http://evil.example")):
+                head = {name: value}
+                answers[name].add(client.get("/config", headers=head).status_code)
+            for path in ("/etc/passwd", f"{served.folder}/../one.safetensors"):
+                answers["path"].add(client.get(f"/gradio_api/file={path}").status_code)
+            if len(drips) < 30:  # uploads of which nothing more ever comes
+                drips.append(socket.create_connection(("127.0.0.1", port)))
+                drips[-1].sendall(
+                    b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\n"
+                    b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 900000\r\n"
+                    b'\r\n--b\r\nContent-Disposition: form-data; name="files"; '
+                    b'filename="a"\r\n\r\n' + noise[:100_000]
+                )
+    return answers, drips
+
+
+def test_two_visitors_do_not_notice_a_third_who_misbehaves(visit, photo, served):
+    pages = [visit(), visit()]
+    for page in pages:
+        send(page, photo)
+        page.wait_for_selector("#ssmde-files a")
+
+    def sources(page):
+        return [image.get_attribute("src") for image in page.locator("#ssmde-slider img").all()]
+
+    def results(weights):
+        """Seconds in which both get the depth of their picture by these weights."""
+        before, start = [sources(page) for page in pages], time.monotonic()
+        for page in pages:
+            page.locator("#ssmde-weights input").click()
+            page.get_by_role("option", name=weights).click()
+        for page, old in zip(pages, before, strict=True):
+            until(lambda page=page, old=old: sources(page) not in (old, []))
+        return time.monotonic() - start
+
+    alone = min(results(name) for name in ("two", "one", "two"))
+    before, over, found = memory(served.pid), threading.Event(), {}
+    third = threading.Thread(target=lambda: found.update(all=misbehave(served, over, photo)))
+    third.start()
+    beside = min(results(name) for name in ("one", "two", "one"))
+    over.set()
+    third.join()
+    assert beside < 2 * alone + 1
+    answers, drips = found["all"]
+    assert answers["host"] == answers["origin"] == answers["path"] == {403}
+    assert answers["upload"] <= {200, 429, 503}
+    assert answers["event"] <= {200, 400, 422, 503}
+    for page in pages:
+        page.context.close()
+    for drip in drips:
+        drip.close()
+    # What a stranger sent is bounded at once, and parts go when the senders have gone.
+    files = lambda: [p for p in served.folder.rglob("*") if p.is_file()]  # noqa: E731
+    until(lambda: sum(p.stat().st_size for p in files()) < 3_000_000)
+    assert memory(served.pid) < before + (300 << 20)

@@ -1,0 +1,74 @@
+"""Bounds of what a visitor may ask for."""
+
+import threading
+
+import pytest
+
+from ssmde.app.guard import RefusalError
+from ssmde.app.inputs import COLOR_MAPS, FIELDS, checked
+from ssmde.app.service import PICTURE_FORMATS, PixelRoom
+
+ODD = [
+    0,
+    -1,
+    float("nan"),
+    float("inf"),
+    10**400,
+    True,
+    "x" * 10_000,
+    "../../x",
+    [[]],
+    {},
+    object(),
+]
+FAULTS = [
+    *(("width", odd) for odd in [*ODD[1:], 141, "60"]),
+    *(("color_map", odd) for odd in [*ODD, None, "jet"]),
+    *(("formats", odd) for odd in [*ODD, ["video"], ["png16"] * 100_000, [None], [["png16"]]]),
+    *(("weights", odd) for odd in [0, None, [], {}, "x" * 10_000]),
+    *(("upload", odd) for odd in ["x", [], {}, {"path": 1}, {"path": "x" * 10_000}, 0]),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), FAULTS)
+def test_a_field_out_of_its_bounds_is_refused_in_one_line(name, value):
+    with pytest.raises(RefusalError, match=r"^.{10,120}$"):
+        checked(**{name: value})
+
+
+def test_what_the_page_sends_passes():
+    given = {"weights": "a", "color_map": COLOR_MAPS[1], "width": 60, "upload": {"path": "/a"}}
+    assert checked(**given, formats=list(PICTURE_FORMATS)) == [
+        "a", COLOR_MAPS[1], 60.0, {"path": "/a", "name": "/a"}, list(PICTURE_FORMATS)
+    ]  # fmt: skip
+    assert checked(width=None, formats=None, upload=None) == [0.0, [], None]
+    assert set(FIELDS) == {"weights", "color_map", "width", "formats", "upload"}
+
+
+def test_formats_are_taken_once_each():
+    assert checked(formats=["npz", "png16", "npz"]) == [["npz", "png16"]]
+
+
+def test_large_pictures_wait_for_each_other_and_small_ones_pass():
+    room, order = PixelRoom(100), []
+    inside, leave = threading.Event(), threading.Event()
+
+    def work(name, pixels):
+        with room.take(pixels):
+            order.append(name)
+            if name == "large":
+                inside.set()
+                leave.wait(10)
+
+    first = threading.Thread(target=work, args=("large", 90))
+    first.start()
+    inside.wait(10)
+    second = threading.Thread(target=work, args=("other", 90))
+    second.start()
+    work("small", 10)
+    assert order == ["large", "small"]
+    leave.set()
+    first.join()
+    second.join()
+    assert order == ["large", "small", "other"]
+    work("more than there is", 1000)

@@ -1,0 +1,343 @@
+"""What the page computes: pictures, depths for the pointer, files, points and films."""
+
+import base64
+import io
+import re
+import zipfile
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ssmde.app.guard import RefusalError, Session
+from ssmde.app.inputs import FRAME_PIXELS, read_picture, read_webcam_frame
+from ssmde.app.service import (
+    LONGEST_SHOWN,
+    METRES,
+    PAGE_PIXELS,
+    PICTURE_FORMATS,
+    RELATIVE,
+    InferenceService,
+    film_frame,
+    view,
+)
+from ssmde.data.video import (
+    VideoError,
+    read_chosen_frames,
+    read_frames,
+    video_info,
+    write_video,
+)
+from ssmde.predict import Facts, Predictor, Shot
+
+
+class Brightness(nn.Module):
+    """Depth `least` + mean of the colors, so that a test knows the answer."""
+
+    def __init__(self, least: float = 1.0) -> None:
+        super().__init__()
+        self.least = nn.Parameter(torch.tensor(least))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.least + image.mean(dim=1, keepdim=True)
+
+
+@pytest.fixture
+def service() -> InferenceService:
+    return InferenceService(
+        {"near": Predictor(Brightness(), (64, 96)), "far": Predictor(Brightness(5.0), (64, 96))}
+    )
+
+
+@pytest.fixture
+def session(tmp_path) -> Session:
+    return Session(tmp_path / "session")
+
+
+def ramp(height=64, width=96):
+    """Black at the left, white at the right."""
+    levels = np.linspace(0, 255, width).round().astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(levels[None, :, None], (height, width, 3)))
+
+
+def film(path, frames=6):
+    with write_video(path, 10.0) as append:
+        for i in range(frames):
+            append(np.full((34, 46, 3), 40 * i, np.uint8))
+    return path
+
+
+def read_off(legend):
+    """The depths that the page's script reads, by its formula."""
+    data = dict(re.findall(r'data-([a-z]+)="([^"]*)"', legend))
+    levels = np.frombuffer(base64.b64decode(data["values"]), "<u2").astype(np.float64)
+    shape = int(data["height"]), int(data["width"])
+    return np.exp(float(data["low"]) + float(data["span"]) * levels / 65535).reshape(shape), data
+
+
+def test_the_pointer_reads_the_depth_of_the_picture(service, session):
+    shown = service.predict(session, "near", ramp(), "ramp", "magma")
+    depths, data = read_off(shown.legend)
+    np.testing.assert_allclose(depths, 1 + ramp().mean(-1) / 255, rtol=1e-4)
+    assert data["unit"] == "relative units"
+    assert RELATIVE in shown.legend
+
+
+def test_depth_without_any_relief_can_be_read_as_well(service, session):
+    shown = service.predict(session, "near", np.zeros((40, 40, 3), np.uint8), "black", "magma")
+    np.testing.assert_allclose(read_off(shown.legend)[0], 1.0)
+
+
+def test_only_weights_that_know_metres_are_shown_in_metres(tmp_path):
+    depth = np.full((8, 8), 2.0, np.float32)
+    shot = Shot(pixels=np.zeros((8, 8, 3), np.uint8), depth=depth, facts=Facts(metres_per_unit=2.0))
+    legend = view(tmp_path, shot, "magma").legend
+    assert read_off(legend)[1]["unit"] == "m"
+    assert METRES in legend
+    assert "relative" not in legend.lower()
+
+
+def test_a_large_picture_is_shown_small_and_kept_large(service, session):
+    shown = service.predict(session, "near", ramp(40, 2 * LONGEST_SHOWN), "wide", "magma")
+    for path in (shown.picture, shown.colors):
+        with Image.open(path) as image:
+            assert image.size == (LONGEST_SHOWN, 20)
+    (path,) = service.files(session, ["npz"])
+    with np.load(path) as arrays:
+        assert arrays["depth"].shape == (40, 2 * LONGEST_SHOWN)
+
+
+def test_other_colors_change_the_picture_and_not_the_depth(service, session):
+    before = service.predict(session, "near", ramp(), "ramp", "magma")
+    after = service.recolor(session, "gray")
+    assert read_off(before.legend)[1]["values"] == read_off(after.legend)[1]["values"]
+    with Image.open(after.colors) as image:
+        red, green, blue = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+    assert (red == green).all()
+    assert (red == blue).all()
+    assert before.colors != after.colors  # a browser would show the old one
+
+
+def test_every_format_can_be_had_of_a_picture(service, session):
+    service.predict(session, "near", ramp(), "ramp", "magma")
+    files = service.files(session, PICTURE_FORMATS)
+    assert [path.name for path in files] == [
+        "ramp_depth.png", "ramp_depth.npz", "ramp_depth.exr", "ramp_color.png",
+        "ramp_normals.png", "ramp_cloud.ply", "ramp_cloud.glb", "depth.json",
+    ]  # fmt: skip
+    assert all(path.stat().st_size for path in files)
+
+
+def test_without_a_picture_there_is_nothing_to_ask_of_it(service, session):
+    assert service.files(session, ["npz"]) == []
+    assert not service.has_picture(session)
+
+
+def test_a_wider_field_of_view_makes_the_files_wider(service, session):
+    import trimesh
+
+    service.predict(session, "near", ramp(), "ramp", "magma")
+    widths = []
+    for degrees in (40, 80):
+        assert f"{degrees} degrees wide" in service.set_field_of_view(session, degrees)
+        (path,) = service.files(session, ["ply"])
+        points = np.asarray(trimesh.load(path).vertices)
+        widths.append(np.ptp(points[:, 0]))
+    expected = np.tan(np.radians(40)) / np.tan(np.radians(20))
+    assert widths[1] / widths[0] == pytest.approx(expected, rel=1e-3)
+    assert "guess of 60" in service.set_field_of_view(session, None)
+
+
+def test_other_weights_give_another_depth(service, session):
+    shown = service.predict(session, "far", ramp(), "ramp", "magma")
+    assert read_off(shown.legend)[0].min() == pytest.approx(5.0, rel=1e-3)
+
+
+def test_weights_that_are_not_on_the_list_are_refused(service, session):
+    with pytest.raises(RefusalError, match="no weights named 'best'"):
+        service.predict(session, "best", ramp(), "a", "magma")
+
+
+def test_a_film_has_a_frame_for_each_frame_and_news_of_each(service, session, tmp_path):
+    path = film(tmp_path / "clip.mp4")
+    steps = list(service.film(session, "near", path, "clip", "magma"))
+    assert [(step.done, step.total) for step in steps] == [(i, 6) for i in range(1, 7)] + [(6, 6)]
+    (made,) = steps[-1].files
+    assert [frame.shape for frame in read_frames(made)] == [(34, 46 + 4 + 46, 3)] * 6
+    assert video_info(made).fps == pytest.approx(10.0)
+    assert steps[-1].note == ""
+    assert not session.busy
+
+
+def test_an_archive_holds_every_frame_in_every_format_asked_for(service, session, tmp_path):
+    path = film(tmp_path / "clip.mp4", frames=3)
+    *_, last = service.film(session, "near", path, "clip", "magma", ["png16", "npz"])
+    with zipfile.ZipFile(last.files[1]) as archive:
+        names = [f"clip_{i:06d}_depth.{end}" for i in range(3) for end in ("png", "npz")]
+        assert archive.namelist() == names
+        with archive.open("clip_000002_depth.npz") as file, np.load(file) as arrays:
+            assert arrays["depth"].mean() == pytest.approx(1 + 80 / 255, abs=0.02)
+    assert not list((last.files[0].parent / "frames").iterdir())
+
+
+def test_a_stop_keeps_the_frames_that_are_done(service, session, tmp_path):
+    path = film(tmp_path / "clip.mp4")
+    steps = service.film(session, "near", path, "clip", "magma")
+    next(steps)
+    next(steps)
+    session.stopped = True
+    (last,) = steps
+    assert last.done == 2
+    assert len(list(read_frames(last.files[0]))) == 2
+
+
+def test_a_film_that_nobody_waits_for_any_more_leaves_no_file(service, session, tmp_path):
+    path = film(tmp_path / "clip.mp4")
+    steps = service.film(session, "near", path, "clip", "magma", ["npz"])
+    next(steps)
+    steps.close()
+    assert not [p for p in session.folder.rglob("*") if p.is_file()]
+    assert not session.busy
+
+
+def test_a_video_that_breaks_off_gives_what_could_be_read(service, session, tmp_path, monkeypatch):
+    path = film(tmp_path / "clip.mp4")
+
+    def break_off(video, wanted, notes):
+        for i, frame in enumerate(read_chosen_frames(video, wanted, notes)):
+            if i == 3:
+                raise VideoError("torn")
+            yield frame
+
+    monkeypatch.setattr("ssmde.app.service.read_chosen_frames", break_off)
+    *_, last = service.film(session, "near", path, "clip", "magma")
+    assert last.done == 3
+    assert len(list(read_frames(last.files[0]))) == 3
+    assert last.note == "The video breaks off after frame 3; this is what could be read."
+
+
+def test_a_stop_before_the_first_frame_is_said(service, session, tmp_path):
+    path = film(tmp_path / "clip.mp4")
+    session.stopped = True
+    with pytest.raises(RefusalError, match="Stopped"):
+        list(service.film(session, "near", path, "clip", "magma"))
+    assert session.results == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [("notes.png", b"no picture", "notes.png is no picture that can be read.*JPEG, PNG"),
+     ("empty.jpg", b"", "empty.jpg is no picture"),
+     ("clip.mp4", b"\0\0\0\x18ftypmp42", "Use the tab Video")],
+)  # fmt: skip
+def test_a_file_that_is_no_picture_is_named_without_its_path(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RefusalError, match=message) as caught:
+        read_picture(tmp_path / name, name)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_half_a_picture_is_no_picture(tmp_path):
+    Image.fromarray(ramp(200, 300)).save(tmp_path / "whole.png")
+    data = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(RefusalError, match=r"half\.png is no picture"):
+        read_picture(tmp_path / "half.png", "half.png")
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path):
+    side = int(PAGE_PIXELS**0.5) + 100
+    Image.new("1", (side, side)).save(tmp_path / "huge.png")
+    with pytest.raises(
+        RefusalError, match=r"huge\.png has 51 million pixels; the page takes up to 50"
+    ):
+        read_picture(tmp_path / "huge.png", "huge.png")
+
+
+def test_a_format_that_is_asked_for_many_times_is_written_once(service, session):
+    service.predict(session, "near", ramp(), "ramp", "magma")
+    assert len(service.files(session, ["npz"] * 1000)) == 1
+
+
+def test_a_film_keeps_the_times_of_its_frames_whatever_rate_its_head_states(
+    service, session, tmp_path
+):
+    times = [0, 40, 500, 540, 1170]  # ms, as a browser records: its head states 1000 a second
+    with av.open(str(tmp_path / "media.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=1000)
+        stream.height, stream.width, stream.pix_fmt = 34, 46, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(np.zeros((34, 46, 3), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    *_, last = service.film(session, "near", tmp_path / "media.mp4", "media", "turbo")
+    frames = read_chosen_frames(last.files[0], lambda _: True)
+    assert [frame.time for frame in frames] == pytest.approx([t / 1000 for t in times], abs=0.002)
+
+
+def test_a_film_that_takes_too_long_or_too_much_room_keeps_what_is_done(
+    service, session, tmp_path, monkeypatch
+):
+    path = film(tmp_path / "clip.mp4")
+    monkeypatch.setattr("ssmde.app.service.ARCHIVE_BYTES", 1)
+    *_, last = service.film(session, "near", path, "clip", "magma", ["npz"])
+    assert last.done == 1
+    monkeypatch.setattr("ssmde.app.service.JOB_SECONDS", -1.0)
+    with pytest.raises(RefusalError, match="no frame"):
+        list(service.film(session, "near", path, "clip", "magma"))
+    service.predict(session, "near", ramp(), "ramp", "magma")
+    with pytest.raises(RefusalError, match="computes for 10 minutes at most"):
+        service.files(session, ["npz"])
+
+
+def test_a_film_of_too_many_pixels_is_refused_by_its_head(service, session, tmp_path, monkeypatch):
+    path = film(tmp_path / "clip.mp4")
+    monkeypatch.setattr("ssmde.app.service.PAGE_PIXELS", 1000)
+    with pytest.raises(RefusalError, match=r"clip has .* million pixels; the page takes up to"):
+        list(service.film(session, "near", path, "clip", "magma"))
+
+
+def as_text(pixels, kind="png"):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def test_a_frame_of_the_webcam_is_read_from_its_text():
+    np.testing.assert_array_equal(read_webcam_frame({"url": as_text(ramp())}), ramp())
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        None, [], "x", {}, {"path": "/etc/passwd"}, {"url": "http://127.0.0.1/a.png"},
+        {"url": "file:///etc/passwd"}, {"url": "data:image/png;base64,***"},
+        {"url": "data:image/png;base64,AAAA"}, {"url": "data:image/svg+xml;base64,AAAA"},
+        {"url": as_text(np.zeros((1, FRAME_PIXELS + 1, 3), np.uint8))},
+    ],
+)  # fmt: skip
+def test_what_is_no_frame_of_a_webcam_is_refused(frame):
+    with pytest.raises(RefusalError, match="picture of"):
+        read_webcam_frame(frame)
+
+
+def test_a_file_that_is_no_video_is_named(service, session, tmp_path):
+    (tmp_path / "film.mp4").write_text("no film")
+    with pytest.raises(RefusalError, match=r"film is no video that can be read.*\.mp4"):
+        list(service.film(session, "near", tmp_path / "film.mp4", "film", "magma"))
+
+
+def test_colors_of_a_film_follow_slowly(tmp_path):
+    def shot(depth):
+        depths = np.linspace(depth, 2 * depth, 64, dtype=np.float32).reshape(8, 8)
+        return Shot(pixels=np.zeros((8, 8, 3), np.uint8), depth=depths)
+
+    _, first = film_frame(shot(1.0), "magma", None)
+    _, second = film_frame(shot(10.0), "magma", first)
+    np.testing.assert_allclose(second, 0.9 * np.array(first) + 0.1 * 10 * np.array(first))
