@@ -9,7 +9,7 @@ from PIL import Image
 from ssmde.adapt import HELD_OUT, adapt, choose_windows
 from ssmde.data.drawn import draw_clip
 from ssmde.data.scene_folder import read_scene
-from ssmde.prediction.loading import load
+from ssmde.inference.loading import load
 
 
 @pytest.mark.parametrize(

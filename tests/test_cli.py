@@ -23,9 +23,16 @@ from ssmde.cli import main, parse
 from ssmde.config import Config, dump_config
 from ssmde.data.images import ImageError
 from ssmde.diagnosis.finding import Finding
+from ssmde.inference import (
+    FORMATS,
+    CameraSpec,
+    PredictOptions,
+    Summary,
+    WriterOptions,
+    predict_files,
+)
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.protocol import PROTOCOLS
-from ssmde.predict import FORMATS, AskedCamera, Style, Summary, Wishes, predict_files
 from ssmde.preparation.archives import prepare_dataset
 from ssmde.preparation.packing import Packed, pack
 from ssmde.prepare import prepare
@@ -337,7 +344,8 @@ def test_predict_hands_its_words_on_and_names_what_it_skipped(verb_calls, capsys
     [(_, args, given)] = verb_calls
     assert args == (Path("run"), "photos", Path("out"))
     assert given == {
-        "formats": ("png16", "npz"), "resolution": (64, 96), "wishes": Wishes(), "style": Style(),
+        "formats": ("png16", "npz"), "resolution": (64, 96), "options": PredictOptions(),
+        "writer": WriterOptions(),
         "max_frames": None, "engine": "local", "overwrite": False, "trust": False,
     }  # fmt: skip
     said = capsys.readouterr()
@@ -351,9 +359,11 @@ def test_predict_hands_on_what_a_cloud_needs(verb_calls):
     assert main(f"{words} {more}".split()) == 0
     [(_, args, given)] = verb_calls
     assert args[1] == "0"
-    camera = AskedCamera(hfov_degrees=65.0)
-    assert given["wishes"] == Wishes(confidence=True, temporal=True, tiles=2, camera=camera)
-    assert given["style"] == Style(mesh=True, max_points=500, least_confidence=0.8)
+    camera = CameraSpec(hfov_degrees=65.0)
+    assert given["options"] == PredictOptions(
+        confidence=True, temporal=True, tiles=2, camera=camera
+    )
+    assert given["writer"] == WriterOptions(mesh=True, max_points=500, least_confidence=0.8)
     assert given["max_frames"] == 7
 
 

@@ -36,11 +36,11 @@ from ssmde.demonstration.shipped import CAPTIONS as SHIPPED_CAPTIONS
 from ssmde.demonstration.shipped import Shipped, visit
 from ssmde.demonstration.world import World
 from ssmde.evaluate import evaluate
+from ssmde.inference.pictures import colorize_error
+from ssmde.inference.predictor import Predictor
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks
 from ssmde.methods.teacher import build_networks
-from ssmde.pictures import colourise_error
-from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.curves import Chart
 from ssmde.reporting.exhibits import CAPTIONS
 
@@ -181,7 +181,7 @@ def test_a_right_prediction_looks_like_the_truth_and_has_no_error(told):
     )
     assert np.abs(student - truth).max() <= 6  # a step or two of the colours
     assert np.abs(teacher - truth).max() > 20
-    no_error = colourise_error(np.ones((1, 1)), np.ones((1, 1)))[0, 0].astype(int)
+    no_error = colorize_error(np.ones((1, 1)), np.ones((1, 1)))[0, 0].astype(int)
     assert np.abs(error - no_error).max() <= 4
     assert np.abs(wrong - no_error).max() > 20
 

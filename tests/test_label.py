@@ -17,11 +17,11 @@ from ssmde.data.drawn import draw_clip, write_clip
 from ssmde.data.images import read_image, write_png16
 from ssmde.data.pseudo_depth import LabelInfo, read_pseudo_depth
 from ssmde.data.scene_folder import read_scene
+from ssmde.inference.predictor import Predictor
 from ssmde.label import SOURCES, Row, label
 from ssmde.labelling import weights
 from ssmde.labelling.hub import find_licence
 from ssmde.labelling.source import Source
-from ssmde.prediction.predictor import Predictor
 
 SIZE = (32, 48)
 FRAMES = 5

@@ -19,7 +19,7 @@ from ssmde.data.images import read_depth
 from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
-from ssmde.prediction.loading import load
+from ssmde.inference.loading import load
 from ssmde.stages import train_stages
 from ssmde.track import Tracked
 from ssmde.tracking.camera import FoundCamera

@@ -21,7 +21,7 @@ from ssmde.application.limits import KEPT_BYTES, KEPT_UPLOADS_OF_ALL
 from ssmde.application.names import Names
 from ssmde.application.studio import Studio
 from ssmde.application.visitors import Visitors
-from ssmde.predict import Predictor, load
+from ssmde.inference import Predictor, load
 from ssmde.weights import RELEASED
 
 HERE_ONLY = "127.0.0.1"

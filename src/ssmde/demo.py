@@ -26,12 +26,12 @@ from ssmde.demonstration.shipped import ROOM, Shipped, draw_room, visit
 from ssmde.demonstration.world import draw_world
 from ssmde.evaluate import evaluate, evaluate_predictions
 from ssmde.evaluation.result import Evaluation
+from ssmde.inference.loading import load
+from ssmde.inference.predictor import Predictor
 from ssmde.metrics.baselines import constant_depth
 from ssmde.models.load import read_weights, save_weights
 from ssmde.outputs import check_replaceable, hidden_folder, move_into_place, record_tree, sweep
 from ssmde.pace import seconds_per_step
-from ssmde.prediction.loading import load
-from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.curves import Chart
 from ssmde.reporting.looks import finished_student
 from ssmde.reporting.stage_curves import stage_charts

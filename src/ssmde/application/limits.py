@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from threading import Condition
 from typing import Any
 
-from ssmde.predict import FORMATS
-from ssmde.prediction.formats import FrameFormat
+from ssmde.inference import FORMATS
+from ssmde.inference.writers import FrameFormat
 
 PICTURE_FORMATS = tuple(name for name, kind in FORMATS.items() if isinstance(kind, FrameFormat))
 COLOUR_MAPS = ("magma", "turbo", "viridis", "inferno", "cividis", "gray")

@@ -11,9 +11,9 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from ssmde.data.images import resize_image, write_image
-from ssmde.pictures import colourise, depth_range, side_by_side
-from ssmde.predict import Facts, Shot
-from ssmde.prediction.images import resize_depth
+from ssmde.inference import ModelInfo, PredictedFrame
+from ssmde.inference.input import resize_depth
+from ssmde.inference.pictures import colorize, depth_range, side_by_side
 
 LONGEST_SHOWN = 1280
 """Larger pictures are shown at this size, in pixels; files keep the size of the picture."""
@@ -44,7 +44,7 @@ class View:
     """HTML: colour bar, unit, and the depths for the pointer."""
 
 
-def view(folder: Path, shot: Shot, colour_map: str) -> View:
+def view(folder: Path, shot: PredictedFrame, colour_map: str) -> View:
     """Write the pictures a page shows into `folder`, and the legend for them."""
     near, far = depth_range(shot.depth) or (1.0, 2.0)
     size = _fit(shot.depth.shape, LONGEST_SHOWN)
@@ -52,22 +52,22 @@ def view(folder: Path, shot: Shot, colour_map: str) -> View:
     picture, colours = folder / "picture.jpg", folder / f"{colour_map}.png"
     if not picture.exists():
         write_image(picture, resize_image(shot.pixels, size), quality=90)
-    write_image(colours, colourise(small, near=near, far=far, colour_map=colour_map))
-    words = _legend(near, far, colour_map, shot.facts) + _readout(shot.depth, shot.facts)
+    write_image(colours, colorize(small, near=near, far=far, color_map=colour_map))
+    words = _legend(near, far, colour_map, shot.info) + _readout(shot.depth, shot.info)
     return View(picture=picture, colours=colours, legend=words)
 
 
-def preview(shot: Shot, colour_map: str, *, longest: int = 480) -> str:
+def preview(shot: PredictedFrame, colour_map: str, *, longest: int = 480) -> str:
     """HTML with a small picture beside its depth, all in the text: no file."""
     size = _fit(shot.depth.shape, longest)
-    colours = colourise(resize_depth(shot.depth, size), colour_map=colour_map)
+    colours = colorize(resize_depth(shot.depth, size), color_map=colour_map)
     pair = np.concatenate([resize_image(shot.pixels, size), colours], axis=1)
     source = f"data:image/jpeg;base64,{_in_text(pair, 'JPEG')}"
     return f'<img class="ssmde-live" alt="picture and depth" src="{source}">'
 
 
 def film_frame(
-    shot: Shot, colour_map: str, ends: tuple[float, float] | None
+    shot: PredictedFrame, colour_map: str, ends: tuple[float, float] | None
 ) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[float, float]]:
     """Frame and depth side by side, and the ends of the colours, which follow slowly.
 
@@ -85,7 +85,7 @@ def film_frame(
         )
         now = (near, far)
     small = resize_depth(shot.depth, size)
-    colours = colourise(small, near=now[0], far=now[1], colour_map=colour_map)
+    colours = colorize(small, near=now[0], far=now[1], color_map=colour_map)
     return side_by_side([resize_image(shot.pixels, size), colours]), now
 
 
@@ -95,10 +95,10 @@ def _fit(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _legend(near: float, far: float, colour_map: str, facts: Facts) -> str:
+def _legend(near: float, far: float, colour_map: str, facts: ModelInfo) -> str:
     share = np.linspace(0, 1, RAMP)
     ramp = (1 / ((1 - share) / near + share / far))[None]
-    bar = colourise(ramp, near=near, far=far, colour_map=colour_map)
+    bar = colorize(ramp, near=near, far=far, color_map=colour_map)
     ends = [f"{end:.3g} {facts.unit}".strip() for end in (near, far)]
     return (
         '<div class="ssmde-legend">'
@@ -108,7 +108,7 @@ def _legend(near: float, far: float, colour_map: str, facts: Facts) -> str:
     )
 
 
-def _readout(depth: Float[np.ndarray, "h w"], facts: Facts) -> str:
+def _readout(depth: Float[np.ndarray, "h w"], facts: ModelInfo) -> str:
     """Where the page's script writes the depth under the pointer, with the depths it reads.
 
     A depth d is sent as a whole number from 0 to 65535, even in log d: exact to a few

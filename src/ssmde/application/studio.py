@@ -30,10 +30,18 @@ from ssmde.data.video import (
     read_chosen_frames,
     video_info,
 )
+from ssmde.inference import (
+    FORMATS,
+    ModelInfo,
+    PredictedFrame,
+    Predictor,
+    WriterOptions,
+    explain_formats,
+    write_frame,
+)
+from ssmde.inference.film import write_film
+from ssmde.inference.pipeline import CameraSpec, find_camera
 from ssmde.io import whole_file
-from ssmde.predict import FORMATS, Facts, Predictor, Shot, Style, explain_formats, write_frame
-from ssmde.prediction.camera import AskedCamera, find_camera
-from ssmde.prediction.film import write_film
 
 SHOWN_POINTS = 120_000
 """Points of the cloud on the page; files hold more."""
@@ -49,7 +57,7 @@ class FilmStep:
     """Frames that are computed."""
     total: int
     """Frames of the video; 0 if its file does not say."""
-    shot: Shot | None = None
+    shot: PredictedFrame | None = None
     """The frame that was just computed."""
     files: tuple[Path, ...] = ()
     """Film and, if asked for, archive of all frames: at the end."""
@@ -64,12 +72,12 @@ class _Kept:
     folder: Path
     name: str
     weights: str
-    facts: Facts
+    facts: ModelInfo
     pixels: int
 
-    def shot(self) -> Shot:
+    def shot(self) -> PredictedFrame:
         arrays = {key: np.load(self.folder / f"{key}.npy") for key in KEPT_ARRAYS}
-        return Shot(**arrays, facts=self.facts)
+        return PredictedFrame(**arrays, info=self.facts)
 
 
 class Studio:
@@ -100,11 +108,11 @@ class Studio:
             for key in KEPT_ARRAYS:
                 np.save(folder / f"{key}.npy", getattr(shot, key))
             self._kept[session] = _Kept(
-                folder=folder, name=name, weights=weights, facts=shot.facts, pixels=shot.depth.size
+                folder=folder, name=name, weights=weights, facts=shot.info, pixels=shot.depth.size
             )
             return view(folder, shot, colour_map)
 
-    def _shot(self, weights: str, pixels: UInt8[np.ndarray, "h w 3"]) -> Shot:
+    def _shot(self, weights: str, pixels: UInt8[np.ndarray, "h w 3"]) -> PredictedFrame:
         """Depth of a picture by the weights of that name."""
         if weights not in self.predictors:
             raise RefusalError(
@@ -112,10 +120,14 @@ class Studio:
             )
         predictor = self.predictors[weights]
         depth = predictor.predict(pixels).depth
-        intrinsics, _ = find_camera(depth.shape, AskedCamera())
-        return Shot(pixels=pixels, depth=depth, intrinsics=intrinsics, facts=predictor.facts)
+        intrinsics, _ = find_camera(depth.shape, CameraSpec())
+        return PredictedFrame(
+            pixels=pixels, depth=depth, intrinsics=intrinsics, info=predictor.info
+        )
 
-    def watch(self, session: Session, weights: str, pixels: UInt8[np.ndarray, "h w 3"]) -> Shot:
+    def watch(
+        self, session: Session, weights: str, pixels: UInt8[np.ndarray, "h w 3"]
+    ) -> PredictedFrame:
         """Depth of a webcam's frame; the newest frame is remembered, and nothing is written."""
         self._frames[session] = pixels
         with self._room.take(pixels.size // 3):
@@ -140,7 +152,7 @@ class Studio:
         """A point cloud of the kept picture for the page; None without a picture."""
         if (kept := self._kept.get(session)) is None:
             return None
-        style = Style(mesh=True, max_points=SHOWN_POINTS)
+        style = WriterOptions(mesh=True, max_points=SHOWN_POINTS)
         folder = kept.folder / f"points-{secrets.token_hex(4)}"
         with self._room.take(kept.pixels):
             return write_frame(folder, kept.name, kept.shot(), ["glb"], style)[0]
@@ -208,7 +220,7 @@ class Studio:
         film, archive = folder / f"{name}_depth.mp4", folder / f"{name}_frames.zip"
         done, ends, note, packed = 0, None, "", 0
 
-        def picture(shot: Shot) -> UInt8[np.ndarray, "h w 3"]:
+        def picture(shot: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
             nonlocal ends
             pixels, ends = film_frame(shot, colour_map, ends)
             return pixels
@@ -243,9 +255,9 @@ class Studio:
         yield FilmStep(done=done, total=info.frames, files=files, note=note.strip())
 
 
-def _asked_camera(hfov_degrees: int | float | None) -> AskedCamera:
+def _asked_camera(hfov_degrees: int | float | None) -> CameraSpec:
     try:
-        return AskedCamera(hfov_degrees=hfov_degrees)
+        return CameraSpec(hfov_degrees=hfov_degrees)
     except ValueError as error:
         raise RefusalError(
             f"The field of view must be between 0 and 180 degrees, got {hfov_degrees:g}."
@@ -279,14 +291,14 @@ def _dropped_on_failure(session: Session, folder: Path) -> Generator[None]:
 @contextmanager
 def _archive(
     path: Path, folder: Path, formats: Sequence[str]
-) -> Generator[Callable[[str, Shot], int]]:
+) -> Generator[Callable[[str, PredictedFrame], int]]:
     """Function that puts a frame into an archive and says its bytes; its files are removed then."""
     if not formats:
         yield lambda name, shot: 0
         return
     with whole_file(path) as part, zipfile.ZipFile(part, "w") as archive:
 
-        def pack(name: str, shot: Shot) -> int:
+        def pack(name: str, shot: PredictedFrame) -> int:
             size = 0
             for file in write_frame(folder, name, shot, formats):
                 archive.write(file, file.name)

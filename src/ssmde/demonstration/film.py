@@ -9,9 +9,9 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ssmde.evaluation.result import Evaluation
+from ssmde.inference.pictures import colorize, depth_range
+from ssmde.inference.predictor import Predictor
 from ssmde.io import whole_file
-from ssmde.pictures import colourise, depth_range
-from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.exhibits import Seen, resize, see
 
 FOLDER = "pictures"  # inside the folder of the page
@@ -65,7 +65,7 @@ def _strips(seen: Sequence[Seen], near: float, far: float) -> Iterator[UInt8[np.
     for s in seen:
         size = (round(WIDTH * s.truth.shape[0] / s.truth.shape[1]), WIDTH)
         strip = np.zeros((size[0], 3 * WIDTH + 2 * GAP, 4), np.uint8)
-        depths = (colourise(depth, near=near, far=far) for depth in (s.prediction, s.truth))
+        depths = (colorize(depth, near=near, far=far) for depth in (s.prediction, s.truth))
         for place, picture in enumerate((s.image, *depths)):
             left = place * (WIDTH + GAP)
             strip[:, left : left + WIDTH, :3] = resize(picture, size)

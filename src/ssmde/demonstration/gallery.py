@@ -7,9 +7,9 @@ from ssmde.config import DataConfig
 from ssmde.data.sequence import FrameSequence
 from ssmde.demonstration.film import FOLDER
 from ssmde.evaluation.result import Evaluation
+from ssmde.inference.pictures import write_png
+from ssmde.inference.predictor import Predictor
 from ssmde.methods.student import Student
-from ssmde.pictures import write_png
-from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.exhibits import Exhibit, Picture, measured_exhibit
 from ssmde.reporting.looks import look_at
 

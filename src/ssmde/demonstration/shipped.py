@@ -12,9 +12,9 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.demonstration.film import FOLDER
 from ssmde.evaluate import evaluate_predictions
 from ssmde.evaluation.result import Evaluation
+from ssmde.inference.pictures import colorize, depth_range, write_png
+from ssmde.inference.predictor import Predictor
 from ssmde.metrics.baselines import constant_depth
-from ssmde.pictures import colourise, depth_range, write_png
-from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.exhibits import WIDTH, gradient, resize, see
 from ssmde.weights import RELEASED
 
@@ -88,7 +88,7 @@ def visit(
     ]
     near, far = depth_range(seen[0].truth) or (1.0, 2.0)
     depths = {"truth": seen[0].truth, "shipped": seen[1].prediction, "student": seen[0].prediction}
-    pictures = {kind: colourise(depth, near=near, far=far) for kind, depth in depths.items()}
+    pictures = {kind: colorize(depth, near=near, far=far) for kind, depth in depths.items()}
     size = (round(WIDTH * seen[0].truth.shape[0] / seen[0].truth.shape[1]), WIDTH)
     sources: dict[str, str] = {}
     for kind, picture in {"frame": seen[0].image, **pictures}.items():

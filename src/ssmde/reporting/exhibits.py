@@ -12,10 +12,10 @@ from PIL import Image
 
 from ssmde.data.images import read_image
 from ssmde.evaluation.result import Evaluation, FrameResult
+from ssmde.inference.input import resize_depth
+from ssmde.inference.pictures import WORST_ERROR, colorize, colorize_error, depth_range
+from ssmde.inference.predictor import Predictor
 from ssmde.metrics.protocol import Protocol, counted_pixels
-from ssmde.pictures import WORST_ERROR, colourise, colourise_error, depth_range
-from ssmde.prediction.images import resize_depth
-from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.looks import Look
 
 WIDTH = 384  # pixels of a picture
@@ -102,12 +102,12 @@ def measured_exhibit(
     near, far = depth_range(student.truth) or (1.0, 2.0)
     pictures = {
         "frame": student.image,
-        "truth": colourise(student.truth, near=near, far=far),
-        "teacher": colourise(teacher.prediction, near=near, far=far),
-        "student": colourise(student.prediction, near=near, far=far),
+        "truth": colorize(student.truth, near=near, far=far),
+        "teacher": colorize(teacher.prediction, near=near, far=far),
+        "student": colorize(student.prediction, near=near, far=far),
         "regions": regions_picture(look, student.image),
-        "teacher_error": colourise_error(teacher.prediction, teacher.truth),
-        "student_error": colourise_error(student.prediction, student.truth),
+        "teacher_error": colorize_error(teacher.prediction, teacher.truth),
+        "student_error": colorize_error(student.prediction, student.truth),
         "weight": grey(look.weight),
     }
     if student.moving is not None:
@@ -122,8 +122,8 @@ def plain_exhibit(look: Look, image: Picture, hang: Hang) -> Exhibit:
     teacher = look.teacher * (np.median(look.student) / np.median(look.teacher))
     pictures = {
         "frame": image,
-        "teacher": colourise(teacher, near=near, far=far),
-        "student": colourise(look.student, near=near, far=far),
+        "teacher": colorize(teacher, near=near, far=far),
+        "student": colorize(look.student, near=near, far=far),
         "regions": regions_picture(look, image),
         "weight": grey(look.weight),
     }
@@ -207,8 +207,8 @@ def gradient(kind: str) -> str:
     """Colours of `depth` from near to far, or of `error` from none to the worst, as CSS."""
     share = np.linspace(0, 1, 9)[None]
     if kind == "depth":  # from depth 1 to 2, even in disparity as the pictures are
-        colours = colourise(1 / (1 - share / 2), near=1.0, far=2.0)
+        colours = colorize(1 / (1 - share / 2), near=1.0, far=2.0)
     else:
-        colours = colourise_error(1 + WORST_ERROR * share, np.ones_like(share))
+        colours = colorize_error(1 + WORST_ERROR * share, np.ones_like(share))
     stops = ", ".join("#" + bytes(colour).hex() for colour in colours[0])
     return f"linear-gradient(to right, {stops})"

@@ -12,9 +12,9 @@ from ssmde.config import Config, dump_config
 from ssmde.data.images import read_image
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.result import Evaluation
+from ssmde.inference.loading import load
+from ssmde.inference.predictor import Predictor
 from ssmde.io import write_text
-from ssmde.prediction.loading import load
-from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.curves import Chart, line_chart
 from ssmde.reporting.exhibits import (
     Exhibit,
