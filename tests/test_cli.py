@@ -1,6 +1,7 @@
 """The command line: what it takes is frozen here; how it ends is one line and an exit status."""
 
 import ctypes
+import importlib
 import inspect
 import os
 import re
@@ -19,6 +20,7 @@ import pytest
 from PIL import Image
 
 import ssmde
+from ssmde import MOVED
 from ssmde.cli import main, parse
 from ssmde.config import Config, dump_config
 from ssmde.data.images import ImageError
@@ -87,7 +89,7 @@ def verb_calls(monkeypatch):
     replace_verb(monkeypatch, "stages", "train_stages", stand_in("train", Path("runs/mine")))
     replace_verb(monkeypatch, "evaluate", "evaluate", stand_in("evaluate", None))
     summary = Summary(written=(Path("a"), Path("b")), skipped=("c.jpg: truncated",))
-    replace_verb(monkeypatch, "predict", "predict_files", stand_in("predict", summary))
+    monkeypatch.setattr("ssmde.inference.predict_files", stand_in("predict", summary))
     replace_verb(monkeypatch, "demo", "demo", stand_in("demo", Path("demo/index.html")))
     return calls
 
@@ -615,14 +617,14 @@ def test_sigterm_ends_a_verb_as_a_fault_does(monkeypatch):
             tidied.append(True)
 
     before = signal.getsignal(signal.SIGTERM)
-    replace_verb(monkeypatch, "predict", "predict_files", work)
+    monkeypatch.setattr("ssmde.inference.predict_files", work)
     assert main(["predict", "a", "b", "c"]) == 143
     assert tidied
     assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_ctrl_c_ends_other_verbs_with_a_line(monkeypatch, capsys):
-    replace_verb(monkeypatch, "predict", "predict_files", stop)
+    monkeypatch.setattr("ssmde.inference.predict_files", stop)
     assert main(["predict", "a", "b", "c"]) == 130
     assert capsys.readouterr().err == "ssmde predict: stopped\n"
 
@@ -646,7 +648,7 @@ def test_a_name_that_the_output_cannot_show_ends_no_work(tmp_path):
 
 def test_sigterm_ends_a_verb_with_a_line(monkeypatch, capsys):
     before = signal.getsignal(signal.SIGTERM)
-    replace_verb(monkeypatch, "predict", "predict_files", terminate)
+    monkeypatch.setattr("ssmde.inference.predict_files", terminate)
     assert main(["predict", "a", "b", "c"]) == 143
     assert capsys.readouterr().err == "ssmde predict: stopped\n"
     assert signal.getsignal(signal.SIGTERM) is before
@@ -718,6 +720,15 @@ def test_public_names_are_there_and_no_verb_hides_its_module():
     assert not modules & set(ssmde.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Predicter'"):
         _ = ssmde.Predicter
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_a_module_of_a_former_version_names_the_present_one(name):
+    with pytest.raises(ImportError, match=re.escape(f"{name} is no more: use {MOVED[name]}")):
+        importlib.import_module(f"{name}.anything")
+    with pytest.raises(AttributeError, match=re.escape(MOVED[name])):
+        getattr(ssmde, name.removeprefix("ssmde."))
+    assert importlib.import_module(MOVED[name].split(",")[0])
 
 
 def test_two_words_after_predict_take_the_weights_of_the_package(verb_calls, capsys):
