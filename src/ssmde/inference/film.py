@@ -41,15 +41,10 @@ def write_film(
     *,
     picture: Callable[[PredictedFrame], UInt8[np.ndarray, "_ _ 3"]] = picture_of,
 ) -> Generator[Append]:
-    """Function that appends a frame to an MP4 file, at its time.
+    """Function that appends a frame to an MP4 file, at its time; `picture` is what is shown of it.
 
-    The file appears under its name when the block ends well, and not at all when it fails.
-
-    Args:
-        path: File to write; its folder exists.
-        fps: Frames a second, for how long the last frame is shown.
-        sound_of: The video the frames come from, if its sound is wanted; one without gives none.
-        picture: What is shown of a frame.
+    The file appears under its name when the block ends well, and not at all when it fails. The last
+    frame is shown for 1 / fps seconds; the sound is that of a video, if it has any.
     """
     codec = next(name for name in CODECS if name in av.codecs_available)
     with ExitStack() as stack:
@@ -143,11 +138,7 @@ def write_recording(path: Path, fps: float, sound_of: Path | None = None) -> Gen
     """Function that appends a frame to a recording (.rrd) for the rerun viewer; it has no sound.
 
     Pinhole, picture, depth and confidence, in the axes of the camera: x right, y down, z forward.
-
-    Args:
-        path: File to write; its folder exists.
-        fps: Frames a second, for frames without a time.
-        sound_of: Not used.
+    Frames without a time come 1 / fps seconds after each other.
 
     Raises:
         ImportError: If the extra `rerun` is not installed.

@@ -277,11 +277,8 @@ def read_ahead(
 ) -> Iterator[Read]:
     """What `read` returns for each item, in order; threads read a few before they are asked for.
 
-    Args:
-        items: What to read.
-        read: Should return a fault instead of raising it: what it raises ends the iteration.
-        threads: How many.
-        pixels: How large an item will be, so that large ones do not fill the memory.
+    What `read` raises ends the iteration. `pixels` says how large an item will be, so that large
+    ones do not fill the memory.
     """
     waiting = ((pixels(item), item) for item in items)
     with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
@@ -309,9 +306,6 @@ def is_live(source: object) -> bool:
 
 def read_live(source: str) -> Iterator[VideoFrame]:
     """Frames of a camera, until it is closed; always the newest one, those missed are dropped.
-
-    Args:
-        source: Number of a webcam, from 0, or an rtsp address.
 
     Raises:
         VideoError: If there is no such camera, or it falls silent before its first frame.

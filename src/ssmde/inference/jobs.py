@@ -145,14 +145,9 @@ def predict_on_ray(
     """Files of every image by the workers of a Ray cluster; see `ssmde.cluster`.
 
     Each GPU of the cluster, or each processor where it has none, holds the network. All machines
-    must see images and output under the same paths. A piece whose worker is lost is done once more,
-    from its start: files are replaced whole, by equal ones.
-
-    Args:
-        open_job: Makes `job` in a worker.
-        job: What to do.
-        images: To predict.
-        piece_size: How many images a worker gets at a time.
+    must see images and output under the same paths. A worker makes its own job with `open_job`, and
+    gets `piece_size` images at a time; those of a lost worker are done once more, from their start:
+    files are replaced whole, by equal ones.
 
     Raises:
         ImportError: If Ray is not installed.
@@ -203,7 +198,7 @@ def predict_film(
     sound_of: Path | None = None,
     ends_by: Sequence[type[BaseException]] = (),
 ) -> list[Path]:
-    """Files of every frame of a video or camera, and of all of them.
+    """Files of every frame of a video or camera, and of all of them under a mark of their own.
 
     Args:
         job: What to do.

@@ -85,13 +85,9 @@ def load(
 def from_pretrained(
     name: str, *, revision: str | None = None, resolution: Resolution = None, device: Device = None
 ) -> Predictor:
-    """Predictor from a repository of the Hugging Face hub; downloaded once, then from the cache.
+    """Predictor from a repository OWNER/NAME of the Hugging Face hub, downloaded once.
 
-    Args:
-        name: Owner and name, such as `someone/indoor`.
-        revision: Branch, tag or commit; by default the main branch.
-        resolution: As for `load`.
-        device: As for `load`.
+    The revision is a branch, tag or commit; by default the main branch. The rest as for `load`.
 
     Raises:
         ConnectionError: If the hub cannot be reached and nothing is cached.
@@ -159,10 +155,6 @@ def _stored_encoder(file: Path, config: Config, metadata: dict[str, str]) -> str
 
 class MotionPredictor:
     """The pose network of trained weights: the camera's motion between two images.
-
-    Args:
-        path: A .safetensors file, a run folder, a released name or `hf:OWNER/NAME`.
-        device: Where to compute; by default a GPU if there is one.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.

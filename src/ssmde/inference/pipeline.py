@@ -115,10 +115,7 @@ class PredictOptions:
 class Pipeline:
     """Frames in, predicted frames out, in order.
 
-    Args:
-        predictor: The network.
-        options: How to predict.
-        say: Called with what is to be said of the camera; None where nobody needs one.
+    `say` is called with what is to be said of the camera; it is None where nobody needs one.
     """
 
     def __init__(

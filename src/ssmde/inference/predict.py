@@ -337,12 +337,7 @@ def _camera(job: Job, source: str) -> Summary:
 def _video_is_done(job: Job, name: str, source: Path | str, mark: str, count: int | None) -> bool:
     """Whether all files of a video are there; parts of killed runs beside them are removed.
 
-    Args:
-        job: What is to be done.
-        name: Of the video's outputs.
-        source: What they are made of.
-        mark: Of its films.
-        count: How many frames there will be; None if nobody knows.
+    The mark is that of its films; count is how many frames there will be, None if nobody knows.
     """
     films = job.film_files(name)
     kinds = [FORMATS[key] for key in job.formats]

@@ -253,10 +253,7 @@ def view_agreement(
     The scale of each view is taken out by the median ratio, for it is not known anyway. That a
     network answers a mirrored image in another way where it guesses was noted for uncertainty by
     Poggi et al., CVPR 2020 (https://arxiv.org/abs/2005.06209).
-
-    Args:
-        depth: The prediction, positive.
-        others: Of the same image seen in other ways, turned back to its pixels; positive.
+    `others` are depths of the same image seen in other ways, turned back to its pixels.
     """
     if not others:
         return np.ones(depth.shape, np.float32)
@@ -294,12 +291,7 @@ def tiled_depth(
     A network says each part in a scale of its own. So the image as a whole decides what is coarse,
     and the parts what is fine: each part is multiplied by a smooth map that makes its coarse
     content that of the whole. Parts overlap by half, and fade out towards their borders.
-
-    Args:
-        depths_of: Depth of images of the network's size, at that size.
-        pixels: RGB.
-        size: The network's size (height, width).
-        tiles: Parts side by side along each side of the image; 2 or more.
+    `depths_of` gives the depth of images of the network's size (height, width), at that size.
     """
     height, width = size
     whole = depths_of([resize_image(pixels, size)])[0]

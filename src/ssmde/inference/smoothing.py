@@ -25,9 +25,8 @@ TO_GRAY = np.array((0.299, 0.587, 0.114), np.float32)
 class Smoother:
     """Depth of frame after frame of one video, each blended with those before it.
 
-    Args:
-        size: Size (height, width) the blending is done at; that of the network loses nothing.
-        memory: Weight of the former depth where all agrees, in [0, 1).
+    The blending is done at `size` (height, width); that of the network loses nothing. `memory` is
+    the weight of the former depth where all agrees, in [0, 1).
     """
 
     def __init__(self, size: tuple[int, int], *, memory: float = MEMORY) -> None:
