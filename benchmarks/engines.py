@@ -29,11 +29,10 @@ from ssmde.exporting.formats import onnx_model, write_onnx, write_openvino
 from ssmde.exporting.parity import cut, drawn_pictures, milliseconds
 from ssmde.exporting.quantise import quantise
 from ssmde.exporting.whole_model import WholeModel
+from ssmde.inference.engines import Exported, ExportFacts, open_exported
+from ssmde.inference.loading import load
+from ssmde.inference.predictor import Predictor
 from ssmde.models.depth_net import DepthNet
-from ssmde.prediction.engines import Exported, open_exported
-from ssmde.prediction.export_facts import ExportFacts
-from ssmde.prediction.loading import load
-from ssmde.prediction.predictor import Predictor
 
 PEER = "Monodepth2's network"
 FACTS = ExportFacts(

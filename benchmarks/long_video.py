@@ -20,8 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ssmde.data.video import read_frames, write_video
-from ssmde.predict import Predictor, predict_files
-from ssmde.prediction import jobs
+from ssmde.inference import Predictor, jobs, predict_files
 
 SIZE, FPS = (120, 160), 30.0
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 import ssmde
 from ssmde.data.files import list_images
 from ssmde.data.images import read_image, resize_image
-from ssmde.pictures import colourise, side_by_side
+from ssmde.inference.pictures import colorize, side_by_side
 
 LONGEST = 420  # pixels of a picture on the page
 EDGE = 1.1  # a step of this ratio between neighbouring pixels is drawn; of 1.25 fully black
@@ -106,7 +106,7 @@ def write_gallery(photos: list[Path], root: Path, out: Path, weights: str, hfov:
         image = resize_image(image, tuple(round(shrink * side) for side in image.shape[:2]))
         depth = predictor.predict(image).depth
         name = "-".join(path.relative_to(root).with_suffix("").parts)
-        maps = [image, colourise(depth), edges(depth), cloud(image, depth, hfov)]
+        maps = [image, colorize(depth), edges(depth), cloud(image, depth, hfov)]
         Image.fromarray(side_by_side(maps)).save(out / f"{name}.png")
         rows.append(name)
     (out / "index.html").write_text(PAGE.render(weights=weights, rows=rows), "utf-8")

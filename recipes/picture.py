@@ -14,7 +14,7 @@ from PIL import Image
 
 import ssmde
 from draw_photos import draw_scene
-from ssmde.pictures import colourise, depth_range, side_by_side, stack
+from ssmde.inference.pictures import colorize, depth_range, side_by_side, stack
 
 SEED = 900  # far from those of the training
 PLACES = (0, 3, 5)
@@ -35,7 +35,7 @@ def main() -> None:
         depth = predictor.predict(image).depth
         depth = depth * np.median(truth) / np.median(depth)
         near, far = depth_range(truth) or (1.0, 2.0)
-        colours = [colourise(map_, near=near, far=far) for map_ in (depth, truth)]
+        colours = [colorize(map_, near=near, far=far) for map_ in (depth, truth)]
         titles = ["photo", "depth from it alone", "truth"] if not rows else None
         rows.append(side_by_side([image, *colours], titles))
     Image.fromarray(stack(rows)).save(asked.out, optimize=True)

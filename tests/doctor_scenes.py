@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ssmde.data.drawn import draw_clip
 from ssmde.diagnosis.video import Pairs, Thoroughness
 from ssmde.synthetic import draw_clip
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ssmde.adapt import HELD_OUT, adapt, choose_windows
 from ssmde.data.scene_folder import read_scene
-from ssmde.prediction.loading import load
+from ssmde.inference.loading import load
 from ssmde.synthetic import draw_clip
 
 

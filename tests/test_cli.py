@@ -1,6 +1,7 @@
 """The command line: what it takes is frozen here; how it ends is one line and an exit status."""
 
 import ctypes
+import importlib
 import inspect
 import os
 import re
@@ -22,10 +23,18 @@ import ssmde
 from ssmde.cli import main, parse
 from ssmde.config import Config, dump_config
 from ssmde.data.images import ImageError
-from ssmde.diagnosis import Finding
 from ssmde.datasets import PROTOCOLS
+from ssmde.diagnosis import Finding
+from ssmde.diagnosis.poses import MOVED
+from ssmde.inference import (
+    FORMATS,
+    CameraSpec,
+    PredictOptions,
+    Summary,
+    WriterOptions,
+    predict_files,
+)
 from ssmde.metrics.alignment import AlignmentName
-from ssmde.predict import FORMATS, AskedCamera, Style, Summary, Wishes, predict_files
 from ssmde.preparation import prepare
 from ssmde.preparation.archives import prepare_dataset
 from ssmde.preparation.packing import Packed, pack
@@ -80,7 +89,7 @@ def verb_calls(monkeypatch):
     replace_verb(monkeypatch, "stages", "train_stages", stand_in("train", Path("runs/mine")))
     replace_verb(monkeypatch, "evaluate", "evaluate", stand_in("evaluate", None))
     summary = Summary(written=(Path("a"), Path("b")), skipped=("c.jpg: truncated",))
-    replace_verb(monkeypatch, "predict", "predict_files", stand_in("predict", summary))
+    monkeypatch.setattr("ssmde.inference.predict_files", stand_in("predict", summary))
     replace_verb(monkeypatch, "demo", "demo", stand_in("demo", Path("demo/index.html")))
     return calls
 
@@ -337,7 +346,8 @@ def test_predict_hands_its_words_on_and_names_what_it_skipped(verb_calls, capsys
     [(_, args, given)] = verb_calls
     assert args == (Path("run"), "photos", Path("out"))
     assert given == {
-        "formats": ("png16", "npz"), "resolution": (64, 96), "wishes": Wishes(), "style": Style(),
+        "formats": ("png16", "npz"), "resolution": (64, 96), "options": PredictOptions(),
+        "writer": WriterOptions(),
         "max_frames": None, "engine": "local", "overwrite": False, "trust": False,
     }  # fmt: skip
     said = capsys.readouterr()
@@ -351,9 +361,11 @@ def test_predict_hands_on_what_a_cloud_needs(verb_calls):
     assert main(f"{words} {more}".split()) == 0
     [(_, args, given)] = verb_calls
     assert args[1] == "0"
-    camera = AskedCamera(hfov_degrees=65.0)
-    assert given["wishes"] == Wishes(confidence=True, temporal=True, tiles=2, camera=camera)
-    assert given["style"] == Style(mesh=True, max_points=500, least_confidence=0.8)
+    camera = CameraSpec(hfov_degrees=65.0)
+    assert given["options"] == PredictOptions(
+        confidence=True, temporal=True, tiles=2, camera=camera
+    )
+    assert given["writer"] == WriterOptions(mesh=True, max_points=500, least_confidence=0.8)
     assert given["max_frames"] == 7
 
 
@@ -605,14 +617,14 @@ def test_sigterm_ends_a_verb_as_a_fault_does(monkeypatch):
             tidied.append(True)
 
     before = signal.getsignal(signal.SIGTERM)
-    replace_verb(monkeypatch, "predict", "predict_files", work)
+    monkeypatch.setattr("ssmde.inference.predict_files", work)
     assert main(["predict", "a", "b", "c"]) == 143
     assert tidied
     assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_ctrl_c_ends_other_verbs_with_a_line(monkeypatch, capsys):
-    replace_verb(monkeypatch, "predict", "predict_files", stop)
+    monkeypatch.setattr("ssmde.inference.predict_files", stop)
     assert main(["predict", "a", "b", "c"]) == 130
     assert capsys.readouterr().err == "ssmde predict: stopped\n"
 
@@ -636,7 +648,7 @@ def test_a_name_that_the_output_cannot_show_ends_no_work(tmp_path):
 
 def test_sigterm_ends_a_verb_with_a_line(monkeypatch, capsys):
     before = signal.getsignal(signal.SIGTERM)
-    replace_verb(monkeypatch, "predict", "predict_files", terminate)
+    monkeypatch.setattr("ssmde.inference.predict_files", terminate)
     assert main(["predict", "a", "b", "c"]) == 143
     assert capsys.readouterr().err == "ssmde predict: stopped\n"
     assert signal.getsignal(signal.SIGTERM) is before
@@ -708,6 +720,15 @@ def test_public_names_are_there_and_no_verb_hides_its_module():
     assert not modules & set(ssmde.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Predicter'"):
         _ = ssmde.Predicter
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_a_module_of_a_former_version_names_the_present_one(name):
+    with pytest.raises(ImportError, match=re.escape(f"{name} is no more: use {MOVED[name]}")):
+        importlib.import_module(f"{name}.anything")
+    with pytest.raises(AttributeError, match=re.escape(MOVED[name])):
+        getattr(ssmde, name.removeprefix("ssmde."))
+    assert importlib.import_module(MOVED[name].split(",")[0])
 
 
 def test_two_words_after_predict_take_the_weights_of_the_package(verb_calls, capsys):

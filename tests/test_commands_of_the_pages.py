@@ -41,10 +41,10 @@ OTHER_PAGES = {
 }
 NOT_HERE = {
     r"^pip install": "needs a package index",
-    r"^make ": "are these tests; the demo is in tests/demo/test_demo.py",
-    r"^ssmde demo": "takes minutes: tests/demo/test_demo.py",
-    r"^ssmde app": "serves until Ctrl-C: tests/app/test_browser.py",
-    r"rtsp://": "needs a camera of the network: tests/prediction/test_live.py has a server",
+    r"^make ": "are these tests; the demo is in tests/test_demo.py",
+    r"^ssmde demo": "takes minutes: tests/test_demo.py",
+    r"^ssmde app": "serves until Ctrl-C: tests/application/test_browser.py",
+    r"rtsp://": "needs a camera of the network: tests/inference/test_film.py has a server",
     r"^ssmde label data( --source depth-anything-v2)?$": "needs internet: tests/test_label.py",
     r"--source leres": "needs the weights of LeReS: tests/test_label.py",
     r"--precision int8": "needs trained weights for its check: tests/test_export.py",

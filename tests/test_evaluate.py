@@ -18,10 +18,10 @@ from ssmde.datasets import PROTOCOLS
 from ssmde.evaluate import evaluate, evaluate_predictions, mean_truth
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.report import table
+from ssmde.inference.input import resize_depth
+from ssmde.inference.predictor import Predictor
 from ssmde.metrics.depth import METRICS
 from ssmde.metrics.protocol import measure
-from ssmde.prediction.images import resize_depth
-from ssmde.prediction.predictor import Predictor
 
 HEIGHT, WIDTH, UNITS = 20, 30, 1000
 DATA = Path(os.environ.get("SSMDE_DATA", "../shared/data"))

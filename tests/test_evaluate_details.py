@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate, evaluate_predictions
 from ssmde.evaluation.details import told
+from ssmde.inference.predictor import Predictor
 from ssmde.metrics.depth import METRICS
-from ssmde.prediction.predictor import Predictor
 
 HEIGHT, WIDTH, UNITS = 20, 30, 1000
 K = np.array([[25.0, 0, 14.5], [0, 25.0, 9.5], [0, 0, 1]])

@@ -15,7 +15,7 @@ from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
 from ssmde.evaluate import evaluate
 from ssmde.evaluation.movers import measure_movers, told_movers
-from ssmde.prediction.predictor import Predictor
+from ssmde.inference.predictor import Predictor
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 
 FRAMES, SIZE, SKY, SEED = 18, (64, 96), 150.0, 1

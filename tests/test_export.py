@@ -20,13 +20,12 @@ from ssmde.exporting.formats import onnx_model, write_onnx, write_openvino
 from ssmde.exporting.parity import checked_sizes, drawn_pictures
 from ssmde.exporting.quantise import calibration_frames, quantise
 from ssmde.exporting.whole_model import WholeModel
+from ssmde.inference.engines import FACTS_KEY, ExportFacts, open_exported
+from ssmde.inference.loading import load
+from ssmde.inference.predictor import Predictor
 from ssmde.io import write_text
 from ssmde.models.depth_net import DepthNet
 from ssmde.outputs import recorded
-from ssmde.prediction.engines import open_exported
-from ssmde.prediction.export_facts import FACTS_KEY, ExportFacts
-from ssmde.prediction.loading import load
-from ssmde.prediction.predictor import Predictor
 
 SIZE = (64, 96)
 FORMATS = ("onnx", "openvino", "torch")
@@ -552,7 +551,7 @@ def test_without_the_extra_one_line_says_what_to_install(predictor, files, monke
     def missing(name):
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr("ssmde.prediction.engines.import_module", missing)
+    monkeypatch.setattr("ssmde.inference.engines.import_module", missing)
     for format in ("onnx", "openvino"):
         with pytest.raises(ImportError, match=r"pip install 'ssmde\[export\]'"):
             load(files[format])

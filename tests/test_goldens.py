@@ -24,11 +24,11 @@ from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scenes
 from ssmde.evaluate import evaluate
 from ssmde.export import export
+from ssmde.inference.loading import load
+from ssmde.inference.predictor import Predictor
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
-from ssmde.prediction.loading import load
-from ssmde.prediction.predictor import Predictor
 from ssmde.presets import PRESETS
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 from ssmde.training.loader import SnippetLoader

@@ -86,7 +86,7 @@ COMMANDS = {
     "predict": Command(
         words=("predict", "walk.mp4", "data", "--format", "video,npz,png16", "--resolution", "32",
                "64"),
-        needs=("ssmde.predict",),
+        needs=("ssmde.inference",),
     ),
     "label": Command(
         words=("label", "scenes", "--source", "folder:labels", "--kind", "depth", "--batch-size",

@@ -16,11 +16,11 @@ from ssmde.cli import main, parse
 from ssmde.data.images import read_image, write_png16
 from ssmde.data.pseudo_depth import LabelInfo, read_pseudo_depth
 from ssmde.data.scene_folder import read_scene
+from ssmde.inference.predictor import Predictor
 from ssmde.label import SOURCES, Row, label
 from ssmde.labelling import weights
 from ssmde.labelling.hub import find_licence
 from ssmde.labelling.source import Source
-from ssmde.prediction.predictor import Predictor
 from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (32, 48)

@@ -9,9 +9,9 @@ from ssmde.data.images import resize_image
 from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.scene_files import write_tracked_poses
 from ssmde.data.scene_folder import read_scene
+from ssmde.inference.predictor import Predictor
 from ssmde.label import label
 from ssmde.labelling import weights
-from ssmde.prediction.predictor import Predictor
 from ssmde.synthetic import draw_clip, write_clip
 
 SIZE, FRAMES, SEED = (64, 96), 26, 3

@@ -3,11 +3,7 @@
 import json
 import os
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
-from torch import nn
 
 from ssmde.io import FileError, held, hidden_part, whole_file, write_text
 from ssmde.outputs import (
@@ -20,7 +16,6 @@ from ssmde.outputs import (
     recorded,
     sweep,
 )
-from ssmde.predict import Predictor, predict_files
 
 
 def write_own(path, text="ours", mark="m"):
@@ -146,74 +141,6 @@ def test_parts_of_killed_runs_go_and_those_of_running_ones_stay(tmp_path):
         (tmp_path / hidden_part(tmp_path / "b").name).write_text("b")
     assert left == sorted([*running, ".mine.1.part", "c"])  # and what was put aside came back
     sweep(tmp_path / "absent", lambda _: True)
-
-
-class Flat(nn.Module):
-    """The same depth everywhere."""
-
-    def __init__(self, depth=2.0):
-        super().__init__()
-        self.depth = nn.Parameter(torch.tensor(depth))
-
-    def forward(self, image):
-        return image[:, :1] * 0 + self.depth
-
-
-def flat(depth=2.0):
-    return Predictor(Flat(depth), (32, 32), source="flat")
-
-
-@pytest.fixture
-def photo(tmp_path):
-    Image.fromarray(np.full((20, 24, 3), 90, np.uint8)).save(tmp_path / "a.png")
-    return tmp_path / "a.png"
-
-
-def predict(photo, depth=2.0, **options):
-    return predict_files(flat(depth), photo, photo.parent, **options)
-
-
-@pytest.mark.parametrize("name", ["a_depth.png", "depth.json"])
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_measured_depth_beside_a_photo_stays(photo, name, overwrite):
-    mine = photo.with_name(name)
-    mine.write_bytes(b"measured")
-    with pytest.raises(FileExistsError, match=f"{name}: was not written by ssmde"):
-        predict(photo, overwrite=overwrite)
-    assert sorted(p.name for p in photo.parent.iterdir()) == sorted(["a.png", name])
-    assert mine.read_bytes() == b"measured"
-
-
-def test_other_weights_or_another_photo_replace_with_a_word_only(photo):
-    predict(photo, formats=["npz"])
-    before = photo.with_name("a_depth.npz").read_bytes()
-    assert predict(photo, formats=["npz"]).present == 1
-    for change in ({"depth": 3.0}, {"resolution": (64, 64)}):
-        with pytest.raises(FileExistsError, match="--overwrite"):
-            predict(photo, formats=["npz"], **change)
-    assert photo.with_name("a_depth.npz").read_bytes() == before
-    predict(photo, 3.0, formats=["npz"], overwrite=True)
-    with np.load(photo.with_name("a_depth.npz")) as arrays:
-        assert arrays["depth"].max() == pytest.approx(3)
-    Image.fromarray(np.full((20, 24, 3), 91, np.uint8)).save(photo)
-    with pytest.raises(FileExistsError, match="another source"):
-        predict(photo, 3.0, formats=["npz"])
-
-
-def test_an_output_that_is_an_input_too_is_refused(photo):
-    predict(photo, formats=["color"])
-    with pytest.raises(FileExistsError, match="is an input itself"):
-        predict_files(flat(3.0), photo.parent / "*.png", photo.parent, formats=["color"],
-                      overwrite=True)  # fmt: skip
-
-
-def test_names_that_are_too_long_are_shortened(photo):
-    long = photo.rename(photo.with_name("y" * 250 + ".png"))
-    out = photo.parent / "out"
-    summary = predict_files(flat(), long, out, formats=["npz", "color"])
-    assert len(summary.written) == 2
-    assert all(path.is_file() and path.name.startswith("yyy") for path in summary.written)
-    assert predict_files(flat(), long, out, formats=["npz", "color"]).present == 2
 
 
 def test_the_record_is_plain_text(tmp_path):

@@ -13,14 +13,13 @@ from ssmde.config import Config, DataConfig, dump_config
 from ssmde.data.images import write_image
 from ssmde.data.scene_files import write_scene_info
 from ssmde.geometry.pose import invert_motion
+from ssmde.inference import predict_files
+from ssmde.inference.loading import MotionPredictor, load
+from ssmde.inference.predictor import Predictor
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import MetricScale, stored_scale, with_scale
 from ssmde.models.pose_net import PoseCNN
-from ssmde.predict import predict_files
-from ssmde.prediction.loading import load
-from ssmde.prediction.motion import MotionPredictor
-from ssmde.prediction.predictor import Predictor
 from ssmde.scale import scale
 from ssmde.scaling.camera_height import height_over_ground
 from ssmde.scaling.estimates import join_estimates

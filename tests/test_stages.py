@@ -18,7 +18,7 @@ from ssmde.data.images import read_depth
 from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
-from ssmde.prediction.loading import load
+from ssmde.inference.loading import load
 from ssmde.stages import train_stages
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.track import Tracked

@@ -25,6 +25,17 @@ class TinyDepthNet(DepthNet):
         return (1 + self.layers(features[0]).sigmoid(),)
 
 
+class Brightness(nn.Module):
+    """Depth 1 + mean of the colors, so that a test knows the answer; or `add` + it."""
+
+    def __init__(self, add: float = 1.0) -> None:
+        super().__init__()
+        self.add = nn.Parameter(torch.tensor(add))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.add + image.mean(dim=1, keepdim=True)
+
+
 class TinyPoseNet(nn.Module):
     """Six numbers from one convolution."""
 

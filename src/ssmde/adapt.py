@@ -35,6 +35,9 @@ from ssmde.data.scene_files import (
 )
 from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.data.sequence import FrameSequence, from_hfov
+from ssmde.inference.loading import find_weights, load
+from ssmde.inference.pictures import colorize, depth_range, side_by_side, stack, write_png
+from ssmde.inference.predictor import Predictor
 from ssmde.io import hidden_part, read_json, write_json
 from ssmde.label import label
 from ssmde.labelling.corrected import write_corrected
@@ -44,9 +47,6 @@ from ssmde.models.metric_scale import stored_scale, with_scale
 from ssmde.models.start import follow_start
 from ssmde.outputs import done_or_free, identity, mark_of, recorded
 from ssmde.pace import seconds_per_step
-from ssmde.pictures import colourise, depth_range, side_by_side, stack, write_png
-from ssmde.prediction.loading import find_weights, load
-from ssmde.prediction.predictor import Predictor
 from ssmde.preparation import prepare
 from ssmde.preparation.report import Prepared
 from ssmde.preparation.sources import find_sources
@@ -431,6 +431,6 @@ def _picture(before: Predictor, after: Predictor, held_out: HeldOut) -> Any:
         depths = [network.predict(image).depth for network in (before, after)]
         depths[1] = depths[1] * np.median(depths[0] / depths[1])
         near, far = depth_range(depths[0]) or (None, None)
-        colored = [colourise(depth, near=near, far=far) for depth in depths]
+        colored = [colorize(depth, near=near, far=far) for depth in depths]
         rows.append(side_by_side([pixels, *colored], [image.name, "before", "after"]))
     return stack(rows)

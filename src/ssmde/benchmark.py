@@ -24,9 +24,10 @@ from ssmde.evaluate import evaluate_frames
 from ssmde.evaluation.details import told_confidence
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.result import Answer, Evaluation, FrameFunction
+from ssmde.inference.loading import load
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.baselines import constant_depth
-from ssmde.prediction.loading import WEIGHTS_IN_A_RUN, load
+from ssmde.models.start import WEIGHTS_IN_A_RUN
 
 CONSTANT = "constant depth"
 

@@ -25,15 +25,15 @@ from ssmde.evaluation.result import (
     FrameResult,
     TruthFrame,
 )
+from ssmde.inference.input import resize_depth
+from ssmde.inference.loading import load
+from ssmde.inference.predictor import Predictor
 from ssmde.metrics.alignment import Alignment, AlignmentName, common_alignment
 from ssmde.metrics.alignment import align as align_depth
 from ssmde.metrics.baselines import constant_depth, mean_depth_map
 from ssmde.metrics.protocol import Protocol, counted_pixels, measure
 from ssmde.metrics.regions import RegionSums
 from ssmde.metrics.regions import split as split_regions
-from ssmde.prediction.images import resize_depth
-from ssmde.prediction.loading import load
-from ssmde.prediction.predictor import Predictor
 
 MOST_KEPT = 200  # predictions, at the size of the network
 _NETWORK = "network"  # the method itself, beside the baselines

@@ -27,6 +27,10 @@ from ssmde.exporting.formats import (
 from ssmde.exporting.parity import BOUNDS, RESIZED, Difference, compare, drawn_pictures, time_both
 from ssmde.exporting.quantise import calibration_frames, quantise
 from ssmde.exporting.whole_model import WholeModel
+from ssmde.inference.engines import EngineNetwork, ExportFacts, open_exported
+from ssmde.inference.loading import load
+from ssmde.inference.predict import network_mark
+from ssmde.inference.predictor import Predictor
 from ssmde.io import read_text, whole_file, write_json
 from ssmde.outputs import (
     done_or_free,
@@ -36,11 +40,6 @@ from ssmde.outputs import (
     recorded,
     sweep,
 )
-from ssmde.prediction.engines import EngineNetwork, open_exported
-from ssmde.prediction.export_facts import ExportFacts
-from ssmde.prediction.loading import load
-from ssmde.prediction.marks import network_mark
-from ssmde.prediction.predictor import Predictor
 from ssmde.weights import RELEASED
 
 FormatName = Literal["onnx", "openvino", "torch"]

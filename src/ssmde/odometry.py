@@ -12,12 +12,11 @@ from rich.table import Table
 from ssmde.console import bars, table_console
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.inference.loading import MotionPredictor, find_weights
 from ssmde.io import write_json
 from ssmde.models.load import read_weights
 from ssmde.models.metric_scale import stored_scale
 from ssmde.outputs import check_own, recorded, sweep
-from ssmde.prediction.loading import find_weights
-from ssmde.prediction.motion import MotionPredictor
 from ssmde.trajectories.errors import (
     FEWEST_FRAMES,
     PathAlignment,

@@ -87,14 +87,9 @@ def done_or_free(
 ) -> bool:
     """Whether all these files are there, made under this mark; else they may be written.
 
-    Args:
-        paths: Files that are to be written.
-        mark: What they are to be made of.
-        overwrite: Files that ssmde made of something else may be replaced.
-        remedy: What to do about files of the user's.
-
     Raises:
-        FileExistsError: If one of them may not be replaced.
+        FileExistsError: If one of them may not be replaced: files of the user's never, those that
+            ssmde made of something else with `overwrite` only.
     """
     done = True
     for path in paths:
@@ -199,11 +194,7 @@ def hidden_folder(path: Path) -> Generator[Path]:
 def move_into_place(part: Path | None, path: Path) -> None:
     """Give a folder its name; what is there under that name goes, and comes back on a failure.
 
-    `check_replaceable` has been asked before.
-
-    Args:
-        part: The whole folder; None: the old one only goes.
-        path: Its name.
+    `check_replaceable` has been asked before. Without a part the old one only goes.
     """
     old = hidden_part(path.with_name(path.name + OLD))
     had = path.exists()
@@ -223,10 +214,7 @@ def sweep(folder: Path, is_output: Callable[[str], bool]) -> None:
     """Remove hidden parts that killed runs of the same command left in a folder.
 
     A folder that was put aside, and whose successor never came, gets its name back.
-
-    Args:
-        folder: Where the outputs go; it need not exist.
-        is_output: Whether a file or folder of that name is one of them.
+    `is_output` says whether a file or folder of that name is one of theirs.
     """
     with suppress(FileNotFoundError, NotADirectoryError):
         for entry in sorted(folder.iterdir()):

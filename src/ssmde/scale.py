@@ -9,12 +9,11 @@ from torch import Tensor
 
 from ssmde.console import bars, counted
 from ssmde.data.scene_folder import Split, read_scenes
+from ssmde.inference.loading import MotionPredictor, find_weights, load
+from ssmde.inference.predictor import Predictor
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import MetricScale, with_scale
 from ssmde.outputs import adding_to, sweep
-from ssmde.prediction.loading import find_weights, load
-from ssmde.prediction.motion import MotionPredictor
-from ssmde.prediction.predictor import Predictor
 from ssmde.scaling.estimates import join_estimates
 from ssmde.scaling.frames import (
     Asked,

@@ -15,11 +15,11 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate, evaluate_predictions
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.result import Evaluation
+from ssmde.inference.loading import load
 from ssmde.io import copy_file
 from ssmde.label import label
 from ssmde.models.start import follow_start
 from ssmde.outputs import check_own, digest_of, recorded, sweep
-from ssmde.prediction.loading import load
 from ssmde.reporting.report import Stages, write_report
 from ssmde.track import track
 from ssmde.train import is_later_rank, train

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ssmde.export import export
-from ssmde.prediction.predictor import Predictor
+from ssmde.inference.predictor import Predictor
 
 SIZES = [(64, 96), (96, 64), (32, 32), (65, 97), (120, 160), (240, 320), (31, 200), (200, 31),
          (129, 191), (3, 5)]  # fmt: skip

@@ -10,9 +10,9 @@ import torch
 import ssmde.app
 from ssmde.app import load_all, serve
 from ssmde.config import Config, DataConfig, ModelConfig, dump_config
+from ssmde.inference import Predictor
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.load import save_weights
-from ssmde.predict import Predictor
 
 
 def write_random_weights(path: Path, seed: int = 0) -> Path:

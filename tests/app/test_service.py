@@ -32,7 +32,7 @@ from ssmde.data.video import (
     video_info,
     write_video,
 )
-from ssmde.predict import Facts, Predictor, Shot
+from ssmde.inference import ModelInfo, PredictedFrame, Predictor
 
 
 class Brightness(nn.Module):
@@ -94,7 +94,9 @@ def test_depth_without_any_relief_can_be_read_as_well(service, session):
 
 def test_only_weights_that_know_metres_are_shown_in_metres(tmp_path):
     depth = np.full((8, 8), 2.0, np.float32)
-    shot = Shot(pixels=np.zeros((8, 8, 3), np.uint8), depth=depth, facts=Facts(metres_per_unit=2.0))
+    shot = PredictedFrame(
+        pixels=np.zeros((8, 8, 3), np.uint8), depth=depth, info=ModelInfo(metres_per_unit=2.0)
+    )
     legend = view(tmp_path, shot, "magma").legend
     assert read_off(legend)[1]["unit"] == "m"
     assert METRES in legend
@@ -336,7 +338,7 @@ def test_a_file_that_is_no_video_is_named(service, session, tmp_path):
 def test_colors_of_a_film_follow_slowly(tmp_path):
     def shot(depth):
         depths = np.linspace(depth, 2 * depth, 64, dtype=np.float32).reshape(8, 8)
-        return Shot(pixels=np.zeros((8, 8, 3), np.uint8), depth=depths)
+        return PredictedFrame(pixels=np.zeros((8, 8, 3), np.uint8), depth=depths)
 
     _, first = film_frame(shot(1.0), "magma", None)
     _, second = film_frame(shot(10.0), "magma", first)

@@ -37,11 +37,11 @@ from ssmde.demo.report import (
 from ssmde.demo.run import MARKER, first_stage, replacing, second_stage, with_steps
 from ssmde.demo.videos import Videos, distort, label_scene
 from ssmde.evaluate import evaluate
+from ssmde.inference.pictures import colorize_error
+from ssmde.inference.predictor import Predictor
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks
 from ssmde.methods.teacher import build_networks
-from ssmde.pictures import colourise_error
-from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.charts import Chart
 from ssmde.reporting.examples import CAPTIONS
 from ssmde.synthetic import draw_clip, write_clip
@@ -185,7 +185,7 @@ def test_a_right_prediction_looks_like_the_truth_and_has_no_error(told):
     )
     assert np.abs(student - truth).max() <= 6  # a step or two of the colours
     assert np.abs(teacher - truth).max() > 20
-    no_error = colourise_error(np.ones((1, 1)), np.ones((1, 1)))[0, 0].astype(int)
+    no_error = colorize_error(np.ones((1, 1)), np.ones((1, 1)))[0, 0].astype(int)
     assert np.abs(error - no_error).max() <= 4
     assert np.abs(wrong - no_error).max() > 20
 

@@ -8,11 +8,11 @@ import torch
 from ssmde.config import Config, DataConfig, ModelConfig, dump_config
 from ssmde.data.images import write_image
 from ssmde.exporting.parity import drawn_pictures
+from ssmde.inference.loading import load
+from ssmde.inference.predictor import Predictor
 from ssmde.models.backbone import BACKBONE_KEY, architecture_of, build_backbone
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.load import save_weights
-from ssmde.prediction.loading import load
-from ssmde.prediction.predictor import Predictor
 
 transformers = pytest.importorskip("transformers")
 

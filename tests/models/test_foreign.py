@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.testing import assert_close
 
+from ssmde.inference.loading import load
 from ssmde.models.checkpoint import read_named
 from ssmde.models.foreign import load_foreign
-from ssmde.prediction.loading import load
 
 WIDTHS = (16, 32, 64, 128, 256)  # of the decoder, fine to coarse
 

@@ -14,9 +14,9 @@ from ssmde.data.images import read_depth
 from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points
 from ssmde.data.scene_folder import read_scene
+from ssmde.inference.loading import load
 from ssmde.labelling.corrected import write_corrected
 from ssmde.models.load import read_weights
-from ssmde.prediction.loading import load
 
 RECIPE = Path(small.__file__)
 MACHINE = ["--", "--train.accelerator", "cpu", "--train.threads", "1", "--data.workers", "0"]

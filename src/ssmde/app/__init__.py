@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 from ssmde.app.guard import KEPT_BYTES, KEPT_UPLOADS_OF_ALL, Guard, Names, Visitors
 from ssmde.app.service import InferenceService
-from ssmde.predict import Predictor, load
+from ssmde.inference.loading import load
+from ssmde.inference.predictor import Predictor
 from ssmde.weights import RELEASED
 
 HERE_ONLY = "127.0.0.1"

@@ -27,13 +27,19 @@ from ssmde.data.video import (
     read_chosen_frames,
     video_info,
 )
+from ssmde.inference.film import write_film
+from ssmde.inference.input import resize_depth
+from ssmde.inference.pictures import colorize, depth_range, side_by_side
+from ssmde.inference.pipeline import CameraSpec, find_camera
+from ssmde.inference.predictor import ModelInfo, PredictedFrame, Predictor
+from ssmde.inference.writers import (
+    FORMATS,
+    FrameFormat,
+    WriterOptions,
+    explain_formats,
+    write_frame,
+)
 from ssmde.io import whole_file
-from ssmde.pictures import colourise, depth_range, side_by_side
-from ssmde.predict import FORMATS, Facts, Predictor, Shot, Style, explain_formats, write_frame
-from ssmde.prediction.camera import AskedCamera, find_camera
-from ssmde.prediction.film import write_film
-from ssmde.prediction.formats import FrameFormat
-from ssmde.prediction.images import resize_depth
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 
@@ -87,7 +93,7 @@ class FilmStep:
     """Frames that are computed."""
     total: int
     """Frames of the video; 0 if its file does not say."""
-    shot: Shot | None = None
+    shot: PredictedFrame | None = None
     """The frame that was just computed."""
     files: tuple[Path, ...] = ()
     """Film and, if asked for, archive of all frames: at the end."""
@@ -101,12 +107,12 @@ class _Kept:
 
     folder: Path
     name: str
-    facts: Facts
+    info: ModelInfo
     pixels: int
 
-    def shot(self) -> Shot:
+    def shot(self) -> PredictedFrame:
         arrays = {key: np.load(self.folder / f"{key}.npy") for key in KEPT_ARRAYS}
-        return Shot(**arrays, facts=self.facts)
+        return PredictedFrame(**arrays, info=self.info)
 
 
 class PixelRoom:
@@ -147,19 +153,21 @@ class InferenceService:
             folder = session.new_result()
             for key in KEPT_ARRAYS:
                 np.save(folder / f"{key}.npy", getattr(shot, key))
-            self._kept[session] = _Kept(folder, name, shot.facts, shot.depth.size)
+            self._kept[session] = _Kept(folder, name, shot.info, shot.depth.size)
             return view(folder, shot, color_map)
 
-    def _shot(self, weights: str, pixels: Pixels) -> Shot:
+    def _shot(self, weights: str, pixels: Pixels) -> PredictedFrame:
         """Depth of a picture by the weights of that name."""
         if weights not in self.predictors:
             raise RefusalError(f"There are no weights named {weights!r}: choose from the list.")
         predictor = self.predictors[weights]
         depth = predictor.predict(pixels).depth
-        intrinsics, _ = find_camera(depth.shape, AskedCamera())
-        return Shot(pixels=pixels, depth=depth, intrinsics=intrinsics, facts=predictor.facts)
+        intrinsics, _ = find_camera(depth.shape, CameraSpec())
+        return PredictedFrame(
+            pixels=pixels, depth=depth, intrinsics=intrinsics, info=predictor.info
+        )
 
-    def predict_webcam(self, session: Session, weights: str, pixels: Pixels) -> Shot:
+    def predict_webcam(self, session: Session, weights: str, pixels: Pixels) -> PredictedFrame:
         """Depth of a webcam's frame; the newest frame is remembered, and nothing is written."""
         self._frames[session] = pixels
         with self._room.take(pixels.size // 3):
@@ -182,7 +190,7 @@ class InferenceService:
     def cloud(self, session: Session) -> Path:
         """A point cloud of the kept picture for the page."""
         kept = self._kept[session]
-        style = Style(mesh=True, max_points=SHOWN_POINTS)
+        style = WriterOptions(mesh=True, max_points=SHOWN_POINTS)
         folder = kept.folder / f"points-{secrets.token_hex(4)}"
         with self._room.take(kept.pixels):
             return write_frame(folder, kept.name, kept.shot(), ["glb"], style)[0]
@@ -196,7 +204,7 @@ class InferenceService:
         """
         kept = self._kept[session]
         size = np.load(kept.folder / "depth.npy", mmap_mode="r").shape
-        intrinsics, origin = find_camera(size, AskedCamera(hfov_degrees=degrees))
+        intrinsics, origin = find_camera(size, CameraSpec(hfov_degrees=degrees))
         np.save(kept.folder / "intrinsics.npy", intrinsics)
         for path in kept.folder.glob("files/*"):
             path.unlink()
@@ -218,7 +226,7 @@ class InferenceService:
                     write_frame(folder, kept.name, kept.shot(), [name])
             written.append(path)
         if "png16" in formats:
-            explain_formats(folder, kept.facts, ["png16"])
+            explain_formats(folder, kept.info, ["png16"])
             written.append(folder / "depth.json")
         return written
 
@@ -246,7 +254,7 @@ class InferenceService:
         film, archive = folder / f"{name}_depth.mp4", folder / f"{name}_frames.zip"
         done, ends, note, packed = 0, None, "", 0
 
-        def picture(shot: Shot) -> Pixels:
+        def picture(shot: PredictedFrame) -> Pixels:
             nonlocal ends
             pixels, ends = film_frame(shot, color_map, ends)
             return pixels
@@ -314,14 +322,14 @@ def _dropped_on_failure(session: Session, folder: Path) -> Generator[None]:
 @contextmanager
 def _archive(
     path: Path, folder: Path, formats: Sequence[str]
-) -> Generator[Callable[[str, Shot], int]]:
+) -> Generator[Callable[[str, PredictedFrame], int]]:
     """Function that puts a frame into an archive and says its bytes; its files are removed then."""
     if not formats:
         yield lambda name, shot: 0
         return
     with whole_file(path) as part, zipfile.ZipFile(part, "w") as archive:
 
-        def pack(name: str, shot: Shot) -> int:
+        def pack(name: str, shot: PredictedFrame) -> int:
             size = 0
             for file in write_frame(folder, name, shot, formats):
                 archive.write(file, file.name)
@@ -332,7 +340,7 @@ def _archive(
         yield pack
 
 
-def view(folder: Path, shot: Shot, color_map: str) -> View:
+def view(folder: Path, shot: PredictedFrame, color_map: str) -> View:
     """Write the pictures a page shows into `folder`, and the legend for them."""
     near, far = depth_range(shot.depth) or (1.0, 2.0)
     size = _fit(shot.depth.shape, LONGEST_SHOWN)
@@ -340,21 +348,21 @@ def view(folder: Path, shot: Shot, color_map: str) -> View:
     if not picture.exists():
         write_image(picture, resize_image(shot.pixels, size), quality=90)
     small = resize_depth(shot.depth, size)
-    write_image(colors, colourise(small, near=near, far=far, colour_map=color_map))
-    words = _legend(near, far, color_map, shot.facts) + _readout(shot.depth, shot.facts)
+    write_image(colors, colorize(small, near=near, far=far, color_map=color_map))
+    words = _legend(near, far, color_map, shot.info) + _readout(shot.depth, shot.info)
     return View(picture, colors, words)
 
 
-def preview(shot: Shot, color_map: str) -> str:
+def preview(shot: PredictedFrame, color_map: str) -> str:
     """HTML with a small picture beside its depth, all in the text: no file."""
     size = _fit(shot.depth.shape, LONGEST_PREVIEW)
-    colors = colourise(resize_depth(shot.depth, size), colour_map=color_map)
+    colors = colorize(resize_depth(shot.depth, size), color_map=color_map)
     pair = np.concatenate([resize_image(shot.pixels, size), colors], axis=1)
     return f'<img class="ssmde-live" alt="picture and depth" src="{_in_text(pair, "jpeg")}">'
 
 
 def film_frame(
-    shot: Shot, color_map: str, ends: tuple[float, float] | None
+    shot: PredictedFrame, color_map: str, ends: tuple[float, float] | None
 ) -> tuple[Pixels, tuple[float, float]]:
     """Frame and depth side by side, and the ends of the colors, which follow slowly.
 
@@ -369,7 +377,7 @@ def film_frame(
         near = COLOR_MEMORY * ends[0] + (1 - COLOR_MEMORY) * near
         far = COLOR_MEMORY * ends[1] + (1 - COLOR_MEMORY) * far
     small = resize_depth(shot.depth, size)
-    colors = colourise(small, near=near, far=far, colour_map=color_map)
+    colors = colorize(small, near=near, far=far, color_map=color_map)
     return side_by_side([resize_image(shot.pixels, size), colors]), (near, far)
 
 
@@ -379,10 +387,10 @@ def _fit(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _legend(near: float, far: float, color_map: str, facts: Facts) -> str:
+def _legend(near: float, far: float, color_map: str, facts: ModelInfo) -> str:
     share = np.linspace(0, 1, RAMP)
     ramp = (1 / ((1 - share) / near + share / far))[None]
-    bar = _in_text(colourise(ramp, near=near, far=far, colour_map=color_map), "png")
+    bar = _in_text(colorize(ramp, near=near, far=far, color_map=color_map), "png")
     ends = [escape(f"{end:.3g} {facts.unit}".strip()) for end in (near, far)]
     return (
         f'<div class="ssmde-legend"><span>near {ends[0]}</span>'
@@ -390,7 +398,7 @@ def _legend(near: float, far: float, color_map: str, facts: Facts) -> str:
     )
 
 
-def _readout(depth: Float[np.ndarray, "h w"], facts: Facts) -> str:
+def _readout(depth: Float[np.ndarray, "h w"], facts: ModelInfo) -> str:
     """Where the page's script writes the depth under the pointer, with the depths it reads.
 
     A depth d is sent as a whole number from 0 to 65535, even in log d: exact to a few

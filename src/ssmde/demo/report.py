@@ -13,11 +13,11 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.demo.videos import Videos
 from ssmde.evaluate import evaluate_predictions
 from ssmde.evaluation.result import Evaluation
+from ssmde.inference.pictures import colorize, depth_range, write_png
+from ssmde.inference.predictor import Predictor
 from ssmde.io import whole_file, write_text
 from ssmde.methods.student import Student
 from ssmde.metrics.baselines import constant_depth
-from ssmde.pictures import colourise, depth_range, write_png
-from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.charts import Chart
 from ssmde.reporting.examples import (
     WIDTH,
@@ -184,7 +184,7 @@ def _strips(
     for frame in frames:
         size = size_of_width(frame.truth.shape, FILM_WIDTH)
         strip = np.zeros((size[0], 3 * FILM_WIDTH + 2 * GAP, 4), np.uint8)
-        depths = (colourise(depth, near=near, far=far) for depth in (frame.prediction, frame.truth))
+        depths = (colorize(depth, near=near, far=far) for depth in (frame.prediction, frame.truth))
         for place, picture in enumerate((frame.image, *depths)):
             left = place * (FILM_WIDTH + GAP)
             strip[:, left : left + FILM_WIDTH, :3] = resize(picture, size)
@@ -217,7 +217,7 @@ def pretrained_comparison(
     )
     near, far = depth_range(mine.truth) or (1.0, 2.0)
     depths = {"truth": mine.truth, "pretrained": other.prediction, "student": mine.prediction}
-    pictures = {kind: colourise(depth, near=near, far=far) for kind, depth in depths.items()}
+    pictures = {kind: colorize(depth, near=near, far=far) for kind, depth in depths.items()}
     sources: dict[str, str] = {}
     for kind, picture in {"frame": mine.image, **pictures}.items():
         sources[kind] = f"{FOLDER}/pretrained_{name.replace(' ', '_')}_{kind}.png"

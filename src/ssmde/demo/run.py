@@ -30,12 +30,12 @@ from ssmde.demo.report import (
 )
 from ssmde.demo.videos import SIZE, draw_room, draw_videos
 from ssmde.evaluate import evaluate, evaluate_predictions
+from ssmde.inference.loading import load
+from ssmde.inference.predictor import Predictor
 from ssmde.metrics.baselines import constant_depth
 from ssmde.models.load import read_weights, save_weights
 from ssmde.outputs import check_replaceable, hidden_folder, move_into_place, record_tree, sweep
 from ssmde.pace import seconds_per_step
-from ssmde.prediction.loading import load
-from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.charts import stage_charts
 from ssmde.reporting.examples import finished_student
 from ssmde.reporting.report import errors_of_log

@@ -16,11 +16,11 @@ from jaxtyping import Float, Float32
 from numpy.random import Generator
 from PIL import Image
 
-from ssmde.data.drawn import DrawnClip, draw_clip, write_clip
 from ssmde.data.images import read_depth
 from ssmde.data.pseudo_depth import FOLDER, LabelInfo, write_labels
 from ssmde.data.scene_folder import read_scene, read_scenes, write_list
 from ssmde.data.sequence import FrameSequence
+from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 
 KIND = "street"  # a camera that drives: large steps, hardly a turn
 SIZE = (64, 96)  # of the videos to learn from

@@ -15,12 +15,12 @@ from ssmde.evaluation.result import (
     Evaluation,
     FrameResult,
 )
+from ssmde.inference.input import resize_depth
+from ssmde.inference.pictures import PanelRow, panel, write_png
 from ssmde.io import write_text
 from ssmde.metrics.depth import METRICS
 from ssmde.metrics.protocol import Protocol, counted_pixels
 from ssmde.outputs import check_own, recorded, sweep
-from ssmde.pictures import PanelRow, panel, write_png
-from ssmde.prediction.images import resize_depth
 
 WORST_HEIGHT = 240  # rows of each picture of a worst frame
 NAMED_BROKEN = 3  # unreadable files named below the table; metrics.json has all

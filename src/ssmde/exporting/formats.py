@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from ssmde.exporting.whole_model import WholeModel, trace
-from ssmde.prediction.engines import INPUT, OUTPUT, need
-from ssmde.prediction.export_facts import FACTS_KEY, ExportFacts
+from ssmde.inference.engines import FACTS_KEY, INPUT, OUTPUT, ExportFacts, need
 
 OPSET = 18  # the first with a resize without aliasing
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

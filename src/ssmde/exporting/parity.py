@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from ssmde.prediction.engines import Exported
-from ssmde.prediction.predictor import Predictor
+from ssmde.inference.engines import Exported
+from ssmde.inference.predictor import Predictor
 
 TIMED_ROUNDS = 7
 

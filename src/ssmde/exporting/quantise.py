@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from ssmde.console import with_bar
 from ssmde.data.dataset import spread
 from ssmde.data.images import IMAGE_SUFFIXES, ImageError, read_image
-from ssmde.prediction.engines import INPUT, need
+from ssmde.inference.engines import INPUT, need
 
 MOST_FRAMES = 100
 """Frames that set the ranges; more change little."""

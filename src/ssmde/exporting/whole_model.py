@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
+from ssmde.inference.engines import INPUT
 from ssmde.models.depth_net import DepthNet
-from ssmde.prediction.engines import INPUT
 
 EXAMPLE = (2, 97, 135)  # images, height, width; none of them a size with a rule of its own
 

@@ -16,10 +16,10 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from ssmde.data.pseudo_depth import Kind, LabelInfo
+from ssmde.inference.input import resize_depth
 from ssmde.labelling.source import Asked, Maps, Source
+from ssmde.models.hub import from_hub, hub_in_reach
 from ssmde.models.load import first_line
-from ssmde.net import from_hub, hub_in_reach
-from ssmde.prediction.images import resize_depth
 
 Pixels = list[UInt8[np.ndarray, "h w 3"]]
 

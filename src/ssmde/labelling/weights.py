@@ -7,8 +7,9 @@ import torch
 from jaxtyping import UInt8
 
 from ssmde.data.pseudo_depth import LabelInfo
+from ssmde.inference.loading import load
 from ssmde.labelling.source import Asked, Maps, Source, checksum, to_batch
-from ssmde.prediction.loading import WEIGHTS_IN_A_RUN, load
+from ssmde.models.start import WEIGHTS_IN_A_RUN
 
 Pixels = list[UInt8[np.ndarray, "h w 3"]]
 

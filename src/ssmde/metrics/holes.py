@@ -7,6 +7,7 @@ nothing: a flat depth map has no holes. It is ours; no paper has it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -109,7 +110,8 @@ def hole_counts(
     if not ratio > 1:
         raise ValueError(f"ratio must be more than 1, as 1.25 for 25 % deeper, got {ratio:g}")
     counts = HoleCounts()
-    labels, _ = ndimage.label(movers)  # pixels that share a side are one region
+    found: Any = ndimage.label(movers)  # pixels that share a side are one region
+    labels = found[0]
     still = ~movers if static is None else static
     for label, size in zip(*np.unique(labels[movers], return_counts=True), strict=True):
         if size < SMALLEST * depth.size:

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ssmde.models.hub import from_hub
 from ssmde.models.load import first_line
-from ssmde.net import from_hub
 
 PREFIX = "hf:"
 INSTALL = "pip install 'ssmde[backbones]'"

@@ -21,9 +21,9 @@ from ssmde.models.efficientnet_lite import (
     efficientnet_lite1,
     efficientnet_lite2,
 )
+from ssmde.models.hub import from_hub
 from ssmde.models.load import first_line, load_weights_into
 from ssmde.models.resnet import ResNet, resnet18, resnet18_half, resnet34, resnet50
-from ssmde.net import from_hub
 
 HUB_FILE = "model.safetensors"
 CLASSIFIER = "fc."  # of torchvision's ImageNet weights; a feature extractor has no use for it

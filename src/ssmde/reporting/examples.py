@@ -16,12 +16,12 @@ from ssmde.data.dataset import SnippetDataset, spread
 from ssmde.data.images import read_image
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.result import Evaluation, FrameResult
+from ssmde.inference.input import resize_depth
+from ssmde.inference.pictures import WORST_ERROR, colorize, colorize_error, depth_range
+from ssmde.inference.predictor import Predictor
 from ssmde.methods.student import Student, build_student
 from ssmde.metrics.protocol import Protocol, counted_pixels
 from ssmde.models.load import load_networks
-from ssmde.pictures import WORST_ERROR, colourise, colourise_error, depth_range
-from ssmde.prediction.images import resize_depth
-from ssmde.prediction.predictor import Predictor
 from ssmde.reporting.charts import read_curve
 
 THRESHOLD = "train/filter_motion_threshold"  # its name in log.csv
@@ -183,12 +183,12 @@ def measured_example(
     near, far = depth_range(student.truth) or (1.0, 2.0)
     pictures = {
         "frame": student.image,
-        "truth": colourise(student.truth, near=near, far=far),
-        "teacher": colourise(teacher.prediction, near=near, far=far),
-        "student": colourise(student.prediction, near=near, far=far),
+        "truth": colorize(student.truth, near=near, far=far),
+        "teacher": colorize(teacher.prediction, near=near, far=far),
+        "student": colorize(student.prediction, near=near, far=far),
         "regions": regions_picture(maps, student.image),
-        "teacher_error": colourise_error(teacher.prediction, teacher.truth),
-        "student_error": colourise_error(student.prediction, student.truth),
+        "teacher_error": colorize_error(teacher.prediction, teacher.truth),
+        "student_error": colorize_error(student.prediction, student.truth),
         "weight": _gray(maps.weight),
     }
     if student.moving is not None:
@@ -203,8 +203,8 @@ def plain_example(maps: StudentMaps, image: Picture, store: Store) -> Example:
     teacher = maps.teacher * (np.median(maps.student) / np.median(maps.teacher))
     pictures = {
         "frame": image,
-        "teacher": colourise(teacher, near=near, far=far),
-        "student": colourise(maps.student, near=near, far=far),
+        "teacher": colorize(teacher, near=near, far=far),
+        "student": colorize(maps.student, near=near, far=far),
         "regions": regions_picture(maps, image),
         "weight": _gray(maps.weight),
     }
@@ -263,8 +263,8 @@ def gradient(kind: str) -> str:
     """Colors of `depth` from near to far, or of `error` from none to the worst, as CSS."""
     share = np.linspace(0, 1, 9)[None]
     if kind == "depth":  # from depth 1 to 2, even in disparity as the pictures are
-        colors = colourise(1 / (1 - share / 2), near=1.0, far=2.0)
+        colors = colorize(1 / (1 - share / 2), near=1.0, far=2.0)
     else:
-        colors = colourise_error(1 + WORST_ERROR * share, np.ones_like(share))
+        colors = colorize_error(1 + WORST_ERROR * share, np.ones_like(share))
     stops = ", ".join("#" + bytes(color).hex() for color in colors[0])
     return f"linear-gradient(to right, {stops})"

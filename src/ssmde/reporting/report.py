@@ -13,10 +13,10 @@ from ssmde.console import counted
 from ssmde.data.images import read_image
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.result import REGIONS, Evaluation, Region
+from ssmde.inference.loading import load
+from ssmde.inference.pictures import WORST_ERROR
 from ssmde.io import write_text
 from ssmde.metrics.depth import METRICS
-from ssmde.pictures import WORST_ERROR
-from ssmde.prediction.loading import load
 from ssmde.reporting.charts import STUDENT, TEACHER, line_chart, stage_charts
 from ssmde.reporting.examples import (
     CAPTIONS,

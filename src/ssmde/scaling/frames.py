@@ -12,8 +12,8 @@ from ssmde.data.images import ImageError, read_image, resize_image
 from ssmde.data.motion import turn_degrees
 from ssmde.data.sequence import FrameSequence
 from ssmde.geometry.camera import scale_intrinsics
-from ssmde.prediction.motion import MotionPredictor
-from ssmde.prediction.predictor import Predictor
+from ssmde.inference.loading import MotionPredictor
+from ssmde.inference.predictor import Predictor
 from ssmde.scaling.camera_height import height_over_ground
 from ssmde.scaling.known_poses import View, coarse_factor, fine_factor
 

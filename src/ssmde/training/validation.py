@@ -24,13 +24,13 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.datasets import find_protocol
 from ssmde.evaluate import evaluate_predictions
 from ssmde.evaluation.frames import frames_with_truth
+from ssmde.inference.pictures import PanelRow, panel, write_png
+from ssmde.inference.predictor import Predictor
 from ssmde.io import copy_file
 from ssmde.metrics.protocol import counted_pixels
 from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
 from ssmde.models.load import save_weights
 from ssmde.models.stored import WEIGHTS_FORMAT, WEIGHTS_VERSION
-from ssmde.pictures import PanelRow, panel, write_png
-from ssmde.prediction.predictor import Predictor
 from ssmde.signals import LateStop, Stopped
 from ssmde.training.log import RunLog
 from ssmde.types import Snippets

@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int64
 
 from ssmde.data.images import read_image
 from ssmde.data.sequence import FrameSequence
-from ssmde.prediction.motion import MotionPredictor
+from ssmde.inference.loading import MotionPredictor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -230,12 +230,9 @@ class Predict:
 
     def run(self) -> None:
         """Predict, and say what became of the input."""
-        from ssmde.predict import predict_files
-        from ssmde.prediction.camera import AskedCamera
-        from ssmde.prediction.pipeline import Wishes
-        from ssmde.prediction.shot import Style
+        from ssmde.inference import CameraSpec, PredictOptions, WriterOptions, predict_files
 
-        camera = AskedCamera(intrinsics=self.intrinsics, hfov_degrees=self.hfov_degrees)
+        camera = CameraSpec(intrinsics=self.intrinsics, hfov_degrees=self.hfov_degrees)
         named, source, out = self._words()
         summary = predict_files(
             named,
@@ -243,13 +240,13 @@ class Predict:
             out,
             formats=None if self.format is None else tuple(self.format.split(",")),
             resolution=self.resolution,
-            wishes=Wishes(
+            options=PredictOptions(
                 confidence=self.confidence,
                 tiles=self.tiles,
                 temporal=self.temporal,
                 camera=camera,
             ),
-            style=Style(
+            writer=WriterOptions(
                 mesh=self.mesh,
                 max_points=self.max_points,
                 least_confidence=self.least_confidence,
@@ -275,7 +272,7 @@ class Predict:
         Raises:
             ValueError: If there is one word, or two of which the first is no input but weights.
         """
-        from ssmde.prediction.loading import looks_like_weights
+        from ssmde.inference.loading import looks_like_weights
         from ssmde.weights import DEFAULT_WEIGHTS
 
         if self.source is not None and self.out is not None:

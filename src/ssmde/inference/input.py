@@ -1,0 +1,388 @@
+"""What there is to predict: images in any form, files with names for outputs, the web, cameras."""
+
+import http.client
+import os
+import queue
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import av
+import av.error
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float32, UInt8
+from PIL import Image
+from torch import Tensor
+
+from ssmde.data.files import frame_order, left_out
+from ssmde.data.grey import SIXTEEN_BIT, array_levels, grey_levels, grey_to_bytes
+from ssmde.data.images import ImageError, read_image, read_image_bytes, turn_upright
+from ssmde.data.opening import MOST_PIXELS, READABLE, too_many_pixels
+from ssmde.data.video import VideoError, VideoFrame
+from ssmde.io import natural_order, read_text
+
+ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
+"""A path; an http(s) address of an image; the bytes of an image file; a PIL image; numpy (h, w, c)
+or (h, w); a tensor (c, h, w) or (h, w). c is 1, 3, or 4 with alpha; values are uint8, uint16 (from
+its lowest to its highest, where that is less than half of 16 bits), or float in [0, 1]."""
+ROUNDING = 1e-4  # what resizing and color changes in floats add to [0, 1]
+LIST = ".txt"
+LARGEST_IMAGE = 256 << 20  # bytes, of a download
+LARGEST_FILE = 4 << 30  # bytes, of a video
+TIMEOUT = 30.0  # seconds without an answer of a server
+BLOCK = 1 << 20  # bytes read at once
+MOST_THREADS = 4  # that read; more only fill the memory: the network is slower
+AHEAD = MOST_PIXELS  # pixels that may wait or be read, besides the image that is read next
+WEBCAMS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
+"""By platform: FFmpeg's name for its cameras, and what a camera is called there."""
+RTSP_OPTIONS = {"rtsp_transport": "tcp"}  # UDP loses packets, which shows as gray smear
+SILENCE = 10.0  # seconds without a frame of a camera
+Item = TypeVar("Item")
+Read = TypeVar("Read")
+
+
+class DownloadError(ValueError):
+    """An address that gives no file."""
+
+
+def to_pixels(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
+    """Upright RGB bytes of whatever an image comes as.
+
+    The camera's orientation mark is followed, gray becomes RGB, 16 bits become 8, transparency is
+    dropped: as `read_image` does with files.
+
+    Raises:
+        ImageError: If a file cannot be read, or an address gives none.
+        ValueError: If an array has another shape, type or range.
+    """
+    if isinstance(image, bytes):
+        return read_image_bytes(image, "bytes of an image")
+    if isinstance(image, str | Path):
+        if not is_url(image):
+            return read_image(Path(image), levels=grey_levels([Path(image)]))
+        try:
+            return read_image_bytes(fetch_bytes(str(image)), str(image))
+        except DownloadError as error:
+            raise ImageError(str(error)) from error
+    if isinstance(image, Image.Image):
+        upright = turn_upright(image)
+        if upright.mode in SIXTEEN_BIT:
+            return to_pixels(np.asarray(upright).clip(0, 65535).astype(np.uint16))
+        if upright.mode == "F":
+            raise ValueError("a PIL image of mode F has no known range: give RGB")
+        return np.array(upright.convert("RGB"))
+    return _array_pixels(image)
+
+
+def _array_pixels(image: np.ndarray | Tensor) -> UInt8[np.ndarray, "h w 3"]:
+    pixels = image.detach().cpu().numpy() if isinstance(image, Tensor) else image
+    if isinstance(image, Tensor) and pixels.ndim == 3:
+        pixels = np.moveaxis(pixels, 0, 2)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.dtype.kind == "f":
+        low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):
+            raise ValueError(f"a float image must be in [0, 1], got {low:g} to {high:g}")
+        pixels = (pixels.astype(np.float32).clip(0, 1) * 255).round().astype(np.uint8)
+    elif pixels.dtype == np.uint16:
+        pixels = grey_to_bytes(pixels, array_levels(pixels))
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
+        raise ValueError(
+            "an image is uint8, uint16 or float, (h, w, 3) or (h, w) in numpy, (3, h, w) or "
+            f"(1, h, w) as a tensor, got {image.dtype} {tuple(image.shape)}"
+        )
+    if 0 in pixels.shape:
+        raise ValueError(f"an image needs at least one pixel, got shape {tuple(image.shape)}")
+    return np.ascontiguousarray(np.broadcast_to(pixels[..., :3], (*pixels.shape[:2], 3)))
+
+
+def resize_depth(
+    depth: Float[np.ndarray, "h w"], size: tuple[int, int]
+) -> Float32[np.ndarray, "k m"]:
+    """Depth at another size, bilinear between pixel centers, as every protocol of the field."""
+    tensor = torch.from_numpy(np.require(depth, np.float32, "W"))[None, None]
+    return F.interpolate(tensor, size, mode="bilinear", align_corners=False)[0, 0].numpy()
+
+
+def name_images(source: Path) -> dict[str, Path]:
+    """The images of a file, a folder or a glob, each with the name of its output.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `source`.
+        ValueError: If there is no image.
+    """
+    if source.is_dir():
+        folder, found = source, [p for p in source.iterdir() if p.suffix.lower() in READABLE]
+    elif source.is_file():
+        folder, found = source.parent, [source]
+    else:
+        folder, found = _glob(source)
+    found = [path for path in found if not path.name.startswith(".")]
+    order = frame_order([path.name for path in found])
+    found.sort(key=lambda path: (natural_order(str(path.parent)), order(path.name)))
+    if not found:
+        others = left_out(folder, READABLE) if folder.is_dir() else ""
+        raise ValueError(
+            f"{source}: holds no image ({', '.join(READABLE)})" + (others and f", but {others}")
+        )
+    plain = Counter(path.with_suffix("") for path in found)
+    names = [path.with_suffix("") if plain[path.with_suffix("")] == 1 else path for path in found]
+    return {str(n.relative_to(folder)): p for n, p in zip(names, found, strict=True)}
+
+
+def _glob(pattern: Path) -> tuple[Path, list[Path]]:
+    """The folder before the first wild card, and the images the pattern matches."""
+    wild = [i for i, part in enumerate(pattern.parts) if any(c in part for c in "*?[")]
+    if not wild:
+        raise FileNotFoundError(f"{pattern}: no such file or folder, and not a glob")
+    folder = Path(*pattern.parts[: wild[0]])
+    matches = folder.glob(str(Path(*pattern.parts[wild[0] :])))
+    return folder, [path for path in matches if path.suffix.lower() in READABLE]
+
+
+def name_listed(source: Path) -> dict[str, Path | str]:
+    """The images of a list, a path or an http(s) address a line, with the names of their outputs.
+
+    A path starts at the folder of the list. Names leave out the folders that all images share.
+    Empty lines, and lines that begin with #, are passed over.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    lines = [line.strip() for line in read_text(source).split("\n")]
+    listed = [line for line in dict.fromkeys(lines) if line and not line.startswith("#")]
+    images = [line if is_url(line) else source.parent / line for line in listed]
+    if not images:
+        raise ValueError(f"{source}: lists no image; write a path or an address on each line")
+    places = [_place(image) for image in images]
+    shared = os.path.commonpath([os.path.dirname(place) for place in places])
+    below = [os.path.relpath(place, shared) for place in places]
+    plain = Counter(os.path.splitext(name)[0] for name in below)
+    named: dict[str, Path | str] = {}
+    for name, image in zip(below, images, strict=True):
+        stem = os.path.splitext(name)[0]
+        wanted = stem if plain[stem] == 1 else name
+        number, free = 1, wanted
+        while free in named:  # addresses that differ in their query alone
+            number, free = number + 1, f"{wanted}_{number + 1}"
+        named[free] = image
+    return named
+
+
+def _place(image: Path | str) -> str:
+    """Where an image lies, as a path without ways up: no name may lead out of the output."""
+    if isinstance(image, Path):
+        return os.path.abspath(image)
+    parts = urlsplit(image)
+    return os.path.normpath(f"/{parts.netloc}/{parts.path}")
+
+
+def is_url(source: object) -> bool:
+    """True for an http or https address."""
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
+def fetch_bytes(url: str, *, largest: int = LARGEST_IMAGE) -> bytes:
+    """Content of the file at an http or https address, of at most so many bytes.
+
+    Raises:
+        DownloadError: If there is no such file, it is too large, or the line breaks.
+    """
+    return b"".join(_blocks(url, largest))
+
+
+@contextmanager
+def fetched_file(url: str) -> Generator[Path]:
+    """The file at an address, in a temporary folder that is removed when the block ends.
+
+    Raises:
+        DownloadError: As `fetch_bytes`.
+    """
+    name = Path(unquote(urlsplit(url).path)).name or "download"
+    with tempfile.TemporaryDirectory(prefix="ssmde-") as folder:
+        path = Path(folder) / name
+        with path.open("wb") as file:
+            for block in _blocks(url, LARGEST_FILE):
+                file.write(block)
+        yield path
+
+
+def _blocks(url: str, largest: int) -> Iterator[bytes]:
+    """The content in parts; whatever goes wrong becomes a `DownloadError` with the address."""
+    _check_url(url)
+    too_large = f"{url}: is larger than {largest / 2**20:.0f} MiB; get the file and give its path"
+    request = urllib.request.Request(url, headers={"User-Agent": "ssmde"})
+    try:
+        with _OPENER.open(request, timeout=TIMEOUT) as answer:
+            promised, count = answer.headers.get("Content-Length"), 0
+            if promised is not None and int(promised) > largest:
+                raise DownloadError(too_large)
+            while block := answer.read(BLOCK):
+                count += len(block)
+                if count > largest:
+                    raise DownloadError(too_large)
+                yield block
+            if promised is not None and count < int(promised):
+                raise DownloadError(
+                    f"{url}: broke off after {count} of {promised} bytes; try again"
+                )
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise DownloadError(f"{url}: the server says {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise DownloadError(f"{url}: cannot be reached ({error.reason})") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise DownloadError(f"{url}: the connection broke ({error}); try again") from error
+
+
+class _WebOnly(urllib.request.HTTPRedirectHandler):
+    """Follows from one web address to another, to nothing else."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        if not is_url(newurl):
+            fp.close()
+        _check_url(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_WebOnly)
+
+
+def _check_url(url: str) -> None:
+    if not is_url(url) or not urlsplit(url).hostname:
+        raise DownloadError(f"{url}: only http:// and https:// addresses of files are read")
+
+
+def read_ahead(
+    items: Iterable[Item],
+    read: Callable[[Item], Read],
+    *,
+    threads: int = min(MOST_THREADS, os.cpu_count() or 1),
+    pixels: Callable[[Item], int] = lambda _: 0,
+) -> Iterator[Read]:
+    """What `read` returns for each item, in order; threads read a few before they are asked for.
+
+    What `read` raises ends the iteration. `pixels` says how large an item will be, so that large
+    ones do not fill the memory.
+    """
+    waiting = ((pixels(item), item) for item in items)
+    with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
+        pending: deque[tuple[int, Future[Read]]] = deque()
+        held = next(waiting, None)  # the next one, as long as there is no room for it
+        try:
+            while True:
+                while held is not None and len(pending) < 2 * threads:
+                    if pending and held[0] > AHEAD - sum(size for size, _ in pending):
+                        break
+                    pending.append((held[0], pool.submit(read, held[1])))
+                    held = next(waiting, None)
+                if not pending:
+                    return
+                yield pending.popleft()[1].result()
+        finally:
+            for _, future in pending:
+                future.cancel()
+
+
+def is_live(source: object) -> bool:
+    """True for the number of a webcam, or an rtsp address."""
+    return isinstance(source, str) and (source.isdecimal() or _is_rtsp(source))
+
+
+def read_live(source: str) -> Iterator[VideoFrame]:
+    """Frames of a camera, until it is closed; always the newest one, those missed are dropped.
+
+    Raises:
+        VideoError: If there is no such camera, or it falls silent before its first frame.
+    """
+    return _newest(_open_camera(source), source)
+
+
+def _open_camera(source: str) -> Any:
+    if _is_rtsp(source):
+        what, check = source, "the address, its user and password"
+        address, kind, options = source, None, RTSP_OPTIONS
+    elif sys.platform in WEBCAMS:
+        kind, name = WEBCAMS[sys.platform]
+        address, options = name.format(source), dict[str, str]()
+        what, check = f"webcam {source}", f"that {address} exists and no other program uses it"
+    else:
+        raise VideoError(
+            f"webcam {source}: webcams are read on Linux and macOS only; record a video, or give "
+            "the rtsp address of the camera"
+        )
+    try:
+        return av.open(address, format=kind, options=options, timeout=SILENCE)
+    except av.error.FFmpegError as error:
+        raise VideoError(f"{what}: cannot be opened ({error.strerror}); check {check}") from error
+    except ValueError as error:  # no such input
+        raise VideoError(
+            f"{what}: this PyAV was built without {kind}, so it reads no webcam; record a video, "
+            "or give the rtsp address of the camera"
+        ) from error
+
+
+def _newest(container: Any, source: str) -> Generator[VideoFrame]:
+    """Frames, decoded in a thread that overwrites what nobody took."""
+    latest: queue.Queue[VideoFrame | None] = queue.Queue(maxsize=1)
+    stop = threading.Event()
+    reader = threading.Thread(target=_read_newest, args=(container, latest, stop), daemon=True)
+    reader.start()
+    count = 0
+    try:
+        while True:
+            try:
+                frame = latest.get(timeout=2 * SILENCE)
+            except queue.Empty:
+                frame = None
+            if frame is None:
+                if count == 0:
+                    raise VideoError(f"{source}: the camera sends no frame")
+                return
+            yield frame
+            count += 1
+    finally:
+        stop.set()
+        with suppress(queue.Empty):
+            latest.get_nowait()
+        reader.join(timeout=SILENCE)
+
+
+def _read_newest(
+    container: Any, latest: "queue.Queue[VideoFrame | None]", stop: threading.Event
+) -> None:
+    began = time.monotonic()
+    with container:
+        try:
+            for number, frame in enumerate(container.decode(container.streams.video[0])):
+                if stop.is_set() or too_many_pixels((frame.height, frame.width)):
+                    return
+                pixels = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+                now = time.monotonic() - began
+                with suppress(queue.Empty):  # nobody took it: the newest goes first
+                    latest.get_nowait()
+                latest.put(VideoFrame(number=number, time=now, pixels=pixels))
+        except (av.error.FFmpegError, IndexError):  # the line broke, or carries no picture
+            pass
+        finally:
+            if not stop.is_set():
+                latest.put(None)
+
+
+def _is_rtsp(source: str) -> bool:
+    return source.lower().startswith(("rtsp://", "rtsps://"))

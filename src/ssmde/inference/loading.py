@@ -1,0 +1,200 @@
+"""From a path, a name or an address to a predictor: whatever weights there are."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float64, UInt8
+
+from ssmde.config import Config
+from ssmde.data.images import resize_image
+from ssmde.inference.engines import OPENERS, EngineNetwork, open_exported
+from ssmde.inference.predictor import Predictor
+from ssmde.models.backbone import BACKBONE_KEY
+from ssmde.models.depth_net import DepthNet
+from ssmde.models.device import choose_device
+from ssmde.models.foreign import is_foreign, load_foreign
+from ssmde.models.hub import HUB_PREFIX, download_weights
+from ssmde.models.load import load_weights_into, read_weights
+from ssmde.models.metric_scale import stored_scale
+from ssmde.models.pose_net import build_pose_net
+from ssmde.models.start import WEIGHTS_IN_A_RUN, weights_file
+from ssmde.models.stored import stored_config
+from ssmde.weights import is_released, released_weights
+
+POSE_PREFIX = "pose_net."
+Resolution = tuple[int, int] | None
+Device = torch.device | str | None
+
+
+def load(
+    path: str | Path, *, resolution: Resolution = None, device: Device = None, trust: bool = False
+) -> Predictor:
+    """Predictor from trained weights.
+
+    Opening a file runs nothing that it holds and asks nobody for anything: docs/security.md.
+
+    Args:
+        path: A .safetensors file, or a run folder: its best weights, else its last; a file of
+            `ssmde export`; a folder of Monodepth2 or a .ckpt of SC-Depth; the name of released
+            weights; or `hf:OWNER/NAME`, a repository of the Hugging Face hub.
+        resolution: Size (height, width) the network sees, multiples of 32; by default the size it
+            was trained at, or of several the one whose proportions are nearest to the image's.
+        device: Where to compute; by default a GPU if there is one.
+        trust: You made the file at `path` yourself: open it even if it is a .pt2, which can run
+            code, or names an encoder of the Hugging Face hub that has to be asked for.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        ValueError: If it holds no weights of this project, or of another version of it, or needs
+            trust.
+    """
+    named = _named_weights(str(path))
+    place, trust = named or Path(path), trust and named is None
+    if is_foreign(place):
+        foreign = load_foreign(place)
+        return Predictor(
+            foreign.network.to(choose_device(device)), resolution or foreign.image_size,
+            depth_range=foreign.network.depth_range, source=str(place),
+        )  # fmt: skip
+    file = weights_file(place)
+    if file.suffix in OPENERS:
+        return _exported_predictor(file, resolution, trust=trust)
+    tensors, metadata = read_weights(file)
+    config, scale = stored_config(file, metadata), stored_scale(metadata, origin=str(file))
+    network = DepthNet(
+        encoder=config.model.encoder if trust else _stored_encoder(file, config, metadata),
+        pretrained="none",
+        upsampling=config.model.upsampling,
+        depth_range=config.model.depth_range,
+        scales=tuple(sorted(config.loss.scales)),
+    )
+    load_weights_into(network, tensors, "depth_net.", origin=str(file))
+    metres = scale.metres_per_unit if scale else None
+    near, far = config.model.depth_range
+    return Predictor(
+        network.to(choose_device(device)),
+        resolution or config.data.image_size,
+        more_sizes=() if resolution else config.data.more_sizes,
+        depth_range=(near * (metres or 1), far * (metres or 1)),
+        source=str(path),
+        metres_per_unit=metres,
+    )
+
+
+def from_pretrained(
+    name: str, *, revision: str | None = None, resolution: Resolution = None, device: Device = None
+) -> Predictor:
+    """Predictor from a repository OWNER/NAME of the Hugging Face hub, downloaded once.
+
+    The revision is a branch, tag or commit; by default the main branch. The rest as for `load`.
+
+    Raises:
+        ConnectionError: If the hub cannot be reached and nothing is cached.
+        ValueError: If there is no such repository, or it holds no weights of this project.
+    """
+    name = name.removeprefix(HUB_PREFIX)
+    predictor = load(
+        download_weights(name, revision=revision), resolution=resolution, device=device
+    )
+    predictor.source = f"{HUB_PREFIX}{name}"
+    return predictor
+
+
+def find_weights(weights: str | Path) -> Path:
+    """The .safetensors file of a path, a released name or `hf:OWNER/NAME`.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+    """
+    return weights_file(_named_weights(str(weights)) or Path(weights))
+
+
+def looks_like_weights(path: Path) -> bool:
+    """Whether `load` would take it for weights; pictures and videos are none."""
+    in_a_run = any((path / name).is_file() for name in WEIGHTS_IN_A_RUN)
+    ends = {".safetensors", *OPENERS}
+    return in_a_run or path.suffix in ends or is_foreign(path) or is_released(str(path))
+
+
+def _named_weights(name: str) -> Path | None:
+    """The file behind a name; None for what is a path."""
+    if name.startswith(HUB_PREFIX):
+        return download_weights(name.removeprefix(HUB_PREFIX))
+    return released_weights(name) if is_released(name) else None
+
+
+def _exported_predictor(file: Path, resolution: Resolution, *, trust: bool) -> Predictor:
+    """Predictor from a file of `ssmde export`, which works at one size."""
+    exported = open_exported(file, trust=trust)
+    facts = exported.facts
+    if resolution not in (None, facts.image_size):
+        height, width = facts.image_size
+        raise ValueError(
+            f"{file}: was exported to work at {height} x {width}; for another size export the "
+            "weights again, with --resolution HEIGHT WIDTH"
+        )
+    return Predictor(
+        EngineNetwork(exported), facts.image_size, depth_range=facts.depth_range, source=str(file),
+        metres_per_unit=1.0 if facts.unit == "metres" else None,  # the file multiplies itself
+    )  # fmt: skip
+
+
+def _stored_encoder(file: Path, config: Config, metadata: dict[str, str]) -> str:
+    """The encoder in the head of a weights file, in a form for which nobody has to be asked."""
+    name = config.model.encoder
+    if not name.startswith(HUB_PREFIX):
+        return name
+    if BACKBONE_KEY in metadata:
+        return f"{HUB_PREFIX}{metadata[BACKBONE_KEY]}"
+    raise ValueError(
+        f"{file}: its encoder is {name}, and the file does not say how that is built; a file makes "
+        "nobody ask the hub: add --trust (trust=True in Python) if you trained it yourself"
+    )
+
+
+class MotionPredictor:
+    """The pose network of trained weights: the camera's motion between two images.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        ValueError: If it holds no pose network, or one that learnt nothing.
+    """
+
+    def __init__(self, path: str | Path, device: Device = None) -> None:
+        file = find_weights(path)
+        tensors, metadata = read_weights(file)
+        config = stored_config(file, metadata)
+        if not any(key.startswith(POSE_PREFIX) for key in tensors):
+            raise ValueError(
+                f"{path}: holds no pose network; give weights of a network that was trained on "
+                "video, such as those of its first stage"
+            )
+        if config.data.poses != "none" and config.loss.pose == 0:
+            raise ValueError(
+                f"{path}: its pose network never learnt, for the motion came with the frames "
+                f"(data.poses {config.data.poses}, loss.pose 0); give weights that were trained "
+                "with loss.pose above 0, or without poses"
+            )
+        network = build_pose_net(config.model.pose_net, scale=config.model.pose_scale)
+        load_weights_into(network, tensors, POSE_PREFIX, origin=str(file))
+        self.device = choose_device(device)
+        self.network = network.to(self.device).eval()
+        self.image_size = config.data.image_size
+        self.gap = min(config.data.frame_gaps)
+        """Frames between the images it was trained on, at least."""
+
+    def see(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "k m 3"]:
+        """The image at the size of the network."""
+        return resize_image(pixels, self.image_size)
+
+    @torch.inference_mode()
+    def __call__(
+        self, target: UInt8[np.ndarray, "k m 3"], source: UInt8[np.ndarray, "k m 3"]
+    ) -> Float64[np.ndarray, "4 4"]:
+        """`T_src_tgt`, in scene units, from two images that `see` has resized."""
+        views = [
+            torch.from_numpy(view).to(self.device).permute(2, 0, 1)[None].float() / 255
+            for view in (target, source)
+        ]
+        return self.network(*views)[0].double().cpu().numpy()

@@ -1,0 +1,254 @@
+"""Depth, truth and error as pictures: colors, color bars and panels of uint8 RGB arrays.
+
+Nothing here keeps a state: the same arrays give the same bytes.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from ssmde.io import whole_file
+
+GRAY = 128  # color of pixels without a value
+ENDS = (2.0, 98.0)  # percentiles that set the ends of the colors, so that outliers do not
+WORST_ERROR = 0.5  # relative error that gets the last color of an error picture
+GAP = 4  # white pixels between neighboring pictures
+TEXT_SIZE = 13
+BAND_PIXELS = 4_000_000  # of a band of `bands`: steps in between take many bytes a pixel
+MAGMA = "magma"  # its table lies in the package, for matplotlib loads slowly
+Picture = UInt8[np.ndarray, "h w 3"]
+
+
+def bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of a map of this shape, top to bottom, in bands of at most about `BAND_PIXELS`."""
+    rows = max(1, BAND_PIXELS // max(1, shape[1]))
+    return (slice(top, min(top + rows, shape[0])) for top in range(0, shape[0], rows))
+
+
+def depth_range(depth: Float[np.ndarray, "h w"]) -> tuple[float, float] | None:
+    """Near and far end of the colors of a depth map, in its unit; None without a valid pixel.
+
+    The ends are percentiles of the positive, finite pixels, and lie apart even for a flat map.
+    """
+    values = depth[_valid(depth)]
+    if values.size == 0:
+        return None
+    near, far = _percentiles(values)
+    return (float(near), float(far)) if far > near * 1.0001 else (float(near / 2), float(far * 2))
+
+
+def colorize(
+    depth: Float[np.ndarray, "h w"],
+    *,
+    near: float | None = None,
+    far: float | None = None,
+    color_map: str = MAGMA,
+) -> Picture:
+    """Colors of a depth map, near bright and far dark; gray where depth is not positive and finite.
+
+    Args:
+        depth: Depth; the colors are linear in its inverse, as eyes judge nearness.
+        near: Depth that gets the last color of the map; by default a low percentile.
+        far: Depth that gets the first color of the map; by default a high percentile.
+        color_map: Name of a matplotlib color map.
+
+    Raises:
+        ValueError: If the ends are not 0 < near < far, or the color map is unknown.
+    """
+    near, far = _ends(depth, near, far)
+    colors = np.empty((*depth.shape, 3), np.uint8)
+    for band in bands(depth.shape):
+        valid = _valid(depth[band])
+        safe = np.where(valid, depth[band], far).astype(np.float64)
+        level = (1 / safe - 1 / far) / (1 / near - 1 / far)
+        colors[band] = _color(level, valid, color_map)
+    return colors
+
+
+def colorize_error(
+    prediction: Float[np.ndarray, "h w"], truth: Float[np.ndarray, "h w"]
+) -> Picture:
+    """Colors of |p - g| / g, dark where right, brightest at `WORST_ERROR`; gray without truth."""
+    valid = _valid(truth)
+    safe = np.where(valid, truth, 1.0).astype(np.float64)
+    return _color(np.abs(prediction - safe) / safe / WORST_ERROR, valid, "inferno")
+
+
+def color_bar(height: int, *, near: float, far: float, unit: str = "") -> Picture:
+    """Bar of the colors of `colorize`, near at the top, with its two ends written beside it."""
+    share = np.linspace(0, 1, height)[:, None]
+    depth = 1 / ((1 - share) / near + share / far)
+    bar = colorize(np.repeat(depth, 12, axis=1), near=near, far=far)
+    words = [f"{end:.3g} {unit}".strip() for end in (near, far)]
+    width = max(int(_font().getlength(word)) for word in words) + 2 * GAP
+    canvas = Image.fromarray(_white(height, 12 + width))
+    canvas.paste(Image.fromarray(bar), (0, 0))
+    draw = ImageDraw.Draw(canvas)
+    draw.text((12 + GAP, 0), words[0], fill=0, font=_font())
+    draw.text((12 + GAP, height - 1), words[1], fill=0, font=_font(), anchor="lb")
+    return np.asarray(canvas)
+
+
+def side_by_side(
+    images: Sequence[UInt8[np.ndarray, "_ _ 3"]], titles: Sequence[str] | None = None
+) -> Picture:
+    """Pictures in one row on white, aligned at the top, with a title above each if given.
+
+    Raises:
+        ValueError: If there is no picture, or not one title a picture.
+    """
+    if not images:
+        raise ValueError("a row needs at least one picture, got none")
+    if titles is not None and len(titles) != len(images):
+        raise ValueError(f"{len(images)} pictures need as many titles, got {len(titles)}")
+    head = TEXT_SIZE + GAP if titles else 0
+    height = head + max(image.shape[0] for image in images)
+    row = _white(height, sum(image.shape[1] for image in images) + GAP * (len(images) - 1))
+    left = 0
+    for i, image in enumerate(images):
+        row[head : head + image.shape[0], left : left + image.shape[1]] = image
+        if titles:
+            line = Image.fromarray(_white(head, image.shape[1]))
+            ImageDraw.Draw(line).text((1, 0), titles[i], fill=(0, 0, 0), font=_font())
+            row[:head, left : left + image.shape[1]] = np.asarray(line)
+        left += image.shape[1] + GAP
+    return row
+
+
+def stack(rows: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Picture:
+    """Pictures below each other on white, aligned at the left.
+
+    Raises:
+        ValueError: If there is no picture.
+    """
+    if not rows:
+        raise ValueError("a panel needs at least one row, got none")
+    height = sum(row.shape[0] for row in rows) + GAP * (len(rows) - 1)
+    page, top = _white(height, max(row.shape[1] for row in rows)), 0
+    for row in rows:
+        page[top : top + row.shape[0], : row.shape[1]] = row
+        top += row.shape[0] + GAP
+    return page
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PanelRow:
+    """One frame of a panel; the maps may have other sizes than the frame."""
+
+    image: UInt8[np.ndarray, "_ _ 3"]
+    """RGB frame; every picture of the row is shown at its size."""
+    depth: Float[np.ndarray, "_ _"]
+    """Predicted depth; aligned to the truth where there is truth."""
+    truth: Float[np.ndarray, "h w"] | None = None
+    """True depth at any size; 0 or not finite: no value."""
+    title: str = ""
+    """Written above the frame."""
+
+
+def panel(rows: Sequence[PanelRow], *, height: int | None = None) -> Picture:
+    """Rows of frame, prediction and, where there is truth, truth and error.
+
+    Prediction and truth share their colors, whose ends come from the truth if there is one. Each
+    picture is `height` pixels high; by default as high as its frame.
+    """
+    return stack([_panel_row(row, height) for row in rows])
+
+
+def write_png(path: Path, picture: Picture) -> None:
+    """Write a picture; the file appears under its name only when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        Image.fromarray(picture).save(part, format="PNG")
+
+
+def _panel_row(row: PanelRow, height: int | None) -> Picture:
+    rows, columns = row.image.shape[:2]
+    size = (rows, columns) if height is None else (height, max(1, round(columns * height / rows)))
+    ends = depth_range(row.depth if row.truth is None else row.truth) or depth_range(row.depth)
+    near, far = ends or (None, None)
+    parts = [(row.title or "frame", row.image)]
+    parts.append(("prediction", colorize(row.depth, near=near, far=far)))
+    if row.truth is not None:
+        parts.append(("truth", colorize(row.truth, near=near, far=far)))
+        fitted = row.depth[_nearest(row.depth.shape, row.truth.shape)]
+        parts.append((f"error, 0 to {WORST_ERROR:.0%}", colorize_error(fitted, row.truth)))
+    pictures = [picture[_nearest(picture.shape, size)] for _, picture in parts]
+    return side_by_side(pictures, [title for title, _ in parts])
+
+
+def _nearest(shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Index that reads an array of `shape` at `size`, each pixel from the nearest center."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for old, new in zip(shape[:2], size, strict=True)
+    )
+    return rows[:, None], columns[None, :]
+
+
+def _ends(
+    depth: Float[np.ndarray, "h w"], near: float | None, far: float | None
+) -> tuple[float, float]:
+    """The ends asked for; one that was not asked for comes from the map, beyond the other."""
+    found = (near, far) if near and far else depth_range(depth) or (1.0, 2.0)
+    if near is None:
+        near = found[0] if far is None or found[0] < far else far / 2
+    if far is None:
+        far = found[1] if found[1] > near else near * 2
+    if not 0 < near < far:
+        raise ValueError(
+            f"the ends of the colours must be 0 < near < far, got {near:g} and {far:g}"
+        )
+    return near, far
+
+
+def _percentiles(values: Float[np.ndarray, "n"]) -> list[float]:
+    """`np.percentile(values, ENDS)` in float64, without a copy in float64; sorts the values."""
+    places = [(len(values) - 1) * end / 100 for end in ENDS]
+    neighbors = [(math.floor(place), math.ceil(place)) for place in places]
+    values.partition(sorted({i for pair in neighbors for i in pair}))
+    pairs = [(float(values[low]), float(values[high])) for low, high in neighbors]
+    return [
+        low + (high - low) * (place % 1) for place, (low, high) in zip(places, pairs, strict=True)
+    ]
+
+
+def _valid(depth: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    return np.isfinite(depth) & (depth > 0)
+
+
+def _color(
+    level: Float[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], color_map: str
+) -> Picture:
+    """Colors of levels in [0, 1], cut at both ends; gray where not valid."""
+    index = np.nan_to_num(level, nan=1.0, posinf=1.0, neginf=0.0).clip(0, 1) * 255
+    colors = _table(color_map)[index.round().astype(np.uint8)]
+    colors[~valid] = GRAY
+    return colors
+
+
+@cache
+def _table(name: str) -> UInt8[np.ndarray, "256 3"]:
+    if name == MAGMA:
+        with files("ssmde").joinpath("magma.png").open("rb") as file:
+            return np.asarray(Image.open(file))[0]
+    from matplotlib import colormaps
+
+    if name not in colormaps:
+        raise ValueError(f"unknown colour map {name!r}: magma, turbo and viridis are some of them")
+    return (colormaps[name](np.arange(256) / 255)[:, :3] * 255).round().astype(np.uint8)
+
+
+@cache
+def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(TEXT_SIZE)
+
+
+def _white(height: int, width: int) -> Picture:
+    return np.full((height, width, 3), 255, np.uint8)

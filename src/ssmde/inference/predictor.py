@@ -1,0 +1,323 @@
+"""Trained weights as a function from image to depth, at the size of the image."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor, nn
+
+from ssmde.data.images import resize_image
+from ssmde.inference.input import ImageLike, resize_depth, to_pixels
+from ssmde.models.depth_net import check_image_size
+
+LARGEST_GROUP = 100_000_000  # bytes of pixels: four photos of 8 megapixels
+STRIDE = 32  # of the networks: sizes are multiples of it
+SMALLER = 0.75  # size of the second view for the confidence, as a share of the first
+CELLS = 4  # what is coarser than a quarter of a tile is decided by the whole image
+MOST_TILES = 16
+Views = list[UInt8[np.ndarray, "_ _ 3"]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelInfo:
+    """What all depth maps of one predictor share."""
+
+    depth_range: tuple[float | int, float | int] = (0.1, 100.0)
+    """Smallest and largest depth it can say, in its unit."""
+    source: str = ""
+    """Where the weights come from."""
+    network_size: tuple[int, int] = (0, 0)
+    """Size (height, width) the network sees, in pixels."""
+    metres_per_unit: float | None = None
+    """Factor that `ssmde scale` found and depth has been multiplied by; None: scene units."""
+
+    @property
+    def metric(self) -> bool:
+        """True if depth is in metres."""
+        return self.metres_per_unit is not None
+
+    @property
+    def unit(self) -> str:
+        """Written behind a depth: m, or nothing where the unit is unknown."""
+        return "m" if self.metric else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What the network says of one image, or of a batch of n, at the size of the images."""
+
+    depth: Float32[np.ndarray, "*n h w"]
+    """Depth along z: in metres if `metric`, else in scene units, true up to one factor."""
+    confidence: Float32[np.ndarray, "*n h w"] | None = None
+    """In [0, 1], higher is surer; None if it was not asked for."""
+    metric: bool = False
+    """True if the weights know their scale: see `ssmde scale`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PredictedFrame:
+    """One image or frame of a video with its depth, of one size, as writers take it."""
+
+    pixels: UInt8[np.ndarray, "h w 3"]
+    """RGB, upright."""
+    depth: Float32[np.ndarray, "h w"]
+    """Depth along z, in metres or scene units, as `info` says; positive."""
+    confidence: Float32[np.ndarray, "h w"] | None = None
+    """In [0, 1], higher is surer; None if it was not asked for."""
+    intrinsics: Float[np.ndarray, "3 3"] | None = None
+    """Pinhole matrix, in pixels of the image; None if unknown."""
+    time: float | int | None = None
+    """When the frame is shown, in seconds; None for an image."""
+    ends: tuple[float, float] | None = None
+    """Near and far end of the colors, where they follow a video; None for those of the depth."""
+    info: ModelInfo = ModelInfo()
+    """Where the depth comes from."""
+
+
+class Predictor:
+    """A trained depth network and the size it wants its images in.
+
+    Args:
+        network: Maps RGB (b, 3, h, w) in [0, 1] to depth (b, 1, h, w); set to evaluation here.
+        image_size: Size (height, width) the network sees; multiples of 32.
+        more_sizes: Further sizes it was trained at: an image is seen at the one whose proportions
+            are nearest to its own.
+        depth_range: Smallest and largest depth of a prediction, in its unit.
+        source: Where the weights come from, for tables.
+        metres_per_unit: What the network says times this is metres; None where nobody knows.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        image_size: tuple[int, int],
+        *,
+        more_sizes: Sequence[tuple[int, int]] = (),
+        depth_range: tuple[float, float] = (0.1, 100.0),
+        source: str = "",
+        metres_per_unit: float | None = None,
+    ) -> None:
+        for size in (image_size, *more_sizes):
+            check_image_size(*size)
+        self.network = network.eval()
+        self.image_size = image_size
+        self.more_sizes = tuple(more_sizes)
+        self.depth_range = depth_range
+        self.source = source
+        self.metres_per_unit = metres_per_unit
+
+    @property
+    def info(self) -> ModelInfo:
+        """What its depth maps share, for writers."""
+        return ModelInfo(
+            depth_range=self.depth_range, source=self.source, network_size=self.image_size,
+            metres_per_unit=self.metres_per_unit,
+        )  # fmt: skip
+
+    def at(self, resolution: tuple[int, int]) -> "Predictor":
+        """The same network at another working size (height, width), multiples of 32."""
+        return Predictor(
+            self.network, resolution, depth_range=self.depth_range, source=self.source,
+            metres_per_unit=self.metres_per_unit,
+        )  # fmt: skip
+
+    def to(self, device: str | torch.device) -> "Predictor":
+        """Move the network to a device, such as `cuda`; returns this predictor."""
+        self.network.to(device)
+        return self
+
+    def size_for(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """The size (height, width) at which an image of shape (height, width, ...) is seen."""
+        proportions = math.log(shape[1] / shape[0])
+
+        def difference(size: tuple[int, int]) -> float:
+            return abs(math.log(size[1] / size[0]) - proportions)
+
+        return min((self.image_size, *self.more_sizes), key=difference)
+
+    def predict(self, image: ImageLike, *, confidence: bool = False, tiles: int = 1) -> Prediction:
+        """Depth of one image, or of a batch of images, at their own size.
+
+        Args:
+            image: A path, an address, bytes, a PIL image, an array or a tensor: see `ImageLike`; or
+                a batch, as a tensor (n, c, h, w) or an array (n, h, w, c).
+            confidence: Whether to say how sure each pixel is; takes two and a half times as long.
+            tiles: See the image in parts at so many times the network's size; for fine detail of
+                large images. Takes (2 tiles - 1)^2 + 1 times as long.
+
+        Raises:
+            ImageError: If a file cannot be read.
+            ValueError: If an array is not an image.
+        """
+        if not (isinstance(image, np.ndarray | Tensor) and image.ndim == 4):
+            return next(self.predict_many([image], confidence=confidence, tiles=tiles))
+        if len(image) == 0:
+            raise ValueError("a batch needs at least one image, got none")
+        found = list(self.predict_many([*image], confidence=confidence, tiles=tiles))
+        sure = [f.confidence for f in found if f.confidence is not None]
+        return Prediction(
+            depth=np.stack([f.depth for f in found]),
+            confidence=np.stack(sure) if sure else None,
+            metric=found[0].metric,
+        )
+
+    def predict_many(
+        self,
+        images: Iterable[ImageLike],
+        *,
+        batch_size: int = 8,
+        confidence: bool = False,
+        tiles: int = 1,
+    ) -> Iterator[Prediction]:
+        """Depth of each image, at its own size, in order; reads `batch_size` images at a time."""
+        check_tiles(tiles)
+        for group in _groups(images, batch_size, self.size_for):
+            depths = self._run(group)
+            sure = self._confidence(group, depths) if confidence else [None] * len(group)
+            for pixels, depth, c in zip(group, depths, sure, strict=True):
+                size = pixels.shape[:2]
+                if tiles > 1:
+                    depth = tiled_depth(self._run, pixels, self.size_for(size), tiles)
+                yield Prediction(
+                    depth=resize_depth(depth, size),
+                    confidence=None if c is None else resize_depth(c, size),
+                    metric=self.metres_per_unit is not None,
+                )
+
+    def network_depth(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "k m"]:
+        """Depth at the size the network works in, as benchmarks want it before they resize it."""
+        return self._run([pixels])[0]
+
+    def network_answer(
+        self, pixels: UInt8[np.ndarray, "h w 3"]
+    ) -> tuple[Float32[np.ndarray, "k m"], Float32[np.ndarray, "k m"]]:
+        """The same, and how sure each pixel is; takes two and a half times as long."""
+        depths = self._run([pixels])
+        return depths[0], self._confidence([pixels], depths)[0]
+
+    def _confidence(
+        self, images: Views, depths: Float32[np.ndarray, "b k m"]
+    ) -> list[Float32[np.ndarray, "k m"]]:
+        """Whether the mirrored image and the image at another size get the same depth."""
+        mirrored = self._run([pixels[:, ::-1] for pixels in images])[:, :, ::-1]
+        size = self.size_for(images[0].shape)
+        other = self.at(smaller_size(size))._run(images)
+        return [
+            view_agreement(depth, [m, resize_depth(o, size)])
+            for depth, m, o in zip(depths, mirrored, other, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def _run(self, images: Views) -> Float32[np.ndarray, "b k m"]:
+        device = next(self.network.parameters()).device
+        size = self.size_for(images[0].shape)  # of all of them
+        views = np.stack([resize_image(pixels, size) for pixels in images])
+        batch = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float() / 255
+        depth = self.network(batch)[:, 0].float().cpu().numpy() * (self.metres_per_unit or 1.0)
+        if not np.isfinite(depth).all():
+            raise ValueError(
+                f"{self.source or 'the network'}: gives depth that is no number; its weights are "
+                "damaged: take another copy, or an earlier checkpoint"
+            )
+        return depth
+
+
+def _groups(
+    images: Iterable[ImageLike], batch_size: int, size_for: Callable[[tuple[int, ...]], object]
+) -> Iterator[Views]:
+    """Images in groups of at most `batch_size`, seen at one size; of large images fewer."""
+    group: Views = []
+    for image in images:
+        pixels = to_pixels(image)
+        if group and size_for(group[0].shape) != size_for(pixels.shape):
+            yield group
+            group = []
+        group.append(pixels)
+        if len(group) >= batch_size or sum(p.size for p in group) >= LARGEST_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def view_agreement(
+    depth: Float[np.ndarray, "h w"], others: list[Float[np.ndarray, "h w"]]
+) -> Float32[np.ndarray, "h w"]:
+    """exp(-mean |log(other / depth)|) of each pixel, in [0, 1]; higher is surer.
+
+    It is about the ratio of the smaller to the larger depth: 0.9 where the views differ by a tenth.
+    The scale of each view is taken out by the median ratio, for it is not known anyway. That a
+    network answers a mirrored image in another way where it guesses was noted for uncertainty by
+    Poggi et al., CVPR 2020 (https://arxiv.org/abs/2005.06209).
+    `others` are depths of the same image seen in other ways, turned back to its pixels.
+    """
+    if not others:
+        return np.ones(depth.shape, np.float32)
+    logs = [np.log(other.astype(np.float64) / depth) for other in others]
+    apart = np.mean([np.abs(log - np.median(log)) for log in logs], axis=0)
+    return np.exp(-apart).astype(np.float32)
+
+
+def smaller_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Size (height, width) of the second view: about three quarters, in multiples of 32.
+
+    A size too small to shrink is doubled instead, so that the second view is never the first.
+    """
+    height, width = (max(STRIDE, round(SMALLER * side / STRIDE) * STRIDE) for side in size)
+    return (height, width) if (height, width) != size else (2 * size[0], 2 * size[1])
+
+
+def check_tiles(tiles: int) -> None:
+    """Refuse a number that makes no sense or takes for ever."""
+    if not 1 <= tiles <= MOST_TILES:
+        raise ValueError(
+            f"tiles must be from 1 to {MOST_TILES}, got {tiles}: the image is seen in "
+            "(2 tiles - 1)^2 parts"
+        )
+
+
+def tiled_depth(
+    depths_of: Callable[[Views], Float32[np.ndarray, "b h w"]],
+    pixels: UInt8[np.ndarray, "h w 3"],
+    size: tuple[int, int],
+    tiles: int,
+) -> Float32[np.ndarray, "k m"]:
+    """Depth of an image at `tiles` times the network's size, seen in (2 tiles - 1)^2 parts.
+
+    A network says each part in a scale of its own. So the image as a whole decides what is coarse,
+    and the parts what is fine: each part is multiplied by a smooth map that makes its coarse
+    content that of the whole. Parts overlap by half, and fade out towards their borders.
+    `depths_of` gives the depth of images of the network's size (height, width), at that size.
+    """
+    height, width = size
+    whole = depths_of([resize_image(pixels, size)])[0]
+    canvas = resize_image(pixels, (height * tiles, width * tiles))
+    guide = _resize(_log(whole), canvas.shape[:2])
+    total, weight = torch.zeros_like(guide), torch.zeros_like(guide)
+    # 1 in the middle of a part, almost 0 at its border; two neighbors add up to 1.
+    v, u = (
+        torch.sin(torch.pi * (torch.arange(n, dtype=torch.float32) + 0.5) / n) ** 2 for n in size
+    )
+    fade = (v[:, None] * u)[None, None]
+    for top in range(0, height * tiles - height // 2, height // 2):
+        for left in range(0, width * tiles - width // 2, width // 2):
+            here = (..., slice(top, top + height), slice(left, left + width))
+            part = np.ascontiguousarray(canvas[top : top + height, left : left + width])
+            fine = _log(depths_of([part])[0])
+            # Means of cells, joined by straight lines between their middles.
+            coarse = _resize(F.adaptive_avg_pool2d(guide[here] - fine, CELLS), size)
+            total[here] += fade * (fine + coarse)
+            weight[here] += fade
+    return (total / weight).exp()[0, 0].numpy()
+
+
+def _resize(values: Tensor, size: tuple[int, ...]) -> Tensor:
+    return F.interpolate(values, tuple(size), mode="bilinear", align_corners=False)
+
+
+def _log(depth: Float32[np.ndarray, "h w"]) -> Tensor:
+    return torch.from_numpy(np.require(depth, np.float32, "W")).log()[None, None]

@@ -1,0 +1,114 @@
+"""Steady depth over the frames of a video: the former depth of the same points is blended in.
+
+Between two frames the picture moves tile by tile; along this motion the former depth is carried
+over, and blended with the present one where both pictures and both depths agree. What came into
+view, what moved otherwise and what follows a cut keeps the depth of its own frame.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Float64, UInt8
+
+from ssmde.data.image_motion import TileFlow, tile_flow
+from ssmde.data.images import resize_image
+from ssmde.geometry.warp import sample
+from ssmde.inference.input import resize_depth
+
+MEMORY = 0.8  # weight of the former depth where all agrees: a mean over about five frames
+ALIKE = 0.06  # difference of gray values, in [0, 1], at which the weight falls to a third
+NEAR = 0.25  # difference of log depth at which the weight falls to a third
+APPROACH_MEMORY = 0.8  # share of the former frames in how fast the camera comes nearer
+FEWEST_FOUND = 0.3  # share of tiles that must be found again; with fewer it is a cut
+TO_GRAY = np.array((0.299, 0.587, 0.114), np.float32)
+
+
+class Smoother:
+    """Depth of frame after frame of one video, each blended with those before it.
+
+    The blending is done at `size` (height, width); that of the network loses nothing. `memory` is
+    the weight of the former depth where all agrees, in [0, 1).
+    """
+
+    def __init__(self, size: tuple[int, int], *, memory: float = MEMORY) -> None:
+        if not 0 <= memory < 1:
+            raise ValueError(f"memory must be in [0, 1), got {memory:g}")
+        self.size, self.memory = size, memory
+        self.gray: Float32[np.ndarray, "h w"] | None = None
+        self.depth: Float64[np.ndarray, "h w"] | None = None
+        self.approach = 0.0
+        """What is added to the depth from one frame to the next, in its unit."""
+
+    def smooth(
+        self, pixels: UInt8[np.ndarray, "h w 3"], depth: Float32[np.ndarray, "h w"]
+    ) -> Float32[np.ndarray, "h w"]:
+        """Depth of the next frame, blended with what is remembered.
+
+        s = d exp(w log(m / d)): d the predicted depth; m the former result where it went, nearer or
+        farther as the camera moves; w the weight.
+        """
+        gray = resize_image(pixels, self.size).astype(np.float32) @ TO_GRAY / 255
+        now = resize_depth(depth, self.size).astype(np.float64)
+        blended = now if self.gray is None or self.depth is None else self._blend(gray, now)
+        self.gray, self.depth = gray, blended
+        change = resize_depth((blended / now).astype(np.float32), depth.shape)
+        return depth * change
+
+    def _blend(
+        self, gray: Float32[np.ndarray, "h w"], now: Float64[np.ndarray, "h w"]
+    ) -> Float64[np.ndarray, "h w"]:
+        assert self.gray is not None
+        assert self.depth is not None
+        flow = tile_flow(gray, self.gray)
+        if not flow.found_share > FEWEST_FOUND:  # also where nothing has texture
+            self.approach = 0.0
+            return now
+        before, seen, inside = _carry(flow, self.depth, self.gray)
+        weight = self.memory * inside * np.exp(-(((gray - seen) / ALIKE) ** 2))
+        trusted = weight > 0.5 * self.memory
+        if trusted.any():
+            step = float(np.median((now - before)[trusted]))
+            self.approach += (1 - APPROACH_MEMORY) * (step - self.approach)
+        # Nearer than half of what it was in one frame is no motion of a camera.
+        apart = np.log(np.maximum(before + self.approach, 0.5 * before) / now)
+        weight *= np.exp(-((apart / NEAR) ** 2))
+        return now * np.exp(weight * apart)
+
+
+def _carry(
+    flow: TileFlow, depth: Float64[np.ndarray, "h w"], gray: Float32[np.ndarray, "h w"]
+) -> tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"]]:
+    """Former depth and gray at the pixels of the present frame, and 1 where these were in view."""
+    height, width = depth.shape
+    v, u = np.mgrid[:height, :width].astype(np.float64)
+    motion = dense_motion(flow, (height, width))
+    there = torch.from_numpy(np.stack([u + motion[..., 0], v + motion[..., 1]], -1))[None]
+    maps = np.stack([depth, gray.astype(np.float64), np.ones_like(depth)])
+    before, seen, inside = sample(torch.from_numpy(maps)[None], there)[0].numpy()
+    whole = inside > 0.999
+    return np.where(whole, before, depth), seen, whole.astype(np.float64)
+
+
+def dense_motion(flow: TileFlow, size: tuple[int, int]) -> Float[np.ndarray, "h w 2"]:
+    """Motion of every pixel, by straight lines between the middles of the tiles.
+
+    Tiles that were not found go where the others go, in the median.
+    """
+    found = flow.found
+    motion = flow.motion.astype(np.float64)
+    if found.any():
+        motion[~found] = np.median(motion[found], axis=0)
+    columns, rows = (np.unique(flow.centres[:, i]) for i in (0, 1))
+    grid = motion.reshape(len(rows), len(columns), 2)
+    along_v = _between(rows, size[0], grid)
+    return _between(columns, size[1], along_v.swapaxes(0, 1)).swapaxes(0, 1)
+
+
+def _between(
+    places: Float32[np.ndarray, " n"], length: int, values: Float[np.ndarray, "n m 2"]
+) -> Float[np.ndarray, "k m 2"]:
+    """Values at 0, 1, ... `length` - 1, linear between the places and constant beyond them."""
+    at = np.interp(np.arange(length), places, np.arange(len(places)))
+    low = np.minimum(at.astype(int), max(len(places) - 2, 0))
+    high = np.minimum(low + 1, len(places) - 1)
+    share = (at - low)[:, None, None]
+    return (1 - share) * values[low] + share * values[high]

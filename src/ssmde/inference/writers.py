@@ -1,0 +1,373 @@
+"""Everything a depth map can be written as: one table, which the command line and the page read.
+
+Point clouds and normals are those of the camera turned half about its x axis, as viewers expect:
+x right, y up, z towards the viewer. The camera stands at the origin.
+"""
+
+import errno
+import math
+import os
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, UInt8
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from ssmde.geometry.camera import backproject
+from ssmde.geometry.surface import normals
+from ssmde.inference.film import write_film, write_recording
+from ssmde.inference.pictures import (
+    bands,
+    color_bar,
+    colorize,
+    depth_range,
+    side_by_side,
+    write_png,
+)
+from ssmde.inference.predictor import ModelInfo, PredictedFrame
+from ssmde.io import whole_file, write_json
+
+LARGEST_PNG16 = 65535
+DEPTH_FILE = "depth.json"
+JUMP = (
+    1.1  # a triangle whose farthest corner is so many times as far as its nearest spans two things
+)
+VIEWER_AXES = np.array((1, -1, -1), np.float32)  # from x right, y down, z forward
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WriterOptions:
+    """How files are to be written, where there is a choice."""
+
+    mesh: bool = False
+    """Triangles between neighboring pixels in place of points, for ply and glb."""
+    max_points: int = 1_000_000
+    """A cloud takes every so many-th pixel of an image with more pixels than this."""
+    least_confidence: float | int = 0.0
+    """Points of a cloud with less are left out; only where there is a confidence."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that leave nothing."""
+        if self.max_points < 4:
+            raise ValueError(f"max_points must be 4 or more, got {self.max_points}")
+        if not 0 <= self.least_confidence <= 1:
+            raise ValueError(f"least_confidence must be in [0, 1], got {self.least_confidence:g}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cloud:
+    """Points in the axes of viewers, and perhaps triangles between them."""
+
+    points: Float32[np.ndarray, "n 3"]
+    colors: UInt8[np.ndarray, "n 3"]
+    confidence: Float32[np.ndarray, " n"] | None = None
+    faces: Int32[np.ndarray, "m 3"] | None = None
+    """Points of each triangle, counter-clockwise for the camera; None for a cloud."""
+
+
+def _unit_key(info: ModelInfo) -> str:
+    """Name of what a unit is, in depth.json and in the text of every PNG."""
+    return f"png16_units_per_{'metre' if info.metric else 'scene_unit'}"
+
+
+def _png16_units(info: ModelInfo) -> float:
+    """What depth 1 is in a 16-bit PNG: a whole number where possible, and never too large."""
+    far = info.depth_range[1]
+    return float(LARGEST_PNG16 // far) if far <= LARGEST_PNG16 else LARGEST_PNG16 / far
+
+
+def _write_png16(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
+    """16 bits a pixel, at least 1; the file itself says what a unit is, in a text of its head."""
+    units = _png16_units(frame.info)
+    values = np.empty(frame.depth.shape, np.uint16)
+    for band in bands(values.shape):
+        depth = frame.depth[band].astype(np.float64)
+        values[band] = (depth * units).round().clip(1, LARGEST_PNG16)
+    text = PngInfo()
+    text.add_text(_unit_key(frame.info), repr(units))
+    with whole_file(path) as part:
+        Image.fromarray(values).save(part, "PNG", pnginfo=text)
+
+
+def _explain_png16(folder: Path, info: ModelInfo) -> None:
+    """Write depth.json: what the numbers of the 16-bit PNGs mean."""
+    near, far = info.depth_range
+    key, unit = _unit_key(info), "metres" if info.metric else "scene units"
+    content = {
+        key: _png16_units(info),
+        "meaning": f"depth along z in {unit} = value / {key}",
+        "metric": info.metric,
+        "metres_per_scene_unit": info.metres_per_unit,
+        "scale": "found by `ssmde scale`, and stored with the weights"
+        if info.metric
+        else "one factor to metres is unknown: `ssmde scale` finds it",
+        "smallest_depth": near,
+        "largest_depth": far,
+        "weights": info.source,
+        "network_size": list(info.network_size),
+    }
+    write_json(folder / DEPTH_FILE, content)
+
+
+def _write_npz(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
+    arrays: dict[str, Any] = {
+        "depth": frame.depth, "confidence": frame.confidence, "intrinsics": frame.intrinsics
+    }  # fmt: skip
+    known = {name: array for name, array in arrays.items() if array is not None}
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **known)
+
+
+def _write_exr(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
+    import OpenEXR  # slow to import, and few ask for it
+
+    channels = {"Z": np.ascontiguousarray(frame.depth)}
+    if frame.confidence is not None:
+        channels["confidence"] = np.ascontiguousarray(frame.confidence)
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    with whole_file(path) as part, OpenEXR.File(header, channels) as file:
+        try:
+            file.write(str(part))
+        except RuntimeError as error:  # it has this one for everything that a disk refuses
+            full = os.strerror(errno.ENOSPC) in str(error)
+            number = errno.ENOSPC if full else errno.EIO
+            raise OSError(number, os.strerror(number), str(part)) from error
+
+
+def _write_color(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
+    near, far = frame.ends or depth_range(frame.depth) or (1.0, 2.0)
+    colors = colorize(frame.depth, near=near, far=far)
+    bar = color_bar(colors.shape[0], near=near, far=far, unit=frame.info.unit)
+    write_png(path, side_by_side([colors, bar]))
+
+
+def _write_normals(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
+    write_png(path, normal_colors(frame))
+
+
+def normal_colors(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
+    """Normals as colors 127.5 (n + 1): red to the right, green up, blue towards the camera.
+
+    The axes of normal maps in graphics programs: a wall ahead is (128, 128, 255), a floor greenish.
+    Gray is no normal.
+
+    Raises:
+        ValueError: If no intrinsics are known.
+    """
+    if frame.intrinsics is None:
+        raise ValueError("normals need intrinsics: give fx fy cx cy or a field of view")
+    colors = np.empty((*frame.depth.shape, 3), np.uint8)
+    for band in bands(frame.depth.shape):
+        # A row more on either side, which the derivatives of the rows at the border look at.
+        above, below = band.start > 0, band.stop < len(colors)
+        rows = slice(band.start - above, band.stop + below)
+        depth = torch.from_numpy(np.require(frame.depth[rows], np.float64, "W"))[None, None]
+        camera = torch.from_numpy(_lower_camera(frame.intrinsics, rows.start))[None]
+        found: Float[np.ndarray, "h w 3"] = normals(depth, camera)[0].permute(1, 2, 0).numpy()
+        # Ours point away from the camera, in x right, y down, z forward: reverse them, then turn.
+        facing = found[above : len(found) - below] * (-1, 1, 1)
+        colors[band] = (127.5 * (facing + 1)).round().clip(0, 255).astype(np.uint8)
+    return colors
+
+
+def _lower_camera(intrinsics: Float[np.ndarray, "3 3"], rows: int) -> Float64[np.ndarray, "3 3"]:
+    """Pinhole matrix of what is left of an image without so many of its upper rows."""
+    matrix = intrinsics.astype(np.float64)
+    matrix[1, 2] -= rows
+    return matrix
+
+
+def _write_ply(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
+    """Binary little-endian PLY (Turk, 1994): x y z, red green blue, confidence if known, faces."""
+    cloud = point_cloud(frame, options)
+    columns = [(f"float {name}", "<f4", cloud.points[:, i]) for i, name in enumerate("xyz")]
+    names = ("red", "green", "blue")
+    columns += [(f"uchar {name}", "u1", cloud.colors[:, i]) for i, name in enumerate(names)]
+    if cloud.confidence is not None:
+        columns.append(("float confidence", "<f4", cloud.confidence))
+    vertices = np.empty(len(cloud.points), [(name, kind) for name, kind, _ in columns])
+    head = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}"]
+    for name, _, values in columns:
+        vertices[name] = values
+        head.append(f"property {name}")
+    content = [vertices.tobytes()]
+    if cloud.faces is not None:
+        head += [f"element face {len(cloud.faces)}", "property list uchar int vertex_indices"]
+        faces = np.empty(len(cloud.faces), [("count", "u1"), ("which", "<i4", 3)])
+        faces["count"], faces["which"] = 3, cloud.faces
+        content.append(faces.tobytes())
+    with whole_file(path) as part:
+        part.write_bytes("\n".join([*head, "end_header\n"]).encode("ascii") + b"".join(content))
+
+
+def _write_glb(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
+    """GLB (glTF 2.0), whose vertex colors are linear light by its definition."""
+    import trimesh  # slow to import, and few ask for it
+
+    cloud = point_cloud(frame, options)
+    colors = linear_light(cloud.colors)
+    if cloud.faces is None:
+        scene = trimesh.PointCloud(cloud.points, colors=colors)
+    else:
+        scene = trimesh.Trimesh(
+            cloud.points, cloud.faces, vertex_colors=colors, process=False, validate=False
+        )
+    content: Any = scene.export(file_type="glb")
+    with whole_file(path) as part:
+        part.write_bytes(content)
+
+
+def point_cloud(frame: PredictedFrame, options: WriterOptions) -> Cloud:
+    """The pixels of a frame as points in the axes of viewers, in the unit of the depth.
+
+    Pixels without depth or with too little confidence are left out; of a large image every
+    so many-th row and column is taken.
+
+    Raises:
+        ValueError: If no intrinsics are known, or no pixel is left.
+    """
+    if frame.intrinsics is None:
+        raise ValueError("a point cloud needs intrinsics: give fx fy cx cy or a field of view")
+    height, width = frame.depth.shape
+    step = math.ceil(math.sqrt(max(1.0, height * width / options.max_points)))
+    rows, columns = (np.arange(n)[(step - 1) // 2 :: step] for n in (height, width))
+    picked = np.ix_(rows, columns)
+    depth = frame.depth[picked]
+    kept = np.isfinite(depth) & (depth > 0)
+    confidence = None if frame.confidence is None else frame.confidence[picked]
+    if confidence is not None:
+        kept &= confidence >= options.least_confidence
+    if not kept.any():
+        raise ValueError(
+            f"no pixel has a confidence of {options.least_confidence:g} or more: ask for less"
+        )
+    points: list[Float32[np.ndarray, "k m 3"]] = []
+    for band in bands(frame.depth.shape):
+        maps = torch.from_numpy(np.require(frame.depth[band], np.float32, "W"))[None, None]
+        camera = _lower_camera(frame.intrinsics, band.start).astype(np.float32)
+        lifted = backproject(maps, torch.from_numpy(camera)[None])[0].numpy()
+        inside = rows[(rows >= band.start) & (rows < band.stop)] - band.start
+        points.append(lifted[np.ix_(inside, columns)])
+    return Cloud(
+        points=np.concatenate(points)[kept] * VIEWER_AXES,
+        colors=np.ascontiguousarray(frame.pixels[picked][kept]),
+        confidence=None if confidence is None else confidence[kept],
+        faces=_triangles(depth, kept) if options.mesh else None,
+    )
+
+
+def _triangles(
+    depth: Float[np.ndarray, "h w"], kept: Bool[np.ndarray, "h w"]
+) -> Int32[np.ndarray, "m 3"]:
+    """Two triangles for each four neighboring pixels that are kept, none across a jump of depth."""
+    number: Int64[np.ndarray, "h w"] = np.cumsum(kept).reshape(kept.shape) - 1
+    corners = [
+        (slice(None, -1), slice(None, -1)), (slice(1, None), slice(None, -1)),
+        (slice(1, None), slice(1, None)), (slice(None, -1), slice(1, None)),
+    ]  # fmt: skip
+    found: list[np.ndarray] = []
+    for trio in ((0, 1, 2), (0, 2, 3)):  # counter-clockwise for who stands at the camera
+        z = np.stack([depth[corners[i]] for i in trio])
+        whole = np.logical_and.reduce([kept[corners[i]] for i in trio])
+        whole &= z.max(0) <= JUMP * z.min(0)
+        found.append(np.stack([number[corners[i]][whole] for i in trio], axis=1))
+    return np.concatenate(found).astype(np.int32)
+
+
+def linear_light(colors: UInt8[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "n 3"]:
+    """Bytes of sRGB as bytes of linear light (IEC 61966-2-1)."""
+    share = np.arange(256) / 255
+    table = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return (255 * table).round().astype(np.uint8)[colors]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameFormat:
+    """One file for each image or frame."""
+
+    suffix: str
+    """What follows the name of the image."""
+    write: Callable[[Path, PredictedFrame, WriterOptions], None]
+    """Writes a file whole or not at all; its folder exists."""
+    explain: Callable[[Path, ModelInfo], None] | None = None
+    """Writes beside all files of a folder what they have in common."""
+    needs_camera: bool = False
+    """True if a frame must have intrinsics."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilmFormat:
+    """One file for all frames."""
+
+    suffix: str
+    """What follows the name of the video."""
+    open: Callable[
+        [Path, float, Path | None], AbstractContextManager[Callable[[PredictedFrame], None]]
+    ]
+    """Opens a file, for so many frames a second and with the sound of a video, and gives the
+    function that appends a frame."""
+    for_images: bool = False
+    """True if the frames may be images of several sizes."""
+    needs_camera: bool = False
+    """True if a frame must have intrinsics."""
+
+
+FORMATS: dict[str, FrameFormat | FilmFormat] = {
+    "png16": FrameFormat(suffix="_depth.png", write=_write_png16, explain=_explain_png16),
+    "npz": FrameFormat(suffix="_depth.npz", write=_write_npz),
+    "exr": FrameFormat(suffix="_depth.exr", write=_write_exr),
+    "color": FrameFormat(suffix="_color.png", write=_write_color),
+    "normals": FrameFormat(suffix="_normals.png", write=_write_normals, needs_camera=True),
+    "ply": FrameFormat(suffix="_cloud.ply", write=_write_ply, needs_camera=True),
+    "glb": FrameFormat(suffix="_cloud.glb", write=_write_glb, needs_camera=True),
+    "video": FilmFormat(suffix="_depth.mp4", open=write_film),
+    "rerun": FilmFormat(suffix=".rrd", open=write_recording, for_images=True, needs_camera=True),
+}
+"""Formats by the name the command line gives them."""
+LONGEST_SUFFIX = len("_000000") + max(len(kind.suffix) for kind in FORMATS.values())
+"""What may follow the name of an image or a video, in bytes."""
+
+
+def write_frame(
+    folder: Path,
+    name: str,
+    frame: PredictedFrame,
+    formats: Iterable[str],
+    options: WriterOptions | None = None,
+) -> list[Path]:
+    """Write one frame in those of the formats that are a file a frame; the files, in order.
+
+    The name is that of the image without ending; it may lead into folders, which are made.
+    """
+    written: list[Path] = []
+    for path, kind in frame_files(folder, name, formats):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kind.write(path, frame, options or WriterOptions())
+        written.append(path)
+    return written
+
+
+def films(formats: Iterable[str]) -> dict[str, FilmFormat]:
+    """Those of the formats that are one file for all frames."""
+    return {key: kind for key in formats if isinstance(kind := FORMATS[key], FilmFormat)}
+
+
+def frame_files(folder: Path, name: str, formats: Iterable[str]) -> list[tuple[Path, FrameFormat]]:
+    """The files `write_frame` would write, with their formats."""
+    kinds = [kind for key in formats if isinstance(kind := FORMATS[key], FrameFormat)]
+    target = folder / name
+    return [(target.with_name(target.name + kind.suffix), kind) for kind in kinds]
+
+
+def explain_formats(folder: Path, info: ModelInfo, formats: Iterable[str]) -> None:
+    """Write beside the files of a folder what those of each format have in common."""
+    for key in formats:
+        kind = FORMATS[key]
+        if isinstance(kind, FrameFormat) and kind.explain is not None:
+            kind.explain(folder, info)

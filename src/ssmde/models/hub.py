@@ -1,0 +1,232 @@
+"""The Hugging Face hub: asked only where it answers, for its own clients try for minutes.
+
+A repository of ours holds one file of weights and its model card. The file is the .safetensors of a
+run as it is: its head carries the configuration, so there is no second file that could contradict
+it. `config.json` repeats it for the hub's own pages.
+"""
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ssmde.config import load_config
+from ssmde.models.load import first_line, read_weights
+
+ENDPOINT = "https://huggingface.co"
+PATIENCE = 3.0  # seconds for an answer; names are looked up in them too
+PORTS = {"https": 443, "http": 80}
+HUB_PREFIX = "hf:"
+"""Before owner/name, wherever weights are asked for."""
+WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
+TOKEN_HELP = "log in with `hf auth login`, or set HF_TOKEN, to a token that may write"
+
+
+def from_hub(load: Callable[..., Any], name: str, *words: Any, **options: Any) -> Any:
+    """What a loader of the hub gives; out of its cache where the hub is out of reach.
+
+    The loader is such as `hf_hub_download`, or `from_pretrained` of a class; the name is
+    OWNER/NAME, or a folder, for which nobody is asked.
+
+    Raises:
+        ConnectionError: If the hub is out of reach and the cache has it not.
+    """
+    if Path(name).exists() or hub_in_reach():
+        return load(name, *words, **options)
+    try:
+        return load(name, *words, local_files_only=True, **options)
+    except Exception as error:  # whatever the loader says, it is not there
+        host = urlsplit(_endpoint()).hostname
+        raise ConnectionError(f"{host} is out of reach, and the cache has it not") from error
+
+
+def hub_in_reach() -> bool:
+    """Whether the hub, or the proxy before it, answers within a few seconds."""
+    from huggingface_hub import constants  # slow, and most commands need no hub
+
+    if constants.HF_HUB_OFFLINE:  # the user said so, and the hub's client knows what to say
+        return True
+    address = urlsplit(_endpoint())
+    if proxy := urllib.request.getproxies().get(address.scheme):
+        address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    port = address.port or PORTS.get(address.scheme, 443)
+    reached = threading.Event()
+
+    def connect() -> None:
+        try:
+            with socket.create_connection((address.hostname or "", port), PATIENCE):
+                reached.set()
+        except OSError:
+            pass
+
+    # A name server that does not answer has no limit of its own.
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return reached.is_set()
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT") or ENDPOINT
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelCard:
+    """What a person has to know before using weights. Nothing of it may be empty."""
+
+    licence: str
+    """Of the weights, as the hub writes it: `mit`, `cc-by-nc-4.0`, `other`."""
+    data: str
+    """What they were trained on, with its licence."""
+    protocol: str
+    """How the numbers were measured: data, split, range, crop, alignment."""
+    numbers: dict[str, float] = field(default_factory=dict)
+    """Metric to value, by that protocol."""
+    weaknesses: str = ""
+    """What they get wrong, and what they must not be used for."""
+
+    def __post_init__(self) -> None:
+        """Refuse a card with gaps."""
+        empty = [name for name in ("licence", "data", "protocol", "numbers", "weaknesses")
+                 if not getattr(self, name)]  # fmt: skip
+        if empty:
+            raise ValueError(f"a model card says all of it, these are empty: {', '.join(empty)}")
+
+    def to_text(self, name: str, size: tuple[int, int]) -> str:
+        """As Markdown with the header that the hub reads; size is the height and width it sees."""
+        rows = "\n".join(f"| {metric} | {value:.4g} |" for metric, value in self.numbers.items())
+        return f"""---
+license: {self.licence}
+library_name: ssmde
+pipeline_tag: depth-estimation
+tags:
+- depth-estimation
+- monocular-depth
+- self-supervised
+---
+
+# {name}
+
+Monocular depth, trained with [ssmde](https://pypi.org/project/ssmde/).
+The network works at {size[0]} x {size[1]}.
+
+```python
+import ssmde
+
+depth = ssmde.from_pretrained("{name}").predict("photo.jpg").depth
+```
+
+## Data
+
+{self.data}
+
+## Licence
+
+{self.licence}
+
+## Numbers
+
+{self.protocol}
+
+| metric | value |
+|---|---|
+{rows}
+
+## Weaknesses
+
+{self.weaknesses}
+"""
+
+
+def download_weights(name: str, *, revision: str | None = None) -> Path:
+    """Weights of a repository: the cached file where it is current or the hub is out of reach.
+
+    Raises:
+        ValueError: If the name is no OWNER/NAME, or there is no such repository, revision or file.
+        ConnectionError: If the hub cannot be reached and nothing is cached.
+    """
+    if name.count("/") != 1 or name.startswith("/") or name.endswith("/"):
+        raise ValueError(f"a repository of the hub is OWNER/NAME, got {name!r}")
+    import huggingface_hub  # only now, in each function: it is slow, and most weights are files
+    from huggingface_hub import errors
+
+    page = f"https://huggingface.co/{name}"
+    try:
+        load = huggingface_hub.hf_hub_download
+        return Path(from_hub(load, name, WEIGHTS_FILE, revision=revision))
+    # First, for it is one of the others too: nothing cached, and the hub out of reach.
+    except errors.LocalEntryNotFoundError as error:
+        raise ConnectionError(_out_of_reach(page, error)) from error
+    except errors.RepositoryNotFoundError as error:
+        raise ValueError(
+            f"{page}: no such repository, or it is private: check the name, or `hf auth login`"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise ValueError(f"{page}: has no revision {revision!r}") from error
+    except errors.EntryNotFoundError as error:
+        raise ValueError(
+            f"{page}: holds no {WEIGHTS_FILE}, so it holds no weights of this project"
+        ) from error
+    # Not only OSError: the errors of the HTTP client below the hub change with its version.
+    except Exception as error:
+        raise ConnectionError(_out_of_reach(page, error)) from error
+
+
+def save_repository(weights: Path, folder: Path, card: ModelCard, *, name: str) -> None:
+    """Fill a folder with what a repository OWNER/NAME holds: weights, configuration, model card.
+
+    Raises:
+        ValueError: If the file holds no weights of this project.
+    """
+    metadata = read_weights(weights)[1]
+    if "config" not in metadata:
+        raise ValueError(f"{weights}: holds no depth network of this project")
+    config = load_config(metadata["config"], stored=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(weights, folder / WEIGHTS_FILE)
+    facts = {key: metadata.get(key, "") for key in ("format", "version", "config")}
+    (folder / CONFIG_FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    text = card.to_text(name, config.data.image_size)
+    (folder / CARD_FILE).write_text(text, encoding="utf-8")
+
+
+def push_to_hub(weights: str | Path, name: str, card: ModelCard, *, private: bool = False) -> str:
+    """Upload weights with their model card; returns the address of the commit.
+
+    The repository OWNER/NAME is made if absent; `private` is about a new one.
+
+    Raises:
+        ValueError: If the file holds no weights of this project.
+        ConnectionError: If the hub cannot be reached, or refuses.
+    """
+    import huggingface_hub
+
+    with tempfile.TemporaryDirectory() as folder:
+        save_repository(Path(weights), Path(folder), card, name=name)
+        try:
+            huggingface_hub.create_repo(name, private=private, exist_ok=True)
+            commit = huggingface_hub.upload_folder(
+                repo_id=name, folder_path=folder, commit_message="Weights and model card"
+            )
+        except Exception as error:  # see download_weights
+            raise ConnectionError(
+                f"the hub did not take it ({type(error).__name__}: {first_line(error)}); "
+                f"{TOKEN_HELP}"
+            ) from error
+    return str(commit.commit_url)
+
+
+def _out_of_reach(page: str, error: Exception) -> str:
+    return (
+        f"cannot get {WEIGHTS_FILE} from {page}, and it is not in the cache "
+        f"({type(error).__name__}: {first_line(error)}). Is the internet in reach, and "
+        "HF_HUB_OFFLINE unset? Or download the file elsewhere and give its path"
+    )

@@ -1,1 +1,0 @@
-"""A trained network as a function from image to depth."""

@@ -1,0 +1,289 @@
+"""Videos and cameras: their times, their sound, and what an interruption leaves."""
+
+import sys
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from rerun.chunk import RrdReader
+
+import films
+from folders import names_in
+from rtsp_camera import camera
+from ssmde.data.video import VideoFrame, read_frames, video_info
+from ssmde.inference import PredictedFrame, PredictOptions, Predictor, predict_files
+from ssmde.inference.film import write_film, write_recording
+from tiny_networks import Brightness
+
+RATE = 16_000
+
+
+class Stopping(Brightness):
+    """Stops after so many images, as Ctrl-C does."""
+
+    def __init__(self, stop_after: float = np.inf) -> None:
+        super().__init__()
+        self.seen, self.stop_after = 0, stop_after
+
+    def forward(self, image):
+        self.seen += len(image)
+        if self.seen > self.stop_after:
+            raise KeyboardInterrupt
+        return super().forward(image)
+
+
+def predictor(stop_after: float = np.inf) -> Predictor:
+    return Predictor(Stopping(stop_after), (32, 32), depth_range=(0.1, 100.0), source="drawn")
+
+
+def record(path, frames=30, *, fps=10, sound=None, start=0.0, gap_after=None):
+    """A film whose grey grows from frame to frame; sound is a tone in the given codec."""
+    with av.open(str(path), "w") as film:
+        picture = film.add_stream("libx264", rate=fps)
+        picture.width, picture.height, picture.pix_fmt = 32, 24, "yuv420p"
+        picture.codec_context.time_base = Fraction(1, 1000)
+        speech = film.add_stream(sound, rate=RATE) if sound else None
+        if speech is not None:
+            speech.layout = "mono"
+        for i in range(frames):
+            level = np.full((24, 32, 3), 5 * i % 256, np.uint8)
+            frame = av.VideoFrame.from_ndarray(level, format="rgb24")
+            late = 2.0 if gap_after is not None and i > gap_after else 0.0
+            frame.pts, frame.time_base = round(1000 * (start + i / fps + late)), Fraction(1, 1000)
+            film.mux(picture.encode(frame))
+        film.mux(picture.encode(None))
+        if speech is not None:
+            seconds = start + frames / fps
+            wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * RATE)) / RATE)
+            kind = "s16" if sound == "pcm_s16le" else "fltp"
+            values = (wave * 32767).astype(np.int16) if kind == "s16" else wave.astype(np.float32)
+            for at in range(0, len(values) - 1023, 1024):
+                piece = values[None, at : at + 1024]
+                piece = av.AudioFrame.from_ndarray(piece, format=kind, layout="mono")
+                piece.sample_rate, piece.pts, piece.time_base = RATE, at, Fraction(1, RATE)
+                film.mux(speech.encode(piece))
+            film.mux(speech.encode(None))
+    return path
+
+
+def times(path):
+    with av.open(str(path)) as film:
+        return [float(frame.pts * frame.time_base) for frame in film.decode(video=0)]
+
+
+def sound_of(path):
+    with av.open(str(path)) as film:
+        return [
+            (packet.pts * packet.time_base, bytes(packet))
+            for packet in film.demux(film.streams.audio[0])
+            if packet.pts is not None
+        ]
+
+
+def check_same_film(a, b):
+    """Frames, times and sound; an encoder promises pictures, not bytes."""
+    assert times(a) == times(b)
+    assert sound_of(a) == sound_of(b)
+    frames = [np.stack(list(read_frames(path))).astype(int) for path in (a, b)]
+    assert np.abs(frames[0] - frames[1]).mean() < 0.5
+
+
+@pytest.mark.parametrize(("name", "start"), [("talk.mp4", 0.0), ("talk.mkv", 0.5)])
+def test_the_sound_of_a_video_stays_bit_by_bit_with_its_picture(tmp_path, name, start):
+    path = record(tmp_path / name, 10, sound="aac", start=start)
+    predict_files(predictor(), path, tmp_path / "out")
+    film = tmp_path / "out" / "talk_depth.mp4"
+    inside = [(t, content) for t, content in sound_of(path) if start <= t < start + 1.0]
+    after = sound_of(film)
+    assert len(after) >= 13
+    assert [content for _, content in after] == [content for _, content in inside]
+    assert times(film)[0] == 0
+    shifts = [
+        float(was) - start - float(now) for (was, _), (now, _) in zip(inside, after, strict=True)
+    ]
+    np.testing.assert_allclose(shifts, 0, atol=1e-2 if start else 1e-3)
+
+
+def test_sound_that_an_mp4_cannot_hold_is_encoded_and_keeps_its_tone(tmp_path):
+    path = record(tmp_path / "talk.mkv", sound="pcm_s16le")
+    predict_files(predictor(), path, tmp_path / "out")
+    with av.open(str(tmp_path / "out" / "talk_depth.mp4")) as film:
+        frames = list(film.decode(audio=0))
+    rate, wave = frames[0].sample_rate, np.concatenate([f.to_ndarray()[0] for f in frames])
+    assert abs(len(wave) / rate - 3.0) < 0.2
+    spectrum = np.abs(np.fft.rfft(wave))
+    assert np.fft.rfftfreq(len(wave), 1 / rate)[spectrum.argmax()] == pytest.approx(440, abs=1)
+
+
+def test_frames_are_shown_when_they_were_filmed(tmp_path):
+    path = record(tmp_path / "phone.mkv", 10, gap_after=5)
+    predict_files(predictor(), path, tmp_path / "out")
+    found = times(tmp_path / "out" / "phone_depth.mp4")
+    np.testing.assert_allclose(found, times(path), atol=1e-3)
+    assert found[6] - found[5] == pytest.approx(2.1, abs=1e-3)
+
+
+def test_the_left_half_is_the_video_and_without_its_sound_there_is_none(tmp_path):
+    path, film = record(tmp_path / "clip.mp4", 12), tmp_path / "out" / "clip_depth.mp4"
+    predict_files(predictor(), path, tmp_path / "out")
+    before, after = list(read_frames(path)), list(read_frames(film))
+    assert len(before) == len(after) == 12
+    for was, now in zip(before, after, strict=True):
+        assert now.shape == (24, 32 + 4 + 32, 3)
+        assert np.abs(now[:, :28].astype(int) - was[:, :28]).mean() < 4
+    with av.open(str(film)) as opened:
+        assert not opened.streams.audio
+
+
+@pytest.mark.parametrize("temporal", [False, True])
+def test_an_interrupted_video_leaves_no_film_and_is_made_again(tmp_path, temporal):
+    record(tmp_path / "clip.mp4", 30, sound="aac")
+    options = PredictOptions(temporal=temporal, batch_size=4)
+    ask = {"formats": ("video", "npz"), "options": options}
+    predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "whole", **ask)
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(predictor(20), tmp_path / "clip.mp4", tmp_path / "out", **ask)
+    names = names_in(tmp_path / "out")
+    assert len(names) == 20
+    assert all(name.endswith("_depth.npz") for name in names)
+    summary = predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "out", **ask)
+    assert len(summary.written) == 1 + 30
+    whole, again = tmp_path / "whole", tmp_path / "out"
+    assert names_in(whole) == names_in(again)
+    for name in names_in(whole):
+        a, b = whole / name, again / name
+        if a.suffix == ".mp4":
+            check_same_film(a, b)
+        else:
+            assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.parametrize("formats", [("video",), ("npz",), ("video", "npz")])
+def test_what_was_finished_is_not_done_again(tmp_path, formats):
+    path, again = record(tmp_path / "clip.mp4", 5), predictor()
+    first = predict_files(predictor(), path, tmp_path / "out", formats=formats)
+    second = predict_files(again, path, tmp_path / "out", formats=formats)
+    assert again.network.seen == 0
+    assert first.written == second.written
+    assert second.present == len(second.written)
+
+
+def test_a_frame_that_is_lost_is_made_again(tmp_path):
+    path, lost = record(tmp_path / "clip.mp4", 5), tmp_path / "out" / "clip_000002_depth.npz"
+    predict_files(predictor(), path, tmp_path / "out", formats=["npz"])
+    before = lost.read_bytes()
+    lost.unlink()
+    predict_files(predictor(), path, tmp_path / "out", formats=["npz"])
+    assert lost.read_bytes() == before
+
+
+def test_a_video_is_stopped_after_as_many_frames_as_asked(tmp_path):
+    path, film = record(tmp_path / "clip.mp4", 30, sound="aac"), tmp_path / "out/clip_depth.mp4"
+    predict_files(predictor(), path, tmp_path / "out", max_frames=7)
+    assert len(list(read_frames(film))) == 7
+    assert sound_of(film)[-1][0] < 0.7  # no sound without a picture
+
+
+def test_a_film_of_frames_without_times_has_the_rate_it_was_opened_with(tmp_path):
+    random = np.random.default_rng(0)
+    with write_film(tmp_path / "film.mp4", 10.0) as append:
+        for _ in range(6):
+            pixels = random.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+            append(PredictedFrame(pixels=pixels, depth=np.ones((24, 32), np.float32)))
+    np.testing.assert_allclose(times(tmp_path / "film.mp4"), np.arange(6) / 10, atol=1e-4)
+    assert video_info(tmp_path / "film.mp4").fps == pytest.approx(10.0)
+
+
+def test_without_rerun_a_recording_is_refused_with_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rerun", None)
+    message = r"recordings need rerun: pip install 'ssmde\[rerun\]'"
+    with pytest.raises(ImportError, match=message), write_recording(tmp_path / "a.rrd", 10.0):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recording_for_rerun_holds_every_depth_at_its_time(tmp_path):
+    path = record(tmp_path / "clip.mp4", 4)
+    predict_files(predictor(), path, tmp_path / "out", formats=["rerun", "npz"])
+    found = {}
+    for chunk in RrdReader(str(tmp_path / "out" / "clip.rrd")).stream():
+        if chunk.entity_path != "/camera/depth":
+            continue
+        batch = chunk.to_record_batch()
+        buffers, at = (
+            batch.column(next(n for n in batch.schema.names if key in n))
+            for key in ("DepthImage:buffer", "video")
+        )
+        for time, content in zip(at.cast("int64").to_pylist(), buffers.to_pylist(), strict=True):
+            found[time / 1e9] = np.array(content[0], np.uint8).view(np.float32).reshape(24, 32)
+    assert sorted(found) == pytest.approx([0, 0.1, 0.2, 0.3], abs=1e-6)
+    for i, time in enumerate(sorted(found)):
+        with np.load(tmp_path / "out" / f"clip_{i:06d}_depth.npz") as arrays:
+            np.testing.assert_array_equal(found[time], arrays["depth"])
+
+
+def test_a_video_becomes_a_video_unless_asked_otherwise(tmp_path):
+    path = films.write(tmp_path / "clip.mov", films.grey_frames([0, 40, 80]))
+    predict_files(predictor(), path, tmp_path / "a")
+    assert names_in(tmp_path / "a") == ["clip_depth.mp4"]
+    assert video_info(tmp_path / "a" / "clip_depth.mp4").fps == pytest.approx(10.0)
+    summary = predict_files(predictor(), path, tmp_path / "b", formats=["npz"])
+    assert [p.name for p in summary.written] == [f"clip_{i:06d}_depth.npz" for i in range(3)]
+    depths = [np.load(p)["depth"] for p in summary.written]
+    assert {d.shape for d in depths} == {(32, 48)}
+    np.testing.assert_allclose([d.mean() for d in depths], [1, 1.157, 1.314], atol=0.02)
+
+
+def test_frames_that_cannot_be_decoded_keep_their_numbers_and_are_named(tmp_path):
+    path = films.write(tmp_path / "clip.mov", films.grey_frames([0, 40, 80, 120, 160]))
+    films.lose_packet(path, 2)
+    summary = predict_files(predictor(), path, tmp_path / "out", formats=["color"])
+    kept = [name for name in names_in(tmp_path / "out") if name.endswith(".png")]
+    assert kept == [f"clip_{i:06d}_color.png" for i in (0, 1, 3, 4)]
+    assert summary.notes == (f"{path}: frames that cannot be decoded are left out: 2",)
+
+
+def frames(count, then=None):
+    for i in range(count):
+        yield VideoFrame(number=3 * i, time=i / 5, pixels=np.full((24, 32, 3), 20 * i, np.uint8))
+    if then is not None:
+        raise then
+
+
+def test_ctrl_c_ends_a_camera_and_keeps_its_film(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "ssmde.inference.predict.read_live", lambda _: frames(5, KeyboardInterrupt())
+    )
+    summary = predict_files(predictor(), "0", tmp_path / "out", formats=["video", "npz"])
+    assert len(list(read_frames(tmp_path / "out" / "camera_depth.mp4"))) == 5
+    names = ["camera_depth.mp4", *(f"camera_{i:06d}_depth.npz" for i in range(5))]
+    assert [p.name for p in summary.written] == names
+
+
+def test_a_camera_stops_after_as_many_frames_as_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr("ssmde.inference.predict.read_live", lambda _: frames(9))
+    predict_files(predictor(), "rtsp://door/1", tmp_path / "out", max_frames=3)
+    np.testing.assert_allclose(
+        times(tmp_path / "out" / "camera_depth.mp4"), (0, 0.2, 0.4), atol=1e-4
+    )
+
+
+def test_the_film_of_an_rtsp_camera_becomes_depth(tmp_path):
+    with camera(list(range(240))) as (address, _):  # long enough for a slow machine
+        summary = predict_files(
+            predictor(), address, tmp_path / "out", formats=["npz"], max_frames=3
+        )
+    depths = [np.load(path)["depth"] for path in summary.written]
+    assert [d.shape for d in depths] == [(48, 64)] * 3
+    assert depths[0].mean() < depths[1].mean() < depths[2].mean()  # the film gets brighter
+
+
+@pytest.mark.skipif("lavfi" not in av.formats_available, reason="FFmpeg draws no camera here")
+def test_a_webcam_is_opened_as_a_device_of_ffmpeg(tmp_path, monkeypatch):
+    """FFmpeg's own drawn device in the place of v4l2: no test machine has a camera."""
+    # As fast as a camera and long enough: of what comes meanwhile only the newest frame is kept.
+    drawn = ("lavfi", "testsrc=size=64x48:rate=50:duration=6{},realtime")
+    monkeypatch.setattr("ssmde.inference.input.WEBCAMS", {sys.platform: drawn})
+    summary = predict_files(predictor(), "1", tmp_path / "out", formats=["npz"], max_frames=2)
+    assert [np.load(path)["depth"].shape for path in summary.written] == [(48, 64)] * 2

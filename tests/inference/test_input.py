@@ -1,0 +1,276 @@
+"""Whatever an image may come as becomes the same bytes; names of outputs, the web, cameras."""
+
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rtsp_camera import camera
+from ssmde.data.images import ImageError
+from ssmde.data.video import VideoError
+from ssmde.inference import input as source
+from ssmde.inference.input import (
+    AHEAD,
+    DownloadError,
+    fetch_bytes,
+    fetched_file,
+    is_live,
+    name_listed,
+    read_ahead,
+    read_live,
+    resize_depth,
+    to_pixels,
+)
+
+
+def picture(height: int = 5, width: int = 7, channels: int = 3) -> np.ndarray:
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def test_a_file_an_array_a_tensor_and_a_pil_image_are_the_same_image(tmp_path):
+    pixels, path = picture(), tmp_path / "a.png"
+    Image.fromarray(pixels).save(path)
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1)
+    floats = [pixels / 255, (pixels / 255).astype(np.float32), tensor.float() / 255]
+    files = [path, str(path), path.read_bytes(), Image.fromarray(pixels)]
+    for way in [*files, *floats, pixels, tensor, tensor.double() / 255]:
+        np.testing.assert_array_equal(to_pixels(way), pixels)
+
+
+def test_gray_images_have_three_equal_channels_and_transparency_is_dropped(tmp_path):
+    gray, clear = picture()[..., 0], picture(channels=4)
+    Image.fromarray(clear).save(tmp_path / "a.png")
+    tensor = torch.from_numpy(clear).permute(2, 0, 1)
+    for way in (gray, gray[..., None], torch.from_numpy(gray), Image.fromarray(gray)):
+        np.testing.assert_array_equal(to_pixels(way), np.stack([gray] * 3, axis=-1))
+    for way in (clear, Image.fromarray(clear), tmp_path / "a.png", tensor):
+        np.testing.assert_array_equal(to_pixels(way), clear[..., :3])
+
+
+def test_the_orientation_of_a_camera_is_followed_in_images_and_bytes(tmp_path):
+    image = Image.fromarray(picture(8, 16))
+    exif = image.getexif()
+    exif[0x0112] = 6  # the camera lay on its side: turn clockwise
+    image.info["exif"] = exif.tobytes()
+    image.save(tmp_path / "a.png", exif=exif)
+    for way in (image, (tmp_path / "a.png").read_bytes()):
+        np.testing.assert_array_equal(to_pixels(way), np.rot90(picture(8, 16), -1))
+
+
+def test_16_bits_become_8_by_their_upper_half_wherever_they_come_from(tmp_path):
+    gray = np.array([[0, 255, 256, 65535]], np.uint16)
+    Image.fromarray(gray).save(tmp_path / "a.png")
+    tensor = torch.from_numpy(gray.astype(np.int32)).to(torch.uint16)
+    for way in (gray, Image.fromarray(gray), tmp_path / "a.png", tensor):
+        assert to_pixels(way)[..., 1].tolist() == [[0, 0, 1, 255]]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros((4, 5, 3), np.int64), r"got int64 \(4, 5, 3\)"),
+        (np.zeros((3, 4, 5), np.uint8), r"got uint8 \(3, 4, 5\)"),
+        (np.zeros((4, 5, 2), np.uint8), r"got uint8 \(4, 5, 2\)"),
+        (np.full((4, 5, 3), 255.0), r"must be in \[0, 1\], got 255 to 255"),
+        (np.zeros((0, 5, 3), np.uint8), "at least one pixel"),
+        (torch.zeros(5, 5, 3, dtype=torch.uint8), r"got torch.uint8 \(5, 5, 3\)"),
+        (torch.full((3, 4, 5), 255.0), r"must be in \[0, 1\], got 255 to 255"),
+        (torch.full((3, 4, 5), torch.nan), r"must be in \[0, 1\]"),
+        (Image.new("F", (4, 4)), "mode F has no known range"),
+        (b"hello", "^bytes of an image: cannot be read as an image"),
+        ("gone.png", r"gone\.png: no such file"),
+    ],
+)
+def test_what_is_no_image_is_refused(bad, message):
+    with pytest.raises(ImageError if isinstance(bad, bytes | str) else ValueError, match=message):
+        to_pixels(bad)
+
+
+def test_depth_is_resized_about_pixel_centers_from_two_neighbors():
+    # Centers of four pixels in the grid of two: -0.25, 0.25, 0.75, 1.25, cut at the border.
+    np.testing.assert_allclose(resize_depth(np.array([[0.0, 4.0]]), (1, 4)), [[0.0, 1.0, 3.0, 4.0]])
+    smaller = resize_depth(np.array([[1.0, 2, 3, 4, 5, 6, 7, 8]]), (1, 2))
+    np.testing.assert_allclose(smaller, [[2.5, 6.5]])  # and no mean
+
+
+def listed(folder: Path, *lines: str) -> dict[str, Path | str]:
+    (folder / "list.txt").write_text("\n".join(lines))
+    return name_listed(folder / "list.txt")
+
+
+def test_a_list_names_its_images_below_the_folder_they_share(tmp_path):
+    found = listed(tmp_path, "# mine", "clips/a/1.jpg", "", "clips/b/1.jpg", "clips/a/1.jpg")
+    assert found == {"a/1": tmp_path / "clips/a/1.jpg", "b/1": tmp_path / "clips/b/1.jpg"}
+    mixed = ["https://host/x/1.jpg", "https://host/y/2.png?size=3", "/data/3.jpg"]
+    assert listed(tmp_path, *mixed) == {
+        "host/x/1": mixed[0], "host/y/2": mixed[1], "data/3": Path("/data/3.jpg")
+    }  # fmt: skip
+
+
+def test_no_two_images_of_a_list_get_one_name_and_none_leads_out_of_the_output(tmp_path):
+    lines = ["http://h/1.jpg", "http://h/1.png", "http://h/1.jpg?a", "http://h/1.jpg?b"]
+    names = ["1.jpg", "1.png", "1.jpg_2", "1.jpg_3"]
+    assert listed(tmp_path, *lines) == dict(zip(names, lines, strict=True))
+    assert [*listed(tmp_path, "http://h/../../etc/1.jpg", "http://h/2.jpg")] == ["etc/1", "h/2"]
+
+
+def test_an_empty_list_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"list\.txt: lists no image"):
+        listed(tmp_path, "# nothing")
+
+
+class Pages(BaseHTTPRequestHandler):
+    content: ClassVar[dict[str, bytes]] = {"/a%20b/small.txt": b"hello"}
+
+    def do_GET(self):
+        known = self.content.get(self.path)
+        if self.path == "/away":
+            self.answer(302, b"", Location="ftp://127.0.0.1/passwd")
+        elif self.path == "/broken":
+            self.answer(200, b"only this", Content_Length="1000")
+        elif self.path == "/endless":
+            self.answer(200, b"x" * 5000)
+        elif known is not None:
+            self.answer(200, known, Content_Length=str(len(known)))
+        else:
+            self.send_error(404)
+
+    def answer(self, status, content, **headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    with HTTPServer(("127.0.0.1", 0), Pages) as pages:
+        thread = threading.Thread(target=pages.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{pages.server_port}"
+        pages.shutdown()
+        thread.join()
+
+
+def test_an_image_is_read_from_its_address(server, tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    Pages.content["/a.png"] = (tmp_path / "a.png").read_bytes()
+    np.testing.assert_array_equal(to_pixels(f"{server}/a.png"), picture())
+    with pytest.raises(ImageError, match=r"small\.txt: cannot be read as an image"):
+        to_pixels(f"{server}/a%20b/small.txt")
+
+
+def test_a_file_lies_under_its_name_until_the_block_ends(server):
+    with fetched_file(f"{server}/a%20b/small.txt") as path:
+        assert path.name == "small.txt"
+        assert path.read_bytes() == b"hello"
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("/gone.png", "the server says 404"),
+        ("/broken", "broke"),
+        ("/away", "only http:// and https://"),
+        ("/endless", "is larger than 0 MiB"),
+        ("/a%20b/small.txt", "is larger than 0 MiB"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_with_its_address(server, page, message):
+    with pytest.raises(DownloadError, match=message) as caught:
+        fetch_bytes(server + page, largest=4 if page != "/broken" else 10_000)
+    assert server in str(caught.value) or "passwd" in str(caught.value)
+
+
+def test_a_server_that_does_not_answer_is_named():
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1:9/a\.png: cannot be reached"):
+        fetch_bytes("http://127.0.0.1:9/a.png")
+
+
+@pytest.mark.parametrize("size", [0, 1, AHEAD // 3, AHEAD, 3 * AHEAD])
+def test_what_was_read_comes_in_order(size):
+    found = read_ahead(range(20), lambda i: i * i, threads=3, pixels=lambda _: size)
+    assert list(found) == [i * i for i in range(20)]
+
+
+@pytest.mark.parametrize(("share", "most"), [(0.0, 8), (0.1, 8), (0.3, 3), (0.6, 1), (2.0, 1)])
+def test_large_images_wait_in_small_numbers(share, most):
+    begun, gate = [], threading.Event()
+
+    def read(i):
+        begun.append(i)
+        gate.wait(5)
+        return i
+
+    found = read_ahead(range(20), read, threads=4, pixels=lambda _: int(share * AHEAD))
+    first = threading.Thread(target=lambda: next(found))
+    first.start()
+    gate.set()
+    first.join()
+    assert len(begun) <= most  # nothing was asked for but the first
+    assert list(found) == list(range(1, 20))
+
+
+def test_a_number_and_an_rtsp_address_are_cameras():
+    assert all(is_live(s) for s in ("0", "12", "rtsp://a/b", "RTSPS://a/b"))
+    assert not any(is_live(s) for s in ("walk.mp4", "http://a/b.mp4", "0.png", "-1", ""))
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("77", r"webcam 77: (cannot be opened|this PyAV was built)"),
+        ("rtsp://127.0.0.1:9/x", r"rtsp://127\.0\.0\.1:9/x: cannot be opened"),
+    ],
+)
+def test_a_camera_that_is_not_there_is_named(address, message):
+    with pytest.raises(VideoError, match=message):
+        read_live(address)
+
+
+def test_a_platform_without_webcams_is_told_what_to_do(monkeypatch):
+    monkeypatch.setattr("sys.platform", "win32")
+    with pytest.raises(VideoError, match="webcam 0: webcams are read on Linux and macOS only"):
+        read_live("0")
+
+
+def test_frames_nobody_took_are_dropped(tmp_path, monkeypatch):
+    """A network slower than the camera sees the newest frame, not an ever older one."""
+    path = tmp_path / "long.mkv"
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        for _ in range(200):
+            film.mux(stream.encode(av.VideoFrame(32, 24, "yuv420p")))
+        film.mux(stream.encode(None))
+    monkeypatch.setattr(source, "WEBCAMS", {source.sys.platform: (None, str(path) + "{}")})
+    path.rename(f"{path}0")
+    numbers = []
+    for frame in read_live("0"):
+        numbers.append(frame.number)
+        time.sleep(0.02)
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] - numbers[0] > len(numbers)
+
+
+def test_an_rtsp_camera_is_asked_for_its_film_over_tcp_and_seen_until_it_ends():
+    filmed = [10 * i for i in range(20)]
+    with camera(filmed) as (address, asked):
+        seen = [round(float(frame.pixels.mean())) for frame in read_live(address)]
+    assert asked[:4] == ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"]
+    assert len(seen) > 1
+    assert seen == sorted(set(seen))
+    assert all(min(abs(level - other) for other in filmed) <= 2 for level in seen)

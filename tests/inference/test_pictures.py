@@ -1,0 +1,145 @@
+"""Pictures: what each color means, and that nothing depends on what was drawn before."""
+
+import numpy as np
+import pytest
+from matplotlib import colormaps
+from PIL import Image
+
+from ssmde.inference.pictures import (
+    GRAY,
+    PanelRow,
+    bands,
+    color_bar,
+    colorize,
+    colorize_error,
+    depth_range,
+    panel,
+    side_by_side,
+    stack,
+    write_png,
+)
+
+
+def ramp(height: int = 4, width: int = 6) -> np.ndarray:
+    return np.linspace(1, 5, height * width).reshape(height, width).astype(np.float32)
+
+
+def color(name: str, level: float) -> np.ndarray:
+    return np.round(np.array(colormaps[name](level)[:3]) * 255)
+
+
+def test_colors_are_linear_in_disparity_from_the_near_end_to_the_far_one_and_cut_beyond():
+    found = colorize(np.array([[1.0, 4.0]]), near=1.0, far=4.0, color_map="viridis")
+    np.testing.assert_array_equal(found[0], [color("viridis", 1.0), color("viridis", 0.0)])
+    depth = np.array([[0.5, 1.0, 1.6, 4.0, 90.0]])  # 1 / 1.6 is in the middle of 1 and 1 / 4
+    found = colorize(depth, near=1.0, far=4.0, color_map="gray")
+    np.testing.assert_allclose(found[0, :, 0].astype(int), [255, 255, 127, 0, 0], atol=1)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
+def test_pixels_without_a_value_are_gray(bad):
+    found = colorize(np.array([[1.0, bad, 2.0]]))
+    np.testing.assert_array_equal(found[0, 1], [GRAY] * 3)
+    assert (found[0, [0, 2]] != GRAY).any(axis=1).all()
+    assert (colorize(np.full((2, 3), bad)) == GRAY).all()
+    assert depth_range(np.full((2, 3), bad)) is None
+
+
+def test_a_flat_map_has_a_color_and_one_end_alone_is_enough():
+    assert len(np.unique(colorize(np.full((3, 3), 2.0)).reshape(-1, 3), axis=0)) == 1
+    assert colorize(ramp(), near=50.0).shape == (4, 6, 3)
+    assert colorize(ramp(), far=0.5).shape == (4, 6, 3)
+
+
+def test_the_unit_of_the_depth_does_not_change_the_picture():
+    np.testing.assert_array_equal(colorize(ramp()), colorize(ramp() * 8))
+
+
+def test_errors_are_dark_where_right_bright_from_a_half_on_and_gray_without_truth():
+    truth = np.array([[2.0, 2.0, 2.0, 0.0]])
+    found = colorize_error(np.array([[2.0, 3.0, 9.0, 5.0]]), truth)
+    ends = [color("inferno", level) for level in (0.0, 1.0, 1.0)]
+    np.testing.assert_array_equal(found[0], [*ends, [GRAY] * 3])
+
+
+def test_a_color_bar_has_the_colors_of_the_map():
+    bar = color_bar(40, near=1.0, far=9.0, unit="m")
+    np.testing.assert_array_equal(bar[[0, -1], 0], [color("magma", 1.0), color("magma", 0.0)])
+    assert bar.shape[0] == 40
+    assert (bar[:, 14:] == 0).any()  # the two numbers
+
+
+def test_pictures_side_by_side_keep_their_pixels_below_their_titles():
+    left, right = np.full((3, 60, 3), 10, np.uint8), np.full((5, 2, 3), 20, np.uint8)
+    row = side_by_side([left, right])
+    assert row.shape == (5, 60 + 4 + 2, 3)
+    np.testing.assert_array_equal(row[:3, :60], left)
+    np.testing.assert_array_equal(row[:, -2:], right)
+    assert (row[3:, :60] == 255).all()
+    titled = side_by_side([left], ["depth"])
+    np.testing.assert_array_equal(titled[-3:], left)
+    assert (titled[:-3] < 128).any()
+
+
+def test_a_row_without_pictures_or_with_too_few_titles_is_refused():
+    with pytest.raises(ValueError, match="at least one picture"):
+        side_by_side([])
+    with pytest.raises(ValueError, match="2 pictures need as many titles, got 1"):
+        side_by_side([np.zeros((2, 2, 3), np.uint8)] * 2, ["one"])
+    with pytest.raises(ValueError, match="at least one row"):
+        stack([])
+
+
+def test_a_panel_shows_truth_and_error_where_there_is_truth():
+    image = np.zeros((40, 60, 3), np.uint8)
+    with_truth = PanelRow(image=image, depth=ramp(), truth=ramp(8, 12), title="scene/000001")
+    without = PanelRow(image=image, depth=ramp())
+    page = panel([with_truth, without], height=20)
+    assert page.shape[1] == 4 * 30 + 3 * 4
+    assert (page[-20:, -30:] == 255).all()  # no truth in the second row
+    np.testing.assert_array_equal(page, panel([with_truth, without], height=20))
+
+
+def test_prediction_and_truth_share_the_colors_of_the_truth():
+    truth, wrong = np.array([[1.0, 2.0, 4.0, 8.0]]), np.array([[1.0, 2.0, 4.0, 800.0]])
+    page = panel([PanelRow(image=np.zeros((1, 4, 3), np.uint8), depth=wrong, truth=truth)])
+    np.testing.assert_array_equal(page[-1, 8:12], page[-1, 16:20])  # 8 m is black, so is 800 m
+    np.testing.assert_array_equal(page[-1, 16:20], colorize(truth)[0])
+
+
+def test_a_written_picture_is_whole_and_leaves_nothing_beside_it(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    write_png(tmp_path / "new" / "a.png", picture)
+    with Image.open(tmp_path / "new" / "a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), picture)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
+
+
+def test_an_unknown_color_map_or_range_is_refused():
+    with pytest.raises(ValueError, match="unknown colour map 'magme'"):
+        colorize(ramp(), color_map="magme")
+    with pytest.raises(ValueError, match="0 < near < far, got 4 and 2"):
+        colorize(ramp(), near=4.0, far=2.0)
+
+
+def test_the_magma_of_the_package_is_that_of_matplotlib():
+    levels = np.linspace(1, 0, 256)
+    found = colorize(1 / (1e-3 + levels[None]), near=1 / 1.001, far=1e3)
+    np.testing.assert_array_equal(found[0], [color("magma", level) for level in levels])
+
+
+@pytest.mark.parametrize("shape", [(37, 53), (1, 9), (40, 1)])
+def test_large_maps_get_the_same_colors_in_bands(monkeypatch, shape):
+    depth = np.random.default_rng(0).uniform(0.5, 9, shape).astype(np.float32)
+    depth[0, 0] = 0
+    whole = colorize(depth)
+    monkeypatch.setattr("ssmde.inference.pictures.BAND_PIXELS", 100)
+    assert len(list(bands((37, 53)))) == 37
+    np.testing.assert_array_equal(colorize(depth), whole)
+
+
+@pytest.mark.parametrize("count", [3, 50, 999, 1000])
+def test_the_ends_are_the_percentiles_of_numpy(count):
+    values = np.random.default_rng(count).uniform(1, 9, (1, count)).astype(np.float32)
+    wanted = np.percentile(values.astype(np.float64), (2, 98))
+    np.testing.assert_allclose(depth_range(values), wanted, rtol=1e-14)

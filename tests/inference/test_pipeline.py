@@ -1,0 +1,51 @@
+"""Which camera lifts the depth: the one given, or a guess that says so."""
+
+import numpy as np
+import pytest
+
+from ssmde.data.sequence import from_hfov
+from ssmde.inference.pipeline import CameraSpec, find_camera, size_of_camera
+
+
+def test_what_is_given_is_taken():
+    spec = CameraSpec(intrinsics=(600, 601, 300, 200))
+    matrix, said = find_camera((480, 640), spec)
+    assert matrix.tolist() == [[600, 0, 300], [0, 601, 200], [0, 0, 1]]
+    assert said == "given"
+    matrix, said = find_camera((480, 640), CameraSpec(hfov_degrees=90))
+    np.testing.assert_allclose(matrix[0], (320, 0, 319.5))
+    assert "90 degrees" in said
+
+
+def test_without_a_camera_a_guess_is_made_and_said():
+    matrix, said = find_camera((480, 640), CameraSpec())
+    np.testing.assert_allclose(matrix[0, 0], 320 / np.tan(np.pi / 6))
+    assert "guess of 60 degrees" in said
+    assert "--hfov-degrees" in said
+
+
+def test_a_camera_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="not both"):
+        CameraSpec(intrinsics=(1, 1, 1, 1), hfov_degrees=60)
+    with pytest.raises(ValueError, match="between 0 and 180, such as 65, got 200"):
+        CameraSpec(hfov_degrees=200)
+    with pytest.raises(ValueError, match="outside the image of 640 x 480"):
+        find_camera((480, 640), CameraSpec(intrinsics=(500, 500, 900, 200)))
+
+
+def test_one_matrix_belongs_to_one_size():
+    spec = CameraSpec(intrinsics=(500, 500, 319.5, 239.5), of_size=(480, 640))
+    matrix, said = find_camera((240, 320), spec)
+    np.testing.assert_allclose(matrix, [[250, 0, 159.5], [0, 250, 119.5], [0, 0, 1]])
+    assert said == "given for 640 x 480"
+    with pytest.raises(ValueError, match="480 x 640 pixels, but the camera given is that of 640"):
+        find_camera((640, 480), spec)
+    sizes = [(240, 320), (480, 640), (960, 1280), (640, 480)]
+    assert size_of_camera((500, 500, 319.5, 239.5), sizes) == (480, 640)
+    assert size_of_camera((500, 500, 319.5, 239.5), []) is None
+
+
+def test_a_field_of_view_is_seen_between_the_borders_of_the_image():
+    matrix = from_hfov((480, 640), 90.0)
+    left, right = ((u - matrix[0, 2]) / matrix[0, 0] for u in (-0.5, 639.5))
+    np.testing.assert_allclose((left, right), (-1, 1))

@@ -1,0 +1,292 @@
+"""Files in, files out: an image, a folder, a glob, here or on Ray; and what is done already."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from folders import names_in
+from ssmde.inference import PredictOptions, Predictor, WriterOptions, predict_files
+from ssmde.inference.jobs import Job, predict_on_ray, predict_piece
+from ssmde.inference.pipeline import Pipeline
+from tiny_networks import Brightness
+
+
+def make_predictor(add=1.0, size=(32, 64), far=100.0) -> Predictor:
+    return Predictor(Brightness(add), size, depth_range=(far / 1000, far), source="drawn")
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return make_predictor()
+
+
+def save(path, height=33, width=47, level=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels if level is None else np.full_like(pixels, level)).save(path)
+    return path
+
+
+def read_png16(folder, name):
+    """Values, unit in the sidecar, unit in the file."""
+    unit = json.loads((folder / "depth.json").read_text())["png16_units_per_scene_unit"]
+    with Image.open(folder / name) as image:
+        assert image.mode == "I;16"
+        return np.array(image), unit, float(image.text["png16_units_per_scene_unit"])
+
+
+@pytest.mark.parametrize("far", [0.9, 2.0, 100.0, 1e6])
+def test_png16_holds_the_depth_in_the_unit_it_names_and_never_overflows(tmp_path, far):
+    white = save(tmp_path / "white.png", level=255)
+    predict_files(make_predictor(far - 1, far=far), white, tmp_path / "out")
+    values, unit, written = read_png16(tmp_path / "out", "white_depth.png")
+    assert values.shape == (33, 47)
+    np.testing.assert_allclose(values / unit, far, rtol=1e-3)
+    assert unit == written
+    assert values.min() > 0
+    facts = json.loads((tmp_path / "out" / "depth.json").read_text())
+    assert (facts["weights"], facts["network_size"]) == ("drawn", [32, 64])
+
+
+def test_png16_of_a_depth_too_small_for_a_unit_is_the_smallest_value(tmp_path):
+    black = save(tmp_path / "black.png", level=0)
+    predict_files(make_predictor(1e-4), black, tmp_path, formats=["png16"])
+    assert np.unique(read_png16(tmp_path, "black_depth.png")[0]) == [1]  # 0 would mean no value
+
+
+def test_npz_holds_the_depth_itself(predictor, tmp_path):
+    path = save(tmp_path / "in.jpg")
+    summary = predict_files(predictor, path, tmp_path / "out", formats=["npz", "color"])
+    assert [p.name for p in summary.written] == ["in_depth.npz", "in_color.png"]
+    with np.load(tmp_path / "out" / "in_depth.npz") as arrays:
+        np.testing.assert_array_equal(arrays["depth"], predictor.predict(path).depth)
+    with Image.open(tmp_path / "out" / "in_color.png") as image:
+        assert image.height == 33
+        assert image.width > 47 + 12  # the bar
+
+
+def test_broken_files_of_a_folder_are_skipped_and_named(predictor, tmp_path):
+    folder = tmp_path / "in"
+    for i in range(3):
+        save(folder / f"{i}.png", height=20 + i)
+    whole = (folder / "1.png").read_bytes()
+    (folder / "1.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "notes.txt").write_text("no image")
+    summary = predict_files(predictor, folder, tmp_path / "out", formats=["png16"])
+    assert [path.name for path in summary.written] == ["0_depth.png", "2_depth.png"]
+    assert len(summary.skipped) == 1
+    assert "1.png" in summary.skipped[0]
+    assert names_in(tmp_path / "out") == ["0_depth.png", "2_depth.png", "depth.json"]
+
+
+def test_a_glob_keeps_the_folders_below_its_first_wild_card(predictor, tmp_path):
+    for name in ("a/1.png", "b/1.png", "b/2.jpg"):
+        save(tmp_path / "clips" / name)
+    predict_files(predictor, tmp_path / "clips/**/*.png", tmp_path / "out", formats=["npz"])
+    found = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.npz"))
+    assert found == ["a/1_depth.npz", "b/1_depth.npz"]
+
+
+def test_two_files_of_one_stem_do_not_overwrite_each_other(predictor, tmp_path):
+    for name in ("1.png", "1.jpg"):
+        save(tmp_path / "in" / name)
+    summary = predict_files(predictor, tmp_path / "in", tmp_path / "out", formats=["npz"])
+    assert sorted(path.name for path in summary.written) == ["1.jpg_depth.npz", "1.png_depth.npz"]
+
+
+def test_a_file_named_as_a_number_is_a_file_and_no_camera(predictor, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "a.png").rename("7")
+    summary = predict_files(predictor, "7", "out", formats=["npz"])
+    assert [p.name for p in summary.written] == ["7_depth.npz"]
+
+
+def test_bad_input_is_refused_with_a_message(predictor, tmp_path):
+    out, image = tmp_path / "out", save(tmp_path / "a.png")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.png").write_text("no image")
+    (tmp_path / "walk.mp4").write_bytes(b"")
+    for source, options, error, message in [
+        (tmp_path / "gone.png", {}, FileNotFoundError, r"gone\.png: no such file or folder"),
+        (tmp_path / "empty", {}, ValueError, "empty: holds no image"),
+        (image, {"formats": ["jpg"]}, ValueError, "format 'jpg': choose from png16, npz"),
+        (image, {"formats": ["video"]}, ValueError, "'video' needs a video file"),
+        (image, {"max_frames": 0}, ValueError, "max_frames must be 1 or more, got 0"),
+        (tmp_path / "broken.png", {}, ValueError, r"nothing could be read: .*broken\.png"),
+        (tmp_path, {"formats": ["rerun"], "engine": "ray"}, ValueError,
+         "rerun is one file for all of them"),
+        (tmp_path / "walk.mp4", {"engine": "ray"}, ValueError, r"walk\.mp4 is a video or a camera"),
+    ]:  # fmt: skip
+        with pytest.raises(error, match=message):
+            predict_files(predictor, source, out, **options)
+    with pytest.raises(ValueError, match="is the input folder"):
+        predict_files(predictor, tmp_path, tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".part")]
+
+
+def test_prediction_does_not_load_the_training_engine_and_the_package_loads_nothing():
+    code = (
+        "import sys, ssmde; assert 'torch' not in sys.modules; "
+        "import ssmde.inference; print(*sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"lightning", "tensorboard", "matplotlib.pyplot", "torch.utils.tensorboard"}
+    assert not heavy & set(found.stdout.split())
+
+
+def test_interrupted_images_are_whole_and_the_same_command_makes_the_rest(tmp_path):
+    class Stopping(Brightness):
+        seen = 0
+
+        def forward(self, image):
+            self.seen += len(image)
+            if self.seen > 5:
+                raise KeyboardInterrupt
+            return super().forward(image)
+
+    for i in range(6):
+        save(tmp_path / "in" / f"{i}.png", level=40 * i)
+    ask = {"formats": ("npz",), "options": PredictOptions(batch_size=2)}
+    for network, count in ((Stopping(), 4), (Stopping(), 6)):
+        predictor = Predictor(network, (32, 32))
+        if count == 4:
+            with pytest.raises(KeyboardInterrupt):
+                predict_files(predictor, tmp_path / "in", tmp_path / "out", **ask)
+        else:
+            summary = predict_files(predictor, tmp_path / "in", tmp_path / "out", **ask)
+        assert names_in(tmp_path / "out") == [f"{i}_depth.npz" for i in range(count)]
+    assert [p.name for p in summary.written] == names_in(tmp_path / "out")
+    assert summary.present == 4
+
+
+@pytest.mark.parametrize("name", ["a_depth.png", "depth.json"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_measured_depth_beside_a_photo_stays(predictor, tmp_path, name, overwrite):
+    photo, mine = save(tmp_path / "a.png"), tmp_path / name
+    mine.write_bytes(b"measured")
+    with pytest.raises(FileExistsError, match=f"{name}: was not written by ssmde"):
+        predict_files(predictor, photo, tmp_path, overwrite=overwrite)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["a.png", name])
+    assert mine.read_bytes() == b"measured"
+
+
+def test_other_weights_or_another_photo_replace_with_a_word_only(predictor, tmp_path):
+    photo, written = save(tmp_path / "a.png"), tmp_path / "a_depth.npz"
+    predict_files(predictor, photo, tmp_path, formats=["npz"])
+    before = written.read_bytes()
+    assert predict_files(make_predictor(), photo, tmp_path, formats=["npz"]).present == 1
+    for network, change in (
+        (make_predictor(2.0), {}),
+        (predictor, {"resolution": (64, 64)}),
+        (predictor, {"options": PredictOptions(tiles=2)}),
+    ):
+        with pytest.raises(FileExistsError, match="--overwrite"):
+            predict_files(network, photo, tmp_path, formats=["npz"], **change)
+    assert written.read_bytes() == before
+    predict_files(make_predictor(2.0), photo, tmp_path, formats=["npz"], overwrite=True)
+    with np.load(written) as arrays:
+        assert arrays["depth"].max() > 2.5
+    save(photo, level=91)
+    with pytest.raises(FileExistsError, match="another source"):
+        predict_files(make_predictor(2.0), photo, tmp_path, formats=["npz"])
+
+
+def test_an_output_that_is_an_input_too_is_refused(predictor, tmp_path):
+    predict_files(predictor, save(tmp_path / "a.png"), tmp_path, formats=["color"])
+    with pytest.raises(FileExistsError, match="is an input itself"):
+        predict_files(predictor, tmp_path / "*.png", tmp_path, formats=["color"], overwrite=True)
+
+
+def test_names_that_are_too_long_are_shortened(predictor, tmp_path):
+    long, out = save(tmp_path / ("y" * 250 + ".png")), tmp_path / "out"
+    for present in (0, 2):
+        summary = predict_files(predictor, long, out, formats=["npz", "color"])
+        assert len(summary.written) == 2
+        assert all(path.is_file() and path.name.startswith("yyy") for path in summary.written)
+        assert summary.present == present
+
+
+COUNT = 11  # photos for Ray
+
+
+def open_job(out) -> Job:
+    pipeline = Pipeline(make_predictor(size=(32, 32)), PredictOptions(batch_size=2), say=None)
+    return Job(pipeline=pipeline, out=out, formats=("npz",), writer=WriterOptions())
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for i in range(COUNT):
+        save(tmp_path / "photos" / f"{i:02d}.png", level=10 * i)
+    return tmp_path / "photos"
+
+
+def assert_predicted(out, numbers) -> None:
+    assert names_in(out) == [f"{i:02d}_depth.npz" for i in numbers]
+    for i in numbers:
+        with np.load(out / f"{i:02d}_depth.npz") as arrays:
+            np.testing.assert_allclose(arrays["depth"], 1 + 10 * i / 255, rtol=1e-5)
+
+
+def test_a_piece_says_what_it_wrote_and_what_it_could_not_read(photos, tmp_path):
+    images = {name: photos / f"{name}.png" for name in ("00", "01", "missing")}
+    good, reasons = predict_piece(open_job(tmp_path / "out"), images)
+    assert good == ["00", "01"]
+    assert len(reasons) == 1
+    assert "missing.png" in reasons[0]
+    assert_predicted(tmp_path / "out", [0, 1])
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two workers on this machine."""
+    ray = pytest.importorskip("ray")
+    ray.init(
+        num_cpus=2, object_store_memory=80 * 2**20, include_dashboard=False, log_to_driver=False
+    )
+    yield ray
+    ray.shutdown()
+
+
+@pytest.mark.distributed
+@pytest.mark.filterwarnings("ignore")  # of Ray, about its own sockets and files
+def test_a_killed_worker_loses_nothing(cluster, photos, tmp_path):
+    out, killed = tmp_path / "out", tmp_path / "killed"
+
+    class Dying(Job):
+        """Dies once in the middle of a piece."""
+
+        def write(self, name, frame, source):
+            if name == "05" and not killed.exists():
+                killed.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return Job.write(self, name, frame, source)
+
+    def dying_job() -> Job:
+        job = open_job(out)
+        return Dying(pipeline=job.pipeline, out=out, formats=job.formats, writer=job.writer)
+
+    images = {f"{i:02d}": photos / f"{i:02d}.png" for i in range(COUNT)}
+    images["broken"] = tmp_path / "missing.png"
+    summary = predict_on_ray(dying_job, open_job(out), images, piece_size=4)
+    assert killed.exists()
+    assert [p.name for p in summary.written] == [f"{i:02d}_depth.npz" for i in range(COUNT)]
+    assert len(summary.skipped) == 1
+    assert_predicted(out, range(COUNT))
+
+
+@pytest.mark.distributed
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_writes_what_one_process_writes_from_a_list(cluster, photos, tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(f"photos/{i:02d}.png" for i in (0, 3, 7)))
+    ask = {"formats": ["npz"], "engine": "ray"}
+    summary = predict_files(make_predictor(), listed, tmp_path / "out", **ask)
+    assert len(summary.written) == 3
+    assert_predicted(tmp_path / "out", [0, 3, 7])

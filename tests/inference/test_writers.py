@@ -1,0 +1,188 @@
+"""Every format is read back by a library that did not write it, and compared."""
+
+import io
+import struct
+
+import numpy as np
+import OpenEXR
+import pytest
+import trimesh
+from PIL import Image
+
+from ssmde.inference import FORMATS, ModelInfo, PredictedFrame, WriterOptions, write_frame
+from ssmde.inference.pictures import bands
+from ssmde.inference.writers import FrameFormat, linear_light, normal_colors, point_cloud
+
+HEIGHT, WIDTH = 6, 8
+K = np.array([[8.0, 0, 3.5], [0, 8.0, 2.5], [0, 0, 1]])
+
+
+def make_frame(height=HEIGHT, width=WIDTH, **changes):
+    random = np.random.default_rng(0)
+    given = {
+        "pixels": random.integers(0, 256, (height, width, 3), dtype=np.uint8),
+        "depth": random.uniform(2, 2.1, (height, width)).astype(np.float32),
+        "confidence": random.uniform(0, 1, (height, width)).astype(np.float32),
+        "intrinsics": K,
+        "info": ModelInfo(depth_range=(0.1, 100.0), source="drawn", network_size=(32, 32)),
+    }
+    return PredictedFrame(**{**given, **changes})
+
+
+def written(tmp_path, name, frame, options=None):
+    [path] = write_frame(tmp_path, "a", frame, [name], options)
+    return path
+
+
+def points_by_hand(frame):
+    """x right, y up, z backward, of every pixel, row by row."""
+    v, u = np.mgrid[: frame.depth.shape[0], : frame.depth.shape[1]]
+    z = frame.depth.astype(float)
+    x, y = (u - K[0, 2]) * z / K[0, 0], (v - K[1, 2]) * z / K[1, 1]
+    return np.stack([x, -y, -z], -1).reshape(-1, 3)
+
+
+def test_exr_holds_the_depth_to_the_last_bit(tmp_path):
+    given = make_frame()
+    with OpenEXR.File(str(written(tmp_path, "exr", given))) as file:
+        channels = file.channels()
+        np.testing.assert_array_equal(channels["Z"].pixels, given.depth)
+        np.testing.assert_array_equal(channels["confidence"].pixels, given.confidence)
+        assert channels["Z"].pixels.dtype == np.float32
+
+
+def test_npz_holds_confidence_and_camera_too(tmp_path):
+    with np.load(written(tmp_path, "npz", make_frame())) as arrays:
+        assert sorted(arrays) == ["confidence", "depth", "intrinsics"]
+        np.testing.assert_array_equal(arrays["intrinsics"], K)
+    with np.load(written(tmp_path, "npz", make_frame(confidence=None, intrinsics=None))) as arrays:
+        assert sorted(arrays) == ["depth"]
+
+
+def test_ply_points_lie_where_the_pinhole_formula_says_with_y_up(tmp_path):
+    given = make_frame()
+    path = written(tmp_path, "ply", given)
+    cloud = trimesh.load(path)
+    assert isinstance(cloud, trimesh.PointCloud)
+    np.testing.assert_allclose(cloud.vertices, points_by_hand(given), rtol=1e-5)
+    np.testing.assert_array_equal(cloud.colors[:, :3], given.pixels.reshape(-1, 3))
+    head, body = path.read_bytes().split(b"end_header\n", 1)
+    assert b"property float confidence" in head
+    assert struct.unpack("<fffBBBf", body[:19])[6] == given.confidence[0, 0]
+    assert len(body) == 19 * HEIGHT * WIDTH
+
+
+def test_a_point_at_the_upper_right_lies_up_right_and_before_the_viewer():
+    x, y, z = point_cloud(make_frame(), WriterOptions()).points[WIDTH - 1]
+    assert x > 0
+    assert y > 0
+    assert z < 0
+
+
+def test_glb_points_equal_those_of_ply_and_colors_are_linear(tmp_path):
+    given = make_frame()
+    [cloud] = trimesh.load(written(tmp_path, "glb", given)).geometry.values()
+    np.testing.assert_allclose(cloud.vertices, points_by_hand(given), rtol=1e-5)
+    share = given.pixels.reshape(-1, 3) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    np.testing.assert_allclose(cloud.colors[:, :3] / 255, linear, atol=0.5 / 255 + 1e-9)
+    # By hand: the middle gray of a screen has a fifth of the light.
+    assert linear_light(np.array([[0, 128, 255]], np.uint8)).tolist() == [[0, 55, 255]]
+
+
+@pytest.mark.parametrize("name", ["ply", "glb"])
+def test_a_mesh_covers_the_image_and_shows_its_front_to_the_camera(tmp_path, name):
+    path = written(tmp_path, name, make_frame(confidence=None), WriterOptions(mesh=True))
+    loaded = trimesh.load(path, process=False)
+    mesh = loaded if isinstance(loaded, trimesh.Trimesh) else next(iter(loaded.geometry.values()))
+    assert len(mesh.faces) == 2 * (HEIGHT - 1) * (WIDTH - 1)
+    assert (-(mesh.triangles_center * mesh.face_normals).sum(1) > 0).all()
+    assert len(mesh.visual.vertex_colors) == HEIGHT * WIDTH
+
+
+def test_no_triangle_spans_a_jump_of_the_depth():
+    depth = np.full((HEIGHT, WIDTH), 2.0, np.float32)
+    depth[:, 4:] = 4
+    cloud = point_cloud(make_frame(depth=depth, confidence=None), WriterOptions(mesh=True))
+    assert len(cloud.faces) == 2 * 2 * (HEIGHT - 1) * 3  # three columns of squares on each side
+    z = cloud.points[cloud.faces][:, :, 2]
+    assert (z.max(1) == z.min(1)).all()
+
+
+def test_unsure_points_and_their_triangles_are_left_out():
+    given = make_frame()
+    sure = given.confidence >= 0.5
+    cloud = point_cloud(given, WriterOptions(least_confidence=0.5, mesh=True))
+    assert len(cloud.points) == sure.sum()
+    np.testing.assert_array_equal(cloud.colors, given.pixels[sure])
+    assert cloud.faces.max() < len(cloud.points)
+    with pytest.raises(ValueError, match="no pixel has a confidence of 1 or more"):
+        point_cloud(given, WriterOptions(least_confidence=1.0))
+
+
+@pytest.mark.parametrize("most", [4, 10, 12, 48])
+def test_a_large_image_is_thinned_evenly(most):
+    assert 1 <= len(point_cloud(make_frame(), WriterOptions(max_points=most)).points) <= most
+
+
+def test_without_a_camera_there_is_no_cloud_and_no_normal():
+    for function in (lambda frame: point_cloud(frame, WriterOptions()), normal_colors):
+        with pytest.raises(ValueError, match=r"need.* intrinsics"):
+            function(make_frame(intrinsics=None))
+
+
+def test_normals_of_a_wall_are_blue_and_of_a_floor_green(tmp_path):
+    flat = np.full((HEIGHT, WIDTH), 3.0, np.float32)
+    with Image.open(written(tmp_path, "normals", make_frame(depth=flat))) as image:
+        assert np.unique(np.array(image).reshape(-1, 3), axis=0).tolist() == [[128, 128, 255]]
+    # A floor one unit below the camera: z = fy / (v - cy), seen below the middle; and a wall that
+    # stands at the right and faces left: x = 1 = (u - cx) z / fx.
+    ramp = np.broadcast_to(30 / (np.arange(40, dtype=np.float32)[:, None] + 5), (40, 20))
+    floor, wall = ramp.astype(np.float32), np.ascontiguousarray(ramp.T, np.float32)
+    floor_camera = np.array([[30.0, 0, 9.5], [0, 30.0, -5], [0, 0, 1]])
+    wall_camera = np.array([[30.0, 0, -5], [0, 30.0, 9.5], [0, 0, 1]])
+    found = normal_colors(make_frame(40, 20, depth=floor, intrinsics=floor_camera))
+    np.testing.assert_allclose(found[10:-10, 2:-2].mean((0, 1)), (128, 255, 128), atol=4)
+    found = normal_colors(make_frame(20, 40, depth=wall, intrinsics=wall_camera))
+    np.testing.assert_allclose(found[2:-2, 10:-10].mean((0, 1)), (0, 128, 128), atol=4)
+
+
+def test_the_bar_of_the_colors_reads_them(tmp_path):
+    depth = np.linspace(1, 9, 100 * 50).reshape(100, 50).astype(np.float32)
+    with Image.open(written(tmp_path, "color", make_frame(100, 50, depth=depth))) as image:
+        pixels = np.array(image)
+    bar = pixels[:, 50 + 4]
+    # The nearest color of the image stands at the top of the bar, the farthest at its foot.
+    np.testing.assert_allclose(bar[0].astype(int), pixels[0, 0], atol=2)
+    np.testing.assert_allclose(bar[-1].astype(int), pixels[-1, 49], atol=2)
+
+
+def test_no_format_overwrites_another():
+    suffixes = [kind.suffix for kind in FORMATS.values()]
+    assert len(set(suffixes)) == len(suffixes)
+
+
+def test_every_format_of_a_frame_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    for name in (name for name, kind in FORMATS.items() if isinstance(kind, FrameFormat)):
+        with pytest.raises(OSError, match="disk"):
+            write_frame(tmp_path, "a", make_frame(), [name])
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_text_of_the_unit_survives_any_png_reader(tmp_path):
+    content = written(tmp_path, "png16", make_frame()).read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
+        assert float(image.info["png16_units_per_scene_unit"]) == 655.0
+
+
+@pytest.mark.parametrize("kind", ["png16", "normals", "ply"])
+def test_large_images_give_the_same_files_in_bands(tmp_path, monkeypatch, kind):
+    given = make_frame()
+    whole = written(tmp_path / "whole", kind, given).read_bytes()
+    monkeypatch.setattr("ssmde.inference.pictures.BAND_PIXELS", 2 * WIDTH)
+    assert len(list(bands(given.depth.shape))) == HEIGHT / 2
+    assert written(tmp_path / "bands", kind, given).read_bytes() == whole

@@ -1,0 +1,249 @@
+"""Weights by name: released with the package, or in a repository of the hub; no network.
+
+Without internet: an answer within seconds, and what is cached is used.
+"""
+
+import hashlib
+import json
+import socket
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+import yaml
+from huggingface_hub import constants
+
+import ssmde
+from ssmde import weights
+from ssmde.config import Config, DataConfig, dump_config
+from ssmde.models import hub
+from ssmde.models.depth_net import DepthNet
+from ssmde.models.hub import ModelCard, download_weights, push_to_hub, save_repository
+from ssmde.models.load import save_weights
+from ssmde.weights import Released
+
+SIZE = (64, 96)
+COMMIT = "0123456789012345678901234567890123456789"
+CARD = ModelCard(
+    licence="mit",
+    data="Drawn rooms, MIT.",
+    protocol="`generic`, median scaling, 100 drawn frames.",
+    numbers={"abs_rel": 0.12345, "d1": 0.9},
+    weaknesses="Glass.",
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("trained") / "best.safetensors"
+    config = Config(data=DataConfig(image_size=SIZE))
+    tensors = {f"depth_net.{k}": v for k, v in DepthNet().state_dict().items()}
+    metadata = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
+    save_weights(path, tensors, metadata)
+    return path
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path) -> Path:
+    """The cache folder of a machine without network."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def cached(offline, trained) -> Path:
+    """A repository that was downloaded once."""
+    folder = offline / "models--someone--indoor"
+    snapshot = folder / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.safetensors").write_bytes(trained.read_bytes())
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(COMMIT)
+    return folder
+
+
+def test_a_cached_repository_is_loaded_without_network(cached):
+    pixels = np.zeros((40, 50, 3), np.uint8)
+    for predictor in (
+        ssmde.from_pretrained("someone/indoor", device="cpu"),
+        ssmde.load("hf:someone/indoor", device="cpu"),
+        ssmde.load(Path("hf:someone/indoor"), device="cpu"),
+    ):
+        assert predictor.image_size == SIZE
+        assert predictor.predict(pixels).depth.shape == (40, 50)
+    assert ssmde.from_pretrained("someone/indoor").source == "hf:someone/indoor"
+
+
+def test_what_is_not_cached_says_so_without_network(offline):
+    with pytest.raises(ConnectionError, match=r"huggingface\.co/someone/outdoor.*not in the cache"):
+        ssmde.from_pretrained("someone/outdoor")
+    with pytest.raises(ConnectionError, match="HF_HUB_OFFLINE unset"):
+        ssmde.load("hf:someone/outdoor")
+
+
+@pytest.mark.parametrize("name", ["indoor", "a/b/c", "/b", "a/"])
+def test_a_name_without_owner_is_refused(name):
+    with pytest.raises(ValueError, match="is OWNER/NAME"):
+        ssmde.from_pretrained(name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "error"),
+    [
+        ("RepositoryNotFoundError", "no such repository, or it is private", ValueError),
+        ("RevisionNotFoundError", "has no revision 'v2'", ValueError),
+        ("RemoteEntryNotFoundError", r"holds no model\.safetensors", ValueError),
+        ("HfHubHTTPError", "cannot get model.safetensors", ConnectionError),
+    ],
+)
+def test_an_answer_of_the_hub_becomes_one_line(monkeypatch, kind, message, error):
+    def refuse(*args, **options):
+        raise getattr(huggingface_hub.errors, kind).__new__(getattr(huggingface_hub.errors, kind))
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    with pytest.raises(error, match=message):
+        download_weights("someone/indoor", revision="v2")
+
+
+def test_a_repository_holds_weights_configuration_and_card(trained, tmp_path):
+    save_repository(trained, tmp_path / "repository", CARD, name="someone/indoor")
+    names = {path.name for path in (tmp_path / "repository").iterdir()}
+    assert names == {"model.safetensors", "config.json", "README.md"}
+    assert ssmde.load(tmp_path / "repository" / "model.safetensors").image_size == SIZE
+    config = json.loads((tmp_path / "repository" / "config.json").read_text())
+    assert config["format"] == "ssmde-depth"
+    head, body = (tmp_path / "repository" / "README.md").read_text().split("---\n")[1:3]
+    assert yaml.safe_load(head)["license"] == "mit"
+    assert yaml.safe_load(head)["pipeline_tag"] == "depth-estimation"
+    for text in ("Drawn rooms", "| abs_rel | 0.1235 |", "Glass.", "median scaling", "64 x 96"):
+        assert text in body
+    assert 'ssmde.from_pretrained("someone/indoor")' in body
+
+
+def test_a_card_with_gaps_is_refused():
+    with pytest.raises(ValueError, match="these are empty: numbers, weaknesses"):
+        ModelCard(licence="mit", data="x", protocol="y")
+
+
+def test_what_is_pushed_is_what_is_loaded_again(trained, monkeypatch):
+    seen = {}
+
+    def upload(*, repo_id, folder_path, commit_message):
+        seen["files"] = {p.name: p.read_bytes() for p in Path(folder_path).iterdir()}
+        seen["name"] = repo_id
+        return SimpleNamespace(commit_url="https://huggingface.co/someone/indoor/commit/1")
+
+    def create(name, **options):
+        seen["made"] = (name, options)
+
+    monkeypatch.setattr(huggingface_hub, "upload_folder", upload)
+    monkeypatch.setattr(huggingface_hub, "create_repo", create)
+    assert push_to_hub(trained, "someone/indoor", CARD, private=True).endswith("/commit/1")
+    assert seen["made"] == ("someone/indoor", {"private": True, "exist_ok": True})
+    assert seen["name"] == "someone/indoor"
+    assert seen["files"]["model.safetensors"] == trained.read_bytes()
+
+
+def test_a_refused_push_says_how_to_log_in(trained, offline):
+    with pytest.raises(ConnectionError, match=r"the hub did not take it .* `hf auth login`"):
+        push_to_hub(trained, "someone/indoor", CARD)
+
+
+def test_what_is_no_weights_file_is_not_pushed(tmp_path):
+    save_weights(tmp_path / "other.safetensors", {"a": torch.zeros(1)}, {})
+    with pytest.raises(ValueError, match="no depth network of this project"):
+        push_to_hub(tmp_path / "other.safetensors", "someone/indoor", CARD)
+
+
+@pytest.fixture
+def release(monkeypatch, tmp_path, trained) -> Path:
+    """A package with one released file."""
+    (tmp_path / "small.safetensors").write_bytes(trained.read_bytes())
+    digest = hashlib.sha256(trained.read_bytes()).hexdigest()
+    entry = Released(file="small.safetensors", sha256=digest, licence="MIT", summary="Drawn rooms.")
+    monkeypatch.setattr(weights.resources, "files", lambda package: tmp_path)
+    monkeypatch.setitem(weights.RELEASED, "small", entry)
+    return tmp_path / "small.safetensors"
+
+
+def test_a_released_name_is_loaded(release):
+    assert ssmde.load("small").image_size == SIZE
+
+
+def test_a_file_of_that_name_comes_before_the_released_weights(release, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").mkdir()
+    with pytest.raises(FileNotFoundError, match="holds neither"):
+        ssmde.load("small")
+
+
+def test_a_changed_or_missing_release_is_refused(release):
+    release.write_bytes(release.read_bytes() + b" ")
+    with pytest.raises(ValueError, match="is not the released file of 'small'"):
+        ssmde.load("small")
+    release.unlink()
+    with pytest.raises(FileNotFoundError, match="missing from this installation"):
+        ssmde.load("small")
+
+
+def test_an_unknown_name_says_which_there_are(release):
+    with pytest.raises(FileNotFoundError, match=r"a released name .*there are small"):
+        ssmde.load("indor-small")
+    with pytest.raises(ValueError, match="no weights are called 'outdoor'"):
+        weights.released_weights("outdoor")
+
+
+def test_every_released_file_is_in_the_package_and_unchanged():
+    for name, entry in weights.RELEASED.items():
+        assert weights.released_weights(name).name == entry.file
+        assert entry.licence
+        assert entry.summary
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """A hub that takes no connection, as behind a firewall that drops everything."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "PATIENCE", 0.2)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_hub_out_of_reach_is_known_within_the_limit(monkeypatch):
+    monkeypatch.setattr(socket, "create_connection", lambda *_: time.sleep(5) or nullcontext())
+    start = time.monotonic()
+    assert not hub.hub_in_reach()
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.usefixtures("silent")
+def test_out_of_reach_only_the_cache_is_asked():
+    def load(name, *, local_files_only=False):
+        assert local_files_only
+        if name == "someone/cached":
+            return "found"
+        raise OSError("not there")
+
+    assert hub.from_hub(load, "someone/cached") == "found"
+    with pytest.raises(ConnectionError, match=r"127\.0\.0\.1 is out of reach, and the cache has"):
+        hub.from_hub(load, "someone/else")
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_folder_asks_nobody(tmp_path):
+    assert hub.from_hub(lambda name: f"opened {name}", str(tmp_path)) == f"opened {tmp_path}"
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_proxy_is_asked_in_the_place_of_the_hub(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.getsockname()[1]}")
+        assert hub.hub_in_reach()
