@@ -1,7 +1,6 @@
 """The command line: what it takes is frozen here; how it ends is one line and an exit status."""
 
 import ctypes
-import importlib
 import inspect
 import os
 import re
@@ -25,7 +24,6 @@ from ssmde.config import Config, dump_config
 from ssmde.data.images import ImageError
 from ssmde.datasets import PROTOCOLS
 from ssmde.diagnosis import Finding
-from ssmde.diagnosis.poses import MOVED
 from ssmde.inference import (
     FORMATS,
     CameraSpec,
@@ -721,14 +719,6 @@ def test_public_names_are_there_and_no_verb_hides_its_module():
     with pytest.raises(AttributeError, match="no attribute 'Predicter'"):
         _ = ssmde.Predicter
 
-
-@pytest.mark.parametrize("name", MOVED)
-def test_a_module_of_a_former_version_names_the_present_one(name):
-    with pytest.raises(ImportError, match=re.escape(f"{name} is no more: use {MOVED[name]}")):
-        importlib.import_module(f"{name}.anything")
-    with pytest.raises(AttributeError, match=re.escape(MOVED[name])):
-        getattr(ssmde, name.removeprefix("ssmde."))
-    assert importlib.import_module(MOVED[name].split(",")[0])
 
 
 def test_two_words_after_predict_take_the_weights_of_the_package(verb_calls, capsys):

@@ -31,7 +31,8 @@ class _RenamedFinder(MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: object = None) -> None:
         if (new := new_name(fullname)) is not None:
-            raise ModuleNotFoundError(f"{fullname} is now {new}: import that", name=fullname)
+            # Without `name`, or `from ssmde import OLD` would go on with a poorer message.
+            raise ModuleNotFoundError(f"{fullname} is now {new}: import that")
 
 
 sys.meta_path.append(_RenamedFinder())
