@@ -48,7 +48,7 @@ from ssmde.pictures import colourise, depth_range, side_by_side, stack, write_pn
 from ssmde.prediction.loading import find_weights, load
 from ssmde.prediction.predictor import Predictor
 from ssmde.preparation import prepare
-from ssmde.preparation.report import Prepared
+from ssmde.preparation.selection import Prepared
 from ssmde.preparation.sources import find_sources
 from ssmde.presets import AFFINE_INDOOR
 from ssmde.track import track
