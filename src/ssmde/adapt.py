@@ -48,7 +48,7 @@ from ssmde.models.start import follow_start
 from ssmde.outputs import done_or_free, identity, mark_of, recorded
 from ssmde.pace import seconds_per_step
 from ssmde.preparation import prepare
-from ssmde.preparation.report import Prepared
+from ssmde.preparation.selection import Prepared
 from ssmde.preparation.sources import find_sources
 from ssmde.presets import AFFINE_INDOOR
 from ssmde.track import track

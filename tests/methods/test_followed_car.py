@@ -26,8 +26,8 @@ from ssmde.presets import PHOTOMETRIC, SS_MDE
 from ssmde.synthetic import poses
 from ssmde.synthetic.bodies import car
 from ssmde.synthetic.raycast import render
-from ssmde.synthetic.rooms_and_streets import LANE, crossings, street
 from ssmde.synthetic.scene import Track
+from ssmde.synthetic.streets import LANE, crossings, street
 from ssmde.types import Batch
 
 H, W, GRID = 64, 96, (16, 24)

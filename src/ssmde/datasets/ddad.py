@@ -175,7 +175,7 @@ def _scene_files(root: Path, problems: list[str]) -> dict[str, tuple[Path, Split
     for path in (*sorted(root.glob("*.json")), *sorted(root.glob("*/ddad*.json"))):
         try:
             splits = _read_object(path).get("scene_splits", {})
-            listed = [
+            listed: list[tuple[Split, Path]] = [
                 (split, path.parent / str(name))
                 for key, split in DATASET_SPLITS.items()
                 for name in splits.get(key, {}).get("filenames", ())

@@ -369,7 +369,9 @@ def _sequence_scene(root: Path, sequence: Path, part: Part) -> ArchiveScene:
         ArchiveFrame(
             name=f"{number:06d}",
             image=file,
-            depth=partial(_scan_depth, scans[number], camera, size) if number in scans else None,
+            depth=None
+            if camera is None or number not in scans
+            else partial(_scan_depth, scans[number], camera, size),
         )
         for number, file in images.items()
     )

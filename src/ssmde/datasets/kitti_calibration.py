@@ -60,11 +60,11 @@ def read_raw_camera(date: Path, camera: str) -> KittiCamera:
     )
 
 
-def read_odometry_camera(sequence: Path, camera: str = "2") -> KittiCamera:
-    """Camera of a sequence of KITTI odometry, from the calib.txt of its folder."""
+def read_odometry_camera(sequence: Path) -> KittiCamera:
+    """Camera 2 of a sequence of KITTI odometry, from the calib.txt of its folder."""
     path = sequence / "calib.txt"
     numbers = _read_calibration(path)
-    intrinsics, T_cam_rect = _projection(path, numbers, f"P{camera}")
+    intrinsics, T_cam_rect = _projection(path, numbers, "P2")
     T_cam_velo = None
     if "Tr" in numbers:  # the archive of images without scans has none
         Tr = _entry(path, numbers, "Tr", 12).reshape(3, 4)
@@ -75,8 +75,7 @@ def read_odometry_camera(sequence: Path, camera: str = "2") -> KittiCamera:
 def read_oxts(path: Path) -> tuple[float, float, float, float, float, float]:
     """Latitude, longitude (degrees), altitude (metres), roll, pitch and yaw (radians)."""
     try:
-        words = read_text(path).split()
-        numbers = [float(word) for word in words]
+        numbers = [float(word) for word in read_text(path).split()]
     except FileNotFoundError as error:
         raise ArchiveError(f"{path}: no such file; the frame has no pose") from error
     except (OSError, ValueError) as error:
@@ -95,11 +94,8 @@ def imu_pose(
 ) -> Float[np.ndarray, "4 4"]:
     """IMU (x forward, y left, z up) to world (east, north, up), in metres, as the devkit has it.
 
-    t = (s r lon, s r ln tan(45 deg + lat / 2), alt), R = R_z(yaw) R_y(pitch) R_x(roll).
-
-    Args:
-        reading: What `read_oxts` gives.
-        mercator_scale: s, the cosine of the latitude of the first place.
+    t = (s r lon, s r ln tan(45 deg + lat / 2), alt), R = R_z(yaw) R_y(pitch) R_x(roll), of what
+    `read_oxts` gives; s is the cosine of the latitude of the first place.
     """
     latitude, longitude, altitude, roll, pitch, yaw = reading
     east = mercator_scale * EARTH_RADIUS * math.radians(longitude)
@@ -115,11 +111,8 @@ def camera_poses(
 ) -> tuple[Float[np.ndarray, "n 4 4"] | None, list[str]]:
     """Camera-to-world matrices in metres, nan where unknown, and a line for each broken file.
 
-    The world is the camera of the first frame whose pose is known. None if none is.
-
-    Args:
-        files: One file of oxts/data a frame, in time order.
-        T_cam_imu: IMU to camera.
+    There is one file of oxts/data a frame, in time order. The world is the camera of the first
+    frame whose pose is known. None if none is.
     """
     poses = np.full((len(files), 4, 4), np.nan)
     problems: list[str] = []

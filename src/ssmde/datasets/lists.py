@@ -63,7 +63,9 @@ def parts_of(name: str, lists: Mapping[Split, SceneList], default: Split = "trai
     A scene that no list names belongs to `default`, unless that has a list. A part of a scene
     carries the name of its list, and so does a scene of several lists.
     """
-    asked = [(split, found) for split, found in lists.items() if name in found.rows]
+    asked: list[tuple[Split, SceneList]] = [
+        (s, lists[s]) for s in SPLITS if s in lists and name in lists[s].rows
+    ]
     if not asked:
         return [] if default in lists else [Part(name=name, split=default)]
     return [
@@ -73,7 +75,7 @@ def parts_of(name: str, lists: Mapping[Split, SceneList], default: Split = "trai
             rows=found.rows[name],
             listed_in=str(found.path),
         )
-        for split, found in sorted(asked, key=lambda pair: SPLITS.index(pair[0]))
+        for split, found in asked
     ]
 
 

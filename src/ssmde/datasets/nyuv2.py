@@ -100,7 +100,8 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archi
     rooms: set[str] = set()
     scenes: list[Callable[[], ArchiveScene]] = []
     if labelled.is_file():
-        wanted = {split: _to_numbers(found, folders) for split, found in wanted.items()}
+        for split, found in wanted.items():
+            wanted[split] = _to_numbers(found, folders)
         problems = missing_scenes(wanted.values(), (*folders, LABELLED), root)
         scenes, rooms = _labelled(labelled, wanted, problems)
     else:

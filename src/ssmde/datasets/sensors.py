@@ -91,11 +91,8 @@ def pose_matrices(
 ) -> Float[np.ndarray, "n 4 4"]:
     """Rigid motions [R | position] of unit quaternions; nan where a quaternion is no rotation.
 
-    R = I + 2 w [v] + 2 [v]^2, with [v] the cross product matrix of v = (x, y, z).
-
-    Args:
-        positions: Translation, in metres.
-        quaternions: (x, y, z, w): the scalar comes last. Length 1 but for rounding.
+    R = I + 2 w [v] + 2 [v]^2, with [v] the cross product matrix of v = (x, y, z). Quaternions are
+    (x, y, z, w), the scalar last, of length 1 but for rounding.
 
     Example:
         >>> half = np.sqrt(0.5)

@@ -42,7 +42,7 @@ from ssmde.outputs import (
     recorded,
     sweep,
 )
-from ssmde.preparation.videos import store_camera, store_image, stored_size
+from ssmde.preparation.storing import store_camera, store_image, stored_size
 
 WORKERS = min(8, os.cpu_count() or 1)  # threads; decoding and compressing run beside each other
 STEADY = 0.1  # steps in time that differ by less than this share are a frame rate

@@ -3,51 +3,44 @@
 import math
 import os
 import re
-import shutil
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from ssmde.console import ranges, with_bar
-from ssmde.data.images import resize_image, write_image
 from ssmde.data.scene_files import (
     read_scene_info,
-    write_intrinsics,
     write_scene_info,
     write_timestamps,
 )
 from ssmde.data.sequence import check_intrinsics, from_hfov, intrinsics_at
 from ssmde.data.video import VideoFrame
-from ssmde.geometry.camera import scale_intrinsics
 from ssmde.outputs import (
     check_replaceable,
     folder_extra,
     folder_mark,
-    hidden_folder,
     identity,
     mark_of,
-    move_into_place,
-    record_tree,
     sweep,
 )
-from ssmde.preparation.report import MEANING, Prepared, PreparedSource
 from ssmde.preparation.selection import (
     FEWEST_FRAMES,
     LEAST_MOTION,
+    MEANING,
     Choice,
+    Prepared,
+    PreparedSource,
     choose_frames,
     measure,
 )
 from ssmde.preparation.sources import Four, Source, find_sources
+from ssmde.preparation.storing import PREPARE, all_or_none, store_camera, store_image, stored_size
 
-PREPARE = "prepare"  # of the hidden name of what is being written
 EVEN = 0.1  # of the time between two frames; some files count in whole milliseconds
 
 
@@ -189,7 +182,7 @@ def prepare(
     def report() -> dict[str, Any]:
         return {"prepared": [source.to_dict() for source in made.sources]}
 
-    with _all_or_none(out, replaced, place.mark, report) as part:
+    with all_or_none(out, replaced, place.mark, report) as part:
         written = [
             _write(plan, choice, part / f".{i}", step, show_progress)
             for i, (plan, choice) in enumerate(zip(plans, choices, strict=True))
@@ -213,44 +206,6 @@ def prepare(
             )
         )
     return made
-
-
-def stored_size(size: tuple[int, int], width: int | None) -> tuple[int, int]:
-    """Size (height, width) after a resize to this width; the shape stays."""
-    return size if width is None else (max(1, round(size[0] * width / size[1])), width)
-
-
-def store_image(
-    path: Path,
-    pixels: UInt8[np.ndarray, "h w 3"],
-    size: tuple[int, int],
-    *,
-    file: Path | None,
-    quality: int,
-) -> None:
-    """Write RGB at this (height, width) as `path`.jpg; or copy `file`, if nothing changes.
-
-    `file` holds these pixels, upright, in a format that a scene folder may hold.
-    """
-    if file is not None and pixels.shape[:2] == size:
-        shutil.copyfile(file, path.with_name(path.name + file.suffix.lower()))
-        return
-    if pixels.shape[:2] != size:
-        pixels = resize_image(pixels, size)
-    write_image(path.with_name(f"{path.name}.jpg"), np.ascontiguousarray(pixels), quality=quality)
-
-
-def store_camera(
-    folder: Path,
-    intrinsics: Float[np.ndarray, "3 3"] | None,
-    size: tuple[int, int],
-    stored: tuple[int, int],
-) -> None:
-    """Write cam.txt, if there is a matrix in pixels of `size`, for images that are stored so."""
-    if intrinsics is not None:
-        camera = torch.from_numpy(intrinsics.astype(np.float64))
-        scaled = scale_intrinsics(camera, stored[1] / size[1], stored[0] / size[0])
-        write_intrinsics(folder, scaled.numpy())
 
 
 def _check_arguments(
@@ -388,29 +343,6 @@ def _free_names(
             place.check(folder)
             replaced.append(folder)
     return names
-
-
-@contextmanager
-def _all_or_none(
-    out: Path, replaced: Sequence[Path], mark: str, report: Callable[[], dict[str, Any]]
-) -> Generator[Path]:
-    """Folder to write scenes in; they move to `out` when the block ends well, else they go.
-
-    What is `replaced` goes just before, but for folders with the mark of what the scenes are made
-    of, which stay. `report` is asked at the end for what is kept with the mark.
-    """
-    with hidden_folder(out / PREPARE) as part:
-        yield part
-        scenes = [
-            scene for scene in sorted(part.iterdir()) if folder_mark(out / scene.name) != mark
-        ]
-        for scene in scenes:
-            record_tree(scene, mark, report())
-        for folder in replaced:
-            if folder_mark(folder) != mark:
-                move_into_place(None, folder)
-        for scene in scenes:
-            move_into_place(scene, out / scene.name)
 
 
 def _write(

@@ -22,20 +22,13 @@ from ssmde.console import did_you_mean
 from ssmde.data.sequence import from_hfov
 from ssmde.synthetic.bodies import textured, vivid
 from ssmde.synthetic.raycast import render
-from ssmde.synthetic.rooms_and_streets import (
-    LANE,
-    WALLS,
-    Movers,
-    crossings,
-    room,
-    room_movers,
-    street,
-    street_movers,
-)
+from ssmde.synthetic.rooms import WALLS, room, room_movers
 from ssmde.synthetic.scene import Body, Part, Plane, Scene, Track
+from ssmde.synthetic.streets import LANE, crossings, street, street_movers
 
 HARMONICS = ((1.0, 1.0), (1.7, 0.45), (2.9, 0.2))  # frequency and strength of the waves added up
 LONG = 400.0  # radians over which the mean speed of the waves is measured
+Movers = Literal["none", "across", "oblique", "followed", "mixed"]
 Kind = Literal["wall", "slanted_wall", "room", "street"]
 Poses = Float64[ndarray, "k 4 4"]
 

@@ -23,6 +23,7 @@ from ssmde.synthetic.scene import (
     Texture,
     Track,
     sphere,
+    stand,
 )
 from ssmde.synthetic.shading import TABLE
 
@@ -36,6 +37,7 @@ WOODS = ((0.62, 0.44, 0.28), (0.45, 0.29, 0.18), (0.76, 0.6, 0.42), (0.32, 0.22,
 LEG, LEG_RADIUS = 0.45, 0.045  # shares of a person's height
 STRIDE = 0.42  # radians a leg swings to either side
 WALK = 3.8  # radians of the swing's phase a metre: two steps in 1.65 m
+WALKING = 1.1  # metres a second
 CLEAR, WHEEL = 0.2, 0.32  # metres between car and ground, and radius of a wheel
 
 
@@ -230,6 +232,12 @@ def crate(rng: Generator, track: Track) -> Body:
         Part(shape=sphere(ball), texture=skin, offset=(0.0, -2 * half - ball, 0.0)),
     )
     return Body(parts=parts, track=track, footprint=(half, 1.2 * half))
+
+
+def fixed(shape: Shape, texture: Texture, x: float, z: float, y: float = 0.0) -> Body:
+    """Something that casts no shadow: the ground, or the walls, within which the lamps hang."""
+    part = Part(shape=shape, texture=texture, casts_shadow=False)
+    return Body(parts=(part,), track=stand(x, z, y=y))
 
 
 def to_and_fro(
