@@ -1,12 +1,22 @@
 """Networks of a few thousand parameters, so that whole runs take a second."""
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
-from ssmde.config import LossConfig, ModelConfig, PseudoDepthConfig
+from ssmde.config import (
+    Config,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    PseudoDepthConfig,
+    dump_config,
+)
 from ssmde.geometry.pose import rigid_motion
 from ssmde.methods.teacher import NO_PSEUDO_DEPTH, Teacher
 from ssmde.models.depth_net import DepthNet
+from ssmde.models.load import save_weights
 
 
 class TinyDepthNet(DepthNet):
@@ -52,3 +62,14 @@ def build_tiny_teacher(
     model: ModelConfig, loss: LossConfig, pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH
 ) -> Teacher:
     return Teacher(TinyDepthNet(), TinyPoseNet(), loss, pseudo_depth)
+
+
+def write_random_weights(path: Path, *, seed: int = 0) -> Path:
+    """A weights file of a depth network that has learned nothing, for images of 64 x 96."""
+    config = Config(data=DataConfig(image_size=(64, 96)), model=ModelConfig(pretrained="none"))
+    torch.manual_seed(seed)
+    net = DepthNet(depth_range=config.model.depth_range, scales=tuple(sorted(config.loss.scales)))
+    tensors = {f"depth_net.{key}": value for key, value in net.state_dict().items()}
+    head = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
+    save_weights(path, tensors, head)
+    return path

@@ -9,21 +9,8 @@ import torch
 
 import ssmde.app
 from ssmde.app import load_all, serve
-from ssmde.config import Config, DataConfig, ModelConfig, dump_config
 from ssmde.inference import Predictor
-from ssmde.models.depth_net import DepthNet
-from ssmde.models.load import save_weights
-
-
-def write_random_weights(path: Path, seed: int = 0) -> Path:
-    """Weights of a network that has learnt nothing."""
-    config = Config(data=DataConfig(image_size=(64, 96)), model=ModelConfig(pretrained="none"))
-    torch.manual_seed(seed)
-    net = DepthNet(depth_range=config.model.depth_range, scales=tuple(sorted(config.loss.scales)))
-    tensors = {f"depth_net.{key}": value for key, value in net.state_dict().items()}
-    head = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
-    save_weights(path, tensors, head)
-    return path
+from tiny_networks import write_random_weights
 
 
 @pytest.fixture

@@ -16,10 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssmde.config import Config, DataConfig, ModelConfig, dump_config
 from ssmde.data.video import read_frames, write_video
-from ssmde.models.depth_net import DepthNet
-from ssmde.models.load import save_weights
+from tiny_networks import write_random_weights
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SWITCHES = [
@@ -35,15 +33,6 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: apt-get install chromium"),
 ]
-
-
-def write_random_weights(path):
-    config = Config(data=DataConfig(image_size=(64, 96)), model=ModelConfig(pretrained="none"))
-    net = DepthNet(depth_range=config.model.depth_range, scales=tuple(sorted(config.loss.scales)))
-    tensors = {f"depth_net.{key}": value for key, value in net.state_dict().items()}
-    head = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
-    save_weights(path, tensors, head)
-    return path
 
 
 class Served(NamedTuple):

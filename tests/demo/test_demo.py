@@ -132,18 +132,19 @@ def told(tmp_path_factory):
     return write_page(folder, story), story
 
 
-def test_the_page_names_protocol_alignment_and_time(told):
-    words = Reading(told[0]).words
-    assert "Protocol generic (0.1 to 1000 m, whole image), alignment median" in words
-    assert "Depth of scenes that move, learned in 2 minutes" in words
-    assert "a <note> & more" in words
-    assert "ssmde prepare" in words
-
-
-def test_the_page_says_what_its_labels_are(told):
-    words = Reading(told[0]).words
-    assert "its labels are a stand-in: the drawn depth, distorted" in words
-    assert "they are off by 15%" in words
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Protocol generic (0.1 to 1000 m, whole image), alignment median",
+        "Depth of scenes that move, learned in 2 minutes",
+        "a <note> & more",
+        "ssmde prepare",
+        "its labels are a stand-in: the drawn depth, distorted",
+        "they are off by 15% themselves",
+    ],
+)
+def test_the_page_says_how_it_was_made_and_measured(told, words):
+    assert words in " ".join(Reading(told[0]).words.split())
 
 
 def test_the_table_holds_the_numbers_of_both_stages_and_of_the_baselines(told):
@@ -315,18 +316,17 @@ def test_a_new_demo_takes_the_place_of_the_old_one(tmp_path):
     assert [f.name for f in out.parent.iterdir()] == ["demo"]
 
 
-def test_a_demo_that_fails_leaves_the_old_one_and_nothing_else(tmp_path):
-    fill(tmp_path / "demo", "first")
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "demo"):
-        raise KeyboardInterrupt
-    assert (tmp_path / "demo" / "index.html").read_text() == "first"
-    assert [f.name for f in tmp_path.iterdir()] == ["demo"]
+def interrupt(folder):
+    raise KeyboardInterrupt
 
 
-def test_a_new_demo_that_cannot_be_moved_in_leaves_the_old_one(tmp_path):
+@pytest.mark.parametrize(
+    ("fail", "fault"), [(interrupt, KeyboardInterrupt), (shutil.rmtree, FileNotFoundError)]
+)
+def test_a_demo_that_fails_leaves_the_old_one_and_nothing_else(tmp_path, fail, fault):
     fill(tmp_path / "demo", "first")
-    with pytest.raises(FileNotFoundError), replacing(tmp_path / "demo") as folder:
-        shutil.rmtree(folder)
+    with pytest.raises(fault), replacing(tmp_path / "demo") as folder:
+        fail(folder)
     assert (tmp_path / "demo" / "index.html").read_text() == "first"
     assert [f.name for f in tmp_path.iterdir()] == ["demo"]
 

@@ -131,12 +131,13 @@ def labelled(room, film):
     return make
 
 
-def test_good_labels_are_fine(room, labelled):
-    assert not list(check_labels(labelled(2 + 3 * room.depth), MOST))
-
-
-def test_good_disparity_is_fine(room, labelled):
-    assert not list(check_labels(labelled(1 / room.depth, "disparity"), MOST))
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [("depth", lambda depth: 2 + 3 * depth), ("disparity", lambda depth: 1 / depth)],
+    ids=["depth", "disparity"],
+)
+def test_good_labels_are_fine(room, labelled, kind, change):
+    assert not list(check_labels(labelled(change(room.depth), kind), MOST))
 
 
 def test_disparity_taken_for_depth_is_blocking_by_the_truth(room, labelled):

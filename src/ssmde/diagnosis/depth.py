@@ -204,7 +204,8 @@ def rank_correlation(a: Shaped[np.ndarray, "*n"], b: Shaped[np.ndarray, "*n"]) -
         return float("nan")
     ranks = [np.unique(x, return_inverse=True, return_counts=True)[1:] for x in (a, b)]
     middle = [(np.cumsum(counts) - counts / 2)[places] for places, counts in ranks]
-    return float(np.corrcoef(middle)[0, 1])
+    first, second = (x - x.mean() for x in middle)
+    return float((first * second).sum() / np.sqrt((first**2).sum() * (second**2).sum()))
 
 
 def _check_order(kind: str, orders: Float64[np.ndarray, "n r"]) -> Iterator[Finding]:

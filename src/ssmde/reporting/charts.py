@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from ssmde.io import read_text
 
@@ -69,8 +70,8 @@ def line_chart(chart: Chart) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    settings = {"svg.fonttype": "none", "svg.hashsalt": chart.title, "text.color": INK}
-    settings |= {f"{name}.color": INK for name in ("xtick", "ytick")}
+    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": chart.title}
+    settings |= {f"{name}.color": INK for name in ("text", "xtick", "ytick")}
     with rc_context(settings), io.StringIO() as file:
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot(frame_on=False)

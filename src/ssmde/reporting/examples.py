@@ -256,7 +256,7 @@ def size_of_width(shape: tuple[int, ...], width: int) -> tuple[int, int]:
 def resize(picture: Picture, size: tuple[int, int], *, smooth: bool = True) -> Picture:
     """A picture at another size (height, width), smooth or in sharp squares."""
     how = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
-    return np.asarray(Image.fromarray(picture).resize(size[::-1], how))
+    return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), how))
 
 
 def gradient(kind: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,7 +18,7 @@ from ssmde.inference.loading import load
 from ssmde.inference.pictures import WORST_ERROR
 from ssmde.io import write_text
 from ssmde.metrics.depth import METRICS
-from ssmde.reporting.charts import STUDENT, TEACHER, line_chart, stage_charts
+from ssmde.reporting.charts import STUDENT, TEACHER, Chart, line_chart, stage_charts
 from ssmde.reporting.examples import (
     CAPTIONS,
     Example,
@@ -90,14 +91,18 @@ def render(package: str, template: str, **values: object) -> str:
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("ssmde.reporting")]),
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(
-        svg=lambda chart: Markup(line_chart(chart)), yaml=dump_config, rows=_rows
-    )
-    environment.globals.update(
-        captions=CAPTIONS, headings=HEADINGS, names=NAMES, gradient=gradient,
-        worst_error=WORST_ERROR, version=version("ssmde"), counted=counted,
-    )  # fmt: skip
+    filters: dict[str, Any] = {"svg": _svg, "yaml": dump_config, "rows": _rows}
+    words: dict[str, Any] = {
+        "captions": CAPTIONS, "headings": HEADINGS, "names": NAMES, "gradient": gradient,
+        "worst_error": WORST_ERROR, "version": version("ssmde"), "counted": counted,
+    }  # fmt: skip
+    environment.filters.update(filters)
+    environment.globals.update(words)
     return environment.get_template(template).render(**values)
+
+
+def _svg(chart: Chart) -> Markup:
+    return Markup(line_chart(chart))
 
 
 def errors_of_log(result: Evaluation) -> dict[str, float]:
