@@ -137,6 +137,23 @@ def test_the_left_half_is_the_video_and_without_its_sound_there_is_none(tmp_path
 
 
 @pytest.mark.parametrize("temporal", [False, True])
+def test_depth_that_flickers_is_blended_where_that_is_asked_for(tmp_path, temporal):
+    class Flickering(Brightness):
+        def forward(self, image):
+            self.add.data = 3.0 - self.add.data  # 1.6, 1.4 and so on
+            return self.add + 0 * image[:, :1]
+
+    still = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    path = films.write(tmp_path / "clip.mov", [still.repeat(8, 0).repeat(8, 1)] * 4)
+    options = PredictOptions(temporal=temporal, batch_size=1)
+    blinking = Predictor(Flickering(1.4), (96, 128))
+    summary = predict_files(blinking, path, tmp_path / "out", formats=["npz"], options=options)
+    depths = [np.load(written)["depth"].mean() for written in summary.written]
+    assert depths[0] == pytest.approx(1.6)
+    assert (np.abs(np.diff(depths)).max() < 0.15) == temporal
+
+
+@pytest.mark.parametrize("temporal", [False, True])
 def test_an_interrupted_video_leaves_no_film_and_is_made_again(tmp_path, temporal):
     record(tmp_path / "clip.mp4", 30, sound="aac")
     options = PredictOptions(temporal=temporal, batch_size=4)

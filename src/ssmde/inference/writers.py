@@ -35,9 +35,7 @@ from ssmde.io import whole_file, write_json
 
 LARGEST_PNG16 = 65535
 DEPTH_FILE = "depth.json"
-JUMP = (
-    1.1  # a triangle whose farthest corner is so many times as far as its nearest spans two things
-)
+JUMP = 1.1  # a triangle whose farthest corner is so many times as far spans two things
 VIEWER_AXES = np.array((1, -1, -1), np.float32)  # from x right, y down, z forward
 
 
