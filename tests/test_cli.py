@@ -720,7 +720,6 @@ def test_public_names_are_there_and_no_verb_hides_its_module():
         _ = ssmde.Predicter
 
 
-
 def test_two_words_after_predict_take_the_weights_of_the_package(verb_calls, capsys):
     assert main(["predict", "walk.mp4", "out"]) == 0
     assert verb_calls[0][1] == (Path("small"), "walk.mp4", Path("out"))
