@@ -4,21 +4,19 @@
     python recipes/small.py small-open --data RECORDINGS --out WORK
 
 RECORDINGS is a folder of scene folders as `docs/datasets.md` describes them, in the places that
-`SOURCES` names. All is made in WORK: photos and videos for both networks, and a folder for each.
-Nothing in RECORDINGS is changed. A step that is finished is left as it is and a training that was
-stopped goes on, so the same command again is all it takes, however often it was cut off.
-`--faster 10` takes a tenth of every number of steps and photos: a trial. Steps:
+`SOURCES` names. All is made in WORK: photos for both networks, and a folder for each. Nothing in
+RECORDINGS is changed. A step that is finished is left as it is and a training that was stopped goes
+on, so the same command again is all it takes, however often it was cut off. `--faster 10` takes a
+tenth of every number of steps and photos: a trial. Steps:
 
 1. photos    drawn rooms, streets and mixed places with exact depth (`draw_photos.py`); about half
              of their surfaces show patches of open recordings
 2. affine    a network from ImageNet weights learns from the photos and from open recordings with
-             measured depth
-3. first     `ssmde track` finds the motion of every video and points that stand still; the network
-             labels the frames, and the points correct the labels (`data/label_fit.py`): from these
-             of open videos it learns at a larger size
-4. detail    that network labels the videos anew, and learns from the new labels: `small-open`.
-             `small` goes on from there with every recording with measured depth that it may learn
-             from but `bonn_crowd`, and with all videos
+             measured depth; both networks of the package begin with it
+3. videos    `ssmde track` finds the motion of every video and points that stand still; the affine
+             network labels its frames, and the points correct the labels (`data/label_fit.py`)
+4. detail    the network of the package: larger pictures, every recording with measured depth that
+             it may learn from but `bonn_crowd`, and the labels of all videos
 
 Then `python recipes/small.py small --out WORK --release` writes the weights into the package. For
 another machine, such as one with a GPU, `--carry FOLDER` writes a RECORDINGS of all that is read.
@@ -43,8 +41,7 @@ from ssmde.data.sequence import from_hfov
 from ssmde.labelling.corrected import write_corrected
 from ssmde.models.load import read_weights, save_weights
 
-STEPS = ("photos", "affine", "first", "detail")
-OPEN = "small-open"
+STEPS = ("photos", "affine", "videos", "detail")
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "src" / "ssmde" / "weights"
 LAST = "last.safetensors"
@@ -138,24 +135,21 @@ class Training:
     learning_rate: float
     sizes: tuple[tuple[int, int], ...]
     """Height and width, taken in turn; the network's own is the first."""
-    slopes: float = 1.0
-    """Weight of the slopes of log depth: more of it, sharper edges."""
 
 
 AFFINE = Training(
     steps=8_400, learning_rate=6e-4, sizes=((128, 160), (96, 256), (160, 128), (96, 192))
 )
-SIZES = ((192, 256), (128, 416), (256, 192), (160, 288))
-FIRST = Training(steps=700, learning_rate=4e-4, sizes=SIZES)
-DETAIL = Training(steps=2_600, learning_rate=4e-4, sizes=SIZES, slopes=2.0)
-MORE = Training(steps=900, learning_rate=2.5e-4, sizes=SIZES, slopes=2.0)  # from `small-open` on
+DETAIL = Training(
+    steps=1_350, learning_rate=4e-4, sizes=((192, 256), (128, 416), (256, 192), (160, 288))
+)
 OPTIONS = (
     *("--data.zoom", "2", "--data.keep-proportions", "True"),
     *("--data.degrade", "0.5", "--data.colour-jitter", "0.5", "--data.hue", "0.05"),
     *("--data.saturation", "0.4", "--train.batch-size", "8", "--train.average", "0.998"),
     *("--train.encoder-rate", "0.3", "--train.schedule", "cosine"),
     *("--affine.regression", "1", "--affine.gradient", "0.5", "--affine.ranking", "1"),
-    *("--affine.normals", "0", "--affine.log-depth", "1"),
+    *("--affine.normals", "0", "--affine.log-depth", "1", "--affine.log-gradient", "1"),
 )
 
 
@@ -182,14 +176,15 @@ class Call:
         """The drawn photos, of both networks."""
         return self.work / "photos"
 
-    def videos(self, labels: str) -> Path:
-        """Frames of videos with the depth that a network gave them and points corrected."""
-        return self.work / "videos" / labels
+    @property
+    def videos(self) -> Path:
+        """Frames of videos with what is known of their depth, of both networks."""
+        return self.work / "videos"
 
     @property
     def sources(self) -> list[Source]:
         """The recordings this network may learn from."""
-        return [s for s in SOURCES if s.open or self.name != OPEN]
+        return [s for s in SOURCES if s.open or self.name == "small"]
 
     def number(self, full: int) -> int:
         """So many, or fewer in a trial."""
@@ -218,9 +213,9 @@ def draw(call: Call) -> None:
         )  # fmt: skip
 
 
-def collect(call: Call, videos: str = "") -> Path:
+def collect(call: Call, *, videos: bool = False) -> Path:
     """A data folder: links to the photos and videos, and the measured frames of recordings."""
-    root = call.out / f"measured_{videos}"
+    root = call.out / "measured"
     root.mkdir(parents=True, exist_ok=True)
     learnt: list[str] = []
     judging: list[str] = []
@@ -242,9 +237,9 @@ def collect(call: Call, videos: str = "") -> Path:
             learnt.append(name)
             judging.append(f"held_{name}")
         name = f"video_{Path(source.at).name}"
-        if videos and (call.videos(videos) / name).is_dir():
+        if videos and (call.videos / name).is_dir():
             if not (root / name).is_symlink():
-                os.symlink((call.videos(videos) / name).resolve(), root / name)
+                os.symlink((call.videos / name).resolve(), root / name)
             learnt.append(name)
     (root / "train.txt").write_text("\n".join(learnt) + "\n")
     (root / "val.txt").write_text("\n".join(judging) + "\n")
@@ -269,20 +264,19 @@ def _copy_measured(source: Path, target: Path, *, ending: bool) -> None:
     half.rename(target)
 
 
-def follow(call: Call, network: Path, labels: str) -> None:
-    """Frames of videos with the depth that the network and tracked points agree on.
+def follow(call: Call, network: Path) -> None:
+    """Step 3: frames of videos with the depth that the network and tracked points agree on.
 
     A video whose motion is not found is left out, and so is a frame that sees few points.
     """
     for source in call.sources:
-        name = Path(source.at).name
-        target = call.videos(labels) / f"video_{name}"
-        if source.video and not target.exists():
-            raw = copy_frames(source, call.data / source.at, call.work / "videos" / "raw" / name)
+        name = f"video_{Path(source.at).name}"
+        if source.video and not (call.videos / name).exists():
+            raw = copy_frames(source, call.data / source.at, call.videos / f"raw_{name}")
             if ssmde(["track", str(raw), "--threads", "1"]):
                 continue
-            run("label", raw, "--source", f"ssmde:{network}", "--overwrite")
-            write_corrected(raw, target)
+            run("label", raw, "--source", f"ssmde:{network}")
+            write_corrected(raw, call.videos / name)
 
 
 def copy_frames(source: Source, place: Path, target: Path) -> Path:
@@ -303,14 +297,14 @@ def copy_frames(source: Source, place: Path, target: Path) -> Path:
     return target
 
 
-def train(call: Call, name: str, training: Training, *start: object, videos: str = "") -> Path:
+def train(call: Call, name: str, training: Training, *start: object, videos: bool = False) -> Path:
     """Weights of a training; it is run unless it is finished, and goes on where it stopped."""
     folder = call.out / "runs" / name
     if (folder / LAST).is_file():
         return folder / LAST
     steps = call.number(training.steps)
     weights: list[object] = [word for p in PHOTOS for word in (f"{p.kind}_*", p.weight)]
-    root = collect(call, videos)
+    root = collect(call, videos=videos)
     if "video_" in (root / "train.txt").read_text():
         weights += ["video_*", VIDEO_WEIGHT]
     own, *more = training.sizes
@@ -322,29 +316,17 @@ def train(call: Call, name: str, training: Training, *start: object, videos: str
         "--data.scene-weights", *weights, "measured_*", MEASURED_WEIGHT,
         "--train.steps", steps, "--train.learning-rate", training.learning_rate,
         "--train.warmup-steps", max(1, steps // 36), "--train.validate-every", max(1, steps // 5),
-        "--train.seed", call.seed, "--affine.log-gradient", training.slopes, *OPTIONS, *start,
-        *call.machine, *resume,
+        "--train.seed", call.seed, *OPTIONS, *start, *call.machine, *resume,
     )  # fmt: skip
     return folder / LAST
 
 
-def train_all(call: Call, until: str) -> None:
-    """Steps 2 to 4."""
-    opened = replace(call, name=OPEN)
-    affine = train(
-        opened, "affine", AFFINE,
+def train_affine(call: Call) -> Path:
+    """Step 2: the network that both begin with, from ImageNet weights and open data alone."""
+    return train(
+        replace(call, name="open"), "affine", AFFINE,
         "--model.encoder", "efficientnet_lite0", "--model.pretrained", "imagenet",
     )  # fmt: skip
-    if until == "affine":
-        return
-    follow(opened, affine, "first")
-    first = train(opened, "first", FIRST, "--model.start", affine, videos="first")
-    if until == "first":
-        return
-    follow(call, first, "detail")
-    detail = train(opened, "detail", DETAIL, "--model.start", first, videos="detail")
-    if call.name != OPEN:
-        train(call, "detail", MORE, "--model.start", detail, videos="detail")
 
 
 def release(call: Call) -> None:
@@ -415,7 +397,11 @@ def main() -> None:
     else:
         draw(call)
         if given.until != "photos":
-            train_all(call, given.until)
+            start = train_affine(call)
+            if given.until != "affine":
+                follow(call, start)
+            if given.until == "detail":
+                train(call, "detail", DETAIL, "--model.start", start, videos=True)
 
 
 if __name__ == "__main__":
