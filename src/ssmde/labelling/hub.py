@@ -3,9 +3,11 @@
 This is the only module that knows `transformers` and `depth_anything_3`.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,8 @@ def open_any(asked: Asked) -> Source:
 
 
 def _open(name: str, asked: Asked, known: HubModel | None) -> Source:
-    if not Path(name).exists():  # before the import, which takes longer than to find no internet
+    if _is_installed("transformers") and not Path(name).exists():
+        # Before the import, which takes longer than to find that there is no internet.
         _fetch(huggingface_hub.hf_hub_download, name, filename="config.json")
     transformers = _import("transformers", INSTALL)
     safe = {"trust_remote_code": False}  # weights are opened, code of strangers is not run
@@ -157,6 +160,13 @@ def find_licence(name: str, known: HubModel | None = None) -> str:
     if card.get("license") == "other":
         return f"{card.get('license_name') or 'a licence of its own'}: see {page}"
     return str(card.get("license"))
+
+
+def _is_installed(module: str) -> bool:
+    """Whether a module is there, without an import of it."""
+    if module in sys.modules:
+        return sys.modules[module] is not None  # pyright: ignore[reportUnnecessaryComparison]
+    return find_spec(module) is not None
 
 
 def _import(module: str, install: str) -> Any:
