@@ -1,5 +1,6 @@
 """Old names fail with the new one in the message, and each new one is there."""
 
+import sys
 from importlib import import_module
 
 import pytest
@@ -9,14 +10,22 @@ from ssmde.renamed import RENAMED
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
-def test_an_old_module_says_where_it_is_now(old, new):
-    with pytest.raises(ModuleNotFoundError, match=f"{old} is now {new}"):
-        import_module(old)
-    with pytest.raises(ModuleNotFoundError, match=f"{old} is now {new}"):
-        import_module(f"{old}.part")
-    if old.count(".") == 1 and old.partition(".")[2] not in ssmde.__all__:
+def test_an_old_module_says_where_it_is_now(old, new, monkeypatch):
+    for name in (old, f"{old}.part"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        with pytest.raises(ImportError, match=f"{name} is now {new}"):
+            exec(f"from {name} import anything")
+    parent, _, child = old.rpartition(".")
+    if parent == "ssmde" and child not in ssmde.__all__:
+        monkeypatch.delattr(ssmde, child)
         with pytest.raises(AttributeError, match=f"{old} is now {new}"):
-            getattr(ssmde, old.partition(".")[2])
-        with pytest.raises(ImportError, match=f"{old} is now {new}"):
-            exec(f"from ssmde import {old.partition('.')[2]}")
+            getattr(ssmde, child)
     import_module(new)
+
+
+def test_a_plain_import_of_an_old_module_fails_where_it_is_used(monkeypatch):
+    monkeypatch.delitem(sys.modules, "ssmde.predict", raising=False)
+    module = import_module("ssmde.predict")
+    with pytest.raises(ImportError, match=r"ssmde\.predict is now ssmde\.inference: import that"):
+        _ = module.predict_files
+    monkeypatch.delattr(ssmde, "predict")

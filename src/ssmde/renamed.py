@@ -1,8 +1,11 @@
-"""Modules that have another name now: an import by the old one fails and says the new one."""
+"""Modules that have another name now: `from OLD import name` fails and says the new one."""
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import NoReturn
 
 RENAMED = {
     "ssmde.application": "ssmde.app",
@@ -26,13 +29,29 @@ def new_name(old: str) -> str | None:
     return RENAMED[max(known, key=len)] if known else None
 
 
-class _RenamedFinder(MetaPathFinder):
+class _RenamedModule(ModuleType):
+    """What an old name imports: nothing but the word of what took its place, on first use."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):  # Python and its tools look at every module
+            raise AttributeError(name)
+        raise ImportError(f"{self.__name__} is now {new_name(self.__name__)}: import that")
+
+
+class _RenamedFinder(MetaPathFinder, Loader):
     """Asked last, for modules that nothing else found."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: object = None) -> None:
-        if (new := new_name(fullname)) is not None:
-            # Without `name`, or `from ssmde import OLD` would go on with a poorer message.
-            raise ModuleNotFoundError(f"{fullname} is now {new}: import that")
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        known = new_name(fullname) is not None
+        return ModuleSpec(fullname, self, is_package=True) if known else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _RenamedModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """There is nothing to run."""
 
 
 sys.meta_path.append(_RenamedFinder())
