@@ -28,4 +28,6 @@ def test_a_plain_import_of_an_old_module_fails_where_it_is_used(monkeypatch):
     module = import_module("ssmde.predict")
     with pytest.raises(ImportError, match=r"ssmde\.predict is now ssmde\.inference: import that"):
         _ = module.predict_files
+    with pytest.raises(ImportError, match=r"ssmde\.predict is now ssmde\.inference: import that"):
+        module("walk.mp4")
     monkeypatch.delattr(ssmde, "predict")

@@ -37,6 +37,10 @@ class _RenamedModule(ModuleType):
             raise AttributeError(name)
         raise ImportError(f"{self.__name__} is now {new_name(self.__name__)}: import that")
 
+    def __call__(self, *words: object, **options: object) -> NoReturn:
+        """`import ssmde.prepare` hides the function `ssmde.prepare`."""
+        raise ImportError(f"{self.__name__} is now {new_name(self.__name__)}: import that")
+
 
 class _RenamedFinder(MetaPathFinder, Loader):
     """Asked last, for modules that nothing else found."""
