@@ -115,7 +115,4 @@ class App:
         """Serve until Ctrl-C."""
         from ssmde.app import app
 
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        if not self.weights:
-            del given["weights"]  # those of the package
-        app(**given)
+        app(**{f.name: getattr(self, f.name) for f in fields(self)})

@@ -3,17 +3,13 @@
 import os
 import shlex
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import FlagConversionOff, Positional, arg
 
 from ssmde.config import Config
-from ssmde.console import counted
-
-NAMED = 3
-"""Of many files that were written, so many are named."""
 
 
 def is_first_process() -> bool:
@@ -230,61 +226,14 @@ class Predict:
 
     def run(self) -> None:
         """Predict, and say what became of the input."""
-        from ssmde.inference import CameraSpec, PredictOptions, WriterOptions, predict_files
+        from ssmde.inference import predict_files
 
-        camera = CameraSpec(intrinsics=self.intrinsics, hfov_degrees=self.hfov_degrees)
-        named, source, out = self._words()
-        summary = predict_files(
-            named,
-            source,
-            out,
-            formats=None if self.format is None else tuple(self.format.split(",")),
-            resolution=self.resolution,
-            options=PredictOptions(
-                confidence=self.confidence,
-                tiles=self.tiles,
-                temporal=self.temporal,
-                camera=camera,
-            ),
-            writer=WriterOptions(
-                mesh=self.mesh,
-                max_points=self.max_points,
-                least_confidence=self.least_confidence,
-            ),
-            max_frames=self.max_frames,
-            engine=self.engine,
-            overwrite=self.overwrite,
-            trust=self.trust,
-        )
-        first = ", ".join(str(file) for file in summary.written[:NAMED])
-        more = len(summary.written) - NAMED
-        count = f"{counted(len(summary.written), 'file')} with depth"
-        count += f" ({summary.present} of them were there)" if summary.present else ""
-        print(f"{count} by {named}: {first}" + (f" and {more} more in {out}" if more > 0 else ""))
+        summary = predict_files(**{f.name: getattr(self, f.name) for f in fields(self)})
+        print(summary)
         for note in summary.notes:
             print(note, file=sys.stderr)
         for reason in summary.skipped:
             print(f"skipped: {reason}", file=sys.stderr)
-
-    def _words(self) -> tuple[Path, str, Path]:
-        """Weights, input and folder; with two words the weights are those of the package.
-
-        Raises:
-            ValueError: If there is one word, or two of which the first is no input but weights.
-        """
-        from ssmde.inference.loading import looks_like_weights
-        from ssmde.weights import DEFAULT_WEIGHTS
-
-        if self.source is not None and self.out is not None:
-            return self.weights, self.source, self.out
-        if self.source is None or looks_like_weights(self.weights):
-            got = f"{str(self.weights)!r} alone"
-            if self.source is not None:
-                got = f"weights {str(self.weights)!r} and {self.source!r}"
-            raise ValueError(
-                f"predict takes [WEIGHTS] INPUT OUT, got {got}: say where to write to as well"
-            )
-        return Path(DEFAULT_WEIGHTS), str(self.weights), Path(self.source)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
