@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import tee
 from typing import TypeVar
 
 import numpy as np
@@ -120,16 +121,15 @@ class Pipeline:
         self, images: Iterable[tuple[Name, Pixels]]
     ) -> Iterator[tuple[Name, PredictedFrame]]:
         """Each image with its depth; the images have nothing to do with each other."""
-        named = (((name, pixels), pixels) for name, pixels in images)
-        for (name, pixels), found in self._predict(named):
+        for found, (name, pixels) in self._predict(images):
             yield name, self._frame(pixels, found, found.depth)
 
     def predict_video(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[int, PredictedFrame]]:
         """Number and prediction of each frame; its colors, and depth if wanted, are steady."""
         ends: tuple[float, float] | None = None
         smoother: Smoother | None = None
-        for frame, found in self._predict((frame, frame.pixels) for frame in frames):
-            pixels, depth = frame.pixels, found.depth
+        for found, (frame, pixels) in self._predict((frame, frame.pixels) for frame in frames):
+            depth = found.depth
             if frame.begins:  # another scene: nothing is carried over
                 ends = smoother = None
             if self.temporal:
@@ -140,10 +140,15 @@ class Pipeline:
             ends = color_ends(depth, ends)
             yield frame.number, self._frame(pixels, found, depth, time=frame.time, ends=ends)
 
-    def _predict(self, images: Iterable[tuple[Name, Pixels]]) -> Iterator[tuple[Name, Prediction]]:
-        return self.predictor.predict_named(
-            images, batch_size=self.batch_size, confidence=self.confidence, tiles=self.tiles
-        )
+    def _predict(
+        self, images: Iterable[tuple[Name, Pixels]]
+    ) -> Iterator[tuple[Prediction, tuple[Name, Pixels]]]:
+        named, seen = tee(images)  # which keeps those that the network has not answered yet
+        found = self.predictor.predict_many(
+            (pixels for _, pixels in seen), batch_size=self.batch_size,
+            confidence=self.confidence, tiles=self.tiles,
+        )  # fmt: skip
+        return zip(found, named, strict=False)  # the network reads first
 
     def _frame(
         self,
