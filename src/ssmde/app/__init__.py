@@ -29,10 +29,8 @@ class Served(NamedTuple):
 
     url: str
     public_url: str | None
-    folder: Path
-    """Where the visitors' files lie; removed at the end."""
-    blocks: Any
-    """The page, as Gradio knows it."""
+    folder: Path  # where the visitors' files lie; removed at the end
+    blocks: Any  # the page, as Gradio knows it
 
 
 def app(

@@ -118,13 +118,11 @@ def _name(place: str) -> str | None:
 class Session:
     """One open page."""
 
-    folder: Path
-    """Where its results lie; no other session's do."""
+    folder: Path  # where its results lie; no other session's do
     stopped: bool = False  # once its visitor asked for the running work to stop, or left
     busy: bool = False  # while a video is computed: such a visitor is not idle
     keeping: bool = False  # while a frame of the webcam is kept: the live view waits for it
-    results: list[Path] = field(default_factory=list)
-    """Folders of its results, the newest last."""
+    results: list[Path] = field(default_factory=list)  # folders of its results, the newest last
 
     def new_result(self) -> Path:
         """An empty folder for a result; the one before is kept, older ones are removed."""

@@ -63,12 +63,9 @@ KEPT_ARRAYS = ("pixels", "depth", "intrinsics")
 class View:
     """Files and words of one prediction."""
 
-    picture: Path
-    """At most `LONGEST_SHOWN` pixels wide or high."""
-    colors: Path
-    """Its depth, of the same size."""
-    legend: str
-    """HTML: color bar, unit, and the depths for the pointer."""
+    picture: Path  # at most `LONGEST_SHOWN` pixels wide or high
+    colors: Path  # its depth, of the same size
+    legend: str  # HTML: color bar, unit, and the depths for the pointer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,14 +73,10 @@ class FilmStep:
     """How far a video is."""
 
     done: int
-    total: int
-    """Frames of the video; 0 if its file does not say."""
-    shot: PredictedFrame | None = None
-    """The frame that was just computed."""
-    files: tuple[Path, ...] = ()
-    """Film and, if asked for, archive of all frames: at the end."""
-    note: str = ""
-    """What went wrong, if something did."""
+    total: int  # frames of the video; 0 if its file does not say
+    shot: PredictedFrame | None = None  # the frame that was just computed
+    files: tuple[Path, ...] = ()  # film and, if asked for, archive of all frames: at the end
+    note: str = ""  # what went wrong, if something did
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,15 +50,11 @@ class ExportFacts:
     licence: str
     image_size: tuple[WorkingSide, WorkingSide]
     """Size (height, width) the network inside works at; pictures may have any."""
-    depth_range: tuple[Depth, Depth]
-    """Smallest and largest depth that can come out, in `unit`."""
-    unit: Literal["metres", "scene units"]
-    """Of depth."""
+    depth_range: tuple[Depth, Depth]  # smallest and largest depth that can come out, in `unit`
+    unit: Literal["metres", "scene units"]  # of depth
     precision: Literal["fp32", "fp16", "bf16", "int8"]
-    ssmde: str
-    """Version of this package that wrote the file."""
-    version: int = FACTS_VERSION
-    """Of this record."""
+    ssmde: str  # version of this package that wrote the file
+    version: int = FACTS_VERSION  # of this record
 
     def to_text(self) -> str:
         """As JSON."""
@@ -96,11 +92,9 @@ class ExportFacts:
 class Exported:
     """An exported file, ready to run."""
 
-    run: Run
-    """RGB bytes (n, h, w, 3) of any size to depth (n, h, w) of that size."""
+    run: Run  # RGB bytes (n, h, w, 3) of any size to depth (n, h, w) of that size
     facts: ExportFacts
-    engine: str
-    """Name of what runs it."""
+    engine: str  # name of what runs it
 
 
 class EngineNetwork(nn.Module):

@@ -114,28 +114,34 @@ def resize_depth(
     return F.interpolate(tensor, size, mode="bilinear", align_corners=False)[0, 0].numpy()
 
 
-def name_images(source: Path) -> dict[str, Path]:
-    """The images of a file, a folder or a glob, each with the name of its output.
+def find_images(source: str | Path) -> dict[str, Path | str]:
+    """The images of an address, a list, a file, a folder or a glob, by the name of their output.
 
     A FileNotFoundError where there is nothing, a ValueError where there is no image.
     """
-    if source.is_dir():
-        folder, found = source, [p for p in source.iterdir() if p.suffix.lower() in READABLE]
-    elif source.is_file():
-        folder, found = source.parent, [source]
+    path = Path(source)
+    if is_url(source):
+        return {Path(urlsplit(str(source)).path).stem or "image": str(source)}
+    if path.suffix.lower() == LIST and path.is_file():
+        return name_listed(path)
+    if path.is_dir():
+        folder, found = path, [p for p in path.iterdir() if p.suffix.lower() in READABLE]
+    elif path.is_file():
+        folder, found = path.parent, [path]
     else:
-        folder, found = _glob(source)
-    found = [path for path in found if not path.name.startswith(".")]
-    order = frame_order([path.name for path in found])
-    found.sort(key=lambda path: (natural_order(str(path.parent)), order(path.name)))
+        folder, found = _glob(path)
+    found = [image for image in found if not image.name.startswith(".")]
+    order = frame_order([image.name for image in found])
+    found.sort(key=lambda image: (natural_order(str(image.parent)), order(image.name)))
     if not found:
         others = left_out(folder, READABLE) if folder.is_dir() else ""
         raise ValueError(
             f"{source}: holds no image ({', '.join(READABLE)})" + (others and f", but {others}")
         )
-    plain = Counter(path.with_suffix("") for path in found)
-    names = [path.with_suffix("") if plain[path.with_suffix("")] == 1 else path for path in found]
-    return {str(n.relative_to(folder)): p for n, p in zip(names, found, strict=True)}
+    # Two images of one stem keep their endings, so that no output is written over another.
+    plain = Counter(image.with_suffix("") for image in found)
+    names = [i.with_suffix("") if plain[i.with_suffix("")] == 1 else i for i in found]
+    return {str(n.relative_to(folder)): i for n, i in zip(names, found, strict=True)}
 
 
 def _glob(pattern: Path) -> tuple[Path, list[Path]]:

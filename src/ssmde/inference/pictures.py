@@ -151,14 +151,11 @@ def stack(rows: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Picture:
 class PanelRow:
     """One frame of a panel; the maps may have other sizes than the frame."""
 
-    image: UInt8[np.ndarray, "_ _ 3"]
-    """RGB frame; every picture of the row is shown at its size."""
-    depth: Float[np.ndarray, "_ _"]
-    """Predicted depth; aligned to the truth where there is truth."""
+    image: UInt8[np.ndarray, "_ _ 3"]  # RGB frame; every picture of the row is shown at its size
+    depth: Float[np.ndarray, "_ _"]  # predicted depth; aligned to the truth where there is truth
     truth: Float[np.ndarray, "h w"] | None = None
     """True depth at any size; 0 or not finite: no value."""
-    title: str = ""
-    """Written above the frame."""
+    title: str = ""  # written above the frame
 
 
 def panel(rows: Sequence[PanelRow], *, height: int | None = None) -> Picture:

@@ -28,8 +28,7 @@ Name = TypeVar("Name")
 class CameraSpec:
     """What the user says of the camera; nothing by default."""
 
-    intrinsics: Pinhole | None = None
-    """fx, fy, cx, cy, in pixels of the upright image."""
+    intrinsics: Pinhole | None = None  # fx, fy, cx, cy, in pixels of the upright image
     of_size: Size | None = None
     """Size (height, width) of the image they belong to; None: of whatever is asked about."""
     hfov_degrees: float | int | None = None
@@ -99,8 +98,7 @@ class Pipeline:
     camera: CameraSpec = field(default_factory=CameraSpec)
     confidence: bool = False
     tiles: int = 1
-    temporal: bool = False
-    """Blend each frame of a video with those before it."""
+    temporal: bool = False  # blend each frame of a video with those before it
     batch_size: int = BATCH_SIZE
     say: Callable[[str], None] | None = None
     """Called with what is to be said of the camera; None where nobody needs one."""

@@ -37,12 +37,10 @@ from ssmde.data.video import (
 )
 from ssmde.inference.engines import EngineNetwork
 from ssmde.inference.input import (
-    LIST,
     fetched_file,
+    find_images,
     is_live,
     is_url,
-    name_images,
-    name_listed,
     read_ahead,
     read_live,
     to_pixels,
@@ -81,14 +79,10 @@ Images = Mapping[str, Path | str]
 class Summary:
     """What became of an input; as text, what the command line prints."""
 
-    written: tuple[Path, ...]
-    """Files with depth, in the order of the input."""
-    skipped: tuple[str, ...] = ()
-    """Files that could not be read, with the reason."""
-    present: int = 0
-    """How many of the files were there before, made of the same in the same way."""
-    notes: tuple[str, ...] = ()
-    """What was noticed while the input was read."""
+    written: tuple[Path, ...]  # files with depth, in the order of the input
+    skipped: tuple[str, ...] = ()  # files that could not be read, with the reason
+    present: int = 0  # how many of the files were there before, made of the same in the same way
+    notes: tuple[str, ...] = ()  # what was noticed while the input was read
     weights: str = ""
     out: Path = Path()
 
@@ -254,14 +248,7 @@ def _check(formats: Sequence[str], source: str, out: Path, engine: str, *, movin
 
 def _find_images(source: str) -> dict[str, Path | str]:
     """Images by names that leave room for the endings of the outputs."""
-    path = Path(source)
-    if is_url(source):
-        images: Images = {Path(urlsplit(source).path).stem or "image": source}
-    elif path.suffix.lower() == LIST and path.is_file():
-        images = name_listed(path)
-    else:
-        images = name_images(path)
-    names = {Path(name): image for name, image in images.items()}
+    names = {Path(name): image for name, image in find_images(source).items()}
     return {
         str(name.with_name(fitting_name(name.name, LONGEST_SUFFIX))): image
         for name, image in names.items()
@@ -281,16 +268,12 @@ class Job:
     """What is to be done with every image or frame."""
 
     pipeline: Pipeline
-    out: Path
-    """Folder that exists when something is written."""
+    out: Path  # folder that exists when something is written
     formats: tuple[str, ...]
     writer: WriterOptions
-    way: str = ""
-    """Digest of the network and the options: with the source, the mark of a file."""
+    way: str = ""  # digest of the network and the options: with the source, the mark of a file
     overwrite: bool = False
-    """Files that were made of something else may be replaced."""
     max_frames: int | None = None
-    """Of a video or camera."""
     levels: tuple[int, int] | None = None
     """Of 16-bit gray images, of all of them: see `grey_levels`."""
 
@@ -342,8 +325,8 @@ def _open_job(
         weights = load(weights, resolution=resolution, trust=trust)
     if resolution is not None and weights.image_size != resolution:
         weights = weights.at(resolution)
-    job = make_job(pipeline=make_pipeline(predictor=weights))
-    pipeline = job.pipeline
+    pipeline = make_pipeline(predictor=weights)
+    job = make_job(pipeline=pipeline)
     if any(FORMATS[name].needs_camera for name in job.formats):
         pipeline.say = partial(print, file=sys.stderr)
     way = mark_of(  # under the names of earlier versions, whose files are known again
@@ -511,10 +494,10 @@ def _camera(job: Job, source: str) -> Summary:
     _video_is_done(job, CAMERA, source, mark, job.max_frames)
     job.begin()
     read = (replace(frame, number=i) for i, frame in enumerate(read_live(source)))
-    ends_by = [KeyboardInterrupt]
     written = _film(
-        job, CAMERA, read, source, mark, fps=LIVE_FPS, count=job.max_frames, ends_by=ends_by
-    )
+        job, CAMERA, read, source, mark, fps=LIVE_FPS, count=job.max_frames,
+        ends_by=[KeyboardInterrupt],
+    )  # fmt: skip
     return Summary(written=tuple(written))
 
 

@@ -29,10 +29,8 @@ class ModelInfo:
 
     depth_range: tuple[float | int, float | int] = (0.1, 100.0)
     """Smallest and largest depth it can say, in its unit."""
-    source: str = ""
-    """Where the weights come from."""
-    network_size: tuple[int, int] = (0, 0)
-    """Size (height, width) the network sees, in pixels."""
+    source: str = ""  # where the weights come from
+    network_size: tuple[int, int] = (0, 0)  # size (height, width) the network sees, in pixels
     metres_per_unit: float | None = None
     """Factor that `ssmde scale` found and depth has been multiplied by; None: scene units."""
 
@@ -63,20 +61,17 @@ class Prediction:
 class PredictedFrame:
     """One image or frame of a video with its depth, of one size, as writers take it."""
 
-    pixels: UInt8[np.ndarray, "h w 3"]
-    """RGB, upright."""
+    pixels: UInt8[np.ndarray, "h w 3"]  # RGB, upright
     depth: Float32[np.ndarray, "h w"]
     """Depth along z, in metres or scene units, as `info` says; positive."""
     confidence: Float32[np.ndarray, "h w"] | None = None
     """In [0, 1], higher is surer; None if it was not asked for."""
     intrinsics: Float[np.ndarray, "3 3"] | None = None
     """Pinhole matrix, in pixels of the image; None if unknown."""
-    time: float | int | None = None
-    """When the frame is shown, in seconds; None for an image."""
+    time: float | int | None = None  # when the frame is shown, in seconds; None for an image
     ends: tuple[float, float] | None = None
     """Near and far end of the colors, where they follow a video; None for those of the depth."""
-    info: ModelInfo = ModelInfo()
-    """Where the depth comes from."""
+    info: ModelInfo = ModelInfo()  # where the depth comes from
 
 
 class Predictor:

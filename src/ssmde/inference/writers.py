@@ -267,8 +267,7 @@ def linear_light(colors: UInt8[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "n 3"]:
 class FrameFormat(NamedTuple):
     """One file for each image or frame."""
 
-    suffix: str
-    """What follows the name of the image."""
+    suffix: str  # what follows the name of the image
     write: Callable[[Path, PredictedFrame, WriterOptions], None]
     """Writes a file whole or not at all; its folder exists."""
     needs_camera: bool = False
@@ -277,15 +276,13 @@ class FrameFormat(NamedTuple):
 class FilmFormat(NamedTuple):
     """One file for all frames."""
 
-    suffix: str
-    """What follows the name of the video."""
+    suffix: str  # what follows the name of the video
     open: Callable[
         [Path, float, Path | None], AbstractContextManager[Callable[[PredictedFrame], None]]
     ]
     """Opens a file, for so many frames a second and with the sound of a video, and gives the
     function that appends a frame."""
-    for_images: bool = False
-    """True if the frames may be images of several sizes."""
+    for_images: bool = False  # true if the frames may be images of several sizes
     needs_camera: bool = False
 
 
