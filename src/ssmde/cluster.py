@@ -5,6 +5,7 @@ every file appears whole under its own name, and doing a piece twice gives what 
 """
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -36,7 +37,7 @@ def work_on_ray(
         lost: What the RuntimeError says of a piece that lost its worker so many times.
     """
     try:
-        import ray
+        ray: Any = import_module("ray")
     except ImportError as error:
         raise ImportError(f"--engine ray needs Ray: pip install 'ssmde[ray]' ({error})") from error
     if not ray.is_initialized():
