@@ -19,6 +19,7 @@ from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.pose_net import build_pose_net
 from ssmde.presets import PRESETS
+from ssmde.training.module import LARGEST_GRADIENT
 from ssmde.training.optimizer import build_optimizer
 from ssmde.types import Batch
 
@@ -47,7 +48,7 @@ def build(run: str) -> SelfSupervised:
     """The method of a run; stage 2 with a teacher of random weights."""
     torch.manual_seed(0)
     config = PRESETS["ss_mde" if run == STAGE_2 else run]
-    method = build_teacher(config.model, config.loss, config.pseudo_depth)
+    method = build_teacher(config)
     if run == STAGE_2:
         teacher = TeacherNetworks(*build_networks(config.model, config.loss))
         method = Student(method, teacher, config.student)
@@ -62,7 +63,7 @@ def full_step(method: SelfSupervised, batch: Batch) -> Step:
     def step() -> None:
         optimizer.zero_grad()
         method(batch, PROGRESS).loss.backward()
-        nn.utils.clip_grad_norm_(method.parameters(), train.clip_gradient)
+        nn.utils.clip_grad_norm_(method.parameters(), LARGEST_GRADIENT)
         optimizer.step()
 
     return step
@@ -161,7 +162,7 @@ def _leaves(method: SelfSupervised, batch: Batch) -> tuple[Depths, Tensor]:
     """What the networks say of the batch, as leaves of the graph."""
     seen = method.seen_images(batch)
     with torch.no_grad():
-        found, said = method.depths(seen, normalise=False), method.motions(seen)
+        found, said = method.depths(seen, normalize=False), method.motions(seen)
     scales = [d.detach().requires_grad_() for d in found.scales]
     features = tuple(f.detach().requires_grad_() for f in found.features)
     return Depths(scales, features), said.detach().requires_grad_()
@@ -186,7 +187,7 @@ def _optimiser(method: SelfSupervised) -> Step:
         for parameter in method.parameters():
             if parameter.requires_grad and parameter.grad is None:
                 parameter.grad = torch.ones_like(parameter)
-        nn.utils.clip_grad_norm_(method.parameters(), train.clip_gradient)
+        nn.utils.clip_grad_norm_(method.parameters(), LARGEST_GRADIENT)
         optimizer.step()
 
     return step

@@ -110,7 +110,7 @@ def losses_of_teacher(preset: str, folder: Path) -> list[float]:
     write_data(folder / "data")
     config = run_of(preset, folder / "data")
     torch.manual_seed(0)
-    return losses(config, build_teacher(config.model, config.loss, config.pseudo_depth))
+    return losses(config, build_teacher(config))
 
 
 def losses_of_student(preset: str, folder: Path) -> list[float]:
@@ -119,7 +119,7 @@ def losses_of_student(preset: str, folder: Path) -> list[float]:
     config = run_of(preset, folder / "data")
     weights = folder / "teacher.safetensors"
     torch.manual_seed(0)
-    write_weights(weights, config, build_teacher(config.model, config.loss), None, 0)
+    write_weights(weights, config, build_teacher(config), None, 0)
     config = replace(config, method="student", student=replace(config.student, teacher=weights))
     return losses(config, build_student(config))
 

@@ -18,7 +18,7 @@ def test_a_preset_stored_and_loaded_is_the_same_value(name):
 @EACH_PRESET
 def test_a_preset_builds_its_networks(name):
     preset = follow_start(PRESETS[name])
-    teacher = build_teacher(preset.model, preset.loss)
+    teacher = build_teacher(preset)
     assert teacher.weights == preset.loss
     assert all(parameter.requires_grad for parameter in teacher.parameters())
 

@@ -240,7 +240,7 @@ def test_labels_can_come_from_the_video_alone(run, capsys):
         said.index(f"stage {name}\n") for name in ("static", "teacher", "student")
     )
     static = load_config((folder / "static" / "config.yaml").read_text())
-    assert static.loss.points > 0
+    assert static.loss.sparse_depth > 0
     assert not static.pseudo_depth.wanted
     assert static.train.steps == 1, "half of the teacher's"
     assert read_scene(room).pseudo_depth_source.startswith("grounded:static/")

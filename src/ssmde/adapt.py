@@ -337,8 +337,8 @@ def _training(
         name="run",
         output=work,
         data=replace(
-            preset.data, root=work / "learn", image_size=size, zoom=1.5, keep_proportions=True,
-            colour_jitter=0.5, workers=0,
+            preset.data, root=work / "learn", image_size=size, zoom=1.5,
+            color_jitter=0.5, workers=0,
         ),
         model=replace(preset.model, start=str(weights)),
         affine=AffineConfig(
@@ -346,7 +346,7 @@ def _training(
         ),
         train=replace(
             preset.train, steps=FEWEST_STEPS, batch_size=BATCH, learning_rate=RATE,
-            warmup_steps=10, average=0.98, encoder_rate=0.3, seed=seed, accelerator=device,
+            warmup_steps=10, average=0.98, encoder_lr_multiplier=0.3, seed=seed, accelerator=device,
         ),
     )  # fmt: skip
     config = follow_start(asked)

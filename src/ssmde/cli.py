@@ -20,9 +20,9 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from ssmde import __version__
-from ssmde.config import Config, former_option, read_config
-from ssmde.config.idle import differences, refuse_idle
+from ssmde.config import Config, differences, read_config, refuse_idle
 from ssmde.console import did_you_mean, is_out_of_memory, shorten
+from ssmde.former import former_option
 from ssmde.presets import PRESETS, find_preset
 from ssmde.signals import stop_on_sigterm
 from ssmde.verbs import VERBS, Adapt, Train, Verb, is_first_process

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32
 
-from ssmde.config.data import MOST_SIDE
+from ssmde.config import MOST_SIDE
 from ssmde.console import bars, did_you_mean
 from ssmde.data.images import ImageError
 from ssmde.data.pack import refuse_packed

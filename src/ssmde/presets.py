@@ -14,8 +14,8 @@ from ssmde.config import (
     PseudoDepthConfig,
     TrainConfig,
 )
-from ssmde.config.former import FORMER_PRESETS
 from ssmde.console import did_you_mean
+from ssmde.former import FORMER_PRESETS
 
 # Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260, with its light pose network.
 PHOTOMETRIC = Config(
@@ -23,11 +23,7 @@ PHOTOMETRIC = Config(
     data=DataConfig(
         zoom=1.0,  # the paper mirrors and changes colours, nothing else
         flip=0.5,
-        colour_jitter=0.5,  # with the four ranges below, as in the paper
-        brightness=0.2,
-        contrast=0.2,
-        saturation=0.2,
-        hue=0.1,
+        color_jitter=0.5,
     ),
     model=ModelConfig(
         upsampling="nearest",
@@ -36,19 +32,17 @@ PHOTOMETRIC = Config(
     ),
     loss=LossConfig(
         photometric=1.0,
-        rotation_first=0.1,  # this and the next two are ours: docs/decisions/0006
-        upright_first=0.1,
-        normalise_depth=True,
+        rotation_warmup=0.1,  # this and the next are ours: docs/decisions/0006
+        plane_warmup=0.1,
         geometry=0.0,  # each view stands alone
         smoothness=1e-3,
         scales=(0,),  # all four in the paper, for 1.6 times the time: --loss.scales 0 1 2 3
-        ssim_share=0.85,
         auto_mask=True,
         minimum_reprojection=True,
     ),
     train=TrainConfig(
         learning_rate=1e-4,
-        pose_rate=3.0,  # ours
+        pose_lr_multiplier=3.0,  # ours
         schedule="step",  # a tenth for the last quarter: 15 of 20 epochs
     ),
 )
@@ -60,7 +54,7 @@ CONSISTENT = Config(
     data=DataConfig(
         zoom=1.15,  # random zoom and crop
         flip=0.5,
-        colour_jitter=0.0,  # colours stay
+        color_jitter=0.0,  # colours stay
     ),
     model=ModelConfig(
         upsampling="bilinear",
@@ -69,13 +63,11 @@ CONSISTENT = Config(
     ),
     loss=LossConfig(
         photometric=1.0,
-        rotation_first=0.1,  # this and the next two are ours: docs/decisions/0006
-        upright_first=0.1,
-        normalise_depth=True,
+        rotation_warmup=0.1,  # this and the next are ours: docs/decisions/0006
+        plane_warmup=0.1,
         geometry=0.1,  # 0.5 in the papers
         smoothness=1e-3,  # 0.1 on normalised depth there
         scales=(0,),
-        ssim_share=0.85,
         auto_mask=True,
         minimum_reprojection=True,
         weight_mask=True,
@@ -83,7 +75,7 @@ CONSISTENT = Config(
     ),
     train=TrainConfig(
         learning_rate=1e-4,
-        pose_rate=3.0,  # ours
+        pose_lr_multiplier=3.0,  # ours
         schedule="constant",
     ),
 )
@@ -109,7 +101,7 @@ SS_MDE = replace(
     data=replace(SC_DEPTH_V3.data, poses="tracked"),
     # Ours, too: a network that has seen many places. "none" is the paper's random start.
     model=replace(SC_DEPTH_V3.model, start="small"),
-    loss=replace(SC_DEPTH_V3.loss, points=0.5),
+    loss=replace(SC_DEPTH_V3.loss, sparse_depth=0.5),
     pseudo_depth=replace(
         SC_DEPTH_V3.pseudo_depth, source="depth-anything-v2", align="tracked", depth=0.5
     ),
@@ -130,7 +122,7 @@ SS_MDE = replace(
 AFFINE_INDOOR = Config(
     name="affine_indoor",
     method="affine_depth",
-    data=DataConfig(zoom=1.3, flip=0.5, colour_jitter=0.8),
+    data=DataConfig(zoom=1.3, flip=0.5, color_jitter=0.8),
     model=ModelConfig(upsampling="bilinear"),
     train=TrainConfig(learning_rate=2e-4, schedule="cosine"),
 )

@@ -156,7 +156,7 @@ def _train_static(config: Config) -> Path:
         method="teacher",
         name=f"{config.name}/{STATIC}",
         pseudo_depth=PseudoDepthConfig(),
-        loss=replace(config.loss, points=config.loss.points or POINTS),
+        loss=replace(config.loss, sparse_depth=config.loss.sparse_depth or POINTS),
         train=replace(config.train, steps=max(1, round(STATIC_SHARE * config.train.steps))),
     )
     if not _has(static, WEIGHTS[1]):

@@ -25,7 +25,7 @@ from ssmde.data.whole_frames import cut_views
 from ssmde.types import collate
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 30.0, 15.5], [0, 0, 1]])
-PLAIN = {"flip": 0.0, "zoom": 1.0, "colour_jitter": 0.0}
+PLAIN = {"flip": 0.0, "zoom": 1.0, "color_jitter": 0.0}
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
@@ -138,14 +138,14 @@ def test_every_gap_that_fits_is_drawn(frames):
 
 
 def test_seed_epoch_and_index_decide_everything(frames):
-    data = make_dataset(frames, augment=True, frame_gaps=(1, 2), colour_jitter=1.0, zoom=1.5)
+    data = make_dataset(frames, augment=True, frame_gaps=(1, 2), color_jitter=1.0, zoom=1.5)
     once = [data[epoch, index] for epoch in range(2) for index in range(len(data))]
     again = [data[epoch, index] for epoch in (1, 0) for index in reversed(range(len(data)))]
     assert all(same(a, b) for a, b in zip(once, reversed(again), strict=True))
     assert same(data[3], data[0, 3])
     assert not same(data[0, 3], data[1, 3])
     assert not torch.equal(data[0, 3].colour, data[0, 4].colour)
-    other = make_dataset(frames, augment=True, colour_jitter=1.0, seed=1)
+    other = make_dataset(frames, augment=True, color_jitter=1.0, seed=1)
     assert not torch.equal(other[0, 3].colour, data[0, 3].colour)
 
 
@@ -163,7 +163,7 @@ def test_the_global_generators_are_neither_read_nor_seeded(frames):
 
 
 def test_colour_jitter_is_one_for_the_snippet_and_leaves_the_bytes_alone(frames):
-    jitter = {**PLAIN, "colour_jitter": 1.0}
+    jitter = {**PLAIN, "color_jitter": 1.0}
     plain = make_dataset(frames, augment=True, **PLAIN)[0, 0]
     jittered = make_dataset(frames, augment=True, **jitter)[0, 0]
     assert torch.equal(plain.images, jittered.images)
@@ -236,7 +236,7 @@ def test_unknown_intrinsics_short_scenes_and_negative_seeds_are_refused(frames):
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_workers_change_nothing(frames):
-    data = make_dataset(frames, augment=True, colour_jitter=1.0)
+    data = make_dataset(frames, augment=True, color_jitter=1.0)
     batches = []
     for workers in (0, 2):
         sampler = SnippetSampler(len(data), batch_size=4, seed=0)
@@ -388,6 +388,6 @@ def test_no_target_with_known_motion_is_refused_with_what_was_asked(tmp_path):
         tracked_poses=np.tile(np.eye(4), (6, 1, 1)),
         tracked_parts=np.zeros(6),
     )
-    config = DataConfig(image_size=(32, 32), poses="tracked", least_baseline=0.5)
-    with pytest.raises(ValueError, match=r"no frame .*data.poses tracked.*least_baseline 0.5"):
+    config = DataConfig(image_size=(32, 32), poses="tracked")
+    with pytest.raises(ValueError, match=r"no frame .*data.poses tracked.* at gaps \(1,\)"):
         SnippetDataset([sequence], config, seed=0, augment=False)

@@ -12,7 +12,7 @@ from ssmde.data.scene_files import write_tracked_points
 from ssmde.data.scene_folder import read_scene
 from ssmde.synthetic import draw_clip, write_clip
 
-PLAIN = DataConfig(image_size=(32, 64), flip=0.0, zoom=1.0, colour_jitter=0.0)
+PLAIN = DataConfig(image_size=(32, 64), flip=0.0, zoom=1.0, color_jitter=0.0)
 
 
 def room(folder, kind="depth", change=lambda depth: depth):
@@ -91,5 +91,5 @@ def test_tracked_points_come_as_a_sparse_map_of_the_framed_image(tmp_path):
 
 
 def test_the_points_term_needs_tracked_poses():
-    with pytest.raises(ValueError, match=r"loss.points .* data.poses tracked, got none"):
-        Config(loss=LossConfig(points=0.5))
+    with pytest.raises(ValueError, match=r"loss.sparse_depth .* data.poses tracked, got none"):
+        Config(loss=LossConfig(sparse_depth=0.5))

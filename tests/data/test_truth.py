@@ -10,7 +10,7 @@ from ssmde.data.scene_folder import read_scene
 from ssmde.data.truth import TruthDataset
 from ssmde.synthetic import draw_clip, write_clip
 
-PLAIN = {"flip": 0.0, "zoom": 1.0, "colour_jitter": 0.0}
+PLAIN = {"flip": 0.0, "zoom": 1.0, "color_jitter": 0.0}
 
 
 @pytest.fixture
@@ -77,9 +77,7 @@ def test_a_scene_without_a_camera_is_taken_where_no_term_needs_one(room):
 
 
 def test_each_training_size_is_what_the_key_asks_for(room):
-    config = DataConfig(
-        image_size=(32, 64), more_sizes=((64, 32),), keep_proportions=True, degrade=1.0
-    )
+    config = DataConfig(image_size=(32, 64), more_sizes=((64, 32),), degrade=1.0)
     data = TruthDataset([room], config, seed=0, augment=True)
     for size, shape in ((0, (32, 64)), (1, (64, 32))):
         snippet = data[(0, 1, size)]

@@ -126,8 +126,8 @@ def test_a_student_with_a_teacher_that_follows_learns_the_same_in_one_graph_a_pa
 
 @pytest.mark.compile
 def test_a_compiled_run_goes_on_and_its_weights_have_the_usual_names(small_run, monkeypatch):
-    def build(model, loss, pseudo_depth):
-        return Teacher(*networks(0), loss, pseudo_depth)
+    def build(config):
+        return Teacher(*networks(0), config.loss, config.pseudo_depth)
 
     monkeypatch.setattr("ssmde.train.build_teacher", build)
     monkeypatch.setattr(

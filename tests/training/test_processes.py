@@ -83,7 +83,7 @@ def student_run(small_run) -> Config:
     teacher = train(replace(small_run, name="teacher", train=replace(clock, steps=2)))
     terms = PseudoDepthConfig(normals=0.1, ranking=0.1, edge_normals=0.1, depth=0.1)
     student = StudentConfig(
-        teacher=teacher / "last.safetensors", start="fresh", features=0.0, distillation_ramp=0.0,
+        teacher=teacher / "last.safetensors", start="fresh", features=0.0,
         learning_rate=1e-3, pseudo_depth=terms,
     )  # fmt: skip
     return replace(small_run, method="student", student=student, train=clock)

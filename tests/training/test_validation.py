@@ -89,7 +89,7 @@ def test_weights_whose_views_have_nothing_in_common_are_never_the_best(small_run
 def test_a_motion_that_runs_away_is_warned_of_and_ends_the_run(small_run, monkeypatch, capsys):
     monkeypatch.setattr(
         "ssmde.train.build_teacher",
-        lambda model, loss, pseudo_depth: Teacher(TinyDepthNet(), RunAway(), loss, pseudo_depth),
+        lambda config: Teacher(TinyDepthNet(), RunAway(), config.loss, config.pseudo_depth),
     )
     with pytest.raises(TrainingError, match=r"hardly a pixel .* at step 5, .*train.learning_rate"):
         train(small_run)

@@ -18,6 +18,9 @@ from ssmde.data.images import REDUCTIONS, resize_images
 from ssmde.geometry.camera import crop_intrinsics, flip_intrinsics, scale_intrinsics
 from ssmde.types import Cut
 
+# Largest changes of brightness, contrast and saturation, and the largest turn of the color circle,
+# as a share of it; Godard et al., ICCV 2019.
+COLOR_LIMITS = (0.2, 0.2, 0.2, 0.1)
 LUMA = (0.299, 0.587, 0.114)  # weights of R, G, B in brightness, ITU-R BT.601
 # R, G, B to luma and the two colour axes of YIQ, the NTSC standard: hue is an angle there.
 YIQ = np.array([LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])
@@ -196,8 +199,10 @@ def draw_framing(
     data: DataConfig,
     stored: tuple[int, int],
     image_size: tuple[int, int] | None = None,
+    *,
+    keep_proportions: bool = False,
 ) -> Framing:
-    """Zoom by 1 to `data.zoom`, width and height apart, cut at a random place, mirror by chance.
+    """Zoom by 1 to `data.zoom`, cut at a random place, mirror by chance.
 
     The zoom follows SC-Depth (Bian et al., IJCV 2021, https://arxiv.org/abs/2105.11610). The cut
     has whole pixels, so that it needs no resampling of its own.
@@ -207,11 +212,13 @@ def draw_framing(
         data: Limits and probabilities.
         stored: Size (height, width) of the stored frames.
         image_size: Size (height, width) of the view; by default `data.image_size`.
+        keep_proportions: Cut a window of the proportions of the view, to some percent; else width
+            and height are cut apart, and what is left is stretched, as SC-Depth does.
     """
     image_size = image_size or data.image_size
     zoom_x, zoom_y = rng.uniform(1, data.zoom, 2)
     at_x, at_y, mirror = rng.random(3)
-    if data.keep_proportions:
+    if keep_proportions:
         share_x, share_y = _window(stored, image_size, zoom_x, _between_logs(zoom_y, data.zoom))
         # Only what is cut out has to be decoded finely enough.
         reduction = best_reduction(
@@ -254,20 +261,24 @@ def _window(
     return width / zoom / stored[1], width / proportions / zoom / stored[0]
 
 
-def draw_colour(rng: np.random.Generator, data: DataConfig) -> Float[np.ndarray, "3 4"]:
+def draw_colour(
+    rng: np.random.Generator,
+    chance: float,
+    limits: tuple[float, float, float, float] = COLOR_LIMITS,
+) -> Float[np.ndarray, "3 4"]:
     """Colour change as an affine map, RGB -> matrix @ RGB + offset; the identity if none is drawn.
 
     Brightness, then contrast about mid-grey, then saturation, then a turn of hue. Grey stays grey.
 
     Args:
         rng: Source of chance; always draws five numbers.
-        data: Probability and limits.
+        chance: Probability that the colors change.
+        limits: See `COLOR_LIMITS`.
     """
     drawn, *shares = rng.random(5)
-    if drawn >= data.colour_jitter:
+    if drawn >= chance:
         return np.eye(3, 4, dtype=np.float32)
-    limits = (data.brightness, data.contrast, data.saturation, data.hue)
-    by = [limit * (2 * share - 1) for limit, share in zip(limits, shares, strict=True)]
+    by = [most * (2 * share - 1) for most, share in zip(limits, shares, strict=True)]
     brightness, contrast, saturation = 1 + by[0], 1 + by[1], 1 + by[2]
     cos, sin = math.cos(2 * math.pi * by[3]), math.sin(2 * math.pi * by[3])
     cos, sin = saturation * cos, saturation * sin

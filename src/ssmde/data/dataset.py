@@ -51,6 +51,8 @@ class SnippetDataset(Dataset[Snippets]):
             long enough for a snippet.
     """
 
+    keep_proportions = False  # SC-Depth stretches views a little; see `draw_framing`
+
     def __init__(
         self,
         sequences: Sequence[FrameSequence],
@@ -166,8 +168,11 @@ class SnippetDataset(Dataset[Snippets]):
     ) -> tuple[Framing, Float32[np.ndarray, "3 4"]]:
         """Framing and colour change of a snippet; none without augmentation."""
         if self.augment:
-            framing = draw_framing(rng, self.data, sequence.image_size, image_size)
-            return framing, draw_colour(rng, self.data)
+            framing = draw_framing(
+                rng, self.data, sequence.image_size, image_size,
+                keep_proportions=self.keep_proportions,
+            )  # fmt: skip
+            return framing, draw_colour(rng, self.data.color_jitter)
         whole = whole_frame(sequence.image_size, image_size)
         return whole, np.eye(3, 4, dtype=np.float32)
 
@@ -260,8 +265,8 @@ def _targets(
     lengths = ", ".join(f"'{s.name}' has {len(s)}" for s in sequences[:5]) or "there are no scenes"
     if any(2 * gap < len(s) for s in sequences):
         raise ValueError(
-            f"no frame has sources with known poses (data.poses {data.poses}) that are at least "
-            f"data.least_baseline {data.least_baseline} away, at gaps {data.frame_gaps}; {lengths}"
+            f"no frame has sources with known poses (data.poses {data.poses}) at gaps "
+            f"{data.frame_gaps}; {lengths}"
         )
     raise ValueError(
         f"no scene is long enough: a snippet with frame gap {gap} needs {2 * gap + 1} frames, "

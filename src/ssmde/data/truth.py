@@ -26,6 +26,8 @@ class TruthDataset(SnippetDataset):
         ValueError: If intrinsics are unknown, or no frame has measured depth.
     """
 
+    keep_proportions = True  # a stretched picture is one no camera takes
+
     def find_targets(self) -> Int[np.ndarray, "n 2"]:
         """Sequence and frame of every measured depth."""
         rows = [

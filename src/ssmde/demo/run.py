@@ -198,7 +198,7 @@ def first_stage(folder: Path, seed: int) -> Config:
         model=ModelConfig(encoder="resnet18_half", depth_range=(0.1, 100.0)),
         # Without the warm-up two minutes end far from the truth: abs_rel 0.55 instead of 0.22. The
         # depth of the sources, for geometry consistency, would cost half of the steps.
-        loss=LossConfig(rotation_first=0.03, upright_first=0.12, normalise_depth=True),
+        loss=LossConfig(rotation_warmup=0.03, plane_warmup=0.12, normalise_depth=True),
         pseudo_depth=labels,
         student=StudentConfig(
             pseudo_depth=replace(labels, region="static", forgetting="exponential")
@@ -206,7 +206,7 @@ def first_stage(folder: Path, seed: int) -> Config:
         train=TrainConfig(
             batch_size=4,
             learning_rate=RATES[0],
-            pose_rate=3.0,
+            pose_lr_multiplier=3.0,
             schedule="cosine",
             warmup_steps=20,
             seed=seed,

@@ -32,7 +32,6 @@ def compare(
     intrinsics: Float[Tensor, "b 3 3"],
     *,
     other_depth: Float[Tensor, "b 1 h w"] | None = None,
-    ssim_share: float = 0.85,
 ) -> Comparison:
     """Rebuild `view` from `other` and hold both images and both depths against each other.
 
@@ -43,14 +42,13 @@ def compare(
         T_other_view: Motion from the camera of `view` to that of `other`.
         intrinsics: Pinhole matrix of both, in pixels.
         other_depth: Depth of `other`; without it no inconsistency is measured.
-        ssim_share: Share of SSIM in the photometric error.
     """
     found = reproject(depth, T_other_view, intrinsics)
     readable = other if other_depth is None else torch.cat([other, other_depth], dim=1)
     read = sample(readable, found.pixels)
     # Unseen pixels are black in `read`; they must not darken the SSIM windows of their neighbours.
     rebuilt = torch.where(found.visible, read[:, :3], view)
-    error = photometric_error(rebuilt, view, ssim_share=ssim_share)
+    error = photometric_error(rebuilt, view)
     if other_depth is None:
         return Comparison(error, torch.zeros_like(error), found.visible)
     computed, sampled = found.depth.clamp(min=MIN_DEPTH), read[:, 3:].clamp(min=MIN_DEPTH)

@@ -48,9 +48,7 @@ def pseudo_depth_terms(
             f"pseudo_depth has weights above 0, but the scene of {batch.names[:1]} has no labels; "
             "`ssmde label` makes them"
         )
-    factor = forgetting_factor(
-        progress, config.forgetting, end=config.forgetting_end, start=config.forgetting_start
-    )
+    factor = forgetting_factor(progress, config.forgetting)
     with torch.autocast(batch.target.device.type, enabled=False):
         where = torch.ones_like(learnt.depth)
         if config.region == "static":
@@ -108,11 +106,11 @@ def _terms(
         )
     if config.ranking > 0 and config.region == "static":
         terms["pseudo_ranking"] = config.ranking * random_pair_ranking(
-            depth, label, known & (where >= STATIC), generator=None, margin=config.margin
+            depth, label, known & (where >= STATIC), generator=None
         )
     elif config.ranking > 0:
         terms["pseudo_ranking"] = config.ranking * confident_depth_ranking(
-            depth, label, learnt.reliability, known, generator=None, margin=config.margin
+            depth, label, learnt.reliability, known, generator=None
         )
     if config.edge_normals > 0:
         terms["pseudo_edge_normals"] = config.edge_normals * edge_relative_normal(

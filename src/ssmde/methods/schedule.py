@@ -2,7 +2,9 @@
 
 import math
 
-from ssmde.config.pseudo_depth import Forgetting
+from ssmde.config import Forgetting
+
+FORGOTTEN = 0.05  # what is left of the weight at the end
 
 
 def ramp(progress: float, share: float) -> float:
@@ -15,9 +17,7 @@ def ramp(progress: float, share: float) -> float:
     return 1.0 if progress >= share else progress / share
 
 
-def forgetting_factor(
-    progress: float, form: Forgetting, *, end: float = 0.05, start: float = 0.25
-) -> float:
+def forgetting_factor(progress: float, form: Forgetting) -> float:
     """Weight of pseudo-depth over the training, in [0, 1].
 
     The paper names a forgetting factor that lessens the dependency on pseudo-depth and gives no
@@ -25,15 +25,12 @@ def forgetting_factor(
     of stage 2; that the paper means it is an inference. All forms but `zero` begin at 1:
 
     - `constant` stays at 1, `zero` is 0 all along;
-    - `exponential` end^p, `linear` 1 - (1 - end) p, `cosine` half a wave from 1 to end;
-    - `step` 1, then 0.5 from three quarters of the training on;
-    - `delayed` 1 up to `start`, then an exponential that reaches `end` at the end.
+    - `exponential` end^p, `linear` 1 - (1 - end) p, `cosine` half a wave from 1 to end; the end is
+      0.05.
 
     Args:
         progress: Where the training stands; values outside [0, 1] count as the nearer end.
         form: A name from above.
-        end: Value at the end of the training.
-        start: Share of the training before `delayed` falls.
     """
     p = min(1.0, max(0.0, progress))
     if form == "constant":
@@ -41,11 +38,7 @@ def forgetting_factor(
     if form == "zero":
         return 0.0
     if form == "exponential":
-        return end**p
+        return FORGOTTEN**p
     if form == "linear":
-        return 1 - (1 - end) * p
-    if form == "cosine":
-        return end + (1 - end) * (1 + math.cos(math.pi * p)) / 2
-    if form == "step":
-        return 1.0 if p < 0.75 else 0.5
-    return end ** max(0.0, (p - start) / (1 - start)) if start < 1 else 1.0
+        return 1 - (1 - FORGOTTEN) * p
+    return FORGOTTEN + (1 - FORGOTTEN) * (1 + math.cos(math.pi * p)) / 2

@@ -15,7 +15,6 @@ from ssmde.losses.masks import MIN_VALID_SHARE, auto_mask, masked_mean, weight_m
 from ssmde.losses.photometric import photometric_error
 from ssmde.losses.smoothness import smoothness
 from ssmde.methods.comparison import Comparison, compare, join_sources
-from ssmde.methods.schedule import ramp
 from ssmde.models.depth_net import DepthNet
 from ssmde.types import Batch
 
@@ -83,9 +82,28 @@ class SelfSupervised(nn.Module):
     target's grid; the source-from-target maps are averaged on their own grids.
     """
 
-    def __init__(self, depth_net: DepthNet, pose_net: nn.Module, loss: LossConfig) -> None:
+    def __init__(
+        self,
+        depth_net: DepthNet,
+        pose_net: nn.Module,
+        loss: LossConfig,
+        *,
+        normalize: bool = True,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            depth_net: Network of the depth.
+            pose_net: Network of the motion.
+            loss: Weights and switches.
+            normalize: Where the motion is the pose network's own, divide the depths of a snippet by
+                one scale, that of its mean disparity (Wang et al., CVPR 2018,
+                https://arxiv.org/abs/1712.00175): the loss then cannot push the depth to infinity
+                to be rid of a wrong step. Not for networks that learned the unit of known poses.
+        """
         super().__init__()
         self.depth_net, self.pose_net, self.weights = depth_net, pose_net, loss
+        self.normalize = normalize
         self.compare = compare
         """One view through another; a place for a compiled one."""
 
@@ -121,7 +139,7 @@ class SelfSupervised(nn.Module):
                         depth=depth[:, 0],
                         source_depth=depth[:, 1:] if depth.shape[1] > 1 else None,
                         T_src_tgt=T_src_tgt,
-                        geometry_weight=w.geometry * ramp(progress, w.geometry_ramp),
+                        geometry_weight=w.geometry,
                         identity_error=identity,
                         left_out=left_out,
                     )
@@ -133,12 +151,12 @@ class SelfSupervised(nn.Module):
             for name in outcomes[0][0]
         }
         if batch.T_src_tgt is not None:
-            terms["pose"] = w.pose * _pose_error(said, batch.T_src_tgt)
-        if w.points > 0 and batch.points is not None:
+            terms["pose"] = _pose_error(said, batch.T_src_tgt)
+        if w.sparse_depth > 0 and batch.points is not None:
             with torch.autocast(batch.target.device.type, enabled=False):
                 known = (batch.points > 0).to(batch.points)
                 each = [log_depth_difference(d[:, 0], batch.points, known) for d in depths.scales]
-            terms["points"] = w.points * torch.stack(each).mean()
+            terms["points"] = w.sparse_depth * torch.stack(each).mean()
         maps = outcomes[0][1]
         return Learnt(
             terms=terms,
@@ -156,8 +174,7 @@ class SelfSupervised(nn.Module):
         It is nan where hardly a pixel is seen in both views, or none counts: a mean over nothing.
         """
         seen = self.seen_images(batch)
-        normalise = self.weights.normalise_depth and batch.T_src_tgt is None
-        depths = self.depths(seen, normalise=normalise)
+        depths = self.depths(seen, normalize=self.normalize and batch.T_src_tgt is None)
         learnt = self.learn_from_views(batch, 1.0, depths=depths, said=self.motions(seen))
         term = learnt.terms["photometric"]
         nothing = (learnt.seen < LEAST_SEEN) | ((term == 0) & (self.weights.photometric > 0))
@@ -168,12 +185,12 @@ class SelfSupervised(nn.Module):
         images = torch.cat([batch.target[:, None], batch.sources], dim=1)
         return images if batch.colour is None else apply_colour(images, batch.colour)
 
-    def depths(self, images: Float[Tensor, "b n 3 h w"], *, normalise: bool) -> Depths:
+    def depths(self, images: Float[Tensor, "b n 3 h w"], *, normalize: bool) -> Depths:
         """Full-size depth for each scale; of all views where a term needs them.
 
         Args:
             images: Target and sources, as `seen_images` gives them.
-            normalise: Divide the depths of a snippet by the scale of their mean disparity.
+            normalize: Divide the depths of a snippet by the scale of their mean disparity.
         """
         w = self.weights
         all_views = w.geometry > 0 or w.weight_mask or w.both_directions
@@ -183,7 +200,7 @@ class SelfSupervised(nn.Module):
         size = images.shape[-2:]
         full = [d if d.shape[-2:] == size else _enlarge(d, size) for d in pyramid]
         depths = [d.unflatten(0, views.shape[:2]) for d in full]
-        if normalise:
+        if normalize:
             mean_disparity = (1 / depths[0]).mean((1, 2, 3, 4), keepdim=True)
             depths = [d * mean_disparity for d in depths]
         of_target = tuple(f.unflatten(0, views.shape[:2])[:, 0] for f in features)
@@ -199,9 +216,7 @@ class SelfSupervised(nn.Module):
     def identity_error(self, batch: Batch) -> Float[Tensor, "b s h w"]:
         """Error of the unmoved sources; symmetric, so it serves both directions and all scales."""
         target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
-        error = photometric_error(
-            batch.sources.flatten(0, 1), target, ssim_share=self.weights.ssim_share
-        )
+        error = photometric_error(batch.sources.flatten(0, 1), target)
         return error.unflatten(0, batch.sources.shape[:2]).squeeze(2)
 
     def _at_one_scale(self, views: _Views) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -234,16 +249,16 @@ class SelfSupervised(nn.Module):
         depth = views.depth[:, None].expand(*pairs, *views.depth.shape[1:]).flatten(0, 1)
         source_depth = None if views.source_depth is None else views.source_depth.flatten(0, 1)
         intrinsics = views.batch.intrinsics[:, None].expand(*pairs, 3, 3).flatten(0, 1)
-        T, share = views.T_src_tgt.flatten(0, 1), self.weights.ssim_share
+        T = views.T_src_tgt.flatten(0, 1)
         if reverse:
             assert source_depth is not None, "reverse pairs need the depth of the sources"
             return self.compare(
                 sources.flatten(0, 1), target, source_depth, invert_motion(T), intrinsics,
-                other_depth=depth, ssim_share=share,
+                other_depth=depth,
             )  # fmt: skip
         return self.compare(
             target, sources.flatten(0, 1), depth, T, intrinsics,
-            other_depth=source_depth, ssim_share=share,
+            other_depth=source_depth,
         )  # fmt: skip
 
     def _reduce(

@@ -18,7 +18,6 @@ from ssmde.losses.distillation import (
     log_depth_difference,
     log_scale,
 )
-from ssmde.losses.photometric import SSIM_SHARE
 from ssmde.losses.ranking import dynamic_ranking
 from ssmde.methods.asked_teacher import TeacherNetworks, ask_teacher
 from ssmde.methods.filtering.records import FilterInput, FilterOutput
@@ -33,6 +32,8 @@ from ssmde.models.load import load_networks
 from ssmde.models.start import weights_file
 from ssmde.types import Batch, StepOutput
 
+RAMP = 0.1  # share of the training over which the terms of the teacher rise for a fresh student
+EMA_MOMENTUM = 0.999
 TRUSTED = 0.5  # weight of the filter from which the teacher's depth may fit a label
 SAME_SCALE = 0.02  # a student that starts as its teacher keeps its scale up to this log difference
 
@@ -50,28 +51,22 @@ class Student(SelfSupervised):
             teacher: Networks of stage 1.
             student: Weights and switches of stage 2.
         """
-        super().__init__(networks.depth_net, networks.pose_net, networks.weights)
+        super().__init__(
+            networks.depth_net, networks.pose_net, networks.weights, normalize=networks.normalize
+        )
         self.teacher, self.student = teacher, student
         f = student.filter
-        self.mask_filter = MaskFilter(
-            variant=f.variant,
-            quantile=f.quantile,
-            tau_depth=f.tau_depth,
-            tau_pixels=f.tau_pixels,
-            beta_dynamic=f.beta_dynamic,
-            beta_unknown=f.beta_unknown,
-        )
+        self.mask_filter = MaskFilter(variant=f.variant, quantile=f.quantile)
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
     def forward(self, batch: Batch, progress: float) -> StepOutput:
         """Compute the loss of one batch; `progress` runs from 0 to 1 over the training."""
         seen = self.seen_images(batch)
         known = batch.T_src_tgt is not None
-        depths = self.depths(seen, normalise=self.weights.normalise_depth and not known)
+        depths = self.depths(seen, normalize=self.normalize and not known)
         identity = self.identity_error(batch)
         asked = self.ask_teacher(batch)
-        if self.weights.ssim_share == SSIM_SHARE:  # the filter's own
-            asked = replace(asked, identity_error=identity)
+        asked = replace(asked, identity_error=identity)
         prior, filtered = asked.depth, self.mask_filter(asked)
         learnt = self.learn_from_views(
             batch,
@@ -109,7 +104,7 @@ class Student(SelfSupervised):
         if self.student.teacher_mode != "ema":
             return
         self.updates += 1
-        momentum = min(1 - 1 / (int(self.updates) + 1), self.student.ema_momentum)
+        momentum = min(1 - 1 / (int(self.updates) + 1), EMA_MOMENTUM)
         own = {"depth_net": self.depth_net, "pose_net": self.pose_net}
         with torch.no_grad():
             for name, network in own.items():
@@ -131,7 +126,7 @@ class Student(SelfSupervised):
         return ask_teacher(
             self.teacher,
             batch,
-            normalise=self.weights.normalise_depth,
+            normalize=self.normalize,
             features=self.student.features > 0,
         )
 
@@ -159,7 +154,7 @@ class Student(SelfSupervised):
     ) -> dict[str, Tensor]:
         """The terms that follow the teacher."""
         s, weight = self.student, filtered.weight.detach()
-        rise = 1.0 if s.start == "teacher" else ramp(progress, s.distillation_ramp)
+        rise = 1.0 if s.start == "teacher" else ramp(progress, RAMP)
         with torch.autocast(prior.device.type, enabled=False):
             scale = log_scale(learnt.depth, prior, weight)
             if s.start == "teacher":
@@ -177,7 +172,6 @@ class Student(SelfSupervised):
             if s.dynamic_ranking > 0:
                 terms["dynamic_ranking"] = s.dynamic_ranking * dynamic_ranking(
                     learnt.depth, prior, filtered.dynamic, filtered.static, generator=None,
-                    margin=s.pseudo_depth.margin,
                 )  # fmt: skip
             if s.features > 0 and filtered.features is not None:
                 terms["features"] = s.features * feature_similarity(
@@ -193,9 +187,7 @@ class Student(SelfSupervised):
     def _factor(self, progress: float) -> float:
         """The forgetting factor."""
         p = self.student.pseudo_depth
-        return forgetting_factor(
-            progress, p.forgetting, end=p.forgetting_end, start=p.forgetting_start
-        )
+        return forgetting_factor(progress, p.forgetting)
 
     def _statistics(self, filtered: FilterOutput, progress: float) -> dict[str, Tensor]:
         """Numbers for the log."""
@@ -230,7 +222,10 @@ def build_student(config: Config) -> Student:
             "stage 2 needs the weights of stage 1: give --student.teacher FILE, or train both "
             "stages with --method both"
         )
-    networks = SelfSupervised(*build_networks(config.model, config.loss), config.loss)
+    networks = SelfSupervised(
+        *build_networks(config.model, config.loss), config.loss,
+        normalize=config.data.poses == "none",
+    )  # fmt: skip
     teacher = TeacherNetworks(*_stored_networks(config, path))
     if config.student.start == "teacher":
         networks.depth_net.load_state_dict(teacher.depth_net.state_dict())

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssmde.config import LossConfig, ModelConfig, PseudoDepthConfig
+from ssmde.config import Config, LossConfig, ModelConfig, PseudoDepthConfig
 from ssmde.methods.pseudo_depth import pseudo_depth_terms
 from ssmde.methods.schedule import forgetting_factor
 from ssmde.methods.self_supervised import SelfSupervised
@@ -34,8 +34,10 @@ class Teacher(SelfSupervised):
         pose_net: nn.Module,
         loss: LossConfig,
         pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH,
+        *,
+        normalize: bool = True,
     ) -> None:
-        super().__init__(depth_net, pose_net, loss)
+        super().__init__(depth_net, pose_net, loss, normalize=normalize)
         self.pseudo_depth = pseudo_depth
 
     def forward(self, batch: Batch, progress: float) -> StepOutput:
@@ -43,9 +45,9 @@ class Teacher(SelfSupervised):
         seen = self.seen_images(batch)
         said = self.motions(seen)
         w, known = self.weights, batch.T_src_tgt is not None
-        if not known and progress < w.rotation_first + w.upright_first:
-            return self._warm_up(batch, seen, said, turn_only=progress < w.rotation_first)
-        depths = self.depths(seen, normalise=w.normalise_depth and not known)
+        if not known and progress < w.rotation_warmup + w.plane_warmup:
+            return self._warm_up(batch, seen, said, turn_only=progress < w.rotation_warmup)
+        depths = self.depths(seen, normalize=self.normalize and not known)
         learnt = self.learn_from_views(batch, progress, depths=depths, said=said)
         terms = learnt.terms | pseudo_depth_terms(self.pseudo_depth, batch, learnt, progress)
         return StepOutput(
@@ -82,7 +84,6 @@ class Teacher(SelfSupervised):
                 rotation_only(T) if turn_only else T,
                 intrinsics,
                 blurs=TURN_BLURS if turn_only else STEP_BLURS,
-                ssim_share=self.weights.ssim_share,
             )
         return StepOutput(
             loss=torch.stack(list(terms.values())).sum() + 0 * rest,
@@ -94,9 +95,7 @@ def _forgetting(config: PseudoDepthConfig, progress: float, like: Tensor) -> dic
     """The forgetting factor, for the log, where there is something to forget."""
     if not config.wanted:
         return {}
-    factor = forgetting_factor(
-        progress, config.forgetting, end=config.forgetting_end, start=config.forgetting_start
-    )
+    factor = forgetting_factor(progress, config.forgetting)
     return {"forgetting_factor": torch.as_tensor(factor, dtype=like.dtype, device=like.device)}
 
 
@@ -115,17 +114,18 @@ def build_networks(model: ModelConfig, loss: LossConfig) -> tuple[DepthNet, nn.M
         model.encoder == "resnet18" or model.pretrained == "hub"
     )
     pose_pretrained = model.pretrained if fits else "none"
-    pose_net = build_pose_net(model.pose_net, scale=model.pose_scale, pretrained=pose_pretrained)
+    pose_net = build_pose_net(model.pose_net, pretrained=pose_pretrained)
     if model.start != "none":
         load_start(model.start, depth_net, pose_net)
     return depth_net, pose_net
 
 
-def build_teacher(
-    model: ModelConfig, loss: LossConfig, pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH
-) -> Teacher:
-    """Make the networks of a configuration, with their first weights, and the method over them."""
-    teacher = Teacher(*build_networks(model, loss), loss, pseudo_depth)
-    if model.freeze_batch_norm:
+def build_teacher(config: Config) -> Teacher:
+    """The networks of a run, with their first weights, and stage 1 over them."""
+    teacher = Teacher(
+        *build_networks(config.model, config.loss), config.loss, config.pseudo_depth,
+        normalize=config.data.poses == "none",
+    )  # fmt: skip
+    if config.model.freeze_batch_norm:
         freeze_batch_norm(teacher)
     return teacher

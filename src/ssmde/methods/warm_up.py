@@ -50,7 +50,6 @@ def motion_error(
     intrinsics: Float[Tensor, "b 3 3"],
     *,
     blurs: tuple[int, ...],
-    ssim_share: float = 0.85,
 ) -> Float[Tensor, ""]:
     """Photometric error, in [0, 1], of the target rebuilt from the source, over shrunk images.
 
@@ -63,7 +62,6 @@ def motion_error(
         T_src_tgt: Motion from target to source camera.
         intrinsics: Pinhole matrix of both, in pixels.
         blurs: Factors by which the images shrink.
-        ssim_share: Share of SSIM in the error.
     """
     errors: list[Tensor] = []
     for blur in blurs:
@@ -71,9 +69,7 @@ def motion_error(
             F.avg_pool2d(image, blur) for image in (target, source, depth)
         )
         camera = scale_intrinsics(intrinsics, 1 / blur, 1 / blur)
-        found = compare(
-            small_target, small_source, small_depth, T_src_tgt, camera, ssim_share=ssim_share
-        )
+        found = compare(small_target, small_source, small_depth, T_src_tgt, camera)
         errors.append(masked_mean(found.error, found.visible))
     return torch.stack(errors).mean()
 

@@ -102,13 +102,10 @@ def finished_student(config: Config, weights: Path, log: Path) -> Student:
         weights: Weights of stage 2.
         log: `log.csv` of stage 2.
     """
-    # After a training with poses nothing is in the unit of a mean disparity.
-    normalise = config.loss.normalise_depth and config.data.poses == "none"
     student = build_student(
         replace(
             config,
             model=replace(config.model, pretrained="none"),
-            loss=replace(config.loss, normalise_depth=normalise),
             student=replace(config.student, pseudo_depth=PseudoDepthConfig()),
         )
     )
@@ -136,7 +133,7 @@ def student_maps(
     """
     field = POSES.get(data.poses)
     if field is None or any(getattr(sequence, field) is None for sequence in sequences):
-        data = replace(data, poses="none", least_baseline=0.0)
+        data = replace(data, poses="none")
     snippets = SnippetDataset(sequences, data, seed=0, augment=False)
     found: list[StudentMaps] = []
     for index in spread(len(snippets), count):

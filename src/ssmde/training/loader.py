@@ -44,7 +44,7 @@ class SnippetLoader(pl.LightningDataModule):
             sequences, config.data, seed=config.train.seed, augment=True,
             labels=terms.pseudo_depth.wanted,
             fit_labels=terms.pseudo_depth.align == "tracked",
-            with_points=config.loss.points > 0,
+            with_points=config.loss.sparse_depth > 0,
         )  # fmt: skip
 
     def train_dataloader(self) -> DataLoader[Any]:
