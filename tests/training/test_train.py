@@ -336,10 +336,8 @@ class RandomSnippets(pl.LightningDataModule):
         camera = torch.tensor([[50.0, 0, 31.5], [0, 50, 15.5], [0, 0, 1]])
         return [
             Batch(
-                target=torch.randint(0, 256, (2, 3, 32, 64), dtype=torch.uint8),
-                sources=torch.randint(
-                    0, 256, (2, 2, 3, 32, 64), dtype=torch.uint8, generator=random
-                ),
+                target=frames[:, 0],
+                sources=frames[:, 1:],
                 intrinsics=camera.repeat(2, 1, 1),
                 color=torch.eye(3, 4).repeat(2, 1, 1),
                 names=("own/0", "own/1"),
