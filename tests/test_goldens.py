@@ -96,7 +96,7 @@ def losses(config: Config, method: nn.Module) -> list[float]:
     optimizer = build_optimizer(method.double().train(), config.train)
     found: list[float] = []
     for step, keys in zip(range(STEPS), sampler, strict=False):
-        batch = collate([dataset[key] for key in keys]).to_batch()
+        batch = collate([dataset[key] for key in keys]).to_float()
         loss = method(doubled(batch), step / STEPS).loss
         optimizer.zero_grad()
         loss.backward()

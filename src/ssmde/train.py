@@ -88,7 +88,7 @@ def train(
         resume: Go on from `last.ckpt`, also after a kill; on a CPU the losses that follow are
             those of a run that was never stopped, to the last bit. A run that was stopped before
             its first checkpoint begins again.
-        data: Batches of `ssmde.types.Snippets` from elsewhere, in place of scene folders. Where
+        data: Batches of `ssmde.types.Batch` from elsewhere, in place of scene folders. Where
             `config.data.root` is no folder, its `val_dataloader` is what validates.
 
     Raises:

@@ -38,7 +38,7 @@ def test_a_label_is_framed_as_its_image(tmp_path):
     expected = clip.depth[1] / clip.depth[1].max()
     np.testing.assert_allclose(plain.pseudo_depth[0, 0], expected, atol=2e-5)
     np.testing.assert_array_equal(mirrored.pseudo_depth[0, 0], plain.pseudo_depth[0, 0].flip(-1))
-    assert plain.to_batch().pseudo_depth.shape == (1, 1, 32, 64)
+    assert plain.to_float().pseudo_depth.shape == (1, 1, 32, 64)
 
 
 def test_a_disparity_becomes_a_depth_that_is_larger_where_it_is_farther(tmp_path):
@@ -78,7 +78,7 @@ def test_tracked_points_come_as_a_sparse_map_of_the_framed_image(tmp_path):
     depth = np.array([0.9, 0.7, 1.5, 0.01], dtype=np.float32)  # the last is no depth of this scene
     write_tracked_points(tmp_path / "room", {1: (pixels, depth)})
     data = SnippetDataset([scene], PLAIN, seed=0, augment=True, with_points=True)
-    found = data[0].to_batch().points
+    found = data[0].to_float().sparse_depth
     assert found.shape == (1, 1, 32, 64)
     assert found[0, 0, 5, 3] == np.float32(0.7), "the nearest of two points hides the other"
     assert found[0, 0, 20, 60] == np.float32(1.5)
@@ -86,8 +86,8 @@ def test_tracked_points_come_as_a_sparse_map_of_the_framed_image(tmp_path):
     mirrored = SnippetDataset(
         [scene], replace(PLAIN, flip=1.0), seed=0, augment=True, with_points=True
     )
-    np.testing.assert_array_equal(mirrored[0].points, found.flip(-1))
-    assert not data[1].points.any(), "frame 2 has no points"
+    np.testing.assert_array_equal(mirrored[0].sparse_depth, found.flip(-1))
+    assert not data[1].sparse_depth.any(), "frame 2 has no points"
 
 
 def test_the_points_term_needs_tracked_poses():

@@ -28,7 +28,7 @@ def batch() -> Batch:
         target=torch.rand(2, 3, H, W),
         sources=torch.zeros(2, 0, 3, H, W),
         intrinsics=K,
-        pseudo_depth=truth,
+        gt_depth=truth,
     )
 
 
@@ -55,7 +55,7 @@ def test_a_weight_of_zero_leaves_its_term_out():
 
 @given(scale=st.floats(0.1, 10.0))
 def test_the_log_error_does_not_see_the_scale_of_an_image(scale):
-    truth = batch().pseudo_depth
+    truth = batch().gt_depth
     valid = truth > 0
     depth = truth.clamp(min=0.5) * (1 + torch.rand_like(truth))
     error = log_depth_error(depth, truth, valid)
@@ -65,7 +65,7 @@ def test_the_log_error_does_not_see_the_scale_of_an_image(scale):
 
 
 def test_a_normalised_prediction_has_mean_zero_and_deviation_one_where_it_is_valid():
-    truth = batch().pseudo_depth
+    truth = batch().gt_depth
     valid = truth > 0
     p = normalise_prediction(5 * truth + 7, valid)
     assert float(p[valid].mean()) == pytest.approx(0, abs=1e-3)
@@ -77,13 +77,13 @@ def test_a_frame_without_any_measured_depth_gives_a_finite_zero():
     from dataclasses import replace
 
     network = method()
-    nothing = replace(batch(), pseudo_depth=torch.zeros(2, 1, H, W))
+    nothing = replace(batch(), gt_depth=torch.zeros(2, 1, H, W))
     out = network(nothing, 0.0)
     out.loss.backward()
     assert float(out.loss.detach()) == pytest.approx(0, abs=1e-4)
     assert all(p.grad.isfinite().all() for p in network.parameters())
     with pytest.raises(ValueError, match="no measured depth"):
-        network(replace(batch(), pseudo_depth=None), 0.0)
+        network(replace(batch(), gt_depth=None), 0.0)
 
 
 def test_the_log_slope_is_the_height_of_a_wrong_step_by_hand():

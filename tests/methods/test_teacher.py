@@ -121,9 +121,9 @@ def test_when_no_pixel_is_valid_the_loss_is_zero_with_a_gradient():
 def test_the_networks_see_jittered_colours_and_the_loss_does_not():
     method, whole = teacher(LossConfig()).eval(), batch()
     identity = torch.eye(3, 4).expand(2, 3, 4)
-    assert_close(method(replace(whole, colour=identity), 0.0).loss, method(whole, 0.0).loss)
+    assert_close(method(replace(whole, color=identity), 0.0).loss, method(whole, 0.0).loss)
     black = torch.zeros(2, 3, 4)
-    out = method(replace(whole, colour=black), 0.0)
+    out = method(replace(whole, color=black), 0.0)
     assert_close(out.maps["depth"][0], out.maps["depth"][1])  # both looked at black
     assert out.terms["photometric"] > 0  # while the loss compared the real frames
 

@@ -24,7 +24,7 @@ from ssmde.methods.teacher import Teacher
 from ssmde.models.load import read_weights
 from ssmde.train import train
 from ssmde.training.module import TrainingError
-from ssmde.types import Snippets
+from ssmde.types import Batch
 from tiny_networks import build_tiny_teacher
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -332,16 +332,17 @@ class RandomSnippets(pl.LightningDataModule):
 
     def batches(self, count):
         random = torch.Generator().manual_seed(0)
-        shape = (2, 3, 3, 32, 64)
+        shape = (count, 2, 3, 3, 32, 64)
         camera = torch.tensor([[50.0, 0, 31.5], [0, 50, 15.5], [0, 0, 1]])
         return [
-            Snippets(
-                images=torch.randint(0, 256, shape, dtype=torch.uint8, generator=random),
+            Batch(
+                target=frames[:, 0],
+                sources=frames[:, 1:],
                 intrinsics=camera.repeat(2, 1, 1),
-                colour=torch.eye(3, 4).repeat(2, 1, 1),
+                color=torch.eye(3, 4).repeat(2, 1, 1),
                 names=("own/0", "own/1"),
             )
-            for _ in range(count)
+            for frames in torch.randint(0, 256, shape, dtype=torch.uint8, generator=random)
         ]
 
     def train_dataloader(self):

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ssmde.config import AffineConfig
-from ssmde.data.augment import apply_colour
+from ssmde.data.augment import apply_color
 from ssmde.losses.affine import (
     image_level_normalised_regression,
     multi_scale_gradient,
@@ -29,7 +29,7 @@ LEAST_SPREAD = 1e-3  # of a prediction, as a share of its mean, before it is div
 
 
 class AffineDepth(nn.Module):
-    """A depth network trained on measured depth, which comes as the batch's `pseudo_depth`."""
+    """A depth network trained on measured depth, the batch's `gt_depth`."""
 
     def __init__(self, depth_net: DepthNet, weights: AffineConfig) -> None:
         super().__init__()
@@ -41,11 +41,11 @@ class AffineDepth(nn.Module):
         Raises:
             ValueError: If the batch has no measured depth.
         """
-        truth = batch.pseudo_depth
+        truth = batch.gt_depth
         if truth is None:
             raise ValueError(f"frames {batch.names[:1]} have no measured depth to learn from")
         image = batch.target
-        seen = image if batch.colour is None else apply_colour(image, batch.colour)
+        seen = image if batch.color is None else apply_color(image, batch.color)
         depth = self.depth_net(seen)
         with torch.autocast(image.device.type, enabled=False):
             terms = self._terms(depth, truth, batch)

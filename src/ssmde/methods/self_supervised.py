@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ssmde.config import LossConfig
-from ssmde.data.augment import apply_colour
+from ssmde.data.augment import apply_color
 from ssmde.geometry.pose import invert_motion
 from ssmde.losses.distillation import log_depth_difference
 from ssmde.losses.masks import MIN_VALID_SHARE, auto_mask, masked_mean, weight_mask
@@ -152,10 +152,12 @@ class SelfSupervised(nn.Module):
         }
         if batch.T_src_tgt is not None:
             terms["pose"] = _pose_error(said, batch.T_src_tgt)
-        if w.sparse_depth > 0 and batch.points is not None:
+        if w.sparse_depth > 0 and batch.sparse_depth is not None:
             with torch.autocast(batch.target.device.type, enabled=False):
-                known = (batch.points > 0).to(batch.points)
-                each = [log_depth_difference(d[:, 0], batch.points, known) for d in depths.scales]
+                known = (batch.sparse_depth > 0).to(batch.sparse_depth)
+                each = [
+                    log_depth_difference(d[:, 0], batch.sparse_depth, known) for d in depths.scales
+                ]
             terms["points"] = w.sparse_depth * torch.stack(each).mean()
         maps = outcomes[0][1]
         return Learnt(
@@ -182,8 +184,8 @@ class SelfSupervised(nn.Module):
 
     def seen_images(self, batch: Batch) -> Float[Tensor, "b n 3 h w"]:
         """Target and sources as the networks see them: with their colours changed."""
-        images = torch.cat([batch.target[:, None], batch.sources], dim=1)
-        return images if batch.colour is None else apply_colour(images, batch.colour)
+        images = batch.images
+        return images if batch.color is None else apply_color(images, batch.color)
 
     def depths(self, images: Float[Tensor, "b n 3 h w"], *, normalize: bool) -> Depths:
         """Full-size depth for each scale; of all views where a term needs them.

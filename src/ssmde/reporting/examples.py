@@ -137,7 +137,7 @@ def student_maps(
     snippets = SnippetDataset(sequences, data, seed=0, augment=False)
     found: list[StudentMaps] = []
     for index in spread(len(snippets), count):
-        batch = snippets[index].to_batch()
+        batch = snippets[index].to_float()
         with torch.no_grad():
             maps = {name: values[0, 0].numpy() for name, values in student(batch, 1.0).maps.items()}
         found.append(

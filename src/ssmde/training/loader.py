@@ -7,13 +7,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from ssmde.config import Config
-from ssmde.data.dataset import SnippetDataset
+from ssmde.data.augment import crop_views
+from ssmde.data.dataset import SnippetDataset, SupervisedDepthDataset
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.sequence import FrameSequence
-from ssmde.data.truth import TruthDataset
-from ssmde.data.whole_frames import cut_views
 from ssmde.signals import ignore_in_worker
-from ssmde.types import Snippets, collate
+from ssmde.types import Batch, collate
 
 
 class SnippetLoader(pl.LightningDataModule):
@@ -32,7 +31,7 @@ class SnippetLoader(pl.LightningDataModule):
         super().__init__()
         self.config = config
         if config.method == "affine_depth":
-            dataset = TruthDataset(
+            dataset = SupervisedDepthDataset(
                 sequences, config.data, seed=config.train.seed, augment=True,
                 with_cameras=config.affine.normals > 0,
             )  # fmt: skip
@@ -74,7 +73,7 @@ class SnippetLoader(pl.LightningDataModule):
         )
 
     def transfer_batch_to_device(
-        self, batch: Snippets, device: torch.device, dataloader_idx: int
-    ) -> Snippets:
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
         """Bytes travel; they become views and floats on the device."""
-        return cut_views(batch.to(device), self.config.data.image_size)
+        return crop_views(batch.to(device), self.config.data.image_size)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ssmde.io import read_text, whole_file
-from ssmde.types import Snippets
+from ssmde.types import Batch
 
 PLAIN_LINE_EVERY = 30.0  # seconds between two lines where no terminal can show a bar
 LOG_EVERY = 50  # steps over which the logged losses are averaged,
@@ -99,7 +99,7 @@ class RunLog(pl.Callback):
             self.bar.start()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Snippets,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch,
         batch_idx: int,
     ) -> None:  # fmt: skip
         """Add up the terms; write their mean over steps and processes every `log_every` steps."""

@@ -15,7 +15,7 @@ from ssmde.config import TrainConfig
 from ssmde.methods.self_supervised import LEAST_SEEN
 from ssmde.training.compilation import compile_method
 from ssmde.training.optimizer import build_optimizer
-from ssmde.types import Snippets, StepOutput
+from ssmde.types import Batch, StepOutput
 
 FORGETTING = 9  # the average keeps n / (n + 9) in step n while that is below its share
 
@@ -87,16 +87,15 @@ class TrainingModule(pl.LightningModule):
         self.frames: tuple[str, ...] = ()
         self.empty_steps, self.said_of_labels = 0, False
 
-    def training_step(self, snippets: Snippets, batch_idx: int) -> dict[str, Any]:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Loss of one batch, with its terms and maps for the callbacks."""
-        self.frames = snippets.names
+        self.frames = batch.names
         progress = self.global_step / self.train_config.steps
-        batch = snippets.to_batch()
-        out: StepOutput = self.method(batch, progress)
+        out: StepOutput = self.method(batch.to_float(), progress)
         if not torch.isfinite(out.loss):
             raise TrainingError(self._not_finite(out))
         self._check_not_empty(out)
-        self._check_labels(batch.pseudo_depth)
+        self._check_labels(batch.gt_depth if batch.pseudo_depth is None else batch.pseudo_depth)
         return {"loss": out.loss, "terms": out.terms | out.statistics, "maps": out.maps}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:

@@ -33,7 +33,7 @@ from ssmde.models.load import save_weights
 from ssmde.models.stored import WEIGHTS_FORMAT, WEIGHTS_VERSION
 from ssmde.signals import LateStop, Stopped
 from ssmde.training.log import RunLog
-from ssmde.types import Snippets
+from ssmde.types import Batch
 
 NETWORKS = ("depth_net.", "pose_net.")  # what weights are kept of a method
 VALIDATION_FRAMES = 200  # a validation looks at, at most, spread evenly
@@ -102,7 +102,7 @@ class Validation(pl.Callback):
         self.due = bool(state_dict.get("due"))
 
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Snippets, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Do the one that was broken off, where a run goes on."""
         if self.due:
@@ -114,7 +114,7 @@ class Validation(pl.Callback):
             print(f"validation by the photometric loss: {self.why_not}")
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Snippets,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch,
         batch_idx: int,
     ) -> None:  # fmt: skip
         """Validate when it is time."""
@@ -178,8 +178,8 @@ class Validation(pl.Callback):
         """Photometric loss on evenly spread snippets, for videos without truth."""
         losses = np.array(
             [
-                float(method.photometric_loss(snippets.to(device).to_batch()))
-                for snippets in self._snippets()
+                float(method.photometric_loss(batch.to(device).to_float()))
+                for batch in self._snippets()
             ]
         )
         if not len(losses):  # a data module without val_dataloader
@@ -195,7 +195,7 @@ class Validation(pl.Callback):
         value = float(seen.mean())
         return Score("photometric", value, {"photometric": value})
 
-    def _snippets(self) -> Iterator[Snippets]:
+    def _snippets(self) -> Iterator[Batch]:
         """Evenly spread ones of the scenes, or the first batches of a data module of one's own."""
         most = VALIDATION_FRAMES
         if self.own is not None:
