@@ -148,8 +148,7 @@ OPTIONS = (
     *("--data.degrade", "0.5", "--data.color-jitter", "0.5", "--data.hue", "0.05"),
     *("--data.saturation", "0.4", "--train.batch-size", "8", "--train.average", "0.998"),
     *("--train.encoder-lr-multiplier", "0.3", "--train.schedule", "cosine"),
-    *("--affine.regression", "1", "--affine.gradient", "0.5", "--affine.ranking", "1"),
-    *("--affine.normals", "0", "--affine.log-depth", "1", "--affine.log-gradient", "1"),
+    *("--affine.leres", "1", "--affine.log-depth", "1", "--affine.log-gradient", "1"),
 )
 
 

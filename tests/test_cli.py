@@ -421,13 +421,13 @@ def test_train_starts_from_a_preset_unchanged(name, verb_calls):
 @pytest.mark.parametrize("gaps", ["--data.frame-gaps", "--data.frame_gaps"])
 def test_options_change_fields_of_the_preset_and_nothing_else(gaps, verb_calls, capsys):
     words = f"train photometric --data.root d {gaps} 3 5 8 --model.pretrained none --name mine"
-    assert main([*words.split(), "--loss.auto-mask", "false", "--resume"]) == 0
+    assert main([*words.split(), "--model.freeze-batch-norm", "true", "--resume"]) == 0
     start = PRESETS["photometric"]
     expected = replace(
         start,
         name="mine",
         data=replace(start.data, root=Path("d"), frame_gaps=(3, 5, 8)),
-        loss=replace(start.loss, auto_mask=False),
+        model=replace(start.model, freeze_batch_norm=True),
     )
     assert verb_calls == [("train", (expected,), {"resume": True})]
     assert "ssmde evaluate runs/mine DATA" in capsys.readouterr().out

@@ -42,7 +42,7 @@ def run(tmp_path):
         output=tmp_path / "runs",
         method="both",
         data=DataConfig(root=tmp_path / "data", image_size=(32, 64), workers=0, poses="file"),
-        pseudo_depth=PseudoDepthConfig(normals=0.1),
+        pseudo_depth=PseudoDepthConfig(structure=0.1),
         student=StudentConfig(steps=1, learning_rate=3e-5),
         train=TrainConfig(steps=2, batch_size=1, validate_every=5, threads=1, accelerator="cpu"),
     )

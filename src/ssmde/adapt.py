@@ -341,9 +341,7 @@ def _training(
             color_jitter=0.5, workers=0,
         ),
         model=replace(preset.model, start=str(weights)),
-        affine=AffineConfig(
-            regression=0.0, gradient=0.0, ranking=0.0, normals=0.0, log_depth=1.0, log_gradient=1.0
-        ),
+        affine=AffineConfig(leres=0.0, log_depth=1.0, log_gradient=1.0),
         train=replace(
             preset.train, steps=FEWEST_STEPS, batch_size=BATCH, learning_rate=RATE,
             warmup_steps=10, average=0.98, encoder_lr_multiplier=0.3, seed=seed, accelerator=device,

@@ -261,29 +261,20 @@ class LossConfig(Section):
     photometric: Weight = 1.0
     """SSIM + L1 between the target and the rebuilt target, in [0, 1] per pixel."""
     geometry: Weight = 0.0
-    """Depth inconsistency between two views, in [0, 1) per pixel."""
+    """Depth inconsistency between two views, in [0, 1) per pixel. Above 0 also each source is
+    rebuilt from the target, and the photometric error weighs 1 - inconsistency (SC-Depth)."""
     sparse_depth: Weight = 0.0
     """Depth of the points that `ssmde track` followed: mean |difference of log depth|. Tells what
     neighboring frames cannot where the camera hardly moves; needs `data.poses tracked`."""
-    rotation_warmup: Share = 0.0
+    warmup: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Share of the training, from its start, in which only the rotation is learned, from blurred
-    images and without depth. Hand-held video is mostly rotation, which translation must not
-    explain. Without effect where poses come with the frames."""
-    plane_warmup: Share = 0.0
-    """Share of the training, after that, in which the whole motion is learned before a fixed plane
-    that is nearer below, and the depth network learns this plane: it decides which way is near."""
+    images and without depth, for hand-held video is mostly rotation; and, as long again, in which
+    the whole motion is learned before a fixed plane that is nearer below, and the depth network
+    learns this plane: it decides which way is near. Not where poses come with the frames."""
     smoothness: Weight = 0.001
     """Edge-aware first-order smoothness of the mean-normalized disparity."""
     scales: tuple[Annotated[int, Field(ge=0, le=3)], ...] = (0,)
     """Decoder scales that carry the loss: 0, which is full size, and any of 1, 2, 3 (an eighth)."""
-    auto_mask: bool = True
-    """Leave out pixels that an unmoved source explains better (Monodepth2)."""
-    minimum_reprojection: bool = True
-    """Per pixel, only the source that rebuilds it best counts; else the mean of all."""
-    weight_mask: bool = False
-    """Weigh the photometric error by 1 - depth inconsistency (SC-Depth)."""
-    both_directions: bool = False
-    """Also rebuild each source from the target, on the source's own grid (SC-Depth)."""
 
     def __post_init__(self) -> None:
         """Refuse scales without full size."""
@@ -293,120 +284,60 @@ class LossConfig(Section):
         )
 
 
-Forgetting = Literal["constant", "zero", "exponential", "linear", "cosine"]
+Forgetting = Literal["constant", "exponential"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PseudoDepthConfig(Section):
-    """Weights of the terms that follow pseudo-depth, and their forgetting factor.
+    """Weights of the terms that follow pseudo-depth.
 
-    With every weight at 0 no label file is read.
+    With every weight at 0 no label file is read. With `data.poses tracked` each label is fitted to
+    the points that `ssmde track` followed; else its scale is free.
     """
 
     source: str = ""
     """Where a run of both stages gets the labels of scenes that have none: a source of `ssmde
     label`, such as depth-anything-v2, or `grounded`, which needs nothing but the video. Empty: they
     must be there."""
-    normals: Weight = 0.0
-    """Difference of surface normals, in [0, 2/3] per pixel."""
-    ranking: Weight = 0.0
-    """Order of near and far; pairs across unreliable pixels, and pairs at random."""
-    edge_normals: Weight = 0.0
-    """Relative normals across edges."""
+    structure: Weight = 0.0
+    """The three terms of SC-Depth V3: difference of surface normals, order of near and far (pairs
+    across unreliable pixels, and at random), and relative normals across edges."""
     depth: Weight = 0.0
-    """Difference of log depth to the aligned label: more than order and shape."""
-    region: Literal["all", "static"] = "all"
-    """Where the terms act. In stage 1 static weighs by 1 - depth inconsistency, in stage 2 it is
-    what the multi-view mask filter calls static."""
-    align: Literal["none", "least_squares_to_depth", "tracked"] = "none"
-    """Scale and shift of each label: as stored; fitted to the network's own depth; or to the points
-    that `ssmde track` followed, with `data.poses tracked`. Normals and ratios need the shift.
-    `depth` fits to the network's own depth where the labels are as stored."""
-    forgetting: Forgetting = "constant"
-    """How the weight of all these terms falls over the training, to 0.05 at its end."""
+    """Difference of log depth to the label, fitted to the tracked points, or without them to the
+    network's own depth: more than order and shape."""
 
     @property
     def wanted(self) -> bool:
         """Whether any term needs the labels."""
-        return max(self.normals, self.ranking, self.edge_normals, self.depth) > 0
-
-
-# The weights of SC-Depth V3 (Sun et al., TPAMI 2023), on static areas, and fading.
-STUDENT_PSEUDO_DEPTH = PseudoDepthConfig(
-    normals=0.1, ranking=0.1, edge_normals=0.1, region="static", forgetting="exponential"
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FilterConfig(Section):
-    """The multi-view mask filter: which of the teacher's depth the student may see."""
-
-    variant: Literal["off", "strict", "soft", "photo_sdfa", "learned"] = "soft"
-    """`off` lets all through; `strict` only what several views confirm; `soft` weighs; `photo_sdfa`
-    compares photometric errors; `learned` has a small network of its own."""
-    quantile: Share = 0.8
-    """Share of the pixels whose photometric gain is high enough to be static: 0.8 for scenes with
-    people or traffic, 0.95 for mostly static ones."""
+        return max(self.structure, self.depth) > 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudentConfig(Section):
-    """Weights and switches of the second stage; the rest of the run is as in the first."""
+    """The second stage; the rest of the run is as in the first."""
 
     teacher: Path | None = None
     """Weights of the first stage; a run of both stages sets it."""
-    teacher_mode: Literal["frozen", "ema", "epoch_best"] = "frozen"
-    """Whether the teacher stays, follows the student slowly, or is replaced by a student that
-    validates better."""
-    start: Literal["teacher", "fresh"] = "teacher"
-    """First weights of the student: those of the teacher, or `model.pretrained`."""
     distillation: Weight = 0.5
-    """Difference of log depth to the teacher."""
-    gradient: Weight = 0.1
-    """Difference of the gradients of log depth to the teacher's, over four sizes."""
-    dynamic_ranking: Weight = 0.1
-    """Order of moving against static points, as the teacher has it."""
-    features: Weight = 0.05
-    """1 - cosine to the teacher's encoder features."""
-    forgets: Literal["weight", "label"] = "weight"
-    """What fades by the forgetting factor: the weight of the terms that follow the labels, or, in
-    place of these terms, the share of the label in the depth that is distilled."""
-    mask_dynamic: bool = True
-    """Leave what moves out of the photometric and geometry terms."""
+    """Difference of log depth to the teacher, where the multi-view mask filter lets it through."""
+    labels: Literal["none", "static", "all"] = "all"
+    """Where the terms of pseudo_depth act in stage 2: nowhere, on what the filter calls static, or
+    everywhere."""
+    forgetting: Forgetting = "constant"
+    """How the weight of these terms falls over stage 2: not at all, or exponentially to 0.05."""
     steps: Annotated[int, Field(ge=0)] = 0
     """Optimizer steps of stage 2; 0 takes as many as stage 1."""
     learning_rate: Weight = 0.0
     """Adam's step size in stage 2; 0 takes half of `train.learning_rate`."""
-    filter: FilterConfig = field(default_factory=FilterConfig)
-    pseudo_depth: PseudoDepthConfig = STUDENT_PSEUDO_DEPTH
-
-    def __post_init__(self) -> None:
-        """Refuse labels that nothing forgets, and a source that cannot act."""
-        Section.__post_init__(self)
-        _refuse(
-            self.forgets == "label" and not (self.distillation > 0 and self.pseudo_depth.wanted),
-            "student.forgets label mixes labels into what is distilled: it needs "
-            "student.distillation and a weight of student.pseudo_depth above 0",
-        )
-        _refuse(
-            bool(self.pseudo_depth.source),
-            "student.pseudo_depth.source cannot act: both stages learn from the labels of the "
-            f"scenes, which pseudo_depth.source names; got {self.pseudo_depth.source!r}",
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AffineConfig(Section):
     """Weights of the terms of LeReS, and of two of ours; 0 leaves a term out."""
 
-    regression: Weight = 1.0
-    """Difference to the measured depth, both normalized image by image."""
-    gradient: Weight = 0.5
-    """Difference of the slopes, over four sizes."""
-    ranking: Weight = 1.0
-    """Order of near and far across edges and anywhere."""
-    normals: Weight = 1.0
-    """Relative normals across edges and anywhere."""
+    leres: Weight = 1.0
+    """Three terms of LeReS: difference to the measured depth, both normalized image by image; half
+    of the difference of the slopes, over four sizes; order across edges and anywhere."""
     log_depth: Weight = 1.0
     """Ours: difference of log depth up to one scale an image. It fixes the shift, which normals
     and ratios of the labels need."""
@@ -507,11 +438,8 @@ class Config(Section):
             "data.degrade and data.scene_weights act where depth is measured, in preset "
             f"affine_indoor; method is {self.method}",
         )
-        p = self.pseudo_depth
         for asked, option, why in (
-            ("tracked" in (p.align, self.student.pseudo_depth.align), "pseudo_depth.align tracked",
-             "puts labels into the unit of tracked poses"),
-            (p.source == "grounded", "pseudo_depth.source grounded",
+            (self.pseudo_depth.source == "grounded", "pseudo_depth.source grounded",
              "compares frames by their tracked motion"),
             (self.loss.sparse_depth > 0, "loss.sparse_depth",
              "learns from the points of `ssmde track`, with depth in their unit"),
@@ -562,7 +490,9 @@ def read_config(file: Path) -> Config:
         faults = [f"no YAML: {' '.join(str(error).split())}"]
     except ValueError as error:
         faults = [str(error)]
-    raise ValueError("\n".join(f"{file}: {fault}" for fault in faults))
+    if len(faults) == 1:
+        raise ValueError(f"{file}: {faults[0]}")
+    raise ValueError("\n  ".join([f"{file}: {len(faults)} faults", *faults]))
 
 
 def differences(a: Config, b: Config) -> list[str]:
@@ -581,20 +511,12 @@ def differences(a: Config, b: Config) -> list[str]:
 Rule = tuple[tuple[str, ...], Callable[[Config], bool], str]
 
 
-def _labels(section: str) -> Rule:
-    """Fields of pseudo-depth, which mean nothing where every weight of it is 0."""
-    return (
-        tuple(f"{section}.{name}" for name in ("region", "align", "forgetting")),
-        lambda c: (c.student if "student" in section else c).pseudo_depth.wanted,
-        f"a weight of {section} above 0, such as {section}.normals",
-    )
-
-
 RULES: tuple[Rule, ...] = (
     (("student.",), lambda c: c.method in ("student", "both"), "method student or both"),
     (("affine.",), lambda c: c.method == "affine_depth", "method affine_depth"),
-    (("pseudo_depth.",), lambda c: c.method in ("teacher", "both"), "method teacher or both; "
-     "the student has student.pseudo_depth"),
+    (("pseudo_depth.",), lambda c: c.method != "affine_depth", "another method than affine_depth"),
+    (("student.labels", "student.forgetting"), lambda c: c.pseudo_depth.wanted,
+     "a weight of pseudo_depth above 0, such as pseudo_depth.structure"),
     (("loss.",), lambda c: c.method != "affine_depth", "another method than affine_depth"),
     (("pseudo_depth.source",), lambda c: c.method == "both", "method both; else `ssmde label`"),
     (("train.steps",), lambda c: c.method != "student" or c.student.steps in (0, c.train.steps),
@@ -602,10 +524,8 @@ RULES: tuple[Rule, ...] = (
     (("train.learning_rate",), lambda c: c.method != "student" or c.student.learning_rate == 0,
      "student.learning_rate 0: it is the rate of the student"),
     (("student.teacher",), lambda c: c.method == "student", "method student"),
-    _labels("pseudo_depth"),
-    _labels("student.pseudo_depth"),
-    (("loss.rotation_warmup", "loss.plane_warmup"),
-     lambda c: c.data.poses == "none", "data.poses none: known motion is not learned first"),
+    (("loss.warmup",), lambda c: c.data.poses == "none",
+     "data.poses none: known motion is not learned first"),
 )  # fmt: skip
 """Fields, or sections with a point, what lets them act, and that in words."""
 

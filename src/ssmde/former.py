@@ -57,32 +57,52 @@ FORMER_FIELDS: Mapping[str, Former] = {
     "loss.pose": _constant(1.0),
     "loss.geometry_ramp": _constant(0.0),
     "loss.normalise_depth": _constant(True, False),
+    "loss.rotation_first": Former(instead="take loss.warmup, for both warm-ups"),
+    "loss.upright_first": Former(instead="take loss.warmup, for both warm-ups"),
+    "loss.weight_mask": Former(instead="it follows from loss.geometry; leave it out"),
+    "loss.both_directions": Former(instead="it follows from loss.geometry; leave it out"),
+    "loss.auto_mask": _constant(True),
+    "loss.minimum_reprojection": _constant(True),
     "pseudo_depth.compat": Former(instead=COMPAT, same=("fixed",)),
-    "student.pseudo_depth.compat": Former(instead=COMPAT, same=("fixed",)),
     "student.cache": Former(
         instead="the teacher predicts at each step; leave it out", same=(False,)
     ),
-    "student.ema_momentum": _constant(0.999),
+    "student.teacher_mode": _constant("frozen"),
+    "student.ema_momentum": Former(instead="the teacher is frozen; leave it out"),
+    "student.start": _constant("teacher"),
     "student.distillation_ramp": _constant(0.1),
-    "student.filter.tau_depth": _constant(0.05),
-    "student.filter.tau_pixels": _constant(1.0),
-    "student.filter.beta_dynamic": _constant(0.5),
-    "student.filter.beta_unknown": _constant(0.25),
-} | {
-    f"{section}.{name}": former
-    for section in ("pseudo_depth", "student.pseudo_depth")
-    for name, former in {
-        "margin": _constant(1.15),
-        "forgetting_start": _constant(0.25),
-        "forgetting_end": _constant(0.05),
-    }.items()
+    "student.gradient": _constant(0.0, 0.1),
+    "student.dynamic_ranking": _constant(0.0, 0.1),
+    "student.features": _constant(0.0, 0.05),
+    "student.forgets": _constant("weight"),
+    "student.mask_dynamic": _constant(True),
+    "student.filter": Former(instead="the multi-view mask filter has one form; leave it out"),
+    "pseudo_depth.normals": Former(instead="take pseudo_depth.structure"),
+    "pseudo_depth.ranking": Former(instead="take pseudo_depth.structure"),
+    "pseudo_depth.edge_normals": Former(instead="take pseudo_depth.structure"),
+    "affine.regression": Former(instead="take affine.leres"),
+    "affine.gradient": Former(instead="take affine.leres"),
+    "affine.ranking": Former(instead="take affine.leres"),
+    "affine.normals": Former(instead="it is always 0.0; leave it out"),
+    "pseudo_depth.region": _constant("all"),
+    "pseudo_depth.align": Former(
+        instead="labels follow the tracked points with data.poses tracked; leave it out"
+    ),
+    "pseudo_depth.margin": _constant(1.15),
+    "pseudo_depth.forgetting": Former(
+        instead="labels stay in stage 1; stage 2 has student.forgetting", same=("constant",)
+    ),
+    "pseudo_depth.forgetting_start": _constant(0.25),
+    "pseudo_depth.forgetting_end": _constant(0.05),
+    "student.pseudo_depth": Former(
+        instead="both stages have the weights of pseudo_depth; where and how long they act in "
+        "stage 2 say student.labels and student.forgetting"
+    ),
 }
 """By their dotted names."""
 RENAMED_FIELDS: Mapping[str, str] = {
     "data.colour_jitter": "data.color_jitter",
     "loss.points": "loss.sparse_depth",
-    "loss.rotation_first": "loss.rotation_warmup",
-    "loss.upright_first": "loss.plane_warmup",
     "train.pose_rate": "train.pose_lr_multiplier",
     "train.encoder_rate": "train.encoder_lr_multiplier",
 }
@@ -142,7 +162,8 @@ def former_option(verb: str, words: Sequence[str]) -> str | None:
             continue
         if verb == "train" and (new := RENAMED_FIELDS.get(key)):
             return f"{name} is now --{new.replace('_', '-')}"
-        field = FORMER_FIELDS.get(key) if verb == "train" else None
+        fields = [f for n, f in FORMER_FIELDS.items() if key == n or key.startswith(f"{n}.")]
+        field = fields[0] if fields and verb == "train" else None
         instead = field.instead if field else FORMER_OPTIONS.get((verb, key))
         if instead is not None:
             return f"{name} is no more: {instead}"

@@ -12,6 +12,7 @@ from ssmde.config import (
     LossConfig,
     ModelConfig,
     PseudoDepthConfig,
+    StudentConfig,
     TrainConfig,
 )
 from ssmde.console import did_you_mean
@@ -32,13 +33,10 @@ PHOTOMETRIC = Config(
     ),
     loss=LossConfig(
         photometric=1.0,
-        rotation_warmup=0.1,  # this and the next are ours: docs/decisions/0006
-        plane_warmup=0.1,
+        warmup=0.1,  # ours: docs/decisions/0006
         geometry=0.0,  # each view stands alone
         smoothness=1e-3,
         scales=(0,),  # all four in the paper, for 1.6 times the time: --loss.scales 0 1 2 3
-        auto_mask=True,
-        minimum_reprojection=True,
     ),
     train=TrainConfig(
         learning_rate=1e-4,
@@ -63,15 +61,10 @@ CONSISTENT = Config(
     ),
     loss=LossConfig(
         photometric=1.0,
-        rotation_warmup=0.1,  # this and the next are ours: docs/decisions/0006
-        plane_warmup=0.1,
+        warmup=0.1,  # ours: docs/decisions/0006
         geometry=0.1,  # 0.5 in the papers
         smoothness=1e-3,  # 0.1 on normalised depth there
         scales=(0,),
-        auto_mask=True,
-        minimum_reprojection=True,
-        weight_mask=True,
-        both_directions=True,
     ),
     train=TrainConfig(
         learning_rate=1e-4,
@@ -86,14 +79,13 @@ SC_DEPTH_V3 = replace(
     CONSISTENT,
     name="sc_depth_v3",
     loss=replace(CONSISTENT.loss, smoothness=0.0),
-    pseudo_depth=PseudoDepthConfig(normals=0.1, ranking=0.1, edge_normals=0.1),
+    pseudo_depth=PseudoDepthConfig(structure=0.1),
 )
 
 # Hu et al., Sensors 2024, https://doi.org/10.3390/s24134090, reconstructed from the abstract: stage
 # 1 as SC-Depth V3, stage 2 with a filtered teacher. Motion from the whole video and labels in its
 # unit are ours: docs/decisions/0007 and 0009 have the figures. In stage 2 the labels stay, for that
-# measured better: docs/decisions/0014. The abstract has them on static areas, and fading:
-# --student.pseudo-depth.region static, --student.pseudo-depth.forgetting exponential.
+# measured better: docs/decisions/0014.
 SS_MDE = replace(
     SC_DEPTH_V3,
     name="ss_mde",
@@ -102,19 +94,18 @@ SS_MDE = replace(
     # Ours, too: a network that has seen many places. "none" is the paper's random start.
     model=replace(SC_DEPTH_V3.model, start="small"),
     loss=replace(SC_DEPTH_V3.loss, sparse_depth=0.5),
-    pseudo_depth=replace(
-        SC_DEPTH_V3.pseudo_depth, source="depth-anything-v2", align="tracked", depth=0.5
-    ),
-    student=replace(
-        SC_DEPTH_V3.student,
-        pseudo_depth=replace(
-            SC_DEPTH_V3.student.pseudo_depth,
-            align="tracked",
-            depth=0.5,
-            region="all",
-            forgetting="constant",
-        ),
-    ),
+    pseudo_depth=replace(SC_DEPTH_V3.pseudo_depth, source="ssmde:small", depth=0.5),
+)
+
+# The literal reading of the abstract: labels refine static areas and are forgotten exponentially;
+# no measured points, motion by the pose network. LeReS's own labels: --pseudo-depth.source
+# leres:FILE with its weights.
+SS_MDE_ABSTRACT = replace(
+    SC_DEPTH_V3,
+    name="ss_mde_abstract",
+    method="both",
+    pseudo_depth=replace(SC_DEPTH_V3.pseudo_depth, source="ssmde:small"),
+    student=StudentConfig(labels="static", forgetting="exponential"),
 )
 
 # A pseudo-depth network of one's own, from indoor recordings with measured depth. The weights of
@@ -128,7 +119,8 @@ AFFINE_INDOOR = Config(
 )
 
 PRESETS: dict[str, Config] = {
-    preset.name: preset for preset in (PHOTOMETRIC, CONSISTENT, SC_DEPTH_V3, SS_MDE, AFFINE_INDOOR)
+    preset.name: preset
+    for preset in (PHOTOMETRIC, CONSISTENT, SC_DEPTH_V3, SS_MDE, SS_MDE_ABSTRACT, AFFINE_INDOOR)
 }
 """Every preset by its name."""
 

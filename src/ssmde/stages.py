@@ -118,9 +118,8 @@ def _track_what_has_no_motion(config: Config) -> None:
 
 def _label_what_has_no_labels(config: Config) -> None:
     """Pseudo-depth from the source that the configuration names, where terms want it."""
-    wanted = config.pseudo_depth.wanted or config.student.pseudo_depth.wanted
     missing = [s for s in _scenes(config) if s.pseudo_depth is None]
-    if not wanted or not missing:
+    if not config.pseudo_depth.wanted or not missing:
         return
     if _several(config):
         raise ValueError(

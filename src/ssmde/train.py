@@ -212,7 +212,7 @@ def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) ->
             use_distributed_sampler=False,
             limit_val_batches=0,
             num_sanity_val_steps=0,
-            log_every_n_steps=50,
+            log_every_n_steps=1,
         )
     except MisconfigurationException as error:
         raise ValueError(

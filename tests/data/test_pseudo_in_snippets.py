@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssmde.config import Config, DataConfig, LossConfig, PseudoDepthConfig
+from ssmde.config import Config, DataConfig, LossConfig
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points
@@ -66,8 +66,6 @@ def test_fitting_asks_for_points_and_for_tracked_poses(tmp_path):
     scene, _ = room(tmp_path)
     with pytest.raises(ValueError, match=r"tracked_points.npz: no such file; `ssmde track"):
         labels(scene, fit_labels=True)
-    with pytest.raises(ValueError, match=r"align tracked .* needs data.poses tracked, got none"):
-        Config(pseudo_depth=PseudoDepthConfig(align="tracked"))
     with pytest.raises(ValueError, match=r"'room': there is no .*pseudo_depth; `ssmde label"):
         labels(replace(scene, pseudo_depth=None))
 

@@ -81,9 +81,7 @@ def test_a_scene_without_a_camera_is_taken_where_no_term_needs_one(room):
 
 
 def test_each_training_size_is_what_the_key_asks_for(room):
-    config = DataConfig(
-        image_size=(32, 64), more_sizes=((64, 32),), degrade=1.0
-    )
+    config = DataConfig(image_size=(32, 64), more_sizes=((64, 32),), degrade=1.0)
     data = SupervisedDepthDataset([room], config, seed=0, augment=True)
     for size, shape in ((0, (32, 64)), (1, (64, 32))):
         snippet = data[(0, 1, size)]

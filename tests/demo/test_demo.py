@@ -277,7 +277,7 @@ def test_the_student_of_the_lesson_learns_from_the_last_weights_of_the_teacher(t
     assert (first.method, second.method) == ("teacher", "student")
     assert second.student.teacher == tmp_path / "runs" / "demo" / "teacher" / "last.safetensors"
     assert (first.train.steps, second.student.steps, second.train.steps) == (50, 30, 30)
-    assert second.student.pseudo_depth.forgetting == "exponential"
+    assert (second.student.labels, second.student.forgetting) == ("static", "exponential")
 
 
 def test_a_folder_no_demo_made_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssmde.methods.comparison import compare
+from ssmde.methods.self_supervised import compare
 
 # Depths at which a pixel may be where it is in another view, as shares of the one that is known. A
 # static pixel whose depth is wrong looks alike at one of them, a pixel on a mover at none.

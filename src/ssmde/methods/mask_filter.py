@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from ssmde.geometry.camera import MIN_DEPTH
 from ssmde.geometry.pose import invert_motion
 from ssmde.geometry.warp import reproject, sample
+from ssmde.losses.pairs import MAX_SAMPLES, thin
 from ssmde.losses.photometric import photometric_error
-from ssmde.losses.sampling import MAX_SAMPLES, thin
 from ssmde.methods.quantile import RunningQuantile, masked_quantile
 
 QUANTILE = 0.80  # share of the pixels that count as explained by the camera's motion

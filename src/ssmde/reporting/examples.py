@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
-from ssmde.config import Config, DataConfig, PseudoDepthConfig
+from ssmde.config import Config, DataConfig
 from ssmde.data.dataset import SnippetDataset, spread
 from ssmde.data.images import read_image
 from ssmde.data.sequence import FrameSequence
@@ -102,13 +102,7 @@ def finished_student(config: Config, weights: Path, log: Path) -> Student:
         weights: Weights of stage 2.
         log: `log.csv` of stage 2.
     """
-    student = build_student(
-        replace(
-            config,
-            model=replace(config.model, pretrained="none"),
-            student=replace(config.student, pseudo_depth=PseudoDepthConfig()),
-        )
-    )
+    student = build_student(replace(config, student=replace(config.student, labels="none")))
     load_networks(weights, depth_net=student.depth_net, pose_net=student.pose_net)
     if points := read_curve(log, THRESHOLD):
         threshold = student.mask_filter.threshold

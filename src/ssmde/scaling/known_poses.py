@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from ssmde.methods.comparison import compare
+from ssmde.methods.self_supervised import compare
 
 NEAREST, FARTHEST = 0.3, 300.0  # metres between which the middle of a scene lies
 COARSE_STEP = 1.35

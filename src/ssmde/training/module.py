@@ -99,14 +99,11 @@ class TrainingModule(pl.LightningModule):
         return {"loss": out.loss, "terms": out.terms | out.statistics, "maps": out.maps}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Take a step, then bring average and teacher up to date: before anything is saved."""
+        """Take a step, then bring the average up to date: before anything is saved."""
         super().optimizer_step(*args, **kwargs)
         if self.averaged is not None:
             depth_net: Any = self.method.depth_net
             self.averaged.update(depth_net)
-        after_step: Any = getattr(self.method, "after_step", None)
-        if after_step is not None:
-            after_step()
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Generator[None]:

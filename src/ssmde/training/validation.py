@@ -124,18 +124,14 @@ class Validation(pl.Callback):
 
     def validate(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """One process looks, the others wait. A signal breaks it off; then it is `due`."""
-        best: bool | None = False
+        finished = True
         if trainer.is_global_zero:
-            best = self._look(trainer, pl_module)
+            finished = self._evaluate(trainer, pl_module)
         trainer.strategy.barrier("validation")
-        best = trainer.strategy.broadcast(best)
-        self.due = best is None
-        after_validation = getattr(pl_module.method, "after_validation", None)
-        if after_validation is not None and best is not None:
-            after_validation(best=best)
+        self.due = not trainer.strategy.broadcast(finished)
 
-    def _look(self, trainer: pl.Trainer, pl_module: Any) -> bool | None:
-        """Score and keep the weights: whether they are the best of all, None if broken off."""
+    def _evaluate(self, trainer: pl.Trainer, pl_module: Any) -> bool:
+        """Score and keep the weights; False if a signal broke it off."""
         method, step = pl_module.method, trainer.global_step
         was_training = method.training
         method.eval()
@@ -148,13 +144,13 @@ class Validation(pl.Callback):
             ):
                 with self.stop.at_once():
                     self.latest = self._score(method, step, pl_module.device)
-                best = self._keep(method, self.latest, step)
+                self._keep(method, self.latest, step)
         except Stopped:
-            return None
+            return False
         finally:
             method.train(was_training)
         self.run_log.write(trainer, {f"val/{k}": v for k, v in self.latest.details.items()})
-        return best
+        return True
 
     def _score(self, method: Any, step: int, device: torch.device) -> Score:
         data = self.config.data
@@ -240,14 +236,10 @@ class Validation(pl.Callback):
             picture = panel(rows, height=PANEL_HEIGHT)
             write_png(self.folder / "panels" / f"step-{step:07d}.png", picture)
 
-    def _keep(self, method: nn.Module, score: Score, step: int) -> bool:
-        """Write the weights if they are among the best; `best.safetensors` is the best of all.
-
-        Returns:
-            True if they are the best of all.
-        """
+    def _keep(self, method: nn.Module, score: Score, step: int) -> None:
+        """Write the weights if they are among the best; `best.safetensors` is the best of all."""
         if not np.isfinite(score.value):
-            return False
+            return
         name = f"step-{step:07d}-{score.name}-{score.value:.4f}.safetensors"
         ranked = sorted([*self.best, (score.value, name)])
         kept, dropped = ranked[:KEEP_BEST], ranked[KEEP_BEST:]
@@ -258,7 +250,6 @@ class Validation(pl.Callback):
         for _, old in dropped:
             (self.folder / "best" / old).unlink(missing_ok=True)
         self.best = kept
-        return kept[0][1] == name
 
 
 def measured_scenes(
