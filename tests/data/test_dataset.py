@@ -386,7 +386,7 @@ def test_no_target_with_known_motion_is_refused_with_what_was_asked(tmp_path):
     sequence = replace(
         make_sequence(tmp_path, 0, 6),
         tracked_poses=np.tile(np.eye(4), (6, 1, 1)),
-        tracked_parts=np.zeros(6),
+        tracked_parts=np.arange(6.0),  # each a part of its own
     )
     config = DataConfig(image_size=(32, 32), poses="tracked")
     with pytest.raises(ValueError, match=r"no frame .*data.poses tracked.* at gaps \(1,\)"):
