@@ -18,7 +18,6 @@ from ssmde.config import (
     DataConfig,
     LossConfig,
     ModelConfig,
-    PseudoDepthConfig,
     StudentConfig,
 )
 from ssmde.data.images import read_depth, read_image
