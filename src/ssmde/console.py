@@ -1,5 +1,6 @@
 """What is said to a person: bars, tables, and the name that was probably meant."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import groupby
@@ -48,6 +49,12 @@ def did_you_mean(word: str, known: Iterable[str], *, shown: Iterable[str] | None
 def is_out_of_memory(error: BaseException) -> bool:
     """True for the ways in which the end of memory shows."""
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
+
+
+def is_later_rank() -> bool:
+    """True in a process that a launcher started beside the first one, which alone speaks."""
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return any(int(os.environ.get(name, "0")) > 0 for name in names)
 
 
 def counted(number: int, thing: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 
 from ssmde.config import Config, PseudoDepthConfig
+from ssmde.console import is_later_rank
 from ssmde.data.pack import is_packed
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
@@ -22,7 +23,7 @@ from ssmde.models.start import follow_start
 from ssmde.outputs import check_own, digest_of, recorded, sweep
 from ssmde.reporting.report import Stages, write_report
 from ssmde.track import track
-from ssmde.train import is_later_rank, train
+from ssmde.train import train
 
 STATIC, TEACHER, STUDENT = "static", "teacher", "student"  # folders of the stages
 GROUNDED = "grounded"  # source of labels that is made from the video itself

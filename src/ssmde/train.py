@@ -16,7 +16,7 @@ from torch import nn
 
 from ssmde.config import Config, dump_config, read_config
 from ssmde.config.idle import differences
-from ssmde.console import is_out_of_memory, shorten
+from ssmde.console import is_later_rank, is_out_of_memory, shorten
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.io import write_text
@@ -314,12 +314,6 @@ def _training_scenes(config: Config) -> list[FrameSequence]:
                 f"data.scene_gaps names scene '{name}', {config.data.root} has {', '.join(names)}"
             )
     return sequences
-
-
-def is_later_rank() -> bool:
-    """True in a process that a launcher started beside the first one."""
-    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-    return any(int(os.environ.get(name, "0")) > 0 for name in names)
 
 
 def _explain(error: Exception, config: Config, folder: Path) -> Exception:

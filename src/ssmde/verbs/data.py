@@ -148,33 +148,6 @@ class Prepare:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Doctor:
-    """Say what stands in the way of training on DATA, with frame numbers and the remedy.
-
-    Ends with 1 if something does.
-
-    Example:
-      ssmde doctor data
-    """
-
-    data: Positional[Annotated[Path, arg(metavar="DATA")]]
-    """Folder of scene folders, or one scene folder."""
-    split: Literal["train", "val", "test", "all"] = "all"
-    """Part of DATA to look at."""
-    quick: bool = False
-    """A few seconds: some forty frames of at most eight scenes."""
-
-    def run(self) -> None:
-        """Look, print, and end with 1 where something is blocking."""
-        from ssmde.diagnosis import doctor, is_blocking, print_findings
-
-        findings = doctor(self.data, split=self.split, quick=self.quick)
-        print_findings(findings)
-        if is_blocking(findings):
-            raise SystemExit(1)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Track:
     """Find how the camera moved in each training scene, from its own frames.
 
@@ -208,55 +181,3 @@ class Track:
                 f"{counted(scene.parts, 'part')}, {scene.error:.2f} pixels off"
             )
         print("next: ssmde train PRESET --data.poses tracked" if found else "nothing to track")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Label:
-    """Write pseudo-depth for every frame, by a network or from files.
-
-    Each scene folder gets pseudo_depth/FRAME.png and label.json. A stopped run goes on; a source
-    comes with a licence of its own, which is printed.
-
-    Example:
-      ssmde label data --source depth-anything-v2
-      ssmde label data --source leres --checkpoint res101.pth
-      ssmde label data --source folder:labels --kind depth
-    """
-
-    data: Positional[Annotated[Path, arg(metavar="DATA")]]
-    """Folder of scene folders, or one scene folder."""
-    source: str = "depth-anything-v2"
-    """depth-anything-v2, depth-anything-3, midas, leres, hf:MODEL, ssmde:WEIGHTS, grounded:WEIGHTS
-    (of this video alone) or folder:PATH."""
-    checkpoint: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(for leres)")] = None
-    """Weights of LeReS."""
-    kind: Annotated[
-        Literal["depth", "disparity"] | None,
-        arg(help_behavior_hint="(for folder, and for hf where the model does not tell)"),
-    ] = None
-    """What the labels hold."""
-    batch_size: int = 8
-    """Frames that are labelled at once."""
-    size: Annotated[
-        tuple[int, int] | None,
-        arg(metavar="HEIGHT WIDTH", help_behavior_hint="(default: the network's own choice)"),
-    ] = None
-    """Size the network sees, in pixels."""
-    split: Literal["train", "val", "test", "all"] = "train"
-    """Part of DATA to label."""
-    overwrite: bool = False
-    """Replace labels of another source."""
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where to compute; auto is a GPU if there is one."""
-    engine: Literal["local", "ray"] = "local"
-    """This process, or all processors or GPUs of a Ray cluster."""
-
-    def run(self) -> None:
-        """Label, and say what became of the frames."""
-        from ssmde.label import label
-
-        arguments = {f.name: getattr(self, f.name) for f in fields(self)}
-        found = label(**arguments)
-        print(f"labels: {found.written} written now, {found.present} there before")
-        for reason in found.skipped:
-            print(f"skipped: {reason}", file=sys.stderr)

@@ -1,67 +1,17 @@
 """Verbs that make networks and put them to use: train, evaluate, predict and demo."""
 
-import os
 import shlex
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import FlagConversionOff, Positional, arg
+from tyro.conf import Positional, arg
 
-from ssmde.config import Config
 from ssmde.console import counted
 
 NAMED = 3
 """Of many files that were written, so many are named."""
-
-
-def is_first_process() -> bool:
-    """False in a process that a launcher started beside the first one."""
-    return not any(int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Train:
-    """Train a depth network and a pose network on scene folders.
-
-    Every field of the configuration is an option; PRESET or FILE give the values it starts from.
-
-    Example:
-      ssmde train photometric --data.root data --data.frame-gaps 3 5 8
-      ssmde train photometric --data.root data --data.frame-gaps 3 5 8 --resume
-      ssmde train --config runs/photometric/config.yaml --name again --train.seed 1
-    """
-
-    preset: Positional[Annotated[str | None, arg(metavar="PRESET", help_behavior_hint="")]] = None
-    """ss_mde, photometric, consistent, sc_depth_v3 or affine_indoor; the first word after
-    train."""
-    file: Annotated[Path | None, arg(name="config", metavar="FILE", help_behavior_hint="")] = None
-    """Instead of PRESET: YAML with the fields that differ from the defaults."""
-    resume: bool = False
-    """Go on in the folder of the run: the same command again, with this at its end."""
-    config: Annotated[FlagConversionOff[Config], arg(name="")] = field(default_factory=Config)
-
-    def run(self) -> None:
-        """Say what a quick look at the data finds, train, and say where the weights are."""
-        from ssmde.models.encoder import ENCODERS, find_weights
-
-        root, model = self.config.data.root, self.config.model
-        if model.pretrained != "none" and model.encoder in ENCODERS:
-            find_weights(model.encoder, model.pretrained)  # at once, before all that is slow
-
-        from ssmde.data.pack import is_packed
-        from ssmde.diagnosis import doctor, print_findings
-        from ssmde.stages import train_stages
-
-        folders = root.is_dir() and not is_packed(root)
-        if is_first_process() and not self.resume and folders:
-            photos = self.config.method == "affine_depth"  # learns from single pictures
-            found = doctor(root, split="train", quick=True, photos=photos, show_progress=False)
-            print_findings(found)
-        folder = train_stages(self.config, resume=self.resume)
-        if is_first_process():
-            print(f"trained: {folder}\nnext: ssmde evaluate {shlex.quote(str(folder))} DATA")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

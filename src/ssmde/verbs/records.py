@@ -1,0 +1,53 @@
+"""The verbs of the command line: a record of the words each of them takes, which then runs it.
+
+The fields are what `cli.py` makes a parser of: one without a default is a word by its place, the
+docstring of a field is its help, the docstring of the record is the head of the help.
+"""
+
+import inspect
+
+import tyro
+
+from ssmde.verbs import PARSING
+from ssmde.verbs.data import Prepare, Track
+from ssmde.verbs.deploy import App, Export
+from ssmde.verbs.measure import Benchmark, Odometry, Scale
+from ssmde.verbs.networks import Adapt, Demo, Evaluate, Predict
+
+Verb = (
+    Prepare
+    | Track
+    | Adapt
+    | Evaluate
+    | Predict
+    | Export
+    | App
+    | Demo
+    | Scale
+    | Odometry
+    | Benchmark
+)
+VERBS: dict[str, type[Verb]] = {
+    "prepare": Prepare,
+    "track": Track,
+    "adapt": Adapt,
+    "evaluate": Evaluate,
+    "predict": Predict,
+    "export": Export,
+    "app": App,
+    "demo": Demo,
+    "scale": Scale,
+    "odometry": Odometry,
+    "benchmark": Benchmark,
+}
+
+
+def read_record(verb, words):
+    found = tyro.cli(
+        VERBS[verb],
+        args=words,
+        prog=f"ssmde {verb}",
+        description=inspect.getdoc(VERBS[verb]),
+        config=PARSING,
+    )
+    return found.run
