@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from ssmde.console import counted
-
 # Options of `prepare` by what they are for.
 OF_VIDEO = ("step", "least_motion", "fewest_frames", "intrinsics", "hfov_degrees", "name")
 OF_ARCHIVES = ("train_list", "val_list", "test_list", "improved", "truth")
@@ -197,17 +195,9 @@ class Track:
 
     def run(self) -> None:
         """Track, and say what was found in each scene."""
-        from ssmde.track import track
+        from ssmde.tracking import track
 
-        found = track(self.data, overwrite=self.overwrite, threads=self.threads, seed=self.seed)
-        for scene in found:
-            if scene.camera:
-                print(f"{scene.scene}: camera found: {scene.camera.describe()}")
-            print(
-                f"{scene.scene}: motion of {scene.found} of {counted(scene.frames, 'frame')} in "
-                f"{counted(scene.parts, 'part')}, {scene.error:.2f} pixels off"
-            )
-        print("next: ssmde train PRESET --data.poses tracked" if found else "nothing to track")
+        print(track(self.data, overwrite=self.overwrite, threads=self.threads, seed=self.seed))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

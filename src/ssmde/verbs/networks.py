@@ -98,9 +98,9 @@ class Adapt:
 
     def run(self) -> None:
         """Adapt, and say what came out."""
-        from ssmde.adapt import adapt
+        from ssmde.adaptation import adapt
 
-        found = adapt(
+        result = adapt(
             self.source,
             self.out,
             start=self.start,
@@ -110,12 +110,7 @@ class Adapt:
             device=self.device,
             overwrite=self.overwrite,
         )
-        whose = "adapted weights" if found.kept == "adapted" else f"the weights of {found.start}"
-        out, film = shlex.quote(str(self.out)), shlex.quote(str(self.source))
-        print(
-            f"camera: {found.camera}\n{whose}: {found.why}\n"
-            f"look at {self.out / 'before_after.png'}\nnext: ssmde predict {out} {film} depth"
-        )
+        print(result)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
