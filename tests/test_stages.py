@@ -22,7 +22,7 @@ from ssmde.data.scene_folder import read_scene
 from ssmde.inference.loading import load
 from ssmde.stages import train_stages
 from ssmde.synthetic import draw_clip, write_clip
-from ssmde.track import Tracked
+from ssmde.tracking import Tracked
 from ssmde.tracking.camera import FoundCamera
 from ssmde.train import train
 

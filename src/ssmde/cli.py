@@ -32,9 +32,9 @@ INTERRUPTED_STATUS = 130  # by Ctrl-C: 128 + SIGINT, as a shell has it
 VERBS = {
     "prepare": "ssmde.preparation:prepare",
     "doctor": "ssmde.diagnosis:doctor",
-    "track": "ssmde.track:track",
+    "track": "ssmde.tracking:track",
     "label": "ssmde.label:label",
-    "adapt": "ssmde.adapt:adapt",
+    "adapt": "ssmde.adaptation:adapt",
     "train": "ssmde.verbs:Train",
     "evaluate": "ssmde.evaluate:evaluate",
     "predict": "ssmde.inference:predict_files",
@@ -46,7 +46,7 @@ VERBS = {
     "benchmark": "ssmde.benchmark:benchmark",
 }
 """What each verb runs: a module, which is imported then, and a function of it."""
-READY = {"doctor", "label"}
+READY = {"doctor", "label", "track", "adapt"}
 GOES_ON = ("adapt", "train")  # with what was done before it was stopped
 FIRST_STEPS = """ssmde: monocular depth from plain video
 

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import NoReturn
 
 RENAMED = {
+    "ssmde.adapt": "ssmde.adaptation",
     "ssmde.application": "ssmde.app",
     "ssmde.data.archives": "ssmde.datasets",
     "ssmde.data.drawing": "ssmde.synthetic",
@@ -19,6 +20,7 @@ RENAMED = {
     "ssmde.predict": "ssmde.inference",
     "ssmde.prediction": "ssmde.inference",
     "ssmde.prepare": "ssmde.preparation",
+    "ssmde.track": "ssmde.tracking",
 }
 """Old name to new."""
 

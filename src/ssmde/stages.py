@@ -22,7 +22,7 @@ from ssmde.label import label
 from ssmde.models.start import follow_start
 from ssmde.outputs import check_own, digest_of, recorded, sweep
 from ssmde.reporting.report import Stages, write_report
-from ssmde.track import track
+from ssmde.tracking import track
 from ssmde.train import train
 
 STATIC, TEACHER, STUDENT = "static", "teacher", "student"  # folders of the stages

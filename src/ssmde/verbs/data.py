@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from ssmde.console import counted
-
 # Options of `prepare` by what they are for.
 OF_VIDEO = ("step", "least_motion", "fewest_frames", "intrinsics", "hfov_degrees", "name")
 OF_ARCHIVES = ("train_list", "val_list", "test_list", "improved", "truth")
@@ -145,39 +143,3 @@ class Prepare:
         print(packed)
         for reason in packed.skipped:
             print(f"skipped: {reason}", file=sys.stderr)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Track:
-    """Find how the camera moved in each training scene, from its own frames.
-
-    Each scene folder gets tracked_poses.txt, which data.poses tracked reads. Hand-held video, which
-    is mostly rotation, needs it. Scenes that have the file are left alone. A scene without cam.txt
-    gets one, if its video tells the focal length.
-
-    Example:
-      ssmde track data
-    """
-
-    data: Positional[Annotated[Path, arg(metavar="DATA")]]
-    """Folder of scene folders, or one scene folder."""
-    overwrite: bool = False
-    """Track scenes again that have been."""
-    threads: int = 0
-    """CPU threads; 0 takes all, only 1 gives the same numbers each time."""
-    seed: int = 0
-    """Start of the random numbers."""
-
-    def run(self) -> None:
-        """Track, and say what was found in each scene."""
-        from ssmde.track import track
-
-        found = track(self.data, overwrite=self.overwrite, threads=self.threads, seed=self.seed)
-        for scene in found:
-            if scene.camera:
-                print(f"{scene.scene}: camera found: {scene.camera.describe()}")
-            print(
-                f"{scene.scene}: motion of {scene.found} of {counted(scene.frames, 'frame')} in "
-                f"{counted(scene.parts, 'part')}, {scene.error:.2f} pixels off"
-            )
-        print("next: ssmde train PRESET --data.poses tracked" if found else "nothing to track")

@@ -1,6 +1,5 @@
 """Verbs that make networks and put them to use: train, evaluate, predict and demo."""
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,60 +11,6 @@ from ssmde.console import counted
 
 NAMED = 3
 """Of many files that were written, so many are named."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Adapt:
-    """Make a network better at the place that your own film shows, from the film alone.
-
-    It labels the frames itself, points whose depth the camera's motion tells correct the labels,
-    and it learns from them. Other frames of the film decide whether that made it better; if not,
-    OUT gets the weights it started from. The same command again goes on after a stop.
-
-    Example:
-      ssmde adapt walk.mp4 here
-      ssmde adapt walk.mp4 here --minutes 30 --hfov-degrees 65
-    """
-
-    source: Positional[Annotated[Path, arg(metavar="FILM")]]
-    """Video, folder of images, or scene folders."""
-    out: Positional[Annotated[Path, arg(metavar="OUT")]]
-    """Folder for the weights, a report and pictures."""
-    start: Path = Path("small")
-    """Weights to begin with: a released name, a file, or the folder of a run."""
-    minutes: float = 10.0
-    """About how long it may take."""
-    hfov_degrees: Annotated[
-        float | None, arg(help_behavior_hint="(default: from the file, or the film)")
-    ] = None
-    """Horizontal field of view of the upright frames."""
-    seed: int = 0
-    """Start of the random numbers."""
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where to compute; auto is a GPU if there is one."""
-    overwrite: bool = False
-    """Replace the result of another film, or of other options."""
-
-    def run(self) -> None:
-        """Adapt, and say what came out."""
-        from ssmde.adapt import adapt
-
-        found = adapt(
-            self.source,
-            self.out,
-            start=self.start,
-            minutes=self.minutes,
-            hfov_degrees=self.hfov_degrees,
-            seed=self.seed,
-            device=self.device,
-            overwrite=self.overwrite,
-        )
-        whose = "adapted weights" if found.kept == "adapted" else f"the weights of {found.start}"
-        out, film = shlex.quote(str(self.out)), shlex.quote(str(self.source))
-        print(
-            f"camera: {found.camera}\n{whose}: {found.why}\n"
-            f"look at {self.out / 'before_after.png'}\nnext: ssmde predict {out} {film} depth"
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,15 +9,13 @@ import inspect
 import tyro
 
 from ssmde.verbs import PARSING
-from ssmde.verbs.data import Prepare, Track
+from ssmde.verbs.data import Prepare
 from ssmde.verbs.deploy import App, Export
 from ssmde.verbs.measure import Benchmark, Odometry, Scale
-from ssmde.verbs.networks import Adapt, Demo, Evaluate, Predict
+from ssmde.verbs.networks import Demo, Evaluate, Predict
 
 Verb = (
     Prepare
-    | Track
-    | Adapt
     | Evaluate
     | Predict
     | Export
@@ -29,8 +27,6 @@ Verb = (
 )
 VERBS: dict[str, type[Verb]] = {
     "prepare": Prepare,
-    "track": Track,
-    "adapt": Adapt,
     "evaluate": Evaluate,
     "predict": Predict,
     "export": Export,

@@ -12,23 +12,21 @@ out, or those it started from. No truth is asked for.
 """
 
 import math
+import shlex
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 
+from ssmde.adaptation.check import HELD_OUT, draw_comparison, find_held_out, hand_out, point_error
 from ssmde.config import AffineConfig, Config, read_config
-from ssmde.data.images import read_image
-from ssmde.data.label_fit import plausible
 from ssmde.data.scene_files import (
-    TRACKED_POINTS,
     read_scene_info,
-    read_tracked_points,
     write_intrinsics,
     write_list,
     write_scene_info,
@@ -36,14 +34,11 @@ from ssmde.data.scene_files import (
 from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.data.sequence import FrameSequence, from_hfov
 from ssmde.inference.loading import find_weights, load
-from ssmde.inference.pictures import colorize, depth_range, side_by_side, stack, write_png
-from ssmde.inference.predictor import Predictor
+from ssmde.inference.pictures import write_png
 from ssmde.io import hidden_part, read_json, write_json
 from ssmde.label import label
 from ssmde.labelling.corrected import write_corrected
 from ssmde.models.device import Device, choose_device
-from ssmde.models.load import read_weights, save_weights
-from ssmde.models.metric_scale import stored_scale, with_scale
 from ssmde.models.start import follow_start
 from ssmde.outputs import done_or_free, identity, mark_of, recorded
 from ssmde.pace import seconds_per_step
@@ -51,7 +46,7 @@ from ssmde.preparation import prepare
 from ssmde.preparation.selection import Prepared
 from ssmde.preparation.sources import find_sources
 from ssmde.presets import AFFINE_INDOOR
-from ssmde.track import track
+from ssmde.tracking import track
 from ssmde.train import train
 from ssmde.weights import DEFAULT_WEIGHTS
 
@@ -62,15 +57,12 @@ WIDTH = 640  # pixels; wider frames are made so narrow
 LEAST_MOTION = 0.01  # of the image's width, from frame to frame: a step of slow walking
 FRAMES_PER_MINUTE = 12.0  # of the time given: tracking takes a second or two a frame
 FEWEST_FRAMES = 10  # with corrected labels; fewer teach a network nothing
-FEWEST_POINTS = 20  # of a held-out frame that judges
 WINDOW = 40  # frames that are tracked together, where a film has more than there is time for
 SPARSEST = 3  # every third frame at most: the next has to show the same points
-HELD_OUT = 0.2  # share of each window, its end, that only judges
 ASSUMED_HFOV = 60.0  # degrees, where neither file nor film tells the camera
 LEAST_GAIN = 0.02  # less than this share is no gain
 FEWEST_STEPS, MOST_EPOCHS = 30, 30
 BATCH, RATE = 8, 2e-4
-SHOWN = 3  # frames in the picture
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +88,19 @@ class Adapted:
     """Where the focal length is from."""
     seconds: dict[str, float]
     """How long each stage took, in this process."""
+    source: str = ""
+    """The film."""
+    out: str = ""
+    """Folder of the result."""
+
+    def __str__(self) -> str:
+        """What came out, for the screen."""
+        whose = "adapted weights" if self.kept == "adapted" else f"the weights of {self.start}"
+        out, film = shlex.quote(self.out), shlex.quote(self.source)
+        return (
+            f"camera: {self.camera}\n{whose}: {self.why}\n"
+            f"look at {Path(self.out) / PICTURE}\nnext: ssmde predict {out} {film} depth"
+        )
 
 
 def adapt(
@@ -110,21 +115,27 @@ def adapt(
     overwrite: bool = False,
     show_progress: bool = True,
 ) -> Adapted:
-    """Make a network better at the place a film shows, from the film alone.
+    """Make a network better at the place that your own film shows, from the film alone.
 
-    OUT gets `best.safetensors`, which `ssmde.load(OUT)` and `ssmde predict OUT` take, a
-    `report.json`, `before_after.png`, and `work/`, from which the same call goes on after a stop.
+    It labels the frames itself, points whose depth the camera's motion tells correct the labels,
+    and it learns from them. Other frames of the film decide whether that made it better; if not,
+    OUT gets the weights it started from. OUT holds best.safetensors, which ssmde predict takes,
+    report.json, before_after.png, and work/, from which the same command goes on after a stop.
+
+    Example:
+      ssmde adapt walk.mp4 here
+      ssmde adapt walk.mp4 here --minutes 30 --hfov-degrees 65
 
     Args:
-        source: A video, a folder of images, or scene folders; with their cam.txt, if there is one.
-        out: Folder to write to.
-        start: Weights to begin with: a released name, a file, or a folder of a run.
+        source: Video, folder of images, or scene folders; a cam.txt beside them is their camera.
+        out: Folder for the weights, a report and pictures.
+        start: Weights to begin with: a released name, a file, or the folder of a run.
         minutes: About how long it may take. The film is thinned to what can be tracked in that
             time; a tenth of it is the least that is of use.
-        hfov_degrees: Horizontal field of view of the upright frames. If it is not given, nor in the
-            files, the film itself is asked, and else 60 degrees are taken.
+        hfov_degrees: Horizontal field of view of the upright frames. If it is neither given nor in
+            the files, it is found in the film, and where that does not tell it, 60 is assumed.
         seed: Start of the random numbers.
-        device: Where to compute; tracking is done by the processor.
+        device: Where to compute; auto is a GPU if there is one. Tracking runs on the processor.
         overwrite: Replace the result of another film, or of other options.
         show_progress: Draw progress bars.
 
@@ -146,7 +157,7 @@ def adapt(
     )  # fmt: skip
     results = [out / name for name in (RESULT, REPORT, PICTURE)]
     if done_or_free(results, mark, overwrite=overwrite):
-        return Adapted(**read_json(out / REPORT))
+        return Adapted(**read_json(out / REPORT) | {"source": str(source), "out": str(out)})
     work = out / WORK / mark  # another film or other options have a folder of their own
     clock = _Clock(float(minutes))
     with clock.stage("prepare"):
@@ -161,7 +172,7 @@ def adapt(
         label(work / "data", source=f"ssmde:{weights}", device=device, split="all",
               show_progress=show_progress)  # fmt: skip
         frames = _correct(scenes, work / "learn")
-        held_out = _held_out(scenes)
+        held_out = find_held_out(scenes)
     with clock.stage("train"):
         config = _training(work, weights, seed, device, clock.left, frames)
         trained = work / config.name / LAST
@@ -169,18 +180,19 @@ def adapt(
             train(config, resume=(work / config.name / "last.ckpt").is_file())
     with clock.stage("check"):
         before, after = (load(file, device=choose_device(device)) for file in (weights, trained))
-        errors = [_error(network, held_out) for network in (before, after)]
+        errors = [point_error(network, held_out) for network in (before, after)]
     better = errors[1] < (1 - LEAST_GAIN) * errors[0]
     points = f"{errors[0]:.3f} before, {errors[1]:.3f} after, on {len(held_out)} held-out frames"
     found = Adapted(
         kept="adapted" if better else "start",
         why=("closer to" if better else "no closer to") + f" points that were tracked: {points}",
         start=str(start), error_before=errors[0], error_after=errors[1], frames=frames,
-        steps=config.train.steps, camera=camera, seconds=clock.seconds,
+        steps=config.train.steps, camera=camera, seconds=clock.seconds, source=str(source),
+        out=str(out),
     )  # fmt: skip
     with recorded(mark):
-        _hand_out(trained if better else weights, weights, out / RESULT, before, after, held_out)
-        write_png(out / PICTURE, _picture(before, after, held_out))
+        hand_out(trained if better else weights, weights, out / RESULT, before, after, held_out)
+        write_png(out / PICTURE, draw_comparison(before, after, held_out))
         write_json(out / REPORT, asdict(found))
     return found
 
@@ -358,79 +370,3 @@ def _training(
         steps = max(FEWEST_STEPS, min(steps, math.ceil(MOST_EPOCHS * frames / BATCH)))
     clock = replace(config.train, steps=steps, validate_every=steps)
     return replace(config, train=clock)
-
-
-HeldOut = list[tuple[Path, Float[np.ndarray, "_ 2"], Float[np.ndarray, "_"]]]
-"""Frames, with points (u, v) in pixels, and the depth of these."""
-
-
-def _held_out(scenes: Sequence[Path]) -> HeldOut:
-    """The end of every window, which nothing was learnt from.
-
-    Raises:
-        ValueError: If no frame of it sees enough points.
-    """
-    found: HeldOut = []
-    for folder in scenes:
-        scene = read_scene(folder)
-        points = read_tracked_points(folder / TRACKED_POINTS)
-        for i in range(round((1 - HELD_OUT) * len(scene)), len(scene)):
-            pixels, depth = points.get(i, (np.zeros((0, 2)), np.zeros(0)))
-            sure = plausible(depth)
-            if sure.sum() >= FEWEST_POINTS:
-                found.append((scene.images[i], pixels[sure], depth[sure]))
-    if not found:
-        raise ValueError(
-            f"no frame at the end of the film sees {FEWEST_POINTS} points whose depth the camera's "
-            "motion tells, so nothing could judge the result: film longer"
-        )
-    return found
-
-
-def _error(network: Predictor, held_out: HeldOut) -> float:
-    """See `Adapted.error_before`."""
-    errors: list[float] = []
-    for image, pixels, depth in held_out:
-        found = network.predict(image).depth
-        columns, rows = np.rint(pixels).astype(int).T
-        said = found[rows.clip(0, found.shape[0] - 1), columns.clip(0, found.shape[1] - 1)]
-        difference = np.log(said / depth)
-        errors.append(float(np.abs(difference - np.median(difference)).mean()))
-    return float(np.mean(errors))
-
-
-def _hand_out(
-    chosen: Path,
-    start: Path,
-    target: Path,
-    before: Predictor,
-    after: Predictor,
-    held_out: HeldOut,
-) -> None:
-    """Copy the depth network; metres of the start go along, by how its unit changed."""
-    tensors, metadata = read_weights(chosen)
-    given = read_weights(start)[1]
-    scale = stored_scale(given, origin=str(start))
-    if chosen != start and scale is not None:
-        unit = before.metres_per_unit or 1.0
-        ratios = [
-            np.median(before.predict(image).depth / unit / after.predict(image).depth)
-            for image, _, _ in held_out
-        ]
-        metres = replace(scale, metres_per_unit=scale.metres_per_unit * float(np.median(ratios)))
-        metadata = with_scale(metadata, metres)
-    kept = {name: value for name, value in tensors.items() if name.startswith("depth_net.")}
-    save_weights(target, kept, metadata)
-
-
-def _picture(before: Predictor, after: Predictor, held_out: HeldOut) -> Any:
-    """Held-out frames, and their depth before and after, in the same colors."""
-    rows: list[Any] = []
-    for image, _, _ in held_out[:: max(1, len(held_out) // SHOWN)][:SHOWN]:
-        pixels = read_image(image)
-        depths = [network.predict(image).depth for network in (before, after)]
-        depths[1] = depths[1] * np.median(depths[0] / depths[1])
-        near, far = depth_range(depths[0]) or (None, None)
-        colored = [colorize(depth, near=near, far=far) for depth in depths]
-        rows.append(side_by_side([pixels, *colored], [image.name, "before", "after"]))
-    return stack(rows)

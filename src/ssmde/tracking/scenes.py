@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.progress import TaskID
 
-from ssmde.console import bars
+from ssmde.console import bars, counted
 from ssmde.data.pack import refuse_packed
 from ssmde.data.scene_files import (
     TRACKED_POINTS,
@@ -68,6 +68,23 @@ class Tracked:
     camera: FoundCamera | None = None
     """The camera, if it was unknown and is found; None if it was known."""
 
+    def __str__(self) -> str:
+        """One or two lines for the screen."""
+        camera = f"{self.scene}: camera found: {self.camera.describe()}\n" if self.camera else ""
+        return camera + (
+            f"{self.scene}: motion of {self.found} of {counted(self.frames, 'frame')} in "
+            f"{counted(self.parts, 'part')}, {self.error:.2f} pixels off"
+        )
+
+
+class TrackedScenes(list[Tracked]):
+    """What was found in each scene that was tracked now; as text, the report."""
+
+    def __str__(self) -> str:
+        if not self:
+            return "nothing to track"
+        return "\n".join([*map(str, self), "next: ssmde train PRESET --data.poses tracked"])
+
 
 def track(
     data: Path,
@@ -76,21 +93,24 @@ def track(
     threads: int = 0,
     seed: int = 0,
     show_progress: bool = True,
-) -> list[Tracked]:
-    """Find the camera motion of every training scene and write its tracked_poses.txt.
+) -> TrackedScenes:
+    """Find how the camera moved in each training scene, from its own frames.
 
-    Beside it goes tracked_points.npz, the depth of the points that were followed, by which
-    `pseudo_depth.align tracked` finds scale and shift of labels.
+    Each scene folder gets tracked_poses.txt, which data.poses tracked reads, and
+    tracked_points.npz, by whose depth pseudo_depth.align tracked finds scale and shift of labels.
+    Hand-held video, which is mostly rotation, needs it. Scenes that have the file are left alone. A
+    scene without cam.txt gets one, if its video tells the focal length.
 
     The unit of a part's poses is the median depth of its points over its frames, so a network that
-    starts at depth 1 starts right. Scenes that have the file are left alone: a stopped run goes on.
+    starts at depth 1 starts right.
 
-    A scene without cam.txt gets one, if its video tells the focal length.
+    Example:
+      ssmde track data
 
     Args:
         data: Folder of scene folders, or one scene folder.
         overwrite: Track scenes again that have been.
-        threads: CPU threads; 0 takes all. Only a single one gives the same numbers each time.
+        threads: CPU threads; 0 takes all, only 1 gives the same numbers each time.
         seed: Start of the random numbers.
         show_progress: Draw a progress bar.
 
@@ -114,7 +134,7 @@ def track(
     scenes = [scene for scene in read_scenes(data, "all") if scene.name in names]
     todo = [scene for scene in scenes if overwrite or not _is_tracked(scene)]
     if not todo:
-        return []  # also where COLMAP is not installed
+        return TrackedScenes()  # also where COLMAP is not installed
     for scene in todo:
         folder, names = scene.images[0].parent, {TRACKED_POSES, TRACKED_POINTS}
         if common_orientation(scene.images) != 1:
@@ -125,7 +145,7 @@ def track(
         check_own([folder / name for name in names], "leave the scene out")
         sweep(folder, {*names, "cam.txt", "scene.json"}.__contains__)
     colmap = load_colmap(threads, seed)
-    tracked: list[Tracked] = []
+    tracked = TrackedScenes()
     doubts: list[str] = []
     with bars(show=show_progress) as progress:
         for scene in todo:

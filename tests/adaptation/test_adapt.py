@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssmde.adapt import HELD_OUT, adapt, choose_windows
+from ssmde.adaptation import adapt
+from ssmde.adaptation.check import HELD_OUT
+from ssmde.adaptation.stages import choose_windows
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.loading import load
 from ssmde.synthetic import draw_clip

@@ -10,7 +10,7 @@ from ssmde.cli import main
 from ssmde.data.motion import relative_motion
 from ssmde.data.scene_folder import read_scene
 from ssmde.synthetic import draw_clip, write_clip
-from ssmde.track import track
+from ssmde.tracking import track
 from ssmde.tracking.parts import find_cuts
 
 
