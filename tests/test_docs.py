@@ -11,7 +11,7 @@ import yaml
 
 import ssmde
 from ssmde.cli import parse
-from ssmde.verbs import VERBS
+from ssmde.cli import VERBS
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "src" / "ssmde").rglob("*.py"))

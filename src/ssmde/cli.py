@@ -46,7 +46,6 @@ VERBS = {
     "benchmark": "ssmde.benchmark:benchmark",
 }
 """What each verb runs: a module, which is imported then, and a function of it."""
-READY = {"doctor", "label", "track", "adapt"}
 GOES_ON = ("adapt", "train")  # with what was done before it was stopped
 FIRST_STEPS = """ssmde: monocular depth from plain video
 
@@ -163,10 +162,10 @@ def parse(verb: str, words: Sequence[str]) -> Callable[[], object]:
         raise ValueError(gone)
     if verb == "train":
         return read_training(words)
-    if verb not in READY:
-        from ssmde.verbs.records import read_record
+    from ssmde.verbs import records
 
-        return read_record(verb, words)
+    if verb in records.VERBS:
+        return records.read_record(verb, words)
     module, name = VERBS[verb].split(":")
     return read_words(verb, getattr(import_module(module), name), words)
 

@@ -8,7 +8,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
@@ -44,24 +44,20 @@ def read_words(verb: str, function: Callable[..., Any], words: Sequence[str]) ->
         SystemExit: After help was printed, or a word that does not fit was explained.
     """
     description, helps = _read_docstring(inspect.getdoc(function) or "")
-    given = [
+    parameters = inspect.signature(function, eval_str=True).parameters.values()
+    options = [
         option
-        for parameter in inspect.signature(function, eval_str=True).parameters.values()
+        for parameter in parameters
         if (option := _option(verb, parameter, helps.get(parameter.name))) is not None
     ]
-
-    def call(**options: Any) -> partial[Any]:
-        return partial(function, **options)
-
-    call.__signature__ = inspect.Signature(given)  # type: ignore[attr-defined]
-    call.__annotations__ = {option.name: option.annotation for option in given}
-    return tyro.cli(
-        call,
+    found = tyro.cli(
+        make_dataclass(verb, options, kw_only=True),
         args=words,
         prog=f"ssmde {verb}",
         description=description,
         config=PARSING,
     )
+    return partial(function, **vars(found))
 
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
@@ -79,8 +75,10 @@ def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
     return "\n".join(shown).strip(), helps
 
 
-def _option(verb: str, parameter: inspect.Parameter, text: str | None) -> inspect.Parameter | None:
-    """A parameter as tyro reads it; None if the command line does not have it."""
+def _option(
+    verb: str, parameter: inspect.Parameter, text: str | None
+) -> tuple[str, Any, Any] | None:
+    """A parameter as a field that tyro reads; None if the command line does not have it."""
     asked = parameter.annotation
     marks = getattr(asked, "__metadata__", ())
     asked = asked.__origin__ if marks else asked
@@ -99,7 +97,9 @@ def _option(verb: str, parameter: inspect.Parameter, text: str | None) -> inspec
         kind = Positional[kind]
     elif get_origin(kind) is tuple and Ellipsis in get_args(kind):
         kind = UseAppendAction[kind]  # an option that may be given several times
-    return parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=Annotated[kind, *marks])
+    has_default = parameter.default is not parameter.empty
+    default = field(default=parameter.default) if has_default else field()
+    return parameter.name, Annotated[kind, *marks], default
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
