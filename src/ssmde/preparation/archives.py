@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int, UInt8, UInt16
 
-from ssmde.console import bars, counted, did_you_mean
+from ssmde.console import bars, did_you_mean
 from ssmde.data.images import (
     IMAGE_SUFFIXES,
     ImageError,
@@ -42,29 +42,12 @@ from ssmde.outputs import (
     recorded,
     sweep,
 )
+from ssmde.preparation.results import PreparedDataset, WrittenScene
 from ssmde.preparation.storing import store_camera, store_image, stored_size
 
 WORKERS = min(8, os.cpu_count() or 1)  # threads; decoding and compressing run beside each other
 STEADY = 0.1  # steps in time that differ by less than this share are a frame rate
 USUAL_QUALITY = 95  # of JPEG
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WrittenScene:
-    """What became of one scene of an archive."""
-
-    name: str
-    """Empty for what concerns no scene that was read."""
-    split: Split | None
-    folder: Path | None
-    """Scene folder; None if nothing could be used."""
-    frames: int = 0
-    depths: int = 0
-    """Frames with measured depth."""
-    skipped: bool = False
-    """True if the folder was there, finished, before."""
-    problems: tuple[str, ...] = ()
-    """What was left out, and why: one line for each file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +75,7 @@ def prepare_dataset(
     quality: int = USUAL_QUALITY,
     overwrite: bool = False,
     show_progress: bool = True,
-) -> list[WrittenScene]:
+) -> PreparedDataset:
     """Write the scenes of an official archive as scene folders and say what became of each.
 
     Files that are missing or broken cost what hangs on them, and a line in the report; the rest
@@ -152,7 +135,7 @@ def write_archive(
     show_progress: bool,
     inputs: Sequence[Path] = (),
     options: Mapping[str, str] | None = None,
-) -> list[WrittenScene]:
+) -> PreparedDataset:
     """Write each scene of an archive as a scene folder, whole or not at all, and list it.
 
     As `prepare_dataset`. No folder goes that is, holds or lies in one of `inputs`, which are read;
@@ -188,29 +171,7 @@ def write_archive(
                 with recorded():
                     _list_scene(out, job.scene.split, name)
             written.append(result)
-    return written
-
-
-def report(written: Sequence[WrittenScene], *, most: int = 50) -> str:
-    """What was written, in words: a line for each split, then one for each of `most` problems."""
-    lines: list[str] = []
-    for split in SPLITS:
-        scenes = [w for w in written if w.split == split and w.folder is not None]
-        if not scenes:
-            continue
-        frames, depths = sum(w.frames for w in scenes), sum(w.depths for w in scenes)
-        old = sum(w.skipped for w in scenes)
-        before = f" ({old} of them were there)" if old else ""
-        lines.append(
-            f"{split}: {counted(len(scenes), 'scene')}{before}, {counted(frames, 'frame')}, "
-            f"{depths} with depth"
-        )
-    problems = [problem for scene in written for problem in scene.problems]
-    if problems:
-        lines += [f"problems: {len(problems)}", *(f"  {line}" for line in problems[:most])]
-    if len(problems) > most:
-        lines.append(f"  and {len(problems) - most} more; scene.json of each scene names its own")
-    return "\n".join(lines)
+    return PreparedDataset(scenes=tuple(written))
 
 
 def shrink_depth(

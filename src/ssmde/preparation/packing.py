@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ssmde.config.data import MOST_SIDE
-from ssmde.console import counted, with_bar
+from ssmde.console import with_bar
 from ssmde.data.augment import Framing, whole_frame
 from ssmde.data.dataset import read_view
 from ssmde.data.grey import is_grey16
@@ -48,6 +48,7 @@ from ssmde.outputs import (
     recorded,
     sweep,
 )
+from ssmde.preparation.results import Packed
 
 Codec = Literal["raw", "jpeg"]
 PLAN_FILE = "plan.json"  # while packing
@@ -69,26 +70,6 @@ class PackedScene:
 
 Place = tuple[PackedScene, int]
 """Scene and frame."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Packed:
-    """What was packed."""
-
-    folder: Path
-    frames: dict[str, int]
-    """Frames of each part."""
-    bytes: int
-    """Size of all shards."""
-    skipped: tuple[str, ...]
-    """Frames that could not be read, with the reason; training passes them over."""
-
-    def __str__(self) -> str:
-        """The report, in lines."""
-        counts = ", ".join(
-            f"{counted(count, 'frame')} for {part}" for part, count in self.frames.items()
-        )
-        return f"packed: {self.folder}, {counts}, {self.bytes / 1e6:.1f} MB"
 
 
 def pack(

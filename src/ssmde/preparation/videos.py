@@ -28,13 +28,10 @@ from ssmde.outputs import (
     mark_of,
     sweep,
 )
+from ssmde.preparation.results import MEANING, Choice, Prepared, PreparedSource
 from ssmde.preparation.selection import (
     FEWEST_FRAMES,
     LEAST_MOTION,
-    MEANING,
-    Choice,
-    Prepared,
-    PreparedSource,
     choose_frames,
     measure,
 )
@@ -55,7 +52,7 @@ class _Plan:
     """Height and width of its first frame."""
     intrinsics: Float[np.ndarray, "3 3"] | None
     """In pixels of that size; None if unknown."""
-    hfov_degrees: int | float | None
+    hfov_degrees: float | None
     width: int | None
     quality: int
 
@@ -94,7 +91,7 @@ class _Place:
         check_replaceable(scene, self.inputs)
 
 
-def prepare(
+def prepare_videos(
     source: Path | Sequence[Path],
     out: Path,
     *,
@@ -145,6 +142,7 @@ def prepare(
     _check_arguments(step, quality, width, least_motion, fewest_frames)
     if intrinsics is not None and hfov_degrees is not None:
         raise ValueError("give intrinsics or hfov_degrees, not both")
+    hfov_degrees = None if hfov_degrees is None else float(hfov_degrees)  # 65 is 65.0 in the mark
     sources = find_sources(source)
     given = [source] if isinstance(source, Path) else source
     place = _Place(
@@ -274,7 +272,7 @@ def _plan(
     width: int | None,
     quality: int,
     intrinsics: Four | None,
-    hfov_degrees: int | float | None,
+    hfov_degrees: float | None,
 ) -> _Plan:
     size = source.size()
     if width is not None and width > size[1]:

@@ -9,13 +9,6 @@ from tyro.conf import Positional, arg
 
 from ssmde.console import counted
 
-# Options of `prepare` by what they are for.
-OF_VIDEO = ("step", "least_motion", "fewest_frames", "intrinsics", "hfov_degrees", "name")
-OF_ARCHIVES = ("train_list", "val_list", "test_list", "improved", "truth")
-OF_PACKING = ("size", "codec")
-OF_FRAMES = ("width", "quality")
-OF_ALL = ("source", "out", "overwrite")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepare:
@@ -98,52 +91,11 @@ class Prepare:
 
     def run(self) -> None:
         """Write the scenes and say where they are, and what was left out."""
-        given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
-        if self.pack:
-            self._pack(given)
-            return
-        refused = OF_VIDEO if self.dataset else OF_ARCHIVES
-        for name in given:
-            option = f"--{name.replace('_', '-')}"
-            if name in OF_PACKING:
-                raise ValueError(f"{option} does not go without --pack")
-            if name in refused:
-                raise ValueError(
-                    f"{option} does not go with{'' if self.dataset else 'out'} --dataset"
-                )
-        both = {name: getattr(self, name) for name in (*OF_ALL, *OF_FRAMES)}
-        if self.dataset is None:
-            from ssmde.preparation import prepare
+        from ssmde.preparation import prepare
 
-            print(prepare(**both, **{name: getattr(self, name) for name in OF_VIDEO}))
-            return
-        from ssmde.preparation import prepare_dataset
-        from ssmde.preparation.archives import report
-
-        paths = {"train": self.train_list, "val": self.val_list, "test": self.test_list}
-        written = prepare_dataset(
-            self.dataset,
-            **both,
-            lists={part: path for part, path in paths.items() if path is not None},
-            improved=self.improved,
-            truth=self.truth,
-        )
-        print(report(written))
-
-    def _pack(self, given: list[str]) -> None:
-        """Pack scene folders and say what became of them."""
-        for name in given:
-            if name not in ("pack", *OF_ALL, *OF_PACKING):
-                raise ValueError(f"--{name.replace('_', '-')} does not go with --pack")
-        if self.size is None:
-            raise ValueError("--pack needs --size HEIGHT WIDTH: data.image_size of the training")
-        from ssmde.preparation import pack
-
-        packed = pack(
-            self.source, self.out, size=self.size, codec=self.codec, overwrite=self.overwrite
-        )
-        print(packed)
-        for reason in packed.skipped:
+        prepared = prepare(**{f.name: getattr(self, f.name) for f in fields(self)})
+        print(prepared)
+        for reason in prepared.skipped:
             print(f"skipped: {reason}", file=sys.stderr)
 
 
@@ -166,11 +118,11 @@ class Doctor:
 
     def run(self) -> None:
         """Look, print, and end with 1 where something is blocking."""
-        from ssmde.diagnosis import doctor, is_blocking, print_findings
+        from ssmde.diagnosis import doctor
 
-        findings = doctor(self.data, split=self.split, quick=self.quick)
-        print_findings(findings)
-        if is_blocking(findings):
+        found = doctor(self.data, split=self.split, quick=self.quick)
+        print(found)
+        if found.is_blocking:
             raise SystemExit(1)
 
 

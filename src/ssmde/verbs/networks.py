@@ -51,14 +51,14 @@ class Train:
             find_weights(model.encoder, model.pretrained)  # at once, before all that is slow
 
         from ssmde.data.pack import is_packed
-        from ssmde.diagnosis import doctor, print_findings
+        from ssmde.diagnosis import doctor
         from ssmde.stages import train_stages
 
         folders = root.is_dir() and not is_packed(root)
         if is_first_process() and not self.resume and folders:
             photos = self.config.method == "affine_depth"  # learns from single pictures
             found = doctor(root, split="train", quick=True, photos=photos, show_progress=False)
-            print_findings(found)
+            print(found)
         folder = train_stages(self.config, resume=self.resume)
         if is_first_process():
             print(f"trained: {folder}\nnext: ssmde evaluate {shlex.quote(str(folder))} DATA")
@@ -306,4 +306,4 @@ class Demo:
         """Do all of it, and say where the page is."""
         from ssmde.demo import demo
 
-        print(f"page: {demo(self.out, minutes=self.minutes, seed=self.seed)}")
+        print(demo(self.out, minutes=self.minutes, seed=self.seed))
