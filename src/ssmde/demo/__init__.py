@@ -5,9 +5,6 @@ What is slow to import waits until it is needed, for the command line reads the 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from tyro.conf import arg
 
 __all__ = ["DemoPage", "demo"]
 
@@ -23,12 +20,7 @@ class DemoPage:
         return f"page: {self.page}"
 
 
-def demo(
-    out: Path = Path("demo"),
-    *,
-    minutes: Annotated[int | float, arg(metavar="FLOAT")] = 3.0,
-    seed: int = 0,
-) -> DemoPage:
+def demo(out: Path = Path("demo"), *, minutes: int | float = 3.0, seed: int = 0) -> DemoPage:
     """Draw videos, train both stages on them for a few minutes, evaluate, and write a page.
 
     Example:

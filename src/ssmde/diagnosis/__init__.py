@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from tyro.conf import Positional, Suppress, arg
+from typing import TYPE_CHECKING, Literal
 
 from ssmde.console import bars, shorten
 from ssmde.diagnosis.findings import SEVERITIES, Diagnosis, Finding
@@ -24,12 +22,12 @@ MAPS = {False: 24, True: 6}  # depth maps, labels and pairs with poses, by `quic
 
 
 def doctor(
-    data: Positional[Annotated[Path, arg(metavar="DATA")]],
+    data: Path,
     *,
     split: Literal["train", "val", "test", "all"] = "all",
     quick: bool = False,
-    photos: Suppress[bool] = False,
-    show_progress: Suppress[bool] = True,
+    photos: bool = False,
+    show_progress: bool = True,
 ) -> Diagnosis:
     """Say what stands in the way of training on DATA, with frame numbers and the remedy.
 

@@ -6,9 +6,7 @@ What is slow to import waits until it is needed, for the command line reads the 
 from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Literal
-
-from tyro.conf import Positional, Suppress, arg
+from typing import Literal
 
 from ssmde.preparation.results import Packed, Prepared, PreparedDataset
 
@@ -20,49 +18,30 @@ OF_DATASETS = ("train_list", "val_list", "test_list", "improved", "truth")
 OF_PACKING = ("size", "codec")
 OF_FRAMES = ("width", "quality")
 
-List = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(with --dataset)")]
-
 
 def prepare(
-    source: Positional[Annotated[Path | Sequence[Path], arg(metavar="SOURCE", constructor=Path)]],
-    out: Positional[Annotated[Path, arg(metavar="OUT")]],
+    source: Path | Sequence[Path],
+    out: Path,
     *,
-    step: Annotated[int | None, arg(help_behavior_hint="(default: chosen by motion)")] = None,
+    step: int | None = None,
     least_motion: float = 0.005,
     fewest_frames: int = 10,
-    intrinsics: Annotated[
-        tuple[float, float, float, float] | None,
-        arg(metavar="FX FY CX CY", help_behavior_hint="(default: from the file, or unknown)"),
-    ] = None,
-    hfov_degrees: Annotated[
-        int | float | None,
-        arg(metavar="FLOAT", help_behavior_hint="(default: from the file, or unknown)"),
-    ] = None,
-    width: Annotated[int | None, arg(help_behavior_hint="(default: as they are)")] = None,
-    name: Annotated[str | None, arg(help_behavior_hint="(default: that of SOURCE)")] = None,
+    intrinsics: tuple[float, float, float, float] | None = None,
+    hfov_degrees: int | float | None = None,
+    width: int | None = None,
+    name: str | None = None,
     quality: int = 95,
     overwrite: bool = False,
-    dataset: Annotated[
-        Literal["kitti_raw", "kitti_odometry", "nyuv2", "ddad", "bonn", "tum"] | None,
-        arg(help_behavior_hint="(default: none, SOURCE is your own)"),
-    ] = None,
-    train_list: List = None,
-    val_list: List = None,
-    test_list: List = None,
-    improved: Annotated[
-        Path | None, arg(metavar="FOLDER", help_behavior_hint="(for kitti_raw)")
-    ] = None,
-    truth: Annotated[
-        Literal["eigen", "camera"], arg(help_behavior_hint="(for kitti_raw, default: eigen)")
-    ] = "eigen",
+    dataset: Literal["kitti_raw", "kitti_odometry", "nyuv2", "ddad", "bonn", "tum"] | None = None,
+    train_list: Path | None = None,
+    val_list: Path | None = None,
+    test_list: Path | None = None,
+    improved: Path | None = None,
+    truth: Literal["eigen", "camera"] = "eigen",
     pack: bool = False,
-    size: Annotated[
-        tuple[int, int] | None, arg(metavar="HEIGHT WIDTH", help_behavior_hint="(with --pack)")
-    ] = None,
-    codec: Annotated[
-        Literal["raw", "jpeg"], arg(help_behavior_hint="(with --pack, default: raw)")
-    ] = "raw",
-    show_progress: Suppress[bool] = True,
+    size: tuple[int, int] | None = None,
+    codec: Literal["raw", "jpeg"] = "raw",
+    show_progress: bool = True,
 ) -> Prepared | PreparedDataset | Packed:
     """Turn a video, images, or the official archive of a data set into scene folders.
 
@@ -80,25 +59,28 @@ def prepare(
             --dataset the folder the archives were unpacked to, with --pack the folder of scene
             folders.
         out: Data folder; each scene becomes a folder in it, or with --pack a part of shards.
-        step: Take every so many-th frame, moved or not.
+        step: Take every so many-th frame, moved or not; by default motion chooses.
         least_motion: The image moves so far from one kept frame to the next, as a share of its
             width.
         fewest_frames: A scene with fewer is dropped.
-        intrinsics: Focal lengths and principal point, in pixels of the upright frames of SOURCE.
+        intrinsics: Focal lengths and principal point, in pixels of the upright frames of SOURCE; by
+            default from the file, or unknown.
         hfov_degrees: Instead: horizontal field of view of the upright frames.
         width: Resize the frames to this width, in pixels; their shape stays.
-        name: Name of the scene.
+        name: Name of the scene; by default that of SOURCE.
         quality: JPEG quality, 1 to 100.
         overwrite: Replace scenes or shards that ssmde made of something else; files of yours stay.
         dataset: SOURCE holds this data set, as its official archives unpack.
-        train_list: Published list of what is for training.
+        train_list: With --dataset: published list of what is for training.
         val_list: The same for validation.
         test_list: The same for testing.
-        improved: Folder data_depth_annotated, whose depth takes the place of the scans.
-        truth: Depth of scans as the published evaluation has it, or exact for the camera.
+        improved: For kitti_raw: folder data_depth_annotated, whose depth takes the place of the
+            scans.
+        truth: For kitti_raw: depth of scans as the published evaluation has it, or exact for the
+            camera.
         pack: SOURCE holds scene folders: pack them.
-        size: Size of the packed training frames, in pixels: that of the training.
-        codec: Packed frames: exact and fastest, or a tenth of the size.
+        size: With --pack: size of the packed training frames, in pixels: that of the training.
+        codec: With --pack: frames exact and fastest, or a tenth of the size.
         show_progress: Draw progress bars.
 
     Returns:
@@ -150,6 +132,7 @@ def prepare(
 
 
 def _single(source: Path | Sequence[Path], option: str) -> Path:
-    if isinstance(source, Path):
-        return source
-    raise ValueError(f"{option} takes one folder, got {len(source)}")
+    sources = [source] if isinstance(source, Path) else source
+    if len(sources) != 1:
+        raise ValueError(f"{option} takes one folder, got {len(sources)}")
+    return sources[0]
