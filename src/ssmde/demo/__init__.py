@@ -20,7 +20,7 @@ class DemoPage:
         return f"page: {self.page}"
 
 
-def demo(out: Path = Path("demo"), *, minutes: int | float = 3.0, seed: int = 0) -> DemoPage:
+def demo(*, out: Path = Path("demo"), minutes: int | float = 3.0, seed: int = 0) -> DemoPage:
     """Draw videos, train both stages on them for a few minutes, evaluate, and write a page.
 
     Example:

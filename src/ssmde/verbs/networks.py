@@ -306,4 +306,4 @@ class Demo:
         """Do all of it, and say where the page is."""
         from ssmde.demo import demo
 
-        print(demo(self.out, minutes=self.minutes, seed=self.seed))
+        print(demo(out=self.out, minutes=self.minutes, seed=self.seed))
