@@ -53,8 +53,8 @@ class PreparedSource:
             {"start": s.start, "stop": s.stop, "step": s.step} if isinstance(s, range) else list(s)
             for s in self.choice.scenes
         ]
-        names = [scene.name for scene in self.scenes]
         choice = {"scenes": scenes, "dropped": self.choice.dropped, "splits": self.choice.splits}
+        names = [scene.name for scene in self.scenes]
         return {"source": self.source, "scenes": names, "kept": self.kept, "choice": choice,
                 "camera": self.camera, "notes": list(self.notes)}  # fmt: skip
 
@@ -62,17 +62,16 @@ class PreparedSource:
     def from_dict(content: dict[str, Any], out: Path) -> "PreparedSource":
         """Read back, for scenes in a data folder."""
         choice = content["choice"]
-        scenes = [range(s["start"], s["stop"], s["step"]) if isinstance(s, dict) else s
-                  for s in choice["scenes"]]  # fmt: skip
+        scenes = [
+            range(s["start"], s["stop"], s["step"]) if isinstance(s, dict) else s
+            for s in choice["scenes"]
+        ]
         dropped = {reason: tuple(numbers) for reason, numbers in choice["dropped"].items()}
         return PreparedSource(
-            source=content["source"],
-            scenes=tuple(out / name for name in content["scenes"]),
-            kept=content["kept"],
+            source=content["source"], scenes=tuple(out / name for name in content["scenes"]),
             choice=Choice(scenes=tuple(scenes), dropped=dropped, splits=tuple(choice["splits"])),
-            camera=content["camera"],
-            notes=tuple(content.get("notes", ())),
-        )
+            kept=content["kept"], camera=content["camera"], notes=tuple(content.get("notes", ())),
+        )  # fmt: skip
 
     def __str__(self) -> str:
         """The report, in lines."""

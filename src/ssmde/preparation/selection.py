@@ -141,16 +141,11 @@ def choose_frames(
     most_motion: float = MOST_MOTION,
     fewest_frames: int = FEWEST_FRAMES,
 ) -> Choice:
-    """Frames to keep: sharp, and each a step of the image away from the one before.
+    """Frames to keep: sharp, and each `least_motion` of the width away from the one before.
 
     A blurred frame is passed over for the next sharp one. Where the picture changes to another
-    place, or moves further than `most_motion` between neighbours, a new scene begins.
-
-    Args:
-        measured: Of every frame.
-        least_motion: Way of the image from one kept frame to the next, as a share of its width.
-        most_motion: Motion between two neighbors from which they are two scenes.
-        fewest_frames: Scenes of fewer kept frames are dropped.
+    place, or moves further than `most_motion` of its width between neighbors, a new scene begins;
+    one of fewer kept frames than `fewest_frames` is dropped.
     """
     reasons: dict[int, str] = {}
     scenes: list[list[int]] = []
