@@ -375,9 +375,9 @@ def _sequence_scene(root: Path, sequence: Path, part: Part) -> ArchiveScene:
     if camera is not None and scans and camera.T_cam_velo is None:
         problems.append(f"{sequence / 'calib.txt'}: no row 'Tr:'; the scene has no depth")
         scans = {}
-    depth = {} if camera is None else {
-        number: partial(_scan_depth, scan, camera, size) for number, scan in scans.items()
-    }  # fmt: skip
+    depth = {
+        n: partial(_scan_depth, scan, camera, size) for n, scan in scans.items() if camera
+    }
     poses = None if camera is None else _sequence_poses(root, sequence, camera, numbers, problems)
     times = _increasing(
         sequence / "times.txt", lambda lines: np.array([float(lines[n]) for n in numbers]), problems
