@@ -65,7 +65,7 @@ class Outcome:
 
     notes: tuple[str, ...] = ("the camera is a guess",)
     skipped: tuple[str, ...] = ("c.jpg: truncated",)
-    blocks: bool = False
+    is_blocking: bool = False
 
     def __str__(self) -> str:
         return "2 files"
@@ -150,7 +150,7 @@ STOPS = {
 }
 ENDS = {
     **{name: row[0] for name, row in (ERRORS | STOPS).items()},
-    "blocking": Outcome(blocks=True),
+    "blocking": Outcome(is_blocking=True),
     "shapes": RuntimeError("shapes differ"),
     "key": KeyError("x"),
     "exit": SystemExit(7),

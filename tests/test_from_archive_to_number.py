@@ -94,10 +94,10 @@ def test_an_official_archive_becomes_a_number(name, tmp_path):
     archive.mkdir()
     lists = make(archive)
     written = prepare_dataset(name, archive, data, lists=lists)
-    assert {scene.split for scene in written} >= {"train", split}
+    assert {scene.split for scene in written.scenes} >= {"train", split}
     assert all(scene.intrinsics is not None for scene in read_scenes(data, "all"))
 
-    findings = doctor(data, split="train", show_progress=False)
+    findings = doctor(data, split="train", show_progress=False).findings
     faults = [f for f in findings if f.name in OF_FILES and f.severity == "blocking"]
     assert not faults
 

@@ -178,7 +178,7 @@ def _show(result: object) -> int:
         print(note, file=sys.stderr)
     for reason in getattr(result, "skipped", ()):
         print(f"skipped: {reason}", file=sys.stderr)
-    return FAILED_STATUS if getattr(result, "blocks", False) else 0
+    return FAILED_STATUS if getattr(result, "is_blocking", False) else 0
 
 
 def _is_explained(error: Exception) -> bool:

@@ -285,16 +285,16 @@ def test_a_folder_no_demo_made_is_refused_before_anything_is_drawn(tmp_path, mon
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(FileExistsError, match=r"mine exists and holds no demo \(no \.ssmde-demo"):
-        demo(tmp_path / "mine")
+        demo(out=tmp_path / "mine")
     assert [f.name for f in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
     assert [f.name for f in tmp_path.iterdir()] == ["mine"]
 
 
 def test_a_time_or_seed_that_is_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match="minutes must be positive, got 0"):
-        demo(tmp_path / "out", minutes=0)
+        demo(out=tmp_path / "out", minutes=0)
     with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
-        demo(tmp_path / "out", seed=-1)
+        demo(out=tmp_path / "out", seed=-1)
 
 
 def fill(out: Path, text: str) -> None:
@@ -341,7 +341,7 @@ def test_a_link_to_a_demo_stays_a_link(tmp_path):
 
 @pytest.mark.slow
 def test_the_whole_demo_runs(tmp_path, capfd):
-    page = demo(tmp_path / "demo", minutes=0.05)
+    page = demo(out=tmp_path / "demo", minutes=0.05).page
     assert page == tmp_path / "demo" / "index.html"
     reading = Reading(page)
     assert reading.open == []

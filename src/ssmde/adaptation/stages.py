@@ -42,9 +42,9 @@ from ssmde.models.device import Device, choose_device
 from ssmde.models.start import follow_start
 from ssmde.outputs import done_or_free, identity, mark_of, recorded
 from ssmde.pace import seconds_per_step
-from ssmde.preparation import prepare
-from ssmde.preparation.selection import Prepared
+from ssmde.preparation.results import Prepared
 from ssmde.preparation.sources import find_sources
+from ssmde.preparation.videos import prepare_videos
 from ssmde.presets import AFFINE_INDOOR
 from ssmde.tracking import track
 from ssmde.train import train
@@ -161,7 +161,7 @@ def adapt(
     work = out / WORK / mark  # another film or other options have a folder of their own
     clock = _Clock(float(minutes))
     with clock.stage("prepare"):
-        prepared = prepare(
+        prepared = prepare_videos(
             sources, work / "film", least_motion=LEAST_MOTION, hfov_degrees=hfov_degrees,
             width=WIDTH if widest > WIDTH else None, show_progress=show_progress,
         )  # fmt: skip

@@ -9,22 +9,10 @@ folder named like a kind of room (kitchen) holds single labelled images.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float
-
-from ssmde.datasets.lists import (
-    Part,
-    Row,
-    SceneList,
-    missing_scenes,
-    parts_of,
-    read_scene_lists,
-    scene_and_words,
-)
 from ssmde.datasets.nyuv2_files import (
     COLOR_CAMERA,
     IMAGE_SIZE,
@@ -40,13 +28,26 @@ from ssmde.datasets.record import (
     ArchiveError,
     ArchiveFrame,
     ArchiveScene,
+    Part,
+    Row,
+    SceneList,
     Split,
     collect,
     first_size,
     in_pixels,
+    missing_scenes,
+    parts_of,
+    read_scene_lists,
     read_sized_depth,
+    scene_and_words,
 )
-from ssmde.datasets.sensors import clock_problem, frame_rate, match_times, time_name
+from ssmde.datasets.sensors import (
+    clock_problem,
+    frame_rate,
+    in_time_order,
+    match_times,
+    time_name,
+)
 
 PAPER = "NYU Depth V2 (Silberman et al., ECCV 2012)"
 UNITS_PER_METRE = 5000  # the sensor sees up to 10 m
@@ -146,13 +147,14 @@ def _read_lists(lists: Mapping[str, Path]) -> dict[Split, SceneList]:
     texts = {split: path for split, path in lists.items() if path.suffix != ".mat"}
     found = read_scene_lists(texts, _parse)
     for split in (split for split in lists if split not in texts):
-        numbers = read_matlab5(lists[split]).get(SPLITS_KEYS.get(split, ""))
+        key = SPLITS_KEYS.get(split, "")
+        numbers = read_matlab5(lists[split], [key]).get(key)
         if numbers is None:
             raise ValueError(
                 f"{lists[split]}: has no list for {split}; it names train and test images"
             )
         rows = {LABELLED: tuple((str(int(n)),) for n in numbers)}
-        found["train" if split == "train" else "test"] = SceneList(path=lists[split], rows=rows)
+        found["train" if split == "train" else "test"] = SceneList(lists[split], rows)
     return found
 
 
@@ -179,7 +181,7 @@ def _to_numbers(found: SceneList, folders: Mapping[str, Path]) -> SceneList:
         files = [PACKED.fullmatch(row[0]) for row in names]
         numbers = tuple((str(int(file[1]) + 1),) for file in files if file)  # packs count from 0
         rows[LABELLED] = (*rows.get(LABELLED, ()), *numbers)
-    return SceneList(path=found.path, rows=rows)
+    return SceneList(found.path, rows)
 
 
 def _labelled(
@@ -274,8 +276,8 @@ def _recorded_scene(folder: Path, files: list[str], part: Part) -> ArchiveScene:
             "name the scene alone"
         )
     problems: list[str] = []
-    times, images = _recorded(folder, files, "r", problems)
-    depth_times, depths = _recorded(folder, files, "d", problems)
+    times, images = in_time_order(_recorded(folder, files, "r", problems), problems)
+    depth_times, depths = in_time_order(_recorded(folder, files, "d", problems), problems)
     if not images:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
     pairs = match_times(times, depth_times)
@@ -302,19 +304,13 @@ def _recorded_scene(folder: Path, files: list[str], part: Part) -> ArchiveScene:
 
 def _recorded(
     folder: Path, files: list[str], letter: str, problems: list[str]
-) -> tuple[Float[np.ndarray, " n"], list[Path]]:
-    """Times and files of one camera, in time order; empty files and second ones are told."""
-    found: dict[str, tuple[float, Path]] = {}
+) -> Iterator[tuple[float, Path]]:
+    """Times and files of one camera; empty files are told."""
     for name in files:
         match = RECORDED.fullmatch(name)
         if match is None or match[1] != letter:
             continue
-        path, time = folder / name, float(match[2])
-        if path.stat().st_size == 0:
-            problems.append(f"{path}: the file is empty; left out")
-        elif time_name(time) in found:
-            problems.append(f"{path}: a second file of the same time; left out")
+        if (folder / name).stat().st_size:
+            yield float(match[2]), folder / name
         else:
-            found[time_name(time)] = (time, path)
-    ordered = sorted(found.values())
-    return np.array([time for time, _ in ordered], np.float64), [path for _, path in ordered]
+            problems.append(f"{folder / name}: the file is empty; left out")

@@ -56,30 +56,13 @@ VALIDATION_FRAMES = 16
 RATES = (4e-4, 2e-4)  # learning rates of the stages; short trainings want them high
 
 
-def demo(out: Path = Path("demo"), *, minutes: int | float = 3.0, seed: int = 0) -> Path:
-    """Draw videos, train both stages on them, evaluate on held-out ones, and write a page about it.
+def run_demo(out: Path, *, minutes: int | float, seed: int) -> Path:
+    """Write the folder of a demo, whole or not at all, in place of an earlier one; give its page.
 
     The folder holds `index.html` with its pictures, the videos (`data/`), the runs (`runs/demo/`)
-    and the evaluation (`evaluation/`). It appears when it is complete, in place of the demo that
-    was there.
-
-    Args:
-        out: Folder to write: a new one, or that of an earlier demo.
-        minutes: Time for the training, half of it for each stage; the numbers of steps follow from
-            the pace of the machine.
-        seed: Start of every random number.
-
-    Returns:
-        The page.
-
-    Raises:
-        FileExistsError: If `out` exists and no demo made it.
-        ValueError: If `minutes` is not positive, or `seed` is negative.
+    and the evaluation (`evaluation/`). Each stage gets half of the minutes; the numbers of steps
+    follow from the pace of the machine.
     """
-    if not 0 < minutes < float("inf"):
-        raise ValueError(f"minutes must be positive, got {minutes}")
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")
     with replacing(out) as folder:
         write_page(folder, _play(folder, out, minutes=minutes, seed=seed))
     page = out / "index.html"

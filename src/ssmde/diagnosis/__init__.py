@@ -1,27 +1,21 @@
-"""`ssmde doctor DATA`: can a network learn depth from this? Findings, each with its remedy."""
+"""`ssmde doctor DATA`: can a network learn depth from this? Findings, each with its remedy.
+
+What is slow to import waits until it is needed, for the command line reads the signature.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from ssmde.console import bars, shorten
-from ssmde.data.scene_folder import Split
-from ssmde.data.sequence import FrameSequence
-from ssmde.diagnosis.depth import check_labels, check_truth
-from ssmde.diagnosis.files import check_camera, few_frames, open_scenes
-from ssmde.diagnosis.findings import SEVERITIES, Finding, is_blocking, print_findings, summary
-from ssmde.diagnosis.poses import check_poses
-from ssmde.diagnosis.video import (
-    FULL,
-    QUICK,
-    check_motion,
-    check_pictures,
-    spread_out,
-    video_statistics,
-)
+from ssmde.diagnosis.findings import SEVERITIES, Diagnosis, Finding
 
-__all__ = ["Finding", "doctor", "is_blocking", "print_findings", "summary"]
+if TYPE_CHECKING:
+    from ssmde.data.sequence import FrameSequence
+
+__all__ = ["Diagnosis", "Finding", "doctor"]
 
 MOST_SCENES = 8  # that a quick look opens the frames of
 MAPS = {False: 24, True: 6}  # depth maps, labels and pairs with poses, by `quick`
@@ -30,27 +24,36 @@ MAPS = {False: 24, True: 6}  # depth maps, labels and pairs with poses, by `quic
 def doctor(
     data: Path,
     *,
-    split: Split = "all",
+    split: Literal["train", "val", "test", "all"] = "all",
     quick: bool = False,
     photos: bool = False,
     show_progress: bool = True,
-) -> list[Finding]:
-    """What stands in the way of training on a data folder; the worst first, empty if nothing.
+) -> Diagnosis:
+    """Say what stands in the way of training on DATA, with frame numbers and the remedy.
 
-    A scene that training would refuse is a finding, and the others are looked at all the same.
+    Ends with 1 if something does.
+
+    Example:
+      ssmde doctor data
 
     Args:
         data: Folder of scene folders, or one scene folder.
-        split: Part of the data, as `read_scenes` has it.
-        quick: Look at some forty frames of at most eight scenes, for a few seconds: single cuts,
-            repeated and blurred frames may go unseen.
+        split: Part of DATA to look at.
+        quick: A few seconds: some forty frames of at most eight scenes.
         photos: The frames need not follow each other: leave out what compares neighbors.
         show_progress: Draw a progress bar.
+
+    Returns:
+        The findings, the worst first. A scene that training would refuse is one, and the others are
+        looked at all the same.
 
     Raises:
         FileNotFoundError: If the folder, a list or a scene that a list names does not exist.
         ValueError: If there are no scenes.
     """
+    from ssmde.diagnosis.files import check_camera, few_frames, open_scenes
+    from ssmde.diagnosis.video import spread_out
+
     opened = open_scenes(data, split, quick=quick)
     found = [finding for scene in opened for finding in scene.findings]
     scenes = [(one.sequence, one.offset) for one in opened if one.sequence is not None]
@@ -66,11 +69,15 @@ def doctor(
                 frames = tuple(frame + offset for frame in finding.frames)
                 found.append(replace(finding, scene=scene.name, frames=frames))
             progress.advance(task)
-    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+    return Diagnosis(tuple(sorted(found, key=lambda one: SEVERITIES.index(one.severity))))
 
 
-def _examine(scene: FrameSequence, quick: bool, photos: bool) -> Iterator[Finding]:
+def _examine(scene: "FrameSequence", quick: bool, photos: bool) -> Iterator[Finding]:
     """Findings that need the pictures."""
+    from ssmde.diagnosis.depth import check_labels, check_truth
+    from ssmde.diagnosis.poses import check_poses
+    from ssmde.diagnosis.video import FULL, QUICK, check_motion, check_pictures, video_statistics
+
     most = MAPS[quick]
     checks: list[Callable[[], Iterable[Finding]]] = []
     video = None if photos else video_statistics(scene, QUICK if quick else FULL)

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from rich.table import Table
 from rich.text import Text
 
-from ssmde.console import table_console
+from ssmde.console import ranges, table_console
 
 Severity = Literal["blocking", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)  # the worst first
@@ -37,46 +37,51 @@ class Finding:
 
 def frame_ranges(frames: Sequence[int]) -> str:
     """Frame numbers as `3, 7-9`; the first twenty stretches of them."""
-    stretches: list[list[int]] = []
-    for frame in sorted(set(frames)):
-        if stretches and frame == stretches[-1][1] + 1:
-            stretches[-1][1] = frame
-        else:
-            stretches.append([frame, frame])
-    named = [f"{a}" if a == b else f"{a}-{b}" for a, b in stretches[:MOST_RANGES]]
-    more = len(stretches) - len(named)
-    return ", ".join(named) + (f" and {more} more" if more else "")
+    stretches = ranges(sorted(set(frames))).split(", ")
+    more = len(stretches) - MOST_RANGES
+    return ", ".join(stretches[:MOST_RANGES]) + (f" and {more} more" if more > 0 else "")
 
 
-def print_findings(findings: list[Finding]) -> None:
-    """Print the findings as a table, one a row, and below it the summary."""
-    console = table_console()
-    table = Table(title="frames are counted from 0 in the order of their names", show_lines=True)
-    for heading in ("", "scene", "finding", "frames"):
-        table.add_column(heading, overflow="fold", max_width=NARROW)
-    table.add_column("what, and what to do", ratio=1)
-    for finding in findings:
-        table.add_row(
-            Text(finding.severity, COLORS[finding.severity]), finding.scene or "all", finding.name,
-            frame_ranges(finding.frames), f"{finding.what}\n-> {finding.remedy}",
-        )  # fmt: skip
-    if findings:
-        console.print(table)
-    console.print(summary(findings))
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What stands in the way of training on a data folder; as text, a table and a line below it."""
 
+    findings: tuple[Finding, ...]
+    """The worst first; empty if nothing was found."""
 
-def summary(findings: list[Finding]) -> str:
-    """The findings in one line."""
-    counts = {s: sum(finding.severity == s for finding in findings) for s in SEVERITIES}
-    number = ", ".join(
-        f"{count} {severity}" + ("s" if count > 1 and severity != "blocking" else "")
-        for severity, count in counts.items()
-        if count
-    )
-    end = "" if counts["blocking"] else "; this can be trained on"
-    return f"doctor: {number}{end}" if findings else "doctor: nothing found"
+    @property
+    def is_blocking(self) -> bool:
+        """True if training would fail, or learn nonsense."""
+        return any(finding.severity == "blocking" for finding in self.findings)
 
+    @property
+    def summary(self) -> str:
+        """The findings in one line."""
+        counts = {s: sum(f.severity == s for f in self.findings) for s in SEVERITIES}
+        number = ", ".join(
+            f"{count} {severity}" + ("s" if count > 1 and severity != "blocking" else "")
+            for severity, count in counts.items()
+            if count
+        )
+        end = "" if self.is_blocking else "; this can be trained on"
+        return f"doctor: {number}{end}" if self.findings else "doctor: nothing found"
 
-def is_blocking(findings: list[Finding]) -> bool:
-    """True if training would fail, or learn nonsense."""
-    return any(finding.severity == "blocking" for finding in findings)
+    def __str__(self) -> str:
+        """The findings as a table, one a row, and below it the summary."""
+        if not self.findings:
+            return self.summary
+        title = "frames are counted from 0 in the order of their names"
+        table, console = Table(title=title, show_lines=True), table_console()
+        for heading in ("", "scene", "finding", "frames"):
+            table.add_column(heading, overflow="fold", max_width=NARROW)
+        table.add_column("what, and what to do", ratio=1)
+        for finding in self.findings:
+            table.add_row(
+                Text(finding.severity, COLORS[finding.severity]), finding.scene or "all",
+                finding.name, frame_ranges(finding.frames),
+                f"{finding.what}\n-> {finding.remedy}",
+            )  # fmt: skip
+        with console.capture() as shown:
+            console.print(table)
+            console.print(self.summary)
+        return shown.get().rstrip("\n")

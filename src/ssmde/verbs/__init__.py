@@ -83,12 +83,14 @@ def _option(
     marks = getattr(asked, "__metadata__", ())
     asked = asked.__origin__ if marks else asked
     by_place = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-    kind = _readable(asked, many=by_place)
+    kind = _readable(asked)
     if kind is None or parameter.name in PYTHON_ONLY:
         return None
+    has_default = parameter.default is not parameter.empty
     metavar = NUMBERS.get(parameter.name)
     if by_place:
         metavar = PLACES.get((verb, parameter.name), parameter.name.upper())
+        metavar = f"[{metavar}]" if has_default else metavar
     elif Path in _members(asked):
         metavar = "PATH"
     silent = any(parameter.default is value for value in (None, False, ()))
@@ -97,7 +99,6 @@ def _option(
         kind = Positional[kind]
     elif get_origin(kind) is tuple and Ellipsis in get_args(kind):
         kind = UseAppendAction[kind]  # an option that may be given several times
-    has_default = parameter.default is not parameter.empty
     default = field(default=parameter.default) if has_default else field()
     return parameter.name, Annotated[kind, *marks], default
 
@@ -108,27 +109,22 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if is_union else (annotation,)
 
 
-def _readable(annotation: Any, *, many: bool) -> Any:
-    """The part of a type that words can say; None if there is none.
-
-    Args:
-        annotation: The type.
-        many: Take several words where it has one or several.
-    """
+def _readable(annotation: Any) -> Any:
+    """The part of a type that words can say, one word rather than several; None if none can."""
     origin = get_origin(annotation)
     if annotation in SCALARS or origin in (Literal, tuple):
         return annotation
     if origin in (Sequence, list):
-        one = _readable(get_args(annotation)[0], many=False)
+        one = _readable(get_args(annotation)[0])
         return None if one is None else tuple[one, ...]
-    kinds = [_readable(a, many=many) for a in _members(annotation) if a is not annotation]
+    kinds = [_readable(a) for a in _members(annotation) if a is not annotation]
     kinds = [kind for kind in kinds if kind is not None]
     if not kinds:
         return None
 
     def rank(kind: Any) -> int:
         if get_origin(kind) is tuple and Ellipsis in get_args(kind):
-            return -1 if many else len(SCALARS) + 1
+            return len(SCALARS) + 1
         return SCALARS.index(kind) if kind in SCALARS else len(SCALARS)
 
     best = min(kinds, key=rank)
@@ -165,14 +161,14 @@ class Train:
             find_weights(model.encoder, model.pretrained)  # at once, before all that is slow
 
         from ssmde.data.pack import is_packed
-        from ssmde.diagnosis import doctor, print_findings
+        from ssmde.diagnosis import doctor
         from ssmde.stages import train_stages
 
         folders = root.is_dir() and not is_packed(root)
         if folders and not self.resume and not is_later_rank():
             photos = self.config.method == "affine_depth"  # learns from single pictures
             found = doctor(root, split="train", quick=True, photos=photos, show_progress=False)
-            print_findings(found)
+            print(found)
         folder = train_stages(self.config, resume=self.resume)
         if is_later_rank():
             return None

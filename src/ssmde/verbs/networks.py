@@ -180,25 +180,3 @@ class Predict:
                 f"predict takes [WEIGHTS] INPUT OUT, got {got}: say where to write to as well"
             )
         return Path(DEFAULT_WEIGHTS), str(self.weights), Path(self.source)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Demo:
-    """Draw videos, train both stages on them for a few minutes, evaluate, and write a page.
-
-    Example:
-      ssmde demo --minutes 3 --out demo
-    """
-
-    out: Path = Path("demo")
-    """Folder for the clip, the run and the page."""
-    minutes: float = 3.0
-    """How long to train, half of it each stage."""
-    seed: int = 0
-    """Start of every random number."""
-
-    def run(self) -> None:
-        """Do all of it, and say where the page is."""
-        from ssmde.demo import demo
-
-        print(f"page: {demo(self.out, minutes=self.minutes, seed=self.seed)}")

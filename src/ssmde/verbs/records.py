@@ -9,29 +9,24 @@ import inspect
 import tyro
 
 from ssmde.verbs import PARSING
-from ssmde.verbs.data import Prepare
 from ssmde.verbs.deploy import App, Export
 from ssmde.verbs.measure import Benchmark, Odometry, Scale
-from ssmde.verbs.networks import Demo, Evaluate, Predict
+from ssmde.verbs.networks import Evaluate, Predict
 
 Verb = (
-    Prepare
-    | Evaluate
+    Evaluate
     | Predict
     | Export
     | App
-    | Demo
     | Scale
     | Odometry
     | Benchmark
 )
 VERBS: dict[str, type[Verb]] = {
-    "prepare": Prepare,
     "evaluate": Evaluate,
     "predict": Predict,
     "export": Export,
     "app": App,
-    "demo": Demo,
     "scale": Scale,
     "odometry": Odometry,
     "benchmark": Benchmark,
