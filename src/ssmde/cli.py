@@ -67,7 +67,7 @@ OVERVIEW = """ssmde: monocular depth from plain video
   evaluate  Measure weights on frames with measured depth, beside two baselines.
   predict   Write the depth of images, a video or a camera to files.
   export    Write weights as one ONNX, OpenVINO or torch.export file, checked against PyTorch.
-  app       Serve a web page that shows the depth of pictures, videos and a webcam.
+  app       Serve a web page that shows the depth of pictures, videos and a webcam, until Ctrl-C.
   demo      Draw videos, train both stages on them for a few minutes, evaluate, and write a page.
   scale     Find how many metres a scene unit is, and store it with the weights.
   odometry  Measure the path of the camera, by the pose network or as tracked, against the true one.

@@ -21,10 +21,7 @@ def seconds_per_step(config: Config, *, clock: Callable[[], float] = time.perf_c
     """Seconds a training step of this configuration takes here, reading included.
 
     The mean over a few steps, from the first phase to the last, of a training that is thrown away.
-
-    Args:
-        config: The training run; its data exists, and for the student its teacher.
-        clock: What is counted: time on the wall, or `time.process_time`.
+    Its data exists, and for the student its teacher. `clock` may be `time.process_time`.
     """
     t = config.train
     if t.threads:

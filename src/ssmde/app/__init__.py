@@ -40,7 +40,7 @@ class Served:
 
 
 def app(
-    weights: str | Path | Sequence[str | Path] = tuple(RELEASED),
+    weights: str | Path | Sequence[str | Path] = (),
     *,
     host: str = HERE_ONLY,
     port: int | None = None,
@@ -49,18 +49,22 @@ def app(
     queue: int = 20,
     allowed_host: Sequence[str] = (),
 ) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve a web page that shows the depth of pictures, videos and a webcam, until Ctrl-C.
+
+    It loads nothing from the internet. A visitor's files are theirs alone and are removed when
+    they leave.
 
     Args:
-        weights: Weights file, run folder or released name; or several, to choose from on the page.
-            By default those that come with the package.
-        host: Address to listen at: this machine only, or 0.0.0.0 for the whole network.
-        port: Port; by default the first free one from 7860.
-        share: Give the page a public address, by a server of Gradio's makers.
+        weights: Weights files, folders of runs or released names; of several the page lets one
+            choose. None: those that come with the package.
+        host: Address to listen at: by default only this machine sees the page; 0.0.0.0 is for all.
+        port: Port to listen at; by default the first free one from 7860.
+        share: Give the page a public address, through a server of Gradio's makers.
         max_upload_mb: Largest file a visitor can send, in megabytes.
-        queue: So many visitors may wait; the next one is told to come back later.
-        allowed_host: Names under which the page answers besides this machine's own, such as that of
-            a proxy before it.
+        queue: So many may wait; who comes then is asked to come back later.
+        allowed_host: Answer under this name too, such as that of a proxy before the page. Others
+            than this machine's own are refused, so that no web site can use the page through a
+            browser.
 
     Raises:
         ImportError: If Gradio is not installed.
@@ -68,8 +72,8 @@ def app(
         ValueError: If a file holds no weights, or a limit is not positive.
     """
     with serve(
-        weights, host=host, port=port, share=share, max_upload_mb=max_upload_mb, queue=queue,
-        allowed_host=allowed_host,
+        weights or tuple(RELEASED), host=host, port=port, share=share,
+        max_upload_mb=max_upload_mb, queue=queue, allowed_host=allowed_host,
     ) as page:  # fmt: skip
         print(f"page: {page.url}" + (f"\npublic: {page.public_url}" if share else ""), flush=True)
         print("Ctrl-C ends it and removes the visitors' files", flush=True)

@@ -29,7 +29,7 @@ from ssmde.data.video import (
 )
 from ssmde.inference.film import write_film
 from ssmde.inference.input import resize_depth
-from ssmde.inference.pictures import colorize, depth_range, side_by_side
+from ssmde.inference.pictures import color_ends, colorize, side_by_side
 from ssmde.inference.pipeline import CameraSpec, find_camera
 from ssmde.inference.predictor import ModelInfo, PredictedFrame, Predictor
 from ssmde.inference.writers import (
@@ -58,8 +58,6 @@ LONGEST_SHOWN, LONGEST_FILM, LONGEST_PREVIEW = 1280, 1280, 480
 """Larger pictures and films are shown at this size, in pixels; files keep the size they came in."""
 LONGEST_READ = 320
 """Size at which depths go to the browser: about what networks see."""
-COLOR_MEMORY = 0.9
-"""Share of the former frame in the ends of a film's colors, so that they do not flicker."""
 LEVELS, RAMP = 65535, 256
 TOO_LONG = f"The page computes for {JOB_SECONDS / 60:.0f} minutes at most; use ssmde predict."
 SMALLER = (
@@ -342,7 +340,7 @@ def _archive(
 
 def view(folder: Path, shot: PredictedFrame, color_map: str) -> View:
     """Write the pictures a page shows into `folder`, and the legend for them."""
-    near, far = depth_range(shot.depth) or (1.0, 2.0)
+    near, far = color_ends(shot.depth)
     size = _fit(shot.depth.shape, LONGEST_SHOWN)
     picture, colors = folder / "picture.jpg", folder / f"{color_map}.png"
     if not picture.exists():
@@ -372,10 +370,7 @@ def film_frame(
         ends: What the call before returned; None for the first frame.
     """
     size = _fit(shot.depth.shape, LONGEST_FILM)
-    near, far = depth_range(shot.depth) or (1.0, 2.0)
-    if ends is not None:
-        near = COLOR_MEMORY * ends[0] + (1 - COLOR_MEMORY) * near
-        far = COLOR_MEMORY * ends[1] + (1 - COLOR_MEMORY) * far
+    near, far = color_ends(shot.depth, ends)
     small = resize_depth(shot.depth, size)
     colors = colorize(small, near=near, far=far, color_map=color_map)
     return side_by_side([resize_image(shot.pixels, size), colors]), (near, far)

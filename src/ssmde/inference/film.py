@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from ssmde.data.decoding import Clock
 from ssmde.data.video import CODECS, QUALITY
-from ssmde.inference.pictures import colorize, depth_range, side_by_side
+from ssmde.inference.pictures import color_ends, colorize, side_by_side
 from ssmde.inference.predictor import PredictedFrame
 from ssmde.io import whole_file
 
@@ -29,7 +29,7 @@ Sound = Iterator[tuple[float, Any]]
 
 def picture_of(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
     """Frame and depth in color, side by side; gray where there is no depth."""
-    near, far = frame.ends or depth_range(frame.depth) or (1.0, 2.0)
+    near, far = frame.ends or color_ends(frame.depth)
     return side_by_side([frame.pixels, colorize(frame.depth, near=near, far=far)])
 
 

@@ -18,6 +18,7 @@ from ssmde.io import whole_file
 
 GRAY = 128  # color of pixels without a value
 ENDS = (2.0, 98.0)  # percentiles that set the ends of the colors, so that outliers do not
+COLOR_MEMORY = 0.9  # of the former frame in the ends of a video's colors, so that none flickers
 WORST_ERROR = 0.5  # relative error that gets the last color of an error picture
 GAP = 4  # white pixels between neighboring pictures
 TEXT_SIZE = 13
@@ -42,6 +43,19 @@ def depth_range(depth: Float[np.ndarray, "h w"]) -> tuple[float, float] | None:
         return None
     near, far = _percentiles(values)
     return (float(near), float(far)) if far > near * 1.0001 else (float(near / 2), float(far * 2))
+
+
+def color_ends(
+    depth: Float[np.ndarray, "h w"], before: tuple[float, float] | None = None
+) -> tuple[float, float]:
+    """The same, 1 and 2 without a valid pixel; those of a video follow the `before` slowly."""
+    ends = depth_range(depth) or (1.0, 2.0)
+    if before is None:
+        return ends
+    near, far = (
+        COLOR_MEMORY * a + (1 - COLOR_MEMORY) * b for a, b in zip(before, ends, strict=True)
+    )
+    return near, far
 
 
 def colorize(
@@ -196,7 +210,7 @@ def _ends(
     depth: Float[np.ndarray, "h w"], near: float | None, far: float | None
 ) -> tuple[float, float]:
     """The ends asked for; one that was not asked for comes from the map, beyond the other."""
-    found = (near, far) if near and far else depth_range(depth) or (1.0, 2.0)
+    found = (near, far) if near and far else color_ends(depth)
     if near is None:
         near = found[0] if far is None or found[0] < far else far / 2
     if far is None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,12 +15,14 @@ from ssmde.data.images import resize_image
 from ssmde.inference.input import ImageLike, resize_depth, to_pixels
 from ssmde.models.depth_net import check_image_size
 
+BATCH_SIZE = 8  # images the network sees at once
 LARGEST_GROUP = 100_000_000  # bytes of pixels: four photos of 8 megapixels
 STRIDE = 32  # of the networks: sizes are multiples of it
 SMALLER = 0.75  # size of the second view for the confidence, as a share of the first
 CELLS = 4  # what is coarser than a quarter of a tile is decided by the whole image
 MOST_TILES = 16
 Views = list[UInt8[np.ndarray, "_ _ 3"]]
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,23 +172,42 @@ class Predictor:
         self,
         images: Iterable[ImageLike],
         *,
-        batch_size: int = 8,
+        batch_size: int = BATCH_SIZE,
         confidence: bool = False,
         tiles: int = 1,
     ) -> Iterator[Prediction]:
         """Depth of each image, at its own size, in order; reads `batch_size` images at a time."""
+        for _, found in self.predict_named(
+            ((None, image) for image in images),
+            batch_size=batch_size, confidence=confidence, tiles=tiles,
+        ):  # fmt: skip
+            yield found
+
+    def predict_named(
+        self,
+        images: Iterable[tuple[Name, ImageLike]],
+        *,
+        batch_size: int = BATCH_SIZE,
+        confidence: bool = False,
+        tiles: int = 1,
+    ) -> Iterator[tuple[Name, Prediction]]:
+        """The same for images that have names, or whatever is to be known of them afterwards."""
         check_tiles(tiles)
-        for group in _groups(images, batch_size, self.size_for):
+        for named in _groups(images, batch_size, self.size_for):
+            group = [pixels for _, pixels in named]
             depths = self._run(group)
             sure = self._confidence(group, depths) if confidence else [None] * len(group)
-            for pixels, depth, c in zip(group, depths, sure, strict=True):
+            for (name, pixels), depth, c in zip(named, depths, sure, strict=True):
                 size = pixels.shape[:2]
                 if tiles > 1:
                     depth = tiled_depth(self._run, pixels, self.size_for(size), tiles)
-                yield Prediction(
-                    depth=resize_depth(depth, size),
-                    confidence=None if c is None else resize_depth(c, size),
-                    metric=self.metres_per_unit is not None,
+                yield (
+                    name,
+                    Prediction(
+                        depth=resize_depth(depth, size),
+                        confidence=None if c is None else resize_depth(c, size),
+                        metric=self.metres_per_unit is not None,
+                    ),
                 )
 
     def network_depth(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "k m"]:
@@ -227,17 +249,19 @@ class Predictor:
 
 
 def _groups(
-    images: Iterable[ImageLike], batch_size: int, size_for: Callable[[tuple[int, ...]], object]
-) -> Iterator[Views]:
+    images: Iterable[tuple[Name, ImageLike]],
+    batch_size: int,
+    size_for: Callable[[tuple[int, ...]], object],
+) -> Iterator[list[tuple[Name, UInt8[np.ndarray, "_ _ 3"]]]]:
     """Images in groups of at most `batch_size`, seen at one size; of large images fewer."""
-    group: Views = []
-    for image in images:
+    group: list[tuple[Name, UInt8[np.ndarray, "_ _ 3"]]] = []
+    for name, image in images:
         pixels = to_pixels(image)
-        if group and size_for(group[0].shape) != size_for(pixels.shape):
+        if group and size_for(group[0][1].shape) != size_for(pixels.shape):
             yield group
             group = []
-        group.append(pixels)
-        if len(group) >= batch_size or sum(p.size for p in group) >= LARGEST_GROUP:
+        group.append((name, pixels))
+        if len(group) >= batch_size or sum(p.size for _, p in group) >= LARGEST_GROUP:
             yield group
             group = []
     if group:

@@ -25,8 +25,8 @@ from ssmde.inference.film import write_film, write_recording
 from ssmde.inference.pictures import (
     bands,
     color_bar,
+    color_ends,
     colorize,
-    depth_range,
     side_by_side,
     write_png,
 )
@@ -139,7 +139,7 @@ def _write_exr(path: Path, frame: PredictedFrame, options: WriterOptions) -> Non
 
 
 def _write_color(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
-    near, far = frame.ends or depth_range(frame.depth) or (1.0, 2.0)
+    near, far = frame.ends or color_ends(frame.depth)
     colors = colorize(frame.depth, near=near, far=far)
     bar = color_bar(colors.shape[0], near=near, far=far, unit=frame.info.unit)
     write_png(path, side_by_side([colors, bar]))

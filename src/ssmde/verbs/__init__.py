@@ -25,7 +25,13 @@ from ssmde.presets import PRESETS, find_preset
 
 PYTHON_ONLY = ("show_progress", "photos", "shard_frames")
 """Parameters without an option."""
-PLACES = {("adapt", "source"): "FILM", ("odometry", "source"): "WEIGHTS"}
+PLACES = {
+    ("adapt", "source"): "FILM",
+    ("predict", "weights"): "[WEIGHTS]",  # with two words the function takes its own
+    ("predict", "source"): "INPUT",
+    ("predict", "out"): "OUT",
+    ("odometry", "source"): "WEIGHTS",
+}
 """Words by their place that are not called like their parameters."""
 NUMBERS = {"size": "HEIGHT WIDTH", "resolution": "HEIGHT WIDTH", "intrinsics": "FX FY CX CY"}
 """Options of several numbers."""
@@ -83,14 +89,15 @@ def _option(
     marks = getattr(asked, "__metadata__", ())
     asked = asked.__origin__ if marks else asked
     by_place = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-    kind = _readable(asked)
+    kind = _readable(asked, many=parameter.default == ())
     if kind is None or parameter.name in PYTHON_ONLY:
         return None
     has_default = parameter.default is not parameter.empty
     metavar = NUMBERS.get(parameter.name)
     if by_place:
-        metavar = PLACES.get((verb, parameter.name), parameter.name.upper())
-        metavar = f"[{metavar}]" if has_default else metavar
+        shown = parameter.name.upper()
+        shown = f"[{shown}]" if has_default else shown
+        metavar = PLACES.get((verb, parameter.name), shown)
     elif Path in _members(asked):
         metavar = "PATH"
     silent = any(parameter.default is value for value in (None, False, ()))
@@ -109,22 +116,27 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if is_union else (annotation,)
 
 
-def _readable(annotation: Any) -> Any:
-    """The part of a type that words can say, one word rather than several; None if none can."""
+def _readable(annotation: Any, *, many: bool = False) -> Any:
+    """The part of a type that words can say; None if there is none.
+
+    Args:
+        annotation: The type.
+        many: Rather several words than one.
+    """
     origin = get_origin(annotation)
     if annotation in SCALARS or origin in (Literal, tuple):
         return annotation
     if origin in (Sequence, list):
         one = _readable(get_args(annotation)[0])
         return None if one is None else tuple[one, ...]
-    kinds = [_readable(a) for a in _members(annotation) if a is not annotation]
+    kinds = [_readable(a, many=many) for a in _members(annotation) if a is not annotation]
     kinds = [kind for kind in kinds if kind is not None]
     if not kinds:
         return None
 
     def rank(kind: Any) -> int:
         if get_origin(kind) is tuple and Ellipsis in get_args(kind):
-            return len(SCALARS) + 1
+            return -1 if many else len(SCALARS) + 1
         return SCALARS.index(kind) if kind in SCALARS else len(SCALARS)
 
     best = min(kinds, key=rank)

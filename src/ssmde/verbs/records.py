@@ -9,24 +9,20 @@ import inspect
 import tyro
 
 from ssmde.verbs import PARSING
-from ssmde.verbs.deploy import App, Export
+from ssmde.verbs.deploy import Export
 from ssmde.verbs.measure import Benchmark, Odometry, Scale
-from ssmde.verbs.networks import Evaluate, Predict
+from ssmde.verbs.networks import Evaluate
 
 Verb = (
     Evaluate
-    | Predict
     | Export
-    | App
     | Scale
     | Odometry
     | Benchmark
 )
 VERBS: dict[str, type[Verb]] = {
     "evaluate": Evaluate,
-    "predict": Predict,
     "export": Export,
-    "app": App,
     "scale": Scale,
     "odometry": Odometry,
     "benchmark": Benchmark,
