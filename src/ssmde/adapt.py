@@ -39,8 +39,7 @@ from ssmde.inference.loading import find_weights, load
 from ssmde.inference.pictures import colorize, depth_range, side_by_side, stack, write_png
 from ssmde.inference.predictor import Predictor
 from ssmde.io import hidden_part, read_json, write_json
-from ssmde.label import label
-from ssmde.labelling.corrected import write_corrected
+from ssmde.labeling import label, write_corrected
 from ssmde.models.device import Device, choose_device
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import stored_scale, with_scale

@@ -7,6 +7,8 @@ every file appears whole under its own name, and doing a piece twice gives what 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from ssmde.console import import_extra
+
 TRIES = 4  # of one piece of work, before the run ends
 
 Tool = TypeVar("Tool")
@@ -38,7 +40,7 @@ def work_on_ray(
         ImportError: If Ray is not installed.
         RuntimeError: If a piece of work loses its worker again and again.
     """
-    ray = _import_ray()
+    ray = import_extra("ray", "--engine ray", "ssmde[ray]")
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
     there: dict[str, float] = ray.cluster_resources()
@@ -85,11 +87,3 @@ class _Worker:
 
     def do(self, piece: Any) -> Any:
         return self.work(self.tool, piece)
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise ImportError(f"--engine ray needs Ray: pip install 'ssmde[ray]' ({error})") from error
-    return ray

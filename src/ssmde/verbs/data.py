@@ -253,10 +253,10 @@ class Label:
 
     def run(self) -> None:
         """Label, and say what became of the frames."""
-        from ssmde.label import label
+        from ssmde.labeling import label
 
         arguments = {f.name: getattr(self, f.name) for f in fields(self)}
         found = label(**arguments)
-        print(f"labels: {found.written} written now, {found.present} there before")
+        print(found)
         for reason in found.skipped:
             print(f"skipped: {reason}", file=sys.stderr)

@@ -54,7 +54,7 @@ class Export:
 
     def run(self) -> None:
         """Export, and print how far the file is from PyTorch and how fast."""
-        from ssmde.export import export, print_report
+        from ssmde.exporting import export
 
         report = export(
             self.weights,
@@ -72,10 +72,7 @@ class Export:
             overwrite=self.overwrite,
             trust=self.trust,
         )
-        print_report(report)
-        print(f"exported: {report.files[0]}")
-        trust = " --trust" if report.files[0].suffix == ".pt2" else ""
-        print(f"next: ssmde predict {report.files[0]} INPUT OUT{trust}")
+        print(report)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
