@@ -91,12 +91,12 @@ COMMANDS = {
     "label": Command(
         words=("label", "scenes", "--source", "folder:labels", "--kind", "depth", "--batch-size",
                "2"),
-        needs=("ssmde.label",),
+        needs=("ssmde.labeling",),
         out="scenes",
     ),
     "export": Command(
         words=("export", "small", "data/x.pt2", "--resolution", "32", "64"),
-        needs=("ssmde.export", "torch.export"),
+        needs=("ssmde.exporting", "torch.export"),
     ),
     "train": Command(
         words=(

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
+from ssmde.console import import_extra
+
 TRIES = 4  # of one piece of work, before the run ends
 
 Tool = TypeVar("Tool")
@@ -35,10 +37,7 @@ def work_on_ray(
         gpu: Give each worker a GPU, or a processor; None: a GPU if the cluster has any.
         lost: What the RuntimeError says of a piece that lost its worker so many times.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise ImportError(f"--engine ray needs Ray: pip install 'ssmde[ray]' ({error})") from error
+    ray = import_extra("ray", "--engine ray", "ssmde[ray]")
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
     there: dict[str, float] = ray.cluster_resources()

@@ -36,8 +36,7 @@ from ssmde.data.sequence import FrameSequence, from_hfov
 from ssmde.inference.loading import find_weights, load
 from ssmde.inference.pictures import write_png
 from ssmde.io import hidden_part, read_json, write_json
-from ssmde.label import label
-from ssmde.labelling.corrected import write_corrected
+from ssmde.labeling import label, write_corrected
 from ssmde.models.device import Device, choose_device
 from ssmde.models.start import follow_start
 from ssmde.outputs import done_or_free, identity, mark_of, recorded

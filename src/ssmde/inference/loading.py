@@ -20,7 +20,7 @@ from ssmde.models.metric_scale import stored_scale
 from ssmde.models.pose_net import build_pose_net
 from ssmde.models.start import WEIGHTS_IN_A_RUN, weights_file
 from ssmde.models.stored import stored_config
-from ssmde.weights import is_released, released_weights
+from ssmde.weights import RELEASED, is_released, released_weights
 
 POSE_PREFIX = "pose_net."
 Resolution = tuple[int, int] | None
@@ -108,6 +108,14 @@ def find_weights(weights: str | Path) -> Path:
         FileNotFoundError: If there is nothing.
     """
     return weights_file(_named_weights(str(weights)) or Path(weights))
+
+
+def licence_of(predictor: Predictor) -> str | None:
+    """Licence of weights that tell it: released ones, and files of `ssmde export`."""
+    if isinstance(predictor.network, EngineNetwork):
+        return predictor.network.exported.facts.licence
+    name = predictor.source
+    return RELEASED[name].licence if name in RELEASED and is_released(name) else None
 
 
 def looks_like_weights(path: Path) -> bool:

@@ -9,20 +9,17 @@ import inspect
 import tyro
 
 from ssmde.verbs import PARSING
-from ssmde.verbs.deploy import Export
 from ssmde.verbs.measure import Benchmark, Odometry, Scale
 from ssmde.verbs.networks import Evaluate
 
 Verb = (
     Evaluate
-    | Export
     | Scale
     | Odometry
     | Benchmark
 )
 VERBS: dict[str, type[Verb]] = {
     "evaluate": Evaluate,
-    "export": Export,
     "scale": Scale,
     "odometry": Odometry,
     "benchmark": Benchmark,

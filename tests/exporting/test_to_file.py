@@ -15,11 +15,16 @@ from torch import Tensor, nn
 from folders import names_in
 from ssmde.cli import main
 from ssmde.data.images import resize_image, write_image
-from ssmde.export import UNKNOWN_LICENCE, ParityError, export, known_licence
-from ssmde.exporting.formats import onnx_model, write_onnx, write_openvino
+from ssmde.exporting import ParityError, export
+from ssmde.exporting.network import (
+    WholeModel,
+    calibration_frames,
+    onnx_model,
+    quantize,
+    write_onnx,
+    write_openvino,
+)
 from ssmde.exporting.parity import checked_sizes, drawn_pictures
-from ssmde.exporting.quantise import calibration_frames, quantise
-from ssmde.exporting.whole_model import WholeModel
 from ssmde.inference.engines import FACTS_KEY, ExportFacts, open_exported
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
@@ -220,7 +225,7 @@ def test_half_precision_leaves_the_last_layer_in_float32():
 def test_int8_is_calibrated_on_the_users_pictures_and_stays_near(
     predictor, proto, photos, tmp_path
 ):
-    small = quantise(proto, calibration_frames(photos))
+    small = quantize(proto, calibration_frames(photos))
     write_onnx(small, tmp_path / "small.onnx")
     write_openvino(small, FACTS, tmp_path / "small.xml")
     image = picture(200, 300, 1)
@@ -231,7 +236,7 @@ def test_int8_is_calibrated_on_the_users_pictures_and_stays_near(
 
 
 def test_int8_leaves_the_resize_and_the_last_layer_in_float(proto, photos):
-    small = quantise(proto, calibration_frames(photos))
+    small = quantize(proto, calibration_frames(photos))
     made_by = {name: node for node in small.graph.node for name in node.output}
     last = [node for node in small.graph.node if node.op_type == "Conv"]
     assert len(last) == 3
@@ -258,7 +263,7 @@ def test_an_int8_export_measures_before_and_after_and_fails_when_the_metric_does
     assert report.metrics["PyTorch"] == {"abs_rel": pytest.approx(0, abs=1e-3), "d1": 1.0}
     assert 1e-5 < report.metrics["ONNX Runtime"]["abs_rel"] < 0.03
     (tmp_path / "small.onnx").unlink()
-    monkeypatch.setattr("ssmde.export.LOST_DELTA1", -0.1)
+    monkeypatch.setattr("ssmde.exporting.parity.LOST_DELTA1", -0.1)
     with pytest.raises(ParityError, match=r"in int8 delta1 falls from 1\.0000"):
         export(predictor, tmp_path / "small.onnx", **options)
     assert not (tmp_path / "small.onnx").exists()

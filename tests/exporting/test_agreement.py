@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssmde.export import export
+from ssmde.exporting import export
 from ssmde.inference.predictor import Predictor
 
 SIZES = [(64, 96), (96, 64), (32, 32), (65, 97), (120, 160), (240, 320), (31, 200), (200, 31),

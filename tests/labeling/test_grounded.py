@@ -10,8 +10,7 @@ from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.scene_files import write_tracked_poses
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.predictor import Predictor
-from ssmde.label import label
-from ssmde.labelling import weights
+from ssmde.labeling import label, sources
 from ssmde.synthetic import draw_clip, write_clip
 
 SIZE, FRAMES, SEED = (64, 96), 26, 3
@@ -49,7 +48,7 @@ def data(clip, empty, tmp_path, monkeypatch):
     write_clip(clip, scene)
     write_tracked_poses(scene, clip.poses, np.zeros(FRAMES), "drawn")
     network = Memory(np.stack([resize_image(i, SIZE) for i in clip.images]), empty)
-    monkeypatch.setattr(weights, "load", lambda *_, **__: Predictor(network, SIZE))
+    monkeypatch.setattr(sources, "load", lambda *_, **__: Predictor(network, SIZE))
     (tmp_path / "static.safetensors").write_bytes(b"weights")
     return tmp_path / "data"
 

@@ -2,18 +2,15 @@
 
 import os
 import signal
-from functools import partial
 
 import numpy as np
 import pytest
-import torch
 
 from packed_scenes import write_scenes
-from ssmde.data.pseudo_depth import begin_labels, read_pseudo_depth
+from ssmde.data.pseudo_depth import LabelInfo, begin_labels, read_pseudo_depth, write_labels
 from ssmde.data.scene_folder import read_scenes
-from ssmde.label import _label_frames, _label_missing, label, label_folder, open_source
-from ssmde.labelling.on_ray import Piece, label_on_ray
-from ssmde.labelling.source import Asked
+from ssmde.labeling import Source, label
+from ssmde.labeling.scenes import Piece, label_folder, label_on_ray
 
 pytestmark = [
     pytest.mark.distributed,
@@ -66,44 +63,50 @@ def test_a_cluster_makes_the_labels_that_one_process_makes(cluster, data, tmp_pa
     assert (again.written, again.present) == (0, sum(FRAMES[:2]))
 
 
+INFO = LabelInfo(source="test", kind="depth", affine=True, licence="none")
+
+
+def opener(label):
+    """Makes a source that sees the frames themselves, as scene and index."""
+
+    def open_source():
+        return Source(info=INFO, label=label, read=lambda scene, i: (scene, i))
+
+    return open_source
+
+
+def map_of(i):
+    values = np.ones((4, 6), np.float32)
+    values[0, i % 6] = 2 + i
+    return values
+
+
 def test_a_killed_worker_loses_nothing_and_repeats_nothing(cluster, data, tmp_path):
-    label_one, label_rest = _label_frames, _label_missing
     log, killed = tmp_path / "log", tmp_path / "killed"
 
-    def note(scene, before):
-        """Write down which labels appeared."""
-        now = {f.name for f in (data / scene.name / "pseudo_depth").glob("*.png")}
+    def label_frames(frames):
+        maps = {f"{i:03d}": map_of(i) for _, i in frames}
+        scene, numbers = frames[0][0], [i for _, i in frames]
+        if scene.name == "a" and 4 in numbers and not killed.exists():
+            done = dict(list(maps.items())[:2])
+            write_labels(label_folder(scene), INFO, done)
+            maps = done
         with log.open("a") as file:
-            file.writelines(f"{scene.name}/{name}\n" for name in sorted(now - before))
-
-    def present(scene):
-        return {f.name for f in (data / scene.name / "pseudo_depth").glob("*.png")}
-
-    def work(source, scene, frames):
-        mine = {f"{i:03d}.png" for i in frames}
-        others = present(scene) | {f"{i:03d}.png" for i in range(99) if f"{i:03d}.png" not in mine}
-        if scene.name == "a" and 4 in frames and not killed.exists():
-            label_one(source, scene, frames[:2])
-            note(scene, others)
+            file.writelines(f"{scene.name}/{name}\n" for name in maps)
+        if len(maps) < len(frames):
             killed.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        skipped = label_rest(source, scene, frames)
-        note(scene, others)
-        return skipped
+        return list(maps.values())
 
     scenes = read_scenes(data, "train")
-    asked = Asked(
-        kind="depth", device=torch.device("cpu"), scenes=tuple(scene.name for scene in scenes)
-    )
-    opener = partial(open_source, f"folder:{tmp_path / 'made'}", asked)
     for scene in scenes:
-        begin_labels(label_folder(scene), opener().info)
+        begin_labels(label_folder(scene), INFO)
     pieces = [
         Piece(scene, list(range(start, min(start + 4, len(scene)))))
         for scene in scenes
         for start in range(0, len(scene), 4)
     ]
-    done = list(label_on_ray(opener, work, pieces, gpu=False))
+    done = list(label_on_ray(opener(label_frames), pieces, gpu=False))
     assert killed.exists()
     assert sorted((p.scene.name, p.frames) for p, _ in done) == sorted(
         (p.scene.name, p.frames) for p in pieces
@@ -115,20 +118,20 @@ def test_a_killed_worker_loses_nothing_and_repeats_nothing(cluster, data, tmp_pa
 
 
 def test_work_that_kills_every_worker_ends_the_run_and_names_the_frames(cluster, data):
-    def work(source, scene, frames):
+    def kill(frames):
         os.kill(os.getpid(), signal.SIGKILL)
 
     scene = read_scenes(data, "train")[0]
     with pytest.raises(
         RuntimeError, match=r"scene 'a': a worker was lost 4 times over frames 3 to"
     ):
-        list(label_on_ray(lambda: None, work, [Piece(scene, [3, 4])], gpu=False))
+        list(label_on_ray(opener(kill), [Piece(scene, [3, 4])], gpu=False))
 
 
 def test_a_fault_in_a_worker_is_the_error_it_is_elsewhere(cluster, data):
-    def work(source, scene, frames):
+    def fail(frames):
         raise ValueError("no such thing")
 
     scene = read_scenes(data, "train")[0]
     with pytest.raises(ValueError, match="no such thing"):
-        list(label_on_ray(lambda: None, work, [Piece(scene, [0])], gpu=False))
+        list(label_on_ray(opener(fail), [Piece(scene, [0])], gpu=False))

@@ -17,17 +17,15 @@ FARTHEST = 65534  # steps; one more means no value
 
 
 def write_corrected(scene_folder: Path, target: Path, *, until: float = 1.0) -> int:
-    """A scene folder of the frames that see enough points, with corrected labels as their depth.
+    """Write a scene folder of the frames that see enough points, corrected labels as their depth.
 
-    It appears whole or not at all.
+    It appears whole or not at all. Returns the number of frames in it; without any there is no
+    folder.
 
     Args:
-        scene_folder: It was tracked and labelled.
+        scene_folder: It was tracked and labeled.
         target: The folder to make; it must not be there.
         until: Share of the frames, from the first on.
-
-    Returns:
-        Number of frames in it; without any there is no folder.
 
     Raises:
         ValueError: If the scene has no labels, or no tracked points.
