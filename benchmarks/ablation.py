@@ -30,7 +30,7 @@ from ssmde.labeling import write_corrected
 from ssmde.models.start import follow_start
 from ssmde.pace import seconds_per_step
 from ssmde.presets import AFFINE_INDOOR, CONSISTENT, PHOTOMETRIC, SC_DEPTH_V3, SS_MDE
-from ssmde.train import train
+from ssmde.training import train
 
 REGIONS = ("full", "static", "dynamic")
 COLUMNS = [f"{region} {name}" for region in REGIONS for name in ("abs_rel", "d1")]

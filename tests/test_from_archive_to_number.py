@@ -15,7 +15,7 @@ from ssmde.data.scene_folder import read_scenes
 from ssmde.diagnosis import doctor
 from ssmde.evaluate import evaluate
 from ssmde.preparation.archives import prepare_dataset
-from ssmde.train import train
+from ssmde.training import train
 
 SIZE = (32, 64)
 FRAMES = 12

@@ -71,7 +71,7 @@ OVERVIEW = """ssmde: monocular depth from plain video
   demo      Draw videos, train both stages on them for a few minutes, evaluate, and write a page.
   scale     Find how many metres a scene unit is, and store it with the weights.
   odometry  Measure the path of the camera, by the pose network or as tracked, against the true one.
-  benchmark Measure several methods on the images of a published table, beside the published figures.
+  benchmark Measure several methods on the images of a published table, beside published figures.
 
 Example:
   ssmde predict photo.jpg depth
@@ -187,9 +187,8 @@ def _is_explained(error: Exception) -> bool:
         return True
     if isinstance(error, ImportError):
         return error.name is None  # ours, about an extra; Python's own name the module
-    from ssmde.training.module import TrainingError  # only now, for it is slow
-
-    return isinstance(error, TrainingError)
+    module = sys.modules.get("ssmde.training.module")  # slow to import where nothing was trained
+    return module is not None and isinstance(error, module.TrainingError)
 
 
 def _complain(verb: str, error: Exception | str, status: int = BAD_INPUT_STATUS) -> int:

@@ -9,9 +9,9 @@ from ssmde.config import Config
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.models.device import choose_device
-from ssmde.train import build_method
 from ssmde.training.loader import SnippetLoader
 from ssmde.training.module import TrainingModule
+from ssmde.training.single_stage import build_method
 from ssmde.types import collate
 
 STEPS = 8  # spread over the training, whose phases differ in cost

@@ -23,7 +23,9 @@ RENAMED = {
     "ssmde.predict": "ssmde.inference",
     "ssmde.prediction": "ssmde.inference",
     "ssmde.prepare": "ssmde.preparation",
+    "ssmde.stages": "ssmde.training",
     "ssmde.track": "ssmde.tracking",
+    "ssmde.train": "ssmde.training",
 }
 """Old name to new."""
 

@@ -46,7 +46,7 @@ from ssmde.preparation.sources import find_sources
 from ssmde.preparation.videos import prepare_videos
 from ssmde.presets import AFFINE_INDOOR
 from ssmde.tracking import track
-from ssmde.train import train
+from ssmde.training import train
 from ssmde.weights import DEFAULT_WEIGHTS
 
 RESULT, REPORT, PICTURE = "best.safetensors", "report.json", "before_after.png"

@@ -39,7 +39,7 @@ from ssmde.pace import seconds_per_step
 from ssmde.reporting.charts import stage_charts
 from ssmde.reporting.examples import finished_student
 from ssmde.reporting.report import errors_of_log
-from ssmde.train import train
+from ssmde.training import train
 from ssmde.weights import DEFAULT_WEIGHTS
 
 MARKER = ".ssmde-demo"  # a folder with this file was made here, and may be replaced

@@ -174,7 +174,7 @@ class Train:
 
         from ssmde.data.pack import is_packed
         from ssmde.diagnosis import doctor
-        from ssmde.stages import train_stages
+        from ssmde.training import train_stages
 
         folders = root.is_dir() and not is_packed(root)
         if folders and not self.resume and not is_later_rank():

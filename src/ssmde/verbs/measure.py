@@ -95,7 +95,7 @@ class Odometry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Benchmark:
-    """Measure several methods on the images of a published table, beside the published figures.
+    """Measure several methods on the images of a published table, beside published figures.
 
     A method is weights, a run, or a folder of predictions named like the frames: png16, npz or npy.
 

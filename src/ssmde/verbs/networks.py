@@ -1,13 +1,10 @@
 """Verbs that make networks and put them to use: train, evaluate, predict and demo."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
-
-from ssmde.console import counted
 
 NAMED = 3
 """Of many files that were written, so many are named."""

@@ -12,12 +12,7 @@ from ssmde.verbs import PARSING
 from ssmde.verbs.measure import Benchmark, Odometry, Scale
 from ssmde.verbs.networks import Evaluate
 
-Verb = (
-    Evaluate
-    | Scale
-    | Odometry
-    | Benchmark
-)
+Verb = Evaluate | Scale | Odometry | Benchmark
 VERBS: dict[str, type[Verb]] = {
     "evaluate": Evaluate,
     "scale": Scale,

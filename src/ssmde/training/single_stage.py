@@ -81,7 +81,7 @@ def train(
 ) -> Path:
     """Train the networks of a configuration and return the folder of the run.
 
-    A configuration of both stages is trained as `ssmde.stages.train_stages` says.
+    A configuration of both stages is trained as `train_stages` says.
 
     The folder holds `config.yaml`, `last.ckpt` (to go on), `best.safetensors` and
     `last.safetensors` (to use), `best/` (the best few), `log.csv`, `panels/` and `tensorboard/`.
@@ -102,7 +102,8 @@ def train(
         Stopped: After Ctrl-C or SIGTERM; the step was finished and `last.ckpt` written.
     """
     if config.method == "both":  # by name, for the stages call this function for each of them
-        return import_module("ssmde.stages").train_stages(config, resume=resume, data=data)
+        both = import_module("ssmde.training.both_stages")
+        return both.train_stages(config, resume=resume, data=data)
     config = follow_start(config_of_stage(config))
     folder = config.output / config.name
     _check_run(folder, config, resume=resume)

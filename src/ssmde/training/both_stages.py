@@ -23,7 +23,7 @@ from ssmde.models.start import follow_start
 from ssmde.outputs import check_own, digest_of, recorded, sweep
 from ssmde.reporting.report import Stages, write_report
 from ssmde.tracking import track
-from ssmde.train import train
+from ssmde.training.single_stage import train
 
 STATIC, TEACHER, STUDENT = "static", "teacher", "student"  # folders of the stages
 GROUNDED = "grounded"  # source of labels that is made from the video itself
@@ -41,18 +41,18 @@ def train_stages(
     Labels that are missing are made first. The source `grounded` needs nothing but the video: a
     network is trained for the static scene, in `static/`, and what moves stands on the ground.
 
-    With `both` the folder holds `teacher/` and `student/`, each as `ssmde.train.train` leaves it,
-    the weights of the student, `evaluation/` where validation scenes have measured depth, and
-    `report.html`: losses, forgetting factor, what the filter found, the numbers of both stages.
+    With `both` the folder holds `teacher/` and `student/`, each as `train` leaves it, the weights
+    of the student, `evaluation/` where validation scenes have measured depth, and `report.html`:
+    losses, forgetting factor, what the filter found, the numbers of both stages.
 
     Args:
         config: The run.
         resume: Go on where a run of both stages stopped: finished stages are skipped.
-        data: As for `ssmde.train.train`; motion and labels have to come with its batches.
+        data: As for `train`; motion and labels have to come with its batches.
 
     Raises:
         ValueError: If the data, or the folder of the run, do not fit.
-        TrainingError: As in `ssmde.train.train`.
+        TrainingError: As in `train`.
     """
     if config.method != "both":
         return train(config, resume=resume, data=data)

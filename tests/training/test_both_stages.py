@@ -20,11 +20,10 @@ from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.loading import load
-from ssmde.stages import train_stages
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.tracking import Tracked
 from ssmde.tracking.camera import FoundCamera
-from ssmde.train import train
+from ssmde.training import train, train_stages
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -119,7 +118,7 @@ def test_a_pseudo_depth_network_is_trained_and_judged_on_measured_depth(run):
 
 
 def test_a_stopped_student_goes_on_and_its_teacher_is_not_trained_again(run, monkeypatch):
-    import ssmde.stages as stages
+    import ssmde.training.both_stages as stages
 
     ran = []
     real = stages.train
@@ -141,7 +140,7 @@ def test_a_stopped_student_goes_on_and_its_teacher_is_not_trained_again(run, mon
 def test_labels_are_made_by_the_named_source_or_asked_for(run, monkeypatch):
     import shutil
 
-    import ssmde.stages as stages
+    import ssmde.training.both_stages as stages
 
     shutil.rmtree(run.data.root / "room" / "pseudo_depth")
     with pytest.raises(ValueError, match=r"'room' has no pseudo-depth: run `ssmde label .*source"):
@@ -157,7 +156,7 @@ def test_labels_are_made_by_the_named_source_or_asked_for(run, monkeypatch):
 
 
 def test_motion_is_tracked_first_where_the_run_wants_it(run, monkeypatch, capsys):
-    import ssmde.stages as stages
+    import ssmde.training.both_stages as stages
 
     asked = []
 
@@ -190,7 +189,7 @@ def test_several_processes_do_not_all_make_what_one_can_make_before(run):
 
 
 def test_only_the_first_process_hands_over_and_reports(run, monkeypatch):
-    import ssmde.stages as stages
+    import ssmde.training.both_stages as stages
 
     monkeypatch.setattr(stages, "train", lambda config, *, resume=False, data=None: config.output)
     done = []
