@@ -62,10 +62,7 @@ class Sample(NamedTuple):
 
 
 def index_ddad(
-    root: Path,
-    *,
-    lists: Mapping[str, Path] | None = None,
-    cameras: Sequence[str] = ("CAMERA_01",),
+    root: Path, *, lists: Mapping[str, Path] | None = None, cameras: Sequence[str] = ("CAMERA_01",)
 ) -> Archive:
     """Scenes of DDAD, one for each scene and camera.
 

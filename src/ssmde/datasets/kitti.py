@@ -375,9 +375,7 @@ def _sequence_scene(root: Path, sequence: Path, part: Part) -> ArchiveScene:
     if camera is not None and scans and camera.T_cam_velo is None:
         problems.append(f"{sequence / 'calib.txt'}: no row 'Tr:'; the scene has no depth")
         scans = {}
-    depth = {
-        n: partial(_scan_depth, scan, camera, size) for n, scan in scans.items() if camera
-    }
+    depth = {n: partial(_scan_depth, scan, camera, size) for n, scan in scans.items() if camera}
     poses = None if camera is None else _sequence_poses(root, sequence, camera, numbers, problems)
     times = _increasing(
         sequence / "times.txt", lambda lines: np.array([float(lines[n]) for n in numbers]), problems

@@ -28,16 +28,13 @@ Numbers = dict[str, Float[np.ndarray, " _"]]
 class KittiCamera:
     """One rectified camera, and where the other sensors are; None for a file that is missing."""
 
-    intrinsics: Float[np.ndarray, "3 3"]
-    """In pixels of the rectified image."""
+    intrinsics: Float[np.ndarray, "3 3"]  # in pixels of the rectified image
     image_size: tuple[int, int] | None = None
     """Height and width of the rectified image the matrix is for; odometry does not tell it."""
-    T_cam_rect: Float[np.ndarray, "4 4"]
-    """The baseline between camera 0 and this one, in metres."""
+    T_cam_rect: Float[np.ndarray, "4 4"]  # the baseline between camera 0 and this one, in metres
     T_cam_velo: Float[np.ndarray, "4 4"] | None = None
     T_cam_imu: Float[np.ndarray, "4 4"] | None = None
-    problems: tuple[str, ...] = ()
-    """What is missing or broken: one line for each file."""
+    problems: tuple[str, ...] = ()  # what is missing or broken: one line for each file
 
 
 def read_raw_camera(date: Path, camera: str) -> KittiCamera:

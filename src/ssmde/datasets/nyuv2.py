@@ -41,13 +41,7 @@ from ssmde.datasets.record import (
     read_sized_depth,
     scene_and_words,
 )
-from ssmde.datasets.sensors import (
-    clock_problem,
-    frame_rate,
-    in_time_order,
-    match_times,
-    time_name,
-)
+from ssmde.datasets.sensors import clock_problem, frame_rate, in_time_order, match_times, time_name
 
 PAPER = "NYU Depth V2 (Silberman et al., ECCV 2012)"
 UNITS_PER_METRE = 5000  # the sensor sees up to 10 m

@@ -49,12 +49,9 @@ CAPTIONS = {
 class Film:
     """A held-out clip: frame, prediction and truth side by side."""
 
-    moving: str
-    """File of the animation, named relative to the page."""
-    still: str
-    """File of its first picture, for readers who want no motion."""
-    size: tuple[int, int]
-    """Height and width, in pixels."""
+    moving: str  # file of the animation, named relative to the page
+    still: str  # file of its first picture, for readers who want no motion
+    size: tuple[int, int]  # height and width, in pixels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,10 +62,8 @@ class Place:
     constant: Evaluation
     student: Evaluation
     pretrained: Evaluation
-    frame: str
-    """The frame of the pictures, as `scene/frame`."""
-    ends: tuple[float, float]
-    """Metres of the brightest and of the darkest color."""
+    frame: str  # the frame of the pictures, as `scene/frame`
+    ends: tuple[float, float]  # metres of the brightest and of the darkest color
     sources: dict[str, str]
     """File of each picture, by its name in `CAPTIONS`, named relative to the page."""
 
@@ -77,20 +72,15 @@ class Place:
 class Story:
     """What happened, from the drawing to the pictures."""
 
-    first: Config
-    """The training run of stage 1."""
-    second: Config
-    """That of stage 2."""
+    first: Config  # the training run of stage 1
+    second: Config  # that of stage 2
     videos: Videos
-    results: tuple[Evaluation, Evaluation]
-    """Of the held-out frames: teacher and student."""
+    results: tuple[Evaluation, Evaluation]  # of the held-out frames: teacher and student
     examples: tuple[Example, ...]
     film: Film
     charts: tuple[Chart, ...]
-    pretrained: str
-    """Name of the network of the package."""
-    places: tuple[Place, ...]
-    """That network beside the one of the demo."""
+    pretrained: str  # name of the network of the package
+    places: tuple[Place, ...]  # that network beside the one of the demo
     seconds: dict[str, float]
     """Wall-clock time of each step, by its name; `teacher` and `student` are the trainings."""
 

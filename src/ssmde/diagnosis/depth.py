@@ -50,8 +50,7 @@ REFERENCES = ("measured depth", "tracked points", "height in the image")
 class _Maps(NamedTuple):
     """Depth maps of a scene: those that can be used, and edges of them and of their images."""
 
-    broken: list[tuple[int, str]]
-    """Frames whose map cannot be used, with the reason."""
+    broken: list[tuple[int, str]]  # frames whose map cannot be used, with the reason
     images: list[Map]
     edges: list[Bool[np.ndarray, "h w"]]
 
@@ -282,12 +281,9 @@ def registration_check(
 class Fit(NamedTuple):
     """How well depth edges lie on image edges, over several frames."""
 
-    here: float
-    """Mean strength of the image where the depth jumps, against 0 for anywhere."""
-    mirrored: float
-    """The same for the mirrored images."""
-    best: float
-    """The same after the best shift."""
+    here: float  # mean strength of the image where the depth jumps, against 0 for anywhere
+    mirrored: float  # the same for the mirrored images
+    best: float  # the same after the best shift
     shift: tuple[int, int]
     """(right, down) that the depth has to be moved by for it, in pixels of the edge maps."""
 

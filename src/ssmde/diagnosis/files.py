@@ -45,10 +45,8 @@ Read = TypeVar("Read")
 class Opened(NamedTuple):
     """A scene, with what is wrong with its files."""
 
-    sequence: FrameSequence | None
-    """None if it has no frame that can be opened."""
-    offset: int
-    """Index of its first frame among all images of its folder."""
+    sequence: FrameSequence | None  # None if it has no frame that can be opened
+    offset: int  # index of its first frame among all images of its folder
     findings: list[Finding]
 
 

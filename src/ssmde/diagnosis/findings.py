@@ -20,19 +20,15 @@ NARROW = 24  # columns of the table for all but the text
 class Finding:
     """One thing that stands in the way of training, or may."""
 
-    name: str
-    """What kind of thing, such as `static-camera`."""
+    name: str  # what kind of thing, such as `static-camera`
     severity: Severity
     """`blocking`: training fails or learns nonsense. `warning`: it learns less. `note`: good to
     know."""
-    what: str
-    """What was found, with numbers."""
-    remedy: str
-    """What to do."""
+    what: str  # what was found, with numbers
+    remedy: str  # what to do
     frames: tuple[int, ...] = ()
     """Indices of the frames it is about, from 0 in the order of the images; empty if all."""
-    scene: str = ""
-    """Name of the scene; empty if it is about all of them."""
+    scene: str = ""  # name of the scene; empty if it is about all of them
 
 
 def frame_ranges(frames: Sequence[int]) -> str:
@@ -46,8 +42,7 @@ def frame_ranges(frames: Sequence[int]) -> str:
 class Diagnosis:
     """What stands in the way of training on a data folder; as text, a table and a line below it."""
 
-    findings: tuple[Finding, ...]
-    """The worst first; empty if nothing was found."""
+    findings: tuple[Finding, ...]  # the worst first; empty if nothing was found
 
     @property
     def is_blocking(self) -> bool:

@@ -72,10 +72,8 @@ OVERLAY_MOTION = 0.02  # share of the longer side that the camera has to move th
 class Thoroughness(NamedTuple):
     """How many frames of a scene are looked at."""
 
-    neighbors: int
-    """Pairs of consecutive frames, at most."""
-    pairs: int
-    """Pairs at each wider gap, at most."""
+    neighbors: int  # pairs of consecutive frames, at most
+    pairs: int  # pairs at each wider gap, at most
 
 
 FULL = Thoroughness(neighbors=2000, pairs=24)
@@ -85,38 +83,27 @@ QUICK = Thoroughness(neighbors=20, pairs=4)
 class Pairs(NamedTuple):
     """Motion between frames a fixed gap apart; lengths are shares of the longer side."""
 
-    first: Int[np.ndarray, "n"]
-    """Index of the earlier frame."""
-    found: Values
-    """Share of the tiles with texture that were found again; nan if none has any."""
-    motion: Values
-    """Length of the motion in the median over tiles; nan if too few were found."""
+    first: Int[np.ndarray, "n"]  # index of the earlier frame
+    found: Values  # share of the tiles with texture that were found again; nan if none has any
+    motion: Values  # length of the motion in the median over tiles; nan if too few were found
     parallax: Values
     """What no turn of the camera explains of it, in the median over tiles; nan as above."""
     gain: Values
     """Brightness of the second frame divided by that of the first, where both show the same."""
-    change: Values
-    """Difference of gray that one pixel in a thousand exceeds, in levels of 255."""
+    change: Values  # difference of gray that one pixel in a thousand exceeds, in levels of 255
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class VideoStatistics:
     """Numbers about the pictures of a scene."""
 
-    sequence: FrameSequence
-    """The scene."""
-    frames: Int[np.ndarray, "n"]
-    """Indices of the frames that were looked at."""
-    sharpness: Values
-    """Of each of them: 1 for a blurred image, 2 for a sharp one."""
-    pairs: dict[int, Pairs]
-    """By their gap."""
-    mean: Map
-    """Gray over about 40 frames, reduced as `read_small_gray` does, in levels of 255."""
-    spread: Map
-    """Its standard deviation."""
-    broken: dict[int, str]
-    """Frames that could not be read, with the reason."""
+    sequence: FrameSequence  # the scene
+    frames: Int[np.ndarray, "n"]  # indices of the frames that were looked at
+    sharpness: Values  # of each of them: 1 for a blurred image, 2 for a sharp one
+    pairs: dict[int, Pairs]  # by their gap
+    mean: Map  # gray over about 40 frames, reduced as `read_small_gray` does, in levels of 255
+    spread: Map  # its standard deviation
+    broken: dict[int, str]  # frames that could not be read, with the reason
 
 
 def video_statistics(sequence: FrameSequence, how: Thoroughness) -> VideoStatistics | None:
@@ -208,8 +195,7 @@ def _measure(reader: _Reader, firsts: Int[np.ndarray, "n"], gap: int) -> Pairs:
 class Turn(NamedTuple):
     """The rotation that explains most of an image motion."""
 
-    rotation: Float64[np.ndarray, "3 3"]
-    """Points of the first camera into the second."""
+    rotation: Float64[np.ndarray, "3 3"]  # points of the first camera into the second
     rest: Float32[np.ndarray, "n"]
     """Pixels of motion that it leaves over at each tile; infinite where none was found."""
 

@@ -49,11 +49,9 @@ class _Job:
 
     scene: ArchiveScene
     folder: Path
-    size: tuple[int, int]
-    """Height and width of the images as they are stored."""
+    size: tuple[int, int]  # height and width of the images as they are stored
     quality: int
-    mark: dict[str, Any]
-    """What the folder is made of, to know it again."""
+    mark: dict[str, Any]  # what the folder is made of, to know it again
 
 
 def prepare_dataset(

@@ -42,12 +42,9 @@ class Chart:
     title: str
     lines: Mapping[str, Points]
     """At least one, each with at least one point; names are shown, an empty one is not."""
-    reference: tuple[str, float] | None = None
-    """Name and height of a line to compare with."""
-    divider: tuple[str, int] | None = None
-    """What begins at a step, which a vertical line marks."""
-    dots: bool = False
-    """Mark each point; for few of them."""
+    reference: tuple[str, float] | None = None  # name and height of a line to compare with
+    divider: tuple[str, int] | None = None  # what begins at a step, which a vertical line marks
+    dots: bool = False  # mark each point; for few of them
 
 
 def read_curve(log: Path, name: str) -> Points:

@@ -51,32 +51,24 @@ Store = Callable[[str, Picture], str]
 class StudentMaps:
     """Maps of one frame, at the size the networks see."""
 
-    name: str
-    """`scene/frame`."""
-    teacher: Float[np.ndarray, "h w"]
-    """Depth, in the unit of the teacher."""
-    student: Float[np.ndarray, "h w"]
-    """Depth, in the unit of the student."""
+    name: str  # `scene/frame`
+    teacher: Float[np.ndarray, "h w"]  # depth, in the unit of the teacher
+    student: Float[np.ndarray, "h w"]  # depth, in the unit of the student
     static: Bool[np.ndarray, "h w"]
     """What the filter says stands still; neither static nor dynamic is unknown."""
-    dynamic: Bool[np.ndarray, "h w"]
-    """What the filter says moves."""
-    weight: Float[np.ndarray, "h w"]
-    """Trust in the teacher's depth, in [0, 1]."""
+    dynamic: Bool[np.ndarray, "h w"]  # what the filter says moves
+    weight: Float[np.ndarray, "h w"]  # trust in the teacher's depth, in [0, 1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
     """A held-out frame and where its pictures are."""
 
-    name: str
-    """`scene/frame`."""
-    errors: tuple[float, float] | None
-    """AbsRel of teacher and student; None without truth."""
+    name: str  # `scene/frame`
+    errors: tuple[float, float] | None  # AbsRel of teacher and student; None without truth
     ends: tuple[float, float]
     """Depth of the brightest and of the darkest color: metres with truth, else any unit."""
-    sources: Mapping[str, str]
-    """Source of each picture, by its name in `CAPTIONS`."""
+    sources: Mapping[str, str]  # source of each picture, by its name in `CAPTIONS`
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +78,8 @@ class MeasuredFrame:
     image: Picture
     prediction: Float[np.ndarray, "h w"]
     """Aligned to the truth and clipped to the protocol's range, in metres."""
-    truth: Float[np.ndarray, "h w"]
-    """In metres, 0 where nothing counts."""
-    moving: Bool[np.ndarray, "h w"] | None
-    """What moves by itself; None where nobody knows."""
+    truth: Float[np.ndarray, "h w"]  # in metres, 0 where nothing counts
+    moving: Bool[np.ndarray, "h w"] | None  # what moves by itself; None where nobody knows
 
 
 def finished_student(config: Config, weights: Path, log: Path) -> Student:

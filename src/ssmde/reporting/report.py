@@ -50,12 +50,10 @@ HIGHER_IS_BETTER = ("d1", "d2", "d3")
 class Stages:
     """Both stages of a finished run."""
 
-    folder: Path
-    """Of the run; the stages lie in it as `teacher` and `student`."""
+    folder: Path  # of the run; the stages lie in it as `teacher` and `student`
     teacher: Config
     student: Config
-    weights: tuple[Path, Path]
-    """Files of teacher and student that the report speaks of."""
+    weights: tuple[Path, Path]  # files of teacher and student that the report speaks of
     results: tuple[Evaluation, Evaluation] | None
     """Of these weights on the held-out frames; None without truth."""
 
@@ -111,9 +109,7 @@ def errors_of_log(result: Evaluation) -> dict[str, float]:
     return {f"val/{name}abs_rel": e.abs_rel for name, e in named.items() if e is not None}
 
 
-def _rows(
-    results: Mapping[str, Evaluation],
-) -> dict[str, list[tuple[str, list[tuple[str, bool]]]]]:
+def _rows(results: Mapping[str, Evaluation]) -> dict[str, list[tuple[str, list[tuple[str, bool]]]]]:
     """By network or baseline, for each region: its name, and each number with if it is the best.
 
     Args:

@@ -25,26 +25,19 @@ SUBPIXELS = ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))
 class Picture(NamedTuple):
     """One frame and its truth."""
 
-    image: UInt8[ndarray, "h w 3"]
-    """RGB."""
-    depth: Float32[ndarray, "h w"]
-    """Metres along z; 0 where the ray meets nothing."""
-    moving: UInt8[ndarray, "h w"]
-    """255 where the surface moves by itself at this time, else 0."""
-    body: Int32[ndarray, "h w"]
-    """Index of the body in the scene; -1 where the ray meets nothing."""
+    image: UInt8[ndarray, "h w 3"]  # RGB
+    depth: Float32[ndarray, "h w"]  # metres along z; 0 where the ray meets nothing
+    moving: UInt8[ndarray, "h w"]  # 255 where the surface moves by itself at this time, else 0
+    body: Int32[ndarray, "h w"]  # index of the body in the scene; -1 where the ray meets nothing
 
 
 class Outlines(NamedTuple):
     """Where the parts lie that a camera may see; q of the p parts, the nearest first."""
 
     part: Int64[ndarray, " q"]
-    nearest: Float64[ndarray, " q"]
-    """Least depth, in metres."""
-    frame: Float64[ndarray, "q 4"]
-    """Pixels around the part: left, top, right, bottom."""
-    eye: Float64[ndarray, "q 3"]
-    """The camera's centre in the frame of the part."""
+    nearest: Float64[ndarray, " q"]  # least depth, in metres
+    frame: Float64[ndarray, "q 4"]  # pixels around the part: left, top, right, bottom
+    eye: Float64[ndarray, "q 3"]  # the camera's centre in the frame of the part
 
 
 def outline(placed: Placed, camera: Camera, size: tuple[int, int], far: float) -> Outlines:

@@ -23,35 +23,28 @@ CURVED = -1  # face axis of a surface that has no flat faces
 class Surface(NamedTuple):
     """What a shape looks like at points on it."""
 
-    normals: Float64[ndarray, "n 3"]
-    """Unit normals; outwards (either side for a plane)."""
-    axis: Int64[ndarray, " n"]
-    """Axis across the flat face (0, 1, 2), or -1 on a curved surface."""
-    face: Int64[ndarray, " n"]
-    """Number of the face, so that each gets a texture of its own."""
+    normals: Float64[ndarray, "n 3"]  # unit normals; outwards (either side for a plane)
+    axis: Int64[ndarray, " n"]  # axis across the flat face (0, 1, 2), or -1 on a curved surface
+    face: Int64[ndarray, " n"]  # number of the face, so that each gets a texture of its own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Texture:
     """Colors of one surface: two mixed by noise, a third put on by a pattern."""
 
-    base: Color
-    """RGB in [0, 1]."""
-    second: Color
-    """Noise mixes this one into `base`."""
+    base: Color  # RGB in [0, 1]
+    second: Color  # noise mixes this one into `base`
     mark: Color = (1.0, 1.0, 1.0)
     """Color of the pattern: the joints of blocks, the glass of windows, the paint of lanes."""
     pattern: Pattern = "plain"
     period: tuple[float, float] = (1.0, 1.0)
     """Size of a repeat along the surface: across and down (ground: across and ahead), metres."""
-    duty: tuple[float, float] = (0.5, 0.5)
-    """Share of a period that is marked, in both directions."""
+    duty: tuple[float, float] = (0.5, 0.5)  # share of a period that is marked, in both directions
     variation: float = 0.0
     """How much neighboring blocks or windows differ in brightness, from 0 to 1."""
     shift: float = 0.0
     """How far each row of blocks is moved, as a share of a period: 0.5 for bricks."""
-    cell: float = 1.0
-    """Size of the coarsest grain of the noise, in metres."""
+    cell: float = 1.0  # size of the coarsest grain of the noise, in metres
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Where in the endless noise this texture lies, in cells."""
 
@@ -60,8 +53,7 @@ class Texture:
 class Plane:
     """Rectangle through the origin, across one axis."""
 
-    axis: int
-    """Axis across it: 1 is a floor, 2 a wall straight ahead, 0 a wall at the side."""
+    axis: int  # axis across it: 1 is a floor, 2 a wall straight ahead, 0 a wall at the side
     half: tuple[float, float] = (np.inf, np.inf)
     """Half sizes along the two other axes, in x, y, z order."""
 
@@ -115,8 +107,7 @@ def _faces(
 class Box:
     """Box around the origin, whose sides may lean inwards like the windows of a car."""
 
-    half: tuple[float, float, float]
-    """Half sizes along x, y, z, at the bottom."""
+    half: tuple[float, float, float]  # half sizes along x, y, z, at the bottom
     lean: tuple[float, float] = (0.0, 0.0)
     """How much the half sizes along x and z shrink from bottom to top, in metres."""
 
@@ -148,8 +139,7 @@ class Box:
 class Ellipsoid:
     """Ellipsoid around the origin; a sphere when the three radii are equal."""
 
-    radii: tuple[float, float, float]
-    """Half axes along x, y, z."""
+    radii: tuple[float, float, float]  # half axes along x, y, z
 
     def meet(
         self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
@@ -178,8 +168,7 @@ def sphere(radius: float) -> Ellipsoid:
 class Capsule:
     """Cylinder with round ends; its axis hangs from the origin down the y axis."""
 
-    length: float
-    """Distance between the centres of the two ends."""
+    length: float  # distance between the centres of the two ends
     radius: float
 
     def meet(
@@ -194,9 +183,7 @@ class Capsule:
         # Entered the endless cylinder beyond an end: only that round end can be met.
         end = origins - np.where(y[:, None] < 0, 0, self.length) * np.array([0.0, 1.0, 0.0])
         cap = first_root(
-            (directions * directions).sum(1),
-            (end * directions).sum(1),
-            (end * end).sum(1) - square,
+            (directions * directions).sum(1), (end * directions).sum(1), (end * end).sum(1) - square
         )
         t = np.where((y >= 0) & (y <= self.length), side, cap)
         return np.where(missed | (t <= 0), np.inf, t)
@@ -258,12 +245,9 @@ MOMENT = 1e-4  # seconds before and after, to see whether a body moves
 class Track:
     """Where a body is at any time: straight lines between the given points."""
 
-    times: Float64[ndarray, " k"]
-    """Seconds, rising."""
-    positions: Float64[ndarray, "k 3"]
-    """Origin of the body in the world, in metres."""
-    headings: Float64[ndarray, " k"]
-    """Radians about the vertical."""
+    times: Float64[ndarray, " k"]  # seconds, rising
+    positions: Float64[ndarray, "k 3"]  # origin of the body in the world, in metres
+    headings: Float64[ndarray, " k"]  # radians about the vertical
 
     def at(self, time: float) -> tuple[Float64[ndarray, " 3"], float]:
         """Position and heading; before the first and after the last time the body stands."""
@@ -293,14 +277,12 @@ class Part:
     texture: Texture
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Origin of the shape in the frame of the body, in metres."""
-    turn: float = 0.0
-    """Heading of the shape relative to the body, in radians."""
+    turn: float = 0.0  # heading of the shape relative to the body, in radians
     swing: float = 0.0
     """Largest angle, in radians, by which a walking body swings this part to and fro."""
     hang: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Where the shape lies in the frame that swings around `offset`, in metres."""
-    casts_shadow: bool = True
-    """False for small things whose shadow nobody misses; it saves time."""
+    casts_shadow: bool = True  # False for small things whose shadow nobody misses; it saves time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -311,10 +293,8 @@ class Body:
     track: Track
     leg: float = 0.0
     """Length of a swinging leg, in metres: the body sinks so that the standing foot stays down."""
-    stride: float = 0.0
-    """Largest swing of the legs, in radians; 0 for anything that does not walk."""
-    pace: float = 0.0
-    """Strides, in radians a second."""
+    stride: float = 0.0  # largest swing of the legs, in radians; 0 for anything that does not walk
+    pace: float = 0.0  # strides, in radians a second
     footprint: tuple[float, float] | None = None
     """Half sizes (across, along) of the contact with the ground, which darkens it; None: none."""
 
@@ -324,10 +304,8 @@ class Scene:
     """Bodies and light; all a picture needs but the camera."""
 
     bodies: tuple[Body, ...]
-    light: tuple[float, float, float]
-    """Unit vector towards the light."""
-    ambient: float = 0.5
-    """Share of the light that comes from everywhere."""
+    light: tuple[float, float, float]  # unit vector towards the light
+    ambient: float = 0.5  # share of the light that comes from everywhere
     sky: tuple[Color, Color] = ((0.85, 0.89, 0.94), (0.42, 0.6, 0.86))
     """Color at the horizon and overhead, where no surface is met."""
     far: float = np.inf
@@ -338,15 +316,12 @@ class Placed(NamedTuple):
     """Every part of a scene at one moment; p parts, all arrays in the same order."""
 
     parts: tuple[Part, ...]
-    rotations: Float64[ndarray, "p 3 3"]
-    """Turn vectors of a part into the world."""
+    rotations: Float64[ndarray, "p 3 3"]  # turn vectors of a part into the world
     origins: Float64[ndarray, "p 3"]
-    body: Int64[ndarray, " p"]
-    """Which body of the scene a part belongs to."""
+    body: Int64[ndarray, " p"]  # which body of the scene a part belongs to
     moving: Bool[ndarray, " p"]
     casts: Bool[ndarray, " p"]
-    corners: Float64[ndarray, "p 8 3"]
-    """Corners of the box around each part, in the world."""
+    corners: Float64[ndarray, "p 8 3"]  # corners of the box around each part, in the world
     contacts: Float64[ndarray, "k 6"]
     """Footprints: x, y, z and heading of the body, half sizes across and along."""
 

@@ -279,12 +279,9 @@ def fractal_noise(
 class Spots(NamedTuple):
     """Points that share a pattern, with the numbers of their textures."""
 
-    s: Float64[ndarray, " n"]
-    """Across, in metres."""
-    t: Float64[ndarray, " n"]
-    """Down (on the ground: ahead), in metres."""
-    width: Float64[ndarray, "n 2"]
-    """Width of the filter along both, in metres."""
+    s: Float64[ndarray, " n"]  # across, in metres
+    t: Float64[ndarray, " n"]  # down (on the ground: ahead), in metres
+    width: Float64[ndarray, "n 2"]  # width of the filter along both, in metres
     period: Float64[ndarray, "n 2"]
     duty: Float64[ndarray, "n 2"]
     variation: Float64[ndarray, " n"]
