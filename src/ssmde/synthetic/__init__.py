@@ -23,14 +23,13 @@ from ssmde.data.sequence import from_hfov
 from ssmde.synthetic.bodies import textured, vivid
 from ssmde.synthetic.raycast import render
 from ssmde.synthetic.rooms import WALLS, room, room_movers
-from ssmde.synthetic.scene import Body, Part, Plane, Scene, Track
+from ssmde.synthetic.scene import Body, Part, Plane, Points, Poses, Scene, Times, Track, Values
 from ssmde.synthetic.streets import LANE, crossings, street, street_movers
 
 HARMONICS = ((1.0, 1.0), (1.7, 0.45), (2.9, 0.2))  # frequency and strength of the waves added up
 LONG = 400.0  # radians over which the mean speed of the waves is measured
 Movers = Literal["none", "across", "oblique", "followed", "mixed"]
 Kind = Literal["wall", "slanted_wall", "room", "street"]
-Poses = Float64[ndarray, "k 4 4"]
 
 FPS = 10.0  # frames a second
 EYE_HEIGHT = {"room": 1.45, "street": 1.6}  # metres above the ground
@@ -147,7 +146,7 @@ class _Shoot:
         """Random numbers of their own for scenery (0), camera (1), angles (2) and movers (3)."""
         return np.random.default_rng([self.seed, purpose])
 
-    def times(self) -> Float64[ndarray, " k"]:
+    def times(self) -> Times:
         """Moment of every frame, in seconds."""
         return np.arange(self.frames + 1) / FPS
 
@@ -183,9 +182,9 @@ def _wall_scene(rng: Generator, heading: float) -> Scene:
     track = Track(
         times=np.zeros(1), positions=np.array([[0, 0, WALL_DISTANCE]]), headings=np.array([heading])
     )
-    part = Part(shape=Plane(2), texture=texture, casts_shadow=False)
-    wall = Body(parts=(part,), track=track)
-    return Scene(bodies=(wall,), light=(0.36, -0.48, -0.8), ambient=0.6)
+    part = Part(Plane(2), texture, casts_shadow=False)
+    wall = Body((part,), track)
+    return Scene((wall,), light=(0.36, -0.48, -0.8), ambient=0.6)
 
 
 def _room(shoot: _Shoot) -> tuple[Scene, Poses]:
@@ -276,7 +275,7 @@ def _depth_unit(deepest: float) -> int:
 
 def wander(
     rng: Generator, frames: int, amplitudes: tuple[float, float, float], step: float
-) -> Float64[ndarray, "n 3"]:
+) -> Points:
     """Smooth values around zero whose change from frame to frame has the mean length `step`.
 
     `amplitudes` is the size of the three coordinates, in the unit of `step`.
@@ -285,7 +284,7 @@ def wander(
     rate = np.array([h[0] for h in HARMONICS])[:, None] * rng.uniform(0.8, 1.25, phase.shape)
     strength = np.array([h[1] for h in HARMONICS])[:, None] * np.array(amplitudes)
 
-    def waves(at: Float64[ndarray, " k"]) -> Float64[ndarray, "k 3"]:
+    def waves(at: Times) -> Float64[ndarray, "k 3"]:
         return (strength * np.sin(rate * at[:, None, None] + phase)).sum(axis=1)
 
     fine = waves(np.linspace(0, LONG, 8000))
@@ -293,9 +292,7 @@ def wander(
     return waves(np.arange(frames) * step / speed)
 
 
-def poses(
-    positions: Float64[ndarray, "n 3"], angles: Float64[ndarray, "n 3"]
-) -> Float64[ndarray, "n 4 4"]:
+def poses(positions: Points, angles: Points) -> Float64[ndarray, "n 4 4"]:
     """Camera-to-world matrices; angles are heading, pitch (up) and roll, in degrees."""
     heading, pitch, roll = np.radians(angles).T
     result = np.zeros((len(positions), 4, 4))
@@ -306,7 +303,7 @@ def poses(
     return result
 
 
-def _turn(a: int, b: int, angle: Float64[ndarray, " n"]) -> Float64[ndarray, "n 3 3"]:
+def _turn(a: int, b: int, angle: Values) -> Float64[ndarray, "n 3 3"]:
     """Rotations that turn axis a towards axis b."""
     turn = np.tile(np.eye(3), (len(angle), 1, 1))
     turn[:, a, a] = turn[:, b, b] = np.cos(angle)
@@ -314,7 +311,7 @@ def _turn(a: int, b: int, angle: Float64[ndarray, " n"]) -> Float64[ndarray, "n 
     return turn
 
 
-def sideways(rng: Generator, frames: int, step: float) -> Float64[ndarray, "n 3"]:
+def sideways(rng: Generator, frames: int, step: float) -> Points:
     """Steps of exactly `step` to the right, and a slight sway up, down, ahead and back."""
     sway = wander(rng, frames, (0.0, 0.5, 0.8), 0.3 * step) if step else np.zeros((frames, 3))
     sway = sway - sway[:1]
@@ -322,7 +319,7 @@ def sideways(rng: Generator, frames: int, step: float) -> Float64[ndarray, "n 3"
     return sway
 
 
-def drive(rng: Generator, frames: int, step: float) -> Float64[ndarray, "n 3"]:
+def drive(rng: Generator, frames: int, step: float) -> Points:
     """Along z at about `step` a frame, a little faster and slower, swaying within the lane."""
     sway = wander(rng, frames, (0.35, 0.02, 3.0), 0.08 * step)
     sway[:, 2] += step * np.arange(frames) - sway[0, 2]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8
 from numpy import ndarray
 
-from ssmde.synthetic.scene import Placed, Scene, place
+from ssmde.synthetic.scene import Indices, Pixels, Placed, Scene, Values, place
 from ssmde.synthetic.shading import Camera, shade
 
 NEAR = 0.02  # metres; parts nearer than this to the camera's plane are cut off when culled
@@ -84,8 +84,8 @@ def _frames(
 
 
 def trace(
-    placed: Placed, outlines: Outlines, camera: Camera, pixels: Float64[ndarray, "n 2"]
-) -> tuple[Float64[ndarray, " n"], Int64[ndarray, " n"]]:
+    placed: Placed, outlines: Outlines, camera: Camera, pixels: Pixels
+) -> tuple[Values, Indices]:
     """Depth and part each pixel's ray meets first: infinite and -1 where it meets nothing."""
     # Sorted by row, the pixels a part can touch are close to one slice.
     order = np.argsort(pixels[:, 1], kind="stable")

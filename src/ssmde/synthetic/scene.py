@@ -15,6 +15,13 @@ from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
 Color = tuple[float, float, float]
+Points = Float64[ndarray, "n 3"]  # or vectors
+Rays = Float64[ndarray, "#n 3"]  # origins or directions, one for all or one each
+Pixels = Float64[ndarray, "n 2"]
+Values = Float64[ndarray, " n"]
+Indices = Int64[ndarray, " n"]
+Times = Float64[ndarray, " k"]  # seconds
+Poses = Float64[ndarray, "k 4 4"]  # camera to world
 Pattern = Literal["plain", "stripes", "checks", "blocks", "windows", "lanes", "cap"]
 TINY = 1e-30  # stands for a slope of exactly zero, so that a division gives a huge number
 CURVED = -1  # face axis of a surface that has no flat faces
@@ -23,9 +30,9 @@ CURVED = -1  # face axis of a surface that has no flat faces
 class Surface(NamedTuple):
     """What a shape looks like at points on it."""
 
-    normals: Float64[ndarray, "n 3"]  # unit normals; outwards (either side for a plane)
-    axis: Int64[ndarray, " n"]  # axis across the flat face (0, 1, 2), or -1 on a curved surface
-    face: Int64[ndarray, " n"]  # number of the face, so that each gets a texture of its own
+    normals: Points  # unit normals; outwards (either side for a plane)
+    axis: Indices  # axis across the flat face (0, 1, 2), or -1 on a curved surface
+    face: Indices  # number of the face, so that each gets a texture of its own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,9 +64,7 @@ class Plane:
     half: tuple[float, float] = (np.inf, np.inf)
     """Half sizes along the two other axes, in x, y, z order."""
 
-    def meet(
-        self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
-    ) -> Float64[ndarray, " n"]:
+    def meet(self, origins: Rays, directions: Rays) -> Values:
         """First t > 0 at which each ray enters the shape; infinite where it misses."""
         slope = directions[:, self.axis]
         t = -origins[:, self.axis] / np.where(slope == 0, TINY, slope)
@@ -69,7 +74,7 @@ class Plane:
                 hit &= np.abs(origins[:, other] + t * directions[:, other]) <= half
         return np.where(hit, t, np.inf)
 
-    def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
+    def surface(self, points: Points) -> Surface:
         """Normals and faces at points on the shape."""
         normals = np.zeros_like(points)
         normals[:, self.axis] = 1.0
@@ -111,9 +116,7 @@ class Box:
     lean: tuple[float, float] = (0.0, 0.0)
     """How much the half sizes along x and z shrink from bottom to top, in metres."""
 
-    def meet(
-        self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
-    ) -> Float64[ndarray, " n"]:
+    def meet(self, origins: Rays, directions: Rays) -> Values:
         """First t > 0 at which each ray enters the shape; infinite where it misses."""
         normals, offsets = _faces(self.half, self.lean)
         slope = normals @ directions.T
@@ -123,7 +126,7 @@ class Box:
         leave = np.where(slope > 0, t, np.inf).min(axis=0)
         return np.where((enter <= leave) & (enter > 0), enter, np.inf)
 
-    def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
+    def surface(self, points: Points) -> Surface:
         """Normals and faces at points on the shape."""
         normals, offsets = _faces(self.half, self.lean)
         face = np.abs(normals @ points.T - offsets[:, None]).argmin(axis=0)
@@ -141,15 +144,13 @@ class Ellipsoid:
 
     radii: tuple[float, float, float]  # half axes along x, y, z
 
-    def meet(
-        self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
-    ) -> Float64[ndarray, " n"]:
+    def meet(self, origins: Rays, directions: Rays) -> Values:
         """First t > 0 at which each ray enters the shape; infinite where it misses."""
         radii = np.array(self.radii)
         o, d = origins / radii, directions / radii
         return first_root((d * d).sum(1), (o * d).sum(1), (o * o).sum(1) - 1)
 
-    def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
+    def surface(self, points: Points) -> Surface:
         """Normals and faces at points on the shape."""
         return curved(points / np.array(self.radii) ** 2)
 
@@ -171,9 +172,7 @@ class Capsule:
     length: float  # distance between the centres of the two ends
     radius: float
 
-    def meet(
-        self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
-    ) -> Float64[ndarray, " n"]:
+    def meet(self, origins: Rays, directions: Rays) -> Values:
         """First t > 0 at which each ray enters the shape; infinite where it misses."""
         o, d, square = origins[:, ::2], directions[:, ::2], self.radius**2
         across = np.maximum((d * d).sum(1), TINY)
@@ -188,7 +187,7 @@ class Capsule:
         t = np.where((y >= 0) & (y <= self.length), side, cap)
         return np.where(missed | (t <= 0), np.inf, t)
 
-    def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
+    def surface(self, points: Points) -> Surface:
         """Normals and faces at points on the shape."""
         outwards = points.copy()
         outwards[:, 1] -= points[:, 1].clip(0, self.length)
@@ -204,13 +203,11 @@ class Capsule:
 class Shape(Protocol):
     """Anything rays can meet, in a frame of its own."""
 
-    def meet(
-        self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
-    ) -> Float64[ndarray, " n"]:
+    def meet(self, origins: Rays, directions: Rays) -> Values:
         """First t > 0 at which each ray enters the shape; infinite where it misses."""
         ...
 
-    def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
+    def surface(self, points: Points) -> Surface:
         """Normals and faces at points on the shape."""
         ...
 
@@ -219,7 +216,7 @@ class Shape(Protocol):
         ...
 
 
-def curved(outwards: Float64[ndarray, "n 3"]) -> Surface:
+def curved(outwards: Points) -> Surface:
     """A surface without flat faces, whose normals point along the given vectors."""
     normals = outwards / np.linalg.norm(outwards, axis=1, keepdims=True)
     return Surface(normals, np.full(len(normals), CURVED), np.zeros(len(normals), np.int64))
@@ -231,7 +228,7 @@ def first_root(
     c: Float64[ndarray, "#n"],
     *,
     behind: bool = False,
-) -> Float64[ndarray, " n"]:
+) -> Values:
     """Smaller root of a t^2 + 2 b t + c = 0; infinite without one, or at t <= 0 unless `behind`."""
     inside = b * b - a * c
     t = (-b - np.sqrt(np.maximum(inside, 0))) / a
@@ -241,13 +238,13 @@ def first_root(
 MOMENT = 1e-4  # seconds before and after, to see whether a body moves
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Track:
     """Where a body is at any time: straight lines between the given points."""
 
-    times: Float64[ndarray, " k"]  # seconds, rising
+    times: Times  # seconds, rising
     positions: Float64[ndarray, "k 3"]  # origin of the body in the world, in metres
-    headings: Float64[ndarray, " k"]  # radians about the vertical
+    headings: Times  # radians about the vertical
 
     def at(self, time: float) -> tuple[Float64[ndarray, " 3"], float]:
         """Position and heading; before the first and after the last time the body stands."""
@@ -269,7 +266,7 @@ def stand(x: float, z: float, *, heading: float = 0.0, y: float = 0.0) -> Track:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """One textured shape of a body."""
 
@@ -285,7 +282,7 @@ class Part:
     casts_shadow: bool = True  # False for small things whose shadow nobody misses; it saves time
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Body:
     """Parts that move together."""
 
@@ -299,7 +296,7 @@ class Body:
     """Half sizes (across, along) of the contact with the ground, which darkens it; None: none."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """Bodies and light; all a picture needs but the camera."""
 
