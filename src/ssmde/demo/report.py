@@ -1,6 +1,6 @@
 """The page of the demo: pictures, a film, a comparison, and what happened, without a network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,14 +118,8 @@ def qualitative_examples(
 ) -> tuple[Example, ...]:
     """Write the pictures of a few measured frames, evenly spread; colors are in metres.
 
-    Args:
-        page: Folder of the page; the pictures go to a folder in it.
-        results: Evaluations of teacher and student that hold the frames of `sequences`.
-        predictors: The networks that were evaluated.
-        student: The method with the trained networks; its filter is shown.
-        sequences: Held-out sequences, with truth.
-        data: Of the training run, for size and frame gaps.
-        count: Number of frames.
+    The results are of teacher and student, like the predictors, on the held-out `sequences`;
+    `student` is the method, whose filter is shown, and `data` that of its training.
     """
     examples: list[Example] = []
     for number, maps in enumerate(student_maps(student, data, sequences, count=count), start=1):
@@ -142,19 +136,11 @@ def qualitative_examples(
 def make_film(
     page: Path, result: Evaluation, predictor: Predictor, scene: str, *, fps: float
 ) -> Film:
-    """Write a looping animation of the measured frames of one scene; one range of colors for all.
-
-    Args:
-        page: Folder of the page.
-        result: Evaluation that holds frames of the scene.
-        predictor: The network that was evaluated.
-        scene: Name of the scene.
-        fps: Frames a second.
-    """
+    """Write a looping animation of the measured frames of one scene; one range of colors for all."""
     found = [f for f in result.frames if f.frame.name.split("/")[0] == scene]
     frames = [measured_frame(f, predictor, result.protocol) for f in found]
     near, far = depth_range(np.concatenate([frame.truth for frame in frames])) or (1.0, 2.0)
-    pictures = [Image.fromarray(p) for p in _strips(frames, near, far)]
+    pictures = [Image.fromarray(_strip(frame, near, far)) for frame in frames]
     film, still = f"{FOLDER}/film.webp", f"{FOLDER}/film.png"
     (page / FOLDER).mkdir(parents=True, exist_ok=True)
     with whole_file(page / still) as part:
@@ -167,19 +153,16 @@ def make_film(
     return Film(film, still, (pictures[0].height, pictures[0].width))
 
 
-def _strips(
-    frames: Sequence[MeasuredFrame], near: float, far: float
-) -> Iterator[UInt8[np.ndarray, "h w 4"]]:
-    """RGBA: frame, prediction and truth of each moment, with see-through gaps between them."""
-    for frame in frames:
-        size = size_of_width(frame.truth.shape, FILM_WIDTH)
-        strip = np.zeros((size[0], 3 * FILM_WIDTH + 2 * GAP, 4), np.uint8)
-        depths = (colorize(depth, near=near, far=far) for depth in (frame.prediction, frame.truth))
-        for place, picture in enumerate((frame.image, *depths)):
-            left = place * (FILM_WIDTH + GAP)
-            strip[:, left : left + FILM_WIDTH, :3] = resize(picture, size)
-            strip[:, left : left + FILM_WIDTH, 3] = 255
-        yield strip
+def _strip(frame: MeasuredFrame, near: float, far: float) -> UInt8[np.ndarray, "h w 4"]:
+    """RGBA: frame, prediction and truth of a moment, with see-through gaps between them."""
+    size = size_of_width(frame.truth.shape, FILM_WIDTH)
+    strip = np.zeros((size[0], 3 * FILM_WIDTH + 2 * GAP, 4), np.uint8)
+    depths = (colorize(depth, near=near, far=far) for depth in (frame.prediction, frame.truth))
+    for place, picture in enumerate((frame.image, *depths)):
+        left = place * (FILM_WIDTH + GAP)
+        strip[:, left : left + FILM_WIDTH, :3] = resize(picture, size)
+        strip[:, left : left + FILM_WIDTH, 3] = 255
+    return strip
 
 
 def pretrained_comparison(
@@ -189,15 +172,7 @@ def pretrained_comparison(
     student: Predictor,
     pretrained: Predictor,
 ) -> Place:
-    """Measure both networks on all frames of a place, and show the frame in the middle.
-
-    Args:
-        page: Folder of the page; the pictures go to a folder in it.
-        name: Of the place, for readers.
-        sequences: Its clips, with truth.
-        student: The network of the demo.
-        pretrained: The network of the package.
-    """
+    """Measure both networks on all frames of a place, and show the frame in the middle."""
     constant = evaluate_predictions(lambda _: constant_depth(), sequences)
     ours, theirs = (evaluate_predictions(p.network_depth, sequences) for p in (student, pretrained))
     middle = len(ours.frames) // 2

@@ -72,12 +72,9 @@ def run_demo(out: Path, *, minutes: int | float, seed: int) -> Path:
 
 @contextmanager
 def replacing(out: Path) -> Generator[Path]:
-    """An empty folder beside `out` that takes its place when the block ends well.
+    """An empty folder beside `out` that takes its place, and that of an earlier demo there.
 
     When the block fails the new folder goes and `out` stays as it was.
-
-    Args:
-        out: Where the folder is to be; it may hold an earlier demo.
 
     Raises:
         FileExistsError: If something else is there, or in it.
@@ -162,12 +159,7 @@ def _train(
 
 
 def first_stage(folder: Path, seed: int) -> Config:
-    """The teacher, from random weights: views, whose motion it finds too, and labels.
-
-    Args:
-        folder: Of the demo, with `data`.
-        seed: Start of every random number.
-    """
+    """The teacher, from random weights: views, whose motion it finds too, and labels."""
     # Tracked points would give labels their unit, but in pictures this small there are some 25 a
     # frame, and labels fitted to those are off by 0.4 to 0.8 instead of 0.15. Without a unit a
     # ranking is never content and stretches the depth: little of it.
@@ -187,18 +179,11 @@ def first_stage(folder: Path, seed: int) -> Config:
             pseudo_depth=replace(labels, region="static", forgetting="exponential")
         ),
         train=TrainConfig(
-            batch_size=4,
-            learning_rate=RATES[0],
-            pose_rate=3.0,
-            schedule="cosine",
-            warmup_steps=20,
-            seed=seed,
-            validation_frames=VALIDATION_FRAMES,
-            keep_best=1,
-            accelerator="cpu",
-            threads=min(MOST_THREADS, torch.get_num_threads()),
+            batch_size=4, learning_rate=RATES[0], pose_rate=3.0, schedule="cosine",
+            warmup_steps=20, seed=seed, validation_frames=VALIDATION_FRAMES, keep_best=1,
+            accelerator="cpu", threads=min(MOST_THREADS, torch.get_num_threads()),
         ),
-    )
+    )  # fmt: skip
 
 
 def second_stage(first: Config) -> Config:
@@ -207,30 +192,21 @@ def second_stage(first: Config) -> Config:
     Its teacher has the last weights of stage 1: the best of several validations were chosen by the
     truth of the held-out videos, which nobody may look at before the end.
     """
+    teacher, rate = first.output / first.name / LAST, RATES[1]
     return replace(
-        first,
-        name=f"{NAME}/student",
-        method="student",
-        student=replace(
-            first.student, teacher=first.output / first.name / LAST, learning_rate=RATES[1]
-        ),
-        train=replace(first.train, learning_rate=RATES[1]),
-    )
+        first, name=f"{NAME}/student", method="student",
+        student=replace(first.student, teacher=teacher, learning_rate=rate),
+        train=replace(first.train, learning_rate=rate),
+    )  # fmt: skip
 
 
 def with_steps(config: Config, steps: int) -> Config:
     """The run over so many steps, with a few validations and a log fine enough for curves."""
-    return replace(
-        config,
-        student=replace(config.student, steps=steps),
-        train=replace(
-            config.train,
-            steps=steps,
-            validate_every=max(1, steps // VALIDATIONS),
-            checkpoint_every=steps,
-            log_every=max(1, steps // CURVE_POINTS),
-        ),
-    )
+    train = replace(
+        config.train, steps=steps, validate_every=max(1, steps // VALIDATIONS),
+        checkpoint_every=steps, log_every=max(1, steps // CURVE_POINTS),
+    )  # fmt: skip
+    return replace(config, student=replace(config.student, steps=steps), train=train)
 
 
 def _predictor(run: Path, out: Path) -> Predictor:

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int
+from jaxtyping import Float, Float32, Float64, Int
+from scipy.spatial.transform import Rotation
 
 from ssmde.console import counted
 from ssmde.data.image_motion import TileFlow, tile_flow
 from ssmde.data.images import REDUCTIONS, ImageError, read_image
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis.findings import Finding
-from ssmde.geometry.pose import axis_angle_to_matrix
 
 Map = Float32[np.ndarray, "h w"]
 Values = Float64[np.ndarray, "n"]
@@ -205,10 +204,7 @@ def fit_turn(flow: TileFlow, intrinsics: Float[np.ndarray, "3 3"]) -> Turn | Non
 
     Under a rotation R a pixel p moves to K R K^-1 p, whatever its depth; what is left over is the
     parallax. Distances, not squares (reweighted least squares), so that movers have little say.
-
-    Args:
-        flow: Motion of tiles; those that were not found do not count, and 8 must be.
-        intrinsics: Pinhole matrix, in pixels of the flow.
+    None if fewer than 8 tiles were found. `intrinsics` are in pixels of the flow.
     """
     if flow.found.sum() < FEWEST_TILES:
         return None
@@ -222,19 +218,16 @@ def fit_turn(flow: TileFlow, intrinsics: Float[np.ndarray, "3 3"]) -> Turn | Non
         weight = 1 / np.sqrt(np.square(left).sum(1) + 0.01)[:, None, None]  # 0.1 pixels are none
         square = (weight * slope).transpose(0, 2, 1) @ slope
         aim = (weight * slope * left[..., None]).sum((0, 1))
-        small = torch.from_numpy(np.linalg.solve(square.sum(0), aim))
-        turn = axis_angle_to_matrix(small).numpy() @ turn
+        turn = Rotation.from_rotvec(np.linalg.solve(square.sum(0), aim)).as_matrix() @ turn
     rest = np.full(len(flow.motion), np.inf, np.float32)
     rest[flow.found] = np.linalg.norm(_turn_step(turn, rays, after, focal)[0], axis=1)
     return Turn(turn, rest)
 
 
 def _turn_step(
-    turn: Float64[np.ndarray, "3 3"],
-    rays: Float64[np.ndarray, "n 3"],
-    after: Float64[np.ndarray, "n 2"],
-    focal: Float64[np.ndarray, " 2"],
-) -> tuple[Float64[np.ndarray, "n 2"], Float64[np.ndarray, "n 2 3"]]:
+    turn: Float64[np.ndarray, "3 3"], rays: Float64[np.ndarray, "n 3"],
+    after: Float64[np.ndarray, "n 2"], focal: Float64[np.ndarray, " 2"],
+) -> tuple[Float64[np.ndarray, "n 2"], Float64[np.ndarray, "n 2 3"]]:  # fmt: skip
     """What is left over of the motion, in pixels, and its derivative by a small further turn."""
     x, y, z = turn @ rays.T
     x, y = x / np.maximum(z, 1e-6), y / np.maximum(z, 1e-6)
@@ -258,9 +251,17 @@ def sharpness(gray: Map) -> float:
     return min(ratios)
 
 
+def reduction_to(side: int, size: tuple[int, int]) -> int:
+    """Pixels of a frame (height, width) that make one, each way, so that `side` are left at least.
+
+    1 if the frame has no more.
+    """
+    return next((r for r in REDUCTIONS if min(size) // r >= side), 1)
+
+
 def small_reduction(size: tuple[int, int]) -> int:
     """How many pixels of a frame (height, width) make one of its small gray image, each way."""
-    return next((r for r in REDUCTIONS if min(size) // r >= SHORT_SIDE), 1)
+    return reduction_to(SHORT_SIDE, size)
 
 
 def small_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -326,7 +327,7 @@ def check_motion(video: VideoStatistics) -> Iterator[Finding]:
             "split the scene there as at a cut, or take more frames of these stretches",
             tuple(second[far].tolist()),
         )  # fmt: skip
-    each = [_still(some).mean() for some in video.pairs.values() if len(some.first)]
+    each = [(some.motion < STILL).mean() for some in video.pairs.values() if len(some.first)]
     if min(each) >= STILL_SHARE:
         yield Finding(
             "static-camera", "blocking", "the camera does not move: the image moves less than "
@@ -342,14 +343,11 @@ def check_motion(video: VideoStatistics) -> Iterator[Finding]:
     yield from turning
 
 
-def _still(pairs: Pairs) -> Bool[np.ndarray, "n"]:
-    return pairs.motion < STILL
-
-
 def _rests(pairs: Pairs) -> Iterator[Finding]:
     """Stretches of a moving camera's video in which it rests."""
-    rows = np.split(np.arange(len(pairs.first)), np.flatnonzero(np.diff(_still(pairs))) + 1)
-    resting = [row for row in rows if len(row) >= STRETCH and _still(pairs)[row[0]]]
+    still = pairs.motion < STILL
+    rows = np.split(np.arange(len(pairs.first)), np.flatnonzero(np.diff(still)) + 1)
+    resting = [row for row in rows if len(row) >= STRETCH and still[row[0]]]
     if not resting or np.median(np.diff(pairs.first)) > 1:  # a sample shows no stretches
         return
     frames = pairs.first[np.concatenate(resting)]

@@ -85,12 +85,7 @@ class MeasuredFrame:
 def finished_student(config: Config, weights: Path, log: Path) -> Student:
     """The student of a run, its teacher, and the filter with the threshold the training ended with.
 
-    It asks for no labels: held-out frames have none.
-
-    Args:
-        config: The run of stage 2; `student.teacher` names the weights of stage 1.
-        weights: Weights of stage 2.
-        log: `log.csv` of stage 2.
+    It asks for no labels: held-out frames have none. Weights and log.csv are those of stage 2.
     """
     # After a training with poses nothing is in the unit of a mean disparity.
     normalise = config.loss.normalise_depth and config.data.poses == "none"
@@ -115,11 +110,7 @@ def student_maps(
 ) -> tuple[StudentMaps, ...]:
     """What a finished student makes of a few frames that have both neighbors, evenly spread.
 
-    Args:
-        student: Of `finished_student`.
-        data: Size and frame gaps; poses are used where every sequence has them.
-        sequences: Held-out sequences.
-        count: Number of frames.
+    `data` gives size and frame gaps; poses are used where every sequence has them.
 
     Raises:
         ValueError: If intrinsics are unknown, or no sequence is long enough for a snippet.
@@ -158,14 +149,7 @@ def measured_example(
     predictors: tuple[Predictor, Predictor],
     store: Store,
 ) -> Example:
-    """A frame with truth, in metres.
-
-    Args:
-        maps: What the student makes of it.
-        results: Evaluations of teacher and student, which hold the frame.
-        predictors: Teacher and student as they were evaluated.
-        store: Where the pictures go.
-    """
+    """A frame with truth, in metres; results and predictors are those of teacher and student."""
     found = [next(f for f in r.frames if f.frame.name == maps.name) for r in results]
     teacher, student = (
         measured_frame(f, p, r.protocol) for f, p, r in zip(found, predictors, results, strict=True)

@@ -18,7 +18,7 @@ from ssmde.inference.loading import load
 from ssmde.inference.pictures import WORST_ERROR
 from ssmde.io import write_text
 from ssmde.metrics.depth import METRICS
-from ssmde.reporting.charts import STUDENT, TEACHER, Chart, line_chart, stage_charts
+from ssmde.reporting.charts import STUDENT, TEACHER, line_chart, stage_charts
 from ssmde.reporting.examples import (
     CAPTIONS,
     Example,
@@ -59,12 +59,7 @@ class Stages:
 
 
 def write_report(stages: Stages, held_out: Sequence[FrameSequence]) -> Path:
-    """Write `report.html` into the folder of the run, and return it.
-
-    Args:
-        stages: What was trained.
-        held_out: The validation scenes, for the pictures.
-    """
+    """Write `report.html` into the folder of the run, with pictures of held-out scenes."""
     folder, results = stages.folder, stages.results
     constant = None if results is None else results[1].baselines.get("constant")
     references = {} if constant is None else errors_of_log(constant)
@@ -89,7 +84,9 @@ def render(package: str, template: str, **values: object) -> str:
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("ssmde.reporting")]),
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    filters: dict[str, Any] = {"svg": _svg, "yaml": dump_config, "rows": _rows}
+    filters: dict[str, Any] = {
+        "svg": lambda chart: Markup(line_chart(chart)), "yaml": dump_config, "rows": _rows,
+    }  # fmt: skip
     words: dict[str, Any] = {
         "captions": CAPTIONS, "headings": HEADINGS, "names": NAMES, "gradient": gradient,
         "worst_error": WORST_ERROR, "version": version("ssmde"), "counted": counted,
@@ -97,10 +94,6 @@ def render(package: str, template: str, **values: object) -> str:
     environment.filters.update(filters)
     environment.globals.update(words)
     return environment.get_template(template).render(**values)
-
-
-def _svg(chart: Chart) -> Markup:
-    return Markup(line_chart(chart))
 
 
 def errors_of_log(result: Evaluation) -> dict[str, float]:
