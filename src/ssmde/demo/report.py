@@ -136,7 +136,7 @@ def qualitative_examples(
 def make_film(
     page: Path, result: Evaluation, predictor: Predictor, scene: str, *, fps: float
 ) -> Film:
-    """Write a looping animation of the measured frames of one scene; one range of colors for all."""
+    """Write a looping animation of the measured frames of a scene; one range of colors for all."""
     found = [f for f in result.frames if f.frame.name.split("/")[0] == scene]
     frames = [measured_frame(f, predictor, result.protocol) for f in found]
     near, far = depth_range(np.concatenate([frame.truth for frame in frames])) or (1.0, 2.0)

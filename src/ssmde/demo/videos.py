@@ -52,7 +52,7 @@ class Videos:
 
 
 def draw_videos(root: Path, seed: int) -> Videos:
-    """Draw the videos into a folder of scene folders, with train.txt and val.txt, and label them."""
+    """Draw the videos as scene folders below `root`, with train.txt and val.txt, and label them."""
     first = SEEDS * seed
     train = _clips("street", MOVERS, FRAMES, SIZE, first)
     held_out = _clips(
