@@ -12,12 +12,16 @@ RENAMED = {
     "ssmde.data.archives": "ssmde.datasets",
     "ssmde.data.drawing": "ssmde.synthetic",
     "ssmde.data.drawn": "ssmde.synthetic",
+    "ssmde.datasets.lists": "ssmde.datasets.record",
+    "ssmde.demo.report": "ssmde.demo.run",
     "ssmde.demonstration": "ssmde.demo",
+    "ssmde.diagnosis.findings": "ssmde.diagnosis",
     "ssmde.doctor": "ssmde.diagnosis",
     "ssmde.net": "ssmde.models.hub",
     "ssmde.pictures": "ssmde.inference.pictures",
     "ssmde.predict": "ssmde.inference",
     "ssmde.prediction": "ssmde.inference",
+    "ssmde.preparation.storing": "ssmde.preparation.videos",
     "ssmde.prepare": "ssmde.preparation",
 }
 """Old name to new."""

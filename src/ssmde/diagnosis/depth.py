@@ -18,7 +18,7 @@ from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.pseudo_depth import has_value, read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
-from ssmde.diagnosis.findings import Finding
+from ssmde.diagnosis import Finding
 from ssmde.diagnosis.video import reduction_to, spread_out
 
 Map = Float32[np.ndarray, "h w"]

@@ -27,7 +27,7 @@ from ssmde.data.scene_folder import (
     scene_name,
 )
 from ssmde.data.sequence import FrameSequence
-from ssmde.diagnosis.findings import Finding
+from ssmde.diagnosis import Finding
 from ssmde.io import read_lines
 
 SNIPPET = 3  # frames of the shortest snippet: a target and a source on either side

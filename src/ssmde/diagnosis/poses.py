@@ -14,8 +14,8 @@ from torch import Tensor
 from ssmde.data.image_motion import TileFlow, tile_flow
 from ssmde.data.images import ImageError, read_depth, read_mask
 from ssmde.data.sequence import FrameSequence
+from ssmde.diagnosis import Finding
 from ssmde.diagnosis.depth import resample
-from ssmde.diagnosis.findings import Finding
 from ssmde.diagnosis.video import (
     FEWEST_TILES,
     GAPS,

@@ -19,7 +19,7 @@ from ssmde.console import counted
 from ssmde.data.image_motion import TileFlow, tile_flow
 from ssmde.data.images import REDUCTIONS, ImageError, read_image
 from ssmde.data.sequence import FrameSequence
-from ssmde.diagnosis.findings import Finding
+from ssmde.diagnosis import Finding
 
 Map = Float32[np.ndarray, "h w"]
 Values = Float64[np.ndarray, "n"]
