@@ -346,6 +346,7 @@ def _jumps(depth: Map, known: Bool[np.ndarray, "h w"], axis: int, relative: bool
     np.moveaxis(sure, axis, 0)[[0, -1]] = False
     flat = np.float32(np.ptp(depth[known])) or np.float32(1)  # a map of one value does not jump
     scale = np.minimum(np.minimum(a, b), c) if relative else flat
+    # The second difference: 0 on a plane seen at a slant, the whole step at a jump.
     bend = np.abs(a - 2 * b + c) / np.where(sure, scale, 1)
     return np.where(sure, bend, 0).astype(np.float32)
 

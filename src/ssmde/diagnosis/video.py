@@ -120,7 +120,7 @@ def video_statistics(sequence: FrameSequence, how: Thoroughness) -> VideoStatist
         reader.gray(index)
     if not reader.summed:
         return None
-    mean, square = reader.sums / reader.summed
+    mean, square = reader.sums / reader.summed  # for variance = E[x^2] - E[x]^2
     frames = sorted(reader.sharpness)
     return VideoStatistics(
         sequence=sequence,
@@ -216,6 +216,7 @@ def fit_turn(flow: TileFlow, intrinsics: Float[np.ndarray, "3 3"]) -> Turn | Non
     for _ in range(TURN_STEPS):
         left, slope = _turn_step(turn, rays, after, focal)
         weight = 1 / np.sqrt(np.square(left).sum(1) + 0.01)[:, None, None]  # 0.1 pixels are none
+        # Normal equations of the weighted step: a turn has three unknowns, whatever the tiles.
         square = (weight * slope).transpose(0, 2, 1) @ slope
         aim = (weight * slope * left[..., None]).sum((0, 1))
         turn = Rotation.from_rotvec(np.linalg.solve(square.sum(0), aim)).as_matrix() @ turn
@@ -229,6 +230,8 @@ def _turn_step(
     after: Float64[np.ndarray, "n 2"], focal: Float64[np.ndarray, " 2"],
 ) -> tuple[Float64[np.ndarray, "n 2"], Float64[np.ndarray, "n 2 3"]]:  # fmt: skip
     """What is left over of the motion, in pixels, and its derivative by a small further turn."""
+    # Derivative of (x / z, y / z) by a small turn: the classic flow of a rotating camera
+    # (Longuet-Higgins and Prazdny, 1980); no depth in it.
     x, y, z = turn @ rays.T
     x, y = x / np.maximum(z, 1e-6), y / np.maximum(z, 1e-6)
     slope = np.stack([-x * y, 1 + x * x, -y, -1 - y * y, x * y, x], 1).reshape(-1, 2, 3)

@@ -174,6 +174,7 @@ def measured_example(
 def plain_example(maps: StudentMaps, image: Picture, store: Store) -> Example:
     """A frame without truth: the teacher in the unit of the student, by their medians."""
     near, far = depth_range(maps.student) or (1.0, 2.0)
+    # Each stage has a unit of its own; without truth only the shapes can be compared.
     teacher = maps.teacher * (np.median(maps.student) / np.median(maps.teacher))
     pictures = {
         "frame": image,
