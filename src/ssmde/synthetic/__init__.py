@@ -23,7 +23,7 @@ from ssmde.data.sequence import from_hfov
 from ssmde.synthetic.bodies import textured, vivid
 from ssmde.synthetic.raycast import render
 from ssmde.synthetic.rooms import WALLS, room, room_movers
-from ssmde.synthetic.scene import Body, Part, Plane, Points, Poses, Scene, Times, Track, Values
+from ssmde.synthetic.scene import Body, Part, Plane, Points, Poses, Scene, Times, Values, stand
 from ssmde.synthetic.streets import LANE, crossings, street, street_movers
 
 HARMONICS = ((1.0, 1.0), (1.7, 0.45), (2.9, 0.2))  # frequency and strength of the waves added up
