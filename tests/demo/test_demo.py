@@ -25,16 +25,20 @@ from ssmde.data.images import read_depth, read_image
 from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.scene_folder import read_scene
 from ssmde.demo import demo
-from ssmde.demo.report import CAPTIONS as PRETRAINED_CAPTIONS
-from ssmde.demo.report import (
+from ssmde.demo.run import CAPTIONS as PRETRAINED_CAPTIONS
+from ssmde.demo.run import (
+    MARKER,
     Story,
+    first_stage,
     in_words,
     make_film,
     pretrained_comparison,
     qualitative_examples,
+    replacing,
+    second_stage,
+    with_steps,
     write_page,
 )
-from ssmde.demo.run import MARKER, first_stage, replacing, second_stage, with_steps
 from ssmde.demo.videos import Videos, distort, label_scene
 from ssmde.evaluate import evaluate
 from ssmde.inference.pictures import colorize_error

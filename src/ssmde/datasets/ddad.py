@@ -62,10 +62,7 @@ class Sample(NamedTuple):
 
 
 def index_ddad(
-    root: Path,
-    *,
-    lists: Mapping[str, Path] | None = None,
-    cameras: Sequence[str] = ("CAMERA_01",),
+    root: Path, *, lists: Mapping[str, Path] | None = None, cameras: Sequence[str] = ("CAMERA_01",)
 ) -> Archive:
     """Scenes of DDAD, one for each scene and camera.
 
@@ -75,10 +72,6 @@ def index_ddad(
         lists: For `train`, `val` or `test`, a file that names scenes such as 000150, one a line.
             What no list names stays where the dataset file has it, unless that has a list.
         cameras: CAMERA_01 looks ahead; 05 to 09 round the car.
-
-    Raises:
-        FileNotFoundError: If there is no scene.
-        ValueError: If a list cannot be read, or no camera is asked for.
     """
     if not cameras:
         raise ValueError("name at least one camera, such as CAMERA_01")
@@ -224,27 +217,19 @@ def _scene(file: Path, samples: Sequence[Sample], part: Part, camera: str) -> Ar
     intrinsics = matrices[key]
     if intrinsics is not None:
         check_intrinsics(intrinsics, size, where=str(folder / "calibration" / f"{key}.json"))
-    return ArchiveScene(
-        name=f"{part.name}_{camera}",
-        split=part.split,
-        frames=tuple(
-            ArchiveFrame(
-                name=sample.data[camera].file.stem,
-                image=sample.data[camera].file,
-                depth=_depth(sample, camera, intrinsics, problems),
-            )
-            for sample in kept
-        ),
-        image_size=size,
-        intrinsics=intrinsics,
-        source=f"{PAPER}, scene {folder.resolve().name}, {camera}",
-        licence=LICENCE,
-        depth_units_per_metre=UNITS_PER_METRE,
-        fps=frame_rate(seconds),
-        poses=np.stack([view.T_world_sensor for view in views]),
-        timestamps=seconds,
-        problems=tuple(problems),
+    frames = tuple(
+        ArchiveFrame(
+            name=view.file.stem, image=view.file, depth=_depth(sample, view, intrinsics, problems)
+        )
+        for sample, view in zip(kept, views, strict=True)
     )
+    return ArchiveScene(
+        name=f"{part.name}_{camera}", split=part.split, frames=frames, licence=LICENCE,
+        source=f"{PAPER}, scene {folder.resolve().name}, {camera}", image_size=size,
+        intrinsics=intrinsics, poses=np.stack([view.T_world_sensor for view in views]),
+        timestamps=seconds, fps=frame_rate(seconds), depth_units_per_metre=UNITS_PER_METRE,
+        problems=tuple(problems),
+    )  # fmt: skip
 
 
 def _usable(
@@ -269,7 +254,7 @@ def _usable(
 
 
 def _depth(
-    sample: Sample, camera: str, intrinsics: Float[np.ndarray, "3 3"] | None, problems: list[str]
+    sample: Sample, camera: Datum, intrinsics: Float[np.ndarray, "3 3"] | None, problems: list[str]
 ) -> ReadDepth | None:
     """What reads the depth of a frame; None without a scan or a camera."""
     scan = sample.data.get(SCANNER)
@@ -278,7 +263,7 @@ def _depth(
     if not scan.file.is_file():
         problems.append(f"{scan.file}: no such file; a frame has no depth")
         return None
-    return partial(_scan_depth, scan, sample.data[camera], intrinsics)
+    return partial(_scan_depth, scan, camera, intrinsics)
 
 
 def _scan_depth(

@@ -113,10 +113,6 @@ def index_kitti_raw(
         lists: For `train`, `val` or `test`, the file that names its frames.
         improved: Folder of the improved depth maps (data_depth_annotated), instead of the scans.
         truth: Convention of the depth of the scans, see above.
-
-    Raises:
-        FileNotFoundError: If there are no drives in `root`, or no maps in `improved`.
-        ValueError: If a list cannot be read, or an argument does not fit.
     """
     if truth not in ("eigen", "camera"):
         raise ValueError(f"truth must be eigen or camera, got {truth!r}")
@@ -128,19 +124,16 @@ def index_kitti_raw(
             "give the folder the archives of KITTI raw were unpacked in"
         )
     maps = None if improved is None else _improved_drives(improved)
-    if listed:
-        wanted = [
-            _Listed(split, drive, camera, numbers, str((lists or {})[split]))
-            for split, frames in listed.items()
-            for (drive, camera), numbers in frames.items()
-        ]
-    else:
-        wanted = [
-            _Listed("train", name, camera)
-            for name, drive in drives.items()
-            for camera in CAMERAS.values()
-            if camera == "02" or (drive / f"image_{camera}").is_dir()
-        ]
+    wanted = [
+        _Listed(split, drive, camera, numbers, str((lists or {})[split]))
+        for split, frames in listed.items()
+        for (drive, camera), numbers in frames.items()
+    ] or [
+        _Listed("train", name, camera)
+        for name, drive in drives.items()
+        for camera in CAMERAS.values()
+        if camera == "02" or (drive / f"image_{camera}").is_dir()
+    ]
 
     def scenes(of: _Listed) -> list[ArchiveScene]:
         if of.drive not in drives:
@@ -156,7 +149,7 @@ def read_frame_lists(lists: Mapping[str, Path]) -> dict[Split, FrameList]:
     """Frames of KITTI raw, as the field publishes its splits.
 
     Lines are such as `2011_09_26/2011_09_26_drive_0002_sync 0000000069 l`; the number may come
-    without zeros, and a line without a side means the left camera. Raises as `read_scene_lists`.
+    without zeros, and a line without a side means the left camera.
     """
     return {
         split: {
@@ -219,13 +212,10 @@ def _raw_scenes(view: _DriveCamera, of: _Listed) -> list[ArchiveScene]:
     there = [number for number in numbers if number in view.images]
     if not there:
         raise ArchiveError(f"{view.folder}: none of {len(numbers)} images {of.listed_in} names")
-    problems = [
-        *view.problems,
-        *(
-            f"{view.folder}: no image {number:010d}, which {of.listed_in} names"
-            for number in numbers
-            if number not in view.images
-        ),
+    problems = view.problems + [
+        f"{view.folder}: no image {number:010d}, which {of.listed_in} names"
+        for number in numbers
+        if number not in view.images
     ]
     name = f"{view.drive.name}_{view.camera}"
     if of.split != "train":
@@ -257,22 +247,16 @@ def _raw_scene(
             problems.append(f"{folder}: no such folder; the scene has no poses")
     kind = f"depth as {view.truth}" if view.improved is None else "improved depth"
     return ArchiveScene(
-        name=name,
-        split=split,
+        name=name, split=split, source=f"{RAW}, {view.drive.name}, image_{view.camera}, {kind}",
+        licence=LICENCE, image_size=view.image_size, intrinsics=camera and camera.intrinsics,
         frames=tuple(
             ArchiveFrame(name=f"{n:010d}", image=view.images[n], depth=depth.get(n))
             for n in numbers
         ),
-        image_size=view.image_size,
-        intrinsics=camera and camera.intrinsics,
-        source=f"{RAW}, {view.drive.name}, image_{view.camera}, {kind}",
-        licence=LICENCE,
         depth_units_per_metre=VELODYNE_UNITS if view.improved is None else IMPROVED_UNITS,
         fps=FPS if all(b - a == 1 for a, b in pairwise(numbers)) else None,
-        poses=poses,
-        timestamps=times,
-        problems=tuple(problems),
-    )
+        poses=poses, timestamps=times, problems=tuple(problems),
+    )  # fmt: skip
 
 
 def _raw_depths(
@@ -337,10 +321,6 @@ def index_kitti_odometry(root: Path, *, lists: Mapping[str, Path] | None = None)
         root: Folder of `sequences` and `poses`; the archives unpack to `dataset`.
         lists: For `train`, `val` or `test`, a file that names sequences, one a line, such as 09;
             sequences that no list names keep their place, unless its list is given.
-
-    Raises:
-        FileNotFoundError: If there are no sequences in it.
-        ValueError: If a list cannot be read, or names single frames.
     """
     listed = read_scene_lists(lists or {}, _sequence_of_line)
     sequences = sorted(f for f in (root / "sequences").glob("[0-9][0-9]") if f.is_dir())
@@ -375,29 +355,21 @@ def _sequence_scene(root: Path, sequence: Path, part: Part) -> ArchiveScene:
     if camera is not None and scans and camera.T_cam_velo is None:
         problems.append(f"{sequence / 'calib.txt'}: no row 'Tr:'; the scene has no depth")
         scans = {}
-    depth = {
-        n: partial(_scan_depth, scan, camera, size) for n, scan in scans.items() if camera
-    }
+    depth = {n: partial(_scan_depth, scan, camera, size) for n, scan in scans.items() if camera}
     poses = None if camera is None else _sequence_poses(root, sequence, camera, numbers, problems)
     times = _increasing(
         sequence / "times.txt", lambda lines: np.array([float(lines[n]) for n in numbers]), problems
     )
     return ArchiveScene(
-        name=f"odometry_{part.name}",
-        split=part.split,
+        name=f"odometry_{part.name}", split=part.split, licence=LICENCE,
+        source=f"{ODOMETRY}, sequence {sequence.name}, image_2",
         frames=tuple(
             ArchiveFrame(name=f"{number:06d}", image=file, depth=depth.get(number))
             for number, file in images.items()
         ),
-        image_size=size,
-        intrinsics=camera and camera.intrinsics,
-        source=f"{ODOMETRY}, sequence {sequence.name}, image_2",
-        licence=LICENCE,
-        depth_units_per_metre=VELODYNE_UNITS,
-        poses=poses,
-        timestamps=times,
-        problems=tuple(problems),
-    )
+        image_size=size, intrinsics=camera and camera.intrinsics, poses=poses, timestamps=times,
+        depth_units_per_metre=VELODYNE_UNITS, problems=tuple(problems),
+    )  # fmt: skip
 
 
 def _sequence_poses(
@@ -405,17 +377,16 @@ def _sequence_poses(
 ) -> Float[np.ndarray, "n 4 4"] | None:
     """Camera 2 to world, from the poses of camera 0: T_world_cam2 = T_world_cam0 T_cam0_cam2."""
     path = root / "poses" / f"{sequence.name}.txt"
-    if not path.is_file():
-        if sequence.name in WITH_POSES:
-            problems.append(f"{path}: no such file; the scene has no poses")
+    if not path.is_file() and sequence.name not in WITH_POSES:
         return None
+    known, fault = None, f"{path}: no such file"
     try:
-        known = read_poses(path, len(read_lines(path)))
+        if path.is_file():
+            known, fault = read_poses(path, len(read_lines(path))), f"{path}: the file is empty"
     except ValueError as error:
-        problems.append(f"{error}; the scene has no poses")
-        return None
+        fault = str(error)
     if known is None or len(known) == 0:
-        problems.append(f"{path}: the file is empty; the scene has no poses")
+        problems.append(f"{fault}; the scene has no poses")
         return None
     poses = np.full((numbers[-1] + 1, 4, 4), np.nan)
     if len(known) < len(poses):

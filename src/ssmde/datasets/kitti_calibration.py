@@ -28,16 +28,13 @@ Numbers = dict[str, Float[np.ndarray, " _"]]
 class KittiCamera:
     """One rectified camera, and where the other sensors are; None for a file that is missing."""
 
-    intrinsics: Float[np.ndarray, "3 3"]
-    """In pixels of the rectified image."""
+    intrinsics: Float[np.ndarray, "3 3"]  # in pixels of the rectified image
     image_size: tuple[int, int] | None = None
     """Height and width of the rectified image the matrix is for; odometry does not tell it."""
-    T_cam_rect: Float[np.ndarray, "4 4"]
-    """The baseline between camera 0 and this one, in metres."""
+    T_cam_rect: Float[np.ndarray, "4 4"]  # the baseline between camera 0 and this one, in metres
     T_cam_velo: Float[np.ndarray, "4 4"] | None = None
     T_cam_imu: Float[np.ndarray, "4 4"] | None = None
-    problems: tuple[str, ...] = ()
-    """What is missing or broken: one line for each file."""
+    problems: tuple[str, ...] = ()  # what is missing or broken: one line for each file
 
 
 def read_raw_camera(date: Path, camera: str) -> KittiCamera:
@@ -50,6 +47,7 @@ def read_raw_camera(date: Path, camera: str) -> KittiCamera:
     problems: list[str] = []
     T_cam0_velo = _read_motion(date / "calib_velo_to_cam.txt", problems)
     T_velo_imu = _read_motion(date / "calib_imu_to_velo.txt", problems)
+    # Scanner to camera 0, then rectified, then along the baseline to this camera.
     T_cam_velo = None if T_cam0_velo is None else T_cam_rect @ T_rect_cam0 @ T_cam0_velo
     return KittiCamera(
         intrinsics=intrinsics, image_size=(int(size[1]), int(size[0])), T_cam_rect=T_cam_rect,
@@ -115,6 +113,7 @@ def camera_poses(
             problems.append(str(error))
             continue
         scale = math.cos(math.radians(reading[0])) if scale is None else scale
+        # T_world_cam = T_world_imu T_imu_cam
         pose[:] = imu_pose(reading, scale) @ np.linalg.inv(T_cam_imu)
     return None if scale is None else from_first(poses)
 
@@ -152,7 +151,7 @@ def _projection(
 ) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "4 4"]]:
     """K and `T_cam_rect`, a shift t in metres, of the row P = K [I | t]."""
     P = _entry(path, numbers, key, 12).reshape(3, 4)
-    try:
+    try:  # the fourth column is K t
         shift = np.linalg.solve(P[:, :3], P[:, 3])
     except np.linalg.LinAlgError as error:
         raise ArchiveError(f"{path}: '{key}:' is no camera matrix; unpack it again") from error

@@ -41,13 +41,7 @@ from ssmde.datasets.record import (
     read_sized_depth,
     scene_and_words,
 )
-from ssmde.datasets.sensors import (
-    clock_problem,
-    frame_rate,
-    in_time_order,
-    match_times,
-    time_name,
-)
+from ssmde.datasets.sensors import clock_problem, frame_rate, in_time_order, match_times, time_name
 
 PAPER = "NYU Depth V2 (Silberman et al., ECCV 2012)"
 UNITS_PER_METRE = 5000  # the sensor sees up to 10 m
@@ -81,11 +75,6 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archi
             scenes or single images, one a line: `kitchen_0028b`, `45` or `color 0045 l` for the
             45th labelled image, `bathroom/rgb_00044.jpg` for a file of a pack, which also is the
             45th labelled image where no such pack lies in `root`.
-
-    Raises:
-        FileNotFoundError: If there is nothing of the data set.
-        ImportError: If the labelled set is there and h5py is not installed.
-        ValueError: If a list cannot be read.
     """
     labelled = root if root.is_file() else root / f"{LABELLED}.mat"
     folders = _scene_folders(root)
@@ -98,15 +87,13 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archi
     if labelled.is_file() and beside.is_file() and not lists:
         lists = {"test": beside}
     wanted = _read_lists(lists or {})
-    rooms: set[str] = set()
-    scenes: list[Callable[[], ArchiveScene]] = []
+    scenes, rooms, known = list[Callable[[], ArchiveScene]](), set[str](), [*folders]
     if labelled.is_file():
-        for split, found in wanted.items():
-            wanted[split] = _to_numbers(found, folders)
-        problems = missing_scenes(wanted.values(), (*folders, LABELLED), root)
+        wanted = {split: _to_numbers(found, folders) for split, found in wanted.items()}
+        known.append(LABELLED)
+    problems = missing_scenes(wanted.values(), known, root)
+    if labelled.is_file():
         scenes, rooms = _labelled(labelled, wanted, problems)
-    else:
-        problems = missing_scenes(wanted.values(), tuple(folders), root)
     for name, folder in folders.items():
         for part in parts_of(name, wanted, _default(folder, root)):
             if part.split == "train" and not part.listed_in and _room(name) in rooms:
@@ -211,26 +198,19 @@ def _labelled(
 def _labelled_scene(path: Path, part: Part, count: int) -> ArchiveScene:
     """The images of the labelled set that a list names by numbers from 1."""
     numbers = sorted({int(row[0]) for row in part.rows})
+    frames, problems = list[ArchiveFrame](), list[str]()
+    for n in numbers:
+        if 1 <= n <= count:
+            depth = partial(read_labelled_depth, path, n - 1)
+            image = partial(read_labelled_image, path, n - 1)
+            frames.append(ArchiveFrame(name=f"{n:04d}", image=image, depth=depth))
+        else:
+            problems.append(f"{path}: {part.listed_in} names image {n}, but there are {count}")
     return NyuScene(
-        name=part.name,
-        split=part.split,
-        frames=tuple(
-            ArchiveFrame(
-                name=f"{n:04d}",
-                image=partial(read_labelled_image, path, n - 1),
-                depth=partial(read_labelled_depth, path, n - 1),
-            )
-            for n in numbers
-            if 1 <= n <= count
-        ),
+        name=part.name, split=part.split, frames=tuple(frames), problems=tuple(problems),
         source=f"{PAPER}, labelled set, filled depth; single images, no video",
         depth_units_per_metre=UNITS_PER_METRE,
-        problems=tuple(
-            f"{path}: {part.listed_in} names image {n}, but there are {count}"
-            for n in numbers
-            if not 1 <= n <= count
-        ),
-    )
+    )  # fmt: skip
 
 
 def _folder_scene(folder: Path, part: Part) -> ArchiveScene:
@@ -260,13 +240,10 @@ def _folder_scene(folder: Path, part: Part) -> ArchiveScene:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
     first_size([folder / name for name in images], IMAGE_SIZE)
     return NyuScene(
-        name=part.name,
-        split=part.split,
-        frames=tuple(frames),
+        name=part.name, split=part.split, frames=tuple(frames), problems=tuple(problems),
         source=f"{PAPER}, {folder.resolve().name}, pack made with the toolbox",
         depth_units_per_metre=PACK_UNITS_PER_METRE,
-        problems=tuple(problems),
-    )
+    )  # fmt: skip
 
 
 def _recorded_scene(folder: Path, files: list[str], part: Part) -> ArchiveScene:
@@ -283,23 +260,18 @@ def _recorded_scene(folder: Path, files: list[str], part: Part) -> ArchiveScene:
     pairs = match_times(times, depth_times)
     problems += clock_problem("the images", times, f"{folder}, depth", depth_times, len(pairs))
     first_size(images, IMAGE_SIZE)
+    frames = tuple(
+        ArchiveFrame(
+            name=time_name(time), image=partial(read_color, image),
+            depth=partial(read_registered_depth, depths[pairs[i]]) if i in pairs else None,
+        )
+        for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
+    )  # fmt: skip
     return NyuScene(
-        name=part.name,
-        split=part.split,
-        frames=tuple(
-            ArchiveFrame(
-                name=time_name(time),
-                image=partial(read_color, image),
-                depth=partial(read_registered_depth, depths[pairs[i]]) if i in pairs else None,
-            )
-            for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
-        ),
+        name=part.name, split=part.split, frames=frames, timestamps=times, fps=frame_rate(times),
         source=f"{PAPER}, {folder.resolve().name}, raw; rectified and registered",
-        depth_units_per_metre=UNITS_PER_METRE,
-        fps=frame_rate(times),
-        timestamps=times,
-        problems=tuple(problems),
-    )
+        depth_units_per_metre=UNITS_PER_METRE, problems=tuple(problems),
+    )  # fmt: skip
 
 
 def _recorded(

@@ -228,6 +228,7 @@ def _sample(
     down = (v - top).astype(np.float32)[..., None]
     upper = pixels[top, left] * (1 - across) + pixels[top, left + 1] * across
     lower = pixels[top + 1, left] * (1 - across) + pixels[top + 1, left + 1] * across
+    # Rounded, not cut off: a picture that is resampled must not become darker.
     values = (upper * (1 - down) + lower * down + 0.5).clip(0, 255).astype(np.uint8)
     values[(u < 0) | (u > width - 1) | (v < 0) | (v > height - 1)] = WHITE
     return values

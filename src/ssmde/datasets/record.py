@@ -33,8 +33,7 @@ class ArchiveError(ValueError):
 class ArchiveFrame:
     """One frame of an archive."""
 
-    name: str
-    """Stem of its files in the scene folder; the order of the names is the order in time."""
+    name: str  # stem of its files in the scene folder; the order of the names is the order in time
     image: Path | ReadImage
     """A JPEG or PNG that can be copied, or what gives RGB. Raises `ArchiveError` or `ImageError`
     for a broken file."""
@@ -49,25 +48,18 @@ class ArchiveScene:
 
     name: str
     split: Split
-    frames: tuple[ArchiveFrame, ...]
-    """In time order."""
-    image_size: tuple[int, int]
-    """Height, width."""
+    frames: tuple[ArchiveFrame, ...]  # in time order
+    image_size: tuple[int, int]  # height, width
     intrinsics: Float[np.ndarray, "3 3"] | None
     """Pinhole matrix in pixels of the images; None if the archive has none."""
-    source: str
-    """Archive, paper and part, for scene.json."""
-    licence: str
-    """As the archive states it."""
+    source: str  # archive, paper and part, for scene.json
+    licence: str  # as the archive states it
     depth_units_per_metre: int = 256
     """What 1 m is in the depth PNGs that are written: 65535 / this is the largest depth."""
     fps: float | None = None
-    poses: Float[np.ndarray, "n 4 4"] | None = None
-    """Camera to world, in metres; nan where unknown."""
-    timestamps: Float[np.ndarray, " n"] | None = None
-    """In seconds."""
-    problems: tuple[str, ...] = ()
-    """What was left out, and why: one line for each file."""
+    poses: Float[np.ndarray, "n 4 4"] | None = None  # camera to world, in metres; nan where unknown
+    timestamps: Float[np.ndarray, " n"] | None = None  # in seconds
+    problems: tuple[str, ...] = ()  # what was left out, and why: one line for each file
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a scene."""

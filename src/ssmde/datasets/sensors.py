@@ -68,6 +68,7 @@ def match_times(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"])
         >>> match_times(np.array([0.0, 0.018]), np.array([0.015, 0.035]))
         {1: 0}
     """
+    # Times are sorted, so the partners of one lie in a stretch: no table of all pairs is needed.
     starts = np.searchsorted(second, first - LONGEST_GAP, "left")
     stops = np.searchsorted(second, first + LONGEST_GAP, "right")
     pairs = [
@@ -90,6 +91,7 @@ def nearest_times(
     """Index in `second`, which increases, of the nearest time for each of `first`; -1 if none."""
     if not len(second):
         return np.full(len(first), -1)
+    # The nearest of all is one of the two neighbors in time.
     after = np.searchsorted(second, first).clip(0, len(second) - 1)
     before = (after - 1).clip(0)
     nearer = np.abs(first - second[before]) <= np.abs(first - second[after])
@@ -164,6 +166,7 @@ def depth_image(
     height, width = image_size
     values = points[:, 2] if depth is None else depth
     front = (points[:, 2] > 0) & (values > 0)
+    # (u, v, 1) ~ K x; z is positive for every point that is left, so nothing is divided by 0.
     homogeneous = points[front].astype(np.float64) @ intrinsics.T
     pixels = np.round(homogeneous[:, :2] / homogeneous[:, 2:]) + shift
     inside = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)

@@ -101,10 +101,6 @@ def index_tum(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive
         lists: For `train`, `val` or `test`, a file that names sequences, or frames as
             `SEQUENCE rgb/TIME.png depth/TIME.png`, one a line; without the depth it is found by
             its time. What no list names is for training, unless that has a list.
-
-    Raises:
-        FileNotFoundError: If there is no sequence.
-        ValueError: If a list is missing, empty, or for another part.
     """
 
     def published(name: str) -> _Published:
@@ -202,22 +198,17 @@ def _scene(folder: Path, part: Part, published: _Published) -> ArchiveScene:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
     camera = published.camera
     return ArchiveScene(
-        name=part.name,
-        split=part.split,
+        name=part.name, split=part.split, source=published.source, licence=published.licence,
         frames=tuple(
             ArchiveFrame(name=time_name(time), image=image, depth=depth.get(image))
             for time, image in zip(times.tolist(), images, strict=True)
         ),
         image_size=first_size(images, IMAGE_SIZE),
         intrinsics=np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]),
-        source=published.source,
-        licence=published.licence,
-        depth_units_per_metre=UNITS_PER_METRE,
+        poses=_poses(folder, times, published, problems), timestamps=times,
         fps=None if part.rows else frame_rate(times),
-        poses=_poses(folder, times, published, problems),
-        timestamps=times,
-        problems=tuple(problems),
-    )
+        depth_units_per_metre=UNITS_PER_METRE, problems=tuple(problems),
+    )  # fmt: skip
 
 
 def _listed(folder: Path, name: str, problems: list[str]) -> Iterator[tuple[float, Path]]:

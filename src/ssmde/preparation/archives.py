@@ -49,11 +49,9 @@ class _Job:
 
     scene: ArchiveScene
     folder: Path
-    size: tuple[int, int]
-    """Height and width of the images as they are stored."""
+    size: tuple[int, int]  # height and width of the images as they are stored
     quality: int
-    mark: dict[str, Any]
-    """What the folder is made of, to know it again."""
+    mark: dict[str, Any]  # what the folder is made of, to know it again
 
 
 def prepare_dataset(
@@ -155,7 +153,7 @@ def shrink_depth(
     own center: so a sparse map keeps its points. The size (height, width) is at most the old one.
     """
     rows, columns = np.nonzero(depth)
-    # Borders stay borders, so centers of pixels lie half a pixel off the whole numbers.
+    # Borders of the image stay borders, so the center of pixel (u, v) lies at (u, v) + 0.5.
     scale = np.array(size) / depth.shape
     places = (np.stack([rows, columns], axis=1) + 0.5) * scale
     cells = np.minimum(places.astype(np.int64), np.array(size) - 1)

@@ -22,8 +22,7 @@ MEANING = {
 class Choice:
     """Frames of a source by what becomes of them."""
 
-    scenes: tuple[Sequence[int], ...]
-    """Frames that are kept, a scene each."""
+    scenes: tuple[Sequence[int], ...]  # frames that are kept, a scene each
     dropped: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Frames that are not, by reason: `close` (moved too little since the last one that is kept),
     `still` (so are many in a row), `duplicate`, `blurred`, `short` (of a scene of too few)."""
@@ -35,17 +34,12 @@ class Choice:
 class PreparedSource:
     """What became of one video, or of the images of one folder."""
 
-    source: str
-    """Name of the file or folder."""
-    scenes: tuple[Path, ...]
-    """Scene folders made of it."""
-    kept: int
-    """Frames in these folders."""
+    source: str  # name of the file or folder
+    scenes: tuple[Path, ...]  # scene folders made of it
+    kept: int  # frames in these folders
     choice: Choice
-    camera: str
-    """Where the intrinsics came from."""
-    notes: tuple[str, ...] = ()
-    """What was noticed while the source was read."""
+    camera: str  # where the intrinsics came from
+    notes: tuple[str, ...] = ()  # what was noticed while the source was read
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; the scenes without their folder."""
@@ -92,8 +86,7 @@ class Prepared:
     """What `prepare` made; as text, the report."""
 
     sources: tuple[PreparedSource, ...]
-    present: bool = False
-    """True if all of it was there before, made of the same in the same way."""
+    present: bool = False  # True if all of it was there before, made of the same in the same way
     skipped: tuple[str, ...] = ()
 
     @property
@@ -111,18 +104,13 @@ class Prepared:
 class WrittenScene:
     """What became of one scene of an archive."""
 
-    name: str
-    """Empty for what concerns no scene that was read."""
+    name: str  # empty for what concerns no scene that was read
     split: str | None
-    folder: Path | None
-    """Scene folder; None if nothing could be used."""
+    folder: Path | None  # scene folder; None if nothing could be used
     frames: int = 0
-    depths: int = 0
-    """Frames with measured depth."""
-    skipped: bool = False
-    """True if the folder was there, finished, before."""
-    problems: tuple[str, ...] = ()
-    """What was left out, and why: one line for each file."""
+    depths: int = 0  # frames with measured depth
+    skipped: bool = False  # True if the folder was there, finished, before
+    problems: tuple[str, ...] = ()  # what was left out, and why: one line for each file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,10 +148,8 @@ class Packed:
     """What was packed."""
 
     folder: Path
-    frames: dict[str, int]
-    """Frames of each part."""
-    bytes: int
-    """Size of all shards."""
+    frames: dict[str, int]  # frames of each part
+    bytes: int  # size of all shards
     skipped: tuple[str, ...]
     """Frames that could not be read, with the reason; training passes them over."""
 

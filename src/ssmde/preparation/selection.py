@@ -66,6 +66,7 @@ def measure(frames: Iterable[GreyFrame], least_motion: float) -> Measured:
             moved, _ = image_motion(before, picture)
             difference = float(np.abs(picture - before).mean())
             ahead += moved
+            # Sums of small steps drift: before a step counts it is measured from the anchor.
             if not ahead < least_motion and anchor is not before:
                 ahead, _ = image_motion(anchor, picture)
             if not ahead < least_motion:  # so far, or nobody knows how far

@@ -63,8 +63,7 @@ class FocalHint(NamedTuple):
 class Photos:
     """Images of one folder, in the order of their names."""
 
-    name: str
-    """Of the scene they become."""
+    name: str  # of the scene they become
     files: tuple[Path, ...]
     notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
     """What was noticed while they were read."""

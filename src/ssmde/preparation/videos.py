@@ -50,12 +50,9 @@ class _Plan:
     """A source, and what is known before its frames are looked at."""
 
     source: Source
-    camera: str
-    """Where the intrinsics came from."""
-    size: tuple[int, int]
-    """Height and width of its first frame."""
-    intrinsics: Float[np.ndarray, "3 3"] | None
-    """In pixels of that size; None if unknown."""
+    camera: str  # where the intrinsics came from
+    size: tuple[int, int]  # height and width of its first frame
+    intrinsics: Float[np.ndarray, "3 3"] | None  # in pixels of that size; None if unknown
     hfov_degrees: float | None
     width: int | None
     quality: int
