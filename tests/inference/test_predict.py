@@ -13,7 +13,7 @@ from PIL import Image
 from folders import names_in
 from ssmde.inference import Predictor, WriterOptions, predict_files
 from ssmde.inference.pipeline import Pipeline
-from ssmde.inference.predict import Job, predict_on_ray, predict_piece
+from ssmde.inference.predict import Job, predict_images, predict_on_ray
 from tiny_networks import Brightness
 
 
@@ -236,10 +236,10 @@ def assert_predicted(out, numbers) -> None:
 
 def test_a_piece_says_what_it_wrote_and_what_it_could_not_read(photos, tmp_path):
     images = {name: photos / f"{name}.png" for name in ("00", "01", "missing")}
-    good, reasons = predict_piece(open_job(tmp_path / "out"), images)
-    assert good == ["00", "01"]
-    assert len(reasons) == 1
-    assert "missing.png" in reasons[0]
+    made = predict_images(open_job(tmp_path / "out"), images)
+    assert [p.name for p in made.written] == ["00_depth.npz", "01_depth.npz"]
+    assert len(made.skipped) == 1
+    assert "missing.png" in made.skipped[0]
     assert_predicted(tmp_path / "out", [0, 1])
 
 
@@ -274,9 +274,9 @@ def test_a_killed_worker_loses_nothing(cluster, photos, tmp_path):
 
     images = {f"{i:02d}": photos / f"{i:02d}.png" for i in range(COUNT)}
     images["broken"] = tmp_path / "missing.png"
-    summary = predict_on_ray(dying_job, open_job(out), images, piece_size=4)
+    summary = predict_on_ray(dying_job, images, piece_size=4)
     assert killed.exists()
-    assert [p.name for p in summary.written] == [f"{i:02d}_depth.npz" for i in range(COUNT)]
+    assert {p.name for p in summary.written} == {f"{i:02d}_depth.npz" for i in range(COUNT)}
     assert len(summary.skipped) == 1
     assert_predicted(out, range(COUNT))
 

@@ -5,10 +5,10 @@ from ssmde.inference.loading import MotionPredictor, find_weights, from_pretrain
 from ssmde.inference.pipeline import CameraSpec
 from ssmde.inference.predict import Summary, predict_files
 from ssmde.inference.predictor import ModelInfo, PredictedFrame, Prediction, Predictor
-from ssmde.inference.writers import FORMATS, WriterOptions, explain_formats, write_frame
+from ssmde.inference.writers import FORMATS, WriterOptions, write_frame
 
 __all__ = [
     "FORMATS", "CameraSpec", "ImageLike", "ModelInfo", "MotionPredictor",
-    "PredictedFrame", "Prediction", "Predictor", "Summary", "WriterOptions", "explain_formats",
+    "PredictedFrame", "Prediction", "Predictor", "Summary", "WriterOptions",
     "find_weights", "from_pretrained", "load", "predict_files", "write_frame",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import tee
 from typing import TypeVar
 
 import numpy as np
@@ -27,8 +28,7 @@ Name = TypeVar("Name")
 class CameraSpec:
     """What the user says of the camera; nothing by default."""
 
-    intrinsics: Pinhole | None = None
-    """fx, fy, cx, cy, in pixels of the upright image."""
+    intrinsics: Pinhole | None = None  # fx, fy, cx, cy, in pixels of the upright image
     of_size: Size | None = None
     """Size (height, width) of the image they belong to; None: of whatever is asked about."""
     hfov_degrees: float | int | None = None
@@ -98,8 +98,7 @@ class Pipeline:
     camera: CameraSpec = field(default_factory=CameraSpec)
     confidence: bool = False
     tiles: int = 1
-    temporal: bool = False
-    """Blend each frame of a video with those before it."""
+    temporal: bool = False  # blend each frame of a video with those before it
     batch_size: int = BATCH_SIZE
     say: Callable[[str], None] | None = None
     """Called with what is to be said of the camera; None where nobody needs one."""
@@ -120,16 +119,15 @@ class Pipeline:
         self, images: Iterable[tuple[Name, Pixels]]
     ) -> Iterator[tuple[Name, PredictedFrame]]:
         """Each image with its depth; the images have nothing to do with each other."""
-        named = (((name, pixels), pixels) for name, pixels in images)
-        for (name, pixels), found in self._predict(named):
+        for found, (name, pixels) in self._predict(images):
             yield name, self._frame(pixels, found, found.depth)
 
     def predict_video(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[int, PredictedFrame]]:
         """Number and prediction of each frame; its colors, and depth if wanted, are steady."""
         ends: tuple[float, float] | None = None
         smoother: Smoother | None = None
-        for frame, found in self._predict((frame, frame.pixels) for frame in frames):
-            pixels, depth = frame.pixels, found.depth
+        for found, (frame, pixels) in self._predict((frame, frame.pixels) for frame in frames):
+            depth = found.depth
             if frame.begins:  # another scene: nothing is carried over
                 ends = smoother = None
             if self.temporal:
@@ -140,10 +138,15 @@ class Pipeline:
             ends = color_ends(depth, ends)
             yield frame.number, self._frame(pixels, found, depth, time=frame.time, ends=ends)
 
-    def _predict(self, images: Iterable[tuple[Name, Pixels]]) -> Iterator[tuple[Name, Prediction]]:
-        return self.predictor.predict_named(
-            images, batch_size=self.batch_size, confidence=self.confidence, tiles=self.tiles
-        )
+    def _predict(
+        self, images: Iterable[tuple[Name, Pixels]]
+    ) -> Iterator[tuple[Prediction, tuple[Name, Pixels]]]:
+        named, seen = tee(images)  # which keeps those that the network has not answered yet
+        found = self.predictor.predict_many(
+            (pixels for _, pixels in seen), batch_size=self.batch_size,
+            confidence=self.confidence, tiles=self.tiles,
+        )  # fmt: skip
+        return zip(found, named, strict=False)  # the network reads first
 
     def _frame(
         self,

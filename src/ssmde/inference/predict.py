@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain, islice
+from math import prod
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
@@ -36,12 +37,10 @@ from ssmde.data.video import (
 )
 from ssmde.inference.engines import EngineNetwork
 from ssmde.inference.input import (
-    LIST,
     fetched_file,
+    find_images,
     is_live,
     is_url,
-    name_images,
-    name_listed,
     read_ahead,
     read_live,
     to_pixels,
@@ -56,7 +55,7 @@ from ssmde.inference.writers import (
     FilmFormat,
     FrameFormat,
     WriterOptions,
-    explain_formats,
+    explain_png16,
     films,
     frame_files,
     write_frame,
@@ -80,18 +79,12 @@ Images = Mapping[str, Path | str]
 class Summary:
     """What became of an input; as text, what the command line prints."""
 
-    written: tuple[Path, ...]
-    """Files with depth, in the order of the input."""
-    skipped: tuple[str, ...] = ()
-    """Files that could not be read, with the reason."""
-    present: int = 0
-    """How many of the files were there before, made of the same in the same way."""
-    notes: tuple[str, ...] = ()
-    """What was noticed while the input was read."""
+    written: tuple[Path, ...]  # files with depth, in the order of the input
+    skipped: tuple[str, ...] = ()  # files that could not be read, with the reason
+    present: int = 0  # how many of the files were there before, made of the same in the same way
+    notes: tuple[str, ...] = ()  # what was noticed while the input was read
     weights: str = ""
-    """What predicted."""
     out: Path = Path()
-    """Folder of the files."""
 
     def __str__(self) -> str:
         first = ", ".join(map(str, self.written[:NAMED]))
@@ -162,7 +155,6 @@ def predict_files(
 
     Raises:
         FileExistsError: If a file of the output may not be replaced; nothing is written then.
-        ImportError: If a format or an engine needs a package that is not installed.
         FileNotFoundError: If there is nothing at `source`.
         ValueError: If `source` holds nothing that can be read, or a format does not fit it.
     """
@@ -185,8 +177,10 @@ def predict_files(
             formats = tuple(format.split(","))
         _check(formats, source, folder, engine, moving=moving)
         images = {} if moving else _find_images(here)
+        photos = [image for image in images.values() if isinstance(image, Path)]
         if intrinsics is not None:
-            camera = replace(camera, of_size=size_of_camera(intrinsics, [*_sizes(images)]))
+            sizes = [size for size in map(_size_of, photos) if any(size)]
+            camera = replace(camera, of_size=size_of_camera(intrinsics, sizes))
         if engine == "ray":  # a worker may stand in another folder
             weights, folder = _whole(weights), folder.resolve()
             images = {name: _whole(image) for name, image in images.items()}
@@ -196,8 +190,7 @@ def predict_files(
         )  # fmt: skip
         job = partial(
             Job, out=folder, formats=formats, writer=writer, overwrite=overwrite,
-            max_frames=max_frames,
-            levels=grey_levels([path for path in images.values() if isinstance(path, Path)]),
+            max_frames=max_frames, levels=grey_levels(photos),
         )  # fmt: skip
         open_job = partial(_open_job, weights, resolution, pipeline, job, live=live, trust=trust)
         if live:
@@ -260,26 +253,19 @@ def _check(formats: Sequence[str], source: str, out: Path, engine: str, *, movin
 
 def _find_images(source: str) -> dict[str, Path | str]:
     """Images by names that leave room for the endings of the outputs."""
-    path = Path(source)
-    if is_url(source):
-        images: Images = {Path(urlsplit(source).path).stem or "image": source}
-    elif path.suffix.lower() == LIST and path.is_file():
-        images = name_listed(path)
-    else:
-        images = name_images(path)
-    names = {Path(name): image for name, image in images.items()}
+    names = {Path(name): image for name, image in find_images(source).items()}
     return {
         str(name.with_name(fitting_name(name.name, LONGEST_SUFFIX))): image
         for name, image in names.items()
     }
 
 
-def _sizes(images: Images) -> Iterator[tuple[int, int]]:
-    """Size (height, width) of every image that is a file and can be opened."""
-    for image in images.values():
-        with suppress(ImageError, OSError):  # said by who reads it
-            if isinstance(image, Path):
-                yield read_size(image)
+def _size_of(image: Path | str) -> tuple[int, int]:
+    """Height and width: at an address a guess, for nobody knows before it is fetched."""
+    try:
+        return read_size(image) if isinstance(image, Path) else LIKELY_SIZE
+    except (ImageError, OSError):  # said by who reads it
+        return 0, 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -287,16 +273,12 @@ class Job:
     """What is to be done with every image or frame."""
 
     pipeline: Pipeline
-    out: Path
-    """Folder that exists when something is written."""
+    out: Path  # folder that exists when something is written
     formats: tuple[str, ...]
     writer: WriterOptions
-    way: str = ""
-    """Digest of the network and the options: with the source, the mark of a file."""
+    way: str = ""  # digest of the network and the options: with the source, the mark of a file
     overwrite: bool = False
-    """Files that were made of something else may be replaced."""
     max_frames: int | None = None
-    """Of a video or camera."""
     levels: tuple[int, int] | None = None
     """Of 16-bit gray images, of all of them: see `grey_levels`."""
 
@@ -327,11 +309,11 @@ class Job:
 
     def begin(self) -> None:
         """Make the folder, and write what its files have in common."""
-        explained = [self.out / DEPTH_FILE] if "png16" in self.formats else []
-        if not explained or not self.done(explained, self.way):
-            self.out.mkdir(parents=True, exist_ok=True)
+        explain = "png16" in self.formats and not self.done([self.out / DEPTH_FILE], self.way)
+        self.out.mkdir(parents=True, exist_ok=True)
+        if explain:
             with recorded(self.way):
-                explain_formats(self.out, self.pipeline.predictor.info, self.formats)
+                explain_png16(self.out, self.pipeline.predictor.info)
 
 
 def _open_job(
@@ -348,8 +330,8 @@ def _open_job(
         weights = load(weights, resolution=resolution, trust=trust)
     if resolution is not None and weights.image_size != resolution:
         weights = weights.at(resolution)
-    job = make_job(pipeline=make_pipeline(predictor=weights))
-    pipeline = job.pipeline
+    pipeline = make_pipeline(predictor=weights)
+    job = make_job(pipeline=pipeline)
     if any(FORMATS[name].needs_camera for name in job.formats):
         pipeline.say = partial(print, file=sys.stderr)
     way = mark_of(  # under the names of earlier versions, whose files are known again
@@ -396,12 +378,16 @@ def _images(open_job: Callable[[], Job], images: Images, source: Path, *, on_ray
         there = (*recordings, *done)
         return Summary(written=there, present=len(there))
     todo = {name: images[name] for name in left}
-    made = predict_on_ray(open_job, job, todo) if on_ray else _predict(job, todo, recordings)
+    if on_ray:
+        made = predict_on_ray(open_job, todo)
+    else:
+        made = predict_images(job, todo, recordings, show_progress=True)
+    notes = stretch_note(job.levels)
     if source.is_dir() and (others := left_out(source, READABLE)):
-        made = replace(made, notes=(*made.notes, f"{source}: left out: {others}"))
+        notes.append(f"{source}: left out: {others}")
     written = {*done, *made.written}
     in_order = [path for path in (*recordings, *chain(*files.values())) if path in written]
-    return replace(made, written=tuple(in_order), present=len(done))
+    return replace(made, written=tuple(in_order), present=len(done), notes=tuple(notes))
 
 
 def _unfinished(job: Job, files: Mapping[str, Sequence[Path]], images: Images) -> list[str]:
@@ -419,27 +405,15 @@ def _unfinished(job: Job, files: Mapping[str, Sequence[Path]], images: Images) -
     return left
 
 
-def _predict(job: Job, images: Images, recordings: Mapping[Path, FilmFormat]) -> Summary:
+def predict_images(
+    job: Job,
+    images: Images,
+    recordings: Mapping[Path, FilmFormat] | None = None,
+    *,
+    show_progress: bool = False,
+) -> Summary:
     """Files of every image, and of all of them; what cannot be read is named."""
     written, skipped = list[Path](), list[str]()
-    with ExitStack() as stack:
-        with recorded(job.mark_of_all(images)):
-            appends = {
-                path: stack.enter_context(k.open(path, 1.0, None)) for path, k in recordings.items()
-            }
-        items = with_bar(images.items(), "predicting", len(images))
-        for name, frame in _predicted(job, items, skipped):
-            for append in appends.values():
-                append(frame)
-            written += [*appends, *job.write(name, frame, images[name])]
-    notes = tuple(stretch_note(job.levels))
-    return Summary(written=tuple(dict.fromkeys(written)), skipped=tuple(skipped), notes=notes)
-
-
-def _predicted(
-    job: Job, images: Iterable[tuple[str, Path | str]], skipped: list[str]
-) -> Iterator[tuple[str, PredictedFrame]]:
-    """Name and prediction of every image; why others cannot be read goes to `skipped`."""
 
     def read(item: tuple[str, Path | str]) -> tuple[str, Path | str, Pixels | str]:
         name, path = item
@@ -450,7 +424,8 @@ def _predicted(
             return name, path, str(error)
 
     def readable() -> Iterator[tuple[str, Pixels]]:
-        for name, file, found in read_ahead(images, read, pixels=_count_pixels):
+        items = with_bar(images.items(), "predicting", len(images), show=show_progress)
+        for name, file, found in read_ahead(items, read, pixels=lambda i: prod(_size_of(i[1]))):
             if isinstance(found, str):
                 skipped.append(found)
             elif fault := job.pipeline.fault_of((found.shape[0], found.shape[1])):
@@ -458,53 +433,39 @@ def _predicted(
             else:
                 yield name, found
 
-    return job.pipeline.predict_images(readable())
-
-
-def _count_pixels(item: tuple[str, Path | str]) -> int:
-    """How many pixels an image has; of an address nobody knows before it is fetched."""
-    try:
-        height, width = read_size(item[1]) if isinstance(item[1], Path) else LIKELY_SIZE
-    except (ImageError, OSError):  # said by who reads it
-        return 0
-    return height * width
+    with ExitStack() as stack, recorded(job.mark_of_all(images)):
+        appends = [stack.enter_context(k.open(p, 1.0, None)) for p, k in (recordings or {}).items()]
+        for name, frame in job.pipeline.predict_images(readable()):
+            for append in appends:
+                append(frame)
+            written += job.write(name, frame, images[name])
+    written += recordings if written and recordings else ()
+    return Summary(written=tuple(written), skipped=tuple(skipped))
 
 
 def predict_on_ray(
-    open_job: Callable[[], Job], job: Job, images: Images, *, piece_size: int = PIECE
+    open_job: Callable[[], Job], images: Images, *, piece_size: int = PIECE
 ) -> Summary:
     """Files of every image by the workers of a Ray cluster; see `ssmde.cluster`.
 
     A worker makes its own job with `open_job`, and gets `piece_size` images at a time; those of a
     lost worker are done once more, from their start: files are replaced whole, by equal ones.
-
-    Raises:
-        ImportError: If Ray is not installed.
-        RuntimeError: If a piece of work loses its worker again and again.
     """
     items = iter(images.items())
     pieces = list(iter(lambda: dict(islice(items, piece_size)), {}))
-    good, skipped = set[str](), list[str]()
+    made: list[Summary] = []
 
     def done() -> Iterator[str]:
-        for piece, (names, reasons) in work_on_ray(open_job, predict_piece, pieces, lost=_say_lost):
-            good.update(names)
-            skipped.extend(reasons)
+        for piece, found in work_on_ray(open_job, predict_images, pieces, lost=_say_lost):
+            made.append(found)
             yield from piece
 
     for _ in with_bar(done(), "predicting", len(images)):
         pass
-    written = chain.from_iterable(job.frame_files(name) for name in images if name in good)
-    return Summary(written=tuple(written), skipped=tuple(skipped))
-
-
-def predict_piece(job: Job, images: Images) -> tuple[list[str], list[str]]:
-    """Write the files of some images; the names of those that were read, and why others not."""
-    good, skipped = list[str](), list[str]()
-    for name, frame in _predicted(job, images.items(), skipped):
-        job.write(name, frame, images[name])
-        good.append(name)
-    return good, skipped
+    return Summary(
+        written=tuple(path for found in made for path in found.written),
+        skipped=tuple(reason for found in made for reason in found.skipped),
+    )
 
 
 def _say_lost(images: Images, tries: int) -> str:
@@ -538,10 +499,10 @@ def _camera(job: Job, source: str) -> Summary:
     _video_is_done(job, CAMERA, source, mark, job.max_frames)
     job.begin()
     read = (replace(frame, number=i) for i, frame in enumerate(read_live(source)))
-    ends_by = [KeyboardInterrupt]
     written = _film(
-        job, CAMERA, read, source, mark, fps=LIVE_FPS, count=job.max_frames, ends_by=ends_by
-    )
+        job, CAMERA, read, source, mark, fps=LIVE_FPS, count=job.max_frames,
+        ends_by=[KeyboardInterrupt],
+    )  # fmt: skip
     return Summary(written=tuple(written))
 
 
