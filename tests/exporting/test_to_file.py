@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from folders import names_in
 from ssmde.cli import main
 from ssmde.data.images import resize_image, write_image
-from ssmde.exporting import ParityError, export
+from ssmde.exporting import ExportReport, ParityError, export
 from ssmde.exporting.network import (
     WholeModel,
     calibration_frames,
@@ -24,16 +26,18 @@ from ssmde.exporting.network import (
     write_onnx,
     write_openvino,
 )
-from ssmde.exporting.parity import checked_sizes, drawn_pictures
+from ssmde.exporting.parity import drawn_pictures
+from ssmde.exporting.to_file import UNKNOWN_LICENCE
 from ssmde.inference.engines import FACTS_KEY, ExportFacts, open_exported
-from ssmde.inference.loading import load
+from ssmde.inference.loading import licence_of, load
 from ssmde.inference.predictor import Predictor
 from ssmde.io import write_text
 from ssmde.models.depth_net import DepthNet
 from ssmde.outputs import recorded
 
 SIZE = (64, 96)
-FORMATS = ("onnx", "openvino", "torch")
+SIZES = [SIZE, (96, 64), (32, 32), (65, 97), (120, 160), (240, 320), (31, 200), (200, 31),
+         (129, 191), (3, 5)]  # fmt: skip
 ENDINGS = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
 FACTS = ExportFacts(
     name="small", licence="MIT", image_size=SIZE, depth_range=(0.5, 20.0), unit="scene units",
@@ -103,7 +107,7 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [SIZE, (129, 191), (241, 323), (33, 51), (2, 3)])
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", ENDINGS)
 def test_an_exported_file_says_what_the_predictor_says(predictor, files, format, size):
     images = np.stack([picture(*size, seed) for seed in range(3)])
     wanted = np.stack([found.depth for found in predictor.predict_many(images)])
@@ -114,16 +118,31 @@ def test_an_exported_file_says_what_the_predictor_says(predictor, files, format,
     assert wanted.std() > 0.04 or min(size) < 60  # else anything would pass
 
 
-@pytest.mark.parametrize("format", FORMATS)
+def test_onnx_runtime_alone_says_what_the_predictor_says_at_ten_sizes(predictor, files):
+    session = pytest.importorskip("onnxruntime").InferenceSession(files["onnx"])
+    (name,) = (entry.name for entry in session.get_inputs())
+    random = np.random.default_rng(0)
+    for size in SIZES:
+        image = random.integers(0, 256, (1, *size, 3), dtype=np.uint8)
+        exported = session.run(None, {name: image})[0][0]
+        error = np.abs(exported / predictor.predict(image[0]).depth - 1)
+        # torch resizes bytes with weights of 16 bits, the export in floats: some pixels of the
+        # resized image are one gray level off.
+        assert error.max() < (1e-6 if size == SIZE else 2.5e-3), size
+        assert (error > 1e-3).mean() < 0.01, size
+
+
+@pytest.mark.parametrize("format", ENDINGS)
 def test_an_exported_file_is_loaded_as_weights_are(predictor, files, format):
     found = load(files[format], trust=True)
     image = picture(241, 323)
     np.testing.assert_allclose(
         found.predict(image).depth, predictor.predict(image).depth, rtol=1e-3
     )
-    assert found.image_size == SIZE
-    assert found.depth_range == (0.5, 20.0)
-    assert found.metres_per_unit is None
+    assert (found.image_size, found.depth_range) == (SIZE, (0.5, 20.0))
+    assert (found.metres_per_unit, licence_of(found)) == (None, "MIT")
+    facts = found.network.exported.facts
+    assert (facts.name, facts.unit, facts.precision) == ("small", "scene units", "fp32")
     assert load(files[format], resolution=SIZE, trust=True).image_size == SIZE
     with pytest.raises(ValueError, match="was exported to work at 64 x 96"):
         load(files[format], resolution=(96, 128), trust=True)
@@ -131,22 +150,15 @@ def test_an_exported_file_is_loaded_as_weights_are(predictor, files, format):
         export(found, files[format].with_name("again.onnx"))
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_the_file_says_what_it_is(files, format):
-    facts = open_exported(files[format], trust=True).facts
-    assert (facts.name, facts.licence, facts.unit) == ("small", "MIT", "scene units")
-    assert (facts.precision, facts.image_size) == ("fp32", SIZE)
-
-
 def test_the_licence_of_released_weights_goes_with_the_file(tmp_path, monkeypatch):
     predictor = load("small")
-    assert known_licence(predictor).startswith("non-commercial")
+    assert licence_of(predictor).startswith("non-commercial")
     predictor.source = "runs/mine"
-    assert known_licence(predictor) == UNKNOWN_LICENCE
+    assert licence_of(predictor) is None
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small").mkdir()  # weights of one's own that bear the name
     predictor.source = "small"
-    assert known_licence(predictor) == UNKNOWN_LICENCE
+    assert licence_of(predictor) is None
 
 
 def test_onnx_itself_finds_the_file_sound_and_names_its_axes(files):
@@ -203,7 +215,7 @@ def test_metres_are_inside_the_file(predictor, tmp_path):
 )
 def test_reduced_precision_stays_near(predictor, tmp_path, format, precision):
     report = export(predictor, tmp_path / f"small{ENDINGS[format]}", precision=precision)
-    assert report.facts.precision == precision
+    assert (report.facts.precision, report.facts.licence) == (precision, UNKNOWN_LICENCE)
     found = load(report.files[0], trust=True).predict(picture(100, 150)).depth
     np.testing.assert_allclose(found, predictor.predict(picture(100, 150)).depth, rtol=0.05)
 
@@ -222,7 +234,7 @@ def test_half_precision_leaves_the_last_layer_in_float32():
     assert ((half - exact).abs() / exact).mean() < 0.1
 
 
-def test_int8_is_calibrated_on_the_users_pictures_and_stays_near(
+def test_int8_stays_near_and_leaves_the_resize_and_the_last_layer_in_float(
     predictor, proto, photos, tmp_path
 ):
     small = quantize(proto, calibration_frames(photos))
@@ -233,20 +245,15 @@ def test_int8_is_calibrated_on_the_users_pictures_and_stays_near(
     for name in ("small.onnx", "small.xml"):
         found = load(tmp_path / name).predict(image).depth
         assert 1e-5 < (np.abs(found - wanted) / wanted).mean() < 0.03
-
-
-def test_int8_leaves_the_resize_and_the_last_layer_in_float(proto, photos):
-    small = quantize(proto, calibration_frames(photos))
-    made_by = {name: node for node in small.graph.node for name in node.output}
-    last = [node for node in small.graph.node if node.op_type == "Conv"]
-    assert len(last) == 3
-    kinds = [
-        made_by[node.input[1]].op_type if node.input[1] in made_by else "float" for node in last
-    ]
-    assert kinds == ["DequantizeLinear", "DequantizeLinear", "float"]
-    resizes = [node for node in small.graph.node if node.op_type == "Resize"]
-    assert len(resizes) == 3
-    assert all(made_by[node.input[0]].op_type != "DequantizeLinear" for node in resizes)
+    made_by = {name: node.op_type for node in small.graph.node for name in node.output}
+    inputs = {
+        kind: [made_by.get(node.input[at], "float") for node in small.graph.node
+               if node.op_type == kind]
+        for kind, at in (("Conv", 1), ("Resize", 0))
+    }  # fmt: skip
+    assert inputs["Conv"] == ["DequantizeLinear", "DequantizeLinear", "float"]
+    assert len(inputs["Resize"]) == 3
+    assert "DequantizeLinear" not in inputs["Resize"]
 
 
 @pytest.mark.slow
@@ -269,13 +276,10 @@ def test_an_int8_export_measures_before_and_after_and_fails_when_the_metric_does
     assert not (tmp_path / "small.onnx").exists()
 
 
-def test_weights_that_say_something_else_once_exported_are_not_written(tmp_path):
+def test_weights_that_say_something_else_once_exported_leave_what_was_there(tmp_path):
     with pytest.raises(ParityError, match=r"differs by up to 1\.0e-02.*Nothing was written"):
         export(Predictor(Mood(), SIZE), tmp_path / "new" / "mood.pt2")
     assert os.listdir(tmp_path / "new") == []
-
-
-def test_a_failed_export_leaves_the_former_file(tmp_path):
     with recorded("other"):
         write_text(tmp_path / "mood.pt2", "former")
     with pytest.raises(FileExistsError, match="--overwrite"):
@@ -283,7 +287,7 @@ def test_a_failed_export_leaves_the_former_file(tmp_path):
     with pytest.raises(ParityError):
         export(Predictor(Mood(), SIZE), tmp_path / "mood.pt2", overwrite=True)
     assert (tmp_path / "mood.pt2").read_text() == "former"
-    assert names_in(tmp_path) == ["mood.pt2"]
+    assert names_in(tmp_path) == ["mood.pt2", "new"]
 
 
 def test_the_same_export_is_done_and_a_file_of_others_stays(predictor, files, tmp_path):
@@ -304,17 +308,18 @@ def test_the_same_export_is_done_and_a_file_of_others_stays(predictor, files, tm
         mine.unlink()
 
 
-def test_a_report_with_the_figures_lies_beside_the_file(files):
-    report = json.loads(files["torch"].with_name("small_report.json").read_text("utf-8"))
-    assert [d["size"] for d in report["differences"]] == [list(s) for s in checked_sizes(SIZE)]
-    assert all(0 <= d["mean"] <= d["most"] < 1e-3 for d in report["differences"])
-    assert len(report["milliseconds"]) == 2
-
-
-def test_two_of_the_three_sizes_that_are_checked_are_odd():
-    sizes = checked_sizes((256, 320))
-    assert sizes[0] == (256, 320)
-    assert all(side % 2 for size in sizes[1:] for side in size)
+def test_a_report_with_the_figures_lies_beside_the_file_and_is_shown(files):
+    text = files["torch"].with_name("small_report.json").read_text("utf-8")
+    report = TypeAdapter(ExportReport).validate_json(text)
+    assert [d.size for d in report.differences] == [SIZE, (129, 191), (49, 51)]
+    assert all(0 <= d.mean <= d.most < 1e-3 for d in report.differences)
+    shown = str(report).splitlines()
+    assert "Relative difference from PyTorch" in shown[0]
+    assert "49 x 51" in "".join(shown)
+    assert [line.partition(":")[0] for line in shown[-4:]] == [
+        "PyTorch", "torch.export", "exported", "next",
+    ]  # fmt: skip
+    assert shown[-1] == f"next: ssmde predict {files['torch']} INPUT OUT --trust"
 
 
 @pytest.mark.parametrize(
@@ -343,7 +348,7 @@ def test_a_folder_without_pictures_does_not_calibrate(predictor, photos, tmp_pat
         export(predictor, tmp_path / "a.onnx", precision="int8", calibrate=photos)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", ENDINGS)
 def test_a_damaged_file_is_refused_by_name(files, tmp_path, format):
     path = tmp_path / f"damaged{ENDINGS[format]}"
     path.write_bytes(files[format].read_bytes()[:200])
@@ -356,25 +361,6 @@ def test_an_openvino_file_without_its_weights_is_refused(files, tmp_path):
     (tmp_path / "alone.xml").write_bytes(files["openvino"].read_bytes())
     with pytest.raises(FileNotFoundError, match=r"alone\.bin"):
         load(tmp_path / "alone.xml")
-
-
-def test_an_onnx_file_of_somebody_else_is_refused(files, tmp_path):
-    onnx = pytest.importorskip("onnx")
-    model = onnx.load(files["onnx"])
-    del model.metadata_props[:]
-    onnx.save(model, tmp_path / "strange.onnx")
-    with pytest.raises(ValueError, match="was not written by `ssmde export`"):
-        load(tmp_path / "strange.onnx")
-
-
-def test_a_file_of_another_version_is_refused(files, tmp_path):
-    onnx = pytest.importorskip("onnx")
-    model = onnx.load(files["onnx"])
-    facts = json.loads({p.key: p.value for p in model.metadata_props}[FACTS_KEY])
-    onnx.helper.set_model_props(model, {FACTS_KEY: json.dumps(facts | {"version": 2})})
-    onnx.save(model, tmp_path / "later.onnx")
-    with pytest.raises(ValueError, match="is of export version 2, this package reads version 1"):
-        load(tmp_path / "later.onnx")
 
 
 class Bomb:
@@ -413,16 +399,18 @@ def test_every_verb_that_opens_exported_files_asks_for_trust(files, tmp_path, ca
 
 
 FAULTS = {
-    "broken": ("{", "Expecting property name"),
-    "deep": ("[" * 100_000, "recursion"),
-    "list": ("[]", "object"),
-    "lacking": ('{"version": 1}', "name: Field required"),
-    "more": ({"more": 1}, "more: "),
-    "text": ({"image_size": ["a", None]}, "image_size.0: "),
-    "huge": ({"image_size": [32 * 10**8, 64]}, r"image_size\.0: .*less than or equal to 8192"),
-    "odd": ({"image_size": [33, 64]}, r"image_size\.0: .*multiple of 32"),
-    "negative": ({"depth_range": [-1, 2]}, r"depth_range\.0: "),
-    "unit": ({"unit": "feet"}, "unit: "),
+    "broken": ("{", "its record .*Expecting property name"),
+    "deep": ("[" * 100_000, "its record .*recursion"),
+    "list": ("[]", "its record .*object"),
+    "lacking": ('{"version": 1}', "its record .*name: Field required"),
+    "more": ({"more": 1}, "its record .*more: "),
+    "text": ({"image_size": ["a", None]}, r"its record .*image_size\.0: "),
+    "huge": ({"image_size": [32 * 10**8, 64]}, r"its record .*image_size\.0: .*equal to 8192"),
+    "odd": ({"image_size": [33, 64]}, r"its record .*image_size\.0: .*multiple of 32"),
+    "negative": ({"depth_range": [-1, 2]}, r"its record .*depth_range\.0: "),
+    "unit": ({"unit": "feet"}, "its record .*unit: "),
+    "later": ({"version": 2}, "is of export version 2, this package reads version 1"),
+    "none": ("", "was not written by `ssmde export`"),
 }
 
 
@@ -448,7 +436,7 @@ def with_record(source: Path, target: Path, record: object) -> Path:
 def test_a_record_of_another_shape_is_refused_by_name(files, tmp_path, format, fault):
     record, reason = FAULTS[fault]
     path = with_record(files[format], tmp_path / f"odd{ENDINGS[format]}", record)
-    with pytest.raises(ValueError, match=rf"odd{ENDINGS[format]}: its record .*{reason}") as error:
+    with pytest.raises(ValueError, match=rf"odd{ENDINGS[format]}: {reason}") as error:
         load(path)
     assert "\n" not in str(error.value)
 
@@ -553,10 +541,8 @@ def test_an_onnx_file_under_the_name_of_an_openvino_file_is_refused(files, tmp_p
 
 
 def test_without_the_extra_one_line_says_what_to_install(predictor, files, monkeypatch, tmp_path):
-    def missing(name):
-        raise ImportError(f"No module named {name!r}")
-
-    monkeypatch.setattr("ssmde.inference.engines.import_module", missing)
+    for name in ("onnx", "openvino"):
+        monkeypatch.setitem(sys.modules, name, None)
     for format in ("onnx", "openvino"):
         with pytest.raises(ImportError, match=r"pip install 'ssmde\[export\]'"):
             load(files[format])
@@ -565,7 +551,7 @@ def test_without_the_extra_one_line_says_what_to_install(predictor, files, monke
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", ENDINGS)
 def test_resnet18_keeps_its_depth_in_every_format(tmp_path, format):
     predictor = Predictor(vivid(DepthNet()), (96, 128))
     report = export(predictor, tmp_path / f"net{ENDINGS[format]}")

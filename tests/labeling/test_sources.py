@@ -161,7 +161,9 @@ def transformers(monkeypatch):
     package = SimpleNamespace(
         AutoImageProcessor=give("processor"), AutoModelForDepthEstimation=give("network")
     )
+    package.__spec__ = "installed"
     monkeypatch.setitem(sys.modules, "transformers", package)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda name, filename: None)
     monkeypatch.setattr(huggingface_hub, "model_info", unreachable)
     return found
 

@@ -15,7 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from ssmde.console import with_bar
 from ssmde.data.dataset import spread
 from ssmde.data.images import IMAGE_SUFFIXES, ImageError, read_image
 from ssmde.inference.engines import FACTS_KEY, INPUT, OUTPUT, ExportFacts, need
+from ssmde.inference.predictor import Predictor
 from ssmde.models.depth_net import DepthNet
 
 EXAMPLE = (2, 97, 135)  # images, height, width; none of them a size with a rule of its own
@@ -39,6 +40,35 @@ DEPTH_FOLDERS = ("depth", "pseudo_depth", "leres_depth", "motion_mask")
 DELICATE = 6
 """The first layer and the first two blocks of an EfficientNet-Lite."""
 Pixels = UInt8[np.ndarray, "_ _ 3"]
+
+
+FormatName = Literal["onnx", "openvino", "torch"]
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def write_file(
+    path: Path, format: FormatName, predictor: Predictor, facts: ExportFacts,
+    pictures: Sequence[Pixels],
+) -> None:  # fmt: skip
+    """Write a predictor as one file, with its weights beside it for OpenVINO.
+
+    The precision is that of the facts; int8 is calibrated on the pictures.
+    """
+    # OpenVINO reduces by itself, int8 starts from float32.
+    own = format == "openvino" or facts.precision == "int8"
+    dtype = DTYPES["fp32" if own else facts.precision]
+    metres = predictor.metres_per_unit or 1.0
+    model = WholeModel(predictor.network, predictor.image_size, metres, dtype).eval()
+    if format == "torch":
+        write_torch(model, facts, path)
+        return
+    proto = onnx_model(model, facts)
+    if facts.precision == "int8":
+        proto = quantize(proto, pictures)
+    if format == "onnx":
+        write_onnx(proto, path)
+    else:
+        write_openvino(proto, facts, path)
 
 
 class WholeModel(nn.Module):

@@ -87,31 +87,32 @@ class ExportReport:
         ])  # fmt: skip
 
 
-def compare(
-    predictor: Predictor, exported: Exported, pictures: Sequence[Pixels]
-) -> list[Difference]:
-    """Differences on three sizes, two of them odd: that of the network, a larger, a smaller.
+def report_on(predictor: Predictor, exported: Exported, pictures: Sequence[Pixels]) -> ExportReport:
+    """How an exported file does beside the predictor it was made from, on the first pictures.
 
-    Args:
-        predictor: What the file was made from.
-        exported: The file.
-        pictures: RGB bytes (h, w, 3); the first few are taken, at each of the sizes.
+    Three sizes are compared, two of them odd: that of the network, a larger, a smaller.
     """
+    height, width = predictor.image_size
+    sizes = ((height, width), (2 * height + 1, 2 * width - 1), (height - 15, width // 2 + 3))
     differences: list[Difference] = []
-    for size in checked_sizes(predictor.image_size):
+    for size in sizes:
         views = np.stack([cut(picture, size) for picture in pictures[:4]])
         wanted = np.stack([found.depth for found in predictor.predict_many(views)])
         difference = np.abs(exported.run(views) - wanted) / wanted
         differences.append(
             Difference(size=size, most=float(difference.max()), mean=float(difference.mean()))
         )
-    return differences
-
-
-def checked_sizes(image_size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-    """The working size, and two with odd sides."""
-    height, width = image_size
-    return image_size, (2 * height + 1, 2 * width - 1), (height - 15, width // 2 + 3)
+    view = cut(pictures[0], predictor.image_size)
+    taken = milliseconds(
+        {
+            "PyTorch": lambda: predictor.predict(view),
+            exported.engine: lambda: exported.run(view[None]),
+        }
+    )
+    return ExportReport(
+        files=(), facts=exported.facts, engine=exported.engine, differences=tuple(differences),
+        milliseconds=taken,
+    )  # fmt: skip
 
 
 def refuse_other_depth(report: ExportReport) -> None:

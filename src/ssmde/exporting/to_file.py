@@ -6,48 +6,22 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
-import torch
 from pydantic import TypeAdapter
 
 from ssmde import __version__
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluate import evaluate_predictions
-from ssmde.exporting.network import (
-    Pixels,
-    WholeModel,
-    calibration_frames,
-    onnx_model,
-    quantize,
-    write_onnx,
-    write_openvino,
-    write_torch,
-)
-from ssmde.exporting.parity import (
-    ExportReport,
-    compare,
-    cut,
-    drawn_pictures,
-    milliseconds,
-    refuse_other_depth,
-)
+from ssmde.exporting.network import FormatName, calibration_frames, write_file
+from ssmde.exporting.parity import ExportReport, drawn_pictures, refuse_other_depth, report_on
 from ssmde.inference.engines import EngineNetwork, Exported, ExportFacts, open_exported
 from ssmde.inference.loading import licence_of, load
 from ssmde.inference.predict import network_mark
 from ssmde.inference.predictor import Predictor
 from ssmde.io import read_text, whole_file, write_json
-from ssmde.outputs import (
-    done_or_free,
-    hidden_folder,
-    identity,
-    mark_of,
-    recorded,
-    sweep,
-)
+from ssmde.outputs import done_or_free, hidden_folder, identity, mark_of, recorded, sweep
 
-FormatName = Literal["onnx", "openvino", "torch"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 FORMATS: dict[str, FormatName] = {".onnx": "onnx", ".xml": "openvino", ".pt2": "torch"}
 """By the ending of the file."""
 PRECISIONS = {
@@ -143,14 +117,15 @@ def export(
     path.parent.mkdir(parents=True, exist_ok=True)
     with hidden_folder(path.with_name(path.stem)) as hidden, recorded(mark):
         part = hidden / path.name
-        _write(predictor, facts, chosen, part, pictures)
+        write_file(part, chosen, predictor, facts, pictures)
         exported = open_exported(part, trust=True)  # written a moment ago
-        report = _report(predictor, exported, pictures or drawn_pictures())
+        report = report_on(predictor, exported, pictures or drawn_pictures())
         if data is not None:
             frames = read_scenes(Path(data), split)
             metrics = _measure(predictor, exported, frames, protocol, max_frames)
             report = replace(report, metrics=metrics)
         refuse_other_depth(report)
+        del exported  # an open file cannot be moved everywhere
         report = replace(report, files=tuple(targets[::-1]))
         if len(targets) > 1:  # never new weights under an old graph
             path.unlink(missing_ok=True)
@@ -191,41 +166,6 @@ def _check_precision(format: FormatName, precision: str, calibrate: str | Path |
             if calibrate is None
             else f"--calibrate is for --precision int8, got {precision}"
         )
-
-
-def _write(
-    predictor: Predictor, facts: ExportFacts, format: FormatName, path: Path,
-    pictures: Sequence[Pixels],
-) -> None:  # fmt: skip
-    # OpenVINO reduces by itself, int8 starts from float32.
-    own = format == "openvino" or facts.precision == "int8"
-    dtype = DTYPES["fp32" if own else facts.precision]
-    metres = predictor.metres_per_unit or 1.0
-    model = WholeModel(predictor.network, predictor.image_size, metres, dtype).eval()
-    if format == "torch":
-        write_torch(model, facts, path)
-        return
-    proto = onnx_model(model, facts)
-    if facts.precision == "int8":
-        proto = quantize(proto, pictures)
-    if format == "onnx":
-        write_onnx(proto, path)
-    else:
-        write_openvino(proto, facts, path)
-
-
-def _report(predictor: Predictor, exported: Exported, pictures: Sequence[Pixels]) -> ExportReport:
-    view = cut(pictures[0], predictor.image_size)
-    taken = milliseconds(
-        {
-            "PyTorch": lambda: predictor.predict(view),
-            exported.engine: lambda: exported.run(view[None]),
-        }
-    )
-    return ExportReport(
-        files=(), facts=exported.facts, engine=exported.engine,
-        differences=tuple(compare(predictor, exported, pictures)), milliseconds=taken,
-    )  # fmt: skip
 
 
 def _measure(

@@ -7,6 +7,7 @@ module that knows `depth_anything_3`; of `transformers`, only encoders are opene
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,13 +91,13 @@ class Row:
 def open_source(name: str, request: LabelRequest) -> Source:
     """The source of that name, a key of `SOURCES` with its argument behind a colon."""
     key, _, argument = name.partition(":")
-    known = [f"{k}:{row.argument}" if row.argument else k for k, row in SOURCES.items()]
+    forms = {k: f"{k}:{row.argument}" if row.argument else k for k, row in SOURCES.items()}
     if key not in SOURCES:
-        raise ValueError(f"unknown source '{name}': {did_you_mean(key, SOURCES, shown=known)}")
+        meant = did_you_mean(key, SOURCES, shown=forms.values())
+        raise ValueError(f"unknown source '{name}': {meant}")
     row = SOURCES[key]
     if bool(argument) != bool(row.argument) and not (row.optional and not argument):
-        form = f"{key}:{row.argument}" if row.argument else key
-        raise ValueError(f"source '{key}' is written {form}, got '{name}'")
+        raise ValueError(f"source '{key}' is written {forms[key]}, got '{name}'")
     for option in ("checkpoint", "kind", "size", "trust"):
         if getattr(request, option) not in (None, False) and option not in row.takes:
             takers = ", ".join(k for k, other in SOURCES.items() if option in other.takes)
@@ -123,6 +124,11 @@ DEPTH_ANYTHING_3 = HubModel("depth-anything/DA3MONO-LARGE", "depth", "apache-2.0
 def open_hub(request: LabelRequest, known: HubModel | None = None) -> Source:
     """A known model, or any model or folder that `AutoModelForDepthEstimation` opens."""
     name = known.name if known else request.argument
+    if find_spec("transformers") and not Path(name).exists():
+        import huggingface_hub  # slow, and most sources need no hub
+
+        # Before the import, which takes longer than to find that there is no internet.
+        _fetch(huggingface_hub.hf_hub_download, name, filename="config.json")
     transformers = import_extra("transformers", NEEDED_BY, "ssmde[labels]")
     safe = {"trust_remote_code": False}  # weights are opened, code of strangers is not run
     processor = _fetch(transformers.AutoImageProcessor.from_pretrained, name, **safe)
@@ -202,7 +208,7 @@ def find_licence(name: str, known: HubModel | None = None) -> str:
         return f"unknown: see where {name} comes from"
     if not hub_in_reach():
         return unknown
-    import huggingface_hub  # slow, and most sources need no hub
+    import huggingface_hub
 
     try:
         card = huggingface_hub.model_info(name, timeout=PATIENCE).card_data
