@@ -11,7 +11,7 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis.depth import check_labels, check_truth
 from ssmde.diagnosis.files import check_camera, few_frames, open_scenes
 from ssmde.diagnosis.findings import SEVERITIES, Finding, is_blocking, print_findings, summary
-from ssmde.diagnosis.poses import check_poses
+from ssmde.diagnosis.poses import check_poses, check_tracking
 from ssmde.diagnosis.video import (
     FULL,
     QUICK,
@@ -77,6 +77,7 @@ def _examine(scene: FrameSequence, quick: bool, photos: bool) -> Iterator[Findin
     if video is not None:
         checks += [partial(check_motion, video), partial(check_pictures, video)]
         checks.append(partial(check_poses, video, most))
+    checks += [partial(check_tracking, scene)]
     checks += [partial(check_truth, scene, most), partial(check_labels, scene, most)]
     for check in checks:
         try:
