@@ -67,7 +67,8 @@ def test_a_video_that_does_not_tell_is_refused_and_the_others_are_tracked(tmp_pa
         assert "`ssmde prepare`, --hfov-degrees 65" in line
         assert line.endswith("cam.txt")
     new = sorted(str(f.relative_to(tmp_path)) for f in set(tmp_path.rglob("*")) - set(before))
-    assert new == ["known/.ssmde.jsonl", "known/tracked_points.npz", "known/tracked_poses.txt"]
+    made = [".ssmde.jsonl", "tracked.json", "tracked_points.npz", "tracked_poses.txt"]
+    assert new == [f"known/{name}" for name in made]
 
 
 @pytest.mark.parametrize(

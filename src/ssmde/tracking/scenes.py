@@ -12,11 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float64
 from rich.progress import TaskID
 
 from ssmde.console import bars, counted
 from ssmde.data.pack import refuse_packed
 from ssmde.data.scene_files import (
+    TRACKED_INFO,
     TRACKED_POINTS,
     TRACKED_POSES,
     write_tracked_points,
@@ -24,6 +26,7 @@ from ssmde.data.scene_files import (
 )
 from ssmde.data.scene_folder import common_orientation, read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.io import write_json
 from ssmde.outputs import check_own, recorded, sweep
 from ssmde.tracking.camera import (
     START,
@@ -41,8 +44,10 @@ from ssmde.tracking.colmap import (
     load_colmap,
     map_frames,
     match_features,
+    read_pairs,
 )
 from ssmde.tracking.parts import Part, find_parts
+from ssmde.tracking.reliability import explained_shares, find_standing, trusted_frames
 
 LONGEST = 500  # frames that are solved together; the cost of a longer video grows in a line
 MOST_THREADS, LARGEST_SEED = 1024, 1 << 31  # the library takes a number of 32 bits
@@ -65,15 +70,38 @@ class Tracked:
     """Parts of the video that could not be connected; each has a world and a unit of its own."""
     error: float
     """Median distance between seen and predicted image points, in pixels; nan if none was found."""
+    explained: float = float("nan")
+    """Share of the matches of distant frames that the motion explains, the median of the frames;
+    nan if none tells. Good motion has 0.9 and more."""
+    standing: int = 0
+    """Frames left out because the camera stands."""
+    doubtful: int = 0
+    """Frames left out because their motion explains too few matches."""
     camera: FoundCamera | None = None
     """The camera, if it was unknown and is found; None if it was known."""
 
+    def figures(self) -> dict[str, Any]:
+        """What tracked.json holds."""
+        explained = round(self.explained, 3) if self.explained >= 0 else None
+        return {"frames": self.frames, "found": self.found, "standing": self.standing,
+                "doubtful": self.doubtful, "explained": explained}  # fmt: skip
+
     def __str__(self) -> str:
-        """One or two lines for the screen."""
+        """One to three lines for the screen."""
         camera = f"{self.scene}: camera found: {self.camera.describe()}\n" if self.camera else ""
-        return camera + (
-            f"{self.scene}: motion of {self.found} of {counted(self.frames, 'frame')} in "
-            f"{counted(self.parts, 'part')}, {self.error:.2f} pixels off"
+        standing = f", the camera stands in {self.standing}" if self.standing else ""
+        explained = f", {self.explained:.0%} of matches explained" if self.explained >= 0 else ""
+        doubt = (
+            f"\n{self.scene}: {counted(self.doubtful, 'frame')} left out: the motion found there "
+            "cannot be trusted; a pose network may learn it, without --data.poses tracked"
+        )
+        return (
+            camera
+            + (
+                f"{self.scene}: motion of {self.found} of {counted(self.frames, 'frame')} in "
+                f"{counted(self.parts, 'part')}, {self.error:.2f} pixels off{explained}{standing}"
+            )
+            + (doubt if self.doubtful else "")
         )
 
 
@@ -96,10 +124,11 @@ def track(
 ) -> TrackedScenes:
     """Find how the camera moved in each training scene, from its own frames.
 
-    Each scene folder gets tracked_poses.txt, which data.poses tracked reads, and
-    tracked_points.npz, by whose depth pseudo_depth.align tracked finds scale and shift of labels.
-    Hand-held video, which is mostly rotation, needs it. Scenes that have the file are left alone. A
-    scene without cam.txt gets one, if its video tells the focal length.
+    Each scene folder gets tracked_poses.txt, which data.poses tracked reads, tracked_points.npz, by
+    whose depth pseudo_depth.align tracked finds scale and shift of labels, and tracked.json, how
+    far the motion can be trusted. Frames in which it cannot, or in which the camera stands, are
+    left out. Hand-held video, which is mostly rotation, needs it. Scenes that have the file are
+    left alone. A scene without cam.txt gets one, if its video tells the focal length.
 
     The unit of a part's poses is the median depth of its points over its frames, so a network that
     starts at depth 1 starts right.
@@ -136,7 +165,7 @@ def track(
     if not todo:
         return TrackedScenes()  # also where COLMAP is not installed
     for scene in todo:
-        folder, names = scene.images[0].parent, {TRACKED_POSES, TRACKED_POINTS}
+        folder, names = scene.images[0].parent, {TRACKED_POSES, TRACKED_POINTS, TRACKED_INFO}
         if common_orientation(scene.images) != 1:
             raise ValueError(
                 f"{folder}: an orientation mark (EXIF) turns its images, unseen by COLMAP; "
@@ -215,18 +244,38 @@ def _estimate(colmap: Colmap, piece: _Piece, advance: Callable[[str], None]) -> 
     return estimate
 
 
+class _Solved(NamedTuple):
+    """The motion of a piece."""
+
+    parts: list[Part]
+    """Its parts, whether they can be trusted or not."""
+    standing: Bool[np.ndarray, "n"]
+    """Frames in which the camera stands."""
+    shares: list[Float64[np.ndarray, "n"]]
+    """For each part, how many of the matches of each of its frames it explains."""
+
+
 def _solve(
     colmap: Colmap, piece: _Piece, camera: FoundCamera | None, advance: Callable[[str], None]
-) -> list[Part]:
-    """The parts of a piece, with its own camera or the one that was found for its scene."""
+) -> _Solved:
+    """Motion of a piece, with its own camera or the one that was found for its scene."""
     if not piece.database.is_file():
         _fill(colmap, piece, camera.focal if camera else None, advance)
     if camera:
         fix_focal(colmap, piece.database, camera.focal)
     names = [file.name for file in piece.scene.images]
-    parts = [p for model in map_frames(colmap, piece.database) for p in find_parts(model, names)]
+    pairs, focal = read_pairs(colmap, piece.database, names)
+    standing = find_standing(pairs, len(names), focal)
+    kept = [name for name, stands in zip(names, standing, strict=True) if not stands]
+    models = map_frames(colmap, piece.database, kept) if len(kept) > 1 else []
+    parts = [part for model in models for part in find_parts(model, names)]
+    shares: list[Float64[np.ndarray, n]] = []
+    for where, T_world_cam, _, _ in parts:
+        poses = np.full((len(names), 4, 4), np.nan)
+        poses[where] = T_world_cam
+        shares.append(explained_shares(poses, pairs, focal, max(piece.scene.image_size))[where])
     advance("motion")
-    return parts
+    return _Solved(parts, standing, shares)
 
 
 def _fill(
@@ -251,22 +300,40 @@ def _write_motion(
     parts = np.full(len(scene), float(NO_PART))
     points: dict[int, tuple[Any, Any]] = {}
     errors: list[float] = []
+    explained = [np.zeros(0)]
+    standing = doubtful = 0
     for piece in pieces:
-        for where, T_world_cam, seen, error in _solve(colmap, piece, camera, advance):
-            frames = piece.start + where
-            poses[frames], parts[frames] = T_world_cam, len(errors)
-            points |= dict(zip(frames.tolist(), seen, strict=True))
+        solved = _solve(colmap, piece, camera, advance)
+        standing += int(solved.standing.sum())
+        for (where, T_world_cam, seen, error), shares in zip(
+            solved.parts, solved.shares, strict=True
+        ):
+            explained.append(shares[np.isfinite(shares)])
+            trusted = trusted_frames(shares)
+            doubtful += int((~trusted).sum())
+            if not trusted.any():
+                continue
+            frames = piece.start + where[trusted]
+            poses[frames], parts[frames] = T_world_cam[trusted], len(errors)
+            kept = [at for at, good in zip(seen, trusted, strict=True) if good]
+            points |= dict(zip(frames.tolist(), kept, strict=True))
             errors.append(error)
-    folder = scene.images[0].parent
-    note = f"ssmde track, COLMAP {colmap.module.__version__}: part, then T_world_camera"
-    with recorded():
-        write_tracked_points(folder, points)
-        write_tracked_poses(folder, poses, parts, note)
-    return Tracked(
+    shares = np.concatenate(explained)
+    found = Tracked(
         scene=scene.name,
         frames=len(scene),
         found=int((parts != NO_PART).sum()),
         parts=len(errors),
         error=float(np.median(errors)) if errors else float("nan"),
+        explained=float(np.median(shares)) if len(shares) else float("nan"),
+        standing=standing,
+        doubtful=doubtful,
         camera=camera,
     )
+    folder = scene.images[0].parent
+    note = f"ssmde track, COLMAP {colmap.module.__version__}: part, then T_world_camera"
+    with recorded():
+        write_tracked_points(folder, points)
+        write_json(folder / TRACKED_INFO, found.figures())
+        write_tracked_poses(folder, poses, parts, note)  # last: it says that all is done
+    return found
