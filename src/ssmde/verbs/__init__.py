@@ -23,7 +23,7 @@ from ssmde.config.idle import differences, refuse_idle
 from ssmde.console import is_later_rank
 from ssmde.presets import PRESETS, find_preset
 
-PYTHON_ONLY = ("show_progress", "photos", "shard_frames")
+PYTHON_ONLY = ("photos", "show_progress")
 """Parameters without an option."""
 PLACES = {
     ("adapt", "source"): "FILM",
@@ -38,8 +38,6 @@ NUMBERS = {"size": "HEIGHT WIDTH", "resolution": "HEIGHT WIDTH", "intrinsics": "
 SECTIONS = ("Args:", "Example:", "Raises:", "Returns:", "Yields:")
 SCALARS = (str, Path, float, int, bool)
 """What a word can say; of two that a parameter takes, the first."""
-
-
 PARSING = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
 
 
@@ -85,29 +83,25 @@ def _option(
     verb: str, parameter: inspect.Parameter, text: str | None
 ) -> tuple[str, Any, Any] | None:
     """A parameter as a field that tyro reads; None if the command line does not have it."""
-    asked = parameter.annotation
-    marks = getattr(asked, "__metadata__", ())
-    asked = asked.__origin__ if marks else asked
     by_place = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-    kind = _readable(asked, many=parameter.default == ())
+    kind = _readable(parameter.annotation, many=parameter.default == ())
     if kind is None or parameter.name in PYTHON_ONLY:
         return None
     has_default = parameter.default is not parameter.empty
     metavar = NUMBERS.get(parameter.name)
     if by_place:
-        shown = parameter.name.upper()
-        shown = f"[{shown}]" if has_default else shown
-        metavar = PLACES.get((verb, parameter.name), shown)
-    elif Path in _members(asked):
+        own = f"[{parameter.name}]" if has_default else parameter.name
+        metavar = PLACES.get((verb, parameter.name), own.upper())
+    elif Path in _members(parameter.annotation):
         metavar = "PATH"
     silent = any(parameter.default is value for value in (None, False, ()))
-    marks = (arg(metavar=metavar, help=text, help_behavior_hint="" if silent else None), *marks)
+    shown = arg(metavar=metavar, help=text, help_behavior_hint="" if silent else None)
     if by_place:
         kind = Positional[kind]
     elif get_origin(kind) is tuple and Ellipsis in get_args(kind):
         kind = UseAppendAction[kind]  # an option that may be given several times
     default = field(default=parameter.default) if has_default else field()
-    return parameter.name, Annotated[kind, *marks], default
+    return parameter.name, Annotated[kind, shown], default
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
