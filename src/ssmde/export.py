@@ -14,7 +14,7 @@ from rich.table import Table
 from ssmde import __version__
 from ssmde.console import table_console
 from ssmde.data.scene_folder import read_scenes
-from ssmde.evaluate import evaluate_predictions
+from ssmde.evaluation import evaluate_predictions
 from ssmde.exporting.formats import (
     DTYPES,
     PRECISIONS,

@@ -9,16 +9,28 @@ from typing import NoReturn
 
 RENAMED = {
     "ssmde.application": "ssmde.app",
+    "ssmde.benchmark": "ssmde.evaluation",
+    "ssmde.benchmarking": "ssmde.evaluation",
     "ssmde.data.archives": "ssmde.datasets",
     "ssmde.data.drawing": "ssmde.synthetic",
     "ssmde.data.drawn": "ssmde.synthetic",
     "ssmde.demonstration": "ssmde.demo",
     "ssmde.doctor": "ssmde.diagnosis",
+    "ssmde.evaluate": "ssmde.evaluation",
+    "ssmde.evaluation.result": "ssmde.evaluation",
+    "ssmde.methods.grounding": "ssmde.geometry.ground",
+    "ssmde.metrics.alignment": "ssmde.metrics",
+    "ssmde.metrics.baselines": "ssmde.evaluation",
+    "ssmde.metrics.distance": "ssmde.metrics",
     "ssmde.net": "ssmde.models.hub",
+    "ssmde.odometry": "ssmde.evaluation",
     "ssmde.pictures": "ssmde.inference.pictures",
     "ssmde.predict": "ssmde.inference",
     "ssmde.prediction": "ssmde.inference",
     "ssmde.prepare": "ssmde.preparation",
+    "ssmde.scale": "ssmde.evaluation",
+    "ssmde.scaling": "ssmde.evaluation",
+    "ssmde.trajectories": "ssmde.evaluation",
 }
 """Old name to new."""
 

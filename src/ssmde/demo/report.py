@@ -11,13 +11,11 @@ from PIL import Image
 from ssmde.config import Config, DataConfig
 from ssmde.data.sequence import FrameSequence
 from ssmde.demo.videos import Videos
-from ssmde.evaluate import evaluate_predictions
-from ssmde.evaluation.result import Evaluation
+from ssmde.evaluation import Evaluation, constant_depth, evaluate_predictions
 from ssmde.inference.pictures import colorize, depth_range, write_png
 from ssmde.inference.predictor import Predictor
 from ssmde.io import whole_file, write_text
 from ssmde.methods.student import Student
-from ssmde.metrics.baselines import constant_depth
 from ssmde.reporting.charts import Chart
 from ssmde.reporting.examples import (
     WIDTH,

@@ -29,10 +29,9 @@ from ssmde.demo.report import (
     write_page,
 )
 from ssmde.demo.videos import SIZE, draw_room, draw_videos
-from ssmde.evaluate import evaluate, evaluate_predictions
+from ssmde.evaluation import constant_depth, evaluate, evaluate_predictions
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
-from ssmde.metrics.baselines import constant_depth
 from ssmde.models.load import read_weights, save_weights
 from ssmde.outputs import check_replaceable, hidden_folder, move_into_place, record_tree, sweep
 from ssmde.pace import seconds_per_step
@@ -131,6 +130,7 @@ def _play(folder: Path, out: Path, *, minutes: int | float, seed: int) -> Story:
             evaluate_predictions(teacher.network_depth, held_out, "generic"),
             evaluate(student, folder / "data", protocol="generic", out=folder / "evaluation"),
         )
+        print(results[1])
     beside = f"{DEFAULT_WEIGHTS}, which comes with the package, beside it"
     with _part(5, "pretrained", beside, seconds):
         pretrained = load(DEFAULT_WEIGHTS, device="cpu")

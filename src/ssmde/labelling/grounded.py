@@ -1,7 +1,7 @@
 """The source `grounded:<weights>`: labels of one's own, from video alone.
 
 A network that was trained here with tracked motion knows the static scene. What moves is found by
-comparing each frame with others of its video, and stands on the ground: `methods/grounding.py`.
+comparing each frame with others of its video, and stands on the ground: `geometry/ground.py`.
 """
 
 import numpy as np
@@ -11,9 +11,10 @@ from jaxtyping import Float
 from ssmde.data.pseudo_depth import LabelInfo
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.views import Views, read_views
+from ssmde.geometry.ground import find_movers, ground_plane, stand_on_ground
 from ssmde.labelling.source import Asked, Maps, Source, to_batch
 from ssmde.labelling.weights import open_own
-from ssmde.methods.grounding import find_movers, ground_plane, least_error, stand_on_ground
+from ssmde.methods.comparison import least_error
 
 
 def open_grounded(asked: Asked) -> Source:

@@ -1,6 +1,5 @@
 """Verbs that hold a trained network against the world: scale, odometry and benchmark."""
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -46,7 +45,7 @@ class Scale:
 
     def run(self) -> None:
         """Find it, store it, and print it with its error bar."""
-        from ssmde.scale import scale
+        from ssmde.evaluation import scale
 
         found = scale(
             self.weights,
@@ -60,8 +59,6 @@ class Scale:
             out=self.out,
         )
         print(found)
-        weights = shlex.quote(str(self.out or self.weights))
-        print(f"stored; next: ssmde predict {weights} INPUT OUT, in metres")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,10 +84,9 @@ class Odometry:
 
     def run(self) -> None:
         """Measure, print and write."""
-        from ssmde.odometry import odometry
+        from ssmde.evaluation import odometry
 
-        odometry(self.source, self.data, split=self.split, out=self.out)
-        print(f"numbers: {self.out / 'odometry.json'}, beside it a picture of each path")
+        print(odometry(self.source, self.data, split=self.split, out=self.out))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,9 +129,9 @@ class Benchmark:
 
     def run(self) -> None:
         """Measure, print and write."""
-        from ssmde.benchmark import benchmark
+        from ssmde.evaluation import benchmark
 
-        benchmark(
+        found = benchmark(
             self.name,
             self.data,
             self.methods,
@@ -146,4 +142,4 @@ class Benchmark:
             out=self.out,
             trust=self.trust,
         )
-        print(f"table: {self.out / self.name}.csv, .json and .md")
+        print(found)

@@ -153,9 +153,9 @@ class Evaluate:
 
     def run(self) -> None:
         """Measure, print and write."""
-        from ssmde.evaluate import evaluate
+        from ssmde.evaluation import evaluate
 
-        evaluate(
+        found = evaluate(
             self.weights,
             self.data,
             split=self.split,
@@ -166,7 +166,7 @@ class Evaluate:
             confidence=self.confidence,
             trust=self.trust,
         )
-        print(f"numbers: {self.out / 'metrics.json'}, worst frames: {self.out / 'worst'}")
+        print(found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
