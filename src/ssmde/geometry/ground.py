@@ -1,6 +1,6 @@
 """Depth of what moves, from where it stands.
 
-Neighbouring views say nothing true about a person or a car that moves. But a static depth map and
+Neighboring views say nothing true about a person or a car that moves. But a static depth map and
 the motion of the camera say *where* something moves: where no other view of the scene looks like
 this one. And what moves stands on the ground: its depth is that of the ground at its lowest pixel.
 A mover that the image cuts off at its lower edge stands nearer than the nearest ground in view.

@@ -1,6 +1,6 @@
 """Whether the edges of a depth map are where those of the truth are, and are as sharp.
 
-Two published measures. The F1 of depth steps between neighbouring pixels (Bochkovskii et al., Depth
+Two published measures. The F1 of depth steps between neighboring pixels (Bochkovskii et al., Depth
 Pro, 2024) asks for the exact place. Accuracy and completeness in pixels (Koch et al., 2018) say how
 far away the edges are. Both need dense truth: a map of scattered LiDAR points has no edges.
 """
@@ -44,7 +44,7 @@ def boundary_errors(
 ) -> BoundaryErrors | None:
     """Agreement of the depth edges of one image; None if the truth has no edge, or is not dense.
 
-    A step of ratio t lies between two neighbouring pixels, in a row or a column, if one is more
+    A step of ratio t lies between two neighboring pixels, in a row or a column, if one is more
     than t times as deep as the other. It is found if the prediction has a step of t at the same
     place in the same direction: precision P(t), recall R(t), F1(t); their mean over ten t from
     1.05 to 1.25 is weighted by t (Bochkovskii et al., 2024, https://arxiv.org/abs/2410.02073). As
