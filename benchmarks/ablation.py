@@ -24,7 +24,7 @@ from typing import Any
 from ssmde.cli import main as ssmde
 from ssmde.config import AffineConfig, Config, DataConfig, PseudoDepthConfig, StudentConfig
 from ssmde.data.scene_folder import read_scenes, write_list
-from ssmde.evaluate import evaluate_predictions
+from ssmde.evaluation import evaluate_predictions
 from ssmde.inference.loading import load
 from ssmde.labeling import write_corrected
 from ssmde.models.start import follow_start

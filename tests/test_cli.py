@@ -23,7 +23,7 @@ from ssmde.config import Config, dump_config
 from ssmde.data.images import ImageError
 from ssmde.datasets import PROTOCOLS
 from ssmde.inference import FORMATS, Predictor
-from ssmde.metrics.alignment import AlignmentName
+from ssmde.metrics import AlignmentName
 from ssmde.presets import PRESETS
 from ssmde.signals import Stopped, signals_wait, stop_on_sigterm
 from ssmde.synthetic import draw_clip, write_clip

@@ -36,14 +36,14 @@ VERBS = {
     "label": "ssmde.labeling:label",
     "adapt": "ssmde.adaptation:adapt",
     "train": "ssmde.verbs:Train",
-    "evaluate": "ssmde.evaluate:evaluate",
+    "evaluate": "ssmde.evaluation:evaluate",
     "predict": "ssmde.inference:predict_files",
     "export": "ssmde.exporting:export",
     "app": "ssmde.app:app",
     "demo": "ssmde.demo:demo",
-    "scale": "ssmde.scale:scale",
-    "odometry": "ssmde.odometry:odometry",
-    "benchmark": "ssmde.benchmark:benchmark",
+    "scale": "ssmde.evaluation:scale",
+    "odometry": "ssmde.evaluation:odometry",
+    "benchmark": "ssmde.evaluation:benchmark",
 }
 """What each verb runs: a module, which is imported then, and a function of it."""
 GOES_ON = ("adapt", "train")  # with what was done before it was stopped
@@ -162,10 +162,6 @@ def parse(verb: str, words: Sequence[str]) -> Callable[[], object]:
         raise ValueError(gone)
     if verb == "train":
         return read_training(words)
-    from ssmde.verbs import records
-
-    if verb in records.VERBS:
-        return records.read_record(verb, words)
     module, name = VERBS[verb].split(":")
     return read_words(verb, getattr(import_module(module), name), words)
 

@@ -40,7 +40,7 @@ from ssmde.demo.run import (
     write_page,
 )
 from ssmde.demo.videos import Videos, distort, label_scene
-from ssmde.evaluate import evaluate
+from ssmde.evaluation import evaluate
 from ssmde.inference.pictures import colorize_error
 from ssmde.inference.predictor import Predictor
 from ssmde.methods.self_supervised import SelfSupervised
@@ -114,7 +114,9 @@ def told(tmp_path_factory):
     no_labels = StudentConfig(pseudo_depth=PseudoDepthConfig())
     student = Student(SelfSupervised(*own, LossConfig()), TeacherNetworks(*taught), no_labels)
     predictors = tuple(Predictor(Knows(clip.images, clip.depth, p), SIZE) for p in (0.7, 1.0))
-    teacher_result, result = (evaluate(predictor, [scene]) for predictor in predictors)
+    teacher_result, result = (
+        evaluate(predictor, [scene], out=None) for predictor in predictors
+    )
     results = (teacher_result, replace(result, notes=("a <note> & more",)))
     config = Config(data=data)
     story = Story(

@@ -26,14 +26,12 @@ from ssmde.config import (
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.demo.videos import SIZE, Videos, draw_room, draw_videos
-from ssmde.evaluate import evaluate, evaluate_predictions
-from ssmde.evaluation.result import Evaluation
+from ssmde.evaluation import Evaluation, constant_depth, evaluate, evaluate_predictions
 from ssmde.inference.loading import load
 from ssmde.inference.pictures import colorize, depth_range, write_png
 from ssmde.inference.predictor import Predictor
 from ssmde.io import whole_file, write_text
 from ssmde.methods.student import Student
-from ssmde.metrics.baselines import constant_depth
 from ssmde.models.load import read_weights, save_weights
 from ssmde.outputs import check_replaceable, hidden_folder, move_into_place, record_tree, sweep
 from ssmde.pace import seconds_per_step
@@ -173,6 +171,7 @@ def _play(folder: Path, out: Path, *, minutes: int | float, seed: int) -> Story:
             evaluate_predictions(teacher.network_depth, held_out, "generic"),
             evaluate(student, folder / "data", protocol="generic", out=folder / "evaluation"),
         )
+        print(results[1])
     beside = f"{DEFAULT_WEIGHTS}, which comes with the package, beside it"
     with _part(5, "pretrained", beside, seconds):
         pretrained = load(DEFAULT_WEIGHTS, device="cpu")

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -11,6 +12,11 @@ from ssmde.geometry.warp import reproject, sample
 from ssmde.losses.consistency import geometry_inconsistency
 from ssmde.losses.masks import minimum_reprojection
 from ssmde.losses.photometric import photometric_error
+
+# Depths at which a pixel may be where it is in another view, as shares of the one that is known. A
+# static pixel whose depth is wrong looks alike at one of them, a pixel on a mover at none.
+DEPTH_SHARES = (1.0, 0.6, 0.72, 0.85, 1.18, 1.4, 1.65)
+FEWEST_VIEWS = 3  # that must see a pixel before they may say that it moves
 
 
 class Comparison(NamedTuple):
@@ -77,3 +83,41 @@ def join_sources(maps: Comparison, sources: int, *, minimum: bool) -> Comparison
         for m in (error, inconsistency)
     )
     return Comparison(mean_error, mean_inconsistency, visible.any(1, keepdim=True))
+
+
+def least_error(
+    view: Float[Tensor, "1 3 h w"],
+    others: Float[Tensor, "n 3 h w"],
+    depth: Float[Tensor, "1 1 h w"],
+    T_other_view: Float[Tensor, "n 4 4"],
+    intrinsics: Float[Tensor, "1 3 3"],
+    *,
+    shares: tuple[float, ...] = DEPTH_SHARES,
+) -> Float[Tensor, "1 1 h w"]:
+    """Photometric error of the view by the best of the others, in [0, 1]; 0 where few see it.
+
+    A static pixel looks alike in at least one view where nothing stands before it, at its depth or,
+    where that is wrong, at one near it. A pixel on a mover does not: there the others show what is
+    behind.
+
+    Args:
+        view: RGB in [0, 1].
+        others: RGB in [0, 1]; other frames of the video, near and far in time.
+        depth: Depth of the view as if nothing moved.
+        T_other_view: Motion from the camera of the view to that of each other one.
+        intrinsics: Pinhole matrix of all, in pixels.
+        shares: The depth times each of these is tried; the first one says who sees a pixel.
+    """
+    n = len(others)
+    least, seen = torch.full_like(depth, torch.inf), torch.ones_like(depth, dtype=torch.bool)
+    for number, share in enumerate(shares):
+        maps = compare(
+            view.expand(n, -1, -1, -1), others, (share * depth).expand(n, -1, -1, -1),
+            T_other_view, intrinsics.expand(n, -1, -1),
+        )  # fmt: skip
+        blurred = F.avg_pool2d(maps.error, 3, 1, 1, count_include_pad=False)
+        best = torch.where(maps.visible, blurred, torch.inf).amin(0, keepdim=True)
+        enough = maps.visible.sum(0, keepdim=True) >= min(FEWEST_VIEWS, n)
+        seen = enough if number == 0 else seen
+        least = torch.where(enough, torch.minimum(least, best), least)
+    return torch.where(seen, least, torch.zeros_like(least))

@@ -15,7 +15,7 @@ from ssmde.config import Config, DataConfig, PseudoDepthConfig
 from ssmde.data.dataset import SnippetDataset, spread
 from ssmde.data.images import read_image
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluation.result import Evaluation, FrameResult
+from ssmde.evaluation.report import Evaluation, FrameResult
 from ssmde.inference.input import resize_depth
 from ssmde.inference.pictures import WORST_ERROR, colorize, colorize_error, depth_range
 from ssmde.inference.predictor import Predictor

@@ -13,9 +13,7 @@ from ssmde.console import is_later_rank
 from ssmde.data.pack import is_packed
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluate import evaluate, evaluate_predictions
-from ssmde.evaluation.frames import frames_with_truth
-from ssmde.evaluation.result import Evaluation
+from ssmde.evaluation import Evaluation, evaluate, evaluate_predictions, frames_with_truth
 from ssmde.inference.loading import load
 from ssmde.io import copy_file
 from ssmde.labeling import label
@@ -190,6 +188,7 @@ def _report(teacher: Config, student: Config, folder: Path) -> None:
         second = evaluate(
             folder, student.data.root, split="val", protocol=protocol, out=folder / "evaluation"
         )
+        print(second)
         results = (first, second)
     stages = Stages(
         folder=folder, teacher=teacher, student=student, weights=weights, results=results

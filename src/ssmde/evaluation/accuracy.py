@@ -1,72 +1,80 @@
-"""`ssmde evaluate`: depth errors by a named protocol, beside what does not look at the image."""
+"""Depth errors by a named protocol, beside those of what does not look at the image."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from hashlib import sha1
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
+from scipy import ndimage
 
 from ssmde.data.images import ImageError, read_image
-from ssmde.data.scene_folder import read_scenes
+from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.datasets import find_protocol
 from ssmde.evaluation.details import MeasuredFrame, frame_details
-from ssmde.evaluation.frames import frames_with_truth
-from ssmde.evaluation.movers import DepthFunction, measure_movers
-from ssmde.evaluation.report import check_room, print_result, write_result
-from ssmde.evaluation.result import (
+from ssmde.evaluation.frames import (
     Answer,
-    Evaluation,
+    DepthFunction,
     FrameFunction,
-    FrameResult,
     TruthFrame,
+    frames_with_truth,
 )
+from ssmde.evaluation.movers import measure_movers
+from ssmde.evaluation.report import Evaluation, FrameResult, check_room, write_result
 from ssmde.inference.input import resize_depth
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
-from ssmde.metrics.alignment import Alignment, AlignmentName, common_alignment
-from ssmde.metrics.alignment import align as align_depth
-from ssmde.metrics.baselines import constant_depth, mean_depth_map
-from ssmde.metrics.protocol import Protocol, counted_pixels, measure
-from ssmde.metrics.regions import RegionSums
-from ssmde.metrics.regions import split as split_regions
+from ssmde.metrics import (
+    Alignment,
+    AlignmentName,
+    Protocol,
+    RegionSums,
+    Truth,
+    common_alignment,
+    counted_pixels,
+)
+from ssmde.metrics import align as align_depth
 
 MOST_KEPT = 200  # predictions, at the size of the network
-_NETWORK = "network"  # the method itself, beside the baselines
 BASELINE_FRAMES = 200  # training frames that make the mean depth map, spread evenly
+_NETWORK = "network"  # the method itself, beside the baselines
 
 
 def evaluate(
     weights: str | Path | Predictor,
     data: str | Path | Sequence[FrameSequence],
     *,
-    split: Literal["train", "val", "test", "all"] = "val",
     protocol: str | Protocol = "generic",
     align: AlignmentName | None = None,
-    out: str | Path | None = None,
+    split: Split = "val",
     max_frames: int | None = None,
     confidence: bool = False,
-    training: Sequence[FrameSequence] | None = None,
+    out: str | Path | None = "evaluation",
     trust: bool = False,
 ) -> Evaluation:
-    """Measure weights on recorded frames, print the table and write the files.
+    """Measure weights on frames with measured depth, beside two baselines.
+
+    `str()` of the result is a table; OUT gets metrics.json and pictures of the ten worst frames.
+
+    Example:
+      ssmde evaluate runs/photometric data --protocol bonn --align median
 
     Args:
-        weights: Weights file, run folder, or a loaded predictor.
-        data: Folder of scene folders, or sequences.
-        split: Part of the folder to measure.
-        protocol: Range, crop and usual alignment, or the name of one of `PROTOCOLS`.
-        align: Alignment, if not the protocol's own.
-        out: Folder for `metrics.json` and `worst/`, the ten worst frames; None writes nothing.
-        max_frames: Measure at most so many frames, evenly spread.
-        confidence: Ask the network how sure it is, and measure what that is worth.
-        training: Sequences whose mean depth map is a baseline; by default the training part of
-            `data`, if it is a folder and another part is measured.
-        trust: You made the weights yourself: see `load`.
+        weights: Weights file, folder of a run, hf:OWNER/NAME, or a released name.
+        data: Folder of scene folders, or one scene folder.
+        protocol: Range and crop of the pixels that count: kitti, nyuv2, ddad, bonn, tum or generic.
+        align: How the unknown scale of a prediction is found; by default that of the protocol.
+        split: Part of DATA to measure.
+        max_frames: Measure at most so many frames, evenly spread; by default all.
+        confidence: Ask the network how sure it is, and measure what that is worth; takes 2.5 times
+            as long.
+        out: Folder for the files.
+        trust: You made WEIGHTS yourself: open them though they can run code (.pt2), or name an
+            encoder for which the Hugging Face hub has to be asked.
 
     Raises:
         FileExistsError: If `out` holds files of others under the names of the results.
@@ -76,63 +84,59 @@ def evaluate(
     if out is not None:
         check_room(Path(out))
     predictor = weights if isinstance(weights, Predictor) else load(weights, trust=trust)
-    notes: list[str] = []
+    remarks, training = list[str](), ()
     if isinstance(data, str | Path):
         sequences = read_scenes(Path(data), split)
-        if training is None and split in ("val", "test"):
-            training = _training_part(Path(data), notes)
+        if split in ("val", "test"):
+            training = _training_part(Path(data), remarks)
     else:
         sequences = data
-    asked: dict[str, Any] = {"protocol": protocol, "align": align, "max_frames": max_frames}
-    ask = _remembering(predictor.network_depth)
-    movers = measure_movers(ask, sequences, max_frames)
+    chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
+    predict = _remembering(predictor.network_depth)
+    movers = measure_movers(predict, sequences, max_frames)
     if movers is not None and not frames_with_truth(sequences, 1):
-        chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
-        result = Evaluation(
+        found = Evaluation(
             protocol=chosen, align=align or chosen.align, sums=RegionSums(), frames=()
         )
-        notes = ["no frame has measured depth: only movers are judged"]
+        remarks = ["no frame has measured depth: only movers are judged"]
     else:
-        answer = _answer(predictor, ask, confidence=confidence)
         maps = {"constant": constant_depth()}
-        mean_map = mean_truth(training or (), predictor.image_size)
+        mean_map = mean_truth(training, predictor.image_size)
         if mean_map is None:
-            notes.append("no baseline from a mean depth map: no training frame has truth")
+            remarks.append("no baseline from a mean depth map: no training frame has truth")
         else:
             maps["mean_map"] = mean_map
-        result = evaluate_frames(answer, sequences, details=True, baselines=maps, **asked)
-    result = replace(result, weights=predictor.source, notes=tuple(notes), movers=movers)
-    if out is not None:
-        write_result(result, predictor.network_depth, Path(out))
-    print_result(result)
-    return result
+
+        def answer(_: TruthFrame, pixels: UInt8[np.ndarray, "h w 3"]) -> Answer:
+            if not confidence:
+                return Answer(depth=predict(pixels))
+            depth, sure = predictor.network_answer(pixels)
+            return Answer(depth=depth, confidence=sure)
+
+        found = evaluate_frames(
+            answer, sequences, chosen, align, max_frames=max_frames, details=True, baselines=maps
+        )
+    found = replace(found, weights=predictor.source, remarks=tuple(remarks), movers=movers)
+    if out is None:
+        return found
+    write_result(found, predict, Path(out))
+    return replace(found, out=Path(out))
 
 
 def _remembering(predict: DepthFunction) -> DepthFunction:
-    """The same function, which is asked once about an image: holes and errors are of the same."""
-    said: dict[bytes, Float[np.ndarray, "h w"]] = {}
+    """The same function, asked once about an image: holes, errors and pictures are of the same."""
+    known: dict[bytes, Float[np.ndarray, "h w"]] = {}
 
     def ask(pixels: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "k m"]:
         key = sha1(pixels.tobytes(), usedforsecurity=False).digest()
-        if key in said:
-            return said.pop(key)  # twice at most: what is done with is let go
+        if key in known:
+            return known[key]
         depth = predict(pixels)
-        if len(said) < MOST_KEPT:
-            said[key] = depth
+        if len(known) < MOST_KEPT:
+            known[key] = depth
         return depth
 
     return ask
-
-
-def _answer(predictor: Predictor, ask: DepthFunction, *, confidence: bool) -> FrameFunction:
-    if not confidence:
-        return lambda _, pixels: Answer(depth=ask(pixels))
-
-    def answer(_: TruthFrame, pixels: UInt8[np.ndarray, "h w 3"]) -> Answer:
-        depth, sure = predictor.network_answer(pixels)
-        return Answer(depth=depth, confidence=sure)
-
-    return answer
 
 
 def evaluate_predictions(
@@ -144,7 +148,7 @@ def evaluate_predictions(
     max_frames: int | None = None,
     details: bool = False,
 ) -> Evaluation:
-    """Mean errors of any function from image to depth; writes and prints nothing.
+    """Mean errors of any function from image to depth; writes nothing.
 
     Args:
         predict: RGB bytes (h, w, 3) to depth of the same view, at any size.
@@ -181,12 +185,11 @@ def evaluate_frames(
 
     Args:
         answer: Frame and RGB bytes (h, w, 3) to depth of the same view.
-        sequences: Where the frames with truth come from.
-        protocol: Range, crop and usual alignment, or the name of one of `PROTOCOLS`.
-        align: Alignment, if not the protocol's own.
-        max_frames: Measure at most so many frames, evenly spread.
-        details: Measure by distance, at edges and from frame to frame as well; up to 0.2 s more
-            for an image of 640 x 480.
+        sequences: As for `evaluate_predictions`, and so are the next three.
+        protocol: See there.
+        align: See there.
+        max_frames: See there.
+        details: Measure by distance, at edges and from frame to frame as well.
         baselines: Depth maps, of any size, that are measured as well as if they were predicted for
             every frame.
 
@@ -195,7 +198,7 @@ def evaluate_frames(
     """
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
     how = align or chosen.align
-    answers = {_NETWORK: answer}
+    answers: dict[str, FrameFunction] = {_NETWORK: answer}
     for name, depth in (baselines or {}).items():
         answers[name] = partial(_always, Answer(depth=depth))
     aligned_by: dict[str, AlignmentName | Alignment] = dict.fromkeys(answers, how)
@@ -206,32 +209,33 @@ def evaluate_frames(
         }
     sums = {name: RegionSums() for name in answers}
     measured: dict[str, list[FrameResult]] = {name: [] for name in answers}
-    broken = list[str]()
-    before, before_name = None, ""
+    broken, before = list[str](), None
     for frame in frames_with_truth(sequences, max_frames):
         try:
-            pixels, (truth, mask) = read_image(frame.image), frame.read_truth()
+            pixels, (depth, mask) = read_image(frame.image), frame.read_truth()
         except ImageError as error:
             broken.append(str(error))
             continue
+        with _naming(frame):
+            truth = Truth(depth, chosen, mask)
         for name, each in answers.items():
             said = each(frame, pixels)
-            prediction = resize_depth(said.depth, truth.shape)
-            try:
-                found = measure(
-                    prediction, truth, chosen, align_by=aligned_by[name], motion_mask=mask
-                )
-            except ValueError as error:
-                raise ValueError(f"{frame.name}: {error}") from error
+            prediction = resize_depth(said.depth, depth.shape)
+            with _naming(frame):
+                found = truth.measure(prediction, aligned_by[name])
             sums[name] = sums[name].add(found.errors)
             if found.errors.full is None or found.alignment is None:
                 continue
             result = FrameResult(frame=frame, errors=found.errors.full, alignment=found.alignment)
             if details and name == _NETWORK:
-                now = _measured_frame(prediction, truth, mask, result, said)
-                neighbour = before if before_name == frame.follows else None
-                result = replace(result, details=frame_details(now, neighbour, chosen))
-                before, before_name = now, frame.name
+                sure = said.confidence
+                now = MeasuredFrame(
+                    frame=frame, truth=truth, prediction=prediction, alignment=found.alignment,
+                    confidence=None if sure is None else resize_depth(sure, depth.shape),
+                )  # fmt: skip
+                follows = before is not None and before.frame.name == frame.follows
+                more = frame_details(now, before if follows else None, found.bands)
+                result, before = replace(result, details=more), now
             measured[name].append(result)
     if not measured[_NETWORK]:
         skipped = sums[_NETWORK].full.n_skipped
@@ -266,41 +270,69 @@ def _common_alignment(
         counted = counted_pixels(truth, protocol)
         if counted.any():
             prediction = resize_depth(answer(frame, pixels).depth, truth.shape)
-            try:
+            with _naming(frame):
                 found.append(align_depth(prediction[counted], truth[counted], "median"))
-            except ValueError as error:
-                raise ValueError(f"{frame.name}: {error}") from error
     return common_alignment(found)
+
+
+@contextmanager
+def _naming(frame: TruthFrame) -> Generator[None]:
+    """Put the name of the frame before what is wrong with it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{frame.name}: {error}") from error
+
+
+def constant_depth() -> Float[np.ndarray, "1 1"]:
+    """Depth 1 everywhere, as a map of one pixel; the alignment gives it its scale."""
+    return np.ones((1, 1), dtype=np.float32)
 
 
 def mean_truth(
     training: Sequence[FrameSequence], size: tuple[int, int]
 ) -> Float[np.ndarray, "h w"] | None:
-    """Mean depth map of the training frames that have truth, in metres; None if none has.
+    """Mean true depth at each place of the image, in metres, over at most 200 training frames.
 
-    Args:
-        training: Sequences to learn it from.
-        size: Height and width of the map.
+    None if no frame has truth. See `mean_depth_map`.
     """
     return mean_depth_map(_readable_truths(frames_with_truth(training, BASELINE_FRAMES)), size)
 
 
-def _measured_frame(
-    prediction: Float[np.ndarray, "h w"],
-    truth: Float[np.ndarray, "h w"],
-    motion_mask: UInt8[np.ndarray, "h w"] | None,
-    result: FrameResult,
-    said: Answer,
-) -> MeasuredFrame:
-    sure = said.confidence
-    return MeasuredFrame(
-        prediction=prediction,
-        truth=truth,
-        alignment=result.alignment,
-        static=None if motion_mask is None else split_regions(motion_mask).static,
-        place=result.frame.place,
-        confidence=None if sure is None else resize_depth(sure, truth.shape),
-    )
+def mean_depth_map(
+    truths: Iterable[Float[np.ndarray, "_ _"]], size: tuple[int, int]
+) -> Float[np.ndarray, "h w"] | None:
+    """Mean of depth maps of any size, 0 or not finite: no value; None if there is no truth at all.
+
+    Each map is read at the pixel nearest to the center of each cell, so that holes stay holes;
+    places without truth in any map take the mean of their neighbors, growing inwards.
+    """
+    height, width = size
+    total, count = np.zeros(size), np.zeros(size)
+    for truth in truths:
+        rows = ((np.arange(height) + 0.5) * truth.shape[0] / height).astype(int)
+        columns = ((np.arange(width) + 0.5) * truth.shape[1] / width).astype(int)
+        values = truth[rows[:, None], columns[None, :]]
+        valid = np.isfinite(values) & (values > 0)
+        total += np.where(valid, values, 0)
+        count += valid
+    if not count.any():
+        return None
+    return _fill_holes(total / np.maximum(count, 1), count > 0).astype(np.float32)
+
+
+def _fill_holes(
+    values: Float[np.ndarray, "h w"], known: Bool[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w"]:
+    """Replace unknown values by the mean of their known neighbors, ring after ring."""
+    values, known, window = np.where(known, values, 0.0), known.copy(), np.ones((3, 3))
+    while not known.all():
+        around = ndimage.correlate(values, window, mode="constant")
+        weight = ndimage.correlate(known.astype(np.float64), window, mode="constant")
+        reached = ~known & (weight > 0)
+        values[reached] = around[reached] / weight[reached]
+        known |= reached
+    return values
 
 
 def _readable_truths(frames: Sequence[TruthFrame]) -> Iterator[Float[np.ndarray, "_ _"]]:
@@ -311,12 +343,12 @@ def _readable_truths(frames: Sequence[TruthFrame]) -> Iterator[Float[np.ndarray,
             continue
 
 
-def _training_part(root: Path, notes: list[str]) -> Sequence[FrameSequence]:
-    """The training scenes; a fault in them is a note, for they are not what is measured."""
+def _training_part(root: Path, remarks: list[str]) -> Sequence[FrameSequence]:
+    """The training scenes; a fault in them is a remark, for they are not what is measured."""
     try:
         return read_scenes(root, "train")
     except (OSError, ValueError) as error:
-        notes.append(f"training scenes cannot be read: {error}")
+        remarks.append(f"training scenes cannot be read: {error}")
         return ()
 
 

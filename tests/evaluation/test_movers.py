@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ssmde.data.pseudo_depth import FOLDER, LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
-from ssmde.evaluate import evaluate
-from ssmde.evaluation.movers import measure_movers, told_movers
+from ssmde.evaluation import evaluate
+from ssmde.evaluation.movers import measure_movers, movers_text
 from ssmde.inference.predictor import Predictor
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 
@@ -112,7 +112,7 @@ def test_where_nobody_knows_what_moves_nothing_is_said(empty, tmp_path):
     folder = write(empty, tmp_path / "street")
     still = measure_movers(says(empty, empty.depth), [read_scene(folder)])
     assert still.to_dict() is None
-    assert told_movers(still.to_dict()) == []
+    assert movers_text(still.to_dict()) == []
     (folder / "tracked_poses.txt").unlink()
     shutil.rmtree(folder / "motion_mask")
     assert measure_movers(says(empty, empty.depth), [read_scene(folder)]) is None
@@ -138,7 +138,7 @@ class Flat(nn.Module):
 
 
 @pytest.mark.parametrize("truth", [True, False])
-def test_the_verb_judges_movers_also_of_a_video_that_nobody_measured(truth, tmp_path, capsys):
+def test_the_verb_judges_movers_also_of_a_video_that_nobody_measured(truth, tmp_path):
     clip = street("across")
     write(clip, tmp_path / "street", leave_out=() if truth else ("depth",))
     predictor = Predictor(Flat(), (64, 96), source="drawn")
@@ -146,8 +146,8 @@ def test_the_verb_judges_movers_also_of_a_video_that_nobody_measured(truth, tmp_
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert 0 <= written["movers"]["holes"] <= 1
     assert written["movers"]["n_images"] == result.movers.n_images > 0
-    (line,) = told_movers(written["movers"])
-    printed = capsys.readouterr().out
+    (line,) = movers_text(written["movers"])
+    printed = str(result)
     assert line in printed
     assert (written["full"] is None) == ("only movers are judged" in printed) == (not truth)
     assert ("AbsRel by distance" in printed) == truth

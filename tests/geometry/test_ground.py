@@ -2,13 +2,8 @@
 
 import torch
 
-from ssmde.methods.grounding import (
-    CUT_SHARE,
-    find_movers,
-    ground_plane,
-    least_error,
-    stand_on_ground,
-)
+from ssmde.geometry.ground import CUT_SHARE, find_movers, ground_plane, stand_on_ground
+from ssmde.methods.comparison import least_error
 
 HEIGHT, WIDTH, HORIZON = 48, 64, 10.0
 ROWS = torch.arange(HEIGHT).float()[:, None].expand(-1, WIDTH)

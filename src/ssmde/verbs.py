@@ -31,6 +31,7 @@ PLACES = {
     ("predict", "source"): "INPUT",
     ("predict", "out"): "OUT",
     ("odometry", "source"): "WEIGHTS",
+    ("benchmark", "methods"): "METHOD",
 }
 """Words by their place that are not called like their parameters."""
 NUMBERS = {"size": "HEIGHT WIDTH", "resolution": "HEIGHT WIDTH", "intrinsics": "FX FY CX CY"}

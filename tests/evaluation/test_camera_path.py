@@ -9,12 +9,12 @@ from PIL import Image
 
 from ssmde.config import Config, DataConfig, LossConfig, dump_config
 from ssmde.data.scene_files import write_poses, write_tracked_poses
+from ssmde.data.scene_folder import read_scene
+from ssmde.evaluation import odometry
+from ssmde.evaluation.camera_path import align_path, chain, path_errors, tracked_paths
 from ssmde.inference.loading import MotionPredictor
 from ssmde.models.load import save_weights
-from ssmde.odometry import odometry
 from ssmde.synthetic import draw_clip, write_clip
-from ssmde.trajectories.errors import align_path, path_errors
-from ssmde.trajectories.paths import chain, tracked_paths
 
 FRAMES = 8
 
@@ -110,18 +110,20 @@ def test_motions_are_chained_from_target_to_source(clip):
     )
 
 
-def test_tracked_motion_is_measured_part_by_part_and_written(data, clip, tmp_path, capsys):
+def test_tracked_motion_is_measured_part_by_part_and_written(data, clip, tmp_path):
     parts = np.array([0, 0, 0, 0, 1, 1, 1, -1], dtype=float)
     poses = turned(clip.poses, scale=0.5)
     poses[4:] = turned(clip.poses[4:], angle=-1, scale=3.0)
     poses[7] = np.nan
     write_tracked_poses(data / "room", poses, parts, "drawn")
-    found = odometry("tracked", data, out=tmp_path / "out")
+    result = odometry("tracked", data, out=tmp_path / "out")
+    found = result.paths
     assert [(r.name, r.frames) for r in found] == [("room, part 0", 4), ("room, part 1", 3)]
     assert [e.align for e in found[0].errors] == ["sim3", "scale"]
     assert [r.errors[0].scale for r in found] == pytest.approx([2, 1 / 3], rel=1e-5)
     assert all(e.ate < 1e-6 for r in found for e in r.errors)
-    said = capsys.readouterr().out
+    said = str(result)
+    assert f"numbers: {tmp_path / 'out' / 'odometry.json'}" in said
     assert all(word in said for word in ("sim3", "scale", "ATE m", "RPE deg", "room, part 1"))
     stored = json.loads((tmp_path / "out" / "odometry.json").read_text())
     assert stored["source"] == "tracked"
@@ -143,9 +145,9 @@ def test_a_pose_network_is_asked_in_steps_of_its_gap(data, clip, monkeypatch):
 
     monkeypatch.setattr(MotionPredictor, "__init__", start)
     monkeypatch.setattr(MotionPredictor, "__call__", motion)
-    monkeypatch.setattr("ssmde.odometry.find_weights", lambda path: path)
-    monkeypatch.setattr("ssmde.odometry.read_weights", lambda path: ({}, {}))
-    [found] = odometry("w.safetensors", data, show_progress=False)
+    monkeypatch.setattr("ssmde.evaluation.camera_path.find_weights", lambda path: path)
+    monkeypatch.setattr("ssmde.evaluation.camera_path.read_weights", lambda path: ({}, {}))
+    [found] = odometry("w.safetensors", data, out=None).paths
     assert (found.frames, found.step) == (4, 2)
     assert np.array_equal(asked[1][0], clip.images[2])
     assert np.array_equal(asked[1][1], clip.images[4])
@@ -165,17 +167,19 @@ def test_metric_weights_are_measured_in_their_own_metres_too(data, clip, monkeyp
 
     monkeypatch.setattr(MotionPredictor, "__init__", start)
     monkeypatch.setattr(MotionPredictor, "__call__", motion)
-    monkeypatch.setattr("ssmde.odometry.find_weights", lambda path: path)
+    monkeypatch.setattr("ssmde.evaluation.camera_path.find_weights", lambda path: path)
     head = '{"metres_per_unit": 4.0, "error": 0.1, "spread": 0.2, "estimates": 9, "source": "x"}'
-    monkeypatch.setattr("ssmde.odometry.read_weights", lambda path: ({}, {"metric_scale": head}))
-    [found] = odometry("w.safetensors", data, show_progress=False)
+    monkeypatch.setattr(
+        "ssmde.evaluation.camera_path.read_weights", lambda path: ({}, {"metric_scale": head})
+    )
+    [found] = odometry("w.safetensors", data, out=None).paths
     assert [e.align for e in found.errors] == ["sim3", "scale", "none"]
     assert found.errors[2].ate == pytest.approx(0, abs=1e-6)
 
 
 def test_what_cannot_be_measured_says_why(data, clip):
     with pytest.raises(ValueError, match=r"tracked_poses\.txt does not exist; `ssmde track"):
-        list(odometry("tracked", data))
+        odometry("tracked", data, out=None)
     still = np.tile(np.eye(4), (FRAMES, 1, 1))
     with pytest.raises(ValueError, match="the estimated path stands still"):
         align_path(still, clip.poses, "sim3")
@@ -184,40 +188,31 @@ def test_what_cannot_be_measured_says_why(data, clip):
     write_poses(data / "room", still)
     write_tracked_poses(data / "room", clip.poses, np.zeros(FRAMES), "x")
     with pytest.raises(ValueError, match="room: the true path stands still"):
-        odometry("tracked", data)
+        odometry("tracked", data, out=None)
     (data / "room" / "poses.txt").unlink()
     with pytest.raises(ValueError, match=r"no scene has a poses\.txt"):
-        odometry("tracked", data)
+        odometry("tracked", data, out=None)
 
 
 def test_weights_without_a_pose_network_that_learnt_are_refused(data, tmp_path):
     with pytest.raises(ValueError, match="small: holds no pose network; give weights of"):
-        odometry("small", data, show_progress=False)
+        odometry("small", data, out=None)
     config = Config(data=DataConfig(poses="tracked"), loss=LossConfig(pose=0.0))
     head = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
     save_weights(tmp_path / "w.safetensors", {"pose_net.x": torch.zeros(1)}, head)
     with pytest.raises(ValueError, match=r"never learnt, .*data\.poses tracked, loss\.pose 0"):
-        odometry(tmp_path / "w.safetensors", data, show_progress=False)
-
-
-def test_without_evo_the_error_says_how_to_get_it(monkeypatch, clip):
-    monkeypatch.setitem(__import__("sys").modules, "evo.core.trajectory", None)
-    with pytest.raises(ImportError, match=r"pip install 'ssmde\[eval\]'") as found:
-        align_path(clip.poses, clip.poses, "sim3")
-    assert found.value.name is None
+        odometry(tmp_path / "w.safetensors", data, out=None)
 
 
 def test_parts_without_a_pose_are_no_path(data, clip):
-    from ssmde.data.scene_folder import read_scene
-
     poses = np.full_like(clip.poses, np.nan)
     write_tracked_poses(data / "room", poses, np.full(FRAMES, -1.0), "x")
     assert list(tracked_paths(read_scene(data / "room"))) == []
     with pytest.raises(ValueError, match="no path has 3 frames with a true pose"):
-        odometry("tracked", data)
+        odometry("tracked", data, out=None)
 
 
 def test_scenes_that_were_not_tracked_are_left_out(data, clip):
     write_clip(clip, data / "other")
     write_tracked_poses(data / "room", clip.poses, np.zeros(FRAMES), "x")
-    assert [result.name for result in odometry("tracked", data)] == ["room"]
+    assert [path.name for path in odometry("tracked", data, out=None).paths] == ["room"]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssmde.benchmark import benchmark
-from ssmde.benchmarking.published import TABLES
 from ssmde.data.scene_files import write_list, write_scene_info
 from ssmde.datasets import PROTOCOLS
-from ssmde.metrics.depth import METRICS
+from ssmde.evaluation import benchmark
+from ssmde.evaluation.published import TABLES
+from ssmde.metrics import METRICS
 
 # Size of the truth, size of the predictions, farthest depth: small, but where a crop counts pixels.
 # Predictions are half as large and multiples of 1/64, so that resizing them is exact in float32
@@ -118,7 +118,7 @@ def published_numbers(table: str, stored, region: str) -> dict[str, float]:
 @pytest.mark.parametrize("table", TABLES)
 def test_our_numbers_are_those_of_the_published_protocol(table, tmp_path):
     stored = make(tmp_path, table)
-    found = benchmark(table, tmp_path / "data", [tmp_path / "theirs"])
+    found = benchmark(table, tmp_path / "data", [tmp_path / "theirs"], out=None)
     rows = {row.pixels: row for row in found.rows if row.method == "theirs"}
     assert set(rows) == {"full", "static", "dynamic"}
     for region, row in rows.items():
@@ -127,10 +127,11 @@ def test_our_numbers_are_those_of_the_published_protocol(table, tmp_path):
         assert (row.kind, row.images) == ("measured", FRAMES)
 
 
-def test_the_table_is_printed_with_what_makes_it_a_number(tmp_path, capsys):
+def test_the_table_is_printed_with_what_makes_it_a_number(tmp_path):
     make(tmp_path, "kitti")
-    benchmark("kitti", tmp_path / "data", [f"mine={tmp_path / 'theirs'}"], out=tmp_path / "out")
-    said = " ".join(capsys.readouterr().out.split())
+    methods, out = [f"mine={tmp_path / 'theirs'}"], tmp_path / "out"
+    said = " ".join(str(benchmark("kitti", tmp_path / "data", methods, out=out)).split())
+    assert f"table: {out / 'kitti'}.csv, .json and .md" in said
     assert "protocol kitti (0.1 to 80 m, cropped), alignment median" in said
     assert all(word in said for word in ("mine", "constant depth", "measured", "Monodepth2"))
     assert "not the published set of images, which are 697 (Eigen test, scans), 652" in said
@@ -161,56 +162,63 @@ def test_files_may_be_named_and_stored_in_each_way(tmp_path):
         np.save(paths["disparity"] / f"{name}.npy", 1 / prediction)
     (paths["png"] / "depth.json").write_text('{"png16_units_per_metre": 5000}')
     given = [paths["npy"], paths["png"], tmp_path / "theirs"]
-    found = benchmark("tum", tmp_path / "data", given, align="none")
+    found = benchmark("tum", tmp_path / "data", given, align="none", out=None)
     numbers = [r.numbers["abs_rel"] for r in found.rows if r.pixels == "full"]
     assert numbers[0] == numbers[2]
     assert numbers[1] == pytest.approx(numbers[0], rel=1e-3)
     turned = benchmark(
-        "tum", tmp_path / "data", [paths["disparity"]], align="none", kind="disparity"
+        "tum", tmp_path / "data", [paths["disparity"]], align="none", kind="disparity", out=None
     )
     assert turned.rows[0].numbers["abs_rel"] == pytest.approx(numbers[0], rel=1e-5)
 
 
-def test_a_confidence_beside_the_depth_is_measured(tmp_path, capsys):
+def test_a_confidence_beside_the_depth_is_measured(tmp_path):
     stored = make(tmp_path, "tum")
     for name, (prediction, truth, _) in stored.items():
         truth, scale = np.where(truth > 0, truth, 1), np.median(truth[truth > 0]) / 4.5
         error = np.abs(scale * prediction - truth) / truth
         path = tmp_path / "theirs" / "s" / f"{name}_depth.npz"
         np.savez(path, depth=prediction, confidence=(1 / (1 + error)).astype(np.float32))
-    found = benchmark("tum", tmp_path / "data", [tmp_path / "theirs"])
-    [said] = [note for note in found.notes if note.startswith("theirs, confidence")]
+    found = benchmark("tum", tmp_path / "data", [tmp_path / "theirs"], out=None)
+    [said] = [remark for remark in found.remarks if remark.startswith("theirs, confidence")]
     area, chance = re.search(r"error ([\d.]+) \(chance ([\d.]+)", said).groups()
     assert float(area) < 0.2 * float(chance)
-    assert "confidence" in capsys.readouterr().out
+    assert said in str(found)
 
 
 def test_a_method_without_a_prediction_for_each_frame_is_refused(tmp_path):
     make(tmp_path, "bonn")
+    given = "bonn", tmp_path / "data", [tmp_path / "theirs"]
     (tmp_path / "theirs" / "s" / "001_depth.npz").unlink()
     with pytest.raises(FileNotFoundError, match=r"1 of 2 frames have no prediction, first 's/001'"):
-        benchmark("bonn", tmp_path / "data", [tmp_path / "theirs"])
+        benchmark(*given, out=None)
     hole = np.ones((4, 4), np.float32)
     hole[1, 1] = np.nan
     np.save(tmp_path / "theirs" / "s" / "001.npy", hole)
     with pytest.raises(ValueError, match=r"001\.npy: 1 of 16 pixels are not positive and finite"):
-        benchmark("bonn", tmp_path / "data", [tmp_path / "theirs"])
+        benchmark(*given, out=None)
     (tmp_path / "theirs" / "s" / "001.npy").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="prediction cannot be read"):
-        benchmark("bonn", tmp_path / "data", [tmp_path / "theirs"])
+        benchmark(*given, out=None)
 
 
 def test_what_is_asked_wrongly_says_what_would_be_right(tmp_path):
     make(tmp_path, "bonn")
     data, theirs = tmp_path / "data", tmp_path / "theirs"
-    with pytest.raises(ValueError, match="unknown benchmark 'kity': closest match is 'kitti'"):
-        benchmark("kity", data, [theirs])
-    with pytest.raises(ValueError, match="needs at least one method"):
-        benchmark("bonn", data, [])
-    with pytest.raises(ValueError, match="two methods are called 'theirs': write NAME=PATH"):
-        benchmark("bonn", data, [theirs, theirs])
-    with pytest.raises(FileNotFoundError, match="nowhere: no such weights file"):
-        benchmark("bonn", data, ["x=nowhere"])
+    for table, methods, says in (
+        ("kity", [theirs], "unknown benchmark 'kity': closest match is 'kitti'"),
+        ("bonn", [], "needs at least one method"),
+        ("bonn", [theirs, theirs], "two methods are called 'theirs': write NAME=PATH"),
+        ("bonn", ["small", "x=nowhere"], "nowhere: no such weights file"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=says):
+            benchmark(table, data, methods, out=None)
+
+
+def test_released_weights_are_a_method(tmp_path):
+    make(tmp_path, "tum")
+    found = benchmark("tum", tmp_path / "data", ["small"], max_frames=1, out=None)
+    assert [(row.method, row.images) for row in found.rows[:1]] == [("small", 1)]
 
 
 def test_every_table_has_a_protocol_and_figures_that_can_be_traced():
@@ -218,5 +226,7 @@ def test_every_table_has_a_protocol_and_figures_that_can_be_traced():
         assert PROTOCOLS[table.protocol].name == name
         for figure in table.figures:
             assert figure.source
-            assert 0 < figure.abs_rel < 1
-            assert 0.5 < figure.d1 < (figure.d2 or 1) < (figure.d3 or 1.1)
+            numbers = figure.numbers
+            assert numbers.keys() <= set(METRICS)
+            assert 0 < numbers["abs_rel"] < 1
+            assert 0.5 < numbers["d1"] < numbers.get("d2", 1) < numbers.get("d3", 1.1)

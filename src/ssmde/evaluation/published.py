@@ -11,19 +11,13 @@ from ssmde.data.scene_folder import Split
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishedFigure:
-    """What others say of a method; None where they do not say."""
+    """What others say of a method."""
 
     name: str
     source: str
     """Where it was read."""
-    abs_rel: float | None = None
-    sq_rel: float | None = None
-    rmse: float | None = None
-    rmse_log: float | None = None
-    log10: float | None = None
-    d1: float | None = None
-    d2: float | None = None
-    d3: float | None = None
+    numbers: dict[str, float]
+    """Some of `METRICS`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +41,7 @@ def _figures(source: str, metrics: str, *rows: str) -> tuple[PublishedFigure, ..
         name, numbers = row.split(":")
         pairs = zip(metrics.split(), numbers.split(), strict=True)
         values = {metric: float(number) for metric, number in pairs if number != "-"}
-        found.append(PublishedFigure(name=name, source=source, **values))
+        found.append(PublishedFigure(name=name, source=source, numbers=values))
     return tuple(found)
 
 

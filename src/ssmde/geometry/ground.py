@@ -1,6 +1,6 @@
 """Depth of what moves, from where it stands.
 
-Neighbouring views say nothing true about a person or a car that moves. But a static depth map and
+Neighboring views say nothing true about a person or a car that moves. But a static depth map and
 the motion of the camera say *where* something moves: where no other view of the scene looks like
 this one. And what moves stands on the ground: its depth is that of the ground at its lowest pixel.
 A mover that the image cuts off at its lower edge stands nearer than the nearest ground in view.
@@ -13,12 +13,6 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssmde.methods.comparison import compare
-
-# Depths at which a pixel may be where it is in another view, as shares of the one that is known. A
-# static pixel whose depth is wrong looks alike at one of them, a pixel on a mover at none.
-DEPTH_SHARES = (1.0, 0.6, 0.72, 0.85, 1.18, 1.4, 1.65)
-FEWEST_VIEWS = 3  # that must see a pixel before they may say that it moves
 MOVES = 0.12  # photometric error that even the best view leaves, in [0, 1]
 NOISE = 4.0  # or so many times that of a calm quarter of the image, where that is more
 HOLE = 0.04  # gaps up to this share of the width are closed, spots of half of it are dropped
@@ -34,56 +28,18 @@ CUT_SHARE = 2 / 3
 LEAST_FALL = 0.1  # the ground's disparity rises at least so much, relative to its mean, downwards
 
 
-def least_error(
-    view: Float[Tensor, "1 3 h w"],
-    others: Float[Tensor, "n 3 h w"],
-    depth: Float[Tensor, "1 1 h w"],
-    T_other_view: Float[Tensor, "n 4 4"],
-    intrinsics: Float[Tensor, "1 3 3"],
-    *,
-    shares: tuple[float, ...] = DEPTH_SHARES,
-) -> Float[Tensor, "1 1 h w"]:
-    """Photometric error of the view by the best of the others, in [0, 1]; 0 where few see it.
-
-    A static pixel looks alike in at least one view where nothing stands before it, at its depth or,
-    where that is wrong, at one near it. A pixel on a mover does not: there the others show what is
-    behind.
-
-    Args:
-        view: RGB in [0, 1].
-        others: RGB in [0, 1]; other frames of the video, near and far in time.
-        depth: Depth of the view as if nothing moved.
-        T_other_view: Motion from the camera of the view to that of each other one.
-        intrinsics: Pinhole matrix of all, in pixels.
-        shares: The depth times each of these is tried; the first one says who sees a pixel.
-    """
-    n = len(others)
-    least, seen = torch.full_like(depth, torch.inf), torch.ones_like(depth, dtype=torch.bool)
-    for number, share in enumerate(shares):
-        maps = compare(
-            view.expand(n, -1, -1, -1), others, (share * depth).expand(n, -1, -1, -1),
-            T_other_view, intrinsics.expand(n, -1, -1),
-        )  # fmt: skip
-        blurred = F.avg_pool2d(maps.error, 3, 1, 1, count_include_pad=False)
-        best = torch.where(maps.visible, blurred, torch.inf).amin(0, keepdim=True)
-        enough = maps.visible.sum(0, keepdim=True) >= min(FEWEST_VIEWS, n)
-        seen = enough if number == 0 else seen
-        least = torch.where(enough, torch.minimum(least, best), least)
-    return torch.where(seen, least, torch.zeros_like(least))
-
-
 def find_movers(error: Float[Tensor, "b 1 h w"]) -> Bool[Tensor, "b 1 h w"]:
     """True where even the best view differs: small holes closed, small spots dropped.
 
     Args:
-        error: Of `least_error`.
+        error: Of `methods.comparison.least_error`.
     """
     calm = error.flatten(1).quantile(0.25, dim=1)[:, None, None, None]
     moves = (error > (NOISE * calm).clamp(min=MOVES)).to(error)
     hole = _odd(HOLE * error.shape[-1])
     spot = _odd(HOLE / 2 * error.shape[-1])
-    closed = _shrink(_grow(moves, hole), hole)
-    return _grow(_shrink(closed, spot), spot) > 0.5
+    closed = erode(dilate(moves, hole), hole)
+    return dilate(erode(closed, spot), spot) > 0.5
 
 
 def ground_plane(
@@ -128,7 +84,7 @@ def fit_ground(
     for _ in range(REFITS):
         plane = torch.linalg.lstsq(system[kept], disparity[kept][:, None]).solution[:, 0]
         off = (system @ plane - disparity).abs()
-        kept = off <= off.quantile(KEPT)
+        kept = off <= off.kthvalue(int(KEPT * (len(off) - 1)) + 1).values
     if plane[1] < LEAST_FALL * disparity[kept].mean():
         return None
     return plane
@@ -198,9 +154,11 @@ def _odd(side: float) -> int:
     return max(3, 2 * round((side - 1) / 2) + 1)
 
 
-def _grow(mask: Float[Tensor, "b 1 h w"], side: int) -> Float[Tensor, "b 1 h w"]:
+def dilate(mask: Float[Tensor, "b 1 h w"], side: int) -> Float[Tensor, "b 1 h w"]:
+    """The mask, grown to all pixels of a square around each of its pixels."""
     return F.max_pool2d(mask, side, 1, side // 2)
 
 
-def _shrink(mask: Float[Tensor, "b 1 h w"], side: int) -> Float[Tensor, "b 1 h w"]:
+def erode(mask: Float[Tensor, "b 1 h w"], side: int) -> Float[Tensor, "b 1 h w"]:
+    """The pixels of the mask all around which, in a square, is mask."""
     return -F.max_pool2d(-mask, side, 1, side // 2)

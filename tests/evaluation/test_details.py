@@ -11,10 +11,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluate import evaluate, evaluate_predictions
-from ssmde.evaluation.details import told
+from ssmde.evaluation import evaluate, evaluate_predictions
+from ssmde.evaluation.details import details_text
 from ssmde.inference.predictor import Predictor
-from ssmde.metrics.depth import METRICS
+from ssmde.metrics import METRICS
 
 HEIGHT, WIDTH, UNITS = 20, 30, 1000
 K = np.array([[25.0, 0, 14.5], [0, 25.0, 9.5], [0, 0, 1]])
@@ -65,7 +65,9 @@ def found_for(scene, depths, **asked) -> dict:
     return result.to_dict()
 
 
-def test_a_perfect_prediction_has_perfect_details(scene):
+def test_a_perfect_prediction_has_perfect_details_where_they_are_asked_for(scene):
+    found = evaluate_predictions(knows(VIEWS), [scene], "bonn").to_dict()
+    assert (found["boundary"], found["per_distance"], found["temporal"]) == (None, [], None)
     found = found_for(scene, [7 * depth for depth in VIEWS])
     assert found["boundary"]["f1"] == 1.0
     assert found["boundary"]["n_images"] == 3
@@ -138,11 +140,6 @@ def test_movers_are_left_out_between_frames(scene, tmp_path):
     assert part["compared"] < 0.6 * whole["compared"]
 
 
-def test_details_are_measured_only_when_asked(scene):
-    found = evaluate_predictions(knows(VIEWS), [scene], "bonn").to_dict()
-    assert (found["boundary"], found["per_distance"], found["temporal"]) == (None, [], None)
-
-
 class Flat(nn.Module):
     """Depth that grows to the right, whatever the image."""
 
@@ -167,7 +164,7 @@ class Guessing(nn.Module):
         return self.two * (1 + image.mean(1, keepdim=True) * ramp)
 
 
-def test_the_verb_asks_a_network_how_sure_it_is_only_if_it_shall(tmp_path, capsys):
+def test_the_verb_asks_a_network_how_sure_it_is_only_if_it_shall(tmp_path):
     pixels = np.zeros((64, 96, 3), np.uint8)
     pixels[:32] = 255
     Image.fromarray(pixels).save(tmp_path / "000.png")
@@ -177,23 +174,25 @@ def test_the_verb_asks_a_network_how_sure_it_is_only_if_it_shall(tmp_path, capsy
         depth=(tmp_path / "depth_000.png",), depth_units_per_metre=1000.0,
     )  # fmt: skip
     network = Predictor(Guessing(), (64, 96), source="drawn")
-    assert evaluate(network, [wall], align="none").to_dict()["calibration"] is None
-    assert "confidence" not in capsys.readouterr().out
-    found = evaluate(network, [wall], align="none", confidence=True).to_dict()["calibration"]
+    result = evaluate(network, [wall], align="none", out=None)
+    assert result.to_dict()["calibration"] is None
+    assert "confidence" not in str(result)
+    result = evaluate(network, [wall], align="none", confidence=True, out=None)
+    found = result.to_dict()["calibration"]
     assert found["n_images"] == 1
     assert found["ause"] < 0.2 * found["random"]  # unsure exactly where it is wrong
-    assert "confidence, alignment none: area" in capsys.readouterr().out
+    assert "confidence, alignment none: area" in str(result)
 
 
-def test_the_verb_writes_and_prints_the_details_with_their_alignment(scene, tmp_path, capsys):
-    evaluate(Predictor(Flat(), (32, 32), source="drawn"), [scene], protocol="bonn", out=tmp_path)
+def test_the_verb_writes_and_prints_the_details_with_their_alignment(scene, tmp_path):
+    network = Predictor(Flat(), (32, 32), source="drawn")
+    printed = str(evaluate(network, [scene], protocol="bonn", out=tmp_path))
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert set(written["per_distance"][0]) == {"from", "to", "n_images", *METRICS}
     assert written["boundary"]["n_images"] == 3
     assert written["temporal"]["n_pairs"] == 2
-    printed = capsys.readouterr().out
-    for line in told(written, "median"):
+    for line in details_text(written, "median"):
         assert line in printed
         assert "median" in line
-    assert len(told(written, "median")) == 3
-    assert told({"per_distance": [], "boundary": None, "temporal": None}, "median") == []
+    assert len(details_text(written, "median")) == 3
+    assert details_text({"per_distance": [], "boundary": None, "temporal": None}, "median") == []

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-import ssmde.scale
 from ssmde.config import Config, DataConfig, dump_config
 from ssmde.data.images import write_image
 from ssmde.data.scene_files import write_scene_info
+from ssmde.evaluation import metres, scale
+from ssmde.evaluation.metres import depth_at, height_over_ground, join_estimates, read_points
 from ssmde.geometry.pose import invert_motion
 from ssmde.inference import predict_files
 from ssmde.inference.loading import MotionPredictor, load
@@ -20,10 +21,6 @@ from ssmde.models.depth_net import DepthNet
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import MetricScale, stored_scale, with_scale
 from ssmde.models.pose_net import PoseCNN
-from ssmde.scale import scale
-from ssmde.scaling.camera_height import height_over_ground
-from ssmde.scaling.estimates import join_estimates
-from ssmde.scaling.points import depth_at, read_points
 from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (64, 96)
@@ -76,7 +73,7 @@ def weights(tensors, tmp_path):
 def knows(clip, monkeypatch):
     """Weights say the true depth in units of 7 m."""
     network = Memory(clip.images, clip.depth)
-    monkeypatch.setattr(ssmde.scale, "load", lambda *_: Predictor(network, SIZE))
+    monkeypatch.setattr(metres, "load", lambda *_: Predictor(network, SIZE))
 
 
 def test_the_camera_of_a_drawn_street_is_as_high_as_it_was_drawn(clip):
@@ -98,16 +95,19 @@ def test_a_level_plane_seen_by_a_tilted_camera_is_as_far_as_it_is():
 
 
 def test_camera_height_tells_the_scale(weights, data, knows):
-    found = scale(weights, data, camera_height=1.6, show_progress=False)
+    found = scale(weights, data, camera_height=1.6)
     assert found.metres_per_unit == pytest.approx(UNIT, rel=0.02)
     assert found.estimates == 12
     assert found.error is not None
     assert 0 <= found.error < found.spread < 0.1
-    assert stored_scale(read_weights(weights)[1]) == found
+    assert stored_scale(read_weights(weights)[1]).error == found.error
+    line = "1 scene unit = "
+    assert str(found).startswith(line)
+    assert str(found).endswith(f"stored; next: ssmde predict {weights} INPUT OUT, in metres")
 
 
 def test_known_poses_tell_the_scale(weights, data, knows):
-    found = scale(weights, data, poses=True, max_frames=4, show_progress=False)
+    found = scale(weights, data, poses=True, max_frames=4)
     assert found.metres_per_unit == pytest.approx(UNIT, rel=0.03)
 
 
@@ -122,7 +122,7 @@ def test_a_known_speed_tells_the_scale(weights, data, knows, clip, monkeypatch):
 
     monkeypatch.setattr(MotionPredictor, "__call__", unit_motion)
     way = np.linalg.norm(np.diff(clip.poses[:, :3, 3], axis=0), axis=1).sum()
-    found = scale(weights, data, speed=way / (11 / clip.fps), show_progress=False)
+    found = scale(weights, data, speed=way / (11 / clip.fps))
     assert found.metres_per_unit == pytest.approx(UNIT, rel=0.05)
 
 
@@ -130,7 +130,7 @@ def test_a_few_points_tell_the_scale(weights, data, knows, clip):
     v, u = 56, 40
     lines = [f"street/{i:06d}.png,{u},{v},{clip.depth[i, v, u]:.4f}" for i in (0, 5, 9)]
     (data / "points.csv").write_text("image,u,v,metres\n# by tape\n" + "\n".join(lines))
-    found = scale(weights, points=data / "points.csv", show_progress=False)
+    found = scale(weights, points=data / "points.csv")
     assert found.metres_per_unit == pytest.approx(UNIT, rel=1e-3)
     assert (found.estimates, found.source) == (3, "3 points in 3 images of points.csv")
 
@@ -166,7 +166,7 @@ def test_the_scale_is_stored_and_predict_is_then_in_metres(weights, data, tmp_pa
 
 def test_the_networks_stay_as_they_are_and_the_head_keeps_the_rest(weights, data, knows):
     tensors, head = read_weights(weights)
-    scale(weights, data, camera_height=1.6, show_progress=False)
+    scale(weights, data, camera_height=1.6)
     again, new = read_weights(weights)
     assert all(torch.equal(tensors[k], again[k]) for k in tensors)
     assert len(again) == len(tensors)
@@ -237,25 +237,25 @@ def test_a_faulty_line_of_points_is_named(line, says, tmp_path):
 def test_what_does_not_tell_a_scale_says_why(weights, data, knows):
     (data / "street" / "poses.txt").unlink()
     with pytest.raises(ValueError, match=r"no scene has a poses\.txt"):
-        scale(weights, data, poses=True, show_progress=False)
+        scale(weights, data, poses=True)
     write_scene_info(data / "street", {"depth_units_per_metre": 256})
     with pytest.raises(ValueError, match="a speed needs times"):
-        scale(weights, data, speed=3.0, show_progress=False)
+        scale(weights, data, speed=3.0)
     (data / "street" / "cam.txt").unlink()
     with pytest.raises(ValueError, match="its camera is unknown"):
-        scale(weights, data, camera_height=1.6, show_progress=False)
+        scale(weights, data, camera_height=1.6)
 
 
 def test_released_weights_stay_as_they_are(data):
     with pytest.raises(ValueError, match=r"'small' cannot be stored .*give --out FILE"):
-        scale("small", data, camera_height=1.6, show_progress=False)
+        scale("small", data, camera_height=1.6)
 
 
 def test_a_room_without_ground_tells_no_scale(weights, data, monkeypatch):
     wall = Predictor(Memory(np.zeros((1, *SIZE, 3), np.uint8), np.ones((1, *SIZE))), SIZE)
-    monkeypatch.setattr(ssmde.scale, "load", lambda *_: wall)
+    monkeypatch.setattr(metres, "load", lambda *_: wall)
     with pytest.raises(ValueError, match="no frame shows level ground"):
-        scale(weights, data, camera_height=1.6, show_progress=False)
+        scale(weights, data, camera_height=1.6)
 
 
 def test_a_scale_that_is_none_is_refused():
