@@ -24,13 +24,13 @@ from typing import Any
 from ssmde.cli import main as ssmde
 from ssmde.config import AffineConfig, Config, DataConfig, PseudoDepthConfig, StudentConfig
 from ssmde.data.scene_folder import read_scenes, write_list
-from ssmde.evaluate import evaluate_predictions
+from ssmde.evaluation import evaluate_predictions
 from ssmde.inference.loading import load
-from ssmde.labelling.corrected import write_corrected
+from ssmde.labeling import write_corrected
 from ssmde.models.start import follow_start
 from ssmde.pace import seconds_per_step
 from ssmde.presets import AFFINE_INDOOR, CONSISTENT, PHOTOMETRIC, SC_DEPTH_V3, SS_MDE
-from ssmde.train import train
+from ssmde.training import train
 
 REGIONS = ("full", "static", "dynamic")
 COLUMNS = [f"{region} {name}" for region in REGIONS for name in ("abs_rel", "d1")]

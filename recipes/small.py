@@ -38,7 +38,7 @@ from ssmde.cli import main as ssmde
 from ssmde.data.scene_files import write_intrinsics
 from ssmde.data.scene_folder import read_scene
 from ssmde.data.sequence import from_hfov
-from ssmde.labelling.corrected import write_corrected
+from ssmde.labeling import write_corrected
 from ssmde.models.load import read_weights, save_weights
 
 STEPS = ("photos", "affine", "videos", "detail")

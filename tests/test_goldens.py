@@ -22,8 +22,8 @@ from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scenes
-from ssmde.evaluate import evaluate
-from ssmde.export import export
+from ssmde.evaluation import evaluate
+from ssmde.exporting import export
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
 from ssmde.methods.affine_depth import AffineDepth

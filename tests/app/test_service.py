@@ -22,7 +22,6 @@ from ssmde.app.service import (
     PICTURE_FORMATS,
     RELATIVE,
     InferenceService,
-    film_frame,
     view,
 )
 from ssmde.data.video import (
@@ -316,13 +315,3 @@ def test_a_file_that_is_no_video_is_named(service, session, tmp_path):
     (tmp_path / "film.mp4").write_text("no film")
     with pytest.raises(RefusalError, match=r"film is no video that can be read.*\.mp4"):
         list(service.film(session, "near", tmp_path / "film.mp4", "film", "magma"))
-
-
-def test_colors_of_a_film_follow_slowly(tmp_path):
-    def shot(depth):
-        depths = np.linspace(depth, 2 * depth, 64, dtype=np.float32).reshape(8, 8)
-        return PredictedFrame(pixels=np.zeros((8, 8, 3), np.uint8), depth=depths)
-
-    _, first = film_frame(shot(1.0), "magma", None)
-    _, second = film_frame(shot(10.0), "magma", first)
-    np.testing.assert_allclose(second, 0.9 * np.array(first) + 0.1 * 10 * np.array(first))

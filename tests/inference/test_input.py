@@ -238,13 +238,13 @@ def test_a_number_and_an_rtsp_address_are_cameras():
 )
 def test_a_camera_that_is_not_there_is_named(address, message):
     with pytest.raises(VideoError, match=message):
-        read_live(address)
+        next(read_live(address))
 
 
 def test_a_platform_without_webcams_is_told_what_to_do(monkeypatch):
     monkeypatch.setattr("sys.platform", "win32")
     with pytest.raises(VideoError, match="webcam 0: webcams are read on Linux and macOS only"):
-        read_live("0")
+        next(read_live("0"))
 
 
 def test_frames_nobody_took_are_dropped(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from ssmde.inference.pictures import (
     PanelRow,
     bands,
     color_bar,
+    color_ends,
     colorize,
     colorize_error,
     depth_range,
@@ -47,8 +48,16 @@ def test_pixels_without_a_value_are_gray(bad):
 
 def test_a_flat_map_has_a_color_and_one_end_alone_is_enough():
     assert len(np.unique(colorize(np.full((3, 3), 2.0)).reshape(-1, 3), axis=0)) == 1
-    assert colorize(ramp(), near=50.0).shape == (4, 6, 3)
-    assert colorize(ramp(), far=0.5).shape == (4, 6, 3)
+    assert colorize(ramp(), near=2.0).shape == (4, 6, 3)
+    assert colorize(ramp(), far=4.0).shape == (4, 6, 3)
+
+
+def test_the_colors_of_a_video_follow_slowly():
+    first = color_ends(ramp())
+    assert first == depth_range(ramp())
+    found = color_ends(10 * ramp(), first)
+    np.testing.assert_allclose(found, 0.9 * np.array(first) + 0.1 * 10 * np.array(first))
+    assert color_ends(np.zeros((2, 2))) == (1.0, 2.0)
 
 
 def test_the_unit_of_the_depth_does_not_change_the_picture():

@@ -18,7 +18,7 @@ from ssmde.methods.student import Student, TeacherNetworks
 from ssmde.methods.teacher import Teacher
 from ssmde.models.decoder import DepthDecoder
 from ssmde.models.depth_net import DepthNet
-from ssmde.train import train
+from ssmde.training import train
 from ssmde.training.compilation import compile_method
 from ssmde.types import Batch
 from tiny_networks import TinyPoseNet
@@ -125,7 +125,7 @@ def test_a_compiled_run_goes_on_and_its_weights_have_the_usual_names(small_run, 
     def build(config):
         return Teacher(*networks(0), config.loss, config.pseudo_depth)
 
-    monkeypatch.setattr("ssmde.train.build_teacher", build)
+    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build)
     monkeypatch.setattr(
         "ssmde.training.module.compile_method", partial(compile_method, backend=BACKEND)
     )

@@ -18,7 +18,7 @@ from ssmde.config import Config, PseudoDepthConfig, StudentConfig, dump_config
 from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.losses.pairs import all_gather_batch, place, uniform_per_image
 from ssmde.models.load import read_weights
-from ssmde.train import train
+from ssmde.training import train
 from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -26,21 +26,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 SCRIPT = """
 import os, sys
 from pathlib import Path
-import ssmde.methods.student, ssmde.train
+import ssmde.methods.student, ssmde.training.single_stage
 from ssmde.config import load_config
 sys.path.append(sys.argv[3])
 from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
 if __name__ == "__main__":
     Path(sys.argv[1]).with_suffix(".rank" + os.environ["RANK"]).write_text(str(os.getpid()))
-    ssmde.train.build_teacher = build_tiny_teacher
+    ssmde.training.single_stage.build_teacher = build_tiny_teacher
     ssmde.methods.student.build_networks = lambda model, loss: (TinyDepthNet(), TinyPoseNet())
-    ssmde.train.train(load_config(Path(sys.argv[1]).read_text()), resume=sys.argv[2] == "resume")
+    ssmde.training.train(load_config(Path(sys.argv[1]).read_text()), resume=sys.argv[2] == "resume")
 """
 
 
 @pytest.fixture(autouse=True)
 def quick_networks(monkeypatch):
-    monkeypatch.setattr("ssmde.train.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build_tiny_teacher)
     monkeypatch.setattr(
         "ssmde.methods.student.build_networks", lambda model, loss: (TinyDepthNet(), TinyPoseNet())
     )

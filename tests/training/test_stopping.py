@@ -9,8 +9,7 @@ import torch
 from ssmde.config import StudentConfig
 from ssmde.models.load import read_weights
 from ssmde.signals import Stopped
-from ssmde.train import train
-from ssmde.training import validation
+from ssmde.training import train, validation
 from ssmde.training.checkpoints import read_checkpoint
 from ssmde.training.module import TrainingModule
 from tiny_networks import build_tiny_teacher
@@ -23,7 +22,7 @@ STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 @pytest.fixture
 def quick_networks(monkeypatch):
     """Networks of a few thousand parameters."""
-    monkeypatch.setattr("ssmde.train.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build_tiny_teacher)
 
 
 def send_in_step(monkeypatch, number, step):

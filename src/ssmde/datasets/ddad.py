@@ -6,27 +6,32 @@ validation scenes of ddad.json become `val`; the published figures are for their
 what the scan of the same sample hit, nothing filled in.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32
 
 from ssmde.data.images import BROKEN_FILE
 from ssmde.data.sequence import check_intrinsics
-from ssmde.datasets.lists import Part, missing_scenes, parts_of, read_scene_lists, scene_and_words
 from ssmde.datasets.record import (
     Archive,
     ArchiveError,
     ArchiveFrame,
     ArchiveScene,
+    Part,
     ReadDepth,
     Split,
+    collect,
+    missing_scenes,
+    parts_of,
+    read_scene_lists,
+    readable,
+    scene_and_words,
 )
 from ssmde.datasets.sensors import depth_image, frame_rate, pose_matrices, transform
 from ssmde.io import read_json, read_npz
@@ -39,35 +44,25 @@ UNITS_PER_METRE = 256  # the scanner sees up to 250 m
 AXES = ("X", "Y", "Z")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Datum:
+class Datum(NamedTuple):
     """Image or scan of one sensor at one instant."""
 
     file: Path
     seconds: float
-    T_world_sensor: Float[np.ndarray, "4 4"]
-    """In metres, at this time; nan if the file has no rotation."""
-    image_size: tuple[int, int] | None
-    """Height and width of an image; None for a scan."""
-    columns: tuple[int, int, int]
-    """Where x, y and z stand in a row of a scan."""
+    T_world_sensor: Float[np.ndarray, "4 4"]  # in metres, at this time; nan without a rotation
+    image_size: tuple[int, int] | None  # height and width of an image; None for a scan
+    columns: tuple[int, int, int]  # where x, y and z stand in a row of a scan
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """Data of all sensors at one instant."""
 
-    calibration: str
-    """Key of the calibration file."""
-    data: Mapping[str, Datum]
-    """By the name of the sensor, such as CAMERA_01 or LIDAR."""
+    calibration: str  # key of the calibration file
+    data: Mapping[str, Datum]  # by the name of the sensor, such as CAMERA_01 or LIDAR
 
 
 def index_ddad(
-    root: Path,
-    *,
-    lists: Mapping[str, Path] | None = None,
-    cameras: Sequence[str] = ("CAMERA_01",),
+    root: Path, *, lists: Mapping[str, Path] | None = None, cameras: Sequence[str] = ("CAMERA_01",)
 ) -> Archive:
     """Scenes of DDAD, one for each scene and camera.
 
@@ -77,10 +72,6 @@ def index_ddad(
         lists: For `train`, `val` or `test`, a file that names scenes such as 000150, one a line.
             What no list names stays where the dataset file has it, unless that has a list.
         cameras: CAMERA_01 looks ahead; 05 to 09 round the car.
-
-    Raises:
-        FileNotFoundError: If there is no scene.
-        ValueError: If a list cannot be read, or no camera is asked for.
     """
     if not cameras:
         raise ValueError("name at least one camera, such as CAMERA_01")
@@ -88,25 +79,23 @@ def index_ddad(
     problems: list[str] = []
     files = _scene_files(root, problems)
     problems.extend(missing_scenes(wanted.values(), tuple(files), root))
-    scenes: list[ArchiveScene] = []
-    for name, (file, split) in files.items():
-        parts = parts_of(name, wanted, split)
-        try:
-            samples = read_samples(file) if parts else ()
-        except ArchiveError as error:
-            problems.append(str(error))
-            continue
+
+    def scenes(file: Path, parts: list[Part]) -> Iterator[ArchiveScene]:
+        samples = read_samples(file)
         for part, camera in product(parts, cameras):
             try:
-                scenes.append(_scene(file, samples, part, camera.upper()))
-            except ValueError as error:  # also of a matrix that is no camera
+                yield _scene(file, samples, part, camera.upper())
+            except ValueError as error:  # the other cameras may do
                 problems.append(str(error))
-    return Archive(scenes=tuple(scenes), problems=tuple(problems))
+
+    asked = [(file, parts_of(name, wanted, split)) for name, (file, split) in files.items()]
+    return collect([partial(scenes, file, parts) for file, parts in asked if parts], problems)
 
 
 def read_samples(path: Path) -> tuple[Sample, ...]:
     """Samples of a scene_*.json, in its order."""
-    scene = _read_object(path)
+    with readable(path):
+        scene = read_json(path)
     try:
         data = {
             entry["key"]: (str(entry["id"]["name"]).upper(), _datum(path.parent, entry))
@@ -126,7 +115,8 @@ def read_samples(path: Path) -> tuple[Sample, ...]:
 
 def read_pinhole(path: Path, camera: str) -> Float[np.ndarray, "3 3"]:
     """Pinhole matrix of one camera of a calibration file, in pixels."""
-    calibration = _read_object(path)
+    with readable(path):
+        calibration = read_json(path)
     try:
         names = [str(name).upper() for name in calibration["names"]]
         if camera not in names:
@@ -174,7 +164,8 @@ def _scene_files(root: Path, problems: list[str]) -> dict[str, tuple[Path, Split
     found: dict[str, tuple[Path, Split]] = {}
     for path in (*sorted(root.glob("*.json")), *sorted(root.glob("*/ddad*.json"))):
         try:
-            splits = _read_object(path).get("scene_splits", {})
+            with readable(path):
+                splits = read_json(path).get("scene_splits", {})
             listed: list[tuple[Split, Path]] = [
                 (split, path.parent / str(name))
                 for key, split in DATASET_SPLITS.items()
@@ -226,27 +217,19 @@ def _scene(file: Path, samples: Sequence[Sample], part: Part, camera: str) -> Ar
     intrinsics = matrices[key]
     if intrinsics is not None:
         check_intrinsics(intrinsics, size, where=str(folder / "calibration" / f"{key}.json"))
-    return ArchiveScene(
-        name=f"{part.name}_{camera}",
-        split=part.split,
-        frames=tuple(
-            ArchiveFrame(
-                name=sample.data[camera].file.stem,
-                image=sample.data[camera].file,
-                depth=_depth(sample, camera, intrinsics, problems),
-            )
-            for sample in kept
-        ),
-        image_size=size,
-        intrinsics=intrinsics,
-        source=f"{PAPER}, scene {folder.resolve().name}, {camera}",
-        licence=LICENCE,
-        depth_units_per_metre=UNITS_PER_METRE,
-        fps=frame_rate(seconds),
-        poses=np.stack([view.T_world_sensor for view in views]),
-        timestamps=seconds,
-        problems=tuple(problems),
+    frames = tuple(
+        ArchiveFrame(
+            name=view.file.stem, image=view.file, depth=_depth(sample, view, intrinsics, problems)
+        )
+        for sample, view in zip(kept, views, strict=True)
     )
+    return ArchiveScene(
+        name=f"{part.name}_{camera}", split=part.split, frames=frames, licence=LICENCE,
+        source=f"{PAPER}, scene {folder.resolve().name}, {camera}", image_size=size,
+        intrinsics=intrinsics, poses=np.stack([view.T_world_sensor for view in views]),
+        timestamps=seconds, fps=frame_rate(seconds), depth_units_per_metre=UNITS_PER_METRE,
+        problems=tuple(problems),
+    )  # fmt: skip
 
 
 def _usable(
@@ -271,7 +254,7 @@ def _usable(
 
 
 def _depth(
-    sample: Sample, camera: str, intrinsics: Float[np.ndarray, "3 3"] | None, problems: list[str]
+    sample: Sample, camera: Datum, intrinsics: Float[np.ndarray, "3 3"] | None, problems: list[str]
 ) -> ReadDepth | None:
     """What reads the depth of a frame; None without a scan or a camera."""
     scan = sample.data.get(SCANNER)
@@ -280,7 +263,7 @@ def _depth(
     if not scan.file.is_file():
         problems.append(f"{scan.file}: no such file; a frame has no depth")
         return None
-    return partial(_scan_depth, scan, sample.data[camera], intrinsics)
+    return partial(_scan_depth, scan, camera, intrinsics)
 
 
 def _scan_depth(
@@ -309,13 +292,3 @@ def _scan_depth(
     points = rows[:, scan.columns].astype(np.float64)
     points = points[np.isfinite(points).all(axis=1)]
     return depth_image(transform(T_camera_scanner, points), intrinsics, camera.image_size)
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; an `ArchiveError` if it is missing or holds something else."""
-    try:
-        return read_json(path)
-    except FileNotFoundError as error:
-        raise ArchiveError(f"{path}: no such file; unpack the archive again") from error
-    except (OSError, ValueError) as error:
-        raise ArchiveError(f"{path}: cannot be read ({error}); unpack it again") from error

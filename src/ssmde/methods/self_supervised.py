@@ -9,34 +9,21 @@ from torch import Tensor, nn
 
 from ssmde.config import LossConfig
 from ssmde.data.augment import apply_color
-from ssmde.geometry.camera import MIN_DEPTH
 from ssmde.geometry.pose import invert_motion
-from ssmde.geometry.warp import reproject, sample
-from ssmde.losses.consistency import geometry_inconsistency, smoothness
+from ssmde.losses.consistency import smoothness
 from ssmde.losses.distillation import log_depth_difference
 from ssmde.losses.masks import (
     MIN_VALID_SHARE,
     auto_mask,
     masked_mean,
-    minimum_reprojection,
     weight_mask,
 )
 from ssmde.losses.photometric import photometric_error
+from ssmde.methods.comparison import Comparison, compare, join_sources
 from ssmde.models.depth_net import DepthNet
 from ssmde.types import Batch
 
 LEAST_SEEN = MIN_VALID_SHARE  # of the pixels, below which views have nothing in common
-
-
-class Comparison(NamedTuple):
-    """One view seen through another: maps on the pixel grid of each view."""
-
-    error: Float[Tensor, "b 1 h w"]
-    """Photometric error of the view rebuilt from the other one, in [0, 1]."""
-    inconsistency: Float[Tensor, "b 1 h w"]
-    """Relative difference of the two depths, in [0, 1); 0 where the other depth is not given."""
-    visible: Bool[Tensor, "b 1 h w"]
-    """True where the pixel lies in front of the other camera and inside its image."""
 
 
 class SelfSupervisedOutput(NamedTuple):
@@ -62,52 +49,6 @@ class SelfSupervisedOutput(NamedTuple):
     def depth(self) -> Float[Tensor, "b 1 h w"]:
         """Depth of the target at full size."""
         return self.predicted_depth[0][:, 0]
-
-
-def compare(
-    view: Float[Tensor, "b 3 h w"],
-    other: Float[Tensor, "b 3 h w"],
-    depth: Float[Tensor, "b 1 h w"],
-    T_other_view: Float[Tensor, "b 4 4"],
-    intrinsics: Float[Tensor, "b 3 3"],
-    *,
-    other_depth: Float[Tensor, "b 1 h w"] | None = None,
-) -> Comparison:
-    """Rebuild `view` from `other` and hold both images and both depths against each other.
-
-    Args:
-        view: RGB in [0, 1]; its pixel grid is that of the result.
-        other: RGB in [0, 1]; the view that is read.
-        depth: Depth of `view`.
-        T_other_view: Motion from the camera of `view` to that of `other`.
-        intrinsics: Pinhole matrix of both, in pixels.
-        other_depth: Depth of `other`; without it no inconsistency is measured.
-    """
-    found = reproject(depth, T_other_view, intrinsics)
-    readable = other if other_depth is None else torch.cat([other, other_depth], dim=1)
-    sampled = sample(readable, found.pixels)
-    # Unseen pixels are black in `sampled`; they must not darken the SSIM windows of their
-    # neighbors.
-    error = photometric_error(torch.where(found.visible, sampled[:, :3], view), view)
-    if other_depth is None:
-        return Comparison(error, torch.zeros_like(error), found.visible)
-    computed, stored = found.depth.clamp(min=MIN_DEPTH), sampled[:, 3:].clamp(min=MIN_DEPTH)
-    return Comparison(error, geometry_inconsistency(computed, stored), found.visible)
-
-
-def join_sources(maps: Comparison, sources: int) -> Comparison:
-    """Reduce the comparisons of a target with each of its sources to one, on the target's grid.
-
-    Each pixel is taken from the source with the smallest error (Monodepth2, eq. 4).
-
-    Args:
-        maps: Comparisons of (target, source) pairs; the sources of a target follow each other.
-        sources: Number of sources of each target.
-    """
-    error, inconsistency, visible = (m.unflatten(0, (-1, sources)).squeeze(2) for m in maps)
-    best = minimum_reprojection(error, visible)
-    chosen = torch.where(best.chosen, inconsistency, torch.zeros_like(inconsistency))
-    return Comparison(best.error, chosen.sum(1, keepdim=True), best.visible)
 
 
 class SelfSupervised(nn.Module):

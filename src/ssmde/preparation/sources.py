@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from glob import glob, has_magic
 from itertools import chain, groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -51,22 +52,18 @@ Camera = tuple[Four, str]
 """And who says so."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FocalHint:
+class FocalHint(NamedTuple):
     """A focal length, and who said so."""
 
-    focal: float
-    """In pixels of the upright, full-size frames; the same for both axes."""
-    origin: str
-    """Such as `EXIF, 26 mm equivalent`."""
+    focal: float  # in pixels of the upright, full-size frames; the same for both axes
+    origin: str  # such as `EXIF, 26 mm equivalent`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Photos:
     """Images of one folder, in the order of their names."""
 
-    name: str
-    """Of the scene they become."""
+    name: str  # of the scene they become
     files: tuple[Path, ...]
     notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
     """What was noticed while they were read."""
@@ -212,9 +209,8 @@ Source = Photos | Film
 def find_sources(given: Path | Sequence[Path]) -> list[Source]:
     """Films and groups of photos: a folder, or the image files of one folder, is one group.
 
-    Args:
-        given: Video files, image files, folders of either, or patterns such as `shots/*.jpg`. In a
-            folder with images videos do not count.
+    Given are video files, image files, folders of either, or patterns such as `shots/*.jpg`. In a
+    folder with images videos do not count.
 
     Raises:
         FileNotFoundError: If there is no such file or folder, or nothing fits a pattern.
@@ -242,14 +238,12 @@ def _matching(path: Path) -> list[Path]:
             films = sorted(f for f in path.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES)
             return films or [path]
         return [path]
-    found = [Path(name) for name in sorted(glob(str(path)))] if has_magic(str(path)) else []
+    is_pattern = has_magic(str(path))
+    found = [Path(name) for name in sorted(glob(str(path)))] if is_pattern else []
     if found:
         return found
-    raise FileNotFoundError(
-        f"{path}: no file fits this pattern; give a video or images"
-        if has_magic(str(path))
-        else f"{path}: no such file or folder; give a video or images"
-    )
+    what = "no file fits this pattern" if is_pattern else "no such file or folder"
+    raise FileNotFoundError(f"{path}: {what}; give a video or images")
 
 
 def _folder_of_photos(path: Path) -> Path | None:
@@ -299,9 +293,7 @@ def _check_size(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> N
 def focal_of_photos(files: Sequence[Path], size: tuple[int, int]) -> FocalHint | None:
     """Focal length that the EXIF data of photos agree on, 50 at most; None if they do not.
 
-    Args:
-        files: Of one camera.
-        size: Height and width of all of them, upright.
+    All have this size (height, width), upright.
     """
     asked = files[:: max(1, math.ceil(len(files) / MOST_PHOTOS))]
     hints = [_focal_of_photo(file, size) for file in asked]
@@ -313,13 +305,9 @@ def focal_of_photos(files: Sequence[Path], size: tuple[int, int]) -> FocalHint |
 
 
 def focal_of_film(tags: Mapping[str, str], size: tuple[int, int]) -> FocalHint | None:
-    """Focal length that the head of a film states; None if it states none.
+    """Focal length that the tags of a film state for upright frames of this size; None if none.
 
     Phones write the tag `com.apple.quicktime.camera.focal_length.35mm_equivalent`.
-
-    Args:
-        tags: As in `VideoInfo`.
-        size: Height and width of its frames, upright.
     """
     for name, value in tags.items():
         if name.lower().endswith(FILM_TAGS):

@@ -22,8 +22,7 @@ from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.datasets import find_protocol
-from ssmde.evaluate import evaluate_predictions
-from ssmde.evaluation.frames import frames_with_truth
+from ssmde.evaluation import evaluate_predictions, frames_with_truth
 from ssmde.inference.pictures import PanelRow, panel, write_png
 from ssmde.inference.predictor import Predictor
 from ssmde.io import copy_file
