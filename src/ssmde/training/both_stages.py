@@ -111,8 +111,8 @@ def _track_what_has_no_motion(config: Config) -> None:
             )
         return
     for scene in track(config.data.root, threads=config.train.threads):  # what was not yet
-        if scene.camera:
-            print(f"{scene.scene}: camera found: {scene.camera.describe()}")
+        if scene.camera or scene.doubtful:
+            print(scene)
 
 
 def _label_what_has_no_labels(config: Config) -> None:
