@@ -1,5 +1,6 @@
 """What is said to a person: bars, tables, the name that was probably meant, what to install."""
 
+import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
@@ -16,26 +17,18 @@ MOST_NAMES = 24  # that are worth a line
 LONGEST_TEXT = 120  # characters of a file that a message shows
 # What NumPy, torch and CUDA say where memory ends.
 NO_MEMORY = (
-    "not enough memory",
-    "can't allocate memory",
-    "out of memory",
-    "bad_alloc",
-    "bad alloc",
-)
+    "not enough memory", "can't allocate memory", "out of memory", "bad_alloc", "bad alloc",
+)  # fmt: skip
 Item = TypeVar("Item")
 
 
 def did_you_mean(word: str, known: Iterable[str], *, shown: Iterable[str] | None = None) -> str:
     """What to say of a word that is none of the known ones; the end of a sentence.
 
-    Args:
-        word: What was given.
-        known: What could have been.
-        shown: How they are written, where they take something behind them.
+    `shown` is how they are written, where they take something behind them.
 
-    Example:
-        >>> did_you_mean("kity", ["kitti", "ddad"])
-        "closest match is 'kitti', there are kitti, ddad"
+    >>> did_you_mean("kity", ["kitti", "ddad"])
+    "closest match is 'kitti', there are kitti, ddad"
     """
     known = list(known)
     names = known if shown is None else list(shown)
@@ -78,6 +71,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
 
 
+def is_later_rank() -> bool:
+    """True in a process that a launcher started beside the first one, which alone speaks."""
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return any(int(os.environ.get(name, "0")) > 0 for name in names)
+
+
 def counted(number: int, thing: str) -> str:
     """A number of things, in the singular or the plural.
 
@@ -90,11 +89,8 @@ def counted(number: int, thing: str) -> str:
 def shorten(text: str) -> str:
     """Text as a message may show it: on one line, its end left out where it is long."""
     text = " ".join(text.split())
-    return (
-        text
-        if len(text) <= LONGEST_TEXT
-        else f"{text[:LONGEST_TEXT]}... ({len(text):,} characters)"
-    )
+    short = f"{text[:LONGEST_TEXT]}... ({len(text):,} characters)"
+    return text if len(text) <= LONGEST_TEXT else short
 
 
 def bars(*, show: bool = True) -> "Progress":
@@ -110,14 +106,7 @@ def bars(*, show: bool = True) -> "Progress":
 def with_bar(
     items: Iterable[Item], what: str, total: int | None = None, *, show: bool = True
 ) -> Iterator[Item]:
-    """The items one by one, with a bar.
-
-    Args:
-        items: What is worked on.
-        what: The work, such as `predicting`.
-        total: How many there are, where the items do not know.
-        show: Whether there is a bar.
-    """
+    """The items one by one, with a bar named `what`; `total` if they do not know their number."""
     with bars(show=show) as progress:
         yield from progress.track(items, total, description=what)
 

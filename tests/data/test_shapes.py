@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ssmde.benchmarking.predictions import PredictionFolder
 from ssmde.data.images import ShapeError, check_shape, write_png16
 from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.diagnosis.files import open_scene
+from ssmde.evaluation.benchmarks import PredictionFolder
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.labeling import LabelRequest, open_source
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from ssmde import __version__
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluate import evaluate_predictions
+from ssmde.evaluation import evaluate_predictions
 from ssmde.exporting.network import FormatName, calibration_frames, write_file
 from ssmde.exporting.parity import ExportReport, drawn_pictures, refuse_other_depth, report_on
 from ssmde.inference.engines import EngineNetwork, Exported, ExportFacts, open_exported

@@ -21,10 +21,11 @@ from ssmde.data.images import DEPTH_SUFFIXES, ImageError, read_image, read_map
 from ssmde.data.pseudo_depth import Kind, LabelInfo
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.views import Views, read_views
+from ssmde.geometry.ground import find_movers, ground_plane, stand_on_ground
 from ssmde.inference.input import resize_depth
 from ssmde.inference.loading import find_weights, licence_of, load
 from ssmde.inference.predict import network_mark
-from ssmde.methods.grounding import find_movers, ground_plane, least_error, stand_on_ground
+from ssmde.methods.comparison import least_error
 from ssmde.models.foreign import is_foreign
 from ssmde.models.hub import HUB_PREFIX, from_hub, hub_in_reach
 from ssmde.outputs import digest_of
