@@ -403,7 +403,10 @@ def test_a_bad_input_is_one_line_and_status_2(words, says, capsys):
         ("train photometric --data.frme-gaps 3", "--data.frame-gaps"),
         ("train photometric --data.image-size 30 64", "must be multiples of 32, got (30, 64)"),
         ("train photometric --train.steps many", "many"),
-        ("train photometric --model.freeze-batch-norm maybe", "expected true or false, got 'maybe'"),
+        (
+            "train photometric --model.freeze-batch-norm maybe",
+            "expected true or false, got 'maybe'",
+        ),
         ("evaluate run data --align men", "median"),
         ("evaluate run data --align None", "median"),
         ("evaluate run", "DATA"),
