@@ -5,9 +5,10 @@ every file appears whole under its own name, and doing a piece twice gives what 
 """
 
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from itertools import islice
 from typing import Any, TypeVar
+
+from ssmde.console import import_extra
 
 TRIES = 4  # of one piece of work, before the run ends
 
@@ -36,10 +37,7 @@ def work_on_ray(
         gpu: Give each worker a GPU, or a processor; None: a GPU if the cluster has any.
         lost: What the RuntimeError says of a piece that lost its worker so many times.
     """
-    try:
-        ray: Any = import_module("ray")
-    except ImportError as error:
-        raise ImportError(f"--engine ray needs Ray: pip install 'ssmde[ray]' ({error})") from error
+    ray = import_extra("ray", "--engine ray", "ssmde[ray]")
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
     there: dict[str, float] = ray.cluster_resources()

@@ -1,9 +1,12 @@
-"""What is said to a person: bars, tables, and the name that was probably meant."""
+"""What is said to a person: bars, tables, the name that was probably meant, what to install."""
 
+import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from importlib import import_module
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,9 +40,41 @@ def did_you_mean(word: str, known: Iterable[str], *, shown: Iterable[str] | None
     return f"closest match is {close[0]!r}, {there_are}" if close else there_are
 
 
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, or its kind."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def import_extra(module: str, needed_by: str, install: str) -> Any:
+    """A module that comes with an extra of this package.
+
+    Args:
+        module: Its name.
+        needed_by: What the user asked for, such as `an .onnx file`.
+        install: What pip is given, such as `ssmde[export]`.
+
+    Raises:
+        ImportError: If it is not installed or does not work; says how to get it.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ImportError(
+            f"{needed_by} needs {package}, which is not installed or does not work "
+            f"({first_line(error)}): pip install {shlex.quote(install)}"
+        ) from error
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """True for the ways in which the end of memory shows."""
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
+
+
+def is_later_rank() -> bool:
+    """True in a process that a launcher started beside the first one, which alone speaks."""
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return any(int(os.environ.get(name, "0")) > 0 for name in names)
 
 
 def counted(number: int, thing: str) -> str:

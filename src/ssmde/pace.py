@@ -9,9 +9,9 @@ from ssmde.config import Config
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.models.device import choose_device
-from ssmde.train import build_method
 from ssmde.training.loader import SnippetLoader
 from ssmde.training.module import TrainingModule
+from ssmde.training.single_stage import build_method
 from ssmde.types import collate
 
 STEPS = 8  # spread over the training, whose phases differ in cost
@@ -36,7 +36,7 @@ def seconds_per_step(config: Config, *, clock: Callable[[], float] = time.perf_c
     optimizer = module.configure_optimizers()["optimizer"]
 
     def step(progress: float) -> None:
-        batch = collate([loader.dataset[key] for key in next(batches)]).to(device).to_batch()
+        batch = collate([loader.dataset[key] for key in next(batches)]).to(device).to_float()
         optimizer.zero_grad()
         module.method(batch, progress).loss.backward()
         optimizer.step()

@@ -213,7 +213,7 @@ def test_a_film_of_frames_without_times_has_the_rate_it_was_opened_with(tmp_path
 
 def test_without_rerun_a_recording_is_refused_with_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rerun", None)
-    message = r"recordings need rerun: pip install 'ssmde\[rerun\]'"
+    message = r"a recording needs rerun, .*: pip install 'ssmde\[rerun\]'"
     with pytest.raises(ImportError, match=message), write_recording(tmp_path / "a.rrd", 10.0):
         pass
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ import torch
 from ssmde.data.image_motion import tile_flow
 from ssmde.geometry.pose import invert_motion
 from ssmde.inference.smoothing import Smoother, dense_motion
-from ssmde.metrics.temporal import seen_in_both, temporal_errors
+from ssmde.metrics import seen_in_both, temporal_errors
 from ssmde.synthetic import DrawnClip, draw_clip
 
 SIZE = (96, 128)

@@ -48,6 +48,10 @@ def app(
     It loads nothing from the internet. A visitor's files are theirs alone and are removed when
     they leave.
 
+    Example:
+      ssmde app
+      ssmde app runs/ss_mde runs/photometric --host 0.0.0.0
+
     Args:
         weights: Weights files, folders of runs or released names; of several the page lets one
             choose. None: those that come with the package.

@@ -8,7 +8,6 @@ hold is checked here before its engine sees it: `docs/security.md`.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from xml.etree import ElementTree
@@ -19,11 +18,11 @@ from jaxtyping import Float, Float32, UInt8
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from ssmde.config.data import MOST_SIDE
+from ssmde.config import MOST_SIDE
+from ssmde.console import first_line, import_extra
 from ssmde.io import read_bytes
-from ssmde.models.load import check_is_file, first_line
+from ssmde.models.load import check_is_file
 
-INSTALL = "pip install 'ssmde[export]'"
 INPUT, OUTPUT = "image", "depth"
 FACTS_KEY = "ssmde"  # entry of a file's metadata that holds its `ExportFacts`
 FACTS_VERSION = 1
@@ -256,15 +255,8 @@ def _checked(run: Run, path: Path) -> Run:
 
 
 def need(module: str, purpose: str) -> Any:
-    """A module of the extra `export`; or an ImportError that says how to get it."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        package = module.partition(".")[0]
-        raise ImportError(
-            f"{purpose} needs {package}, which is not installed or does not work "
-            f"({first_line(error)}): {INSTALL}"
-        ) from error
+    """A module of the extra `export`; raises as `import_extra`."""
+    return import_extra(module, purpose, "ssmde[export]")
 
 
 def _reading(path: Path, read: Callable[[], Any]) -> Any:

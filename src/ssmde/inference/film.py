@@ -11,6 +11,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
+from ssmde.console import import_extra
 from ssmde.data.decoding import Clock
 from ssmde.data.video import CODECS, QUALITY
 from ssmde.inference.pictures import color_ends, colorize, side_by_side
@@ -141,10 +142,7 @@ def write_recording(path: Path, fps: float, sound_of: Path | None = None) -> Gen
     Pinhole, picture, depth and confidence, in the axes of the camera: x right, y down, z forward.
     Frames without a time come 1 / fps seconds after each other.
     """
-    try:
-        import rerun
-    except ImportError as error:
-        raise ImportError("recordings need rerun: pip install 'ssmde[rerun]'") from error
+    rerun = import_extra("rerun", "a recording", "ssmde[rerun]")
     with whole_file(path) as part:
         recording = rerun.RecordingStream("ssmde", recording_id=path.stem)
         recording.save(str(part))

@@ -20,7 +20,7 @@ from ssmde.models.metric_scale import stored_scale
 from ssmde.models.pose_net import build_pose_net
 from ssmde.models.start import WEIGHTS_IN_A_RUN, weights_file
 from ssmde.models.stored import stored_config
-from ssmde.weights import is_released, released_weights
+from ssmde.weights import RELEASED, is_released, released_weights
 
 POSE_PREFIX = "pose_net."
 Resolution = tuple[int, int] | None
@@ -96,6 +96,14 @@ def find_weights(weights: str | Path) -> Path:
     return weights_file(_named_weights(str(weights)) or Path(weights))
 
 
+def licence_of(predictor: Predictor) -> str | None:
+    """Licence of weights that tell it: released ones, and files of `ssmde export`."""
+    if isinstance(predictor.network, EngineNetwork):
+        return predictor.network.exported.facts.licence
+    name = predictor.source
+    return RELEASED[name].licence if name in RELEASED and is_released(name) else None
+
+
 def looks_like_weights(path: Path) -> bool:
     """Whether `load` would take it for weights; pictures and videos are none."""
     in_a_run = any((path / name).is_file() for name in WEIGHTS_IN_A_RUN)
@@ -151,13 +159,7 @@ class MotionPredictor:
                 f"{path}: holds no pose network; give weights of a network that was trained on "
                 "video, such as those of its first stage"
             )
-        if config.data.poses != "none" and config.loss.pose == 0:
-            raise ValueError(
-                f"{path}: its pose network never learnt, for the motion came with the frames "
-                f"(data.poses {config.data.poses}, loss.pose 0); give weights that were trained "
-                "with loss.pose above 0, or without poses"
-            )
-        network = build_pose_net(config.model.pose_net, scale=config.model.pose_scale)
+        network = build_pose_net(config.model.pose_net)
         load_weights_into(network, tensors, POSE_PREFIX, origin=str(file))
         self.device = choose_device(device)
         self.network = network.to(self.device).eval()

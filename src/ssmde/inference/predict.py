@@ -120,10 +120,15 @@ def predict_files(
     Each file is there whole or not at all; the same call again makes what is missing. Names that
     are too long for a file are shortened. A file that this package did not write is never replaced.
 
+    Example:
+      ssmde predict photo.jpg depth
+      ssmde predict runs/photometric walk.mp4 depth --format video,npz
+      ssmde predict runs/photometric 'photos/**/*.jpg' depth --format png16,color
+      ssmde predict runs/photometric room.jpg depth --format glb --mesh --hfov-degrees 65
+
     Args:
         weights: Weights file, folder of a run, hf:OWNER/NAME, or a released name. Left out, with
-            INPUT as the first word, it is small, which comes with the package. Python takes a
-            loaded predictor as well.
+            INPUT as the first word, it is small, which comes with the package.
         source: Image, folder of images, quoted glob, .txt list of paths or addresses, video,
             http(s) or rtsp address, or number of a webcam.
         out: Folder to write to.
