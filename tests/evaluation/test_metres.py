@@ -158,7 +158,7 @@ def test_the_scale_is_stored_and_predict_is_then_in_metres(weights, data, tmp_pa
     np.testing.assert_allclose(metric.depth, 3 * depth.depth, rtol=1e-5)
     assert after.depth_range == pytest.approx([3 * end for end in before.depth_range], rel=1e-5)
     assert after.at((64, 96)).metres_per_unit == after.metres_per_unit
-    predict_files(after, picture, tmp_path / "out", formats=["png16"])
+    predict_files(after, picture, tmp_path / "out", format="png16")
     said = json.loads((tmp_path / "out" / "depth.json").read_text())
     assert said["metric"] is True
     assert "png16_units_per_metre" in said

@@ -134,7 +134,7 @@ def benchmark(
     out: str | Path | None = "benchmark",
     trust: bool = False,
 ) -> Benchmark:
-    """Measure several methods on the images of a published table, beside the published figures.
+    """Measure several methods on the images of a published table, beside published figures.
 
     A method is weights, a run, or a folder of predictions named like the frames: png16, npz or npy.
 
