@@ -89,7 +89,8 @@ def hole_counts(
     """
     check_depths(("pixels", depth))
     counts = HoleCounts()
-    labels: Any = ndimage.label(movers)[0]  # pixels that share a side are one region
+    found: Any = ndimage.label(movers)  # pixels that share a side are one region
+    labels = found[0]
     still = ~movers if static is None else static
     for label, size in zip(*np.unique(labels[movers], return_counts=True), strict=True):
         if size < SMALLEST * depth.size:
@@ -100,11 +101,10 @@ def hole_counts(
         if ground is not None:
             beyond_ground = region & (depth > RATIO * _ground_under(region, ground))
         holes = int((beyond_ground | beyond_surround).sum())
-        found = HoleCounts(
+        counts += HoleCounts(
             moving=int(size), holes=holes, regions=1, hole_regions=int(2 * holes > size),
             beyond_ground=int(beyond_ground.sum()), beyond_surround=int(beyond_surround.sum()),
         )  # fmt: skip
-        counts += found
     return counts
 
 
