@@ -8,7 +8,10 @@ from types import ModuleType
 from typing import NoReturn
 
 RENAMED = {
+    "ssmde.adapt": "ssmde.adaptation",
     "ssmde.application": "ssmde.app",
+    "ssmde.benchmark": "ssmde.evaluation",
+    "ssmde.benchmarking": "ssmde.evaluation",
     "ssmde.data.archives": "ssmde.datasets",
     "ssmde.data.drawing": "ssmde.synthetic",
     "ssmde.data.drawn": "ssmde.synthetic",
@@ -17,12 +20,28 @@ RENAMED = {
     "ssmde.demonstration": "ssmde.demo",
     "ssmde.diagnosis.findings": "ssmde.diagnosis",
     "ssmde.doctor": "ssmde.diagnosis",
+    "ssmde.evaluate": "ssmde.evaluation",
+    "ssmde.evaluation.result": "ssmde.evaluation",
+    "ssmde.export": "ssmde.exporting",
+    "ssmde.label": "ssmde.labeling",
+    "ssmde.labelling": "ssmde.labeling",
+    "ssmde.methods.grounding": "ssmde.geometry.ground",
+    "ssmde.metrics.alignment": "ssmde.metrics",
+    "ssmde.metrics.baselines": "ssmde.evaluation",
+    "ssmde.metrics.distance": "ssmde.metrics",
     "ssmde.net": "ssmde.models.hub",
+    "ssmde.odometry": "ssmde.evaluation",
     "ssmde.pictures": "ssmde.inference.pictures",
     "ssmde.predict": "ssmde.inference",
     "ssmde.prediction": "ssmde.inference",
     "ssmde.preparation.storing": "ssmde.preparation.videos",
     "ssmde.prepare": "ssmde.preparation",
+    "ssmde.scale": "ssmde.evaluation",
+    "ssmde.scaling": "ssmde.evaluation",
+    "ssmde.stages": "ssmde.training",
+    "ssmde.track": "ssmde.tracking",
+    "ssmde.train": "ssmde.training",
+    "ssmde.trajectories": "ssmde.evaluation",
 }
 """Old name to new."""
 

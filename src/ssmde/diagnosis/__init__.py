@@ -148,7 +148,7 @@ def doctor(
 def _examine(scene: "FrameSequence", quick: bool, photos: bool) -> Iterator[Finding]:
     """Findings that need the pictures."""
     from ssmde.diagnosis.depth import check_labels, check_truth
-    from ssmde.diagnosis.poses import check_poses
+    from ssmde.diagnosis.poses import check_poses, check_tracking
     from ssmde.diagnosis.video import FULL, QUICK, check_motion, check_pictures, video_statistics
 
     most = MAPS[quick]
@@ -157,6 +157,7 @@ def _examine(scene: "FrameSequence", quick: bool, photos: bool) -> Iterator[Find
     if video is not None:
         checks += [partial(check_motion, video), partial(check_pictures, video)]
         checks.append(partial(check_poses, video, most))
+    checks += [partial(check_tracking, scene)]
     checks += [partial(check_truth, scene, most), partial(check_labels, scene, most)]
     for check in checks:
         try:

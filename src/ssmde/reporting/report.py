@@ -13,7 +13,7 @@ from ssmde.config import Config, dump_config
 from ssmde.console import counted
 from ssmde.data.images import read_image
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluation.result import REGIONS, Evaluation, Region
+from ssmde.evaluation.report import REGIONS, Evaluation, Region
 from ssmde.inference.loading import load
 from ssmde.inference.pictures import WORST_ERROR
 from ssmde.io import write_text
