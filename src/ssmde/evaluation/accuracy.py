@@ -58,7 +58,7 @@ def evaluate(
 ) -> Evaluation:
     """Measure weights on frames with measured depth, beside two baselines.
 
-    `str()` of the result is a table; OUT gets metrics.json and pictures of the ten worst frames.
+    The result prints as a table; OUT gets metrics.json and pictures of the ten worst frames.
 
     Example:
       ssmde evaluate runs/photometric data --protocol bonn --align median

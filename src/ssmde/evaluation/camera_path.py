@@ -115,9 +115,8 @@ def odometry(
 ) -> Odometry:
     """Measure the path of the camera, by the pose network or as tracked, against the true one.
 
-    `str()` of the result has ATE and RPE under each alignment: a similarity (sim3), the scale alone
-    (scale), and none where the weights know their metres. OUT gets odometry.json and a picture of
-    each path.
+    The result prints ATE and RPE under each alignment: a similarity (sim3), the scale alone, and
+    none where the weights know their metres. OUT gets odometry.json and a picture of each path.
 
     Example:
       ssmde odometry runs/ss_mde data
