@@ -316,9 +316,9 @@ def test_options_change_fields_of_the_preset_and_nothing_else(gaps):
         start,
         name="mine",
         data=replace(start.data, root=Path("d"), frame_gaps=(3, 5, 8)),
-        loss=replace(start.loss, auto_mask=False),
+        model=replace(start.model, freeze_batch_norm=True),
     )
-    found = parse("train", [*words.split(), "--loss.auto-mask", "false", "--resume"])
+    found = parse("train", [*words.split(), "--model.freeze-batch-norm", "true", "--resume"])
     assert found == Train(preset="photometric", config=expected, resume=True)
 
 

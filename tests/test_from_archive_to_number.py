@@ -106,7 +106,7 @@ def test_an_official_archive_becomes_a_number(name, tmp_path):
         data=DataConfig(root=data, image_size=SIZE, workers=0),
         model=ModelConfig(pretrained="none"),
         train=TrainConfig(
-            steps=10, batch_size=2, validate_every=10, validation_frames=2, checkpoint_every=10,
+            steps=10, batch_size=2, validate_every=10, checkpoint_every=10,
             accelerator="cpu", threads=1, protocol=table,
         ),
     )  # fmt: skip

@@ -36,7 +36,7 @@ def seconds_per_step(config: Config, *, clock: Callable[[], float] = time.perf_c
     optimizer = module.configure_optimizers()["optimizer"]
 
     def step(progress: float) -> None:
-        batch = collate([loader.dataset[key] for key in next(batches)]).to(device).to_batch()
+        batch = collate([loader.dataset[key] for key in next(batches)]).to(device).to_float()
         optimizer.zero_grad()
         module.method(batch, progress).loss.backward()
         optimizer.step()

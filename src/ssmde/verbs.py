@@ -18,8 +18,7 @@ import tyro
 from tyro.conf import FlagConversionOff, Positional, UseAppendAction, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from ssmde.config import Config, read_config
-from ssmde.config.idle import differences, refuse_idle
+from ssmde.config import Config, differences, read_config, refuse_idle
 from ssmde.console import is_later_rank
 from ssmde.presets import PRESETS, find_preset
 

@@ -92,7 +92,7 @@ def test_snippets_that_are_packed_cut_and_mirrored(tmp_path, flip):
     (tmp_path / "data" / "train.txt").write_text("a\n")
     (tmp_path / "data" / "val.txt").write_text("a\n")
     pack(tmp_path / "data", tmp_path / "packed", size=(64, 96), show_progress=False)
-    data = DataConfig(image_size=(64, 64), flip=flip, zoom=1.15, colour_jitter=0.0)
+    data = DataConfig(image_size=(64, 64), flip=flip, zoom=1.15, color_jitter=0.0)
     for root in (tmp_path / "data", tmp_path / "packed"):
         dataset = SnippetDataset(read_scenes(root, "train"), data, seed=0, augment=True)
         for index in range(3):

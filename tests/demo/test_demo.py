@@ -18,7 +18,6 @@ from ssmde.config import (
     DataConfig,
     LossConfig,
     ModelConfig,
-    PseudoDepthConfig,
     StudentConfig,
 )
 from ssmde.data.images import read_depth, read_image
@@ -111,12 +110,10 @@ def told(tmp_path_factory):
     data = DataConfig(root=folder / "data", image_size=SIZE, workers=0)
     torch.manual_seed(0)
     own, taught = (build_networks(ModelConfig(), LossConfig()) for _ in range(2))
-    no_labels = StudentConfig(pseudo_depth=PseudoDepthConfig())
-    student = Student(SelfSupervised(*own, LossConfig()), TeacherNetworks(*taught), no_labels)
+    networks = SelfSupervised(*own, LossConfig())
+    student = Student(networks, TeacherNetworks(*taught), StudentConfig())
     predictors = tuple(Predictor(Knows(clip.images, clip.depth, p), SIZE) for p in (0.7, 1.0))
-    teacher_result, result = (
-        evaluate(predictor, [scene], out=None) for predictor in predictors
-    )
+    teacher_result, result = (evaluate(predictor, [scene], out=None) for predictor in predictors)
     results = (teacher_result, replace(result, notes=("a <note> & more",)))
     config = Config(data=data)
     story = Story(
@@ -283,7 +280,7 @@ def test_the_student_of_the_lesson_learns_from_the_last_weights_of_the_teacher(t
     assert (first.method, second.method) == ("teacher", "student")
     assert second.student.teacher == tmp_path / "runs" / "demo" / "teacher" / "last.safetensors"
     assert (first.train.steps, second.student.steps, second.train.steps) == (50, 30, 30)
-    assert second.student.pseudo_depth.forgetting == "exponential"
+    assert (second.student.labels, second.student.forgetting) == ("static", "exponential")
 
 
 def test_a_folder_no_demo_made_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):

@@ -4,16 +4,13 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from ssmde.config import Config, DataConfig, LossConfig, dump_config
 from ssmde.data.scene_files import write_poses, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
 from ssmde.evaluation import odometry
 from ssmde.evaluation.camera_path import align_path, chain, path_errors, tracked_paths
 from ssmde.inference.loading import MotionPredictor
-from ssmde.models.load import save_weights
 from ssmde.synthetic import draw_clip, write_clip
 
 FRAMES = 8
@@ -194,14 +191,9 @@ def test_what_cannot_be_measured_says_why(data, clip):
         odometry("tracked", data, out=None)
 
 
-def test_weights_without_a_pose_network_that_learnt_are_refused(data, tmp_path):
+def test_weights_without_a_pose_network_are_refused(data):
     with pytest.raises(ValueError, match="small: holds no pose network; give weights of"):
         odometry("small", data, out=None)
-    config = Config(data=DataConfig(poses="tracked"), loss=LossConfig(pose=0.0))
-    head = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
-    save_weights(tmp_path / "w.safetensors", {"pose_net.x": torch.zeros(1)}, head)
-    with pytest.raises(ValueError, match=r"never learnt, .*data\.poses tracked, loss\.pose 0"):
-        odometry(tmp_path / "w.safetensors", data, out=None)
 
 
 def test_parts_without_a_pose_are_no_path(data, clip):

@@ -280,9 +280,8 @@ def test_ctrl_c_ends_a_camera_and_keeps_its_film(tmp_path, monkeypatch):
 def test_a_camera_stops_after_as_many_frames_as_asked(tmp_path, monkeypatch):
     monkeypatch.setattr("ssmde.inference.predict.read_live", lambda _: frames(9))
     predict_files(predictor(), "rtsp://door/1", tmp_path / "out", max_frames=3)
-    np.testing.assert_allclose(
-        times(tmp_path / "out" / "camera_depth.mp4"), (0, 0.2, 0.4), atol=1e-4
-    )
+    film = tmp_path / "out" / "camera_depth.mp4"
+    np.testing.assert_allclose(times(film), (0, 0.2, 0.4), atol=1e-4)
 
 
 def test_the_film_of_an_rtsp_camera_becomes_depth(tmp_path):

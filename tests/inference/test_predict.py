@@ -85,26 +85,21 @@ def test_broken_files_of_a_folder_are_skipped_and_named(predictor, tmp_path):
     assert names_in(tmp_path / "out") == ["0_depth.png", "2_depth.png", "depth.json"]
 
 
-def test_a_glob_keeps_the_folders_below_its_first_wild_card(predictor, tmp_path):
-    for name in ("a/1.png", "b/1.png", "b/2.jpg"):
-        save(tmp_path / "clips" / name)
-    predict_files(predictor, tmp_path / "clips/**/*.png", tmp_path / "out", format="npz")
-    found = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.npz"))
-    assert found == ["a/1_depth.npz", "b/1_depth.npz"]
-
-
-def test_two_files_of_one_stem_do_not_overwrite_each_other(predictor, tmp_path):
-    for name in ("1.png", "1.jpg"):
-        save(tmp_path / "in" / name)
-    summary = predict_files(predictor, tmp_path / "in", tmp_path / "out", format="npz")
-    assert sorted(path.name for path in summary.written) == ["1.jpg_depth.npz", "1.png_depth.npz"]
-
-
-def test_a_file_named_as_a_number_is_a_file_and_no_camera(predictor, tmp_path, monkeypatch):
+def test_names_follow_the_folders_of_a_glob_the_endings_of_twins_and_a_file_named_as_a_number(
+    predictor, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    save(tmp_path / "a.png").rename("7")
-    summary = predict_files(predictor, "7", "out", format="npz")
-    assert [p.name for p in summary.written] == ["7_depth.npz"]
+    for name in ("clips/a/1.png", "clips/b/1.png", "clips/b/2.jpg", "in/1.png", "in/1.jpg"):
+        save(tmp_path / name)
+    save(tmp_path / "a.png").rename("7")  # a file, and no camera
+    for source, names in [
+        ("clips/**/*.png", {"a/1_depth.npz", "b/1_depth.npz"}),
+        ("in", {"1.jpg_depth.npz", "1.png_depth.npz"}),
+        ("7", {"7_depth.npz"}),
+    ]:
+        out = tmp_path / "out" / source[:2].strip("*/")
+        made = predict_files(predictor, source, out, format="npz")
+        assert {str(path.relative_to(out)) for path in made.written} == names
 
 
 def test_bad_input_is_refused_with_a_message(predictor, tmp_path):

@@ -36,13 +36,10 @@ def flicker(prediction, clip: DrawnClip):
         there, back = motion.numpy(), invert_motion(motion).numpy()
         d, mask, K = clip.depth, clip.motion_mask, clip.intrinsics
         errors = temporal_errors(
-            prediction[i],
-            prediction[i - 1],
-            there,
-            K,
+            prediction[i], prediction[i - 1], there, K,
             target_counts=seen_in_both(d[i], d[i - 1], there, K) & (mask[i] == 0),
             source_counts=seen_in_both(d[i - 1], d[i], back, K) & (mask[i - 1] == 0),
-        )
+        )  # fmt: skip
         assert errors is not None
         found.append(errors.abs_rel)
     return float(np.mean(found))

@@ -33,9 +33,7 @@ def grey(value, size=SIZE):
 
 def frame(name, value=50, *, depth=2.0, size=SIZE):
     return ArchiveFrame(
-        name=name,
-        image=lambda: grey(value, size),
-        depth=lambda: np.full(size, depth, np.float32),
+        name=name, image=lambda: grey(value, size), depth=lambda: np.full(size, depth, np.float32)
     )
 
 

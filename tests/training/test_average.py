@@ -37,7 +37,7 @@ class Line(nn.Module):
 
 
 def module(share):
-    return TrainingModule(Line(), TrainConfig(average=share, channels_last=False))
+    return TrainingModule(Line(), TrainConfig(average=share))
 
 
 def test_the_average_is_the_sum_by_hand_and_its_first_steps_count_more():

@@ -41,7 +41,7 @@ def run(tmp_path):
         output=tmp_path / "runs",
         method="both",
         data=DataConfig(root=tmp_path / "data", image_size=(32, 64), workers=0, poses="file"),
-        pseudo_depth=PseudoDepthConfig(normals=0.1),
+        pseudo_depth=PseudoDepthConfig(structure=0.1),
         student=StudentConfig(steps=1, learning_rate=3e-5),
         train=TrainConfig(steps=2, batch_size=1, validate_every=5, threads=1, accelerator="cpu"),
     )
@@ -239,7 +239,7 @@ def test_labels_can_come_from_the_video_alone(run, capsys):
         said.index(f"stage {name}\n") for name in ("static", "teacher", "student")
     )
     static = load_config((folder / "static" / "config.yaml").read_text())
-    assert static.loss.points > 0
+    assert static.loss.sparse_depth > 0
     assert not static.pseudo_depth.wanted
     assert static.train.steps == 1, "half of the teacher's"
     assert read_scene(room).pseudo_depth_source.startswith("grounded:static/")

@@ -81,7 +81,7 @@ def test_weights_whose_views_have_nothing_in_common_are_never_the_best(small_run
     nothing = validation._photometric(Judge(np.nan), torch.device("cpu"))
     assert np.isnan(nothing.value)
     assert "these weights do not count" in capsys.readouterr().err
-    assert validation._keep(torch.nn.Identity(), nothing, 4) is False
+    validation._keep(torch.nn.Identity(), nothing, 4)
     assert validation.best == []
 
 
@@ -89,7 +89,7 @@ def test_weights_whose_views_have_nothing_in_common_are_never_the_best(small_run
 def test_a_motion_that_runs_away_is_warned_of_and_ends_the_run(small_run, monkeypatch, capsys):
     monkeypatch.setattr(
         "ssmde.training.single_stage.build_teacher",
-        lambda model, loss, pseudo_depth: Teacher(TinyDepthNet(), RunAway(), loss, pseudo_depth),
+        lambda config: Teacher(TinyDepthNet(), RunAway(), config.loss, config.pseudo_depth),
     )
     with pytest.raises(TrainingError, match=r"hardly a pixel .* at step 5, .*train.learning_rate"):
         train(small_run)

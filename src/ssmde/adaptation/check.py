@@ -10,12 +10,14 @@ from jaxtyping import Float
 
 from ssmde.data.images import read_image
 from ssmde.data.label_fit import plausible
-from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
+from ssmde.data.scene_files import TRACKED_INFO, TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.pictures import colorize, depth_range, side_by_side, stack
 from ssmde.inference.predictor import Predictor
+from ssmde.io import read_json
 from ssmde.models.load import read_weights, save_weights
 from ssmde.models.metric_scale import stored_scale, with_scale
+from ssmde.tracking.reliability import compare_with_labels
 
 HELD_OUT = 0.2  # share of each window, its end, that only judges
 FEWEST_POINTS = 20  # of a held-out frame that judges
@@ -23,6 +25,29 @@ SHOWN = 3  # frames in the picture
 
 HeldOut = list[tuple[Path, Float[np.ndarray, "_ 2"], Float[np.ndarray, "_"]]]
 """Frames, with points (u, v) in pixels, and the depth of these."""
+
+
+def find_doubt(scene: Path) -> str:
+    """Why the tracked motion of a labeled scene cannot be trusted; empty if it can.
+
+    Motion that explains the matches is not enough: its points also have to lie in the order of the
+    start network's depth, and keep their unit beside it.
+    """
+    path = scene / TRACKED_INFO
+    info = read_json(path) if path.is_file() else {"doubtful": 0}  # a run that began long ago
+    if info["doubtful"] and not info["found"]:
+        return (
+            f"it explains {info['explained']:.0%} of the matches of distant frames; most of what "
+            "is seen moves, such as cars ahead as fast as the camera"
+        )
+    agreement = compare_with_labels(scene)
+    return agreement.doubt if agreement else ""
+
+
+def all_frames(scenes: Sequence[Path]) -> HeldOut:
+    """Every frame, without points."""
+    nothing = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
+    return [(image, *nothing) for folder in scenes for image in read_scene(folder).images]
 
 
 def find_held_out(scenes: Sequence[Path]) -> HeldOut:

@@ -7,6 +7,9 @@ its own corrected labels. This is the self-distillation of SS-MDE (Hu et al., Se
 https://doi.org/10.3390/s24134090), with the start network in the place of the teacher, its depth in
 that of the LeReS pseudo-depth, and points in the place of the photometric loss.
 
+Where the motion of the camera cannot be trusted (`tracking/reliability.py`), nothing is learned
+from its points; where too little is left, the weights of the start are handed out.
+
 The points of frames that it did not learn from decide in the end whether the new weights are handed
 out, or those it started from. No truth is asked for.
 """
@@ -23,7 +26,16 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
-from ssmde.adaptation.check import HELD_OUT, draw_comparison, find_held_out, hand_out, point_error
+from ssmde.adaptation.check import (
+    HELD_OUT,
+    HeldOut,
+    all_frames,
+    draw_comparison,
+    find_doubt,
+    find_held_out,
+    hand_out,
+    point_error,
+)
 from ssmde.config import AffineConfig, Config, read_config
 from ssmde.data.scene_files import (
     read_scene_info,
@@ -35,6 +47,7 @@ from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.data.sequence import FrameSequence, from_hfov
 from ssmde.inference.loading import find_weights, load
 from ssmde.inference.pictures import write_png
+from ssmde.inference.predictor import Predictor
 from ssmde.io import hidden_part, read_json, write_json
 from ssmde.labeling import label, write_corrected
 from ssmde.models.device import Device, choose_device
@@ -74,10 +87,10 @@ class Adapted:
     """What decided."""
     start: str
     """Name or path of the weights it started from."""
-    error_before: float
+    error_before: float | None
     """Difference of its log depth from that of tracked points on held-out frames, the mean over
-    their points after the median of each frame is taken out."""
-    error_after: float
+    their points after the median of each frame is taken out; None if no motion can be trusted."""
+    error_after: float | None
     """The same after the training."""
     frames: int
     """Frames that were learnt from."""
@@ -170,30 +183,52 @@ def adapt(
     with clock.stage("label"):
         label(work / "data", source=f"ssmde:{weights}", device=device, split="all",
               show_progress=show_progress)  # fmt: skip
-        frames = _correct(scenes, work / "learn")
-        held_out = find_held_out(scenes)
-    with clock.stage("train"):
-        config = _training(work, weights, seed, device, clock.left, frames)
-        trained = work / config.name / LAST
-        if not trained.is_file():
-            train(config, resume=(work / config.name / "last.ckpt").is_file())
-    with clock.stage("check"):
-        before, after = (load(file, device=choose_device(device)) for file in (weights, trained))
-        errors = [point_error(network, held_out) for network in (before, after)]
-    better = errors[1] < (1 - LEAST_GAIN) * errors[0]
-    points = f"{errors[0]:.3f} before, {errors[1]:.3f} after, on {len(held_out)} held-out frames"
+        doubts = [find_doubt(scene) for scene in scenes]
+        trusted = [scene for scene, doubt in zip(scenes, doubts, strict=True) if not doubt]
+    before = after = load(weights, device=choose_device(device))
     found = Adapted(
-        kept="adapted" if better else "start",
-        why=("closer to" if better else "no closer to") + f" points that were tracked: {points}",
-        start=str(start), error_before=errors[0], error_after=errors[1], frames=frames,
-        steps=config.train.steps, camera=camera, seconds=clock.seconds, source=str(source),
-        out=str(out),
+        kept="start", why="", start=str(start), error_before=None, error_after=None, frames=0,
+        steps=0, camera=camera, seconds=clock.seconds, source=str(source), out=str(out),
     )  # fmt: skip
+    chosen = weights
+    try:
+        frames, held_out = _correct(trusted, work / "learn"), find_held_out(trusted)
+    except ValueError:
+        if not any(doubts):
+            raise
+        held_out = all_frames(scenes)
+        reason = next(doubt for doubt in doubts if doubt)
+        found = replace(found, why=f"the camera's motion cannot be trusted: {reason}")
+    else:
+        with clock.stage("train"):
+            config = _training(work, weights, seed, device, clock.left, frames)
+            trained = work / config.name / LAST
+            if not trained.is_file():
+                train(config, resume=(work / config.name / "last.ckpt").is_file())
+        with clock.stage("check"):
+            after = load(trained, device=choose_device(device))
+            found = _judge(replace(found, frames=frames, steps=config.train.steps), before, after,
+                           held_out)  # fmt: skip
+        chosen = trained if found.kept == "adapted" else weights
     with recorded(mark):
-        hand_out(trained if better else weights, weights, out / RESULT, before, after, held_out)
+        hand_out(chosen, weights, out / RESULT, before, after, held_out)
         write_png(out / PICTURE, draw_comparison(before, after, held_out))
         write_json(out / REPORT, asdict(found))
     return found
+
+
+def _judge(found: Adapted, before: Predictor, after: Predictor, held_out: HeldOut) -> Adapted:
+    """Which weights are closer to the points of frames that were not learned from."""
+    first, last = (point_error(network, held_out) for network in (before, after))
+    better = last < (1 - LEAST_GAIN) * first
+    points = f"{first:.3f} before, {last:.3f} after, on {len(held_out)} held-out frames"
+    return replace(
+        found,
+        kept="adapted" if better else "start",
+        why=("closer to" if better else "no closer to") + f" points that were tracked: {points}",
+        error_before=first,
+        error_after=last,
+    )
 
 
 class _Clock:
@@ -348,16 +383,14 @@ def _training(
         name="run",
         output=work,
         data=replace(
-            preset.data, root=work / "learn", image_size=size, zoom=1.5, keep_proportions=True,
-            colour_jitter=0.5, workers=0,
+            preset.data, root=work / "learn", image_size=size, zoom=1.5,
+            color_jitter=0.5, workers=0,
         ),
         model=replace(preset.model, start=str(weights)),
-        affine=AffineConfig(
-            regression=0.0, gradient=0.0, ranking=0.0, normals=0.0, log_depth=1.0, log_gradient=1.0
-        ),
+        affine=AffineConfig(leres=0.0, log_depth=1.0, log_gradient=1.0),
         train=replace(
             preset.train, steps=FEWEST_STEPS, batch_size=BATCH, learning_rate=RATE,
-            warmup_steps=10, average=0.98, encoder_rate=0.3, seed=seed, accelerator=device,
+            warmup_steps=10, average=0.98, encoder_lr_multiplier=0.3, seed=seed, accelerator=device,
         ),
     )  # fmt: skip
     config = follow_start(asked)

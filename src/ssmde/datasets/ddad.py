@@ -6,10 +6,9 @@ validation scenes of ddad.json become `val`; the published figures are for their
 what the scan of the same sample hit, nothing filled in.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,28 +17,15 @@ from jaxtyping import Float, Float32
 
 from ssmde.data.images import BROKEN_FILE
 from ssmde.data.sequence import check_intrinsics
-from ssmde.datasets.record import (
-    Archive,
-    ArchiveError,
-    ArchiveFrame,
-    ArchiveScene,
-    Part,
-    ReadDepth,
-    Split,
-    collect,
-    missing_scenes,
-    parts_of,
-    read_scene_lists,
-    readable,
-    scene_and_words,
-)
+from ssmde.datasets import record
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import depth_image, frame_rate, pose_matrices, transform
 from ssmde.io import read_json, read_npz
 
 LICENCE = "CC BY-NC-SA 4.0"
 PAPER = "DDAD (Guizilini et al., CVPR 2020)"
-SCANNER = "LIDAR"
-DATASET_SPLITS: dict[str, Split] = {"0": "train", "1": "val", "2": "test"}  # DGP's numbers
+SCANNER, CAMERA = "LIDAR", "CAMERA_01"  # of the nine sensors, those of the published figures
+DATASET_SPLITS: dict[str, record.Split] = {"0": "train", "1": "val", "2": "test"}  # DGP's numbers
 UNITS_PER_METRE = 256  # the scanner sees up to 250 m
 AXES = ("X", "Y", "Z")
 
@@ -61,40 +47,30 @@ class Sample(NamedTuple):
     data: Mapping[str, Datum]  # by the name of the sensor, such as CAMERA_01 or LIDAR
 
 
-def index_ddad(
-    root: Path, *, lists: Mapping[str, Path] | None = None, cameras: Sequence[str] = ("CAMERA_01",)
-) -> Archive:
-    """Scenes of DDAD, one for each scene and camera.
+def index_ddad(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
+    """Scenes of DDAD, seen by the camera that looks ahead.
 
     Args:
         root: Folder that holds ddad.json, or the folder above it; without a dataset file, every
             folder with a scene_*.json is a scene for training.
         lists: For `train`, `val` or `test`, a file that names scenes such as 000150, one a line.
             What no list names stays where the dataset file has it, unless that has a list.
-        cameras: CAMERA_01 looks ahead; 05 to 09 round the car.
     """
-    if not cameras:
-        raise ValueError("name at least one camera, such as CAMERA_01")
-    wanted = read_scene_lists(lists or {}, _only_scene)
+    wanted = record.read_scene_lists(lists or {}, _only_scene)
     problems: list[str] = []
     files = _scene_files(root, problems)
-    problems.extend(missing_scenes(wanted.values(), tuple(files), root))
-
-    def scenes(file: Path, parts: list[Part]) -> Iterator[ArchiveScene]:
-        samples = read_samples(file)
-        for part, camera in product(parts, cameras):
-            try:
-                yield _scene(file, samples, part, camera.upper())
-            except ValueError as error:  # the other cameras may do
-                problems.append(str(error))
-
-    asked = [(file, parts_of(name, wanted, split)) for name, (file, split) in files.items()]
-    return collect([partial(scenes, file, parts) for file, parts in asked if parts], problems)
+    problems.extend(record.missing_scenes(wanted.values(), tuple(files), root))
+    scenes = [
+        partial(_scene, file, part)
+        for name, (file, split) in files.items()
+        for part in record.parts_of(name, wanted, split)
+    ]
+    return record.collect(scenes, problems)
 
 
 def read_samples(path: Path) -> tuple[Sample, ...]:
     """Samples of a scene_*.json, in its order."""
-    with readable(path):
+    with record.readable(path):
         scene = read_json(path)
     try:
         data = {
@@ -115,7 +91,7 @@ def read_samples(path: Path) -> tuple[Sample, ...]:
 
 def read_pinhole(path: Path, camera: str) -> Float[np.ndarray, "3 3"]:
     """Pinhole matrix of one camera of a calibration file, in pixels."""
-    with readable(path):
+    with record.readable(path):
         calibration = read_json(path)
     try:
         names = [str(name).upper() for name in calibration["names"]]
@@ -153,20 +129,20 @@ def _datum(folder: Path, entry: Mapping[str, Any]) -> Datum:
 
 
 def _only_scene(line: str) -> tuple[str, tuple[str, ...]]:
-    scene, words = scene_and_words(line)
+    scene, words = record.scene_and_words(line)
     if words:
         raise ValueError(f"expected the name of a scene, such as 000150, got '{line}'")
     return scene, ()
 
 
-def _scene_files(root: Path, problems: list[str]) -> dict[str, tuple[Path, Split]]:
+def _scene_files(root: Path, problems: list[str]) -> dict[str, tuple[Path, record.Split]]:
     """Scene file and part of every scene, as the dataset file says, or as the folders lie."""
-    found: dict[str, tuple[Path, Split]] = {}
+    found: dict[str, tuple[Path, record.Split]] = {}
     for path in (*sorted(root.glob("*.json")), *sorted(root.glob("*/ddad*.json"))):
         try:
-            with readable(path):
+            with record.readable(path):
                 splits = read_json(path).get("scene_splits", {})
-            listed: list[tuple[Split, Path]] = [
+            listed: list[tuple[record.Split, Path]] = [
                 (split, path.parent / str(name))
                 for key, split in DATASET_SPLITS.items()
                 for name in splits.get(key, {}).get("filenames", ())
@@ -194,24 +170,24 @@ def _scene_files(root: Path, problems: list[str]) -> dict[str, tuple[Path, Split
     return found
 
 
-def _scene(file: Path, samples: Sequence[Sample], part: Part, camera: str) -> ArchiveScene:
-    folder = file.parent
+def _scene(file: Path, part: record.Part) -> ArchiveScene:
+    folder, samples = file.parent, read_samples(file)
     problems: list[str] = []
-    seen = [sample for sample in samples if camera in sample.data]
+    seen = [sample for sample in samples if CAMERA in sample.data]
     if len(seen) < len(samples):
-        problems.append(f"{file}: {len(samples) - len(seen)} samples have no {camera}")
-    seen.sort(key=lambda sample: sample.data[camera].seconds)
+        problems.append(f"{file}: {len(samples) - len(seen)} samples have no {CAMERA}")
+    seen.sort(key=lambda sample: sample.data[CAMERA].seconds)
     matrices: dict[str, Float[np.ndarray, "3 3"] | None] = {}
     for key in dict.fromkeys(sample.calibration for sample in seen):
         try:
-            matrices[key] = read_pinhole(folder / "calibration" / f"{key}.json", camera)
+            matrices[key] = read_pinhole(folder / "calibration" / f"{key}.json", CAMERA)
         except ArchiveError as error:
             problems.append(f"{error}; without it there is no camera and no depth")
             matrices[key] = None
-    kept = _usable(seen, camera, matrices, problems)
+    kept = _usable(seen, matrices, problems)
     if not kept:
-        raise ArchiveError("\n".join([*problems, f"{file}: no frame of {camera} can be used"]))
-    views = [sample.data[camera] for sample in kept]
+        raise ArchiveError("\n".join([*problems, f"{file}: no frame of {CAMERA} can be used"]))
+    views = [sample.data[CAMERA] for sample in kept]
     seconds = np.array([view.seconds for view in views])
     key, size = kept[0].calibration, views[0].image_size or (0, 0)
     intrinsics = matrices[key]
@@ -224,8 +200,8 @@ def _scene(file: Path, samples: Sequence[Sample], part: Part, camera: str) -> Ar
         for sample, view in zip(kept, views, strict=True)
     )
     return ArchiveScene(
-        name=f"{part.name}_{camera}", split=part.split, frames=frames, licence=LICENCE,
-        source=f"{PAPER}, scene {folder.resolve().name}, {camera}", image_size=size,
+        name=f"{part.name}_{CAMERA}", split=part.split, frames=frames, licence=LICENCE,
+        source=f"{PAPER}, scene {folder.resolve().name}, {CAMERA}", image_size=size,
         intrinsics=intrinsics, poses=np.stack([view.T_world_sensor for view in views]),
         timestamps=seconds, fps=frame_rate(seconds), depth_units_per_metre=UNITS_PER_METRE,
         problems=tuple(problems),
@@ -234,14 +210,13 @@ def _scene(file: Path, samples: Sequence[Sample], part: Part, camera: str) -> Ar
 
 def _usable(
     samples: Sequence[Sample],
-    camera: str,
     matrices: Mapping[str, Float[np.ndarray, "3 3"] | None],
     problems: list[str],
 ) -> list[Sample]:
     """Samples whose image is there and was taken with the camera of the first of them."""
     kept: list[Sample] = []
     for sample in samples:
-        file = sample.data[camera].file
+        file = sample.data[CAMERA].file
         if not file.is_file():
             problems.append(f"{file}: no such file, but the scene names it")
         elif kept and not np.array_equal(  # None is equal to None only
@@ -255,7 +230,7 @@ def _usable(
 
 def _depth(
     sample: Sample, camera: Datum, intrinsics: Float[np.ndarray, "3 3"] | None, problems: list[str]
-) -> ReadDepth | None:
+) -> record.ReadDepth | None:
     """What reads the depth of a frame; None without a scan or a camera."""
     scan = sample.data.get(SCANNER)
     if scan is None or intrinsics is None:

@@ -27,6 +27,7 @@ from jaxtyping import Float, Float32
 
 from ssmde.data.images import IMAGE_SUFFIXES, read_depth
 from ssmde.data.scene_files import read_poses
+from ssmde.datasets import record
 from ssmde.datasets.kitti_calibration import (
     KittiCamera,
     camera_poses,
@@ -34,21 +35,7 @@ from ssmde.datasets.kitti_calibration import (
     read_odometry_camera,
     read_raw_camera,
 )
-from ssmde.datasets.record import (
-    Archive,
-    ArchiveError,
-    ArchiveFrame,
-    ArchiveScene,
-    Part,
-    ReadDepth,
-    Split,
-    collect,
-    first_size,
-    in_pixels,
-    missing_scenes,
-    parts_of,
-    read_scene_lists,
-)
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import depth_image, read_velodyne, transform
 from ssmde.io import read_lines, read_text
 
@@ -75,7 +62,7 @@ WITH_POSES = tuple(f"{number:02d}" for number in range(11))
 class _Listed(NamedTuple):
     """Frames of one camera of one drive that are to become scenes of one split."""
 
-    split: Split
+    split: record.Split
     drive: str
     camera: str
     numbers: tuple[int, ...] = ()  # empty for all there are
@@ -142,10 +129,10 @@ def index_kitti_raw(
             )
         return _raw_scenes(_open_drive(drives[of.drive], of.camera, truth, maps), of)
 
-    return collect([partial(scenes, of) for of in wanted], [])
+    return record.collect([partial(scenes, of) for of in wanted], [])
 
 
-def read_frame_lists(lists: Mapping[str, Path]) -> dict[Split, FrameList]:
+def read_frame_lists(lists: Mapping[str, Path]) -> dict[record.Split, FrameList]:
     """Frames of KITTI raw, as the field publishes its splits.
 
     Lines are such as `2011_09_26/2011_09_26_drive_0002_sync 0000000069 l`; the number may come
@@ -156,7 +143,7 @@ def read_frame_lists(lists: Mapping[str, Path]) -> dict[Split, FrameList]:
             (name.split()[0], name.split()[1]): tuple(sorted({int(number) for (number,) in rows}))
             for name, rows in sorted(listed.rows.items())
         }
-        for split, listed in read_scene_lists(lists, _drive_and_frame).items()
+        for split, listed in record.read_scene_lists(lists, _drive_and_frame).items()
     }
 
 
@@ -190,13 +177,13 @@ def _open_drive(
     images = _numbered(folder, IMAGE_SUFFIXES)
     if not images:
         raise ArchiveError(f"{folder}: no images; unpack the drive")
-    size = first_size(images.values())
+    size = record.first_size(images.values())
     calibration, problems = _calibration(partial(read_raw_camera, drive.parent, camera))
     if calibration is not None and calibration.image_size != size:
         raise ArchiveError(
-            f"{folder}: images of {in_pixels(size)} pixels, but the calibration is "
-            f"for {in_pixels(calibration.image_size or (0, 0))}; give the images as the archive "
-            "has them"
+            f"{folder}: images of {record.in_pixels(size)} pixels, but the calibration is "
+            f"for {record.in_pixels(calibration.image_size or (0, 0))}; give the images as the "
+            "archive has them"
         )
     map_folder = None
     if maps is not None:
@@ -230,7 +217,7 @@ def _raw_scenes(view: _DriveCamera, of: _Listed) -> list[ArchiveScene]:
 
 
 def _raw_scene(
-    view: _DriveCamera, split: Split, name: str, numbers: Sequence[int], problems: list[str]
+    view: _DriveCamera, split: record.Split, name: str, numbers: Sequence[int], problems: list[str]
 ) -> ArchiveScene:
     problems = list(problems)
     camera, path = view.calibration, view.folder.parent / "timestamps.txt"
@@ -261,11 +248,11 @@ def _raw_scene(
 
 def _raw_depths(
     view: _DriveCamera, numbers: Sequence[int], problems: list[str]
-) -> dict[int, ReadDepth]:
+) -> dict[int, record.ReadDepth]:
     """What reads the depth of each frame that has some; what is missing is told."""
     if view.improved is not None:
         maps = _numbered(view.improved, (".png",))
-        found: dict[int, ReadDepth] = {
+        found: dict[int, record.ReadDepth] = {
             n: partial(read_depth, maps[n], IMPROVED_UNITS) for n in numbers if n in maps
         }
         if (lacking := len(numbers) - len(found)) > 0:
@@ -322,7 +309,7 @@ def index_kitti_odometry(root: Path, *, lists: Mapping[str, Path] | None = None)
         lists: For `train`, `val` or `test`, a file that names sequences, one a line, such as 09;
             sequences that no list names keep their place, unless its list is given.
     """
-    listed = read_scene_lists(lists or {}, _sequence_of_line)
+    listed = record.read_scene_lists(lists or {}, _sequence_of_line)
     sequences = sorted(f for f in (root / "sequences").glob("[0-9][0-9]") if f.is_dir())
     if not sequences:
         raise FileNotFoundError(
@@ -332,9 +319,11 @@ def index_kitti_odometry(root: Path, *, lists: Mapping[str, Path] | None = None)
     scenes = [
         partial(_sequence_scene, root, file, part)
         for file in sequences
-        for part in parts_of(file.name, listed, "train" if file.name in TRAINING else "test")
+        for part in record.parts_of(file.name, listed, "train" if file.name in TRAINING else "test")
     ]
-    return collect(scenes, missing_scenes(listed.values(), [s.name for s in sequences], root))
+    return record.collect(
+        scenes, record.missing_scenes(listed.values(), [s.name for s in sequences], root)
+    )
 
 
 def _sequence_of_line(line: str) -> tuple[str, tuple[str, ...]]:
@@ -343,13 +332,13 @@ def _sequence_of_line(line: str) -> tuple[str, tuple[str, ...]]:
     return line, ()
 
 
-def _sequence_scene(root: Path, sequence: Path, part: Part) -> ArchiveScene:
+def _sequence_scene(root: Path, sequence: Path, part: record.Part) -> ArchiveScene:
     images = _numbered(sequence / "image_2", IMAGE_SUFFIXES)
     if not images:
         raise ArchiveError(
             f"{sequence / 'image_2'}: no images; unpack the colour images of the sequence"
         )
-    size, numbers = first_size(images.values()), tuple(images)
+    size, numbers = record.first_size(images.values()), tuple(images)
     camera, problems = _calibration(partial(read_odometry_camera, sequence))
     scans = {} if camera is None else _numbered(sequence / "velodyne", (".bin",))
     if camera is not None and scans and camera.T_cam_velo is None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from ssmde.datasets import record
 from ssmde.datasets.nyuv2_files import (
     COLOR_CAMERA,
     IMAGE_SIZE,
@@ -23,24 +24,7 @@ from ssmde.datasets.nyuv2_files import (
     read_matlab5,
     read_registered_depth,
 )
-from ssmde.datasets.record import (
-    Archive,
-    ArchiveError,
-    ArchiveFrame,
-    ArchiveScene,
-    Part,
-    Row,
-    SceneList,
-    Split,
-    collect,
-    first_size,
-    in_pixels,
-    missing_scenes,
-    parts_of,
-    read_scene_lists,
-    read_sized_depth,
-    scene_and_words,
-)
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import clock_problem, frame_rate, in_time_order, match_times, time_name
 
 PAPER = "NYU Depth V2 (Silberman et al., ECCV 2012)"
@@ -91,16 +75,16 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archi
     if labelled.is_file():
         wanted = {split: _to_numbers(found, folders) for split, found in wanted.items()}
         known.append(LABELLED)
-    problems = missing_scenes(wanted.values(), known, root)
+    problems = record.missing_scenes(wanted.values(), known, root)
     if labelled.is_file():
         scenes, rooms = _labelled(labelled, wanted, problems)
     for name, folder in folders.items():
-        for part in parts_of(name, wanted, _default(folder, root)):
+        for part in record.parts_of(name, wanted, _default(folder, root)):
             if part.split == "train" and not part.listed_in and _room(name) in rooms:
                 problems.append(f"{folder}: test images were taken in this room; left out")
             else:
                 scenes.append(partial(_folder_scene, folder, part))
-    return collect(scenes, problems)
+    return record.collect(scenes, problems)
 
 
 def _scene_folders(root: Path) -> dict[str, Path]:
@@ -119,7 +103,7 @@ def _scene_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def _default(folder: Path, root: Path) -> Split:
+def _default(folder: Path, root: Path) -> record.Split:
     """Single labelled images test, recordings train; a folder above may be named `test`."""
     above = folder.relative_to(root).parts
     return "test" if "test" in above or not RECORDING.fullmatch(folder.resolve().name) else "train"
@@ -130,9 +114,9 @@ def _room(scene: str) -> str:
     return re.sub(r"(?<=\d)[a-z]$", "", scene)
 
 
-def _read_lists(lists: Mapping[str, Path]) -> dict[Split, SceneList]:
+def _read_lists(lists: Mapping[str, Path]) -> dict[record.Split, record.SceneList]:
     texts = {split: path for split, path in lists.items() if path.suffix != ".mat"}
-    found = read_scene_lists(texts, _parse)
+    found = record.read_scene_lists(texts, _parse)
     for split in (split for split in lists if split not in texts):
         key = SPLITS_KEYS.get(split, "")
         numbers = read_matlab5(lists[split], [key]).get(key)
@@ -141,11 +125,11 @@ def _read_lists(lists: Mapping[str, Path]) -> dict[Split, SceneList]:
                 f"{lists[split]}: has no list for {split}; it names train and test images"
             )
         rows = {LABELLED: tuple((str(int(n)),) for n in numbers)}
-        found["train" if split == "train" else "test"] = SceneList(lists[split], rows)
+        found["train" if split == "train" else "test"] = record.SceneList(lists[split], rows)
     return found
 
 
-def _parse(line: str) -> tuple[str, Row]:
+def _parse(line: str) -> tuple[str, record.Row]:
     """Scene and frame of a line of a list."""
     first, *words = line.split()
     if first.isdigit():
@@ -155,12 +139,12 @@ def _parse(line: str) -> tuple[str, Row]:
     scene, _, file = first.strip("/").rpartition("/")
     if (not scene and words) or (scene and not PACKED.fullmatch(file)):
         raise ValueError(f"expected {LINE_FORMS}, got '{line}'")
-    return (scene.rpartition("/")[2], (file,)) if scene else scene_and_words(line)
+    return (scene.rpartition("/")[2], (file,)) if scene else record.scene_and_words(line)
 
 
-def _to_numbers(found: SceneList, folders: Mapping[str, Path]) -> SceneList:
+def _to_numbers(found: record.SceneList, folders: Mapping[str, Path]) -> record.SceneList:
     """The list with files of packs that are not there as numbers of labelled images."""
-    rows: dict[str, tuple[Row, ...]] = {}
+    rows: dict[str, tuple[record.Row, ...]] = {}
     for scene, names in found.rows.items():
         if scene in folders or RECORDING.fullmatch(scene) or not names or scene == LABELLED:
             rows[scene] = (*rows.get(scene, ()), *names)
@@ -168,14 +152,14 @@ def _to_numbers(found: SceneList, folders: Mapping[str, Path]) -> SceneList:
         files = [PACKED.fullmatch(row[0]) for row in names]
         numbers = tuple((str(int(file[1]) + 1),) for file in files if file)  # packs count from 0
         rows[LABELLED] = (*rows.get(LABELLED, ()), *numbers)
-    return SceneList(found.path, rows)
+    return record.SceneList(found.path, rows)
 
 
 def _labelled(
-    path: Path, wanted: Mapping[Split, SceneList], problems: list[str]
+    path: Path, wanted: Mapping[record.Split, record.SceneList], problems: list[str]
 ) -> tuple[list[Callable[[], ArchiveScene]], set[str]]:
     """What makes the scenes of the labelled set, and the rooms its test images were taken in."""
-    parts = [part for part in parts_of(LABELLED, wanted) if part.rows]
+    parts = [part for part in record.parts_of(LABELLED, wanted) if part.rows]
     if not parts:
         problems.append(
             f"{path}: left out, for no list names its images; the published figures are for the "
@@ -188,14 +172,14 @@ def _labelled(
         problems.append(str(error))
         return [], set()
     if size != IMAGE_SIZE:
-        problems.append(f"{path}: images of {in_pixels(size)} pixels, expected 640 x 480")
+        problems.append(f"{path}: images of {record.in_pixels(size)} pixels, expected 640 x 480")
         return [], set()
     tests = [int(row[0]) for part in parts if part.split == "test" for row in part.rows]
     scenes = [partial(_labelled_scene, path, part, len(taken_in)) for part in parts]
     return scenes, {_room(taken_in[n - 1]) for n in tests if 1 <= n <= len(taken_in)}
 
 
-def _labelled_scene(path: Path, part: Part, count: int) -> ArchiveScene:
+def _labelled_scene(path: Path, part: record.Part, count: int) -> ArchiveScene:
     """The images of the labelled set that a list names by numbers from 1."""
     numbers = sorted({int(row[0]) for row in part.rows})
     frames, problems = list[ArchiveFrame](), list[str]()
@@ -213,7 +197,7 @@ def _labelled_scene(path: Path, part: Part, count: int) -> ArchiveScene:
     )  # fmt: skip
 
 
-def _folder_scene(folder: Path, part: Part) -> ArchiveScene:
+def _folder_scene(folder: Path, part: record.Part) -> ArchiveScene:
     """The frames of a pack or a recording that a list names; all without one."""
     files = sorted(f.name for f in folder.iterdir())
     images = {name: m[1] for name in files if (m := PACKED.fullmatch(name))}
@@ -232,13 +216,13 @@ def _folder_scene(folder: Path, part: Part) -> ArchiveScene:
     for name, number in images.items():
         depth, read = folder / f"sync_depth_{number}.png", None
         if depth.name in files:
-            read = partial(read_sized_depth, depth, PACK_UNITS_PER_METRE, IMAGE_SIZE)
+            read = partial(record.read_sized_depth, depth, PACK_UNITS_PER_METRE, IMAGE_SIZE)
         else:
             problems.append(f"{depth}: no such file; a frame has no depth")
         frames.append(ArchiveFrame(name=number, image=folder / name, depth=read))
     if not frames:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
-    first_size([folder / name for name in images], IMAGE_SIZE)
+    record.first_size([folder / name for name in images], IMAGE_SIZE)
     return NyuScene(
         name=part.name, split=part.split, frames=tuple(frames), problems=tuple(problems),
         source=f"{PAPER}, {folder.resolve().name}, pack made with the toolbox",
@@ -246,7 +230,7 @@ def _folder_scene(folder: Path, part: Part) -> ArchiveScene:
     )  # fmt: skip
 
 
-def _recorded_scene(folder: Path, files: list[str], part: Part) -> ArchiveScene:
+def _recorded_scene(folder: Path, files: list[str], part: record.Part) -> ArchiveScene:
     if part.rows:
         raise ArchiveError(
             f"{folder}: a raw recording, but {part.listed_in} names {part.rows[0][0]} of it; "
@@ -259,7 +243,7 @@ def _recorded_scene(folder: Path, files: list[str], part: Part) -> ArchiveScene:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
     pairs = match_times(times, depth_times)
     problems += clock_problem("the images", times, f"{folder}, depth", depth_times, len(pairs))
-    first_size(images, IMAGE_SIZE)
+    record.first_size(images, IMAGE_SIZE)
     frames = tuple(
         ArchiveFrame(
             name=time_name(time), image=partial(read_color, image),

@@ -13,20 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ssmde.datasets.record import (
-    Archive,
-    ArchiveError,
-    ArchiveFrame,
-    ArchiveScene,
-    Part,
-    ReadDepth,
-    collect,
-    first_size,
-    missing_scenes,
-    parts_of,
-    read_scene_lists,
-    read_sized_depth,
-)
+from ssmde.datasets import record
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import (
     clock_problem,
     frame_rate,
@@ -153,15 +141,15 @@ def _note(camera: RgbdCamera) -> str:
 def _index(
     root: Path, lists: Mapping[str, Path], published: Callable[[str], _Published]
 ) -> Archive:
-    wanted = read_scene_lists(lists)
+    wanted = record.read_scene_lists(lists)
     folders = _sequences(root)
-    return collect(
+    return record.collect(
         [
             partial(_scene, folder, part, published(name))
             for name, folder in folders.items()
-            for part in parts_of(name, wanted)
+            for part in record.parts_of(name, wanted)
         ],
-        missing_scenes(wanted.values(), tuple(folders), root),
+        record.missing_scenes(wanted.values(), tuple(folders), root),
     )
 
 
@@ -180,7 +168,7 @@ def _sequences(root: Path) -> dict[str, Path]:
     return {folder.resolve().name: folder for folder in folders}
 
 
-def _scene(folder: Path, part: Part, published: _Published) -> ArchiveScene:
+def _scene(folder: Path, part: record.Part, published: _Published) -> ArchiveScene:
     problems: list[str] = []
     times, images = in_time_order(_listed(folder, "rgb.txt", problems), problems)
     named: dict[Path, Path | None] = {}  # frames that a list names, and their depth where it does
@@ -203,7 +191,7 @@ def _scene(folder: Path, part: Part, published: _Published) -> ArchiveScene:
             ArchiveFrame(name=time_name(time), image=image, depth=depth.get(image))
             for time, image in zip(times.tolist(), images, strict=True)
         ),
-        image_size=first_size(images, IMAGE_SIZE),
+        image_size=record.first_size(images, IMAGE_SIZE),
         intrinsics=np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]),
         poses=_poses(folder, times, published, problems), timestamps=times,
         fps=None if part.rows else frame_rate(times),
@@ -223,7 +211,7 @@ def _listed(folder: Path, name: str, problems: list[str]) -> Iterator[tuple[floa
 def _depths(
     folder: Path, times: Float[np.ndarray, " n"], images: list[Path],
     named: Mapping[Path, Path | None], problems: list[str],
-) -> dict[Path, ReadDepth]:  # fmt: skip
+) -> dict[Path, record.ReadDepth]:  # fmt: skip
     """What reads the depth of each image: the file a list names, else the nearest in time."""
     found = {image: depth for image in images if (depth := named.get(image))}
     for image, depth in list(found.items()):
@@ -238,7 +226,7 @@ def _depths(
         problems += clock_problem("rgb.txt", times, where, depth_times, len(pairs))
         found |= {images[i]: files[pairs[i]] for i in searched if i in pairs}
     return {
-        image: partial(read_sized_depth, depth, UNITS_PER_METRE, IMAGE_SIZE)
+        image: partial(record.read_sized_depth, depth, UNITS_PER_METRE, IMAGE_SIZE)
         for image, depth in found.items()
     }
 

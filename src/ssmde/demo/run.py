@@ -224,7 +224,7 @@ def first_stage(folder: Path, seed: int) -> Config:
     # Tracked points would give labels their unit, but in pictures this small there are some 25 a
     # frame, and labels fitted to those are off by 0.4 to 0.8 instead of 0.15. Without a unit a
     # ranking is never content and stretches the depth: little of it.
-    labels = PseudoDepthConfig(normals=0.1, ranking=0.02, edge_normals=0.1)
+    labels = PseudoDepthConfig(structure=0.1)
     return Config(
         name=f"{NAME}/teacher",
         output=folder / "runs",
@@ -234,14 +234,12 @@ def first_stage(folder: Path, seed: int) -> Config:
         model=ModelConfig(encoder="resnet18_half", depth_range=(0.1, 100.0)),
         # Without the warm-up two minutes end far from the truth: abs_rel 0.55 instead of 0.22. The
         # depth of the sources, for geometry consistency, would cost half of the steps.
-        loss=LossConfig(rotation_first=0.03, upright_first=0.12, normalise_depth=True),
+        loss=LossConfig(warmup=0.1),
         pseudo_depth=labels,
-        student=StudentConfig(
-            pseudo_depth=replace(labels, region="static", forgetting="exponential")
-        ),
+        student=StudentConfig(labels="static", forgetting="exponential"),
         train=TrainConfig(
-            batch_size=4, learning_rate=RATES[0], pose_rate=3.0, schedule="cosine",
-            warmup_steps=20, seed=seed, validation_frames=VALIDATION_FRAMES, keep_best=1,
+            batch_size=4, learning_rate=RATES[0], pose_lr_multiplier=3.0, schedule="cosine",
+            warmup_steps=20, seed=seed,
             accelerator="cpu", threads=min(MOST_THREADS, torch.get_num_threads()),
         ),
     )  # fmt: skip
@@ -262,10 +260,10 @@ def second_stage(first: Config) -> Config:
 
 
 def with_steps(config: Config, steps: int) -> Config:
-    """The run over so many steps, with a few validations and a log fine enough for curves."""
+    """The run over so many steps, with a few validations."""
     train = replace(
         config.train, steps=steps, validate_every=max(1, steps // VALIDATIONS),
-        checkpoint_every=steps, log_every=max(1, steps // CURVE_POINTS),
+        checkpoint_every=steps,
     )  # fmt: skip
     return replace(config, student=replace(config.student, steps=steps), train=train)
 

@@ -18,7 +18,7 @@ from jaxtyping import Float, Float32, UInt8
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from ssmde.config.data import MOST_SIDE
+from ssmde.config import MOST_SIDE
 from ssmde.console import first_line, import_extra
 from ssmde.io import read_bytes
 from ssmde.models.load import check_is_file

@@ -159,13 +159,7 @@ class MotionPredictor:
                 f"{path}: holds no pose network; give weights of a network that was trained on "
                 "video, such as those of its first stage"
             )
-        if config.data.poses != "none" and config.loss.pose == 0:
-            raise ValueError(
-                f"{path}: its pose network never learnt, for the motion came with the frames "
-                f"(data.poses {config.data.poses}, loss.pose 0); give weights that were trained "
-                "with loss.pose above 0, or without poses"
-            )
-        network = build_pose_net(config.model.pose_net, scale=config.model.pose_scale)
+        network = build_pose_net(config.model.pose_net)
         load_weights_into(network, tensors, POSE_PREFIX, origin=str(file))
         self.device = choose_device(device)
         self.network = network.to(self.device).eval()

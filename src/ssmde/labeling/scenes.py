@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ssmde.cluster import work_on_ray
-from ssmde.config.data import MOST_SIDE
+from ssmde.config import MOST_SIDE
 from ssmde.console import bars
 from ssmde.data.images import ImageError
 from ssmde.data.pack import refuse_packed

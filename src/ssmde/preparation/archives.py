@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int, Shaped, UInt16
 
+from ssmde import outputs
 from ssmde.console import bars, did_you_mean
 from ssmde.data.images import IMAGE_SUFFIXES, ImageError, read_image, read_orientation, write_png16
 from ssmde.data.scene_files import read_scene_info, write_list, write_poses, write_scene_info
@@ -25,16 +26,6 @@ from ssmde.datasets.record import (
     in_pixels,
 )
 from ssmde.io import read_lines
-from ssmde.outputs import (
-    check_own,
-    check_replaceable,
-    hidden_folder,
-    mark_of,
-    move_into_place,
-    record_tree,
-    recorded,
-    sweep,
-)
 from ssmde.preparation.results import PreparedDataset, WrittenScene
 from ssmde.preparation.videos import store_camera, store_image, stored_size
 
@@ -120,11 +111,11 @@ def write_archive(
             raise ValueError(f"two scenes of the archive are named '{scene.name}'")
         jobs[scene.name] = _job(scene, out / scene.name, width, quality, options)
     lists = {f"{split}.txt" for split in SPLITS}
-    sweep(out, lambda name: name in jobs or name in lists)
+    outputs.sweep(out, lambda name: name in jobs or name in lists)
     done = {name for name, job in jobs.items() if _is_done(job, overwrite, inputs)}
     for scene in archive.scenes:
-        check_own(_changed_lists(out, scene.split, scene.name), "name the scene in it yourself, "
-                  "or choose another folder")  # fmt: skip
+        remedy = "name the scene in it yourself, or choose another folder"
+        outputs.check_own(_changed_lists(out, scene.split, scene.name), remedy)
     frames = sum(len(job.scene.frames) for name, job in jobs.items() if name not in done)
     written: list[WrittenScene] = []
     if archive.problems:  # of no scene that was read
@@ -138,7 +129,7 @@ def write_archive(
             else:
                 result = _write(job, lambda: progress.advance(task))
             if result.folder is not None:
-                with recorded():
+                with outputs.recorded():
                     _list_scene(out, job.scene.split, name)
             written.append(result)
     return PreparedDataset(scenes=tuple(written))
@@ -193,7 +184,7 @@ def _is_done(job: _Job, overwrite: bool, inputs: Sequence[Path]) -> bool:
             f"{job.folder} exists and holds something else, or frames of another choice or size: "
             "choose another data folder, or allow it to be overwritten"
         )
-    check_replaceable(job.folder, inputs)
+    outputs.check_replaceable(job.folder, inputs)
     return False
 
 
@@ -213,7 +204,7 @@ def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
     one good image there is no folder.
     """
     scene = job.scene
-    with hidden_folder(job.folder) as part:
+    with outputs.hidden_folder(job.folder) as part:
         (part / "depth").mkdir()
         outcomes: list[tuple[bool, bool, str | None]] = []
         pool = ThreadPoolExecutor(WORKERS)
@@ -241,8 +232,8 @@ def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
             return WrittenScene(
                 name=scene.name, split=scene.split, folder=None, problems=problems
             )  # fmt: skip
-        record_tree(part, mark_of(**job.mark))
-        move_into_place(part, job.folder)
+        outputs.record_tree(part, outputs.mark_of(**job.mark))
+        outputs.move_into_place(part, job.folder)
     return _finished(job, skipped=False)
 
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from ssmde.config.data import MOST_SIDE
+from ssmde.config import MOST_SIDE
 from ssmde.console import with_bar
 from ssmde.data.augment import Framing, whole_frame
 from ssmde.data.dataset import read_view

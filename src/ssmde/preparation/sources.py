@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
+from ssmde.data import video
 from ssmde.data.files import left_out, list_names
 from ssmde.data.grey import grey_levels, stretch_note
 from ssmde.data.images import (
@@ -26,16 +27,7 @@ from ssmde.data.images import (
 from ssmde.data.opening import READABLE, not_read, open_image
 from ssmde.data.scene_files import read_intrinsics
 from ssmde.data.scene_folder import in_name_order
-from ssmde.data.video import (
-    VIDEO_SUFFIXES,
-    GreyFrame,
-    VideoFrame,
-    VideoNotes,
-    is_film,
-    read_chosen_frames,
-    read_grey_frames,
-    video_info,
-)
+from ssmde.data.video import GreyFrame, VideoFrame, VideoNotes
 from ssmde.io import are_decimal, fitting_name
 from ssmde.preparation.selection import LOOK_SIDE
 
@@ -169,21 +161,21 @@ class Film:
 
     def size(self) -> tuple[int, int]:
         """Height and width of the first frame, upright."""
-        with closing(read_chosen_frames(self.file, lambda _: True)) as frames:
+        with closing(video.read_chosen_frames(self.file, lambda _: True)) as frames:
             height, width = next(frames).pixels.shape[:2]
         return height, width
 
     def camera(self, size: tuple[int, int]) -> Camera | None:
         """What the file's tags say of frames of this size."""
-        return _camera_of(focal_of_film(video_info(self.file).tags, size), size)
+        return _camera_of(focal_of_film(video.video_info(self.file).tags, size), size)
 
     def count(self) -> int | None:
         """Number of frames, if the file says so."""
-        return video_info(self.file).frames or None
+        return video.video_info(self.file).frames or None
 
     def fps(self) -> float:
         """Frames a second, on average."""
-        return video_info(self.file).fps
+        return video.video_info(self.file).fps
 
     def every(self, step: int) -> range:
         """Numbers of every so many-th frame; without end, for only reading tells where that is."""
@@ -191,12 +183,14 @@ class Film:
 
     def look(self) -> Iterator[GreyFrame]:
         """Every frame as a small grey picture."""
-        yield from read_grey_frames(self.file, LOOK_SIDE, self.notes)
+        yield from video.read_grey_frames(self.file, LOOK_SIDE, self.notes)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[VideoFrame]:
         """The frames of these rising numbers, up to the end of the film."""
         wanted = numbers if isinstance(numbers, range) else frozenset(numbers)
-        with closing(read_chosen_frames(self.file, wanted.__contains__, self.notes)) as frames:
+        with closing(
+            video.read_chosen_frames(self.file, wanted.__contains__, self.notes)
+        ) as frames:
             for frame in frames:
                 yield frame
                 if frame.number == numbers[-1]:
@@ -235,7 +229,7 @@ def _matching(path: Path) -> list[Path]:
     """The path itself, what fits it as a pattern, or the videos of a folder without images."""
     if path.exists():
         if path.is_dir() and not list_names(path, READABLE):
-            films = sorted(f for f in path.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES)
+            films = sorted(f for f in path.iterdir() if f.suffix.lower() in video.VIDEO_SUFFIXES)
             return films or [path]
         return [path]
     is_pattern = has_magic(str(path))
@@ -264,11 +258,11 @@ def _film_or_folder(path: Path) -> Source:
         if others:
             photos.notes.add(f"left out: {others}")
         return photos
-    if not is_film(path):
+    if not video.is_film(path):
         heic = f" ({not_read('HEIC')})" if path.suffix.lower() in (".heic", ".heif") else ""
         raise ValueError(
             f"{path}: unknown file type '{path.suffix}'{heic}; give images, a folder of images or "
-            f"a video ({', '.join(VIDEO_SUFFIXES)})"
+            f"a video ({', '.join(video.VIDEO_SUFFIXES)})"
         )
     return Film(name=fitting_name(path.stem, len(MOST_PARTS)), file=path)
 

@@ -15,28 +15,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from ssmde import outputs
 from ssmde.console import ranges, with_bar
+from ssmde.data import scene_files
 from ssmde.data.images import resize_image, write_image
-from ssmde.data.scene_files import (
-    read_scene_info,
-    write_intrinsics,
-    write_scene_info,
-    write_timestamps,
-)
 from ssmde.data.sequence import check_intrinsics, from_hfov, intrinsics_at
 from ssmde.data.video import VideoFrame
 from ssmde.geometry.camera import scale_intrinsics
-from ssmde.outputs import (
-    check_replaceable,
-    folder_extra,
-    folder_mark,
-    hidden_folder,
-    identity,
-    mark_of,
-    move_into_place,
-    record_tree,
-    sweep,
-)
 from ssmde.preparation.results import MEANING, Choice, Prepared, PreparedSource
 from ssmde.preparation.selection import FEWEST_FRAMES, LEAST_MOTION, choose_frames, measure
 from ssmde.preparation.sources import Four, Source, find_sources
@@ -85,13 +70,13 @@ class _Place:
 
     def check(self, scene: Path) -> None:
         """Refuse to replace a scene folder that this run may not replace."""
-        if folder_mark(scene) == self.mark:
+        if outputs.folder_mark(scene) == self.mark:
             return
         if not self.overwrite:
             raise FileExistsError(
                 f"{scene} exists: choose another name, or allow it to be overwritten"
             )
-        check_replaceable(scene, self.inputs)
+        outputs.check_replaceable(scene, self.inputs)
 
     def find_replaced(self) -> list[Path]:
         """Scene folders of an earlier run that make room; refused before anything is read."""
@@ -101,7 +86,7 @@ class _Place:
                 raise ValueError(f"a scene's name is the name of a folder, got '{own}'")
         parts = [re.compile(re.escape(own) + r"-\d+") for own in own_names]  # name-1 and so on
         known = (PREPARE, *own_names)
-        sweep(self.out, lambda n: n in known or any(part.fullmatch(n) for part in parts))
+        outputs.sweep(self.out, lambda n: n in known or any(part.fullmatch(n) for part in parts))
         found: list[Path] = []
         for folder in sorted(self.out.iterdir()) if self.out.is_dir() else ():
             for source, own, part in zip(self.sources, own_names, parts, strict=True):
@@ -114,12 +99,12 @@ class _Place:
 
     def present(self, found: list[Path]) -> Prepared | None:
         """The report of an earlier run that made the same, if all its scenes are there."""
-        if not found or any(folder_mark(scene) != self.mark for scene in found):
+        if not found or any(outputs.folder_mark(scene) != self.mark for scene in found):
             return None
-        kept = folder_extra(found[0]).get("prepared", [])
+        kept = outputs.folder_extra(found[0]).get("prepared", [])
         sources = tuple(PreparedSource.from_dict(s, self.out) for s in kept)
         present = Prepared(sources=sources, present=True)
-        whole = all(folder_mark(scene) == self.mark for scene in present.scenes)
+        whole = all(outputs.folder_mark(scene) == self.mark for scene in present.scenes)
         return present if present.scenes and whole else None
 
     def names(self, choices: list[Choice], replaced: list[Path]) -> list[list[str]]:
@@ -176,8 +161,8 @@ def prepare_videos(
     given = [source] if isinstance(source, Path) else source
     place = _Place(
         out=out, name=name, sources=sources, overwrite=overwrite,
-        mark=mark_of(
-            sources=[[identity(file) for file in s.read] for s in sources],
+        mark=outputs.mark_of(
+            sources=[[outputs.identity(file) for file in s.read] for s in sources],
             options=(step, least_motion, fewest_frames, intrinsics, hfov_degrees, width, name,
                      quality),
         ),
@@ -235,16 +220,16 @@ def _all_or_none(
     What is `replaced` goes just before, but for folders with the mark of what the scenes are made
     of, which stay. `report` is asked at the end for what is kept with the mark.
     """
-    with hidden_folder(out / PREPARE) as part:
+    with outputs.hidden_folder(out / PREPARE) as part:
         yield part
-        scenes = [s for s in sorted(part.iterdir()) if folder_mark(out / s.name) != mark]
+        scenes = [s for s in sorted(part.iterdir()) if outputs.folder_mark(out / s.name) != mark]
         for scene in scenes:
-            record_tree(scene, mark, report())
+            outputs.record_tree(scene, mark, report())
         for folder in replaced:
-            if folder_mark(folder) != mark:
-                move_into_place(None, folder)
+            if outputs.folder_mark(folder) != mark:
+                outputs.move_into_place(None, folder)
         for scene in scenes:
-            move_into_place(scene, out / scene.name)
+            outputs.move_into_place(scene, out / scene.name)
 
 
 def _check_arguments(
@@ -270,7 +255,7 @@ def _numbered(name: str, count: int) -> list[str]:
 
 def _source_of(folder: Path) -> str | None:
     try:
-        return read_scene_info(folder / "scene.json").get("source")
+        return scene_files.read_scene_info(folder / "scene.json").get("source")
     except ValueError:
         return None
 
@@ -389,8 +374,8 @@ def _write_scene(
         mean = float(steps.mean())
         rate = 1 / mean if float(np.abs(steps - mean).max()) <= EVEN * mean else None
         if rate is None:
-            write_timestamps(folder, seconds)
-    write_scene_info(folder, info | {"fps": rate if seconds is not None else None})
+            scene_files.write_timestamps(folder, seconds)
+    scene_files.write_scene_info(folder, info | {"fps": rate if seconds is not None else None})
     return numbers
 
 
@@ -433,4 +418,4 @@ def store_camera(
     if intrinsics is not None:
         camera = torch.from_numpy(intrinsics.astype(np.float64))
         scaled = scale_intrinsics(camera, stored[1] / size[1], stored[0] / size[0])
-        write_intrinsics(folder, scaled.numpy())
+        scene_files.write_intrinsics(folder, scaled.numpy())

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
-from ssmde.config import Config, DataConfig, PseudoDepthConfig
+from ssmde.config import Config, DataConfig
 from ssmde.data.dataset import SnippetDataset, spread
 from ssmde.data.images import read_image
 from ssmde.data.sequence import FrameSequence
@@ -87,16 +87,7 @@ def finished_student(config: Config, weights: Path, log: Path) -> Student:
 
     It asks for no labels: held-out frames have none. Weights and log.csv are those of stage 2.
     """
-    # After a training with poses nothing is in the unit of a mean disparity.
-    normalise = config.loss.normalise_depth and config.data.poses == "none"
-    student = build_student(
-        replace(
-            config,
-            model=replace(config.model, pretrained="none"),
-            loss=replace(config.loss, normalise_depth=normalise),
-            student=replace(config.student, pseudo_depth=PseudoDepthConfig()),
-        )
-    )
+    student = build_student(replace(config, student=replace(config.student, labels="none")))
     load_networks(weights, depth_net=student.depth_net, pose_net=student.pose_net)
     if points := read_curve(log, THRESHOLD):
         threshold = student.mask_filter.threshold
@@ -117,11 +108,11 @@ def student_maps(
     """
     field = POSES.get(data.poses)
     if field is None or any(getattr(sequence, field) is None for sequence in sequences):
-        data = replace(data, poses="none", least_baseline=0.0)
+        data = replace(data, poses="none")
     snippets = SnippetDataset(sequences, data, seed=0, augment=False)
     found: list[StudentMaps] = []
     for index in spread(len(snippets), count):
-        batch = snippets[index].to_batch()
+        batch = snippets[index].to_float()
         with torch.no_grad():
             maps = {name: values[0, 0].numpy() for name, values in student(batch, 1.0).maps.items()}
         found.append(

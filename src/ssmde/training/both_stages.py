@@ -111,15 +111,14 @@ def _track_what_has_no_motion(config: Config) -> None:
             )
         return
     for scene in track(config.data.root, threads=config.train.threads):  # what was not yet
-        if scene.camera:
-            print(f"{scene.scene}: camera found: {scene.camera.describe()}")
+        if scene.camera or scene.doubtful:
+            print(scene)
 
 
 def _label_what_has_no_labels(config: Config) -> None:
     """Pseudo-depth from the source that the configuration names, where terms want it."""
-    wanted = config.pseudo_depth.wanted or config.student.pseudo_depth.wanted
     missing = [s for s in _scenes(config) if s.pseudo_depth is None]
-    if not wanted or not missing:
+    if not config.pseudo_depth.wanted or not missing:
         return
     if _several(config):
         raise ValueError(
@@ -155,7 +154,7 @@ def _train_static(config: Config) -> Path:
         method="teacher",
         name=f"{config.name}/{STATIC}",
         pseudo_depth=PseudoDepthConfig(),
-        loss=replace(config.loss, points=config.loss.points or POINTS),
+        loss=replace(config.loss, sparse_depth=config.loss.sparse_depth or POINTS),
         train=replace(config.train, steps=max(1, round(STATIC_SHARE * config.train.steps))),
     )
     if not _has(static, WEIGHTS[1]):

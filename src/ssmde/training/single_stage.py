@@ -14,8 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from ssmde.config import Config, dump_config, read_config
-from ssmde.config.idle import differences
+from ssmde.config import Config, differences, dump_config, read_config
 from ssmde.console import is_later_rank, is_out_of_memory, shorten
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
@@ -55,12 +54,10 @@ FREE_ON_RESUME = {
     "train.steps",
     "train.validate_every",
     "train.checkpoint_every",
-    "train.keep_best",
     "train.accelerator",
     "train.devices",
     "train.nodes",
     "train.threads",
-    "train.channels_last",
     "train.compile",
 }
 # Said by Lightning to its users, of no use to ours.
@@ -91,7 +88,7 @@ def train(
         resume: Go on from `last.ckpt`, also after a kill; on a CPU the losses that follow are
             those of a run that was never stopped, to the last bit. A run that was stopped before
             its first checkpoint begins again.
-        data: Batches of `ssmde.types.Snippets` from elsewhere, in place of scene folders. Where
+        data: Batches of `ssmde.types.Batch` from elsewhere, in place of scene folders. Where
             `config.data.root` is no folder, its `val_dataloader` is what validates.
 
     Raises:
@@ -119,7 +116,7 @@ def train(
     method = build_method(config)
     loader = SnippetLoader(config, sequences) if data is None else data
     module = TrainingModule(method, config.train)
-    log = RunLog(folder, config.train.steps, config.train.log_every)
+    log = RunLog(folder, config.train.steps)
     stop = LateStop()
     validation = Validation(folder, config, log, stop, data)
     save = SaveWhenAsked(folder, stop)
@@ -188,7 +185,7 @@ def build_method(config: Config) -> nn.Module:
         return AffineDepth(build_networks(config.model, config.loss)[0], config.affine)
     if config.method == "student":
         return build_student(config)
-    return build_teacher(config.model, config.loss, config.pseudo_depth)
+    return build_teacher(config)
 
 
 def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -216,7 +213,7 @@ def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) ->
             use_distributed_sampler=False,
             limit_val_batches=0,
             num_sanity_val_steps=0,
-            log_every_n_steps=t.log_every,
+            log_every_n_steps=1,
         )
     except MisconfigurationException as error:
         raise ValueError(

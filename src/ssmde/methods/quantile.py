@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ssmde.losses.processes import join_images, place
-from ssmde.losses.sampling import MAX_SAMPLES, thin
+from ssmde.losses.pairs import MAX_SAMPLES, all_gather_batch, place, thin
 
 FEW = 0.3  # quantile up to which finding the lowest values is cheaper than sorting all
 
@@ -81,7 +80,7 @@ class RunningQuantile(nn.Module):
         limit = MAX_SAMPLES / (place().world if self.training else 1)
         few, chosen = thin(values, limit), thin(mask, limit)
         if self.training:
-            few, chosen = join_images(few), join_images(chosen.to(few)) > 0
+            few, chosen = all_gather_batch(few), all_gather_batch(chosen.to(few)) > 0
         flat = few.flatten()[None], chosen.flatten()[None]
         measured = masked_quantile(*flat, self.quantile).squeeze(0).to(self.total)
         known = measured.isfinite().to(measured)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from ssmde.methods.filtering.evidence import Evidence
-from ssmde.methods.filtering.regions import (
+from ssmde.methods.mask_filter import (
+    Evidence,
     depth_reliability,
     depths_agree,
     drop_lowest,
@@ -34,7 +34,7 @@ def together(*sources: Evidence) -> Evidence:
 
 
 def reliability(*sources: Evidence) -> float:
-    return depth_reliability(together(*sources), sigma_depth=0.05).item()
+    return depth_reliability(together(*sources)).item()
 
 
 def test_reliability_falls_with_depth_difference_and_way_back():
@@ -54,7 +54,7 @@ def test_reliability_is_that_of_the_best_source_that_sees():
 
 
 def agree(*sources: Evidence) -> bool:
-    return bool(depths_agree(together(*sources), tau_depth=0.05, tau_pixels=1.0))
+    return bool(depths_agree(together(*sources)))
 
 
 def test_one_source_of_up_to_three_is_enough_and_of_four_two_are_needed():
@@ -83,9 +83,7 @@ def test_the_ratio_is_the_smallest_of_the_sources_that_see():
 
 def moves(*sources: Evidence, threshold: float = 0.5) -> bool:
     evidence = together(*sources)
-    found = motion_candidates(
-        evidence, motion_ratio(evidence), torch.tensor(threshold), tau_depth=0.05
-    )
+    found = motion_candidates(evidence, motion_ratio(evidence), torch.tensor(threshold))
     return bool(found)
 
 

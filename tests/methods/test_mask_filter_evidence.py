@@ -6,19 +6,18 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ssmde.methods.filtering.evidence import gather_evidence
-from ssmde.methods.filtering.records import FilterInput
+from ssmde.methods.mask_filter import TeacherPrediction, gather_evidence
 
 H, W, F = 8, 12, 10.0
 K = torch.tensor([[[F, 0, 5.5], [0, F, 3.5], [0, 0, 1]]])
 
 
-def look(depth: float, source_depth: float, *, x: float = 0.0, z: float = 0.0) -> FilterInput:
+def look(depth: float, source_depth: float, *, x: float = 0.0, z: float = 0.0) -> TeacherPrediction:
     """Two walls of the same random picture, and a step between the cameras."""
     image = torch.rand(1, 3, H, W)
     T = torch.eye(4).repeat(1, 1, 1, 1)
     T[..., 0, 3], T[..., 2, 3] = x, z
-    return FilterInput(
+    return TeacherPrediction(
         target=image,
         sources=image[:, None],
         depth=torch.full((1, 1, H, W), depth),
@@ -111,10 +110,10 @@ def test_unseen_pixels_do_not_darken_the_windows_of_their_neighbours():
 
 def test_every_pair_is_judged_by_itself():
     one, two = look(3.0, 2.0, x=-0.3), look(2.0, 4.0, z=-0.5)
-    names = [n for n in FilterInput.__dataclass_fields__ if getattr(one, n) is not None]
+    names = [n for n in TeacherPrediction.__dataclass_fields__ if getattr(one, n) is not None]
     pairs = {n: [getattr(one, n), getattr(two, n)] for n in names}
     per_source = ("sources", "source_depth", "T_src_tgt")
-    joined = FilterInput(
+    joined = TeacherPrediction(
         **{
             n: torch.cat([torch.cat([a, b], 1), torch.cat([b, a], 1)])
             if n in per_source

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from ssmde.methods.filtering.threshold import MAX_SAMPLES, RunningQuantile, masked_quantile, thin
+from ssmde.losses.pairs import MAX_SAMPLES, thin
+from ssmde.methods.quantile import RunningQuantile, masked_quantile
 
 
 def flat(value: float, *, valid: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
@@ -95,7 +96,7 @@ PROCESS = """
 import sys
 import torch
 import torch.distributed as dist
-from ssmde.methods.filtering.threshold import RunningQuantile
+from ssmde.methods.quantile import RunningQuantile
 
 rank, meeting = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
