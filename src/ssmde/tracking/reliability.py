@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 from scipy.ndimage import median_filter
-from scipy.stats import spearmanr
 
 from ssmde.data.label_fit import plausible
 from ssmde.data.pseudo_depth import read_pseudo_depth
@@ -137,6 +136,8 @@ class Agreement:
 
 def compare_with_labels(folder: Path) -> Agreement | None:
     """Tracked points of a scene beside its labels, which are depth; None if no frame has both."""
+    from scipy.stats import spearmanr  # slow to import, and not for the help
+
     scene = read_scene(folder)
     points = read_tracked_points(folder / TRACKED_POINTS)
     orders: list[float] = []
