@@ -49,18 +49,17 @@ from ssmde.inference.loading import find_weights, load
 from ssmde.inference.pictures import write_png
 from ssmde.inference.predictor import Predictor
 from ssmde.io import hidden_part, read_json, write_json
-from ssmde.label import label
-from ssmde.labelling.corrected import write_corrected
+from ssmde.labeling import label, write_corrected
 from ssmde.models.device import Device, choose_device
 from ssmde.models.start import follow_start
 from ssmde.outputs import done_or_free, identity, mark_of, recorded
 from ssmde.pace import seconds_per_step
-from ssmde.preparation import prepare
-from ssmde.preparation.selection import Prepared
+from ssmde.preparation.results import Prepared
 from ssmde.preparation.sources import find_sources
+from ssmde.preparation.videos import prepare_videos
 from ssmde.presets import AFFINE_INDOOR
 from ssmde.tracking import track
-from ssmde.train import train
+from ssmde.training import train
 from ssmde.weights import DEFAULT_WEIGHTS
 
 RESULT, REPORT, PICTURE = "best.safetensors", "report.json", "before_after.png"
@@ -128,13 +127,19 @@ def adapt(
     overwrite: bool = False,
     show_progress: bool = True,
 ) -> Adapted:
-    """Make a network better at the place a film shows, from the film alone.
+    """Make a network better at the place that your own film shows, from the film alone.
 
-    OUT gets `best.safetensors`, which `ssmde.load(OUT)` and `ssmde predict OUT` take, a
-    `report.json`, `before_after.png`, and `work/`, from which the same call goes on after a stop.
+    It labels the frames itself, points whose depth the camera's motion tells correct the labels,
+    and it learns from them. Other frames of the film decide whether that made it better; if not,
+    OUT gets the weights it started from. OUT holds best.safetensors, which ssmde predict takes,
+    report.json, before_after.png, and work/, from which the same command goes on after a stop.
+
+    Example:
+      ssmde adapt walk.mp4 here
+      ssmde adapt walk.mp4 here --minutes 30 --hfov-degrees 65
 
     Args:
-        source: Video, folder of images, or scene folders; with their cam.txt, if there is one.
+        source: Video, folder of images, or scene folders; a cam.txt beside them is their camera.
         out: Folder for the weights, a report and pictures.
         start: Weights to begin with: a released name, a file, or the folder of a run.
         minutes: About how long it may take. The film is thinned to what can be tracked in that
@@ -168,7 +173,7 @@ def adapt(
     work = out / WORK / mark  # another film or other options have a folder of their own
     clock = _Clock(float(minutes))
     with clock.stage("prepare"):
-        prepared = prepare(
+        prepared = prepare_videos(
             sources, work / "film", least_motion=LEAST_MOTION, hfov_degrees=hfov_degrees,
             width=WIDTH if widest > WIDTH else None, show_progress=show_progress,
         )  # fmt: skip
@@ -378,16 +383,14 @@ def _training(
         name="run",
         output=work,
         data=replace(
-            preset.data, root=work / "learn", image_size=size, zoom=1.5, keep_proportions=True,
-            colour_jitter=0.5, workers=0,
+            preset.data, root=work / "learn", image_size=size, zoom=1.5,
+            color_jitter=0.5, workers=0,
         ),
         model=replace(preset.model, start=str(weights)),
-        affine=AffineConfig(
-            regression=0.0, gradient=0.0, ranking=0.0, normals=0.0, log_depth=1.0, log_gradient=1.0
-        ),
+        affine=AffineConfig(leres=0.0, log_depth=1.0, log_gradient=1.0),
         train=replace(
             preset.train, steps=FEWEST_STEPS, batch_size=BATCH, learning_rate=RATE,
-            warmup_steps=10, average=0.98, encoder_rate=0.3, seed=seed, accelerator=device,
+            warmup_steps=10, average=0.98, encoder_lr_multiplier=0.3, seed=seed, accelerator=device,
         ),
     )  # fmt: skip
     config = follow_start(asked)

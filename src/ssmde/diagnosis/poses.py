@@ -16,8 +16,8 @@ from ssmde.data.image_motion import TileFlow, tile_flow
 from ssmde.data.images import ImageError, read_depth, read_mask
 from ssmde.data.scene_files import TRACKED_INFO
 from ssmde.data.sequence import FrameSequence
+from ssmde.diagnosis import Finding
 from ssmde.diagnosis.depth import resample
-from ssmde.diagnosis.findings import Finding
 from ssmde.diagnosis.video import (
     FEWEST_TILES,
     GAPS,
@@ -207,6 +207,7 @@ def _errors(
         pixels, _, visible = reproject(depth, _tensor(motion[None]), intrinsics)
         seen = visible & (depth > 0)
         left = (sample(source, pixels) - target)[seen]
+        # A warp that leaves the picture must not win by the few pixels it still sees.
         enough = len(left) > FEWEST_SEEN * int((depth > 0).sum())
         errors[name] = float((left - left.median()).abs().mean()) + 1e-4 if enough else 1.0
     return errors
@@ -234,6 +235,7 @@ def _missed(flow: TileFlow, T: Pose, intrinsics: Float64[np.ndarray, "3 3"]) -> 
     before = flow.centres[flow.found]
     after = before + flow.motion[flow.found]
     rays = np.concatenate([before, np.ones((len(before), 1))], 1) @ np.linalg.inv(intrinsics).T
+    # A point at depth 1 / q lies at (R ray + q t) / q: the division by q drops out of the pixel.
     step = T[:3, 3] / max(float(np.linalg.norm(T[:3, 3])), 1e-9)
     points = (rays @ T[:3, :3].T)[:, None] + INVERSE_DEPTHS[:, None] * step
     ahead = points[..., 2] > 1e-3

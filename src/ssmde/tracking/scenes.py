@@ -124,16 +124,19 @@ def track(
     seed: int = 0,
     show_progress: bool = True,
 ) -> TrackedScenes:
-    """Find the camera motion of every training scene and write its tracked_poses.txt.
+    """Find how the camera moved in each training scene, from its own frames.
 
-    Beside it go tracked_points.npz, the depth of the points that were followed, by which
-    `pseudo_depth.align tracked` finds scale and shift of labels, and tracked.json, how far the
-    motion can be trusted. Frames in which it cannot, or in which the camera stands, are left out.
+    Each scene folder gets tracked_poses.txt, which data.poses tracked reads, tracked_points.npz, by
+    whose depth pseudo_depth.align tracked finds scale and shift of labels, and tracked.json, how
+    far the motion can be trusted. Frames in which it cannot, or in which the camera stands, are
+    left out. Hand-held video, which is mostly rotation, needs it. Scenes that have the file are
+    left alone. A scene without cam.txt gets one, if its video tells the focal length.
 
     The unit of a part's poses is the median depth of its points over its frames, so a network that
-    starts at depth 1 starts right. Scenes that have the file are left alone: a stopped run goes on.
+    starts at depth 1 starts right.
 
-    A scene without cam.txt gets one, if its video tells the focal length.
+    Example:
+      ssmde track data
 
     Args:
         data: Folder of scene folders, or one scene folder.
