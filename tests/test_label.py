@@ -14,7 +14,7 @@ from PIL import Image
 
 from ssmde.cli import main, parse
 from ssmde.data.images import read_image, write_png16
-from ssmde.data.pseudo_depth import LabelInfo, read_pseudo_depth
+from ssmde.data.pseudo_labels import LabelInfo, read_pseudo_depth
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.predictor import Predictor
 from ssmde.label import SOURCES, Row, label
@@ -132,7 +132,7 @@ def test_a_stop_before_the_first_label_can_be_gone_on_with(seen, data, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr("ssmde.data.pseudo_depth.write_pseudo_depth", stop)
+        broken.setattr("ssmde.data.pseudo_labels.write_pseudo_depth", stop)
         with pytest.raises(KeyboardInterrupt):
             run(data)
     assert run(data).written == 2 * FRAMES

@@ -24,7 +24,7 @@ from jaxtyping import Float, Float64
 
 from ssmde.config import AffineConfig, Config, read_config
 from ssmde.data.images import read_image
-from ssmde.data.label_fit import plausible
+from ssmde.data.pseudo_labels import plausible
 from ssmde.data.scene_files import (
     TRACKED_POINTS,
     read_scene_info,

@@ -16,19 +16,18 @@ from jaxtyping import Float32
 from ssmde.config.data import MOST_SIDE
 from ssmde.console import bars, did_you_mean
 from ssmde.data.images import ImageError
-from ssmde.data.pack import refuse_packed
-from ssmde.data.pseudo_depth import (
+from ssmde.data.pseudo_labels import (
     FOLDER,
     INFO_FILE,
     Kind,
     LabelInfo,
-    begin_labels,
     drop_empty_labels,
     labels_fit,
     write_labels,
 )
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.data.shards import refuse_packed
 from ssmde.labelling.folder import open_folder
 from ssmde.labelling.grounded import open_grounded
 from ssmde.labelling.hub import (
@@ -163,7 +162,7 @@ def label(
     if engine == "ray":
         for scene, frames in todo:
             if frames:
-                begin_labels(label_folder(scene), opened.info)
+                write_labels(label_folder(scene), opened.info, {})
         results = label_on_ray(
             partial(open_source, source, asked), _label_missing, pieces,
             gpu=asked.device.type == "cuda",

@@ -9,9 +9,9 @@ from pathlib import Path
 import lightning.pytorch as pl
 
 from ssmde.config import Config, PseudoDepthConfig
-from ssmde.data.pack import is_packed
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.data.shards import is_packed
 from ssmde.evaluate import evaluate, evaluate_predictions
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.evaluation.result import Evaluation

@@ -15,7 +15,6 @@ import numpy as np
 from rich.progress import TaskID
 
 from ssmde.console import bars
-from ssmde.data.pack import refuse_packed
 from ssmde.data.scene_files import (
     TRACKED_POINTS,
     TRACKED_POSES,
@@ -24,6 +23,7 @@ from ssmde.data.scene_files import (
 )
 from ssmde.data.scene_folder import common_orientation, read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.data.shards import refuse_packed
 from ssmde.outputs import check_own, recorded, sweep
 from ssmde.tracking.camera import (
     START,

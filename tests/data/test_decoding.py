@@ -7,9 +7,16 @@ import numpy as np
 import pytest
 
 from films import grey_frames, lose_packet, set_matrix, write
-from ssmde.data.decoding import Clock, VideoNotes, decode
-from ssmde.data.high_range import to_standard_range
-from ssmde.data.video import VideoError, read_chosen_frames, read_grey_frames, video_info
+from ssmde.data.video import (
+    Clock,
+    VideoError,
+    VideoNotes,
+    decode,
+    read_chosen_frames,
+    read_gray_frames,
+    to_standard_range,
+    video_info,
+)
 
 LEVELS = [20, 60, 100, 140, 180, 220]
 
@@ -31,7 +38,7 @@ def test_a_frame_that_cannot_be_decoded_keeps_its_number_and_the_others_their_ti
     np.testing.assert_allclose([f.pixels.mean() for f in frames], [20, 60, 140, 180, 220], atol=3)
     np.testing.assert_allclose([f.time for f in frames], [0, 0.1, 0.3, 0.4, 0.5], atol=2e-3)
     assert lines == ["frames that cannot be decoded are left out: 2"]
-    assert [g.number for g in read_grey_frames(path, 16)] == [0, 1, 3, 4, 5]
+    assert [g.number for g in read_gray_frames(path, 16)] == [0, 1, 3, 4, 5]
 
 
 def test_frames_that_a_container_lost_without_a_word_keep_their_numbers(tmp_path):
@@ -90,7 +97,7 @@ def test_pixels_become_square(tmp_path):
     frames, lines = read(path)
     assert frames[0].pixels.shape == (32, 64, 3)
     assert video_info(path).size == (32, 64)
-    assert next(read_grey_frames(path, 32)).grey.shape == (16, 32)
+    assert next(read_gray_frames(path, 32)).gray.shape == (16, 32)
     assert lines == ["pixels are not square: 48 x 32 are shown as 64 x 32"]
 
 
@@ -111,8 +118,8 @@ def test_all_eight_display_matrices(tmp_path, matrix):
         u, v = a * x + c * y, b * x + d * y
         there = shown.pixels[height // 4 * (2 + v), width // 4 * (2 + u)]
         assert abs(int(there[0]) - int(stored[8 * (2 + y), 12 * (2 + x), 0])) < 12
-    (grey,) = read_grey_frames(path, 100)
-    assert np.abs(grey.grey.astype(int) - shown.pixels[..., 0]).mean() < 3
+    (grey,) = read_gray_frames(path, 100)
+    assert np.abs(grey.gray.astype(int) - shown.pixels[..., 0]).mean() < 3
 
 
 def test_another_size_begins_another_scene(tmp_path):
@@ -183,8 +190,8 @@ def test_a_film_of_high_range_is_tone_mapped_and_says_so(tmp_path):
     (shown,), lines = read(path)
     assert shown.pixels.mean() > 200
     assert lines == ["high dynamic range (PQ), tone-mapped"]
-    (grey,) = read_grey_frames(path, 100)
-    assert abs(grey.grey.mean() - shown.pixels.mean()) < 3
+    (grey,) = read_gray_frames(path, 100)
+    assert abs(grey.gray.mean() - shown.pixels.mean()) < 3
 
 
 def test_a_cover_picture_is_no_film(tmp_path):

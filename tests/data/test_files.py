@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssmde.data.files import Files, files_of, list_names, sort_names, stem
-from ssmde.data.scene_folder import read_scene
+from ssmde.data.scene_folder import Files, files_of, list_names, read_scene, sort_names, stem
 from ssmde.io import natural_order
 
 names = st.lists(

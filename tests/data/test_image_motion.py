@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssmde.data.image_motion import shift_between, tile_flow
+from ssmde.data.motion import shift_between, tile_flow
 
 
 def texture(dx=0.0, dy=0.0, size=(72, 96), seed=0):
@@ -34,7 +34,7 @@ def test_a_shift_by_whole_pixels_is_found_with_its_sign():
 @given(dx=st.floats(-9.0, 9.0), dy=st.floats(-9.0, 9.0))
 def test_tiles_move_by_the_fraction_of_a_pixel_that_the_texture_does(dx, dy):
     flow = tile_flow(texture(), texture(dx, dy))
-    there = flow.centres + np.array([dx, dy])
+    there = flow.centers + np.array([dx, dy])
     inside = ((there > 16) & (there < (79, 55))).all(1)
     error = np.abs(flow.motion - (dx, dy))[flow.found & inside]
     assert len(error) >= 3
@@ -46,7 +46,7 @@ def test_tiles_that_move_apart_are_told_apart():
     a, b = texture(), texture(3.0, 0.0)
     b[:, :48] = texture(-3.0, 0.0)[:, :48]
     flow = tile_flow(a, b)
-    left, right = flow.centres[:, 0] < 24, flow.centres[:, 0] > 72
+    left, right = flow.centers[:, 0] < 24, flow.centers[:, 0] > 72
     assert np.allclose(np.median(flow.motion[left], 0), (-3, 0), atol=0.1)
     assert np.allclose(np.median(flow.motion[right], 0), (3, 0), atol=0.1)
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageOps
 
-from ssmde.data.grey import grey_levels
 from ssmde.data.images import (
     ImageError,
+    gray_levels,
     read_depth,
     read_image,
     read_map,
@@ -273,7 +273,7 @@ def test_grey_of_16_bits_takes_one_stretch_for_its_source(tmp_path):
         write_png16(
             tmp_path / f"{i}.png", np.tile(np.arange(low, low + 500, dtype=np.uint16), (4, 1))
         )
-    levels = grey_levels([tmp_path / "0.png", tmp_path / "1.png"])
+    levels = gray_levels([tmp_path / "0.png", tmp_path / "1.png"])
     assert levels == (7300, 8299)
     for read in (lambda p: read_image(p, levels=levels), read_image):  # files, or their folder
         first, second = (read(tmp_path / f"{i}.png")[0, :, 0].astype(int) for i in (0, 1))
@@ -282,7 +282,7 @@ def test_grey_of_16_bits_takes_one_stretch_for_its_source(tmp_path):
         assert len(np.unique(first)) > 100
     whole = np.tile(np.array([0, 300, 65535], np.uint16), (4, 1))
     write_png16(tmp_path / "2.png", whole)
-    assert grey_levels([tmp_path / "2.png"]) is None
+    assert gray_levels([tmp_path / "2.png"]) is None
     assert read_image(tmp_path / "2.png", levels=None)[0, :, 0].tolist() == [0, 1, 255]
 
 

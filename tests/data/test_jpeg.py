@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from ssmde.data import images
-from ssmde.data.images import ImageError, read_image
-from ssmde.data.jpeg import decode_jpeg
+from ssmde.data.images import ImageError, decode_jpeg, read_image
 
 
 def scene(height, width):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssmde.data.label_fit import fit_to_points
+from ssmde.data.pseudo_labels import fit_to_points
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points, write_tracked_points
 
 SIZE = (48, 64)

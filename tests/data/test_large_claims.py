@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-import ssmde.data.opening
+import ssmde.data.images
 from ssmde.data.images import (
+    MOST_PIXELS,
     ImageError,
     read_depth,
     read_image,
@@ -19,8 +20,7 @@ from ssmde.data.images import (
     read_mask,
     read_size,
 )
-from ssmde.data.opening import MOST_PIXELS
-from ssmde.data.video import VideoError, read_frames, read_grey_frames, video_info
+from ssmde.data.video import VideoError, read_frames, read_gray_frames, video_info
 
 
 def png_that_claims(path, width, height, bits=1):
@@ -106,11 +106,11 @@ def film(path, *sizes):
 def test_a_film_with_too_many_pixels_is_refused_before_its_first_frame(tmp_path, monkeypatch):
     path = film(tmp_path / "film.mov", (40, 60), (40, 60))
     assert len(list(read_frames(path))) == 2
-    monkeypatch.setattr(ssmde.data.opening, "MOST_PIXELS", 2000)
+    monkeypatch.setattr(ssmde.data.images, "MOST_PIXELS", 2000)
     for read in (
         video_info,
         lambda p: next(read_frames(p)),
-        lambda p: next(read_grey_frames(p, 8)),
+        lambda p: next(read_gray_frames(p, 8)),
     ):
         with pytest.raises(VideoError, match=r"film\.mov: a frame has .* pixels \(60 x 40\), the"):
             read(path)
@@ -118,7 +118,7 @@ def test_a_film_with_too_many_pixels_is_refused_before_its_first_frame(tmp_path,
 
 def test_a_film_whose_frames_grow_ends_there(tmp_path, monkeypatch):
     path = film(tmp_path / "film.mov", (40, 60), (80, 60))
-    monkeypatch.setattr(ssmde.data.opening, "MOST_PIXELS", 3000)
+    monkeypatch.setattr(ssmde.data.images, "MOST_PIXELS", 3000)
     frames = read_frames(path)
     next(frames)
     with pytest.raises(VideoError, match=r"film\.mov: a frame has .* pixels \(60 x 80\), the"):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from folders import names_in
 from ssmde.data.images import ImageError
-from ssmde.data.pseudo_depth import (
+from ssmde.data.pseudo_labels import (
     LabelInfo,
     labels_fit,
     read_pseudo_depth,

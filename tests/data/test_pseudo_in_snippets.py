@@ -7,7 +7,7 @@ import pytest
 
 from ssmde.config import Config, DataConfig, LossConfig, PseudoDepthConfig
 from ssmde.data.dataset import SnippetDataset
-from ssmde.data.pseudo_depth import LabelInfo, write_labels
+from ssmde.data.pseudo_labels import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points
 from ssmde.data.scene_folder import read_scene
 from ssmde.synthetic import draw_clip, write_clip

@@ -10,14 +10,8 @@ import pytest
 from PIL import Image
 
 from ssmde.data.images import read_depth, read_image, read_mask, write_png16
-from ssmde.data.scene_folder import (
-    read_scene,
-    read_scenes,
-    write_intrinsics,
-    write_list,
-    write_poses,
-    write_scene_info,
-)
+from ssmde.data.scene_files import write_intrinsics, write_list, write_poses, write_scene_info
+from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.preparation.packing import pack
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])

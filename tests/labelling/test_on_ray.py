@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from packed_scenes import write_scenes
-from ssmde.data.pseudo_depth import begin_labels, read_pseudo_depth
+from ssmde.data.pseudo_labels import read_pseudo_depth, write_labels
 from ssmde.data.scene_folder import read_scenes
 from ssmde.label import _label_frames, _label_missing, label, label_folder, open_source
 from ssmde.labelling.on_ray import Piece, label_on_ray
@@ -97,7 +97,7 @@ def test_a_killed_worker_loses_nothing_and_repeats_nothing(cluster, data, tmp_pa
     )
     opener = partial(open_source, f"folder:{tmp_path / 'made'}", asked)
     for scene in scenes:
-        begin_labels(label_folder(scene), opener().info)
+        write_labels(label_folder(scene), opener().info, {})
     pieces = [
         Piece(scene, list(range(start, min(start + 4, len(scene)))))
         for scene in scenes

@@ -27,9 +27,8 @@ from ssmde.data.augment import (
     whole_frame,
 )
 from ssmde.data.images import ImageError, read_depth, read_image
-from ssmde.data.label_fit import fit_to_points, plausible
 from ssmde.data.motion import known_poses, relative_motion, usable_gaps
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_labels import fit_to_points, plausible, read_pseudo_depth
 from ssmde.data.sampler import CONTENT, Key, check_seed
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence

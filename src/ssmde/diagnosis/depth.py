@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Shaped
 
 from ssmde.console import counted
 from ssmde.data.images import REDUCTIONS, ImageError, read_depth, read_image
-from ssmde.data.pseudo_depth import has_value, read_pseudo_depth
+from ssmde.data.pseudo_labels import has_value, read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis.findings import Finding

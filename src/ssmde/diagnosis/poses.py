@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64
 from torch import Tensor
 
-from ssmde.data.image_motion import TileFlow, tile_flow
 from ssmde.data.images import ImageError, read_depth, read_mask
+from ssmde.data.motion import TileFlow, tile_flow
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis.depth import resample
 from ssmde.diagnosis.findings import Finding
@@ -205,7 +205,7 @@ def _tile_errors(video: VideoStatistics, most: int) -> Iterator[dict[str, float]
 
 def _missed(flow: TileFlow, T: Pose, intrinsics: Float64[np.ndarray, "3 3"]) -> float:
     """Pixels between the tiles and where the best positive depth of each would put them."""
-    before = flow.centres[flow.found]
+    before = flow.centers[flow.found]
     after = before + flow.motion[flow.found]
     rays = np.concatenate([before, np.ones((len(before), 1))], 1) @ np.linalg.inv(intrinsics).T
     step = T[:3, 3] / max(float(np.linalg.norm(T[:3, 3])), 1e-9)

@@ -11,8 +11,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from ssmde.data.decoding import Clock
-from ssmde.data.video import CODECS, QUALITY
+from ssmde.data.video import CODECS, QUALITY, Clock
 from ssmde.inference.pictures import colorize, depth_range, side_by_side
 from ssmde.inference.predictor import PredictedFrame
 from ssmde.io import whole_file

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ssmde.cluster import work_on_ray
 from ssmde.console import counted, with_bar
-from ssmde.data.grey import stretch_note
-from ssmde.data.images import ImageError, read_image, read_size
+from ssmde.data.images import ImageError, read_image, read_size, stretch_note
 from ssmde.data.video import VideoFrame
 from ssmde.inference.input import read_ahead, to_pixels
 from ssmde.inference.pipeline import Pipeline, Pixels
@@ -53,7 +52,7 @@ class Job:
     max_frames: int | None = None
     """Of a video or camera."""
     levels: tuple[int, int] | None = None
-    """Of 16-bit gray images, of all of them: see `grey_levels`."""
+    """Of 16-bit gray images, of all of them: see `gray_levels`."""
 
     def mark(self, source: Path | str, *, max_frames: int | None = None) -> str:
         """The mark of what is made of an image or a video."""

@@ -20,10 +20,8 @@ from urllib.parse import urlsplit
 
 import torch
 
-from ssmde.data.files import left_out
-from ssmde.data.grey import grey_levels
-from ssmde.data.images import ImageError, read_size
-from ssmde.data.opening import READABLE
+from ssmde.data.images import READABLE, ImageError, gray_levels, read_size
+from ssmde.data.scene_folder import left_out
 from ssmde.data.video import VIDEO_SUFFIXES, VideoNotes, is_film, read_chosen_frames, video_info
 from ssmde.inference.engines import EngineNetwork
 from ssmde.inference.input import (
@@ -133,7 +131,7 @@ def predict_files(
         open_job = partial(
             _open_job, weights, resolution, options, writer, out=out, formats=chosen,
             max_frames=max_frames, live=live, overwrite=overwrite, trust=trust,
-            levels=grey_levels([path for path in images.values() if isinstance(path, Path)]),
+            levels=gray_levels([path for path in images.values() if isinstance(path, Path)]),
         )  # fmt: skip
         job = open_job()
         if live:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ssmde.data.images import DEPTH_SUFFIXES, ImageError, read_map
-from ssmde.data.pseudo_depth import LabelInfo
+from ssmde.data.pseudo_labels import LabelInfo
 from ssmde.data.sequence import FrameSequence
 from ssmde.labelling.source import Asked, Source
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ssmde.data.pseudo_depth import LabelInfo
+from ssmde.data.motion import SourceFrames, read_source_frames
+from ssmde.data.pseudo_labels import LabelInfo
 from ssmde.data.sequence import FrameSequence
-from ssmde.data.views import Views, read_views
 from ssmde.labelling.source import Asked, Maps, Source, to_batch
 from ssmde.labelling.weights import open_own
 from ssmde.methods.grounding import find_movers, ground_plane, least_error, stand_on_ground
@@ -30,11 +30,11 @@ def open_grounded(asked: Asked) -> Source:
     size = own.info.network_size
     assert size is not None
 
-    def read(scene: FrameSequence, index: int) -> Views:
-        return read_views(scene, index, size)
+    def read(scene: FrameSequence, index: int) -> SourceFrames:
+        return read_source_frames(scene, index, size)
 
     @torch.inference_mode()
-    def label(frames: list[Views]) -> Maps:
+    def label(frames: list[SourceFrames]) -> Maps:
         depths = own.label([views.images[0] for views in frames])
         return [
             _grounded(views, torch.from_numpy(depth).to(asked.device))
@@ -48,7 +48,7 @@ def open_grounded(asked: Asked) -> Source:
     return Source(info=info, label=label, read=read)
 
 
-def _grounded(views: Views, depth: Float[torch.Tensor, "h w"]) -> np.ndarray:
+def _grounded(views: SourceFrames, depth: Float[torch.Tensor, "h w"]) -> np.ndarray:
     """Depth of a frame; 0 on movers where no ground is found."""
     device = depth.device
     images = to_batch(list(views.images), device)

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from ssmde.data.pseudo_depth import Kind, LabelInfo
+from ssmde.data.pseudo_labels import Kind, LabelInfo
 from ssmde.inference.input import resize_depth
 from ssmde.labelling.source import Asked, Maps, Source
 from ssmde.models.hub import from_hub, hub_in_reach

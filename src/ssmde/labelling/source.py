@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 
 from ssmde.data.images import read_image
-from ssmde.data.pseudo_depth import Kind, LabelInfo
+from ssmde.data.pseudo_labels import Kind, LabelInfo
 from ssmde.data.sequence import FrameSequence
 
 Maps = Sequence[Float32[np.ndarray, "_ _"]]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from ssmde.data.pseudo_depth import LabelInfo
+from ssmde.data.pseudo_labels import LabelInfo
 from ssmde.inference.loading import load
 from ssmde.labelling.source import Asked, Maps, Source, checksum, to_batch
 from ssmde.models.start import WEIGHTS_IN_A_RUN

@@ -11,17 +11,20 @@ read in the order in which folders are, by the same code; a run goes on at any s
 workers change nothing (docs/decisions/0012-packed-data-is-read-by-an-index.md).
 """
 
+import os
+import re
+import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from ssmde.console import shorten
 from ssmde.data.sequence import FrameSequence
-from ssmde.data.store import Store, url_of
-from ssmde.io import parse_json, read_npy, read_npz
+from ssmde.io import ARRAY_LIMIT, check_file, parse_json, read_bytes, read_npy, read_npz
 
 PACK_FILE, FRAMES_FILE = "pack.json", "frames.npz"
 FORMAT, VERSION = "ssmde-pack", 1
@@ -33,6 +36,149 @@ NUMBERS = ("poses", "tracked_poses", "tracked_parts", "timestamps")
 VALUES = (
     "depth_units_per_metre", "pseudo_depth_kind", "pseudo_depth_affine", "pseudo_depth_source",
 )  # fmt: skip
+PACK_LIMIT = 1 << 33  # bytes of an index: that of 100 million frames
+MOST_OPEN = 128  # files that a process keeps open; the limit of a system is often 1024
+TRIES = 7
+FIRST_PAUSE = 0.1  # seconds after the first failure, twice as long after each further one
+
+
+class RemoteError(ConnectionError):
+    """A file behind a URL that cannot be read, however often one tries; not a fault of the file."""
+
+
+def url_of(root: Path) -> str | None:
+    """The URL that a path was made of, for `Path` takes away one of its slashes; else None."""
+    found = re.match(r"([a-z][a-z0-9+.-]+):/+(.*)", root.as_posix())
+    if found is None or len(found[1]) < 2:  # one letter is a drive
+        return None
+    return f"{found[1]}:///{found[2]}" if found[1] == "file" else f"{found[1]}://{found[2]}"
+
+
+def is_packed(root: Path) -> bool:
+    """Whether this is packed data: a URL always is, a folder by its pack.json."""
+    return url_of(root) is not None or (root / PACK_FILE).is_file()
+
+
+def refuse_packed(root: Path, verb: str) -> None:
+    """Refuse packed data where scene folders are needed."""
+    if is_packed(root):
+        raise ValueError(
+            f"{url_of(root) or root} is packed data, `ssmde {verb}` works on scene folders: take "
+            "these, and pack them afterwards with `ssmde prepare --pack`"
+        )
+
+
+class Store:
+    """Parts of files in a folder, here or elsewhere, read at an offset, again when the net fails.
+
+    Each process opens its own files and connections.
+
+    Args:
+        root: A folder, or a URL that `fsspec` understands: https://, s3://, gs:// and others.
+
+    Raises:
+        ImportError: If a URL is given and its packages are not installed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.__setstate__({"root": root, "url": url_of(root)})
+        if self.url is not None:
+            _connect(self.url)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs: the place, not what is open."""
+        return {"root": self.root, "url": self.url}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open nothing yet."""
+        self.root: Path = state["root"]
+        self.url: str | None = state["url"]
+        self._files: OrderedDict[str, int] = OrderedDict()
+        self._remote: Any = None
+        self._owner = os.getpid()
+
+    def __str__(self) -> str:
+        """Where it is, for messages."""
+        return self.url or str(self.root)
+
+    def read(self, name: str, start: int = 0, size: int | None = None) -> bytearray:
+        """Bytes of a file from `start` on; the whole file without a size.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            RemoteError: If a remote file cannot be read after several tries.
+            OSError: If the file ends before, or the disk fails.
+            ValueError: If the name leads out of the place.
+        """
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(f"{self}: names a file outside of it, {name!r}")
+        if self._owner != os.getpid():  # this process was forked off: nothing open is its own
+            self.__setstate__(self.__getstate__())
+        if self.url is not None:
+            return bytearray(self._read_there(self.url, name, start, size))
+        if size is None:
+            return bytearray(read_bytes(self.root / name, limit=PACK_LIMIT))
+        return self._read_here(name, start, size)
+
+    def _read_here(self, name: str, start: int, size: int) -> bytearray:
+        if size > ARRAY_LIMIT:
+            raise ValueError(f"{self.root / name}: the index claims a file of {size:,} bytes in it")
+        content = bytearray(size)
+        file = self._open(name)
+        if hasattr(os, "preadv"):
+            found = os.preadv(file, [content], start)
+        else:  # no fork there either, so the position is ours alone
+            os.lseek(file, start, os.SEEK_SET)
+            part = os.read(file, size)
+            content[:], found = part, len(part)
+        if found != size:
+            raise OSError(f"{self.root / name} ends too early: copy it again")
+        return content
+
+    def _open(self, name: str) -> int:
+        """Descriptor of a file; the one that was not used for longest is closed for it."""
+        if name in self._files:
+            self._files.move_to_end(name)
+            return self._files[name]
+        if len(self._files) >= MOST_OPEN:
+            os.close(self._files.popitem(last=False)[1])
+        check_file(self.root / name, "shard")
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        self._files[name] = os.open(self.root / name, flags)
+        return self._files[name]
+
+    def _read_there(self, url: str, name: str, start: int, size: int | None) -> bytes:
+        ends = {} if size is None else {"start": start, "end": start + size}
+        reason: object = None
+        for number in range(TRIES):
+            if number:
+                time.sleep(FIRST_PAUSE * 2 ** (number - 1))
+            try:
+                self._remote = self._remote or _connect(url)
+                files, root = self._remote
+                content = files.cat_file(f"{root}/{name}", **ends)
+            except (FileNotFoundError, PermissionError):
+                raise
+            except Exception as error:  # every protocol has its own
+                reason, self._remote = error or type(error).__name__, None
+                continue
+            if size is None or len(content) == size:
+                return content
+            reason = f"{len(content)} bytes in place of {size}: the server must serve byte ranges"
+        raise RemoteError(f"{url}/{name}: tried {TRIES} times, last: {reason}")
+
+
+def _connect(url: str) -> tuple[Any, str]:
+    """A file system of fsspec and the path of the URL in it."""
+    try:
+        from fsspec.core import url_to_fs
+
+        files, root = url_to_fs(url, skip_instance_cache=True)
+    except ImportError as error:
+        raise ImportError(
+            f"{url}: reading from the net needs pip install 'ssmde[remote]' ({error})"
+        ) from error
+    return files, str(root).rstrip("/")
 
 
 class ShardFile(type(Path())):
@@ -68,75 +214,36 @@ class ShardFiles(Sequence[Any]):
         store: Where the shards are.
         scene: Name of the scene.
         table: One entry a frame: shard, name, offset, size, suffix.
-        always: Whether a file that is missing is a path all the same, and fails when it is read.
+        kind: One of `KINDS`. A missing image is a path all the same, and fails when it is read;
+            points are read at once, as (pixels, depth).
     """
 
     def __init__(
-        self, store: Store, scene: str, table: Shaped[np.ndarray, " n"], *, always: bool
+        self, store: Store, scene: str, table: Shaped[np.ndarray, " n"], kind: str
     ) -> None:
-        self.store, self.scene, self.table, self.always = store, scene, table, always
+        self.store, self.scene, self.table, self.kind = store, scene, table, kind
         self._folders: dict[bytes, ShardFile] = {}
 
     def __len__(self) -> int:
         """Number of frames."""
         return len(self.table)
 
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-    @overload
-    def __getitem__(self, index: slice) -> "ShardFiles": ...
     def __getitem__(self, index: int | slice) -> Any:
         """A file, or the files of a part."""
         if isinstance(index, slice):
-            return ShardFiles(self.store, self.scene, self.table[index], always=self.always)
+            return ShardFiles(self.store, self.scene, self.table[index], self.kind)
         shard, name, offset, size, suffix = self.table[index].item()
-        if not size and not self.always:
+        if not size and self.kind != "image":
             return None
         tar = f"{shard.decode()}.tar"
         if shard not in self._folders:
             self._folders[shard] = ShardFile(self.store.root, tar, self.scene)
         file = self._folders[shard] / (name + suffix).decode()
         file.store, file.shard, file.offset, file.size = self.store, tar, offset, size
-        return file
-
-
-class ShardPoints(Sequence[Any]):
-    """Tracked points of each frame, as (pixels, depth); None where a frame has none."""
-
-    def __init__(self, files: ShardFiles) -> None:
-        self.files = files
-
-    def __len__(self) -> int:
-        """Number of frames."""
-        return len(self.files)
-
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-    @overload
-    def __getitem__(self, index: slice) -> "ShardPoints": ...
-    def __getitem__(self, index: int | slice) -> Any:
-        """The points of a frame, or of the frames of a part."""
-        if isinstance(index, slice):
-            return ShardPoints(self.files[index])
-        file = self.files[index]
-        if file is None:
-            return None
+        if self.kind != "points":
+            return file
         points: Float[np.ndarray, "n 3"] = read_npy(file.read_bytes())
         return points[:, :2], points[:, 2]
-
-
-def is_packed(root: Path) -> bool:
-    """Whether this is packed data: a URL always is, a folder by its pack.json."""
-    return url_of(root) is not None or (root / PACK_FILE).is_file()
-
-
-def refuse_packed(root: Path, verb: str) -> None:
-    """Refuse packed data where scene folders are needed."""
-    if is_packed(root):
-        raise ValueError(
-            f"{url_of(root) or root} is packed data, `ssmde {verb}` works on scene folders: take "
-            "these, and pack them afterwards with `ssmde prepare --pack`"
-        )
 
 
 def read_pack(root: Path, split: str) -> list[FrameSequence]:
@@ -165,24 +272,23 @@ def read_pack(root: Path, split: str) -> list[FrameSequence]:
     except Exception as error:  # what does not fit breaks in any way
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(
-            f"{store.url or root}: {PACK_FILE}, {FRAMES_FILE} and the index beside the shards do "
+            f"{store}: {PACK_FILE}, {FRAMES_FILE} and the index beside the shards do "
             f"not fit each other ({shorten(reason)}); pack the data again"
         ) from error
     if not found:
-        raise ValueError(f"{store.url or root}: the packed data has no scenes for '{split}'")
+        raise ValueError(f"{store}: the packed data has no scenes for '{split}'")
     return found
 
 
 def _read_about(store: Store) -> dict[str, Any]:
-    where = store.url or store.root
     try:
-        about = parse_json(store.read(PACK_FILE), f"{where}/{PACK_FILE}")
+        about = parse_json(store.read(PACK_FILE), f"{store}/{PACK_FILE}")
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{where}: no packed data, it holds no {PACK_FILE}") from error
+        raise FileNotFoundError(f"{store}: no packed data, it holds no {PACK_FILE}") from error
     about = about if isinstance(about, dict) else {}
     if about.get("format") != FORMAT or about.get("version") != VERSION:
         raise ValueError(
-            f"{where}/{PACK_FILE}: expected {FORMAT} of version {VERSION}, got "
+            f"{store}/{PACK_FILE}: expected {FORMAT} of version {VERSION}, got "
             f"{shorten(repr(about.get('format')))} of version "
             f"{shorten(repr(about.get('version')))}"
         )
@@ -193,7 +299,7 @@ def _arrays(store: Store, name: str) -> dict[str, np.ndarray]:
     try:
         return read_npz(store.read(name))
     except ValueError as error:
-        raise ValueError(f"{store.url or store.root}/{name}: {error}") from error
+        raise ValueError(f"{store}/{name}: {error}") from error
 
 
 def _read_part(
@@ -207,11 +313,10 @@ def _read_part(
         frames = slice(start, start + scene["frames"])
         start = frames.stop
         files = {
-            kind: ShardFiles(store, scene["name"], table[frames], always=kind == "image")
+            kind: ShardFiles(store, scene["name"], table[frames], kind)
             for kind, table in tables.items()
             if kind in scene["kinds"]
         }
-        points = files.pop("points", None)
         yield FrameSequence(
             name=scene["name"],
             images=files["image"],
@@ -220,7 +325,7 @@ def _read_part(
             depth=files.get("depth"),
             motion_masks=files.get("motion_mask"),
             pseudo_depth=files.get("pseudo_depth"),
-            tracked_points=None if points is None else ShardPoints(points),
+            tracked_points=files.get("points"),
             **{name: numbers[f"{own}/{name}"] for name in scene["numbers"]},
             **{name: scene[name] for name in VALUES if name in scene},
         )
