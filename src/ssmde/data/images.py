@@ -1,4 +1,8 @@
-"""Image, depth and mask files: pixels in, pixels out, and one kind of error that names the file."""
+"""Image, depth and mask files: pixels in, pixels out, and one kind of error that names the file.
+
+Every reader raises an `ImageError` where a file is missing, broken, too large or something else,
+and its `ShapeError` where a map does not fit the image that it is given. Sizes are (height, width).
+"""
 
 import os
 import re
@@ -38,16 +42,11 @@ MOST_PIXELS = 110_000_000
 phones take 108 million. Predicting one stays under 4 GiB."""
 LIMIT = f"the limit is {MOST_PIXELS / 1e6:.0f} million: make it smaller"
 REDUCTIONS = (8, 4, 2, 1)  # the sizes a JPEG can be decoded at: an eighth, a quarter, a half, full
+_T = Image.Transpose
 TURNS = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+    1: None, 2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE,
+    6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90,
+}  # fmt: skip
 """What sets an image of each EXIF orientation upright."""
 SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's names for 16 bits a pixel
 GRAY_SUFFIXES = (".png", ".tif", ".tiff", ".pgm")  # of files that may hold them
@@ -136,13 +135,7 @@ def phone_format(file: Path | BytesIO) -> str:
 def open_image(file: Path | BytesIO, path: Path) -> Generator[Image.Image]:
     """An image file of which only the header was read; what must not be decoded is refused.
 
-    Args:
-        file: What is opened.
-        path: Its name, for the message.
-
-    Raises:
-        ImageError: If it has too many pixels, or is of a kind that needs other programs.
-        FileNotFoundError, FileError: If no plain file is there.
+    `path` is its name, for the message.
     """
     if isinstance(file, Path):
         check_file(file, "picture")  # a pipe would be waited for
@@ -163,32 +156,20 @@ def open_image(file: Path | BytesIO, path: Path) -> Generator[Image.Image]:
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Size (height, width) of an image as `read_image` would return it; reads the header only.
-
-    Raises:
-        ImageError: If the file is missing or no image.
-    """
+    """Size (height, width) of an image as `read_image` would return it; reads the header only."""
     with _naming(path), open_image(path, path) as image:
         width, height = image.size
         return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
 def size_of_bytes(content: bytes, name: str) -> tuple[int, int]:
-    """Size (height, width) of an image file in memory, as stored; reads the header only.
-
-    Raises:
-        ImageError: If it is none, or has too many pixels.
-    """
+    """Size (height, width) of an image file in memory, as stored; reads the header only."""
     with _naming(Path(name), name), open_image(BytesIO(content), Path(name)) as image:
         return image.height, image.width
 
 
 def read_orientation(path: Path) -> int:
-    """How the camera says it was held (EXIF), 1 to 8, 1 is upright; reads the header only.
-
-    Raises:
-        ImageError: If the file is missing or no image.
-    """
+    """How the camera says it was held (EXIF), 1 to 8, 1 is upright; reads the header only."""
     with _naming(path), open_image(path, path) as image:
         return _orientation(image)
 
@@ -229,9 +210,6 @@ def read_image(
         reduction: Decode at a half, a quarter or an eighth of the size: 2, 4 or 8. The result has
             `height // reduction` rows, and pixel u of the file lies at (u + 0.5) / reduction - 0.5
             whatever the remainder. Much faster for JPEG.
-
-    Raises:
-        ImageError: If the file is missing, truncated or no image.
     """
     with _naming(path):
         content = read_bytes(path)
@@ -261,11 +239,7 @@ def read_image(
 
 
 def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
-    """Colors of an image in the bytes of a file, as `read_image`; `name` is for the message.
-
-    Raises:
-        ImageError: If they are truncated or no image.
-    """
+    """Colors of an image in the bytes of a file, as `read_image`; `name` is for the message."""
     path = Path(name)
     with _naming(path, name), open_image(BytesIO(content), path) as image:
         levels = array_levels(np.asarray(image)) if image.mode in SIXTEEN_BIT else None
@@ -445,9 +419,6 @@ def check_shape(path: Path, shape: tuple[int, ...], image_size: tuple[int, int])
 
     It would be stretched over the image, and each number then belongs to another pixel. Sizes are
     (height, width); `path` is for the message.
-
-    Raises:
-        ShapeError: If they do not fit; it has both sizes.
     """
     (height, width), (rows, columns) = shape[:2], image_size
     wanted = width * rows / columns
@@ -462,11 +433,7 @@ def check_shape(path: Path, shape: tuple[int, ...], image_size: tuple[int, int])
 
 
 def read_shape(path: Path) -> tuple[int, int]:
-    """Size (height, width) of a depth map, label or mask; of a PNG only the header is read.
-
-    Raises:
-        ImageError: If the file is missing, broken or no map.
-    """
+    """Size (height, width) of a depth map, label or mask; of a PNG only the header is read."""
     if path.suffix.lower() in (".npy", ".npz"):
         height, width = read_map(path).shape
         return height, width
@@ -489,10 +456,6 @@ def read_depth(
         units_per_metre: What 1 m is in the PNG, such as 5000 (TUM, Bonn) or 1000; a .npy or .npz
             does not need it.
         image_size: Size (height, width) of its image, which it has to fit; None does not ask.
-
-    Raises:
-        ImageError: If the file is missing, broken or no depth map, or the unit is unknown.
-        ShapeError: If it does not fit its image.
     """
     depth = read_map(path, units_per_metre, image_size=image_size, full_is_none=True)
     return np.where(depth < FARTHEST, depth, np.float32(0))
@@ -539,10 +502,6 @@ def read_mask(path: Path, *, image_size: tuple[int, int] | None = None) -> UInt8
     """Gray values of a mask image, as stored: in a motion mask 255 moves, 0 is static, 128 unknown.
 
     It has to fit an image of `image_size` (height, width), if that is given.
-
-    Raises:
-        ImageError: If the file is missing, truncated or no image.
-        ShapeError: If it does not fit its image.
     """
     with _naming(path), open_image(BytesIO(read_bytes(path)), path) as image:
         if image_size is not None:

@@ -158,18 +158,6 @@ def read_source_frames(
 # Image motion
 
 
-class Shift(NamedTuple):
-    """Motion of a whole image."""
-
-    dx: float
-    """Columns to the right, in pixels."""
-    dy: float
-    """Rows down, in pixels."""
-    peak: float
-    """Height of the correlation peak, in [0, 1]: 1 for a copy that was moved in a circle, below
-    0.1 for images that have nothing in common."""
-
-
 class TileFlow(NamedTuple):
     """Motion of the tiles of an image."""
 
@@ -194,14 +182,6 @@ class TileFlow(NamedTuple):
         return float(self.found.sum() / textured.sum()) if textured.any() else float("nan")
 
 
-def shift_between(a: Float32[np.ndarray, "_ _"], b: Float32[np.ndarray, "_ _"]) -> Shift:
-    """Motion of the whole image of gray values from `a` to `b`, by phase correlation."""
-    if a.shape != b.shape:
-        raise ValueError(f"images must be of one size, got {a.shape} and {b.shape}")
-    motion, peak = _correlate(a[None], b[None])
-    return Shift(float(motion[0, 0]), float(motion[0, 1]), float(peak[0]))
-
-
 def tile_flow(
     a: Float32[np.ndarray, "_ _"], b: Float32[np.ndarray, "_ _"], *, tile: int = TILE
 ) -> TileFlow:
@@ -218,9 +198,9 @@ def tile_flow(
     pyramid = [(a, b)]
     while min(pyramid[-1][0].shape) >= 2 * COARSEST:
         pyramid.append((_halve(pyramid[-1][0]), _halve(pyramid[-1][1])))
-    whole = shift_between(*pyramid[-1])
+    whole = _correlate(*(level[None] for level in pyramid[-1]))
     origin, unknown = np.zeros((1, 2), np.float32), np.full(1, np.nan, np.float32)
-    flow = TileFlow(origin, np.array([whole[:2]], np.float32), unknown, unknown)
+    flow = TileFlow(origin, whole, unknown, unknown)
     for a_level, b_level in reversed(pyramid):
         side = min(tile, *a_level.shape)
         here = _grid(a_level.shape, side)
@@ -247,7 +227,7 @@ def _follow(
     second = _cut(b, centers + motion, side)
     likeness = _likeness(first, second)
     for _ in range(2):  # the second time nearly the whole tile overlaps
-        found = np.rint(_correlate(first, second)[0])
+        found = np.rint(_correlate(first, second))
         if not found.any():
             break
         there = _cut(b, centers + motion + found, side)
@@ -265,10 +245,10 @@ def _follow(
 
 def _correlate(
     a: Float32[np.ndarray, "n h w"], b: Float32[np.ndarray, "n h w"]
-) -> tuple[Float32[np.ndarray, "n 2"], Float32[np.ndarray, "n"]]:
-    """(dx, dy) at the peak of the phase correlation of each pair, and its height in [0, 1].
+) -> Float32[np.ndarray, "n 2"]:
+    """(dx, dy) at the peak of the phase correlation of each pair.
 
-    cos(pi x / w) windows keep the border, where what leaves meets what enters, from speaking.
+    cos(pi x / w) windows keep out the border, where what leaves meets what enters.
     """
     n, height, width = a.shape
     window = _window(height, width)
@@ -293,7 +273,7 @@ def _correlate(
         parts.append(0.5 * (after - before) / np.where(bend > 0, bend, 1))
     dx = (columns + width // 2) % width - width // 2 + parts[0]
     dy = (rows + height // 2) % height - height // 2 + parts[1]
-    return np.stack([dx, dy], 1).astype(np.float32), peak.clip(0, 1)
+    return np.stack([dx, dy], 1).astype(np.float32)
 
 
 def _refine(

@@ -173,8 +173,7 @@ def read_scene(
 def common_orientation(images: Sequence[Path]) -> int:
     """What turns the images upright (EXIF): of the first, the middle and the last that can be read.
 
-    Raises:
-        ValueError: If they differ: then they have no camera in common.
+    If they differ, they have no camera in common, and are refused.
     """
     found: dict[int, Path] = {}
     for index in (0, len(images) // 2, len(images) - 1):
@@ -342,18 +341,15 @@ class Files(Sequence[Any]):
         self.folder, self.names = folder, names
 
     def __len__(self) -> int:
-        """Number of frames."""
         return len(self.names)
 
     def __getitem__(self, index: int | slice) -> Any:
-        """A file, or the files of a part."""
         if isinstance(index, slice):
             return Files(self.folder, self.names[index])
         name = os.fsdecode(bytes(self.names[index]))
         return self.folder / name if name else None
 
     def __eq__(self, other: object) -> bool:
-        """Whether another sequence has the same files."""
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
 
     __hash__ = None  # type: ignore[assignment]
@@ -376,7 +372,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def in_name_order(images: list[Path]) -> list[Path]:
-    """Images of one folder in name order; raises as `sort_names`."""
+    """Images of one folder in the order of `sort_names`."""
     by_name = {image.name: image for image in images}
     folder = images[0].parent if images else Path()
     return [by_name[name] for name in sort_names(folder, list(by_name))]
@@ -398,11 +394,7 @@ def left_out(folder: Path, taken: tuple[str, ...]) -> str:
 
 
 def sort_names(folder: Path, names: list[str]) -> list[str]:
-    """Names in order, numbers by their value.
-
-    Raises:
-        ValueError: If two are the same but for their ending.
-    """
+    """Names in order, numbers by their value; one frame in two files is refused."""
     if _plain_order(names):
         return sorted(names)
     ordered = sorted(names, key=frame_order(names))

@@ -86,11 +86,9 @@ class Store:
             _connect(self.url)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process needs: the place, not what is open."""
         return {"root": self.root, "url": self.url}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Open nothing yet."""
         self.root: Path = state["root"]
         self.url: str | None = state["url"]
         self._files: OrderedDict[str, int] = OrderedDict()
@@ -98,7 +96,6 @@ class Store:
         self._owner = os.getpid()
 
     def __str__(self) -> str:
-        """Where it is, for messages."""
         return self.url or str(self.root)
 
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytearray:
@@ -190,18 +187,13 @@ class ShardFile(type(Path())):
     size: int
 
     def __str__(self) -> str:
-        """Where it is, for messages."""
         text, store = super().__str__(), getattr(self, "store", None)  # a parent of it has none
         if store is None or store.url is None:
             return text
         return text.replace(str(store.root), store.url, 1)
 
     def read_bytes(self) -> Any:
-        """Its bytes, writable.
-
-        Raises:
-            FileNotFoundError: If the frame could not be read when it was packed.
-        """
+        """Its bytes, writable; an error where the frame could not be read when it was packed."""
         if not self.size:
             raise FileNotFoundError(f"{self}: was not there when the data was packed")
         return self.store.read(self.shard, self.offset, self.size)
@@ -225,11 +217,9 @@ class ShardFiles(Sequence[Any]):
         self._folders: dict[bytes, ShardFile] = {}
 
     def __len__(self) -> int:
-        """Number of frames."""
         return len(self.table)
 
     def __getitem__(self, index: int | slice) -> Any:
-        """A file, or the files of a part."""
         if isinstance(index, slice):
             return ShardFiles(self.store, self.scene, self.table[index], self.kind)
         shard, name, offset, size, suffix = self.table[index].item()
@@ -247,11 +237,7 @@ class ShardFiles(Sequence[Any]):
 
 
 def read_pack(root: Path, split: str) -> list[FrameSequence]:
-    """Sequences of one part of packed data, with every file behind the index.
-
-    Args:
-        root: Folder with pack.json, or its URL.
-        split: `train`, `val`, `test` or `all`.
+    """Sequences of one part of packed data, a folder or a URL, with every file behind the index.
 
     Raises:
         FileNotFoundError: If there is no pack.json.
