@@ -15,13 +15,13 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from ssmde.config import DataConfig
-from ssmde.data import sampler
 from ssmde.data.augment import crop_views
-from ssmde.data.dataset import SnippetDataset, spread
+from ssmde.data.dataset import SnippetDataset, SupervisedDepthDataset, spread
 from ssmde.data.images import ImageError
 from ssmde.data.sampler import SnippetSampler
-from ssmde.data.scene_folder import read_scenes
+from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.synthetic import draw_clip, write_clip
 from ssmde.types import collate
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 30.0, 15.5], [0, 0, 1]])
@@ -49,10 +49,7 @@ def make_dataset(folder, lengths=(6, 9), *, seed=0, augment=False, **data):
 
 @pytest.mark.parametrize("sizes", [((50, 90), (50, 90)), ((50, 90), (70, 80))])
 def test_whole_frames_are_cut_on_the_device_to_the_views_of_the_loader(tmp_path, sizes):
-    sequences = [
-        replace(make_sequence(tmp_path, i, 6, size), intrinsics=CAMERA)
-        for i, size in enumerate(sizes)
-    ]
+    sequences = [make_sequence(tmp_path, i, 6, size) for i, size in enumerate(sizes)]
     for sequence in sequences:
         for file in sequence.images:
             noise = np.random.default_rng(0).integers(0, 256, (*sequence.image_size, 3), np.uint8)
@@ -78,12 +75,8 @@ def contents(snippets):
 
 
 def same(a, b):
-    return (
-        torch.equal(a.images, b.images)
-        and torch.equal(a.intrinsics, b.intrinsics)
-        and torch.equal(a.color, b.color)
-        and a.names == b.names
-    )
+    tensors = ("images", "intrinsics", "color")
+    return a.names == b.names and all(torch.equal(getattr(a, n), getattr(b, n)) for n in tensors)
 
 
 @pytest.fixture(scope="module")
@@ -173,23 +166,14 @@ def test_colour_jitter_is_one_for_the_snippet_and_leaves_the_bytes_alone(frames)
 
 def test_all_frames_of_a_snippet_are_cut_and_mirrored_alike(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
-    files = tuple(tmp_path / f"{i}.png" for i in range(3))
-    for file in files:
+    sequence = make_sequence(tmp_path, 0, 3, (90, 120))
+    for file in sequence.images:
         Image.fromarray(pixels).save(file)
-    camera = np.array([[90.0, 0, 59.5], [0, 90.0, 44.5], [0, 0, 1]])
-    sequence = FrameSequence(name="s", images=files, image_size=(90, 120), intrinsics=camera)
     data = SnippetDataset([sequence], DataConfig(image_size=(64, 96)), seed=0, augment=True)
+    assert data[0].images.shape == (1, 3, 3, 64, 96)
     views = [data[epoch, 0].images[0] for epoch in range(6)]
     assert all(torch.equal(v[0], v[1]) and torch.equal(v[0], v[2]) for v in views)
     assert not torch.equal(views[0], views[1])
-
-
-@pytest.mark.parametrize("image_size", [(32, 64), (96, 32), (64, 64)])
-def test_the_image_size_is_free(frames, image_size):
-    data = SnippetDataset(
-        [make_sequence(frames, 0, 3)], DataConfig(image_size=image_size), seed=0, augment=True
-    )
-    assert data[0].images.shape == (1, 3, 3, *image_size)
 
 
 def test_an_unreadable_frame_is_replaced_and_reported(tmp_path):
@@ -202,15 +186,8 @@ def test_an_unreadable_frame_is_replaced_and_reported(tmp_path):
     assert same(snippets, data[0, 0])
     assert data[0, 4].broken == ()
     assert collate([snippets, data[0, 4]]).broken == (report,)
-
-
-def test_a_frame_of_another_size_is_replaced_and_reported(tmp_path):
-    data = make_dataset(tmp_path, (5,))
-    Image.new("RGB", (32, 30)).save(tmp_path / "scene0_000.png")
+    Image.new("RGB", (32, 30)).save(tmp_path / "scene0_002.png")
     assert "its size differs from the 32 x 32 pixels" in data[0, 0].broken[0]
-
-
-def test_very_many_unreadable_frames_end_the_reading_with_the_last_named(tmp_path):
     data = make_dataset(tmp_path, (60,))
     for file in tmp_path.iterdir():
         file.write_bytes(b"")
@@ -245,7 +222,10 @@ def test_workers_change_nothing(frames):
     assert all(same(a, b) for a, b in zip(*batches, strict=True))
 
 
-def test_each_epoch_sees_each_index_once_in_another_order():
+def test_each_epoch_sees_each_index_once_in_another_order_and_a_late_start_costs_nothing():
+    assert (
+        next(iter(SnippetSampler(1000, batch_size=4, seed=0, start_step=10**9)))[0][0] == 4 * 10**6
+    )
     sampler = SnippetSampler(12, batch_size=4, seed=0)
     keys = [key for batch in islice(sampler, 6) for key in batch]
     assert [epoch for epoch, _ in keys] == [0] * 12 + [1] * 12
@@ -271,14 +251,9 @@ def test_any_start_and_any_number_of_processes_give_the_same_batches(
     parts = zip(*(islice(rank, 5) for rank in ranks), strict=True)
     assert [list(chain(*part)) for part in parts] == through
     keys = [key for batch in islice(batches(), 40) for key in batch]
+    assert [epoch for epoch, _ in keys] == [p // length for p in range(len(keys))]
     whole = len(keys) // length * length
     assert len(set(keys[:whole])) == whole
-    assert keys[:whole] == sorted(keys[:whole], key=lambda key: key[0])
-
-
-def test_a_batch_larger_than_the_data_reaches_into_the_next_epochs():
-    (batch,) = islice(SnippetSampler(2, batch_size=5, seed=0), 1)
-    assert [epoch for epoch, _ in batch] == [0, 0, 1, 1, 2]
 
 
 def test_batches_have_the_sizes_in_turn_wherever_a_run_starts():
@@ -307,17 +282,6 @@ def test_over_many_epochs_a_rare_snippet_comes_as_often_as_its_weight_says():
     sampler = SnippetSampler(10, batch_size=10, seed=0, weights=np.array([0.1] + [1.0] * 9))
     drawn = [index for batch in islice(sampler, 2000) for _, index in batch]
     assert drawn.count(0) / len(drawn) == pytest.approx(0.1 / 9.1, rel=0.15)
-
-
-def test_a_late_start_costs_nothing():
-    sampler = SnippetSampler(1000, batch_size=4, seed=0, start_step=10**9)
-    assert next(iter(sampler))[0][0] == 4 * 10**9 // 1000
-
-
-def test_the_order_shares_no_chance_with_the_content():
-    order = np.random.default_rng((sampler.ORDER, 1, 2)).random(4)
-    content = np.random.default_rng((sampler.CONTENT, 1, 2, 0)).random(4)
-    assert not (order == content).any()
 
 
 @pytest.mark.parametrize(
@@ -391,3 +355,79 @@ def test_no_target_with_known_motion_is_refused_with_what_was_asked(tmp_path):
     config = DataConfig(image_size=(32, 32), poses="tracked", least_baseline=0.5)
     with pytest.raises(ValueError, match=r"no frame .*data.poses tracked.*least_baseline 0.5"):
         SnippetDataset([sequence], config, seed=0, augment=False)
+
+
+# Frames with measured depth
+
+
+@pytest.fixture
+def room(tmp_path):
+    write_clip(draw_clip("room", frames=4, size=(32, 64), seed=1), tmp_path / "room")
+    return read_scene(tmp_path / "room")
+
+
+def test_every_frame_with_measured_depth_is_there_once(room):
+    gappy = replace(room, depth=(None, *room.depth[1:3], None))
+    data = SupervisedDepthDataset(
+        [gappy], DataConfig(image_size=(32, 64), **PLAIN), seed=0, augment=False
+    )
+    assert [data[i].names[0] for i in range(len(data))] == [room.frame_name(1), room.frame_name(2)]
+    assert data[0].images.shape == (1, 1, 3, 32, 64)
+    assert data[0].gt_depth.shape == (1, 1, 32, 64)
+    assert data[0].gt_depth.median() > 0.5
+
+
+def test_a_mirrored_frame_has_mirrored_depth(room):
+    config = DataConfig(image_size=(32, 64), **PLAIN)
+    plain = SupervisedDepthDataset([room], config, seed=0, augment=True)[0]
+    mirrored = SupervisedDepthDataset([room], replace(config, flip=1.0), seed=0, augment=True)[0]
+    assert (plain.images.flip(-1) == mirrored.images).all()
+    assert (plain.gt_depth.flip(-1) == mirrored.gt_depth).all()
+
+
+def test_an_unreadable_depth_is_skipped_and_named(room):
+    room.depth[0].write_bytes(b"no image")
+    data = SupervisedDepthDataset(
+        [room], DataConfig(image_size=(32, 64), **PLAIN), seed=0, augment=False
+    )
+    snippet = data[0]
+    assert snippet.names[0] == room.frame_name(1)
+    assert room.depth[0].name in snippet.broken[0]
+
+
+def test_each_pattern_of_scenes_has_its_share_and_the_first_that_fits_counts(room):
+    scenes = [replace(room, name=name) for name in ("room_a", "room_b", "real", "other")]
+    shares = (("room_b", 0.3), ("room_*", 0.2), ("real", 0.5))
+    data = SupervisedDepthDataset(scenes, DataConfig(scene_weights=shares), seed=0, augment=False)
+    weights = data.weights()
+    per_scene = weights.reshape(4, 4).sum(1)  # four frames a scene
+    assert per_scene == pytest.approx([0.2, 0.3, 0.5, 0.25])
+    assert weights[:4] == pytest.approx([0.05] * 4)
+
+
+def test_scenes_without_any_depth_and_patterns_that_fit_no_scene_are_refused(room):
+    with pytest.raises(ValueError, match=r"no frame has measured depth .* 'room'"):
+        SupervisedDepthDataset([replace(room, depth=None)], DataConfig(), seed=0, augment=False)
+    data = DataConfig(scene_weights=(("rom_*", 1.0),))
+    with pytest.raises(ValueError, match="no scene with measured depth is called 'rom_"):
+        SupervisedDepthDataset([room], data, seed=0, augment=False).weights()
+
+
+def test_a_scene_without_a_camera_is_taken_where_no_term_needs_one(room):
+    unknown = replace(room, intrinsics=None)
+    with pytest.raises(ValueError, match="intrinsics are unknown"):
+        SupervisedDepthDataset([unknown], DataConfig(image_size=(32, 64)), seed=0, augment=False)
+    data = SupervisedDepthDataset(
+        [unknown], DataConfig(image_size=(32, 64)), seed=0, augment=False, with_cameras=False
+    )
+    assert data[0].intrinsics.isnan().all()
+
+
+def test_each_training_size_is_what_the_key_asks_for(room):
+    config = DataConfig(
+        image_size=(32, 64), more_sizes=((64, 32),), keep_proportions=True, degrade=1.0
+    )
+    data = SupervisedDepthDataset([room], config, seed=0, augment=True)
+    for size, shape in ((0, (32, 64)), (1, (64, 32))):
+        snippet = data[(0, 1, size)]
+        assert snippet.images.shape[-2:] == snippet.gt_depth.shape[-2:] == shape
