@@ -223,9 +223,8 @@ def test_workers_change_nothing(frames):
 
 
 def test_each_epoch_sees_each_index_once_in_another_order_and_a_late_start_costs_nothing():
-    assert (
-        next(iter(SnippetSampler(1000, batch_size=4, seed=0, start_step=10**9)))[0][0] == 4 * 10**6
-    )
+    late = SnippetSampler(1000, batch_size=4, seed=0, start_step=10**9)
+    assert next(iter(late))[0][0] == 4 * 10**6
     sampler = SnippetSampler(12, batch_size=4, seed=0)
     keys = [key for batch in islice(sampler, 6) for key in batch]
     assert [epoch for epoch, _ in keys] == [0] * 12 + [1] * 12
