@@ -1,6 +1,6 @@
 """`ssmde label`: pseudo-depth for every frame of a data set, from a network or from files.
 
-The labels lie beside the frames of each scene, as `data/pseudo_depth.py` writes them. A run that
+The labels lie beside the frames of each scene, as `data/pseudo_labels.py` writes them. A run that
 was stopped goes on where it was: at most the running batch is lost.
 """
 
