@@ -250,7 +250,13 @@ def test_what_is_no_film_is_refused(tmp_path):
 
 
 def test_a_stream_that_no_decoder_is_known_for_is_refused(tmp_path):
-    path = write(tmp_path / "new.mkv", clip(), codec="mpeg4", kind="yuv420p")
+    path = tmp_path / "new.mkv"
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for pixels in clip():
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        film.mux(stream.encode(None))
     path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/", b"V_MPEG4/NEW/"))
     with pytest.raises(VideoError, match=r"new\.mkv: no decoder is known"):
         video_info(path)
