@@ -37,32 +37,23 @@ def as_map(*rows):
     return np.array(rows, np.float32)
 
 
-def stored(path):
-    with Image.open(path) as image:
-        assert image.mode == "I;16"
-        return np.array(image)
-
-
 # By hand
 
 
-def test_the_largest_value_of_an_image_is_stored_as_60000(tmp_path):
-    write_pseudo_depth(tmp_path / "a.png", as_map([1, 2], [4, 8]), AFFINE)
-    assert stored(tmp_path / "a.png").tolist() == [[7500, 15000], [30000, 60000]]
-    np.testing.assert_allclose(
-        read_pseudo_depth(tmp_path / "a.png"), [[1 / 8, 2 / 8], [4 / 8, 1]], rtol=1e-6
-    )
-
-
-def test_what_is_no_depth_becomes_0(tmp_path):
-    values = as_map([NAN, INF, -INF, 0], [-3, 2, 1, 1e-9])
-    write_pseudo_depth(tmp_path / "a.png", values, AFFINE)
-    assert stored(tmp_path / "a.png").tolist() == [[0, 0, 0, 0], [0, 60000, 30000, 1]]
-
-
-def test_a_disparity_of_0_is_far_away_and_not_unknown(tmp_path):
-    write_pseudo_depth(tmp_path / "a.png", as_map([NAN, -0.1, 0, 2]), DISPARITY)
-    assert stored(tmp_path / "a.png").tolist() == [[0, 1, 1, 60000]]
+@pytest.mark.parametrize(
+    ("values", "info", "steps"),
+    [
+        ([[1, 2], [4, 8]], AFFINE, [[7500, 15000], [30000, 60000]]),
+        ([[NAN, INF, -INF, 0], [-3, 2, 1, 1e-9]], AFFINE, [[0, 0, 0, 0], [0, 60000, 30000, 1]]),
+        ([[NAN, -0.1, 0, 2]], DISPARITY, [[0, 1, 1, 60000]]),  # 0 is far away and not unknown
+    ],
+)
+def test_the_largest_value_of_an_image_is_stored_as_60000(tmp_path, values, info, steps):
+    write_pseudo_depth(tmp_path / "a.png", as_map(*values), info)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "I;16"
+        assert np.array(image).tolist() == steps
+    np.testing.assert_allclose(read_pseudo_depth(tmp_path / "a.png"), np.divide(steps, 60000))
 
 
 def test_labels_that_are_not_affine_come_back_in_units_of_the_source(tmp_path):
@@ -76,9 +67,6 @@ def test_labels_that_are_not_affine_come_back_in_units_of_the_source(tmp_path):
 def test_arrays_are_read_as_they_are(tmp_path):
     np.save(tmp_path / "a.npy", as_map([1, NAN]))
     assert read_pseudo_depth(tmp_path / "a.npy").tolist() == [[1, 0]]
-
-
-# A law
 
 
 @given(
@@ -95,9 +83,6 @@ def test_a_label_comes_back_within_a_60000th_of_its_largest_value(values, info, 
     assert (read > 0).all()
 
 
-# What is said about them
-
-
 def test_the_folder_appears_with_label_json_and_the_first_labels(tmp_path):
     folder = tmp_path / "pseudo_depth"
     write_labels(folder, AFFINE, {"000000": as_map([1, 2])})
@@ -111,12 +96,6 @@ def test_the_folder_appears_with_label_json_and_the_first_labels(tmp_path):
         "network_size": None,
     }  # fmt: skip
     assert [f.name for f in tmp_path.iterdir()] == ["pseudo_depth"]
-
-
-def test_a_stop_before_the_first_label_leaves_nothing_behind(tmp_path):
-    with pytest.raises(ValueError, match="finite, positive depth"):
-        write_labels(tmp_path / "pseudo_depth", AFFINE, {"a": as_map([NAN, 0])})
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -138,20 +117,20 @@ def test_labels_of_something_else_are_not_mixed_with_new_ones(change, says, tmp_
         labels_fit(tmp_path / "p", AFFINE)
 
 
-def test_what_a_label_json_does_not_say_is_no_difference(tmp_path):
+def test_what_a_label_json_does_not_say_is_no_difference_and_without_one_labels_are_left(tmp_path):
     assert labels_fit(tmp_path / "nothing", AFFINE)
+    (tmp_path / "000000.png").touch()
+    with pytest.raises(ValueError, match=r"unknown source, without label\.json; .*--overwrite"):
+        labels_fit(tmp_path, AFFINE)
     (tmp_path / "label.json").write_text('{"source": "drawn", "version": ""}')
     assert labels_fit(tmp_path, AFFINE)
 
 
-def test_labels_without_a_label_json_are_left_alone(tmp_path):
-    (tmp_path / "000000.png").touch()
-    with pytest.raises(ValueError, match=r"unknown source, without label\.json; .*--overwrite"):
-        labels_fit(tmp_path, AFFINE)
-
-
 def test_labels_of_another_source_go_when_the_first_new_ones_are_there(tmp_path):
     folder = tmp_path / "p"
+    with pytest.raises(ValueError, match="finite, positive depth"):
+        write_labels(folder, AFFINE, {"a": as_map([NAN, 0])})
+    assert list(tmp_path.iterdir()) == []
     write_labels(folder, AFFINE, {"a": as_map([1, 2]), "b": as_map([1, 2])})
     assert not labels_fit(folder, DISPARITY, overwrite=True)
     with pytest.raises(ValueError, match="a label needs a pixel"):
@@ -219,28 +198,23 @@ def test_points_on_what_moves_do_no_harm():
     np.testing.assert_allclose(fit_to_points(2 * DEPTH, pixels, depth, SIZE), DEPTH, rtol=1e-2)
 
 
-def test_a_label_of_another_size_is_read_at_the_same_places():
+def test_a_label_of_another_size_is_read_at_the_same_places_and_holes_stay():
     pixels, depth = some_points()
     small = DEPTH.reshape(24, 2, 32, 2).mean((1, 3))
     np.testing.assert_allclose(fit_to_points(small, pixels, depth, SIZE), small, rtol=0.02)
-
-
-def test_where_a_label_has_no_value_it_gets_none():
-    pixels, depth = some_points()
     label = DEPTH.copy()
     label[:, :10] = 0
     fitted = fit_to_points(label, pixels, depth, SIZE)
     assert (fitted[:, :10] == 0).all()
     assert (fitted[:, 10:] > 0).all()
-
-
-def test_too_few_points_and_a_label_upside_down_give_no_label():
-    pixels, depth = some_points()
+    # Too few points, and a label upside down.
     assert not fit_to_points(DEPTH, pixels[:10], depth[:10], SIZE).any()
     assert not fit_to_points(5 - DEPTH, pixels, depth, SIZE).any()
 
 
-def test_points_are_read_as_they_were_written(tmp_path):
+def test_points_are_read_as_they_were_written_and_asked_for_where_missing_or_broken(tmp_path):
+    with pytest.raises(ValueError, match=r"no such file; `ssmde track .* writes it"):
+        read_tracked_points(tmp_path / TRACKED_POINTS)
     pixels, depth = some_points(7)
     nothing = (np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
     write_tracked_points(tmp_path, {5: (pixels, depth), 2: nothing})
@@ -251,11 +225,6 @@ def test_points_are_read_as_they_were_written(tmp_path):
     assert len(found[2][1]) == 0
     write_tracked_points(tmp_path, {})
     assert read_tracked_points(tmp_path / TRACKED_POINTS) == {}
-
-
-def test_points_that_are_missing_or_broken_are_asked_for(tmp_path):
-    with pytest.raises(ValueError, match=r"no such file; `ssmde track .* writes it"):
-        read_tracked_points(tmp_path / TRACKED_POINTS)
     (tmp_path / TRACKED_POINTS).write_bytes(b"broken")
     with pytest.raises(ValueError, match=r"cannot be read .* track the scene again"):
         read_tracked_points(tmp_path / TRACKED_POINTS)
@@ -332,6 +301,8 @@ def test_fitting_asks_for_points_and_for_tracked_poses(tmp_path):
         labels(scene, fit_labels=True)
     with pytest.raises(ValueError, match=r"align tracked .* needs data.poses tracked, got none"):
         Config(pseudo_depth=PseudoDepthConfig(align="tracked"))
+    with pytest.raises(ValueError, match=r"loss.points .* data.poses tracked, got none"):
+        Config(loss=LossConfig(points=0.5))
     with pytest.raises(ValueError, match=r"'room': there is no .*pseudo_depth; `ssmde label"):
         labels(replace(scene, pseudo_depth=None))
 
@@ -352,8 +323,3 @@ def test_tracked_points_come_as_a_sparse_map_of_the_framed_image(tmp_path):
     )
     np.testing.assert_array_equal(mirrored[0].sparse_depth, found.flip(-1))
     assert not data[1].sparse_depth.any(), "frame 2 has no points"
-
-
-def test_the_points_term_needs_tracked_poses():
-    with pytest.raises(ValueError, match=r"loss.points .* data.poses tracked, got none"):
-        Config(loss=LossConfig(points=0.5))

@@ -253,12 +253,8 @@ def decode_jpeg(
 
     Both wrap the same decoder, libjpeg-turbo, and give the same pixels; Pillow keeps them in four
     bytes each and copies them twice on the way to an array, which takes as long as the decoding.
-
-    Args:
-        content: The whole file.
-        stored: Size (height, width) its header says.
-        reduction: Decode at a half, a quarter or an eighth of the size: 2, 4 or 8. The last row
-            and column may hold a part of a pixel: the size is rounded up.
+    `stored` is the size its header says. A reduced size is rounded up: the last row and column may
+    hold a part of a pixel.
     """
     decode = _simplejpeg()
     if decode is None:

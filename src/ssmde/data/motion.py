@@ -121,17 +121,9 @@ def read_source_frames(
     size: tuple[int, int],
     offsets: tuple[int, ...] = OFFSETS,
 ) -> SourceFrames:
-    """A frame of a tracked scene with the others it is compared with.
+    """A frame of a tracked scene, with the others `offsets` before and after it, at one size.
 
-    Args:
-        scene: The video.
-        index: The frame.
-        size: Height and width of what is returned.
-        offsets: The others are so many frames before and after.
-
-    Raises:
-        ImageError: If it cannot be read, or its motion is not known.
-        ValueError: If the scene was not tracked, or its camera is not known.
+    A frame that cannot be read, or whose motion is not known, is an `ImageError`.
     """
     folder = scene.images[0].parent
     poses, parts = scene.tracked_poses, scene.tracked_parts

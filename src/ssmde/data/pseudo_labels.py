@@ -132,13 +132,9 @@ def write_labels(
 ) -> None:
     """Write the labels of some frames; with the first ones the folder appears, label.json in it.
 
-    Labels of something else that are there go then; `labels_fit` has been called before. No maps
-    make the folder, for several processes to write into it.
-
-    Args:
-        folder: The scene's `pseudo_depth`.
-        info: What they are.
-        maps: Labels by the name of their frame; see `write_pseudo_depth`.
+    `maps` are labels as in `write_pseudo_depth`, by the name of their frame. Labels of something
+    else that are there go then; `labels_fit` has been called before. No maps make the folder, for
+    several processes to write into it.
     """
 
     def write(place: Path) -> None:
@@ -165,11 +161,8 @@ def drop_empty_labels(folder: Path) -> None:
 def write_pseudo_depth(path: Path, values: Float32[np.ndarray, "h w"], info: LabelInfo) -> None:
     """Write one label: error below 1 / 60000 of its largest value, whole or not at all.
 
-    Args:
-        path: A .png; its folder exists.
-        values: Depth, positive where known, or disparity, where 0 and below is far away; nan where
-            there is none. One pixel at least has a value.
-        info: What it is.
+    `values` are depth, positive where known, or disparity, where 0 and below is far away; nan where
+    there is none. One pixel at least has a value.
     """
     known = has_value(values, info.kind)
     largest = float(values[known].max()) if known.any() else 0.0
@@ -222,10 +215,7 @@ def pack_label(
 ) -> tuple[bytes, str]:
     """Bytes of a .npy that `read_pseudo_depth` reads as the label at `path`, and its ending.
 
-    Args:
-        path: The label.
-        edit: What to do with it before, such as making it smaller.
-        image_size: Size (height, width) of its image.
+    `edit` is done before, such as making it smaller; `image_size` is that of its image.
     """
     values = edit(read_pseudo_depth(path, image_size=image_size))
     steps = np.rint(values.astype(np.float64) * LARGEST_STEP)

@@ -11,7 +11,8 @@ DATA/<scene>/timestamps.txt            seconds, one a frame, where frames are no
 DATA/<scene>/motion_mask/              255 moving, 0 static, 128 unknown
 DATA/<scene>/scene.json                source, licence, fps, depth_units_per_metre, notes
 
-The packs published with sc_depth_pl (`training/<scene>`, `leres_depth/`) are read as they are.
+The packs published with sc_depth_pl (`training/<scene>`, `leres_depth/`) are read as they are. What
+is missing (`FileNotFoundError`) or wrong (`ValueError`) is named with its file and the remedy.
 """
 
 import os
@@ -65,10 +66,6 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
         root: Folder of scene folders, a single scene folder, or packed data, here or behind a URL.
         split: `train`, `val`, `test` (needs a test.txt) or `all`.
         every_size: Open every image to see that all of a scene have one size; else only three.
-
-    Raises:
-        FileNotFoundError: If the folder, a list or a scene that a list names does not exist.
-        ValueError: If there are no scenes, two have one name, or a scene is faulty.
     """
     if is_packed(root):
         return read_pack(root, split)
@@ -120,16 +117,8 @@ def read_scene(
     An image that cannot be opened, or has another size, is left for the reader of frames to skip
     and report. So is a map of depth, labels or motion, but for the first of each kind: where that
     has another shape than the images, all will.
-
-    Args:
-        folder: The scene folder.
-        root: The data folder it belongs to, from which its name begins.
-        every_size: Open every image, and refuse one of another size.
-
-    Raises:
-        FileNotFoundError: If the folder does not exist.
-        ValueError: If it has no images, images of two sizes, maps of another shape, or a file about
-            them that is wrong; the message names the file.
+    Its name begins at `root`, the data folder it belongs to. `every_size` opens every image, and
+    refuses one of another size.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such scene folder")
@@ -330,11 +319,7 @@ class Files(Sequence[Any]):
 
     A `Path` takes half a kilobyte, and objects are copied into every worker process once somebody
     looks at them. So the names lie in one array of bytes, a million in a few megabytes, and a path
-    is made when it is asked for.
-
-    Args:
-        folder: Where they lie.
-        names: Their names, as `os.fsencode` has them.
+    is made when it is asked for. Names are as `os.fsencode` has them.
     """
 
     def __init__(self, folder: Path, names: Shaped[np.ndarray, " n"]) -> None:

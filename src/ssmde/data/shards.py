@@ -71,13 +71,8 @@ def refuse_packed(root: Path, verb: str) -> None:
 class Store:
     """Parts of files in a folder, here or elsewhere, read at an offset, again when the net fails.
 
-    Each process opens its own files and connections.
-
-    Args:
-        root: A folder, or a URL that `fsspec` understands: https://, s3://, gs:// and others.
-
-    Raises:
-        ImportError: If a URL is given and its packages are not installed.
+    Its root is a folder, or a URL that `fsspec` understands: https://, s3://, gs:// and others. Each
+    process opens its own files and connections.
     """
 
     def __init__(self, root: Path) -> None:
@@ -200,14 +195,10 @@ class ShardFile(type(Path())):
 
 
 class ShardFiles(Sequence[Any]):
-    """Files of one kind of a scene, one a frame; None where a frame has none.
+    """Files of one of the `KINDS` of a scene, one a frame; None where a frame has none.
 
-    Args:
-        store: Where the shards are.
-        scene: Name of the scene.
-        table: One entry a frame: shard, name, offset, size, suffix.
-        kind: One of `KINDS`. A missing image is a path all the same, and fails when it is read;
-            points are read at once, as (pixels, depth).
+    The table has shard, name, offset, size and suffix of each. A missing image is a path all the
+    same, and fails when it is read; points are read at once, as (pixels, depth).
     """
 
     def __init__(

@@ -206,10 +206,7 @@ def read_chosen_frames(
 ) -> Generator[VideoFrame]:
     """Those frames of a video whose number is wanted, with their times.
 
-    Args:
-        path: The file.
-        wanted: Says of a frame's number whether it is wanted; the others cost no conversion.
-        notes: Gets what was noticed.
+    The others cost no conversion. `notes` get what was noticed.
     """
     begins = False
     with closing(decode(path, notes)) as frames:
@@ -225,13 +222,7 @@ def read_chosen_frames(
 def read_gray_frames(
     path: Path, longest_side: int, notes: VideoNotes | None = None
 ) -> Iterator[GrayFrame]:
-    """Every frame of a video as a small gray picture: quick to go through.
-
-    Args:
-        path: The file.
-        longest_side: Of the pictures, in pixels; a smaller video stays as it is.
-        notes: Gets what was noticed.
-    """
+    """Every frame of a video as a small gray picture, no larger than it is: quick to go through."""
     with closing(decode(path, notes)) as frames:
         for f in frames:
             gray = f.gray(longest_side)
@@ -273,8 +264,7 @@ def write_video(path: Path, fps: float) -> Generator[Callable[[UInt8[np.ndarray,
 class Clock:
     """Times that grow, whatever the file says: after a restart they go on behind the last one.
 
-    Args:
-        step: Usual time between two frames, in seconds.
+    `step` is the usual time between two frames, in seconds.
     """
 
     def __init__(self, step: float) -> None:
@@ -604,10 +594,7 @@ def to_standard_range(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """RGB of a film of standard range: what is brighter than white is bent below it.
 
-    Args:
-        pixels: RGB of 16 bits, by the curve.
-        curve: Key of `CURVES`.
-        primaries: FFmpeg's number; those of BT.2020 are taken to BT.709.
+    `curve` and `primaries` are FFmpeg's numbers; those of BT.2020 are taken to BT.709.
     """
     name, table = CURVES[curve]
     light = table[pixels]
