@@ -69,22 +69,15 @@ def test_a_scene_is_read_with_all_that_lies_beside_its_images(tmp_path):
     assert scene.timestamps.tolist() == [0, 0.1, 0.2]
 
 
-def test_a_folder_of_images_alone_is_a_scene(tmp_path):
-    folder = make_scene(tmp_path)
-    (folder / "cam.txt").unlink()
-    scene = read_scene(folder)
-    assert scene.intrinsics is None
-    assert scene.depth is None
-    assert scene.poses is None
-    assert scene.timestamps is None
-
-
-def test_frames_are_in_the_order_of_their_numbers(tmp_path):
+def test_a_folder_of_images_alone_is_a_scene_in_the_order_of_their_numbers(tmp_path):
     folder = make_scene(tmp_path, frames=1)
+    (folder / "cam.txt").unlink()
     for name in ("frame_10.png", "frame_9.png", "frame_1.PNG", "._frame_2.png"):
         shutil.copyfile(folder / "000000.png", folder / name)
-    order = [image.name for image in read_scene(folder).images]
+    scene = read_scene(folder)
+    order = [image.name for image in scene.images]
     assert order == ["000000.png", "frame_1.PNG", "frame_9.png", "frame_10.png"]
+    assert scene.intrinsics is scene.depth is scene.poses is scene.timestamps is None
 
 
 def test_a_list_keeps_the_last_letter_however_its_lines_end(tmp_path):

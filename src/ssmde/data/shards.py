@@ -71,7 +71,7 @@ def refuse_packed(root: Path, verb: str) -> None:
 class Store:
     """Parts of files in a folder, here or elsewhere, read at an offset, again when the net fails.
 
-    Its root is a folder, or a URL that `fsspec` understands: https://, s3://, gs:// and others. Each
+    Its root is a folder, or a URL that `fsspec` understands: https, s3, gs and others. Each
     process opens its own files and connections.
     """
 
