@@ -39,7 +39,7 @@ def test_joined_snippets_keep_every_field_in_order_and_their_layout():
         collate([snippets[0], make_snippet(1, views=2)])
 
 
-def test_bytes_become_values_from_0_to_1():
+def test_the_first_view_is_the_target_and_bytes_become_values_from_0_to_1():
     target = torch.tensor([255, 51, 102], dtype=torch.uint8).view(1, 3, 1, 1)
     batch = Batch(target=target, sources=target[None], intrinsics=torch.eye(3)[None]).to_float()
     assert_close(batch.target.flatten(), torch.tensor([1, 0.2, 0.4]))

@@ -237,10 +237,13 @@ def test_a_truncated_image_names_its_file(tmp_path, kind, says):
         read_image(path)
 
 
-def test_pictures_that_are_none_are_refused(tmp_path):
+def test_floating_point_pixels_are_refused(tmp_path):
     Image.new("F", (3, 2)).save(tmp_path / "a.tif")
     with pytest.raises(ImageError, match=r"a\.tif: floating-point.*8 or 16 bits"):
         read_image(tmp_path / "a.tif")
+
+
+def test_a_picture_that_needs_ghostscript_is_refused_under_any_name(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "photo.png")
     with pytest.raises(ImageError, match=r"photo\.png: EPS needs other programs"):
