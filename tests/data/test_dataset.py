@@ -25,7 +25,7 @@ from ssmde.synthetic import draw_clip, write_clip
 from ssmde.types import collate
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 30.0, 15.5], [0, 0, 1]])
-PLAIN = {"flip": 0.0, "zoom": 1.0, "colour_jitter": 0.0}
+PLAIN = {"flip": 0.0, "zoom": 1.0, "color_jitter": 0.0}
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
@@ -128,14 +128,14 @@ def test_every_gap_that_fits_is_drawn(frames):
 
 
 def test_seed_epoch_and_index_decide_everything(frames):
-    data = make_dataset(frames, augment=True, frame_gaps=(1, 2), colour_jitter=1.0, zoom=1.5)
+    data = make_dataset(frames, augment=True, frame_gaps=(1, 2), color_jitter=1.0, zoom=1.5)
     once = [data[epoch, index] for epoch in range(2) for index in range(len(data))]
     again = [data[epoch, index] for epoch in (1, 0) for index in reversed(range(len(data)))]
     assert all(same(a, b) for a, b in zip(once, reversed(again), strict=True))
     assert same(data[3], data[0, 3])
     assert not same(data[0, 3], data[1, 3])
     assert not torch.equal(data[0, 3].color, data[0, 4].color)
-    other = make_dataset(frames, augment=True, colour_jitter=1.0, seed=1)
+    other = make_dataset(frames, augment=True, color_jitter=1.0, seed=1)
     assert not torch.equal(other[0, 3].color, data[0, 3].color)
 
 
@@ -154,7 +154,7 @@ def test_the_global_generators_are_neither_read_nor_seeded(frames):
 
 def test_frames_of_a_snippet_are_cropped_and_mirrored_alike_and_keep_their_bytes(tmp_path):
     sequence = make_sequence(tmp_path, 0, 3, (90, 120), noise=True)
-    data, jitter = DataConfig(image_size=(64, 96), colour_jitter=0.0), {"colour_jitter": 1.0}
+    data, jitter = DataConfig(image_size=(64, 96), color_jitter=0.0), {"color_jitter": 1.0}
     plain, jittered = (
         SnippetDataset([sequence], config, seed=0, augment=True)
         for config in (data, replace(data, **jitter))
@@ -203,7 +203,7 @@ def test_unknown_intrinsics_short_scenes_and_negative_seeds_are_refused(frames):
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_workers_change_nothing(frames):
-    data = make_dataset(frames, augment=True, colour_jitter=1.0)
+    data = make_dataset(frames, augment=True, color_jitter=1.0)
     batches = []
     for workers in (0, 2):
         sampler = SnippetSampler(len(data), batch_size=4, seed=0)
@@ -326,9 +326,9 @@ def test_known_motion_comes_with_the_snippet_and_turns_with_its_mirror(tmp_path)
     mirrored = replace(config, flip=1.0)
     snippet = SnippetDataset([sequence], mirrored, seed=0, augment=True)[0]
     assert snippet.T_src_tgt[0, :, :3, 3].tolist() == [[-1, 2, 3], [1, -2, -3]]
-    far = replace(config, least_baseline=50.5)
-    with pytest.raises(ValueError, match=r"no frame .*data.poses tracked.*least_baseline 50.5"):
-        SnippetDataset([sequence], far, seed=0, augment=False)
+    parts = replace(sequence, tracked_parts=np.arange(6.0))  # each frame a part of its own
+    with pytest.raises(ValueError, match=r"no frame .*data.poses tracked.* at gaps \(1,\)"):
+        SnippetDataset([parts], config, seed=0, augment=False)
 
 
 # Frames with measured depth
@@ -391,7 +391,7 @@ def test_scenes_without_depth_or_camera_and_patterns_that_fit_none_are_refused(r
 
 
 def test_each_training_size_is_what_the_key_asks_for(room):
-    sizes = {"more_sizes": ((64, 32),), "keep_proportions": True, "degrade": 1.0}
+    sizes = {"more_sizes": ((64, 32),), "degrade": 1.0}
     data = supervised(room, augment=True, **sizes)
     for size, shape in ((0, (32, 64)), (1, (64, 32))):
         snippet = data[(0, 1, size)]

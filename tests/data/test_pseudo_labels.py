@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from folders import names_in
-from ssmde.config import Config, DataConfig, LossConfig, PseudoDepthConfig
+from ssmde.config import Config, DataConfig, LossConfig
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.images import ImageError
 from ssmde.data.pseudo_labels import (
@@ -245,7 +245,7 @@ def test_a_slow_error_is_mended_and_what_moves_goes_with_what_stands_around_it()
 
 # In a snippet: framed as the image is, turned into depth, fitted where asked
 
-PLAIN = DataConfig(image_size=(32, 64), flip=0.0, zoom=1.0, colour_jitter=0.0)
+PLAIN = DataConfig(image_size=(32, 64), flip=0.0, zoom=1.0, color_jitter=0.0)
 
 
 def room(folder, kind="depth", change=lambda depth: depth):
@@ -299,10 +299,8 @@ def test_fitting_asks_for_points_and_for_tracked_poses(tmp_path):
     scene, _ = room(tmp_path)
     with pytest.raises(ValueError, match=r"tracked_points.npz: no such file; `ssmde track"):
         labels(scene, fit_labels=True)
-    with pytest.raises(ValueError, match=r"align tracked .* needs data.poses tracked, got none"):
-        Config(pseudo_depth=PseudoDepthConfig(align="tracked"))
-    with pytest.raises(ValueError, match=r"loss.points .* data.poses tracked, got none"):
-        Config(loss=LossConfig(points=0.5))
+    with pytest.raises(ValueError, match=r"loss.sparse_depth .* data.poses tracked, got none"):
+        Config(loss=LossConfig(sparse_depth=0.5))
     with pytest.raises(ValueError, match=r"'room': there is no .*pseudo_depth; `ssmde label"):
         labels(replace(scene, pseudo_depth=None))
 

@@ -40,17 +40,17 @@ def method(weights: AffineConfig = AffineConfig()) -> AffineDepth:  # noqa: B008
 def test_the_loss_is_the_sum_of_its_terms_and_every_weight_learns():
     network = method()
     out = network(batch(), 0.0)
-    assert set(out.terms) == {"regression", "gradient", "ranking", "normals", "log_depth"}
+    assert set(out.terms) == {"regression", "gradient", "ranking", "log_depth"}
     assert_close(out.loss.detach(), torch.stack(list(out.terms.values())).sum())
     out.loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
 def test_a_weight_of_zero_leaves_its_term_out():
-    weights = AffineConfig(regression=0.0, gradient=0.0, ranking=0.0, normals=0.0)
+    weights = AffineConfig(leres=0.0)
     assert set(method(weights)(batch(), 0.0).terms) == {"log_depth"}
     with pytest.raises(ValueError, match="one weight must be above 0"):
-        AffineConfig(regression=0.0, gradient=0.0, ranking=0.0, normals=0.0, log_depth=0.0)
+        AffineConfig(leres=0.0, log_depth=0.0)
 
 
 @given(scale=st.floats(0.1, 10.0))

@@ -77,9 +77,7 @@ def begin(tmp_path, given=ModelConfig(encoder="resnet18_half"), **model):  # noq
 
 
 def test_the_network_is_that_of_the_weights(tmp_path):
-    given = ModelConfig(
-        encoder="resnet18_half", upsampling="bilinear", depth_range=(2.0, 80.0), initial_depth=9.0
-    )
+    given = ModelConfig(encoder="resnet18_half", upsampling="bilinear", depth_range=(2.0, 80.0))
     got = begin(tmp_path, given)
     assert (got.encoder, got.upsampling) == ("resnet18_half", "bilinear")
     assert got.depth_range == (2.0, 80.0)

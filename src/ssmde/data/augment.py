@@ -20,6 +20,9 @@ from ssmde.data.images import REDUCTIONS, resize_bytes, resize_images
 from ssmde.geometry.camera import crop_intrinsics, flip_intrinsics, scale_intrinsics
 from ssmde.types import Batch
 
+# Largest changes of brightness, contrast and saturation, and the largest turn of the color circle,
+# as a share of it; Godard et al., ICCV 2019.
+COLOR_LIMITS = (0.2, 0.2, 0.2, 0.1)
 LUMA = (0.299, 0.587, 0.114)  # weights of R, G, B in brightness, ITU-R BT.601
 # R, G, B to luma and the two color axes of YIQ, the NTSC standard: hue is an angle there.
 YIQ = np.array([LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])
@@ -146,17 +149,21 @@ def draw_framing(
     data: DataConfig,
     stored: tuple[int, int],
     image_size: tuple[int, int] | None = None,
+    *,
+    keep_proportions: bool = False,
 ) -> Framing:
-    """Zoom by 1 to `data.zoom`, width and height apart, crop at a random place, mirror by chance.
+    """Zoom by 1 to `data.zoom`, crop at a random place, mirror by chance.
 
     The zoom follows SC-Depth (Bian et al., IJCV 2021, https://arxiv.org/abs/2105.11610). The crop
     has whole pixels, so that it needs no resampling of its own. Sizes are (height, width), of the
-    stored frames and of the view. Always draws five numbers.
+    stored frames and of the view. Always draws five numbers. A window that keeps the proportions
+    has those of the view, to some percent; else width and height are cropped apart, and what is
+    left is stretched, as SC-Depth does.
     """
     image_size = image_size or data.image_size
     zoom_x, zoom_y = rng.uniform(1, data.zoom, 2)
     at_x, at_y, mirror = rng.random(3)
-    if data.keep_proportions:
+    if keep_proportions:
         # A number in [-1, 1] that is as random as a zoom in [1, data.zoom].
         skew = 0.0 if data.zoom == 1 else 2 * (zoom_y - 1) / (data.zoom - 1) - 1
         # The window has the proportions of the view, off by up to MOST_SKEW either way.
@@ -183,17 +190,20 @@ def draw_framing(
     )
 
 
-def draw_color(rng: np.random.Generator, data: DataConfig) -> Float32[np.ndarray, "3 4"]:
+def draw_color(
+    rng: np.random.Generator,
+    chance: float,
+    limits: tuple[float, float, float, float] = COLOR_LIMITS,
+) -> Float32[np.ndarray, "3 4"]:
     """Color change as an affine map, RGB -> matrix @ RGB + offset; the identity if none is drawn.
 
     Brightness, then contrast about mid-gray, then saturation, then a turn of hue. Gray stays gray.
-    Always draws five numbers.
+    Always draws five numbers; `chance` is the probability of a change.
     """
     drawn, *shares = rng.random(5)
-    if drawn >= data.colour_jitter:
+    if drawn >= chance:
         return np.eye(3, 4, dtype=np.float32)
-    limits = (data.brightness, data.contrast, data.saturation, data.hue)
-    by = [limit * (2 * share - 1) for limit, share in zip(limits, shares, strict=True)]
+    by = [most * (2 * share - 1) for most, share in zip(limits, shares, strict=True)]
     brightness, contrast, saturation = 1 + by[0], 1 + by[1], 1 + by[2]
     cos, sin = math.cos(2 * math.pi * by[3]), math.sin(2 * math.pi * by[3])
     cos, sin = saturation * cos, saturation * sin

@@ -58,6 +58,8 @@ class SnippetDataset(Dataset[Batch]):
         ValueError: If intrinsics or labels are missing, or no sequence is long enough.
     """
 
+    keep_proportions = False  # SC-Depth stretches views a little; see `draw_framing`
+
     def __init__(
         self,
         sequences: Sequence[FrameSequence],
@@ -117,8 +119,7 @@ class SnippetDataset(Dataset[Batch]):
         lengths = ", ".join(scenes) or "there are no scenes"
         if any(2 * gap < len(s) for s in self.sequences):
             raise ValueError(
-                f"no frame has sources with known poses (data.poses {data.poses}) that are at "
-                f"least data.least_baseline {data.least_baseline} away, at gaps "
+                f"no frame has sources with known poses (data.poses {data.poses}) at gaps "
                 f"{data.frame_gaps}; {lengths}"
             )
         raise ValueError(
@@ -190,8 +191,10 @@ class SnippetDataset(Dataset[Batch]):
         """Framing and color change of a snippet; none without augmentation."""
         if not self.augment:
             return whole_frame(sequence.image_size, image_size), np.eye(3, 4, dtype=np.float32)
-        framing = draw_framing(rng, self.data, sequence.image_size, image_size)
-        return framing, draw_color(rng, self.data)
+        framing = draw_framing(
+            rng, self.data, sequence.image_size, image_size, keep_proportions=self.keep_proportions
+        )
+        return framing, draw_color(rng, self.data.color_jitter)
 
     def _label(self, which: int, target: int, framing: Framing) -> Float32[Tensor, "1 1 h w"]:
         """Pseudo-depth of the target as depth; 0 everywhere for a frame without a label."""
@@ -227,6 +230,8 @@ class SnippetDataset(Dataset[Batch]):
 
 class SupervisedDepthDataset(SnippetDataset):
     """Every frame with measured depth, as a snippet without sources."""
+
+    keep_proportions = True  # a stretched picture is one no camera takes
 
     def find_targets(self) -> Int[np.ndarray, "n 2"]:
         """Sequence and frame of every measured depth."""

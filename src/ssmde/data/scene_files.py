@@ -16,6 +16,7 @@ from ssmde.data.sequence import check_intrinsics, check_pose, turn_intrinsics
 from ssmde.io import read_json, read_lines, read_npz, whole_file, write_json, write_text
 
 TRACKED_POINTS, TRACKED_POSES = "tracked_points.npz", "tracked_poses.txt"
+TRACKED_INFO = "tracked.json"  # how far the motion can be trusted
 POINT_ARRAYS = ("frames", "counts", "pixels", "depth")
 LARGEST = 1e300  # number that is taken
 

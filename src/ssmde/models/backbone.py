@@ -8,18 +8,16 @@ convolution of the image adds.
 """
 
 import json
-from importlib import import_module
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ssmde.console import first_line, import_extra
 from ssmde.models.hub import from_hub
-from ssmde.models.load import first_line
 
 PREFIX = "hf:"
-INSTALL = "pip install 'ssmde[backbones]'"
 HALF_WIDTH = 32
 STRIDES = (4, 8, 16, 32)
 BACKBONE_KEY = "backbone"
@@ -79,13 +77,7 @@ def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
             f"the weights of {PREFIX}{name} are its own: model.pretrained must be none or hub, got "
             f"{pretrained}"
         )
-    try:
-        transformers = import_module("transformers")
-    except ImportError as error:
-        raise ImportError(
-            f"the encoder {PREFIX}{name} needs transformers, which is not installed or does not "
-            f"work ({first_line(error)}): {INSTALL}"
-        ) from error
+    transformers = import_extra("transformers", f"the encoder {PREFIX}{name}", "ssmde[backbones]")
     if name.startswith("{"):
         return _build_stored(transformers, name)
     try:

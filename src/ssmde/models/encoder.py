@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssmde.console import did_you_mean
+from ssmde.console import did_you_mean, first_line
 from ssmde.models.backbone import PREFIX, BackboneEncoder, build_backbone
 from ssmde.models.checkpoint import read_tensors
 from ssmde.models.efficientnet_lite import (
@@ -22,7 +22,7 @@ from ssmde.models.efficientnet_lite import (
     efficientnet_lite2,
 )
 from ssmde.models.hub import from_hub
-from ssmde.models.load import first_line, load_weights_into
+from ssmde.models.load import load_weights_into
 from ssmde.models.resnet import ResNet, resnet18, resnet18_half, resnet34, resnet50
 
 HUB_FILE = "model.safetensors"

@@ -19,7 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ssmde.config import load_config
-from ssmde.models.load import first_line, read_weights
+from ssmde.console import first_line
+from ssmde.models.load import read_weights
 
 ENDPOINT = "https://huggingface.co"
 PATIENCE = 3.0  # seconds for an answer; names are looked up in them too

@@ -148,8 +148,3 @@ def shorten(names: list[str]) -> str:
     """The first few names, and how many there are."""
     shown = ", ".join(names[:KEYS_IN_A_MESSAGE])
     return shown if len(names) <= KEYS_IN_A_MESSAGE else f"{shown}, ... ({len(names)} in all)"
-
-
-def first_line(error: BaseException) -> str:
-    """First line of an error's message, or its kind."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -33,17 +33,18 @@ class SnippetLoader(pl.LightningDataModule):
         if config.method == "affine_depth":
             dataset = SupervisedDepthDataset(
                 sequences, config.data, seed=config.train.seed, augment=True,
-                with_cameras=config.affine.normals > 0,
+                with_cameras=False,
             )  # fmt: skip
             self.dataset, self.weights = dataset, dataset.weights()
             return
         self.weights = None
-        terms = config.student if config.method == "student" else config
+        labels = config.pseudo_depth.wanted
+        if config.method == "student":
+            labels = labels and config.student.labels != "none"
         self.dataset = SnippetDataset(
             sequences, config.data, seed=config.train.seed, augment=True,
-            labels=terms.pseudo_depth.wanted,
-            fit_labels=terms.pseudo_depth.align == "tracked",
-            with_points=config.loss.points > 0,
+            labels=labels, fit_labels=labels and config.data.poses == "tracked",
+            with_points=config.loss.sparse_depth > 0,
         )  # fmt: skip
 
     def train_dataloader(self) -> DataLoader[Any]:
