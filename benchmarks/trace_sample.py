@@ -79,7 +79,7 @@ def main() -> None:
             model=replace(preset.model, encoder="resnet18_half", start="none"),
         )  # fmt: skip
         torch.manual_seed(0)
-        method = build_teacher(config.model, config.loss, config.pseudo_depth)
+        method = build_teacher(config)
         loader = SnippetLoader(config, read_scenes(Path(place), "train"))
         found: dict[str, tuple[set[str], set[str]]] = {}
         for number in range(2):  # the first reads what is kept for all others
