@@ -23,7 +23,8 @@ from typing import Any
 
 from ssmde.cli import main as ssmde
 from ssmde.config import AffineConfig, Config, DataConfig, PseudoDepthConfig, StudentConfig
-from ssmde.data.scene_folder import read_scenes, write_list
+from ssmde.data.scene_files import write_list
+from ssmde.data.scene_folder import read_scenes
 from ssmde.evaluation import evaluate_predictions
 from ssmde.inference.loading import load
 from ssmde.labeling import write_corrected

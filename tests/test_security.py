@@ -13,8 +13,8 @@ import yaml
 
 from ssmde.config import load_config, read_config
 from ssmde.data.images import ImageError, read_depth
-from ssmde.data.pack import read_pack
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_labels import read_pseudo_depth
+from ssmde.data.shards import read_pack
 from ssmde.datasets.nyuv2_files import read_matlab5
 from ssmde.inference.loading import load
 from ssmde.models import hub
@@ -136,7 +136,7 @@ def test_a_pack_reads_no_file_outside_of_it(tmp_path, name):
     scene = {"name": "a", "split": "train", "frames": 1}
     about = {"format": "ssmde-pack", "version": 1, "scenes": [scene], "shards": [f"train-{name}"]}
     (root / "pack.json").write_text(json.dumps(about))
-    from ssmde.data.store import Store
+    from ssmde.data.shards import Store
 
     with pytest.raises(ValueError, match="names a file outside of it"):
         Store(root).read(f"{name}.npz")

@@ -166,7 +166,7 @@ class Train:
         if model.pretrained != "none" and model.encoder in ENCODERS:
             find_weights(model.encoder, model.pretrained)  # at once, before all that is slow
 
-        from ssmde.data.pack import is_packed
+        from ssmde.data.shards import is_packed
         from ssmde.diagnosis import doctor
         from ssmde.training import train_stages
 

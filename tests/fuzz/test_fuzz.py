@@ -21,7 +21,7 @@ from fuzz.mutations import mutate
 from kitti_archive import make_drive
 from ssmde.config import Config, dump_config, read_config
 from ssmde.data.images import read_depth, read_image, read_mask
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_labels import read_pseudo_depth
 from ssmde.data.scene_files import read_tracked_points
 from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.data.video import read_frames, write_video

@@ -11,7 +11,7 @@ from PIL import Image
 
 import small
 from ssmde.data.images import read_depth
-from ssmde.data.pseudo_depth import LabelInfo, write_labels
+from ssmde.data.pseudo_labels import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.loading import load

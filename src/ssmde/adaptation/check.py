@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ssmde.data.images import read_image
-from ssmde.data.label_fit import plausible
+from ssmde.data.pseudo_labels import plausible
 from ssmde.data.scene_files import TRACKED_INFO, TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.pictures import colorize, depth_range, side_by_side, stack

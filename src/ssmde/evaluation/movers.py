@@ -17,10 +17,10 @@ from jaxtyping import Bool, Float, Float32
 from ssmde.console import counted
 from ssmde.data.dataset import spread
 from ssmde.data.images import ImageError, read_image, read_mask
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.motion import OFFSETS, read_source_frames
+from ssmde.data.pseudo_labels import read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
-from ssmde.data.views import OFFSETS, read_views
 from ssmde.evaluation.frames import DepthFunction, nearest
 from ssmde.geometry.ground import find_movers, ground_plane
 from ssmde.methods.comparison import least_error
@@ -178,7 +178,7 @@ def _found_movers(
     So no pixel is tried deeper than the ground in its place.
     """
     static = torch.from_numpy(depth.astype(np.float32))[None, None]
-    views = read_views(scene, index, (depth.shape[0], depth.shape[1]), _offsets(scene))
+    views = read_source_frames(scene, index, (depth.shape[0], depth.shape[1]), _offsets(scene))
     images = torch.from_numpy(views.images).permute(0, 3, 1, 2).float() / 255
     ground = ground_plane(static, torch.zeros_like(static, dtype=torch.bool))
     error = least_error(

@@ -15,8 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 from scipy.ndimage import median_filter
 
-from ssmde.data.label_fit import plausible
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_labels import plausible, read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scene
 from ssmde.tracking.colmap import Pair
