@@ -298,7 +298,7 @@ class Bright(torch.nn.Module):
 def test_leres_labels_with_the_users_checkpoint(data, tmp_path, monkeypatch):
     network, file = Bright(), tmp_path / "res101.pth"
     file.write_bytes(b"weights")
-    monkeypatch.setattr("ssmde.models.leres_checkpoint.load_leres", lambda path: network)
+    monkeypatch.setattr("ssmde.models.leres.load_leres", lambda path: network)
     found = run(data / "left", "leres", checkpoint=file, batch_size=3, size=(64, 96))
     assert network.sizes == [((3, 3, *SIZE), (64, 96)), ((2, 3, *SIZE), (64, 96))]
     info = info_of(data)

@@ -10,7 +10,7 @@ from PIL import Image
 from ssmde.config import Config, DataConfig, LossConfig, dump_config
 from ssmde.data.scene_files import write_poses, write_tracked_poses
 from ssmde.inference.loading import MotionPredictor
-from ssmde.models.load import save_weights
+from ssmde.models.checkpoint import save_weights
 from ssmde.odometry import odometry
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.trajectories.errors import align_path, path_errors

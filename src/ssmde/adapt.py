@@ -41,10 +41,8 @@ from ssmde.inference.predictor import Predictor
 from ssmde.io import hidden_part, read_json, write_json
 from ssmde.label import label
 from ssmde.labelling.corrected import write_corrected
-from ssmde.models.device import Device, choose_device
-from ssmde.models.load import read_weights, save_weights
-from ssmde.models.metric_scale import stored_scale, with_scale
-from ssmde.models.start import follow_start
+from ssmde.models.checkpoint import read_weights, save_weights, stored_scale, with_scale
+from ssmde.models.registry import Device, choose_device, follow_start
 from ssmde.outputs import done_or_free, identity, mark_of, recorded
 from ssmde.pace import seconds_per_step
 from ssmde.preparation import prepare

@@ -27,7 +27,7 @@ from ssmde.evaluation.result import Answer, Evaluation, FrameFunction
 from ssmde.inference.loading import load
 from ssmde.metrics.alignment import AlignmentName
 from ssmde.metrics.baselines import constant_depth
-from ssmde.models.start import WEIGHTS_IN_A_RUN
+from ssmde.models.registry import WEIGHTS_IN_A_RUN
 
 CONSTANT = "constant depth"
 

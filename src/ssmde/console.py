@@ -50,6 +50,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
 
 
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, or its kind."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def counted(number: int, thing: str) -> str:
     """A number of things, in the singular or the plural.
 

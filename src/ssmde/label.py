@@ -41,7 +41,7 @@ from ssmde.labelling.hub import (
 from ssmde.labelling.on_ray import Piece, label_on_ray
 from ssmde.labelling.source import Asked, Source
 from ssmde.labelling.weights import open_leres, open_own
-from ssmde.models.device import Device, choose_device
+from ssmde.models.registry import Device, choose_device
 from ssmde.outputs import sweep
 
 Engine = Literal["local", "ray"]

@@ -14,8 +14,7 @@ from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.inference.loading import MotionPredictor, find_weights
 from ssmde.io import write_json
-from ssmde.models.load import read_weights
-from ssmde.models.metric_scale import stored_scale
+from ssmde.models.checkpoint import read_weights, stored_scale
 from ssmde.outputs import check_own, recorded, sweep
 from ssmde.trajectories.errors import (
     FEWEST_FRAMES,

@@ -11,8 +11,7 @@ from ssmde.console import bars, counted
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.inference.loading import MotionPredictor, find_weights, load
 from ssmde.inference.predictor import Predictor
-from ssmde.models.load import read_weights, save_weights
-from ssmde.models.metric_scale import MetricScale, with_scale
+from ssmde.models.checkpoint import MetricScale, read_weights, save_weights, with_scale
 from ssmde.outputs import adding_to, sweep
 from ssmde.scaling.estimates import join_estimates
 from ssmde.scaling.frames import (

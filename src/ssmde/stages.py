@@ -18,7 +18,7 @@ from ssmde.evaluation.result import Evaluation
 from ssmde.inference.loading import load
 from ssmde.io import copy_file
 from ssmde.label import label
-from ssmde.models.start import follow_start
+from ssmde.models.registry import follow_start
 from ssmde.outputs import check_own, digest_of, recorded, sweep
 from ssmde.reporting.report import Stages, write_report
 from ssmde.track import track

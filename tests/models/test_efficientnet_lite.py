@@ -8,13 +8,13 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch.testing import assert_close
 
 from ssmde.models.efficientnet_lite import (
-    KEYS_LEFT_OUT,
+    EfficientNetLite,
     SameConv,
     efficientnet_lite0,
     efficientnet_lite1,
     efficientnet_lite2,
 )
-from ssmde.models.encoder import build_encoder, installed_weights
+from ssmde.models.registry import build_encoder, installed_weights
 
 BUILDERS = (efficientnet_lite0, efficientnet_lite1, efficientnet_lite2)
 EVEN = 224  # the oracle pads for one size; at 224 every map has even sides, as ours always have
@@ -56,7 +56,11 @@ def assert_maps_agree(net, oracle):
 def test_random_weights_of_the_oracle_give_its_five_maps(size):
     oracle = shaken(EfficientNet.from_name(f"efficientnet-lite{size}", image_size=EVEN))
     net = BUILDERS[size]().double().eval()
-    weights = {k: v for k, v in oracle.state_dict().items() if not k.startswith(KEYS_LEFT_OUT)}
+    weights = {
+        k: v
+        for k, v in oracle.state_dict().items()
+        if not k.startswith(EfficientNetLite.classifier)
+    }
     net.load_state_dict(weights, strict=True)
     assert_maps_agree(net, oracle)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssmde.config import PseudoDepthConfig, StudentConfig
-from ssmde.models.load import read_weights
+from ssmde.models.checkpoint import read_weights
 from ssmde.signals import Stopped
 from ssmde.train import train
 from ssmde.training import validation

@@ -33,7 +33,7 @@ from ssmde.evaluate import evaluate, evaluate_predictions
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
 from ssmde.metrics.baselines import constant_depth
-from ssmde.models.load import read_weights, save_weights
+from ssmde.models.checkpoint import read_weights, save_weights
 from ssmde.outputs import check_replaceable, hidden_folder, move_into_place, record_tree, sweep
 from ssmde.pace import seconds_per_step
 from ssmde.reporting.charts import stage_charts

@@ -22,8 +22,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from ssmde.config.data import MOST_SIDE
+from ssmde.console import first_line
 from ssmde.io import read_bytes
-from ssmde.models.load import check_is_file, first_line
+from ssmde.models.checkpoint import check_is_file
 
 INSTALL = "pip install 'ssmde[export]'"
 INPUT, OUTPUT = "image", "depth"

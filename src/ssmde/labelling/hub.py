@@ -17,11 +17,11 @@ import torch
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
+from ssmde.console import first_line
 from ssmde.data.pseudo_depth import Kind, LabelInfo
 from ssmde.inference.input import resize_depth
 from ssmde.labelling.source import Asked, Maps, Source
 from ssmde.models.hub import from_hub, hub_in_reach
-from ssmde.models.load import first_line
 
 Pixels = list[UInt8[np.ndarray, "h w 3"]]
 

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from ssmde.data.pseudo_depth import LabelInfo
 from ssmde.inference.loading import load
 from ssmde.labelling.source import Asked, Maps, Source, checksum, to_batch
-from ssmde.models.start import WEIGHTS_IN_A_RUN
+from ssmde.models.registry import WEIGHTS_IN_A_RUN
 
 Pixels = list[UInt8[np.ndarray, "h w 3"]]
 
@@ -27,8 +27,7 @@ def open_leres(asked: Asked) -> Source:
         FileNotFoundError: If there is no such checkpoint.
         ValueError: If none is given, or it is no LeReS.
     """
-    from ssmde.models.leres import INFERENCE_SIZE
-    from ssmde.models.leres_checkpoint import load_leres
+    from ssmde.models.leres import INFERENCE_SIZE, load_leres
 
     checkpoint = Path(asked.argument) if asked.argument else asked.checkpoint
     if checkpoint is None:

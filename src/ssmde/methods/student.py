@@ -27,10 +27,9 @@ from ssmde.methods.pseudo_depth import blend_with_label, pseudo_depth_terms
 from ssmde.methods.schedule import forgetting_factor, ramp
 from ssmde.methods.self_supervised import Learnt, SelfSupervised
 from ssmde.methods.teacher import build_networks
+from ssmde.models.checkpoint import load_networks
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.encoder import freeze_batch_norm
-from ssmde.models.load import load_networks
-from ssmde.models.start import weights_file
+from ssmde.models.registry import freeze_batch_norm, weights_file
 from ssmde.types import Batch, StepOutput
 
 TRUSTED = 0.5  # weight of the filter from which the teacher's depth may fit a label

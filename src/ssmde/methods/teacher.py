@@ -17,9 +17,8 @@ from ssmde.methods.warm_up import (
     upright_depth,
 )
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.encoder import freeze_batch_norm
 from ssmde.models.pose_net import build_pose_net
-from ssmde.models.start import load_start
+from ssmde.models.registry import freeze_batch_norm, load_start
 from ssmde.types import Batch, StepOutput
 
 NO_PSEUDO_DEPTH = PseudoDepthConfig()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssmde.models.metric_scale import MetricScale
+from ssmde.models.checkpoint import MetricScale
 
 BLOCKS = 10  # parts in time whose medians are compared: neighbouring frames err alike
 FEWEST_BLOCKS = 3  # for a standard error; with fewer the spread stands for it
