@@ -80,10 +80,3 @@ def test_a_surface_without_depth_has_no_normal_and_a_finite_gradient(columns):
     assert depth.grad is not None
     assert depth.grad.isfinite().all()
     assert bool(found.any()) == bool(depth.grad.any()) == (columns < W)
-
-
-def test_reduced_precision_of_convolutions_does_not_touch_normals():
-    depth, K = bumps().float(), make_intrinsics().float()
-    with torch.autocast("cpu", torch.bfloat16):
-        inside = normals(depth, K)
-    assert torch.equal(inside, normals(depth, K))

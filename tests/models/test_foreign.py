@@ -23,11 +23,13 @@ def resnet18_state(prefix: str) -> dict[str, Tensor]:
     """A ResNet-18 with classifier under torchvision's names; random, with statistics of its own."""
     state: dict[str, Tensor] = {}
     for key, value in resnet18().state_dict().items():
-        state[prefix + key] = value
-        if key.endswith("running_var"):
-            state[prefix + key] = 0.5 + torch.rand_like(value)
+        if value.ndim == 4:
+            value = torch.randn_like(value) / value[0].numel() ** 0.5
+        elif key.endswith("running_var"):
+            value = 0.5 + torch.rand_like(value)
         elif value.ndim == 1:  # of a normalization
-            state[prefix + key] = value + 0.1 * torch.randn_like(value)
+            value = value + 0.1 * torch.randn_like(value)
+        state[prefix + key] = value
     return state | {f"{prefix}fc.weight": torch.randn(1000, 512), f"{prefix}fc.bias": torch.ones(1)}
 
 

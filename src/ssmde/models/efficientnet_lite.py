@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 STEM_WIDTH = 32  # the same for every size
-EPS, MOMENTUM = 1e-3, 0.01  # of batch normalization, as in TensorFlow
 WIDTH_STEP = 8  # widths are multiples of this
+_normalization = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)  # as in TensorFlow
 LEAST_SHARE = 0.9  # rounding never takes more than a tenth of a width
 
 
@@ -99,7 +99,7 @@ class EfficientNetLite(nn.Module):
     """Beginnings of keys of the published files that a feature extractor has no use for."""
 
     def __init__(self, *, width: float = 1.0, depth: float = 1.0, in_images: int = 1) -> None:
-        """Build a network with random weights.
+        """Build a network with random weights; without factors Lite0, 3.0 M parameters.
 
         Args:
             width: Factor on the channels of every group; not on those of the stem.
@@ -142,17 +142,7 @@ class EfficientNetLite(nn.Module):
         return tuple(maps)
 
 
-def _normalization(width: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(width, eps=EPS, momentum=MOMENTUM)
-
-
 def _round_width(width: float) -> int:
     """The nearest multiple of `WIDTH_STEP`, the next one where that takes more than a tenth."""
     nearest = max(WIDTH_STEP, int(width + WIDTH_STEP / 2) // WIDTH_STEP * WIDTH_STEP)
     return nearest if nearest >= LEAST_SHARE * width else nearest + WIDTH_STEP
-
-
-# Random weights; Lite0 has 3.0 M parameters.
-efficientnet_lite0 = EfficientNetLite
-efficientnet_lite1 = partial(EfficientNetLite, depth=1.1)
-efficientnet_lite2 = partial(EfficientNetLite, width=1.1, depth=1.2)

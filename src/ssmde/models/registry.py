@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -21,12 +22,7 @@ from ssmde.models.checkpoint import (
     stored_config,
     stored_scale,
 )
-from ssmde.models.efficientnet_lite import (
-    EfficientNetLite,
-    efficientnet_lite0,
-    efficientnet_lite1,
-    efficientnet_lite2,
-)
+from ssmde.models.efficientnet_lite import EfficientNetLite
 from ssmde.models.hub import HUB_PREFIX, WEIGHTS_FILE, download_weights, from_hub
 from ssmde.models.resnet import ResNet, resnet18, resnet18_half, resnet34, resnet50
 from ssmde.weights import is_released, known_names, released_weights
@@ -56,15 +52,15 @@ ENCODERS = {
     "resnet50": EncoderEntry(resnet50, "timm/resnet50.tv_in1k"),
     # Apache-2.0, https://github.com/ml-illustrated.
     "efficientnet_lite0": EncoderEntry(
-        efficientnet_lite0,
+        EfficientNetLite,
         package_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     ),
     "efficientnet_lite1": EncoderEntry(
-        efficientnet_lite1,
+        partial(EfficientNetLite, depth=1.1),
         package_sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
     ),
     "efficientnet_lite2": EncoderEntry(
-        efficientnet_lite2,
+        partial(EfficientNetLite, width=1.1, depth=1.2),
         package_sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 }
