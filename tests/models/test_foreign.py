@@ -69,11 +69,12 @@ def encode(state: dict[str, Tensor], prefix: str, x: Tensor) -> list[Tensor]:
         s = [
             state[f"{prefix}{name}.{k}"] for k in ("running_mean", "running_var", "weight", "bias")
         ]
-        mean, var, weight, bias = (value[:, None, None] for value in s)
+        mean, var, weight, bias = (value.double()[:, None, None] for value in s)
         return (x - mean) / (var + 1e-5).sqrt() * weight + bias
 
     def conv(name: str, x: Tensor, stride: int, padding: int) -> Tensor:
-        return F.conv2d(x, state[f"{prefix}{name}.weight"], stride=stride, padding=padding)
+        weight = state[f"{prefix}{name}.weight"].double()
+        return F.conv2d(x, weight, stride=stride, padding=padding)
 
     x = norm("bn1", conv("conv1", x, 2, 3)).relu()
     maps = [x]
@@ -94,7 +95,7 @@ def decode(state, names, maps: list[Tensor], upsampling: str) -> Tensor:
     """The sigmoid at full size."""
 
     def conv(key: tuple[str, int], x: Tensor) -> Tensor:
-        weight, bias = state[f"{names[key]}.weight"], state[f"{names[key]}.bias"]
+        weight, bias = (state[f"{names[key]}.{kind}"].double() for kind in ("weight", "bias"))
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias)
 
     x = maps[-1]
@@ -132,12 +133,12 @@ def sc_depth(tmp_path):
 def assert_depth(found, image: Tensor, wanted: Tensor) -> None:
     assert wanted.log().std() > 0.3  # else much would pass
     with torch.no_grad():
-        assert_close(found.network.eval()(image), wanted, rtol=1e-4, atol=0)
+        assert_close(found.network.double().eval()(image), wanted, rtol=1e-6, atol=0)
 
 
 def test_monodepth2_weights_give_the_depth_of_its_formula(monodepth2):
     folder, encoder, decoder = monodepth2
-    found, x = load_foreign(folder), torch.rand(2, 3, 96, 128)
+    found, x = load_foreign(folder), torch.rand(2, 3, 96, 128).double()
     maps = encode(encoder, "encoder.", (x - 0.45) / 0.225)
     disparity = decode(decoder, MONODEPTH2, maps, "nearest")
     assert_depth(found, x, 1 / (1 / 100 + (1 / 0.1 - 1 / 100) * disparity))
@@ -146,7 +147,7 @@ def test_monodepth2_weights_give_the_depth_of_its_formula(monodepth2):
 
 def test_sc_depth_weights_give_the_depth_of_its_formula(sc_depth):
     path, state = sc_depth
-    found, x = load_foreign(path), torch.rand(2, 3, 96, 128)
+    found, x = load_foreign(path), torch.rand(2, 3, 96, 128).double()
     maps = encode(state, "depth_net.encoder.encoder.", (x - 0.45) / 0.225)
     assert_depth(found, x, 1 / (10 * decode(state, SC_DEPTH, maps, "bilinear") + 0.01))
     assert (found.image_size, found.project) == ((384, 640), "SC-Depth")
