@@ -38,9 +38,6 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """Write a safetensors file with text in its head; the folder is made where absent.
 
     Whatever happens, `path` holds the old file or the new one, never a part of it.
-
-    Raises:
-        OSError: If the disk refuses; the message names the file.
     """
     # Clones share no memory, which the format would refuse for tied weights.
     plain = {
@@ -230,11 +227,10 @@ class MetricScale:
     metres_per_unit: float
     """Depth in metres = this number * depth in scene units."""
     error: float | None
-    """Standard error of the number, as a share of it; None where one estimate stands alone. What it
-    was measured by, a height or a speed, has an error of its own, which nobody knows here."""
+    """Standard error as a share of the number, without that of what it was measured by (a height,
+    a speed); None where one estimate stands alone."""
     spread: float | None
-    """How far single frames lie off, as a share: half of the width of their middle 68 %; None where
-    one estimate stands alone."""
+    """Half of the width of the middle 68 % of single frames, as a share; None for one estimate."""
     estimates: int
     """Frames or points behind the number."""
     source: str

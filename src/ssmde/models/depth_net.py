@@ -92,11 +92,7 @@ def disparity_to_depth(
     """Depth in [near, far]: 1 / (1/far + (1/near - 1/far) * sigmoid), at least in float32.
 
     Evenly spaced in disparity, so near things get the fine steps (Godard et al., ICCV 2019,
-    https://arxiv.org/abs/1806.01260).
-
-    Args:
-        sigmoid: In [0, 1]; 0 is far, 1 is near.
-        depth_range: (near, far), in scene units; 0 < near < far.
+    https://arxiv.org/abs/1806.01260). A sigmoid of 0 is far, 1 is near.
     """
     near, far = depth_range
     # Far away the disparity is 1/far plus little: in bf16 the sum would swallow the little.

@@ -89,22 +89,16 @@ class SameConv(nn.Conv2d):
 class EfficientNetLite(nn.Module):
     """Five feature maps of an image, or of several images stacked along the channels."""
 
-    channels: tuple[int, ...]
-    """Widths of the five maps, from half size to a thirty-second."""
-    mean, std = 127 / 255, 128 / 255
-    """Of the images in [0, 1]: the weights were trained on (255 x - 127) / 128."""
+    channels: tuple[int, ...]  # this and the rest: see `ResNet`
+    mean, std = 127 / 255, 128 / 255  # the weights were trained on (255 x - 127) / 128
     first_key = "_conv_stem.weight"
-    """Key of the weights that see the images."""
     classifier = ("_conv_head.", "_bn1.", "_fc.")
-    """Beginnings of keys of the published files that a feature extractor has no use for."""
 
     def __init__(self, *, width: float = 1.0, depth: float = 1.0, in_images: int = 1) -> None:
         """Build a network with random weights; without factors Lite0, 3.0 M parameters.
 
-        Args:
-            width: Factor on the channels of every group; not on those of the stem.
-            depth: Factor on the number of blocks of every group but the first and the last.
-            in_images: Number of RGB images the input stacks.
+        `width` is a factor on the channels of every group, not on those of the stem; `depth` one
+        on the number of blocks of every group but the first and the last.
         """
         super().__init__()
         self._conv_stem = SameConv(3 * in_images, STEM_WIDTH, 3, 2)

@@ -53,9 +53,7 @@ def is_foreign(path: Path) -> bool:
 def load_foreign(path: Path) -> ForeignDepth:
     """Depth network of Monodepth2 (its folder, or a file in it) or SC-Depth (.ckpt).
 
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If it is damaged, holds code, or does not fit; it names the keys.
+    FileNotFoundError or ValueError: a file is missing, damaged, holds code, or does not fit.
     """
     if path.is_dir() or path.name in MONODEPTH2_FILES:
         return _load_monodepth2(path if path.is_dir() else path.parent)

@@ -144,9 +144,7 @@ depth = ssmde.from_pretrained("{name}").predict("photo.jpg").depth
 def download_weights(name: str, *, revision: str | None = None) -> Path:
     """Weights of a repository: the cached file where it is current or the hub is out of reach.
 
-    Raises:
-        ValueError: If the name is no OWNER/NAME, or there is no such repository, revision or file.
-        ConnectionError: If the hub cannot be reached and nothing is cached.
+    ConnectionError: neither has them. ValueError: there is no such repository, revision or file.
     """
     if name.count("/") != 1 or name.startswith("/") or name.endswith("/"):
         raise ValueError(f"a repository of the hub is OWNER/NAME, got {name!r}")
@@ -193,11 +191,8 @@ def save_repository(weights: Path, folder: Path, card: ModelCard, *, name: str) 
 def push_to_hub(weights: str | Path, name: str, card: ModelCard, *, private: bool = False) -> str:
     """Upload weights with their model card; returns the address of the commit.
 
-    The repository OWNER/NAME is made if absent; `private` is about a new one.
-
-    Raises:
-        ValueError: If the file holds no weights of this project.
-        ConnectionError: If the hub cannot be reached, or refuses.
+    The repository OWNER/NAME is made if absent; `private` is about a new one. ConnectionError: the
+    hub cannot be reached, or refuses.
     """
     import huggingface_hub
 

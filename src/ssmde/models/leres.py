@@ -48,11 +48,7 @@ def load_leres(path: Path) -> "LeReS":
     """LeReS with the weights of a file: on the CPU, in float32 and in evaluation mode.
 
     Reads the official files, those of LeReS's training code, and plain state dicts, as PyTorch
-    file or .safetensors. The backbone follows from the weights.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, holds more than data, or does not fit; it names the keys.
+    file or .safetensors. The backbone follows from the weights; a ValueError names what is wrong.
     """
     tensors = network_tensors(read_checkpoint(path), origin=str(path))
     with torch.device("meta"):  # random weights of this size would take a second

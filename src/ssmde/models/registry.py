@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -205,8 +205,10 @@ def follow_start(config: Config) -> Config:
     for name in ("encoder", "depth_range"):
         asked, has, usual = (getattr(m, name) for m in (model, given, ModelConfig()))
         if asked not in (has, usual):
+            # As they are written on the command line: a range without brackets.
+            ours, theirs = (str(value).strip("()").replace(",", "") for value in (asked, has))
             raise ValueError(
-                f"model.{name} is {_text(asked)}, but model.start {model.start} has {_text(has)}: "
+                f"model.{name} is {ours}, but model.start {model.start} has {theirs}: "
                 f"leave --model.{name.replace('_', '-')} out, or start from --model.start none"
             )
     if model.pretrained != "none":
@@ -218,11 +220,6 @@ def follow_start(config: Config) -> Config:
     near, far = given.depth_range
     initial = model.initial_depth if near < model.initial_depth < far else (near * far) ** 0.5
     return replace(config, model=replace(model, **kept, initial_depth=initial))
-
-
-def _text(value: Any) -> str:
-    """As it is written on the command line."""
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def say_lost_scale(config: Config) -> None:
