@@ -24,13 +24,13 @@ from typing import Any
 from ssmde.cli import main as ssmde
 from ssmde.config import AffineConfig, Config, DataConfig, PseudoDepthConfig, StudentConfig
 from ssmde.data.scene_folder import read_scenes, write_list
-from ssmde.evaluate import evaluate_predictions
+from ssmde.evaluation import evaluate_predictions
 from ssmde.inference.loading import load
-from ssmde.labelling.corrected import write_corrected
+from ssmde.labeling import write_corrected
 from ssmde.models.registry import follow_start
 from ssmde.pace import seconds_per_step
 from ssmde.presets import AFFINE_INDOOR, CONSISTENT, PHOTOMETRIC, SC_DEPTH_V3, SS_MDE
-from ssmde.train import train
+from ssmde.training import train
 
 REGIONS = ("full", "static", "dynamic")
 COLUMNS = [f"{region} {name}" for region in REGIONS for name in ("abs_rel", "d1")]
@@ -78,7 +78,9 @@ def own_motion(**train: Any) -> Config:
 def teacher(**labels: Any) -> Config:
     """Stage 1 of ss_mde."""
     return replace(
-        tracked(SC_DEPTH_V3, points=0.5), method="teacher", pseudo_depth=replace(STAY, **labels)
+        tracked(SC_DEPTH_V3, sparse_depth=0.5),
+        method="teacher",
+        pseudo_depth=replace(STAY, **labels),
     )
 
 
@@ -101,7 +103,9 @@ LADDER: dict[str, Row] = {
     "photometric": Row(config=tracked(PHOTOMETRIC)),
     "consistent": Row(config=tracked(CONSISTENT)),
     "sc_depth_v3: + labels": Row(config=replace(tracked(SC_DEPTH_V3), pseudo_depth=LABELS)),
-    "+ tracked points": Row(config=replace(tracked(SC_DEPTH_V3, points=0.5), pseudo_depth=LABELS)),
+    "+ tracked points": Row(
+        config=replace(tracked(SC_DEPTH_V3, sparse_depth=0.5), pseudo_depth=LABELS)
+    ),
     "+ depth of labels: teacher": Row(config=teacher()),
     "+ student, no filter, no labels": Row(config=student(PseudoDepthConfig(), "off")),
     "+ mask filter": Row(config=student(PseudoDepthConfig())),
@@ -140,10 +144,10 @@ CHOICES: dict[str, Row] = {
     "views: smoothness 0.001": Row(config=teacher_loss(smoothness=1e-3)),
     "views: four scales": Row(config=teacher_loss(scales=(0, 1, 2, 3))),
     "motion: pose network": Row(config=own_motion()),
-    "motion: pose network, its rate 1": Row(config=own_motion(pose_rate=1.0)),
+    "motion: pose network, its rate 1": Row(config=own_motion(pose_lr_multiplier=1.0)),
     "motion: pose network, no warm-up": Row(
         config=replace(
-            own_motion(), loss=replace(own_motion().loss, rotation_first=0.0, upright_first=0.0)
+            own_motion(), loss=replace(own_motion().loss, rotation_warmup=0.0, plane_warmup=0.0)
         )
     ),
 }
@@ -188,7 +192,7 @@ def make_run(bench: Bench, film: Film, row: Row, name: str, seed: int) -> Config
         affine = AffineConfig(
             regression=0.0, gradient=0.0, ranking=0.0, normals=0.0, log_depth=1.0, log_gradient=1.0
         )
-        data |= {"zoom": 1.5, "keep_proportions": True, "colour_jitter": 0.5}
+        data |= {"zoom": 1.5, "color_jitter": 0.5}
         config = replace(config, affine=affine)
     base: DataConfig = replace(
         config.data, image_size=bench.image_size, frame_gaps=bench.frame_gaps, workers=0, **data
@@ -201,7 +205,7 @@ def make_run(bench: Bench, film: Film, row: Row, name: str, seed: int) -> Config
         model=replace(config.model, start=str(bench.start)),
         train=replace(
             config.train, learning_rate=RATE, schedule="cosine", warmup_steps=5, seed=seed,
-            accelerator="cpu", threads=1, average=0.98, encoder_rate=0.3,
+            accelerator="cpu", threads=1, average=0.98, encoder_lr_multiplier=0.3,
             batch_size=8 if row.corrected else 4,
         ),
     )  # fmt: skip

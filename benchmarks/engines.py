@@ -25,10 +25,8 @@ import openvino
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ssmde.exporting.formats import onnx_model, write_onnx, write_openvino
+from ssmde.exporting.network import WholeModel, onnx_model, quantize, write_onnx, write_openvino
 from ssmde.exporting.parity import cut, drawn_pictures, milliseconds
-from ssmde.exporting.quantise import quantise
-from ssmde.exporting.whole_model import WholeModel
 from ssmde.inference.engines import Exported, ExportFacts, open_exported
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
@@ -50,7 +48,7 @@ def open_all(predictor: Predictor, folder: Path) -> dict[str, Exported]:
     facts = replace(FACTS, image_size=predictor.image_size)
     model = WholeModel(predictor.network, predictor.image_size).eval()
     proto = onnx_model(model, facts)
-    small = quantise(proto, drawn_pictures(8))
+    small = quantize(proto, drawn_pictures(8))
     write_onnx(proto, folder / "fp32.onnx")
     write_onnx(small, folder / "int8.onnx")
     write_openvino(proto, facts, folder / "fp32.xml")

@@ -43,7 +43,7 @@ def time_loader(snippets: int) -> None:
     "bare" is Pillow's decoding and the resizing of whole frames, which nothing can leave out that
     reads them with Pillow.
     """
-    data = replace(PRESETS["consistent"].data, image_size=SIZE, colour_jitter=1.0)
+    data = replace(PRESETS["consistent"].data, image_size=SIZE, color_jitter=1.0)
     with tempfile.TemporaryDirectory() as folder:
         clip = draw_clip("room", frames=24, size=(120, 160), seed=0)
         for i, image in enumerate(clip.images):

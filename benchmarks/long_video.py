@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from ssmde.data.video import read_frames, write_video
-from ssmde.inference import Predictor, jobs, predict_files
+from ssmde.inference import Predictor, predict_files
+from ssmde.inference import predict as jobs
 
 SIZE, FPS = (120, 160), 30.0
 
@@ -57,7 +58,7 @@ def predict(video: Path, out: Path) -> None:
         return write(*args, **options)
 
     jobs.write_frame = counting
-    predict_files(Predictor(OneConvolution(), (64, 96)), video, out, formats=["video"])
+    predict_files(Predictor(OneConvolution(), (64, 96)), video, out, format="video")
     print(f"cpu {time.process_time():.1f}", flush=True)
 
 

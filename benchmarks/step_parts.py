@@ -12,13 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssmde.config import PseudoDepthConfig
 from ssmde.methods.pseudo_depth import pseudo_depth_terms
-from ssmde.methods.self_supervised import Depths, Learnt, SelfSupervised
-from ssmde.methods.student import Student, TeacherNetworks
+from ssmde.methods.self_supervised import SelfSupervised, SelfSupervisedOutput
+from ssmde.methods.student import Student, TeacherNetworks, predict_with_teacher
 from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.pose_net import build_pose_net
 from ssmde.presets import PRESETS
+from ssmde.training.module import LARGEST_GRADIENT
 from ssmde.training.optimizer import build_optimizer
 from ssmde.types import Batch
 
@@ -47,10 +49,10 @@ def build(run: str) -> SelfSupervised:
     """The method of a run; stage 2 with a teacher of random weights."""
     torch.manual_seed(0)
     config = PRESETS["ss_mde" if run == STAGE_2 else run]
-    method = build_teacher(config.model, config.loss, config.pseudo_depth)
+    method = build_teacher(config)
     if run == STAGE_2:
         teacher = TeacherNetworks(*build_networks(config.model, config.loss))
-        method = Student(method, teacher, config.student)
+        method = Student(method, teacher, config.student, config.pseudo_depth)
     return method.to(memory_format=torch.channels_last)
 
 
@@ -62,7 +64,7 @@ def full_step(method: SelfSupervised, batch: Batch) -> Step:
     def step() -> None:
         optimizer.zero_grad()
         method(batch, PROGRESS).loss.backward()
-        nn.utils.clip_grad_norm_(method.parameters(), train.clip_gradient)
+        nn.utils.clip_grad_norm_(method.parameters(), LARGEST_GRADIENT)
         optimizer.step()
 
     return step
@@ -102,8 +104,7 @@ def bare_networks(method: SelfSupervised, batch: Batch) -> Step:
     """The same network passes without geometry, losses and optimiser."""
     w = method.weights
     images = torch.cat([batch.target[:, None], batch.sources], dim=1)
-    all_views = w.geometry > 0 or w.weight_mask or w.both_directions
-    views = (images if all_views else images[:, :1]).flatten(0, 1)
+    views = (images if w.geometry > 0 else images[:, :1]).flatten(0, 1)
     target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
 
     def step() -> None:
@@ -137,44 +138,40 @@ def networks_of_sc_depth_v3(batch: Batch) -> Step:
 
 def all_parts(method: SelfSupervised, batch: Batch) -> dict[str, Step]:
     """Parts by name, in the order of a step."""
-    depths, said = _leaves(method, batch)
+    images = method.network_images(batch)
+    with torch.no_grad():  # what the networks predict, as leaves of the graph
+        depths = method.predict_depth(images, posed=batch.T_src_tgt is not None)
+        pose = method.predict_pose(images)
+    depths = [depth.detach().requires_grad_() for depth in depths]
+    pose = pose.detach().requires_grad_()
+
+    def learn() -> SelfSupervisedOutput:
+        return method.learn_from_views(batch, predicted_depth=depths, predicted_pose=pose)
+
     with torch.no_grad():
-        learnt = method.learn_from_views(batch, PROGRESS, depths=depths, said=said)
-    learnt = learnt._replace(depths=depths)
-
-    def views() -> None:
-        terms = method.learn_from_views(batch, PROGRESS, depths=depths, said=said).terms
-        torch.stack(list(terms.values())).sum().backward()
-
-    parts: dict[str, Step] = {"networks": bare_networks(method, batch), "views": views}
-    own = method.student if isinstance(method, Student) else method
-    if own.pseudo_depth.wanted:
-        parts["labels"] = lambda: _backward(
-            pseudo_depth_terms(own.pseudo_depth, batch, learnt, PROGRESS)
-        )
+        views = learn()
+    parts: dict[str, Step] = {
+        "networks": bare_networks(method, batch),
+        "views": lambda: _backward(learn().terms),
+    }
+    labels: PseudoDepthConfig = method.pseudo_depth
+    if labels.wanted:
+        parts["labels"] = lambda: _backward(pseudo_depth_terms(labels, batch, views))
     if isinstance(method, Student):
-        parts |= _student_parts(method, batch, learnt)
+        parts |= _student_parts(method, batch, depths)
     return parts | {"optimiser": _optimiser(method)}
 
 
-def _leaves(method: SelfSupervised, batch: Batch) -> tuple[Depths, Tensor]:
-    """What the networks say of the batch, as leaves of the graph."""
-    seen = method.seen_images(batch)
-    with torch.no_grad():
-        found, said = method.depths(seen, normalise=False), method.motions(seen)
-    scales = [d.detach().requires_grad_() for d in found.scales]
-    features = tuple(f.detach().requires_grad_() for f in found.features)
-    return Depths(scales, features), said.detach().requires_grad_()
+def _student_parts(method: Student, batch: Batch, depths: list[Tensor]) -> dict[str, Step]:
+    def ask():
+        return predict_with_teacher(method.teacher, batch, normalize=method.normalize)
 
-
-def _student_parts(method: Student, batch: Batch, learnt: Learnt) -> dict[str, Step]:
-    ask = getattr(method, "ask_teacher", None) or method._ask_teacher  # as it was called before
-    asked = ask(batch)
-    filtered = method.mask_filter(asked)
+    prediction = ask()
+    filtered = method.mask_filter(prediction)
     return {
-        "teacher": lambda: ask(batch) and None,
-        "filter": lambda: method.mask_filter(asked) and None,
-        "distil": lambda: _backward(method._distil(learnt, asked.depth, filtered, PROGRESS, None)),
+        "teacher": lambda: ask() and None,
+        "filter": lambda: method.mask_filter(prediction) and None,
+        "distill": lambda: _backward(method._distill(depths, prediction.depth, filtered)),
     }
 
 
@@ -186,7 +183,7 @@ def _optimiser(method: SelfSupervised) -> Step:
         for parameter in method.parameters():
             if parameter.requires_grad and parameter.grad is None:
                 parameter.grad = torch.ones_like(parameter)
-        nn.utils.clip_grad_norm_(method.parameters(), train.clip_gradient)
+        nn.utils.clip_grad_norm_(method.parameters(), LARGEST_GRADIENT)
         optimizer.step()
 
     return step

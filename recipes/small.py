@@ -38,7 +38,7 @@ from ssmde.cli import main as ssmde
 from ssmde.data.scene_files import write_intrinsics
 from ssmde.data.scene_folder import read_scene
 from ssmde.data.sequence import from_hfov
-from ssmde.labelling.corrected import write_corrected
+from ssmde.labeling import write_corrected
 from ssmde.models.checkpoint import read_weights, save_weights
 
 STEPS = ("photos", "affine", "videos", "detail")
@@ -144,12 +144,11 @@ DETAIL = Training(
     steps=1_350, learning_rate=4e-4, sizes=((192, 256), (128, 416), (256, 192), (160, 288))
 )
 OPTIONS = (
-    *("--data.zoom", "2", "--data.keep-proportions", "True"),
-    *("--data.degrade", "0.5", "--data.colour-jitter", "0.5", "--data.hue", "0.05"),
+    *("--data.zoom", "2"),
+    *("--data.degrade", "0.5", "--data.color-jitter", "0.5", "--data.hue", "0.05"),
     *("--data.saturation", "0.4", "--train.batch-size", "8", "--train.average", "0.998"),
-    *("--train.encoder-rate", "0.3", "--train.schedule", "cosine"),
-    *("--affine.regression", "1", "--affine.gradient", "0.5", "--affine.ranking", "1"),
-    *("--affine.normals", "0", "--affine.log-depth", "1", "--affine.log-gradient", "1"),
+    *("--train.encoder-lr-multiplier", "0.3", "--train.schedule", "cosine"),
+    *("--affine.leres", "1", "--affine.log-depth", "1", "--affine.log-gradient", "1"),
 )
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssmde.geometry.pose import invert_motion, rigid_motion
-from ssmde.methods.mask_filter import FilterInput
+from ssmde.methods.mask_filter import TeacherPrediction
 
 WALL, FLOOR = 7.0, 1.2  # metres from the first camera, forward and down
 RESTING = ((-2.0, 0.0, 4.2), (-0.8, 1.2, 5.2))  # two corners of a box
@@ -32,7 +32,7 @@ GAINS = (1.0, 1.03, 0.97)  # exposure of the target and its two neighbours
 class MaskScene(NamedTuple):
     """What the filter gets, and the truth it should find."""
 
-    inputs: FilterInput
+    inputs: TeacherPrediction
     depth: Tensor
     """True depth of the target (1, 1, h, w)."""
     box: Tensor
@@ -55,7 +55,7 @@ def draw_scene(kind: str, *, seed: int = 0, height: int = 128, width: int = 160)
         0.0005 * torch.randn(2, 3, generator=generator),
         0.003 * torch.randn(2, 3, generator=generator),
     )
-    inputs = FilterInput(
+    inputs = TeacherPrediction(
         target=images[0][None],
         sources=torch.stack(images[1:])[None],
         depth=teacher[0][None, None],

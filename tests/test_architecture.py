@@ -14,7 +14,7 @@ PLACES = re.findall(r"`([\w./-]+(?:/|\.py|\.md|\.toml|\.txt))`(?:: ((?:`\w+`(?:,
 def test_every_file_and_folder_on_the_page_exists_and_holds_what_it_names():
     assert len(PLACES) > 30
     for name, functions in PLACES:
-        places = [path for path in (ROOT / name, ROOT / "src" / "ssmde" / name) if path.exists()]
+        places = [path for path in (ROOT / "src" / "ssmde" / name, ROOT / name) if path.exists()]
         assert places, f"docs/architecture.md: there is no {name}"
         for function in re.findall(r"\w+", functions):
             files = [places[0]] if places[0].is_file() else sorted(places[0].rglob("*.py"))

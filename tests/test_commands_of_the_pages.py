@@ -45,9 +45,9 @@ NOT_HERE = {
     r"^ssmde demo": "takes minutes: tests/test_demo.py",
     r"^ssmde app": "serves until Ctrl-C: tests/application/test_browser.py",
     r"rtsp://": "needs a camera of the network: tests/inference/test_film.py has a server",
-    r"^ssmde label data( --source depth-anything-v2)?$": "needs internet: tests/test_label.py",
-    r"--source leres": "needs the weights of LeReS: tests/test_label.py",
-    r"--precision int8": "needs trained weights for its check: tests/test_export.py",
+    r"^ssmde label data( --source depth-anything-v2)?$": "by tests/labeling/test_sources.py",
+    r"--source leres": "needs the weights of LeReS: tests/labeling/test_sources.py",
+    r"--precision int8": "needs trained weights for its check: tests/exporting/test_to_file.py",
     r"SOURCE OUT": "is the form of a command",
 }
 UNTRAINED = {

@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 import ssmde
-from ssmde.cli import parse
-from ssmde.verbs import VERBS
+from ssmde.cli import VERBS, parse
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "src" / "ssmde").rglob("*.py"))

@@ -9,13 +9,12 @@ from PIL import Image
 
 import archives
 import kitti_archive
-from ssmde.benchmark import benchmark
 from ssmde.config import Config, DataConfig, ModelConfig, TrainConfig
 from ssmde.data.scene_folder import read_scenes
 from ssmde.diagnosis import doctor
-from ssmde.evaluate import evaluate
+from ssmde.evaluation import benchmark, evaluate
 from ssmde.preparation.archives import prepare_dataset
-from ssmde.train import train
+from ssmde.training import train
 
 SIZE = (32, 64)
 FRAMES = 12
@@ -94,10 +93,10 @@ def test_an_official_archive_becomes_a_number(name, tmp_path):
     archive.mkdir()
     lists = make(archive)
     written = prepare_dataset(name, archive, data, lists=lists)
-    assert {scene.split for scene in written} >= {"train", split}
+    assert {scene.split for scene in written.scenes} >= {"train", split}
     assert all(scene.intrinsics is not None for scene in read_scenes(data, "all"))
 
-    findings = doctor(data, split="train", show_progress=False)
+    findings = doctor(data, split="train", show_progress=False).findings
     faults = [f for f in findings if f.name in OF_FILES and f.severity == "blocking"]
     assert not faults
 
@@ -107,7 +106,7 @@ def test_an_official_archive_becomes_a_number(name, tmp_path):
         data=DataConfig(root=data, image_size=SIZE, workers=0),
         model=ModelConfig(pretrained="none"),
         train=TrainConfig(
-            steps=10, batch_size=2, validate_every=10, validation_frames=2, checkpoint_every=10,
+            steps=10, batch_size=2, validate_every=10, checkpoint_every=10,
             accelerator="cpu", threads=1, protocol=table,
         ),
     )  # fmt: skip
@@ -117,7 +116,7 @@ def test_an_official_archive_becomes_a_number(name, tmp_path):
     assert not found.broken
     assert math.isfinite(found.full.abs_rel)
 
-    rows = benchmark(table, data, [f"mine={folder}"], split=split).rows
+    rows = benchmark(table, data, [f"mine={folder}"], split=split, out=None).rows
     mine = next(row for row in rows if row.method == "mine")
     assert mine.numbers["abs_rel"] == found.full.abs_rel
     assert mine.images == found.n_images

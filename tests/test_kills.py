@@ -91,12 +91,12 @@ COMMANDS = {
     "label": Command(
         words=("label", "scenes", "--source", "folder:labels", "--kind", "depth", "--batch-size",
                "2"),
-        needs=("ssmde.label",),
+        needs=("ssmde.labeling",),
         out="scenes",
     ),
     "export": Command(
         words=("export", "small", "data/x.pt2", "--resolution", "32", "64"),
-        needs=("ssmde.export", "torch.export"),
+        needs=("ssmde.exporting", "torch.export"),
     ),
     "train": Command(
         words=(
@@ -105,7 +105,7 @@ COMMANDS = {
             "--train.batch-size", "2", "--train.checkpoint-every", "3", "--train.log-every", "1",
             "--train.validate-every", "5", "--train.accelerator", "cpu", "--train.threads", "1",
         ),
-        needs=("ssmde.stages", "ssmde.diagnosis"),
+        needs=("ssmde.training.both_stages", "ssmde.diagnosis"),
         again=("--resume",),
     ),
 }  # fmt: skip
@@ -124,7 +124,7 @@ def run(folder: Path, words: tuple[str, ...], kill_after: float | None = None) -
             os.dup2(log, 2)
             torch.set_num_threads(1)  # threads of the parent are not here
             if words[0] == "train":
-                import_module("ssmde.train").build_teacher = build_tiny_teacher
+                import_module("ssmde.training.single_stage").build_teacher = build_tiny_teacher
             status = main(words)
         finally:
             os._exit(status)

@@ -18,7 +18,7 @@ def test_a_preset_stored_and_loaded_is_the_same_value(name):
 @EACH_PRESET
 def test_a_preset_builds_its_networks(name):
     preset = follow_start(PRESETS[name])
-    teacher = build_teacher(preset.model, preset.loss)
+    teacher = build_teacher(preset)
     assert teacher.weights == preset.loss
     assert all(parameter.requires_grad for parameter in teacher.parameters())
 
@@ -31,8 +31,8 @@ def test_a_run_is_named_after_its_preset(name):
 def test_the_presets_differ_where_their_papers_do():
     photometric, consistent = PRESETS["photometric"].loss, PRESETS["consistent"].loss
     assert photometric.geometry == 0 < consistent.geometry
-    assert (photometric.weight_mask, consistent.weight_mask) == (False, True)
-    assert (photometric.both_directions, consistent.both_directions) == (False, True)
+    literal = PRESETS["ss_mde_abstract"].student
+    assert (literal.labels, literal.forgetting) == ("static", "exponential")
     upsampling = [PRESETS[name].model.upsampling for name in ("photometric", "consistent")]
     assert upsampling == ["nearest", "bilinear"]
 

@@ -6,15 +6,18 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ssmde.types import Batch, Snippets, collate
+from ssmde.types import Batch, collate
 
 
-def make_snippet(seed: int, *, views: int = 3, broken: tuple[str, ...] = ()) -> Snippets:
+def make_snippet(seed: int, *, views: int = 3, broken: tuple[str, ...] = ()) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    return Snippets(
-        images=torch.randint(0, 256, (1, views, 3, 4, 6), dtype=torch.uint8, generator=generator),
+    return Batch(
+        target=torch.randint(0, 256, (1, 3, 4, 6), dtype=torch.uint8, generator=generator),
+        sources=torch.randint(
+            0, 256, (1, views - 1, 3, 4, 6), dtype=torch.uint8, generator=generator
+        ),
         intrinsics=torch.eye(3)[None] * (seed + 1),
-        colour=torch.full((1, 3, 4), float(seed)),
+        color=torch.full((1, 3, 4), float(seed)),
         names=(f"scene/{seed:03d}",),
         broken=broken,
     )
@@ -26,14 +29,14 @@ def test_joined_snippets_keep_their_order_and_every_byte():
     for i, snippet in enumerate(snippets):
         assert torch.equal(joined.images[i], snippet.images[0])
         assert torch.equal(joined.intrinsics[i], snippet.intrinsics[0])
-        assert torch.equal(joined.colour[i], snippet.colour[0])
+        assert torch.equal(joined.color[i], snippet.color[0])
     assert joined.names == ("scene/002", "scene/000", "scene/001")
 
 
 def test_a_batch_of_one_is_the_snippet_itself():
     snippet = make_snippet(3, broken=("b.jpg: truncated",))
     joined = collate([snippet])
-    for field in fields(Snippets):
+    for field in fields(Batch):
         ours, theirs = getattr(joined, field.name), getattr(snippet, field.name)
         same = torch.equal(ours, theirs) if isinstance(ours, torch.Tensor) else ours == theirs
         assert same, field.name
@@ -56,35 +59,43 @@ def test_snippets_of_different_length_are_not_joined():
 def test_the_first_view_is_the_target_and_bytes_become_values_from_0_to_1():
     images = torch.zeros(1, 3, 3, 1, 2, dtype=torch.uint8)
     images[0, 0], images[0, 1], images[0, 2] = 255, 51, 102
-    batch = Snippets(
-        images=images, intrinsics=torch.eye(3)[None], colour=torch.ones(1, 3, 4), names=("a/b",)
-    ).to_batch()
+    batch = Batch(
+        target=images[:, 0],
+        sources=images[:, 1:],
+        intrinsics=torch.eye(3)[None],
+        color=torch.ones(1, 3, 4),
+        names=("a/b",),
+    ).to_float()
     assert torch.equal(batch.target, torch.ones(1, 3, 1, 2))
     assert_close(batch.sources[0, :, 0, 0, 0], torch.tensor([0.2, 0.4]))
     assert batch.names == ("a/b",)
-    assert batch.colour is not None
+    assert batch.color is not None
 
 
 def test_every_byte_has_its_own_value_and_finds_its_way_back():
     every = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 1, 16, 16).expand(1, 2, 3, 16, 16)
-    snippet = Snippets(
-        images=every, intrinsics=torch.eye(3)[None], colour=torch.zeros(1, 3, 4), names=("a/b",)
+    snippet = Batch(
+        target=every[:, 0],
+        sources=every[:, 1:],
+        intrinsics=torch.eye(3)[None],
+        color=torch.zeros(1, 3, 4),
+        names=("a/b",),
     )
-    target = snippet.to_batch().target
+    target = snippet.to_float().target
     assert target.dtype == torch.float32
     assert torch.equal((target * 255).round().to(torch.uint8), every[:, 0])
 
 
 def test_a_snippet_moves_with_all_its_tensors_and_keeps_its_names():
     moved = make_snippet(0, broken=("a.jpg: empty",)).to("meta")
-    assert {moved.images.device.type, moved.intrinsics.device.type, moved.colour.device.type} == {
+    assert {moved.images.device.type, moved.intrinsics.device.type, moved.color.device.type} == {
         "meta"
     }
     assert (moved.names, moved.broken) == (("scene/000",), ("a.jpg: empty",))
 
 
 def test_records_cannot_be_changed_behind_the_back_of_their_owner():
-    batch = make_snippet(0).to_batch()
+    batch = make_snippet(0).to_float()
     assert isinstance(batch, Batch)
     with pytest.raises(FrozenInstanceError):
         batch.target = torch.zeros(1, 3, 4, 6)  # type: ignore[misc]

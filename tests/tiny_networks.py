@@ -8,13 +8,11 @@ from torch import nn
 from ssmde.config import (
     Config,
     DataConfig,
-    LossConfig,
     ModelConfig,
-    PseudoDepthConfig,
     dump_config,
 )
 from ssmde.geometry.pose import rigid_motion
-from ssmde.methods.teacher import NO_PSEUDO_DEPTH, Teacher
+from ssmde.methods.teacher import Teacher
 from ssmde.models.checkpoint import save_weights
 from ssmde.models.depth_net import DepthNet
 
@@ -58,10 +56,8 @@ class TinyPoseNet(nn.Module):
         return rigid_motion(six[:, :3], six[:, 3:])
 
 
-def build_tiny_teacher(
-    model: ModelConfig, loss: LossConfig, pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH
-) -> Teacher:
-    return Teacher(TinyDepthNet(), TinyPoseNet(), loss, pseudo_depth)
+def build_tiny_teacher(config: Config) -> Teacher:
+    return Teacher(TinyDepthNet(), TinyPoseNet(), config.loss, config.pseudo_depth)
 
 
 def write_random_weights(path: Path, *, seed: int = 0) -> Path:

@@ -1,31 +1,20 @@
-"""`ssmde VERB ...`: from words to a verb that runs, and from how it ends to an exit status.
+"""`ssmde VERB ...`: from words to a function that runs, and from how it ends to an exit status.
 
-What is slow to import is imported by the verb that needs it, after its words are understood. A
-fault ends in one line on stderr: exit status 2 for a bad input, 1 for a run that failed, 130 after
-Ctrl-C, 143 after SIGTERM. `--debug`, or SSMDE_DEBUG=1 in the environment, shows the traceback
-instead.
+What is slow to import is imported by the verb that needs it. A fault ends in one line on stderr:
+exit status 2 for a bad input, 1 for a run that failed, 130 after Ctrl-C, 143 after SIGTERM.
+`--debug`, or SSMDE_DEBUG=1 in the environment, shows the traceback instead.
 """
 
 import errno
-import inspect
 import os
-import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from io import TextIOWrapper
-from pathlib import Path
-from typing import Any
-
-import tyro
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from ssmde import __version__
-from ssmde.config import Config, former_option, read_config
-from ssmde.config.idle import differences, refuse_idle
-from ssmde.console import did_you_mean, is_out_of_memory, shorten
-from ssmde.presets import PRESETS, find_preset
+from ssmde.console import did_you_mean, is_later_rank, is_out_of_memory, shorten
 from ssmde.signals import stop_on_sigterm
-from ssmde.verbs import VERBS, Adapt, Train, Verb, is_first_process
 
 BAD_INPUT = (
     ValueError,
@@ -40,9 +29,49 @@ BAD_INPUT_STATUS, FAILED_STATUS = 2, 1
 LONGEST_MESSAGE = 1500  # characters: a broken file must not fill the screen
 NO_MEMORY = "out of memory: take smaller images or a smaller size, or end other programs"
 INTERRUPTED_STATUS = 130  # by Ctrl-C: 128 + SIGINT, as a shell has it
+VERBS = {
+    "prepare": "ssmde.preparation:prepare",
+    "doctor": "ssmde.diagnosis:doctor",
+    "track": "ssmde.tracking:track",
+    "label": "ssmde.labeling:label",
+    "adapt": "ssmde.adaptation:adapt",
+    "train": "ssmde.verbs:Train",
+    "evaluate": "ssmde.evaluation:evaluate",
+    "predict": "ssmde.inference:predict_files",
+    "export": "ssmde.exporting:export",
+    "app": "ssmde.app:app",
+    "demo": "ssmde.demo:demo",
+    "scale": "ssmde.evaluation:scale",
+    "odometry": "ssmde.evaluation:odometry",
+    "benchmark": "ssmde.evaluation:benchmark",
+}
+"""What each verb runs: a module, which is imported then, and a function of it."""
+GOES_ON = ("adapt", "train")  # with what was done before it was stopped
+FIRST_STEPS = """ssmde: monocular depth from plain video
+
+  ssmde predict photo.jpg depth                  depth of a photo, a folder or a video
+  ssmde adapt walk.mp4 here                      a network made better at the place of your film
+  ssmde train photometric --data.root data       a network from a folder of scenes
+  ssmde evaluate runs/photometric data           its errors where depth was measured
+  ssmde export runs/photometric depth.onnx       one file for other programs
+
+ssmde --help lists all verbs, ssmde VERB --help explains one."""
 OVERVIEW = """ssmde: monocular depth from plain video
 
-{verbs}
+  prepare   Turn a video, images, or the official archive of a data set into scene folders.
+  doctor    Say what stands in the way of training on DATA, with frame numbers and the remedy.
+  track     Find how the camera moved in each training scene, from its own frames.
+  label     Write pseudo-depth for every frame, by a network or from files.
+  adapt     Make a network better at the place that your own film shows, from the film alone.
+  train     Train a depth network and a pose network on scene folders.
+  evaluate  Measure weights on frames with measured depth, beside two baselines.
+  predict   Write the depth of images, a video or a camera to files.
+  export    Write weights as one ONNX, OpenVINO or torch.export file, checked against PyTorch.
+  app       Serve a web page that shows the depth of pictures, videos and a webcam, until Ctrl-C.
+  demo      Draw videos, train both stages on them for a few minutes, evaluate, and write a page.
+  scale     Find how many metres a scene unit is, and store it with the weights.
+  odometry  Measure the path of the camera, by the pose network or as tracked, against the true one.
+  benchmark Measure several methods on the images of a published table, beside published figures.
 
 Example:
   ssmde predict photo.jpg depth
@@ -65,9 +94,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("SSMDE_DEBUG") == "1"
     words = [word for word in words if word != "--debug"]
-    if not words or words[0] in ("-h", "--help"):
-        lines = (f"  {verb:10}{inspect.getdoc(VERBS[verb])}".splitlines()[0] for verb in VERBS)
-        print(OVERVIEW.format(verbs="\n".join(lines)))
+    if not words:
+        print(FIRST_STEPS)
+        return 0
+    if words[0] in ("-h", "--help"):
+        print(OVERVIEW)
         return 0
     if words[0] == "--version":
         print(f"ssmde {__version__}")
@@ -90,12 +121,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(verb: str, words: list[str]) -> int:
     """Parse and run one verb; a stop by the parser or by a signal becomes an exit status."""
-    found: Verb | None = None
+    call: Callable[[], object] | None = None
     stop: BaseException
     try:
         with stop_on_sigterm():
-            found = parse(verb, words)
-            found.run()
+            call = parse(verb, words)
+            return _show(call())
     except SystemExit as end:
         # Lightning turns a stop before its first step into an exit.
         if not isinstance(end.__context__, KeyboardInterrupt):
@@ -104,100 +135,46 @@ def _run(verb: str, words: list[str]) -> int:
     except KeyboardInterrupt as signal:
         stop = signal
     except BrokenPipeError:  # `ssmde train --help | head`
-        if found is not None:
+        if call is not None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED_STATUS
-    else:
-        return 0
-    if is_first_process():
+    if not is_later_rank():
         done = f", {stop}" if str(stop) else ""
-        way_on = ""
-        if isinstance(found, Train):
-            way_on = f"; {_way_on(found, words)}"
-        elif isinstance(found, Adapt):
-            way_on = "; the same command goes on"
+        # Only `Train` knows whether there is something to go on from.
+        way_on = getattr(call, "way_on", lambda _: "the same command goes on")(words)
+        way_on = f"; {way_on}" if call is not None and verb in GOES_ON else ""
         print(f"ssmde {verb}: stopped{done}{way_on}", file=sys.stderr)
     return getattr(stop, "status", INTERRUPTED_STATUS)
 
 
-def parse(verb: str, words: Sequence[str]) -> Verb:
-    """The record that the words behind a verb describe.
+def parse(verb: str, words: Sequence[str]) -> Callable[[], object]:
+    """What the words behind a verb ask for: a call of its function, or of a `Train`.
 
     Raises:
         SystemExit: After help was printed, or a word that does not fit was explained.
         ValueError: If `train` has no start, or one that cannot be read, or an option is no more.
     """
+    from ssmde.config import former_option
+    from ssmde.verbs import read_training, read_words
+
     if gone := former_option(verb, words):
         raise ValueError(gone)
-    start: dict[str, Any] = {}
     if verb == "train":
-        start["default"] = Train(config=_start_values(words))
-    found = tyro.cli(
-        VERBS[verb],
-        args=words,
-        prog=f"ssmde {verb}",
-        description=inspect.getdoc(VERBS[verb]),
-        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
-        registry=SWITCHES,
-        **start,
-    )
-    if isinstance(found, Train):
-        _check_start(found, words)
-        refuse_idle(differences(start["default"].config, found.config), found.config)
-    return found
+        return read_training(words)
+    module, name = VERBS[verb].split(":")
+    return read_words(verb, getattr(import_module(module), name), words)
 
 
-SWITCHES = ConstructorRegistry()
-
-
-@SWITCHES.primitive_rule
-def _switch(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[bool] | None:
-    """Switches of the configuration read as in YAML: true or false, after their name."""
-    if asked.type is not bool:
-        return None
-
-    def read(words: list[str]) -> bool:
-        if words[0].lower() not in ("true", "false"):
-            raise ValueError(f"expected true or false, got {words[0]!r}")
-        return words[0].lower() == "true"
-
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="true|false",
-        instance_from_str=read,
-        is_instance=lambda value: isinstance(value, bool),
-        str_from_instance=lambda value: [str(value).lower()],
-    )
-
-
-def _start_values(words: Sequence[str]) -> Config:
-    """The configuration that PRESET or FILE names; the options change its fields."""
-    if words and not words[0].startswith("-"):
-        return find_preset(words[0])
-    for i, word in enumerate(words):
-        name, has_value, value = word.partition("=")
-        if name == "--config" and (has_value or i + 1 < len(words)):
-            return read_config(Path(value if has_value else words[i + 1]))
-    return Config()
-
-
-def _check_start(found: Train, words: Sequence[str]) -> None:
-    if found.preset is None and found.file is None:
-        raise ValueError(f"give PRESET ({', '.join(PRESETS)}) or --config FILE")
-    if found.preset is not None and found.file is not None:
-        raise ValueError(f"give PRESET or --config, not both, got {found.preset} and {found.file}")
-    if found.preset is not None and found.preset != words[0]:
-        raise ValueError(f"PRESET comes first: ssmde train {found.preset}, then the options")
-
-
-def _way_on(found: Train, words: Sequence[str]) -> str:
-    """How a training that was stopped goes on."""
-    folder = found.config.output / found.config.name
-    if found.config.method != "both" and not (folder / "last.ckpt").exists():
-        return f"there is no checkpoint yet: delete {folder} and start again"
-    again = [*(word for word in words if word != "--resume"), "--resume"]
-    return f"go on with: ssmde train {shlex.join(again)}"
+def _show(result: object) -> int:
+    """Print what came out, and on stderr what was left out; the exit status."""
+    if result is not None:
+        print(result)
+    for note in getattr(result, "notes", ()):
+        print(note, file=sys.stderr)
+    for reason in getattr(result, "skipped", ()):
+        print(f"skipped: {reason}", file=sys.stderr)
+    return FAILED_STATUS if getattr(result, "is_blocking", False) else 0
 
 
 def _is_explained(error: Exception) -> bool:
@@ -206,9 +183,8 @@ def _is_explained(error: Exception) -> bool:
         return True
     if isinstance(error, ImportError):
         return error.name is None  # ours, about an extra; Python's own name the module
-    from ssmde.training.module import TrainingError  # only now, for it is slow
-
-    return isinstance(error, TrainingError)
+    module = sys.modules.get("ssmde.training.module")  # slow to import where nothing was trained
+    return module is not None and isinstance(error, module.TrainingError)
 
 
 def _complain(verb: str, error: Exception | str, status: int = BAD_INPUT_STATUS) -> int:

@@ -5,7 +5,10 @@ every file appears whole under its own name, and doing a piece twice gives what 
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
+
+from ssmde.console import import_extra
 
 TRIES = 4  # of one piece of work, before the run ends
 
@@ -32,13 +35,9 @@ def work_on_ray(
         work: What to do with a piece.
         pieces: All of the work.
         gpu: Give each worker a GPU, or a processor; None: a GPU if the cluster has any.
-        lost: What to say of a piece that lost its worker so many times.
-
-    Raises:
-        ImportError: If Ray is not installed.
-        RuntimeError: If a piece of work loses its worker again and again.
+        lost: What the RuntimeError says of a piece that lost its worker so many times.
     """
-    ray = _import_ray()
+    ray = import_extra("ray", "--engine ray", "ssmde[ray]")
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
     there: dict[str, float] = ray.cluster_resources()
@@ -51,9 +50,14 @@ def work_on_ray(
     workers = [actor.remote(open_tool, work) for _ in range(count)]
     waiting = iter(pieces)
     running: dict[Any, tuple[Piece, Any]] = {}
+
+    def give(worker: Any) -> None:
+        for piece in islice(waiting, 1):
+            running[worker.do.remote(piece)] = (piece, worker)
+
     try:
         for worker in workers:
-            _give(worker, waiting, running)
+            give(worker)
         while running:
             (done,), _ = ray.wait(list(running), num_returns=1)
             piece, worker = running.pop(done)
@@ -63,18 +67,11 @@ def work_on_ray(
                 raise RuntimeError(lost(piece, TRIES)) from error
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error
-            _give(worker, waiting, running)
+            give(worker)
             yield piece, outcome
     finally:
         for worker in workers:
             ray.kill(worker)
-
-
-def _give(worker: Any, waiting: Iterator[Piece], running: dict[Any, tuple[Piece, Any]]) -> None:
-    """Give a worker the next piece of work, if there is one."""
-    for piece in waiting:
-        running[worker.do.remote(piece)] = (piece, worker)
-        return
 
 
 class _Worker:
@@ -85,11 +82,3 @@ class _Worker:
 
     def do(self, piece: Any) -> Any:
         return self.work(self.tool, piece)
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise ImportError(f"--engine ray needs Ray: pip install 'ssmde[ray]' ({error})") from error
-    return ray

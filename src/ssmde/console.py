@@ -1,9 +1,12 @@
-"""What is said to a person: bars, tables, and the name that was probably meant."""
+"""What is said to a person: bars, tables, the name that was probably meant, what to install."""
 
+import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from importlib import import_module
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,26 +17,18 @@ MOST_NAMES = 24  # that are worth a line
 LONGEST_TEXT = 120  # characters of a file that a message shows
 # What NumPy, torch and CUDA say where memory ends.
 NO_MEMORY = (
-    "not enough memory",
-    "can't allocate memory",
-    "out of memory",
-    "bad_alloc",
-    "bad alloc",
-)
+    "not enough memory", "can't allocate memory", "out of memory", "bad_alloc", "bad alloc",
+)  # fmt: skip
 Item = TypeVar("Item")
 
 
 def did_you_mean(word: str, known: Iterable[str], *, shown: Iterable[str] | None = None) -> str:
     """What to say of a word that is none of the known ones; the end of a sentence.
 
-    Args:
-        word: What was given.
-        known: What could have been.
-        shown: How they are written, where they take something behind them.
+    `shown` is how they are written, where they take something behind them.
 
-    Example:
-        >>> did_you_mean("kity", ["kitti", "ddad"])
-        "closest match is 'kitti', there are kitti, ddad"
+    >>> did_you_mean("kity", ["kitti", "ddad"])
+    "closest match is 'kitti', there are kitti, ddad"
     """
     known = list(known)
     names = known if shown is None else list(shown)
@@ -45,14 +40,41 @@ def did_you_mean(word: str, known: Iterable[str], *, shown: Iterable[str] | None
     return f"closest match is {close[0]!r}, {there_are}" if close else there_are
 
 
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, or its kind."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def import_extra(module: str, needed_by: str, install: str) -> Any:
+    """A module that comes with an extra of this package.
+
+    Args:
+        module: Its name.
+        needed_by: What the user asked for, such as `an .onnx file`.
+        install: What pip is given, such as `ssmde[export]`.
+
+    Raises:
+        ImportError: If it is not installed or does not work; says how to get it.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ImportError(
+            f"{needed_by} needs {package}, which is not installed or does not work "
+            f"({first_line(error)}): pip install {shlex.quote(install)}"
+        ) from error
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """True for the ways in which the end of memory shows."""
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
 
 
-def first_line(error: BaseException) -> str:
-    """First line of an error's message, or its kind."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def is_later_rank() -> bool:
+    """True in a process that a launcher started beside the first one, which alone speaks."""
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return any(int(os.environ.get(name, "0")) > 0 for name in names)
 
 
 def counted(number: int, thing: str) -> str:
@@ -67,11 +89,8 @@ def counted(number: int, thing: str) -> str:
 def shorten(text: str) -> str:
     """Text as a message may show it: on one line, its end left out where it is long."""
     text = " ".join(text.split())
-    return (
-        text
-        if len(text) <= LONGEST_TEXT
-        else f"{text[:LONGEST_TEXT]}... ({len(text):,} characters)"
-    )
+    short = f"{text[:LONGEST_TEXT]}... ({len(text):,} characters)"
+    return text if len(text) <= LONGEST_TEXT else short
 
 
 def bars(*, show: bool = True) -> "Progress":
@@ -87,14 +106,7 @@ def bars(*, show: bool = True) -> "Progress":
 def with_bar(
     items: Iterable[Item], what: str, total: int | None = None, *, show: bool = True
 ) -> Iterator[Item]:
-    """The items one by one, with a bar.
-
-    Args:
-        items: What is worked on.
-        what: The work, such as `predicting`.
-        total: How many there are, where the items do not know.
-        show: Whether there is a bar.
-    """
+    """The items one by one, with a bar named `what`; `total` if they do not know their number."""
     with bars(show=show) as progress:
         yield from progress.track(items, total, description=what)
 

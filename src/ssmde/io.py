@@ -55,13 +55,8 @@ class FileError(ValueError):
 def whole_file(path: Path) -> Generator[Path]:
     """Name to write under; what was written there becomes `path` when the block ends well.
 
-    Until then `path` stays as it was. When the block fails nothing is left behind.
-
-    Args:
-        path: File to write; its folder exists.
-
-    Raises:
-        OSError: If the system refuses, such as a full disk; it names `path`.
+    Until then `path` stays as it was, and a failure leaves nothing behind. Its folder exists. What
+    the system refuses, such as a full disk, is an OSError that names `path`.
     """
     part, note = hidden_part(path), before_naming.get()
     try:
@@ -132,22 +127,13 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, default=str) + "\n")
 
 
-def check_file(path: Path, what: str = "file") -> None:
-    """Refuse a path that leads to no plain file, without opening it: a pipe would wait for ever.
-
-    Args:
-        path: Where it should be.
-        what: What it should be, for the message.
+def check_file(path: Path, what: str = "file") -> int:
+    """Bytes of a plain file, which is not opened: a pipe would wait for ever.
 
     Raises:
-        FileNotFoundError: If nothing is there.
+        FileNotFoundError: If nothing is there; the message says `what` should be.
         FileError: If a folder, a pipe, a socket or a device is there.
     """
-    _size(path, what)
-
-
-def _size(path: Path, what: str) -> int:
-    """Bytes of a plain file; refuses as `check_file`."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -159,18 +145,11 @@ def _size(path: Path, what: str) -> int:
 
 
 def read_bytes(path: Path, *, limit: int = ARRAY_LIMIT, what: str = "file") -> Any:
-    """The bytes of a file.
+    """The bytes of a plain file that has at most so many; raises as `check_file`.
 
-    Args:
-        path: A file; or a path of another kind, such as into a shard, which reads itself.
-        limit: Bytes that it may have.
-        what: What it should be, for the message.
-
-    Raises:
-        FileNotFoundError: If nothing is there.
-        FileError: If it is no plain file, or has more bytes than the limit.
+    A path of another kind, such as into a shard, reads itself.
     """
-    if type(path) is type(Path()) and (size := _size(path, what)) > limit:
+    if type(path) is type(Path()) and (size := check_file(path, what)) > limit:
         raise FileError(f"{path}: has {size:,} bytes, {limit:,} are the most that is read")
     return path.read_bytes()
 
@@ -178,11 +157,8 @@ def read_bytes(path: Path, *, limit: int = ARRAY_LIMIT, what: str = "file") -> A
 def read_text(path: Path) -> str:
     r"""Text of a file; lines end in \n, however they end there.
 
-    UTF-8, with or without a mark at its start, and UTF-16 with one are read.
-
-    Raises:
-        FileNotFoundError: If nothing is there.
-        ValueError: If it is no plain file, too large, or no such text.
+    UTF-8, with or without a mark at its start, and UTF-16 with one are read; a ValueError names
+    what is no such text, no plain file or too large.
     """
     content = read_bytes(path, limit=TEXT_LIMIT)
     marked = content.startswith((b"\xff\xfe", b"\xfe\xff"))
@@ -203,11 +179,7 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
 
 
 def parse_json(text: str | bytes | bytearray, where: str) -> Any:
-    """The value in a JSON text.
-
-    Args:
-        text: As it stands in the file.
-        where: Name of the file, for the message.
+    """The value in the JSON text of the file `where`.
 
     Raises:
         ValueError: If it is no JSON, or lists and objects are nested too deeply.
@@ -224,16 +196,10 @@ def parse_json(text: str | bytes | bytearray, where: str) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        FileNotFoundError: If nothing is there.
-        ValueError: If it holds no JSON object.
-    """
+    """The object in a JSON file; a ValueError where it holds none."""
     value = parse_json(read_text(path), str(path))
     if not isinstance(value, dict):
-        shown = repr(value)
-        shown = shown if len(shown) < 60 else type(value).__name__
+        shown = repr(value) if len(repr(value)) < 60 else type(value).__name__
         raise ValueError(f'{path}: expected an object such as {{"fps": 10}}, got {shown}')
     return value
 
@@ -241,8 +207,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_npy(content: bytes | bytearray) -> Shaped[np.ndarray, "..."]:
     """The array in the bytes of a .npy; it lies in them, and is as writable as they are.
 
-    Raises:
-        ValueError: If they hold no plain array, or less than their head claims.
+    A ValueError where they hold no plain array, or less than their head claims.
     """
     start = _end_of_head(content)
     shape, fortran, dtype = _layout(bytes(content[:start]))
@@ -259,44 +224,34 @@ def read_npz(
     *,
     limit: int = ARRAY_LIMIT,
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Arrays by name, of the bytes of a .npz or of such a file.
-
-    Args:
-        content: The bytes, or where they lie.
-        names: Which arrays; by default all. Those it does not hold are left out.
-        limit: Bytes of these arrays together.
+    """Arrays by name, of the bytes of a .npz or of such a file; names it lacks are left out.
 
     Raises:
         FileNotFoundError: If no file is there.
-        ValueError: If it is no whole .npz, one is no plain array, or all are larger than the limit:
-            nothing is unpacked then. Of a file the message names it.
+        ValueError: If it is no whole .npz, one is no plain array, or all are larger than the limit,
+            in bytes: nothing is unpacked then. Of a file the message names it.
     """
     where = ""
     if isinstance(content, Path):
         check_file(content)
         where = f"{content}: "
+    wanted = None if names is None else {f"{name}.npy" for name in names}
     try:
         source = content if isinstance(content, Path) else BytesIO(content)
         with zipfile.ZipFile(source) as archive:
-            return _arrays(archive, names, limit)
+            found = [i for i in archive.infolist() if wanted is None or i.filename in wanted]
+            if (total := sum(info.file_size for info in found)) > limit:
+                raise ValueError(
+                    f"its arrays have {total:,} bytes, {limit:,} are the most that is read"
+                )
+            return {
+                info.filename.removesuffix(".npy"): read_npy(bytearray(archive.read(info)))
+                for info in found
+            }
     except BROKEN_ZIP as error:
         raise ValueError(f"{where}it is no whole .npz ({error})") from error
     except ValueError as error:
         raise ValueError(f"{where}{error}") from error
-
-
-def _arrays(
-    archive: zipfile.ZipFile, names: Iterable[str] | None, limit: int
-) -> dict[str, Shaped[np.ndarray, "..."]]:
-    wanted = None if names is None else {f"{name}.npy" for name in names}
-    found = [i for i in archive.infolist() if wanted is None or i.filename in wanted]
-    total = sum(info.file_size for info in found)
-    if total > limit:
-        raise ValueError(f"its arrays have {total:,} bytes, {limit:,} are the most that is read")
-    return {
-        info.filename.removesuffix(".npy"): read_npy(bytearray(archive.read(info)))
-        for info in found
-    }
 
 
 def natural_order(name: str) -> tuple[list[tuple[str, int]], str]:
@@ -333,15 +288,18 @@ def fitting_name(name: str, room: int = 0) -> str:
     if len(content) + room <= LONGEST_NAME:
         return name
     ending = f"~{hashlib.sha256(content).hexdigest()[:8]}"
-    kept = content[: LONGEST_NAME - room - len(ending)]
-    return kept.decode(errors="ignore") + ending
+    return _cut(name, room + len(ending)) + ending
 
 
 def hidden_part(path: Path) -> Path:
     """Name in the same folder for a part of this process, hidden, no longer than names may be."""
     ending = f".{os.getpid()}.part"
-    kept = os.fsencode(path.name)[: LONGEST_NAME - 1 - len(ending)]
-    return path.with_name(f".{kept.decode(errors='ignore')}{ending}")
+    return path.with_name(f".{_cut(path.name, 1 + len(ending))}{ending}")
+
+
+def _cut(name: str, room: int) -> str:
+    """Beginning of a name that leaves room for so many bytes."""
+    return os.fsencode(name)[: LONGEST_NAME - room].decode(errors="ignore")
 
 
 def _depth(value: Any) -> int:
@@ -355,9 +313,10 @@ def _depth(value: Any) -> int:
 
 def _end_of_head(content: bytes | bytearray) -> int:
     """Where the values of a .npy begin."""
+    # The magic, two bytes of version, the length of the head in 2 bytes or (from version 2) 4.
     if bytes(content[:6]) != b"\x93NUMPY" or len(content) < 12:
         raise ValueError("it is no .npy file")
-    width = 2 if content[6] == 1 else 4  # bytes of the length of the head; more since version 2
+    width = 2 if content[6] == 1 else 4
     return 8 + width + int.from_bytes(content[8 : 8 + width], "little")
 
 

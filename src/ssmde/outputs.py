@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -46,37 +46,25 @@ def digest_of(path: Path) -> str:
 
 
 @contextmanager
-def recorded(mark: str = "") -> Generator[None]:
-    """Files that `whole_file` writes in this block are noted as ssmde's own.
+def recorded(mark: str | None = "") -> Generator[None]:
+    """Files that `whole_file` writes in this block are noted as ssmde's own, if there is a mark.
 
-    Raises:
-        FileExistsError: From `whole_file`, where a file of the user's has the name.
+    A FileExistsError comes from `whole_file` where a file of the user's has the name.
     """
-    token = before_naming.set(partial(_note, mark))
+    token = before_naming.set(None if mark is None else partial(_note, mark))
     try:
         yield
     finally:
         before_naming.reset(token)
 
 
-@contextmanager
-def adding_to(path: Path) -> Generator[None]:
+def adding_to(path: Path) -> AbstractContextManager[None]:
     """In this block something is added to a file: the user's stays theirs, ssmde's own its own."""
-    mark = mark_at(path)
-    absent = not os.path.lexists(path)
-    note = partial(_note, mark or "") if absent or mark is not None else None
-    token = before_naming.set(note)
-    try:
-        yield
-    finally:
-        before_naming.reset(token)
+    return recorded(mark_at(path) if os.path.lexists(path) else "")
 
 
 def mark_at(path: Path) -> str | None:
-    """The mark under which ssmde wrote the file at a path; None if it did not write what is there.
-
-    Also None if nothing, a link or a folder is there.
-    """
+    """The mark under which ssmde wrote the file at a path; None for all else that may be there."""
     if path.is_symlink() or not path.is_file():
         return None
     return _records(path.parent).mark(path.name, partial(digest_of, path))
@@ -110,14 +98,8 @@ def done_or_free(
 
 
 def check_own(paths: Iterable[Path], remedy: str = "choose another folder") -> None:
-    """Refuse to replace files that ssmde did not write; those that are absent are fine.
-
-    Raises:
-        FileExistsError: It names the first one.
-    """
-    for path in paths:
-        if os.path.lexists(path) and mark_at(path) is None:
-            raise _not_ours(path, remedy)
+    """Refuse to replace files that ssmde did not write; those that are absent are fine."""
+    done_or_free(paths, "", overwrite=True, remedy=remedy)
 
 
 def check_replaceable(
@@ -125,22 +107,21 @@ def check_replaceable(
 ) -> None:
     """Refuse to delete a folder that is, holds or lies in an input, or holds a file of the user's.
 
-    Links are followed, so spelling does not matter.
-
-    Raises:
-        FileExistsError: It names the folder, and the input or the file.
+    Links are followed, so spelling does not matter. The FileExistsError names the folder, and the
+    input or the file.
     """
     if folder.is_symlink() or not folder.is_dir():
         raise FileExistsError(f"{folder}: is no folder that ssmde made: {remedy}")
-    place, above = _ids(folder)[0], set(_ids(folder))
+    place, *above = _ids(folder)
     for source in inputs:
-        if place in _ids(source) or (source.is_dir() and _ids(source)[0] in above):
+        here, *around = _ids(source)
+        if place in (here, *around) or (source.is_dir() and here in above):
             raise FileExistsError(f"{folder}: is, holds or lies in the input {source}: {remedy}")
-    for path in foreign_files(folder):
+    for path in _foreign_files(folder):
         raise _not_ours(path, remedy)
 
 
-def foreign_files(folder: Path) -> Generator[Path]:
+def _foreign_files(folder: Path) -> Generator[Path]:
     """Files and links below a folder that ssmde did not write."""
     above: list[Path] = []
     for at, folders, names in os.walk(folder):

@@ -9,9 +9,9 @@ from ssmde.config import Config
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.models.registry import choose_device
-from ssmde.train import build_method
 from ssmde.training.loader import SnippetLoader
 from ssmde.training.module import TrainingModule
+from ssmde.training.single_stage import build_method
 from ssmde.types import collate
 
 STEPS = 8  # spread over the training, whose phases differ in cost
@@ -21,10 +21,7 @@ def seconds_per_step(config: Config, *, clock: Callable[[], float] = time.perf_c
     """Seconds a training step of this configuration takes here, reading included.
 
     The mean over a few steps, from the first phase to the last, of a training that is thrown away.
-
-    Args:
-        config: The training run; its data exists, and for the student its teacher.
-        clock: What is counted: time on the wall, or `time.process_time`.
+    Its data exists, and for the student its teacher. `clock` may be `time.process_time`.
     """
     t = config.train
     if t.threads:
@@ -39,7 +36,7 @@ def seconds_per_step(config: Config, *, clock: Callable[[], float] = time.perf_c
     optimizer = module.configure_optimizers()["optimizer"]
 
     def step(progress: float) -> None:
-        batch = collate([loader.dataset[key] for key in next(batches)]).to(device).to_batch()
+        batch = collate([loader.dataset[key] for key in next(batches)]).to(device).to_float()
         optimizer.zero_grad()
         module.method(batch, progress).loss.backward()
         optimizer.step()

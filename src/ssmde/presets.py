@@ -12,10 +12,11 @@ from ssmde.config import (
     LossConfig,
     ModelConfig,
     PseudoDepthConfig,
+    StudentConfig,
     TrainConfig,
 )
-from ssmde.config.former import FORMER_PRESETS
 from ssmde.console import did_you_mean
+from ssmde.former import FORMER_PRESETS
 
 # Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260, with its light pose network.
 PHOTOMETRIC = Config(
@@ -23,11 +24,7 @@ PHOTOMETRIC = Config(
     data=DataConfig(
         zoom=1.0,  # the paper mirrors and changes colours, nothing else
         flip=0.5,
-        colour_jitter=0.5,  # with the four ranges below, as in the paper
-        brightness=0.2,
-        contrast=0.2,
-        saturation=0.2,
-        hue=0.1,
+        color_jitter=0.5,
     ),
     model=ModelConfig(
         upsampling="nearest",
@@ -36,19 +33,14 @@ PHOTOMETRIC = Config(
     ),
     loss=LossConfig(
         photometric=1.0,
-        rotation_first=0.1,  # this and the next two are ours: docs/decisions/0006
-        upright_first=0.1,
-        normalise_depth=True,
+        warmup=0.1,  # ours: docs/decisions/0006
         geometry=0.0,  # each view stands alone
         smoothness=1e-3,
         scales=(0,),  # all four in the paper, for 1.6 times the time: --loss.scales 0 1 2 3
-        ssim_share=0.85,
-        auto_mask=True,
-        minimum_reprojection=True,
     ),
     train=TrainConfig(
         learning_rate=1e-4,
-        pose_rate=3.0,  # ours
+        pose_lr_multiplier=3.0,  # ours
         schedule="step",  # a tenth for the last quarter: 15 of 20 epochs
     ),
 )
@@ -60,7 +52,7 @@ CONSISTENT = Config(
     data=DataConfig(
         zoom=1.15,  # random zoom and crop
         flip=0.5,
-        colour_jitter=0.0,  # colours stay
+        color_jitter=0.0,  # colours stay
     ),
     model=ModelConfig(
         upsampling="bilinear",
@@ -69,21 +61,14 @@ CONSISTENT = Config(
     ),
     loss=LossConfig(
         photometric=1.0,
-        rotation_first=0.1,  # this and the next two are ours: docs/decisions/0006
-        upright_first=0.1,
-        normalise_depth=True,
+        warmup=0.1,  # ours: docs/decisions/0006
         geometry=0.1,  # 0.5 in the papers
         smoothness=1e-3,  # 0.1 on normalised depth there
         scales=(0,),
-        ssim_share=0.85,
-        auto_mask=True,
-        minimum_reprojection=True,
-        weight_mask=True,
-        both_directions=True,
     ),
     train=TrainConfig(
         learning_rate=1e-4,
-        pose_rate=3.0,  # ours
+        pose_lr_multiplier=3.0,  # ours
         schedule="constant",
     ),
 )
@@ -94,14 +79,13 @@ SC_DEPTH_V3 = replace(
     CONSISTENT,
     name="sc_depth_v3",
     loss=replace(CONSISTENT.loss, smoothness=0.0),
-    pseudo_depth=PseudoDepthConfig(normals=0.1, ranking=0.1, edge_normals=0.1),
+    pseudo_depth=PseudoDepthConfig(structure=0.1),
 )
 
 # Hu et al., Sensors 2024, https://doi.org/10.3390/s24134090, reconstructed from the abstract: stage
 # 1 as SC-Depth V3, stage 2 with a filtered teacher. Motion from the whole video and labels in its
 # unit are ours: docs/decisions/0007 and 0009 have the figures. In stage 2 the labels stay, for that
-# measured better: docs/decisions/0014. The abstract has them on static areas, and fading:
-# --student.pseudo-depth.region static, --student.pseudo-depth.forgetting exponential.
+# measured better: docs/decisions/0014.
 SS_MDE = replace(
     SC_DEPTH_V3,
     name="ss_mde",
@@ -109,20 +93,19 @@ SS_MDE = replace(
     data=replace(SC_DEPTH_V3.data, poses="tracked"),
     # Ours, too: a network that has seen many places. "none" is the paper's random start.
     model=replace(SC_DEPTH_V3.model, start="small"),
-    loss=replace(SC_DEPTH_V3.loss, points=0.5),
-    pseudo_depth=replace(
-        SC_DEPTH_V3.pseudo_depth, source="depth-anything-v2", align="tracked", depth=0.5
-    ),
-    student=replace(
-        SC_DEPTH_V3.student,
-        pseudo_depth=replace(
-            SC_DEPTH_V3.student.pseudo_depth,
-            align="tracked",
-            depth=0.5,
-            region="all",
-            forgetting="constant",
-        ),
-    ),
+    loss=replace(SC_DEPTH_V3.loss, sparse_depth=0.5),
+    pseudo_depth=replace(SC_DEPTH_V3.pseudo_depth, source="ssmde:small", depth=0.5),
+)
+
+# The literal reading of the abstract: labels refine static areas and are forgotten exponentially;
+# no measured points, motion by the pose network. LeReS's own labels: --pseudo-depth.source
+# leres:FILE with its weights.
+SS_MDE_ABSTRACT = replace(
+    SC_DEPTH_V3,
+    name="ss_mde_abstract",
+    method="both",
+    pseudo_depth=replace(SC_DEPTH_V3.pseudo_depth, source="ssmde:small"),
+    student=StudentConfig(labels="static", forgetting="exponential"),
 )
 
 # A pseudo-depth network of one's own, from indoor recordings with measured depth. The weights of
@@ -130,13 +113,14 @@ SS_MDE = replace(
 AFFINE_INDOOR = Config(
     name="affine_indoor",
     method="affine_depth",
-    data=DataConfig(zoom=1.3, flip=0.5, colour_jitter=0.8),
+    data=DataConfig(zoom=1.3, flip=0.5, color_jitter=0.8),
     model=ModelConfig(upsampling="bilinear"),
     train=TrainConfig(learning_rate=2e-4, schedule="cosine"),
 )
 
 PRESETS: dict[str, Config] = {
-    preset.name: preset for preset in (PHOTOMETRIC, CONSISTENT, SC_DEPTH_V3, SS_MDE, AFFINE_INDOOR)
+    preset.name: preset
+    for preset in (PHOTOMETRIC, CONSISTENT, SC_DEPTH_V3, SS_MDE, SS_MDE_ABSTRACT, AFFINE_INDOOR)
 }
 """Every preset by its name."""
 

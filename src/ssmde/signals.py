@@ -14,12 +14,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """A command was asked to stop.
-
-    Args:
-        number: The signal.
-        said: What was done before, such as `saved at step 12`.
-    """
+    """A command was asked to stop by a signal; `said` is what was done, `saved at step 12`."""
 
     def __init__(self, number: int, said: str = "") -> None:
         super().__init__(said)

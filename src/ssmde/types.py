@@ -1,135 +1,106 @@
-"""What travels between the parts: snippets off the loader, a batch, the outcome of a step.
+"""What travels from the loader to the loss, and the outcome of a step.
 
 Letters in shapes: b batch, n views of a snippet, s source views, c channels, h height, w width.
 Maps are channel-first, coordinates are channel-last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import NamedTuple
+from itertools import chain
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 
+# A new input touches four places: a field here; `SnippetDataset.read_snippet` (or that of
+# `SupervisedDepthDataset`), which fills it; `training/loader.py`, where a loss asks for it; and the
+# method that reads it. Joining, pinning and moving to a device go over all fields.
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """Neighbouring frames of one video each, ready for a method."""
+    """Neighboring frames of one video each, from the loader to the loss.
 
-    target: Float[Tensor, "b 3 h w"]
-    """RGB in [0, 1]; the view whose depth is predicted."""
-    sources: Float[Tensor, "b s 3 h w"]
-    """RGB in [0, 1]; the views that rebuild it."""
+    Images leave the loader as bytes, so that workers stay fast and transfers small; `to_float`
+    turns them into values on the device.
+    """
+
+    target: Float[Tensor, "b 3 h w"] | UInt8[Tensor, "b 3 h w"]
+    """RGB in [0, 1], or bytes; the view whose depth is predicted. As bytes the colors of a pixel
+    lie side by side in memory, as decoders leave them."""
+    sources: Float[Tensor, "b s 3 h w"] | UInt8[Tensor, "b s 3 h w"]
+    """The views that rebuild it, in the same way; none for supervised depth."""
     intrinsics: Float[Tensor, "b 3 3"]
     """Pinhole matrix for this image size, in pixels."""
-    colour: Float[Tensor, "b 3 4"] | None = None
-    """Colour jitter of the snippet: RGB -> matrix @ RGB + offset. The networks see the jittered
+    color: Float[Tensor, "b 3 4"] | None = None
+    """Color jitter of the snippet: RGB -> matrix @ RGB + offset. The networks see the jittered
     images, the losses compare the clean ones."""
     T_src_tgt: Float[Tensor, "b s 4 4"] | None = None
     """Motion from the target to each source camera, where poses came with the frames; the depth is
     in the unit of its translation."""
     pseudo_depth: Float[Tensor, "b 1 h w"] | None = None
-    """Depth of the target as another network says it, in a unit of its own; 0 where unknown."""
-    points: Float[Tensor, "b 1 h w"] | None = None
+    """Depth of the target predicted by another network, in a unit of its own; 0 where unknown."""
+    sparse_depth: Float[Tensor, "b 1 h w"] | None = None
     """Depth of the target where a point was tracked through the video, in the unit of `T_src_tgt`;
     0 elsewhere."""
+    gt_depth: Float[Tensor, "b 1 h w"] | None = None
+    """Measured depth of the target in meters; 0 where unknown."""
     names: tuple[str, ...] = ()
     """`scene/frame` of each target, for messages."""
-
-
-class Cut(NamedTuple):
-    """The part of a whole frame that becomes a view, in pixels of the frame."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-    flip: bool
-    """True if the view is mirrored left to right."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Snippets:
-    """What the loader hands over: bytes, so that workers stay fast and transfers small."""
-
-    images: UInt8[Tensor, "b n 3 h w"]
-    """RGB; view 0 is the target, the others are its sources. In memory the colours of a pixel lie
-    side by side, as decoders leave them."""
-    intrinsics: Float[Tensor, "b 3 3"]
-    """Pinhole matrix for this image size, in pixels."""
-    colour: Float[Tensor, "b 3 4"]
-    """Colour jitter, one for the whole snippet; see `Batch.colour`."""
-    names: tuple[str, ...]
-    """`scene/frame` of each target."""
-    T_src_tgt: Float[Tensor, "b s 4 4"] | None = None
-    """See `Batch.T_src_tgt`."""
-    pseudo_depth: Float[Tensor, "b 1 h w"] | None = None
-    """See `Batch.pseudo_depth`."""
-    points: Float[Tensor, "b 1 h w"] | None = None
-    """See `Batch.points`."""
-    cuts: tuple[Cut, ...] = ()
-    """One a snippet where `images` are whole frames, to be cut on the device; else empty."""
+    crops: tuple[tuple[int, int, int, int, bool], ...] = ()
+    """Left, top, width, height and whether it is mirrored, of the view in each snippet whose images
+    are still whole frames (`data.augment_on device`); else empty."""
     broken: tuple[str, ...] = ()
     """Files that could not be read and were replaced by another snippet, with the reason."""
 
-    def to(self, device: torch.device | str) -> "Snippets":
+    @property
+    def images(self) -> Tensor:
+        """The target, then its sources: b n 3 h w."""
+        return torch.cat([self.target[:, None], self.sources], dim=1)
+
+    def to(self, device: torch.device | str) -> "Batch":
         """Copy the tensors to a device."""
-        tensors = {
-            f.name: value.to(device, non_blocking=True)
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor)
-        }
-        return replace(self, **tensors)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pin_memory(self) -> "Snippets":
+    def pin_memory(self) -> "Batch":
         """Copy to page-locked memory; called by the loader before a transfer to a GPU."""
-        tensors = {
-            f.name: value.pin_memory()
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor)
-        }
-        return replace(self, **tensors)
+        return self._each(lambda tensor: tensor.pin_memory())
 
-    def to_batch(self) -> Batch:
-        """Turn bytes into values in [0, 1], on the device where the bytes lie."""
-        assert not self.cuts, "whole frames are cut before"
-        images = (self.images.to(self.intrinsics.dtype) / 255).contiguous()
-        return Batch(
-            target=images[:, 0],
-            sources=images[:, 1:],
-            intrinsics=self.intrinsics,
-            colour=self.colour,
-            T_src_tgt=self.T_src_tgt,
-            pseudo_depth=self.pseudo_depth,
-            points=self.points,
-            names=self.names,
+    def to_float(self) -> "Batch":
+        """Images as values in [0, 1], on the device where the bytes lie."""
+        assert not self.crops, "whole frames are cropped before"
+        if self.target.dtype != torch.uint8:
+            return self
+        target, sources = (
+            (image.to(self.intrinsics.dtype) / 255).contiguous()
+            for image in (self.target, self.sources)
         )
+        return replace(self, target=target, sources=sources)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: change(v) for k, v in values.items() if isinstance(v, Tensor)})
 
 
-def collate(samples: Sequence[Snippets]) -> Snippets:
-    """Join snippets, each of which is a batch of one; what one of them has, all have."""
-    motions = [s.T_src_tgt for s in samples if s.T_src_tgt is not None]
-    labels = [s.pseudo_depth for s in samples if s.pseudo_depth is not None]
-    points = [s.points for s in samples if s.points is not None]
-    return Snippets(
-        images=_join_images([s.images for s in samples]),
-        intrinsics=torch.cat([s.intrinsics for s in samples]),
-        colour=torch.cat([s.colour for s in samples]),
-        T_src_tgt=torch.cat(motions) if motions else None,
-        pseudo_depth=torch.cat(labels) if labels else None,
-        points=torch.cat(points) if points else None,
-        names=tuple(name for s in samples for name in s.names),
-        cuts=tuple(cut for s in samples for cut in s.cuts),
-        broken=tuple(name for s in samples for name in s.broken),
-    )
+def collate(samples: Sequence[Batch]) -> Batch:
+    """Join batches into one; what one of them has, all have."""
+    joined: dict[str, Any] = {}
+    for name in (f.name for f in fields(Batch)):
+        values = [v for sample in samples if (v := getattr(sample, name)) is not None]
+        if values and isinstance(values[0], Tensor):
+            joined[name] = _join(values)
+        elif values:
+            joined[name] = tuple(chain.from_iterable(values))
+    return Batch(**joined)
 
 
-def _join_images(images: list[Tensor]) -> Tensor:
+def _join(values: list[Tensor]) -> Tensor:
     """One after the other, as they lie in memory."""
-    if len(images) == 1:
-        return images[0]
-    return torch.cat([i.permute(0, 1, 3, 4, 2) for i in images]).permute(0, 1, 4, 2, 3)
+    if len(values) == 1:
+        return values[0]
+    if values[0].dtype != torch.uint8:
+        return torch.cat(values)
+    return torch.cat([v.movedim(-3, -1) for v in values]).movedim(-1, -3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from ssmde.config import DataConfig
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.images import read_image
 from ssmde.data.scene_folder import read_scene, read_scenes
-from ssmde.inference import CameraSpec, PredictOptions, Predictor, predict_files
+from ssmde.inference import Predictor, predict_files
 from ssmde.preparation import prepare
 from ssmde.preparation.packing import pack
 
@@ -92,7 +92,7 @@ def test_snippets_that_are_packed_cut_and_mirrored(tmp_path, flip):
     (tmp_path / "data" / "train.txt").write_text("a\n")
     (tmp_path / "data" / "val.txt").write_text("a\n")
     pack(tmp_path / "data", tmp_path / "packed", size=(64, 96), show_progress=False)
-    data = DataConfig(image_size=(64, 64), flip=flip, zoom=1.15, colour_jitter=0.0)
+    data = DataConfig(image_size=(64, 64), flip=flip, zoom=1.15, color_jitter=0.0)
     for root in (tmp_path / "data", tmp_path / "packed"):
         dataset = SnippetDataset(read_scenes(root, "train"), data, seed=0, augment=True)
         for index in range(3):
@@ -118,11 +118,8 @@ def test_predictions_and_point_clouds(tmp_path):
     Image.fromarray(spot()).resize((WIDTH // 2, HEIGHT // 2), Image.Resampling.BOX).save(
         folder / "small.png"
     )
-    options = PredictOptions(
-        camera=CameraSpec(intrinsics=(FX, FY, CX, CY), of_size=(HEIGHT, WIDTH))
-    )
-    predict_files(Predictor(Wall(), (32, 32)), folder, tmp_path / "out", formats=["npz", "ply"],
-                  options=options)  # fmt: skip
+    predict_files(Predictor(Wall(), (32, 32)), folder, tmp_path / "out", format="npz,ply",
+                  intrinsics=(FX, FY, CX, CY))  # fmt: skip
     for name in ("0", "small"):
         with np.load(tmp_path / "out" / f"{name}_depth.npz") as arrays:
             found = ray(read_image(folder / f"{name}.png"), arrays["intrinsics"])

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ssmde.data.scene_folder import read_scene
-from ssmde.evaluate import evaluate_predictions
+from ssmde.evaluation import evaluate_predictions
 
 SIZE, SEEN = (96, 128), (48, 64)  # of the frames; of the predictions
 RANGES = {

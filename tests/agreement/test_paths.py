@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssmde.data.scene_files import write_tracked_poses
-from ssmde.odometry import odometry
+from ssmde.evaluation import odometry
 from ssmde.synthetic import draw_clip, write_clip
 
 file_interface = pytest.importorskip("evo.tools.file_interface")
@@ -27,7 +27,7 @@ def test_paths_have_the_errors_that_evo_finds_in_the_files(tmp_path):
         file_interface.read_kitti_poses_file(path)
         for path in (scene / "poses.txt", tmp_path / "estimated.txt")
     )
-    (result,) = odometry("tracked", tmp_path / "data", show_progress=False)
+    (result,) = odometry("tracked", tmp_path / "data", out=None).paths
     errors = {error.align: error for error in result.errors}["sim3"]
     part, angle = metrics.PoseRelation.translation_part, metrics.PoseRelation.rotation_angle_deg
     options = {"align": True, "correct_scale": True}

@@ -9,18 +9,8 @@ from ssmde.app.inputs import COLOR_MAPS, FIELDS, checked
 from ssmde.app.service import PICTURE_FORMATS, PixelRoom
 
 ODD = [
-    0,
-    -1,
-    float("nan"),
-    float("inf"),
-    10**400,
-    True,
-    "x" * 10_000,
-    "../../x",
-    [[]],
-    {},
-    object(),
-]
+    0, -1, float("nan"), float("inf"), 10**400, True, "x" * 10_000, "../../x", [[]], {}, object()
+]  # fmt: skip
 FAULTS = [
     *(("width", odd) for odd in [*ODD[1:], 141, "60"]),
     *(("color_map", odd) for odd in [*ODD, None, "jet"]),
@@ -43,9 +33,6 @@ def test_what_the_page_sends_passes():
     ]  # fmt: skip
     assert checked(width=None, formats=None, upload=None) == [0.0, [], None]
     assert set(FIELDS) == {"weights", "color_map", "width", "formats", "upload"}
-
-
-def test_formats_are_taken_once_each():
     assert checked(formats=["npz", "png16", "npz"]) == [["npz", "png16"]]
 
 

@@ -9,9 +9,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import Tensor, nn
 
 from ssmde.app.guard import RefusalError, Session
 from ssmde.app.inputs import FRAME_PIXELS, read_picture, read_webcam_frame
@@ -22,28 +20,11 @@ from ssmde.app.service import (
     PICTURE_FORMATS,
     RELATIVE,
     InferenceService,
-    film_frame,
     view,
 )
-from ssmde.data.video import (
-    VideoError,
-    read_chosen_frames,
-    read_frames,
-    video_info,
-    write_video,
-)
+from ssmde.data.video import VideoError, read_chosen_frames, read_frames, video_info, write_video
 from ssmde.inference import ModelInfo, PredictedFrame, Predictor
-
-
-class Brightness(nn.Module):
-    """Depth `least` + mean of the colors, so that a test knows the answer."""
-
-    def __init__(self, least: float = 1.0) -> None:
-        super().__init__()
-        self.least = nn.Parameter(torch.tensor(least))
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.least + image.mean(dim=1, keepdim=True)
+from tiny_networks import Brightness
 
 
 @pytest.fixture
@@ -151,9 +132,18 @@ def test_a_wider_field_of_view_makes_the_files_wider(service, session):
     assert "guess of 60" in service.set_field_of_view(session, None)
 
 
-def test_weights_that_are_not_on_the_list_are_refused(service, session):
+def test_weights_off_the_list_files_that_are_no_video_and_films_too_large_are_refused(
+    service, session, tmp_path, monkeypatch
+):
     with pytest.raises(RefusalError, match="no weights named 'best'"):
         service.predict(session, "best", ramp(), "a", "magma")
+    (tmp_path / "film.mp4").write_text("no film")
+    with pytest.raises(RefusalError, match=r"film is no video that can be read.*\.mp4"):
+        list(service.film(session, "near", tmp_path / "film.mp4", "film", "magma"))
+    path = film(tmp_path / "clip.mp4")
+    monkeypatch.setattr("ssmde.app.service.PAGE_PIXELS", 1000)
+    with pytest.raises(RefusalError, match=r"clip has .* million pixels; the page takes up to"):
+        list(service.film(session, "near", path, "clip", "magma"))
 
 
 def test_a_film_has_a_frame_for_each_frame_and_news_of_each(service, session, tmp_path):
@@ -178,15 +168,20 @@ def test_an_archive_holds_every_frame_in_every_format_asked_for(service, session
     assert not list((last.files[0].parent / "frames").iterdir())
 
 
-def test_a_stop_keeps_the_frames_that_are_done(service, session, tmp_path):
+def test_a_stop_keeps_the_frames_that_are_done_and_before_the_first_it_is_said(
+    service, session, tmp_path
+):
     path = film(tmp_path / "clip.mp4")
     steps = service.film(session, "near", path, "clip", "magma")
     next(steps)
     next(steps)
     session.stopped = True
     (last,) = steps
-    assert last.done == 2
-    assert len(list(read_frames(last.files[0]))) == 2
+    assert last.done == len(list(read_frames(last.files[0]))) == 2
+    before = list(session.results)
+    with pytest.raises(RefusalError, match="Stopped"):
+        list(service.film(session, "near", path, "clip", "magma"))
+    assert session.results == before
 
 
 def test_a_film_that_nobody_waits_for_any_more_leaves_no_file(service, session, tmp_path):
@@ -212,13 +207,6 @@ def test_a_video_that_breaks_off_gives_what_could_be_read(service, session, tmp_
     assert last.done == 3
     assert len(list(read_frames(last.files[0]))) == 3
     assert last.note == "The video breaks off after frame 3; this is what could be read."
-
-
-def test_a_stop_before_the_first_frame_is_said(service, session, tmp_path):
-    path, session.stopped = film(tmp_path / "clip.mp4"), True
-    with pytest.raises(RefusalError, match="Stopped"):
-        list(service.film(session, "near", path, "clip", "magma"))
-    assert session.results == []
 
 
 @pytest.mark.parametrize(
@@ -281,13 +269,6 @@ def test_a_film_that_takes_too_long_or_too_much_room_keeps_what_is_done(
         service.files(session, ["npz"])
 
 
-def test_a_film_of_too_many_pixels_is_refused_by_its_head(service, session, tmp_path, monkeypatch):
-    path = film(tmp_path / "clip.mp4")
-    monkeypatch.setattr("ssmde.app.service.PAGE_PIXELS", 1000)
-    with pytest.raises(RefusalError, match=r"clip has .* million pixels; the page takes up to"):
-        list(service.film(session, "near", path, "clip", "magma"))
-
-
 def as_text(pixels, kind="png"):
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind)
@@ -310,19 +291,3 @@ def test_a_frame_of_the_webcam_is_read_from_its_text():
 def test_what_is_no_frame_of_a_webcam_is_refused(frame):
     with pytest.raises(RefusalError, match="picture of"):
         read_webcam_frame(frame)
-
-
-def test_a_file_that_is_no_video_is_named(service, session, tmp_path):
-    (tmp_path / "film.mp4").write_text("no film")
-    with pytest.raises(RefusalError, match=r"film is no video that can be read.*\.mp4"):
-        list(service.film(session, "near", tmp_path / "film.mp4", "film", "magma"))
-
-
-def test_colors_of_a_film_follow_slowly(tmp_path):
-    def shot(depth):
-        depths = np.linspace(depth, 2 * depth, 64, dtype=np.float32).reshape(8, 8)
-        return PredictedFrame(pixels=np.zeros((8, 8, 3), np.uint8), depth=depths)
-
-    _, first = film_frame(shot(1.0), "magma", None)
-    _, second = film_frame(shot(10.0), "magma", first)
-    np.testing.assert_allclose(second, 0.9 * np.array(first) + 0.1 * 10 * np.array(first))

@@ -1,7 +1,6 @@
 """Augmentation: the camera stays with the image, and one change serves the whole snippet."""
 
 import colorsys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,17 +13,17 @@ from torch.testing import assert_close
 from ssmde.config import DataConfig
 from ssmde.data.augment import (
     Framing,
-    apply_colour,
+    apply_color,
     best_reduction,
-    draw_colour,
+    crop_views,
+    degrade,
+    draw_color,
     draw_framing,
     whole_frame,
 )
-from ssmde.data.degrade import degrade
-from ssmde.data.images import read_image
-from ssmde.data.whole_frames import cut_views, resize_bytes
+from ssmde.data.images import read_image, resize_bytes
 from ssmde.geometry.camera import flip_intrinsics
-from ssmde.types import Snippets
+from ssmde.types import Batch
 
 sizes = st.tuples(st.integers(32, 1500), st.integers(32, 1500))
 
@@ -67,7 +66,7 @@ def test_a_point_lands_where_the_new_camera_projects_it(tmp_path, kind, stored, 
     for seed in range(8):
         framing = draw_framing(rng(seed), data, stored)
         assert framing.reduction == reduction
-        view = framing.image(read_image(tmp_path / f"a.{kind}", reduction=reduction))
+        view = framing.images([read_image(tmp_path / f"a.{kind}", reduction=reduction)])[0]
         assert view.shape == (3, 128, 160)
         new = framing.intrinsics(torch.from_numpy(camera)).numpy()
         seen = point * [-1 if framing.flip else 1, 1, 1]  # a mirror turns the world around
@@ -84,12 +83,12 @@ def test_views_are_the_same_cut_by_the_loader_and_on_the_device():
     for seed in range(6):
         framing = draw_framing(rng(seed), data, (50, 90))
         wanted = torch.from_numpy(framing.images(frames).copy())
-        snippets = Snippets(
-            images=whole, intrinsics=torch.eye(3)[None], colour=torch.zeros(1, 3, 4),
-            names=("a/0",), cuts=(framing.cut,),
+        snippets = Batch(
+            target=whole[:, 0], sources=whole[:, 1:], intrinsics=torch.eye(3)[None],
+            crops=(framing.crop,),
         )  # fmt: skip
-        found = cut_views(snippets, data.image_size)
-        assert found.cuts == ()
+        found = crop_views(snippets, data.image_size)
+        assert found.crops == ()
         assert torch.equal(found.images[0], wanted)
         flips.add(framing.flip)
     assert flips == {True, False}
@@ -102,24 +101,10 @@ def test_bytes_resized_as_floats_differ_by_one_step_at_most():
         assert (found - wanted).abs().max() <= 1
 
 
-def test_a_view_of_a_map_without_holes_runs_evenly_through_the_cut():
-    ramp = np.linspace(0, 79, 80, dtype=np.float32)[None].repeat(60, 0)  # its own column
-    framing = Framing(
-        reduction=1, left=20, top=4, width=40, height=30, image_size=(60, 160), flip=False
-    )
-    view = framing.smooth(ramp, (60, 80))
-    assert view.shape == (60, 160)
-    np.testing.assert_allclose(view[7], 20 + (np.arange(160) + 0.5) / 4 - 0.5, rtol=1e-5)
-    half = framing.smooth(ramp[::2, ::2], (60, 80))  # a smaller map of the same frame
-    np.testing.assert_allclose(half, view, atol=0.51)
-    other = replace(framing, flip=True).smooth(ramp, (60, 80))
-    np.testing.assert_array_equal(other, view[:, ::-1])
-
-
 def test_cutting_whole_pixels_without_resizing_moves_the_principal_point_by_as_many():
     framing = Framing(reduction=1, left=3, top=2, width=6, height=4, image_size=(4, 6), flip=False)
     image = noise(8, 10)
-    assert (framing.image(image) == image[2:6, 3:9].transpose(2, 0, 1)).all()
+    assert (framing.images([image])[0] == image[2:6, 3:9].transpose(2, 0, 1)).all()
     camera = torch.tensor([[50.0, 0, 5], [0, 60, 4], [0, 0, 1]])
     assert framing.intrinsics(camera).tolist() == [[50, 0, 2], [0, 60, 2], [0, 0, 1]]
 
@@ -127,7 +112,7 @@ def test_cutting_whole_pixels_without_resizing_moves_the_principal_point_by_as_m
 def test_mirroring_puts_the_principal_point_at_width_minus_one_minus_cx():
     framing = Framing(reduction=1, left=0, top=0, width=10, height=8, image_size=(8, 10), flip=True)
     image = noise(8, 10)
-    assert (framing.image(image) == image[:, ::-1].transpose(2, 0, 1)).all()
+    assert (framing.images([image])[0] == image[:, ::-1].transpose(2, 0, 1)).all()
     camera = torch.tensor([[50.0, 0, 3], [0, 60, 4], [0, 0, 1]])
     assert framing.intrinsics(camera).tolist() == [[50, 0, 6], [0, 60, 4], [0, 0, 1]]
 
@@ -188,19 +173,18 @@ def test_no_zoom_and_no_flip_is_the_whole_frame():
 
 
 def test_no_colour_jitter_is_the_identity():
-    assert draw_colour(rng(), DataConfig(colour_jitter=0.0)).tolist() == np.eye(3, 4).tolist()
-    still = DataConfig(colour_jitter=1.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
-    np.testing.assert_allclose(draw_colour(rng(), still), np.eye(3, 4), atol=1e-6)
+    assert draw_color(rng(), 0.0).tolist() == np.eye(3, 4).tolist()
+    still = draw_color(rng(), 1.0, (0.0, 0.0, 0.0, 0.0))
+    np.testing.assert_allclose(still, np.eye(3, 4), atol=1e-6)
     images = torch.rand(2, 3, 3, 4, 5)
-    assert_close(apply_colour(images, torch.eye(3, 4).expand(2, 3, 4)), images)
+    assert_close(apply_color(images, torch.eye(3, 4).expand(2, 3, 4)), images)
 
 
 def test_brightness_alone_multiplies_and_contrast_alone_keeps_mid_grey():
-    none = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
-    bright = draw_colour(rng(3), DataConfig(colour_jitter=1.0, **(none | {"brightness": 0.5})))
+    bright = draw_color(rng(3), 1.0, (0.5, 0.0, 0.0, 0.0))
     assert 0.5 <= bright[0, 0] <= 1.5
     np.testing.assert_allclose(bright, bright[0, 0] * np.eye(3, 4), atol=1e-6)
-    contrast = draw_colour(rng(3), DataConfig(colour_jitter=1.0, **(none | {"contrast": 0.5})))
+    contrast = draw_color(rng(3), 1.0, (0.0, 0.5, 0.0, 0.0))
     assert contrast[0, 0] != 1
     np.testing.assert_allclose(contrast[:, :3] @ np.full(3, 0.5) + contrast[:, 3], 0.5, atol=1e-6)
     np.testing.assert_allclose(contrast[:, :3], contrast[0, 0] * np.eye(3), atol=1e-6)
@@ -208,8 +192,7 @@ def test_brightness_alone_multiplies_and_contrast_alone_keeps_mid_grey():
 
 @given(seed=st.integers(0, 1000), grey=st.floats(0, 1))
 def test_grey_stays_grey(seed, grey):
-    data = DataConfig(colour_jitter=1.0, saturation=0.5, hue=0.5, contrast=0.4, brightness=0.4)
-    colour = draw_colour(rng(seed), data)
+    colour = draw_color(rng(seed), 1.0, (0.4, 0.4, 0.5, 0.5))
     red, green, blue = colour[:, :3] @ np.full(3, grey) + colour[:, 3]
     assert red == pytest.approx(green, abs=1e-4)
     assert green == pytest.approx(blue, abs=1e-4)
@@ -217,8 +200,7 @@ def test_grey_stays_grey(seed, grey):
 
 @given(seed=st.integers(0, 1000))
 def test_saturation_and_hue_keep_the_luma(seed):
-    data = DataConfig(colour_jitter=1.0, brightness=0.0, contrast=0.0, saturation=0.9, hue=0.5)
-    colour = draw_colour(rng(seed), data)
+    colour = draw_color(rng(seed), 1.0, (0.0, 0.0, 0.9, 0.5))
     np.testing.assert_allclose(
         [0.299, 0.587, 0.114] @ colour[:, :3], [0.299, 0.587, 0.114], atol=1e-5
     )
@@ -226,41 +208,40 @@ def test_saturation_and_hue_keep_the_luma(seed):
 
 
 def test_hue_turns_red_towards_its_neighbours_on_the_colour_circle():
-    data = DataConfig(colour_jitter=1.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.05)
     hues = []
     for seed in range(50):
-        red, green, blue = draw_colour(rng(seed), data)[:, :3] @ [0.6, 0.3, 0.3]
+        turn = draw_color(rng(seed), 1.0, (0.0, 0.0, 0.0, 0.05))[:, :3]
+        red, green, blue = turn @ [0.6, 0.3, 0.3]
         hues.append((colorsys.rgb_to_hsv(red, green, blue)[0] + 0.5) % 1 - 0.5)
     assert -0.1 < min(hues) < -0.02
     assert 0.02 < max(hues) < 0.1
 
 
 def test_colours_are_jittered_as_often_as_asked():
-    data = DataConfig(colour_jitter=0.3)
-    drawn = [not (draw_colour(rng(seed), data) == np.eye(3, 4)).all() for seed in range(500)]
+    drawn = [not (draw_color(rng(seed), 0.3) == np.eye(3, 4)).all() for seed in range(500)]
     assert 0.24 < np.mean(drawn) < 0.36
 
 
 def test_all_views_of_a_snippet_get_the_same_colours():
     images = torch.rand(2, 3, 3, 4, 5)
-    colour = torch.stack([torch.from_numpy(draw_colour(rng(s), DataConfig(colour_jitter=1.0)))
+    colour = torch.stack([torch.from_numpy(draw_color(rng(s), 1.0))
                           for s in (1, 2)])  # fmt: skip
-    together = apply_colour(images, colour)
+    together = apply_color(images, colour)
     for view in range(3):
-        assert_close(together[:, view], apply_colour(images[:, view], colour))
+        assert_close(together[:, view], apply_color(images[:, view], colour))
     assert not torch.allclose(colour[0], colour[1])
 
 
 def test_colours_by_hand_and_clamped():
     images = torch.tensor([0.2, 0.4, 0.9]).view(1, 3, 1, 1)
     colour = torch.tensor([[[1, 1, 0, 0.1], [0, 1, 0, -0.9], [0, 0, 2, 0]]])
-    assert_close(apply_colour(images, colour).flatten(), torch.tensor([0.7, 0.0, 1.0]))
+    assert_close(apply_color(images, colour).flatten(), torch.tensor([0.7, 0.0, 1.0]))
 
 
 def test_gradients_of_colours_match_finite_differences():
     images = torch.rand(1, 2, 3, 2, 2, dtype=torch.float64) * 0.4 + 0.3
     colour = torch.eye(3, 4, dtype=torch.float64)[None] * 0.9
-    torch.autograd.gradcheck(apply_colour, (images.requires_grad_(), colour.requires_grad_()))
+    torch.autograd.gradcheck(apply_color, (images.requires_grad_(), colour.requires_grad_()))
 
 
 def test_scattered_points_land_where_their_pixels_go():
@@ -282,8 +263,8 @@ def test_scattered_points_land_where_their_pixels_go():
 
 @given(stored=sizes, size=st.sampled_from([(192, 256), (256, 192), (128, 416)]))
 def test_a_window_that_keeps_proportions_lies_inside_and_is_hardly_stretched(stored, size):
-    data = DataConfig(zoom=2.0, keep_proportions=True)
-    framing = draw_framing(rng(), data, stored, size)
+    data = DataConfig(zoom=2.0)
+    framing = draw_framing(rng(), data, stored, size, keep_proportions=True)
     height, width = (side // framing.reduction for side in stored)
     assert framing.image_size == size
     assert 0 <= framing.left <= framing.left + framing.width <= width
@@ -294,15 +275,15 @@ def test_a_window_that_keeps_proportions_lies_inside_and_is_hardly_stretched(sto
 
 
 def test_without_zoom_the_window_is_the_largest_of_these_proportions():
-    data = DataConfig(zoom=1.0, keep_proportions=True)
-    framing = draw_framing(rng(), data, (480, 640), (128, 416))
+    data = DataConfig(zoom=1.0)
+    framing = draw_framing(rng(), data, (480, 640), (128, 416), keep_proportions=True)
     assert (framing.reduction * framing.height, framing.reduction * framing.width) == (197, 640)
 
 
 def test_a_small_window_of_a_large_photo_is_not_decoded_too_coarsely():
-    data = DataConfig(zoom=4.0, keep_proportions=True)
+    data = DataConfig(zoom=4.0)
     for seed in range(40):
-        framing = draw_framing(rng(seed), data, (1536, 2048), (192, 256))
+        framing = draw_framing(rng(seed), data, (1536, 2048), (192, 256), keep_proportions=True)
         assert framing.width >= 256 - 1
         assert framing.height >= 192 - 1
 

@@ -16,16 +16,16 @@ from torch.utils.data import DataLoader
 
 from ssmde.config import DataConfig
 from ssmde.data import sampler
+from ssmde.data.augment import crop_views
 from ssmde.data.dataset import SnippetDataset, spread
 from ssmde.data.images import ImageError
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.data.whole_frames import cut_views
 from ssmde.types import collate
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 30.0, 15.5], [0, 0, 1]])
-PLAIN = {"flip": 0.0, "zoom": 1.0, "colour_jitter": 0.0}
+PLAIN = {"flip": 0.0, "zoom": 1.0, "color_jitter": 0.0}
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
@@ -63,13 +63,13 @@ def test_whole_frames_are_cut_on_the_device_to_the_views_of_the_loader(tmp_path,
         for where in ("loader", "device")
     )
     wanted, whole = (collate([d[0, i] for i in range(len(d))]) for d in (here, there))
-    assert len(whole.cuts) == len(here)
-    found = cut_views(whole, data.image_size)
+    assert len(whole.crops) == len(here)
+    found = crop_views(whole, data.image_size)
     assert torch.equal(found.images, wanted.images)
     assert torch.equal(found.intrinsics, wanted.intrinsics)
-    assert found.to_batch().target[0].is_contiguous()
+    assert found.to_float().target[0].is_contiguous()
     plain = SnippetDataset(sequences, replace(data, augment_on="device"), seed=0, augment=False)
-    assert plain[0].cuts == ()
+    assert plain[0].crops == ()
 
 
 def contents(snippets):
@@ -81,7 +81,7 @@ def same(a, b):
     return (
         torch.equal(a.images, b.images)
         and torch.equal(a.intrinsics, b.intrinsics)
-        and torch.equal(a.colour, b.colour)
+        and torch.equal(a.color, b.color)
         and a.names == b.names
     )
 
@@ -96,9 +96,9 @@ def test_a_snippet_is_a_target_with_the_frame_before_and_the_frame_after(frames)
     assert contents(snippets) == [(0, 1), (0, 0), (0, 2)]
     assert snippets.images.shape == (1, 3, 3, 32, 32)
     assert snippets.images.dtype == torch.uint8
-    assert snippets.images.permute(0, 1, 3, 4, 2).is_contiguous()  # as a decoder leaves them
+    assert snippets.target.permute(0, 2, 3, 1).is_contiguous()  # as a decoder leaves them
     assert snippets.intrinsics[0].tolist() == CAMERA.tolist()
-    assert snippets.colour[0].tolist() == torch.eye(3, 4).tolist()
+    assert snippets.color[0].tolist() == torch.eye(3, 4).tolist()
     assert snippets.names == ("scene0/scene0_001",)
     assert snippets.broken == ()
 
@@ -138,15 +138,15 @@ def test_every_gap_that_fits_is_drawn(frames):
 
 
 def test_seed_epoch_and_index_decide_everything(frames):
-    data = make_dataset(frames, augment=True, frame_gaps=(1, 2), colour_jitter=1.0, zoom=1.5)
+    data = make_dataset(frames, augment=True, frame_gaps=(1, 2), color_jitter=1.0, zoom=1.5)
     once = [data[epoch, index] for epoch in range(2) for index in range(len(data))]
     again = [data[epoch, index] for epoch in (1, 0) for index in reversed(range(len(data)))]
     assert all(same(a, b) for a, b in zip(once, reversed(again), strict=True))
     assert same(data[3], data[0, 3])
     assert not same(data[0, 3], data[1, 3])
-    assert not torch.equal(data[0, 3].colour, data[0, 4].colour)
-    other = make_dataset(frames, augment=True, colour_jitter=1.0, seed=1)
-    assert not torch.equal(other[0, 3].colour, data[0, 3].colour)
+    assert not torch.equal(data[0, 3].color, data[0, 4].color)
+    other = make_dataset(frames, augment=True, color_jitter=1.0, seed=1)
+    assert not torch.equal(other[0, 3].color, data[0, 3].color)
 
 
 def test_the_global_generators_are_neither_read_nor_seeded(frames):
@@ -162,13 +162,13 @@ def test_the_global_generators_are_neither_read_nor_seeded(frames):
     assert same(make_dataset(frames, augment=True)[0, 0], first)
 
 
-def test_colour_jitter_is_one_for_the_snippet_and_leaves_the_bytes_alone(frames):
-    jitter = {**PLAIN, "colour_jitter": 1.0}
+def test_color_jitter_is_one_for_the_snippet_and_leaves_the_bytes_alone(frames):
+    jitter = {**PLAIN, "color_jitter": 1.0}
     plain = make_dataset(frames, augment=True, **PLAIN)[0, 0]
     jittered = make_dataset(frames, augment=True, **jitter)[0, 0]
     assert torch.equal(plain.images, jittered.images)
-    assert jittered.colour.shape == (1, 3, 4)
-    assert not torch.equal(jittered.colour, plain.colour)
+    assert jittered.color.shape == (1, 3, 4)
+    assert not torch.equal(jittered.color, plain.color)
 
 
 def test_all_frames_of_a_snippet_are_cut_and_mirrored_alike(tmp_path):
@@ -236,7 +236,7 @@ def test_unknown_intrinsics_short_scenes_and_negative_seeds_are_refused(frames):
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_workers_change_nothing(frames):
-    data = make_dataset(frames, augment=True, colour_jitter=1.0)
+    data = make_dataset(frames, augment=True, color_jitter=1.0)
     batches = []
     for workers in (0, 2):
         sampler = SnippetSampler(len(data), batch_size=4, seed=0)
@@ -379,15 +379,15 @@ def test_known_motion_comes_with_the_snippet_and_turns_with_its_mirror(tmp_path)
     mirrored = replace(config, flip=1.0)
     snippet = SnippetDataset([sequence], mirrored, seed=0, augment=True)[0]
     assert snippet.T_src_tgt[0, :, :3, 3].tolist() == [[-1, 2, 3], [1, -2, -3]]
-    assert collate([snippet, snippet]).to_batch().T_src_tgt.shape == (2, 2, 4, 4)
+    assert collate([snippet, snippet]).to_float().T_src_tgt.shape == (2, 2, 4, 4)
 
 
 def test_no_target_with_known_motion_is_refused_with_what_was_asked(tmp_path):
     sequence = replace(
         make_sequence(tmp_path, 0, 6),
         tracked_poses=np.tile(np.eye(4), (6, 1, 1)),
-        tracked_parts=np.zeros(6),
+        tracked_parts=np.arange(6.0),  # each a part of its own
     )
-    config = DataConfig(image_size=(32, 32), poses="tracked", least_baseline=0.5)
-    with pytest.raises(ValueError, match=r"no frame .*data.poses tracked.*least_baseline 0.5"):
+    config = DataConfig(image_size=(32, 32), poses="tracked")
+    with pytest.raises(ValueError, match=r"no frame .*data.poses tracked.* at gaps \(1,\)"):
         SnippetDataset([sequence], config, seed=0, augment=False)

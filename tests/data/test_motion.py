@@ -1,6 +1,5 @@
 """Poses that come with the frames: which pairs they allow, and the motion between two frames."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +59,6 @@ def test_a_frame_without_a_pose_is_neither_target_nor_source():
     assert frames(usable_gaps(walk, TRACKED, (1,))) == [1, 5]
 
 
-def test_the_camera_moved_at_least_the_least_baseline_to_both_sources():
-    walk, far = a_walk(ways=(0, 0.1, 1, 2, 2.1, 2.2, 4)), replace(TRACKED, least_baseline=0.5)
-    assert frames(usable_gaps(walk, far, (1,))) == [2]
-    assert frames(usable_gaps(walk, far, (2,))) == [2, 4]
-
-
 def test_the_motion_takes_points_of_the_target_into_the_source():
     walk = a_walk(turn=0.1)
     T = relative_motion(walk.tracked_poses, 3, (2, 4), flip=False)
@@ -94,8 +87,3 @@ def test_poses_that_are_not_there_are_asked_for_with_the_way_to_get_them():
         known_poses(bare, TRACKED)
     with pytest.raises(ValueError, match=r"'bare': .*poses.txt does not exist.*ssmde track"):
         known_poses(bare, DataConfig(poses="file"))
-
-
-def test_a_baseline_without_poses_is_refused():
-    with pytest.raises(ValueError, match=r"least_baseline .* needs data.poses .* got 0.1"):
-        DataConfig(least_baseline=0.1)

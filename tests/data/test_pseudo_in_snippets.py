@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssmde.config import Config, DataConfig, LossConfig, PseudoDepthConfig
+from ssmde.config import Config, DataConfig, LossConfig
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points
 from ssmde.data.scene_folder import read_scene
 from ssmde.synthetic import draw_clip, write_clip
 
-PLAIN = DataConfig(image_size=(32, 64), flip=0.0, zoom=1.0, colour_jitter=0.0)
+PLAIN = DataConfig(image_size=(32, 64), flip=0.0, zoom=1.0, color_jitter=0.0)
 
 
 def room(folder, kind="depth", change=lambda depth: depth):
@@ -38,7 +38,7 @@ def test_a_label_is_framed_as_its_image(tmp_path):
     expected = clip.depth[1] / clip.depth[1].max()
     np.testing.assert_allclose(plain.pseudo_depth[0, 0], expected, atol=2e-5)
     np.testing.assert_array_equal(mirrored.pseudo_depth[0, 0], plain.pseudo_depth[0, 0].flip(-1))
-    assert plain.to_batch().pseudo_depth.shape == (1, 1, 32, 64)
+    assert plain.to_float().pseudo_depth.shape == (1, 1, 32, 64)
 
 
 def test_a_disparity_becomes_a_depth_that_is_larger_where_it_is_farther(tmp_path):
@@ -66,8 +66,6 @@ def test_fitting_asks_for_points_and_for_tracked_poses(tmp_path):
     scene, _ = room(tmp_path)
     with pytest.raises(ValueError, match=r"tracked_points.npz: no such file; `ssmde track"):
         labels(scene, fit_labels=True)
-    with pytest.raises(ValueError, match=r"align tracked .* needs data.poses tracked, got none"):
-        Config(pseudo_depth=PseudoDepthConfig(align="tracked"))
     with pytest.raises(ValueError, match=r"'room': there is no .*pseudo_depth; `ssmde label"):
         labels(replace(scene, pseudo_depth=None))
 
@@ -78,7 +76,7 @@ def test_tracked_points_come_as_a_sparse_map_of_the_framed_image(tmp_path):
     depth = np.array([0.9, 0.7, 1.5, 0.01], dtype=np.float32)  # the last is no depth of this scene
     write_tracked_points(tmp_path / "room", {1: (pixels, depth)})
     data = SnippetDataset([scene], PLAIN, seed=0, augment=True, with_points=True)
-    found = data[0].to_batch().points
+    found = data[0].to_float().sparse_depth
     assert found.shape == (1, 1, 32, 64)
     assert found[0, 0, 5, 3] == np.float32(0.7), "the nearest of two points hides the other"
     assert found[0, 0, 20, 60] == np.float32(1.5)
@@ -86,10 +84,10 @@ def test_tracked_points_come_as_a_sparse_map_of_the_framed_image(tmp_path):
     mirrored = SnippetDataset(
         [scene], replace(PLAIN, flip=1.0), seed=0, augment=True, with_points=True
     )
-    np.testing.assert_array_equal(mirrored[0].points, found.flip(-1))
-    assert not data[1].points.any(), "frame 2 has no points"
+    np.testing.assert_array_equal(mirrored[0].sparse_depth, found.flip(-1))
+    assert not data[1].sparse_depth.any(), "frame 2 has no points"
 
 
 def test_the_points_term_needs_tracked_poses():
-    with pytest.raises(ValueError, match=r"loss.points .* data.poses tracked, got none"):
-        Config(loss=LossConfig(points=0.5))
+    with pytest.raises(ValueError, match=r"loss.sparse_depth .* data.poses tracked, got none"):
+        Config(loss=LossConfig(sparse_depth=0.5))

@@ -102,7 +102,7 @@ def dataset(root):
 def same(a, b):
     return all(
         torch.equal(getattr(a, name), getattr(b, name))
-        for name in ("images", "intrinsics", "colour", "pseudo_depth", "points", "T_src_tgt")
+        for name in ("images", "intrinsics", "color", "pseudo_depth", "sparse_depth", "T_src_tgt")
     )
 
 

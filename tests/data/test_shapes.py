@@ -5,13 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from ssmde.benchmarking.predictions import PredictionFolder
 from ssmde.data.images import ShapeError, check_shape, write_png16
 from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.diagnosis.files import open_scene
+from ssmde.evaluation.benchmarks import PredictionFolder
 from ssmde.evaluation.frames import frames_with_truth
-from ssmde.labelling.folder import open_folder
-from ssmde.labelling.source import Asked
+from ssmde.labeling import LabelRequest, open_source
 
 SIZE = (96, 128)
 
@@ -93,12 +92,9 @@ def test_labels_and_predictions_of_others_are_refused(scene, tmp_path):
     write_maps(scene / "depth", SIZE)
     write_maps(tmp_path / "theirs", (96, 96))
     sequence = read_scene(scene)
-    asked = Asked(
-        argument=str(tmp_path / "theirs"), checkpoint=None, kind="depth", size=None,
-        device=torch.device("cpu"), scenes=("room",),
-    )  # fmt: skip
+    request = LabelRequest(kind="depth", device=torch.device("cpu"), scenes=("room",))
     with pytest.raises(ShapeError, match="96 x 96 pixels, its image 128 x 96"):
-        open_folder(asked).read(sequence, 0)
+        open_source(f"folder:{tmp_path / 'theirs'}", request).read(sequence, 0)
     frames = frames_with_truth([sequence])
     predicted = PredictionFolder(tmp_path / "theirs", frames)
     with pytest.raises(ShapeError, match="96 x 96 pixels, its image 128 x 96"):

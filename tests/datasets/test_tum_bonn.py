@@ -14,14 +14,7 @@ from archives import make_tum
 from ssmde.data.images import ImageError, read_depth
 from ssmde.datasets.record import ArchiveError
 from ssmde.datasets.sensors import pose_matrices
-from ssmde.datasets.tum_bonn import (
-    BONN_SCALE,
-    T_MARKERS,
-    T_ROS,
-    bonn_poses,
-    index_bonn,
-    index_tum,
-)
+from ssmde.datasets.tum_bonn import BONN_SCALE, T_MARKERS, T_ROS, bonn_poses, index_bonn, index_tum
 
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 

@@ -18,25 +18,28 @@ from ssmde.config import (
     DataConfig,
     LossConfig,
     ModelConfig,
-    PseudoDepthConfig,
     StudentConfig,
 )
 from ssmde.data.images import read_depth, read_image
 from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.scene_folder import read_scene
 from ssmde.demo import demo
-from ssmde.demo.report import CAPTIONS as PRETRAINED_CAPTIONS
-from ssmde.demo.report import (
+from ssmde.demo.run import CAPTIONS as PRETRAINED_CAPTIONS
+from ssmde.demo.run import (
+    MARKER,
     Story,
+    first_stage,
     in_words,
     make_film,
     pretrained_comparison,
     qualitative_examples,
+    replacing,
+    second_stage,
+    with_steps,
     write_page,
 )
-from ssmde.demo.run import MARKER, first_stage, replacing, second_stage, with_steps
 from ssmde.demo.videos import Videos, distort, label_scene
-from ssmde.evaluate import evaluate
+from ssmde.evaluation import evaluate
 from ssmde.inference.pictures import colorize_error
 from ssmde.inference.predictor import Predictor
 from ssmde.methods.self_supervised import SelfSupervised
@@ -107,10 +110,10 @@ def told(tmp_path_factory):
     data = DataConfig(root=folder / "data", image_size=SIZE, workers=0)
     torch.manual_seed(0)
     own, taught = (build_networks(ModelConfig(), LossConfig()) for _ in range(2))
-    no_labels = StudentConfig(pseudo_depth=PseudoDepthConfig())
-    student = Student(SelfSupervised(*own, LossConfig()), TeacherNetworks(*taught), no_labels)
+    networks = SelfSupervised(*own, LossConfig())
+    student = Student(networks, TeacherNetworks(*taught), StudentConfig())
     predictors = tuple(Predictor(Knows(clip.images, clip.depth, p), SIZE) for p in (0.7, 1.0))
-    teacher_result, result = (evaluate(predictor, [scene]) for predictor in predictors)
+    teacher_result, result = (evaluate(predictor, [scene], out=None) for predictor in predictors)
     results = (teacher_result, replace(result, notes=("a <note> & more",)))
     config = Config(data=data)
     story = Story(
@@ -277,7 +280,7 @@ def test_the_student_of_the_lesson_learns_from_the_last_weights_of_the_teacher(t
     assert (first.method, second.method) == ("teacher", "student")
     assert second.student.teacher == tmp_path / "runs" / "demo" / "teacher" / "last.safetensors"
     assert (first.train.steps, second.student.steps, second.train.steps) == (50, 30, 30)
-    assert second.student.pseudo_depth.forgetting == "exponential"
+    assert (second.student.labels, second.student.forgetting) == ("static", "exponential")
 
 
 def test_a_folder_no_demo_made_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):
@@ -285,16 +288,16 @@ def test_a_folder_no_demo_made_is_refused_before_anything_is_drawn(tmp_path, mon
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(FileExistsError, match=r"mine exists and holds no demo \(no \.ssmde-demo"):
-        demo(tmp_path / "mine")
+        demo(out=tmp_path / "mine")
     assert [f.name for f in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
     assert [f.name for f in tmp_path.iterdir()] == ["mine"]
 
 
 def test_a_time_or_seed_that_is_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match="minutes must be positive, got 0"):
-        demo(tmp_path / "out", minutes=0)
+        demo(out=tmp_path / "out", minutes=0)
     with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
-        demo(tmp_path / "out", seed=-1)
+        demo(out=tmp_path / "out", seed=-1)
 
 
 def fill(out: Path, text: str) -> None:
@@ -341,7 +344,7 @@ def test_a_link_to_a_demo_stays_a_link(tmp_path):
 
 @pytest.mark.slow
 def test_the_whole_demo_runs(tmp_path, capfd):
-    page = demo(tmp_path / "demo", minutes=0.05)
+    page = demo(out=tmp_path / "demo", minutes=0.05).page
     assert page == tmp_path / "demo" / "index.html"
     reading = Reading(page)
     assert reading.open == []

@@ -9,7 +9,7 @@ import pytest
 
 from doctor_scenes import draw, names
 from ssmde.data.scene_folder import read_scene
-from ssmde.diagnosis import Finding, doctor, is_blocking, print_findings, summary
+from ssmde.diagnosis import Diagnosis, Finding, doctor
 from ssmde.diagnosis.video import FULL, QUICK, check_motion, video_statistics
 from ssmde.synthetic import write_clip
 
@@ -27,8 +27,8 @@ def room():
 def test_a_good_clip_is_only_short(room, tmp_path):
     write_clip(room, tmp_path / "room")
     found = doctor(tmp_path, quick=True, show_progress=False)
-    assert names(found) == ["too-few-frames"]
-    assert not is_blocking(found)
+    assert names(found.findings) == ["too-few-frames"]
+    assert not found.is_blocking
 
 
 def test_single_photos_are_not_taken_for_a_video(room, tmp_path):
@@ -37,10 +37,12 @@ def test_single_photos_are_not_taken_for_a_video(room, tmp_path):
     mixed = room.images.copy()
     mixed[1::2] = elsewhere.images[1::2]
     write_clip(replace(room, images=mixed), tmp_path / "room")
-    assert "frames-too-far-apart" in names(doctor(tmp_path, quick=True, show_progress=False))
+    assert "frames-too-far-apart" in names(
+        doctor(tmp_path, quick=True, show_progress=False).findings
+    )
     found = doctor(tmp_path, quick=True, photos=True, show_progress=False)
-    assert not is_blocking(found)
-    assert "frames-too-far-apart" not in names(found)
+    assert not found.is_blocking
+    assert "frames-too-far-apart" not in names(found.findings)
 
 
 def test_a_faulty_scene_comes_first_and_its_pictures_are_looked_at_all_the_same(room, tmp_path):
@@ -50,9 +52,9 @@ def test_a_faulty_scene_comes_first_and_its_pictures_are_looked_at_all_the_same(
     (tmp_path / "dark" / "cam.txt").write_text("0.8 0 0.5\n0 1.1 0.5\n0 0 1\n")
     write_clip(room, tmp_path / "room")
     found = doctor(tmp_path, quick=True, show_progress=False)
-    assert names(found) == ["intrinsics", "too-few-frames", "bars"]
-    assert [finding.scene for finding in found] == ["dark", "", "dark"]
-    assert is_blocking(found)
+    assert names(found.findings) == ["intrinsics", "too-few-frames", "bars"]
+    assert [finding.scene for finding in found.findings] == ["dark", "", "dark"]
+    assert found.is_blocking
 
 
 def test_frames_of_a_part_are_counted_from_the_first_image(room, tmp_path):
@@ -63,18 +65,20 @@ def test_frames_of_a_part_are_counted_from_the_first_image(room, tmp_path):
     write_clip(many, tmp_path / "room")
     (tmp_path / "room" / "000034.png").write_bytes(b"broken")
     (finding,) = [
-        f for f in doctor(tmp_path, split="val", show_progress=False) if f.name == "broken-images"
+        f
+        for f in doctor(tmp_path, split="val", show_progress=False).findings
+        if f.name == "broken-images"
     ]
     assert finding.frames == (34,)
 
 
 def test_the_table_says_what_was_found_and_what_to_do(capsys):
-    findings = [
+    findings = (
         Finding(name="scene-cuts", severity="warning", scene="walk", frames=(7, 8, 30),
                 what="cuts [here]", remedy="split it"),
         Finding(name="blur", severity="note", scene="", what="w", remedy="r"),
-    ]  # fmt: skip
-    print_findings(findings)
+    )  # fmt: skip
+    print(Diagnosis(findings))
     shown = capsys.readouterr().out
     for words in ("scene-cuts", "walk", "7-8, 30", "cuts [here]", "-> split it", "all"):
         assert words in shown
@@ -83,8 +87,8 @@ def test_the_table_says_what_was_found_and_what_to_do(capsys):
 
 def test_the_summary_counts():
     one = Finding(name="x", severity="blocking", scene="", what="w", remedy="r")
-    assert summary([]) == "doctor: nothing found"
-    assert summary([one, one]) == "doctor: 2 blocking"
+    assert Diagnosis(()).summary == "doctor: nothing found"
+    assert Diagnosis((one, one)).summary == "doctor: 2 blocking"
 
 
 @needs_data
@@ -107,4 +111,4 @@ def test_a_good_recording_has_no_cut_and_nothing_that_blocks(name):
     scene = read_scene(DATA / name)
     found = list(check_motion(video_statistics(scene, QUICK._replace(pairs=2))))
     assert not {"scene-cuts", "jumps"} & set(names(found))
-    assert not is_blocking(found)
+    assert not Diagnosis(tuple(found)).is_blocking

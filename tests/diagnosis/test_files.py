@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from doctor_scenes import names
+from ssmde.diagnosis import frame_ranges
 from ssmde.diagnosis.files import check_camera, few_frames, open_scene, open_scenes
-from ssmde.diagnosis.findings import frame_ranges
 from ssmde.synthetic import write_clip
 
 

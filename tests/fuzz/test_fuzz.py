@@ -28,6 +28,7 @@ from ssmde.data.video import read_frames, write_video
 from ssmde.datasets.ddad import index_ddad
 from ssmde.datasets.kitti import index_kitti_raw
 from ssmde.datasets.tum_bonn import index_tum
+from ssmde.evaluation.metres import read_points
 from ssmde.models.checkpoint import (
     WEIGHTS_FORMAT,
     WEIGHTS_VERSION,
@@ -38,7 +39,6 @@ from ssmde.models.checkpoint import (
     stored_scale,
 )
 from ssmde.preparation.packing import pack
-from ssmde.scaling.points import read_points
 from ssmde.training.checkpoints import read_checkpoint
 
 ROUNDS = 8

@@ -6,13 +6,14 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+import torch
 from rerun.chunk import RrdReader
 
 import films
 from folders import names_in
 from rtsp_camera import camera
 from ssmde.data.video import VideoFrame, read_frames, video_info
-from ssmde.inference import PredictedFrame, PredictOptions, Predictor, predict_files
+from ssmde.inference import PredictedFrame, Predictor, predict_files
 from ssmde.inference.film import write_film, write_recording
 from tiny_networks import Brightness
 
@@ -140,14 +141,13 @@ def test_the_left_half_is_the_video_and_without_its_sound_there_is_none(tmp_path
 def test_depth_that_flickers_is_blended_where_that_is_asked_for(tmp_path, temporal):
     class Flickering(Brightness):
         def forward(self, image):
-            self.add.data = 3.0 - self.add.data  # 1.6, 1.4 and so on
-            return self.add + 0 * image[:, :1]
+            odd = torch.arange(len(image)).view(-1, 1, 1, 1) % 2
+            return 1.6 - 0.2 * odd + 0 * image[:, :1]
 
     still = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
     path = films.write(tmp_path / "clip.mov", [still.repeat(8, 0).repeat(8, 1)] * 4)
-    options = PredictOptions(temporal=temporal, batch_size=1)
-    blinking = Predictor(Flickering(1.4), (96, 128))
-    summary = predict_files(blinking, path, tmp_path / "out", formats=["npz"], options=options)
+    blinking = Predictor(Flickering(), (96, 128))
+    summary = predict_files(blinking, path, tmp_path / "out", format="npz", temporal=temporal)
     depths = [np.load(written)["depth"].mean() for written in summary.written]
     assert depths[0] == pytest.approx(1.6)
     assert (np.abs(np.diff(depths)).max() < 0.15) == temporal
@@ -156,13 +156,12 @@ def test_depth_that_flickers_is_blended_where_that_is_asked_for(tmp_path, tempor
 @pytest.mark.parametrize("temporal", [False, True])
 def test_an_interrupted_video_leaves_no_film_and_is_made_again(tmp_path, temporal):
     record(tmp_path / "clip.mp4", 30, sound="aac")
-    options = PredictOptions(temporal=temporal, batch_size=4)
-    ask = {"formats": ("video", "npz"), "options": options}
+    ask = {"format": "video,npz", "temporal": temporal}
     predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "whole", **ask)
     with pytest.raises(KeyboardInterrupt):
         predict_files(predictor(20), tmp_path / "clip.mp4", tmp_path / "out", **ask)
     names = names_in(tmp_path / "out")
-    assert len(names) == 20
+    assert len(names) == 16
     assert all(name.endswith("_depth.npz") for name in names)
     summary = predict_files(predictor(), tmp_path / "clip.mp4", tmp_path / "out", **ask)
     assert len(summary.written) == 1 + 30
@@ -176,11 +175,11 @@ def test_an_interrupted_video_leaves_no_film_and_is_made_again(tmp_path, tempora
             assert a.read_bytes() == b.read_bytes()
 
 
-@pytest.mark.parametrize("formats", [("video",), ("npz",), ("video", "npz")])
-def test_what_was_finished_is_not_done_again(tmp_path, formats):
+@pytest.mark.parametrize("format", ["video", "npz", "video,npz"])
+def test_what_was_finished_is_not_done_again(tmp_path, format):
     path, again = record(tmp_path / "clip.mp4", 5), predictor()
-    first = predict_files(predictor(), path, tmp_path / "out", formats=formats)
-    second = predict_files(again, path, tmp_path / "out", formats=formats)
+    first = predict_files(predictor(), path, tmp_path / "out", format=format)
+    second = predict_files(again, path, tmp_path / "out", format=format)
     assert again.network.seen == 0
     assert first.written == second.written
     assert second.present == len(second.written)
@@ -188,10 +187,10 @@ def test_what_was_finished_is_not_done_again(tmp_path, formats):
 
 def test_a_frame_that_is_lost_is_made_again(tmp_path):
     path, lost = record(tmp_path / "clip.mp4", 5), tmp_path / "out" / "clip_000002_depth.npz"
-    predict_files(predictor(), path, tmp_path / "out", formats=["npz"])
+    predict_files(predictor(), path, tmp_path / "out", format="npz")
     before = lost.read_bytes()
     lost.unlink()
-    predict_files(predictor(), path, tmp_path / "out", formats=["npz"])
+    predict_files(predictor(), path, tmp_path / "out", format="npz")
     assert lost.read_bytes() == before
 
 
@@ -214,7 +213,7 @@ def test_a_film_of_frames_without_times_has_the_rate_it_was_opened_with(tmp_path
 
 def test_without_rerun_a_recording_is_refused_with_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rerun", None)
-    message = r"recordings need rerun: pip install 'ssmde\[rerun\]'"
+    message = r"a recording needs rerun, .*: pip install 'ssmde\[rerun\]'"
     with pytest.raises(ImportError, match=message), write_recording(tmp_path / "a.rrd", 10.0):
         pass
     assert not list(tmp_path.iterdir())
@@ -222,7 +221,7 @@ def test_without_rerun_a_recording_is_refused_with_what_to_install(tmp_path, mon
 
 def test_a_recording_for_rerun_holds_every_depth_at_its_time(tmp_path):
     path = record(tmp_path / "clip.mp4", 4)
-    predict_files(predictor(), path, tmp_path / "out", formats=["rerun", "npz"])
+    predict_files(predictor(), path, tmp_path / "out", format="rerun,npz")
     found = {}
     for chunk in RrdReader(str(tmp_path / "out" / "clip.rrd")).stream():
         if chunk.entity_path != "/camera/depth":
@@ -245,7 +244,7 @@ def test_a_video_becomes_a_video_unless_asked_otherwise(tmp_path):
     predict_files(predictor(), path, tmp_path / "a")
     assert names_in(tmp_path / "a") == ["clip_depth.mp4"]
     assert video_info(tmp_path / "a" / "clip_depth.mp4").fps == pytest.approx(10.0)
-    summary = predict_files(predictor(), path, tmp_path / "b", formats=["npz"])
+    summary = predict_files(predictor(), path, tmp_path / "b", format="npz")
     assert [p.name for p in summary.written] == [f"clip_{i:06d}_depth.npz" for i in range(3)]
     depths = [np.load(p)["depth"] for p in summary.written]
     assert {d.shape for d in depths} == {(32, 48)}
@@ -255,7 +254,7 @@ def test_a_video_becomes_a_video_unless_asked_otherwise(tmp_path):
 def test_frames_that_cannot_be_decoded_keep_their_numbers_and_are_named(tmp_path):
     path = films.write(tmp_path / "clip.mov", films.grey_frames([0, 40, 80, 120, 160]))
     films.lose_packet(path, 2)
-    summary = predict_files(predictor(), path, tmp_path / "out", formats=["color"])
+    summary = predict_files(predictor(), path, tmp_path / "out", format="color")
     kept = [name for name in names_in(tmp_path / "out") if name.endswith(".png")]
     assert kept == [f"clip_{i:06d}_color.png" for i in (0, 1, 3, 4)]
     assert summary.notes == (f"{path}: frames that cannot be decoded are left out: 2",)
@@ -272,7 +271,7 @@ def test_ctrl_c_ends_a_camera_and_keeps_its_film(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "ssmde.inference.predict.read_live", lambda _: frames(5, KeyboardInterrupt())
     )
-    summary = predict_files(predictor(), "0", tmp_path / "out", formats=["video", "npz"])
+    summary = predict_files(predictor(), "0", tmp_path / "out", format="video,npz")
     assert len(list(read_frames(tmp_path / "out" / "camera_depth.mp4"))) == 5
     names = ["camera_depth.mp4", *(f"camera_{i:06d}_depth.npz" for i in range(5))]
     assert [p.name for p in summary.written] == names
@@ -281,16 +280,13 @@ def test_ctrl_c_ends_a_camera_and_keeps_its_film(tmp_path, monkeypatch):
 def test_a_camera_stops_after_as_many_frames_as_asked(tmp_path, monkeypatch):
     monkeypatch.setattr("ssmde.inference.predict.read_live", lambda _: frames(9))
     predict_files(predictor(), "rtsp://door/1", tmp_path / "out", max_frames=3)
-    np.testing.assert_allclose(
-        times(tmp_path / "out" / "camera_depth.mp4"), (0, 0.2, 0.4), atol=1e-4
-    )
+    film = tmp_path / "out" / "camera_depth.mp4"
+    np.testing.assert_allclose(times(film), (0, 0.2, 0.4), atol=1e-4)
 
 
 def test_the_film_of_an_rtsp_camera_becomes_depth(tmp_path):
     with camera(list(range(240))) as (address, _):  # long enough for a slow machine
-        summary = predict_files(
-            predictor(), address, tmp_path / "out", formats=["npz"], max_frames=3
-        )
+        summary = predict_files(predictor(), address, tmp_path / "out", format="npz", max_frames=3)
     depths = [np.load(path)["depth"] for path in summary.written]
     assert [d.shape for d in depths] == [(48, 64)] * 3
     assert depths[0].mean() < depths[1].mean() < depths[2].mean()  # the film gets brighter
@@ -302,5 +298,5 @@ def test_a_webcam_is_opened_as_a_device_of_ffmpeg(tmp_path, monkeypatch):
     # As fast as a camera and long enough: of what comes meanwhile only the newest frame is kept.
     drawn = ("lavfi", "testsrc=size=64x48:rate=50:duration=6{},realtime")
     monkeypatch.setattr("ssmde.inference.input.WEBCAMS", {sys.platform: drawn})
-    summary = predict_files(predictor(), "1", tmp_path / "out", formats=["npz"], max_frames=2)
+    summary = predict_files(predictor(), "1", tmp_path / "out", format="npz", max_frames=2)
     assert [np.load(path)["depth"].shape for path in summary.written] == [(48, 64)] * 2

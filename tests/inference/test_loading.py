@@ -58,10 +58,8 @@ def test_a_run_folder_gives_its_best_weights_before_its_last(run, tmp_path):
 
 
 def test_another_resolution_changes_the_working_size_and_not_the_result_size(run):
-    predictor, pixels = (
-        load(run, resolution=(32, 64), device="cpu"),
-        np.zeros((50, 70, 3), np.uint8),
-    )
+    predictor = load(run, resolution=(32, 64), device="cpu")
+    pixels = np.zeros((50, 70, 3), np.uint8)
     assert predictor.network_depth(pixels).shape == (32, 64)
     assert predictor.predict(pixels).depth.shape == (50, 70)
 

@@ -10,6 +10,7 @@ from ssmde.inference.pictures import (
     PanelRow,
     bands,
     color_bar,
+    color_ends,
     colorize,
     colorize_error,
     depth_range,
@@ -45,14 +46,18 @@ def test_pixels_without_a_value_are_gray(bad):
     assert depth_range(np.full((2, 3), bad)) is None
 
 
-def test_a_flat_map_has_a_color_and_one_end_alone_is_enough():
+def test_a_flat_map_has_a_color_one_end_alone_is_enough_and_the_unit_changes_nothing():
     assert len(np.unique(colorize(np.full((3, 3), 2.0)).reshape(-1, 3), axis=0)) == 1
-    assert colorize(ramp(), near=50.0).shape == (4, 6, 3)
-    assert colorize(ramp(), far=0.5).shape == (4, 6, 3)
-
-
-def test_the_unit_of_the_depth_does_not_change_the_picture():
+    assert colorize(ramp(), near=2.0).shape == colorize(ramp(), far=4.0).shape == (4, 6, 3)
     np.testing.assert_array_equal(colorize(ramp()), colorize(ramp() * 8))
+
+
+def test_the_colors_of_a_video_follow_slowly():
+    first = color_ends(ramp())
+    assert first == depth_range(ramp())
+    found = color_ends(10 * ramp(), first)
+    np.testing.assert_allclose(found, 0.9 * np.array(first) + 0.1 * 10 * np.array(first))
+    assert color_ends(np.zeros((2, 2))) == (1.0, 2.0)
 
 
 def test_errors_are_dark_where_right_bright_from_a_half_on_and_gray_without_truth():
@@ -81,13 +86,17 @@ def test_pictures_side_by_side_keep_their_pixels_below_their_titles():
     assert (titled[:-3] < 128).any()
 
 
-def test_a_row_without_pictures_or_with_too_few_titles_is_refused():
-    with pytest.raises(ValueError, match="at least one picture"):
-        side_by_side([])
-    with pytest.raises(ValueError, match="2 pictures need as many titles, got 1"):
-        side_by_side([np.zeros((2, 2, 3), np.uint8)] * 2, ["one"])
-    with pytest.raises(ValueError, match="at least one row"):
-        stack([])
+def test_what_cannot_be_drawn_is_refused():
+    for draw, message in [
+        (lambda: side_by_side([]), "at least one picture"),
+        (lambda: side_by_side([np.zeros((2, 2, 3), np.uint8)] * 2, ["one"]),
+         "2 pictures need as many titles, got 1"),
+        (lambda: stack([]), "at least one row"),
+        (lambda: colorize(ramp(), color_map="magme"), "unknown colour map 'magme'"),
+        (lambda: colorize(ramp(), near=4.0, far=2.0), "0 < near < far, got 4 and 2"),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            draw()
 
 
 def test_a_panel_shows_truth_and_error_where_there_is_truth():
@@ -113,13 +122,6 @@ def test_a_written_picture_is_whole_and_leaves_nothing_beside_it(tmp_path):
     with Image.open(tmp_path / "new" / "a.png") as image:
         np.testing.assert_array_equal(np.asarray(image), picture)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
-
-
-def test_an_unknown_color_map_or_range_is_refused():
-    with pytest.raises(ValueError, match="unknown colour map 'magme'"):
-        colorize(ramp(), color_map="magme")
-    with pytest.raises(ValueError, match="0 < near < far, got 4 and 2"):
-        colorize(ramp(), near=4.0, far=2.0)
 
 
 def test_the_magma_of_the_package_is_that_of_matplotlib():

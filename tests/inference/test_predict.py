@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from folders import names_in
-from ssmde.inference import PredictOptions, Predictor, WriterOptions, predict_files
-from ssmde.inference.jobs import Job, predict_on_ray, predict_piece
+from ssmde.inference import Predictor, WriterOptions, predict_files
 from ssmde.inference.pipeline import Pipeline
+from ssmde.inference.predict import Job, predict_images, predict_on_ray
 from tiny_networks import Brightness
 
 
@@ -56,13 +56,13 @@ def test_png16_holds_the_depth_in_the_unit_it_names_and_never_overflows(tmp_path
 
 def test_png16_of_a_depth_too_small_for_a_unit_is_the_smallest_value(tmp_path):
     black = save(tmp_path / "black.png", level=0)
-    predict_files(make_predictor(1e-4), black, tmp_path, formats=["png16"])
+    predict_files(make_predictor(1e-4), black, tmp_path, format="png16")
     assert np.unique(read_png16(tmp_path, "black_depth.png")[0]) == [1]  # 0 would mean no value
 
 
 def test_npz_holds_the_depth_itself(predictor, tmp_path):
     path = save(tmp_path / "in.jpg")
-    summary = predict_files(predictor, path, tmp_path / "out", formats=["npz", "color"])
+    summary = predict_files(predictor, path, tmp_path / "out", format="npz,color")
     assert [p.name for p in summary.written] == ["in_depth.npz", "in_color.png"]
     with np.load(tmp_path / "out" / "in_depth.npz") as arrays:
         np.testing.assert_array_equal(arrays["depth"], predictor.predict(path).depth)
@@ -78,33 +78,28 @@ def test_broken_files_of_a_folder_are_skipped_and_named(predictor, tmp_path):
     whole = (folder / "1.png").read_bytes()
     (folder / "1.png").write_bytes(whole[: len(whole) // 2])
     (folder / "notes.txt").write_text("no image")
-    summary = predict_files(predictor, folder, tmp_path / "out", formats=["png16"])
+    summary = predict_files(predictor, folder, tmp_path / "out", format="png16")
     assert [path.name for path in summary.written] == ["0_depth.png", "2_depth.png"]
     assert len(summary.skipped) == 1
     assert "1.png" in summary.skipped[0]
     assert names_in(tmp_path / "out") == ["0_depth.png", "2_depth.png", "depth.json"]
 
 
-def test_a_glob_keeps_the_folders_below_its_first_wild_card(predictor, tmp_path):
-    for name in ("a/1.png", "b/1.png", "b/2.jpg"):
-        save(tmp_path / "clips" / name)
-    predict_files(predictor, tmp_path / "clips/**/*.png", tmp_path / "out", formats=["npz"])
-    found = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.npz"))
-    assert found == ["a/1_depth.npz", "b/1_depth.npz"]
-
-
-def test_two_files_of_one_stem_do_not_overwrite_each_other(predictor, tmp_path):
-    for name in ("1.png", "1.jpg"):
-        save(tmp_path / "in" / name)
-    summary = predict_files(predictor, tmp_path / "in", tmp_path / "out", formats=["npz"])
-    assert sorted(path.name for path in summary.written) == ["1.jpg_depth.npz", "1.png_depth.npz"]
-
-
-def test_a_file_named_as_a_number_is_a_file_and_no_camera(predictor, tmp_path, monkeypatch):
+def test_names_follow_the_folders_of_a_glob_the_endings_of_twins_and_a_file_named_as_a_number(
+    predictor, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    save(tmp_path / "a.png").rename("7")
-    summary = predict_files(predictor, "7", "out", formats=["npz"])
-    assert [p.name for p in summary.written] == ["7_depth.npz"]
+    for name in ("clips/a/1.png", "clips/b/1.png", "clips/b/2.jpg", "in/1.png", "in/1.jpg"):
+        save(tmp_path / name)
+    save(tmp_path / "a.png").rename("7")  # a file, and no camera
+    for source, names in [
+        ("clips/**/*.png", {"a/1_depth.npz", "b/1_depth.npz"}),
+        ("in", {"1.jpg_depth.npz", "1.png_depth.npz"}),
+        ("7", {"7_depth.npz"}),
+    ]:
+        out = tmp_path / "out" / source[:2].strip("*/")
+        made = predict_files(predictor, source, out, format="npz")
+        assert {str(path.relative_to(out)) for path in made.written} == names
 
 
 def test_bad_input_is_refused_with_a_message(predictor, tmp_path):
@@ -115,11 +110,11 @@ def test_bad_input_is_refused_with_a_message(predictor, tmp_path):
     for source, options, error, message in [
         (tmp_path / "gone.png", {}, FileNotFoundError, r"gone\.png: no such file or folder"),
         (tmp_path / "empty", {}, ValueError, "empty: holds no image"),
-        (image, {"formats": ["jpg"]}, ValueError, "format 'jpg': choose from png16, npz"),
-        (image, {"formats": ["video"]}, ValueError, "'video' needs a video file"),
+        (image, {"format": "jpg"}, ValueError, "format 'jpg': choose from png16, npz"),
+        (image, {"format": "video"}, ValueError, "'video' needs a video file"),
         (image, {"max_frames": 0}, ValueError, "max_frames must be 1 or more, got 0"),
         (tmp_path / "broken.png", {}, ValueError, r"nothing could be read: .*broken\.png"),
-        (tmp_path, {"formats": ["rerun"], "engine": "ray"}, ValueError,
+        (tmp_path, {"format": "rerun", "engine": "ray"}, ValueError,
          "rerun is one file for all of them"),
         (tmp_path / "walk.mp4", {"engine": "ray"}, ValueError, r"walk\.mp4 is a video or a camera"),
     ]:  # fmt: skip
@@ -146,23 +141,23 @@ def test_interrupted_images_are_whole_and_the_same_command_makes_the_rest(tmp_pa
 
         def forward(self, image):
             self.seen += len(image)
-            if self.seen > 5:
+            if self.seen > 10:
                 raise KeyboardInterrupt
             return super().forward(image)
 
-    for i in range(6):
-        save(tmp_path / "in" / f"{i}.png", level=40 * i)
-    ask = {"formats": ("npz",), "options": PredictOptions(batch_size=2)}
-    for network, count in ((Stopping(), 4), (Stopping(), 6)):
+    for i in range(12):  # more than the network sees at once
+        save(tmp_path / "in" / f"{i:02d}.png", level=20 * i)
+    ask = {"format": "npz"}
+    for network, count in ((Stopping(), 8), (Stopping(), 12)):
         predictor = Predictor(network, (32, 32))
-        if count == 4:
+        if count == 8:
             with pytest.raises(KeyboardInterrupt):
                 predict_files(predictor, tmp_path / "in", tmp_path / "out", **ask)
         else:
             summary = predict_files(predictor, tmp_path / "in", tmp_path / "out", **ask)
-        assert names_in(tmp_path / "out") == [f"{i}_depth.npz" for i in range(count)]
+        assert names_in(tmp_path / "out") == [f"{i:02d}_depth.npz" for i in range(count)]
     assert [p.name for p in summary.written] == names_in(tmp_path / "out")
-    assert summary.present == 4
+    assert summary.present == 8
 
 
 @pytest.mark.parametrize("name", ["a_depth.png", "depth.json"])
@@ -178,35 +173,35 @@ def test_measured_depth_beside_a_photo_stays(predictor, tmp_path, name, overwrit
 
 def test_other_weights_or_another_photo_replace_with_a_word_only(predictor, tmp_path):
     photo, written = save(tmp_path / "a.png"), tmp_path / "a_depth.npz"
-    predict_files(predictor, photo, tmp_path, formats=["npz"])
+    predict_files(predictor, photo, tmp_path, format="npz")
     before = written.read_bytes()
-    assert predict_files(make_predictor(), photo, tmp_path, formats=["npz"]).present == 1
+    assert predict_files(make_predictor(), photo, tmp_path, format="npz").present == 1
     for network, change in (
         (make_predictor(2.0), {}),
         (predictor, {"resolution": (64, 64)}),
-        (predictor, {"options": PredictOptions(tiles=2)}),
+        (predictor, {"tiles": 2}),
     ):
         with pytest.raises(FileExistsError, match="--overwrite"):
-            predict_files(network, photo, tmp_path, formats=["npz"], **change)
+            predict_files(network, photo, tmp_path, format="npz", **change)
     assert written.read_bytes() == before
-    predict_files(make_predictor(2.0), photo, tmp_path, formats=["npz"], overwrite=True)
+    predict_files(make_predictor(2.0), photo, tmp_path, format="npz", overwrite=True)
     with np.load(written) as arrays:
         assert arrays["depth"].max() > 2.5
     save(photo, level=91)
     with pytest.raises(FileExistsError, match="another source"):
-        predict_files(make_predictor(2.0), photo, tmp_path, formats=["npz"])
+        predict_files(make_predictor(2.0), photo, tmp_path, format="npz")
 
 
 def test_an_output_that_is_an_input_too_is_refused(predictor, tmp_path):
-    predict_files(predictor, save(tmp_path / "a.png"), tmp_path, formats=["color"])
+    predict_files(predictor, save(tmp_path / "a.png"), tmp_path, format="color")
     with pytest.raises(FileExistsError, match="is an input itself"):
-        predict_files(predictor, tmp_path / "*.png", tmp_path, formats=["color"], overwrite=True)
+        predict_files(predictor, tmp_path / "*.png", tmp_path, format="color", overwrite=True)
 
 
 def test_names_that_are_too_long_are_shortened(predictor, tmp_path):
     long, out = save(tmp_path / ("y" * 250 + ".png")), tmp_path / "out"
     for present in (0, 2):
-        summary = predict_files(predictor, long, out, formats=["npz", "color"])
+        summary = predict_files(predictor, long, out, format="npz,color")
         assert len(summary.written) == 2
         assert all(path.is_file() and path.name.startswith("yyy") for path in summary.written)
         assert summary.present == present
@@ -216,7 +211,7 @@ COUNT = 11  # photos for Ray
 
 
 def open_job(out) -> Job:
-    pipeline = Pipeline(make_predictor(size=(32, 32)), PredictOptions(batch_size=2), say=None)
+    pipeline = Pipeline(predictor=make_predictor(size=(32, 32)), batch_size=2)
     return Job(pipeline=pipeline, out=out, formats=("npz",), writer=WriterOptions())
 
 
@@ -236,10 +231,10 @@ def assert_predicted(out, numbers) -> None:
 
 def test_a_piece_says_what_it_wrote_and_what_it_could_not_read(photos, tmp_path):
     images = {name: photos / f"{name}.png" for name in ("00", "01", "missing")}
-    good, reasons = predict_piece(open_job(tmp_path / "out"), images)
-    assert good == ["00", "01"]
-    assert len(reasons) == 1
-    assert "missing.png" in reasons[0]
+    made = predict_images(open_job(tmp_path / "out"), images)
+    assert [p.name for p in made.written] == ["00_depth.npz", "01_depth.npz"]
+    assert len(made.skipped) == 1
+    assert "missing.png" in made.skipped[0]
     assert_predicted(tmp_path / "out", [0, 1])
 
 
@@ -274,9 +269,9 @@ def test_a_killed_worker_loses_nothing(cluster, photos, tmp_path):
 
     images = {f"{i:02d}": photos / f"{i:02d}.png" for i in range(COUNT)}
     images["broken"] = tmp_path / "missing.png"
-    summary = predict_on_ray(dying_job, open_job(out), images, piece_size=4)
+    summary = predict_on_ray(dying_job, images, piece_size=4)
     assert killed.exists()
-    assert [p.name for p in summary.written] == [f"{i:02d}_depth.npz" for i in range(COUNT)]
+    assert {p.name for p in summary.written} == {f"{i:02d}_depth.npz" for i in range(COUNT)}
     assert len(summary.skipped) == 1
     assert_predicted(out, range(COUNT))
 
@@ -286,7 +281,7 @@ def test_a_killed_worker_loses_nothing(cluster, photos, tmp_path):
 def test_a_cluster_writes_what_one_process_writes_from_a_list(cluster, photos, tmp_path):
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(f"photos/{i:02d}.png" for i in (0, 3, 7)))
-    ask = {"formats": ["npz"], "engine": "ray"}
+    ask = {"format": "npz", "engine": "ray"}
     summary = predict_files(make_predictor(), listed, tmp_path / "out", **ask)
     assert len(summary.written) == 3
     assert_predicted(tmp_path / "out", [0, 3, 7])

@@ -7,7 +7,7 @@ import torch
 from ssmde.data.image_motion import tile_flow
 from ssmde.geometry.pose import invert_motion
 from ssmde.inference.smoothing import Smoother, dense_motion
-from ssmde.metrics.temporal import seen_in_both, temporal_errors
+from ssmde.metrics import seen_in_both, temporal_errors
 from ssmde.synthetic import DrawnClip, draw_clip
 
 SIZE = (96, 128)
@@ -23,8 +23,8 @@ def noisy(depth, seed=0, scale=0.05, local=0.08):
     return np.stack(found)
 
 
-def smoothed(images, depth, **options):
-    smoother = Smoother(SIZE, **options)
+def smoothed(images, depth):
+    smoother = Smoother(SIZE)
     return np.stack([smoother.smooth(i, d) for i, d in zip(images, depth, strict=True)])
 
 
@@ -36,13 +36,10 @@ def flicker(prediction, clip: DrawnClip):
         there, back = motion.numpy(), invert_motion(motion).numpy()
         d, mask, K = clip.depth, clip.motion_mask, clip.intrinsics
         errors = temporal_errors(
-            prediction[i],
-            prediction[i - 1],
-            there,
-            K,
+            prediction[i], prediction[i - 1], there, K,
             target_counts=seen_in_both(d[i], d[i - 1], there, K) & (mask[i] == 0),
             source_counts=seen_in_both(d[i - 1], d[i], back, K) & (mask[i - 1] == 0),
-        )
+        )  # fmt: skip
         assert errors is not None
         found.append(errors.abs_rel)
     return float(np.mean(found))
@@ -128,11 +125,3 @@ def test_a_depth_larger_than_the_blending_is_blended_as_well():
     found = smoother.smooth(image, np.full((192, 256), 2.2, np.float32))
     assert found.shape == (192, 256)
     assert 2.0 <= found.mean() < 2.15
-
-
-def test_a_memory_is_below_one_and_without_it_nothing_changes():
-    clip = draw_clip("room", frames=3, size=SIZE, seed=1)
-    raw = noisy(clip.depth)
-    np.testing.assert_allclose(smoothed(clip.images, raw, memory=0.0), raw, rtol=1e-6)
-    with pytest.raises(ValueError, match=r"in \[0, 1\), got 1"):
-        Smoother(SIZE, memory=1.0)

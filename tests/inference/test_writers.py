@@ -74,9 +74,7 @@ def test_ply_points_lie_where_the_pinhole_formula_says_with_y_up(tmp_path):
 
 def test_a_point_at_the_upper_right_lies_up_right_and_before_the_viewer():
     x, y, z = point_cloud(make_frame(), WriterOptions()).points[WIDTH - 1]
-    assert x > 0
-    assert y > 0
-    assert z < 0
+    assert (x > 0, y > 0, z < 0) == (True, True, True)
 
 
 def test_glb_points_equal_those_of_ply_and_colors_are_linear(tmp_path):
@@ -157,15 +155,14 @@ def test_the_bar_of_the_colors_reads_them(tmp_path):
     np.testing.assert_allclose(bar[-1].astype(int), pixels[-1, 49], atol=2)
 
 
-def test_no_format_overwrites_another():
-    suffixes = [kind.suffix for kind in FORMATS.values()]
-    assert len(set(suffixes)) == len(suffixes)
-
-
-def test_every_format_of_a_frame_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_every_format_of_a_frame_is_written_whole_or_not_at_all_under_a_name_of_its_own(
+    tmp_path, monkeypatch
+):
     def fail(*_):
         raise OSError("the disk is full")
 
+    suffixes = [kind.suffix for kind in FORMATS.values()]
+    assert len(set(suffixes)) == len(suffixes)
     monkeypatch.setattr("pathlib.Path.replace", fail)
     for name in (name for name, kind in FORMATS.items() if isinstance(kind, FrameFormat)):
         with pytest.raises(OSError, match="disk"):

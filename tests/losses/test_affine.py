@@ -16,10 +16,9 @@ from ssmde.losses.affine import (
     image_level_normalised_regression,
     multi_scale_gradient,
     normalise_depth,
-    pair_wise_normal,
     structure_guided_ranking,
 )
-from ssmde.losses.sampling import Pairs
+from ssmde.losses.pairs import Pairs
 
 H, W = 40, 48
 SLOPE = 0.6
@@ -65,7 +64,6 @@ def every_term(prediction, depth, valid, image) -> list[torch.Tensor]:
         image_level_normalised_regression(prediction, depth, valid),
         multi_scale_gradient(prediction, depth, valid),
         structure_guided_ranking(prediction, depth, image, valid, generator=seeded()),
-        pair_wise_normal(prediction, depth, image, make_intrinsics(), valid, generator=seeded()),
     ]
 
 
@@ -144,43 +142,6 @@ def test_a_gap_of_any_size_has_a_finite_ranking_and_gradient():
     assert prediction.grad.isfinite().all()
 
 
-@pytest.mark.parametrize(("scale", "shift"), [(0.01, 0.0), (3.0, -5.0), (100.0, 5.0)])
-def test_normals_see_neither_scale_nor_shift_of_the_prediction(scale, shift):
-    inputs = roof(), halves(), make_intrinsics(), everywhere()
-    term = pair_wise_normal(scale * roof() + shift, *inputs, generator=seeded())
-    assert term.item() == pytest.approx(0, abs=1e-6)
-
-
-def test_normals_beside_missing_truth_do_not_count():
-    valid = everywhere()
-    valid[..., 10:20, 12:18] = False
-    term = pair_wise_normal(roof(), roof(), halves(), make_intrinsics(), valid, generator=seeded())
-    assert term.item() == pytest.approx(0, abs=1e-9)
-
-
-def test_edge_pairs_count_where_the_truth_is_clear(monkeypatch):
-    drawn: list[Pairs] = []
-    across = module.pairs_across
-
-    def spy(*args, **kwargs):
-        drawn.append(across(*args, **kwargs))
-        return drawn[-1]
-
-    counted: list[torch.Tensor] = []
-    mean = module.pair_mean
-    monkeypatch.setattr(module, "pairs_across", spy)
-    monkeypatch.setattr(module, "pair_mean", lambda x, used: counted.append(used) or mean(x, used))
-    near = roof() + 0.01 * random_depth(0)
-    pair_wise_normal(near, roof(), halves(), make_intrinsics(), everywhere(), generator=seeded())
-    first, second = (torch.cat([getattr(p, end) for p in drawn], 1) for end in Pairs._fields[:2])
-    used = counted[0][:, : first.shape[1]]
-    left_a, left_b = first % W < W // 2, second % W < W // 2
-    assert 0.3 < ACROSS < 0.95  # neither one face nor two: pairs across the ridge are left out
-    assert not (used & (left_a != left_b)).any()
-    assert (used & (left_a == left_b)).any()
-    assert counted[0][:, first.shape[1] :].all()  # random pairs count always
-
-
 @pytest.mark.parametrize("garbage", [0.0, 1e6])
 def test_pixels_without_truth_do_not_matter(garbage):
     valid = everywhere()
@@ -217,9 +178,9 @@ def test_samples_are_bounded(monkeypatch):
     inputs = random_depth(0), random_depth(1), random_image()
     for most in (60, 10**6):
         structure_guided_ranking(*inputs, everywhere(), generator=None, most_pairs=most)
-        pair_wise_normal(*inputs, make_intrinsics(), everywhere(), generator=None, most_pairs=most)
-    assert [x.shape[1] for x in seen[:2]] == [60, 60]
-    assert all(0.15 * H * W < x.shape[1] <= 0.2 * H * W for x in seen[2:])
+    few, share = (found.shape[1] for found in seen)
+    assert few == 60
+    assert 0.15 * H * W < share <= 0.2 * H * W
 
 
 def test_the_truth_learns_nothing():
@@ -233,7 +194,7 @@ def test_gradients_match_finite_differences():
     size = (13, 14)
     prediction, depth = random_depth(0, size).requires_grad_(), random_depth(1, size)
     valid = torch.rand(2, 1, *size, generator=seeded(2)) > 0.1
-    for i in range(3):  # the normals have a fit without gradient in between
+    for i in range(3):
         assert gradcheck(
             lambda p, i=i: every_term(p, depth, valid, random_image(size))[i],
             (prediction,),

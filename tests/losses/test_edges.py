@@ -8,17 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from ssmde.losses.edges import (
+from ssmde.losses.pairs import (
     BORDER,
     FARTHEST,
     away_from_depth_edges,
     find_edges,
-    grey,
+    gather_pixels,
+    gray,
+    keep_inside,
     pairs_across,
     shrink,
     strong,
 )
-from ssmde.losses.sampling import keep_inside, read
 
 H, W = 64, 72
 
@@ -50,7 +51,7 @@ def test_a_ramp_has_its_slope_as_strength_and_its_direction():
 def test_pairs_lie_across_an_edge_of_any_direction(angle, seed):
     image = half_plane(angle)
     pairs = pairs_across(find_edges(image), everywhere(image), 90, generator=seeded(seed))
-    a, b = (read(image, end)[0, 0].view(3, -1) for end in (pairs.first, pairs.second))
+    a, b = (gather_pixels(image, end)[0, 0].view(3, -1) for end in (pairs.first, pairs.second))
     used = pairs.used[0].view(3, -1)
     assert used[1].sum() > 10
     assert (a[1] != b[1])[used[1]].all()  # the middle pair crosses
@@ -61,13 +62,13 @@ def test_pairs_lie_across_an_edge_of_any_direction(angle, seed):
 def test_an_edge_of_one_colour_is_an_edge():
     image = torch.zeros(1, 3, H, W)
     image[:, 2:] = half_plane(0.0)
-    assert find_edges(grey(image)).strength.max() > 0
-    assert find_edges(grey(image.flip(1))).strength.max() > 0
+    assert find_edges(gray(image)).strength.max() > 0
+    assert find_edges(gray(image.flip(1))).strength.max() > 0
 
 
 def test_white_is_one_and_the_grey_of_a_grey_image_is_itself():
     image = torch.rand(1, 1, 4, 5)
-    assert_close(grey(image.expand(-1, 3, -1, -1)), image)
+    assert_close(gray(image.expand(-1, 3, -1, -1)), image)
 
 
 def test_channels_of_opposite_sign_do_not_cancel():

@@ -22,7 +22,7 @@ def test_equal_images_have_no_error():
 
 
 def test_two_flat_images_differ_by_the_closed_formula():
-    a, b = (torch.full((1, 3, 5, 5), grey, dtype=torch.float64) for grey in (0.2, 0.6))
+    a, b = (torch.full((1, 3, 5, 5), gray, dtype=torch.float64) for gray in (0.2, 0.6))
     ssim = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)  # no variance: contrast term is 1
     expected = 0.85 * (1 - ssim) / 2 + 0.15 * 0.4
     assert photometric_error(a, b).numpy() == pytest.approx(expected)

@@ -10,15 +10,14 @@ from torch.autograd import gradcheck
 from torch.testing import assert_close
 
 from ssmde.losses import ranking as module
+from ssmde.losses.pairs import Pairs, sample_pairs
 from ssmde.losses.ranking import (
     confident_depth_ranking,
-    dynamic_ranking,
     least_reliable,
     order,
     random_pair_ranking,
     ranking,
 )
-from ssmde.losses.sampling import Pairs, sample_pairs
 
 H, W = 12, 16
 
@@ -117,8 +116,6 @@ def test_nothing_ordered_gives_zero_with_a_gradient_of_zero():
         random_pair_ranking(depth, labels, none, generator=None),
         confident_depth_ranking(depth, labels, same, none, generator=None),
         confident_depth_ranking(depth, same, random_depth(2), everywhere(), generator=None),
-        dynamic_ranking(depth, labels, none, everywhere(), generator=None),
-        dynamic_ranking(depth, labels, everywhere(), none, generator=None),
     ):
         assert term == 0
         assert not gradient_of(term, depth).any()
@@ -215,21 +212,6 @@ def test_unreliable_pixels_are_not_partners_of_each_other(monkeypatch):
     assert not (unreliable & rest).any()
     assert torch.equal(unreliable | rest, valid)
     assert all(torch.equal(mask, valid) for mask in asked[1])
-
-
-def test_moving_pixels_are_ranked_against_still_ones_as_the_teacher_sees_them():
-    dynamic, static = ~everywhere(1), ~everywhere(1)
-    dynamic[..., 2:5, 3:6] = static[..., 8:, :] = True
-    teacher = torch.full((1, 1, H, W), 6.0, dtype=torch.float64)
-    teacher[dynamic] = 3.0
-    depth = torch.full_like(teacher, 4.0).requires_grad_()
-    term = dynamic_ranking(depth, teacher, dynamic, static, generator=seeded())
-    assert term.item() == pytest.approx(math.log(2))
-    towards = -gradient_of(term, depth)
-    assert (towards[dynamic] <= 0).all()
-    assert (towards[static] >= 0).all()
-    assert towards[dynamic].sum().item() == pytest.approx(-0.5)
-    assert not towards[~(dynamic | static)].any()
 
 
 def test_gradients_match_finite_differences():

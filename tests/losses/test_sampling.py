@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from ssmde.losses import sampling
-from ssmde.losses.sampling import (
+from ssmde.losses import pairs
+from ssmde.losses.pairs import (
     Pairs,
     draw_pixels,
+    gather_pixels,
     join_pairs,
     keep_inside,
     pair_mean,
-    read,
     sample_pairs,
     share_of_pixels,
 )
@@ -30,7 +30,7 @@ def everywhere(batch: int = 1, height: int = 20, width: int = 30) -> torch.Tenso
 @given(seed=st.integers(0, 1000))
 def test_pixels_are_drawn_inside_the_mask_of_their_image(seed):
     mask = torch.rand(3, 1, 4, 5, generator=seeded(seed)) > 0.7
-    found = read(mask, draw_pixels(mask, 8, generator=seeded(seed)))[:, 0]
+    found = gather_pixels(mask, draw_pixels(mask, 8, generator=seeded(seed)))[:, 0]
     assert torch.equal(found.all(1), mask.flatten(1).any(1))
     assert torch.equal(found.any(1), mask.flatten(1).any(1))
 
@@ -46,7 +46,7 @@ def test_every_pixel_of_the_mask_is_as_likely_as_another():
 def test_the_ends_of_the_unit_interval_stay_inside_the_mask(chance, monkeypatch):
     mask = everywhere(1, 1, 101)
     mask[..., :40] = mask[..., -1:] = False
-    monkeypatch.setattr(sampling, "uniform_per_image", lambda size, **_: torch.full(size, chance))
+    monkeypatch.setattr(pairs, "uniform_per_image", lambda size, **_: torch.full(size, chance))
     assert draw_pixels(mask, 1, generator=None).item() == (40 if chance == 0 else 99)
 
 
@@ -54,13 +54,13 @@ def test_an_empty_mask_gives_pairs_that_are_not_used():
     mask = everywhere(2)
     none = mask.clone()
     none[0] = False
-    for pairs in (
+    for found in (
         sample_pairs(mask, none, 5, generator=None),
         sample_pairs(none, mask, 5, generator=None),
     ):
-        assert pairs.used.tolist() == [[False] * 5, [True] * 5]
-        assert pairs.first.max() < 600
-        assert pairs.second.max() < 600
+        assert found.used.tolist() == [[False] * 5, [True] * 5]
+        assert found.first.max() < 600
+        assert found.second.max() < 600
 
 
 def test_pairs_lie_in_all_directions():
@@ -95,7 +95,7 @@ def test_without_a_generator_the_global_seed_decides():
 
 def test_a_place_is_row_times_width_plus_column():
     values = torch.arange(12.0).view(1, 2, 2, 3)
-    assert read(values, torch.tensor([[0, 5, 2]])).tolist() == [[[0, 5, 2], [6, 11, 8]]]
+    assert gather_pixels(values, torch.tensor([[0, 5, 2]])).tolist() == [[[0, 5, 2], [6, 11, 8]]]
 
 
 def test_a_pair_needs_both_ends_inside():

@@ -28,7 +28,7 @@ def batch() -> Batch:
         target=torch.rand(2, 3, H, W),
         sources=torch.zeros(2, 0, 3, H, W),
         intrinsics=K,
-        pseudo_depth=truth,
+        gt_depth=truth,
     )
 
 
@@ -40,22 +40,22 @@ def method(weights: AffineConfig = AffineConfig()) -> AffineDepth:  # noqa: B008
 def test_the_loss_is_the_sum_of_its_terms_and_every_weight_learns():
     network = method()
     out = network(batch(), 0.0)
-    assert set(out.terms) == {"regression", "gradient", "ranking", "normals", "log_depth"}
+    assert set(out.terms) == {"regression", "gradient", "ranking", "log_depth"}
     assert_close(out.loss.detach(), torch.stack(list(out.terms.values())).sum())
     out.loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
 def test_a_weight_of_zero_leaves_its_term_out():
-    weights = AffineConfig(regression=0.0, gradient=0.0, ranking=0.0, normals=0.0)
+    weights = AffineConfig(leres=0.0)
     assert set(method(weights)(batch(), 0.0).terms) == {"log_depth"}
     with pytest.raises(ValueError, match="one weight must be above 0"):
-        AffineConfig(regression=0.0, gradient=0.0, ranking=0.0, normals=0.0, log_depth=0.0)
+        AffineConfig(leres=0.0, log_depth=0.0)
 
 
 @given(scale=st.floats(0.1, 10.0))
 def test_the_log_error_does_not_see_the_scale_of_an_image(scale):
-    truth = batch().pseudo_depth
+    truth = batch().gt_depth
     valid = truth > 0
     depth = truth.clamp(min=0.5) * (1 + torch.rand_like(truth))
     error = log_depth_error(depth, truth, valid)
@@ -65,7 +65,7 @@ def test_the_log_error_does_not_see_the_scale_of_an_image(scale):
 
 
 def test_a_normalised_prediction_has_mean_zero_and_deviation_one_where_it_is_valid():
-    truth = batch().pseudo_depth
+    truth = batch().gt_depth
     valid = truth > 0
     p = normalise_prediction(5 * truth + 7, valid)
     assert float(p[valid].mean()) == pytest.approx(0, abs=1e-3)
@@ -77,13 +77,13 @@ def test_a_frame_without_any_measured_depth_gives_a_finite_zero():
     from dataclasses import replace
 
     network = method()
-    nothing = replace(batch(), pseudo_depth=torch.zeros(2, 1, H, W))
+    nothing = replace(batch(), gt_depth=torch.zeros(2, 1, H, W))
     out = network(nothing, 0.0)
     out.loss.backward()
     assert float(out.loss.detach()) == pytest.approx(0, abs=1e-4)
     assert all(p.grad.isfinite().all() for p in network.parameters())
     with pytest.raises(ValueError, match="no measured depth"):
-        network(replace(batch(), pseudo_depth=None), 0.0)
+        network(replace(batch(), gt_depth=None), 0.0)
 
 
 def test_the_log_slope_is_the_height_of_a_wrong_step_by_hand():

@@ -68,19 +68,12 @@ def maps(*values: tuple[float, float, bool]) -> Comparison:
 
 
 def test_the_best_source_brings_its_own_inconsistency():
-    joined = join_sources(maps((0.4, 0.1, True), (0.2, 0.7, True)), 2, minimum=True)
+    joined = join_sources(maps((0.4, 0.1, True), (0.2, 0.7, True)), 2)
     assert_close(joined.error.item(), 0.2, check_dtype=False, atol=1e-6, rtol=0)
     assert_close(joined.inconsistency.item(), 0.7, check_dtype=False, atol=1e-6, rtol=0)
 
 
-def test_the_mean_leaves_out_sources_that_do_not_see_the_pixel():
-    joined = join_sources(maps((0.4, 0.1, True), (0.2, 0.7, False)), 2, minimum=False)
-    assert_close(joined.error.item(), 0.4, check_dtype=False, atol=1e-6, rtol=0)
-    assert joined.visible.all()
-
-
 def test_a_pixel_no_source_sees_counts_nowhere():
-    for minimum in (True, False):
-        joined = join_sources(maps((0.4, 0.1, False), (0.2, 0.7, False)), 2, minimum=minimum)
-        assert not joined.visible.any()
-        assert joined.error.item() == 0
+    joined = join_sources(maps((0.4, 0.1, False), (0.2, 0.7, False)), 2)
+    assert not joined.visible.any()
+    assert joined.error.item() == 0

@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import fields, replace
-from typing import get_args
 
 import pytest
 import torch
@@ -12,15 +11,17 @@ from torch.testing import assert_close
 
 from ssmde.geometry.camera import flip_intrinsics
 from ssmde.geometry.pose import rigid_motion
-from ssmde.methods.filtering.evidence import gather_evidence
-from ssmde.methods.mask_filter import FilterInput, FilterOutput, MaskFilter, Variant
-
-VARIANTS = get_args(Variant)
+from ssmde.methods.mask_filter import (
+    FilterOutput,
+    MaskFilter,
+    TeacherPrediction,
+    gather_evidence,
+)
 
 
 def noise(
     *, batch: int = 2, sources: int = 2, size: tuple[int, int] = (12, 16), seed: int = 0, **parts
-) -> FilterInput:
+) -> TeacherPrediction:
     """A rough wall 3 m away: on the left the picture stays the same, on the right all changes."""
     generator = torch.Generator().manual_seed(seed)
     height, width = size
@@ -33,7 +34,7 @@ def noise(
     T = rigid_motion(0.02 * (rand(batch, sources, 3) - 0.5), 0.4 * (rand(batch, sources, 3) - 0.5))
     target, images = rand(batch, 3, *size), rand(batch, sources, 3, *size)
     images[..., : width // 2] = target[:, None, ..., : width // 2]
-    made = FilterInput(
+    made = TeacherPrediction(
         target=target,
         sources=images,
         depth=3 + 0.06 * rand(batch, 1, *size),
@@ -41,7 +42,6 @@ def noise(
         flipped_depth=3 + 0.06 * rand(batch, 1, *size),
         T_src_tgt=T,
         intrinsics=torch.tensor(K, dtype=dtype).repeat(batch, 1, 1),
-        student_error=rand(batch, 1, *size),
     )
     return replace(made, **parts)
 
@@ -63,25 +63,24 @@ def test_the_drawn_input_has_all_three_regions():
         assert all(mask.any() for mask in masks(MaskFilter()(noise(seed=seed))))
 
 
-def joined(*inputs: FilterInput) -> FilterInput:
+def joined(*inputs: TeacherPrediction) -> TeacherPrediction:
     """Several inputs as one batch."""
     names = [f.name for f in fields(inputs[0]) if getattr(inputs[0], f.name) is not None]
-    return FilterInput(**{n: torch.cat([getattr(i, n) for i in inputs]) for n in names})
+    return TeacherPrediction(**{n: torch.cat([getattr(i, n) for i in inputs]) for n in names})
 
 
 @given(
     seed=st.integers(0, 100),
-    variant=st.sampled_from(VARIANTS),
     batch=st.integers(1, 3),
     sources=st.integers(1, 4),
     height=st.integers(2, 14),
     width=st.integers(2, 14),
 )
 def test_weights_lie_between_0_and_1_and_regions_divide_the_image(
-    seed, variant, batch, sources, height, width
+    seed, batch, sources, height, width
 ):
     inputs = noise(batch=batch, sources=sources, size=(height, width), seed=seed)
-    out = MaskFilter(variant=variant, sources=sources)(inputs)
+    out = MaskFilter()(inputs)
     assert out.weight.min() >= 0
     assert out.weight.max() <= 1
     assert torch.equal(sum(m.int() for m in masks(out)), torch.ones_like(out.weight).int())
@@ -138,57 +137,28 @@ def test_an_unseen_pixel_beside_a_mover_counts_once():
     inputs = noise(batch=1)
     inputs.T_src_tgt[..., 0, 3] = 0.6  # both sources lose three columns on the same side
     inputs.target[:], inputs.sources[:] = 0.2, 0.9  # a change that no motion explains
-    out = MaskFilter(beta_dynamic=0.8, beta_unknown=0.2)(inputs)
+    out = MaskFilter()(inputs)
     both = out.dynamic & ~gather_evidence(inputs).visible.any(1, keepdim=True)
     assert both.any()
     a, b = inputs.depth, inputs.flipped_depth
     agreement = torch.exp(-(a - b).abs() / (a + b) / 0.05)
     kept = both & (out.weight > 0)
-    assert_close(out.weight[kept], 0.8 * agreement[kept])
+    assert_close(out.weight[kept], 0.5 * agreement[kept])
 
 
-def test_photo_sdfa_trusts_where_the_teacher_rebuilds_well_and_no_worse_than_the_student():
-    inputs = noise(batch=1)
-    evidence = gather_evidence(inputs)
-    best = evidence.error.masked_fill(~evidence.visible, 9.0).amin(1, keepdim=True)
-    equal = replace(inputs, student_error=best.clone())
-    mask_filter = MaskFilter(variant="photo_sdfa")
-    assert torch.equal(mask_filter(equal).weight, (best < 0.2).float())
-    worse = replace(inputs, student_error=best - 1e-4)
-    assert (mask_filter(worse).weight == 0).all()
-    with pytest.raises(ValueError, match="needs student_error, got None"):
-        mask_filter(replace(inputs, student_error=None))
-
-
-def test_learned_gives_its_network_gradients_through_weight_and_log_scale():
-    inputs = noise(sources=3)
-    mask_filter = MaskFilter(variant="learned", sources=3)
-    said, out = mask_filter.uncertainty(inputs), mask_filter.eval()(inputs)
-    assert torch.equal(said.weight, out.weight)
-    assert torch.equal(said.log_scale, out.log_scale)
-    (said.log_scale + said.weight).square().sum().backward()
-    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in mask_filter.parameters())
-
-
-@pytest.mark.parametrize("variant", [v for v in VARIANTS if v != "learned"])
-def test_the_other_variants_carry_no_gradient_and_no_parameters(variant):
-    inputs = replace(noise(), features=(torch.randn(2, 5, 6, 8, requires_grad=True),))
+def test_the_filter_carries_no_gradient_and_no_parameters():
+    inputs = noise()
     inputs.depth.requires_grad_()
-    mask_filter = MaskFilter(variant=variant)
-    out = mask_filter(inputs)
+    mask_filter = MaskFilter()
     assert not list(mask_filter.parameters())
-    assert not out.weight.requires_grad
-    assert not out.features[0].requires_grad
-    with pytest.raises(ValueError, match="only the variant 'learned' has an uncertainty, not"):
-        mask_filter.uncertainty(inputs)
+    assert not mask_filter(inputs).weight.requires_grad
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, 0.0, -1.0])
-@pytest.mark.parametrize("variant", ["strict", "soft", "photo_sdfa", "learned"])
-def test_depth_without_a_single_number_gives_zeros_and_an_unknown_image(variant, value):
+def test_depth_without_a_single_number_gives_zeros_and_an_unknown_image(value):
     inputs = noise()
     nowhere = torch.full_like(inputs.depth, value)
-    out = MaskFilter(variant=variant)(
+    out = MaskFilter()(
         replace(
             inputs,
             depth=nowhere,
@@ -209,30 +179,16 @@ def test_a_camera_that_sees_nothing_again_leaves_the_image_unknown():
     assert 0 < out.weight.max() <= 0.25
 
 
-def test_features_are_made_unit_length_and_weighted_by_the_mean_of_their_cell():
-    inputs = replace(noise(), features=(torch.randn(2, 5, 6, 8), 9 * torch.randn(2, 7, 3, 4)))
-    out = MaskFilter()(inputs)
-    assert out.features is not None
-    assert [f.shape for f in out.features] == [f.shape for f in inputs.features]
-    assert_close(out.level_weights[0][1, 0, 2, 3], out.weight[1, 0, 4:6, 6:8].mean())
-    for features, weight in zip(out.features, out.level_weights, strict=True):
-        assert_close(features.norm(dim=1, keepdim=True), weight)
-    without = MaskFilter()(noise())
-    assert without.level_weights == ()
-    assert without.features is None
-
-
-def test_black_features_and_black_images_stay_finite():
+def test_black_images_stay_finite():
     inputs = noise()
     black = replace(
         inputs,
         target=torch.zeros_like(inputs.target),
         sources=torch.zeros_like(inputs.sources),
-        features=(torch.zeros(2, 4, 5, 7),),
     )
     out = MaskFilter()(black)
     assert not out.dynamic.any()  # nothing changes, so nothing moves
-    assert (out.features[0] == 0).all()
+    assert out.weight.isfinite().all()
 
 
 def test_a_checkpoint_carries_the_threshold_into_evaluation():
@@ -246,21 +202,13 @@ def test_a_checkpoint_carries_the_threshold_into_evaluation():
     assert first(inputs).statistics["motion_threshold"] != fresh
 
 
-def test_a_filter_can_be_copied_after_a_step():
-    mask_filter = MaskFilter(variant="learned")
-    mask_filter(noise()).weight.sum().backward()
-    assert_same(copy.deepcopy(mask_filter).eval()(noise()), mask_filter.eval()(noise()))
-
-
-def test_reduced_precision_reaches_neither_the_geometry_nor_the_network():
-    inputs, mask_filter = noise(), MaskFilter(variant="learned")
-    torch.nn.init.normal_(mask_filter.network.layers[-1].weight)
+def test_reduced_precision_does_not_reach_the_geometry():
+    inputs, mask_filter = noise(), MaskFilter()
     mask_filter(inputs)
     mask_filter.eval()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        low = mask_filter(inputs), mask_filter.uncertainty(inputs)
-    assert_same(low[0], mask_filter(inputs))
-    assert_close(low[1], mask_filter.uncertainty(inputs))
+        low = mask_filter(inputs)
+    assert_same(low, mask_filter(inputs))
 
 
 def test_inputs_are_left_as_they_came():
@@ -270,18 +218,3 @@ def test_inputs_are_left_as_they_came():
     for field in fields(inputs):
         if isinstance(getattr(inputs, field.name), torch.Tensor):
             assert torch.equal(getattr(inputs, field.name), getattr(before, field.name))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"quantile": 1.0}, r"quantile must be in \(0, 1\), got 1.0"),
-        ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
-        ({"beta_dynamic": 1.5}, r"beta_dynamic must be in \[0, 1\], got 1.5"),
-        ({"tau_depth": 0.0}, "tau_depth must be positive, got 0.0"),
-        ({"sigma_flip": -1.0}, "sigma_flip must be positive, got -1.0"),
-    ],
-)
-def test_values_out_of_range_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        MaskFilter(**arguments)

@@ -12,43 +12,24 @@ import torch
 from torch.testing import assert_close
 
 from mask_scene import MaskScene, draw_scene
-from ssmde.methods.filtering.evidence import gather_evidence
-from ssmde.methods.mask_filter import FilterOutput, MaskFilter
+from ssmde.methods.mask_filter import FilterOutput, MaskFilter, gather_evidence
 
 MOVERS = ("lateral", "oblique", "towards")
 scene = cache(draw_scene)
 
 
-def test_off_trusts_everything_and_still_names_the_regions():
-    inputs = scene("lateral").inputs
-    off, soft = MaskFilter(variant="off")(inputs), MaskFilter()(inputs)
-    assert (off.weight == 1).all()
-    assert torch.equal(off.dynamic, soft.dynamic)
-    assert soft.dynamic.any()
-
-
-def test_strict_is_soft_without_anything_outside_the_static_region():
-    inputs = scene("lateral").inputs
-    strict, soft = MaskFilter(variant="strict")(inputs), MaskFilter()(inputs)
-    assert (strict.weight[~strict.static] == 0).all()
-    assert torch.equal(strict.weight[strict.static], soft.weight[soft.static])
-    assert (soft.weight[soft.dynamic] > 0).any()
-    # Depths that every view contradicts get nothing, pixels that no view sees get a little.
-    seen = gather_evidence(inputs).visible.any(1, keepdim=True)
-    assert (soft.weight[soft.unknown & seen] == 0).all()
-    assert (soft.weight[soft.unknown & ~seen] > 0).all()
-
-
 def test_moving_and_unseen_pixels_are_weighted_by_the_mirrored_prediction():
     inputs = scene("lateral").inputs
-    out = MaskFilter(beta_dynamic=0.8, beta_unknown=0.4)(inputs)
+    out = MaskFilter()(inputs)
     a, b = inputs.depth, inputs.flipped_depth
     agreement = torch.exp(-(a - b).abs() / (a + b) / 0.05)
-    unseen = out.unknown & ~gather_evidence(inputs).visible.any(1, keepdim=True)
+    seen = gather_evidence(inputs).visible.any(1, keepdim=True)
+    unseen = out.unknown & ~seen
     assert unseen.any()
-    assert_close(out.weight[unseen], 0.4 * agreement[unseen])
+    assert_close(out.weight[unseen], 0.25 * agreement[unseen])
+    assert (out.weight[out.unknown & seen] == 0).all()  # every view contradicts the depth
     kept = out.dynamic & (out.weight > 0)
-    assert_close(out.weight[kept], 0.8 * agreement[kept])
+    assert_close(out.weight[kept], 0.5 * agreement[kept])
     assert abs(kept.sum() / out.dynamic.sum() - 0.9) < 0.01  # the lowest tenth is dropped
     kept_static = (out.static & (out.weight > 0)).sum() / out.static.sum()
     assert abs(kept_static - 0.9) < 0.01

@@ -18,7 +18,7 @@ from ssmde.types import Batch
 
 H, W, STEPS = 32, 64, 250
 PHOTOMETRIC = LossConfig(smoothness=1e-4)
-CONSISTENT = LossConfig(geometry=0.1, weight_mask=True, both_directions=True, smoothness=1e-4)
+CONSISTENT = LossConfig(geometry=0.1, smoothness=1e-4)
 
 
 class FreeDepth(DepthNet):
@@ -66,7 +66,9 @@ def error_after_training(loss: LossConfig, *, exchanged: bool = False) -> float:
         sources=images[[0, 2]][None],
         intrinsics=torch.from_numpy(np.array(clip.intrinsics)).float()[None],
     )
-    method = Teacher(FreeDepth(images), KnownPose(clip, images, exchanged=exchanged), loss)
+    method = Teacher(
+        FreeDepth(images), KnownPose(clip, images, exchanged=exchanged), loss, normalize=False
+    )
     optimizer = torch.optim.Adam(method.parameters(), 0.03)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for step in range(STEPS):

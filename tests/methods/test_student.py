@@ -10,13 +10,12 @@ from torch.testing import assert_close
 
 from ssmde.config import (
     Config,
-    FilterConfig,
     LossConfig,
     ModelConfig,
     PseudoDepthConfig,
     StudentConfig,
 )
-from ssmde.methods.pseudo_depth import blend_with_label
+from ssmde.methods.pseudo_depth import forgetting_factor
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks, build_student
 from ssmde.methods.teacher import build_networks, build_teacher
@@ -24,10 +23,9 @@ from ssmde.models.checkpoint import save_weights
 from ssmde.types import Batch
 
 H, W = 32, 64
-LOSS = LossConfig(geometry=0.1, weight_mask=True, both_directions=True)
-ALL_LABELS = PseudoDepthConfig(normals=0.1, ranking=0.1, edge_normals=0.1, depth=0.1)
-DISTILLED = {"distillation", "gradient", "dynamic_ranking", "features"}
-VARIANTS = ("off", "strict", "soft", "photo_sdfa", "learned")
+LOSS = LossConfig(geometry=0.1)
+ALL_LABELS = PseudoDepthConfig(structure=0.1, depth=0.1)
+LABEL_TERMS = {"pseudo_normals", "pseudo_ranking", "pseudo_edge_normals", "pseudo_depth"}
 
 
 def batch(size: int = 2, *, seed: int = 0) -> Batch:
@@ -44,20 +42,30 @@ def batch(size: int = 2, *, seed: int = 0) -> Batch:
     )
 
 
-def student(config: StudentConfig = StudentConfig(), *, loss: LossConfig = LOSS) -> Student:  # noqa: B008
+def student(
+    config: StudentConfig = StudentConfig(),  # noqa: B008
+    *,
+    loss: LossConfig = LOSS,
+    pseudo_depth: PseudoDepthConfig = ALL_LABELS,
+) -> Student:
     torch.manual_seed(0)
     own = SelfSupervised(*build_networks(ModelConfig(), loss), loss)
-    return Student(own, TeacherNetworks(*build_networks(ModelConfig(), loss)), config)
+    taught = TeacherNetworks(*build_networks(ModelConfig(), loss))
+    return Student(own, taught, config, pseudo_depth)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_the_loss_is_the_sum_of_its_named_terms_with_every_filter(variant):
-    method = student(StudentConfig(filter=FilterConfig(variant=variant)))
+def terms_at(method: Student, progress: float) -> dict[str, torch.Tensor]:
+    """Terms of one batch, with the same random pairs each time."""
+    torch.manual_seed(1)
+    return method(batch(), progress).terms
+
+
+@pytest.mark.parametrize("labels", ["none", "static", "all"])
+def test_the_loss_is_the_sum_of_its_named_terms(labels):
+    method = student(StudentConfig(labels=labels))
     out = method(batch(), 0.5)
-    own = {"photometric", "geometry", "smoothness", "pose"}
-    labels = {"pseudo_normals", "pseudo_ranking", "pseudo_edge_normals"}
-    extra = {"uncertainty"} if variant == "learned" else set()
-    assert set(out.terms) == own | labels | DISTILLED | extra
+    own = {"photometric", "geometry", "smoothness", "pose", "distillation"}
+    assert set(out.terms) == own | (set() if labels == "none" else LABEL_TERMS)
     assert_close(out.loss.detach(), torch.stack(list(out.terms.values())).sum())
     assert {"teacher_depth", "teacher_weight", "static", "dynamic"} <= set(out.maps)
     assert {"forgetting_factor", "filter_dynamic"} <= set(out.statistics)
@@ -66,82 +74,64 @@ def test_the_loss_is_the_sum_of_its_named_terms_with_every_filter(variant):
     assert left == []
 
 
-def test_a_frozen_teacher_is_the_same_after_a_step_and_gets_no_gradient():
+def test_the_teacher_is_the_same_after_a_step_and_gets_no_gradient():
     method = student().train()
     before = copy.deepcopy(method.teacher.state_dict())
     method(batch(), 0.0).loss.backward()
-    method.after_step()
-    method.after_validation(best=True)
     after = method.teacher.state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert all(p.grad is None and not p.requires_grad for p in method.teacher.parameters())
     assert not any(module.training for module in method.teacher.modules())
 
 
-def test_an_ema_teacher_follows_by_its_momentum():
-    method = student(StudentConfig(teacher_mode="ema", ema_momentum=0.9))
-    key = "encoder.conv1.weight"
-    own = method.depth_net.state_dict()[key]
-    for step in range(1, 4):
-        old = method.teacher.depth_net.state_dict()[key].clone()
-        method.after_step()
-        momentum = min(1 - 1 / (step + 1), 0.9)
-        assert_close(
-            method.teacher.depth_net.state_dict()[key], momentum * old + (1 - momentum) * own
-        )
-
-
-def test_an_epoch_best_teacher_gives_way_to_a_better_student_only():
-    method = student(StudentConfig(teacher_mode="epoch_best"))
-    old = copy.deepcopy(method.teacher.depth_net.state_dict())
-    method.after_validation(best=False)
-    assert all(torch.equal(old[k], v) for k, v in method.teacher.depth_net.state_dict().items())
-    method.after_validation(best=True)
-    own = method.depth_net.state_dict()
-    assert all(torch.equal(own[k], v) for k, v in method.teacher.depth_net.state_dict().items())
-
-
-def test_a_student_equal_to_its_teacher_has_nothing_to_distil():
-    method = student(StudentConfig(filter=FilterConfig(variant="off"))).eval()
-    method.teacher.depth_net.load_state_dict(method.depth_net.state_dict())
-    terms = method(batch(), 0.0).terms
-    for name in ("distillation", "gradient", "features"):
-        assert float(terms[name]) == pytest.approx(0, abs=1e-5)
-
-
-def test_pseudo_depth_fades_and_what_the_teacher_says_does_not():
+def test_a_student_equal_to_its_teacher_has_nothing_to_distill():
     method = student().eval()
-    torch.manual_seed(1)
-    first = method(batch(), 0.0)
-    torch.manual_seed(1)
-    last = method(batch(), 1.0)
-    assert_close(last.terms["pseudo_normals"], 0.05 * first.terms["pseudo_normals"])
-    assert_close(last.terms["distillation"], first.terms["distillation"])
-    assert float(first.statistics["forgetting_factor"]) == 1
-    assert float(last.statistics["forgetting_factor"]) == pytest.approx(0.05)
+    method.teacher.depth_net.load_state_dict(method.depth_net.state_dict())
+    assert float(terms_at(method, 0.0)["distillation"]) == pytest.approx(0, abs=1e-5)
 
 
-def test_a_fresh_student_listens_to_its_teacher_little_by_little():
-    method = student(StudentConfig(start="fresh", distillation_ramp=0.5)).eval()
+def test_labels_fade_exponentially_where_they_are_to_and_the_teacher_does_not():
+    fading, staying = (
+        student(StudentConfig(labels="static", forgetting=form)).eval()
+        for form in ("exponential", "constant")
+    )
+    first, half, last = (terms_at(fading, progress) for progress in (0.0, 0.5, 1.0))
+    for name in LABEL_TERMS:
+        assert_close(last[name], 0.05 * first[name])
+        assert_close(half[name], 0.05**0.5 * first[name])
+        assert_close(terms_at(staying, 1.0)[name], first[name])
+    assert_close(last["distillation"], first["distillation"])
+    assert forgetting_factor(1.7, "exponential") == pytest.approx(0.05)
+    assert forgetting_factor(-0.1, "exponential") == 1
+
+
+def test_what_moves_is_left_out_of_the_views_and_of_labels_of_static_areas():
+    method = student(StudentConfig(labels="static")).eval()
+    honest = method.mask_filter.forward
+    moving = torch.zeros(2, 1, H, W, dtype=torch.bool)
+    moving[..., W // 2 :] = True
+
+    def everything_on_the_right_moves(prediction):
+        return replace(honest(prediction), dynamic=moving, static=~moving)
+
+    method.mask_filter.forward = everything_on_the_right_moves
+    some = batch()
     torch.manual_seed(1)
-    early = method(batch(), 0.25).terms
+    before = method(some, 0.0).terms
+    some.pseudo_depth[..., W // 2 + 2 :] *= 3.0  # two pixels off: normals read their neighbors
     torch.manual_seed(1)
-    late = method(batch(), 0.75).terms
-    assert_close(early["distillation"], 0.5 * late["distillation"])
-    assert_close(early["features"], 0.5 * late["features"])
+    assert_close(method(some, 0.0).terms["pseudo_depth"], before["pseudo_depth"])
 
 
 def test_the_method_can_be_copied_after_a_step():
     method = student()
     method(batch(), 0.0).loss.backward()
-    copied = copy.deepcopy(method)
-    assert copied.depth_net is not method.depth_net
-    kept = method.state_dict()
-    assert all(torch.equal(kept[key], value) for key, value in copied.state_dict().items())
+    kept, copied = method.state_dict(), copy.deepcopy(method).state_dict()
+    assert all(torch.equal(kept[key], value) for key, value in copied.items())
 
 
 def test_without_poses_the_unit_of_the_teachers_depth_does_not_matter():
-    method = student(loss=replace(LOSS, normalise_depth=True)).eval()
+    method = student(pseudo_depth=PseudoDepthConfig()).eval()
     unposed = replace(batch(), T_src_tgt=None)
     before = method(unposed, 0.0).maps
     decode = method.teacher.depth_net.decode
@@ -151,10 +141,8 @@ def test_without_poses_the_unit_of_the_teachers_depth_does_not_matter():
     assert_close(after["teacher_depth"], before["teacher_depth"], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_the_teachers_network_runs_once_a_step(variant):
-    method = student(StudentConfig(filter=FilterConfig(variant=variant)))
-    calls = []
+def test_the_teachers_network_runs_once_a_step():
+    method, calls = student(), []
     encode = method.teacher.depth_net.encode
     method.teacher.depth_net.encode = lambda image: (calls.append(1), encode(image))[1]
     method(batch(), 0.0)
@@ -164,99 +152,65 @@ def test_the_teachers_network_runs_once_a_step(variant):
 def test_views_that_show_nothing_give_a_finite_loss_with_a_gradient():
     away = torch.eye(4).repeat(2, 2, 1, 1)
     away[..., 2, 3] = -1e4  # every point lies behind the sources
-    for variant in VARIANTS:
-        method = student(StudentConfig(filter=FilterConfig(variant=variant)))
-        out = method(replace(batch(), T_src_tgt=away), 0.0)
-        out.loss.backward()
-        assert torch.isfinite(out.loss)
-        grads = [p.grad for p in method.depth_net.parameters()]
-        assert all(g is not None and torch.isfinite(g).all() for g in grads)
+    method = student()
+    out = method(replace(batch(), T_src_tgt=away), 0.0)
+    out.loss.backward()
+    assert torch.isfinite(out.loss)
+    grads = [p.grad for p in method.depth_net.parameters()]
+    assert all(g is not None and torch.isfinite(g).all() for g in grads)
 
 
 def test_labels_that_are_wanted_and_missing_are_asked_for():
     blind = replace(batch(), pseudo_depth=None)
-    with pytest.raises(ValueError, match=r"has no labels; `ssmde label` makes them"):
-        student()(blind, 0.0)
-    with pytest.raises(ValueError, match=r"has no labels; `ssmde label` makes them"):
-        build_teacher(ModelConfig(), LOSS, ALL_LABELS)(blind, 0.0)
+    teacher = build_teacher(Config(loss=LOSS, pseudo_depth=ALL_LABELS))
+    for method in (student(), teacher):
+        with pytest.raises(ValueError, match=r"has no labels; `ssmde label` makes them"):
+            method(blind, 0.0)
 
 
 def test_a_teacher_learns_from_labels_by_name_and_weight():
     torch.manual_seed(0)
-    method = build_teacher(ModelConfig(), LOSS, ALL_LABELS).eval()
-    labels = {"pseudo_normals", "pseudo_ranking", "pseudo_edge_normals", "pseudo_depth"}
-    torch.manual_seed(1)
-    once = method(batch(), 0.0).terms
-    assert labels <= set(once)
-    method.pseudo_depth = replace(ALL_LABELS, normals=0.3, forgetting="zero")
-    assert all(float(method(batch(), 0.0).terms[name]) == 0 for name in labels)
-    method.pseudo_depth = replace(ALL_LABELS, normals=0.3)
-    assert_close(method(batch(), 0.0).terms["pseudo_normals"], 3 * once["pseudo_normals"])
+    method = build_teacher(Config(loss=LOSS, pseudo_depth=ALL_LABELS)).eval()
+    once = terms_at(method, 0.0)
+    assert set(once) >= LABEL_TERMS
+    method.pseudo_depth = replace(ALL_LABELS, structure=0.3)
+    assert_close(terms_at(method, 0.0)["pseudo_normals"], 3 * once["pseudo_normals"])
+    assert_close(terms_at(method, 0.0)["pseudo_depth"], once["pseudo_depth"])
 
 
-def test_a_blend_is_the_fitted_label_at_first_and_the_prior_at_last():
-    generator = torch.Generator().manual_seed(0)
-    prior = 1 + torch.rand(2, 1, H, W, generator=generator, dtype=torch.float64)
-    label = (prior - 0.5) / 3  # the same depth, another scale and shift
-    label[:, :, :4] = 0  # unknown
-    label[:, :, -1] *= 1.5  # where the two differ
-    trusted = torch.ones_like(prior, dtype=torch.bool)
-    first, half, last = (blend_with_label(prior, label, trusted, g) for g in (1.0, 0.5, 0.0))
-    assert_close(last, prior)
-    assert_close(first[:, :, :4], prior[:, :, :4])
-    assert_close(first[:, :, 4:-1], prior[:, :, 4:-1], rtol=1e-6, atol=1e-6)
-    assert_close(first[:, :, -1], 1.5 * (prior[:, :, -1] - 0.5) + 0.5, rtol=1e-6, atol=1e-6)
-    assert_close(half, (first * last).sqrt())
-    assert_close(blend_with_label(prior, -label, trusted, 1.0), prior)  # no label at all
-
-
-def test_a_student_may_forget_the_label_in_place_of_its_weight():
-    by_weight, by_label = student().eval(), student(StudentConfig(forgets="label")).eval()
-    apart = {name for name in by_weight(batch(), 0.0).terms if name.startswith("pseudo_")}
-    first, last = (by_label(batch(), progress).terms for progress in (0.0, 1.0))
-    assert len(apart) == 3
-    assert not any(name.startswith("pseudo_") for name in first)
-    assert set(first) == set(last) == set(by_weight(batch(), 0.0).terms) - apart
-    teacher_alone = by_weight(batch(), 0.5).terms["distillation"]
-    assert abs(float(first["distillation"]) - float(teacher_alone)) > 1e-4
-    by_label.student = replace(
-        by_label.student, pseudo_depth=replace(ALL_LABELS, forgetting="zero")
-    )
-    assert_close(by_label(batch(), 0.5).terms["distillation"], teacher_alone)
-    with pytest.raises(ValueError, match=r"student\.forgets label .* needs student\.distillation"):
-        StudentConfig(forgets="label", distillation=0.0)
-
-
-def test_aligned_labels_do_not_see_scale_and_shift():
-    method = build_teacher(
-        ModelConfig(),
-        LOSS,
-        PseudoDepthConfig(normals=1.0, depth=1.0, align="least_squares_to_depth"),
-    ).eval()
-    some = batch()
+def test_without_poses_the_depth_of_a_label_counts_up_to_scale_and_shift():
+    terms = PseudoDepthConfig(depth=1.0)
+    method = build_teacher(Config(loss=LOSS, pseudo_depth=terms)).eval()
+    some = replace(batch(), T_src_tgt=None)
+    method.pose_net = Still()
     depth = method(some, 0.0).maps["depth"]
     plain = replace(some, pseudo_depth=depth * (1 + 0.1 * torch.rand_like(depth)))
     moved = replace(some, pseudo_depth=3 * plain.pseudo_depth + 2)
-    a, b = method(plain, 0.0).terms, method(moved, 0.0).terms
-    for name in ("pseudo_normals", "pseudo_depth"):
-        assert float(a[name]) > 0
-        assert_close(a[name], b[name], rtol=1e-3, atol=1e-5)
+    a, b = (float(method(label, 0.0).terms["pseudo_depth"]) for label in (plain, moved))
+    assert a > 0
+    assert a == pytest.approx(b, rel=1e-3)
+
+
+class Still(nn.Module):
+    """A pose network for a camera that does not move."""
+
+    def forward(self, target: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        return torch.eye(4).repeat(len(target), 1, 1)
 
 
 def test_a_student_is_built_from_the_weights_of_stage_one(tmp_path):
     torch.manual_seed(3)
     config = Config(loss=LOSS)
-    first = build_teacher(config.model, config.loss)
+    first = build_teacher(config)
     save_weights(tmp_path / "best.safetensors", first.state_dict(), {})
-    config = replace(config, student=StudentConfig(teacher=tmp_path / "best.safetensors"))
-    second = build_student(config)
-    for own in (second.depth_net, second.teacher.depth_net):
-        for key, value in first.depth_net.state_dict().items():
-            assert torch.equal(own.state_dict()[key], value)
-    fresh = build_student(replace(config, student=replace(config.student, start="fresh")))
-    assert not torch.equal(
-        fresh.depth_net.encoder.conv1.weight, fresh.teacher.depth_net.encoder.conv1.weight
+    second = build_student(
+        replace(config, student=StudentConfig(teacher=tmp_path / "best.safetensors"))
     )
+    for own in (second, second.teacher):
+        for name in ("depth_net", "pose_net"):
+            found = own.get_submodule(name).state_dict()
+            for key, value in first.get_submodule(name).state_dict().items():
+                assert torch.equal(found[key], value)
     with pytest.raises(ValueError, match=r"stage 2 needs the weights of stage 1"):
         build_student(Config())
     with pytest.raises(FileNotFoundError, match="nowhere"):

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssmde.metrics.calibration import calibration, mean_calibration
+from ssmde.metrics import confidence_calibration as calibration
+from ssmde.metrics import mean_calibration
 
 N = 200
 

@@ -7,12 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssmde.metrics.holes import (
-    HoleCounts,
-    OrderCounts,
-    hole_counts,
-    order_counts,
-)
+from ssmde.metrics import HoleCounts, OrderCounts, hole_counts, order_counts
 
 HEIGHT, WIDTH, HORIZON = 30, 40, 9.5
 ROWS = np.arange(HEIGHT)[:, None].repeat(WIDTH, 1)
@@ -98,10 +93,10 @@ def test_nothing_moving_has_no_rate():
 def test_frames_of_a_video_add_up():
     one = hole_counts(seen_at(FEET), PERSON, GROUND)
     other = hole_counts(seen_at(80.0), PERSON, GROUND)
-    both = one.merge(other)
+    both = one + other
     assert (both.moving, both.holes, both.regions, both.hole_regions) == (160, 80, 2, 1)
     assert both.pixel_rate == 0.5
-    pairs = OrderCounts(pairs=3, violated=1).merge(OrderCounts(pairs=1, violated=1))
+    pairs = OrderCounts(pairs=3, violated=1) + OrderCounts(pairs=1, violated=1)
     assert pairs.rate == 0.5
 
 
@@ -146,9 +141,3 @@ def test_a_depth_that_is_none_is_refused(bad):
         hole_counts(broken, PERSON, GROUND)
     with pytest.raises(ValueError, match="1 of 1200 pixels are not"):
         order_counts(broken, STREET, PERSON, np.random.default_rng(0))
-
-
-@pytest.mark.parametrize("ratio", [1.0, 0.25, math.nan])
-def test_a_ratio_that_is_a_share_is_refused(ratio):
-    with pytest.raises(ValueError, match=r"more than 1, as 1\.25 for 25 % deeper, got"):
-        hole_counts(STREET, PERSON, GROUND, ratio=ratio)

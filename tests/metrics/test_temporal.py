@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssmde.metrics.temporal import TemporalErrors, seen_in_both, temporal_errors
+from ssmde.metrics import TemporalErrors, seen_in_both, temporal_errors
 
 HEIGHT, WIDTH = 16, 24
 K = np.array([[20.0, 0, 11.5], [0, 20.0, 7.5], [0, 0, 1]])

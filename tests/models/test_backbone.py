@@ -1,6 +1,7 @@
 """Encoders of transformers, from a configuration in a folder: no network, no downloaded weights."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -115,10 +116,7 @@ def test_what_cannot_be_had_is_named(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"model\.encoder must be resnet18, .* got 'vgg'"):
         ModelConfig(encoder="vgg")
 
-    def missing(name):
-        raise ImportError("No module named 'transformers'")
-
-    monkeypatch.setattr("ssmde.models.backbone.import_module", missing)
+    monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ImportError, match=r"pip install 'ssmde\[backbones\]'"):
         build_backbone(str(tmp_path))
 
@@ -126,7 +124,7 @@ def test_what_cannot_be_had_is_named(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [".onnx", ".xml", ".pt2"])
 def test_an_exported_backbone_says_what_the_predictor_says(folder, tmp_path, ending):
-    from ssmde.export import export
+    from ssmde.exporting import export
 
     torch.manual_seed(1)
     net = DepthNet(encoder=f"hf:{folder}")

@@ -71,7 +71,8 @@ def test_the_target_comes_first_and_both_are_normalised(net):
 
 def test_a_network_taught_one_step_forward_says_target_to_source():
     """Walking forward brings the wall nearer: z of T_src_tgt is negative for (near, far)."""
-    net = PoseCNN(scale=1.0)
+    net = PoseCNN()
+    net.scale = 1.0
     far = torch.rand(4, 3, 32, 32)
     near = torch.nn.functional.interpolate(far[..., 8:24, 8:24], scale_factor=2, mode="bilinear")
     T_near_far = torch.eye(4).expand(4, 4, 4).clone()

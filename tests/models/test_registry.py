@@ -255,7 +255,7 @@ def begin(tmp_path, given=ModelConfig(encoder="resnet18_half"), **model):  # noq
 
 def test_the_network_is_that_of_the_weights(tmp_path):
     own = {"encoder": "resnet18_half", "upsampling": "bilinear", "depth_range": (2.0, 80.0)}
-    got = begin(tmp_path, ModelConfig(**own, initial_depth=9.0))
+    got = begin(tmp_path, ModelConfig(**own))
     assert {name: getattr(got, name) for name in own} == own
     assert follow_start(config := Config()) is config
 

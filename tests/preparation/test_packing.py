@@ -70,7 +70,7 @@ def test_frames_of_training_size_give_the_same_snippets_under_all_augmentation(
     done = pack(small, tmp_path / "p", size=SIZE, shard_frames=5, show_progress=False)
     assert done.frames == {"train": 21, "val": 7}
     assert done.skipped == ()
-    jitter = {"colour_jitter": 1.0, "zoom": 1.3}
+    jitter = {"color_jitter": 1.0, "zoom": 1.3}
     assert_same(dataset(small, fit=fit, **jitter), dataset(tmp_path / "p", fit=fit, **jitter))
 
 

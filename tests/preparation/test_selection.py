@@ -1,13 +1,157 @@
-"""Which frames are kept: decided on drawn numbers, so each rule can be seen alone."""
+"""Which frames are kept: by what is measured on them, and by rules seen alone on drawn numbers."""
+
+import weakref
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssmde.preparation.selection import Measured, choose_frames, is_blurred
+from ssmde.data.video import GreyFrame
+from ssmde.preparation.selection import (
+    Measured,
+    choose_frames,
+    image_motion,
+    is_blurred,
+    measure,
+    motion_picture,
+    sharpness,
+)
+from texture import SIZE, blurred, noisy, texture, view
 
+WIDTH = SIZE[0]
+PATTERN = texture(0)
+OTHER = texture(1)
 NAN = float("nan")
+
+
+def motion(before, after):
+    return image_motion(motion_picture(before), motion_picture(after))
+
+
+def frames(pictures):
+    return [GreyFrame(number=i, time=None, grey=p) for i, p in enumerate(pictures)]
+
+
+@settings(max_examples=5)
+@given(dx=st.floats(0, 80), dy=st.floats(0, 40))
+def test_a_pan_is_measured_to_half_a_pixel(dx, dy):
+    moved, found = motion(view(PATTERN, 100, 100), view(PATTERN, 100 + dx, 100 + dy))
+    assert moved * WIDTH == pytest.approx(np.hypot(dx, dy), abs=0.5)
+    assert found > 0.6
+
+
+def test_a_very_fast_pan_is_found_as_well():
+    moved, _ = motion(view(PATTERN, 100, 100), view(PATTERN, 300, 100))
+    assert moved * WIDTH == pytest.approx(200, abs=1)
+
+
+def test_noise_and_a_change_of_brightness_are_no_motion():
+    still = view(PATTERN, 100, 100)
+    for after in (noisy(still, 8, 1), (still * 0.8 + 10).astype(np.uint8)):
+        assert motion(still, after)[0] * WIDTH < 0.5
+
+
+def test_one_level_of_brightness_is_a_small_difference():
+    # In bytes 100 - 101 is 255: a still camera would look as if everything had changed.
+    still = view(PATTERN, 100, 100)
+    measured = measure(frames([still, still + np.uint8(1), still - np.uint8(1)]), 0.005)
+    assert measured.difference == pytest.approx([0, 1 / 255, 2 / 255], abs=1e-5)
+    assert measured.way.max() * WIDTH < 0.2
+
+
+def test_somebody_who_walks_through_the_view_does_not_count():
+    before = view(PATTERN, 100, 100)
+    after = before.copy()
+    before[60:, 200:360] = view(OTHER, 0, 0, (160, 300))
+    after[60:, 240:400] = view(OTHER, 0, 0, (160, 300))
+    assert motion(before, after)[0] * WIDTH < 0.5
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_two_places_have_nothing_in_common(seed):
+    moved, found = motion(view(PATTERN, 100, 100), view(texture(10 + seed), 50, 200))
+    assert np.isnan(moved)
+    assert found < 0.4
+
+
+def test_empty_pictures_are_alike_and_unlike_everything_else():
+    grey = np.full((360, 640), 90, np.uint8)
+    assert motion(grey, grey)[0] == 0
+    assert np.isnan(motion(grey, grey + np.uint8(100))[0])
+    assert np.isnan(motion(grey, view(PATTERN, 0, 0))[0])
+
+
+def test_the_way_adds_up_over_slow_frames_and_trembling_adds_nothing():
+    slow = [view(PATTERN, 100 + 0.8 * i, 100) for i in range(9)]
+    measured = measure(frames(slow), 0.005)
+    assert measured.way[-1] * WIDTH == pytest.approx(6.4, abs=0.8)
+    trembling = [noisy(view(PATTERN, 100 + i % 2, 100), 4, i) for i in range(12)]
+    assert measure(frames(trembling), 0.005).way.max() < 0.005
+
+
+def test_the_way_goes_on_after_a_cut():
+    pictures = [view(PATTERN, 100 + 5 * i, 100) for i in range(3)]
+    pictures += [view(OTHER, 100 + 5 * i, 100) for i in range(3)]
+    measured = measure(frames(pictures), 0.005)
+    assert np.isnan(measured.moved).tolist() == [False, False, False, True, False, False]
+    assert np.isfinite(measured.way).all()
+    assert (measured.way[5] - measured.way[3]) * WIDTH == pytest.approx(10, abs=0.6)
+
+
+def test_a_smear_takes_sharpness_away_in_its_direction_only():
+    sharp = view(texture(2, size=700, cell=8), 10, 10)
+    down, along = sharpness(blurred(sharp, 4))
+    assert along < 0.5 * sharpness(sharp)[1]
+    assert down > 0.6 * sharpness(sharp)[0]
+    assert sharpness(blurred(sharp.T, 4).T)[0] < 0.5 * sharpness(sharp)[0]
+
+
+def test_sharpness_does_not_see_contrast():
+    sharp = view(PATTERN, 100, 100)
+    assert sharpness((sharp // 4 * 2).astype(np.uint8)) == pytest.approx(
+        sharpness((sharp // 4 * 4).astype(np.uint8)), rel=0.1
+    )
+
+
+def test_an_empty_or_tiny_picture_is_measured_without_a_warning():
+    assert sharpness(np.zeros((20, 30), np.uint8)) == (0, 0)
+    assert sharpness(np.zeros((2, 30), np.uint8)) == (0, 0)
+
+
+def test_stripes_of_one_pixel_are_as_sharp_as_can_be():
+    stripes = np.tile(np.array([0, 255], np.uint8), (8, 50))
+    assert sharpness(stripes)[1] == pytest.approx(4, rel=1e-3)
+
+
+def test_no_frames_give_no_numbers():
+    assert len(measure([], 0.005).moved) == 0
+
+
+def test_after_a_pause_and_at_another_size_another_place_begins():
+    small, large = np.zeros((40, 60), np.uint8), np.zeros((60, 40), np.uint8)
+    found = measure([
+        GreyFrame(number=0, time=None, grey=small),
+        GreyFrame(number=3, time=None, grey=small, begins=True),
+        GreyFrame(number=4, time=None, grey=large, begins=True),
+    ], 0.005)  # fmt: skip
+    assert found.numbers.tolist() == [0, 3, 4]
+    assert np.isnan(found.moved).tolist() == [False, True, True]
+    assert (np.diff(found.way) > 0).all()
+
+
+def test_measuring_holds_a_few_frames_and_never_the_whole_video():
+    alive = set()
+
+    def video():
+        for i in range(8):
+            picture = view(PATTERN, 20 * i, 0, (64, 64))
+            alive.add(i)
+            weakref.finalize(picture, alive.discard, i)
+            yield GreyFrame(time=None, grey=picture)
+            assert len(alive) <= 3
+
+    assert len(measure(video(), 0.005).moved) == 8
 
 
 def measured(moved, sharpness=None, difference=None):
@@ -102,8 +246,7 @@ def test_nothing_is_chosen_from_nothing():
 
 
 @given(
-    moved=st.lists(st.one_of(st.floats(0, 0.3), st.just(NAN)), max_size=60),
-    seed=st.integers(0, 9),
+    moved=st.lists(st.one_of(st.floats(0, 0.3), st.just(NAN)), max_size=60), seed=st.integers(0, 9)
 )
 def test_every_frame_is_kept_once_or_dropped_for_one_reason(moved, seed):
     sharpness = np.random.default_rng(seed).uniform(0.5, 2, len(moved) + 1)

@@ -15,7 +15,7 @@ from ssmde.data.pseudo_depth import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.loading import load
-from ssmde.labelling.corrected import write_corrected
+from ssmde.labeling import write_corrected
 from ssmde.models.checkpoint import read_weights
 
 RECIPE = Path(small.__file__)

@@ -9,8 +9,8 @@ from ssmde.cli import main
 from ssmde.data.motion import relative_motion
 from ssmde.data.scene_folder import read_scene
 from ssmde.synthetic import draw_clip, write_clip
-from ssmde.track import track
 from ssmde.tracking import camera as cameras
+from ssmde.tracking import track
 from ssmde.tracking.camera import (
     Estimate,
     FoundCamera,
@@ -67,7 +67,8 @@ def test_a_video_that_does_not_tell_is_refused_and_the_others_are_tracked(tmp_pa
         assert "`ssmde prepare`, --hfov-degrees 65" in line
         assert line.endswith("cam.txt")
     new = sorted(str(f.relative_to(tmp_path)) for f in set(tmp_path.rglob("*")) - set(before))
-    assert new == ["known/.ssmde.jsonl", "known/tracked_points.npz", "known/tracked_poses.txt"]
+    made = [".ssmde.jsonl", "tracked.json", "tracked_points.npz", "tracked_poses.txt"]
+    assert new == [f"known/{name}" for name in made]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from ssmde.config import TrainConfig
 from ssmde.models.checkpoint import read_weights
-from ssmde.train import train
+from ssmde.training import train
 from ssmde.training.module import TrainingModule
 from tiny_networks import build_tiny_teacher
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 @pytest.fixture(autouse=True)
 def quick_networks(monkeypatch):
     """Networks of a few thousand parameters."""
-    monkeypatch.setattr("ssmde.train.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build_tiny_teacher)
 
 
 def losses(folder):
@@ -37,7 +37,7 @@ class Line(nn.Module):
 
 
 def module(share):
-    return TrainingModule(Line(), TrainConfig(average=share, channels_last=False))
+    return TrainingModule(Line(), TrainConfig(average=share))
 
 
 def test_the_average_is_the_sum_by_hand_and_its_first_steps_count_more():

@@ -16,9 +16,9 @@ from torch.testing import assert_close
 
 from ssmde.config import Config, PseudoDepthConfig, StudentConfig, dump_config
 from ssmde.data.pseudo_depth import LabelInfo, write_labels
-from ssmde.losses.processes import join_images, place, uniform_per_image
+from ssmde.losses.pairs import all_gather_batch, place, uniform_per_image
 from ssmde.models.checkpoint import read_weights
-from ssmde.train import train
+from ssmde.training import train
 from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -26,21 +26,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 SCRIPT = """
 import os, sys
 from pathlib import Path
-import ssmde.methods.student, ssmde.train
+import ssmde.methods.student, ssmde.training.single_stage
 from ssmde.config import load_config
 sys.path.append(sys.argv[3])
 from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
 if __name__ == "__main__":
     Path(sys.argv[1]).with_suffix(".rank" + os.environ["RANK"]).write_text(str(os.getpid()))
-    ssmde.train.build_teacher = build_tiny_teacher
+    ssmde.training.single_stage.build_teacher = build_tiny_teacher
     ssmde.methods.student.build_networks = lambda model, loss: (TinyDepthNet(), TinyPoseNet())
-    ssmde.train.train(load_config(Path(sys.argv[1]).read_text()), resume=sys.argv[2] == "resume")
+    ssmde.training.train(load_config(Path(sys.argv[1]).read_text()), resume=sys.argv[2] == "resume")
 """
 
 
 @pytest.fixture(autouse=True)
 def quick_networks(monkeypatch):
-    monkeypatch.setattr("ssmde.train.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build_tiny_teacher)
     monkeypatch.setattr(
         "ssmde.methods.student.build_networks", lambda model, loss: (TinyDepthNet(), TinyPoseNet())
     )
@@ -81,12 +81,9 @@ def student_run(small_run) -> Config:
     write_labels(small_run.data.root / "slide" / "pseudo_depth", info, labels)
     clock = replace(small_run.train, steps=20, batch_size=4, validate_every=20)
     teacher = train(replace(small_run, name="teacher", train=replace(clock, steps=2)))
-    terms = PseudoDepthConfig(normals=0.1, ranking=0.1, edge_normals=0.1, depth=0.1)
-    student = StudentConfig(
-        teacher=teacher / "last.safetensors", start="fresh", features=0.0, distillation_ramp=0.0,
-        learning_rate=1e-3, pseudo_depth=terms,
-    )  # fmt: skip
-    return replace(small_run, method="student", student=student, train=clock)
+    terms = PseudoDepthConfig(structure=0.1, depth=0.1)
+    student = StudentConfig(teacher=teacher / "last.safetensors", learning_rate=1e-3)
+    return replace(small_run, method="student", student=student, pseudo_depth=terms, train=clock)
 
 
 @pytest.mark.distributed
@@ -130,7 +127,7 @@ def test_a_process_that_dies_stops_the_others_and_the_run_goes_on(small_run, tmp
 def test_a_single_process_is_the_first_of_one_and_joins_nothing():
     assert place() == (0, 1)
     values = torch.rand(2, 3)
-    assert join_images(values) is values
+    assert all_gather_batch(values) is values
 
 
 def test_every_process_draws_its_part_of_what_one_would_draw(monkeypatch):
@@ -138,7 +135,7 @@ def test_every_process_draws_its_part_of_what_one_would_draw(monkeypatch):
     torch.manual_seed(5)
     whole = uniform_per_image((4, 7), generator=None, device=cpu)
     for rank in range(2):
-        monkeypatch.setattr("ssmde.losses.processes.place", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr("ssmde.losses.pairs.place", lambda rank=rank: (rank, 2))
         torch.manual_seed(5)
         own = uniform_per_image((2, 7), generator=None, device=cpu)
         assert torch.equal(own, whole[2 * rank : 2 * rank + 2])

@@ -6,11 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssmde.config import PseudoDepthConfig, StudentConfig
+from ssmde.config import StudentConfig
 from ssmde.models.checkpoint import read_weights
 from ssmde.signals import Stopped
-from ssmde.train import train
-from ssmde.training import validation
+from ssmde.training import train, validation
 from ssmde.training.checkpoints import read_checkpoint
 from ssmde.training.module import TrainingModule
 from tiny_networks import build_tiny_teacher
@@ -23,7 +22,7 @@ STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 @pytest.fixture
 def quick_networks(monkeypatch):
     """Networks of a few thousand parameters."""
-    monkeypatch.setattr("ssmde.train.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build_tiny_teacher)
 
 
 def send_in_step(monkeypatch, number, step):
@@ -99,14 +98,13 @@ def test_a_stopped_run_is_saved_and_goes_on_as_if_it_had_never_stopped(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("send", "step"), [(send_in_step, 3), (send_in_validation, 2)])
-@pytest.mark.parametrize("mode", ["ema", "epoch_best"])
-def test_a_stopped_student_goes_on_with_the_same_teacher(small_run, monkeypatch, send, step, mode):
+def test_a_stopped_student_goes_on_with_the_same_teacher(small_run, monkeypatch, send, step):
     short = replace(small_run.train, steps=2, batch_size=1)
     teacher = train(replace(small_run, name="teacher", train=short)) / "last.safetensors"
     student = replace(
         small_run,
         method="student",
-        student=StudentConfig(teacher=teacher, teacher_mode=mode, pseudo_depth=PseudoDepthConfig()),
+        student=StudentConfig(teacher=teacher),
         train=replace(short, **CLOCK),
     )
     whole = train(replace(student, name="whole"))

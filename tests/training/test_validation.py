@@ -13,7 +13,7 @@ from ssmde.geometry.pose import rigid_motion
 from ssmde.methods.teacher import Teacher
 from ssmde.signals import LateStop
 from ssmde.synthetic import draw_clip, write_clip
-from ssmde.train import train
+from ssmde.training import train
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError
 from ssmde.training.validation import Validation
@@ -60,7 +60,7 @@ class RunAway(TinyPoseNet):
 def test_held_out_truth_without_a_pixel_that_counts_leaves_the_photometric_loss(
     small_run, monkeypatch, capsys, fault
 ):
-    monkeypatch.setattr("ssmde.train.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build_tiny_teacher)
     folder = small_run.data.root / "slide" / "depth"
     folder.mkdir()
     for i in range(14):
@@ -81,15 +81,15 @@ def test_weights_whose_views_have_nothing_in_common_are_never_the_best(small_run
     nothing = validation._photometric(Judge(np.nan), torch.device("cpu"))
     assert np.isnan(nothing.value)
     assert "these weights do not count" in capsys.readouterr().err
-    assert validation._keep(torch.nn.Identity(), nothing, 4) is False
+    validation._keep(torch.nn.Identity(), nothing, 4)
     assert validation.best == []
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_motion_that_runs_away_is_warned_of_and_ends_the_run(small_run, monkeypatch, capsys):
     monkeypatch.setattr(
-        "ssmde.train.build_teacher",
-        lambda model, loss, pseudo_depth: Teacher(TinyDepthNet(), RunAway(), loss, pseudo_depth),
+        "ssmde.training.single_stage.build_teacher",
+        lambda config: Teacher(TinyDepthNet(), RunAway(), config.loss, config.pseudo_depth),
     )
     with pytest.raises(TrainingError, match=r"hardly a pixel .* at step 5, .*train.learning_rate"):
         train(small_run)

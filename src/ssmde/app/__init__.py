@@ -10,10 +10,9 @@ import signal
 import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, current_thread, main_thread
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ssmde.app.guard import KEPT_BYTES, KEPT_UPLOADS_OF_ALL, Guard, Names, Visitors
@@ -25,22 +24,17 @@ from ssmde.weights import RELEASED
 HERE_ONLY = "127.0.0.1"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Served:
-    """A page that is being served."""
+class Served(NamedTuple):
+    """A page that is being served, at its address here and, if asked for, on the internet."""
 
     url: str
-    """Address on this machine."""
     public_url: str | None
-    """Address on the internet, if one was asked for."""
-    folder: Path
-    """Where the visitors' files lie; removed at the end."""
-    blocks: Any
-    """The page, as Gradio knows it."""
+    folder: Path  # where the visitors' files lie; removed at the end
+    blocks: Any  # the page, as Gradio knows it
 
 
 def app(
-    weights: str | Path | Sequence[str | Path] = tuple(RELEASED),
+    weights: str | Path | Sequence[str | Path] = (),
     *,
     host: str = HERE_ONLY,
     port: int | None = None,
@@ -49,27 +43,30 @@ def app(
     queue: int = 20,
     allowed_host: Sequence[str] = (),
 ) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve a web page that shows the depth of pictures, videos and a webcam, until Ctrl-C.
+
+    It loads nothing from the internet. A visitor's files are theirs alone and are removed when
+    they leave.
+
+    Example:
+      ssmde app
+      ssmde app runs/ss_mde runs/photometric --host 0.0.0.0
 
     Args:
-        weights: Weights file, run folder or released name; or several, to choose from on the page.
-            By default those that come with the package.
-        host: Address to listen at: this machine only, or 0.0.0.0 for the whole network.
-        port: Port; by default the first free one from 7860.
-        share: Give the page a public address, by a server of Gradio's makers.
+        weights: Weights files, folders of runs or released names; of several the page lets one
+            choose. None: those that come with the package.
+        host: Address to listen at: by default only this machine sees the page; 0.0.0.0 is for all.
+        port: Port to listen at; by default the first free one from 7860.
+        share: Give the page a public address, through a server of Gradio's makers.
         max_upload_mb: Largest file a visitor can send, in megabytes.
-        queue: So many visitors may wait; the next one is told to come back later.
-        allowed_host: Names under which the page answers besides this machine's own, such as that of
-            a proxy before it.
-
-    Raises:
-        ImportError: If Gradio is not installed.
-        FileNotFoundError: If there are no such weights.
-        ValueError: If a file holds no weights, or a limit is not positive.
+        queue: So many may wait; who comes then is asked to come back later.
+        allowed_host: Answer under this name too, such as that of a proxy before the page. Others
+            than this machine's own are refused, so that no web site can use the page through a
+            browser.
     """
     with serve(
-        weights, host=host, port=port, share=share, max_upload_mb=max_upload_mb, queue=queue,
-        allowed_host=allowed_host,
+        weights or tuple(RELEASED), host=host, port=port, share=share,
+        max_upload_mb=max_upload_mb, queue=queue, allowed_host=allowed_host,
     ) as page:  # fmt: skip
         print(f"page: {page.url}" + (f"\npublic: {page.public_url}" if share else ""), flush=True)
         print("Ctrl-C ends it and removes the visitors' files", flush=True)
@@ -96,6 +93,7 @@ def serve(
         room = max(KEPT_BYTES, KEPT_UPLOADS_OF_ALL * largest)
         visitors = Visitors(folder, room=room)
         blocks, style, script = _build_page(InferenceService(predictors), visitors)
+        guard = _middleware(visitors=visitors, names=names, largest_upload=largest)
         blocks.queue(max_size=queue, default_concurrency_limit=2)
         try:
             _, url, public = blocks.launch(
@@ -104,11 +102,11 @@ def serve(
                 run_history=False, enable_monitoring=False, mcp_server=False, pwa=False,
                 ssr_mode=False, quiet=True, show_error=False, prevent_thread_lock=True,
                 css_paths=[style], js=script.read_text("utf-8"),
-                app_kwargs={"middleware": [_guard(visitors, names, largest)]},
+                app_kwargs={"middleware": [guard]},
             )  # fmt: skip
             if public:
                 names.allow(urlsplit(public).hostname or "")
-            yield Served(url=url, public_url=public, folder=folder, blocks=blocks)
+            yield Served(url, public, folder, blocks)
         finally:
             visitors.close()
             if server := getattr(blocks, "server", None):
@@ -129,18 +127,12 @@ def _wait() -> None:
 
 
 def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
-    """The weights by their released name, or the shortest end of their path that is theirs alone.
-
-    Raises:
-        FileNotFoundError: If there are no such weights.
-        ValueError: If none are given, or a file holds no weights.
-    """
+    """The weights by released name, or by the shortest end of their path that is theirs alone."""
     if not weights:
         raise ValueError("give at least one weights file or run folder, got none")
     released = [w for w in map(str, weights) if w in RELEASED and not Path(w).exists()]
     named = {name: load(name) for name in released}
-    files = (Path(w).resolve() for w in weights if str(w) not in released)
-    paths = list(dict.fromkeys(files))
+    paths = list(dict.fromkeys(Path(w).resolve() for w in weights if str(w) not in released))
     for path in paths:
         ends = ["/".join(path.parts[-n:]) for n in range(1, len(path.parts) + 1)]
         others = [f"/{other.as_posix()}" for other in paths if other != path]
@@ -162,10 +154,10 @@ def _build_page(service: InferenceService, visitors: Visitors) -> tuple[Any, Pat
     return Page(service, visitors).blocks, STYLE, SCRIPT
 
 
-def _guard(visitors: Visitors, names: Names, largest: int) -> Any:
+def _middleware(**options: Any) -> Any:
     from starlette.middleware import Middleware
 
-    return Middleware(Guard, visitors=visitors, names=names, largest_upload=largest)  # type: ignore[arg-type]
+    return Middleware(Guard, **options)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -26,31 +26,25 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Server = Callable[[Message, Receive, Send], Awaitable[None]]
 
+# Of a request that is no upload: the largest are frames of a webcam, which have few commas. More
+# values would keep the server busy with reading them.
 EVENT_BYTES, EVENT_COMMAS = 16 << 20, 10_000
-"""Of a request that is no upload: the largest are frames of a webcam, which have few commas. More
-values would keep the server busy with reading them."""
-UPLOADS_AT_ONCE = 3
-"""Of one visitor."""
+UPLOADS_AT_ONCE = 3  # of one visitor
 SILENT_SECONDS, GRACE_SECONDS, LEAST_RATE = 20.0, 20.0, 10_000.0
 """A request that sends nothing for so long, or after so long fewer bytes a second, is ended."""
 KEPT_BYTES, KEPT_UPLOADS_OF_ALL = 2_000_000_000, 10
 """Files of all visitors take at most so many bytes, or so many of the largest uploads if that is
 more; then those go who did nothing for longest."""
-IDLE_SECONDS = 3600.0
-"""Files of a visitor who has done nothing for so long are removed."""
-WAITING_SECONDS = 20.0
-"""A visitor's next picture or film waits so long for the one before; a third is refused."""
+IDLE_SECONDS = 3600.0  # files of a visitor who has done nothing for so long are removed
+WAITING_SECONDS = 20.0  # a visitor's next work waits so long for the one before; a third is refused
 KEPT_UPLOADS = 4
 """A visitor's older uploads are removed when a new one comes; so are those of all who sent a file
 and have not come back."""
-MOST_PAGES = 8
-"""Of a visitor's open pages the oldest make room for more."""
-PARTS = "tmp*"
-"""What Gradio calls a file that is still being uploaded, in the folder of all files."""
+MOST_PAGES = 8  # of a visitor's open pages the oldest make room for more
+PARTS = "tmp*"  # what Gradio calls a file that is being uploaded, in the folder of all files
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COOKIE = "ssmde_visitor"
-HEADER = "x-ssmde-visitor"
-"""Name under which the guard passes the visitor's secret on to the page."""
+HEADER = "x-ssmde-visitor"  # under which the guard passes the visitor's secret on to the page
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 FILE = re.compile(r"/file[=/](.*)", re.DOTALL)
 SHUT = re.compile(r"/proxy=|/deep_link|/file[=/]https?:|/vibe-")
@@ -73,12 +67,8 @@ class Names:
     """Names the page answers under, so that no other web site can use it through a browser.
 
     A site whose name is made to point to this machine (DNS rebinding) sends its own name as Host;
-    a form or script of another site sends its own address as Origin.
-
-    Args:
-        host: Address it listens at. At one that others reach, the machine's own names count too;
-            its addresses are seen from each connection.
-        allowed: Further names, such as that of a proxy before it; `ValueError` if one is none.
+    a form or script of another site sends its own address as Origin. At a `host` that others reach,
+    the machine's own names count too; its addresses are seen from each connection.
     """
 
     def __init__(self, host: str = LOOPBACK[0], allowed: Sequence[str] = ()) -> None:
@@ -128,16 +118,11 @@ def _name(place: str) -> str | None:
 class Session:
     """One open page."""
 
-    folder: Path
-    """Where its results lie; no other session's do."""
-    stopped: bool = False
-    """True once its visitor asked for the running work to stop, or left."""
-    busy: bool = False
-    """True while a video is computed; such a visitor is not idle."""
-    keeping: bool = False
-    """True while a frame of the webcam is kept; the live view waits for it."""
-    results: list[Path] = field(default_factory=list)
-    """Folders of its results, the newest last."""
+    folder: Path  # where its results lie; no other session's do
+    stopped: bool = False  # once its visitor asked for the running work to stop, or left
+    busy: bool = False  # while a video is computed: such a visitor is not idle
+    keeping: bool = False  # while a frame of the webcam is kept: the live view waits for it
+    results: list[Path] = field(default_factory=list)  # folders of its results, the newest last
 
     def new_result(self) -> Path:
         """An empty folder for a result; the one before is kept, older ones are removed."""
@@ -162,12 +147,9 @@ class Session:
 class _Visitor:
     folder: Path
     seen: float
-    came_back: bool = False
-    """True once their secret was seen again: their browser keeps it."""
-    running: set[str] = field(default_factory=set)
-    """Kinds of work that go on for them."""
-    waiting: set[str] = field(default_factory=set)
-    """Kinds of which the next one waits for the one before."""
+    came_back: bool = False  # once their secret was seen again: their browser keeps it
+    running: set[str] = field(default_factory=set)  # kinds of work that go on for them
+    waiting: set[str] = field(default_factory=set)  # kinds whose next waits for the one before
     sessions: dict[str, Session] = field(default_factory=dict)
     uploads: list[Path] = field(default_factory=list)
 
@@ -175,11 +157,8 @@ class _Visitor:
 class Visitors:
     """All visitors of one server; each is known by `key`, the secret of their browser.
 
-    Args:
-        root: Folder of all files; whoever made it removes it.
-        clock: Seconds, for the removal of what is old.
-        room: Bytes that all files may take.
-        patience: Seconds that a visitor's work waits for the one before it.
+    `root` is the folder of all files; whoever made it removes it. They may take `room` bytes. A
+    visitor's work waits `patience` seconds for the one before it.
     """
 
     def __init__(
@@ -221,8 +200,7 @@ class Visitors:
     def working(self, key: str, kind: str, *, wait: bool = True) -> Generator[None]:
         """While the block runs, this visitor gets no second work of the kind; one waits a while.
 
-        Raises:
-            BusyError: If one waits already, waited too long, or should not wait.
+        `BusyError` if one waits already, waited too long, or should not wait.
         """
         with self._lock:
             visitor, free = self._visitor(key), False
@@ -333,21 +311,13 @@ def _bytes_below(folder: Path) -> int:
 
 
 class Guard:
-    """Wraps an ASGI server: every request is answered by this first.
-
-    Args:
-        server: What answers in the end.
-        visitors: The register of who is who.
-        names: Under which the page answers.
-        largest_upload: In bytes.
-    """
+    """Wraps an ASGI server: every request is answered by this first. Uploads count in bytes."""
 
     def __init__(
         self, server: Server, visitors: Visitors, names: Names, largest_upload: int
     ) -> None:
         self.server, self.visitors, self.names = server, visitors, names
-        self.largest_upload = largest_upload
-        self._uploads: list[str] = []
+        self.largest_upload, self._uploads = largest_upload, list[str]()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""

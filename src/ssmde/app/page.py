@@ -19,25 +19,17 @@ from ssmde.app.inputs import (
     read_picture,
     read_webcam_frame,
 )
-from ssmde.app.service import (
-    PICTURE_FORMATS,
-    FilmStep,
-    InferenceService,
-    Pixels,
-    View,
-    preview,
-)
+from ssmde.app.service import PICTURE_FORMATS, FilmStep, InferenceService, Pixels, View, preview
 from ssmde.console import counted
 
 STYLE, SCRIPT = (Path(__file__).with_suffix(suffix) for suffix in (".css", ".js"))
 PICTURES_AT_ONCE, FILMS_AT_ONCE, WEBCAMS_AT_ONCE = 8, 4, 2
 """Of all visitors; one takes two places at most, with the one that waits."""
 WEBCAM_EVERY, WEBCAM_SECONDS, SECONDS_BETWEEN_NEWS = 0.4, 120, 0.7
+# Every so many seconds Gradio removes files that are older than so many; the visitors' own go long
+# before.
 CACHE = (600, 86_400)
-"""Every so many seconds Gradio removes files that are older than so many; the visitors' own go long
-before."""
-MADE_AT_ONCE = ("png16", "npz", "color")
-"""Formats that are ticked at the start; the others are written when somebody ticks them."""
+MADE_AT_ONCE = ("png16", "npz", "color")  # formats that are ticked at the start
 WORDS = {
     "png16": "16-bit PNG", "npz": "NumPy", "exr": "EXR", "color": "Colors", "normals": "Normals",
     "ply": "PLY points", "glb": "GLB points",
@@ -58,12 +50,7 @@ Parts = dict[Any, Any]
 
 
 class Page:
-    """One page for all visitors; every answer concerns the session that asks.
-
-    Args:
-        service: Computes.
-        visitors: Knows whose request it is, and which files are theirs.
-    """
+    """One page for all visitors; every answer concerns the session that asks."""
 
     def __init__(self, service: InferenceService, visitors: Visitors) -> None:
         self.service, self.visitors = service, visitors

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from pathlib import Path
 from threading import Condition
@@ -19,24 +20,17 @@ from PIL import Image
 
 from ssmde.app.guard import RefusalError, Session
 from ssmde.data.images import resize_image, write_image
-from ssmde.data.video import (
-    VIDEO_SUFFIXES,
-    VideoError,
-    VideoInfo,
-    VideoNotes,
-    read_chosen_frames,
-    video_info,
-)
+from ssmde.data.video import VIDEO_SUFFIXES, VideoError, VideoNotes, read_chosen_frames, video_info
 from ssmde.inference.film import write_film
 from ssmde.inference.input import resize_depth
-from ssmde.inference.pictures import colorize, depth_range, side_by_side
+from ssmde.inference.pictures import color_ends, color_ramp, colorize, side_by_side
 from ssmde.inference.pipeline import CameraSpec, find_camera
 from ssmde.inference.predictor import ModelInfo, PredictedFrame, Predictor
 from ssmde.inference.writers import (
     FORMATS,
     FrameFormat,
     WriterOptions,
-    explain_formats,
+    explain_png16,
     write_frame,
 )
 from ssmde.io import whole_file
@@ -44,22 +38,14 @@ from ssmde.io import whole_file
 Pixels = UInt8[np.ndarray, "h w 3"]
 
 PICTURE_FORMATS = tuple(name for name, kind in FORMATS.items() if isinstance(kind, FrameFormat))
-PAGE_PIXELS = 50_000_000
-"""A larger picture or frame of a film is refused."""
-PIXELS_AT_ONCE = 60_000_000
-"""Of all visitors: large pictures wait for each other, small ones pass."""
-JOB_SECONDS = 600.0
-"""A picture or film that takes longer ends there; of a film what is done is kept."""
-ARCHIVE_BYTES = 2_000_000_000
-"""A film ends when the archive of its frames is larger."""
-SHOWN_POINTS = 120_000
-"""Points of the cloud on the page; files hold more."""
+PAGE_PIXELS = 50_000_000  # a larger picture or frame of a film is refused
+PIXELS_AT_ONCE = 60_000_000  # of all visitors: large pictures wait for each other, small ones pass
+JOB_SECONDS = 600.0  # what takes longer ends there; of a film what is done is kept
+ARCHIVE_BYTES = 2_000_000_000  # a film ends when the archive of its frames is larger
+SHOWN_POINTS = 120_000  # of the cloud on the page; files hold more
+# Larger pictures and films are shown at this size, in pixels; files keep the size they came in.
 LONGEST_SHOWN, LONGEST_FILM, LONGEST_PREVIEW = 1280, 1280, 480
-"""Larger pictures and films are shown at this size, in pixels; files keep the size they came in."""
-LONGEST_READ = 320
-"""Size at which depths go to the browser: about what networks see."""
-COLOR_MEMORY = 0.9
-"""Share of the former frame in the ends of a film's colors, so that they do not flicker."""
+LONGEST_READ = 320  # size at which depths go to the browser: about what networks see
 LEVELS, RAMP = 65535, 256
 TOO_LONG = f"The page computes for {JOB_SECONDS / 60:.0f} minutes at most; use ssmde predict."
 SMALLER = (
@@ -77,12 +63,9 @@ KEPT_ARRAYS = ("pixels", "depth", "intrinsics")
 class View:
     """Files and words of one prediction."""
 
-    picture: Path
-    """The picture, at most `LONGEST_SHOWN` pixels wide or high."""
-    colors: Path
-    """Its depth in colors, of the same size."""
-    legend: str
-    """HTML: color bar, unit, and the depths for the pointer."""
+    picture: Path  # at most `LONGEST_SHOWN` pixels wide or high
+    colors: Path  # its depth, of the same size
+    legend: str  # HTML: color bar, unit, and the depths for the pointer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,15 +73,10 @@ class FilmStep:
     """How far a video is."""
 
     done: int
-    """Frames that are computed."""
-    total: int
-    """Frames of the video; 0 if its file does not say."""
-    shot: PredictedFrame | None = None
-    """The frame that was just computed."""
-    files: tuple[Path, ...] = ()
-    """Film and, if asked for, archive of all frames: at the end."""
-    note: str = ""
-    """What went wrong, if something did."""
+    total: int  # frames of the video; 0 if its file does not say
+    shot: PredictedFrame | None = None  # the frame that was just computed
+    files: tuple[Path, ...] = ()  # film and, if asked for, archive of all frames: at the end
+    note: str = ""  # what went wrong, if something did
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +174,7 @@ class InferenceService:
             return write_frame(folder, kept.name, kept.shot(), ["glb"], style)[0]
 
     def set_field_of_view(self, session: Session, degrees: int | float | None) -> str:
-        """Lift the kept picture with another camera from now on, and say which one.
-
-        Args:
-            session: Whose picture.
-            degrees: Horizontal field of view; None: as the weights learned it, or a guess.
-        """
+        """Lift the kept picture with another field of view from now on, and say which."""
         kept = self._kept[session]
         size = np.load(kept.folder / "depth.npy", mmap_mode="r").shape
         intrinsics, origin = find_camera(size, CameraSpec(hfov_degrees=degrees))
@@ -226,7 +199,7 @@ class InferenceService:
                     write_frame(folder, kept.name, kept.shot(), [name])
             written.append(path)
         if "png16" in formats:
-            explain_formats(folder, kept.info, ["png16"])
+            explain_png16(folder, kept.info)
             written.append(folder / "depth.json")
         return written
 
@@ -239,28 +212,23 @@ class InferenceService:
         color_map: str,
         formats: Sequence[str] = (),
     ) -> Iterator[FilmStep]:
-        """Compute a video frame by frame; a stop keeps the frames that are done.
+        """Compute a video frame by frame; `session.stopped` ends it and keeps what is done.
 
-        Args:
-            session: Whose it is; its `stopped` ends the work.
-            weights: Name of the weights.
-            path: The video.
-            name: Its name without ending.
-            color_map: Name of the colors.
-            formats: Of `PICTURE_FORMATS`: every frame goes into an archive, in each of these.
+        With formats, of `PICTURE_FORMATS`, every frame goes into an archive in each of these.
         """
-        info = _film_info(path, name)
+        try:
+            info = video_info(path)
+        except VideoError as error:
+            raise RefusalError(
+                f"{name} is no video that can be read. The page takes {', '.join(VIDEO_SUFFIXES)}."
+            ) from error
+        check_pixels(name, info.size)
         folder, end = session.new_result(), time.monotonic() + JOB_SECONDS
         film, archive = folder / f"{name}_depth.mp4", folder / f"{name}_frames.zip"
         done, ends, note, packed = 0, None, "", 0
-
-        def picture(shot: PredictedFrame) -> Pixels:
-            nonlocal ends
-            pixels, ends = film_frame(shot, color_map, ends)
-            return pixels
-
         with ExitStack() as stack:
             stack.enter_context(_dropped_on_failure(session, folder))
+            picture = partial(film_frame, color_map=color_map)
             append = stack.enter_context(write_film(film, info.fps, path, picture=picture))
             pack = stack.enter_context(_archive(archive, folder / "frames", formats))
             notes = VideoNotes()
@@ -277,7 +245,9 @@ class InferenceService:
                     note = f"{TOO_LONG} This is what could be done."
                     break
                 with self._room.take(frame.pixels.size // 3):
-                    shot = replace(self._shot(weights, frame.pixels), time=frame.time)
+                    shot = self._shot(weights, frame.pixels)
+                    ends = color_ends(shot.depth, ends)
+                    shot = replace(shot, time=frame.time, ends=ends)
                     append(shot)
                     packed += pack(f"{name}_{frame.number:06d}", shot)
                 done += 1
@@ -293,17 +263,6 @@ def check_pixels(name: str, size: tuple[int, int]) -> None:
     """Refuse a picture or film with frames of this size (height, width), if it is too large."""
     if (count := size[0] * size[1]) > PAGE_PIXELS:
         raise RefusalError(f"{name} has {count / 1e6:.0f} million pixels; {SMALLER}")
-
-
-def _film_info(path: Path, name: str) -> VideoInfo:
-    try:
-        info = video_info(path)
-    except VideoError as error:
-        raise RefusalError(
-            f"{name} is no video that can be read. The page takes {', '.join(VIDEO_SUFFIXES)}."
-        ) from error
-    check_pixels(name, info.size)
-    return info
 
 
 @contextmanager
@@ -342,7 +301,7 @@ def _archive(
 
 def view(folder: Path, shot: PredictedFrame, color_map: str) -> View:
     """Write the pictures a page shows into `folder`, and the legend for them."""
-    near, far = depth_range(shot.depth) or (1.0, 2.0)
+    near, far = color_ends(shot.depth)
     size = _fit(shot.depth.shape, LONGEST_SHOWN)
     picture, colors = folder / "picture.jpg", folder / f"{color_map}.png"
     if not picture.exists():
@@ -361,24 +320,12 @@ def preview(shot: PredictedFrame, color_map: str) -> str:
     return f'<img class="ssmde-live" alt="picture and depth" src="{_in_text(pair, "jpeg")}">'
 
 
-def film_frame(
-    shot: PredictedFrame, color_map: str, ends: tuple[float, float] | None
-) -> tuple[Pixels, tuple[float, float]]:
-    """Frame and depth side by side, and the ends of the colors, which follow slowly.
-
-    Args:
-        shot: The frame.
-        color_map: Name of the colors.
-        ends: What the call before returned; None for the first frame.
-    """
+def film_frame(shot: PredictedFrame, color_map: str) -> Pixels:
+    """Frame and depth side by side, of a size for the page."""
     size = _fit(shot.depth.shape, LONGEST_FILM)
-    near, far = depth_range(shot.depth) or (1.0, 2.0)
-    if ends is not None:
-        near = COLOR_MEMORY * ends[0] + (1 - COLOR_MEMORY) * near
-        far = COLOR_MEMORY * ends[1] + (1 - COLOR_MEMORY) * far
-    small = resize_depth(shot.depth, size)
-    colors = colorize(small, near=near, far=far, color_map=color_map)
-    return side_by_side([resize_image(shot.pixels, size), colors]), (near, far)
+    near, far = shot.ends or color_ends(shot.depth)
+    colors = colorize(resize_depth(shot.depth, size), near=near, far=far, color_map=color_map)
+    return side_by_side([resize_image(shot.pixels, size), colors])
 
 
 def _fit(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
@@ -388,8 +335,7 @@ def _fit(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
 
 
 def _legend(near: float, far: float, color_map: str, facts: ModelInfo) -> str:
-    share = np.linspace(0, 1, RAMP)
-    ramp = (1 / ((1 - share) / near + share / far))[None]
+    ramp = color_ramp(RAMP, near, far)[None]
     bar = _in_text(colorize(ramp, near=near, far=far, color_map=color_map), "png")
     ends = [escape(f"{end:.3g} {facts.unit}".strip()) for end in (near, far)]
     return (

@@ -1,85 +1,87 @@
-"""Augmentation: one crop, zoom, mirror and colour change for all frames of a snippet.
+"""Augmentation: one crop, zoom, mirror and color change for all frames of a snippet.
 
-The geometric part runs on bytes in the loader's workers and carries the intrinsics along; the
-colour part is a 3 x 4 matrix that is drawn there and applied to the images on the device.
+The geometric part runs on bytes in the loader's workers, or on the device, and carries the
+intrinsics along; the color part is a 3 x 4 matrix that is drawn there and applied on the device.
 """
 
+import io
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, Float32, UInt8
+from PIL import Image, ImageFilter
 from torch import Tensor
 
 from ssmde.config import DataConfig
-from ssmde.data.images import REDUCTIONS, resize_images
+from ssmde.data.images import REDUCTIONS, resize_bytes, resize_images
 from ssmde.geometry.camera import crop_intrinsics, flip_intrinsics, scale_intrinsics
-from ssmde.types import Cut
+from ssmde.types import Batch
 
+# Largest changes of brightness, contrast and saturation, and the largest turn of the color circle,
+# as a share of it; Godard et al., ICCV 2019.
+COLOR_LIMITS = (0.2, 0.2, 0.2, 0.1)
 LUMA = (0.299, 0.587, 0.114)  # weights of R, G, B in brightness, ITU-R BT.601
-# R, G, B to luma and the two colour axes of YIQ, the NTSC standard: hue is an angle there.
+# R, G, B to luma and the two color axes of YIQ, the NTSC standard: hue is an angle there.
 YIQ = np.array([LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])
 RGB = np.linalg.inv(YIQ)
 MOST_SKEW = 1.12  # proportions of a window over those of the view, where they are kept
 
+# What poor cameras do; ranges of our own: as strong as phones, dashcams and web video are.
+GAMMA = 0.3  # spread of the logarithm
+GAIN = (0.55, 1.5)
+CHANNELS = (0.85, 1.18)  # of each color, as a wrong white balance has it
+BLUR = 1.6  # pixels
+LOWEST = 3.0  # least resolution, as a divisor
+NOISE = 0.06  # deviation, of white
+QUALITY = (20, 90)  # of JPEG
+GRAY = 0.3  # share of the given probability
+RARE = 0.5
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Framing:
-    """How a stored frame becomes a training view: reduce, cut, resize, mirror, in this order."""
+    """How a stored frame becomes a training view: reduce, crop, resize, mirror, in this order."""
 
     reduction: int
     """The frame is decoded at 1 / reduction of its size: 1, 2, 4 or 8."""
     left: int
-    """First column of the cut, in pixels of the reduced frame."""
+    """First column of the crop, in pixels of the reduced frame."""
     top: int
-    """First row of the cut."""
+    """First row of the crop."""
     width: int
-    """Columns of the cut."""
+    """Columns of the crop."""
     height: int
-    """Rows of the cut."""
+    """Rows of the crop."""
     image_size: tuple[int, int]
     """Size (height, width) of the view."""
     flip: bool
     """True if the view is mirrored left to right."""
 
-    def intrinsics(self, stored: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
-        """Camera of the view, in its pixels.
+    @property
+    def crop(self) -> tuple[int, int, int, int, bool]:
+        """What is left to do once the frame is decoded, as `Batch.crops` has it."""
+        return self.left, self.top, self.width, self.height, self.flip
 
-        Args:
-            stored: Camera of the stored frame, in pixels of its full size.
-        """
+    def intrinsics(self, stored: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
+        """Camera of the view, from that of the stored frame; each in pixels of its own image."""
         camera = scale_intrinsics(stored, 1 / self.reduction, 1 / self.reduction)
         camera = crop_intrinsics(camera, self.left, self.top)
         height, width = self.image_size
         camera = scale_intrinsics(camera, width / self.width, height / self.height)
         return flip_intrinsics(camera, width) if self.flip else camera
 
-    def image(self, reduced: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "3 k m"]:
-        """The view of one frame: cut and resized in one step, without aliasing.
-
-        Args:
-            reduced: The whole frame, decoded at 1 / reduction of its size.
-        """
-        return self.images([reduced])[0]
-
     def images(self, reduced: Sequence[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "n 3 k m"]:
-        """The views of several frames.
+        """Views of whole frames of one size, decoded at 1 / reduction of it.
 
-        Args:
-            reduced: Whole frames of one size, decoded at 1 / reduction of it.
+        Each is cropped and resized in one step, without aliasing.
         """
         rows = slice(self.top, self.top + self.height)
         columns = slice(self.left, self.left + self.width)
-        cut = np.stack([frame[rows, columns] for frame in reduced])
-        views = resize_images(cut, self.image_size)
+        views = resize_images(np.stack([f[rows, columns] for f in reduced]), self.image_size)
         return torch.from_numpy(views).flip(-1).numpy() if self.flip else views
-
-    @property
-    def cut(self) -> Cut:
-        """What of it is left to do once the frame is decoded."""
-        return Cut(self.left, self.top, self.width, self.height, self.flip)
 
     def nearest(
         self, values: Float[np.ndarray, "h w"], stored: tuple[int, int]
@@ -90,46 +92,21 @@ class Framing:
             values: A map of the whole frame, of any size.
             stored: Size (height, width) of the stored frame.
         """
-        rows, columns = (
-            place.astype(np.int64).clip(0, size - 1)
-            for place, size in zip(self._places(values, stored), values.shape, strict=True)
-        )
-        view = values[rows[:, None], columns]
-        return view[:, ::-1] if self.flip else view
-
-    def smooth(
-        self, values: Float[np.ndarray, "h w"], stored: tuple[int, int]
-    ) -> Float[np.ndarray, "k m"]:
-        """The view of a map without holes, bilinear between its pixels; its type stays.
-
-        Args:
-            values: A map of the whole frame, of any size.
-            stored: Size (height, width) of the stored frame.
-        """
-        places = [
-            (place - 0.5).clip(0, size - 1).astype(np.float32)
-            for place, size in zip(self._places(values, stored), values.shape, strict=True)
-        ]
-        view = _between(_between(values.astype(np.float32), places[0]).T, places[1]).T
-        return (view[:, ::-1] if self.flip else view).astype(values.dtype)
-
-    def _places(
-        self, values: Float[np.ndarray, "h w"], stored: tuple[int, int]
-    ) -> list[Float64[np.ndarray, " _"]]:
-        """Where the centres of the view's rows and columns lie in a map, from its corner."""
         sides = zip(
             (self.top, self.left), (self.height, self.width), self.image_size, stored, values.shape,
             strict=True,
         )  # fmt: skip
-        return [
-            (start + (np.arange(out) + 0.5) * cut / out) * size / (whole // self.reduction)
-            for start, cut, out, whole, size in sides
-        ]
+        rows, columns = (
+            ((start + (np.arange(out) + 0.5) * crop / out) * size / (whole // self.reduction))
+            .astype(np.int64)
+            .clip(0, size - 1)
+            for start, crop, out, whole, size in sides
+        )
+        view = values[rows[:, None], columns]
+        return view[:, ::-1] if self.flip else view
 
     def scatter(
-        self,
-        pixels: Float[np.ndarray, "n 2"],
-        values: Float[np.ndarray, " n"],
+        self, pixels: Float[np.ndarray, "n 2"], values: Float[np.ndarray, " n"]
     ) -> Float[np.ndarray, "k m"]:
         """The view of single points: the smallest value of those in a pixel, 0 where there is none.
 
@@ -138,10 +115,10 @@ class Framing:
             values: One for each, positive; depth, of which the nearest hides the others.
         """
         height, width = self.image_size
-        cut = zip((self.left, self.top), (self.width, self.height), (width, height), strict=True)
+        sides = zip((self.left, self.top), (self.width, self.height), (width, height), strict=True)
         columns, rows = (
             np.floor(((pixels[:, axis] + 0.5) / self.reduction - start) * out / size).astype(int)
-            for axis, (start, size, out) in enumerate(cut)
+            for axis, (start, size, out) in enumerate(sides)
         )
         inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
         view = np.full((height, width), np.inf, dtype=values.dtype)
@@ -150,22 +127,11 @@ class Framing:
         return view[:, ::-1] if self.flip else view
 
 
-def _between(
-    values: Float[np.ndarray, "h w"], rows: Float[np.ndarray, " k"]
-) -> Float[np.ndarray, "k w"]:
-    """Rows of a map at places between its own, interpolated."""
-    low = rows.astype(np.int64)
-    high, share = np.minimum(low + 1, len(values) - 1), (rows - low)[:, None]
-    return values[low] + share * (values[high] - values[low])
-
-
 def best_reduction(stored: tuple[int, int], image_size: tuple[int, int], zoom: float = 1.0) -> int:
     """Largest of 1, 2, 4, 8 that still decodes a frame no smaller than the view needs.
 
-    Args:
-        stored: Size (height, width) of the frame.
-        image_size: Size (height, width) of the view.
-        zoom: Largest zoom; the view then shows 1 / zoom of the frame.
+    Sizes are (height, width), of the frame and of the view; with the largest `zoom` the view shows
+    1 / zoom of the frame.
     """
     sides = tuple(zip(stored, image_size, strict=True))
     fits = (r for r in REDUCTIONS if all(have // r >= need * zoom for have, need in sides))
@@ -173,22 +139,13 @@ def best_reduction(stored: tuple[int, int], image_size: tuple[int, int], zoom: f
 
 
 def whole_frame(stored: tuple[int, int], image_size: tuple[int, int]) -> Framing:
-    """The view of a whole frame, without chance.
-
-    Args:
-        stored: Size (height, width) of the stored frames.
-        image_size: Size (height, width) of the view.
-    """
+    """The view of a whole frame, without chance; sizes are (height, width)."""
     reduction = best_reduction(stored, image_size)
+    height, width = stored[0] // reduction, stored[1] // reduction
     return Framing(
-        reduction=reduction,
-        left=0,
-        top=0,
-        width=stored[1] // reduction,
-        height=stored[0] // reduction,
-        image_size=image_size,
+        reduction=reduction, left=0, top=0, width=width, height=height, image_size=image_size,
         flip=False,
-    )
+    )  # fmt: skip
 
 
 def draw_framing(
@@ -196,10 +153,12 @@ def draw_framing(
     data: DataConfig,
     stored: tuple[int, int],
     image_size: tuple[int, int] | None = None,
+    *,
+    keep_proportions: bool = False,
 ) -> Framing:
-    """Zoom by 1 to `data.zoom`, width and height apart, cut at a random place, mirror by chance.
+    """Zoom by 1 to `data.zoom`, cut at a random place, mirror by chance.
 
-    The zoom follows SC-Depth (Bian et al., IJCV 2021, https://arxiv.org/abs/2105.11610). The cut
+    The zoom follows SC-Depth (Bian et al., IJCV 2021, https://arxiv.org/abs/2105.11610). The crop
     has whole pixels, so that it needs no resampling of its own.
 
     Args:
@@ -207,67 +166,58 @@ def draw_framing(
         data: Limits and probabilities.
         stored: Size (height, width) of the stored frames.
         image_size: Size (height, width) of the view; by default `data.image_size`.
+        keep_proportions: Cut a window of the proportions of the view, to some percent; else width
+            and height are cut apart, and what is left is stretched, as SC-Depth does.
     """
     image_size = image_size or data.image_size
     zoom_x, zoom_y = rng.uniform(1, data.zoom, 2)
     at_x, at_y, mirror = rng.random(3)
-    if data.keep_proportions:
-        share_x, share_y = _window(stored, image_size, zoom_x, _between_logs(zoom_y, data.zoom))
-        # Only what is cut out has to be decoded finely enough.
-        reduction = best_reduction(
-            (round(share_y * stored[0]), round(share_x * stored[1])), image_size
-        )
+    if keep_proportions:
+        # A number in [-1, 1] that is as random as a zoom in [1, data.zoom].
+        skew = 0.0 if data.zoom == 1 else 2 * (zoom_y - 1) / (data.zoom - 1) - 1
+        # The window has the proportions of the view, off by up to MOST_SKEW either way.
+        proportions = image_size[1] / image_size[0] * MOST_SKEW**skew
+        widest = min(stored[1], stored[0] * proportions)
+        share_x = widest / zoom_x / stored[1]
+        share_y = widest / proportions / zoom_x / stored[0]
+        # Only what is cropped has to be decoded finely enough.
+        window = round(share_y * stored[0]), round(share_x * stored[1])
+        reduction = best_reduction(window, image_size)
     else:
         share_x, share_y = 1 / zoom_x, 1 / zoom_y
         reduction = best_reduction(stored, image_size, data.zoom)
     height, width = stored[0] // reduction, stored[1] // reduction
-    cut_width, cut_height = max(1, round(width * share_x)), max(1, round(height * share_y))
+    crop_width, crop_height = max(1, round(width * share_x)), max(1, round(height * share_y))
     return Framing(
         reduction=reduction,
-        left=int(at_x * (width - cut_width + 1)),
-        top=int(at_y * (height - cut_height + 1)),
-        width=cut_width,
-        height=cut_height,
+        left=int(at_x * (width - crop_width + 1)),
+        top=int(at_y * (height - crop_height + 1)),
+        width=crop_width,
+        height=crop_height,
         image_size=image_size,
         flip=bool(mirror < data.flip),
     )
 
 
-def _between_logs(zoom: float, largest: float) -> float:
-    """A number in [-1, 1] that is as random as a zoom in [1, largest]."""
-    return 0.0 if largest == 1 else 2 * (zoom - 1) / (largest - 1) - 1
+def draw_color(
+    rng: np.random.Generator,
+    chance: float,
+    limits: tuple[float, float, float, float] = COLOR_LIMITS,
+) -> Float32[np.ndarray, "3 4"]:
+    """Color change as an affine map, RGB -> matrix @ RGB + offset; the identity if none is drawn.
 
-
-def _window(
-    stored: tuple[int, int], image_size: tuple[int, int], zoom: float, skew: float
-) -> tuple[float, float]:
-    """Shares of width and height of a window with the proportions of the view.
-
-    Args:
-        stored: Size (height, width) of the frame.
-        image_size: Size (height, width) of the view.
-        zoom: The largest such window over this one.
-        skew: In [-1, 1]; how far the proportions are off, of `MOST_SKEW` either way.
-    """
-    proportions = image_size[1] / image_size[0] * MOST_SKEW**skew
-    width = min(stored[1], stored[0] * proportions)
-    return width / zoom / stored[1], width / proportions / zoom / stored[0]
-
-
-def draw_colour(rng: np.random.Generator, data: DataConfig) -> Float[np.ndarray, "3 4"]:
-    """Colour change as an affine map, RGB -> matrix @ RGB + offset; the identity if none is drawn.
-
-    Brightness, then contrast about mid-grey, then saturation, then a turn of hue. Grey stays grey.
+    Brightness, then contrast about mid-gray, then saturation, then a turn of hue. Gray stays gray.
+    Always draws five numbers.
 
     Args:
-        rng: Source of chance; always draws five numbers.
-        data: Probability and limits.
+        rng: Source of chance.
+        chance: Probability that the colors change.
+        limits: See `COLOR_LIMITS`.
     """
     drawn, *shares = rng.random(5)
-    if drawn >= data.colour_jitter:
+    if drawn >= chance:
         return np.eye(3, 4, dtype=np.float32)
-    limits = (data.brightness, data.contrast, data.saturation, data.hue)
-    by = [limit * (2 * share - 1) for limit, share in zip(limits, shares, strict=True)]
+    by = [most * (2 * share - 1) for most, share in zip(limits, shares, strict=True)]
     brightness, contrast, saturation = 1 + by[0], 1 + by[1], 1 + by[2]
     cos, sin = math.cos(2 * math.pi * by[3]), math.sin(2 * math.pi * by[3])
     cos, sin = saturation * cos, saturation * sin
@@ -277,15 +227,103 @@ def draw_colour(rng: np.random.Generator, data: DataConfig) -> Float[np.ndarray,
     return changed
 
 
-def apply_colour(
-    images: Float[Tensor, "b *n 3 h w"], colour: Float[Tensor, "b 3 4"]
+def apply_color(
+    images: Float[Tensor, "b *n 3 h w"], color: Float[Tensor, "b 3 4"]
 ) -> Float[Tensor, "b *n 3 h w"]:
-    """Images with changed colours, in [0, 1]: matrix @ RGB + offset, clamped.
+    """Images with changed colors, in [0, 1]: matrix @ RGB + offset, clamped.
 
     Args:
         images: RGB in [0, 1], one image or several views a snippet.
-        colour: One map a snippet; `[:, :, :3]` is the matrix, `[:, :, 3]` the offset.
+        color: One map a snippet; `[:, :, :3]` is the matrix, `[:, :, 3]` the offset.
     """
-    colour = colour.to(images).view(-1, *(1,) * (images.ndim - 4), 3, 4)
-    changed = colour[..., :3] @ images.flatten(-2) + colour[..., 3:]
+    color = color.to(images).view(-1, *(1,) * (images.ndim - 4), 3, 4)
+    changed = color[..., :3] @ images.flatten(-2) + color[..., 3:]
     return changed.clamp(0, 1).view_as(images)
+
+
+def largest_frame(sizes: Iterable[tuple[int, int]], data: DataConfig) -> tuple[int, int]:
+    """Size (height, width) that holds each frame of these stored sizes as it is decoded."""
+    decoded = [
+        [side // best_reduction(size, data.image_size, data.zoom) for side in size]
+        for size in sizes
+    ]
+    return max((d[0] for d in decoded), default=0), max((d[1] for d in decoded), default=0)
+
+
+def pad_frames(
+    frames: Sequence[UInt8[np.ndarray, "h w 3"]], size: tuple[int, int]
+) -> UInt8[np.ndarray, "n 3 k m"]:
+    """Frames of one scene at the size of `largest_frame`; what is added is never seen."""
+    if frames[0].shape[:2] == size:
+        return np.stack(frames).transpose(0, 3, 1, 2)
+    joined = np.zeros((len(frames), *size, 3), np.uint8)
+    for place, frame in zip(joined, frames, strict=True):
+        place[: frame.shape[0], : frame.shape[1]] = frame
+    return joined.transpose(0, 3, 1, 2)
+
+
+def crop_views(batch: Batch, image_size: tuple[int, int]) -> Batch:
+    """Views of this size (height, width) in place of whole frames, on the device where they lie.
+
+    As `Framing.images` makes them: the same bytes on a CPU, elsewhere to one step of 255.
+    """
+    if not batch.crops:
+        return batch
+
+    def view(frames: UInt8[Tensor, "n 3 h w"], crop: tuple[int, int, int, int, bool]) -> Tensor:
+        left, top, width, height, flip = crop
+        part = frames[..., top : top + height, left : left + width]
+        resized = resize_bytes(part, image_size, as_floats=part.device.type != "cpu")
+        return resized.flip(-1) if flip else resized
+
+    target, sources = (
+        torch.stack([view(f, crop) for f, crop in zip(frames, batch.crops, strict=True)])
+        for frames in (batch.target[:, None], batch.sources)
+    )
+    return replace(batch, target=target[:, 0], sources=sources, crops=())
+
+
+def degrade(
+    rng: np.random.Generator, image: UInt8[np.ndarray, "h w 3"], probability: float
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The image as a worse camera takes it: light, color, blur, low resolution, noise, JPEG.
+
+    A network that learns from drawn photos and a few sharp recordings meets all of these in the
+    world. Each comes by chance and by itself; blur, resolution, noise and JPEG half as often as
+    `probability`. Depth stays as it is.
+    """
+    light, gray, blur, low, noise, jpeg = rng.random(6)
+    if light < probability:
+        image = _expose(rng, image)
+    if gray < GRAY * probability:
+        image = np.repeat(np.asarray(Image.fromarray(image).convert("L"))[..., None], 3, axis=2)
+    picture = Image.fromarray(image)
+    if blur < RARE * probability:
+        picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, BLUR))))
+    if low < RARE * probability:
+        divisor = float(rng.uniform(1.2, LOWEST))
+        width, height = (max(8, round(side / divisor)) for side in picture.size)
+        small = picture.resize((width, height), Image.Resampling.BILINEAR)
+        picture = small.resize(picture.size, Image.Resampling.BICUBIC)
+    if noise < RARE * probability:
+        pixels = np.asarray(picture, np.float32)
+        spread = 255 * NOISE * rng.random()
+        noisy = pixels + spread * rng.standard_normal(pixels.shape, np.float32)
+        picture = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+    if jpeg < RARE * probability:
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=int(rng.integers(*QUALITY)))
+        picture = Image.open(file).convert("RGB")
+    return np.array(picture)
+
+
+def _expose(
+    rng: np.random.Generator, image: UInt8[np.ndarray, "h w 3"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Another exposure, contrast curve and white balance; bright parts burn out."""
+    gamma = np.exp(rng.normal(0, GAMMA))
+    gains = np.exp(rng.uniform(*np.log(GAIN))) * rng.uniform(*CHANNELS, 3)
+    # One curve a color for all 256 values.
+    values = (np.arange(256) / 255)[:, None] ** gamma * gains
+    curves = np.rint(255 * values.clip(0, 1)).astype(np.uint8)
+    return np.stack([curves[image[..., c], c] for c in range(3)], axis=2)

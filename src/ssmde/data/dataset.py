@@ -5,26 +5,35 @@ What a snippet holds depends on (seed, epoch, index) alone, and which snippets a
 workers or processes changes nothing. The global random generators are neither read nor seeded.
 """
 
+import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64, Int, UInt8
+from jaxtyping import Float32, Float64, Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ssmde.config import DataConfig
-from ssmde.data.augment import Framing, draw_colour, draw_framing, whole_frame
-from ssmde.data.images import ImageError, read_image
+from ssmde.data.augment import (
+    Framing,
+    degrade,
+    draw_color,
+    draw_framing,
+    largest_frame,
+    pad_frames,
+    whole_frame,
+)
+from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.label_fit import fit_to_points, plausible
 from ssmde.data.motion import known_poses, relative_motion, usable_gaps
 from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.sampler import CONTENT, Key, check_seed
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
-from ssmde.data.whole_frames import largest_frame, side_by_side
-from ssmde.types import Snippets
+from ssmde.types import Batch
 
 # Added to a disparity, whose largest value is 1, before it is turned into depth: the shift is not
 # known, and what is far away must stay finite.
@@ -33,14 +42,14 @@ UNKNOWN_CAMERA = torch.full((3, 3), torch.nan, dtype=torch.float64)
 MOST_BROKEN = 50  # snippets that fail in a row before the reader gives up
 
 
-class SnippetDataset(Dataset[Snippets]):
-    """Every frame that has neighbours on both sides, as the target of a snippet.
+class SnippetDataset(Dataset[Batch]):
+    """Every frame that has neighbors on both sides, as the target of a snippet.
 
     Args:
         sequences: Where to cut from; a snippet never crosses two of them.
         data: Image size, frame gaps and augmentation.
         seed: Start of every random number; at least 0.
-        augment: Whether to mirror, zoom and change colours.
+        augment: Whether to mirror, zoom and change colors.
         labels: Whether to read the pseudo-depth of the target.
         fit_labels: Whether to give it scale and shift by the points of `ssmde track`.
         with_points: Whether to hand over the depth of these points.
@@ -50,6 +59,8 @@ class SnippetDataset(Dataset[Snippets]):
         ValueError: If intrinsics are unknown, labels are missing, or no sequence is
             long enough for a snippet.
     """
+
+    keep_proportions = False  # SC-Depth stretches views a little; see `draw_framing`
 
     def __init__(
         self,
@@ -79,11 +90,16 @@ class SnippetDataset(Dataset[Snippets]):
             for s in sequences
         )
         """For every sequence of a folder, the points that were tracked, by the index of a frame."""
-        if labels:
-            _check_labels(self.sequences)
+        for sequence in sequences if labels else ():
+            if sequence.pseudo_depth is None:
+                folder = sequence.images[0].parent
+                raise ValueError(
+                    f"scene '{sequence.name}': there is no {folder / 'pseudo_depth'}; "
+                    f"`ssmde label {folder.parent}` makes the labels"
+                )
         self.sizes = (data.image_size, *data.more_sizes)
         """Training sizes (height, width), by their number."""
-        self.largest = largest_frame(self.sequences, data)
+        self.largest = largest_frame({s.image_size for s in sequences}, data)
         """Size (height, width) that holds each frame as it is decoded."""
         self.targets = self.find_targets()
         """Sequence and frame of every target."""
@@ -93,13 +109,31 @@ class SnippetDataset(Dataset[Snippets]):
         self.usable = tuple(
             usable_gaps(s, self.data, frame_gaps(self.data, s)) for s in self.sequences
         )
-        return _targets(self.sequences, self.usable, self.data)
+        frames = [np.flatnonzero(gaps.any(1)) for gaps in self.usable]
+        if not any(map(len, frames)):
+            self._refuse()
+        return np.concatenate([np.stack([np.full_like(f, i), f], 1) for i, f in enumerate(frames)])
+
+    def _refuse(self) -> NoReturn:
+        """Say why there is no target."""
+        data, gap = self.data, min(self.data.frame_gaps)
+        scenes = [f"'{s.name}' has {len(s)}" for s in self.sequences[:5]]
+        lengths = ", ".join(scenes) or "there are no scenes"
+        if any(2 * gap < len(s) for s in self.sequences):
+            raise ValueError(
+                f"no frame has sources with known poses (data.poses {data.poses}) at gaps "
+                f"{data.frame_gaps}; {lengths}"
+            )
+        raise ValueError(
+            f"no scene is long enough: a snippet with frame gap {gap} needs {2 * gap + 1} frames, "
+            f"{lengths}; give longer scenes or a smaller data.frame_gaps"
+        )
 
     def __len__(self) -> int:
         """Number of targets."""
         return len(self.targets)
 
-    def __getitem__(self, key: Key | int) -> Snippets:
+    def __getitem__(self, key: Key | int) -> Batch:
         """The snippet of (epoch, index) as a batch of one; an index alone means epoch 0.
 
         A snippet with an unreadable frame is replaced by the next one that can be read, and
@@ -126,7 +160,7 @@ class SnippetDataset(Dataset[Snippets]):
 
     def read_snippet(
         self, epoch: int, index: int, broken: tuple[str, ...], image_size: tuple[int, int]
-    ) -> Snippets:
+    ) -> Batch:
         """The snippet of one index at one size, as chance has it in this epoch.
 
         Raises:
@@ -138,38 +172,40 @@ class SnippetDataset(Dataset[Snippets]):
         choice = zip(frame_gaps(self.data, sequence), self.usable[which][target], strict=True)
         gaps = [gap for gap, usable in choice if usable]
         gap = gaps[rng.integers(len(gaps))]
-        framing, colour = self.draw_look(rng, sequence, image_size)
+        framing, color = self.draw(rng, sequence, image_size)
         sources = (target - gap, target + gap)
         files = [sequence.images[i] for i in (target, *sources)]
         frames = [read_frame(f, framing, sequence.image_size) for f in files]
         on_device = self.augment and self.data.augment_on == "device"
-        images = side_by_side(frames, self.largest) if on_device else framing.images(frames)
-        label = self._label(which, target, framing) if self.labels else None
+        views = pad_frames(frames, self.largest) if on_device else framing.images(frames)
+        images = torch.from_numpy(views)[None]
         motion = None
         if known := known_poses(sequence, self.data):
             T = relative_motion(known[0], target, sources, flip=framing.flip)
             motion = torch.from_numpy(T).float()[None]
-        return Snippets(
-            images=torch.from_numpy(images)[None],
+        return Batch(
+            target=images[:, 0],
+            sources=images[:, 1:],
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
-            colour=torch.from_numpy(colour)[None],
+            color=torch.from_numpy(color)[None],
             T_src_tgt=motion,
-            pseudo_depth=label,
-            points=self._points(which, target, framing) if self.with_points else None,
+            pseudo_depth=self._label(which, target, framing) if self.labels else None,
+            sparse_depth=self._points(which, target, framing) if self.with_points else None,
             names=(sequence.frame_name(target),),
-            cuts=(framing.cut,) if on_device else (),
+            crops=(framing.crop,) if on_device else (),
             broken=broken,
         )
 
-    def draw_look(
+    def draw(
         self, rng: np.random.Generator, sequence: FrameSequence, image_size: tuple[int, int]
     ) -> tuple[Framing, Float32[np.ndarray, "3 4"]]:
-        """Framing and colour change of a snippet; none without augmentation."""
-        if self.augment:
-            framing = draw_framing(rng, self.data, sequence.image_size, image_size)
-            return framing, draw_colour(rng, self.data)
-        whole = whole_frame(sequence.image_size, image_size)
-        return whole, np.eye(3, 4, dtype=np.float32)
+        """Framing and color change of a snippet; none without augmentation."""
+        if not self.augment:
+            return whole_frame(sequence.image_size, image_size), np.eye(3, 4, dtype=np.float32)
+        framing = draw_framing(
+            rng, self.data, sequence.image_size, image_size, keep_proportions=self.keep_proportions
+        )
+        return framing, draw_color(rng, self.data.color_jitter)
 
     def _label(self, which: int, target: int, framing: Framing) -> Float32[Tensor, "1 1 h w"]:
         """Pseudo-depth of the target as depth; 0 everywhere for a frame without a label."""
@@ -186,8 +222,13 @@ class SnippetDataset(Dataset[Snippets]):
                 values, *self._tracked(which, target), sequence.image_size,
                 affine=sequence.pseudo_depth_affine,
             )  # fmt: skip
-        view = framing.nearest(values, sequence.image_size)
-        return torch.from_numpy(np.ascontiguousarray(view))[None, None]
+        return _as_map(framing.nearest(values, sequence.image_size))
+
+    def _points(self, which: int, target: int, framing: Framing) -> Float32[Tensor, "1 1 h w"]:
+        """Depth of the tracked points of the target; 0 where there is none."""
+        pixels, depth = self._tracked(which, target)
+        sure = plausible(depth)
+        return _as_map(framing.scatter(pixels[sure], depth[sure]))
 
     def _tracked(
         self, which: int, target: int
@@ -197,12 +238,88 @@ class SnippetDataset(Dataset[Snippets]):
         points = self.points[which].get(target) if packed is None else packed[target]
         return points or (np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
 
-    def _points(self, which: int, target: int, framing: Framing) -> Float32[Tensor, "1 1 h w"]:
-        """Depth of the tracked points of the target; 0 where there is none."""
-        pixels, depth = self._tracked(which, target)
-        sure = plausible(depth)
-        view = framing.scatter(pixels[sure], depth[sure])
-        return torch.from_numpy(np.ascontiguousarray(view))[None, None]
+
+class SupervisedDepthDataset(SnippetDataset):
+    """Every frame with measured depth, as a snippet without sources.
+
+    Raises:
+        ValueError: If intrinsics are unknown, or no frame has measured depth.
+    """
+
+    keep_proportions = True  # a stretched picture is one no camera takes
+
+    def find_targets(self) -> Int[np.ndarray, "n 2"]:
+        """Sequence and frame of every measured depth."""
+        rows = [
+            (which, frame)
+            for which, sequence in enumerate(self.sequences)
+            for frame, path in enumerate(sequence.depth or ())
+            if path is not None
+        ]
+        if not rows:
+            names = ", ".join(f"'{s.name}'" for s in self.sequences[:5]) or "there are no scenes"
+            raise ValueError(
+                f"no frame has measured depth to learn from: {names}; scenes need depth/FRAME.png "
+                "with depth_units_per_metre in scene.json, or .npy in metres"
+            )
+        return np.array(rows)
+
+    def weights(self) -> Float64[np.ndarray, " n"] | None:
+        """Relative frequency of every snippet, by `data.scene_weights`; None: all are alike.
+
+        Patterns are those of a shell; the first that fits the name of a scene counts.
+        """
+        if not self.data.scene_weights:
+            return None
+        which = self.targets[:, 0]
+        patterns = [pattern for pattern, _ in self.data.scene_weights]
+        first = [
+            next((i for i, p in enumerate(patterns) if fnmatch.fnmatchcase(s.name, p)), -1)
+            for s in self.sequences
+        ]
+        group = np.array(first)[which]
+        # What no pattern names keeps its number of snippets beside the shares of the others.
+        weights = np.full(len(which), 1 / len(which))
+        for number, (pattern, weight) in enumerate(self.data.scene_weights):
+            members = group == number
+            if not members.any():
+                raise ValueError(
+                    f"data.scene_weights: no scene with measured depth is called {pattern!r}"
+                )
+            weights[members] = weight / members.sum()
+        return weights
+
+    def read_snippet(
+        self, epoch: int, index: int, broken: tuple[str, ...], image_size: tuple[int, int]
+    ) -> Batch:
+        """A frame and its depth.
+
+        Raises:
+            ImageError: If one of them cannot be read.
+        """
+        which, target = self.targets[index].tolist()
+        sequence = self.sequences[which]
+        assert sequence.depth is not None
+        path = sequence.depth[target]
+        assert path is not None
+        rng = np.random.default_rng((CONTENT, self.seed, epoch, index))
+        framing, color = self.draw(rng, sequence, image_size)
+        depth = read_depth(path, sequence.depth_units_per_metre, image_size=sequence.image_size)
+        if not (depth > 0).any():
+            raise ImageError(f"{path}: holds no measured depth")
+        view = read_view(sequence.images[target], framing, sequence.image_size)
+        if self.augment and self.data.degrade > 0:
+            view = degrade(rng, view.transpose(1, 2, 0), self.data.degrade).transpose(2, 0, 1)
+        image = torch.from_numpy(np.ascontiguousarray(view))[None]
+        return Batch(
+            target=image,
+            sources=image[:, None][:, :0],
+            intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
+            color=torch.from_numpy(color)[None],
+            gt_depth=_as_map(framing.nearest(depth, sequence.image_size)),
+            names=(sequence.frame_name(target),),
+            broken=broken,
+        )
 
 
 def spread(length: int, most: int) -> list[int]:
@@ -220,70 +337,22 @@ def spread(length: int, most: int) -> list[int]:
     return [int((part + 0.5) * length / most) for part in range(most)]
 
 
-def _check_labels(sequences: tuple[FrameSequence, ...]) -> None:
-    for sequence in sequences:
-        if sequence.pseudo_depth is None:
-            folder = sequence.images[0].parent
-            raise ValueError(
-                f"scene '{sequence.name}': there is no {folder / 'pseudo_depth'}; "
-                f"`ssmde label {folder.parent}` makes the labels"
-            )
-
-
-def _camera(sequence: FrameSequence) -> Float64[Tensor, "3 3"]:
-    if sequence.intrinsics is None:
-        raise ValueError(
-            f"scene '{sequence.name}': intrinsics are unknown, training needs them; write the "
-            f"3 x 3 matrix in pixels of its images to {sequence.images[0].parent / 'cam.txt'}, or "
-            "let `ssmde track` find the camera"
-        )
-    return torch.from_numpy(sequence.intrinsics.astype(np.float64))
-
-
 def frame_gaps(data: DataConfig, sequence: FrameSequence) -> tuple[int, ...]:
     """The gaps a snippet of this scene may draw: its own in `scene_gaps`, else `frame_gaps`."""
     return tuple(gap for name, gap in data.scene_gaps if name == sequence.name) or data.frame_gaps
 
 
-def _targets(
-    sequences: tuple[FrameSequence, ...],
-    usable: tuple[Bool[np.ndarray, "_ _"], ...],
-    data: DataConfig,
-) -> Int[np.ndarray, "n 2"]:
-    """Sequence and frame of every frame that has sources at one of its gaps."""
-    frames = [np.flatnonzero(gaps.any(1)) for gaps in usable]
-    if any(len(own) for own in frames):
-        return np.concatenate(
-            [np.stack([np.full_like(own, i), own], axis=1) for i, own in enumerate(frames)]
-        )
-    gap = min(data.frame_gaps)
-    lengths = ", ".join(f"'{s.name}' has {len(s)}" for s in sequences[:5]) or "there are no scenes"
-    if any(2 * gap < len(s) for s in sequences):
-        raise ValueError(
-            f"no frame has sources with known poses (data.poses {data.poses}) that are at least "
-            f"data.least_baseline {data.least_baseline} away, at gaps {data.frame_gaps}; {lengths}"
-        )
-    raise ValueError(
-        f"no scene is long enough: a snippet with frame gap {gap} needs {2 * gap + 1} frames, "
-        f"{lengths}; give longer scenes or a smaller data.frame_gaps"
-    )
-
-
 def read_view(
     path: Path, framing: Framing, image_size: tuple[int, int]
 ) -> UInt8[np.ndarray, "3 h w"]:
-    """One stored frame as a view.
-
-    Raises:
-        ImageError: If it cannot be read, or its size is not that of the others.
-    """
-    return framing.image(read_frame(path, framing, image_size))
+    """One stored frame as a view; raises as `read_frame`."""
+    return framing.images([read_frame(path, framing, image_size)])[0]
 
 
 def read_frame(
     path: Path, framing: Framing, image_size: tuple[int, int]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """One stored frame, decoded at the size that `framing` cuts from.
+    """One stored frame, decoded at the size that `framing` crops from.
 
     Raises:
         ImageError: If it cannot be read, or its size is not that of the others.
@@ -296,3 +365,17 @@ def read_frame(
             "of the other frames; give each size a scene of its own"
         )
     return pixels
+
+
+def _camera(sequence: FrameSequence) -> Float64[Tensor, "3 3"]:
+    if sequence.intrinsics is None:
+        raise ValueError(
+            f"scene '{sequence.name}': intrinsics are unknown, training needs them; write the "
+            f"3 x 3 matrix in pixels of its images to {sequence.images[0].parent / 'cam.txt'}, or "
+            "let `ssmde track` find the camera"
+        )
+    return torch.from_numpy(sequence.intrinsics.astype(np.float64))
+
+
+def _as_map(values: Float32[np.ndarray, "h w"]) -> Float32[Tensor, "1 1 h w"]:
+    return torch.from_numpy(np.ascontiguousarray(values))[None, None]

@@ -61,7 +61,7 @@ def usable_gaps(
     """Whether a frame can be a target with its sources so far before and behind it.
 
     Both sources lie in the sequence. Where poses are asked for they are known, of one part of the
-    video, and the camera moved at least `data.least_baseline` towards either source.
+    video, of one part of the video.
     """
     count = len(sequence)
     usable = np.zeros((count, len(gaps)), dtype=bool)
@@ -71,7 +71,7 @@ def usable_gaps(
         usable[inside, column] = True
         if known is None or 2 * gap >= count:
             continue
-        before = _moved(*known, gap) >= data.least_baseline  # entry i: between i and i + gap
+        before = _moved(*known, gap) >= 0  # entry i: between i and i + gap
         usable[inside, column] = before[: count - 2 * gap] & before[gap:]
     return usable
 

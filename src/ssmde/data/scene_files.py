@@ -186,6 +186,7 @@ def write_timestamps(folder: Path, times: Float[np.ndarray, " n"]) -> None:
 
 
 TRACKED_POINTS, TRACKED_POSES = "tracked_points.npz", "tracked_poses.txt"
+TRACKED_INFO = "tracked.json"  # how far the motion can be trusted
 POINT_ARRAYS = ("frames", "counts", "pixels", "depth")
 
 

@@ -14,28 +14,22 @@ from ssmde.metrics.protocol import Crop, Protocol
 __all__ = ["DATASETS", "PROTOCOLS", "Dataset", "find_protocol"]
 
 KITTI = Protocol(
-    name="kitti",
-    min_depth=0.1,
-    max_depth=80.0,
+    name="kitti", min_depth=0.1, max_depth=80.0,
     crop=Crop(top=0.40810811, bottom=0.99189189, left=0.03594771, right=0.96405229),
     note="Eigen split, crop of Garg et al., ECCV 2016; some codes start at 0.001 m",
-)
+)  # fmt: skip
 NYUV2 = Protocol(
-    name="nyuv2",
-    min_depth=0.1,
-    max_depth=10.0,
+    name="nyuv2", min_depth=0.1, max_depth=10.0,
     crop=Crop(top=45.0, bottom=471.0, left=41.0, right=601.0, of=(480, 640)),
     note="654 labelled test images, crop of Eigen et al., NeurIPS 2014",
-)
+)  # fmt: skip
 DDAD = Protocol(name="ddad", min_depth=0.1, max_depth=200.0, note="Guizilini et al., CVPR 2020")
 BONN = Protocol(name="bonn", min_depth=0.1, max_depth=10.0, note="as SC-DepthV3, TPAMI 2023")
 TUM = Protocol(name="tum", min_depth=0.1, max_depth=10.0, note="as SC-DepthV3, TPAMI 2023")
 GENERIC = Protocol(
-    name="generic",
-    min_depth=0.1,
-    max_depth=1000.0,
+    name="generic", min_depth=0.1, max_depth=1000.0,
     note="own recordings: no crop, and a cap that cuts nothing a camera sees",
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,106 +7,71 @@ what the scan of the same sample hit, nothing filled in.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32
 
 from ssmde.data.images import BROKEN_FILE
 from ssmde.data.sequence import check_intrinsics
-from ssmde.datasets.lists import Part, missing_scenes, parts_of, read_scene_lists, scene_and_words
-from ssmde.datasets.record import (
-    Archive,
-    ArchiveError,
-    ArchiveFrame,
-    ArchiveScene,
-    ReadDepth,
-    Split,
-)
+from ssmde.datasets import record
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import depth_image, frame_rate, pose_matrices, transform
 from ssmde.io import read_json, read_npz
 
 LICENCE = "CC BY-NC-SA 4.0"
 PAPER = "DDAD (Guizilini et al., CVPR 2020)"
-SCANNER = "LIDAR"
-DATASET_SPLITS: dict[str, Split] = {"0": "train", "1": "val", "2": "test"}  # DGP's numbers
+SCANNER, CAMERA = "LIDAR", "CAMERA_01"  # of the nine sensors, those of the published figures
+DATASET_SPLITS: dict[str, record.Split] = {"0": "train", "1": "val", "2": "test"}  # DGP's numbers
 UNITS_PER_METRE = 256  # the scanner sees up to 250 m
 AXES = ("X", "Y", "Z")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Datum:
+class Datum(NamedTuple):
     """Image or scan of one sensor at one instant."""
 
     file: Path
     seconds: float
-    T_world_sensor: Float[np.ndarray, "4 4"]
-    """In metres, at this time; nan if the file has no rotation."""
-    image_size: tuple[int, int] | None
-    """Height and width of an image; None for a scan."""
-    columns: tuple[int, int, int]
-    """Where x, y and z stand in a row of a scan."""
+    T_world_sensor: Float[np.ndarray, "4 4"]  # in metres, at this time; nan without a rotation
+    image_size: tuple[int, int] | None  # height and width of an image; None for a scan
+    columns: tuple[int, int, int]  # where x, y and z stand in a row of a scan
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """Data of all sensors at one instant."""
 
-    calibration: str
-    """Key of the calibration file."""
-    data: Mapping[str, Datum]
-    """By the name of the sensor, such as CAMERA_01 or LIDAR."""
+    calibration: str  # key of the calibration file
+    data: Mapping[str, Datum]  # by the name of the sensor, such as CAMERA_01 or LIDAR
 
 
-def index_ddad(
-    root: Path,
-    *,
-    lists: Mapping[str, Path] | None = None,
-    cameras: Sequence[str] = ("CAMERA_01",),
-) -> Archive:
-    """Scenes of DDAD, one for each scene and camera.
+def index_ddad(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
+    """Scenes of DDAD, seen by the camera that looks ahead.
 
     Args:
         root: Folder that holds ddad.json, or the folder above it; without a dataset file, every
             folder with a scene_*.json is a scene for training.
         lists: For `train`, `val` or `test`, a file that names scenes such as 000150, one a line.
             What no list names stays where the dataset file has it, unless that has a list.
-        cameras: CAMERA_01 looks ahead; 05 to 09 round the car.
-
-    Raises:
-        FileNotFoundError: If there is no scene.
-        ValueError: If a list cannot be read, or no camera is asked for.
     """
-    if not cameras:
-        raise ValueError("name at least one camera, such as CAMERA_01")
-    wanted = read_scene_lists(lists or {}, _only_scene)
+    wanted = record.read_scene_lists(lists or {}, _only_scene)
     problems: list[str] = []
     files = _scene_files(root, problems)
-    problems.extend(missing_scenes(wanted.values(), tuple(files), root))
-    scenes: list[ArchiveScene] = []
-    for name, (file, split) in files.items():
-        parts = parts_of(name, wanted, split)
-        try:
-            samples = read_samples(file) if parts else ()
-        except ArchiveError as error:
-            problems.append(str(error))
-            continue
-        for part, camera in product(parts, cameras):
-            try:
-                scenes.append(_scene(file, samples, part, camera.upper()))
-            except ValueError as error:  # also of a matrix that is no camera
-                problems.append(str(error))
-    return Archive(scenes=tuple(scenes), problems=tuple(problems))
+    problems.extend(record.missing_scenes(wanted.values(), tuple(files), root))
+    scenes = [
+        partial(_scene, file, part)
+        for name, (file, split) in files.items()
+        for part in record.parts_of(name, wanted, split)
+    ]
+    return record.collect(scenes, problems)
 
 
 def read_samples(path: Path) -> tuple[Sample, ...]:
     """Samples of a scene_*.json, in its order."""
-    scene = _read_object(path)
+    with record.readable(path):
+        scene = read_json(path)
     try:
         data = {
             entry["key"]: (str(entry["id"]["name"]).upper(), _datum(path.parent, entry))
@@ -126,7 +91,8 @@ def read_samples(path: Path) -> tuple[Sample, ...]:
 
 def read_pinhole(path: Path, camera: str) -> Float[np.ndarray, "3 3"]:
     """Pinhole matrix of one camera of a calibration file, in pixels."""
-    calibration = _read_object(path)
+    with record.readable(path):
+        calibration = read_json(path)
     try:
         names = [str(name).upper() for name in calibration["names"]]
         if camera not in names:
@@ -163,19 +129,20 @@ def _datum(folder: Path, entry: Mapping[str, Any]) -> Datum:
 
 
 def _only_scene(line: str) -> tuple[str, tuple[str, ...]]:
-    scene, words = scene_and_words(line)
+    scene, words = record.scene_and_words(line)
     if words:
         raise ValueError(f"expected the name of a scene, such as 000150, got '{line}'")
     return scene, ()
 
 
-def _scene_files(root: Path, problems: list[str]) -> dict[str, tuple[Path, Split]]:
+def _scene_files(root: Path, problems: list[str]) -> dict[str, tuple[Path, record.Split]]:
     """Scene file and part of every scene, as the dataset file says, or as the folders lie."""
-    found: dict[str, tuple[Path, Split]] = {}
+    found: dict[str, tuple[Path, record.Split]] = {}
     for path in (*sorted(root.glob("*.json")), *sorted(root.glob("*/ddad*.json"))):
         try:
-            splits = _read_object(path).get("scene_splits", {})
-            listed: list[tuple[Split, Path]] = [
+            with record.readable(path):
+                splits = read_json(path).get("scene_splits", {})
+            listed: list[tuple[record.Split, Path]] = [
                 (split, path.parent / str(name))
                 for key, split in DATASET_SPLITS.items()
                 for name in splits.get(key, {}).get("filenames", ())
@@ -203,62 +170,53 @@ def _scene_files(root: Path, problems: list[str]) -> dict[str, tuple[Path, Split
     return found
 
 
-def _scene(file: Path, samples: Sequence[Sample], part: Part, camera: str) -> ArchiveScene:
-    folder = file.parent
+def _scene(file: Path, part: record.Part) -> ArchiveScene:
+    folder, samples = file.parent, read_samples(file)
     problems: list[str] = []
-    seen = [sample for sample in samples if camera in sample.data]
+    seen = [sample for sample in samples if CAMERA in sample.data]
     if len(seen) < len(samples):
-        problems.append(f"{file}: {len(samples) - len(seen)} samples have no {camera}")
-    seen.sort(key=lambda sample: sample.data[camera].seconds)
+        problems.append(f"{file}: {len(samples) - len(seen)} samples have no {CAMERA}")
+    seen.sort(key=lambda sample: sample.data[CAMERA].seconds)
     matrices: dict[str, Float[np.ndarray, "3 3"] | None] = {}
     for key in dict.fromkeys(sample.calibration for sample in seen):
         try:
-            matrices[key] = read_pinhole(folder / "calibration" / f"{key}.json", camera)
+            matrices[key] = read_pinhole(folder / "calibration" / f"{key}.json", CAMERA)
         except ArchiveError as error:
             problems.append(f"{error}; without it there is no camera and no depth")
             matrices[key] = None
-    kept = _usable(seen, camera, matrices, problems)
+    kept = _usable(seen, matrices, problems)
     if not kept:
-        raise ArchiveError("\n".join([*problems, f"{file}: no frame of {camera} can be used"]))
-    views = [sample.data[camera] for sample in kept]
+        raise ArchiveError("\n".join([*problems, f"{file}: no frame of {CAMERA} can be used"]))
+    views = [sample.data[CAMERA] for sample in kept]
     seconds = np.array([view.seconds for view in views])
     key, size = kept[0].calibration, views[0].image_size or (0, 0)
     intrinsics = matrices[key]
     if intrinsics is not None:
         check_intrinsics(intrinsics, size, where=str(folder / "calibration" / f"{key}.json"))
-    return ArchiveScene(
-        name=f"{part.name}_{camera}",
-        split=part.split,
-        frames=tuple(
-            ArchiveFrame(
-                name=sample.data[camera].file.stem,
-                image=sample.data[camera].file,
-                depth=_depth(sample, camera, intrinsics, problems),
-            )
-            for sample in kept
-        ),
-        image_size=size,
-        intrinsics=intrinsics,
-        source=f"{PAPER}, scene {folder.resolve().name}, {camera}",
-        licence=LICENCE,
-        depth_units_per_metre=UNITS_PER_METRE,
-        fps=frame_rate(seconds),
-        poses=np.stack([view.T_world_sensor for view in views]),
-        timestamps=seconds,
-        problems=tuple(problems),
+    frames = tuple(
+        ArchiveFrame(
+            name=view.file.stem, image=view.file, depth=_depth(sample, view, intrinsics, problems)
+        )
+        for sample, view in zip(kept, views, strict=True)
     )
+    return ArchiveScene(
+        name=f"{part.name}_{CAMERA}", split=part.split, frames=frames, licence=LICENCE,
+        source=f"{PAPER}, scene {folder.resolve().name}, {CAMERA}", image_size=size,
+        intrinsics=intrinsics, poses=np.stack([view.T_world_sensor for view in views]),
+        timestamps=seconds, fps=frame_rate(seconds), depth_units_per_metre=UNITS_PER_METRE,
+        problems=tuple(problems),
+    )  # fmt: skip
 
 
 def _usable(
     samples: Sequence[Sample],
-    camera: str,
     matrices: Mapping[str, Float[np.ndarray, "3 3"] | None],
     problems: list[str],
 ) -> list[Sample]:
     """Samples whose image is there and was taken with the camera of the first of them."""
     kept: list[Sample] = []
     for sample in samples:
-        file = sample.data[camera].file
+        file = sample.data[CAMERA].file
         if not file.is_file():
             problems.append(f"{file}: no such file, but the scene names it")
         elif kept and not np.array_equal(  # None is equal to None only
@@ -271,8 +229,8 @@ def _usable(
 
 
 def _depth(
-    sample: Sample, camera: str, intrinsics: Float[np.ndarray, "3 3"] | None, problems: list[str]
-) -> ReadDepth | None:
+    sample: Sample, camera: Datum, intrinsics: Float[np.ndarray, "3 3"] | None, problems: list[str]
+) -> record.ReadDepth | None:
     """What reads the depth of a frame; None without a scan or a camera."""
     scan = sample.data.get(SCANNER)
     if scan is None or intrinsics is None:
@@ -280,7 +238,7 @@ def _depth(
     if not scan.file.is_file():
         problems.append(f"{scan.file}: no such file; a frame has no depth")
         return None
-    return partial(_scan_depth, scan, sample.data[camera], intrinsics)
+    return partial(_scan_depth, scan, camera, intrinsics)
 
 
 def _scan_depth(
@@ -309,13 +267,3 @@ def _scan_depth(
     points = rows[:, scan.columns].astype(np.float64)
     points = points[np.isfinite(points).all(axis=1)]
     return depth_image(transform(T_camera_scanner, points), intrinsics, camera.image_size)
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; an `ArchiveError` if it is missing or holds something else."""
-    try:
-        return read_json(path)
-    except FileNotFoundError as error:
-        raise ArchiveError(f"{path}: no such file; unpack the archive again") from error
-    except (OSError, ValueError) as error:
-        raise ArchiveError(f"{path}: cannot be read ({error}); unpack it again") from error

@@ -27,6 +27,7 @@ from jaxtyping import Float, Float32
 
 from ssmde.data.images import IMAGE_SUFFIXES, read_depth
 from ssmde.data.scene_files import read_poses
+from ssmde.datasets import record
 from ssmde.datasets.kitti_calibration import (
     KittiCamera,
     camera_poses,
@@ -34,18 +35,7 @@ from ssmde.datasets.kitti_calibration import (
     read_odometry_camera,
     read_raw_camera,
 )
-from ssmde.datasets.lists import Part, missing_scenes, parts_of, read_scene_lists
-from ssmde.datasets.record import (
-    Archive,
-    ArchiveError,
-    ArchiveFrame,
-    ArchiveScene,
-    ReadDepth,
-    Split,
-    collect,
-    first_size,
-    in_pixels,
-)
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import depth_image, read_velodyne, transform
 from ssmde.io import read_lines, read_text
 
@@ -72,7 +62,7 @@ WITH_POSES = tuple(f"{number:02d}" for number in range(11))
 class _Listed(NamedTuple):
     """Frames of one camera of one drive that are to become scenes of one split."""
 
-    split: Split
+    split: record.Split
     drive: str
     camera: str
     numbers: tuple[int, ...] = ()  # empty for all there are
@@ -110,10 +100,6 @@ def index_kitti_raw(
         lists: For `train`, `val` or `test`, the file that names its frames.
         improved: Folder of the improved depth maps (data_depth_annotated), instead of the scans.
         truth: Convention of the depth of the scans, see above.
-
-    Raises:
-        FileNotFoundError: If there are no drives in `root`, or no maps in `improved`.
-        ValueError: If a list cannot be read, or an argument does not fit.
     """
     if truth not in ("eigen", "camera"):
         raise ValueError(f"truth must be eigen or camera, got {truth!r}")
@@ -125,19 +111,16 @@ def index_kitti_raw(
             "give the folder the archives of KITTI raw were unpacked in"
         )
     maps = None if improved is None else _improved_drives(improved)
-    if listed:
-        wanted = [
-            _Listed(split, drive, camera, numbers, str((lists or {})[split]))
-            for split, frames in listed.items()
-            for (drive, camera), numbers in frames.items()
-        ]
-    else:
-        wanted = [
-            _Listed("train", name, camera)
-            for name, drive in drives.items()
-            for camera in CAMERAS.values()
-            if camera == "02" or (drive / f"image_{camera}").is_dir()
-        ]
+    wanted = [
+        _Listed(split, drive, camera, numbers, str((lists or {})[split]))
+        for split, frames in listed.items()
+        for (drive, camera), numbers in frames.items()
+    ] or [
+        _Listed("train", name, camera)
+        for name, drive in drives.items()
+        for camera in CAMERAS.values()
+        if camera == "02" or (drive / f"image_{camera}").is_dir()
+    ]
 
     def scenes(of: _Listed) -> list[ArchiveScene]:
         if of.drive not in drives:
@@ -146,21 +129,21 @@ def index_kitti_raw(
             )
         return _raw_scenes(_open_drive(drives[of.drive], of.camera, truth, maps), of)
 
-    return collect([partial(scenes, of) for of in wanted], [])
+    return record.collect([partial(scenes, of) for of in wanted], [])
 
 
-def read_frame_lists(lists: Mapping[str, Path]) -> dict[Split, FrameList]:
+def read_frame_lists(lists: Mapping[str, Path]) -> dict[record.Split, FrameList]:
     """Frames of KITTI raw, as the field publishes its splits.
 
     Lines are such as `2011_09_26/2011_09_26_drive_0002_sync 0000000069 l`; the number may come
-    without zeros, and a line without a side means the left camera. Raises as `read_scene_lists`.
+    without zeros, and a line without a side means the left camera.
     """
     return {
         split: {
             (name.split()[0], name.split()[1]): tuple(sorted({int(number) for (number,) in rows}))
             for name, rows in sorted(listed.rows.items())
         }
-        for split, listed in read_scene_lists(lists, _drive_and_frame).items()
+        for split, listed in record.read_scene_lists(lists, _drive_and_frame).items()
     }
 
 
@@ -194,13 +177,13 @@ def _open_drive(
     images = _numbered(folder, IMAGE_SUFFIXES)
     if not images:
         raise ArchiveError(f"{folder}: no images; unpack the drive")
-    size = first_size(images.values())
+    size = record.first_size(images.values())
     calibration, problems = _calibration(partial(read_raw_camera, drive.parent, camera))
     if calibration is not None and calibration.image_size != size:
         raise ArchiveError(
-            f"{folder}: images of {in_pixels(size)} pixels, but the calibration is "
-            f"for {in_pixels(calibration.image_size or (0, 0))}; give the images as the archive "
-            "has them"
+            f"{folder}: images of {record.in_pixels(size)} pixels, but the calibration is "
+            f"for {record.in_pixels(calibration.image_size or (0, 0))}; give the images as the "
+            "archive has them"
         )
     map_folder = None
     if maps is not None:
@@ -216,22 +199,16 @@ def _raw_scenes(view: _DriveCamera, of: _Listed) -> list[ArchiveScene]:
     there = [number for number in numbers if number in view.images]
     if not there:
         raise ArchiveError(f"{view.folder}: none of {len(numbers)} images {of.listed_in} names")
-    problems = [
-        *view.problems,
-        *(
-            f"{view.folder}: no image {number:010d}, which {of.listed_in} names"
-            for number in numbers
-            if number not in view.images
-        ),
+    problems = view.problems + [
+        f"{view.folder}: no image {number:010d}, which {of.listed_in} names"
+        for number in numbers
+        if number not in view.images
     ]
     name = f"{view.drive.name}_{view.camera}"
     if of.split != "train":
         return [_raw_scene(view, of.split, f"{name}_{of.split}", there, problems)]
-    runs = [[there[0]]]
-    for number, following in pairwise(there):
-        if following - number > LONGEST_STEP:
-            runs.append([])
-        runs[-1].append(following)
+    holes = np.flatnonzero(np.diff(there) > LONGEST_STEP) + 1
+    runs = [run.tolist() for run in np.split(np.array(there), holes)]
     endings = [f"_{run[0]:010d}" if len(runs) > 1 else "" for run in runs]
     return [
         _raw_scene(view, "train", name + ending, run, problems if run is runs[0] else [])
@@ -240,56 +217,63 @@ def _raw_scenes(view: _DriveCamera, of: _Listed) -> list[ArchiveScene]:
 
 
 def _raw_scene(
-    view: _DriveCamera, split: Split, name: str, numbers: Sequence[int], problems: list[str]
+    view: _DriveCamera, split: record.Split, name: str, numbers: Sequence[int], problems: list[str]
 ) -> ArchiveScene:
-    times, late = _raw_times(view, numbers)
-    depth, absent = _raw_depths(view, numbers)
-    poses, unknown = None, list[str]()  # told with the calibration
-    if view.calibration is not None and view.calibration.T_cam_imu is not None:
+    problems = list(problems)
+    camera, path = view.calibration, view.folder.parent / "timestamps.txt"
+    # monodepth2's and other slimmed copies go without times.
+    times = _raw_times(path, numbers, problems) if path.exists() else None
+    depth = _raw_depths(view, numbers, problems)
+    poses = None
+    if camera is not None and camera.T_cam_imu is not None:
         folder = view.drive / "oxts" / "data"
-        unknown = [f"{folder}: no such folder; the scene has no poses"]
         if folder.is_dir():
             files = [folder / f"{number:010d}.txt" for number in numbers]
-            poses, unknown = camera_poses(files, view.calibration.T_cam_imu)
+            poses = camera_poses(files, camera.T_cam_imu, problems)
+        else:
+            problems.append(f"{folder}: no such folder; the scene has no poses")
     kind = f"depth as {view.truth}" if view.improved is None else "improved depth"
     return ArchiveScene(
-        name=name,
-        split=split,
+        name=name, split=split, source=f"{RAW}, {view.drive.name}, image_{view.camera}, {kind}",
+        licence=LICENCE, image_size=view.image_size, intrinsics=camera and camera.intrinsics,
         frames=tuple(
             ArchiveFrame(name=f"{n:010d}", image=view.images[n], depth=depth.get(n))
             for n in numbers
         ),
-        image_size=view.image_size,
-        intrinsics=view.calibration and view.calibration.intrinsics,
-        source=f"{RAW}, {view.drive.name}, image_{view.camera}, {kind}",
-        licence=LICENCE,
         depth_units_per_metre=VELODYNE_UNITS if view.improved is None else IMPROVED_UNITS,
         fps=FPS if all(b - a == 1 for a, b in pairwise(numbers)) else None,
-        poses=poses,
-        timestamps=times,
-        problems=(*problems, *late, *absent, *unknown),
-    )
+        poses=poses, timestamps=times, problems=tuple(problems),
+    )  # fmt: skip
 
 
 def _raw_depths(
-    view: _DriveCamera, numbers: Sequence[int]
-) -> tuple[dict[int, ReadDepth], list[str]]:
-    """What reads the depth of each frame that has some, and what is missing."""
-    found: dict[int, ReadDepth]
+    view: _DriveCamera, numbers: Sequence[int], problems: list[str]
+) -> dict[int, record.ReadDepth]:
+    """What reads the depth of each frame that has some; what is missing is told."""
     if view.improved is not None:
         maps = _numbered(view.improved, (".png",))
-        found = {n: partial(read_depth, maps[n], IMPROVED_UNITS) for n in numbers if n in maps}
-        lacking = f"{len(numbers) - len(found)} of {len(numbers)} frames have no improved depth"
-        return found, [f"{view.improved}: {lacking}"] if len(found) < len(numbers) else []
-    if view.calibration is None or view.calibration.T_cam_velo is None:
-        return {}, []  # told with the calibration
+        found: dict[int, record.ReadDepth] = {
+            n: partial(read_depth, maps[n], IMPROVED_UNITS) for n in numbers if n in maps
+        }
+        if (lacking := len(numbers) - len(found)) > 0:
+            problems.append(
+                f"{view.improved}: {lacking} of {len(numbers)} frames have no improved depth"
+            )
+        return found
+    camera = view.calibration
+    if camera is None or camera.T_cam_velo is None:
+        return {}  # told with the calibration
     folder = view.drive / "velodyne_points" / "data"
     scans = _numbered(folder, (".bin",))
     if not scans:
-        return {}, [f"{folder}: no scans; the scene has no depth"]
-    size, camera, truth = view.image_size, view.calibration, view.truth
-    found = {n: partial(_scan_depth, scans[n], camera, size, truth) for n in numbers if n in scans}
-    return found, [f"{folder / f'{n:010d}.bin'}: no such file" for n in numbers if n not in scans]
+        problems.append(f"{folder}: no scans; the scene has no depth")
+        return {}
+    problems += [f"{folder / f'{n:010d}.bin'}: no such file" for n in numbers if n not in scans]
+    return {
+        n: partial(_scan_depth, scans[n], camera, view.image_size, view.truth)
+        for n in numbers
+        if n in scans
+    }
 
 
 def _scan_depth(
@@ -298,7 +282,7 @@ def _scan_depth(
     """Depth map of a scan as the camera sees it, in metres; 0 where no point falls."""
     assert camera.T_cam_velo is not None
     points = read_velodyne(path)[:, :3].astype(np.float64)
-    points = points[points[:, 0] >= 0]  # in front of the scanner
+    points = points[points[:, 0] >= 0]  # x is forward: what is in front of the scanner
     seen = transform(camera.T_cam_velo, points)
     if truth == "camera":
         return depth_image(seen, camera.intrinsics, image_size)
@@ -306,18 +290,15 @@ def _scan_depth(
 
 
 def _raw_times(
-    view: _DriveCamera, numbers: Sequence[int]
-) -> tuple[Float[np.ndarray, " n"] | None, list[str]]:
+    path: Path, numbers: Sequence[int], problems: list[str]
+) -> Float[np.ndarray, " n"] | None:
     """Seconds since the first of the frames, from the timestamps of the camera."""
-    path = view.folder.parent / "timestamps.txt"
-    if not path.exists():
-        return None, []  # monodepth2's and other slimmed copies go without
 
     def seconds(lines: list[str]) -> Float[np.ndarray, " n"]:
         stamps = np.array([np.datetime64(lines[number].strip()) for number in numbers])
         return ((stamps - stamps[0]) / np.timedelta64(1, "s")).astype(np.float64)
 
-    return _increasing(path, seconds)
+    return _increasing(path, seconds, problems)
 
 
 def index_kitti_odometry(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
@@ -327,12 +308,8 @@ def index_kitti_odometry(root: Path, *, lists: Mapping[str, Path] | None = None)
         root: Folder of `sequences` and `poses`; the archives unpack to `dataset`.
         lists: For `train`, `val` or `test`, a file that names sequences, one a line, such as 09;
             sequences that no list names keep their place, unless its list is given.
-
-    Raises:
-        FileNotFoundError: If there are no sequences in it.
-        ValueError: If a list cannot be read, or names single frames.
     """
-    listed = read_scene_lists(lists or {}, _sequence_of_line)
+    listed = record.read_scene_lists(lists or {}, _sequence_of_line)
     sequences = sorted(f for f in (root / "sequences").glob("[0-9][0-9]") if f.is_dir())
     if not sequences:
         raise FileNotFoundError(
@@ -342,9 +319,11 @@ def index_kitti_odometry(root: Path, *, lists: Mapping[str, Path] | None = None)
     scenes = [
         partial(_sequence_scene, root, file, part)
         for file in sequences
-        for part in parts_of(file.name, listed, "train" if file.name in TRAINING else "test")
+        for part in record.parts_of(file.name, listed, "train" if file.name in TRAINING else "test")
     ]
-    return collect(scenes, missing_scenes(listed.values(), [s.name for s in sequences], root))
+    return record.collect(
+        scenes, record.missing_scenes(listed.values(), [s.name for s in sequences], root)
+    )
 
 
 def _sequence_of_line(line: str) -> tuple[str, tuple[str, ...]]:
@@ -353,44 +332,33 @@ def _sequence_of_line(line: str) -> tuple[str, tuple[str, ...]]:
     return line, ()
 
 
-def _sequence_scene(root: Path, sequence: Path, part: Part) -> ArchiveScene:
+def _sequence_scene(root: Path, sequence: Path, part: record.Part) -> ArchiveScene:
     images = _numbered(sequence / "image_2", IMAGE_SUFFIXES)
     if not images:
         raise ArchiveError(
             f"{sequence / 'image_2'}: no images; unpack the colour images of the sequence"
         )
-    size, numbers = first_size(images.values()), tuple(images)
+    size, numbers = record.first_size(images.values()), tuple(images)
     camera, problems = _calibration(partial(read_odometry_camera, sequence))
     scans = {} if camera is None else _numbered(sequence / "velodyne", (".bin",))
     if camera is not None and scans and camera.T_cam_velo is None:
         problems.append(f"{sequence / 'calib.txt'}: no row 'Tr:'; the scene has no depth")
         scans = {}
-    frames = tuple(
-        ArchiveFrame(
-            name=f"{number:06d}",
-            image=file,
-            depth=None
-            if camera is None or number not in scans
-            else partial(_scan_depth, scans[number], camera, size),
-        )
-        for number, file in images.items()
-    )
+    depth = {n: partial(_scan_depth, scan, camera, size) for n, scan in scans.items() if camera}
     poses = None if camera is None else _sequence_poses(root, sequence, camera, numbers, problems)
-    path = sequence / "times.txt"
-    times, late = _increasing(path, lambda lines: np.array([float(lines[n]) for n in numbers]))
-    return ArchiveScene(
-        name=f"odometry_{part.name}",
-        split=part.split,
-        frames=frames,
-        image_size=size,
-        intrinsics=camera and camera.intrinsics,
-        source=f"{ODOMETRY}, sequence {sequence.name}, image_2",
-        licence=LICENCE,
-        depth_units_per_metre=VELODYNE_UNITS,
-        poses=poses,
-        timestamps=times,
-        problems=(*problems, *late),
+    times = _increasing(
+        sequence / "times.txt", lambda lines: np.array([float(lines[n]) for n in numbers]), problems
     )
+    return ArchiveScene(
+        name=f"odometry_{part.name}", split=part.split, licence=LICENCE,
+        source=f"{ODOMETRY}, sequence {sequence.name}, image_2",
+        frames=tuple(
+            ArchiveFrame(name=f"{number:06d}", image=file, depth=depth.get(number))
+            for number, file in images.items()
+        ),
+        image_size=size, intrinsics=camera and camera.intrinsics, poses=poses, timestamps=times,
+        depth_units_per_metre=VELODYNE_UNITS, problems=tuple(problems),
+    )  # fmt: skip
 
 
 def _sequence_poses(
@@ -398,17 +366,16 @@ def _sequence_poses(
 ) -> Float[np.ndarray, "n 4 4"] | None:
     """Camera 2 to world, from the poses of camera 0: T_world_cam2 = T_world_cam0 T_cam0_cam2."""
     path = root / "poses" / f"{sequence.name}.txt"
-    if not path.is_file():
-        if sequence.name in WITH_POSES:
-            problems.append(f"{path}: no such file; the scene has no poses")
+    if not path.is_file() and sequence.name not in WITH_POSES:
         return None
+    known, fault = None, f"{path}: no such file"
     try:
-        known = read_poses(path, len(read_lines(path)))
+        if path.is_file():
+            known, fault = read_poses(path, len(read_lines(path))), f"{path}: the file is empty"
     except ValueError as error:
-        problems.append(f"{error}; the scene has no poses")
-        return None
+        fault = str(error)
     if known is None or len(known) == 0:
-        problems.append(f"{path}: the file is empty; the scene has no poses")
+        problems.append(f"{fault}; the scene has no poses")
         return None
     poses = np.full((numbers[-1] + 1, 4, 4), np.nan)
     if len(known) < len(poses):
@@ -427,16 +394,18 @@ def _calibration(read: Callable[[], KittiCamera]) -> tuple[KittiCamera | None, l
 
 
 def _increasing(
-    path: Path, seconds: Callable[[list[str]], Float[np.ndarray, " n"]]
-) -> tuple[Float[np.ndarray, " n"] | None, list[str]]:
-    """What `seconds` makes of the lines of a file; None, and a line, if that is no time."""
+    path: Path, seconds: Callable[[list[str]], Float[np.ndarray, " n"]], problems: list[str]
+) -> Float[np.ndarray, " n"] | None:
+    """What `seconds` makes of the lines of a file; None, which is told, if that is no time."""
     try:
         times = seconds(read_text(path).splitlines())
     except (OSError, ValueError, IndexError, TypeError) as error:
-        return None, [f"{path}: cannot be used ({error}); the scene has no timestamps"]
+        problems.append(f"{path}: cannot be used ({error}); the scene has no timestamps")
+        return None
     if not np.isfinite(times).all() or not np.all(np.diff(times) > 0):
-        return None, [f"{path}: time does not increase; the scene has no timestamps"]
-    return times, []
+        problems.append(f"{path}: time does not increase; the scene has no timestamps")
+        return None
+    return times
 
 
 def _numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:

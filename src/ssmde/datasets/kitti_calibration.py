@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from ssmde.data.sequence import check_pose
-from ssmde.datasets.record import ArchiveError
+from ssmde.datasets.record import ArchiveError, readable
 from ssmde.io import read_text
 
 EARTH_RADIUS = 6378137.0  # metres, as in KITTI's devkit
@@ -27,16 +28,13 @@ Numbers = dict[str, Float[np.ndarray, " _"]]
 class KittiCamera:
     """One rectified camera, and where the other sensors are; None for a file that is missing."""
 
-    intrinsics: Float[np.ndarray, "3 3"]
-    """In pixels of the rectified image."""
+    intrinsics: Float[np.ndarray, "3 3"]  # in pixels of the rectified image
     image_size: tuple[int, int] | None = None
     """Height and width of the rectified image the matrix is for; odometry does not tell it."""
-    T_cam_rect: Float[np.ndarray, "4 4"]
-    """The baseline between camera 0 and this one, in metres."""
+    T_cam_rect: Float[np.ndarray, "4 4"]  # the baseline between camera 0 and this one, in metres
     T_cam_velo: Float[np.ndarray, "4 4"] | None = None
     T_cam_imu: Float[np.ndarray, "4 4"] | None = None
-    problems: tuple[str, ...] = ()
-    """What is missing or broken: one line for each file."""
+    problems: tuple[str, ...] = ()  # what is missing or broken: one line for each file
 
 
 def read_raw_camera(date: Path, camera: str) -> KittiCamera:
@@ -49,15 +47,14 @@ def read_raw_camera(date: Path, camera: str) -> KittiCamera:
     problems: list[str] = []
     T_cam0_velo = _read_motion(date / "calib_velo_to_cam.txt", problems)
     T_velo_imu = _read_motion(date / "calib_imu_to_velo.txt", problems)
+    # Scanner to camera 0, then rectified, then along the baseline to this camera.
     T_cam_velo = None if T_cam0_velo is None else T_cam_rect @ T_rect_cam0 @ T_cam0_velo
     return KittiCamera(
-        intrinsics=intrinsics,
-        image_size=(int(size[1]), int(size[0])),
-        T_cam_rect=T_cam_rect,
+        intrinsics=intrinsics, image_size=(int(size[1]), int(size[0])), T_cam_rect=T_cam_rect,
         T_cam_velo=T_cam_velo,
         T_cam_imu=None if T_cam_velo is None or T_velo_imu is None else T_cam_velo @ T_velo_imu,
         problems=tuple(problems),
-    )
+    )  # fmt: skip
 
 
 def read_odometry_camera(sequence: Path) -> KittiCamera:
@@ -72,50 +69,42 @@ def read_odometry_camera(sequence: Path) -> KittiCamera:
     return KittiCamera(intrinsics=intrinsics, T_cam_rect=T_cam_rect, T_cam_velo=T_cam_velo)
 
 
-def read_oxts(path: Path) -> tuple[float, float, float, float, float, float]:
+def read_oxts(path: Path) -> list[float]:
     """Latitude, longitude (degrees), altitude (metres), roll, pitch and yaw (radians)."""
-    try:
+    no_pose = "the frame has no pose"
+    with readable(path, missing=no_pose, broken=no_pose):
         numbers = [float(word) for word in read_text(path).split()]
-    except FileNotFoundError as error:
-        raise ArchiveError(f"{path}: no such file; the frame has no pose") from error
-    except (OSError, ValueError) as error:
-        raise ArchiveError(f"{path}: cannot be read ({error}); the frame has no pose") from error
     if len(numbers) != OXTS_FIELDS or not all(map(math.isfinite, numbers)):
         raise ArchiveError(
-            f"{path}: expected {OXTS_FIELDS} finite numbers, got {len(numbers)}; the frame has no "
-            "pose"
+            f"{path}: expected {OXTS_FIELDS} finite numbers, got {len(numbers)}; {no_pose}"
         )
-    latitude, longitude, altitude, roll, pitch, yaw = numbers[:6]
-    return latitude, longitude, altitude, roll, pitch, yaw
+    return numbers[:6]
 
 
-def imu_pose(
-    reading: tuple[float, float, float, float, float, float], mercator_scale: float
-) -> Float[np.ndarray, "4 4"]:
+def imu_pose(reading: Sequence[float], mercator_scale: float) -> Float[np.ndarray, "4 4"]:
     """IMU (x forward, y left, z up) to world (east, north, up), in metres, as the devkit has it.
 
     t = (s r lon, s r ln tan(45 deg + lat / 2), alt), R = R_z(yaw) R_y(pitch) R_x(roll), of what
     `read_oxts` gives; s is the cosine of the latitude of the first place.
     """
     latitude, longitude, altitude, roll, pitch, yaw = reading
-    east = mercator_scale * EARTH_RADIUS * math.radians(longitude)
     north = math.log(math.tan(math.pi / 4 + math.radians(latitude) / 2))
     T = np.eye(4)
-    T[:3, :3] = _turn(2, yaw) @ _turn(1, pitch) @ _turn(0, roll)
-    T[:3, 3] = east, mercator_scale * EARTH_RADIUS * north, altitude
+    T[:3, :3] = Rotation.from_euler("ZYX", [yaw, pitch, roll]).as_matrix()
+    T[:3, 3] = np.array([math.radians(longitude), north, 0]) * mercator_scale * EARTH_RADIUS
+    T[2, 3] = altitude
     return T
 
 
 def camera_poses(
-    files: Sequence[Path], T_cam_imu: Float[np.ndarray, "4 4"]
-) -> tuple[Float[np.ndarray, "n 4 4"] | None, list[str]]:
-    """Camera-to-world matrices in metres, nan where unknown, and a line for each broken file.
+    files: Sequence[Path], T_cam_imu: Float[np.ndarray, "4 4"], problems: list[str]
+) -> Float[np.ndarray, "n 4 4"] | None:
+    """Camera-to-world matrices in metres, nan where unknown; None if none is known.
 
-    There is one file of oxts/data a frame, in time order. The world is the camera of the first
-    frame whose pose is known. None if none is.
+    There is one file of oxts/data a frame, in time order; broken ones are told. The world is the
+    camera of the first frame whose pose is known.
     """
     poses = np.full((len(files), 4, 4), np.nan)
-    problems: list[str] = []
     scale = None
     for pose, file in zip(poses, files, strict=True):
         try:
@@ -124,8 +113,9 @@ def camera_poses(
             problems.append(str(error))
             continue
         scale = math.cos(math.radians(reading[0])) if scale is None else scale
+        # T_world_cam = T_world_imu T_imu_cam
         pose[:] = imu_pose(reading, scale) @ np.linalg.inv(T_cam_imu)
-    return (None, problems) if scale is None else (from_first(poses), problems)
+    return None if scale is None else from_first(poses)
 
 
 def from_first(poses: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "n 4 4"]:
@@ -134,24 +124,10 @@ def from_first(poses: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "n 4 4"]:
     return np.linalg.inv(poses[known][0]) @ poses
 
 
-def _turn(axis: int, angle: float) -> Float[np.ndarray, "3 3"]:
-    """Right-handed rotation about one axis, by an angle in radians."""
-    i, j = (axis + 1) % 3, (axis + 2) % 3
-    R = np.eye(3)
-    R[i, i] = R[j, j] = math.cos(angle)
-    R[j, i] = math.sin(angle)
-    R[i, j] = -math.sin(angle)
-    return R
-
-
 def _read_calibration(path: Path) -> Numbers:
     """The rows `KEY: numbers` of a file; rows of words, such as a date, are left out."""
-    try:
+    with readable(path, missing="unpack the calibration archive"):
         lines = read_text(path).splitlines()
-    except FileNotFoundError as error:
-        raise ArchiveError(f"{path}: no such file; unpack the calibration archive") from error
-    except (OSError, ValueError) as error:
-        raise ArchiveError(f"{path}: cannot be read ({error}); unpack it again") from error
     found: Numbers = {}
     for line in lines:
         key, _, row = line.partition(":")
@@ -175,7 +151,7 @@ def _projection(
 ) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "4 4"]]:
     """K and `T_cam_rect`, a shift t in metres, of the row P = K [I | t]."""
     P = _entry(path, numbers, key, 12).reshape(3, 4)
-    try:
+    try:  # the fourth column is K t
         shift = np.linalg.solve(P[:, :3], P[:, 3])
     except np.linalg.LinAlgError as error:
         raise ArchiveError(f"{path}: '{key}:' is no camera matrix; unpack it again") from error

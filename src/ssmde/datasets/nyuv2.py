@@ -9,22 +9,11 @@ folder named like a kind of room (kitchen) holds single labelled images.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float
-
-from ssmde.datasets.lists import (
-    Part,
-    Row,
-    SceneList,
-    missing_scenes,
-    parts_of,
-    read_scene_lists,
-    scene_and_words,
-)
+from ssmde.datasets import record
 from ssmde.datasets.nyuv2_files import (
     COLOR_CAMERA,
     IMAGE_SIZE,
@@ -35,18 +24,8 @@ from ssmde.datasets.nyuv2_files import (
     read_matlab5,
     read_registered_depth,
 )
-from ssmde.datasets.record import (
-    Archive,
-    ArchiveError,
-    ArchiveFrame,
-    ArchiveScene,
-    Split,
-    collect,
-    first_size,
-    in_pixels,
-    read_sized_depth,
-)
-from ssmde.datasets.sensors import clock_problem, frame_rate, match_times, time_name
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
+from ssmde.datasets.sensors import clock_problem, frame_rate, in_time_order, match_times, time_name
 
 PAPER = "NYU Depth V2 (Silberman et al., ECCV 2012)"
 UNITS_PER_METRE = 5000  # the sensor sees up to 10 m
@@ -80,11 +59,6 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archi
             scenes or single images, one a line: `kitchen_0028b`, `45` or `color 0045 l` for the
             45th labelled image, `bathroom/rgb_00044.jpg` for a file of a pack, which also is the
             45th labelled image where no such pack lies in `root`.
-
-    Raises:
-        FileNotFoundError: If there is nothing of the data set.
-        ImportError: If the labelled set is there and h5py is not installed.
-        ValueError: If a list cannot be read.
     """
     labelled = root if root.is_file() else root / f"{LABELLED}.mat"
     folders = _scene_folders(root)
@@ -97,22 +71,20 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archi
     if labelled.is_file() and beside.is_file() and not lists:
         lists = {"test": beside}
     wanted = _read_lists(lists or {})
-    rooms: set[str] = set()
-    scenes: list[Callable[[], ArchiveScene]] = []
+    scenes, rooms, known = list[Callable[[], ArchiveScene]](), set[str](), [*folders]
     if labelled.is_file():
-        for split, found in wanted.items():
-            wanted[split] = _to_numbers(found, folders)
-        problems = missing_scenes(wanted.values(), (*folders, LABELLED), root)
+        wanted = {split: _to_numbers(found, folders) for split, found in wanted.items()}
+        known.append(LABELLED)
+    problems = record.missing_scenes(wanted.values(), known, root)
+    if labelled.is_file():
         scenes, rooms = _labelled(labelled, wanted, problems)
-    else:
-        problems = missing_scenes(wanted.values(), tuple(folders), root)
     for name, folder in folders.items():
-        for part in parts_of(name, wanted, _default(folder, root)):
+        for part in record.parts_of(name, wanted, _default(folder, root)):
             if part.split == "train" and not part.listed_in and _room(name) in rooms:
                 problems.append(f"{folder}: test images were taken in this room; left out")
             else:
                 scenes.append(partial(_folder_scene, folder, part))
-    return collect(scenes, problems)
+    return record.collect(scenes, problems)
 
 
 def _scene_folders(root: Path) -> dict[str, Path]:
@@ -131,7 +103,7 @@ def _scene_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def _default(folder: Path, root: Path) -> Split:
+def _default(folder: Path, root: Path) -> record.Split:
     """Single labelled images test, recordings train; a folder above may be named `test`."""
     above = folder.relative_to(root).parts
     return "test" if "test" in above or not RECORDING.fullmatch(folder.resolve().name) else "train"
@@ -142,21 +114,22 @@ def _room(scene: str) -> str:
     return re.sub(r"(?<=\d)[a-z]$", "", scene)
 
 
-def _read_lists(lists: Mapping[str, Path]) -> dict[Split, SceneList]:
+def _read_lists(lists: Mapping[str, Path]) -> dict[record.Split, record.SceneList]:
     texts = {split: path for split, path in lists.items() if path.suffix != ".mat"}
-    found = read_scene_lists(texts, _parse)
+    found = record.read_scene_lists(texts, _parse)
     for split in (split for split in lists if split not in texts):
-        numbers = read_matlab5(lists[split]).get(SPLITS_KEYS.get(split, ""))
+        key = SPLITS_KEYS.get(split, "")
+        numbers = read_matlab5(lists[split], [key]).get(key)
         if numbers is None:
             raise ValueError(
                 f"{lists[split]}: has no list for {split}; it names train and test images"
             )
         rows = {LABELLED: tuple((str(int(n)),) for n in numbers)}
-        found["train" if split == "train" else "test"] = SceneList(path=lists[split], rows=rows)
+        found["train" if split == "train" else "test"] = record.SceneList(lists[split], rows)
     return found
 
 
-def _parse(line: str) -> tuple[str, Row]:
+def _parse(line: str) -> tuple[str, record.Row]:
     """Scene and frame of a line of a list."""
     first, *words = line.split()
     if first.isdigit():
@@ -166,12 +139,12 @@ def _parse(line: str) -> tuple[str, Row]:
     scene, _, file = first.strip("/").rpartition("/")
     if (not scene and words) or (scene and not PACKED.fullmatch(file)):
         raise ValueError(f"expected {LINE_FORMS}, got '{line}'")
-    return (scene.rpartition("/")[2], (file,)) if scene else scene_and_words(line)
+    return (scene.rpartition("/")[2], (file,)) if scene else record.scene_and_words(line)
 
 
-def _to_numbers(found: SceneList, folders: Mapping[str, Path]) -> SceneList:
+def _to_numbers(found: record.SceneList, folders: Mapping[str, Path]) -> record.SceneList:
     """The list with files of packs that are not there as numbers of labelled images."""
-    rows: dict[str, tuple[Row, ...]] = {}
+    rows: dict[str, tuple[record.Row, ...]] = {}
     for scene, names in found.rows.items():
         if scene in folders or RECORDING.fullmatch(scene) or not names or scene == LABELLED:
             rows[scene] = (*rows.get(scene, ()), *names)
@@ -179,14 +152,14 @@ def _to_numbers(found: SceneList, folders: Mapping[str, Path]) -> SceneList:
         files = [PACKED.fullmatch(row[0]) for row in names]
         numbers = tuple((str(int(file[1]) + 1),) for file in files if file)  # packs count from 0
         rows[LABELLED] = (*rows.get(LABELLED, ()), *numbers)
-    return SceneList(path=found.path, rows=rows)
+    return record.SceneList(found.path, rows)
 
 
 def _labelled(
-    path: Path, wanted: Mapping[Split, SceneList], problems: list[str]
+    path: Path, wanted: Mapping[record.Split, record.SceneList], problems: list[str]
 ) -> tuple[list[Callable[[], ArchiveScene]], set[str]]:
     """What makes the scenes of the labelled set, and the rooms its test images were taken in."""
-    parts = [part for part in parts_of(LABELLED, wanted) if part.rows]
+    parts = [part for part in record.parts_of(LABELLED, wanted) if part.rows]
     if not parts:
         problems.append(
             f"{path}: left out, for no list names its images; the published figures are for the "
@@ -199,39 +172,32 @@ def _labelled(
         problems.append(str(error))
         return [], set()
     if size != IMAGE_SIZE:
-        problems.append(f"{path}: images of {in_pixels(size)} pixels, expected 640 x 480")
+        problems.append(f"{path}: images of {record.in_pixels(size)} pixels, expected 640 x 480")
         return [], set()
     tests = [int(row[0]) for part in parts if part.split == "test" for row in part.rows]
     scenes = [partial(_labelled_scene, path, part, len(taken_in)) for part in parts]
     return scenes, {_room(taken_in[n - 1]) for n in tests if 1 <= n <= len(taken_in)}
 
 
-def _labelled_scene(path: Path, part: Part, count: int) -> ArchiveScene:
+def _labelled_scene(path: Path, part: record.Part, count: int) -> ArchiveScene:
     """The images of the labelled set that a list names by numbers from 1."""
     numbers = sorted({int(row[0]) for row in part.rows})
+    frames, problems = list[ArchiveFrame](), list[str]()
+    for n in numbers:
+        if 1 <= n <= count:
+            depth = partial(read_labelled_depth, path, n - 1)
+            image = partial(read_labelled_image, path, n - 1)
+            frames.append(ArchiveFrame(name=f"{n:04d}", image=image, depth=depth))
+        else:
+            problems.append(f"{path}: {part.listed_in} names image {n}, but there are {count}")
     return NyuScene(
-        name=part.name,
-        split=part.split,
-        frames=tuple(
-            ArchiveFrame(
-                name=f"{n:04d}",
-                image=partial(read_labelled_image, path, n - 1),
-                depth=partial(read_labelled_depth, path, n - 1),
-            )
-            for n in numbers
-            if 1 <= n <= count
-        ),
+        name=part.name, split=part.split, frames=tuple(frames), problems=tuple(problems),
         source=f"{PAPER}, labelled set, filled depth; single images, no video",
         depth_units_per_metre=UNITS_PER_METRE,
-        problems=tuple(
-            f"{path}: {part.listed_in} names image {n}, but there are {count}"
-            for n in numbers
-            if not 1 <= n <= count
-        ),
-    )
+    )  # fmt: skip
 
 
-def _folder_scene(folder: Path, part: Part) -> ArchiveScene:
+def _folder_scene(folder: Path, part: record.Part) -> ArchiveScene:
     """The frames of a pack or a recording that a list names; all without one."""
     files = sorted(f.name for f in folder.iterdir())
     images = {name: m[1] for name in files if (m := PACKED.fullmatch(name))}
@@ -250,71 +216,57 @@ def _folder_scene(folder: Path, part: Part) -> ArchiveScene:
     for name, number in images.items():
         depth, read = folder / f"sync_depth_{number}.png", None
         if depth.name in files:
-            read = partial(read_sized_depth, depth, PACK_UNITS_PER_METRE, IMAGE_SIZE)
+            read = partial(record.read_sized_depth, depth, PACK_UNITS_PER_METRE, IMAGE_SIZE)
         else:
             problems.append(f"{depth}: no such file; a frame has no depth")
         frames.append(ArchiveFrame(name=number, image=folder / name, depth=read))
     if not frames:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
-    first_size([folder / name for name in images], IMAGE_SIZE)
+    record.first_size([folder / name for name in images], IMAGE_SIZE)
     return NyuScene(
-        name=part.name,
-        split=part.split,
-        frames=tuple(frames),
+        name=part.name, split=part.split, frames=tuple(frames), problems=tuple(problems),
         source=f"{PAPER}, {folder.resolve().name}, pack made with the toolbox",
         depth_units_per_metre=PACK_UNITS_PER_METRE,
-        problems=tuple(problems),
-    )
+    )  # fmt: skip
 
 
-def _recorded_scene(folder: Path, files: list[str], part: Part) -> ArchiveScene:
+def _recorded_scene(folder: Path, files: list[str], part: record.Part) -> ArchiveScene:
     if part.rows:
         raise ArchiveError(
             f"{folder}: a raw recording, but {part.listed_in} names {part.rows[0][0]} of it; "
             "name the scene alone"
         )
     problems: list[str] = []
-    times, images = _recorded(folder, files, "r", problems)
-    depth_times, depths = _recorded(folder, files, "d", problems)
+    times, images = in_time_order(_recorded(folder, files, "r", problems), problems)
+    depth_times, depths = in_time_order(_recorded(folder, files, "d", problems), problems)
     if not images:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
     pairs = match_times(times, depth_times)
     problems += clock_problem("the images", times, f"{folder}, depth", depth_times, len(pairs))
-    first_size(images, IMAGE_SIZE)
+    record.first_size(images, IMAGE_SIZE)
+    frames = tuple(
+        ArchiveFrame(
+            name=time_name(time), image=partial(read_color, image),
+            depth=partial(read_registered_depth, depths[pairs[i]]) if i in pairs else None,
+        )
+        for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
+    )  # fmt: skip
     return NyuScene(
-        name=part.name,
-        split=part.split,
-        frames=tuple(
-            ArchiveFrame(
-                name=time_name(time),
-                image=partial(read_color, image),
-                depth=partial(read_registered_depth, depths[pairs[i]]) if i in pairs else None,
-            )
-            for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
-        ),
+        name=part.name, split=part.split, frames=frames, timestamps=times, fps=frame_rate(times),
         source=f"{PAPER}, {folder.resolve().name}, raw; rectified and registered",
-        depth_units_per_metre=UNITS_PER_METRE,
-        fps=frame_rate(times),
-        timestamps=times,
-        problems=tuple(problems),
-    )
+        depth_units_per_metre=UNITS_PER_METRE, problems=tuple(problems),
+    )  # fmt: skip
 
 
 def _recorded(
     folder: Path, files: list[str], letter: str, problems: list[str]
-) -> tuple[Float[np.ndarray, " n"], list[Path]]:
-    """Times and files of one camera, in time order; empty files and second ones are told."""
-    found: dict[str, tuple[float, Path]] = {}
+) -> Iterator[tuple[float, Path]]:
+    """Times and files of one camera; empty files are told."""
     for name in files:
         match = RECORDED.fullmatch(name)
         if match is None or match[1] != letter:
             continue
-        path, time = folder / name, float(match[2])
-        if path.stat().st_size == 0:
-            problems.append(f"{path}: the file is empty; left out")
-        elif time_name(time) in found:
-            problems.append(f"{path}: a second file of the same time; left out")
+        if (folder / name).stat().st_size:
+            yield float(match[2]), folder / name
         else:
-            found[time_name(time)] = (time, path)
-    ordered = sorted(found.values())
-    return np.array([time for time, _ in ordered], np.float64), [path for _, path in ordered]
+            problems.append(f"{folder / name}: the file is empty; left out")

@@ -6,31 +6,23 @@ Unlike there, depth is the distance from the color camera, and beyond 10 m it is
 """
 
 import re
-import struct
-import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Num, UInt8, UInt16
+from scipy.io import loadmat
 
 from ssmde.data.images import read_image
 from ssmde.datasets.record import ArchiveError, in_pixels, read_archive_file
 from ssmde.datasets.sensors import depth_image
 
 INSTALL = "pip install 'ssmde[nyuv2]'"
-# MATLAB's file format before HDF5 (version 5), little-endian.
-MATLAB_HEADER_BYTES = 128
-MATRIX, COMPRESSED = 14, 15
-# Codes of its numbers (MathWorks, MAT-File Format, table 1-1).
-MATLAB_NUMBERS = {
-    1: "<i1", 2: "<u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8",
-    13: "<u8",
-}  # fmt: skip
 
 # camera_params.m of the toolbox (Silberman et al., ECCV 2012). Its pixels count from 1: less 1.
 IMAGE_SIZE = (480, 640)
@@ -76,6 +68,7 @@ MAX_DEPTH = 10.0  # metres, camera_params.m
 WHITE = 255  # beyond the border, as in the labelled images
 LENS_STEPS = 8  # of the fixed-point iteration; the error is below 1e-6 pixels
 PGM_HEADER = re.compile(rb"P5\s+(\d+)\s+(\d+)\s+65535\s", re.ASCII)
+Values = Float[np.ndarray, "*b"]
 
 
 def read_color(path: Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -94,26 +87,33 @@ def read_registered_depth(path: Path) -> Float32[np.ndarray, "h w"]:
     known = (raw >= LEAST_RAW) & (raw <= DEPTH_ORIGIN - DEPTH_NUMERATOR / MAX_DEPTH)
     depth = DEPTH_NUMERATOR / (DEPTH_ORIGIN - raw[known])
     points = _depth_directions()[known] * depth[:, None]
+    # From the depth camera into the color camera, whose distances count: see the head of the file.
     return depth_image(points @ R_COLOR_DEPTH.T + COLOR_FROM_DEPTH, COLOR_CAMERA, IMAGE_SIZE)
 
 
-def distort(
-    x: Float[np.ndarray, "*b"], y: Float[np.ndarray, "*b"], lens: tuple[float, ...]
-) -> tuple[Float[np.ndarray, "*b"], Float[np.ndarray, "*b"]]:
+def distort(x: Values, y: Values, lens: tuple[float, ...]) -> tuple[Values, Values]:
     """Where a lens k1 k2 p1 p2 k3 shows a direction (x, y) at depth 1 (Brown, 1966)."""
     radial, dx, dy = _bend(x, y, lens)
     return x * radial + dx, y * radial + dy
 
 
-def undistort(
-    x: Float[np.ndarray, "*b"], y: Float[np.ndarray, "*b"], lens: tuple[float, ...]
-) -> tuple[Float[np.ndarray, "*b"], Float[np.ndarray, "*b"]]:
+def undistort(x: Values, y: Values, lens: tuple[float, ...]) -> tuple[Values, Values]:
     """Direction that a lens shows here: the inverse of `distort`, by fixed-point iteration."""
     straight_x, straight_y = x, y
     for _ in range(LENS_STEPS):
         radial, dx, dy = _bend(straight_x, straight_y, lens)
         straight_x, straight_y = (x - dx) / radial, (y - dy) / radial
     return straight_x, straight_y
+
+
+def _bend(x: Values, y: Values, lens: tuple[float, ...]) -> tuple[Values, Values, Values]:
+    """Radial factor and tangential shift."""
+    k1, k2, p1, p2, k3 = lens
+    square = x * x + y * y
+    radial = 1 + square * (k1 + square * (k2 + square * k3))
+    dx = 2 * p1 * x * y + p2 * (square + 2 * x * x)
+    dy = p1 * (square + 2 * y * y) + 2 * p2 * x * y
+    return radial, dx, dy
 
 
 def read_labelled_set(path: Path) -> tuple[tuple[str, ...], tuple[int, int]]:
@@ -145,45 +145,20 @@ def read_labelled_depth(path: Path, index: int) -> Float32[np.ndarray, "h w"]:
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
 
 
-def read_matlab5(path: Path) -> dict[str, Num[np.ndarray, " _"]]:
-    """Numbers of every variable of a MATLAB 5 file, column by column; others are left out.
-
-    A reader of our own: nothing but arrays of numbers is made of what the file holds.
-    """
+def read_matlab5(path: Path, names: Sequence[str]) -> dict[str, Num[np.ndarray, " _"]]:
+    """Numbers of these variables of a MATLAB 5 file, column by column; others are left out."""
     content = read_archive_file(path)
     if content[:6] != b"MATLAB" or content[124:128] != b"\x00\x01IM":
         raise ArchiveError(f"{path}: expected a MATLAB 5 file; save it with `save -v7`")
-    found: dict[str, Num[np.ndarray, " _"]] = {}
     try:
-        for kind, data in _elements(content[MATLAB_HEADER_BYTES:]):
-            if kind == COMPRESSED:
-                kind, data = next(_elements(zlib.decompress(data)))
-            if kind == MATRIX:
-                _flags, _size, name, *numbers = _elements(data)
-                if numbers and numbers[0][0] in MATLAB_NUMBERS:
-                    values = np.frombuffer(numbers[0][1], MATLAB_NUMBERS[numbers[0][0]])
-                    found[name[1].decode("ascii")] = values
-    except (struct.error, zlib.error, ValueError, StopIteration) as error:
+        found = loadmat(BytesIO(content), variable_names=names)
+    except Exception as error:  # a broken file fails in any way
         raise ArchiveError(f"{path}: broken ({error}); download it again") from error
-    return found
-
-
-def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Kind and data of one element of a MATLAB file after the other."""
-    at = 0
-    while at < len(content):
-        kind, size = struct.unpack_from("<II", content, at)
-        if kind >> 16:  # up to four bytes stand within the tag
-            kind, size, start = kind & 0xFFFF, kind >> 16, at + 4
-            end = at + 8
-        else:
-            start = at + 8
-            padding = 0 if kind == COMPRESSED else -size % 8
-            end = start + size + padding
-        if start + size > len(content):
-            raise ValueError("it ends too early")
-        yield kind, content[start : start + size]
-        at = end
+    return {
+        name: found[name].ravel(order="F")
+        for name in names
+        if name in found and found[name].dtype.kind in "iuf"
+    }
 
 
 def _read_raw_depth(path: Path) -> UInt16[np.ndarray, "h w"]:
@@ -242,18 +217,6 @@ def _depth_directions() -> Float[np.ndarray, "h w 3"]:
     return np.stack([x, y, np.ones_like(x)], axis=-1)
 
 
-def _bend(
-    x: Float[np.ndarray, "*b"], y: Float[np.ndarray, "*b"], lens: tuple[float, ...]
-) -> tuple[Float[np.ndarray, "*b"], Float[np.ndarray, "*b"], Float[np.ndarray, "*b"]]:
-    """Radial factor and tangential shift."""
-    k1, k2, p1, p2, k3 = lens
-    square = x * x + y * y
-    radial = 1 + square * (k1 + square * (k2 + square * k3))
-    dx = 2 * p1 * x * y + p2 * (square + 2 * x * x)
-    dy = p1 * (square + 2 * y * y) + 2 * p2 * x * y
-    return radial, dx, dy
-
-
 def _sample(
     pixels: UInt8[np.ndarray, "h w 3"], u: Float[np.ndarray, "h w"], v: Float[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
@@ -265,6 +228,7 @@ def _sample(
     down = (v - top).astype(np.float32)[..., None]
     upper = pixels[top, left] * (1 - across) + pixels[top, left + 1] * across
     lower = pixels[top + 1, left] * (1 - across) + pixels[top + 1, left + 1] * across
+    # Rounded, not cut off: a picture that is resampled must not become darker.
     values = (upper * (1 - down) + lower * down + 0.5).clip(0, 255).astype(np.uint8)
     values[(u < 0) | (u > width - 1) | (v < 0) | (v > height - 1)] = WHITE
     return values

@@ -1,40 +1,39 @@
-"""Scenes as a reader of an official archive hands them over; frames are opened when asked for.
+"""Scenes as a reader of an official archive hands them over, and the lists that divide them.
 
 A reader lists what is there and reads small text files; images and depth are read frame by frame by
 whoever writes the scene folder. So one broken file costs one frame, not the archive.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from ssmde.data.images import ImageError, read_depth, read_size
 from ssmde.data.sequence import check_intrinsics
-from ssmde.io import FileError, read_bytes
+from ssmde.io import FileError, read_bytes, read_lines
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 ReadImage = Callable[[], UInt8[np.ndarray, "h w 3"]]
 ReadDepth = Callable[[], Float32[np.ndarray, "h w"]]
+Row = tuple[str, ...]
+"""The words by which a list names a frame."""
 
 
 class ArchiveError(ValueError):
-    """A file of an archive that is missing or cannot be used; the message names it.
-
-    Raised by all readers of files in this folder.
-    """
+    """A file of an archive that is missing or cannot be used; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchiveFrame:
     """One frame of an archive."""
 
-    name: str
-    """Stem of its files in the scene folder; the order of the names is the order in time."""
+    name: str  # stem of its files in the scene folder; the order of the names is the order in time
     image: Path | ReadImage
     """A JPEG or PNG that can be copied, or what gives RGB. Raises `ArchiveError` or `ImageError`
     for a broken file."""
@@ -49,25 +48,18 @@ class ArchiveScene:
 
     name: str
     split: Split
-    frames: tuple[ArchiveFrame, ...]
-    """In time order."""
-    image_size: tuple[int, int]
-    """Height, width."""
+    frames: tuple[ArchiveFrame, ...]  # in time order
+    image_size: tuple[int, int]  # height, width
     intrinsics: Float[np.ndarray, "3 3"] | None
     """Pinhole matrix in pixels of the images; None if the archive has none."""
-    source: str
-    """Archive, paper and part, for scene.json."""
-    licence: str
-    """As the archive states it."""
+    source: str  # archive, paper and part, for scene.json
+    licence: str  # as the archive states it
     depth_units_per_metre: int = 256
     """What 1 m is in the depth PNGs that are written: 65535 / this is the largest depth."""
     fps: float | None = None
-    poses: Float[np.ndarray, "n 4 4"] | None = None
-    """Camera to world, in metres; nan where unknown."""
-    timestamps: Float[np.ndarray, " n"] | None = None
-    """In seconds."""
-    problems: tuple[str, ...] = ()
-    """What was left out, and why: one line for each file."""
+    poses: Float[np.ndarray, "n 4 4"] | None = None  # camera to world, in metres; nan where unknown
+    timestamps: Float[np.ndarray, " n"] | None = None  # in seconds
+    problems: tuple[str, ...] = ()  # what was left out, and why: one line for each file
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a scene."""
@@ -97,7 +89,7 @@ def collect(
         try:
             made = make()
             found += [made] if isinstance(made, ArchiveScene) else made
-        except (ArchiveError, ImageError) as error:
+        except ValueError as error:  # a file, an image, or a matrix that is no camera
             problems.append(str(error))
     return Archive(scenes=tuple(found), problems=tuple(problems))
 
@@ -111,6 +103,19 @@ def read_archive_file(path: Path) -> bytes:
     except OSError as error:
         reason = error.strerror or "no such file"
         raise ArchiveError(f"{path}: cannot be read ({reason})") from error
+
+
+@contextmanager
+def readable(
+    path: Path, *, missing: str = "unpack the archive again", broken: str = "unpack it again"
+) -> Generator[None]:
+    """What goes wrong in this block becomes an `ArchiveError` about the file, with the remedy."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ArchiveError(f"{path}: no such file; {missing}") from error
+    except (OSError, ValueError) as error:
+        raise ArchiveError(f"{path}: cannot be read ({error}); {broken}") from error
 
 
 def in_pixels(size: tuple[int, int]) -> str:
@@ -146,3 +151,92 @@ def read_sized_depth(
             f"{path}: {in_pixels(depth.shape)} pixels, but the images have {in_pixels(size)}"
         )
     return depth
+
+
+class SceneList(NamedTuple):
+    """Contents of one list."""
+
+    path: Path
+    rows: Mapping[str, tuple[Row, ...]]  # frames of each scene, each once; none for the whole scene
+
+
+class Part(NamedTuple):
+    """A scene folder to be made of a scene."""
+
+    name: str
+    split: Split
+    rows: tuple[Row, ...] = ()  # its frames; none for all
+    listed_in: str = ""  # list that asks for it, for messages
+
+
+def scene_and_words(line: str) -> tuple[str, Row]:
+    """Scene and words of a line: `SCENE` or `SCENE word word`; a path counts by its first part."""
+    scene, *words = line.split()
+    return scene.strip("/").partition("/")[0], tuple(words)
+
+
+def read_scene_lists(
+    lists: Mapping[str, Path], parse: Callable[[str], tuple[str, Row]] = scene_and_words
+) -> dict[Split, SceneList]:
+    """The lists of all parts; lines that start with # do not count.
+
+    Args:
+        lists: File for `train`, `val` or `test`.
+        parse: Gives the scene of a line, and the words that name a frame in it.
+
+    Raises:
+        ValueError: If there is a list for another part, a file is missing or empty, or `parse`
+            refuses a line.
+    """
+    if strange := set(lists) - set(SPLITS):
+        raise ValueError(f"lists are for train, val and test, got {', '.join(sorted(strange))}")
+    return {split: _read(lists[split], parse) for split in SPLITS if split in lists}
+
+
+def parts_of(name: str, lists: Mapping[Split, SceneList], default: Split = "train") -> list[Part]:
+    """What is to be made of a scene: one part for each list that names it.
+
+    A scene that no list names belongs to `default`, unless that has a list. A part of a scene
+    carries the name of its list, and so does a scene of several lists.
+    """
+    asked: list[tuple[Split, SceneList]] = [
+        (s, lists[s]) for s in SPLITS if s in lists and name in lists[s].rows
+    ]
+    if not asked:
+        return [] if default in lists else [Part(name=name, split=default)]
+    return [
+        Part(
+            f"{name}_{split}" if found.rows[name] or len(asked) > 1 else name,
+            split, found.rows[name], str(found.path),
+        )
+        for split, found in asked
+    ]  # fmt: skip
+
+
+def missing_scenes(lists: Iterable[SceneList], known: Sequence[str], root: Path) -> list[str]:
+    """One line for each scene that a list names and `root` does not have."""
+    return [
+        f"{found.path}: no scene '{name}' in {root}; unpack its archive there"
+        for found in lists
+        for name in found.rows
+        if name not in known
+    ]
+
+
+def _read(path: Path, parse: Callable[[str], tuple[str, Row]]) -> SceneList:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such list; give a text file with one scene or frame a line")
+    found: dict[str, dict[Row, None]] = {}
+    for number, line in read_lines(path):
+        if line.startswith("#"):
+            continue
+        try:
+            scene, words = parse(line)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+        found.setdefault(scene, {})[words] = None
+    if not found:
+        raise ValueError(f"{path}: the list is empty; name one scene or frame a line")
+    # A line without a frame asks for the whole scene, whatever else is said about it.
+    rows = {scene: () if () in names else tuple(names) for scene, names in found.items()}
+    return SceneList(path=path, rows=rows)

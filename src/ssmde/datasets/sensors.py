@@ -1,9 +1,11 @@
 """Sensors of a recording brought together: by time, by pose, and LiDAR points into the camera."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
+from scipy.spatial.transform import Rotation
 
 from ssmde.console import counted
 from ssmde.datasets.record import ArchiveError, read_archive_file
@@ -43,22 +45,32 @@ def clock_problem(
     ]
 
 
-def match_times(
-    first: Float[np.ndarray, " n"],
-    second: Float[np.ndarray, " m"],
-    *,
-    longest_gap: float = LONGEST_GAP,
-) -> dict[int, int]:
+def in_time_order(
+    files: Iterable[tuple[float, Path]], problems: list[str]
+) -> tuple[Float[np.ndarray, " n"], list[Path]]:
+    """Files by their times in seconds; a second one of the same time is left out and told."""
+    found: dict[str, tuple[float, Path]] = {}
+    for time, path in files:
+        if time_name(time) in found:
+            problems.append(f"{path}: a second file of the same time; left out")
+        else:
+            found[time_name(time)] = (time, path)
+    ordered = sorted(found.values())
+    return np.array([time for time, _ in ordered], np.float64), [path for _, path in ordered]
+
+
+def match_times(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"]) -> dict[int, int]:
     """Index in `second` for indices of `first`, one to one; the nearest pairs are made first.
 
-    Both are increasing, and like `longest_gap` in seconds.
+    Both are increasing, in seconds; the times of a pair are at most `LONGEST_GAP` apart.
 
     Example:
         >>> match_times(np.array([0.0, 0.018]), np.array([0.015, 0.035]))
         {1: 0}
     """
-    starts = np.searchsorted(second, first - longest_gap, "left")
-    stops = np.searchsorted(second, first + longest_gap, "right")
+    # Times are sorted, so the partners of one lie in a stretch: no table of all pairs is needed.
+    starts = np.searchsorted(second, first - LONGEST_GAP, "left")
+    stops = np.searchsorted(second, first + LONGEST_GAP, "right")
     pairs = [
         (abs(float(first[i] - second[j])), i, j)
         for i, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True))
@@ -79,6 +91,7 @@ def nearest_times(
     """Index in `second`, which increases, of the nearest time for each of `first`; -1 if none."""
     if not len(second):
         return np.full(len(first), -1)
+    # The nearest of all is one of the two neighbors in time.
     after = np.searchsorted(second, first).clip(0, len(second) - 1)
     before = (after - 1).clip(0)
     nearer = np.abs(first - second[before]) <= np.abs(first - second[after])
@@ -91,8 +104,7 @@ def pose_matrices(
 ) -> Float[np.ndarray, "n 4 4"]:
     """Rigid motions [R | position] of unit quaternions; nan where a quaternion is no rotation.
 
-    R = I + 2 w [v] + 2 [v]^2, with [v] the cross product matrix of v = (x, y, z). Quaternions are
-    (x, y, z, w), the scalar last, of length 1 but for rounding.
+    Quaternions are (x, y, z, w), the scalar last, of length 1 but for rounding.
 
     Example:
         >>> half = np.sqrt(0.5)
@@ -100,15 +112,11 @@ def pose_matrices(
         >>> turn[0, :3, 0].round().astype(int).tolist()  # a quarter turn about z takes x to y
         [0, 1, 0]
     """
-    lengths = np.linalg.norm(quaternions, axis=1, keepdims=True)
-    lengths[~(np.abs(lengths - 1) <= UNIT_TOLERANCE)] = np.nan
-    x, y, z, w = (quaternions / lengths).T
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
-    poses = np.tile(np.eye(4), (len(positions), 1, 1))
-    poses[:, :3, :3] += 2 * (w[:, None, None] * cross + cross @ cross)
-    poses[:, :3, 3] = positions
-    poses[np.isnan(poses).any(axis=(1, 2))] = np.nan
+    known = np.abs(np.linalg.norm(quaternions, axis=1) - 1) <= UNIT_TOLERANCE  # False for nan
+    known &= np.isfinite(positions).all(axis=1)
+    poses = np.where(known[:, None, None], np.eye(4), np.nan)
+    poses[known, :3, :3] = Rotation.from_quat(quaternions[known]).as_matrix()
+    poses[known, :3, 3] = positions[known]
     return poses
 
 
@@ -147,14 +155,8 @@ def depth_image(
 
     A point falls into the pixel whose center is nearest: (u, v) is rounded, halves to even. The
     nearest of several points counts, for it hides the others. Points at or behind the plane of the
-    camera are not seen.
-
-    Args:
-        points: In the camera: x right, y down, z forward.
-        intrinsics: In pixels.
-        image_size: Height, width.
-        depth: What to store for each point; its z if absent.
-        shift: Added to column and row after rounding; points that leave the image are dropped.
+    camera are not seen. `depth` is what to store instead of z; `shift` is added to column and row
+    after rounding.
 
     Example:
         >>> K = np.array([[2.0, 0.0, 1.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
@@ -164,6 +166,7 @@ def depth_image(
     height, width = image_size
     values = points[:, 2] if depth is None else depth
     front = (points[:, 2] > 0) & (values > 0)
+    # (u, v, 1) ~ K x; z is positive for every point that is left, so nothing is divided by 0.
     homogeneous = points[front].astype(np.float64) @ intrinsics.T
     pixels = np.round(homogeneous[:, :2] / homogeneous[:, 2:]) + shift
     inside = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)

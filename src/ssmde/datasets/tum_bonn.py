@@ -5,28 +5,20 @@ its time. Depth belongs to the image nearest in time, at most 20 ms away, one to
 the nearest one within 20 ms. Depth is registered to the color image, 5000 a metre.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from ssmde.datasets.lists import Part, missing_scenes, parts_of, read_scene_lists
-from ssmde.datasets.record import (
-    Archive,
-    ArchiveError,
-    ArchiveFrame,
-    ArchiveScene,
-    ReadDepth,
-    collect,
-    first_size,
-    read_sized_depth,
-)
+from ssmde.datasets import record
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import (
     clock_problem,
     frame_rate,
+    in_time_order,
     match_times,
     nearest_times,
     pose_matrices,
@@ -38,37 +30,30 @@ UNITS_PER_METRE = 5000
 IMAGE_SIZE = (480, 640)  # all cameras below are for this size
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RgbdCamera:
+class RgbdCamera(NamedTuple):
     """A published calibration, in pixels of 640 x 480."""
 
     fx: float
     fy: float
     cx: float
     cy: float
-    distortion: str = ""
-    """k1 k2 p1 p2 k3, if the images are not free of it."""
+    distortion: str = ""  # k1 k2 p1 p2 k3, if the images are not free of it
 
 
 # cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats, color cameras; freiburg3 is undistorted.
 TUM_CAMERAS = {
-    "freiburg1": RgbdCamera(
-        fx=517.3, fy=516.5, cx=318.6, cy=255.3, distortion="0.2624 -0.9531 -0.0054 0.0026 1.1633"
-    ),
-    "freiburg2": RgbdCamera(
-        fx=520.9, fy=521.0, cx=325.1, cy=249.7, distortion="0.2312 -0.7849 -0.0033 -0.0001 0.9172"
-    ),
-    "freiburg3": RgbdCamera(fx=535.4, fy=539.2, cx=320.1, cy=247.6),
+    "freiburg1": RgbdCamera(517.3, 516.5, 318.6, 255.3, "0.2624 -0.9531 -0.0054 0.0026 1.1633"),
+    "freiburg2": RgbdCamera(520.9, 521.0, 325.1, 249.7, "0.2312 -0.7849 -0.0033 -0.0001 0.9172"),
+    "freiburg3": RgbdCamera(535.4, 539.2, 320.1, 247.6),
 }
-ROS_DEFAULT = RgbdCamera(fx=525.0, fy=525.0, cx=319.5, cy=239.5)
+ROS_DEFAULT = RgbdCamera(525.0, 525.0, 319.5, 239.5)
 TUM_LICENCE = "CC BY 4.0"
 TUM_PAPER = "TUM RGB-D (Sturm et al., IROS 2012)"
 
 # ipb.uni-bonn.de/data/rgbd-dynamic-dataset
 BONN_CAMERA = RgbdCamera(
-    fx=542.822841, fy=542.576870, cx=315.593520, cy=237.756098,
-    distortion="0.039903 -0.099343 -0.00073 -0.000144 0",
-)  # fmt: skip
+    542.822841, 542.576870, 315.593520, 237.756098, "0.039903 -0.099343 -0.00073 -0.000144 0"
+)
 BONN_LICENCE = "research use, cite"
 BONN_PAPER = "Bonn RGB-D Dynamic (Palazzolo et al., IROS 2019)"
 T_ROS = np.array([[-1.0, 0, 0, 0], [0, 0, 1.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]])
@@ -83,15 +68,14 @@ T_MARKERS = np.array(
 BONN_SCALE = float(np.cbrt(np.linalg.det(T_MARKERS[:3, :3])))  # 1.0593
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Published:
+class _Published(NamedTuple):
     """What is known about a sequence beside its files."""
 
     camera: RgbdCamera
     source: str
     licence: str
+    # Camera to world, from the poses of the file.
     poses: Callable[[Float[np.ndarray, "n 4 4"]], Float[np.ndarray, "n 4 4"]] = lambda poses: poses
-    """Camera to world, from the poses of the file."""
 
 
 def index_tum(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
@@ -105,17 +89,13 @@ def index_tum(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive
         lists: For `train`, `val` or `test`, a file that names sequences, or frames as
             `SEQUENCE rgb/TIME.png depth/TIME.png`, one a line; without the depth it is found by
             its time. What no list names is for training, unless that has a list.
-
-    Raises:
-        FileNotFoundError: If there is no sequence.
-        ValueError: If a list is missing, empty, or for another part.
     """
 
     def published(name: str) -> _Published:
         known = [camera for key, camera in TUM_CAMERAS.items() if key in name]
         camera = known[0] if known else ROS_DEFAULT
         note = _note(camera) if known else "ROS' default camera: the name says no freiburg1, 2 or 3"
-        return _Published(camera=camera, source=f"{TUM_PAPER}, {name}; {note}", licence=TUM_LICENCE)
+        return _Published(camera, f"{TUM_PAPER}, {name}; {note}", TUM_LICENCE)
 
     return _index(root, lists or {}, published)
 
@@ -128,12 +108,8 @@ def index_bonn(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archiv
     """
 
     def published(name: str) -> _Published:
-        return _Published(
-            camera=BONN_CAMERA,
-            source=f"{BONN_PAPER}, {name}; {_note(BONN_CAMERA)}",
-            licence=BONN_LICENCE,
-            poses=bonn_poses,
-        )
+        source = f"{BONN_PAPER}, {name}; {_note(BONN_CAMERA)}"
+        return _Published(BONN_CAMERA, source, BONN_LICENCE, bonn_poses)
 
     return _index(root, lists or {}, published)
 
@@ -146,10 +122,8 @@ def bonn_poses(markers: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "n 4 4"
     the sensor calls 1 m is 1.0593 m of the motion capture. The rigid motion that fits the sensor's
     depth has T's rotation without that scale, and T's translation divided by it
     (https://www.ipb.uni-bonn.de/data/rgbd-dynamic-dataset).
-
-    Args:
-        markers: Poses of groundtruth.txt, in metres of the motion capture.
     """
+    # The rotation nearest to the scaled one, by the singular value decomposition.
     left, _, right = np.linalg.svd(T_MARKERS[:3, :3])
     T_marker_camera = T_MARKERS.copy()
     T_marker_camera[:3, :3] = left @ right
@@ -167,15 +141,15 @@ def _note(camera: RgbdCamera) -> str:
 def _index(
     root: Path, lists: Mapping[str, Path], published: Callable[[str], _Published]
 ) -> Archive:
-    wanted = read_scene_lists(lists)
+    wanted = record.read_scene_lists(lists)
     folders = _sequences(root)
-    return collect(
+    return record.collect(
         [
             partial(_scene, folder, part, published(name))
             for name, folder in folders.items()
-            for part in parts_of(name, wanted)
+            for part in record.parts_of(name, wanted)
         ],
-        missing_scenes(wanted.values(), tuple(folders), root),
+        record.missing_scenes(wanted.values(), tuple(folders), root),
     )
 
 
@@ -194,93 +168,66 @@ def _sequences(root: Path) -> dict[str, Path]:
     return {folder.resolve().name: folder for folder in folders}
 
 
-def _scene(folder: Path, part: Part, published: _Published) -> ArchiveScene:
+def _scene(folder: Path, part: record.Part, published: _Published) -> ArchiveScene:
     problems: list[str] = []
-    times, images = _listed(folder, "rgb.txt", problems)
-    times, images, chosen = _chosen(folder, part, times, images, problems)
-    depth = _depths(folder, times, images, chosen, problems)
+    times, images = in_time_order(_listed(folder, "rgb.txt", problems), problems)
+    named: dict[Path, Path | None] = {}  # frames that a list names, and their depth where it does
+    if part.rows:
+        named = {folder / row[0]: folder / row[1] if row[1:] else None for row in part.rows}
+        problems.extend(
+            f"{image}: {part.listed_in} names it, but it is not there or not in rgb.txt"
+            for image in named
+            if image not in images
+        )
+        kept = [i for i, image in enumerate(images) if image in named]
+        times, images = times[kept], [images[i] for i in kept]
+    depth = _depths(folder, times, images, named, problems)
     if not images:
         raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
     camera = published.camera
     return ArchiveScene(
-        name=part.name,
-        split=part.split,
+        name=part.name, split=part.split, source=published.source, licence=published.licence,
         frames=tuple(
-            ArchiveFrame(name=time_name(time), image=folder / image, depth=depth.get(i))
-            for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
+            ArchiveFrame(name=time_name(time), image=image, depth=depth.get(image))
+            for time, image in zip(times.tolist(), images, strict=True)
         ),
-        image_size=first_size([folder / image for image in images], IMAGE_SIZE),
+        image_size=record.first_size(images, IMAGE_SIZE),
         intrinsics=np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]),
-        source=published.source,
-        licence=published.licence,
-        depth_units_per_metre=UNITS_PER_METRE,
+        poses=_poses(folder, times, published, problems), timestamps=times,
         fps=None if part.rows else frame_rate(times),
-        poses=_poses(folder, times, published, problems),
-        timestamps=times,
-        problems=tuple(problems),
-    )
+        depth_units_per_metre=UNITS_PER_METRE, problems=tuple(problems),
+    )  # fmt: skip
 
 
-def _listed(
-    folder: Path, name: str, problems: list[str]
-) -> tuple[Float[np.ndarray, " n"], list[str]]:
-    """Times and files of rgb.txt or depth.txt, in time order; what is not there is told."""
-    found: dict[str, tuple[float, str]] = {}
+def _listed(folder: Path, name: str, problems: list[str]) -> Iterator[tuple[float, Path]]:
+    """Times and files of rgb.txt or depth.txt; what is not there is told."""
     for time, (file, *_) in _rows(folder / name, 1, problems):
-        if not (folder / file).is_file():
-            problems.append(f"{folder / file}: no such file, but {name} names it")
-        elif time_name(time) in found:
-            problems.append(f"{folder / file}: a second file of the same time in {name}")
+        if (folder / file).is_file():
+            yield time, folder / file
         else:
-            found[time_name(time)] = (time, file)
-    ordered = sorted(found.values())
-    return np.array([time for time, _ in ordered], np.float64), [file for _, file in ordered]
-
-
-def _chosen(
-    folder: Path,
-    part: Part,
-    times: Float[np.ndarray, " n"],
-    images: list[str],
-    problems: list[str],
-) -> tuple[Float[np.ndarray, " m"], list[str], dict[str, str]]:
-    """The frames a list names, and the depth file it names for an image."""
-    if not part.rows:
-        return times, images, {}
-    chosen = {image: "".join(rest[:1]) for image, *rest in part.rows}
-    problems.extend(
-        f"{folder / image}: {part.listed_in} names it, but it is not there or not in rgb.txt"
-        for image in chosen
-        if image not in images
-    )
-    kept = [i for i, image in enumerate(images) if image in chosen]
-    return times[kept], [images[i] for i in kept], {key: d for key, d in chosen.items() if d}
+            problems.append(f"{folder / file}: no such file, but {name} names it")
 
 
 def _depths(
-    folder: Path,
-    times: Float[np.ndarray, " n"],
-    images: list[str],
-    chosen: Mapping[str, str],
-    problems: list[str],
-) -> dict[int, ReadDepth]:
-    """What reads the depth of each frame: the file a list names, else the nearest in time."""
-    found: dict[int, str] = {}
-    if len(chosen) < len(images):
-        depth_times, files = _listed(folder, "depth.txt", problems)
+    folder: Path, times: Float[np.ndarray, " n"], images: list[Path],
+    named: Mapping[Path, Path | None], problems: list[str],
+) -> dict[Path, record.ReadDepth]:  # fmt: skip
+    """What reads the depth of each image: the file a list names, else the nearest in time."""
+    found = {image: depth for image in images if (depth := named.get(image))}
+    for image, depth in list(found.items()):
+        if not depth.is_file():
+            problems.append(f"{depth}: no such file, but a list names it")
+            del found[image]
+    searched = [i for i, image in enumerate(images) if not named.get(image)]
+    if searched:
+        depth_times, files = in_time_order(_listed(folder, "depth.txt", problems), problems)
         pairs = match_times(times, depth_times)
         where = str(folder / "depth.txt")
         problems += clock_problem("rgb.txt", times, where, depth_times, len(pairs))
-        found = {i: files[j] for i, j in pairs.items() if images[i] not in chosen}
-    for i, image in enumerate(images):
-        if file := chosen.get(image):
-            if (folder / file).is_file():
-                found[i] = file
-            else:
-                problems.append(f"{folder / file}: no such file, but a list names it")
+        found |= {images[i]: files[pairs[i]] for i in searched if i in pairs}
     return {
-        i: partial(read_sized_depth, folder / file, UNITS_PER_METRE, IMAGE_SIZE)
-        for i, file in found.items()
+        image: partial(record.read_sized_depth, depth, UNITS_PER_METRE, IMAGE_SIZE)
+        for image, depth in found.items()
     }
 
 

@@ -1,14 +1,17 @@
-"""What the demo does: draw, train both stages, evaluate, compare, and write the page."""
+"""What the demo does: draw, train both stages, evaluate, compare, and write the page of it."""
 
 import os
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
+from PIL import Image
 
 from ssmde.config import (
     Config,
@@ -21,26 +24,33 @@ from ssmde.config import (
     dump_config,
 )
 from ssmde.data.scene_folder import read_scenes
-from ssmde.demo.report import (
-    Story,
-    make_film,
-    pretrained_comparison,
-    qualitative_examples,
-    write_page,
-)
-from ssmde.demo.videos import SIZE, draw_room, draw_videos
-from ssmde.evaluate import evaluate, evaluate_predictions
+from ssmde.data.sequence import FrameSequence
+from ssmde.demo.videos import SIZE, Videos, draw_room, draw_videos
+from ssmde.evaluation import Evaluation, constant_depth, evaluate, evaluate_predictions
 from ssmde.inference.loading import load
+from ssmde.inference.pictures import colorize, depth_range, write_png
 from ssmde.inference.predictor import Predictor
-from ssmde.metrics.baselines import constant_depth
+from ssmde.io import whole_file, write_text
+from ssmde.methods.student import Student
 from ssmde.models.checkpoint import read_weights, save_weights
 from ssmde.outputs import check_replaceable, hidden_folder, move_into_place, record_tree, sweep
 from ssmde.pace import seconds_per_step
-from ssmde.reporting.charts import stage_charts
-from ssmde.reporting.examples import finished_student
-from ssmde.reporting.report import errors_of_log
-from ssmde.train import train
-from ssmde.weights import DEFAULT_WEIGHTS
+from ssmde.reporting.charts import Chart, stage_charts
+from ssmde.reporting.examples import (
+    WIDTH,
+    Example,
+    MeasuredFrame,
+    Picture,
+    finished_student,
+    measured_example,
+    measured_frame,
+    resize,
+    size_of_width,
+    student_maps,
+)
+from ssmde.reporting.report import errors_of_log, render
+from ssmde.training import train
+from ssmde.weights import DEFAULT_WEIGHTS, RELEASED
 
 MARKER = ".ssmde-demo"  # a folder with this file was made here, and may be replaced
 PARTS = 6
@@ -54,32 +64,65 @@ CURVE_POINTS = 60
 VALIDATIONS = 5
 VALIDATION_FRAMES = 16
 RATES = (4e-4, 2e-4)  # learning rates of the stages; short trainings want them high
+FOLDER = "pictures"  # inside the folder of the page
+FILM_WIDTH = 288  # pixels of each of the pictures
+GAP = 8  # transparent pixels between them
+QUALITY = 82  # of WebP, 1 to 100
+CAPTIONS = {
+    "frame": "frame",
+    "truth": "true depth",
+    "pretrained": "depth of {}",
+    "student": "depth of the student",
+}
 
 
-def demo(out: Path = Path("demo"), *, minutes: int | float = 3.0, seed: int = 0) -> Path:
-    """Draw videos, train both stages on them, evaluate on held-out ones, and write a page about it.
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A held-out clip: frame, prediction and truth side by side."""
+
+    moving: str  # file of the animation, named relative to the page
+    still: str  # file of its first picture, for readers who want no motion
+    size: tuple[int, int]  # height and width, in pixels
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """What the network of the package, that of the demo, and a constant depth make of a place."""
+
+    name: str
+    constant: Evaluation
+    student: Evaluation
+    pretrained: Evaluation
+    frame: str  # the frame of the pictures, as `scene/frame`
+    ends: tuple[float, float]  # metres of the brightest and of the darkest color
+    sources: dict[str, str]
+    """File of each picture, by its name in `CAPTIONS`, named relative to the page."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Story:
+    """What happened, from the drawing to the pictures."""
+
+    first: Config  # the training run of stage 1
+    second: Config  # that of stage 2
+    videos: Videos
+    results: tuple[Evaluation, Evaluation]  # of the held-out frames: teacher and student
+    examples: tuple[Example, ...]
+    film: Film
+    charts: tuple[Chart, ...]
+    pretrained: str  # name of the network of the package
+    places: tuple[Place, ...]  # that network beside the one of the demo
+    seconds: dict[str, float]
+    """Wall-clock time of each step, by its name; `teacher` and `student` are the trainings."""
+
+
+def run_demo(out: Path, *, minutes: int | float, seed: int) -> Path:
+    """Write the folder of a demo, whole or not at all, in place of an earlier one; give its page.
 
     The folder holds `index.html` with its pictures, the videos (`data/`), the runs (`runs/demo/`)
-    and the evaluation (`evaluation/`). It appears when it is complete, in place of the demo that
-    was there.
-
-    Args:
-        out: Folder to write: a new one, or that of an earlier demo.
-        minutes: Time for the training, half of it for each stage; the numbers of steps follow from
-            the pace of the machine.
-        seed: Start of every random number.
-
-    Returns:
-        The page.
-
-    Raises:
-        FileExistsError: If `out` exists and no demo made it.
-        ValueError: If `minutes` is not positive, or `seed` is negative.
+    and the evaluation (`evaluation/`). Each stage gets half of the minutes; the numbers of steps
+    follow from the pace of the machine.
     """
-    if not 0 < minutes < float("inf"):
-        raise ValueError(f"minutes must be positive, got {minutes}")
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")
     with replacing(out) as folder:
         write_page(folder, _play(folder, out, minutes=minutes, seed=seed))
     page = out / "index.html"
@@ -89,12 +132,9 @@ def demo(out: Path = Path("demo"), *, minutes: int | float = 3.0, seed: int = 0)
 
 @contextmanager
 def replacing(out: Path) -> Generator[Path]:
-    """An empty folder beside `out` that takes its place when the block ends well.
+    """An empty folder beside `out` that takes its place, and that of an earlier demo there.
 
     When the block fails the new folder goes and `out` stays as it was.
-
-    Args:
-        out: Where the folder is to be; it may hold an earlier demo.
 
     Raises:
         FileExistsError: If something else is there, or in it.
@@ -131,6 +171,7 @@ def _play(folder: Path, out: Path, *, minutes: int | float, seed: int) -> Story:
             evaluate_predictions(teacher.network_depth, held_out, "generic"),
             evaluate(student, folder / "data", protocol="generic", out=folder / "evaluation"),
         )
+        print(results[1])
     beside = f"{DEFAULT_WEIGHTS}, which comes with the package, beside it"
     with _part(5, "pretrained", beside, seconds):
         pretrained = load(DEFAULT_WEIGHTS, device="cpu")
@@ -179,16 +220,11 @@ def _train(
 
 
 def first_stage(folder: Path, seed: int) -> Config:
-    """The teacher, from random weights: views, whose motion it finds too, and labels.
-
-    Args:
-        folder: Of the demo, with `data`.
-        seed: Start of every random number.
-    """
+    """The teacher, from random weights: views, whose motion it finds too, and labels."""
     # Tracked points would give labels their unit, but in pictures this small there are some 25 a
     # frame, and labels fitted to those are off by 0.4 to 0.8 instead of 0.15. Without a unit a
     # ranking is never content and stretches the depth: little of it.
-    labels = PseudoDepthConfig(normals=0.1, ranking=0.02, edge_normals=0.1)
+    labels = PseudoDepthConfig(structure=0.1)
     return Config(
         name=f"{NAME}/teacher",
         output=folder / "runs",
@@ -198,24 +234,15 @@ def first_stage(folder: Path, seed: int) -> Config:
         model=ModelConfig(encoder="resnet18_half", depth_range=(0.1, 100.0)),
         # Without the warm-up two minutes end far from the truth: abs_rel 0.55 instead of 0.22. The
         # depth of the sources, for geometry consistency, would cost half of the steps.
-        loss=LossConfig(rotation_first=0.03, upright_first=0.12, normalise_depth=True),
+        loss=LossConfig(warmup=0.1),
         pseudo_depth=labels,
-        student=StudentConfig(
-            pseudo_depth=replace(labels, region="static", forgetting="exponential")
-        ),
+        student=StudentConfig(labels="static", forgetting="exponential"),
         train=TrainConfig(
-            batch_size=4,
-            learning_rate=RATES[0],
-            pose_rate=3.0,
-            schedule="cosine",
-            warmup_steps=20,
-            seed=seed,
-            validation_frames=VALIDATION_FRAMES,
-            keep_best=1,
-            accelerator="cpu",
-            threads=min(MOST_THREADS, torch.get_num_threads()),
+            batch_size=4, learning_rate=RATES[0], pose_lr_multiplier=3.0, schedule="cosine",
+            warmup_steps=20, seed=seed,
+            accelerator="cpu", threads=min(MOST_THREADS, torch.get_num_threads()),
         ),
-    )
+    )  # fmt: skip
 
 
 def second_stage(first: Config) -> Config:
@@ -224,30 +251,21 @@ def second_stage(first: Config) -> Config:
     Its teacher has the last weights of stage 1: the best of several validations were chosen by the
     truth of the held-out videos, which nobody may look at before the end.
     """
+    teacher, rate = first.output / first.name / LAST, RATES[1]
     return replace(
-        first,
-        name=f"{NAME}/student",
-        method="student",
-        student=replace(
-            first.student, teacher=first.output / first.name / LAST, learning_rate=RATES[1]
-        ),
-        train=replace(first.train, learning_rate=RATES[1]),
-    )
+        first, name=f"{NAME}/student", method="student",
+        student=replace(first.student, teacher=teacher, learning_rate=rate),
+        train=replace(first.train, learning_rate=rate),
+    )  # fmt: skip
 
 
 def with_steps(config: Config, steps: int) -> Config:
-    """The run over so many steps, with a few validations and a log fine enough for curves."""
-    return replace(
-        config,
-        student=replace(config.student, steps=steps),
-        train=replace(
-            config.train,
-            steps=steps,
-            validate_every=max(1, steps // VALIDATIONS),
-            checkpoint_every=steps,
-            log_every=max(1, steps // CURVE_POINTS),
-        ),
-    )
+    """The run over so many steps, with a few validations."""
+    train = replace(
+        config.train, steps=steps, validate_every=max(1, steps // VALIDATIONS),
+        checkpoint_every=steps,
+    )  # fmt: skip
+    return replace(config, student=replace(config.student, steps=steps), train=train)
 
 
 def _predictor(run: Path, out: Path) -> Predictor:
@@ -277,3 +295,111 @@ def _moved(config: Config, folder: Path, out: Path) -> Config:
     tensors, metadata = read_weights(run / LAST)
     save_weights(run / LAST, tensors, metadata | {"config": dump_config(final)})
     return final
+
+
+def write_page(folder: Path, story: Story) -> Path:
+    """Write `index.html` into the folder that holds the pictures, and return it."""
+    trained = in_words(story.seconds["teacher"] + story.seconds["student"])
+    text = render(
+        "ssmde.demo", "page.html", story=story, trained=trained,
+        summary=RELEASED[story.pretrained].summary,
+        captions={kind: words.format(story.pretrained) for kind, words in CAPTIONS.items()},
+    )  # fmt: skip
+    page = folder / "index.html"
+    write_text(page, text)
+    return page
+
+
+def in_words(seconds: int | float) -> str:
+    """A length of time for a sentence: `38 seconds`, `a minute`, `2.5 minutes`."""
+    if seconds < 55:
+        return f"{max(1, round(seconds))} seconds" if round(seconds) > 1 else "a second"
+    minutes = round(2 * seconds / 60) / 2
+    return "a minute" if minutes == 1 else f"{minutes:g} minutes"
+
+
+def qualitative_examples(
+    page: Path,
+    results: tuple[Evaluation, Evaluation],
+    predictors: tuple[Predictor, Predictor],
+    student: Student,
+    sequences: Sequence[FrameSequence],
+    data: DataConfig,
+    *,
+    count: int,
+) -> tuple[Example, ...]:
+    """Write the pictures of a few measured frames, evenly spread; colors are in metres.
+
+    The results are of teacher and student, like the predictors, on the held-out `sequences`;
+    `student` is the method, whose filter is shown, and `data` that of its training.
+    """
+    examples: list[Example] = []
+    for number, maps in enumerate(student_maps(student, data, sequences, count=count), start=1):
+
+        def store(kind: str, picture: Picture, number: int = number) -> str:
+            file = f"{FOLDER}/{number:02d}_{kind}.png"
+            write_png(page / file, picture)
+            return file
+
+        examples.append(measured_example(maps, results, predictors, store))
+    return tuple(examples)
+
+
+def make_film(
+    page: Path, result: Evaluation, predictor: Predictor, scene: str, *, fps: float
+) -> Film:
+    """Write a looping animation of the measured frames of a scene; one range of colors for all."""
+    found = [f for f in result.frames if f.frame.name.split("/")[0] == scene]
+    frames = [measured_frame(f, predictor, result.protocol) for f in found]
+    near, far = depth_range(np.concatenate([frame.truth for frame in frames])) or (1.0, 2.0)
+    pictures = [Image.fromarray(_strip(frame, near, far)) for frame in frames]
+    film, still = f"{FOLDER}/film.webp", f"{FOLDER}/film.png"
+    (page / FOLDER).mkdir(parents=True, exist_ok=True)
+    with whole_file(page / still) as part:
+        pictures[0].save(part, "PNG")
+    with whole_file(page / film) as part:
+        pictures[0].save(
+            part, "WEBP", save_all=True, append_images=pictures[1:], duration=round(1000 / fps),
+            loop=0, quality=QUALITY,
+        )  # fmt: skip
+    return Film(film, still, (pictures[0].height, pictures[0].width))
+
+
+def _strip(frame: MeasuredFrame, near: float, far: float) -> UInt8[np.ndarray, "h w 4"]:
+    """RGBA: frame, prediction and truth of a moment, with see-through gaps between them."""
+    size = size_of_width(frame.truth.shape, FILM_WIDTH)
+    strip = np.zeros((size[0], 3 * FILM_WIDTH + 2 * GAP, 4), np.uint8)
+    depths = (colorize(depth, near=near, far=far) for depth in (frame.prediction, frame.truth))
+    for place, picture in enumerate((frame.image, *depths)):
+        left = place * (FILM_WIDTH + GAP)
+        strip[:, left : left + FILM_WIDTH, :3] = resize(picture, size)
+        strip[:, left : left + FILM_WIDTH, 3] = 255
+    return strip
+
+
+def pretrained_comparison(
+    page: Path,
+    name: str,
+    sequences: Sequence[FrameSequence],
+    student: Predictor,
+    pretrained: Predictor,
+) -> Place:
+    """Measure both networks on all frames of a place, and show the frame in the middle."""
+    constant = evaluate_predictions(lambda _: constant_depth(), sequences)
+    ours, theirs = (evaluate_predictions(p.network_depth, sequences) for p in (student, pretrained))
+    middle = len(ours.frames) // 2
+    mine, other = (
+        measured_frame(result.frames[middle], predictor, result.protocol)
+        for result, predictor in ((ours, student), (theirs, pretrained))
+    )
+    near, far = depth_range(mine.truth) or (1.0, 2.0)
+    depths = {"truth": mine.truth, "pretrained": other.prediction, "student": mine.prediction}
+    pictures = {kind: colorize(depth, near=near, far=far) for kind, depth in depths.items()}
+    sources: dict[str, str] = {}
+    for kind, picture in {"frame": mine.image, **pictures}.items():
+        sources[kind] = f"{FOLDER}/pretrained_{name.replace(' ', '_')}_{kind}.png"
+        write_png(page / sources[kind], resize(picture, size_of_width(mine.truth.shape, WIDTH)))
+    return Place(
+        name=name, constant=constant, student=ours, pretrained=theirs,
+        frame=ours.frames[middle].frame.name, ends=(near, far), sources=sources,
+    )  # fmt: skip

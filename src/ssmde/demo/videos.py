@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from numpy.random import Generator
 from PIL import Image
+from scipy import ndimage
 
 from ssmde.data.images import read_depth
 from ssmde.data.pseudo_depth import FOLDER, LabelInfo, write_labels
@@ -53,12 +52,7 @@ class Videos:
 
 
 def draw_videos(root: Path, seed: int) -> Videos:
-    """Draw the videos into a folder of scene folders, with train.txt and val.txt, and label them.
-
-    Args:
-        root: Folder to write to; made if absent.
-        seed: Start of every random choice: same seed, same videos.
-    """
+    """Draw the videos as scene folders below `root`, with train.txt and val.txt, and label them."""
     first = SEEDS * seed
     train = _clips("street", MOVERS, FRAMES, SIZE, first)
     held_out = _clips(
@@ -99,13 +93,9 @@ def _clips(
 
 
 def distort(depth: Float[np.ndarray, "h w"], rng: Generator) -> Float32[np.ndarray, "h w"]:
-    """The depth as a labeling network might see it; 0 where there is none, as in the sky.
+    """True depth as a labeling network might see it; 0 where there is none, as in the sky.
 
     scale (blurred depth^power + shift) e^waves.
-
-    Args:
-        depth: True depth; 0 where there is none.
-        rng: Where the distortion of this frame comes from.
     """
     known = depth > 0
     if not known.any():
@@ -123,21 +113,16 @@ def distort(depth: Float[np.ndarray, "h w"], rng: Generator) -> Float32[np.ndarr
 def _blur(values: Float[np.ndarray, "h w"], known: np.ndarray) -> Float[np.ndarray, "h w"]:
     """Mean of the known values in a window about each pixel."""
     window = 2 * round(BLUR * values.shape[1] / 2) + 1
-    maps = torch.from_numpy(np.stack([np.where(known, values, 0.0), known.astype(np.float64)]))
-    total, count = F.avg_pool2d(maps[None], window, 1, window // 2)[0].numpy()
+    maps = (np.where(known, values, 0.0), known.astype(np.float64))
+    total, count = (ndimage.uniform_filter(m, window, mode="constant") for m in maps)
     return total / count.clip(min=1e-9)
 
 
 def label_scene(folder: Path, scene: FrameSequence, seed: int) -> float:
     """Write the stand-in labels of a drawn scene, with a label.json that says what they are.
 
-    Args:
-        folder: Folder of the scene.
-        scene: The same, as read; has depth.
-        seed: Start of every random number.
-
-    Returns:
-        Mean |label - truth| / truth, each label with the factor that makes the medians equal.
+    Gives the mean of |label - truth| / truth, each label with the factor that makes the medians
+    equal. `scene` is that of the folder, with depth.
     """
     assert scene.depth is not None, "a drawn scene has depth"
     info = LabelInfo(

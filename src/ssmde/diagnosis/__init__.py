@@ -1,56 +1,132 @@
-"""`ssmde doctor DATA`: can a network learn depth from this? Findings, each with its remedy."""
+"""`ssmde doctor DATA`: can a network learn depth from this? Findings, each with its remedy.
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+What is slow to import waits until it is needed, for the command line reads the signature.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
-from ssmde.console import bars, shorten
-from ssmde.data.scene_folder import Split
-from ssmde.data.sequence import FrameSequence
-from ssmde.diagnosis.depth import check_labels, check_truth
-from ssmde.diagnosis.files import check_camera, few_frames, open_scenes
-from ssmde.diagnosis.findings import SEVERITIES, Finding, is_blocking, print_findings, summary
-from ssmde.diagnosis.poses import check_poses
-from ssmde.diagnosis.video import (
-    FULL,
-    QUICK,
-    check_motion,
-    check_pictures,
-    spread_out,
-    video_statistics,
-)
+from rich.table import Table
+from rich.text import Text
 
-__all__ = ["Finding", "doctor", "is_blocking", "print_findings", "summary"]
+from ssmde.console import bars, ranges, shorten, table_console
+
+if TYPE_CHECKING:
+    from ssmde.data.sequence import FrameSequence
+
+__all__ = ["Diagnosis", "Finding", "doctor"]
 
 MOST_SCENES = 8  # that a quick look opens the frames of
 MAPS = {False: 24, True: 6}  # depth maps, labels and pairs with poses, by `quick`
+Severity = Literal["blocking", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)  # the worst first
+COLORS = {"blocking": "bold red", "warning": "yellow", "note": "dim"}
+MOST_RANGES = 20  # stretches of frames that are named
+NARROW = 24  # columns of the table for all but the text
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that stands in the way of training, or may."""
+
+    name: str  # what kind of thing, such as `static-camera`
+    severity: Severity
+    """`blocking`: training fails or learns nonsense. `warning`: it learns less. `note`: good to
+    know."""
+    what: str  # what was found, with numbers
+    remedy: str  # what to do
+    frames: tuple[int, ...] = ()
+    """Indices of the frames it is about, from 0 in the order of the images; empty if all."""
+    scene: str = ""  # name of the scene; empty if it is about all of them
+
+
+def frame_ranges(frames: Sequence[int]) -> str:
+    """Frame numbers as `3, 7-9`; the first twenty stretches of them."""
+    stretches = ranges(sorted(set(frames))).split(", ")
+    more = len(stretches) - MOST_RANGES
+    return ", ".join(stretches[:MOST_RANGES]) + (f" and {more} more" if more > 0 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What stands in the way of training on a data folder; as text, a table and a line below it."""
+
+    findings: tuple[Finding, ...]  # the worst first; empty if nothing was found
+
+    @property
+    def is_blocking(self) -> bool:
+        """True if training would fail, or learn nonsense."""
+        return any(finding.severity == "blocking" for finding in self.findings)
+
+    @property
+    def summary(self) -> str:
+        """The findings in one line."""
+        counts = {s: sum(f.severity == s for f in self.findings) for s in SEVERITIES}
+        number = ", ".join(
+            f"{count} {severity}" + ("s" if count > 1 and severity != "blocking" else "")
+            for severity, count in counts.items()
+            if count
+        )
+        end = "" if self.is_blocking else "; this can be trained on"
+        return f"doctor: {number}{end}" if self.findings else "doctor: nothing found"
+
+    def __str__(self) -> str:
+        """The findings as a table, one a row, and below it the summary."""
+        if not self.findings:
+            return self.summary
+        title = "frames are counted from 0 in the order of their names"
+        table, console = Table(title=title, show_lines=True), table_console()
+        for heading in ("", "scene", "finding", "frames"):
+            table.add_column(heading, overflow="fold", max_width=NARROW)
+        table.add_column("what, and what to do", ratio=1)
+        for finding in self.findings:
+            table.add_row(
+                Text(finding.severity, COLORS[finding.severity]), finding.scene or "all",
+                finding.name, frame_ranges(finding.frames),
+                f"{finding.what}\n-> {finding.remedy}",
+            )  # fmt: skip
+        with console.capture() as shown:
+            console.print(table)
+            console.print(self.summary)
+        return shown.get().rstrip("\n")
 
 
 def doctor(
     data: Path,
     *,
-    split: Split = "all",
+    split: Literal["train", "val", "test", "all"] = "all",
     quick: bool = False,
     photos: bool = False,
     show_progress: bool = True,
-) -> list[Finding]:
-    """What stands in the way of training on a data folder; the worst first, empty if nothing.
+) -> Diagnosis:
+    """Say what stands in the way of training on DATA, with frame numbers and the remedy.
 
-    A scene that training would refuse is a finding, and the others are looked at all the same.
+    Ends with 1 if something does.
+
+    Example:
+      ssmde doctor data
 
     Args:
         data: Folder of scene folders, or one scene folder.
-        split: Part of the data, as `read_scenes` has it.
-        quick: Look at some forty frames of at most eight scenes, for a few seconds: single cuts,
-            repeated and blurred frames may go unseen.
+        split: Part of DATA to look at.
+        quick: A few seconds: some forty frames of at most eight scenes.
         photos: The frames need not follow each other: leave out what compares neighbors.
         show_progress: Draw a progress bar.
+
+    Returns:
+        The findings, the worst first. A scene that training would refuse is one, and the others are
+        looked at all the same.
 
     Raises:
         FileNotFoundError: If the folder, a list or a scene that a list names does not exist.
         ValueError: If there are no scenes.
     """
+    from ssmde.diagnosis.files import check_camera, few_frames, open_scenes
+    from ssmde.diagnosis.video import spread_out
+
     opened = open_scenes(data, split, quick=quick)
     found = [finding for scene in opened for finding in scene.findings]
     scenes = [(one.sequence, one.offset) for one in opened if one.sequence is not None]
@@ -66,17 +142,22 @@ def doctor(
                 frames = tuple(frame + offset for frame in finding.frames)
                 found.append(replace(finding, scene=scene.name, frames=frames))
             progress.advance(task)
-    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+    return Diagnosis(tuple(sorted(found, key=lambda one: SEVERITIES.index(one.severity))))
 
 
-def _examine(scene: FrameSequence, quick: bool, photos: bool) -> Iterator[Finding]:
+def _examine(scene: "FrameSequence", quick: bool, photos: bool) -> Iterator[Finding]:
     """Findings that need the pictures."""
+    from ssmde.diagnosis.depth import check_labels, check_truth
+    from ssmde.diagnosis.poses import check_poses, check_tracking
+    from ssmde.diagnosis.video import FULL, QUICK, check_motion, check_pictures, video_statistics
+
     most = MAPS[quick]
     checks: list[Callable[[], Iterable[Finding]]] = []
     video = None if photos else video_statistics(scene, QUICK if quick else FULL)
     if video is not None:
         checks += [partial(check_motion, video), partial(check_pictures, video)]
         checks.append(partial(check_poses, video, most))
+    checks += [partial(check_tracking, scene)]
     checks += [partial(check_truth, scene, most), partial(check_labels, scene, most)]
     for check in checks:
         try:

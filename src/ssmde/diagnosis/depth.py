@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float32, Float64, Shaped
+from scipy import ndimage
+from scipy.stats import rankdata
 
 from ssmde.console import counted
-from ssmde.data.images import REDUCTIONS, ImageError, read_depth, read_image
+from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.pseudo_depth import has_value, read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
-from ssmde.diagnosis.findings import Finding
-from ssmde.diagnosis.video import spread_out
+from ssmde.diagnosis import Finding
+from ssmde.diagnosis.video import reduction_to, spread_out
 
 Map = Float32[np.ndarray, "h w"]
 
@@ -50,8 +50,7 @@ REFERENCES = ("measured depth", "tracked points", "height in the image")
 class _Maps(NamedTuple):
     """Depth maps of a scene: those that can be used, and edges of them and of their images."""
 
-    broken: list[tuple[int, str]]
-    """Frames whose map cannot be used, with the reason."""
+    broken: list[tuple[int, str]]  # frames whose map cannot be used, with the reason
     images: list[Map]
     edges: list[Bool[np.ndarray, "h w"]]
 
@@ -65,7 +64,7 @@ def _read_maps(
     relative: bool,
 ) -> _Maps:
     """At most so many maps; `read` gives one with a value, or raises `ImageError`."""
-    maps, reduction = _Maps([], [], []), edge_reduction(sequence.image_size)
+    maps, reduction = _Maps([], [], []), reduction_to(SHORT_SIDE, sequence.image_size)
     frames = [i for i, path in enumerate(paths) if path is not None]
     for frame in [frames[k] for k in spread_out(len(frames), most)]:
         path = paths[frame]
@@ -202,10 +201,7 @@ def rank_correlation(a: Shaped[np.ndarray, "*n"], b: Shaped[np.ndarray, "*n"]) -
     a, b = a[known], b[known]
     if len(a) < FEWEST_VALUES or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
-    ranks = [np.unique(x, return_inverse=True, return_counts=True)[1:] for x in (a, b)]
-    middle = [(np.cumsum(counts) - counts / 2)[places] for places, counts in ranks]
-    first, second = (x - x.mean() for x in middle)
-    return float((first * second).sum() / np.sqrt((first**2).sum() * (second**2).sum()))
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
 def _check_order(kind: str, orders: Float64[np.ndarray, "n r"]) -> Iterator[Finding]:
@@ -242,18 +238,14 @@ def registration_check(
 ) -> Iterator[Finding]:
     """Whether depth edges lie on image edges: else shifted, of another zoom, or of other images.
 
-    Args:
-        what: What the depth is; for the words.
-        images: Edges of the images.
-        edges: Edges of the depth maps.
-        size: Size (height, width) of the frames, in pixels.
+    `size` is that of the frames (height, width), in pixels, `what` for the words.
     """
     fit = fit_edges(images, edges)
     if fit is None or len(images) < FEWEST_FRAMES:
         return
     zooms = ((z, fit_edges(images, [resample(e, e.shape, z) for e in edges])) for z in ZOOMS)
     place, zoom = max(((found.here, z) for z, found in zooms if found), default=(0.0, 1.0))
-    reduction = edge_reduction(size)
+    reduction = reduction_to(SHORT_SIDE, size)
     right, down = (n * reduction for n in fit.shift)
     far = np.hypot(right, down) > max(NEAREST_SHIFT * max(images[0].shape) * reduction, reduction)
     out = f"{what} and color are out of register: depth edges lie on image edges when the depth is"
@@ -282,12 +274,9 @@ def registration_check(
 class Fit(NamedTuple):
     """How well depth edges lie on image edges, over several frames."""
 
-    here: float
-    """Mean strength of the image where the depth jumps, against 0 for anywhere."""
-    mirrored: float
-    """The same for the mirrored images."""
-    best: float
-    """The same after the best shift."""
+    here: float  # mean strength of the image where the depth jumps, against 0 for anywhere
+    mirrored: float  # the same for the mirrored images
+    best: float  # the same after the best shift
     shift: tuple[int, int]
     """(right, down) that the depth has to be moved by for it, in pixels of the edge maps."""
 
@@ -310,38 +299,26 @@ def _shift_surface(image: Map, depth: Bool[np.ndarray, "h w"]) -> Float32[np.nda
     reach = max(1, round(REACH * max(image.shape)))
     padded = np.pad(image, reach)
     shape = padded.shape
+    # All shifts at once: correlation is a product of spectra.
     spectrum = np.fft.rfft2(padded) * np.fft.rfft2(depth.astype(np.float32), shape).conj()
     whole = np.fft.irfft2(spectrum, shape)[: 2 * reach + 1, : 2 * reach + 1]
     return (whole / depth.sum()).astype(np.float32)
-
-
-def edge_reduction(size: tuple[int, int]) -> int:
-    """Pixels of a frame (height, width) that make one of its edge map, each way."""
-    return next((r for r in REDUCTIONS if min(size) // r >= SHORT_SIDE), 1)
 
 
 def image_edges(gray: Map) -> Map:
     """Length of the gradient against its neighborhood, 0 in the mean over the image."""
     gy, gx = np.gradient(gray)
     length = np.hypot(gx, gy)
-    square = torch.from_numpy(length.astype(np.float64))[None, None]
-    square = F.pad(square, (LOCAL // 2,) * 4, mode="replicate")
-    edges = length / (F.avg_pool2d(square, LOCAL, stride=1)[0, 0].numpy() + 0.01)
+    around = ndimage.uniform_filter(length.astype(np.float64), LOCAL, mode="nearest")
+    edges = length / (around + 0.01)  # an edge in a calm place counts as much as one among many
     return (edges - edges.mean()).astype(np.float32)
 
 
-def depth_edges(
-    depth: Map, shape: tuple[int, int], *, relative: bool = True
-) -> Bool[np.ndarray, "k m"]:
-    """Where a depth map jumps, at the size of an edge map.
+def depth_edges(depth: Map, shape: tuple[int, int], *, relative: bool) -> Bool[np.ndarray, "k m"]:
+    """Where a map of depth or disparity jumps, at the size (height, width) of an edge map.
 
     Holes are taken as deep as the deeper side of them: a depth sensor does not see what a near
-    thing hides from it.
-
-    Args:
-        depth: Depth or disparity; 0 where unknown.
-        shape: Size (height, width) of the edge map.
-        relative: Jumps are relative to the nearer side; else to the range of the whole map.
+    thing hides from it. Jumps are relative to the nearer side; else to the range of the whole map.
     """
     small = _filled(resample(depth, shape))
     known = small > 0
@@ -369,6 +346,7 @@ def _jumps(depth: Map, known: Bool[np.ndarray, "h w"], axis: int, relative: bool
     np.moveaxis(sure, axis, 0)[[0, -1]] = False
     flat = np.float32(np.ptp(depth[known])) or np.float32(1)  # a map of one value does not jump
     scale = np.minimum(np.minimum(a, b), c) if relative else flat
+    # The second difference: 0 on a plane seen at a slant, the whole step at a jump.
     bend = np.abs(a - 2 * b + c) / np.where(sure, scale, 1)
     return np.where(sure, bend, 0).astype(np.float32)
 

@@ -27,7 +27,7 @@ from ssmde.data.scene_folder import (
     scene_name,
 )
 from ssmde.data.sequence import FrameSequence
-from ssmde.diagnosis.findings import Finding
+from ssmde.diagnosis import Finding
 from ssmde.io import read_lines
 
 SNIPPET = 3  # frames of the shortest snippet: a target and a source on either side
@@ -45,10 +45,8 @@ Read = TypeVar("Read")
 class Opened(NamedTuple):
     """A scene, with what is wrong with its files."""
 
-    sequence: FrameSequence | None
-    """None if it has no frame that can be opened."""
-    offset: int
-    """Index of its first frame among all images of its folder."""
+    sequence: FrameSequence | None  # None if it has no frame that can be opened
+    offset: int  # index of its first frame among all images of its folder
     findings: list[Finding]
 
 

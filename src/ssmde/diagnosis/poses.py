@@ -11,11 +11,13 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64
 from torch import Tensor
 
+from ssmde.console import counted
 from ssmde.data.image_motion import TileFlow, tile_flow
 from ssmde.data.images import ImageError, read_depth, read_mask
+from ssmde.data.scene_files import TRACKED_INFO
 from ssmde.data.sequence import FrameSequence
+from ssmde.diagnosis import Finding
 from ssmde.diagnosis.depth import resample
-from ssmde.diagnosis.findings import Finding
 from ssmde.diagnosis.video import (
     FEWEST_TILES,
     GAPS,
@@ -27,6 +29,7 @@ from ssmde.diagnosis.video import (
     suggested_gaps,
 )
 from ssmde.geometry.warp import reproject, sample
+from ssmde.io import read_json
 
 Pose = Float64[np.ndarray, "4 4"]
 
@@ -94,6 +97,29 @@ def check_poses(video: VideoStatistics, most: int) -> Iterator[Finding]:
             "check that there is one pose for each frame, of the color camera, in metres; or "
             "delete poses.txt and let `ssmde track` find the motion",
         )  # fmt: skip
+
+
+def check_tracking(sequence: FrameSequence) -> Iterator[Finding]:
+    """How far the motion that `ssmde track` found can be trusted."""
+    path = sequence.images[0].parent / TRACKED_INFO
+    if sequence.tracked_poses is None or not path.is_file():
+        return
+    info = read_json(path)
+    explained, doubtful, standing = (info[name] for name in ("explained", "doubtful", "standing"))
+    if explained is None:
+        return
+    what = f"tracked motion explains {explained:.0%} of the matches of distant frames"
+    what += f"; the camera stands in {counted(standing, 'frame')}" if standing else ""
+    if not doubtful:
+        yield Finding("tracked-motion", "note", what, "good motion has 90 % and more: use it")
+        return
+    yield Finding(
+        "tracked-motion-doubtful", "warning",
+        f"{what}; {counted(doubtful, 'frame')} of {len(sequence)} are left out: most of what is "
+        "seen there moves, such as cars ahead as fast as the camera",
+        "train without --data.poses tracked, so that a pose network finds the motion, or leave "
+        "the scene out",
+    )  # fmt: skip
 
 
 def _meanings(target: Pose, source: Pose) -> dict[str, Pose]:
@@ -181,6 +207,7 @@ def _errors(
         pixels, _, visible = reproject(depth, _tensor(motion[None]), intrinsics)
         seen = visible & (depth > 0)
         left = (sample(source, pixels) - target)[seen]
+        # A warp that leaves the picture must not win by the few pixels it still sees.
         enough = len(left) > FEWEST_SEEN * int((depth > 0).sum())
         errors[name] = float((left - left.median()).abs().mean()) + 1e-4 if enough else 1.0
     return errors
@@ -208,6 +235,7 @@ def _missed(flow: TileFlow, T: Pose, intrinsics: Float64[np.ndarray, "3 3"]) -> 
     before = flow.centres[flow.found]
     after = before + flow.motion[flow.found]
     rays = np.concatenate([before, np.ones((len(before), 1))], 1) @ np.linalg.inv(intrinsics).T
+    # A point at depth 1 / q lies at (R ray + q t) / q: the division by q drops out of the pixel.
     step = T[:3, 3] / max(float(np.linalg.norm(T[:3, 3])), 1e-9)
     points = (rays @ T[:3, :3].T)[:, None] + INVERSE_DEPTHS[:, None] * step
     ahead = points[..., 2] > 1e-3

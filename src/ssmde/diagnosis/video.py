@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int
+from jaxtyping import Float, Float32, Float64, Int
+from scipy.spatial.transform import Rotation
 
 from ssmde.console import counted
 from ssmde.data.image_motion import TileFlow, tile_flow
 from ssmde.data.images import REDUCTIONS, ImageError, read_image
 from ssmde.data.sequence import FrameSequence
-from ssmde.diagnosis.findings import Finding
-from ssmde.geometry.pose import axis_angle_to_matrix
+from ssmde.diagnosis import Finding
 
 Map = Float32[np.ndarray, "h w"]
 Values = Float64[np.ndarray, "n"]
@@ -72,10 +71,8 @@ OVERLAY_MOTION = 0.02  # share of the longer side that the camera has to move th
 class Thoroughness(NamedTuple):
     """How many frames of a scene are looked at."""
 
-    neighbors: int
-    """Pairs of consecutive frames, at most."""
-    pairs: int
-    """Pairs at each wider gap, at most."""
+    neighbors: int  # pairs of consecutive frames, at most
+    pairs: int  # pairs at each wider gap, at most
 
 
 FULL = Thoroughness(neighbors=2000, pairs=24)
@@ -85,38 +82,27 @@ QUICK = Thoroughness(neighbors=20, pairs=4)
 class Pairs(NamedTuple):
     """Motion between frames a fixed gap apart; lengths are shares of the longer side."""
 
-    first: Int[np.ndarray, "n"]
-    """Index of the earlier frame."""
-    found: Values
-    """Share of the tiles with texture that were found again; nan if none has any."""
-    motion: Values
-    """Length of the motion in the median over tiles; nan if too few were found."""
+    first: Int[np.ndarray, "n"]  # index of the earlier frame
+    found: Values  # share of the tiles with texture that were found again; nan if none has any
+    motion: Values  # length of the motion in the median over tiles; nan if too few were found
     parallax: Values
     """What no turn of the camera explains of it, in the median over tiles; nan as above."""
     gain: Values
     """Brightness of the second frame divided by that of the first, where both show the same."""
-    change: Values
-    """Difference of gray that one pixel in a thousand exceeds, in levels of 255."""
+    change: Values  # difference of gray that one pixel in a thousand exceeds, in levels of 255
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class VideoStatistics:
     """Numbers about the pictures of a scene."""
 
-    sequence: FrameSequence
-    """The scene."""
-    frames: Int[np.ndarray, "n"]
-    """Indices of the frames that were looked at."""
-    sharpness: Values
-    """Of each of them: 1 for a blurred image, 2 for a sharp one."""
-    pairs: dict[int, Pairs]
-    """By their gap."""
-    mean: Map
-    """Gray over about 40 frames, reduced as `read_small_gray` does, in levels of 255."""
-    spread: Map
-    """Its standard deviation."""
-    broken: dict[int, str]
-    """Frames that could not be read, with the reason."""
+    sequence: FrameSequence  # the scene
+    frames: Int[np.ndarray, "n"]  # indices of the frames that were looked at
+    sharpness: Values  # of each of them: 1 for a blurred image, 2 for a sharp one
+    pairs: dict[int, Pairs]  # by their gap
+    mean: Map  # gray over about 40 frames, reduced as `read_small_gray` does, in levels of 255
+    spread: Map  # its standard deviation
+    broken: dict[int, str]  # frames that could not be read, with the reason
 
 
 def video_statistics(sequence: FrameSequence, how: Thoroughness) -> VideoStatistics | None:
@@ -134,7 +120,7 @@ def video_statistics(sequence: FrameSequence, how: Thoroughness) -> VideoStatist
         reader.gray(index)
     if not reader.summed:
         return None
-    mean, square = reader.sums / reader.summed
+    mean, square = reader.sums / reader.summed  # for variance = E[x^2] - E[x]^2
     frames = sorted(reader.sharpness)
     return VideoStatistics(
         sequence=sequence,
@@ -208,8 +194,7 @@ def _measure(reader: _Reader, firsts: Int[np.ndarray, "n"], gap: int) -> Pairs:
 class Turn(NamedTuple):
     """The rotation that explains most of an image motion."""
 
-    rotation: Float64[np.ndarray, "3 3"]
-    """Points of the first camera into the second."""
+    rotation: Float64[np.ndarray, "3 3"]  # points of the first camera into the second
     rest: Float32[np.ndarray, "n"]
     """Pixels of motion that it leaves over at each tile; infinite where none was found."""
 
@@ -219,10 +204,7 @@ def fit_turn(flow: TileFlow, intrinsics: Float[np.ndarray, "3 3"]) -> Turn | Non
 
     Under a rotation R a pixel p moves to K R K^-1 p, whatever its depth; what is left over is the
     parallax. Distances, not squares (reweighted least squares), so that movers have little say.
-
-    Args:
-        flow: Motion of tiles; those that were not found do not count, and 8 must be.
-        intrinsics: Pinhole matrix, in pixels of the flow.
+    None if fewer than 8 tiles were found. `intrinsics` are in pixels of the flow.
     """
     if flow.found.sum() < FEWEST_TILES:
         return None
@@ -234,22 +216,22 @@ def fit_turn(flow: TileFlow, intrinsics: Float[np.ndarray, "3 3"]) -> Turn | Non
     for _ in range(TURN_STEPS):
         left, slope = _turn_step(turn, rays, after, focal)
         weight = 1 / np.sqrt(np.square(left).sum(1) + 0.01)[:, None, None]  # 0.1 pixels are none
+        # Normal equations of the weighted step: a turn has three unknowns, whatever the tiles.
         square = (weight * slope).transpose(0, 2, 1) @ slope
         aim = (weight * slope * left[..., None]).sum((0, 1))
-        small = torch.from_numpy(np.linalg.solve(square.sum(0), aim))
-        turn = axis_angle_to_matrix(small).numpy() @ turn
+        turn = Rotation.from_rotvec(np.linalg.solve(square.sum(0), aim)).as_matrix() @ turn
     rest = np.full(len(flow.motion), np.inf, np.float32)
     rest[flow.found] = np.linalg.norm(_turn_step(turn, rays, after, focal)[0], axis=1)
     return Turn(turn, rest)
 
 
 def _turn_step(
-    turn: Float64[np.ndarray, "3 3"],
-    rays: Float64[np.ndarray, "n 3"],
-    after: Float64[np.ndarray, "n 2"],
-    focal: Float64[np.ndarray, " 2"],
-) -> tuple[Float64[np.ndarray, "n 2"], Float64[np.ndarray, "n 2 3"]]:
+    turn: Float64[np.ndarray, "3 3"], rays: Float64[np.ndarray, "n 3"],
+    after: Float64[np.ndarray, "n 2"], focal: Float64[np.ndarray, " 2"],
+) -> tuple[Float64[np.ndarray, "n 2"], Float64[np.ndarray, "n 2 3"]]:  # fmt: skip
     """What is left over of the motion, in pixels, and its derivative by a small further turn."""
+    # Derivative of (x / z, y / z) by a small turn: the classic flow of a rotating camera
+    # (Longuet-Higgins and Prazdny, 1980); no depth in it.
     x, y, z = turn @ rays.T
     x, y = x / np.maximum(z, 1e-6), y / np.maximum(z, 1e-6)
     slope = np.stack([-x * y, 1 + x * x, -y, -1 - y * y, x * y, x], 1).reshape(-1, 2, 3)
@@ -272,9 +254,17 @@ def sharpness(gray: Map) -> float:
     return min(ratios)
 
 
+def reduction_to(side: int, size: tuple[int, int]) -> int:
+    """Pixels of a frame (height, width) that make one, each way, so that `side` are left at least.
+
+    1 if the frame has no more.
+    """
+    return next((r for r in REDUCTIONS if min(size) // r >= side), 1)
+
+
 def small_reduction(size: tuple[int, int]) -> int:
     """How many pixels of a frame (height, width) make one of its small gray image, each way."""
-    return next((r for r in REDUCTIONS if min(size) // r >= SHORT_SIDE), 1)
+    return reduction_to(SHORT_SIDE, size)
 
 
 def small_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -340,7 +330,7 @@ def check_motion(video: VideoStatistics) -> Iterator[Finding]:
             "split the scene there as at a cut, or take more frames of these stretches",
             tuple(second[far].tolist()),
         )  # fmt: skip
-    each = [_still(some).mean() for some in video.pairs.values() if len(some.first)]
+    each = [(some.motion < STILL).mean() for some in video.pairs.values() if len(some.first)]
     if min(each) >= STILL_SHARE:
         yield Finding(
             "static-camera", "blocking", "the camera does not move: the image moves less than "
@@ -356,14 +346,11 @@ def check_motion(video: VideoStatistics) -> Iterator[Finding]:
     yield from turning
 
 
-def _still(pairs: Pairs) -> Bool[np.ndarray, "n"]:
-    return pairs.motion < STILL
-
-
 def _rests(pairs: Pairs) -> Iterator[Finding]:
     """Stretches of a moving camera's video in which it rests."""
-    rows = np.split(np.arange(len(pairs.first)), np.flatnonzero(np.diff(_still(pairs))) + 1)
-    resting = [row for row in rows if len(row) >= STRETCH and _still(pairs)[row[0]]]
+    still = pairs.motion < STILL
+    rows = np.split(np.arange(len(pairs.first)), np.flatnonzero(np.diff(still)) + 1)
+    resting = [row for row in rows if len(row) >= STRETCH and still[row[0]]]
     if not resting or np.median(np.diff(pairs.first)) > 1:  # a sample shows no stretches
         return
     frames = pairs.first[np.concatenate(resting)]

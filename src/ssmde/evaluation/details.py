@@ -1,4 +1,4 @@
-"""What is measured in a frame besides its errors: by distance, at edges, between frames."""
+"""What is measured in a frame besides its errors: at edges, between frames, of the confidence."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -7,47 +7,50 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from ssmde.console import counted
+from ssmde.evaluation.frames import TruthFrame
 from ssmde.geometry.camera import scale_intrinsics
 from ssmde.geometry.pose import invert_motion
-from ssmde.metrics.alignment import Alignment
-from ssmde.metrics.boundary import BoundaryErrors, boundary_errors
-from ssmde.metrics.calibration import Calibration, calibration, mean_calibration
-from ssmde.metrics.depth import DepthErrors, DepthSums
-from ssmde.metrics.distance import band_edges, band_errors
-from ssmde.metrics.protocol import Protocol, counted_pixels
-from ssmde.metrics.temporal import TemporalErrors, seen_in_both, temporal_errors
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class CameraPlace:
-    """Where a frame was taken from, and by what camera."""
-
-    T_world_cam: Float[np.ndarray, "4 4"]
-    """Camera to world, in metres; nan where unknown."""
-    intrinsics: Float[np.ndarray, "3 3"]
-    """Pinhole matrix, in pixels of the image."""
-    image_size: tuple[int, int]
-    """Size (height, width) of the image."""
+from ssmde.metrics import (
+    Alignment,
+    BoundaryErrors,
+    Calibration,
+    DepthErrors,
+    DepthSums,
+    Protocol,
+    TemporalErrors,
+    Truth,
+    band_edges,
+    boundary_errors,
+    confidence_calibration,
+    mean_calibration,
+    seen_in_both,
+    temporal_errors,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class MeasuredFrame:
     """A frame with its prediction, as the errors were measured."""
 
+    frame: TruthFrame
+    truth: Truth
     prediction: Float[np.ndarray, "h w"]
     """Depth at the size of the truth, before the alignment."""
-    truth: Float[np.ndarray, "h w"]
-    """Depth in metres; 0 or not finite: none."""
     alignment: Alignment
-    static: Bool[np.ndarray, "h w"] | None = None
-    """Pixels known to stand still; None if nobody knows."""
-    place: CameraPlace | None = None
-    """None if its pose or camera is unknown."""
     confidence: Float[np.ndarray, "h w"] | None = None
     """At the size of the truth; None if the method has none."""
+
+    def aligned(self, alignment: Alignment) -> Float[np.ndarray, "h w"]:
+        """The prediction under an alignment, clipped to the range of the protocol."""
+        p = self.truth.protocol
+        return alignment.apply(self.prediction).clip(p.min_depth, p.max_depth)
+
+    def known_depth(self) -> Float[np.ndarray, "h w"]:
+        """The depth of the pixels that count, 0 elsewhere."""
+        return np.where(self.truth.counted, self.truth.depth, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,26 +68,19 @@ class FrameDetails:
 
 
 def frame_details(
-    frame: MeasuredFrame, before: MeasuredFrame | None, protocol: Protocol
+    now: MeasuredFrame, before: MeasuredFrame | None, bands: tuple[DepthErrors | None, ...]
 ) -> FrameDetails:
-    """Measure the details of one frame.
-
-    Args:
-        frame: The frame.
-        before: The frame before it in the same video, if that was measured too.
-        protocol: Range, crop and distance bands.
-    """
-    counted = counted_pixels(frame.truth, protocol)
-    aligned = _aligned(frame.prediction, frame.alignment, protocol)
-    edges = band_edges(protocol.min_depth, protocol.max_depth)
-    sure = frame.confidence
+    """Measure the details of one frame; `before` is the one before it in the same video."""
+    counts, aligned, sure = now.truth.counted, now.aligned(now.alignment), now.confidence
+    found = None
+    if sure is not None:
+        truth = now.truth.depth[counts].astype(np.float64)
+        found = confidence_calibration(aligned[counts], truth, sure[counts])
     return FrameDetails(
-        bands=band_errors(aligned[counted], frame.truth[counted].astype(np.float64), edges),
-        boundary=boundary_errors(aligned, frame.truth, counted),
-        temporal=None if before is None else _temporal(before, frame, protocol),
-        calibration=None
-        if sure is None
-        else calibration(aligned[counted], frame.truth[counted].astype(np.float64), sure[counted]),
+        bands=bands,
+        boundary=boundary_errors(aligned, now.truth.depth, counts),
+        temporal=None if before is None else _temporal(before, now),
+        calibration=found,
     )
 
 
@@ -111,7 +107,7 @@ def mean_details(details: Sequence[FrameDetails], protocol: Protocol) -> dict[st
     }
 
 
-def told(means: dict[str, Any], align: str) -> list[str]:
+def details_text(means: dict[str, Any], align: str) -> list[str]:
     """The means of `mean_details` as lines to print, the alignment beside each."""
     lines = list[str]()
     if bands := means["per_distance"]:
@@ -132,10 +128,10 @@ def told(means: dict[str, Any], align: str) -> list[str]:
             f"{t['abs_rel']:.3f} between depths of the same static points (median "
             f"{t['median']:.3f}), {counted(t['n_pairs'], 'pair')}"
         )
-    return [*lines, *told_confidence(means, align)]
+    return [*lines, *confidence_text(means, align)]
 
 
-def told_confidence(means: dict[str, Any], align: str) -> list[str]:
+def confidence_text(means: dict[str, Any], align: str) -> list[str]:
     """What the confidence is worth, as a line to print; none where there is no confidence."""
     if (c := means.get("calibration")) is None:
         return []
@@ -147,67 +143,43 @@ def told_confidence(means: dict[str, Any], align: str) -> list[str]:
     ]
 
 
-def _temporal(
-    before: MeasuredFrame, frame: MeasuredFrame, protocol: Protocol
-) -> TemporalErrors | None:
+def _temporal(before: MeasuredFrame, now: MeasuredFrame) -> TemporalErrors | None:
     """Disagreement with the frame before, about static points that the truth sees in both."""
-    common = _common(before.alignment, frame.alignment)
-    if common is None or before.place is None or frame.place is None:
+    poses = (before.frame.T_world_cam, now.frame.T_world_cam)
+    alignments, camera = (before.alignment, now.alignment), now.frame.intrinsics
+    shape = now.truth.depth.shape
+    if (
+        poses[0] is None or poses[1] is None or camera is None
+        or not all(np.isfinite(pose).all() for pose in poses)
+        or before.truth.depth.shape != shape
+        or min(alignment.scale for alignment in alignments) <= 0
+    ):  # fmt: skip
         return None
-    T_src_tgt = _motion(before.place.T_world_cam, frame.place.T_world_cam)
-    shape = frame.truth.shape
-    if not np.isfinite(T_src_tgt).all() or before.truth.shape != shape:
-        return None
-    target, source = (_aligned(f.prediction, common, protocol) for f in (frame, before))
+    # One alignment for both frames of a pair: one for each would undo the flicker between them.
+    common = Alignment(
+        scale=float(np.sqrt(alignments[0].scale * alignments[1].scale)),
+        shift=(alignments[0].shift + alignments[1].shift) / 2,
+    )
+    source, target = before.aligned(common), now.aligned(common)
     if not (np.isfinite(target).all() and np.isfinite(source).all()):
         return None  # the errors look only at pixels that count
-    intrinsics = _camera(frame.place, shape)
-    T_tgt_src = invert_motion(torch.from_numpy(T_src_tgt)).numpy()
-    truths = [np.where(counted_pixels(f.truth, protocol), f.truth, 0.0) for f in (before, frame)]
+    world_source, world_target = (torch.from_numpy(pose.astype(np.float64)) for pose in poses)
+    motion = invert_motion(world_source) @ world_target
+    T_src_tgt, T_tgt_src = motion.numpy(), invert_motion(motion).numpy()
+    # In pixels of the truth, which may have another size than the image.
+    rows, columns = (new / old for new, old in zip(shape, now.frame.image_size, strict=True))
+    K = scale_intrinsics(torch.from_numpy(camera.astype(np.float64)), columns, rows).numpy()
+    known_source, known_target = before.known_depth(), now.known_depth()
     seen = [
-        seen_in_both(truths[1], truths[0], T_src_tgt, intrinsics),
-        seen_in_both(truths[0], truths[1], T_tgt_src, intrinsics),
+        seen_in_both(known_target, known_source, T_src_tgt, K),
+        seen_in_both(known_source, known_target, T_tgt_src, K),
     ]
-    for place, measured in enumerate((frame, before)):
-        if measured.static is not None:
-            seen[place] &= measured.static
+    for pixels, measured in zip(seen, (now, before), strict=True):
+        if measured.truth.static is not None:
+            pixels &= measured.truth.static
     return temporal_errors(
-        target,
-        source,
-        T_src_tgt,
-        intrinsics,
-        target_counts=seen[0],
-        source_counts=seen[1],
+        target, source, T_src_tgt, K, target_counts=seen[0], source_counts=seen[1]
     )
-
-
-def _aligned(
-    prediction: Float[np.ndarray, "h w"], alignment: Alignment, protocol: Protocol
-) -> Float[np.ndarray, "h w"]:
-    return alignment.apply(prediction).clip(protocol.min_depth, protocol.max_depth)
-
-
-def _common(one: Alignment, other: Alignment) -> Alignment | None:
-    """One alignment for both frames of a pair: one for each would undo the flicker between them."""
-    if one.scale <= 0 or other.scale <= 0:
-        return None
-    scale = float(np.sqrt(one.scale * other.scale))
-    return Alignment(scale=scale, shift=(one.shift + other.shift) / 2)
-
-
-def _motion(
-    T_world_src: Float[np.ndarray, "4 4"], T_world_tgt: Float[np.ndarray, "4 4"]
-) -> Float[np.ndarray, "4 4"]:
-    """Motion from the target camera to the source camera."""
-    source, target = (torch.from_numpy(T.astype(np.float64)) for T in (T_world_src, T_world_tgt))
-    return (invert_motion(source) @ target).numpy()
-
-
-def _camera(place: CameraPlace, size: tuple[int, ...]) -> Float[np.ndarray, "3 3"]:
-    """Pinhole matrix in pixels of the truth, which may have another size than the image."""
-    matrix = torch.from_numpy(place.intrinsics.astype(np.float64))
-    rows, columns = size[0] / place.image_size[0], size[1] / place.image_size[1]
-    return scale_intrinsics(matrix, columns, rows).numpy()
 
 
 def _mean(

@@ -6,11 +6,13 @@ Where something moves is read from the motion masks of a scene, or found from th
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32
 
 from ssmde.console import counted
 from ssmde.data.dataset import spread
@@ -19,9 +21,11 @@ from ssmde.data.pseudo_depth import read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.views import OFFSETS, read_views
-from ssmde.methods.grounding import find_movers, ground_plane, least_error
-from ssmde.metrics.holes import HoleCounts, OrderCounts, hole_counts, order_counts
-from ssmde.metrics.regions import split
+from ssmde.evaluation.frames import DepthFunction
+from ssmde.geometry.ground import find_movers, ground_plane
+from ssmde.methods.comparison import least_error
+from ssmde.metrics import HoleCounts, OrderCounts, hole_counts, order_counts, split_motion_mask
+from ssmde.metrics.depth import Summable
 
 FRAMES = 200  # looked at, evenly spread
 FEWEST_POINTS = 20  # tracked in a frame, to know its unit
@@ -31,15 +35,13 @@ FEWEST_POINTS = 20  # tracked in a frame, to know its unit
 NEAREST_MOVE = 0.01
 NEAREST_FRAME = (2, OFFSETS[0])
 
-DepthFunction = Callable[[UInt8[np.ndarray, "h w 3"]], Float[np.ndarray, "k m"]]
-"""RGB bytes to depth of the same view, at any size."""
-
 Points = tuple[Float32[np.ndarray, "_ 2"], Float32[np.ndarray, "_"]]
+PointReader = Callable[[Path], dict[int, Points]]
 NO_POINTS: Points = (np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MoverErrors:
+class MoverErrors(Summable):
     """Holes and wrong orders over the frames of one or several videos."""
 
     holes: HoleCounts = field(default_factory=HoleCounts)
@@ -67,16 +69,6 @@ class MoverErrors:
         }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Seen:
-    """One frame, on the pixel grid of its predicted depth."""
-
-    depth: Float[np.ndarray, "h w"]
-    movers: Bool[np.ndarray, "h w"]
-    static: Bool[np.ndarray, "h w"]
-    from_mask: bool
-
-
 def measure_movers(
     predict: DepthFunction, sequences: Sequence[FrameSequence], max_frames: int | None = None
 ) -> MoverErrors | None:
@@ -93,19 +85,19 @@ def measure_movers(
     frames = [(scene, i) for scene in sequences for i in range(len(scene)) if _can_tell(scene, i)]
     if not frames:
         return None
-    found, points = MoverErrors(), _TrackedPoints()
+    found, read_points = MoverErrors(), lru_cache(1)(read_tracked_points)
     for place in spread(len(frames), min(FRAMES, max_frames or FRAMES)):
         scene, index = frames[place]
         try:
             depth = np.asarray(predict(read_image(scene.images[index])), dtype=np.float32)
             if np.isfinite(depth).all() and depth.min() > 0:
-                found = _add(found, _see(depth, scene, index, points), scene, index)
+                found += _frame_errors(depth, scene, index, read_points)
         except ImageError:
             continue
     return found
 
 
-def told_movers(means: dict[str, Any] | None) -> list[str]:
+def movers_text(means: dict[str, Any] | None) -> list[str]:
     """What `MoverErrors.to_dict` holds, as a line to print; none where there is nothing to tell."""
     if means is None:
         return []
@@ -124,23 +116,6 @@ def told_movers(means: dict[str, Any] | None) -> list[str]:
     return [line + ("" if order is None else f"; order unlike the labels {order:.1%}")]
 
 
-class _TrackedPoints:
-    """Points that were tracked, read once a scene."""
-
-    def __init__(self) -> None:
-        self._scene: FrameSequence | None = None
-        self._points: dict[int, Points] = {}
-
-    def of(self, scene: FrameSequence, index: int) -> Points:
-        """Image points (u, v) of a frame, in pixels, and their depth."""
-        if scene.tracked_points is not None:
-            return scene.tracked_points[index] or NO_POINTS
-        if scene is not self._scene:
-            self._scene = scene
-            self._points = read_tracked_points(scene.images[0].parent / TRACKED_POINTS)
-        return self._points.get(index, NO_POINTS)
-
-
 def _can_tell(scene: FrameSequence, index: int) -> bool:
     if scene.motion_masks is not None and scene.motion_masks[index] is not None:
         return True
@@ -149,31 +124,47 @@ def _can_tell(scene: FrameSequence, index: int) -> bool:
     return scene.tracked_points is not None or (scene.images[0].parent / TRACKED_POINTS).is_file()
 
 
-def _see(
-    depth: Float[np.ndarray, "h w"], scene: FrameSequence, index: int, points: _TrackedPoints
-) -> _Seen:
-    """The frame with its movers, on the pixel grid of its depth.
+def _frame_errors(
+    depth: Float[np.ndarray, "h w"], scene: FrameSequence, index: int, read_points: PointReader
+) -> MoverErrors:
+    """Holes and wrong orders of one frame, on the pixel grid of its predicted depth.
 
     Raises:
-        ImageError: If they cannot be found, or a file cannot be read.
+        ImageError: If its movers cannot be found, or a file cannot be read.
     """
     path = None if scene.motion_masks is None else scene.motion_masks[index]
-    if path is not None:
-        regions = split(_nearest(read_mask(path, image_size=scene.image_size), depth.shape))
-        return _Seen(depth=depth, movers=regions.dynamic, static=regions.static, from_mask=True)
-    movers = _found_movers(depth * _unit(depth, scene, index, points), scene, index)
-    return _Seen(depth=depth, movers=movers, static=~movers, from_mask=False)
+    if path is None:
+        movers = _found_movers(depth * _unit(depth, scene, index, read_points), scene, index)
+        static = ~movers
+    else:
+        mask = _nearest(read_mask(path, image_size=scene.image_size), depth.shape)
+        static, movers = split_motion_mask(mask)
+    maps = torch.from_numpy(np.stack([depth, ~static]))[:, None, None].float()
+    ground = ground_plane(maps[0], maps[1] > 0)
+    plane = None if ground is None else ground[0, 0].numpy()
+    holes = hole_counts(depth, movers, plane, static=static)
+    order, labels = OrderCounts(), _labels(scene, index, depth.shape)
+    if labels is not None:
+        known = np.where(movers | static, labels, 0)
+        order = order_counts(depth, known, movers, np.random.default_rng(index))
+    moves = holes.regions > 0
+    from_mask = moves and path is not None
+    return MoverErrors(holes=holes, order=order, n_images=moves, n_images_from_masks=from_mask)
 
 
 def _unit(
-    depth: Float[np.ndarray, "h w"], scene: FrameSequence, index: int, points: _TrackedPoints
+    depth: Float[np.ndarray, "h w"], scene: FrameSequence, index: int, read_points: PointReader
 ) -> float:
     """Factor from the unit of the depth to that of the tracked motion: the median of the points.
 
     Raises:
         ImageError: If too few points were tracked in the frame.
     """
-    pixels, tracked = points.of(scene, index)
+    if scene.tracked_points is not None:
+        pixels, tracked = scene.tracked_points[index] or NO_POINTS
+    else:
+        file = scene.images[0].parent / TRACKED_POINTS
+        pixels, tracked = read_points(file).get(index, NO_POINTS)
     size = np.array(scene.image_size[::-1], dtype=np.float64)
     at = ((pixels + 0.5) * (np.array(depth.shape[::-1]) / size)).astype(np.int64)
     here = ((at >= 0) & (at < depth.shape[::-1])).all(1) & np.isfinite(tracked) & (tracked > 0)
@@ -185,15 +176,10 @@ def _unit(
 def _found_movers(
     depth: Float[np.ndarray, "h w"], scene: FrameSequence, index: int
 ) -> Bool[np.ndarray, "h w"]:
-    """What looks like it does in no other frame.
+    """What looks like it does in no other frame; the depth is in the unit of the tracked motion.
 
     What keeps its distance from the camera looks alike at an infinite depth, where a hole puts it.
     So no pixel is tried deeper than the ground in its place.
-
-    Args:
-        depth: In the unit of the tracked motion.
-        scene: The video.
-        index: The frame.
     """
     static = torch.from_numpy(depth.astype(np.float32))[None, None]
     views = read_views(scene, index, (depth.shape[0], depth.shape[1]), _offsets(scene))
@@ -219,25 +205,6 @@ def _offsets(scene: FrameSequence) -> tuple[int, ...]:
     few, many = NEAREST_FRAME
     nearest = int(np.ceil(NEAREST_MOVE / max(middle, NEAREST_MOVE / many)).clip(few, many))
     return tuple(offset * nearest // OFFSETS[0] for offset in OFFSETS)
-
-
-def _add(found: MoverErrors, seen: _Seen, scene: FrameSequence, index: int) -> MoverErrors:
-    maps = torch.from_numpy(np.stack([seen.depth, ~seen.static]))[:, None, None].float()
-    ground = ground_plane(maps[0], maps[1] > 0)
-    holes = hole_counts(
-        seen.depth, seen.movers, None if ground is None else ground[0, 0].numpy(),
-        static=seen.static,
-    )  # fmt: skip
-    order, labels = OrderCounts(), _labels(scene, index, seen.depth.shape)
-    if labels is not None:
-        known = np.where(seen.movers | seen.static, labels, 0)
-        order = order_counts(seen.depth, known, seen.movers, np.random.default_rng(index))
-    return MoverErrors(
-        holes=found.holes.merge(holes),
-        order=found.order.merge(order),
-        n_images=found.n_images + (holes.regions > 0),
-        n_images_from_masks=found.n_images_from_masks + (holes.regions > 0 and seen.from_mask),
-    )
 
 
 def _labels(

@@ -1,66 +1,207 @@
-"""An evaluation as a table, a `metrics.json` and pictures of its worst frames."""
+"""An evaluation as a record, a table, a `metrics.json` and pictures of its worst frames."""
 
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from PIL import Image
 from rich.table import Table
 
 from ssmde.console import counted, table_console
-from ssmde.data.images import read_image
-from ssmde.evaluation.details import told
-from ssmde.evaluation.movers import DepthFunction, told_movers
-from ssmde.evaluation.result import (
-    REGIONS,
-    WORST_FRAMES,
-    Evaluation,
-    FrameResult,
-)
+from ssmde.data.images import read_image, resize_image
+from ssmde.evaluation.details import FrameDetails, details_text, mean_details
+from ssmde.evaluation.frames import DepthFunction, TruthFrame
+from ssmde.evaluation.movers import MoverErrors, movers_text
 from ssmde.inference.input import resize_depth
-from ssmde.inference.pictures import PanelRow, panel, write_png
-from ssmde.io import write_text
-from ssmde.metrics.depth import METRICS
-from ssmde.metrics.protocol import Protocol, counted_pixels
+from ssmde.inference.pictures import PanelRow, panel
+from ssmde.io import whole_file, write_text
+from ssmde.metrics import (
+    METRICS,
+    Alignment,
+    AlignmentName,
+    DepthErrors,
+    DepthSums,
+    Protocol,
+    RegionSums,
+    counted_pixels,
+)
 from ssmde.outputs import check_own, recorded, sweep
 
+Region = Literal["full", "static", "dynamic"]
+REGIONS: tuple[Region, ...] = ("full", "static", "dynamic")
+WORST_FRAMES = 10
 WORST_HEIGHT = 240  # rows of each picture of a worst frame
 NAMED_BROKEN = 3  # unreadable files named below the table; metrics.json has all
 
 
-def table(result: Evaluation) -> Table:
-    """The numbers with weights, protocol and alignment in the head; baselines below."""
-    p = result.protocol
-    crop = "whole image" if p.crop is None else "cropped"
-    title = (
-        f"protocol {p.name} ({p.min_depth:g} to {p.max_depth:g} m, {crop}), "
-        f"alignment {result.align}"
-    )
-    found = Table(title=f"{result.weights}\n{title}" if result.weights else title)
-    for heading in ("", "pixels", "images", *METRICS):
-        found.add_column(heading, justify="left" if heading in ("", "pixels") else "right")
-    for name, evaluation in {"network": result, **result.baselines}.items():
-        for region in REGIONS:
-            sums = evaluation.region(region)
-            if (mean := sums.mean()) is not None:
-                numbers = (f"{getattr(mean, metric):.3f}" for metric in METRICS)
-                found.add_row(name, region, str(sums.n_images), *numbers)
-        found.add_section()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameResult:
+    """The errors of one frame and the alignment they were measured under."""
+
+    frame: TruthFrame
+    errors: DepthErrors
+    """Over all its pixels that count."""
+    alignment: Alignment
+    details: FrameDetails | None = None
+    """Errors by distance, at edges and from frame to frame; None if nobody asked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """Mean errors over images, each image once; numbers without `protocol` and `align` are none.
+
+    `str()` of it is the table that `ssmde evaluate` prints.
+    """
+
+    protocol: Protocol
+    align: AlignmentName
+    sums: RegionSums
+    frames: tuple[FrameResult, ...]
+    """The images measured, in order; none where only movers could be judged."""
+    broken: tuple[str, ...] = ()
+    """Files that could not be read, with the reason; they are in no mean."""
+    weights: str = ""
+    """Where the network came from."""
+    baselines: dict[str, "Evaluation"] = field(default_factory=dict)
+    """The same images under predictors that do not look at them."""
+    remarks: tuple[str, ...] = ()
+    """What the reader of the numbers must know, such as why a baseline is missing."""
+    movers: MoverErrors | None = None
+    """Whether what moves is seen as a hole; None if nobody asked or nobody knows what moves."""
+    out: Path | None = None
+    """Folder of the files, if there are any."""
+
+    @property
+    def full(self) -> DepthErrors:
+        """Mean errors over all pixels that count."""
+        mean = self.sums.full.mean()
+        if mean is None:
+            raise ValueError("an evaluation needs at least one image that was measured, got none")
+        return mean
+
+    @property
+    def static(self) -> DepthErrors | None:
+        """The same over static pixels; None without motion masks."""
+        return self.sums.static.mean()
+
+    @property
+    def dynamic(self) -> DepthErrors | None:
+        """The same over moving pixels; None if nothing moves or nobody knows."""
+        return self.sums.dynamic.mean()
+
+    @property
+    def n_images(self) -> int:
+        """Images measured."""
+        return self.sums.full.n_images
+
+    def region(self, name: Region) -> DepthSums:
+        """Sums of a region by its name."""
+        return getattr(self.sums, name)
+
+    def worst(self, count: int = WORST_FRAMES) -> tuple[FrameResult, ...]:
+        """Frames with the largest relative error, worst first."""
+        return tuple(sorted(self.frames, key=lambda f: -f.errors.abs_rel)[:count])
+
+    def details(self) -> dict[str, Any]:
+        """Means by distance, at edges and from frame to frame; empty where nobody asked."""
+        return mean_details([f.details for f in self.frames if f.details], self.protocol)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `metrics.json`: plain values; a region without images is None."""
+        return {
+            "protocol": self.protocol.name,
+            "align": self.align,
+            "n_images": self.n_images,
+            **self._means(),
+            "n_images_static": self.sums.static.n_images,
+            "n_images_dynamic": self.sums.dynamic.n_images,
+            "n_images_without_truth": self.sums.full.n_skipped,
+            "broken": list(self.broken),
+            "depth_range": [self.protocol.min_depth, self.protocol.max_depth],
+            "scale": self._scale(),
+            "weights": self.weights,
+            "baselines": {name: other._means() for name, other in self.baselines.items()},
+            "worst": [{"frame": f.frame.name, **asdict(f.errors)} for f in self.worst()],
+            "notes": list(self.remarks),
+            **self.details(),
+            "movers": None if self.movers is None else self.movers.to_dict(),
+        }
+
+    def _scale(self) -> dict[str, float] | None:
+        if not self.frames:
+            return None
+        scales = np.array([frame.alignment.scale for frame in self.frames])
+        middle = float(np.median(scales))
+        return {"median": middle, "relative_spread": float(np.std(scales / middle))}
+
+    def _means(self) -> dict[str, dict[str, float] | None]:
+        means = {name: self.region(name).mean() for name in REGIONS}
+        return {name: None if mean is None else asdict(mean) for name, mean in means.items()}
+
+    def __str__(self) -> str:
+        """The table, and below it the details and what could not be measured."""
+        found = self.to_dict()
+        lines = [*details_text(found, self.align), *movers_text(found["movers"]), *self.remarks]
+        if skipped := self.sums.full.n_skipped:
+            lines.append(f"in no mean, for want of truth that counts: {counted(skipped, 'image')}")
+        if self.broken:
+            named = "; ".join(self.broken[:NAMED_BROKEN])
+            lines.append(f"{len(self.broken)} unreadable images are in no mean: {named}")
+        if self.out is not None:
+            lines.append(
+                f"numbers: {self.out / 'metrics.json'}, worst frames: {self.out / 'worst'}"
+            )
+        title = f"{self.protocol}, alignment {self.align}"
+        title = f"{self.weights}\n{title}" if self.weights else title
+        rows = list[list[str]]()
+        for name, evaluation in {"network": self, **self.baselines}.items():
+            rows += [[name, *row] for row in table_rows(evaluation)] + [[]]
+        heads = ("", "pixels", "images", *METRICS)
+        return table_text(title, heads, rows if self.frames else [], lines, heads[:2])
+
+
+def table_rows(result: Evaluation) -> list[list[str]]:
+    """Pixels, number of images and errors of each kind of pixels there is, as text."""
+    found = list[list[str]]()
+    for region in REGIONS:
+        sums = result.region(region)
+        if (mean := sums.mean()) is not None:
+            numbers = (f"{getattr(mean, metric):.3f}" for metric in METRICS)
+            found.append([region, str(sums.n_images), *numbers])
     return found
 
 
-def print_result(result: Evaluation) -> None:
-    """Print the table, and below it the details and what could not be measured."""
+def table_text(
+    title: str,
+    heads: Sequence[str],
+    rows: Sequence[list[str]],
+    lines: Sequence[str],
+    words: Sequence[str],
+) -> str:
+    """A table, as wide as the terminal, and lines below it; no table without rows.
+
+    Args:
+        title: Above the table.
+        heads: Names of the columns.
+        rows: Text of each row; an empty row is a rule.
+        lines: What stands below.
+        words: The columns that hold words; the others hold numbers.
+    """
+    table = Table(title=title)
+    for head in heads:
+        table.add_column(head, justify="left" if head in words else "right")
+    for row in rows:
+        table.add_row(*row) if row else table.add_section()
     console = table_console()
-    if result.frames:
-        console.print(table(result))
-    moving = told_movers(None if result.movers is None else result.movers.to_dict())
-    lines = [*told(result.details(), result.align), *moving, *result.notes]
-    if skipped := result.sums.full.n_skipped:
-        lines.append(f"in no mean, for want of truth that counts: {counted(skipped, 'image')}")
-    if result.broken:
-        named = "; ".join(result.broken[:NAMED_BROKEN])
-        lines.append(f"{len(result.broken)} unreadable images are in no mean: {named}")
-    for line in lines:
-        console.print(line, soft_wrap=True)
+    with console.capture() as captured:
+        if rows:
+            console.print(table)
+        for line in lines:
+            console.print(line, soft_wrap=True)
+    return captured.get().removesuffix("\n")
 
 
 def write_result(result: Evaluation, predict: DepthFunction, out: Path) -> None:
@@ -68,12 +209,14 @@ def write_result(result: Evaluation, predict: DepthFunction, out: Path) -> None:
     check_room(out)
     (out / "worst").mkdir(parents=True, exist_ok=True)
     with recorded():
-        write_text(out / "metrics.json", result.to_json() + "\n")
+        text = json.dumps(result.to_dict(), indent=1, allow_nan=False)
+        write_text(out / "metrics.json", text + "\n")
         for path in _worst_files(out):  # an earlier evaluation may have had more frames
             path.unlink(missing_ok=True)
         for path, found in zip(_worst_files(out), result.worst(), strict=False):
-            picture = panel([_worst_row(found, predict, result.protocol)], height=WORST_HEIGHT)
-            write_png(path, picture)
+            picture = panel([_worst_row(found, predict, result.protocol)])
+            with whole_file(path) as part:
+                Image.fromarray(picture).save(part, format="PNG", compress_level=1)
 
 
 def check_room(out: Path) -> None:
@@ -92,11 +235,17 @@ def _worst_files(out: Path) -> list[Path]:
 
 
 def _worst_row(found: FrameResult, predict: DepthFunction, protocol: Protocol) -> PanelRow:
-    pixels, (truth, _) = read_image(found.frame.image), found.frame.read_truth()
-    depth = found.alignment.apply(resize_depth(predict(pixels), truth.shape))
+    pixels, truth = read_image(found.frame.image), found.frame.read_depth()
+    size = WORST_HEIGHT, max(1, round(pixels.shape[1] * WORST_HEIGHT / pixels.shape[0]))
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for old, new in zip(truth.shape, size, strict=True)
+    )
+    small = truth[rows[:, None], columns]
+    aligned = found.alignment.apply(resize_depth(predict(pixels), size))
     return PanelRow(
-        image=pixels,
-        depth=depth.clip(protocol.min_depth, protocol.max_depth),
-        truth=np.where(counted_pixels(truth, protocol), truth, np.float32(0)),
+        image=resize_image(pixels, size),
+        depth=aligned.clip(protocol.min_depth, protocol.max_depth),
+        truth=np.where(counted_pixels(small, protocol), small, np.float32(0)),
         title=f"{found.frame.name}  AbsRel {found.errors.abs_rel:.3f}",
     )

@@ -1,16 +1,13 @@
 """Files that `ssmde export` wrote, run by the engine of their format: bytes in, depth out.
 
-Each engine is imported when a file of its format is opened. All of them compute on the processor,
-with as many threads as PyTorch has; ONNX Runtime takes a GPU where its GPU build finds one.
-
-What a file may hold is checked here before its engine sees it: `docs/security.md`. A .pt2 file can
-run code whatever is checked before, so it takes a word of trust.
+An engine is imported when a file of its format is opened. All compute on the processor, with as
+many threads as PyTorch has; ONNX Runtime takes a GPU where its GPU build finds one. What a file may
+hold is checked here before its engine sees it: `docs/security.md`.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from xml.etree import ElementTree
@@ -21,12 +18,11 @@ from jaxtyping import Float, Float32, UInt8
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from ssmde.config.data import MOST_SIDE
-from ssmde.console import first_line
+from ssmde.config import MOST_SIDE
+from ssmde.console import first_line, import_extra
 from ssmde.io import read_bytes
 from ssmde.models.checkpoint import check_is_file
 
-INSTALL = "pip install 'ssmde[export]'"
 INPUT, OUTPUT = "image", "depth"
 FACTS_KEY = "ssmde"  # entry of a file's metadata that holds its `ExportFacts`
 FACTS_VERSION = 1
@@ -50,21 +46,14 @@ class ExportFacts:
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "strict": True}
 
     name: str
-    """Of the weights."""
     licence: str
-    """Of the weights."""
     image_size: tuple[WorkingSide, WorkingSide]
     """Size (height, width) the network inside works at; pictures may have any."""
-    depth_range: tuple[Depth, Depth]
-    """Smallest and largest depth that can come out, in `unit`."""
-    unit: Literal["metres", "scene units"]
-    """Of depth."""
+    depth_range: tuple[Depth, Depth]  # smallest and largest depth that can come out, in `unit`
+    unit: Literal["metres", "scene units"]  # of depth
     precision: Literal["fp32", "fp16", "bf16", "int8"]
-    """Of the network inside."""
-    ssmde: str
-    """Version of this package that wrote the file."""
-    version: int = FACTS_VERSION
-    """Of this record."""
+    ssmde: str  # version of this package that wrote the file
+    version: int = FACTS_VERSION  # of this record
 
     def to_text(self) -> str:
         """As JSON."""
@@ -72,11 +61,7 @@ class ExportFacts:
 
     @staticmethod
     def from_text(text: str | None, path: Path) -> "ExportFacts":
-        """Read back.
-
-        Raises:
-            ValueError: If the file has no such record, one of another shape or another version.
-        """
+        """Read back; a ValueError where `path` has none, or one of another shape or version."""
         if not text:
             raise ValueError(
                 f"{path}: was not written by `ssmde export`, which says in the file what goes in "
@@ -93,8 +78,7 @@ class ExportFacts:
             return TypeAdapter(ExportFacts).validate_json(text)
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, fault["loc"])) or "the whole"
-            reason = f"{where}: {fault['msg']}"
+            reason = f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}"
         except (json.JSONDecodeError, RecursionError) as error:
             reason = first_line(error)
         raise ValueError(
@@ -107,12 +91,9 @@ class ExportFacts:
 class Exported:
     """An exported file, ready to run."""
 
-    run: Run
-    """RGB bytes (n, h, w, 3) of any size to depth (n, h, w) of that size."""
+    run: Run  # RGB bytes (n, h, w, 3) of any size to depth (n, h, w) of that size
     facts: ExportFacts
-    """What the file says about itself."""
-    engine: str
-    """Name of what runs it."""
+    engine: str  # name of what runs it
 
 
 class EngineNetwork(nn.Module):
@@ -132,12 +113,8 @@ class EngineNetwork(nn.Module):
 def open_exported(path: Path, *, trust: bool = False) -> Exported:
     """Open a file written by `ssmde export`, by its ending: .onnx, .xml (OpenVINO) or .pt2.
 
-    A .pt2 file can run code, and takes trust.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, was not written by `ssmde export`, or needs trust.
-        ImportError: If its engine is not installed.
+    A .pt2 file can run code whatever is checked before, and takes trust. A ValueError says what is
+    damaged or was not written by `ssmde export`, an ImportError which engine is not installed.
     """
     check_is_file(path)
     if path.suffix == ".pt2" and not trust:
@@ -167,27 +144,20 @@ def _open_onnx(path: Path) -> Exported:
     )
     stored = _reading(path, lambda: session.get_modelmeta().custom_metadata_map)
     facts = ExportFacts.from_text(stored.get(FACTS_KEY), path)
-    ports = [
+    _check_ports(path, [
         (port.name, ONNX_TYPES.get(port.type, "other numbers"), len(port.shape))
         for port in (*session.get_inputs(), *session.get_outputs())
-    ]
-    _check_ports(ports, path)
-    return Exported(
-        run=_checked(lambda pixels: session.run([OUTPUT], {INPUT: pixels})[0], path),
-        facts=facts,
-        engine="ONNX Runtime",
-    )
+    ])  # fmt: skip
+    run = _checked(lambda pixels: session.run([OUTPUT], {INPUT: pixels})[0], path)
+    return Exported(run=run, facts=facts, engine="ONNX Runtime")
 
 
 def _foreign_part(model: Any) -> str | None:
     """What a model holds that no export does: files beside it, loops, operators of others."""
     nodes = model.graph.node
     given = [a for node in nodes for a in node.attribute]
-    tensors = [
-        *model.graph.initializer,
-        *(a.t for a in given),
-        *(t for a in given for t in a.tensors),
-    ]
+    inside = (t for a in given for t in (a.t, *a.tensors))
+    tensors = [*model.graph.initializer, *inside]
     if any(tensor.external_data or tensor.data_location for tensor in tensors):
         return "keeps weights in another file"
     if model.graph.sparse_initializer or any(a.HasField("sparse_tensor") for a in given):
@@ -205,8 +175,11 @@ def _open_openvino(path: Path) -> Exported:
     # OpenVINO takes other kinds of files under this name too, which were not checked.
     if b"<!" in content or not content.lstrip().startswith((b"<?xml", b"<net")):
         raise ValueError(f"{path}: is damaged or no OpenVINO file of `ssmde export`; export again")
-    layers = _reading(path, lambda: ElementTree.fromstring(content)).iter("layer")
-    strange = {layer.get("type") for layer in layers if not _is_plain(layer)}
+    strange = {
+        layer.get("type")
+        for layer in _reading(path, lambda: ElementTree.fromstring(content)).iter("layer")
+        if not layer.get("version", "").startswith("opset") or layer.find("body") is not None
+    }  # of another maker, or with a graph inside
     if strange:
         raise ValueError(
             f"{path}: holds the layer {strange.pop()!r}, which `ssmde export` never writes; export "
@@ -216,30 +189,21 @@ def _open_openvino(path: Path) -> Exported:
     model = _reading(path, lambda: core.read_model(path, path.with_suffix(".bin")))
     text = model.get_rt_info(FACTS_KEY).astype(str) if model.has_rt_info(FACTS_KEY) else None
     facts = ExportFacts.from_text(text, path)
-    ports = [
+    _check_ports(path, [
         (
             port.get_any_name() if port.get_names() else "no name",
             OPENVINO_TYPES.get(port.get_element_type().to_string(), "other numbers"),
             rank.get_length() if (rank := port.get_partial_shape().rank).is_static else 0,
         )
         for port in (*model.inputs, *model.outputs)
-    ]
-    _check_ports(ports, path)
+    ])  # fmt: skip
     options = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "INFERENCE_PRECISION_HINT": "bf16" if facts.precision == "bf16" else "f32",
     }
     compiled = _reading(path, lambda: core.compile_model(model, "CPU", options))
-    return Exported(
-        run=_checked(lambda pixels: np.array(compiled(pixels)[OUTPUT]), path),
-        facts=facts,
-        engine="OpenVINO",
-    )
-
-
-def _is_plain(layer: ElementTree.Element) -> bool:
-    """True for an operator of OpenVINO's own without a graph inside."""
-    return layer.get("version", "").startswith("opset") and layer.find("body") is None
+    run = _checked(lambda pixels: np.array(compiled(pixels)[OUTPUT]), path)
+    return Exported(run=run, facts=facts, engine="OpenVINO")
 
 
 def _open_torch(path: Path) -> Exported:
@@ -256,14 +220,12 @@ def _open_torch(path: Path) -> Exported:
 
 
 OPENERS: dict[str, Callable[[Path], Exported]] = {
-    ".onnx": _open_onnx,
-    ".xml": _open_openvino,
-    ".pt2": _open_torch,
-}
+    ".onnx": _open_onnx, ".xml": _open_openvino, ".pt2": _open_torch,
+}  # fmt: skip
 """Endings of exported files, and what opens each."""
 
 
-def _check_ports(ports: Sequence[Port], path: Path) -> None:
+def _check_ports(path: Path, ports: Sequence[Port]) -> None:
     """Refuse a graph with other inputs or outputs than `ssmde export` gives it."""
     if tuple(ports) != PORTS:
         wanted, got = (", ".join(f"{n} ({t}, {a} axes)" for n, t, a in x) for x in (PORTS, ports))
@@ -293,19 +255,8 @@ def _checked(run: Run, path: Path) -> Run:
 
 
 def need(module: str, purpose: str) -> Any:
-    """A module of the extra `export`.
-
-    Raises:
-        ImportError: If it is not installed or does not work; says how to get it.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        package = module.partition(".")[0]
-        raise ImportError(
-            f"{purpose} needs {package}, which is not installed or does not work "
-            f"({first_line(error)}): {INSTALL}"
-        ) from error
+    """A module of the extra `export`; raises as `import_extra`."""
+    return import_extra(module, purpose, "ssmde[export]")
 
 
 def _reading(path: Path, read: Callable[[], Any]) -> Any:

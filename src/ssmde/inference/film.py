@@ -11,9 +11,10 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
+from ssmde.console import import_extra
 from ssmde.data.decoding import Clock
 from ssmde.data.video import CODECS, QUALITY
-from ssmde.inference.pictures import colorize, depth_range, side_by_side
+from ssmde.inference.pictures import color_ends, colorize, side_by_side
 from ssmde.inference.predictor import PredictedFrame
 from ssmde.io import whole_file
 
@@ -29,7 +30,7 @@ Sound = Iterator[tuple[float, Any]]
 
 def picture_of(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
     """Frame and depth in color, side by side; gray where there is no depth."""
-    near, far = frame.ends or depth_range(frame.depth) or (1.0, 2.0)
+    near, far = frame.ends or color_ends(frame.depth)
     return side_by_side([frame.pixels, colorize(frame.depth, near=near, far=far)])
 
 
@@ -43,8 +44,8 @@ def write_film(
 ) -> Generator[Append]:
     """Function that appends a frame to an MP4 file, at its time; `picture` is what is shown of it.
 
-    The file appears under its name when the block ends well, and not at all when it fails. The last
-    frame is shown for 1 / fps seconds; the sound is that of a video, if it has any.
+    The file is there when the block ends well. The last frame is shown for 1 / fps seconds; the
+    sound is that of a video, if it has any.
     """
     codec = next(name for name in CODECS if name in av.codecs_available)
     with ExitStack() as stack:
@@ -61,6 +62,7 @@ def write_film(
             nonlocal last, start, count, sound
             pixels = picture(frame)
             height, width = pixels.shape[:2]
+            # yuv420p has a color for each 2 x 2 pixels.
             even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
             if start is None:
                 stream.height, stream.width = even.shape[:2]
@@ -68,7 +70,7 @@ def write_film(
                 sound = _open_sound(sound_of, film, start, stack)
             shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
             time = count / fps if frame.time is None else frame.time - start
-            shown.pts = last = max(round(time * TICKS), last + 1)
+            shown.pts = last = max(round(time * TICKS), last + 1)  # times must rise
             shown.time_base = Fraction(1, TICKS)
             shown.duration = round(TICKS / fps)
             count += 1
@@ -139,14 +141,8 @@ def write_recording(path: Path, fps: float, sound_of: Path | None = None) -> Gen
 
     Pinhole, picture, depth and confidence, in the axes of the camera: x right, y down, z forward.
     Frames without a time come 1 / fps seconds after each other.
-
-    Raises:
-        ImportError: If the extra `rerun` is not installed.
     """
-    try:
-        import rerun
-    except ImportError as error:
-        raise ImportError("recordings need rerun: pip install 'ssmde[rerun]'") from error
+    rerun = import_extra("rerun", "a recording", "ssmde[rerun]")
     with whole_file(path) as part:
         recording = rerun.RecordingStream("ssmde", recording_id=path.stem)
         recording.save(str(part))
@@ -158,11 +154,10 @@ def write_recording(path: Path, fps: float, sound_of: Path | None = None) -> Gen
             recording.set_time("video", duration=count / fps if frame.time is None else frame.time)
             height, width = frame.depth.shape
             if frame.intrinsics is not None:
-                pinhole = rerun.Pinhole(
+                recording.log("camera", rerun.Pinhole(
                     image_from_camera=frame.intrinsics, width=width, height=height,
                     camera_xyz=rerun.ViewCoordinates.RDF,
-                )  # fmt: skip
-                recording.log("camera", pinhole)
+                ))  # fmt: skip
             picture = rerun.Image(frame.pixels).compress(jpeg_quality=JPEG_QUALITY)
             recording.log("camera/image", picture)
             recording.log("camera/depth", rerun.DepthImage(frame.depth, meter=1.0))

@@ -61,11 +61,8 @@ def to_pixels(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
     """Upright RGB bytes of whatever an image comes as.
 
     The camera's orientation mark is followed, gray becomes RGB, 16 bits become 8, transparency is
-    dropped: as `read_image` does with files.
-
-    Raises:
-        ImageError: If a file cannot be read, or an address gives none.
-        ValueError: If an array has another shape, type or range.
+    dropped: as `read_image` does with files. Raises an `ImageError` for a file or address that
+    cannot be read, a ValueError for an array of another shape, type or range.
     """
     if isinstance(image, bytes):
         return read_image_bytes(image, "bytes of an image")
@@ -117,30 +114,34 @@ def resize_depth(
     return F.interpolate(tensor, size, mode="bilinear", align_corners=False)[0, 0].numpy()
 
 
-def name_images(source: Path) -> dict[str, Path]:
-    """The images of a file, a folder or a glob, each with the name of its output.
+def find_images(source: str | Path) -> dict[str, Path | str]:
+    """The images of an address, a list, a file, a folder or a glob, by the name of their output.
 
-    Raises:
-        FileNotFoundError: If there is nothing at `source`.
-        ValueError: If there is no image.
+    A FileNotFoundError where there is nothing, a ValueError where there is no image.
     """
-    if source.is_dir():
-        folder, found = source, [p for p in source.iterdir() if p.suffix.lower() in READABLE]
-    elif source.is_file():
-        folder, found = source.parent, [source]
+    path = Path(source)
+    if is_url(source):
+        return {Path(urlsplit(str(source)).path).stem or "image": str(source)}
+    if path.suffix.lower() == LIST and path.is_file():
+        return name_listed(path)
+    if path.is_dir():
+        folder, found = path, [p for p in path.iterdir() if p.suffix.lower() in READABLE]
+    elif path.is_file():
+        folder, found = path.parent, [path]
     else:
-        folder, found = _glob(source)
-    found = [path for path in found if not path.name.startswith(".")]
-    order = frame_order([path.name for path in found])
-    found.sort(key=lambda path: (natural_order(str(path.parent)), order(path.name)))
+        folder, found = _glob(path)
+    found = [image for image in found if not image.name.startswith(".")]
+    order = frame_order([image.name for image in found])
+    found.sort(key=lambda image: (natural_order(str(image.parent)), order(image.name)))
     if not found:
         others = left_out(folder, READABLE) if folder.is_dir() else ""
         raise ValueError(
             f"{source}: holds no image ({', '.join(READABLE)})" + (others and f", but {others}")
         )
-    plain = Counter(path.with_suffix("") for path in found)
-    names = [path.with_suffix("") if plain[path.with_suffix("")] == 1 else path for path in found]
-    return {str(n.relative_to(folder)): p for n, p in zip(names, found, strict=True)}
+    # Two images of one stem keep their endings, so that no output is written over another.
+    plain = Counter(image.with_suffix("") for image in found)
+    names = [i.with_suffix("") if plain[i.with_suffix("")] == 1 else i for i in found]
+    return {str(n.relative_to(folder)): i for n, i in zip(names, found, strict=True)}
 
 
 def _glob(pattern: Path) -> tuple[Path, list[Path]]:
@@ -157,10 +158,7 @@ def name_listed(source: Path) -> dict[str, Path | str]:
     """The images of a list, a path or an http(s) address a line, with the names of their outputs.
 
     A path starts at the folder of the list. Names leave out the folders that all images share.
-    Empty lines, and lines that begin with #, are passed over.
-
-    Raises:
-        ValueError: If there is none.
+    Empty lines, and lines that begin with #, are passed over; a list of none is a ValueError.
     """
     lines = [line.strip() for line in read_text(source).split("\n")]
     listed = [line for line in dict.fromkeys(lines) if line and not line.startswith("#")]
@@ -196,27 +194,18 @@ def is_url(source: object) -> bool:
 
 
 def fetch_bytes(url: str, *, largest: int = LARGEST_IMAGE) -> bytes:
-    """Content of the file at an http or https address, of at most so many bytes.
-
-    Raises:
-        DownloadError: If there is no such file, it is too large, or the line breaks.
-    """
+    """Content of the file at an http(s) address, of at most so many bytes; or a `DownloadError`."""
     return b"".join(_blocks(url, largest))
 
 
 @contextmanager
 def fetched_file(url: str) -> Generator[Path]:
-    """The file at an address, in a temporary folder that is removed when the block ends.
-
-    Raises:
-        DownloadError: As `fetch_bytes`.
-    """
+    """The file at an address, in a temporary folder while the block runs; or a `DownloadError`."""
     name = Path(unquote(urlsplit(url).path)).name or "download"
     with tempfile.TemporaryDirectory(prefix="ssmde-") as folder:
         path = Path(folder) / name
         with path.open("wb") as file:
-            for block in _blocks(url, LARGEST_FILE):
-                file.write(block)
+            file.writelines(_blocks(url, LARGEST_FILE))
         yield path
 
 
@@ -304,63 +293,37 @@ def is_live(source: object) -> bool:
     return isinstance(source, str) and (source.isdecimal() or _is_rtsp(source))
 
 
-def read_live(source: str) -> Iterator[VideoFrame]:
+def read_live(source: str) -> Generator[VideoFrame]:
     """Frames of a camera, until it is closed; always the newest one, those missed are dropped.
 
-    Raises:
-        VideoError: If there is no such camera, or it falls silent before its first frame.
+    A thread decodes, and overwrites what nobody took. A `VideoError` where there is no such camera,
+    or it falls silent before its first frame.
     """
-    return _newest(_open_camera(source), source)
-
-
-def _open_camera(source: str) -> Any:
-    if _is_rtsp(source):
-        what, check = source, "the address, its user and password"
-        address, kind, options = source, None, RTSP_OPTIONS
-    elif sys.platform in WEBCAMS:
-        kind, name = WEBCAMS[sys.platform]
-        address, options = name.format(source), dict[str, str]()
-        what, check = f"webcam {source}", f"that {address} exists and no other program uses it"
-    else:
-        raise VideoError(
-            f"webcam {source}: webcams are read on Linux and macOS only; record a video, or give "
-            "the rtsp address of the camera"
-        )
-    try:
-        return av.open(address, format=kind, options=options, timeout=SILENCE)
-    except av.error.FFmpegError as error:
-        raise VideoError(f"{what}: cannot be opened ({error.strerror}); check {check}") from error
-    except ValueError as error:  # no such input
-        raise VideoError(
-            f"{what}: this PyAV was built without {kind}, so it reads no webcam; record a video, "
-            "or give the rtsp address of the camera"
-        ) from error
-
-
-def _newest(container: Any, source: str) -> Generator[VideoFrame]:
-    """Frames, decoded in a thread that overwrites what nobody took."""
     latest: queue.Queue[VideoFrame | None] = queue.Queue(maxsize=1)
     stop = threading.Event()
-    reader = threading.Thread(target=_read_newest, args=(container, latest, stop), daemon=True)
+    reader = threading.Thread(
+        target=_read_newest, args=(_open_camera(source), latest, stop), daemon=True
+    )
     reader.start()
-    count = 0
+    frame = None
     try:
-        while True:
-            try:
-                frame = latest.get(timeout=2 * SILENCE)
-            except queue.Empty:
-                frame = None
-            if frame is None:
-                if count == 0:
-                    raise VideoError(f"{source}: the camera sends no frame")
-                return
+        while (newest := _take(latest)) is not None:
+            frame = newest
             yield frame
-            count += 1
+        if frame is None:
+            raise VideoError(f"{source}: the camera sends no frame")
     finally:
         stop.set()
         with suppress(queue.Empty):
             latest.get_nowait()
         reader.join(timeout=SILENCE)
+
+
+def _take(latest: "queue.Queue[VideoFrame | None]") -> VideoFrame | None:
+    """The next frame; None where the camera ended or fell silent."""
+    with suppress(queue.Empty):
+        return latest.get(timeout=2 * SILENCE)
+    return None
 
 
 def _read_newest(
@@ -386,3 +349,27 @@ def _read_newest(
 
 def _is_rtsp(source: str) -> bool:
     return source.lower().startswith(("rtsp://", "rtsps://"))
+
+
+def _open_camera(source: str) -> Any:
+    if _is_rtsp(source):
+        what, check = source, "the address, its user and password"
+        address, kind, options = source, None, RTSP_OPTIONS
+    elif sys.platform in WEBCAMS:
+        kind, name = WEBCAMS[sys.platform]
+        address, options = name.format(source), dict[str, str]()
+        what, check = f"webcam {source}", f"that {address} exists and no other program uses it"
+    else:
+        raise VideoError(
+            f"webcam {source}: webcams are read on Linux and macOS only; record a video, or give "
+            "the rtsp address of the camera"
+        )
+    try:
+        return av.open(address, format=kind, options=options, timeout=SILENCE)
+    except av.error.FFmpegError as error:
+        raise VideoError(f"{what}: cannot be opened ({error.strerror}); check {check}") from error
+    except ValueError as error:  # no such input
+        raise VideoError(
+            f"{what}: this PyAV was built without {kind}, so it reads no webcam; record a video, "
+            "or give the rtsp address of the camera"
+        ) from error

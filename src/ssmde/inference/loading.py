@@ -17,7 +17,7 @@ from ssmde.models.foreign import is_foreign, load_foreign
 from ssmde.models.hub import HUB_PREFIX, download_weights
 from ssmde.models.pose_net import build_pose_net
 from ssmde.models.registry import WEIGHTS_IN_A_RUN, choose_device, named_weights, weights_file
-from ssmde.weights import is_released
+from ssmde.weights import RELEASED, is_released
 
 POSE_PREFIX = "pose_net."
 Resolution = tuple[int, int] | None
@@ -43,8 +43,7 @@ def load(
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
-        ValueError: If it holds no weights of this project, or of another version of it, or needs
-            trust.
+        ValueError: If it holds no weights of this project or another version of it, or needs trust.
     """
     named = named_weights(str(path))
     place, trust = named or Path(path), trust and named is None
@@ -61,22 +60,17 @@ def load(
     config, scale = stored_config(file, metadata), stored_scale(metadata, origin=str(file))
     network = DepthNet(
         encoder=config.model.encoder if trust else _stored_encoder(file, config, metadata),
-        pretrained="none",
-        upsampling=config.model.upsampling,
-        depth_range=config.model.depth_range,
-        scales=tuple(sorted(config.loss.scales)),
-    )
+        pretrained="none", upsampling=config.model.upsampling,
+        depth_range=config.model.depth_range, scales=tuple(sorted(config.loss.scales)),
+    )  # fmt: skip
     load_weights_into(network, tensors, "depth_net.", origin=str(file))
     metres = scale.metres_per_unit if scale else None
     near, far = config.model.depth_range
     return Predictor(
-        network.to(choose_device(device)),
-        resolution or config.data.image_size,
-        more_sizes=() if resolution else config.data.more_sizes,
-        depth_range=(near * (metres or 1), far * (metres or 1)),
-        source=str(path),
-        metres_per_unit=metres,
-    )
+        network.to(choose_device(device)), resolution or config.data.image_size,
+        more_sizes=() if resolution else config.data.more_sizes, source=str(path),
+        depth_range=(near * (metres or 1), far * (metres or 1)), metres_per_unit=metres,
+    )  # fmt: skip
 
 
 def from_pretrained(
@@ -84,27 +78,27 @@ def from_pretrained(
 ) -> Predictor:
     """Predictor from a repository OWNER/NAME of the Hugging Face hub, downloaded once.
 
-    The revision is a branch, tag or commit; by default the main branch. The rest as for `load`.
-
-    Raises:
-        ConnectionError: If the hub cannot be reached and nothing is cached.
-        ValueError: If there is no such repository, or it holds no weights of this project.
+    The revision is a branch, tag or commit; by default the main branch. The rest as for `load`. A
+    ConnectionError where the hub cannot be reached and nothing is cached.
     """
     name = name.removeprefix(HUB_PREFIX)
-    predictor = load(
-        download_weights(name, revision=revision), resolution=resolution, device=device
-    )
+    file = download_weights(name, revision=revision)
+    predictor = load(file, resolution=resolution, device=device)
     predictor.source = f"{HUB_PREFIX}{name}"
     return predictor
 
 
 def find_weights(weights: str | Path) -> Path:
-    """The .safetensors file of a path, a released name or `hf:OWNER/NAME`.
-
-    Raises:
-        FileNotFoundError: If there is nothing.
-    """
+    """The .safetensors file of a path, a released name or `hf:OWNER/NAME`."""
     return weights_file(named_weights(str(weights)) or Path(weights))
+
+
+def licence_of(predictor: Predictor) -> str | None:
+    """Licence of weights that tell it: released ones, and files of `ssmde export`."""
+    if isinstance(predictor.network, EngineNetwork):
+        return predictor.network.exported.facts.licence
+    name = predictor.source
+    return RELEASED[name].licence if name in RELEASED and is_released(name) else None
 
 
 def looks_like_weights(path: Path) -> bool:
@@ -144,12 +138,7 @@ def _stored_encoder(file: Path, config: Config, metadata: dict[str, str]) -> str
 
 
 class MotionPredictor:
-    """The pose network of trained weights: the camera's motion between two images.
-
-    Raises:
-        FileNotFoundError: If there is nothing at `path`.
-        ValueError: If it holds no pose network, or one that learnt nothing.
-    """
+    """The pose network of trained weights: the camera's motion between two images."""
 
     def __init__(self, path: str | Path, device: Device = None) -> None:
         file = find_weights(path)
@@ -160,13 +149,7 @@ class MotionPredictor:
                 f"{path}: holds no pose network; give weights of a network that was trained on "
                 "video, such as those of its first stage"
             )
-        if config.data.poses != "none" and config.loss.pose == 0:
-            raise ValueError(
-                f"{path}: its pose network never learnt, for the motion came with the frames "
-                f"(data.poses {config.data.poses}, loss.pose 0); give weights that were trained "
-                "with loss.pose above 0, or without poses"
-            )
-        network = build_pose_net(config.model.pose_net, scale=config.model.pose_scale)
+        network = build_pose_net(config.model.pose_net)
         load_weights_into(network, tensors, POSE_PREFIX, origin=str(file))
         self.device = choose_device(device)
         self.network = network.to(self.device).eval()

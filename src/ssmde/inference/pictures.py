@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from ssmde.io import whole_file
+from ssmde.data.images import write_image
 
 GRAY = 128  # color of pixels without a value
 ENDS = (2.0, 98.0)  # percentiles that set the ends of the colors, so that outliers do not
+COLOR_MEMORY = 0.9  # of the former frame in the ends of a video's colors, so that none flickers
 WORST_ERROR = 0.5  # relative error that gets the last color of an error picture
 GAP = 4  # white pixels between neighboring pictures
 TEXT_SIZE = 13
@@ -33,15 +34,28 @@ def bands(shape: tuple[int, ...]) -> Iterator[slice]:
 
 
 def depth_range(depth: Float[np.ndarray, "h w"]) -> tuple[float, float] | None:
-    """Near and far end of the colors of a depth map, in its unit; None without a valid pixel.
+    """Near and far end of the colors of a depth map; None without a positive, finite pixel.
 
-    The ends are percentiles of the positive, finite pixels, and lie apart even for a flat map.
+    The ends are percentiles, and lie apart even for a flat map.
     """
     values = depth[_valid(depth)]
     if values.size == 0:
         return None
     near, far = _percentiles(values)
     return (float(near), float(far)) if far > near * 1.0001 else (float(near / 2), float(far * 2))
+
+
+def color_ends(
+    depth: Float[np.ndarray, "h w"], before: tuple[float, float] | None = None
+) -> tuple[float, float]:
+    """The same, 1 and 2 without a valid pixel; those of a video follow the `before` slowly."""
+    ends = depth_range(depth) or (1.0, 2.0)
+    if before is None:
+        return ends
+    near, far = (
+        COLOR_MEMORY * a + (1 - COLOR_MEMORY) * b for a, b in zip(before, ends, strict=True)
+    )
+    return near, far
 
 
 def colorize(
@@ -53,21 +67,21 @@ def colorize(
 ) -> Picture:
     """Colors of a depth map, near bright and far dark; gray where depth is not positive and finite.
 
-    Args:
-        depth: Depth; the colors are linear in its inverse, as eyes judge nearness.
-        near: Depth that gets the last color of the map; by default a low percentile.
-        far: Depth that gets the first color of the map; by default a high percentile.
-        color_map: Name of a matplotlib color map.
-
-    Raises:
-        ValueError: If the ends are not 0 < near < far, or the color map is unknown.
+    They are linear in inverse depth, as eyes judge nearness, from `near`, the last color of a map
+    of matplotlib, to `far`, the first; by default the `color_ends` of the map.
     """
-    near, far = _ends(depth, near, far)
+    if near is None or far is None:
+        ends = color_ends(depth)
+        near, far = ends[0] if near is None else near, ends[1] if far is None else far
+    if not 0 < near < far:
+        raise ValueError(
+            f"the ends of the colours must be 0 < near < far, got {near:g} and {far:g}"
+        )
     colors = np.empty((*depth.shape, 3), np.uint8)
     for band in bands(depth.shape):
         valid = _valid(depth[band])
-        safe = np.where(valid, depth[band], far).astype(np.float64)
-        level = (1 / safe - 1 / far) / (1 / near - 1 / far)
+        safe = np.where(valid, depth[band], far).astype(np.float64)  # no division by 0
+        level = (1 / safe - 1 / far) / (1 / near - 1 / far)  # 1 at `near`, 0 at `far`
         colors[band] = _color(level, valid, color_map)
     return colors
 
@@ -81,11 +95,17 @@ def colorize_error(
     return _color(np.abs(prediction - safe) / safe / WORST_ERROR, valid, "inferno")
 
 
+def color_ramp(count: int, near: float, far: float) -> Float[np.ndarray, " count"]:
+    """So many depths from near to far, even in their inverse, as the colors are."""
+    share = np.linspace(0, 1, count)
+    return 1 / ((1 - share) / near + share / far)
+
+
 def color_bar(height: int, *, near: float, far: float, unit: str = "") -> Picture:
     """Bar of the colors of `colorize`, near at the top, with its two ends written beside it."""
-    share = np.linspace(0, 1, height)[:, None]
-    depth = 1 / ((1 - share) / near + share / far)
-    bar = colorize(np.repeat(depth, 12, axis=1), near=near, far=far)
+    bar = colorize(
+        np.repeat(color_ramp(height, near, far)[:, None], 12, axis=1), near=near, far=far
+    )
     words = [f"{end:.3g} {unit}".strip() for end in (near, far)]
     width = max(int(_font().getlength(word)) for word in words) + 2 * GAP
     canvas = Image.fromarray(_white(height, 12 + width))
@@ -99,57 +119,43 @@ def color_bar(height: int, *, near: float, far: float, unit: str = "") -> Pictur
 def side_by_side(
     images: Sequence[UInt8[np.ndarray, "_ _ 3"]], titles: Sequence[str] | None = None
 ) -> Picture:
-    """Pictures in one row on white, aligned at the top, with a title above each if given.
-
-    Raises:
-        ValueError: If there is no picture, or not one title a picture.
-    """
+    """Pictures in one row on white, aligned at the top, with a title above each if given."""
     if not images:
         raise ValueError("a row needs at least one picture, got none")
     if titles is not None and len(titles) != len(images):
         raise ValueError(f"{len(images)} pictures need as many titles, got {len(titles)}")
-    head = TEXT_SIZE + GAP if titles else 0
-    height = head + max(image.shape[0] for image in images)
-    row = _white(height, sum(image.shape[1] for image in images) + GAP * (len(images) - 1))
-    left = 0
-    for i, image in enumerate(images):
-        row[head : head + image.shape[0], left : left + image.shape[1]] = image
-        if titles:
-            line = Image.fromarray(_white(head, image.shape[1]))
-            ImageDraw.Draw(line).text((1, 0), titles[i], fill=(0, 0, 0), font=_font())
-            row[:head, left : left + image.shape[1]] = np.asarray(line)
+    if titles is not None:
+        images = [_titled(image, title) for image, title in zip(images, titles, strict=True)]
+    width = sum(image.shape[1] for image in images) + GAP * (len(images) - 1)
+    row, left = _white(max(image.shape[0] for image in images), width), 0
+    for image in images:
+        row[: image.shape[0], left : left + image.shape[1]] = image
         left += image.shape[1] + GAP
     return row
 
 
-def stack(rows: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Picture:
-    """Pictures below each other on white, aligned at the left.
+def _titled(image: UInt8[np.ndarray, "_ _ 3"], title: str) -> Picture:
+    head = Image.fromarray(_white(TEXT_SIZE + GAP, image.shape[1]))
+    ImageDraw.Draw(head).text((1, 0), title, fill=(0, 0, 0), font=_font())
+    return np.concatenate([np.asarray(head), image])
 
-    Raises:
-        ValueError: If there is no picture.
-    """
+
+def stack(rows: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Picture:
+    """Pictures below each other on white, aligned at the left: a row of what is turned."""
     if not rows:
         raise ValueError("a panel needs at least one row, got none")
-    height = sum(row.shape[0] for row in rows) + GAP * (len(rows) - 1)
-    page, top = _white(height, max(row.shape[1] for row in rows)), 0
-    for row in rows:
-        page[top : top + row.shape[0], : row.shape[1]] = row
-        top += row.shape[0] + GAP
-    return page
+    return side_by_side([row.swapaxes(0, 1) for row in rows]).swapaxes(0, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PanelRow:
     """One frame of a panel; the maps may have other sizes than the frame."""
 
-    image: UInt8[np.ndarray, "_ _ 3"]
-    """RGB frame; every picture of the row is shown at its size."""
-    depth: Float[np.ndarray, "_ _"]
-    """Predicted depth; aligned to the truth where there is truth."""
+    image: UInt8[np.ndarray, "_ _ 3"]  # RGB frame; every picture of the row is shown at its size
+    depth: Float[np.ndarray, "_ _"]  # predicted depth; aligned to the truth where there is truth
     truth: Float[np.ndarray, "h w"] | None = None
     """True depth at any size; 0 or not finite: no value."""
-    title: str = ""
-    """Written above the frame."""
+    title: str = ""  # written above the frame
 
 
 def panel(rows: Sequence[PanelRow], *, height: int | None = None) -> Picture:
@@ -162,25 +168,23 @@ def panel(rows: Sequence[PanelRow], *, height: int | None = None) -> Picture:
 
 
 def write_png(path: Path, picture: Picture) -> None:
-    """Write a picture; the file appears under its name only when it is complete."""
+    """Write a picture whole or not at all, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
-        Image.fromarray(picture).save(part, format="PNG")
+    write_image(path, picture)
 
 
 def _panel_row(row: PanelRow, height: int | None) -> Picture:
     rows, columns = row.image.shape[:2]
     size = (rows, columns) if height is None else (height, max(1, round(columns * height / rows)))
-    ends = depth_range(row.depth if row.truth is None else row.truth) or depth_range(row.depth)
-    near, far = ends or (None, None)
-    parts = [(row.title or "frame", row.image)]
-    parts.append(("prediction", colorize(row.depth, near=near, far=far)))
+    ends = depth_range(row.depth if row.truth is None else row.truth)
+    near, far = ends or color_ends(row.depth)
+    parts = {row.title or "frame": row.image, "prediction": colorize(row.depth, near=near, far=far)}
     if row.truth is not None:
-        parts.append(("truth", colorize(row.truth, near=near, far=far)))
+        parts["truth"] = colorize(row.truth, near=near, far=far)
         fitted = row.depth[_nearest(row.depth.shape, row.truth.shape)]
-        parts.append((f"error, 0 to {WORST_ERROR:.0%}", colorize_error(fitted, row.truth)))
-    pictures = [picture[_nearest(picture.shape, size)] for _, picture in parts]
-    return side_by_side(pictures, [title for title, _ in parts])
+        parts[f"error, 0 to {WORST_ERROR:.0%}"] = colorize_error(fitted, row.truth)
+    pictures = [picture[_nearest(picture.shape, size)] for picture in parts.values()]
+    return side_by_side(pictures, list(parts))
 
 
 def _nearest(shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -190,22 +194,6 @@ def _nearest(shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[np.ndarray,
         for old, new in zip(shape[:2], size, strict=True)
     )
     return rows[:, None], columns[None, :]
-
-
-def _ends(
-    depth: Float[np.ndarray, "h w"], near: float | None, far: float | None
-) -> tuple[float, float]:
-    """The ends asked for; one that was not asked for comes from the map, beyond the other."""
-    found = (near, far) if near and far else depth_range(depth) or (1.0, 2.0)
-    if near is None:
-        near = found[0] if far is None or found[0] < far else far / 2
-    if far is None:
-        far = found[1] if found[1] > near else near * 2
-    if not 0 < near < far:
-        raise ValueError(
-            f"the ends of the colours must be 0 < near < far, got {near:g} and {far:g}"
-        )
-    return near, far
 
 
 def _percentiles(values: Float[np.ndarray, "n"]) -> list[float]:

@@ -1,34 +1,34 @@
 """From frames to predicted frames: the network in batches, what steadies a video, the camera."""
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import tee
+from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 from ssmde.data.sequence import check_intrinsics, from_hfov, intrinsics_at
 from ssmde.data.video import VideoFrame
-from ssmde.inference.pictures import depth_range
-from ssmde.inference.predictor import PredictedFrame, Prediction, Predictor, check_tiles
+from ssmde.inference.pictures import color_ends
+from ssmde.inference.predictor import BATCH_SIZE, PredictedFrame, Prediction, Predictor
 from ssmde.inference.smoothing import Smoother
 
 DEFAULT_HFOV_DEGREES = 60.0  # between a laptop's camera and a phone's; wrong for wide lenses
 OTHER_SHAPE = 0.02  # relative difference of width / height
-COLOR_MEMORY = 0.9  # of the former frame in the ends of a video's colors, so that none flickers
 Pixels = UInt8[np.ndarray, "h w 3"]
 Size = tuple[int, int]
 """Height and width, in pixels."""
 Pinhole = tuple[float | int, float | int, float | int, float | int]
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CameraSpec:
     """What the user says of the camera; nothing by default."""
 
-    intrinsics: Pinhole | None = None
-    """fx, fy, cx, cy, in pixels of the upright image."""
+    intrinsics: Pinhole | None = None  # fx, fy, cx, cy, in pixels of the upright image
     of_size: Size | None = None
     """Size (height, width) of the image they belong to; None: of whatever is asked about."""
     hfov_degrees: float | int | None = None
@@ -90,104 +90,69 @@ def find_camera(size: Size, spec: CameraSpec) -> tuple[Float64[np.ndarray, "3 3"
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PredictOptions:
-    """How depth is to be predicted."""
+@dataclass(kw_only=True)
+class Pipeline:
+    """Frames in, predicted frames out, in order."""
 
-    confidence: bool = False
-    """Say how sure each pixel is."""
-    tiles: int = 1
-    """See each image in parts at so many times the network's size."""
-    temporal: bool = False
-    """Blend each frame of a video with those before it."""
+    predictor: Predictor
     camera: CameraSpec = field(default_factory=CameraSpec)
-    """What the user says of the camera."""
-    batch_size: int = 8
-    """Images the network sees at once."""
+    confidence: bool = False
+    tiles: int = 1
+    temporal: bool = False  # blend each frame of a video with those before it
+    batch_size: int = BATCH_SIZE
+    say: Callable[[str], None] | None = None
+    """Called with what is to be said of the camera; None where nobody needs one."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that make no sense."""
-        check_tiles(self.tiles)
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more, got {self.batch_size}")
-
-
-class Pipeline:
-    """Frames in, predicted frames out, in order.
-
-    `say` is called with what is to be said of the camera; it is None where nobody needs one.
-    """
-
-    def __init__(
-        self, predictor: Predictor, options: PredictOptions, *, say: Callable[[str], None] | None
-    ) -> None:
-        self.predictor, self.options, self.say = predictor, options, say
-        self._spec, self._said = options.camera, set[str]()
-        self._shape: float | None = None
+        self._said, self._shape = set[str](), 0.0
 
     def fault_of(self, size: Size) -> str | None:
         """Why an image of this size has no camera, where one is needed."""
-        if self.say is None:
-            return None
         try:
-            find_camera(size, self._spec)
+            if self.say is not None:
+                find_camera(size, self.camera)
         except CameraError as error:
             return str(error)
         return None
 
-    def predict_images(self, images: Iterable[Pixels]) -> Iterator[PredictedFrame]:
+    def predict_images(
+        self, images: Iterable[tuple[Name, Pixels]]
+    ) -> Iterator[tuple[Name, PredictedFrame]]:
         """Each image with its depth; the images have nothing to do with each other."""
-        for pixels, found in self._predict(images):
-            yield self._frame(pixels, found, found.depth)
+        for found, (name, pixels) in self._predict(images):
+            yield name, self._frame(pixels, found, found.depth)
 
     def predict_video(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[int, PredictedFrame]]:
         """Number and prediction of each frame; its colors, and depth if wanted, are steady."""
-        waiting: deque[VideoFrame] = deque()
         ends: tuple[float, float] | None = None
         smoother: Smoother | None = None
-
-        def images() -> Iterator[Pixels]:
-            for frame in frames:
-                waiting.append(replace(frame, pixels=frame.pixels[:0]))  # it is kept elsewhere
-                yield frame.pixels
-
-        for pixels, found in self._predict(images()):
-            frame, depth = waiting.popleft(), found.depth
+        for found, (frame, pixels) in self._predict((frame, frame.pixels) for frame in frames):
+            depth = found.depth
             if frame.begins:  # another scene: nothing is carried over
                 ends = smoother = None
-            if self.options.temporal:
+            if self.temporal:
                 if smoother is None:
                     height, width = self.predictor.size_for(pixels.shape)
-                    tiles = self.options.tiles
-                    smoother = Smoother((tiles * height, tiles * width))
+                    smoother = Smoother((self.tiles * height, self.tiles * width))
                 depth = smoother.smooth(pixels, depth)
-            now = depth_range(depth) or (1.0, 2.0)
-            near, far = (
-                COLOR_MEMORY * before + (1 - COLOR_MEMORY) * end
-                for before, end in zip(ends or now, now, strict=True)
-            )
-            ends = near, far
+            ends = color_ends(depth, ends)
             yield frame.number, self._frame(pixels, found, depth, time=frame.time, ends=ends)
 
-    def _predict(self, images: Iterable[Pixels]) -> Iterator[tuple[Pixels, Prediction]]:
-        waiting: deque[Pixels] = deque()
-
-        def kept() -> Iterator[Pixels]:
-            for pixels in images:
-                waiting.append(pixels)
-                yield pixels
-
-        o = self.options
-        for found in self.predictor.predict_many(
-            kept(), batch_size=o.batch_size, confidence=o.confidence, tiles=o.tiles
-        ):
-            yield waiting.popleft(), found
+    def _predict(
+        self, images: Iterable[tuple[Name, Pixels]]
+    ) -> Iterator[tuple[Prediction, tuple[Name, Pixels]]]:
+        named, seen = tee(images)  # which keeps those that the network has not answered yet
+        found = self.predictor.predict_many(
+            (pixels for _, pixels in seen), batch_size=self.batch_size,
+            confidence=self.confidence, tiles=self.tiles,
+        )  # fmt: skip
+        return zip(found, named, strict=False)  # the network reads first
 
     def _frame(
         self,
         pixels: Pixels,
         found: Prediction,
-        depth: np.ndarray,
+        depth: Float32[np.ndarray, "h w"],
         *,
         time: float | None = None,
         ends: tuple[float, float] | None = None,
@@ -198,10 +163,10 @@ class Pipeline:
         )  # fmt: skip
 
     def _camera(self, size: Size) -> Float64[np.ndarray, "3 3"] | None:
-        if self._spec.intrinsics is not None and self._spec.of_size is None:
-            self._spec = replace(self._spec, of_size=size)  # of a video: that of its first frame
+        if self.camera.intrinsics is not None and self.camera.of_size is None:
+            self.camera = replace(self.camera, of_size=size)  # of a video: that of its first frame
         try:
-            matrix, origin = find_camera(size, self._spec)
+            matrix, origin = find_camera(size, self.camera)
         except CameraError:
             if self.say is None:  # nobody needs one: better none than a wrong one
                 return None
@@ -209,14 +174,14 @@ class Pipeline:
         shape, self._shape = self._shape, size[1] / size[0]
         if not self._said:
             fov = 2 * np.degrees(np.arctan(0.5 * size[1] / matrix[0, 0]))
-            self._say(f"camera: {origin} (horizontal field of view {fov:.1f} degrees)")
-        elif self._spec.of_size not in (None, size):
-            self._say("camera: scaled for images of other sizes")
-        elif shape is not None and abs(shape / self._shape - 1) > OTHER_SHAPE:
-            self._say("camera: images of several shapes are taken to have this field of view")
+            self._tell(f"camera: {origin} (horizontal field of view {fov:.1f} degrees)")
+        elif self.camera.of_size not in (None, size):
+            self._tell("camera: scaled for images of other sizes")
+        elif abs(shape / self._shape - 1) > OTHER_SHAPE:
+            self._tell("camera: images of several shapes are taken to have this field of view")
         return matrix
 
-    def _say(self, line: str) -> None:
+    def _tell(self, line: str) -> None:
         if self.say is not None and line not in self._said:
             self._said.add(line)
             self.say(line)

@@ -1,4 +1,4 @@
-"""`predict_files`: depth of images, videos and cameras, written to files.
+"""`predict_files`: depth of images, videos and cameras, written to files, here or on Ray.
 
 Lean on purpose: neither the training engine nor a plotting window is imported, so that a first
 prediction is quick. Each file carries a mark of what it was made of: see `ssmde.outputs`.
@@ -9,44 +9,45 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
+from math import prod
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 import torch
 
+from ssmde.cluster import work_on_ray
+from ssmde.console import counted, with_bar
 from ssmde.data.files import left_out
-from ssmde.data.grey import grey_levels
-from ssmde.data.images import ImageError, read_size
+from ssmde.data.grey import grey_levels, stretch_note
+from ssmde.data.images import ImageError, read_image, read_size
 from ssmde.data.opening import READABLE
-from ssmde.data.video import VIDEO_SUFFIXES, VideoNotes, is_film, read_chosen_frames, video_info
+from ssmde.data.video import (
+    VIDEO_SUFFIXES,
+    VideoFrame,
+    VideoNotes,
+    is_film,
+    read_chosen_frames,
+    video_info,
+)
 from ssmde.inference.engines import EngineNetwork
 from ssmde.inference.input import (
-    LIST,
     fetched_file,
+    find_images,
     is_live,
     is_url,
-    name_images,
-    name_listed,
+    read_ahead,
     read_live,
+    to_pixels,
 )
-from ssmde.inference.jobs import (
-    Images,
-    Job,
-    Summary,
-    frame_name,
-    predict_film,
-    predict_images,
-    predict_on_ray,
-)
-from ssmde.inference.loading import load
-from ssmde.inference.pipeline import Pipeline, PredictOptions, size_of_camera
-from ssmde.inference.predictor import Predictor
+from ssmde.inference.loading import load, looks_like_weights
+from ssmde.inference.pipeline import CameraSpec, Pinhole, Pipeline, Pixels, size_of_camera
+from ssmde.inference.predictor import BATCH_SIZE, PredictedFrame, Predictor, check_tiles
 from ssmde.inference.writers import (
     DEPTH_FILE,
     FORMATS,
@@ -54,97 +55,169 @@ from ssmde.inference.writers import (
     FilmFormat,
     FrameFormat,
     WriterOptions,
-    explain_formats,
+    explain_png16,
     films,
+    frame_files,
+    write_frame,
 )
 from ssmde.io import fitting_name
-from ssmde.outputs import digest_of, mark_of, recorded, sweep
+from ssmde.outputs import digest_of, done_or_free, identity, mark_of, recorded, sweep
+from ssmde.weights import DEFAULT_WEIGHTS
 
 Anything = TypeVar("Anything")
 FOR_IMAGES, FOR_VIDEOS = ("png16", "color"), ("video",)
 CAMERA = "camera"  # name of the files of a camera
 LIVE_FPS = 25.0  # of a camera's film, for the length of its last frame
+LIKELY_SIZE = (4000, 6000)  # of an image at an address, in pixels
+PIECE = 32  # images for a Ray worker: a few seconds, so that unlike machines end together
+NAMED = 3  # of many files that were written, so many are named
+Images = Mapping[str, Path | str]
+"""Paths or addresses by the name of the output."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """What became of an input; as text, what the command line prints."""
+
+    written: tuple[Path, ...]  # files with depth, in the order of the input
+    skipped: tuple[str, ...] = ()  # files that could not be read, with the reason
+    present: int = 0  # how many of the files were there before, made of the same in the same way
+    notes: tuple[str, ...] = ()  # what was noticed while the input was read
+    weights: str = ""
+    out: Path = Path()
+
+    def __str__(self) -> str:
+        first = ", ".join(map(str, self.written[:NAMED]))
+        more = len(self.written) - NAMED
+        there = f" ({self.present} of them were there)" if self.present else ""
+        rest = f" and {more} more in {self.out}" if more > 0 else ""
+        count = f"{counted(len(self.written), 'file')} with depth{there}"
+        return f"{count} by {self.weights or 'a network'}: {first}{rest}"
 
 
 def predict_files(
     weights: str | Path | Predictor,
-    source: str | Path,
-    out: str | Path,
+    source: str | Path | None = None,
+    out: str | Path | None = None,
     *,
-    formats: Sequence[str] | None = None,
+    format: str | None = None,
     resolution: tuple[int, int] | None = None,
-    options: PredictOptions | None = None,
-    writer: WriterOptions | None = None,
+    tiles: int = 1,
+    confidence: bool = False,
+    least_confidence: float = 0.0,
+    temporal: bool = False,
+    intrinsics: Pinhole | None = None,
+    hfov_degrees: float | None = None,
+    mesh: bool = False,
+    max_points: int = 1_000_000,
     max_frames: int | None = None,
     engine: Literal["local", "ray"] = "local",
     overwrite: bool = False,
     trust: bool = False,
 ) -> Summary:
-    """Write the depth of every image or video frame of `source`, at its own size.
+    """Write the depth of images, a video or a camera to files.
 
-    Names and contents of the files: see `FORMATS`. Each is there whole or not at all; the same call
-    again makes what is missing. Names that are too long for a file are shortened. A file that this
-    package did not write is never replaced.
+    Each file is there whole or not at all; the same call again makes what is missing. Names that
+    are too long for a file are shortened. A file that this package did not write is never replaced.
+
+    Example:
+      ssmde predict photo.jpg depth
+      ssmde predict runs/photometric walk.mp4 depth --format video,npz
+      ssmde predict runs/photometric 'photos/**/*.jpg' depth --format png16,color
+      ssmde predict runs/photometric room.jpg depth --format glb --mesh --hfov-degrees 65
 
     Args:
-        weights: Weights file, run folder, or a loaded predictor.
-        source: An image, a folder of images, a glob such as `clips/**/*.jpg`, a .txt file with a
-            path or an http(s) address on each line, a video, the http(s) address of an image or
-            video, the number of a webcam, or an rtsp address.
-        out: Folder to write to; made if absent.
-        formats: Some of `FORMATS`; by default png16 and color for images, video for a video.
-        resolution: Size (height, width) the network sees, if not its training size.
-        options: Confidence, tiles, blending over time, camera.
-        writer: Points or triangles, how many, and how sure they must be.
+        weights: Weights file, folder of a run, hf:OWNER/NAME, or a released name. Left out, with
+            INPUT as the first word, it is small, which comes with the package.
+        source: Image, folder of images, quoted glob, .txt list of paths or addresses, video,
+            http(s) or rtsp address, or number of a webcam.
+        out: Folder to write to.
+        format: Some of png16, npz, exr, color, normals, ply, glb, video and rerun, with commas
+            between. By default png16,color; video for a video.
+        resolution: Size the network sees, height and width in pixels; multiples of 32. By default
+            that of the training.
+        tiles: See the image in parts, at so many times the network's size; for detail in large
+            images.
+        confidence: Say how sure each pixel is, in npz, exr, ply and rerun.
+        least_confidence: Leave points out of ply and glb that are less sure, 0 to 1.
+        temporal: Blend each frame of a video with those before it, so that depth does not flicker.
+        intrinsics: Camera of normals, ply, glb and rerun: fx, fy, cx and cy in pixels of the
+            upright image.
+        hfov_degrees: Instead: its horizontal field of view; by default 60.
+        mesh: Triangles in place of points, in ply and glb.
+        max_points: Take only every so many-th pixel of a larger image into ply and glb.
         max_frames: Stop a video or camera after so many.
-        engine: `local` predicts in this process; `ray` images on all GPUs or processors of a Ray
-            cluster, which see weights, images and output under the same paths.
-        overwrite: Replace files that were made of another source, with other weights or options.
-        trust: You made the weights yourself: see `load`.
+        engine: Predict here, or images on all GPUs or processors of a Ray cluster, whose machines
+            see weights, images and output under the same paths.
+        overwrite: Replace files that were made of another input, with other weights or options.
+        trust: You made WEIGHTS yourself: open them though they can run code (.pt2), or name an
+            encoder for which the Hugging Face hub has to be asked.
 
     Raises:
         FileExistsError: If a file of the output may not be replaced; nothing is written then.
-        ImportError: If a format or an engine needs a package that is not installed.
         FileNotFoundError: If there is nothing at `source`.
         ValueError: If `source` holds nothing that can be read, or a format does not fit it.
     """
-    options, writer, out = options or PredictOptions(), writer or WriterOptions(), Path(out)
+    camera = CameraSpec(intrinsics=intrinsics, hfov_degrees=hfov_degrees)
+    weights, source, folder = _words(weights, source, out)
+    check_tiles(tiles)
+    writer = WriterOptions(mesh=mesh, max_points=max_points, least_confidence=least_confidence)
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be 1 or more, got {max_frames}")
-    live = is_live(str(source)) and not Path(source).exists()
+    named = weights.source if isinstance(weights, Predictor) else str(Path(weights))
+    wanted = folder
+    live = is_live(source) and not Path(source).exists()
     with ExitStack() as stack:
-        here = str(source)
+        here = source
         if is_url(here) and Path(urlsplit(here).path).suffix.lower() in VIDEO_SUFFIXES:
             here = str(stack.enter_context(fetched_file(here)))
         moving = live or is_film(Path(here))
-        chosen = tuple(formats) if formats else FOR_VIDEOS if moving else FOR_IMAGES
-        _check(chosen, str(source), out, engine, moving=moving)
+        formats = FOR_VIDEOS if moving else FOR_IMAGES
+        if format is not None:
+            formats = tuple(format.split(","))
+        _check(formats, source, folder, engine, moving=moving)
         images = {} if moving else _find_images(here)
-        if (four := options.camera.intrinsics) is not None and options.camera.of_size is None:
-            camera = replace(options.camera, of_size=size_of_camera(four, [*_sizes(images)]))
-            options = replace(options, camera=camera)
-        if writer.least_confidence > 0:
-            options = replace(options, confidence=True)
-        if live:
-            options = replace(options, batch_size=1)  # each frame at once
+        photos = [image for image in images.values() if isinstance(image, Path)]
+        if intrinsics is not None:
+            sizes = [size for size in map(_size_of, photos) if any(size)]
+            camera = replace(camera, of_size=size_of_camera(intrinsics, sizes))
         if engine == "ray":  # a worker may stand in another folder
-            weights, out = _whole(weights), out.resolve()
+            weights, folder = _whole(weights), folder.resolve()
             images = {name: _whole(image) for name, image in images.items()}
-        open_job = partial(
-            _open_job, weights, resolution, options, writer, out=out, formats=chosen,
-            max_frames=max_frames, live=live, overwrite=overwrite, trust=trust,
-            levels=grey_levels([path for path in images.values() if isinstance(path, Path)]),
+        pipeline = partial(
+            Pipeline, camera=camera, confidence=confidence or least_confidence > 0, tiles=tiles,
+            temporal=temporal, batch_size=1 if live else BATCH_SIZE,
         )  # fmt: skip
-        job = open_job()
+        job = partial(
+            Job, out=folder, formats=formats, writer=writer, overwrite=overwrite,
+            max_frames=max_frames, levels=grey_levels(photos),
+        )  # fmt: skip
+        open_job = partial(_open_job, weights, resolution, pipeline, job, live=live, trust=trust)
         if live:
-            summary = _camera(job, here)
+            summary = _camera(open_job(), here)
         elif moving:
-            summary = _video(job, Path(here), str(source))
+            summary = _video(open_job(), Path(here), source)
         else:
-            summary = _images(job, images, Path(here), open_job if engine == "ray" else None)
+            summary = _images(open_job, images, Path(here), on_ray=engine == "ray")
     if not summary.written:
         raise ValueError("nothing could be read: " + "; ".join(summary.skipped[:5]))
-    return summary
+    return replace(summary, weights=named, out=wanted)
+
+
+def _words(
+    weights: str | Path | Predictor, source: str | Path | None, out: str | Path | None
+) -> tuple[str | Path | Predictor, str, Path]:
+    """Weights, input and folder; of two words the weights are those of the package."""
+    if source is not None and out is not None:
+        return weights, str(source), Path(out)
+    if source is None or isinstance(weights, Predictor) or looks_like_weights(Path(weights)):
+        got = f"{str(weights)!r} alone"
+        if source is not None:
+            got = f"weights {str(weights)!r} and {str(source)!r}"
+        raise ValueError(
+            f"predict takes [WEIGHTS] INPUT OUT, got {got}: say where to write to as well"
+        )
+    return DEFAULT_WEIGHTS, str(weights), Path(source)
 
 
 def _whole(place: Anything) -> Anything | Path:
@@ -180,61 +253,99 @@ def _check(formats: Sequence[str], source: str, out: Path, engine: str, *, movin
 
 def _find_images(source: str) -> dict[str, Path | str]:
     """Images by names that leave room for the endings of the outputs."""
-    path = Path(source)
-    if is_url(source):
-        images: Images = {Path(urlsplit(source).path).stem or "image": source}
-    elif path.suffix.lower() == LIST and path.is_file():
-        images = name_listed(path)
-    else:
-        images = name_images(path)
-    names = {Path(name): image for name, image in images.items()}
+    names = {Path(name): image for name, image in find_images(source).items()}
     return {
         str(name.with_name(fitting_name(name.name, LONGEST_SUFFIX))): image
         for name, image in names.items()
     }
 
 
-def _sizes(images: Images) -> Iterator[tuple[int, int]]:
-    """Size (height, width) of every image that is a file and can be opened."""
-    for image in images.values():
-        with suppress(ImageError, OSError):  # said by who reads it
-            if isinstance(image, Path):
-                yield read_size(image)
+def _size_of(image: Path | str) -> tuple[int, int]:
+    """Height and width: at an address a guess, for nobody knows before it is fetched."""
+    try:
+        return read_size(image) if isinstance(image, Path) else LIKELY_SIZE
+    except (ImageError, OSError):  # said by who reads it
+        return 0, 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What is to be done with every image or frame."""
+
+    pipeline: Pipeline
+    out: Path  # folder that exists when something is written
+    formats: tuple[str, ...]
+    writer: WriterOptions
+    way: str = ""  # digest of the network and the options: with the source, the mark of a file
+    overwrite: bool = False
+    max_frames: int | None = None
+    levels: tuple[int, int] | None = None
+    """Of 16-bit gray images, of all of them: see `grey_levels`."""
+
+    def mark(self, source: Path | str, *, max_frames: int | None = None) -> str:
+        """The mark of what is made of an image or a video."""
+        return mark_of(way=self.way, source=identity(source), max_frames=max_frames)
+
+    def mark_of_all(self, images: Images) -> str:
+        """The mark of what is made of all these images."""
+        return mark_of(way=self.way, sources=[identity(image) for image in images.values()])
+
+    def done(self, paths: Iterable[Path], mark: str) -> bool:
+        """As `ssmde.outputs.done_or_free`."""
+        return done_or_free(paths, mark, overwrite=self.overwrite)
+
+    def write(self, name: str, frame: PredictedFrame, source: Path | str) -> list[Path]:
+        """The files of one image or frame."""
+        with recorded(self.mark(source)):
+            return write_frame(self.out, name, frame, self.formats, self.writer)
+
+    def frame_files(self, name: str) -> list[Path]:
+        """The files that `write` writes."""
+        return [path for path, _ in frame_files(self.out, name, self.formats)]
+
+    def film_files(self, name: str) -> dict[Path, FilmFormat]:
+        """The files that show all frames one after the other, with their formats."""
+        return {self.out / f"{name}{k.suffix}": k for k in films(self.formats).values()}
+
+    def begin(self) -> None:
+        """Make the folder, and write what its files have in common."""
+        explain = "png16" in self.formats and not self.done([self.out / DEPTH_FILE], self.way)
+        self.out.mkdir(parents=True, exist_ok=True)
+        if explain:
+            with recorded(self.way):
+                explain_png16(self.out, self.pipeline.predictor.info)
 
 
 def _open_job(
     weights: str | Path | Predictor,
     resolution: tuple[int, int] | None,
-    options: PredictOptions,
-    writer: WriterOptions,
+    make_pipeline: Callable[..., Pipeline],
+    make_job: Callable[..., Job],
     *,
-    out: Path,
-    formats: tuple[str, ...],
-    max_frames: int | None,
     live: bool,
-    overwrite: bool,
     trust: bool,
-    levels: tuple[int, int] | None,
 ) -> Job:
-    """What is to be done, with the network, which says what camera it takes where one is needed."""
+    """What is to be done, with the network; it says what camera it takes where one is needed."""
     if not isinstance(weights, Predictor):
         weights = load(weights, resolution=resolution, trust=trust)
     if resolution is not None and weights.image_size != resolution:
         weights = weights.at(resolution)
-    needed = any(FORMATS[name].needs_camera for name in formats)
-    say = partial(print, file=sys.stderr) if needed else None
+    pipeline = make_pipeline(predictor=weights)
+    job = make_job(pipeline=pipeline)
+    if any(FORMATS[name].needs_camera for name in job.formats):
+        pipeline.say = partial(print, file=sys.stderr)
     way = mark_of(  # under the names of earlier versions, whose files are known again
         network=network_mark(weights),
-        wishes=asdict(replace(options, batch_size=1)),
-        style=asdict(writer),
+        wishes={
+            "confidence": pipeline.confidence, "tiles": pipeline.tiles, "batch_size": 1,
+            "temporal": pipeline.temporal, "camera": asdict(pipeline.camera),
+        },
+        style=asdict(job.writer),
         now=[time.time_ns(), os.getpid()] if live else None,  # of a camera nothing is done twice
-    )
-    if levels is not None:  # another image may change them
-        way = mark_of(way=way, levels=levels)
-    return Job(
-        pipeline=Pipeline(weights, options, say=say), out=out, formats=formats, writer=writer,
-        way=way, overwrite=overwrite, max_frames=max_frames, levels=levels,
     )  # fmt: skip
+    if job.levels is not None:  # another image may change them
+        way = mark_of(way=way, levels=job.levels)
+    return replace(job, way=way)
 
 
 def network_mark(predictor: Predictor) -> str:
@@ -253,37 +364,30 @@ def network_mark(predictor: Predictor) -> str:
     return mark_of(network=content.hexdigest(), facts=facts, sizes=predictor.more_sizes)
 
 
-def _begin(job: Job) -> None:
-    """Make the folder, and write what its files have in common."""
-    explained = [job.out / DEPTH_FILE] if "png16" in job.formats else []
-    if not explained or not job.done(explained, job.way):
-        job.out.mkdir(parents=True, exist_ok=True)
-        with recorded(job.way):
-            explain_formats(job.out, job.pipeline.predictor.info, job.formats)
-
-
-def _images(job: Job, images: Images, source: Path, open_job: Callable[[], Job] | None) -> Summary:
+def _images(open_job: Callable[[], Job], images: Images, source: Path, *, on_ray: bool) -> Summary:
     """Those images whose files are not there yet; a recording of all of them needs them all."""
+    job = open_job()
     files = {name: job.frame_files(name) for name in images}
     recordings = job.film_files(fitting_name(source.stem or "images", LONGEST_SUFFIX))
     left = _unfinished(job, files, images)
     if not job.done(recordings, job.mark_of_all(images)):
         left = list(images)
     done = [path for name in images if name not in set(left) for path in files[name]]
-    _begin(job)
+    job.begin()
     if not left:
         there = (*recordings, *done)
         return Summary(written=there, present=len(there))
     todo = {name: images[name] for name in left}
-    if open_job is not None:
-        made = predict_on_ray(open_job, job, todo)
+    if on_ray:
+        made = predict_on_ray(open_job, todo)
     else:
-        made = predict_images(job, todo, recordings)
+        made = predict_images(job, todo, recordings, show_progress=True)
+    notes = stretch_note(job.levels)
     if source.is_dir() and (others := left_out(source, READABLE)):
-        made = replace(made, notes=(*made.notes, f"{source}: left out: {others}"))
+        notes.append(f"{source}: left out: {others}")
     written = {*done, *made.written}
     in_order = [path for path in (*recordings, *chain(*files.values())) if path in written]
-    return replace(made, written=tuple(in_order), present=len(done))
+    return replace(made, written=tuple(in_order), present=len(done), notes=tuple(notes))
 
 
 def _unfinished(job: Job, files: Mapping[str, Sequence[Path]], images: Images) -> list[str]:
@@ -301,6 +405,77 @@ def _unfinished(job: Job, files: Mapping[str, Sequence[Path]], images: Images) -
     return left
 
 
+def predict_images(
+    job: Job,
+    images: Images,
+    recordings: Mapping[Path, FilmFormat] | None = None,
+    *,
+    show_progress: bool = False,
+) -> Summary:
+    """Files of every image, and of all of them; what cannot be read is named."""
+    written, skipped = list[Path](), list[str]()
+
+    def read(item: tuple[str, Path | str]) -> tuple[str, Path | str, Pixels | str]:
+        name, path = item
+        try:
+            is_file = isinstance(path, Path)
+            return name, path, read_image(path, levels=job.levels) if is_file else to_pixels(path)
+        except ImageError as error:
+            return name, path, str(error)
+
+    def readable() -> Iterator[tuple[str, Pixels]]:
+        items = with_bar(images.items(), "predicting", len(images), show=show_progress)
+        for name, file, found in read_ahead(items, read, pixels=lambda i: prod(_size_of(i[1]))):
+            if isinstance(found, str):
+                skipped.append(found)
+            elif fault := job.pipeline.fault_of((found.shape[0], found.shape[1])):
+                skipped.append(f"{file}: {fault}")
+            else:
+                yield name, found
+
+    with ExitStack() as stack, recorded(job.mark_of_all(images)):
+        appends = [stack.enter_context(k.open(p, 1.0, None)) for p, k in (recordings or {}).items()]
+        for name, frame in job.pipeline.predict_images(readable()):
+            for append in appends:
+                append(frame)
+            written += job.write(name, frame, images[name])
+    written += recordings if written and recordings else ()
+    return Summary(written=tuple(written), skipped=tuple(skipped))
+
+
+def predict_on_ray(
+    open_job: Callable[[], Job], images: Images, *, piece_size: int = PIECE
+) -> Summary:
+    """Files of every image by the workers of a Ray cluster; see `ssmde.cluster`.
+
+    A worker makes its own job with `open_job`, and gets `piece_size` images at a time; those of a
+    lost worker are done once more, from their start: files are replaced whole, by equal ones.
+    """
+    items = iter(images.items())
+    pieces = list(iter(lambda: dict(islice(items, piece_size)), {}))
+    made: list[Summary] = []
+
+    def done() -> Iterator[str]:
+        for piece, found in work_on_ray(open_job, predict_images, pieces, lost=_say_lost):
+            made.append(found)
+            yield from piece
+
+    for _ in with_bar(done(), "predicting", len(images)):
+        pass
+    return Summary(
+        written=tuple(path for found in made for path in found.written),
+        skipped=tuple(reason for found in made for reason in found.skipped),
+    )
+
+
+def _say_lost(images: Images, tries: int) -> str:
+    names = list(images)
+    return (
+        f"a worker was lost {tries} times over {counted(len(names), 'image')}, {names[0]} to "
+        f"{names[-1]}; what was written so far is kept"
+    )
+
+
 def _video(job: Job, path: Path, source: str) -> Summary:
     """A video, unless it is done; frames that cannot be decoded are left out."""
     name, origin = fitting_name(path.stem, LONGEST_SUFFIX), source if is_url(source) else path
@@ -308,16 +483,13 @@ def _video(job: Job, path: Path, source: str) -> Summary:
     count = min(info.frames, job.max_frames or info.frames) or None
     mark = job.mark(origin, max_frames=job.max_frames)
     done = _video_is_done(job, name, origin, mark, count)
-    _begin(job)
+    job.begin()
     if done:
-        numbers = range(count or 0)
-        frames = chain.from_iterable(job.frame_files(frame_name(name, n)) for n in numbers)
+        frames = chain.from_iterable(job.frame_files(_numbered(name, n)) for n in range(count or 0))
         there = (*job.film_files(name), *frames)
         return Summary(written=there, present=len(there))
     read = read_chosen_frames(path, lambda _: True, notes)
-    written = predict_film(
-        job, name, read, origin, mark=mark, fps=info.fps, count=count, sound_of=path
-    )
+    written = _film(job, name, read, origin, mark, fps=info.fps, count=count, sound_of=path)
     return Summary(written=tuple(written), notes=tuple(f"{path}: {n}" for n in notes.lines))
 
 
@@ -325,13 +497,49 @@ def _camera(job: Job, source: str) -> Summary:
     """Frames of a webcam or an rtsp address, until Ctrl-C or `max_frames`."""
     mark = job.mark(source)
     _video_is_done(job, CAMERA, source, mark, job.max_frames)
-    _begin(job)
+    job.begin()
     read = (replace(frame, number=i) for i, frame in enumerate(read_live(source)))
-    written = predict_film(
-        job, CAMERA, read, source, mark=mark, fps=LIVE_FPS, count=job.max_frames,
+    written = _film(
+        job, CAMERA, read, source, mark, fps=LIVE_FPS, count=job.max_frames,
         ends_by=[KeyboardInterrupt],
     )  # fmt: skip
     return Summary(written=tuple(written))
+
+
+def _film(
+    job: Job,
+    name: str,
+    frames: Iterable[VideoFrame],
+    source: Path | str,
+    mark: str,
+    *,
+    fps: float,
+    count: int | None,
+    sound_of: Path | None = None,
+    ends_by: Sequence[type[BaseException]] = (),
+) -> list[Path]:
+    """Files of every frame of a video or camera, and of all of them under a `mark` of their own.
+
+    `fps` is for frames without a time, `count` how many there will be, if anybody knows; `ends_by`
+    is what may end the frames, with what was written kept.
+    """
+    kinds = job.film_files(name)
+    written = list(kinds)
+    read = with_bar(islice(frames, job.max_frames), "predicting", count)
+    with ExitStack() as stack:
+        with recorded(mark):
+            appends = [stack.enter_context(k.open(p, fps, sound_of)) for p, k in kinds.items()]
+        with suppress(*ends_by):
+            for number, frame in job.pipeline.predict_video(read):
+                for append in appends:
+                    append(frame)
+                written += job.write(_numbered(name, number), frame, source)
+    return written
+
+
+def _numbered(stem: str, number: int) -> str:
+    """Name of the files of a frame of a video."""
+    return f"{stem}_{number:06d}"
 
 
 def _video_is_done(job: Job, name: str, source: Path | str, mark: str, count: int | None) -> bool:

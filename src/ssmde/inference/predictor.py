@@ -19,6 +19,7 @@ STRIDE = 32  # of the networks: sizes are multiples of it
 SMALLER = 0.75  # size of the second view for the confidence, as a share of the first
 CELLS = 4  # what is coarser than a quarter of a tile is decided by the whole image
 MOST_TILES = 16
+BATCH_SIZE = 8  # images the network sees at once
 Views = list[UInt8[np.ndarray, "_ _ 3"]]
 
 
@@ -28,10 +29,8 @@ class ModelInfo:
 
     depth_range: tuple[float | int, float | int] = (0.1, 100.0)
     """Smallest and largest depth it can say, in its unit."""
-    source: str = ""
-    """Where the weights come from."""
-    network_size: tuple[int, int] = (0, 0)
-    """Size (height, width) the network sees, in pixels."""
+    source: str = ""  # where the weights come from
+    network_size: tuple[int, int] = (0, 0)  # size (height, width) the network sees, in pixels
     metres_per_unit: float | None = None
     """Factor that `ssmde scale` found and depth has been multiplied by; None: scene units."""
 
@@ -48,7 +47,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prediction:
-    """What the network says of one image, or of a batch of n, at the size of the images."""
+    """Depth of one image, or of a batch of n, at the size of the images."""
 
     depth: Float32[np.ndarray, "*n h w"]
     """Depth along z: in metres if `metric`, else in scene units, true up to one factor."""
@@ -62,20 +61,17 @@ class Prediction:
 class PredictedFrame:
     """One image or frame of a video with its depth, of one size, as writers take it."""
 
-    pixels: UInt8[np.ndarray, "h w 3"]
-    """RGB, upright."""
+    pixels: UInt8[np.ndarray, "h w 3"]  # RGB, upright
     depth: Float32[np.ndarray, "h w"]
     """Depth along z, in metres or scene units, as `info` says; positive."""
     confidence: Float32[np.ndarray, "h w"] | None = None
     """In [0, 1], higher is surer; None if it was not asked for."""
     intrinsics: Float[np.ndarray, "3 3"] | None = None
     """Pinhole matrix, in pixels of the image; None if unknown."""
-    time: float | int | None = None
-    """When the frame is shown, in seconds; None for an image."""
+    time: float | int | None = None  # when the frame is shown, in seconds; None for an image
     ends: tuple[float, float] | None = None
     """Near and far end of the colors, where they follow a video; None for those of the depth."""
-    info: ModelInfo = ModelInfo()
-    """Where the depth comes from."""
+    info: ModelInfo = ModelInfo()  # where the depth comes from
 
 
 class Predictor:
@@ -143,8 +139,7 @@ class Predictor:
         """Depth of one image, or of a batch of images, at their own size.
 
         Args:
-            image: A path, an address, bytes, a PIL image, an array or a tensor: see `ImageLike`; or
-                a batch, as a tensor (n, c, h, w) or an array (n, h, w, c).
+            image: See `ImageLike`; or a batch, as a tensor (n, c, h, w) or an array (n, h, w, c).
             confidence: Whether to say how sure each pixel is; takes two and a half times as long.
             tiles: See the image in parts at so many times the network's size; for fine detail of
                 large images. Takes (2 tiles - 1)^2 + 1 times as long.
@@ -166,16 +161,12 @@ class Predictor:
         )
 
     def predict_many(
-        self,
-        images: Iterable[ImageLike],
-        *,
-        batch_size: int = 8,
-        confidence: bool = False,
-        tiles: int = 1,
-    ) -> Iterator[Prediction]:
+        self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE,
+        confidence: bool = False, tiles: int = 1,
+    ) -> Iterator[Prediction]:  # fmt: skip
         """Depth of each image, at its own size, in order; reads `batch_size` images at a time."""
         check_tiles(tiles)
-        for group in _groups(images, batch_size, self.size_for):
+        for group in self._groups(images, batch_size):
             depths = self._run(group)
             sure = self._confidence(group, depths) if confidence else [None] * len(group)
             for pixels, depth, c in zip(group, depths, sure, strict=True):
@@ -203,6 +194,7 @@ class Predictor:
         self, images: Views, depths: Float32[np.ndarray, "b k m"]
     ) -> list[Float32[np.ndarray, "k m"]]:
         """Whether the mirrored image and the image at another size get the same depth."""
+        # Mirrored back, and back at the first size, all three are of the same pixels.
         mirrored = self._run([pixels[:, ::-1] for pixels in images])[:, :, ::-1]
         size = self.size_for(images[0].shape)
         other = self.at(smaller_size(size))._run(images)
@@ -216,6 +208,7 @@ class Predictor:
         device = next(self.network.parameters()).device
         size = self.size_for(images[0].shape)  # of all of them
         views = np.stack([resize_image(pixels, size) for pixels in images])
+        # Bytes go to the device, where they become values in [0, 1]: a quarter of the transfer.
         batch = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float() / 255
         depth = self.network(batch)[:, 0].float().cpu().numpy() * (self.metres_per_unit or 1.0)
         if not np.isfinite(depth).all():
@@ -225,39 +218,32 @@ class Predictor:
             )
         return depth
 
-
-def _groups(
-    images: Iterable[ImageLike], batch_size: int, size_for: Callable[[tuple[int, ...]], object]
-) -> Iterator[Views]:
-    """Images in groups of at most `batch_size`, seen at one size; of large images fewer."""
-    group: Views = []
-    for image in images:
-        pixels = to_pixels(image)
-        if group and size_for(group[0].shape) != size_for(pixels.shape):
+    def _groups(self, images: Iterable[ImageLike], batch_size: int) -> Iterator[Views]:
+        """Images in groups of at most `batch_size`, seen at one size; of large images fewer."""
+        group: Views = []
+        for pixels in map(to_pixels, images):
+            if group and self.size_for(group[0].shape) != self.size_for(pixels.shape):
+                yield group
+                group = []
+            group.append(pixels)
+            if len(group) >= batch_size or sum(p.size for p in group) >= LARGEST_GROUP:
+                yield group
+                group = []
+        if group:
             yield group
-            group = []
-        group.append(pixels)
-        if len(group) >= batch_size or sum(p.size for p in group) >= LARGEST_GROUP:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def view_agreement(
     depth: Float[np.ndarray, "h w"], others: list[Float[np.ndarray, "h w"]]
 ) -> Float32[np.ndarray, "h w"]:
-    """exp(-mean |log(other / depth)|) of each pixel, in [0, 1]; higher is surer.
+    """exp(-mean |log(other / depth)|) of each pixel, in [0, 1]: 0.9 where views differ by a tenth.
 
-    It is about the ratio of the smaller to the larger depth: 0.9 where the views differ by a tenth.
-    The scale of each view is taken out by the median ratio, for it is not known anyway. That a
+    `others` are depths of the same image seen in other ways, turned back to its pixels. That a
     network answers a mirrored image in another way where it guesses was noted for uncertainty by
     Poggi et al., CVPR 2020 (https://arxiv.org/abs/2005.06209).
-    `others` are depths of the same image seen in other ways, turned back to its pixels.
     """
-    if not others:
-        return np.ones(depth.shape, np.float32)
     logs = [np.log(other.astype(np.float64) / depth) for other in others]
+    # The median ratio is the scale of a view, which nobody knows: it is taken out.
     apart = np.mean([np.abs(log - np.median(log)) for log in logs], axis=0)
     return np.exp(-apart).astype(np.float32)
 
@@ -268,7 +254,7 @@ def smaller_size(size: tuple[int, int]) -> tuple[int, int]:
     A size too small to shrink is doubled instead, so that the second view is never the first.
     """
     height, width = (max(STRIDE, round(SMALLER * side / STRIDE) * STRIDE) for side in size)
-    return (height, width) if (height, width) != size else (2 * size[0], 2 * size[1])
+    return (height, width) if (height, width) != size else (2 * height, 2 * width)
 
 
 def check_tiles(tiles: int) -> None:
@@ -288,12 +274,14 @@ def tiled_depth(
 ) -> Float32[np.ndarray, "k m"]:
     """Depth of an image at `tiles` times the network's size, seen in (2 tiles - 1)^2 parts.
 
-    A network says each part in a scale of its own. So the image as a whole decides what is coarse,
-    and the parts what is fine: each part is multiplied by a smooth map that makes its coarse
-    content that of the whole. Parts overlap by half, and fade out towards their borders.
-    `depths_of` gives the depth of images of the network's size (height, width), at that size.
+    The image as a whole decides what is coarse, the parts what is fine. Parts overlap by half, and
+    fade out towards their borders. `depths_of` gives the depth of images of the network's size
+    (height, width), at that size.
     """
     height, width = size
+    # A network says each part in a scale of its own. In log depth a scale is a constant, so a part
+    # is corrected by a smooth map that is added: it makes the part's coarse content that of the
+    # whole image.
     whole = depths_of([resize_image(pixels, size)])[0]
     canvas = resize_image(pixels, (height * tiles, width * tiles))
     guide = _resize(_log(whole), canvas.shape[:2])

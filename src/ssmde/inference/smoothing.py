@@ -25,14 +25,11 @@ TO_GRAY = np.array((0.299, 0.587, 0.114), np.float32)
 class Smoother:
     """Depth of frame after frame of one video, each blended with those before it.
 
-    The blending is done at `size` (height, width); that of the network loses nothing. `memory` is
-    the weight of the former depth where all agrees, in [0, 1).
+    The blending is done at `size` (height, width); that of the network loses nothing.
     """
 
-    def __init__(self, size: tuple[int, int], *, memory: float = MEMORY) -> None:
-        if not 0 <= memory < 1:
-            raise ValueError(f"memory must be in [0, 1), got {memory:g}")
-        self.size, self.memory = size, memory
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
         self.gray: Float32[np.ndarray, "h w"] | None = None
         self.depth: Float64[np.ndarray, "h w"] | None = None
         self.approach = 0.0
@@ -50,8 +47,8 @@ class Smoother:
         now = resize_depth(depth, self.size).astype(np.float64)
         blended = now if self.gray is None or self.depth is None else self._blend(gray, now)
         self.gray, self.depth = gray, blended
-        change = resize_depth((blended / now).astype(np.float32), depth.shape)
-        return depth * change
+        # Only the change is brought to the size of the image, so that no detail of it is lost.
+        return depth * resize_depth((blended / now).astype(np.float32), depth.shape)
 
     def _blend(
         self, gray: Float32[np.ndarray, "h w"], now: Float64[np.ndarray, "h w"]
@@ -63,8 +60,10 @@ class Smoother:
             self.approach = 0.0
             return now
         before, seen, inside = _carry(flow, self.depth, self.gray)
-        weight = self.memory * inside * np.exp(-(((gray - seen) / ALIKE) ** 2))
-        trusted = weight > 0.5 * self.memory
+        weight = MEMORY * inside * np.exp(-(((gray - seen) / ALIKE) ** 2))
+        # A camera that comes nearer makes all depth smaller by the same amount, frame by frame: it
+        # is added to the former depth, or the blend would lag behind.
+        trusted = weight > 0.5 * MEMORY
         if trusted.any():
             step = float(np.median((now - before)[trusted]))
             self.approach += (1 - APPROACH_MEMORY) * (step - self.approach)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,17 +19,11 @@ from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, UInt8
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from ssmde.data.images import write_image
 from ssmde.geometry.camera import backproject
 from ssmde.geometry.surface import normals
 from ssmde.inference.film import write_film, write_recording
-from ssmde.inference.pictures import (
-    bands,
-    color_bar,
-    colorize,
-    depth_range,
-    side_by_side,
-    write_png,
-)
+from ssmde.inference.pictures import bands, color_bar, color_ends, colorize, side_by_side
 from ssmde.inference.predictor import ModelInfo, PredictedFrame
 from ssmde.io import whole_file, write_json
 
@@ -69,47 +63,37 @@ class Cloud:
     """Points of each triangle, counter-clockwise for the camera; None for a cloud."""
 
 
-def _unit_key(info: ModelInfo) -> str:
-    """Name of what a unit is, in depth.json and in the text of every PNG."""
-    return f"png16_units_per_{'metre' if info.metric else 'scene_unit'}"
-
-
-def _png16_units(info: ModelInfo) -> float:
-    """What depth 1 is in a 16-bit PNG: a whole number where possible, and never too large."""
+def _png16_unit(info: ModelInfo) -> tuple[str, float]:
+    """Key and value of what depth 1 is in a 16-bit PNG: whole where possible, never too large."""
     far = info.depth_range[1]
-    return float(LARGEST_PNG16 // far) if far <= LARGEST_PNG16 else LARGEST_PNG16 / far
+    units = float(LARGEST_PNG16 // far) if far <= LARGEST_PNG16 else LARGEST_PNG16 / far
+    return f"png16_units_per_{'metre' if info.metric else 'scene_unit'}", units
 
 
 def _write_png16(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
     """16 bits a pixel, at least 1; the file itself says what a unit is, in a text of its head."""
-    units = _png16_units(frame.info)
+    key, units = _png16_unit(frame.info)
     values = np.empty(frame.depth.shape, np.uint16)
     for band in bands(values.shape):
         depth = frame.depth[band].astype(np.float64)
-        values[band] = (depth * units).round().clip(1, LARGEST_PNG16)
+        values[band] = (depth * units).round().clip(1, LARGEST_PNG16)  # 0 would mean no value
     text = PngInfo()
-    text.add_text(_unit_key(frame.info), repr(units))
+    text.add_text(key, repr(units))
     with whole_file(path) as part:
         Image.fromarray(values).save(part, "PNG", pnginfo=text)
 
 
-def _explain_png16(folder: Path, info: ModelInfo) -> None:
-    """Write depth.json: what the numbers of the 16-bit PNGs mean."""
-    near, far = info.depth_range
-    key, unit = _unit_key(info), "metres" if info.metric else "scene units"
+def explain_png16(folder: Path, info: ModelInfo) -> None:
+    """Write depth.json beside 16-bit PNGs: what their numbers mean."""
+    (near, far), (key, units) = info.depth_range, _png16_unit(info)
+    unit, scale = "scene units", "one factor to metres is unknown: `ssmde scale` finds it"
+    if info.metric:
+        unit, scale = "metres", "found by `ssmde scale`, and stored with the weights"
     content = {
-        key: _png16_units(info),
-        "meaning": f"depth along z in {unit} = value / {key}",
-        "metric": info.metric,
-        "metres_per_scene_unit": info.metres_per_unit,
-        "scale": "found by `ssmde scale`, and stored with the weights"
-        if info.metric
-        else "one factor to metres is unknown: `ssmde scale` finds it",
-        "smallest_depth": near,
-        "largest_depth": far,
-        "weights": info.source,
-        "network_size": list(info.network_size),
-    }
+        key: units, "meaning": f"depth along z in {unit} = value / {key}", "metric": info.metric,
+        "metres_per_scene_unit": info.metres_per_unit, "scale": scale, "smallest_depth": near,
+        "largest_depth": far, "weights": info.source, "network_size": list(info.network_size),
+    }  # fmt: skip
     write_json(folder / DEPTH_FILE, content)
 
 
@@ -139,14 +123,14 @@ def _write_exr(path: Path, frame: PredictedFrame, options: WriterOptions) -> Non
 
 
 def _write_color(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
-    near, far = frame.ends or depth_range(frame.depth) or (1.0, 2.0)
+    near, far = frame.ends or color_ends(frame.depth)
     colors = colorize(frame.depth, near=near, far=far)
     bar = color_bar(colors.shape[0], near=near, far=far, unit=frame.info.unit)
-    write_png(path, side_by_side([colors, bar]))
+    write_image(path, side_by_side([colors, bar]))
 
 
 def _write_normals(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
-    write_png(path, normal_colors(frame))
+    write_image(path, normal_colors(frame))
 
 
 def normal_colors(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
@@ -154,9 +138,6 @@ def normal_colors(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
 
     The axes of normal maps in graphics programs: a wall ahead is (128, 128, 255), a floor greenish.
     Gray is no normal.
-
-    Raises:
-        ValueError: If no intrinsics are known.
     """
     if frame.intrinsics is None:
         raise ValueError("normals need intrinsics: give fx fy cx cy or a field of view")
@@ -226,13 +207,11 @@ def point_cloud(frame: PredictedFrame, options: WriterOptions) -> Cloud:
 
     Pixels without depth or with too little confidence are left out; of a large image every
     so many-th row and column is taken.
-
-    Raises:
-        ValueError: If no intrinsics are known, or no pixel is left.
     """
     if frame.intrinsics is None:
         raise ValueError("a point cloud needs intrinsics: give fx fy cx cy or a field of view")
     height, width = frame.depth.shape
+    # Every step-th row and column leaves a share of 1 / step^2 of the pixels.
     step = math.ceil(math.sqrt(max(1.0, height * width / options.max_points)))
     rows, columns = (np.arange(n)[(step - 1) // 2 :: step] for n in (height, width))
     picked = np.ix_(rows, columns)
@@ -285,39 +264,30 @@ def linear_light(colors: UInt8[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "n 3"]:
     return (255 * table).round().astype(np.uint8)[colors]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FrameFormat:
+class FrameFormat(NamedTuple):
     """One file for each image or frame."""
 
-    suffix: str
-    """What follows the name of the image."""
+    suffix: str  # what follows the name of the image
     write: Callable[[Path, PredictedFrame, WriterOptions], None]
     """Writes a file whole or not at all; its folder exists."""
-    explain: Callable[[Path, ModelInfo], None] | None = None
-    """Writes beside all files of a folder what they have in common."""
     needs_camera: bool = False
-    """True if a frame must have intrinsics."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FilmFormat:
+class FilmFormat(NamedTuple):
     """One file for all frames."""
 
-    suffix: str
-    """What follows the name of the video."""
+    suffix: str  # what follows the name of the video
     open: Callable[
         [Path, float, Path | None], AbstractContextManager[Callable[[PredictedFrame], None]]
     ]
     """Opens a file, for so many frames a second and with the sound of a video, and gives the
     function that appends a frame."""
-    for_images: bool = False
-    """True if the frames may be images of several sizes."""
+    for_images: bool = False  # true if the frames may be images of several sizes
     needs_camera: bool = False
-    """True if a frame must have intrinsics."""
 
 
 FORMATS: dict[str, FrameFormat | FilmFormat] = {
-    "png16": FrameFormat(suffix="_depth.png", write=_write_png16, explain=_explain_png16),
+    "png16": FrameFormat(suffix="_depth.png", write=_write_png16),
     "npz": FrameFormat(suffix="_depth.npz", write=_write_npz),
     "exr": FrameFormat(suffix="_depth.exr", write=_write_exr),
     "color": FrameFormat(suffix="_color.png", write=_write_color),
@@ -361,11 +331,3 @@ def frame_files(folder: Path, name: str, formats: Iterable[str]) -> list[tuple[P
     kinds = [kind for key in formats if isinstance(kind := FORMATS[key], FrameFormat)]
     target = folder / name
     return [(target.with_name(target.name + kind.suffix), kind) for kind in kinds]
-
-
-def explain_formats(folder: Path, info: ModelInfo, formats: Iterable[str]) -> None:
-    """Write beside the files of a folder what those of each format have in common."""
-    for key in formats:
-        kind = FORMATS[key]
-        if isinstance(kind, FrameFormat) and kind.explain is not None:
-            kind.explain(folder, info)

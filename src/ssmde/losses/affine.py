@@ -9,27 +9,25 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssmde.geometry.surface import normals
-from ssmde.losses.alignment import scale_and_shift
-from ssmde.losses.edges import find_edges, grey, pairs_across, shrink
-from ssmde.losses.masks import masked_mean
-from ssmde.losses.normals import MOST_PAIRS, SHARE_OF_PAIRS, pair_cosine
-from ssmde.losses.ranking import order
-from ssmde.losses.sampling import (
+from ssmde.losses.masks import masked_mean, multi_scale_slope
+from ssmde.losses.normals import MOST_PAIRS, SHARE_OF_PAIRS
+from ssmde.losses.pairs import (
+    find_edges,
+    gather_pixels,
+    gray,
     join_pairs,
     keep_inside,
     pair_mean,
-    read,
+    pairs_across,
     sample_pairs,
     share_of_pixels,
 )
-from ssmde.losses.weighted import multi_scale_slope
+from ssmde.losses.ranking import order
 
 TRIMMED = 0.1  # share of the depths of an image left out at either end; LeReS
 TANH_SCALE = 0.01  # LeReS
 SLOPE_STEP = 2  # pixels between the ends of a slope; LeReS
 SAME_DEPTH = 1.03  # depths within this ratio should be equal; Xian et al., CVPR 2020
-ACROSS_FACES, SAME_FACE = 0.3, 0.95  # |cos| of normals on two faces, and on one; LeReS
 FLAT = 1e-6  # a depth that varies by less than this share of its mean is a constant
 
 
@@ -120,54 +118,11 @@ def structure_guided_ranking(
     """
     valid = valid & (depth > 0)
     half = min(most_pairs, share_of_pixels(image, SHARE_OF_PAIRS)) // 2
-    across = pairs_across(find_edges(grey(image)), valid, half, generator=generator)
+    across = pairs_across(find_edges(gray(image)), valid, half, generator=generator)
     anywhere = sample_pairs(valid, valid, across.used.shape[1], generator=generator)
     pairs = keep_inside(join_pairs(across, anywhere), valid)
     label = order(depth, pairs, margin=SAME_DEPTH)
-    difference = read(prediction, pairs.first)[:, 0] - read(prediction, pairs.second)[:, 0]
+    first, second = (gather_pixels(prediction, end)[:, 0] for end in (pairs.first, pairs.second))
+    difference = first - second
     ordered = F.softplus(-label * difference)
     return pair_mean(torch.where(label == 0, difference.square(), ordered), pairs.used)
-
-
-def pair_wise_normal(
-    prediction: Float[Tensor, "b 1 h w"],
-    depth: Float[Tensor, "b 1 h w"],
-    image: Float[Tensor, "b 3 h w"],
-    intrinsics: Float[Tensor, "b 3 3"],
-    valid: Bool[Tensor, "b 1 h w"],
-    *,
-    generator: torch.Generator | None,
-    most_pairs: int = MOST_PAIRS,
-) -> Float[Tensor, ""]:
-    """Mean of | |n_A . n_B| - |m_A . m_B| | over pairs across edges and anywhere, in [0, 1].
-
-    n are the normals of the prediction after least squares to the truth, m those of the truth.
-    Pairs across edges of the image and of m count where the truth is clear: on two faces, |cos| <
-    0.3, or on one, |cos| > 0.95. As many random pairs count always. Images whose prediction runs
-    against the truth are left out. Normals come from 3 x 3 derivatives, not from a plane fit.
-
-    Args:
-        prediction: Depth up to scale and shift, in no unit.
-        depth: True depth; positive where valid.
-        image: RGB in [0, 1].
-        intrinsics: Pinhole matrix for this image size, in pixels.
-        valid: Pixels with truth; a normal needs all of its 3 x 3.
-        generator: Source of the draws; None takes torch's own.
-        most_pairs: Bound on the pairs of an image; a fifth of its pixels is the other.
-    """
-    depth, valid = depth.detach(), valid & (depth > 0)
-    fit = scale_and_shift(prediction, depth, valid, refits=0)
-    aligned = fit.scale[:, None, None, None] * prediction + fit.shift[:, None, None, None]
-    truth = normals(torch.where(valid, depth, torch.zeros_like(depth)), intrinsics)
-    known = shrink(valid) & fit.fitted[:, None, None, None]
-    quarter = min(most_pairs, share_of_pixels(image, SHARE_OF_PAIRS)) // 4
-    edges = find_edges(grey(image)), find_edges(truth)
-    anchors = shrink(valid, 2) & known
-    across = join_pairs(*(pairs_across(e, anchors, quarter, generator=generator) for e in edges))
-    cosine = pair_cosine(truth, across).abs()
-    clear = (cosine < ACROSS_FACES) | (cosine > SAME_FACE)
-    across = across._replace(used=across.used & clear)
-    anywhere = sample_pairs(known, known, across.used.shape[1], generator=generator)
-    pairs = keep_inside(join_pairs(across, anywhere), known)
-    found, wanted = (pair_cosine(n, pairs).abs() for n in (normals(aligned, intrinsics), truth))
-    return pair_mean((found - wanted).abs(), pairs.used)

@@ -3,16 +3,12 @@
 No term passes a gradient to the teacher or to a weight. Depths without weight are never looked at.
 """
 
-from collections.abc import Sequence
-
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssmde.losses.processes import join_images, place
-from ssmde.losses.sampling import MAX_SAMPLES, thin
-from ssmde.losses.weighted import multi_scale_slope, weighted_mean
+from ssmde.losses.masks import weighted_mean
+from ssmde.losses.pairs import MAX_SAMPLES, all_gather_batch, place, thin
 
 
 def _log_ratio(student: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
@@ -38,58 +34,6 @@ def log_depth_difference(
     return weighted_mean(_log_ratio(student, teacher, weight).abs(), weight)
 
 
-def gradient_matching(
-    student: Float[Tensor, "b 1 h w"],
-    teacher: Float[Tensor, "b 1 h w"],
-    weight: Float[Tensor, "b 1 h w"],
-    scales: int = 4,
-) -> Float[Tensor, ""]:
-    """Slopes of log D^S - log D^T, summed over scales; 0 for depths equal up to one factor.
-
-    Keeps the teacher's structure also where the scales of both differ; see `multi_scale_slope`.
-
-    Args:
-        student: Predicted depth; positive.
-        teacher: Depth of the teacher, in any unit; positive where it has weight.
-        weight: Trust in the teacher, in [0, 1].
-        scales: How many scales, each half the size of the one before.
-    """
-    return multi_scale_slope(_log_ratio(student, teacher, weight), weight, scales=scales)
-
-
-def feature_similarity(
-    student_features: Sequence[Float[Tensor, "b _c _h _w"]],
-    teacher_features: Sequence[Float[Tensor, "b _c _h _w"]],
-    weights: Sequence[Float[Tensor, "b 1 _h _w"]],
-) -> Float[Tensor, ""]:
-    """Weighted mean of 1 - cos(F^S, F^T) over the pixels of each level, in [0, 2].
-
-    Only the direction of a feature counts, not its length. Levels count alike, whatever their
-    size.
-
-    Args:
-        student_features: One map for each level of the encoder.
-        teacher_features: The same of the teacher, of the same shapes.
-        weights: Trust in the teacher, in [0, 1], one map for each level, of its size.
-
-    Raises:
-        ValueError: If the three do not have the same number of levels, or have none.
-    """
-    levels = len(student_features), len(teacher_features), len(weights)
-    if len(set(levels)) > 1 or 0 in levels:
-        raise ValueError(
-            "student, teacher and weights need one map for each level, "
-            f"got {levels[0]}, {levels[1]} and {levels[2]}"
-        )
-    terms = [
-        weighted_mean(1 - F.cosine_similarity(student, teacher.detach(), dim=1)[:, None], weight)
-        for student, teacher, weight in zip(
-            student_features, teacher_features, weights, strict=True
-        )
-    ]
-    return torch.stack(terms).mean()
-
-
 @torch.no_grad()
 def log_scale(
     student: Float[Tensor, "b 1 h w"],
@@ -113,4 +57,4 @@ def log_scale(
     student, teacher, weight = (thin(values, limit) for values in (student, teacher, weight))
     ratio = _log_ratio(student, teacher, weight)
     trusted = torch.where(weight > least, ratio, torch.full_like(ratio, torch.nan))
-    return join_images(trusted).flatten().nanmedian().nan_to_num(nan=0.0)
+    return all_gather_batch(trusted).flatten().nanmedian().nan_to_num(nan=0.0)

@@ -11,9 +11,20 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ssmde.geometry.surface import normals
-from ssmde.losses.edges import away_from_depth_edges, find_edges, grey, pairs_across, shrink
-from ssmde.losses.sampling import Pairs, join_pairs, keep_inside, pair_mean, read, share_of_pixels
-from ssmde.losses.weighted import weighted_mean
+from ssmde.losses.masks import weighted_mean
+from ssmde.losses.pairs import (
+    Pairs,
+    away_from_depth_edges,
+    find_edges,
+    gather_pixels,
+    gray,
+    join_pairs,
+    keep_inside,
+    pair_mean,
+    pairs_across,
+    share_of_pixels,
+    shrink,
+)
 
 MOST_PAIRS = 20_000  # bound on the pairs of a large image
 SHARE_OF_PAIRS = 0.2  # pairs of a small image, as a share of its pixels
@@ -104,7 +115,7 @@ def edge_relative_normal(
     half = min(most_pairs, share_of_pixels(image, SHARE_OF_PAIRS)) // 2
     groups = [
         pairs_across(find_edges(values), anchors, half, generator=generator)
-        for values in (grey(image), label)
+        for values in (gray(image), label)
     ]
     pairs = keep_inside(join_pairs(*groups), known)
     found, wanted = (pair_cosine(n, pairs).abs() for n in (prediction, label))
@@ -113,4 +124,4 @@ def edge_relative_normal(
 
 def pair_cosine(normal: Float[Tensor, "b 3 h w"], pairs: Pairs) -> Float[Tensor, "b n"]:
     """Cosine of the angle between the normals at both ends, in [-1, 1]."""
-    return (read(normal, pairs.first) * read(normal, pairs.second)).sum(1)
+    return (gather_pixels(normal, pairs.first) * gather_pixels(normal, pairs.second)).sum(1)

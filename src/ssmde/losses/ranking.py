@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssmde.losses.sampling import (
+from ssmde.losses.pairs import (
     Pairs,
+    gather_pixels,
     join_pairs,
     keep_inside,
     pair_mean,
-    read,
     sample_pairs,
     share_of_pixels,
 )
@@ -38,7 +38,7 @@ def order(
         raise ValueError(f"margin is a ratio of depths and must be at least 1, got {margin}")
     labels = labels_depth.detach()
     pairs = keep_inside(pairs, labels > 0)
-    first, second = (read(labels, end)[:, 0] for end in (pairs.first, pairs.second))
+    first, second = (gather_pixels(labels, end)[:, 0] for end in (pairs.first, pairs.second))
     farther, nearer = first > margin * second, second > margin * first
     return (farther.to(labels) - nearer.to(labels)) * pairs.used
 
@@ -66,7 +66,7 @@ def ranking(
         ValueError: If `margin` is below 1.
     """
     label = order(labels_depth, pairs, margin=margin)
-    difference = read(depth, pairs.first)[:, 0] - read(depth, pairs.second)[:, 0]
+    difference = gather_pixels(depth, pairs.first)[:, 0] - gather_pixels(depth, pairs.second)[:, 0]
     return pair_mean(F.softplus(-label * difference), label != 0)
 
 
@@ -155,32 +155,3 @@ def random_pair_ranking(
     count = share_of_pixels(depth, share)
     pairs = sample_pairs(valid, valid, count, generator=generator)
     return ranking(depth, pseudo_depth, pairs, margin=margin)
-
-
-def dynamic_ranking(
-    depth: Float[Tensor, "b 1 h w"],
-    teacher_depth: Float[Tensor, "b 1 h w"],
-    dynamic: Bool[Tensor, "b 1 h w"],
-    static: Bool[Tensor, "b 1 h w"],
-    *,
-    generator: torch.Generator | None,
-    share: float = RANDOM_SHARE,
-    margin: float = MARGIN,
-) -> Float[Tensor, ""]:
-    """Ranking of moving pixels against still ones in the order the teacher sees; see `ranking`.
-
-    The photometric terms say nothing true about what moves: this says whether it stands before or
-    behind what does not.
-
-    Args:
-        depth: Predicted depth, in the unit of the scene.
-        teacher_depth: Depth of the teacher, in any unit.
-        dynamic: Pixels that move; one end of each pair.
-        static: Pixels that do not; the other end.
-        generator: Source of the draws; None takes torch's own.
-        share: Pairs of an image, as a share of its pixels.
-        margin: Smallest ratio of two labels that is an order, at least 1.
-    """
-    count = share_of_pixels(depth, share)
-    pairs = sample_pairs(dynamic, static, count, generator=generator)
-    return ranking(depth, teacher_depth, pairs, margin=margin)

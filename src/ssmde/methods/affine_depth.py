@@ -11,25 +11,24 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ssmde.config import AffineConfig
-from ssmde.data.augment import apply_colour
+from ssmde.data.augment import apply_color
 from ssmde.losses.affine import (
     image_level_normalised_regression,
     multi_scale_gradient,
-    pair_wise_normal,
     structure_guided_ranking,
 )
-from ssmde.losses.masks import masked_mean
-from ssmde.losses.weighted import multi_scale_slope
+from ssmde.losses.masks import masked_mean, multi_scale_slope
 from ssmde.models.depth_net import DepthNet
 from ssmde.types import Batch, StepOutput
 
+GRADIENT = 0.5  # weight of the slopes beside the others; LeReS
 SLOPE_SIZES = 4  # each half of the one before
 TINY = 1e-12  # the slope of a root at 0 is infinite: an image without any valid pixel
 LEAST_SPREAD = 1e-3  # of a prediction, as a share of its mean, before it is divided by
 
 
 class AffineDepth(nn.Module):
-    """A depth network trained on measured depth, which comes as the batch's `pseudo_depth`."""
+    """A depth network trained on measured depth, the batch's `gt_depth`."""
 
     def __init__(self, depth_net: DepthNet, weights: AffineConfig) -> None:
         super().__init__()
@@ -41,11 +40,11 @@ class AffineDepth(nn.Module):
         Raises:
             ValueError: If the batch has no measured depth.
         """
-        truth = batch.pseudo_depth
+        truth = batch.gt_depth
         if truth is None:
             raise ValueError(f"frames {batch.names[:1]} have no measured depth to learn from")
         image = batch.target
-        seen = image if batch.colour is None else apply_colour(image, batch.colour)
+        seen = image if batch.color is None else apply_color(image, batch.color)
         depth = self.depth_net(seen)
         with torch.autocast(image.device.type, enabled=False):
             terms = self._terms(depth, truth, batch)
@@ -62,19 +61,13 @@ class AffineDepth(nn.Module):
         w, valid = self.weights, truth > 0
         normalised = normalise_prediction(depth, valid)
         terms: dict[str, Tensor] = {}
-        if w.regression > 0:
-            terms["regression"] = w.regression * image_level_normalised_regression(
+        if w.leres > 0:
+            terms["regression"] = w.leres * image_level_normalised_regression(
                 normalised, truth, valid
             )
-        if w.gradient > 0:
-            terms["gradient"] = w.gradient * multi_scale_gradient(normalised, truth, valid)
-        if w.ranking > 0:
-            terms["ranking"] = w.ranking * structure_guided_ranking(
+            terms["gradient"] = w.leres * GRADIENT * multi_scale_gradient(normalised, truth, valid)
+            terms["ranking"] = w.leres * structure_guided_ranking(
                 normalised, truth, batch.target, valid, generator=None
-            )
-        if w.normals > 0:
-            terms["normals"] = w.normals * pair_wise_normal(
-                depth, truth, batch.target, batch.intrinsics, valid, generator=None
             )
         if w.log_depth > 0:
             terms["log_depth"] = w.log_depth * log_depth_error(depth, truth, valid)

@@ -7,231 +7,323 @@ depth of a mover passes every test of depth. Does the pixel move? Then neither d
 motion explains how the image changes.
 """
 
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ssmde.losses.masks import minimum_reprojection
-from ssmde.methods.filtering.evidence import Evidence, gather_evidence, is_depth
-from ssmde.methods.filtering.records import FilterInput, FilterOutput
-from ssmde.methods.filtering.regions import (
-    Regions,
-    depth_reliability,
-    depths_agree,
-    drop_lowest,
-    motion_candidates,
-    motion_ratio,
-    split_regions,
-)
-from ssmde.methods.filtering.threshold import RunningQuantile
-from ssmde.methods.filtering.uncertainty import Uncertainty, UncertaintyNet
+from ssmde.geometry.camera import MIN_DEPTH
+from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.warp import reproject, sample
+from ssmde.losses.pairs import MAX_SAMPLES, thin
+from ssmde.losses.photometric import photometric_error
+from ssmde.methods.quantile import RunningQuantile, masked_quantile
 
-Variant = Literal["off", "strict", "soft", "photo_sdfa", "learned"]
-
+QUANTILE = 0.80  # share of the pixels that count as explained by the camera's motion
+MOMENTUM = 0.99  # share of the past in the motion threshold
 THRESHOLD_RANGE = (0.25, 0.80)  # of the motion ratio: below, noise; above, hardly any mover
+TAU_DEPTH = 0.05  # largest relative difference |a - b| / (a + b) of depths that agree
+TAU_PIXELS = 1.0  # largest way between a pixel and its return, in pixels of an image 320 wide
+SIGMA_DEPTH = 0.05  # relative depth difference at which the weight falls to 1 / e
+SIGMA_FLIP = 0.05  # the same for the difference to the depth of the mirrored image
+RETURN_SCALE = 1.0  # fall-off of the weight with the way back, pixels of an image 320 wide
+BETA_DYNAMIC, BETA_UNKNOWN = 0.5, 0.25  # factors where something moves, and where no source looks
 DROPPED_SHARE = 0.10  # of the weights in each region, the lowest
-SDFA_MARGIN, SDFA_LIMIT = 1e-5, 0.2  # SDFA-Net, ECCV 2022
+REFERENCE_WIDTH = 320  # image width for which tolerances in pixels are stated
+IDENTITY_FLOOR = 0.02  # keeps the ratio of errors finite, and small where nothing changes at all
+TEXTURE_FLOOR = 0.02  # where the images differ by less, nothing can be said of motion
+FEWEST_FOR_TWO = 4  # from so many sources on, two must agree
+ERODE, DILATE, MAJORITY = 3, 7, 5  # windows of the spatial filter, in pixels
 
 
-class _Findings(NamedTuple):
-    """What the variants choose from."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherPrediction:
+    """A target, its sources, and the depth and motion that the teacher predicts for them.
 
-    evidence: Evidence
-    regions: Regions
-    flip_agreement: Float[Tensor, "b 1 h w"]
-    threshold: Float[Tensor, ""]
+    Depth that is not a positive finite number is taken as not known: no view sees such a pixel.
+    """
+
+    target: Float[Tensor, "b 3 h w"]
+    """RGB in [0, 1]; all maps lie on its pixel grid."""
+    sources: Float[Tensor, "b s 3 h w"]
+    """RGB in [0, 1]; the neighbors in time."""
+    depth: Float[Tensor, "b 1 h w"]
+    """Depth of the target."""
+    source_depth: Float[Tensor, "b s 1 h w"]
+    """Depth of each source, in the same unit."""
+    flipped_depth: Float[Tensor, "b 1 h w"]
+    """Depth of the mirrored target, mirrored back."""
+    T_src_tgt: Float[Tensor, "b s 4 4"]
+    """Motion from the target camera to each source camera, in the unit of the depth."""
+    intrinsics: Float[Tensor, "b 3 3"]
+    """Pinhole matrix for this image size, in pixels."""
+    identity_error: Float[Tensor, "b s h w"] | None = None
+    """Photometric error between the target and each unmoved source, where it is known already."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilterOutput:
+    """Where to trust the teacher. The three regions are disjoint and cover the image."""
+
+    weight: Float[Tensor, "b 1 h w"]
+    """Trust in the teacher's depth, in [0, 1]."""
+    static: Bool[Tensor, "b 1 h w"]
+    """Stands still in the world, and the depths of the views agree."""
+    dynamic: Bool[Tensor, "b 1 h w"]
+    """Moves by itself."""
+    unknown: Bool[Tensor, "b 1 h w"]
+    """Everything else: hidden, out of view, or of a depth the views do not agree on."""
+    statistics: dict[str, Float[Tensor, ""]]
+    """For the log: `static`, `dynamic`, `unknown` (shares of the image), `weight` (mean),
+    `motion_threshold`, `depth_inconsistency` (mean over the pixels the sources see)."""
+
+
+class Evidence(NamedTuple):
+    """Maps on the target's grid, one per source; 0 or False where that source sees nothing."""
+
+    visible: Bool[Tensor, "b s h w"]
+    """True where the pixel lands inside the source, in front of its camera."""
+    depth_difference: Float[Tensor, "b s h w"]
+    """(z - D) / (z + D), in (-1, 1): z is the depth of the point in the source camera, D that of
+    the surface seen there. Positive: the source sees a nearer surface, the point is hidden."""
+    return_error: Float[Tensor, "b s h w"]
+    """Distance between the pixel and where it comes back to through the depth of the source, in
+    pixels of an image 320 wide."""
+    error: Float[Tensor, "b s h w"]
+    """Photometric error of the target rebuilt from the source, in [0, 1]."""
+    identity_error: Float[Tensor, "b s h w"]
+    """Photometric error of the source left where it is, in [0, 1]; known everywhere."""
+
+
+class Regions(NamedTuple):
+    """Three masks; each pixel lies in one of them, see `FilterOutput`."""
+
+    static: Bool[Tensor, "b 1 h w"]
+    dynamic: Bool[Tensor, "b 1 h w"]
+    unknown: Bool[Tensor, "b 1 h w"]
 
 
 class MaskFilter(nn.Module):
     """Regions of the target and a weight for the teacher's depth, from all views of a snippet.
 
-    Variants of the weight; the regions are the same in all of them:
-
-    * `off`: 1 everywhere.
-    * `soft`: static region by agreement of the views; moving objects, and pixels no source sees,
-      by agreement with the mirrored image, at a discount.
-    * `strict`: as `soft`, and 0 outside the static region.
-    * `photo_sdfa`: 1 where the teacher's depth rebuilds the target at least as well as the
-      student's, and well (Zhou and Dong, ECCV 2022, https://arxiv.org/abs/2209.07088); else 0.
-    * `learned`: falls with the error that a small network expects, inside the static region.
-
-    Nothing carries a gradient but the weight and the log scale of `learned`, towards its network.
+    The weight is the agreement of the views in the static region; on moving objects, and on pixels
+    that no source sees, it is the agreement with the mirrored image, at a discount. Nothing carries
+    a gradient.
     """
 
-    def __init__(
-        self,
-        *,
-        variant: Variant = "soft",
-        quantile: float = 0.80,
-        tau_depth: float = 0.05,
-        tau_pixels: float = 1.0,
-        beta_dynamic: float = 0.5,
-        beta_unknown: float = 0.25,
-        sigma_depth: float = 0.05,
-        sigma_flip: float = 0.05,
-        momentum: float = 0.99,
-        sources: int = 2,
-    ) -> None:
+    def __init__(self, *, quantile: float = QUANTILE) -> None:
         """Build the filter.
 
         Args:
-            variant: How the weight is made.
-            quantile: Share of the pixels that count as explained by the camera's motion; 0.80 for
-                videos with many movers, 0.95 for mostly static ones.
-            tau_depth: Largest relative difference |a - b| / (a + b) of depths that agree.
-            tau_pixels: Largest way between a pixel and its return, in pixels of an image 320 wide.
-            beta_dynamic: Factor on the weight of moving objects, in [0, 1].
-            beta_unknown: Factor on the weight of pixels that no source sees, in [0, 1].
-            sigma_depth: Relative depth difference at which the weight falls to 1 / e.
-            sigma_flip: The same for the difference to the depth of the mirrored image.
-            momentum: Share of the past in the motion threshold, in [0, 1).
-            sources: Number of source views; only the variant `learned` is bound to it.
-
-        Raises:
-            ValueError: If a value lies outside its range; says which.
+            quantile: Share of the pixels that count as explained by the camera's motion, in (0, 1).
         """
         super().__init__()
-        _check_range("quantile", quantile, 0 < quantile < 1, "in (0, 1)")
-        _check_range("momentum", momentum, 0 <= momentum < 1, "in [0, 1)")
-        for name, beta in (("beta_dynamic", beta_dynamic), ("beta_unknown", beta_unknown)):
-            _check_range(name, beta, 0 <= beta <= 1, "in [0, 1]")
-        for name, tau in (("tau_depth", tau_depth), ("tau_pixels", tau_pixels)):
-            _check_range(name, tau, tau > 0, "positive")
-        for name, sigma in (("sigma_depth", sigma_depth), ("sigma_flip", sigma_flip)):
-            _check_range(name, sigma, sigma > 0, "positive")
-        self.variant: Variant = variant
-        self.tau_depth, self.tau_pixels = tau_depth, tau_pixels
-        self.sigma_depth, self.sigma_flip = sigma_depth, sigma_flip
-        self.beta_dynamic, self.beta_unknown = beta_dynamic, beta_unknown
-        self.threshold = RunningQuantile(quantile, momentum, THRESHOLD_RANGE)
-        self.network = UncertaintyNet(sources) if variant == "learned" else None
-
-    def forward(self, inputs: FilterInput) -> FilterOutput:
-        """Filter one batch; in training mode the motion threshold follows it.
-
-        Args:
-            inputs: Images, the teacher's depths and motions.
-
-        Raises:
-            ValueError: If the variant needs something the inputs do not have.
-        """
-        with torch.autocast(inputs.target.device.type, enabled=False):
-            findings = self._look(inputs)
-            if self.network is None:
-                return _report(inputs, findings, self._weight(inputs, findings))
-            said = _say(self.network, inputs, findings)
-            return _report(inputs, findings, said.weight, said.log_scale)
-
-    def uncertainty(self, inputs: FilterInput) -> Uncertainty:
-        """Log scale b and weight of the variant `learned`, with a gradient towards its network.
-
-        Trained by mean(|delta| exp(-b) + b), delta the difference of log depth between student and
-        teacher. `forward` returns the same two maps and more: call one of the two for a batch, or
-        the motion threshold follows it twice.
-
-        Args:
-            inputs: Images, the teacher's depths and motions.
-
-        Raises:
-            ValueError: If the variant is another one.
-        """
-        if self.network is None:
-            raise ValueError(f"only the variant 'learned' has an uncertainty, not {self.variant!r}")
-        with torch.autocast(inputs.target.device.type, enabled=False):
-            return _say(self.network, inputs, self._look(inputs))
+        self.threshold = RunningQuantile(quantile, MOMENTUM, THRESHOLD_RANGE)
 
     @torch.no_grad()
-    def _look(self, inputs: FilterInput) -> _Findings:
-        """Evidence and regions."""
-        evidence = gather_evidence(inputs)
-        ratio = motion_ratio(evidence)
-        threshold = self.threshold(ratio, evidence.visible.any(1, keepdim=True))
-        candidates = motion_candidates(evidence, ratio, threshold, tau_depth=self.tau_depth)
-        agree = depths_agree(evidence, tau_depth=self.tau_depth, tau_pixels=self.tau_pixels)
-        flip = _flip_agreement(inputs.depth, inputs.flipped_depth, self.sigma_flip)
-        return _Findings(evidence, split_regions(candidates, agree), flip, threshold)
+    def forward(self, teacher: TeacherPrediction) -> FilterOutput:
+        """Filter one batch; in training mode the motion threshold follows it."""
+        with torch.autocast(teacher.target.device.type, enabled=False):
+            evidence = gather_evidence(teacher)
+            seen = evidence.visible.any(1, keepdim=True)
+            ratio = motion_ratio(evidence)
+            threshold = self.threshold(ratio, seen)
+            regions = split_regions(
+                motion_candidates(evidence, ratio, threshold), depths_agree(evidence)
+            )
+            static, dynamic, _ = regions
+            weight = (
+                static * depth_reliability(evidence)
+                + BETA_DYNAMIC * dynamic
+                + BETA_UNKNOWN * (~seen & ~dynamic)
+            ) * _flip_agreement(teacher.depth, teacher.flipped_depth)
+            for region in (static, dynamic):
+                weight = drop_lowest(weight, region, DROPPED_SHARE)
+            shares = {name: mask.to(weight).mean() for name, mask in regions._asdict().items()}
+            inconsistency = evidence.depth_difference.abs().sum()
+            statistics = shares | {
+                "weight": weight.mean(),
+                "motion_threshold": threshold,
+                "depth_inconsistency": inconsistency / evidence.visible.sum().clamp(min=1),
+            }
+        return FilterOutput(weight=weight, **regions._asdict(), statistics=statistics)
 
-    @torch.no_grad()
-    def _weight(self, inputs: FilterInput, findings: _Findings) -> Float[Tensor, "b 1 h w"]:
-        """Weight of the variants without a network."""
-        if self.variant == "off":
-            return torch.ones_like(inputs.depth)
-        if self.variant == "photo_sdfa":
-            return _as_good_as_student(findings.evidence, inputs.student_error)
-        static, dynamic, _ = findings.regions
-        weight = static * depth_reliability(findings.evidence, sigma_depth=self.sigma_depth)
-        if self.variant == "soft":
-            unseen = ~findings.evidence.visible.any(1, keepdim=True) & ~dynamic
-            weight = weight + self.beta_dynamic * dynamic + self.beta_unknown * unseen
-        weight = weight * findings.flip_agreement
-        for region in (static, dynamic):
-            weight = drop_lowest(weight, region, DROPPED_SHARE)
-        return weight
+
+def gather_evidence(teacher: TeacherPrediction) -> Evidence:
+    """Look at every source through the teacher's depth, and back.
+
+    The way back uses the inverse of the same motion: two motions predicted independently would
+    measure how little they fit each other.
+    """
+    shape = teacher.sources.shape[:2]
+    target, depth, intrinsics = (
+        m[:, None].expand(*shape, *m.shape[1:]).flatten(0, 1)
+        for m in (teacher.target, teacher.depth, teacher.intrinsics)
+    )
+    sources, source_depth, T = (
+        m.flatten(0, 1) for m in (teacher.sources, teacher.source_depth, teacher.T_src_tgt)
+    )
+    known = is_depth(depth)
+    found = reproject(torch.where(known, depth, torch.ones_like(depth)), T, intrinsics)
+    visible = found.visible & known
+    pixels = torch.where(visible.movedim(1, -1), found.pixels, torch.zeros_like(found.pixels))
+    readable = torch.where(is_depth(source_depth), source_depth, torch.zeros_like(source_depth))
+    sampled = sample(torch.cat([sources, readable], dim=1), pixels)
+    surface = sampled[:, 3:].clamp(min=MIN_DEPTH)
+    difference = (found.depth - surface) / (found.depth + surface)
+    back = _return_error(pixels, surface, invert_motion(T), intrinsics)
+    # Unseen pixels are black in `sampled`; they must not darken the SSIM windows of their
+    # neighbors.
+    error = photometric_error(torch.where(visible, sampled[:, :3], target), target)
+    difference, back, error = (
+        torch.where(visible, m, torch.zeros_like(m)) for m in (difference, back, error)
+    )
+    identity = teacher.identity_error
+    if identity is None:
+        identity = photometric_error(sources, target).squeeze(1).unflatten(0, shape)
+    maps = (visible, difference, back, error)
+    return Evidence(*(m.squeeze(1).unflatten(0, shape) for m in maps), identity_error=identity)
 
 
-def _say(network: UncertaintyNet, inputs: FilterInput, findings: _Findings) -> Uncertainty:
-    """What the network makes of the findings."""
-    flip, static = findings.flip_agreement, findings.regions.static
-    return network(findings.evidence, inputs.depth, flip, static)
+def is_depth(values: Tensor) -> Tensor:
+    """True where a value can be a depth: finite and positive."""
+    return values.isfinite() & (values > 0)
+
+
+def _return_error(
+    pixels: Float[Tensor, "b h w 2"],
+    depth: Float[Tensor, "b 1 h w"],
+    T_tgt_src: Float[Tensor, "b 4 4"],
+    intrinsics: Float[Tensor, "b 3 3"],
+) -> Float[Tensor, "b 1 h w"]:
+    """How far from its start a pixel lands that is lifted in the source and sent back.
+
+    Infinite where it would land behind the target's camera.
+
+    Args:
+        pixels: Where the target's pixels lie in the source.
+        depth: Depth the source gives itself there.
+        T_tgt_src: Motion from the source camera to the target camera.
+        intrinsics: Pinhole matrix of both, in pixels.
+    """
+    # Plane by plane, as `reproject` does, and no matrix product: exact under autocast.
+    height, width = depth.shape[-2:]
+    motion, camera = T_tgt_src[..., None, None], intrinsics[..., None, None]
+    (fx, cx), (fy, cy) = ((camera[:, i, i], camera[:, i, 2]) for i in (0, 1))
+    u, v = pixels.unbind(-1)
+    z = depth.squeeze(1)
+    x, y = (u - cx) / fx * z, (v - cy) / fy * z
+    back_x, back_y, back_z = (
+        row[:, 0] * x + row[:, 1] * y + row[:, 2] * z + row[:, 3] for row in motion[:, :3].unbind(1)
+    )
+    divisor = back_z.clamp(min=MIN_DEPTH)
+    to_u = torch.arange(width, dtype=depth.dtype, device=depth.device)
+    to_v = torch.arange(height, dtype=depth.dtype, device=depth.device)[:, None]
+    way_u = fx * back_x / divisor + cx - to_u
+    way_v = fy * back_y / divisor + cy - to_v
+    distance = (way_u.square() + way_v.square()).sqrt() * (REFERENCE_WIDTH / width)
+    return distance.masked_fill(back_z <= MIN_DEPTH, torch.inf).unsqueeze(1)
+
+
+def depth_reliability(evidence: Evidence) -> Float[Tensor, "b 1 h w"]:
+    """Trust of the best source in the depth, in [0, 1]; 0 where none sees the pixel.
+
+    max_s V exp(-e_d / sigma) exp(-e_px^2 / 2). The best and not the mean: what one neighbor in
+    time cannot see is usually in sight of the other.
+    """
+    depth_part = torch.exp(-evidence.depth_difference.abs() / SIGMA_DEPTH)
+    way_part = torch.exp(-0.5 * (evidence.return_error / RETURN_SCALE).square())
+    return (depth_part * way_part * evidence.visible).amax(1, keepdim=True)
+
+
+def depths_agree(evidence: Evidence) -> Bool[Tensor, "b 1 h w"]:
+    """True where enough sources confirm the depth: one of up to three, two of four or more."""
+    close = evidence.depth_difference.abs() < TAU_DEPTH
+    agree = evidence.visible & close & (evidence.return_error < TAU_PIXELS)
+    fewest = 1 if agree.shape[1] < FEWEST_FOR_TWO else 2
+    return agree.sum(1, keepdim=True) >= fewest
+
+
+def motion_ratio(evidence: Evidence) -> Float[Tensor, "b 1 h w"]:
+    """Smallest ratio over the sources of the rebuilt to the unmoved error; inf where none sees.
+
+    e_ph / (e_id + 0.02): small where camera motion and depth explain the change of the image,
+    near 1 or above where they do not.
+    """
+    ratio = evidence.error / (evidence.identity_error + IDENTITY_FLOOR)
+    return ratio.masked_fill(~evidence.visible, torch.inf).amin(1, keepdim=True)
+
+
+def motion_candidates(
+    evidence: Evidence, ratio: Float[Tensor, "b 1 h w"], threshold: Float[Tensor, ""]
+) -> Bool[Tensor, "b 1 h w"]:
+    """True where the images change and the camera's motion does not explain it.
+
+    Not where every source that sees the pixel's place has a nearer surface there: a hidden pixel
+    is not a moving one.
+
+    Args:
+        evidence: What the sources show.
+        ratio: `motion_ratio` of the evidence.
+        threshold: Ratio from which on a change counts as unexplained.
+    """
+    in_sight = evidence.visible & ~(evidence.depth_difference > TAU_DEPTH)
+    textured = evidence.identity_error.amax(1, keepdim=True) > TEXTURE_FLOOR
+    return in_sight.any(1, keepdim=True) & textured & (ratio >= threshold)
+
+
+def split_regions(candidates: Bool[Tensor, "b 1 h w"], agree: Bool[Tensor, "b 1 h w"]) -> Regions:
+    """Clean both masks of specks, then divide the image.
+
+    Motion: what is left after erosion by 3 x 3, grown by 7 x 7. Agreement: only where most of the
+    5 x 5 pixels around agree too. Pixels outside the image have no say in either.
+
+    Args:
+        candidates: Pixels that seem to move.
+        agree: Pixels whose depth is confirmed.
+    """
+    dynamic = _dilate(~_dilate(~candidates, ERODE), DILATE)
+    share = F.avg_pool2d(
+        agree.to(torch.float32), MAJORITY, 1, MAJORITY // 2, count_include_pad=False
+    )
+    static = agree & (share > 0.5) & ~dynamic
+    return Regions(static, dynamic, ~(static | dynamic))
+
+
+def _dilate(mask: Bool[Tensor, "b 1 h w"], window: int) -> Bool[Tensor, "b 1 h w"]:
+    """True where any pixel of the window is; rows and columns apart, which is the same."""
+    values, half = mask.to(torch.float32), window // 2
+    rows = F.max_pool2d(values, (1, window), 1, (0, half))
+    return F.max_pool2d(rows, (window, 1), 1, (half, 0)) > 0
+
+
+def drop_lowest(
+    weight: Float[Tensor, "b 1 h w"], region: Bool[Tensor, "b 1 h w"], share: float
+) -> Float[Tensor, "b 1 h w"]:
+    """The weight with the lowest values of the region set to 0, image by image.
+
+    Values equal to the quantile stay: where all are the same, none is the lowest.
+
+    Args:
+        weight: Trust in the depth.
+        region: Pixels among which the lowest are sought; the others keep their weight.
+        share: Share of the region to drop, in [0, 1).
+    """
+    limit = MAX_SAMPLES * weight.shape[0]
+    values, chosen = thin(weight, limit).flatten(1), thin(region, limit).flatten(1)
+    lowest = masked_quantile(values, chosen, share)[:, None, None, None]
+    return weight.masked_fill(region & (weight < lowest), 0)
 
 
 def _flip_agreement(
-    depth: Float[Tensor, "b 1 h w"], flipped: Float[Tensor, "b 1 h w"], sigma: float
+    depth: Float[Tensor, "b 1 h w"], flipped: Float[Tensor, "b 1 h w"]
 ) -> Float[Tensor, "b 1 h w"]:
     """exp(-|D - D'| / (sigma (D + D'))), in [0, 1]; 0 where either is not known.
 
     Needs no second view: it also works on moving objects, where geometry cannot.
     """
-    agreement = torch.exp(-(depth - flipped).abs() / (sigma * (depth + flipped)))
+    agreement = torch.exp(-(depth - flipped).abs() / (SIGMA_FLIP * (depth + flipped)))
     return torch.where(is_depth(depth) & is_depth(flipped), agreement, torch.zeros_like(agreement))
-
-
-def _as_good_as_student(
-    evidence: Evidence, student_error: Float[Tensor, "b 1 h w"] | None
-) -> Float[Tensor, "b 1 h w"]:
-    """1 where the teacher's error is small and not above the student's; 0 where no source sees."""
-    if student_error is None:
-        raise ValueError("the variant 'photo_sdfa' needs student_error, got None")
-    best = minimum_reprojection(evidence.error, evidence.visible)
-    good = (best.error < student_error + SDFA_MARGIN) & (best.error < SDFA_LIMIT)
-    return (good & best.visible).to(student_error)
-
-
-def _report(
-    inputs: FilterInput,
-    findings: _Findings,
-    weight: Float[Tensor, "b 1 h w"],
-    log_scale: Float[Tensor, "b 1 h w"] | None = None,
-) -> FilterOutput:
-    """Everything a method wants to know, from the weight on."""
-    regions, evidence, depth = findings.regions, findings.evidence, inputs.depth
-    features = inputs.features or ()
-    levels = tuple(F.adaptive_avg_pool2d(weight, (f.shape[-2], f.shape[-1])) for f in features)
-    directions = (F.normalize(f.detach().to(weight), dim=1) for f in features)
-    masked = tuple(w * f for w, f in zip(levels, directions, strict=True))
-    seen = evidence.visible.sum().clamp(min=1)
-    statistics = {
-        **{name: mask.to(depth).mean() for name, mask in regions._asdict().items()},
-        "weight": weight.detach().mean(),
-        "motion_threshold": findings.threshold,
-        "depth_inconsistency": evidence.depth_difference.abs().sum() / seen,
-    }
-    return FilterOutput(
-        weight=weight,
-        static=regions.static,
-        dynamic=regions.dynamic,
-        unknown=regions.unknown,
-        level_weights=levels,
-        features=None if inputs.features is None else masked,
-        log_scale=log_scale,
-        statistics=statistics,
-    )
-
-
-def _check_range(name: str, value: float, fits: bool, meaning: str) -> None:
-    """Refuse a number outside its range."""
-    if not fits:
-        raise ValueError(f"{name} must be {meaning}, got {value}")

@@ -1,223 +1,164 @@
 """Stage 2: a student learns from the views, from fading pseudo-depth, and from a filtered teacher.
 
 A reconstruction of SS-MDE (Hu et al., Sensors 2024, https://doi.org/10.3390/s24134090) from its
-abstract: the terms, their weights and the regions they act on are inferences, each behind a switch.
+abstract: the terms, their weights and the regions they act on are inferences.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssmde.config import Config, StudentConfig
-from ssmde.losses.distillation import (
-    feature_similarity,
-    gradient_matching,
-    log_depth_difference,
-    log_scale,
-)
-from ssmde.losses.photometric import SSIM_SHARE
-from ssmde.losses.ranking import dynamic_ranking
-from ssmde.methods.asked_teacher import TeacherNetworks, ask_teacher
-from ssmde.methods.filtering.records import FilterInput, FilterOutput
-from ssmde.methods.mask_filter import MaskFilter
-from ssmde.methods.pseudo_depth import blend_with_label, pseudo_depth_terms
-from ssmde.methods.schedule import forgetting_factor, ramp
-from ssmde.methods.self_supervised import Learnt, SelfSupervised
-from ssmde.methods.teacher import build_networks
+from ssmde.config import Config, PseudoDepthConfig, StudentConfig
+from ssmde.losses.distillation import log_depth_difference, log_scale
+from ssmde.methods.mask_filter import FilterOutput, MaskFilter, TeacherPrediction
+from ssmde.methods.pseudo_depth import forgetting_factor, pseudo_depth_terms
+from ssmde.methods.self_supervised import SelfSupervised
+from ssmde.methods.teacher import NO_PSEUDO_DEPTH, build_networks
 from ssmde.models.checkpoint import load_networks
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.registry import freeze_batch_norm, weights_file
 from ssmde.types import Batch, StepOutput
 
-TRUSTED = 0.5  # weight of the filter from which the teacher's depth may fit a label
-SAME_SCALE = 0.02  # a student that starts as its teacher keeps its scale up to this log difference
+SAME_SCALE = 0.02  # the student, which starts as its teacher, keeps its scale up to this log ratio
+
+
+class TeacherNetworks(nn.Module):
+    """Networks that predict and are never trained: always in evaluation mode, no gradient."""
+
+    def __init__(self, depth_net: DepthNet, pose_net: nn.Module) -> None:
+        super().__init__()
+        self.depth_net: DepthNet = depth_net
+        self.pose_net: nn.Module = pose_net
+        self.requires_grad_(False)
+        super().train(False)
+
+    def train(self, mode: bool = True) -> "TeacherNetworks":
+        """Stay in evaluation mode."""
+        return self
+
+
+@torch.no_grad()
+def predict_with_teacher(
+    teacher: TeacherNetworks, batch: Batch, *, normalize: bool
+) -> TeacherPrediction:
+    """Depth and motion predicted by the frozen teacher for unaugmented images.
+
+    Args:
+        teacher: The networks.
+        batch: The frames.
+        normalize: Divide the depths of a snippet by the scale of their mean disparity, where the
+            motion is that of the pose network: it is in this unit.
+    """
+    images, shape = batch.images, batch.images.shape[:2]
+    count = shape[0] * shape[1]
+    # One pass for all views and the mirrored target.
+    found = teacher.depth_net(torch.cat([images.flatten(0, 1), batch.target.flip(-1)]))
+    depth, mirrored = found[:count].unflatten(0, shape), found[count:].flip(-1)
+    T_src_tgt = batch.T_src_tgt
+    if T_src_tgt is None:
+        target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
+        motion = teacher.pose_net(target, batch.sources.flatten(0, 1))
+        T_src_tgt = motion.unflatten(0, batch.sources.shape[:2])
+        if normalize:
+            mean_disparity = (1 / depth).mean((1, 2, 3, 4), keepdim=True)
+            depth, mirrored = depth * mean_disparity, mirrored * mean_disparity[:, 0]
+    return TeacherPrediction(
+        target=batch.target,
+        sources=batch.sources,
+        depth=depth[:, 0],
+        source_depth=depth[:, 1:],
+        flipped_depth=mirrored,
+        T_src_tgt=T_src_tgt,
+        intrinsics=batch.intrinsics,
+    )
 
 
 class Student(SelfSupervised):
-    """The self-supervised core, and what a teacher knows where the filter lets it through."""
+    """The self-supervised core, and the teacher's depth where the mask filter lets it through."""
 
     def __init__(
-        self, networks: SelfSupervised, teacher: TeacherNetworks, student: StudentConfig
+        self,
+        networks: SelfSupervised,
+        teacher: TeacherNetworks,
+        student: StudentConfig,
+        pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH,
     ) -> None:
         """Join the parts.
 
         Args:
             networks: The student's own networks and the weights of its self-supervised terms.
             teacher: Networks of stage 1.
-            student: Weights and switches of stage 2.
+            student: What stage 2 adds.
+            pseudo_depth: Weights of the terms that follow the labels.
         """
-        super().__init__(networks.depth_net, networks.pose_net, networks.weights)
-        self.teacher, self.student = teacher, student
-        f = student.filter
-        self.mask_filter = MaskFilter(
-            variant=f.variant,
-            quantile=f.quantile,
-            tau_depth=f.tau_depth,
-            tau_pixels=f.tau_pixels,
-            beta_dynamic=f.beta_dynamic,
-            beta_unknown=f.beta_unknown,
+        super().__init__(
+            networks.depth_net, networks.pose_net, networks.weights, normalize=networks.normalize
         )
-        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+        self.teacher, self.student = teacher, student
+        self.pseudo_depth = pseudo_depth if student.labels != "none" else NO_PSEUDO_DEPTH
+        self.mask_filter = MaskFilter()
 
     def forward(self, batch: Batch, progress: float) -> StepOutput:
         """Compute the loss of one batch; `progress` runs from 0 to 1 over the training."""
-        seen = self.seen_images(batch)
-        known = batch.T_src_tgt is not None
-        depths = self.depths(seen, normalise=self.weights.normalise_depth and not known)
-        identity = self.identity_error(batch)
-        asked = self.ask_teacher(batch)
-        if self.weights.ssim_share == SSIM_SHARE:  # the filter's own
-            asked = replace(asked, identity_error=identity)
-        prior, filtered = asked.depth, self.mask_filter(asked)
-        learnt = self.learn_from_views(
-            batch,
-            progress,
-            depths=depths,
-            said=self.motions(seen),
-            left_out=filtered.dynamic if self.student.mask_dynamic else None,
-            identity=identity,
+        images, posed = self.network_images(batch), batch.T_src_tgt is not None
+        predicted_depth = self.predict_depth(images, posed=posed)
+        identity_error = self.identity_error(batch)
+        prediction = replace(
+            predict_with_teacher(self.teacher, batch, normalize=self.normalize),
+            identity_error=identity_error,
         )
-        if self.student.filter.variant == "photo_sdfa":  # compares with the student's own error
-            filtered = self._with_student_error(asked, filtered, learnt)
-        static = (~filtered.dynamic).to(learnt.depth) * learnt.reliability
-        terms = learnt.terms
-        if self.student.forgets == "weight":
-            terms = terms | pseudo_depth_terms(
-                self.student.pseudo_depth, batch, learnt, progress, static=static
-            )
-        terms = terms | self._distil(learnt, prior, filtered, progress, batch.pseudo_depth)
+        prior, filtered = prediction.depth, self.mask_filter(prediction)
+        views = self.learn_from_views(
+            batch,
+            predicted_depth=predicted_depth,
+            predicted_pose=self.predict_pose(images),
+            left_out=filtered.dynamic,  # the views say nothing true about what moves
+            identity_error=identity_error,
+        )
+        static = None
+        if self.student.labels == "static":
+            static = (~filtered.dynamic).to(views.depth) * views.reliability
+        factor = forgetting_factor(progress, self.student.forgetting)
+        labels = pseudo_depth_terms(self.pseudo_depth, batch, views, static=static)
+        terms = views.terms | {name: factor * term for name, term in labels.items()}
+        terms |= self._distill(predicted_depth, prior, filtered)
+        statistics = {f"filter_{k}": v for k, v in filtered.statistics.items()}
         return StepOutput(
             loss=torch.stack(list(terms.values())).sum(),
             terms={name: term.detach() for name, term in terms.items()},
-            statistics=self._statistics(filtered, progress),
-            seen=learnt.seen,
-            maps=learnt.maps
+            statistics=statistics | {"forgetting_factor": torch.as_tensor(factor).to(prior)},
+            seen=views.seen,
+            maps=views.maps
             | {
                 "teacher_depth": prior,
-                "teacher_weight": filtered.weight.detach(),
+                "teacher_weight": filtered.weight,
                 "static": filtered.static.to(prior),
                 "dynamic": filtered.dynamic.to(prior),
             },
         )
 
-    def after_step(self) -> None:
-        """Let an `ema` teacher follow: m T + (1 - m) S, with m = min(1 - 1 / (i + 1), momentum)."""
-        if self.student.teacher_mode != "ema":
-            return
-        self.updates += 1
-        momentum = min(1 - 1 / (int(self.updates) + 1), self.student.ema_momentum)
-        own = {"depth_net": self.depth_net, "pose_net": self.pose_net}
-        with torch.no_grad():
-            for name, network in own.items():
-                taught = self.teacher.get_submodule(name).state_dict()
-                for key, value in network.state_dict().items():
-                    if value.is_floating_point():
-                        taught[key].lerp_(value, 1 - momentum)
-                    else:
-                        taught[key].copy_(value)
-
-    def after_validation(self, *, best: bool) -> None:
-        """Let an `epoch_best` teacher give way to a student that validates better than any."""
-        if best and self.student.teacher_mode == "epoch_best":
-            self.teacher.depth_net.load_state_dict(self.depth_net.state_dict())
-            self.teacher.pose_net.load_state_dict(self.pose_net.state_dict())
-
-    def ask_teacher(self, batch: Batch) -> FilterInput:
-        """What the teacher says of clean images, without a gradient."""
-        return ask_teacher(
-            self.teacher,
-            batch,
-            normalise=self.weights.normalise_depth,
-            features=self.student.features > 0,
-        )
-
-    def _with_student_error(
-        self, asked: FilterInput, filtered: FilterOutput, learnt: Learnt
-    ) -> FilterOutput:
-        """The same regions, and the weight of `photo_sdfa` against the student's own error."""
-        unseen = torch.full_like(learnt.error, torch.inf)
-        error = torch.where(learnt.visible, learnt.error, unseen)
-        was_training = self.mask_filter.training
-        self.mask_filter.eval()  # the motion threshold has followed this batch
-        again = self.mask_filter(replace(asked, student_error=error))
-        self.mask_filter.train(was_training)
-        return replace(
-            again, static=filtered.static, dynamic=filtered.dynamic, unknown=filtered.unknown
-        )
-
-    def _distil(
+    def _distill(
         self,
-        learnt: Learnt,
+        predicted_depth: list[Float[Tensor, "b v 1 h w"]],
         prior: Float[Tensor, "b 1 h w"],
         filtered: FilterOutput,
-        progress: float,
-        label: Float[Tensor, "b 1 h w"] | None,
     ) -> dict[str, Tensor]:
-        """The terms that follow the teacher."""
-        s, weight = self.student, filtered.weight.detach()
-        rise = 1.0 if s.start == "teacher" else ramp(progress, s.distillation_ramp)
+        """The term that follows the teacher: mean |log D^S - log D^T| by the filter's weight."""
+        if self.student.distillation == 0:
+            return {}
+        weight = filtered.weight
         with torch.autocast(prior.device.type, enabled=False):
-            scale = log_scale(learnt.depth, prior, weight)
-            if s.start == "teacher":
-                scale = torch.where(scale.abs() < SAME_SCALE, torch.zeros_like(scale), scale)
+            scale = log_scale(predicted_depth[0][:, 0], prior, weight)
+            scale = torch.where(scale.abs() < SAME_SCALE, torch.zeros_like(scale), scale)
             prior = prior * scale.exp()
-            if s.forgets == "label":
-                assert label is not None, "the loader reads the labels that the terms want"
-                prior = blend_with_label(prior, label, weight > TRUSTED, self._factor(progress))
-            terms: dict[str, Tensor] = {}
-            if s.distillation > 0:
-                each = [log_depth_difference(d[:, 0], prior, weight) for d in learnt.depths.scales]
-                terms["distillation"] = s.distillation * torch.stack(each).mean()
-            if s.gradient > 0:
-                terms["gradient"] = s.gradient * gradient_matching(learnt.depth, prior, weight)
-            if s.dynamic_ranking > 0:
-                terms["dynamic_ranking"] = s.dynamic_ranking * dynamic_ranking(
-                    learnt.depth, prior, filtered.dynamic, filtered.static, generator=None,
-                    margin=s.pseudo_depth.margin,
-                )  # fmt: skip
-            if s.features > 0 and filtered.features is not None:
-                terms["features"] = s.features * feature_similarity(
-                    [f.float() for f in learnt.depths.features[1:]],
-                    filtered.features,
-                    [w.detach() for w in filtered.level_weights],
-                )
-            terms = {name: rise * term for name, term in terms.items()}
-            if filtered.log_scale is not None:
-                terms["uncertainty"] = _uncertainty(learnt.depth, prior, filtered.log_scale)
-        return terms
-
-    def _factor(self, progress: float) -> float:
-        """The forgetting factor."""
-        p = self.student.pseudo_depth
-        return forgetting_factor(
-            progress, p.forgetting, end=p.forgetting_end, start=p.forgetting_start
-        )
-
-    def _statistics(self, filtered: FilterOutput, progress: float) -> dict[str, Tensor]:
-        """Numbers for the log."""
-        factor = self._factor(progress)
-        like = filtered.weight
-        numbers = {f"filter_{k}": v.detach() for k, v in filtered.statistics.items()}
-        return numbers | {
-            "forgetting_factor": torch.as_tensor(factor, dtype=like.dtype, device=like.device)
-        }
-
-
-def _uncertainty(
-    depth: Float[Tensor, "b 1 h w"],
-    prior: Float[Tensor, "b 1 h w"],
-    log_error: Float[Tensor, "b 1 h w"],
-) -> Float[Tensor, ""]:
-    """Mean |difference of log depth| exp(-b) + b: what teaches the learned filter its b."""
-    difference = (depth.detach().log() - prior.log()).abs()
-    return (difference * torch.exp(-log_error) + log_error).mean()
+            each = [log_depth_difference(d[:, 0], prior, weight) for d in predicted_depth]
+            return {"distillation": self.student.distillation * torch.stack(each).mean()}
 
 
 def build_student(config: Config) -> Student:
-    """A student and its teacher, from the weights of stage 1.
+    """A student and its teacher, both with the weights of stage 1.
 
     Raises:
         FileNotFoundError: If the weights of the teacher do not exist.
@@ -229,20 +170,14 @@ def build_student(config: Config) -> Student:
             "stage 2 needs the weights of stage 1: give --student.teacher FILE, or train both "
             "stages with --method both"
         )
-    networks = SelfSupervised(*build_networks(config.model, config.loss), config.loss)
-    teacher = TeacherNetworks(*_stored_networks(config, path))
-    if config.student.start == "teacher":
-        networks.depth_net.load_state_dict(teacher.depth_net.state_dict())
-        networks.pose_net.load_state_dict(teacher.pose_net.state_dict())
-    student = Student(networks, teacher, config.student)
+    untrained = replace(config.model, pretrained="none", start="none")
+    (depth_net, pose_net), own = (build_networks(untrained, config.loss) for _ in range(2))
+    load_networks(weights_file(path), depth_net=depth_net, pose_net=pose_net)
+    networks = SelfSupervised(*own, config.loss, normalize=config.data.poses == "none")
+    networks.depth_net.load_state_dict(depth_net.state_dict())
+    networks.pose_net.load_state_dict(pose_net.state_dict())
+    teacher = TeacherNetworks(depth_net, pose_net)
+    student = Student(networks, teacher, config.student, config.pseudo_depth)
     if config.model.freeze_batch_norm:
         freeze_batch_norm(student)
     return student
-
-
-def _stored_networks(config: Config, path: Path) -> tuple[DepthNet, nn.Module]:
-    """Networks of the configuration with stored weights."""
-    untrained = replace(config.model, pretrained="none", start="none")
-    depth_net, pose_net = build_networks(untrained, config.loss)
-    load_networks(weights_file(path), depth_net=depth_net, pose_net=pose_net)
-    return depth_net, pose_net

@@ -1,27 +1,40 @@
-"""Stage 1: learn depth and motion from video, and from pseudo-depth where there is some."""
+"""Stage 1: learn depth and motion from video, and from pseudo-depth where there is some.
+
+In hand-held video the camera turns more than it moves. To first order a turn, a step and the
+depth trade places: the flow f (turn + step / Z) stays the same when the step changes its sign, the
+inverse depth is mirrored about a mean, and the turn takes the difference. Networks that start with
+all three at once end in a constant depth or in one that is upside down. So, unless the motion is
+known:
+
+1. *rotation warm-up*: a pure turn moves pixels by the homography K R K^-1, whatever the depth. It
+   is learned alone, from shrunk images (the observation behind SC-Depth V2, Bian et al., TPAMI
+   2021, https://arxiv.org/abs/2006.02708);
+2. *plane warm-up*: the whole motion is learned against a fixed plane that is nearer at the lower
+   border, as the ground before an upright camera is; the depth network learns this plane.
+
+Both are inferences of ours (docs/decisions/0006).
+"""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssmde.config import LossConfig, ModelConfig, PseudoDepthConfig
+from ssmde.config import Config, LossConfig, ModelConfig, PseudoDepthConfig
+from ssmde.geometry.camera import scale_intrinsics
+from ssmde.losses.masks import masked_mean
+from ssmde.methods.comparison import compare
 from ssmde.methods.pseudo_depth import pseudo_depth_terms
-from ssmde.methods.schedule import forgetting_factor
 from ssmde.methods.self_supervised import SelfSupervised
-from ssmde.methods.warm_up import (
-    STEP_BLURS,
-    TURN_BLURS,
-    motion_error,
-    plane_error,
-    rotation_only,
-    upright_depth,
-)
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.pose_net import build_pose_net
 from ssmde.models.registry import freeze_batch_norm, load_start
 from ssmde.types import Batch, StepOutput
 
 NO_PSEUDO_DEPTH = PseudoDepthConfig()
+TURN_BLURS = (2, 4, 8)  # images shrink by these factors: a turn of many pixels becomes one of few
+STEP_BLURS = (1, 2, 4)
+UPRIGHT_SLOPE = 0.6  # log depth at the upper border; the lower border has the negative of it
 
 
 class Teacher(SelfSupervised):
@@ -33,32 +46,37 @@ class Teacher(SelfSupervised):
         pose_net: nn.Module,
         loss: LossConfig,
         pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH,
+        *,
+        normalize: bool = True,
     ) -> None:
-        super().__init__(depth_net, pose_net, loss)
+        super().__init__(depth_net, pose_net, loss, normalize=normalize)
         self.pseudo_depth = pseudo_depth
 
     def forward(self, batch: Batch, progress: float) -> StepOutput:
         """Compute the loss of one batch; `progress` runs from 0 to 1 over the training."""
-        seen = self.seen_images(batch)
-        said = self.motions(seen)
-        w, known = self.weights, batch.T_src_tgt is not None
-        if not known and progress < w.rotation_first + w.upright_first:
-            return self._warm_up(batch, seen, said, turn_only=progress < w.rotation_first)
-        depths = self.depths(seen, normalise=w.normalise_depth and not known)
-        learnt = self.learn_from_views(batch, progress, depths=depths, said=said)
-        terms = learnt.terms | pseudo_depth_terms(self.pseudo_depth, batch, learnt, progress)
+        images = self.network_images(batch)
+        predicted_pose = self.predict_pose(images)
+        w, posed = self.weights, batch.T_src_tgt is not None
+        if not posed and progress < 2 * w.warmup:
+            turn_only = progress < w.warmup
+            return self._warm_up(batch, images, predicted_pose, turn_only=turn_only)
+        views = self.learn_from_views(
+            batch,
+            predicted_depth=self.predict_depth(images, posed=posed),
+            predicted_pose=predicted_pose,
+        )
+        terms = views.terms | pseudo_depth_terms(self.pseudo_depth, batch, views)
         return StepOutput(
             loss=torch.stack(list(terms.values())).sum(),
             terms={name: term.detach() for name, term in terms.items()},
-            seen=learnt.seen,
-            maps=learnt.maps,
-            statistics=_forgetting(self.pseudo_depth, progress, learnt.depth),
+            seen=views.seen,
+            maps=views.maps,
         )
 
     def _warm_up(
         self,
         batch: Batch,
-        seen: Float[Tensor, "b n 3 h w"],
+        images: Float[Tensor, "b n 3 h w"],
         T_src_tgt: Float[Tensor, "b s 4 4"],
         *,
         turn_only: bool,
@@ -69,9 +87,10 @@ class Teacher(SelfSupervised):
         intrinsics = batch.intrinsics[:, None].expand(*sources.shape[:2], 3, 3).flatten(0, 1)
         T = T_src_tgt.flatten(0, 1)
         terms: dict[str, Tensor] = {}
+        # Every parameter needs a gradient, if one of zero, where several processes train together.
         rest = torch.stack([p.sum() for p in self.depth_net.parameters()]).sum()
         if not turn_only:
-            planes = [plane_error(depth) for depth in self.depth_net.pyramid(seen[:, 0])]
+            planes = [plane_error(depth) for depth in self.depth_net.pyramid(images[:, 0])]
             terms["upright"] = torch.stack(planes).mean()
         with torch.autocast(batch.target.device.type, enabled=False):
             terms["motion"] = self.weights.photometric * motion_error(
@@ -81,7 +100,6 @@ class Teacher(SelfSupervised):
                 rotation_only(T) if turn_only else T,
                 intrinsics,
                 blurs=TURN_BLURS if turn_only else STEP_BLURS,
-                ssim_share=self.weights.ssim_share,
             )
         return StepOutput(
             loss=torch.stack(list(terms.values())).sum() + 0 * rest,
@@ -89,14 +107,55 @@ class Teacher(SelfSupervised):
         )
 
 
-def _forgetting(config: PseudoDepthConfig, progress: float, like: Tensor) -> dict[str, Tensor]:
-    """The forgetting factor, for the log, where there is something to forget."""
-    if not config.wanted:
-        return {}
-    factor = forgetting_factor(
-        progress, config.forgetting, end=config.forgetting_end, start=config.forgetting_start
-    )
-    return {"forgetting_factor": torch.as_tensor(factor, dtype=like.dtype, device=like.device)}
+def rotation_only(T_src_tgt: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
+    """The same rotation without the translation; the translation gets a gradient of zero."""
+    keep = torch.ones_like(T_src_tgt)
+    keep[:, :3, 3] = 0
+    return T_src_tgt * keep
+
+
+def upright_depth(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
+    """A plane seen by an upright camera: depth e^0.6 at the top, 1 in the middle, e^-0.6 below."""
+    height, width = like.shape[-2:]
+    rows = torch.linspace(UPRIGHT_SLOPE, -UPRIGHT_SLOPE, height, dtype=like.dtype)
+    return rows.exp().to(like.device).view(1, 1, height, 1).expand(len(like), 1, height, width)
+
+
+def motion_error(
+    target: Float[Tensor, "b 3 h w"],
+    source: Float[Tensor, "b 3 h w"],
+    depth: Float[Tensor, "b 1 h w"],
+    T_src_tgt: Float[Tensor, "b 4 4"],
+    intrinsics: Float[Tensor, "b 3 3"],
+    *,
+    blurs: tuple[int, ...],
+) -> Float[Tensor, ""]:
+    """Photometric error, in [0, 1], of the target rebuilt from the source, over shrunk images.
+
+    Mean over the sizes, and over the pixels that stay inside the source.
+
+    Args:
+        target: RGB in [0, 1].
+        source: RGB in [0, 1].
+        depth: Depth of the target.
+        T_src_tgt: Motion from target to source camera.
+        intrinsics: Pinhole matrix of both, in pixels.
+        blurs: Factors by which the images shrink.
+    """
+    errors: list[Tensor] = []
+    for blur in blurs:
+        small_target, small_source, small_depth = (
+            F.avg_pool2d(image, blur) for image in (target, source, depth)
+        )
+        camera = scale_intrinsics(intrinsics, 1 / blur, 1 / blur)
+        found = compare(small_target, small_source, small_depth, T_src_tgt, camera)
+        errors.append(masked_mean(found.error, found.visible))
+    return torch.stack(errors).mean()
+
+
+def plane_error(depth: Float[Tensor, "b 1 h w"]) -> Float[Tensor, ""]:
+    """Mean |log depth - log plane| between a depth map and `upright_depth`; at least 0."""
+    return (depth.log() - upright_depth(depth).log()).abs().mean()
 
 
 def build_networks(model: ModelConfig, loss: LossConfig) -> tuple[DepthNet, nn.Module]:
@@ -113,18 +172,18 @@ def build_networks(model: ModelConfig, loss: LossConfig) -> tuple[DepthNet, nn.M
     fits = model.pose_net == "resnet18" and (
         model.encoder == "resnet18" or model.pretrained == "hub"
     )
-    pose_pretrained = model.pretrained if fits else "none"
-    pose_net = build_pose_net(model.pose_net, scale=model.pose_scale, pretrained=pose_pretrained)
+    pose_net = build_pose_net(model.pose_net, pretrained=model.pretrained if fits else "none")
     if model.start != "none":
         load_start(model.start, depth_net, pose_net)
     return depth_net, pose_net
 
 
-def build_teacher(
-    model: ModelConfig, loss: LossConfig, pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH
-) -> Teacher:
-    """Make the networks of a configuration, with their first weights, and the method over them."""
-    teacher = Teacher(*build_networks(model, loss), loss, pseudo_depth)
-    if model.freeze_batch_norm:
+def build_teacher(config: Config) -> Teacher:
+    """The networks of a run, with their first weights, and stage 1 over them."""
+    teacher = Teacher(
+        *build_networks(config.model, config.loss), config.loss, config.pseudo_depth,
+        normalize=config.data.poses == "none",
+    )  # fmt: skip
+    if config.model.freeze_batch_norm:
         freeze_batch_norm(teacher)
     return teacher

@@ -1,1 +1,39 @@
-"""How wrong a depth map is: sums and counts, alignment, regions, protocols."""
+"""How wrong a depth map is: alignment, errors, protocols, edges, flicker, holes, confidence.
+
+Plain numpy in, plain numbers out, of use without anything else of this package:
+
+    >>> import numpy as np
+    >>> truth = np.array([[1.0, 2.0], [4.0, 0.0]])  # metres, 0 where there is none
+    >>> prediction = np.array([[0.5, 1.0], [3.0, 9.0]])  # in a unit of its own
+    >>> protocol = Protocol(name="room", min_depth=0.1, max_depth=10.0)
+    >>> found = measure(prediction, truth, protocol)
+    >>> found.alignment.scale, round(found.errors.full.abs_rel, 3), found.errors.full.d1
+    (2.0, 0.167, 0.6666666666666666)
+"""
+
+from ssmde.metrics.boundary import BoundaryErrors, boundary_errors
+from ssmde.metrics.calibration import Calibration, confidence_calibration, mean_calibration
+from ssmde.metrics.depth import (
+    ALIGNMENTS,
+    METRICS,
+    Alignment,
+    AlignmentName,
+    DepthErrors,
+    DepthSums,
+    align,
+    common_alignment,
+    depth_errors,
+)
+from ssmde.metrics.holes import HoleCounts, OrderCounts, hole_counts, order_counts
+from ssmde.metrics.protocol import Crop, Measurement, Protocol, Truth, counted_pixels, measure
+from ssmde.metrics.regions import RegionErrors, RegionSums, band_edges, split_motion_mask
+from ssmde.metrics.temporal import TemporalErrors, seen_in_both, temporal_errors
+
+__all__ = [
+    "ALIGNMENTS", "METRICS", "Alignment", "AlignmentName", "BoundaryErrors", "Calibration", "Crop",
+    "DepthErrors", "DepthSums", "HoleCounts", "Measurement", "OrderCounts", "Protocol",
+    "RegionErrors", "RegionSums", "TemporalErrors", "Truth", "align", "band_edges",
+    "boundary_errors", "common_alignment", "confidence_calibration", "counted_pixels",
+    "depth_errors", "hole_counts", "mean_calibration", "measure", "order_counts", "seen_in_both",
+    "split_motion_mask", "temporal_errors",
+]  # fmt: skip

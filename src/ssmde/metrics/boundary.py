@@ -1,6 +1,6 @@
 """Whether the edges of a depth map are where those of the truth are, and are as sharp.
 
-Two published measures. The F1 of depth steps between neighbouring pixels (Bochkovskii et al., Depth
+Two published measures. The F1 of depth steps between neighboring pixels (Bochkovskii et al., Depth
 Pro, 2024) asks for the exact place. Accuracy and completeness in pixels (Koch et al., 2018) say how
 far away the edges are. Both need dense truth: a map of scattered LiDAR points has no edges.
 """
@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.spatial import KDTree
 
+from ssmde.metrics.depth import check_depths
+
 STEPS = np.linspace(1.05, 1.25, 10)  # depth ratios of Depth Pro; each weighs as much as it is large
 EDGE = 1.15  # the ratio in their middle makes the edges whose distance is measured
 REACH = 10  # Koch et al.: pixels; an edge farther away than this is another edge
-DENSE = (
-    0.5  # share of known pixels, in the part of the image that has truth, below which no edge is
-)
+DENSE = 0.5  # share of known pixels, where there is truth at all, below which nothing is an edge
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ def boundary_errors(
 ) -> BoundaryErrors | None:
     """Agreement of the depth edges of one image; None if the truth has no edge, or is not dense.
 
-    A step of ratio t lies between two neighbouring pixels, in a row or a column, if one is more
+    A step of ratio t lies between two neighboring pixels, in a row or a column, if one is more
     than t times as deep as the other. It is found if the prediction has a step of t at the same
     place in the same direction: precision P(t), recall R(t), F1(t); their mean over ten t from
     1.05 to 1.25 is weighted by t (Bochkovskii et al., 2024, https://arxiv.org/abs/2410.02073). As
@@ -57,28 +57,21 @@ def boundary_errors(
     one of each step of 1.15. Theirs are drawn by hand and found by Canny: do not compare the
     numbers. Nothing here sees the scale of the prediction.
 
-    Args:
-        prediction: Depth; positive where known.
-        truth: True depth; positive where known.
-        known: Pixels that have truth and count.
-
     Raises:
-        ValueError: If a known depth is not positive and finite.
+        ValueError: If a depth where it is known is not positive and finite.
     """
-    for name, depth in (("prediction", prediction), ("truth", truth)):
-        wrong = int((~(np.isfinite(depth[known]) & (depth[known] > 0))).sum())
-        if wrong:
-            raise ValueError(
-                f"depths must be positive and finite, {wrong} of {int(known.sum())} known pixels "
-                f"of the {name} are not"
-            )
+    check_depths(
+        ("known pixels of the prediction", prediction[known]),
+        ("known pixels of the truth", truth[known]),
+    )
     if not _is_dense(known):
         return None
     predicted, true = _log_steps(prediction, known), _log_steps(truth, known)
     true_edge, predicted_edge = _near_side(*true), _near_side(*predicted)
     if not true_edge.any():
         return None
-    precision, recall, f1 = _scores(_flat(*predicted), _flat(*true))
+    flat = (np.concatenate([step.ravel() for step in steps]) for steps in (predicted, true))
+    precision, recall, f1 = _scores(*flat)
     to_true = distances(predicted_edge, true_edge, REACH)
     near = to_true[to_true < REACH]
     return BoundaryErrors(
@@ -93,13 +86,7 @@ def boundary_errors(
 def distances(
     pixels: Bool[np.ndarray, "h w"], edges: Bool[np.ndarray, "h w"], reach: int
 ) -> Float[np.ndarray, " n"]:
-    """Euclidean distance of each True pixel to the nearest edge pixel, in pixels, cut at `reach`.
-
-    Args:
-        pixels: From where.
-        edges: True on an edge.
-        reach: In pixels; positive.
-    """
+    """Distance of each True pixel to the nearest edge pixel, in pixels, cut at `reach`."""
     if not edges.any():
         return np.full(int(pixels.sum()), float(reach))
     found, _ = KDTree(np.argwhere(edges)).query(np.argwhere(pixels), distance_upper_bound=reach)
@@ -108,11 +95,10 @@ def distances(
 
 def _is_dense(known: Bool[np.ndarray, "h w"]) -> bool:
     """Whether most pixels are known in the rectangle around all that are."""
-    rows, columns = np.flatnonzero(known.any(1)), np.flatnonzero(known.any(0))
-    if not rows.size:
+    sides = [np.flatnonzero(known.any(axis)) for axis in (1, 0)]
+    if not sides[0].size:
         return False
-    part = known[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return float(part.mean()) >= DENSE
+    return int(known.sum()) >= DENSE * math.prod(int(np.ptp(side)) + 1 for side in sides)
 
 
 def _log_steps(
@@ -123,12 +109,6 @@ def _log_steps(
     across = np.where(known[:, 1:] & known[:, :-1], np.diff(log, axis=1), 0.0)
     down = np.where(known[1:] & known[:-1], np.diff(log, axis=0), 0.0)
     return across, down
-
-
-def _flat(
-    across: Float[np.ndarray, "h k"], down: Float[np.ndarray, "m w"]
-) -> Float[np.ndarray, " n"]:
-    return np.concatenate([across.ravel(), down.ravel()])
 
 
 def _near_side(
@@ -150,23 +130,19 @@ def _scores(
     logs = np.log(STEPS)
     same = np.minimum(np.abs(predicted), np.abs(true)) * (predicted * true > 0)
     found, expected, both = (_larger(x, logs) for x in (np.abs(predicted), np.abs(true), same))
-    rows, weights = list[tuple[float, float, float]](), list[float]()
-    for k, ratio in enumerate(STEPS):
-        n_found, n_true, n_both = found[k], expected[k], both[k]
-        if n_found + n_true == 0:
-            continue
-        f1 = 2 * n_both / (n_found + n_true)  # equal to 2 P R / (P + R)
-        rows.append((n_both / max(n_found, 1), n_both / max(n_true, 1), f1))
-        weights.append(float(ratio))
-    # Summed exactly, so that a mean of ones is 1 and not a little more.
-    precision, recall, f1 = (
-        math.fsum(w * x for w, x in zip(weights, column, strict=True)) / math.fsum(weights)
-        for column in zip(*rows, strict=True)
+    some = found + expected > 0
+    found, expected, both, weights = found[some], expected[some], both[some], STEPS[some]
+    scores = (
+        both / np.maximum(found, 1),
+        both / np.maximum(expected, 1),
+        2 * both / (found + expected),  # equal to 2 P R / (P + R)
     )
+    # Summed exactly, so that a mean of ones is 1 and not a little more.
+    precision, recall, f1 = (math.fsum(weights * s) / math.fsum(weights) for s in scores)
     return precision, recall, f1
 
 
-def _larger(sizes: Float[np.ndarray, " n"], least: Float[np.ndarray, " k"]) -> list[int]:
+def _larger(sizes: Float[np.ndarray, " n"], least: Float[np.ndarray, " k"]) -> np.ndarray:
     """How many are larger than each of some increasing numbers."""
     place = np.searchsorted(least, sizes[sizes > least[0]], side="left")
-    return np.bincount(place, minlength=len(least) + 1)[::-1].cumsum()[::-1][1:].tolist()
+    return np.bincount(place, minlength=len(least) + 1)[::-1].cumsum()[::-1][1:]

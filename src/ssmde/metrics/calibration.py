@@ -4,7 +4,7 @@ Neither looks at the unit of the confidence, only at its order: it need not be a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ class Calibration:
     """Mean relative error in each tenth of the pixels, the least sure first."""
 
 
-def calibration(
+def confidence_calibration(
     prediction: Float[np.ndarray, " n"],
     truth: Float[np.ndarray, " n"],
     confidence: Float[np.ndarray, " n"],
@@ -58,7 +58,9 @@ def calibration(
     if error.size < STEPS or not error.mean() > 0:
         return None
     order = np.argsort(confidence, kind="stable")
-    by_confidence = _shared(error[order], confidence[order])
+    # The pixels of a run of equal confidence share their mean error.
+    _, run, count = np.unique(confidence[order], return_inverse=True, return_counts=True)
+    by_confidence = (np.bincount(run, weights=error[order]) / count)[run]
     kept = [round(k * error.size / STEPS) for k in range(STEPS)]
     curve = np.array([by_confidence[k:].mean() for k in kept])
     largest_first = -np.sort(-error)
@@ -74,24 +76,11 @@ def calibration(
 
 
 def mean_calibration(found: Sequence[Calibration]) -> dict[str, Any] | None:
-    """Mean over images as plain values, each image once; None if there is none.
-
-    Args:
-        found: Of the images that have one.
-    """
+    """Mean over images as plain values, each image once; None if there is none."""
     if not found:
         return None
-    numbers = {
-        name: float(np.mean([getattr(c, name) for c in found])) for name in ("ause", "random")
+    means = {
+        field.name: np.mean([getattr(c, field.name) for c in found], axis=0).tolist()
+        for field in fields(Calibration)
     }
-    lists = {
-        name: np.mean([getattr(c, name) for c in found], axis=0).tolist()
-        for name in ("curve", "best", "table")
-    }
-    return {**numbers, **lists, "n_images": len(found)}
-
-
-def _shared(error: Float[np.ndarray, " n"], order: Float[np.ndarray, " n"]) -> np.ndarray:
-    """Errors with the mean of each run of equal confidence in the place of its members."""
-    _, group, count = np.unique(order, return_inverse=True, return_counts=True)
-    return (np.bincount(group, weights=error) / count)[group]
+    return {**means, "n_images": len(found)}

@@ -1,22 +1,139 @@
-"""How far a depth map is from the truth: the standard errors of the field, as sums and counts.
+"""How far a depth map is from the truth: its alignment, and the standard errors of the field.
 
-The convention of the field: an error is averaged over the pixels of an image, then over images,
-so that each image counts once however many of its pixels have truth.
+A network trained on plain video knows depth up to one factor. How that factor is found changes the
+numbers by a lot, so the name of the alignment stands beside every result. An error is averaged over
+the pixels of an image, then over images: each image counts once, however many pixels have truth.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float
 
-DELTA = (
-    1.25  # Eigen et al., NeurIPS 2014: a pixel is right within this factor, its square, its cube
-)
+from ssmde.console import did_you_mean
+
+AlignmentName = Literal["median", "median-dataset", "least-squares", "none"]
+Sums = TypeVar("Sums", bound="Summable")
+ALIGNMENTS: tuple[AlignmentName, ...] = get_args(AlignmentName)
+FLAT = 1e-6  # a prediction that varies by less than this share of its mean is a constant
+DELTA = 1.25  # Eigen et al., NeurIPS 2014: right within this factor, its square, its cube
+
+
+def check_depths(*maps: tuple[str, Float[np.ndarray, "..."]], advice: str = "") -> None:
+    """Refuse depths that are not positive and finite, by the name of their map."""
+    for name, depth in maps:
+        wrong = depth.size - int(((depth > 0) & (depth < np.inf)).sum())
+        if wrong:
+            raise ValueError(
+                f"depths must be positive and finite, {wrong} of {depth.size} {name} are not"
+                f"{advice}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DepthErrors:
+class Alignment:
+    """Aligned depth = scale * depth + shift."""
+
+    scale: float = 1.0
+    """Factor on the prediction."""
+    shift: float = 0.0
+    """Added after the factor, in the unit of the truth."""
+
+    def apply(self, depth: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Depth in the scale of the truth, float64."""
+        return self.scale * depth.astype(np.float64) + self.shift
+
+
+def align(
+    prediction: Float[np.ndarray, "n"],
+    truth: Float[np.ndarray, "n"],
+    how: str,
+    *,
+    true_median: float | None = None,
+) -> Alignment:
+    """Scale and shift that bring the prediction of one image to its truth.
+
+    - `median`: scale = median(truth) / median(prediction), with the true median (an even count
+      takes the mean of the two middle values), as Zhou et al., CVPR 2017
+      (https://arxiv.org/abs/1704.07813).
+    - `median-dataset`: one factor for all images, the median of theirs: see `common_alignment`.
+    - `least-squares`: scale and shift with the smallest sum of (scale p + shift - g)^2, fitted in
+      depth, as for networks that predict depth up to scale and shift (Yin et al., CVPR 2021,
+      https://arxiv.org/abs/2012.09365). A shift is knowledge the network does not have: these
+      numbers do not compare with median-scaled ones. A constant prediction gets a scale only.
+    - `none`: the prediction is already in the unit of the truth.
+
+    Args:
+        prediction: Depth of the pixels that have truth, over the whole image.
+        truth: True depth of the same pixels; positive.
+        how: One of `ALIGNMENTS`.
+        true_median: Median of the truth, if it is known already.
+
+    Raises:
+        ValueError: If there is no pixel, a depth is not finite, no positive factor exists, or the
+            alignment is one of many images.
+    """
+    if how not in ALIGNMENTS:  # a door: names come from files and command lines
+        raise ValueError(f"unknown alignment {how!r}: {did_you_mean(how, ALIGNMENTS)}")
+    if truth.size == 0:
+        raise ValueError("an image without truth cannot be aligned: skip it")
+    p, g = (values.astype(np.float64, copy=False) for values in (prediction, truth))
+    for name, values in (("prediction", p), ("truth", g)):
+        wrong = values.size - int(np.isfinite(values).sum())
+        if wrong:
+            raise ValueError(f"{wrong} of {values.size} pixels of the {name} are not finite")
+    if how == "median-dataset":
+        raise ValueError("median-dataset is found over all images: give common_alignment's result")
+    if how == "none":
+        return Alignment()
+    if how == "least-squares":
+        return _least_squares(p, g)
+    middle = float(np.median(p))
+    true_median = float(np.median(g)) if true_median is None else true_median
+    if middle <= 0 or true_median <= 0:
+        raise ValueError(
+            "median alignment needs positive medians, got "
+            f"{middle:g} for the prediction and {true_median:g} for the truth"
+        )
+    return Alignment(scale=true_median / middle)
+
+
+def common_alignment(alignments: Iterable[Alignment]) -> Alignment:
+    """One factor for a whole data set: the median of those of its images, each by its `median`.
+
+    It leaves in the error what a factor for each image takes out: a scale that drifts from image
+    to image.
+    """
+    scales = [alignment.scale for alignment in alignments]
+    return Alignment(scale=float(np.median(scales))) if scales else Alignment()
+
+
+def _least_squares(p: Float[np.ndarray, "n"], g: Float[np.ndarray, "n"]) -> Alignment:
+    mean, true_mean = float(p.mean()), float(g.mean())
+    variance = float(np.mean((p - mean) ** 2))
+    if variance > (FLAT * mean) ** 2:
+        scale = float(np.mean((p - mean) * (g - true_mean))) / variance
+        return Alignment(scale=scale, shift=true_mean - scale * mean)
+    if mean == 0:
+        raise ValueError("least-squares alignment needs a prediction that is not 0 everywhere")
+    return Alignment(scale=true_mean / mean)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summable:
+    """A record whose fields add up, as over images or over processes: `a + b`."""
+
+    def __add__(self: Sums, other: Sums) -> Sums:
+        """The sum of each field."""
+        names = [field.name for field in fields(self)]
+        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DepthErrors(Summable):
     """The errors of one image, or their mean over images; p is the prediction, g the truth."""
 
     abs_rel: float = 0.0
@@ -55,62 +172,49 @@ def depth_errors(
     Raises:
         ValueError: If a depth is not positive and finite.
     """
-    return grouped_depth_errors(prediction, truth, np.zeros(truth.shape, np.uint8), 1)[0]
+    return errors_from_sums(error_sums(prediction, truth, [0, truth.size])[0])
 
 
-def grouped_depth_errors(
-    prediction: Float[np.ndarray, "n"],
-    truth: Float[np.ndarray, "n"],
-    group: UInt8[np.ndarray, "n"],
-    n_groups: int,
-) -> list[DepthErrors | None]:
-    """The errors of several groups of pixels, then of all pixels; None for those without a pixel.
+def error_sums(
+    prediction: Float[np.ndarray, "n"], truth: Float[np.ndarray, "n"], starts: list[int]
+) -> Float[np.ndarray, "groups 9"]:
+    """The number of pixels, and the sums over them behind each of `METRICS`, of groups of pixels.
 
     Args:
-        prediction: As for `depth_errors`.
+        prediction: As for `depth_errors`; the pixels of a group lie side by side.
         truth: As for `depth_errors`.
-        group: Number of the group of each pixel, from 0 on; `n_groups` for a pixel of none.
-        n_groups: How many there are.
-
-    Raises:
-        ValueError: If a depth is not positive and finite.
+        starts: Where each group begins, and where the last one ends.
     """
-    p, g = prediction.astype(np.float64), truth.astype(np.float64)
-    for name, values in (("prediction", p), ("truth", g)):
-        wrong = int((~(np.isfinite(values) & (values > 0))).sum())
-        if wrong:
-            raise ValueError(
-                f"depths must be positive and finite, {wrong} of {values.size} pixels of the "
-                f"{name} are not: align and clip before measuring"
-            )
-
-    order = np.argsort(group, kind="stable")  # the pixels of a group lie side by side
-    p, g = p[order], g[order]
-    ends = np.searchsorted(group[order], np.arange(n_groups + 1))
-    parts = [*(slice(*pair) for pair in pairwise(ends)), slice(None)]
-
-    def sums(values: Shaped[np.ndarray, "n"]) -> Float[np.ndarray, "groups"]:
-        return np.array([values[part].sum() for part in parts], dtype=np.float64)
-
-    counts = [len(p[part]) for part in parts]
-    some = np.maximum(counts, 1)
-    difference, log_ratio, ratio = p - g, np.log(p / g), np.maximum(p / g, g / p)
+    p, g = (values.astype(np.float64, copy=False) for values in (prediction, truth))
+    check_depths(
+        ("pixels of the prediction", p), ("pixels of the truth", g),
+        advice=": align and clip before measuring",
+    )  # fmt: skip
+    difference, ratio = p - g, p / g
+    log_ratio = np.log(ratio)
+    ratio = np.maximum(ratio, g / p)
     relative = difference / g
-    means = {
-        "abs_rel": sums(np.abs(relative)) / some,
-        "sq_rel": sums(difference * relative) / some,
-        "rmse": np.sqrt(sums(difference**2) / some),
-        "rmse_log": np.sqrt(sums(log_ratio**2) / some),
-        "log10": sums(np.abs(log_ratio)) / some / np.log(10),
-    } | {f"d{k}": sums(ratio < DELTA**k) / some for k in (1, 2, 3)}
-    return [
-        DepthErrors(**{name: float(mean[k]) for name, mean in means.items()}) if count else None
-        for k, count in enumerate(counts)
-    ]
+    terms = (
+        np.abs(relative), difference * relative, difference**2, log_ratio**2, np.abs(log_ratio),
+        *(ratio < DELTA**k for k in (1, 2, 3)),
+    )  # fmt: skip
+    parts = [slice(*pair) for pair in pairwise(starts)]
+    rows = [[part.stop - part.start, *(term[part].sum() for term in terms)] for part in parts]
+    return np.array(rows, dtype=np.float64)
+
+
+def errors_from_sums(sums: Float[np.ndarray, "9"]) -> DepthErrors | None:
+    """Errors of one group of `error_sums`, or of several added up; None without a pixel."""
+    count, *rest = sums.tolist()
+    if not count:
+        return None
+    means = dict(zip(METRICS, (value / count for value in rest), strict=True))
+    means["rmse"], means["rmse_log"] = means["rmse"] ** 0.5, means["rmse_log"] ** 0.5
+    return DepthErrors(**means | {"log10": means["log10"] / float(np.log(10))})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DepthSums:
+class DepthSums(Summable):
     """Errors added up over images; an image without a pixel to measure never enters the divisor."""
 
     total: DepthErrors = DepthErrors()
@@ -122,21 +226,11 @@ class DepthSums:
 
     def add(self, errors: DepthErrors | None) -> "DepthSums":
         """Sums with one more image; None counts as skipped."""
-        if errors is None:
-            return DepthSums(total=self.total, n_images=self.n_images, n_skipped=self.n_skipped + 1)
-        return self.merge(DepthSums(total=errors, n_images=1))
-
-    def merge(self, other: "DepthSums") -> "DepthSums":
-        """Sums over the images of both, as from two processes."""
-        total = {m: getattr(self.total, m) + getattr(other.total, m) for m in METRICS}
-        return DepthSums(
-            total=DepthErrors(**total),
-            n_images=self.n_images + other.n_images,
-            n_skipped=self.n_skipped + other.n_skipped,
-        )
+        one = DepthSums(n_skipped=1) if errors is None else DepthSums(total=errors, n_images=1)
+        return self + one
 
     def mean(self) -> DepthErrors | None:
         """Mean over the images measured; None, not NaN, if there was none."""
         if self.n_images == 0:
             return None
-        return DepthErrors(**{m: getattr(self.total, m) / self.n_images for m in METRICS})
+        return DepthErrors(**{m: v / self.n_images for m, v in asdict(self.total).items()})

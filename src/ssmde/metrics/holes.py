@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from ssmde.metrics.depth import Summable, check_depths
+
 RATIO = 1.25  # deeper by more than this factor is a hole: the first threshold of the depth errors
 SMALLEST = 0.001  # share of the image; smaller regions are noise of the mask
 REACH = 0.1  # share of the width: a column may take its contact from columns so far away
@@ -23,7 +25,7 @@ MARGIN = 0.5  # standard deviations of the pseudo-depth between pixels whose ord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HoleCounts:
+class HoleCounts(Summable):
     """Moving pixels and regions, and those of them that are holes; of one image or of many."""
 
     moving: int = 0
@@ -39,17 +41,6 @@ class HoleCounts:
     hole_regions: int = 0
     """Those more than half of which are holes."""
 
-    def merge(self, other: "HoleCounts") -> "HoleCounts":
-        """Counts of both, as over the frames of a video."""
-        return HoleCounts(
-            moving=self.moving + other.moving,
-            beyond_ground=self.beyond_ground + other.beyond_ground,
-            beyond_surround=self.beyond_surround + other.beyond_surround,
-            holes=self.holes + other.holes,
-            regions=self.regions + other.regions,
-            hole_regions=self.hole_regions + other.hole_regions,
-        )
-
     @property
     def pixel_rate(self) -> float | None:
         """Share of the moving pixels that are holes, in [0, 1]; None if nothing moves."""
@@ -62,17 +53,13 @@ class HoleCounts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OrderCounts:
+class OrderCounts(Summable):
     """Pairs of a moving and a static pixel, and those ordered wrongly; of one image or of many."""
 
     pairs: int = 0
     """Pairs whose order the pseudo-depth is sure of."""
     violated: int = 0
     """Those that the depth orders otherwise."""
-
-    def merge(self, other: "OrderCounts") -> "OrderCounts":
-        """Counts of both, as over the frames of a video."""
-        return OrderCounts(pairs=self.pairs + other.pairs, violated=self.violated + other.violated)
 
     @property
     def rate(self) -> float | None:
@@ -86,13 +73,12 @@ def hole_counts(
     ground: Float[np.ndarray, "h w"] | None,
     *,
     static: Bool[np.ndarray, "h w"] | None = None,
-    ratio: float = RATIO,
 ) -> HoleCounts:
     """Holes of one image: moving pixels too deep for the ground they stand on or for what is near.
 
-    Too deep for the ground: more than `ratio` times as deep as the ground is at the lowest pixel
+    Too deep for the ground: more than 1.25 times as deep as the ground is at the lowest pixel
     of their region, in their column or one nearby. Of a region cut off by the lower edge the true
-    contact is nearer still. Too deep for what is near: more than `ratio` times as deep as the
+    contact is nearer still. Too deep for what is near: more than 1.25 times as deep as the
     farthest static pixels around the region; what moves is in front of some of them.
 
     Args:
@@ -101,37 +87,28 @@ def hole_counts(
         ground: Depth of the ground as if nothing stood on it, in the unit of `depth`; infinity
             above its horizon. Best fitted to the same depth. None if there is no ground.
         static: True on what is known to stand still; all that does not move if not given.
-        ratio: How much deeper is a hole; more than 1.
 
     Raises:
-        ValueError: If a depth is not positive and finite, or `ratio` is not more than 1.
+        ValueError: If a depth is not positive and finite.
     """
-    _check(depth)
-    if not ratio > 1:
-        raise ValueError(f"ratio must be more than 1, as 1.25 for 25 % deeper, got {ratio:g}")
+    check_depths(("pixels", depth))
     counts = HoleCounts()
-    found: Any = ndimage.label(movers)  # pixels that share a side are one region
-    labels = found[0]
+    labels: Any = ndimage.label(movers)[0]  # pixels that share a side are one region
     still = ~movers if static is None else static
     for label, size in zip(*np.unique(labels[movers], return_counts=True), strict=True):
         if size < SMALLEST * depth.size:
             continue
         region = labels == label
-        beyond_surround = region & (depth > ratio * _farthest_around(depth, region, still))
+        beyond_surround = region & (depth > RATIO * _farthest_around(depth, region, still))
         beyond_ground = np.zeros_like(region)
         if ground is not None:
-            beyond_ground = region & (depth > ratio * _ground_under(region, ground))
+            beyond_ground = region & (depth > RATIO * _ground_under(region, ground))
         holes = int((beyond_ground | beyond_surround).sum())
-        counts = counts.merge(
-            HoleCounts(
-                moving=int(size),
-                beyond_ground=int(beyond_ground.sum()),
-                beyond_surround=int(beyond_surround.sum()),
-                holes=holes,
-                regions=1,
-                hole_regions=int(2 * holes > size),
-            )
-        )
+        found = HoleCounts(
+            moving=int(size), holes=holes, regions=1, hole_regions=int(2 * holes > size),
+            beyond_ground=int(beyond_ground.sum()), beyond_surround=int(beyond_surround.sum()),
+        )  # fmt: skip
+        counts += found
     return counts
 
 
@@ -141,7 +118,6 @@ def order_counts(
     movers: Bool[np.ndarray, "h w"],
     generator: np.random.Generator,
     *,
-    n_pairs: int = PAIRS,
     margin: float = MARGIN,
 ) -> OrderCounts:
     """Pairs of a moving and a static pixel that the depth orders otherwise than a pseudo-depth.
@@ -157,18 +133,18 @@ def order_counts(
             not finite where unknown.
         movers: True on what moves.
         generator: Draws the pairs.
-        n_pairs: Pairs drawn; those of no clear order drop out.
-        margin: Least difference of a clear order, in standard deviations of the pseudo-depth.
+        margin: Least difference of a clear order, in standard deviations of the pseudo-depth;
+            pairs of no clear order drop out.
 
     Raises:
         ValueError: If a depth is not positive and finite.
     """
-    _check(depth)
+    check_depths(("pixels", depth))
     known = np.isfinite(pseudo_depth) & (pseudo_depth > 0)
     moving, static = np.flatnonzero(known & movers), np.flatnonzero(known & ~movers)
     if not moving.size or not static.size:
         return OrderCounts()
-    i, j = generator.choice(moving, n_pairs), generator.choice(static, n_pairs)
+    i, j = generator.choice(moving, PAIRS), generator.choice(static, PAIRS)
     pseudo, flat = pseudo_depth.ravel().astype(np.float64), depth.ravel().astype(np.float64)
     step = pseudo[i] - pseudo[j]
     clear = np.abs(step) > margin * pseudo[known.ravel()].std()
@@ -197,11 +173,3 @@ def _farthest_around(
     ring = max(1, round(RING * region.shape[1]))
     around = ndimage.maximum_filter(region, 2 * ring + 1, mode="constant") & static
     return float(np.quantile(depth[around], FARTHEST)) if around.any() else np.inf
-
-
-def _check(depth: Float[np.ndarray, "h w"]) -> None:
-    wrong = int((~(np.isfinite(depth) & (depth > 0))).sum())
-    if wrong:
-        raise ValueError(
-            f"depths must be positive and finite, {wrong} of {depth.size} pixels are not"
-        )

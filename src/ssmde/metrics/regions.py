@@ -1,26 +1,25 @@
-"""Static and moving pixels measured apart, each image by its own motion mask."""
+"""Static and moving pixels, and near and far ones, measured apart.
+
+A mean over all pixels hides that what moves, and what is far, is measured worse.
+"""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from ssmde.metrics.depth import DepthErrors, DepthSums
+from ssmde.metrics.depth import DepthErrors, DepthSums, Summable
 
 STATIC, UNKNOWN, MOVING = 0, 128, 255
 """Values of a motion mask; unknown pixels count in the full image only."""
+LADDER = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)  # metres; a round step of about 2
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Regions:
-    """Which pixels stand still and which move; neither where it is not known."""
-
-    static: Bool[np.ndarray, "h w"]
-    dynamic: Bool[np.ndarray, "h w"]
-
-
-def split(motion_mask: UInt8[np.ndarray, "h w"]) -> Regions:
-    """Static and moving pixels of one image.
+def split_motion_mask(
+    motion_mask: UInt8[np.ndarray, "h w"],
+) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """Which pixels of one image stand still, and which move; neither where it is not known.
 
     Args:
         motion_mask: 0 static, 255 moving, 128 unknown.
@@ -28,13 +27,14 @@ def split(motion_mask: UInt8[np.ndarray, "h w"]) -> Regions:
     Raises:
         ValueError: If the mask holds another value.
     """
-    strange = sorted(set(np.unique(motion_mask).tolist()) - {STATIC, UNKNOWN, MOVING})
-    if strange:
+    static, dynamic = motion_mask == STATIC, motion_mask == MOVING
+    if not (static | dynamic | (motion_mask == UNKNOWN)).all():
+        strange = sorted(set(np.unique(motion_mask).tolist()) - {STATIC, UNKNOWN, MOVING})
         raise ValueError(
             "a motion mask holds 0 (static), 255 (moving) and 128 (unknown), "
             f"got {', '.join(map(str, strange[:5]))}"
         )
-    return Regions(static=motion_mask == STATIC, dynamic=motion_mask == MOVING)
+    return static, dynamic
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +47,7 @@ class RegionErrors:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RegionSums:
+class RegionSums(Summable):
     """Errors added up over images, one sum per region; each image enters each region once."""
 
     full: DepthSums = field(default_factory=DepthSums)
@@ -62,10 +62,23 @@ class RegionSums:
             dynamic=self.dynamic.add(errors.dynamic),
         )
 
-    def merge(self, other: "RegionSums") -> "RegionSums":
-        """Sums over the images of both, as from two processes."""
-        return RegionSums(
-            full=self.full.merge(other.full),
-            static=self.static.merge(other.static),
-            dynamic=self.dynamic.merge(other.dynamic),
-        )
+
+def band_edges(min_depth: float, max_depth: float) -> tuple[float, ...]:
+    """Edges of distance bands over a range, in metres: 1, 2, 5, 10 ... between its ends.
+
+    Band i holds edges[i] <= truth < edges[i + 1], as the distance-related assessment of Koch et
+    al., ECCV-W 2018 (https://arxiv.org/abs/1805.01328).
+
+    Example:
+        >>> band_edges(0.1, 10.0)
+        (0.1, 1.0, 2.0, 5.0, 10.0)
+    """
+    return (min_depth, *(e for e in LADDER if min_depth < e < max_depth), max_depth)
+
+
+def sorted_by(group: UInt8[np.ndarray, "n"], n_groups: int) -> tuple[Any, list[int]]:
+    """The index that puts the pixels of each group side by side, and where each group starts."""
+    counts = np.bincount(group, minlength=n_groups)
+    one = counts.max() == group.size
+    order = slice(None) if one else group.argsort(kind="stable")
+    return order, [0, *np.cumsum(counts).tolist()]

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from ssmde.geometry.pose import invert_motion
 from ssmde.geometry.warp import Reprojection, reproject, sample
-
-TOLERANCE = 0.05  # relative difference up to which two true depths are of one point
+from ssmde.metrics.depth import check_depths
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,17 +57,10 @@ def temporal_errors(
     Raises:
         ValueError: If a depth or the motion is not positive or not finite.
     """
-    for name, depth in (("target", target), ("source", source)):
-        wrong = int((~(np.isfinite(depth) & (depth > 0))).sum())
-        if wrong:
-            raise ValueError(
-                f"depths must be positive and finite, {wrong} of {depth.size} pixels of the "
-                f"{name} are not"
-            )
-    _check_motion(T_src_tgt)
-    there = _one_way(target, source, T_src_tgt, intrinsics, target_counts)
-    motion = torch.from_numpy(T_src_tgt.astype(np.float64))
-    back = _one_way(source, target, invert_motion(motion).numpy(), intrinsics, source_counts)
+    check_depths(("pixels of the target", target), ("pixels of the source", source))
+    motion = _checked(T_src_tgt)
+    there = _one_way(target, source, motion, intrinsics, target_counts)
+    back = _one_way(source, target, invert_motion(motion), intrinsics, source_counts)
     both = np.concatenate([there, back])
     if both.size == 0:
         return None
@@ -85,7 +77,7 @@ def seen_in_both(
     T_src_tgt: Float[np.ndarray, "4 4"],
     intrinsics: Float[np.ndarray, "3 3"],
     *,
-    tolerance: float = TOLERANCE,
+    tolerance: float = 0.05,
 ) -> Bool[np.ndarray, "h w"]:
     """Pixels of the target whose point the source sees as well, by true depth and true motion.
 
@@ -102,49 +94,49 @@ def seen_in_both(
     Raises:
         ValueError: If the motion is not finite.
     """
-    _check_motion(T_src_tgt)
     known, known_there = (np.isfinite(d) & (d > 0) for d in (true_target, true_source))
-    found = _reproject(np.where(known, true_target, 1.0), T_src_tgt, intrinsics)
-    height, width = true_target.shape
-    u, v = found.pixels[0].round().unbind(-1)
-    column = u.clamp(0, width - 1).long().numpy()
-    row = v.clamp(0, height - 1).long().numpy()
-    depth, read = found.depth[0, 0].numpy(), true_source[row, column]
-    compared = known & found.visible[0, 0].numpy() & known_there[row, column]
-    agrees = np.zeros_like(known)
-    agrees[compared] = np.abs(depth - read)[compared] <= tolerance * read[compared]
-    return agrees
+    found = _reproject(np.where(known, true_target, 1.0), _checked(T_src_tgt), intrinsics)
+    points = np.flatnonzero(known & found.visible[0, 0].numpy())
+    column, row = found.pixels[0].numpy().reshape(-1, 2).take(points, 0).round().astype(np.int64).T
+    height, width = known.shape  # a visible pixel may lie a rounding outside
+    there = row.clip(0, height - 1) * width + column.clip(0, width - 1)
+    depth, read = found.depth.numpy().ravel().take(points), true_source.ravel().take(there)
+    agrees = np.zeros(known.size, dtype=bool)
+    with np.errstate(invalid="ignore"):
+        agrees[points] = np.abs(depth - read) <= tolerance * read
+    agrees[points] &= known_there.ravel().take(there)
+    return agrees.reshape(known.shape)
 
 
 def _one_way(
     view: Float[np.ndarray, "h w"],
     other: Float[np.ndarray, "h w"],
-    T_other_view: Float[np.ndarray, "4 4"],
+    T_other_view: Float[Tensor, "4 4"],
     intrinsics: Float[np.ndarray, "3 3"],
     counts: Bool[np.ndarray, "h w"] | None,
 ) -> Float[np.ndarray, " n"]:
     """|a - b| / b of the points of the view that the other one has in its image."""
     found = _reproject(view, T_other_view, intrinsics)
-    disparity = sample(1 / _as_map(other), found.pixels)
-    where = found.visible & (disparity > 0)
-    if counts is not None:
-        where &= torch.from_numpy(counts)
-    return (found.depth * disparity - 1).abs()[where].numpy()
+    visible = found.visible[0, 0].numpy()
+    points = np.flatnonzero(visible if counts is None else visible & counts)
+    pixels = torch.from_numpy(found.pixels.numpy().reshape(-1, 2).take(points, 0))
+    inverse = torch.from_numpy(1 / other.astype(np.float64))[None, None]
+    disparity = sample(inverse, pixels[None, None]).numpy().ravel()
+    errors = np.abs(found.depth.numpy().ravel().take(points) * disparity - 1)
+    return errors[disparity > 0]
 
 
 def _reproject(
     depth: Float[np.ndarray, "h w"],
-    motion: Float[np.ndarray, "4 4"],
+    motion: Float[Tensor, "4 4"],
     intrinsics: Float[np.ndarray, "3 3"],
 ) -> Reprojection:
-    T, K = (torch.from_numpy(m.astype(np.float64))[None] for m in (motion, intrinsics))
-    return reproject(_as_map(depth), T, K)
+    as_map = torch.from_numpy(depth.astype(np.float64, copy=False))[None, None]
+    K = torch.from_numpy(intrinsics.astype(np.float64))
+    return reproject(as_map, motion[None], K[None])
 
 
-def _as_map(depth: Float[np.ndarray, "h w"]) -> Float[Tensor, "1 1 h w"]:
-    return torch.from_numpy(depth.astype(np.float64))[None, None]
-
-
-def _check_motion(motion: Float[np.ndarray, "4 4"]) -> None:
+def _checked(motion: Float[np.ndarray, "4 4"]) -> Float[Tensor, "4 4"]:
     if not np.isfinite(motion).all():
         raise ValueError("the motion between two frames must be finite: leave such a pair out")
+    return torch.from_numpy(motion.astype(np.float64))

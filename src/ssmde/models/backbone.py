@@ -8,17 +8,15 @@ convolution of the image adds.
 """
 
 import json
-from importlib import import_module
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssmde.console import first_line
+from ssmde.console import first_line, import_extra
 from ssmde.models.hub import HUB_PREFIX, from_hub
 
-INSTALL = "pip install 'ssmde[backbones]'"
 HALF_WIDTH = 32
 STRIDES = (4, 8, 16, 32)
 BACKBONE_KEY = "backbone"
@@ -64,13 +62,8 @@ def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
             f"the weights of {HUB_PREFIX}{name} are its own: model.pretrained must be none or hub, "
             f"got {pretrained}"
         )
-    try:
-        transformers = import_module("transformers")
-    except ImportError as error:
-        raise ImportError(
-            f"the encoder {HUB_PREFIX}{name} needs transformers, which is not installed or does "
-            f"not work ({first_line(error)}): {INSTALL}"
-        ) from error
+    wanted_by = f"the encoder {HUB_PREFIX}{name}"
+    transformers = import_extra("transformers", wanted_by, "ssmde[backbones]")
     if name.startswith("{"):
         return _build_stored(transformers, name)
     try:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssmde.config.data import MOST_SIDE
+from ssmde.config import MOST_SIDE
 from ssmde.models.decoder import DepthDecoder, LightDecoder, Upsampling
 from ssmde.models.efficientnet_lite import EfficientNetLite
 from ssmde.models.registry import build_encoder

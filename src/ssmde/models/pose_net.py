@@ -17,19 +17,20 @@ from ssmde.models.resnet import ResNet
 
 POSECNN_LAYERS = ((7, 16), (5, 32), (3, 64), (3, 128), (3, 256), (3, 256), (3, 256))
 RESNET_HEAD_WIDTH = 256
+MOTION_SCALE = 0.01  # of the six raw numbers, as in the code of Zhou et al., CVPR 2017
 POSE_NETS = ("posecnn", "resnet18")
 
 
-def build_pose_net(name: str, *, scale: float = 0.01, pretrained: str = "none") -> nn.Module:
+def build_pose_net(name: str, *, pretrained: str = "none") -> nn.Module:
     """Pose network whose call `net(target, source)` returns `T_src_tgt`.
 
     The name is `posecnn` (1.59 M parameters) or `resnet18` (12.5 M). Only the latter has an
     encoder, whose `pretrained` weights are `none`, `hub`, or a file.
     """
     if name == "posecnn":
-        return PoseCNN(scale=scale)
+        return PoseCNN()
     if name == "resnet18":
-        return PoseResNet(scale=scale, pretrained=pretrained)
+        return PoseResNet(pretrained=pretrained)
     raise ValueError(f"unknown pose net '{name}': {did_you_mean(name, POSE_NETS)}")
 
 
@@ -39,10 +40,10 @@ class PoseCNN(nn.Module):
     After Zhou et al., CVPR 2017 (https://arxiv.org/abs/1704.07813), without its masks.
     """
 
-    def __init__(self, *, scale: float = 0.01) -> None:
-        """Build the network; `scale` is a factor on the six raw numbers."""
+    scale = MOTION_SCALE
+
+    def __init__(self) -> None:
         super().__init__()
-        self.scale = scale
         in_width = 6
         convs: list[nn.Module] = []
         for kernel, width in POSECNN_LAYERS:
@@ -76,10 +77,11 @@ class PoseResNet(nn.Module):
     The 13.01 M often stated count the classifier of the ImageNet weights, which is not kept here.
     """
 
-    def __init__(self, *, scale: float = 0.01, pretrained: str = "none") -> None:
+    scale = MOTION_SCALE
+
+    def __init__(self, *, pretrained: str = "none") -> None:
         """Build the network; `pretrained` is `none`, `hub`, or a file with encoder weights."""
         super().__init__()
-        self.scale = scale
         self.encoder = build_encoder("resnet18", pretrained, in_images=2)
         width = RESNET_HEAD_WIDTH
         self.narrow = nn.Conv2d(self.encoder.channels[-1], width, 1)

@@ -217,9 +217,7 @@ def follow_start(config: Config) -> Config:
             "weights; leave one of them out, or say --model.start none"
         )
     kept = {name: getattr(given, name) for name in ("encoder", "depth_range", "upsampling")}
-    near, far = given.depth_range
-    initial = model.initial_depth if near < model.initial_depth < far else (near * far) ** 0.5
-    return replace(config, model=replace(model, **kept, initial_depth=initial))
+    return replace(config, model=replace(model, **kept))
 
 
 def say_lost_scale(config: Config) -> None:

@@ -1,24 +1,18 @@
 """`ssmde prepare --dataset`: official archives become scene folders, each whole or not at all."""
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int, UInt8, UInt16
+from jaxtyping import Float32, Int, Shaped, UInt16
 
-from ssmde.console import bars, counted, did_you_mean
-from ssmde.data.images import (
-    IMAGE_SUFFIXES,
-    ImageError,
-    read_image,
-    read_orientation,
-    write_png16,
-)
+from ssmde import outputs
+from ssmde.console import bars, did_you_mean
+from ssmde.data.images import IMAGE_SUFFIXES, ImageError, read_image, read_orientation, write_png16
 from ssmde.data.scene_files import read_scene_info, write_list, write_poses, write_scene_info
 from ssmde.datasets import DATASETS
 from ssmde.datasets.kitti import Truth
@@ -32,39 +26,12 @@ from ssmde.datasets.record import (
     in_pixels,
 )
 from ssmde.io import read_lines
-from ssmde.outputs import (
-    check_own,
-    check_replaceable,
-    hidden_folder,
-    mark_of,
-    move_into_place,
-    record_tree,
-    recorded,
-    sweep,
-)
-from ssmde.preparation.storing import store_camera, store_image, stored_size
+from ssmde.preparation.results import PreparedDataset, WrittenScene
+from ssmde.preparation.videos import store_camera, store_image, stored_size
 
 WORKERS = min(8, os.cpu_count() or 1)  # threads; decoding and compressing run beside each other
 STEADY = 0.1  # steps in time that differ by less than this share are a frame rate
 USUAL_QUALITY = 95  # of JPEG
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WrittenScene:
-    """What became of one scene of an archive."""
-
-    name: str
-    """Empty for what concerns no scene that was read."""
-    split: Split | None
-    folder: Path | None
-    """Scene folder; None if nothing could be used."""
-    frames: int = 0
-    depths: int = 0
-    """Frames with measured depth."""
-    skipped: bool = False
-    """True if the folder was there, finished, before."""
-    problems: tuple[str, ...] = ()
-    """What was left out, and why: one line for each file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,11 +40,9 @@ class _Job:
 
     scene: ArchiveScene
     folder: Path
-    size: tuple[int, int]
-    """Height and width of the images as they are stored."""
+    size: tuple[int, int]  # height and width of the images as they are stored
     quality: int
-    mark: dict[str, Any]
-    """What the folder is made of, to know it again."""
+    mark: dict[str, Any]  # what the folder is made of, to know it again
 
 
 def prepare_dataset(
@@ -92,31 +57,14 @@ def prepare_dataset(
     quality: int = USUAL_QUALITY,
     overwrite: bool = False,
     show_progress: bool = True,
-) -> list[WrittenScene]:
-    """Write the scenes of an official archive as scene folders and say what became of each.
+) -> PreparedDataset:
+    """Write the scenes of an official archive; arguments and errors are those of `ssmde.prepare`.
 
     Files that are missing or broken cost what hangs on them, and a line in the report; the rest
     goes through. Scenes that are there and finished stay, so a run that was stopped can be started
     again. Images that need no change are copied. Scenes for testing keep the size of the archive,
-    where benchmarks measure. train.txt, val.txt and test.txt get the names of the scenes.
-
-    Args:
-        dataset: One of `DATASETS`.
-        source: Folder the archives were unpacked in, or the file, as the data set's reader says.
-        out: Data folder; each scene becomes a folder in it.
-        lists: For `train`, `val` or `test`, the file that names its frames or scenes.
-        improved: KITTI raw: folder of the improved depth maps, which replace the scans.
-        truth: KITTI raw: convention of the depth of the scans, `eigen` as published numbers take
-            it, or `camera`, which is exact.
-        width: Resize training and validation scenes to this width, in pixels; the shape stays.
-        quality: JPEG quality of images that cannot be copied, 1 to 100.
-        overwrite: Replace scenes of the same name which this package made.
-        show_progress: Draw a progress bar.
-
-    Raises:
-        FileNotFoundError: If `source` is no such archive.
-        FileExistsError: If a folder or a list exists that may not be replaced.
-        ValueError: If there is no such data set, no scene can be used, or an argument does not fit.
+    where benchmarks measure. train.txt, val.txt and test.txt get the names of the scenes; `lists`
+    are by the same words.
     """
     if dataset not in DATASETS:
         raise ValueError(f"unknown data set '{dataset}': {did_you_mean(dataset, DATASETS)}")
@@ -131,15 +79,11 @@ def prepare_dataset(
         raise ValueError(f"{source}: no scene of {dataset} can be used:\n{lines}")
     options = {"truth": truth} if truth != "eigen" else {}
     return write_archive(
-        archive,
-        out,
-        width=width,
-        quality=quality,
-        overwrite=overwrite,
+        archive, out, width=width, quality=quality, overwrite=overwrite,
         show_progress=show_progress,
         inputs=[path for path in (source, improved, *(lists or {}).values()) if path is not None],
         options=options | ({"improved": str(improved.resolve())} if improved else {}),
-    )
+    )  # fmt: skip
 
 
 def write_archive(
@@ -152,7 +96,7 @@ def write_archive(
     show_progress: bool,
     inputs: Sequence[Path] = (),
     options: Mapping[str, str] | None = None,
-) -> list[WrittenScene]:
+) -> PreparedDataset:
     """Write each scene of an archive as a scene folder, whole or not at all, and list it.
 
     As `prepare_dataset`. No folder goes that is, holds or lies in one of `inputs`, which are read;
@@ -167,14 +111,14 @@ def write_archive(
             raise ValueError(f"two scenes of the archive are named '{scene.name}'")
         jobs[scene.name] = _job(scene, out / scene.name, width, quality, options)
     lists = {f"{split}.txt" for split in SPLITS}
-    sweep(out, lambda name: name in jobs or name in lists)
+    outputs.sweep(out, lambda name: name in jobs or name in lists)
     done = {name for name, job in jobs.items() if _is_done(job, overwrite, inputs)}
     for scene in archive.scenes:
-        check_own(_changed_lists(out, scene.split, scene.name), "name the scene in it yourself, "
-                  "or choose another folder")  # fmt: skip
+        remedy = "name the scene in it yourself, or choose another folder"
+        outputs.check_own(_changed_lists(out, scene.split, scene.name), remedy)
     frames = sum(len(job.scene.frames) for name, job in jobs.items() if name not in done)
     written: list[WrittenScene] = []
-    if archive.problems:
+    if archive.problems:  # of no scene that was read
         written.append(WrittenScene(name="", split=None, folder=None, problems=archive.problems))
     with bars(show=show_progress) as progress:
         task = progress.add_task("frames", total=frames)
@@ -185,32 +129,10 @@ def write_archive(
             else:
                 result = _write(job, lambda: progress.advance(task))
             if result.folder is not None:
-                with recorded():
+                with outputs.recorded():
                     _list_scene(out, job.scene.split, name)
             written.append(result)
-    return written
-
-
-def report(written: Sequence[WrittenScene], *, most: int = 50) -> str:
-    """What was written, in words: a line for each split, then one for each of `most` problems."""
-    lines: list[str] = []
-    for split in SPLITS:
-        scenes = [w for w in written if w.split == split and w.folder is not None]
-        if not scenes:
-            continue
-        frames, depths = sum(w.frames for w in scenes), sum(w.depths for w in scenes)
-        old = sum(w.skipped for w in scenes)
-        before = f" ({old} of them were there)" if old else ""
-        lines.append(
-            f"{split}: {counted(len(scenes), 'scene')}{before}, {counted(frames, 'frame')}, "
-            f"{depths} with depth"
-        )
-    problems = [problem for scene in written for problem in scene.problems]
-    if problems:
-        lines += [f"problems: {len(problems)}", *(f"  {line}" for line in problems[:most])]
-    if len(problems) > most:
-        lines.append(f"  and {len(problems) - most} more; scene.json of each scene names its own")
-    return "\n".join(lines)
+    return PreparedDataset(scenes=tuple(written))
 
 
 def shrink_depth(
@@ -222,6 +144,7 @@ def shrink_depth(
     own center: so a sparse map keeps its points. The size (height, width) is at most the old one.
     """
     rows, columns = np.nonzero(depth)
+    # Borders of the image stay borders, so the center of pixel (u, v) lies at (u, v) + 0.5.
     scale = np.array(size) / depth.shape
     places = (np.stack([rows, columns], axis=1) + 0.5) * scale
     cells = np.minimum(places.astype(np.int64), np.array(size) - 1)
@@ -244,13 +167,9 @@ def _job(
         )
     size = stored_size(scene.image_size, width)
     mark = {
-        "source": scene.source,
-        "frames": len(scene.frames),
-        "first": scene.frames[0].name,
-        "last": scene.frames[-1].name,
-        "image_size": list(size),
-        **options,
-    }
+        "source": scene.source, "frames": len(scene.frames), "first": scene.frames[0].name,
+        "last": scene.frames[-1].name, "image_size": list(size), **options,
+    }  # fmt: skip
     return _Job(scene=scene, folder=folder, size=size, quality=quality, mark=mark)
 
 
@@ -265,21 +184,17 @@ def _is_done(job: _Job, overwrite: bool, inputs: Sequence[Path]) -> bool:
             f"{job.folder} exists and holds something else, or frames of another choice or size: "
             "choose another data folder, or allow it to be overwritten"
         )
-    check_replaceable(job.folder, inputs)
+    outputs.check_replaceable(job.folder, inputs)
     return False
 
 
 def _finished(job: _Job, *, skipped: bool) -> WrittenScene:
     info = read_scene_info(job.folder / "scene.json")
     return WrittenScene(
-        name=job.scene.name,
-        split=job.scene.split,
-        folder=job.folder,
-        frames=info["content"]["frames"],
-        depths=info["content"]["depths"],
-        skipped=skipped,
+        name=job.scene.name, split=job.scene.split, folder=job.folder, skipped=skipped,
+        frames=info["content"]["frames"], depths=info["content"]["depths"],
         problems=tuple(info.get("problems", ())),
-    )
+    )  # fmt: skip
 
 
 def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
@@ -289,13 +204,16 @@ def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
     one good image there is no folder.
     """
     scene = job.scene
-    with hidden_folder(job.folder) as part:
+    with outputs.hidden_folder(job.folder) as part:
         (part / "depth").mkdir()
         outcomes: list[tuple[bool, bool, str | None]] = []
-        with _workers() as pool:
+        pool = ThreadPoolExecutor(WORKERS)
+        try:
             for outcome in pool.map(lambda frame: _write_frame(job, frame, part), scene.frames):
                 outcomes.append(outcome)
                 advance()
+        finally:  # when the block fails, threads stop with the frame they are at
+            pool.shutdown(cancel_futures=True)
         kept = np.flatnonzero([image for image, _, _ in outcomes])
         depths = sum(depth for _, depth, _ in outcomes)
         problems = (*scene.problems, *(problem for _, _, problem in outcomes if problem))
@@ -314,19 +232,9 @@ def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
             return WrittenScene(
                 name=scene.name, split=scene.split, folder=None, problems=problems
             )  # fmt: skip
-        record_tree(part, mark_of(**job.mark))
-        move_into_place(part, job.folder)
+        outputs.record_tree(part, outputs.mark_of(**job.mark))
+        outputs.move_into_place(part, job.folder)
     return _finished(job, skipped=False)
-
-
-@contextmanager
-def _workers() -> Generator[ThreadPoolExecutor]:
-    """Threads that stop with the frame they are at when the block fails."""
-    pool = ThreadPoolExecutor(WORKERS)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _write_frame(job: _Job, frame: ArchiveFrame, folder: Path) -> tuple[bool, bool, str | None]:
@@ -358,11 +266,7 @@ def _write_frame(job: _Job, frame: ArchiveFrame, folder: Path) -> tuple[bool, bo
     return True, True, None
 
 
-def _check_size(
-    what: str,
-    pixels: UInt8[np.ndarray, "h w 3"] | Float32[np.ndarray, "h w"],
-    size: tuple[int, int],
-) -> None:
+def _check_size(what: str, pixels: Shaped[np.ndarray, "h w *c"], size: tuple[int, int]) -> None:
     if (now := (pixels.shape[0], pixels.shape[1])) != size:
         raise ImageError(
             f"{what}: {in_pixels(now)} pixels, but the images of the scene have {in_pixels(size)}"

@@ -8,17 +8,16 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from ssmde.config.data import MOST_SIDE
-from ssmde.console import counted, with_bar
+from ssmde.config import MOST_SIDE
+from ssmde.console import with_bar
 from ssmde.data.augment import Framing, whole_frame
 from ssmde.data.dataset import read_view
 from ssmde.data.grey import is_grey16
@@ -39,15 +38,8 @@ from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.io import FileError, read_bytes, read_npz, whole_file, write_text
-from ssmde.outputs import (
-    RECORD,
-    check_replaceable,
-    identity,
-    mark_at,
-    mark_of,
-    recorded,
-    sweep,
-)
+from ssmde.outputs import RECORD, check_replaceable, identity, mark_at, mark_of, recorded, sweep
+from ssmde.preparation.results import Packed
 
 Codec = Literal["raw", "jpeg"]
 PLAN_FILE = "plan.json"  # while packing
@@ -55,40 +47,16 @@ SHARD = (".tar", ".npz")  # the index is written last
 JPEG_QUALITY = 95
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PackedScene:
+class PackedScene(NamedTuple):
     """A scene on its way into the shards."""
 
     split: str
     sequence: FrameSequence
-    framing: Framing | None
-    """How its frames become smaller; None if they stay as they are."""
-    points: dict[int, Any]
-    """Tracked points by frame."""
+    framing: Framing | None  # how its frames become smaller; None if they stay as they are
+    points: dict[int, Any]  # tracked points by frame
 
 
-Place = tuple[PackedScene, int]
-"""Scene and frame."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Packed:
-    """What was packed."""
-
-    folder: Path
-    frames: dict[str, int]
-    """Frames of each part."""
-    bytes: int
-    """Size of all shards."""
-    skipped: tuple[str, ...]
-    """Frames that could not be read, with the reason; training passes them over."""
-
-    def __str__(self) -> str:
-        """The report, in lines."""
-        counts = ", ".join(
-            f"{counted(count, 'frame')} for {part}" for part, count in self.frames.items()
-        )
-        return f"packed: {self.folder}, {counts}, {self.bytes / 1e6:.1f} MB"
+Place = tuple[PackedScene, int]  # scene and frame
 
 
 def pack(
@@ -103,20 +71,11 @@ def pack(
 ) -> Packed:
     """Write the scenes of a data folder as shards that `read_scenes` reads like the folder.
 
-    Training frames are stored at `size` with their pseudo-depth, tracked points, camera and poses;
-    frames for validation and testing as they are, with measured depth and masks, so that
-    they are measured alike. A run that was stopped goes on with the next shard; a finished one is
-    left as it is.
-
-    Args:
-        data: Folder of scene folders.
-        out: Folder for the shards.
-        size: Height and width of the stored training frames: the training size, or a little more
-            to keep the detail of zoomed views.
-        codec: `raw` is exact and fastest, 3 bytes a pixel; `jpeg` of quality 95 takes a tenth.
-        shard_frames: Frames in each shard.
-        overwrite: Replace packed data of other scenes or options.
-        show_progress: Draw a progress bar.
+    Training frames are stored at `size` (height, width) with their pseudo-depth, tracked points,
+    camera and poses: the training size, or a little more to keep the detail of zoomed views. `raw`
+    is exact and fastest, 3 bytes a pixel; `jpeg` takes a tenth. Frames for validation and testing
+    stay as they are, with measured depth and masks, so that they are measured alike. A run that was
+    stopped goes on with the next shard; a finished one is left as it is.
 
     Raises:
         FileExistsError: If `out` holds something else, or packed data that may not be replaced.
@@ -145,11 +104,7 @@ def pack(
         files=[identity(file) for scene in scenes for file in _files(scene)],
         numbers={name: hashlib.sha256(a.tobytes()).hexdigest() for name, a in numbers.items()},
     )
-    work = [
-        (f"{part}-{number:06d}", places)
-        for part in SPLITS
-        for number, places in enumerate(_chunks(scenes, part, shard_frames))
-    ]
+    work = [shard for part in SPLITS for shard in _shards_of(part, scenes, shard_frames)]
     shards = [name for name, _ in work]
     names = {PACK_FILE, PLAN_FILE, FRAMES_FILE, *(f"{n}{end}" for n in shards for end in SHARD)}
     sweep(out, names.__contains__)
@@ -174,7 +129,11 @@ def pack(
         folder=out,
         frames={part: count for part, count in counts.items() if count},
         bytes=sum((out / f"{name}.tar").stat().st_size for name in shards),
-        skipped=tuple(s for name in shards for s in _skipped(out, name)),
+        skipped=tuple(
+            text.decode(errors="replace")
+            for name in shards
+            for text in read_npz(out / f"{name}.npz", ["skipped"])["skipped"].tolist()
+        ),
     )
 
 
@@ -220,11 +179,20 @@ def _about(scene: PackedScene) -> dict[str, Any]:
 
 
 def _files(scene: PackedScene) -> Iterator[Path]:
-    """All files that a scene is packed from."""
+    """All files that a scene is packed from; whether it has tracked points shows as well."""
     sequence = scene.sequence
     kinds = (sequence.images, sequence.pseudo_depth, sequence.depth, sequence.motion_masks)
     yield from (path for kind in kinds for path in kind or () if path is not None)
     yield sequence.images[0].parent / TRACKED_POINTS
+
+
+def _shards_of(
+    part: str, scenes: list[PackedScene], count: int
+) -> Iterator[tuple[str, list[Place]]]:
+    """Name and contents of each shard of a part, with at most so many frames, in order."""
+    places = [(s, i) for s in scenes if s.split == part for i in range(len(s.sequence))]
+    for number, first in enumerate(range(0, len(places), count)):
+        yield f"{part}-{number:06d}", places[first : first + count]
 
 
 def _begin(out: Path, data: Path, mark: str, *, overwrite: bool) -> None:
@@ -245,24 +213,6 @@ def _begin(out: Path, data: Path, mark: str, *, overwrite: bool) -> None:
     if not (packed or begun):
         raise FileExistsError(f"{out} is not empty: choose another folder")
     check_replaceable(out, [data], "choose another folder")
-
-
-def _chunks(scenes: list[PackedScene], split: str, count: int) -> Iterator[list[Place]]:
-    """Scene and frame of what goes into each shard of a part, in order."""
-    chunk: list[Place] = []
-    for scene in scenes:
-        for frame in range(len(scene.sequence) if scene.split == split else 0):
-            chunk.append((scene, frame))
-            if len(chunk) == count:
-                yield chunk
-                chunk = []
-    if chunk:
-        yield chunk
-
-
-def _skipped(out: Path, name: str) -> list[str]:
-    skipped = read_npz(out / f"{name}.npz", ["skipped"])["skipped"]
-    return [text.decode(errors="replace") for text in skipped.tolist()]
 
 
 def write_shard(out: Path, name: str, places: list[Place], codec: Codec) -> None:
@@ -312,15 +262,15 @@ def _content(kind: str, scene: PackedScene, frame: int, codec: Codec) -> tuple[b
         return _image(sequence.images[frame], scene, codec)
     if kind == "points":
         return _points(scene, frame)
-    if kind == "pseudo_depth":
-        path = (sequence.pseudo_depth or {frame: None})[frame]
-        if path is None or framing is None:
-            return _as_it_is(path)
+    found = {
+        "pseudo_depth": sequence.pseudo_depth, "depth": sequence.depth,
+        "motion_mask": sequence.motion_masks,
+    }[kind]  # fmt: skip
+    path = found[frame] if found else None
+    if kind == "pseudo_depth" and path is not None and framing is not None:
         size = sequence.image_size
         return pack_label(path, lambda values: framing.nearest(values, size), size)
-    if kind == "depth":
-        return _as_it_is((sequence.depth or {frame: None})[frame])
-    return _as_it_is((sequence.motion_masks or {frame: None})[frame])
+    return _as_it_is(path)
 
 
 def _image(path: Path, scene: PackedScene, codec: Codec) -> tuple[bytes, str]:
@@ -347,7 +297,7 @@ def _points(scene: PackedScene, frame: int) -> tuple[bytes, str]:
     pixels, depth = scene.points[frame]
     (height, width), (old_height, old_width) = scene.framing.image_size, scene.sequence.image_size
     scale = np.array((width / old_width, height / old_height))
-    moved = (pixels.astype(np.float64) + 0.5) * scale - 0.5
+    moved = (pixels.astype(np.float64) + 0.5) * scale - 0.5  # borders of the image stay borders
     file = io.BytesIO()
     np.save(file, np.column_stack([moved, depth]).astype(np.float32))
     return file.getvalue(), ".npy"

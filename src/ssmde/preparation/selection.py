@@ -1,18 +1,16 @@
-"""Which frames of a source become scenes, by their motion and sharpness, and the report of it."""
+"""Which frames of a source become scenes, by their motion and sharpness."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, groupby, pairwise
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby, pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
 
-from ssmde.console import counted, ranges
 from ssmde.data.image_motion import FLAT, tile_flow
 from ssmde.data.video import GreyFrame
+from ssmde.preparation.results import Choice
 
 LOOK_SIDE = 640  # longest side of the pictures that blur is measured on, in pixels
 MOTION_SIDE = 160  # longest side of the pictures that motion is measured on, in pixels
@@ -29,13 +27,6 @@ NEIGHBORS = 30  # frames to either side whose median is the usual sharpness
 STANDSTILL = 30  # frames without enough motion in a row that are called still, not close
 ROUNDING = 1e-6  # relative; a sum of steps is not exact
 DUPLICATE = 0.05 / 255  # mean difference of brightness below which nothing is new, not even noise
-MEANING = {
-    "close": "moved too little since the last frame that was kept",
-    "still": "the camera stood still",
-    "duplicate": "the same picture again",
-    "blurred": "far less sharp than the frames around",
-    "short": "of a scene of too few frames",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -75,6 +66,7 @@ def measure(frames: Iterable[GreyFrame], least_motion: float) -> Measured:
             moved, _ = image_motion(before, picture)
             difference = float(np.abs(picture - before).mean())
             ahead += moved
+            # Sums of small steps drift: before a step counts it is measured from the anchor.
             if not ahead < least_motion and anchor is not before:
                 ahead, _ = image_motion(anchor, picture)
             if not ahead < least_motion:  # so far, or nobody knows how far
@@ -143,19 +135,6 @@ def sharpness(grey: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
     return share(0), share(1)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """Frames of a source by what becomes of them."""
-
-    scenes: tuple[Sequence[int], ...]
-    """Frames that are kept, a scene each."""
-    dropped: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Frames that are not, by reason: `close` (moved too little since the last one that is kept),
-    `still` (so are many in a row), `duplicate`, `blurred`, `short` (of a scene of too few)."""
-    splits: tuple[int, ...] = ()
-    """Frames that do not continue what is before them: cuts, and jumps of the camera."""
-
-
 def choose_frames(
     measured: Measured,
     *,
@@ -163,16 +142,11 @@ def choose_frames(
     most_motion: float = MOST_MOTION,
     fewest_frames: int = FEWEST_FRAMES,
 ) -> Choice:
-    """Frames to keep: sharp, and each a step of the image away from the one before.
+    """Frames to keep: sharp, and each `least_motion` of the width away from the one before.
 
     A blurred frame is passed over for the next sharp one. Where the picture changes to another
-    place, or moves further than `most_motion` between neighbours, a new scene begins.
-
-    Args:
-        measured: Of every frame.
-        least_motion: Way of the image from one kept frame to the next, as a share of its width.
-        most_motion: Motion between two neighbors from which they are two scenes.
-        fewest_frames: Scenes of fewer kept frames are dropped.
+    place, or moves further than `most_motion` of its width between neighbors, a new scene begins;
+    one of fewer kept frames than `fewest_frames` is dropped.
     """
     reasons: dict[int, str] = {}
     scenes: list[list[int]] = []
@@ -245,79 +219,3 @@ def _connected(
             scenes.append([])
         scenes[-1].append(i)
     return scenes
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PreparedSource:
-    """What became of one video, or of the images of one folder."""
-
-    source: str
-    """Name of the file or folder."""
-    scenes: tuple[Path, ...]
-    """Scene folders made of it."""
-    kept: int
-    """Frames in these folders."""
-    choice: Choice
-    camera: str
-    """Where the intrinsics came from."""
-    notes: tuple[str, ...] = ()
-    """What was noticed while the source was read."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; the scenes without their folder."""
-        scenes = [
-            {"start": s.start, "stop": s.stop, "step": s.step} if isinstance(s, range) else list(s)
-            for s in self.choice.scenes
-        ]
-        names = [scene.name for scene in self.scenes]
-        choice = {"scenes": scenes, "dropped": self.choice.dropped, "splits": self.choice.splits}
-        return {"source": self.source, "scenes": names, "kept": self.kept, "choice": choice,
-                "camera": self.camera, "notes": list(self.notes)}  # fmt: skip
-
-    @staticmethod
-    def from_dict(content: dict[str, Any], out: Path) -> "PreparedSource":
-        """Read back, for scenes in a data folder."""
-        choice = content["choice"]
-        scenes = [range(s["start"], s["stop"], s["step"]) if isinstance(s, dict) else s
-                  for s in choice["scenes"]]  # fmt: skip
-        dropped = {reason: tuple(numbers) for reason, numbers in choice["dropped"].items()}
-        return PreparedSource(
-            source=content["source"],
-            scenes=tuple(out / name for name in content["scenes"]),
-            kept=content["kept"],
-            choice=Choice(scenes=tuple(scenes), dropped=dropped, splits=tuple(choice["splits"])),
-            camera=content["camera"],
-            notes=tuple(content.get("notes", ())),
-        )
-
-    def __str__(self) -> str:
-        """The report, in lines."""
-        lines = [f"scene folder: {folder}" for folder in self.scenes]
-        lines.append(f"{self.source}: {counted(self.kept, 'frame')} kept; camera: {self.camera}")
-        lines += [f"  {note}" for note in self.notes]
-        lines += [
-            f"  {len(numbers)} {reason}, {MEANING[reason]}: {ranges(numbers)}"
-            for reason, numbers in self.choice.dropped.items()
-        ]
-        if self.choice.splits:
-            lines.append(f"  another picture begins at {ranges(self.choice.splits)}")
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
-    """What `prepare` made; as text, the report."""
-
-    sources: tuple[PreparedSource, ...]
-    present: bool = False
-    """True if all of it was there before, made of the same in the same way."""
-
-    @property
-    def scenes(self) -> tuple[Path, ...]:
-        """All scene folders."""
-        return tuple(chain.from_iterable(source.scenes for source in self.sources))
-
-    def __str__(self) -> str:
-        """The report, in lines."""
-        before = ["there before, of the same sources and options:"] if self.present else []
-        return "\n".join([*before, *map(str, self.sources)])

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from glob import glob, has_magic
 from itertools import chain, groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
 
+from ssmde.data import video
 from ssmde.data.files import left_out, list_names
 from ssmde.data.grey import grey_levels, stretch_note
 from ssmde.data.images import (
@@ -25,16 +27,7 @@ from ssmde.data.images import (
 from ssmde.data.opening import READABLE, not_read, open_image
 from ssmde.data.scene_files import read_intrinsics
 from ssmde.data.scene_folder import in_name_order
-from ssmde.data.video import (
-    VIDEO_SUFFIXES,
-    GreyFrame,
-    VideoFrame,
-    VideoNotes,
-    is_film,
-    read_chosen_frames,
-    read_grey_frames,
-    video_info,
-)
+from ssmde.data.video import GreyFrame, VideoFrame, VideoNotes
 from ssmde.io import are_decimal, fitting_name
 from ssmde.preparation.selection import LOOK_SIDE
 
@@ -51,22 +44,18 @@ Camera = tuple[Four, str]
 """And who says so."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FocalHint:
+class FocalHint(NamedTuple):
     """A focal length, and who said so."""
 
-    focal: float
-    """In pixels of the upright, full-size frames; the same for both axes."""
-    origin: str
-    """Such as `EXIF, 26 mm equivalent`."""
+    focal: float  # in pixels of the upright, full-size frames; the same for both axes
+    origin: str  # such as `EXIF, 26 mm equivalent`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Photos:
     """Images of one folder, in the order of their names."""
 
-    name: str
-    """Of the scene they become."""
+    name: str  # of the scene they become
     files: tuple[Path, ...]
     notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
     """What was noticed while they were read."""
@@ -172,21 +161,21 @@ class Film:
 
     def size(self) -> tuple[int, int]:
         """Height and width of the first frame, upright."""
-        with closing(read_chosen_frames(self.file, lambda _: True)) as frames:
+        with closing(video.read_chosen_frames(self.file, lambda _: True)) as frames:
             height, width = next(frames).pixels.shape[:2]
         return height, width
 
     def camera(self, size: tuple[int, int]) -> Camera | None:
         """What the file's tags say of frames of this size."""
-        return _camera_of(focal_of_film(video_info(self.file).tags, size), size)
+        return _camera_of(focal_of_film(video.video_info(self.file).tags, size), size)
 
     def count(self) -> int | None:
         """Number of frames, if the file says so."""
-        return video_info(self.file).frames or None
+        return video.video_info(self.file).frames or None
 
     def fps(self) -> float:
         """Frames a second, on average."""
-        return video_info(self.file).fps
+        return video.video_info(self.file).fps
 
     def every(self, step: int) -> range:
         """Numbers of every so many-th frame; without end, for only reading tells where that is."""
@@ -194,12 +183,14 @@ class Film:
 
     def look(self) -> Iterator[GreyFrame]:
         """Every frame as a small grey picture."""
-        yield from read_grey_frames(self.file, LOOK_SIDE, self.notes)
+        yield from video.read_grey_frames(self.file, LOOK_SIDE, self.notes)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[VideoFrame]:
         """The frames of these rising numbers, up to the end of the film."""
         wanted = numbers if isinstance(numbers, range) else frozenset(numbers)
-        with closing(read_chosen_frames(self.file, wanted.__contains__, self.notes)) as frames:
+        with closing(
+            video.read_chosen_frames(self.file, wanted.__contains__, self.notes)
+        ) as frames:
             for frame in frames:
                 yield frame
                 if frame.number == numbers[-1]:
@@ -212,9 +203,8 @@ Source = Photos | Film
 def find_sources(given: Path | Sequence[Path]) -> list[Source]:
     """Films and groups of photos: a folder, or the image files of one folder, is one group.
 
-    Args:
-        given: Video files, image files, folders of either, or patterns such as `shots/*.jpg`. In a
-            folder with images videos do not count.
+    Given are video files, image files, folders of either, or patterns such as `shots/*.jpg`. In a
+    folder with images videos do not count.
 
     Raises:
         FileNotFoundError: If there is no such file or folder, or nothing fits a pattern.
@@ -239,17 +229,15 @@ def _matching(path: Path) -> list[Path]:
     """The path itself, what fits it as a pattern, or the videos of a folder without images."""
     if path.exists():
         if path.is_dir() and not list_names(path, READABLE):
-            films = sorted(f for f in path.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES)
+            films = sorted(f for f in path.iterdir() if f.suffix.lower() in video.VIDEO_SUFFIXES)
             return films or [path]
         return [path]
-    found = [Path(name) for name in sorted(glob(str(path)))] if has_magic(str(path)) else []
+    is_pattern = has_magic(str(path))
+    found = [Path(name) for name in sorted(glob(str(path)))] if is_pattern else []
     if found:
         return found
-    raise FileNotFoundError(
-        f"{path}: no file fits this pattern; give a video or images"
-        if has_magic(str(path))
-        else f"{path}: no such file or folder; give a video or images"
-    )
+    what = "no file fits this pattern" if is_pattern else "no such file or folder"
+    raise FileNotFoundError(f"{path}: {what}; give a video or images")
 
 
 def _folder_of_photos(path: Path) -> Path | None:
@@ -270,11 +258,11 @@ def _film_or_folder(path: Path) -> Source:
         if others:
             photos.notes.add(f"left out: {others}")
         return photos
-    if not is_film(path):
+    if not video.is_film(path):
         heic = f" ({not_read('HEIC')})" if path.suffix.lower() in (".heic", ".heif") else ""
         raise ValueError(
             f"{path}: unknown file type '{path.suffix}'{heic}; give images, a folder of images or "
-            f"a video ({', '.join(VIDEO_SUFFIXES)})"
+            f"a video ({', '.join(video.VIDEO_SUFFIXES)})"
         )
     return Film(name=fitting_name(path.stem, len(MOST_PARTS)), file=path)
 
@@ -299,9 +287,7 @@ def _check_size(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> N
 def focal_of_photos(files: Sequence[Path], size: tuple[int, int]) -> FocalHint | None:
     """Focal length that the EXIF data of photos agree on, 50 at most; None if they do not.
 
-    Args:
-        files: Of one camera.
-        size: Height and width of all of them, upright.
+    All have this size (height, width), upright.
     """
     asked = files[:: max(1, math.ceil(len(files) / MOST_PHOTOS))]
     hints = [_focal_of_photo(file, size) for file in asked]
@@ -313,13 +299,9 @@ def focal_of_photos(files: Sequence[Path], size: tuple[int, int]) -> FocalHint |
 
 
 def focal_of_film(tags: Mapping[str, str], size: tuple[int, int]) -> FocalHint | None:
-    """Focal length that the head of a film states; None if it states none.
+    """Focal length that the tags of a film state for upright frames of this size; None if none.
 
     Phones write the tag `com.apple.quicktime.camera.focal_length.35mm_equivalent`.
-
-    Args:
-        tags: As in `VideoInfo`.
-        size: Height and width of its frames, upright.
     """
     for name, value in tags.items():
         if name.lower().endswith(FILM_TAGS):

@@ -1,46 +1,32 @@
-"""`ssmde prepare`: videos, folders of images and single images become scene folders."""
+"""Own videos, folders of images and single images become scene folders, whole or not at all."""
 
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, UInt8
 
+from ssmde import outputs
 from ssmde.console import ranges, with_bar
-from ssmde.data.scene_files import (
-    read_scene_info,
-    write_scene_info,
-    write_timestamps,
-)
+from ssmde.data import scene_files
+from ssmde.data.images import resize_image, write_image
 from ssmde.data.sequence import check_intrinsics, from_hfov, intrinsics_at
 from ssmde.data.video import VideoFrame
-from ssmde.outputs import (
-    check_replaceable,
-    folder_extra,
-    folder_mark,
-    identity,
-    mark_of,
-    sweep,
-)
-from ssmde.preparation.selection import (
-    FEWEST_FRAMES,
-    LEAST_MOTION,
-    MEANING,
-    Choice,
-    Prepared,
-    PreparedSource,
-    choose_frames,
-    measure,
-)
+from ssmde.geometry.camera import scale_intrinsics
+from ssmde.preparation.results import MEANING, Choice, Prepared, PreparedSource
+from ssmde.preparation.selection import FEWEST_FRAMES, LEAST_MOTION, choose_frames, measure
 from ssmde.preparation.sources import Four, Source, find_sources
-from ssmde.preparation.storing import PREPARE, all_or_none, store_camera, store_image, stored_size
 
+PREPARE = "prepare"  # of the hidden name of what is being written
 EVEN = 0.1  # of the time between two frames; some files count in whole milliseconds
 
 
@@ -49,13 +35,10 @@ class _Plan:
     """A source, and what is known before its frames are looked at."""
 
     source: Source
-    camera: str
-    """Where the intrinsics came from."""
-    size: tuple[int, int]
-    """Height and width of its first frame."""
-    intrinsics: Float[np.ndarray, "3 3"] | None
-    """In pixels of that size; None if unknown."""
-    hfov_degrees: int | float | None
+    camera: str  # where the intrinsics came from
+    size: tuple[int, int]  # height and width of its first frame
+    intrinsics: Float[np.ndarray, "3 3"] | None  # in pixels of that size; None if unknown
+    hfov_degrees: float | None
     width: int | None
     quality: int
 
@@ -66,9 +49,9 @@ class _Plan:
         if self.hfov_degrees is not None:
             return from_hfov(size, self.hfov_degrees)
         matrix = intrinsics_at(self.intrinsics, self.size, size)
-        now = f"of {size[1]} x {size[0]} pixels"
         self.source.notes.add(
-            f"the camera is that of {self.size[1]} x {self.size[0]} pixels, frames {now} have "
+            f"the camera is that of {self.size[1]} x {self.size[0]} pixels, frames of {size[1]} x "
+            f"{size[0]} pixels have "
             + ("none: another shape" if matrix is None else "the same, scaled")
         )
         return matrix
@@ -79,22 +62,74 @@ class _Place:
     """Where scenes go, and which of those that are there may be replaced."""
 
     out: Path
+    name: str | None
+    sources: list[Source]
     mark: str
     inputs: Sequence[Path]
     overwrite: bool
 
     def check(self, scene: Path) -> None:
         """Refuse to replace a scene folder that this run may not replace."""
-        if folder_mark(scene) == self.mark:
+        if outputs.folder_mark(scene) == self.mark:
             return
         if not self.overwrite:
             raise FileExistsError(
                 f"{scene} exists: choose another name, or allow it to be overwritten"
             )
-        check_replaceable(scene, self.inputs)
+        outputs.check_replaceable(scene, self.inputs)
+
+    def find_replaced(self) -> list[Path]:
+        """Scene folders of an earlier run that make room; refused before anything is read."""
+        own_names = [self.name or source.name for source in self.sources]
+        for own in own_names:
+            if (self.out / own).parent != self.out or own.startswith("."):
+                raise ValueError(f"a scene's name is the name of a folder, got '{own}'")
+        parts = [re.compile(re.escape(own) + r"-\d+") for own in own_names]  # name-1 and so on
+        known = (PREPARE, *own_names)
+        outputs.sweep(self.out, lambda n: n in known or any(part.fullmatch(n) for part in parts))
+        found: list[Path] = []
+        for folder in sorted(self.out.iterdir()) if self.out.is_dir() else ():
+            for source, own, part in zip(self.sources, own_names, parts, strict=True):
+                is_part = part.fullmatch(folder.name) and _source_of(folder) == source.label
+                if (folder.name == own or is_part) and folder not in found:
+                    found.append(folder)
+        for scene in found:
+            self.check(scene)
+        return found
+
+    def present(self, found: list[Path]) -> Prepared | None:
+        """The report of an earlier run that made the same, if all its scenes are there."""
+        if not found or any(outputs.folder_mark(scene) != self.mark for scene in found):
+            return None
+        kept = outputs.folder_extra(found[0]).get("prepared", [])
+        sources = tuple(PreparedSource.from_dict(s, self.out) for s in kept)
+        present = Prepared(sources=sources, present=True)
+        whole = all(outputs.folder_mark(scene) == self.mark for scene in present.scenes)
+        return present if present.scenes and whole else None
+
+    def names(self, choices: list[Choice], replaced: list[Path]) -> list[list[str]]:
+        """Name of each scene of each source: NAME, or NAME-1, NAME-2 and so on.
+
+        What is there under these names is added to what will be replaced.
+        """
+        counts = [len(choice.scenes) for choice in choices]
+        if self.name is not None:  # counted through all sources
+            numbered = iter(_numbered(self.name, sum(counts)))
+            names = [list(islice(numbered, count)) for count in counts]
+        else:
+            names = [_numbered(s.name, n) for s, n in zip(self.sources, counts, strict=True)]
+        flat = list(chain(*names))
+        twice = next((n for n in flat if flat.count(n) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two sources would become the scene '{twice}'; give a name")
+        for folder in (self.out / n for n in flat):
+            if os.path.lexists(folder) and folder not in replaced:
+                self.check(folder)
+                replaced.append(folder)
+        return names
 
 
-def prepare(
+def prepare_videos(
     source: Path | Sequence[Path],
     out: Path,
     *,
@@ -109,103 +144,92 @@ def prepare(
     overwrite: bool = False,
     show_progress: bool = True,
 ) -> Prepared:
-    """Write videos or images as scene folders and return these, with a report of what was dropped.
+    """Write videos or images as scene folders; arguments and errors are those of `ssmde.prepare`.
 
     Sharp frames are kept that lie a step of image motion apart; where the picture changes to
-    another place a new scene begins: NAME-1, NAME-2 and so on. Frames keep their number in the
-    source as their name. Images that need no change are copied. The camera is `intrinsics`, or
-    follows from `hfov_degrees`, or is read from a cam.txt beside the source images, or from what
-    the camera wrote into the files; else cam.txt is left out. Scenes appear whole or not at all.
-    Those that are there, made of the same sources with the same options, are not made again.
-
-    Args:
-        source: Video files, image files, folders of either, or patterns such as `shots/*.jpg`.
-            Each video is a source, and so are the images of a folder, in the order of their names.
-        out: Data folder; each scene becomes a folder in it.
-        step: Take every so many-th frame instead of choosing, and never split.
-        least_motion: Way of the image from one kept frame to the next, as a share of its width.
-        fewest_frames: A scene of fewer is dropped.
-        intrinsics: Focal lengths and principal point (fx, fy, cx, cy), in pixels of the frames as
-            the source shows them, upright; they follow when `width` resizes the frames.
-        hfov_degrees: Horizontal field of view of an upright frame, for a camera with its
-            principal point in the middle.
-        width: Resize to this width, in pixels; the shape of the image stays.
-        name: Name of the scene; that of the source if absent.
-        quality: JPEG quality, 1 to 100.
-        overwrite: Replace scenes of that name which this package made.
-        show_progress: Draw progress bars.
-
-    Raises:
-        FileNotFoundError: If there is no such source.
-        FileExistsError: If a scene exists and may not be replaced: it was made of something else,
-            holds a file that this package did not write, or is, holds or lies in a source.
-        ValueError: If the sources hold no frames or none that fit together, a frame cannot be
-            read, sizes differ, or an argument does not fit.
+    another place a new scene begins. Each video is a source, and so are the images of a folder, in
+    the order of their names. Frames keep their number in the source as their name. Images that need
+    no change are copied. A camera that is not given is read from a cam.txt beside the source
+    images, or from what the camera wrote into the files. Scenes that are there, made of the same
+    sources with the same options, are not made again.
     """
     _check_arguments(step, quality, width, least_motion, fewest_frames)
     if intrinsics is not None and hfov_degrees is not None:
         raise ValueError("give intrinsics or hfov_degrees, not both")
+    hfov_degrees = None if hfov_degrees is None else float(hfov_degrees)  # 65 is 65.0 in the mark
     sources = find_sources(source)
     given = [source] if isinstance(source, Path) else source
     place = _Place(
-        out=out,
-        mark=mark_of(
-            sources=[[identity(file) for file in s.read] for s in sources],
+        out=out, name=name, sources=sources, overwrite=overwrite,
+        mark=outputs.mark_of(
+            sources=[[outputs.identity(file) for file in s.read] for s in sources],
             options=(step, least_motion, fewest_frames, intrinsics, hfov_degrees, width, name,
                      quality),
         ),
         inputs=[*given, *{file.parent: file for s in sources for file in s.read}.values()],
-        overwrite=overwrite,
     )  # fmt: skip
-    replaced = _replaced(sources, place, name)
-    if (present := _present(replaced, place)) is not None:
+    replaced = place.find_replaced()
+    if (present := place.present(replaced)) is not None:
         return present
     plans = [_plan(s, width, quality, intrinsics, hfov_degrees) for s in sources]
-    if step is not None:
-        choices = [Choice(scenes=(s.every(step),)) for s in sources]
-    else:
-        choices = [
-            choose_frames(
-                measure(
-                    with_bar(s.look(), f"{s.name}: looking", s.count(), show=show_progress),
-                    least_motion,
-                ),
-                least_motion=least_motion,
-                fewest_frames=fewest_frames,
-            )
-            for s in sources
-        ]
+    choices: list[Choice] = []
+    for one in sources:
+        if step is not None:
+            choices.append(Choice(scenes=(one.every(step),)))
+            continue
+        looked = with_bar(one.look(), f"{one.name}: looking", one.count(), show=show_progress)
+        measured = measure(looked, least_motion)
+        choices.append(
+            choose_frames(measured, least_motion=least_motion, fewest_frames=fewest_frames)
+        )
     _refuse_nothing(sources, choices, fewest_frames)
-    names = _free_names(sources, choices, name, place, replaced)
+    place.names(choices, replaced)  # refused before anything is written
     made = Prepared(sources=())
 
     def report() -> dict[str, Any]:
         return {"prepared": [source.to_dict() for source in made.sources]}
 
-    with all_or_none(out, replaced, place.mark, report) as part:
+    with _all_or_none(out, replaced, place.mark, report) as part:
         written = [
             _write(plan, choice, part / f".{i}", step, show_progress)
             for i, (plan, choice) in enumerate(zip(plans, choices, strict=True))
         ]
-        choices = [choice for choice, _ in written]
-        names = _free_names(sources, choices, name, place, replaced)
+        names = place.names([choice for choice, _ in written], replaced)
         for (_, folders), own in zip(written, names, strict=True):
             for folder, scene in zip(folders, own, strict=True):
                 folder.rename(part / scene)
         made = Prepared(
             sources=tuple(
                 PreparedSource(
-                    source=plan.source.label,
-                    scenes=tuple(out / n for n in own),
-                    kept=sum(folders.values()),
-                    choice=choice,
-                    camera=plan.camera,
+                    source=plan.source.label, scenes=tuple(out / n for n in own),
+                    kept=sum(folders.values()), choice=choice, camera=plan.camera,
                     notes=tuple(plan.source.notes.lines),
                 )
                 for plan, (choice, folders), own in zip(plans, written, names, strict=True)
             )
-        )
+        )  # fmt: skip
     return made
+
+
+@contextmanager
+def _all_or_none(
+    out: Path, replaced: Sequence[Path], mark: str, report: Callable[[], dict[str, Any]]
+) -> Generator[Path]:
+    """Folder to write scenes in; they move to `out` when the block ends well, else they go.
+
+    What is `replaced` goes just before, but for folders with the mark of what the scenes are made
+    of, which stay. `report` is asked at the end for what is kept with the mark.
+    """
+    with outputs.hidden_folder(out / PREPARE) as part:
+        yield part
+        scenes = [s for s in sorted(part.iterdir()) if outputs.folder_mark(out / s.name) != mark]
+        for scene in scenes:
+            outputs.record_tree(scene, mark, report())
+        for folder in replaced:
+            if outputs.folder_mark(folder) != mark:
+                outputs.move_into_place(None, folder)
+        for scene in scenes:
+            outputs.move_into_place(scene, out / scene.name)
 
 
 def _check_arguments(
@@ -225,76 +249,37 @@ def _check_arguments(
         raise ValueError(f"fewest_frames must be at least 1, got {fewest_frames}")
 
 
-def _is_part_of(folder: str, name: str) -> bool:
-    """Whether a folder has the name of a part of a scene: name-1, name-2 and so on."""
-    return re.fullmatch(re.escape(name) + r"-\d+", folder) is not None
-
-
-def _replaced(sources: list[Source], place: _Place, name: str | None) -> list[Path]:
-    """Scene folders of an earlier run that make room; refused before anything is read."""
-    own_names = [name or source.name for source in sources]
-    for own in own_names:
-        if (place.out / own).parent != place.out or own.startswith("."):
-            raise ValueError(f"a scene's name is the name of a folder, got '{own}'")
-    sweep(
-        place.out,
-        lambda n: n in (PREPARE, *own_names) or any(_is_part_of(n, own) for own in own_names),
-    )
-    found: list[Path] = []
-    for folder in sorted(place.out.iterdir()) if place.out.is_dir() else ():
-        for source, own in zip(sources, own_names, strict=True):
-            is_own = _is_part_of(folder.name, own) and _source_of(folder) == source.label
-            if (folder.name == own or is_own) and folder not in found:
-                found.append(folder)
-    for scene in found:
-        place.check(scene)
-    return found
+def _numbered(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}-{i + 1}" for i in range(count)]
 
 
 def _source_of(folder: Path) -> str | None:
     try:
-        return read_scene_info(folder / "scene.json").get("source")
+        return scene_files.read_scene_info(folder / "scene.json").get("source")
     except ValueError:
         return None
 
 
-def _present(found: list[Path], place: _Place) -> Prepared | None:
-    """The report of an earlier run that made the same, if all its scenes are there."""
-    if not found or any(folder_mark(scene) != place.mark for scene in found):
-        return None
-    kept = folder_extra(found[0]).get("prepared", [])
-    sources = tuple(PreparedSource.from_dict(s, place.out) for s in kept)
-    present = Prepared(sources=sources, present=True)
-    whole = all(folder_mark(scene) == place.mark for scene in present.scenes)
-    return present if present.scenes and whole else None
-
-
 def _plan(
-    source: Source,
-    width: int | None,
-    quality: int,
-    intrinsics: Four | None,
-    hfov_degrees: int | float | None,
-) -> _Plan:
+    source: Source, width: int | None, quality: int, intrinsics: Four | None,
+    hfov_degrees: float | None,
+) -> _Plan:  # fmt: skip
     size = source.size()
     if width is not None and width > size[1]:
         raise ValueError(f"width must be at most that of the frames, {size[1]}, got {width}")
-    if intrinsics is not None:
-        four, camera = intrinsics, "as given"
-    elif hfov_degrees is not None:
-        if not 0 < hfov_degrees < 180:
-            raise ValueError(f"hfov_degrees must be in (0, 180), got {hfov_degrees}")
-        (focal, _, cx), (_, _, cy), _ = from_hfov(size, hfov_degrees).tolist()
-        four, camera = (
-            (focal, focal, cx, cy),
-            f"field of view of {hfov_degrees:g} degrees, as given",
-        )
-    else:
-        four, camera = source.camera(size) or (None, "unknown")
     matrix = None
-    if four is not None:
-        fx, fy, cx, cy = four
-        matrix = np.array([(fx, 0, cx), (0, fy, cy), (0, 0, 1)], dtype=np.float64)
+    if hfov_degrees is not None:
+        if not 0 < hfov_degrees < 180:
+            raise ValueError(f"hfov_degrees must be in (0, 180), got {hfov_degrees:g}")
+        matrix = from_hfov(size, hfov_degrees)
+        camera = f"field of view of {hfov_degrees:g} degrees, as given"
+    else:
+        found = (intrinsics, "as given") if intrinsics is not None else source.camera(size)
+        four, camera = found or (None, "unknown")
+        if four is not None:
+            fx, fy, cx, cy = four
+            matrix = np.array([(fx, 0, cx), (0, fy, cy), (0, 0, 1)], dtype=np.float64)
+    if matrix is not None:
         check_intrinsics(matrix, size, where="intrinsics")
     return _Plan(
         source=source, camera=camera, size=size, intrinsics=matrix, hfov_degrees=hfov_degrees,
@@ -314,35 +299,6 @@ def _refuse_nothing(sources: list[Source], choices: list[Choice], fewest_frames:
         f"{', '.join(s.label for s in sources)}: no {fewest_frames} frames in a row are worth "
         f"training on: {', '.join(reasons)}; a step of 1 takes every frame as it is"
     )
-
-
-def _free_names(
-    sources: list[Source], choices: list[Choice], name: str | None, place: _Place,
-    replaced: list[Path],
-) -> list[list[str]]:  # fmt: skip
-    """Name of each scene of each source; what is there under these names will be replaced.
-
-    NAME, or NAME-1, NAME-2 and so on where there are more.
-    """
-    counts = [len(choice.scenes) for choice in choices]
-    if name is not None:
-        total = sum(counts)
-        rest = iter([name] if total == 1 else [f"{name}-{i + 1}" for i in range(total)])
-        names = [list(islice(rest, count)) for count in counts]
-    else:
-        names = [
-            [s.name] if count == 1 else [f"{s.name}-{i + 1}" for i in range(count)]
-            for s, count in zip(sources, counts, strict=True)
-        ]
-    flat = list(chain(*names))
-    twice = next((n for n in flat if flat.count(n) > 1), None)
-    if twice is not None:
-        raise ValueError(f"two sources would become the scene '{twice}'; give a name")
-    for folder in (place.out / n for n in flat):
-        if os.path.lexists(folder) and folder not in replaced:
-            place.check(folder)
-            replaced.append(folder)
-    return names
 
 
 def _write(
@@ -393,11 +349,7 @@ def _write(
 
 
 def _write_scene(
-    folder: Path,
-    first: VideoFrame,
-    others: Iterable[VideoFrame],
-    plan: _Plan,
-    info: dict[str, Any],
+    folder: Path, first: VideoFrame, others: Iterable[VideoFrame], plan: _Plan, info: dict[str, Any]
 ) -> list[int]:
     """Write frames, cam.txt, scene.json and, if they are unevenly spaced, timestamps.txt.
 
@@ -415,12 +367,15 @@ def _write_scene(
         numbers.append(frame.number)
         times.append(frame.time)
     store_camera(folder, intrinsics, size, stored)
-    fps = plan.source.fps()
-    seconds = _seconds(numbers, times, fps)
-    rate = None if seconds is None else _even_rate(seconds, fps)
-    if seconds is not None and rate is None:
-        write_timestamps(folder, seconds)
-    write_scene_info(folder, info | {"fps": rate})
+    rate = plan.source.fps()
+    seconds = _seconds(numbers, times, rate)
+    if seconds is not None and len(seconds) > 1:
+        steps = np.diff(seconds)
+        mean = float(steps.mean())
+        rate = 1 / mean if float(np.abs(steps - mean).max()) <= EVEN * mean else None
+        if rate is None:
+            scene_files.write_timestamps(folder, seconds)
+    scene_files.write_scene_info(folder, info | {"fps": rate if seconds is not None else None})
     return numbers
 
 
@@ -434,10 +389,33 @@ def _seconds(
     return None if fps is None else np.array(numbers) / fps
 
 
-def _even_rate(seconds: Float[np.ndarray, " n"], fps: float | None) -> float | None:
-    """Frames a second if they are evenly spaced; None if not."""
-    if len(seconds) < 2:
-        return fps
-    steps = np.diff(seconds)
-    mean = float(steps.mean())
-    return 1 / mean if float(np.abs(steps - mean).max()) <= EVEN * mean else None
+def stored_size(size: tuple[int, int], width: int | None) -> tuple[int, int]:
+    """Size (height, width) after a resize to this width; the shape stays."""
+    return size if width is None else (max(1, round(size[0] * width / size[1])), width)
+
+
+def store_image(
+    path: Path, pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int], *, file: Path | None,
+    quality: int,
+) -> None:  # fmt: skip
+    """Write RGB at this (height, width) as `path`.jpg; or copy `file`, if nothing changes.
+
+    `file` holds these pixels, upright, in a format that a scene folder may hold.
+    """
+    if file is not None and pixels.shape[:2] == size:
+        shutil.copyfile(file, path.with_name(path.name + file.suffix.lower()))
+        return
+    if pixels.shape[:2] != size:
+        pixels = resize_image(pixels, size)
+    write_image(path.with_name(f"{path.name}.jpg"), np.ascontiguousarray(pixels), quality=quality)
+
+
+def store_camera(
+    folder: Path, intrinsics: Float[np.ndarray, "3 3"] | None, size: tuple[int, int],
+    stored: tuple[int, int],
+) -> None:  # fmt: skip
+    """Write cam.txt, if there is a matrix in pixels of `size`, for images that are stored so."""
+    if intrinsics is not None:
+        camera = torch.from_numpy(intrinsics.astype(np.float64))
+        scaled = scale_intrinsics(camera, stored[1] / size[1], stored[0] / size[0])
+        scene_files.write_intrinsics(folder, scaled.numpy())

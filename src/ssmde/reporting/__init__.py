@@ -1,1 +1,1 @@
-"""Pages about a run: curves, tables and pictures as HTML that needs no network."""
+"""The page at the end of a training of both stages: curves, pictures and numbers."""

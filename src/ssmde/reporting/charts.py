@@ -42,12 +42,9 @@ class Chart:
     title: str
     lines: Mapping[str, Points]
     """At least one, each with at least one point; names are shown, an empty one is not."""
-    reference: tuple[str, float] | None = None
-    """Name and height of a line to compare with."""
-    divider: tuple[str, int] | None = None
-    """What begins at a step, which a vertical line marks."""
-    dots: bool = False
-    """Mark each point; for few of them."""
+    reference: tuple[str, float] | None = None  # name and height of a line to compare with
+    divider: tuple[str, int] | None = None  # what begins at a step, which a vertical line marks
+    dots: bool = False  # mark each point; for few of them
 
 
 def read_curve(log: Path, name: str) -> Points:
@@ -113,10 +110,8 @@ def stage_charts(
 ) -> tuple[Chart, ...]:
     """Losses, errors, forgetting factor, and what the filter found; none without a point.
 
-    Args:
-        teacher: The run of stage 1, with its `log.csv`.
-        student: The run of stage 2.
-        references: Errors of one constant depth by the names of the log, such as `val/abs_rel`.
+    The runs are folders with a `log.csv`; `references` are errors of one constant depth, by the
+    names of the log, such as `val/abs_rel`.
     """
     logs, references = (teacher / "log.csv", student / "log.csv"), references or {}
     charts = [_both(logs, title, name) for title, name in BOTH.items()]
@@ -133,13 +128,9 @@ def stage_charts(
 
 
 def _both(
-    logs: tuple[Path, Path],
-    title: str,
-    name: str,
-    *,
-    reference: tuple[str, float] | None = None,
-    dots: bool = False,
-) -> Chart:
+    logs: tuple[Path, Path], title: str, name: str, *,
+    reference: tuple[str, float] | None = None, dots: bool = False,
+) -> Chart:  # fmt: skip
     """The same value in both stages, the second behind the first."""
     first, second = (read_curve(log, name) for log in logs)
     end = max((step for step, _ in read_curve(logs[0], "train/loss")), default=0)

@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
-from ssmde.config import Config, DataConfig, PseudoDepthConfig
+from ssmde.config import Config, DataConfig
 from ssmde.data.dataset import SnippetDataset, spread
 from ssmde.data.images import read_image
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluation.result import Evaluation, FrameResult
+from ssmde.evaluation.report import Evaluation, FrameResult
 from ssmde.inference.input import resize_depth
 from ssmde.inference.pictures import WORST_ERROR, colorize, colorize_error, depth_range
 from ssmde.inference.predictor import Predictor
@@ -51,32 +51,24 @@ Store = Callable[[str, Picture], str]
 class StudentMaps:
     """Maps of one frame, at the size the networks see."""
 
-    name: str
-    """`scene/frame`."""
-    teacher: Float[np.ndarray, "h w"]
-    """Depth, in the unit of the teacher."""
-    student: Float[np.ndarray, "h w"]
-    """Depth, in the unit of the student."""
+    name: str  # `scene/frame`
+    teacher: Float[np.ndarray, "h w"]  # depth, in the unit of the teacher
+    student: Float[np.ndarray, "h w"]  # depth, in the unit of the student
     static: Bool[np.ndarray, "h w"]
     """What the filter says stands still; neither static nor dynamic is unknown."""
-    dynamic: Bool[np.ndarray, "h w"]
-    """What the filter says moves."""
-    weight: Float[np.ndarray, "h w"]
-    """Trust in the teacher's depth, in [0, 1]."""
+    dynamic: Bool[np.ndarray, "h w"]  # what the filter says moves
+    weight: Float[np.ndarray, "h w"]  # trust in the teacher's depth, in [0, 1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
     """A held-out frame and where its pictures are."""
 
-    name: str
-    """`scene/frame`."""
-    errors: tuple[float, float] | None
-    """AbsRel of teacher and student; None without truth."""
+    name: str  # `scene/frame`
+    errors: tuple[float, float] | None  # AbsRel of teacher and student; None without truth
     ends: tuple[float, float]
     """Depth of the brightest and of the darkest color: metres with truth, else any unit."""
-    sources: Mapping[str, str]
-    """Source of each picture, by its name in `CAPTIONS`."""
+    sources: Mapping[str, str]  # source of each picture, by its name in `CAPTIONS`
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,32 +78,16 @@ class MeasuredFrame:
     image: Picture
     prediction: Float[np.ndarray, "h w"]
     """Aligned to the truth and clipped to the protocol's range, in metres."""
-    truth: Float[np.ndarray, "h w"]
-    """In metres, 0 where nothing counts."""
-    moving: Bool[np.ndarray, "h w"] | None
-    """What moves by itself; None where nobody knows."""
+    truth: Float[np.ndarray, "h w"]  # in metres, 0 where nothing counts
+    moving: Bool[np.ndarray, "h w"] | None  # what moves by itself; None where nobody knows
 
 
 def finished_student(config: Config, weights: Path, log: Path) -> Student:
     """The student of a run, its teacher, and the filter with the threshold the training ended with.
 
-    It asks for no labels: held-out frames have none.
-
-    Args:
-        config: The run of stage 2; `student.teacher` names the weights of stage 1.
-        weights: Weights of stage 2.
-        log: `log.csv` of stage 2.
+    It asks for no labels: held-out frames have none. Weights and log.csv are those of stage 2.
     """
-    # After a training with poses nothing is in the unit of a mean disparity.
-    normalise = config.loss.normalise_depth and config.data.poses == "none"
-    student = build_student(
-        replace(
-            config,
-            model=replace(config.model, pretrained="none"),
-            loss=replace(config.loss, normalise_depth=normalise),
-            student=replace(config.student, pseudo_depth=PseudoDepthConfig()),
-        )
-    )
+    student = build_student(replace(config, student=replace(config.student, labels="none")))
     load_networks(weights, depth_net=student.depth_net, pose_net=student.pose_net)
     if points := read_curve(log, THRESHOLD):
         threshold = student.mask_filter.threshold
@@ -125,22 +101,18 @@ def student_maps(
 ) -> tuple[StudentMaps, ...]:
     """What a finished student makes of a few frames that have both neighbors, evenly spread.
 
-    Args:
-        student: Of `finished_student`.
-        data: Size and frame gaps; poses are used where every sequence has them.
-        sequences: Held-out sequences.
-        count: Number of frames.
+    `data` gives size and frame gaps; poses are used where every sequence has them.
 
     Raises:
         ValueError: If intrinsics are unknown, or no sequence is long enough for a snippet.
     """
     field = POSES.get(data.poses)
     if field is None or any(getattr(sequence, field) is None for sequence in sequences):
-        data = replace(data, poses="none", least_baseline=0.0)
+        data = replace(data, poses="none")
     snippets = SnippetDataset(sequences, data, seed=0, augment=False)
     found: list[StudentMaps] = []
     for index in spread(len(snippets), count):
-        batch = snippets[index].to_batch()
+        batch = snippets[index].to_float()
         with torch.no_grad():
             maps = {name: values[0, 0].numpy() for name, values in student(batch, 1.0).maps.items()}
         found.append(
@@ -168,14 +140,7 @@ def measured_example(
     predictors: tuple[Predictor, Predictor],
     store: Store,
 ) -> Example:
-    """A frame with truth, in metres.
-
-    Args:
-        maps: What the student makes of it.
-        results: Evaluations of teacher and student, which hold the frame.
-        predictors: Teacher and student as they were evaluated.
-        store: Where the pictures go.
-    """
+    """A frame with truth, in metres; results and predictors are those of teacher and student."""
     found = [next(f for f in r.frames if f.frame.name == maps.name) for r in results]
     teacher, student = (
         measured_frame(f, p, r.protocol) for f, p, r in zip(found, predictors, results, strict=True)
@@ -200,6 +165,7 @@ def measured_example(
 def plain_example(maps: StudentMaps, image: Picture, store: Store) -> Example:
     """A frame without truth: the teacher in the unit of the student, by their medians."""
     near, far = depth_range(maps.student) or (1.0, 2.0)
+    # Each stage has a unit of its own; without truth only the shapes can be compared.
     teacher = maps.teacher * (np.median(maps.student) / np.median(maps.teacher))
     pictures = {
         "frame": image,

@@ -13,12 +13,12 @@ from ssmde.config import Config, dump_config
 from ssmde.console import counted
 from ssmde.data.images import read_image
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluation.result import REGIONS, Evaluation, Region
+from ssmde.evaluation.report import REGIONS, Evaluation, Region
 from ssmde.inference.loading import load
 from ssmde.inference.pictures import WORST_ERROR
 from ssmde.io import write_text
 from ssmde.metrics.depth import METRICS
-from ssmde.reporting.charts import STUDENT, TEACHER, Chart, line_chart, stage_charts
+from ssmde.reporting.charts import STUDENT, TEACHER, line_chart, stage_charts
 from ssmde.reporting.examples import (
     CAPTIONS,
     Example,
@@ -50,23 +50,16 @@ HIGHER_IS_BETTER = ("d1", "d2", "d3")
 class Stages:
     """Both stages of a finished run."""
 
-    folder: Path
-    """Of the run; the stages lie in it as `teacher` and `student`."""
+    folder: Path  # of the run; the stages lie in it as `teacher` and `student`
     teacher: Config
     student: Config
-    weights: tuple[Path, Path]
-    """Files of teacher and student that the report speaks of."""
+    weights: tuple[Path, Path]  # files of teacher and student that the report speaks of
     results: tuple[Evaluation, Evaluation] | None
     """Of these weights on the held-out frames; None without truth."""
 
 
 def write_report(stages: Stages, held_out: Sequence[FrameSequence]) -> Path:
-    """Write `report.html` into the folder of the run, and return it.
-
-    Args:
-        stages: What was trained.
-        held_out: The validation scenes, for the pictures.
-    """
+    """Write `report.html` into the folder of the run, with pictures of held-out scenes."""
     folder, results = stages.folder, stages.results
     constant = None if results is None else results[1].baselines.get("constant")
     references = {} if constant is None else errors_of_log(constant)
@@ -91,7 +84,9 @@ def render(package: str, template: str, **values: object) -> str:
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("ssmde.reporting")]),
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    filters: dict[str, Any] = {"svg": _svg, "yaml": dump_config, "rows": _rows}
+    filters: dict[str, Any] = {
+        "svg": lambda chart: Markup(line_chart(chart)), "yaml": dump_config, "rows": _rows,
+    }  # fmt: skip
     words: dict[str, Any] = {
         "captions": CAPTIONS, "headings": HEADINGS, "names": NAMES, "gradient": gradient,
         "worst_error": WORST_ERROR, "version": version("ssmde"), "counted": counted,
@@ -101,19 +96,13 @@ def render(package: str, template: str, **values: object) -> str:
     return environment.get_template(template).render(**values)
 
 
-def _svg(chart: Chart) -> Markup:
-    return Markup(line_chart(chart))
-
-
 def errors_of_log(result: Evaluation) -> dict[str, float]:
     """Errors by the names that the log of a training has for them."""
     named = {"": result.full, "static_": result.static, "dynamic_": result.dynamic}
     return {f"val/{name}abs_rel": e.abs_rel for name, e in named.items() if e is not None}
 
 
-def _rows(
-    results: Mapping[str, Evaluation],
-) -> dict[str, list[tuple[str, list[tuple[str, bool]]]]]:
+def _rows(results: Mapping[str, Evaluation]) -> dict[str, list[tuple[str, list[tuple[str, bool]]]]]:
     """By network or baseline, for each region: its name, and each number with if it is the best.
 
     Args:

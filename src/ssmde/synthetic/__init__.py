@@ -23,14 +23,13 @@ from ssmde.data.sequence import from_hfov
 from ssmde.synthetic.bodies import textured, vivid
 from ssmde.synthetic.raycast import render
 from ssmde.synthetic.rooms import WALLS, room, room_movers
-from ssmde.synthetic.scene import Body, Part, Plane, Scene, Track
+from ssmde.synthetic.scene import Body, Part, Plane, Points, Poses, Scene, Times, Values, stand
 from ssmde.synthetic.streets import LANE, crossings, street, street_movers
 
 HARMONICS = ((1.0, 1.0), (1.7, 0.45), (2.9, 0.2))  # frequency and strength of the waves added up
 LONG = 400.0  # radians over which the mean speed of the waves is measured
 Movers = Literal["none", "across", "oblique", "followed", "mixed"]
 Kind = Literal["wall", "slanted_wall", "room", "street"]
-Poses = Float64[ndarray, "k 4 4"]
 
 FPS = 10.0  # frames a second
 EYE_HEIGHT = {"room": 1.45, "street": 1.6}  # metres above the ground
@@ -101,8 +100,9 @@ def draw_clip(
         ValueError: If a kind or a sort of movers is unknown, a wall is to have movers, or a
             number is out of range.
     """
-    _check_name("kind", kind, get_args(Kind))
-    _check_name("movers", movers, get_args(Movers))
+    for what, word, known in (("kind", kind, get_args(Kind)), ("movers", movers, get_args(Movers))):
+        if word not in known:
+            raise ValueError(f"unknown {what} {word!r}: {did_you_mean(word, known)}")
     if movers != "none" and kind not in ("room", "street"):
         raise ValueError(f"movers need a room or a street, got movers {movers!r} for kind {kind!r}")
     step = STEPS[kind] if step is None else step
@@ -110,26 +110,18 @@ def draw_clip(
     _check_numbers(frames, size, seed, hfov_degrees, step, rotation)
     shoot = _Shoot(kind=kind, frames=frames, seed=seed, movers=movers, step=step, rotation=rotation)
     scene, T_world_cam = SCENES[kind](shoot)
-    source = f"drawn: {kind}, movers {movers}, seed {seed}"
-    return _film(source, scene, T_world_cam[:frames], from_hfov(size, hfov_degrees), size)
-
-
-def _film(
-    source: str, scene: Scene, T_world_cam: Poses, intrinsics: Float64[ndarray, "3 3"],
-    size: tuple[int, int],
-) -> DrawnClip:  # fmt: skip
+    intrinsics = from_hfov(size, hfov_degrees)
     pictures = [
-        render(scene, pose, intrinsics, size, frame / FPS) for frame, pose in enumerate(T_world_cam)
+        render(scene, pose, intrinsics, size, frame / FPS)
+        for frame, pose in enumerate(T_world_cam[:frames])
     ]
     return DrawnClip(
-        source=source,
-        fps=FPS,
+        source=f"drawn: {kind}, movers {movers}, seed {seed}", fps=FPS,
         images=np.stack([picture.image for picture in pictures]),
         depth=np.stack([picture.depth for picture in pictures]),
-        poses=T_world_cam,
-        intrinsics=intrinsics,
+        poses=T_world_cam[:frames], intrinsics=intrinsics,
         motion_mask=np.stack([picture.moving for picture in pictures]),
-    )
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +139,7 @@ class _Shoot:
         """Random numbers of their own for scenery (0), camera (1), angles (2) and movers (3)."""
         return np.random.default_rng([self.seed, purpose])
 
-    def times(self) -> Float64[ndarray, " k"]:
+    def times(self) -> Times:
         """Moment of every frame, in seconds."""
         return np.arange(self.frames + 1) / FPS
 
@@ -160,32 +152,21 @@ class _Shoot:
 
 
 def _wall(shoot: _Shoot) -> tuple[Scene, Poses]:
+    rng, slant = shoot.generator(0), 0.0
     path = sideways(shoot.generator(1), shoot.frames + 1, shoot.step)
-    return _wall_scene(shoot.generator(0), 0.0), shoot.poses(path)
-
-
-def _slanted_wall(shoot: _Shoot) -> tuple[Scene, Poses]:
-    rng = shoot.generator(0)
-    slant = float(np.radians(rng.uniform(*SLANT_DEGREES) * rng.choice([-1, 1])))
-    path = sideways(shoot.generator(1), shoot.frames + 1, shoot.step)
-    # Along the wall, so that it stays at its distance however long the clip.
-    path[:, 2] -= np.sin(slant) * path[:, 0]
-    path[:, 0] *= np.cos(slant)
-    return _wall_scene(rng, slant), shoot.poses(path)
-
-
-def _wall_scene(rng: Generator, heading: float) -> Scene:
+    if shoot.kind == "slanted_wall":
+        slant = float(np.radians(rng.uniform(*SLANT_DEGREES) * rng.choice([-1, 1])))
+        # Along the wall, so that it stays at its distance however long the clip.
+        path[:, 2] -= np.sin(slant) * path[:, 0]
+        path[:, 0] *= np.cos(slant)
     first, second = vivid(rng), WALLS[rng.integers(len(WALLS))]
     texture = textured(
         rng, second, cell=1.3, depth=0.25, pattern="checks", mark=first,
         period=(rng.uniform(0.7, 1.3), rng.uniform(0.7, 1.3)),
     )  # fmt: skip
-    track = Track(
-        times=np.zeros(1), positions=np.array([[0, 0, WALL_DISTANCE]]), headings=np.array([heading])
-    )
-    part = Part(shape=Plane(2), texture=texture, casts_shadow=False)
-    wall = Body(parts=(part,), track=track)
-    return Scene(bodies=(wall,), light=(0.36, -0.48, -0.8), ambient=0.6)
+    part = Part(Plane(2), texture, casts_shadow=False)
+    wall = Body((part,), stand(0.0, WALL_DISTANCE, heading=slant))
+    return Scene((wall,), light=(0.36, -0.48, -0.8), ambient=0.6), shoot.poses(path)
 
 
 def _room(shoot: _Shoot) -> tuple[Scene, Poses]:
@@ -206,7 +187,7 @@ def _street(shoot: _Shoot) -> tuple[Scene, Poses]:
     return replace(scene, bodies=(*scene.bodies, *movers)), T_world_cam
 
 
-SCENES = {"wall": _wall, "slanted_wall": _slanted_wall, "room": _room, "street": _street}
+SCENES = {"wall": _wall, "slanted_wall": _wall, "room": _room, "street": _street}
 
 
 def _check_numbers(
@@ -225,11 +206,6 @@ def _check_numbers(
             raise ValueError(f"{name} must be 0 or more, got {value}")
 
 
-def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise ValueError(f"unknown {what} {name!r}: {did_you_mean(name, known)}")
-
-
 def write_clip(
     clip: DrawnClip, folder: Path, *, image_format: Literal["png", "jpg"] = "png"
 ) -> None:
@@ -241,7 +217,13 @@ def write_clip(
     Raises:
         ValueError: If the depth is too large for 16 bits.
     """
-    unit = _depth_unit(float(clip.depth.max()))
+    deepest, largest = float(clip.depth.max()), np.iinfo(np.uint16).max
+    unit = next((unit for unit in UNITS if round(deepest * unit) <= largest), None)
+    if unit is None:
+        raise ValueError(
+            f"depth of {deepest:.1f} m does not fit into 16 bits at {UNITS[-1]} steps a metre; "
+            f"up to {largest / UNITS[-1]:.1f} m does"
+        )
     for name in ("depth", "motion_mask"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for index, image in enumerate(clip.images):
@@ -254,29 +236,15 @@ def write_clip(
     np.savetxt(folder / "cam.txt", clip.intrinsics, fmt="%.10g")
     np.savetxt(folder / "poses.txt", clip.poses[:, :3].reshape(-1, 12), fmt="%.10g")
     info = {
-        "source": clip.source,
-        "licence": "MIT",
-        "fps": clip.fps,
-        "depth_units_per_metre": unit,
+        "source": clip.source, "licence": "MIT", "fps": clip.fps, "depth_units_per_metre": unit,
         "notes": "Drawn by ssmde.synthetic; depth, poses and motion masks are exact.",
-    }
+    }  # fmt: skip
     (folder / "scene.json").write_text(json.dumps(info, indent=2) + "\n")
-
-
-def _depth_unit(deepest: float) -> int:
-    largest = np.iinfo(np.uint16).max
-    for unit in UNITS:
-        if round(deepest * unit) <= largest:
-            return unit
-    raise ValueError(
-        f"depth of {deepest:.1f} m does not fit into 16 bits at {UNITS[-1]} steps a metre; "
-        f"up to {largest / UNITS[-1]:.1f} m does"
-    )
 
 
 def wander(
     rng: Generator, frames: int, amplitudes: tuple[float, float, float], step: float
-) -> Float64[ndarray, "n 3"]:
+) -> Points:
     """Smooth values around zero whose change from frame to frame has the mean length `step`.
 
     `amplitudes` is the size of the three coordinates, in the unit of `step`.
@@ -285,7 +253,7 @@ def wander(
     rate = np.array([h[0] for h in HARMONICS])[:, None] * rng.uniform(0.8, 1.25, phase.shape)
     strength = np.array([h[1] for h in HARMONICS])[:, None] * np.array(amplitudes)
 
-    def waves(at: Float64[ndarray, " k"]) -> Float64[ndarray, "k 3"]:
+    def waves(at: Times) -> Float64[ndarray, "k 3"]:
         return (strength * np.sin(rate * at[:, None, None] + phase)).sum(axis=1)
 
     fine = waves(np.linspace(0, LONG, 8000))
@@ -293,9 +261,7 @@ def wander(
     return waves(np.arange(frames) * step / speed)
 
 
-def poses(
-    positions: Float64[ndarray, "n 3"], angles: Float64[ndarray, "n 3"]
-) -> Float64[ndarray, "n 4 4"]:
+def poses(positions: Points, angles: Points) -> Float64[ndarray, "n 4 4"]:
     """Camera-to-world matrices; angles are heading, pitch (up) and roll, in degrees."""
     heading, pitch, roll = np.radians(angles).T
     result = np.zeros((len(positions), 4, 4))
@@ -306,7 +272,7 @@ def poses(
     return result
 
 
-def _turn(a: int, b: int, angle: Float64[ndarray, " n"]) -> Float64[ndarray, "n 3 3"]:
+def _turn(a: int, b: int, angle: Values) -> Float64[ndarray, "n 3 3"]:
     """Rotations that turn axis a towards axis b."""
     turn = np.tile(np.eye(3), (len(angle), 1, 1))
     turn[:, a, a] = turn[:, b, b] = np.cos(angle)
@@ -314,7 +280,7 @@ def _turn(a: int, b: int, angle: Float64[ndarray, " n"]) -> Float64[ndarray, "n 
     return turn
 
 
-def sideways(rng: Generator, frames: int, step: float) -> Float64[ndarray, "n 3"]:
+def sideways(rng: Generator, frames: int, step: float) -> Points:
     """Steps of exactly `step` to the right, and a slight sway up, down, ahead and back."""
     sway = wander(rng, frames, (0.0, 0.5, 0.8), 0.3 * step) if step else np.zeros((frames, 3))
     sway = sway - sway[:1]
@@ -322,7 +288,7 @@ def sideways(rng: Generator, frames: int, step: float) -> Float64[ndarray, "n 3"
     return sway
 
 
-def drive(rng: Generator, frames: int, step: float) -> Float64[ndarray, "n 3"]:
+def drive(rng: Generator, frames: int, step: float) -> Points:
     """Along z at about `step` a frame, a little faster and slower, swaying within the lane."""
     sway = wander(rng, frames, (0.35, 0.02, 3.0), 0.08 * step)
     sway[:, 2] += step * np.arange(frames) - sway[0, 2]

@@ -7,8 +7,6 @@ body moves on. In its own frame a body looks along z and stands on y = 0.
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 from numpy.random import Generator
 
 from ssmde.synthetic.scene import (
@@ -19,8 +17,10 @@ from ssmde.synthetic.scene import (
     Ellipsoid,
     Part,
     Pattern,
+    Poses,
     Shape,
     Texture,
+    Times,
     Track,
     sphere,
     stand,
@@ -114,19 +114,15 @@ def person(rng: Generator, track: Track) -> Body:
         ((0.118, 0.2, 0.078), 0.665, cloth, True),
         ((0.095, 0.1, 0.08), 0.5, trousers, False),
     ]
-    parts = [
-        Part(
-            shape=Ellipsoid((x * tall, y * tall, z * tall)), texture=texture,
-            offset=(0.0, -height * tall, 0.0), casts_shadow=casts,
-        )
-        for (x, y, z), height, texture, casts in trunk
-    ]  # fmt: skip
+    parts: list[Part] = []
+    for (x, y, z), height, texture, casts in trunk:
+        shape = Ellipsoid((x * tall, y * tall, z * tall))
+        parts.append(Part(shape, texture, (0.0, -height * tall, 0.0), casts_shadow=casts))
     sleeve, shoe = textured(rng, shirt, cell=0.16), textured(rng, (0.12, 0.1, 0.1), cell=0.1)
     for side in (-1, 1):
         parts += _limbs(tall, side, trousers, shoe, sleeve, skin)
     speed = _speed(track)
-    return Body(
-        parts=tuple(parts), track=track, leg=LEG * tall, stride=STRIDE if speed else 0.0,
+    return Body(tuple(parts), track, leg=LEG * tall, stride=STRIDE if speed else 0.0,
         pace=WALK * speed, footprint=(0.1, 0.08),
     )  # fmt: skip
 
@@ -137,24 +133,17 @@ def _limbs(
     """Leg, shoe, arm and hand of one side; the shoe's sole is on y = 0."""
     thick, leg = LEG_RADIUS * tall, LEG * tall
     swing = side * STRIDE
-    hip, shoulder = (
-        (side * 0.052 * tall, -leg - thick, 0.0),
-        (side * 0.125 * tall, -0.8 * tall, 0.0),
-    )
+    hip = (side * 0.052 * tall, -leg - thick, 0.0)
+    shoulder = (side * 0.125 * tall, -0.8 * tall, 0.0)
+    foot = Ellipsoid((0.7 * thick, thick, 1.7 * thick))
+    hand = Ellipsoid((0.02 * tall, 0.05 * tall, 0.03 * tall))
+    sole, wrist = (0.0, leg, 0.6 * thick), (0.0, 0.35 * tall, 0.0)
     return [
-        Part(shape=Capsule(leg - thick, thick), texture=trousers, swing=swing, offset=hip),
-        Part(
-            shape=Ellipsoid((0.7 * thick, thick, 1.7 * thick)), texture=shoe, swing=swing,
-            offset=hip, hang=(0.0, leg, 0.6 * thick), casts_shadow=False,
-        ),
-        Part(
-            shape=Capsule(0.28 * tall, 0.028 * tall), texture=sleeve, swing=-swing, offset=shoulder
-        ),
-        Part(
-            shape=Ellipsoid((0.02 * tall, 0.05 * tall, 0.03 * tall)), texture=skin, swing=-swing,
-            offset=shoulder, hang=(0.0, 0.35 * tall, 0.0), casts_shadow=False,
-        ),
-    ]  # fmt: skip
+        Part(Capsule(leg - thick, thick), trousers, hip, swing=swing),
+        Part(foot, shoe, hip, swing=swing, hang=sole, casts_shadow=False),
+        Part(Capsule(0.28 * tall, 0.028 * tall), sleeve, shoulder, swing=-swing),
+        Part(hand, skin, shoulder, swing=-swing, hang=wrist, casts_shadow=False),
+    ]
 
 
 def _speed(track: Track) -> float:
@@ -185,12 +174,12 @@ def car(rng: Generator, track: Track) -> Body:
     windows = Box((0.94 * wide, cabin, 0.62 * long), (0.16, 0.42))
     top = Box((0.94 * wide - 0.17, 0.03, 0.62 * long - 0.42), (0.02, 0.05))
     parts = (
-        Part(shape=hull, texture=body, offset=(0.0, -CLEAR - low, 0.0)),
-        Part(shape=windows, texture=glass, offset=(0.0, -waist - cabin, back)),
-        Part(shape=top, texture=roof, offset=(0.0, -tall - 0.02, back), casts_shadow=False),
+        Part(hull, body, (0.0, -CLEAR - low, 0.0)),
+        Part(windows, glass, (0.0, -waist - cabin, back)),
+        Part(top, roof, (0.0, -tall - 0.02, back), casts_shadow=False),
         *_fittings(rng, long, wide, waist),
     )
-    return Body(parts=parts, track=track, footprint=(wide - 0.05, long - 0.1))
+    return Body(parts, track, footprint=(wide - 0.05, long - 0.1))
 
 
 def _fittings(rng: Generator, long: float, wide: float, waist: float) -> Iterator[Part]:
@@ -213,7 +202,7 @@ def _fittings(rng: Generator, long: float, wide: float, waist: float) -> Iterato
             pieces.append((tyre, rubber, (side * (wide - 0.07), -WHEEL, end)))
             pieces.append((Ellipsoid(disc), rim, (side * (wide - 0.05), -WHEEL, end)))
     for shape, texture, at in pieces:
-        yield Part(shape=shape, texture=texture, offset=at, casts_shadow=False)
+        yield Part(shape, texture, at, casts_shadow=False)
 
 
 def crate(rng: Generator, track: Track) -> Body:
@@ -228,20 +217,20 @@ def crate(rng: Generator, track: Track) -> Body:
         rng, vivid(rng), cell=0.15, pattern="stripes", mark=vivid(rng), period=(0.1, 0.1)
     )
     parts = (
-        Part(shape=Box((half, half, 1.2 * half)), texture=board, offset=(0.0, -half, 0.0)),
-        Part(shape=sphere(ball), texture=skin, offset=(0.0, -2 * half - ball, 0.0)),
+        Part(Box((half, half, 1.2 * half)), board, (0.0, -half, 0.0)),
+        Part(sphere(ball), skin, (0.0, -2 * half - ball, 0.0)),
     )
-    return Body(parts=parts, track=track, footprint=(half, 1.2 * half))
+    return Body(parts, track, footprint=(half, 1.2 * half))
 
 
 def fixed(shape: Shape, texture: Texture, x: float, z: float, y: float = 0.0) -> Body:
     """Something that casts no shadow: the ground, or the walls, within which the lamps hang."""
-    part = Part(shape=shape, texture=texture, casts_shadow=False)
-    return Body(parts=(part,), track=stand(x, z, y=y))
+    part = Part(shape, texture, casts_shadow=False)
+    return Body((part,), stand(x, z, y=y))
 
 
 def to_and_fro(
-    times: Float64[ndarray, " k"],
+    times: Times,
     *,
     center: tuple[float, float],
     half_length: float,
@@ -263,11 +252,11 @@ def to_and_fro(
     positions = np.stack([x, np.zeros_like(ahead), z], axis=1)
     step_ahead, step_aside = half_length * np.cos(angle), -half_wide * np.sin(angle)
     headings = np.unwrap(direction + np.arctan2(step_aside, step_ahead))
-    return Track(times=times, positions=positions, headings=headings)
+    return Track(times, positions, headings)
 
 
 def straight(
-    times: Float64[ndarray, " k"],
+    times: Times,
     through: tuple[float, float],
     when: float,
     velocity: tuple[float, float],
@@ -283,12 +272,10 @@ def straight(
     x, z = (p + v * (ends - when) for p, v in zip(through, velocity, strict=True))
     heading = np.full(2, np.arctan2(velocity[0], velocity[1]))
     positions = np.stack([x, np.full(2, y), z], axis=1)
-    return Track(times=ends, positions=positions, headings=heading)
+    return Track(ends, positions, heading)
 
 
-def ahead_of(
-    times: Float64[ndarray, " k"], T_world_cam: Float64[ndarray, "k 4 4"], distance: float
-) -> Track:
+def ahead_of(times: Times, T_world_cam: Poses, distance: float) -> Track:
     """Always the same distance ahead of the camera, on the ground, whichever way it turns."""
     forward = T_world_cam[:, :3, 2]
     headings = np.arctan2(forward[:, 0], forward[:, 2])
@@ -296,4 +283,4 @@ def ahead_of(
     positions[:, 0] += distance * np.sin(headings)
     positions[:, 2] += distance * np.cos(headings)
     positions[:, 1] = 0.0
-    return Track(times=times, positions=positions, headings=np.unwrap(headings))
+    return Track(times, positions, np.unwrap(headings))

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8
 from numpy import ndarray
 
-from ssmde.synthetic.scene import Placed, Scene, place
+from ssmde.synthetic.scene import Indices, Pixels, Placed, Scene, Values, place
 from ssmde.synthetic.shading import Camera, shade
 
 NEAR = 0.02  # metres; parts nearer than this to the camera's plane are cut off when culled
@@ -25,26 +25,19 @@ SUBPIXELS = ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))
 class Picture(NamedTuple):
     """One frame and its truth."""
 
-    image: UInt8[ndarray, "h w 3"]
-    """RGB."""
-    depth: Float32[ndarray, "h w"]
-    """Metres along z; 0 where the ray meets nothing."""
-    moving: UInt8[ndarray, "h w"]
-    """255 where the surface moves by itself at this time, else 0."""
-    body: Int32[ndarray, "h w"]
-    """Index of the body in the scene; -1 where the ray meets nothing."""
+    image: UInt8[ndarray, "h w 3"]  # RGB
+    depth: Float32[ndarray, "h w"]  # metres along z; 0 where the ray meets nothing
+    moving: UInt8[ndarray, "h w"]  # 255 where the surface moves by itself at this time, else 0
+    body: Int32[ndarray, "h w"]  # index of the body in the scene; -1 where the ray meets nothing
 
 
 class Outlines(NamedTuple):
     """Where the parts lie that a camera may see; q of the p parts, the nearest first."""
 
     part: Int64[ndarray, " q"]
-    nearest: Float64[ndarray, " q"]
-    """Least depth, in metres."""
-    frame: Float64[ndarray, "q 4"]
-    """Pixels around the part: left, top, right, bottom."""
-    eye: Float64[ndarray, "q 3"]
-    """The camera's centre in the frame of the part."""
+    nearest: Float64[ndarray, " q"]  # least depth, in metres
+    frame: Float64[ndarray, "q 4"]  # pixels around the part: left, top, right, bottom
+    eye: Float64[ndarray, "q 3"]  # the camera's centre in the frame of the part
 
 
 def outline(placed: Placed, camera: Camera, size: tuple[int, int], far: float) -> Outlines:
@@ -91,8 +84,8 @@ def _frames(
 
 
 def trace(
-    placed: Placed, outlines: Outlines, camera: Camera, pixels: Float64[ndarray, "n 2"]
-) -> tuple[Float64[ndarray, " n"], Int64[ndarray, " n"]]:
+    placed: Placed, outlines: Outlines, camera: Camera, pixels: Pixels
+) -> tuple[Values, Indices]:
     """Depth and part each pixel's ray meets first: infinite and -1 where it meets nothing."""
     # Sorted by row, the pixels a part can touch are close to one slice.
     order = np.argsort(pixels[:, 1], kind="stable")

@@ -4,8 +4,6 @@ The camera stands near the origin and looks along z; the free space is `STAGE`.
 """
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 from numpy.random import Generator
 
 from ssmde.synthetic.bodies import (
@@ -30,8 +28,10 @@ from ssmde.synthetic.scene import (
     Ellipsoid,
     Part,
     Plane,
+    Poses,
     Scene,
     Texture,
+    Times,
     Track,
     sphere,
     stand,
@@ -58,7 +58,7 @@ def room(rng: Generator) -> Scene:
     ]
     light = np.array([rng.uniform(-0.35, 0.35), -1.0, rng.uniform(-0.5, -0.1)])
     x, y, z = (light / np.linalg.norm(light)).tolist()
-    return Scene(bodies=tuple(bodies), light=(x, y, z), ambient=0.78)
+    return Scene(tuple(bodies), light=(x, y, z), ambient=0.78)
 
 
 def _floor(rng: Generator) -> Texture:
@@ -141,11 +141,8 @@ def _picture(
     )  # fmt: skip
     frame = textured(rng, pick(rng, WOODS), cell=0.2)
     outer = tuple(size + 0.03 if size > 0.1 else size * 0.5 for size in half)
-    parts = (
-        Part(shape=Box(half), texture=picture),
-        Part(shape=Box((outer[0], outer[1], outer[2])), texture=frame),
-    )
-    return Body(parts=parts, track=stand(x, z, y=y))
+    parts = (Part(Box(half), picture), Part(Box((outer[0], outer[1], outer[2])), frame))
+    return Body(parts, stand(x, z, y=y))
 
 
 def _along_walls(rng: Generator, half_wide: float, front: float) -> list[Body]:
@@ -183,23 +180,14 @@ def _cupboard(
         rng, pick(rng, [*WOODS, *PAINTS]), cell=0.35, depth=0.6, pattern="blocks",
         mark=(0.12, 0.1, 0.09), period=(0.45, 0.4), duty=(0.05, 0.06), variation=0.2,
     )  # fmt: skip
-    parts = [
-        Part(shape=Box((half_x, half_tall, half_z)), texture=doors, offset=(0.0, -half_tall, 0.0))
-    ]
+    parts = [Part(Box((half_x, half_tall, half_z)), doors, (0.0, -half_tall, 0.0))]
     top = -2 * half_tall
     if half_tall < 0.75:
         ball, box = rng.uniform(0.08, 0.15), rng.uniform(0.08, 0.18)
-        parts += [
-            Part(
-                shape=sphere(ball), texture=_toy(rng),
-                offset=(0.0, top - ball, 0.5 * half_z),
-            ),
-            Part(
-                shape=Box((0.1, box, 0.12)), texture=_toy(rng), turn=rng.uniform(0, 1.5),
-                offset=(0.0, top - box, -0.4 * half_z),
-            ),
-        ]  # fmt: skip
-    return Body(parts=tuple(parts), track=stand(x, z), footprint=(half_x, half_z))
+        parts.append(Part(sphere(ball), _toy(rng), (0.0, top - ball, 0.5 * half_z)))
+        at, toy = (0.0, top - box, -0.4 * half_z), _toy(rng)
+        parts.append(Part(Box((0.1, box, 0.12)), toy, at, turn=rng.uniform(0, 1.5)))
+    return Body(tuple(parts), stand(x, z), footprint=(half_x, half_z))
 
 
 def _toy(rng: Generator) -> Texture:
@@ -219,57 +207,46 @@ def _sofa(rng: Generator, x: float, z: float) -> Body:
         ((0.8, 0.21, 0.4), (0.0, -0.21, 0.0)), ((0.8, 0.25, 0.12), (0.0, -0.6, 0.28)),
         ((0.11, 0.3, 0.42), (-0.8, -0.3, 0.0)), ((0.11, 0.3, 0.42), (0.8, -0.3, 0.0)),
     ]  # fmt: skip
-    parts = tuple(Part(shape=Box(half), texture=cloth, offset=at) for half, at in boxes)
-    return Body(parts=parts, track=stand(x, z), footprint=(0.9, 0.42))
+    parts = tuple(Part(Box(half), cloth, at) for half, at in boxes)
+    return Body(parts, stand(x, z), footprint=(0.9, 0.42))
 
 
 def _plant(rng: Generator, x: float, z: float) -> Body:
     pot = textured(rng, (0.7, 0.4, 0.28), cell=0.15)
     leaves = textured(rng, (0.25, 0.55, 0.2), cell=0.16, depth=0.25)
     parts = [
-        Part(shape=Box((0.17, 0.17, 0.17), (-0.04, -0.04)), texture=pot, offset=(0.0, -0.17, 0.0)),
-        Part(shape=Capsule(0.5, 0.02), texture=pot, offset=(0.0, -0.8, 0.0)),
+        Part(Box((0.17, 0.17, 0.17), (-0.04, -0.04)), pot, (0.0, -0.17, 0.0)),
+        Part(Capsule(0.5, 0.02), pot, (0.0, -0.8, 0.0)),
     ]
     for height in (0.7, 0.95, 1.2):
         size, dx, dz = rng.uniform(0.16, 0.26), *rng.uniform(-0.1, 0.1, 2)
-        parts.append(
-            Part(
-                shape=Ellipsoid((size, 0.8 * size, size)), texture=leaves, offset=(dx, -height, dz)
-            )
-        )
-    return Body(parts=tuple(parts), track=stand(x, z), footprint=(0.16, 0.16))
+        parts.append(Part(Ellipsoid((size, 0.8 * size, size)), leaves, (dx, -height, dz)))
+    return Body(tuple(parts), stand(x, z), footprint=(0.16, 0.16))
 
 
 def _middle(rng: Generator, front: float) -> list[Body]:
     """A table with things on it behind the stage, a ball or a box beside it."""
     wood = textured(rng, pick(rng, WOODS), cell=0.3)
     x = float(rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 0.9))
-    parts = [Part(shape=Box((0.65, 0.025, 0.36)), texture=wood, offset=(0.0, -0.725, 0.0))]
+    parts = [Part(Box((0.65, 0.025, 0.36)), wood, (0.0, -0.725, 0.0))]
     for dx in (-0.58, 0.58):
         for dz in (-0.3, 0.3):
-            leg = Part(shape=Box((0.03, 0.35, 0.03)), texture=wood, offset=(dx, -0.35, dz))
+            leg = Part(Box((0.03, 0.35, 0.03)), wood, (dx, -0.35, dz))
             parts.append(leg)
     ball = rng.uniform(0.1, 0.17)
-    parts.append(Part(shape=sphere(ball), texture=_toy(rng), offset=(-0.3, -0.75 - ball, 0.0)))
-    parts.append(
-        Part(shape=Box((0.16, 0.12, 0.1)), texture=_toy(rng), turn=0.5, offset=(0.25, -0.87, 0.05))
-    )
-    table = Body(parts=tuple(parts), track=stand(x, min(4.4, front - 1.1), heading=0.2))
+    parts.append(Part(sphere(ball), _toy(rng), (-0.3, -0.75 - ball, 0.0)))
+    parts.append(Part(Box((0.16, 0.12, 0.1)), _toy(rng), turn=0.5, offset=(0.25, -0.87, 0.05)))
+    table = Body(tuple(parts), stand(x, min(4.4, front - 1.1), heading=0.2))
     half = float(rng.uniform(0.18, 0.3))
     crate = Body(
-        parts=(Part(shape=Box((half, half, half)), texture=_toy(rng), offset=(0.0, -half, 0.0)),),
+        (Part(Box((half, half, half)), _toy(rng), (0.0, -half, 0.0)),),
         track=stand(-1.6 * np.sign(x), 4.1, heading=rng.uniform(0, 1.5)),
         footprint=(half, half),
     )
     return [table, crate]
 
 
-def room_movers(
-    rng: Generator,
-    movers: str,
-    times: Float64[ndarray, " k"],
-    T_world_cam: Float64[ndarray, "k 4 4"],
-) -> list[Body]:
+def room_movers(rng: Generator, movers: str, times: Times, T_world_cam: Poses) -> list[Body]:
     """Two people and a box on wheels for the free middle of a room, or one who leads the way."""
     near, far = STAGE[1], STAGE[2]
     depths = np.linspace(near + 0.2, far - 0.2, 3) + rng.uniform(-0.1, 0.1, 3)

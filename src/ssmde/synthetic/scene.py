@@ -15,6 +15,13 @@ from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
 Color = tuple[float, float, float]
+Points = Float64[ndarray, "n 3"]  # or vectors
+Rays = Float64[ndarray, "#n 3"]  # origins or directions, one for all or one each
+Pixels = Float64[ndarray, "n 2"]
+Values = Float64[ndarray, " n"]
+Indices = Int64[ndarray, " n"]
+Times = Float64[ndarray, " k"]  # seconds
+Poses = Float64[ndarray, "k 4 4"]  # camera to world
 Pattern = Literal["plain", "stripes", "checks", "blocks", "windows", "lanes", "cap"]
 TINY = 1e-30  # stands for a slope of exactly zero, so that a division gives a huge number
 CURVED = -1  # face axis of a surface that has no flat faces
@@ -23,35 +30,28 @@ CURVED = -1  # face axis of a surface that has no flat faces
 class Surface(NamedTuple):
     """What a shape looks like at points on it."""
 
-    normals: Float64[ndarray, "n 3"]
-    """Unit normals; outwards (either side for a plane)."""
-    axis: Int64[ndarray, " n"]
-    """Axis across the flat face (0, 1, 2), or -1 on a curved surface."""
-    face: Int64[ndarray, " n"]
-    """Number of the face, so that each gets a texture of its own."""
+    normals: Points  # unit normals; outwards (either side for a plane)
+    axis: Indices  # axis across the flat face (0, 1, 2), or -1 on a curved surface
+    face: Indices  # number of the face, so that each gets a texture of its own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Texture:
     """Colors of one surface: two mixed by noise, a third put on by a pattern."""
 
-    base: Color
-    """RGB in [0, 1]."""
-    second: Color
-    """Noise mixes this one into `base`."""
+    base: Color  # RGB in [0, 1]
+    second: Color  # noise mixes this one into `base`
     mark: Color = (1.0, 1.0, 1.0)
     """Color of the pattern: the joints of blocks, the glass of windows, the paint of lanes."""
     pattern: Pattern = "plain"
     period: tuple[float, float] = (1.0, 1.0)
     """Size of a repeat along the surface: across and down (ground: across and ahead), metres."""
-    duty: tuple[float, float] = (0.5, 0.5)
-    """Share of a period that is marked, in both directions."""
+    duty: tuple[float, float] = (0.5, 0.5)  # share of a period that is marked, in both directions
     variation: float = 0.0
     """How much neighboring blocks or windows differ in brightness, from 0 to 1."""
     shift: float = 0.0
     """How far each row of blocks is moved, as a share of a period: 0.5 for bricks."""
-    cell: float = 1.0
-    """Size of the coarsest grain of the noise, in metres."""
+    cell: float = 1.0  # size of the coarsest grain of the noise, in metres
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Where in the endless noise this texture lies, in cells."""
 
@@ -60,14 +60,11 @@ class Texture:
 class Plane:
     """Rectangle through the origin, across one axis."""
 
-    axis: int
-    """Axis across it: 1 is a floor, 2 a wall straight ahead, 0 a wall at the side."""
+    axis: int  # axis across it: 1 is a floor, 2 a wall straight ahead, 0 a wall at the side
     half: tuple[float, float] = (np.inf, np.inf)
     """Half sizes along the two other axes, in x, y, z order."""
 
-    def meet(
-        self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
-    ) -> Float64[ndarray, " n"]:
+    def meet(self, origins: Rays, directions: Rays) -> Values:
         """First t > 0 at which each ray enters the shape; infinite where it misses."""
         slope = directions[:, self.axis]
         t = -origins[:, self.axis] / np.where(slope == 0, TINY, slope)
@@ -77,7 +74,7 @@ class Plane:
                 hit &= np.abs(origins[:, other] + t * directions[:, other]) <= half
         return np.where(hit, t, np.inf)
 
-    def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
+    def surface(self, points: Points) -> Surface:
         """Normals and faces at points on the shape."""
         normals = np.zeros_like(points)
         normals[:, self.axis] = 1.0
@@ -115,14 +112,11 @@ def _faces(
 class Box:
     """Box around the origin, whose sides may lean inwards like the windows of a car."""
 
-    half: tuple[float, float, float]
-    """Half sizes along x, y, z, at the bottom."""
+    half: tuple[float, float, float]  # half sizes along x, y, z, at the bottom
     lean: tuple[float, float] = (0.0, 0.0)
     """How much the half sizes along x and z shrink from bottom to top, in metres."""
 
-    def meet(
-        self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
-    ) -> Float64[ndarray, " n"]:
+    def meet(self, origins: Rays, directions: Rays) -> Values:
         """First t > 0 at which each ray enters the shape; infinite where it misses."""
         normals, offsets = _faces(self.half, self.lean)
         slope = normals @ directions.T
@@ -132,7 +126,7 @@ class Box:
         leave = np.where(slope > 0, t, np.inf).min(axis=0)
         return np.where((enter <= leave) & (enter > 0), enter, np.inf)
 
-    def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
+    def surface(self, points: Points) -> Surface:
         """Normals and faces at points on the shape."""
         normals, offsets = _faces(self.half, self.lean)
         face = np.abs(normals @ points.T - offsets[:, None]).argmin(axis=0)
@@ -148,18 +142,15 @@ class Box:
 class Ellipsoid:
     """Ellipsoid around the origin; a sphere when the three radii are equal."""
 
-    radii: tuple[float, float, float]
-    """Half axes along x, y, z."""
+    radii: tuple[float, float, float]  # half axes along x, y, z
 
-    def meet(
-        self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
-    ) -> Float64[ndarray, " n"]:
+    def meet(self, origins: Rays, directions: Rays) -> Values:
         """First t > 0 at which each ray enters the shape; infinite where it misses."""
         radii = np.array(self.radii)
         o, d = origins / radii, directions / radii
         return first_root((d * d).sum(1), (o * d).sum(1), (o * o).sum(1) - 1)
 
-    def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
+    def surface(self, points: Points) -> Surface:
         """Normals and faces at points on the shape."""
         return curved(points / np.array(self.radii) ** 2)
 
@@ -178,13 +169,10 @@ def sphere(radius: float) -> Ellipsoid:
 class Capsule:
     """Cylinder with round ends; its axis hangs from the origin down the y axis."""
 
-    length: float
-    """Distance between the centres of the two ends."""
+    length: float  # distance between the centres of the two ends
     radius: float
 
-    def meet(
-        self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
-    ) -> Float64[ndarray, " n"]:
+    def meet(self, origins: Rays, directions: Rays) -> Values:
         """First t > 0 at which each ray enters the shape; infinite where it misses."""
         o, d, square = origins[:, ::2], directions[:, ::2], self.radius**2
         across = np.maximum((d * d).sum(1), TINY)
@@ -194,14 +182,12 @@ class Capsule:
         # Entered the endless cylinder beyond an end: only that round end can be met.
         end = origins - np.where(y[:, None] < 0, 0, self.length) * np.array([0.0, 1.0, 0.0])
         cap = first_root(
-            (directions * directions).sum(1),
-            (end * directions).sum(1),
-            (end * end).sum(1) - square,
+            (directions * directions).sum(1), (end * directions).sum(1), (end * end).sum(1) - square
         )
         t = np.where((y >= 0) & (y <= self.length), side, cap)
         return np.where(missed | (t <= 0), np.inf, t)
 
-    def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
+    def surface(self, points: Points) -> Surface:
         """Normals and faces at points on the shape."""
         outwards = points.copy()
         outwards[:, 1] -= points[:, 1].clip(0, self.length)
@@ -217,13 +203,11 @@ class Capsule:
 class Shape(Protocol):
     """Anything rays can meet, in a frame of its own."""
 
-    def meet(
-        self, origins: Float64[ndarray, "#n 3"], directions: Float64[ndarray, "#n 3"]
-    ) -> Float64[ndarray, " n"]:
+    def meet(self, origins: Rays, directions: Rays) -> Values:
         """First t > 0 at which each ray enters the shape; infinite where it misses."""
         ...
 
-    def surface(self, points: Float64[ndarray, "n 3"]) -> Surface:
+    def surface(self, points: Points) -> Surface:
         """Normals and faces at points on the shape."""
         ...
 
@@ -232,7 +216,7 @@ class Shape(Protocol):
         ...
 
 
-def curved(outwards: Float64[ndarray, "n 3"]) -> Surface:
+def curved(outwards: Points) -> Surface:
     """A surface without flat faces, whose normals point along the given vectors."""
     normals = outwards / np.linalg.norm(outwards, axis=1, keepdims=True)
     return Surface(normals, np.full(len(normals), CURVED), np.zeros(len(normals), np.int64))
@@ -244,7 +228,7 @@ def first_root(
     c: Float64[ndarray, "#n"],
     *,
     behind: bool = False,
-) -> Float64[ndarray, " n"]:
+) -> Values:
     """Smaller root of a t^2 + 2 b t + c = 0; infinite without one, or at t <= 0 unless `behind`."""
     inside = b * b - a * c
     t = (-b - np.sqrt(np.maximum(inside, 0))) / a
@@ -254,16 +238,13 @@ def first_root(
 MOMENT = 1e-4  # seconds before and after, to see whether a body moves
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Track:
     """Where a body is at any time: straight lines between the given points."""
 
-    times: Float64[ndarray, " k"]
-    """Seconds, rising."""
-    positions: Float64[ndarray, "k 3"]
-    """Origin of the body in the world, in metres."""
-    headings: Float64[ndarray, " k"]
-    """Radians about the vertical."""
+    times: Times  # seconds, rising
+    positions: Float64[ndarray, "k 3"]  # origin of the body in the world, in metres
+    headings: Times  # radians about the vertical
 
     def at(self, time: float) -> tuple[Float64[ndarray, " 3"], float]:
         """Position and heading; before the first and after the last time the body stands."""
@@ -285,7 +266,7 @@ def stand(x: float, z: float, *, heading: float = 0.0, y: float = 0.0) -> Track:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """One textured shape of a body."""
 
@@ -293,17 +274,15 @@ class Part:
     texture: Texture
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Origin of the shape in the frame of the body, in metres."""
-    turn: float = 0.0
-    """Heading of the shape relative to the body, in radians."""
+    turn: float = 0.0  # heading of the shape relative to the body, in radians
     swing: float = 0.0
     """Largest angle, in radians, by which a walking body swings this part to and fro."""
     hang: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Where the shape lies in the frame that swings around `offset`, in metres."""
-    casts_shadow: bool = True
-    """False for small things whose shadow nobody misses; it saves time."""
+    casts_shadow: bool = True  # False for small things whose shadow nobody misses; it saves time
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Body:
     """Parts that move together."""
 
@@ -311,23 +290,19 @@ class Body:
     track: Track
     leg: float = 0.0
     """Length of a swinging leg, in metres: the body sinks so that the standing foot stays down."""
-    stride: float = 0.0
-    """Largest swing of the legs, in radians; 0 for anything that does not walk."""
-    pace: float = 0.0
-    """Strides, in radians a second."""
+    stride: float = 0.0  # largest swing of the legs, in radians; 0 for anything that does not walk
+    pace: float = 0.0  # strides, in radians a second
     footprint: tuple[float, float] | None = None
     """Half sizes (across, along) of the contact with the ground, which darkens it; None: none."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """Bodies and light; all a picture needs but the camera."""
 
     bodies: tuple[Body, ...]
-    light: tuple[float, float, float]
-    """Unit vector towards the light."""
-    ambient: float = 0.5
-    """Share of the light that comes from everywhere."""
+    light: tuple[float, float, float]  # unit vector towards the light
+    ambient: float = 0.5  # share of the light that comes from everywhere
     sky: tuple[Color, Color] = ((0.85, 0.89, 0.94), (0.42, 0.6, 0.86))
     """Color at the horizon and overhead, where no surface is met."""
     far: float = np.inf
@@ -338,15 +313,12 @@ class Placed(NamedTuple):
     """Every part of a scene at one moment; p parts, all arrays in the same order."""
 
     parts: tuple[Part, ...]
-    rotations: Float64[ndarray, "p 3 3"]
-    """Turn vectors of a part into the world."""
+    rotations: Float64[ndarray, "p 3 3"]  # turn vectors of a part into the world
     origins: Float64[ndarray, "p 3"]
-    body: Int64[ndarray, " p"]
-    """Which body of the scene a part belongs to."""
+    body: Int64[ndarray, " p"]  # which body of the scene a part belongs to
     moving: Bool[ndarray, " p"]
     casts: Bool[ndarray, " p"]
-    corners: Float64[ndarray, "p 8 3"]
-    """Corners of the box around each part, in the world."""
+    corners: Float64[ndarray, "p 8 3"]  # corners of the box around each part, in the world
     contacts: Float64[ndarray, "k 6"]
     """Footprints: x, y, z and heading of the body, half sizes across and along."""
 

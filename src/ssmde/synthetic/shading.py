@@ -13,10 +13,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64
 from numpy import ndarray
 
-from ssmde.synthetic.scene import Pattern, Placed, Scene, Texture
+from ssmde.synthetic.scene import Indices, Pattern, Pixels, Placed, Points, Scene, Texture, Values
 
 TABLE = 32  # the noise repeats after this many cells
 OCTAVES = 6  # each has cells half as wide as the one before
@@ -57,7 +57,7 @@ class Camera:
             centre=intrinsics[:2, 2],
         )
 
-    def rays(self, pixels: Float64[ndarray, "n 2"]) -> Float64[ndarray, "n 3"]:
+    def rays(self, pixels: Pixels) -> Points:
         """Directions in the world, scaled to z = 1 in the camera."""
         plane = (pixels - self.centre) / self.focal
         return np.concatenate([plane, np.ones((len(plane), 1))], axis=1) @ self.rotation.T
@@ -67,20 +67,15 @@ class Camera:
 class _Points:
     """Points on surfaces, as the rays have met them; m points."""
 
-    world: Float64[ndarray, "m 3"]
-    normals: Float64[ndarray, "m 3"]
-    color: Float64[ndarray, "m 3"]
-    face: Int64[ndarray, " m"]
+    world: Points
+    normals: Points
+    color: Points
+    face: Indices
 
 
 def shade(
-    scene: Scene,
-    placed: Placed,
-    camera: Camera,
-    pixels: Float64[ndarray, "n 2"],
-    depth: Float64[ndarray, " n"],
-    part: Int64[ndarray, " n"],
-) -> tuple[Float64[ndarray, "n 3"], Int64[ndarray, " n"], Float64[ndarray, " n"]]:
+    scene: Scene, placed: Placed, camera: Camera, pixels: Pixels, depth: Values, part: Indices
+) -> tuple[Points, Indices, Values]:
     """RGB about in [0, 1], number of the face, and 1 where direct light arrives, for each pixel."""
     directions = camera.rays(pixels)
     color = np.empty((len(pixels), 3))
@@ -108,9 +103,7 @@ def shade(
     return color, face, lit
 
 
-def _sky(
-    scene: Scene, directions: Float64[ndarray, "n 3"], camera: Camera
-) -> Float64[ndarray, "n 3"]:
+def _sky(scene: Scene, directions: Points, camera: Camera) -> Points:
     horizon, overhead = np.array(scene.sky[0]), np.array(scene.sky[1])
     unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
     up = np.sqrt((-unit[:, 1:2]).clip(0, 1))
@@ -122,11 +115,7 @@ def _sky(
 
 
 def _surfaces(
-    placed: Placed,
-    camera: Camera,
-    directions: Float64[ndarray, "m 3"],
-    depth: Float64[ndarray, " m"],
-    part: Int64[ndarray, " m"],
+    placed: Placed, camera: Camera, directions: Points, depth: Values, part: Indices
 ) -> _Points:
     """Normal and texture of every point; the points are sorted by part."""
     starts = np.flatnonzero(np.diff(part, prepend=-1))
@@ -162,11 +151,7 @@ def _surfaces(
 
 
 def _in_light(
-    placed: Placed,
-    camera: Camera,
-    points: Float64[ndarray, "m 3"],
-    light: Float64[ndarray, " 3"],
-    cosine: Float64[ndarray, " m"],
+    placed: Placed, camera: Camera, points: Points, light: Float64[ndarray, " 3"], cosine: Values
 ) -> Bool[ndarray, " m"]:
     """Whether light reaches each point: it faces the light, and no part stands between."""
     # Seen from the light, a shadow is the outline of a part: compare boxes in that view first.
@@ -201,7 +186,7 @@ def _in_light(
     return result
 
 
-def _contact(contacts: Float64[ndarray, "k 6"], points: _Points) -> Float64[ndarray, " m"]:
+def _contact(contacts: Float64[ndarray, "k 6"], points: _Points) -> Values:
     """Share of the light left on the ground around the bodies that stand on it, in (0, 1]."""
     left = np.ones(len(points.world))
     ground = np.flatnonzero(points.normals[:, 1] < -0.99)
@@ -249,11 +234,7 @@ def value_noise(cells: Float32[ndarray, "n 3"]) -> Float32[ndarray, " n"]:
     return total
 
 
-def fractal_noise(
-    coordinates: Float64[ndarray, "n 3"],
-    cell: Float64[ndarray, " n"],
-    footprint: Float64[ndarray, " n"],
-) -> Float32[ndarray, " n"]:
+def fractal_noise(coordinates: Points, cell: Values, footprint: Values) -> Float32[ndarray, " n"]:
     """Grain of many sizes, about in [-1, 1]: octaves of value noise, none finer than the pixel.
 
     Args:
@@ -279,24 +260,19 @@ def fractal_noise(
 class Spots(NamedTuple):
     """Points that share a pattern, with the numbers of their textures."""
 
-    s: Float64[ndarray, " n"]
-    """Across, in metres."""
-    t: Float64[ndarray, " n"]
-    """Down (on the ground: ahead), in metres."""
-    width: Float64[ndarray, "n 2"]
-    """Width of the filter along both, in metres."""
-    period: Float64[ndarray, "n 2"]
-    duty: Float64[ndarray, "n 2"]
-    variation: Float64[ndarray, " n"]
-    shift: Float64[ndarray, " n"]
+    s: Values  # across, in metres
+    t: Values  # down (on the ground: ahead), in metres
+    width: Pixels  # width of the filter along both, in metres
+    period: Pixels
+    duty: Pixels
+    variation: Values
+    shift: Values
 
 
-Weights = tuple[Float64[ndarray, " n"], Float64[ndarray, " n"]]
+Weights = tuple[Values, Values]
 
 
-def _pulse(
-    x: Float64[ndarray, " n"], duty: Float64[ndarray, "#n"], width: Float64[ndarray, " n"]
-) -> Float64[ndarray, " n"]:
+def _pulse(x: Values, duty: Float64[ndarray, "#n"], width: Values) -> Values:
     """Mean over `width` of a wave that is 1 on the first `duty` of every whole number, else 0."""
     width = np.maximum(width, 1e-3)
     low, high = x - width / 2, x + width / 2
@@ -323,7 +299,7 @@ def _lanes(at: Spots) -> Weights:
     """A dashed line in the middle, solid ones at +-period[0]; lines as wide as duty[0] metres."""
     width, line, side = np.maximum(at.width[:, 0], 1e-3), at.duty[:, 0], at.period[:, 0]
 
-    def stroke(centre: Float64[ndarray, "#n"]) -> Float64[ndarray, " n"]:
+    def stroke(centre: Float64[ndarray, "#n"]) -> Values:
         low = np.maximum(at.s - width / 2, centre - line / 2)
         high = np.minimum(at.s + width / 2, centre + line / 2)
         return np.maximum(high - low, 0) / width
@@ -340,7 +316,7 @@ def _cap(at: Spots) -> Weights:
     return (above + 0.5).clip(0, 1), np.zeros_like(above)
 
 
-def _grid(at: Spots) -> tuple[ndarray, ndarray, Float64[ndarray, " n"]]:
+def _grid(at: Spots) -> tuple[ndarray, ndarray, Values]:
     """Marked share across and down, and how much brighter or darker each block is."""
     s, t = at.s / at.period[:, 0], at.t / at.period[:, 1]
     ws, wt = at.width[:, 0] / at.period[:, 0], at.width[:, 1] / at.period[:, 1]
@@ -375,11 +351,8 @@ PATTERNS: dict[Pattern, Callable[[Spots], Weights]] = {
 
 
 def paint(
-    textures: Sequence[Texture],
-    which: Int64[ndarray, " n"],
-    coordinates: Float64[ndarray, "n 3"],
-    footprint: Float64[ndarray, "n 3"],
-) -> Float64[ndarray, "n 3"]:
+    textures: Sequence[Texture], which: Indices, coordinates: Points, footprint: Points
+) -> Points:
     """RGB, about in [0, 1], of points on textured surfaces.
 
     Args:
@@ -420,9 +393,7 @@ def paint(
     return color
 
 
-def unfold(
-    points: Float64[ndarray, "n 3"], axis: Int64[ndarray, " n"], third: Float64[ndarray, " n"]
-) -> Float64[ndarray, "n 3"]:
+def unfold(points: Points, axis: Indices, third: Values) -> Points:
     """Coordinates on the surface: (across, down, `third`) on flat faces, x, y, z on curved ones.
 
     Args:

@@ -6,8 +6,6 @@ The road runs along z; the camera drives on its right half, at x = `LANE`.
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 from numpy.random import Generator
 
 from ssmde.synthetic.bodies import (
@@ -21,7 +19,19 @@ from ssmde.synthetic.bodies import (
     textured,
     to_and_fro,
 )
-from ssmde.synthetic.scene import Body, Box, Capsule, Ellipsoid, Part, Plane, Scene, Track, stand
+from ssmde.synthetic.scene import (
+    Body,
+    Box,
+    Capsule,
+    Ellipsoid,
+    Part,
+    Plane,
+    Poses,
+    Scene,
+    Times,
+    Track,
+    stand,
+)
 
 LANE = 1.75  # metres right of the middle line
 ROAD = 6.2  # half width of the road with its parking strips
@@ -57,7 +67,7 @@ def street(rng: Generator, length: float, at: list[float]) -> Scene:
             bodies += _kerbside(rng, side, start, stop)
     light = np.array([rng.uniform(-0.7, 0.7), -1.0, rng.uniform(-0.7, 0.2)])
     x, y, z = (light / np.linalg.norm(light)).tolist()
-    return Scene(bodies=tuple(bodies), light=(x, y, z), ambient=0.62, far=FAR)
+    return Scene(tuple(bodies), light=(x, y, z), ambient=0.62, far=FAR)
 
 
 def _stretches(at: list[float], end: float) -> Iterator[tuple[float, float]]:
@@ -129,21 +139,12 @@ def _house(rng: Generator, side: int, z: float, half_wide: float) -> Body:
     )  # fmt: skip
     roof = textured(rng, (0.5, 0.3, 0.26), cell=1.0, depth=0.6)
     parts = (
-        Part(
-            shape=Box((deep, tall / 2, half_wide)), texture=wall, offset=(0.0, -tall / 2 - 3.1, 0.0)
-        ),
-        Part(shape=Box((deep, 1.6, half_wide)), texture=shop, offset=(0.0, -1.6, 0.0)),
-        Part(
-            shape=Box((deep + 0.25, 0.12, half_wide)), texture=shop, offset=(0.0, -3.25, 0.0)
-        ),
-        Part(
-            shape=Box((deep + 0.3, 0.9, half_wide), (2.4, 0.0)), texture=roof,
-            offset=(0.0, -tall - 4.0, 0.0),
-        ),
-    )  # fmt: skip
-    return Body(
-        parts=parts, track=stand(side * (PAVEMENT + deep + front), z), footprint=(deep, half_wide)
+        Part(Box((deep, tall / 2, half_wide)), wall, (0.0, -tall / 2 - 3.1, 0.0)),
+        Part(Box((deep, 1.6, half_wide)), shop, (0.0, -1.6, 0.0)),
+        Part(Box((deep + 0.25, 0.12, half_wide)), shop, (0.0, -3.25, 0.0)),
+        Part(Box((deep + 0.3, 0.9, half_wide), (2.4, 0.0)), roof, (0.0, -tall - 4.0, 0.0)),
     )
+    return Body(parts, stand(side * (PAVEMENT + deep + front), z), footprint=(deep, half_wide))
 
 
 def _kerbside(rng: Generator, side: int, start: float, stop: float) -> list[Body]:
@@ -175,12 +176,12 @@ def _tree(rng: Generator, x: float, z: float) -> Body:
     bark = textured(rng, (0.4, 0.3, 0.22), cell=0.3)
     leaves = textured(rng, pick(rng, ((0.3, 0.5, 0.2), (0.4, 0.52, 0.24))), cell=0.9, depth=0.25)
     tall, wide = rng.uniform(2.6, 3.6), rng.uniform(0.9, 1.4)
-    parts = [Part(shape=Capsule(tall, 0.14), texture=bark, offset=(0.0, -tall - 0.14, 0.0))]
+    parts = [Part(Capsule(tall, 0.14), bark, (0.0, -tall - 0.14, 0.0))]
     for dx, dy, dz in ((0.0, 0.9, 0.0), (-0.5, 0.2, 0.4), (0.5, 0.3, -0.4)):
         size = wide * rng.uniform(0.8, 1.1)
         crown = Ellipsoid((size, 0.85 * size, size))
-        parts.append(Part(shape=crown, texture=leaves, offset=(dx, -tall - dy, dz)))
-    return Body(parts=tuple(parts), track=stand(x, z, y=-KERB), footprint=(0.05, 0.05))
+        parts.append(Part(crown, leaves, (dx, -tall - dy, dz)))
+    return Body(tuple(parts), stand(x, z, y=-KERB), footprint=(0.05, 0.05))
 
 
 def _lamp(rng: Generator, x: float, z: float) -> Body:
@@ -188,19 +189,15 @@ def _lamp(rng: Generator, x: float, z: float) -> Body:
     glass = textured(rng, (0.95, 0.93, 0.8), cell=0.2, depth=0.8)
     inwards = -float(np.sign(x))
     parts = (
-        Part(shape=Capsule(4.6, 0.07), texture=iron, offset=(0.0, -4.67, 0.0)),
-        Part(shape=Box((0.6, 0.04, 0.05)), texture=iron, offset=(0.55 * inwards, -4.7, 0.0)),
-        Part(shape=Box((0.25, 0.07, 0.12)), texture=glass, offset=(1.1 * inwards, -4.66, 0.0)),
+        Part(Capsule(4.6, 0.07), iron, (0.0, -4.67, 0.0)),
+        Part(Box((0.6, 0.04, 0.05)), iron, (0.55 * inwards, -4.7, 0.0)),
+        Part(Box((0.25, 0.07, 0.12)), glass, (1.1 * inwards, -4.66, 0.0)),
     )
-    return Body(parts=parts, track=stand(x, z, y=-KERB), footprint=(0.02, 0.02))
+    return Body(parts, stand(x, z, y=-KERB), footprint=(0.02, 0.02))
 
 
 def street_movers(
-    rng: Generator,
-    movers: str,
-    times: Float64[ndarray, " k"],
-    T_world_cam: Float64[ndarray, "k 4 4"],
-    crossings: list[float],
+    rng: Generator, movers: str, times: Times, T_world_cam: Poses, crossings: list[float]
 ) -> list[Body]:
     """Traffic and people for a street; `times` has one moment more than there are frames."""
     camera_z = T_world_cam[:, 2, 3]
@@ -217,7 +214,7 @@ def street_movers(
     return bodies
 
 
-def _arrival(times: Float64[ndarray, " k"], camera_z: Float64[ndarray, " k"], z: float) -> float:
+def _arrival(times: Times, camera_z: Times, z: float) -> float:
     """When the camera reaches z, or would at its mean speed."""
     pace = (camera_z[-1] - camera_z[0]) / (times[-1] - times[0])
     if z <= camera_z[-1]:
@@ -225,12 +222,7 @@ def _arrival(times: Float64[ndarray, " k"], camera_z: Float64[ndarray, " k"], z:
     return float(times[-1] + (z - camera_z[-1]) / max(pace, 0.1))
 
 
-def _crossing(
-    rng: Generator,
-    times: Float64[ndarray, " k"],
-    camera_z: Float64[ndarray, " k"],
-    crossings: list[float],
-) -> list[Body]:
+def _crossing(rng: Generator, times: Times, camera_z: Times, crossings: list[float]) -> list[Body]:
     """A car from each side street just before the camera arrives, people on the zebras."""
     bodies: list[Body] = []
     for z in crossings:
@@ -250,13 +242,7 @@ def _crossing(
     return bodies
 
 
-def _slanting(
-    rng: Generator,
-    times: Float64[ndarray, " k"],
-    T_world_cam: Float64[ndarray, "k 4 4"],
-    *,
-    with_car: bool,
-) -> list[Body]:
+def _slanting(rng: Generator, times: Times, T_world_cam: Poses, *, with_car: bool) -> list[Body]:
     """People who walk slantwise over the road, and a car ahead that changes lanes."""
     end = float(T_world_cam[-1, 2, 3]) + 40
     bodies: list[Body] = []
@@ -274,13 +260,11 @@ def _slanting(
         positions = np.stack([x, 0 * phase, z], axis=1)
         steps = np.gradient(positions, axis=0)
         headings = np.unwrap(np.arctan2(steps[:, 0], steps[:, 2]))
-        bodies.append(car(rng, Track(times=times, positions=positions, headings=headings)))
+        bodies.append(car(rng, Track(times, positions, headings)))
     return bodies
 
 
-def _along(
-    rng: Generator, times: Float64[ndarray, " k"], camera_z: Float64[ndarray, " k"]
-) -> list[Body]:
+def _along(rng: Generator, times: Times, camera_z: Times) -> list[Body]:
     """Cars that come towards the camera, people who walk along the pavement."""
     bodies: list[Body] = []
     start, end = float(camera_z[0]), float(camera_z[-1])

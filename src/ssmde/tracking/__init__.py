@@ -1,1 +1,5 @@
-"""What `ssmde track` is made of: COLMAP, the camera it finds, the parts of a film."""
+"""How the camera moved in a video, found in its own frames: `ssmde track`."""
+
+from ssmde.tracking.scenes import Tracked, TrackedScenes, track
+
+__all__ = ["Tracked", "TrackedScenes", "track"]

@@ -52,6 +52,25 @@ class Seen(NamedTuple):
     """How far they are (n,), in the unit of the reconstruction."""
 
 
+class Pair(NamedTuple):
+    """Verified matches of two frames, kept by the reconstruction or not."""
+
+    first: int
+    """Place of the earlier frame."""
+    second: int
+    """Place of the later one."""
+    before: Any
+    """Where the earlier one sees them (m, 2): in multiples of the focal length from the principal
+    point, lens distortion taken out."""
+    after: Any
+    """Where the later one sees them."""
+
+    @property
+    def motion(self) -> Any:
+        """How far each moves in the image (m,)."""
+        return np.linalg.norm(self.after - self.before, axis=1)
+
+
 class Refined(NamedTuple):
     """What a reconstruction says about its camera."""
 
@@ -122,6 +141,25 @@ def match_features(colmap: Colmap, database: Path) -> None:
     pairing = colmap.module.SequentialPairingOptions()
     pairing.overlap, pairing.quadratic_overlap = OVERLAP, True
     colmap.module.match_sequential(database, matching_options=matching, pairing_options=pairing)
+
+
+def read_pairs(colmap: Colmap, database: Path, names: Sequence[str]) -> tuple[list[Pair], float]:
+    """Verified matches of all pairs of these frames, and the focal length, in pixels."""
+    with colmap.module.Database.open(database) as opened:
+        (camera,) = opened.read_all_cameras()
+        images = {image.image_id: image.name for image in opened.read_all_images()}
+        places = {name: i for i, name in enumerate(names)}
+        rays = {
+            i: camera.cam_from_img(opened.read_keypoints(i)[:, :2].astype(np.float64))
+            for i in images
+        }
+        pairs: list[Pair] = []
+        for number, geometry in zip(*opened.read_two_view_geometries(), strict=True):
+            ids, matches = colmap.module.pair_id_to_image_pair(number), geometry.inlier_matches
+            seen = [(places[images[i]], rays[i][matches[:, k]]) for k, i in enumerate(ids)]
+            (first, before), (second, after) = sorted(seen, key=lambda one: one[0])
+            pairs.append(Pair(first, second, before, after))
+    return pairs, float(camera.focal_length_x)
 
 
 def guess_focal(colmap: Colmap, database: Path, focal: float) -> None:

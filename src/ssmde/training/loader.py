@@ -7,13 +7,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from ssmde.config import Config
-from ssmde.data.dataset import SnippetDataset
+from ssmde.data.augment import crop_views
+from ssmde.data.dataset import SnippetDataset, SupervisedDepthDataset
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.sequence import FrameSequence
-from ssmde.data.truth import TruthDataset
-from ssmde.data.whole_frames import cut_views
 from ssmde.signals import ignore_in_worker
-from ssmde.types import Snippets, collate
+from ssmde.types import Batch, collate
 
 
 class SnippetLoader(pl.LightningDataModule):
@@ -32,19 +31,20 @@ class SnippetLoader(pl.LightningDataModule):
         super().__init__()
         self.config = config
         if config.method == "affine_depth":
-            dataset = TruthDataset(
+            dataset = SupervisedDepthDataset(
                 sequences, config.data, seed=config.train.seed, augment=True,
-                with_cameras=config.affine.normals > 0,
+                with_cameras=False,
             )  # fmt: skip
             self.dataset, self.weights = dataset, dataset.weights()
             return
         self.weights = None
-        terms = config.student if config.method == "student" else config
+        labels = config.pseudo_depth.wanted
+        if config.method == "student":
+            labels = labels and config.student.labels != "none"
         self.dataset = SnippetDataset(
             sequences, config.data, seed=config.train.seed, augment=True,
-            labels=terms.pseudo_depth.wanted,
-            fit_labels=terms.pseudo_depth.align == "tracked",
-            with_points=config.loss.points > 0,
+            labels=labels, fit_labels=labels and config.data.poses == "tracked",
+            with_points=config.loss.sparse_depth > 0,
         )  # fmt: skip
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -74,7 +74,7 @@ class SnippetLoader(pl.LightningDataModule):
         )
 
     def transfer_batch_to_device(
-        self, batch: Snippets, device: torch.device, dataloader_idx: int
-    ) -> Snippets:
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
         """Bytes travel; they become views and floats on the device."""
-        return cut_views(batch.to(device), self.config.data.image_size)
+        return crop_views(batch.to(device), self.config.data.image_size)

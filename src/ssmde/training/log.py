@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ssmde.io import read_text, whole_file
-from ssmde.types import Snippets
+from ssmde.types import Batch
 
 PLAIN_LINE_EVERY = 30.0  # seconds between two lines where no terminal can show a bar
+LOG_EVERY = 50  # steps over which the logged losses are averaged,
+FEWEST_ROWS = 20  # or fewer in a short run, for a curve of so many points
 NAMED_BROKEN = 20  # broken files named at the end; the rest is counted
 
 
@@ -57,8 +59,9 @@ class CurveFile:
 class RunLog(pl.Callback):
     """Means of the losses, validation results, broken frames; a bar or plain lines."""
 
-    def __init__(self, folder: Path, steps: int, log_every: int) -> None:
-        self.folder, self.steps, self.log_every = folder, steps, log_every
+    def __init__(self, folder: Path, steps: int) -> None:
+        self.folder, self.steps = folder, steps
+        self.log_every = max(1, min(LOG_EVERY, steps // FEWEST_ROWS))
         self.sums: dict[str, torch.Tensor] = {}
         self.count = 0
         self.broken: list[str] = []
@@ -96,7 +99,7 @@ class RunLog(pl.Callback):
             self.bar.start()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Snippets,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch,
         batch_idx: int,
     ) -> None:  # fmt: skip
         """Add up the terms; write their mean over steps and processes every `log_every` steps."""

@@ -19,14 +19,14 @@ def build_optimizer(method: nn.Module, train: TrainConfig) -> torch.optim.Adam:
     for name, parameter in method.named_parameters():
         if parameter.requires_grad:
             at_home = pose if "pose_net" in name else networks
-            if train.encoder_rate != 1 and "depth_net.encoder." in name:
+            if train.encoder_lr_multiplier != 1 and "depth_net.encoder." in name:
                 at_home = encoder
             at_home.append(parameter)
     groups = [
         {"params": networks, "lr": train.learning_rate},
-        {"params": pose, "lr": train.learning_rate * train.pose_rate},
+        {"params": pose, "lr": train.learning_rate * train.pose_lr_multiplier},
     ]
     if encoder:
-        groups.append({"params": encoder, "lr": train.learning_rate * train.encoder_rate})
+        groups.append({"params": encoder, "lr": train.learning_rate * train.encoder_lr_multiplier})
     # One pass over each parameter instead of ten; rounds a little differently.
     return torch.optim.Adam(groups, fused=True)

@@ -15,15 +15,14 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from ssmde.config import Config, DataConfig, TrainConfig, dump_config
+from ssmde.config import Config, DataConfig, dump_config
 from ssmde.console import counted
 from ssmde.data.dataset import SnippetDataset, frame_gaps, spread
 from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.datasets import find_protocol
-from ssmde.evaluate import evaluate_predictions
-from ssmde.evaluation.frames import frames_with_truth
+from ssmde.evaluation import evaluate_predictions, frames_with_truth
 from ssmde.inference.pictures import PanelRow, panel, write_png
 from ssmde.inference.predictor import Predictor
 from ssmde.io import copy_file
@@ -32,9 +31,11 @@ from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
 from ssmde.models.checkpoint import WEIGHTS_FORMAT, WEIGHTS_VERSION, save_weights
 from ssmde.signals import LateStop, Stopped
 from ssmde.training.log import RunLog
-from ssmde.types import Snippets
+from ssmde.types import Batch
 
 NETWORKS = ("depth_net.", "pose_net.")  # what weights are kept of a method
+VALIDATION_FRAMES = 200  # a validation looks at, at most, spread evenly
+KEEP_BEST = 3  # weights of the best validations
 PANEL_FRAMES, PANEL_HEIGHT = 4, 240  # frames in the picture of a validation, pixels
 
 
@@ -71,7 +72,7 @@ class Validation(pl.Callback):
     def _open_scenes(self, config: Config) -> None:
         """Refuse scenes that can be judged by nothing."""
         self.sequences = read_scenes(config.data.root, "val")
-        self.measured, self.why_not = measured_scenes(self.sequences, config.train)
+        self.measured, self.why_not = measured_scenes(self.sequences, config.train.protocol)
         """Scenes that are judged by their measured depth, and why there are none."""
         why = f" ({self.why_not})" if self.why_not else ""
         if config.method == "affine_depth" and not self.measured:
@@ -87,7 +88,7 @@ class Validation(pl.Callback):
         if not self.measured and not _has_snippet(self._filmed()):
             # The last tenth of a short video is too short: better those frames than none.
             self.sequences = read_scenes(config.data.root, "train")
-            self.measured, self.why_not = measured_scenes(self.sequences, config.train)
+            self.measured, self.why_not = measured_scenes(self.sequences, config.train.protocol)
 
     def state_dict(self) -> dict[str, Any]:
         """The files of the best weights, their scores, and whether one is still to be done."""
@@ -99,7 +100,7 @@ class Validation(pl.Callback):
         self.due = bool(state_dict.get("due"))
 
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Snippets, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Do the one that was broken off, where a run goes on."""
         if self.due:
@@ -111,7 +112,7 @@ class Validation(pl.Callback):
             print(f"validation by the photometric loss: {self.why_not}")
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Snippets,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch,
         batch_idx: int,
     ) -> None:  # fmt: skip
         """Validate when it is time."""
@@ -121,18 +122,14 @@ class Validation(pl.Callback):
 
     def validate(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """One process looks, the others wait. A signal breaks it off; then it is `due`."""
-        best: bool | None = False
+        finished = True
         if trainer.is_global_zero:
-            best = self._look(trainer, pl_module)
+            finished = self._evaluate(trainer, pl_module)
         trainer.strategy.barrier("validation")
-        best = trainer.strategy.broadcast(best)
-        self.due = best is None
-        after_validation = getattr(pl_module.method, "after_validation", None)
-        if after_validation is not None and best is not None:
-            after_validation(best=best)
+        self.due = not trainer.strategy.broadcast(finished)
 
-    def _look(self, trainer: pl.Trainer, pl_module: Any) -> bool | None:
-        """Score and keep the weights: whether they are the best of all, None if broken off."""
+    def _evaluate(self, trainer: pl.Trainer, pl_module: Any) -> bool:
+        """Score and keep the weights; False if a signal broke it off."""
         method, step = pl_module.method, trainer.global_step
         was_training = method.training
         method.eval()
@@ -145,13 +142,13 @@ class Validation(pl.Callback):
             ):
                 with self.stop.at_once():
                     self.latest = self._score(method, step, pl_module.device)
-                best = self._keep(method, self.latest, step)
+                self._keep(method, self.latest, step)
         except Stopped:
-            return None
+            return False
         finally:
             method.train(was_training)
         self.run_log.write(trainer, {f"val/{k}": v for k, v in self.latest.details.items()})
-        return best
+        return True
 
     def _score(self, method: Any, step: int, device: torch.device) -> Score:
         data = self.config.data
@@ -163,7 +160,7 @@ class Validation(pl.Callback):
             predictor.network_depth,
             self.measured,
             protocol=self.config.train.protocol,
-            max_frames=self.config.train.validation_frames,
+            max_frames=VALIDATION_FRAMES,
         )
         details = {"abs_rel": report.full.abs_rel, "d1": report.full.d1}
         for name, region in (("static", report.static), ("dynamic", report.dynamic)):
@@ -175,8 +172,8 @@ class Validation(pl.Callback):
         """Photometric loss on evenly spread snippets, for videos without truth."""
         losses = np.array(
             [
-                float(method.photometric_loss(snippets.to(device).to_batch()))
-                for snippets in self._snippets()
+                float(method.photometric_loss(batch.to(device).to_float()))
+                for batch in self._snippets()
             ]
         )
         if not len(losses):  # a data module without val_dataloader
@@ -192,9 +189,9 @@ class Validation(pl.Callback):
         value = float(seen.mean())
         return Score("photometric", value, {"photometric": value})
 
-    def _snippets(self) -> Iterator[Snippets]:
+    def _snippets(self) -> Iterator[Batch]:
         """Evenly spread ones of the scenes, or the first batches of a data module of one's own."""
-        most = self.config.train.validation_frames
+        most = VALIDATION_FRAMES
         if self.own is not None:
             with suppress(MisconfigurationException):  # it has none
                 yield from islice(self.own.val_dataloader(), most)
@@ -237,17 +234,13 @@ class Validation(pl.Callback):
             picture = panel(rows, height=PANEL_HEIGHT)
             write_png(self.folder / "panels" / f"step-{step:07d}.png", picture)
 
-    def _keep(self, method: nn.Module, score: Score, step: int) -> bool:
-        """Write the weights if they are among the best; `best.safetensors` is the best of all.
-
-        Returns:
-            True if they are the best of all.
-        """
+    def _keep(self, method: nn.Module, score: Score, step: int) -> None:
+        """Write the weights if they are among the best; `best.safetensors` is the best of all."""
         if not np.isfinite(score.value):
-            return False
+            return
         name = f"step-{step:07d}-{score.name}-{score.value:.4f}.safetensors"
         ranked = sorted([*self.best, (score.value, name)])
-        kept, dropped = ranked[: self.config.train.keep_best], ranked[self.config.train.keep_best :]
+        kept, dropped = ranked[:KEEP_BEST], ranked[KEEP_BEST:]
         if (score.value, name) in kept:
             write_weights(self.folder / "best" / name, self.config, method, score, step)
         if kept[0][1] == name:
@@ -255,19 +248,18 @@ class Validation(pl.Callback):
         for _, old in dropped:
             (self.folder / "best" / old).unlink(missing_ok=True)
         self.best = kept
-        return kept[0][1] == name
 
 
 def measured_scenes(
-    sequences: list[FrameSequence], train: TrainConfig
+    sequences: list[FrameSequence], protocol_name: str
 ) -> tuple[list[FrameSequence], str]:
     """The scenes an evaluation can measure; none and why, if no pixel of their depth counts.
 
     A recording may have truth for a part that is not held out, and a map may be empty.
     """
     found = [s for s in sequences if frames_with_truth([s], 1)]
-    frames = frames_with_truth(found, train.validation_frames)
-    protocol = find_protocol(train.protocol)
+    frames = frames_with_truth(found, VALIDATION_FRAMES)
+    protocol = find_protocol(protocol_name)
     fault = ""
     for frame in frames:
         try:
@@ -289,7 +281,7 @@ def _with_poses_that_are_there(data: DataConfig, sequences: list[FrameSequence])
     kind = {"tracked": "tracked_poses", "file": "poses"}.get(data.poses)
     if kind is None or all(getattr(s, kind) is not None for s in sequences):
         return data
-    return replace(data, poses="none", least_baseline=0.0)
+    return replace(data, poses="none")
 
 
 def _has_snippet(sequences: list[FrameSequence]) -> bool:
@@ -304,7 +296,7 @@ def _with_gaps_that_fit(data: DataConfig, sequences: list[FrameSequence]) -> Dat
     ):
         return data
     largest = (max(len(s) for s in sequences) - 1) // 2
-    return replace(data, frame_gaps=(largest,), scene_gaps=(), least_baseline=0.0)
+    return replace(data, frame_gaps=(largest,), scene_gaps=())
 
 
 def write_weights(

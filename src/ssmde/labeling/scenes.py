@@ -1,0 +1,229 @@
+"""`label`: every frame of the scenes gets its pseudo-depth, by one process or on a Ray cluster.
+
+The labels lie beside the frames of each scene, as `data/pseudo_depth.py` writes them. A run that
+was stopped goes on where it was: at most the running batch is lost. On a cluster the work of a lost
+worker is done once more, without the frames that have their label already.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from ssmde.cluster import work_on_ray
+from ssmde.config import MOST_SIDE
+from ssmde.console import bars
+from ssmde.data.images import ImageError
+from ssmde.data.pack import refuse_packed
+from ssmde.data.pseudo_depth import (
+    FOLDER,
+    INFO_FILE,
+    Kind,
+    LabelInfo,
+    begin_labels,
+    drop_empty_labels,
+    labels_fit,
+    write_labels,
+)
+from ssmde.data.scene_folder import Split, read_scenes
+from ssmde.data.sequence import FrameSequence
+from ssmde.labeling.sources import LabelRequest, Source, open_source
+from ssmde.models.registry import Device, choose_device
+from ssmde.outputs import sweep
+
+
+class Piece(NamedTuple):
+    """Some frames of one scene."""
+
+    scene: FrameSequence
+    frames: list[int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelResult:
+    """What became of a data set."""
+
+    info: LabelInfo
+    """What its labels are."""
+    written: int
+    """Frames that were labeled now."""
+    present: int
+    """Frames that had their label before."""
+    skipped: tuple[str, ...]
+    """Frames without a label, with the reason."""
+
+    def __str__(self) -> str:
+        """Counts, on one line."""
+        return f"labels: {self.written} written now, {self.present} there before"
+
+
+def label(
+    data: Path,
+    *,
+    source: str = "depth-anything-v2",
+    checkpoint: Path | None = None,
+    kind: Kind | None = None,
+    batch_size: int = 8,
+    size: tuple[int, int] | None = None,
+    split: Split = "train",
+    overwrite: bool = False,
+    device: Device = "auto",
+    engine: Literal["local", "ray"] = "local",
+    trust: bool = False,
+    show_progress: bool = True,
+) -> LabelResult:
+    """Write pseudo-depth for every frame, by a network or from files.
+
+    Each scene folder gets pseudo_depth/FRAME.png and label.json. A stopped run goes on; a source
+    comes with a licence of its own, which is printed.
+
+    Example:
+      ssmde label data --source depth-anything-v2
+      ssmde label data --source leres --checkpoint res101.pth
+      ssmde label data --source folder:labels --kind depth
+
+    Args:
+        data: Folder of scene folders, or one scene folder.
+        source: depth-anything-v2, depth-anything-3, midas, leres, hf:MODEL, ssmde:WEIGHTS,
+            grounded:WEIGHTS (of this video alone) or folder:PATH.
+        checkpoint: Weights of LeReS, for leres.
+        kind: What the labels hold, for folder, and for hf where the model does not tell.
+        batch_size: Frames that are labeled at once.
+        size: Height and width the network sees, in pixels; by default its own choice.
+        split: Part of the data to label.
+        overwrite: Replace labels of another source.
+        device: Where to compute; auto is a GPU if there is one.
+        engine: This process, or all processors or GPUs of a Ray cluster, which see the data under
+            the same path.
+        trust: You made WEIGHTS yourself: open them though they can run code (.pt2), or name an
+            encoder for which the Hugging Face hub has to be asked.
+        show_progress: Draw a progress bar.
+
+    Raises:
+        FileExistsError: If labels are to be replaced that this package did not write.
+        ValueError: If an option does not fit the source, a scene has labels of another source, or
+            not one frame could be labeled.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if size is not None and not 1 <= min(size) <= max(size) <= MOST_SIDE:
+        raise ValueError(f"size must be from 1 to {MOST_SIDE} pixels a side, got {size}")
+    refuse_packed(data, "label")
+    scenes = read_scenes(data, split)
+    request = LabelRequest(
+        checkpoint=checkpoint, kind=kind, size=size, trust=trust, device=choose_device(device),
+        scenes=tuple(scene.name for scene in scenes),
+    )  # fmt: skip
+    opened = open_source(source, request)
+    print(f"source: {opened.info.source}, licence: {opened.info.licence}")
+    todo = _frames_to_label(scenes, opened, overwrite=overwrite)
+    pieces = [
+        Piece(scene, frames[start : start + batch_size])
+        for scene, frames in todo
+        for start in range(0, len(frames), batch_size)
+    ]
+    if engine == "ray":
+        for scene, frames in todo:
+            if frames:
+                begin_labels(label_folder(scene), opened.info)
+        results = label_on_ray(
+            partial(open_source, source, request), pieces, gpu=request.device.type == "cuda"
+        )
+    else:
+        results = ((piece, _label_piece(opened, piece)) for piece in pieces)
+    missing = sum(len(frames) for _, frames in todo)
+    skipped = _follow(results, missing, show_progress=show_progress)
+    for scene in scenes:
+        drop_empty_labels(label_folder(scene))
+    written, present = missing - len(skipped), sum(map(len, scenes)) - missing
+    if written + present == 0:
+        raise ValueError("not one frame could be labeled: " + "; ".join(skipped[:5]))
+    return LabelResult(info=opened.info, written=written, present=present, skipped=tuple(skipped))
+
+
+def label_folder(scene: FrameSequence) -> Path:
+    """Where the labels of a scene lie."""
+    return scene.images[0].parent / FOLDER
+
+
+def label_on_ray(
+    open_tool: Callable[[], Source], pieces: list[Piece], *, gpu: bool
+) -> Iterator[tuple[Piece, list[str]]]:
+    """Label all pieces on a Ray cluster; for each that is done, why frames of it got no label.
+
+    Each worker opens the source, and has a GPU or a processor. Raises as `work_on_ray`.
+    """
+    return work_on_ray(open_tool, _label_missing, pieces, gpu=gpu, lost=_say_lost)
+
+
+def _say_lost(piece: Piece, tries: int) -> str:
+    return (
+        f"scene '{piece.scene.name}': a worker was lost {tries} times over frames "
+        f"{piece.frames[0]} to {piece.frames[-1]}; the labels written so far are kept"
+    )
+
+
+def _frames_to_label(
+    scenes: list[FrameSequence], source: Source, *, overwrite: bool
+) -> list[Piece]:
+    """Frames of each scene without a label, or all where those that are there may be replaced."""
+    folders, home = [label_folder(scene) for scene in scenes], source.folder
+    if home is not None and home.resolve() in [folder.resolve() for folder in folders]:
+        raise ValueError(f"{home}: these labels are where they belong; nothing to copy")
+    for folder in folders:
+        sweep(folder.parent, folder.name.__eq__)
+        sweep(folder, lambda name: name.endswith((".png", INFO_FILE)))
+    todo: list[Piece] = []
+    for folder, scene in zip(folders, scenes, strict=True):
+        read = [] if home is None else [p for p in (home / scene.name, home) if p.is_dir()]
+        fits = labels_fit(folder, source.info, overwrite=overwrite, inputs=read)
+        todo.append(Piece(scene, _missing(scene) if fits else list(range(len(scene)))))
+    return todo
+
+
+def _missing(scene: FrameSequence) -> list[int]:
+    """Frames that have no label."""
+    folder = label_folder(scene)
+    return [i for i, file in enumerate(scene.images) if not (folder / f"{file.stem}.png").is_file()]
+
+
+def _follow(
+    results: Iterable[tuple[Piece, list[str]]], total: int, *, show_progress: bool
+) -> list[str]:
+    """Wait for all pieces of work; for each frame that got no label, the reason."""
+    skipped: list[str] = []
+    with bars(show=show_progress) as progress:
+        task = progress.add_task("labeling", total=total)
+        for piece, reasons in results:
+            skipped += reasons
+            progress.update(task, description=piece.scene.name, advance=len(piece.frames))
+    return skipped
+
+
+def _label_missing(source: Source, piece: Piece) -> list[str]:
+    """As `_label_piece`, without frames that a worker labeled before it was lost."""
+    missing = set(_missing(piece.scene))
+    return _label_piece(source, Piece(piece.scene, [i for i in piece.frames if i in missing]))
+
+
+def _label_piece(source: Source, piece: Piece) -> list[str]:
+    """Label some frames of one scene; for each that got no label, the reason."""
+    scene, skipped = piece.scene, list[str]()
+    names: list[str] = []
+    inputs: list[object] = []
+    for i in piece.frames:
+        try:
+            inputs.append(source.read(scene, i))
+        except ImageError as error:
+            skipped.append(str(error))
+        else:
+            names.append(scene.images[i].stem)
+    maps = dict(zip(names, source.label(inputs), strict=True)) if inputs else {}
+    good = {name: m for name, m in maps.items() if (np.isfinite(m) & (m > 0)).any()}
+    skipped += [f"{scene.name}/{n}: the source gives no value" for n in maps if n not in good]
+    if good:
+        write_labels(label_folder(scene), source.info, good)
+    return skipped

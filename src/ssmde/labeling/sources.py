@@ -1,0 +1,403 @@
+"""Where labels come from: depth networks of others, networks trained here, files that exist.
+
+A source takes frames, gives depth or disparity, and says what its labels are. This is the only
+module that knows `depth_anything_3`; of `transformers`, only encoders are opened elsewhere.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from PIL import Image
+
+from ssmde.console import did_you_mean, first_line, import_extra
+from ssmde.data.images import DEPTH_SUFFIXES, ImageError, read_image, read_map
+from ssmde.data.pseudo_depth import Kind, LabelInfo
+from ssmde.data.sequence import FrameSequence
+from ssmde.data.views import Views, read_views
+from ssmde.geometry.ground import find_movers, ground_plane, stand_on_ground
+from ssmde.inference.input import resize_depth
+from ssmde.inference.loading import find_weights, licence_of, load
+from ssmde.inference.predict import network_mark
+from ssmde.methods.comparison import least_error
+from ssmde.models.foreign import is_foreign
+from ssmde.models.hub import HUB_PREFIX, from_hub, hub_in_reach
+from ssmde.outputs import digest_of
+from ssmde.weights import is_released
+
+Pixels = list[UInt8[np.ndarray, "h w 3"]]
+Maps = Sequence[Float32[np.ndarray, "_ _"]]
+
+NEEDED_BY = "this source of `ssmde label`"
+DEPTH_ANYTHING_3_PACKAGE = "git+https://github.com/ByteDance-Seed/Depth-Anything-3"
+METRIC = ("zoedepth", "depth_pro", "glpn")  # kinds of network that give metres
+PATIENCE = 10.0  # seconds to wait for a licence
+LERES_LICENCE = (
+    "that of your checkpoint; the released LeReS weights: Adobe Research, non-commercial research "
+    "only, see https://github.com/aim-uofa/AdelaiDepth"
+)
+OWN_LICENCE = "that of your own weights, trained with ssmde"
+UNKNOWN_LICENCE = "unknown: ask where the files come from"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelRequest:
+    """What the user says about a source; the options are those of `label`."""
+
+    argument: str = ""
+    """What stands behind the colon of its name."""
+    checkpoint: Path | None = None
+    kind: Kind | None = None
+    size: tuple[int, int] | None = None
+    trust: bool = False
+    device: torch.device
+    scenes: tuple[str, ...] = ()
+    """Names of the scenes to label."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One source, ready to label."""
+
+    info: LabelInfo
+    """What its labels are."""
+    label: Callable[[list[Any]], Maps]
+    """The maps of what `read` returned for some frames of one scene."""
+    read: Callable[[FrameSequence, int], Any] = lambda scene, index: read_image(scene.images[index])
+    """What is needed of one frame, by default its pixels; an `ImageError` says why not."""
+    folder: Path | None = None
+    """Folder it reads labels from, if it does."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One row of `SOURCES`."""
+
+    open: Callable[[LabelRequest], Source]
+    """Makes the source ready."""
+    argument: str = ""
+    """What stands behind a colon after the name; nothing does if empty."""
+    optional: bool = False
+    """Whether it may also stand alone."""
+    takes: tuple[str, ...] = ("size",)
+    """Options it understands, of checkpoint, kind, size and trust."""
+
+
+def open_source(name: str, request: LabelRequest) -> Source:
+    """The source of that name, a key of `SOURCES` with its argument behind a colon."""
+    key, _, argument = name.partition(":")
+    forms = {k: f"{k}:{row.argument}" if row.argument else k for k, row in SOURCES.items()}
+    if key not in SOURCES:
+        meant = did_you_mean(key, SOURCES, shown=forms.values())
+        raise ValueError(f"unknown source '{name}': {meant}")
+    row = SOURCES[key]
+    if bool(argument) != bool(row.argument) and not (row.optional and not argument):
+        raise ValueError(f"source '{key}' is written {forms[key]}, got '{name}'")
+    for option in ("checkpoint", "kind", "size", "trust"):
+        if getattr(request, option) not in (None, False) and option not in row.takes:
+            takers = ", ".join(k for k, other in SOURCES.items() if option in other.takes)
+            raise ValueError(f"source '{key}' takes no {option}; {takers} does")
+    return row.open(replace(request, argument=argument))
+
+
+# Networks of others
+
+
+class HubModel(NamedTuple):
+    """A model of the Hugging Face hub, what it gives up to an affine map, and its licence."""
+
+    name: str
+    kind: Kind
+    licence: str
+
+
+DEPTH_ANYTHING_V2 = HubModel("depth-anything/Depth-Anything-V2-Small-hf", "disparity", "apache-2.0")
+MIDAS = HubModel("Intel/dpt-hybrid-midas", "disparity", "apache-2.0")
+DEPTH_ANYTHING_3 = HubModel("depth-anything/DA3MONO-LARGE", "depth", "apache-2.0")
+
+
+def open_hub(request: LabelRequest, known: HubModel | None = None) -> Source:
+    """A known model, or any model or folder that `AutoModelForDepthEstimation` opens."""
+    name = known.name if known else request.argument
+    if find_spec("transformers") and not Path(name).exists():
+        import huggingface_hub  # slow, and most sources need no hub
+
+        # Before the import, which takes longer than to find that there is no internet.
+        _fetch(huggingface_hub.hf_hub_download, name, filename="config.json")
+    transformers = import_extra("transformers", NEEDED_BY, "ssmde[labels]")
+    safe = {"trust_remote_code": False}  # weights are opened, code of strangers is not run
+    processor = _fetch(transformers.AutoImageProcessor.from_pretrained, name, **safe)
+    network = _fetch(transformers.AutoModelForDepthEstimation.from_pretrained, name, **safe)
+    network = network.to(request.device).eval()
+    kind, affine = (
+        (known.kind, True) if known else _what_it_gives(name, network.config, request.kind)
+    )
+    height, width = request.size or (0, 0)
+    options = {"size": {"height": height, "width": width}} if request.size else {}
+
+    @torch.inference_mode()
+    def label(images: Pixels) -> Maps:
+        pictures = [Image.fromarray(image) for image in images]
+        inputs = processor(images=pictures, return_tensors="pt", **options).to(request.device)
+        sizes = [image.shape[:2] for image in images]
+        # By its place: it is source_sizes for ZoeDepth, which pads, and target_sizes for the rest.
+        found = processor.post_process_depth_estimation(network(**inputs), sizes)
+        maps = [one["predicted_depth"].float().cpu().numpy() for one in found]
+        return [resize_depth(m, s) for m, s in zip(maps, sizes, strict=True)]
+
+    info = LabelInfo(
+        source=f"hf:{name}", version=getattr(network.config, "_commit_hash", None) or "",
+        kind=kind, affine=affine, licence=find_licence(name, known), network_size=request.size,
+    )  # fmt: skip
+    return Source(info=info, label=label)
+
+
+def _what_it_gives(name: str, config: Any, said: Kind | None) -> tuple[Kind, bool]:
+    """Kind, and whether scale and shift are unknown, as far as the configuration tells."""
+    family = getattr(config, "model_type", "")
+    found: tuple[Kind, bool] | None = None
+    if family in METRIC or getattr(config, "depth_estimation_type", "") == "metric":
+        found = "depth", False
+    elif family == "depth_anything":
+        found = "disparity", True
+    if found is None and said is None:
+        raise ValueError(
+            f"hf:{name}: cannot tell whether this model gives depth or disparity; its model card "
+            f"https://huggingface.co/{name} does: add --kind depth or --kind disparity"
+        )
+    if found is not None and said not in (None, found[0]):
+        raise ValueError(f"hf:{name} gives {found[0]}, not {said}: leave --kind away")
+    return found or (said or "depth", True)
+
+
+def open_depth_anything_3(request: LabelRequest) -> Source:
+    """Depth Anything 3 (Lin et al., 2025, https://arxiv.org/abs/2511.10647), its monocular network.
+
+    Transformers does not have it (5.23), so it needs its authors' own package.
+    """
+    name, kind, _ = model = DEPTH_ANYTHING_3
+    package = import_extra("depth_anything_3.api", NEEDED_BY, DEPTH_ANYTHING_3_PACKAGE)
+    network = _fetch(package.DepthAnything3.from_pretrained, name).to(request.device).eval()
+    options = {} if request.size is None else {"process_res": max(request.size)}
+
+    def label(images: Pixels) -> Maps:
+        # One by one, for several images would count as views of one scene.
+        found = [network.inference([image], **options).depth[0] for image in images]
+        return [
+            resize_depth(np.asarray(depth, np.float32), image.shape[:2])
+            for depth, image in zip(found, images, strict=True)
+        ]
+
+    info = LabelInfo(
+        source=f"hf:{name}", kind=kind, affine=True, licence=find_licence(name, model),
+        network_size=request.size,
+    )  # fmt: skip
+    return Source(info=info, label=label)
+
+
+def find_licence(name: str, known: HubModel | None = None) -> str:
+    """Licence on the model card; where that cannot be reached, what is known here."""
+    page = f"https://huggingface.co/{name}"
+    unknown = known.licence if known else f"unknown: see {page}"
+    if Path(name).is_dir():
+        return f"unknown: see where {name} comes from"
+    if not hub_in_reach():
+        return unknown
+    import huggingface_hub
+
+    try:
+        card = huggingface_hub.model_info(name, timeout=PATIENCE).card_data
+    except Exception:  # the errors of the HTTP client below the hub change with its version
+        return unknown
+    if card is None or not card.get("license"):
+        return unknown
+    if card.get("license") == "other":
+        return f"{card.get('license_name') or 'a licence of its own'}: see {page}"
+    return str(card.get("license"))
+
+
+def _fetch(load_from: Callable[..., Any], name: str, **options: Any) -> Any:
+    """What a loader of the hub returns, or one clear line."""
+    try:
+        return from_hub(load_from, name, **options)
+    # Not only OSError: the errors of the HTTP client below the hub change with its version.
+    except Exception as error:
+        raise ConnectionError(
+            f"cannot open the model {name} of https://huggingface.co "
+            f"({type(error).__name__}: {first_line(error)}). Is the name right, and the internet "
+            "in reach? Without: download the model elsewhere and give its folder, --source "
+            "hf:FOLDER; or take weights or labels you have, --source leres, ssmde:WEIGHTS or "
+            "folder:PATH"
+        ) from error
+
+
+def open_leres(request: LabelRequest) -> Source:
+    """LeReS (Yin et al., CVPR 2021, https://arxiv.org/abs/2012.09365): depth up to an affine map.
+
+    Its weights are a file of the user's.
+    """
+    from ssmde.models.leres import INFERENCE_SIZE, load_leres
+
+    checkpoint = Path(request.argument) if request.argument else request.checkpoint
+    if checkpoint is None:
+        raise ValueError(
+            "source 'leres' needs --checkpoint FILE, or leres:FILE: its weights are not part of "
+            "this package, get them and their licence from https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS"
+        )
+    network = load_leres(checkpoint).to(request.device).eval()
+    size = request.size or INFERENCE_SIZE
+
+    @torch.inference_mode()
+    def label(images: Pixels) -> Maps:
+        depth = network.predict_depth(to_batch(images, request.device), size=size)
+        return list(depth[:, 0].float().cpu().numpy())
+
+    info = LabelInfo(
+        source="leres", version=checksum(checkpoint), kind="depth", affine=True,
+        licence=LERES_LICENCE, network_size=size,
+    )  # fmt: skip
+    return Source(info=info, label=label)
+
+
+# Networks trained here
+
+
+def open_own(request: LabelRequest) -> Source:
+    """Any weights that `ssmde predict` takes: depth up to one factor.
+
+    Such depth has no unknown shift, so it is not affine: normals of it are right as they are.
+    """
+    name = request.argument
+    predictor = load(name, resolution=request.size, device=request.device, trust=request.trust)
+    unit = predictor.metres_per_unit or 1.0  # labels stay in scene units, those of tracked motion
+
+    def label(images: Pixels) -> Maps:
+        found = predictor.predict_many(images, batch_size=len(images))
+        return [prediction.depth / unit for prediction in found]
+
+    named = is_released(name) or name.startswith(HUB_PREFIX)
+    foreign = not named and is_foreign(Path(name))
+    place = (Path(name) if foreign else find_weights(name)).resolve()
+    if name.startswith(HUB_PREFIX):
+        licence = find_licence(name.removeprefix(HUB_PREFIX))
+    else:
+        licence = licence_of(predictor) or (UNKNOWN_LICENCE if foreign else OWN_LICENCE)
+    info = LabelInfo(
+        # A path has the same name from whatever folder the command is run.
+        source=f"ssmde:{name}" if named else f"ssmde:{place.parent.name}/{place.name}",
+        version=checksum(place) if place.suffix == ".safetensors" else network_mark(predictor),
+        kind="depth", affine=False, licence=licence, network_size=predictor.image_size,
+    )  # fmt: skip
+    return Source(info=info, label=label)
+
+
+def open_grounded(request: LabelRequest) -> Source:
+    """Static depth of a network trained here, and movers on the ground, in the network's own unit.
+
+    The network was trained with `data.poses tracked`, so it knows the static scene in the unit of
+    the motion. What moves is found by comparing each frame with others of its video, and stands on
+    the ground: `methods/grounding.py`.
+    """
+    own = open_own(request)
+    size = own.info.network_size
+    assert size is not None
+
+    def read(scene: FrameSequence, index: int) -> Views:
+        return read_views(scene, index, size)
+
+    @torch.inference_mode()
+    def label(frames: list[Views]) -> Maps:
+        depths = own.label([views.images[0] for views in frames])
+        return [
+            _grounded(views, torch.from_numpy(depth).to(request.device))
+            for views, depth in zip(frames, depths, strict=True)
+        ]
+
+    source = f"grounded:{own.info.source.removeprefix('ssmde:')}"
+    return Source(info=replace(own.info, source=source), label=label, read=read)
+
+
+def _grounded(views: Views, depth: Float[torch.Tensor, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Depth of a frame; 0 on movers where no ground is found."""
+    device = depth.device
+    images = to_batch(list(views.images), device)
+    static = depth[None, None]
+    T = torch.from_numpy(views.T_other_view).float().to(device)
+    intrinsics = torch.from_numpy(views.intrinsics).float()[None].to(device)
+    movers = find_movers(least_error(images[:1], images[1:], static, T, intrinsics))
+    ground = ground_plane(static, movers)
+    if ground is None:
+        found = torch.where(movers, torch.zeros_like(static), static)
+    else:
+        found = stand_on_ground(static, movers, ground)
+    return found[0, 0].cpu().numpy()
+
+
+def to_batch(
+    images: Sequence[UInt8[np.ndarray, "h w 3"]], device: torch.device
+) -> Float[torch.Tensor, "b 3 h w"]:
+    """Images of one size as a batch, RGB in [0, 1]."""
+    batch = torch.from_numpy(np.stack(images)).to(device)
+    return batch.permute(0, 3, 1, 2).float() / 255
+
+
+def checksum(file: Path) -> str:
+    """First digits of the SHA-256 of a file: which weights made a label."""
+    return f"sha256:{digest_of(file)[:12]}"
+
+
+# Files
+
+
+def open_folder(request: LabelRequest) -> Source:
+    """Files `PATH/SCENE/FRAME.png|npy|npz`, or `PATH/FRAME.*` for a single scene.
+
+    A unit they may have is not known here, so they count as affine. 0 in them is no value.
+    """
+    home = Path(request.argument)
+    if not home.is_dir():
+        raise FileNotFoundError(f"{home}: no such folder of labels")
+    if request.kind is None:
+        raise ValueError("source 'folder' needs --kind depth or --kind disparity: what files hold")
+    absent = [name for name in request.scenes if not (home / name).is_dir()]
+    if absent and len(request.scenes) > 1:
+        raise FileNotFoundError(
+            f"{home / absent[0]}: no such folder; labels of several scenes lie in a folder for "
+            "each, of the scene's name"
+        )
+    of_depth = request.kind == "depth"
+
+    def read(scene: FrameSequence, index: int) -> Float32[np.ndarray, "h w"]:
+        folder = home if absent else home / scene.name
+        stem = scene.images[index].stem
+        files = [folder / f"{stem}{suffix}" for suffix in DEPTH_SUFFIXES]
+        file = next((file for file in files if file.is_file()), None)
+        if file is None:
+            raise ImageError(f"{folder / stem}: no such label ({', '.join(DEPTH_SUFFIXES)})")
+        values = read_map(file, 1, image_size=scene.image_size, full_is_none=of_depth)
+        return np.where(values > 0, values, np.float32(np.nan))
+
+    source = f"folder:{request.argument}"
+    info = LabelInfo(source=source, kind=request.kind, affine=True, licence=UNKNOWN_LICENCE)
+    return Source(info=info, label=list, read=read, folder=home)
+
+
+SOURCES: dict[str, Row] = {
+    "depth-anything-v2": Row(open=partial(open_hub, known=DEPTH_ANYTHING_V2)),
+    "depth-anything-3": Row(open=open_depth_anything_3),
+    "midas": Row(open=partial(open_hub, known=MIDAS)),
+    "leres": Row(
+        open=open_leres, argument="CHECKPOINT", optional=True, takes=("checkpoint", "size")
+    ),
+    "hf": Row(open=open_hub, argument="MODEL", takes=("kind", "size")),
+    "ssmde": Row(open=open_own, argument="WEIGHTS", takes=("size", "trust")),
+    "grounded": Row(open=open_grounded, argument="WEIGHTS", takes=("size", "trust")),
+    "folder": Row(open=open_folder, argument="PATH", takes=("kind",)),
+}
+"""By the word that `--source` begins with."""

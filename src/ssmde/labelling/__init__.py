@@ -1,1 +1,0 @@
-"""Where pseudo-depth comes from: networks of others, networks trained here, existing files."""

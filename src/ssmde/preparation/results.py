@@ -1,0 +1,161 @@
+"""What was prepared; as text, the report of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from ssmde.console import counted, ranges
+
+MOST_PROBLEMS = 50  # lines of a report; scene.json of each scene has them all
+MEANING = {
+    "close": "moved too little since the last frame that was kept",
+    "still": "the camera stood still",
+    "duplicate": "the same picture again",
+    "blurred": "far less sharp than the frames around",
+    "short": "of a scene of too few frames",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Frames of a source by what becomes of them."""
+
+    scenes: tuple[Sequence[int], ...]  # frames that are kept, a scene each
+    dropped: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Frames that are not, by reason: `close` (moved too little since the last one that is kept),
+    `still` (so are many in a row), `duplicate`, `blurred`, `short` (of a scene of too few)."""
+    splits: tuple[int, ...] = ()
+    """Frames that do not continue what is before them: cuts, and jumps of the camera."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedSource:
+    """What became of one video, or of the images of one folder."""
+
+    source: str  # name of the file or folder
+    scenes: tuple[Path, ...]  # scene folders made of it
+    kept: int  # frames in these folders
+    choice: Choice
+    camera: str  # where the intrinsics came from
+    notes: tuple[str, ...] = ()  # what was noticed while the source was read
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it; the scenes without their folder."""
+        scenes = [
+            {"start": s.start, "stop": s.stop, "step": s.step} if isinstance(s, range) else list(s)
+            for s in self.choice.scenes
+        ]
+        choice = {"scenes": scenes, "dropped": self.choice.dropped, "splits": self.choice.splits}
+        names = [scene.name for scene in self.scenes]
+        return {"source": self.source, "scenes": names, "kept": self.kept, "choice": choice,
+                "camera": self.camera, "notes": list(self.notes)}  # fmt: skip
+
+    @staticmethod
+    def from_dict(content: dict[str, Any], out: Path) -> "PreparedSource":
+        """Read back, for scenes in a data folder."""
+        choice = content["choice"]
+        scenes = [
+            range(s["start"], s["stop"], s["step"]) if isinstance(s, dict) else s
+            for s in choice["scenes"]
+        ]
+        dropped = {reason: tuple(numbers) for reason, numbers in choice["dropped"].items()}
+        return PreparedSource(
+            source=content["source"], scenes=tuple(out / name for name in content["scenes"]),
+            choice=Choice(scenes=tuple(scenes), dropped=dropped, splits=tuple(choice["splits"])),
+            kept=content["kept"], camera=content["camera"], notes=tuple(content.get("notes", ())),
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        """The report, in lines."""
+        lines = [f"scene folder: {folder}" for folder in self.scenes]
+        lines.append(f"{self.source}: {counted(self.kept, 'frame')} kept; camera: {self.camera}")
+        lines += [f"  {note}" for note in self.notes]
+        lines += [
+            f"  {len(numbers)} {reason}, {MEANING[reason]}: {ranges(numbers)}"
+            for reason, numbers in self.choice.dropped.items()
+        ]
+        if self.choice.splits:
+            lines.append(f"  another picture begins at {ranges(self.choice.splits)}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """What `prepare` made; as text, the report."""
+
+    sources: tuple[PreparedSource, ...]
+    present: bool = False  # True if all of it was there before, made of the same in the same way
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def scenes(self) -> tuple[Path, ...]:
+        """All scene folders."""
+        return tuple(chain.from_iterable(source.scenes for source in self.sources))
+
+    def __str__(self) -> str:
+        """The report, in lines."""
+        before = ["there before, of the same sources and options:"] if self.present else []
+        return "\n".join([*before, *map(str, self.sources)])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrittenScene:
+    """What became of one scene of an archive."""
+
+    name: str  # empty for what concerns no scene that was read
+    split: str | None
+    folder: Path | None  # scene folder; None if nothing could be used
+    frames: int = 0
+    depths: int = 0  # frames with measured depth
+    skipped: bool = False  # True if the folder was there, finished, before
+    problems: tuple[str, ...] = ()  # what was left out, and why: one line for each file
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedDataset:
+    """What became of an official archive."""
+
+    scenes: tuple[WrittenScene, ...]
+    skipped: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """A line for each split, then one for each of the first problems."""
+        lines: list[str] = []
+        for split in ("train", "val", "test"):
+            scenes = [s for s in self.scenes if s.split == split and s.folder is not None]
+            if not scenes:
+                continue
+            frames, depths = sum(s.frames for s in scenes), sum(s.depths for s in scenes)
+            old = sum(s.skipped for s in scenes)
+            before = f" ({old} of them were there)" if old else ""
+            lines.append(
+                f"{split}: {counted(len(scenes), 'scene')}{before}, {counted(frames, 'frame')}, "
+                f"{depths} with depth"
+            )
+        problems = [problem for scene in self.scenes for problem in scene.problems]
+        if problems:
+            shown = problems[:MOST_PROBLEMS]
+            lines += [f"problems: {len(problems)}", *(f"  {line}" for line in shown)]
+        if (more := len(problems) - MOST_PROBLEMS) > 0:
+            lines.append(f"  and {more} more; scene.json of each scene names its own")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packed:
+    """What was packed."""
+
+    folder: Path
+    frames: dict[str, int]  # frames of each part
+    bytes: int  # size of all shards
+    skipped: tuple[str, ...]
+    """Frames that could not be read, with the reason; training passes them over."""
+
+    def __str__(self) -> str:
+        """The report, in lines."""
+        counts = ", ".join(
+            f"{counted(count, 'frame')} for {part}" for part, count in self.frames.items()
+        )
+        return f"packed: {self.folder}, {counts}, {self.bytes / 1e6:.1f} MB"

@@ -1,0 +1,73 @@
+"""`ssmde adapt`: from a film to a network that is right there, or to the one it started from."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssmde.adaptation import adapt
+from ssmde.adaptation.check import HELD_OUT
+from ssmde.adaptation.stages import choose_windows
+from ssmde.data.scene_folder import read_scene
+from ssmde.inference.loading import load
+from ssmde.synthetic import draw_clip
+
+
+@pytest.mark.parametrize(
+    ("frames", "most", "windows", "step"),
+    [(50, 120, 1, 1), (200, 120, 3, 1), (240, 120, 1, 2), (5000, 120, 3, 3)],
+)
+def test_a_film_is_thinned_and_then_cut_into_windows_spread_over_it(frames, most, windows, step):
+    found = choose_windows(frames, most)
+    assert len(found) == windows
+    assert all(window.step == step for window in found)
+    assert sum(map(len, found)) <= max(most, frames if frames < most else 0)
+    assert sum(map(len, found)) >= 0.9 * min(most, frames)
+    assert found[0].start == 0
+    assert found[-1][-1] >= frames - step
+    assert all(a.stop <= b.start for a, b in pairwise(found))
+
+
+def test_what_cannot_be_used_is_refused_before_any_work(tmp_path):
+    film = tmp_path / "film"
+    film.mkdir()
+    for number in range(3):
+        Image.new("RGB", (64, 48)).save(film / f"{number}.png")
+    for minutes in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="minutes must be above 0"):
+            adapt(film, tmp_path / "out", minutes=minutes)
+    with pytest.raises(FileNotFoundError):
+        adapt(tmp_path / "absent.mp4", tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    own = tmp_path / "out" / "best.safetensors"
+    own.write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match="was not written by ssmde"):
+        adapt(film, tmp_path / "out")
+    assert own.read_bytes() == b"mine"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [own.name]
+
+
+@pytest.mark.slow
+def test_a_film_of_a_room_makes_the_network_better_there_and_the_same_call_again_does_nothing(
+    tmp_path,
+):
+    """A drawn room, whose end the network does not learn from."""
+    pytest.importorskip("pycolmap")
+    clip = draw_clip("room", frames=40, size=(192, 256), seed=3)
+    film = tmp_path / "room"
+    film.mkdir()
+    for number, image in enumerate(clip.images):
+        Image.fromarray(image).save(film / f"{number:03d}.png")
+    np.savetxt(film / "cam.txt", clip.intrinsics)
+    found = adapt(film, tmp_path / "out", minutes=2, device="cpu", show_progress=False)
+    assert found.kept == ("adapted" if found.error_after < found.error_before else "start")
+    network = load(tmp_path / "out", device="cpu")
+    assert network.predict(film / "000.png").depth.shape == (192, 256)
+    (window,) = (tmp_path / "out" / "work").glob("*/data/room*")
+    learnt = {p.name for p in read_scene(window.parents[1] / "learn" / window.name).images}
+    frames = [p.name for p in read_scene(window).images]
+    assert not learnt & set(frames[round((1 - HELD_OUT) * len(frames)) :])
+    before = {path: path.stat().st_mtime for path in (tmp_path / "out").rglob("*")}
+    assert adapt(film, tmp_path / "out", minutes=2, device="cpu") == found
+    assert {path: path.stat().st_mtime for path in (tmp_path / "out").rglob("*")} == before

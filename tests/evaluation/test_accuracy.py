@@ -1,0 +1,300 @@
+"""Evaluation from files to numbers: which frames count, how often, and what stands beside them."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from folders import names_in
+from ssmde.data.scene_folder import read_scene
+from ssmde.data.sequence import FrameSequence
+from ssmde.datasets import PROTOCOLS
+from ssmde.evaluation import evaluate, evaluate_predictions, frames_with_truth
+from ssmde.evaluation.accuracy import mean_depth_map, mean_truth
+from ssmde.inference.input import resize_depth
+from ssmde.inference.predictor import Predictor
+from ssmde.metrics import METRICS, measure
+
+HEIGHT, WIDTH, UNITS = 20, 30, 1000
+DATA = Path(os.environ.get("SSMDE_DATA", "../shared/data"))
+
+
+def ramp(seed: int = 0) -> np.ndarray:
+    """Depth in whole millimetres: far at the top, 2 to 6 m, a little different in each frame."""
+    v = np.linspace(6, 2, HEIGHT)[:, None] + 0.1 * np.random.default_rng(seed).random((1, WIDTH))
+    return np.round(v * UNITS) / UNITS
+
+
+def write_scene(folder: Path, truths: list[np.ndarray | None], masks=None) -> FrameSequence:
+    """A scene whose image of frame i has the grey level i, so that a predictor can know it."""
+    images, depths, mask_paths = [], [], []
+    for i, truth in enumerate(truths):
+        for kind, values in (("depth", truth), ("motion_mask", masks and masks[i])):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            paths = depths if kind == "depth" else mask_paths
+            paths.append(None if values is None else folder / kind / f"{i:03d}.png")
+            if values is not None:
+                stored = (values * UNITS).round().astype(np.uint16) if kind == "depth" else values
+                Image.fromarray(stored).save(paths[-1])
+        images.append(folder / f"{i:03d}.png")
+        Image.new("RGB", (WIDTH, HEIGHT), (i, i, i)).save(images[-1])
+    if not masks:
+        (folder / "motion_mask").rmdir()
+    (folder / "scene.json").write_text(f'{{"depth_units_per_metre": {UNITS}}}')
+    return FrameSequence(
+        name=folder.name,
+        images=tuple(images),
+        image_size=(HEIGHT, WIDTH),
+        depth=tuple(depths),
+        depth_units_per_metre=float(UNITS),
+        motion_masks=tuple(mask_paths) if masks else None,
+    )
+
+
+def mask_of(columns: slice, value: int = 255) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[:, columns] = value
+    return mask
+
+
+def knows(depths: list[np.ndarray]):
+    """A predictor that looks the depth up by the grey level of the image."""
+    return lambda pixels: depths[int(pixels[0, 0, 0])].astype(np.float32)
+
+
+def test_a_perfect_prediction_up_to_scale_has_no_error(tmp_path):
+    truths = [ramp(i) for i in range(3)]
+    scene = write_scene(tmp_path / "scene", truths)
+    result = evaluate_predictions(knows([7 * t for t in truths]), [scene], protocol="bonn")
+    assert result.full.abs_rel == pytest.approx(0, abs=1e-6)
+    assert (result.full.d1, result.n_images, result.static) == (1.0, 3, None)
+    assert (result.protocol.name, result.align) == ("bonn", "median")
+    assert result.to_dict()["scale"]["median"] == pytest.approx(1 / 7)
+
+
+def test_the_alignment_asked_for_is_used_and_named(tmp_path):
+    scene = write_scene(tmp_path / "scene", [ramp()])
+    found = {
+        how: evaluate_predictions(knows([ramp() + 5]), [scene], align=how)
+        for how in ("median", "least-squares", "none")
+    }
+    assert found["least-squares"].full.abs_rel == pytest.approx(0, abs=1e-5)
+    assert found["median"].full.abs_rel > 0.1
+    assert found["none"].full.abs_rel > 1.0
+    for how, result in found.items():
+        assert result.to_dict()["align"] == how
+        head = f"protocol generic (0.1 to 1000 m, whole image), alignment {how}"
+        assert str(result).split("\n")[0].strip() == head
+        named = str(replace(result, weights="runs/a")).split("\n")
+        assert [line.strip() for line in named[:2]] == ["runs/a", head]
+
+
+def test_one_factor_for_the_data_set_leaves_the_drift_of_the_scale_in_the_error(tmp_path):
+    truths = [ramp(i) for i in range(3)]
+    scene = write_scene(tmp_path / "scene", truths)
+    steady = evaluate_predictions(knows([7 * t for t in truths]), [scene], align="median-dataset")
+    assert steady.full.abs_rel == pytest.approx(0, abs=1e-6)
+    drifting = knows([t / f for t, f in zip(truths, (1.0, 2.0, 5.0), strict=True)])
+    found = evaluate_predictions(drifting, [scene], align="median-dataset")
+    np.testing.assert_allclose([f.alignment.scale for f in found.frames], 2, rtol=1e-6)
+    assert found.full.abs_rel == pytest.approx((1 + 0 + 0.6) / 3, rel=1e-5)  # |2 / f - 1|
+
+
+def test_means_agree_with_measuring_each_frame_alone(tmp_path):
+    truths = [ramp(i) for i in range(3)]
+    masks = [mask_of(slice(0, 0)), mask_of(slice(0, 9)), mask_of(slice(5, 30))]
+    predictions = [np.random.default_rng(9 + i).uniform(1, 9, (HEIGHT, WIDTH)) for i in range(3)]
+    scene = write_scene(tmp_path / "scene", truths, masks)
+    result = evaluate_predictions(knows(predictions), [scene], protocol="tum")
+    alone = [
+        measure(p.astype(np.float32), t, PROTOCOLS["tum"], motion_mask=m).errors
+        for p, t, m in zip(predictions, truths, masks, strict=True)
+    ]
+    for region, parts in (("full", alone), ("static", alone), ("dynamic", alone[1:])):
+        for metric in METRICS:
+            mean = np.mean([getattr(getattr(e, region), metric) for e in parts])
+            assert getattr(getattr(result, region), metric) == pytest.approx(mean, rel=1e-5)
+    counts = result.to_dict()
+    assert (counts["n_images"], counts["n_images_static"], counts["n_images_dynamic"]) == (3, 3, 2)
+
+
+def test_each_frame_has_its_own_mask(tmp_path):
+    truths = [ramp(0), ramp(1)]
+    wrong = [t.copy() for t in truths]
+    wrong[0][:, :3] *= 3  # what moves is wrong: left in one frame, right in the other
+    wrong[1][:, -3:] *= 3
+    masks = [mask_of(slice(0, 3)), mask_of(slice(WIDTH - 3, WIDTH))]
+    result = evaluate_predictions(knows(wrong), [write_scene(tmp_path / "s", truths, masks)])
+    assert (result.dynamic.d3, result.static.d1) == (0.0, 1.0)
+
+
+def test_a_frame_without_truth_that_counts_is_counted_and_poisons_nothing(tmp_path):
+    far = np.full((HEIGHT, WIDTH), 60.0)  # beyond the 10 m of the protocol
+    truths = [ramp(), None, np.zeros((HEIGHT, WIDTH)), far]
+    scene = write_scene(tmp_path / "scene", truths, [mask_of(slice(0, 9))] * 4)
+    result = evaluate_predictions(knows([ramp()] * 4), [scene], protocol="bonn")
+    assert (result.n_images, result.to_dict()["n_images_without_truth"]) == (1, 2)
+    assert result.full.abs_rel == pytest.approx(0, abs=1e-6)
+    assert "in no mean, for want of truth that counts: 2 images" in str(result)
+
+
+def test_unreadable_files_are_left_out_and_named(tmp_path):
+    scene = write_scene(tmp_path / "scene", [ramp(i) for i in range(3)])
+    scene.images[0].write_text("no image")
+    depth = scene.depth[2]
+    depth.write_bytes(depth.read_bytes()[:40])
+    result = evaluate_predictions(knows([ramp(i) for i in range(3)]), [scene])
+    assert result.n_images == 1
+    assert [name.split(":")[0] for name in result.broken] == [str(scene.images[0]), str(depth)]
+    assert f"2 unreadable images are in no mean: {scene.images[0]}" in str(result)
+
+
+def test_a_prediction_of_another_size_is_resized_as_depth(tmp_path):
+    scene = write_scene(tmp_path / "scene", [ramp()])
+    small = np.random.default_rng(0).uniform(1, 9, (4, 6)).astype(np.float32)
+    expected = measure(resize_depth(small, (HEIGHT, WIDTH)), ramp(), PROTOCOLS["bonn"]).errors.full
+    result = evaluate_predictions(knows([small]), [scene], protocol="bonn")
+    assert result.full.abs_rel == pytest.approx(expected.abs_rel)
+
+
+def test_few_frames_are_spread_evenly_over_all_scenes(tmp_path):
+    scenes = [write_scene(tmp_path / name, [ramp(i) for i in range(5)]) for name in "ab"]
+    names = [frame.name for frame in frames_with_truth(scenes, 5)]
+    assert names == ["a/001", "a/003", "b/000", "b/002", "b/004"]
+    assert len(frames_with_truth(scenes, 99)) == 10
+    with pytest.raises(ValueError, match="max_frames must be at least 1, got 0"):
+        frames_with_truth(scenes, 0)
+
+
+def test_a_fault_of_a_prediction_or_a_mask_stops_with_the_frame(tmp_path):
+    scene = write_scene(tmp_path / "scene", [ramp()])
+    with pytest.raises(ValueError, match=r"scene/000: 600 of 600 pixels of the prediction are not"):
+        evaluate_predictions(knows([np.full((HEIGHT, WIDTH), np.nan)]), [scene])
+    scene = write_scene(tmp_path / "a", [ramp()], [np.zeros((3, 3), np.uint8)])
+    with pytest.raises(ValueError, match=r"000\.png: a motion mask has the size of the depth"):
+        evaluate_predictions(knows([ramp()]), [scene])
+    scene = write_scene(tmp_path / "b", [ramp()], [mask_of(slice(0, 3), value=1)])
+    with pytest.raises(ValueError, match=r"b/000: a motion mask holds 0"):
+        evaluate_predictions(knows([ramp()]), [scene])
+
+
+def test_scenes_that_cannot_be_measured_say_why(tmp_path):
+    blind = write_scene(tmp_path / "blind", [None, None])
+    with pytest.raises(ValueError, match=r"no frame has measured depth \('blind'\)"):
+        evaluate_predictions(knows([ramp()]), [blind])
+    empty = write_scene(tmp_path / "empty", [np.zeros((HEIGHT, WIDTH))])
+    with pytest.raises(ValueError, match=r"1 have no depth between 0\.1 and 10 m inside the crop"):
+        evaluate_predictions(knows([ramp()]), [empty], protocol="bonn")
+    unknown = replace(write_scene(tmp_path / "unknown", [ramp()]), depth_units_per_metre=None)
+    with pytest.raises(ValueError, match=r"1 cannot be read.*unit of this depth is unknown"):
+        evaluate_predictions(knows([ramp()]), [unknown])
+    with pytest.raises(ValueError, match="closest match is 'kitti'"):
+        evaluate_predictions(knows([ramp()]), [empty], protocol="kitt")
+
+
+def test_the_mean_map_reads_the_truth_that_can_be_read(tmp_path):
+    flat = [np.full((HEIGHT, WIDTH), float(d)) for d in (2, 4, 9)]
+    scene = write_scene(tmp_path / "scene", flat)
+    scene.depth[2].write_text("broken")
+    np.testing.assert_allclose(mean_truth([scene], (4, 6)), np.full((4, 6), 3.0))
+    assert mean_truth([], (4, 6)) is None
+
+
+ROW = [[1.0, 9.0, 1.0, 1.0, 7.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("maps", "size", "expected"),
+    [
+        ([[[2.0, 4.0]], [[6.0, 0.0]]], (1, 2), [[4.0, 4.0]]),  # over those that have truth there
+        ([[[2.0, np.nan]], [[np.inf, 3.0]], [[-1.0, 5.0]]], (1, 2), [[2.0, 4.0]]),
+        ([[[2.0, 0.0, 4.0, 0.0, 0.0]]], (1, 5), [[2.0, 3.0, 4.0, 4.0, 4.0]]),  # holes are filled
+        ([ROW], (1, 2), [[9.0, 7.0]]),  # the pixel at the center of a cell
+        ([np.transpose(ROW)], (2, 1), [[9.0], [7.0]]),
+        ([[[0.0] * 4] * 4], (2, 2), None),
+        ([], (2, 2), None),
+    ],
+)
+def test_a_mean_map_by_hand(maps, size, expected):
+    found = mean_depth_map([np.array(values) for values in maps], size)
+    assert (None if found is None else found.tolist()) == expected
+
+
+class Flat(nn.Module):
+    """Depth that grows slowly to the right, whatever the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
+
+    def forward(self, image: Tensor) -> Tensor:
+        width = image.shape[-1]
+        return (self.one + torch.arange(width) / width).expand_as(image[:, :1])
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return Predictor(Flat(), (32, 32), source="drawn")
+
+
+def test_files_table_and_baselines(tmp_path, predictor):
+    data, out = tmp_path / "data", tmp_path / "out"
+    masks = [mask_of(slice(0, 5)) for _ in range(12)]
+    write_scene(data / "two", [ramp(i) for i in range(12)], masks)
+    write_scene(data / "one", [ramp(i) for i in range(20, 24)])
+    (data / "train.txt").write_text("one\n")
+    (data / "val.txt").write_text("two\n")
+    result = evaluate(predictor, data, protocol="bonn", out=out)
+    assert [frame.frame.name for frame in result.frames] == [f"two/{i:03d}" for i in range(12)]
+    written = json.loads((out / "metrics.json").read_text())
+    assert list(written)[:6] == ["protocol", "align", "n_images", "full", "static", "dynamic"]
+    assert (written["protocol"], written["align"], written["n_images"]) == ("bonn", "median", 12)
+    for region in ("full", "static", "dynamic"):
+        assert set(written[region]) == set(METRICS)
+    assert written["full"]["abs_rel"] == result.full.abs_rel
+    assert written["weights"] == "drawn"
+    # The training frames look like the others, so their mean map is the hardest to beat.
+    constant, mean_map = (written["baselines"][name] for name in ("constant", "mean_map"))
+    assert mean_map["full"]["abs_rel"] < 0.05 < constant["full"]["abs_rel"]
+    assert names_in(out / "worst") == [f"{i:02d}.png" for i in range(1, 11)]
+    errors = [frame["abs_rel"] for frame in written["worst"]]
+    assert errors == sorted(errors, reverse=True)
+    shown = str(result)
+    assert all(word in shown for word in ("protocol bonn", "alignment median", "mean_map"))
+    assert shown.endswith(f"numbers: {out}/metrics.json, worst frames: {out}/worst")
+    evaluate(predictor, data, out=out, max_frames=2)  # leaves no picture of the first
+    assert names_in(out / "worst") == ["01.png", "02.png"]
+    (data / "one" / "001.png").rename(data / "one" / "000.jpg")
+    result = evaluate(predictor, data, out=None, max_frames=1)
+    assert set(result.baselines) == {"constant"}
+    assert "training scenes cannot be read" in str(result)
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "worst/10.png"])
+def test_results_of_others_stay(tmp_path, predictor, name):
+    scene = write_scene(tmp_path / "val", [ramp(i) for i in range(3)])
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(FileExistsError, match=f"{name}: was not written by ssmde"):
+        evaluate(predictor, [scene], out=tmp_path / "out")
+    assert [p for p in (tmp_path / "out").rglob("*") if p.is_file()] == [mine]
+    assert mine.read_text() == "mine"
+
+
+def test_a_constant_on_a_real_dynamic_scene_scores_what_other_codes_measured():
+    folder = DATA / "indoor" / "bonn_crowd_val"
+    if not folder.is_dir():
+        pytest.skip(f"no recordings at {DATA}: set SSMDE_DATA")
+    found = evaluate_predictions(
+        lambda _: np.ones((1, 1), np.float32), [read_scene(folder)], protocol="bonn"
+    )
+    regions = (found.full, found.static, found.dynamic)
+    assert [round(e.abs_rel, 3) for e in regions] == [0.420, 0.251, 0.770]
+    assert [round(e.d1, 3) for e in regions] == [0.408, 0.455, 0.175]

@@ -1,0 +1,270 @@
+"""Metres: each source of them finds the true factor of a drawn video, and predict applies it."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ssmde.config import Config, DataConfig, dump_config
+from ssmde.data.images import write_image
+from ssmde.data.scene_files import write_scene_info
+from ssmde.evaluation import metres, scale
+from ssmde.evaluation.metres import depth_at, height_over_ground, join_estimates, read_points
+from ssmde.geometry.pose import invert_motion
+from ssmde.inference import predict_files
+from ssmde.inference.loading import MotionPredictor, load
+from ssmde.inference.predictor import Predictor
+from ssmde.models.checkpoint import (
+    MetricScale,
+    read_weights,
+    save_weights,
+    stored_scale,
+    with_scale,
+)
+from ssmde.models.depth_net import DepthNet
+from ssmde.models.pose_net import PoseCNN
+from ssmde.synthetic import draw_clip, write_clip
+
+SIZE = (64, 96)
+UNIT = 7.0  # metres of a scene unit
+FAR = 200.0
+CONFIG = Config(data=DataConfig(image_size=SIZE, frame_gaps=(1,)))
+
+
+class Memory(nn.Module):
+    """The true depth of the image it knows, in units of 7 m."""
+
+    def __init__(self, images, depth):
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
+        self.images = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        self.depth = torch.from_numpy(np.where(depth > 0, depth, FAR)).float() / UNIT
+
+    def forward(self, image):
+        nearest = [int((self.images - i).abs().mean((1, 2, 3)).argmin()) for i in image]
+        return self.depth[nearest][:, None]
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return draw_clip("street", frames=12, size=SIZE, seed=3)
+
+
+@pytest.fixture
+def data(clip, tmp_path):
+    write_clip(clip, tmp_path / "data" / "street")
+    return tmp_path / "data"
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    torch.manual_seed(0)
+    networks = {"depth_net": DepthNet(), "pose_net": PoseCNN()}
+    return {f"{n}.{k}": v for n, net in networks.items() for k, v in net.state_dict().items()}
+
+
+@pytest.fixture
+def weights(tensors, tmp_path):
+    """A weights file whose numbers nobody looks at; see `knows`."""
+    head = {"format": "ssmde-depth", "version": "1", "config": dump_config(CONFIG)}
+    save_weights(tmp_path / "w.safetensors", tensors, head)
+    return tmp_path / "w.safetensors"
+
+
+@pytest.fixture
+def knows(clip, monkeypatch):
+    """Weights say the true depth in units of 7 m."""
+    network = Memory(clip.images, clip.depth)
+    monkeypatch.setattr(metres, "load", lambda *_: Predictor(network, SIZE))
+
+
+def test_the_camera_of_a_drawn_street_is_as_high_as_it_was_drawn(clip):
+    heights = [height_over_ground(d.clip(0) + FAR * (d == 0), clip.intrinsics) for d in clip.depth]
+    assert np.median([h for h in heights if h]) == pytest.approx(1.6, rel=0.01)
+
+
+def test_a_level_plane_seen_by_a_tilted_camera_is_as_far_as_it_is():
+    K = np.array([[100.0, 0, 79.5], [0, 110.0, 47.5], [0, 0, 1]])
+    tilt = np.radians(12)
+    normal = np.array([0.05, np.cos(tilt), np.sin(tilt)])
+    normal /= np.linalg.norm(normal)
+    v, u = np.mgrid[0:96, 0:160].astype(float)
+    rays = np.linalg.inv(K) @ np.stack([u, v, np.ones_like(u)]).reshape(3, -1)
+    along = (normal @ rays).reshape(96, 160)
+    depth = np.where(along > 0.01, 1.3 / along.clip(0.01), 130.0)
+    assert height_over_ground(depth, K) == pytest.approx(1.3, rel=1e-6)
+    assert height_over_ground(np.full((96, 160), 3.0), K) is None, "a wall ahead is no ground"
+
+
+def test_camera_height_tells_the_scale(weights, data, knows):
+    found = scale(weights, data, camera_height=1.6)
+    assert found.metres_per_unit == pytest.approx(UNIT, rel=0.02)
+    assert found.estimates == 12
+    assert found.error is not None
+    assert 0 <= found.error < found.spread < 0.1
+    assert stored_scale(read_weights(weights)[1]).error == found.error
+    line = "1 scene unit = "
+    assert str(found).startswith(line)
+    assert str(found).endswith(f"stored; next: ssmde predict {weights} INPUT OUT, in metres")
+
+
+def test_known_poses_tell_the_scale(weights, data, knows):
+    found = scale(weights, data, poses=True, max_frames=4)
+    assert found.metres_per_unit == pytest.approx(UNIT, rel=0.03)
+
+
+def test_a_known_speed_tells_the_scale(weights, data, knows, clip, monkeypatch):
+    T = torch.from_numpy(clip.poses)
+    moves = iter((invert_motion(T[i + 1]) @ T[i]).numpy() for i in range(11))
+
+    def unit_motion(*_):
+        motion = next(moves).copy()
+        motion[:3, 3] /= UNIT
+        return motion
+
+    monkeypatch.setattr(MotionPredictor, "__call__", unit_motion)
+    way = np.linalg.norm(np.diff(clip.poses[:, :3, 3], axis=0), axis=1).sum()
+    found = scale(weights, data, speed=way / (11 / clip.fps))
+    assert found.metres_per_unit == pytest.approx(UNIT, rel=0.05)
+
+
+def test_a_few_points_tell_the_scale(weights, data, knows, clip):
+    v, u = 56, 40
+    lines = [f"street/{i:06d}.png,{u},{v},{clip.depth[i, v, u]:.4f}" for i in (0, 5, 9)]
+    (data / "points.csv").write_text("image,u,v,metres\n# by tape\n" + "\n".join(lines))
+    found = scale(weights, points=data / "points.csv")
+    assert found.metres_per_unit == pytest.approx(UNIT, rel=1e-3)
+    assert (found.estimates, found.source) == (3, "3 points in 3 images of points.csv")
+
+
+def test_the_scale_is_stored_and_predict_is_then_in_metres(weights, data, tmp_path):
+    before = load(weights)
+    picture = data / "street" / "000000.png"
+    depth = before.predict(picture)
+    (data / "points.csv").write_text(f"street/000000.png,40,50,{3 * depth.depth[50, 40]}")
+    found = scale(weights, points=data / "points.csv", out=tmp_path / "m.safetensors")
+    assert found.metres_per_unit == pytest.approx(3, rel=1e-5)
+    assert load(weights).metres_per_unit is None
+    for name, content in (("mine.safetensors", b"mine"), ("notes.txt", b"mine")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(FileExistsError, match=f"{name}: exists and holds something else"):
+            scale(weights, points=data / "points.csv", out=tmp_path / name)
+        assert (tmp_path / name).read_bytes() == content
+    after = load(tmp_path / "m.safetensors")
+    assert after.metres_per_unit == found.metres_per_unit
+    metric = after.predict(picture)
+    assert (depth.metric, metric.metric) == (False, True)
+    np.testing.assert_allclose(metric.depth, 3 * depth.depth, rtol=1e-5)
+    assert after.depth_range == pytest.approx([3 * end for end in before.depth_range], rel=1e-5)
+    assert after.at((64, 96)).metres_per_unit == after.metres_per_unit
+    predict_files(after, picture, tmp_path / "out", format="png16")
+    said = json.loads((tmp_path / "out" / "depth.json").read_text())
+    assert said["metric"] is True
+    assert "png16_units_per_metre" in said
+    # found again from weights that have a scale, it is the same
+    again = scale(tmp_path / "m.safetensors", points=data / "points.csv")
+    assert again.metres_per_unit == pytest.approx(3, rel=1e-5)
+
+
+def test_the_networks_stay_as_they_are_and_the_head_keeps_the_rest(weights, data, knows):
+    tensors, head = read_weights(weights)
+    scale(weights, data, camera_height=1.6)
+    again, new = read_weights(weights)
+    assert all(torch.equal(tensors[k], again[k]) for k in tensors)
+    assert len(again) == len(tensors)
+    assert with_scale(new, None) == head
+
+
+def test_neighbouring_frames_do_not_count_as_independent():
+    rng = np.random.default_rng(0)
+    drift = np.exp(np.repeat(rng.normal(0, 0.1, 10), 100))
+    found, single = join_estimates(drift.tolist(), "x"), join_estimates([2.0], "x")
+    assert found.error == pytest.approx(
+        1.25 * np.std(np.log(drift[::100]), ddof=1) / 10**0.5, rel=0.01
+    )
+    assert (single.metres_per_unit, single.error, single.spread) == (2.0, None, None)
+    normal = join_estimates(np.exp(rng.normal(0, 0.05, 20000)).tolist(), "x")
+    assert normal.spread == pytest.approx(0.05, rel=0.05)
+    assert normal.error == pytest.approx(1.25 * 0.05 / 20000**0.5, rel=0.8)
+
+
+def test_the_error_bar_is_printed():
+    found = MetricScale(
+        metres_per_unit=7.0, error=0.012, spread=0.08, estimates=20, source="known poses"
+    )
+    text = "1 scene unit = 7 m +- 1.2 % (single frames +- 8.0 %), from known poses"
+    assert str(found) == text
+    assert str(replace(found, error=None, spread=None)) == "1 scene unit = 7 m, from known poses"
+
+
+def test_depth_between_pixels_is_bilinear():
+    depth = np.array([[1.0, 2.0], [3.0, 6.0]])
+    assert depth_at(depth, 0.5, 0.5) == 3.0
+    assert [depth_at(depth, *p) for p in ((1.0, 1.0), (0.0, 1.0), (1.0, 0.0))] == [6.0, 3.0, 2.0]
+    with pytest.raises(ValueError, match=r"\(2, 0\) is outside an image of 2 x 2"):
+        depth_at(depth, 2.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({}, "one source of metres, .* got none"),
+        ({"camera_height": 1.0, "poses": True}, "got camera height and poses"),
+        ({"camera_height": -1.0}, "camera height must be positive"),
+        ({"speed": 3.0}, "speed needs DATA"),
+    ],
+)
+def test_a_scale_without_one_source_is_refused(asked, says, weights):
+    with pytest.raises(ValueError, match=says):
+        scale(weights, **asked)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("a.png,1,2", r"line 1: expected image,u,v,metres"),
+        ("a.png,1,2,x", r"line 1: u, v and metres are numbers"),
+        ("a.png,1,2,0", r"line 1: metres must be positive, got 0"),
+        ("b.png,1,2,3", r"no such image .*b\.png"),
+        ("# nothing", "holds no point"),
+    ],
+)
+def test_a_faulty_line_of_points_is_named(line, says, tmp_path):
+    write_image(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "p.csv").write_text(line)
+    with pytest.raises((ValueError, FileNotFoundError), match=says):
+        read_points(tmp_path / "p.csv")
+
+
+def test_what_does_not_tell_a_scale_says_why(weights, data, knows):
+    (data / "street" / "poses.txt").unlink()
+    with pytest.raises(ValueError, match=r"no scene has a poses\.txt"):
+        scale(weights, data, poses=True)
+    write_scene_info(data / "street", {"depth_units_per_metre": 256})
+    with pytest.raises(ValueError, match="a speed needs times"):
+        scale(weights, data, speed=3.0)
+    (data / "street" / "cam.txt").unlink()
+    with pytest.raises(ValueError, match="its camera is unknown"):
+        scale(weights, data, camera_height=1.6)
+
+
+def test_released_weights_stay_as_they_are(data):
+    with pytest.raises(ValueError, match=r"'small' cannot be stored .*give --out FILE"):
+        scale("small", data, camera_height=1.6)
+
+
+def test_a_room_without_ground_tells_no_scale(weights, data, monkeypatch):
+    wall = Predictor(Memory(np.zeros((1, *SIZE, 3), np.uint8), np.ones((1, *SIZE))), SIZE)
+    monkeypatch.setattr(metres, "load", lambda *_: wall)
+    with pytest.raises(ValueError, match="no frame shows level ground"):
+        scale(weights, data, camera_height=1.6)
+
+
+def test_a_scale_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="must be a positive number, got -1"):
+        MetricScale(metres_per_unit=-1.0, error=None, spread=None, estimates=1, source="")
+    with pytest.raises(ValueError, match="is no scale"):
+        stored_scale({"metric_scale": '{"metres": 3}'})

@@ -1,0 +1,110 @@
+"""Movers are found by other views, and stand where the ground is at their lowest pixel."""
+
+import torch
+
+from ssmde.geometry.ground import CUT_SHARE, find_movers, ground_plane, stand_on_ground
+from ssmde.methods.comparison import least_error
+
+HEIGHT, WIDTH, HORIZON = 48, 64, 10.0
+ROWS = torch.arange(HEIGHT).float()[:, None].expand(-1, WIDTH)
+GROUND = 60.0 / (ROWS - HORIZON).clamp(
+    min=1e-3
+)  # depth of a flat ground below a camera 60 / f high
+WALL = 4.0
+STATIC = torch.minimum(GROUND.where(ROWS > HORIZON, WALL), torch.tensor(WALL))[None, None]
+K = torch.tensor([[[60.0, 0, 31.5], [0, 60.0, 23.5], [0, 0, 1]]])
+
+
+def box(top, bottom, left, right):
+    mask = torch.zeros(1, 1, HEIGHT, WIDTH, dtype=torch.bool)
+    mask[..., top:bottom, left:right] = True
+    return mask
+
+
+def test_the_ground_is_found_under_furniture():
+    cluttered = STATIC.clone()
+    cluttered[..., 35:48, 5:15] = 1.2  # stands on the ground, nearer than it
+    found = ground_plane(cluttered, box(30, 40, 40, 50))
+    torch.testing.assert_close(found[0, 0, 15:], GROUND[15:], rtol=1e-3, atol=1e-3)
+    assert found[0, 0, 5, 5] == torch.inf, "above the horizon there is no ground"
+
+
+def test_what_comes_no_nearer_downwards_is_no_ground():
+    nothing = torch.zeros(1, 1, HEIGHT, WIDTH, dtype=torch.bool)
+    assert ground_plane(torch.full_like(STATIC, 3.0), nothing) is None
+    assert ground_plane(STATIC.flip(2), nothing) is None
+    assert ground_plane(STATIC, ~nothing) is None, "movers hide all of it"
+
+
+def test_a_mover_has_the_depth_of_the_ground_below_it():
+    mover = box(8, 36, 20, 30)
+    found = stand_on_ground(STATIC, mover, ground_plane(STATIC, mover))
+    contact = GROUND[35, 0].item()
+    assert contact < STATIC[mover].max(), "it hides what is behind"
+    torch.testing.assert_close(
+        found[mover], torch.full_like(found[mover], contact), rtol=1e-3, atol=0
+    )
+    assert torch.equal(found[~mover], STATIC[~mover])
+
+
+def test_an_arm_held_out_is_as_far_as_the_body():
+    mover = box(8, 36, 20, 30) | box(12, 15, 30, 35)
+    found = stand_on_ground(STATIC, mover, ground_plane(STATIC, mover))
+    torch.testing.assert_close(found[0, 0, 13, 34], found[0, 0, 30, 25])
+
+
+def test_a_mover_cut_off_below_is_nearer_than_the_nearest_ground():
+    mover = box(8, HEIGHT, 20, 30)
+    ground = ground_plane(STATIC, mover)
+    found = stand_on_ground(STATIC, mover, ground)
+    torch.testing.assert_close(found[0, 0, 8:, 25], CUT_SHARE * ground[0, 0, -1, 25].expand(40))
+
+
+def test_a_mover_never_moves_away_from_the_camera():
+    mover = box(8, 14, 20, 30)  # in the air: its lowest pixel lies above the horizon
+    found = stand_on_ground(STATIC, mover, ground_plane(STATIC, mover))
+    assert (found <= STATIC).all()
+
+
+def views(generator):
+    """A textured wall, and one view of it with something before it that the other does not show."""
+    texture = torch.rand(1, 3, HEIGHT // 4, WIDTH // 4, generator=generator)
+    wall = torch.nn.functional.interpolate(texture, (HEIGHT, WIDTH), mode="bilinear")
+    here = wall.clone()
+    here[..., 10:40, 20:36] = torch.rand(1, 3, 30, 16, generator=generator)
+    return here, wall
+
+
+def test_what_no_other_view_shows_is_a_mover():
+    here, wall = views(torch.Generator().manual_seed(0))
+    others = torch.cat([wall, wall, here, wall])
+    depth, T = torch.full_like(STATIC, 3.0), torch.eye(4).expand(4, 4, 4).clone()
+    error = least_error(here, others[[0, 1, 3]], depth, T[:3], K)
+    found, truth = find_movers(error), box(10, 40, 20, 36)
+    assert (found & truth).sum() > 0.95 * truth.sum()
+    assert not (found & ~box(7, 43, 17, 39)).any(), "the windows of the error reach 3 pixels"
+    assert not find_movers(least_error(here, others, depth, T, K)).any(), (
+        "one view shows it as here"
+    )
+
+
+def test_a_wall_at_a_wrong_depth_is_no_mover():
+    texture = torch.rand(1, 3, HEIGHT // 4, WIDTH // 2, generator=torch.Generator().manual_seed(0))
+    wall = torch.nn.functional.interpolate(texture, (HEIGHT, 2 * WIDTH), mode="bilinear")
+    starts = (32, 20, 44, 26)  # columns; K has fx 60, the wall is 3 away: 20 columns a metre
+    here, *others = (wall[..., start : start + WIDTH] for start in starts)
+    T = torch.eye(4).repeat(3, 1, 1)
+    T[:, 0, 3] = -torch.tensor([(start - starts[0]) / 20.0 for start in starts[1:]])
+    args = here, torch.cat(others)
+    right, wrong = torch.full_like(STATIC, 3.0), torch.full_like(STATIC, 3.6)
+    assert not find_movers(least_error(*args, right, T, K, shares=(1.0,))).any()
+    assert find_movers(least_error(*args, wrong, T, K, shares=(1.0,))).float().mean() > 0.1
+    assert not find_movers(least_error(*args, wrong, T, K)).any()
+
+
+def test_a_pixel_that_few_views_see_is_not_called_a_mover():
+    here, wall = views(torch.Generator().manual_seed(0))
+    away = torch.eye(4).expand(4, 4, 4).clone()
+    away[1:, 0, 3] = 100.0  # three of four see nothing of it
+    error = least_error(here, wall.expand(4, -1, -1, -1), torch.full_like(STATIC, 3.0), away, K)
+    assert not error.any()

@@ -1,0 +1,250 @@
+"""Labeling: every frame once, by any source, and what stands in the way is said."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from ssmde.cli import main
+from ssmde.data.images import read_image, write_png16
+from ssmde.data.pseudo_depth import LabelInfo, read_pseudo_depth
+from ssmde.data.scene_folder import read_scene
+from ssmde.labeling import SOURCES, Source, label
+from ssmde.labeling.sources import Row
+from ssmde.synthetic import draw_clip, write_clip
+
+SIZE = (32, 48)
+FRAMES = 5
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return draw_clip("wall", frames=FRAMES, size=SIZE, seed=1)
+
+
+@pytest.fixture
+def data(clip, tmp_path):
+    for name in ("left", "right"):
+        write_clip(clip, tmp_path / "data" / name)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def add_source(monkeypatch):
+    """Adds a row to the table; `give` makes the maps, by default 1 + brightness.
+
+    What it returns fills with the sizes of the batches that the source was given.
+    """
+
+    def add(name, give=lambda images: [brightness(image) for image in images], kind="depth"):
+        batches = []
+
+        def counted(images):
+            batches.append(len(images))
+            return give(images)
+
+        info = LabelInfo(source=name, kind=kind, affine=True, licence="MIT", version="1")
+        source = Source(info=info, label=counted)
+        monkeypatch.setitem(SOURCES, name, Row(open=lambda request: source, takes=()))
+        return batches
+
+    return add
+
+
+@pytest.fixture
+def seen(add_source):
+    return add_source("drawn")
+
+
+def brightness(image):
+    return 1 + image.mean(axis=2, dtype=np.float32) / 255
+
+
+def run(data, source="drawn", **options):
+    return label(data, source=source, **({"show_progress": False, "split": "all"} | options))
+
+
+def labels(data, scene="left"):
+    return sorted(file.stem for file in (data / scene / "pseudo_depth").glob("*.png"))
+
+
+def info_of(data, scene="left"):
+    return json.loads((data / scene / "pseudo_depth" / "label.json").read_text())
+
+
+# Every frame once
+
+
+def test_every_frame_gets_the_label_that_the_scene_then_shows(seen, data, capsys):
+    found = run(data, batch_size=2)
+    assert (found.written, found.present, found.skipped) == (2 * FRAMES, 0, ())
+    assert str(found) == "labels: 10 written now, 0 there before"
+    assert seen == [2, 2, 1, 2, 2, 1]
+    scene = read_scene(data / "right")
+    assert (scene.pseudo_depth_kind, scene.pseudo_depth_affine) == ("depth", True)
+    assert scene.pseudo_depth_source == "drawn"
+    for image, file in zip(scene.images, scene.pseudo_depth, strict=True):
+        expected = brightness(read_image(image))
+        np.testing.assert_allclose(
+            read_pseudo_depth(file), expected / expected.max(), atol=1 / 60000
+        )
+    assert capsys.readouterr().out == "source: drawn, licence: MIT\n"
+    assert info_of(data)["licence"] == "MIT"
+
+
+def test_only_the_frames_of_the_split_are_labeled(seen, data):
+    assert run(data, split="train").written == 2 * (FRAMES - 1)
+    assert run(data, split="val").written == 2
+
+
+def test_a_second_run_does_only_what_is_missing(seen, data):
+    run(data)
+    (data / "right" / "pseudo_depth" / "000003.png").unlink()
+    seen.clear()
+    found = run(data)
+    assert (found.written, found.present) == (1, 2 * FRAMES - 1)
+    assert seen == [1]
+    assert (run(data).written, seen) == (0, [1])
+
+
+def test_a_stop_loses_at_most_the_running_batch(add_source, data):
+    def stop_in_the_second(images):
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        return [brightness(image) for image in images]
+
+    batches = add_source("drawn", stop_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run(data, batch_size=2)
+    assert labels(data) == ["000000", "000001"]
+    assert run(data).written == 2 * FRAMES - 2
+    assert not list(data.rglob("*.part"))
+
+
+def test_a_stop_before_the_first_label_can_be_gone_on_with(seen, data, monkeypatch):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr("ssmde.data.pseudo_depth.write_pseudo_depth", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(data)
+    assert run(data).written == 2 * FRAMES
+
+
+def test_a_broken_frame_is_named_and_left_out(seen, data, capsys):
+    broken = data / "left" / "000001.png"
+    broken.write_bytes(broken.read_bytes()[:100])
+    assert main(["label", str(data), "--source", "drawn", "--split", "all"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "source: drawn, licence: MIT\nlabels: 9 written now, 0 there before\n"
+    assert "skipped: " in said.err
+    assert "left/000001.png: cannot be read" in said.err
+    assert read_scene(data / "left").pseudo_depth[1] is None
+    again = run(data)
+    assert (again.written, again.present, len(again.skipped)) == (0, 2 * FRAMES - 1, 1)
+
+
+def test_a_map_without_a_value_is_no_label(add_source, data):
+    def nothing_in_the_first(images):
+        return [np.full(SIZE, np.nan, np.float32), *map(brightness, images[1:])]
+
+    add_source("drawn", nothing_in_the_first)
+    assert run(data / "left").skipped == ("left/000000: the source gives no value",)
+    assert labels(data) == ["000001", "000002", "000003", "000004"]
+
+
+# One source at a time
+
+
+def test_another_source_is_refused_until_it_may_overwrite(seen, data, add_source):
+    run(data)
+    others = add_source("other", kind="disparity")
+    with pytest.raises(ValueError, match=r"source of the labels is 'drawn', now .* --overwrite"):
+        run(data, "other")
+    assert others == []
+    assert run(data, "other", split="val", overwrite=True).written == 2
+    assert labels(data) == ["000004"], "no label of the former source is left"
+    assert info_of(data)["kind"] == "disparity"
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "says"),
+    [
+        ("leress", {}, r"'leress': closest match is 'leres', there are .*hf:MODEL"),
+        ("folder", {}, "source 'folder' is written folder:PATH"),
+        ("midas:x", {}, "source 'midas' is written midas, got 'midas:x'"),
+        ("midas", {"kind": "depth"}, "source 'midas' takes no kind; hf, folder does"),
+        ("midas", {"trust": True}, "source 'midas' takes no trust; ssmde, grounded does"),
+        ("hf:a/b", {"checkpoint": "w.pth"}, "takes no checkpoint; leres does"),
+        ("folder:.", {"size": (32, 32)}, "source 'folder' takes no size"),
+        ("midas", {"size": (0, 32)}, r"size must be from 1 to \d+ pixels a side, got \(0, 32\)"),
+        ("leres", {}, "needs --checkpoint FILE"),
+        ("folder:.", {}, "needs --kind depth or --kind disparity"),
+        ("midas", {"batch_size": 0}, "batch_size must be at least 1, got 0"),
+    ],
+)
+def test_words_that_do_not_fit_are_explained(source, options, says, data, tmp_path):
+    if "checkpoint" in options:
+        options = {"checkpoint": tmp_path / options["checkpoint"]}
+    with pytest.raises(ValueError, match=says):
+        run(data, source, **options)
+
+
+def test_a_gpu_that_is_not_there_is_named(seen, data, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="no CUDA device here"):
+        run(data, device="gpu")
+    assert run(data, device="auto").written
+
+
+# Existing files
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Labels of the frames 0 to 3 of both scenes, as PNG, .npy and .npz; 0 is no value."""
+    for scene in ("left", "right"):
+        (tmp_path / "files" / scene).mkdir(parents=True)
+        place = tmp_path / "files" / scene
+        steps = np.full(SIZE, 100, np.uint16)
+        steps[0, 0] = 0
+        write_png16(place / "000000.png", steps)
+        write_png16(place / "000001.png", steps * 2)
+        np.save(place / "000002.npy", steps.astype(np.float32))
+        np.savez(place / "000003.npz", depth=steps / 10)
+    return tmp_path / "files"
+
+
+@pytest.mark.parametrize("kind", ["depth", "disparity"])
+def test_existing_files_are_copied_with_their_kind(kind, files, data):
+    found = run(data, f"folder:{files}", kind=kind)
+    assert found.written == 8
+    assert len(found.skipped) == 2
+    assert "left/000004: no such label (.png, .npy, .npz)" in found.skipped[0]
+    scene = read_scene(data / "left")
+    assert scene.pseudo_depth_kind == kind
+    for file in scene.pseudo_depth[:4]:
+        values = read_pseudo_depth(file)
+        assert values[0, 0] == 0
+        assert (values.ravel()[1:] == 1).all()
+
+
+def test_the_files_of_a_single_scene_need_no_folder_of_its_name(files, data):
+    assert run(data / "left", f"folder:{files / 'left'}", kind="depth").written == 4
+    with pytest.raises(FileNotFoundError, match="left: no such folder; labels of several scenes"):
+        run(data, f"folder:{files / 'left'}", kind="depth")
+
+
+def test_labels_are_not_copied_onto_themselves(seen, data):
+    run(data)
+    place = data / "right" / "pseudo_depth"
+    with pytest.raises(ValueError, match="nothing to copy"):
+        run(data / "right", f"folder:{place}", kind="depth", overwrite=True)
+    assert len(labels(data)) == len(labels(data, "right")) == FRAMES
+
+
+def test_files_that_fit_no_frame_are_a_fault(data, tmp_path):
+    with pytest.raises(ValueError, match=r"not one frame could be labeled: .*no such label"):
+        run(data / "left", f"folder:{tmp_path}", kind="depth")

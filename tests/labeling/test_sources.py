@@ -1,0 +1,262 @@
+"""Sources: what each gives, whose weights it takes, and under which licence."""
+
+import shutil
+import sys
+from types import SimpleNamespace
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ssmde.cli import main
+from ssmde.data.images import read_image
+from ssmde.inference.loading import find_weights, load
+from ssmde.labeling import LabelRequest, label, open_source
+from ssmde.labeling.sources import find_licence
+from ssmde.synthetic import draw_clip, write_clip
+from ssmde.weights import RELEASED
+
+SIZE = (32, 64)
+
+
+@pytest.fixture
+def data(tmp_path):
+    write_clip(draw_clip("wall", frames=3, size=SIZE, seed=1), tmp_path / "data" / "left")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def image(data):
+    return read_image(data / "left" / "000000.png")
+
+
+def opened(name, **options):
+    return open_source(name, LabelRequest(device=torch.device("cpu"), **options))
+
+
+# Networks of the user
+
+
+class Bright(torch.nn.Module):
+    """Depth 1 + mean of the colors; remembers what it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def predict_depth(self, image, *, size):
+        self.sizes.append((tuple(image.shape), size))
+        return 1 + image.mean(dim=1, keepdim=True)
+
+
+def test_leres_labels_with_the_users_checkpoint(data, tmp_path, monkeypatch):
+    network, file = Bright(), tmp_path / "res101.pth"
+    file.write_bytes(b"weights")
+    monkeypatch.setattr("ssmde.models.leres.load_leres", lambda path: network)
+    options = {"split": "all", "size": (64, 96), "show_progress": False}
+    info = label(data, source="leres", checkpoint=file, batch_size=2, **options).info
+    assert network.sizes == [((2, 3, *SIZE), (64, 96)), ((1, 3, *SIZE), (64, 96))]
+    assert (info.kind, info.affine, info.network_size) == ("depth", True, (64, 96))
+    assert info.version.startswith("sha256:")
+    assert "non-commercial" in info.licence
+    file.write_bytes(b"other weights")
+    with pytest.raises(ValueError, match="version of the labels is 'sha256:"):
+        label(data, source=f"leres:{file}", **options)  # as `ssmde train` names it
+
+
+@pytest.mark.parametrize("form", ["name", "file", "run", "hub"])
+def test_weights_are_named_as_predict_takes_them(form, image, tmp_path, monkeypatch):
+    file = find_weights("small")
+    (tmp_path / "run").mkdir()
+    shutil.copy(file, tmp_path / "run" / "last.safetensors")
+    monkeypatch.setattr("ssmde.inference.loading.download_weights", lambda name: file)
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: card({"license": "mit"}))
+    weights, said, licence = {
+        "name": ("small", "small", RELEASED["small"].licence),
+        "file": (str(file), "weights/small.safetensors", "that of your own weights"),
+        "run": (str(tmp_path / "run"), "run/last.safetensors", "that of your own weights"),
+        "hub": ("hf:me/mine", "hf:me/mine", "mit"),
+    }[form]
+    source, grounded = (opened(f"{key}:{weights}", size=SIZE) for key in ("ssmde", "grounded"))
+    predictor = load(weights, resolution=SIZE)
+    expected = predictor.predict(image).depth / (predictor.metres_per_unit or 1)
+    np.testing.assert_allclose(source.label([image])[0], expected, rtol=1e-5)
+    assert source.info.source == f"ssmde:{said}"
+    assert source.info.version == "sha256:44ce4534cc43"
+    assert source.info.licence.startswith(licence)
+    assert (source.info.affine, source.info.network_size) == (False, SIZE)
+    assert grounded.info.source == f"grounded:{said}"
+    assert grounded.info.version == source.info.version
+
+
+@pytest.mark.parametrize("key", ["ssmde", "grounded"])
+def test_weights_are_refused_as_predict_refuses_them(key, data, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"smal: no such file.*closest match is 'small'"):
+        opened(f"{key}:smal")
+    (tmp_path / "a.pt2").write_bytes(b"code")
+    with pytest.raises(ValueError, match=r"can run any code when it is opened; .* add --trust"):
+        label(data, source=f"{key}:{tmp_path / 'a.pt2'}")
+    with pytest.raises(ValueError, match="is damaged"):
+        label(data, source=f"{key}:{tmp_path / 'a.pt2'}", trust=True)
+
+
+# Networks of others
+
+
+def card(facts):
+    return SimpleNamespace(card_data=facts)
+
+
+def unreachable(*args, **kwargs):
+    raise OSError("no route to host")
+
+
+class FakeInputs(dict):
+    def to(self, device):
+        return self
+
+
+class FakeProcessor:
+    """Half the size; remembers what it was given."""
+
+    def __init__(self):
+        self.options = []
+
+    def __call__(self, images, return_tensors, **options):
+        assert return_tensors == "pt"
+        assert all(isinstance(image, Image.Image) for image in images)
+        self.options.append(options)
+        stack = np.stack([np.asarray(image, np.float32) / 255 for image in images])
+        return FakeInputs(pixel_values=torch.from_numpy(stack).permute(0, 3, 1, 2))
+
+    def post_process_depth_estimation(self, outputs, sizes):
+        assert sizes == [SIZE] * len(outputs.predicted_depth)
+        return [{"predicted_depth": depth} for depth in outputs.predicted_depth]
+
+
+class FakeNetwork(torch.nn.Module):
+    def __init__(self, **config):
+        super().__init__()
+        self.config = SimpleNamespace(_commit_hash="abc", **config)
+
+    def forward(self, pixel_values):
+        return SimpleNamespace(predicted_depth=pixel_values.mean(1)[:, ::2, ::2])
+
+
+@pytest.fixture
+def transformers(monkeypatch):
+    """Stands in for the package; a hub that cannot be asked for licences."""
+    found = SimpleNamespace(processor=FakeProcessor(), network=FakeNetwork(), names=[])
+
+    def give(what):
+        def from_pretrained(name, *, trust_remote_code):
+            assert trust_remote_code is False
+            found.names.append(name)
+            return getattr(found, what)
+
+        return SimpleNamespace(from_pretrained=from_pretrained)
+
+    package = SimpleNamespace(
+        AutoImageProcessor=give("processor"), AutoModelForDepthEstimation=give("network")
+    )
+    package.__spec__ = "installed"
+    monkeypatch.setitem(sys.modules, "transformers", package)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda name, filename: None)
+    monkeypatch.setattr(huggingface_hub, "model_info", unreachable)
+    return found
+
+
+def test_the_default_source_is_a_disparity_of_the_hub(transformers, data):
+    info = label(data, show_progress=False, size=(28, 42)).info
+    assert transformers.names == ["depth-anything/Depth-Anything-V2-Small-hf"] * 2
+    assert transformers.processor.options == [{"size": {"height": 28, "width": 42}}]
+    assert info.source == "hf:depth-anything/Depth-Anything-V2-Small-hf"
+    assert (info.version, info.kind, info.affine) == ("abc", "disparity", True)
+    assert info.licence == "apache-2.0"
+    with Image.open(data / "left" / "pseudo_depth" / "000000.png") as image:
+        assert image.size == SIZE[::-1]
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "gives"),
+    [
+        ({"model_type": "depth_anything", "depth_estimation_type": "relative"}, None,
+         ("disparity", True)),
+        ({"model_type": "depth_anything", "depth_estimation_type": "metric"}, None,
+         ("depth", False)),
+        ({"model_type": "depth_pro"}, "depth", ("depth", False)),
+        ({"model_type": "dpt"}, "disparity", ("disparity", True)),
+        ({"model_type": "dpt"}, None, r"whether this model gives depth or disparity.*--kind"),
+        ({"model_type": "zoedepth"}, "disparity", "gives depth, not disparity"),
+    ],
+)  # fmt: skip
+def test_what_a_model_gives_is_read_or_asked_and_never_guessed(config, kind, gives, transformers):
+    transformers.network = FakeNetwork(**config)
+    if isinstance(gives, str):
+        with pytest.raises(ValueError, match=gives):
+            opened("hf:some/model", kind=kind)
+        return
+    info = opened("hf:some/model", kind=kind).info
+    assert (info.kind, info.affine) == gives
+    assert info.licence == "unknown: see https://huggingface.co/some/model"
+
+
+@pytest.mark.parametrize(
+    ("facts", "licence"),
+    [
+        ({"license": "cc-by-nc-4.0"}, "cc-by-nc-4.0"),
+        ({"license": "other", "license_name": "mine"}, "mine: see https://huggingface.co/a/b"),
+        ({}, "unknown: see https://huggingface.co/a/b"),
+        (None, "unknown: see https://huggingface.co/a/b"),
+    ],
+)
+def test_the_licence_is_that_of_the_model_card(facts, licence, monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda name, timeout: card(facts))
+    assert find_licence("a/b") == licence
+
+
+def test_a_missing_package_is_named_with_its_remedy(data, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    assert main(["label", str(data)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("ssmde label: error: this source of `ssmde label` needs transformers")
+    assert said.endswith("pip install 'ssmde[labels]'\n")
+    monkeypatch.setitem(sys.modules, "depth_anything_3.api", None)
+    with pytest.raises(ImportError, match=r"needs depth_anything_3.*pip install git"):
+        opened("depth-anything-3")
+
+
+def test_without_internet_one_line_says_what_else_there_is(transformers, data, capsys):
+    sys.modules["transformers"].AutoImageProcessor.from_pretrained = unreachable
+    assert main(["label", str(data)]) == 1
+    said = capsys.readouterr().err
+    assert "cannot open the model depth-anything/Depth-Anything-V2-Small-hf" in said
+    assert "no route to host" in said
+    assert "--source leres" in said
+    assert said.count("\n") == 1
+    assert not (data / "left" / "pseudo_depth").exists()
+
+
+def test_depth_anything_3_sees_one_image_at_a_time(image, monkeypatch):
+    calls = []
+
+    class DepthAnything3(torch.nn.Module):
+        @classmethod
+        def from_pretrained(cls, name):
+            assert name == "depth-anything/DA3MONO-LARGE"
+            return cls()
+
+        def inference(self, images, **options):
+            calls.append((len(images), options))
+            return SimpleNamespace(depth=np.ones((1, SIZE[0] // 2, SIZE[1] // 2), np.float32))
+
+    package = SimpleNamespace(DepthAnything3=DepthAnything3)
+    monkeypatch.setitem(sys.modules, "depth_anything_3.api", package)
+    monkeypatch.setattr(huggingface_hub, "model_info", unreachable)
+    source = opened("depth-anything-3", size=(280, 420))
+    assert [depth.shape for depth in source.label([image, image])] == [SIZE, SIZE]
+    assert calls == [(1, {"process_res": 420})] * 2
+    assert (source.info.kind, source.info.affine) == ("depth", True)
+    assert source.info.licence == "apache-2.0"

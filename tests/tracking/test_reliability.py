@@ -1,0 +1,117 @@
+"""Motion that explains the matches is told from motion that does not, and labels from points."""
+
+import numpy as np
+import pytest
+
+from ssmde.data.pseudo_depth import LabelInfo, write_labels
+from ssmde.data.scene_files import write_tracked_points
+from ssmde.synthetic import draw_clip, poses, write_clip
+from ssmde.tracking.colmap import Pair
+from ssmde.tracking.reliability import (
+    compare_with_labels,
+    explained_shares,
+    find_standing,
+    trusted_frames,
+)
+
+FOCAL, SIDE, FRAMES = 130.0, 160, 10
+
+
+def drive(followed=0.0, step=0.6):
+    """Poses of a drive straight ahead, and the matches of points, some of which drive along."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform((-6, -3, 12), (6, 1.6, 30), (200, 3))
+    along = rng.random(200) < followed
+    path = np.zeros((FRAMES, 3))
+    path[:, 2] = step * np.arange(FRAMES)
+    seen = [points + along[:, None] * place - place for place in path]
+    rays = [at[:, :2] / at[:, 2:] for at in seen]
+    pairs = [
+        Pair(i, i + gap, rays[i], rays[i + gap])
+        for gap in (1, 2, 4, 8)
+        for i in range(FRAMES - gap)
+    ]
+    return poses(path, np.zeros((FRAMES, 3))), pairs
+
+
+def test_right_motion_explains_all_matches_and_a_turn_in_its_place_does_not():
+    right, pairs = drive()
+    assert explained_shares(right, pairs, FOCAL, SIDE).min() > 0.99
+    aside = right.copy()
+    aside[:, 0, 3] = aside[:, 2, 3]  # to the right in place of ahead
+    aside[:, 2, 3] = 0
+    assert explained_shares(aside, pairs, FOCAL, SIDE).max() < 0.75
+    unknown = right.copy()
+    unknown[3] = np.nan
+    assert np.flatnonzero(np.isnan(explained_shares(unknown, pairs, FOCAL, SIDE))).tolist() == [3]
+
+
+def test_what_hardly_moves_tells_nothing():
+    right, pairs = drive(step=0.01)
+    shares = explained_shares(right, pairs, FOCAL, SIDE)
+    assert np.isnan(shares).all()
+    assert trusted_frames(shares).all()
+
+
+def test_the_camera_stands_where_three_quarters_of_the_matches_do():
+    _, moving = drive(followed=0.6, step=1.0)
+    assert not find_standing(moving, FRAMES, FOCAL).any()
+    _, still = drive(step=0.0)
+    assert find_standing(still, FRAMES, FOCAL).tolist() == [False] + [True] * (FRAMES - 1)
+    _, creeping = drive(step=0.1)  # a frame moves less than half a pixel, four frames more
+    found = find_standing(creeping, FRAMES, FOCAL)
+    assert np.flatnonzero(found).max() < 4
+
+
+def test_a_part_that_is_wrong_goes_and_so_does_a_stretch_of_a_good_one():
+    assert trusted_frames(np.full(40, 0.9)).all()
+    assert not trusted_frames(np.full(40, 0.64)).any()  # behind three cars, drawn
+    crowd = np.r_[np.full(30, 0.92), (0.76, 0.71, 0.67, 0.76, 0.71, 0.69, 0.66, 0.73)]
+    assert trusted_frames(crowd).all()  # bonn_crowd, whose motion is right
+    stretch = np.r_[np.full(30, 0.95), np.full(12, 0.5), np.full(30, 0.95)]
+    lost = np.flatnonzero(~trusted_frames(stretch))
+    assert lost.tolist() == list(range(30, 42))
+    stretch[::5] = np.nan
+    assert trusted_frames(stretch).sum() == pytest.approx(60, abs=2)
+
+
+@pytest.fixture(scope="module")
+def labeled(tmp_path_factory):
+    """A drawn room with its depth as labels, and points on it, in another unit."""
+    scene = tmp_path_factory.mktemp("labeled") / "room"
+    clip = draw_clip("room", frames=6, size=(48, 64), seed=1)
+    write_clip(clip, scene)
+    info = LabelInfo(source="test", kind="depth", affine=False, licence="none")
+    labels = {f"{i:06d}": depth.astype("f4") for i, depth in enumerate(clip.depth)}
+    write_labels(scene / "pseudo_depth", info, labels)
+    rng = np.random.default_rng(0)
+    points = {}
+    for i, depth in enumerate(clip.depth):
+        rows, columns = rng.integers(0, 48, 60), rng.integers(0, 64, 60)
+        unit = np.median(clip.depth)
+        points[i] = np.stack([columns, rows], 1).astype("f4"), depth[rows, columns] / unit
+    return scene, points
+
+
+def test_points_in_the_order_of_the_labels_and_in_one_unit_agree(labeled):
+    scene, points = labeled
+    write_tracked_points(scene, points)
+    found = compare_with_labels(scene)
+    assert found.frames == 6
+    assert found.order > 0.99
+    assert found.drift < 1.1
+    assert found.doubt == ""
+
+
+def test_points_in_another_order_or_in_changing_units_do_not(labeled):
+    scene, points = labeled
+    write_tracked_points(scene, {i: (at, 1 / depth) for i, (at, depth) in points.items()})
+    assert compare_with_labels(scene).order < -0.9
+    assert "rank correlation of -" in compare_with_labels(scene).doubt
+    changing = {i: (at, depth * 0.5 * 2 ** (i / 2)) for i, (at, depth) in points.items()}
+    write_tracked_points(scene, changing)
+    found = compare_with_labels(scene)
+    assert found.order > 0.99
+    assert "unit of tracked points changes" in found.doubt
+    write_tracked_points(scene, {})
+    assert compare_with_labels(scene) is None
