@@ -54,8 +54,7 @@ class BackboneEncoder(nn.Module):
 def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
     """Encoder from a backbone of transformers; `pretrained` is `none` or `hub`, its own weights.
 
-    The name, without the `hf:`, is one of the hub, a folder with a `config.json`, or an
-    architecture. Raises as `ssmde.models.registry.build_encoder`.
+    The name, without the `hf:`, is one of the hub, a folder with a `config.json`, or a JSON.
     """
     if pretrained not in ("none", "hub"):
         raise ValueError(
@@ -67,9 +66,8 @@ def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
     if name.startswith("{"):
         return _build_stored(transformers, name)
     try:
-        config: Any = from_hub(
-            transformers.AutoConfig.from_pretrained, name, trust_remote_code=False
-        )
+        load = transformers.AutoConfig.from_pretrained
+        config: Any = from_hub(load, name, trust_remote_code=False)
         wanted = list(range(1, len(config.stage_names)))  # all maps but the stem's
         if pretrained == "hub":
             backbone = from_hub(transformers.AutoBackbone.from_pretrained, name, out_indices=wanted)

@@ -55,12 +55,7 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by key, on the CPU, and the metadata of a safetensors file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a safetensors file, or a damaged one.
-    """
+    """Tensors by key, on the CPU, and the metadata of a safetensors file."""
     with _opened(path) as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         return tensors, dict(file.metadata() or {})
@@ -88,9 +83,7 @@ def _opened(path: Path) -> Generator[Any]:
 def read_checkpoint(path: Path) -> Any:
     """What a .safetensors or PyTorch file holds: tensors, plain values, containers, on the CPU.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or holds anything else; nothing in it is ever run.
+    A ValueError where it is damaged, or holds anything else; nothing in it is ever run.
     """
     check_is_file(path)
     if path.suffix == ".safetensors":
@@ -131,10 +124,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def only_tensors(
     content: Mapping[str, Any], plain: tuple[str, ...] = (), *, origin: str, where: str = ""
 ) -> dict[str, Tensor]:
-    """The tensors of a file; another value, but under a key of `plain`, is a ValueError.
-
-    Its message begins with `origin`, and says `where` tensors by key may lie.
-    """
+    """The tensors of a file; another value, but under a key of `plain`, is a ValueError."""
     others = [k for k, v in content.items() if not isinstance(v, Tensor) and k not in plain]
     if others:
         raise ValueError(f"{origin} must hold tensors by key{where}, got also {listed(others)}")
@@ -245,12 +235,9 @@ class MetricScale:
 
     def __str__(self) -> str:
         """The number with its error bar, in one line."""
-        parts = [f"1 scene unit = {self.metres_per_unit:.4g} m"]
-        if self.error is not None:
-            parts.append(f"+- {100 * self.error:.1f} %")
-        if self.spread is not None:
-            parts.append(f"(single frames +- {100 * self.spread:.1f} %)")
-        return f"{' '.join(parts)}, from {self.source}"
+        error = "" if self.error is None else f" +- {100 * self.error:.1f} %"
+        spread = "" if self.spread is None else f" (single frames +- {100 * self.spread:.1f} %)"
+        return f"1 scene unit = {self.metres_per_unit:.4g} m{error}{spread}, from {self.source}"
 
 
 def stored_scale(metadata: Mapping[str, str], *, origin: str = "the weights") -> MetricScale | None:

@@ -122,9 +122,7 @@ class DecoderWithHeads(nn.Module):
     ) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
         """Raw maps, one per scale and in that order; any real number, larger is nearer.
 
-        Args:
-            features: The encoder's five maps, from half size to a thirty-second.
-            scales: Fewer scales than the decoder has heads for; default all.
+        The features are the encoder's five maps, from half size to a thirty-second.
         """
         scales = self.scales if scales is None else scales
         raw: dict[int, Tensor] = {}

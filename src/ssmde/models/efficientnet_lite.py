@@ -17,8 +17,6 @@ STEM_WIDTH = 32  # the same for every size
 WIDTH_STEP = 8  # widths are multiples of this
 _normalization = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)  # as in TensorFlow
 LEAST_SHARE = 0.9  # rounding never takes more than a tenth of a width
-
-
 # Blocks of one width: number, kernel, stride of the first, expansion, width.
 GROUPS = (
     (1, 3, 1, 1, 16),

@@ -33,14 +33,12 @@ DEFAULT_SIZE = (256, 320)
 
 
 class ForeignDepth(NamedTuple):
-    """A depth network of another project."""
+    """A depth network of another project, with its weights, on the CPU."""
 
     network: DepthNet
-    """With its weights, on the CPU."""
     image_size: tuple[int, int]
     """Size (height, width) it was trained at, as far as the file says."""
     project: str
-    """Who published it."""
 
 
 def is_foreign(path: Path) -> bool:

@@ -1,8 +1,7 @@
 """The Hugging Face hub: weights pulled and pushed, asked only where it answers at once.
 
-The hub's own clients try for minutes. A repository of ours holds one file of weights and its model
-card. The file is the .safetensors of a run as it is: its head carries the configuration, so there
-is no second file that could contradict it. `config.json` repeats it for the hub's own pages.
+The hub's own clients try for minutes. A repository of ours holds the .safetensors of a run as it
+is, whose head carries the configuration, and a model card; `config.json` is for the hub's pages.
 """
 
 import json
@@ -23,18 +22,14 @@ from ssmde.models.checkpoint import read_metadata, stored_config
 
 ENDPOINT = "https://huggingface.co"
 PATIENCE = 3.0  # seconds for an answer; names are looked up in them too
-PORTS = {"https": 443, "http": 80}
-HUB_PREFIX = "hf:"
-"""Before owner/name, wherever weights are asked for."""
+HUB_PREFIX = "hf:"  # before owner/name, wherever weights are asked for
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
-TOKEN_HELP = "log in with `hf auth login`, or set HF_TOKEN, to a token that may write"
 
 
 def from_hub(load: Callable[..., Any], name: str, *words: Any, **options: Any) -> Any:
-    """What a loader of the hub gives; out of its cache where the hub is out of reach.
+    """What a loader, such as `hf_hub_download`, gives; out of its cache where out of reach.
 
-    The loader is such as `hf_hub_download`; the name is OWNER/NAME, or a folder, for which nobody
-    is asked. ConnectionError: neither the hub nor the cache has it.
+    The name is OWNER/NAME, or a folder, for which nobody is asked.
     """
     if Path(name).exists() or hub_in_reach():
         return load(name, *words, **options)
@@ -54,7 +49,7 @@ def hub_in_reach() -> bool:
     address = _endpoint()
     if proxy := urllib.request.getproxies().get(address.scheme):
         address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    port = address.port or PORTS.get(address.scheme, 443)
+    port = address.port or (80 if address.scheme == "http" else 443)
     reached = threading.Event()
 
     def connect() -> None:
@@ -205,7 +200,7 @@ def push_to_hub(weights: str | Path, name: str, card: ModelCard, *, private: boo
             )
         except Exception as error:  # see download_weights
             raise ConnectionError(
-                f"the hub did not take it ({type(error).__name__}: {first_line(error)}); "
-                f"{TOKEN_HELP}"
+                f"the hub did not take it ({type(error).__name__}: {first_line(error)}); log in "
+                "with `hf auth login`, or set HF_TOKEN, to a token that may write"
             ) from error
     return str(commit.commit_url)

@@ -6,9 +6,8 @@ pseudo-depth. Its state dict has the official names, so that official weights lo
 No weights come with this project. They belong to Adobe Research, may be used for non-commercial
 research only and may not be passed on: get them, and their licence, from
 https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS and open them with `load_leres`.
-
-The official file holds the depth network under `depth_model`, beside two networks for point clouds
-that are not needed here; a file of LeReS's training code holds it under `model_state_dict`.
+The official file holds the network under `depth_model`, beside two for point clouds that are not
+needed here; a file of LeReS's training code holds it under `model_state_dict`.
 """
 
 import re
@@ -35,7 +34,6 @@ NARROW_WIDTH = 512  # of the coarsest map, before it is fused
 FUSION_WIDTH = 256
 NEAREST_DEPTH = 0.01  # what the nearest pixel of every image gets; the released test code
 INFERENCE_SIZE = (448, 448)  # the crop LeReS was trained on
-# Of the files.
 WRAPPERS = ("depth_model", "model_state_dict")
 PARALLEL = "module."  # put before every key by DataParallel
 NETWORK = "depth_model."
@@ -47,8 +45,7 @@ BACKBONE_OF_BLOCKS: dict[int, Backbone] = {6: "resnet50", 23: "resnext101"}
 def load_leres(path: Path) -> "LeReS":
     """LeReS with the weights of a file: on the CPU, in float32 and in evaluation mode.
 
-    Reads the official files, those of LeReS's training code, and plain state dicts, as PyTorch
-    file or .safetensors. The backbone follows from the weights; a ValueError names what is wrong.
+    The backbone follows from the weights; a ValueError names what is wrong.
     """
     tensors = network_tensors(read_checkpoint(path), origin=str(path))
     with torch.device("meta"):  # random weights of this size would take a second
@@ -205,7 +202,6 @@ class LeReS(nn.Module):
 
         The image, RGB in [0, 1] of any size, is resized to `size` (height, width, multiples of 32)
         without keeping its aspect, and the depth is resized back, as in the released test code.
-        What an image gets does not depend on the rest of its batch.
         """
         if self.training:
             raise ValueError(

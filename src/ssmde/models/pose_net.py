@@ -40,8 +40,6 @@ class PoseCNN(nn.Module):
     After Zhou et al., CVPR 2017 (https://arxiv.org/abs/1704.07813), without its masks.
     """
 
-    scale = MOTION_SCALE
-
     def __init__(self) -> None:
         super().__init__()
         in_width = 6
@@ -68,7 +66,7 @@ class PoseCNN(nn.Module):
         x = normalize_image(torch.cat([target, source], dim=1))
         for conv in self.convs:
             x = torch.relu_(conv(x))
-        return motion_from_features(self.head, x, self.scale)
+        return motion_from_features(self.head, x)
 
 
 class PoseResNet(nn.Module):
@@ -76,8 +74,6 @@ class PoseResNet(nn.Module):
 
     The 13.01 M often stated count the classifier of the ImageNet weights, which is not kept here.
     """
-
-    scale = MOTION_SCALE
 
     def __init__(self, *, pretrained: str = "none") -> None:
         """Build the network; `pretrained` is `none`, `hub`, or a file with encoder weights."""
@@ -96,7 +92,7 @@ class PoseResNet(nn.Module):
         x = self.encoder(normalize_image(torch.cat([target, source], dim=1)))[-1]
         for conv in (self.narrow, self.mix1, self.mix2):
             x = torch.relu_(conv(x))
-        return motion_from_features(self.head, x, self.scale)
+        return motion_from_features(self.head, x)
 
 
 def normalize_image(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -105,14 +101,15 @@ def normalize_image(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]
 
 
 def motion_from_features(
-    head: nn.Conv2d, features: Float[Tensor, "b c h w"], scale: float
+    head: nn.Conv2d, features: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, "b 4 4"]:
-    """4 x 4 motion: six numbers (rotation, translation) at every place, their mean, times `scale`.
+    """4 x 4 motion: six numbers (rotation, translation) at every place, their mean, scaled.
 
     The mean, for one rigid motion moves all that is static, and it takes images of any size.
     """
     # Outside autocast: bf16 keeps 8 bits, which moves pixels by up to 1 % of their flow.
     with torch.autocast(features.device.type, enabled=False):
         raw = head(features.to(head.weight.dtype))
-        vector = scale * raw.to(torch.promote_types(raw.dtype, torch.float32)).mean(dim=(2, 3))
+        raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
+        vector = MOTION_SCALE * raw.mean(dim=(2, 3))
         return rigid_motion(vector[:, :3], vector[:, 3:])

@@ -179,10 +179,9 @@ class FrozenBatchNorm(nn.BatchNorm2d):
 
 
 def freeze_batch_norm(module: nn.Module) -> None:
-    """Keep the statistics of every batch normalization inside a module as they are, for good.
+    """Keep the statistics of every batch normalization inside a module: those of loaded weights.
 
-    Afterwards the outcome for one image does not depend on the rest of its batch, in training as
-    well. Meant for loaded weights: without them the statistics are 0 and 1.
+    The outcome for one image then does not depend on the rest of its batch, in training as well.
     """
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -236,8 +235,8 @@ def say_lost_scale(config: Config) -> None:
 def load_start(start: str, depth_net: nn.Module, pose_net: nn.Module) -> None:
     """Copy trained weights into the networks: a released name, a run folder, a file, `hf:NAME`.
 
-    The depth network must fit exactly. The pose network is taken where the weights hold one with
-    the same keys and shapes, else it stays as it is; a network for single images has none.
+    The depth network must fit exactly. The pose network stays as it is where the weights hold none
+    with the same keys and shapes.
     """
     file = _find_start(start)
     tensors, _ = read_weights(file)
@@ -280,10 +279,7 @@ def weights_file(path: Path) -> Path:
 
 
 def choose_device(wanted: torch.device | str | None = None) -> torch.device:
-    """The device of a name that torch knows; None and `auto` take a GPU if there is one.
-
-    `gpu` insists on one: a ValueError where there is none.
-    """
+    """The device of a name that torch knows; None and `auto` take a GPU if there is one."""
     if wanted is not None and wanted not in ("auto", "gpu"):
         return torch.device(wanted)
     found = torch.cuda.is_available()

@@ -106,14 +106,7 @@ class ResNet(nn.Module):
         in_images: int = 1,
         width: float = 1.0,
     ) -> None:
-        """Build a network with random weights.
-
-        Args:
-            block: Kind of block, the same throughout.
-            blocks: Number of blocks of each of the four stages.
-            in_images: Number of RGB images the input stacks.
-            width: Share of the published number of channels, of every layer.
-        """
+        """Build a network with random weights; `blocks` is the number of blocks of each stage."""
         super().__init__()
         self.width = width
         stem, stage_widths = round(width * STEM_WIDTH), [round(width * w) for w in STAGE_WIDTHS]
