@@ -28,7 +28,7 @@ from ssmde.data.scene_folder import read_scenes
 from ssmde.evaluation import evaluate_predictions
 from ssmde.inference.loading import load
 from ssmde.labeling import write_corrected
-from ssmde.models.start import follow_start
+from ssmde.models.registry import follow_start
 from ssmde.pace import seconds_per_step
 from ssmde.presets import AFFINE_INDOOR, CONSISTENT, PHOTOMETRIC, SC_DEPTH_V3, SS_MDE
 from ssmde.training import train

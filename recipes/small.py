@@ -39,7 +39,7 @@ from ssmde.data.scene_files import write_intrinsics
 from ssmde.data.scene_folder import read_scene
 from ssmde.data.sequence import from_hfov
 from ssmde.labeling import write_corrected
-from ssmde.models.load import read_weights, save_weights
+from ssmde.models.checkpoint import read_weights, save_weights
 
 STEPS = ("photos", "affine", "videos", "detail")
 HERE = Path(__file__).parent

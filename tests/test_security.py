@@ -18,9 +18,8 @@ from ssmde.data.shards import read_pack
 from ssmde.datasets.nyuv2_files import read_matlab5
 from ssmde.inference.loading import load
 from ssmde.models import hub
-from ssmde.models.checkpoint import read_tensors
-from ssmde.models.leres_checkpoint import load_leres
-from ssmde.models.load import save_weights
+from ssmde.models.checkpoint import read_tensors, save_weights
+from ssmde.models.leres import load_leres
 from ssmde.training.checkpoints import AtomicCheckpointIO
 
 ROOT = Path(__file__).parents[1]

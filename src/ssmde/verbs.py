@@ -160,7 +160,7 @@ class Train:
 
     def __call__(self) -> str | None:
         """Say what a quick look at the data finds, train, and say where the weights are."""
-        from ssmde.models.encoder import ENCODERS, find_weights
+        from ssmde.models.registry import ENCODERS, find_weights
 
         root, model = self.config.data.root, self.config.model
         if model.pretrained != "none" and model.encoder in ENCODERS:

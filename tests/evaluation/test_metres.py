@@ -17,9 +17,14 @@ from ssmde.geometry.pose import invert_motion
 from ssmde.inference import predict_files
 from ssmde.inference.loading import MotionPredictor, load
 from ssmde.inference.predictor import Predictor
+from ssmde.models.checkpoint import (
+    MetricScale,
+    read_weights,
+    save_weights,
+    stored_scale,
+    with_scale,
+)
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.load import read_weights, save_weights
-from ssmde.models.metric_scale import MetricScale, stored_scale, with_scale
 from ssmde.models.pose_net import PoseCNN
 from ssmde.synthetic import draw_clip, write_clip
 

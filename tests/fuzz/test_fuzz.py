@@ -29,10 +29,15 @@ from ssmde.datasets.ddad import index_ddad
 from ssmde.datasets.kitti import index_kitti_raw
 from ssmde.datasets.tum_bonn import index_tum
 from ssmde.evaluation.metres import read_points
-from ssmde.models.checkpoint import read_named
-from ssmde.models.load import read_weights, save_weights
-from ssmde.models.metric_scale import stored_scale
-from ssmde.models.stored import WEIGHTS_FORMAT, WEIGHTS_VERSION, stored_config
+from ssmde.models.checkpoint import (
+    WEIGHTS_FORMAT,
+    WEIGHTS_VERSION,
+    read_named,
+    read_weights,
+    save_weights,
+    stored_config,
+    stored_scale,
+)
 from ssmde.preparation.packing import pack
 from ssmde.training.checkpoints import read_checkpoint
 

@@ -56,7 +56,7 @@ class Bright(torch.nn.Module):
 def test_leres_labels_with_the_users_checkpoint(data, tmp_path, monkeypatch):
     network, file = Bright(), tmp_path / "res101.pth"
     file.write_bytes(b"weights")
-    monkeypatch.setattr("ssmde.models.leres_checkpoint.load_leres", lambda path: network)
+    monkeypatch.setattr("ssmde.models.leres.load_leres", lambda path: network)
     options = {"split": "all", "size": (64, 96), "show_progress": False}
     info = label(data, source="leres", checkpoint=file, batch_size=2, **options).info
     assert network.sizes == [((2, 3, *SIZE), (64, 96)), ((1, 3, *SIZE), (64, 96))]

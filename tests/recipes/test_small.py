@@ -16,7 +16,7 @@ from ssmde.data.scene_files import write_tracked_points
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.loading import load
 from ssmde.labeling import write_corrected
-from ssmde.models.load import read_weights
+from ssmde.models.checkpoint import read_weights
 
 RECIPE = Path(small.__file__)
 MACHINE = ["--", "--train.accelerator", "cpu", "--train.threads", "1", "--data.workers", "0"]

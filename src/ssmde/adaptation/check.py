@@ -15,8 +15,7 @@ from ssmde.data.scene_folder import read_scene
 from ssmde.inference.pictures import colorize, depth_range, side_by_side, stack
 from ssmde.inference.predictor import Predictor
 from ssmde.io import read_json
-from ssmde.models.load import read_weights, save_weights
-from ssmde.models.metric_scale import stored_scale, with_scale
+from ssmde.models.checkpoint import read_weights, save_weights, stored_scale, with_scale
 from ssmde.tracking.reliability import compare_with_labels
 
 HELD_OUT = 0.2  # share of each window, its end, that only judges

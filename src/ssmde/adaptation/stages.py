@@ -50,8 +50,7 @@ from ssmde.inference.pictures import write_png
 from ssmde.inference.predictor import Predictor
 from ssmde.io import hidden_part, read_json, write_json
 from ssmde.labeling import label, write_corrected
-from ssmde.models.device import Device, choose_device
-from ssmde.models.start import follow_start
+from ssmde.models.registry import Device, choose_device, follow_start
 from ssmde.outputs import done_or_free, identity, mark_of, recorded
 from ssmde.preparation.results import Prepared
 from ssmde.preparation.sources import find_sources

@@ -17,8 +17,7 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.report import table_text
 from ssmde.inference.loading import MotionPredictor, find_weights
 from ssmde.io import whole_file, write_json
-from ssmde.models.load import read_weights
-from ssmde.models.metric_scale import stored_scale
+from ssmde.models.checkpoint import read_weights, stored_scale
 from ssmde.outputs import check_own, recorded, sweep
 
 PathAlignment = Literal["sim3", "scale", "none"]

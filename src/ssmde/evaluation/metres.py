@@ -27,8 +27,7 @@ from ssmde.inference.loading import MotionPredictor, find_weights, load
 from ssmde.inference.predictor import Predictor
 from ssmde.io import read_text
 from ssmde.methods.comparison import compare
-from ssmde.models.load import read_weights, save_weights
-from ssmde.models.metric_scale import MetricScale, with_scale
+from ssmde.models.checkpoint import MetricScale, read_weights, save_weights, with_scale
 from ssmde.outputs import adding_to, sweep
 
 BLOCKS = 10  # parts in time whose medians are compared: neighboring frames err alike

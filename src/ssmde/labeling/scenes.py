@@ -30,7 +30,7 @@ from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.shards import refuse_packed
 from ssmde.labeling.sources import LabelRequest, Source, open_source
-from ssmde.models.device import Device, choose_device
+from ssmde.models.registry import Device, choose_device
 from ssmde.outputs import sweep
 
 

@@ -242,8 +242,7 @@ def open_leres(request: LabelRequest) -> Source:
 
     Its weights are a file of the user's.
     """
-    from ssmde.models.leres import INFERENCE_SIZE
-    from ssmde.models.leres_checkpoint import load_leres
+    from ssmde.models.leres import INFERENCE_SIZE, load_leres
 
     checkpoint = Path(request.argument) if request.argument else request.checkpoint
     if checkpoint is None:

@@ -17,7 +17,7 @@ from ssmde.evaluation import Evaluation, evaluate, evaluate_predictions, frames_
 from ssmde.inference.loading import load
 from ssmde.io import copy_file
 from ssmde.labeling import label
-from ssmde.models.start import follow_start
+from ssmde.models.registry import follow_start
 from ssmde.outputs import check_own, digest_of, recorded, sweep
 from ssmde.reporting.report import Stages, write_report
 from ssmde.tracking import track
