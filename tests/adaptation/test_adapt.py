@@ -5,12 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PIL import Image
+from ssmde.models.load import read_weights, save_weights
 
 from ssmde.adaptation import adapt
 from ssmde.adaptation.check import HELD_OUT
 from ssmde.adaptation.stages import choose_windows
 from ssmde.data.scene_folder import read_scene
-from ssmde.inference.loading import load
+from ssmde.inference.loading import find_weights, load
 from ssmde.synthetic import draw_clip
 
 
@@ -48,18 +49,47 @@ def test_what_cannot_be_used_is_refused_before_any_work(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == [own.name]
 
 
+def write_room(film, frames, size):
+    """A drawn room, as a film of images with its camera."""
+    clip = draw_clip("room", frames=frames, size=size, seed=3)
+    film.mkdir()
+    for number, image in enumerate(clip.images):
+        Image.fromarray(image).save(film / f"{number:03d}.png")
+    np.savetxt(film / "cam.txt", clip.intrinsics)
+
+
+@pytest.mark.slow
+def test_a_start_that_contradicts_the_tracked_points_is_handed_out_as_it_is(tmp_path):
+    """Its depth is upside down, or the points are: nobody knows, and nothing is learned."""
+    pytest.importorskip("pycolmap")
+    write_room(tmp_path / "room", 24, (96, 128))
+    tensors, metadata = read_weights(find_weights("small"))
+    head = {name: -tensor for name, tensor in tensors.items() if ".decoder.heads." in name}
+    assert head, "near becomes far"
+    save_weights(tmp_path / "start.safetensors", tensors | head, metadata)
+    out = tmp_path / "out"
+    found = adapt(tmp_path / "room", out, start=tmp_path / "start.safetensors", minutes=2,
+                  device="cpu", show_progress=False)  # fmt: skip
+    assert (found.kept, found.steps, found.error_after) == ("start", 0, None)
+    assert "cannot be trusted: tracked points and its own depth have a rank" in found.why
+    assert "the weights of" in str(found)
+    assert (out / "before_after.png").is_file()
+    handed, start = (
+        read_weights(file)[0] for file in (out / "best.safetensors", tmp_path / "start.safetensors")
+    )
+    assert all(bool((tensor == start[name]).all()) for name, tensor in handed.items())
+    assert adapt(tmp_path / "room", out, start=tmp_path / "start.safetensors", minutes=2,
+                 device="cpu") == found  # fmt: skip
+
+
 @pytest.mark.slow
 def test_a_film_of_a_room_makes_the_network_better_there_and_the_same_call_again_does_nothing(
     tmp_path,
 ):
     """A drawn room, whose end the network does not learn from."""
     pytest.importorskip("pycolmap")
-    clip = draw_clip("room", frames=40, size=(192, 256), seed=3)
     film = tmp_path / "room"
-    film.mkdir()
-    for number, image in enumerate(clip.images):
-        Image.fromarray(image).save(film / f"{number:03d}.png")
-    np.savetxt(film / "cam.txt", clip.intrinsics)
+    write_room(film, 40, (192, 256))
     found = adapt(film, tmp_path / "out", minutes=2, device="cpu", show_progress=False)
     assert found.kept == ("adapted" if found.error_after < found.error_before else "start")
     network = load(tmp_path / "out", device="cpu")

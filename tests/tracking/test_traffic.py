@@ -43,7 +43,7 @@ def test_behind_one_car_the_street_tells_the_motion_and_the_car_has_no_points(tm
 
 def test_behind_three_cars_that_fill_a_third_of_the_view_nothing_is_kept(tmp_path):
     _, found, points = track_traffic(tmp_path / "bad", 3, seed=2, distance=4.0, step=0.4)
-    assert found.explained < 0.75
+    assert found.explained < 0.8
     assert found.doubtful >= 30
     assert (found.found, points) == (0, {})
     assert "cannot be trusted" in str(found)
