@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
-from ssmde.data.scene_folder import read_scene, write_list
+from ssmde.data.scene_files import write_list, write_tracked_points, write_tracked_poses
+from ssmde.data.scene_folder import read_scene
 from ssmde.demo.videos import label_scene
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 

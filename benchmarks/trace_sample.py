@@ -20,11 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
+from ssmde.data.scene_folder import read_scenes
 from ssmde.methods.teacher import build_teacher
 from ssmde.presets import PRESETS
 from ssmde.synthetic import draw_clip, write_clip
-from ssmde.training import module as _  # noqa: F401  (nothing may be imported while it is traced)
 from ssmde.training.loader import SnippetLoader
+from ssmde.types import collate
 
 SIZE = (64, 96)
 
@@ -59,9 +61,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--preset", default="consistent", choices=sorted(PRESETS))
     preset = PRESETS[parser.parse_args().preset]
-    from ssmde.data.scene_folder import read_scenes
-    from ssmde.types import collate
-
     with tempfile.TemporaryDirectory() as place:
         clip = draw_clip("room", frames=6, size=SIZE, seed=0)
         write_clip(clip, Path(place, "room"))
@@ -69,13 +68,18 @@ def main() -> None:
         labels.mkdir()
         for i, file in enumerate(sorted(Path(place, "room").glob("*.png"))):
             np.save(labels / f"{file.stem}.npy", clip.depth[i])
+        write_tracked_poses(Path(place, "room"), clip.poses, np.zeros(6), "true")
+        rows, columns = np.mgrid[4 : SIZE[0] : 8, 4 : SIZE[1] : 8]
+        pixels = np.stack([columns.ravel(), rows.ravel()], 1).astype(np.float32)
+        points = {i: (pixels, depth[rows, columns].ravel()) for i, depth in enumerate(clip.depth)}
+        write_tracked_points(Path(place, "room"), points)
         config = replace(
             preset, method="teacher",
-            data=replace(preset.data, root=Path(place), image_size=SIZE, poses="none"),
+            data=replace(preset.data, root=Path(place), image_size=SIZE, workers=0),
             model=replace(preset.model, encoder="resnet18_half", start="none"),
         )  # fmt: skip
         torch.manual_seed(0)
-        method = build_teacher(config.model, config.loss, config.pseudo_depth)
+        method = build_teacher(config)
         loader = SnippetLoader(config, read_scenes(Path(place), "train"))
         found: dict[str, tuple[set[str], set[str]]] = {}
         for number in range(2):  # the first reads what is kept for all others

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from photographs.album import draw_album, write_album
 from photographs.patches import image_files
 from photographs.photo import KINDS
-from ssmde.data.scene_folder import write_list
+from ssmde.data.scene_files import write_list
 
 draw_scene = draw_album  # as other recipes call it
 

@@ -18,8 +18,8 @@ from PIL import Image
 from tqdm import tqdm
 
 import ssmde
-from ssmde.data.files import list_images
 from ssmde.data.images import read_image, resize_image
+from ssmde.data.scene_folder import list_images
 from ssmde.inference.pictures import colorize, side_by_side
 
 LONGEST = 420  # pixels of a picture on the page

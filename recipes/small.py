@@ -14,7 +14,7 @@ tenth of every number of steps and photos: a trial. Steps:
 2. affine    a network from ImageNet weights learns from the photos and from open recordings with
              measured depth; both networks of the package begin with it
 3. videos    `ssmde track` finds the motion of every video and points that stand still; the affine
-             network labels its frames, and the points correct the labels (`data/label_fit.py`)
+             network labels its frames, and the points correct the labels (`data/pseudo_labels.py`)
 4. detail    the network of the package: larger pictures, every recording with measured depth that
              it may learn from but `bonn_crowd`, and the labels of all videos
 
@@ -39,7 +39,7 @@ from ssmde.data.scene_files import write_intrinsics
 from ssmde.data.scene_folder import read_scene
 from ssmde.data.sequence import from_hfov
 from ssmde.labeling import write_corrected
-from ssmde.models.load import read_weights, save_weights
+from ssmde.models.checkpoint import read_weights, save_weights
 
 STEPS = ("photos", "affine", "videos", "detail")
 HERE = Path(__file__).parent

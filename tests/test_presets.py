@@ -4,7 +4,7 @@ import pytest
 
 from ssmde.config import Config, dump_config, load_config, read_config
 from ssmde.methods.teacher import build_teacher
-from ssmde.models.start import follow_start
+from ssmde.models.registry import follow_start
 from ssmde.presets import PRESETS, find_preset
 
 EACH_PRESET = pytest.mark.parametrize("name", PRESETS)

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 import ssmde
 from ssmde.app import app, load_all
-from ssmde.models.load import read_weights
+from ssmde.models.checkpoint import read_weights
 from ssmde.synthetic import draw_clip
 from ssmde.weights import DEFAULT_WEIGHTS, RELEASED, card_of, released_weights
 

@@ -13,14 +13,13 @@ import yaml
 
 from ssmde.config import load_config, read_config
 from ssmde.data.images import ImageError, read_depth
-from ssmde.data.pack import read_pack
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_labels import read_pseudo_depth
+from ssmde.data.shards import read_pack
 from ssmde.datasets.nyuv2_files import read_matlab5
 from ssmde.inference.loading import load
 from ssmde.models import hub
-from ssmde.models.checkpoint import read_tensors
-from ssmde.models.leres_checkpoint import load_leres
-from ssmde.models.load import save_weights
+from ssmde.models.checkpoint import read_tensors, save_weights
+from ssmde.models.leres import load_leres
 from ssmde.training.checkpoints import AtomicCheckpointIO
 
 ROOT = Path(__file__).parents[1]
@@ -136,7 +135,7 @@ def test_a_pack_reads_no_file_outside_of_it(tmp_path, name):
     scene = {"name": "a", "split": "train", "frames": 1}
     about = {"format": "ssmde-pack", "version": 1, "scenes": [scene], "shards": [f"train-{name}"]}
     (root / "pack.json").write_text(json.dumps(about))
-    from ssmde.data.store import Store
+    from ssmde.data.shards import Store
 
     with pytest.raises(ValueError, match="names a file outside of it"):
         Store(root).read(f"{name}.npz")

@@ -13,8 +13,8 @@ from ssmde.config import (
 )
 from ssmde.geometry.pose import rigid_motion
 from ssmde.methods.teacher import Teacher
+from ssmde.models.checkpoint import save_weights
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.load import save_weights
 
 
 class TinyDepthNet(DepthNet):

@@ -8,7 +8,7 @@ import torch
 from ssmde.config import Config
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
-from ssmde.models.device import choose_device
+from ssmde.models.registry import choose_device
 from ssmde.training.loader import SnippetLoader
 from ssmde.training.module import TrainingModule
 from ssmde.training.single_stage import build_method

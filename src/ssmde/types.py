@@ -64,7 +64,7 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """Copy to page-locked memory; called by the loader before a transfer to a GPU."""
-        return self._each(lambda tensor: tensor.pin_memory())
+        return self._each(lambda tensor: tensor.pin_memory() if tensor.numel() else tensor)
 
     def to_float(self) -> "Batch":
         """Images as values in [0, 1], on the device where the bytes lie."""

@@ -160,13 +160,13 @@ class Train:
 
     def __call__(self) -> str | None:
         """Say what a quick look at the data finds, train, and say where the weights are."""
-        from ssmde.models.encoder import ENCODERS, find_weights
+        from ssmde.models.registry import ENCODERS, find_weights
 
         root, model = self.config.data.root, self.config.model
         if model.pretrained != "none" and model.encoder in ENCODERS:
             find_weights(model.encoder, model.pretrained)  # at once, before all that is slow
 
-        from ssmde.data.pack import is_packed
+        from ssmde.data.shards import is_packed
         from ssmde.diagnosis import doctor
         from ssmde.training import train_stages
 

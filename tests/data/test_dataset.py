@@ -15,13 +15,13 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from ssmde.config import DataConfig
-from ssmde.data import sampler
 from ssmde.data.augment import crop_views
-from ssmde.data.dataset import SnippetDataset, spread
+from ssmde.data.dataset import SnippetDataset, SupervisedDepthDataset, spread
 from ssmde.data.images import ImageError
 from ssmde.data.sampler import SnippetSampler
-from ssmde.data.scene_folder import read_scenes
+from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.synthetic import draw_clip, write_clip
 from ssmde.types import collate
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 30.0, 15.5], [0, 0, 1]])
@@ -29,15 +29,16 @@ PLAIN = {"flip": 0.0, "zoom": 1.0, "color_jitter": 0.0}
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
-def make_sequence(folder, scene, frames, size=(32, 32)):
-    """A sequence whose pixels say scene (red) and frame (green)."""
-    files = []
-    for i in range(frames):
-        files.append(folder / f"scene{scene}_{i:03d}.png")
-        if not files[-1].exists():
-            Image.new("RGB", (size[1], size[0]), (scene, i, 7)).save(files[-1])
+def make_sequence(folder, scene, frames, size=(32, 32), *, noise=False, **known):
+    """A sequence whose pixels say scene (red) and frame (green), or of one noise."""
+    files = tuple(folder / f"scene{scene}_{i:03d}.png" for i in range(frames))
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    for i, file in enumerate(files):
+        if not file.exists():
+            image = np.full_like(pixels, (scene, i, 7))
+            Image.fromarray(pixels if noise else image).save(file)
     return FrameSequence(
-        name=f"scene{scene}", images=tuple(files), image_size=size, intrinsics=CAMERA
+        name=f"scene{scene}", images=files, image_size=size, intrinsics=CAMERA, **known
     )
 
 
@@ -49,14 +50,7 @@ def make_dataset(folder, lengths=(6, 9), *, seed=0, augment=False, **data):
 
 @pytest.mark.parametrize("sizes", [((50, 90), (50, 90)), ((50, 90), (70, 80))])
 def test_whole_frames_are_cut_on_the_device_to_the_views_of_the_loader(tmp_path, sizes):
-    sequences = [
-        replace(make_sequence(tmp_path, i, 6, size), intrinsics=CAMERA)
-        for i, size in enumerate(sizes)
-    ]
-    for sequence in sequences:
-        for file in sequence.images:
-            noise = np.random.default_rng(0).integers(0, 256, (*sequence.image_size, 3), np.uint8)
-            Image.fromarray(noise).save(file)
+    sequences = [make_sequence(tmp_path, i, 6, size, noise=True) for i, size in enumerate(sizes)]
     data = DataConfig(image_size=(32, 64), zoom=1.3, flip=0.5)
     here, there = (
         SnippetDataset(sequences, replace(data, augment_on=where), seed=0, augment=True)
@@ -78,12 +72,8 @@ def contents(snippets):
 
 
 def same(a, b):
-    return (
-        torch.equal(a.images, b.images)
-        and torch.equal(a.intrinsics, b.intrinsics)
-        and torch.equal(a.color, b.color)
-        and a.names == b.names
-    )
+    tensors = ("images", "intrinsics", "color")
+    return a.names == b.names and all(torch.equal(getattr(a, n), getattr(b, n)) for n in tensors)
 
 
 @pytest.fixture(scope="module")
@@ -162,34 +152,20 @@ def test_the_global_generators_are_neither_read_nor_seeded(frames):
     assert same(make_dataset(frames, augment=True)[0, 0], first)
 
 
-def test_color_jitter_is_one_for_the_snippet_and_leaves_the_bytes_alone(frames):
-    jitter = {**PLAIN, "color_jitter": 1.0}
-    plain = make_dataset(frames, augment=True, **PLAIN)[0, 0]
-    jittered = make_dataset(frames, augment=True, **jitter)[0, 0]
-    assert torch.equal(plain.images, jittered.images)
-    assert jittered.color.shape == (1, 3, 4)
-    assert not torch.equal(jittered.color, plain.color)
-
-
-def test_all_frames_of_a_snippet_are_cut_and_mirrored_alike(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
-    files = tuple(tmp_path / f"{i}.png" for i in range(3))
-    for file in files:
-        Image.fromarray(pixels).save(file)
-    camera = np.array([[90.0, 0, 59.5], [0, 90.0, 44.5], [0, 0, 1]])
-    sequence = FrameSequence(name="s", images=files, image_size=(90, 120), intrinsics=camera)
-    data = SnippetDataset([sequence], DataConfig(image_size=(64, 96)), seed=0, augment=True)
-    views = [data[epoch, 0].images[0] for epoch in range(6)]
+def test_frames_of_a_snippet_are_cropped_and_mirrored_alike_and_keep_their_bytes(tmp_path):
+    sequence = make_sequence(tmp_path, 0, 3, (90, 120), noise=True)
+    data, jitter = DataConfig(image_size=(64, 96), color_jitter=0.0), {"color_jitter": 1.0}
+    plain, jittered = (
+        SnippetDataset([sequence], config, seed=0, augment=True)
+        for config in (data, replace(data, **jitter))
+    )
+    views = [plain[epoch, 0].images[0] for epoch in range(6)]
+    assert views[0].shape == (3, 3, 64, 96)
     assert all(torch.equal(v[0], v[1]) and torch.equal(v[0], v[2]) for v in views)
     assert not torch.equal(views[0], views[1])
-
-
-@pytest.mark.parametrize("image_size", [(32, 64), (96, 32), (64, 64)])
-def test_the_image_size_is_free(frames, image_size):
-    data = SnippetDataset(
-        [make_sequence(frames, 0, 3)], DataConfig(image_size=image_size), seed=0, augment=True
-    )
-    assert data[0].images.shape == (1, 3, 3, *image_size)
+    assert torch.equal(jittered[0].images[0], views[0])
+    assert jittered[0].color.shape == (1, 3, 4)
+    assert not torch.equal(jittered[0].color, plain[0].color)
 
 
 def test_an_unreadable_frame_is_replaced_and_reported(tmp_path):
@@ -202,15 +178,8 @@ def test_an_unreadable_frame_is_replaced_and_reported(tmp_path):
     assert same(snippets, data[0, 0])
     assert data[0, 4].broken == ()
     assert collate([snippets, data[0, 4]]).broken == (report,)
-
-
-def test_a_frame_of_another_size_is_replaced_and_reported(tmp_path):
-    data = make_dataset(tmp_path, (5,))
-    Image.new("RGB", (32, 30)).save(tmp_path / "scene0_000.png")
+    Image.new("RGB", (32, 30)).save(tmp_path / "scene0_002.png")
     assert "its size differs from the 32 x 32 pixels" in data[0, 0].broken[0]
-
-
-def test_very_many_unreadable_frames_end_the_reading_with_the_last_named(tmp_path):
     data = make_dataset(tmp_path, (60,))
     for file in tmp_path.iterdir():
         file.write_bytes(b"")
@@ -220,9 +189,7 @@ def test_very_many_unreadable_frames_end_the_reading_with_the_last_named(tmp_pat
 
 def test_unknown_intrinsics_short_scenes_and_negative_seeds_are_refused(frames):
     unknown = FrameSequence(name="lobby", images=(Path("/d/lobby/0.jpg"),), image_size=(8, 8))
-    with pytest.raises(
-        ValueError, match=r"scene 'lobby': intrinsics are unknown.*/d/lobby/cam\.tx"
-    ):
+    with pytest.raises(ValueError, match=r"'lobby': intrinsics are unknown.*/d/lobby/cam\.tx"):
         SnippetDataset([unknown], DataConfig(), seed=0, augment=False)
     with pytest.raises(ValueError, match=r"gap 3 needs 7 frames, 'scene0' has 6; .*frame_gaps"):
         make_dataset(frames, (6,), frame_gaps=(3, 5))
@@ -245,7 +212,9 @@ def test_workers_change_nothing(frames):
     assert all(same(a, b) for a, b in zip(*batches, strict=True))
 
 
-def test_each_epoch_sees_each_index_once_in_another_order():
+def test_each_epoch_sees_each_index_once_in_another_order_and_a_late_start_costs_nothing():
+    late = SnippetSampler(1000, batch_size=4, seed=0, start_step=10**9)
+    assert next(iter(late))[0][0] == 4 * 10**6
     sampler = SnippetSampler(12, batch_size=4, seed=0)
     keys = [key for batch in islice(sampler, 6) for key in batch]
     assert [epoch for epoch, _ in keys] == [0] * 12 + [1] * 12
@@ -271,14 +240,9 @@ def test_any_start_and_any_number_of_processes_give_the_same_batches(
     parts = zip(*(islice(rank, 5) for rank in ranks), strict=True)
     assert [list(chain(*part)) for part in parts] == through
     keys = [key for batch in islice(batches(), 40) for key in batch]
+    assert [epoch for epoch, _ in keys] == [p // length for p in range(len(keys))]
     whole = len(keys) // length * length
     assert len(set(keys[:whole])) == whole
-    assert keys[:whole] == sorted(keys[:whole], key=lambda key: key[0])
-
-
-def test_a_batch_larger_than_the_data_reaches_into_the_next_epochs():
-    (batch,) = islice(SnippetSampler(2, batch_size=5, seed=0), 1)
-    assert [epoch for epoch, _ in batch] == [0, 0, 1, 1, 2]
 
 
 def test_batches_have_the_sizes_in_turn_wherever_a_run_starts():
@@ -309,17 +273,6 @@ def test_over_many_epochs_a_rare_snippet_comes_as_often_as_its_weight_says():
     assert drawn.count(0) / len(drawn) == pytest.approx(0.1 / 9.1, rel=0.15)
 
 
-def test_a_late_start_costs_nothing():
-    sampler = SnippetSampler(1000, batch_size=4, seed=0, start_step=10**9)
-    assert next(iter(sampler))[0][0] == 4 * 10**9 // 1000
-
-
-def test_the_order_shares_no_chance_with_the_content():
-    order = np.random.default_rng((sampler.ORDER, 1, 2)).random(4)
-    content = np.random.default_rng((sampler.CONTENT, 1, 2, 0)).random(4)
-    assert not (order == content).any()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -338,6 +291,7 @@ def test_a_sampler_refuses_what_cannot_be_shared_out(options, message):
 
 @given(length=st.integers(0, 50), most=st.integers(1, 20))
 def test_a_selection_is_even_and_in_order(length, most):
+    assert (spread(10, 2), spread(3, 5)) == ([2, 7], [0, 1, 2])  # the middle of each part
     chosen = spread(length, most)
     assert len(chosen) == min(length, most)
     assert all(0 <= index < length for index in chosen)
@@ -345,11 +299,6 @@ def test_a_selection_is_even_and_in_order(length, most):
     assert (steps >= 1).all()
     if length > most:
         assert np.diff(chosen).max(initial=0) - np.diff(chosen).min(initial=length) <= 1
-
-
-def test_a_selection_takes_the_middle_of_each_part():
-    assert spread(10, 2) == [2, 7]
-    assert spread(3, 5) == [0, 1, 2]
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
@@ -370,24 +319,80 @@ def test_snippets_of_the_indoor_recordings():
 def test_known_motion_comes_with_the_snippet_and_turns_with_its_mirror(tmp_path):
     poses = np.tile(np.eye(4), (6, 1, 1))
     poses[:, :3, 3] = np.arange(6)[:, None] * [(1.0, 2.0, 3.0)]
-    sequence = replace(
-        make_sequence(tmp_path, 0, 6), tracked_poses=poses, tracked_parts=np.zeros(6)
-    )
+    sequence = make_sequence(tmp_path, 0, 6, tracked_poses=poses, tracked_parts=np.zeros(6))
     config = DataConfig(image_size=(32, 32), poses="tracked", **PLAIN)
     snippet = SnippetDataset([sequence], config, seed=0, augment=False)[0]
     assert snippet.T_src_tgt[0, :, :3, 3].tolist() == [[1, 2, 3], [-1, -2, -3]]
     mirrored = replace(config, flip=1.0)
     snippet = SnippetDataset([sequence], mirrored, seed=0, augment=True)[0]
     assert snippet.T_src_tgt[0, :, :3, 3].tolist() == [[-1, 2, 3], [1, -2, -3]]
-    assert collate([snippet, snippet]).to_float().T_src_tgt.shape == (2, 2, 4, 4)
-
-
-def test_no_target_with_known_motion_is_refused_with_what_was_asked(tmp_path):
-    sequence = replace(
-        make_sequence(tmp_path, 0, 6),
-        tracked_poses=np.tile(np.eye(4), (6, 1, 1)),
-        tracked_parts=np.arange(6.0),  # each a part of its own
-    )
-    config = DataConfig(image_size=(32, 32), poses="tracked")
+    parts = replace(sequence, tracked_parts=np.arange(6.0))  # each frame a part of its own
     with pytest.raises(ValueError, match=r"no frame .*data.poses tracked.* at gaps \(1,\)"):
-        SnippetDataset([sequence], config, seed=0, augment=False)
+        SnippetDataset([parts], config, seed=0, augment=False)
+
+
+# Frames with measured depth
+
+
+@pytest.fixture
+def room(tmp_path):
+    write_clip(draw_clip("room", frames=4, size=(32, 64), seed=1), tmp_path / "room")
+    return read_scene(tmp_path / "room")
+
+
+def supervised(*scenes, augment=False, with_cameras=True, **data):
+    config = DataConfig(image_size=(32, 64), **(PLAIN | data))
+    return SupervisedDepthDataset(
+        scenes, config, seed=0, augment=augment, with_cameras=with_cameras
+    )
+
+
+def test_every_frame_with_measured_depth_is_there_once(room):
+    data = supervised(replace(room, depth=(None, *room.depth[1:3], None)))
+    assert [data[i].names[0] for i in range(len(data))] == [room.frame_name(1), room.frame_name(2)]
+    assert data[0].target.shape == (1, 3, 32, 64)
+    assert data[0].sources.shape == (1, 0, 3, 32, 64)
+    assert data[0].gt_depth.shape == (1, 1, 32, 64)
+    assert data[0].gt_depth.median() > 0.5
+    assert data[0].pseudo_depth is None
+
+
+def test_a_mirrored_frame_has_mirrored_depth(room):
+    plain, mirrored = (supervised(room, augment=True, flip=flip)[0] for flip in (0.0, 1.0))
+    assert (plain.target.flip(-1) == mirrored.target).all()
+    assert (plain.gt_depth.flip(-1) == mirrored.gt_depth).all()
+
+
+def test_an_unreadable_depth_is_skipped_and_named(room):
+    room.depth[0].write_bytes(b"no image")
+    snippet = supervised(room)[0]
+    assert snippet.names[0] == room.frame_name(1)
+    assert room.depth[0].name in snippet.broken[0]
+
+
+def test_each_pattern_of_scenes_has_its_share_and_the_first_that_fits_counts(room):
+    scenes = [replace(room, name=name) for name in ("room_a", "room_b", "real", "other")]
+    shares = (("room_b", 0.3), ("room_*", 0.2), ("real", 0.5))
+    weights = supervised(*scenes, scene_weights=shares).weights()
+    per_scene = weights.reshape(4, 4).sum(1)  # four frames a scene
+    assert per_scene == pytest.approx([0.2, 0.3, 0.5, 0.25])
+    assert weights[:4] == pytest.approx([0.05] * 4)
+
+
+def test_scenes_without_depth_or_camera_and_patterns_that_fit_none_are_refused(room):
+    with pytest.raises(ValueError, match=r"no frame has measured depth .* 'room'"):
+        supervised(replace(room, depth=None))
+    with pytest.raises(ValueError, match="no scene with measured depth is called 'rom_"):
+        supervised(room, scene_weights=(("rom_*", 1.0),)).weights()
+    unknown = replace(room, intrinsics=None)
+    with pytest.raises(ValueError, match="intrinsics are unknown"):
+        supervised(unknown)
+    assert supervised(unknown, with_cameras=False)[0].intrinsics.isnan().all()
+
+
+def test_each_training_size_is_what_the_key_asks_for(room):
+    sizes = {"more_sizes": ((64, 32),), "degrade": 1.0}
+    data = supervised(room, augment=True, **sizes)
+    for size, shape in ((0, (32, 64)), (1, (64, 32))):
+        snippet = data[(0, 1, size)]
+        assert snippet.target.shape[-2:] == snippet.gt_depth.shape[-2:] == shape

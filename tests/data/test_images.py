@@ -1,30 +1,47 @@
 """Files of images, depth and masks: what comes out, and what a broken one says."""
 
+import resource
 import struct
+import subprocess
+import sys
+import zipfile
+import zlib
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
-from ssmde.data.grey import grey_levels
+from ssmde.data import images
 from ssmde.data.images import (
+    MOST_PIXELS,
     ImageError,
+    ShapeError,
+    check_shape,
+    decode_jpeg,
+    gray_levels,
     read_depth,
     read_image,
+    read_image_bytes,
     read_map,
     read_mask,
     read_orientation,
     read_size,
     resize_image,
-    whole_file,
     write_image,
     write_png16,
 )
+from ssmde.data.scene_folder import read_scene, read_scenes
+from ssmde.diagnosis.files import open_scene
+from ssmde.evaluation.benchmarks import PredictionFolder
+from ssmde.evaluation.frames import frames_with_truth
+from ssmde.labeling import LabelRequest, open_source
 
 ORIENTATION = 0x0112  # EXIF tag
+SIZE = (96, 128)
 
 one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -40,7 +57,7 @@ def spot(height, width, u, v, sigma):
     return np.repeat(light.round().astype(np.uint8)[..., None], 3, axis=2)
 
 
-def centre_of(pixels):
+def center_of(pixels):
     weights = np.clip(pixels[..., 1].astype(float) - 10, 0, None)
     rows, columns = np.mgrid[: weights.shape[0], : weights.shape[1]]
     return [(weights * columns).sum() / weights.sum(), (weights * rows).sum() / weights.sum()]
@@ -51,67 +68,30 @@ def save(path, pixels, **options):
     return path
 
 
-def sparse_arrays(dense):
-    """What scipy saves for a sparse matrix row by row, made by hand."""
-    rows = [np.flatnonzero(row) for row in dense]
-    return {
-        "data": dense[dense != 0],
-        "indices": np.concatenate(rows).astype(np.int32),
-        "indptr": np.cumsum([0] + [len(row) for row in rows]).astype(np.int32),
-        "shape": np.array(dense.shape),
-    }
+# Colors
 
 
-def test_a_png_comes_back_as_written(tmp_path):
+def test_a_png_comes_back_as_written_and_may_be_written_into(tmp_path):
     pixels = noise(5, 7)
     write_image(tmp_path / "a.png", pixels)
-    assert (read_image(tmp_path / "a.png") == pixels).all()
+    image = read_image(tmp_path / "a.png")
+    assert (image == pixels).all()
     assert read_size(tmp_path / "a.png") == (5, 7)
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
-
-
-def test_an_image_may_be_written_into(tmp_path):
-    image = read_image(save(tmp_path / "a.png", noise(4, 4)))
     image[0, 0] = 0
-    assert image[0, 0].tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match=r"a\.gif: images are written as \.jpg"):
+        write_image(tmp_path / "a.gif", noise(2, 2))
 
 
 @pytest.mark.parametrize(
     ("mode", "stored", "red"),
     [("L", 70, 70), ("LA", (70, 9), 70), ("RGBA", (70, 0, 0, 9), 70), ("1", 1, 255)],
 )
-def test_grey_transparent_and_black_and_white_become_rgb(tmp_path, mode, stored, red):
+def test_gray_transparent_and_black_and_white_become_rgb(tmp_path, mode, stored, red):
     Image.new(mode, (3, 2), stored).save(tmp_path / "a.png")
     image = read_image(tmp_path / "a.png")
-    assert image.shape == (2, 3, 3)
-    assert image.dtype == np.uint8
+    assert (image.shape, image.dtype) == ((2, 3, 3), np.uint8)
     assert (image[..., 0] == red).all()
-
-
-def test_sixteen_bits_become_eight(tmp_path):
-    write_png16(tmp_path / "a.png", np.array([[0, 0x12FF, 0xFFFF]], np.uint16))
-    assert read_image(tmp_path / "a.png")[0, :, 1].tolist() == [0, 0x12, 0xFF]
-
-
-def test_floating_point_pixels_are_refused(tmp_path):
-    Image.new("F", (3, 2)).save(tmp_path / "a.tif")
-    with pytest.raises(ImageError, match=r"a\.tif: floating-point.*8 or 16 bits"):
-        read_image(tmp_path / "a.tif")
-
-
-@pytest.mark.parametrize("kind", ["jpg", "png"])
-def test_the_orientation_mark_of_a_camera_is_applied(tmp_path, kind):
-    pixels = np.zeros((16, 32, 3), np.uint8)
-    pixels[:8, :8] = 255
-    exif = Image.Exif()
-    exif[ORIENTATION] = 6  # turn clockwise to see it upright: top left goes to top right
-    path = save(tmp_path / f"a.{kind}", pixels, exif=exif)
-    image = read_image(path)
-    assert read_size(path) == image.shape[:2] == (32, 16)
-    assert read_orientation(path) == 6
-    assert (image[:7, 9:] > 200).all()
-    assert (image[:7, :7] < 50).all()
-    assert read_image(path, reduction=2).shape == (16, 8, 3)
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png"])
@@ -126,139 +106,14 @@ def test_reduced_decoding_puts_pixels_where_the_formula_says(
     image = read_image(path, reduction=reduction)
     assert image.shape == (height // reduction, width // reduction, 3)
     expected = [(u + 0.5) / reduction - 0.5, (v + 0.5) / reduction - 0.5]
-    assert centre_of(image) == pytest.approx(expected, abs=0.03)
-
-
-def test_a_truncated_image_names_its_file(tmp_path):
-    path = save(tmp_path / "cut.jpg", noise(64, 64))
-    path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(ImageError, match=r"cut\.jpg: cannot be read .*truncated"):
-        read_image(path)
-    path = save(tmp_path / "cut.png", noise(64, 64))
-    path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(ImageError, match=r"cut\.png: cannot be read"):
-        read_image(path)
-
-
-@pytest.mark.parametrize("read", [read_image, read_size, read_mask, read_depth, read_orientation])
-def test_missing_empty_and_foreign_files_name_themselves(tmp_path, read):
-    with pytest.raises(ImageError, match=r"none\.png: no such file"):
-        read(tmp_path / "none.png")
-    (tmp_path / "empty.png").touch()
-    with pytest.raises(ImageError, match=r"empty\.png: the file is empty"):
-        read(tmp_path / "empty.png")
-    (tmp_path / "text.png").write_text("not an image")
-    with pytest.raises(ImageError, match=r"text\.png: cannot be read"):
-        read(tmp_path / "text.png")
-
-
-def test_depth_is_metres_and_zero_where_there_is_none(tmp_path):
-    write_png16(tmp_path / "a.png", np.array([[0, 5000, 65534]], np.uint16))
-    depth = read_depth(tmp_path / "a.png", 5000)
-    assert depth.dtype == np.float32
-    assert depth.tolist() == [[0, 1, pytest.approx(13.1068)]]
-
-
-def test_depth_of_npy_and_npz_needs_no_unit(tmp_path):
-    stored = np.array([[2.5, np.nan, np.inf, -1.0]])
-    np.save(tmp_path / "a.npy", stored)
-    np.savez(tmp_path / "a.npz", depth=stored, other=stored)
-    np.savez(tmp_path / "b.npz", stored[None])
-    for name in ("a.npy", "a.npz", "b.npz"):
-        assert read_depth(tmp_path / name).tolist() == [[2.5, 0, 0, 0]]
-
-
-@one_folder
-@given(dense=arrays(np.float32, (4, 6), elements=st.sampled_from([0, 0, 0.5, 7])))
-def test_sparse_depth_is_read_as_scipy_saves_it(tmp_path, dense):
-    path = tmp_path / "a.npz"
-    np.savez(path, **sparse_arrays(dense))
-    assert (read_depth(path) == dense).all()
-    np.savez(path, **sparse_arrays(dense), format=np.array(b"csr"))
-    assert (read_depth(path) == dense).all()
-    by_column = sparse_arrays(dense.T) | {"shape": np.array(dense.shape)}
-    np.savez(path, **by_column, format=np.array(b"csc"))
-    assert (read_depth(path) == dense).all()
-    row, col = np.nonzero(dense)
-    np.savez(path, row=row, col=col, data=dense[row, col], shape=dense.shape)
-    assert (read_depth(path) == dense).all()
-
-
-def test_depth_without_a_unit_says_where_to_write_it(tmp_path):
-    write_png16(tmp_path / "a.png", np.ones((2, 2), np.uint16))
-    with pytest.raises(ImageError, match=r"a\.png: the unit.*scene\.json.*depth_units_per_metre"):
-        read_depth(tmp_path / "a.png")
-
-
-def test_what_is_no_depth_map_is_refused(tmp_path):
-    save(tmp_path / "rgb.png", noise(4, 4))
-    with pytest.raises(ImageError, match=r"rgb\.png: a depth PNG has 16 bits .* got mode RGB"):
-        read_depth(tmp_path / "rgb.png", 1000)
-    np.save(tmp_path / "points.npy", np.ones((10, 4, 3)))
-    with pytest.raises(ImageError, match=r"points\.npy: .* shape \(10, 4, 3\)"):
-        read_depth(tmp_path / "points.npy")
-    np.savez(tmp_path / "two.npz", a=np.ones((2, 2)), b=np.ones((2, 2)))
-    with pytest.raises(ImageError, match=r"two\.npz: .* \['a', 'b'\]"):
-        read_depth(tmp_path / "two.npz")
-    np.savez(tmp_path / "dia.npz", data=np.ones(2), offsets=np.ones(2), shape=(2, 2))
-    with pytest.raises(ImageError, match=r"dia\.npz: sparse depth must be csr, csc or coo"):
-        read_depth(tmp_path / "dia.npz")
-
-
-def test_opening_a_depth_file_runs_no_code(tmp_path):
-    np.save(tmp_path / "evil.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(ImageError, match=r"evil\.npy"):
-        read_depth(tmp_path / "evil.npy")
-
-
-def test_a_mask_keeps_its_values(tmp_path):
-    values = np.array([[0, 128, 255]], np.uint8)
-    assert (read_mask(save(tmp_path / "a.png", values)) == values).all()
-
-
-def test_a_failed_write_leaves_nothing_and_keeps_the_old_file(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-
-    def fail():
-        with whole_file(path) as part:
-            part.write_text("half")
-            raise RuntimeError("full disk")
-
-    with pytest.raises(RuntimeError, match="full disk"):
-        fail()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_images_are_not_written_under_a_foreign_ending(tmp_path):
-    with pytest.raises(ValueError, match=r"a\.gif: images are written as \.jpg"):
-        write_image(tmp_path / "a.gif", noise(2, 2))
-
-
-def test_resizing_to_the_same_size_changes_nothing():
-    pixels = noise(6, 9)
-    assert (resize_image(pixels, (6, 9)) == pixels).all()
-
-
-def test_resizing_agrees_with_pillow():
-    pixels = noise(48, 64)
-    ours = resize_image(pixels, (20, 33)).astype(int)
-    theirs = Image.fromarray(pixels).resize((33, 20), Image.Resampling.BILINEAR)
-    assert abs(ours - np.asarray(theirs).astype(int)).max() <= 1
-
-
-def test_a_fine_checkerboard_becomes_grey_instead_of_aliasing():
-    board = np.indices((64, 64)).sum(axis=0)[..., None] % 2 * np.full(3, 255)
-    small = resize_image(board.astype(np.uint8), (16, 16))
-    assert abs(small[2:-2, 2:-2].astype(int) - 127).max() <= 2
+    assert center_of(image) == pytest.approx(expected, abs=0.03)
 
 
 @pytest.mark.parametrize("mark", range(1, 9))
 def test_every_orientation_mark_is_applied_as_pillow_does(tmp_path, mark):
     exif = Image.Exif()
     exif[ORIENTATION] = mark
-    image = Image.fromarray(np.random.randint(0, 255, (4, 6, 3), np.uint8))
+    image = Image.fromarray(noise(4, 6))
     image.save(tmp_path / "a.png", exif=exif)
     with Image.open(tmp_path / "a.png") as stored:
         expected = np.asarray(ImageOps.exif_transpose(stored))
@@ -266,49 +121,352 @@ def test_every_orientation_mark_is_applied_as_pillow_does(tmp_path, mark):
     for path in (tmp_path / "a.png", tmp_path / "a.tif"):
         assert np.array_equal(read_image(path), expected)
         assert read_size(path) == expected.shape[:2]
+    assert read_orientation(tmp_path / "a.png") == mark
 
 
-def test_grey_of_16_bits_takes_one_stretch_for_its_source(tmp_path):
+def test_a_turned_jpeg_is_set_upright_at_a_reduced_size_too(tmp_path):
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[:8, :8] = 255
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6  # turn clockwise to see it upright: top left goes to top right
+    path = save(tmp_path / "a.jpg", pixels, exif=exif)
+    image = read_image(path)
+    assert read_size(path) == image.shape[:2] == (32, 16)
+    assert (image[:7, 9:] > 200).all()
+    assert (image[:7, :7] < 50).all()
+    assert read_image(path, reduction=2).shape == (16, 8, 3)
+
+
+@pytest.mark.parametrize("mark", [9, 0, 6])
+def test_odd_exif_is_no_error_and_a_mark_that_is_none_counts_as_upright(tmp_path, mark):
+    # An orientation, and the maker of the camera as a fraction, which the standard has as text.
+    entries = struct.pack("<HHHLHH", 2, 0x010F, 5, 1, 38, 0)
+    entries += struct.pack("<HHLHH", ORIENTATION, 3, 1, mark, 0)
+    odd = b"Exif\0\0II*\0\x08\0\0\0" + entries + bytes(4) + struct.pack("<LL", 7, 2)
+    path = save(tmp_path / "a.png", noise(4, 6), exif=odd)
+    assert read_size(path) == ((6, 4) if mark == 6 else (4, 6)) == read_image(path).shape[:2]
+
+
+def test_gray_of_16_bits_takes_one_stretch_for_its_source(tmp_path):
     for i, low in enumerate((7300, 7800)):
-        write_png16(
-            tmp_path / f"{i}.png", np.tile(np.arange(low, low + 500, dtype=np.uint16), (4, 1))
-        )
-    levels = grey_levels([tmp_path / "0.png", tmp_path / "1.png"])
+        ramp = np.tile(np.arange(low, low + 500, dtype=np.uint16), (4, 1))
+        write_png16(tmp_path / f"{i}.png", ramp)
+    levels = gray_levels([tmp_path / "0.png", tmp_path / "1.png"])
     assert levels == (7300, 8299)
     for read in (lambda p: read_image(p, levels=levels), read_image):  # files, or their folder
         first, second = (read(tmp_path / f"{i}.png")[0, :, 0].astype(int) for i in (0, 1))
         assert (first[0], second[-1]) == (0, 255)
         assert abs(second[0] - first[-1]) <= 1  # the same brightness in both
         assert len(np.unique(first)) > 100
-    whole = np.tile(np.array([0, 300, 65535], np.uint16), (4, 1))
+    whole = np.tile(np.array([0, 300, 0x12FF, 65535], np.uint16), (4, 1))
     write_png16(tmp_path / "2.png", whole)
-    assert grey_levels([tmp_path / "2.png"]) is None
-    assert read_image(tmp_path / "2.png", levels=None)[0, :, 0].tolist() == [0, 1, 255]
+    assert gray_levels([tmp_path / "2.png"]) is None
+    assert read_image(tmp_path / "2.png", levels=None)[0, :, 0].tolist() == [0, 1, 0x12, 255]
 
 
-def test_odd_exif_is_no_error_and_a_mark_that_is_none_counts_as_upright(tmp_path):
-    pixels = np.random.randint(0, 255, (4, 6, 3), np.uint8)
-    for mark in (9, 0, 6):
-        Image.fromarray(pixels).save(tmp_path / "a.png", exif=odd_exif(mark))
-        assert read_size(tmp_path / "a.png") == ((6, 4) if mark == 6 else (4, 6))
-        assert read_image(tmp_path / "a.png").shape[:2] == read_size(tmp_path / "a.png")
+def scene_photo(height, width):
+    rows, columns = np.mgrid[:height, :width]
+    waves = [np.sin(columns / 9 + rows / 5 + phase) for phase in (0, 2, 4)]
+    grain = np.random.default_rng(0).normal(0, 12, (height, width, 3))
+    return (128 + 90 * np.stack(waves, axis=-1) + grain).clip(0, 255).astype(np.uint8)
 
 
-def odd_exif(mark: int) -> bytes:
-    """An orientation, and the maker of the camera as a fraction, which the standard has as text."""
-    entries = struct.pack("<HHHLHH", 2, 0x010F, 5, 1, 38, 0) + struct.pack(
-        "<HHLHH", 0x0112, 3, 1, mark, 0
-    )
-    return b"Exif\0\0II*\0\x08\0\0\0" + entries + bytes(4) + struct.pack("<LL", 7, 2)
+@pytest.mark.parametrize("reduction", [1, 2, 4, 8])
+@pytest.mark.parametrize("size", [(240, 320), (117, 93), (9, 7)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"subsampling": 0},
+        {"subsampling": 1},
+        {"subsampling": 2},
+        {"progressive": True},
+        "L",
+        "CMYK",
+    ],
+    ids=str,
+)
+def test_both_decoders_of_jpeg_give_the_same_pixels(
+    tmp_path, monkeypatch, options, size, reduction
+):
+    path, image = tmp_path / "a.jpg", Image.fromarray(scene_photo(*size))
+    mode, options = (options, {}) if isinstance(options, str) else ("RGB", options)
+    image.convert(mode).save(path, quality=90, **options)
+    short = read_image(path, reduction=reduction)
+    assert mode == "CMYK" or decode_jpeg(path.read_bytes(), size, reduction) is not None
+    assert short.shape == (size[0] // reduction, size[1] // reduction, 3)
+    monkeypatch.setattr(images, "decode_jpeg", lambda *_: None)
+    assert (short == read_image(path, reduction=reduction)).all()
 
 
-def test_what_stands_for_no_depth_is_none(tmp_path):
-    stored = np.array([[2500, 65535, 0]], np.uint16)
+def test_resizing_agrees_with_pillow_and_to_the_same_size_changes_nothing():
+    pixels = noise(48, 64)
+    ours = resize_image(pixels, (20, 33)).astype(int)
+    theirs = Image.fromarray(pixels).resize((33, 20), Image.Resampling.BILINEAR)
+    assert abs(ours - np.asarray(theirs).astype(int)).max() <= 1
+    assert (resize_image(pixels, (48, 64)) == pixels).all()
+
+
+def test_a_fine_checkerboard_becomes_gray_instead_of_aliasing():
+    board = np.indices((64, 64)).sum(axis=0)[..., None] % 2 * np.full(3, 255)
+    small = resize_image(board.astype(np.uint8), (16, 16))
+    assert abs(small[2:-2, 2:-2].astype(int) - 127).max() <= 2
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("read", [read_image, read_size, read_mask, read_depth, read_orientation])
+def test_missing_empty_and_foreign_files_name_themselves(tmp_path, read):
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("not an image")
+    for name, says in (
+        ("none", "no such file"), ("empty", "the file is empty"), ("text", "cannot be read"),
+    ):  # fmt: skip
+        with pytest.raises(ImageError, match=rf"{name}\.png: {says}"):
+            read(tmp_path / f"{name}.png")
+
+
+@pytest.mark.parametrize(("kind", "says"), [("jpg", ".*truncated"), ("png", "")])
+def test_a_truncated_image_names_its_file(tmp_path, kind, says):
+    path = save(tmp_path / f"cut.{kind}", noise(64, 64))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert kind == "png" or decode_jpeg(path.read_bytes(), (64, 64), 1) is None
+    with pytest.raises(ImageError, match=rf"cut\.{kind}: cannot be read {says}"):
+        read_image(path)
+
+
+def test_floating_point_pixels_are_refused(tmp_path):
+    Image.new("F", (3, 2)).save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=r"a\.tif: floating-point.*8 or 16 bits"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_a_picture_that_needs_ghostscript_is_refused_under_any_name(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "photo.png")
+    with pytest.raises(ImageError, match=r"photo\.png: EPS needs other programs"):
+        read_image(tmp_path / "photo.png")
+
+
+def png_that_claims(path, width, height, bits=1):
+    """A sound head, and next to nothing behind it."""
+    with path.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+        PngImagePlugin.putchunk(file, b"IHDR", size + bytes([bits, 0, 0, 0, 0]))
+        PngImagePlugin.putchunk(file, b"IDAT", zlib.compress(bytes(1000)))
+        PngImagePlugin.putchunk(file, b"IEND", b"")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(MOST_PIXELS // 2 + 1, 2), (13_300, 13_300), (60_000, 60_000)]
+)
+@pytest.mark.parametrize("read", [read_image, read_size, read_mask, lambda p: read_depth(p, 1)])
+def test_a_picture_with_too_many_pixels_is_refused_by_its_header(tmp_path, read, width, height):
+    path = png_that_claims(tmp_path / "large.png", width, height, 16)
+    with pytest.raises(ImageError, match=r"large\.png: has .*the limit is 110 million: make it"):
+        read(path)
+    with pytest.raises(ImageError, match=r"an address: has .*the limit is 110 million: make it"):
+        read_image_bytes(path.read_bytes(), "an address")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_the_photo_of_a_phone_with_108_million_pixels_is_none(tmp_path):
+    assert read_size(png_that_claims(tmp_path / "photo.png", 12_000, 9_000)) == (9_000, 12_000)
+
+
+@pytest.mark.slow
+def test_the_largest_picture_stays_under_four_gibibytes(tmp_path):
+    Image.new("1", (12_000, 9_000)).save(tmp_path / "photo.png")
+    words = ["predict", "photo.png", "out", "--format", "png16,color,normals"]
+    done = subprocess.run([sys.executable, "-m", "ssmde", *words], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 4 << 20  # KiB
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_arrays_that_claim_more_than_they_hold_are_refused(tmp_path, suffix):
+    head = {"descr": "<f4", "fortran_order": False, "shape": (60_000, 1_500)}
+    path = tmp_path / "depth.npy"
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, head)
+        file.write(bytes(100))
+    if suffix == ".npz":
+        with zipfile.ZipFile(path.with_suffix(suffix), "w") as archive:
+            archive.write(path, "depth.npy")
+    with pytest.raises(ImageError, match=rf"depth\{suffix}: .*its head claims float32 "):
+        read_depth(path.with_suffix(suffix))
+
+
+def test_arrays_with_too_many_numbers_are_refused(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", depth=np.zeros((1, MOST_PIXELS + 1), np.uint8))
+    assert (tmp_path / "a.npz").stat().st_size < 200_000
+    with pytest.raises(ImageError, match=r"a\.npz: has 110 million pixels .*the limit is 110"):
+        read_depth(tmp_path / "a.npz")
+    sparse = {"data": np.ones(1), "row": np.zeros(1, int), "col": np.zeros(1, int)}
+    np.savez(tmp_path / "b.npz", shape=np.array([60_000, 60_000]), format=b"coo", **sparse)
+    with pytest.raises(ImageError, match=r"b\.npz: a sparse .* is not read, the limit"):
+        read_depth(tmp_path / "b.npz")
+
+
+# Depth and masks
+
+
+def test_depth_is_meters_and_zero_where_there_is_none(tmp_path):
+    stored = np.array([[2500, 65535, 0, 65534]], np.uint16)
     write_png16(tmp_path / "a.png", stored)
-    np.save(tmp_path / "b.npy", stored)
-    np.save(tmp_path / "c.npy", np.array([[2.5, np.inf, 65504, 1e10, -1, np.nan]]))
-    assert read_depth(tmp_path / "a.png", 1000).tolist() == [[2.5, 0, 0]]
+    depth = read_depth(tmp_path / "a.png", 1000)
+    assert depth.dtype == np.float32
+    assert depth.tolist() == [[2.5, 0, 0, pytest.approx(65.534)]]
+    np.save(tmp_path / "b.npy", stored[:, :3])
     assert read_depth(tmp_path / "b.npy").tolist() == [[2500, 0, 0]]
-    assert read_depth(tmp_path / "c.npy").tolist() == [[2.5, 0, 0, 0, 0, 0]]
     # The largest number of a network's map is its nearest pixel.
-    assert read_map(tmp_path / "a.png", 1).tolist() == [[2500, 65535, 0]]
+    assert read_map(tmp_path / "a.png", 1).tolist() == [[2500, 65535, 0, 65534]]
+
+
+def test_depth_of_npy_and_npz_needs_no_unit(tmp_path):
+    stored = np.array([[2.5, np.inf, 65504, 1e10, -1, np.nan]])
+    np.save(tmp_path / "a.npy", stored)
+    np.savez(tmp_path / "a.npz", depth=stored, other=stored)
+    np.savez(tmp_path / "b.npz", stored[None])
+    for name in ("a.npy", "a.npz", "b.npz"):
+        assert read_depth(tmp_path / name).tolist() == [[2.5, 0, 0, 0, 0, 0]]
+
+
+@one_folder
+@given(dense=arrays(np.float32, (4, 6), elements=st.sampled_from([0, 0, 0.5, 7])))
+def test_sparse_depth_is_read_as_scipy_saves_it(tmp_path, dense):
+    def compressed(values):
+        rows = [np.flatnonzero(row) for row in values]
+        return {
+            "data": values[values != 0],
+            "indices": np.concatenate(rows).astype(np.int32),
+            "indptr": np.cumsum([0] + [len(row) for row in rows]).astype(np.int32),
+            "shape": np.array(dense.shape),
+        }
+
+    row, col = np.nonzero(dense)
+    for stored in (
+        compressed(dense),
+        {**compressed(dense), "format": np.array(b"csr")},
+        {**compressed(dense.T), "format": np.array(b"csc")},
+        {"row": row, "col": col, "data": dense[row, col], "shape": dense.shape},
+    ):
+        np.savez(tmp_path / "a.npz", **stored)
+        assert (read_depth(tmp_path / "a.npz") == dense).all()
+
+
+def test_what_is_no_depth_map_is_refused(tmp_path):
+    write_png16(tmp_path / "a.png", np.ones((2, 2), np.uint16))
+    save(tmp_path / "rgb.png", noise(4, 4))
+    np.save(tmp_path / "points.npy", np.ones((10, 4, 3)))
+    np.savez(tmp_path / "one.npz", depth=np.float64(1))
+    np.savez(tmp_path / "two.npz", a=np.ones((2, 2)), b=np.ones((2, 2)))
+    np.savez(tmp_path / "dia.npz", data=np.ones(2), offsets=np.ones(2), shape=(2, 2))
+    np.savez(tmp_path / "off.npz", data=np.ones(1), row=[5], col=[0], shape=(2, 2))
+    # Opening it runs no code.
+    np.save(tmp_path / "evil.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    for name, units, says in (
+        ("a.png", None, r"the unit.*scene\.json.*depth_units_per_metre"),
+        ("rgb.png", 1000, "a depth PNG has 16 bits .* got mode RGB"),
+        ("points.npy", None, r".* shape \(10, 4, 3\)"),
+        ("one.npz", None, r".* shape \(\)"),
+        ("two.npz", None, r".* \['a', 'b'\]"),
+        ("dia.npz", None, "sparse depth must be csr, csc or coo"),
+        ("off.npz", None, "cannot be read .*out of bounds"),
+        ("evil.npy", None, ""),
+    ):
+        with pytest.raises(ImageError, match=rf"{name}: {says}"):
+            read_depth(tmp_path / name, units)
+
+
+def test_a_mask_keeps_its_values(tmp_path):
+    values = np.array([[0, 128, 255]], np.uint8)
+    assert (read_mask(save(tmp_path / "a.png", values)) == values).all()
+
+
+# Maps of another shape than their image: refused at each door, never stretched over it
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Folder of three frames and nothing beside them."""
+    folder = tmp_path / "room"
+    folder.mkdir()
+    for i in range(3):
+        Image.new("RGB", SIZE[::-1]).save(folder / f"{i}.png")
+    return folder
+
+
+def write_maps(folder, shape, ending=".npy", frames=range(3)):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in frames:
+        if ending == ".npy":
+            np.save(folder / f"{i}.npy", np.ones(shape, np.float32))
+        else:
+            write_png16(folder / f"{i}.png", np.ones(shape, np.uint16))
+
+
+@pytest.mark.parametrize(
+    ("shape", "image", "why"),
+    [
+        ((96, 128), (96, 128), None),
+        ((12, 16), (96, 128), None),
+        ((13, 16), (96, 128), None),  # a pixel is rounding
+        ((320, 1024), (375, 1242), None),  # as networks see KITTI
+        ((192, 640), (376, 1241), None),
+        ((480, 640), (481, 640), None),
+        ((128, 96), (96, 128), "swapped"),
+        ((64, 48), (96, 128), "swapped"),
+        ((96, 96), (96, 128), "cut or stretched"),
+        ((352, 1216), (375, 1242), "cut or stretched"),  # of KITTI
+        ((465, 640), (480, 640), "cut or stretched"),  # 3 %
+    ],
+)
+def test_the_same_view_at_another_resolution_fits_and_another_shape_does_not(
+    tmp_path, shape, image, why
+):
+    if why is None:
+        check_shape(tmp_path, shape, image)
+        return
+    said = rf"map.png: has {shape[1]} x {shape[0]} pixels, its image {image[1]} x {image[0]}"
+    with pytest.raises(ShapeError, match=f"{said}: .*{why}"):
+        check_shape(tmp_path / "map.png", shape, image)
+
+
+@pytest.mark.parametrize("kind", ["depth", "pseudo_depth", "motion_mask"])
+@pytest.mark.parametrize("ending", [".npy", ".png"])
+def test_a_scene_with_turned_maps_is_refused_and_named_by_the_doctor(scene, kind, ending):
+    ending = ".png" if kind == "motion_mask" else ending
+    write_maps(scene / kind, SIZE[::-1], ending)
+    for read in (read_scene, lambda folder: read_scenes(folder.parent, "all")):
+        with pytest.raises(ShapeError, match="96 x 128 pixels, its image 128 x 96"):
+            read(scene)
+    (finding,) = open_scene(scene).findings
+    assert (finding.name, finding.severity) == ("shapes", "blocking")
+    write_maps(scene / kind, (48, 64), ending)
+    read_scene(scene)
+
+
+def test_one_turned_map_among_good_ones_is_left_out(scene):
+    write_maps(scene / "depth", SIZE)
+    write_maps(scene / "depth", SIZE[::-1], frames=[1])
+    good, turned, _ = frames_with_truth([read_scene(scene)])
+    assert good.read_truth()[0].shape == SIZE
+    with pytest.raises(ShapeError, match="swapped"):
+        turned.read_truth()
+
+
+def test_labels_and_predictions_of_others_are_refused(scene, tmp_path):
+    write_maps(scene / "depth", SIZE)
+    write_maps(tmp_path / "theirs", (96, 96))
+    sequence = read_scene(scene)
+    request = LabelRequest(kind="depth", device=torch.device("cpu"), scenes=("room",))
+    with pytest.raises(ShapeError, match="96 x 96 pixels, its image 128 x 96"):
+        open_source(f"folder:{tmp_path / 'theirs'}", request).read(sequence, 0)
+    frames = frames_with_truth([sequence])
+    predicted = PredictionFolder(tmp_path / "theirs", frames)
+    with pytest.raises(ShapeError, match="96 x 96 pixels, its image 128 x 96"):
+        predicted(frames[0], np.zeros((*SIZE, 3), np.uint8))

@@ -2,22 +2,20 @@
 
 import json
 import os
+import pickle
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from ssmde.data.images import read_depth, read_image, read_mask, write_png16
-from ssmde.data.scene_folder import (
-    read_scene,
-    read_scenes,
-    write_intrinsics,
-    write_list,
-    write_poses,
-    write_scene_info,
-)
+from ssmde.data.scene_files import write_intrinsics, write_list, write_poses, write_scene_info
+from ssmde.data.scene_folder import files_of, list_names, read_scene, read_scenes, sort_names, stem
+from ssmde.io import natural_order
 from ssmde.preparation.packing import pack
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])
@@ -71,34 +69,22 @@ def test_a_scene_is_read_with_all_that_lies_beside_its_images(tmp_path):
     assert scene.timestamps.tolist() == [0, 0.1, 0.2]
 
 
-def test_a_folder_of_images_alone_is_a_scene(tmp_path):
-    folder = make_scene(tmp_path)
-    (folder / "cam.txt").unlink()
-    scene = read_scene(folder)
-    assert scene.intrinsics is None
-    assert scene.depth is None
-    assert scene.poses is None
-    assert scene.timestamps is None
-
-
-def test_frames_are_in_the_order_of_their_numbers(tmp_path):
+def test_a_folder_of_images_alone_is_a_scene_in_the_order_of_their_numbers(tmp_path):
     folder = make_scene(tmp_path, frames=1)
+    (folder / "cam.txt").unlink()
     for name in ("frame_10.png", "frame_9.png", "frame_1.PNG", "._frame_2.png"):
         shutil.copyfile(folder / "000000.png", folder / name)
-    order = [image.name for image in read_scene(folder).images]
+    scene = read_scene(folder)
+    order = [image.name for image in scene.images]
     assert order == ["000000.png", "frame_1.PNG", "frame_9.png", "frame_10.png"]
+    assert scene.intrinsics is scene.depth is scene.poses is scene.timestamps is None
 
 
 def test_a_list_keeps_the_last_letter_however_its_lines_end(tmp_path):
     for name in ("one", "two", "three"):
         make_scene(tmp_path, name)
-    for text in (
-        "two\none",
-        "two\none\n",
-        "two\r\none\r\n",
-        "\n two \n\none/\n\n",
-        "\ufefftwo\none",
-    ):
+    ends = ("two\none", "two\none\n", "two\r\none\r\n", "\n two \n\none/\n\n", "\ufefftwo\none")
+    for text in ends:
         (tmp_path / "train.txt").write_bytes(text.encode())
         (tmp_path / "val.txt").write_bytes(b"three")
         assert names(read_scenes(tmp_path, "train")) == ["two", "one"]
@@ -185,14 +171,6 @@ def test_depth_under_other_names_is_paired_in_order_when_there_is_one_a_frame(tm
         read_scene(folder)
 
 
-def test_rows_of_zeros_are_unknown_poses(tmp_path):
-    folder = make_scene(tmp_path, frames=2)
-    (folder / "poses.txt").write_text(f"{' '.join('0' * 12)}\n1 0 0 0 0 1 0 0 0 0 1 0\n")
-    poses = read_scene(folder).poses
-    assert np.isnan(poses[0, :3]).all()
-    assert np.isfinite(poses[1]).all()
-
-
 def test_scenes_whose_folders_have_one_last_name_are_two_scenes(tmp_path):
     data, linked = tmp_path / "data", tmp_path / "linked"
     linked.mkdir()
@@ -216,13 +194,14 @@ def test_scenes_whose_folders_have_one_last_name_are_two_scenes(tmp_path):
         read_scenes(data, "train")
 
 
-def test_poses_of_twelve_and_sixteen_numbers_are_the_same(tmp_path):
-    folder = make_scene(tmp_path, frames=2)
+def test_poses_of_twelve_and_sixteen_numbers_are_the_same_and_rows_of_zeros_unknown(tmp_path):
+    folder = make_scene(tmp_path, frames=3)
     upper = "1 0 0 1.5 0 1 0 2.5 0 0 1 3.5"
-    (folder / "poses.txt").write_text(f"{upper}\n{upper} 0 0 0 1")
-    first, second = read_scene(folder).poses
+    (folder / "poses.txt").write_text(f"{upper}\n{upper} 0 0 0 1\n{' '.join('0' * 12)}")
+    first, second, unknown = read_scene(folder).poses
     assert first[:3, 3].tolist() == [1.5, 2.5, 3.5]
     assert (first == second).all()
+    assert np.isnan(unknown[:3]).all()
 
 
 POSE = "1 0 0 0 0 1 0 0 0 0 1 0"
@@ -231,11 +210,7 @@ POSE = "1 0 0 0 0 1 0 0 0 0 1 0"
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        (
-            "cam.txt",
-            "30 0 15\n0 30 11",
-            r"cam\.txt: expected 3 lines of 3 numbers.*got lines of 3, 3",
-        ),
+        ("cam.txt", "30 0 15\n0 30 11", r"cam\.txt: expected 3 lines of 3 .*got lines of 3, 3"),
         ("cam.txt", "", r"cam\.txt: .*got lines of nothing"),
         (
             "cam.txt",
@@ -243,11 +218,7 @@ POSE = "1 0 0 0 0 1 0 0 0 0 1 0"
             r"cam\.txt, line 2: expected numbers, got '0 f 11'",
         ),
         ("cam.txt", "-30 0 15\n0 30 11\n0 0 1", r"cam\.txt: focal lengths must be positive"),
-        (
-            "cam.txt",
-            "30 0 99\n0 30 11\n0 0 1",
-            r"cam\.txt: principal point \(99, 11\) lies outside",
-        ),
+        ("cam.txt", "30 0 99\n0 30 11\n0 0 1", r"cam\.txt: principal point \(99, 11\) lies out"),
         ("cam.txt", "0.9 0 .5\n0 0.8 .5\n0 0 1", r"cam\.txt: intrinsics look normalised.*width 32"),
         ("poses.txt", f"{POSE}\n{POSE}", r"poses\.txt: expected one line for each of 3.*got 2"),
         ("poses.txt", f"{POSE}\n{POSE} 1\n{POSE}", r"poses\.txt, line 2: .*12 or 16.*got 13"),
@@ -323,6 +294,75 @@ def test_missing_folders_and_scenes_are_named(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"empty: a scene folder holds images .* found none"):
         read_scene(tmp_path / "empty")
+
+
+# Their files, and the order of these
+
+any_names = st.lists(
+    st.from_regex(r"[a-b]{0,2}[0-9]{1,3}\.(jpg|png)", fullmatch=True), unique_by=stem, max_size=8
+)
+
+
+@given(names=any_names)
+def test_names_are_in_the_order_of_their_numbers(tmp_path_factory, names):
+    ordered = sort_names(tmp_path_factory.getbasetemp(), names)
+    assert ordered == sorted(names, key=lambda name: natural_order(stem(name)))
+
+
+@given(digits=st.lists(st.integers(0, 999), unique=True, max_size=8))
+def test_names_of_one_shape_need_no_numbers_to_be_sorted(tmp_path_factory, digits):
+    names = [f"a_{number:03d}_b.jpg" for number in digits]
+    ordered = sort_names(tmp_path_factory.getbasetemp(), names)
+    assert [int(name[2:5]) for name in ordered] == sorted(digits)
+
+
+def test_files_are_a_sequence_of_paths(tmp_path):
+    files = files_of(tmp_path, ["a.jpg", "", "ü é.jpg", "dd.jpg"])
+    assert len(files) == 4
+    assert list(files) == [tmp_path / "a.jpg", None, tmp_path / "ü é.jpg", tmp_path / "dd.jpg"]
+    assert files[-1] == tmp_path / "dd.jpg"
+    assert files[1:3] == (None, tmp_path / "ü é.jpg")
+    assert files != (tmp_path / "a.jpg",)
+    assert pickle.loads(pickle.dumps(files)) == files
+    with pytest.raises(IndexError):
+        files[4]
+
+
+def test_a_frame_takes_little_more_than_its_name(tmp_path):
+    assert files_of(tmp_path, [f"{i:06d}.jpg" for i in range(1000)]).names.nbytes == 10 * 1000
+
+
+def test_hidden_and_foreign_files_do_not_count(tmp_path):
+    for name in ("b10.JPG", "b9.png", ".b8.jpg", "cam.txt", ".jpg"):
+        (tmp_path / name).touch()
+    assert list_names(tmp_path, (".jpg", ".png")) == ["b9.png", "b10.JPG"]
+
+
+def test_a_scene_of_many_frames_is_read_without_opening_them(tmp_path):
+    pixels = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
+    for i in range(7):
+        (tmp_path / f"{i}.png").touch()
+    for i in (0, 3, 6):
+        pixels.save(tmp_path / f"{i}.png")
+    Image.new("RGB", (6, 8)).save(tmp_path / "4.png")
+    assert read_scene(tmp_path).image_size == (8, 8)  # three are opened, the others when needed
+    with pytest.raises(ValueError, match=r"4\.png: 6 x 8 pixels, but 0\.png has 8 x 8"):
+        read_scene(tmp_path, every_size=True)
+    for i in (0, 3, 6):
+        (tmp_path / f"{i}.png").write_bytes(b"")
+    assert read_scene(tmp_path).image_size == (8, 6)
+
+
+@pytest.mark.parametrize("names", [
+    ["0.05", "0.333", "0.5", "1.0", "1.25", "10.125"],
+    ["t0.5", "t1", "t1.25", "t1.5"],
+    ["1403636579.76355", "1403636579.763555527", "1403636579.8"],
+    ["1.1", "1.2", "1.9", "1.10", "1.11"],  # the tenth frame, no decimals
+    ["1.80", "1.90", "2.05"],
+])  # fmt: skip
+def test_decimal_names_sort_by_their_value(names):
+    files = [f"{name}.jpg" for name in names]
+    assert sort_names(Path(), files[::-1]) == files
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")

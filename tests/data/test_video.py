@@ -1,10 +1,206 @@
-"""Video files: what goes in comes out, the way a player shows it."""
+"""Videos as players show them: what goes in comes out, every fault and mark is seen and said."""
+
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
-from ssmde.data.video import VideoError, read_frames, video_info, write_video
+from films import grey_frames, lose_packet, set_matrix, write
+from ssmde.data import images
+from ssmde.data.video import (
+    Clock,
+    VideoError,
+    VideoNotes,
+    decode,
+    read_chosen_frames,
+    read_frames,
+    read_gray_frames,
+    to_standard_range,
+    video_info,
+    write_video,
+)
+
+LEVELS = [20, 60, 100, 140, 180, 220]
+
+
+def read(path):
+    """Frames, and lines of what was noticed."""
+    notes = VideoNotes()
+    return list(read_chosen_frames(path, lambda _: True, notes)), notes.lines
+
+
+@pytest.mark.parametrize("ending", ["mov", "mkv", "avi"])
+def test_a_frame_that_cannot_be_decoded_keeps_its_number_and_the_others_their_times(
+    tmp_path, ending
+):
+    path = write(tmp_path / f"a.{ending}", grey_frames(LEVELS))
+    lose_packet(path, 2)
+    frames, lines = read(path)
+    assert [f.number for f in frames] == [0, 1, 3, 4, 5]
+    np.testing.assert_allclose([f.pixels.mean() for f in frames], [20, 60, 140, 180, 220], atol=3)
+    np.testing.assert_allclose([f.time for f in frames], [0, 0.1, 0.3, 0.4, 0.5], atol=2e-3)
+    assert lines == ["frames that cannot be decoded are left out: 2"]
+    assert [g.number for g in read_gray_frames(path, 16)] == [0, 1, 3, 4, 5]
+
+
+def test_frames_that_a_container_lost_without_a_word_keep_their_numbers(tmp_path):
+    """Matroska and transport streams leave broken packets out; a gap in an even film tells."""
+    times = [0.0, 0.1, 0.2, 0.3, 0.6, 0.7]
+    frames, lines = read(write(tmp_path / "a.mkv", grey_frames(LEVELS), times))
+    assert [f.number for f in frames] == [0, 1, 2, 3, 6, 7]
+    assert lines == ["frames that cannot be decoded are left out: 4-5"]
+    frames, lines = read(write(tmp_path / "a.mov", grey_frames(LEVELS), times))
+    assert [f.number for f in frames] == [0, 1, 2, 3, 4, 5]  # a phone that dropped two
+    assert lines == []
+
+
+def test_a_recording_that_breaks_off_gives_what_is_there_and_says_so(tmp_path):
+    path = write(tmp_path / "a.mov", grey_frames(LEVELS))
+    lose_packet(path, 5)
+    frames, lines = read(path)
+    assert len(frames) == 5
+    assert lines == ["frames that cannot be decoded are left out: 5"]
+    for number in range(5):
+        lose_packet(path, number)
+    with pytest.raises(VideoError, match=r"a\.mov: the video has no frame that can be decoded"):
+        read(path)
+
+
+def test_hidden_packets_and_uneven_times_are_no_loss(tmp_path):
+    times = [0, 0.1, 0.15, 0.4, 0.45, 0.9]
+    frames, lines = read(write(tmp_path / "a.mkv", grey_frames(LEVELS), times))
+    assert [f.number for f in frames] == [0, 1, 2, 3, 4, 5]
+    np.testing.assert_allclose([f.time for f in frames], times, atol=2e-3)
+    assert lines == []
+
+
+def test_the_film_is_read_and_not_a_still_beside_it(tmp_path):
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        still = container.add_stream("mjpeg", rate=10)
+        still.height, still.width, still.pix_fmt = 64, 96, "yuvj420p"
+        picture = av.VideoFrame.from_ndarray(grey_frames([9], (64, 96))[0], format="rgb24")
+        packets = [*still.encode(picture), *still.encode(None)]
+        film = container.add_stream("mjpeg", rate=10)
+        film.height, film.width, film.pix_fmt = 32, 48, "yuvj420p"
+        container.mux(packets)
+        for level in LEVELS:
+            frame = av.VideoFrame.from_ndarray(grey_frames([level])[0], format="rgb24")
+            container.mux(film.encode(frame))
+        container.mux(film.encode(None))
+    frames, lines = read(path)
+    assert [f.pixels.shape for f in frames] == [(32, 48, 3)] * 6
+    assert lines == ["stream 1 is the film (48 x 32), of 2 with pictures"]
+    assert video_info(path).size == (32, 48)
+
+
+def test_pixels_become_square(tmp_path):
+    path = write(tmp_path / "a.mkv", grey_frames(LEVELS[:2]), sample_aspect_ratio=Fraction(4, 3))
+    frames, lines = read(path)
+    assert frames[0].pixels.shape == (32, 64, 3)
+    assert video_info(path).size == (32, 64)
+    assert next(read_gray_frames(path, 32)).gray.shape == (16, 32)
+    assert lines == ["pixels are not square: 48 x 32 are shown as 64 x 32"]
+
+
+@pytest.mark.parametrize("matrix", [
+    (1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1),
+    (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, 1, 0), (0, -1, -1, 0),
+])  # fmt: skip
+def test_all_eight_display_matrices(tmp_path, matrix):
+    a, b, c, d = matrix
+    stored = np.zeros((32, 48, 3), np.uint8)
+    stored[:16, :24], stored[:16, 24:], stored[16:, :24] = 220, 150, 80  # the fourth quarter is 0
+    path = write(tmp_path / "a.mov", [stored])
+    set_matrix(path, *matrix)
+    (shown,), _ = read(path)
+    height, width = shown.pixels.shape[:2]
+    assert (width, height) == ((48, 32) if a or d else (32, 48))
+    for x, y in ((-1, -1), (1, -1), (-1, 1), (1, 1)):  # quarters, from the middle
+        u, v = a * x + c * y, b * x + d * y
+        there = shown.pixels[height // 4 * (2 + v), width // 4 * (2 + u)]
+        assert abs(int(there[0]) - int(stored[8 * (2 + y), 12 * (2 + x), 0])) < 12
+    (grey,) = read_gray_frames(path, 100)
+    assert np.abs(grey.gray.astype(int) - shown.pixels[..., 0]).mean() < 3
+
+
+def test_another_size_begins_another_scene(tmp_path):
+    small, large = ((tmp_path / f"{n}.ts") for n in "ab")
+    write(small, grey_frames(LEVELS[:3]), codec="libx264", kind="yuv420p")
+    write(large, grey_frames(LEVELS[3:], (48, 64)), codec="libx264", kind="yuv420p")
+    small.write_bytes(small.read_bytes() + large.read_bytes())
+    frames, lines = read(small)
+    assert [f.pixels.shape[:2] for f in frames] == [(32, 48)] * 3 + [(48, 64)] * 3
+    assert [f.begins for f in frames] == [False] * 3 + [True, False, False]
+    assert (np.diff([f.time for f in frames]) > 0.09).all()
+    assert lines[-1] == "the size changes, a scene begins: 3"
+
+
+def test_times_that_restart_go_on_and_a_pause_begins_a_scene(tmp_path):
+    times = [5, 5.1, 5.2, 9.2, 9.3, 9.4]
+    path = write(tmp_path / "a.mkv", grey_frames(LEVELS), times)
+    frames, lines = read(path)
+    np.testing.assert_allclose([f.time for f in frames], times, atol=2e-3)
+    assert [f.number for f in frames if f.begins] == [3]
+    assert lines == ["the times restart or jump, a scene begins: 3"]
+
+
+def test_a_clock_never_goes_back():
+    clock = Clock(0.1)
+    given = [0.0, 0.1, 0.2, 0.2, 0.3, 0.0, 0.1, 0.25, 90_000.0, 90_000.1, None]
+    shown = [clock.show(time) for time in given]
+    expected = [0, 0.1, 0.2, 0.201, 0.3, 0.4, 0.5, 0.65, 0.75, 0.85]
+    np.testing.assert_allclose([time for time, _ in shown[:-1]], expected, atol=2e-3)
+    assert [i for i, (_, jumps) in enumerate(shown) if jumps] == [5, 8]
+    assert shown[-1] == (None, False)
+
+
+def test_fields_of_interlaced_films_become_whole_frames(tmp_path):
+    """A bar that moves 8 pixels between the fields has a comb for an edge, and none after."""
+    woven = []
+    for i in range(4):
+        frame = np.zeros((64, 96, 3), np.uint8)
+        frame[::2, : 16 + 16 * i], frame[1::2, : 24 + 16 * i] = 200, 200
+        woven.append(frame)
+    flags = av.codec.context.Flags
+    path = write(tmp_path / "a.ts", woven, codec="libx264", kind="yuv420p",
+                 flags=flags.interlaced_dct | flags.interlaced_me)  # fmt: skip
+    frames, lines = read(path)
+    assert lines == ["interlaced, deinterlaced (bwdif)"]
+    assert [f.number for f in frames] == [0, 1, 2, 3]
+    comb = np.abs(np.diff(frames[1].pixels[..., 0].astype(int), axis=0)).mean()
+    assert comb < 0.3 * np.abs(np.diff(woven[1][..., 0].astype(int), axis=0)).mean()
+
+
+@pytest.mark.parametrize(("curve", "white"), [(16, 0.5807), (18, 0.75)])
+def test_paper_white_of_high_range_is_bright_and_the_order_of_greys_stays(curve, white):
+    """203 cd/m2 is 0.5807 in PQ and 0.75 in HLG (ITU-R BT.2408, table 1)."""
+    values = np.array([0, white / 2, white, 1], np.float32)
+    grey = np.repeat((values * 65535).astype(np.uint16)[None, :, None], 3, axis=2)
+    shown = to_standard_range(grey, curve, 9)[0]
+    assert (shown.max(axis=1).astype(int) - shown.min(axis=1) <= 1).all()  # grey stays grey
+    assert shown[0, 0] == 0
+    assert 200 < shown[2, 0] < 250
+    assert shown[3, 0] == 255
+    assert (np.diff(shown[:, 0].astype(int)) > 0).all()
+
+
+def test_a_film_of_high_range_is_tone_mapped_and_says_so(tmp_path):
+    frame = np.full((32, 48, 3), 148, np.uint8)  # 0.58 of the range: paper white in PQ
+    path = write(tmp_path / "a.mkv", [frame], codec="ffv1", kind="yuv420p10le", color_trc=16,
+                 colorspace=9, color_primaries=9)  # fmt: skip
+    (shown,), lines = read(path)
+    assert shown.pixels.mean() > 200
+    assert lines == ["high dynamic range (PQ), tone-mapped"]
+    (grey,) = read_gray_frames(path, 100)
+    assert abs(grey.gray.mean() - shown.pixels.mean()) < 3
+
+
+def test_a_cover_picture_is_no_film(tmp_path):
+    path = write(tmp_path / "a.mp4", grey_frames([9]), cover=True)
+    with pytest.raises(VideoError, match="holds no video stream"):
+        next(decode(path))
 
 
 def clip(frames: int = 5, height: int = 32, width: int = 48) -> list[np.ndarray]:
@@ -14,14 +210,14 @@ def clip(frames: int = 5, height: int = 32, width: int = 48) -> list[np.ndarray]
     return [(base + 10 * i).astype(np.uint8) for i in range(frames)]
 
 
-def write(path, frames, fps=10.0):
+def write_mp4(path, frames, fps=10.0):
     with write_video(path, fps) as append:
         for frame in frames:
             append(frame)
 
 
 def test_frames_come_back_in_order_with_their_rate(tmp_path):
-    write(tmp_path / "a.mp4", clip(), fps=12.5)
+    write_mp4(tmp_path / "a.mp4", clip(), fps=12.5)
     found = list(read_frames(tmp_path / "a.mp4"))
     assert len(found) == 5
     for before, after in zip(clip(), found, strict=True):
@@ -32,20 +228,17 @@ def test_frames_come_back_in_order_with_their_rate(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_odd_sides_are_filled_up(tmp_path):
-    write(tmp_path / "a.mp4", clip(height=33, width=47))
+def test_odd_sides_are_filled_up_and_a_failure_leaves_no_film(tmp_path):
+    write_mp4(tmp_path / "a.mp4", clip(height=33, width=47))
     assert next(read_frames(tmp_path / "a.mp4")).shape == (34, 48, 3)
 
-
-def test_a_failure_leaves_no_film(tmp_path):
-    def fail() -> None:
-        with write_video(tmp_path / "a.mp4", 10.0) as append:
-            append(clip()[0])
-            raise RuntimeError("the network failed")
+    def failing():
+        yield clip()[0]
+        raise RuntimeError("the network failed")
 
     with pytest.raises(RuntimeError, match="the network failed"):
-        fail()
-    assert list(tmp_path.iterdir()) == []
+        write_mp4(tmp_path / "b.mp4", failing())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
 def test_what_is_no_film_is_refused(tmp_path):
@@ -57,13 +250,50 @@ def test_what_is_no_film_is_refused(tmp_path):
 
 
 def test_a_stream_that_no_decoder_is_known_for_is_refused(tmp_path):
-    with av.open(str(tmp_path / "new.mkv"), "w") as film:
+    path = tmp_path / "new.mkv"
+    with av.open(str(path), "w") as film:
         stream = film.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
         for pixels in clip():
             film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         film.mux(stream.encode(None))
-    content = (tmp_path / "new.mkv").read_bytes()
-    (tmp_path / "new.mkv").write_bytes(content.replace(b"V_MPEG4/ISO/", b"V_MPEG4/NEW/"))
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/", b"V_MPEG4/NEW/"))
     with pytest.raises(VideoError, match=r"new\.mkv: no decoder is known"):
-        video_info(tmp_path / "new.mkv")
+        video_info(path)
+
+
+def film(path, *sizes):
+    """A frame of each size (height, width), as PNG in MOV: a frame may have any size of its own."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("png", rate=10)
+        stream.height, stream.width = sizes[0]
+        stream.pix_fmt = "monob"
+        for number, (height, width) in enumerate(sizes):
+            encoder = av.CodecContext.create("png", "w")
+            encoder.height, encoder.width, encoder.pix_fmt = height, width, "monob"
+            encoder.time_base = stream.time_base or 1
+            for packet in encoder.encode(av.VideoFrame(width, height, "monob")):
+                packet.stream, packet.pts, packet.dts = stream, number, number
+                packet.time_base = encoder.time_base
+                container.mux(packet)
+    return path
+
+
+def test_films_with_too_many_pixels_are_refused_before_the_first_such_frame(tmp_path, monkeypatch):
+    path, grows = tmp_path / "film.mov", tmp_path / "grows.mov"
+    film(path, (40, 60), (40, 60))
+    film(grows, (40, 60), (80, 60))
+    assert len(list(read_frames(path))) == 2
+    monkeypatch.setattr(images, "MOST_PIXELS", 3000)
+    frames = read_frames(grows)
+    next(frames)
+    with pytest.raises(VideoError, match=r"grows\.mov: a frame has .* pixels \(60 x 80\), the"):
+        next(frames)
+    monkeypatch.setattr(images, "MOST_PIXELS", 2000)
+    for read in (
+        video_info,
+        lambda p: next(read_frames(p)),
+        lambda p: next(read_gray_frames(p, 8)),
+    ):
+        with pytest.raises(VideoError, match=r"film\.mov: a frame has .* pixels \(60 x 40\), the"):
+            read(path)

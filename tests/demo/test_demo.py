@@ -21,7 +21,7 @@ from ssmde.config import (
     StudentConfig,
 )
 from ssmde.data.images import read_depth, read_image
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_labels import read_pseudo_depth
 from ssmde.data.scene_folder import read_scene
 from ssmde.demo import demo
 from ssmde.demo.run import CAPTIONS as PRETRAINED_CAPTIONS

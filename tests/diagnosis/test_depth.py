@@ -7,9 +7,14 @@ import pytest
 from PIL import Image
 
 from doctor_scenes import names
-from ssmde.data.pseudo_depth import LabelInfo, write_labels
-from ssmde.data.scene_files import TRACKED_INFO, write_tracked_points, write_tracked_poses
-from ssmde.data.scene_folder import read_scene, write_scene_info
+from ssmde.data.pseudo_labels import LabelInfo, write_labels
+from ssmde.data.scene_files import (
+    TRACKED_INFO,
+    write_scene_info,
+    write_tracked_points,
+    write_tracked_poses,
+)
+from ssmde.data.scene_folder import read_scene
 from ssmde.diagnosis.depth import check_labels, check_truth, rank_correlation
 from ssmde.diagnosis.poses import check_poses, check_tracking
 from ssmde.io import write_json

@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from doctor_scenes import BRIEF, draw, names
-from ssmde.data.image_motion import TileFlow
+from ssmde.data.motion import TileFlow
 from ssmde.diagnosis.video import (
     check_motion,
     check_pictures,

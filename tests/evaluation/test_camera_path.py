@@ -76,19 +76,16 @@ def test_errors_are_those_of_a_hand():
         numbers(straight((0, 0, 0), (0, 0, -1), (0, 0, -2), (0, 0, -3)), true, "scale")
 
 
-def test_a_turn_of_three_degrees_in_one_step_is_found():
+def test_errors_of_a_step_are_those_of_a_hand_and_a_hole_is_no_step():
     true = straight((0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3))
-    off, a = true.copy(), np.radians(3)
-    off[3, :3, :3] = [[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]]
-    assert numbers(off, true, "none")["rpe_degrees"] == pytest.approx(3 / 3**0.5)
-
-
-def test_a_step_over_a_hole_in_the_poses_is_no_step():
-    true = straight((0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3))
+    turned_last, a = true.copy(), np.radians(3)
+    turned_last[3, :3, :3] = [[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]]
+    assert numbers(turned_last, true, "none")["rpe_degrees"] == pytest.approx(3 / 3**0.5)
     off = straight((0, 0, 0), (0, 0, 1), (0, 0, 5), (0, 0, 6))
-    frames = np.array([0, 1, 5, 6])
-    assert path_errors(off, true, frames)["rpe_translation"] == pytest.approx(0, abs=1e-12)
+    holed = path_errors(off, true, np.array([0, 1, 5, 6]))
+    assert holed["rpe_translation"] == pytest.approx(0, abs=1e-12)
     assert path_errors(off, true, np.arange(4))["rpe_translation"] == pytest.approx(3**0.5)
+    assert np.isnan(path_errors(off, true, np.arange(0, 8, 2))["rpe_degrees"])
 
 
 def test_rotations_that_a_text_file_has_rounded_are_measured_and_others_refused(clip):
@@ -129,49 +126,36 @@ def test_tracked_motion_is_measured_part_by_part_and_written(data, clip, tmp_pat
         assert picture.size == (600, 600)
 
 
-def test_a_pose_network_is_asked_in_steps_of_its_gap(data, clip, monkeypatch):
+HEAD = '{"metres_per_unit": 4.0, "error": 0.1, "spread": 0.2, "estimates": 9, "source": "x"}'
+
+
+@pytest.mark.parametrize(("gap", "metres"), [(2, 1.0), (1, 4.0)])
+def test_a_pose_network_is_asked_in_steps_of_its_gap_and_in_its_own_metres(
+    gap, metres, data, clip, monkeypatch
+):
     T, asked = clip.poses, []
 
     def start(self, path, device=None):
-        self.gap, self.image_size = 2, (32, 64)
+        self.gap, self.image_size = gap, (32, 64)
 
     def motion(self, target, source):
-        i = len(asked)
+        i = gap * len(asked)
         asked.append((target, source))
-        return np.linalg.inv(T[2 * i + 2]) @ T[2 * i]
-
-    monkeypatch.setattr(MotionPredictor, "__init__", start)
-    monkeypatch.setattr(MotionPredictor, "__call__", motion)
-    monkeypatch.setattr("ssmde.evaluation.camera_path.find_weights", lambda path: path)
-    monkeypatch.setattr("ssmde.evaluation.camera_path.read_weights", lambda path: ({}, {}))
-    [found] = odometry("w.safetensors", data, out=None).paths
-    assert (found.frames, found.step) == (4, 2)
-    assert np.array_equal(asked[1][0], clip.images[2])
-    assert np.array_equal(asked[1][1], clip.images[4])
-    assert all(e.ate < 1e-6 and e.scale == pytest.approx(1) for e in found.errors)
-
-
-def test_metric_weights_are_measured_in_their_own_metres_too(data, clip, monkeypatch):
-    T = iter([np.linalg.inv(clip.poses[i + 1]) @ clip.poses[i] for i in range(FRAMES - 1)])
-
-    def motion(self, target, source):
-        here = next(T).copy()
-        here[:3, 3] /= 4
+        here = np.linalg.inv(T[i + gap]) @ T[i]
+        here[:3, 3] /= metres
         return here
 
-    def start(self, path, device=None):
-        self.gap, self.image_size = 1, (32, 64)
-
     monkeypatch.setattr(MotionPredictor, "__init__", start)
     monkeypatch.setattr(MotionPredictor, "__call__", motion)
+    head = {} if metres == 1 else {"metric_scale": HEAD}
     monkeypatch.setattr("ssmde.evaluation.camera_path.find_weights", lambda path: path)
-    head = '{"metres_per_unit": 4.0, "error": 0.1, "spread": 0.2, "estimates": 9, "source": "x"}'
-    monkeypatch.setattr(
-        "ssmde.evaluation.camera_path.read_weights", lambda path: ({}, {"metric_scale": head})
-    )
+    monkeypatch.setattr("ssmde.evaluation.camera_path.read_weights", lambda path: ({}, head))
     [found] = odometry("w.safetensors", data, out=None).paths
-    assert [e.align for e in found.errors] == ["sim3", "scale", "none"]
-    assert found.errors[2].ate == pytest.approx(0, abs=1e-6)
+    assert (found.frames, found.step) == (FRAMES // gap, gap)
+    assert np.array_equal(asked[1], [clip.images[gap], clip.images[2 * gap]])
+    assert [e.align for e in found.errors] == ["sim3", "scale", "none"][: 2 if metres == 1 else 3]
+    assert all(e.ate < 1e-6 for e in found.errors)
+    assert found.errors[1].scale == pytest.approx(metres)
 
 
 def test_what_cannot_be_measured_says_why(data, clip):
@@ -196,15 +180,12 @@ def test_weights_without_a_pose_network_are_refused(data):
         odometry("small", data, out=None)
 
 
-def test_parts_without_a_pose_are_no_path(data, clip):
+def test_what_was_not_tracked_is_left_out(data, clip):
+    write_clip(clip, data / "other")
+    write_tracked_poses(data / "room", clip.poses, np.zeros(FRAMES), "x")
+    assert [path.name for path in odometry("tracked", data, out=None).paths] == ["room"]
     poses = np.full_like(clip.poses, np.nan)
     write_tracked_poses(data / "room", poses, np.full(FRAMES, -1.0), "x")
     assert list(tracked_paths(read_scene(data / "room"))) == []
     with pytest.raises(ValueError, match="no path has 3 frames with a true pose"):
         odometry("tracked", data, out=None)
-
-
-def test_scenes_that_were_not_tracked_are_left_out(data, clip):
-    write_clip(clip, data / "other")
-    write_tracked_poses(data / "room", clip.poses, np.zeros(FRAMES), "x")
-    assert [path.name for path in odometry("tracked", data, out=None).paths] == ["room"]

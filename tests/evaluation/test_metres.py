@@ -17,9 +17,14 @@ from ssmde.geometry.pose import invert_motion
 from ssmde.inference import predict_files
 from ssmde.inference.loading import MotionPredictor, load
 from ssmde.inference.predictor import Predictor
+from ssmde.models.checkpoint import (
+    MetricScale,
+    read_weights,
+    save_weights,
+    stored_scale,
+    with_scale,
+)
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.load import read_weights, save_weights
-from ssmde.models.metric_scale import MetricScale, stored_scale, with_scale
 from ssmde.models.pose_net import PoseCNN
 from ssmde.synthetic import draw_clip, write_clip
 
@@ -94,16 +99,19 @@ def test_a_level_plane_seen_by_a_tilted_camera_is_as_far_as_it_is():
     assert height_over_ground(np.full((96, 160), 3.0), K) is None, "a wall ahead is no ground"
 
 
-def test_camera_height_tells_the_scale(weights, data, knows):
+def test_camera_height_tells_the_scale_and_the_networks_stay_as_they_are(weights, data, knows):
+    tensors, head = read_weights(weights)
     found = scale(weights, data, camera_height=1.6)
     assert found.metres_per_unit == pytest.approx(UNIT, rel=0.02)
     assert found.estimates == 12
-    assert found.error is not None
     assert 0 <= found.error < found.spread < 0.1
-    assert stored_scale(read_weights(weights)[1]).error == found.error
-    line = "1 scene unit = "
-    assert str(found).startswith(line)
+    again, new = read_weights(weights)
+    assert stored_scale(new).metres_per_unit == found.metres_per_unit
+    assert str(found).startswith("1 scene unit = ")
     assert str(found).endswith(f"stored; next: ssmde predict {weights} INPUT OUT, in metres")
+    assert again.keys() == tensors.keys()
+    assert all(torch.equal(tensors[k], again[k]) for k in tensors)
+    assert with_scale(new, None) == head
 
 
 def test_known_poses_tell_the_scale(weights, data, knows):
@@ -162,15 +170,6 @@ def test_the_scale_is_stored_and_predict_is_then_in_metres(weights, data, tmp_pa
     # found again from weights that have a scale, it is the same
     again = scale(tmp_path / "m.safetensors", points=data / "points.csv")
     assert again.metres_per_unit == pytest.approx(3, rel=1e-5)
-
-
-def test_the_networks_stay_as_they_are_and_the_head_keeps_the_rest(weights, data, knows):
-    tensors, head = read_weights(weights)
-    scale(weights, data, camera_height=1.6)
-    again, new = read_weights(weights)
-    assert all(torch.equal(tensors[k], again[k]) for k in tensors)
-    assert len(again) == len(tensors)
-    assert with_scale(new, None) == head
 
 
 def test_neighbouring_frames_do_not_count_as_independent():
@@ -234,27 +233,21 @@ def test_a_faulty_line_of_points_is_named(line, says, tmp_path):
         read_points(tmp_path / "p.csv")
 
 
-def test_what_does_not_tell_a_scale_says_why(weights, data, knows):
+def test_what_does_not_tell_a_scale_says_why(weights, data, knows, monkeypatch):
+    with pytest.raises(ValueError, match=r"'small' cannot be stored .*give --out FILE"):
+        scale("small", data, camera_height=1.6)
     (data / "street" / "poses.txt").unlink()
     with pytest.raises(ValueError, match=r"no scene has a poses\.txt"):
         scale(weights, data, poses=True)
+    wall = Predictor(Memory(np.zeros((1, *SIZE, 3), np.uint8), np.ones((1, *SIZE))), SIZE)
+    monkeypatch.setattr(metres, "load", lambda *_: wall)
+    with pytest.raises(ValueError, match="no frame shows level ground"):
+        scale(weights, data, camera_height=1.6)
     write_scene_info(data / "street", {"depth_units_per_metre": 256})
     with pytest.raises(ValueError, match="a speed needs times"):
         scale(weights, data, speed=3.0)
     (data / "street" / "cam.txt").unlink()
     with pytest.raises(ValueError, match="its camera is unknown"):
-        scale(weights, data, camera_height=1.6)
-
-
-def test_released_weights_stay_as_they_are(data):
-    with pytest.raises(ValueError, match=r"'small' cannot be stored .*give --out FILE"):
-        scale("small", data, camera_height=1.6)
-
-
-def test_a_room_without_ground_tells_no_scale(weights, data, monkeypatch):
-    wall = Predictor(Memory(np.zeros((1, *SIZE, 3), np.uint8), np.ones((1, *SIZE))), SIZE)
-    monkeypatch.setattr(metres, "load", lambda *_: wall)
-    with pytest.raises(ValueError, match="no frame shows level ground"):
         scale(weights, data, camera_height=1.6)
 
 

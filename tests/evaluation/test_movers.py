@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssmde.data.pseudo_depth import FOLDER, LabelInfo, write_labels
+from ssmde.data.pseudo_labels import FOLDER, LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
 from ssmde.evaluation import evaluate

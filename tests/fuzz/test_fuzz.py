@@ -21,7 +21,7 @@ from fuzz.mutations import mutate
 from kitti_archive import make_drive
 from ssmde.config import Config, dump_config, read_config
 from ssmde.data.images import read_depth, read_image, read_mask
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_labels import read_pseudo_depth
 from ssmde.data.scene_files import read_tracked_points
 from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.data.video import read_frames, write_video
@@ -29,10 +29,15 @@ from ssmde.datasets.ddad import index_ddad
 from ssmde.datasets.kitti import index_kitti_raw
 from ssmde.datasets.tum_bonn import index_tum
 from ssmde.evaluation.metres import read_points
-from ssmde.models.checkpoint import read_named
-from ssmde.models.load import read_weights, save_weights
-from ssmde.models.metric_scale import stored_scale
-from ssmde.models.stored import WEIGHTS_FORMAT, WEIGHTS_VERSION, stored_config
+from ssmde.models.checkpoint import (
+    WEIGHTS_FORMAT,
+    WEIGHTS_VERSION,
+    read_named,
+    read_weights,
+    save_weights,
+    stored_config,
+    stored_scale,
+)
 from ssmde.preparation.packing import pack
 from ssmde.training.checkpoints import read_checkpoint
 

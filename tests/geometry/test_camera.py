@@ -11,7 +11,7 @@ from PIL import Image
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from ssmde.geometry.camera import (
+from ssmde.geometry import (
     backproject,
     crop_intrinsics,
     flip_intrinsics,
@@ -21,11 +21,15 @@ from ssmde.geometry.camera import (
 )
 
 H, W = 48, 64
+POINT = torch.tensor([0.137, 0.061, 2.0], dtype=torch.float64)  # seen near the image center
+
+
+def double(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def make_intrinsics(fx=40.0, fy=50.0, cx=28.5, cy=21.0, batch=1) -> torch.Tensor:
-    K = torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float64)
-    return K.repeat(batch, 1, 1)
+    return double(fx, 0, cx, 0, fy, cy, 0, 0, 1).view(3, 3).repeat(batch, 1, 1)
 
 
 def random_depth(batch=1, height=5, width=7) -> torch.Tensor:
@@ -38,16 +42,15 @@ def pixel_of(point: torch.Tensor, K: torch.Tensor) -> torch.Tensor:
 
 def draw_point(pixel: torch.Tensor) -> torch.Tensor:
     """An image of a soft dot around a real-valued pixel."""
-    u = torch.arange(W, dtype=torch.float64)
-    v = torch.arange(H, dtype=torch.float64)[:, None]
+    u, v = pixel_grid(H, W, like=pixel).unbind(-1)
     return torch.exp(-((u - pixel[0]) ** 2 + (v - pixel[1]) ** 2) / (2 * 2.0**2))
 
 
-def find_point(image: torch.Tensor) -> torch.Tensor:
-    """Centre of mass: (column, row) of the dot."""
+def assert_dot_is_at(image: torch.Tensor, pixel: torch.Tensor) -> None:
+    """Center of mass: (column, row) of the dot."""
     rows, columns = (torch.arange(n, dtype=torch.float64) for n in image.shape)
-    total = image.sum()
-    return torch.stack([(image.sum(0) @ columns) / total, (image.sum(1) @ rows) / total])
+    found = torch.stack([image.sum(0) @ columns, image.sum(1) @ rows]) / image.sum()
+    assert_close(found, pixel, atol=0.02, rtol=0)
 
 
 def resize_with_torch(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
@@ -61,9 +64,6 @@ def resize_with_pil(image: torch.Tensor, height: int, width: int) -> torch.Tenso
     return torch.from_numpy(np.asarray(resized).astype(np.float64))
 
 
-POINT = torch.tensor([0.137, 0.061, 2.0], dtype=torch.float64)  # seen near the image centre
-
-
 def test_a_pixel_is_column_then_row_and_integers_are_centres():
     grid = pixel_grid(2, 3, like=torch.zeros(()))
     assert grid.tolist() == [[[0, 0], [1, 0], [2, 0]], [[0, 1], [1, 1], [2, 1]]]
@@ -71,28 +71,25 @@ def test_a_pixel_is_column_then_row_and_integers_are_centres():
 
 
 def test_x_points_right_y_down_and_z_forward():
-    points = backproject(
-        torch.full((1, 1, H, W), 3.0).double(), make_intrinsics(10.0, 20.0, 30.0, 20.0)
-    )
+    K = make_intrinsics(10.0, 20.0, 30.0, 20.0)
+    points = backproject(torch.full((1, 1, H, W), 3.0).double(), K)
     assert points[0, 20, 30].tolist() == [0, 0, 3]
-    assert_close(points[0, 20, 31], torch.tensor([0.3, 0, 3], dtype=torch.float64))
-    assert_close(points[0, 21, 30], torch.tensor([0, 0.15, 3], dtype=torch.float64))
+    assert_close(points[0, 20, 31], double(0.3, 0, 3))
+    assert_close(points[0, 21, 30], double(0, 0.15, 3))
 
 
 def test_a_point_lands_where_the_formula_by_hand_says():
-    pixel = pixel_of(torch.tensor([0.5, -0.25, 2.0]).double(), make_intrinsics())
+    pixel = pixel_of(double(0.5, -0.25, 2.0), make_intrinsics())
     assert pixel.tolist() == [40 * 0.25 + 28.5, 50 * -0.125 + 21]
 
 
 @given(
-    fx=st.floats(5, 5000),
-    fy=st.floats(5, 5000),
-    cx=st.floats(-100, 5000),
-    cy=st.floats(-100, 5000),
+    f=st.tuples(st.floats(5, 5000), st.floats(5, 5000)),
+    c=st.tuples(st.floats(-100, 5000), st.floats(-100, 5000)),
     scale=st.floats(0.01, 1000),
 )
-def test_lifting_and_projecting_returns_to_the_same_pixel(fx, fy, cx, cy, scale):
-    depth, K = scale * random_depth(), make_intrinsics(fx, fy, cx, cy)
+def test_lifting_and_projecting_returns_to_the_same_pixel(f, c, scale):
+    depth, K = scale * random_depth(), make_intrinsics(*f, *c)
     pixels = project(backproject(depth, K), K)
     assert_close(pixels[0], pixel_grid(5, 7, like=depth), atol=1e-9, rtol=1e-9)
 
@@ -116,16 +113,13 @@ def test_a_changed_matrix_is_a_new_camera():
     assert_close(project(points, K)[..., 0] - 28.5, 2 * (pixels[..., 0] - 28.5))
 
 
-@pytest.mark.parametrize("batch", [1, 2, 5])
-@pytest.mark.parametrize("size", [(5, 7), (4, 2)])
+@pytest.mark.parametrize(("batch", "size"), [(1, (5, 7)), (2, (4, 2)), (5, (5, 7))])
 def test_every_image_of_a_batch_has_its_own_camera(batch, size):
     depth = random_depth(batch, *size)
     K = torch.cat([make_intrinsics(fx=40.0 + i, cy=20.0 - i) for i in range(batch)])
-    points = backproject(depth, K)
-    alone = [backproject(depth[i : i + 1], K[i : i + 1]) for i in range(batch)]
-    assert torch.equal(points, torch.cat(alone))
-    alone = [project(points[i : i + 1], K[i : i + 1]) for i in range(batch)]
-    assert torch.equal(project(points, K), torch.cat(alone))
+    for function, maps in ((backproject, depth), (project, backproject(depth, K))):
+        alone = [function(maps[i : i + 1], K[i : i + 1]) for i in range(batch)]
+        assert torch.equal(function(maps, K), torch.cat(alone))
 
 
 def test_points_and_pixels_agree_with_kornia():
@@ -140,8 +134,7 @@ def test_points_and_pixels_agree_with_kornia():
 def test_gradients_of_points_and_pixels_match_finite_differences():
     depth, K = random_depth(2, 2, 3).requires_grad_(), make_intrinsics(batch=2).requires_grad_()
     assert gradcheck(backproject, (depth, K))
-    points = backproject(depth, K).detach().requires_grad_()
-    assert gradcheck(project, (points, K))
+    assert gradcheck(project, (backproject(depth, K).detach().requires_grad_(), K))
 
 
 @pytest.mark.parametrize("resize", [resize_with_torch, resize_with_pil])
@@ -149,26 +142,20 @@ def test_gradients_of_points_and_pixels_match_finite_differences():
 def test_a_point_of_a_resized_image_lies_where_the_scaled_camera_sees_it(resize, size):
     height, width = size
     K = make_intrinsics()
-    image = draw_point(pixel_of(POINT, K))
-    scaled = scale_intrinsics(K, width / W, height / H)
-    assert_close(
-        find_point(resize(image, height, width)), pixel_of(POINT, scaled), atol=0.02, rtol=0
-    )
+    image = resize(draw_point(pixel_of(POINT, K)), height, width)
+    assert_dot_is_at(image, pixel_of(POINT, scale_intrinsics(K, width / W, height / H)))
 
 
 def test_a_point_of_a_cropped_image_lies_where_the_cropped_camera_sees_it():
     K = make_intrinsics()
     image = draw_point(pixel_of(POINT, K))[9:, 13:]
-    cropped = crop_intrinsics(K, left=13, top=9)
-    assert_close(find_point(image), pixel_of(POINT, cropped), atol=0.02, rtol=0)
+    assert_dot_is_at(image, pixel_of(POINT, crop_intrinsics(K, left=13, top=9)))
 
 
 def test_a_point_of_a_mirrored_image_lies_where_the_flipped_camera_sees_its_mirror_image():
     K = make_intrinsics()
     image = draw_point(pixel_of(POINT, K)).flip(-1)
-    mirrored = POINT * torch.tensor([-1.0, 1, 1])
-    seen = pixel_of(mirrored, flip_intrinsics(K, W))
-    assert_close(find_point(image), seen, atol=0.02, rtol=0)
+    assert_dot_is_at(image, pixel_of(POINT * double(-1, 1, 1), flip_intrinsics(K, W)))
 
 
 def test_the_middle_of_the_image_stays_the_middle_under_every_edit():
@@ -179,18 +166,14 @@ def test_the_middle_of_the_image_stays_the_middle_under_every_edit():
 
 
 @given(sx=st.floats(0.1, 10), sy=st.floats(0.1, 10), left=st.floats(-50, 50))
-def test_every_edit_has_an_inverse(sx, sy, left):
-    K = make_intrinsics()
-    assert_close(scale_intrinsics(scale_intrinsics(K, sx, sy), 1 / sx, 1 / sy), K)
-    assert_close(crop_intrinsics(crop_intrinsics(K, left, 3), -left, -3), K)
-    assert_close(flip_intrinsics(flip_intrinsics(K, W), W), K)
-
-
-def test_edits_take_any_batch_shape_and_leave_the_matrix_as_it_came():
+def test_every_edit_has_an_inverse_takes_any_batch_shape_and_changes_nothing_else(sx, sy, left):
     K = make_intrinsics(batch=6).unflatten(0, (2, 3))
     before = K.clone()
-    for edited in (scale_intrinsics(K, 2, 3), crop_intrinsics(K, 1, 2), flip_intrinsics(K, W)):
-        assert edited.shape == K.shape
-        assert_close(edited[1, 2], edited[0, 0])
-        assert not torch.equal(edited, K)
+    for edit, undo in (
+        (lambda K: scale_intrinsics(K, sx, sy), lambda K: scale_intrinsics(K, 1 / sx, 1 / sy)),
+        (lambda K: crop_intrinsics(K, left, 3), lambda K: crop_intrinsics(K, -left, -3)),
+        (lambda K: flip_intrinsics(K, W), lambda K: flip_intrinsics(K, W)),
+    ):
+        assert edit(K)[1, 2].tolist() == edit(K[0, 0]).tolist()
+        assert_close(undo(edit(K)), K)
     assert torch.equal(K, before)

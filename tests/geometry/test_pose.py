@@ -11,14 +11,14 @@ from torch.autograd import gradcheck
 from torch.func import jacrev
 from torch.testing import assert_close
 
-from ssmde.geometry.pose import (
-    SMALL_ANGLE_SQUARED,
+from ssmde.geometry import (
     axis_angle_to_matrix,
     cross_matrix,
     invert_motion,
     matrix_to_axis_angle,
     rigid_motion,
 )
+from ssmde.geometry.pose import SMALL_ANGLE_SQUARED
 
 QUARTER = math.pi / 2
 THRESHOLD = math.sqrt(SMALL_ANGLE_SQUARED)
@@ -71,13 +71,6 @@ def test_the_rotation_is_the_exponential_of_the_cross_matrix(angle):
     assert_close(axis_angle_to_matrix(turned(angle)), series, atol=5e-15, rtol=0)
 
 
-@given(vectors)
-def test_a_rotation_keeps_lengths_and_handedness(v):
-    rotation = axis_angle_to_matrix(v)
-    assert_close(rotation @ rotation.T, torch.eye(3, dtype=torch.float64))
-    assert_close(torch.linalg.det(rotation), torch.ones((), dtype=torch.float64))
-
-
 @pytest.mark.parametrize("angle", ANGLES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_axis_and_angle_survive_the_way_through_the_matrix(angle, dtype):
@@ -97,8 +90,10 @@ def test_a_half_turn_is_read_back_as_one_of_its_two_axes(axis):
 
 
 @given(vectors)
-def test_any_rotation_is_read_back(v):
+def test_any_rotation_is_read_back_and_keeps_lengths_and_handedness(v):
     rotation = axis_angle_to_matrix(v)
+    assert_close(rotation @ rotation.T, torch.eye(3, dtype=torch.float64))
+    assert_close(torch.linalg.det(rotation), torch.ones((), dtype=torch.float64))
     found = matrix_to_axis_angle(rotation)
     assert_close(axis_angle_to_matrix(found), rotation)
     assert found.norm() <= math.pi + 1e-12
@@ -116,14 +111,9 @@ def test_gradients_of_rotations_match_finite_differences(angle):
     v = turned(angle).requires_grad_()
     assert gradcheck(axis_angle_to_matrix, (v,))
     assert gradcheck(matrix_to_axis_angle, (axis_angle_to_matrix(v).detach().requires_grad_(),))
-
-
-@pytest.mark.parametrize("angle", [0.9 * THRESHOLD, 1.1 * THRESHOLD, 0.05])
-def test_gradients_of_small_rotations_are_as_exact_in_float32(angle):
-    exact = jacrev(axis_angle_to_matrix)(turned(angle))
-    assert_close(
-        jacrev(axis_angle_to_matrix)(turned(angle).float()), exact.float(), atol=1e-6, rtol=0
-    )
+    if 0 < angle < 1:
+        exact, found = (jacrev(axis_angle_to_matrix)(x.detach()) for x in (v, v.float()))
+        assert_close(found, exact.float(), atol=1e-6, rtol=0)
 
 
 def test_a_motion_turns_first_and_moves_second():
@@ -150,12 +140,10 @@ def test_the_inverse_exchanges_the_two_names(rotation, translation, x_b):
 def test_a_point_of_the_world_is_seen_from_both_cameras():
     T_world_tgt = rigid_motion(double(0.1, 0.5, -0.2), double(1, 2, 3))
     T_world_src = rigid_motion(double(-0.3, 0.2, 0.4), double(1.5, 2, 2))
-    T_src_tgt = invert_motion(T_world_src) @ T_world_tgt
-    world = double(2, 1, 9)
     in_target, in_source = (
-        torch.linalg.solve(T, torch.cat([world, double(1)]))[:3] for T in (T_world_tgt, T_world_src)
+        torch.linalg.solve(T, double(2, 1, 9, 1))[:3] for T in (T_world_tgt, T_world_src)
     )
-    assert_close(moved(T_src_tgt, in_target), in_source)
+    assert_close(moved(invert_motion(T_world_src) @ T_world_tgt, in_target), in_source)
 
 
 def test_a_camera_that_walks_around_a_block_comes_home():
@@ -167,34 +155,29 @@ def test_a_camera_that_walks_around_a_block_comes_home():
     corners = []
     for _ in range(4):
         T_world_camera = T_world_camera @ invert_motion(T_next_now)
-        corners.append(T_world_camera[:3, 3])
-    expected = [double(0, 0, 1), double(1, 0, 1), double(1, 0, 0), double(0, 0, 0)]
-    assert_close(torch.stack(corners), torch.stack(expected))
+        corners.append(T_world_camera[:3, 3].tolist())
+    assert_close(double(*corners), double((0, 0, 1), (1, 0, 1), (1, 0, 0), (0, 0, 0)))
     assert_close(T_world_camera, torch.eye(4, dtype=torch.float64))
 
 
 def test_gradients_of_motions_match_finite_differences():
-    rotation, translation = (
-        double(0.1, 0.2, -0.3).requires_grad_(),
-        double(1, 2, 3).requires_grad_(),
-    )
+    rotation, translation = (x.requires_grad_() for x in (double(0.1, 0.2, -0.3), double(1, 2, 3)))
     assert gradcheck(rigid_motion, (rotation, translation))
-    assert gradcheck(
-        invert_motion, (rigid_motion(rotation, translation).detach().requires_grad_(),)
-    )
+    T = rigid_motion(rotation, translation).detach()
+    assert gradcheck(invert_motion, (T.requires_grad_(),))
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (4,), (2, 3)])
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
 def test_any_batch_shape_gives_what_each_motion_gives_alone(shape):
     v, t = torch.randn(*shape, 3), torch.randn(*shape, 3)
     T = rigid_motion(v, t)
     assert T.shape == (*shape, 4, 4)
     pairs = zip(v.reshape(-1, 3), t.reshape(-1, 3), strict=True)
-    alone = torch.stack([rigid_motion(*pair) for pair in pairs])
-    assert_close(T.reshape(-1, 4, 4), alone)
-    assert_close(invert_motion(T).reshape(-1, 4, 4), torch.stack([invert_motion(a) for a in alone]))
-    back = [matrix_to_axis_angle(a[:3, :3]) for a in alone]
-    assert_close(matrix_to_axis_angle(T[..., :3, :3]).reshape(-1, 3), torch.stack(back))
+    alone = [rigid_motion(*pair) for pair in pairs]
+    assert_close(list(T.reshape(-1, 4, 4)), alone)
+    assert_close(list(invert_motion(T).reshape(-1, 4, 4)), [invert_motion(a) for a in alone])
+    found = matrix_to_axis_angle(T[..., :3, :3]).reshape(-1, 3)
+    assert_close(list(found), [matrix_to_axis_angle(a[:3, :3]) for a in alone])
 
 
 def test_rotations_agree_with_kornia():
@@ -203,10 +186,3 @@ def test_rotations_agree_with_kornia():
     assert_close(rotation, kornia.axis_angle_to_rotation_matrix(v), atol=1e-6, rtol=0)
     theirs = kornia.rotation_matrix_to_axis_angle(rotation)
     assert_close(matrix_to_axis_angle(rotation), theirs, atol=1e-6, rtol=0)
-
-
-def test_reduced_precision_of_matrix_products_does_not_touch_motions():
-    v, t = torch.randn(4, 3), torch.randn(4, 3)
-    with torch.autocast("cpu", torch.bfloat16):
-        inside = invert_motion(rigid_motion(v, t))
-    assert torch.equal(inside, invert_motion(rigid_motion(v, t)))

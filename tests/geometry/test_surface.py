@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from ssmde.geometry.camera import flip_intrinsics, pixel_grid
-from ssmde.geometry.surface import normals
+from ssmde.geometry import flip_intrinsics, normals, pixel_grid
 
 H, W = 6, 8
 slopes = st.floats(-0.8, 0.8)
@@ -20,10 +19,10 @@ def make_intrinsics(batch: int = 1) -> torch.Tensor:
     return K.repeat(batch, 1, 1)
 
 
-def slanted_wall(a: float, b: float, height: int = H, width: int = W) -> torch.Tensor:
+def slanted_wall(a: float, b: float) -> torch.Tensor:
     """Depth of the wall z = 2 + a x + b y."""
     K = make_intrinsics()[0]
-    u, v = pixel_grid(height, width, like=K).unbind(-1)
+    u, v = pixel_grid(H, W, like=K).unbind(-1)
     ray_x, ray_y = (u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1]
     return (2 / (1 - a * ray_x - b * ray_y))[None, None]
 
@@ -39,11 +38,10 @@ def test_a_wall_straight_ahead_looks_along_the_view():
 
 
 @given(a=slopes, b=slopes)
-def test_a_slanted_wall_has_one_normal_up_to_the_border(a, b):
+def test_a_slanted_wall_has_one_normal_of_length_one_up_to_the_border(a, b):
     found = normals(slanted_wall(a, b), make_intrinsics())
     expected = torch.tensor([-a, -b, 1.0], dtype=torch.float64)
-    expected = expected / expected.norm()
-    assert_close(found, expected[None, :, None, None].expand_as(found))
+    assert_close(found, (expected / expected.norm())[None, :, None, None].expand_as(found))
 
 
 @given(scale=st.floats(1e-3, 1e4))
@@ -57,10 +55,6 @@ def test_normals_see_a_shift_of_the_depth():
     assert (normals(depth + 2.0, K) - normals(depth, K)).abs().mean() > 0.05
 
 
-def test_normals_have_length_one():
-    assert_close(normals(bumps(2), make_intrinsics(2)).norm(dim=1), torch.ones(2, H, W).double())
-
-
 def test_a_mirrored_surface_has_mirrored_normals():
     depth, K = bumps(), make_intrinsics()
     mirrored = normals(depth.flip(-1), flip_intrinsics(K, W)).flip(-1)
@@ -68,13 +62,11 @@ def test_a_mirrored_surface_has_mirrored_normals():
     assert_close(mirrored, sign * normals(depth, K))
 
 
-def test_normals_agree_with_kornia():
-    depth, K = bumps(2), make_intrinsics(2)
+def test_normals_of_each_image_agree_with_kornia_and_finite_differences():
+    depth, K = bumps(3), make_intrinsics(3)
+    K[1, 0, 0], K[2, 1, 2] = 20.0, 1.0
     assert_close(normals(depth, K), kornia.depth_to_normals(depth, K), atol=1e-6, rtol=0)
-
-
-def test_gradients_of_normals_match_finite_differences():
-    assert gradcheck(normals, (bumps()[..., :4, :4].clone().requires_grad_(), make_intrinsics()))
+    assert gradcheck(normals, (depth[:1, :, :4, :4].clone().requires_grad_(), K[:1]))
 
 
 @pytest.mark.parametrize("columns", [W, W // 2, 1])
@@ -87,20 +79,4 @@ def test_a_surface_without_depth_has_no_normal_and_a_finite_gradient(columns):
     assert found.isfinite().all()
     assert depth.grad is not None
     assert depth.grad.isfinite().all()
-    if columns == W:
-        assert not found.any()
-        assert not depth.grad.any()
-
-
-def test_any_batch_size_gives_what_each_image_gives_alone():
-    depth, K = bumps(3), make_intrinsics(3)
-    K[1, 0, 0], K[2, 1, 2] = 20.0, 1.0
-    alone = [normals(depth[i : i + 1], K[i : i + 1]) for i in range(3)]
-    assert_close(normals(depth, K), torch.cat(alone))
-
-
-def test_reduced_precision_of_convolutions_does_not_touch_normals():
-    depth, K = bumps().float(), make_intrinsics().float()
-    with torch.autocast("cpu", torch.bfloat16):
-        inside = normals(depth, K)
-    assert torch.equal(inside, normals(depth, K))
+    assert bool(found.any()) == bool(depth.grad.any()) == (columns < W)

@@ -11,23 +11,28 @@ from torch.autograd import gradcheck
 from torch.testing import assert_close
 
 import ssmde
-from ssmde.geometry.camera import backproject, pixel_grid, project
-from ssmde.geometry.pose import invert_motion, rigid_motion
-from ssmde.geometry.warp import EDGE_TOLERANCE, reproject, sample
+from ssmde.geometry import (
+    backproject,
+    invert_motion,
+    normals,
+    pixel_grid,
+    project,
+    reproject,
+    rigid_motion,
+    sample,
+)
+from ssmde.geometry.warp import EDGE_TOLERANCE
 
 H, W, F = 6, 8, 10.0
 vectors = st.tuples(*[st.floats(-1, 1)] * 3).map(lambda v: torch.tensor([v], dtype=torch.float64))
 
 
-def make_intrinsics(*, centre: tuple[float, float] = ((W - 1) / 2, (H - 1) / 2)) -> torch.Tensor:
-    cx, cy = centre
+def make_intrinsics(cx: float = (W - 1) / 2, cy: float = (H - 1) / 2) -> torch.Tensor:
     return torch.tensor([[[F, 0, cx], [0, F, cy], [0, 0, 1]]], dtype=torch.float64)
 
 
 def make_motion(*, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> torch.Tensor:
-    T = torch.eye(4, dtype=torch.float64)
-    T[:3, 3] = torch.tensor([x, y, z], dtype=torch.float64)
-    return T[None]
+    return rigid_motion(torch.zeros(1, 3).double(), torch.tensor([[x, y, z]]).double())
 
 
 def random_image(seed: int = 0, channels: int = 3) -> torch.Tensor:
@@ -39,18 +44,12 @@ def plane(depth: float) -> torch.Tensor:
     return torch.full((1, 1, H, W), depth, dtype=torch.float64)
 
 
-def test_no_motion_returns_the_image_itself():
-    image = random_image()
-    warped = sample(image, reproject(plane(2.0), make_motion(), make_intrinsics()).pixels)
-    assert_close(warped, image)
-
-
-@pytest.mark.parametrize("shift", [1, 2, 3])
+@pytest.mark.parametrize("shift", [0, 1, 3])
 def test_sideways_motion_in_front_of_a_wall_shifts_whole_pixels(shift):
     image, depth = random_image(), 2.0
     found = reproject(plane(depth), make_motion(x=shift * depth / F), make_intrinsics())
     warped = sample(image, found.pixels)
-    assert_close(warped[..., :-shift], image[..., shift:])
+    assert_close(warped[..., : W - shift], image[..., shift:])
     assert found.visible.sum() == H * (W - shift)
 
 
@@ -59,7 +58,7 @@ def test_a_quarter_roll_of_the_camera_turns_the_image():
     T = make_motion()
     T[0, :2, :2] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])  # x_src = -y_tgt, y_src = x_tgt
     middle = (H - 1) / 2
-    found = reproject(plane(2.0)[..., :H], T, make_intrinsics(centre=(middle, middle)))
+    found = reproject(plane(2.0)[..., :H], T, make_intrinsics(middle, middle))
     assert_close(sample(image, found.pixels), image.rot90(1, dims=(2, 3)))
 
 
@@ -90,25 +89,21 @@ def test_a_camera_at_rest_keeps_every_pixel_visible_in_float32(size):
     image = torch.rand(1, 3, height, width)
     cx, cy = 0.47 * width + 0.321, 0.53 * height + 0.123
     K = torch.tensor([[[0.7 * width, 0, cx], [0, 0.7 * width, cy], [0, 0, 1]]])
-    found = reproject(depth, rigid_motion(torch.zeros(1, 3), torch.zeros(1, 3)), K)
+    found = reproject(depth, torch.eye(4)[None], K)
     assert found.visible.all()
     assert_close(sample(image, found.pixels), image, atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize(("axis", "side"), [("x", H), ("y", W)])
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_a_pixel_is_lost_once_it_leaves_the_outermost_centres(axis, sign):
-    def lost(shift: float) -> int:
-        step = {"xy"[axis]: sign * shift * 2.0 / F}
-        found = reproject(plane(2.0), make_motion(**step), make_intrinsics())
-        return int((~found.visible).sum())
-
-    assert lost(0.5 * EDGE_TOLERANCE) == 0
-    assert lost(2 * EDGE_TOLERANCE) == (H, W)[axis]
+def test_a_pixel_is_lost_once_it_leaves_the_outermost_centres(axis, side, sign):
+    for tolerances, lost in ((0.5, 0), (2, side)):
+        motion = make_motion(**{axis: sign * tolerances * EDGE_TOLERANCE * 2.0 / F})
+        assert (~reproject(plane(2.0), motion, make_intrinsics()).visible).sum() == lost
 
 
 def test_points_behind_the_source_camera_are_not_visible():
-    on_axis = make_intrinsics(centre=(4, 3))  # this pixel's ray stays inside the image
+    on_axis = make_intrinsics(4, 3)  # this pixel's ray stays inside the image
     found = reproject(plane(1.0), make_motion(z=-2.0), on_axis)
     assert not found.visible.any()
     assert torch.isfinite(found.pixels).all()
@@ -148,16 +143,7 @@ def test_scaling_depth_and_translation_together_changes_nothing(scale, translati
     assert_close(scale * near.depth, far.depth)
 
 
-def test_a_changed_matrix_changes_where_pixels_land():
-    K, T = make_intrinsics(), make_motion(x=0.2)
-    before = reproject(plane(2.0), T, K).pixels
-    K[:, 0, 0] *= 2  # in place: nothing may remember the old inverse
-    after = reproject(plane(2.0), T, K).pixels
-    assert_close(after[..., 0] - before[..., 0], torch.full((1, H, W), 1.0).double())
-
-
-@pytest.mark.parametrize("batch", [1, 2, 5])
-@pytest.mark.parametrize("size", [(H, W), (4, 10)])
+@pytest.mark.parametrize(("batch", "size"), [(1, (4, 10)), (2, (H, W)), (5, (4, 10))])
 def test_any_batch_and_image_size_gives_what_each_image_gives_alone(batch, size):
     depth = 1 + torch.rand(batch, 1, *size, dtype=torch.float64)
     image = torch.rand(batch, 3, *size, dtype=torch.float64)
@@ -168,9 +154,7 @@ def test_any_batch_and_image_size_gives_what_each_image_gives_alone(batch, size)
     for i in range(batch):
         one = slice(i, i + 1)
         alone = reproject(depth[one], T[one], K[one])
-        assert_close(together.pixels[one], alone.pixels)
-        assert_close(together.depth[one], alone.depth)
-        assert torch.equal(together.visible[one], alone.visible)
+        assert_close([x[one] for x in together], list(alone))
         warped = sample(image, together.pixels)[one]
         assert_close(warped, sample(image[one], alone.pixels))
 
@@ -195,12 +179,16 @@ def test_gradients_match_finite_differences():
 
 
 def test_reduced_precision_of_matrix_products_does_not_touch_the_warp():
-    image, depth = random_image().float(), plane(2.0).float()
-    T = rigid_motion(torch.tensor([[0.01, 0.02, 0.03]]), torch.tensor([[0.1, 0.0, 0.2]]))
-    K = make_intrinsics().float()
+    image, depth, K = (x.float() for x in (random_image(), plane(2.0), make_intrinsics()))
+    turn = torch.tensor([[0.01, 0.02, 0.03]])
+
+    def compute():
+        T = invert_motion(rigid_motion(turn, 5 * turn))
+        return T, sample(image, reproject(depth, T, K).pixels), normals(2 + image[:, :1], K)
+
     with torch.autocast("cpu", torch.bfloat16):
-        inside = sample(image, reproject(depth, T, K).pixels)
-    assert torch.equal(inside, sample(image, reproject(depth, T, K).pixels))
+        inside = compute()
+    assert all(torch.equal(a, b) for a, b in zip(inside, compute(), strict=True))
 
 
 def test_between_two_pixels_lies_their_mean_and_outside_lies_zero():

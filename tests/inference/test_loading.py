@@ -9,8 +9,8 @@ import torch
 
 from ssmde.config import Config, DataConfig, LossConfig, ModelConfig, dump_config
 from ssmde.inference import load
+from ssmde.models.checkpoint import save_weights
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.load import save_weights
 
 SIZE = (64, 96)
 CONFIG = Config(

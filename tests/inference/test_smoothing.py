@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssmde.data.image_motion import tile_flow
+from ssmde.data.motion import tile_flow
 from ssmde.geometry.pose import invert_motion
 from ssmde.inference.smoothing import Smoother, dense_motion
 from ssmde.metrics import seen_in_both, temporal_errors

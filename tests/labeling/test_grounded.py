@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ssmde.data.images import resize_image
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_labels import read_pseudo_depth
 from ssmde.data.scene_files import write_tracked_poses
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.predictor import Predictor

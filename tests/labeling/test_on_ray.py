@@ -8,7 +8,7 @@ import pytest
 
 from folders import names_in
 from packed_scenes import write_scenes
-from ssmde.data.pseudo_depth import LabelInfo, begin_labels, read_pseudo_depth, write_labels
+from ssmde.data.pseudo_labels import LabelInfo, read_pseudo_depth, write_labels
 from ssmde.data.scene_folder import read_scenes
 from ssmde.labeling import Source, label
 from ssmde.labeling.scenes import Piece, label_folder, label_on_ray
@@ -101,7 +101,7 @@ def test_a_killed_worker_loses_nothing_and_repeats_nothing(cluster, data, tmp_pa
 
     scenes = read_scenes(data, "train")
     for scene in scenes:
-        begin_labels(label_folder(scene), INFO)
+        write_labels(label_folder(scene), INFO, {})
     pieces = [
         Piece(scene, list(range(start, min(start + 4, len(scene)))))
         for scene in scenes

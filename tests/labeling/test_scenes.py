@@ -8,7 +8,7 @@ import torch
 
 from ssmde.cli import main
 from ssmde.data.images import read_image, write_png16
-from ssmde.data.pseudo_depth import LabelInfo, read_pseudo_depth
+from ssmde.data.pseudo_labels import LabelInfo, read_pseudo_depth
 from ssmde.data.scene_folder import read_scene
 from ssmde.labeling import SOURCES, Source, label
 from ssmde.labeling.sources import Row
@@ -127,7 +127,7 @@ def test_a_stop_before_the_first_label_can_be_gone_on_with(seen, data, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr("ssmde.data.pseudo_depth.write_pseudo_depth", stop)
+        broken.setattr("ssmde.data.pseudo_labels.write_pseudo_depth", stop)
         with pytest.raises(KeyboardInterrupt):
             run(data)
     assert run(data).written == 2 * FRAMES

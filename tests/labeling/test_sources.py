@@ -1,6 +1,5 @@
 """Sources: what each gives, whose weights it takes, and under which licence."""
 
-import shutil
 import sys
 from types import SimpleNamespace
 
@@ -9,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
+from ssmde.models.load import read_weights
+from ssmde.models.metric_scale import MetricScale, with_scale
 
 from ssmde.cli import main
 from ssmde.data.images import read_image
@@ -54,7 +56,7 @@ class Bright(torch.nn.Module):
 def test_leres_labels_with_the_users_checkpoint(data, tmp_path, monkeypatch):
     network, file = Bright(), tmp_path / "res101.pth"
     file.write_bytes(b"weights")
-    monkeypatch.setattr("ssmde.models.leres_checkpoint.load_leres", lambda path: network)
+    monkeypatch.setattr("ssmde.models.leres.load_leres", lambda path: network)
     options = {"split": "all", "size": (64, 96), "show_progress": False}
     info = label(data, source="leres", checkpoint=file, batch_size=2, **options).info
     assert network.sizes == [((2, 3, *SIZE), (64, 96)), ((1, 3, *SIZE), (64, 96))]
@@ -70,7 +72,9 @@ def test_leres_labels_with_the_users_checkpoint(data, tmp_path, monkeypatch):
 def test_weights_are_named_as_predict_takes_them(form, image, tmp_path, monkeypatch):
     file = find_weights("small")
     (tmp_path / "run").mkdir()
-    shutil.copy(file, tmp_path / "run" / "last.safetensors")
+    tensors, metadata = read_weights(file)
+    scale = MetricScale(metres_per_unit=2.5, error=None, spread=None, estimates=1, source="")
+    save_file(tensors, tmp_path / "run" / "last.safetensors", with_scale(metadata, scale))
     monkeypatch.setattr("ssmde.inference.loading.download_weights", lambda name: file)
     monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: card({"license": "mit"}))
     weights, said, licence = {
@@ -81,10 +85,11 @@ def test_weights_are_named_as_predict_takes_them(form, image, tmp_path, monkeypa
     }[form]
     source, grounded = (opened(f"{key}:{weights}", size=SIZE) for key in ("ssmde", "grounded"))
     predictor = load(weights, resolution=SIZE)
-    expected = predictor.predict(image).depth / (predictor.metres_per_unit or 1)
+    unit = 2.5 if form == "run" else 1.0  # labels are in scene units, whatever the weights know
+    expected = predictor.predict(image).depth / unit
     np.testing.assert_allclose(source.label([image])[0], expected, rtol=1e-5)
     assert source.info.source == f"ssmde:{said}"
-    assert source.info.version == "sha256:44ce4534cc43"
+    assert (source.info.version == "sha256:44ce4534cc43") == (form != "run")
     assert source.info.licence.startswith(licence)
     assert (source.info.affine, source.info.network_size) == (False, SIZE)
     assert grounded.info.source == f"grounded:{said}"

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from ssmde.data.label_fit import fit_to_points
+from ssmde.data.pseudo_labels import fit_to_points
 from ssmde.demo.videos import distort
 from ssmde.geometry.pose import invert_motion
 from ssmde.methods.self_supervised import SelfSupervised

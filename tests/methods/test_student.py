@@ -19,7 +19,7 @@ from ssmde.methods.pseudo_depth import forgetting_factor
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks, build_student
 from ssmde.methods.teacher import build_networks, build_teacher
-from ssmde.models.load import save_weights
+from ssmde.models.checkpoint import save_weights
 from ssmde.types import Batch
 
 H, W = 32, 64

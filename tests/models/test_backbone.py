@@ -12,8 +12,8 @@ from ssmde.exporting.parity import drawn_pictures
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
 from ssmde.models.backbone import BACKBONE_KEY, architecture_of, build_backbone
+from ssmde.models.checkpoint import save_weights
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.load import save_weights
 
 transformers = pytest.importorskip("transformers")
 

@@ -1,4 +1,4 @@
-"""The decoder: sizes, counts, and that nothing lies idle."""
+"""The decoders: sizes, counts, that nothing lies idle, borders, the order of the sub-pixels."""
 
 import inspect
 
@@ -7,13 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from ssmde.models.decoder import DepthDecoder, EdgeConv, mirror_border
+from ssmde.models import DepthDecoder, LightDecoder
+from ssmde.models.decoder import EdgeConv, mirror_border
 
 R18 = (64, 64, 128, 256, 512)
 R50 = (64, 256, 512, 1024, 2048)
+NARROW = (8,) * 5
+BOTH = pytest.mark.parametrize("decoder_class", [DepthDecoder, LightDecoder])
 
 
-def make_features(height, width, channels=(8, 8, 8, 8, 8), batch=1):
+def make_features(height, width, channels=NARROW, batch=1):
     return [
         torch.randn(batch, c, height // 2**k, width // 2**k)
         for k, c in enumerate(channels, start=1)
@@ -28,32 +31,33 @@ def test_four_scales_have_the_published_number_of_parameters(channels, millions)
     assert round(count / 1e6, 3) == millions
 
 
+@BOTH
 @pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
-@pytest.mark.parametrize(("height", "width"), [(32, 32), (32, 96), (96, 64)])
-@pytest.mark.parametrize("batch", [1, 3])
-def test_scale_k_has_the_image_size_divided_by_two_to_the_k(upsampling, height, width, batch):
-    decoder = DepthDecoder((8,) * 5, scales=(0, 1, 2, 3), upsampling=upsampling)
-    maps = decoder(make_features(height, width, batch=batch))
-    assert [m.shape for m in maps] == [
-        (batch, 1, height // 2**k, width // 2**k) for k in (0, 1, 2, 3)
-    ]
+@pytest.mark.parametrize(("batch", "height", "width"), [(1, 32, 96), (3, 96, 64), (2, 32, 32)])
+def test_scale_k_has_the_image_size_divided_by_two_to_the_k_also_alone(
+    decoder_class, upsampling, batch, height, width
+):
+    decoder = decoder_class(NARROW, scales=(0, 1, 2, 3), upsampling=upsampling).eval()
+    features = make_features(height, width, batch=batch)
+    maps = decoder(features)
+    assert [m.shape for m in maps] == [(batch, 1, height >> k, width >> k) for k in (0, 1, 2, 3)]
+    for k, expected in enumerate(maps):
+        assert_close(decoder(features, (k,))[0], expected)
 
 
 @pytest.mark.parametrize("scales", [(0,), (0, 2), (0, 1, 2, 3), (1, 3), (3,)])
 def test_every_parameter_has_a_gradient_whatever_the_scales(scales):
-    decoder = DepthDecoder((8,) * 5, scales=scales)
+    decoder = DepthDecoder(NARROW, scales=scales)
     sum(m.sum() for m in decoder(make_features(64, 64))).backward()
     idle = [name for name, p in decoder.named_parameters() if p.grad is None]
     assert not idle
     assert set(decoder.heads) == {str(k) for k in scales}
 
 
-def test_maps_come_in_the_order_asked_for():
-    decoder = DepthDecoder((8,) * 5, scales=(2, 0))
-    features = make_features(64, 64)
-    coarse, fine = decoder(features)
-    assert (coarse.shape[-1], fine.shape[-1]) == (16, 64)
-    assert_close(decoder(features, (0,))[0], fine)
+@BOTH
+def test_maps_come_in_the_order_asked_for(decoder_class):
+    decoder = decoder_class(NARROW, scales=(2, 0))
+    assert [m.shape[-1] for m in decoder(make_features(64, 64, batch=2))] == [16, 64]
 
 
 @pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
@@ -87,21 +91,9 @@ def test_the_border_of_a_convolution_mirrors_without_repeating_the_edge():
     conv = EdgeConv(1, 1)
     torch.nn.init.zeros_(conv.bias)
     torch.nn.init.zeros_(conv.weight)
-    conv.weight.data[0, 0, 1, 0] = 1  # reads the left neighbour
+    conv.weight.data[0, 0, 1, 0] = 1  # reads the left neighbor
     row = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])[None, None]
     assert_close(conv(row)[0, 0], torch.tensor([[2.0, 1.0, 2.0], [5.0, 4.0, 5.0]]))
-
-
-@pytest.mark.parametrize("scales", [(), (0, 0), (4,), (-1, 0)])
-def test_scales_that_do_not_exist_are_refused(scales):
-    with pytest.raises(ValueError, match=r"scales must be some of \(0, 1, 2, 3\)"):
-        DepthDecoder(R18, scales=scales)
-
-
-def test_an_unknown_upsampling_is_refused_with_its_name():
-    build = inspect.unwrap(DepthDecoder.__init__)  # as users call it, without the type checks
-    with pytest.raises(ValueError, match="got 'cubic'"):
-        build(DepthDecoder.__new__(DepthDecoder), R18, upsampling="cubic")
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -116,3 +108,34 @@ def test_the_mirrored_border_and_its_gradient_are_those_of_pad_and_no_input_is_k
     assert torch.equal(found, expected)
     chance = torch.rand_like(expected)
     assert torch.equal(*(torch.autograd.grad(y, x, chance)[0] for y in (found, expected)))
+
+
+def test_the_four_values_of_a_pixel_begin_alike_and_are_the_four_of_full_size():
+    decoder = LightDecoder(NARROW).eval()
+    blocks = decoder(make_features(64, 96))[0].unfold(2, 2, 2).unfold(3, 2, 2).flatten(-2)
+    assert_close(blocks, blocks[..., :1].expand_as(blocks))
+    assert blocks[..., 0].std() > 0
+    torch.nn.init.zeros_(decoder.heads["0"].weight)
+    decoder.heads["0"].bias.data = torch.tensor([0.0, 1.0, 2.0, 3.0])
+    maps = decoder(make_features(64, 96))
+    assert_close(maps[0][0, 0, :2, :2], torch.tensor([[0.0, 1.0], [2.0, 3.0]]))
+
+
+def test_without_full_size_nothing_finer_exists_in_the_light_decoder():
+    decoder = LightDecoder(NARROW, scales=(2,))
+    assert set(decoder.heads) == {"2"}
+    assert decoder(make_features(64, 96, batch=2))[0].shape == (2, 1, 16, 24)
+
+
+@BOTH
+@pytest.mark.parametrize("scales", [(), (0, 0), (4,), (-1, 0)])
+def test_scales_that_do_not_exist_are_refused(decoder_class, scales):
+    with pytest.raises(ValueError, match=r"scales must be some of \(0, 1, 2, 3\)"):
+        decoder_class(R18, scales=scales)
+
+
+@BOTH
+def test_an_unknown_upsampling_is_refused_with_its_name(decoder_class):
+    build = inspect.unwrap(decoder_class.__init__)  # as users call it, without the type checks
+    with pytest.raises(ValueError, match="got 'cubic'"):
+        build(decoder_class.__new__(decoder_class), R18, upsampling="cubic")

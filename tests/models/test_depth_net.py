@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from ssmde.models.depth_net import DepthNet, disparity_to_depth
-from ssmde.models.encoder import freeze_batch_norm
+from ssmde.models.depth_net import DepthNet, depth_to_logit, disparity_to_depth
+from ssmde.models.registry import freeze_batch_norm
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,11 @@ def trained_net():
     return net
 
 
-@pytest.mark.parametrize(("height", "width"), [(32, 32), (32, 96), (96, 64), (64, 160)])
-@pytest.mark.parametrize("batch", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("batch", "height", "width"), [(1, 32, 32), (2, 32, 96), (3, 96, 64), (1, 64, 160)]
+)
 def test_any_size_in_multiples_of_32_and_any_batch_comes_back_at_its_size(
-    trained_net, height, width, batch
+    trained_net, batch, height, width
 ):
     depth = trained_net.eval()(torch.rand(batch, 3, height, width))
     assert depth.shape == (batch, 1, height, width)
@@ -59,18 +60,19 @@ def test_forward_computes_the_full_size_only(trained_net):
     assert calls == ["0"]
 
 
-@pytest.mark.parametrize("scales", [(0,), (0, 1, 2, 3)])
-def test_a_training_step_reaches_every_parameter(scales):
-    net = DepthNet(scales=scales)
+def test_a_training_step_reaches_every_parameter():
+    net = DepthNet(scales=(0, 1, 2, 3))
     sum(depth.mean() for depth in net.pyramid(torch.rand(2, 3, 64, 64))).backward()
     idle = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
     assert not idle
 
 
-def test_a_deep_copy_after_a_training_step_predicts_the_same(trained_net):
+def test_a_deep_copy_after_a_training_step_predicts_the_same_and_leaves_the_image(trained_net):
     twin = copy.deepcopy(trained_net)
     image = torch.rand(1, 3, 32, 64)
+    before = image.clone()
     assert_close(twin.eval()(image), trained_net.eval()(image), rtol=0, atol=0)
+    assert torch.equal(image, before)
 
 
 def test_no_tensor_but_parameters_and_buffers_is_kept(trained_net):
@@ -85,23 +87,13 @@ def test_no_tensor_but_parameters_and_buffers_is_kept(trained_net):
     assert not kept
 
 
-def test_the_image_is_left_as_it_came(trained_net):
-    image = torch.rand(1, 3, 32, 32)
-    before = image.clone()
-    trained_net.eval()(image)
-    assert_close(image, before, rtol=0, atol=0)
-
-
 @pytest.mark.parametrize(("near", "far"), [(0.1, 100.0), (1 / 10.01, 100.0), (0.5, 20.0)])
 def test_sigmoid_0_is_far_and_sigmoid_1_is_near(near, far):
     depth = disparity_to_depth(torch.tensor([0.0, 1.0]), (near, far))
     assert_close(depth, torch.tensor([far, near]), rtol=3e-7, atol=0)
-
-
-def test_the_range_of_the_released_sc_depth_is_its_formula():
     sigmoid = torch.linspace(0, 1, 11, dtype=torch.float64)
-    depth = disparity_to_depth(sigmoid, (1 / 10.01, 100.0))
-    assert_close(depth, 1 / (10 * sigmoid + 0.01))
+    sc_depth = disparity_to_depth(sigmoid, (1 / 10.01, 100.0))
+    assert_close(sc_depth, 1 / (10 * sigmoid + 0.01))  # as its code has it
 
 
 @given(sigmoid=st.floats(0, 1), near=st.floats(0.01, 1), ratio=st.floats(1.1, 1e4))
@@ -154,15 +146,36 @@ def test_a_side_that_is_no_multiple_of_32_is_refused_with_the_nearest_size(
         trained_net(torch.rand(1, 3, *size))
 
 
-def test_scales_without_full_size_are_refused():
-    with pytest.raises(ValueError, match=r"must hold 0, the full size, got \(1, 2\)"):
-        DepthNet(scales=(1, 2))
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        ({"scales": (1, 2)}, r"must hold 0, the full size, got \(1, 2\)"),
+        ({"depth_range": (0.0, 10.0)}, "depth_range must be 0 < near < far"),
+        ({"depth_range": (5.0, 1.0)}, "depth_range must be 0 < near < far"),
+        ({"initial_depth": 100.0}, "a depth must lie inside the range"),
+    ],
+)
+def test_what_fits_no_network_is_refused(odd, message):
+    with pytest.raises(ValueError, match=message):
+        DepthNet(**odd)
 
 
-@pytest.mark.parametrize("depth_range", [(0.0, 10.0), (5.0, 1.0), (-1.0, 1.0)])
-def test_a_depth_range_that_is_no_range_is_refused(depth_range):
-    with pytest.raises(ValueError, match="depth_range must be 0 < near < far"):
-        DepthNet(depth_range=depth_range)
+def test_start_at_sets_the_depth_of_the_untrained_network():
+    net = DepthNet(encoder="efficientnet_lite0", initial_depth=3.0).eval()
+    for head in net.decoder.heads.values():
+        torch.nn.init.zeros_(head.weight)
+    assert depth_to_logit(3.0, net.depth_range) == pytest.approx(
+        net.decoder.heads["0"].bias[0].item(), rel=1e-6
+    )
+    assert_close(net(torch.rand(1, 3, 32, 32)), torch.full((1, 1, 32, 32), 3.0))
+
+
+def test_the_network_normalizes_as_the_published_weights_want_it():
+    net = DepthNet(encoder="efficientnet_lite0").eval()
+    seen = []
+    net.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    net(torch.full((1, 3, 32, 32), 200 / 255))
+    assert_close(seen[0], torch.full((1, 3, 32, 32), (200 - 127) / 128))
 
 
 def test_the_half_network_has_half_the_channels_throughout_and_a_quarter_of_the_weights():

@@ -8,15 +8,11 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch.testing import assert_close
 
 from ssmde.models.efficientnet_lite import (
-    KEYS_LEFT_OUT,
+    EfficientNetLite,
     SameConv,
-    efficientnet_lite0,
-    efficientnet_lite1,
-    efficientnet_lite2,
 )
-from ssmde.models.encoder import build_encoder, installed_weights
+from ssmde.models.registry import build_encoder, installed_weights
 
-BUILDERS = (efficientnet_lite0, efficientnet_lite1, efficientnet_lite2)
 EVEN = 224  # the oracle pads for one size; at 224 every map has even sides, as ours always have
 
 
@@ -55,8 +51,12 @@ def assert_maps_agree(net, oracle):
 @pytest.mark.parametrize("size", [0, 1, 2])
 def test_random_weights_of_the_oracle_give_its_five_maps(size):
     oracle = shaken(EfficientNet.from_name(f"efficientnet-lite{size}", image_size=EVEN))
-    net = BUILDERS[size]().double().eval()
-    weights = {k: v for k, v in oracle.state_dict().items() if not k.startswith(KEYS_LEFT_OUT)}
+    net = build_encoder(f"efficientnet_lite{size}").double().eval()
+    weights = {
+        k: v
+        for k, v in oracle.state_dict().items()
+        if not k.startswith(EfficientNetLite.classifier)
+    }
     net.load_state_dict(weights, strict=True)
     assert_maps_agree(net, oracle)
 
@@ -85,5 +85,5 @@ def test_a_strided_convolution_pads_as_tensorflow_does(kernel, first):
 
 
 def test_the_residual_is_where_stride_is_one_and_widths_agree():
-    residual = [block.residual for block in efficientnet_lite0()._blocks]
+    residual = [block.residual for block in EfficientNetLite()._blocks]
     assert [i for i, yes in enumerate(residual) if yes] == [2, 4, 6, 7, 9, 10, 12, 13, 14]

@@ -20,11 +20,12 @@ from huggingface_hub import constants
 
 import ssmde
 from ssmde import weights
-from ssmde.config import Config, DataConfig, dump_config
+from ssmde.config import Config, DataConfig, ModelConfig, dump_config
 from ssmde.models import hub
+from ssmde.models.checkpoint import save_weights
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.hub import ModelCard, download_weights, push_to_hub, save_repository
-from ssmde.models.load import save_weights
+from ssmde.models.registry import follow_start
 from ssmde.weights import Released
 
 SIZE = (64, 96)
@@ -78,6 +79,8 @@ def test_a_cached_repository_is_loaded_without_network(cached):
         assert predictor.image_size == SIZE
         assert predictor.predict(pixels).depth.shape == (40, 50)
     assert ssmde.from_pretrained("someone/indoor").source == "hf:someone/indoor"
+    start = Config(model=ModelConfig(encoder="resnet18", start="hf:someone/indoor"))
+    assert follow_start(start).model.encoder == "resnet18"
 
 
 def test_what_is_not_cached_says_so_without_network(offline):
@@ -126,11 +129,6 @@ def test_a_repository_holds_weights_configuration_and_card(trained, tmp_path):
     assert 'ssmde.from_pretrained("someone/indoor")' in body
 
 
-def test_a_card_with_gaps_is_refused():
-    with pytest.raises(ValueError, match="these are empty: numbers, weaknesses"):
-        ModelCard(licence="mit", data="x", protocol="y")
-
-
 def test_what_is_pushed_is_what_is_loaded_again(trained, monkeypatch):
     seen = {}
 
@@ -155,7 +153,9 @@ def test_a_refused_push_says_how_to_log_in(trained, offline):
         push_to_hub(trained, "someone/indoor", CARD)
 
 
-def test_what_is_no_weights_file_is_not_pushed(tmp_path):
+def test_what_is_no_weights_file_or_has_a_card_with_gaps_is_not_pushed(tmp_path):
+    with pytest.raises(ValueError, match="these are empty: numbers, weaknesses"):
+        ModelCard(licence="mit", data="x", protocol="y")
     save_weights(tmp_path / "other.safetensors", {"a": torch.zeros(1)}, {})
     with pytest.raises(ValueError, match="no depth network of this project"):
         push_to_hub(tmp_path / "other.safetensors", "someone/indoor", CARD)
@@ -172,11 +172,10 @@ def release(monkeypatch, tmp_path, trained) -> Path:
     return tmp_path / "small.safetensors"
 
 
-def test_a_released_name_is_loaded(release):
+def test_a_released_name_is_loaded_unless_there_is_a_file_of_that_name(
+    release, tmp_path, monkeypatch
+):
     assert ssmde.load("small").image_size == SIZE
-
-
-def test_a_file_of_that_name_comes_before_the_released_weights(release, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small").mkdir()
     with pytest.raises(FileNotFoundError, match="holds neither"):
@@ -199,13 +198,6 @@ def test_an_unknown_name_says_which_there_are(release):
         weights.released_weights("outdoor")
 
 
-def test_every_released_file_is_in_the_package_and_unchanged():
-    for name, entry in weights.RELEASED.items():
-        assert weights.released_weights(name).name == entry.file
-        assert entry.licence
-        assert entry.summary
-
-
 @pytest.fixture
 def silent(monkeypatch):
     """A hub that takes no connection, as behind a firewall that drops everything."""
@@ -225,7 +217,7 @@ def test_a_hub_out_of_reach_is_known_within_the_limit(monkeypatch):
 
 
 @pytest.mark.usefixtures("silent")
-def test_out_of_reach_only_the_cache_is_asked():
+def test_out_of_reach_only_the_cache_is_asked_and_for_a_folder_nobody(tmp_path):
     def load(name, *, local_files_only=False):
         assert local_files_only
         if name == "someone/cached":
@@ -233,13 +225,9 @@ def test_out_of_reach_only_the_cache_is_asked():
         raise OSError("not there")
 
     assert hub.from_hub(load, "someone/cached") == "found"
+    assert hub.from_hub(lambda name: f"opened {name}", str(tmp_path)) == f"opened {tmp_path}"
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1 is out of reach, and the cache has"):
         hub.from_hub(load, "someone/else")
-
-
-@pytest.mark.usefixtures("silent")
-def test_a_folder_asks_nobody(tmp_path):
-    assert hub.from_hub(lambda name: f"opened {name}", str(tmp_path)) == f"opened {tmp_path}"
 
 
 @pytest.mark.usefixtures("silent")

@@ -1,13 +1,15 @@
-"""LeReS: the official blocks and names, depth up to scale and shift, one image at a time."""
+"""LeReS: the official blocks and names, depth up to scale and shift, and every file of weights."""
 
 import copy
 import inspect
+import os
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from ssmde.models.leres import (
@@ -16,9 +18,12 @@ from ssmde.models.leres import (
     LeReS,
     TransferBlock,
     depth_from_raw,
-    normalise_colours,
+    find_backbone,
+    load_leres,
+    network_tensors,
     resize,
 )
+from ssmde.models.resnet import resnet50, resnext101
 
 BN_KEYS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
@@ -81,25 +86,6 @@ def official_decoder(maps, weights):
 # Blocks
 
 
-def pass_through(conv, gain=1.0):
-    """A convolution that multiplies each channel by a number."""
-    torch.nn.init.dirac_(conv.weight)
-    with torch.no_grad():
-        conv.weight *= gain
-    torch.nn.init.zeros_(conv.bias)
-
-
-def test_the_shortcut_of_a_transfer_block_is_rectified_by_hand():
-    block = TransferBlock(2, 2).eval()
-    pass_through(block.conv1, -1.0)
-    torch.nn.init.zeros_(block.conv_branch[4].weight)
-    torch.nn.init.constant_(block.conv_branch[4].bias, 3.0)
-    x = torch.tensor([1.0, -2.0]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
-    # y = (-1, 2), rectified (0, 2), plus the branch's 3; with the shortcut as it was: (2, 5)
-    expected = torch.tensor([3.0, 5.0]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
-    assert_close(block(x), expected)
-
-
 def test_a_transfer_block_is_the_official_one_with_its_rectifier_in_place():
     block = shake_norms(TransferBlock(5, 6)).double()
     x = torch.randn(2, 5, 4, 7, dtype=torch.float64)
@@ -123,7 +109,8 @@ def test_a_fusion_block_adds_and_doubles_with_the_corners_in_place():
         torch.nn.init.zeros_(part.conv_branch[4].bias)
     torch.nn.init.zeros_(block.ftb1.conv1.weight)
     torch.nn.init.ones_(block.ftb1.conv1.bias)
-    pass_through(block.ftb2.conv1)
+    torch.nn.init.dirac_(block.ftb2.conv1.weight)
+    torch.nn.init.zeros_(block.ftb2.conv1.bias)
     row = torch.tensor([0.0, 3.0]).expand(1, 2, 2, 2)
     expected = torch.tensor([1.0, 2.0, 3.0, 4.0]).expand(1, 2, 4, 4)
     assert_close(block(torch.randn(1, 3, 2, 2), row), expected)
@@ -132,56 +119,37 @@ def test_a_fusion_block_adds_and_doubles_with_the_corners_in_place():
 # The network
 
 
-def official_names(blocks):
+def official_names(encoder):
     """Names of the released weights, by their rule: torchvision's encoder, then the decoder."""
-    encoder = ["conv1.weight", *(f"bn1.{key}" for key in BN_KEYS)]
-    for stage, count in enumerate(blocks, start=1):
-        for block in range(count):
-            name = f"layer{stage}.{block}"
-            for i in (1, 2, 3):
-                encoder += [f"{name}.conv{i}.weight", *(f"{name}.bn{i}.{key}" for key in BN_KEYS)]
-            if block == 0:
-                encoder += [f"{name}.downsample.0.weight"]
-                encoder += [f"{name}.downsample.1.{key}" for key in BN_KEYS]
 
     def branch(name, convs, norm):
         """Names of a convolution, its norm, a second convolution."""
-        keys = [f"{name}.{convs[0]}.{key}" for key in ("weight", "bias")]
-        keys += [f"{name}.{norm}.{key}" for key in BN_KEYS]
-        return keys + [f"{name}.{convs[1]}.{key}" for key in ("weight", "bias")]
+        keys = [f"{name}.{conv}.{key}" for conv in convs for key in ("weight", "bias")]
+        return keys + [f"{name}.{norm}.{key}" for key in BN_KEYS]
 
-    decoder = []
+    decoder = ["conv1.weight", "conv1.bias", *branch("outconv.adapt_conv", (0, 3), 1)]
     for ftb in ("conv", *(f"ffm{k}.ftb{i}" for k in (2, 1, 0) for i in (1, 2))):
         decoder += [f"{ftb}.conv1.weight", f"{ftb}.conv1.bias"]
         decoder += branch(f"{ftb}.conv_branch", (1, 4), 2)
-    decoder += ["conv1.weight", "conv1.bias", *branch("outconv.adapt_conv", (0, 3), 1)]
     return {f"encoder_modules.encoder.{key}" for key in encoder} | {
         f"decoder_modules.{key}" for key in decoder
     }
 
 
 @pytest.mark.parametrize(
-    ("backbone", "blocks", "tensors", "millions"),
-    [
-        ("resnet50", (3, 4, 6, 3), 406, 52.13),
-        ("resnext101", (3, 4, 23, 3), 712, 115.36),
-    ],
+    ("backbone", "build", "tensors", "millions"),
+    [("resnet50", resnet50, 406, 52.13), ("resnext101", resnext101, 712, 115.36)],
 )
-def test_names_and_number_of_weights_are_the_official_ones(backbone, blocks, tensors, millions):
+def test_names_number_of_weights_and_size_of_the_map_are_the_official_ones(
+    backbone, build, tensors, millions
+):
     with torch.device("meta"):
-        net = LeReS(backbone)
-    assert set(net.state_dict()) == official_names(blocks)
+        net, encoder = LeReS(backbone).eval(), build()
+    assert set(net.state_dict()) == official_names(encoder.state_dict())
     assert len(net.state_dict()) == tensors
     assert round(sum(p.numel() for p in net.parameters()) / 1e6, 2) == millions
-
-
-@pytest.mark.parametrize("backbone", ["resnet50", "resnext101"])
-def test_raw_depth_has_the_size_of_any_image(backbone):
-    with torch.device("meta"):
-        net = LeReS(backbone)
-    weights = net.state_dict()
-    zeros = {key: torch.zeros((), dtype=t.dtype).expand(t.shape) for key, t in weights.items()}
-    net.eval().load_state_dict(zeros, assign=True)  # one number each, instead of 115 millions
+    one = {k: torch.zeros((), dtype=t.dtype).expand(t.shape) for k, t in net.state_dict().items()}
+    net.load_state_dict(one, assign=True)  # one number each, instead of 115 millions
     for batch, height, width in ((2, 32, 32), (1, 64, 32), (3, 32, 96)):
         with torch.no_grad():
             raw = net(torch.rand(batch, 3, height, width))
@@ -208,12 +176,6 @@ def test_the_decoder_gets_the_maps_of_the_normalised_image_and_adds_no_activatio
         net.decoder_modules.outconv.adapt_conv[3].bias += 2 * raw.max()
 
 
-def test_the_mean_colour_of_imagenet_becomes_0_and_one_spread_more_becomes_1():
-    image = torch.tensor([[0.485, 0.456, 0.406], [0.714, 0.68, 0.631]]).view(2, 3, 1, 1)
-    expected = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1)
-    assert_close(normalise_colours(image), expected)
-
-
 def test_a_training_step_reaches_every_weight_and_leaves_a_net_that_can_be_copied(net):
     image = torch.rand(1, 3, 64, 32)
     net(image).mean().backward()
@@ -233,23 +195,22 @@ def test_under_autocast_the_last_layer_keeps_32_bits(net):
 
 @pytest.mark.parametrize("size", [(250, 333), (64, 40), (0, 32)])
 def test_a_side_that_is_no_multiple_of_32_is_refused(net, size):
-    with pytest.raises(ValueError, match=f"multiples of 32, got {size[0]} x {size[1]}"):
+    message = f"multiples of 32, got {size[0]} x {size[1]}"
+    with pytest.raises(ValueError, match=message):
         net(torch.zeros(1, 3, *size))
+    if min(size):
+        with pytest.raises(ValueError, match=message):
+            net.predict_depth(torch.rand(1, 3, 32, 32), size=size)
 
 
 # Depth
 
 
-def test_the_nearest_pixel_of_every_image_gets_one_hundredth_by_hand():
-    raw = torch.tensor([[-3.0, 1.0], [50.0, 52.5]]).view(2, 1, 1, 2)
-    expected = torch.tensor([[0.01, 4.01], [0.01, 2.51]]).view(2, 1, 1, 2)
-    assert_close(depth_from_raw(raw), expected)
-
-
 @given(shift=st.floats(-1e3, 1e3))
-def test_depth_does_not_see_a_shift_of_the_raw_numbers(shift):
-    raw = torch.rand(2, 1, 3, 4, dtype=torch.float64)
-    assert_close(depth_from_raw(raw + shift), depth_from_raw(raw))
+def test_the_nearest_pixel_of_every_image_gets_one_hundredth_whatever_the_shift(shift):
+    raw = torch.tensor([[-3.0, 1.0], [50.0, 52.5]], dtype=torch.float64).view(2, 1, 1, 2)
+    expected = torch.tensor([[0.01, 4.01], [0.01, 2.51]]).double().view(2, 1, 1, 2)
+    assert_close(depth_from_raw(raw + shift), expected)
 
 
 def test_an_image_gets_the_same_depth_alone_and_in_any_batch(net):
@@ -264,12 +225,10 @@ def test_an_image_gets_the_same_depth_alone_and_in_any_batch(net):
 
 def test_depth_comes_at_the_size_of_the_image_without_gradient(net):
     image = torch.rand(2, 3, 37, 51)
-    before = image.clone()
     depth = net.predict_depth(image, size=(32, 64))
     assert depth.shape == (2, 1, 37, 51)
     assert not depth.requires_grad
     assert (depth >= 0.01 - 1e-6).all()
-    assert_close(image, before, rtol=0, atol=0)
 
 
 def test_at_the_size_of_the_network_nothing_is_resized(net):
@@ -315,6 +274,170 @@ def test_an_unknown_backbone_is_refused_with_the_closest_one():
         build(object.__new__(LeReS), "resnet101")
 
 
-def test_a_network_size_that_is_no_multiple_of_32_is_refused(net):
-    with pytest.raises(ValueError, match="multiples of 32, got 400 x 448"):
-        net.predict_depth(torch.rand(1, 3, 32, 32), size=(400, 448))
+# Files
+
+
+COUNTER = "num_batches_tracked"
+NAME = "decoder_modules.ffm1.ftb2.conv1.weight"
+
+
+def make_state(backbone="resnet50", prefix="depth_model."):
+    """State dict of the official layout; tensor i is full of i, and takes no room."""
+    with torch.device("meta"):
+        shapes = {key: (t.shape, t.dtype) for key, t in LeReS(backbone).state_dict().items()}
+    return {
+        prefix + key: torch.tensor(i, dtype=dtype).expand(shape)
+        for i, (key, (shape, dtype)) in enumerate(shapes.items())
+    }
+
+
+def save(path, content):
+    torch.save(content, path)
+    return path
+
+
+def wrap(layout, state):
+    """The dict that a file of this origin holds."""
+    if layout == "official":
+        return {"depth_model": state, "shift_model": {}, "focal_model": {}}
+    if layout == "self-trained":
+        optimiser = {"state": {}, "param_groups": [{"lr": 0.001}]}
+        return {"step": 7, "val_err": {}, "model_state_dict": state, "optimizer": optimiser}
+    return state
+
+
+@pytest.mark.parametrize("module", ["", "module."])
+@pytest.mark.parametrize("layout", ["official", "self-trained", "bare"])
+@pytest.mark.parametrize(("backbone", "number"), [("resnet50", 406), ("resnext101", 712)])
+def test_every_layout_gives_the_tensors_of_the_network(backbone, number, layout, module):
+    state = make_state(backbone, prefix="")
+    given = {f"{module}depth_model.{key}": value for key, value in state.items()}
+    if layout == "self-trained":
+        given[f"{module}depth_model.auxi_modules.conv.weight"] = torch.ones(2)
+        given[f"{module}losses.weight"] = torch.ones(1)
+    tensors = network_tensors(wrap(layout, given), origin="file")
+    assert len(tensors) == number
+    assert list(tensors) == list(state)
+    assert all(tensors[key] is value for key, value in state.items())
+    assert find_backbone(tensors, origin="file") == backbone
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layout", "module"),
+    [("resnet50", "official", "module."), ("resnet50", "self-trained", ""),
+     ("resnext101", "official", "")],
+)  # fmt: skip
+def test_a_file_becomes_its_network_in_evaluation_mode(tmp_path, backbone, layout, module):
+    state = make_state(backbone, prefix=f"{module}depth_model.")
+    net = load_leres(save(tmp_path / "leres.pth", wrap(layout, state)))
+    for i, (key, tensor) in enumerate(net.state_dict().items()):
+        ends = tensor.flatten()[[0, -1]].tolist()
+        assert ends == [i, i], key
+    assert not any(module.training for module in net.modules())
+    assert {t.device.type for t in net.state_dict().values()} == {"cpu"}
+    groups = {m.groups for m in net.modules() if isinstance(m, torch.nn.Conv2d)}
+    assert groups == ({1, 32} if backbone == "resnext101" else {1})
+
+
+def test_a_file_from_before_pytorch_1_6_is_read(tmp_path):
+    path = tmp_path / "old.pth"
+    state = {key: t for key, t in make_state().items() if not key.endswith(COUNTER)}
+    torch.save({"depth_model": state}, path, _use_new_zipfile_serialization=False)
+    found = load_leres(path).state_dict()
+    assert found[NAME].flatten()[0] == state[f"depth_model.{NAME}"].flatten()[0]
+    assert all(t == 0 for key, t in found.items() if key.endswith(COUNTER))
+
+
+def test_a_safetensors_file_of_half_precision_becomes_float32(tmp_path):
+    state = {
+        key: torch.ones(t.shape, dtype=torch.half) if t.is_floating_point() else t.clone()
+        for key, t in make_state(prefix="").items()
+    }
+    save_file(state, tmp_path / "leres.safetensors")
+    net = load_leres(tmp_path / "leres.safetensors")
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+    assert all((p == 1).all() for p in net.decoder_modules.outconv.parameters())
+
+
+def test_missing_unknown_and_misshapen_weights_are_named_with_the_file(tmp_path):
+    state = {**make_state(), "depth_model.extra.weight": torch.ones(2)}
+    del state["depth_model.decoder_modules.conv1.bias"]
+    state[f"depth_model.{NAME}"] = torch.ones(256, 128, 3, 3)
+    message = (
+        r"other\.pth does not fit this LeReS: missing: decoder_modules\.conv1\.bias; "
+        rf"unexpected: extra\.weight; wrong shape: {NAME} is \(256, 128, 3, 3\) "
+        r"instead of \(256, 256, 3, 3\)$"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_leres(save(tmp_path / "other.pth", state))
+
+
+def test_only_one_module_prefix_is_taken_off():
+    content = make_state(prefix="module.module.depth_model.")
+    tensors = network_tensors(content, origin="file")
+    assert all(key.startswith("module.depth_model.") for key in tensors)
+    with pytest.raises(ValueError, match="file is no LeReS depth network"):
+        find_backbone(tensors, origin="file")
+
+
+def test_a_number_of_blocks_that_leres_does_not_have_is_refused():
+    tensors = {f"encoder_modules.encoder.layer3.{i}.bn1.bias": torch.ones(1) for i in range(36)}
+    message = r"file is no LeReS .* 6 \(resnet50\) or 23 \(resnext101\) blocks, got 36; it holds e"
+    with pytest.raises(ValueError, match=message):
+        find_backbone(tensors, origin="file")
+    with pytest.raises(ValueError, match="got 0; it holds nothing"):
+        find_backbone({}, origin="file")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([torch.ones(1)], "got a list"),
+        (torch.ones(1), "got a Tensor"),
+        ({"depth_model": 3}, "got a int"),
+        ({"shift_model": {"a": torch.ones(1)}, "epoch": 3},
+         ".*'model_state_dict', got also shift_model, epoch"),
+    ],
+)  # fmt: skip
+def test_what_holds_no_tensors_by_key_is_refused(content, message):
+    with pytest.raises(ValueError, match=f"file must hold tensors by key, ?{message}"):
+        network_tensors(content, origin="file")
+
+
+class Bomb:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_code_in_a_file_is_refused_by_its_name_and_not_run(tmp_path, as_zip):
+    path = tmp_path / "stranger.pth"
+    content = {"depth_model": make_state(), "scheduler": Bomb(tmp_path / "made by the file")}
+    torch.save(content, path, _use_new_zipfile_serialization=as_zip)
+    with pytest.raises(ValueError, match=r"stranger\.pth holds more than weights: .*\.mkdir") as e:
+        load_leres(path)
+    assert "weights_only" not in str(e.value)  # no advice to run the code
+    assert os.listdir(tmp_path) == ["stranger.pth"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_a_truncated_file_or_a_web_page_is_refused(tmp_path, share, as_zip):
+    path = tmp_path / "half.pth"
+    torch.save({"depth_model": make_state()}, path, _use_new_zipfile_serialization=as_zip)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))] or b"<html>quota exceeded</html>")
+    with pytest.raises(ValueError, match=r"half\.pth is damaged or is not a PyTorch file"):
+        load_leres(path)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"res50\.pth: no such file of weights"):
+        load_leres(tmp_path / "res50.pth")
+    with pytest.raises(ValueError, match="is a folder"):
+        load_leres(tmp_path)

@@ -14,10 +14,9 @@ from packed_scenes import write_scenes
 from ssmde.config import DataConfig
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.images import ImageError, read_depth, read_image, read_mask
-from ssmde.data.pack import is_packed, refuse_packed
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_labels import read_pseudo_depth
 from ssmde.data.scene_folder import read_scenes
-from ssmde.data.store import Store, url_of
+from ssmde.data.shards import Store, is_packed, refuse_packed, url_of
 from ssmde.preparation import packing
 from ssmde.preparation.packing import pack, write_shard
 

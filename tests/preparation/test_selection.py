@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssmde.data.video import GreyFrame
+from ssmde.data.video import GrayFrame
 from ssmde.preparation.selection import (
     Measured,
     choose_frames,
@@ -30,7 +30,7 @@ def motion(before, after):
 
 
 def frames(pictures):
-    return [GreyFrame(number=i, time=None, grey=p) for i, p in enumerate(pictures)]
+    return [GrayFrame(number=i, time=None, gray=p) for i, p in enumerate(pictures)]
 
 
 @settings(max_examples=5)
@@ -131,9 +131,9 @@ def test_no_frames_give_no_numbers():
 def test_after_a_pause_and_at_another_size_another_place_begins():
     small, large = np.zeros((40, 60), np.uint8), np.zeros((60, 40), np.uint8)
     found = measure([
-        GreyFrame(number=0, time=None, grey=small),
-        GreyFrame(number=3, time=None, grey=small, begins=True),
-        GreyFrame(number=4, time=None, grey=large, begins=True),
+        GrayFrame(number=0, time=None, gray=small),
+        GrayFrame(number=3, time=None, gray=small, begins=True),
+        GrayFrame(number=4, time=None, gray=large, begins=True),
     ], 0.005)  # fmt: skip
     assert found.numbers.tolist() == [0, 3, 4]
     assert np.isnan(found.moved).tolist() == [False, True, True]
@@ -148,7 +148,7 @@ def test_measuring_holds_a_few_frames_and_never_the_whole_video():
             picture = view(PATTERN, 20 * i, 0, (64, 64))
             alive.add(i)
             weakref.finalize(picture, alive.discard, i)
-            yield GreyFrame(time=None, grey=picture)
+            yield GrayFrame(time=None, gray=picture)
             assert len(alive) <= 3
 
     assert len(measure(video(), 0.005).moved) == 8

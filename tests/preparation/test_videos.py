@@ -15,7 +15,7 @@ import films
 from folders import names_in
 from ssmde.data.images import read_image
 from ssmde.data.scene_folder import list_images, read_scene, read_scenes
-from ssmde.data.video import read_grey_frames
+from ssmde.data.video import read_gray_frames
 from ssmde.preparation import prepare
 from texture import blurred, noisy, texture, view
 
@@ -360,7 +360,7 @@ def test_times_that_do_not_fit_the_frames_are_refused(tmp_path):
 def test_a_video_on_its_side_is_chosen_from_and_turned(tmp_path):
     video = film(tmp_path / "phone.mp4", [look(3 * i) for i in range(5)])
     lay_on_its_side(video)
-    assert next(read_grey_frames(video, 160)).grey.shape == (160, 96)
+    assert next(read_gray_frames(video, 160)).gray.shape == (160, 96)
     (folder,) = choose(video, tmp_path / "data").scenes
     scene = read_scene(folder)
     assert scene.image_size == (320, 192)

@@ -11,12 +11,12 @@ from PIL import Image
 
 import small
 from ssmde.data.images import read_depth
-from ssmde.data.pseudo_depth import LabelInfo, write_labels
+from ssmde.data.pseudo_labels import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.loading import load
 from ssmde.labeling import write_corrected
-from ssmde.models.load import read_weights
+from ssmde.models.checkpoint import read_weights
 
 RECIPE = Path(small.__file__)
 MACHINE = ["--", "--train.accelerator", "cpu", "--train.threads", "1", "--data.workers", "0"]

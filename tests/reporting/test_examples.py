@@ -11,7 +11,7 @@ from PIL import Image
 from ssmde.config import Config, DataConfig, LossConfig, ModelConfig, StudentConfig
 from ssmde.data.scene_folder import read_scene
 from ssmde.methods.teacher import build_networks
-from ssmde.models.load import save_weights
+from ssmde.models.checkpoint import save_weights
 from ssmde.reporting.examples import (
     DYNAMIC,
     PAINT,

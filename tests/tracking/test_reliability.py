@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssmde.data.pseudo_depth import LabelInfo, write_labels
+from ssmde.data.pseudo_labels import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points
 from ssmde.synthetic import draw_clip, poses, write_clip
 from ssmde.tracking.colmap import Pair

@@ -9,7 +9,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from ssmde.config import TrainConfig
-from ssmde.models.load import read_weights
+from ssmde.models.checkpoint import read_weights
 from ssmde.training import train
 from ssmde.training.module import TrainingModule
 from tiny_networks import build_tiny_teacher

@@ -16,7 +16,7 @@ from ssmde.config import (
     load_config,
 )
 from ssmde.data.images import read_depth
-from ssmde.data.pseudo_depth import LabelInfo, write_labels
+from ssmde.data.pseudo_labels import LabelInfo, write_labels
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.loading import load

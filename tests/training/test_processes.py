@@ -15,9 +15,9 @@ import torch
 from torch.testing import assert_close
 
 from ssmde.config import Config, PseudoDepthConfig, StudentConfig, dump_config
-from ssmde.data.pseudo_depth import LabelInfo, write_labels
+from ssmde.data.pseudo_labels import LabelInfo, write_labels
 from ssmde.losses.pairs import all_gather_batch, place, uniform_per_image
-from ssmde.models.load import read_weights
+from ssmde.models.checkpoint import read_weights
 from ssmde.training import train
 from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssmde.config import StudentConfig
-from ssmde.models.load import read_weights
+from ssmde.models.checkpoint import read_weights
 from ssmde.signals import Stopped
 from ssmde.training import train, validation
 from ssmde.training.checkpoints import read_checkpoint

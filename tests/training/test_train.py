@@ -21,7 +21,7 @@ import ssmde.training.single_stage as train_module
 from ssmde.config import Config, dump_config, load_config
 from ssmde.inference.loading import load
 from ssmde.methods.teacher import Teacher
-from ssmde.models.load import read_weights
+from ssmde.models.checkpoint import read_weights
 from ssmde.training import train
 from ssmde.training.module import TrainingError
 from ssmde.types import Batch

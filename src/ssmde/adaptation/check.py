@@ -9,14 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 from ssmde.data.images import read_image
-from ssmde.data.label_fit import plausible
+from ssmde.data.pseudo_labels import plausible
 from ssmde.data.scene_files import TRACKED_INFO, TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.pictures import colorize, depth_range, side_by_side, stack
 from ssmde.inference.predictor import Predictor
 from ssmde.io import read_json
-from ssmde.models.load import read_weights, save_weights
-from ssmde.models.metric_scale import stored_scale, with_scale
+from ssmde.models.checkpoint import read_weights, save_weights, stored_scale, with_scale
 from ssmde.tracking.reliability import compare_with_labels
 
 HELD_OUT = 0.2  # share of each window, its end, that only judges

@@ -50,16 +50,13 @@ from ssmde.inference.pictures import write_png
 from ssmde.inference.predictor import Predictor
 from ssmde.io import hidden_part, read_json, write_json
 from ssmde.labeling import label, write_corrected
-from ssmde.models.device import Device, choose_device
-from ssmde.models.start import follow_start
+from ssmde.models.registry import Device, choose_device, follow_start
 from ssmde.outputs import done_or_free, identity, mark_of, recorded
-from ssmde.pace import seconds_per_step
 from ssmde.preparation.results import Prepared
 from ssmde.preparation.sources import find_sources
 from ssmde.preparation.videos import prepare_videos
 from ssmde.presets import AFFINE_INDOOR
 from ssmde.tracking import track
-from ssmde.training import train
 from ssmde.weights import DEFAULT_WEIGHTS
 
 RESULT, REPORT, PICTURE = "best.safetensors", "report.json", "before_after.png"
@@ -204,6 +201,8 @@ def adapt(
             config = _training(work, weights, seed, device, clock.left, frames)
             trained = work / config.name / LAST
             if not trained.is_file():
+                from ssmde.training import train  # slow to import, and not for the help
+
                 train(config, resume=(work / config.name / "last.ckpt").is_file())
         with clock.stage("check"):
             after = load(trained, device=choose_device(device))
@@ -398,6 +397,8 @@ def _training(
     if begun.is_file():
         steps = read_config(begun).train.steps
     else:
+        from ssmde.pace import seconds_per_step
+
         steps = round(0.9 * seconds / seconds_per_step(config))
         steps = max(FEWEST_STEPS, min(steps, math.ceil(MOST_EPOCHS * frames / BATCH)))
     clock = replace(config.train, steps=steps, validate_every=steps)

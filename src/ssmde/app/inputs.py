@@ -8,8 +8,14 @@ from typing import Any
 
 from ssmde.app.guard import RefusalError
 from ssmde.app.service import PICTURE_FORMATS, SMALLER, Pixels, check_pixels
-from ssmde.data.grey import grey_levels
-from ssmde.data.images import ImageError, read_image, read_image_bytes, read_size, size_of_bytes
+from ssmde.data.images import (
+    ImageError,
+    gray_levels,
+    read_image,
+    read_image_bytes,
+    read_size,
+    size_of_bytes,
+)
 from ssmde.data.video import VIDEO_SUFFIXES
 
 COLOR_MAPS = ("magma", "turbo", "viridis", "inferno", "cividis", "gray")
@@ -26,7 +32,7 @@ def read_picture(path: Path, name: str) -> Pixels:
     """Pixels of an uploaded file; a `RefusalError` if it holds no picture, or too large a one."""
     try:
         check_pixels(name, read_size(path))
-        return read_image(path, levels=grey_levels([path]))
+        return read_image(path, levels=gray_levels([path]))
     except ImageError as error:
         if "million" in str(error):  # more than is ever read
             raise RefusalError(f"{name} has too many pixels; {SMALLER}") from error

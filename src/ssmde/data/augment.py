@@ -88,9 +88,7 @@ class Framing:
     ) -> Float[np.ndarray, "k m"]:
         """The view of a map, such as depth: each pixel takes the nearest value, none is mixed.
 
-        Args:
-            values: A map of the whole frame, of any size.
-            stored: Size (height, width) of the stored frame.
+        The map is of the whole frame, of any size; `stored` is that of the stored frame.
         """
         sides = zip(
             (self.top, self.left), (self.height, self.width), self.image_size, stored, values.shape,
@@ -108,11 +106,9 @@ class Framing:
     def scatter(
         self, pixels: Float[np.ndarray, "n 2"], values: Float[np.ndarray, " n"]
     ) -> Float[np.ndarray, "k m"]:
-        """The view of single points: the smallest value of those in a pixel, 0 where there is none.
+        """The view of single points (u, v) of the stored frame, each with a positive value.
 
-        Args:
-            pixels: Points (u, v), in pixels of the stored frame.
-            values: One for each, positive; depth, of which the nearest hides the others.
+        The smallest value of those in a pixel, as a near depth hides a far one; 0 where none is.
         """
         height, width = self.image_size
         sides = zip((self.left, self.top), (self.width, self.height), (width, height), strict=True)
@@ -156,18 +152,13 @@ def draw_framing(
     *,
     keep_proportions: bool = False,
 ) -> Framing:
-    """Zoom by 1 to `data.zoom`, cut at a random place, mirror by chance.
+    """Zoom by 1 to `data.zoom`, crop at a random place, mirror by chance.
 
     The zoom follows SC-Depth (Bian et al., IJCV 2021, https://arxiv.org/abs/2105.11610). The crop
-    has whole pixels, so that it needs no resampling of its own.
-
-    Args:
-        rng: Source of chance; always draws five numbers.
-        data: Limits and probabilities.
-        stored: Size (height, width) of the stored frames.
-        image_size: Size (height, width) of the view; by default `data.image_size`.
-        keep_proportions: Cut a window of the proportions of the view, to some percent; else width
-            and height are cut apart, and what is left is stretched, as SC-Depth does.
+    has whole pixels, so that it needs no resampling of its own. Sizes are (height, width), of the
+    stored frames and of the view. Always draws five numbers. A window that keeps the proportions
+    has those of the view, to some percent; else width and height are cropped apart, and what is
+    left is stretched, as SC-Depth does.
     """
     image_size = image_size or data.image_size
     zoom_x, zoom_y = rng.uniform(1, data.zoom, 2)
@@ -207,12 +198,7 @@ def draw_color(
     """Color change as an affine map, RGB -> matrix @ RGB + offset; the identity if none is drawn.
 
     Brightness, then contrast about mid-gray, then saturation, then a turn of hue. Gray stays gray.
-    Always draws five numbers.
-
-    Args:
-        rng: Source of chance.
-        chance: Probability that the colors change.
-        limits: See `COLOR_LIMITS`.
+    Always draws five numbers; `chance` is the probability of a change.
     """
     drawn, *shares = rng.random(5)
     if drawn >= chance:
@@ -232,9 +218,7 @@ def apply_color(
 ) -> Float[Tensor, "b *n 3 h w"]:
     """Images with changed colors, in [0, 1]: matrix @ RGB + offset, clamped.
 
-    Args:
-        images: RGB in [0, 1], one image or several views a snippet.
-        color: One map a snippet; `[:, :, :3]` is the matrix, `[:, :, 3]` the offset.
+    `color` is one map a snippet: `[:, :, :3]` is the matrix, `[:, :, 3]` the offset.
     """
     color = color.to(images).view(-1, *(1,) * (images.ndim - 4), 3, 4)
     changed = color[..., :3] @ images.flatten(-2) + color[..., 3:]

@@ -27,9 +27,8 @@ from ssmde.data.augment import (
     whole_frame,
 )
 from ssmde.data.images import ImageError, read_depth, read_image
-from ssmde.data.label_fit import fit_to_points, plausible
 from ssmde.data.motion import known_poses, relative_motion, usable_gaps
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_labels import fit_to_points, plausible, read_pseudo_depth
 from ssmde.data.sampler import CONTENT, Key, check_seed
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
@@ -56,8 +55,7 @@ class SnippetDataset(Dataset[Batch]):
         with_cameras: Whether scenes without intrinsics are refused; else theirs are nan.
 
     Raises:
-        ValueError: If intrinsics are unknown, labels are missing, or no sequence is
-            long enough for a snippet.
+        ValueError: If intrinsics or labels are missing, or no sequence is long enough.
     """
 
     keep_proportions = False  # SC-Depth stretches views a little; see `draw_framing`
@@ -130,18 +128,13 @@ class SnippetDataset(Dataset[Batch]):
         )
 
     def __len__(self) -> int:
-        """Number of targets."""
         return len(self.targets)
 
     def __getitem__(self, key: Key | int) -> Batch:
         """The snippet of (epoch, index) as a batch of one; an index alone means epoch 0.
 
         A snippet with an unreadable frame is replaced by the next one that can be read, and
-        `broken` says so.
-
-        Raises:
-            IndexError: If there is no such index.
-            ImageError: If very many snippets in a row cannot be read.
+        `broken` says so; very many in a row are an `ImageError`.
         """
         epoch, index, *size = (0, key) if isinstance(key, int) else key
         if not 0 <= index < len(self):
@@ -161,11 +154,7 @@ class SnippetDataset(Dataset[Batch]):
     def read_snippet(
         self, epoch: int, index: int, broken: tuple[str, ...], image_size: tuple[int, int]
     ) -> Batch:
-        """The snippet of one index at one size, as chance has it in this epoch.
-
-        Raises:
-            ImageError: If one of its files cannot be read.
-        """
+        """The snippet of one index at one size, as chance has it in this epoch."""
         which, target = self.targets[index].tolist()
         sequence = self.sequences[which]
         rng = np.random.default_rng((CONTENT, self.seed, epoch, index))
@@ -240,11 +229,7 @@ class SnippetDataset(Dataset[Batch]):
 
 
 class SupervisedDepthDataset(SnippetDataset):
-    """Every frame with measured depth, as a snippet without sources.
-
-    Raises:
-        ValueError: If intrinsics are unknown, or no frame has measured depth.
-    """
+    """Every frame with measured depth, as a snippet without sources."""
 
     keep_proportions = True  # a stretched picture is one no camera takes
 
@@ -292,11 +277,7 @@ class SupervisedDepthDataset(SnippetDataset):
     def read_snippet(
         self, epoch: int, index: int, broken: tuple[str, ...], image_size: tuple[int, int]
     ) -> Batch:
-        """A frame and its depth.
-
-        Raises:
-            ImageError: If one of them cannot be read.
-        """
+        """A frame and its depth."""
         which, target = self.targets[index].tolist()
         sequence = self.sequences[which]
         assert sequence.depth is not None
@@ -326,11 +307,8 @@ def spread(length: int, most: int) -> list[int]:
     """At most `most` indices of `length`, evenly spread, in order; all if there are no more.
 
     Each is the middle of one of `most` equal parts.
-
-    Raises:
-        ValueError: If `most`, which verbs call max_frames, is less than 1.
     """
-    if most < 1:
+    if most < 1:  # verbs call it max_frames
         raise ValueError(f"max_frames must be at least 1, got {most}")
     if length <= most:
         return list(range(length))
@@ -345,18 +323,14 @@ def frame_gaps(data: DataConfig, sequence: FrameSequence) -> tuple[int, ...]:
 def read_view(
     path: Path, framing: Framing, image_size: tuple[int, int]
 ) -> UInt8[np.ndarray, "3 h w"]:
-    """One stored frame as a view; raises as `read_frame`."""
+    """One stored frame as a view."""
     return framing.images([read_frame(path, framing, image_size)])[0]
 
 
 def read_frame(
     path: Path, framing: Framing, image_size: tuple[int, int]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """One stored frame, decoded at the size that `framing` crops from.
-
-    Raises:
-        ImageError: If it cannot be read, or its size is not that of the others.
-    """
+    """One stored frame, decoded at the size that `framing` crops from."""
     pixels = read_image(path, reduction=framing.reduction)
     expected = tuple(side // framing.reduction for side in image_size)
     if pixels.shape[:2] != expected:

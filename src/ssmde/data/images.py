@@ -1,66 +1,81 @@
-"""Image, depth and mask files: pixels in, pixels out, and one kind of error that names the file."""
+"""Image, depth and mask files: pixels in, pixels out, and one kind of error that names the file.
 
+Every reader raises an `ImageError` where a file is missing, broken, too large or something else,
+and its `ShapeError` where a map does not fit the image that it is given. Sizes are (height, width).
+"""
+
+import os
 import re
 import struct
+import warnings
 import zipfile
 import zlib
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Num, UInt8, UInt16
-from PIL import ExifTags, Image
+from jaxtyping import Float32, Integer, Num, UInt8, UInt16
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 from torch import Tensor
 from torch.nn import functional
 
-from ssmde.data.files import IMAGE_SUFFIXES
-from ssmde.data.grey import SIXTEEN_BIT, array_levels, folder_levels, grey_to_bytes
-from ssmde.data.jpeg import decode_jpeg
-from ssmde.data.npz import NoDepthError, dense
-from ssmde.data.opening import ImageError, open_image, too_many_pixels
-from ssmde.data.store import RemoteError
-from ssmde.io import FileError, read_bytes, read_npy, read_npz, whole_file
+from ssmde.data.shards import RemoteError
+from ssmde.io import FileError, check_file, read_bytes, read_npy, read_npz, whole_file
 
 Levels = tuple[int, int] | None
+"""Lowest and highest value of 16-bit gray that is stretched to 8 bits; None: the upper 8 bits."""
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
+HAS_AVIF = "avif" in features.modules and features.check_module("avif")  # Pillow from 11.3
+READABLE = (
+    *IMAGE_SUFFIXES, ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
+    *([".avif"] if HAS_AVIF else []),
+)  # fmt: skip
+RUNS_PROGRAMS = ("EPS", "WMF")  # kinds that Pillow hands to Ghostscript or to Windows
+MOST_PIXELS = 110_000_000
+"""A picture or a frame of a film with more is refused by its header, before anything is decoded:
+phones take 108 million. Predicting one stays under 4 GiB."""
+LIMIT = f"the limit is {MOST_PIXELS / 1e6:.0f} million: make it smaller"
 REDUCTIONS = (8, 4, 2, 1)  # the sizes a JPEG can be decoded at: an eighth, a quarter, a half, full
+_T = Image.Transpose
 TURNS = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+    1: None, 2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE,
+    6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90,
+}  # fmt: skip
 """What sets an image of each EXIF orientation upright."""
+SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's names for 16 bits a pixel
+GRAY_SUFFIXES = (".png", ".tif", ".tiff", ".pgm")  # of files that may hold them
+MOST_SAMPLED = 32  # images that tell the levels of a source
+OUTLIERS = (0.1, 99.9)  # percent: dead and hot pixels are no range
 # What Pillow and NumPy raise on broken bytes; an unknown format is an OSError.
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, struct.error, zlib.error)
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error, zlib.error)
 BROKEN_FILE = (*BROKEN, zipfile.BadZipFile, Image.DecompressionBombError)  # of a later part
-KEPT_MEMORY = 1 << 24  # bytes
 # A map may be squeezed a little to the size of a network: 1024 x 320 of KITTI's 1242 x 375 is 3.5 %
 # off. The cut of its depth, 1216 x 352, is 4.3 % off. Where one side is that of the image, nothing
 # was squeezed: the other side was cut.
 MOST_SQUEEZED, MOST_CUT = 0.04, 0.02
 NO_VALUE = 65535  # the largest number of 16 bits, which cameras and renderers write for none
-FARTHEST = 1e4  # metres: beyond lies what stands for the sky, such as 65504 and 1e10
+FARTHEST = 1e4  # meters: beyond lies what stands for the sky, such as 65504 and 1e10
+
+# Let the process keep the memory of a frame for the next one. By default glibc gives every large
+# block back to the system, and each frame pays for fresh pages: more than the decoding itself.
+# Freeing one larger block, as here, raises that limit to its size.
+np.empty(1 << 24, np.uint8)
+# Pillow warns of less than is allowed here, and the warning could not be told from a fault.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-def _keep_memory() -> None:
-    """Let the process keep the memory of a frame for the next one.
-
-    By default glibc gives every large block back to the system, and each frame pays for fresh
-    pages: more than the decoding itself. Freeing one larger block raises that limit to its size.
-    """
-    np.empty(KEPT_MEMORY, np.uint8)  # freed at once
+class ImageError(ValueError):
+    """A file that should hold an image, a depth map or a mask and does not."""
 
 
-_keep_memory()
+class ShapeError(ImageError):
+    """A map that is turned, cut or of another aspect ratio than its image."""
 
 
 @contextmanager
@@ -72,8 +87,6 @@ def _naming(path: Path, name: str = "") -> Generator[None]:
         raise
     except FileError as error:
         raise ImageError(str(error)) from error
-    except NoDepthError as error:
-        raise ImageError(f"{path}: {error}") from error
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
     except BROKEN_FILE as error:
@@ -87,301 +100,78 @@ def _naming(path: Path, name: str = "") -> Generator[None]:
         raise ImageError(f"{path}: cannot be read ({reason}); copy or extract it again") from error
 
 
-def read_size(path: Path) -> tuple[int, int]:
-    """Size (height, width) of an image as `read_image` would return it; reads the header only.
+# What may be opened
 
-    Raises:
-        ImageError: If the file is missing or no image.
+
+def too_many_pixels(size: tuple[int, int]) -> str | None:
+    """Why a picture or frame of this size (height, width) is not decoded; None if it may be."""
+    height, width = size
+    if height * width <= MOST_PIXELS:
+        return None
+    return f"has {height * width / 1e6:,.0f} million pixels ({width} x {height}), {LIMIT}"
+
+
+def not_read(kind: str) -> str:
+    """What to say of a kind of picture that is known and not read."""
+    return f"{kind}, which is not read: save it as JPEG or PNG"
+
+
+def phone_format(file: Path | BytesIO) -> str:
+    """HEIC or AVIF, whatever the name says; empty for everything else."""
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            head = opened.read(64)
+    else:
+        head = file.getvalue()[:64]
+    if head[4:8] != b"ftyp":
+        return ""
+    if b"avif" in head or b"avis" in head:
+        return "AVIF"
+    heic = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+    return "HEIC" if any(brand in head for brand in heic) else ""
+
+
+@contextmanager
+def open_image(file: Path | BytesIO, path: Path) -> Generator[Image.Image]:
+    """An image file of which only the header was read; what must not be decoded is refused.
+
+    `path` is its name, for the message.
     """
+    if isinstance(file, Path):
+        check_file(file, "picture")  # a pipe would be waited for
+    try:
+        image = Image.open(file)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{path}: has too many pixels, {LIMIT}") from error
+    except UnidentifiedImageError as error:
+        if kind := phone_format(file):
+            raise ImageError(f"{path}: {not_read(kind)}") from error
+        raise
+    with image:
+        if image.format in RUNS_PROGRAMS:
+            raise ImageError(f"{path}: {image.format} needs other programs; save it as PNG")
+        if reason := too_many_pixels((image.height, image.width)):
+            raise ImageError(f"{path}: {reason}")
+        yield image
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Size (height, width) of an image as `read_image` would return it; reads the header only."""
     with _naming(path), open_image(path, path) as image:
         width, height = image.size
         return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
 def size_of_bytes(content: bytes, name: str) -> tuple[int, int]:
-    """Size (height, width) of an image file in memory, as stored; reads the header only.
-
-    Raises:
-        ImageError: If it is none, or has too many pixels.
-    """
+    """Size (height, width) of an image file in memory, as stored; reads the header only."""
     with _naming(Path(name), name), open_image(BytesIO(content), Path(name)) as image:
         return image.height, image.width
 
 
 def read_orientation(path: Path) -> int:
-    """How the camera says it was held (EXIF), 1 to 8, 1 is upright; reads the header only.
-
-    Raises:
-        ImageError: If the file is missing or no image.
-    """
+    """How the camera says it was held (EXIF), 1 to 8, 1 is upright; reads the header only."""
     with _naming(path), open_image(path, path) as image:
         return _orientation(image)
-
-
-def read_image(
-    path: Path, *, reduction: int = 1, levels: tuple[int, int] | Literal["folder"] | None = "folder"
-) -> UInt8[np.ndarray, "h w 3"]:
-    """Colours of an image, RGB, upright.
-
-    The camera's orientation mark (EXIF) is applied, grey becomes RGB, 16 bits become 8,
-    transparency is dropped.
-
-    Args:
-        path: Any file Pillow can read, or bytes of shape (height, width, 3) in a .npy.
-        levels: Of 16-bit grey, from `grey_levels`; by default those of all images of its folder.
-        reduction: Decode at a half, a quarter or an eighth of the size: 2, 4 or 8. The result has
-            `height // reduction` rows, and pixel u of the file lies at (u + 0.5) / reduction - 0.5
-            whatever the remainder. Much faster for JPEG.
-
-    Raises:
-        ImageError: If the file is missing, truncated or no image.
-    """
-    with _naming(path):
-        content = read_bytes(path)
-        if path.suffix == ".npy":
-            pixels = read_pixels(content)
-            return pixels if reduction == 1 else _average(pixels, reduction)
-        with open_image(BytesIO(content), path) as image:
-            width, height = image.size
-            upright = _orientation(image) == 1
-            pixels = None
-            if upright and image.format == "JPEG" and image.mode in ("RGB", "L"):
-                pixels = decode_jpeg(content, (height, width), reduction)
-            if pixels is None:
-                if levels == "folder":
-                    levels = None
-                    if image.mode in SIXTEEN_BIT and path.parent.is_dir():
-                        levels = folder_levels(path.parent, path.parent.stat().st_mtime_ns)
-                    elif image.mode in SIXTEEN_BIT:  # of a shard
-                        levels = array_levels(np.asarray(image))
-                pixels = _decode(path, image, reduction, levels, upright=upright)
-    if pixels.shape[:2] in ((height, width), (width, height)):
-        return pixels if reduction == 1 else _average(pixels, reduction)
-    # The last row and column of a reduced image may hold a part of a pixel.
-    return pixels[: height // reduction, : width // reduction]
-
-
-def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
-    """The same of the content of a file.
-
-    Args:
-        content: All bytes of a file Pillow can read.
-        name: Where they come from, for the message.
-
-    Raises:
-        ImageError: If they are truncated or no image.
-    """
-    path = Path(name)
-    with _naming(path, name), open_image(BytesIO(content), path) as image:
-        levels = array_levels(np.asarray(image)) if image.mode in SIXTEEN_BIT else None
-        return np.array(_rgb(path, turn_upright(image), levels))
-
-
-def read_pixels(content: bytes | bytearray) -> UInt8[np.ndarray, "h w 3"]:
-    """Pixels of an image in the bytes of a .npy.
-
-    Raises:
-        ValueError: If they hold something else.
-    """
-    pixels = read_npy(content)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ValueError(f"pixels are bytes, height x width x 3, got {pixels.dtype} {pixels.shape}")
-    return pixels if pixels.flags.writeable else pixels.copy()
-
-
-def resize_image(
-    pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "k m 3"]:
-    """The whole image at another size, bilinear, without aliasing.
-
-    Args:
-        pixels: RGB.
-        size: New size (height, width).
-    """
-    return resize_images(pixels[None], size)[0].transpose(1, 2, 0)
-
-
-def resize_images(
-    pixels: UInt8[np.ndarray, "n h w 3"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "n 3 k m"]:
-    """Images at another size, as `resize_image` makes them; together they take two thirds as long.
-
-    The colours of a pixel still lie side by side in memory.
-
-    Args:
-        pixels: RGB, all of one size.
-        size: New size (height, width).
-    """
-    # On bytes in one block this is four times as fast as Pillow's resize, with the same values.
-    planes = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).permute(0, 3, 1, 2)
-    return resize_bytes(planes, size).numpy()
-
-
-def resize_bytes(
-    images: UInt8[Tensor, "n 3 h w"], size: tuple[int, int], *, as_floats: bool = False
-) -> UInt8[Tensor, "n 3 k m"]:
-    """Images at another size (height, width), bilinear, without aliasing.
-
-    Args:
-        images: RGB.
-        size: New size.
-        as_floats: Compute in float32: on GPUs there is no other way.
-    """
-    values = images.float() if as_floats else images
-    view = functional.interpolate(
-        values, size, mode="bilinear", antialias=True, align_corners=False
-    )
-    return view.round().clamp(0, 255).to(torch.uint8) if as_floats else view
-
-
-class ShapeError(ImageError):
-    """A map that is turned, cut or of another aspect ratio than its image."""
-
-
-def check_shape(path: Path, shape: tuple[int, ...], image_size: tuple[int, int]) -> None:
-    """Refuse a map whose aspect ratio is not that of its image; another resolution is fine.
-
-    It would be stretched over the image, and each number then belongs to another pixel.
-
-    Args:
-        path: File of the map, for the message.
-        shape: Its (height, width).
-        image_size: Size (height, width) of the image.
-
-    Raises:
-        ShapeError: If they do not fit; it has both sizes.
-    """
-    (height, width), (rows, columns) = shape[:2], image_size
-    wanted = width * rows / columns
-    share = MOST_CUT if height == rows or width == columns else MOST_SQUEEZED
-    if abs(height - wanted) > max(1.0, share * height):  # a pixel is rounding
-        turned = abs(width - height * rows / columns) <= max(1.0, MOST_SQUEEZED * width)
-        raise ShapeError(
-            f"{path}: has {width} x {height} pixels, its image {columns} x {rows}: "
-            + ("rows and columns are swapped" if turned else "it is cut or stretched")
-            + "; give the whole view of the image, at any resolution"
-        )
-
-
-def read_shape(path: Path) -> tuple[int, int]:
-    """Size (height, width) of a depth map, label or mask; of a PNG only the header is read.
-
-    Raises:
-        ImageError: If the file is missing, broken or no map.
-    """
-    if path.suffix.lower() in (".npy", ".npz"):
-        height, width = read_map(path).shape
-        return height, width
-    with _naming(path), open_image(path, path) as image:
-        return image.height, image.width
-
-
-def read_depth(
-    path: Path,
-    units_per_metre: int | float | None = None,
-    *,
-    image_size: tuple[int, int] | None = None,
-) -> Float32[np.ndarray, "h w"]:
-    """Measured depth in metres; 0 where there is no value.
-
-    That is where the file has 0 or less, nan, infinity, 65535 in 16 bits, or 10 km and more.
-
-    Args:
-        path: A 16-bit PNG; or .npy or .npz in metres, dense or sparse as scipy saves it.
-        units_per_metre: What 1 m is in the PNG, such as 5000 (TUM, Bonn) or 1000; a .npy or .npz
-            does not need it.
-        image_size: Size (height, width) of its image, which it has to fit; None does not ask.
-
-    Raises:
-        ImageError: If the file is missing, broken or no depth map, or the unit is unknown.
-        ShapeError: If it does not fit its image.
-    """
-    depth = read_map(path, units_per_metre, image_size=image_size, full_is_none=True)
-    return np.where(depth < FARTHEST, depth, np.float32(0))
-
-
-def read_map(
-    path: Path,
-    units_per_metre: int | float | None = None,
-    *,
-    image_size: tuple[int, int] | None = None,
-    full_is_none: bool = False,
-) -> Float32[np.ndarray, "h w"]:
-    """Map of one number a pixel, as networks write them; 0 where it is not finite and positive.
-
-    Args:
-        path: As in `read_depth`.
-        units_per_metre: As in `read_depth`.
-        image_size: As in `read_depth`.
-        full_is_none: 65535 in 16 bits is no value; a disparity has its nearest pixel there.
-
-    Raises:
-        ImageError: If the file is missing, broken or no depth map, or the unit is unknown.
-        ShapeError: If it does not fit its image.
-    """
-    with _naming(path):
-        if path.suffix.lower() == ".npy":
-            depth = read_npy(read_bytes(path))
-        elif path.suffix.lower() == ".npz":
-            depth = dense(read_npz(read_bytes(path)))
-            if reason := too_many_pixels((depth.shape[0], depth.size // max(1, depth.shape[0]))):
-                raise NoDepthError(reason)
-        else:
-            depth = _png_depth(path, units_per_metre, full_is_none=full_is_none)
-    if full_is_none and depth.dtype == np.uint16:
-        depth = np.where(depth == NO_VALUE, 0, depth)
-    if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):
-        depth = depth[0] if depth.shape[0] == 1 else depth[..., 0]
-    if depth.ndim != 2 or depth.dtype.kind not in "fiu" or not depth.size:
-        raise ImageError(
-            f"{path}: a depth map is one number a pixel, height x width, "
-            f"got {depth.dtype} of shape {depth.shape}"
-        )
-    if image_size is not None:
-        check_shape(path, depth.shape, image_size)
-    depth = depth.astype(np.float32)
-    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
-
-
-def read_mask(path: Path, *, image_size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
-    """Grey values of a mask image, as stored: in a motion mask 255 moves, 0 is static, 128 unknown.
-
-    Args:
-        path: The mask.
-        image_size: Size (height, width) of its image, which it has to fit; None does not ask.
-
-    Raises:
-        ImageError: If the file is missing, truncated or no image.
-        ShapeError: If it does not fit its image.
-    """
-    with _naming(path), open_image(BytesIO(read_bytes(path)), path) as image:
-        if image_size is not None:
-            check_shape(path, (image.height, image.width), image_size)
-        return np.array(image.convert("L"))
-
-
-def write_image(path: Path, pixels: UInt8[np.ndarray, "h w 3"], *, quality: int = 95) -> None:
-    """Write RGB as JPEG or PNG, by the ending of `path`; the file appears whole or not at all.
-
-    Args:
-        path: Where to; its folder exists.
-        pixels: RGB.
-        quality: JPEG quality, 1 to 100.
-    """
-    with whole_file(path) as part:
-        Image.fromarray(pixels).save(part, _format(path), quality=quality)
-
-
-def write_png16(path: Path, values: UInt16[np.ndarray, "h w"]) -> None:
-    """Write 16-bit grey values; the file appears whole or not at all."""
-    with whole_file(path) as part:
-        Image.fromarray(values).save(part, "PNG")
-
-
-def _format(path: Path) -> str:
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise ValueError(f"{path}: images are written as {', '.join(IMAGE_SUFFIXES)}")
-    return "PNG" if path.suffix.lower() == ".png" else "JPEG"
 
 
 def _orientation(image: Image.Image) -> int:
@@ -403,19 +193,100 @@ def turn_upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _decode(
-    path: Path, image: Image.Image, reduction: int, levels: Levels, *, upright: bool
+# Colors
+
+
+def read_image(
+    path: Path, *, reduction: int = 1, levels: Levels | Literal["folder"] = "folder"
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Pixels by Pillow, at a reduced size where the format can."""
-    if reduction > 1 and upright:
-        width, height = (max(side // reduction, 1) for side in image.size)
-        image.draft("RGB", (width, height))
-    return np.array(_rgb(path, turn_upright(image), levels))
+    """Colors of an image, RGB, upright.
+
+    The camera's orientation mark (EXIF) is applied, gray becomes RGB, 16 bits become 8,
+    transparency is dropped.
+
+    Args:
+        path: Any file Pillow can read, or bytes of shape (height, width, 3) in a .npy.
+        levels: Of 16-bit gray, from `gray_levels`; by default those of all images of its folder.
+        reduction: Decode at a half, a quarter or an eighth of the size: 2, 4 or 8. The result has
+            `height // reduction` rows, and pixel u of the file lies at (u + 0.5) / reduction - 0.5
+            whatever the remainder. Much faster for JPEG.
+    """
+    with _naming(path):
+        content = read_bytes(path)
+        if path.suffix == ".npy":
+            pixels = _npy_pixels(content)
+            return pixels if reduction == 1 else _average(pixels, reduction)
+        with open_image(BytesIO(content), path) as image:
+            width, height = image.size
+            upright = _orientation(image) == 1
+            pixels = None
+            if upright and image.format == "JPEG" and image.mode in ("RGB", "L"):
+                pixels = decode_jpeg(content, (height, width), reduction)
+            if pixels is None:
+                if levels == "folder":
+                    levels = None
+                    if image.mode in SIXTEEN_BIT and path.parent.is_dir():
+                        levels = _folder_levels(path.parent, path.parent.stat().st_mtime_ns)
+                    elif image.mode in SIXTEEN_BIT:  # of a shard
+                        levels = array_levels(np.asarray(image))
+                if reduction > 1 and upright:  # Pillow decodes at a reduced size where it can
+                    image.draft("RGB", (max(width // reduction, 1), max(height // reduction, 1)))
+                pixels = np.array(_rgb(path, turn_upright(image), levels))
+    if pixels.shape[:2] in ((height, width), (width, height)):
+        return pixels if reduction == 1 else _average(pixels, reduction)
+    # The last row and column of a reduced image may hold a part of a pixel.
+    return pixels[: height // reduction, : width // reduction]
 
 
-def _rgb(path: Path, image: Image.Image, levels: tuple[int, int] | None) -> Image.Image:
+def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
+    """Colors of an image in the bytes of a file, as `read_image`; `name` is for the message."""
+    path = Path(name)
+    with _naming(path, name), open_image(BytesIO(content), path) as image:
+        levels = array_levels(np.asarray(image)) if image.mode in SIXTEEN_BIT else None
+        return np.array(_rgb(path, turn_upright(image), levels))
+
+
+def decode_jpeg(
+    content: bytes | bytearray, stored: tuple[int, int], reduction: int
+) -> UInt8[np.ndarray, "h w 3"] | None:
+    """Pixels of a JPEG by `simplejpeg`, where it is installed; None where Pillow has to do it.
+
+    Both wrap the same decoder, libjpeg-turbo, and give the same pixels; Pillow keeps them in four
+    bytes each and copies them twice on the way to an array, which takes as long as the decoding.
+    `stored` is the size its header says. A reduced size is rounded up: the last row and column may
+    hold a part of a pixel.
+    """
+    decode = _simplejpeg()
+    if decode is None:
+        return None
+    height, width = (-(-side // reduction) for side in stored)
+    smallest = {"min_height": height, "min_width": width} if reduction > 1 else {}
+    try:
+        pixels = decode(content, "RGB", **smallest)
+    except ValueError:  # broken or of a rare kind: Pillow reads it, or says what is wrong
+        return None
+    return pixels if pixels.shape[:2] == (height, width) else None
+
+
+@cache
+def _simplejpeg() -> Callable[..., Any] | None:
+    try:
+        from simplejpeg import decode_jpeg as decode
+    except ImportError:
+        return None
+    return decode
+
+
+def _npy_pixels(content: bytes | bytearray) -> UInt8[np.ndarray, "h w 3"]:
+    pixels = read_npy(content)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"pixels are bytes, height x width x 3, got {pixels.dtype} {pixels.shape}")
+    return pixels if pixels.flags.writeable else pixels.copy()
+
+
+def _rgb(path: Path, image: Image.Image, levels: Levels) -> Image.Image:
     if image.mode in SIXTEEN_BIT:
-        return Image.fromarray(grey_to_bytes(np.asarray(image), levels)).convert("RGB")
+        return Image.fromarray(gray_to_bytes(np.asarray(image), levels)).convert("RGB")
     if image.mode == "F":
         raise ImageError(f"{path}: floating-point pixels are no colours; store 8 or 16 bits each")
     image.load()
@@ -427,6 +298,211 @@ def _average(pixels: UInt8[np.ndarray, "h w 3"], reduction: int) -> UInt8[np.nda
     rows, columns = pixels.shape[0] // reduction, pixels.shape[1] // reduction
     whole = Image.fromarray(pixels[: rows * reduction, : columns * reduction])
     return np.array(whole.reduce(reduction))
+
+
+def resize_image(
+    pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "k m 3"]:
+    """The whole image (RGB) at another size (height, width), bilinear, without aliasing."""
+    return resize_images(pixels[None], size)[0].transpose(1, 2, 0)
+
+
+def resize_images(
+    pixels: UInt8[np.ndarray, "n h w 3"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "n 3 k m"]:
+    """Images at another size, as `resize_image` makes them; together they take two thirds as long.
+
+    The colors of a pixel still lie side by side in memory.
+    """
+    # On bytes in one block this is four times as fast as Pillow's resize, with the same values.
+    planes = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).permute(0, 3, 1, 2)
+    return resize_bytes(planes, size).numpy()
+
+
+def resize_bytes(
+    images: UInt8[Tensor, "n 3 h w"], size: tuple[int, int], *, as_floats: bool = False
+) -> UInt8[Tensor, "n 3 k m"]:
+    """The same of tensors; `as_floats` computes in float32: on GPUs there is no other way."""
+    values = images.float() if as_floats else images
+    view = functional.interpolate(values, size, mode="bilinear", antialias=True)
+    return view.round().clamp(0, 255).to(torch.uint8) if as_floats else view
+
+
+def write_image(path: Path, pixels: UInt8[np.ndarray, "h w 3"], *, quality: int = 95) -> None:
+    """Write RGB as JPEG (quality 1 to 100) or PNG, by the ending of `path`; whole or not at all."""
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(f"{path}: images are written as {', '.join(IMAGE_SUFFIXES)}")
+    kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
+    with whole_file(path) as part:
+        Image.fromarray(pixels).save(part, kind, quality=quality)
+
+
+def write_png16(path: Path, values: UInt16[np.ndarray, "h w"]) -> None:
+    """Write 16-bit gray values; the file appears whole or not at all."""
+    with whole_file(path) as part:
+        Image.fromarray(values).save(part, "PNG")
+
+
+# 16-bit gray: one stretch from the lowest to the highest value of a whole source
+
+
+def gray_levels(files: Sequence[Path]) -> Levels:
+    """Lowest and highest value that 16-bit gray images of one source use.
+
+    None where they use more than half of what 16 bits hold, or where there are none: a thermal
+    camera uses a hundredth, of which the upper 8 bits alone would leave four grays. Evenly spread
+    images are opened, 32 at most.
+    """
+    ends: list[tuple[int, int]] = []
+    some = [path for path in files if path.suffix.lower() in GRAY_SUFFIXES]
+    for path in filter(is_gray16, some[:: max(1, -(-len(some) // MOST_SAMPLED))]):
+        with suppress(*BROKEN), open_image(path, path) as image:
+            ends.append(_ends(np.asarray(image)))
+    return _levels(ends)
+
+
+def is_gray16(path: Path) -> bool:
+    """Whether a file is gray of 16 bits; False for what cannot be opened."""
+    if path.suffix.lower() not in GRAY_SUFFIXES:
+        return False
+    with suppress(*BROKEN), open_image(path, path) as image:
+        return image.mode in SIXTEEN_BIT
+    return False
+
+
+def array_levels(values: Integer[np.ndarray, "..."]) -> Levels:
+    """The levels of one image."""
+    return _levels([_ends(values)] if values.size else [])
+
+
+def _ends(values: np.ndarray) -> tuple[int, int]:
+    low, high = np.percentile(values, OUTLIERS)
+    return int(low), int(high)
+
+
+def _levels(ends: list[tuple[int, int]]) -> Levels:
+    low = min((low for low, _ in ends), default=0)
+    high = max((high for _, high in ends), default=NO_VALUE)
+    return (low, max(high, low + 1)) if high - low < NO_VALUE // 2 else None
+
+
+@lru_cache(maxsize=1024)
+def _folder_levels(folder: Path, changed: int) -> Levels:
+    """The levels of all images of a folder, as it was when it changed last."""
+    names = sorted(n for n in os.listdir(folder) if n.lower().endswith(GRAY_SUFFIXES))
+    return gray_levels([folder / name for name in names])
+
+
+def gray_to_bytes(values: Integer[np.ndarray, "..."], levels: Levels) -> UInt8[np.ndarray, "..."]:
+    """16-bit values as 8 bits: from the lowest to the highest level, or the upper 8 bits."""
+    if levels is None:
+        return (values >> 8).clip(0, 255).astype(np.uint8)
+    low, high = levels
+    share = (values.astype(np.float32) - low) / (high - low)
+    return (255 * share.clip(0, 1)).round().astype(np.uint8)
+
+
+def stretch_note(levels: Levels) -> list[str]:
+    """What to say of levels: a line, or nothing."""
+    return [f"16-bit grey, {levels[0]} to {levels[1]} become 0 to 255"] if levels else []
+
+
+# Depth, labels and masks
+
+
+def check_shape(path: Path, shape: tuple[int, ...], image_size: tuple[int, int]) -> None:
+    """Refuse a map whose aspect ratio is not that of its image; another resolution is fine.
+
+    It would be stretched over the image, and each number then belongs to another pixel. Sizes are
+    (height, width); `path` is for the message.
+    """
+    (height, width), (rows, columns) = shape[:2], image_size
+    wanted = width * rows / columns
+    share = MOST_CUT if height == rows or width == columns else MOST_SQUEEZED
+    if abs(height - wanted) > max(1.0, share * height):  # a pixel is rounding
+        turned = abs(width - height * rows / columns) <= max(1.0, MOST_SQUEEZED * width)
+        raise ShapeError(
+            f"{path}: has {width} x {height} pixels, its image {columns} x {rows}: "
+            + ("rows and columns are swapped" if turned else "it is cut or stretched")
+            + "; give the whole view of the image, at any resolution"
+        )
+
+
+def read_shape(path: Path) -> tuple[int, int]:
+    """Size (height, width) of a depth map, label or mask; of a PNG only the header is read."""
+    if path.suffix.lower() in (".npy", ".npz"):
+        height, width = read_map(path).shape
+        return height, width
+    with _naming(path), open_image(path, path) as image:
+        return image.height, image.width
+
+
+def read_depth(
+    path: Path,
+    units_per_metre: int | float | None = None,
+    *,
+    image_size: tuple[int, int] | None = None,
+) -> Float32[np.ndarray, "h w"]:
+    """Measured depth in meters; 0 where there is no value.
+
+    That is where the file has 0 or less, nan, infinity, 65535 in 16 bits, or 10 km and more.
+
+    Args:
+        path: A 16-bit PNG; or .npy or .npz in meters, dense or sparse as scipy saves it.
+        units_per_metre: What 1 m is in the PNG, such as 5000 (TUM, Bonn) or 1000; a .npy or .npz
+            does not need it.
+        image_size: Size (height, width) of its image, which it has to fit; None does not ask.
+    """
+    depth = read_map(path, units_per_metre, image_size=image_size, full_is_none=True)
+    return np.where(depth < FARTHEST, depth, np.float32(0))
+
+
+def read_map(
+    path: Path,
+    units_per_metre: int | float | None = None,
+    *,
+    image_size: tuple[int, int] | None = None,
+    full_is_none: bool = False,
+) -> Float32[np.ndarray, "h w"]:
+    """Map of one number a pixel, as networks write them; 0 where it is not finite and positive.
+
+    As `read_depth`, but that 65535 in 16 bits is a value unless `full_is_none`: a disparity has its
+    nearest pixel there.
+    """
+    with _naming(path):
+        if path.suffix.lower() == ".npy":
+            depth = read_npy(read_bytes(path))
+        elif path.suffix.lower() == ".npz":
+            depth = _dense(path, read_npz(read_bytes(path)))
+            rows = depth.shape[0] if depth.ndim else 1
+            if reason := too_many_pixels((rows, depth.size // max(1, rows))):
+                raise ImageError(f"{path}: {reason}")
+        else:
+            depth = _png_depth(path, units_per_metre, full_is_none=full_is_none)
+    if full_is_none and depth.dtype == np.uint16:
+        depth = np.where(depth == NO_VALUE, 0, depth)
+    if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):
+        depth = depth[0] if depth.shape[0] == 1 else depth[..., 0]
+    if depth.ndim != 2 or depth.dtype.kind not in "fiu" or not depth.size:
+        raise ImageError(
+            f"{path}: a depth map is one number a pixel, height x width, "
+            f"got {depth.dtype} of shape {depth.shape}"
+        )
+    if image_size is not None:
+        check_shape(path, depth.shape, image_size)
+    depth = depth.astype(np.float32)
+    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+
+
+def read_mask(path: Path, *, image_size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
+    """Gray values of a mask image, as stored: in a motion mask 255 moves, 0 is static, 128 unknown.
+
+    It has to fit an image of `image_size` (height, width), if that is given.
+    """
+    with _naming(path), open_image(BytesIO(read_bytes(path)), path) as image:
+        if image_size is not None:
+            check_shape(path, (image.height, image.width), image_size)
+        return np.array(image.convert("L"))
 
 
 def _png_depth(
@@ -446,3 +522,26 @@ def _png_depth(
     if full_is_none:
         values = np.where(values == NO_VALUE, 0, values)
     return values / np.float32(units_per_metre)
+
+
+def _dense(path: Path, arrays: Mapping[str, np.ndarray]) -> Num[np.ndarray, "..."]:
+    """The array of an .npz: the only one, `depth`, or a sparse matrix of scipy (csr, csc, coo)."""
+    keys = set(arrays)
+    if not {"data", "shape"} <= keys:
+        if "depth" in keys or len(keys) == 1:
+            return arrays["depth" if "depth" in keys else keys.pop()]
+        raise ImageError(f"{path}: expected one array, or one named `depth`, got {sorted(keys)}")
+    if {"row", "col"} <= keys:
+        rows, columns = arrays["row"], arrays["col"]
+    else:
+        kind = bytes(arrays["format"].item()).decode() if "format" in keys else "csr"
+        if not {"indices", "indptr"} <= keys or kind not in ("csr", "csc"):
+            raise ImageError(f"{path}: sparse depth must be csr, csc or coo, got {kind}")
+        runs = np.repeat(np.arange(len(arrays["indptr"]) - 1), np.diff(arrays["indptr"]))
+        rows, columns = (runs, arrays["indices"])[:: 1 if kind == "csr" else -1]
+    shape = tuple(int(side) for side in arrays["shape"])
+    if len(shape) != 2 or not 0 < shape[0] * shape[1] <= MOST_PIXELS:
+        raise ImageError(f"{path}: a sparse depth map of shape {shape} is not read, {LIMIT}")
+    depth = np.zeros(shape, arrays["data"].dtype)
+    depth[rows, columns] = arrays["data"]
+    return depth

@@ -18,7 +18,7 @@ class SnippetSampler(Sampler[list[Key]]):
 
     Position p of the training is snippet `p % length` of the shuffled epoch `p // length`; step s
     takes the next `batch_size` positions. So an epoch sees each index once, a batch may reach into
-    the next epoch, and any step can be the first. A process gets a run of neighbours: the batches
+    the next epoch, and any step can be the first. A process gets a run of neighbors: the batches
     of all ranks, one after the other, are the batch of a single process.
 
     With weights an epoch is as long, but a snippet comes as often in it as its weight asks for,
@@ -33,9 +33,6 @@ class SnippetSampler(Sampler[list[Key]]):
         world: Number of processes.
         sizes: Number of training sizes; step s has number s % sizes.
         weights: Relative frequency of every snippet, positive; by default all are alike.
-
-    Raises:
-        ValueError: If there is nothing to draw from, or the batch does not divide evenly.
     """
 
     def __init__(
@@ -61,17 +58,11 @@ class SnippetSampler(Sampler[list[Key]]):
             raise ValueError(f"rank must be in [0, {world}), got {rank}")
         if start_step < 0:
             raise ValueError(f"start_step must be at least 0, got {start_step}")
-        self.length = length
-        self.batch_size = batch_size
-        self.seed = seed
-        self.start_step = start_step
-        self.rank = rank
-        self.world = world
-        self.sizes = sizes
-        self.weights = weights
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.start_step, self.rank, self.world = start_step, rank, world
+        self.sizes, self.weights = sizes, weights
 
     def __iter__(self) -> Iterator[list[Key]]:
-        """The batches of this process from `start_step` on, as the keys of their snippets."""
         share = self.batch_size // self.world
         position = self.start_step * self.batch_size + self.rank * share
         orders: dict[int, Int[np.ndarray, " n"]] = {}
@@ -86,12 +77,12 @@ class SnippetSampler(Sampler[list[Key]]):
 
     def _order(self, epoch: int) -> Int[np.ndarray, " n"]:
         rng = np.random.default_rng((ORDER, self.seed, epoch))
+        shuffled = rng.permutation(self.length)
         if self.weights is None:
-            return rng.permutation(self.length)
+            return shuffled
         # Systematic sampling: one comb with a random start over the summed weights takes each
         # snippet the whole number of times below or above its due. Laid over a random order, so
         # that chance alone decides which snippets of a rare kind come.
-        shuffled = rng.permutation(self.length)
         due = self.weights[shuffled].cumsum()
         comb = (np.arange(self.length) + rng.random()) / self.length * due[-1]
         drawn = shuffled[np.searchsorted(due, comb, side="right").clip(max=self.length - 1)]

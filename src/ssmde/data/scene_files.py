@@ -1,4 +1,8 @@
-"""The small text files of scene folders: cam.txt, poses.txt, scene.json and lists of scenes."""
+"""The small files of scene folders: cam.txt, poses.txt, scene.json, tracked points, lists.
+
+A file that is wrong is a `ValueError` that names it, the line and the value. Most readers give None
+where there is no file.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,25 +15,25 @@ from ssmde.console import shorten
 from ssmde.data.sequence import check_intrinsics, check_pose, turn_intrinsics
 from ssmde.io import read_json, read_lines, read_npz, whole_file, write_json, write_text
 
+TRACKED_POINTS, TRACKED_POSES = "tracked_points.npz", "tracked_poses.txt"
+TRACKED_INFO = "tracked.json"  # how far the motion can be trusted
+POINT_ARRAYS = ("frames", "counts", "pixels", "depth")
 LARGEST = 1e300  # number that is taken
 
 
 def read_intrinsics(
     path: Path, image_size: tuple[int, int], *, orientation: int = 1
 ) -> Float[np.ndarray, "3 3"] | None:
-    """Pinhole matrix for the upright images beside a cam.txt; None if the file does not exist.
+    """Pinhole matrix for the upright images beside a cam.txt.
 
     Args:
         path: Nine numbers, row by row, on three lines or on one, in pixels as they are stored.
         image_size: Size (height, width) of the upright images.
         orientation: What turns the stored pixels upright (EXIF), 1 to 8.
-
-    Raises:
-        ValueError: If it does not hold a pinhole matrix of such images.
     """
     if not path.is_file():
         return None
-    rows = [_numbers(path, i, line) for i, line in read_lines(path)]
+    rows = [_numbers(*line) for line in _lines(path)]
     if [len(row) for row in rows] not in ([3, 3, 3], [9]):
         raise ValueError(
             f"{path}: expected 3 lines of 3 numbers (fx 0 cx, 0 fy cy, 0 0 1), "
@@ -43,24 +47,19 @@ def read_intrinsics(
 
 
 def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:
-    """Camera-to-world matrices of a poses.txt, nan where unknown; None if there is no file.
+    """Camera-to-world matrices of a poses.txt for so many frames, nan where unknown.
 
-    Args:
-        path: One line a frame: 12 numbers, the upper rows of the matrix, or all 16. A line with a
-            nan, or of zeros, as some write where tracking was lost, is an unknown pose.
-        frames: Number of frames it must have.
-
-    Raises:
-        ValueError: If a line or their number is wrong, or a pose is no rotation and position.
+    One line a frame: 12 numbers, the upper rows of the matrix, or all 16. A line with a nan, or of
+    zeros, as some write where tracking was lost, is an unknown pose.
     """
     if not path.is_file():
         return None
-    lines = list(read_lines(path))
+    lines = _lines(path)
     if len(lines) != frames:
         raise ValueError(f"{path}: expected one line for each of {frames} frames, got {len(lines)}")
     poses = np.tile(np.eye(4), (frames, 1, 1))
-    for pose, (number, line) in zip(poses, lines, strict=True):
-        row, where = _numbers(path, number, line), f"{path}, line {number}"
+    for pose, (where, line) in zip(poses, lines, strict=True):
+        row = _numbers(where, line)
         if len(row) not in (12, 16):
             raise ValueError(f"{where}: expected 12 or 16 numbers, got {len(row)}")
         pose[:3] = _pose(row[:12], where)
@@ -71,85 +70,52 @@ def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:
     return poses
 
 
-def _pose(numbers: list[float], where: str) -> Float[np.ndarray, "3 4"]:
-    """The upper rows of a pose; nan where it is unknown, which some write as zeros."""
-    rows = np.reshape(numbers, (3, 4))
-    if np.isnan(rows).all() or not rows.any():
-        return np.full((3, 4), np.nan)
-    check_pose(rows, where=where)
-    return rows
-
-
 def read_tracked_poses(
     path: Path, frames: int
 ) -> tuple[Float[np.ndarray, "n 4 4"], Float[np.ndarray, " n"]] | None:
-    """Camera-to-world matrices and parts of a tracked_poses.txt; None if there is no file.
+    """Camera-to-world matrices and parts of a tracked_poses.txt for so many frames.
 
-    Args:
-        path: One line a frame: the part of the video, then the upper rows of the matrix.
-        frames: Number of frames it must have.
-
-    Raises:
-        ValueError: If a line or their number is wrong.
+    One line a frame: the part of the video, then the upper rows of the matrix.
     """
     if not path.is_file():
         return None
-    lines = [(i, line) for i, line in read_lines(path) if not line.startswith("#")]
+    lines = _lines(path, remarks=True)
     if len(lines) != frames:
         raise ValueError(
             f"{path}: expected one line for each of {frames} frames, got {len(lines)}; "
             "frames came or went: track the scene again"
         )
-    rows = [_numbers(path, number, line) for number, line in lines]
-    poses = list[np.ndarray]()
-    for (number, _), row in zip(lines, rows, strict=True):
+    rows = [(where, _numbers(where, line)) for where, line in lines]
+    poses = np.tile(np.eye(4), (frames, 1, 1))
+    for pose, (where, row) in zip(poses, rows, strict=True):
         if len(row) != 13:
-            raise ValueError(f"{path}, line {number}: expected 13 numbers, got {len(row)}")
-        pose = _pose(row[1:], f"{path}, line {number}")
+            raise ValueError(f"{where}: expected 13 numbers, got {len(row)}")
+        pose[:3] = _pose(row[1:], where)
         if np.isfinite(pose).all() and not np.isfinite(row[0]):
-            raise ValueError(f"{path}, line {number}: the part of the video is {row[0]}")
-        poses.append(pose)
-    whole = np.tile(np.eye(4), (frames, 1, 1))
-    whole[:, :3] = np.reshape(poses, (-1, 3, 4))
-    return whole, np.array([row[0] for row in rows])
+            raise ValueError(f"{where}: the part of the video is {row[0]}")
+    return poses, np.array([row[0] for _, row in rows])
 
 
 def read_timestamps(path: Path, frames: int) -> Float[np.ndarray, " n"] | None:
-    """Times of a timestamps.txt, in seconds; None if there is no file.
-
-    Args:
-        path: One number a frame; a line that begins with # is a remark.
-        frames: Number of frames it must have.
-
-    Raises:
-        ValueError: If a line or their number is wrong.
-    """
+    """Times of a timestamps.txt for so many frames, in seconds; one number a line."""
     if not path.is_file():
         return None
-    rows = [(i, _numbers(path, i, line)) for i, line in read_lines(path) if line[0] != "#"]
-    for number, row in rows:
+    rows = [(where, _numbers(where, line)) for where, line in _lines(path, remarks=True)]
+    for where, row in rows:
         if len(row) != 1 or not np.isfinite(row[0]):
-            raise ValueError(f"{path}, line {number}: expected one time in seconds, got {row}")
+            raise ValueError(f"{where}: expected one time in seconds, got {row}")
     if len(rows) != frames:
         raise ValueError(f"{path}: expected one time for each of {frames} frames, got {len(rows)}")
     return np.array([row[0] for _, row in rows])
 
 
 def read_scene_info(path: Path) -> dict[str, Any]:
-    """The object in a JSON file of a scene; empty if there is none.
-
-    Raises:
-        ValueError: If it is no JSON object.
-    """
+    """The object in a JSON file of a scene; empty if there is none."""
     return read_json(path) if path.exists() else {}
 
 
 def positive_number(info: dict[str, Any], key: str, path: Path) -> float | None:
-    """A number of a JSON object; None if it is absent or null.
-
-    Raises:
-        ValueError: If it is no positive number.
-    """
+    """A positive number of a JSON object read from `path`; None if it is absent or null."""
     value = info.get(key)
     if value is None:
         return None
@@ -158,63 +124,10 @@ def positive_number(info: dict[str, Any], key: str, path: Path) -> float | None:
     return float(value)
 
 
-def write_intrinsics(folder: Path, intrinsics: Float[np.ndarray, "3 3"]) -> None:
-    """Write a pinhole matrix, in pixels of the stored images, to the scene's cam.txt."""
-    _write(folder / "cam.txt", [" ".join(f"{x:.9g}" for x in row) for row in intrinsics])
-
-
-def write_poses(folder: Path, poses: Float[np.ndarray, "n 4 4"]) -> None:
-    """Write camera-to-world matrices, in metres, to the scene's poses.txt."""
-    rows = [" ".join(f"{x:.9g}" for x in pose[:3].ravel()) for pose in poses]
-    _write(folder / "poses.txt", rows)
-
-
-def write_tracked_poses(
-    folder: Path, poses: Float[np.ndarray, "n 4 4"], parts: Float[np.ndarray, " n"], note: str
-) -> None:
-    """Write what `read_tracked_poses` reads to the scene's tracked_poses.txt, under a note."""
-    rows = [
-        f"{part:.0f} " + " ".join(f"{x:.9g}" for x in pose[:3].ravel())
-        for pose, part in zip(poses, parts, strict=True)
-    ]
-    _write(folder / TRACKED_POSES, [f"# {note}", *rows])
-
-
-def write_timestamps(folder: Path, times: Float[np.ndarray, " n"]) -> None:
-    """Write the time of each frame, in seconds, to the scene's timestamps.txt."""
-    _write(folder / "timestamps.txt", [f"{time:.6f}" for time in times])
-
-
-TRACKED_POINTS, TRACKED_POSES = "tracked_points.npz", "tracked_poses.txt"
-TRACKED_INFO = "tracked.json"  # how far the motion can be trusted
-POINT_ARRAYS = ("frames", "counts", "pixels", "depth")
-
-
-def write_tracked_points(
-    folder: Path, points: Mapping[int, tuple[Float[np.ndarray, "_ 2"], Float[np.ndarray, "_"]]]
-) -> None:
-    """Write image points, in pixels, and their depth, by the index of their frame."""
-    frames = sorted(points)
-    empty = (np.zeros((0, 2)), np.zeros(0))
-    pixels, depth = (
-        np.concatenate([points[i][k] for i in frames] or [empty[k]]).astype(np.float32)
-        for k in (0, 1)
-    )
-    counts = np.array([len(points[i][1]) for i in frames], dtype=np.int64)
-    with whole_file(folder / TRACKED_POINTS) as part, part.open("wb") as file:
-        np.savez_compressed(
-            file, frames=np.array(frames, np.int64), counts=counts, pixels=pixels, depth=depth
-        )
-
-
 def read_tracked_points(
     path: Path,
 ) -> dict[int, tuple[Float32[np.ndarray, "_ 2"], Float32[np.ndarray, "_"]]]:
-    """Image points, in pixels, and their depth, by the index of their frame.
-
-    Raises:
-        ValueError: If the file does not exist, or is broken.
-    """
+    """Image points, in pixels, and their depth, by the index of their frame."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; `ssmde track {path.parent.parent}` writes it")
     try:
@@ -235,6 +148,46 @@ def read_tracked_points(
     return dict(zip(frames.tolist(), parts, strict=True)) if len(frames) else {}
 
 
+def write_intrinsics(folder: Path, intrinsics: Float[np.ndarray, "3 3"]) -> None:
+    """Write a pinhole matrix, in pixels of the stored images, to the scene's cam.txt."""
+    _write(folder / "cam.txt", [_words(row) for row in intrinsics])
+
+
+def write_poses(folder: Path, poses: Float[np.ndarray, "n 4 4"]) -> None:
+    """Write camera-to-world matrices, in meters, to the scene's poses.txt."""
+    _write(folder / "poses.txt", [_words(pose[:3]) for pose in poses])
+
+
+def write_tracked_poses(
+    folder: Path, poses: Float[np.ndarray, "n 4 4"], parts: Float[np.ndarray, " n"], note: str
+) -> None:
+    """Write what `read_tracked_poses` reads to the scene's tracked_poses.txt, under a note."""
+    rows = [f"{part:.0f} {_words(pose[:3])}" for pose, part in zip(poses, parts, strict=True)]
+    _write(folder / TRACKED_POSES, [f"# {note}", *rows])
+
+
+def write_timestamps(folder: Path, times: Float[np.ndarray, " n"]) -> None:
+    """Write the time of each frame, in seconds, to the scene's timestamps.txt."""
+    _write(folder / "timestamps.txt", [f"{time:.6f}" for time in times])
+
+
+def write_tracked_points(
+    folder: Path, points: Mapping[int, tuple[Float[np.ndarray, "_ 2"], Float[np.ndarray, "_"]]]
+) -> None:
+    """Write image points, in pixels, and their depth, by the index of their frame."""
+    frames = sorted(points)
+    empty = (np.zeros((0, 2)), np.zeros(0))
+    pixels, depth = (
+        np.concatenate([points[i][k] for i in frames] or [empty[k]]).astype(np.float32)
+        for k in (0, 1)
+    )
+    counts = np.array([len(points[i][1]) for i in frames], dtype=np.int64)
+    with whole_file(folder / TRACKED_POINTS) as part, part.open("wb") as file:
+        np.savez_compressed(
+            file, frames=np.array(frames, np.int64), counts=counts, pixels=pixels, depth=depth
+        )
+
+
 def write_scene_info(folder: Path, info: Mapping[str, Any]) -> None:
     """Write source, licence, fps, depth_units_per_metre and notes to the scene's scene.json."""
     write_json(folder / "scene.json", dict(info))
@@ -245,14 +198,31 @@ def write_list(root: Path, split: Literal["train", "val", "test"], names: list[s
     _write(root / f"{split}.txt", names)
 
 
-def _write(path: Path, lines: list[str]) -> None:
-    write_text(path, "".join(f"{line}\n" for line in lines))
+def _lines(path: Path, *, remarks: bool = False) -> list[tuple[str, str]]:
+    """Place and text of each line; with `remarks`, lines that begin with # are left out."""
+    lines = [line for line in read_lines(path) if not remarks or line[1][0] != "#"]
+    return [(f"{path}, line {number}", line) for number, line in lines]
 
 
-def _numbers(path: Path, number: int, line: str) -> list[float]:
+def _numbers(where: str, line: str) -> list[float]:
     try:
         return [float(word) for word in line.replace(",", " ").split()]
     except ValueError as error:
-        raise ValueError(
-            f"{path}, line {number}: expected numbers, got {shorten(line)!r}"
-        ) from error
+        raise ValueError(f"{where}: expected numbers, got {shorten(line)!r}") from error
+
+
+def _pose(numbers: list[float], where: str) -> Float[np.ndarray, "3 4"]:
+    """The upper rows of a pose; nan where it is unknown, which some write as zeros."""
+    rows = np.reshape(numbers, (3, 4))
+    if np.isnan(rows).all() or not rows.any():
+        return np.full((3, 4), np.nan)
+    check_pose(rows, where=where)
+    return rows
+
+
+def _words(numbers: Float[np.ndarray, "..."]) -> str:
+    return " ".join(f"{x:.9g}" for x in numbers.ravel())
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    write_text(path, "".join(f"{line}\n" for line in lines))

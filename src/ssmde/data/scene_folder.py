@@ -1,50 +1,43 @@
-"""Scene folders: what a folder of frames says about itself, read into sequences and written.
+"""Scene folders: what a folder of frames says about itself, read into sequences.
 
 DATA/train.txt, val.txt, test.txt      scene names, one a line
 DATA/<scene>/<frame>.jpg|png           in name order, numbers by their value
 DATA/<scene>/cam.txt                   3 x 3, pixels of the stored images
-DATA/<scene>/depth/                    truth: PNG16 with the unit in scene.json, .npy/.npz metres
+DATA/<scene>/depth/                    measured: PNG16 with the unit in scene.json, .npy/.npz meters
 DATA/<scene>/pseudo_depth/             labels of another network, and label.json
-DATA/<scene>/poses.txt                 12 or 16 numbers a frame, camera to world, metres
+DATA/<scene>/poses.txt                 12 or 16 numbers a frame, camera to world, meters
 DATA/<scene>/tracked_poses.txt         what `ssmde track` found: part of the video, 12 numbers
 DATA/<scene>/timestamps.txt            seconds, one a frame, where frames are not evenly spaced
 DATA/<scene>/motion_mask/              255 moving, 0 static, 128 unknown
 DATA/<scene>/scene.json                source, licence, fps, depth_units_per_metre, notes
 
-The packs published with sc_depth_pl (`training/<scene>`, `leres_depth/`) are read as they are.
+The packs published with sc_depth_pl (`training/<scene>`, `leres_depth/`) are read as they are. What
+is missing (`FileNotFoundError`) or wrong (`ValueError`) is named with its file and the remedy.
 """
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Shaped
 
 from ssmde.console import did_you_mean, shorten
-from ssmde.data.files import (
-    IMAGE_SUFFIXES,
-    Files,
-    files_of,
-    frame_order,
-    holds_images,
-    in_name_order,
-    list_images,
-    list_names,
-    stem,
-)
 from ssmde.data.images import (
     DEPTH_SUFFIXES,
+    IMAGE_SUFFIXES,
     ImageError,
     check_shape,
+    not_read,
     read_orientation,
     read_shape,
     read_size,
 )
-from ssmde.data.pack import is_packed, read_pack
 from ssmde.data.scene_files import (
     positive_number,
     read_intrinsics,
@@ -52,25 +45,10 @@ from ssmde.data.scene_files import (
     read_scene_info,
     read_timestamps,
     read_tracked_poses,
-    write_intrinsics,
-    write_list,
-    write_poses,
-    write_scene_info,
 )
 from ssmde.data.sequence import FrameSequence, Paths
-from ssmde.io import natural_order, read_lines
-
-__all__ = [
-    "Split",
-    "in_name_order",
-    "list_images",
-    "read_scene",
-    "read_scenes",
-    "write_intrinsics",
-    "write_list",
-    "write_poses",
-    "write_scene_info",
-]
+from ssmde.data.shards import is_packed, read_pack
+from ssmde.io import are_decimal, decimal_order, natural_order, read_lines
 
 Split = Literal["train", "val", "test", "all"]
 
@@ -88,10 +66,6 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
         root: Folder of scene folders, a single scene folder, or packed data, here or behind a URL.
         split: `train`, `val`, `test` (needs a test.txt) or `all`.
         every_size: Open every image to see that all of a scene have one size; else only three.
-
-    Raises:
-        FileNotFoundError: If the folder, a list or a scene that a list names does not exist.
-        ValueError: If there are no scenes, two have one name, or a scene is faulty.
     """
     if is_packed(root):
         return read_pack(root, split)
@@ -115,7 +89,12 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
             f"{root}: val.txt and test.txt name every scene, none is left for training"
         )
     scenes = [read(root / name) for name in train]
-    return scenes if lists["val"] else _last_tenth(scenes, keep=split == "val")
+    if lists["val"]:
+        return scenes
+    cuts = [(s, len(s) - max(1, len(s) // VALIDATION_SHARE)) for s in scenes]
+    if split == "val":
+        return [scene.part(cut, len(scene)) for scene, cut in cuts]
+    return [scene.part(0, cut) for scene, cut in cuts if cut]
 
 
 def scene_name(folder: Path, root: Path | None = None) -> str:
@@ -138,20 +117,12 @@ def read_scene(
     An image that cannot be opened, or has another size, is left for the reader of frames to skip
     and report. So is a map of depth, labels or motion, but for the first of each kind: where that
     has another shape than the images, all will.
-
-    Args:
-        folder: The scene folder.
-        root: The data folder it belongs to, from which its name begins.
-        every_size: Open every image, and refuse one of another size.
-
-    Raises:
-        FileNotFoundError: If the folder does not exist.
-        ValueError: If it has no images, images of two sizes, maps of another shape, or a file about
-            them that is wrong; the message names the file.
+    Its name begins at `root`, the data folder it belongs to. `every_size` opens every image, and
+    refuses one of another size.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such scene folder")
-    images: Files[Path] = files_of(folder, list_names(folder, IMAGE_SUFFIXES))
+    images = files_of(folder, list_names(folder, IMAGE_SUFFIXES))
     if not images:
         raise ValueError(
             f"{folder}: a scene folder holds images ({', '.join(IMAGE_SUFFIXES)}), found none; "
@@ -188,13 +159,31 @@ def read_scene(
     )
 
 
+def common_orientation(images: Sequence[Path]) -> int:
+    """What turns the images upright (EXIF): of the first, the middle and the last that can be read.
+
+    If they differ, they have no camera in common, and are refused.
+    """
+    found: dict[int, Path] = {}
+    for index in (0, len(images) // 2, len(images) - 1):
+        with suppress(ImageError):  # whoever reads the frames says so
+            found.setdefault(read_orientation(images[index]), images[index])
+    if len(found) > 1:
+        marks = ", ".join(f"{path} has {mark}" for mark, path in found.items())
+        raise ValueError(
+            f"images of one scene are turned in different ways by their orientation marks (EXIF): "
+            f"{marks}; `ssmde prepare` writes them upright"
+        )
+    return next(iter(found), 1)
+
+
 def _data_root(root: Path) -> Path:
     """The folder that holds the scenes: the published packs keep them in `training`."""
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such data folder; give the folder of scene folders")
     lists = any((root / f"{split}.txt").is_file() for split in ("train", "val", "test"))
     inner = root / "training"
-    return inner if inner.is_dir() and not lists and not holds_images(inner) else root
+    return inner if inner.is_dir() and not lists and not _holds_images(inner) else root
 
 
 def _check_names(root: Path, listed: list[str]) -> None:
@@ -212,11 +201,11 @@ def _check_names(root: Path, listed: list[str]) -> None:
 
 def _scene_names(root: Path, listed: list[str]) -> list[str]:
     """Every folder with images, and those of a list; the folder itself if it has some."""
-    if holds_images(root):
+    if _holds_images(root):
         return ["."]
     with os.scandir(root) as entries:
         names = [e.name for e in entries if e.name[0] != "." and e.is_dir()]
-    names = [name for name in sorted(names, key=natural_order) if holds_images(root / name)]
+    names = [name for name in sorted(names, key=natural_order) if _holds_images(root / name)]
     names += [name for name in listed if name not in names]
     if not names:
         raise ValueError(
@@ -236,23 +225,14 @@ def _read_list(root: Path, split: str) -> list[str]:
         raise ValueError(f"{path}: the list is empty; name one scene a line or delete the file")
     for number, name in lines:
         if not (root / name).is_dir():
-            folders = sorted(f.name for f in root.iterdir() if f.is_dir())
-            hint = did_you_mean(name, folders)
+            hint = did_you_mean(name, sorted(f.name for f in root.iterdir() if f.is_dir()))
             raise FileNotFoundError(
                 f"{path}, line {number}: scene '{name}' is no folder in {root}; {hint}"
             )
     return list(dict.fromkeys(os.path.normpath(name) for _, name in lines))
 
 
-def _last_tenth(scenes: list[FrameSequence], *, keep: bool) -> list[FrameSequence]:
-    """The last tenth of each scene, or what is before it."""
-    cuts = [(s, len(s) - max(1, len(s) // VALIDATION_SHARE)) for s in scenes]
-    if keep:
-        return [scene.part(cut, len(scene)) for scene, cut in cuts]
-    return [scene.part(0, cut) for scene, cut in cuts if cut]
-
-
-def _common_size(images: Files[Path], *, of_all: bool) -> tuple[int, int]:
+def _common_size(images: Sequence[Path], *, of_all: bool) -> tuple[int, int]:
     """Size (height, width) all images share; those that cannot be opened do not count.
 
     Unless `of_all`, the first, the middle and the last of those that can be opened have to do:
@@ -280,25 +260,6 @@ def _common_size(images: Files[Path], *, of_all: bool) -> tuple[int, int]:
     return found[first]
 
 
-def common_orientation(images: Sequence[Path]) -> int:
-    """What turns the images upright (EXIF): of the first, the middle and the last that can be read.
-
-    Raises:
-        ValueError: If they differ: then they have no camera in common.
-    """
-    found: dict[int, Path] = {}
-    for index in (0, len(images) // 2, len(images) - 1):
-        with suppress(ImageError):  # whoever reads the frames says so
-            found.setdefault(read_orientation(images[index]), images[index])
-    if len(found) > 1:
-        marks = ", ".join(f"{path} has {mark}" for mark, path in found.items())
-        raise ValueError(
-            f"images of one scene are turned in different ways by their orientation marks (EXIF): "
-            f"{marks}; `ssmde prepare` writes them upright"
-        )
-    return next(iter(found), 1)
-
-
 def _check_first(maps: Paths, image_size: tuple[int, int]) -> None:
     """Refuse maps of which the first has another shape than the images."""
     path = next((path for path in maps if path is not None), None)
@@ -311,7 +272,7 @@ def _check_first(maps: Paths, image_size: tuple[int, int]) -> None:
     check_shape(path, shape, image_size)
 
 
-def _matching(folder: Path, images: Files[Path], suffixes: tuple[str, ...]) -> Paths | None:
+def _matching(folder: Path, images: "Files", suffixes: tuple[str, ...]) -> Paths | None:
     """For each image the file of the same name in `folder`, or None; None without a folder."""
     if not folder.is_dir():
         return None
@@ -330,7 +291,7 @@ def _matching(folder: Path, images: Files[Path], suffixes: tuple[str, ...]) -> P
     )
 
 
-def _pseudo_depth(folder: Path, images: Files[Path]) -> tuple[Paths | None, dict[str, Any]]:
+def _pseudo_depth(folder: Path, images: "Files") -> tuple[Paths | None, dict[str, Any]]:
     """Label files and what is known about them; `leres_depth` holds depth up to an affine map."""
     for name, source in (("pseudo_depth", ""), ("leres_depth", "leres")):
         if labels := _matching(folder / name, images, DEPTH_SUFFIXES):
@@ -348,3 +309,112 @@ def _pseudo_depth(folder: Path, images: Files[Path]) -> tuple[Paths | None, dict
             about = {f"pseudo_depth_{key}": info[key] for key in ("kind", "affine", "source")}
             return labels, about
     return None, {}
+
+
+# The files of a folder
+
+
+class Files(Sequence[Any]):
+    """Files of a folder, one a frame; None where the name is empty.
+
+    A `Path` takes half a kilobyte, and objects are copied into every worker process once somebody
+    looks at them. So the names lie in one array of bytes, a million in a few megabytes, and a path
+    is made when it is asked for. Names are as `os.fsencode` has them.
+    """
+
+    def __init__(self, folder: Path, names: Shaped[np.ndarray, " n"]) -> None:
+        self.folder, self.names = folder, names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return Files(self.folder, self.names[index])
+        name = os.fsdecode(bytes(self.names[index]))
+        return self.folder / name if name else None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def files_of(folder: Path, names: list[str]) -> Files:
+    """Files of these names, in this order; an empty name is no file."""
+    return Files(folder, np.array([os.fsencode(name) for name in names]))
+
+
+def list_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
+    """Names in a folder with one of these endings, hidden ones left out, in name order."""
+    names = [n for n in os.listdir(folder) if n[0] != "." and n.lower().endswith(suffixes)]
+    return sort_names(folder, [name for name in names if name.lower() not in suffixes])
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Images of a folder in the order of their names, numbers by their value."""
+    return [folder / name for name in list_names(folder, IMAGE_SUFFIXES)]
+
+
+def in_name_order(images: list[Path]) -> list[Path]:
+    """Images of one folder in the order of `sort_names`."""
+    by_name = {image.name: image for image in images}
+    folder = images[0].parent if images else Path()
+    return [by_name[name] for name in sort_names(folder, list(by_name))]
+
+
+def left_out(folder: Path, taken: tuple[str, ...]) -> str:
+    """Files of a folder whose ending is not `taken`, counted by ending; empty if there are none.
+
+    Hidden ones and cam.txt do not count.
+    """
+    names = [n.lower() for n in os.listdir(folder) if n[0] != "." and n != "cam.txt"]
+    others = [n for n in names if not n.endswith(taken) and (folder / n).suffix]
+    counts = Counter(Path(name).suffix for name in others)
+    told = [
+        f"{count} {ending}" + (f" ({not_read('HEIC')})" if ending in (".heic", ".heif") else "")
+        for ending, count in sorted(counts.items())
+    ]
+    return ", ".join(told)
+
+
+def sort_names(folder: Path, names: list[str]) -> list[str]:
+    """Names in order, numbers by their value; one frame in two files is refused."""
+    if _plain_order(names):
+        return sorted(names)
+    ordered = sorted(names, key=frame_order(names))
+    for name, following in pairwise(ordered):
+        if stem(name) == stem(following):
+            raise ValueError(f"{folder}: {name} and {following} are one frame; keep one")
+    return ordered
+
+
+def frame_order(names: Iterable[str]) -> Callable[[str], Any]:
+    """Key that sorts names of files as their frames follow: numbers, whole or decimal, by value."""
+    order = decimal_order if are_decimal(map(stem, names)) else natural_order
+    return lambda name: order(stem(name))
+
+
+def stem(name: str) -> str:
+    """A file's name without its ending."""
+    return name.rpartition(".")[0] or name
+
+
+def _holds_images(folder: Path) -> bool:
+    """Whether an image lies in a folder; looks no further than the first."""
+    with os.scandir(folder) as entries:
+        return any(e.name[0] != "." and e.name.lower().endswith(IMAGE_SUFFIXES) for e in entries)
+
+
+def _plain_order(names: list[str]) -> bool:
+    """True where the order of letters is that of numbers: digits stand at the same places in all.
+
+    It is so in nearly every folder, and sorting by numbers is ten times as slow.
+    """
+    if not names or not all(map(str.isascii, names)) or len(set(map(len, names))) != 1:
+        return False
+    if len({name.rpartition(".")[2] for name in names}) != 1:
+        return False
+    letters = np.array(names, dtype="S").view(np.uint8).reshape(len(names), -1)
+    digits = (letters >= ord("0")) & (letters <= ord("9"))
+    return bool((digits == digits[0]).all())

@@ -17,17 +17,11 @@ Paths = Sequence[Path | None]
 
 # Fields with one entry a frame, beside the images.
 PER_FRAME = (
-    "depth",
-    "poses",
-    "tracked_poses",
-    "tracked_parts",
-    "tracked_points",
-    "motion_masks",
-    "pseudo_depth",
-    "timestamps",
-)
+    "depth", "poses", "tracked_poses", "tracked_parts", "tracked_points", "motion_masks",
+    "pseudo_depth", "timestamps",
+)  # fmt: skip
 ROTATION_SLACK = 0.01  # of R R^T from the identity: numbers are written with few digits
-NORMALISED_FOCAL = 10.0  # a focal length below this many pixels is a share of the image size
+NORMALIZED_FOCAL = 10.0  # a focal length below this many pixels is a share of the image size
 MOST_FOCAL = 1e5  # of the longer side, and its inverse: 0.0006 and 179.998 degrees
 
 
@@ -70,7 +64,6 @@ class FrameSequence:
     """Time of each frame, in seconds; increasing."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a sequence."""
         if not self.images:
             raise ValueError(f"scene '{self.name}' has no images")
         if min(self.image_size) < 1:
@@ -93,7 +86,6 @@ class FrameSequence:
             check_intrinsics(self.intrinsics, self.image_size, where=f"scene '{self.name}'")
 
     def __len__(self) -> int:
-        """Number of frames."""
         return len(self.images)
 
     def frame_name(self, index: int) -> str:
@@ -113,17 +105,9 @@ class FrameSequence:
 def check_intrinsics(
     intrinsics: Float[np.ndarray, "3 3"], image_size: tuple[int, int], *, where: str
 ) -> None:
-    """Refuse a matrix that is no pinhole camera of this image size.
+    """Refuse a matrix that is no pinhole camera of this image size (height, width), in pixels.
 
-    Args:
-        intrinsics: Pinhole matrix, in pixels.
-        image_size: Size (height, width) of the images, in pixels.
-        where: File or scene the matrix came from, for the message.
-
-    Raises:
-        ValueError: If a number is not finite, the last row is not 0 0 1, there is skew, a focal
-            length is not positive or no lens has it, the matrix is normalised to an image of size
-            1, or the principal point lies outside the image.
+    `where` is the file or scene the matrix came from, for the message.
     """
     height, width = image_size
     if not np.isfinite(intrinsics).all():
@@ -144,7 +128,7 @@ def check_intrinsics(
             f"{where}: focal lengths are in pixels of an image of {width} x {height}, got fx "
             f"{fx:g}, fy {fy:g}"
         )
-    if max(fx, fy) < NORMALISED_FOCAL and 0 <= cx <= 1 and 0 <= cy <= 1 < min(width, height):
+    if max(fx, fy) < NORMALIZED_FOCAL and 0 <= cx <= 1 and 0 <= cy <= 1 < min(width, height):
         raise ValueError(
             f"{where}: intrinsics look normalised to an image of size 1 (fx {fx:g}, cx {cx:g}); "
             f"give pixels: multiply the first row by the width {width}, "
@@ -162,14 +146,9 @@ def check_intrinsics(
 def intrinsics_at(
     intrinsics: Float[np.ndarray, "3 3"], of_size: tuple[int, int], size: tuple[int, int]
 ) -> Float64[np.ndarray, "3 3"] | None:
-    """The pinhole matrix of one image size for the same view at another size.
+    """The pinhole matrix of an image of one size (height, width) for the same view at another.
 
     None where the shapes differ: then it is another view, or was cut.
-
-    Args:
-        intrinsics: In pixels of an image of `of_size`.
-        of_size: Size (height, width) it belongs to.
-        size: Size (height, width) it is wanted for.
     """
     y, x = size[0] / of_size[0], size[1] / of_size[1]
     if abs(size[1] - of_size[1] * y) > 1 and abs(size[0] - of_size[0] * x) > 1:  # a pixel: rounding
@@ -180,13 +159,7 @@ def intrinsics_at(
 def turn_intrinsics(
     intrinsics: Float[np.ndarray, "3 3"], size: tuple[int, int], orientation: int
 ) -> Float[np.ndarray, "3 3"]:
-    """The pinhole matrix after an image is set upright.
-
-    Args:
-        intrinsics: In pixels of the image as it is stored.
-        size: Its size (height, width) as it is stored.
-        orientation: EXIF orientation, 1 to 8.
-    """
+    """The pinhole matrix after an image of this stored size is set upright (EXIF, 1 to 8)."""
     height, width = size
     (fx, _, cx), (_, fy, cy) = intrinsics[:2].tolist()
     if orientation in (2, 3, 7, 8):  # the columns run the other way
@@ -211,14 +184,9 @@ def from_hfov(size: tuple[int, int], hfov_degrees: float | int) -> Float64[np.nd
 
 
 def check_pose(pose: Float[np.ndarray, "_ 4"], *, where: str) -> None:
-    """Refuse a matrix that is no rigid motion.
+    """Refuse a matrix, or its upper three rows, that is no rigid motion.
 
-    Args:
-        pose: Its upper three rows, or all four.
-        where: File and line it came from, for the message.
-
-    Raises:
-        ValueError: If a number is not finite, or the rotation scales, shears or mirrors.
+    `where` is the file and line it came from, for the message.
     """
     R = pose[:3, :3]
     if not np.isfinite(pose).all():

@@ -1,25 +1,33 @@
-"""Video files: frames in, frames out, one at a time, so that length costs no memory."""
+"""Video files: frames in, frames out, one at a time, so that length costs no memory.
 
+Frames are those that a player shows: of the right stream, whole, upright, in square pixels, in
+their times. Readers raise a `VideoError` that names the file where it is missing, no video, or has
+no frame that can be decoded.
+"""
+
+import heapq
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import av
+import av.error
+import av.filter
 import numpy as np
-from jaxtyping import UInt8
+from av.sidedata.sidedata import Type
+from jaxtyping import Float, Float32, UInt8, UInt16
 
-from ssmde.data.decoding import VideoError, VideoNotes, decode, open_film, rate_of, size_of
-from ssmde.data.opening import READABLE, phone_format
+from ssmde.console import ranges
+from ssmde.data.images import MOST_PIXELS, READABLE, phone_format, too_many_pixels
 from ssmde.io import whole_file
 
-__all__ = [
-    "VIDEO_SUFFIXES", "GreyFrame", "VideoError", "VideoFrame", "VideoInfo", "VideoNotes", "is_film",
-    "read_chosen_frames", "read_frames", "read_grey_frames", "video_info", "write_video",
-]  # fmt: skip
 VIDEO_SUFFIXES = (
     ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv",
     ".mts", ".m2ts", ".3gp", ".flv", ".vob", ".h264", ".hevc",
@@ -27,6 +35,40 @@ VIDEO_SUFFIXES = (
 NO_FILMS = re.compile("tty|image2|_pipe|hls|concat|dash")  # formats of text, stills and lists
 CODECS = ("libx264", "mpeg4")  # the first one that this PyAV was built with
 QUALITY = {"libx264": {"crf": "20"}, "mpeg4": {"qscale": "3"}}
+FALLBACK_FPS = 25  # for streams that state no rate
+PROBED = 2000  # packets that tell a film from a still picture
+USUAL = 9  # steps of time whose median is the usual one
+PAUSE = 1.0  # seconds, and ten usual steps, from which the camera was stopped in between
+EVEN = 0.1  # share by which a step of an even film may differ; some count in milliseconds
+FORGETFUL = re.compile("matroska|mpeg")  # containers that lose packets without a word
+OTHER_CLOCK = 3600.0  # seconds without a frame: times of another clock
+STRANGEST_PIXEL = 4  # times as wide as high, or the other way round: more is an error of the file
+LOST = "frames that cannot be decoded are left out"
+DEINTERLACE = "mode=send_frame:deint=interlaced"  # one frame out for each frame in
+
+
+class VideoError(ValueError):
+    """A file that should hold a video and does not, or not all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoNotes:
+    """What was noticed while a film was read, for a report."""
+
+    found: dict[str, list[int]] = field(default_factory=dict)
+    """Numbers of frames by what is said of them; none where it is said of the film."""
+
+    def add(self, text: str, *numbers: int) -> None:
+        """Remember what is said of a film, or of these frames."""
+        self.found.setdefault(text, []).extend(numbers)
+
+    @property
+    def lines(self) -> list[str]:
+        """One line for each."""
+        return [
+            f"{text}: {ranges(sorted(set(numbers)))}" if numbers else text
+            for text, numbers in self.found.items()
+        ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,30 +102,81 @@ class VideoFrame:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class GreyFrame:
-    """A small picture of one frame, upright."""
+class GrayFrame:
+    """A small picture of one frame, upright; other fields as in `VideoFrame`."""
 
     time: float | None
-    """When it is shown, in seconds; None if the file does not say."""
-    grey: UInt8[np.ndarray, "h w"]
+    gray: UInt8[np.ndarray, "h w"]
     """Brightness, 0 to 255."""
     number: int = 0
-    """As in `VideoFrame`."""
     begins: bool = False
-    """As in `VideoFrame`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Decoded:
+    """A frame as FFmpeg gives it, and what makes it what a player shows."""
+
+    number: int
+    """Place in the film, from 0; frames that cannot be decoded have one as well."""
+    frame: Any
+    time: float | None
+    """In seconds, growing from frame to frame; None if the file does not say."""
+    pixel_shape: Fraction
+    """Width of a stored pixel divided by its height."""
+    colors: tuple[int, int] = (0, 0)
+    """FFmpeg's numbers of the transfer curve and of the primaries."""
+    turn: tuple[bool, bool, bool]
+    """Whether rows become columns, and whether the columns, the rows, are mirrored after that."""
+    begins: bool = False
+    """True where it does not continue the frame before: after a pause, or at another size."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width as a player shows it, in pixels."""
+        width = max(1, round(self.frame.width * self.pixel_shape))
+        return (width, self.frame.height) if self.turn[0] else (self.frame.height, width)
+
+    def pixels(self) -> UInt8[np.ndarray, "h w 3"]:
+        """RGB, upright, in square pixels."""
+        return self._upright(self._pixels(self.size))
+
+    def gray(self, longest_side: int) -> UInt8[np.ndarray, "h w"]:
+        """Brightness, upright; a larger frame becomes so small."""
+        scale = min(1, longest_side / max(self.size))
+        height, width = (max(1, round(side * scale)) for side in self.size)
+        if self.colors[0] in CURVES:
+            return self._upright(self._pixels((height, width)).mean(axis=2).astype(np.uint8))
+        return self._upright(self._scaled((height, width), "gray", "AREA").to_ndarray())
+
+    def _pixels(self, size: tuple[int, int]) -> np.ndarray:
+        if self.colors[0] in CURVES:
+            high = self._scaled(size, "rgb48le", "BICUBIC").to_ndarray()
+            return to_standard_range(high, *self.colors)
+        return self._scaled(size, "rgb24", "BICUBIC").to_ndarray()
+
+    def _scaled(self, size: tuple[int, int], kind: str, interpolation: str) -> Any:
+        height, width = size[::-1] if self.turn[0] else size
+        if (height, width) == (self.frame.height, self.frame.width):
+            return self.frame.reformat(format=kind)
+        return self.frame.reformat(
+            width=width, height=height, format=kind, interpolation=interpolation
+        )
+
+    def _upright(self, pixels: np.ndarray) -> np.ndarray:
+        across, mirrored, upside_down = self.turn
+        pixels = pixels.swapaxes(0, 1) if across else pixels
+        pixels = pixels[:, ::-1] if mirrored else pixels
+        return np.ascontiguousarray(pixels[::-1] if upside_down else pixels)
 
 
 def video_info(path: Path) -> VideoInfo:
-    """Rate, length and tags of a video, from its head.
-
-    Raises:
-        VideoError: If the file is missing or no video.
-    """
+    """Rate, length and tags of a video, from its head."""
     with open_film(path) as (container, stream):
+        context = stream.codec_context
         return VideoInfo(
-            fps=float(rate_of(stream)),
+            fps=float(_rate_of(stream)),
             frames=stream.frames,
-            size=size_of(stream),
+            size=(context.height, max(1, round(context.width * _pixel_shape(stream)))),
             tags={**container.metadata, **stream.metadata},
         )
 
@@ -104,11 +197,7 @@ def is_film(path: Path) -> bool:
 
 
 def read_frames(path: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """Frames of a video in the order they are shown: RGB, upright as a player shows them.
-
-    Raises:
-        VideoError: If the file is missing, no video, or without a frame that can be decoded.
-    """
+    """Frames of a video in the order they are shown: RGB, upright as a player shows them."""
     return (frame.pixels for frame in read_chosen_frames(path, lambda _: True))
 
 
@@ -117,13 +206,7 @@ def read_chosen_frames(
 ) -> Generator[VideoFrame]:
     """Those frames of a video whose number is wanted, with their times.
 
-    Args:
-        path: The file.
-        wanted: Says of a frame's number whether it is wanted; the others cost no conversion.
-        notes: Gets what was noticed.
-
-    Raises:
-        VideoError: As `read_frames`.
+    The others cost no conversion. `notes` get what was noticed.
     """
     begins = False
     with closing(decode(path, notes)) as frames:
@@ -136,25 +219,14 @@ def read_chosen_frames(
                 begins = False
 
 
-def read_grey_frames(
+def read_gray_frames(
     path: Path, longest_side: int, notes: VideoNotes | None = None
-) -> Iterator[GreyFrame]:
-    """Every frame of a video as a small grey picture: quick to go through.
-
-    Args:
-        path: The file.
-        longest_side: Of the pictures, in pixels; a smaller video stays as it is.
-        notes: Gets what was noticed.
-
-    Raises:
-        VideoError: As `read_frames`.
-    """
+) -> Iterator[GrayFrame]:
+    """Every frame of a video as a small gray picture, no larger than it is: quick to go through."""
     with closing(decode(path, notes)) as frames:
-        for frame in frames:
-            yield GreyFrame(
-                number=frame.number, time=frame.time, grey=frame.grey(longest_side),
-                begins=frame.begins,
-            )  # fmt: skip
+        for f in frames:
+            gray = f.gray(longest_side)
+            yield GrayFrame(number=f.number, time=f.time, gray=gray, begins=f.begins)
 
 
 @contextmanager
@@ -163,10 +235,6 @@ def write_video(path: Path, fps: float) -> Generator[Callable[[UInt8[np.ndarray,
 
     The file appears under its name when the block ends well, and not at all when it fails. A last
     row or column is repeated where a side is odd, because players want even sides.
-
-    Args:
-        path: File to write; its folder exists.
-        fps: Frames a second.
     """
     codec = next(name for name in CODECS if name in av.codecs_available)
     with whole_file(path) as part, av.open(str(part), "w", format="mp4") as container:
@@ -188,3 +256,357 @@ def write_video(path: Path, fps: float) -> Generator[Callable[[UInt8[np.ndarray,
         yield append
         if opened:
             container.mux(stream.encode(None))
+
+
+# Decoding
+
+
+class Clock:
+    """Times that grow, whatever the file says: after a restart they go on behind the last one.
+
+    `step` is the usual time between two frames, in seconds.
+    """
+
+    def __init__(self, step: float) -> None:
+        self.last: float | None = None
+        self.shift = 0.0
+        self.steps = deque([step], USUAL)
+
+    def show(self, time: float | None) -> tuple[float | None, bool]:
+        """When a frame is shown that the file gives this time, and whether that is a jump."""
+        if time is None:
+            return None, False
+        before, self.last = self.last, time + self.shift
+        if before is None:
+            return self.last, False
+        usual, step = median(self.steps), self.last - before
+        if -usual / 2 < step <= 0:  # a clock of few digits
+            self.last = before + usual / 100
+            return self.last, False
+        if step <= 0 or step > OTHER_CLOCK:
+            self.shift += usual - step
+            self.last = before + usual
+            return self.last, True
+        if step > max(PAUSE, 10 * usual):
+            return self.last, True
+        self.steps.append(step)
+        return self.last, False
+
+
+def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
+    """Every frame that can be decoded, in the order in which frames are shown."""
+    notes = notes or VideoNotes()
+    with open_film(path, notes) as (container, stream):
+        clock = Clock(1 / float(_rate_of(stream)))
+        last: tuple[int, int] | None = None
+        numbered = _numbered(container, stream, notes)
+        for number, frame, source in _whole(numbered, notes):
+            _check_size(path, frame.width, frame.height)  # it may change within a film
+            time, jumps = clock.show(source.time)
+            shown = Decoded(
+                number=number, frame=frame, time=time, turn=_turn(source),
+                pixel_shape=_pixel_shape(stream), colors=_colors(source, stream),
+            )  # fmt: skip
+            _check_size(path, *shown.size)
+            if shown.colors[0] in CURVES:
+                notes.add(f"high dynamic range ({CURVES[shown.colors[0]][0]}), tone-mapped")
+            if shown.pixel_shape != 1:
+                size = f"{frame.width} x {frame.height} are shown as"
+                notes.add(f"pixels are not square: {size} {shown.size[1]} x {shown.size[0]}")
+            changed = last is not None and shown.size != last
+            if jumps:
+                notes.add("the times restart or jump, a scene begins", number)
+            if changed:
+                notes.add("the size changes, a scene begins", number)
+            last = shown.size
+            yield replace(shown, begins=jumps or changed)
+        if last is None:
+            raise VideoError(f"{path}: the video has no frame that can be decoded; copy or record "
+                             "it again")  # fmt: skip
+
+
+@contextmanager
+def open_film(path: Path, notes: VideoNotes | None = None) -> Generator[tuple[Any, Any]]:
+    """The opened file and the stream that players show."""
+    if not path.is_file():
+        raise VideoError(f"{path}: no such file")
+    with _open(path) as container:
+        streams = [s for s in container.streams.video if "attached_pic" not in _kinds(s)]
+        if not streams:
+            raise VideoError(f"{path}: holds no video stream")
+        streams = [s for s in streams if s.codec_context is not None]
+        if not streams:
+            raise VideoError(f"{path}: no decoder is known for its video stream")
+        stream = streams[0] if len(streams) == 1 else _shown_stream(path, streams)
+        context: Any = stream.codec_context
+        if len(container.streams.video) > 1 and notes is not None:
+            notes.add(
+                f"stream {stream.index} is the film ({context.width} x {context.height}), "
+                f"of {len(container.streams.video)} with pictures"
+            )
+        _check_size(path, context.width, context.height)
+        context.options = {"max_pixels": str(MOST_PIXELS)}  # FFmpeg's own check of each frame
+        yield container, stream
+
+
+def _open(path: Path) -> Any:
+    try:
+        return av.open(str(path), metadata_errors="replace")
+    except av.error.FFmpegError as error:
+        raise VideoError(
+            f"{path}: is no video that can be read ({error.strerror}); a recording that broke off "
+            "before its end has no index: record it again, or repair it"
+        ) from error
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if reason := too_many_pixels((height, width)):
+        raise VideoError(f"{path}: a frame {reason}")
+
+
+def _rate_of(stream: Any) -> Fraction:
+    """Frames a second that a stream states, on average."""
+    return stream.average_rate or stream.guessed_rate or Fraction(FALLBACK_FPS)
+
+
+def _kinds(stream: Any) -> str:
+    return getattr(stream.disposition, "name", None) or str(stream.disposition)
+
+
+def _pixel_shape(stream: Any) -> Fraction:
+    shape = stream.sample_aspect_ratio
+    if not shape or not Fraction(1, STRANGEST_PIXEL) <= shape <= STRANGEST_PIXEL:
+        return Fraction(1)
+    return shape
+
+
+def _shown_stream(path: Path, streams: list[Any]) -> Any:
+    """The stream players choose: moving, marked as the one to show, longest, largest."""
+    seen = Counter[int]()
+    with _open(path) as probe:
+        try:
+            for packet in islice(probe.demux(video=[*range(len(streams))]), PROBED):
+                seen[packet.stream_index] += bool(packet.size)
+        except (av.error.FFmpegError, IndexError):
+            pass
+
+    def rank(stream: Any) -> tuple[Any, ...]:
+        frames, context = max(stream.frames, seen[stream.index]), stream.codec_context
+        default = re.search(r"\bdefault\b", _kinds(stream)) is not None
+        return frames > 1, default, frames, context.width * context.height
+
+    return max(streams, key=rank)
+
+
+class _FrameNumbers:
+    """Numbers of frames by the packets they come in.
+
+    A packet that was read and gave no frame, though later ones did, is lost. Some containers lose
+    whole packets without a word: there a short gap in steps that were even so far tells.
+    """
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self.waiting: list[int] = []  # times of packets whose frame is to come
+        ticks = 1 / float(stream.time_base)
+        self.stated = ticks / float(_rate_of(stream))
+        self.longest = max(PAUSE * ticks, 10 * self.stated)
+        self.forgets = FORGETFUL.search(container.format.name) is not None
+        self.steps = deque([self.stated], USUAL)
+        self.last: int | None = None
+
+    def read(self, packet: Any) -> None:
+        """Remember a packet."""
+        if packet.size and packet.pts is not None and not packet.is_discard:
+            heapq.heappush(self.waiting, packet.pts)
+
+    def lost_before(self, time: int) -> int:
+        """How many frames are missing before that of this time, which came now."""
+        early = 0
+        while self.waiting and self.waiting[0] <= time:
+            first = heapq.heappop(self.waiting)
+            self.last = first - round(self.steps[0]) if self.last is None else self.last
+            early += first < time
+        gap, usual = 0 if self.last is None else time - self.last, median(self.steps)
+        even = len(self.steps) > 3 and all(
+            abs(step - self.stated) <= EVEN * self.stated for step in self.steps
+        )
+        self.last = time
+        if 0 < gap < 2 * usual:
+            self.steps.append(gap)
+        # Some codecs hide packets that are never shown: then there is no gap in time.
+        missing = max(0, round(gap / usual) - 1)
+        return missing if self.forgets and even and gap < self.longest else min(early, missing)
+
+    def lost_after(self) -> int:
+        """How many frames are missing at the end."""
+        return sum(self.last is not None and time > self.last for time in self.waiting)
+
+
+def _numbered(container: Any, stream: Any, notes: VideoNotes) -> Iterator[tuple[int, Any]]:
+    """Frames and their numbers; a frame that cannot be decoded keeps its number."""
+    numbers = _FrameNumbers(container, stream)
+    number, errors, packets = -1, 0, 0
+    for packet in _packets(container, stream, notes):
+        packets += bool(packet.size)
+        numbers.read(packet)
+        try:
+            frames = packet.decode()
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError:
+            errors += 1
+            continue
+        for frame in frames:
+            lost = errors if frame.pts is None else numbers.lost_before(frame.pts)
+            if lost:
+                notes.add(LOST, *range(number + 1, number + 1 + lost))
+            number, errors = number + 1 + lost, 0
+            if frame.is_corrupt:
+                notes.add("frames are damaged in parts", number)
+            yield number, frame
+    rest = errors if numbers.last is None else numbers.lost_after()
+    if rest and number >= 0:
+        notes.add(LOST, *range(number + 1, number + 1 + rest))
+    if packets < stream.frames and "mp4" in container.format.name:  # an AVI states other numbers
+        notes.add(f"the film breaks off: {packets} of {stream.frames} frames are there")
+
+
+def _packets(container: Any, stream: Any, notes: VideoNotes) -> Iterator[Any]:
+    try:
+        yield from container.demux(stream)
+    except av.error.FFmpegError as error:
+        notes.add(f"the film breaks off ({error.strerror})")
+
+
+def _whole(
+    numbered: Iterable[tuple[int, Any]], notes: VideoNotes
+) -> Iterator[tuple[int, Any, Any]]:
+    """Number, frame and the frame it was before; fields of interlaced frames become whole frames.
+
+    From the first interlaced frame on all pass the filter, which needs the frame after.
+    """
+    graph, kind = None, None
+    inside: deque[tuple[int, Any]] = deque()
+    for number, frame in numbered:
+        now = (frame.width, frame.height, frame.format.name)
+        if graph is not None and now != kind:
+            yield from _filtered(graph, None, inside)
+            graph = None
+        if graph is None and frame.interlaced_frame:
+            graph, kind = _deinterlacer(frame), now
+            notes.add("interlaced, deinterlaced (bwdif)")
+        if graph is None:
+            yield number, frame, frame
+        else:
+            inside.append((number, frame))
+            yield from _filtered(graph, frame, inside)
+    if graph is not None:
+        yield from _filtered(graph, None, inside)
+
+
+def _filtered(
+    graph: Any, frame: Any | None, inside: deque[tuple[int, Any]]
+) -> Iterator[tuple[int, Any, Any]]:
+    graph.vpush(frame)
+    while inside:
+        try:
+            out = graph.vpull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
+        number, source = inside.popleft()
+        yield number, out, source
+
+
+def _deinterlacer(frame: Any) -> Any:
+    graph = av.filter.Graph()
+    buffer = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format.name,
+        time_base=frame.time_base or Fraction(1, 90_000),
+    )  # fmt: skip
+    bwdif, sink = graph.add("bwdif", DEINTERLACE), graph.add("buffersink")
+    buffer.link_to(bwdif)
+    bwdif.link_to(sink)
+    graph.configure()
+    return graph
+
+
+def _turn(frame: Any) -> tuple[bool, bool, bool]:
+    """How the display matrix sets a frame upright, as `Decoded.turn`.
+
+    Its first four numbers a, b, c, d send (x, y) to (a x + c y, b x + d y).
+    """
+    stored = frame.side_data.get(Type.DISPLAYMATRIX)
+    if stored is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(stored), np.int32)[:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return False, a < 0, d < 0
+    return True, c < 0, b < 0
+
+
+def _colors(frame: Any, stream: Any) -> tuple[int, int]:
+    """Transfer curve and primaries; before PyAV 17 only the stream says them."""
+    context, names = stream.codec_context, ("color_trc", "color_primaries")
+    curve, primaries = (int(getattr(frame, name, getattr(context, name))) for name in names)
+    return curve, primaries
+
+
+# High dynamic range (PQ, HLG) as the usual 8 bits: FFmpeg's filter is not in PyAV
+
+WHITE = 203.0  # cd/m2 of white paper, ITU-R BT.2408
+PEAK = 1000.0  # cd/m2 of the displays that HLG, and most PQ, is made for
+KNEE = 0.6  # of white: below it tones stay, above they bend to fit the peak
+BT2020 = 9  # FFmpeg's number of the wide primaries
+# Linear RGB of BT.2020 to that of BT.709 (ITU-R BT.2087).
+TO_709 = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
+)
+
+
+def _pq(v: Float32[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Light of SMPTE ST 2084 values in [0, 1], white is 1."""
+    m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+    power = v ** (1 / m2)
+    return 10_000 / WHITE * (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1)
+
+
+def _hlg(v: Float32[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Light of the scene of ARIB STD-B67 values in [0, 1], in [0, 1]."""
+    a = 0.17883277
+    b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
+    return np.where(v <= 0.5, v * v / 3, (np.exp((v - c) / a) + b) / 12)
+
+
+_STEPS = np.linspace(0, 1, 65536, dtype=np.float32)
+CURVES = {16: ("PQ", _pq(_STEPS).astype(np.float32)), 18: ("HLG", _hlg(_STEPS).astype(np.float32))}
+"""Name and light of the 65536 values of a transfer curve, by FFmpeg's number of it."""
+_S = np.linspace(0, 1, 4096)
+# Bytes of light in [0, 1], by the sRGB curve.
+ENCODED = (
+    (255 * np.where(_S <= 0.0031308, 12.92 * _S, 1.055 * _S ** (1 / 2.4) - 0.055))
+    .round()
+    .astype(np.uint8)
+)
+
+
+def to_standard_range(
+    pixels: UInt16[np.ndarray, "h w 3"], curve: int, primaries: int
+) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB of a film of standard range: what is brighter than white is bent below it.
+
+    `curve` and `primaries` are FFmpeg's numbers; those of BT.2020 are taken to BT.709.
+    """
+    name, table = CURVES[curve]
+    light = table[pixels]
+    if name == "HLG":  # the display raises it, ITU-R BT.2100
+        luminance = light @ np.array([0.2627, 0.6780, 0.0593], np.float32)
+        light = light * (PEAK / WHITE * np.maximum(luminance, 1e-6) ** 0.2)[..., None]
+    if primaries == BT2020:
+        light = np.maximum(light @ TO_709.T, 0)
+    # Moebius: slope 1 at the knee, 1 at the peak; one factor a pixel keeps the hue.
+    top, peak = light.max(axis=2, keepdims=True), PEAK / WHITE
+    a = -(KNEE**2) * (peak - 1) / (KNEE**2 - 2 * KNEE + peak)
+    b = (KNEE**2 - 2 * KNEE * peak + peak) / (peak - 1)
+    bent = (b * b + 2 * b * KNEE + KNEE**2) / (b - a) * (top + a) / (top + b)
+    light = light * np.where(top > KNEE, bent / np.maximum(top, 1e-6), 1)
+    return ENCODED[(light.clip(0, 1) * (len(ENCODED) - 1) + 0.5).astype(np.int32)]

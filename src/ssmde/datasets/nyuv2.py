@@ -73,7 +73,8 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archi
     wanted = _read_lists(lists or {})
     scenes, rooms, known = list[Callable[[], ArchiveScene]](), set[str](), [*folders]
     if labelled.is_file():
-        wanted = {split: _to_numbers(found, folders) for split, found in wanted.items()}
+        for split, found in wanted.items():
+            wanted[split] = _to_numbers(found, folders)
         known.append(LABELLED)
     problems = record.missing_scenes(wanted.values(), known, root)
     if labelled.is_file():

@@ -9,7 +9,6 @@ import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ import numpy as np
 from jaxtyping import Float, Float32, Num, UInt8, UInt16
 from scipy.io import loadmat
 
+from ssmde.console import import_extra
 from ssmde.data.images import read_image
 from ssmde.datasets.record import ArchiveError, in_pixels, read_archive_file
 from ssmde.datasets.sensors import depth_image
-
-INSTALL = "pip install 'ssmde[nyuv2]'"
 
 # camera_params.m of the toolbox (Silberman et al., ECCV 2012). Its pixels count from 1: less 1.
 IMAGE_SIZE = (480, 640)
@@ -184,12 +182,7 @@ def _read_raw_depth(path: Path) -> UInt16[np.ndarray, "h w"]:
 @contextmanager
 def _open_labelled(path: Path) -> Generator[Any]:
     """The open file; whatever a broken one raises becomes an `ArchiveError` that names it."""
-    try:
-        h5py = import_module("h5py")
-    except ImportError as error:
-        raise ImportError(
-            f"{path} needs h5py, which is not installed or does not work ({error}): {INSTALL}"
-        ) from error
+    h5py = import_extra("h5py", str(path), "ssmde[nyuv2]")
     if not path.is_file():
         raise ArchiveError(f"{path}: no such file")
     try:

@@ -32,7 +32,7 @@ from ssmde.inference.pictures import colorize, depth_range, write_png
 from ssmde.inference.predictor import Predictor
 from ssmde.io import whole_file, write_text
 from ssmde.methods.student import Student
-from ssmde.models.load import read_weights, save_weights
+from ssmde.models.checkpoint import read_weights, save_weights
 from ssmde.outputs import check_replaceable, hidden_folder, move_into_place, record_tree, sweep
 from ssmde.pace import seconds_per_step
 from ssmde.reporting.charts import Chart, stage_charts

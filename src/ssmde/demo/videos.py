@@ -16,8 +16,9 @@ from PIL import Image
 from scipy import ndimage
 
 from ssmde.data.images import read_depth
-from ssmde.data.pseudo_depth import FOLDER, LabelInfo, write_labels
-from ssmde.data.scene_folder import read_scene, read_scenes, write_list
+from ssmde.data.pseudo_labels import FOLDER, LabelInfo, write_labels
+from ssmde.data.scene_files import write_list
+from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from ssmde.console import counted
 from ssmde.data.images import ImageError, read_depth, read_image
-from ssmde.data.pseudo_depth import has_value, read_pseudo_depth
+from ssmde.data.pseudo_labels import has_value, read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis import Finding

@@ -9,7 +9,6 @@ import numpy as np
 
 from ssmde.console import counted
 from ssmde.data.images import ImageError, ShapeError, read_size
-from ssmde.data.pack import refuse_packed
 from ssmde.data.scene_files import (
     positive_number,
     read_intrinsics,
@@ -27,6 +26,7 @@ from ssmde.data.scene_folder import (
     scene_name,
 )
 from ssmde.data.sequence import FrameSequence
+from ssmde.data.shards import refuse_packed
 from ssmde.diagnosis import Finding
 from ssmde.io import read_lines
 

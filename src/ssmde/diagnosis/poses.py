@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Float32, Float64
 from torch import Tensor
 
 from ssmde.console import counted
-from ssmde.data.image_motion import TileFlow, tile_flow
 from ssmde.data.images import ImageError, read_depth, read_mask
+from ssmde.data.motion import TileFlow, tile_flow
 from ssmde.data.scene_files import TRACKED_INFO
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis import Finding
@@ -232,7 +232,7 @@ def _tile_errors(video: VideoStatistics, most: int) -> Iterator[dict[str, float]
 
 def _missed(flow: TileFlow, T: Pose, intrinsics: Float64[np.ndarray, "3 3"]) -> float:
     """Pixels between the tiles and where the best positive depth of each would put them."""
-    before = flow.centres[flow.found]
+    before = flow.centers[flow.found]
     after = before + flow.motion[flow.found]
     rays = np.concatenate([before, np.ones((len(before), 1))], 1) @ np.linalg.inv(intrinsics).T
     # A point at depth 1 / q lies at (R ray + q t) / q: the division by q drops out of the pixel.

@@ -16,8 +16,8 @@ from jaxtyping import Float, Float32, Float64, Int
 from scipy.spatial.transform import Rotation
 
 from ssmde.console import counted
-from ssmde.data.image_motion import TileFlow, tile_flow
 from ssmde.data.images import REDUCTIONS, ImageError, read_image
+from ssmde.data.motion import TileFlow, tile_flow
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis import Finding
 
@@ -209,8 +209,8 @@ def fit_turn(flow: TileFlow, intrinsics: Float[np.ndarray, "3 3"]) -> Turn | Non
     if flow.found.sum() < FEWEST_TILES:
         return None
     focal, center = np.diag(intrinsics)[:2], intrinsics[:2, 2]
-    before = (flow.centres[flow.found] - center) / focal
-    after = (flow.centres + flow.motion)[flow.found] - center
+    before = (flow.centers[flow.found] - center) / focal
+    after = (flow.centers + flow.motion)[flow.found] - center
     rays = np.concatenate([before, np.ones((len(before), 1))], 1)
     turn = np.eye(3)
     for _ in range(TURN_STEPS):

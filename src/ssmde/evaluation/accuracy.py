@@ -1,14 +1,14 @@
 """Depth errors by a named protocol, beside those of what does not look at the image."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from hashlib import sha1
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from scipy import ndimage
 
 from ssmde.data.images import ImageError, read_image
@@ -22,6 +22,7 @@ from ssmde.evaluation.frames import (
     FrameFunction,
     TruthFrame,
     frames_with_truth,
+    nearest,
 )
 from ssmde.evaluation.movers import measure_movers
 from ssmde.evaluation.report import Evaluation, FrameResult, check_room, write_result
@@ -58,7 +59,7 @@ def evaluate(
 ) -> Evaluation:
     """Measure weights on frames with measured depth, beside two baselines.
 
-    `str()` of the result is a table; OUT gets metrics.json and pictures of the ten worst frames.
+    The result prints as a table; OUT gets metrics.json and pictures of the ten worst frames.
 
     Example:
       ssmde evaluate runs/photometric data --protocol bonn --align median
@@ -148,18 +149,9 @@ def evaluate_predictions(
     max_frames: int | None = None,
     details: bool = False,
 ) -> Evaluation:
-    """Mean errors of any function from image to depth; writes nothing.
+    """Mean errors of any function from RGB bytes (h, w, 3) to depth, at any size; writes nothing.
 
-    Args:
-        predict: RGB bytes (h, w, 3) to depth of the same view, at any size.
-        sequences: Where the frames with truth come from.
-        protocol: Range, crop and usual alignment, or the name of one of `PROTOCOLS`.
-        align: Alignment, if not the protocol's own.
-        max_frames: Measure at most so many frames, evenly spread.
-        details: See `evaluate_frames`.
-
-    Raises:
-        ValueError: If no frame can be measured, or a prediction is not finite.
+    The rest is as for `evaluate_frames`.
     """
     return evaluate_frames(
         lambda _, pixels: Answer(depth=predict(pixels)), sequences, protocol, align,
@@ -185,10 +177,10 @@ def evaluate_frames(
 
     Args:
         answer: Frame and RGB bytes (h, w, 3) to depth of the same view.
-        sequences: As for `evaluate_predictions`, and so are the next three.
-        protocol: See there.
-        align: See there.
-        max_frames: See there.
+        sequences: Where the frames with truth come from.
+        protocol: Range, crop and usual alignment, or the name of one of `PROTOCOLS`.
+        align: Alignment, if not the protocol's own.
+        max_frames: Measure at most so many frames, evenly spread.
         details: Measure by distance, at edges and from frame to frame as well.
         baselines: Depth maps, of any size, that are measured as well as if they were predicted for
             every frame.
@@ -296,7 +288,11 @@ def mean_truth(
 
     None if no frame has truth. See `mean_depth_map`.
     """
-    return mean_depth_map(_readable_truths(frames_with_truth(training, BASELINE_FRAMES)), size)
+    truths = list[Float[np.ndarray, "_ _"]]()
+    for frame in frames_with_truth(training, BASELINE_FRAMES):
+        with suppress(ImageError):  # a mean over the rest is as good a baseline
+            truths.append(nearest(frame.read_depth(), size))
+    return mean_depth_map(truths, size)
 
 
 def mean_depth_map(
@@ -307,40 +303,22 @@ def mean_depth_map(
     Each map is read at the pixel nearest to the center of each cell, so that holes stay holes;
     places without truth in any map take the mean of their neighbors, growing inwards.
     """
-    height, width = size
     total, count = np.zeros(size), np.zeros(size)
     for truth in truths:
-        rows = ((np.arange(height) + 0.5) * truth.shape[0] / height).astype(int)
-        columns = ((np.arange(width) + 0.5) * truth.shape[1] / width).astype(int)
-        values = truth[rows[:, None], columns[None, :]]
+        values = nearest(truth, size)
         valid = np.isfinite(values) & (values > 0)
         total += np.where(valid, values, 0)
         count += valid
     if not count.any():
         return None
-    return _fill_holes(total / np.maximum(count, 1), count > 0).astype(np.float32)
-
-
-def _fill_holes(
-    values: Float[np.ndarray, "h w"], known: Bool[np.ndarray, "h w"]
-) -> Float[np.ndarray, "h w"]:
-    """Replace unknown values by the mean of their known neighbors, ring after ring."""
-    values, known, window = np.where(known, values, 0.0), known.copy(), np.ones((3, 3))
-    while not known.all():
+    values, known, window = total / np.maximum(count, 1), count > 0, np.ones((3, 3))
+    while not known.all():  # ring after ring
         around = ndimage.correlate(values, window, mode="constant")
         weight = ndimage.correlate(known.astype(np.float64), window, mode="constant")
         reached = ~known & (weight > 0)
         values[reached] = around[reached] / weight[reached]
         known |= reached
-    return values
-
-
-def _readable_truths(frames: Sequence[TruthFrame]) -> Iterator[Float[np.ndarray, "_ _"]]:
-    for frame in frames:
-        try:
-            yield frame.read_depth()
-        except ImageError:  # a mean over the rest is as good a baseline
-            continue
+    return values.astype(np.float32)
 
 
 def _training_part(root: Path, remarks: list[str]) -> Sequence[FrameSequence]:

@@ -39,7 +39,7 @@ MEASURED, PUBLISHED = "measured", "published"
 HEADS = ("method", "kind", "pixels", "images", *METRICS)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """The numbers of one method over one kind of pixels."""
 
@@ -182,20 +182,11 @@ def benchmark(
         rows += _measured_rows(name, result, str(named.get(name, "no method: does not look")))
     for figure in known.figures:
         numbers = {metric: figure.numbers.get(metric) for metric in METRICS}
-        rows.append(
-            Row(
-                method=figure.name, kind=PUBLISHED, pixels="full", images=None,
-                source=figure.source, numbers=numbers,
-            )
-        )  # fmt: skip
+        rows.append(Row(figure.name, PUBLISHED, "full", None, figure.source, numbers))
     found = Benchmark(
-        name=table,
-        protocol=protocol,
-        align=results[0].align,
-        split=split or known.split,
-        rows=tuple(rows),
-        remarks=(*_remarks(known, results[0]), *sure),
-    )
+        name=table, protocol=protocol, align=results[0].align, split=split or known.split,
+        rows=tuple(rows), remarks=(*_remarks(known, results[0]), *sure),
+    )  # fmt: skip
     if out is None:
         return found
     sweep(Path(out), {path.name for path in files}.__contains__)
@@ -213,11 +204,8 @@ def _measured_rows(method: str, result: Evaluation, source: str) -> list[Row]:
     for region in REGIONS:
         sums = result.region(region)
         if (mean := sums.mean()) is not None:
-            row = Row(
-                method=method, kind=MEASURED, pixels=region, images=sums.n_images, source=source,
-                numbers=asdict(mean),
-            )  # fmt: skip
-            found.append(row)
+            numbers: dict[str, float | None] = dict(asdict(mean))
+            found.append(Row(method, MEASURED, region, sums.n_images, source, numbers))
     return found
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -17,8 +17,7 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.report import table_text
 from ssmde.inference.loading import MotionPredictor, find_weights
 from ssmde.io import whole_file, write_json
-from ssmde.models.load import read_weights
-from ssmde.models.metric_scale import stored_scale
+from ssmde.models.checkpoint import read_weights, stored_scale
 from ssmde.outputs import check_own, recorded, sweep
 
 PathAlignment = Literal["sim3", "scale", "none"]
@@ -93,15 +92,12 @@ class Odometry:
         return table_text(title, heads, rows, files, words=("scene", "alignment"))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class CameraPath:
-    """Where the camera was at some frames of a video, in a world and a unit of its own."""
+class CameraPath(NamedTuple):
+    """Where the camera was at some frames of a scene or a part, in a world and unit of its own."""
 
     name: str
-    """Scene, and the part of it where there are several."""
     poses: Poses
     frames: Int64[np.ndarray, " n"]
-    """Indices of the frames in the scene."""
     step: int = 1
     """Frames from one pose to the next."""
 
@@ -115,7 +111,7 @@ def odometry(
 ) -> Odometry:
     """Measure the path of the camera, by the pose network or as tracked, against the true one.
 
-    `str()` of the result has ATE and RPE under each alignment: a similarity (sim3), the scale alone
+    The result prints ATE and RPE under each alignment: a similarity (sim3), the scale alone
     (scale), and none where the weights know their metres. OUT gets odometry.json and a picture of
     each path.
 
@@ -161,11 +157,10 @@ def odometry(
             errors.append(PathErrors(align=how, scale=factor, **numbers))
             lines[f"{how}, ATE {numbers['ate']:.3g} m"] = moved
         way = float(np.linalg.norm(np.diff(true[:, :3, 3], axis=0), axis=1).sum())
-        results.append(
-            PathResult(
-                name=path.name, frames=len(frames), step=path.step, metres=way, errors=tuple(errors)
-            )
+        result = PathResult(
+            name=path.name, frames=len(frames), step=path.step, metres=way, errors=tuple(errors)
         )
+        results.append(result)
         drawn.append((path.name, lines))
     if not results:
         raise ValueError(
@@ -193,13 +188,7 @@ def _write(
 
 
 def _plot(file: Path, title: str, lines: Mapping[str, Poses]) -> None:
-    """Draw the true path and the aligned ones, along the two axes in which the true one is longest.
-
-    Args:
-        file: PNG to write.
-        title: Head of the picture.
-        lines: Paths by their name in the legend, the true one first.
-    """
+    """Draw paths, the `true` one first, along the two axes in which that is longest."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -243,12 +232,9 @@ def _paths(
 
 
 def chain(motions: list[Float64[np.ndarray, "4 4"]]) -> Poses:
-    """Camera-to-world poses from the motion of each step; the first is the identity.
+    """Camera-to-world poses from the motion T_src_tgt of each step; the first is the identity.
 
     T_world_src = T_world_tgt (T_src_tgt)^-1, the target being the frame before.
-
-    Args:
-        motions: `T_src_tgt` from each frame to the next.
     """
     poses = [np.eye(4)]
     for T_src_tgt in motions:
@@ -261,10 +247,7 @@ def predicted_path(
 ) -> CameraPath:
     """Path by a pose network, in steps of the smallest gap it was trained on.
 
-    `advance` is called after each frame.
-
-    Raises:
-        ImageError: If a frame cannot be read: a path with a hole is none.
+    A frame that cannot be read is an ImageError: a path with a hole is none.
     """
     frames = np.arange(0, len(scene), motion.gap)
     motions = list[Float64[np.ndarray, "4 4"]]()
@@ -304,11 +287,6 @@ def align_path(estimated: Poses, true: Poses, align: PathAlignment) -> tuple[Pos
     Both paths begin at the same pose. Then `sim3` moves, turns and scales the whole path for the
     smallest squared distance (Umeyama, PAMI 1991); `scale` does no more than scale it, so that an
     error of the first frames is not spread; `none` takes it in its own unit.
-
-    Args:
-        estimated: Camera to world, in a world and a unit of its own.
-        true: Camera to world of the same frames, in metres.
-        align: How.
 
     Raises:
         ValueError: If there are fewer than 3 frames, or one of the paths stands still.
@@ -365,11 +343,7 @@ def path_errors(aligned: Poses, true: Poses, frames: Int64[np.ndarray, " n"]) ->
     """ATE and RPE of an aligned path; RPE over pairs of neighboring frames only, nan without any.
 
     As Sturm et al., IROS 2012; the numbers are those of evo (tests/agreement/test_paths.py).
-
-    Args:
-        aligned: Camera to world, of `align_path`.
-        true: Camera to world of the same frames.
-        frames: Number of each in steps of the video; a pair differs by 1.
+    `frames` has the number of each pose in steps of the video; a pair differs by 1.
     """
     from scipy.spatial.transform import Rotation
 

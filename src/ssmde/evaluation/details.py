@@ -145,15 +145,12 @@ def confidence_text(means: dict[str, Any], align: str) -> list[str]:
 
 def _temporal(before: MeasuredFrame, now: MeasuredFrame) -> TemporalErrors | None:
     """Disagreement with the frame before, about static points that the truth sees in both."""
-    poses = (before.frame.T_world_cam, now.frame.T_world_cam)
+    poses = [pose for f in (before, now) if (pose := f.frame.T_world_cam) is not None]
     alignments, camera = (before.alignment, now.alignment), now.frame.intrinsics
     shape = now.truth.depth.shape
-    if (
-        poses[0] is None or poses[1] is None or camera is None
-        or not all(np.isfinite(pose).all() for pose in poses)
-        or before.truth.depth.shape != shape
-        or min(alignment.scale for alignment in alignments) <= 0
-    ):  # fmt: skip
+    if len(poses) < 2 or camera is None or before.truth.depth.shape != shape:
+        return None
+    if not np.isfinite(poses).all() or min(alignment.scale for alignment in alignments) <= 0:
         return None
     # One alignment for both frames of a pair: one for each would undo the flicker between them.
     common = Alignment(

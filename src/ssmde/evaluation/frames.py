@@ -100,3 +100,12 @@ def _truth_frames(sequence: FrameSequence) -> Iterator[TruthFrame]:
                 intrinsics=sequence.intrinsics,
                 follows=sequence.frame_name(i - 1) if i else "",
             )
+
+
+def nearest(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """A map at another size; every pixel has the value of the one nearest to its center."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.int64)
+        for old, new in zip(values.shape, size, strict=True)
+    )
+    return values[rows[:, None], columns]

@@ -7,10 +7,12 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, UInt8
+from scipy import ndimage
 from torch import Tensor
 
 from ssmde.console import counted, shorten, with_bar
@@ -25,8 +27,7 @@ from ssmde.inference.loading import MotionPredictor, find_weights, load
 from ssmde.inference.predictor import Predictor
 from ssmde.io import read_text
 from ssmde.methods.comparison import compare
-from ssmde.models.load import read_weights, save_weights
-from ssmde.models.metric_scale import MetricScale, with_scale
+from ssmde.models.checkpoint import MetricScale, read_weights, save_weights, with_scale
 from ssmde.outputs import adding_to, sweep
 
 BLOCKS = 10  # parts in time whose medians are compared: neighboring frames err alike
@@ -57,8 +58,7 @@ class StoredScale(MetricScale):
         return f"{MetricScale.__str__(self)}\n{next_}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ScaleInputs:
+class ScaleInputs(NamedTuple):
     """What is looked at, and by what."""
 
     scenes: Sequence[FrameSequence]
@@ -92,35 +92,24 @@ class ScaleInputs:
         return scale_intrinsics(camera, across, down).numpy()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class View:
-    """A frame, its depth, and other frames of its video whose motion is known in metres."""
+class View(NamedTuple):
+    """A frame in scene units, and other frames of its video; images are RGB in [0, 1]."""
 
     target: Float[Tensor, "1 3 h w"]
-    """RGB in [0, 1]."""
     others: Float[Tensor, "n 3 h w"]
-    """RGB in [0, 1]."""
     depth: Float[Tensor, "1 1 h w"]
-    """In scene units."""
-    T_other_target: Float[Tensor, "n 4 4"]
-    """Motion from the camera of the target to that of each other frame, in metres."""
+    T_other_target: Float[Tensor, "n 4 4"]  # in metres
     intrinsics: Float[Tensor, "1 3 3"]
-    """Pinhole matrix, in pixels of these images."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MeasuredPoint:
-    """A pixel whose depth is known."""
+class MeasuredPoint(NamedTuple):
+    """A pixel whose depth is known, and the line that says it."""
 
     where: str
-    """File and line, for messages."""
     image: Path
     u: float
-    """Column, in pixels; 0 is the center of the first."""
     v: float
-    """Row, in pixels."""
     metres: float
-    """Depth along the view; positive."""
 
 
 def scale(
@@ -175,14 +164,9 @@ def scale(
     sweep(target.parent, target.name.__eq__)
     predictor = load(file)
     if points is not None:
-        measured = read_points(Path(points))
-        images = len({point.image for point in measured})
-        source = f"{counted(len(measured), 'point')} in {counted(images, 'image')}"
-        source = f"{source} of {Path(points).name}"
-        found = join_estimates(_from_points(predictor, measured), source)
+        found = _from_points(predictor, Path(points))
     else:
-        scenes = read_scenes(Path(data or ""), split)
-        inputs = ScaleInputs(scenes=scenes, predictor=predictor, max_frames=max_frames)
+        inputs = ScaleInputs(read_scenes(Path(data or ""), split), predictor, max_frames)
         found = _from_scenes(inputs, file, camera_height, speed)
     with adding_to(target):
         save_weights(target, tensors, with_scale(metadata, found))
@@ -258,15 +242,8 @@ def join_estimates(estimates: Sequence[float], source: str) -> MetricScale:
     Args:
         estimates: Metres per scene unit, in the order of time; positive.
         source: What they come from, in words.
-
-    Raises:
-        ValueError: If there are none, or one is not positive and finite.
     """
     values = np.asarray(estimates, dtype=np.float64)
-    if not values.size:
-        raise ValueError(f"no estimate of the scale from {source}")
-    if not (np.isfinite(values) & (values > 0)).all():
-        raise ValueError("estimates of the scale must be positive and finite")
     spread = error = None
     if values.size > 1:
         low, high = np.quantile(np.log(values), MIDDLE)
@@ -277,12 +254,9 @@ def join_estimates(estimates: Sequence[float], source: str) -> MetricScale:
             deviation = np.std(medians, ddof=1) / math.sqrt(len(medians))
             error = float(math.sqrt(math.pi / 2) * deviation)
     return MetricScale(
-        metres_per_unit=float(np.median(values)),
-        error=error,
-        spread=spread,
-        estimates=int(values.size),
-        source=source,
-    )
+        metres_per_unit=float(np.median(values)), error=error, spread=spread,
+        estimates=int(values.size), source=source,
+    )  # fmt: skip
 
 
 def from_camera_height(inputs: ScaleInputs, height: float) -> list[float]:
@@ -307,10 +281,6 @@ def height_over_ground(
     On a plane m . X = 1 the disparity is linear in the pixel p, 1 / z = (K^T)^-1 m . p, and the
     distance of the plane from the camera is 1 / |m|. The ground is that of `geometry/ground.py`;
     a plane that stands up more than it lies down is none.
-
-    Args:
-        depth: Depth of one image; positive.
-        intrinsics: Pinhole matrix, in pixels of this depth.
     """
     maps = torch.from_numpy(depth.astype(np.float64))[None, None]
     found = fit_ground(maps, torch.zeros_like(maps, dtype=torch.bool))
@@ -389,13 +359,9 @@ def _views(inputs: ScaleInputs) -> Iterator[View]:
         images = np.stack([resize_image(view, size) for view in pixels])
         batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
         T = np.linalg.inv(poses[others].astype(np.float64)) @ poses[index]
-        yield View(
-            target=batch[:1],
-            others=batch[1:],
-            depth=torch.from_numpy(inputs.depth(pixels[0]))[None, None].float(),
-            T_other_target=torch.from_numpy(T).float(),
-            intrinsics=torch.from_numpy(inputs.intrinsics(scene))[None].float(),
-        )
+        depth = torch.from_numpy(inputs.depth(pixels[0]))[None, None].float()
+        camera = torch.from_numpy(inputs.intrinsics(scene))[None].float()
+        yield View(batch[:1], batch[1:], depth, torch.from_numpy(T).float(), camera)
 
 
 def _others(scene: FrameSequence, index: int) -> list[int]:
@@ -463,19 +429,20 @@ def fine_factor(view: View, near: float) -> float | None:
     return float(factors[best] * FINE_STEP**offset)
 
 
-def _from_points(predictor: Predictor, points: Sequence[MeasuredPoint]) -> list[float]:
+def _from_points(predictor: Predictor, file: Path) -> MetricScale:
     """Metres per unit, one estimate a point."""
+    points, found = read_points(file), list[float]()
     depths = {
         image: predictor.predict(image).depth / (predictor.metres_per_unit or 1.0)
         for image in dict.fromkeys(point.image for point in points)
     }
-    found = list[float]()
     for point in points:
         try:
             found.append(point.metres / depth_at(depths[point.image], point.u, point.v))
         except ValueError as error:
             raise ValueError(f"{point.where}: {error}") from error
-    return found
+    where = f"{counted(len(points), 'point')} in {counted(len(depths), 'image')}"
+    return join_estimates(found, f"{where} of {file.name}")
 
 
 def read_points(path: Path) -> list[MeasuredPoint]:
@@ -494,14 +461,13 @@ def read_points(path: Path) -> list[MeasuredPoint]:
         words = [word.strip() for word in row]
         if not any(words) or words[0].startswith("#") or words == list(COLUMNS):
             continue
-        found.append(_point(path, number, words))
+        found.append(_point(path, f"{path}, line {number}", words))
     if not found:
         raise ValueError(f"{path}: holds no point; write lines {','.join(COLUMNS)}")
     return found
 
 
-def _point(path: Path, number: int, words: list[str]) -> MeasuredPoint:
-    where = f"{path}, line {number}"
+def _point(path: Path, where: str, words: list[str]) -> MeasuredPoint:
     if len(words) != len(COLUMNS):
         raise ValueError(f"{where}: expected {','.join(COLUMNS)}, got {shorten(','.join(words))!r}")
     try:
@@ -515,7 +481,7 @@ def _point(path: Path, number: int, words: list[str]) -> MeasuredPoint:
     image = path.parent / words[0]
     if not image.is_file():
         raise FileNotFoundError(f"{where}: no such image {image}")
-    return MeasuredPoint(where=where, image=image, u=u, v=v, metres=metres)
+    return MeasuredPoint(where, image, u, v, metres)
 
 
 def depth_at(depth: Float[np.ndarray, "h w"], u: float, v: float) -> float:
@@ -530,9 +496,4 @@ def depth_at(depth: Float[np.ndarray, "h w"], u: float, v: float) -> float:
             f"point ({u:g}, {v:g}) is outside an image of {width} x {height}: u is the column, "
             f"0 to {width - 1}, v the row, 0 to {height - 1}"
         )
-    left, top = min(int(u), max(width - 2, 0)), min(int(v), max(height - 2, 0))
-    across, down = u - left, v - top
-    right, below = min(left + 1, width - 1), min(top + 1, height - 1)
-    upper = (1 - across) * depth[top, left] + across * depth[top, right]
-    lower = (1 - across) * depth[below, left] + across * depth[below, right]
-    return float((1 - down) * upper + down * lower)
+    return float(ndimage.map_coordinates(depth.astype(np.float64), [[v], [u]], order=1)[0])

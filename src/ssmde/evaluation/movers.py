@@ -17,11 +17,11 @@ from jaxtyping import Bool, Float, Float32
 from ssmde.console import counted
 from ssmde.data.dataset import spread
 from ssmde.data.images import ImageError, read_image, read_mask
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.motion import OFFSETS, read_source_frames
+from ssmde.data.pseudo_labels import read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
-from ssmde.data.views import OFFSETS, read_views
-from ssmde.evaluation.frames import DepthFunction
+from ssmde.evaluation.frames import DepthFunction, nearest
 from ssmde.geometry.ground import find_movers, ground_plane
 from ssmde.methods.comparison import least_error
 from ssmde.metrics import HoleCounts, OrderCounts, hole_counts, order_counts, split_motion_mask
@@ -76,11 +76,7 @@ def measure_movers(
 
     A scene takes part if it has motion masks, or was tracked and has its camera. Frames that cannot
     be read, whose motion is not known, or whose prediction is not positive and finite are left out.
-
-    Args:
-        predict: RGB bytes (h, w, 3) to depth of the same view, at any size.
-        sequences: The videos.
-        max_frames: Look at most at so many frames, evenly spread, and never at more than 200.
+    At most `max_frames` are looked at, evenly spread, and never more than 200.
     """
     frames = [(scene, i) for scene in sequences for i in range(len(scene)) if _can_tell(scene, i)]
     if not frames:
@@ -137,7 +133,7 @@ def _frame_errors(
         movers = _found_movers(depth * _unit(depth, scene, index, read_points), scene, index)
         static = ~movers
     else:
-        mask = _nearest(read_mask(path, image_size=scene.image_size), depth.shape)
+        mask = nearest(read_mask(path, image_size=scene.image_size), depth.shape)
         static, movers = split_motion_mask(mask)
     maps = torch.from_numpy(np.stack([depth, ~static]))[:, None, None].float()
     ground = ground_plane(maps[0], maps[1] > 0)
@@ -182,7 +178,7 @@ def _found_movers(
     So no pixel is tried deeper than the ground in its place.
     """
     static = torch.from_numpy(depth.astype(np.float32))[None, None]
-    views = read_views(scene, index, (depth.shape[0], depth.shape[1]), _offsets(scene))
+    views = read_source_frames(scene, index, (depth.shape[0], depth.shape[1]), _offsets(scene))
     images = torch.from_numpy(views.images).permute(0, 3, 1, 2).float() / 255
     ground = ground_plane(static, torch.zeros_like(static, dtype=torch.bool))
     error = least_error(
@@ -214,16 +210,7 @@ def _labels(
     path = None if scene.pseudo_depth is None else scene.pseudo_depth[index]
     if path is None:
         return None
-    values = _nearest(read_pseudo_depth(path, image_size=scene.image_size), size)
+    values = nearest(read_pseudo_depth(path, image_size=scene.image_size), size)
     if scene.pseudo_depth_kind == "disparity":
         return np.where(values > 0, 1.01 * values.max() - values, 0)
     return values
-
-
-def _nearest(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """A map at another size; every pixel has the value of the nearest one."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * (old / new)).astype(np.int64)
-        for old, new in zip(values.shape, size, strict=True)
-    )
-    return values[rows[:, None], columns]

@@ -13,7 +13,7 @@ from rich.table import Table
 from ssmde.console import counted, table_console
 from ssmde.data.images import read_image, resize_image
 from ssmde.evaluation.details import FrameDetails, details_text, mean_details
-from ssmde.evaluation.frames import DepthFunction, TruthFrame
+from ssmde.evaluation.frames import DepthFunction, TruthFrame, nearest
 from ssmde.evaluation.movers import MoverErrors, movers_text
 from ssmde.inference.input import resize_depth
 from ssmde.inference.pictures import PanelRow, panel
@@ -158,20 +158,14 @@ class Evaluation:
         title = f"{self.weights}\n{title}" if self.weights else title
         rows = list[list[str]]()
         for name, evaluation in {"network": self, **self.baselines}.items():
-            rows += [[name, *row] for row in table_rows(evaluation)] + [[]]
+            for region in REGIONS:
+                sums = evaluation.region(region)
+                if (mean := sums.mean()) is not None:
+                    numbers = (f"{value:.3f}" for value in asdict(mean).values())
+                    rows.append([name, region, str(sums.n_images), *numbers])
+            rows.append([])
         heads = ("", "pixels", "images", *METRICS)
         return table_text(title, heads, rows if self.frames else [], lines, heads[:2])
-
-
-def table_rows(result: Evaluation) -> list[list[str]]:
-    """Pixels, number of images and errors of each kind of pixels there is, as text."""
-    found = list[list[str]]()
-    for region in REGIONS:
-        sums = result.region(region)
-        if (mean := sums.mean()) is not None:
-            numbers = (f"{getattr(mean, metric):.3f}" for metric in METRICS)
-            found.append([region, str(sums.n_images), *numbers])
-    return found
 
 
 def table_text(
@@ -183,12 +177,7 @@ def table_text(
 ) -> str:
     """A table, as wide as the terminal, and lines below it; no table without rows.
 
-    Args:
-        title: Above the table.
-        heads: Names of the columns.
-        rows: Text of each row; an empty row is a rule.
-        lines: What stands below.
-        words: The columns that hold words; the others hold numbers.
+    An empty row is a rule; the columns named in `words` are not numbers.
     """
     table = Table(title=title)
     for head in heads:
@@ -237,11 +226,7 @@ def _worst_files(out: Path) -> list[Path]:
 def _worst_row(found: FrameResult, predict: DepthFunction, protocol: Protocol) -> PanelRow:
     pixels, truth = read_image(found.frame.image), found.frame.read_depth()
     size = WORST_HEIGHT, max(1, round(pixels.shape[1] * WORST_HEIGHT / pixels.shape[0]))
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int)
-        for old, new in zip(truth.shape, size, strict=True)
-    )
-    small = truth[rows[:, None], columns]
+    small = nearest(truth, size)
     aligned = found.alignment.apply(resize_depth(predict(pixels), size))
     return PanelRow(
         image=resize_image(pixels, size),

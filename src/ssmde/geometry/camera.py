@@ -1,6 +1,6 @@
 """Pinhole camera: pixels to points and back, and what happens to it when an image is edited.
 
-Pixel (u, v) is (column, row); integers are pixel *centres*, so (0, 0) is the centre of the
+Pixel (u, v) is (column, row); integers are pixel *centers*, so (0, 0) is the center of the
 top-left pixel and the image covers [-0.5, width - 0.5]. Camera axes: x right, y down, z forward.
 Depth is z, in the unit of the scene. Nothing is cached: a new matrix is a new camera.
 """
@@ -13,7 +13,7 @@ MIN_DEPTH = 1e-3  # nearest depth that is projected, in scene units
 
 
 def pixel_grid(height: int, width: int, *, like: Tensor) -> Float[Tensor, "h w 2"]:
-    """Coordinates (u, v) of every pixel centre, with the dtype and device of `like`."""
+    """Coordinates (u, v) of every pixel center, with the dtype and device of `like`."""
     v, u = torch.meshgrid(
         torch.arange(height, dtype=like.dtype, device=like.device),
         torch.arange(width, dtype=like.dtype, device=like.device),
@@ -22,13 +22,13 @@ def pixel_grid(height: int, width: int, *, like: Tensor) -> Float[Tensor, "h w 2
     return torch.stack([u, v], dim=-1)
 
 
-def _focal_and_centre(
+def _focal_and_center(
     intrinsics: Float[Tensor, "b 3 3"],
 ) -> tuple[Float[Tensor, "b 1 1 2"], Float[Tensor, "b 1 1 2"]]:
     """(fx, fy) and (cx, cy), shaped to meet maps of coordinates."""
     focal = intrinsics.diagonal(dim1=1, dim2=2)[:, :2]
-    centre = intrinsics[:, :2, 2]
-    return focal[:, None, None], centre[:, None, None]
+    center = intrinsics[:, :2, 2]
+    return focal[:, None, None], center[:, None, None]
 
 
 def backproject(
@@ -46,8 +46,11 @@ def backproject(
         tensor([1.2500, 0.7500, 4.0000])
     """
     height, width = depth.shape[-2:]
-    focal, centre = _focal_and_centre(intrinsics)
-    rays = (pixel_grid(height, width, like=depth) - centre) / focal
+    # K^-1 [u v 1]^T of a pinhole without skew is [(u - cx) / fx, (v - cy) / fy, 1]^T: no inverse of
+    # a matrix, which would round, and no product, which TF32 and autocast would round further.
+    focal, center = _focal_and_center(intrinsics)
+    rays = (pixel_grid(height, width, like=depth) - center) / focal
+    # Depth is z, not the distance along the ray: the ray has z = 1, so its multiple has z = D.
     z = depth.squeeze(1).unsqueeze(-1)
     return torch.cat([rays * z, z], dim=-1)
 
@@ -73,8 +76,10 @@ def project(
         >>> project(torch.tensor([[[[1.25, 0.75, 4.0]]]]), K)
         tensor([[[[5., 3.]]]])
     """
-    focal, centre = _focal_and_centre(intrinsics)
-    return focal * points[..., :2] / points[..., 2:].clamp(min=min_depth) + centre
+    focal, center = _focal_and_center(intrinsics)
+    # Clamped from below, not by magnitude: z = -2 as a divisor would mirror the point into the
+    # image, z = 0 would make its gradient infinite, which a mask behind it turns into NaN.
+    return focal * points[..., :2] / points[..., 2:].clamp(min=min_depth) + center
 
 
 def scale_intrinsics(
@@ -100,6 +105,7 @@ def scale_intrinsics(
     scale = torch.tensor([scale_x, scale_y], dtype=intrinsics.dtype, device=intrinsics.device)
     scaled = intrinsics.clone()
     scaled[..., :2, :] *= scale[:, None]
+    # c' = s (c + 1/2) - 1/2 = s c + (s - 1) / 2: pixel centers are integers, borders are halves.
     scaled[..., :2, 2] += 0.5 * scale - 0.5
     return scaled
 
@@ -111,8 +117,8 @@ def crop_intrinsics(
 
     Args:
         intrinsics: Pinhole matrix of the image as it was, in pixels.
-        left: Columns cut off at the left, in pixels; negative when columns are added.
-        top: Rows cut off at the top, in pixels; negative when rows are added.
+        left: Columns cut off at the left; negative when columns are added.
+        top: Rows cut off at the top; negative when rows are added.
     """
     cropped = intrinsics.clone()
     cropped[..., 0, 2] -= left
@@ -121,12 +127,8 @@ def crop_intrinsics(
 
 
 def flip_intrinsics(intrinsics: Float[Tensor, "*b 3 3"], width: int) -> Float[Tensor, "*b 3 3"]:
-    """Camera of the image mirrored left to right: u' = width - 1 - u.
-
-    Args:
-        intrinsics: Pinhole matrix of the image as it was, in pixels.
-        width: Width of the image, in pixels.
-    """
+    """Camera of the image, `width` pixels wide, mirrored left to right: u' = width - 1 - u."""
+    # The focal length stays positive: the scene is mirrored with the image, x' = -x.
     flipped = intrinsics.clone()
     flipped[..., 0, 2] = width - 1 - intrinsics[..., 0, 2]
     return flipped

@@ -30,9 +30,10 @@ def normals(
     points = backproject(depth, intrinsics).permute(0, 3, 1, 2)
     padded = F.pad(points, (1, 1, 1, 1), mode="replicate")
     # Sobel: differences one way, weights 1 2 1 the other way. Sums of slices instead of a
-    # convolution: neighbouring points are nearly equal, and TF32 would leave little of a normal.
+    # convolution: neighboring points are nearly equal, and TF32 would leave little of a normal.
     along_v = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
     along_u = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
+    # 8 = (1 + 2 + 1) * 2: the weights, and the two pixels between both ends.
     du = (along_v[..., 2:] - along_v[..., :-2]) / 8
     dv = (along_u[..., 2:, :] - along_u[..., :-2, :]) / 8
     # Plane by plane: cross product and norm over the channels of a map are slow on a processor.
@@ -40,6 +41,8 @@ def normals(
     x, y, z = b * f - c * e, c * d - a * f, a * e - b * d
     normal = torch.cat([x, y, z], dim=1)
     square = x * x + y * y + z * z
+    # Divided by 1 where there is no normal: sqrt has an infinite slope at 0, and `where` masks
+    # values, not gradients.
     degenerate = square <= torch.finfo(square.dtype).tiny
     unit = normal / torch.where(degenerate, torch.ones_like(square), square).sqrt()
     return torch.where(degenerate, torch.zeros_like(unit), unit)

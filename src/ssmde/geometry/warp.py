@@ -5,7 +5,7 @@ and read the source there. This is the only place of the package that resamples 
 geometry, and the only one that calls `grid_sample`.
 
 Frames: `T_a_b` maps points of frame b into frame a, so `x_a = T_a_b @ x_b`, and in a product
-neighbouring names match: `T_a_c = T_a_b @ T_b_c`. Pixels: see `camera.py`.
+neighboring names match: `T_a_c = T_a_b @ T_b_c`. Pixels: see `camera.py`.
 """
 
 from typing import NamedTuple
@@ -65,6 +65,9 @@ def reproject(
         tensor([5., 3.])
     """
     height, width = depth.shape[-2:]
+    # z_src [u v 1]_src^T = D K R K^-1 [u v 1]_tgt^T + K t: one 3 x 3 matrix for all pixels of an
+    # image instead of lifting, moving and projecting each. The sums are written out, row by row,
+    # for products of matrices are rounded under TF32 and autocast, by pixels.
     rays, shift = _pixels_to_pixels(T_src_tgt, intrinsics)
     grid_u = torch.arange(width, dtype=depth.dtype, device=depth.device)
     grid_v = torch.arange(height, dtype=depth.dtype, device=depth.device)[:, None]
@@ -72,6 +75,7 @@ def reproject(
         torch.addcmul(s, r[0] * grid_u + (r[1] * grid_v + r[2]), depth.squeeze(1))
         for r, s in zip(rays, shift, strict=True)
     )
+    # A point behind the camera has z < 0; dividing by it would mirror the point into the image.
     divisor = z.clamp(min=min_depth)
     u, v = x / divisor, y / divisor
     inside_u = (u >= -EDGE_TOLERANCE) & (u <= width - 1 + EDGE_TOLERANCE)
@@ -87,11 +91,14 @@ def _pixels_to_pixels(
 
     The pinhole matrices have no skew, so no inverse and no product of matrices is needed.
     """
+    # Each entry of a matrix as [b, 1, 1], to meet rows of pixels.
     motion = T_src_tgt[..., None, None]
     (fx, cx), (fy, cy) = ((intrinsics[:, i, i], intrinsics[:, i, 2]) for i in (0, 1))
     fx, fy, cx, cy = (value[:, None, None] for value in (fx, fy, cx, cy))
     rows = [motion[:, i].unbind(1) for i in range(3)]
+    # R K^-1, with t as a fourth column: column 3 of K^-1 is [-cx / fx, -cy / fy, 1]^T.
     seen = [[r[0] / fx, r[1] / fy, r[2] - cx * (r[0] / fx) - cy * (r[1] / fy), r[3]] for r in rows]
+    # K from the left: rows 1 and 2 get the third, times cx and cy.
     joined = [
         [fx * seen[0][k] + cx * seen[2][k] for k in range(4)],
         [fy * seen[1][k] + cy * seen[2][k] for k in range(4)],
@@ -125,7 +132,7 @@ def sample(
         raise ValueError(
             f"source must be at least 2 x 2 pixels to interpolate, got {height} x {width}"
         )
-    # Pixel centres at 0 and width - 1 become -1 and +1: the convention of align_corners=True. The
+    # Pixel centers at 0 and width - 1 become -1 and +1: the convention of align_corners=True. The
     # factors fill a row, so that a processor finds long runs to multiply.
     factors = pixels.new_tensor([2 / (width - 1), 2 / (height - 1)])
     grid = pixels * factors.expand(pixels.shape[2], 2).contiguous() - 1

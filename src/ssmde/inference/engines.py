@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ssmde.config import MOST_SIDE
 from ssmde.console import first_line, import_extra
 from ssmde.io import read_bytes
-from ssmde.models.load import check_is_file
+from ssmde.models.checkpoint import check_is_file
 
 INPUT, OUTPUT = "image", "depth"
 FACTS_KEY = "ssmde"  # entry of a file's metadata that holds its `ExportFacts`

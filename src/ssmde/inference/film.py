@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ssmde.console import import_extra
-from ssmde.data.decoding import Clock
-from ssmde.data.video import CODECS, QUALITY
+from ssmde.data.video import CODECS, QUALITY, Clock
 from ssmde.inference.pictures import color_ends, colorize, side_by_side
 from ssmde.inference.predictor import PredictedFrame
 from ssmde.io import whole_file

@@ -26,10 +26,20 @@ from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 from torch import Tensor
 
-from ssmde.data.files import frame_order, left_out
-from ssmde.data.grey import SIXTEEN_BIT, array_levels, grey_levels, grey_to_bytes
-from ssmde.data.images import ImageError, read_image, read_image_bytes, turn_upright
-from ssmde.data.opening import MOST_PIXELS, READABLE, too_many_pixels
+from ssmde.data.images import (
+    MOST_PIXELS,
+    READABLE,
+    SIXTEEN_BIT,
+    ImageError,
+    array_levels,
+    gray_levels,
+    gray_to_bytes,
+    read_image,
+    read_image_bytes,
+    too_many_pixels,
+    turn_upright,
+)
+from ssmde.data.scene_folder import frame_order, left_out
 from ssmde.data.video import VideoError, VideoFrame
 from ssmde.io import natural_order, read_text
 
@@ -68,7 +78,7 @@ def to_pixels(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
         return read_image_bytes(image, "bytes of an image")
     if isinstance(image, str | Path):
         if not is_url(image):
-            return read_image(Path(image), levels=grey_levels([Path(image)]))
+            return read_image(Path(image), levels=gray_levels([Path(image)]))
         try:
             return read_image_bytes(fetch_bytes(str(image)), str(image))
         except DownloadError as error:
@@ -95,7 +105,7 @@ def _array_pixels(image: np.ndarray | Tensor) -> UInt8[np.ndarray, "h w 3"]:
             raise ValueError(f"a float image must be in [0, 1], got {low:g} to {high:g}")
         pixels = (pixels.astype(np.float32).clip(0, 1) * 255).round().astype(np.uint8)
     elif pixels.dtype == np.uint16:
-        pixels = grey_to_bytes(pixels, array_levels(pixels))
+        pixels = gray_to_bytes(pixels, array_levels(pixels))
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
         raise ValueError(
             "an image is uint8, uint16 or float, (h, w, 3) or (h, w) in numpy, (3, h, w) or "

@@ -11,16 +11,13 @@ from ssmde.data.images import resize_image
 from ssmde.inference.engines import OPENERS, EngineNetwork, open_exported
 from ssmde.inference.predictor import Predictor
 from ssmde.models.backbone import BACKBONE_KEY
+from ssmde.models.checkpoint import load_weights_into, read_weights, stored_config, stored_scale
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.device import choose_device
 from ssmde.models.foreign import is_foreign, load_foreign
 from ssmde.models.hub import HUB_PREFIX, download_weights
-from ssmde.models.load import load_weights_into, read_weights
-from ssmde.models.metric_scale import stored_scale
 from ssmde.models.pose_net import build_pose_net
-from ssmde.models.start import WEIGHTS_IN_A_RUN, weights_file
-from ssmde.models.stored import stored_config
-from ssmde.weights import RELEASED, is_released, released_weights
+from ssmde.models.registry import WEIGHTS_IN_A_RUN, choose_device, named_weights, weights_file
+from ssmde.weights import RELEASED, is_released
 
 POSE_PREFIX = "pose_net."
 Resolution = tuple[int, int] | None
@@ -48,7 +45,7 @@ def load(
         FileNotFoundError: If there is nothing at `path`.
         ValueError: If it holds no weights of this project or another version of it, or needs trust.
     """
-    named = _named_weights(str(path))
+    named = named_weights(str(path))
     place, trust = named or Path(path), trust and named is None
     if is_foreign(place):
         foreign = load_foreign(place)
@@ -93,7 +90,7 @@ def from_pretrained(
 
 def find_weights(weights: str | Path) -> Path:
     """The .safetensors file of a path, a released name or `hf:OWNER/NAME`."""
-    return weights_file(_named_weights(str(weights)) or Path(weights))
+    return weights_file(named_weights(str(weights)) or Path(weights))
 
 
 def licence_of(predictor: Predictor) -> str | None:
@@ -109,13 +106,6 @@ def looks_like_weights(path: Path) -> bool:
     in_a_run = any((path / name).is_file() for name in WEIGHTS_IN_A_RUN)
     ends = {".safetensors", *OPENERS}
     return in_a_run or path.suffix in ends or is_foreign(path) or is_released(str(path))
-
-
-def _named_weights(name: str) -> Path | None:
-    """The file behind a name; None for what is a path."""
-    if name.startswith(HUB_PREFIX):
-        return download_weights(name.removeprefix(HUB_PREFIX))
-    return released_weights(name) if is_released(name) else None
 
 
 def _exported_predictor(file: Path, resolution: Resolution, *, trust: bool) -> Predictor:

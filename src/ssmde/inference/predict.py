@@ -23,10 +23,8 @@ import torch
 
 from ssmde.cluster import work_on_ray
 from ssmde.console import counted, with_bar
-from ssmde.data.files import left_out
-from ssmde.data.grey import grey_levels, stretch_note
-from ssmde.data.images import ImageError, read_image, read_size
-from ssmde.data.opening import READABLE
+from ssmde.data.images import READABLE, ImageError, gray_levels, read_image, read_size, stretch_note
+from ssmde.data.scene_folder import left_out
 from ssmde.data.video import (
     VIDEO_SUFFIXES,
     VideoFrame,
@@ -190,7 +188,7 @@ def predict_files(
         )  # fmt: skip
         job = partial(
             Job, out=folder, formats=formats, writer=writer, overwrite=overwrite,
-            max_frames=max_frames, levels=grey_levels(photos),
+            max_frames=max_frames, levels=gray_levels(photos),
         )  # fmt: skip
         open_job = partial(_open_job, weights, resolution, pipeline, job, live=live, trust=trust)
         if live:
@@ -280,7 +278,7 @@ class Job:
     overwrite: bool = False
     max_frames: int | None = None
     levels: tuple[int, int] | None = None
-    """Of 16-bit gray images, of all of them: see `grey_levels`."""
+    """Of 16-bit gray images, of all of them: see `gray_levels`."""
 
     def mark(self, source: Path | str, *, max_frames: int | None = None) -> str:
         """The mark of what is made of an image or a video."""

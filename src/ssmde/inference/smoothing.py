@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Float64, UInt8
 
-from ssmde.data.image_motion import TileFlow, tile_flow
 from ssmde.data.images import resize_image
+from ssmde.data.motion import TileFlow, tile_flow
 from ssmde.geometry.warp import sample
 from ssmde.inference.input import resize_depth
 
@@ -96,7 +96,7 @@ def dense_motion(flow: TileFlow, size: tuple[int, int]) -> Float[np.ndarray, "h 
     motion = flow.motion.astype(np.float64)
     if found.any():
         motion[~found] = np.median(motion[found], axis=0)
-    columns, rows = (np.unique(flow.centres[:, i]) for i in (0, 1))
+    columns, rows = (np.unique(flow.centers[:, i]) for i in (0, 1))
     grid = motion.reshape(len(rows), len(columns), 2)
     along_v = _between(rows, size[0], grid)
     return _between(columns, size[1], along_v.swapaxes(0, 1)).swapaxes(0, 1)

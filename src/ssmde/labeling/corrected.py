@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ssmde.data.images import write_png16
-from ssmde.data.label_fit import fit_to_points
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_labels import fit_to_points, read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points, write_scene_info
 from ssmde.data.scene_folder import read_scene
 from ssmde.io import hidden_part

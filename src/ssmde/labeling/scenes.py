@@ -17,21 +17,20 @@ from ssmde.cluster import work_on_ray
 from ssmde.config import MOST_SIDE
 from ssmde.console import bars
 from ssmde.data.images import ImageError
-from ssmde.data.pack import refuse_packed
-from ssmde.data.pseudo_depth import (
+from ssmde.data.pseudo_labels import (
     FOLDER,
     INFO_FILE,
     Kind,
     LabelInfo,
-    begin_labels,
     drop_empty_labels,
     labels_fit,
     write_labels,
 )
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.data.shards import refuse_packed
 from ssmde.labeling.sources import LabelRequest, Source, open_source
-from ssmde.models.device import Device, choose_device
+from ssmde.models.registry import Device, choose_device
 from ssmde.outputs import sweep
 
 
@@ -128,7 +127,7 @@ def label(
     if engine == "ray":
         for scene, frames in todo:
             if frames:
-                begin_labels(label_folder(scene), opened.info)
+                write_labels(label_folder(scene), opened.info, {})
         results = label_on_ray(
             partial(open_source, source, request), pieces, gpu=request.device.type == "cuda"
         )

@@ -18,9 +18,9 @@ from PIL import Image
 
 from ssmde.console import did_you_mean, first_line, import_extra
 from ssmde.data.images import DEPTH_SUFFIXES, ImageError, read_image, read_map
-from ssmde.data.pseudo_depth import Kind, LabelInfo
+from ssmde.data.motion import SourceFrames, read_source_frames
+from ssmde.data.pseudo_labels import Kind, LabelInfo
 from ssmde.data.sequence import FrameSequence
-from ssmde.data.views import Views, read_views
 from ssmde.geometry.ground import find_movers, ground_plane, stand_on_ground
 from ssmde.inference.input import resize_depth
 from ssmde.inference.loading import find_weights, licence_of, load
@@ -242,8 +242,7 @@ def open_leres(request: LabelRequest) -> Source:
 
     Its weights are a file of the user's.
     """
-    from ssmde.models.leres import INFERENCE_SIZE
-    from ssmde.models.leres_checkpoint import load_leres
+    from ssmde.models.leres import INFERENCE_SIZE, load_leres
 
     checkpoint = Path(request.argument) if request.argument else request.checkpoint
     if checkpoint is None:
@@ -309,11 +308,11 @@ def open_grounded(request: LabelRequest) -> Source:
     size = own.info.network_size
     assert size is not None
 
-    def read(scene: FrameSequence, index: int) -> Views:
-        return read_views(scene, index, size)
+    def read(scene: FrameSequence, index: int) -> SourceFrames:
+        return read_source_frames(scene, index, size)
 
     @torch.inference_mode()
-    def label(frames: list[Views]) -> Maps:
+    def label(frames: list[SourceFrames]) -> Maps:
         depths = own.label([views.images[0] for views in frames])
         return [
             _grounded(views, torch.from_numpy(depth).to(request.device))
@@ -324,7 +323,7 @@ def open_grounded(request: LabelRequest) -> Source:
     return Source(info=replace(own.info, source=source), label=label, read=read)
 
 
-def _grounded(views: Views, depth: Float[torch.Tensor, "h w"]) -> Float32[np.ndarray, "h w"]:
+def _grounded(views: SourceFrames, depth: Float[torch.Tensor, "h w"]) -> Float32[np.ndarray, "h w"]:
     """Depth of a frame; 0 on movers where no ground is found."""
     device = depth.device
     images = to_batch(list(views.images), device)

@@ -16,10 +16,9 @@ from ssmde.methods.mask_filter import FilterOutput, MaskFilter, TeacherPredictio
 from ssmde.methods.pseudo_depth import forgetting_factor, pseudo_depth_terms
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.teacher import NO_PSEUDO_DEPTH, build_networks
+from ssmde.models.checkpoint import load_networks
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.encoder import freeze_batch_norm
-from ssmde.models.load import load_networks
-from ssmde.models.start import weights_file
+from ssmde.models.registry import freeze_batch_norm, weights_file
 from ssmde.types import Batch, StepOutput
 
 SAME_SCALE = 0.02  # the student, which starts as its teacher, keeps its scale up to this log ratio

@@ -27,9 +27,8 @@ from ssmde.methods.comparison import compare
 from ssmde.methods.pseudo_depth import pseudo_depth_terms
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.encoder import freeze_batch_norm
 from ssmde.models.pose_net import build_pose_net
-from ssmde.models.start import load_start
+from ssmde.models.registry import freeze_batch_norm, load_start
 from ssmde.types import Batch, StepOutput
 
 NO_PSEUDO_DEPTH = PseudoDepthConfig()

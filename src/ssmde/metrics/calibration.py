@@ -20,7 +20,7 @@ class Calibration:
 
     ause: float
     """Area between the sparsification curve and the best possible one, as a share of the error over
-    all pixels; 0 is best, 1 - area of the best one is what a random order gets."""
+    all pixels; 0 is best."""
     random: float
     """The same of a confidence that knows nothing: what to compare `ause` with."""
     curve: tuple[float, ...]
@@ -43,10 +43,8 @@ def confidence_calibration(
     rule and relative to the error of the whole image, so that images compare. Pixels of equal
     confidence share their mean error: a constant confidence gets exactly what a random one gets.
 
-    Args:
-        prediction: Depth of the pixels that count; positive, aligned and clipped.
-        truth: True depth of the same pixels; positive.
-        confidence: Of the same pixels; larger is surer.
+    All are of the pixels that count; depths positive, aligned and clipped, a larger confidence is
+    surer.
 
     Raises:
         ValueError: If a confidence is not finite.

@@ -66,11 +66,7 @@ def align(
       numbers do not compare with median-scaled ones. A constant prediction gets a scale only.
     - `none`: the prediction is already in the unit of the truth.
 
-    Args:
-        prediction: Depth of the pixels that have truth, over the whole image.
-        truth: True depth of the same pixels; positive.
-        how: One of `ALIGNMENTS`.
-        true_median: Median of the truth, if it is known already.
+    Both depths are of all the pixels that have truth. `true_median` is given if it is known.
 
     Raises:
         ValueError: If there is no pixel, a depth is not finite, no positive factor exists, or the
@@ -163,11 +159,7 @@ def depth_errors(
     """Errors of one image, each a mean over its pixels; None if there is no pixel.
 
     The measures of Eigen et al., NeurIPS 2014 (https://arxiv.org/abs/1406.2283), and log10,
-    computed in float64.
-
-    Args:
-        prediction: Depth of the pixels that have truth; positive, aligned and clipped.
-        truth: True depth of the same pixels; positive.
+    computed in float64. Depths are positive, the prediction is aligned and clipped.
 
     Raises:
         ValueError: If a depth is not positive and finite.
@@ -180,27 +172,25 @@ def error_sums(
 ) -> Float[np.ndarray, "groups 9"]:
     """The number of pixels, and the sums over them behind each of `METRICS`, of groups of pixels.
 
-    Args:
-        prediction: As for `depth_errors`; the pixels of a group lie side by side.
-        truth: As for `depth_errors`.
-        starts: Where each group begins, and where the last one ends.
+    The pixels of a group lie side by side; `starts` says where each begins and the last one ends.
     """
     p, g = (values.astype(np.float64, copy=False) for values in (prediction, truth))
     check_depths(
         ("pixels of the prediction", p), ("pixels of the truth", g),
         advice=": align and clip before measuring",
     )  # fmt: skip
+    return np.array([_sums(p[start:end], g[start:end]) for start, end in pairwise(starts)])
+
+
+def _sums(p: Float[np.ndarray, "n"], g: Float[np.ndarray, "n"]) -> list[float]:
     difference, ratio = p - g, p / g
-    log_ratio = np.log(ratio)
+    relative, log_ratio = difference / g, np.log(ratio)
     ratio = np.maximum(ratio, g / p)
-    relative = difference / g
     terms = (
         np.abs(relative), difference * relative, difference**2, log_ratio**2, np.abs(log_ratio),
         *(ratio < DELTA**k for k in (1, 2, 3)),
     )  # fmt: skip
-    parts = [slice(*pair) for pair in pairwise(starts)]
-    rows = [[part.stop - part.start, *(term[part].sum() for term in terms)] for part in parts]
-    return np.array(rows, dtype=np.float64)
+    return [float(p.size), *(float(term.sum()) for term in terms)]
 
 
 def errors_from_sums(sums: Float[np.ndarray, "9"]) -> DepthErrors | None:

@@ -81,19 +81,16 @@ def hole_counts(
     contact is nearer still. Too deep for what is near: more than 1.25 times as deep as the
     farthest static pixels around the region; what moves is in front of some of them.
 
-    Args:
-        depth: Predicted depth; positive, in any unit.
-        movers: True on what moves.
-        ground: Depth of the ground as if nothing stood on it, in the unit of `depth`; infinity
-            above its horizon. Best fitted to the same depth. None if there is no ground.
-        static: True on what is known to stand still; all that does not move if not given.
+    `ground` is the depth of the ground as if nothing stood on it, infinity above its horizon, best
+    fitted to the same depth. `static` is all that does not move if it is not given.
 
     Raises:
         ValueError: If a depth is not positive and finite.
     """
     check_depths(("pixels", depth))
     counts = HoleCounts()
-    labels: Any = ndimage.label(movers)[0]  # pixels that share a side are one region
+    found: Any = ndimage.label(movers)  # pixels that share a side are one region
+    labels = found[0]
     still = ~movers if static is None else static
     for label, size in zip(*np.unique(labels[movers], return_counts=True), strict=True):
         if size < SMALLEST * depth.size:
@@ -104,11 +101,10 @@ def hole_counts(
         if ground is not None:
             beyond_ground = region & (depth > RATIO * _ground_under(region, ground))
         holes = int((beyond_ground | beyond_surround).sum())
-        found = HoleCounts(
+        counts += HoleCounts(
             moving=int(size), holes=holes, regions=1, hole_regions=int(2 * holes > size),
             beyond_ground=int(beyond_ground.sum()), beyond_surround=int(beyond_surround.sum()),
         )  # fmt: skip
-        counts += found
     return counts
 
 
@@ -123,18 +119,10 @@ def order_counts(
     """Pairs of a moving and a static pixel that the depth orders otherwise than a pseudo-depth.
 
     An ordinal error (Chen et al., Depth in the Wild, NeurIPS 2016,
-    https://arxiv.org/abs/1604.03901) against labels of another network instead of people. Blind
-    to scale and shift of the pseudo-depth, and to any increasing map of the depth. A pair of equal
-    depth is wrong.
-
-    Args:
-        depth: Predicted depth; positive.
-        pseudo_depth: Depth, not disparity, as another network sees it, in a unit of its own; 0 or
-            not finite where unknown.
-        movers: True on what moves.
-        generator: Draws the pairs.
-        margin: Least difference of a clear order, in standard deviations of the pseudo-depth;
-            pairs of no clear order drop out.
+    https://arxiv.org/abs/1604.03901) against labels of another network instead of people: depth,
+    not disparity, 0 or not finite where unknown. Blind to its scale and shift, and to any
+    increasing map of the predicted depth. A pair of equal depth is wrong. Pairs that differ by less
+    than `margin` standard deviations of the pseudo-depth drop out.
 
     Raises:
         ValueError: If a depth is not positive and finite.

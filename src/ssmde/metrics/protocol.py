@@ -143,12 +143,9 @@ def measure(
 ) -> Measurement:
     """Errors of one image over all, static and moving pixels, by the procedure of this file.
 
-    Args:
-        prediction: Depth at the size of the truth, in any scale the alignment can undo.
-        truth: Depth in metres; 0, NaN and infinity mean no value.
-        protocol: Range and crop.
-        align_by: Alignment, if not the protocol's own; one that was found before, or its name.
-        motion_mask: 0 static, 255 moving, 128 unknown; of this image.
+    The prediction has the size of the truth, in any scale the alignment can undo; the truth is in
+    metres, 0, NaN and infinity mean no value. `align_by` is an alignment that was found before, or
+    its name, if not the protocol's own. In a motion mask 0 is static, 255 moving, 128 unknown.
 
     Raises:
         ValueError: If the prediction cannot be aligned or the mask holds strange values.

@@ -45,14 +45,9 @@ def temporal_errors(
     is linear on a plane. Points outside the other image or behind its camera are left out. Points
     hidden in the other frame are not known without truth: leave them out by the masks.
 
-    Args:
-        target: Depth of one frame, positive, in the unit of the translation. Both maps under one
-            alignment: a scale of each its own hides flicker.
-        source: Depth of the other frame, likewise.
-        T_src_tgt: Motion from the target camera to the source camera; true or estimated.
-        intrinsics: Pinhole matrix of both, in pixels of these maps.
-        target_counts: Pixels of the target to compare; without movers. All if not given.
-        source_counts: The same for the source.
+    Depths are positive and in the unit of the translation, both under one alignment: a scale of
+    each its own hides flicker. The pinhole matrix of both is in pixels of these maps. All pixels
+    are compared, or those that `target_counts` and `source_counts` say, without movers.
 
     Raises:
         ValueError: If a depth or the motion is not positive or not finite.
@@ -84,12 +79,8 @@ def seen_in_both(
     There the true source has the depth of the moved point, to the tolerance. What is hidden, what
     moved and what has no truth is left out. The nearest pixel is read, so that sparse truth serves.
 
-    Args:
-        true_target: True depth of the target; 0 or not finite: none.
-        true_source: True depth of the source, likewise.
-        T_src_tgt: Motion from the target camera to the source camera, in the unit of the depth.
-        intrinsics: Pinhole matrix of both, in pixels of these maps.
-        tolerance: Relative difference up to which the two depths are of one point.
+    Depth is 0 or not finite where there is none. Up to the relative difference `tolerance` two
+    depths are of one point.
 
     Raises:
         ValueError: If the motion is not finite.

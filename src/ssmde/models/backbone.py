@@ -15,9 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssmde.console import first_line, import_extra
-from ssmde.models.hub import from_hub
+from ssmde.models.hub import HUB_PREFIX, from_hub
 
-PREFIX = "hf:"
 HALF_WIDTH = 32
 STRIDES = (4, 8, 16, 32)
 BACKBONE_KEY = "backbone"
@@ -36,15 +35,10 @@ class BackboneEncoder(nn.Module):
     """Five feature maps: one of a convolution, four of a backbone."""
 
     mean, std = 0.45, 0.225
-    """Of the images in [0, 1]: ImageNet's, averaged over the colours."""
+    """Of the images in [0, 1]: ImageNet's, averaged over the colors."""
 
     def __init__(self, backbone: nn.Module, widths: tuple[int, ...]) -> None:
-        """Join them.
-
-        Args:
-            backbone: Its call returns `feature_maps`, at a quarter to a thirty-second of the size.
-            widths: Channels of these maps.
-        """
+        """Join them; the call of `backbone` returns `feature_maps`, `widths` are their channels."""
         super().__init__()
         self.channels = (HALF_WIDTH, *widths)
         self.width = 1.0  # the decoder's share of the published channels
@@ -52,39 +46,29 @@ class BackboneEncoder(nn.Module):
         self.backbone = backbone
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
-        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size.
-
-        Args:
-            images: Normalised RGB.
-        """
+        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size, of normalized RGB."""
+        # Backbones begin at a quarter of the size; the decoder joins a map of half the size, too.
         return torch.relu(self.first(images)), *self.backbone(images).feature_maps
 
 
 def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
-    """Encoder from a backbone of transformers.
+    """Encoder from a backbone of transformers; `pretrained` is `none` or `hub`, its own weights.
 
-    Args:
-        name: Of the hub, a folder with a `config.json`, or an architecture; without the `hf:`.
-        pretrained: `none` for random weights, `hub` for those of the name or folder.
-
-    Raises:
-        ImportError: If transformers is not installed.
-        ConnectionError: If it cannot be had.
-        ValueError: If its maps have other sizes, or weights of a file are asked for.
+    The name, without the `hf:`, is one of the hub, a folder with a `config.json`, or a JSON.
     """
     if pretrained not in ("none", "hub"):
         raise ValueError(
-            f"the weights of {PREFIX}{name} are its own: model.pretrained must be none or hub, got "
-            f"{pretrained}"
+            f"the weights of {HUB_PREFIX}{name} are its own: model.pretrained must be none or hub, "
+            f"got {pretrained}"
         )
-    transformers = import_extra("transformers", f"the encoder {PREFIX}{name}", "ssmde[backbones]")
+    wanted_by = f"the encoder {HUB_PREFIX}{name}"
+    transformers = import_extra("transformers", wanted_by, "ssmde[backbones]")
     if name.startswith("{"):
         return _build_stored(transformers, name)
     try:
-        config: Any = from_hub(
-            transformers.AutoConfig.from_pretrained, name, trust_remote_code=False
-        )
-        wanted = _stages_of(config)
+        load = transformers.AutoConfig.from_pretrained
+        config: Any = from_hub(load, name, trust_remote_code=False)
+        wanted = list(range(1, len(config.stage_names)))  # all maps but the stem's
         if pretrained == "hub":
             backbone = from_hub(transformers.AutoBackbone.from_pretrained, name, out_indices=wanted)
         else:
@@ -108,11 +92,7 @@ def architecture_of(backbone: nn.Module) -> str:
 
 
 def _build_stored(transformers: Any, text: str) -> BackboneEncoder:
-    """Encoder of an architecture that lay in a file: numbers within bounds, no code, no hub.
-
-    Raises:
-        ValueError: If it is none.
-    """
+    """Encoder of an architecture that lay in a file: numbers within bounds, no code, no hub."""
     try:
         values: Any = json.loads(text)
         kind = values.pop("model_type")
@@ -122,7 +102,7 @@ def _build_stored(transformers: Any, text: str) -> BackboneEncoder:
         config = transformers.AutoConfig.for_model(
             kind, **{key: value for key, value in _plain(values).items() if key in known}
         )
-        config.out_indices = _stages_of(config)
+        config.out_indices = list(range(1, len(config.stage_names)))
         with torch.device("meta"):  # counts the weights without memory for them
             probe = transformers.AutoBackbone.from_config(config, trust_remote_code=False)
         if (count := sum(p.numel() for p in probe.parameters())) > MOST_WEIGHTS:
@@ -134,17 +114,8 @@ def _build_stored(transformers: Any, text: str) -> BackboneEncoder:
     return BackboneEncoder(backbone, tuple(backbone.channels))
 
 
-def _stages_of(config: Any) -> list[int]:
-    """Numbers of the maps that are wanted: all but the first, the stem's."""
-    return list(range(1, len(config.stage_names)))
-
-
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Numbers, words and lists of them, but nothing that leads elsewhere or out of bounds.
-
-    Raises:
-        ValueError: If a number or list is out of bounds.
-    """
+    """Numbers, words and lists of them, but nothing that leads elsewhere; none out of bounds."""
     kept: dict[str, Any] = {}
     for key, value in values.items():
         items = value if isinstance(value, list | tuple) else [value]
@@ -167,6 +138,6 @@ def _check_maps(name: str, backbone: nn.Module) -> None:
     sides = [tuple(x.shape[-2:]) for x in maps]
     if sides != [(PROBE // stride,) * 2 for stride in STRIDES]:
         raise ValueError(
-            f"{PREFIX}{name}: the decoder needs maps at 1/4, 1/8, 1/16 and 1/32 of the image, this "
-            f"backbone gives {sides} of {PROBE} x {PROBE}"
+            f"{HUB_PREFIX}{name}: the decoder needs maps at 1/4, 1/8, 1/16 and 1/32 of the image, "
+            f"this backbone gives {sides} of {PROBE} x {PROBE}"
         )

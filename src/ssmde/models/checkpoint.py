@@ -1,29 +1,89 @@
-"""Weight files of other projects, read without running code from them: no other place opens one."""
+"""Files of weights: the only place that opens one, whoever wrote it, and never runs code from it.
+
+Own weights are safetensors whose head carries the configuration of the run, and a scale in metres
+where somebody measured one. They are written whole or not at all.
+"""
 
 import argparse
+import json
+import math
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import safetensors
+import safetensors.torch
 import torch
-from torch import Tensor
+import yaml
+from pydantic import TypeAdapter
+from torch import Tensor, nn
 
-from ssmde.models.load import check_is_file, read_weights, shorten
+from ssmde.config import Config, load_config
+from ssmde.console import shorten
+from ssmde.io import check_file, parse_json, whole_file
 
+WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
+"""What the head of a weights file says about itself."""
+SCALE_KEY = "metric_scale"  # in the head of a weights file
+OPTIONAL_KEY = "num_batches_tracked"  # a counter that files from before PyTorch 0.4.1 lack
+KEYS_IN_A_MESSAGE = 4
 REFUSED_NAME = re.compile(r"GLOBAL ([\w.]+)")  # in the message of torch's restricted reader
 
 
+def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file with text in its head; the folder is made where absent.
+
+    Whatever happens, `path` holds the old file or the new one, never a part of it.
+    """
+    # Clones share no memory, which the format would refuse for tied weights.
+    plain = {
+        key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, tensor in tensors.items()
+    }
+    content = safetensors.torch.save(plain, dict(metadata))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"cannot write weights: {reason}", str(path)) from error
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by key, on the CPU, and the metadata of a safetensors file."""
+    with _opened(path) as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return tensors, dict(file.metadata() or {})
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; raises as `read_weights`."""
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[Any]:
+    check_is_file(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            yield file
+    except safetensors.SafetensorError as error:
+        raise ValueError(
+            f"{path} is not a whole safetensors file ({error}); "
+            "weights of this project end in .safetensors and are written by `ssmde train`"
+        ) from error
+
+
 def read_checkpoint(path: Path) -> Any:
-    """What a file of weights holds: tensors, plain values and their containers, on the CPU.
+    """What a .safetensors or PyTorch file holds: tensors, plain values, containers, on the CPU.
 
-    Args:
-        path: A .safetensors file, or one that torch wrote.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or holds anything else; nothing in it is ever run.
+    A ValueError where it is damaged, or holds anything else; nothing in it is ever run.
     """
     check_is_file(path)
     if path.suffix == ".safetensors":
@@ -32,7 +92,7 @@ def read_checkpoint(path: Path) -> Any:
     # Mapped, tensors that nobody asks for are never read. Files from before PyTorch 1.6 are no zip.
     try:
         mapped = zipfile.is_zipfile(path)
-        # A record of options, without a behaviour of its own; SC-Depth keeps its settings in one.
+        # A record of options, without a behavior of its own; SC-Depth keeps its settings in one.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # bytes of another kind break the reader in any way
@@ -62,19 +122,139 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def only_tensors(
-    content: Mapping[str, Any], plain: tuple[str, ...] = (), *, origin: str
+    content: Mapping[str, Any], plain: tuple[str, ...] = (), *, origin: str, where: str = ""
 ) -> dict[str, Tensor]:
-    """The tensors of a file; other values must be among those that are expected.
-
-    Args:
-        content: Values by key.
-        plain: Keys of values that may be there, and are left out.
-        origin: Where they come from, for the message.
-
-    Raises:
-        ValueError: If there is something else.
-    """
+    """The tensors of a file; another value, but under a key of `plain`, is a ValueError."""
     others = [k for k, v in content.items() if not isinstance(v, Tensor) and k not in plain]
     if others:
-        raise ValueError(f"{origin} must hold tensors by key, got also {shorten(others)}")
-    return {key: value for key, value in content.items() if isinstance(value, Tensor)}
+        raise ValueError(f"{origin} must hold tensors by key{where}, got also {listed(others)}")
+    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+
+
+def check_is_file(path: Path) -> None:
+    """Refuse a path that leads to no plain file; raises as `ssmde.io.check_file`."""
+    check_file(path, "file of weights")
+
+
+def listed(names: list[str]) -> str:
+    """The first few names, and how many there are."""
+    shown = ", ".join(map(str, names[:KEYS_IN_A_MESSAGE]))
+    return shown if len(names) <= KEYS_IN_A_MESSAGE else f"{shown}, ... ({len(names)} in all)"
+
+
+def load_weights_into(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    prefix: str = "",
+    *,
+    origin: str = "the given weights",
+    names: Callable[[str], str] = str,
+) -> None:
+    """Copy the tensors whose key begins with `prefix` into a module, all of them or none.
+
+    Keys that are missing, unexpected, or of the wrong shape are named in a ValueError.
+
+    Args:
+        module: Takes the values.
+        tensors: Tensors by key; keys with another beginning are left aside.
+        prefix: Such as `depth_net.`; cut off before keys are compared.
+        origin: Where the tensors come from, for the message.
+        names: From a key of the module to what the tensors call it; by default the same.
+    """
+    given = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+    state = module.state_dict()
+    wanted = {names(key): value for key, value in state.items()}
+    faults = {
+        "missing": [k for k in wanted if k not in given and not k.endswith(OPTIONAL_KEY)],
+        "unexpected": [key for key in given if key not in wanted],
+        "wrong shape": [
+            f"{key} is {tuple(given[key].shape)} instead of {tuple(value.shape)}"
+            for key, value in wanted.items()
+            if key in given and given[key].shape != value.shape
+        ],
+    }
+    found = [
+        f"{what}: {listed([prefix + k for k in keys])}" for what, keys in faults.items() if keys
+    ]
+    if found:
+        name = type(module).__name__
+        raise ValueError(f"{origin} does not fit this {name}: {'; '.join(found)}")
+    module.load_state_dict({key: given.get(names(key), state[key]) for key in state})
+
+
+def load_networks(path: Path, **networks: nn.Module) -> None:
+    """Copy stored weights into networks, each by its name there (`depth_net=`, `pose_net=`)."""
+    tensors, _ = read_weights(path)
+    for name, network in networks.items():
+        load_weights_into(network, tensors, f"{name}.", origin=str(path))
+
+
+def stored_config(file: Path, metadata: Mapping[str, str]) -> Config:
+    """The configuration in the head of a weights file of this project; else a ValueError."""
+    kind, version = metadata.get("format"), metadata.get("version")
+    if kind != WEIGHTS_FORMAT or "config" not in metadata:
+        raise ValueError(
+            f"{file}: holds no depth network of this project (format {kind!r} instead of "
+            f"{WEIGHTS_FORMAT!r}); give weights written by `ssmde train`"
+        )
+    if version != WEIGHTS_VERSION:
+        raise ValueError(
+            f"{file}: is of format version {version}, this package reads version "
+            f"{WEIGHTS_VERSION}; install the ssmde that wrote it"
+        )
+    try:
+        return load_config(metadata["config"], stored=True)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{file}: its stored configuration cannot be read: {reason}") from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricScale:
+    """The factor from scene units to metres, and how sure it is."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
+    metres_per_unit: float
+    """Depth in metres = this number * depth in scene units."""
+    error: float | None
+    """Standard error as a share of the number, without that of what it was measured by (a height,
+    a speed); None where one estimate stands alone."""
+    spread: float | None
+    """Half of the width of the middle 68 % of single frames, as a share; None for one estimate."""
+    estimates: int
+    """Frames or points behind the number."""
+    source: str
+    """What the metres come from, in words."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no factor."""
+        if not 0 < self.metres_per_unit < math.inf:
+            raise ValueError(
+                f"metres_per_unit must be a positive number, got {self.metres_per_unit:g}"
+            )
+
+    def __str__(self) -> str:
+        """The number with its error bar, in one line."""
+        error = "" if self.error is None else f" +- {100 * self.error:.1f} %"
+        spread = "" if self.spread is None else f" (single frames +- {100 * self.spread:.1f} %)"
+        return f"1 scene unit = {self.metres_per_unit:.4g} m{error}{spread}, from {self.source}"
+
+
+def stored_scale(metadata: Mapping[str, str], *, origin: str = "the weights") -> MetricScale | None:
+    """The scale in the head of the weights file `origin`; None if nobody found it."""
+    text = metadata.get(SCALE_KEY)
+    if text is None:
+        return None
+    try:
+        return TypeAdapter(MetricScale).validate_python(parse_json(text, origin))
+    except ValueError as error:
+        raise ValueError(
+            f"{origin}: {SCALE_KEY} in the head is no scale: {shorten(text)}; find it again with "
+            "`ssmde scale`"
+        ) from error
+
+
+def with_scale(metadata: Mapping[str, str], scale: MetricScale | None) -> dict[str, str]:
+    """The head of a weights file with this scale; None takes a stored one out."""
+    rest = {key: value for key, value in metadata.items() if key != SCALE_KEY}
+    return rest if scale is None else {**rest, SCALE_KEY: json.dumps(asdict(scale))}

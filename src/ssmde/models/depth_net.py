@@ -2,30 +2,35 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssmde.config import MOST_SIDE
-from ssmde.models.decoder import DepthDecoder
+from ssmde.models.decoder import DepthDecoder, LightDecoder, Upsampling
 from ssmde.models.efficientnet_lite import EfficientNetLite
-from ssmde.models.encoder import build_encoder
-from ssmde.models.light_decoder import LightDecoder
+from ssmde.models.registry import build_encoder
 
 STRIDE = 32  # of the encoder's coarsest map
 
 
 class DepthNet(nn.Module):
-    """Encoder, decoder and the mapping from disparity to depth."""
+    """Encoder, decoder and the mapping from disparity to depth.
+
+    Images are RGB in [0, 1] with sides that are multiples of 32; another size is a ValueError.
+
+    Example:
+        >>> DepthNet().eval()(torch.rand(1, 3, 64, 96)).shape
+        torch.Size([1, 1, 64, 96])
+    """
 
     def __init__(
         self,
         *,
         encoder: str = "resnet18",
         pretrained: str = "none",
-        upsampling: Literal["nearest", "bilinear"] = "nearest",
+        upsampling: Upsampling = "nearest",
         depth_range: tuple[float, float] = (0.1, 100.0),
         scales: Sequence[int] = (0,),
         initial_depth: float | None = None,
@@ -33,17 +38,14 @@ class DepthNet(nn.Module):
         """Build the network.
 
         Args:
-            encoder: A key of `ssmde.models.encoder.ENCODERS`, or `hf:` and a backbone.
+            encoder: A key of `ssmde.models.registry.ENCODERS`, or `hf:` and a backbone.
             pretrained: `none`, `hub` or `imagenet` (see `build_encoder`), or a file of weights.
             upsampling: How the decoder doubles its maps.
-            depth_range: Smallest and largest depth the network can say, in scene units. The
-                released SC-Depth says (1 / 10.01, 100), Monodepth2 (0.1, 100).
+            depth_range: Smallest and largest depth that can come out, in scene units. That of the
+                released SC-Depth is (1 / 10.01, 100), of Monodepth2 (0.1, 100).
             scales: Sizes `pyramid` returns; k is the image size divided by 2^k. Must hold 0.
-            initial_depth: Depth the untrained network says, roughly, everywhere; by default that
-                of a sigmoid of one half.
-
-        Raises:
-            ValueError: If a name, the range or the scales are wrong.
+            initial_depth: Depth of the untrained network, roughly, everywhere; by default that of
+                a sigmoid of one half.
         """
         super().__init__()
         if 0 not in scales:
@@ -63,37 +65,17 @@ class DepthNet(nn.Module):
             self.decoder.start_at(depth_to_logit(initial_depth, depth_range))
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
-        """Depth at full size, in scene units, within `depth_range`; float32 under autocast too.
-
-        Args:
-            image: RGB in [0, 1]; both sides multiples of 32.
-
-        Raises:
-            ValueError: If a side is not a multiple of 32.
-        """
+        """Depth at full size, in scene units, within `depth_range`; float32 under autocast too."""
         return self.decode(self.encode(image), (0,))[0]
 
     def pyramid(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
-        """Depths as of `forward`, one per entry of `scales`; entry k has size (h/2^k, w/2^k).
-
-        Args:
-            image: RGB in [0, 1]; both sides multiples of 32.
-
-        Raises:
-            ValueError: If a side is not a multiple of 32.
-        """
+        """Depths as of `forward`, one per entry of `scales`; entry k has size (h/2^k, w/2^k)."""
         return self.decode(self.encode(image))
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _c _h _w"], ...]:
-        """Features at 1/2 to 1/32 of the size, one map a level.
-
-        Args:
-            image: RGB in [0, 1]; both sides multiples of 32.
-
-        Raises:
-            ValueError: If a side is not a multiple of 32.
-        """
+        """Features at 1/2 to 1/32 of the size, one map a level."""
         check_image_size(image.shape[-2], image.shape[-1])
+        # The statistics of the encoder's published weights: others would shift what they learned.
         return tuple(self.encoder((image - self.encoder.mean) / self.encoder.std))
 
     def decode(
@@ -110,23 +92,16 @@ def disparity_to_depth(
     """Depth in [near, far]: 1 / (1/far + (1/near - 1/far) * sigmoid), at least in float32.
 
     Evenly spaced in disparity, so near things get the fine steps (Godard et al., ICCV 2019,
-    https://arxiv.org/abs/1806.01260).
-
-    Args:
-        sigmoid: In [0, 1]; 0 is far, 1 is near.
-        depth_range: (near, far), in scene units; 0 < near < far.
+    https://arxiv.org/abs/1806.01260). A sigmoid of 0 is far, 1 is near.
     """
     near, far = depth_range
+    # Far away the disparity is 1/far plus little: in bf16 the sum would swallow the little.
     sigmoid = sigmoid.to(torch.promote_types(sigmoid.dtype, torch.float32))
     return 1 / (1 / far + (1 / near - 1 / far) * sigmoid)
 
 
 def depth_to_logit(depth: float, depth_range: tuple[float, float]) -> float:
-    """The raw number that `disparity_to_depth(sigmoid(.))` turns into `depth`.
-
-    Raises:
-        ValueError: If the depth lies outside the range.
-    """
+    """The raw number that `disparity_to_depth(sigmoid(.))` turns into `depth`."""
     near, far = depth_range
     if not near < depth < far:
         raise ValueError(f"a depth must lie inside the range {depth_range}, got {depth}")

@@ -7,39 +7,27 @@ classifier, and none of the 1 x 1 convolution before it.
 """
 
 import math
-from typing import NamedTuple
+from functools import partial
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 STEM_WIDTH = 32  # the same for every size
-EPS, MOMENTUM = 1e-3, 0.01  # of batch normalisation, as in TensorFlow
 WIDTH_STEP = 8  # widths are multiples of this
+_normalization = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)  # as in TensorFlow
 LEAST_SHARE = 0.9  # rounding never takes more than a tenth of a width
-
-
-class Group(NamedTuple):
-    """Blocks of one width; the first carries the stride."""
-
-    repeats: int
-    kernel: int
-    stride: int
-    expansion: int
-    width: int
-
-
+# Blocks of one width: number, kernel, stride of the first, expansion, width.
 GROUPS = (
-    Group(1, 3, 1, 1, 16),
-    Group(2, 3, 2, 6, 24),
-    Group(2, 5, 2, 6, 40),
-    Group(3, 3, 2, 6, 80),
-    Group(3, 5, 1, 6, 112),
-    Group(4, 5, 2, 6, 192),
-    Group(1, 3, 1, 6, 320),
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
 )
 MAPS = (0, 1, 2, 4, 6)  # groups whose outcome is a feature map: the last of each size
-KEYS_LEFT_OUT = ("_conv_head.", "_bn1.", "_fc.")  # of the published files: the classifier
 
 
 class InvertedBottleneck(nn.Module):
@@ -49,23 +37,22 @@ class InvertedBottleneck(nn.Module):
     https://arxiv.org/abs/1801.04381).
     """
 
-    def __init__(
-        self, in_width: int, width: int, *, kernel: int, stride: int, expansion: int
-    ) -> None:
+    def __init__(self, in_width: int, width: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         inner = in_width * expansion
         self.expands = expansion != 1
         if self.expands:
             self._expand_conv = nn.Conv2d(in_width, inner, 1, bias=False)
-            self._bn0 = _normalisation(inner)
+            self._bn0 = _normalization(inner)
         self._depthwise_conv = SameConv(inner, inner, kernel, stride, groups=inner)
-        self._bn1 = _normalisation(inner)
+        self._bn1 = _normalization(inner)
         self._project_conv = nn.Conv2d(inner, width, 1, bias=False)
-        self._bn2 = _normalisation(width)
+        self._bn2 = _normalization(width)
         self.residual = stride == 1 and in_width == width
 
     def forward(self, x: Float[Tensor, "b in h w"]) -> Float[Tensor, "b out h2 w2"]:
         """Features of the block."""
+        # No activation after the projection: in few channels ReLU6 would lose what it cuts off.
         out = x
         if self.expands:
             out = F.relu6(self._bn0(self._expand_conv(out)), inplace=True)
@@ -93,44 +80,40 @@ class SameConv(nn.Conv2d):
         self.border = None if even else [before, kernel - stride - before] * 2
 
     def forward(self, input: Float[Tensor, "b in h w"]) -> Float[Tensor, "b out h2 w2"]:
-        """Mix each pixel with its neighbours; half the size where the stride is 2."""
+        """Mix each pixel with its neighbors; half the size where the stride is 2."""
         return super().forward(input if self.border is None else F.pad(input, self.border))
 
 
 class EfficientNetLite(nn.Module):
     """Five feature maps of an image, or of several images stacked along the channels."""
 
-    channels: tuple[int, ...]
-    """Widths of the five maps, from half size to a thirty-second."""
-    mean, std = 127 / 255, 128 / 255
-    """Of the images in [0, 1]: the weights were trained on (255 x - 127) / 128."""
+    channels: tuple[int, ...]  # this and the rest: see `ResNet`
+    mean, std = 127 / 255, 128 / 255  # the weights were trained on (255 x - 127) / 128
     first_key = "_conv_stem.weight"
-    """Key of the weights that see the images."""
+    classifier = ("_conv_head.", "_bn1.", "_fc.")
 
     def __init__(self, *, width: float = 1.0, depth: float = 1.0, in_images: int = 1) -> None:
-        """Build a network with random weights.
+        """Build a network with random weights; without factors Lite0, 3.0 M parameters.
 
-        Args:
-            width: Factor on the channels of every group; not on those of the stem.
-            depth: Factor on the number of blocks of every group but the first and the last.
-            in_images: Number of RGB images the input stacks.
+        `width` is a factor on the channels of every group, not on those of the stem; `depth` one
+        on the number of blocks of every group but the first and the last.
         """
         super().__init__()
         self._conv_stem = SameConv(3 * in_images, STEM_WIDTH, 3, 2)
-        self._bn0 = _normalisation(STEM_WIDTH)
+        self._bn0 = _normalization(STEM_WIDTH)
         self._blocks = nn.ModuleList()
         in_width, channels = STEM_WIDTH, []
         self.ends: list[int] = []
         """Number of the last block of each feature map."""
-        for number, group in enumerate(GROUPS):
-            out_width = _round_width(group.width * width)
+        for number, (repeats, kernel, stride, expansion, published) in enumerate(GROUPS):
+            out_width = _round_width(published * width)
             alone = number in (0, len(GROUPS) - 1)
-            for index in range(group.repeats if alone else math.ceil(group.repeats * depth)):
-                block = InvertedBottleneck(
-                    in_width, out_width, kernel=group.kernel,
-                    stride=group.stride if index == 0 else 1, expansion=group.expansion,
-                )  # fmt: skip
-                self._blocks.append(block)
+            for index in range(repeats if alone else math.ceil(repeats * depth)):
+                self._blocks.append(
+                    InvertedBottleneck(
+                        in_width, out_width, kernel, 1 if index else stride, expansion
+                    )
+                )
                 in_width = out_width
             if number in MAPS:
                 self.ends.append(len(self._blocks) - 1)
@@ -141,11 +124,7 @@ class EfficientNetLite(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
-        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size.
-
-        Args:
-            images: Normalised RGB, 3 channels an image; sides multiples of 32.
-        """
+        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size, of normalized RGB."""
         x = F.relu6(self._bn0(self._conv_stem(images)), inplace=True)
         maps: list[Tensor] = []
         for number, block in enumerate(self._blocks):
@@ -155,26 +134,7 @@ class EfficientNetLite(nn.Module):
         return tuple(maps)
 
 
-def _normalisation(width: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(width, eps=EPS, momentum=MOMENTUM)
-
-
 def _round_width(width: float) -> int:
     """The nearest multiple of `WIDTH_STEP`, the next one where that takes more than a tenth."""
     nearest = max(WIDTH_STEP, int(width + WIDTH_STEP / 2) // WIDTH_STEP * WIDTH_STEP)
     return nearest if nearest >= LEAST_SHARE * width else nearest + WIDTH_STEP
-
-
-def efficientnet_lite0(in_images: int = 1) -> EfficientNetLite:
-    """EfficientNet-Lite0: 3.0 M parameters, random weights."""
-    return EfficientNetLite(in_images=in_images)
-
-
-def efficientnet_lite1(in_images: int = 1) -> EfficientNetLite:
-    """EfficientNet-Lite1: more blocks, random weights."""
-    return EfficientNetLite(depth=1.1, in_images=in_images)
-
-
-def efficientnet_lite2(in_images: int = 1) -> EfficientNetLite:
-    """EfficientNet-Lite2: more blocks, a little wider, random weights."""
-    return EfficientNetLite(width=1.1, depth=1.2, in_images=in_images)

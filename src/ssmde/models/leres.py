@@ -5,11 +5,14 @@ pseudo-depth. Its state dict has the official names, so that official weights lo
 
 No weights come with this project. They belong to Adobe Research, may be used for non-commercial
 research only and may not be passed on: get them, and their licence, from
-https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS and open them with
-`ssmde.models.leres_checkpoint.load_leres`.
+https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS and open them with `load_leres`.
+The official file holds the network under `depth_model`, beside two for point clouds that are not
+needed here; a file of LeReS's training code holds it under `model_state_dict`.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -18,18 +21,73 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssmde.console import did_you_mean
+from ssmde.models.checkpoint import listed, load_weights_into, only_tensors, read_checkpoint
 from ssmde.models.depth_net import check_image_size
 from ssmde.models.resnet import ResNet, resnet50, resnext101
 
 Backbone = Literal["resnet50", "resnext101"]
 
 BACKBONES: dict[str, Callable[[], ResNet]] = {"resnet50": resnet50, "resnext101": resnext101}
-COLOUR_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, for RGB in [0, 1]
-COLOUR_STD = (0.229, 0.224, 0.225)
+COLOR_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, for RGB in [0, 1]
+COLOR_STD = (0.229, 0.224, 0.225)
 NARROW_WIDTH = 512  # of the coarsest map, before it is fused
 FUSION_WIDTH = 256
 NEAREST_DEPTH = 0.01  # what the nearest pixel of every image gets; the released test code
 INFERENCE_SIZE = (448, 448)  # the crop LeReS was trained on
+WRAPPERS = ("depth_model", "model_state_dict")
+PARALLEL = "module."  # put before every key by DataParallel
+NETWORK = "depth_model."
+TRAINING_ONLY = ("auxi_modules.", "losses.")  # a head and terms that only training uses
+THIRD_STAGE = re.compile(r"encoder_modules\.encoder\.layer3\.(\d+)\.")
+BACKBONE_OF_BLOCKS: dict[int, Backbone] = {6: "resnet50", 23: "resnext101"}
+
+
+def load_leres(path: Path) -> "LeReS":
+    """LeReS with the weights of a file: on the CPU, in float32 and in evaluation mode.
+
+    The backbone follows from the weights; a ValueError names what is wrong.
+    """
+    tensors = network_tensors(read_checkpoint(path), origin=str(path))
+    with torch.device("meta"):  # random weights of this size would take a second
+        net = LeReS(find_backbone(tensors, origin=str(path)))
+    net.to_empty(device="cpu")
+    for buffer in net.buffers():
+        buffer.zero_()  # an old file may lack the counters of batch normalization
+    load_weights_into(net, tensors, origin=str(path))
+    return net.eval()
+
+
+def network_tensors(content: object, *, origin: str) -> dict[str, Tensor]:
+    """Tensors of the depth network by their key in `LeReS`; what only training uses is left out.
+
+    They lie in a dict, or under `depth_model` or `model_state_dict` in it, and their keys may all
+    begin with one `module.`; anything else is a ValueError that begins with `origin`.
+    """
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and wrapper in content:
+            content = content[wrapper]
+            break
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{origin} must hold tensors by key, got a {type(content).__name__}")
+    tensors = only_tensors(
+        content, origin=origin, where=f", alone or under '{WRAPPERS[0]}' or '{WRAPPERS[1]}'"
+    )
+    if all(key.startswith(PARALLEL) for key in tensors):
+        tensors = {key.removeprefix(PARALLEL): value for key, value in tensors.items()}
+    tensors = {key.removeprefix(NETWORK): value for key, value in tensors.items()}
+    return {key: value for key, value in tensors.items() if not key.startswith(TRAINING_ONLY)}
+
+
+def find_backbone(tensors: Mapping[str, Tensor], *, origin: str) -> Backbone:
+    """The encoder that tensors belong to, by the number of blocks of its third stage."""
+    blocks = len({found[1] for key in tensors if (found := THIRD_STAGE.match(key))})
+    if blocks not in BACKBONE_OF_BLOCKS:
+        known = " or ".join(f"{n} ({name})" for n, name in BACKBONE_OF_BLOCKS.items())
+        raise ValueError(
+            f"{origin} is no LeReS depth network: its encoder's layer3 must have {known} blocks, "
+            f"got {blocks}; it holds {listed(list(tensors)) or 'nothing'}"
+        )
+    return BACKBONE_OF_BLOCKS[blocks]
 
 
 class TransferBlock(nn.Module):
@@ -65,12 +123,7 @@ class FusionBlock(nn.Module):
     def forward(
         self, lateral: Float[Tensor, "b in h w"], coarse: Float[Tensor, "b out h w"]
     ) -> Float[Tensor, "b out h2 w2"]:
-        """Features of twice the size.
-
-        Args:
-            lateral: The encoder's map.
-            coarse: Features of the coarser stage, already doubled to the size of `lateral`.
-        """
+        """Features of twice the size; `coarse` has the size of `lateral`, the encoder's map."""
         return double_size(self.ftb2(self.ftb1(lateral) + coarse))
 
 
@@ -100,11 +153,7 @@ class Decoder(nn.Module):
     """From the encoder's four maps back to full size."""
 
     def __init__(self, channels: Sequence[int]) -> None:
-        """Build the stages.
-
-        Args:
-            channels: Widths of the maps, from a quarter of the size to a thirty-second.
-        """
+        """Build the stages for maps of these widths, from a quarter of the size down."""
         super().__init__()
         self.conv = TransferBlock(channels[3], NARROW_WIDTH)
         self.conv1 = nn.Conv2d(NARROW_WIDTH, FUSION_WIDTH, 3, padding=1)
@@ -113,14 +162,9 @@ class Decoder(nn.Module):
         self.ffm0 = FusionBlock(channels[0])
         self.outconv = Head()
 
-    def forward(
-        self,
-        quarter: Float[Tensor, "b _ _ _"],
-        eighth: Float[Tensor, "b _ _ _"],
-        sixteenth: Float[Tensor, "b _ _ _"],
-        thirty_second: Float[Tensor, "b _ _ _"],
-    ) -> Float[Tensor, "b 1 h w"]:
+    def forward(self, *maps: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b 1 h w"]:
         """Raw depth at full size; any real number."""
+        quarter, eighth, sixteenth, thirty_second = maps
         x = double_size(self.conv1(self.conv(thirty_second)))
         x = self.ffm2(sixteenth, x)
         x = self.ffm1(eighth, x)
@@ -131,14 +175,7 @@ class LeReS(nn.Module):
     """Encoder and decoder of LeReS: 52.1 M parameters with ResNet-50, 115.4 M with ResNeXt-101."""
 
     def __init__(self, backbone: Backbone = "resnet50") -> None:
-        """Build the network with random weights.
-
-        Args:
-            backbone: The encoder; `resnext101` is ResNeXt-101 32x8d.
-
-        Raises:
-            ValueError: If the backbone is unknown.
-        """
+        """Build the network with random weights; `resnext101` is ResNeXt-101 32x8d."""
         super().__init__()
         if backbone not in BACKBONES:
             raise ValueError(
@@ -151,14 +188,10 @@ class LeReS(nn.Module):
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
         """Raw depth at full size: any real number, larger is farther, scale and shift unknown.
 
-        Args:
-            image: RGB in [0, 1]; both sides multiples of 32.
-
-        Raises:
-            ValueError: If a side is not a multiple of 32.
+        The image is RGB in [0, 1]; both sides must be multiples of 32.
         """
         check_image_size(image.shape[-2], image.shape[-1])
-        _, *features = self.encoder_modules["encoder"](normalise_colours(image))
+        _, *features = self.encoder_modules["encoder"](normalize_colors(image))
         return self.decoder_modules(*features)
 
     @torch.no_grad()
@@ -167,41 +200,26 @@ class LeReS(nn.Module):
     ) -> Float[Tensor, "b 1 h w"]:
         """Depth of at least 0.01, larger is farther, up to a scale and a shift; no gradient.
 
-        The image is resized to `size` without keeping its aspect, and the depth is resized back,
-        as in the released test code. What an image gets does not depend on the rest of its batch.
-
-        Args:
-            image: RGB in [0, 1], of any size.
-            size: Height and width the network sees, in pixels; multiples of 32.
-
-        Raises:
-            ValueError: If `size` is not in multiples of 32, or the network is in training mode.
+        The image, RGB in [0, 1] of any size, is resized to `size` (height, width, multiples of 32)
+        without keeping its aspect, and the depth is resized back, as in the released test code.
         """
         if self.training:
             raise ValueError(
                 "predict_depth needs the network in evaluation mode, got training mode, where "
-                "batch normalisation mixes the images of a batch: call .eval() first"
+                "batch normalization mixes the images of a batch: call .eval() first"
             )
         depth = depth_from_raw(self(resize(image, size)))
         return resize(depth, (image.shape[-2], image.shape[-1]))
 
 
 def depth_from_raw(raw: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
-    """Affine-invariant depth, at least 0.01: raw - min(raw) + 0.01, the minimum of each image.
-
-    Args:
-        raw: As of `LeReS.forward`; finite.
-    """
+    """Affine-invariant depth, at least 0.01: raw - min(raw) + 0.01, the minimum of each image."""
     return raw - raw.amin(dim=(1, 2, 3), keepdim=True) + NEAREST_DEPTH
 
 
-def normalise_colours(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """Image with mean near 0 and spread near 1 in each colour, by the statistics of ImageNet.
-
-    Args:
-        image: RGB in [0, 1].
-    """
-    mean, std = (image.new_tensor(x).view(3, 1, 1) for x in (COLOUR_MEAN, COLOUR_STD))
+def normalize_colors(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """RGB in [0, 1] with mean near 0 and spread near 1 in each color, by ImageNet's statistics."""
+    mean, std = (image.new_tensor(x).view(3, 1, 1) for x in (COLOR_MEAN, COLOR_STD))
     return (image - mean) / std
 
 
@@ -211,10 +229,5 @@ def double_size(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
 
 
 def resize(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
-    """Map of a new size, bilinear; no smoothing first, like the resize of the released test code.
-
-    Args:
-        x: Any map.
-        size: New height and width, in pixels.
-    """
+    """A map of a new size, bilinear; no smoothing first, as in the released test code."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

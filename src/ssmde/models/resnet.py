@@ -2,10 +2,11 @@
 
 Stem and four stages as in He et al., CVPR 2016 (https://arxiv.org/abs/1512.03385); the bottleneck
 carries its stride on the 3 x 3 convolution, as the weights in circulation do ("v1.5"). There is no
-classifier. What a normalisation puts out is changed in place: nothing needs it again.
+classifier. What a normalization puts out is changed in place: nothing needs it again.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -29,7 +30,7 @@ class BasicBlock(nn.Module):
         self.downsample = make_shortcut(in_width, width, stride)
 
     def forward(self, x: Float[Tensor, "b in h w"]) -> Float[Tensor, "b out h2 w2"]:
-        """Features of the block, at least 0."""
+        """Features of the block, at least 0: relu(x + f(x))."""
         shortcut = x if self.downsample is None else self.downsample(x)
         out = torch.relu_(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
@@ -59,7 +60,7 @@ class Bottleneck(nn.Module):
         self.downsample = make_shortcut(in_width, out_width, stride)
 
     def forward(self, x: Float[Tensor, "b in h w"]) -> Float[Tensor, "b out h2 w2"]:
-        """Features of the block, at least 0."""
+        """Features of the block, at least 0: relu(x + f(x))."""
         shortcut = x if self.downsample is None else self.downsample(x)
         out = torch.relu_(self.bn1(self.conv1(x)))
         out = torch.relu_(self.bn2(self.conv2(out)))
@@ -72,9 +73,6 @@ class GroupedBottleneck(Bottleneck):
 
     groups = 32
     group_width = 8
-
-
-Block = BasicBlock | Bottleneck
 
 
 def make_shortcut(in_width: int, out_width: int, stride: int) -> nn.Sequential | None:
@@ -94,26 +92,21 @@ class ResNet(nn.Module):
     width: float
     """Share of the published number of channels; a decoder beside it takes the same."""
     mean, std = 0.45, 0.225
-    """Of the images in [0, 1]: ImageNet's, averaged over the colours (Monodepth2)."""
+    """Of the images in [0, 1]: ImageNet's, averaged over the colors (Monodepth2)."""
     first_key = "conv1.weight"
     """Key of the weights that see the images."""
+    classifier = ("fc.",)
+    """Beginnings of keys of ImageNet weights that a feature extractor has no use for."""
 
     def __init__(
         self,
-        block: type[Block],
+        block: type[BasicBlock | Bottleneck],
         blocks: Sequence[int],
         *,
         in_images: int = 1,
         width: float = 1.0,
     ) -> None:
-        """Build a network with random weights.
-
-        Args:
-            block: Kind of block, the same throughout.
-            blocks: Number of blocks of each of the four stages.
-            in_images: Number of RGB images the input stacks.
-            width: Share of the published number of channels, of every layer.
-        """
+        """Build a network with random weights; `blocks` is the number of blocks of each stage."""
         super().__init__()
         self.width = width
         stem, stage_widths = round(width * STEM_WIDTH), [round(width * w) for w in STAGE_WIDTHS]
@@ -121,23 +114,19 @@ class ResNet(nn.Module):
         self.conv1 = nn.Conv2d(3 * in_images, stem, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(stem)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        stages = [
-            make_stage(block, in_width, out_width, count, stride=1 if index == 0 else 2)
-            for index, (in_width, out_width, count) in enumerate(
-                zip(self.channels[:4], stage_widths, blocks, strict=True)
-            )
-        ]
+        stages: list[nn.Sequential] = []
+        for number, (width_of_stage, count) in enumerate(zip(stage_widths, blocks, strict=True)):
+            # The first block carries the change of size and width; the pooling has halved before.
+            first = block(self.channels[number], width_of_stage, 2 if number else 1)
+            rest = [block(self.channels[number + 1], width_of_stage, 1) for _ in range(count - 1)]
+            stages.append(nn.Sequential(first, *rest))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
-        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size, at least 0.
-
-        Args:
-            images: Normalised RGB, 3 channels an image.
-        """
+        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size, at least 0, of normalized RGB."""
         half = torch.relu_(self.bn1(self.conv1(images)))
         quarter = self.layer1(self.maxpool(half))
         eighth = self.layer2(quarter)
@@ -145,40 +134,9 @@ class ResNet(nn.Module):
         return half, quarter, eighth, sixteenth, self.layer4(sixteenth)
 
 
-def make_stage(
-    block: type[Block],
-    in_width: int,
-    width: int,
-    count: int,
-    *,
-    stride: int,
-) -> nn.Sequential:
-    """Blocks of one width; the first carries the stride and the change of width."""
-    out_width = width * block.expansion
-    first = block(in_width, width, stride)
-    return nn.Sequential(first, *(block(out_width, width, 1) for _ in range(count - 1)))
-
-
-def resnet18(in_images: int = 1) -> ResNet:
-    """ResNet-18: 11.2 M parameters, random weights."""
-    return ResNet(BasicBlock, (2, 2, 2, 2), in_images=in_images)
-
-
-def resnet18_half(in_images: int = 1) -> ResNet:
-    """ResNet-18 with half the channels: 2.8 M parameters, random weights."""
-    return ResNet(BasicBlock, (2, 2, 2, 2), in_images=in_images, width=0.5)
-
-
-def resnet34(in_images: int = 1) -> ResNet:
-    """ResNet-34: 21.3 M parameters, random weights."""
-    return ResNet(BasicBlock, (3, 4, 6, 3), in_images=in_images)
-
-
-def resnet50(in_images: int = 1) -> ResNet:
-    """ResNet-50: 23.5 M parameters, random weights."""
-    return ResNet(Bottleneck, (3, 4, 6, 3), in_images=in_images)
-
-
-def resnext101(in_images: int = 1) -> ResNet:
-    """ResNeXt-101 32x8d: 86.7 M parameters, random weights."""
-    return ResNet(GroupedBottleneck, (3, 4, 23, 3), in_images=in_images)
+# Random weights; parameters in millions.
+resnet18 = partial(ResNet, BasicBlock, (2, 2, 2, 2))  # 11.2
+resnet18_half = partial(ResNet, BasicBlock, (2, 2, 2, 2), width=0.5)  # 2.8
+resnet34 = partial(ResNet, BasicBlock, (3, 4, 6, 3))  # 21.3
+resnet50 = partial(ResNet, Bottleneck, (3, 4, 6, 3))  # 23.5
+resnext101 = partial(ResNet, GroupedBottleneck, (3, 4, 23, 3))  # 86.7

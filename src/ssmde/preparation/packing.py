@@ -20,9 +20,12 @@ from ssmde.config import MOST_SIDE
 from ssmde.console import with_bar
 from ssmde.data.augment import Framing, whole_frame
 from ssmde.data.dataset import read_view
-from ssmde.data.grey import is_grey16
-from ssmde.data.images import ImageError, read_image
-from ssmde.data.pack import (
+from ssmde.data.images import ImageError, is_gray16, read_image
+from ssmde.data.pseudo_labels import pack_label
+from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
+from ssmde.data.scene_folder import read_scenes
+from ssmde.data.sequence import FrameSequence
+from ssmde.data.shards import (
     FORMAT,
     FRAMES_FILE,
     KINDS,
@@ -33,10 +36,6 @@ from ssmde.data.pack import (
     VERSION,
     is_packed,
 )
-from ssmde.data.pseudo_depth import pack_label
-from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
-from ssmde.data.scene_folder import read_scenes
-from ssmde.data.sequence import FrameSequence
 from ssmde.io import FileError, read_bytes, read_npz, whole_file, write_text
 from ssmde.outputs import RECORD, check_replaceable, identity, mark_at, mark_of, recorded, sweep
 from ssmde.preparation.results import Packed
@@ -277,7 +276,7 @@ def _image(path: Path, scene: PackedScene, codec: Codec) -> tuple[bytes, str]:
     if scene.framing is not None:
         view = read_view(path, scene.framing, scene.sequence.image_size).transpose(1, 2, 0)
         return _encoded(np.ascontiguousarray(view), codec)
-    if is_grey16(path):  # one stretch for its scene, as in the folder
+    if is_gray16(path):  # one stretch for its scene, as in the folder
         return _encoded(read_image(path), "raw")
     return _as_it_is(path)
 

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
 
-from ssmde.data.image_motion import FLAT, tile_flow
-from ssmde.data.video import GreyFrame
+from ssmde.data.motion import FLAT, tile_flow
+from ssmde.data.video import GrayFrame
 from ssmde.preparation.results import Choice
 
 LOOK_SIDE = 640  # longest side of the pictures that blur is measured on, in pixels
@@ -45,7 +45,7 @@ class Measured:
     """Mean absolute difference of brightness to the frame before, in [0, 1]."""
 
 
-def measure(frames: Iterable[GreyFrame], least_motion: float) -> Measured:
+def measure(frames: Iterable[GrayFrame], least_motion: float) -> Measured:
     """Motion, sharpness and difference of all frames, in order; holds no more than three of them.
 
     The way is measured from an anchor: the last frame that lay `least_motion` (a share of the
@@ -56,7 +56,7 @@ def measure(frames: Iterable[GreyFrame], least_motion: float) -> Measured:
     before = anchor = None
     base = ahead = 0.0  # way of the anchor; at most so far from it
     for frame in frames:
-        picture = motion_picture(frame.grey)
+        picture = motion_picture(frame.gray)
         moved = difference = 0.0
         if frame.begins or before is None or anchor is None:
             if before is not None:
@@ -72,7 +72,7 @@ def measure(frames: Iterable[GreyFrame], least_motion: float) -> Measured:
             if not ahead < least_motion:  # so far, or nobody knows how far
                 base += ahead if ahead >= least_motion else least_motion
                 anchor, ahead = picture, 0.0
-        rows.append((frame.number, moved, base + ahead, difference, *sharpness(frame.grey)))
+        rows.append((frame.number, moved, base + ahead, difference, *sharpness(frame.gray)))
         before = picture
     table = np.array(rows, np.float64).reshape(-1, 6)
     numbers, moves, way, differences = table[:, :4].T

@@ -14,20 +14,22 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from ssmde.data import video
-from ssmde.data.files import left_out, list_names
-from ssmde.data.grey import grey_levels, stretch_note
 from ssmde.data.images import (
     IMAGE_SUFFIXES,
+    READABLE,
     REDUCTIONS,
     ImageError,
+    gray_levels,
+    not_read,
+    open_image,
     read_image,
     read_orientation,
     read_size,
+    stretch_note,
 )
-from ssmde.data.opening import READABLE, not_read, open_image
 from ssmde.data.scene_files import read_intrinsics
-from ssmde.data.scene_folder import in_name_order
-from ssmde.data.video import GreyFrame, VideoFrame, VideoNotes
+from ssmde.data.scene_folder import in_name_order, left_out, list_names
+from ssmde.data.video import GrayFrame, VideoFrame, VideoNotes
 from ssmde.io import are_decimal, fitting_name
 from ssmde.preparation.selection import LOOK_SIDE
 
@@ -60,11 +62,11 @@ class Photos:
     notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
     """What was noticed while they were read."""
     levels: tuple[int, int] | None = field(init=False)
-    """Of 16-bit grey, of all of them: see `grey_levels`."""
+    """Of 16-bit grey, of all of them: see `gray_levels`."""
 
     def __post_init__(self) -> None:
         """Note what was understood of the names and the pixels."""
-        object.__setattr__(self, "levels", grey_levels(self.files))
+        object.__setattr__(self, "levels", gray_levels(self.files))
         for note in stretch_note(self.levels):
             self.notes.add(note)
         if are_decimal(file.stem for file in self.files):
@@ -119,7 +121,7 @@ class Photos:
         """Numbers of every so many-th image."""
         return range(0, len(self.files), step)
 
-    def look(self) -> Iterator[GreyFrame]:
+    def look(self) -> Iterator[GrayFrame]:
         """Every image as a small grey picture."""
         size = self.size()
         reduction = next(r for r in REDUCTIONS if max(size) // r >= LOOK_SIDE or r == 1)
@@ -127,7 +129,7 @@ class Photos:
             _check_size(str(file), read_size(file), size)
             pixels = read_image(file, reduction=reduction, levels=self.levels)
             grey = np.array(Image.fromarray(pixels).convert("L"))
-            yield GreyFrame(number=number, time=None, grey=grey)
+            yield GrayFrame(number=number, time=None, gray=grey)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[VideoFrame]:
         """The images of these rising numbers."""
@@ -181,9 +183,9 @@ class Film:
         """Numbers of every so many-th frame; without end, for only reading tells where that is."""
         return range(0, sys.maxsize, step)
 
-    def look(self) -> Iterator[GreyFrame]:
+    def look(self) -> Iterator[GrayFrame]:
         """Every frame as a small grey picture."""
-        yield from video.read_grey_frames(self.file, LOOK_SIDE, self.notes)
+        yield from video.read_gray_frames(self.file, LOOK_SIDE, self.notes)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[VideoFrame]:
         """The frames of these rising numbers, up to the end of the film."""

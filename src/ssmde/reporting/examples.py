@@ -21,7 +21,7 @@ from ssmde.inference.pictures import WORST_ERROR, colorize, colorize_error, dept
 from ssmde.inference.predictor import Predictor
 from ssmde.methods.student import Student, build_student
 from ssmde.metrics.protocol import Protocol, counted_pixels
-from ssmde.models.load import load_networks
+from ssmde.models.checkpoint import load_networks
 from ssmde.reporting.charts import read_curve
 
 THRESHOLD = "train/filter_motion_threshold"  # its name in log.csv

@@ -9,13 +9,13 @@ This is the only module that knows pycolmap.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ssmde.console import import_extra
 from ssmde.data.scene_files import read_scene_info
 from ssmde.data.sequence import FrameSequence
 from ssmde.signals import signals_wait
@@ -24,7 +24,6 @@ FEATURES = 2000  # keypoints an image
 POINTS = 200  # that each image has to see where only the camera is looked for
 ROUNDS = 100  # of bundle adjustment there
 OVERLAP = 12  # neighbours that an image is matched to, and then those at doubling distance
-INSTALL = "pip install 'ssmde[motion]'"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,16 +87,12 @@ def load_colmap(threads: int, seed: int) -> Colmap:
     Raises:
         ImportError: If it is not installed, or too old.
     """
-    try:
-        with signals_wait():  # its log library prints a stack at SIGTERM and dies
-            colmap = import_module("pycolmap")
-    except ImportError as error:
-        raise ImportError(
-            f"`ssmde track` needs pycolmap, which is not installed: {INSTALL}"
-        ) from error
+    with signals_wait():  # its log library prints a stack at SIGTERM and dies
+        colmap = import_extra("pycolmap", "`ssmde track`", "ssmde[motion]")
     if not hasattr(colmap, "global_mapping"):
         raise ImportError(
-            f"`ssmde track` needs pycolmap 4 or later, found {colmap.__version__}: {INSTALL}"
+            f"`ssmde track` needs pycolmap 4 or later, found {colmap.__version__}: "
+            "pip install 'ssmde[motion]'"
         )
     # COLMAP tells each step to stderr; our bar says what matters
     colmap.logging.minloglevel = colmap.logging.Level.FATAL.value

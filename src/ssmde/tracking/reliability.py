@@ -14,10 +14,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 from scipy.ndimage import median_filter
-from scipy.stats import spearmanr
 
-from ssmde.data.label_fit import plausible
-from ssmde.data.pseudo_depth import read_pseudo_depth
+from ssmde.data.pseudo_labels import plausible, read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scene
 from ssmde.tracking.colmap import Pair
@@ -137,6 +135,8 @@ class Agreement:
 
 def compare_with_labels(folder: Path) -> Agreement | None:
     """Tracked points of a scene beside its labels, which are depth; None if no frame has both."""
+    from scipy.stats import spearmanr  # slow to import, and not for the help
+
     scene = read_scene(folder)
     points = read_tracked_points(folder / TRACKED_POINTS)
     orders: list[float] = []

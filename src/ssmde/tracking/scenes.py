@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float64
 from rich.progress import TaskID
 
 from ssmde.console import bars, counted
-from ssmde.data.pack import refuse_packed
 from ssmde.data.scene_files import (
     TRACKED_INFO,
     TRACKED_POINTS,
@@ -26,6 +25,7 @@ from ssmde.data.scene_files import (
 )
 from ssmde.data.scene_folder import common_orientation, read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.data.shards import refuse_packed
 from ssmde.io import write_json
 from ssmde.outputs import check_own, recorded, sweep
 from ssmde.tracking.camera import (

@@ -10,14 +10,14 @@ import lightning.pytorch as pl
 
 from ssmde.config import Config, PseudoDepthConfig
 from ssmde.console import is_later_rank
-from ssmde.data.pack import is_packed
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
+from ssmde.data.shards import is_packed
 from ssmde.evaluation import Evaluation, evaluate, evaluate_predictions, frames_with_truth
 from ssmde.inference.loading import load
 from ssmde.io import copy_file
 from ssmde.labeling import label
-from ssmde.models.start import follow_start
+from ssmde.models.registry import follow_start
 from ssmde.outputs import check_own, digest_of, recorded, sweep
 from ssmde.reporting.report import Stages, write_report
 from ssmde.tracking import track

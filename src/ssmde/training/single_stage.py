@@ -22,7 +22,7 @@ from ssmde.io import write_text
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
-from ssmde.models.start import follow_start, say_lost_scale
+from ssmde.models.registry import follow_start, say_lost_scale
 from ssmde.outputs import check_own, mark_at, recorded, sweep
 from ssmde.signals import LateStop, Stopped
 from ssmde.training.checkpoints import (

@@ -28,8 +28,7 @@ from ssmde.inference.predictor import Predictor
 from ssmde.io import copy_file
 from ssmde.metrics.protocol import counted_pixels
 from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
-from ssmde.models.load import save_weights
-from ssmde.models.stored import WEIGHTS_FORMAT, WEIGHTS_VERSION
+from ssmde.models.checkpoint import WEIGHTS_FORMAT, WEIGHTS_VERSION, save_weights
 from ssmde.signals import LateStop, Stopped
 from ssmde.training.log import RunLog
 from ssmde.types import Batch

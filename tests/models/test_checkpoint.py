@@ -7,39 +7,31 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ssmde.models.checkpoint import read_tensors
-from ssmde.models.load import load_weights_into, read_weights, save_weights
+from ssmde.inference.loading import load
+from ssmde.models.checkpoint import (
+    load_weights_into,
+    read_metadata,
+    read_tensors,
+    read_weights,
+    save_weights,
+)
 
 
 def make_tensors(value=1.0):
     return {"depth_net.a": torch.full((2, 3), value), "depth_net.n": torch.tensor(7)}
 
 
-def test_what_was_saved_is_read_back(tmp_path):
+def test_what_was_saved_is_read_back_also_turned_shared_and_learning_tensors(tmp_path):
     path = tmp_path / "new folder" / "weights.safetensors"
-    save_weights(path, make_tensors(), {"format": "ssmde-depth", "config": "a: 1\nb: ü\n"})
-    tensors, metadata = read_weights(path)
-    assert metadata == {"format": "ssmde-depth", "config": "a: 1\nb: ü\n"}
-    assert set(tensors) == set(make_tensors())
-    for key, value in make_tensors().items():
-        assert_close(tensors[key], value, rtol=0, atol=0)
-
-
-def test_turned_shared_and_learning_tensors_are_saved(tmp_path):
     weight = torch.nn.Parameter(torch.rand(3, 4))
     tensors = {"turned": weight.t(), "same": weight, "again": weight, "part": weight[1:]}
-    save_weights(tmp_path / "w.safetensors", tensors, {})
-    found, _ = read_weights(tmp_path / "w.safetensors")
+    tensors |= {"whole": torch.tensor(7)}
+    save_weights(path, tensors, {"format": "ssmde-depth", "config": "a: 1\nb: ü\n"})
+    found, metadata = read_weights(path)
+    assert metadata == {"format": "ssmde-depth", "config": "a: 1\nb: ü\n"} == read_metadata(path)
+    assert set(found) == set(tensors)
     for key, value in tensors.items():
         assert_close(found[key], value.detach(), rtol=0, atol=0)
-
-
-def test_saving_again_replaces_the_file_and_leaves_nothing_else(tmp_path):
-    path = tmp_path / "weights.safetensors"
-    save_weights(path, make_tensors(1.0), {})
-    save_weights(path, make_tensors(2.0), {})
-    assert read_weights(path)[0]["depth_net.a"][0, 0] == 2.0
-    assert os.listdir(tmp_path) == ["weights.safetensors"]
 
 
 @pytest.mark.parametrize("stage", ["write", "fsync", "replace"])
@@ -62,6 +54,9 @@ def test_a_failure_half_way_leaves_the_old_file_and_no_other(tmp_path, monkeypat
         assert "No space left on device" in str(caught.value)
     assert os.listdir(tmp_path) == ["weights.safetensors"]
     assert read_weights(path)[0]["depth_net.a"][0, 0] == 1.0
+    save_weights(path, make_tensors(2.0), {})
+    assert os.listdir(tmp_path) == ["weights.safetensors"]
+    assert read_weights(path)[0]["depth_net.a"][0, 0] == 2.0
 
 
 def half_writing_open(error):
@@ -89,36 +84,26 @@ class HalfWriter:
         raise self.error
 
 
-def test_a_missing_file_is_named(tmp_path):
+@pytest.mark.parametrize("read", [read_weights, read_metadata, read_tensors])
+def test_a_missing_file_a_folder_and_a_folder_that_cannot_be_made_are_named(tmp_path, read):
     with pytest.raises(FileNotFoundError, match=r"nothing\.safetensors: no such file of weights"):
-        read_weights(tmp_path / "nothing.safetensors")
-
-
-def test_a_folder_is_refused(tmp_path):
+        read(tmp_path / "nothing.safetensors")
     with pytest.raises(ValueError, match="is a folder"):
-        read_weights(tmp_path)
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+        read(tmp_path)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="cannot write weights"):
         save_weights(tmp_path / "file" / "weights.safetensors", make_tensors(), {})
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\xff" * 100, pickle.dumps({"a": 1})])
-def test_what_is_no_safetensors_file_is_refused_with_its_name(tmp_path, content):
-    path = tmp_path / "weights.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"weights\.safetensors is not a whole safetensors file"):
-        read_weights(path)
-
-
-def test_a_truncated_file_is_refused(tmp_path):
+@pytest.mark.parametrize("content", [b"", b"hello", b"\xff" * 100, pickle.dumps({"a": 1}), None])
+def test_what_is_no_file_of_weights_or_cut_off_is_refused_with_its_name(tmp_path, content):
     path = tmp_path / "weights.safetensors"
     save_weights(path, make_tensors(), {})
-    path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(ValueError, match="not a whole safetensors file"):
+    path.write_bytes(path.read_bytes()[:-4] if content is None else content)
+    with pytest.raises(ValueError, match=r"weights\.safetensors is not a whole safetensors file"):
         read_weights(path)
+    with pytest.raises(ValueError, match=r"broken\.pth is damaged or is not a PyTorch file"):
+        read_tensors(path.rename(tmp_path / "broken.pth"))
 
 
 class Bomb:
@@ -128,17 +113,10 @@ class Bomb:
 
 def test_code_in_a_pytorch_file_is_not_run(tmp_path):
     path = tmp_path / "stranger.pth"
-    torch.save({"a": Bomb()}, path)
-    with pytest.raises(ValueError, match=r"stranger\.pth holds more than weights"):
-        read_tensors(path)
-
-
-@pytest.mark.parametrize("content", [b"", b"hello"])
-def test_a_pytorch_file_that_is_none_is_refused(tmp_path, content):
-    path = tmp_path / "broken.pth"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"broken\.pth is damaged"):
-        read_tensors(path)
+    torch.save({"state_dict": {}, "hyper_parameters": Bomb()}, path)
+    for read in (read_tensors, load):
+        with pytest.raises(ValueError, match=r"stranger\.pth holds more than .*could run code"):
+            read(path)
 
 
 def test_a_pytorch_file_with_more_than_tensors_is_refused_with_the_keys(tmp_path):

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from packed_scenes import write_scenes
 from ssmde.config import DataConfig
-from ssmde.data import store
+from ssmde.data import shards as store
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes

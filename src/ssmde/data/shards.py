@@ -1,0 +1,332 @@
+"""Packed data: frames near training size in tar files, and where in them each frame lies.
+
+    PACK/pack.json              what it is, its shards, and what is known about each scene
+    PACK/frames.npz             poses and times, one a frame
+    PACK/train-000000.tar       shard: SCENE/FRAME.npy, SCENE/FRAME.pseudo_depth.npy, ...
+    PACK/train-000000.npz       index: scene, name, and offset and size of every file of a frame
+
+The shards are those of WebDataset and can be read by other tools from front to back. Here the index
+is used instead: any frame is one read at an offset, on a disk or behind a URL. So packed data is
+read in the order in which folders are, by the same code; a run goes on at any step, and ranks and
+workers change nothing (docs/decisions/0012-packed-data-is-read-by-an-index.md).
+"""
+
+import os
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from ssmde.console import shorten
+from ssmde.data.sequence import FrameSequence
+from ssmde.io import ARRAY_LIMIT, check_file, parse_json, read_bytes, read_npy, read_npz
+
+PACK_FILE, FRAMES_FILE = "pack.json", "frames.npz"
+FORMAT, VERSION = "ssmde-pack", 1
+KINDS = ("image", "pseudo_depth", "points", "depth", "motion_mask")
+"""What a frame may have in a shard."""
+SPLITS = ("train", "val", "test")
+# Fields of a sequence with numbers for each frame, and those that are one value.
+NUMBERS = ("poses", "tracked_poses", "tracked_parts", "timestamps")
+VALUES = (
+    "depth_units_per_metre", "pseudo_depth_kind", "pseudo_depth_affine", "pseudo_depth_source",
+)  # fmt: skip
+PACK_LIMIT = 1 << 33  # bytes of an index: that of 100 million frames
+MOST_OPEN = 128  # files that a process keeps open; the limit of a system is often 1024
+TRIES = 7
+FIRST_PAUSE = 0.1  # seconds after the first failure, twice as long after each further one
+
+
+class RemoteError(ConnectionError):
+    """A file behind a URL that cannot be read, however often one tries; not a fault of the file."""
+
+
+def url_of(root: Path) -> str | None:
+    """The URL that a path was made of, for `Path` takes away one of its slashes; else None."""
+    found = re.match(r"([a-z][a-z0-9+.-]+):/+(.*)", root.as_posix())
+    if found is None or len(found[1]) < 2:  # one letter is a drive
+        return None
+    return f"{found[1]}:///{found[2]}" if found[1] == "file" else f"{found[1]}://{found[2]}"
+
+
+def is_packed(root: Path) -> bool:
+    """Whether this is packed data: a URL always is, a folder by its pack.json."""
+    return url_of(root) is not None or (root / PACK_FILE).is_file()
+
+
+def refuse_packed(root: Path, verb: str) -> None:
+    """Refuse packed data where scene folders are needed."""
+    if is_packed(root):
+        raise ValueError(
+            f"{url_of(root) or root} is packed data, `ssmde {verb}` works on scene folders: take "
+            "these, and pack them afterwards with `ssmde prepare --pack`"
+        )
+
+
+class Store:
+    """Parts of files in a folder, here or elsewhere, read at an offset, again when the net fails.
+
+    Its root is a folder, or a URL that `fsspec` understands: https, s3, gs and others. Each
+    process opens its own files and connections.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.__setstate__({"root": root, "url": url_of(root)})
+        if self.url is not None:
+            _connect(self.url)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root, "url": self.url}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.root: Path = state["root"]
+        self.url: str | None = state["url"]
+        self._files: OrderedDict[str, int] = OrderedDict()
+        self._remote: Any = None
+        self._owner = os.getpid()
+
+    def __str__(self) -> str:
+        return self.url or str(self.root)
+
+    def read(self, name: str, start: int = 0, size: int | None = None) -> bytearray:
+        """Bytes of a file from `start` on; the whole file without a size.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            RemoteError: If a remote file cannot be read after several tries.
+            OSError: If the file ends before, or the disk fails.
+            ValueError: If the name leads out of the place.
+        """
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(f"{self}: names a file outside of it, {name!r}")
+        if self._owner != os.getpid():  # this process was forked off: nothing open is its own
+            self.__setstate__(self.__getstate__())
+        if self.url is not None:
+            return bytearray(self._read_there(self.url, name, start, size))
+        if size is None:
+            return bytearray(read_bytes(self.root / name, limit=PACK_LIMIT))
+        return self._read_here(name, start, size)
+
+    def _read_here(self, name: str, start: int, size: int) -> bytearray:
+        if size > ARRAY_LIMIT:
+            raise ValueError(f"{self.root / name}: the index claims a file of {size:,} bytes in it")
+        content = bytearray(size)
+        file = self._open(name)
+        if hasattr(os, "preadv"):
+            found = os.preadv(file, [content], start)
+        else:  # no fork there either, so the position is ours alone
+            os.lseek(file, start, os.SEEK_SET)
+            part = os.read(file, size)
+            content[:], found = part, len(part)
+        if found != size:
+            raise OSError(f"{self.root / name} ends too early: copy it again")
+        return content
+
+    def _open(self, name: str) -> int:
+        """Descriptor of a file; the one that was not used for longest is closed for it."""
+        if name in self._files:
+            self._files.move_to_end(name)
+            return self._files[name]
+        if len(self._files) >= MOST_OPEN:
+            os.close(self._files.popitem(last=False)[1])
+        check_file(self.root / name, "shard")
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        self._files[name] = os.open(self.root / name, flags)
+        return self._files[name]
+
+    def _read_there(self, url: str, name: str, start: int, size: int | None) -> bytes:
+        ends = {} if size is None else {"start": start, "end": start + size}
+        reason: object = None
+        for number in range(TRIES):
+            if number:
+                time.sleep(FIRST_PAUSE * 2 ** (number - 1))
+            try:
+                self._remote = self._remote or _connect(url)
+                files, root = self._remote
+                content = files.cat_file(f"{root}/{name}", **ends)
+            except (FileNotFoundError, PermissionError):
+                raise
+            except Exception as error:  # every protocol has its own
+                reason, self._remote = error or type(error).__name__, None
+                continue
+            if size is None or len(content) == size:
+                return content
+            reason = f"{len(content)} bytes in place of {size}: the server must serve byte ranges"
+        raise RemoteError(f"{url}/{name}: tried {TRIES} times, last: {reason}")
+
+
+def _connect(url: str) -> tuple[Any, str]:
+    """A file system of fsspec and the path of the URL in it."""
+    try:
+        from fsspec.core import url_to_fs
+
+        files, root = url_to_fs(url, skip_instance_cache=True)
+    except ImportError as error:
+        raise ImportError(
+            f"{url}: reading from the net needs pip install 'ssmde[remote]' ({error})"
+        ) from error
+    return files, str(root).rstrip("/")
+
+
+class ShardFile(type(Path())):
+    """A path into a shard, such as PACK/train-000000.tar/SCENE/FRAME.npy, whose bytes it reads."""
+
+    store: Store
+    shard: str
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        text, store = super().__str__(), getattr(self, "store", None)  # a parent of it has none
+        if store is None or store.url is None:
+            return text
+        return text.replace(str(store.root), store.url, 1)
+
+    def read_bytes(self) -> Any:
+        """Its bytes, writable; an error where the frame could not be read when it was packed."""
+        if not self.size:
+            raise FileNotFoundError(f"{self}: was not there when the data was packed")
+        return self.store.read(self.shard, self.offset, self.size)
+
+
+class ShardFiles(Sequence[Any]):
+    """Files of one of the `KINDS` of a scene, one a frame; None where a frame has none.
+
+    The table has shard, name, offset, size and suffix of each. A missing image is a path all the
+    same, and fails when it is read; points are read at once, as (pixels, depth).
+    """
+
+    def __init__(
+        self, store: Store, scene: str, table: Shaped[np.ndarray, " n"], kind: str
+    ) -> None:
+        self.store, self.scene, self.table, self.kind = store, scene, table, kind
+        self._folders: dict[bytes, ShardFile] = {}
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return ShardFiles(self.store, self.scene, self.table[index], self.kind)
+        shard, name, offset, size, suffix = self.table[index].item()
+        if not size and self.kind != "image":
+            return None
+        tar = f"{shard.decode()}.tar"
+        if shard not in self._folders:
+            self._folders[shard] = ShardFile(self.store.root, tar, self.scene)
+        file = self._folders[shard] / (name + suffix).decode()
+        file.store, file.shard, file.offset, file.size = self.store, tar, offset, size
+        if self.kind != "points":
+            return file
+        points: Float[np.ndarray, "n 3"] = read_npy(file.read_bytes())
+        return points[:, :2], points[:, 2]
+
+
+def read_pack(root: Path, split: str) -> list[FrameSequence]:
+    """Sequences of one part of packed data, a folder or a URL, with every file behind the index.
+
+    Raises:
+        FileNotFoundError: If there is no pack.json.
+        ValueError: If it is none of ours, or there are no such scenes.
+    """
+    store = Store(root)
+    about = _read_about(store)
+    numbers = _arrays(store, FRAMES_FILE)
+    found: list[FrameSequence] = []
+    try:
+        for part in SPLITS if split == "all" else (split,):
+            scenes = [scene for scene in about["scenes"] if scene["split"] == part]
+            shards = [name for name in about["shards"] if name.startswith(f"{part}-")]
+            if scenes:
+                found += _read_part(store, scenes, shards, numbers)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # what does not fit breaks in any way
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"{store}: {PACK_FILE}, {FRAMES_FILE} and the index beside the shards do "
+            f"not fit each other ({shorten(reason)}); pack the data again"
+        ) from error
+    if not found:
+        raise ValueError(f"{store}: the packed data has no scenes for '{split}'")
+    return found
+
+
+def _read_about(store: Store) -> dict[str, Any]:
+    try:
+        about = parse_json(store.read(PACK_FILE), f"{store}/{PACK_FILE}")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{store}: no packed data, it holds no {PACK_FILE}") from error
+    about = about if isinstance(about, dict) else {}
+    if about.get("format") != FORMAT or about.get("version") != VERSION:
+        raise ValueError(
+            f"{store}/{PACK_FILE}: expected {FORMAT} of version {VERSION}, got "
+            f"{shorten(repr(about.get('format')))} of version "
+            f"{shorten(repr(about.get('version')))}"
+        )
+    return about
+
+
+def _arrays(store: Store, name: str) -> dict[str, np.ndarray]:
+    try:
+        return read_npz(store.read(name))
+    except ValueError as error:
+        raise ValueError(f"{store}/{name}: {error}") from error
+
+
+def _read_part(
+    store: Store, scenes: list[dict[str, Any]], shards: list[str], numbers: dict[str, np.ndarray]
+) -> Iterator[FrameSequence]:
+    indices = [_arrays(store, f"{name}.npz") for name in shards]
+    tables = {kind: _table(kind, shards, indices) for kind in KINDS}
+    start = 0
+    for scene in scenes:
+        own = f"{scene['split']}/{scene['name']}"
+        frames = slice(start, start + scene["frames"])
+        start = frames.stop
+        files = {
+            kind: ShardFiles(store, scene["name"], table[frames], kind)
+            for kind, table in tables.items()
+            if kind in scene["kinds"]
+        }
+        yield FrameSequence(
+            name=scene["name"],
+            images=files["image"],
+            image_size=tuple(scene["image_size"]),
+            intrinsics=None if scene["intrinsics"] is None else np.array(scene["intrinsics"]),
+            depth=files.get("depth"),
+            motion_masks=files.get("motion_mask"),
+            pseudo_depth=files.get("pseudo_depth"),
+            tracked_points=files.get("points"),
+            **{name: numbers[f"{own}/{name}"] for name in scene["numbers"]},
+            **{name: scene[name] for name in VALUES if name in scene},
+        )
+
+
+def _table(
+    kind: str, shards: list[str], indices: list[dict[str, np.ndarray]]
+) -> Shaped[np.ndarray, " n"]:
+    """Where the files of one kind lie, one entry a frame."""
+    columns = {
+        key: np.concatenate([index[name] for index in indices])
+        for key, name in (
+            ("name", "name"), ("offset", f"{kind}_offset"), ("size", f"{kind}_size"),
+            ("suffix", f"{kind}_suffix"),
+        )
+    }  # fmt: skip
+    numbers, text = (columns["offset"], columns["size"]), (columns["name"], columns["suffix"])
+    if any(c.dtype.kind not in "iu" or c.min(initial=0) < 0 for c in numbers):
+        raise ValueError(f"offset and size of {kind} are no places in a shard")
+    if any(c.dtype.kind != "S" or c.ndim != 1 for c in text):
+        raise ValueError(f"names of {kind} are no text")
+    counts = [len(index["name"]) for index in indices]
+    columns = {"shard": np.repeat(np.array([name.encode() for name in shards]), counts), **columns}
+    table = np.empty(sum(counts), dtype=[(key, column.dtype) for key, column in columns.items()])
+    for key, column in columns.items():
+        table[key] = column
+    return table

