@@ -68,6 +68,7 @@ def test_a_part_that_is_wrong_goes_and_so_does_a_stretch_of_a_good_one():
     assert not trusted_frames(np.full(40, 0.75)).any()  # behind three cars, drawn
     crowd = np.r_[np.full(30, 0.92), (0.76, 0.71, 0.67, 0.76, 0.71, 0.69, 0.66, 0.73)]
     assert trusted_frames(crowd).all()  # bonn_crowd, whose motion is right
+    assert trusted_frames(np.r_[0.5, np.full(30, 0.95)]).all()  # one frame, were it the first
     stretch = np.r_[np.full(30, 0.95), np.full(12, 0.5), np.full(30, 0.95)]
     lost = np.flatnonzero(~trusted_frames(stretch))
     assert lost.tolist() == list(range(30, 42))

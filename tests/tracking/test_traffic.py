@@ -31,13 +31,15 @@ def test_behind_one_car_the_street_tells_the_motion_and_the_car_has_no_points(tm
     assert found.explained > 0.9
     assert found.doubtful == 0
     assert len(points) >= 30
-    units = []
+    orders, units = [], []
     for frame, (pixels, depth) in points.items():
         columns, rows = np.rint(pixels).astype(int).T
         truth = clip.depth[frame, rows, columns]
-        assert spearmanr(truth, depth)[0] > 0.8
+        orders.append(spearmanr(truth, depth)[0])
         assert (clip.motion_mask[frame, rows, columns] == 255).mean() < 0.02
         units.append(np.median(truth / depth))
+    assert np.median(orders) > 0.85
+    assert min(orders) > 0.7
     assert max(units) < 1.1 * min(units)
 
 

@@ -108,7 +108,7 @@ def trusted_frames(shares: Float64[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
     if not known.any():
         return np.ones(len(shares), dtype=bool)
     filled = np.interp(np.arange(len(shares)), np.flatnonzero(known), shares[known])
-    good = median_filter(filled, AROUND, mode="nearest") >= LEAST_IN_FRAME
+    good = median_filter(filled, AROUND, mode="reflect") >= LEAST_IN_FRAME
     return good & (np.median(shares[known]) >= LEAST_EXPLAINED)
 
 
