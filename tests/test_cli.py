@@ -339,18 +339,22 @@ def test_train_starts_from_a_file(words):
 def test_the_help_of_train_shows_docstrings_and_the_values_of_the_preset(name, capsys):
     text = " ".join(help_of("train", capsys, name).split())
     assert "Distance of the two sources from the target, in stored frames" in text
-    loss = PRESETS[name].loss
-    for option, value in {"geometry": loss.geometry, "weight-mask": loss.weight_mask}.items():
-        shown = re.search(rf"--loss.{option} .*?\(default: (.*?)\)", text)
+    preset = PRESETS[name]
+    values = {
+        "loss.geometry": preset.loss.geometry,
+        "model.freeze-batch-norm": preset.model.freeze_batch_norm,
+    }
+    for option, value in values.items():
+        shown = re.search(rf"--{option} .*?\(default: (.*?)\)", text)
         assert shown
         assert shown[1] == str(value).lower()
 
 
 def test_switches_of_the_configuration_are_written_as_in_yaml():
     for word, expected in {"true": True, "True": True, "false": False, "False": False}.items():
-        found = parse("train", ["photometric", "--loss.auto-mask", word])
+        found = parse("train", ["photometric", "--model.freeze-batch-norm", word])
         assert isinstance(found, Train)
-        assert found.config.loss.auto_mask is expected
+        assert found.config.model.freeze_batch_norm is expected
 
 
 # How it ends
@@ -399,7 +403,10 @@ def test_a_bad_input_is_one_line_and_status_2(words, says, capsys):
         ("train photometric --data.frme-gaps 3", "--data.frame-gaps"),
         ("train photometric --data.image-size 30 64", "must be multiples of 32, got (30, 64)"),
         ("train photometric --train.steps many", "many"),
-        ("train photometric --loss.auto-mask maybe", "expected true or false, got 'maybe'"),
+        (
+            "train photometric --model.freeze-batch-norm maybe",
+            "expected true or false, got 'maybe'",
+        ),
         ("evaluate run data --align men", "median"),
         ("evaluate run data --align None", "median"),
         ("evaluate run", "DATA"),

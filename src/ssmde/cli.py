@@ -155,7 +155,7 @@ def parse(verb: str, words: Sequence[str]) -> Callable[[], object]:
         SystemExit: After help was printed, or a word that does not fit was explained.
         ValueError: If `train` has no start, or one that cannot be read, or an option is no more.
     """
-    from ssmde.config import former_option
+    from ssmde.former import former_option
     from ssmde.verbs import read_training, read_words
 
     if gone := former_option(verb, words):

@@ -150,8 +150,8 @@ class Train:
     """
 
     preset: Positional[Annotated[str | None, arg(metavar="PRESET", help_behavior_hint="")]] = None
-    """ss_mde, photometric, consistent, sc_depth_v3 or affine_indoor; the first word after
-    train."""
+    """ss_mde, ss_mde_abstract, photometric, consistent, sc_depth_v3 or affine_indoor; the first
+    word after train."""
     file: Annotated[Path | None, arg(name="config", metavar="FILE", help_behavior_hint="")] = None
     """Instead of PRESET: YAML with the fields that differ from the defaults."""
     resume: bool = False

@@ -8,12 +8,36 @@ from PIL import Image
 
 from doctor_scenes import names
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
-from ssmde.data.scene_files import write_scene_info, write_tracked_points
+from ssmde.data.scene_files import (
+    TRACKED_INFO,
+    write_scene_info,
+    write_tracked_points,
+    write_tracked_poses,
+)
 from ssmde.data.scene_folder import read_scene
 from ssmde.diagnosis.depth import check_labels, check_truth, rank_correlation
-from ssmde.diagnosis.poses import check_poses
+from ssmde.diagnosis.poses import check_poses, check_tracking
+from ssmde.io import write_json
 
 MOST = 8
+
+
+def test_the_figure_of_tracked_motion_is_shown_and_what_cannot_be_trusted_named(tmp_path):
+    for number in range(40):
+        Image.new("RGB", (8, 6)).save(tmp_path / f"{number:02d}.png")
+    write_tracked_poses(tmp_path, np.tile(np.eye(4), (40, 1, 1)), np.zeros(40), "test")
+    assert not list(check_tracking(read_scene(tmp_path)))  # tracked before there were figures
+    info = {"frames": 40, "found": 40, "standing": 0, "doubtful": 0, "explained": 0.96}
+    write_json(tmp_path / TRACKED_INFO, info)
+    (finding,) = check_tracking(read_scene(tmp_path))
+    assert (finding.name, finding.severity) == ("tracked-motion", "note")
+    assert "explains 96% of the matches" in finding.what
+    write_json(tmp_path / TRACKED_INFO, info | {"explained": 0.64, "doubtful": 28, "standing": 12})
+    (finding,) = check_tracking(read_scene(tmp_path))
+    assert (finding.name, finding.severity) == ("tracked-motion-doubtful", "warning")
+    assert "28 frames of 40 are left out" in finding.what
+    assert "stands in 12 frames" in finding.what
+    assert "without --data.poses tracked" in finding.remedy
 
 
 def test_good_truth_is_fine(room_video):

@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import pytest
 
+from folders import names_in
 from packed_scenes import write_scenes
 from ssmde.data.pseudo_labels import LabelInfo, read_pseudo_depth, write_labels
 from ssmde.data.scene_folder import read_scenes
@@ -46,8 +47,8 @@ def data(tmp_path):
 
 def assert_labelled(root, split="train"):
     for scene in read_scenes(root, split):
-        files = sorted(file.name for file in label_folder(scene).iterdir())
-        assert files == [*(f"{i:03d}.png" for i in range(len(scene))), "label.json"]
+        wanted = [*(f"{i:03d}.png" for i in range(len(scene))), "label.json"]
+        assert names_in(label_folder(scene)) == wanted
         for i, file in enumerate(scene.pseudo_depth):
             values = read_pseudo_depth(file)
             assert values[0, i % 6] == 1

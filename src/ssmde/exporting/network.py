@@ -111,9 +111,9 @@ class WholeModel(nn.Module):
 class InFloat32(nn.Sequential):
     """A layer that computes in float32 behind a network of half precision."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """The layer's outcome, float32."""
-        return super().forward(x.float())
+        return super().forward(input.float())
 
 
 def reduced(network: nn.Module, dtype: torch.dtype) -> nn.Module:

@@ -111,7 +111,9 @@ class TrackedScenes(list[Tracked]):
     def __str__(self) -> str:
         if not self:
             return "nothing to track"
-        return "\n".join([*map(str, self), "next: ssmde train PRESET --data.poses tracked"])
+        found = any(scene.found for scene in self)
+        following = ["next: ssmde train PRESET --data.poses tracked"] if found else []
+        return "\n".join([*map(str, self), *following])
 
 
 def track(
