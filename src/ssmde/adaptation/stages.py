@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -166,7 +166,9 @@ def adapt(
     )  # fmt: skip
     results = [out / name for name in (RESULT, REPORT, PICTURE)]
     if done_or_free(results, mark, overwrite=overwrite):
-        return Adapted(**read_json(out / REPORT) | {"source": str(source), "out": str(out)})
+        stored: dict[str, Any] = read_json(out / REPORT)
+        stored |= {"source": str(source), "out": str(out)}
+        return Adapted(**stored)
     work = out / WORK / mark  # another film or other options have a folder of their own
     clock = _Clock(float(minutes))
     with clock.stage("prepare"):

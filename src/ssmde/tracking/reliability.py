@@ -10,6 +10,7 @@ Figures: `docs/experiments.md`, "Motion that can be trusted".
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64
@@ -150,7 +151,8 @@ def compare_with_labels(folder: Path) -> Agreement | None:
         seen = values > 0
         if seen.sum() >= FEWEST_POINTS:
             flat = np.ptp(values[seen]) == 0 or np.ptp(depth[sure][seen]) == 0
-            orders.append(0.0 if flat else float(spearmanr(values[seen], depth[sure][seen])[0]))
+            order: Any = 0.0 if flat else spearmanr(values[seen], depth[sure][seen])[0]
+            orders.append(float(order))
             units.append(float(np.log(depth[sure][seen] / values[seen]).mean()))
     if not orders:
         return None

@@ -271,7 +271,7 @@ def _solve(
     kept = [name for name, stands in zip(names, standing, strict=True) if not stands]
     models = map_frames(colmap, piece.database, kept) if len(kept) > 1 else []
     parts = [part for model in models for part in find_parts(model, names)]
-    shares: list[Float64[np.ndarray, n]] = []
+    shares: list[Any] = []
     for where, T_world_cam, _, _ in parts:
         poses = np.full((len(names), 4, 4), np.nan)
         poses[where] = T_world_cam
