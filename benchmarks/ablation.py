@@ -36,10 +36,7 @@ from ssmde.training import train
 REGIONS = ("full", "static", "dynamic")
 COLUMNS = [f"{region} {name}" for region in REGIONS for name in ("abs_rel", "d1")]
 RATE = 1e-4
-LABELS = PseudoDepthConfig(normals=0.1, ranking=0.1, edge_normals=0.1)
-STAY = replace(LABELS, align="tracked", depth=0.5)
-FADE = replace(STAY, region="static", forgetting="exponential")
-NO_TEACHER = {"distillation": 0.0, "gradient": 0.0, "dynamic_ranking": 0.0, "features": 0.0}
+LABELS = PseudoDepthConfig(structure=0.1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,86 +67,53 @@ def tracked(config: Config, **loss: Any) -> Config:
     )
 
 
+def labeled(config: Config, **weights: float) -> Config:
+    """With labels."""
+    return replace(config, pseudo_depth=replace(LABELS, **weights))
+
+
 def own_motion(**train: Any) -> Config:
-    """The teacher with the pose network in place of tracked motion, its labels fitted to itself."""
-    plain = replace(SC_DEPTH_V3, pseudo_depth=replace(LABELS, depth=0.5))
+    """The teacher with the pose network in place of tracked motion."""
+    plain = labeled(SC_DEPTH_V3, depth=0.5)
     return replace(plain, train=replace(plain.train, **train))
 
 
-def teacher(**labels: Any) -> Config:
+def teacher(**loss: Any) -> Config:
     """Stage 1 of ss_mde."""
-    return replace(
-        tracked(SC_DEPTH_V3, sparse_depth=0.5),
-        method="teacher",
-        pseudo_depth=replace(STAY, **labels),
-    )
+    known = tracked(SC_DEPTH_V3, **({"sparse_depth": 0.5} | loss))
+    return replace(labeled(known, depth=0.5), method="teacher")
 
 
-def teacher_loss(**loss: Any) -> Config:
-    """Stage 1 with another loss."""
-    return replace(teacher(), loss=replace(teacher().loss, **loss))
-
-
-def student(labels: PseudoDepthConfig = STAY, mask: str = "soft", **changes: Any) -> Config:
+def student(**changes: Any) -> Config:
     """Stage 2 after the teacher of half the time."""
-    own = StudentConfig(pseudo_depth=labels)
-    return replace(
-        SS_MDE,
-        method="student",
-        student=replace(own, filter=replace(own.filter, variant=mask), **changes),
-    )
+    return replace(SS_MDE, method="student", student=StudentConfig(**changes))
 
 
 LADDER: dict[str, Row] = {
     "photometric": Row(config=tracked(PHOTOMETRIC)),
     "consistent": Row(config=tracked(CONSISTENT)),
-    "sc_depth_v3: + labels": Row(config=replace(tracked(SC_DEPTH_V3), pseudo_depth=LABELS)),
-    "+ tracked points": Row(
-        config=replace(tracked(SC_DEPTH_V3, sparse_depth=0.5), pseudo_depth=LABELS)
-    ),
+    "sc_depth_v3: + labels": Row(config=labeled(tracked(SC_DEPTH_V3))),
+    "+ tracked points": Row(config=labeled(tracked(SC_DEPTH_V3, sparse_depth=0.5))),
     "+ depth of labels: teacher": Row(config=teacher()),
-    "+ student, no filter, no labels": Row(config=student(PseudoDepthConfig(), "off")),
-    "+ mask filter": Row(config=student(PseudoDepthConfig())),
-    "+ labels on static areas, fading": Row(config=student(FADE)),
+    "+ student and mask filter, no labels": Row(config=student(labels="none")),
+    "+ labels on static areas, fading": Row(
+        config=student(labels="static", forgetting="exponential")
+    ),
     "+ labels everywhere that stay": Row(config=student()),
     "corrected labels (adapt)": Row(config=AFFINE_INDOOR, corrected=True),
 }
 CHOICES: dict[str, Row] = {
-    "filter: strict": Row(config=student(mask="strict")),
-    "filter: photo_sdfa": Row(config=student(mask="photo_sdfa")),
-    "filter: learned": Row(config=student(mask="learned")),
-    "filter: off": Row(config=student(mask="off")),
-    "teacher: ema": Row(config=student(teacher_mode="ema")),
-    "student: from the start": Row(config=student(start="fresh")),
-    "student: no features": Row(config=student(features=0.0)),
-    "student: no ranking of movers": Row(config=student(dynamic_ranking=0.0)),
-    "student: no gradients": Row(config=student(gradient=0.0)),
-    "student: movers stay in the photometric term": Row(config=student(mask_dynamic=False)),
-    "student: no teacher": Row(config=student(**NO_TEACHER)),
-    "forgetting: linear": Row(config=student(replace(FADE, forgetting="linear"))),
-    "forgetting: cosine": Row(config=student(replace(FADE, forgetting="cosine"))),
-    "forgetting: zero": Row(config=student(replace(FADE, forgetting="zero"))),
-    "forgetting: none, static areas": Row(config=student(replace(FADE, forgetting="constant"))),
-    "forgetting: of the label": Row(config=student(FADE, forgets="label")),
-    "labels: no normals": Row(config=teacher(normals=0.0)),
-    "labels: no ranking": Row(config=teacher(ranking=0.0)),
-    "labels: no edge normals": Row(config=teacher(edge_normals=0.0)),
-    "labels: depth alone": Row(config=teacher(normals=0.0, ranking=0.0, edge_normals=0.0)),
-    "labels: fitted to the own depth": Row(config=teacher(align="least_squares_to_depth")),
-    "views: no photometric term": Row(config=teacher_loss(photometric=0.0, geometry=0.0)),
-    "views: no geometry term": Row(config=teacher_loss(geometry=0.0, weight_mask=False)),
-    "views: no weight mask": Row(config=teacher_loss(weight_mask=False)),
-    "views: one direction": Row(config=teacher_loss(both_directions=False)),
-    "views: no auto mask": Row(config=teacher_loss(auto_mask=False)),
-    "views: mean of the sources": Row(config=teacher_loss(minimum_reprojection=False)),
-    "views: smoothness 0.001": Row(config=teacher_loss(smoothness=1e-3)),
-    "views: four scales": Row(config=teacher_loss(scales=(0, 1, 2, 3))),
+    "student: no teacher": Row(config=student(distillation=0.0)),
+    "student: labels on static areas that stay": Row(config=student(labels="static")),
+    "labels: depth alone": Row(config=labeled(teacher(), structure=0.0, depth=0.5)),
+    "views: no photometric term": Row(config=teacher(photometric=0.0, geometry=0.0)),
+    "views: no geometry term": Row(config=teacher(geometry=0.0)),
+    "views: smoothness 0.001": Row(config=teacher(smoothness=1e-3)),
+    "views: four scales": Row(config=teacher(scales=(0, 1, 2, 3))),
     "motion: pose network": Row(config=own_motion()),
     "motion: pose network, its rate 1": Row(config=own_motion(pose_lr_multiplier=1.0)),
     "motion: pose network, no warm-up": Row(
-        config=replace(
-            own_motion(), loss=replace(own_motion().loss, rotation_warmup=0.0, plane_warmup=0.0)
-        )
+        config=replace(own_motion(), loss=replace(own_motion().loss, warmup=0.0))
     ),
 }
 TABLES = {"ladder": LADDER, "choices": CHOICES}
@@ -190,9 +154,7 @@ def make_run(bench: Bench, film: Film, row: Row, name: str, seed: int) -> Config
     folder = bench.folder(film)
     data: dict[str, Any] = {"root": folder / ("corrected" if row.corrected else "labelled")}
     if row.corrected:  # as `ssmde adapt` does
-        affine = AffineConfig(
-            regression=0.0, gradient=0.0, ranking=0.0, normals=0.0, log_depth=1.0, log_gradient=1.0
-        )
+        affine = AffineConfig(leres=0.0, log_depth=1.0, log_gradient=1.0)
         data |= {"zoom": 1.5, "color_jitter": 0.5}
         config = replace(config, affine=affine)
     base: DataConfig = replace(
