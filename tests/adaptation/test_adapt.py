@@ -5,13 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PIL import Image
-from ssmde.models.load import read_weights, save_weights
 
 from ssmde.adaptation import adapt
 from ssmde.adaptation.check import HELD_OUT
 from ssmde.adaptation.stages import choose_windows
 from ssmde.data.scene_folder import read_scene
 from ssmde.inference.loading import find_weights, load
+from ssmde.models.checkpoint import read_weights, save_weights
 from ssmde.synthetic import draw_clip
 
 
