@@ -59,3 +59,25 @@ def test_large_pictures_wait_for_each_other_and_small_ones_pass():
     second.join()
     assert order == ["large", "small", "other"]
     work("more than there is", 1000)
+
+
+def test_at_the_end_who_is_inside_is_waited_for_and_nobody_gets_in():
+    room, inside, leave, order = PixelRoom(100), threading.Event(), threading.Event(), []
+
+    def work():
+        with room.take(90):
+            inside.set()
+            leave.wait(10)
+            order.append("done")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    inside.wait(10)
+    room.close(patience=0.01)
+    assert order == []
+    leave.set()
+    room.close()
+    assert order == ["done"]
+    with pytest.raises(RefusalError, match="closed"), room.take(1):
+        pass
+    worker.join()

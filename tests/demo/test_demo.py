@@ -114,7 +114,7 @@ def told(tmp_path_factory):
     student = Student(networks, TeacherNetworks(*taught), StudentConfig())
     predictors = tuple(Predictor(Knows(clip.images, clip.depth, p), SIZE) for p in (0.7, 1.0))
     teacher_result, result = (evaluate(predictor, [scene], out=None) for predictor in predictors)
-    results = (teacher_result, replace(result, notes=("a <note> & more",)))
+    results = (teacher_result, replace(result, remarks=("a <note> & more",)))
     config = Config(data=data)
     story = Story(
         first=config,

@@ -9,14 +9,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from ssmde.models.load import read_weights
-from ssmde.models.metric_scale import MetricScale, with_scale
 
 from ssmde.cli import main
 from ssmde.data.images import read_image
 from ssmde.inference.loading import find_weights, load
 from ssmde.labeling import LabelRequest, label, open_source
 from ssmde.labeling.sources import find_licence
+from ssmde.models.checkpoint import MetricScale, read_weights, with_scale
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.weights import RELEASED
 
@@ -75,7 +74,7 @@ def test_weights_are_named_as_predict_takes_them(form, image, tmp_path, monkeypa
     tensors, metadata = read_weights(file)
     scale = MetricScale(metres_per_unit=2.5, error=None, spread=None, estimates=1, source="")
     save_file(tensors, tmp_path / "run" / "last.safetensors", with_scale(metadata, scale))
-    monkeypatch.setattr("ssmde.inference.loading.download_weights", lambda name: file)
+    monkeypatch.setattr("ssmde.models.registry.download_weights", lambda name: file)
     monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: card({"license": "mit"}))
     weights, said, licence = {
         "name": ("small", "small", RELEASED["small"].licence),

@@ -92,7 +92,8 @@ def serve(
     with _folder() as folder:
         room = max(KEPT_BYTES, KEPT_UPLOADS_OF_ALL * largest)
         visitors = Visitors(folder, room=room)
-        blocks, style, script = _build_page(InferenceService(predictors), visitors)
+        service = InferenceService(predictors)
+        blocks, style, script = _build_page(service, visitors)
         guard = _middleware(visitors=visitors, names=names, largest_upload=largest)
         blocks.queue(max_size=queue, default_concurrency_limit=2)
         try:
@@ -112,6 +113,7 @@ def serve(
             if server := getattr(blocks, "server", None):
                 server.config.timeout_graceful_shutdown = 1  # s: pages may be open for long
             blocks.close(verbose=False)
+            service.close()
 
 
 def _wait() -> None:

@@ -40,6 +40,7 @@ Pixels = UInt8[np.ndarray, "h w 3"]
 PICTURE_FORMATS = tuple(name for name, kind in FORMATS.items() if isinstance(kind, FrameFormat))
 PAGE_PIXELS = 50_000_000  # a larger picture or frame of a film is refused
 PIXELS_AT_ONCE = 60_000_000  # of all visitors: large pictures wait for each other, small ones pass
+LAST_SECONDS = 30.0  # at the end of the server, for the frames that are being computed
 JOB_SECONDS = 600.0  # what takes longer ends there; of a film what is done is kept
 ARCHIVE_BYTES = 2_000_000_000  # a film ends when the archive of its frames is larger
 SHOWN_POINTS = 120_000  # of the cloud on the page; files hold more
@@ -97,13 +98,17 @@ class PixelRoom:
     """Room for so many pixels at a time; who finds none waits."""
 
     def __init__(self, most: int = PIXELS_AT_ONCE) -> None:
-        self._most, self._taken, self._change = most, 0, Condition()
+        self._most, self._taken, self._closed, self._change = most, 0, False, Condition()
 
     @contextmanager
     def take(self, pixels: int) -> Generator[None]:
         """Hold room while the block runs; alone, even more than there is."""
         with self._change:
-            self._change.wait_for(lambda: not self._taken or self._taken + pixels <= self._most)
+            self._change.wait_for(
+                lambda: self._closed or not self._taken or self._taken + pixels <= self._most
+            )
+            if self._closed:
+                raise RefusalError("The page was closed.")
             self._taken += pixels
         try:
             yield
@@ -112,6 +117,16 @@ class PixelRoom:
                 self._taken -= pixels
                 self._change.notify_all()
 
+    def close(self, patience: float = LAST_SECONDS) -> None:
+        """Let nobody in any more, and wait so many seconds for those inside.
+
+        A process that ends while a thread is inside the network is aborted.
+        """
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+            self._change.wait_for(lambda: not self._taken, patience)
+
 
 class InferenceService:
     """The networks of a page by the name it shows, and the newest picture of every session."""
@@ -119,6 +134,7 @@ class InferenceService:
     def __init__(self, predictors: Mapping[str, Predictor]) -> None:
         self.predictors = predictors
         self._room = PixelRoom()
+        self.close = self._room.close
         self._kept: WeakKeyDictionary[Session, _Kept] = WeakKeyDictionary()
         self._frames: WeakKeyDictionary[Session, np.ndarray] = WeakKeyDictionary()
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -173,8 +173,9 @@ def odometry(
 
 
 def _write(
-    found: Odometry, out: Path, source: str, drawn: Sequence[tuple[str, dict[str, Poses]]]
+    found: Odometry, out: Path, source: str, drawn: Sequence[tuple[str, dict[str, Any]]]
 ) -> None:
+    # Any: the parts of a scene differ in length, which one name of an axis cannot say.
     pictures = [out / f"{re.sub(', | |/', '-', name)}.png" for name, _ in drawn]
     check_own([out / RESULT, *pictures], OTHER_FOLDER)
     sweep(out, {RESULT, *(path.name for path in pictures)}.__contains__)
