@@ -9,14 +9,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from ssmde.models.load import read_weights
-from ssmde.models.metric_scale import MetricScale, with_scale
 
 from ssmde.cli import main
 from ssmde.data.images import read_image
 from ssmde.inference.loading import find_weights, load
 from ssmde.labeling import LabelRequest, label, open_source
 from ssmde.labeling.sources import find_licence
+from ssmde.models.checkpoint import MetricScale, read_weights, with_scale
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.weights import RELEASED
 
