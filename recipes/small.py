@@ -145,8 +145,8 @@ DETAIL = Training(
 )
 OPTIONS = (
     *("--data.zoom", "2"),
-    *("--data.degrade", "0.5", "--data.color-jitter", "0.5", "--data.hue", "0.05"),
-    *("--data.saturation", "0.4", "--train.batch-size", "8", "--train.average", "0.998"),
+    *("--data.degrade", "0.5", "--data.color-jitter", "0.5"),
+    *("--train.batch-size", "8", "--train.average", "0.998"),
     *("--train.encoder-lr-multiplier", "0.3", "--train.schedule", "cosine"),
     *("--affine.leres", "1", "--affine.log-depth", "1", "--affine.log-gradient", "1"),
 )
