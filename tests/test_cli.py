@@ -249,6 +249,20 @@ def test_the_help_names_what_there_is_to_choose():
     assert all(name in help_of("predict") for name in FORMATS)
 
 
+@pytest.mark.parametrize("verb", [*VERBS])
+def test_no_help_shows_a_default_that_is_nothing(verb):
+    text = " ".join(help_of(verb).split())
+    assert "None)" not in text
+    assert verb == "train" or "(default: )" not in text
+
+
+def test_the_help_tells_what_must_be_given():
+    text = {verb: " ".join(help_of(verb).split()) for verb in ("predict", "benchmark")}
+    assert text["predict"].count("(required)") == 2
+    assert "comes with the package. INPUT" in text["predict"]
+    assert text["benchmark"].count("(required)") == 3
+
+
 # What becomes of the words
 
 
@@ -368,6 +382,7 @@ def test_switches_of_the_configuration_are_written_as_in_yaml():
         ("train ss_mde --train.camera-rate 2", r"--train\.camera-rate is no more: .ssmde track"),
         ("predict a.mp4 out --refine 20", r"--refine is no more: train .*--model\.start"),
         ("predict nowhere nothing out", "ssmde predict: error: nothing: no such file"),
+        ("predict", r"predict takes \[WEIGHTS\] INPUT OUT, got none: "),
         ("predict run walk.mp4", r"predict takes \[WEIGHTS\] INPUT OUT"),
         ("predict a.safetensors walk.mp4", r"predict takes \[WEIGHTS\] INPUT OUT"),
         ("predict model.onnx walk.mp4", r"predict takes \[WEIGHTS\] INPUT OUT"),
@@ -403,7 +418,7 @@ def test_a_bad_input_is_one_line_and_status_2(words, says, capsys):
             "expected true or false, got 'maybe'",
         ),
         ("evaluate run data --align men", "median"),
-        ("evaluate run data --align None", "median"),
+        ("evaluate run data --align None", "Expected one of ('median', 'median-dataset',"),
         ("evaluate run", "DATA"),
         ("predict run photos out --fromat npz", "--format"),
         ("benchmark kiti data run", "kitti"),

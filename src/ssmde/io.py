@@ -1,5 +1,6 @@
 """Files: written whole or not at all, read within bounds; what is wrong with one names it."""
 
+import csv
 import hashlib
 import json
 import math
@@ -170,6 +171,14 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise ValueError(f"{path}: is no text in UTF-8 (it holds zeros); save it as UTF-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_table(path: Path) -> list[list[str]]:
+    """Rows of a CSV file; raises as `read_text`, and a ValueError where a field never ends."""
+    try:
+        return list(csv.reader(read_text(path).split("\n")))
+    except csv.Error as error:  # a quote that nothing closes takes in all that follows
+        raise ValueError(f"{path}: cannot be read as CSV ({error})") from error
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:

@@ -60,6 +60,7 @@ def read_words(verb: str, function: Callable[..., Any], words: Sequence[str]) ->
         prog=f"ssmde {verb}",
         description=description,
         config=PARSING,
+        registry=WORDS,
     )
     return partial(function, **vars(found))
 
@@ -95,13 +96,19 @@ def _option(
     elif Path in _members(parameter.annotation):
         metavar = "PATH"
     silent = any(parameter.default is value for value in (None, False, ()))
-    shown = arg(metavar=metavar, help=text, help_behavior_hint="" if silent else None)
+    hint = "" if silent else None
+    if by_place and not (metavar or "").startswith("["):
+        hint = "(required)"  # also where the function itself refuses that it is left out
     if by_place:
         kind = Positional[kind]
     elif get_origin(kind) is tuple and Ellipsis in get_args(kind):
         kind = UseAppendAction[kind]  # an option that may be given several times
-    default = field(default=parameter.default) if has_default else field()
-    return parameter.name, Annotated[kind, shown], default
+    default = parameter.default
+    if by_place and not has_default and hint is None:  # `predict` says itself what is missing
+        default = hint = ""
+    shown = arg(metavar=metavar, help=text, help_behavior_hint=hint)
+    given = field() if default is parameter.empty else field(default=default)
+    return parameter.name, Annotated[kind, shown], given
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
@@ -189,7 +196,39 @@ class Train:
         return f"go on with: ssmde train {shlex.join(again)}"
 
 
-SWITCHES = ConstructorRegistry()
+WORDS, SWITCHES = ConstructorRegistry(), ConstructorRegistry()
+"""How values are read and shown: of the functions, and of the configuration."""
+
+
+@WORDS.primitive_rule
+def _choice(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[str | None] | None:
+    """One of several words, or None where there is none: tyro would list None among them."""
+    kinds = _members(asked.type)
+    words = [get_args(kind) for kind in kinds if get_origin(kind) is Literal]
+    if NoneType not in kinds or len(kinds) != 2 or not words:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=f"{{{','.join(words[0])}}}",
+        instance_from_str=lambda given: given[0],
+        is_instance=lambda value: value is None or value in words[0],
+        str_from_instance=lambda value: [str(value)],
+        choices=words[0],
+    )
+
+
+@SWITCHES.primitive_rule
+def _path(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path | None] | None:
+    """A file or folder, or `none`."""
+    if set(_members(asked.type)) != {Path, NoneType}:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: Path(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, Path),
+        str_from_instance=lambda value: ["none" if value is None else str(value)],
+    )
 
 
 @SWITCHES.primitive_rule

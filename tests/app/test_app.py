@@ -42,6 +42,9 @@ def test_wrong_weights_and_limits_are_refused_before_anything_is_served(tmp_path
     for limits in ({"max_upload_mb": 0}, {"queue": 0}):
         with pytest.raises(ValueError, match="limits must be 1 or more"), serve(tmp_path, **limits):
             pass
+    for port in (0, 65536):
+        with pytest.raises(ValueError, match=r"port must be in"), serve(tmp_path, port=port):
+            pass
 
 
 def test_without_gradio_the_command_says_what_to_install(tmp_path):

@@ -224,6 +224,7 @@ def test_a_scale_without_one_source_is_refused(asked, says, weights):
         ("a.png,1,2,0", r"line 1: metres must be positive, got 0"),
         ("b.png,1,2,3", r"no such image .*b\.png"),
         ("# nothing", "holds no point"),
+        (f'"{"x" * 200_000}', r"p\.csv: cannot be read as CSV"),
     ],
 )
 def test_a_faulty_line_of_points_is_named(line, says, tmp_path):

@@ -14,6 +14,9 @@ def test_a_curve_is_read_by_its_name(tmp_path):
     log.write_text(HEAD + "1,0.1,train/loss,0.5\n1,0.1,lr,1\n2,0.2,train/loss,0.25\n")
     assert read_curve(log, "train/loss") == ((1, 0.5), (2, 0.25))
     assert read_curve(log, "val/abs_rel") == ()
+    log.write_text(f'step,name\n"{"x" * 200_000}')
+    with pytest.raises(ValueError, match=r"log\.csv: cannot be read as CSV"):
+        read_curve(log, "train/loss")
 
 
 def drawn(svg, name):

@@ -87,6 +87,8 @@ def serve(
     """Serve the page while the block runs; arguments as those of `app`."""
     if max_upload_mb < 1 or queue < 1:
         raise ValueError(f"limits must be 1 or more, got {max_upload_mb} MB and a queue of {queue}")
+    if port is not None and not 1 <= port <= 65535:
+        raise ValueError(f"port must be in [1, 65535], got {port}")
     names, largest = Names(host, allowed_host), max_upload_mb * 1_000_000
     predictors = load_all([weights] if isinstance(weights, str | Path) else weights)
     with _folder() as folder:

@@ -1,6 +1,5 @@
 """How many metres a scene unit is, found once and stored with the weights."""
 
-import csv
 import math
 import os
 import shlex
@@ -25,7 +24,7 @@ from ssmde.geometry.camera import scale_intrinsics
 from ssmde.geometry.ground import fit_ground
 from ssmde.inference.loading import MotionPredictor, find_weights, load
 from ssmde.inference.predictor import Predictor
-from ssmde.io import read_text
+from ssmde.io import read_table
 from ssmde.methods.comparison import compare
 from ssmde.models.checkpoint import MetricScale, read_weights, save_weights, with_scale
 from ssmde.outputs import adding_to, sweep
@@ -457,7 +456,7 @@ def read_points(path: Path) -> list[MeasuredPoint]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of points, lines {','.join(COLUMNS)}")
     found = list[MeasuredPoint]()
-    for number, row in enumerate(csv.reader(read_text(path).split("\n")), 1):
+    for number, row in enumerate(read_table(path), 1):
         words = [word.strip() for word in row]
         if not any(words) or words[0].startswith("#") or words == list(COLUMNS):
             continue

@@ -209,6 +209,10 @@ def _words(
     if source is not None and out is not None:
         return weights, str(source), Path(out)
     if source is None or isinstance(weights, Predictor) or looks_like_weights(Path(weights)):
+        if not str(weights):
+            raise ValueError(
+                "predict takes [WEIGHTS] INPUT OUT, got none: such as ssmde predict photo.jpg out"
+            )
         got = f"{str(weights)!r} alone"
         if source is not None:
             got = f"weights {str(weights)!r} and {str(source)!r}"

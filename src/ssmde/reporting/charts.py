@@ -1,6 +1,5 @@
 """Curves of a training as inline SVG, both stages on one axis of steps."""
 
-import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ssmde.io import read_text
+from ssmde.io import read_table
 
 TEACHER, STUDENT = "teacher", "student"
 BOTH = {
@@ -49,7 +48,8 @@ class Chart:
 
 def read_curve(log: Path, name: str) -> Points:
     """(step, value) of one name in the `log.csv` of a run; empty if it was never written."""
-    rows = csv.DictReader(read_text(log).split("\n"))
+    head, *rows = read_table(log)
+    rows = [dict(zip(head, row, strict=False)) for row in rows if row]
     try:
         return tuple((int(r["step"]), float(r["value"])) for r in rows if r["name"] == name)
     except (KeyError, TypeError, ValueError) as error:

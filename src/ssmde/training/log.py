@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ssmde.io import read_text, whole_file
+from ssmde.io import read_table, whole_file
 from ssmde.types import Batch
 
 PLAIN_LINE_EVERY = 30.0  # seconds between two lines where no terminal can show a bar
@@ -23,8 +23,7 @@ NAMED_BROKEN = 20  # broken files named at the end; the rest is counted
 
 def read_rows(path: Path) -> list[list[str]]:
     """Rows of a log.csv; those that are not whole, as after a power cut, are left out."""
-    rows = csv.reader(read_text(path).split("\n"))
-    return [row for row in rows if len(row) == len(CurveFile.header) and _is_row(row)]
+    return [row for row in read_table(path) if len(row) == len(CurveFile.header) and _is_row(row)]
 
 
 def _is_row(row: list[str]) -> bool:
