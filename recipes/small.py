@@ -35,7 +35,7 @@ from typing import Any
 import torch
 
 from ssmde.cli import main as ssmde
-from ssmde.data.scene_files import write_intrinsics
+from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points, write_intrinsics
 from ssmde.data.scene_folder import read_scene
 from ssmde.data.sequence import from_hfov
 from ssmde.labeling import write_corrected
@@ -145,8 +145,8 @@ DETAIL = Training(
 )
 OPTIONS = (
     *("--data.zoom", "2"),
-    *("--data.degrade", "0.5", "--data.color-jitter", "0.5", "--data.hue", "0.05"),
-    *("--data.saturation", "0.4", "--train.batch-size", "8", "--train.average", "0.998"),
+    *("--data.degrade", "0.5", "--data.color-jitter", "0.5"),
+    *("--train.batch-size", "8", "--train.average", "0.998"),
     *("--train.encoder-lr-multiplier", "0.3", "--train.schedule", "cosine"),
     *("--affine.leres", "1", "--affine.log-depth", "1", "--affine.log-gradient", "1"),
 )
@@ -273,6 +273,9 @@ def follow(call: Call, network: Path) -> None:
         if source.video and not (call.videos / name).exists():
             raw = copy_frames(source, call.data / source.at, call.videos / f"raw_{name}")
             if ssmde(["track", str(raw), "--threads", "1"]):
+                continue
+            points = raw / TRACKED_POINTS
+            if not points.is_file() or not read_tracked_points(points):
                 continue
             run("label", raw, "--source", f"ssmde:{network}")
             write_corrected(raw, call.videos / name)

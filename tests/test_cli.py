@@ -559,3 +559,15 @@ def test_public_names_are_there_and_cost_nothing_before_they_are_used():
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
     with pytest.raises(AttributeError, match="no attribute 'Predicter'"):
         _ = ssmde.Predicter
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["label", "--help"]])
+def test_who_reads_only_the_beginning_sees_no_traceback(words):
+    """As `ssmde --help | head -1`: the pipe is closed before anything is written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-m", "ssmde", *words], stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert ended.stderr == ""

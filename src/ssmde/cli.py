@@ -95,13 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words or os.environ.get("SSMDE_DEBUG") == "1"
     words = [word for word in words if word != "--debug"]
     if not words:
-        print(FIRST_STEPS)
+        _say(FIRST_STEPS)
         return 0
     if words[0] in ("-h", "--help"):
-        print(OVERVIEW)
+        _say(OVERVIEW)
         return 0
     if words[0] == "--version":
-        print(f"ssmde {__version__}")
+        _say(f"ssmde {__version__}")
         return 0
     verb = words.pop(0)
     if verb not in VERBS:
@@ -166,10 +166,18 @@ def parse(verb: str, words: Sequence[str]) -> Callable[[], object]:
     return read_words(verb, getattr(import_module(module), name), words)
 
 
+def _say(text: object) -> None:
+    """Print; quietly where nobody reads on, as in `ssmde --help | head`."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # at its end Python would flush, and complain, once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _show(result: object) -> int:
     """Print what came out, and on stderr what was left out; the exit status."""
     if result is not None:
-        print(result)
+        _say(result)
     for note in getattr(result, "notes", ()):
         print(note, file=sys.stderr)
     for reason in getattr(result, "skipped", ()):

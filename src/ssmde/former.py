@@ -47,7 +47,7 @@ FORMER_FIELDS: Mapping[str, Former] = {
     "train.channels_last": _constant(True),
     "data.brightness": _constant(0.2),
     "data.contrast": _constant(0.2),
-    "data.saturation": _constant(0.2),
+    "data.saturation": _constant(0.2, 0.4),
     "data.hue": _constant(0.1, 0.05),
     "data.least_baseline": _constant(0.0),
     "data.keep_proportions": Former(

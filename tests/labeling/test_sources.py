@@ -74,7 +74,7 @@ def test_weights_are_named_as_predict_takes_them(form, image, tmp_path, monkeypa
     tensors, metadata = read_weights(file)
     scale = MetricScale(metres_per_unit=2.5, error=None, spread=None, estimates=1, source="")
     save_file(tensors, tmp_path / "run" / "last.safetensors", with_scale(metadata, scale))
-    monkeypatch.setattr("ssmde.models.registry.download_weights", lambda name: file)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(file))
     monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: card({"license": "mit"}))
     weights, said, licence = {
         "name": ("small", "small", RELEASED["small"].licence),

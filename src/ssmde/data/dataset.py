@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from ssmde.config import DataConfig
 from ssmde.data.augment import (
+    COLOR_LIMITS,
     Framing,
     degrade,
     draw_color,
@@ -59,6 +60,7 @@ class SnippetDataset(Dataset[Batch]):
     """
 
     keep_proportions = False  # SC-Depth stretches views a little; see `draw_framing`
+    color_limits = COLOR_LIMITS
 
     def __init__(
         self,
@@ -194,7 +196,7 @@ class SnippetDataset(Dataset[Batch]):
         framing = draw_framing(
             rng, self.data, sequence.image_size, image_size, keep_proportions=self.keep_proportions
         )
-        return framing, draw_color(rng, self.data.color_jitter)
+        return framing, draw_color(rng, self.data.color_jitter, self.color_limits)
 
     def _label(self, which: int, target: int, framing: Framing) -> Float32[Tensor, "1 1 h w"]:
         """Pseudo-depth of the target as depth; 0 everywhere for a frame without a label."""
@@ -232,6 +234,7 @@ class SupervisedDepthDataset(SnippetDataset):
     """Every frame with measured depth, as a snippet without sources."""
 
     keep_proportions = True  # a stretched picture is one no camera takes
+    color_limits = (0.2, 0.2, 0.4, 0.05)  # as `small` was trained
 
     def find_targets(self) -> Int[np.ndarray, "n 2"]:
         """Sequence and frame of every measured depth."""
