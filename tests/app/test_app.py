@@ -55,6 +55,6 @@ def test_without_gradio_the_command_says_what_to_install(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.strip() == (
-        "ssmde app: error: the page needs Gradio, which is not there: install ssmde again"
-    )
+    assert done.stderr.startswith("ssmde app: error: the page needs gradio, which is not installed")
+    assert done.stderr.endswith("): pip install 'ssmde[app]'\n")
+    assert done.stderr.count("\n") == 1

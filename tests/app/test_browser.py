@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -267,6 +266,7 @@ def misbehave(served, over, photo):
     answers = {name: set() for name in ("host", "origin", "path", "upload", "event")}
     port = urlsplit(served.url).port
     drips = []
+    httpx = pytest.importorskip("httpx")
     with httpx.Client(base_url=served.url, timeout=60) as client:
         config = client.get("/config").json()
         events = {d["api_name"]: d["id"] for d in config["dependencies"]}

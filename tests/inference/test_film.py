@@ -7,7 +7,6 @@ import av
 import numpy as np
 import pytest
 import torch
-from rerun.chunk import RrdReader
 
 import films
 from folders import names_in
@@ -219,11 +218,13 @@ def test_without_rerun_a_recording_is_refused_with_what_to_install(tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow  # rerun is 700 MB that `make test` does not install
 def test_a_recording_for_rerun_holds_every_depth_at_its_time(tmp_path):
+    reader = pytest.importorskip("rerun.chunk").RrdReader
     path = record(tmp_path / "clip.mp4", 4)
     predict_files(predictor(), path, tmp_path / "out", format="rerun,npz")
     found = {}
-    for chunk in RrdReader(str(tmp_path / "out" / "clip.rrd")).stream():
+    for chunk in reader(str(tmp_path / "out" / "clip.rrd")).stream():
         if chunk.entity_path != "/camera/depth":
             continue
         batch = chunk.to_record_batch()

