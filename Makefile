@@ -41,7 +41,7 @@ $(VENV)/.%: pyproject.toml
 		"or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@index=; test "$$(uname -s)" != Linux || command -v nvidia-smi >/dev/null \
-		|| $(PIP) config list | grep -qE '(index|index-url|find-links)=' \
+		|| $(PIP) config list | grep -E '(index|index-url|find-links)=' >/dev/null \
 		|| index="--extra-index-url $(CPU_INDEX)"; set -x; \
 	$(PIP) install --quiet $$index --editable '.[$*]'
 	@touch $@ $(if $(filter dev,$*),$(addprefix $(VENV)/.,motion test lint docs))
