@@ -383,6 +383,8 @@ class TrainConfig(Section):
     """Protocol of the validation: range and crop of the pixels that count."""
     checkpoint_every: Count = 500
     """Steps between two checkpoints of the whole run."""
+    log_every: Count = 50
+    """Steps over which the logged losses are averaged; fewer in a run of less than 1,000 steps."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """Kind of device."""
     devices: Annotated[int, Field(ge=1, le=1024)] = 1

@@ -43,7 +43,6 @@ FORMER_FIELDS: Mapping[str, Former] = {
     "train.clip_gradient": _constant(1.0),
     "train.validation_frames": _constant(200),
     "train.keep_best": _constant(3),
-    "train.log_every": _constant(50),
     "train.channels_last": _constant(True),
     "data.brightness": _constant(0.2),
     "data.contrast": _constant(0.2),

@@ -12,12 +12,12 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ssmde.config import TrainConfig
 from ssmde.io import read_table, whole_file
 from ssmde.types import Batch
 
 PLAIN_LINE_EVERY = 30.0  # seconds between two lines where no terminal can show a bar
-LOG_EVERY = 50  # steps over which the logged losses are averaged,
-FEWEST_ROWS = 20  # or fewer in a short run, for a curve of so many points
+FEWEST_ROWS = 20  # a short run is logged more often, for a curve of so many points
 NAMED_BROKEN = 20  # broken files named at the end; the rest is counted
 
 
@@ -58,9 +58,9 @@ class CurveFile:
 class RunLog(pl.Callback):
     """Means of the losses, validation results, broken frames; a bar or plain lines."""
 
-    def __init__(self, folder: Path, steps: int) -> None:
-        self.folder, self.steps = folder, steps
-        self.log_every = max(1, min(LOG_EVERY, steps // FEWEST_ROWS))
+    def __init__(self, folder: Path, train: TrainConfig) -> None:
+        self.folder, self.steps = folder, train.steps
+        self.log_every = max(1, min(train.log_every, train.steps // FEWEST_ROWS))
         self.sums: dict[str, torch.Tensor] = {}
         self.count = 0
         self.broken: list[str] = []

@@ -116,7 +116,7 @@ def train(
     method = build_method(config)
     loader = SnippetLoader(config, sequences) if data is None else data
     module = TrainingModule(method, config.train)
-    log = RunLog(folder, config.train.steps)
+    log = RunLog(folder, config.train)
     stop = LateStop()
     validation = Validation(folder, config, log, stop, data)
     save = SaveWhenAsked(folder, stop)
