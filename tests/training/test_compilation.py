@@ -39,6 +39,7 @@ class SmallEncoder(nn.Module):
     """Five maps of four channels."""
 
     channels = (4, 4, 4, 4, 4)
+    mean, std = 0.0, 1.0  # it takes images as they are
 
     def __init__(self) -> None:
         super().__init__()
