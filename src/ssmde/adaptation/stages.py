@@ -70,7 +70,8 @@ WINDOW = 40  # frames that are tracked together, where a film has more than ther
 SPARSEST = 3  # every third frame at most: the next has to show the same points
 ASSUMED_HFOV = 60.0  # degrees, where neither file nor film tells the camera
 LEAST_GAIN = 0.02  # less than this share is no gain
-FEWEST_STEPS, MOST_EPOCHS = 30, 30
+# More passes over few frames learn them by heart, people first: decision 18.
+FEWEST_STEPS, MOST_EPOCHS = 30, 8
 BATCH, RATE = 8, 2e-4
 
 
