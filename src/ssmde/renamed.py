@@ -39,6 +39,8 @@ RENAMED = {
     "ssmde.evaluate": "ssmde.evaluation",
     "ssmde.evaluation.result": "ssmde.evaluation",
     "ssmde.export": "ssmde.exporting",
+    "ssmde.geometry.pose": "ssmde.geometry.camera",
+    "ssmde.geometry.surface": "ssmde.geometry.camera",
     "ssmde.label": "ssmde.labeling",
     "ssmde.labelling": "ssmde.labeling",
     "ssmde.methods.grounding": "ssmde.geometry.ground",

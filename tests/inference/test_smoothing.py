@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ssmde.data.motion import tile_flow
-from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.camera import invert_motion
 from ssmde.inference.smoothing import Smoother, dense_motion
 from ssmde.metrics import seen_in_both, temporal_errors
 from ssmde.synthetic import DrawnClip, draw_clip

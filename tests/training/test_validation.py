@@ -9,7 +9,7 @@ import torch
 
 from ssmde.config import Config, DataConfig
 from ssmde.data.images import write_png16
-from ssmde.geometry.pose import rigid_motion
+from ssmde.geometry.camera import rigid_motion
 from ssmde.methods.teacher import Teacher
 from ssmde.signals import LateStop
 from ssmde.synthetic import draw_clip, write_clip

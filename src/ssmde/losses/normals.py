@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssmde.geometry.surface import normals
+from ssmde.geometry.camera import normals
 from ssmde.losses.masks import weighted_mean
 from ssmde.losses.pairs import (
     Pairs,

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ssmde.geometry.camera import MIN_DEPTH
-from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.camera import MIN_DEPTH, invert_motion
 from ssmde.geometry.warp import reproject, sample
 from ssmde.losses.pairs import MAX_SAMPLES, thin
 from ssmde.losses.photometric import photometric_error

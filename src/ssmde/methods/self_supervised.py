@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ssmde.config import LossConfig
 from ssmde.data.augment import apply_color
-from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.camera import invert_motion
 from ssmde.losses.consistency import smoothness
 from ssmde.losses.distillation import log_depth_difference
 from ssmde.losses.masks import (
