@@ -141,13 +141,29 @@ def flip_intrinsics(intrinsics: Float[Tensor, "*b 3 3"], width: int) -> Float[Te
     return flipped
 
 
+def sobel(
+    values: Float[Tensor, "b c h w"],
+) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b c h w"]]:
+    """Derivatives of a map along u and v, per pixel: 3 x 3 Sobel filters, the border repeated."""
+    padded = F.pad(values, (1, 1, 1, 1), mode="replicate")
+    # Differences one way, weights 1 2 1 the other way. Sums of slices instead of a convolution:
+    # neighboring points of a surface are nearly equal, and TF32 would leave little of a normal.
+    along_v = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
+    along_u = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
+    # 8 = (1 + 2 + 1) * 2: the weights, and the two pixels between both ends.
+    return (
+        (along_v[..., 2:] - along_v[..., :-2]) / 8,
+        (along_u[..., 2:, :] - along_u[..., :-2, :]) / 8,
+    )
+
+
 def normals(
     depth: Float[Tensor, "b 1 h w"], intrinsics: Float[Tensor, "b 3 3"]
 ) -> Float[Tensor, "b 3 h w"]:
     """Unit normals (dX/du x dX/dv) of the surface, in the camera; z positive for a wall ahead.
 
-    Derivatives are 3 x 3 Sobel filters on the lifted points, with the border repeated. They do
-    not depend on the scale of the depth, but do on a shift of it. A wall straight ahead has the
+    They are Sobel derivatives of the lifted points (`sobel`), and do not depend on the scale of the
+    depth, but do on a shift of it. A wall straight ahead has the
     normal (0, 0, 1). Where the surface is degenerate (depth 0) the normal is the zero vector and
     passes no gradient on.
 
@@ -160,15 +176,7 @@ def normals(
         >>> normals(torch.full((1, 1, 4, 6), 2.0), K)[0, :, 1, 2]
         tensor([0., 0., 1.])
     """
-    points = backproject(depth, intrinsics).permute(0, 3, 1, 2)
-    padded = F.pad(points, (1, 1, 1, 1), mode="replicate")
-    # Sobel: differences one way, weights 1 2 1 the other way. Sums of slices instead of a
-    # convolution: neighboring points are nearly equal, and TF32 would leave little of a normal.
-    along_v = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
-    along_u = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
-    # 8 = (1 + 2 + 1) * 2: the weights, and the two pixels between both ends.
-    du = (along_v[..., 2:] - along_v[..., :-2]) / 8
-    dv = (along_u[..., 2:, :] - along_u[..., :-2, :]) / 8
+    du, dv = sobel(backproject(depth, intrinsics).permute(0, 3, 1, 2))
     # Plane by plane: cross product and norm over the channels of a map are slow on a processor.
     (a, b, c), (d, e, f) = du.split(1, dim=1), dv.split(1, dim=1)
     x, y, z = b * f - c * e, c * d - a * f, a * e - b * d
@@ -184,7 +192,8 @@ def normals(
 def axis_angle_to_matrix(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
     """Rotation matrix by Rodrigues' formula: cos(a) I + sin(a)/a [v] + (1 - cos(a))/a^2 v v^T.
 
-    [v] is the skew matrix with [v] w = v x w. No matrix product: reduced-precision modes for those (autocast, TF32) leave it exact.
+    [v] is the skew matrix with [v] w = v x w. No matrix product: reduced-precision modes for those
+    (autocast, TF32) leave it exact.
 
     Args:
         axis_angle: Axis times angle in radians, right-handed; any length. Exact value and

@@ -87,7 +87,10 @@ def fit_ground(
 def _pixels(depth: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "h w 3"]:
     """(u, v, 1) of every pixel, u and v from -1 to 1."""
     v, u = torch.meshgrid(
-        *(torch.linspace(-1, 1, n, dtype=depth.dtype, device=depth.device) for n in depth.shape[2:]),
+        *(
+            torch.linspace(-1, 1, n, dtype=depth.dtype, device=depth.device)
+            for n in depth.shape[2:]
+        ),
         indexing="ij",
     )
     return torch.stack([u, v, torch.ones_like(u)], dim=-1)

@@ -25,7 +25,7 @@ from ssmde.geometry.ground import find_movers, ground_plane, stand_on_ground
 from ssmde.inference.input import resize_depth
 from ssmde.inference.loading import find_weights, licence_of, load
 from ssmde.inference.predict import network_mark
-from ssmde.methods.comparison import least_error
+from ssmde.methods.self_supervised import least_error
 from ssmde.models.foreign import is_foreign
 from ssmde.models.hub import HUB_PREFIX, from_hub, hub_in_reach
 from ssmde.outputs import digest_of

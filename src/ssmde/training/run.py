@@ -1,0 +1,384 @@
+"""`ssmde train`: from scene folders to a trained depth network, in a run folder that can go on.
+
+With both stages: camera motion, labels, teacher, student, evaluation, report. Each stage is a run
+of its own in a folder of its own, and is left alone when it is finished.
+"""
+
+import logging
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+
+from ssmde.config import Config, PseudoDepthConfig
+from ssmde.console import is_later_rank, is_out_of_memory, shorten
+from ssmde.data.scene_folder import read_scenes
+from ssmde.data.sequence import FrameSequence
+from ssmde.data.shards import is_packed
+from ssmde.evaluation import Evaluation, evaluate, evaluate_predictions, frames_with_truth
+from ssmde.inference.loading import load
+from ssmde.io import copy_file
+from ssmde.labeling import label
+from ssmde.methods.affine_depth import AffineDepth
+from ssmde.methods.student import build_student
+from ssmde.methods.teacher import build_networks, build_teacher
+from ssmde.models.registry import read_start
+from ssmde.outputs import check_own, digest_of, recorded, sweep
+from ssmde.reporting.report import Stages, write_report
+from ssmde.signals import LateStop, Stopped
+from ssmde.tracking import track
+from ssmde.training.checkpoints import (
+    WEIGHTS,
+    AtomicCheckpointIO,
+    SavedError,
+    SaveWhenAsked,
+    broken_checkpoint,
+    check_run,
+    is_disk_full,
+    is_done,
+    last_checkpoint,
+    sweep_run,
+    write_config,
+)
+from ssmde.training.loader import SnippetLoader
+from ssmde.training.log import RunLog
+from ssmde.training.module import TrainingError, TrainingModule
+from ssmde.training.validation import Validation, write_last_weights
+
+STATIC, TEACHER, STUDENT = "static", "teacher", "student"  # folders of the stages
+GROUNDED = "grounded"  # source of labels that is made from the video itself
+POINTS = 0.5  # weight of the tracked points in the static stage, unless the run has its own
+STATIC_SHARE = 0.5  # of the steps of the teacher; static depth is learned quickly from points
+STUDENT_RATE = 0.5  # of the learning rate: the student begins with the weights of the teacher
+BEST, LAST = WEIGHTS
+RESULTS = (*WEIGHTS, "report.html")
+# Said by Lightning to its users, of no use to ours.
+QUIET_WARNINGS = (
+    ".*does not have many workers.*",
+    ".*GPU available but not used.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    "The dirpath has changed from .*",
+    ".*treespec, LeafSpec.*",
+    ".*in eval mode at the start of training.*",
+    ".*have no `validation_step`.*",
+)
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def train(
+    config: Config, *, resume: bool = False, data: pl.LightningDataModule | None = None
+) -> Path:
+    """Train what `config.method` asks for and return the folder of the run.
+
+    The folder holds `config.yaml`, `last.ckpt` (to go on), `best.safetensors` and
+    `last.safetensors` (to use), `best/` (the best few), `log.csv`, `panels/` and `tensorboard/`.
+
+    With `both` it holds `teacher/` and `student/`, each like this, the weights of the student,
+    `evaluation/` where validation scenes have measured depth, and `report.html`: losses, forgetting
+    factor, what the filter found, the numbers of both stages. Labels that are missing are made
+    first. The source `grounded` needs nothing but the video: a network is trained for the static
+    scene, in `static/`, and what moves stands on the ground.
+
+    Args:
+        config: The run.
+        resume: Go on from `last.ckpt`, also after a kill; on a CPU the losses that follow are
+            those of a run that was never stopped, to the last bit. A run that was stopped before
+            its first checkpoint begins again; of both stages, finished ones are skipped.
+        data: Batches of `ssmde.types.Batch` from elsewhere, in place of scene folders; motion and
+            labels have to come with them. Where `config.data.root` is no folder, its
+            `val_dataloader` is what validates.
+
+    Raises:
+        FileExistsError: If the folder holds files of others under the names of a run.
+        ValueError: If the data, or the folder of the run, do not fit.
+        TrainingError: If the loss is no number, or memory or disk are full; the last good
+            checkpoint is kept.
+        Stopped: After Ctrl-C or SIGTERM; the step was finished and `last.ckpt` written.
+    """
+    config, remark = read_start(config)
+    if config.method == "both":
+        return _train_both(config, remark, resume=resume, data=data)
+    return _train_stage(config, remark, resume=resume, data=data)
+
+
+def _train_both(
+    config: Config, remark: str, *, resume: bool, data: pl.LightningDataModule | None
+) -> Path:
+    """Motion and labels where they are missing, teacher, student, evaluation and report."""
+    folder = config.output / config.name
+    stages = {name: _stage(config, name) for name in (TEACHER, STUDENT)}
+    begun = [name for name, stage in stages.items() if _has(stage, "last.ckpt", LAST)]
+    if not is_later_rank():
+        if begun and not resume:
+            raise ValueError(
+                f"{folder} already holds a run of both stages ({', '.join(begun)} begun): go on "
+                "with --resume, choose another --name, or delete it"
+            )
+        if not begun:
+            check_own([folder / name for name in RESULTS], "choose another --name")
+        sweep(folder, RESULTS.__contains__)
+    if data is None:
+        _track_what_has_no_motion(config)
+        _label_what_has_no_labels(config, remark)
+    for name, stage in stages.items():
+        if _has(stage, LAST):
+            print(f"stage {name}: finished before, left as it is")
+            continue
+        print(f"stage {name}")
+        _train_stage(stage, remark, resume=_has(stage, "last.ckpt"), data=data)
+    if not is_later_rank():
+        _hand_over(folder)
+        if config.data.root.is_dir():
+            _report(stages[TEACHER], stages[STUDENT], folder)
+    return folder
+
+
+def _stage(config: Config, name: str) -> Config:
+    """The run of one stage."""
+    run = f"{config.name}/{name}"
+    if name == TEACHER:
+        return replace(config, method="teacher", name=run)
+    teacher = config.output / config.name / TEACHER / BEST
+    student = replace(config.student, teacher=teacher)
+    return replace(config, method="student", name=run, student=student)
+
+
+def _has(stage: Config, *names: str) -> bool:
+    """Whether the folder of a stage holds one of these files."""
+    return any((stage.output / stage.name / name).is_file() for name in names)
+
+
+def _track_what_has_no_motion(config: Config) -> None:
+    """Camera motion from the frames themselves, where the run is to have it."""
+    if config.data.poses != "tracked" or is_packed(config.data.root):
+        return
+    if config.train.devices * config.train.nodes > 1:
+        scenes = read_scenes(config.data.root, "train")
+        if still := [s.name for s in scenes if s.tracked_poses is None]:
+            raise ValueError(
+                f"scene '{still[0]}' has no tracked motion, and several processes would all track "
+                f"it: run `ssmde track {config.data.root}` first"
+            )
+        return
+    for scene in track(config.data.root, threads=config.train.threads):  # what was not yet
+        if scene.camera or scene.doubtful:
+            print(scene)
+
+
+def _label_what_has_no_labels(config: Config, remark: str) -> None:
+    """Pseudo-depth from the source that the configuration names, where terms want it."""
+    root, source = config.data.root, config.pseudo_depth.source
+    missing = [s for s in read_scenes(root, "train") if s.pseudo_depth is None]
+    if not config.pseudo_depth.wanted or not missing:
+        return
+    if config.train.devices * config.train.nodes > 1:
+        raise ValueError(
+            f"scene '{missing[0].name}' has no pseudo-depth, and several processes would all make "
+            f"it: run `ssmde label {root}` first"
+        )
+    if not source:
+        raise ValueError(
+            f"scene '{missing[0].name}' has no pseudo-depth: run `ssmde label {root}`, "
+            "or name a source with --pseudo-depth.source: grounded needs nothing but the video, "
+            "depth-anything-v2 a download"
+        )
+    if source == GROUNDED:
+        source = f"{GROUNDED}:{_train_static(config, remark)}"
+    label(root, source=source)
+
+
+def _train_static(config: Config, remark: str) -> Path:
+    """A network that knows the scene as if nothing moved; the folder of its run."""
+    static = replace(
+        config,
+        method="teacher",
+        name=f"{config.name}/{STATIC}",
+        pseudo_depth=PseudoDepthConfig(),
+        loss=replace(config.loss, sparse_depth=config.loss.sparse_depth or POINTS),
+        train=replace(config.train, steps=max(1, round(STATIC_SHARE * config.train.steps))),
+    )
+    if not _has(static, LAST):
+        print(f"stage {STATIC}", flush=True)
+        _train_stage(static, remark, resume=_has(static, "last.ckpt"), data=None)
+    return static.output / static.name
+
+
+def _hand_over(folder: Path) -> None:
+    """Put the student's weights where a run has them."""
+    for name in WEIGHTS:
+        own, handed = folder / STUDENT / name, folder / name
+        if own.is_file() and not (handed.is_file() and digest_of(own) == digest_of(handed)):
+            with recorded():
+                copy_file(own, handed)
+
+
+def _report(teacher: Config, student: Config, folder: Path) -> None:
+    """Measure both stages where validation scenes have measured depth, and write the page."""
+    held_out = read_scenes(student.data.root, "val")
+    weights = (folder / TEACHER / BEST, folder / BEST)
+    results: tuple[Evaluation, Evaluation] | None = None
+    if frames_with_truth(held_out, 1):
+        protocol = student.train.protocol
+        first = evaluate_predictions(load(weights[0]).network_depth, held_out, protocol)
+        second = evaluate(
+            folder, student.data.root, split="val", protocol=protocol, out=folder / "evaluation"
+        )
+        print(second)
+        results = (first, second)
+    stages = Stages(
+        folder=folder, teacher=teacher, student=student, weights=weights, results=results
+    )
+    with recorded():
+        page = write_report(stages, held_out)
+    print(f"report: {page}", flush=True)
+
+
+def _train_stage(
+    config: Config, remark: str, *, resume: bool, data: pl.LightningDataModule | None
+) -> Path:
+    """One run; the remark is about the weights that it starts from."""
+    config = config_of_stage(config)
+    folder = config.output / config.name
+    check_run(folder, config, resume=resume)
+    resume = resume and (folder / "last.ckpt").exists()
+    if resume and is_done(folder, config.train.steps):
+        return folder
+    sequences = [] if data is not None else _training_scenes(config)
+    if remark and not resume and not is_later_rank() and config.method != "student":
+        print(remark)
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
+    torch.manual_seed(config.train.seed)
+    method = build_method(config)
+    loader = SnippetLoader(config, sequences) if data is None else data
+    module = TrainingModule(method, config.train)
+    log = RunLog(folder, config.train)
+    stop = LateStop()
+    validation = Validation(folder, config, log, stop, data)
+    save = SaveWhenAsked(folder, stop)
+    trainer = _make_trainer(config, folder, [validation, log, save])
+    if trainer.is_global_zero:
+        sweep_run(folder)
+        write_config(folder, config)  # also of a run that goes on: with the steps it now has
+    try:
+        _fit(trainer, module, loader, folder / "last.ckpt" if resume else None, save)
+        if validation.due:  # that of the last step, with no further one to come before
+            log.on_train_start(trainer, module)
+            validation.validate(trainer, module)
+    except (RuntimeError, OSError, MemoryError) as error:
+        log.close()
+        raise _explain(error, config, folder) from error
+    finally:
+        stop.give_back()
+    if trainer.global_step % config.train.checkpoint_every:
+        trainer.save_checkpoint(folder / "last.ckpt")  # from which more steps can be taken
+    if trainer.is_global_zero:
+        with module.averaged_weights():
+            write_last_weights(folder, config, module.method, validation.latest)
+    return folder
+
+
+def _fit(
+    trainer: pl.Trainer,
+    module: TrainingModule,
+    loader: pl.LightningDataModule,
+    checkpoint: Path | None,
+    save: SaveWhenAsked,
+) -> None:
+    """All steps, from the checkpoint on; a ValueError if it holds something else than this run."""
+    try:
+        trainer.fit(module, datamodule=loader, ckpt_path=checkpoint, weights_only=True)
+    except SavedError as saved:
+        raise Stopped(*saved.args) from None
+    except (TrainingError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if checkpoint is None or save.begun:
+            raise
+        reason = shorten(f"{type(error).__name__}: {error}")  # what does not fit breaks in any way
+        raise broken_checkpoint(checkpoint, reason) from error
+
+
+def config_of_stage(config: Config) -> Config:
+    """Steps and learning rate of the stage take the place of the general ones."""
+    s = config.student
+    if config.method != "student":
+        return config
+    rate = s.learning_rate or STUDENT_RATE * config.train.learning_rate
+    clock = replace(config.train, steps=s.steps or config.train.steps, learning_rate=rate)
+    return replace(config, train=clock, student=replace(s, learning_rate=rate))
+
+
+def build_method(config: Config) -> nn.Module:
+    """The stage as a module."""
+    if config.method == "affine_depth":
+        return AffineDepth(build_networks(config.model, config.loss)[0], config.affine)
+    if config.method == "student":
+        return build_student(config)
+    return build_teacher(config)
+
+
+def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """Lightning's loop with our checkpoints and logs; validation is a callback of ours."""
+    t = config.train
+    for message in QUIET_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    several = t.devices * t.nodes > 1
+    try:
+        return pl.Trainer(
+            default_root_dir=folder,
+            accelerator=t.accelerator,
+            devices=t.devices,
+            num_nodes=t.nodes,
+            strategy="ddp" if several else "auto",
+            precision=PRECISIONS[t.precision],
+            max_steps=t.steps,
+            max_epochs=-1,
+            callbacks=[*callbacks, last_checkpoint(folder, t.checkpoint_every)],
+            plugins=[AtomicCheckpointIO()],
+            logger=TensorBoardLogger(folder, name=None, version="tensorboard"),
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            limit_val_batches=0,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+        )
+    except MisconfigurationException as error:
+        raise ValueError(
+            f"train.accelerator {t.accelerator!r} with {t.devices} devices cannot run here: {error}"
+        ) from error
+
+
+def _training_scenes(config: Config) -> list[FrameSequence]:
+    sequences = read_scenes(config.data.root, "train")
+    names = [sequence.name for sequence in sequences]
+    for name, _ in config.data.scene_gaps:
+        if name not in names:
+            raise ValueError(
+                f"data.scene_gaps names scene '{name}', {config.data.root} has {', '.join(names)}"
+            )
+    return sequences
+
+
+def _explain(error: Exception, config: Config, folder: Path) -> Exception:
+    """Turn running out of memory or disk into one clear message; leave other errors alone."""
+    if isinstance(error, TrainingError):
+        return error
+    kept = folder / "last.ckpt"
+    then = f"{kept} is whole: --resume goes on from it" if kept.exists() else "nothing was lost"
+    if is_out_of_memory(error):
+        return TrainingError(
+            f"out of memory with train.batch_size {config.train.batch_size} at data.image_size "
+            f"{config.data.image_size}: make one of them smaller. {then}."
+        )
+    if is_disk_full(error):
+        return TrainingError(f"no space left on the disk of {folder}: free some. {then}.")
+    return error
