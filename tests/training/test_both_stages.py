@@ -84,7 +84,6 @@ def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys, monke
         assert (folder / "best.safetensors").exists() == (rank == "0")
 
 
-
 @pytest.mark.slow
 def test_a_video_without_any_truth_poses_or_labels_to_validate_on_is_trained(run):
     room = run.data.root / "room"
