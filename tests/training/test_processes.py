@@ -19,7 +19,7 @@ from ssmde.data.pseudo_labels import LabelInfo, write_labels
 from ssmde.losses.masks import all_gather_batch, rank_and_world, uniform_per_image
 from ssmde.models.checkpoint import read_weights
 from ssmde.training import train
-from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
+from tiny_networks import TinyDepthNet, TinyPoseNet, build_sideways_teacher
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -29,10 +29,10 @@ from pathlib import Path
 import ssmde.methods.student, ssmde.training.run
 from ssmde.config import load_config
 sys.path.append(sys.argv[3])
-from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
+from tiny_networks import TinyDepthNet, TinyPoseNet, build_sideways_teacher
 if __name__ == "__main__":
     Path(sys.argv[1]).with_suffix(".rank" + os.environ["RANK"]).write_text(str(os.getpid()))
-    ssmde.training.run.build_teacher = build_tiny_teacher
+    ssmde.training.run.build_teacher = build_sideways_teacher
     ssmde.methods.student.build_networks = lambda model, loss: (TinyDepthNet(), TinyPoseNet())
     ssmde.training.train(load_config(Path(sys.argv[1]).read_text()), resume=sys.argv[2] == "resume")
 """
@@ -40,7 +40,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(autouse=True)
 def quick_networks(monkeypatch):
-    monkeypatch.setattr("ssmde.training.run.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr("ssmde.training.run.build_teacher", build_sideways_teacher)
     monkeypatch.setattr(
         "ssmde.methods.student.build_networks", lambda model, loss: (TinyDepthNet(), TinyPoseNet())
     )
@@ -103,7 +103,9 @@ def test_two_and_four_processes_learn_what_one_does_in_stage_2(student_run, tmp_
 
 @pytest.mark.distributed
 def test_a_process_that_dies_stops_the_others_and_the_run_goes_on(small_run, tmp_path):
-    clock = replace(small_run.train, steps=4000, validate_every=4000, checkpoint_every=5)
+    clock = replace(
+        small_run.train, steps=4000, validate_every=4000, checkpoint_every=5, log_every=1
+    )
     long = on(replace(small_run, train=replace(clock, schedule="constant")), 2, "killed")
     process = start(long, tmp_path, 2)
     folder = long.output / "killed"
