@@ -15,7 +15,9 @@ STEPS_PER_UNIT = 1000  # of the depth files; the unit is the median depth of the
 FARTHEST = 65534  # steps; one more means no value
 
 
-def write_corrected(scene_folder: Path, target: Path, *, until: float = 1.0) -> int:
+def write_corrected(
+    scene_folder: Path, target: Path, *, until: float = 1.0, uncorrected: bool = False
+) -> int:
     """Write a scene folder of the frames that see enough points, corrected labels as their depth.
 
     It appears whole or not at all. Returns the number of frames in it; without any there is no
@@ -25,6 +27,8 @@ def write_corrected(scene_folder: Path, target: Path, *, until: float = 1.0) -> 
         scene_folder: It was tracked and labeled.
         target: The folder to make; it must not be there.
         until: Share of the frames, from the first on.
+        uncorrected: Ask no points: every frame that has a label, and the label as it is, in units
+            of its own median.
 
     Raises:
         ValueError: If the scene has no labels, or no tracked points.
@@ -39,12 +43,14 @@ def write_corrected(scene_folder: Path, target: Path, *, until: float = 1.0) -> 
     written = 0
     for i in range(round(until * len(scene))):
         image, label = scene.images[i], scene.pseudo_depth[i]
-        if i not in points or label is None:
+        if label is None or not (uncorrected or i in points):
             continue
-        depth = fit_to_points(
-            read_pseudo_depth(label), *points[i], scene.image_size,
-            affine=scene.pseudo_depth_affine,
-        )  # fmt: skip
+        depth = read_pseudo_depth(label)
+        if uncorrected:
+            depth = depth / np.median(depth[depth > 0])
+        else:
+            affine = scene.pseudo_depth_affine
+            depth = fit_to_points(depth, *points[i], scene.image_size, affine=affine)
         if depth.any():
             shutil.copyfile(image, part / image.name)
             steps = np.rint(depth * STEPS_PER_UNIT).clip(0, FARTHEST).astype(np.uint16)
