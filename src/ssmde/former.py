@@ -21,6 +21,7 @@ class Former:
 
 
 TRACK = "`ssmde track DATA` finds the focal length of scenes without cam.txt"
+NO_CONFIDENCE = "the confidence hardly ordered the errors; leave it out"
 COMPAT = "the terms are as they should be; leave it out"
 
 
@@ -112,6 +113,9 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
         "refine",
     ): "train on the clip from these weights, with --model.start; an "
     "example is docs/examples/finetune-on-a-clip.md",
+    ("predict", "confidence"): NO_CONFIDENCE,
+    ("predict", "least_confidence"): NO_CONFIDENCE,
+    ("evaluate", "confidence"): NO_CONFIDENCE,
 }
 """Options of verbs that are no fields of a run, and what to do instead."""
 FORMER_PRESETS: Mapping[str, str] = {

@@ -96,7 +96,6 @@ class Pipeline:
 
     predictor: Predictor
     camera: CameraSpec = field(default_factory=CameraSpec)
-    confidence: bool = False
     tiles: int = 1
     temporal: bool = False  # blend each frame of a video with those before it
     batch_size: int = BATCH_SIZE
@@ -120,7 +119,7 @@ class Pipeline:
     ) -> Iterator[tuple[Name, PredictedFrame]]:
         """Each image with its depth; the images have nothing to do with each other."""
         for found, (name, pixels) in self._predict(images):
-            yield name, self._frame(pixels, found, found.depth)
+            yield name, self._frame(pixels, found.depth)
 
     def predict_video(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[int, PredictedFrame]]:
         """Number and prediction of each frame; its colors, and depth if wanted, are steady."""
@@ -136,29 +135,27 @@ class Pipeline:
                     smoother = Smoother((self.tiles * height, self.tiles * width))
                 depth = smoother.smooth(pixels, depth)
             ends = color_ends(depth, ends)
-            yield frame.number, self._frame(pixels, found, depth, time=frame.time, ends=ends)
+            yield frame.number, self._frame(pixels, depth, time=frame.time, ends=ends)
 
     def _predict(
         self, images: Iterable[tuple[Name, Pixels]]
     ) -> Iterator[tuple[Prediction, tuple[Name, Pixels]]]:
         named, seen = tee(images)  # which keeps those that the network has not answered yet
         found = self.predictor.predict_many(
-            (pixels for _, pixels in seen), batch_size=self.batch_size,
-            confidence=self.confidence, tiles=self.tiles,
-        )  # fmt: skip
+            (pixels for _, pixels in seen), batch_size=self.batch_size, tiles=self.tiles
+        )
         return zip(found, named, strict=False)  # the network reads first
 
     def _frame(
         self,
         pixels: Pixels,
-        found: Prediction,
         depth: Float32[np.ndarray, "h w"],
         *,
         time: float | None = None,
         ends: tuple[float, float] | None = None,
     ) -> PredictedFrame:
         return PredictedFrame(
-            pixels=pixels, depth=depth, confidence=found.confidence, time=time, ends=ends,
+            pixels=pixels, depth=depth, time=time, ends=ends,
             intrinsics=self._camera((pixels.shape[0], pixels.shape[1])), info=self.predictor.info,
         )  # fmt: skip
 

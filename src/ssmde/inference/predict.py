@@ -101,8 +101,6 @@ def predict_files(
     format: str | None = None,
     resolution: tuple[int, int] | None = None,
     tiles: int = 1,
-    confidence: bool = False,
-    least_confidence: float = 0.0,
     temporal: bool = False,
     intrinsics: Pinhole | None = None,
     hfov_degrees: float | None = None,
@@ -136,8 +134,6 @@ def predict_files(
             that of the training.
         tiles: See the image in parts, at so many times the network's size; for detail in large
             images.
-        confidence: Say how sure each pixel is, in npz, exr, ply and rerun.
-        least_confidence: Leave points out of ply and glb that are less sure, 0 to 1.
         temporal: Blend each frame of a video with those before it, so that depth does not flicker.
         intrinsics: Camera of normals, ply, glb and rerun: fx, fy, cx and cy in pixels of the
             upright image.
@@ -159,7 +155,7 @@ def predict_files(
     camera = CameraSpec(intrinsics=intrinsics, hfov_degrees=hfov_degrees)
     weights, source, folder = _words(weights, source, out)
     check_tiles(tiles)
-    writer = WriterOptions(mesh=mesh, max_points=max_points, least_confidence=least_confidence)
+    writer = WriterOptions(mesh=mesh, max_points=max_points)
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be 1 or more, got {max_frames}")
     named = weights.source if isinstance(weights, Predictor) else str(Path(weights))
@@ -183,8 +179,8 @@ def predict_files(
             weights, folder = _whole(weights), folder.resolve()
             images = {name: _whole(image) for name, image in images.items()}
         pipeline = partial(
-            Pipeline, camera=camera, confidence=confidence or least_confidence > 0, tiles=tiles,
-            temporal=temporal, batch_size=1 if live else BATCH_SIZE,
+            Pipeline, camera=camera, tiles=tiles, temporal=temporal,
+            batch_size=1 if live else BATCH_SIZE,
         )  # fmt: skip
         job = partial(
             Job, out=folder, formats=formats, writer=writer, overwrite=overwrite,
@@ -339,10 +335,10 @@ def _open_job(
     way = mark_of(  # under the names of earlier versions, whose files are known again
         network=network_mark(weights),
         wishes={
-            "confidence": pipeline.confidence, "tiles": pipeline.tiles, "batch_size": 1,
+            "confidence": False, "tiles": pipeline.tiles, "batch_size": 1,
             "temporal": pipeline.temporal, "camera": asdict(pipeline.camera),
         },
-        style=asdict(job.writer),
+        style={**asdict(job.writer), "least_confidence": 0.0},
         now=[time.time_ns(), os.getpid()] if live else None,  # of a camera nothing is done twice
     )  # fmt: skip
     if job.levels is not None:  # another image may change them

@@ -41,15 +41,10 @@ class WriterOptions:
     """Triangles between neighboring pixels in place of points, for ply and glb."""
     max_points: int = 1_000_000
     """A cloud takes every so many-th pixel of an image with more pixels than this."""
-    least_confidence: float | int = 0.0
-    """Points of a cloud with less are left out; only where there is a confidence."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that leave nothing."""
         if self.max_points < 4:
             raise ValueError(f"max_points must be 4 or more, got {self.max_points}")
-        if not 0 <= self.least_confidence <= 1:
-            raise ValueError(f"least_confidence must be in [0, 1], got {self.least_confidence:g}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +53,6 @@ class Cloud:
 
     points: Float32[np.ndarray, "n 3"]
     colors: UInt8[np.ndarray, "n 3"]
-    confidence: Float32[np.ndarray, " n"] | None = None
     faces: Int32[np.ndarray, "m 3"] | None = None
     """Points of each triangle, counter-clockwise for the camera; None for a cloud."""
 
@@ -98,20 +92,15 @@ def explain_png16(folder: Path, info: ModelInfo) -> None:
 
 
 def _write_npz(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
-    arrays: dict[str, Any] = {
-        "depth": frame.depth, "confidence": frame.confidence, "intrinsics": frame.intrinsics
-    }  # fmt: skip
-    known = {name: array for name, array in arrays.items() if array is not None}
+    camera = {} if frame.intrinsics is None else {"intrinsics": frame.intrinsics}
     with whole_file(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, **known)
+        np.savez_compressed(file, depth=frame.depth, **camera)
 
 
 def _write_exr(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
     import OpenEXR  # slow to import, and few ask for it
 
     channels = {"Z": np.ascontiguousarray(frame.depth)}
-    if frame.confidence is not None:
-        channels["confidence"] = np.ascontiguousarray(frame.confidence)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     with whole_file(path) as part, OpenEXR.File(header, channels) as file:
         try:
@@ -163,13 +152,11 @@ def _lower_camera(intrinsics: Float[np.ndarray, "3 3"], rows: int) -> Float64[np
 
 
 def _write_ply(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
-    """Binary little-endian PLY (Turk, 1994): x y z, red green blue, confidence if known, faces."""
+    """Binary little-endian PLY (Turk, 1994): x y z, red green blue, faces."""
     cloud = point_cloud(frame, options)
     columns = [(f"float {name}", "<f4", cloud.points[:, i]) for i, name in enumerate("xyz")]
     names = ("red", "green", "blue")
     columns += [(f"uchar {name}", "u1", cloud.colors[:, i]) for i, name in enumerate(names)]
-    if cloud.confidence is not None:
-        columns.append(("float confidence", "<f4", cloud.confidence))
     vertices = np.empty(len(cloud.points), [(name, kind) for name, kind, _ in columns])
     head = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}"]
     for name, _, values in columns:
@@ -205,8 +192,7 @@ def _write_glb(path: Path, frame: PredictedFrame, options: WriterOptions) -> Non
 def point_cloud(frame: PredictedFrame, options: WriterOptions) -> Cloud:
     """The pixels of a frame as points in the axes of viewers, in the unit of the depth.
 
-    Pixels without depth or with too little confidence are left out; of a large image every
-    so many-th row and column is taken.
+    Pixels without depth are left out; of a large image every so many-th row and column is taken.
     """
     if frame.intrinsics is None:
         raise ValueError("a point cloud needs intrinsics: give fx fy cx cy or a field of view")
@@ -217,13 +203,6 @@ def point_cloud(frame: PredictedFrame, options: WriterOptions) -> Cloud:
     picked = np.ix_(rows, columns)
     depth = frame.depth[picked]
     kept = np.isfinite(depth) & (depth > 0)
-    confidence = None if frame.confidence is None else frame.confidence[picked]
-    if confidence is not None:
-        kept &= confidence >= options.least_confidence
-    if not kept.any():
-        raise ValueError(
-            f"no pixel has a confidence of {options.least_confidence:g} or more: ask for less"
-        )
     points: list[Float32[np.ndarray, "k m 3"]] = []
     for band in bands(frame.depth.shape):
         maps = torch.from_numpy(np.require(frame.depth[band], np.float32, "W"))[None, None]
@@ -234,7 +213,6 @@ def point_cloud(frame: PredictedFrame, options: WriterOptions) -> Cloud:
     return Cloud(
         points=np.concatenate(points)[kept] * VIEWER_AXES,
         colors=np.ascontiguousarray(frame.pixels[picked][kept]),
-        confidence=None if confidence is None else confidence[kept],
         faces=_triangles(depth, kept) if options.mesh else None,
     )
 
