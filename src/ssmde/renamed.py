@@ -40,6 +40,7 @@ RENAMED = {
     "ssmde.evaluation.result": "ssmde.evaluation",
     "ssmde.export": "ssmde.exporting",
     "ssmde.label": "ssmde.labeling",
+    "ssmde.labeling.corrected": "ssmde.labeling",
     "ssmde.labelling": "ssmde.labeling",
     "ssmde.methods.grounding": "ssmde.geometry.ground",
     "ssmde.metrics.alignment": "ssmde.metrics",
