@@ -39,6 +39,7 @@ RENAMED = {
     "ssmde.evaluate": "ssmde.evaluation",
     "ssmde.evaluation.result": "ssmde.evaluation",
     "ssmde.export": "ssmde.exporting",
+    "ssmde.exporting.parity": "ssmde.exporting.to_file",
     "ssmde.label": "ssmde.labeling",
     "ssmde.labeling.corrected": "ssmde.labeling",
     "ssmde.labelling": "ssmde.labeling",

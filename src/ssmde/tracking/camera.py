@@ -34,13 +34,11 @@ ADVICE = (
 class FoundCamera:
     """A camera with square pixels and the principal point in the middle, found in a video."""
 
-    focal: float
-    """Focal length, in pixels of the images."""
+    focal: float  # length, in pixels of the images
     spread: float
     """How far the furthest of its estimates lies from it, relative; what a lens bends or a rolling
     shutter shifts is not in it."""
-    frames: int
-    """Number of frames it was found in."""
+    frames: int  # it was found in
 
     def describe(self) -> str:
         """One line, for scene.json and the screen."""
@@ -54,22 +52,14 @@ class FoundCamera:
 class Estimate:
     """Focal lengths that a stretch of video came to."""
 
-    frames: int = 0
-    """Number of frames that all of it connects."""
+    frames: int = 0  # that all of it connects
     focals: tuple[float, ...] = ()
     """Of all frames, of every second, of the others, in pixels; empty if all tell nothing."""
-    doubt: str = ""
-    """Why it is not to be believed; empty if it is."""
+    doubt: str = ""  # why it is not to be believed; empty if it is
 
 
 def estimate_focal(colmap: Colmap, database: Path, scene: FrameSequence) -> Estimate:
-    """Focal length of a stretch of video.
-
-    Args:
-        colmap: The library.
-        database: Its features and matches; the camera in it is changed.
-        scene: Its frames.
-    """
+    """Focal length of a stretch of video; the camera in its database is changed."""
     names = [file.name for file in scene.images]
     side = max(scene.image_size)
     whole = _refine(colmap, database, names, START * side)
