@@ -150,7 +150,7 @@ def open_hub(request: LabelRequest, known: HubModel | None = None) -> Source:
     return Source(info=info, label=label)
 
 
-def _what_it_gives(name: str, config: Any, said: Kind | None) -> tuple[Kind, bool]:
+def _what_it_gives(name: str, config: Any, given: Kind | None) -> tuple[Kind, bool]:
     """Kind, and whether scale and shift are unknown, as far as the configuration tells."""
     family = getattr(config, "model_type", "")
     found: tuple[Kind, bool] | None = None
@@ -158,14 +158,14 @@ def _what_it_gives(name: str, config: Any, said: Kind | None) -> tuple[Kind, boo
         found = "depth", False
     elif family == "depth_anything":
         found = "disparity", True
-    if found is None and said is None:
+    if found is None and given is None:
         raise ValueError(
             f"hf:{name}: cannot tell whether this model gives depth or disparity; its model card "
             f"https://huggingface.co/{name} does: add --kind depth or --kind disparity"
         )
-    if found is not None and said not in (None, found[0]):
-        raise ValueError(f"hf:{name} gives {found[0]}, not {said}: leave --kind away")
-    return found or (said or "depth", True)
+    if found is not None and given not in (None, found[0]):
+        raise ValueError(f"hf:{name} gives {found[0]}, not {given}: leave --kind away")
+    return found or (given or "depth", True)
 
 
 def open_depth_anything_3(request: LabelRequest) -> Source:
