@@ -132,8 +132,7 @@ class Predictor:
                 large images. Takes (2 tiles - 1)^2 + 1 times as long.
 
         Raises:
-            ImageError: If a file cannot be read.
-            ValueError: If an array is not an image.
+            ValueError: If an array is not an image; an `ImageError` if a file cannot be read.
         """
         if not (isinstance(image, np.ndarray | Tensor) and image.ndim == 4):
             return next(self.predict_many([image], tiles=tiles))

@@ -217,8 +217,7 @@ class FrameFormat(NamedTuple):
     """One file for each image or frame."""
 
     suffix: str  # what follows the name of the image
-    write: Callable[[Path, PredictedFrame, WriterOptions], None]
-    """Writes a file whole or not at all; its folder exists."""
+    write: Callable[[Path, PredictedFrame, WriterOptions], None]  # into a folder that exists
     needs_camera: bool = False
 
 
@@ -226,8 +225,8 @@ class FilmFormat(NamedTuple):
     """One file for all frames."""
 
     suffix: str  # what follows the name of the video
+    # Of a path, frames a second, and a video whose sound to take.
     open: Callable[[Path, float, Path | None], AbstractContextManager[Append]]
-    """Opens a file, for so many frames a second and with the sound of a video."""
     for_images: bool = False  # true if the frames may be images of several sizes
     needs_camera: bool = False
 
