@@ -89,7 +89,7 @@ def explain_png16(folder: Path, info: ModelInfo) -> None:
 
 
 def _write_npz(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
-    camera = {} if frame.intrinsics is None else {"intrinsics": frame.intrinsics}
+    camera: dict[str, Any] = {} if frame.intrinsics is None else {"intrinsics": frame.intrinsics}
     with whole_file(path) as part, part.open("wb") as file:
         np.savez_compressed(file, depth=frame.depth, **camera)
 
