@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 
-from ssmde.config import Config, PseudoDepthConfig
+from ssmde.config import Config
 from ssmde.console import is_later_rank
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
@@ -23,10 +23,7 @@ from ssmde.reporting.report import Stages, write_report
 from ssmde.tracking import track
 from ssmde.training.single_stage import train
 
-STATIC, TEACHER, STUDENT = "static", "teacher", "student"  # folders of the stages
-GROUNDED = "grounded"  # source of labels that is made from the video itself
-POINTS = 0.5  # weight of the tracked points in the static stage, unless the run has its own
-STATIC_SHARE = 0.5  # of the steps of the teacher; static depth is learnt quickly from points
+TEACHER, STUDENT = "teacher", "student"  # folders of the stages
 WEIGHTS = ("best.safetensors", "last.safetensors")
 RESULTS = (*WEIGHTS, "report.html")
 
@@ -36,8 +33,7 @@ def train_stages(
 ) -> Path:
     """Train what `config.method` asks for and return the folder of the run.
 
-    Labels that are missing are made first. The source `grounded` needs nothing but the video: a
-    network is trained for the static scene, in `static/`, and what moves stands on the ground.
+    Labels that are missing are made first.
 
     With `both` the folder holds `teacher/` and `student/`, each as `train` leaves it, the weights
     of the student, `evaluation/` where validation scenes have measured depth, and `report.html`:
@@ -129,11 +125,9 @@ def _label_what_has_no_labels(config: Config) -> None:
     if not source:
         raise ValueError(
             f"scene '{missing[0].name}' has no pseudo-depth: run `ssmde label {config.data.root}`, "
-            "or name a source with --pseudo-depth.source: grounded needs nothing but the video, "
-            "depth-anything-v2 a download"
+            "or name a source with --pseudo-depth.source: ssmde:small comes with the package, "
+            "depth-anything-v2 is a download"
         )
-    if source == GROUNDED:
-        source = f"{GROUNDED}:{_train_static(config)}"
     label(config.data.root, source=source)
 
 
@@ -145,22 +139,6 @@ def _scenes(config: Config) -> list[FrameSequence]:
 def _several(config: Config) -> bool:
     """Whether several processes run this together."""
     return config.train.devices * config.train.nodes > 1
-
-
-def _train_static(config: Config) -> Path:
-    """A network that knows the scene as if nothing moved; the folder of its run."""
-    static = replace(
-        config,
-        method="teacher",
-        name=f"{config.name}/{STATIC}",
-        pseudo_depth=PseudoDepthConfig(),
-        loss=replace(config.loss, sparse_depth=config.loss.sparse_depth or POINTS),
-        train=replace(config.train, steps=max(1, round(STATIC_SHARE * config.train.steps))),
-    )
-    if not _has(static, WEIGHTS[1]):
-        print(f"stage {STATIC}", flush=True)
-        train(static, resume=_has(static, "last.ckpt"))
-    return static.output / static.name
 
 
 def _hand_over(student: Config, folder: Path) -> None:
