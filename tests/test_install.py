@@ -57,7 +57,7 @@ def make(tmp_path):
         program.chmod(0o755)
     path = tmp_path / "path"  # without nvidia-smi
     path.mkdir()
-    for name in ("make", "sh", "uname", "cat", "touch", "grep", "test"):
+    for name in ("make", "sh", "uname", "cat", "touch", "grep", "test", "sed", "sort"):
         (path / name).symlink_to(str(shutil.which(name)))
 
     def run(target: str, config: str = "") -> tuple[int, list[str]]:
@@ -104,6 +104,28 @@ def test_without_a_gpu_torch_is_that_for_the_cpu_unless_pip_has_an_index(make, t
     (tmp_path / "path" / "nvidia-smi").symlink_to(str(shutil.which("true")))
     (tmp_path / ".venv" / ".test").unlink()
     assert "index" not in make("test")[1][0]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is one build of torch")
+def test_uv_installs_where_it_is_at_hand_with_the_settings_of_pip(make, tmp_path):
+    uv = tmp_path / "path" / "uv"
+    names = "$UV_DEFAULT_INDEX;$UV_INDEX;$UV_FIND_LINKS;$UV_CONSTRAINT;$SSL_CERT_FILE"
+    uv.write_text(f'#!/bin/sh\necho "{names};$*" >> asked\n')
+    uv.chmod(0o755)
+    words = "pip install --quiet {}--python .venv/bin/python --editable .[test]"
+    assert make("test") == (0, [f";;;;;{words.format('--torch-backend cpu ')}"])
+    config = (
+        ":env:.index-url='http://a'\n:env:.timeout='9'\nglobal.cert='c.pem'\n"
+        "global.constraint='limits.txt'\nglobal.extra-index-url='\\nb\\nd'\n"
+        "global.find-links='/one two'\nglobal.index-url='http://weaker'\n"
+    )
+    (tmp_path / ".venv" / ".test").unlink()
+    settings = "http://a; b d;/one,two;limits.txt;c.pem"
+    assert make("test", config) == (0, [f"{settings};{words.format('')}"])
+    (tmp_path / ".venv" / ".test").unlink()
+    (asked,) = make("test", "global.no-index='true'")[1]
+    assert asked.startswith("-m pip ")
 
 
 @pytest.mark.slow
