@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +156,68 @@ if __name__ == "__main__":
         [sys.executable, "run.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def run(*words: object, folder: Path = ROOT, **settings: str) -> str:
+    """What a command prints; it has to end well."""
+    env = os.environ | settings
+    done = subprocess.run(
+        [str(word) for word in words],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory) -> dict[str, str]:
+    """The environment in which hatchling is found: as it is, or with a copy that pip fetches."""
+    if find_spec("hatchling") is not None:
+        return {}
+    folder = tmp_path_factory.mktemp("hatchling")
+    words = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder, "hatchling"]
+    if subprocess.run(words, capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs hatchling: it is not installed, and pip finds no index that has it")
+    return {"PYTHONPATH": str(folder)}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_wheel_and_sdist_are_built_installed_and_predict(backend, tmp_path):
+    python, pip = sys.executable, (sys.executable, "-m", "pip")
+    here = ("--no-deps", "--no-index", "--no-build-isolation", "--quiet")
+    run(python, "-m", "hatchling", "build", "-d", tmp_path, **backend)
+    (wheel,), (sdist,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
+    assert wheel.name == f"ssmde-{PROJECT['version']}-py3-none-any.whl"
+    run(*pip, "wheel", *here, "-w", tmp_path / "again", sdist, **backend)
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert names == set(zipfile.ZipFile(tmp_path / "again" / wheel.name).namelist())
+    files = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.*")}
+    assert {name for name in files if "__pycache__" not in name} <= names
+
+    # A clean environment, which borrows the dependencies of this one once ssmde is in it.
+    env = tmp_path / "env"
+    run(python, "-m", "venv", "--without-pip", env)
+    inside = next((env / "bin").glob("python3.*"))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (line,) = re.findall(r"(?m)^pip install (\.\S*)", readme)[:1]
+    for what in (tmp_path / "again" / wheel.name, line):  # then as the README says
+        run(*pip, "--python", inside, "install", *here, what, **backend)
+    place = run(inside, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    (Path(place) / "borrowed.pth").write_text(str(Path(np.__file__).parents[1]))
+
+    Image.new("RGB", (64, 48)).save(tmp_path / "photo.jpg")
+    clean = {"PYTHONPATH": ""}
+    command = env / "bin" / "ssmde"
+    assert PROJECT["version"] in run(command, "--version", folder=tmp_path, **clean)
+    run(command, "predict", "photo.jpg", "depth", folder=tmp_path, **clean)
+    assert (tmp_path / "depth" / "photo_depth.png").is_file()
+    told = "import ssmde; from importlib.metadata import metadata; "
+    told += "print(ssmde.__file__, metadata('ssmde')['License-Expression'])"
+    assert run(inside, "-c", told, folder=tmp_path, **clean).split() == [
+        f"{place}/ssmde/__init__.py", "MIT",
+    ]  # fmt: skip
