@@ -39,9 +39,9 @@ def pytest_addoption(parser):
 def pytest_runtest_makereport(item):
     report = yield
     may = item.config.getoption("--may-skip")
-    if may and report.skipped and not hasattr(report, "wasxfail"):
-        if not any(item.get_closest_marker(name) for name in may.split(",")):
-            report.outcome, report.longrepr = "failed", f"skipped: {report.longrepr[2]}"
+    allowed = not may or any(item.get_closest_marker(name) for name in may.split(","))
+    if report.skipped and not allowed and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"skipped: {report.longrepr[2]}"
     return report
 
 

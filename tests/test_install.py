@@ -161,15 +161,9 @@ if __name__ == "__main__":
 def run(*words: object, folder: Path = ROOT, **settings: str) -> str:
     """What a command prints; it has to end well."""
     env = os.environ | settings
-    done = subprocess.run(
-        [str(word) for word in words],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    line = [str(word) for word in words]
+    done = subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
