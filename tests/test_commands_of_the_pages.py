@@ -143,7 +143,9 @@ def shortened(words: list[str]) -> list[str]:
     for word in words:
         skip = word in SHORT if word.startswith("--") else skip
         kept += [] if skip else [word]
-    return [*kept, *(part for name, values in SHORT.items() for part in (name, *values))]
+    both_stages = any(word.startswith("ss_mde") for word in words)
+    short = [(n, v) for n, v in SHORT.items() if both_stages or not n.startswith("--student")]
+    return [*kept, *(part for name, values in short for part in (name, *values))]
 
 
 def predictions(folder: Path) -> None:
