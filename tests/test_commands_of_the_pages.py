@@ -6,11 +6,14 @@ holds it.
 """
 
 import importlib
+import json
 import re
 import shlex
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from runpy import run_path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -31,14 +34,12 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
-    "README", "quickstart", "your-own-video", "datasets", "command-line", "export",
-    "examples/finetune-on-a-clip",
+    "README", "quickstart", "gallery", "your-own-video", "datasets", "command-line", "export",
 )  # fmt: skip
 OTHER_PAGES = {
     "results": "needs the archives of data sets, the recordings that were measured, and days",
     "experiments": "needs the recordings that were measured, and hours",
     "training-at-scale": "needs GPUs: tests/training/test_processes.py has two processes",
-    "scaling": "has no command of its own in a block",
 }
 NOT_HERE = {
     r"^pip install": "needs a package index",
@@ -160,6 +161,10 @@ def predictions(folder: Path) -> None:
 def fault(line: str, capsys) -> str:
     """Run it, with nothing in its way; what went wrong, or nothing."""
     word, *words = shlex.split(line)
+    if (word, words[0].partition("/")[0]) == ("python", "recipes"):
+        with patch("sys.argv", words):
+            run_path(str(ROOT / words[0]), run_name="__main__")
+        return ""
     if word != "ssmde":
         return f"nobody runs {line!r}: run it, or say in NOT_HERE why not"
     words = ["128" if (word, before) == ("640", "--width") else word
@@ -196,6 +201,37 @@ def test_every_command_of_a_page_runs(page, world, tmp_path, monkeypatch, capsys
         monkeypatch.chdir(folder)
         for line in lines:
             assert fault(line, capsys) == ""
+
+
+@pytest.mark.parametrize("page", ["README", "quickstart"])
+def test_python_of_a_page_runs(page, world, tmp_path, monkeypatch):
+    shutil.copy(world / "photo.jpg", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    path = ROOT / "README.md" if page == "README" else ROOT / "docs" / f"{page}.md"
+    blocks = re.findall(r"(?ms)^```python\n(.*?)^```", path.read_text("utf-8"))
+    assert blocks
+    for block in blocks:
+        exec(block, {})
+
+
+def cells(notebook: Path) -> list[str]:
+    """The code of a notebook, without what a shell or the notebook itself would do."""
+    parts = json.loads(notebook.read_text("utf-8"))["cells"]
+    assert not any(part.get("outputs") for part in parts), "outputs are not stored"
+    codes = ["".join(part["source"]) for part in parts if part["cell_type"] == "code"]
+    return [re.sub(r"(?m)^[!%].*$", "", code) for code in codes]
+
+
+def test_the_notebook_runs_from_the_first_cell_to_the_last(world, tmp_path, monkeypatch):
+    shutil.copy(world / "walk.mp4", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for code in cells(ROOT / "docs" / "notebooks" / "adapt.ipynb"):
+        exec(code, names)
+    assert {path.name for path in tmp_path.iterdir()} >= {"walk.mp4", "here", "depth", "depth.onnx"}
+    shown = names["shown"]
+    assert isinstance(shown, np.ndarray)
+    assert shown.shape == (120, 320, 3), "a frame, and its depth beside it"
 
 
 def test_no_page_is_forgotten_and_no_excuse_is_left_over():

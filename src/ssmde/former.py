@@ -111,7 +111,7 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
         "predict",
         "refine",
     ): "train on the clip from these weights, with --model.start; an "
-    "example is docs/examples/finetune-on-a-clip.md",
+    "example is docs/your-own-video.md",
 }
 """Options of verbs that are no fields of a run, and what to do instead."""
 FORMER_PRESETS: Mapping[str, str] = {
