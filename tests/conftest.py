@@ -38,3 +38,27 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--may-skip", help="markers, with commas: a test without one of them that is skipped fails"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    may = item.config.getoption("--may-skip")
+    allowed = not may or any(item.get_closest_marker(name) for name in may.split(","))
+    if report.skipped and not allowed and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"skipped: {report.longrepr[2]}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    if collector.config.getoption("--may-skip") and report.skipped:
+        report.outcome, report.longrepr = "failed", f"skipped: {report.longrepr[2]}"
+    return report

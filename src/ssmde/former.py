@@ -112,7 +112,7 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
         "predict",
         "refine",
     ): "train on the clip from these weights, with --model.start; an "
-    "example is docs/examples/finetune-on-a-clip.md",
+    "example is docs/your-own-video.md",
     ("predict", "confidence"): NO_CONFIDENCE,
     ("predict", "least_confidence"): NO_CONFIDENCE,
     ("evaluate", "confidence"): NO_CONFIDENCE,
