@@ -32,7 +32,7 @@ from ssmde.data.motion import known_poses, relative_motion, usable_gaps
 from ssmde.data.pseudo_labels import fit_to_points, plausible, read_pseudo_depth
 from ssmde.data.sampler import CONTENT, Key, check_seed
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
-from ssmde.data.sequence import FrameSequence
+from ssmde.data.sequence import DepthMap, FrameSequence, Pixels, Size
 from ssmde.types import Batch
 
 # Added to a disparity, whose largest value is 1, before it is turned into depth: the shift is not
@@ -154,7 +154,7 @@ class SnippetDataset(Dataset[Batch]):
         )
 
     def read_snippet(
-        self, epoch: int, index: int, broken: tuple[str, ...], image_size: tuple[int, int]
+        self, epoch: int, index: int, broken: tuple[str, ...], image_size: Size
     ) -> Batch:
         """The snippet of one index at one size, as chance has it in this epoch."""
         which, target = self.targets[index].tolist()
@@ -188,7 +188,7 @@ class SnippetDataset(Dataset[Batch]):
         )
 
     def draw(
-        self, rng: np.random.Generator, sequence: FrameSequence, image_size: tuple[int, int]
+        self, rng: np.random.Generator, sequence: FrameSequence, image_size: Size
     ) -> tuple[Framing, Float32[np.ndarray, "3 4"]]:
         """Framing and color change of a snippet; none without augmentation."""
         if not self.augment:
@@ -278,7 +278,7 @@ class SupervisedDepthDataset(SnippetDataset):
         return weights
 
     def read_snippet(
-        self, epoch: int, index: int, broken: tuple[str, ...], image_size: tuple[int, int]
+        self, epoch: int, index: int, broken: tuple[str, ...], image_size: Size
     ) -> Batch:
         """A frame and its depth."""
         which, target = self.targets[index].tolist()
@@ -323,16 +323,12 @@ def frame_gaps(data: DataConfig, sequence: FrameSequence) -> tuple[int, ...]:
     return tuple(gap for name, gap in data.scene_gaps if name == sequence.name) or data.frame_gaps
 
 
-def read_view(
-    path: Path, framing: Framing, image_size: tuple[int, int]
-) -> UInt8[np.ndarray, "3 h w"]:
+def read_view(path: Path, framing: Framing, image_size: Size) -> UInt8[np.ndarray, "3 h w"]:
     """One stored frame as a view."""
     return framing.images([read_frame(path, framing, image_size)])[0]
 
 
-def read_frame(
-    path: Path, framing: Framing, image_size: tuple[int, int]
-) -> UInt8[np.ndarray, "h w 3"]:
+def read_frame(path: Path, framing: Framing, image_size: Size) -> Pixels:
     """One stored frame, decoded at the size that `framing` crops from."""
     pixels = read_image(path, reduction=framing.reduction)
     expected = tuple(side // framing.reduction for side in image_size)
@@ -354,5 +350,5 @@ def _camera(sequence: FrameSequence) -> Float64[Tensor, "3 3"]:
     return torch.from_numpy(sequence.intrinsics.astype(np.float64))
 
 
-def _as_map(values: Float32[np.ndarray, "h w"]) -> Float32[Tensor, "1 1 h w"]:
+def _as_map(values: DepthMap) -> Float32[Tensor, "1 1 h w"]:
     return torch.from_numpy(np.ascontiguousarray(values))[None, None]

@@ -19,11 +19,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Integer, Num, UInt8, UInt16
+from jaxtyping import Integer, Num, UInt8, UInt16
 from PIL import ExifTags, Image, UnidentifiedImageError, features
 from torch import Tensor
 from torch.nn import functional
 
+from ssmde.data.sequence import DepthMap, Pixels, Size
 from ssmde.data.shards import RemoteError
 from ssmde.io import FileError, check_file, read_bytes, read_npy, read_npz, whole_file
 
@@ -103,7 +104,7 @@ def _naming(path: Path, name: str = "") -> Generator[None]:
 # What may be opened
 
 
-def too_many_pixels(size: tuple[int, int]) -> str | None:
+def too_many_pixels(size: Size) -> str | None:
     """Why a picture or frame of this size (height, width) is not decoded; None if it may be."""
     height, width = size
     if height * width <= MOST_PIXELS:
@@ -155,14 +156,14 @@ def open_image(file: Path | BytesIO, path: Path) -> Generator[Image.Image]:
         yield image
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def read_size(path: Path) -> Size:
     """Size (height, width) of an image as `read_image` would return it; reads the header only."""
     with _naming(path), open_image(path, path) as image:
         width, height = image.size
         return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
-def size_of_bytes(content: bytes, name: str) -> tuple[int, int]:
+def size_of_bytes(content: bytes, name: str) -> Size:
     """Size (height, width) of an image file in memory, as stored; reads the header only."""
     with _naming(Path(name), name), open_image(BytesIO(content), Path(name)) as image:
         return image.height, image.width
@@ -198,7 +199,7 @@ def turn_upright(image: Image.Image) -> Image.Image:
 
 def read_image(
     path: Path, *, reduction: int = 1, levels: Levels | Literal["folder"] = "folder"
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> Pixels:
     """Colors of an image, RGB, upright.
 
     The camera's orientation mark (EXIF) is applied, gray becomes RGB, 16 bits become 8,
@@ -238,7 +239,7 @@ def read_image(
     return pixels[: height // reduction, : width // reduction]
 
 
-def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
+def read_image_bytes(content: bytes, name: str) -> Pixels:
     """Colors of an image in the bytes of a file, as `read_image`; `name` is for the message."""
     path = Path(name)
     with _naming(path, name), open_image(BytesIO(content), path) as image:
@@ -246,9 +247,7 @@ def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
         return np.array(_rgb(path, turn_upright(image), levels))
 
 
-def decode_jpeg(
-    content: bytes | bytearray, stored: tuple[int, int], reduction: int
-) -> UInt8[np.ndarray, "h w 3"] | None:
+def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pixels | None:
     """Pixels of a JPEG by `simplejpeg`, where it is installed; None where Pillow has to do it.
 
     Both wrap the same decoder, libjpeg-turbo, and give the same pixels; Pillow keeps them in four
@@ -277,7 +276,7 @@ def _simplejpeg() -> Callable[..., Any] | None:
     return decode
 
 
-def _npy_pixels(content: bytes | bytearray) -> UInt8[np.ndarray, "h w 3"]:
+def _npy_pixels(content: bytes | bytearray) -> Pixels:
     pixels = read_npy(content)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"pixels are bytes, height x width x 3, got {pixels.dtype} {pixels.shape}")
@@ -293,23 +292,19 @@ def _rgb(path: Path, image: Image.Image, levels: Levels) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _average(pixels: UInt8[np.ndarray, "h w 3"], reduction: int) -> UInt8[np.ndarray, "k m 3"]:
+def _average(pixels: Pixels, reduction: int) -> UInt8[np.ndarray, "k m 3"]:
     """Mean of every block of `reduction` x `reduction` pixels."""
     rows, columns = pixels.shape[0] // reduction, pixels.shape[1] // reduction
     whole = Image.fromarray(pixels[: rows * reduction, : columns * reduction])
     return np.array(whole.reduce(reduction))
 
 
-def resize_image(
-    pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "k m 3"]:
+def resize_image(pixels: Pixels, size: Size) -> UInt8[np.ndarray, "k m 3"]:
     """The whole image (RGB) at another size (height, width), bilinear, without aliasing."""
     return resize_images(pixels[None], size)[0].transpose(1, 2, 0)
 
 
-def resize_images(
-    pixels: UInt8[np.ndarray, "n h w 3"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "n 3 k m"]:
+def resize_images(pixels: UInt8[np.ndarray, "n h w 3"], size: Size) -> UInt8[np.ndarray, "n 3 k m"]:
     """Images at another size, as `resize_image` makes them; together they take two thirds as long.
 
     The colors of a pixel still lie side by side in memory.
@@ -320,7 +315,7 @@ def resize_images(
 
 
 def resize_bytes(
-    images: UInt8[Tensor, "n 3 h w"], size: tuple[int, int], *, as_floats: bool = False
+    images: UInt8[Tensor, "n 3 h w"], size: Size, *, as_floats: bool = False
 ) -> UInt8[Tensor, "n 3 k m"]:
     """The same of tensors; `as_floats` computes in float32: on GPUs there is no other way."""
     values = images.float() if as_floats else images
@@ -328,7 +323,7 @@ def resize_bytes(
     return view.round().clamp(0, 255).to(torch.uint8) if as_floats else view
 
 
-def write_image(path: Path, pixels: UInt8[np.ndarray, "h w 3"], *, quality: int = 95) -> None:
+def write_image(path: Path, pixels: Pixels, *, quality: int = 95) -> None:
     """Write RGB as JPEG (quality 1 to 100) or PNG, by the ending of `path`; whole or not at all."""
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise ValueError(f"{path}: images are written as {', '.join(IMAGE_SUFFIXES)}")
@@ -410,7 +405,7 @@ def stretch_note(levels: Levels) -> list[str]:
 # Depth, labels and masks
 
 
-def check_shape(path: Path, shape: tuple[int, ...], image_size: tuple[int, int]) -> None:
+def check_shape(path: Path, shape: tuple[int, ...], image_size: Size) -> None:
     """Refuse a map whose aspect ratio is not that of its image; another resolution is fine.
 
     It would be stretched over the image, and each number then belongs to another pixel. Sizes are
@@ -428,7 +423,7 @@ def check_shape(path: Path, shape: tuple[int, ...], image_size: tuple[int, int])
         )
 
 
-def read_shape(path: Path) -> tuple[int, int]:
+def read_shape(path: Path) -> Size:
     """Size (height, width) of a depth map, label or mask; of a PNG only the header is read."""
     if path.suffix.lower() in (".npy", ".npz"):
         height, width = read_map(path).shape
@@ -438,11 +433,8 @@ def read_shape(path: Path) -> tuple[int, int]:
 
 
 def read_depth(
-    path: Path,
-    units_per_metre: int | float | None = None,
-    *,
-    image_size: tuple[int, int] | None = None,
-) -> Float32[np.ndarray, "h w"]:
+    path: Path, units_per_metre: int | float | None = None, *, image_size: Size | None = None
+) -> DepthMap:
     """Measured depth in meters; 0 where there is no value.
 
     That is where the file has 0 or less, nan, infinity, 65535 in 16 bits, or 10 km and more.
@@ -461,9 +453,9 @@ def read_map(
     path: Path,
     units_per_metre: int | float | None = None,
     *,
-    image_size: tuple[int, int] | None = None,
+    image_size: Size | None = None,
     full_is_none: bool = False,
-) -> Float32[np.ndarray, "h w"]:
+) -> DepthMap:
     """Map of one number a pixel, as networks write them; 0 where it is not finite and positive.
 
     As `read_depth`, but that 65535 in 16 bits is a value unless `full_is_none`: a disparity has its
@@ -494,7 +486,7 @@ def read_map(
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
 
 
-def read_mask(path: Path, *, image_size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
+def read_mask(path: Path, *, image_size: Size | None = None) -> UInt8[np.ndarray, "h w"]:
     """Gray values of a mask image, as stored: in a motion mask 255 moves, 0 is static, 128 unknown.
 
     It has to fit an image of `image_size` (height, width), if that is given.

@@ -12,7 +12,15 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from ssmde.console import shorten
-from ssmde.data.sequence import check_intrinsics, check_pose, turn_intrinsics
+from ssmde.data.sequence import (
+    Intrinsics,
+    PerFrame,
+    Poses,
+    Size,
+    check_intrinsics,
+    check_pose,
+    turn_intrinsics,
+)
 from ssmde.io import read_json, read_lines, read_npz, whole_file, write_json, write_text
 
 TRACKED_POINTS, TRACKED_POSES = "tracked_points.npz", "tracked_poses.txt"
@@ -21,9 +29,7 @@ POINT_ARRAYS = ("frames", "counts", "pixels", "depth")
 LARGEST = 1e300  # number that is taken
 
 
-def read_intrinsics(
-    path: Path, image_size: tuple[int, int], *, orientation: int = 1
-) -> Float[np.ndarray, "3 3"] | None:
+def read_intrinsics(path: Path, image_size: Size, *, orientation: int = 1) -> Intrinsics | None:
     """Pinhole matrix for the upright images beside a cam.txt.
 
     Args:
@@ -46,7 +52,7 @@ def read_intrinsics(
     return turn_intrinsics(intrinsics, stored, orientation)
 
 
-def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:
+def read_poses(path: Path, frames: int) -> Poses | None:
     """Camera-to-world matrices of a poses.txt for so many frames, nan where unknown.
 
     One line a frame: 12 numbers, the upper rows of the matrix, or all 16. A line with a nan, or of
@@ -70,9 +76,7 @@ def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:
     return poses
 
 
-def read_tracked_poses(
-    path: Path, frames: int
-) -> tuple[Float[np.ndarray, "n 4 4"], Float[np.ndarray, " n"]] | None:
+def read_tracked_poses(path: Path, frames: int) -> tuple[Poses, PerFrame] | None:
     """Camera-to-world matrices and parts of a tracked_poses.txt for so many frames.
 
     One line a frame: the part of the video, then the upper rows of the matrix.
@@ -96,7 +100,7 @@ def read_tracked_poses(
     return poses, np.array([row[0] for _, row in rows])
 
 
-def read_timestamps(path: Path, frames: int) -> Float[np.ndarray, " n"] | None:
+def read_timestamps(path: Path, frames: int) -> PerFrame | None:
     """Times of a timestamps.txt for so many frames, in seconds; one number a line."""
     if not path.is_file():
         return None
@@ -148,25 +152,23 @@ def read_tracked_points(
     return dict(zip(frames.tolist(), parts, strict=True)) if len(frames) else {}
 
 
-def write_intrinsics(folder: Path, intrinsics: Float[np.ndarray, "3 3"]) -> None:
+def write_intrinsics(folder: Path, intrinsics: Intrinsics) -> None:
     """Write a pinhole matrix, in pixels of the stored images, to the scene's cam.txt."""
     _write(folder / "cam.txt", [_words(row) for row in intrinsics])
 
 
-def write_poses(folder: Path, poses: Float[np.ndarray, "n 4 4"]) -> None:
+def write_poses(folder: Path, poses: Poses) -> None:
     """Write camera-to-world matrices, in meters, to the scene's poses.txt."""
     _write(folder / "poses.txt", [_words(pose[:3]) for pose in poses])
 
 
-def write_tracked_poses(
-    folder: Path, poses: Float[np.ndarray, "n 4 4"], parts: Float[np.ndarray, " n"], note: str
-) -> None:
+def write_tracked_poses(folder: Path, poses: Poses, parts: PerFrame, note: str) -> None:
     """Write what `read_tracked_poses` reads to the scene's tracked_poses.txt, under a note."""
     rows = [f"{part:.0f} {_words(pose[:3])}" for pose, part in zip(poses, parts, strict=True)]
     _write(folder / TRACKED_POSES, [f"# {note}", *rows])
 
 
-def write_timestamps(folder: Path, times: Float[np.ndarray, " n"]) -> None:
+def write_timestamps(folder: Path, times: PerFrame) -> None:
     """Write the time of each frame, in seconds, to the scene's timestamps.txt."""
     _write(folder / "timestamps.txt", [f"{time:.6f}" for time in times])
 

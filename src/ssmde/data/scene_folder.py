@@ -46,7 +46,7 @@ from ssmde.data.scene_files import (
     read_timestamps,
     read_tracked_poses,
 )
-from ssmde.data.sequence import FrameSequence, Paths
+from ssmde.data.sequence import FrameSequence, Paths, Size
 from ssmde.data.shards import is_packed, read_pack
 from ssmde.io import are_decimal, decimal_order, natural_order, read_lines
 
@@ -232,13 +232,13 @@ def _read_list(root: Path, split: str) -> list[str]:
     return list(dict.fromkeys(os.path.normpath(name) for _, name in lines))
 
 
-def _common_size(images: Sequence[Path], *, of_all: bool) -> tuple[int, int]:
+def _common_size(images: Sequence[Path], *, of_all: bool) -> Size:
     """Size (height, width) all images share; those that cannot be opened do not count.
 
     Unless `of_all`, the first, the middle and the last of those that can be opened have to do:
     opening every file takes minutes with a million.
     """
-    found: dict[int, tuple[int, int]] = {}
+    found: dict[int, Size] = {}
     fault: ImageError | None = None
     few = dict.fromkeys((0, len(images) // 2, len(images) - 1))
     for index in (*few, *(i for i in range(len(images)) if i not in few)):
@@ -260,7 +260,7 @@ def _common_size(images: Sequence[Path], *, of_all: bool) -> tuple[int, int]:
     return found[first]
 
 
-def _check_first(maps: Paths, image_size: tuple[int, int]) -> None:
+def _check_first(maps: Paths, image_size: Size) -> None:
     """Refuse maps of which the first has another shape than the images."""
     path = next((path for path in maps if path is not None), None)
     if path is None:

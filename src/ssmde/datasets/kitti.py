@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32
 
 from ssmde.data.images import IMAGE_SUFFIXES, read_depth
 from ssmde.data.scene_files import read_poses
+from ssmde.data.sequence import DepthMap, PerFrame, Poses, Size
 from ssmde.datasets import record
 from ssmde.datasets.kitti_calibration import (
     KittiCamera,
@@ -76,7 +76,7 @@ class _DriveCamera(NamedTuple):
     camera: str
     folder: Path  # of the images
     images: Mapping[int, Path]  # by the number of the frame, in time order
-    image_size: tuple[int, int]
+    image_size: Size
     calibration: KittiCamera | None  # None if it is missing
     improved: Path | None  # folder of the improved maps of this camera, if these are asked for
     truth: Truth
@@ -277,8 +277,8 @@ def _raw_depths(
 
 
 def _scan_depth(
-    path: Path, camera: KittiCamera, image_size: tuple[int, int], truth: Truth = "camera"
-) -> Float32[np.ndarray, "h w"]:
+    path: Path, camera: KittiCamera, image_size: Size, truth: Truth = "camera"
+) -> DepthMap:
     """Depth map of a scan as the camera sees it, in metres; 0 where no point falls."""
     assert camera.T_cam_velo is not None
     points = read_velodyne(path)[:, :3].astype(np.float64)
@@ -289,12 +289,10 @@ def _scan_depth(
     return depth_image(seen, camera.intrinsics, image_size, depth=points[:, 0], shift=EIGEN_SHIFT)
 
 
-def _raw_times(
-    path: Path, numbers: Sequence[int], problems: list[str]
-) -> Float[np.ndarray, " n"] | None:
+def _raw_times(path: Path, numbers: Sequence[int], problems: list[str]) -> PerFrame | None:
     """Seconds since the first of the frames, from the timestamps of the camera."""
 
-    def seconds(lines: list[str]) -> Float[np.ndarray, " n"]:
+    def seconds(lines: list[str]) -> PerFrame:
         stamps = np.array([np.datetime64(lines[number].strip()) for number in numbers])
         return ((stamps - stamps[0]) / np.timedelta64(1, "s")).astype(np.float64)
 
@@ -363,7 +361,7 @@ def _sequence_scene(root: Path, sequence: Path, part: record.Part) -> ArchiveSce
 
 def _sequence_poses(
     root: Path, sequence: Path, camera: KittiCamera, numbers: tuple[int, ...], problems: list[str]
-) -> Float[np.ndarray, "n 4 4"] | None:
+) -> Poses | None:
     """Camera 2 to world, from the poses of camera 0: T_world_cam2 = T_world_cam0 T_cam0_cam2."""
     path = root / "poses" / f"{sequence.name}.txt"
     if not path.is_file() and sequence.name not in WITH_POSES:
@@ -394,8 +392,8 @@ def _calibration(read: Callable[[], KittiCamera]) -> tuple[KittiCamera | None, l
 
 
 def _increasing(
-    path: Path, seconds: Callable[[list[str]], Float[np.ndarray, " n"]], problems: list[str]
-) -> Float[np.ndarray, " n"] | None:
+    path: Path, seconds: Callable[[list[str]], PerFrame], problems: list[str]
+) -> PerFrame | None:
     """What `seconds` makes of the lines of a file; None, which is told, if that is no time."""
     try:
         times = seconds(read_text(path).splitlines())

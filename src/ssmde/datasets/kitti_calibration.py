@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from ssmde.data.sequence import check_pose
+from ssmde.data.sequence import Intrinsics, Poses, Size, check_pose
 from ssmde.datasets.record import ArchiveError, readable
 from ssmde.io import read_text
 
@@ -28,8 +28,8 @@ Numbers = dict[str, Float[np.ndarray, " _"]]
 class KittiCamera:
     """One rectified camera, and where the other sensors are; None for a file that is missing."""
 
-    intrinsics: Float[np.ndarray, "3 3"]  # in pixels of the rectified image
-    image_size: tuple[int, int] | None = None
+    intrinsics: Intrinsics  # in pixels of the rectified image
+    image_size: Size | None = None
     """Height and width of the rectified image the matrix is for; odometry does not tell it."""
     T_cam_rect: Float[np.ndarray, "4 4"]  # the baseline between camera 0 and this one, in metres
     T_cam_velo: Float[np.ndarray, "4 4"] | None = None
@@ -98,7 +98,7 @@ def imu_pose(reading: Sequence[float], mercator_scale: float) -> Float[np.ndarra
 
 def camera_poses(
     files: Sequence[Path], T_cam_imu: Float[np.ndarray, "4 4"], problems: list[str]
-) -> Float[np.ndarray, "n 4 4"] | None:
+) -> Poses | None:
     """Camera-to-world matrices in metres, nan where unknown; None if none is known.
 
     There is one file of oxts/data a frame, in time order; broken ones are told. The world is the
@@ -118,7 +118,7 @@ def camera_poses(
     return None if scale is None else from_first(poses)
 
 
-def from_first(poses: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "n 4 4"]:
+def from_first(poses: Poses) -> Poses:
     """The same motion in the frame of the first pose that is known (not nan); one must be."""
     known = np.isfinite(poses).all(axis=(1, 2))
     return np.linalg.inv(poses[known][0]) @ poses
@@ -148,7 +148,7 @@ def _entry(path: Path, numbers: Numbers, key: str, count: int) -> Float[np.ndarr
 
 def _projection(
     path: Path, numbers: Numbers, key: str
-) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "4 4"]]:
+) -> tuple[Intrinsics, Float[np.ndarray, "4 4"]]:
     """K and `T_cam_rect`, a shift t in metres, of the row P = K [I | t]."""
     P = _entry(path, numbers, key, 12).reshape(3, 4)
     try:  # the fourth column is K t

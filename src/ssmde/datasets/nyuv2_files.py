@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Num, UInt8, UInt16
+from jaxtyping import Float, Num, UInt16
 from scipy.io import loadmat
 
 from ssmde.console import import_extra
 from ssmde.data.images import read_image
+from ssmde.data.sequence import DepthMap, Pixels, Size
 from ssmde.datasets.record import ArchiveError, in_pixels, read_archive_file
 from ssmde.datasets.sensors import depth_image
 
@@ -69,7 +70,7 @@ PGM_HEADER = re.compile(rb"P5\s+(\d+)\s+(\d+)\s+65535\s", re.ASCII)
 Values = Float[np.ndarray, "*b"]
 
 
-def read_color(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+def read_color(path: Path) -> Pixels:
     """Rectified colors of an r-*.ppm, RGB; white where the rectified camera sees past the image."""
     pixels = read_image(path)
     if pixels.shape[:2] != IMAGE_SIZE:
@@ -79,7 +80,7 @@ def read_color(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     return _sample(pixels, *_distorted_pixels())
 
 
-def read_registered_depth(path: Path) -> Float32[np.ndarray, "h w"]:
+def read_registered_depth(path: Path) -> DepthMap:
     """Depth of a d-*.pgm as the rectified color camera sees it, in metres; 0 where unknown."""
     raw = _read_raw_depth(path)
     known = (raw >= LEAST_RAW) & (raw <= DEPTH_ORIGIN - DEPTH_NUMERATOR / MAX_DEPTH)
@@ -114,7 +115,7 @@ def _bend(x: Values, y: Values, lens: tuple[float, ...]) -> tuple[Values, Values
     return radial, dx, dy
 
 
-def read_labelled_set(path: Path) -> tuple[tuple[str, ...], tuple[int, int]]:
+def read_labelled_set(path: Path) -> tuple[tuple[str, ...], Size]:
     """Scene of each image of the labelled set, such as kitchen_0028b, and their (height, width).
 
     The file is HDF5 with every array transposed.
@@ -126,13 +127,13 @@ def read_labelled_set(path: Path) -> tuple[tuple[str, ...], tuple[int, int]]:
         return scenes, (int(height), int(width))
 
 
-def read_labelled_image(path: Path, index: int) -> UInt8[np.ndarray, "h w 3"]:
+def read_labelled_image(path: Path, index: int) -> Pixels:
     """Colors of an image of the labelled set, RGB."""
     with _open_labelled(path) as file:
         return np.ascontiguousarray(np.asarray(file["images"][index]).T)
 
 
-def read_labelled_depth(path: Path, index: int) -> Float32[np.ndarray, "h w"]:
+def read_labelled_depth(path: Path, index: int) -> DepthMap:
     """Filled depth in metres; 0 where it is no positive number.
 
     Of the two depths of the file the published figures take the filled one, whose holes of the
@@ -210,9 +211,7 @@ def _depth_directions() -> Float[np.ndarray, "h w 3"]:
     return np.stack([x, y, np.ones_like(x)], axis=-1)
 
 
-def _sample(
-    pixels: UInt8[np.ndarray, "h w 3"], u: Float[np.ndarray, "h w"], v: Float[np.ndarray, "h w"]
-) -> UInt8[np.ndarray, "h w 3"]:
+def _sample(pixels: Pixels, u: Float[np.ndarray, "h w"], v: Float[np.ndarray, "h w"]) -> Pixels:
     """Bilinear values at (u, v); white outside."""
     height, width = pixels.shape[:2]
     left = np.floor(u).astype(np.int64).clip(0, width - 2)

@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from PIL import Image
 
 from ssmde.config import MOST_SIDE
@@ -24,7 +23,7 @@ from ssmde.data.images import ImageError, is_gray16, read_image
 from ssmde.data.pseudo_labels import pack_label
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scenes
-from ssmde.data.sequence import FrameSequence
+from ssmde.data.sequence import FrameSequence, Pixels, Size
 from ssmde.data.shards import (
     FORMAT,
     FRAMES_FILE,
@@ -62,7 +61,7 @@ def pack(
     data: Path,
     out: Path,
     *,
-    size: tuple[int, int],
+    size: Size,
     codec: Codec = "raw",
     shard_frames: int = 4096,
     overwrite: bool = False,
@@ -136,7 +135,7 @@ def pack(
     )
 
 
-def _scenes(data: Path, split: str, size: tuple[int, int]) -> Iterator[PackedScene]:
+def _scenes(data: Path, split: str, size: Size) -> Iterator[PackedScene]:
     """The scenes of one part; only those for training become smaller."""
     if split == "test" and not (data / "test.txt").is_file():
         return
@@ -281,7 +280,7 @@ def _image(path: Path, scene: PackedScene, codec: Codec) -> tuple[bytes, str]:
     return _as_it_is(path)
 
 
-def _encoded(pixels: UInt8[np.ndarray, "h w 3"], codec: Codec) -> tuple[bytes, str]:
+def _encoded(pixels: Pixels, codec: Codec) -> tuple[bytes, str]:
     file = io.BytesIO()
     if codec == "raw":
         np.save(file, pixels)
