@@ -46,20 +46,13 @@ RARE = 0.5
 class Framing:
     """How a stored frame becomes a training view: reduce, crop, resize, mirror, in this order."""
 
-    reduction: int
-    """The frame is decoded at 1 / reduction of its size: 1, 2, 4 or 8."""
-    left: int
-    """First column of the crop, in pixels of the reduced frame."""
-    top: int
-    """First row of the crop."""
-    width: int
-    """Columns of the crop."""
-    height: int
-    """Rows of the crop."""
-    image_size: Size
-    """Size (height, width) of the view."""
-    flip: bool
-    """True if the view is mirrored left to right."""
+    reduction: int  # the frame is decoded at 1 / reduction of its size: 1, 2, 4 or 8
+    left: int  # first column of the crop, in pixels of the reduced frame
+    top: int  # first row of the crop
+    width: int  # columns of the crop
+    height: int  # rows of the crop
+    image_size: Size  # size (height, width) of the view
+    flip: bool  # true if the view is mirrored left to right
 
     @property
     def crop(self) -> tuple[int, int, int, int, bool]:

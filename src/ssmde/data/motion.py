@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ssmde.config import DataConfig
@@ -48,7 +48,10 @@ def known_poses(sequence: FrameSequence, data: DataConfig) -> tuple[Poses, PerFr
         name, remedy = "tracked_poses.txt", f"`ssmde track {folder.parent}` writes it"
     else:
         poses, parts = sequence.poses, np.zeros(len(sequence))
-        name, remedy = "poses.txt", "write it, or let `ssmde track` find the motion and take tracked"
+        name, remedy = (
+            "poses.txt",
+            "write it, or let `ssmde track` find the motion and take tracked",
+        )
     if poses is None or parts is None:
         raise ValueError(
             f"scene '{sequence.name}': data.poses is {data.poses}, but {folder / name} does not "
@@ -105,12 +108,10 @@ def turn_degrees(rotation: Float[np.ndarray, "3 3"]) -> float:
 class SourceFrames(NamedTuple):
     """A frame, others of its video, and how the camera moved between them."""
 
-    images: UInt8[np.ndarray, "n h w 3"]
-    """The frame, then the others."""
+    images: UInt8[np.ndarray, "n h w 3"]  # the frame, then the others
     T_other_view: Float[np.ndarray, "m 4 4"]
     """Motion from the camera of the frame to that of each other one, in the tracked unit."""
-    intrinsics: Intrinsics
-    """Pinhole matrix of all, in pixels of these images."""
+    intrinsics: Intrinsics  # pinhole matrix of all, in pixels of these images
 
 
 def read_source_frames(
@@ -148,14 +149,11 @@ def read_source_frames(
 class TileFlow(NamedTuple):
     """Motion of the tiles of an image."""
 
-    centers: Points
-    """(u, v) of each tile in the first image, in pixels."""
-    motion: Points
-    """(dx, dy) of each tile, in pixels."""
+    centers: Points  # (u, v) of each tile in the first image, in pixels
+    motion: Points  # (dx, dy) of each tile, in pixels
     likeness: Float32[np.ndarray, "n"]
     """Correlation of the tile with where it went, in [-1, 1]; nan for a tile without texture."""
-    gain: Float32[np.ndarray, "n"]
-    """Brightness where it went, divided by that of the tile."""
+    gain: Float32[np.ndarray, "n"]  # brightness where it went, divided by that of the tile
 
     @property
     def found(self) -> Bool[np.ndarray, "n"]:

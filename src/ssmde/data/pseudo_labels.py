@@ -69,16 +69,11 @@ SPREAD = 0.4  # error of a point that quarters its weight, as a share of depth
 class LabelInfo:
     """What is known about the labels of a scene."""
 
-    source: str
-    """Network or folder they come from."""
-    version: str = ""
-    """Which state of it: a commit, or a checksum of the weights; empty if unknown."""
-    kind: Kind
-    """What they hold."""
-    affine: bool
-    """True if scale and shift are unknown, and differ from image to image."""
-    licence: str
-    """Terms of the source, which hold for what it labels."""
+    source: str  # network or folder they come from
+    version: str = ""  # which state of it: a commit, or a checksum of the weights; empty if unknown
+    kind: Kind  # what they hold
+    affine: bool  # true if scale and shift are unknown, and differ from image to image
+    licence: str  # terms of the source, which hold for what it labels
     network_size: Size | None = None
     """Size (height, width) the network saw; None if it follows the image, or there is none."""
 

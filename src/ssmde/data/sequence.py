@@ -38,20 +38,13 @@ MOST_FOCAL = 1e5  # of the longer side, and its inverse: 0.0006 and 179.998 degr
 class FrameSequence:
     """Frames of one camera in time order; everything with one entry a frame has `len` entries."""
 
-    name: str
-    """Name of the scene, for messages and lists."""
-    images: Sequence[Path]
-    """Image files in time order, all of one size."""
-    image_size: Size
-    """Size (height, width) of the images, in pixels."""
-    intrinsics: Intrinsics | None = None
-    """Pinhole matrix in pixels of the images; None if unknown."""
-    depth: Paths | None = None
-    """Measured depth, None where a frame has none."""
-    depth_units_per_metre: int | float | None = None
-    """What 1 m is in a depth PNG; None if unknown."""
-    poses: Poses | None = None
-    """Camera to world, in metres; nan where unknown."""
+    name: str  # name of the scene, for messages and lists
+    images: Sequence[Path]  # image files in time order, all of one size
+    image_size: Size  # size (height, width) of the images, in pixels
+    intrinsics: Intrinsics | None = None  # pinhole matrix in pixels of the images; None if unknown
+    depth: Paths | None = None  # measured depth, None where a frame has none
+    depth_units_per_metre: int | float | None = None  # what 1 m is in a depth PNG; None if unknown
+    poses: Poses | None = None  # camera to world, in metres; nan where unknown
     tracked_poses: Poses | None = None
     """Camera to world as found in the video; the unit is the median depth. nan where unknown."""
     tracked_parts: PerFrame | None = None
@@ -61,16 +54,11 @@ class FrameSequence:
     packed data, elsewhere they are a file of the scene."""
     motion_masks: Paths | None = None
     """Images with 255 where something moves, 0 where it is static, 128 where nobody knows."""
-    pseudo_depth: Paths | None = None
-    """Depth labels made by another network."""
-    pseudo_depth_kind: Literal["depth", "disparity"] | None = None
-    """What the labels hold."""
-    pseudo_depth_affine: bool = True
-    """True if scale and shift of the labels are unknown."""
-    pseudo_depth_source: str = ""
-    """Network and version that made the labels."""
-    timestamps: PerFrame | None = None
-    """Time of each frame, in seconds; increasing."""
+    pseudo_depth: Paths | None = None  # depth labels made by another network
+    pseudo_depth_kind: Literal["depth", "disparity"] | None = None  # what the labels hold
+    pseudo_depth_affine: bool = True  # true if scale and shift of the labels are unknown
+    pseudo_depth_source: str = ""  # network and version that made the labels
+    timestamps: PerFrame | None = None  # time of each frame, in seconds; increasing
 
     def __post_init__(self) -> None:
         if not self.images:

@@ -76,12 +76,9 @@ class VideoNotes:
 class VideoInfo:
     """What the head of a video file says."""
 
-    fps: float
-    """Frames a second, on average."""
-    frames: int
-    """Number of frames; 0 if the file does not say."""
-    size: Size = (0, 0)
-    """Height and width of a frame in square pixels, not turned."""
+    fps: float  # frames a second, on average
+    frames: int  # number of frames; 0 if the file does not say
+    size: Size = (0, 0)  # height and width of a frame in square pixels, not turned
     tags: Mapping[str, str] = field(default_factory=dict)
     """What the recorder wrote about the film, such as the make of the camera."""
 
@@ -90,16 +87,12 @@ class VideoInfo:
 class VideoFrame:
     """One frame of a video, upright as a player shows it."""
 
-    number: int
-    """Place in the order in which frames are shown, from 0."""
-    time: float | None
-    """When it is shown, in seconds; None if the file does not say."""
-    pixels: Pixels
-    """RGB."""
+    number: int  # place in the order in which frames are shown, from 0
+    time: float | None  # when it is shown, in seconds; None if the file does not say
+    pixels: Pixels  # RGB
     begins: bool = False
     """True where it does not continue what was read before: after a pause, or at another size."""
-    file: Path | None = None
-    """The image file it is, where that can be copied; None in a video."""
+    file: Path | None = None  # the image file it is, where that can be copied; None in a video
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -107,8 +100,7 @@ class GrayFrame:
     """A small picture of one frame, upright; other fields as in `VideoFrame`."""
 
     time: float | None
-    gray: UInt8[np.ndarray, "h w"]
-    """Brightness, 0 to 255."""
+    gray: UInt8[np.ndarray, "h w"]  # brightness, 0 to 255
     number: int = 0
     begins: bool = False
 
@@ -117,15 +109,11 @@ class GrayFrame:
 class Decoded:
     """A frame as FFmpeg gives it, and what makes it what a player shows."""
 
-    number: int
-    """Place in the film, from 0; frames that cannot be decoded have one as well."""
+    number: int  # place in the film, from 0; frames that cannot be decoded have one as well
     frame: Any
-    time: float | None
-    """In seconds, growing from frame to frame; None if the file does not say."""
-    pixel_shape: Fraction
-    """Width of a stored pixel divided by its height."""
-    colors: tuple[int, int] = (0, 0)
-    """FFmpeg's numbers of the transfer curve and of the primaries."""
+    time: float | None  # in seconds, growing from frame to frame; None if the file does not say
+    pixel_shape: Fraction  # width of a stored pixel divided by its height
+    colors: tuple[int, int] = (0, 0)  # FFmpeg's numbers of the transfer curve and of the primaries
     turn: tuple[bool, bool, bool]
     """Whether rows become columns, and whether the columns, the rows, are mirrored after that."""
     begins: bool = False

@@ -35,7 +35,7 @@ from ssmde.data.shards import (
     VERSION,
     is_packed,
 )
-from ssmde.io import FileError, read_bytes, read_npz, whole_file, write_text
+from ssmde.io import FileError, read_bytes, read_npz, whole_file, write_npz, write_text
 from ssmde.outputs import RECORD, check_replaceable, identity, mark_at, mark_of, recorded, sweep
 from ssmde.preparation.results import Packed
 
@@ -115,7 +115,7 @@ def pack(
             for name, places in with_bar(work, "packing", show=show_progress):
                 if any(mark_at(out / f"{name}{end}") != mark for end in SHARD):
                     write_shard(out, name, places, codec)
-            _save_arrays(out / FRAMES_FILE, numbers)
+            write_npz(out / FRAMES_FILE, numbers)
             for path in out.iterdir():  # shards of what was packed before
                 if path.name not in names and mark_at(path) is not None:
                     path.unlink()
@@ -240,7 +240,7 @@ def write_shard(out: Path, name: str, places: list[Place], codec: Codec) -> None
         key: np.array(value, np.int64 if key.endswith(("_offset", "_size")) else np.bytes_)
         for key, value in rows.items()
     }
-    _save_arrays(out / f"{name}.npz", arrays)
+    write_npz(out / f"{name}.npz", arrays)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
@@ -308,9 +308,3 @@ def _as_it_is(path: Path | None) -> tuple[bytes, str]:
         return read_bytes(path), path.suffix
     except (OSError, FileError) as error:
         raise ImageError(f"{path}: cannot be read ({error})") from error
-
-
-def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write an .npz, whole or not at all."""
-    with whole_file(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)

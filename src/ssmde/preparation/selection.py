@@ -42,8 +42,7 @@ class Measured:
     """Way since the first frame, as a share of the width; trembling and noise add nothing."""
     sharpness: Float[np.ndarray, "n 2"]
     """Fine detail as a share of all detail, in both directions; see `sharpness`."""
-    difference: PerFrame
-    """Mean absolute difference of brightness to the frame before, in [0, 1]."""
+    difference: PerFrame  # mean absolute difference of brightness to the frame before, in [0, 1]
 
 
 def measure(frames: Iterable[GrayFrame], least_motion: float) -> Measured:

@@ -63,8 +63,7 @@ class Photos:
     files: tuple[Path, ...]
     notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
     """What was noticed while they were read."""
-    levels: Levels = field(init=False)
-    """Of 16-bit grey, of all of them: see `gray_levels`."""
+    levels: Levels = field(init=False)  # of 16-bit grey, of all of them: see `gray_levels`
 
     def __post_init__(self) -> None:
         """Note what was understood of the names and the pixels."""
