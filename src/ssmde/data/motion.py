@@ -309,7 +309,7 @@ def _cut(padded: Gray, centers: Float[np.ndarray, "n 2"], side: int) -> Tiles:
 
 
 def _grid(shape: tuple[int, ...], side: int) -> Points:
-    """Centres of about 60 tiles that fill the image evenly and overlap by no more than half."""
+    """Centers of about 60 tiles that fill the image evenly and overlap by no more than half."""
     stride = min(max(side / 2, np.sqrt(np.prod(shape) / TILES)), side)
     v, u = (
         np.rint(np.linspace(0, n - side, max(1, int((n - side) / stride + 1)))) + (side - 1) / 2

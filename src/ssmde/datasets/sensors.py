@@ -18,12 +18,7 @@ UNIT_TOLERANCE = 0.01  # written quaternions are rounded; one further from lengt
 
 
 def time_name(seconds: float) -> str:
-    """Name of a frame taken at this time; names sort as their times do.
-
-    Example:
-        >>> time_name(1341846313.55)
-        '1341846313.550000'
-    """
+    """Name of a frame taken at this time, such as 1341846313.550000; names sort as times do."""
     return f"{seconds:0{NAME_DIGITS}.6f}"
 
 
@@ -64,10 +59,6 @@ def match_times(first: PerFrame, second: Float[np.ndarray, " m"]) -> dict[int, i
     """Index in `second` for indices of `first`, one to one; the nearest pairs are made first.
 
     Both are increasing, in seconds; the times of a pair are at most `LONGEST_GAP` apart.
-
-    Example:
-        >>> match_times(np.array([0.0, 0.018]), np.array([0.015, 0.035]))
-        {1: 0}
     """
     # Times are sorted, so the partners of one lie in a stretch: no table of all pairs is needed.
     starts = np.searchsorted(second, first - LONGEST_GAP, "left")
@@ -104,12 +95,6 @@ def pose_matrices(
     """Rigid motions [R | position] of unit quaternions; nan where a quaternion is no rotation.
 
     Quaternions are (x, y, z, w), the scalar last, of length 1 but for rounding.
-
-    Example:
-        >>> half = np.sqrt(0.5)
-        >>> turn = pose_matrices(np.zeros((1, 3)), np.array([[0.0, 0.0, half, half]]))
-        >>> turn[0, :3, 0].round().astype(int).tolist()  # a quarter turn about z takes x to y
-        [0, 1, 0]
     """
     known = np.abs(np.linalg.norm(quaternions, axis=1) - 1) <= UNIT_TOLERANCE  # False for nan
     known &= np.isfinite(positions).all(axis=1)
@@ -156,11 +141,6 @@ def depth_image(
     nearest of several points counts, for it hides the others. Points at or behind the plane of the
     camera are not seen. `depth` is what to store instead of z; `shift` is added to column and row
     after rounding.
-
-    Example:
-        >>> K = np.array([[2.0, 0.0, 1.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
-        >>> depth_image(np.array([[0.0, 0.0, 5.0], [0.1, 0.0, 4.0], [1.0, 0.0, 2.0]]), K, (1, 3))
-        array([[0., 4., 2.]], dtype=float32)
     """
     height, width = image_size
     values = points[:, 2] if depth is None else depth

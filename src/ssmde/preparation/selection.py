@@ -82,15 +82,15 @@ def measure(frames: Iterable[GrayFrame], least_motion: float) -> Measured:
     )  # fmt: skip
 
 
-def motion_picture(grey: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "k m"]:
+def motion_picture(gray: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "k m"]:
     """Grey values in [0, 1] of the small picture that motion is measured on.
 
     Signed floats before anything is averaged or subtracted: a difference of bytes wraps around.
     """
-    height, width = grey.shape
+    height, width = gray.shape
     scale = min(1, MOTION_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = Image.fromarray(grey.astype(np.float32)).resize(size, Image.Resampling.BOX)
+    small = Image.fromarray(gray.astype(np.float32)).resize(size, Image.Resampling.BOX)
     return np.asarray(small) / np.float32(255)
 
 
@@ -114,7 +114,7 @@ def image_motion(before: Gray, after: Gray) -> tuple[float, float]:
     return float(np.median(way)) / before.shape[1], found
 
 
-def sharpness(grey: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
+def sharpness(gray: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
     """Fine detail as a share of all detail, down the columns and along the rows, in [0, 4].
 
     Mean squared second difference over mean squared first difference. A variance of the Laplacian
@@ -124,7 +124,7 @@ def sharpness(grey: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
     """
 
     def share(axis: int) -> float:
-        first = np.diff(grey.astype(np.float32) / 255, axis=axis)
+        first = np.diff(gray.astype(np.float32) / 255, axis=axis)
         second = np.diff(first, axis=axis)
         if not second.size:
             return 0.0

@@ -63,7 +63,7 @@ class Photos:
     files: tuple[Path, ...]
     notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
     """What was noticed while they were read."""
-    levels: Levels = field(init=False)  # of 16-bit grey, of all of them: see `gray_levels`
+    levels: Levels = field(init=False)  # of 16-bit gray, of all of them: see `gray_levels`
 
     def __post_init__(self) -> None:
         """Note what was understood of the names and the pixels."""
@@ -123,14 +123,14 @@ class Photos:
         return range(0, len(self.files), step)
 
     def look(self) -> Iterator[GrayFrame]:
-        """Every image as a small grey picture."""
+        """Every image as a small gray picture."""
         size = self.size()
         reduction = next(r for r in REDUCTIONS if max(size) // r >= LOOK_SIDE or r == 1)
         for number, file in enumerate(self.files):
             _check_size(str(file), read_size(file), size)
             pixels = read_image(file, reduction=reduction, levels=self.levels)
-            grey = np.array(Image.fromarray(pixels).convert("L"))
-            yield GrayFrame(number=number, time=None, gray=grey)
+            gray = np.array(Image.fromarray(pixels).convert("L"))
+            yield GrayFrame(number=number, time=None, gray=gray)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[VideoFrame]:
         """The images of these rising numbers."""
@@ -185,7 +185,7 @@ class Film:
         return range(0, sys.maxsize, step)
 
     def look(self) -> Iterator[GrayFrame]:
-        """Every frame as a small grey picture."""
+        """Every frame as a small gray picture."""
         yield from video.read_gray_frames(self.file, LOOK_SIDE, self.notes)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[VideoFrame]:
