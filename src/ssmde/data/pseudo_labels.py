@@ -31,6 +31,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ssmde.data.images import ImageError, read_map
 from ssmde.data.scene_files import read_scene_info
+from ssmde.data.sequence import DepthMap, Size
 from ssmde.io import read_bytes, read_npy, whole_file, write_json
 from ssmde.outputs import RECORD, check_replaceable, hidden_folder, move_into_place, recorded
 
@@ -70,17 +71,12 @@ SPREAD = 0.4  # error of a point that quarters its weight, as a share of depth
 class LabelInfo:
     """What is known about the labels of a scene."""
 
-    source: str
-    """Network or folder they come from."""
-    version: str = ""
-    """Which state of it: a commit, or a checksum of the weights; empty if unknown."""
-    kind: Kind
-    """What they hold."""
-    affine: bool
-    """True if scale and shift are unknown, and differ from image to image."""
-    licence: str
-    """Terms of the source, which hold for what it labels."""
-    network_size: tuple[int, int] | None = None
+    source: str  # network or folder they come from
+    version: str = ""  # which state of it: a commit, or a checksum of the weights; empty if unknown
+    kind: Kind  # what they hold
+    affine: bool  # true if scale and shift are unknown, and differ from image to image
+    licence: str  # terms of the source, which hold for what it labels
+    network_size: Size | None = None
     """Size (height, width) the network saw; None if it follows the image, or there is none."""
 
     def as_json(self) -> dict[str, object]:
@@ -160,7 +156,7 @@ def drop_empty_labels(folder: Path) -> None:
         move_into_place(None, folder)
 
 
-def write_pseudo_depth(path: Path, values: Float32[np.ndarray, "h w"], info: LabelInfo) -> None:
+def write_pseudo_depth(path: Path, values: DepthMap, info: LabelInfo) -> None:
     """Write one label: error below 1 / 60000 of its largest value, whole or not at all.
 
     `values` are depth, positive where known, or disparity, where 0 and below is far away; nan where
@@ -180,15 +176,13 @@ def write_pseudo_depth(path: Path, values: Float32[np.ndarray, "h w"], info: Lab
         Image.fromarray(steps).save(part, "PNG", pnginfo=text)
 
 
-def has_value(values: Float32[np.ndarray, "h w"], kind: Kind) -> Bool[np.ndarray, "h w"]:
+def has_value(values: DepthMap, kind: Kind) -> Bool[np.ndarray, "h w"]:
     """True where a map has a value: finite, and positive if it is depth."""
     known = np.isfinite(values)
     return known & (values > 0) if kind == "depth" else known
 
 
-def read_pseudo_depth(
-    path: Path, *, image_size: tuple[int, int] | None = None
-) -> Float32[np.ndarray, "h w"]:
+def read_pseudo_depth(path: Path, *, image_size: Size | None = None) -> DepthMap:
     """Label of one frame; 0 where it has no value. It has to fit an image of `image_size`.
 
     In units of the source if the PNG names its scale; else relative, with 1 for a stored 60000; a
@@ -213,7 +207,7 @@ def read_pseudo_depth(
 def pack_label(
     path: Path,
     edit: Callable[[Float32[np.ndarray, "_ _"]], Float32[np.ndarray, "_ _"]],
-    image_size: tuple[int, int],
+    image_size: Size,
 ) -> tuple[bytes, str]:
     """Bytes of a .npy that `read_pseudo_depth` reads as the label at `path`, and its ending.
 
@@ -242,13 +236,13 @@ def plausible(depth: Float32[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
 
 
 def fit_to_points(
-    values: Float32[np.ndarray, "h w"],
+    values: DepthMap,
     pixels: Float32[np.ndarray, "n 2"],
     depth: Float32[np.ndarray, "n"],
-    stored: tuple[int, int],
+    stored: Size,
     *,
     affine: bool = True,
-) -> Float32[np.ndarray, "h w"]:
+) -> DepthMap:
     """The label in the unit of the points; 0 where it has no value, or everywhere without a fit.
 
     Least squares of the *relative* depth error, repeated on the four fifths of the points that fit
