@@ -25,7 +25,7 @@ from ssmde.config import (
 )
 from ssmde.former import FORMER_FIELDS, RENAMED_FIELDS
 from ssmde.presets import PRESETS
-from ssmde.training.single_stage import config_of_stage
+from ssmde.training.run import config_of_stage
 
 
 def test_an_empty_file_is_the_default_run():

@@ -3,7 +3,7 @@
 import torch
 
 from ssmde.geometry.ground import find_movers, ground_plane
-from ssmde.methods.comparison import least_error
+from ssmde.methods.self_supervised import least_error
 
 HEIGHT, WIDTH, HORIZON = 48, 64, 10.0
 ROWS = torch.arange(HEIGHT).float()[:, None].expand(-1, WIDTH)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.camera import invert_motion
 from ssmde.inference.smoothing import Smoother
 from ssmde.metrics import seen_in_both, temporal_errors
 from ssmde.synthetic import DrawnClip, draw_clip

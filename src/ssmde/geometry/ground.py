@@ -22,24 +22,21 @@ def find_movers(error: Float[Tensor, "b 1 h w"]) -> Bool[Tensor, "b 1 h w"]:
     """True where even the best view differs: small holes closed, small spots dropped.
 
     Args:
-        error: Of `methods.comparison.least_error`.
+        error: Of `methods.self_supervised.least_error`.
     """
     calm = error.flatten(1).quantile(0.25, dim=1)[:, None, None, None]
     moves = (error > (NOISE * calm).clamp(min=MOVES)).to(error)
     hole = _odd(HOLE * error.shape[-1])
     spot = _odd(HOLE / 2 * error.shape[-1])
-    closed = erode(dilate(moves, hole), hole)
-    return dilate(erode(closed, spot), spot) > 0.5
+    # A mask is eroded where its complement is dilated.
+    closed = 1 - _dilate(1 - _dilate(moves, hole), hole)
+    return _dilate(1 - _dilate(1 - closed, spot), spot) > 0.5
 
 
 def ground_plane(
     depth: Float[Tensor, "1 1 h w"], movers: Bool[Tensor, "1 1 h w"]
 ) -> Float[Tensor, "1 1 h w"] | None:
     """Depth of the ground as if nothing stood on it; infinity above its horizon, None if not found.
-
-    The disparity of a plane is linear in the pixel. It is fitted to the lower part of the image by
-    least squares, again and again to the pixels that fit best, so that furniture and cars which
-    stand still are left out. A plane that does not come nearer downwards is no ground.
 
     Args:
         depth: Static depth; positive.
@@ -57,16 +54,15 @@ def fit_ground(
 ) -> Float[Tensor, "3"] | None:
     """The ground as (a, b, c) with 1 / depth = a u + b v + c, u and v from -1 to 1; None if none.
 
-    Args:
-        depth: Static depth; positive.
-        movers: True where it is not to be trusted.
+    The disparity of a plane is linear in the pixel. It is fitted to the lower part of the image by
+    least squares, again and again to the pixels that fit best, so that furniture and cars which
+    stand still are left out. A plane that does not come nearer downwards is no ground.
     """
     height, width = depth.shape[-2:]
-    every = _pixels(depth)
     low = torch.zeros_like(movers[0, 0])
     low[int((1 - GROUND_ROWS) * height) :] = True
     used = low & ~movers[0, 0]
-    system, disparity = every[used], 1 / depth[0, 0][used]
+    system, disparity = _pixels(depth)[used], 1 / depth[0, 0][used]
     if len(system) < 10 * width:
         return None
     kept = torch.ones_like(disparity, dtype=torch.bool)
@@ -75,17 +71,18 @@ def fit_ground(
         plane = torch.linalg.lstsq(system[kept], disparity[kept][:, None]).solution[:, 0]
         off = (system @ plane - disparity).abs()
         kept = off <= off.kthvalue(int(KEPT * (len(off) - 1)) + 1).values
-    if plane[1] < LEAST_FALL * disparity[kept].mean():
-        return None
-    return plane
+    return None if plane[1] < LEAST_FALL * disparity[kept].mean() else plane
 
 
 def _pixels(depth: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "h w 3"]:
     """(u, v, 1) of every pixel, u and v from -1 to 1."""
-    height, width = depth.shape[-2:]
-    rows = torch.linspace(-1, 1, height, dtype=depth.dtype, device=depth.device)
-    columns = torch.linspace(-1, 1, width, dtype=depth.dtype, device=depth.device)
-    v, u = torch.meshgrid(rows, columns, indexing="ij")
+    v, u = torch.meshgrid(
+        *(
+            torch.linspace(-1, 1, n, dtype=depth.dtype, device=depth.device)
+            for n in depth.shape[2:]
+        ),
+        indexing="ij",
+    )
     return torch.stack([u, v, torch.ones_like(u)], dim=-1)
 
 
@@ -94,11 +91,6 @@ def _odd(side: float) -> int:
     return max(3, 2 * round((side - 1) / 2) + 1)
 
 
-def dilate(mask: Float[Tensor, "b 1 h w"], side: int) -> Float[Tensor, "b 1 h w"]:
+def _dilate(mask: Float[Tensor, "b 1 h w"], side: int) -> Float[Tensor, "b 1 h w"]:
     """The mask, grown to all pixels of a square around each of its pixels."""
     return F.max_pool2d(mask, side, 1, side // 2)
-
-
-def erode(mask: Float[Tensor, "b 1 h w"], side: int) -> Float[Tensor, "b 1 h w"]:
-    """The pixels of the mask all around which, in a square, is mask."""
-    return -F.max_pool2d(-mask, side, 1, side // 2)

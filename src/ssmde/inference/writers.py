@@ -20,8 +20,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ssmde.data.images import write_image
-from ssmde.geometry.camera import backproject
-from ssmde.geometry.surface import normals
+from ssmde.geometry.camera import backproject, normals
 from ssmde.inference.film import Append, write_film, write_recording
 from ssmde.inference.pictures import bands, color_bar, color_ends, colorize, side_by_side
 from ssmde.inference.predictor import ModelInfo, PredictedFrame
