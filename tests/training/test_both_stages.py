@@ -17,6 +17,7 @@ from ssmde.config import (
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.images import read_depth
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
+from ssmde.data.scene_folder import read_scenes
 from ssmde.inference.loading import load
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.training import train

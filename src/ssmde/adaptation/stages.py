@@ -68,7 +68,7 @@ FRAMES_PER_MINUTE = 24.0  # of the time given: tracking takes about a second a f
 FEWEST_FRAMES = 10  # with corrected labels; fewer teach a network nothing
 # Frames that are tracked together, where a film has more than there is time for. Long, for frames
 # full of people are tracked by way of those before and after: decision 18.
-WINDOW = 240
+WINDOW = 120
 SPARSEST = 3  # every third frame at most: the next has to show the same points
 ASSUMED_HFOV = 60.0  # degrees, where neither file nor film tells the camera
 LEAST_GAIN = 0.02  # less than this share is no gain
@@ -299,7 +299,7 @@ def choose_windows(frames: int, most: int) -> list[range]:
         frames: Number of frames of the film.
         most: How many there is time for.
     """
-    step = max(1, min(SPARSEST, frames // max(1, most)))
+    step = max(1, min(SPARSEST, round(frames / max(1, most))))
     thinned = len(range(0, frames, step))
     if thinned <= most:
         return [range(0, frames, step)]
