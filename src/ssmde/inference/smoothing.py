@@ -8,7 +8,6 @@ view, what moved otherwise and what follows a cut keeps the depth of its own fra
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Float64, UInt8
-from scipy.ndimage import map_coordinates
 
 from ssmde.data.images import resize_image
 from ssmde.data.motion import TileFlow, tile_flow
@@ -93,6 +92,8 @@ def _dense_motion(flow: TileFlow, size: tuple[int, int]) -> Float[np.ndarray, "2
 
     Tiles that were not found go where the others go, in the median.
     """
+    from scipy.ndimage import map_coordinates  # slow to import, and most films are not blended
+
     found = flow.found
     motion = flow.motion.astype(np.float64)
     if found.any():
