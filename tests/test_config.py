@@ -206,6 +206,12 @@ def test_a_former_switch_may_say_what_is_always_done():
         parse("train", ["photometric", "--data.hue", "0.2"])
 
 
+def test_a_former_source_of_labels_is_refused_and_read_from_stored_runs():
+    with pytest.raises(ValueError, match=r"source grounded is no more: take ssmde:small"):
+        load_config("pseudo_depth: {source: grounded}")
+    assert load_config("pseudo_depth: {source: grounded}", stored=True) == Config()
+
+
 def test_no_former_field_is_a_field():
     names = {f.name for f in fields(Config)}
     for name in (*FORMER_FIELDS, *RENAMED_FIELDS):

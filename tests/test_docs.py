@@ -21,11 +21,11 @@ COMMANDS = [
         ROOT / "docs" / f"{n}.md"
         for n in (
             "quickstart",
-            "troubleshooting",
+            "gallery",
+            "faq",
             "your-own-video",
             "datasets",
             "export",
-            "examples/finetune-on-a-clip",
         )
     ),
 ]
@@ -97,7 +97,10 @@ def test_links_between_documents_lead_somewhere():
 
 def test_the_version_is_the_same_wherever_it_stands():
     version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
-    assert yaml.safe_load(read("CITATION.cff"))["version"] == version
+    assert yaml.safe_load(read("CITATION.cff"))["version"] == version == ssmde.__version__
+    assert f"\n## {version}, {yaml.safe_load(read('CITATION.cff'))['date-released']}\n" in read(
+        "CHANGELOG.md"
+    )
 
 
 def test_python_in_the_readme_parses_and_imports_names_that_exist():

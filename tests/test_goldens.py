@@ -18,8 +18,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ssmde.config import Config
+from ssmde.data.dataset import SnippetSampler
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
-from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scenes
 from ssmde.evaluation import evaluate

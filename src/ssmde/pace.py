@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from ssmde.config import Config
-from ssmde.data.sampler import SnippetSampler
+from ssmde.data.dataset import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.models.registry import choose_device
 from ssmde.training.loader import SnippetLoader

@@ -13,13 +13,11 @@ from ssmde.config import (
     PseudoDepthConfig,
     StudentConfig,
     TrainConfig,
-    load_config,
 )
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.images import read_depth
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
-from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
-from ssmde.data.scene_folder import read_scene, read_scenes
+from ssmde.data.scene_folder import read_scenes
 from ssmde.inference.loading import load
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.training import train
@@ -183,31 +181,3 @@ def test_truth_is_never_read_as_a_label(run):
     )
     empty = [i for i in range(len(data)) if data[i].names[0].endswith(frame)]
     assert all(float(data[i].pseudo_depth.abs().max()) == 0 for i in empty)
-
-
-@pytest.mark.slow
-def test_labels_can_come_from_the_video_alone(run, capsys):
-    room = run.data.root / "room"
-    clip = draw_clip("room", frames=12, size=(32, 64), seed=1)
-    shutil.rmtree(room / "pseudo_depth")
-    write_tracked_poses(room, clip.poses, np.zeros(12), "drawn")
-    points = np.array([(u, v) for u in range(0, 64, 8) for v in range(0, 32, 8)], np.float32)
-    columns, rows = points.astype(int).T
-    write_tracked_points(room, {i: (points, clip.depth[i][rows, columns]) for i in range(12)})
-    config = replace(
-        run,
-        data=replace(run.data, poses="tracked"),
-        pseudo_depth=replace(run.pseudo_depth, source="grounded"),
-    )
-    folder = train(config)
-    said = capsys.readouterr().out
-    assert [said.index(f"stage {name}\n") for name in ("static", "teacher", "student")] == sorted(
-        said.index(f"stage {name}\n") for name in ("static", "teacher", "student")
-    )
-    static = load_config((folder / "static" / "config.yaml").read_text())
-    assert static.loss.sparse_depth > 0
-    assert not static.pseudo_depth.wanted
-    assert static.train.steps == 1, "half of the teacher's"
-    assert read_scene(room).pseudo_depth_source.startswith("grounded:static/")
-    with pytest.raises(ValueError, match=r"source grounded .* needs data.poses tracked, got file"):
-        replace(config, data=run.data)

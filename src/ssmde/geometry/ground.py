@@ -1,11 +1,7 @@
-"""Depth of what moves, from where it stands.
+"""Where something moves, and the plane of the ground in a depth map.
 
-Neighboring views say nothing true about a person or a car that moves. But a static depth map and
-the motion of the camera say *where* something moves: where no other view of the scene looks like
-this one. And what moves stands on the ground: its depth is that of the ground at its lowest pixel.
-A mover that the image cuts off at its lower edge stands nearer than the nearest ground in view.
-
-This needs no label and no other network. It is ours, not the paper's (docs/decisions/0010).
+A static depth map and the motion of the camera say where something moves: where no other view of
+the scene looks like this one.
 """
 
 import torch
@@ -16,15 +12,9 @@ from torch import Tensor
 MOVES = 0.12  # photometric error that even the best view leaves, in [0, 1]
 NOISE = 4.0  # or so many times that of a calm quarter of the image, where that is more
 HOLE = 0.04  # gaps up to this share of the width are closed, spots of half of it are dropped
-REACH = 0.1  # a column may take its contact from columns this share of the width away
-ROUNDS = 2  # up the columns, then across
 GROUND_ROWS = 0.4  # share of the image, from below, in which the ground is looked for
 REFITS = 8
 KEPT = 0.6  # share of the pixels, those that fit the ground best, that a refit listens to
-# Where a mover stands is not seen if the lower edge cuts it off. Were it anywhere on the ground
-# between the camera and the nearest ground in view, with equal chance for equal area, its distance
-# would be 2/3 of the latter on average.
-CUT_SHARE = 2 / 3
 LEAST_FALL = 0.1  # the ground's disparity rises at least so much, relative to its mean, downwards
 
 
@@ -94,44 +84,6 @@ def _pixels(depth: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "h w 3"]:
         indexing="ij",
     )
     return torch.stack([u, v, torch.ones_like(u)], dim=-1)
-
-
-def stand_on_ground(
-    depth: Float[Tensor, "1 1 h w"],
-    movers: Bool[Tensor, "1 1 h w"],
-    ground: Float[Tensor, "1 1 h w"],
-) -> Float[Tensor, "1 1 h w"]:
-    """The static depth, and on movers the depth of the ground they stand on where that is nearer.
-
-    Args:
-        depth: Static depth; on movers that of what is behind them.
-        movers: True on what moves.
-        ground: Of `ground_plane`.
-    """
-    height, width = depth.shape[-2:]
-    rows = torch.arange(height, dtype=depth.dtype, device=depth.device)[:, None].expand(-1, width)
-    contact = _lowest_row(movers, rows[None, None], reach=round(REACH * width))
-    cut = contact >= height - 1 - _odd(HOLE * width) // 2
-    at = contact.clamp(min=0).long()
-    stands = ground.gather(2, at)
-    stands = torch.where(cut, CUT_SHARE * ground[:, :, -1:].expand_as(stands), stands)
-    return torch.where(movers, torch.minimum(depth, stands), depth)
-
-
-def _lowest_row(
-    movers: Bool[Tensor, "b 1 h w"], rows: Float[Tensor, "1 1 h w"], *, reach: int
-) -> Float[Tensor, "b 1 h w"]:
-    """For each pixel of a mover, the lowest row it is connected to; -1 elsewhere."""
-    lowest = torch.where(movers, rows, -1.0)
-    up, across = ((3, 1), rows.shape[2]), ((1, 3), reach)
-    for (high, wide), steps in (*ROUNDS * (up, across), up):
-        for _ in range(steps):  # the largest value walks over the movers, along one axis
-            near = F.max_pool2d(lowest, (high, wide), 1, (high // 2, wide // 2))
-            walked = torch.where(movers, near, -1.0)
-            if torch.equal(walked, lowest):
-                break
-            lowest = walked
-    return lowest
 
 
 def _odd(side: float) -> int:

@@ -16,7 +16,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from ssmde.config import Config, PseudoDepthConfig
+from ssmde.config import Config
 from ssmde.console import is_later_rank, is_out_of_memory, shorten
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
@@ -51,10 +51,7 @@ from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError, TrainingModule
 from ssmde.training.validation import Validation, write_last_weights
 
-STATIC, TEACHER, STUDENT = "static", "teacher", "student"  # folders of the stages
-GROUNDED = "grounded"  # source of labels that is made from the video itself
-POINTS = 0.5  # weight of the tracked points in the static stage, unless the run has its own
-STATIC_SHARE = 0.5  # of the steps of the teacher; static depth is learned quickly from points
+TEACHER, STUDENT = "teacher", "student"  # folders of the stages
 STUDENT_RATE = 0.5  # of the learning rate: the student begins with the weights of the teacher
 BEST, LAST = WEIGHTS
 RESULTS = (*WEIGHTS, "report.html")
@@ -82,8 +79,7 @@ def train(
     With `both` it holds `teacher/` and `student/`, each like this, the weights of the student,
     `evaluation/` where validation scenes have measured depth, and `report.html`: losses, forgetting
     factor, what the filter found, the numbers of both stages. Labels that are missing are made
-    first. The source `grounded` needs nothing but the video: a network is trained for the static
-    scene, in `static/`, and what moves stands on the ground.
+    first.
 
     Args:
         config: The run.
@@ -185,28 +181,10 @@ def _label_what_has_no_labels(config: Config, remark: str) -> None:
     if not source:
         raise ValueError(
             f"scene '{missing[0].name}' has no pseudo-depth: run `ssmde label {root}`, "
-            "or name a source with --pseudo-depth.source: grounded needs nothing but the video, "
-            "depth-anything-v2 a download"
+            "or name a source with --pseudo-depth.source: ssmde:small comes with the package, "
+            "depth-anything-v2 is a download"
         )
-    if source == GROUNDED:
-        source = f"{GROUNDED}:{_train_static(config, remark)}"
     label(root, source=source)
-
-
-def _train_static(config: Config, remark: str) -> Path:
-    """A network that knows the scene as if nothing moved; the folder of its run."""
-    static = replace(
-        config,
-        method="teacher",
-        name=f"{config.name}/{STATIC}",
-        pseudo_depth=PseudoDepthConfig(),
-        loss=replace(config.loss, sparse_depth=config.loss.sparse_depth or POINTS),
-        train=replace(config.train, steps=max(1, round(STATIC_SHARE * config.train.steps))),
-    )
-    if not _has(static, LAST):
-        print(f"stage {STATIC}", flush=True)
-        _train_stage(static, remark, resume=_has(static, "last.ckpt"), data=None)
-    return static.output / static.name
 
 
 def _hand_over(folder: Path) -> None:
