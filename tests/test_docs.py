@@ -4,6 +4,8 @@ import ast
 import re
 import shlex
 import tomllib
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,12 @@ def test_links_between_documents_lead_somewhere():
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)", page.read_text("utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link} does not exist"
+
+
+def test_the_reference_names_what_exists():
+    for name in re.findall(r"(?m)^::: (\S+)", read("docs/reference.md")):
+        home, _, last = name.rpartition(".")
+        assert find_spec(name) or hasattr(import_module(home), last), name
 
 
 def test_the_version_is_the_same_wherever_it_stands():
