@@ -21,6 +21,17 @@ def fixed_seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="module")
+def cluster():
+    """A Ray cluster of two workers on this machine."""
+    ray = pytest.importorskip("ray")
+    ray.init(
+        num_cpus=2, object_store_memory=80 * 2**20, include_dashboard=False, log_to_driver=False
+    )
+    yield ray
+    ray.shutdown()
+
+
 def pytest_collection_modifyitems(items):
     if torch.cuda.is_available():
         return

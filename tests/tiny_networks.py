@@ -11,7 +11,7 @@ from ssmde.config import (
     ModelConfig,
     dump_config,
 )
-from ssmde.geometry.pose import rigid_motion
+from ssmde.geometry.camera import rigid_motion
 from ssmde.methods.teacher import Teacher
 from ssmde.models.checkpoint import save_weights
 from ssmde.models.depth_net import DepthNet

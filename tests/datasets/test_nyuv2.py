@@ -17,9 +17,8 @@ from PIL import Image
 from archives import NYU_START as START
 from archives import Labelled, labelled_h5, make_pack, make_recording, write_pgm
 from ssmde.data.images import ImageError
-from ssmde.datasets import nyuv2_files as raw
-from ssmde.datasets.nyuv2 import index_nyuv2
-from ssmde.datasets.nyuv2_files import read_matlab5
+from ssmde.datasets import nyuv2 as raw
+from ssmde.datasets.nyuv2 import index_nyuv2, read_matlab5
 from ssmde.datasets.record import ArchiveError
 
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))

@@ -173,10 +173,11 @@ def test_another_source_is_refused_until_it_may_overwrite(seen, data, add_source
     ("source", "options", "says"),
     [
         ("leress", {}, r"'leress': closest match is 'leres', there are .*hf:MODEL"),
+        ("grounded:runs/static", {}, "source 'grounded' is no more: take ssmde:small"),
         ("folder", {}, "source 'folder' is written folder:PATH"),
         ("midas:x", {}, "source 'midas' is written midas, got 'midas:x'"),
         ("midas", {"kind": "depth"}, "source 'midas' takes no kind; hf, folder does"),
-        ("midas", {"trust": True}, "source 'midas' takes no trust; ssmde, grounded does"),
+        ("midas", {"trust": True}, "source 'midas' takes no trust; ssmde does"),
         ("hf:a/b", {"checkpoint": "w.pth"}, "takes no checkpoint; leres does"),
         ("folder:.", {"size": (32, 32)}, "source 'folder' takes no size"),
         ("midas", {"size": (0, 32)}, r"size must be from 1 to \d+ pixels a side, got \(0, 32\)"),

@@ -8,7 +8,7 @@ import torch
 
 from ssmde.config import Config, DataConfig, ModelConfig, dump_config
 from ssmde.data.images import write_image
-from ssmde.exporting.parity import drawn_pictures
+from ssmde.exporting.to_file import drawn_pictures
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
 from ssmde.models.backbone import BACKBONE_KEY, architecture_of, build_backbone
