@@ -2,8 +2,8 @@
 
 A network that has seen many places labels the frames of a film. Tracked points, whose depth follows
 from the motion of the camera, correct its labels where the scene stands still; what moves keeps its
-depth relative to the static pixels around it (`data/label_fit.py`). The network then learns from
-its own corrected labels. This is the self-distillation of SS-MDE (Hu et al., Sensors 2024,
+depth in the scale of the image (`data/pseudo_labels.py`). The network then learns from its own
+corrected labels. This is the self-distillation of SS-MDE (Hu et al., Sensors 2024,
 https://doi.org/10.3390/s24134090), with the start network in the place of the teacher, its depth in
 that of the LeReS pseudo-depth, and points in the place of the photometric loss.
 
