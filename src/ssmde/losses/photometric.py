@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ssmde.types import RGB, Map, Scalar
+
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # Wang et al., 2004, for values in [0, 1]
 SSIM_SHARE = 0.85  # Godard et al., ICCV 2019; the rest is L1
 
@@ -17,11 +19,8 @@ def structural_dissimilarity(
 ) -> Float[Tensor, "b c h w"]:
     """(1 - SSIM) / 2 in a 3 x 3 window, in [0, 1]; symmetric.
 
-    SSIM of Wang et al., 2004 (https://doi.org/10.1109/TIP.2003.819861), with borders reflected.
-
-    Args:
-        a: Image with values in [0, 1]; its constants are meant for this range.
-        b: Image of the same size.
+    SSIM of Wang et al., 2004 (https://doi.org/10.1109/TIP.2003.819861), with borders reflected and
+    its constants for values in [0, 1].
     """
     a, b = (F.pad(x, (1, 1, 1, 1), mode="reflect") for x in (a, b))
     mean_a, mean_b = F.avg_pool2d(a, 3, 1), F.avg_pool2d(b, 3, 1)
@@ -34,21 +33,11 @@ def structural_dissimilarity(
     return ((1 - ssim) / 2).clamp(0, 1)
 
 
-def photometric_error(
-    rebuilt: Float[Tensor, "b 3 h w"],
-    target: Float[Tensor, "b 3 h w"],
-    *,
-    ssim_share: float = SSIM_SHARE,
-) -> Float[Tensor, "b 1 h w"]:
+def photometric_error(rebuilt: RGB, target: RGB, *, ssim_share: float = SSIM_SHARE) -> Map:
     """Weighted SSIM and L1 difference, in [0, 1]; 0 for equal images; symmetric.
 
     share * (1 - SSIM) / 2 + (1 - share) * |a - b|, mean over the colors (Godard et al., ICCV
     2019, https://arxiv.org/abs/1806.01260). Differentiable once.
-
-    Args:
-        rebuilt: RGB in [0, 1].
-        target: RGB in [0, 1].
-        ssim_share: Share of SSIM in the sum, in [0, 1].
     """
     if not torch.compiler.is_compiling():
         return _PhotometricError.apply(rebuilt, target, ssim_share)
@@ -58,9 +47,7 @@ def photometric_error(
     return ssim_share * structure + (1 - ssim_share) * color
 
 
-def geometry_inconsistency(
-    computed: Float[Tensor, "b 1 h w"], sampled: Float[Tensor, "b 1 h w"]
-) -> Float[Tensor, "b 1 h w"]:
+def geometry_inconsistency(computed: Map, sampled: Map) -> Map:
     """Relative difference of two depths of the same points, in [0, 1).
 
     |a - b| / (a + b): symmetric, and blind to the unknown scale of a video
@@ -73,17 +60,12 @@ def geometry_inconsistency(
     return (computed - sampled).abs() / (computed + sampled)
 
 
-def smoothness(
-    disparity: Float[Tensor, "b 1 h w"], image: Float[Tensor, "b 3 h w"]
-) -> Float[Tensor, ""]:
+def smoothness(disparity: Map, image: RGB) -> Scalar:
     """Edge-aware first-order smoothness of the mean-normalised disparity; at least 0.
 
     |dx d| e^-|dx I| + |dy d| e^-|dy I| with d divided by its mean over each image, so the scale of
-    the video does not matter (Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260).
-
-    Args:
-        disparity: Inverse depth; positive.
-        image: RGB in [0, 1] at the size of `disparity`.
+    the video does not matter (Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260). The
+    disparity is positive.
     """
     disparity = disparity / disparity.mean((2, 3), keepdim=True)
     across, down = disparity.diff(dim=3).abs(), disparity.diff(dim=2).abs()
@@ -167,7 +149,7 @@ def _error_and_slopes(
 
 def _gradient(
     grad: Tensor, image: Tensor, other: Tensor, square: Tensor, product: Tensor, by_mean: Tensor,
-    *, share: float,
+    *, share: float
 ) -> Tensor:  # fmt: skip
     """What reaches one of the images, from the gradient of the error."""
     found = _window_mean(grad * by_mean, back=True)

@@ -19,7 +19,7 @@ from ssmde.methods.teacher import NO_PSEUDO_DEPTH, build_networks
 from ssmde.models.checkpoint import load_networks
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.registry import freeze_batch_norm, weights_file
-from ssmde.types import Batch, StepOutput
+from ssmde.types import Batch, Map, StepOutput
 
 SAME_SCALE = 0.02  # the student, which starts as its teacher, keeps its scale up to this log ratio
 
@@ -45,11 +45,8 @@ def predict_with_teacher(
 ) -> TeacherPrediction:
     """Depth and motion predicted by the frozen teacher for unaugmented images.
 
-    Args:
-        teacher: The networks.
-        batch: The frames.
-        normalize: Divide the depths of a snippet by the scale of their mean disparity, where the
-            motion is that of the pose network: it is in this unit.
+    `normalize`: divide the depths of a snippet by the scale of their mean disparity, where the
+    motion is that of the pose network: it is in this unit.
     """
     images, shape = batch.images, batch.images.shape[:2]
     count = shape[0] * shape[1]
@@ -85,14 +82,7 @@ class Student(SelfSupervised):
         student: StudentConfig,
         pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH,
     ) -> None:
-        """Join the parts.
-
-        Args:
-            networks: The student's own networks and the weights of its self-supervised terms.
-            teacher: Networks of stage 1.
-            student: What stage 2 adds.
-            pseudo_depth: Weights of the terms that follow the labels.
-        """
+        """`networks` are the student's own, with the weights of its self-supervised terms."""
         super().__init__(
             networks.depth_net, networks.pose_net, networks.weights, normalize=networks.normalize
         )
@@ -125,25 +115,15 @@ class Student(SelfSupervised):
         terms = views.terms | {name: factor * term for name, term in labels.items()}
         terms |= self._distill(predicted_depth, prior, filtered)
         statistics = {f"filter_{k}": v for k, v in filtered.statistics.items()}
-        return StepOutput(
-            loss=torch.stack(list(terms.values())).sum(),
-            terms={name: term.detach() for name, term in terms.items()},
-            statistics=statistics | {"forgetting_factor": torch.as_tensor(factor).to(prior)},
-            seen=views.seen,
-            maps=views.maps
-            | {
-                "teacher_depth": prior,
-                "teacher_weight": filtered.weight,
-                "static": filtered.static.to(prior),
-                "dynamic": filtered.dynamic.to(prior),
-            },
-        )
+        statistics["forgetting_factor"] = torch.as_tensor(factor).to(prior)
+        maps = {
+            "teacher_depth": prior, "teacher_weight": filtered.weight,
+            "static": filtered.static.to(prior), "dynamic": filtered.dynamic.to(prior),
+        }  # fmt: skip
+        return StepOutput.of(terms, statistics=statistics, seen=views.seen, maps=views.maps | maps)
 
     def _distill(
-        self,
-        predicted_depth: list[Float[Tensor, "b v 1 h w"]],
-        prior: Float[Tensor, "b 1 h w"],
-        filtered: FilterOutput,
+        self, predicted_depth: list[Float[Tensor, "b v 1 h w"]], prior: Map, filtered: FilterOutput
     ) -> dict[str, Tensor]:
         """The term that follows the teacher: mean |log D^S - log D^T| by the filter's weight."""
         if self.student.distillation == 0:
