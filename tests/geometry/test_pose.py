@@ -11,11 +11,7 @@ from torch.autograd import gradcheck
 from torch.func import jacrev
 from torch.testing import assert_close
 
-from ssmde.geometry import (
-    axis_angle_to_matrix,
-    invert_motion,
-    rigid_motion,
-)
+from ssmde.geometry import axis_angle_to_matrix, invert_motion, rigid_motion
 from ssmde.geometry.camera import SMALL_ANGLE_SQUARED
 
 QUARTER = math.pi / 2

@@ -9,12 +9,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from ssmde.geometry.camera import flip_intrinsics, rigid_motion
-from ssmde.methods.mask_filter import (
-    FilterOutput,
-    MaskFilter,
-    TeacherPrediction,
-    gather_evidence,
-)
+from ssmde.methods.mask_filter import FilterOutput, MaskFilter, TeacherPrediction, gather_evidence
 
 
 def noise(

@@ -28,8 +28,7 @@ def make_says(net, numbers):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "millions"),
-    [("posecnn", PoseCNN, 1.587), ("resnet18", PoseResNet, 13.012)],
+    ("name", "kind", "millions"), [("posecnn", PoseCNN, 1.587), ("resnet18", PoseResNet, 13.012)]
 )
 def test_the_number_of_parameters_is_the_published_one(name, kind, millions):
     with torch.device("meta"):

@@ -22,11 +22,7 @@ class SnippetLoader(pl.LightningDataModule):
         sequences: The scenes.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        sequences: list[FrameSequence],
-    ) -> None:
+    def __init__(self, config: Config, sequences: list[FrameSequence]) -> None:
         super().__init__()
         self.config = config
         if config.method == "affine_depth":
