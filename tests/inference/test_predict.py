@@ -13,7 +13,7 @@ from PIL import Image
 from folders import names_in
 from ssmde.inference import Predictor, WriterOptions, predict_files
 from ssmde.inference.pipeline import Pipeline
-from ssmde.inference.predict import Job, predict_images, predict_on_ray
+from ssmde.inference.predict import Job, predict_on_ray
 from tiny_networks import Brightness
 
 
@@ -227,15 +227,6 @@ def assert_predicted(out, numbers) -> None:
     for i in numbers:
         with np.load(out / f"{i:02d}_depth.npz") as arrays:
             np.testing.assert_allclose(arrays["depth"], 1 + 10 * i / 255, rtol=1e-5)
-
-
-def test_a_piece_says_what_it_wrote_and_what_it_could_not_read(photos, tmp_path):
-    images = {name: photos / f"{name}.png" for name in ("00", "01", "missing")}
-    made = predict_images(open_job(tmp_path / "out"), images)
-    assert [p.name for p in made.written] == ["00_depth.npz", "01_depth.npz"]
-    assert len(made.skipped) == 1
-    assert "missing.png" in made.skipped[0]
-    assert_predicted(tmp_path / "out", [0, 1])
 
 
 @pytest.mark.distributed
