@@ -94,25 +94,3 @@ def test_unseen_pixels_do_not_darken_the_windows_of_their_neighbours():
     assert found.visible.sum() == H * (W - 2)
     assert found.error.max() < 1e-4
     assert found.identity_error.mean() > 0.2
-
-
-def test_every_pair_is_judged_by_itself():
-    one, two = look(3.0, 2.0, x=-0.3), look(2.0, 4.0, z=-0.5)
-    names = [n for n in TeacherPrediction.__dataclass_fields__ if getattr(one, n) is not None]
-    pairs = {n: [getattr(one, n), getattr(two, n)] for n in names}
-    per_source = ("sources", "source_depth", "T_src_tgt")
-    joined = TeacherPrediction(
-        **{
-            n: torch.cat([torch.cat([a, b], 1), torch.cat([b, a], 1)])
-            if n in per_source
-            else torch.cat([a, b])
-            for n, (a, b) in pairs.items()
-        }
-    )
-    found = gather_evidence(joined)
-    for b in range(2):
-        for s in range(2):
-            tgt, src = (one, two)[b], (one, two)[(b + s) % 2]
-            alone = replace(tgt, **{n: getattr(src, n) for n in per_source})
-            for whole, part in zip(found, gather_evidence(alone), strict=True):
-                assert_close(whole[b : b + 1, s : s + 1], part)

@@ -30,10 +30,8 @@ FLAT = 1e-6  # a pseudo-depth that varies by less than this share of its mean is
 class Fit(NamedTuple):
     """Depth = scale * pseudo-depth + shift, for each image."""
 
-    scale: Float[Tensor, "b"]
-    """1 where not fitted."""
-    shift: Float[Tensor, "b"]
-    """In the unit of the depth; 0 where not fitted."""
+    scale: Float[Tensor, "b"]  # 1 where not fitted
+    shift: Float[Tensor, "b"]  # in the unit of the depth; 0 where not fitted
     fitted: Bool[Tensor, "b"]
     """False where no positive scale was found, or there were too few pixels."""
 

@@ -36,10 +36,8 @@ Normals = Float[Tensor, "b 3 h w"]  # unit vectors
 class Pairs(NamedTuple):
     """Pairs of pixels of each image."""
 
-    first: Int[Tensor, "b n"]
-    """Place of one end."""
-    second: Int[Tensor, "b n"]
-    """Place of the other end."""
+    first: Int[Tensor, "b n"]  # place of one end
+    second: Int[Tensor, "b n"]  # place of the other end
     used: Bool[Tensor, "b n"]
     """False for pairs that do not count; their ends are still places inside the image."""
 

@@ -33,18 +33,18 @@ def structural_dissimilarity(
     return ((1 - ssim) / 2).clamp(0, 1)
 
 
-def photometric_error(rebuilt: RGB, target: RGB, *, ssim_share: float = SSIM_SHARE) -> Map:
+def photometric_error(rebuilt: RGB, target: RGB) -> Map:
     """Weighted SSIM and L1 difference, in [0, 1]; 0 for equal images; symmetric.
 
-    share * (1 - SSIM) / 2 + (1 - share) * |a - b|, mean over the colors (Godard et al., ICCV
-    2019, https://arxiv.org/abs/1806.01260). Differentiable once.
+    0.85 * (1 - SSIM) / 2 + 0.15 * |a - b|, mean over the colors (Godard et al., ICCV 2019,
+    https://arxiv.org/abs/1806.01260). Differentiable once.
     """
     if not torch.compiler.is_compiling():
-        return _PhotometricError.apply(rebuilt, target, ssim_share)
+        return _PhotometricError.apply(rebuilt, target)
     # A compiler joins these by itself.
     structure = structural_dissimilarity(rebuilt, target).mean(1, keepdim=True)
     color = (rebuilt - target).abs().mean(1, keepdim=True)
-    return ssim_share * structure + (1 - ssim_share) * color
+    return SSIM_SHARE * structure + (1 - SSIM_SHARE) * color
 
 
 def geometry_inconsistency(computed: Map, sampled: Map) -> Map:
@@ -82,17 +82,16 @@ class _PhotometricError(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rebuilt: Tensor, target: Tensor, share: float) -> Tensor:
+    def forward(ctx: Any, rebuilt: Tensor, target: Tensor) -> Tensor:
         slopes: list[tuple[Tensor, ...]] = []
         errors: list[Tensor] = []
         step = 1 if rebuilt.device.type == "cpu" else len(rebuilt)
         for a, b in zip(rebuilt.split(step), target.split(step), strict=True):
-            error, *own = _error_and_slopes(a, b, share, *ctx.needs_input_grad[:2])
+            error, *own = _error_and_slopes(a, b, *ctx.needs_input_grad[:2])
             errors.append(error)
             slopes.append(tuple(own))
         joined = (torch.cat(maps) for maps in zip(*slopes, strict=True))
         ctx.save_for_backward(rebuilt, target, *joined)
-        ctx.share = share
         return torch.cat(errors)
 
     @staticmethod
@@ -114,13 +113,11 @@ class _PhotometricError(torch.autograd.Function):
                 *(x.split(step) for x in (grads[0], image, other, square, product, by_mean.pop(0))),
                 strict=True,
             )
-            found.append(torch.cat([_gradient(*part, share=ctx.share) for part in parts]))
-        return *found, None
+            found.append(torch.cat([_gradient(*part) for part in parts]))
+        return tuple(found)
 
 
-def _error_and_slopes(
-    a: Tensor, b: Tensor, share: float, for_a: bool, for_b: bool
-) -> tuple[Tensor, ...]:
+def _error_and_slopes(a: Tensor, b: Tensor, for_a: bool, for_b: bool) -> tuple[Tensor, ...]:
     """The error map, and where a gradient is wanted the derivatives by the window means.
 
     Those are: by the mean of a * a (and of b * b), of a * b, and then of a, of b, as wanted.
@@ -132,11 +129,11 @@ def _error_and_slopes(
     scale = (bottom_1 * bottom_2).reciprocal_()
     ssim = top_1 * top_2 * scale
     structure = (1 - ssim) / 2
-    error = share * structure.clamp(0, 1).mean(1, keepdim=True)
-    error += (1 - share) * (a - b).abs().mean(1, keepdim=True)
+    error = SSIM_SHARE * structure.clamp(0, 1).mean(1, keepdim=True)
+    error += (1 - SSIM_SHARE) * (a - b).abs().mean(1, keepdim=True)
     if not (for_a or for_b):
         return (error,)
-    factor = (-share / (2 * a.shape[1])) * ((structure >= 0) & (structure <= 1))
+    factor = (-SSIM_SHARE / (2 * a.shape[1])) * ((structure >= 0) & (structure <= 1))
     scale *= factor
     ssim *= factor
     by_square = -ssim / bottom_2
@@ -148,14 +145,13 @@ def _error_and_slopes(
 
 
 def _gradient(
-    grad: Tensor, image: Tensor, other: Tensor, square: Tensor, product: Tensor, by_mean: Tensor,
-    *, share: float
-) -> Tensor:  # fmt: skip
+    grad: Tensor, image: Tensor, other: Tensor, square: Tensor, product: Tensor, by_mean: Tensor
+) -> Tensor:
     """What reaches one of the images, from the gradient of the error."""
     found = _window_mean(grad * by_mean, back=True)
     found += 2 * image * _window_mean(grad * square, back=True)
     found += other * _window_mean(grad * product, back=True)
-    return found.add_((image - other).sign_() * grad, alpha=(1 - share) / image.shape[1])
+    return found.add_((image - other).sign_() * grad, alpha=(1 - SSIM_SHARE) / image.shape[1])
 
 
 def _window_mean(image: Tensor, *, back: bool = False) -> Tensor:

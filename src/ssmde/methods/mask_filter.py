@@ -45,20 +45,14 @@ class TeacherPrediction:
     Depth that is not a positive finite number is taken as not known: no view sees such a pixel.
     """
 
-    target: RGB
-    """RGB in [0, 1]; all maps lie on its pixel grid."""
-    sources: Float[Tensor, "b s 3 h w"]
-    """RGB in [0, 1]; the neighbors in time."""
-    depth: Map
-    """Depth of the target."""
-    source_depth: Float[Tensor, "b s 1 h w"]
-    """Depth of each source, in the same unit."""
-    flipped_depth: Map
-    """Depth of the mirrored target, mirrored back."""
+    target: RGB  # RGB in [0, 1]; all maps lie on its pixel grid
+    sources: Float[Tensor, "b s 3 h w"]  # RGB in [0, 1]; the neighbors in time
+    depth: Map  # depth of the target
+    source_depth: Float[Tensor, "b s 1 h w"]  # depth of each source, in the same unit
+    flipped_depth: Map  # depth of the mirrored target, mirrored back
     T_src_tgt: Float[Tensor, "b s 4 4"]
     """Motion from the target camera to each source camera, in the unit of the depth."""
-    intrinsics: Intrinsics
-    """Pinhole matrix for this image size, in pixels."""
+    intrinsics: Intrinsics  # pinhole matrix for this image size, in pixels
     identity_error: Float[Tensor, "b s h w"] | None = None
     """Photometric error between the target and each unmoved source, where it is known already."""
 
@@ -67,14 +61,10 @@ class TeacherPrediction:
 class FilterOutput:
     """Where to trust the teacher. The three regions are disjoint and cover the image."""
 
-    weight: Map
-    """Trust in the teacher's depth, in [0, 1]."""
-    static: Mask
-    """Stands still in the world, and the depths of the views agree."""
-    dynamic: Mask
-    """Moves by itself."""
-    unknown: Mask
-    """Everything else: hidden, out of view, or of a depth the views do not agree on."""
+    weight: Map  # trust in the teacher's depth, in [0, 1]
+    static: Mask  # stands still in the world, and the depths of the views agree
+    dynamic: Mask  # moves by itself
+    unknown: Mask  # everything else: hidden, out of view, or of a depth the views do not agree on
     statistics: dict[str, Scalar]
     """For the log: `static`, `dynamic`, `unknown` (shares of the image), `weight` (mean),
     `motion_threshold`, `depth_inconsistency` (mean over the pixels the sources see)."""
@@ -186,7 +176,7 @@ def gather_evidence(teacher: TeacherPrediction) -> Evidence:
     """
     shape = teacher.sources.shape[:2]
     target, depth, intrinsics = (
-        m[:, None].expand(*shape, *m.shape[1:]).flatten(0, 1)
+        m.repeat_interleave(shape[1], 0)
         for m in (teacher.target, teacher.depth, teacher.intrinsics)
     )
     sources, source_depth, T = (

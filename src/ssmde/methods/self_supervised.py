@@ -33,12 +33,10 @@ FEWEST_VIEWS = 3  # that must see a pixel before they may say that it moves
 class Comparison(NamedTuple):
     """One view seen through another: maps on the pixel grid of each view."""
 
-    error: Map
-    """Photometric error of the view rebuilt from the other one, in [0, 1]."""
+    error: Map  # photometric error of the view rebuilt from the other one, in [0, 1]
     inconsistency: Map
     """Relative difference of the two depths, in [0, 1); 0 where the other depth is not given."""
-    visible: Mask
-    """True where the pixel lies in front of the other camera and inside its image."""
+    visible: Mask  # true where the pixel lies in front of the other camera and inside its image
 
 
 def compare(
@@ -119,16 +117,13 @@ def least_error(
 class SelfSupervisedOutput(NamedTuple):
     """The self-supervised part of a step, with what other terms need of it."""
 
-    terms: dict[str, Scalar]
-    """Weighted terms by name, with their gradient."""
-    maps: dict[str, Map]
-    """For pictures, of scale 0."""
+    terms: dict[str, Scalar]  # weighted terms by name, with their gradient
+    maps: dict[str, Map]  # for pictures, of scale 0
     predicted_depth: list[Float[Tensor, "b v 1 h w"]]
     """Full-size depth for each scale of the decoder; view 0 is the target."""
     reliability: Map
     """1 - depth inconsistency, mean over the sources that see the pixel; 0 where none does."""
-    visible: Mask
-    """True where a source sees the pixel."""
+    visible: Mask  # true where a source sees the pixel
 
     @property
     def seen(self) -> Scalar:
@@ -261,15 +256,15 @@ class SelfSupervised(nn.Module):
     def predict_pose(self, images: Float[Tensor, "b n 3 h w"]) -> Float[Tensor, "b s 4 4"]:
         """`T_src_tgt` for every source, in one pass of the pose network."""
         sources = images[:, 1:]
-        target = images[:, :1].expand_as(sources)
-        T = self.pose_net(target.flatten(0, 1), sources.flatten(0, 1))
-        return T.unflatten(0, sources.shape[:2])
+        target = images[:, 0].repeat_interleave(sources.shape[1], 0)
+        return self.pose_net(target, sources.flatten(0, 1)).unflatten(0, sources.shape[:2])
 
     def identity_error(self, batch: Batch) -> Float[Tensor, "b s h w"]:
         """Error of the unmoved sources; symmetric, so it serves both directions and all scales."""
-        target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
+        pairs = batch.sources.shape[:2]
+        target = batch.target.repeat_interleave(pairs[1], 0)
         error = photometric_error(batch.sources.flatten(0, 1), target)
-        return error.unflatten(0, batch.sources.shape[:2]).squeeze(2)
+        return error.unflatten(0, pairs).squeeze(2)
 
     def _terms_at_one_scale(
         self,
@@ -280,13 +275,11 @@ class SelfSupervised(nn.Module):
         left_out: Mask | None,
     ) -> tuple[dict[str, Scalar], dict[str, Map], Comparison]:
         """Weighted terms and maps of the target for one scale of the decoder, and its pairs."""
-        w, depth, pairs = self.weights, depths[:, 0], batch.sources.shape[:2]
-        count = pairs[1]
+        w, depth, count = self.weights, depths[:, 0], batch.sources.shape[1]
         # All (target, source) pairs become one batch.
-        target, target_depth = (
-            m[:, None].expand(*pairs, *m.shape[1:]).flatten(0, 1) for m in (batch.target, depth)
+        target, target_depth, intrinsics = (
+            m.repeat_interleave(count, 0) for m in (batch.target, depth, batch.intrinsics)
         )
-        intrinsics = batch.intrinsics[:, None].expand(*pairs, 3, 3).flatten(0, 1)
         sources, T = batch.sources.flatten(0, 1), T_src_tgt.flatten(0, 1)
         source_depth = depths[:, 1:].flatten(0, 1) if depths.shape[1] > 1 else None
         forward = self.compare(

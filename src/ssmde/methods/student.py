@@ -55,21 +55,16 @@ def predict_with_teacher(
     depth, mirrored = found[:count].unflatten(0, shape), found[count:].flip(-1)
     T_src_tgt = batch.T_src_tgt
     if T_src_tgt is None:
-        target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
+        target = batch.target.repeat_interleave(batch.sources.shape[1], 0)
         motion = teacher.pose_net(target, batch.sources.flatten(0, 1))
         T_src_tgt = motion.unflatten(0, batch.sources.shape[:2])
         if normalize:
             mean_disparity = (1 / depth).mean((1, 2, 3, 4), keepdim=True)
             depth, mirrored = depth * mean_disparity, mirrored * mean_disparity[:, 0]
     return TeacherPrediction(
-        target=batch.target,
-        sources=batch.sources,
-        depth=depth[:, 0],
-        source_depth=depth[:, 1:],
-        flipped_depth=mirrored,
-        T_src_tgt=T_src_tgt,
-        intrinsics=batch.intrinsics,
-    )
+        target=batch.target, sources=batch.sources, depth=depth[:, 0], source_depth=depth[:, 1:],
+        flipped_depth=mirrored, T_src_tgt=T_src_tgt, intrinsics=batch.intrinsics,
+    )  # fmt: skip
 
 
 class Student(SelfSupervised):

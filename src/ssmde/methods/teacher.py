@@ -76,9 +76,9 @@ class Teacher(SelfSupervised):
         turn_only: bool,
     ) -> StepOutput:
         """Rotation alone while the depth network rests, or all motion before an upright plane."""
-        sources = batch.sources
-        target = batch.target[:, None].expand_as(sources).flatten(0, 1)
-        intrinsics = batch.intrinsics[:, None].expand(*sources.shape[:2], 3, 3).flatten(0, 1)
+        target, intrinsics = (
+            m.repeat_interleave(batch.sources.shape[1], 0) for m in (batch.target, batch.intrinsics)
+        )
         T = T_src_tgt.flatten(0, 1)
         terms: dict[str, Tensor] = {}
         # Every parameter needs a gradient, if one of zero, where several processes train together.
@@ -88,13 +88,10 @@ class Teacher(SelfSupervised):
             terms["upright"] = torch.stack(planes).mean()
         with torch.autocast(batch.target.device.type, enabled=False):
             terms["motion"] = self.weights.photometric * motion_error(
-                target,
-                sources.flatten(0, 1),
-                upright_depth(target),
-                rotation_only(T) if turn_only else T,
-                intrinsics,
+                target, batch.sources.flatten(0, 1), upright_depth(target),
+                rotation_only(T) if turn_only else T, intrinsics,
                 blurs=TURN_BLURS if turn_only else STEP_BLURS,
-            )
+            )  # fmt: skip
         terms["motion"] = terms["motion"] + 0 * rest
         return StepOutput.of(terms)
 
@@ -146,13 +143,10 @@ def plane_error(depth: Map) -> Scalar:
 def build_networks(model: ModelConfig, loss: LossConfig) -> tuple[DepthNet, nn.Module]:
     """The depth network and the pose network of a configuration, with their first weights."""
     depth_net = DepthNet(
-        encoder=model.encoder,
-        pretrained=model.pretrained,
-        upsampling=model.upsampling,
-        depth_range=model.depth_range,
-        initial_depth=model.initial_depth,
+        encoder=model.encoder, pretrained=model.pretrained, upsampling=model.upsampling,
+        depth_range=model.depth_range, initial_depth=model.initial_depth,
         scales=tuple(sorted(loss.scales)),
-    )
+    )  # fmt: skip
     # A file fits the pose network only where both encoders are of one kind.
     fits = model.pose_net == "resnet18" and (
         model.encoder == "resnet18" or model.pretrained == "hub"
