@@ -192,7 +192,8 @@ class LeReS(nn.Module):
         The image is RGB in [0, 1]; both sides must be multiples of 32.
         """
         check_image_size(image.shape[-2], image.shape[-1])
-        _, *features = self.encoder_modules["encoder"](normalize_colors(image))
+        mean, std = (image.new_tensor(x).view(3, 1, 1) for x in (COLOR_MEAN, COLOR_STD))
+        _, *features = self.encoder_modules["encoder"]((image - mean) / std)
         return self.decoder_modules(*features)
 
     @torch.no_grad()
@@ -214,12 +215,6 @@ class LeReS(nn.Module):
 def depth_from_raw(raw: Map) -> Map:
     """Affine-invariant depth, at least 0.01: raw - min(raw) + 0.01, the minimum of each image."""
     return raw - raw.amin(dim=(1, 2, 3), keepdim=True) + NEAREST_DEPTH
-
-
-def normalize_colors(image: RGB) -> RGB:
-    """RGB in [0, 1] with mean near 0 and spread near 1 in each color, by ImageNet's statistics."""
-    mean, std = (image.new_tensor(x).view(3, 1, 1) for x in (COLOR_MEAN, COLOR_STD))
-    return (image - mean) / std
 
 
 def double_size(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
