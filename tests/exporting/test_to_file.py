@@ -24,6 +24,7 @@ from ssmde.exporting.network import (
     calibration_frames,
     onnx_model,
     quantize,
+    write_onnx,
     write_openvino,
 )
 from ssmde.exporting.to_file import UNKNOWN_LICENCE, drawn_pictures
@@ -91,7 +92,7 @@ def files(predictor, proto, tmp_path_factory) -> Mapping[str, Path]:
         def __missing__(self, format: str) -> Path:
             path = self[format] = folder / f"small{ENDINGS[format]}"
             if format == "onnx":
-                save_onnx(proto, path)
+                write_onnx(proto, path)
             elif format == "openvino":
                 write_openvino(proto, FACTS, path)
             else:
@@ -109,10 +110,6 @@ def photos(tmp_path) -> Path:
         write_image(folder / f"{i}.jpg", pixels[: 200 + i, :300])
     (folder / "depth" / "0.png").write_text("not read, for it is no picture")
     return tmp_path / "photos"
-
-
-def save_onnx(model, path) -> None:
-    pytest.importorskip("onnx").save_model(model, path)
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -221,7 +218,7 @@ def test_int8_stays_near_and_leaves_the_resize_and_the_last_layer_in_float(
     small = quantize(proto, calibration_frames(photos))
     path = tmp_path / f"small{ENDINGS[format]}"
     if format == "onnx":
-        save_onnx(small, path)
+        write_onnx(small, path)
     else:
         write_openvino(small, FACTS, path)
     image = picture(200, 300, 1)

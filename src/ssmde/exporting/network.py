@@ -60,7 +60,7 @@ def write_file(
     if facts.precision == "int8":
         proto = quantize(proto, pictures)
     if format == "onnx":
-        need("onnx", "--format onnx").save_model(proto, path)
+        write_onnx(proto, path)
     else:
         write_openvino(proto, facts, path)
 
@@ -165,6 +165,11 @@ def _quiet() -> Generator[None]:
             yield
     finally:
         logging.disable(logging.NOTSET)
+
+
+def write_onnx(proto: Any, path: Path) -> None:
+    """One file, weights included."""
+    need("onnx", "--format onnx").save_model(proto, path)
 
 
 def write_openvino(proto: Any, facts: ExportFacts, path: Path) -> None:
