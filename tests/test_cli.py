@@ -12,6 +12,8 @@ import tomllib
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from importlib import import_module
+from inspect import signature
 from io import StringIO
 from pathlib import Path
 from typing import Literal, get_args
@@ -29,7 +31,8 @@ from ssmde.metrics import AlignmentName
 from ssmde.presets import PRESETS
 from ssmde.signals import Stopped, signals_wait, stop_on_sigterm
 from ssmde.synthetic import draw_clip, write_clip
-from ssmde.verbs import Train
+from ssmde.train_options import Train
+from ssmde.verbs import find_name, read_words
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
@@ -230,7 +233,7 @@ def test_every_command_of_the_page_parses():
     assert parse_commands([words for words in commands if "--help" not in words]) > 20
 
 
-@pytest.mark.parametrize(("words", "commands"), [([], 5), (["--help"], 3), (["-h"], 3)])
+@pytest.mark.parametrize(("words", "commands"), [([], 6), (["--help"], 3), (["-h"], 3)])
 def test_without_a_verb_there_are_commands_to_begin_with(words, commands, capsys):
     assert main(words) == 0
     assert parse_commands(commands_in(capsys.readouterr().out)) == commands
@@ -249,11 +252,24 @@ def test_the_help_names_what_there_is_to_choose():
     assert all(name in help_of("predict") for name in FORMATS)
 
 
-@pytest.mark.parametrize("verb", [*VERBS])
+@EACH_VERB
 def test_no_help_shows_a_default_that_is_nothing(verb):
     text = " ".join(help_of(verb).split())
     assert "None)" not in text
     assert verb == "train" or "(default: )" not in text
+
+
+@pytest.mark.parametrize("verb", {*VERBS} - {"train"})
+def test_help_from_the_source_is_that_of_the_imported_function(verb):
+    module, name = VERBS[verb].split(":")
+    function = getattr(import_module(module), name)
+    with redirect_stdout(StringIO()) as shown, pytest.raises(SystemExit):
+        read_words(verb, function, ["--help"])
+    assert help_of(verb) == shown.getvalue()
+    read, real = (signature(f).parameters.values() for f in (find_name(module, name), function))
+    assert [(p.name, p.kind, p.default) for p in read] == [
+        (p.name, p.kind, p.default) for p in real
+    ]
 
 
 def test_the_help_tells_what_must_be_given():
