@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticKnownError
 
 from ssmde.console import did_you_mean, shorten
 from ssmde.former import FORMER_SOURCES, without_former_fields
@@ -30,11 +31,23 @@ ENCODERS = (
 FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Plain values only; ten times faster where PyYAML was built with its C library."""
 
-Weight = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Pair = tuple[int, int]
+
+def _no_switch(value: Any) -> Any:
+    """Refuses true and false, which pydantic would take for the numbers 1 and 0."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+# Every number of the tree is one of these, so that none of them takes a switch.
+Real = Annotated[float, BeforeValidator(_no_switch)]
+Whole = Annotated[int, BeforeValidator(_no_switch)]
+Weight = Annotated[Real, Field(ge=0)]
+Share = Annotated[Real, Field(ge=0, le=1)]
+Rate = Annotated[Real, Field(gt=0)]
+Count = Annotated[Whole, Field(ge=1)]
+CountOrNone = Annotated[Whole, Field(ge=0)]
+Pair = tuple[Whole, Whole]
 
 
 class Section:
@@ -172,7 +185,7 @@ class DataConfig(Section):
     or the poses.txt of the scenes, as a robot or a phone measures it."""
     flip: Share = 0.5
     """Probability that a snippet is mirrored left to right."""
-    zoom: Annotated[float, Field(ge=1, le=16)] = 1.15
+    zoom: Annotated[Real, Field(ge=1, le=16)] = 1.15
     """Largest zoom of the random zoom-and-crop; 1 turns it off."""
     color_jitter: Share = 0.5
     """Probability that the colors of a snippet are changed."""
@@ -188,7 +201,7 @@ class DataConfig(Section):
     """Who zooms, cuts and mirrors the images: the processes that read them, or the device that
     trains, which then gets whole frames; for packed data and few processors beside a GPU. Colors
     are changed on the device in either case."""
-    workers: Annotated[int, Field(ge=0, le=1024)] = 2
+    workers: Annotated[Whole, Field(ge=0, le=1024)] = 2
     """Processes that read frames; 0 reads in the main process."""
 
     def __post_init__(self) -> None:
@@ -227,7 +240,7 @@ class ModelConfig(Section):
     fits: `none`, a name that comes with the package, the folder of a run, or its weights file."""
     upsampling: Literal["nearest", "bilinear"] = "nearest"
     """How the decoder doubles its maps: monodepth2 nearest, SC-Depth bilinear."""
-    depth_range: tuple[float, float] = (0.1, 100.0)
+    depth_range: tuple[Real, Real] = (0.1, 100.0)
     """Smallest and largest depth the network can predict, in scene units."""
     pose_net: Literal["posecnn", "resnet18"] = "posecnn"
     """Light pose network (1.6 M parameters) or a ResNet-18 (13 M)."""
@@ -266,14 +279,14 @@ class LossConfig(Section):
     sparse_depth: Weight = 0.0
     """Depth of the points that `ssmde track` followed: mean |difference of log depth|. Tells what
     neighboring frames cannot where the camera hardly moves; needs `data.poses tracked`."""
-    warmup: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    warmup: Annotated[Real, Field(ge=0, le=0.5)] = 0.0
     """Share of the training, from its start, in which only the rotation is learned, from blurred
     images and without depth, for hand-held video is mostly rotation; and, as long again, in which
     the whole motion is learned before a fixed plane that is nearer below, and the depth network
     learns this plane: it decides which way is near. Not where poses come with the frames."""
     smoothness: Weight = 0.001
     """Edge-aware first-order smoothness of the mean-normalized disparity."""
-    scales: tuple[Annotated[int, Field(ge=0, le=3)], ...] = (0,)
+    scales: tuple[Annotated[Whole, Field(ge=0, le=3)], ...] = (0,)
     """Decoder scales that carry the loss: 0, which is full size, and any of 1, 2, 3 (an eighth)."""
 
     def __post_init__(self) -> None:
@@ -324,7 +337,7 @@ class StudentConfig(Section):
     everywhere."""
     forgetting: Forgetting = "constant"
     """How the weight of these terms falls over stage 2: not at all, or exponentially to 0.05."""
-    steps: Annotated[int, Field(ge=0)] = 0
+    steps: CountOrNone = 0
     """Optimizer steps of stage 2; 0 takes as many as stage 1."""
     learning_rate: Weight = 0.0
     """Adam's step size in stage 2; 0 takes half of `train.learning_rate`."""
@@ -355,7 +368,7 @@ class TrainConfig(Section):
 
     steps: Count = 100_000
     """Optimizer steps."""
-    batch_size: Annotated[int, Field(ge=1, le=65536)] = 4
+    batch_size: Annotated[Whole, Field(ge=1, le=65536)] = 4
     """Snippets a step, over all processes together."""
     learning_rate: Rate = 1e-4
     """Adam's step size."""
@@ -365,16 +378,16 @@ class TrainConfig(Section):
     encoder_lr_multiplier: Rate = 1.0
     """Factor on the learning rate for the encoder of the depth network; below 1 where it begins
     with weights worth keeping."""
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    average: Annotated[Real, Field(ge=0, lt=1)] = 0.0
     """Share of the old weights that an average over the steps keeps in each step, such as 0.998.
     The average of the depth network is what is validated and kept; 0: there is none."""
     schedule: Literal["constant", "step", "cosine"] = "step"
     """Learning rate over the training: step divides it by 10 at three quarters."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: CountOrNone = 0
     """Steps over which the learning rate rises from 0."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the networks; losses and geometry stay in fp32."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: CountOrNone = 0
     """Start of every random number of the run."""
     validate_every: Count = 1000
     """Steps between two validations."""
@@ -386,11 +399,11 @@ class TrainConfig(Section):
     """Steps over which the logged losses are averaged; fewer in a run of less than 1,000 steps."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """Kind of device."""
-    devices: Annotated[int, Field(ge=1, le=1024)] = 1
+    devices: Annotated[Whole, Field(ge=1, le=1024)] = 1
     """Processes on this machine; each has a device of its own."""
-    nodes: Annotated[int, Field(ge=1, le=65536)] = 1
+    nodes: Annotated[Whole, Field(ge=1, le=65536)] = 1
     """Machines."""
-    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    threads: Annotated[Whole, Field(ge=0, le=1024)] = 0
     """CPU threads of a process; 0 leaves torch's own choice."""
     compile: bool = False
     """Run networks and warp through `torch.compile`: a minute or more at the start, then faster
@@ -465,12 +478,18 @@ def load_config(text: str, *, stored: bool = False) -> Config:
     if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, FAST_LOADER)):
         raise yaml.YAMLError("aliases (*name) are not read: write their values out")
     tree = without_former_fields(yaml.load(text, FAST_LOADER) or {}, stored=stored)
-    return TypeAdapter(Config).validate_python(tree)
+    return _tree().validate_python(tree)
 
 
 def dump_config(config: Config) -> str:
     """Write a run as YAML that `load_config` reads back to an equal one."""
-    return yaml.safe_dump(TypeAdapter(Config).dump_python(config, mode="json"), sort_keys=False)
+    return yaml.safe_dump(_tree().dump_python(config, mode="json"), sort_keys=False)
+
+
+@cache
+def _tree() -> TypeAdapter[Config]:
+    """What checks a whole run."""
+    return TypeAdapter(Config)
 
 
 def read_config(file: Path) -> Config:
@@ -507,10 +526,7 @@ def differences(a: Config, b: Config) -> list[str]:
     return list(walk(asdict(a), asdict(b), ""))
 
 
-Rule = tuple[tuple[str, ...], Callable[[Config], bool], str]
-
-
-RULES: tuple[Rule, ...] = (
+RULES: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
     (("student.",), lambda c: c.method in ("student", "both"), "method student or both"),
     (("affine.",), lambda c: c.method == "affine_depth", "method affine_depth"),
     (("pseudo_depth.",), lambda c: c.method != "affine_depth", "another method than affine_depth"),
