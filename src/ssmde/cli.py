@@ -85,11 +85,7 @@ ssmde VERB --help explains a verb, ssmde --version names the version,
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status.
-
-    Args:
-        argv: The words behind `ssmde`; by default those of the process.
-    """
+    """Run a command, by default that of the process, and return its exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that it cannot show must not end the work
             stream.reconfigure(errors="backslashreplace")

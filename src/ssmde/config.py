@@ -46,7 +46,7 @@ Weight = Annotated[Real, Field(ge=0)]
 Share = Annotated[Real, Field(ge=0, le=1)]
 Rate = Annotated[Real, Field(gt=0)]
 Count = Annotated[Whole, Field(ge=1)]
-CountOrNone = Annotated[Whole, Field(ge=0)]
+Natural = Annotated[Whole, Field(ge=0)]
 Pair = tuple[Whole, Whole]
 
 
@@ -119,13 +119,7 @@ LIMITS = {
 
 
 def _describe(fault: Any, checked: Any, start: str = "") -> str:
-    """One fault that pydantic found, with its dotted path.
-
-    Args:
-        fault: Of `ValidationError.errors`.
-        checked: The type that was checked.
-        start: Path of what was checked, with a dot at its end.
-    """
+    """A fault of `ValidationError.errors`, with its dotted path from `start` on."""
     path, value = [str(step) for step in fault["loc"]], shorten(repr(fault["input"]))
     where = f"{start}{'.'.join(path)}".rstrip(".") or "the whole"
     if fault["type"] == "unexpected_keyword_argument":
@@ -184,11 +178,11 @@ class DataConfig(Section):
     """Motion of the camera that comes with the frames: none, what `ssmde track` found in the video,
     or the poses.txt of the scenes, as a robot or a phone measures it."""
     flip: Share = 0.5
-    """Probability that a snippet is mirrored left to right."""
+    """Probability that a snippet is mirrored left to right (monodepth2)."""
     zoom: Annotated[Real, Field(ge=1, le=16)] = 1.15
-    """Largest zoom of the random zoom-and-crop; 1 turns it off."""
+    """Largest zoom of the random zoom-and-crop (SC-Depth); 1 turns it off."""
     color_jitter: Share = 0.5
-    """Probability that the colors of a snippet are changed."""
+    """Probability that the colors of a snippet are changed (monodepth2)."""
     degrade: Share = 0.0
     """Probability of each fault of a poor camera: exposure, white balance, gray, blur, low
     resolution, noise, JPEG. Where depth is measured; between frames of a video they would hide the
@@ -241,7 +235,7 @@ class ModelConfig(Section):
     upsampling: Literal["nearest", "bilinear"] = "nearest"
     """How the decoder doubles its maps: monodepth2 nearest, SC-Depth bilinear."""
     depth_range: tuple[Real, Real] = (0.1, 100.0)
-    """Smallest and largest depth the network can predict, in scene units."""
+    """Smallest and largest depth the network can predict, in scene units (monodepth2)."""
     pose_net: Literal["posecnn", "resnet18"] = "posecnn"
     """Light pose network (1.6 M parameters) or a ResNet-18 (13 M)."""
     freeze_batch_norm: bool = False
@@ -285,7 +279,7 @@ class LossConfig(Section):
     the whole motion is learned before a fixed plane that is nearer below, and the depth network
     learns this plane: it decides which way is near. Not where poses come with the frames."""
     smoothness: Weight = 0.001
-    """Edge-aware first-order smoothness of the mean-normalized disparity."""
+    """Edge-aware first-order smoothness of the mean-normalized disparity (monodepth2)."""
     scales: tuple[Annotated[Whole, Field(ge=0, le=3)], ...] = (0,)
     """Decoder scales that carry the loss: 0, which is full size, and any of 1, 2, 3 (an eighth)."""
 
@@ -337,7 +331,7 @@ class StudentConfig(Section):
     everywhere."""
     forgetting: Forgetting = "constant"
     """How the weight of these terms falls over stage 2: not at all, or exponentially to 0.05."""
-    steps: CountOrNone = 0
+    steps: Natural = 0
     """Optimizer steps of stage 2; 0 takes as many as stage 1."""
     learning_rate: Weight = 0.0
     """Adam's step size in stage 2; 0 takes half of `train.learning_rate`."""
@@ -369,9 +363,9 @@ class TrainConfig(Section):
     steps: Count = 100_000
     """Optimizer steps."""
     batch_size: Annotated[Whole, Field(ge=1, le=65536)] = 4
-    """Snippets a step, over all processes together."""
+    """Snippets a step, over all processes together (SC-Depth)."""
     learning_rate: Rate = 1e-4
-    """Adam's step size."""
+    """Adam's step size (monodepth2, SC-Depth)."""
     pose_lr_multiplier: Rate = 1.0
     """Factor on the learning rate for the pose network; depth can only be learned from a motion
     that is right, so the motion may hurry ahead."""
@@ -383,11 +377,11 @@ class TrainConfig(Section):
     The average of the depth network is what is validated and kept; 0: there is none."""
     schedule: Literal["constant", "step", "cosine"] = "step"
     """Learning rate over the training: step divides it by 10 at three quarters."""
-    warmup_steps: CountOrNone = 0
+    warmup_steps: Natural = 0
     """Steps over which the learning rate rises from 0."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the networks; losses and geometry stay in fp32."""
-    seed: CountOrNone = 0
+    seed: Natural = 0
     """Start of every random number of the run."""
     validate_every: Count = 1000
     """Steps between two validations."""
@@ -487,7 +481,7 @@ def dump_config(config: Config) -> str:
 
 
 @cache
-def _tree() -> TypeAdapter[Config]:
+def _tree() -> Any:
     """What checks a whole run."""
     return TypeAdapter(Config)
 
@@ -546,14 +540,11 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
 
 
 def refuse_idle(changed: Iterable[str], config: Config) -> None:
-    """Refuse options that cannot act: something else has to be so for them to mean anything.
+    """Refuse an option that cannot act in this run, by a ValueError that says what it needs.
 
     Args:
         changed: Dotted names of the fields that were asked for.
         config: The run.
-
-    Raises:
-        ValueError: If there is one; it names the field and what it needs.
     """
     for name in changed:
         value: Any = config
