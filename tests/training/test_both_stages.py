@@ -7,13 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssmde.config import (
-    Config,
-    DataConfig,
-    PseudoDepthConfig,
-    StudentConfig,
-    TrainConfig,
-)
+from ssmde.config import Config, DataConfig, PseudoDepthConfig, StudentConfig, TrainConfig
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.images import read_depth
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
