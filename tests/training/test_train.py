@@ -74,6 +74,7 @@ def real_networks():
 
 @pytest.mark.usefixtures("real_networks")
 def test_a_run_leaves_weights_that_predict_and_a_curve(small_run):
+    small_run = replace(small_run, model=replace(small_run.model, encoder="resnet18_half"))
     folder = train(small_run)
     names = {path.name for path in folder.iterdir()}
     assert {"config.yaml", "last.ckpt", "best.safetensors", "last.safetensors", "log.csv"} <= names
@@ -94,6 +95,7 @@ def test_only_the_best_few_weights_are_kept(small_run):
     assert found == pytest.approx(scores[:3], abs=1e-4)
 
 
+@pytest.mark.slow  # by default: a run that an error ends, in test_packed_run.py
 def test_a_killed_run_goes_on_as_if_it_had_never_stopped(small_run, tmp_path):
     clock = replace(small_run.train, steps=40, validate_every=40, checkpoint_every=10)
     slow_enough = replace(small_run, train=clock)
