@@ -30,6 +30,8 @@ if "exec_module" in vars(_import_hook._JaxtypingLoader):
     _import_hook._JaxtypingLoader.get_code = get_code
     del _import_hook._JaxtypingLoader.exec_module
 
+SPREAD = ("tests/training/", "tests/test_commands_of_the_pages.py")
+
 settings.register_profile("torch", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("torch")
 
@@ -56,6 +58,20 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Long files that share next to nothing between their tests are dealt test by test."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Spread(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if nodeid.startswith(SPREAD) else super()._split_scope(nodeid)
+
+    return Spread(config, log)
 
 
 def pytest_addoption(parser):

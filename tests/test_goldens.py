@@ -198,14 +198,10 @@ GOLDEN: dict[str, Callable[[Path], Any]] = {
 }
 
 
-# Nearly every term of the trainings is in stage 2 of ss_mde as well, the export in test_to_file.py.
+# Stage 2 of ss_mde has nearly every term of the others, and test_to_file.py has exports.
 OFTEN = (
-    "losses/photometric",
-    "losses/ss_mde, stage 2",
-    "losses/affine_indoor",
-    "predict",
-    "evaluate",
-)
+    "losses/photometric", "losses/ss_mde, stage 2", "losses/affine_indoor", "predict", "evaluate",
+)  # fmt: skip
 
 
 def check(name: str, folder: Path, steps: int = STEPS) -> None:

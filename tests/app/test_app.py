@@ -8,6 +8,7 @@ import torch
 
 import ssmde.app
 from ssmde.app import load_all, serve
+from ssmde.cli import main
 from ssmde.inference import Predictor
 from tiny_networks import write_random_weights
 
