@@ -110,7 +110,7 @@ def short_adaptation(monkeypatch):
     """Two steps, however many minutes there are."""
     monkeypatch.setattr("ssmde.adaptation.stages.FEWEST_STEPS", 2)
     monkeypatch.setattr("ssmde.adaptation.stages.MOST_EPOCHS", 0)
-    monkeypatch.setattr("ssmde.adaptation.stages.seconds_per_step", lambda config: 1.0)
+    monkeypatch.setattr("ssmde.pace.seconds_per_step", lambda config: 1.0)
 
 
 def write_data(root: Path, clip: DrawnClip) -> None:
