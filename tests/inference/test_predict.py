@@ -1,8 +1,6 @@
 """Files in, files out: an image, a folder, a glob, here or on Ray; and what is done already."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -119,16 +117,6 @@ def test_bad_input_is_refused_with_a_message(predictor, tmp_path):
     with pytest.raises(ValueError, match="is the input folder"):
         predict_files(predictor, tmp_path, tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".part")]
-
-
-def test_prediction_does_not_load_the_training_engine_and_the_package_loads_nothing():
-    code = (
-        "import sys, ssmde; assert 'torch' not in sys.modules; "
-        "import ssmde.inference; print(*sys.modules)"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = {"lightning", "tensorboard", "matplotlib.pyplot", "torch.utils.tensorboard"}
-    assert not heavy & set(found.stdout.split())
 
 
 def test_interrupted_images_are_whole_and_the_same_command_makes_the_rest(tmp_path):

@@ -78,17 +78,12 @@ def test_inside_the_network_is_the_average_and_afterwards_itself_even_after_an_e
         assert plain.method.depth_net[0].weight.item() == before
 
 
-def test_a_run_keeps_the_average_and_goes_on_with_it_to_the_last_bit(small_run):
-    clock = replace(small_run.train, steps=6, average=0.9, checkpoint_every=4)
-    whole = train(replace(small_run, name="whole", train=clock))
-    parts = train(replace(small_run, name="parts", train=clock))
-    (parts / "last.safetensors").unlink()
-    train(replace(small_run, name="parts", train=clock), resume=True)  # from step 4
-    assert losses(parts)[-1] == losses(whole)[-1]
-    a, b = (read_weights(folder / "last.safetensors")[0] for folder in (whole, parts))
-    assert all(torch.equal(a[key], b[key]) for key in a)
+def test_a_run_keeps_the_average_and_learns_as_without(small_run):
+    """That it goes on with it to the last bit is in test_stopping.py."""
+    clock = replace(small_run.train, steps=6, average=0.9)
+    averaged = train(replace(small_run, name="averaged", train=clock))
     plain = train(replace(small_run, name="plain", train=replace(clock, average=0.0)))
-    own = read_weights(plain / "last.safetensors")[0]
-    assert losses(plain)[-1] == losses(whole)[-1]  # what learns is the same
+    a, own = (read_weights(folder / "last.safetensors")[0] for folder in (averaged, plain))
+    assert losses(plain)[-1] == losses(averaged)[-1]  # what learns is the same
     assert any(not torch.equal(own[key], a[key]) for key in a)  # what is kept is not
     assert_close(own, a, rtol=0.1, atol=1e-3)
