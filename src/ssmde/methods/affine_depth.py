@@ -37,11 +37,7 @@ class AffineDepth(nn.Module):
         self.depth_net, self.weights = depth_net, weights
 
     def forward(self, batch: Batch, progress: float) -> StepOutput:
-        """Compute the loss of one batch; `progress` changes nothing.
-
-        Raises:
-            ValueError: If the batch has no measured depth.
-        """
+        """Compute the loss of one batch; `progress` changes nothing."""
         truth = batch.gt_depth
         if truth is None:
             raise ValueError(f"frames {batch.names[:1]} have no measured depth to learn from")

@@ -133,12 +133,7 @@ class Student(SelfSupervised):
 
 
 def build_student(config: Config) -> Student:
-    """A student and its teacher, both with the weights of stage 1.
-
-    Raises:
-        FileNotFoundError: If the weights of the teacher do not exist.
-        ValueError: If none are given, or they do not fit the configuration.
-    """
+    """A student and its teacher, both with the weights of stage 1."""
     path = config.student.teacher
     if path is None:
         raise ValueError(
