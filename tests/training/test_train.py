@@ -223,9 +223,7 @@ def test_a_run_is_not_overwritten_does_not_become_another_and_a_broken_one_is_na
     whole = (folder / "last.ckpt").read_bytes()
     for content in (b"", b"\0" * 500, b"garbage", whole[: len(whole) // 2]):
         (folder / "last.ckpt").write_bytes(content)
-        with pytest.raises(
-            ValueError, match=r"last\.ckpt: the checkpoint .* is broken .*--model"
-        ):
+        with pytest.raises(ValueError, match=r"last\.ckpt: the checkpoint .* is broken .*--model"):
             train(more, resume=True)
         assert (folder / "last.safetensors").is_file()
 
