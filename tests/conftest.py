@@ -32,7 +32,7 @@ if "exec_module" in vars(_import_hook._JaxtypingLoader):
 
 SPREAD = ("tests/training/", "tests/test_commands_of_the_pages.py")
 
-settings.register_profile("torch", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("torch", deadline=None, derandomize=True, max_examples=20)
 settings.load_profile("torch")
 
 
