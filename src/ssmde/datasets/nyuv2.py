@@ -28,7 +28,14 @@ from ssmde.console import import_extra
 from ssmde.data.images import read_image
 from ssmde.data.sequence import DepthMap, Pixels, Size
 from ssmde.datasets import record
-from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene, in_pixels
+from ssmde.datasets.record import (
+    Archive,
+    ArchiveError,
+    ArchiveFrame,
+    ArchiveScene,
+    in_pixels,
+    read_archive_file,
+)
 from ssmde.datasets.sensors import (
     clock_problem,
     depth_image,
