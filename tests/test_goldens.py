@@ -32,7 +32,7 @@ from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.presets import PRESETS
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 from ssmde.training.loader import SnippetLoader
-from ssmde.training.optimizer import build_optimizer
+from ssmde.training.module import build_optimizer
 from ssmde.training.validation import write_weights
 from ssmde.types import Batch, collate
 from tiny_networks import TinyDepthNet

@@ -131,7 +131,7 @@ def write_json(path: Path, value: Any) -> None:
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays by name, compressed, whole or not at all; the folder exists."""
     with whole_file(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **dict[str, Any](arrays))
 
 
 def check_file(path: Path, what: str = "file") -> int:

@@ -126,6 +126,7 @@ def test_a_labelled_set_that_cannot_be_read_is_named(labelled, monkeypatch):
         index_nyuv2(labelled, lists={"test": labelled / "l.txt"})
 
 
+@pytest.mark.slow  # `make test` does not install it
 def test_h5py_itself_shows_the_labelled_set_as_the_stand_in_does(tmp_path):
     pytest.importorskip("h5py")
     labelled_h5(tmp_path)

@@ -282,7 +282,7 @@ class SupervisedDepthDataset(SnippetDataset):
     ) -> Batch:
         """A frame and its depth."""
         which, target, sequence, rng = self._chosen(epoch, index)
-        path = sequence.depth and sequence.depth[target]
+        path = sequence.depth[target] if sequence.depth else None
         assert path is not None
         framing, color = self.draw(rng, sequence, image_size)
         depth = read_depth(path, sequence.depth_units_per_metre, image_size=sequence.image_size)

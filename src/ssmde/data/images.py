@@ -15,7 +15,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -252,7 +252,7 @@ def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pix
     if simplejpeg is None:
         return None
     height, width = (-(-side // reduction) for side in stored)
-    smallest = {"min_height": height, "min_width": width} if reduction > 1 else {}
+    smallest: dict[str, Any] = {"min_height": height, "min_width": width} if reduction > 1 else {}
     try:
         pixels = simplejpeg.decode_jpeg(content, "RGB", **smallest)
     except ValueError:  # broken or of a rare kind: Pillow reads it, or says what is wrong

@@ -359,7 +359,7 @@ def left_out(folder: Path, taken: tuple[str, ...]) -> str:
     """
     names = [n.lower() for n in os.listdir(folder) if n[0] != "." and n != "cam.txt"]
     counts = Counter(Path(n).suffix for n in names if not n.endswith(taken) and Path(n).suffix)
-    advice = dict.fromkeys((".heic", ".heif"), f" ({not_read('HEIC')})")
+    advice: dict[str, str] = dict.fromkeys((".heic", ".heif"), f" ({not_read('HEIC')})")
     return ", ".join(
         f"{n} {ending}{advice.get(ending, '')}" for ending, n in sorted(counts.items())
     )

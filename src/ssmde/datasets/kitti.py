@@ -40,7 +40,7 @@ from ssmde.datasets.sensors import depth_image, read_velodyne, transform
 from ssmde.io import read_lines, read_text
 
 Truth = Literal["eigen", "camera"]
-FrameList = Mapping[tuple[str, str], tuple[int, ...]]
+FrameList = Mapping[tuple[str, ...], tuple[int, ...]]
 """Numbers of frames in time order, each once, by drive and camera (`02` left, `03` right)."""
 
 LICENCE = "CC BY-NC-SA 3.0"
