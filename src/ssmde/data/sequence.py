@@ -148,6 +148,11 @@ def intrinsics_at(
     y, x = size[0] / of_size[0], size[1] / of_size[1]
     if abs(size[1] - of_size[1] * y) > 1 and abs(size[0] - of_size[0] * x) > 1:  # a pixel: rounding
         return None
+    return scaled_intrinsics(intrinsics, x, y)
+
+
+def scaled_intrinsics(intrinsics: Intrinsics, x: float, y: float) -> Float64[np.ndarray, "3 3"]:
+    """The pinhole matrix of an image that becomes x times as wide and y times as high."""
     return scale_intrinsics(torch.from_numpy(np.float64(intrinsics)), x, y).numpy()
 
 
