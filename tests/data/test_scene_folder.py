@@ -14,7 +14,8 @@ from PIL import Image
 
 from ssmde.data.images import read_depth, read_image, read_mask, write_png16
 from ssmde.data.scene_files import write_intrinsics, write_list, write_poses, write_scene_info
-from ssmde.data.scene_folder import files_of, list_names, read_scene, read_scenes, sort_names, stem
+from ssmde.data.scene_folder import list_names, read_scene, read_scenes, sort_names, stem
+from ssmde.data.sequence import Files
 from ssmde.io import natural_order
 from ssmde.preparation.packing import pack
 
@@ -317,7 +318,7 @@ def test_names_of_one_shape_need_no_numbers_to_be_sorted(tmp_path_factory, digit
 
 
 def test_files_are_a_sequence_of_paths(tmp_path):
-    files = files_of(tmp_path, ["a.jpg", "", "ü é.jpg", "dd.jpg"])
+    files = Files(tmp_path, ["a.jpg", "", "ü é.jpg", "dd.jpg"])
     assert len(files) == 4
     assert list(files) == [tmp_path / "a.jpg", None, tmp_path / "ü é.jpg", tmp_path / "dd.jpg"]
     assert files[-1] == tmp_path / "dd.jpg"
@@ -329,7 +330,7 @@ def test_files_are_a_sequence_of_paths(tmp_path):
 
 
 def test_a_frame_takes_little_more_than_its_name(tmp_path):
-    assert files_of(tmp_path, [f"{i:06d}.jpg" for i in range(1000)]).names.nbytes == 10 * 1000
+    assert Files(tmp_path, [f"{i:06d}.jpg" for i in range(1000)]).names.nbytes == 10 * 1000
 
 
 def test_hidden_and_foreign_files_do_not_count(tmp_path):
