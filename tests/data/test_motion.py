@@ -26,12 +26,10 @@ def a_walk(ways=(0, 1, 2, 3, 4, 5, 6), parts=None, turn=0.0):
         pose[:3, :3] = [(cos, 0, sin), (0, 1, 0), (-sin, 0, cos)]
         pose[0, 3] = way
     return FrameSequence(
-        name="walk",
-        images=tuple(Path(f"walk/{i}.png") for i in range(len(ways))),
-        image_size=(32, 64),
-        tracked_poses=poses,
+        name="walk", images=tuple(Path(f"walk/{i}.png") for i in range(len(ways))),
+        image_size=(32, 64), tracked_poses=poses,
         tracked_parts=np.array(parts or [0.0] * len(ways)),
-    )
+    )  # fmt: skip
 
 
 def frames(usable):

@@ -139,13 +139,10 @@ def test_the_published_packs_of_sc_depth_load_unchanged(tmp_path, inner):
         (folder / "leres_depth").mkdir()
         for i in range(2):
             np.savez(
-                folder / "depth" / f"{i:06d}.npz",
-                data=np.array([4.5 + i]),
-                indices=np.array([3]),
-                indptr=np.r_[0, np.ones(24, int)],
-                shape=np.array([24, 32]),
+                folder / "depth" / f"{i:06d}.npz", data=np.array([4.5 + i]), indices=np.array([3]),
+                indptr=np.r_[0, np.ones(24, int)], shape=np.array([24, 32]),
                 format=np.array(b"csr"),
-            )
+            )  # fmt: skip
             write_png16(folder / "leres_depth" / f"{i:06d}.png", np.ones((24, 32), np.uint16))
     (pack / "train.txt").write_text("drive_01\n")
     (pack / "val.txt").write_text("drive_02\n")

@@ -22,8 +22,13 @@ from kitti_archive import (
     write_poses,
 )
 from ssmde.data.images import read_image
-from ssmde.datasets.kitti import imu_pose, index_kitti_odometry, index_kitti_raw, read_frame_lists
-from ssmde.datasets.record import ArchiveError
+from ssmde.datasets.kitti import (
+    drive_and_frame,
+    imu_pose,
+    index_kitti_odometry,
+    index_kitti_raw,
+)
+from ssmde.datasets.record import ArchiveError, read_scene_lists
 
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 with_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
@@ -255,16 +260,16 @@ def test_a_folder_without_drives_is_refused_with_the_layout(tmp_path):
 def test_lists_may_end_their_lines_in_any_way_but_a_line_in_another_format_is_refused(tmp_path):
     path = tmp_path / "list.txt"
     path.write_bytes(f"2011_09_26/{DRIVE} 5 l\r\n2011_09_26/{DRIVE} 12 r".encode())
-    found = read_frame_lists({"test": path})["test"]
-    assert found == {(DRIVE, "02"): (5,), (DRIVE, "03"): (12,)}
-    path.write_text(f"2011_09_26/{DRIVE} 5 l\n2011_09_26 {DRIVE} 0000000386\n")
-    with pytest.raises(
-        ValueError, match=r"list\.txt, line 2: expected a drive, a frame and a side"
-    ):
-        read_frame_lists({"test": path})["test"]
-    path.write_text("\n")
-    with pytest.raises(ValueError, match="the list is empty"):
-        read_frame_lists({"test": path})["test"]
+    (found,) = read_scene_lists({"test": path}, drive_and_frame).values()
+    assert found.rows == {f"{DRIVE} 02": (("5",),), f"{DRIVE} 03": (("12",),)}
+    for text, says in (
+        (f"2011_09_26/{DRIVE} 5 l\n2011_09_26 {DRIVE} 0000000386\n",
+         r"list\.txt, line 2: expected a drive, a frame and a side"),
+        ("\n", "the list is empty"),
+    ):  # fmt: skip
+        path.write_text(text)
+        with pytest.raises(ValueError, match=says):
+            read_scene_lists({"test": path}, drive_and_frame)
 
 
 def test_the_first_nine_sequences_train_and_the_others_test(tmp_path):
@@ -365,10 +370,11 @@ def test_what_is_missing_of_a_sequence_is_named_and_the_rest_goes_through(tmp_pa
     ],
 )
 def test_the_published_lists_are_read_whole(name, drives, frames, cameras):
-    found = read_frame_lists({"test": DATA / "splits" / f"{name}.txt"})["test"]
-    assert len({drive for drive, _ in found}) == drives
-    assert sum(map(len, found.values())) == frames
-    assert {camera for _, camera in found} == cameras
+    lists = {"test": DATA / "splits" / f"{name}.txt"}
+    rows = read_scene_lists(lists, drive_and_frame)["test"].rows
+    assert len({drive.split()[0] for drive in rows}) == drives
+    assert sum(map(len, rows.values())) == frames
+    assert {drive.split()[1] for drive in rows} == cameras
 
 
 @pytest.fixture

@@ -78,12 +78,9 @@ def test_the_labelled_set_gives_the_images_a_list_names_with_filled_depth(labell
 @pytest.mark.parametrize("compressed", [False, True])
 def test_splits_mat_beside_it_says_what_is_test(labelled, compressed):
     matlab_file(
-        labelled / "splits.mat",
-        compressed=compressed,
-        testNdxs=(4, "<u2", [1, 3]),
-        trainNdxs=(9, "<f8", [2]),
-        n=(2, "<u1", [7]),
-    )
+        labelled / "splits.mat", compressed=compressed, testNdxs=(4, "<u2", [1, 3]),
+        trainNdxs=(9, "<f8", [2]), n=(2, "<u1", [7]),
+    )  # fmt: skip
     (scene,) = index_nyuv2(labelled).scenes
     assert [f.name for f in scene.frames] == ["0001", "0003"]
     both = dict.fromkeys(("train", "test"), labelled / "splits.mat")

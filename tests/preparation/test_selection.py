@@ -159,12 +159,10 @@ def measured(moved, sharpness=None, difference=None):
     moved = np.array([0.0, *moved])
     count = len(moved)
     return Measured(
-        numbers=np.arange(count),
-        moved=moved,
-        way=np.cumsum(np.nan_to_num(moved, nan=0.01)),
+        numbers=np.arange(count), moved=moved, way=np.cumsum(np.nan_to_num(moved, nan=0.01)),
         sharpness=both(np.full(count, 2.0) if sharpness is None else sharpness),
         difference=np.full(count, 0.05) if difference is None else np.array(difference),
-    )
+    )  # fmt: skip
 
 
 def both(sharpness):

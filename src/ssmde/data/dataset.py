@@ -8,7 +8,6 @@ workers or processes changes nothing. The global random generators are neither r
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import torch
@@ -44,10 +43,6 @@ class SnippetDataset(Dataset[Batch]):
     A ValueError says where intrinsics or labels are missing, or that no sequence is long enough.
 
     Args:
-        sequences: Where to cut from; a snippet never crosses two of them.
-        data: Image size, frame gaps and augmentation.
-        seed: Start of every random number; at least 0.
-        augment: Whether to mirror, zoom and change colors.
         labels: Whether to read the pseudo-depth of the target.
         fit_labels: Whether to give it scale and shift by the points of `ssmde track`.
         with_points: Whether to hand over the depth of these points.
@@ -58,17 +53,10 @@ class SnippetDataset(Dataset[Batch]):
     color_limits = COLOR_LIMITS
 
     def __init__(
-        self,
-        sequences: Sequence[FrameSequence],
-        data: DataConfig,
-        *,
-        seed: int,
-        augment: bool,
-        labels: bool = False,
-        fit_labels: bool = False,
-        with_points: bool = False,
+        self, sequences: Sequence[FrameSequence], data: DataConfig, *, seed: int, augment: bool,
+        labels: bool = False, fit_labels: bool = False, with_points: bool = False,
         with_cameras: bool = True,
-    ) -> None:
+    ) -> None:  # fmt: skip
         check_seed(seed)
         self.sequences = tuple(sequences)
         # Intrinsics of every sequence, in pixels of its stored images; nan where not known.
@@ -101,25 +89,23 @@ class SnippetDataset(Dataset[Batch]):
         )
         frames = [np.flatnonzero(gaps.any(1)) for gaps in self.usable]
         if not any(map(len, frames)):
-            self._refuse()
+            raise ValueError(self._nothing())
         return np.concatenate([np.stack([np.full_like(f, i), f], 1) for i, f in enumerate(frames)])
 
-    def _refuse(self) -> NoReturn:
-        """Say why there is no target."""
+    def _nothing(self) -> str:
+        """Why there is no target."""
         data, gap = self.data, min(self.data.frame_gaps)
         lengths = self._named(lambda s: f"'{s.name}' has {len(s)}")
         if any(2 * gap < len(s) for s in self.sequences):
-            raise ValueError(
-                f"no frame has sources with known poses (data.poses {data.poses}) at gaps "
-                f"{data.frame_gaps}; {lengths}"
-            )
-        raise ValueError(
+            known = f"with known poses (data.poses {data.poses}) at gaps {data.frame_gaps}"
+            return f"no frame has sources {known}; {lengths}"
+        return (
             f"no scene is long enough: a snippet with frame gap {gap} needs {2 * gap + 1} frames, "
             f"{lengths}; give longer scenes or a smaller data.frame_gaps"
         )
 
     def _named(self, say: Callable[[FrameSequence], str]) -> str:
-        """What to say of the first sequences, for a message."""
+        """What to say of the first sequences."""
         return ", ".join(map(say, self.sequences[:5])) or "there are no scenes"
 
     def __len__(self) -> int:
@@ -168,17 +154,14 @@ class SnippetDataset(Dataset[Batch]):
             T = relative_motion(known[0], target, sources, flip=framing.flip)
             motion = torch.from_numpy(T).float()[None]
         return Batch(
-            target=images[:, 0],
-            sources=images[:, 1:],
+            target=images[:, 0], sources=images[:, 1:],
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
-            color=torch.from_numpy(color)[None],
-            T_src_tgt=motion,
+            color=torch.from_numpy(color)[None], T_src_tgt=motion,
             pseudo_depth=self._label(which, target, framing) if self.labels else None,
             sparse_depth=self._points(which, target, framing) if self.with_points else None,
-            names=(sequence.frame_name(target),),
-            crops=(framing.crop,) if on_device else (),
+            names=(sequence.frame_name(target),), crops=(framing.crop,) if on_device else (),
             broken=broken,
-        )
+        )  # fmt: skip
 
     def _chosen(self, epoch: int, index: int) -> tuple[int, int, FrameSequence, Generator]:
         """Sequence and frame of an index, and the chance of this epoch."""
@@ -191,9 +174,8 @@ class SnippetDataset(Dataset[Batch]):
     ) -> tuple[Framing, Float32[np.ndarray, "3 4"]]:
         """Framing and color change of a snippet; none without augmentation."""
         if not self.augment:
-            return augmentation.whole_frame(sequence.image_size, image_size), np.eye(
-                3, 4, dtype=np.float32
-            )
+            plain = np.eye(3, 4, dtype=np.float32)
+            return augmentation.whole_frame(sequence.image_size, image_size), plain
         framing = draw_framing(
             rng, self.data, sequence.image_size, image_size, keep_proportions=self.keep_proportions
         )
@@ -290,19 +272,16 @@ class SupervisedDepthDataset(SnippetDataset):
             raise ImageError(f"{path}: holds no measured depth")
         view = read_view(sequence.images[target], framing, sequence.image_size)
         if self.augment and self.data.degrade > 0:
-            view = augmentation.degrade(rng, view.transpose(1, 2, 0), self.data.degrade).transpose(
-                2, 0, 1
-            )
+            worse = augmentation.degrade(rng, view.transpose(1, 2, 0), self.data.degrade)
+            view = worse.transpose(2, 0, 1)
         image = torch.from_numpy(np.ascontiguousarray(view))[None]
         return Batch(
-            target=image,
-            sources=image[:, None][:, :0],
+            target=image, sources=image[:, None][:, :0],
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
             color=torch.from_numpy(color)[None],
             gt_depth=_as_map(framing.nearest(depth, sequence.image_size)),
-            names=(sequence.frame_name(target),),
-            broken=broken,
-        )
+            names=(sequence.frame_name(target),), broken=broken,
+        )  # fmt: skip
 
 
 class SnippetSampler(Sampler[list[Key]]):
@@ -317,12 +296,7 @@ class SnippetSampler(Sampler[list[Key]]):
     rounded up or down by chance.
 
     Args:
-        length: Number of snippets.
         batch_size: Snippets a step, over all processes together.
-        seed: Start of the order; at least 0.
-        start_step: Step of the first batch.
-        rank: Number of this process, from 0.
-        world: Number of processes.
         sizes: Number of training sizes; step s has number s % sizes.
         weights: Relative frequency of every snippet, positive; by default all are alike.
     """
@@ -414,15 +388,15 @@ def read_frame(path: Path, framing: Framing, image_size: Size) -> Pixels:
 
 
 def _camera(sequence: FrameSequence, *, needed: bool) -> Float64[Tensor, "3 3"]:
-    if sequence.intrinsics is None and not needed:
+    if sequence.intrinsics is not None:
+        return torch.from_numpy(sequence.intrinsics.astype(np.float64))
+    if not needed:
         return UNKNOWN_CAMERA
-    if sequence.intrinsics is None:
-        raise ValueError(
-            f"scene '{sequence.name}': intrinsics are unknown, training needs them; write the "
-            f"3 x 3 matrix in pixels of its images to {sequence.images[0].parent / 'cam.txt'}, or "
-            "let `ssmde track` find the camera"
-        )
-    return torch.from_numpy(sequence.intrinsics.astype(np.float64))
+    raise ValueError(
+        f"scene '{sequence.name}': intrinsics are unknown, training needs them; write the 3 x 3 "
+        f"matrix in pixels of its images to {sequence.images[0].parent / 'cam.txt'}, or let "
+        "`ssmde track` find the camera"
+    )
 
 
 def _as_map(values: DepthMap) -> Float32[Tensor, "1 1 h w"]:

@@ -438,12 +438,9 @@ def read_depth(
 
 
 def read_map(
-    path: Path,
-    units_per_metre: int | float | None = None,
-    *,
-    image_size: Size | None = None,
+    path: Path, units_per_metre: int | float | None = None, *, image_size: Size | None = None,
     full_is_none: bool = False,
-) -> DepthMap:
+) -> DepthMap:  # fmt: skip
     """Map of one number a pixel, as networks write them; 0 where it is not finite and positive.
 
     As `read_depth`, but that 65535 in 16 bits is a value unless `full_is_none`: a disparity has its

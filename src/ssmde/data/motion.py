@@ -10,14 +10,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Float32, Float64, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ssmde.config import DataConfig
 from ssmde.data.images import ImageError, read_image, resize_image
-from ssmde.data.sequence import FrameSequence, Intrinsics, PerFrame, Poses, Size
-from ssmde.geometry.camera import scale_intrinsics
+from ssmde.data.sequence import FrameSequence, Intrinsics, PerFrame, Poses, Size, scaled_intrinsics
 
 Gray = Float32[np.ndarray, "h w"]
 Tiles = Float32[np.ndarray, "n s s"]
@@ -47,11 +45,8 @@ def known_poses(sequence: FrameSequence, data: DataConfig) -> tuple[Poses, PerFr
         poses, parts = sequence.tracked_poses, sequence.tracked_parts
         name, remedy = "tracked_poses.txt", f"`ssmde track {folder.parent}` writes it"
     else:
-        poses, parts = sequence.poses, np.zeros(len(sequence))
-        name, remedy = (
-            "poses.txt",
-            "write it, or let `ssmde track` find the motion and take tracked",
-        )
+        poses, parts, name = sequence.poses, np.zeros(len(sequence)), "poses.txt"
+        remedy = "write it, or let `ssmde track` find the motion and take tracked"
     if poses is None or parts is None:
         raise ValueError(
             f"scene '{sequence.name}': data.poses is {data.poses}, but {folder / name} does not "
@@ -135,11 +130,10 @@ def read_source_frames(
         raise ImageError(f"{scene.frame_name(index)}: its motion is not known")
     images = [resize_image(read_image(scene.images[i]), size) for i in (index, *others)]
     scale = size[1] / scene.image_size[1], size[0] / scene.image_size[0]
-    camera = torch.from_numpy(scene.intrinsics.astype(np.float64))
     return SourceFrames(
         images=np.stack(images),
         T_other_view=np.linalg.inv(poses[others].astype(np.float64)) @ poses[index],
-        intrinsics=scale_intrinsics(camera, *scale).numpy(),
+        intrinsics=scaled_intrinsics(scene.intrinsics, *scale),
     )
 
 

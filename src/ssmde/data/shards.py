@@ -96,11 +96,7 @@ class Store:
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytearray:
         """Bytes of a file from `start` on; the whole file without a size.
 
-        Raises:
-            FileNotFoundError: If there is no such file.
-            RemoteError: If a remote file cannot be read after several tries.
-            OSError: If the file ends before, or the disk fails.
-            ValueError: If the name leads out of the place.
+        A remote file that cannot be read after several tries is a RemoteError.
         """
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ValueError(f"{self}: names a file outside of it, {name!r}")
@@ -295,17 +291,13 @@ def _read_part(
             if kind in scene["kinds"]
         }
         yield FrameSequence(
-            name=scene["name"],
-            images=files["image"],
-            image_size=tuple(scene["image_size"]),
+            name=scene["name"], images=files["image"], image_size=tuple(scene["image_size"]),
             intrinsics=None if scene["intrinsics"] is None else np.array(scene["intrinsics"]),
-            depth=files.get("depth"),
-            motion_masks=files.get("motion_mask"),
-            pseudo_depth=files.get("pseudo_depth"),
-            tracked_points=files.get("points"),
+            depth=files.get("depth"), motion_masks=files.get("motion_mask"),
+            pseudo_depth=files.get("pseudo_depth"), tracked_points=files.get("points"),
             **{name: numbers[f"{own}/{name}"] for name in scene["numbers"]},
             **{name: scene[name] for name in VALUES if name in scene},
-        )
+        )  # fmt: skip
 
 
 def _table(

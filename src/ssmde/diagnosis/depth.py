@@ -56,13 +56,9 @@ class _Maps(NamedTuple):
 
 
 def _read_maps(
-    sequence: FrameSequence,
-    paths: Sequence[Path | None],
-    most: int,
-    read: Callable[[int, Path], Map],
-    *,
-    relative: bool,
-) -> _Maps:
+    sequence: FrameSequence, paths: Sequence[Path | None], most: int,
+    read: Callable[[int, Path], Map], *, relative: bool,
+) -> _Maps:  # fmt: skip
     """At most so many maps; `read` gives one with a value, or raises `ImageError`."""
     maps, reduction = _Maps([], [], []), reduction_to(SHORT_SIDE, sequence.image_size)
     frames = [i for i, path in enumerate(paths) if path is not None]
@@ -168,11 +164,9 @@ def check_labels(sequence: FrameSequence, most: int) -> Iterator[Finding]:
 
 
 def _correlations(
-    sequence: FrameSequence,
-    frame: int,
-    label: Map,
+    sequence: FrameSequence, frame: int, label: Map,
     points: dict[int, tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n"]]],
-) -> list[float]:
+) -> list[float]:  # fmt: skip
     """Rank correlation of a label with each of `REFERENCES`; nan without it."""
     small = resample(label, GRID)
     found = [np.nan, np.nan, np.nan]
@@ -231,11 +225,9 @@ def _check_order(kind: str, orders: Float64[np.ndarray, "n r"]) -> Iterator[Find
 
 
 def registration_check(
-    what: Literal["truth", "labels"],
-    images: Sequence[Map],
-    edges: Sequence[Bool[np.ndarray, "h w"]],
-    size: tuple[int, int],
-) -> Iterator[Finding]:
+    what: Literal["truth", "labels"], images: Sequence[Map],
+    edges: Sequence[Bool[np.ndarray, "h w"]], size: tuple[int, int],
+) -> Iterator[Finding]:  # fmt: skip
     """Whether depth edges lie on image edges: else shifted, of another zoom, or of other images.
 
     `size` is that of the frames (height, width), in pixels, `what` for the words.

@@ -126,11 +126,9 @@ def _meanings(target: Pose, source: Pose) -> dict[str, Pose]:
     """`T_src_tgt` for what two poses may mean; the first is camera to world, as it should be."""
     given, turned = np.linalg.inv(source) @ target, source @ np.linalg.inv(target)
     return {
-        GIVEN: given,
-        "reversed": turned,
-        "OpenGL axes": FLIP @ given @ FLIP,
+        GIVEN: given, "reversed": turned, "OpenGL axes": FLIP @ given @ FLIP,
         "reversed, OpenGL axes": FLIP @ turned @ FLIP,
-    }
+    }  # fmt: skip
 
 
 def _warp_errors(sequence: FrameSequence, most: int) -> Iterator[dict[str, float]]:

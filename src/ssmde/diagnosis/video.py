@@ -123,14 +123,12 @@ def video_statistics(sequence: FrameSequence, how: Thoroughness) -> VideoStatist
     mean, square = reader.sums / reader.summed  # for variance = E[x^2] - E[x]^2
     frames = sorted(reader.sharpness)
     return VideoStatistics(
-        sequence=sequence,
-        frames=np.array(frames),
-        sharpness=np.array([reader.sharpness[i] for i in frames]),
-        pairs=pairs,
+        sequence=sequence, frames=np.array(frames),
+        sharpness=np.array([reader.sharpness[i] for i in frames]), pairs=pairs,
         mean=mean.astype(np.float32),
         spread=np.sqrt((square - mean * mean).clip(0)).astype(np.float32),
         broken=dict(sorted(reader.broken.items())),
-    )
+    )  # fmt: skip
 
 
 class _Reader:

@@ -11,11 +11,9 @@ from ssmde.console import counted, ranges
 MOST_PROBLEMS = 50  # lines of a report; scene.json of each scene has them all
 MEANING = {
     "close": "moved too little since the last frame that was kept",
-    "still": "the camera stood still",
-    "duplicate": "the same picture again",
-    "blurred": "far less sharp than the frames around",
-    "short": "of a scene of too few frames",
-}
+    "still": "the camera stood still", "duplicate": "the same picture again",
+    "blurred": "far less sharp than the frames around", "short": "of a scene of too few frames",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -134,12 +134,9 @@ def sharpness(gray: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
 
 
 def choose_frames(
-    measured: Measured,
-    *,
-    least_motion: float = LEAST_MOTION,
-    most_motion: float = MOST_MOTION,
+    measured: Measured, *, least_motion: float = LEAST_MOTION, most_motion: float = MOST_MOTION,
     fewest_frames: int = FEWEST_FRAMES,
-) -> Choice:
+) -> Choice:  # fmt: skip
     """Frames to keep: sharp, and each `least_motion` of the width away from the one before.
 
     A blurred frame is passed over for the next sharp one. Where the picture changes to another
