@@ -51,8 +51,7 @@ def as_map(*rows):
 def test_the_largest_value_of_an_image_is_stored_as_60000(tmp_path, values, info, steps):
     write_pseudo_depth(tmp_path / "a.png", as_map(*values), info)
     with Image.open(tmp_path / "a.png") as image:
-        assert image.mode == "I;16"
-        assert np.array(image).tolist() == steps
+        assert (image.mode, np.array(image).tolist()) == ("I;16", steps)
     np.testing.assert_allclose(read_pseudo_depth(tmp_path / "a.png"), np.divide(steps, 60000))
 
 
@@ -137,8 +136,7 @@ def test_labels_of_another_source_go_when_the_first_new_ones_are_there(tmp_path)
         write_labels(folder, DISPARITY, {"a": as_map([NAN, 0])})
     assert names_in(folder) == ["a.png", "b.png", "label.json"]
     write_labels(folder, DISPARITY, {"a": as_map([1, 2])})
-    assert names_in(folder) == ["a.png", "label.json"]
-    assert names_in(tmp_path) == ["p"]
+    assert (names_in(folder), names_in(tmp_path)) == (["a.png", "label.json"], ["p"])
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "a.png", "label.json"])
@@ -314,8 +312,7 @@ def test_tracked_points_come_as_a_sparse_map_of_the_framed_image(tmp_path):
     found = data[0].to_float().sparse_depth
     assert found.shape == (1, 1, 32, 64)
     assert found[0, 0, 5, 3] == np.float32(0.7), "the nearest of two points hides the other"
-    assert found[0, 0, 20, 60] == np.float32(1.5)
-    assert (found > 0).sum() == 2
+    assert (found[0, 0, 20, 60], (found > 0).sum()) == (np.float32(1.5), 2)
     mirrored = SnippetDataset(
         [scene], replace(PLAIN, flip=1.0), seed=0, augment=True, with_points=True
     )

@@ -28,11 +28,8 @@ def test_a_part_cuts_everything_that_has_an_entry_a_frame():
     depth = tuple(None if i == 2 else Path(f"{i}.png") for i in range(5))
     whole = sequence(intrinsics=CAMERA, poses=poses, depth=depth, timestamps=np.arange(5) / 10)
     part = whole.part(1, 4)
-    assert len(part) == 3
-    assert part.images == whole.images[1:4]
-    assert part.depth == depth[1:4]
-    assert part.poses[:, 0, 0].tolist() == [1, 2, 3]
-    assert part.timestamps.tolist() == [0.1, 0.2, 0.3]
+    assert (len(part), part.images, part.depth) == (3, whole.images[1:4], depth[1:4])
+    assert (part.poses[:, 0, 0].tolist(), part.timestamps.tolist()) == ([1, 2, 3], [0.1, 0.2, 0.3])
     assert part.intrinsics is CAMERA
     assert part.motion_masks is None
     assert part.frame_name(2) == "room/003"

@@ -58,8 +58,7 @@ def test_a_recording_that_breaks_off_gives_what_is_there_and_says_so(tmp_path):
     path = write(tmp_path / "a.mov", grey_frames(LEVELS))
     lose_packet(path, 5)
     frames, lines = read(path)
-    assert len(frames) == 5
-    assert lines == ["frames that cannot be decoded are left out: 5"]
+    assert (len(frames), lines) == (5, ["frames that cannot be decoded are left out: 5"])
     for number in range(5):
         lose_packet(path, number)
     with pytest.raises(VideoError, match=r"a\.mov: the video has no frame that can be decoded"):
@@ -97,8 +96,7 @@ def test_the_film_is_read_and_not_a_still_beside_it(tmp_path):
 def test_pixels_become_square(tmp_path):
     path = write(tmp_path / "a.mkv", grey_frames(LEVELS[:2]), sample_aspect_ratio=Fraction(4, 3))
     frames, lines = read(path)
-    assert frames[0].pixels.shape == (32, 64, 3)
-    assert video_info(path).size == (32, 64)
+    assert (frames[0].pixels.shape, video_info(path).size) == ((32, 64, 3), (32, 64))
     assert next(read_gray_frames(path, 32)).gray.shape == (16, 32)
     assert lines == ["pixels are not square: 48 x 32 are shown as 64 x 32"]
 

@@ -21,8 +21,7 @@ def folder(room, tmp_path):
 
 def test_a_good_folder_is_read_without_a_finding(folder):
     (opened,) = open_scenes(folder.parent, "all")
-    assert opened.findings == []
-    assert len(opened.sequence) == 12
+    assert (opened.findings, len(opened.sequence)) == ([], 12)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +104,7 @@ def test_few_frames_are_named_and_enough_are_not(room_video):
     assert "12 frames" in finding.what
     assert not list(few_frames([scene] * 17))
     short, whole = few_frames([scene.part(0, 2)])
-    assert (short.scene, short.severity) == ("room", "warning")
-    assert whole.severity == "blocking"
+    assert ((short.scene, short.severity), whole.severity) == (("room", "warning"), "blocking")
 
 
 def test_frames_are_named_in_stretches():

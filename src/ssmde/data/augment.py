@@ -118,8 +118,7 @@ class Framing:
 def best_reduction(stored: Size, image_size: Size, zoom: float = 1.0) -> int:
     """Largest of 1, 2, 4, 8 that still decodes a frame no smaller than the view needs.
 
-    Sizes are (height, width), of the frame and of the view; with the largest `zoom` the view shows
-    1 / zoom of the frame.
+    With the largest `zoom` the view shows 1 / zoom of the frame.
     """
     sides = tuple(zip(stored, image_size, strict=True))
     fits = (r for r in REDUCTIONS if all(have // r >= need * zoom for have, need in sides))

@@ -219,10 +219,8 @@ def _follow(a: Gray, b: Gray, centers: Points, motion: Points, side: int) -> Til
 
 
 def _correlate(a: Float32[np.ndarray, "n h w"], b: Float32[np.ndarray, "n h w"]) -> Points:
-    """(dx, dy) at the peak of the phase correlation of each pair.
-
-    cos(pi x / w) windows keep out the border, where what leaves meets what enters.
-    """
+    """(dx, dy) at the peak of the phase correlation of each pair."""
+    # cos(pi x / w) windows keep out the border, where what leaves meets what enters.
     n, height, width = a.shape
     window = _window(height, width)
     spectra = [
@@ -252,10 +250,8 @@ def _correlate(a: Float32[np.ndarray, "n h w"], b: Float32[np.ndarray, "n h w"])
 def _refine(
     first: Tiles, b: Float32[np.ndarray, "k m"], centers: Points, motion: Points, side: int
 ) -> tuple[Points, Tiles]:
-    """Motion with the least squared difference near the guess, and the tiles of `b` there.
-
-    `b` is padded. Brightness may differ by a factor and an offset.
-    """
+    """Motion with the least squared difference near the guess, and the tiles of `b` there."""
+    # `b` is padded. Brightness may differ by a factor and an offset.
     start, window = motion, _window(side, side)
     normal = _normalized(first)
     gy, gx = np.gradient(normal, axis=(1, 2))

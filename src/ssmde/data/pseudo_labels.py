@@ -201,10 +201,7 @@ def pack_label(
     edit: Callable[[Float32[np.ndarray, "_ _"]], Float32[np.ndarray, "_ _"]],
     image_size: Size,
 ) -> tuple[bytes, str]:
-    """Bytes of a .npy that `read_pseudo_depth` reads as the label at `path`, and its ending.
-
-    `edit` is done before, such as making it smaller; `image_size` is that of its image.
-    """
+    """Bytes of a .npy that is read as the label at `path` after an `edit`, and its ending."""
     values = edit(read_pseudo_depth(path, image_size=image_size))
     steps = np.rint(values.astype(np.float64) * LARGEST_STEP)
     file = BytesIO()
@@ -217,12 +214,8 @@ def pack_label(
 
 
 def plausible(depth: Float32[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
-    """True for points that were seen under a fair angle, which the others' depth tells.
-
-    Args:
-        depth: In the unit of `ssmde track`, the median depth of a scene. The median of one frame
-            would do less well: on a frame of `bonn_crowd` half of the points lie on people.
-    """
+    """True for points seen under a fair angle, which tells their depth in the unit of tracking."""
+    # The median of one frame does less well: on one of `bonn_crowd` half the points lie on people.
     near, far = POINT_RANGE
     return (depth > near) & (depth < far)
 

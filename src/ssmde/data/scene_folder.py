@@ -223,11 +223,9 @@ def _read_list(root: Path, split: str) -> list[str]:
 
 
 def _common_size(images: Sequence[Path], *, of_all: bool) -> Size:
-    """Size (height, width) all images share; those that cannot be opened do not count.
-
-    Unless `of_all`, the first, the middle and the last of those that can be opened have to do:
-    opening every file takes minutes with a million.
-    """
+    """Size (height, width) all images share; those that cannot be opened do not count."""
+    # Unless `of_all`, the first, the middle and the last of those that can be opened have to do:
+    # opening every file takes minutes with a million.
     few = dict.fromkeys(_few(images))
     found: dict[int, Size] = {}
     faults: list[ImageError] = []
@@ -318,10 +316,7 @@ def in_name_order(images: list[Path]) -> list[Path]:
 
 
 def left_out(folder: Path, taken: tuple[str, ...]) -> str:
-    """Files of a folder whose ending is not `taken`, counted by ending; empty if there are none.
-
-    Hidden ones and cam.txt do not count.
-    """
+    """Files of a folder that are not `taken`, counted by ending; not hidden ones and cam.txt."""
     names = [n.lower() for n in os.listdir(folder) if n[0] != "." and n != "cam.txt"]
     counts = Counter(Path(n).suffix for n in names if not n.endswith(taken) and Path(n).suffix)
     advice: dict[str, str] = dict.fromkeys((".heic", ".heif"), f" ({not_read('HEIC')})")

@@ -224,12 +224,7 @@ class ShardFiles(Sequence[Any]):
 
 
 def read_pack(root: Path, split: str) -> list[FrameSequence]:
-    """Sequences of one part of packed data, a folder or a URL, with every file behind the index.
-
-    Raises:
-        FileNotFoundError: If there is no pack.json.
-        ValueError: If it is none of ours, or there are no such scenes.
-    """
+    """Sequences of one part of packed data, a folder or a URL, with every file behind the index."""
     store = Store(root)
     about = _read_about(store)
     numbers = _arrays(store, FRAMES_FILE)

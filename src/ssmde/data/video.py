@@ -488,10 +488,8 @@ def _deinterlacer(frame: Any) -> Any:
 
 
 def _turn(frame: Any) -> tuple[bool, bool, bool]:
-    """How the display matrix sets a frame upright, as `Decoded.turn`.
-
-    Its first four numbers a, b, c, d send (x, y) to (a x + c y, b x + d y).
-    """
+    """How the display matrix sets a frame upright, as `Decoded.turn`."""
+    # Its first four numbers a, b, c, d send (x, y) to (a x + c y, b x + d y).
     stored = frame.side_data.get(Type.DISPLAYMATRIX)
     if stored is None:
         return False, False, False

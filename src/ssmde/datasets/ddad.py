@@ -242,11 +242,9 @@ def _depth(
 
 
 def _scan_depth(scan: Datum, camera: Datum, intrinsics: Intrinsics) -> DepthMap:
-    """Depth map of a scan as a camera sees it, in metres; 0 where no point falls.
-
-    Points go from the scanner, where it was when it scanned, through the world into the camera,
-    where it was when it took the image: x_cam = T_world_cam^-1 T_world_lidar x_lidar.
-    """
+    """Depth map of a scan as a camera sees it, in metres; 0 where no point falls."""
+    # Points go from the scanner, where it was when it scanned, through the world into the camera,
+    # where it was when it took the image: x_cam = T_world_cam^-1 T_world_lidar x_lidar.
     if camera.image_size is None:
         raise ArchiveError(f"{camera.file}: the scene gives no image size")
     T_camera_scanner = np.linalg.inv(camera.T_world_sensor) @ scan.T_world_sensor

@@ -165,10 +165,8 @@ def _improved_drives(improved: Path) -> dict[str, Path]:
 def _raw_scenes(
     drive: Path, camera: str, of: Part, truth: Truth, maps: Mapping[str, Path] | None
 ) -> list[ArchiveScene]:
-    """The frames that are asked for as one scene, or for training one of each stretch.
-
-    `maps` gives the folder of a drive's improved depth.
-    """
+    """The frames that are asked for as one scene, or for training one of each stretch."""
+    # `maps` gives the folder of a drive's improved depth.
     folder = drive / f"image_{camera}" / "data"
     images = _numbered(folder, IMAGE_SUFFIXES)
     if not images:
@@ -458,11 +456,9 @@ def imu_pose(reading: Sequence[float], mercator_scale: float) -> Motion:
 
 
 def _camera_poses(files: Sequence[Path], T_cam_imu: Motion, problems: list[str]) -> Poses | None:
-    """Camera-to-world matrices in metres, nan where unknown; None if none is known.
-
-    There is one file of oxts/data a frame, in time order; broken ones are told. The world is the
-    camera of the first frame whose pose is known.
-    """
+    """Camera-to-world matrices in metres, nan where unknown; None if none is known."""
+    # There is one file of oxts/data a frame, in time order; broken ones are told. The world is the
+    # camera of the first frame whose pose is known.
     poses = np.full((len(files), 4, 4), np.nan)
     scale = None
     for pose, file in zip(poses, files, strict=True):

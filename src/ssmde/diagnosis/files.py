@@ -54,10 +54,6 @@ def open_scenes(data: Path, split: Split, *, quick: bool = False) -> list[Opened
     """Every scene of one part of a data folder; faulty ones with what can be read of them.
 
     `quick` leaves out opening every image to see its size.
-
-    Raises:
-        FileNotFoundError: If the folder, a list or a scene that a list names does not exist.
-        ValueError: If there are no scenes.
     """
     refuse_packed(data, "doctor")
     try:
@@ -156,15 +152,12 @@ def _common_size(name: str, images: list[Path], findings: list[Finding]) -> tupl
     odd = tuple(i for i, size in enumerate(sizes) if size not in (None, common))
     if odd:
         named = ", ".join(f"{n} have {w} x {h}" for (h, w), n in others[:3])
-        what = (
-            f"{count} images have {common[1]} x {common[0]} pixels, {named}; the first of these "
-            f"is {images[odd[0]].name}"
-        )
-        remedy = (
+        findings.append(Finding(
+            "mixed-sizes", "blocking", f"{count} images have {common[1]} x {common[0]} pixels, "
+            f"{named}; the first of these is {images[odd[0]].name}",
             "give each size a scene of its own, or resize them with their camera "
-            "(`ssmde prepare --width`)"
-        )
-        findings.append(Finding("mixed-sizes", "blocking", what, remedy, odd, name))
+            "(`ssmde prepare --width`)", odd, name,
+        ))  # fmt: skip
     return common
 
 

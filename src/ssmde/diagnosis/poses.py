@@ -165,10 +165,10 @@ def _depth_of_static(sequence: FrameSequence, frame: int) -> Float32[np.ndarray,
     size = sequence.image_size
     depth = read_depth(path, sequence.depth_units_per_metre, image_size=size)
     mask = sequence.motion_masks[frame] if sequence.motion_masks else None
-    if mask is None:
-        return depth
-    moving = resample(read_mask(mask, image_size=size), (depth.shape[0], depth.shape[1])) == MOVING
-    return np.where(moving, np.float32(0), depth)
+    if mask is not None:
+        moving = resample(read_mask(mask, image_size=size), (depth.shape[0], depth.shape[1]))
+        depth = np.where(moving == MOVING, np.float32(0), depth)
+    return depth
 
 
 def _gray(sequence: FrameSequence, frame: int) -> Float32[np.ndarray, "1 1 h w"]:

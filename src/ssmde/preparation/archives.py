@@ -173,11 +173,9 @@ def _finished(job: _Job, *, skipped: bool) -> WrittenScene:
 
 
 def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
-    """Write images, depth, camera, poses and scene.json of a scene.
-
-    A frame whose image is broken is left out; one whose depth is broken keeps its image. Without
-    one good image there is no folder.
-    """
+    """Write images, depth, camera, poses and scene.json of a scene."""
+    # A frame whose image is broken is left out; one whose depth is broken keeps its image. Without
+    # one good image there is no folder.
     scene = job.scene
     with outputs.hidden_folder(job.folder) as part:
         (part / "depth").mkdir()

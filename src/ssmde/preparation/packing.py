@@ -59,10 +59,6 @@ def pack(
     is exact and fastest, 3 bytes a pixel; `jpeg` takes a tenth. Frames for validation and testing
     stay as they are, with measured depth and masks, so that they are measured alike. A run that was
     stopped goes on with the next shard; a finished one is left as it is.
-
-    Raises:
-        FileExistsError: If `out` holds something else, or packed data that may not be replaced.
-        ValueError: If the data or an argument do not fit.
     """
     if not 32 <= min(size) <= max(size) <= MOST_SIDE or shard_frames < 1:
         raise ValueError(

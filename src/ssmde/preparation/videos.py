@@ -323,10 +323,8 @@ def _write(
 def _write_scene(
     folder: Path, first: VideoFrame, others: Iterable[VideoFrame], plan: _Plan, info: dict[str, Any]
 ) -> list[int]:
-    """Write frames, cam.txt, scene.json and, if they are unevenly spaced, timestamps.txt.
-
-    Gives the numbers of the frames that were written.
-    """
+    """Write frames, cam.txt, scene.json and, if they are unevenly spaced, timestamps.txt."""
+    # Gives the numbers of the frames that were written.
     size = first.pixels.shape[0], first.pixels.shape[1]
     intrinsics = plan.intrinsics_at(size)
     stored = stored_size(size, None if plan.width is None else min(plan.width, size[1]))
