@@ -267,17 +267,14 @@ def test_over_many_epochs_a_rare_snippet_comes_as_often_as_its_weight_says():
     assert drawn.count(0) / len(drawn) == pytest.approx(0.1 / 9.1, rel=0.15)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"length": 0}, "at least 1 snippet, got 0"),
-        ({"batch_size": 3, "world": 2}, "batch size 3 must be a positive multiple of the 2"),
-        ({"batch_size": 0}, "batch size 0 must be"),
-        ({"rank": 2, "world": 2}, r"rank must be in \[0, 2\), got 2"),
-        ({"start_step": -1}, "start_step must be at least 0, got -1"),
-        ({"seed": -1}, "seed must be at least 0, got -1"),
-    ],
-)
+@pytest.mark.parametrize(("options", "message"), [
+    ({"length": 0}, "at least 1 snippet, got 0"),
+    ({"batch_size": 3, "world": 2}, "batch size 3 must be a positive multiple of the 2"),
+    ({"batch_size": 0}, "batch size 0 must be"),
+    ({"rank": 2, "world": 2}, r"rank must be in \[0, 2\), got 2"),
+    ({"start_step": -1}, "start_step must be at least 0, got -1"),
+    ({"seed": -1}, "seed must be at least 0, got -1"),
+])  # fmt: skip
 def test_a_sampler_refuses_what_cannot_be_shared_out(options, message):
     with pytest.raises(ValueError, match=message):
         SnippetSampler(**({"length": 8, "batch_size": 4, "seed": 0} | options))

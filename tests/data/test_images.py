@@ -145,18 +145,9 @@ def scene_photo(height, width):
 
 @pytest.mark.parametrize("reduction", [1, 2, 4, 8])
 @pytest.mark.parametrize("size", [(240, 320), (117, 93), (9, 7)])
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"subsampling": 0},
-        {"subsampling": 1},
-        {"subsampling": 2},
-        {"progressive": True},
-        "L",
-        "CMYK",
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("options", [
+    {"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"progressive": True}, "L", "CMYK",
+], ids=str)  # fmt: skip
 def test_both_decoders_of_jpeg_give_the_same_pixels(
     tmp_path, monkeypatch, options, size, reduction
 ):
@@ -375,22 +366,19 @@ def write_maps(folder, shape, ending=".npy", frames=range(3)):
             write_png16(folder / f"{i}.png", np.ones(shape, np.uint16))
 
 
-@pytest.mark.parametrize(
-    ("shape", "image", "why"),
-    [
-        ((96, 128), (96, 128), None),
-        ((12, 16), (96, 128), None),
-        ((13, 16), (96, 128), None),  # a pixel is rounding
-        ((320, 1024), (375, 1242), None),  # as networks see KITTI
-        ((192, 640), (376, 1241), None),
-        ((480, 640), (481, 640), None),
-        ((128, 96), (96, 128), "swapped"),
-        ((64, 48), (96, 128), "swapped"),
-        ((96, 96), (96, 128), "cut or stretched"),
-        ((352, 1216), (375, 1242), "cut or stretched"),  # of KITTI
-        ((465, 640), (480, 640), "cut or stretched"),  # 3 %
-    ],
-)
+@pytest.mark.parametrize(("shape", "image", "why"), [
+    ((96, 128), (96, 128), None),
+    ((12, 16), (96, 128), None),
+    ((13, 16), (96, 128), None),  # a pixel is rounding
+    ((320, 1024), (375, 1242), None),  # as networks see KITTI
+    ((192, 640), (376, 1241), None),
+    ((480, 640), (481, 640), None),
+    ((128, 96), (96, 128), "swapped"),
+    ((64, 48), (96, 128), "swapped"),
+    ((96, 96), (96, 128), "cut or stretched"),
+    ((352, 1216), (375, 1242), "cut or stretched"),  # of KITTI
+    ((465, 640), (480, 640), "cut or stretched"),  # 3 %
+])  # fmt: skip
 def test_the_same_view_at_another_resolution_fits_and_another_shape_does_not(
     tmp_path, shape, image, why
 ):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from ssmde.config import DataConfig
-from ssmde.data.motion import known_poses, relative_motion, tile_flow, usable_gaps
+from ssmde.data.dataset import known_poses, relative_motion, usable_gaps
+from ssmde.data.motion import tile_flow
 from ssmde.data.sequence import FrameSequence
 from ssmde.geometry.camera import flip_intrinsics
 from ssmde.geometry.warp import reproject

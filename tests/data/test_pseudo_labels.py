@@ -40,14 +40,11 @@ def as_map(*rows):
 # By hand
 
 
-@pytest.mark.parametrize(
-    ("values", "info", "steps"),
-    [
-        ([[1, 2], [4, 8]], AFFINE, [[7500, 15000], [30000, 60000]]),
-        ([[NAN, INF, -INF, 0], [-3, 2, 1, 1e-9]], AFFINE, [[0, 0, 0, 0], [0, 60000, 30000, 1]]),
-        ([[NAN, -0.1, 0, 2]], DISPARITY, [[0, 1, 1, 60000]]),  # 0 is far away and not unknown
-    ],
-)
+@pytest.mark.parametrize(("values", "info", "steps"), [
+    ([[1, 2], [4, 8]], AFFINE, [[7500, 15000], [30000, 60000]]),
+    ([[NAN, INF, -INF, 0], [-3, 2, 1, 1e-9]], AFFINE, [[0, 0, 0, 0], [0, 60000, 30000, 1]]),
+    ([[NAN, -0.1, 0, 2]], DISPARITY, [[0, 1, 1, 60000]]),  # 0 is far away and not unknown
+])  # fmt: skip
 def test_the_largest_value_of_an_image_is_stored_as_60000(tmp_path, values, info, steps):
     write_pseudo_depth(tmp_path / "a.png", as_map(*values), info)
     with Image.open(tmp_path / "a.png") as image:
@@ -97,16 +94,13 @@ def test_the_folder_appears_with_label_json_and_the_first_labels(tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["pseudo_depth"]
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"source": "leres"}, "source of the labels is 'leres', now it would be 'drawn'"),
-        ({"version": "2"}, "version of the labels is '2', now it would be '1'"),
-        ({"kind": "disparity"}, "kind of the labels is 'disparity'"),
-        ({"affine": False}, "affine of the labels is False"),
-        ({"network_size": [64, 96]}, r"network_size of the labels is \[64, 96\]"),
-    ],
-)
+@pytest.mark.parametrize(("change", "says"), [
+    ({"source": "leres"}, "source of the labels is 'leres', now it would be 'drawn'"),
+    ({"version": "2"}, "version of the labels is '2', now it would be '1'"),
+    ({"kind": "disparity"}, "kind of the labels is 'disparity'"),
+    ({"affine": False}, "affine of the labels is False"),
+    ({"network_size": [64, 96]}, r"network_size of the labels is \[64, 96\]"),
+])  # fmt: skip
 def test_labels_of_something_else_are_not_mixed_with_new_ones(change, says, tmp_path):
     write_labels(tmp_path / "p", AFFINE, {"a": as_map([1, 2])})
     labels_fit(tmp_path / "p", AFFINE)

@@ -134,9 +134,8 @@ def test_the_published_packs_of_sc_depth_load_unchanged(tmp_path, inner):
         (folder / "leres_depth").mkdir()
         for i in range(2):
             np.savez(
-                folder / "depth" / f"{i:06d}.npz", data=np.array([4.5 + i]), indices=np.array([3]),
-                indptr=np.r_[0, np.ones(24, int)], shape=np.array([24, 32]),
-                format=np.array(b"csr"),
+                folder / "depth" / f"{i:06d}.npz", shape=np.array([24, 32]), indices=np.array([3]),
+                indptr=np.r_[0, np.ones(24, int)], data=np.array([4.5 + i]), format=np.array(b"csr")
             )  # fmt: skip
             write_png16(folder / "leres_depth" / f"{i:06d}.png", np.ones((24, 32), np.uint16))
     (pack / "train.txt").write_text("drive_01\n")
@@ -199,32 +198,25 @@ def test_poses_of_twelve_and_sixteen_numbers_are_the_same_and_rows_of_zeros_unkn
 POSE = "1 0 0 0 0 1 0 0 0 0 1 0"
 
 
-@pytest.mark.parametrize(
-    ("file", "text", "message"),
-    [
-        ("cam.txt", "30 0 15\n0 30 11", r"cam\.txt: expected 3 lines of 3 .*got lines of 3, 3"),
-        ("cam.txt", "", r"cam\.txt: .*got lines of nothing"),
-        (
-            "cam.txt",
-            "30 0 15.5\n0 f 11\n0 0 1",
-            r"cam\.txt, line 2: expected numbers, got '0 f 11'",
-        ),
-        ("cam.txt", "-30 0 15\n0 30 11\n0 0 1", r"cam\.txt: focal lengths must be positive"),
-        ("cam.txt", "30 0 99\n0 30 11\n0 0 1", r"cam\.txt: principal point \(99, 11\) lies out"),
-        ("cam.txt", "0.9 0 .5\n0 0.8 .5\n0 0 1", r"cam\.txt: intrinsics look normalised.*width 32"),
-        ("poses.txt", f"{POSE}\n{POSE}", r"poses\.txt: expected one line for each of 3.*got 2"),
-        ("poses.txt", f"{POSE}\n{POSE} 1\n{POSE}", r"poses\.txt, line 2: .*12 or 16.*got 13"),
-        ("poses.txt", f"{POSE}\n{POSE}\n2 0 0 0 0 2 0 0 0 0 2 0", r"line 3: no rigid .* by 2\)"),
-        ("poses.txt", f"{POSE}\n-1 0 0 0 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*it mirrors"),
-        ("poses.txt", f"{POSE}\n1 0 0 inf 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*finite"),
-        ("poses.txt", f"{POSE}\n1 0 0 nan 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*finite"),
-        ("poses.txt", f"{POSE}\n{POSE}\n{POSE} 0 0 1 0", r"line 3: a pose ends with 0 0 0 1"),
-        ("scene.json", "{fps: 10}", r"scene\.json: not valid JSON"),
-        ("scene.json", "[10]", r"scene\.json: expected an object"),
-        ("scene.json", '{"fps": "ten"}', r"scene\.json: fps must be a positive number, got 'ten'"),
-        ("scene.json", '{"depth_units_per_metre": 0}', r"depth_units_per_metre must be a positive"),
-    ],
-)
+@pytest.mark.parametrize(("file", "text", "message"), [
+    ("cam.txt", "30 0 15\n0 30 11", r"cam\.txt: expected 3 lines of 3 .*got lines of 3, 3"),
+    ("cam.txt", "", r"cam\.txt: .*got lines of nothing"),
+    ("cam.txt", "30 0 15.5\n0 f 11\n0 0 1", r"cam\.txt, line 2: expected numbers, got '0 f 11'"),
+    ("cam.txt", "-30 0 15\n0 30 11\n0 0 1", r"cam\.txt: focal lengths must be positive"),
+    ("cam.txt", "30 0 99\n0 30 11\n0 0 1", r"cam\.txt: principal point \(99, 11\) lies out"),
+    ("cam.txt", "0.9 0 .5\n0 0.8 .5\n0 0 1", r"cam\.txt: intrinsics look normalised.*width 32"),
+    ("poses.txt", f"{POSE}\n{POSE}", r"poses\.txt: expected one line for each of 3.*got 2"),
+    ("poses.txt", f"{POSE}\n{POSE} 1\n{POSE}", r"poses\.txt, line 2: .*12 or 16.*got 13"),
+    ("poses.txt", f"{POSE}\n{POSE}\n2 0 0 0 0 2 0 0 0 0 2 0", r"line 3: no rigid .* by 2\)"),
+    ("poses.txt", f"{POSE}\n-1 0 0 0 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*it mirrors"),
+    ("poses.txt", f"{POSE}\n1 0 0 inf 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*finite"),
+    ("poses.txt", f"{POSE}\n1 0 0 nan 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*finite"),
+    ("poses.txt", f"{POSE}\n{POSE}\n{POSE} 0 0 1 0", r"line 3: a pose ends with 0 0 0 1"),
+    ("scene.json", "{fps: 10}", r"scene\.json: not valid JSON"),
+    ("scene.json", "[10]", r"scene\.json: expected an object"),
+    ("scene.json", '{"fps": "ten"}', r"scene\.json: fps must be a positive number, got 'ten'"),
+    ("scene.json", '{"depth_units_per_metre": 0}', r"depth_units_per_metre must be a positive"),
+])  # fmt: skip
 def test_a_wrong_file_is_named_with_value_and_remedy(tmp_path, file, text, message):
     folder = make_scene(tmp_path, frames=3)
     (folder / file).write_text(text)

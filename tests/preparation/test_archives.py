@@ -50,13 +50,9 @@ def drawn(name="a", frames=None, **fields):
 
 
 def write(out, *scenes, problems=(), width=None, overwrite=False):
+    archive = Archive(scenes=scenes, problems=problems)
     return write_archive(
-        Archive(scenes=scenes, problems=problems),
-        out,
-        width=width,
-        quality=95,
-        overwrite=overwrite,
-        show_progress=False,
+        archive, out, width=width, quality=95, overwrite=overwrite, show_progress=False
     ).scenes
 
 

@@ -171,7 +171,7 @@ def both(sharpness):
 
 
 def choose(numbers, **options):
-    given = {"least_motion": 0.01, "most_motion": 0.2, "fewest_frames": 2} | options
+    given = {"least_motion": 0.01, "fewest_frames": 2} | options
     return choose_frames(numbers, **given)
 
 
@@ -225,5 +225,5 @@ def test_every_frame_is_kept_once_or_dropped_for_one_reason(moved, seed):
     for scene in choice.scenes:
         steps = np.diff(numbers.way[scene])
         assert (steps >= 0.01 - 1e-7).all()
-        assert (steps <= 0.2).all()
+        assert (steps <= 0.15).all()
         assert not np.isnan(numbers.moved[scene[0] + 1 : scene[-1] + 1]).any()

@@ -237,23 +237,20 @@ def test_sources_that_hold_no_frames_are_refused(tmp_path):
         prepare_all(source, out)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"step": 0}, "step must be at least 1, got 0"),
-        ({"quality": 101}, r"quality must be in \[1, 100\], got 101"),
-        ({"width": 0}, "width must be at least 1 pixel, got 0"),
-        ({"width": 65}, "width must be at most that of the frames, 64, got 65"),
-        ({"hfov_degrees": 180}, r"hfov_degrees must be in \(0, 180\), got 180"),
-        ({"intrinsics": (-5.0, 5.0, 3.0, 3.0)}, "intrinsics: focal lengths must be positive"),
-        ({"intrinsics": (50.0, 50.0, 99.0, 3.0)}, "principal point"),
-        ({"intrinsics": (50.0, 50.0, 3.0, 3.0), "hfov_degrees": 60}, "not both"),
-        ({"least_motion": 1.0}, r"least_motion must be in \(0, 0\.1\), a share of .*, got 1"),
-        ({"fewest_frames": 0}, "fewest_frames must be at least 1, got 0"),
-        ({"name": "a/b"}, "name of a folder, got 'a/b'"),
-        ({"name": ".."}, "name of a folder, got '..'"),
-    ],
-)
+@pytest.mark.parametrize(("options", "message"), [
+    ({"step": 0}, "step must be at least 1, got 0"),
+    ({"quality": 101}, r"quality must be in \[1, 100\], got 101"),
+    ({"width": 0}, "width must be at least 1 pixel, got 0"),
+    ({"width": 65}, "width must be at most that of the frames, 64, got 65"),
+    ({"hfov_degrees": 180}, r"hfov_degrees must be in \(0, 180\), got 180"),
+    ({"intrinsics": (-5.0, 5.0, 3.0, 3.0)}, "intrinsics: focal lengths must be positive"),
+    ({"intrinsics": (50.0, 50.0, 99.0, 3.0)}, "principal point"),
+    ({"intrinsics": (50.0, 50.0, 3.0, 3.0), "hfov_degrees": 60}, "not both"),
+    ({"least_motion": 1.0}, r"least_motion must be in \(0, 0\.1\), a share of .*, got 1"),
+    ({"fewest_frames": 0}, "fewest_frames must be at least 1, got 0"),
+    ({"name": "a/b"}, "name of a folder, got 'a/b'"),
+    ({"name": ".."}, "name of a folder, got '..'"),
+])  # fmt: skip
 def test_arguments_that_do_not_fit_are_refused_before_anything_is_written(
     tmp_path, options, message
 ):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int, UInt8
+from jaxtyping import Bool, Float32, Float64, Int, UInt8
 from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -20,10 +20,9 @@ from ssmde.config import DataConfig
 from ssmde.data import augment as augmentation
 from ssmde.data.augment import COLOR_LIMITS, Framing, draw_color, draw_framing
 from ssmde.data.images import ImageError, read_depth, read_image
-from ssmde.data.motion import known_poses, relative_motion, usable_gaps
 from ssmde.data.pseudo_labels import fit_to_points, plausible, read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
-from ssmde.data.sequence import DepthMap, FrameSequence, Pixels, Size
+from ssmde.data.sequence import DepthMap, FrameSequence, PerFrame, Pixels, Poses, Size
 from ssmde.types import Batch
 
 # Added to a disparity, whose largest value is 1, before it is turned into depth: the shift is not
@@ -34,6 +33,7 @@ Key = tuple[int, int] | tuple[int, int, int]
 """Epoch and index of a snippet, and the number of the size it is to have, 0 where it is missing."""
 # First numbers of the seeds, so that the order and the content of snippets are independent.
 ORDER, CONTENT = 1, 2
+MIRROR = np.diag((-1.0, 1.0, 1.0, 1.0))  # x to the left: the camera of a mirrored image
 MOST_BROKEN = 50  # snippets that fail in a row before the reader gives up
 
 
@@ -368,6 +368,62 @@ def spread(length: int, most: int) -> list[int]:
 def frame_gaps(data: DataConfig, sequence: FrameSequence) -> tuple[int, ...]:
     """The gaps a snippet of this scene may draw: its own in `scene_gaps`, else `frame_gaps`."""
     return tuple(gap for name, gap in data.scene_gaps if name == sequence.name) or data.frame_gaps
+
+
+def known_poses(sequence: FrameSequence, data: DataConfig) -> tuple[Poses, PerFrame] | None:
+    """Camera-to-world matrices as `data.poses` asks, and the part of the video each belongs to.
+
+    Poses of two parts have worlds and units of their own. Unknown poses are nan. None if
+    `data.poses` is `none`; a scene without them is refused.
+    """
+    if data.poses == "none":
+        return None
+    folder = sequence.images[0].parent
+    if data.poses == "tracked":
+        poses, parts = sequence.tracked_poses, sequence.tracked_parts
+        name, remedy = "tracked_poses.txt", f"`ssmde track {folder.parent}` writes it"
+    else:
+        poses, parts, name = sequence.poses, np.zeros(len(sequence)), "poses.txt"
+        remedy = "write it, or let `ssmde track` find the motion and take tracked"
+    if poses is None or parts is None:
+        raise ValueError(
+            f"scene '{sequence.name}': data.poses is {data.poses}, but {folder / name} does not "
+            f"exist; {remedy}"
+        )
+    return poses, parts
+
+
+def relative_motion(
+    poses: Poses, target: int, sources: tuple[int, ...], *, flip: bool
+) -> Float64[np.ndarray, "s 4 4"]:
+    """`T_src_tgt` of each source: points of the target camera into the source camera.
+
+    `poses` are camera to world; `flip` is true if all images are mirrored left to right.
+    """
+    T = np.linalg.inv(poses[list(sources)].astype(np.float64)) @ poses[target]
+    return MIRROR @ T @ MIRROR if flip else T
+
+
+def usable_gaps(
+    sequence: FrameSequence, data: DataConfig, gaps: tuple[int, ...]
+) -> Bool[np.ndarray, "n g"]:
+    """Whether a frame can be a target with its sources so far before and behind it.
+
+    Both sources lie in the sequence. Where poses are asked for they are known, and of one part of
+    the video.
+    """
+    count, known = len(sequence), known_poses(sequence, data)
+    usable = np.zeros((count, len(gaps)), dtype=bool)
+    for column, gap in enumerate(gaps):
+        inside = slice(gap, max(gap, count - gap))
+        usable[inside, column] = True
+        if known is not None and 2 * gap < count:
+            poses, parts = known
+            found = np.isfinite(poses).all((1, 2))
+            # Entry i: between i and i + gap.
+            joined = found[gap:] & found[:-gap] & (parts[gap:] == parts[:-gap])
+            usable[inside, column] = joined[: count - 2 * gap] & joined[gap:]
+    return usable
 
 
 def read_view(path: Path, framing: Framing, image_size: Size) -> UInt8[np.ndarray, "3 h w"]:

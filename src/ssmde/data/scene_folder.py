@@ -64,13 +64,13 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
     """
     if is_packed(root):
         return read_pack(root, split)
-    root = _data_root(root)
+    root = data_root(root)
     read = partial(read_scene, root=root, every_size=every_size)
     lists = {name: _read_list(root, name) for name in ("train", "val", "test")}
     listed = list(dict.fromkeys(chain.from_iterable(lists.values())))
     _check_names(root, listed)
     if split == "all":
-        return [read(root / name) for name in _scene_names(root, listed)]
+        return [read(root / name) for name in scene_names(root, listed)]
     if split == "test" and not lists["test"]:
         raise FileNotFoundError(
             f"{root / 'test.txt'}: no such list; name the scenes for testing in it, one a line"
@@ -78,7 +78,7 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
     if split == "test" or (split == "val" and lists["val"]):
         return [read(root / name) for name in lists[split]]
     held_out = {*lists["val"], *lists["test"]}
-    train = lists["train"] or [name for name in _scene_names(root, []) if name not in held_out]
+    train = lists["train"] or [name for name in scene_names(root, []) if name not in held_out]
     if not train:
         raise ValueError(
             f"{root}: val.txt and test.txt name every scene, none is left for training"
@@ -168,7 +168,7 @@ def common_orientation(images: Sequence[Path]) -> int:
     return next(iter(found), 1)
 
 
-def _data_root(root: Path) -> Path:
+def data_root(root: Path) -> Path:
     """The folder that holds the scenes: the published packs keep them in `training`."""
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such data folder; give the folder of scene folders")
@@ -190,7 +190,7 @@ def _check_names(root: Path, listed: list[str]) -> None:
             )
 
 
-def _scene_names(root: Path, listed: list[str]) -> list[str]:
+def scene_names(root: Path, listed: list[str]) -> list[str]:
     """Every folder with images, and those of a list; the folder itself if it has some."""
     if _holds_images(root):
         return ["."]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Float64
+from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from ssmde.console import counted
@@ -137,7 +137,7 @@ def _warp_errors(sequence: FrameSequence, most: int) -> Iterator[dict[str, float
     if paths is None or poses is None:
         return
     frames = [i for i, path in enumerate(paths) if path is not None]
-    intrinsics, known = _tensor(small_intrinsics(sequence)[None]), _known(poses)
+    intrinsics, known = _tensor(small_intrinsics(sequence)[None]), np.isfinite(poses).all((1, 2))
     for target in [frames[k] for k in spread_out(len(frames), most)]:
         ends = [target + gap if target + gap < len(sequence) else target - gap for gap in GAPS]
         sources = [end for end in ends if end >= 0 and known[end] and known[target]]
@@ -180,10 +180,6 @@ def _gray(sequence: FrameSequence, frame: int) -> Float32[np.ndarray, "1 1 h w"]
     return gray[None, None]
 
 
-def _known(poses: Float[np.ndarray, "n 4 4"]) -> Bool[np.ndarray, "n"]:
-    return np.isfinite(poses.reshape(len(poses), -1).sum(axis=1))
-
-
 def _moved(depth: Tensor, T: Pose, intrinsics: Tensor) -> float:
     """Motion of the image in the median, as a share of the longer side."""
     pixels = reproject(depth, _tensor(T[None]), intrinsics).pixels
@@ -216,7 +212,7 @@ def _tile_errors(video: VideoStatistics, most: int) -> Iterator[dict[str, float]
     sequence, poses = video.sequence, video.sequence.poses
     assert poses is not None
     intrinsics, gap = small_intrinsics(sequence), (suggested_gaps(video) or (1,))[0]
-    known = _known(poses)
+    known = np.isfinite(poses).all((1, 2))
     targets = np.flatnonzero(known[: len(known) - gap] & known[gap:])
     for target in targets[spread_out(len(targets), most)].tolist():
         try:
