@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from ssmde.config import DataConfig
-from ssmde.data.motion import known_poses, relative_motion, tile_flow, usable_gaps
+from ssmde.data.dataset import known_poses, relative_motion, usable_gaps
+from ssmde.data.motion import tile_flow
 from ssmde.data.sequence import FrameSequence
 from ssmde.geometry.camera import flip_intrinsics
 from ssmde.geometry.warp import reproject
@@ -26,39 +27,28 @@ def a_walk(ways=(0, 1, 2, 3, 4, 5, 6), parts=None, turn=0.0):
         pose[:3, :3] = [(cos, 0, sin), (0, 1, 0), (-sin, 0, cos)]
         pose[0, 3] = way
     return FrameSequence(
-        name="walk",
-        images=tuple(Path(f"walk/{i}.png") for i in range(len(ways))),
-        image_size=(32, 64),
-        tracked_poses=poses,
+        name="walk", images=tuple(Path(f"walk/{i}.png") for i in range(len(ways))),
+        image_size=(32, 64), tracked_poses=poses,
         tracked_parts=np.array(parts or [0.0] * len(ways)),
-    )
+    )  # fmt: skip
 
 
-def frames(usable):
-    return np.flatnonzero(usable[:, 0]).tolist()
-
-
-def test_without_poses_every_frame_with_neighbours_is_a_target():
-    assert frames(usable_gaps(a_walk(), DataConfig(), (2,))) == [2, 3, 4]
-
-
-def test_a_gap_as_long_as_the_video_has_no_target():
-    for gap in (3, 4, 7, 9):
-        assert frames(usable_gaps(a_walk(), DataConfig(), (gap,))) == ([3] if gap == 3 else [])
-        assert frames(usable_gaps(a_walk(), TRACKED, (gap,))) == ([3] if gap == 3 else [])
-
-
-def test_a_pair_never_joins_two_parts_of_a_video():
-    assert frames(usable_gaps(a_walk(parts=[0.0] * 4 + [1.0] * 3), TRACKED, (1,))) == [1, 2, 5]
-
-
-def test_a_frame_without_a_pose_is_neither_target_nor_source():
+def lost(*place):
     walk = a_walk()
-    walk.tracked_poses[3] = np.nan
-    assert frames(usable_gaps(walk, TRACKED, (1,))) == [1, 5]
-    walk = a_walk()
-    walk.tracked_poses[3, 0, 0] = np.nan  # the place is known, the orientation is not
-    assert frames(usable_gaps(walk, TRACKED, (1,))) == [1, 5]
+    walk.tracked_poses[place] = np.nan
+    return walk
+
+
+@pytest.mark.parametrize(("walk", "data", "gap", "targets"), [
+    (a_walk(), DataConfig(), 2, [2, 3, 4]),
+    *((a_walk(), data, gap, [3] if gap == 3 else [])
+      for gap in (3, 4, 7, 9) for data in (DataConfig(), TRACKED)),
+    (a_walk(parts=[0.0] * 4 + [1.0] * 3), TRACKED, 1, [1, 2, 5]),  # never from part to part
+    (lost(3), TRACKED, 1, [1, 5]),
+    (lost(3, 0, 0), TRACKED, 1, [1, 5]),  # the place is known, the orientation is not
+])  # fmt: skip
+def test_targets_have_sources_on_both_sides_with_known_poses(walk, data, gap, targets):
+    assert np.flatnonzero(usable_gaps(walk, data, (gap,))[:, 0]).tolist() == targets
 
 
 def test_the_motion_takes_points_of_the_target_into_the_source():

@@ -103,14 +103,10 @@ def test_good_poses_are_fine(room_video, truth):
 
 
 @pytest.mark.parametrize("truth", [True, False])
-@pytest.mark.parametrize(
-    ("change", "what"),
-    [
-        (np.linalg.inv, "from world to camera"),
-        (lambda poses: poses @ np.diag([1, -1, -1, 1]), "with y up and z backward"),
-    ],
-    ids=["reversed", "opengl"],
-)
+@pytest.mark.parametrize(("change", "what"), [
+    (np.linalg.inv, "from world to camera"),
+    (lambda poses: poses @ np.diag([1, -1, -1, 1]), "with y up and z backward"),
+], ids=["reversed", "opengl"])  # fmt: skip
 def test_poses_that_mean_something_else_are_told(room_video, change, what, truth):
     sequence = replace(room_video.sequence, poses=change(room_video.sequence.poses))
     if not truth:

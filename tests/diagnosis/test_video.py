@@ -14,9 +14,9 @@ from ssmde.diagnosis.video import (
     check_pictures,
     fit_turn,
     read_small_gray,
+    reduction_to,
     sharpness,
     small_intrinsics,
-    small_reduction,
     suggested_gaps,
     video_statistics,
 )
@@ -86,7 +86,7 @@ def test_gray_values_are_signed_and_small(tmp_path):
 
 @pytest.mark.parametrize(("size", "reduction"), [((480, 640), 4), ((128, 416), 1), ((50, 60), 1)])
 def test_the_shorter_side_stays_above_96(size, reduction):
-    assert small_reduction(size) == reduction
+    assert reduction_to(96, size) == reduction
 
 
 def test_a_walk_through_a_room_is_fit_from_frame_to_frame(room_video):
@@ -141,8 +141,7 @@ def test_frames_far_apart_ask_for_more_of_them(measured):
 def test_a_cut_is_named_with_the_first_frame_behind_it(room, street, filmed):
     images = np.concatenate([room.images[:5], street.images[:7]])
     (finding,) = [f for f in check_motion(filmed(room, images=images)) if f.name == "scene-cuts"]
-    assert finding.name == "scene-cuts"
-    assert finding.frames == (5,)
+    assert (finding.name, finding.frames) == ("scene-cuts", (5,))
 
 
 def test_a_jump_within_a_place_is_named_and_a_steady_walk_has_none(room, filmed):

@@ -97,11 +97,7 @@ class Store:
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytearray:
         """Bytes of a file from `start` on; the whole file without a size.
 
-        Raises:
-            FileNotFoundError: If there is no such file.
-            RemoteError: If a remote file cannot be read after several tries.
-            OSError: If the file ends before, or the disk fails.
-            ValueError: If the name leads out of the place.
+        A remote file that cannot be read after several tries is a RemoteError.
         """
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ValueError(f"{self}: names a file outside of it, {name!r}")
@@ -229,12 +225,7 @@ class ShardFiles(Sequence[Any]):
 
 
 def read_pack(root: Path, split: str) -> list[FrameSequence]:
-    """Sequences of one part of packed data, a folder or a URL, with every file behind the index.
-
-    Raises:
-        FileNotFoundError: If there is no pack.json.
-        ValueError: If it is none of ours, or there are no such scenes.
-    """
+    """Sequences of one part of packed data, a folder or a URL, with every file behind the index."""
     store = Store(root)
     about = _read_about(store)
     numbers = _arrays(store, FRAMES_FILE)
@@ -296,17 +287,13 @@ def _read_part(
             if kind in scene["kinds"]
         }
         yield FrameSequence(
-            name=scene["name"],
-            images=files["image"],
-            image_size=tuple(scene["image_size"]),
+            name=scene["name"], images=files["image"], image_size=tuple(scene["image_size"]),
             intrinsics=None if scene["intrinsics"] is None else np.array(scene["intrinsics"]),
-            depth=files.get("depth"),
-            motion_masks=files.get("motion_mask"),
-            pseudo_depth=files.get("pseudo_depth"),
-            tracked_points=files.get("points"),
+            depth=files.get("depth"), motion_masks=files.get("motion_mask"),
+            pseudo_depth=files.get("pseudo_depth"), tracked_points=files.get("points"),
             **{name: numbers[f"{own}/{name}"] for name in scene["numbers"]},
             **{name: scene[name] for name in VALUES if name in scene},
-        )
+        )  # fmt: skip
 
 
 def _table(

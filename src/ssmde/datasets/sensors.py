@@ -128,13 +128,9 @@ def read_velodyne(path: Path) -> Float32[np.ndarray, "n 4"]:
 
 
 def depth_image(
-    points: Float[np.ndarray, "n 3"],
-    intrinsics: Intrinsics,
-    image_size: Size,
-    *,
-    depth: PerFrame | None = None,
-    shift: int = 0,
-) -> DepthMap:
+    points: Float[np.ndarray, "n 3"], intrinsics: Intrinsics, image_size: Size, *,
+    depth: PerFrame | None = None, shift: int = 0,
+) -> DepthMap:  # fmt: skip
     """Depth map of points seen by a camera, in the unit of the points; 0 where no point falls.
 
     A point falls into the pixel whose center is nearest: (u, v) is rounded, halves to even. The

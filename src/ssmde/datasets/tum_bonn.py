@@ -14,7 +14,7 @@ import numpy as np
 
 from ssmde.data.sequence import PerFrame, Poses
 from ssmde.datasets import record
-from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
+from ssmde.datasets.record import Archive, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import (
     clock_problem,
     frame_rate,
@@ -183,7 +183,7 @@ def _scene(folder: Path, part: record.Part, published: _Published) -> ArchiveSce
         times, images = times[kept], [images[i] for i in kept]
     depth = _depths(folder, times, images, named, problems)
     if not images:
-        raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
+        raise record.nothing_left(folder, problems)
     camera = published.camera
     return ArchiveScene(
         name=part.name, split=part.split, source=published.source, licence=published.licence,

@@ -18,6 +18,7 @@ from PIL import Image
 from ssmde.arrays import read_npz, write_npz
 from ssmde.config import MOST_SIDE
 from ssmde.console import with_bar
+from ssmde.data import shards as shard_files
 from ssmde.data.augment import Framing, whole_frame
 from ssmde.data.dataset import read_view
 from ssmde.data.images import ImageError, is_gray16, read_image
@@ -25,17 +26,7 @@ from ssmde.data.pseudo_labels import pack_label
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence, Pixels, Size
-from ssmde.data.shards import (
-    FORMAT,
-    FRAMES_FILE,
-    KINDS,
-    NUMBERS,
-    PACK_FILE,
-    SPLITS,
-    VALUES,
-    VERSION,
-    is_packed,
-)
+from ssmde.data.shards import FRAMES_FILE, KINDS, NUMBERS, PACK_FILE, SPLITS, VALUES, is_packed
 from ssmde.io import FileError, read_bytes, whole_file, write_text
 from ssmde.outputs import RECORD, check_replaceable, identity, mark_at, mark_of, recorded, sweep
 from ssmde.preparation.results import Packed
@@ -59,15 +50,9 @@ Place = tuple[PackedScene, int]  # scene and frame
 
 
 def pack(
-    data: Path,
-    out: Path,
-    *,
-    size: Size,
-    codec: Codec = "raw",
-    shard_frames: int = 4096,
-    overwrite: bool = False,
-    show_progress: bool = True,
-) -> Packed:
+    data: Path, out: Path, *, size: Size, codec: Codec = "raw", shard_frames: int = 4096,
+    overwrite: bool = False, show_progress: bool = True,
+) -> Packed:  # fmt: skip
     """Write the scenes of a data folder as shards that `read_scenes` reads like the folder.
 
     Training frames are stored at `size` (height, width) with their pseudo-depth, tracked points,
@@ -75,10 +60,6 @@ def pack(
     is exact and fastest, 3 bytes a pixel; `jpeg` takes a tenth. Frames for validation and testing
     stay as they are, with measured depth and masks, so that they are measured alike. A run that was
     stopped goes on with the next shard; a finished one is left as it is.
-
-    Raises:
-        FileExistsError: If `out` holds something else, or packed data that may not be replaced.
-        ValueError: If the data or an argument do not fit.
     """
     if not 32 <= min(size) <= max(size) <= MOST_SIDE or shard_frames < 1:
         raise ValueError(
@@ -89,8 +70,9 @@ def pack(
         raise ValueError(f"{data} is packed data already; give the scene folders")
     scenes = [scene for part in SPLITS for scene in _scenes(data, part, size)]
     about = {
-        "format": FORMAT, "version": VERSION, "size": list(size), "codec": codec,
-        "shard_frames": shard_frames, "scenes": [_about(scene) for scene in scenes],
+        "format": shard_files.FORMAT, "version": shard_files.VERSION,
+        "size": list(size), "codec": codec, "shard_frames": shard_frames,
+        "scenes": [_about(scene) for scene in scenes],
     }  # fmt: skip
     numbers = {
         f"{s.split}/{s.sequence.name}/{field}": getattr(s.sequence, field)
@@ -143,12 +125,9 @@ def _scenes(data: Path, split: str, size: Size) -> Iterator[PackedScene]:
     for sequence in read_scenes(data, split):  # type: ignore[arg-type]
         training = split == "train"
         tracked = sequence.images[0].parent / TRACKED_POINTS
-        yield PackedScene(
-            split=split,
-            sequence=sequence,
-            framing=whole_frame(sequence.image_size, size) if training else None,
-            points=read_tracked_points(tracked) if training and tracked.is_file() else {},
-        )
+        framing = whole_frame(sequence.image_size, size) if training else None
+        points = read_tracked_points(tracked) if training and tracked.is_file() else {}
+        yield PackedScene(split, sequence, framing, points)
 
 
 def _about(scene: PackedScene) -> dict[str, Any]:
@@ -159,12 +138,10 @@ def _about(scene: PackedScene) -> dict[str, Any]:
         full = torch.from_numpy(intrinsics.astype(np.float64))
         intrinsics = framing.intrinsics(full).numpy()
     kinds = {
-        "image": True,
+        "image": True, "points": bool(scene.points), "depth": sequence.depth is not None,
         "pseudo_depth": sequence.pseudo_depth is not None,
-        "points": bool(scene.points),
-        "depth": sequence.depth is not None,
         "motion_mask": sequence.motion_masks is not None,
-    }
+    }  # fmt: skip
     size = sequence.image_size if framing is None else framing.image_size
     known = {name: getattr(sequence, name) for name in VALUES}
     return {
@@ -200,17 +177,17 @@ def _begin(out: Path, data: Path, mark: str, *, overwrite: bool) -> None:
     if mark_at(out / PLAN_FILE) == mark or not [p for p in out.iterdir() if p.name != RECORD]:
         return
     packed, begun = (mark_at(out / name) is not None for name in (PACK_FILE, PLAN_FILE))
-    if not overwrite and packed:
-        raise FileExistsError(
-            f"{out} holds packed data of other scenes or options: choose another folder, or "
-            "--overwrite"
-        )
-    if not overwrite and begun:
-        raise FileExistsError(
-            f"{out} was begun with other data or options: give the same again, or --overwrite"
-        )
+    fault = ""
     if not (packed or begun):
-        raise FileExistsError(f"{out} is not empty: choose another folder")
+        fault = "is not empty: choose another folder"
+    elif packed and not overwrite:
+        fault = (
+            "holds packed data of other scenes or options: choose another folder, or --overwrite"
+        )
+    elif not overwrite:
+        fault = "was begun with other data or options: give the same again, or --overwrite"
+    if fault:
+        raise FileExistsError(f"{out} {fault}")
     check_replaceable(out, [data], "choose another folder")
 
 
