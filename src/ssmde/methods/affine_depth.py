@@ -53,6 +53,7 @@ class AffineDepth(nn.Module):
         w, valid = self.weights, truth > 0
         terms: dict[str, Tensor] = {}
         if w.leres > 0:
+            # Both normalized image by image: what is left is neither scale nor shift (LeReS).
             p, g = normalize_prediction(depth, valid), normalize_depth(truth, valid)
             slopes = multi_scale_slope(p - g, valid.to(p), step=SLOPE_STEP)
             terms["regression"] = w.leres * normalized_regression(p, g, valid)

@@ -305,6 +305,8 @@ class SelfSupervised(nn.Module):
         self, maps: Comparison, identity_error: Map, left_out: Mask | None
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Photometric and geometry term, unweighted, and the maps they were made of."""
+        # Mean of M e over the pixels that are seen, move in the image and are not left out; M is
+        # 1 - the relative difference of the depths where views are compared (SC-Depth), else 1.
         moving = auto_mask(maps.error, identity_error)
         mask = maps.visible & moving
         if left_out is not None:

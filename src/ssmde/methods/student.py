@@ -125,6 +125,7 @@ class Student(SelfSupervised):
             return {}
         weight = filtered.weight
         with torch.autocast(prior.device.type, enabled=False):
+            # exp(scale) brings the teacher's depth to the unit of the student.
             scale = log_scale(predicted_depth[0][:, 0], prior, weight)
             scale = torch.where(scale.abs() < SAME_SCALE, torch.zeros_like(scale), scale)
             prior = prior * scale.exp()
