@@ -419,7 +419,7 @@ def usable_gaps(
         usable[inside, column] = True
         if known is not None and 2 * gap < count:
             poses, parts = known
-            found = np.isfinite(poses).all((1, 2))
+            found = np.isfinite(poses.sum((1, 2)))
             # Entry i: between i and i + gap.
             joined = found[gap:] & found[:-gap] & (parts[gap:] == parts[:-gap])
             usable[inside, column] = joined[: count - 2 * gap] & joined[gap:]
