@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ssmde.arrays import read_npz, write_npz
 from ssmde.config import MOST_SIDE
 from ssmde.console import with_bar
 from ssmde.data import shards as shard_files
@@ -27,7 +28,7 @@ from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence, Pixels, Size
 from ssmde.data.shards import FRAMES_FILE, KINDS, NUMBERS, PACK_FILE, SPLITS, VALUES, is_packed
-from ssmde.io import FileError, read_bytes, read_npz, whole_file, write_npz, write_text
+from ssmde.io import FileError, read_bytes, whole_file, write_text
 from ssmde.outputs import RECORD, check_replaceable, identity, mark_at, mark_of, recorded, sweep
 from ssmde.preparation.results import Packed
 
