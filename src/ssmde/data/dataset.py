@@ -306,16 +306,15 @@ class SnippetSampler(Sampler[list[Key]]):
         world: int = 1, sizes: int = 1, weights: Float64[np.ndarray, " n"] | None = None,
     ) -> None:  # fmt: skip
         check_seed(seed)
-        if length < 1:
-            raise ValueError(f"a sampler needs at least 1 snippet, got {length}")
-        if batch_size < 1 or batch_size % world:
-            raise ValueError(
-                f"batch size {batch_size} must be a positive multiple of the {world} processes"
-            )
-        if not 0 <= rank < world:
-            raise ValueError(f"rank must be in [0, {world}), got {rank}")
-        if start_step < 0:
-            raise ValueError(f"start_step must be at least 0, got {start_step}")
+        share = f"batch size {batch_size} must be a positive multiple of the {world} processes"
+        for wrong, what in (
+            (length < 1, f"a sampler needs at least 1 snippet, got {length}"),
+            (batch_size < 1 or batch_size % world, share),
+            (not 0 <= rank < world, f"rank must be in [0, {world}), got {rank}"),
+            (start_step < 0, f"start_step must be at least 0, got {start_step}"),
+        ):
+            if wrong:
+                raise ValueError(what)
         self.length, self.batch_size, self.seed = length, batch_size, seed
         self.start_step, self.rank, self.world = start_step, rank, world
         self.sizes, self.weights = sizes, weights
