@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from ssmde.arrays import read_npy, read_npz
 from ssmde.console import shorten
@@ -201,9 +201,7 @@ class ShardFiles(Sequence[Any]):
     same, and fails when it is read; points are read at once, as (pixels, depth).
     """
 
-    def __init__(
-        self, store: Store, scene: str, table: Shaped[np.ndarray, " n"], kind: str
-    ) -> None:
+    def __init__(self, store: Store, scene: str, table: np.ndarray, kind: str) -> None:
         self.store, self.scene, self.table, self.kind = store, scene, table, kind
         self._folders: dict[bytes, ShardFile] = {}
 
@@ -298,9 +296,7 @@ def _read_part(
         )  # fmt: skip
 
 
-def _table(
-    kind: str, shards: list[str], indices: list[dict[str, np.ndarray]]
-) -> Shaped[np.ndarray, " n"]:
+def _table(kind: str, shards: list[str], indices: list[dict[str, np.ndarray]]) -> np.ndarray:
     """Where the files of one kind lie, one entry a frame."""
     columns = {
         key: np.concatenate([index[name] for index in indices])

@@ -14,7 +14,7 @@ import numpy as np
 
 from ssmde.data.sequence import PerFrame, Poses
 from ssmde.datasets import record
-from ssmde.datasets.record import Archive, ArchiveFrame, ArchiveScene
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import (
     clock_problem,
     frame_rate,

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Shaped
+from jaxtyping import Bool, Float32, Float64, Shaped
 from scipy import ndimage
 from scipy.stats import rankdata
 
 from ssmde.console import counted
 from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.pseudo_labels import has_value, read_pseudo_depth
-from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
+from ssmde.data.scene_files import TRACKED_POINTS, TrackedPoints, read_tracked_points
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis import Finding
 from ssmde.diagnosis.video import reduction_to, spread_out
@@ -158,9 +158,8 @@ def check_labels(sequence: FrameSequence, most: int) -> Iterator[Finding]:
 
 
 def _correlations(
-    sequence: FrameSequence, frame: int, label: Map,
-    points: dict[int, tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n"]]],
-) -> list[float]:  # fmt: skip
+    sequence: FrameSequence, frame: int, label: Map, points: dict[int, TrackedPoints]
+) -> list[float]:
     """Rank correlation of a label with each of `REFERENCES`; nan without it."""
     small = resample(label, GRID)
     found = [np.nan, np.nan, np.nan]

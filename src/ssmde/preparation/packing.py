@@ -85,7 +85,7 @@ def pack(
         files=[identity(file) for scene in scenes for file in _files(scene)],
         numbers={name: hashlib.sha256(a.tobytes()).hexdigest() for name, a in numbers.items()},
     )
-    work = dict(shard for part in SPLITS for shard in _shards_of(part, scenes, shard_frames))
+    work = dict(shard for part in SPLITS for shard in _shards(part, scenes, shard_frames))
     shards = list(work)
     names = {PACK_FILE, PLAN_FILE, FRAMES_FILE, *(f"{n}{end}" for n in shards for end in SHARD)}
     sweep(out, names.__contains__)
@@ -160,9 +160,7 @@ def _files(scene: PackedScene) -> Iterator[Path]:
     yield sequence.images[0].parent / TRACKED_POINTS
 
 
-def _shards_of(
-    part: str, scenes: list[PackedScene], count: int
-) -> Iterator[tuple[str, list[Place]]]:
+def _shards(part: str, scenes: list[PackedScene], count: int) -> Iterator[tuple[str, list[Place]]]:
     """Name and contents of each shard of a part, with at most so many frames, in order."""
     places = [(s, i) for s in scenes if s.split == part for i in range(len(s.sequence))]
     for number, first in enumerate(range(0, len(places), count)):
