@@ -222,13 +222,10 @@ def test_a_window_that_keeps_proportions_lies_inside_and_is_hardly_stretched(sto
     assert 1 / (1.12 * pixel**2) <= shape <= 1.12 * pixel**2
 
 
-def test_without_zoom_the_window_is_the_largest_of_these_proportions():
+def test_without_zoom_the_window_is_the_largest_and_a_small_one_is_decoded_finely():
     data = DataConfig(zoom=1.0)
     framing = draw_framing(rng(), data, (480, 640), (128, 416), keep_proportions=True)
     assert (framing.reduction * framing.height, framing.reduction * framing.width) == (197, 640)
-
-
-def test_a_small_window_of_a_large_photo_is_not_decoded_too_coarsely():
     data = DataConfig(zoom=4.0)
     for seed in range(40):
         framing = draw_framing(rng(seed), data, (1536, 2048), (192, 256), keep_proportions=True)

@@ -323,16 +323,13 @@ def supervised(*scenes, augment=False, with_cameras=True, **data):
     )
 
 
-def test_every_frame_with_measured_depth_is_there_once(room):
+def test_every_frame_with_measured_depth_is_there_once_and_turns_with_its_depth(room):
     data = supervised(replace(room, depth=(None, *room.depth[1:3], None)))
     assert [data[i].names[0] for i in range(len(data))] == [room.frame_name(1), room.frame_name(2)]
     assert (data[0].target.shape, data[0].sources.shape) == ((1, 3, 32, 64), (1, 0, 3, 32, 64))
     assert data[0].gt_depth.shape == (1, 1, 32, 64)
     assert data[0].gt_depth.median() > 0.5
     assert data[0].pseudo_depth is None
-
-
-def test_a_mirrored_frame_has_mirrored_depth(room):
     plain, mirrored = (supervised(room, augment=True, flip=flip)[0] for flip in (0.0, 1.0))
     assert (plain.target.flip(-1) == mirrored.target).all()
     assert (plain.gt_depth.flip(-1) == mirrored.gt_depth).all()

@@ -161,15 +161,12 @@ def test_both_decoders_of_jpeg_give_the_same_pixels(
     assert (short == read_image(path, reduction=reduction)).all()
 
 
-def test_resizing_agrees_with_pillow_and_to_the_same_size_changes_nothing():
+def test_resizing_agrees_with_pillow_and_a_fine_checkerboard_becomes_gray():
     pixels = noise(48, 64)
     ours = resize_image(pixels, (20, 33)).astype(int)
     theirs = Image.fromarray(pixels).resize((33, 20), Image.Resampling.BILINEAR)
     assert abs(ours - np.asarray(theirs).astype(int)).max() <= 1
     assert (resize_image(pixels, (48, 64)) == pixels).all()
-
-
-def test_a_fine_checkerboard_becomes_gray_instead_of_aliasing():
     board = np.indices((64, 64)).sum(axis=0)[..., None] % 2 * np.full(3, 255)
     small = resize_image(board.astype(np.uint8), (16, 16))
     assert abs(small[2:-2, 2:-2].astype(int) - 127).max() <= 2
@@ -199,13 +196,10 @@ def test_a_truncated_image_names_its_file(tmp_path, kind, says):
         read_image(path)
 
 
-def test_floating_point_pixels_are_refused(tmp_path):
+def test_floats_and_pictures_that_need_ghostscript_are_refused_under_any_name(tmp_path):
     Image.new("F", (3, 2)).save(tmp_path / "a.tif")
     with pytest.raises(ImageError, match=r"a\.tif: floating-point.*8 or 16 bits"):
         read_image(tmp_path / "a.tif")
-
-
-def test_a_picture_that_needs_ghostscript_is_refused_under_any_name(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "photo.png")
     with pytest.raises(ImageError, match=r"photo\.png: EPS needs other programs"):
@@ -277,7 +271,7 @@ def test_arrays_with_too_many_numbers_are_refused(tmp_path):
 # Depth and masks
 
 
-def test_depth_is_meters_and_zero_where_there_is_none(tmp_path):
+def test_depth_is_meters_and_zero_where_there_is_none_and_arrays_need_no_unit(tmp_path):
     stored = np.array([[2500, 65535, 0, 65534]], np.uint16)
     write_png16(tmp_path / "a.png", stored)
     depth = read_depth(tmp_path / "a.png", 1000)
@@ -286,9 +280,6 @@ def test_depth_is_meters_and_zero_where_there_is_none(tmp_path):
     assert read_depth(tmp_path / "b.npy").tolist() == [[2500, 0, 0]]
     # The largest number of a network's map is its nearest pixel.
     assert read_map(tmp_path / "a.png", 1).tolist() == [[2500, 65535, 0, 65534]]
-
-
-def test_depth_of_npy_and_npz_needs_no_unit(tmp_path):
     stored = np.array([[2.5, np.inf, 65504, 1e10, -1, np.nan]])
     np.save(tmp_path / "a.npy", stored)
     np.savez(tmp_path / "a.npz", depth=stored, other=stored)

@@ -51,16 +51,13 @@ def test_targets_have_sources_on_both_sides_with_known_poses(walk, data, gap, ta
     assert np.flatnonzero(usable_gaps(walk, data, (gap,))[:, 0]).tolist() == targets
 
 
-def test_the_motion_takes_points_of_the_target_into_the_source():
+def test_the_motion_takes_points_of_the_target_into_the_source_mirrored_or_not():
     walk = a_walk(turn=0.1)
     T = relative_motion(walk.tracked_poses, 3, (2, 4), flip=False)
     point = np.array([0.3, -0.2, 5.0, 1.0])
     for T_src_tgt, source in zip(T, (2, 4), strict=True):
         world = walk.tracked_poses[3] @ point
         np.testing.assert_allclose(walk.tracked_poses[source] @ T_src_tgt @ point, world)
-
-
-def test_a_mirrored_pair_moves_as_the_mirror_image():
     T = torch.from_numpy(relative_motion(a_walk(turn=0.02).tracked_poses, 3, (2,), flip=False))
     mirrored = torch.from_numpy(
         relative_motion(a_walk(turn=0.02).tracked_poses, 3, (2,), flip=True)
@@ -95,10 +92,16 @@ def texture(dx=0.0, dy=0.0, size=(72, 96), seed=0):
     return (0.5 + image / 30).astype(np.float32)
 
 
-def test_a_shift_by_whole_pixels_is_found_with_its_sign():
+def test_shifts_are_found_with_their_sign_and_tiles_that_move_apart_told_apart():
     a = np.random.default_rng(1).random((48, 64), dtype=np.float32)
     flow = tile_flow(a, np.roll(a, (3, -5), (0, 1)))
     assert np.median(flow.motion[flow.found], 0) == pytest.approx((-5, 3), abs=0.05)
+    a, b = texture(), texture(3.0, 0.0)
+    b[:, :48] = texture(-3.0, 0.0)[:, :48]
+    flow = tile_flow(a, b)
+    left, right = flow.centers[:, 0] < 24, flow.centers[:, 0] > 72
+    assert np.allclose(np.median(flow.motion[left], 0), (-3, 0), atol=0.1)
+    assert np.allclose(np.median(flow.motion[right], 0), (3, 0), atol=0.1)
 
 
 @settings(max_examples=8)
@@ -113,29 +116,14 @@ def test_tiles_move_by_the_fraction_of_a_pixel_that_the_texture_does(dx, dy):
     assert flow.found_share > 0.5
 
 
-def test_tiles_that_move_apart_are_told_apart():
-    a, b = texture(), texture(3.0, 0.0)
-    b[:, :48] = texture(-3.0, 0.0)[:, :48]
-    flow = tile_flow(a, b)
-    left, right = flow.centers[:, 0] < 24, flow.centers[:, 0] > 72
-    assert np.allclose(np.median(flow.motion[left], 0), (-3, 0), atol=0.1)
-    assert np.allclose(np.median(flow.motion[right], 0), (3, 0), atol=0.1)
-
-
-def test_brightness_does_not_move_the_image_and_is_told():
+def test_brightness_is_told_and_what_is_blank_or_foreign_is_not_found():
     flow = tile_flow(texture(), 0.7 * texture(1.5, 0.0))
     assert np.allclose(np.median(flow.motion, 0), (1.5, 0), atol=0.03)
     assert np.median(flow.gain) == pytest.approx(0.7, abs=0.02)
-
-
-def test_tiles_without_texture_say_nothing():
     blank = np.full((64, 64), 0.5, np.float32)
     flow = tile_flow(blank, blank)
     assert not flow.found.any()
     assert np.isnan(flow.found_share)
-
-
-def test_images_without_anything_in_common_are_not_found():
     assert tile_flow(texture(seed=1), texture(seed=2)).found_share < 0.2
 
 

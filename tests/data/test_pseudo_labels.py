@@ -52,15 +52,12 @@ def test_the_largest_value_of_an_image_is_stored_as_60000(tmp_path, values, info
     np.testing.assert_allclose(read_pseudo_depth(tmp_path / "a.png"), np.divide(steps, 60000))
 
 
-def test_labels_that_are_not_affine_come_back_in_units_of_the_source(tmp_path):
+def test_labels_that_are_not_affine_come_back_in_their_unit_and_arrays_as_they_are(tmp_path):
     for name, deepest in (("near", 2.0), ("far", 500.0)):
         values = np.linspace(0.5, deepest, 12, dtype=np.float32).reshape(3, 4)
         write_pseudo_depth(tmp_path / f"{name}.png", values, METRIC)
         read = read_pseudo_depth(tmp_path / f"{name}.png")
         np.testing.assert_allclose(read, values, atol=deepest / 60000, rtol=0)
-
-
-def test_arrays_are_read_as_they_are(tmp_path):
     np.save(tmp_path / "a.npy", as_map([1, NAN]))
     assert read_pseudo_depth(tmp_path / "a.npy").tolist() == [[1, 0]]
 
@@ -184,13 +181,10 @@ def test_a_noisy_label_without_unknown_shift_keeps_its_range():
     assert np.median(fitted[:, 20:]) == pytest.approx(3, rel=0.1)
 
 
-def test_points_on_what_moves_do_no_harm():
+def test_points_are_fitted_whatever_moves_or_the_size_of_the_label_and_holes_stay():
     pixels, depth = some_points(400)
     depth[:30] *= 3
     np.testing.assert_allclose(fit_to_points(2 * DEPTH, pixels, depth, SIZE), DEPTH, rtol=1e-2)
-
-
-def test_a_label_of_another_size_is_read_at_the_same_places_and_holes_stay():
     pixels, depth = some_points()
     small = DEPTH.reshape(24, 2, 32, 2).mean((1, 3))
     np.testing.assert_allclose(fit_to_points(small, pixels, depth, SIZE), small, rtol=0.02)

@@ -300,7 +300,7 @@ def test_names_of_one_shape_need_no_numbers_to_be_sorted(tmp_path_factory, digit
     assert [int(name[2:5]) for name in ordered] == sorted(digits)
 
 
-def test_files_are_a_sequence_of_paths(tmp_path):
+def test_files_are_a_sequence_of_paths_that_takes_little_more_than_their_names(tmp_path):
     files = Files(tmp_path, ["a.jpg", "", "ü é.jpg", "dd.jpg"])
     assert len(files) == 4
     assert list(files) == [tmp_path / "a.jpg", None, tmp_path / "ü é.jpg", tmp_path / "dd.jpg"]
@@ -309,9 +309,6 @@ def test_files_are_a_sequence_of_paths(tmp_path):
     assert pickle.loads(pickle.dumps(files)) == files
     with pytest.raises(IndexError):
         files[4]
-
-
-def test_a_frame_takes_little_more_than_its_name(tmp_path):
     assert Files(tmp_path, [f"{i:06d}.jpg" for i in range(1000)]).names.nbytes == 10 * 1000
 
 

@@ -151,7 +151,7 @@ def some_markers(count=6):
     return pose_matrices(rng.uniform(-2, 2, (count, 3)), quaternions)
 
 
-def test_bonn_poses_are_rigid_and_see_a_point_of_the_room_at_one_place():
+def test_bonn_poses_are_rigid_and_the_markers_are_turned_into_its_camera(tmp_path):
     assert pytest.approx(1.0593, abs=5e-5) == BONN_SCALE
     markers = some_markers()
     poses = bonn_poses(markers)
@@ -164,9 +164,6 @@ def test_bonn_poses_are_rigid_and_see_a_point_of_the_room_at_one_place():
     for marker, pose in zip(markers, poses, strict=True):
         measured = np.linalg.solve(T_ROS @ marker @ T_ROS @ T_MARKERS, point)
         np.testing.assert_allclose((pose @ measured)[:3] * BONN_SCALE, point[:3], atol=2e-3)
-
-
-def test_the_markers_of_bonn_are_turned_into_its_camera(tmp_path):
     folder = make_tum(tmp_path, "rgbd_bonn_crowd")
     (folder / "groundtruth.txt").write_text(f"{START} 1 2 3 0 0 0 1\n")
     (scene,) = index_bonn(tmp_path).scenes

@@ -19,9 +19,11 @@ def folder(room, tmp_path):
     return tmp_path / "data" / "room"
 
 
-def test_a_good_folder_is_read_without_a_finding(folder):
+def test_a_good_folder_has_no_finding_and_its_parts_count_from_the_first_image(folder):
     (opened,) = open_scenes(folder.parent, "all")
     assert (opened.findings, len(opened.sequence)) == ([], 12)
+    (opened,) = open_scenes(folder.parent, "val")
+    assert (len(opened.sequence), opened.offset) == (1, 11)
 
 
 @pytest.mark.parametrize(("matrix", "what", "remedy"), [
@@ -80,11 +82,6 @@ def test_a_scene_without_a_single_image_that_opens_is_a_finding(folder):
     sequence, _, (finding,) = open_scene(folder)
     assert sequence is None
     assert finding.severity == "blocking"
-
-
-def test_the_last_tenth_is_counted_from_the_first_image(folder):
-    (opened,) = open_scenes(folder.parent, "val")
-    assert (len(opened.sequence), opened.offset) == (1, 11)
 
 
 def test_no_data_at_all_is_refused(tmp_path):

@@ -213,16 +213,13 @@ def test_what_is_no_packed_data_is_refused(tmp_path, packed, folders):
         pack(folders, tmp_path / "p", size=(8, 64))
 
 
-def test_a_shard_that_ends_early_is_an_error_of_its_own(packed, tmp_path):
+def test_a_shard_that_ends_early_is_an_error_and_a_url_survives_being_a_path(packed, tmp_path):
     store = Store(packed)
     with pytest.raises(OSError, match=r"train-000000\.tar ends too early"):
         store.read("train-000000.tar", 10**9, 10)
     with pytest.raises(FileNotFoundError):
         store.read("train-000099.tar", 0, 10)
     assert len(store.read("train-000000.tar", 512, 128)) == 128
-
-
-def test_a_url_survives_being_a_path():
     assert url_of(Path("https://host:80/a/b")) == "https://host:80/a/b"
     assert url_of(Path("s3://bucket/a")) == "s3://bucket/a"
     assert url_of(Path("/data/a:/b")) is None

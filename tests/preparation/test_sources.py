@@ -20,12 +20,9 @@ def photo(path, tags, size=SIZE, orientation=None):
     return path
 
 
-def test_a_lens_as_long_as_film_is_wide_sees_the_width_in_pixels(tmp_path):
+def test_the_equivalent_focal_length_refers_to_the_diagonal_of_film(tmp_path):
     hint = focal_of_photos([photo(tmp_path / "a.jpg", {EQUIVALENT: 36})], SIZE)
     assert hint == (pytest.approx(360, rel=1e-4), "EXIF, 36 mm equivalent")  # for 360 pixels
-
-
-def test_the_equivalent_refers_to_the_diagonal_so_turning_changes_nothing(tmp_path):
     lying = photo(tmp_path / "a.jpg", {EQUIVALENT: 26}, orientation=6)
     assert focal_of_photos([lying], (360, 240))[0] == pytest.approx(260, rel=1e-4)
     # 16:9 of the same diagonal: 26 mm still
@@ -43,7 +40,7 @@ def test_the_sensor_s_resolution_gives_pixels_a_millimetre(tmp_path):
     assert focal_of_photos([photo(tmp_path / "c.jpg", cropped)], SIZE) is None
 
 
-def test_photos_that_disagree_or_say_nothing_give_no_focal_length(tmp_path):
+def test_photos_that_disagree_or_say_nothing_or_are_broken_give_no_focal_length(tmp_path):
     one = photo(tmp_path / "a.jpg", {EQUIVALENT: 26})
     same = photo(tmp_path / "b.jpg", {EQUIVALENT: 26})
     zoomed = photo(tmp_path / "c.jpg", {EQUIVALENT: 52})
@@ -51,16 +48,13 @@ def test_photos_that_disagree_or_say_nothing_give_no_focal_length(tmp_path):
     assert focal_of_photos([one, same], SIZE) is not None
     assert focal_of_photos([one, zoomed], SIZE) is None
     assert focal_of_photos([one, silent], SIZE) is None
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    assert focal_of_photos([tmp_path / "a.jpg"], SIZE) is None
 
 
 @pytest.mark.parametrize("value", [0, 1, 30000])
 def test_what_is_no_lens_is_not_believed(tmp_path, value):
     assert focal_of_photos([photo(tmp_path / "a.jpg", {EQUIVALENT: value})], SIZE) is None
-
-
-def test_a_broken_photo_says_nothing(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"no picture")
-    assert focal_of_photos([tmp_path / "a.jpg"], SIZE) is None
 
 
 def test_a_phone_s_film_says_its_equivalent_focal_length():

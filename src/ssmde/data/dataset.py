@@ -21,7 +21,7 @@ from ssmde.data import augment as augmentation
 from ssmde.data.augment import COLOR_LIMITS, Framing, draw_color, draw_framing
 from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.pseudo_labels import fit_to_points, plausible, read_pseudo_depth
-from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
+from ssmde.data.scene_files import TRACKED_POINTS, TrackedPoints, read_tracked_points
 from ssmde.data.sequence import DepthMap, FrameSequence, PerFrame, Pixels, Poses, Size
 from ssmde.types import Batch
 
@@ -132,15 +132,13 @@ class SnippetDataset(Dataset[Batch]):
             f"{MOST_BROKEN} snippets in a row have an unreadable frame; last: {list(broken)[-1]}"
         )
 
-    def read_snippet(
-        self, epoch: int, index: int, broken: tuple[str, ...], image_size: Size
-    ) -> Batch:
+    def read_snippet(self, epoch: int, index: int, broken: tuple[str, ...], size: Size) -> Batch:
         """The snippet of one index at one size, as chance has it in this epoch."""
         which, target, sequence, rng = self._chosen(epoch, index)
         choice = zip(frame_gaps(self.data, sequence), self.usable[which][target], strict=True)
         gaps = [gap for gap, usable in choice if usable]
         gap = gaps[rng.integers(len(gaps))]
-        framing, color = self.draw(rng, sequence, image_size)
+        framing, color = self.draw(rng, sequence, size)
         sources = (target - gap, target + gap)
         files = [sequence.images[i] for i in (target, *sources)]
         frames = [read_frame(f, framing, sequence.image_size) for f in files]
@@ -204,9 +202,7 @@ class SnippetDataset(Dataset[Batch]):
         sure = plausible(depth)
         return _as_map(framing.scatter(pixels[sure], depth[sure]))
 
-    def _tracked(
-        self, which: int, target: int
-    ) -> tuple[Float32[np.ndarray, "n 2"], Float32[np.ndarray, " n"]]:
+    def _tracked(self, which: int, target: int) -> TrackedPoints:
         """Points (u, v) that were tracked in a frame, and their depth."""
         packed = self.sequences[which].tracked_points
         points = self.points[which].get(target) if packed is None else packed[target]
@@ -259,14 +255,12 @@ class SupervisedDepthDataset(SnippetDataset):
             weights[members] = weight / members.sum()
         return weights
 
-    def read_snippet(
-        self, epoch: int, index: int, broken: tuple[str, ...], image_size: Size
-    ) -> Batch:
+    def read_snippet(self, epoch: int, index: int, broken: tuple[str, ...], size: Size) -> Batch:
         """A frame and its depth."""
         which, target, sequence, rng = self._chosen(epoch, index)
         path = sequence.depth[target] if sequence.depth else None
         assert path is not None
-        framing, color = self.draw(rng, sequence, image_size)
+        framing, color = self.draw(rng, sequence, size)
         depth = read_depth(path, sequence.depth_units_per_metre, image_size=sequence.image_size)
         if not (depth > 0).any():
             raise ImageError(f"{path}: holds no measured depth")
@@ -306,16 +300,15 @@ class SnippetSampler(Sampler[list[Key]]):
         world: int = 1, sizes: int = 1, weights: Float64[np.ndarray, " n"] | None = None,
     ) -> None:  # fmt: skip
         check_seed(seed)
-        if length < 1:
-            raise ValueError(f"a sampler needs at least 1 snippet, got {length}")
-        if batch_size < 1 or batch_size % world:
-            raise ValueError(
-                f"batch size {batch_size} must be a positive multiple of the {world} processes"
-            )
-        if not 0 <= rank < world:
-            raise ValueError(f"rank must be in [0, {world}), got {rank}")
-        if start_step < 0:
-            raise ValueError(f"start_step must be at least 0, got {start_step}")
+        share = f"batch size {batch_size} must be a positive multiple of the {world} processes"
+        for wrong, what in (
+            (length < 1, f"a sampler needs at least 1 snippet, got {length}"),
+            (batch_size < 1 or batch_size % world, share),
+            (not 0 <= rank < world, f"rank must be in [0, {world}), got {rank}"),
+            (start_step < 0, f"start_step must be at least 0, got {start_step}"),
+        ):
+            if wrong:
+                raise ValueError(what)
         self.length, self.batch_size, self.seed = length, batch_size, seed
         self.start_step, self.rank, self.world = start_step, rank, world
         self.sizes, self.weights = sizes, weights
@@ -419,7 +412,7 @@ def usable_gaps(
         usable[inside, column] = True
         if known is not None and 2 * gap < count:
             poses, parts = known
-            found = np.isfinite(poses).all((1, 2))
+            found = np.isfinite(poses.sum((1, 2)))
             # Entry i: between i and i + gap.
             joined = found[gap:] & found[:-gap] & (parts[gap:] == parts[:-gap])
             usable[inside, column] = joined[: count - 2 * gap] & joined[gap:]

@@ -118,9 +118,7 @@ def _difference(folder: Path, info: LabelInfo) -> str | None:
     return None
 
 
-def write_labels(
-    folder: Path, info: LabelInfo, maps: Mapping[str, Float32[np.ndarray, "_ _"]]
-) -> None:
+def write_labels(folder: Path, info: LabelInfo, maps: Mapping[str, DepthMap]) -> None:
     """Write the labels of some frames; with the first ones the folder appears, label.json in it.
 
     `maps` are labels as in `write_pseudo_depth`, by the name of their frame. Labels of something

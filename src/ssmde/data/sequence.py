@@ -154,9 +154,7 @@ def check_intrinsics(intrinsics: Intrinsics, image_size: Size, *, where: str) ->
             raise ValueError(f"{where}: {what}")
 
 
-def intrinsics_at(
-    intrinsics: Intrinsics, of_size: Size, size: Size
-) -> Float64[np.ndarray, "3 3"] | None:
+def intrinsics_at(intrinsics: Intrinsics, of_size: Size, size: Size) -> Intrinsics | None:
     """The pinhole matrix of an image of one size (height, width) for the same view at another.
 
     None where the shapes differ: then it is another view, or was cut.

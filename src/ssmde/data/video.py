@@ -44,6 +44,8 @@ STRANGEST_PIXEL = 4  # times as wide as high, or the other way round: more is an
 LOST = "frames that cannot be decoded are left out"
 DEINTERLACE = "mode=send_frame:deint=interlaced"  # one frame out for each frame in
 
+Whole = Iterator[tuple[int, Any, Any]]  # number, frame, and the frame it was before
+
 
 class VideoError(ValueError):
     """A file that should hold a video and does not, or not all of it."""
@@ -435,9 +437,7 @@ def _packets(container: Any, stream: Any, notes: VideoNotes) -> Iterator[Any]:
         notes.add(f"the film breaks off ({error.strerror})")
 
 
-def _whole(
-    numbered: Iterable[tuple[int, Any]], notes: VideoNotes
-) -> Iterator[tuple[int, Any, Any]]:
+def _whole(numbered: Iterable[tuple[int, Any]], notes: VideoNotes) -> Whole:
     """Number, frame and the frame it was before; fields of interlaced frames become whole frames.
 
     From the first interlaced frame on all pass the filter, which needs the frame after.
@@ -461,9 +461,7 @@ def _whole(
         yield from _filtered(graph, None, inside)
 
 
-def _filtered(
-    graph: Any, frame: Any | None, inside: deque[tuple[int, Any]]
-) -> Iterator[tuple[int, Any, Any]]:
+def _filtered(graph: Any, frame: Any | None, inside: deque[tuple[int, Any]]) -> Whole:
     graph.vpush(frame)
     while inside:
         try:

@@ -30,6 +30,7 @@ SCANNER, CAMERA = "LIDAR", "CAMERA_01"  # of the nine sensors, those of the publ
 DATASET_SPLITS: dict[str, record.Split] = {"0": "train", "1": "val", "2": "test"}  # DGP's numbers
 UNITS_PER_METRE = 256  # the scanner sees up to 250 m
 AXES = ("X", "Y", "Z")
+Matrices = Mapping[str, Intrinsics | None]  # by the key of the calibration
 
 
 class Datum(NamedTuple):
@@ -211,9 +212,7 @@ def _scene(file: Path, part: record.Part) -> ArchiveScene:
     )  # fmt: skip
 
 
-def _usable(
-    samples: Sequence[Sample], matrices: Mapping[str, Intrinsics | None], problems: list[str]
-) -> list[Sample]:
+def _usable(samples: Sequence[Sample], matrices: Matrices, problems: list[str]) -> list[Sample]:
     """Samples whose image is there and was taken with the camera of the first of them."""
     kept: list[Sample] = []
     for sample in samples:

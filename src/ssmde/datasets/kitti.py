@@ -253,9 +253,7 @@ def _raw_depths(
     return {n: read(_scan_depth, scans[n], *rest) for n in numbers if n in scans}
 
 
-def _scan_depth(
-    path: Path, camera: KittiCamera, image_size: Size, truth: Truth = "camera"
-) -> DepthMap:
+def _scan_depth(path: Path, camera: KittiCamera, image_size: Size, truth: Truth) -> DepthMap:
     """Depth map of a scan as the camera sees it, in metres; 0 where no point falls."""
     assert camera.T_cam_velo is not None
     points = read_velodyne(path)[:, :3].astype(np.float64)
@@ -319,7 +317,9 @@ def _sequence_scene(root: Path, sequence: Path, part: Part) -> ArchiveScene:
     if camera is not None and scans and camera.T_cam_velo is None:
         problems.append(f"{sequence / 'calib.txt'}: no row 'Tr:'; the scene has no depth")
         scans = {}
-    depth = {n: partial(_scan_depth, scan, camera, size) for n, scan in scans.items() if camera}
+    depth = {
+        n: partial(_scan_depth, scan, camera, size, "camera") for n, scan in scans.items() if camera
+    }
     poses = None if camera is None else _sequence_poses(root, sequence, camera, numbers, problems)
 
     def seconds(lines: list[str]) -> PerFrame:
@@ -513,9 +513,7 @@ def _projection(path: Path, numbers: Numbers, key: str) -> tuple[Intrinsics, Mot
     return P[:, :3].copy(), T_cam_rect
 
 
-def _rigid(
-    path: Path, R: Float[np.ndarray, "..."], t: Float[np.ndarray, " 3"] | None = None
-) -> Motion:
+def _rigid(path: Path, R: np.ndarray, t: Float[np.ndarray, " 3"] | None = None) -> Motion:
     """The motion [R | t]; an `ArchiveError` if R is no rotation."""
     T = np.eye(4)
     T[:3, :3] = R.reshape(3, 3)

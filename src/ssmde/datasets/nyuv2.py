@@ -222,11 +222,10 @@ def _labeled(
         return [], set()
     try:
         taken_in, size = read_labeled_set(path)
+        if size != IMAGE_SIZE:
+            raise ArchiveError(f"{path}: images of {in_pixels(size)} pixels, expected 640 x 480")
     except ArchiveError as error:
         problems.append(str(error))
-        return [], set()
-    if size != IMAGE_SIZE:
-        problems.append(f"{path}: images of {in_pixels(size)} pixels, expected 640 x 480")
         return [], set()
     tests = [int(row[0]) for part in parts if part.split == "test" for row in part.rows]
     scenes = [partial(_labeled_scene, path, part, len(taken_in)) for part in parts]

@@ -27,9 +27,7 @@ def frame_rate(times: PerFrame) -> float | None:
     return None if len(times) < 2 else round(1 / float(np.median(np.diff(times))), 3)
 
 
-def clock_problem(
-    of: str, times: PerFrame, other: str, others: Float[np.ndarray, " m"], met: int
-) -> list[str]:
+def clock_problem(of: str, times: PerFrame, other: str, others: np.ndarray, met: int) -> list[str]:
     """A line where no time (in seconds) of the file `other` is near one of `of`; else none."""
     if not len(times) or len(others) < 2 or met:
         return []

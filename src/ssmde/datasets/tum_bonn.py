@@ -14,7 +14,7 @@ import numpy as np
 
 from ssmde.data.sequence import PerFrame, Poses
 from ssmde.datasets import record
-from ssmde.datasets.record import Archive, ArchiveFrame, ArchiveScene
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import (
     clock_problem,
     frame_rate,
@@ -259,12 +259,10 @@ def _poses(
 def _rows(path: Path, words: int, problems: list[str]) -> list[tuple[float, list[str]]]:
     """Time and words of every line of a list that is no comment; faulty lines are told."""
     try:
-        lines = read_lines(path)
-    except FileNotFoundError:
-        problems.append(f"{path}: no such file; unpack the archive again")
-        return []
-    except (OSError, ValueError) as error:
-        problems.append(f"{path}: cannot be read ({error}); unpack the archive again")
+        with record.readable(path, broken="unpack the archive again"):
+            lines = read_lines(path)
+    except ArchiveError as error:
+        problems.append(str(error))
         return []
     found: list[tuple[float, list[str]]] = []
     for number, line in lines:

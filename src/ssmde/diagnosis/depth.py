@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Shaped
+from jaxtyping import Bool, Float32, Float64, Shaped
 from scipy import ndimage
 from scipy.stats import rankdata
 
 from ssmde.console import counted
 from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.pseudo_labels import has_value, read_pseudo_depth
-from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
+from ssmde.data.scene_files import TRACKED_POINTS, TrackedPoints, read_tracked_points
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis import Finding
 from ssmde.diagnosis.video import reduction_to, spread_out
@@ -90,7 +90,7 @@ def check_truth(sequence: FrameSequence, most: int) -> Iterator[Finding]:
         ceilings.append(_ceiling(values))
         return depth
 
-    broken, *edges = _read_maps(sequence, sequence.depth, most, read, relative=True)
+    broken, images, edges = _read_maps(sequence, sequence.depth, most, read, relative=True)
     if broken:
         frames, (reason, *_) = zip(*broken, strict=True)
         if "depth_units_per_metre" in reason:
@@ -115,7 +115,7 @@ def check_truth(sequence: FrameSequence, most: int) -> Iterator[Finding]:
             "metres, far beyond all other values: it seems to stand for no value",
             "write 0 there, or take a --protocol whose range ends before it",
         )  # fmt: skip
-    yield from registration_check("truth", *edges, sequence.image_size)
+    yield from registration_check("truth", images, edges, sequence.image_size)
 
 
 def _ceiling(values: Float32[np.ndarray, "n"]) -> tuple[float, float]:
@@ -146,21 +146,20 @@ def check_labels(sequence: FrameSequence, most: int) -> Iterator[Finding]:
         orders = np.concatenate([orders, [order]])
         return label
 
-    broken, *edges = _read_maps(sequence, sequence.pseudo_depth, most, read, relative=False)
+    broken, images, edges = _read_maps(sequence, sequence.pseudo_depth, most, read, relative=False)
     if broken:
         frames, (reason, *_) = zip(*broken, strict=True)
         yield Finding(
             "broken-labels", "warning", f"{counted(len(frames), 'label')} cannot be used: {reason}",
             "delete them and run `ssmde label` again", frames,
         )  # fmt: skip
-    yield from registration_check("labels", *edges, sequence.image_size)
+    yield from registration_check("labels", images, edges, sequence.image_size)
     yield from _check_order(kind, orders if kind == "depth" else -orders)
 
 
 def _correlations(
-    sequence: FrameSequence, frame: int, label: Map,
-    points: dict[int, tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n"]]],
-) -> list[float]:  # fmt: skip
+    sequence: FrameSequence, frame: int, label: Map, points: dict[int, TrackedPoints]
+) -> list[float]:
     """Rank correlation of a label with each of `REFERENCES`; nan without it."""
     small = resample(label, GRID)
     found = [np.nan, np.nan, np.nan]

@@ -137,7 +137,7 @@ def _warp_errors(sequence: FrameSequence, most: int) -> Iterator[dict[str, float
     if paths is None or poses is None:
         return
     frames = [i for i, path in enumerate(paths) if path is not None]
-    intrinsics, known = _tensor(small_intrinsics(sequence)[None]), np.isfinite(poses).all((1, 2))
+    intrinsics, known = _tensor(small_intrinsics(sequence)[None]), np.isfinite(poses.sum((1, 2)))
     for target in [frames[k] for k in spread_out(len(frames), most)]:
         ends = [target + gap if target + gap < len(sequence) else target - gap for gap in GAPS]
         sources = [end for end in ends if end >= 0 and known[end] and known[target]]
@@ -212,7 +212,7 @@ def _tile_errors(video: VideoStatistics, most: int) -> Iterator[dict[str, float]
     sequence, poses = video.sequence, video.sequence.poses
     assert poses is not None
     intrinsics, gap = small_intrinsics(sequence), (suggested_gaps(video) or (1,))[0]
-    known = np.isfinite(poses).all((1, 2))
+    known = np.isfinite(poses.sum((1, 2)))
     targets = np.flatnonzero(known[: len(known) - gap] & known[gap:])
     for target in targets[spread_out(len(targets), most)].tolist():
         try:
