@@ -19,11 +19,6 @@ needs_data = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def room():
-    return draw()
-
-
 def test_a_good_clip_is_only_short(room, tmp_path):
     write_clip(room, tmp_path / "room")
     found = doctor(tmp_path, quick=True, show_progress=False)

@@ -18,7 +18,7 @@ from ssmde.evaluation.movers import measure_movers, movers_text
 from ssmde.inference.predictor import Predictor
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 
-FRAMES, SIZE, SKY, SEED = 18, (64, 96), 150.0, 1
+FRAMES, SIZE, SKY, SEED = 12, (64, 96), 150.0, 1
 UNIT = 12.0  # metres of the tracked motion's unit
 
 

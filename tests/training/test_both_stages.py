@@ -30,8 +30,9 @@ drawn = cache(draw_clip)
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch):
     """A run of both stages on a tiny drawn room, with its truth for labels."""
+    monkeypatch.setattr("ssmde.training.validation.PANEL_HEIGHT", 32)
     scene = tmp_path / "data" / "room"
     write_clip(drawn("room", frames=12, size=(32, 64), seed=1), scene)
     depth = {f.stem: 1.0 + np.random.rand(32, 64).astype("f4") for f in scene.glob("*.png")}
