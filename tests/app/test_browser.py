@@ -78,7 +78,8 @@ def visit(chromium, served):
         page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: asked.append(request.url))
         page.goto(served.url)
-        page.wait_for_selector("#ssmde-picture input[type=file]", state="attached")
+        page.wait_for_selector("#ssmde-files a")  # of the example
+        assert "An example" in said(page)
         return page
 
     yield open_page
@@ -97,6 +98,8 @@ def photo(tmp_path):
 
 def send(page, path, where="picture"):
     page.set_input_files(f"#ssmde-{where} input[type=file]", str(path))
+    if where == "picture":
+        until(lambda: "An example" not in said(page))
 
 
 def until(question, seconds=PATIENCE / 1000):
@@ -175,7 +178,7 @@ def test_a_file_that_is_no_picture_is_named_and_the_next_one_works(visit, photo,
     until(lambda: f"{name} is no picture that can be read" in said(page))
     page.wait_for_selector("#ssmde-picture input[type=file]", state="attached")
     send(page, photo)
-    page.wait_for_selector("#ssmde-files a")
+    until(lambda: "photo: " in said(page))
     assert "no picture" not in said(page)
 
 
@@ -201,7 +204,7 @@ def test_two_visitors_at_once_see_their_own_files_only(visit, photo, served):
     assert ann.request.get(f"{served.url}gradio_api/file=/etc/passwd").status == 403
 
     ann.context.close()
-    until(lambda: len([p for p in served.folder.rglob("depth.npy")]) == 1)
+    until(lambda: len(list(served.folder.rglob("maps.npz"))) == 2)
     assert bob.request.get(bob.locator("#ssmde-slider img").first.evaluate("i => i.src")).ok
     bob.context.close()
     until(lambda: not [p for p in served.folder.rglob("*") if p.is_file()])
@@ -241,16 +244,36 @@ def test_a_video_that_is_none_is_named(visit, tmp_path):
     assert page.locator("#ssmde-files a").count() == 0
 
 
+def test_a_training_goes_on_without_its_page_and_says_what_came_out(visit, tmp_path):
+    (tmp_path / "film.mp4").write_text("no film")
+    page = visit()
+    page.get_by_role("tab", name="Video").click()
+    page.click("#ssmde-train")
+    until(lambda: "Choose a video first" in said(page, "training-news"))
+    send(page, tmp_path / "film.mp4", "video")
+    page.wait_for_selector("#ssmde-video a")
+    page.click("#ssmde-train")
+    until(lambda: "film.mp4, 0." in said(page, "training-news"))
+    again = page.context.new_page()
+    page.close()
+    again.set_default_timeout(PATIENCE)
+    again.goto(page.url)
+    again.get_by_role("tab", name="Video").click()
+    until(lambda: said(again, "training-news").startswith("film.mp4: "))  # its fault
+    stranger = visit()
+    stranger.get_by_role("tab", name="Video").click()
+    assert said(stranger, "training-news") == ""
+
+
 def test_the_webcam_is_shown_live_and_leaves_a_file_only_when_kept(visit, served):
     page = visit(**PHONE)
     page.get_by_role("tab", name="Webcam").click()
     page.get_by_text("Click to Access Webcam").click()
     page.locator("#ssmde-camera button", has_text="Record").click()
     page.wait_for_selector("#ssmde-live img")
-    assert not list(served.folder.rglob("depth.npy"))
+    assert len(list(served.folder.rglob("maps.npz"))) == 1  # of the example
     page.click("#ssmde-keep")
-    page.wait_for_selector("#ssmde-files a")
-    assert "webcam: " in said(page)
+    until(lambda: "webcam: " in said(page))
     # Nothing is wider than the phone.
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
 

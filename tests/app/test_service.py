@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-import zipfile
+import time
 from fractions import Fraction
 
 import av
@@ -150,22 +150,11 @@ def test_a_film_has_a_frame_for_each_frame_and_news_of_each(service, session, tm
     path = film(tmp_path / "clip.mp4")
     steps = list(service.film(session, "near", path, "clip", "magma"))
     assert [(step.done, step.total) for step in steps] == [(i, 6) for i in range(1, 7)] + [(6, 6)]
-    (made,) = steps[-1].files
+    made = steps[-1].film
     assert [frame.shape for frame in read_frames(made)] == [(34, 46 + 4 + 46, 3)] * 6
     assert video_info(made).fps == pytest.approx(10.0)
     assert steps[-1].note == ""
     assert not session.busy
-
-
-def test_an_archive_holds_every_frame_in_every_format_asked_for(service, session, tmp_path):
-    path = film(tmp_path / "clip.mp4", frames=3)
-    *_, last = service.film(session, "near", path, "clip", "magma", ["png16", "npz"])
-    with zipfile.ZipFile(last.files[1]) as archive:
-        names = [f"clip_{i:06d}_depth.{end}" for i in range(3) for end in ("png", "npz")]
-        assert archive.namelist() == names
-        with archive.open("clip_000002_depth.npz") as file, np.load(file) as arrays:
-            assert arrays["depth"].mean() == pytest.approx(1 + 80 / 255, abs=0.02)
-    assert not list((last.files[0].parent / "frames").iterdir())
 
 
 def test_a_stop_keeps_the_frames_that_are_done_and_before_the_first_it_is_said(
@@ -177,7 +166,7 @@ def test_a_stop_keeps_the_frames_that_are_done_and_before_the_first_it_is_said(
     next(steps)
     session.stopped = True
     (last,) = steps
-    assert last.done == len(list(read_frames(last.files[0]))) == 2
+    assert last.done == len(list(read_frames(last.film))) == 2
     before = list(session.results)
     with pytest.raises(RefusalError, match="Stopped"):
         list(service.film(session, "near", path, "clip", "magma"))
@@ -186,7 +175,7 @@ def test_a_stop_keeps_the_frames_that_are_done_and_before_the_first_it_is_said(
 
 def test_a_film_that_nobody_waits_for_any_more_leaves_no_file(service, session, tmp_path):
     path = film(tmp_path / "clip.mp4")
-    steps = service.film(session, "near", path, "clip", "magma", ["npz"])
+    steps = service.film(session, "near", path, "clip", "magma")
     next(steps)
     steps.close()
     assert not [p for p in session.folder.rglob("*") if p.is_file()]
@@ -205,7 +194,7 @@ def test_a_video_that_breaks_off_gives_what_could_be_read(service, session, tmp_
     monkeypatch.setattr("ssmde.app.service.read_chosen_frames", break_off)
     *_, last = service.film(session, "near", path, "clip", "magma")
     assert last.done == 3
-    assert len(list(read_frames(last.files[0]))) == 3
+    assert len(list(read_frames(last.film))) == 3
     assert last.note == "The video breaks off after frame 3; this is what could be read."
 
 
@@ -244,23 +233,24 @@ def test_a_film_keeps_the_times_of_its_frames_whatever_rate_its_head_states(
         stream = container.add_stream("mpeg4", rate=1000)
         stream.height, stream.width, stream.pix_fmt = 34, 46, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
-        for time in times:
+        for shown in times:
             frame = av.VideoFrame.from_ndarray(np.zeros((34, 46, 3), np.uint8), format="rgb24")
-            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            frame.pts, frame.time_base = shown, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     *_, last = service.film(session, "near", tmp_path / "media.mp4", "media", "turbo")
-    frames = read_chosen_frames(last.files[0], lambda _: True)
+    frames = read_chosen_frames(last.film, lambda _: True)
     assert [frame.time for frame in frames] == pytest.approx([t / 1000 for t in times], abs=0.002)
 
 
-def test_a_film_that_takes_too_long_or_too_much_room_keeps_what_is_done(
-    service, session, tmp_path, monkeypatch
-):
+def test_a_film_that_takes_too_long_keeps_what_is_done(service, session, tmp_path, monkeypatch):
     path = film(tmp_path / "clip.mp4")
-    monkeypatch.setattr("ssmde.app.service.ARCHIVE_BYTES", 1)
-    *_, last = service.film(session, "near", path, "clip", "magma", ["npz"])
-    assert last.done == 1
+    monkeypatch.setattr("ssmde.app.service.JOB_SECONDS", 3.0)
+    steps = service.film(session, "near", path, "clip", "magma")
+    next(steps)
+    time.sleep(3.1)
+    (last,) = steps
+    assert last.done == len(list(read_frames(last.film))) == 1
     monkeypatch.setattr("ssmde.app.service.JOB_SECONDS", -1.0)
     with pytest.raises(RefusalError, match="no frame"):
         list(service.film(session, "near", path, "clip", "magma"))

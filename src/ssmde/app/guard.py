@@ -123,6 +123,7 @@ class Session:
     busy: bool = False  # while a video is computed: such a visitor is not idle
     keeping: bool = False  # while a frame of the webcam is kept: the live view waits for it
     results: list[Path] = field(default_factory=list)  # folders of its results, the newest last
+    own: dict[str, Any] = field(default_factory=dict)  # networks that learned from its films
 
     def new_result(self) -> Path:
         """An empty folder for a result; the one before is kept, older ones are removed."""
@@ -288,7 +289,7 @@ class Visitors:
     def _make_room(self, size: int, key: str) -> bool:
         idle = sorted(self._known.items(), key=lambda item: item[1].seen)
         others = [other for other, visitor in idle if other != key and not visitor.running]
-        while not (fits := _bytes_below(self.root) + size <= self._room) and others:
+        while not (fits := bytes_below(self.root) + size <= self._room) and others:
             self._forget(others.pop(0))
         return fits
 
@@ -302,7 +303,8 @@ class Visitors:
             shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def _bytes_below(folder: Path) -> int:
+def bytes_below(folder: Path) -> int:
+    """Size of all files below a folder."""
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):  # removed meanwhile
