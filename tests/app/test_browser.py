@@ -187,7 +187,7 @@ def test_a_file_over_the_limit_is_refused(visit, tmp_path):
     Image.fromarray(noise).save(tmp_path / "large.png")
     assert (tmp_path / "large.png").stat().st_size > 2_000_000
     page = visit()
-    send(page, tmp_path / "large.png")
+    page.set_input_files("#ssmde-picture input[type=file]", str(tmp_path / "large.png"))
     page.get_by_text("maximum", exact=False).first.wait_for()
 
 

@@ -56,11 +56,11 @@ FIELDS: dict[str, tuple[Any, str]] = {
         Literal[COLOR_MAPS], f"Choose the colors from the list: {', '.join(COLOR_MAPS)}."
     ),
     "width": (
-        Annotated[float, Field(ge=0, le=WIDEST, allow_inf_nan=False)] | None,
+        Annotated[float | None, Field(ge=0, le=WIDEST, allow_inf_nan=False)],
         f"The field of view must be between 0 and {WIDEST} degrees.",
     ),
     "formats": (
-        Annotated[list[Literal[PICTURE_FORMATS]], Field(max_length=len(PICTURE_FORMATS))] | None,
+        Annotated[list[Literal[PICTURE_FORMATS]] | None, Field(max_length=len(PICTURE_FORMATS))],
         "There is no such format: choose from the list.",
     ),
     "upload": (Annotated[Upload | None, BeforeValidator(_only)], "Choose a file."),

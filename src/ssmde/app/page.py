@@ -41,10 +41,8 @@ WORDS = {
     "ply": "PLY points", "glb": "GLB points",
 }  # fmt: skip
 """What the page calls a format."""
-HEAD = (
-    "## Depth from one picture\nA network looks at one picture and says how far each pixel is. "
-    "It runs on this computer: nothing is sent elsewhere."
-)
+HEAD = "## Depth from one picture\nA network looks at one picture and says how far each pixel is."
+HERE = " It runs on this computer: nothing is sent elsewhere."
 ABOUT_EXAMPLE = "An example, drawn by this package. Drop a picture of your own above."
 ABOUT_VIDEO = "Each frame is computed by itself. The film shows frame and depth side by side."
 ABOUT_TRAINING = (
@@ -82,8 +80,8 @@ def _event(job: str, part: str = "", clears: str = "") -> Callable[[Any], Any]:
                 with self.visitors.working(key, job):
                     for value in fields:
                         if isinstance(value, Upload):
-                            self._check_owner(key, value)
-                    yield from method(self, self._session(request), *fields)
+                            self.check_owner(key, value)
+                    yield from method(self, self.session(request), *fields)
             except RefusalError as error:
                 told = {getattr(self, part): _bad(error)} if part else {}
                 yield told | ({getattr(self, clears): gr.update(value=None)} if clears else {})
@@ -97,7 +95,7 @@ def _event(job: str, part: str = "", clears: str = "") -> Callable[[Any], Any]:
 class Page:
     """One page for all visitors; every answer concerns the session that asks.
 
-    Without `trainings` it does not offer any.
+    With `trainings`, visitors sit at this machine, and can train on their films.
     """
 
     def __init__(
@@ -108,7 +106,7 @@ class Page:
         with gr.Blocks(
             title="ssmde: depth from one picture", analytics_enabled=False, delete_cache=CACHE
         ) as self.blocks:
-            gr.Markdown(HEAD)
+            gr.Markdown(HEAD if trainings is None else HEAD + HERE)
             names = list(service.predictors)
             self.weights = gr.Dropdown(
                 names, value=names[0], label="Weights", interactive=True,
@@ -295,7 +293,7 @@ class Page:
 
     def webcam(self, request: gr.Request, frame: Any, weights: Any, color_map: Any) -> Any:
         """The newest frame beside its depth; nothing new while a frame is being kept."""
-        session = self._session(request)
+        session = self.session(request)
         if frame is None or session.keeping:
             return gr.skip()
         try:
@@ -311,12 +309,12 @@ class Page:
 
     def begin(self, request: gr.Request) -> str:
         """A video was started: whatever was stopped before is forgotten."""
-        self._session(request).stopped = False
+        self.session(request).stopped = False
         return "<p>Waiting for a free place ...</p>"
 
     def stop(self, request: gr.Request) -> None:
         """The video ends with the frame that is being computed."""
-        self._session(request).stopped = True
+        self.session(request).stopped = True
 
     @_event("film", "news")
     def film(
@@ -346,7 +344,7 @@ class Page:
             upload, weights, minutes = checked(upload=upload, weights=weights, minutes=minutes)
             if upload is None or self.trainings is None:
                 raise RefusalError("Choose a video first.")
-            self._check_owner(key, upload)
+            self.check_owner(key, upload)
             if weights not in self.service.predictors:
                 raise RefusalError("Choose weights that did not learn from your film, to begin.")
             start = self.service.predictors[weights].source
@@ -371,7 +369,7 @@ class Page:
         parts = {self.training_news: _training_news(training), self.clock: gr.Timer(active=running),
                  self.compared: gr.update(visible=False), self.training_files: None}  # fmt: skip
         if results := training.results():
-            session = self._session(request)
+            session = self.session(request)
             folder = session.folder / "training"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -385,7 +383,7 @@ class Page:
 
     def show(self, request: gr.Request) -> Parts:
         """The tab of pictures or the webcam was opened."""
-        has_picture = self.service.has_picture(self._session(request))
+        has_picture = self.service.has_picture(self.session(request))
         return {self.status: gr.update(visible=True), self.box: gr.update(visible=has_picture)}
 
     def hide(self) -> Parts:
@@ -417,10 +415,11 @@ class Page:
         camera = self.service.set_field_of_view(session, width or None)
         return {self.cloud: str(self.service.cloud(session)), self.camera: _note(camera)}
 
-    def _session(self, request: gr.Request) -> Session:
+    def session(self, request: gr.Request) -> Session:
+        """The open page that asks."""
         return self.visitors.session(request.headers[HEADER], _page_of(request))
 
-    def _check_owner(self, key: str, upload: Upload) -> None:
+    def check_owner(self, key: str, upload: Upload) -> None:
         """Refuse a file that this visitor did not send."""
         path = Path(upload.path)
         if not self.visitors.owns(key, path) or not path.is_file():
