@@ -379,8 +379,7 @@ def test_the_next_work_waits_for_the_one_before_and_a_third_is_refused(visitors)
         try:
             with visitors.working("ann", "picture"):
                 order.append("second")
-        except RefusalError as error:
-            assert "One at a time" in str(error)
+        except RefusalError:
             refused.set()
 
     others = [threading.Thread(target=work) for _ in range(2)]

@@ -17,7 +17,6 @@ from ssmde.app.service import (
     LONGEST_SHOWN,
     METRES,
     PAGE_PIXELS,
-    PICTURE_FORMATS,
     RELATIVE,
     InferenceService,
     view,
@@ -66,7 +65,8 @@ def read_off(legend):
     ids=["near", "far", "no-relief"],
 )
 def test_the_pointer_reads_the_depth_of_the_picture(service, session, weights, least, pixels):
-    shown = service.predict(session, weights, pixels, "ramp", "magma")
+    service.predict(session, weights, pixels, "ramp")
+    shown = service.view(session.kept, "magma")
     depths, data = read_off(shown.legend)
     np.testing.assert_allclose(depths, least + pixels.mean(-1) / 255, rtol=1e-4)
     assert data["unit"] == "relative units"
@@ -85,18 +85,19 @@ def test_only_weights_that_know_metres_are_shown_in_metres(tmp_path):
 
 
 def test_a_large_picture_is_shown_small_and_kept_large(service, session):
-    shown = service.predict(session, "near", ramp(40, 2 * LONGEST_SHOWN), "wide", "magma")
+    service.predict(session, "near", ramp(40, 2 * LONGEST_SHOWN), "wide")
+    shown = service.view(session.kept, "magma")
     for path in (shown.picture, shown.colors):
         with Image.open(path) as image:
             assert image.size == (LONGEST_SHOWN, 20)
-    (path,) = service.files(session, ["npz"])
+    _, path, *_ = service.files(session.kept, None)
     with np.load(path) as arrays:
         assert arrays["depth"].shape == (40, 2 * LONGEST_SHOWN)
 
 
 def test_other_colors_change_the_picture_and_not_the_depth(service, session):
-    before = service.predict(session, "near", ramp(), "ramp", "magma")
-    after = service.recolor(session, "gray")
+    service.predict(session, "near", ramp(), "ramp")
+    before, after = (service.view(session.kept, name) for name in ("magma", "gray"))
     assert read_off(before.legend)[1]["values"] == read_off(after.legend)[1]["values"]
     with Image.open(after.colors) as image:
         red, green, blue = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
@@ -105,38 +106,39 @@ def test_other_colors_change_the_picture_and_not_the_depth(service, session):
     assert before.colors != after.colors  # a browser would show the old one
 
 
-def test_every_format_can_be_had_of_a_picture(service, session):
-    assert service.files(session, ["npz"]) == []
-    assert not service.has_picture(session)
-    service.predict(session, "near", ramp(), "ramp", "magma")
-    files = service.files(session, [*PICTURE_FORMATS, "npz"])
-    assert [path.name for path in files] == [
-        "ramp_depth.png", "ramp_depth.npz", "ramp_depth.exr", "ramp_color.png",
-        "ramp_normals.png", "ramp_cloud.ply", "ramp_cloud.glb", "depth.json",
-    ]  # fmt: skip
+def test_the_files_of_a_picture_hold_its_depth_and_points(service, session):
+    service.predict(session, "near", ramp(), "ramp")
+    files = service.files(session.kept, None)
+    names = "ramp_depth.png", "ramp_depth.npz", "ramp_color.png", "ramp_cloud.ply", "depth.json"
+    assert tuple(path.name for path in files) == names
     assert all(path.stat().st_size for path in files)
 
 
 def test_a_wider_field_of_view_makes_the_files_wider(service, session):
     import trimesh
 
-    service.predict(session, "near", ramp(), "ramp", "magma")
+    service.predict(session, "near", ramp(), "ramp")
     widths = []
-    for degrees in (40, 80):
-        assert f"{degrees} degrees wide" in service.set_field_of_view(session, degrees)
-        (path,) = service.files(session, ["ply"])
+    for degrees in (40.0, 80.0):
+        shown, words = service.cloud(session.kept, degrees)
+        assert f"{degrees:g} degrees wide" in words
+        path = service.files(session.kept, degrees)[3]
         points = np.asarray(trimesh.load(path).vertices)
         widths.append(np.ptp(points[:, 0]))
+        surface = trimesh.load(shown, force="mesh")
+        assert np.ptp(surface.vertices[:, 0]) == pytest.approx(widths[-1], rel=1e-3)
+        files = sorted(f.name for f in session.kept.folder.rglob("*.[gp]l[by]"))
+        assert files == ["points_cloud.glb", "ramp_cloud.ply"]  # none of the other camera
     expected = np.tan(np.radians(40)) / np.tan(np.radians(20))
     assert widths[1] / widths[0] == pytest.approx(expected, rel=1e-3)
-    assert "guess of 60" in service.set_field_of_view(session, None)
+    assert "guess of 60" in service.cloud(session.kept, None)[1]
 
 
 def test_weights_off_the_list_files_that_are_no_video_and_films_too_large_are_refused(
     service, session, tmp_path, monkeypatch
 ):
     with pytest.raises(RefusalError, match="no weights named 'best'"):
-        service.predict(session, "best", ramp(), "a", "magma")
+        service.predict(session, "best", ramp(), "a")
     (tmp_path / "film.mp4").write_text("no film")
     with pytest.raises(RefusalError, match=r"film is no video that can be read.*\.mp4"):
         list(service.film(session, "near", tmp_path / "film.mp4", "film", "magma"))
@@ -254,9 +256,9 @@ def test_a_film_that_takes_too_long_keeps_what_is_done(service, session, tmp_pat
     monkeypatch.setattr("ssmde.app.service.JOB_SECONDS", -1.0)
     with pytest.raises(RefusalError, match="no frame"):
         list(service.film(session, "near", path, "clip", "magma"))
-    service.predict(session, "near", ramp(), "ramp", "magma")
+    service.predict(session, "near", ramp(), "ramp")
     with pytest.raises(RefusalError, match="computes for 10 minutes at most"):
-        service.files(session, ["npz"])
+        service.files(session.kept, None)
 
 
 def as_text(pixels, kind="png"):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from ssmde.app.guard import RefusalError
-from ssmde.app.service import PICTURE_FORMATS, SMALLER, Pixels, check_pixels
+from ssmde.app.service import SMALLER, Pixels, check_pixels
 from ssmde.app.training import MOST_MINUTES
 from ssmde.data.images import (
     ImageError,
@@ -58,10 +58,6 @@ FIELDS: dict[str, tuple[Any, str]] = {
     "width": (
         Annotated[float | None, Field(ge=0, le=WIDEST, allow_inf_nan=False)],
         f"The field of view must be between 0 and {WIDEST} degrees.",
-    ),
-    "formats": (
-        Annotated[list[Literal[PICTURE_FORMATS]] | None, Field(max_length=len(PICTURE_FORMATS))],
-        "There is no such format: choose from the list.",
     ),
     "upload": (Annotated[Upload | None, BeforeValidator(_only)], "Choose a file."),
     "minutes": (

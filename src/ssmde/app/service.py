@@ -3,16 +3,15 @@
 import base64
 import io
 import math
-import secrets
+import shutil
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from pathlib import Path
 from threading import Condition
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -26,11 +25,17 @@ from ssmde.inference.input import resize_depth
 from ssmde.inference.pictures import color_ends, color_ramp, colorize, side_by_side
 from ssmde.inference.pipeline import CameraSpec, find_camera
 from ssmde.inference.predictor import ModelInfo, PredictedFrame, Predictor
-from ssmde.inference.writers import FORMATS, FrameFormat, WriterOptions, explain_png16, write_frame
+from ssmde.inference.writers import (
+    DEPTH_FILE,
+    FORMATS,
+    WriterOptions,
+    explain_png16,
+    write_frame,
+)
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 
-PICTURE_FORMATS = tuple(name for name, kind in FORMATS.items() if isinstance(kind, FrameFormat))
+FILES = ("png16", "npz", "color", "ply")  # of a picture; `ssmde predict` makes more kinds
 PAGE_PIXELS = 50_000_000  # a larger picture or frame of a film is refused
 PIXELS_AT_ONCE = 60_000_000  # of all visitors: large pictures wait for each other, small ones pass
 LAST_SECONDS = 30.0  # at the end of the server, for the frames that are being computed
@@ -71,19 +76,20 @@ class FilmStep:
     note: str = ""  # what went wrong, if something did
 
 
-@dataclass(slots=True)
-class _Kept:
+@dataclass(frozen=True, slots=True)
+class Kept:
     """The newest picture of a session, of which more files can be asked for."""
 
     folder: Path
     name: str
-    frame: PredictedFrame
-    """Without its maps, which lie in the folder."""
+    frame: PredictedFrame  # without its maps, which lie in the folder
     size: tuple[int, int]
 
-    def load(self) -> PredictedFrame:
+    def load(self, degrees: float | None = None) -> PredictedFrame:
+        """The picture and its depth, seen by a camera of this field of view, or the likeliest."""
+        intrinsics, _ = find_camera(self.size, CameraSpec(hfov_degrees=degrees))
         with np.load(self.folder / "maps.npz") as maps:
-            return replace(self.frame, pixels=maps["pixels"], depth=maps["depth"])
+            return replace(self.frame, intrinsics=intrinsics, **maps)
 
 
 class PixelRoom:
@@ -121,30 +127,24 @@ class PixelRoom:
 
 
 class InferenceService:
-    """The networks of a page by the name it shows, and the newest picture of every session."""
+    """The networks of a page by the name it shows; each session keeps its newest picture."""
 
     def __init__(self, predictors: Mapping[str, Predictor]) -> None:
         self.predictors = predictors
         self._room = PixelRoom()
         self.close = self._room.close
-        self._kept: WeakKeyDictionary[Session, _Kept] = WeakKeyDictionary()
-        self._frames: WeakKeyDictionary[Session, np.ndarray] = WeakKeyDictionary()
 
-    def predict(
-        self, session: Session, weights: str, pixels: Pixels, name: str, color_map: str
-    ) -> View:
+    def predict(self, session: Session, weights: str, pixels: Pixels, name: str) -> None:
         """Compute the depth of a picture, and keep it until the next one."""
         with self._room.take(pixels.size // 3):
-            frame = self._predict(session, weights, pixels)
+            frame = self.predict_frame(session, weights, pixels)
             folder = session.new_result()
             np.savez(folder / "maps.npz", pixels=frame.pixels, depth=frame.depth)
             empty = replace(frame, pixels=frame.pixels[:0], depth=frame.depth[:0])
-            self._kept[session] = _Kept(folder, name, empty, frame.depth.shape)
-            self.set_field_of_view(session, None)
-            return view(folder, frame, color_map)
+            session.kept = Kept(folder, name, empty, frame.depth.shape)
 
-    def _predict(self, session: Session, weights: str, pixels: Pixels) -> PredictedFrame:
-        """Depth of a picture by the weights of that name, of the page or of the visitor."""
+    def predict_frame(self, session: Session, weights: str, pixels: Pixels) -> PredictedFrame:
+        """Depth by the weights of that name, of the page or of the visitor; nothing is kept."""
         predictor = self.predictors.get(weights) or session.own.get(weights)
         if predictor is None:
             raise RefusalError(f"There are no weights named {weights!r}: choose from the list.")
@@ -153,60 +153,36 @@ class InferenceService:
 
     def predict_webcam(self, session: Session, weights: str, pixels: Pixels) -> PredictedFrame:
         """Depth of a webcam's frame; the newest frame is remembered, and nothing is written."""
-        self._frames[session] = pixels
+        session.webcam = pixels
         with self._room.take(pixels.size // 3):
-            return self._predict(session, weights, pixels)
+            return self.predict_frame(session, weights, pixels)
 
-    def newest_frame(self, session: Session) -> Pixels | None:
-        """What the webcam saw last."""
-        return self._frames.get(session)
-
-    def has_picture(self, session: Session) -> bool:
-        """True once the depth of a picture was computed: then more can be asked of it."""
-        return session in self._kept
-
-    def recolor(self, session: Session, color_map: str) -> View:
-        """The kept picture in other colors."""
-        kept = self._kept[session]
+    def view(self, kept: Kept, color_map: str) -> View:
+        """What the page shows of the kept picture."""
         with self._room.take(math.prod(kept.size)):
             return view(kept.folder, kept.load(), color_map)
 
-    def cloud(self, session: Session) -> Path:
-        """A point cloud of the kept picture for the page."""
-        kept = self._kept[session]
+    def cloud(self, kept: Kept, degrees: float | None) -> tuple[Path, str]:
+        """A surface of the kept picture for the page, and words about the camera it is seen by."""
+        _, origin = find_camera(kept.size, CameraSpec(hfov_degrees=degrees))
         style = WriterOptions(mesh=True, max_points=SHOWN_POINTS)
-        folder = kept.folder / f"points-{secrets.token_hex(4)}"
+        folder = _files_of_camera(kept, degrees)
         with self._room.take(math.prod(kept.size)):
-            return write_frame(folder, kept.name, kept.load(), ["glb"], style)[0]
+            (path,) = write_frame(folder / "shown", "points", kept.load(degrees), ["glb"], style)
+        return path, f"Camera of the points: {origin.split(':')[0]}."
 
-    def set_field_of_view(self, session: Session, degrees: int | float | None) -> str:
-        """Lift the kept picture with another field of view from now on, and say which."""
-        kept = self._kept[session]
-        intrinsics, origin = find_camera(kept.size, CameraSpec(hfov_degrees=degrees))
-        kept.frame = replace(kept.frame, intrinsics=intrinsics)
-        for path in kept.folder.glob("files/*"):
-            path.unlink()
-        return f"Camera of the points: {origin.split(':')[0]}."
-
-    def files(self, session: Session, formats: Sequence[str]) -> list[Path]:
-        """The kept picture in each of the formats, of `PICTURE_FORMATS`; none without a picture."""
-        if (kept := self._kept.get(session)) is None:
-            return []
-        folder, end = kept.folder / "files", time.monotonic() + JOB_SECONDS
-        folder.mkdir(exist_ok=True)
-        written: list[Path] = []
-        for name in dict.fromkeys(formats):
-            path = folder / f"{kept.name}{FORMATS[name].suffix}"
-            if not path.exists():
-                if time.monotonic() > end:
-                    raise RefusalError(TOO_LONG)
-                with self._room.take(math.prod(kept.size)):
-                    write_frame(folder, kept.name, kept.load(), [name])
-            written.append(path)
-        if "png16" in formats:
-            explain_png16(folder, kept.frame.info)
-            written.append(folder / "depth.json")
-        return written
+    def files(self, kept: Kept, degrees: float | None) -> list[Path]:
+        """The kept picture as files to download."""
+        folder, end = _files_of_camera(kept, degrees), time.monotonic() + JOB_SECONDS
+        for name in FILES:
+            if time.monotonic() > end:
+                raise RefusalError(TOO_LONG)
+            with self._room.take(math.prod(kept.size)):
+                write_frame(folder, kept.name, kept.load(degrees), [name])
+        explain_png16(folder, kept.frame.info)
+        return [folder / f"{kept.name}{FORMATS[name].suffix}" for name in FILES] + [
+            folder / DEPTH_FILE
+        ]
 
     def film(
         self, session: Session, weights: str, path: Path, name: str, color_map: str
@@ -238,7 +214,7 @@ class InferenceService:
                     note = f"{TOO_LONG} This is what could be done."
                     break
                 with self._room.take(read.pixels.size // 3):
-                    frame = self._predict(session, weights, read.pixels)
+                    frame = self.predict_frame(session, weights, read.pixels)
                     ends = color_ends(frame.depth, ends)
                     frame = replace(frame, time=read.time, ends=ends)
                     append(frame)
@@ -248,6 +224,16 @@ class InferenceService:
                 raise RefusalError(f"{name} holds no frame to read." if note else "Stopped.")
         note = " ".join([note, *(f"{line[0].upper()}{line[1:]}." for line in notes.lines)])
         yield FilmStep(done=done, total=info.frames, film=film, note=note.strip())
+
+
+def _files_of_camera(kept: Kept, degrees: float | None) -> Path:
+    """The folder for files of the kept picture; those by another camera are removed."""
+    folder = kept.folder / f"files-{degrees or 0:g}"
+    for other in kept.folder.glob("files-*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def check_pixels(name: str, size: tuple[int, int]) -> None:
@@ -283,11 +269,16 @@ def view(folder: Path, frame: PredictedFrame, color_map: str) -> View:
 
 
 def preview(frame: PredictedFrame, color_map: str) -> str:
-    """HTML with a small picture beside its depth, all in the text: no file."""
+    """HTML of a small picture beside its depth."""
     size = _fit(frame.depth.shape, LONGEST_PREVIEW)
     colors = colorize(resize_depth(frame.depth, size), color_map=color_map)
     pair = np.concatenate([resize_image(frame.pixels, size), colors], axis=1)
-    return f'<img class="ssmde-live" alt="picture and depth" src="{_in_text(pair, "jpeg")}">'
+    return shown(pair, "picture and depth")
+
+
+def shown(pixels: Pixels, words: str) -> str:
+    """HTML of a picture, which lies in the text."""
+    return f'<img class="ssmde-live" alt="{escape(words)}" src="{_in_text(pixels, "jpeg")}">'
 
 
 def film_frame(frame: PredictedFrame, color_map: str) -> Pixels:
