@@ -130,8 +130,7 @@ def test_a_picture_is_uploaded_predicted_read_turned_and_downloaded(visit, photo
 
     canvas = page.locator("#ssmde-cloud canvas")
     canvas.scroll_into_view_if_needed()
-    until(lambda: len(canvas.screenshot()) > 5000)  # something is drawn
-    page.wait_for_timeout(3000)
+    until(lambda: len(canvas.screenshot()) > 20_000)  # something is drawn: slow without a GPU
     before, box = canvas.screenshot(), canvas.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
@@ -238,7 +237,7 @@ def test_a_video_that_is_none_is_named(visit, tmp_path):
     page.wait_for_selector("#ssmde-video a")
     page.click("#ssmde-start")
     until(lambda: "film is no video that can be read" in said(page, "news"))
-    assert page.locator("#ssmde-files a").count() == 0
+    assert page.locator("#ssmde-film video").count() == 0
 
 
 def test_a_training_goes_on_without_its_page_and_says_what_came_out(visit, tmp_path):
@@ -250,7 +249,7 @@ def test_a_training_goes_on_without_its_page_and_says_what_came_out(visit, tmp_p
     send(page, tmp_path / "film.mp4", "video")
     page.wait_for_selector("#ssmde-video a")
     page.click("#ssmde-train")
-    until(lambda: "film.mp4, 0." in said(page, "training-news"))
+    until(lambda: "film.mp4, " in said(page, "training-news"))
     again = page.context.new_page()
     page.close()
     again.set_default_timeout(PATIENCE)

@@ -90,7 +90,7 @@ def test_a_large_picture_is_shown_small_and_kept_large(service, session):
     for path in (shown.picture, shown.colors):
         with Image.open(path) as image:
             assert image.size == (LONGEST_SHOWN, 20)
-    _, path, *_ = service.files(session.kept, None)
+    _, ((_, path, *_), _) = service.in_space(session.kept, None)
     with np.load(path) as arrays:
         assert arrays["depth"].shape == (40, 2 * LONGEST_SHOWN)
 
@@ -108,7 +108,7 @@ def test_other_colors_change_the_picture_and_not_the_depth(service, session):
 
 def test_the_files_of_a_picture_hold_its_depth_and_points(service, session):
     service.predict(session, "near", ramp(), "ramp")
-    files = service.files(session.kept, None)
+    _, (files, _) = service.in_space(session.kept, None)
     names = "ramp_depth.png", "ramp_depth.npz", "ramp_color.png", "ramp_cloud.ply", "depth.json"
     assert tuple(path.name for path in files) == names
     assert all(path.stat().st_size for path in files)
@@ -120,10 +120,9 @@ def test_a_wider_field_of_view_makes_the_files_wider(service, session):
     service.predict(session, "near", ramp(), "ramp")
     widths = []
     for degrees in (40.0, 80.0):
-        shown, words = service.cloud(session.kept, degrees)
+        ((shown,), words), (paths, _) = service.in_space(session.kept, degrees)
         assert f"{degrees:g} degrees wide" in words
-        path = service.files(session.kept, degrees)[3]
-        points = np.asarray(trimesh.load(path).vertices)
+        points = np.asarray(trimesh.load(paths[3]).vertices)
         widths.append(np.ptp(points[:, 0]))
         surface = trimesh.load(shown, force="mesh")
         assert np.ptp(surface.vertices[:, 0]) == pytest.approx(widths[-1], rel=1e-3)
@@ -131,7 +130,7 @@ def test_a_wider_field_of_view_makes_the_files_wider(service, session):
         assert files == ["points_cloud.glb", "ramp_cloud.ply"]  # none of the other camera
     expected = np.tan(np.radians(40)) / np.tan(np.radians(20))
     assert widths[1] / widths[0] == pytest.approx(expected, rel=1e-3)
-    assert "guess of 60" in service.cloud(session.kept, None)[1]
+    assert "guess of 60" in next(service.in_space(session.kept, None))[1]
 
 
 def test_weights_off_the_list_files_that_are_no_video_and_films_too_large_are_refused(
@@ -258,7 +257,7 @@ def test_a_film_that_takes_too_long_keeps_what_is_done(service, session, tmp_pat
         list(service.film(session, "near", path, "clip", "magma"))
     service.predict(session, "near", ramp(), "ramp")
     with pytest.raises(RefusalError, match="computes for 10 minutes at most"):
-        service.files(session.kept, None)
+        list(service.in_space(session.kept, None))
 
 
 def as_text(pixels, kind="png"):

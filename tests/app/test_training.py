@@ -47,7 +47,7 @@ def wait(question):
 def test_one_runs_at_a_time_and_its_visitor_alone_sees_and_stops_it(start):
     run = start(SAY + "time.sleep(60)")
     wait(lambda: run.stage() == "track: how the camera moved")
-    assert 0 < run.share() < 1
+    assert 0 < run.elapsed() < 1
     with pytest.raises(BusyError, match="One film at a time"):
         start(SAY, key="bob")
     assert run.running

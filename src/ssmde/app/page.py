@@ -58,6 +58,7 @@ ASIDE = (75, 80, None)  # degrees: from a little aside and above, so that depth 
 PRIVATE: dict[str, Any] = {"preprocess": False, "api_visibility": "private"}
 """Gradio neither reads what comes, which the handlers check, nor documents it."""
 QUIET: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
+NOT_YOURS = "This file was not sent from this browser. Choose it again."
 CHOICES = ("weights", "color_map", "width")
 
 Parts = dict[Any, Any]
@@ -77,9 +78,9 @@ def _event(job: str, part: str, *names: str, clears: str = "") -> Callable[[Any]
             try:
                 fields = checked(**dict(zip(names, values, strict=True)))
                 with self.visitors.working(key, job):
-                    for value in fields:
-                        if isinstance(value, Upload):
-                            self.check_owner(key, value)
+                    for path in (Path(each.path) for each in fields if isinstance(each, Upload)):
+                        if not self.visitors.owns(key, path) or not path.is_file():
+                            raise RefusalError(NOT_YOURS)
                     yield from method(self, request, *fields)
             except RefusalError as error:
                 told = {getattr(self, part): _bad(error)}
@@ -232,12 +233,11 @@ class Page:
     @_event("picture", "status", "upload", *CHOICES, clears="upload")
     def picture(self, request: gr.Request, upload: Upload | None, *choices: Any) -> Iterator[Parts]:
         """Depth of an uploaded picture, or of the example where there is none."""
-        if upload is None:
-            yield from self._answer(request, self.example, "example", *choices)
-            yield {self.status: f"<p>{ABOUT_EXAMPLE}</p>"}
-        else:
-            pixels, name = read_picture(Path(upload.path), upload.name), Path(upload.name).stem
-            yield from self._answer(request, pixels, name, *choices)
+        pixels, name, said = self.example, "example", ABOUT_EXAMPLE
+        if upload is not None:
+            pixels, said = read_picture(Path(upload.path), upload.name), ""
+            name = Path(upload.name).stem
+        yield from self._answer(request, pixels, name, *choices, said=said)
 
     @_event("picture", "live", *CHOICES)
     def keep(self, request: gr.Request, *choices: Any) -> Iterator[Parts]:
@@ -354,13 +354,13 @@ class Page:
 
     def _answer(
         self, request: gr.Request, pixels: Pixels, name: str, weights: str, color_map: str,
-        width: float | None,
+        width: float | None, said: str = "",
     ) -> Iterator[Parts]:  # fmt: skip
         """First the pictures, then points, then files."""
         start, session = time.monotonic(), self.session(request)
         self.service.predict(session, weights, pixels, name)
         size = f"{pixels.shape[1]} x {pixels.shape[0]}"
-        said = f"{name}: {size} pixels, {time.monotonic() - start:.1f} s"
+        said = said or f"{name}: {size} pixels, {time.monotonic() - start:.1f} s"
         yield {self.status: f"<p>{escape(said)}</p>", **self._colored(session.kept, color_map),
                self.files: []}  # fmt: skip
         yield from self._in_space(session.kept, width)
@@ -370,9 +370,9 @@ class Page:
         return {self.slider: _paths([shown.picture, shown.colors]), self.legend: shown.legend}
 
     def _in_space(self, kept: Kept, width: float | None) -> Iterator[Parts]:
-        cloud, camera = self.service.cloud(kept, width or None)
-        yield {self.cloud: str(cloud), self.camera: _note(camera)}
-        yield {self.files: _paths(self.service.files(kept, width or None))}
+        (surface,), words = next(made := self.service.in_space(kept, width or None))
+        yield {self.cloud: str(surface), self.camera: _note(words)}
+        yield {self.files: _paths(next(made)[0])}
 
     def _kept(self, request: gr.Request) -> Kept | None:
         return self.session(request).kept
@@ -380,12 +380,6 @@ class Page:
     def session(self, request: gr.Request) -> Session:
         """The open page that asks."""
         return self.visitors.session(request.headers[HEADER], _page_of(request))
-
-    def check_owner(self, key: str, upload: Upload) -> None:
-        """Refuse a file that this visitor did not send."""
-        path = Path(upload.path)
-        if not self.visitors.owns(key, path) or not path.is_file():
-            raise RefusalError("This file was not sent from this browser. Choose it again.")
 
 
 def _page_of(request: gr.Request) -> str:
@@ -427,6 +421,7 @@ def _film_news(step: FilmStep, seconds: float) -> str:
 def _training_news(training: Training) -> str:
     """How far a training is, in words and as a bar."""
     if training.running:
-        minutes = f"{training.share() * training.minutes:.1f} of about {training.minutes} minutes"
-        return _bar(f"{training.name}, {minutes}. {training.stage()}", training.share())
+        minutes = training.elapsed()
+        words = f"{training.name}, {minutes:.1f} of about {training.minutes} minutes."
+        return _bar(f"{words} {training.stage()}", min(minutes / training.minutes, 1.0))
     return _bad(training.fault) if training.fault else f"<p>{escape(training.outcome())}</p>"

@@ -4,6 +4,7 @@ import base64
 import io
 import math
 import shutil
+import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -27,7 +28,6 @@ from ssmde.inference.pipeline import CameraSpec, find_camera
 from ssmde.inference.predictor import ModelInfo, PredictedFrame, Predictor
 from ssmde.inference.writers import (
     DEPTH_FILE,
-    FORMATS,
     WriterOptions,
     explain_png16,
     write_frame,
@@ -85,11 +85,10 @@ class Kept:
     frame: PredictedFrame  # without its maps, which lie in the folder
     size: tuple[int, int]
 
-    def load(self, degrees: float | None = None) -> PredictedFrame:
-        """The picture and its depth, seen by a camera of this field of view, or the likeliest."""
-        intrinsics, _ = find_camera(self.size, CameraSpec(hfov_degrees=degrees))
+    def load(self) -> PredictedFrame:
+        """The picture and its depth."""
         with np.load(self.folder / "maps.npz") as maps:
-            return replace(self.frame, intrinsics=intrinsics, **maps)
+            return replace(self.frame, **maps)
 
 
 class PixelRoom:
@@ -162,27 +161,34 @@ class InferenceService:
         with self._room.take(math.prod(kept.size)):
             return view(kept.folder, kept.load(), color_map)
 
-    def cloud(self, kept: Kept, degrees: float | None) -> tuple[Path, str]:
-        """A surface of the kept picture for the page, and words about the camera it is seen by."""
-        _, origin = find_camera(kept.size, CameraSpec(hfov_degrees=degrees))
-        style = WriterOptions(mesh=True, max_points=SHOWN_POINTS)
-        folder = _files_of_camera(kept, degrees)
-        with self._room.take(math.prod(kept.size)):
-            (path,) = write_frame(folder / "shown", "points", kept.load(degrees), ["glb"], style)
-        return path, f"Camera of the points: {origin.split(':')[0]}."
+    def in_space(self, kept: Kept, degrees: float | None) -> Generator[tuple[list[Path], str]]:
+        """The kept picture seen by a camera of this field of view, or a guess.
 
-    def files(self, kept: Kept, degrees: float | None) -> list[Path]:
-        """The kept picture as files to download."""
-        folder, end = _files_of_camera(kept, degrees), time.monotonic() + JOB_SECONDS
-        for name in FILES:
+        First a surface for the page, and words about the camera; then the files to download. Those
+        of the camera before are removed.
+        """
+        camera, origin = find_camera(kept.size, CameraSpec(hfov_degrees=degrees))
+        words, end = (
+            f"Camera of the points: {origin.split(':')[0]}.",
+            time.monotonic() + JOB_SECONDS,
+        )
+        for folder in kept.folder.glob("files-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix="files-", dir=kept.folder))
+        style, files = WriterOptions(mesh=True, max_points=SHOWN_POINTS), list[Path]()
+
+        def write(name: str, kind: str, options: WriterOptions | None = None) -> list[Path]:
             if time.monotonic() > end:
                 raise RefusalError(TOO_LONG)
             with self._room.take(math.prod(kept.size)):
-                write_frame(folder, kept.name, kept.load(degrees), [name])
+                frame = replace(kept.load(), intrinsics=camera)
+                return write_frame(folder, name, frame, [kind], options)
+
+        yield write("shown/points", "glb", style), words
+        for kind in FILES:
+            files += write(kept.name, kind)
         explain_png16(folder, kept.frame.info)
-        return [folder / f"{kept.name}{FORMATS[name].suffix}" for name in FILES] + [
-            folder / DEPTH_FILE
-        ]
+        yield [*files, folder / DEPTH_FILE], words
 
     def film(
         self, session: Session, weights: str, path: Path, name: str, color_map: str
@@ -224,16 +230,6 @@ class InferenceService:
                 raise RefusalError(f"{name} holds no frame to read." if note else "Stopped.")
         note = " ".join([note, *(f"{line[0].upper()}{line[1:]}." for line in notes.lines)])
         yield FilmStep(done=done, total=info.frames, film=film, note=note.strip())
-
-
-def _files_of_camera(kept: Kept, degrees: float | None) -> Path:
-    """The folder for files of the kept picture; those by another camera are removed."""
-    folder = kept.folder / f"files-{degrees or 0:g}"
-    for other in kept.folder.glob("files-*"):
-        if other != folder:
-            shutil.rmtree(other, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 def check_pixels(name: str, size: tuple[int, int]) -> None:

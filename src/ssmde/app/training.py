@@ -32,15 +32,10 @@ COMMAND = (sys.executable, "-m", "ssmde", "adapt")
 
 
 class Training:
-    """One film that a network learns from; `name` is what the page calls it.
+    """One film that a network learns from, copied at once into `folder`: its visitor may leave.
 
-    Args:
-        folder: Where all its files lie; removed by `close`.
-        film: Copied at once, as its visitor may leave.
-        name: Of the film.
-        start: Weights to begin with: a released name or a path.
-        minutes: About how long it may take.
-        command: What is run, with the film and a folder for the results behind it.
+    `close` removes the folder. `name` is what the page calls the film, `start` a released name or
+    a path, `command` what is run with the film and a folder for the results behind it.
     """
 
     def __init__(
@@ -71,9 +66,9 @@ class Training:
         found = STAGE.findall((self._folder / "said").read_text("utf-8", "replace"))
         return ": ".join(found[-1]) if found else "starting"
 
-    def share(self) -> float:
-        """How much of its time is over, in [0, 1]."""
-        return min(1.0, (time.monotonic() - self._begun) / (60 * self.minutes))
+    def elapsed(self) -> float:
+        """Minutes since it began."""
+        return (time.monotonic() - self._begun) / 60
 
     def outcome(self) -> str:
         """Whose weights were handed out, and why."""
@@ -108,10 +103,10 @@ class Training:
 
     def _watch(self) -> None:
         """Wait for its end; end it where it takes too long or too much room."""
-        longest = 60 * (OVERTIME * self.minutes + GRACE_MINUTES)
+        longest = OVERTIME * self.minutes + GRACE_MINUTES
         while self._process.poll() is None:
             time.sleep(LOOKS_EVERY)
-            if time.monotonic() - self._begun > longest:
+            if self.elapsed() > longest:
                 self.stop("It took too long: give it more minutes, or a shorter film.")
             elif bytes_below(self._folder) > TRAINING_BYTES:
                 self.stop(f"It took more than {TRAINING_BYTES / 1e9:g} GB: take a shorter film.")
