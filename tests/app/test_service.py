@@ -66,11 +66,11 @@ def read_off(legend):
 )
 def test_the_pointer_reads_the_depth_of_the_picture(service, session, weights, least, pixels):
     service.predict(session, weights, pixels, "ramp")
-    shown = service.view(session.kept, "magma")
-    depths, data = read_off(shown.legend)
+    *_, legend = service.view(session.kept, "magma")
+    depths, data = read_off(legend)
     np.testing.assert_allclose(depths, least + pixels.mean(-1) / 255, rtol=1e-4)
     assert data["unit"] == "relative units"
-    assert RELATIVE in shown.legend
+    assert RELATIVE in legend
 
 
 def test_only_weights_that_know_metres_are_shown_in_metres(tmp_path):
@@ -78,7 +78,7 @@ def test_only_weights_that_know_metres_are_shown_in_metres(tmp_path):
     shot = PredictedFrame(
         pixels=np.zeros((8, 8, 3), np.uint8), depth=depth, info=ModelInfo(metres_per_unit=2.0)
     )
-    legend = view(tmp_path, shot, "magma").legend
+    *_, legend = view(tmp_path, shot, "magma")
     assert read_off(legend)[1]["unit"] == "m"
     assert METRES in legend
     assert "relative" not in legend.lower()
@@ -86,8 +86,8 @@ def test_only_weights_that_know_metres_are_shown_in_metres(tmp_path):
 
 def test_a_large_picture_is_shown_small_and_kept_large(service, session):
     service.predict(session, "near", ramp(40, 2 * LONGEST_SHOWN), "wide")
-    shown = service.view(session.kept, "magma")
-    for path in (shown.picture, shown.colors):
+    *shown, _ = service.view(session.kept, "magma")
+    for path in shown:
         with Image.open(path) as image:
             assert image.size == (LONGEST_SHOWN, 20)
     _, ((_, path, *_), _) = service.in_space(session.kept, None)
@@ -98,12 +98,12 @@ def test_a_large_picture_is_shown_small_and_kept_large(service, session):
 def test_other_colors_change_the_picture_and_not_the_depth(service, session):
     service.predict(session, "near", ramp(), "ramp")
     before, after = (service.view(session.kept, name) for name in ("magma", "gray"))
-    assert read_off(before.legend)[1]["values"] == read_off(after.legend)[1]["values"]
-    with Image.open(after.colors) as image:
+    assert read_off(before[2])[1]["values"] == read_off(after[2])[1]["values"]
+    with Image.open(after[1]) as image:
         red, green, blue = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
     assert (red == green).all()
     assert (red == blue).all()
-    assert before.colors != after.colors  # a browser would show the old one
+    assert before[1] != after[1]  # a browser would show the old one
 
 
 def test_the_files_of_a_picture_hold_its_depth_and_points(service, session):

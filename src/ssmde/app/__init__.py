@@ -102,8 +102,7 @@ def serve(
         room = max(KEPT_BYTES, KEPT_UPLOADS_OF_ALL * largest)
         visitors = Visitors(folder / "pages", room=room)
         service = InferenceService(predictors)
-        # Training takes the whole machine: only for who sits at it.
-        here = host in LOOPBACK and not share and not allowed_host
+        here = may_train(host, share=share, allowed_host=allowed_host)
         trainings = Trainings(folder / "trainings") if here else None
         blocks = Page(service, visitors, trainings).blocks
         guard: Any = Middleware(
@@ -133,6 +132,11 @@ def serve(
                 server.config.timeout_graceful_shutdown = 1  # s: pages may be open for long
             blocks.close(verbose=False)
             service.close()
+
+
+def may_train(host: str, *, share: bool, allowed_host: Sequence[str]) -> bool:
+    """Whether all visitors sit at this machine: a training takes the whole of it."""
+    return host in LOOPBACK and not share and not allowed_host
 
 
 def _wait() -> None:

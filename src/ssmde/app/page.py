@@ -250,23 +250,25 @@ class Page:
     @_event("picture", "status", *CHOICES)
     def predict_again(self, request: gr.Request, *choices: Any) -> Iterator[Parts]:
         """The picture that is shown, by other weights."""
-        if kept := self._kept(request):
+        if kept := self.session(request).kept:
             yield from self._answer(request, kept.load().pixels, kept.name, *choices)
 
     @_event("colors", "legend", "color_map")
     def recolor(self, request: gr.Request, color_map: str) -> Iterator[Parts]:
         """The picture that is shown, in other colors."""
-        if kept := self._kept(request):
+        if kept := self.session(request).kept:
             yield self._colored(kept, color_map)
 
     @_event("points", "camera", "width")
     def widen(self, request: gr.Request, width: float | None) -> Iterator[Parts]:
         """The points of the picture that is shown, with another field of view."""
-        if kept := self._kept(request):
+        if kept := self.session(request).kept:
             yield from self._in_space(kept, width)
 
     def webcam(self, request: gr.Request, frame: Any, weights: Any, color_map: Any) -> Any:
         """The newest frame beside its depth."""
+        if frame is None:
+            return gr.skip()
         try:
             weights, color_map = checked(weights=weights, color_map=color_map)
             # Frames come faster than they are computed: those that find no place are dropped.
@@ -366,16 +368,13 @@ class Page:
         yield from self._in_space(session.kept, width)
 
     def _colored(self, kept: Kept, color_map: str) -> Parts:
-        shown = self.service.view(kept, color_map)
-        return {self.slider: _paths([shown.picture, shown.colors]), self.legend: shown.legend}
+        *pictures, legend = self.service.view(kept, color_map)
+        return {self.slider: _paths(pictures), self.legend: legend}
 
     def _in_space(self, kept: Kept, width: float | None) -> Iterator[Parts]:
         (surface,), words = next(made := self.service.in_space(kept, width or None))
         yield {self.cloud: str(surface), self.camera: _note(words)}
         yield {self.files: _paths(next(made)[0])}
-
-    def _kept(self, request: gr.Request) -> Kept | None:
-        return self.session(request).kept
 
     def session(self, request: gr.Request) -> Session:
         """The open page that asks."""

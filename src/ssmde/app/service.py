@@ -56,15 +56,6 @@ RELATIVE = (
 METRES = "Metres, along the view: the weights were fitted to a known length."
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the page shows of one prediction."""
-
-    picture: Path  # at most `LONGEST_SHOWN` pixels wide or high
-    colors: Path  # its depth, of the same size
-    legend: str  # HTML: color bar, unit, and the depths for the pointer
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilmStep:
     """How far a video is."""
@@ -156,8 +147,8 @@ class InferenceService:
         with self._room.take(pixels.size // 3):
             return self.predict_frame(session, weights, pixels)
 
-    def view(self, kept: Kept, color_map: str) -> View:
-        """What the page shows of the kept picture."""
+    def view(self, kept: Kept, color_map: str) -> tuple[Path, Path, str]:
+        """What the page shows of the kept picture, as `view` makes it."""
         with self._room.take(math.prod(kept.size)):
             return view(kept.folder, kept.load(), color_map)
 
@@ -251,8 +242,11 @@ def _dropped_on_failure(session: Session, folder: Path) -> Generator[None]:
         session.busy = False
 
 
-def view(folder: Path, frame: PredictedFrame, color_map: str) -> View:
-    """Write the pictures a page shows into `folder`, and the legend for them."""
+def view(folder: Path, frame: PredictedFrame, color_map: str) -> tuple[Path, Path, str]:
+    """Write the picture and its depth in colors, of a size for the page, into `folder`.
+
+    With them comes HTML: the color bar, the unit, and the depths for the pointer.
+    """
     near, far = color_ends(frame.depth)
     size = _fit(frame.depth.shape, LONGEST_SHOWN)
     picture, colors = folder / "picture.jpg", folder / f"{color_map}.png"
@@ -261,7 +255,7 @@ def view(folder: Path, frame: PredictedFrame, color_map: str) -> View:
     small = resize_depth(frame.depth, size)
     write_image(colors, colorize(small, near=near, far=far, color_map=color_map))
     words = _legend(near, far, color_map, frame.info) + _readout(frame.depth, frame.info)
-    return View(picture, colors, words)
+    return picture, colors, words
 
 
 def preview(frame: PredictedFrame, color_map: str) -> str:
