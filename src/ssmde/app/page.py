@@ -143,7 +143,7 @@ class Page:
                 self.legend = gr.HTML(elem_id="ssmde-legend")
             with gr.Column(min_width=320):
                 self.cloud = gr.Model3D(
-                    label="In space: drag to turn", height=420, elem_id="ssmde-cloud",
+                    label="In space: drag to turn", height=380, elem_id="ssmde-cloud",
                     clear_color=(0.1, 0.1, 0.12, 1.0), interactive=False, camera_position=ASIDE,
                 )  # fmt: skip
                 self.camera = gr.HTML(elem_id="ssmde-camera-note")
@@ -199,7 +199,7 @@ class Page:
             1, MOST_MINUTES, value=10, step=1, label="Minutes", buttons=[], elem_id="ssmde-minutes"
         )
         with gr.Row():
-            train = gr.Button("Train on this film", min_width=120, elem_id="ssmde-train")
+            train = gr.Button("Train", min_width=120, elem_id="ssmde-train")
             stop = gr.Button("Stop training", min_width=120, elem_id="ssmde-stop-training")
         self.training_news = gr.HTML(elem_id="ssmde-training-news")
         self.trained = gr.File(
