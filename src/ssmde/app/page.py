@@ -346,7 +346,10 @@ class Page:
             session.own = {name: training.predictor()}
             trained = gr.update(value=files, visible=True)
             weights = gr.update(choices=[*self.service.predictors, name])
-            news += shown(read_image(results[-1]), "frames it did not learn from, before and after")
+            news += _note(
+                f"To use it, choose {name!r} under Weights. Frames it did not learn from:"
+            )
+            news += shown(read_image(results[-1]), "frames, and their depth before and after")
         return {self.training_news: news, self.trained: trained, self.weights: weights,
                 self.clock: gr.Timer(active=running)}  # fmt: skip
 
