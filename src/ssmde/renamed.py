@@ -45,6 +45,7 @@ RENAMED = {
     "ssmde.metrics.alignment": "ssmde.metrics",
     "ssmde.metrics.baselines": "ssmde.evaluation",
     "ssmde.metrics.distance": "ssmde.metrics",
+    "ssmde.metrics.regions": "ssmde.metrics",
     "ssmde.models.device": "ssmde.models.registry",
     "ssmde.models.encoder": "ssmde.models.registry",
     "ssmde.models.leres_checkpoint": "ssmde.models.leres",

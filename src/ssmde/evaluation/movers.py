@@ -54,13 +54,10 @@ class MoverErrors(Summable):
 
     def to_dict(self) -> dict[str, Any] | None:
         """Plain values, shares in [0, 1]; None if nothing moves."""
-        moving = self.holes.moving
-        if not moving:
+        if not self.holes.moving:
             return None
         return {
             "holes": self.holes.pixel_rate,
-            "beyond_ground": self.holes.beyond_ground / moving,
-            "beyond_surround": self.holes.beyond_surround / moving,
             "hole_regions": self.holes.region_rate,
             "order_violations": self.order.rate,
             "n_regions": self.holes.regions,
@@ -102,9 +99,8 @@ def movers_text(means: dict[str, Any] | None) -> list[str]:
     if 0 < masks < means["n_images"]:
         origin = f"by motion masks in {counted(masks, 'image')}, else found in the video"
     line = (
-        f"movers without truth, no alignment: {means['holes']:.1%} of their pixels are holes "
-        f"({means['beyond_ground']:.1%} deeper than the ground they stand on, "
-        f"{means['beyond_surround']:.1%} deeper than all around), {means['hole_regions']:.1%} of "
+        f"movers without truth, no alignment: {means['holes']:.1%} of their pixels deeper than "
+        f"all around, and {means['hole_regions']:.1%} of "
         f"{counted(means['n_regions'], 'region')}, {counted(means['n_images'], 'image')}, "
         f"movers {origin}"
     )
@@ -135,10 +131,7 @@ def _frame_errors(
     else:
         mask = nearest(read_mask(path, image_size=scene.image_size), depth.shape)
         static, movers = split_motion_mask(mask)
-    maps = torch.from_numpy(np.stack([depth, ~static]))[:, None, None].float()
-    ground = ground_plane(maps[0], maps[1] > 0)
-    plane = None if ground is None else ground[0, 0].numpy()
-    holes = hole_counts(depth, movers, plane, static=static)
+    holes = hole_counts(depth, movers, static=static)
     order, labels = OrderCounts(), _labels(scene, index, depth.shape)
     if labels is not None:
         known = np.where(movers | static, labels, 0)

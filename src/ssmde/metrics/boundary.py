@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 
 from ssmde.metrics.depth import check_depths
@@ -18,6 +18,7 @@ STEPS = np.linspace(1.05, 1.25, 10)  # depth ratios of Depth Pro; each weighs as
 EDGE = 1.15  # the ratio in their middle makes the edges whose distance is measured
 REACH = 10  # Koch et al.: pixels; an edge farther away than this is another edge
 DENSE = 0.5  # share of known pixels, where there is truth at all, below which nothing is an edge
+FLAT = 0.999 * (STEPS[0] - 1)  # relative difference of neighbors that is surely no step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,26 +61,26 @@ def boundary_errors(
     Raises:
         ValueError: If a depth where it is known is not positive and finite.
     """
-    check_depths(
-        ("known pixels of the prediction", prediction[known]),
-        ("known pixels of the truth", truth[known]),
-    )
+    maps = [np.where(known, depth, depth.dtype.type(1)) for depth in (prediction, truth)]
+    for name, depth in zip(("prediction", "truth"), maps, strict=True):
+        if not 0 < depth.min() <= depth.max() < np.inf:
+            check_depths((f"known pixels of the {name}", depth[known]))
     if not _is_dense(known):
         return None
-    predicted, true = _log_steps(prediction, known), _log_steps(truth, known)
-    true_edge, predicted_edge = _near_side(*true), _near_side(*predicted)
-    if not true_edge.any():
+    first, second = _places_of_steps(maps, known)
+    predicted, true = (_log_steps(depth.ravel(), first, second) for depth in maps)
+    edges = [_near_side(log, first, second, known.shape) for log in (predicted, true)]
+    if not edges[1].any():
         return None
-    flat = (np.concatenate([step.ravel() for step in steps]) for steps in (predicted, true))
-    precision, recall, f1 = _scores(*flat)
-    to_true = distances(predicted_edge, true_edge, REACH)
+    precision, recall, f1 = _scores(predicted, true)
+    to_true = distances(edges[0], edges[1], REACH)
     near = to_true[to_true < REACH]
     return BoundaryErrors(
         f1=f1,
         precision=precision,
         recall=recall,
         accuracy=float(near.mean()) if near.size else float(REACH),
-        completeness=float(distances(true_edge, predicted_edge, REACH).mean()),
+        completeness=float(distances(edges[1], edges[0], REACH).mean()),
     )
 
 
@@ -89,7 +90,11 @@ def distances(
     """Distance of each True pixel to the nearest edge pixel, in pixels, cut at `reach`."""
     if not edges.any():
         return np.full(int(pixels.sum()), float(reach))
-    found, _ = KDTree(np.argwhere(edges)).query(np.argwhere(pixels), distance_upper_bound=reach)
+    # The places of a flat map are found several times as fast as those of one of two axes.
+    here, there = (
+        np.stack(np.divmod(np.flatnonzero(mask), mask.shape[1]), axis=1) for mask in (pixels, edges)
+    )
+    found, _ = KDTree(there).query(here, distance_upper_bound=reach)
     return np.minimum(found, reach)  # infinite where none is within reach
 
 
@@ -101,25 +106,38 @@ def _is_dense(known: Bool[np.ndarray, "h w"]) -> bool:
     return int(known.sum()) >= DENSE * math.prod(int(np.ptp(side)) + 1 for side in sides)
 
 
+def _places_of_steps(
+    maps: list[Float[np.ndarray, "h w"]], known: Bool[np.ndarray, "h w"]
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Flat indices of two known neighbors between which a map may step: this one, the next one."""
+    found, width = list[Int[np.ndarray, " _"]](), known.shape[1]
+    for here, there in (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]):
+        steps = np.zeros(known.shape, dtype=bool)
+        for depth in maps:
+            a, b = depth[here], depth[there]
+            steps[here] |= np.abs(a - b) > FLAT * np.minimum(a, b)
+        steps[here] &= known[here] & known[there]
+        found.append(np.flatnonzero(steps))
+    return np.concatenate(found), np.concatenate([found[0] + 1, found[1] + width])
+
+
 def _log_steps(
-    depth: Float[np.ndarray, "h w"], known: Bool[np.ndarray, "h w"]
-) -> tuple[Float[np.ndarray, "h k"], Float[np.ndarray, "m w"]]:
-    """Logarithm of (next pixel / this one) along rows and down columns; 0 where not known."""
-    log = np.log(np.where(known, depth, 1).astype(np.float64))
-    across = np.where(known[:, 1:] & known[:, :-1], np.diff(log, axis=1), 0.0)
-    down = np.where(known[1:] & known[:-1], np.diff(log, axis=0), 0.0)
-    return across, down
+    depth: Float[np.ndarray, " p"], first: Int[np.ndarray, " n"], second: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """Logarithm of (next pixel / this one)."""
+    return np.log(depth[second].astype(np.float64)) - np.log(depth[first].astype(np.float64))
 
 
 def _near_side(
-    across: Float[np.ndarray, "h k"], down: Float[np.ndarray, "m w"]
+    log: Float[np.ndarray, " n"],
+    first: Int[np.ndarray, " n"],
+    second: Int[np.ndarray, " n"],
+    shape: tuple[int, ...],
 ) -> Bool[np.ndarray, "h w"]:
     """True on the nearer pixel of every step: the contour of what stands before the other."""
-    found, least = np.zeros((across.shape[0], down.shape[1]), dtype=bool), np.log(EDGE)
-    found[:, :-1] |= across > least
-    found[:, 1:] |= across < -least
-    found[:-1] |= down > least
-    found[1:] |= down < -least
+    found, least = np.zeros(shape, dtype=bool), np.log(EDGE)
+    found.ravel()[first[log > least]] = True
+    found.ravel()[second[log < -least]] = True
     return found
 
 
@@ -127,9 +145,11 @@ def _scores(
     predicted: Float[np.ndarray, " n"], true: Float[np.ndarray, " n"]
 ) -> tuple[float, float, float]:
     """Precision, recall and F1, each the weighted mean over the ratios."""
-    logs = np.log(STEPS)
     same = np.minimum(np.abs(predicted), np.abs(true)) * (predicted * true > 0)
-    found, expected, both = (_larger(x, logs) for x in (np.abs(predicted), np.abs(true), same))
+    sizes = (np.abs(predicted), np.abs(true), same)
+    found, expected, both = (
+        np.array([np.count_nonzero(size > least) for least in np.log(STEPS)]) for size in sizes
+    )
     some = found + expected > 0
     found, expected, both, weights = found[some], expected[some], both[some], STEPS[some]
     scores = (
@@ -140,9 +160,3 @@ def _scores(
     # Summed exactly, so that a mean of ones is 1 and not a little more.
     precision, recall, f1 = (math.fsum(weights * s) / math.fsum(weights) for s in scores)
     return precision, recall, f1
-
-
-def _larger(sizes: Float[np.ndarray, " n"], least: Float[np.ndarray, " k"]) -> np.ndarray:
-    """How many are larger than each of some increasing numbers."""
-    place = np.searchsorted(least, sizes[sizes > least[0]], side="left")
-    return np.bincount(place, minlength=len(least) + 1)[::-1].cumsum()[::-1][1:]

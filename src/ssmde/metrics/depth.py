@@ -25,8 +25,8 @@ DELTA = 1.25  # Eigen et al., NeurIPS 2014: right within this factor, its square
 def check_depths(*maps: tuple[str, Float[np.ndarray, "..."]], advice: str = "") -> None:
     """Refuse depths that are not positive and finite, by the name of their map."""
     for name, depth in maps:
-        wrong = depth.size - int(((depth > 0) & (depth < np.inf)).sum())
-        if wrong:
+        if depth.size and not 0 < depth.min() <= depth.max() < np.inf:  # nan is the least of all
+            wrong = depth.size - int(((depth > 0) & (depth < np.inf)).sum())
             raise ValueError(
                 f"depths must be positive and finite, {wrong} of {depth.size} {name} are not"
                 f"{advice}"
@@ -38,9 +38,7 @@ class Alignment:
     """Aligned depth = scale * depth + shift."""
 
     scale: float = 1.0
-    """Factor on the prediction."""
-    shift: float = 0.0
-    """Added after the factor, in the unit of the truth."""
+    shift: float = 0.0  # in the unit of the truth
 
     def apply(self, depth: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Depth in the scale of the truth, float64."""
@@ -78,8 +76,8 @@ def align(
         raise ValueError("an image without truth cannot be aligned: skip it")
     p, g = (values.astype(np.float64, copy=False) for values in (prediction, truth))
     for name, values in (("prediction", p), ("truth", g)):
-        wrong = values.size - int(np.isfinite(values).sum())
-        if wrong:
+        if not np.isfinite(values.sum()):
+            wrong = values.size - int(np.isfinite(values).sum())
             raise ValueError(f"{wrong} of {values.size} pixels of the {name} are not finite")
     if how == "median-dataset":
         raise ValueError("median-dataset is found over all images: give common_alignment's result")
@@ -87,7 +85,8 @@ def align(
         return Alignment()
     if how == "least-squares":
         return _least_squares(p, g)
-    middle = float(np.median(p))
+    flat = p[0] == p[-1] and p.min() == p.max()  # of a baseline: nothing to sort
+    middle = float(p[0]) if flat else float(np.median(p))
     true_median = float(np.median(g)) if true_median is None else true_median
     if middle <= 0 or true_median <= 0:
         raise ValueError(
@@ -98,10 +97,9 @@ def align(
 
 
 def common_alignment(alignments: Iterable[Alignment]) -> Alignment:
-    """One factor for a whole data set: the median of those of its images, each by its `median`.
+    """One factor for a whole data set, the median of those of its images, each by its `median`.
 
-    It leaves in the error what a factor for each image takes out: a scale that drifts from image
-    to image.
+    A scale that drifts from image to image stays in the error.
     """
     scales = [alignment.scale for alignment in alignments]
     return Alignment(scale=float(np.median(scales))) if scales else Alignment()
@@ -184,13 +182,13 @@ def error_sums(
 
 def _sums(p: Float[np.ndarray, "n"], g: Float[np.ndarray, "n"]) -> list[float]:
     difference, ratio = p - g, p / g
-    relative, log_ratio = difference / g, np.log(ratio)
-    ratio = np.maximum(ratio, g / p)
-    terms = (
-        np.abs(relative), difference * relative, difference**2, log_ratio**2, np.abs(log_ratio),
-        *(ratio < DELTA**k for k in (1, 2, 3)),
-    )  # fmt: skip
-    return [float(p.size), *(float(term.sum()) for term in terms)]
+    log_ratio, relative = np.log(ratio), difference / g
+    squares = (difference @ relative, difference @ difference, log_ratio @ log_ratio)
+    np.maximum(ratio, g / p, out=ratio)
+    np.abs(log_ratio, out=log_ratio)
+    np.abs(relative, out=relative)
+    right = (np.count_nonzero(ratio < DELTA**k) for k in (1, 2, 3))
+    return [float(v) for v in (p.size, relative.sum(), *squares, log_ratio.sum(), *right)]
 
 
 def errors_from_sums(sums: Float[np.ndarray, "9"]) -> DepthErrors | None:
@@ -208,11 +206,8 @@ class DepthSums(Summable):
     """Errors added up over images; an image without a pixel to measure never enters the divisor."""
 
     total: DepthErrors = DepthErrors()
-    """Sum over the images measured."""
-    n_images: int = 0
-    """Images measured: the divisor of the means."""
-    n_skipped: int = 0
-    """Images without a pixel to measure."""
+    n_images: int = 0  # measured: the divisor of the means
+    n_skipped: int = 0  # without a pixel to measure
 
     def add(self, errors: DepthErrors | None) -> "DepthSums":
         """Sums with one more image; None counts as skipped."""
