@@ -1,4 +1,4 @@
-"""Cars of a drawn street: seen right, where the street is behind them, and at infinity."""
+"""Cars of a drawn street: seen right, and put where the street is behind them."""
 
 import json
 import shutil
@@ -66,36 +66,27 @@ def says(clip: DrawnClip, depth: np.ndarray, factor: float = 0.3):
     return predict
 
 
-def at_infinity(clip: DrawnClip) -> np.ndarray:
-    """The depth of a network that takes what moves for infinitely far."""
-    return np.where(clip.motion_mask == 255, 10 * SKY, clip.depth)
-
-
-def test_cars_at_infinity_are_holes_and_those_no_deeper_than_all_around_are_not(
+def test_cars_in_the_depth_of_what_is_behind_them_are_holes_and_the_truth_has_none(
     clip, empty, tmp_path
 ):
     scene = read_scene(write(clip, tmp_path / "street"))
-    right, behind, holes = (
-        measure_movers(says(clip, depth), [scene], max_frames=6)
-        for depth in (clip.depth, empty.depth, at_infinity(clip))
-    )
-    assert right.n_images == right.n_images_from_masks == holes.n_images > 3
-    assert right.holes.pixel_rate < 0.02
-    assert behind.holes.pixel_rate < 0.02  # a car in the depth of what it hides is not seen
-    assert (holes.holes.pixel_rate, holes.holes.region_rate) == (1.0, 1.0)
+    right = measure_movers(says(clip, clip.depth), [scene])
+    holes = measure_movers(says(clip, empty.depth), [scene])
+    assert right.n_images == right.n_images_from_masks == holes.n_images > FRAMES // 2
+    assert right.holes.pixel_rate < 0.1
+    assert holes.holes.pixel_rate > 0.4
     assert right.order.pairs == 0
 
 
-def test_without_masks_cars_that_cross_are_found_by_the_motion_that_was_tracked(tmp_path):
-    clip = street("across")
+def test_without_masks_the_cars_are_found_by_the_motion_that_was_tracked(clip, empty, tmp_path):
     scene = read_scene(write(clip, tmp_path / "street", leave_out=("motion_mask", "depth")))
-    right = measure_movers(says(clip, clip.depth), [scene], max_frames=4)
-    holes = measure_movers(says(clip, at_infinity(clip)), [scene], max_frames=4)
+    right = measure_movers(says(clip, clip.depth), [scene])
+    holes = measure_movers(says(clip, empty.depth), [scene])
     assert holes.n_images > 0
     assert holes.n_images_from_masks == 0
-    # Much of what is found is not a car (docs/experiments.md), so the rate is far from 1: here .09.
-    assert holes.holes.holes > 50
-    assert right.holes.holes < 0.3 * holes.holes.holes
+    assert right.holes.holes < 0.6 * holes.holes.holes
+    assert right.holes.hole_regions < 0.3 * holes.holes.hole_regions
+    assert holes.holes.pixel_rate > 0.25
 
 
 @pytest.mark.parametrize("kind", ["depth", "disparity"])

@@ -23,23 +23,45 @@ def seen_at(depth: float, movers: np.ndarray = PERSON) -> np.ndarray:
     return np.where(movers, depth, STREET)
 
 
-def test_a_person_no_deeper_than_the_wall_behind_is_no_hole_and_one_beyond_it_is():
-    for depth in (FEET, 20.0, 24.0):
-        assert hole_counts(seen_at(depth), PERSON) == HoleCounts(moving=80, regions=1)
-    found = hole_counts(seen_at(80.0), PERSON)
-    assert found == HoleCounts(moving=80, holes=80, regions=1, hole_regions=1)
-    assert (found.pixel_rate, found.region_rate) == (1.0, 1.0)
+def test_a_person_as_deep_as_the_ground_under_the_feet_is_no_hole():
+    assert hole_counts(seen_at(FEET), PERSON, GROUND) == HoleCounts(moving=80, regions=1)
 
 
-def test_only_what_is_known_to_stand_still_surrounds_a_region():
-    wall = np.where(PERSON, 30.0, STREET)
-    far = wall.copy()
-    far[:, 20:22] = 80.0
-    assert hole_counts(wall, PERSON).holes == 80
-    assert hole_counts(far, PERSON).holes == 0
-    known = ~PERSON
-    known[:, 20:22] = False
-    assert hole_counts(far, PERSON, static=known).holes == 80
+def test_a_person_as_deep_as_the_wall_behind_is_deeper_than_the_ground_under_the_feet():
+    found = hole_counts(STREET, PERSON, GROUND)
+    deep = int((STREET[PERSON] > 1.25 * FEET).sum())
+    assert 40 < deep < 80  # at the feet the street behind is as near as the person
+    assert found == HoleCounts(moving=80, beyond_ground=deep, holes=deep, regions=1, hole_regions=1)
+    assert found.pixel_rate == deep / 80
+    assert found.region_rate == 1.0
+
+
+def test_a_person_farther_than_everything_around_is_a_hole_even_without_ground():
+    found = hole_counts(seen_at(80.0), PERSON, None)
+    assert (found.beyond_ground, found.beyond_surround, found.holes) == (0, 80, 80)
+    both = hole_counts(seen_at(80.0), PERSON, GROUND)
+    assert (both.beyond_ground, both.beyond_surround, both.holes) == (80, 80, 80)
+    assert hole_counts(seen_at(20.0), PERSON, None).holes == 0
+
+
+def test_an_arm_takes_the_contact_of_the_body_beside_it():
+    arm = PERSON.copy()
+    arm[8:10, 20:24] = True  # ends above the horizon, within reach of the body
+    assert hole_counts(seen_at(20.0, arm), arm, GROUND).beyond_ground == arm.sum()
+
+
+def test_a_mover_cut_off_by_the_lower_edge_stands_nearer_than_the_last_row():
+    movers = np.zeros_like(PERSON)
+    movers[10:, 5:15] = True
+    last = GROUND[-1, 0]
+    assert hole_counts(seen_at(1.2 * last, movers), movers, GROUND).holes == 0
+    assert hole_counts(seen_at(1.3 * last, movers), movers, GROUND).holes == movers.sum()
+
+
+def test_a_bird_above_the_horizon_does_not_stand_on_the_ground():
+    bird = np.zeros_like(PERSON)
+    bird[2:6, 5:10] = True
+    assert hole_counts(seen_at(19.0, bird), bird, GROUND).holes == 0
 
 
 def test_regions_are_counted_apart_and_specks_not_at_all():
@@ -48,27 +70,34 @@ def test_regions_are_counted_apart_and_specks_not_at_all():
     movers[0, 0] = True
     depth = seen_at(FEET, movers)
     depth[12:25, 30:36] = 80.0
-    found = hole_counts(depth, movers)
-    assert found == HoleCounts(moving=80 + 13 * 6, holes=13 * 6, regions=2, hole_regions=1)
+    found = hole_counts(depth, movers, GROUND)
+    assert (found.regions, found.hole_regions) == (2, 1)
+    assert found.moving == 80 + 13 * 6
 
 
 @given(scale=st.floats(0.01, 100.0), depth=st.floats(3.0, 60.0))
 def test_holes_do_not_see_the_unit(scale, depth):
-    assert hole_counts(scale * seen_at(depth), PERSON) == hole_counts(seen_at(depth), PERSON)
+    here = hole_counts(seen_at(depth), PERSON, GROUND)
+    assert hole_counts(scale * seen_at(depth), PERSON, scale * GROUND) == here
 
 
 def test_nothing_moving_has_no_rate():
-    nothing = hole_counts(STREET, np.zeros_like(PERSON))
-    assert (nothing, nothing.pixel_rate, nothing.region_rate) == (HoleCounts(), None, None)
-    everything = hole_counts(STREET, np.ones_like(PERSON))  # nothing static around it
+    nothing = hole_counts(STREET, np.zeros_like(PERSON), GROUND)
+    assert nothing == HoleCounts()
+    assert nothing.pixel_rate is None
+    assert nothing.region_rate is None
+    everything = hole_counts(STREET, np.ones_like(PERSON), None)  # nothing static around it
     assert (everything.regions, everything.holes) == (1, 0)
 
 
 def test_frames_of_a_video_add_up():
-    both = hole_counts(seen_at(FEET), PERSON) + hole_counts(seen_at(80.0), PERSON)
+    one = hole_counts(seen_at(FEET), PERSON, GROUND)
+    other = hole_counts(seen_at(80.0), PERSON, GROUND)
+    both = one + other
     assert (both.moving, both.holes, both.regions, both.hole_regions) == (160, 80, 2, 1)
     assert both.pixel_rate == 0.5
-    assert (OrderCounts(pairs=3, violated=1) + OrderCounts(pairs=1, violated=1)).rate == 0.5
+    pairs = OrderCounts(pairs=3, violated=1) + OrderCounts(pairs=1, violated=1)
+    assert pairs.rate == 0.5
 
 
 def test_the_order_of_another_network_is_kept_or_violated():
@@ -109,6 +138,6 @@ def test_a_depth_that_is_none_is_refused(bad):
     broken = STREET.copy()
     broken[3, 4] = bad
     with pytest.raises(ValueError, match="1 of 1200 pixels are not"):
-        hole_counts(broken, PERSON)
+        hole_counts(broken, PERSON, GROUND)
     with pytest.raises(ValueError, match="1 of 1200 pixels are not"):
         order_counts(broken, STREET, PERSON, np.random.default_rng(0))

@@ -11,8 +11,7 @@ from jaxtyping import Float
 
 from ssmde.console import counted
 from ssmde.evaluation.frames import TruthFrame
-from ssmde.geometry.camera import scale_intrinsics
-from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.camera import invert_motion, scale_intrinsics
 from ssmde.metrics import (
     Alignment,
     BoundaryErrors,

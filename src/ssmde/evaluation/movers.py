@@ -23,7 +23,7 @@ from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.frames import DepthFunction, nearest
 from ssmde.geometry.ground import find_movers, ground_plane
-from ssmde.methods.comparison import least_error
+from ssmde.methods.self_supervised import least_error
 from ssmde.metrics import HoleCounts, OrderCounts, hole_counts, order_counts, split_motion_mask
 from ssmde.metrics.depth import Summable
 
@@ -54,10 +54,13 @@ class MoverErrors(Summable):
 
     def to_dict(self) -> dict[str, Any] | None:
         """Plain values, shares in [0, 1]; None if nothing moves."""
-        if not self.holes.moving:
+        moving = self.holes.moving
+        if not moving:
             return None
         return {
             "holes": self.holes.pixel_rate,
+            "beyond_ground": self.holes.beyond_ground / moving,
+            "beyond_surround": self.holes.beyond_surround / moving,
             "hole_regions": self.holes.region_rate,
             "order_violations": self.order.rate,
             "n_regions": self.holes.regions,
@@ -99,8 +102,9 @@ def movers_text(means: dict[str, Any] | None) -> list[str]:
     if 0 < masks < means["n_images"]:
         origin = f"by motion masks in {counted(masks, 'image')}, else found in the video"
     line = (
-        f"movers without truth, no alignment: {means['holes']:.1%} of their pixels deeper than "
-        f"all around, and {means['hole_regions']:.1%} of "
+        f"movers without truth, no alignment: {means['holes']:.1%} of their pixels are holes "
+        f"({means['beyond_ground']:.1%} deeper than the ground they stand on, "
+        f"{means['beyond_surround']:.1%} deeper than all around), {means['hole_regions']:.1%} of "
         f"{counted(means['n_regions'], 'region')}, {counted(means['n_images'], 'image')}, "
         f"movers {origin}"
     )
@@ -131,7 +135,10 @@ def _frame_errors(
     else:
         mask = nearest(read_mask(path, image_size=scene.image_size), depth.shape)
         static, movers = split_motion_mask(mask)
-    holes = hole_counts(depth, movers, static=static)
+    maps = torch.from_numpy(np.stack([depth, ~static]))[:, None, None].float()
+    ground = ground_plane(maps[0], maps[1] > 0)
+    plane = None if ground is None else ground[0, 0].numpy()
+    holes = hole_counts(depth, movers, plane, static=static)
     order, labels = OrderCounts(), _labels(scene, index, depth.shape)
     if labels is not None:
         known = np.where(movers | static, labels, 0)

@@ -29,13 +29,10 @@ class CameraSpec:
     """What the user says of the camera; nothing by default."""
 
     intrinsics: Pinhole | None = None  # fx, fy, cx, cy, in pixels of the upright image
-    of_size: Size | None = None
-    """Size (height, width) of the image they belong to; None: of whatever is asked about."""
-    hfov_degrees: float | int | None = None
-    """Instead: horizontal field of view; the principal point is the middle."""
+    of_size: Size | None = None  # of the image they belong to; None: of whatever is asked about
+    hfov_degrees: float | int | None = None  # instead; the principal point is the middle
 
     def __post_init__(self) -> None:
-        """Refuse two answers, and angles that no pinhole has."""
         if self.intrinsics is not None and self.hfov_degrees is not None:
             raise ValueError("give intrinsics or hfov_degrees, not both")
         if self.hfov_degrees is not None and not 0 < self.hfov_degrees < 180:
@@ -61,9 +58,7 @@ def size_of_camera(intrinsics: Pinhole, sizes: Sequence[Size]) -> Size | None:
 def find_camera(size: Size, spec: CameraSpec) -> tuple[Float64[np.ndarray, "3 3"], str]:
     """Pinhole matrix for an image, and where it comes from, in words: given, or a guess.
 
-    Raises:
-        CameraError: If the numbers given cannot be of an image of this size, or are of an image of
-            another shape.
+    A `CameraError` where the numbers given are those of an image of another shape.
     """
     height, width = size
     if spec.intrinsics is not None:
@@ -100,10 +95,10 @@ class Pipeline:
     temporal: bool = False  # blend each frame of a video with those before it
     batch_size: int = BATCH_SIZE
     say: Callable[[str], None] | None = None
-    """Called with what is to be said of the camera; None where nobody needs one."""
+    """Called with what is to be told of the camera; None where nobody needs one."""
 
     def __post_init__(self) -> None:
-        self._said, self._shape = set[str](), 0.0
+        self._told, self._shape = set[str](), 0.0
 
     def fault_of(self, size: Size) -> str | None:
         """Why an image of this size has no camera, where one is needed."""
@@ -169,7 +164,7 @@ class Pipeline:
                 return None
             raise
         shape, self._shape = self._shape, size[1] / size[0]
-        if not self._said:
+        if not self._told:
             fov = 2 * np.degrees(np.arctan(0.5 * size[1] / matrix[0, 0]))
             self._tell(f"camera: {origin} (horizontal field of view {fov:.1f} degrees)")
         elif self.camera.of_size not in (None, size):
@@ -179,6 +174,6 @@ class Pipeline:
         return matrix
 
     def _tell(self, line: str) -> None:
-        if self.say is not None and line not in self._said:
-            self._said.add(line)
+        if self.say is not None and line not in self._told:
+            self._told.add(line)
             self.say(line)

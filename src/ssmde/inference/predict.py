@@ -16,7 +16,7 @@ from functools import partial
 from itertools import chain, islice
 from math import prod
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import torch
@@ -178,15 +178,11 @@ def predict_files(
         if engine == "ray":  # a worker may stand in another folder
             weights, folder = _whole(weights), folder.resolve()
             images = {name: _whole(image) for name, image in images.items()}
-        pipeline = partial(
-            Pipeline, camera=camera, tiles=tiles, temporal=temporal,
-            batch_size=1 if live else BATCH_SIZE,
-        )  # fmt: skip
-        job = partial(
-            Job, out=folder, formats=formats, writer=writer, overwrite=overwrite,
+        open_job = partial(
+            _open_job, weights, resolution, live=live, trust=trust, camera=camera, tiles=tiles,
+            temporal=temporal, out=folder, formats=formats, writer=writer, overwrite=overwrite,
             max_frames=max_frames, levels=gray_levels(photos),
         )  # fmt: skip
-        open_job = partial(_open_job, weights, resolution, pipeline, job, live=live, trust=trust)
         if live:
             summary = _camera(open_job(), here)
         elif moving:
@@ -219,7 +215,7 @@ def _words(
 
 
 def _whole(place: Anything) -> Anything | Path:
-    """The path from the root of what is a path and exists; else as it is."""
+    """An existing path from the root on; else as it is."""
     if isinstance(place, str | Path) and Path(place).exists():
         return Path(place).resolve()
     return place
@@ -277,8 +273,7 @@ class Job:
     way: str = ""  # digest of the network and the options: with the source, the mark of a file
     overwrite: bool = False
     max_frames: int | None = None
-    levels: tuple[int, int] | None = None
-    """Of 16-bit gray images, of all of them: see `gray_levels`."""
+    levels: tuple[int, int] | None = None  # of all 16-bit gray images: see `gray_levels`
 
     def mark(self, source: Path | str, *, max_frames: int | None = None) -> str:
         """The mark of what is made of an image or a video."""
@@ -302,7 +297,7 @@ class Job:
         return [path for path, _ in frame_files(self.out, name, self.formats)]
 
     def film_files(self, name: str) -> dict[Path, FilmFormat]:
-        """The files that show all frames one after the other, with their formats."""
+        """The files of all frames together, with their formats."""
         return {self.out / f"{name}{k.suffix}": k for k in films(self.formats).values()}
 
     def begin(self) -> None:
@@ -315,35 +310,32 @@ class Job:
 
 
 def _open_job(
-    weights: str | Path | Predictor,
-    resolution: tuple[int, int] | None,
-    make_pipeline: Callable[..., Pipeline],
-    make_job: Callable[..., Job],
-    *,
-    live: bool,
-    trust: bool,
-) -> Job:
+    weights: str | Path | Predictor, resolution: tuple[int, int] | None, *, live: bool, trust: bool,
+    camera: CameraSpec, tiles: int, temporal: bool, **job: Any,
+) -> Job:  # fmt: skip
     """What is to be done, with the network; it says what camera it takes where one is needed."""
     if not isinstance(weights, Predictor):
         weights = load(weights, resolution=resolution, trust=trust)
     if resolution is not None and weights.image_size != resolution:
         weights = weights.at(resolution)
-    pipeline = make_pipeline(predictor=weights)
-    job = make_job(pipeline=pipeline)
-    if any(FORMATS[name].needs_camera for name in job.formats):
+    pipeline = Pipeline(
+        predictor=weights, camera=camera, tiles=tiles, temporal=temporal,
+        batch_size=1 if live else BATCH_SIZE,
+    )  # fmt: skip
+    if any(FORMATS[name].needs_camera for name in job["formats"]):
         pipeline.say = partial(print, file=sys.stderr)
     way = mark_of(  # under the names of earlier versions, whose files are known again
         network=network_mark(weights),
         wishes={
-            "confidence": False, "tiles": pipeline.tiles, "batch_size": 1,
-            "temporal": pipeline.temporal, "camera": asdict(pipeline.camera),
+            "confidence": False, "tiles": tiles, "batch_size": 1, "temporal": temporal,
+            "camera": asdict(camera),
         },
-        style={**asdict(job.writer), "least_confidence": 0.0},
+        style={**asdict(job["writer"]), "least_confidence": 0.0},
         now=[time.time_ns(), os.getpid()] if live else None,  # of a camera nothing is done twice
     )  # fmt: skip
-    if job.levels is not None:  # another image may change them
-        way = mark_of(way=way, levels=job.levels)
-    return replace(job, way=way)
+    if job["levels"] is not None:  # another image may change them
+        way = mark_of(way=way, levels=job["levels"])
+    return Job(pipeline=pipeline, way=way, **job)
 
 
 def network_mark(predictor: Predictor) -> str:

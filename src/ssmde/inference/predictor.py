@@ -25,8 +25,7 @@ Views = list[UInt8[np.ndarray, "_ _ 3"]]
 class ModelInfo:
     """What all depth maps of one predictor share."""
 
-    depth_range: tuple[float | int, float | int] = (0.1, 100.0)
-    """Smallest and largest depth it can say, in its unit."""
+    depth_range: tuple[float | int, float | int] = (0.1, 100.0)  # smallest and largest, in `unit`
     source: str = ""  # where the weights come from
     network_size: tuple[int, int] = (0, 0)  # size (height, width) the network sees, in pixels
     metres_per_unit: float | None = None
@@ -49,8 +48,7 @@ class Prediction:
 
     depth: Float32[np.ndarray, "*n h w"]
     """Depth along z: in metres if `metric`, else in scene units, true up to one factor."""
-    metric: bool = False
-    """True if the weights know their scale: see `ssmde scale`."""
+    metric: bool = False  # true if the weights know their scale: see `ssmde scale`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,8 +58,7 @@ class PredictedFrame:
     pixels: UInt8[np.ndarray, "h w 3"]  # RGB, upright
     depth: Float32[np.ndarray, "h w"]
     """Depth along z, in metres or scene units, as `info` says; positive."""
-    intrinsics: Float[np.ndarray, "3 3"] | None = None
-    """Pinhole matrix, in pixels of the image; None if unknown."""
+    intrinsics: Float[np.ndarray, "3 3"] | None = None  # in pixels of the image
     time: float | int | None = None  # when the frame is shown, in seconds; None for an image
     ends: tuple[float, float] | None = None
     """Near and far end of the colors, where they follow a video; None for those of the depth."""
@@ -102,7 +99,7 @@ class Predictor:
 
     @property
     def info(self) -> ModelInfo:
-        """What its depth maps share, for writers."""
+        """What its depth maps share."""
         return ModelInfo(
             depth_range=self.depth_range, source=self.source, network_size=self.image_size,
             metres_per_unit=self.metres_per_unit,
@@ -123,11 +120,8 @@ class Predictor:
     def size_for(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """The size (height, width) at which an image of shape (height, width, ...) is seen."""
         proportions = math.log(shape[1] / shape[0])
-
-        def difference(size: tuple[int, int]) -> float:
-            return abs(math.log(size[1] / size[0]) - proportions)
-
-        return min((self.image_size, *self.more_sizes), key=difference)
+        sizes = (self.image_size, *self.more_sizes)
+        return min(sizes, key=lambda size: abs(math.log(size[1] / size[0]) - proportions))
 
     def predict(self, image: ImageLike, *, tiles: int = 1) -> Prediction:
         """Depth of one image, or of a batch of images, at their own size.
@@ -138,8 +132,7 @@ class Predictor:
                 large images. Takes (2 tiles - 1)^2 + 1 times as long.
 
         Raises:
-            ImageError: If a file cannot be read.
-            ValueError: If an array is not an image.
+            ValueError: If an array is not an image; an `ImageError` if a file cannot be read.
         """
         if not (isinstance(image, np.ndarray | Tensor) and image.ndim == 4):
             return next(self.predict_many([image], tiles=tiles))
@@ -151,17 +144,16 @@ class Predictor:
     def predict_many(
         self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE, tiles: int = 1
     ) -> Iterator[Prediction]:
-        """Depth of each image, at its own size, in order; reads `batch_size` images at a time."""
+        """Depth of each image, at its own size; reads `batch_size` images at a time."""
         check_tiles(tiles)
         for group in self._groups(images, batch_size):
-            for pixels, depth in zip(group, self._run(group), strict=True):
+            if tiles == 1:
+                depths = iter(self._run(group))
+            else:
+                depths = (tiled_depth(self._run, p, self.size_for(p.shape), tiles) for p in group)
+            for pixels, depth in zip(group, depths, strict=True):
                 size = pixels.shape[:2]
-                if tiles > 1:
-                    depth = tiled_depth(self._run, pixels, self.size_for(size), tiles)
-                yield Prediction(
-                    depth=resize_depth(depth, size),
-                    metric=self.metres_per_unit is not None,
-                )
+                yield Prediction(depth=resize_depth(depth, size), metric=self.info.metric)
 
     def network_depth(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "k m"]:
         """Depth at the size the network works in, as benchmarks want it before they resize it."""

@@ -1,9 +1,9 @@
 """How often what moves is seen as a hole: a measure that needs a video and no truth.
 
 A network taught by photometric error alone puts what moves along with the camera at infinity. But
-what moves is in front of the static scene. Depth that contradicts this, or contradicts the order
-that another network sees, is wrong whatever the truth is. A rate of 0 proves nothing: a flat depth
-map has no holes. It is ours; no paper has it.
+what moves stands on the ground and in front of the static scene. Depth that contradicts this, or
+contradicts the order that another network sees, is wrong whatever the truth is. A rate of 0 proves
+nothing: a flat depth map has no holes. It is ours; no paper has it.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from ssmde.metrics.depth import Summable, check_depths
 
 RATIO = 1.25  # deeper by more than this factor is a hole: the first threshold of the depth errors
 SMALLEST = 0.001  # share of the image; smaller regions are noise of the mask
+REACH = 0.1  # share of the width: a column may take its contact from columns so far away
 RING = 0.03  # share of the width: the static pixels so near to a region surround it
 FARTHEST = 0.9  # quantile of their depth that stands for the farthest: a few may be wrong
 PAIRS = 4096  # of pixels whose order is compared, in one image
@@ -27,10 +28,18 @@ MARGIN = 0.5  # standard deviations of the pseudo-depth between pixels whose ord
 class HoleCounts(Summable):
     """Moving pixels and regions, and those of them that are holes; of one image or of many."""
 
-    moving: int = 0  # pixels of all regions examined
-    holes: int = 0  # those deeper than the static surface all around their region
-    regions: int = 0  # connected moving regions examined
-    hole_regions: int = 0  # those more than half of which are holes
+    moving: int = 0
+    """Pixels of all regions examined."""
+    beyond_ground: int = 0
+    """Those deeper than the ground where their region stands."""
+    beyond_surround: int = 0
+    """Those deeper than the static surface all around their region."""
+    holes: int = 0
+    """Those that are one or the other."""
+    regions: int = 0
+    """Connected moving regions examined."""
+    hole_regions: int = 0
+    """Those more than half of which are holes."""
 
     @property
     def pixel_rate(self) -> float | None:
@@ -47,8 +56,10 @@ class HoleCounts(Summable):
 class OrderCounts(Summable):
     """Pairs of a moving and a static pixel, and those ordered wrongly; of one image or of many."""
 
-    pairs: int = 0  # pairs whose order the pseudo-depth is sure of
-    violated: int = 0  # those that the depth orders otherwise
+    pairs: int = 0
+    """Pairs whose order the pseudo-depth is sure of."""
+    violated: int = 0
+    """Those that the depth orders otherwise."""
 
     @property
     def rate(self) -> float | None:
@@ -59,31 +70,41 @@ class OrderCounts(Summable):
 def hole_counts(
     depth: Float[np.ndarray, "h w"],
     movers: Bool[np.ndarray, "h w"],
+    ground: Float[np.ndarray, "h w"] | None,
     *,
     static: Bool[np.ndarray, "h w"] | None = None,
 ) -> HoleCounts:
-    """Holes of one image: moving pixels too deep for what is around them.
+    """Holes of one image: moving pixels too deep for the ground they stand on or for what is near.
 
-    That is more than 1.25 times as deep as the farthest static pixels around their region: what
-    moves is in front of some of them. `static` is all that does not move if it is not given.
+    Too deep for the ground: more than 1.25 times as deep as the ground is at the lowest pixel
+    of their region, in their column or one nearby. Of a region cut off by the lower edge the true
+    contact is nearer still. Too deep for what is near: more than 1.25 times as deep as the
+    farthest static pixels around the region; what moves is in front of some of them.
+
+    `ground` is the depth of the ground as if nothing stood on it, infinity above its horizon, best
+    fitted to the same depth. `static` is all that does not move if it is not given.
 
     Raises:
         ValueError: If a depth is not positive and finite.
     """
     check_depths(("pixels", depth))
+    counts = HoleCounts()
     found: Any = ndimage.label(movers)  # pixels that share a side are one region
-    labels, still, counts = found[0], ~movers if static is None else static, HoleCounts()
-    sizes, ring = np.bincount(labels.ravel()), max(1, round(RING * depth.shape[1]))
-    for label, box in enumerate(ndimage.find_objects(labels), 1):
-        size = int(sizes[label])
+    labels = found[0]
+    still = ~movers if static is None else static
+    for label, size in zip(*np.unique(labels[movers], return_counts=True), strict=True):
         if size < SMALLEST * depth.size:
             continue
-        near = tuple(slice(max(0, side.start - ring), side.stop + ring) for side in box)
-        region = labels[near] == label
-        around = ndimage.maximum_filter(region, 2 * ring + 1, mode="constant") & still[near]
-        limit = np.quantile(depth[near][around], FARTHEST) if around.any() else np.inf
-        holes = int((depth[near][region] > RATIO * limit).sum())
-        counts += HoleCounts(moving=size, holes=holes, regions=1, hole_regions=2 * holes > size)
+        region = labels == label
+        beyond_surround = region & (depth > RATIO * _farthest_around(depth, region, still))
+        beyond_ground = np.zeros_like(region)
+        if ground is not None:
+            beyond_ground = region & (depth > RATIO * _ground_under(region, ground))
+        holes = int((beyond_ground | beyond_surround).sum())
+        counts += HoleCounts(
+            moving=int(size), holes=holes, regions=1, hole_regions=int(2 * holes > size),
+            beyond_ground=int(beyond_ground.sum()), beyond_surround=int(beyond_surround.sum()),
+        )  # fmt: skip
     return counts
 
 
@@ -117,3 +138,26 @@ def order_counts(
     clear = np.abs(step) > margin * pseudo[known.ravel()].std()
     wrong = clear & ((flat[i] - flat[j]) * step <= 0)
     return OrderCounts(pairs=int(clear.sum()), violated=int(wrong.sum()))
+
+
+def _ground_under(
+    region: Bool[np.ndarray, "h w"], ground: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "1 w"]:
+    """For each column of the region, the depth of the ground where it stands."""
+    height, width = region.shape
+    lowest = np.where(region, np.arange(height)[:, None], -1).max(0)
+    reach = round(REACH * width)
+    padded = np.pad(lowest, reach, constant_values=-1)
+    contact = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(1)
+    return ground[contact.clip(min=0), np.arange(width)][None]  # off the region nobody reads it
+
+
+def _farthest_around(
+    depth: Float[np.ndarray, "h w"],
+    region: Bool[np.ndarray, "h w"],
+    static: Bool[np.ndarray, "h w"],
+) -> float:
+    """Depth of the farthest static pixels near the region; infinity if there is none."""
+    ring = max(1, round(RING * region.shape[1]))
+    around = ndimage.maximum_filter(region, 2 * ring + 1, mode="constant") & static
+    return float(np.quantile(depth[around], FARTHEST)) if around.any() else np.inf
