@@ -40,6 +40,7 @@ RENAMED = {
     "ssmde.diagnosis.findings": "ssmde.diagnosis",
     "ssmde.doctor": "ssmde.diagnosis",
     "ssmde.evaluate": "ssmde.evaluation",
+    "ssmde.evaluation.published": "ssmde.evaluation.benchmarks",
     "ssmde.evaluation.result": "ssmde.evaluation",
     "ssmde.export": "ssmde.exporting",
     "ssmde.exporting.parity": "ssmde.exporting.to_file",

@@ -124,10 +124,11 @@ def test_a_written_picture_is_whole_and_leaves_nothing_beside_it(tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
 
 
-def test_the_magma_of_the_package_is_that_of_matplotlib():
+@pytest.mark.parametrize("name", ["magma", "inferno"])
+def test_the_color_tables_of_the_package_are_those_of_matplotlib(name):
     levels = np.linspace(1, 0, 256)
-    found = colorize(1 / (1e-3 + levels[None]), near=1 / 1.001, far=1e3)
-    np.testing.assert_array_equal(found[0], [color("magma", level) for level in levels])
+    found = colorize(1 / (1e-3 + levels[None]), near=1 / 1.001, far=1e3, color_map=name)
+    np.testing.assert_array_equal(found[0], [color(name, level) for level in levels])
 
 
 @pytest.mark.parametrize("shape", [(37, 53), (1, 9), (40, 1)])

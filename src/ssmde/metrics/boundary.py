@@ -9,16 +9,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
-from ssmde.metrics.depth import check_depths
+from ssmde.metrics.depth import DepthMap, Mask, check_depths
 
+Places = Int[np.ndarray, " n"]
+Values = Float[np.ndarray, " n"]
 STEPS = np.linspace(1.05, 1.25, 10)  # depth ratios of Depth Pro; each weighs as much as it is large
 EDGE = 1.15  # the ratio in their middle makes the edges whose distance is measured
 REACH = 10  # Koch et al.: pixels; an edge farther away than this is another edge
 DENSE = 0.5  # share of known pixels, where there is truth at all, below which nothing is an edge
-FLAT = 0.999 * (STEPS[0] - 1)  # relative difference of neighbors that is surely no step
+FLAT = np.float32(0.99 * (1 - 1 / STEPS[0]))  # relative difference that is surely no step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,11 +40,7 @@ class BoundaryErrors:
     """Mean distance of true edge pixels to the predicted edge, cut at 10, in pixels."""
 
 
-def boundary_errors(
-    prediction: Float[np.ndarray, "h w"],
-    truth: Float[np.ndarray, "h w"],
-    known: Bool[np.ndarray, "h w"],
-) -> BoundaryErrors | None:
+def boundary_errors(prediction: DepthMap, truth: DepthMap, known: Mask) -> BoundaryErrors | None:
     """Agreement of the depth edges of one image; None if the truth has no edge, or is not dense.
 
     A step of ratio t lies between two neighboring pixels, in a row or a column, if one is more
@@ -56,10 +54,8 @@ def boundary_errors(
     Accuracy and completeness are the depth boundary errors of Koch et al., ECCV-W 2018
     (https://arxiv.org/abs/1805.01328), on edge pixels found the same way in both maps: the nearer
     one of each step of 1.15. Theirs are drawn by hand and found by Canny: do not compare the
-    numbers. Nothing here sees the scale of the prediction.
-
-    Raises:
-        ValueError: If a depth where it is known is not positive and finite.
+    numbers. Nothing here sees the scale of the prediction. A ValueError if a depth where it is
+    known is not positive and finite.
     """
     maps = [np.where(known, depth, depth.dtype.type(1)) for depth in (prediction, truth)]
     for name, depth in zip(("prediction", "truth"), maps, strict=True):
@@ -84,9 +80,7 @@ def boundary_errors(
     )
 
 
-def distances(
-    pixels: Bool[np.ndarray, "h w"], edges: Bool[np.ndarray, "h w"], reach: int
-) -> Float[np.ndarray, " n"]:
+def distances(pixels: Mask, edges: Mask, reach: int) -> Values:
     """Distance of each True pixel to the nearest edge pixel, in pixels, cut at `reach`."""
     if not edges.any():
         return np.full(int(pixels.sum()), float(reach))
@@ -98,7 +92,7 @@ def distances(
     return np.minimum(found, reach)  # infinite where none is within reach
 
 
-def _is_dense(known: Bool[np.ndarray, "h w"]) -> bool:
+def _is_dense(known: Mask) -> bool:
     """Whether most pixels are known in the rectangle around all that are."""
     sides = [np.flatnonzero(known.any(axis)) for axis in (1, 0)]
     if not sides[0].size:
@@ -106,34 +100,28 @@ def _is_dense(known: Bool[np.ndarray, "h w"]) -> bool:
     return int(known.sum()) >= DENSE * math.prod(int(np.ptp(side)) + 1 for side in sides)
 
 
-def _places_of_steps(
-    maps: list[Float[np.ndarray, "h w"]], known: Bool[np.ndarray, "h w"]
-) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+def _places_of_steps(maps: list[DepthMap], known: Mask) -> tuple[Places, Places]:
     """Flat indices of two known neighbors between which a map may step: this one, the next one."""
+    # Single precision finds them, and some more; how large they are is told from the maps.
     found, width = list[Int[np.ndarray, " _"]](), known.shape[1]
+    single = [depth.astype(np.float32, copy=False) for depth in maps]
+    least = [FLAT * depth for depth in single]
     for here, there in (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]):
         steps = np.zeros(known.shape, dtype=bool)
-        for depth in maps:
-            a, b = depth[here], depth[there]
-            steps[here] |= np.abs(a - b) > FLAT * np.minimum(a, b)
+        for depth, much in zip(single, least, strict=True):
+            difference = depth[here] - depth[there]
+            steps[here] |= np.abs(difference, out=difference) > much[here]
         steps[here] &= known[here] & known[there]
         found.append(np.flatnonzero(steps))
     return np.concatenate(found), np.concatenate([found[0] + 1, found[1] + width])
 
 
-def _log_steps(
-    depth: Float[np.ndarray, " p"], first: Int[np.ndarray, " n"], second: Int[np.ndarray, " n"]
-) -> Float[np.ndarray, " n"]:
+def _log_steps(depth: Float[np.ndarray, " p"], first: Places, second: Places) -> Values:
     """Logarithm of (next pixel / this one)."""
     return np.log(depth[second].astype(np.float64)) - np.log(depth[first].astype(np.float64))
 
 
-def _near_side(
-    log: Float[np.ndarray, " n"],
-    first: Int[np.ndarray, " n"],
-    second: Int[np.ndarray, " n"],
-    shape: tuple[int, ...],
-) -> Bool[np.ndarray, "h w"]:
+def _near_side(log: Values, first: Places, second: Places, shape: tuple[int, ...]) -> Mask:
     """True on the nearer pixel of every step: the contour of what stands before the other."""
     found, least = np.zeros(shape, dtype=bool), np.log(EDGE)
     found.ravel()[first[log > least]] = True
@@ -141,9 +129,7 @@ def _near_side(
     return found
 
 
-def _scores(
-    predicted: Float[np.ndarray, " n"], true: Float[np.ndarray, " n"]
-) -> tuple[float, float, float]:
+def _scores(predicted: Values, true: Values) -> tuple[float, float, float]:
     """Precision, recall and F1, each the weighted mean over the ratios."""
     same = np.minimum(np.abs(predicted), np.abs(true)) * (predicted * true > 0)
     sizes = (np.abs(predicted), np.abs(true), same)

@@ -9,19 +9,23 @@ moves, and what is far, is measured worse.
 from dataclasses import dataclass, field, fields
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import UInt8
 
 from ssmde.metrics.depth import (
     Alignment,
     AlignmentName,
     DepthErrors,
+    DepthMap,
     DepthSums,
+    Mask,
     Summable,
     align,
     error_sums,
     errors_from_sums,
+    median,
 )
 
+MotionMask = UInt8[np.ndarray, "h w"]
 STATIC, UNKNOWN, MOVING = 0, 128, 255
 """Values of a motion mask; unknown pixels count in the full image only."""
 LADDER = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)  # metres; a round step of about 2
@@ -40,7 +44,7 @@ class Crop:
     right: float
     of: tuple[int, int] = (1, 1)
 
-    def mask(self, height: int, width: int) -> Bool[np.ndarray, "h w"]:
+    def mask(self, height: int, width: int) -> Mask:
         """True inside the crop."""
         rows = [int(side * height / self.of[0]) for side in (self.top, self.bottom)]
         columns = [int(side * width / self.of[1]) for side in (self.left, self.right)]
@@ -103,19 +107,16 @@ class Measurement:
     alignment: Alignment | None = None  # None if no pixel counts
 
 
-def counted_pixels(truth: Float[np.ndarray, "h w"], protocol: Protocol) -> Bool[np.ndarray, "h w"]:
+def counted_pixels(truth: DepthMap, protocol: Protocol) -> Mask:
     """True where the truth, in metres, lies inside the range (ends excluded) and the crop."""
     valid = (truth > protocol.min_depth) & (truth < protocol.max_depth)  # False for NaN
     return valid if protocol.crop is None else valid & protocol.crop.mask(*truth.shape)
 
 
-def split_motion_mask(
-    motion_mask: UInt8[np.ndarray, "h w"],
-) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+def split_motion_mask(motion_mask: MotionMask) -> tuple[Mask, Mask]:
     """Which pixels of one image stand still, and which move; neither where it is not known.
 
-    Raises:
-        ValueError: If the mask holds anything but 0 static, 255 moving and 128 unknown.
+    A ValueError if the mask holds anything but 0 static, 255 moving and 128 unknown.
     """
     static, dynamic = motion_mask == STATIC, motion_mask == MOVING
     if not (static | dynamic | (motion_mask == UNKNOWN)).all():
@@ -144,17 +145,14 @@ class Truth:
     """The truth of one image, ready to be held against several predictions; as for `measure`."""
 
     def __init__(
-        self,
-        depth: Float[np.ndarray, "h w"],
-        protocol: Protocol,
-        motion_mask: UInt8[np.ndarray, "h w"] | None = None,
+        self, depth: DepthMap, protocol: Protocol, motion_mask: MotionMask | None = None
     ) -> None:
         self.depth, self.protocol = depth, protocol
         self.counted = counted_pixels(depth, protocol)
-        self.static: Bool[np.ndarray, "h w"] | None = None
+        self.static: Mask | None = None
         """Pixels known to stand still; None if nobody knows."""
         pixels = np.flatnonzero(self.counted)
-        values = depth.ravel().take(pixels).astype(np.float64)
+        values = depth.ravel().take(pixels)
         edges = band_edges(protocol.min_depth, protocol.max_depth)
         self._bands = len(edges) - 1
         # Pixels are sorted by band, and in each band static, moving, then those of neither.
@@ -170,13 +168,11 @@ class Truth:
             order = cell.argsort(kind="stable")
             pixels, values = pixels[order], values[order]
         self._starts = [0, *np.cumsum(counts).tolist()]
-        self._pixels, self._values = pixels, values
-        self._median = float(np.median(values)) if values.size else 0.0
+        self._pixels, self._values = pixels, values.astype(np.float64)
+        self._median = median(values) if values.size else 0.0
 
     def measure(
-        self,
-        prediction: Float[np.ndarray, "h w"],
-        align_by: AlignmentName | Alignment | None = None,
+        self, prediction: DepthMap, align_by: AlignmentName | Alignment | None = None
     ) -> Measurement:
         """Errors of one prediction; see `measure`."""
         if not self._values.size:
@@ -185,7 +181,8 @@ class Truth:
         values = prediction.ravel().take(self._pixels)
         if not isinstance(alignment, Alignment):
             alignment = align(values, self._values, alignment, true_median=self._median)
-        aligned = alignment.apply(values).clip(p.min_depth, p.max_depth)
+        aligned = alignment.apply(values)
+        np.clip(aligned, p.min_depth, p.max_depth, out=aligned)
         sums = error_sums(aligned, self._values, self._starts).reshape(self._bands, 3, -1)
         of_region = [errors_from_sums(row) for row in (sums.sum((0, 1)), *sums.sum(0)[:2])]
         return Measurement(
@@ -196,20 +193,18 @@ class Truth:
 
 
 def measure(
-    prediction: Float[np.ndarray, "h w"],
-    truth: Float[np.ndarray, "h w"],
+    prediction: DepthMap,
+    truth: DepthMap,
     protocol: Protocol,
     *,
     align_by: AlignmentName | Alignment | None = None,
-    motion_mask: UInt8[np.ndarray, "h w"] | None = None,
+    motion_mask: MotionMask | None = None,
 ) -> Measurement:
     """Errors of one image over all, static and moving pixels, by the procedure of this file.
 
     The prediction has the size of the truth, in any scale the alignment can undo; the truth is in
     metres, 0, NaN and infinity mean no value. `align_by` is an alignment that was found before, or
-    its name, if not the protocol's own. In a motion mask 0 is static, 255 moving, 128 unknown.
-
-    Raises:
-        ValueError: If the prediction cannot be aligned or the mask holds strange values.
+    its name, if not the protocol's own. In a motion mask 0 is static, 255 moving, 128 unknown. A
+    ValueError if the prediction cannot be aligned or the mask holds strange values.
     """
     return Truth(truth, protocol, motion_mask).measure(prediction, align_by)
