@@ -229,18 +229,17 @@ def test_a_faulty_line_of_points_is_named(line, says, tmp_path):
 
 
 def test_what_does_not_tell_a_scale_says_why(weights, data, knows, monkeypatch):
-    with pytest.raises(ValueError, match=r"'small' cannot be stored .*give --out FILE"):
-        scale("small", data, camera_height=1.6)
+    def refused(says, weights=weights, **source):
+        with pytest.raises(ValueError, match=says):
+            scale(weights, data, **source)
+
+    refused(r"'small' cannot be stored .*give --out FILE", "small", camera_height=1.6)
     (data / "street" / "poses.txt").unlink()
-    with pytest.raises(ValueError, match=r"no scene has a poses\.txt"):
-        scale(weights, data, poses=True)
+    refused(r"no scene has a poses\.txt", poses=True)
     wall = Predictor(Memory(np.zeros((1, *SIZE, 3), np.uint8), np.ones((1, *SIZE))), SIZE)
     monkeypatch.setattr(metres, "load", lambda *_: wall)
-    with pytest.raises(ValueError, match="no frame shows level ground"):
-        scale(weights, data, camera_height=1.6)
+    refused("no frame shows level ground", camera_height=1.6)
     write_scene_info(data / "street", {"depth_units_per_metre": 256})
-    with pytest.raises(ValueError, match="a speed needs times"):
-        scale(weights, data, speed=3.0)
+    refused("a speed needs times", speed=3.0)
     (data / "street" / "cam.txt").unlink()
-    with pytest.raises(ValueError, match="its camera is unknown"):
-        scale(weights, data, camera_height=1.6)
+    refused("its camera is unknown", camera_height=1.6)

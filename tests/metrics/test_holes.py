@@ -23,24 +23,19 @@ def seen_at(depth: float, movers: np.ndarray = PERSON) -> np.ndarray:
     return np.where(movers, depth, STREET)
 
 
-def test_a_person_as_deep_as_the_ground_under_the_feet_is_no_hole():
-    assert hole_counts(seen_at(FEET), PERSON, GROUND) == HoleCounts(moving=80, regions=1)
-
-
 def test_a_person_as_deep_as_the_wall_behind_is_deeper_than_the_ground_under_the_feet():
+    assert hole_counts(seen_at(FEET), PERSON, GROUND) == HoleCounts(moving=80, regions=1)
     found = hole_counts(STREET, PERSON, GROUND)
     deep = int((STREET[PERSON] > 1.25 * FEET).sum())
     assert 40 < deep < 80  # at the feet the street behind is as near as the person
     assert found == HoleCounts(moving=80, beyond_ground=deep, holes=deep, regions=1, hole_regions=1)
-    assert found.pixel_rate == deep / 80
-    assert found.region_rate == 1.0
+    assert (found.pixel_rate, found.region_rate) == (deep / 80, 1.0)
 
 
 def test_a_person_farther_than_everything_around_is_a_hole_even_without_ground():
-    found = hole_counts(seen_at(80.0), PERSON, None)
-    assert (found.beyond_ground, found.beyond_surround, found.holes) == (0, 80, 80)
-    both = hole_counts(seen_at(80.0), PERSON, GROUND)
-    assert (both.beyond_ground, both.beyond_surround, both.holes) == (80, 80, 80)
+    for ground, beyond in ((None, 0), (GROUND, 80)):
+        found = hole_counts(seen_at(80.0), PERSON, ground)
+        assert (found.beyond_ground, found.beyond_surround, found.holes) == (beyond, 80, 80)
     assert hole_counts(seen_at(20.0), PERSON, None).holes == 0
 
 

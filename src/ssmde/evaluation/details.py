@@ -52,8 +52,7 @@ class FrameDetails:
 
     bands: tuple[DepthErrors | None, ...]
     """Errors by true distance, a band each; None for a band without a pixel."""
-    boundary: BoundaryErrors | None
-    """Edges; None if the truth is not dense or has none."""
+    boundary: BoundaryErrors | None  # edges; None if the truth is not dense or has none
     temporal: TemporalErrors | None
     """With the frame before it in the video; None if there is none or the motion is unknown."""
 

@@ -47,8 +47,7 @@ class MoverErrors(Summable):
     holes: HoleCounts = field(default_factory=HoleCounts)
     order: OrderCounts = field(default_factory=OrderCounts)
     """Against the labels of the scenes; no pairs without labels."""
-    n_images: int = 0
-    """Frames in which something moves."""
+    n_images: int = 0  # frames in which something moves
     n_images_from_masks: int = 0
     """Those of them whose movers a motion mask shows; in the others they were found."""
 

@@ -27,12 +27,9 @@ FLAT = np.float32(0.99 * (1 - 1 / STEPS[0]))  # relative difference that is sure
 class BoundaryErrors:
     """How the depth edges of one image agree with the true ones, or the mean over images."""
 
-    f1: float
-    """Mean over the depth ratios of 2 P R / (P + R), in [0, 1]; 1 is best."""
-    precision: float
-    """Mean share of the predicted steps that are true, in [0, 1]."""
-    recall: float
-    """Mean share of the true steps that are predicted, in [0, 1]."""
+    f1: float  # mean over the depth ratios of 2 P R / (P + R), in [0, 1]; 1 is best
+    precision: float  # mean share of the predicted steps that are true, in [0, 1]
+    recall: float  # mean share of the true steps that are predicted, in [0, 1]
     accuracy: float
     """Mean distance of predicted edge pixels to the true edge, in pixels; those not within 10
     pixels of one are left out, 10 if that leaves none."""

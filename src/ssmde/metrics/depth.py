@@ -136,22 +136,14 @@ class Summable:
 class DepthErrors(Summable):
     """The errors of one image, or their mean over images; p is the prediction, g the truth."""
 
-    abs_rel: float = 0.0
-    """Mean of |p - g| / g."""
-    sq_rel: float = 0.0
-    """Mean of (p - g)^2 / g, in the unit of the depth."""
-    rmse: float = 0.0
-    """Root of the mean of (p - g)^2, in the unit of the depth."""
-    rmse_log: float = 0.0
-    """Root of the mean of (ln p - ln g)^2."""
-    log10: float = 0.0
-    """Mean of |log10 p - log10 g|."""
-    d1: float = 0.0
-    """Share of pixels with max(p / g, g / p) < 1.25, in [0, 1]."""
-    d2: float = 0.0
-    """The same with 1.25^2."""
-    d3: float = 0.0
-    """The same with 1.25^3."""
+    abs_rel: float = 0.0  # mean of |p - g| / g
+    sq_rel: float = 0.0  # mean of (p - g)^2 / g, in the unit of the depth
+    rmse: float = 0.0  # root of the mean of (p - g)^2, in the unit of the depth
+    rmse_log: float = 0.0  # root of the mean of (ln p - ln g)^2
+    log10: float = 0.0  # mean of |log10 p - log10 g|
+    d1: float = 0.0  # share of pixels with max(p / g, g / p) < 1.25, in [0, 1]
+    d2: float = 0.0  # the same with 1.25^2
+    d3: float = 0.0  # the same with 1.25^3
 
 
 METRICS = tuple(field.name for field in fields(DepthErrors))

@@ -28,18 +28,12 @@ MARGIN = 0.5  # standard deviations of the pseudo-depth between pixels whose ord
 class HoleCounts(Summable):
     """Moving pixels and regions, and those of them that are holes; of one image or of many."""
 
-    moving: int = 0
-    """Pixels of all regions examined."""
-    beyond_ground: int = 0
-    """Those deeper than the ground where their region stands."""
-    beyond_surround: int = 0
-    """Those deeper than the static surface all around their region."""
-    holes: int = 0
-    """Those that are one or the other."""
-    regions: int = 0
-    """Connected moving regions examined."""
-    hole_regions: int = 0
-    """Those more than half of which are holes."""
+    moving: int = 0  # pixels of all regions examined
+    beyond_ground: int = 0  # those deeper than the ground where their region stands
+    beyond_surround: int = 0  # those deeper than the static surface all around their region
+    holes: int = 0  # those that are one or the other
+    regions: int = 0  # connected moving regions examined
+    hole_regions: int = 0  # those more than half of which are holes
 
     @property
     def pixel_rate(self) -> float | None:
@@ -56,10 +50,8 @@ class HoleCounts(Summable):
 class OrderCounts(Summable):
     """Pairs of a moving and a static pixel, and those ordered wrongly; of one image or of many."""
 
-    pairs: int = 0
-    """Pairs whose order the pseudo-depth is sure of."""
-    violated: int = 0
-    """Those that the depth orders otherwise."""
+    pairs: int = 0  # pairs whose order the pseudo-depth is sure of
+    violated: int = 0  # those that the depth orders otherwise
 
     @property
     def rate(self) -> float | None:

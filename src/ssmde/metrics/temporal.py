@@ -23,12 +23,9 @@ Matrix3 = Float[np.ndarray, "3 3"]
 class TemporalErrors:
     """How the depths of two frames disagree, or the mean over pairs."""
 
-    abs_rel: float
-    """Mean of |a - b| / b over the points compared; 0 is best."""
-    median: float
-    """Median of the same: what is left out of the reach of occluded points and edges."""
-    compared: float
-    """Share of the pixels of both frames that could be compared, in (0, 1]."""
+    abs_rel: float  # mean of |a - b| / b over the points compared; 0 is best
+    median: float  # median of the same: what is left out of the reach of occluded points and edges
+    compared: float  # share of the pixels of both frames that could be compared, in (0, 1]
 
 
 def temporal_errors(
@@ -94,11 +91,7 @@ def seen_in_both(
 
 
 def _one_way(
-    view: DepthMap,
-    other: DepthMap,
-    T_other_view: Matrix4,
-    intrinsics: Matrix3,
-    counts: Mask | None,
+    view: DepthMap, other: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3, counts: Mask | None
 ) -> Float[np.ndarray, " n"]:
     """|a - b| / b of the points of the view that the other one has in its image."""
     found = _move(view, T_other_view, intrinsics)
