@@ -1,6 +1,6 @@
 """Every command of README and docs, run as a reader would, on a folder of small made data.
 
-Each block of commands gets a fresh copy of that folder. Trainings are cut to a few steps. What
+Each block of commands gets a fresh copy of that folder. Trainings are cut to two steps. What
 cannot be run here stands in `NOT_HERE`, with the reason and, where there is one, the test that
 holds it.
 """
@@ -103,6 +103,14 @@ def world(tmp_path_factory) -> Path:
     for copy in ("runs/ss_mde", "demo/runs/demo/student"):
         shutil.copytree(root / "runs" / "photometric", root / copy)
     return root
+
+
+@pytest.fixture(autouse=True)
+def short_adaptation(monkeypatch):
+    """Two steps, however many minutes there are."""
+    monkeypatch.setattr("ssmde.adaptation.stages.FEWEST_STEPS", 2)
+    monkeypatch.setattr("ssmde.adaptation.stages.MOST_EPOCHS", 0)
+    monkeypatch.setattr("ssmde.pace.seconds_per_step", lambda config: 1.0)
 
 
 def write_data(root: Path, clip: DrawnClip) -> None:

@@ -12,8 +12,8 @@ import films
 from folders import names_in
 from rtsp_camera import camera
 from ssmde.data.video import VideoFrame, read_frames, video_info
-from ssmde.inference import PredictedFrame, Predictor, predict_files
-from ssmde.inference.film import write_film, write_recording
+from ssmde.inference import Predictor, predict_files
+from ssmde.inference.film import write_recording
 from tiny_networks import Brightness
 
 RATE = 16_000
@@ -194,16 +194,6 @@ def test_a_video_is_stopped_after_as_many_frames_as_asked(tmp_path):
     predict_files(predictor(), path, tmp_path / "out", max_frames=7)
     assert len(list(read_frames(film))) == 7
     assert sound_of(film)[-1][0] < 0.7  # no sound without a picture
-
-
-def test_a_film_of_frames_without_times_has_the_rate_it_was_opened_with(tmp_path):
-    random = np.random.default_rng(0)
-    with write_film(tmp_path / "film.mp4", 10.0) as append:
-        for _ in range(6):
-            pixels = random.integers(0, 256, (24, 32, 3), dtype=np.uint8)
-            append(PredictedFrame(pixels=pixels, depth=np.ones((24, 32), np.float32)))
-    np.testing.assert_allclose(times(tmp_path / "film.mp4"), np.arange(6) / 10, atol=1e-4)
-    assert video_info(tmp_path / "film.mp4").fps == pytest.approx(10.0)
 
 
 def test_without_rerun_a_recording_is_refused_with_what_to_install(tmp_path, monkeypatch):

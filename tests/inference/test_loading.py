@@ -57,13 +57,6 @@ def test_a_run_folder_gives_its_best_weights_before_its_last(run, tmp_path):
     assert load(tmp_path).image_size == SIZE
 
 
-def test_another_resolution_changes_the_working_size_and_not_the_result_size(run):
-    predictor = load(run, resolution=(32, 64), device="cpu")
-    pixels = np.zeros((50, 70, 3), np.uint8)
-    assert predictor.network_depth(pixels).shape == (32, 64)
-    assert predictor.predict(pixels).depth.shape == (50, 70)
-
-
 def test_stored_sizes_are_those_of_the_training_unless_one_is_asked_for(tmp_path, network):
     config = replace(CONFIG, data=replace(CONFIG.data, more_sizes=((96, 64),)))
     tensors = {f"depth_net.{key}": value for key, value in network.state_dict().items()}

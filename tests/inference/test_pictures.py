@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from matplotlib import colormaps
-from PIL import Image
 
 from ssmde.inference.pictures import (
     GRAY,
@@ -17,7 +16,6 @@ from ssmde.inference.pictures import (
     panel,
     side_by_side,
     stack,
-    write_png,
 )
 
 
@@ -114,14 +112,6 @@ def test_prediction_and_truth_share_the_colors_of_the_truth():
     page = panel([PanelRow(image=np.zeros((1, 4, 3), np.uint8), depth=wrong, truth=truth)])
     np.testing.assert_array_equal(page[-1, 8:12], page[-1, 16:20])  # 8 m is black, so is 800 m
     np.testing.assert_array_equal(page[-1, 16:20], colorize(truth)[0])
-
-
-def test_a_written_picture_is_whole_and_leaves_nothing_beside_it(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    write_png(tmp_path / "new" / "a.png", picture)
-    with Image.open(tmp_path / "new" / "a.png") as image:
-        np.testing.assert_array_equal(np.asarray(image), picture)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
 
 
 @pytest.mark.parametrize("name", ["magma", "inferno"])

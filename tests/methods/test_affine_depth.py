@@ -1,5 +1,7 @@
 """Learning from measured depth: what the terms see, and that they are learnt from."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -74,8 +76,6 @@ def test_a_normalised_prediction_has_mean_zero_and_deviation_one_where_it_is_val
 
 
 def test_a_frame_without_any_measured_depth_gives_a_finite_zero():
-    from dataclasses import replace
-
     network = method()
     nothing = replace(batch(), gt_depth=torch.zeros(2, 1, H, W))
     out = network(nothing, 0.0)

@@ -7,10 +7,7 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from torch.testing import assert_close
 
-from ssmde.models.efficientnet_lite import (
-    EfficientNetLite,
-    SameConv,
-)
+from ssmde.models.efficientnet_lite import EfficientNetLite, SameConv
 from ssmde.models.registry import build_encoder, installed_weights
 
 EVEN = 224  # the oracle pads for one size; at 224 every map has even sides, as ours always have

@@ -24,9 +24,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError, features
 from torch import Tensor
 from torch.nn import functional
 
+from ssmde.arrays import read_npy, read_npz
 from ssmde.data.sequence import DepthMap, Pixels, Size
 from ssmde.data.shards import RemoteError
-from ssmde.io import FileError, check_file, read_bytes, read_npy, read_npz, whole_file
+from ssmde.io import FileError, check_file, read_bytes, whole_file
 
 try:
     import simplejpeg

@@ -29,10 +29,11 @@ from jaxtyping import Bool, Float32, Float64, Int
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from ssmde.arrays import read_npy
 from ssmde.data.images import ImageError, read_map
 from ssmde.data.scene_files import read_scene_info
 from ssmde.data.sequence import DepthMap, Size
-from ssmde.io import read_bytes, read_npy, whole_file, write_json
+from ssmde.io import read_bytes, whole_file, write_json
 from ssmde.outputs import RECORD, check_replaceable, hidden_folder, move_into_place, recorded
 
 Kind = Literal["depth", "disparity"]

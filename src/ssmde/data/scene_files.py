@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Float32
 
+from ssmde.arrays import read_npz, write_npz
 from ssmde.console import shorten
 from ssmde.data.sequence import (
     Intrinsics,
@@ -21,7 +22,7 @@ from ssmde.data.sequence import (
     check_pose,
     turn_intrinsics,
 )
-from ssmde.io import read_json, read_lines, read_npz, write_json, write_npz, write_text
+from ssmde.io import read_json, read_lines, write_json, write_text
 
 TRACKED_POINTS, TRACKED_POSES = "tracked_points.npz", "tracked_poses.txt"
 TRACKED_INFO = "tracked.json"  # how far the motion can be trusted

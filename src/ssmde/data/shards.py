@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from ssmde.arrays import read_npy, read_npz
 from ssmde.console import shorten
 from ssmde.data.sequence import FrameSequence
-from ssmde.io import ARRAY_LIMIT, check_file, parse_json, read_bytes, read_npy, read_npz
+from ssmde.io import ARRAY_LIMIT, check_file, parse_json, read_bytes
 
 PACK_FILE, FRAMES_FILE = "pack.json", "frames.npz"
 FORMAT, VERSION = "ssmde-pack", 1

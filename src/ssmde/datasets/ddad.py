@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from ssmde.arrays import read_npz
 from ssmde.data.images import BROKEN_FILE
 from ssmde.data.sequence import DepthMap, Intrinsics, Size, check_intrinsics
 from ssmde.datasets import record
 from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import depth_image, frame_rate, pose_matrices, transform
-from ssmde.io import read_json, read_npz
+from ssmde.io import read_json
 
 LICENCE = "CC BY-NC-SA 4.0"
 PAPER = "DDAD (Guizilini et al., CVPR 2020)"

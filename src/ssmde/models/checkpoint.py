@@ -214,17 +214,14 @@ class MetricScale:
     """The factor from scene units to metres, and how sure it is."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
-    metres_per_unit: float
-    """Depth in metres = this number * depth in scene units."""
+    metres_per_unit: float  # depth in metres = this number * depth in scene units
     error: float | None
     """Standard error as a share of the number, without that of what it was measured by (a height,
     a speed); None where one estimate stands alone."""
     spread: float | None
     """Half of the width of the middle 68 % of single frames, as a share; None for one estimate."""
-    estimates: int
-    """Frames or points behind the number."""
-    source: str
-    """What the metres come from, in words."""
+    estimates: int  # frames or points behind the number
+    source: str  # what the metres come from, in words
 
     def __post_init__(self) -> None:
         """Refuse what is no factor."""

@@ -42,14 +42,12 @@ class PoseCNN(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        in_width = 6
-        convs: list[nn.Module] = []
-        for kernel, width in POSECNN_LAYERS:
-            conv = nn.Conv2d(in_width, width, kernel, stride=2, padding=kernel // 2)
-            convs.append(conv)
-            in_width = width
-        self.convs = nn.ModuleList(convs)
-        self.head = nn.Conv2d(in_width, 6, 1)
+        widths = [6, *(width for _, width in POSECNN_LAYERS)]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(widths[i], width, kernel, stride=2, padding=kernel // 2)
+            for i, (kernel, width) in enumerate(POSECNN_LAYERS)
+        )
+        self.head = nn.Conv2d(widths[-1], 6, 1)
         # He initialization, so that the signal survives seven layers without normalization: with
         # torch's own start the motion hardly depends on the images (2e-6 over a video, against
         # 1e-3 here), and hand-held video then trains to one constant depth.

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ssmde.arrays import read_npz, write_npz
 from ssmde.config import MOST_SIDE
 from ssmde.console import with_bar
 from ssmde.data.augment import Framing, whole_frame
@@ -35,7 +36,7 @@ from ssmde.data.shards import (
     VERSION,
     is_packed,
 )
-from ssmde.io import FileError, read_bytes, read_npz, whole_file, write_npz, write_text
+from ssmde.io import FileError, read_bytes, whole_file, write_text
 from ssmde.outputs import RECORD, check_replaceable, identity, mark_at, mark_of, recorded, sweep
 from ssmde.preparation.results import Packed
 

@@ -304,7 +304,8 @@ def _refuse_nothing(sources: list[Source], choices: list[Choice], fewest_frames:
     ]
     raise ValueError(
         f"{', '.join(s.label for s in sources)}: no {fewest_frames} frames in a row are worth "
-        f"training on: {', '.join(reasons)}; a step of 1 takes every frame as it is"
+        f"training on: {', '.join(reasons)}; film longer, while the camera moves sideways or "
+        "forward, or take every frame as it is with ssmde prepare --step 1"
     )
 
 

@@ -202,7 +202,7 @@ def regions_picture(maps: StudentMaps, frame: Picture) -> UInt8[np.ndarray, "h w
 def embedded(kind: str, picture: Picture) -> str:
     """The picture itself as the source of an <img>; the name plays no part."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", optimize=True)
+    Image.fromarray(picture).save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 

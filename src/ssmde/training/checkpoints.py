@@ -12,7 +12,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from ssmde.config import Config, differences, dump_config, read_config
@@ -129,18 +128,6 @@ class SaveWhenAsked(pl.Callback):
 
 class SavedError(BaseException):
     """A signal came and the run is saved; no Exception, for Lightning would call it a failure."""
-
-
-def last_checkpoint(folder: Path, every: int) -> ModelCheckpoint:
-    """Callback that keeps `last.ckpt`: everything a run needs to go on."""
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename="last",
-        monitor=None,
-        save_top_k=1,
-        every_n_train_steps=every,
-        enable_version_counter=False,
-    )
 
 
 def check_run(folder: Path, config: Config, *, resume: bool) -> None:
