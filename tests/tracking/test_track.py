@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssmde.cli import main
-from ssmde.data.motion import relative_motion
+from ssmde.data.dataset import relative_motion
 from ssmde.data.scene_folder import read_scene
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.tracking import track
@@ -84,7 +84,7 @@ def test_a_scene_that_was_tracked_is_left_alone_unless_asked(data, monkeypatch):
     track(data, threads=1, show_progress=False)
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "pycolmap", None)
-        assert track(data, show_progress=False) == []
+        assert track(data, show_progress=False) == [], "no COLMAP is needed"
     file = data / "room" / "tracked_poses.txt"
     kept = file.read_text()
     file.write_text(kept.replace("COLMAP", "by hand"))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ssmde.config import MOST_SIDE
 from ssmde.models.decoder import DepthDecoder, LightDecoder, Upsampling
 from ssmde.models.efficientnet_lite import EfficientNetLite
-from ssmde.models.registry import build_encoder
+from ssmde.models.registry import Encoder, build_encoder
 from ssmde.types import RGB, Map
 
 STRIDE = 32  # of the encoder's coarsest map
@@ -54,9 +54,11 @@ class DepthNet(nn.Module):
         if not 0 < depth_range[0] < depth_range[1]:
             raise ValueError(f"depth_range must be 0 < near < far, got {depth_range}")
         self.depth_range = depth_range
-        self.encoder = build_encoder(encoder, pretrained)
+        self.encoder: Encoder = build_encoder(encoder, pretrained)
         if isinstance(self.encoder, EfficientNetLite):
-            self.decoder = LightDecoder(self.encoder.channels, scales=scales, upsampling=upsampling)
+            self.decoder: LightDecoder | DepthDecoder = LightDecoder(
+                self.encoder.channels, scales=scales, upsampling=upsampling
+            )
         else:
             self.decoder = DepthDecoder(
                 self.encoder.channels, scales=scales, upsampling=upsampling,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ssmde.console import did_you_mean
 from ssmde.geometry.camera import rigid_motion
-from ssmde.models.registry import build_encoder
+from ssmde.models.registry import Encoder, build_encoder
 from ssmde.models.resnet import ResNet
 from ssmde.types import RGB, Motion
 
@@ -75,7 +75,7 @@ class PoseResNet(nn.Module):
     def __init__(self, *, pretrained: str = "none") -> None:
         """Build the network; `pretrained` is `none`, `hub`, or a file with encoder weights."""
         super().__init__()
-        self.encoder = build_encoder("resnet18", pretrained, in_images=2)
+        self.encoder: Encoder = build_encoder("resnet18", pretrained, in_images=2)
         width = RESNET_HEAD_WIDTH
         self.narrow = nn.Conv2d(self.encoder.channels[-1], width, 1)
         self.mix1 = nn.Conv2d(width, width, 3, padding=1)
