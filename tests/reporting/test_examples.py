@@ -52,13 +52,13 @@ def finished(tmp_path_factory):
     return folder, config
 
 
-def make_student(finished):
+@pytest.fixture(scope="module")
+def student(finished):
     folder, config = finished
     return finished_student(config, folder / "student.safetensors", folder / "log.csv")
 
 
-def test_a_finished_student_has_its_own_weights_and_the_last_threshold(finished):
-    student = make_student(finished)
+def test_a_finished_student_has_its_own_weights_and_the_last_threshold(student):
     own, taught = student.depth_net.state_dict(), student.teacher.depth_net.state_dict()
     key = "encoder.conv1.weight"
     assert not torch.equal(own[key], taught[key])
@@ -68,23 +68,17 @@ def test_a_finished_student_has_its_own_weights_and_the_last_threshold(finished)
     assert not student.pseudo_depth.wanted
 
 
-def test_frames_are_looked_at_without_poses_where_held_out_scenes_have_none(finished):
+def test_frames_are_looked_at_without_poses_where_held_out_scenes_have_none(finished, student):
     folder, config = finished
-    looks = student_maps(
-        make_student(finished), config.data, [read_scene(folder / "room")], count=2
-    )
+    scene = read_scene(folder / "room")
+    looks = student_maps(student, config.data, [scene], count=2)
     assert len({look.name for look in looks}) == 2
     for look in looks:
         assert look.student.shape == look.teacher.shape == look.weight.shape == SIZE
         assert not (look.static & look.dynamic).any()
         assert 0 <= look.weight.min() <= look.weight.max() <= 1
-
-
-def test_a_scene_too_short_for_a_snippet_is_refused(finished):
-    folder, config = finished
-    scene = read_scene(folder / "room").part(0, 2)
-    with pytest.raises(ValueError, match="room"):
-        student_maps(make_student(finished), config.data, [scene], count=2)
+    with pytest.raises(ValueError, match="room"):  # too short for a snippet
+        student_maps(student, config.data, [scene.part(0, 2)], count=2)
 
 
 def made_up() -> StudentMaps:
