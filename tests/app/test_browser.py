@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssmde.data.video import read_frames, write_video
+from films import write_mp4
+from ssmde.data.video import read_frames
 from tiny_networks import write_random_weights
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -211,9 +212,7 @@ def test_two_visitors_at_once_see_their_own_files_only(visit, photo, served):
 
 
 def test_a_video_is_computed_with_news_stopped_and_played(visit, tmp_path):
-    with write_video(tmp_path / "clip.mp4", 10.0) as append:
-        for i in range(400):
-            append(np.full((96, 128, 3), i % 256, np.uint8))
+    write_mp4(tmp_path / "clip.mp4", [np.full((96, 128, 3), i % 256, np.uint8) for i in range(400)])
     page = visit()
     page.get_by_role("tab", name="Video").click()
     send(page, tmp_path / "clip.mp4", "video")

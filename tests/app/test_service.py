@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from films import write_mp4
 from ssmde.app.guard import RefusalError, Session
 from ssmde.app.inputs import FRAME_PIXELS, read_picture, read_webcam_frame
 from ssmde.app.service import (
@@ -21,7 +22,7 @@ from ssmde.app.service import (
     InferenceService,
     view,
 )
-from ssmde.data.video import VideoError, read_chosen_frames, read_frames, video_info, write_video
+from ssmde.data.video import VideoError, read_chosen_frames, read_frames, video_info
 from ssmde.inference import ModelInfo, PredictedFrame, Predictor
 from tiny_networks import Brightness
 
@@ -45,10 +46,7 @@ def ramp(height=64, width=96):
 
 
 def film(path, frames=6):
-    with write_video(path, 10.0) as append:
-        for i in range(frames):
-            append(np.full((34, 46, 3), 40 * i, np.uint8))
-    return path
+    return write_mp4(path, [np.full((34, 46, 3), 40 * i, np.uint8) for i in range(frames)])
 
 
 def read_off(legend):

@@ -148,7 +148,7 @@ def test_every_format_of_a_frame_is_written_whole_or_not_at_all_under_a_name_of_
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", ["png16", "normals", "ply"])
+@pytest.mark.parametrize("kind", ["png16", "color", "normals", "ply"])
 def test_large_images_give_the_same_files_in_bands(tmp_path, monkeypatch, kind):
     given = make_frame()
     whole = written(tmp_path / "whole", kind, given).read_bytes()

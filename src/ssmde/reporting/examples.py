@@ -101,10 +101,8 @@ def student_maps(
 ) -> tuple[StudentMaps, ...]:
     """What a finished student makes of a few frames that have both neighbors, evenly spread.
 
-    `data` gives size and frame gaps; poses are used where every sequence has them.
-
-    Raises:
-        ValueError: If intrinsics are unknown, or no sequence is long enough for a snippet.
+    `data` gives size and frame gaps; poses are used where every sequence has them. A ValueError if
+    intrinsics are unknown, or no sequence is long enough for a snippet.
     """
     field = POSES.get(data.poses)
     if field is None or any(getattr(sequence, field) is None for sequence in sequences):
