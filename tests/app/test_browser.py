@@ -123,10 +123,14 @@ def test_a_picture_is_uploaded_predicted_read_turned_and_downloaded(visit, photo
     assert "photo: 160 x 120 pixels" in said(page)
     assert "Relative units" in said(page, "legend")
 
-    box = page.locator("#ssmde-slider img").first.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
-    words = said(page, "readout")
-    assert words.startswith("Depth here: ")
+    def depth_here():
+        """Moves the pointer, as the pictures may still be loading when it first does."""
+        box = page.locator("#ssmde-slider img").first.bounding_box()
+        for aside in (5, 0):
+            page.mouse.move(box["x"] + box["width"] / 4 + aside, box["y"] + box["height"] / 2)
+        return words if (words := said(page, "readout")).startswith("Depth here: ") else ""
+
+    words = until(depth_here)
     assert words.endswith(" relative units")
 
     canvas = page.locator("#ssmde-cloud canvas")
