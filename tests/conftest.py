@@ -30,9 +30,9 @@ if "exec_module" in vars(_import_hook._JaxtypingLoader):
     _import_hook._JaxtypingLoader.get_code = get_code
     del _import_hook._JaxtypingLoader.exec_module
 
-SPREAD = ("tests/training/", "tests/test_commands_of_the_pages.py")
+SPREAD = ("tests/training/", "tests/test_kills.py", "tests/test_commands_of_the_pages.py")
 
-settings.register_profile("torch", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("torch", deadline=None, derandomize=True, max_examples=20)
 settings.load_profile("torch")
 
 

@@ -44,10 +44,10 @@ def test_the_python_of_a_page_runs(page):
 # Lines of Python in each folder. Who needs more says in the change what it replaces; who deletes
 # lowers the number. The aim of all of them together is 24,000.
 BUDGET = {
-    "data": 3_690, ".": 2_760, "inference": 2_610, "evaluation": 2_350, "synthetic": 2_120,
-    "datasets": 2_060, "models": 2_050, "preparation": 1_930, "app": 1_550, "diagnosis": 1_550,
-    "training": 1_360, "methods": 1_170, "tracking": 930, "metrics": 900, "losses": 810,
-    "exporting": 620, "labeling": 620, "demo": 600, "adaptation": 550, "reporting": 530,
+    "data": 3_520, ".": 2_760, "inference": 2_630, "evaluation": 2_350, "synthetic": 2_120,
+    "models": 2_030, "datasets": 2_020, "preparation": 1_720, "app": 1_680, "diagnosis": 1_490,
+    "training": 1_350, "methods": 1_160, "tracking": 920, "metrics": 900, "losses": 810,
+    "exporting": 620, "labeling": 610, "demo": 600, "adaptation": 550, "reporting": 530,
     "geometry": 510, "weights": 110,
 }  # fmt: skip
 LONGEST, MOST_FILES = 800, 140

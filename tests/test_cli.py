@@ -590,7 +590,7 @@ def test_public_names_are_there_and_cost_nothing_before_they_are_used():
         _ = ssmde.Predicter
 
 
-@pytest.mark.parametrize("words", [[], ["--help"], ["label", "--help"]])
+@pytest.mark.parametrize("words", [[], ["label", "--help"]])
 def test_who_reads_only_the_beginning_sees_no_traceback(words):
     """As `ssmde --help | head -1`: the pipe is closed before anything is written."""
     reader, writer = os.pipe()

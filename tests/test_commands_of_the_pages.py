@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from films import write_mp4
 from ssmde.cli import main
 from ssmde.data.scene_files import write_list, write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scenes
-from ssmde.data.video import write_video
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 
 pytestmark = [
@@ -85,9 +85,7 @@ def world(tmp_path_factory) -> Path:
     room = draw_clip("room", frames=30, size=(120, 160), seed=3, step=0.08)
     for name in ("walk.mp4", "walk.mov", "drive.mp4", "clips/one.mp4", "clips/two.mp4"):
         (root / name).parent.mkdir(exist_ok=True)
-        with write_video(root / name, 10.0) as append:
-            for image in room.images:
-                append(image)
+        write_mp4(root / name, room.images)
     for name in ("shots", "photos", "photos/deep"):
         (root / name).mkdir()
         for i, image in enumerate(room.images[:12]):

@@ -7,7 +7,7 @@ purpose is a line of the changelog.
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,12 @@ RTOL = 1e-4  # other processors and versions of torch round otherwise
 ALIKE, LATE = 4, 0.05
 
 
+drawn = cache(draw_clip)
+
+
 def write_data(root: Path) -> DrawnClip:
     """A drawn room with everything a preset may ask for: depth, labels, motion and points."""
-    clip = draw_clip("room", frames=12, size=SIZE, seed=1, movers="across")
+    clip = drawn("room", frames=12, size=SIZE, seed=1, movers="across")
     scene = root / "room"
     write_clip(clip, scene)
     names = sorted(path.stem for path in scene.glob("*.png"))

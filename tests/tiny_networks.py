@@ -84,9 +84,15 @@ def build_sideways_teacher(config: Config) -> Teacher:
 
 def write_random_weights(path: Path, *, seed: int = 0) -> Path:
     """A weights file of a depth network that has learned nothing, for images of 64 x 96."""
-    config = Config(data=DataConfig(image_size=(64, 96)), model=ModelConfig(pretrained="none"))
+    config = Config(
+        data=DataConfig(image_size=(64, 96)), model=ModelConfig(encoder="resnet18_half")
+    )
     torch.manual_seed(seed)
-    net = DepthNet(depth_range=config.model.depth_range, scales=tuple(sorted(config.loss.scales)))
+    net = DepthNet(
+        encoder=config.model.encoder,
+        depth_range=config.model.depth_range,
+        scales=tuple(sorted(config.loss.scales)),
+    )
     tensors = {f"depth_net.{key}": value for key, value in net.state_dict().items()}
     head = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
     save_weights(path, tensors, head)

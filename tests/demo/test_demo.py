@@ -109,7 +109,9 @@ def told(tmp_path_factory):
     scene = read_scene(folder / "data" / "held_out_1")
     data = DataConfig(root=folder / "data", image_size=SIZE, workers=0)
     torch.manual_seed(0)
-    own, taught = (build_networks(ModelConfig(), LossConfig()) for _ in range(2))
+    own, taught = (
+        build_networks(ModelConfig(encoder="resnet18_half"), LossConfig()) for _ in range(2)
+    )
     networks = SelfSupervised(*own, LossConfig())
     student = Student(networks, TeacherNetworks(*taught), StudentConfig())
     predictors = tuple(Predictor(Knows(clip.images, clip.depth, p), SIZE) for p in (0.7, 1.0))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ssmde.config import Config, DataConfig, dump_config
+from ssmde.config import Config, DataConfig, ModelConfig, dump_config
 from ssmde.data.images import write_image
 from ssmde.data.scene_files import write_scene_info
 from ssmde.evaluation import metres, scale
@@ -30,7 +30,9 @@ from ssmde.synthetic import draw_clip, write_clip
 SIZE = (64, 96)
 UNIT = 7.0  # metres of a scene unit
 FAR = 200.0
-CONFIG = Config(data=DataConfig(image_size=SIZE, frame_gaps=(1,)))
+CONFIG = Config(
+    data=DataConfig(image_size=SIZE, frame_gaps=(1,)), model=ModelConfig(encoder="resnet18_half")
+)
 
 
 class Memory(nn.Module):
@@ -61,7 +63,7 @@ def data(clip, tmp_path):
 @pytest.fixture(scope="module")
 def tensors():
     torch.manual_seed(0)
-    networks = {"depth_net": DepthNet(), "pose_net": PoseCNN()}
+    networks = {"depth_net": DepthNet(encoder=CONFIG.model.encoder), "pose_net": PoseCNN()}
     return {f"{n}.{k}": v for n, net in networks.items() for k, v in net.state_dict().items()}
 
 

@@ -17,7 +17,7 @@ from ssmde.inference.predictor import Predictor
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 from tiny_networks import Brightness
 
-FRAMES, SIZE, SKY, SEED = 18, (64, 96), 150.0, 1
+FRAMES, SIZE, SKY, SEED = 12, (64, 96), 150.0, 1
 UNIT = 12.0  # metres of the tracked motion's unit
 
 

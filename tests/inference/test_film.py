@@ -269,13 +269,3 @@ def test_the_film_of_an_rtsp_camera_becomes_depth(tmp_path):
     depths = [np.load(path)["depth"] for path in summary.written]
     assert [d.shape for d in depths] == [(48, 64)] * 3
     assert depths[0].mean() < depths[1].mean() < depths[2].mean()  # the film gets brighter
-
-
-@pytest.mark.skipif("lavfi" not in av.formats_available, reason="FFmpeg draws no camera here")
-def test_a_webcam_is_opened_as_a_device_of_ffmpeg(tmp_path, monkeypatch):
-    """FFmpeg's own drawn device in the place of v4l2: no test machine has a camera."""
-    # As fast as a camera and long enough: of what comes meanwhile only the newest frame is kept.
-    drawn = ("lavfi", "testsrc=size=64x48:rate=50:duration=6{},realtime")
-    monkeypatch.setattr("ssmde.inference.input.WEBCAMS", {sys.platform: drawn})
-    summary = predict_files(predictor(), "1", tmp_path / "out", format="npz", max_frames=2)
-    assert [np.load(path)["depth"].shape for path in summary.written] == [(48, 64)] * 2

@@ -15,7 +15,7 @@ from ssmde.models.depth_net import DepthNet
 SIZE = (64, 96)
 CONFIG = Config(
     data=DataConfig(image_size=SIZE),
-    model=ModelConfig(pretrained="hub", depth_range=(0.5, 20.0)),
+    model=ModelConfig(encoder="resnet18_half", pretrained="hub", depth_range=(0.5, 20.0)),
     loss=LossConfig(scales=(0, 2)),
 )
 
@@ -23,7 +23,8 @@ CONFIG = Config(
 @pytest.fixture(scope="module")
 def network() -> DepthNet:
     torch.manual_seed(1)
-    return DepthNet(depth_range=CONFIG.model.depth_range, scales=CONFIG.loss.scales).eval()
+    model, scales = CONFIG.model, CONFIG.loss.scales
+    return DepthNet(encoder=model.encoder, depth_range=model.depth_range, scales=scales).eval()
 
 
 def metadata(**changes: str) -> dict[str, str]:

@@ -7,7 +7,6 @@ from matplotlib import colormaps
 from ssmde.inference.pictures import (
     GRAY,
     PanelRow,
-    bands,
     color_bar,
     color_ends,
     colorize,
@@ -119,16 +118,6 @@ def test_the_color_tables_of_the_package_are_those_of_matplotlib(name):
     levels = np.linspace(1, 0, 256)
     found = colorize(1 / (1e-3 + levels[None]), near=1 / 1.001, far=1e3, color_map=name)
     np.testing.assert_array_equal(found[0], [color(name, level) for level in levels])
-
-
-@pytest.mark.parametrize("shape", [(37, 53), (1, 9), (40, 1)])
-def test_large_maps_get_the_same_colors_in_bands(monkeypatch, shape):
-    depth = np.random.default_rng(0).uniform(0.5, 9, shape).astype(np.float32)
-    depth[0, 0] = 0
-    whole = colorize(depth)
-    monkeypatch.setattr("ssmde.inference.pictures.BAND_PIXELS", 100)
-    assert len(list(bands((37, 53)))) == 37
-    np.testing.assert_array_equal(colorize(depth), whole)
 
 
 @pytest.mark.parametrize("count", [3, 50, 999, 1000])

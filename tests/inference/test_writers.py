@@ -80,7 +80,11 @@ def test_a_mesh_covers_the_image_and_shows_its_front_to_the_camera(tmp_path, nam
     mesh = loaded if isinstance(loaded, trimesh.Trimesh) else next(iter(loaded.geometry.values()))
     assert len(mesh.faces) == 2 * (HEIGHT - 1) * (WIDTH - 1)
     assert (-(mesh.triangles_center * mesh.face_normals).sum(1) > 0).all()
-    assert len(mesh.visual.vertex_colors) == HEIGHT * WIDTH
+    colors = mesh.visual.vertex_colors if name == "ply" else mesh.visual.vertex_attributes["color"]
+    assert len(colors) == HEIGHT * WIDTH
+    if name == "glb":  # the light is in the picture
+        assert b'"extensions":{"KHR_materials_unlit":{}}' in path.read_bytes()
+        assert b'"material":0' in path.read_bytes()
 
 
 def test_no_triangle_spans_a_jump_of_the_depth():
@@ -144,7 +148,7 @@ def test_every_format_of_a_frame_is_written_whole_or_not_at_all_under_a_name_of_
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", ["png16", "normals", "ply"])
+@pytest.mark.parametrize("kind", ["png16", "color", "normals", "ply"])
 def test_large_images_give_the_same_files_in_bands(tmp_path, monkeypatch, kind):
     given = make_frame()
     whole = written(tmp_path / "whole", kind, given).read_bytes()

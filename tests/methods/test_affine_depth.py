@@ -36,7 +36,9 @@ def batch() -> Batch:
 
 def method(weights: AffineConfig = AffineConfig()) -> AffineDepth:  # noqa: B008
     torch.manual_seed(0)
-    return AffineDepth(build_networks(ModelConfig(), LossConfig())[0], weights)
+    return AffineDepth(
+        build_networks(ModelConfig(encoder="resnet18_half"), LossConfig())[0], weights
+    )
 
 
 def test_the_loss_is_the_sum_of_its_terms_and_every_weight_learns():

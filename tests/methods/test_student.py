@@ -17,6 +17,7 @@ from ssmde.models.checkpoint import save_weights
 from tiny_networks import random_batch
 
 H, W = 32, 64
+MODEL = ModelConfig(encoder="resnet18_half")
 LOSS = LossConfig(geometry=0.1)
 ALL_LABELS = PseudoDepthConfig(structure=0.1, depth=0.1)
 LABEL_TERMS = {"pseudo_normals", "pseudo_ranking", "pseudo_edge_normals", "pseudo_depth"}
@@ -29,8 +30,8 @@ def student(
     pseudo_depth: PseudoDepthConfig = ALL_LABELS,
 ) -> Student:
     torch.manual_seed(0)
-    own = SelfSupervised(*build_networks(ModelConfig(), loss), loss)
-    taught = TeacherNetworks(*build_networks(ModelConfig(), loss))
+    own = SelfSupervised(*build_networks(MODEL, loss), loss)
+    taught = TeacherNetworks(*build_networks(MODEL, loss))
     return Student(own, taught, config, pseudo_depth)
 
 
@@ -127,7 +128,7 @@ def test_views_that_show_nothing_give_a_finite_loss_with_a_gradient():
 
 def test_labels_that_are_wanted_and_missing_are_asked_for():
     blind = replace(random_batch(step=0.02), pseudo_depth=None)
-    teacher = build_teacher(Config(loss=LOSS, pseudo_depth=ALL_LABELS))
+    teacher = build_teacher(Config(model=MODEL, loss=LOSS, pseudo_depth=ALL_LABELS))
     for method in (student(), teacher):
         with pytest.raises(ValueError, match=r"has no labels; `ssmde label` makes them"):
             method(blind, 0.0)
@@ -135,7 +136,7 @@ def test_labels_that_are_wanted_and_missing_are_asked_for():
 
 def test_a_teacher_learns_from_labels_by_name_and_weight():
     torch.manual_seed(0)
-    method = build_teacher(Config(loss=LOSS, pseudo_depth=ALL_LABELS)).eval()
+    method = build_teacher(Config(model=MODEL, loss=LOSS, pseudo_depth=ALL_LABELS)).eval()
     once = terms_at(method, 0.0)
     assert set(once) >= LABEL_TERMS
     method.pseudo_depth = replace(ALL_LABELS, structure=0.3)
@@ -145,7 +146,7 @@ def test_a_teacher_learns_from_labels_by_name_and_weight():
 
 def test_without_poses_the_depth_of_a_label_counts_up_to_scale_and_shift():
     terms = PseudoDepthConfig(depth=1.0)
-    method = build_teacher(Config(loss=LOSS, pseudo_depth=terms)).eval()
+    method = build_teacher(Config(model=MODEL, loss=LOSS, pseudo_depth=terms)).eval()
     some = replace(random_batch(step=0.02), T_src_tgt=None)
     method.pose_net = Still()
     depth = method(some, 0.0).maps["depth"]
@@ -165,7 +166,7 @@ class Still(nn.Module):
 
 def test_a_student_is_built_from_the_weights_of_stage_one(tmp_path):
     torch.manual_seed(3)
-    config = Config(loss=LOSS)
+    config = Config(model=MODEL, loss=LOSS)
     first = build_teacher(config)
     save_weights(tmp_path / "best.safetensors", first.state_dict(), {})
     second = build_student(

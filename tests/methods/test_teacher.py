@@ -7,19 +7,20 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from ssmde.config import Config, DataConfig, LossConfig
+from ssmde.config import Config, DataConfig, LossConfig, ModelConfig
 from ssmde.methods.teacher import Teacher, build_teacher
 from ssmde.types import Batch
 from tiny_networks import random_batch
 
 H, W = 32, 64
+MODEL = ModelConfig(encoder="resnet18_half")
 EVERYTHING = LossConfig(geometry=0.5, scales=(0, 1, 2, 3))
 
 
 def teacher(loss: LossConfig = EVERYTHING) -> Teacher:
     torch.manual_seed(0)
     poses = "tracked" if loss.sparse_depth > 0 else "none"
-    return build_teacher(Config(loss=loss, data=DataConfig(poses=poses)))
+    return build_teacher(Config(model=MODEL, loss=loss, data=DataConfig(poses=poses)))
 
 
 def test_the_loss_is_the_sum_of_its_named_terms():

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from ssmde.config import Config, LossConfig
+from ssmde.config import Config, LossConfig, ModelConfig
 from ssmde.geometry.camera import invert_motion, rigid_motion
 from ssmde.methods.teacher import (
     TURN_BLURS,
@@ -22,6 +22,7 @@ from ssmde.synthetic import draw_clip
 from tiny_networks import random_batch
 
 ROLL = math.radians(8)
+MODEL = ModelConfig(encoder="resnet18_half")
 
 
 def turning_camera() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -79,7 +80,7 @@ def test_the_turn_is_found_from_nothing_by_descent():
 
 def test_while_the_rotation_is_learnt_the_depth_network_rests():
     torch.manual_seed(0)
-    method = build_teacher(Config(loss=LossConfig(warmup=0.5, geometry=0.1)))
+    method = build_teacher(Config(model=MODEL, loss=LossConfig(warmup=0.5, geometry=0.1)))
     batch = random_batch(1)
     out = method(batch, 0.49)
     out.loss.backward()
@@ -100,7 +101,7 @@ def test_the_plane_is_nearer_below_and_one_in_the_middle():
 
 def test_before_the_plane_both_networks_learn():
     torch.manual_seed(0)
-    method = build_teacher(Config(loss=LossConfig(warmup=0.25)))
+    method = build_teacher(Config(model=MODEL, loss=LossConfig(warmup=0.25)))
     out = method(random_batch(1), 0.3)
     out.loss.backward()
     assert set(out.terms) == {"motion", "upright"}
@@ -112,7 +113,7 @@ def test_before_the_plane_both_networks_learn():
 def test_normalised_depth_makes_the_loss_blind_to_its_scale():
     loss = LossConfig(geometry=0.1)
     torch.manual_seed(0)
-    method, batch = build_teacher(Config(loss=loss)).eval(), random_batch(1)
+    method, batch = build_teacher(Config(model=MODEL, loss=loss)).eval(), random_batch(1)
     honest = method.depth_net.pyramid
     first = method(batch, 1.0).loss
     method.depth_net.pyramid = lambda image: tuple(7 * d for d in honest(image))

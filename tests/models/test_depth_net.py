@@ -33,13 +33,6 @@ def test_any_size_in_multiples_of_32_and_any_batch_comes_back_at_its_size(
     assert depth.isfinite().all()
 
 
-def test_pyramid_begins_with_the_depth_of_forward_and_halves(trained_net):
-    image = torch.rand(1, 3, 64, 96)
-    depths = trained_net.eval().pyramid(image)
-    assert [d.shape[-2:] for d in depths] == [(64, 96), (32, 48), (16, 24), (8, 12)]
-    assert_close(depths[0], trained_net(image))
-
-
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_training_step_reaches_every_parameter(batch):
     net = DepthNet(scales=(0, 1, 2, 3))

@@ -27,6 +27,7 @@ from ssmde.reporting.examples import (
 from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (32, 64)
+MODEL = ModelConfig(encoder="resnet18_half")
 LOG = "step,cpu_seconds,name,value\n5,1,train/filter_motion_threshold,0.3\n"
 
 
@@ -37,13 +38,14 @@ def finished(tmp_path_factory):
     write_clip(draw_clip("room", frames=7, size=SIZE, movers="across", seed=1), folder / "room")
     for number, name in enumerate(("teacher", "student")):
         torch.manual_seed(number)
-        depth_net, pose_net = build_networks(ModelConfig(), LossConfig())
+        depth_net, pose_net = build_networks(MODEL, LossConfig())
         parts = {"depth_net.": depth_net, "pose_net.": pose_net}
         tensors = {p + k: v for p, net in parts.items() for k, v in net.state_dict().items()}
         save_weights(folder / f"{name}.safetensors", tensors, {})
     (folder / "log.csv").write_text(LOG + "9,2,train/filter_motion_threshold,0.5\n")
     config = Config(
         method="student",
+        model=MODEL,
         data=DataConfig(root=folder, image_size=SIZE, workers=0, poses="tracked"),
         student=StudentConfig(teacher=folder / "teacher.safetensors"),
     )

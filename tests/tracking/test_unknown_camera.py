@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssmde.cli import main
-from ssmde.data.motion import relative_motion
+from ssmde.data.dataset import relative_motion
 from ssmde.data.scene_folder import read_scene
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.tracking import track

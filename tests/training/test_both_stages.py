@@ -3,6 +3,7 @@
 import re
 import shutil
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -25,12 +26,15 @@ from ssmde.training import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
+drawn = cache(draw_clip)
+
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch):
     """A run of both stages on a tiny drawn room, with its truth for labels."""
+    monkeypatch.setattr("ssmde.training.validation.PANEL_HEIGHT", 32)
     scene = tmp_path / "data" / "room"
-    write_clip(draw_clip("room", frames=12, size=(32, 64), seed=1), scene)
+    write_clip(drawn("room", frames=12, size=(32, 64), seed=1), scene)
     depth = {f.stem: 1.0 + np.random.rand(32, 64).astype("f4") for f in scene.glob("*.png")}
     info = LabelInfo(source="test", kind="depth", affine=True, licence="none")
     write_labels(scene / "pseudo_depth", info, depth)
@@ -47,7 +51,7 @@ def run(tmp_path):
 
 
 def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys, monkeypatch):
-    write_clip(draw_clip("room", frames=6, size=(32, 64), seed=2), run.data.root / "other")
+    write_clip(drawn("room", frames=6, size=(32, 64), seed=2), run.data.root / "other")
     (run.data.root / "train.txt").write_text("room\n")
     (run.data.root / "val.txt").write_text("other\n")
     folder = train(run)  # from Python, one call trains both
@@ -87,7 +91,7 @@ def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys, monke
 def test_a_video_without_any_truth_poses_or_labels_to_validate_on_is_trained(run):
     room = run.data.root / "room"
     other = run.data.root / "other"
-    write_clip(draw_clip("room", frames=8, size=(32, 64), seed=2), other)
+    write_clip(drawn("room", frames=8, size=(32, 64), seed=2), other)
     for scene in (room, other):
         shutil.rmtree(scene / "depth")
     (other / "poses.txt").unlink()
@@ -109,7 +113,7 @@ def test_a_pseudo_depth_network_is_trained_and_judged_on_measured_depth(run):
     assert "val/abs_rel" in (folder / "log.csv").read_text()
     assert load(folder).image_size == (32, 64)
     other = run.data.root / "other"
-    write_clip(draw_clip("room", frames=8, size=(32, 64), seed=2), other)
+    write_clip(drawn("room", frames=8, size=(32, 64), seed=2), other)
     shutil.rmtree(other / "depth")
     (run.data.root / "val.txt").write_text("other\n")
     with pytest.raises(ValueError, match="no validation scene has measured depth"):

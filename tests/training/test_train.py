@@ -86,7 +86,7 @@ def test_a_run_leaves_weights_that_predict_and_a_curve(small_run):
 
 
 def test_only_the_best_few_weights_are_kept(small_run):
-    often = replace(small_run.train, validate_every=1)
+    often = replace(small_run.train, steps=5, validate_every=1)
     folder = train(replace(small_run, train=often))
     kept = sorted((folder / "best").iterdir())
     assert len(kept) == 3
@@ -284,7 +284,7 @@ def test_a_validation_with_truth_scores_depth_and_shows_it(small_run):
     assert [step for step, _ in losses(folder, "val/abs_rel")] == [4, 8]
     assert losses(folder, "val/photometric") == []
     with Image.open(folder / "panels" / "step-0000008.png") as picture:
-        assert picture.width > 4 * 240  # frame, prediction, truth and error beside each other
+        assert picture.width >= 4 * 64  # frame, prediction, truth and error beside each other
     _, metadata = read_weights(folder / "best.safetensors")
     assert set(json.loads(metadata["metrics"])) >= {"abs_rel", "d1"}
 

@@ -35,6 +35,7 @@ def normalize_depth(depth: Map, valid: Mask) -> Map:
 
     A constant depth becomes 0. Values outside `valid` mean nothing.
     """
+    # What is not valid sorts behind all depths.
     values = torch.where(valid, depth, torch.full_like(depth, torch.inf)).flatten(1)
     values = values.sort(dim=1).values
     count = valid.flatten(1).sum(1, keepdim=True)
@@ -63,14 +64,10 @@ def normalized_regression(prediction: Map, truth: Map, valid: Mask) -> Scalar:
 def multi_scale_slope(residual: Map, weight: Map, *, step: int, scales: int = SCALES) -> Scalar:
     """Sum over the scales of the mean |dx R| + |dy R|; at least 0, and 0 for a constant R.
 
-    Scale k takes every 2^k-th pixel. A difference weighs what the lighter of its two ends does.
-    The multi-scale gradient term of Li and Snavely, CVPR 2018 (https://arxiv.org/abs/1804.00607).
-
-    Args:
-        residual: What should change nowhere: the difference of two maps.
-        weight: Weight of each pixel.
-        step: Distance of the two ends, in pixels of the scale.
-        scales: How many scales; at least 1.
+    R, the difference of two maps, should change nowhere. Scale k takes every 2^k-th pixel; `step`
+    is the distance of the two ends in such pixels. A difference weighs what the lighter of its two
+    ends does. The multi-scale gradient term of Li and Snavely, CVPR 2018
+    (https://arxiv.org/abs/1804.00607).
     """
     terms: list[Tensor] = []
     for k in range(scales):

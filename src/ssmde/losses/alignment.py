@@ -64,7 +64,7 @@ def scale_and_shift(prediction: Map, depth: Map, valid: Mask, *, refits: int = R
         error = (_wide(scale) * prediction + _wide(shift) - depth).abs()
         error = torch.where(valid, error, torch.full_like(error, torch.inf)).flatten(1)
         last = (KEPT * valid.flatten(1).sum(1, keepdim=True)).long().clamp(max=error.shape[1] - 1)
-        limit = error.sort(dim=1).values.gather(1, last)
+        limit = error.sort(dim=1).values.gather(1, last)  # of the residuals, image by image
         best = (error <= limit).view_as(valid) & valid
         scale, shift, spread = _least_squares(prediction, depth, best)
     fewest = max(MIN_PIXELS, MIN_VALID_SHARE * depth[0].numel())

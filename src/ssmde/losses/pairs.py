@@ -147,14 +147,9 @@ def pairs_across(values: Float[Tensor, "b c h w"], allowed: Mask, count: int) ->
     """Three pairs for each of about `count` / 3 anchors on strong edges of a map.
 
     Four points lie on the line through the anchor across the edge, two on either side, 3 to 19
-    pixels away: (a, b) and (c, d) stay on one side, (b, c) crosses. Pairs with an end outside the
-    image are not used. Edge-guided sampling of Xian et al., CVPR 2020
-    (https://doi.org/10.1109/CVPR42600.2020.00069).
-
-    Args:
-        values: Map whose edges the anchors sit on.
-        allowed: Where an anchor may lie.
-        count: Pairs of an image.
+    pixels away: (a, b) and (c, d) stay on one side, (b, c) crosses. Anchors lie where allowed,
+    pairs with an end outside the image are not used. Edge-guided sampling of Xian et al., CVPR
+    2020 (https://doi.org/10.1109/CVPR42600.2020.00069).
     """
     height, width = allowed.shape[-2:]
     strength, across = find_edges(values)
@@ -164,7 +159,7 @@ def pairs_across(values: Float[Tensor, "b c h w"], allowed: Mask, count: int) ->
     anchor = draw_pixels(sits, max(1, count // PAIRS_OF_AN_ANCHOR))
     chance = uniform_per_image((len(anchor), 4, anchor.shape[1]), device=anchor.device)
     distance = NEAREST + (chance * (FARTHEST - NEAREST + 1)).floor()
-    distance[:, :2] *= -1
+    distance[:, :2] *= -1  # a and b on one side of the edge, c and d on the other
     cos, sin = gather_pixels(across, anchor).split(1, dim=1)
     u = (anchor % width)[:, None] + (distance * cos).round().long()
     v = (anchor // width)[:, None] + (distance * sin).round().long()

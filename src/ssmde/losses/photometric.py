@@ -134,6 +134,9 @@ def _error_and_slopes(a: Tensor, b: Tensor, for_a: bool, for_b: bool) -> tuple[T
     if not (for_a or for_b):
         return (error,)
     factor = (-SSIM_SHARE / (2 * a.shape[1])) * ((structure >= 0) & (structure <= 1))
+    # S = t1 t2 / (b1 b2), of m = ma mb, q = ma^2 + mb^2 and the means p of ab, r of a^2 + b^2:
+    # dS/dr = -S / b2, dS/dp = 2 t1 / (b1 b2), dS/dm = 2 (t2 - t1) / (b1 b2),
+    # dS/dq = S / b2 - S / b1
     scale *= factor
     ssim *= factor
     by_square = -ssim / bottom_2

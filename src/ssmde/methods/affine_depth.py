@@ -37,11 +37,7 @@ class AffineDepth(nn.Module):
         self.depth_net, self.weights = depth_net, weights
 
     def forward(self, batch: Batch, progress: float) -> StepOutput:
-        """Compute the loss of one batch; `progress` changes nothing.
-
-        Raises:
-            ValueError: If the batch has no measured depth.
-        """
+        """Compute the loss of one batch; `progress` changes nothing."""
         truth = batch.gt_depth
         if truth is None:
             raise ValueError(f"frames {batch.names[:1]} have no measured depth to learn from")
@@ -57,6 +53,7 @@ class AffineDepth(nn.Module):
         w, valid = self.weights, truth > 0
         terms: dict[str, Tensor] = {}
         if w.leres > 0:
+            # Both normalized image by image: what is left is neither scale nor shift (LeReS).
             p, g = normalize_prediction(depth, valid), normalize_depth(truth, valid)
             slopes = multi_scale_slope(p - g, valid.to(p), step=SLOPE_STEP)
             terms["regression"] = w.leres * normalized_regression(p, g, valid)

@@ -172,13 +172,9 @@ class SelfSupervised(nn.Module):
     ) -> SelfSupervisedOutput:
         """Photometric, geometry and smoothness terms of a batch.
 
-        Args:
-            batch: The frames.
-            predicted_depth: Of `predict_depth`.
-            predicted_pose: Of `predict_pose`. Poses that came with the batch take its place, and
-                the pose network learns to predict them.
-            left_out: Pixels of the target that teach nothing: what moves.
-            identity_error: Of `self.identity_error`, where it is known.
+        Poses that came with the batch take the place of the predicted ones, and the pose network
+        learns to predict them. Pixels of the target that are left out teach nothing: what moves.
+        `identity_error` is that of `self.identity_error`, where it is known.
         """
         w, T_known = self.weights, batch.T_src_tgt
         T_src_tgt = predicted_pose if T_known is None else T_known
@@ -239,9 +235,7 @@ class SelfSupervised(nn.Module):
     ) -> list[Float[Tensor, "b v 1 h w"]]:
         """Full-size depth for each scale; of all views where a term needs them.
 
-        Args:
-            images: Target and sources, of `network_images`.
-            posed: Whether their motion is known: its unit is then that of the depth.
+        `posed`: the motion of the images is known, and its unit is that of the depth.
         """
         views = images if self.weights.geometry > 0 else images[:, :1]
         pyramid = self.depth_net.pyramid(views.flatten(0, 1))
@@ -311,6 +305,8 @@ class SelfSupervised(nn.Module):
         self, maps: Comparison, identity_error: Map, left_out: Mask | None
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Photometric and geometry term, unweighted, and the maps they were made of."""
+        # Mean of M e over the pixels that are seen, move in the image and are not left out; M is
+        # 1 - the relative difference of the depths where views are compared (SC-Depth), else 1.
         moving = auto_mask(maps.error, identity_error)
         mask = maps.visible & moving
         if left_out is not None:

@@ -125,6 +125,7 @@ class Student(SelfSupervised):
             return {}
         weight = filtered.weight
         with torch.autocast(prior.device.type, enabled=False):
+            # exp(scale) brings the teacher's depth to the unit of the student.
             scale = log_scale(predicted_depth[0][:, 0], prior, weight)
             scale = torch.where(scale.abs() < SAME_SCALE, torch.zeros_like(scale), scale)
             prior = prior * scale.exp()
@@ -133,12 +134,7 @@ class Student(SelfSupervised):
 
 
 def build_student(config: Config) -> Student:
-    """A student and its teacher, both with the weights of stage 1.
-
-    Raises:
-        FileNotFoundError: If the weights of the teacher do not exist.
-        ValueError: If none are given, or they do not fit the configuration.
-    """
+    """A student and its teacher, both with the weights of stage 1."""
     path = config.student.teacher
     if path is None:
         raise ValueError(

@@ -152,14 +152,9 @@ def load_weights_into(
 ) -> None:
     """Copy the tensors whose key begins with `prefix` into a module, all of them or none.
 
-    Keys that are missing, unexpected, or of the wrong shape are named in a ValueError.
-
-    Args:
-        module: Takes the values.
-        tensors: Tensors by key; keys with another beginning are left aside.
-        prefix: Such as `depth_net.`; cut off before keys are compared.
-        origin: Where the tensors come from, for the message.
-        names: From a key of the module to what the tensors call it; by default the same.
+    Keys that are missing, unexpected, or of the wrong shape are named in a ValueError, which says
+    where they come from, their `origin`. `names` leads from a key of the module to what the tensors
+    call it behind the prefix.
     """
     given = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
     state = module.state_dict()

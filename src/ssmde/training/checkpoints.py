@@ -134,14 +134,14 @@ def check_run(folder: Path, config: Config, *, resume: bool) -> None:
     """Refuse to write over a run, or to go on with one that is not there or is another."""
     begun = [name for name in ("last.ckpt", "last.safetensors") if (folder / name).exists()]
     if not resume:
-        if begun and not is_later_rank():
+        if is_later_rank():
+            return
+        if begun:
             raise ValueError(
                 f"{folder} already holds a run: go on with --resume, choose another --name, "
                 "or delete it"
             )
-        if not is_later_rank():
-            _check_room(folder, config)
-        return
+        return _check_room(folder, config)
     kept = folder / CONFIG_FILE
     if "last.ckpt" not in begun:
         if begun or mark_at(kept) is None:

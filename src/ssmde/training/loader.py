@@ -15,12 +15,7 @@ from ssmde.types import Batch, collate
 
 
 class SnippetLoader(pl.LightningDataModule):
-    """What Lightning asks for data.
-
-    Args:
-        config: The run.
-        sequences: The scenes.
-    """
+    """What Lightning asks for data: the scenes of a run."""
 
     def __init__(self, config: Config, sequences: list[FrameSequence]) -> None:
         super().__init__()
