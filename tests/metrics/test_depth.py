@@ -121,6 +121,8 @@ def test_the_threshold_is_a_factor_in_both_directions(factor):
     assert errors_of([factor**2], [1.0]).d1 == 0.0
     assert errors_of([factor**2], [1.0]).d2 == 1.0
     assert errors_of([factor**3], [1.0]).d3 == 1.0
+    for truth in ([1.0], [1.25]):  # 1.25 itself is not within 1.25, in either direction
+        assert errors_of([2.25 - truth[0]], truth).d1 == 0.0
 
 
 def test_errors_are_computed_in_double_precision():

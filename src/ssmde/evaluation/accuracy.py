@@ -18,7 +18,7 @@ from ssmde.data.images import ImageError, read_image
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.datasets import find_protocol
-from ssmde.evaluation.details import MeasuredFrame, frame_details
+from ssmde.evaluation.details import PredictedFrame, frame_details
 from ssmde.evaluation.frames import (
     DepthFunction,
     FrameFunction,
@@ -224,23 +224,25 @@ def _read(
     frame: SceneFrame, with_truth: bool, broken: list[str]
 ) -> tuple[Pixels | None, Float32[np.ndarray, "h w"] | None, UInt8[np.ndarray, "h w"] | None]:
     """Colors, depth and motion mask of a frame; None for what is not wanted or cannot be read."""
-    pixels, truth = None, (None, None)
+    pixels = depth = mask = None
     try:
         pixels = read_image(frame.image)
-        truth = frame.read_truth() if with_truth else truth
+        if with_truth:
+            depth, mask = frame.read_truth()
     except ImageError as error:
         broken += [str(error)] if with_truth else []
-    return pixels, *truth
+    return pixels, depth, mask
 
 
 class _Meter:
     """Adds up the errors of one method, frame by frame."""
 
     def __init__(self, align_by: AlignmentName | Alignment, details: bool) -> None:
-        self.align_by, self.details = align_by, details
+        self.align_by: AlignmentName | Alignment = align_by
+        self.details = details
         self.sums, self.frames = RegionSums(), list[FrameResult]()
         self.worst = list[tuple[float, PanelRow]]()
-        self._before: MeasuredFrame | None = None
+        self._before: PredictedFrame | None = None
 
     def add(
         self, frame: SceneFrame, pixels: Pixels, truth: Truth, prediction: Float[np.ndarray, "h w"]
@@ -252,7 +254,7 @@ class _Meter:
             return
         result = FrameResult(frame=frame, errors=found.errors.full, alignment=found.alignment)
         if self.details:
-            now = MeasuredFrame(
+            now = PredictedFrame(
                 frame=frame, truth=truth, prediction=prediction, alignment=found.alignment
             )
             more = frame_details(now, self._before, found.bands)

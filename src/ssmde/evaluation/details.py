@@ -28,8 +28,8 @@ from ssmde.metrics import (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class MeasuredFrame:
-    """A frame with its prediction, as the errors were measured."""
+class PredictedFrame:
+    """A frame with its truth and its prediction, as the errors were measured."""
 
     frame: SceneFrame
     truth: Truth
@@ -58,7 +58,7 @@ class FrameDetails:
 
 
 def frame_details(
-    now: MeasuredFrame, before: MeasuredFrame | None, bands: tuple[DepthErrors | None, ...]
+    now: PredictedFrame, before: PredictedFrame | None, bands: tuple[DepthErrors | None, ...]
 ) -> FrameDetails:
     """Measure the details of one frame; `before` is the one measured before it."""
     aligned = now.aligned(now.alignment)
@@ -115,7 +115,7 @@ def details_text(means: dict[str, Any], align: str) -> list[str]:
     return lines
 
 
-def _temporal(before: MeasuredFrame, now: MeasuredFrame) -> TemporalErrors | None:
+def _temporal(before: PredictedFrame, now: PredictedFrame) -> TemporalErrors | None:
     """Disagreement with the frame before, about static points that the truth sees in both."""
     scene, index, shape = now.frame.scene, now.frame.index, now.truth.depth.shape
     if before.frame.scene is not scene or before.frame.index != index - 1:

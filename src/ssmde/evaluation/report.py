@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ssmde.console import counted, table_console
 from ssmde.data.images import resize_image
-from ssmde.evaluation.details import FrameDetails, MeasuredFrame, details_text, mean_details
+from ssmde.evaluation.details import FrameDetails, PredictedFrame, details_text, mean_details
 from ssmde.evaluation.frames import Pixels, SceneFrame, nearest
 from ssmde.evaluation.movers import MoverErrors, movers_text
 from ssmde.inference.pictures import PanelRow, panel
@@ -214,7 +214,7 @@ def _worst_files(out: Path) -> list[Path]:
     return [out / "worst" / f"{number:02d}.png" for number in range(1, WORST_FRAMES + 1)]
 
 
-def worst_row(now: MeasuredFrame, pixels: Pixels, abs_rel: float) -> PanelRow:
+def worst_row(now: PredictedFrame, pixels: Pixels, abs_rel: float) -> PanelRow:
     """A frame as `worst/01.png` shows it."""
     size = WORST_HEIGHT, max(1, round(pixels.shape[1] * WORST_HEIGHT / pixels.shape[0]))
     small = replace(now, prediction=nearest(now.prediction, size))

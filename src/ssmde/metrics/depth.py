@@ -5,7 +5,6 @@ numbers by a lot, so the name of the alignment stands beside every result. An er
 the pixels of an image, then over images: each image counts once, however many pixels have truth.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
@@ -23,7 +22,7 @@ AlignmentName = Literal["median", "median-dataset", "least-squares", "none"]
 Sums = TypeVar("Sums", bound="Summable")
 ALIGNMENTS: tuple[AlignmentName, ...] = get_args(AlignmentName)
 FLAT = 1e-6  # a prediction that varies by less than this share of its mean is a constant
-LOG_DELTA = math.log(1.25)  # Eigen et al., NeurIPS 2014: right within 1.25, its square, its cube
+DELTA = 1.25  # Eigen et al., NeurIPS 2014: right within this factor, its square, its cube
 ADVICE = ": align and clip before measuring"
 
 
@@ -181,11 +180,14 @@ def error_sums(
 def _sums(p: Values, g: Values) -> list[float]:
     difference, relative = p - g, p / g
     log_ratio = np.log(relative)
+    right = [  # max(p / g, g / p) < delta
+        np.count_nonzero(relative < delta) - np.count_nonzero(relative <= 1 / delta)
+        for delta in (DELTA, DELTA**2, DELTA**3)
+    ]
     relative -= 1
     squares = (difference @ relative, difference @ difference, log_ratio @ log_ratio)
     np.abs(relative, out=relative)
     np.abs(log_ratio, out=log_ratio)
-    right = (np.count_nonzero(log_ratio < k * LOG_DELTA) for k in (1, 2, 3))
     return [float(v) for v in (p.size, relative.sum(), *squares, log_ratio.sum(), *right)]
 
 

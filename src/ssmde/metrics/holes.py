@@ -76,7 +76,8 @@ def hole_counts(
     check_depths(("pixels", depth))
     counts, width = HoleCounts(), depth.shape[1]
     ring = max(1, round(RING * width))
-    labels: Any = ndimage.label(movers)[0]  # pixels that share a side are one region
+    found: Any = ndimage.label(movers)  # pixels that share a side are one region
+    labels = found[0]
     still = ~movers if static is None else static
     for label, box in enumerate(ndimage.find_objects(labels), 1):
         near = tuple(slice(max(0, side.start - ring), side.stop + ring) for side in box)
