@@ -98,7 +98,7 @@ def world(tmp_path_factory) -> Path:
     archives(root)
     words = ["train", "photometric", "--data.root", str(root / "data"), "--data.poses", "file"]
     assert main([*shortened(words), "--output", str(root / "runs")]) == 0
-    for copy in ("runs/ss_mde", "demo/runs/demo/student"):
+    for copy in ("runs/ss_mde", "demo/adapted"):
         shutil.copytree(root / "runs" / "photometric", root / copy)
     return root
 

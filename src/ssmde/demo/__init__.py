@@ -1,4 +1,4 @@
-"""`ssmde demo`: videos are drawn, both stages learn from them, and a page shows how well.
+"""`ssmde demo`: films are drawn, a network adapts to them, and a page shows what that changed.
 
 What is slow to import waits until it is needed, for the command line reads the signature.
 """
@@ -16,23 +16,26 @@ class DemoPage:
     page: Path
 
     def __str__(self) -> str:
-        """A line that names it."""
-        return f"page: {self.page}"
+        """Its place, and what to do next."""
+        return f"page: {self.page}\nnext, a video of yours: ssmde adapt walk.mp4 here"
 
 
-def demo(*, out: Path = Path("demo"), minutes: int | float = 3.0, seed: int = 0) -> DemoPage:
-    """Draw videos, train both stages on them for a few minutes, evaluate, and write a page.
+def demo(*, out: Path = Path("demo"), minutes: int | float = 2.0, seed: int = 0) -> DemoPage:
+    """Draw films of streets, adapt a network to them, measure it elsewhere, and write a page.
+
+    The page is there as soon as the films are drawn, and grows.
 
     Example:
-      ssmde demo --minutes 3 --out demo
+      ssmde demo --minutes 2 --out demo
 
     Args:
-        out: Folder for the clip, the run and the page.
-        minutes: How long to train, half of it each stage.
+        out: Folder for the films, the weights and the page.
+        minutes: About how long all of it may take; the training gets what the rest leaves.
         seed: Start of every random number.
 
     Raises:
         FileExistsError: If `out` exists and no demo made it.
+        ImportError: If pycolmap is not installed.
         ValueError: If `minutes` is not positive, or `seed` is negative.
     """
     if not 0 < minutes < float("inf"):
