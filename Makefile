@@ -7,10 +7,17 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Without a GPU torch's CPU build is enough; on Linux plain pip takes the one for CUDA, ten times as
-# large. An index of pip's own settings (a mirror, a folder of wheels) is left alone.
+# Without a GPU torch's CPU build is enough; on Linux an installer by itself takes the one for CUDA, ten
+# times as large. An index of pip's own settings (a mirror, a folder of wheels) is left alone.
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+# uv installs where it is at hand. It does not read the settings of pip, so they are handed to it; what
+# the environment says comes last and wins, as with pip. For no-index it has no variable: pip installs.
+PIP_TO_UV := s/^[^=]*[.]index-url=/export UV_DEFAULT_INDEX=/p; \
+	s/^[^=]*[.]extra-index-url=/export UV_INDEX=/p; s/^[^=]*[.]constraint=/export UV_CONSTRAINT=/p; \
+	s/^[^=]*[.]cert=/export SSL_CERT_FILE=/p; \
+	/^[^=]*[.]find-links=/{s/ +/,/g; s/^[^=]*=/export UV_FIND_LINKS=/p;}
 
 # Tests are small: more threads make them slower. Files of tests run side by side instead.
 export OMP_NUM_THREADS ?= 1
@@ -25,7 +32,7 @@ SIDE_BY_SIDE := --numprocesses=$(JOBS) --dist=loadfile
 help:
 	@echo "make demo      draw films, adapt a network to them, evaluate, write demo/index.html"
 	@echo "make test      the tests that need nothing but a processor and minutes"
-	@echo "make test-all  all tests: also slow ones, several processes, compiled code"
+	@echo "make test-all  the tests that make test leaves out: slow ones, several processes, Chromium, compiled code"
 	@echo "make fuzz      changed files of every kind in front of every verb, some ten minutes"
 	@echo "make check     format, lint, types, import order"
 	@echo "make docs      run the examples in docstrings and README; build the site into site/"
@@ -40,10 +47,17 @@ $(VENV)/.%: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found; install one," \
 		"or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	@index=; test "$$(uname -s)" != Linux || command -v nvidia-smi >/dev/null \
-		|| $(PIP) config list | grep -E '(index|index-url|find-links)=' >/dev/null \
-		|| index="--extra-index-url $(CPU_INDEX)"; set -x; \
-	$(PIP) install --quiet $$index --editable '.[$*]'
+	@settings=$$($(PIP) config list | sort -r | sed 's/\\n/ /g'); \
+	has() { printf '%s\n' "$$settings" | grep -E "($$1)=" >/dev/null; }; \
+	cpu=; test "$$(uname -s)" != Linux || command -v nvidia-smi >/dev/null \
+		|| has 'index|index-url|find-links' || cpu=yes; \
+	if command -v uv >/dev/null && ! has no-index; then \
+		eval "$$(printf '%s\n' "$$settings" | sed -nE '$(PIP_TO_UV)')"; \
+		export UV_INDEX_STRATEGY=unsafe-best-match; set -x; \
+		uv pip install --quiet $${cpu:+--torch-backend cpu} --python $(BIN)/python --editable '.[$*]'; \
+	else set -x; \
+		$(PIP) install --quiet $${cpu:+--extra-index-url $(CPU_INDEX)} --editable '.[$*]'; \
+	fi
 	@touch $@ $(if $(filter dev,$*),$(addprefix $(VENV)/.,motion test lint docs))
 
 demo: $(VENV)/.motion
@@ -58,12 +72,13 @@ check: $(VENV)/.lint
 test: $(VENV)/.test
 	$(BIN)/pytest $(SIDE_BY_SIDE)
 
+# Where there is no Chromium, or no GPU, its tests are skipped and named; any other skip is a fault.
 # Tests of compiled code run in a call of their own, without the shape checks of jaxtyping, which
-# torch.compile cannot see through. Exit code 5 of pytest: there is no such test.
+# torch.compile cannot see through.
 test-all: $(VENV)/.dev
-	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not compile"
-	$(BIN)/pytest -o addopts="--strict-markers --import-mode=importlib" -m compile tests \
-		|| test $$? -eq 5
+	$(BIN)/pytest tests $(SIDE_BY_SIDE) -rs --may-skip=browser,gpu \
+		-m "(slow or distributed or browser or gpu) and not compile"
+	$(BIN)/pytest tests -o addopts="--strict-markers --import-mode=importlib" -m compile
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tests/fuzz/run.py --seeds 1 2 3

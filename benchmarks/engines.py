@@ -26,7 +26,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ssmde.exporting.network import WholeModel, onnx_model, quantize, write_onnx, write_openvino
-from ssmde.exporting.parity import cut, drawn_pictures, milliseconds
+from ssmde.exporting.to_file import cut, drawn_pictures, milliseconds
 from ssmde.inference.engines import Exported, ExportFacts, open_exported
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor

@@ -71,7 +71,7 @@ def work(run: str, batch: int, size: tuple[int, int]) -> None:
     from step_parts import build, make_batch
 
     from ssmde.presets import PRESETS
-    from ssmde.training.optimizer import build_optimizer
+    from ssmde.training.module import build_optimizer
 
     torch.set_num_threads(1)
     method = build(run)

@@ -24,9 +24,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ssmde.data.dataset import SnippetDataset
+from ssmde.data.dataset import SnippetDataset, SnippetSampler
 from ssmde.data.images import resize_image
-from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.preparation.packing import pack
 from ssmde.presets import PRESETS

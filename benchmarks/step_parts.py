@@ -20,8 +20,7 @@ from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.pose_net import build_pose_net
 from ssmde.presets import PRESETS
-from ssmde.training.module import LARGEST_GRADIENT
-from ssmde.training.optimizer import build_optimizer
+from ssmde.training.module import LARGEST_GRADIENT, build_optimizer
 from ssmde.types import Batch
 
 STAGE_2 = "ss_mde stage 2"

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssmde.geometry.pose import invert_motion, rigid_motion
+from ssmde.geometry.camera import invert_motion, rigid_motion
 from ssmde.methods.mask_filter import TeacherPrediction
 
 WALL, FLOOR = 7.0, 1.2  # metres from the first camera, forward and down

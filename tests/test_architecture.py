@@ -43,11 +43,11 @@ def test_the_python_of_a_page_runs(page):
 # Lines of Python in each folder. Who needs more says in the change what it replaces; who deletes
 # lowers the number. The aim of all of them together is 24,000.
 BUDGET = {
-    "data": 3_850, "inference": 2_780, ".": 2_700, "evaluation": 2_480, "datasets": 2_150,
-    "synthetic": 2_120, "models": 2_070, "preparation": 1_950, "app": 1_560, "diagnosis": 1_560,
-    "training": 1_530, "methods": 1_430, "losses": 1_220, "metrics": 1_040, "tracking": 1_020,
-    "labeling": 710, "exporting": 660, "geometry": 660, "demo": 600, "adaptation": 550,
-    "reporting": 540, "weights": 110,
+    "data": 3_690, ".": 2_720, "inference": 2_620, "evaluation": 2_400, "synthetic": 2_120,
+    "datasets": 2_060, "models": 2_050, "preparation": 1_930, "app": 1_550, "diagnosis": 1_550,
+    "training": 1_410, "methods": 1_330, "losses": 1_010, "metrics": 950, "tracking": 940,
+    "exporting": 620, "labeling": 620, "demo": 600, "adaptation": 550, "reporting": 530,
+    "geometry": 510, "weights": 110,
 }  # fmt: skip
 LONGEST, MOST_FILES = 800, 140
 

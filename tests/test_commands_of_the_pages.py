@@ -6,15 +6,19 @@ holds it.
 """
 
 import importlib
+import json
 import re
 import shlex
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from runpy import run_path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from ssmde.cli import main
 from ssmde.data.scene_files import write_list, write_tracked_points, write_tracked_poses
@@ -30,20 +34,18 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
-    "README", "quickstart", "your-own-video", "datasets", "command-line", "export",
-    "examples/finetune-on-a-clip",
+    "README", "quickstart", "gallery", "your-own-video", "datasets", "command-line", "export",
 )  # fmt: skip
 OTHER_PAGES = {
     "results": "needs the archives of data sets, the recordings that were measured, and days",
     "experiments": "needs the recordings that were measured, and hours",
     "training-at-scale": "needs GPUs: tests/training/test_processes.py has two processes",
-    "scaling": "has no command of its own in a block",
 }
 NOT_HERE = {
     r"^pip install": "needs a package index",
-    r"^make ": "are these tests; the demo is in tests/test_demo.py",
-    r"^ssmde demo": "takes minutes: tests/test_demo.py",
-    r"^ssmde app": "serves until Ctrl-C: tests/application/test_browser.py",
+    r"^make ": "are these tests; the demo is in tests/demo/test_demo.py",
+    r"^ssmde demo": "takes minutes: tests/demo/test_demo.py",
+    r"^ssmde app": "serves until Ctrl-C: tests/app/test_browser.py",
     r"rtsp://": "needs a camera of the network: tests/inference/test_film.py has a server",
     r"^ssmde label data( --source depth-anything-v2)?$": "by tests/labeling/test_sources.py",
     r"--source leres": "needs the weights of LeReS: tests/labeling/test_sources.py",
@@ -117,7 +119,7 @@ def write_data(root: Path, clip: DrawnClip) -> None:
     for split in ("train", "val", "test"):
         write_list(root / "data", split, ["street"])
     shutil.copytree(scene / "depth", root / "labels" / "street")
-    for copy in ("kitti_odom/street", "demo/data/held_out_1", "clip"):
+    for copy in ("kitti_odom/street", "demo/data/room_1_later", "clip"):
         shutil.copytree(scene, root / copy)
     shutil.rmtree(root / "clip" / "depth")
 
@@ -132,9 +134,8 @@ def archives(root: Path) -> None:
     shutil.copyfile(lists["test"], root / "eigen_test.txt")
     lists["test"].rename(root / "eigen_zhou_val.txt")
     made.nyuv2(root / "nyu")["test"].unlink()
-    made.maker("nyuv2").matlab_file(
-        root / "splits.mat", compressed=True, trainNdxs=(9, "<f8", [1]), testNdxs=(4, "<u2", [2, 3])
-    )
+    splits = {"trainNdxs": np.array([[1.0]]), "testNdxs": np.array([[2], [3]], np.uint16)}
+    savemat(root / "splits.mat", splits, do_compression=True)
 
 
 def shortened(words: list[str]) -> list[str]:
@@ -143,7 +144,9 @@ def shortened(words: list[str]) -> list[str]:
     for word in words:
         skip = word in SHORT if word.startswith("--") else skip
         kept += [] if skip else [word]
-    return [*kept, *(part for name, values in SHORT.items() for part in (name, *values))]
+    both_stages = any(word.startswith("ss_mde") for word in words)
+    short = [(n, v) for n, v in SHORT.items() if both_stages or not n.startswith("--student")]
+    return [*kept, *(part for name, values in short for part in (name, *values))]
 
 
 def predictions(folder: Path) -> None:
@@ -158,6 +161,10 @@ def predictions(folder: Path) -> None:
 def fault(line: str, capsys) -> str:
     """Run it, with nothing in its way; what went wrong, or nothing."""
     word, *words = shlex.split(line)
+    if (word, words[0].partition("/")[0]) == ("python", "recipes"):
+        with patch("sys.argv", words):
+            run_path(str(ROOT / words[0]), run_name="__main__")
+        return ""
     if word != "ssmde":
         return f"nobody runs {line!r}: run it, or say in NOT_HERE why not"
     words = ["128" if (word, before) == ("640", "--width") else word
@@ -196,9 +203,41 @@ def test_every_command_of_a_page_runs(page, world, tmp_path, monkeypatch, capsys
             assert fault(line, capsys) == ""
 
 
+@pytest.mark.parametrize("page", ["README", "quickstart"])
+def test_python_of_a_page_runs(page, world, tmp_path, monkeypatch):
+    shutil.copy(world / "photo.jpg", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    path = ROOT / "README.md" if page == "README" else ROOT / "docs" / f"{page}.md"
+    blocks = re.findall(r"(?ms)^```python\n(.*?)^```", path.read_text("utf-8"))
+    assert blocks
+    for block in blocks:
+        exec(block, {})
+
+
+def cells(notebook: Path) -> list[str]:
+    """The code of a notebook, without what a shell or the notebook itself would do."""
+    parts = json.loads(notebook.read_text("utf-8"))["cells"]
+    assert not any(part.get("outputs") for part in parts), "outputs are not stored"
+    codes = ["".join(part["source"]) for part in parts if part["cell_type"] == "code"]
+    return [re.sub(r"(?m)^[!%].*$", "", code) for code in codes]
+
+
+def test_the_notebook_runs_from_the_first_cell_to_the_last(world, tmp_path, monkeypatch):
+    shutil.copy(world / "walk.mp4", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for code in cells(ROOT / "docs" / "notebooks" / "adapt.ipynb"):
+        exec(code, names)
+    assert {path.name for path in tmp_path.iterdir()} >= {"walk.mp4", "here", "depth", "depth.onnx"}
+    shown = names["shown"]
+    assert isinstance(shown, np.ndarray)
+    assert shown.shape == (120, 320, 3), "a frame, and its depth beside it"
+
+
 def test_no_page_is_forgotten_and_no_excuse_is_left_over():
     pages = {path.stem for path in (ROOT / "docs").glob("*.md") if "```bash" in path.read_text()}
     assert pages <= {*PAGES, *OTHER_PAGES}
     lines = [line for page in PAGES for block in commands(page) for line in block]
-    for pattern in NOT_HERE:
+    for pattern, reason in NOT_HERE.items():
+        assert all((ROOT / name).is_file() for name in re.findall(r"tests/\S+\.py", reason)), reason
         assert any(re.search(pattern, line) for line in lines), f"nothing needs {pattern!r}"

@@ -25,7 +25,7 @@ from ssmde.config import (
 )
 from ssmde.former import FORMER_FIELDS, RENAMED_FIELDS
 from ssmde.presets import PRESETS
-from ssmde.training.single_stage import config_of_stage
+from ssmde.training.run import config_of_stage
 
 
 def test_an_empty_file_is_the_default_run():
@@ -204,6 +204,12 @@ def test_a_former_switch_may_say_what_is_always_done():
         load_config("train: {clip_gradient: 3.0}")
     with pytest.raises(ValueError, match=r"^--data.hue is no more: it is always 0.1"):
         parse("train", ["photometric", "--data.hue", "0.2"])
+
+
+def test_a_former_source_of_labels_is_refused_and_read_from_stored_runs():
+    with pytest.raises(ValueError, match=r"source grounded is no more: take ssmde:small"):
+        load_config("pseudo_depth: {source: grounded}")
+    assert load_config("pseudo_depth: {source: grounded}", stored=True) == Config()
 
 
 def test_no_former_field_is_a_field():

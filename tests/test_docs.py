@@ -21,11 +21,11 @@ COMMANDS = [
         ROOT / "docs" / f"{n}.md"
         for n in (
             "quickstart",
-            "troubleshooting",
+            "gallery",
+            "faq",
             "your-own-video",
             "datasets",
             "export",
-            "examples/finetune-on-a-clip",
         )
     ),
 ]
@@ -95,9 +95,24 @@ def test_links_between_documents_lead_somewhere():
             assert (page.parent / link).exists(), f"{page.name}: {link} does not exist"
 
 
+def test_the_reference_names_what_exists():
+    for name in re.findall(r"(?m)^::: (\S+)", read("docs/reference.md")):
+        path = ROOT / "src" / name.replace(".", "/")
+        if not (path.is_dir() or path.with_suffix(".py").is_file()):  # then a name in a module
+            home = (
+                path.parent / "__init__.py"
+                if path.parent.is_dir()
+                else path.parent.with_suffix(".py")
+            )
+            assert path.name in home.read_text("utf-8"), f"{name} does not exist"
+
+
 def test_the_version_is_the_same_wherever_it_stands():
     version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
-    assert yaml.safe_load(read("CITATION.cff"))["version"] == version
+    assert yaml.safe_load(read("CITATION.cff"))["version"] == version == ssmde.__version__
+    assert f"\n## {version}, {yaml.safe_load(read('CITATION.cff'))['date-released']}\n" in read(
+        "CHANGELOG.md"
+    )
 
 
 def test_python_in_the_readme_parses_and_imports_names_that_exist():

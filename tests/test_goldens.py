@@ -18,8 +18,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ssmde.config import Config
+from ssmde.data.dataset import SnippetSampler
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
-from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scenes
 from ssmde.evaluation import evaluate
@@ -32,7 +32,7 @@ from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.presets import PRESETS
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 from ssmde.training.loader import SnippetLoader
-from ssmde.training.optimizer import build_optimizer
+from ssmde.training.module import build_optimizer
 from ssmde.training.validation import write_weights
 from ssmde.types import Batch, collate
 from tiny_networks import TinyDepthNet

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +59,7 @@ def make(tmp_path):
         program.chmod(0o755)
     path = tmp_path / "path"  # without nvidia-smi
     path.mkdir()
-    for name in ("make", "sh", "uname", "cat", "touch", "grep", "test"):
+    for name in ("make", "sh", "uname", "cat", "touch", "grep", "test", "sed", "sort"):
         (path / name).symlink_to(str(shutil.which(name)))
 
     def run(target: str, config: str = "") -> tuple[int, list[str]]:
@@ -106,6 +108,28 @@ def test_without_a_gpu_torch_is_that_for_the_cpu_unless_pip_has_an_index(make, t
     assert "index" not in make("test")[1][0]
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is one build of torch")
+def test_uv_installs_where_it_is_at_hand_with_the_settings_of_pip(make, tmp_path):
+    uv = tmp_path / "path" / "uv"
+    names = "$UV_DEFAULT_INDEX;$UV_INDEX;$UV_FIND_LINKS;$UV_CONSTRAINT;$SSL_CERT_FILE"
+    uv.write_text(f'#!/bin/sh\necho "{names};$*" >> asked\n')
+    uv.chmod(0o755)
+    words = "pip install --quiet {}--python .venv/bin/python --editable .[test]"
+    assert make("test") == (0, [f";;;;;{words.format('--torch-backend cpu ')}"])
+    config = (
+        ":env:.index-url='http://a'\n:env:.timeout='9'\nglobal.cert='c.pem'\n"
+        "global.constraint='limits.txt'\nglobal.extra-index-url='\\nb\\nd'\n"
+        "global.find-links='/one two'\nglobal.index-url='http://weaker'\n"
+    )
+    (tmp_path / ".venv" / ".test").unlink()
+    settings = "http://a; b d;/one,two;limits.txt;c.pem"
+    assert make("test", config) == (0, [f"{settings};{words.format('')}"])
+    (tmp_path / ".venv" / ".test").unlink()
+    (asked,) = make("test", "global.no-index='true'")[1]
+    assert asked.startswith("-m pip ")
+
+
 @pytest.mark.slow
 def test_the_base_prepares_trains_evaluates_and_predicts(tmp_path):
     clip = draw_clip("room", frames=12, size=(64, 96), seed=1)
@@ -132,3 +156,62 @@ if __name__ == "__main__":
         [sys.executable, "run.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def run(*words: object, folder: Path = ROOT, **settings: str) -> str:
+    """What a command prints; it has to end well."""
+    env = os.environ | settings
+    line = [str(word) for word in words]
+    done = subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory) -> dict[str, str]:
+    """The environment in which hatchling is found: as it is, or with a copy that pip fetches."""
+    if find_spec("hatchling") is not None:
+        return {}
+    folder = tmp_path_factory.mktemp("hatchling")
+    words = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder, "hatchling"]
+    if subprocess.run(words, capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs hatchling: it is not installed, and pip finds no index that has it")
+    return {"PYTHONPATH": str(folder)}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_wheel_and_sdist_are_built_installed_and_predict(backend, tmp_path):
+    python, pip = sys.executable, (sys.executable, "-m", "pip")
+    here = ("--no-deps", "--no-index", "--no-build-isolation", "--quiet")
+    run(python, "-m", "hatchling", "build", "-d", tmp_path, **backend)
+    (wheel,), (sdist,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
+    assert wheel.name == f"ssmde-{PROJECT['version']}-py3-none-any.whl"
+    run(*pip, "wheel", *here, "-w", tmp_path / "again", sdist, **backend)
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert names == set(zipfile.ZipFile(tmp_path / "again" / wheel.name).namelist())
+    files = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.*")}
+    assert {name for name in files if "__pycache__" not in name} <= names
+
+    # A clean environment, which borrows the dependencies of this one once ssmde is in it.
+    env = tmp_path / "env"
+    run(python, "-m", "venv", "--without-pip", env)
+    inside = next((env / "bin").glob("python3.*"))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (line,) = re.findall(r"(?m)^pip install (\.\S*)", readme)[:1]
+    for what in (tmp_path / "again" / wheel.name, line):  # then as the README says
+        run(*pip, "--python", inside, "install", *here, what, **backend)
+    place = run(inside, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    (Path(place) / "borrowed.pth").write_text(str(Path(np.__file__).parents[1]))
+
+    Image.new("RGB", (64, 48)).save(tmp_path / "photo.jpg")
+    clean = {"PYTHONPATH": ""}
+    command = env / "bin" / "ssmde"
+    assert PROJECT["version"] in run(command, "--version", folder=tmp_path, **clean)
+    run(command, "predict", "photo.jpg", "depth", folder=tmp_path, **clean)
+    assert (tmp_path / "depth" / "photo_depth.png").is_file()
+    told = "import ssmde; from importlib.metadata import metadata; "
+    told += "print(ssmde.__file__, metadata('ssmde')['License-Expression'])"
+    assert run(inside, "-c", told, folder=tmp_path, **clean).split() == [
+        f"{place}/ssmde/__init__.py", "MIT",
+    ]  # fmt: skip

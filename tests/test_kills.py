@@ -105,7 +105,7 @@ COMMANDS = {
             "--train.batch-size", "2", "--train.checkpoint-every", "3", "--train.log-every", "1",
             "--train.validate-every", "5", "--train.accelerator", "cpu", "--train.threads", "1",
         ),
-        needs=("ssmde.training.both_stages", "ssmde.diagnosis"),
+        needs=("ssmde.training.run", "ssmde.diagnosis"),
         again=("--resume",),
     ),
 }  # fmt: skip
@@ -124,7 +124,7 @@ def run(folder: Path, words: tuple[str, ...], kill_after: float | None = None) -
             os.dup2(log, 2)
             torch.set_num_threads(1)  # threads of the parent are not here
             if words[0] == "train":
-                import_module("ssmde.training.single_stage").build_teacher = build_tiny_teacher
+                import_module("ssmde.training.run").build_teacher = build_tiny_teacher
             status = main(words)
         finally:
             os._exit(status)

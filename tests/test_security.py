@@ -15,7 +15,7 @@ from ssmde.config import load_config, read_config
 from ssmde.data.images import ImageError, read_depth
 from ssmde.data.pseudo_labels import read_pseudo_depth
 from ssmde.data.shards import read_pack
-from ssmde.datasets.nyuv2_files import read_matlab5
+from ssmde.datasets.nyuv2 import read_matlab5
 from ssmde.inference.loading import load
 from ssmde.models import hub
 from ssmde.models.checkpoint import read_tensors, save_weights

@@ -11,7 +11,7 @@ from ssmde.config import (
     ModelConfig,
     dump_config,
 )
-from ssmde.geometry.pose import rigid_motion
+from ssmde.geometry.camera import rigid_motion
 from ssmde.methods.teacher import Teacher
 from ssmde.models.checkpoint import save_weights
 from ssmde.models.depth_net import DepthNet
@@ -58,6 +58,16 @@ class TinyPoseNet(nn.Module):
 
 def build_tiny_teacher(config: Config) -> Teacher:
     return Teacher(TinyDepthNet(), TinyPoseNet(), config.loss, config.pseudo_depth)
+
+
+def build_sideways_teacher(config: Config) -> Teacher:
+    """It begins near a step to the left, which explains a video that slides: no step is empty."""
+    teacher = build_tiny_teacher(config)
+    with torch.no_grad():
+        layer = teacher.pose_net.layer
+        layer.weight.mul_(0.1)
+        layer.bias.copy_(torch.tensor([0.0, 0.0, 0.0, -0.6, 0.0, 0.0]))
+    return teacher
 
 
 def write_random_weights(path: Path, *, seed: int = 0) -> Path:

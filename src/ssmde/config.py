@@ -18,7 +18,7 @@ import yaml
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from ssmde.console import did_you_mean, shorten
-from ssmde.former import without_former_fields
+from ssmde.former import FORMER_SOURCES, without_former_fields
 from ssmde.io import read_text
 
 MOST_SIDE = 8192  # pixels; trained networks work at up to about 1,000
@@ -297,8 +297,7 @@ class PseudoDepthConfig(Section):
 
     source: str = ""
     """Where a run of both stages gets the labels of scenes that have none: a source of `ssmde
-    label`, such as depth-anything-v2, or `grounded`, which needs nothing but the video. Empty: they
-    must be there."""
+    label`, such as ssmde:small or depth-anything-v2. Empty: they must be there."""
     structure: Weight = 0.0
     """The three terms of SC-Depth V3: difference of surface normals, order of near and far (pairs
     across unreliable pixels, and at random), and relative normals across edges."""
@@ -440,16 +439,14 @@ class Config(Section):
             "data.degrade and data.scene_weights act where depth is measured, in preset "
             f"affine_indoor; method is {self.method}",
         )
-        for asked, option, why in (
-            (self.pseudo_depth.source == "grounded", "pseudo_depth.source grounded",
-             "compares frames by their tracked motion"),
-            (self.loss.sparse_depth > 0, "loss.sparse_depth",
-             "learns from the points of `ssmde track`, with depth in their unit"),
-        ):  # fmt: skip
-            _refuse(
-                asked and self.data.poses != "tracked",
-                f"{option} {why}: it needs data.poses tracked, got {self.data.poses}",
-            )
+        _refuse(
+            self.loss.sparse_depth > 0 and self.data.poses != "tracked",
+            "loss.sparse_depth learns from the points of `ssmde track`, with depth in their unit: "
+            f"it needs data.poses tracked, got {self.data.poses}",
+        )
+        source = self.pseudo_depth.source.partition(":")[0]
+        gone = FORMER_SOURCES.get(source, "")
+        _refuse(bool(gone), f"pseudo_depth.source {source} is no more: {gone}")
 
 
 def load_config(text: str, *, stored: bool = False) -> Config:

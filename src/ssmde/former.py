@@ -21,6 +21,7 @@ class Former:
 
 
 TRACK = "`ssmde track DATA` finds the focal length of scenes without cam.txt"
+NO_CONFIDENCE = "the confidence hardly ordered the errors; leave it out"
 COMPAT = "the terms are as they should be; leave it out"
 
 
@@ -111,9 +112,16 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
         "predict",
         "refine",
     ): "train on the clip from these weights, with --model.start; an "
-    "example is docs/examples/finetune-on-a-clip.md",
+    "example is docs/your-own-video.md",
+    ("predict", "confidence"): NO_CONFIDENCE,
+    ("predict", "least_confidence"): NO_CONFIDENCE,
+    ("evaluate", "confidence"): NO_CONFIDENCE,
 }
 """Options of verbs that are no fields of a run, and what to do instead."""
+FORMER_SOURCES: Mapping[str, str] = {
+    "grounded": "take ssmde:small, the network of the package; `ssmde adapt` fits it to a film"
+}
+"""Of labels, for `label` and `pseudo_depth.source`; labels that they made are still read."""
 FORMER_PRESETS: Mapping[str, str] = {
     "sc_depth_v3_compat": "take sc_depth_v3, which has the same terms without the defects of the "
     "released code",
@@ -130,6 +138,9 @@ def without_former_fields(tree: Any, *, stored: bool) -> Any:
     Raises:
         ValueError: If one of them asks for what is no longer done, unless `stored`.
     """
+    labels = tree.get("pseudo_depth") if isinstance(tree, dict) else None
+    if stored and isinstance(labels, dict) and labels.get("source") in FORMER_SOURCES:
+        del labels["source"]
     for name in (*FORMER_FIELDS, *RENAMED_FIELDS):
         *path, field = name.split(".")
         section = tree

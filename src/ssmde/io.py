@@ -11,7 +11,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from decimal import Decimal
@@ -126,6 +126,12 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a file of JSON, whole or not at all; its folder exists. Paths become text."""
     write_text(path, json.dumps(value, indent=1, default=str) + "\n")
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name, compressed, whole or not at all; the folder exists."""
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **dict[str, Any](arrays))
 
 
 def check_file(path: Path, what: str = "file") -> int:

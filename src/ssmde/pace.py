@@ -6,12 +6,12 @@ from collections.abc import Callable
 import torch
 
 from ssmde.config import Config
-from ssmde.data.sampler import SnippetSampler
+from ssmde.data.dataset import SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.models.registry import choose_device
 from ssmde.training.loader import SnippetLoader
 from ssmde.training.module import TrainingModule
-from ssmde.training.single_stage import build_method
+from ssmde.training.run import build_method
 from ssmde.types import collate
 
 STEPS = 8  # spread over the training, whose phases differ in cost

@@ -175,14 +175,14 @@ class Train:
 
         from ssmde.data.shards import is_packed
         from ssmde.diagnosis import doctor
-        from ssmde.training import train_stages
+        from ssmde.training import train
 
         folders = root.is_dir() and not is_packed(root)
         if folders and not self.resume and not is_later_rank():
             photos = self.config.method == "affine_depth"  # learns from single pictures
             found = doctor(root, split="train", quick=True, photos=photos, show_progress=False)
             print(found)
-        folder = train_stages(self.config, resume=self.resume)
+        folder = train(self.config, resume=self.resume)
         if is_later_rank():
             return None
         return f"trained: {folder}\nnext: ssmde evaluate {shlex.quote(str(folder))} DATA"

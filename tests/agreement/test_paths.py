@@ -11,6 +11,7 @@ file_interface = pytest.importorskip("evo.tools.file_interface")
 main_ape = pytest.importorskip("evo.main_ape")
 main_rpe = pytest.importorskip("evo.main_rpe")
 metrics = pytest.importorskip("evo.core.metrics")
+pytestmark = pytest.mark.slow  # `make test` does not install evo
 
 
 def test_paths_have_the_errors_that_evo_finds_in_the_files(tmp_path):

@@ -9,7 +9,7 @@ from ssmde.config import DataConfig
 from ssmde.data.dataset import SnippetDataset
 from ssmde.data.scene_folder import read_scene
 from ssmde.datasets.sensors import pose_matrices
-from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.camera import invert_motion
 
 POINT = np.array([0.3, -0.2, 5.0, 1.0])  # of the world: right, up, ahead
 

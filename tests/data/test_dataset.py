@@ -16,9 +16,8 @@ from torch.utils.data import DataLoader
 
 from ssmde.config import DataConfig
 from ssmde.data.augment import crop_views
-from ssmde.data.dataset import SnippetDataset, SupervisedDepthDataset, spread
+from ssmde.data.dataset import SnippetDataset, SnippetSampler, SupervisedDepthDataset, spread
 from ssmde.data.images import ImageError
-from ssmde.data.sampler import SnippetSampler
 from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.synthetic import draw_clip, write_clip

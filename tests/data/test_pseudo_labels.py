@@ -193,7 +193,7 @@ def test_a_noisy_label_without_unknown_shift_keeps_its_range():
 
 
 def test_points_on_what_moves_do_no_harm():
-    pixels, depth = some_points()
+    pixels, depth = some_points(400)
     depth[:30] *= 3
     np.testing.assert_allclose(fit_to_points(2 * DEPTH, pixels, depth, SIZE), DEPTH, rtol=1e-2)
 
@@ -230,9 +230,9 @@ def test_points_are_read_as_they_were_written_and_asked_for_where_missing_or_bro
         read_tracked_points(tmp_path / TRACKED_POINTS)
 
 
-def test_a_slow_error_is_mended_and_what_moves_goes_with_what_stands_around_it():
+def test_a_slow_error_is_mended_and_what_moves_keeps_the_scale_of_the_image():
     slow = np.exp(np.linspace(-0.3, 0.3, 64))[None].astype(np.float32)
-    pixels, depth = some_points(400)
+    pixels, depth = some_points(1200)
     mover = np.zeros(SIZE, bool)
     mover[15:35, 26:38] = True
     truth = np.where(mover, 0.6 * DEPTH, DEPTH)

@@ -13,8 +13,7 @@ from torch.utils.data import DataLoader
 from packed_scenes import write_scenes
 from ssmde.config import DataConfig
 from ssmde.data import shards as store
-from ssmde.data.dataset import SnippetDataset
-from ssmde.data.sampler import SnippetSampler
+from ssmde.data.dataset import SnippetDataset, SnippetSampler
 from ssmde.data.scene_folder import read_scenes
 from ssmde.preparation.packing import pack
 from ssmde.types import collate

@@ -22,8 +22,7 @@ from kitti_archive import (
     write_poses,
 )
 from ssmde.data.images import read_image
-from ssmde.datasets.kitti import index_kitti_odometry, index_kitti_raw, read_frame_lists
-from ssmde.datasets.kitti_calibration import imu_pose
+from ssmde.datasets.kitti import imu_pose, index_kitti_odometry, index_kitti_raw, read_frame_lists
 from ssmde.datasets.record import ArchiveError
 
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))

@@ -17,9 +17,8 @@ from PIL import Image
 from archives import NYU_START as START
 from archives import Labelled, labelled_h5, make_pack, make_recording, write_pgm
 from ssmde.data.images import ImageError
-from ssmde.datasets import nyuv2_files as raw
-from ssmde.datasets.nyuv2 import index_nyuv2
-from ssmde.datasets.nyuv2_files import read_matlab5
+from ssmde.datasets import nyuv2 as raw
+from ssmde.datasets.nyuv2 import index_nyuv2, read_matlab5
 from ssmde.datasets.record import ArchiveError
 
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -127,6 +126,7 @@ def test_a_labelled_set_that_cannot_be_read_is_named(labelled, monkeypatch):
         index_nyuv2(labelled, lists={"test": labelled / "l.txt"})
 
 
+@pytest.mark.slow  # `make test` does not install it
 def test_h5py_itself_shows_the_labelled_set_as_the_stand_in_does(tmp_path):
     pytest.importorskip("h5py")
     labelled_h5(tmp_path)

@@ -20,7 +20,7 @@ from ssmde.diagnosis.video import (
     suggested_gaps,
     video_statistics,
 )
-from ssmde.geometry.pose import axis_angle_to_matrix
+from ssmde.geometry.camera import axis_angle_to_matrix
 
 K = np.array([[90.0, 0, 63.5], [0, 95.0, 47.5], [0, 0, 1]])
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -170,20 +169,6 @@ def test_files_may_be_named_and_stored_in_each_way(tmp_path):
         "tum", tmp_path / "data", [paths["disparity"]], align="none", kind="disparity", out=None
     )
     assert turned.rows[0].numbers["abs_rel"] == pytest.approx(numbers[0], rel=1e-5)
-
-
-def test_a_confidence_beside_the_depth_is_measured(tmp_path):
-    stored = make(tmp_path, "tum")
-    for name, (prediction, truth, _) in stored.items():
-        truth, scale = np.where(truth > 0, truth, 1), np.median(truth[truth > 0]) / 4.5
-        error = np.abs(scale * prediction - truth) / truth
-        path = tmp_path / "theirs" / "s" / f"{name}_depth.npz"
-        np.savez(path, depth=prediction, confidence=(1 / (1 + error)).astype(np.float32))
-    found = benchmark("tum", tmp_path / "data", [tmp_path / "theirs"], out=None)
-    [said] = [remark for remark in found.remarks if remark.startswith("theirs, confidence")]
-    area, chance = re.search(r"error ([\d.]+) \(chance ([\d.]+)", said).groups()
-    assert float(area) < 0.2 * float(chance)
-    assert said in str(found)
 
 
 def test_a_method_without_a_prediction_for_each_frame_is_refused(tmp_path):

@@ -152,38 +152,6 @@ class Flat(nn.Module):
         return (self.one + torch.arange(width) / width).expand_as(image[:, :1])
 
 
-class Guessing(nn.Module):
-    """Depth 2 wherever the image is dark; where it is bright, a ramp from the image's left."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.two = nn.Parameter(torch.tensor(2.0))
-
-    def forward(self, image: Tensor) -> Tensor:
-        ramp = torch.linspace(-0.5, 0.5, image.shape[-1])
-        return self.two * (1 + image.mean(1, keepdim=True) * ramp)
-
-
-def test_the_verb_asks_a_network_how_sure_it_is_only_if_it_shall(tmp_path):
-    pixels = np.zeros((64, 96, 3), np.uint8)
-    pixels[:32] = 255
-    Image.fromarray(pixels).save(tmp_path / "000.png")
-    Image.fromarray(np.full((64, 96), 2000, np.uint16)).save(tmp_path / "depth_000.png")
-    wall = FrameSequence(
-        name="wall", images=(tmp_path / "000.png",), image_size=(64, 96),
-        depth=(tmp_path / "depth_000.png",), depth_units_per_metre=1000.0,
-    )  # fmt: skip
-    network = Predictor(Guessing(), (64, 96), source="drawn")
-    result = evaluate(network, [wall], align="none", out=None)
-    assert result.to_dict()["calibration"] is None
-    assert "confidence" not in str(result)
-    result = evaluate(network, [wall], align="none", confidence=True, out=None)
-    found = result.to_dict()["calibration"]
-    assert found["n_images"] == 1
-    assert found["ause"] < 0.2 * found["random"]  # unsure exactly where it is wrong
-    assert "confidence, alignment none: area" in str(result)
-
-
 def test_the_verb_writes_and_prints_the_details_with_their_alignment(scene, tmp_path):
     network = Predictor(Flat(), (32, 32), source="drawn")
     printed = str(evaluate(network, [scene], protocol="bonn", out=tmp_path))

@@ -13,7 +13,7 @@ from ssmde.data.images import write_image
 from ssmde.data.scene_files import write_scene_info
 from ssmde.evaluation import metres, scale
 from ssmde.evaluation.metres import depth_at, height_over_ground, join_estimates, read_points
-from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.camera import invert_motion
 from ssmde.inference import predict_files
 from ssmde.inference.loading import MotionPredictor, load
 from ssmde.inference.predictor import Predictor

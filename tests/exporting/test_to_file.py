@@ -27,8 +27,7 @@ from ssmde.exporting.network import (
     write_onnx,
     write_openvino,
 )
-from ssmde.exporting.parity import drawn_pictures
-from ssmde.exporting.to_file import UNKNOWN_LICENCE
+from ssmde.exporting.to_file import UNKNOWN_LICENCE, drawn_pictures
 from ssmde.inference.engines import FACTS_KEY, ExportFacts, open_exported
 from ssmde.inference.loading import licence_of, load
 from ssmde.inference.predictor import Predictor
@@ -286,7 +285,7 @@ def test_an_int8_export_measures_before_and_after_and_fails_when_the_metric_does
     assert report.metrics["PyTorch"] == {"abs_rel": pytest.approx(0, abs=1e-3), "d1": 1.0}
     assert 1e-5 < report.metrics["ONNX Runtime"]["abs_rel"] < 0.03
     (tmp_path / "small.onnx").unlink()
-    monkeypatch.setattr("ssmde.exporting.parity.LOST_DELTA1", -0.1)
+    monkeypatch.setattr("ssmde.exporting.to_file.LOST_DELTA1", -0.1)
     with pytest.raises(ParityError, match=r"in int8 delta1 falls from 1\.0000"):
         export(predictor, tmp_path / "small.onnx", **options)
     assert not (tmp_path / "small.onnx").exists()

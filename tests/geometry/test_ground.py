@@ -1,9 +1,9 @@
-"""Movers are found by other views, and stand where the ground is at their lowest pixel."""
+"""Movers are found by other views; the ground is found under what stands on it."""
 
 import torch
 
-from ssmde.geometry.ground import CUT_SHARE, find_movers, ground_plane, stand_on_ground
-from ssmde.methods.comparison import least_error
+from ssmde.geometry.ground import find_movers, ground_plane
+from ssmde.methods.self_supervised import least_error
 
 HEIGHT, WIDTH, HORIZON = 48, 64, 10.0
 ROWS = torch.arange(HEIGHT).float()[:, None].expand(-1, WIDTH)
@@ -34,36 +34,6 @@ def test_what_comes_no_nearer_downwards_is_no_ground():
     assert ground_plane(torch.full_like(STATIC, 3.0), nothing) is None
     assert ground_plane(STATIC.flip(2), nothing) is None
     assert ground_plane(STATIC, ~nothing) is None, "movers hide all of it"
-
-
-def test_a_mover_has_the_depth_of_the_ground_below_it():
-    mover = box(8, 36, 20, 30)
-    found = stand_on_ground(STATIC, mover, ground_plane(STATIC, mover))
-    contact = GROUND[35, 0].item()
-    assert contact < STATIC[mover].max(), "it hides what is behind"
-    torch.testing.assert_close(
-        found[mover], torch.full_like(found[mover], contact), rtol=1e-3, atol=0
-    )
-    assert torch.equal(found[~mover], STATIC[~mover])
-
-
-def test_an_arm_held_out_is_as_far_as_the_body():
-    mover = box(8, 36, 20, 30) | box(12, 15, 30, 35)
-    found = stand_on_ground(STATIC, mover, ground_plane(STATIC, mover))
-    torch.testing.assert_close(found[0, 0, 13, 34], found[0, 0, 30, 25])
-
-
-def test_a_mover_cut_off_below_is_nearer_than_the_nearest_ground():
-    mover = box(8, HEIGHT, 20, 30)
-    ground = ground_plane(STATIC, mover)
-    found = stand_on_ground(STATIC, mover, ground)
-    torch.testing.assert_close(found[0, 0, 8:, 25], CUT_SHARE * ground[0, 0, -1, 25].expand(40))
-
-
-def test_a_mover_never_moves_away_from_the_camera():
-    mover = box(8, 14, 20, 30)  # in the air: its lowest pixel lies above the horizon
-    found = stand_on_ground(STATIC, mover, ground_plane(STATIC, mover))
-    assert (found <= STATIC).all()
 
 
 def views(generator):

@@ -13,12 +13,10 @@ from torch.testing import assert_close
 
 from ssmde.geometry import (
     axis_angle_to_matrix,
-    cross_matrix,
     invert_motion,
-    matrix_to_axis_angle,
     rigid_motion,
 )
-from ssmde.geometry.pose import SMALL_ANGLE_SQUARED
+from ssmde.geometry.camera import SMALL_ANGLE_SQUARED
 
 QUARTER = math.pi / 2
 THRESHOLD = math.sqrt(SMALL_ANGLE_SQUARED)
@@ -38,11 +36,6 @@ def moved(T: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
     return (T @ torch.cat([point, double(1)]))[:3]
 
 
-def test_cross_matrix_is_the_cross_product():
-    v, w = double(1, 2, 3), double(-4, 5, 0.5)
-    assert_close(cross_matrix(v) @ w, double(2 * 0.5 - 3 * 5, 3 * -4 - 1 * 0.5, 1 * 5 - 2 * -4))
-
-
 @pytest.mark.parametrize(
     ("axis", "start", "end"),
     [
@@ -58,12 +51,11 @@ def test_a_quarter_turn_follows_the_right_hand(axis, start, end):
 
 def test_no_rotation_is_exactly_the_identity():
     assert torch.equal(axis_angle_to_matrix(torch.zeros(2, 3)), torch.eye(3).expand(2, 3, 3))
-    assert torch.equal(matrix_to_axis_angle(torch.eye(3)), torch.zeros(3))
 
 
 @pytest.mark.parametrize("angle", ANGLES)
 def test_the_rotation_is_the_exponential_of_the_cross_matrix(angle):
-    cross = cross_matrix(turned(angle))
+    cross = torch.linalg.cross(turned(angle).expand(3, 3), torch.eye(3).double()).T
     term = series = torch.eye(3, dtype=torch.float64)
     for k in range(1, 40):
         term = term @ cross / k
@@ -71,46 +63,25 @@ def test_the_rotation_is_the_exponential_of_the_cross_matrix(angle):
     assert_close(axis_angle_to_matrix(turned(angle)), series, atol=5e-15, rtol=0)
 
 
-@pytest.mark.parametrize("angle", ANGLES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_axis_and_angle_survive_the_way_through_the_matrix(angle, dtype):
-    v = turned(angle).to(dtype)
-    if dtype == torch.float32 and angle > 3.1:
-        v = v * 0.9999  # float32 cannot tell this angle from pi
-    found = matrix_to_axis_angle(axis_angle_to_matrix(v))
-    assert_close(found, v, atol=10 * torch.finfo(dtype).eps, rtol=10 * torch.finfo(dtype).eps)
-
-
-@pytest.mark.parametrize("axis", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.6, 0, -0.8), (0, 0.8, 0.6)])
-def test_a_half_turn_is_read_back_as_one_of_its_two_axes(axis):
-    v = math.pi * double(*axis)
-    found = matrix_to_axis_angle(axis_angle_to_matrix(v))
-    assert_close(axis_angle_to_matrix(found), axis_angle_to_matrix(v))
-    assert_close(found.norm().item(), math.pi)
-
-
 @given(vectors)
-def test_any_rotation_is_read_back_and_keeps_lengths_and_handedness(v):
+def test_any_rotation_keeps_lengths_and_handedness(v):
     rotation = axis_angle_to_matrix(v)
     assert_close(rotation @ rotation.T, torch.eye(3, dtype=torch.float64))
     assert_close(torch.linalg.det(rotation), torch.ones((), dtype=torch.float64))
-    found = matrix_to_axis_angle(rotation)
-    assert_close(axis_angle_to_matrix(found), rotation)
-    assert found.norm() <= math.pi + 1e-12
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_at_zero_rotation_the_gradient_is_the_cross_product(dtype):
     point = torch.tensor([1.0, 2.0, 3.0], dtype=dtype)
     slope = jacrev(lambda v: axis_angle_to_matrix(v) @ point)(torch.zeros(3, dtype=dtype))
-    assert_close(slope, -cross_matrix(point))  # d(v x p)/dv
+    cross = torch.linalg.cross(point.expand(3, 3), torch.eye(3, dtype=dtype)).T
+    assert_close(slope, -cross)  # d(v x p)/dv
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-6, 0.9 * THRESHOLD, 1.1 * THRESHOLD, 1.0, 3.0])
 def test_gradients_of_rotations_match_finite_differences(angle):
     v = turned(angle).requires_grad_()
     assert gradcheck(axis_angle_to_matrix, (v,))
-    assert gradcheck(matrix_to_axis_angle, (axis_angle_to_matrix(v).detach().requires_grad_(),))
     if 0 < angle < 1:
         exact, found = (jacrev(axis_angle_to_matrix)(x.detach()) for x in (v, v.float()))
         assert_close(found, exact.float(), atol=1e-6, rtol=0)
@@ -176,13 +147,9 @@ def test_any_batch_shape_gives_what_each_motion_gives_alone(shape):
     alone = [rigid_motion(*pair) for pair in pairs]
     assert_close(list(T.reshape(-1, 4, 4)), alone)
     assert_close(list(invert_motion(T).reshape(-1, 4, 4)), [invert_motion(a) for a in alone])
-    found = matrix_to_axis_angle(T[..., :3, :3]).reshape(-1, 3)
-    assert_close(list(found), [matrix_to_axis_angle(a[:3, :3]) for a in alone])
 
 
 def test_rotations_agree_with_kornia():
     v = torch.stack([turned(angle) for angle in (0.01, 0.1, 1.0, 2.0, 3.0)])
     rotation = axis_angle_to_matrix(v)
     assert_close(rotation, kornia.axis_angle_to_rotation_matrix(v), atol=1e-6, rtol=0)
-    theirs = kornia.rotation_matrix_to_axis_angle(rotation)
-    assert_close(matrix_to_axis_angle(rotation), theirs, atol=1e-6, rtol=0)

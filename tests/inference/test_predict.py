@@ -238,17 +238,6 @@ def test_a_piece_says_what_it_wrote_and_what_it_could_not_read(photos, tmp_path)
     assert_predicted(tmp_path / "out", [0, 1])
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """Two workers on this machine."""
-    ray = pytest.importorskip("ray")
-    ray.init(
-        num_cpus=2, object_store_memory=80 * 2**20, include_dashboard=False, log_to_driver=False
-    )
-    yield ray
-    ray.shutdown()
-
-
 @pytest.mark.distributed
 @pytest.mark.filterwarnings("ignore")  # of Ray, about its own sockets and files
 def test_a_killed_worker_loses_nothing(cluster, photos, tmp_path):

@@ -1,11 +1,11 @@
-"""Predicting at the size of the image, how sure that is, and large images in tiles."""
+"""Predicting at the size of the image, and large images in tiles."""
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ssmde.inference.predictor import Predictor, smaller_size, tiled_depth, view_agreement
+from ssmde.inference.predictor import Predictor, tiled_depth
 from tiny_networks import Brightness
 
 SIZE = (64, 96)
@@ -22,7 +22,6 @@ def test_depth_has_the_size_of_the_image_which_stays_as_it_was(size):
     found = Predictor(Brightness(), SIZE).predict(pixels)
     assert found.depth.shape == size
     assert found.depth.dtype == np.float32
-    assert found.confidence is None
     np.testing.assert_array_equal(pixels, picture(*size))
 
 
@@ -35,17 +34,12 @@ def test_depth_lies_where_the_image_is():
     np.testing.assert_allclose(depth[:, 50:], 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("confidence", [False, True])
-def test_many_images_of_many_sizes_give_what_each_gives_alone(confidence):
-    predictor = Predictor(Guessing(), SIZE, more_sizes=((96, 64),))
+def test_many_images_of_many_sizes_give_what_each_gives_alone():
+    predictor = Predictor(Brightness(), SIZE, more_sizes=((96, 64),))
     images = [picture(h, w, seed=h) for h, w in [(60, 90), (90, 60), (61, 90), (91, 60), (92, 61)]]
-    many = list(predictor.predict_many(iter(images), batch_size=2, confidence=confidence))
-    assert len(many) == 5
+    many = list(predictor.predict_many(iter(images), batch_size=2))
     for image, found in zip(images, many, strict=True):
-        alone = predictor.predict(image, confidence=confidence)
-        np.testing.assert_allclose(found.depth, alone.depth, rtol=1e-6)
-        if confidence:
-            np.testing.assert_allclose(found.confidence, alone.confidence, rtol=1e-5)
+        np.testing.assert_allclose(found.depth, predictor.predict(image).depth, rtol=1e-6)
 
 
 def test_a_network_in_training_is_set_to_evaluation():
@@ -76,7 +70,7 @@ def test_an_image_is_seen_at_the_size_whose_proportions_are_nearest(shape, seen)
     predictor = Predictor(Looking(), SIZE, more_sizes=((96, 64), (32, 128)))
     assert predictor.predict(picture(*shape)).depth.shape == shape
     assert predictor.network_depth(picture(*shape)).shape == seen
-    assert sizes == [seen, seen]  # and nothing was asked for a confidence
+    assert sizes == [seen, seen]
     predictor.at((32, 32)).predict(picture(*shape))
     assert sizes[-1] == (32, 32)  # a size that is asked for is the only one
 
@@ -84,60 +78,14 @@ def test_an_image_is_seen_at_the_size_whose_proportions_are_nearest(shape, seen)
 def test_a_batch_is_predicted_image_by_image_and_a_predictor_moves():
     predictor = Predictor(Brightness(), SIZE).to("cpu")
     images = torch.rand(3, 3, 40, 50)
-    found = predictor.predict(images, confidence=True)
-    assert found.depth.shape == found.confidence.shape == (3, 40, 50)
+    found = predictor.predict(images)
+    assert found.depth.shape == (3, 40, 50)
     for image, depth in zip(images, found.depth, strict=True):
         np.testing.assert_allclose(predictor.predict(image).depth, depth, rtol=1e-6)
     array = (255 * images.permute(0, 2, 3, 1)).byte().numpy()
     assert predictor.predict(array).depth.shape == (3, 40, 50)
     with pytest.raises(ValueError, match="at least one image"):
         predictor.predict(images[:0])
-
-
-class Guessing(nn.Module):
-    """Depth 2 wherever the image is dark; where it is bright, a ramp from the image's left."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.two = nn.Parameter(torch.tensor(2.0))
-
-    def forward(self, image: Tensor) -> Tensor:
-        bright = image.mean(1, keepdim=True)
-        ramp = torch.linspace(-0.5, 0.5, image.shape[-1]).view(1, 1, 1, -1)
-        return self.two * (1 + bright * ramp)
-
-
-def test_agreement_is_the_ratio_of_the_depths_without_the_scale_of_a_view():
-    depth = np.full((3, 4), 2.0)
-    other = depth.copy()
-    other[1, 2], other[2, 3] = 2.5, 1.6
-    found = view_agreement(depth, [other])
-    np.testing.assert_allclose((found[1, 2], found[2, 3], found[0, 0]), (0.8, 0.8, 1), rtol=1e-6)
-    mean = view_agreement(depth, [other, depth])[1, 2]  # of several views in log depth
-    np.testing.assert_allclose(mean, 0.8**0.5, rtol=1e-6)
-    lumpy = np.random.default_rng(0).uniform(1, 5, (6, 7))
-    np.testing.assert_allclose(view_agreement(lumpy, [lumpy * 3, lumpy / 7]), 1, rtol=1e-6)
-
-
-@pytest.mark.parametrize("size", [(256, 320), (96, 128), (32, 32), (32, 64)])
-def test_the_second_view_has_another_size_the_network_can_take(size):
-    found = smaller_size(size)
-    assert found != size
-    assert all(side % 32 == 0 and side >= 32 for side in found)
-
-
-def test_where_the_network_guesses_it_is_less_sure():
-    pixels = np.zeros((64, 96, 3), np.uint8)
-    pixels[:32] = 255
-    sure = Predictor(Guessing(), SIZE).predict(pixels, confidence=True).confidence
-    assert sure.shape == SIZE
-    assert sure.dtype == np.float32
-    assert 0 <= sure.min() <= sure.max() <= 1
-    # The ramp and its mirror image differ by |log((1 - r) / (1 + r))| at distance r of the middle.
-    assert sure[40:].min() > 0.99
-    outer = sure[10, [0, -1]]
-    np.testing.assert_allclose(outer, np.exp(-0.5 * np.log(1.5 / 0.5)), atol=0.02)
-    assert outer.max() < sure[10, 47]  # surest in the middle, where both say the same
 
 
 class OwnScale(Brightness):

@@ -1,7 +1,6 @@
 """Every format is read back by a library that did not write it, and compared."""
 
 import io
-import struct
 
 import numpy as np
 import OpenEXR
@@ -22,7 +21,6 @@ def make_frame(height=HEIGHT, width=WIDTH, **changes):
     given = {
         "pixels": random.integers(0, 256, (height, width, 3), dtype=np.uint8),
         "depth": random.uniform(2, 2.1, (height, width)).astype(np.float32),
-        "confidence": random.uniform(0, 1, (height, width)).astype(np.float32),
         "intrinsics": K,
         "info": ModelInfo(depth_range=(0.1, 100.0), source="drawn", network_size=(32, 32)),
     }
@@ -47,29 +45,23 @@ def test_exr_holds_the_depth_to_the_last_bit(tmp_path):
     with OpenEXR.File(str(written(tmp_path, "exr", given))) as file:
         channels = file.channels()
         np.testing.assert_array_equal(channels["Z"].pixels, given.depth)
-        np.testing.assert_array_equal(channels["confidence"].pixels, given.confidence)
         assert channels["Z"].pixels.dtype == np.float32
 
 
-def test_npz_holds_confidence_and_camera_too(tmp_path):
+def test_npz_holds_the_camera_too(tmp_path):
     with np.load(written(tmp_path, "npz", make_frame())) as arrays:
-        assert sorted(arrays) == ["confidence", "depth", "intrinsics"]
+        assert sorted(arrays) == ["depth", "intrinsics"]
         np.testing.assert_array_equal(arrays["intrinsics"], K)
-    with np.load(written(tmp_path, "npz", make_frame(confidence=None, intrinsics=None))) as arrays:
+    with np.load(written(tmp_path, "npz", make_frame(intrinsics=None))) as arrays:
         assert sorted(arrays) == ["depth"]
 
 
 def test_ply_points_lie_where_the_pinhole_formula_says_with_y_up(tmp_path):
     given = make_frame()
-    path = written(tmp_path, "ply", given)
-    cloud = trimesh.load(path)
+    cloud = trimesh.load(written(tmp_path, "ply", given))
     assert isinstance(cloud, trimesh.PointCloud)
     np.testing.assert_allclose(cloud.vertices, points_by_hand(given), rtol=1e-5)
     np.testing.assert_array_equal(cloud.colors[:, :3], given.pixels.reshape(-1, 3))
-    head, body = path.read_bytes().split(b"end_header\n", 1)
-    assert b"property float confidence" in head
-    assert struct.unpack("<fffBBBf", body[:19])[6] == given.confidence[0, 0]
-    assert len(body) == 19 * HEIGHT * WIDTH
 
 
 def test_a_point_at_the_upper_right_lies_up_right_and_before_the_viewer():
@@ -90,7 +82,7 @@ def test_glb_points_equal_those_of_ply_and_colors_are_linear(tmp_path):
 
 @pytest.mark.parametrize("name", ["ply", "glb"])
 def test_a_mesh_covers_the_image_and_shows_its_front_to_the_camera(tmp_path, name):
-    path = written(tmp_path, name, make_frame(confidence=None), WriterOptions(mesh=True))
+    path = written(tmp_path, name, make_frame(), WriterOptions(mesh=True))
     loaded = trimesh.load(path, process=False)
     mesh = loaded if isinstance(loaded, trimesh.Trimesh) else next(iter(loaded.geometry.values()))
     assert len(mesh.faces) == 2 * (HEIGHT - 1) * (WIDTH - 1)
@@ -101,21 +93,20 @@ def test_a_mesh_covers_the_image_and_shows_its_front_to_the_camera(tmp_path, nam
 def test_no_triangle_spans_a_jump_of_the_depth():
     depth = np.full((HEIGHT, WIDTH), 2.0, np.float32)
     depth[:, 4:] = 4
-    cloud = point_cloud(make_frame(depth=depth, confidence=None), WriterOptions(mesh=True))
+    cloud = point_cloud(make_frame(depth=depth), WriterOptions(mesh=True))
     assert len(cloud.faces) == 2 * 2 * (HEIGHT - 1) * 3  # three columns of squares on each side
     z = cloud.points[cloud.faces][:, :, 2]
     assert (z.max(1) == z.min(1)).all()
 
 
-def test_unsure_points_and_their_triangles_are_left_out():
+def test_points_without_depth_and_their_triangles_are_left_out():
     given = make_frame()
-    sure = given.confidence >= 0.5
-    cloud = point_cloud(given, WriterOptions(least_confidence=0.5, mesh=True))
-    assert len(cloud.points) == sure.sum()
-    np.testing.assert_array_equal(cloud.colors, given.pixels[sure])
+    known = np.random.default_rng(1).uniform(size=given.depth.shape) >= 0.3
+    given.depth[~known] = 0
+    cloud = point_cloud(given, WriterOptions(mesh=True))
+    assert len(cloud.points) == known.sum()
+    np.testing.assert_array_equal(cloud.colors, given.pixels[known])
     assert cloud.faces.max() < len(cloud.points)
-    with pytest.raises(ValueError, match="no pixel has a confidence of 1 or more"):
-        point_cloud(given, WriterOptions(least_confidence=1.0))
 
 
 @pytest.mark.parametrize("most", [4, 10, 12, 48])

@@ -1,4 +1,4 @@
-"""Labelling on a Ray cluster: a worker that is lost loses nothing, and nothing is done twice."""
+"""Labeling on a Ray cluster: a worker that is lost loses nothing, and nothing is done twice."""
 
 import os
 import signal
@@ -21,17 +21,6 @@ pytestmark = [
 FRAMES = (13, 9, 5)
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """Two workers on this machine."""
-    ray = pytest.importorskip("ray")
-    ray.init(
-        num_cpus=2, object_store_memory=80 * 2**20, include_dashboard=False, log_to_driver=False
-    )
-    yield ray
-    ray.shutdown()
-
-
 @pytest.fixture
 def data(tmp_path):
     """Scenes, and beside them labels whose largest step tells the frame."""
@@ -45,7 +34,7 @@ def data(tmp_path):
     return root
 
 
-def assert_labelled(root, split="train"):
+def assert_labeled(root, split="train"):
     for scene in read_scenes(root, split):
         wanted = [*(f"{i:03d}.png" for i in range(len(scene))), "label.json"]
         assert names_in(label_folder(scene)) == wanted
@@ -59,7 +48,7 @@ def test_a_cluster_makes_the_labels_that_one_process_makes(cluster, data, tmp_pa
     source = f"folder:{tmp_path / 'made'}"
     done = label(data, source=source, kind="depth", batch_size=4, engine="ray", show_progress=False)
     assert (done.written, done.present, done.skipped) == (sum(FRAMES[:2]), 0, ())
-    assert_labelled(data)
+    assert_labeled(data)
     again = label(data, source=source, kind="depth", engine="ray", show_progress=False)
     assert (again.written, again.present) == (0, sum(FRAMES[:2]))
 
@@ -115,7 +104,7 @@ def test_a_killed_worker_loses_nothing_and_repeats_nothing(cluster, data, tmp_pa
     assert not any(skipped for _, skipped in done)
     made = log.read_text().split()
     assert len(made) == len(set(made)) == sum(FRAMES[:2])
-    assert_labelled(data)
+    assert_labeled(data)
 
 
 def test_work_that_kills_every_worker_ends_the_run_and_names_the_frames(cluster, data):

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from ssmde.cli import main
-from ssmde.data.images import read_image, write_png16
+from ssmde.data.images import read_depth, read_image, write_png16
 from ssmde.data.pseudo_labels import LabelInfo, read_pseudo_depth
+from ssmde.data.scene_files import write_tracked_points
 from ssmde.data.scene_folder import read_scene
-from ssmde.labeling import SOURCES, Source, label
+from ssmde.labeling import SOURCES, Source, label, write_corrected
 from ssmde.labeling.sources import Row
 from ssmde.synthetic import draw_clip, write_clip
 
@@ -173,10 +174,11 @@ def test_another_source_is_refused_until_it_may_overwrite(seen, data, add_source
     ("source", "options", "says"),
     [
         ("leress", {}, r"'leress': closest match is 'leres', there are .*hf:MODEL"),
+        ("grounded:runs/static", {}, "source 'grounded' is no more: take ssmde:small"),
         ("folder", {}, "source 'folder' is written folder:PATH"),
         ("midas:x", {}, "source 'midas' is written midas, got 'midas:x'"),
         ("midas", {"kind": "depth"}, "source 'midas' takes no kind; hf, folder does"),
-        ("midas", {"trust": True}, "source 'midas' takes no trust; ssmde, grounded does"),
+        ("midas", {"trust": True}, "source 'midas' takes no trust; ssmde does"),
         ("hf:a/b", {"checkpoint": "w.pth"}, "takes no checkpoint; leres does"),
         ("folder:.", {"size": (32, 32)}, "source 'folder' takes no size"),
         ("midas", {"size": (0, 32)}, r"size must be from 1 to \d+ pixels a side, got \(0, 32\)"),
@@ -248,3 +250,34 @@ def test_labels_are_not_copied_onto_themselves(seen, data):
 def test_files_that_fit_no_frame_are_a_fault(data, tmp_path):
     with pytest.raises(ValueError, match=r"not one frame could be labeled: .*no such label"):
         run(data / "left", f"folder:{tmp_path}", kind="depth")
+
+
+# Labels that tracked points correct
+
+
+def test_corrected_frames_meet_their_points_and_the_others_keep_their_labels(
+    seen, data, clip, tmp_path
+):
+    run(data)
+    height, width = SIZE
+    pixels = np.array([(u, v) for v in range(0, height, 3) for u in range(0, width, 3)], np.float32)
+    at = pixels.astype(int).T[::-1]
+    points = {i: (pixels, clip.depth[i][*at] / np.median(clip.depth[i])) for i in (0, 2, 4)}
+    write_tracked_points(data / "left", points)
+
+    assert write_corrected(data / "left", tmp_path / "corrected", until=0.6) == 2, "0 and 2 of 0-2"
+    scene = read_scene(tmp_path / "corrected")
+    depth = read_depth(scene.depth[1], scene.depth_units_per_metre)
+    assert np.median(np.abs(depth[*at] / points[2][1] - 1)) < 0.02
+
+    kept = write_corrected(data / "left", tmp_path / "kept", until=0.6, uncorrected=True)
+    assert kept == 3, "also frame 1, which has no points"
+    scene = read_scene(tmp_path / "kept")
+    for image, file in zip(scene.images, scene.depth, strict=True):
+        told = read_pseudo_depth(data / "left" / "pseudo_depth" / f"{image.stem}.png")
+        found = read_depth(file, scene.depth_units_per_metre)
+        np.testing.assert_allclose(found, told / np.median(told), atol=1e-3)
+
+    write_tracked_points(data / "right", {})
+    assert write_corrected(data / "right", tmp_path / "none") == 0
+    assert not (tmp_path / "none").exists()

@@ -82,7 +82,7 @@ def test_weights_are_named_as_predict_takes_them(form, image, tmp_path, monkeypa
         "run": (str(tmp_path / "run"), "run/last.safetensors", "that of your own weights"),
         "hub": ("hf:me/mine", "hf:me/mine", "mit"),
     }[form]
-    source, grounded = (opened(f"{key}:{weights}", size=SIZE) for key in ("ssmde", "grounded"))
+    source = opened(f"ssmde:{weights}", size=SIZE)
     predictor = load(weights, resolution=SIZE)
     unit = 2.5 if form == "run" else 1.0  # labels are in scene units, whatever the weights know
     expected = predictor.predict(image).depth / unit
@@ -91,19 +91,16 @@ def test_weights_are_named_as_predict_takes_them(form, image, tmp_path, monkeypa
     assert (source.info.version == "sha256:44ce4534cc43") == (form != "run")
     assert source.info.licence.startswith(licence)
     assert (source.info.affine, source.info.network_size) == (False, SIZE)
-    assert grounded.info.source == f"grounded:{said}"
-    assert grounded.info.version == source.info.version
 
 
-@pytest.mark.parametrize("key", ["ssmde", "grounded"])
-def test_weights_are_refused_as_predict_refuses_them(key, data, tmp_path):
+def test_weights_are_refused_as_predict_refuses_them(data, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"smal: no such file.*closest match is 'small'"):
-        opened(f"{key}:smal")
+        opened("ssmde:smal")
     (tmp_path / "a.pt2").write_bytes(b"code")
     with pytest.raises(ValueError, match=r"can run any code when it is opened; .* add --trust"):
-        label(data, source=f"{key}:{tmp_path / 'a.pt2'}")
+        label(data, source=f"ssmde:{tmp_path / 'a.pt2'}")
     with pytest.raises(ValueError, match="is damaged"):
-        label(data, source=f"{key}:{tmp_path / 'a.pt2'}", trust=True)
+        label(data, source=f"ssmde:{tmp_path / 'a.pt2'}", trust=True)
 
 
 # Networks of others

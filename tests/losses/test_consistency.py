@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from ssmde.losses.consistency import geometry_inconsistency
+from ssmde.losses.photometric import geometry_inconsistency
 
 
 def depth(seed: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from ssmde.losses.distillation import log_depth_difference, log_scale
+from ssmde.losses.alignment import log_depth_difference, log_scale
 
 H, W = 9, 10
 

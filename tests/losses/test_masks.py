@@ -64,14 +64,14 @@ def test_each_pixel_takes_its_best_visible_source():
     errors = torch.tensor([0.1, 0.5, 0.1, 0.7]).view(1, 1, 1, 4)
     errors = torch.cat([errors, torch.tensor([0.3, 0.2, 0.4, 0.7]).view(1, 1, 1, 4)], dim=1)
     visible = torch.tensor([[[[True, True, False, False]], [[True, True, True, False]]]])
-    best = minimum_reprojection(errors, visible)
-    assert_close(best.error, torch.tensor([[[[0.1, 0.2, 0.4, 0.0]]]]))
-    assert best.chosen.int().tolist() == [[[[1, 0, 0, 0]], [[0, 1, 1, 0]]]]
-    assert best.visible.tolist() == [[[[True, True, True, False]]]]
+    error, chosen, seen = minimum_reprojection(errors, visible)
+    assert_close(error, torch.tensor([[[[0.1, 0.2, 0.4, 0.0]]]]))
+    assert chosen.int().tolist() == [[[[1, 0, 0, 0]], [[0, 1, 1, 0]]]]
+    assert seen.tolist() == [[[[True, True, True, False]]]]
 
 
 def test_the_gradient_reaches_the_chosen_source_only():
     errors = torch.tensor([[[[0.1]], [[0.3]]]], requires_grad=True)
-    minimum_reprojection(errors, torch.ones(1, 2, 1, 1, dtype=torch.bool)).error.sum().backward()
+    minimum_reprojection(errors, torch.ones(1, 2, 1, 1, dtype=torch.bool))[0].sum().backward()
     assert errors.grad is not None
     assert errors.grad.flatten().tolist() == [1.0, 0.0]

@@ -7,9 +7,9 @@ import torch
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
+from seeds import drawn
 from ssmde.geometry.camera import pixel_grid
-from ssmde.losses import normals as module
-from ssmde.losses.normals import edge_relative_normal, normal_matching
+from ssmde.losses.pairs import edge_relative_normal, normal_matching
 
 H, W = 48, 56
 SLOPE = 0.6
@@ -91,7 +91,7 @@ def test_a_hole_in_the_pseudo_depth_is_left_out_with_its_neighbours():
     label[..., 10:13, 20] = 0
     assert normal_matching(bumps(0), label, make_intrinsics()) == 0
     assert edge_relative_normal(
-        bumps(0), label, halves(0.2, 0.8), make_intrinsics(), generator=None
+        bumps(0), label, halves(0.2, 0.8), make_intrinsics()
     ) == pytest.approx(0, abs=1e-12)
 
 
@@ -101,7 +101,7 @@ def test_nothing_to_compare_gives_zero_with_a_gradient_of_zero(label):
     none = torch.zeros(1, 1, H, W).double()
     matching = normal_matching(depth, label, make_intrinsics(), none)
     relative = edge_relative_normal(
-        depth, label, halves(0.2, 0.8), make_intrinsics(), valid=none.bool(), generator=None
+        depth, label, halves(0.2, 0.8), make_intrinsics(), valid=none.bool()
     )
     for term in (matching, relative):
         assert term == 0
@@ -115,29 +115,29 @@ def test_flat_depths_and_black_images_have_finite_gradients(depth, image):
     for label in (torch.full_like(depth, 3.0).detach(), bumps(1)):
         for term in (
             normal_matching(depth, label, make_intrinsics()),
-            edge_relative_normal(depth, label, image, make_intrinsics(), generator=None),
+            edge_relative_normal(depth, label, image, make_intrinsics()),
         ):
             assert finite_gradient(term, depth).shape == depth.shape
 
 
 @pytest.mark.parametrize("channel", [None, 0, 1, 2])
 def test_a_roof_seen_as_a_wall_costs_the_angle_of_its_sides(channel):
-    term = edge_relative_normal(
-        slanted(0.0), roof(), halves(0.3, 0.5, channel), make_intrinsics(), generator=seeded()
+    term = drawn(
+        edge_relative_normal, slanted(0.0), roof(), halves(0.3, 0.5, channel), make_intrinsics()
     )
     assert term.item() == pytest.approx((1 - ACROSS) / 3)  # one pair of three crosses the ridge
 
 
 def test_a_black_image_leaves_the_edges_of_the_normals():
     black = torch.zeros(1, 3, H, W).double()
-    term = edge_relative_normal(slanted(0.0), roof(), black, make_intrinsics(), generator=seeded())
+    term = drawn(edge_relative_normal, slanted(0.0), roof(), black, make_intrinsics())
     assert term.item() == pytest.approx((1 - ACROSS) / 3)
 
 
 def test_an_edge_of_the_image_alone_is_looked_at_too():
     image = torch.zeros(1, 3, H, W).double()
     image[..., W // 2 + 21 :] = 1  # its points stay on one wall of the pseudo-depth
-    term = edge_relative_normal(slanted(0.0), roof(), image, make_intrinsics(), generator=seeded())
+    term = drawn(edge_relative_normal, slanted(0.0), roof(), image, make_intrinsics())
     assert 0.3 * (1 - ACROSS) / 3 < term < 0.9 * (1 - ACROSS) / 3
 
 
@@ -147,7 +147,7 @@ def test_one_image_does_not_take_the_edges_of_another():
     jump[..., -14:, :] *= 3  # the same normals above and below it
     labels = torch.cat([jump, 1000 * jump])
     depth = slanted(0.0).expand(2, -1, -1, -1).clone().requires_grad_()
-    term = edge_relative_normal(depth, labels, images, make_intrinsics(2), generator=seeded())
+    term = drawn(edge_relative_normal, depth, labels, images, make_intrinsics(2))
     assert term.item() == pytest.approx((1 - ACROSS) / 3)
     first, second = finite_gradient(term, depth).abs().sum((1, 2, 3))
     assert 0.3 < first / second < 3
@@ -157,9 +157,7 @@ def test_a_jump_of_the_pseudo_depth_is_no_place_to_compare():
     label = torch.full((1, 1, H, W), 2.0).double()
     label[..., W // 2 :] = 6  # two parallel walls: the normals on the jump mean nothing
     depth = bumps(0).requires_grad_()
-    term = edge_relative_normal(
-        depth, label, halves(0.0, 1.0), make_intrinsics(), generator=seeded()
-    )
+    term = drawn(edge_relative_normal, depth, label, halves(0.0, 1.0), make_intrinsics())
     assert term == 0
     assert not finite_gradient(term, depth).any()
 
@@ -169,46 +167,21 @@ def test_pairs_with_an_end_that_is_not_valid_do_not_count():
     valid[..., W // 2 + 4 :] = False  # only pairs on one side of the ridge are left, and few more
     label = roof()
     label[..., W // 2 + 4 :] = 2 + torch.rand(H, W // 2 - 4).double()
-    term = edge_relative_normal(
-        slanted(0.0), label, halves(0.3, 0.5), make_intrinsics(), valid=valid, generator=seeded()
+    term = drawn(
+        edge_relative_normal, slanted(0.0), label, halves(0.3, 0.5), make_intrinsics(), valid=valid
     )
-    clean = edge_relative_normal(
-        slanted(0.0), roof(), halves(0.3, 0.5), make_intrinsics(), valid=valid, generator=seeded()
+    clean = drawn(
+        edge_relative_normal, slanted(0.0), roof(), halves(0.3, 0.5), make_intrinsics(), valid=valid
     )
     assert clean < 0.9 * (1 - ACROSS) / 3
     assert term < 0.9 * (1 - ACROSS) / 3
-
-
-def test_samples_are_bounded_and_stay_float32(monkeypatch):
-    seen: list[torch.Tensor] = []
-    mean = module.pair_mean
-    monkeypatch.setattr(module, "pair_mean", lambda x, used: seen.append(x) or mean(x, used))
-    depth, label, image, K = (
-        x.float() for x in (bumps(0), bumps(1), halves(0, 1), make_intrinsics())
-    )
-    edge_relative_normal(depth, label, image, K, generator=None)
-    edge_relative_normal(depth, label, image, K, generator=None, most_pairs=60)
-    assert 0.15 * H * W < seen[0].shape[1] <= 0.2 * H * W
-    assert seen[1].shape[1] == 60
-    assert seen[0].dtype == torch.float32
-
-
-def test_the_generator_decides_and_the_global_one_rests():
-    before = torch.get_rng_state()
-    inputs = bumps(0), bumps(1), halves(0.2, 0.8), make_intrinsics()
-    a, b = (edge_relative_normal(*inputs, generator=seeded(3)) for _ in range(2))
-    assert a == b
-    assert a != edge_relative_normal(*inputs, generator=seeded(4))
-    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_the_pseudo_depth_learns_nothing():
     label = bumps(1).requires_grad_()
     inputs = bumps(0), label
     assert not normal_matching(*inputs, make_intrinsics()).requires_grad
-    assert not edge_relative_normal(
-        *inputs, halves(0.2, 0.8), make_intrinsics(), generator=None
-    ).requires_grad
+    assert not edge_relative_normal(*inputs, halves(0.2, 0.8), make_intrinsics()).requires_grad
 
 
 def test_gradients_match_finite_differences():
@@ -218,7 +191,7 @@ def test_gradients_match_finite_differences():
     K = make_intrinsics()
     assert gradcheck(lambda d: normal_matching(d, label, K), (depth,), fast_mode=True)
     assert gradcheck(
-        lambda d: edge_relative_normal(d, label, image, K, generator=seeded()),
+        lambda d: drawn(edge_relative_normal, d, label, image, K),
         (depth,),
         fast_mode=True,
     )

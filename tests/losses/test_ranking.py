@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from ssmde.losses import ranking as module
-from ssmde.losses.pairs import Pairs, sample_pairs
-from ssmde.losses.ranking import (
+from seeds import drawn
+from ssmde.losses import pairs as module
+from ssmde.losses.pairs import (
+    Pairs,
     confident_depth_ranking,
     least_reliable,
     order,
     random_pair_ranking,
     ranking,
+    sample_pairs,
 )
 
 H, W = 12, 16
@@ -59,7 +61,7 @@ def test_a_pair_costs_the_softplus_of_its_gap():
 
 
 def test_swapping_the_ends_changes_nothing():
-    pairs = sample_pairs(everywhere(), everywhere(), 50, generator=seeded())
+    pairs = drawn(sample_pairs, everywhere(), everywhere(), 50)
     swapped = Pairs(pairs.second, pairs.first, pairs.used)
     a, b = (ranking(random_depth(0), random_depth(1), p) for p in (pairs, swapped))
     assert_close(a, b)
@@ -86,7 +88,7 @@ def test_a_gap_of_any_size_has_a_finite_loss_and_gradient():
 
 @given(scale=st.floats(1e-3, 6e4))
 def test_the_scale_of_the_labels_does_not_matter(scale):
-    pairs = sample_pairs(everywhere(), everywhere(), 50, generator=seeded())
+    pairs = drawn(sample_pairs, everywhere(), everywhere(), 50)
     labels = torch.exp2(torch.randint(0, 5, (2, 1, H, W), generator=seeded(1)).double())
     expected = ranking(random_depth(0), labels, pairs)
     assert_close(ranking(random_depth(0), scale * labels, pairs), expected)
@@ -94,7 +96,7 @@ def test_the_scale_of_the_labels_does_not_matter(scale):
 
 @given(power=st.floats(0.2, 4.0))
 def test_a_map_that_keeps_the_order_of_ratios_does_not_matter(power):
-    pairs = sample_pairs(everywhere(), everywhere(), 50, generator=seeded())
+    pairs = drawn(sample_pairs, everywhere(), everywhere(), 50)
     labels = torch.exp2(torch.randint(0, 5, (2, 1, H, W), generator=seeded(1)).double())
     found = ranking(random_depth(0), labels**power, pairs, margin=1.15**power)
     assert_close(found, ranking(random_depth(0), labels, pairs))
@@ -102,20 +104,18 @@ def test_a_map_that_keeps_the_order_of_ratios_does_not_matter(power):
 
 def test_labels_learn_nothing():
     labels = random_depth(1).requires_grad_()
-    assert not random_pair_ranking(
-        random_depth(0), labels, everywhere(), generator=None
-    ).requires_grad
+    assert not random_pair_ranking(random_depth(0), labels, everywhere()).requires_grad
 
 
 def test_nothing_ordered_gives_zero_with_a_gradient_of_zero():
     depth, same = random_depth(0).requires_grad_(), torch.ones(2, 1, H, W).double()
     labels, none = random_depth(1), ~everywhere()
     for term in (
-        random_pair_ranking(depth, same, everywhere(), generator=None),
-        random_pair_ranking(depth, 0 * same, everywhere(), generator=None),
-        random_pair_ranking(depth, labels, none, generator=None),
-        confident_depth_ranking(depth, labels, same, none, generator=None),
-        confident_depth_ranking(depth, same, random_depth(2), everywhere(), generator=None),
+        random_pair_ranking(depth, same, everywhere()),
+        random_pair_ranking(depth, 0 * same, everywhere()),
+        random_pair_ranking(depth, labels, none),
+        confident_depth_ranking(depth, labels, same, none),
+        confident_depth_ranking(depth, same, random_depth(2), everywhere()),
     ):
         assert term == 0
         assert not gradient_of(term, depth).any()
@@ -128,12 +128,12 @@ def test_pixels_that_are_not_valid_do_not_matter(seed):
     for garbage in (0.0, 1e6):
         spoilt = [torch.where(valid, x, garbage) for x in (depth, labels, reliability)]
         assert_close(
-            random_pair_ranking(*spoilt[:2], valid, generator=seeded()),
-            random_pair_ranking(depth, labels, valid, generator=seeded()),
+            drawn(random_pair_ranking, *spoilt[:2], valid),
+            drawn(random_pair_ranking, depth, labels, valid),
         )
         assert_close(
-            confident_depth_ranking(*spoilt, valid, generator=seeded()),
-            confident_depth_ranking(depth, labels, reliability, valid, generator=seeded()),
+            drawn(confident_depth_ranking, *spoilt, valid),
+            drawn(confident_depth_ranking, depth, labels, reliability, valid),
         )
 
 
@@ -143,8 +143,8 @@ def test_vertical_and_horizontal_order_are_learnt(dim):
     labels = (ramp[:, None] if dim == 2 else ramp).expand(2, 1, H, W)
     depth = torch.full_like(labels, 5.0).requires_grad_()
     for term in (
-        random_pair_ranking(depth, labels, everywhere(), generator=seeded(), share=3.0),
-        confident_depth_ranking(depth, labels, random_depth(3), everywhere(), generator=seeded()),
+        drawn(random_pair_ranking, depth, labels, everywhere(), share=3.0),
+        drawn(confident_depth_ranking, depth, labels, random_depth(3), everywhere()),
     ):
         assert term.item() == pytest.approx(math.log(2))
         step = -gradient_of(term, depth)
@@ -155,7 +155,7 @@ def test_vertical_and_horizontal_order_are_learnt(dim):
 def test_each_image_is_ranked_by_its_own_pairs():
     depth = random_depth(0)[:1].expand(2, -1, -1, -1).clone().requires_grad_()
     labels = random_depth(1)[:1].expand(2, -1, -1, -1)
-    term = random_pair_ranking(depth, labels, everywhere(), generator=seeded())
+    term = drawn(random_pair_ranking, depth, labels, everywhere())
     first, second = gradient_of(term, depth)
     assert not torch.equal(first != 0, second != 0)
 
@@ -191,7 +191,7 @@ def test_unreliable_pixels_get_partners_from_the_rest_of_the_image():
     labels[..., :2, :6] = 0.5
     depth = torch.full_like(labels, 2.0).requires_grad_()
     inputs = depth, labels, reliability, everywhere(1)
-    towards = -gradient_of(confident_depth_ranking(*inputs, generator=seeded()), depth)
+    towards = -gradient_of(drawn(confident_depth_ranking, *inputs), depth)
     moving = reliability == 0
     assert (towards[moving] < 0).all()  # each is pulled to the front
     assert (towards[~moving] >= 0).all()
@@ -201,13 +201,13 @@ def test_unreliable_pixels_get_partners_from_the_rest_of_the_image():
 def test_unreliable_pixels_are_not_partners_of_each_other(monkeypatch):
     asked: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def spy(first, second, count, *, generator):
+    def spy(first, second, count):
         asked.append((first, second))
-        return sample_pairs(first, second, count, generator=generator)
+        return sample_pairs(first, second, count)
 
     monkeypatch.setattr(module, "sample_pairs", spy)
     valid = torch.rand(2, 1, H, W, generator=seeded()) > 0.3
-    confident_depth_ranking(*(random_depth(i) for i in range(3)), valid, generator=None)
+    confident_depth_ranking(*(random_depth(i) for i in range(3)), valid)
     unreliable, rest = asked[0]
     assert not (unreliable & rest).any()
     assert torch.equal(unreliable | rest, valid)
@@ -219,7 +219,7 @@ def test_gradients_match_finite_differences():
     valid = everywhere()[..., :4, :5]
     depth = depth.clone().requires_grad_()
     assert gradcheck(
-        lambda d: confident_depth_ranking(d, labels, reliability, valid, generator=seeded()),
+        lambda d: drawn(confident_depth_ranking, d, labels, reliability, valid),
         (depth,),
         fast_mode=True,
     )

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+from seeds import drawn
 from ssmde.losses import pairs
 from ssmde.losses.pairs import (
     Pairs,
@@ -30,15 +31,14 @@ def everywhere(batch: int = 1, height: int = 20, width: int = 30) -> torch.Tenso
 @given(seed=st.integers(0, 1000))
 def test_pixels_are_drawn_inside_the_mask_of_their_image(seed):
     mask = torch.rand(3, 1, 4, 5, generator=seeded(seed)) > 0.7
-    found = gather_pixels(mask, draw_pixels(mask, 8, generator=seeded(seed)))[:, 0]
+    found = gather_pixels(mask, drawn(draw_pixels, mask, 8, seed=seed))[:, 0]
     assert torch.equal(found.all(1), mask.flatten(1).any(1))
     assert torch.equal(found.any(1), mask.flatten(1).any(1))
 
 
 def test_every_pixel_of_the_mask_is_as_likely_as_another():
     mask = torch.tensor([[[[True, False, True], [False, True, True]]]])
-    drawn = draw_pixels(mask, 4000, generator=seeded())
-    share = drawn.flatten().bincount(minlength=6) / 4000
+    share = drawn(draw_pixels, mask, 4000).flatten().bincount(minlength=6) / 4000
     assert_close(share, mask.flatten() / 4, atol=0.03, rtol=0)
 
 
@@ -47,7 +47,7 @@ def test_the_ends_of_the_unit_interval_stay_inside_the_mask(chance, monkeypatch)
     mask = everywhere(1, 1, 101)
     mask[..., :40] = mask[..., -1:] = False
     monkeypatch.setattr(pairs, "uniform_per_image", lambda size, **_: torch.full(size, chance))
-    assert draw_pixels(mask, 1, generator=None).item() == (40 if chance == 0 else 99)
+    assert draw_pixels(mask, 1).item() == (40 if chance == 0 else 99)
 
 
 def test_an_empty_mask_gives_pairs_that_are_not_used():
@@ -55,8 +55,8 @@ def test_an_empty_mask_gives_pairs_that_are_not_used():
     none = mask.clone()
     none[0] = False
     for found in (
-        sample_pairs(mask, none, 5, generator=None),
-        sample_pairs(none, mask, 5, generator=None),
+        sample_pairs(mask, none, 5),
+        sample_pairs(none, mask, 5),
     ):
         assert found.used.tolist() == [[False] * 5, [True] * 5]
         assert found.first.max() < 600
@@ -64,7 +64,7 @@ def test_an_empty_mask_gives_pairs_that_are_not_used():
 
 
 def test_pairs_lie_in_all_directions():
-    first, second, _ = sample_pairs(everywhere(), everywhere(), 5000, generator=seeded())
+    first, second, _ = drawn(sample_pairs, everywhere(), everywhere(), 5000)
     rows, columns = (first // 30 - second // 30).abs(), (first % 30 - second % 30).abs()
     # Two independent places on a line of n pixels are (n^2 - 1) / 3n apart on average.
     assert rows.double().mean().item() == pytest.approx((20**2 - 1) / 60, rel=0.05)
@@ -72,25 +72,9 @@ def test_pairs_lie_in_all_directions():
 
 
 def test_each_image_has_its_own_pairs():
-    pairs = sample_pairs(everywhere(2), everywhere(2), 100, generator=seeded())
+    pairs = drawn(sample_pairs, everywhere(2), everywhere(2), 100)
     assert (pairs.first[0] == pairs.first[1]).double().mean() < 0.1
     assert (pairs.second[0] == pairs.second[1]).double().mean() < 0.1
-
-
-def test_a_generator_decides_all_and_the_global_one_rests():
-    before = torch.get_rng_state()
-    a, b = (sample_pairs(everywhere(), everywhere(), 9, generator=seeded(4)) for _ in range(2))
-    assert torch.equal(a.first, b.first)
-    assert torch.equal(a.second, b.second)
-    assert torch.equal(before, torch.get_rng_state())
-
-
-def test_without_a_generator_the_global_seed_decides():
-    drawn: list[torch.Tensor] = []
-    for _ in range(2):
-        torch.manual_seed(7)
-        drawn.append(draw_pixels(everywhere(), 9, generator=None))
-    assert torch.equal(*drawn)
 
 
 def test_a_place_is_row_times_width_plus_column():
@@ -109,8 +93,8 @@ def test_a_pair_needs_both_ends_inside():
 
 
 def test_joined_pairs_are_all_pairs():
-    a = sample_pairs(everywhere(2), everywhere(2), 3, generator=None)
-    b = sample_pairs(everywhere(2), everywhere(2), 4, generator=None)
+    a = sample_pairs(everywhere(2), everywhere(2), 3)
+    b = sample_pairs(everywhere(2), everywhere(2), 4)
     joined = join_pairs(a, b)
     assert torch.equal(joined.first, torch.cat([a.first, b.first], dim=1))
     assert torch.equal(joined.second[:, 3:], b.second)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from ssmde.losses.consistency import smoothness
+from ssmde.losses.photometric import smoothness
 
 
 def maps(seed: int) -> tuple[torch.Tensor, torch.Tensor]:

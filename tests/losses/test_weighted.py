@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from ssmde.losses.masks import masked_mean, multi_scale_slope, weighted_mean
+from ssmde.losses.affine import multi_scale_slope
+from ssmde.losses.masks import masked_mean, weighted_mean
 
 
 def random_map(seed: int, batch: int = 2, size: tuple[int, int] = (5, 6)) -> torch.Tensor:

@@ -11,7 +11,7 @@ from ssmde.methods.affine_depth import (
     AffineDepth,
     log_depth_error,
     log_depth_slope,
-    normalise_prediction,
+    normalize_prediction,
 )
 from ssmde.methods.teacher import build_networks
 from ssmde.types import Batch
@@ -67,10 +67,10 @@ def test_the_log_error_does_not_see_the_scale_of_an_image(scale):
 def test_a_normalised_prediction_has_mean_zero_and_deviation_one_where_it_is_valid():
     truth = batch().gt_depth
     valid = truth > 0
-    p = normalise_prediction(5 * truth + 7, valid)
+    p = normalize_prediction(5 * truth + 7, valid)
     assert float(p[valid].mean()) == pytest.approx(0, abs=1e-3)
     assert float(p[valid].std()) == pytest.approx(1, abs=1e-2)
-    assert normalise_prediction(torch.ones_like(truth), valid).abs().max() < 1e-3
+    assert normalize_prediction(torch.ones_like(truth), valid).abs().max() < 1e-3
 
 
 def test_a_frame_without_any_measured_depth_gives_a_finite_zero():

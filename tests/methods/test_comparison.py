@@ -3,7 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from ssmde.methods.comparison import Comparison, compare, join_sources
+from ssmde.methods.self_supervised import Comparison, compare, join_sources
 
 H, W, F = 8, 12, 10.0
 K = torch.tensor([[[F, 0, 5.5], [0, F, 3.5], [0, 0, 1]]], dtype=torch.float64)

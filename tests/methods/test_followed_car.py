@@ -16,7 +16,7 @@ from torch import nn
 
 from ssmde.data.pseudo_labels import fit_to_points
 from ssmde.demo.videos import distort
-from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.camera import invert_motion
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks
 from ssmde.methods.teacher import Teacher

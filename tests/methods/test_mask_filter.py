@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from ssmde.geometry.camera import flip_intrinsics
-from ssmde.geometry.pose import rigid_motion
+from ssmde.geometry.camera import flip_intrinsics, rigid_motion
 from ssmde.methods.mask_filter import (
     FilterOutput,
     MaskFilter,

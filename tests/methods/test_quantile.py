@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from ssmde.losses.pairs import MAX_SAMPLES, thin
-from ssmde.methods.quantile import RunningQuantile, masked_quantile
+from ssmde.losses.masks import MAX_SAMPLES, thin
+from ssmde.methods.mask_filter import MotionThreshold, masked_quantile
 
 
 def flat(value: float, *, valid: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,14 +45,14 @@ def test_thinning_keeps_within_the_limit_and_small_maps_whole():
 
 def test_a_large_map_is_judged_by_a_sample_the_same_one_every_time():
     ramp = torch.linspace(0.3, 0.7, 900).expand(1, 1, 700, 900)
-    one, two = (RunningQuantile(0.8, 0.9, (0.0, 1.0)) for _ in range(2))
+    one, two = (MotionThreshold(0.8, 0.9) for _ in range(2))
     found = one(ramp, ramp > 0)
     assert_close(found, torch.tensor(0.62), atol=0.002, rtol=0)
     assert torch.equal(found, two(ramp, ramp > 0))
 
 
 def test_the_mean_of_the_batches_has_no_bias_towards_its_start():
-    threshold = RunningQuantile(0.8, 0.5, (0.25, 0.8))
+    threshold = MotionThreshold(0.8, 0.5)
     assert_close(threshold(*flat(0.4)), torch.tensor(0.4))
     # 0.5 * (0.5 * 0.4) + 0.5 * 0.6 = 0.4, over a weight of 0.75
     assert_close(threshold(*flat(0.6)), torch.tensor(0.4 / 0.75))
@@ -60,15 +60,15 @@ def test_the_mean_of_the_batches_has_no_bias_towards_its_start():
 
 
 def test_only_what_is_read_is_limited_not_what_is_remembered():
-    threshold = RunningQuantile(0.8, 0.5, (0.25, 0.8))
+    threshold = MotionThreshold(0.8, 0.5)
     assert_close(threshold(*flat(2.0)), torch.tensor(0.8))
     assert_close(threshold(*flat(0.2)), torch.tensor(0.8))  # (0.5 * 1 + 0.1) / 0.75 = 0.8
     assert_close(threshold(*flat(0.0)), torch.tensor(0.3 / 0.875))
-    assert_close(RunningQuantile(0.8, 0.5, (0.25, 0.8))(*flat(0.0)), torch.tensor(0.25))
+    assert_close(MotionThreshold(0.8, 0.5)(*flat(0.0)), torch.tensor(0.25))
 
 
 def test_evaluation_moves_nothing_and_before_training_reads_the_batch():
-    threshold = RunningQuantile(0.8, 0.9, (0.25, 0.8)).eval()
+    threshold = MotionThreshold(0.8, 0.9).eval()
     assert_close(threshold(*flat(0.5)), torch.tensor(0.5))
     assert_close(threshold(*flat(0.3)), torch.tensor(0.3))
     threshold.train()(*flat(0.4))
@@ -77,7 +77,7 @@ def test_evaluation_moves_nothing_and_before_training_reads_the_batch():
 
 @pytest.mark.parametrize(("value", "valid"), [(0.7, False), (torch.nan, True), (torch.inf, True)])
 def test_a_batch_without_a_value_changes_nothing(value, valid):
-    threshold = RunningQuantile(0.8, 0.9, (0.25, 0.8))
+    threshold = MotionThreshold(0.8, 0.9)
     assert_close(threshold(*flat(value, valid=valid)), torch.tensor(0.8))  # nothing seen ever
     threshold(*flat(0.4))
     assert_close(threshold(*flat(value, valid=valid)), torch.tensor(0.4))
@@ -85,7 +85,7 @@ def test_a_batch_without_a_value_changes_nothing(value, valid):
 
 
 def test_a_checkpoint_carries_the_threshold():
-    first, second = (RunningQuantile(0.8, 0.9, (0.25, 0.8)) for _ in range(2))
+    first, second = (MotionThreshold(0.8, 0.9) for _ in range(2))
     first(*flat(0.4))
     first(*flat(0.6))
     second.load_state_dict(first.state_dict())
@@ -96,11 +96,11 @@ PROCESS = """
 import sys
 import torch
 import torch.distributed as dist
-from ssmde.methods.quantile import RunningQuantile
+from ssmde.methods.mask_filter import MotionThreshold
 
 rank, meeting = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-threshold = RunningQuantile(0.8, 0.5, (0.25, 0.8))
+threshold = MotionThreshold(0.8, 0.5)
 seen = torch.ones(1, 1, 3, 4, dtype=torch.bool)
 for values, masks in (((0.3, 0.5), (seen, seen)), ((0.6, 0.7), (seen, ~seen))):
     print(threshold(torch.full((1, 1, 3, 4), values[rank]), masks[rank]).item())

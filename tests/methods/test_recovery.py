@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ssmde.config import LossConfig
-from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.camera import invert_motion
 from ssmde.methods.teacher import Teacher
 from ssmde.models.depth_net import DepthNet
 from ssmde.synthetic import DrawnClip, draw_clip

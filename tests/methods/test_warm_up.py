@@ -9,7 +9,7 @@ from PIL import Image
 from torch.testing import assert_close
 
 from ssmde.config import Config, LossConfig
-from ssmde.geometry.pose import invert_motion, rigid_motion
+from ssmde.geometry.camera import invert_motion, rigid_motion
 from ssmde.methods.teacher import (
     TURN_BLURS,
     build_teacher,

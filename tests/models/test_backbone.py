@@ -8,7 +8,7 @@ import torch
 
 from ssmde.config import Config, DataConfig, ModelConfig, dump_config
 from ssmde.data.images import write_image
-from ssmde.exporting.parity import drawn_pictures
+from ssmde.exporting.to_file import drawn_pictures
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
 from ssmde.models.backbone import BACKBONE_KEY, architecture_of, build_backbone
@@ -16,6 +16,7 @@ from ssmde.models.checkpoint import save_weights
 from ssmde.models.depth_net import DepthNet
 
 transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.slow  # `make test` does not install it
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,6 @@ def test_what_cannot_be_had_is_named(tmp_path, monkeypatch):
         build_backbone(str(tmp_path))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".onnx", ".xml", ".pt2"])
 def test_an_exported_backbone_says_what_the_predictor_says(folder, tmp_path, ending):
     from ssmde.exporting import export

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ssmde.geometry.pose import axis_angle_to_matrix
+from ssmde.geometry.camera import axis_angle_to_matrix
 from ssmde.models import pose_net
 from ssmde.models.pose_net import PoseCNN, PoseResNet, build_pose_net, normalize_image
 

@@ -107,6 +107,7 @@ def test_without_lists_the_last_tenth_is_packed_for_validation(small, tmp_path):
         read_scenes(tmp_path / "p", "test")
 
 
+@pytest.mark.slow  # `make test` does not install webdataset
 def test_other_tools_read_the_shards_from_front_to_back(packed):
     wds = pytest.importorskip("webdataset")
     scene = read_scenes(packed, "train")[0]

@@ -9,17 +9,16 @@ from ssmde.cli import main
 from ssmde.data.motion import relative_motion
 from ssmde.data.scene_folder import read_scene
 from ssmde.synthetic import draw_clip, write_clip
-from ssmde.tracking import camera as cameras
 from ssmde.tracking import track
 from ssmde.tracking.camera import (
     Estimate,
     FoundCamera,
-    estimate_focal,
+    doubt_about,
     join_estimates,
     keep_camera,
     matrix_of,
 )
-from ssmde.tracking.colmap import Colmap, Refined
+from ssmde.tracking.colmap import Refined
 
 SIZE = (120, 160)
 
@@ -81,13 +80,10 @@ def test_a_video_that_does_not_tell_is_refused_and_the_others_are_tracked(tmp_pa
         (Refined(20, 300, 128.0), ""),
     ],
 )
-def test_what_a_reconstruction_must_hold_to_be_believed(tmp_path, monkeypatch, found, doubt):
-    film(tmp_path / "room", frames=20, seed=0, step=0.01)
-    monkeypatch.setattr(cameras, "_refine", lambda *_: found)
-    colmap = Colmap(module=None, threads=1, seed=0)  # only `_refine` would call it
-    estimate = estimate_focal(colmap, tmp_path / "db", read_scene(tmp_path / "room"))
-    assert doubt in estimate.doubt
-    assert bool(estimate.doubt) == bool(doubt)
+def test_what_a_reconstruction_must_hold_to_be_believed(found, doubt):
+    said = doubt_about(found, 20, max(SIZE))
+    assert doubt in said
+    assert bool(said) == bool(doubt)
 
 
 def test_the_median_of_the_frames_decides_between_stretches_of_a_video():

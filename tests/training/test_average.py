@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 @pytest.fixture(autouse=True)
 def quick_networks(monkeypatch):
     """Networks of a few thousand parameters."""
-    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr("ssmde.training.run.build_teacher", build_tiny_teacher)
 
 
 def losses(folder):

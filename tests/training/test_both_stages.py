@@ -13,17 +13,14 @@ from ssmde.config import (
     PseudoDepthConfig,
     StudentConfig,
     TrainConfig,
-    load_config,
 )
+from ssmde.data.dataset import SnippetDataset
 from ssmde.data.images import read_depth
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
-from ssmde.data.scene_files import write_tracked_points, write_tracked_poses
-from ssmde.data.scene_folder import read_scene
+from ssmde.data.scene_folder import read_scenes
 from ssmde.inference.loading import load
 from ssmde.synthetic import draw_clip, write_clip
-from ssmde.tracking import Tracked
-from ssmde.tracking.camera import FoundCamera
-from ssmde.training import train, train_stages
+from ssmde.training import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -47,7 +44,7 @@ def run(tmp_path):
     )
 
 
-def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys):
+def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys, monkeypatch):
     write_clip(draw_clip("room", frames=6, size=(32, 64), seed=2), run.data.root / "other")
     (run.data.root / "train.txt").write_text("room\n")
     (run.data.root / "val.txt").write_text("other\n")
@@ -74,16 +71,19 @@ def test_both_stages_leave_weights_an_evaluation_and_a_report(run, capsys):
     capsys.readouterr()
     written = (folder / "student" / "last.safetensors").stat().st_mtime_ns
     with pytest.raises(ValueError, match=r"already holds a run of both stages \(teacher, student"):
-        train_stages(run)
-    train_stages(run, resume=True)
+        train(run)
+    train(run, resume=True)
     assert "stage teacher: finished before" in capsys.readouterr().out
     assert (folder / "student" / "last.safetensors").stat().st_mtime_ns == written
+    (folder / "best.safetensors").unlink()
+    for rank in ("1", "0"):  # only the first process hands over and reports
+        monkeypatch.setenv("RANK", rank)
+        train(run, resume=True)
+        assert (folder / "best.safetensors").exists() == (rank == "0")
 
 
 @pytest.mark.slow
 def test_a_video_without_any_truth_poses_or_labels_to_validate_on_is_trained(run):
-    import shutil
-
     room = run.data.root / "room"
     other = run.data.root / "other"
     write_clip(draw_clip("room", frames=8, size=(32, 64), seed=2), other)
@@ -92,7 +92,7 @@ def test_a_video_without_any_truth_poses_or_labels_to_validate_on_is_trained(run
     (other / "poses.txt").unlink()
     (run.data.root / "train.txt").write_text("room\n")
     (run.data.root / "val.txt").write_text("other\n")
-    folder = train_stages(run)
+    folder = train(run)
     assert "val/photometric" in (folder / "student" / "log.csv").read_text()
     assert (folder / "best.safetensors").is_file()
     assert not (folder / "evaluation").exists()
@@ -102,10 +102,8 @@ def test_a_video_without_any_truth_poses_or_labels_to_validate_on_is_trained(run
 
 
 def test_a_pseudo_depth_network_is_trained_and_judged_on_measured_depth(run):
-    import shutil
-
     affine = replace(run, name="affine", method="affine_depth")
-    folder = train_stages(affine)
+    folder = train(affine)
     assert "train/log_depth" in (folder / "log.csv").read_text()
     assert "val/abs_rel" in (folder / "log.csv").read_text()
     assert load(folder).image_size == (32, 64)
@@ -114,66 +112,50 @@ def test_a_pseudo_depth_network_is_trained_and_judged_on_measured_depth(run):
     shutil.rmtree(other / "depth")
     (run.data.root / "val.txt").write_text("other\n")
     with pytest.raises(ValueError, match="no validation scene has measured depth"):
-        train_stages(replace(affine, name="again"))
+        train(replace(affine, name="again"))
 
 
-def test_a_stopped_student_goes_on_and_its_teacher_is_not_trained_again(run, monkeypatch):
-    import ssmde.training.both_stages as stages
+def test_a_stopped_student_goes_on_and_its_teacher_is_not_trained_again(run, monkeypatch, capsys):
+    def stopped(config):
+        raise KeyboardInterrupt
 
-    ran = []
-    real = stages.train
+    with monkeypatch.context() as patch:
+        patch.setattr("ssmde.training.run.build_student", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(run)
+    capsys.readouterr()
+    page = train(run, resume=True) / "report.html"
+    said = capsys.readouterr().out
+    assert "stage teacher: finished before" in said
+    assert "stage student\n" in said
+    assert "No pictures: " in page.read_text()  # the one held-out frame has no neighbors
 
-    def train(config, *, resume=False, data=None):
-        ran.append((config.name, config.method, resume))
-        if config.method == "student" and len(ran) == 2:
-            raise KeyboardInterrupt
-        return real(config, resume=resume)
 
-    monkeypatch.setattr(stages, "train", train)
-    with pytest.raises(KeyboardInterrupt):
-        train_stages(run)
-    page = train_stages(run, resume=True) / "report.html"
-    assert "No pictures: " in page.read_text()  # the one held-out frame has no neighbours
-    assert [name for name, _, _ in ran] == ["both/teacher", "both/student", "both/student"]
+class AskedError(Exception):
+    """What was asked for, in place of its result."""
 
 
 def test_labels_are_made_by_the_named_source_or_asked_for(run, monkeypatch):
-    import shutil
-
-    import ssmde.training.both_stages as stages
+    def label(data, *, source):
+        raise AskedError(data, source)
 
     shutil.rmtree(run.data.root / "room" / "pseudo_depth")
     with pytest.raises(ValueError, match=r"'room' has no pseudo-depth: run `ssmde label .*source"):
-        train_stages(run)
-    asked = []
-    monkeypatch.setattr(stages, "label", lambda data, *, source: asked.append((data, source)))
-    monkeypatch.setattr(stages, "train", lambda config, *, resume=False, data=None: config.output)
-    monkeypatch.setattr(stages, "_hand_over", lambda student, folder: None)
-    monkeypatch.setattr(stages, "_report", lambda teacher, student, folder: None)
-    named = replace(run, pseudo_depth=replace(run.pseudo_depth, source="midas"))
-    train_stages(named)
-    assert asked == [(run.data.root, "midas")]
+        train(run)
+    monkeypatch.setattr("ssmde.training.run.label", label)
+    with pytest.raises(AskedError) as asked:
+        train(replace(run, pseudo_depth=replace(run.pseudo_depth, source="midas")))
+    assert asked.value.args == (run.data.root, "midas")
 
 
-def test_motion_is_tracked_first_where_the_run_wants_it(run, monkeypatch, capsys):
-    import ssmde.training.both_stages as stages
+def test_motion_is_tracked_first_where_the_run_wants_it(run, monkeypatch):
+    def track(data, *, threads):
+        raise AskedError(data, threads)
 
-    asked = []
-
-    def tracked(data, *, threads):
-        asked.append((data, threads))
-        camera = FoundCamera(focal=500.0, spread=0.01, frames=12)
-        return [Tracked(scene="room", frames=12, found=12, parts=1, error=0.2, camera=camera)]
-
-    monkeypatch.setattr(stages, "track", tracked)
-    monkeypatch.setattr(stages, "train", lambda config, *, resume=False, data=None: config.output)
-    monkeypatch.setattr(stages, "_hand_over", lambda student, folder: None)
-    monkeypatch.setattr(stages, "_report", lambda teacher, student, folder: None)
-    train_stages(run)
-    assert asked == []
-    train_stages(replace(run, data=replace(run.data, poses="tracked")))
-    assert asked == [(run.data.root, 1)]
-    assert "room: camera found: focal length 500.0 pixels" in capsys.readouterr().out
+    monkeypatch.setattr("ssmde.training.run.track", track)
+    with pytest.raises(AskedError) as asked:
+        train(replace(run, data=replace(run.data, poses="tracked")))
+    assert asked.value.args == (run.data.root, 1)
 
 
 def test_several_processes_do_not_all_make_what_one_can_make_before(run):
@@ -182,25 +164,10 @@ def test_several_processes_do_not_all_make_what_one_can_make_before(run):
     with pytest.raises(
         ValueError, match=r"'room' has no tracked motion, .*run `ssmde track .*data"
     ):
-        train_stages(tracked)
+        train(tracked)
     shutil.rmtree(run.data.root / "room" / "pseudo_depth")
     with pytest.raises(ValueError, match=r"'room' has no pseudo-depth, .*run `ssmde label .*data"):
-        train_stages(pair)
-
-
-def test_only_the_first_process_hands_over_and_reports(run, monkeypatch):
-    import ssmde.training.both_stages as stages
-
-    monkeypatch.setattr(stages, "train", lambda config, *, resume=False, data=None: config.output)
-    done = []
-    monkeypatch.setattr(stages, "_hand_over", lambda student, folder: done.append("weights"))
-    monkeypatch.setattr(stages, "_report", lambda teacher, student, folder: done.append("report"))
-    monkeypatch.setenv("RANK", "1")
-    train_stages(run)
-    assert done == []
-    monkeypatch.setenv("RANK", "0")
-    train_stages(run)
-    assert done == ["weights", "report"]
+        train(pair)
 
 
 def test_truth_is_never_read_as_a_label(run):
@@ -209,39 +176,8 @@ def test_truth_is_never_read_as_a_label(run):
     assert read_depth(scene / "depth" / f"{frame}.png", 1).max() > 0
     label = scene / "pseudo_depth" / f"{frame}.png"
     label.unlink()
-    from ssmde.data.dataset import SnippetDataset
-    from ssmde.data.scene_folder import read_scenes
-
     data = SnippetDataset(
         read_scenes(run.data.root, "train"), run.data, seed=0, augment=False, labels=True
     )
     empty = [i for i in range(len(data)) if data[i].names[0].endswith(frame)]
     assert all(float(data[i].pseudo_depth.abs().max()) == 0 for i in empty)
-
-
-@pytest.mark.slow
-def test_labels_can_come_from_the_video_alone(run, capsys):
-    room = run.data.root / "room"
-    clip = draw_clip("room", frames=12, size=(32, 64), seed=1)
-    shutil.rmtree(room / "pseudo_depth")
-    write_tracked_poses(room, clip.poses, np.zeros(12), "drawn")
-    points = np.array([(u, v) for u in range(0, 64, 8) for v in range(0, 32, 8)], np.float32)
-    columns, rows = points.astype(int).T
-    write_tracked_points(room, {i: (points, clip.depth[i][rows, columns]) for i in range(12)})
-    config = replace(
-        run,
-        data=replace(run.data, poses="tracked"),
-        pseudo_depth=replace(run.pseudo_depth, source="grounded"),
-    )
-    folder = train_stages(config)
-    said = capsys.readouterr().out
-    assert [said.index(f"stage {name}\n") for name in ("static", "teacher", "student")] == sorted(
-        said.index(f"stage {name}\n") for name in ("static", "teacher", "student")
-    )
-    static = load_config((folder / "static" / "config.yaml").read_text())
-    assert static.loss.sparse_depth > 0
-    assert not static.pseudo_depth.wanted
-    assert static.train.steps == 1, "half of the teacher's"
-    assert read_scene(room).pseudo_depth_source.startswith("grounded:static/")
-    with pytest.raises(ValueError, match=r"source grounded .* needs data.poses tracked, got file"):
-        replace(config, data=run.data)

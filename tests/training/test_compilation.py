@@ -19,7 +19,7 @@ from ssmde.methods.teacher import Teacher
 from ssmde.models.decoder import DepthDecoder
 from ssmde.models.depth_net import DepthNet
 from ssmde.training import train
-from ssmde.training.compilation import compile_method
+from ssmde.training.module import compile_method
 from ssmde.types import Batch
 from tiny_networks import TinyPoseNet
 
@@ -126,7 +126,7 @@ def test_a_compiled_run_goes_on_and_its_weights_have_the_usual_names(small_run, 
     def build(config):
         return Teacher(*networks(0), config.loss, config.pseudo_depth)
 
-    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build)
+    monkeypatch.setattr("ssmde.training.run.build_teacher", build)
     monkeypatch.setattr(
         "ssmde.training.module.compile_method", partial(compile_method, backend=BACKEND)
     )

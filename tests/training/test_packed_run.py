@@ -21,7 +21,7 @@ def logged(folder, name):
 def test_losses_are_the_same_to_the_last_bit_also_after_going_on(
     small_run: Config, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr("ssmde.training.run.build_teacher", build_tiny_teacher)
     root = small_run.data.root
     size = small_run.data.image_size
     done = pack(root, tmp_path / "packed", size=size, shard_frames=4, show_progress=False)

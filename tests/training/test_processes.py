@@ -16,23 +16,23 @@ from torch.testing import assert_close
 
 from ssmde.config import Config, PseudoDepthConfig, StudentConfig, dump_config
 from ssmde.data.pseudo_labels import LabelInfo, write_labels
-from ssmde.losses.pairs import all_gather_batch, place, uniform_per_image
+from ssmde.losses.masks import all_gather_batch, rank_and_world, uniform_per_image
 from ssmde.models.checkpoint import read_weights
 from ssmde.training import train
-from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
+from tiny_networks import TinyDepthNet, TinyPoseNet, build_sideways_teacher
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 SCRIPT = """
 import os, sys
 from pathlib import Path
-import ssmde.methods.student, ssmde.training.single_stage
+import ssmde.methods.student, ssmde.training.run
 from ssmde.config import load_config
 sys.path.append(sys.argv[3])
-from tiny_networks import TinyDepthNet, TinyPoseNet, build_tiny_teacher
+from tiny_networks import TinyDepthNet, TinyPoseNet, build_sideways_teacher
 if __name__ == "__main__":
     Path(sys.argv[1]).with_suffix(".rank" + os.environ["RANK"]).write_text(str(os.getpid()))
-    ssmde.training.single_stage.build_teacher = build_tiny_teacher
+    ssmde.training.run.build_teacher = build_sideways_teacher
     ssmde.methods.student.build_networks = lambda model, loss: (TinyDepthNet(), TinyPoseNet())
     ssmde.training.train(load_config(Path(sys.argv[1]).read_text()), resume=sys.argv[2] == "resume")
 """
@@ -40,7 +40,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(autouse=True)
 def quick_networks(monkeypatch):
-    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr("ssmde.training.run.build_teacher", build_sideways_teacher)
     monkeypatch.setattr(
         "ssmde.methods.student.build_networks", lambda model, loss: (TinyDepthNet(), TinyPoseNet())
     )
@@ -103,7 +103,9 @@ def test_two_and_four_processes_learn_what_one_does_in_stage_2(student_run, tmp_
 
 @pytest.mark.distributed
 def test_a_process_that_dies_stops_the_others_and_the_run_goes_on(small_run, tmp_path):
-    clock = replace(small_run.train, steps=4000, validate_every=4000, checkpoint_every=5)
+    clock = replace(
+        small_run.train, steps=4000, validate_every=4000, checkpoint_every=5, log_every=1
+    )
     long = on(replace(small_run, train=replace(clock, schedule="constant")), 2, "killed")
     process = start(long, tmp_path, 2)
     folder = long.output / "killed"
@@ -125,7 +127,7 @@ def test_a_process_that_dies_stops_the_others_and_the_run_goes_on(small_run, tmp
 
 
 def test_a_single_process_is_the_first_of_one_and_joins_nothing():
-    assert place() == (0, 1)
+    assert rank_and_world() == (0, 1)
     values = torch.rand(2, 3)
     assert all_gather_batch(values) is values
 
@@ -133,11 +135,11 @@ def test_a_single_process_is_the_first_of_one_and_joins_nothing():
 def test_every_process_draws_its_part_of_what_one_would_draw(monkeypatch):
     cpu = torch.device("cpu")
     torch.manual_seed(5)
-    whole = uniform_per_image((4, 7), generator=None, device=cpu)
+    whole = uniform_per_image((4, 7), device=cpu)
     for rank in range(2):
-        monkeypatch.setattr("ssmde.losses.pairs.place", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr("ssmde.losses.masks.rank_and_world", lambda rank=rank: (rank, 2))
         torch.manual_seed(5)
-        own = uniform_per_image((2, 7), generator=None, device=cpu)
+        own = uniform_per_image((2, 7), device=cpu)
         assert torch.equal(own, whole[2 * rank : 2 * rank + 2])
         after = torch.rand(1)
         torch.manual_seed(5)

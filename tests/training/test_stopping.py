@@ -22,7 +22,7 @@ STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 @pytest.fixture
 def quick_networks(monkeypatch):
     """Networks of a few thousand parameters."""
-    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr("ssmde.training.run.build_teacher", build_tiny_teacher)
 
 
 def send_in_step(monkeypatch, number, step):

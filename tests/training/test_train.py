@@ -17,12 +17,12 @@ from PIL import Image
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
-import ssmde.training.single_stage as train_module
 from ssmde.config import Config, dump_config, load_config
 from ssmde.inference.loading import load
 from ssmde.methods.teacher import Teacher
 from ssmde.models.checkpoint import read_weights
 from ssmde.training import train
+from ssmde.training.checkpoints import write_config
 from ssmde.training.module import TrainingError
 from ssmde.types import Batch
 from tiny_networks import build_tiny_teacher
@@ -32,12 +32,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 SCRIPT = """
 import sys
 from pathlib import Path
-import ssmde.training.single_stage
+import ssmde.training.run
 from ssmde.config import load_config
 sys.path.append(sys.argv[3])
 from tiny_networks import build_tiny_teacher
 if __name__ == "__main__":
-    ssmde.training.single_stage.build_teacher = build_tiny_teacher
+    ssmde.training.run.build_teacher = build_tiny_teacher
     ssmde.training.train(load_config(Path(sys.argv[1]).read_text()), resume=sys.argv[2] == "resume")
 """
 
@@ -64,7 +64,7 @@ def start(config: Config, tmp_path: Path, *, mode: str = "new", processes: int =
 def quick_networks(monkeypatch, request):
     """Networks of a few thousand parameters, but for the tests that ask for the real ones."""
     if "real_networks" not in request.fixturenames:
-        monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build_tiny_teacher)
+        monkeypatch.setattr("ssmde.training.run.build_teacher", build_tiny_teacher)
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_a_folder_with_files_of_others_is_no_place_for_a_run(small_run, name):
 def test_a_run_without_a_checkpoint_begins_again_and_no_other_takes_its_place(small_run, capsys):
     folder = small_run.output / "small"
     folder.mkdir(parents=True)
-    train_module._write_config(folder, small_run)  # and then it was killed
+    write_config(folder, small_run)  # and then it was killed
     (folder / ".last.ckpt.1.part").write_text("half")
     other = replace(small_run, train=replace(small_run.train, learning_rate=1.0))
     with pytest.raises(FileExistsError, match="of something else than this run"):

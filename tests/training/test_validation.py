@@ -9,7 +9,7 @@ import torch
 
 from ssmde.config import Config, DataConfig
 from ssmde.data.images import write_png16
-from ssmde.geometry.pose import rigid_motion
+from ssmde.geometry.camera import rigid_motion
 from ssmde.methods.teacher import Teacher
 from ssmde.signals import LateStop
 from ssmde.synthetic import draw_clip, write_clip
@@ -42,7 +42,7 @@ def test_a_held_out_part_too_short_for_the_gaps_is_judged_at_a_smaller_one(
     validation = Validation(tmp_path, Config(data=data), object.__new__(RunLog), LateStop())
     assert sum(len(s) for s in validation.sequences) in (held_out, held_out - 1)
     judge = Judge()
-    score = validation._photometric(judge, torch.device("cpu"))
+    score = validation.photometric_score(judge, torch.device("cpu"))
     assert (score.name, score.value) == ("photometric", 0.5)
     assert judge.asked
 
@@ -60,7 +60,7 @@ class RunAway(TinyPoseNet):
 def test_held_out_truth_without_a_pixel_that_counts_leaves_the_photometric_loss(
     small_run, monkeypatch, capsys, fault
 ):
-    monkeypatch.setattr("ssmde.training.single_stage.build_teacher", build_tiny_teacher)
+    monkeypatch.setattr("ssmde.training.run.build_teacher", build_tiny_teacher)
     folder = small_run.data.root / "slide" / "depth"
     folder.mkdir()
     for i in range(14):
@@ -78,17 +78,17 @@ def test_held_out_truth_without_a_pixel_that_counts_leaves_the_photometric_loss(
 
 def test_weights_whose_views_have_nothing_in_common_are_never_the_best(small_run, capsys):
     validation = Validation(small_run.output, small_run, object.__new__(RunLog), LateStop())
-    nothing = validation._photometric(Judge(np.nan), torch.device("cpu"))
+    nothing = validation.photometric_score(Judge(np.nan), torch.device("cpu"))
     assert np.isnan(nothing.value)
     assert "these weights do not count" in capsys.readouterr().err
-    validation._keep(torch.nn.Identity(), nothing, 4)
+    validation.keep(torch.nn.Identity(), nothing, 4)
     assert validation.best == []
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_motion_that_runs_away_is_warned_of_and_ends_the_run(small_run, monkeypatch, capsys):
     monkeypatch.setattr(
-        "ssmde.training.single_stage.build_teacher",
+        "ssmde.training.run.build_teacher",
         lambda config: Teacher(TinyDepthNet(), RunAway(), config.loss, config.pseudo_depth),
     )
     with pytest.raises(TrainingError, match=r"hardly a pixel .* at step 5, .*train.learning_rate"):

@@ -2,8 +2,8 @@
 
 A network that has seen many places labels the frames of a film. Tracked points, whose depth follows
 from the motion of the camera, correct its labels where the scene stands still; what moves keeps its
-depth relative to the static pixels around it (`data/label_fit.py`). The network then learns from
-its own corrected labels. This is the self-distillation of SS-MDE (Hu et al., Sensors 2024,
+depth in the scale of the image (`data/pseudo_labels.py`). The network then learns from its own
+corrected labels. This is the self-distillation of SS-MDE (Hu et al., Sensors 2024,
 https://doi.org/10.3390/s24134090), with the start network in the place of the teacher, its depth in
 that of the LeReS pseudo-depth, and points in the place of the photometric loss.
 
@@ -64,15 +64,17 @@ WORK = "work"  # folder of what can be made again
 LAST = "last.safetensors"
 WIDTH = 640  # pixels; wider frames are made so narrow
 LEAST_MOTION = 0.01  # of the image's width, from frame to frame: a step of slow walking
-FRAMES_PER_MINUTE = 12.0  # of the time given: tracking takes a second or two a frame
+FRAMES_PER_MINUTE = 24.0  # of the time given: tracking takes about a second a frame
 FEWEST_FRAMES = 10  # with corrected labels; fewer teach a network nothing
-WINDOW = 40  # frames that are tracked together, where a film has more than there is time for
+# Frames that are tracked together, where a film has more than there is time for. Long, for frames
+# full of people are tracked by way of those before and after: decision 18.
+WINDOW = 120
 SPARSEST = 3  # every third frame at most: the next has to show the same points
 ASSUMED_HFOV = 60.0  # degrees, where neither file nor film tells the camera
 LEAST_GAIN = 0.02  # less than this share is no gain
 # More passes over few frames learn them by heart, people first: decision 18.
 FEWEST_STEPS, MOST_EPOCHS = 30, 8
-BATCH, RATE = 8, 2e-4
+BATCH, RATE, ENCODER_RATE = 8, 4e-4, 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,7 +194,7 @@ def adapt(
     )  # fmt: skip
     chosen = weights
     try:
-        frames, held_out = _correct(trusted, work / "learn"), find_held_out(trusted)
+        frames, held_out = _correct(scenes, trusted, work / "learn"), find_held_out(trusted)
     except ValueError:
         if not any(doubts):
             raise
@@ -297,7 +299,7 @@ def choose_windows(frames: int, most: int) -> list[range]:
         frames: Number of frames of the film.
         most: How many there is time for.
     """
-    step = max(1, min(SPARSEST, frames // max(1, most)))
+    step = max(1, min(SPARSEST, round(frames / max(1, most))))
     thinned = len(range(0, frames, step))
     if thinned <= most:
         return [range(0, frames, step)]
@@ -350,27 +352,33 @@ def _assume_camera(scene: Path) -> None:
     write_intrinsics(scene, from_hfov(read_scene(scene).image_size, ASSUMED_HFOV))
 
 
-def _correct(scenes: Sequence[Path], root: Path) -> int:
+def _correct(scenes: Sequence[Path], trusted: Sequence[Path], root: Path) -> int:
     """Scene folders to learn from, of all frames but the held-out; how many frames they have.
 
+    Frames whose motion cannot be trusted keep the labels as they are: what moves is often seen in
+    these alone, and a network that learns from others only forgets it.
+
     Raises:
-        ValueError: If there are too few.
+        ValueError: If too few frames have corrected labels.
     """
     names: list[str] = []
+    corrected = 0
     for scene in scenes:
         target = root / scene.name
-        if target.exists() or write_corrected(scene, target, until=1 - HELD_OUT):
+        if not target.exists():
+            write_corrected(scene, target, until=1 - HELD_OUT, uncorrected=scene not in trusted)
+        if target.exists():
             names.append(scene.name)
-    total = sum(len(read_scene(root / name).images) for name in names)
-    if total < FEWEST_FRAMES:
+            corrected += len(read_scene(target)) if scene in trusted else 0
+    if corrected < FEWEST_FRAMES:
         films = [read_scene(scene) for scene in scenes]
         raise ValueError(
-            f"only {total} of {sum(map(len, films))} frames see enough points whose depth the "
+            f"only {corrected} of {sum(map(len, films))} frames see enough points whose depth the "
             f"camera's motion tells, and {FEWEST_FRAMES} are needed: film again while the camera "
             "moves sideways or forward, not only turns, past things that stand still"
         )
     write_list(root, "train", names)
-    return total
+    return sum(len(read_scene(root / name)) for name in names)
 
 
 def _training(
@@ -392,7 +400,8 @@ def _training(
         affine=AffineConfig(leres=0.0, log_depth=1.0, log_gradient=1.0),
         train=replace(
             preset.train, steps=FEWEST_STEPS, batch_size=BATCH, learning_rate=RATE,
-            warmup_steps=10, average=0.98, encoder_lr_multiplier=0.3, seed=seed, accelerator=device,
+            warmup_steps=10, average=0.98, encoder_lr_multiplier=ENCODER_RATE, seed=seed,
+            accelerator=device,
         ),
     )  # fmt: skip
     config = follow_start(asked)

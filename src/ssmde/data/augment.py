@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ssmde.config import DataConfig
 from ssmde.data.images import REDUCTIONS, resize_bytes, resize_images
+from ssmde.data.sequence import PerFrame, Pixels, Size
 from ssmde.geometry.camera import crop_intrinsics, flip_intrinsics, scale_intrinsics
 from ssmde.types import Batch
 
@@ -45,20 +46,13 @@ RARE = 0.5
 class Framing:
     """How a stored frame becomes a training view: reduce, crop, resize, mirror, in this order."""
 
-    reduction: int
-    """The frame is decoded at 1 / reduction of its size: 1, 2, 4 or 8."""
-    left: int
-    """First column of the crop, in pixels of the reduced frame."""
-    top: int
-    """First row of the crop."""
-    width: int
-    """Columns of the crop."""
-    height: int
-    """Rows of the crop."""
-    image_size: tuple[int, int]
-    """Size (height, width) of the view."""
-    flip: bool
-    """True if the view is mirrored left to right."""
+    reduction: int  # the frame is decoded at 1 / reduction of its size: 1, 2, 4 or 8
+    left: int  # first column of the crop, in pixels of the reduced frame
+    top: int  # first row of the crop
+    width: int  # columns of the crop
+    height: int  # rows of the crop
+    image_size: Size  # size (height, width) of the view
+    flip: bool  # true if the view is mirrored left to right
 
     @property
     def crop(self) -> tuple[int, int, int, int, bool]:
@@ -73,7 +67,7 @@ class Framing:
         camera = scale_intrinsics(camera, width / self.width, height / self.height)
         return flip_intrinsics(camera, width) if self.flip else camera
 
-    def images(self, reduced: Sequence[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "n 3 k m"]:
+    def images(self, reduced: Sequence[Pixels]) -> UInt8[np.ndarray, "n 3 k m"]:
         """Views of whole frames of one size, decoded at 1 / reduction of it.
 
         Each is cropped and resized in one step, without aliasing.
@@ -83,9 +77,7 @@ class Framing:
         views = resize_images(np.stack([f[rows, columns] for f in reduced]), self.image_size)
         return torch.from_numpy(views).flip(-1).numpy() if self.flip else views
 
-    def nearest(
-        self, values: Float[np.ndarray, "h w"], stored: tuple[int, int]
-    ) -> Float[np.ndarray, "k m"]:
+    def nearest(self, values: Float[np.ndarray, "h w"], stored: Size) -> Float[np.ndarray, "k m"]:
         """The view of a map, such as depth: each pixel takes the nearest value, none is mixed.
 
         The map is of the whole frame, of any size; `stored` is that of the stored frame.
@@ -104,7 +96,7 @@ class Framing:
         return view[:, ::-1] if self.flip else view
 
     def scatter(
-        self, pixels: Float[np.ndarray, "n 2"], values: Float[np.ndarray, " n"]
+        self, pixels: Float[np.ndarray, "n 2"], values: PerFrame
     ) -> Float[np.ndarray, "k m"]:
         """The view of single points (u, v) of the stored frame, each with a positive value.
 
@@ -123,7 +115,7 @@ class Framing:
         return view[:, ::-1] if self.flip else view
 
 
-def best_reduction(stored: tuple[int, int], image_size: tuple[int, int], zoom: float = 1.0) -> int:
+def best_reduction(stored: Size, image_size: Size, zoom: float = 1.0) -> int:
     """Largest of 1, 2, 4, 8 that still decodes a frame no smaller than the view needs.
 
     Sizes are (height, width), of the frame and of the view; with the largest `zoom` the view shows
@@ -134,7 +126,7 @@ def best_reduction(stored: tuple[int, int], image_size: tuple[int, int], zoom: f
     return next(fits, 1)
 
 
-def whole_frame(stored: tuple[int, int], image_size: tuple[int, int]) -> Framing:
+def whole_frame(stored: Size, image_size: Size) -> Framing:
     """The view of a whole frame, without chance; sizes are (height, width)."""
     reduction = best_reduction(stored, image_size)
     height, width = stored[0] // reduction, stored[1] // reduction
@@ -147,8 +139,8 @@ def whole_frame(stored: tuple[int, int], image_size: tuple[int, int]) -> Framing
 def draw_framing(
     rng: np.random.Generator,
     data: DataConfig,
-    stored: tuple[int, int],
-    image_size: tuple[int, int] | None = None,
+    stored: Size,
+    image_size: Size | None = None,
     *,
     keep_proportions: bool = False,
 ) -> Framing:
@@ -225,7 +217,7 @@ def apply_color(
     return changed.clamp(0, 1).view_as(images)
 
 
-def largest_frame(sizes: Iterable[tuple[int, int]], data: DataConfig) -> tuple[int, int]:
+def largest_frame(sizes: Iterable[Size], data: DataConfig) -> Size:
     """Size (height, width) that holds each frame of these stored sizes as it is decoded."""
     decoded = [
         [side // best_reduction(size, data.image_size, data.zoom) for side in size]
@@ -234,9 +226,7 @@ def largest_frame(sizes: Iterable[tuple[int, int]], data: DataConfig) -> tuple[i
     return max((d[0] for d in decoded), default=0), max((d[1] for d in decoded), default=0)
 
 
-def pad_frames(
-    frames: Sequence[UInt8[np.ndarray, "h w 3"]], size: tuple[int, int]
-) -> UInt8[np.ndarray, "n 3 k m"]:
+def pad_frames(frames: Sequence[Pixels], size: Size) -> UInt8[np.ndarray, "n 3 k m"]:
     """Frames of one scene at the size of `largest_frame`; what is added is never seen."""
     if frames[0].shape[:2] == size:
         return np.stack(frames).transpose(0, 3, 1, 2)
@@ -246,7 +236,7 @@ def pad_frames(
     return joined.transpose(0, 3, 1, 2)
 
 
-def crop_views(batch: Batch, image_size: tuple[int, int]) -> Batch:
+def crop_views(batch: Batch, image_size: Size) -> Batch:
     """Views of this size (height, width) in place of whole frames, on the device where they lie.
 
     As `Framing.images` makes them: the same bytes on a CPU, elsewhere to one step of 255.
@@ -267,9 +257,7 @@ def crop_views(batch: Batch, image_size: tuple[int, int]) -> Batch:
     return replace(batch, target=target[:, 0], sources=sources, crops=())
 
 
-def degrade(
-    rng: np.random.Generator, image: UInt8[np.ndarray, "h w 3"], probability: float
-) -> UInt8[np.ndarray, "h w 3"]:
+def degrade(rng: np.random.Generator, image: Pixels, probability: float) -> Pixels:
     """The image as a worse camera takes it: light, color, blur, low resolution, noise, JPEG.
 
     A network that learns from drawn photos and a few sharp recordings meets all of these in the
@@ -301,9 +289,7 @@ def degrade(
     return np.array(picture)
 
 
-def _expose(
-    rng: np.random.Generator, image: UInt8[np.ndarray, "h w 3"]
-) -> UInt8[np.ndarray, "h w 3"]:
+def _expose(rng: np.random.Generator, image: Pixels) -> Pixels:
     """Another exposure, contrast curve and white balance; bright parts burn out."""
     gamma = np.exp(rng.normal(0, GAMMA))
     gains = np.exp(rng.uniform(*np.log(GAIN))) * rng.uniform(*CHANNELS, 3)

@@ -6,44 +6,42 @@ workers or processes changes nothing. The global random generators are neither r
 """
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int, UInt8
+from numpy.random import Generator
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from ssmde.config import DataConfig
-from ssmde.data.augment import (
-    COLOR_LIMITS,
-    Framing,
-    degrade,
-    draw_color,
-    draw_framing,
-    largest_frame,
-    pad_frames,
-    whole_frame,
-)
+from ssmde.data import augment as augmentation
+from ssmde.data.augment import COLOR_LIMITS, Framing, draw_color, draw_framing
 from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.motion import known_poses, relative_motion, usable_gaps
 from ssmde.data.pseudo_labels import fit_to_points, plausible, read_pseudo_depth
-from ssmde.data.sampler import CONTENT, Key, check_seed
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
-from ssmde.data.sequence import FrameSequence
+from ssmde.data.sequence import DepthMap, FrameSequence, Pixels, Size
 from ssmde.types import Batch
 
 # Added to a disparity, whose largest value is 1, before it is turned into depth: the shift is not
 # known, and what is far away must stay finite.
 DISPARITY_FLOOR = 0.02
 UNKNOWN_CAMERA = torch.full((3, 3), torch.nan, dtype=torch.float64)
+Key = tuple[int, int] | tuple[int, int, int]
+"""Epoch and index of a snippet, and the number of the size it is to have, 0 where it is missing."""
+# First numbers of the seeds, so that the order and the content of snippets are independent.
+ORDER, CONTENT = 1, 2
 MOST_BROKEN = 50  # snippets that fail in a row before the reader gives up
 
 
 class SnippetDataset(Dataset[Batch]):
     """Every frame that has neighbors on both sides, as the target of a snippet.
+
+    A ValueError says where intrinsics or labels are missing, or that no sequence is long enough.
 
     Args:
         sequences: Where to cut from; a snippet never crosses two of them.
@@ -54,9 +52,6 @@ class SnippetDataset(Dataset[Batch]):
         fit_labels: Whether to give it scale and shift by the points of `ssmde track`.
         with_points: Whether to hand over the depth of these points.
         with_cameras: Whether scenes without intrinsics are refused; else theirs are nan.
-
-    Raises:
-        ValueError: If intrinsics or labels are missing, or no sequence is long enough.
     """
 
     keep_proportions = False  # SC-Depth stretches views a little; see `draw_framing`
@@ -76,20 +71,17 @@ class SnippetDataset(Dataset[Batch]):
     ) -> None:
         check_seed(seed)
         self.sequences = tuple(sequences)
-        self.cameras = tuple(
-            UNKNOWN_CAMERA if s.intrinsics is None and not with_cameras else _camera(s)
-            for s in sequences
-        )
-        """Intrinsics of every sequence, in pixels of its stored images; nan where not known."""
+        # Intrinsics of every sequence, in pixels of its stored images; nan where not known.
+        self.cameras = tuple(_camera(s, needed=with_cameras) for s in sequences)
         self.data, self.seed, self.augment, self.labels = data, seed, augment, labels
         self.fit_labels, self.with_points = fit_labels, with_points
+        # For every sequence of a folder, the points that were tracked, by the index of a frame.
         self.points = tuple(
             read_tracked_points(s.images[0].parent / TRACKED_POINTS)
             if (fit_labels or with_points) and s.tracked_points is None
             else {}
             for s in sequences
         )
-        """For every sequence of a folder, the points that were tracked, by the index of a frame."""
         for sequence in sequences if labels else ():
             if sequence.pseudo_depth is None:
                 folder = sequence.images[0].parent
@@ -97,12 +89,10 @@ class SnippetDataset(Dataset[Batch]):
                     f"scene '{sequence.name}': there is no {folder / 'pseudo_depth'}; "
                     f"`ssmde label {folder.parent}` makes the labels"
                 )
-        self.sizes = (data.image_size, *data.more_sizes)
-        """Training sizes (height, width), by their number."""
-        self.largest = largest_frame({s.image_size for s in sequences}, data)
-        """Size (height, width) that holds each frame as it is decoded."""
-        self.targets = self.find_targets()
-        """Sequence and frame of every target."""
+        self.sizes = (data.image_size, *data.more_sizes)  # training sizes, by their number
+        # Size that holds each frame as it is decoded.
+        self.largest = augmentation.largest_frame({s.image_size for s in sequences}, data)
+        self.targets = self.find_targets()  # sequence and frame of each
 
     def find_targets(self) -> Int[np.ndarray, "n 2"]:
         """Sequence and frame of everything the data set has a snippet of."""
@@ -117,8 +107,7 @@ class SnippetDataset(Dataset[Batch]):
     def _refuse(self) -> NoReturn:
         """Say why there is no target."""
         data, gap = self.data, min(self.data.frame_gaps)
-        scenes = [f"'{s.name}' has {len(s)}" for s in self.sequences[:5]]
-        lengths = ", ".join(scenes) or "there are no scenes"
+        lengths = self._named(lambda s: f"'{s.name}' has {len(s)}")
         if any(2 * gap < len(s) for s in self.sequences):
             raise ValueError(
                 f"no frame has sources with known poses (data.poses {data.poses}) at gaps "
@@ -128,6 +117,10 @@ class SnippetDataset(Dataset[Batch]):
             f"no scene is long enough: a snippet with frame gap {gap} needs {2 * gap + 1} frames, "
             f"{lengths}; give longer scenes or a smaller data.frame_gaps"
         )
+
+    def _named(self, say: Callable[[FrameSequence], str]) -> str:
+        """What to say of the first sequences, for a message."""
+        return ", ".join(map(say, self.sequences[:5])) or "there are no scenes"
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -154,12 +147,10 @@ class SnippetDataset(Dataset[Batch]):
         )
 
     def read_snippet(
-        self, epoch: int, index: int, broken: tuple[str, ...], image_size: tuple[int, int]
+        self, epoch: int, index: int, broken: tuple[str, ...], image_size: Size
     ) -> Batch:
         """The snippet of one index at one size, as chance has it in this epoch."""
-        which, target = self.targets[index].tolist()
-        sequence = self.sequences[which]
-        rng = np.random.default_rng((CONTENT, self.seed, epoch, index))
+        which, target, sequence, rng = self._chosen(epoch, index)
         choice = zip(frame_gaps(self.data, sequence), self.usable[which][target], strict=True)
         gaps = [gap for gap, usable in choice if usable]
         gap = gaps[rng.integers(len(gaps))]
@@ -168,7 +159,9 @@ class SnippetDataset(Dataset[Batch]):
         files = [sequence.images[i] for i in (target, *sources)]
         frames = [read_frame(f, framing, sequence.image_size) for f in files]
         on_device = self.augment and self.data.augment_on == "device"
-        views = pad_frames(frames, self.largest) if on_device else framing.images(frames)
+        views = (
+            augmentation.pad_frames(frames, self.largest) if on_device else framing.images(frames)
+        )
         images = torch.from_numpy(views)[None]
         motion = None
         if known := known_poses(sequence, self.data):
@@ -187,12 +180,20 @@ class SnippetDataset(Dataset[Batch]):
             broken=broken,
         )
 
+    def _chosen(self, epoch: int, index: int) -> tuple[int, int, FrameSequence, Generator]:
+        """Sequence and frame of an index, and the chance of this epoch."""
+        which, target = self.targets[index].tolist()
+        rng = np.random.default_rng((CONTENT, self.seed, epoch, index))
+        return which, target, self.sequences[which], rng
+
     def draw(
-        self, rng: np.random.Generator, sequence: FrameSequence, image_size: tuple[int, int]
+        self, rng: Generator, sequence: FrameSequence, image_size: Size
     ) -> tuple[Framing, Float32[np.ndarray, "3 4"]]:
         """Framing and color change of a snippet; none without augmentation."""
         if not self.augment:
-            return whole_frame(sequence.image_size, image_size), np.eye(3, 4, dtype=np.float32)
+            return augmentation.whole_frame(sequence.image_size, image_size), np.eye(
+                3, 4, dtype=np.float32
+            )
         framing = draw_framing(
             rng, self.data, sequence.image_size, image_size, keep_proportions=self.keep_proportions
         )
@@ -245,7 +246,7 @@ class SupervisedDepthDataset(SnippetDataset):
             if path is not None
         ]
         if not rows:
-            names = ", ".join(f"'{s.name}'" for s in self.sequences[:5]) or "there are no scenes"
+            names = self._named(lambda s: f"'{s.name}'")
             raise ValueError(
                 f"no frame has measured depth to learn from: {names}; scenes need depth/FRAME.png "
                 "with depth_units_per_metre in scene.json, or .npy in metres"
@@ -259,15 +260,14 @@ class SupervisedDepthDataset(SnippetDataset):
         """
         if not self.data.scene_weights:
             return None
-        which = self.targets[:, 0]
         patterns = [pattern for pattern, _ in self.data.scene_weights]
         first = [
             next((i for i, p in enumerate(patterns) if fnmatch.fnmatchcase(s.name, p)), -1)
             for s in self.sequences
         ]
-        group = np.array(first)[which]
+        group = np.array(first)[self.targets[:, 0]]
         # What no pattern names keeps its number of snippets beside the shares of the others.
-        weights = np.full(len(which), 1 / len(which))
+        weights = np.full(len(self), 1 / len(self))
         for number, (pattern, weight) in enumerate(self.data.scene_weights):
             members = group == number
             if not members.any():
@@ -278,22 +278,21 @@ class SupervisedDepthDataset(SnippetDataset):
         return weights
 
     def read_snippet(
-        self, epoch: int, index: int, broken: tuple[str, ...], image_size: tuple[int, int]
+        self, epoch: int, index: int, broken: tuple[str, ...], image_size: Size
     ) -> Batch:
         """A frame and its depth."""
-        which, target = self.targets[index].tolist()
-        sequence = self.sequences[which]
-        assert sequence.depth is not None
-        path = sequence.depth[target]
+        which, target, sequence, rng = self._chosen(epoch, index)
+        path = sequence.depth[target] if sequence.depth else None
         assert path is not None
-        rng = np.random.default_rng((CONTENT, self.seed, epoch, index))
         framing, color = self.draw(rng, sequence, image_size)
         depth = read_depth(path, sequence.depth_units_per_metre, image_size=sequence.image_size)
         if not (depth > 0).any():
             raise ImageError(f"{path}: holds no measured depth")
         view = read_view(sequence.images[target], framing, sequence.image_size)
         if self.augment and self.data.degrade > 0:
-            view = degrade(rng, view.transpose(1, 2, 0), self.data.degrade).transpose(2, 0, 1)
+            view = augmentation.degrade(rng, view.transpose(1, 2, 0), self.data.degrade).transpose(
+                2, 0, 1
+            )
         image = torch.from_numpy(np.ascontiguousarray(view))[None]
         return Batch(
             target=image,
@@ -304,6 +303,80 @@ class SupervisedDepthDataset(SnippetDataset):
             names=(sequence.frame_name(target),),
             broken=broken,
         )
+
+
+class SnippetSampler(Sampler[list[Key]]):
+    """The batches of a training, without end: a pure function of seed and step.
+
+    Position p of the training is snippet `p % length` of the shuffled epoch `p // length`; step s
+    takes the next `batch_size` positions. So an epoch sees each index once, a batch may reach into
+    the next epoch, and any step can be the first. A process gets a run of neighbors: the batches
+    of all ranks, one after the other, are the batch of a single process.
+
+    With weights an epoch is as long, but a snippet comes as often in it as its weight asks for,
+    rounded up or down by chance.
+
+    Args:
+        length: Number of snippets.
+        batch_size: Snippets a step, over all processes together.
+        seed: Start of the order; at least 0.
+        start_step: Step of the first batch.
+        rank: Number of this process, from 0.
+        world: Number of processes.
+        sizes: Number of training sizes; step s has number s % sizes.
+        weights: Relative frequency of every snippet, positive; by default all are alike.
+    """
+
+    def __init__(
+        self, length: int, *, batch_size: int, seed: int, start_step: int = 0, rank: int = 0,
+        world: int = 1, sizes: int = 1, weights: Float64[np.ndarray, " n"] | None = None,
+    ) -> None:  # fmt: skip
+        check_seed(seed)
+        if length < 1:
+            raise ValueError(f"a sampler needs at least 1 snippet, got {length}")
+        if batch_size < 1 or batch_size % world:
+            raise ValueError(
+                f"batch size {batch_size} must be a positive multiple of the {world} processes"
+            )
+        if not 0 <= rank < world:
+            raise ValueError(f"rank must be in [0, {world}), got {rank}")
+        if start_step < 0:
+            raise ValueError(f"start_step must be at least 0, got {start_step}")
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.start_step, self.rank, self.world = start_step, rank, world
+        self.sizes, self.weights = sizes, weights
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        share = self.batch_size // self.world
+        position = self.start_step * self.batch_size + self.rank * share
+        orders: dict[int, Int[np.ndarray, " n"]] = {}
+        while True:
+            places = [divmod(p, self.length) for p in range(position, position + share)]
+            needed = {epoch for epoch, _ in places}
+            orders = {e: orders[e] if e in orders else self._order(e) for e in needed}
+            size = position // self.batch_size % self.sizes
+            keys = [(epoch, int(orders[epoch][place])) for epoch, place in places]
+            yield [(*key, size) for key in keys] if self.sizes > 1 else list[Key](keys)
+            position += self.batch_size
+
+    def _order(self, epoch: int) -> Int[np.ndarray, " n"]:
+        rng = np.random.default_rng((ORDER, self.seed, epoch))
+        shuffled = rng.permutation(self.length)
+        if self.weights is None:
+            return shuffled
+        # Systematic sampling: one comb with a random start over the summed weights takes each
+        # snippet the whole number of times below or above its due. Laid over a random order, so
+        # that chance alone decides which snippets of a rare kind come.
+        due = self.weights[shuffled].cumsum()
+        comb = (np.arange(self.length) + rng.random()) / self.length * due[-1]
+        drawn = shuffled[np.searchsorted(due, comb, side="right").clip(max=self.length - 1)]
+        return rng.permutation(drawn)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed below 0."""
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
 
 
 def spread(length: int, most: int) -> list[int]:
@@ -323,16 +396,12 @@ def frame_gaps(data: DataConfig, sequence: FrameSequence) -> tuple[int, ...]:
     return tuple(gap for name, gap in data.scene_gaps if name == sequence.name) or data.frame_gaps
 
 
-def read_view(
-    path: Path, framing: Framing, image_size: tuple[int, int]
-) -> UInt8[np.ndarray, "3 h w"]:
+def read_view(path: Path, framing: Framing, image_size: Size) -> UInt8[np.ndarray, "3 h w"]:
     """One stored frame as a view."""
     return framing.images([read_frame(path, framing, image_size)])[0]
 
 
-def read_frame(
-    path: Path, framing: Framing, image_size: tuple[int, int]
-) -> UInt8[np.ndarray, "h w 3"]:
+def read_frame(path: Path, framing: Framing, image_size: Size) -> Pixels:
     """One stored frame, decoded at the size that `framing` crops from."""
     pixels = read_image(path, reduction=framing.reduction)
     expected = tuple(side // framing.reduction for side in image_size)
@@ -344,7 +413,9 @@ def read_frame(
     return pixels
 
 
-def _camera(sequence: FrameSequence) -> Float64[Tensor, "3 3"]:
+def _camera(sequence: FrameSequence, *, needed: bool) -> Float64[Tensor, "3 3"]:
+    if sequence.intrinsics is None and not needed:
+        return UNKNOWN_CAMERA
     if sequence.intrinsics is None:
         raise ValueError(
             f"scene '{sequence.name}': intrinsics are unknown, training needs them; write the "
@@ -354,5 +425,5 @@ def _camera(sequence: FrameSequence) -> Float64[Tensor, "3 3"]:
     return torch.from_numpy(sequence.intrinsics.astype(np.float64))
 
 
-def _as_map(values: Float32[np.ndarray, "h w"]) -> Float32[Tensor, "1 1 h w"]:
+def _as_map(values: DepthMap) -> Float32[Tensor, "1 1 h w"]:
     return torch.from_numpy(np.ascontiguousarray(values))[None, None]

@@ -1,7 +1,7 @@
-"""Image, depth and mask files: pixels in, pixels out, and one kind of error that names the file.
+"""Image, depth and mask files: pixels in, pixels out.
 
-Every reader raises an `ImageError` where a file is missing, broken, too large or something else,
-and its `ShapeError` where a map does not fit the image that it is given. Sizes are (height, width).
+Every reader raises an `ImageError` that names a file which is missing, broken, too large or no
+image, and its `ShapeError` where a map does not fit its image.
 """
 
 import os
@@ -10,22 +10,28 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import cache, lru_cache
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Integer, Num, UInt8, UInt16
+from jaxtyping import Integer, Num, UInt8, UInt16
 from PIL import ExifTags, Image, UnidentifiedImageError, features
 from torch import Tensor
 from torch.nn import functional
 
+from ssmde.data.sequence import DepthMap, Pixels, Size
 from ssmde.data.shards import RemoteError
 from ssmde.io import FileError, check_file, read_bytes, read_npy, read_npz, whole_file
+
+try:
+    import simplejpeg
+except ImportError:
+    simplejpeg = None
 
 Levels = tuple[int, int] | None
 """Lowest and highest value of 16-bit gray that is stretched to 8 bits; None: the upper 8 bits."""
@@ -36,6 +42,11 @@ READABLE = (
     *IMAGE_SUFFIXES, ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
     *([".avif"] if HAS_AVIF else []),
 )  # fmt: skip
+BRANDS = {
+    "AVIF": (b"avif", b"avis"),
+    "HEIC": (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"),
+}
+"""What the heads of the formats of phones hold."""
 RUNS_PROGRAMS = ("EPS", "WMF")  # kinds that Pillow hands to Ghostscript or to Windows
 MOST_PIXELS = 110_000_000
 """A picture or a frame of a film with more is refused by its header, before anything is decoded:
@@ -103,12 +114,11 @@ def _naming(path: Path, name: str = "") -> Generator[None]:
 # What may be opened
 
 
-def too_many_pixels(size: tuple[int, int]) -> str | None:
+def too_many_pixels(size: Size) -> str | None:
     """Why a picture or frame of this size (height, width) is not decoded; None if it may be."""
-    height, width = size
-    if height * width <= MOST_PIXELS:
-        return None
-    return f"has {height * width / 1e6:,.0f} million pixels ({width} x {height}), {LIMIT}"
+    count = size[0] * size[1]
+    said = f"has {count / 1e6:,.0f} million pixels ({size[1]} x {size[0]}), {LIMIT}"
+    return said if count > MOST_PIXELS else None
 
 
 def not_read(kind: str) -> str:
@@ -118,25 +128,18 @@ def not_read(kind: str) -> str:
 
 def phone_format(file: Path | BytesIO) -> str:
     """HEIC or AVIF, whatever the name says; empty for everything else."""
-    if isinstance(file, Path):
-        with file.open("rb") as opened:
-            head = opened.read(64)
-    else:
-        head = file.getvalue()[:64]
+    with nullcontext(file) if isinstance(file, BytesIO) else file.open("rb") as opened:
+        opened.seek(0)
+        head = opened.read(64)
     if head[4:8] != b"ftyp":
         return ""
-    if b"avif" in head or b"avis" in head:
-        return "AVIF"
-    heic = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
-    return "HEIC" if any(brand in head for brand in heic) else ""
+    found = (kind for kind, brands in BRANDS.items() if any(brand in head for brand in brands))
+    return next(found, "")
 
 
 @contextmanager
 def open_image(file: Path | BytesIO, path: Path) -> Generator[Image.Image]:
-    """An image file of which only the header was read; what must not be decoded is refused.
-
-    `path` is its name, for the message.
-    """
+    """An image file of which only the header was read; what must not be decoded is refused."""
     if isinstance(file, Path):
         check_file(file, "picture")  # a pipe would be waited for
     try:
@@ -155,14 +158,14 @@ def open_image(file: Path | BytesIO, path: Path) -> Generator[Image.Image]:
         yield image
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def read_size(path: Path) -> Size:
     """Size (height, width) of an image as `read_image` would return it; reads the header only."""
     with _naming(path), open_image(path, path) as image:
         width, height = image.size
         return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
-def size_of_bytes(content: bytes, name: str) -> tuple[int, int]:
+def size_of_bytes(content: bytes, name: str) -> Size:
     """Size (height, width) of an image file in memory, as stored; reads the header only."""
     with _naming(Path(name), name), open_image(BytesIO(content), Path(name)) as image:
         return image.height, image.width
@@ -180,11 +183,10 @@ def _orientation(image: Image.Image) -> int:
         return 1  # Pillow turns it by itself
     if image.format in ("JPEG", "PNG") and "exif" not in image.info:
         return 1  # asking a PNG further would decode it
-    try:
+    with suppress(*BROKEN, TypeError):  # broken marks, or another type of number
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
         return int(value) if value in TURNS else 1  # some cameras write 0 or 9
-    except (*BROKEN, TypeError):  # broken marks, or another type of number: the pixels are fine
-        return 1
+    return 1
 
 
 def turn_upright(image: Image.Image) -> Image.Image:
@@ -198,14 +200,13 @@ def turn_upright(image: Image.Image) -> Image.Image:
 
 def read_image(
     path: Path, *, reduction: int = 1, levels: Levels | Literal["folder"] = "folder"
-) -> UInt8[np.ndarray, "h w 3"]:
-    """Colors of an image, RGB, upright.
+) -> Pixels:
+    """Colors of an image, RGB, upright (EXIF): any file Pillow can read, or a .npy of bytes.
 
-    The camera's orientation mark (EXIF) is applied, gray becomes RGB, 16 bits become 8,
-    transparency is dropped.
+    Gray becomes RGB, 16 bits become 8, transparency is dropped.
 
     Args:
-        path: Any file Pillow can read, or bytes of shape (height, width, 3) in a .npy.
+        path: The .npy has the shape (height, width, 3).
         levels: Of 16-bit gray, from `gray_levels`; by default those of all images of its folder.
         reduction: Decode at a half, a quarter or an eighth of the size: 2, 4 or 8. The result has
             `height // reduction` rows, and pixel u of the file lies at (u + 0.5) / reduction - 0.5
@@ -224,11 +225,7 @@ def read_image(
                 pixels = decode_jpeg(content, (height, width), reduction)
             if pixels is None:
                 if levels == "folder":
-                    levels = None
-                    if image.mode in SIXTEEN_BIT and path.parent.is_dir():
-                        levels = _folder_levels(path.parent, path.parent.stat().st_mtime_ns)
-                    elif image.mode in SIXTEEN_BIT:  # of a shard
-                        levels = array_levels(np.asarray(image))
+                    levels = _levels_beside(path, image)
                 if reduction > 1 and upright:  # Pillow decodes at a reduced size where it can
                     image.draft("RGB", (max(width // reduction, 1), max(height // reduction, 1)))
                 pixels = np.array(_rgb(path, turn_upright(image), levels))
@@ -238,46 +235,32 @@ def read_image(
     return pixels[: height // reduction, : width // reduction]
 
 
-def read_image_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
+def read_image_bytes(content: bytes, name: str) -> Pixels:
     """Colors of an image in the bytes of a file, as `read_image`; `name` is for the message."""
     path = Path(name)
     with _naming(path, name), open_image(BytesIO(content), path) as image:
-        levels = array_levels(np.asarray(image)) if image.mode in SIXTEEN_BIT else None
-        return np.array(_rgb(path, turn_upright(image), levels))
+        return np.array(_rgb(path, turn_upright(image), _levels_beside(None, image)))
 
 
-def decode_jpeg(
-    content: bytes | bytearray, stored: tuple[int, int], reduction: int
-) -> UInt8[np.ndarray, "h w 3"] | None:
+def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pixels | None:
     """Pixels of a JPEG by `simplejpeg`, where it is installed; None where Pillow has to do it.
 
-    Both wrap the same decoder, libjpeg-turbo, and give the same pixels; Pillow keeps them in four
-    bytes each and copies them twice on the way to an array, which takes as long as the decoding.
-    `stored` is the size its header says. A reduced size is rounded up: the last row and column may
-    hold a part of a pixel.
+    Both wrap libjpeg-turbo and give the same pixels; Pillow copies them twice on the way to an
+    array, which takes as long as the decoding. `stored` is the size its header says. A reduced size
+    is rounded up: the last row and column may hold a part of a pixel.
     """
-    decode = _simplejpeg()
-    if decode is None:
+    if simplejpeg is None:
         return None
     height, width = (-(-side // reduction) for side in stored)
-    smallest = {"min_height": height, "min_width": width} if reduction > 1 else {}
+    smallest: dict[str, Any] = {"min_height": height, "min_width": width} if reduction > 1 else {}
     try:
-        pixels = decode(content, "RGB", **smallest)
+        pixels = simplejpeg.decode_jpeg(content, "RGB", **smallest)
     except ValueError:  # broken or of a rare kind: Pillow reads it, or says what is wrong
         return None
     return pixels if pixels.shape[:2] == (height, width) else None
 
 
-@cache
-def _simplejpeg() -> Callable[..., Any] | None:
-    try:
-        from simplejpeg import decode_jpeg as decode
-    except ImportError:
-        return None
-    return decode
-
-
-def _npy_pixels(content: bytes | bytearray) -> UInt8[np.ndarray, "h w 3"]:
+def _npy_pixels(content: bytes | bytearray) -> Pixels:
     pixels = read_npy(content)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"pixels are bytes, height x width x 3, got {pixels.dtype} {pixels.shape}")
@@ -293,23 +276,18 @@ def _rgb(path: Path, image: Image.Image, levels: Levels) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _average(pixels: UInt8[np.ndarray, "h w 3"], reduction: int) -> UInt8[np.ndarray, "k m 3"]:
+def _average(pixels: Pixels, reduction: int) -> UInt8[np.ndarray, "k m 3"]:
     """Mean of every block of `reduction` x `reduction` pixels."""
     rows, columns = pixels.shape[0] // reduction, pixels.shape[1] // reduction
-    whole = Image.fromarray(pixels[: rows * reduction, : columns * reduction])
-    return np.array(whole.reduce(reduction))
+    return np.array(Image.fromarray(pixels).reduce(reduction))[:rows, :columns]
 
 
-def resize_image(
-    pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "k m 3"]:
+def resize_image(pixels: Pixels, size: Size) -> UInt8[np.ndarray, "k m 3"]:
     """The whole image (RGB) at another size (height, width), bilinear, without aliasing."""
     return resize_images(pixels[None], size)[0].transpose(1, 2, 0)
 
 
-def resize_images(
-    pixels: UInt8[np.ndarray, "n h w 3"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "n 3 k m"]:
+def resize_images(pixels: UInt8[np.ndarray, "n h w 3"], size: Size) -> UInt8[np.ndarray, "n 3 k m"]:
     """Images at another size, as `resize_image` makes them; together they take two thirds as long.
 
     The colors of a pixel still lie side by side in memory.
@@ -320,7 +298,7 @@ def resize_images(
 
 
 def resize_bytes(
-    images: UInt8[Tensor, "n 3 h w"], size: tuple[int, int], *, as_floats: bool = False
+    images: UInt8[Tensor, "n 3 h w"], size: Size, *, as_floats: bool = False
 ) -> UInt8[Tensor, "n 3 k m"]:
     """The same of tensors; `as_floats` computes in float32: on GPUs there is no other way."""
     values = images.float() if as_floats else images
@@ -328,7 +306,7 @@ def resize_bytes(
     return view.round().clamp(0, 255).to(torch.uint8) if as_floats else view
 
 
-def write_image(path: Path, pixels: UInt8[np.ndarray, "h w 3"], *, quality: int = 95) -> None:
+def write_image(path: Path, pixels: Pixels, *, quality: int = 95) -> None:
     """Write RGB as JPEG (quality 1 to 100) or PNG, by the ending of `path`; whole or not at all."""
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise ValueError(f"{path}: images are written as {', '.join(IMAGE_SUFFIXES)}")
@@ -386,6 +364,15 @@ def _levels(ends: list[tuple[int, int]]) -> Levels:
     return (low, max(high, low + 1)) if high - low < NO_VALUE // 2 else None
 
 
+def _levels_beside(path: Path | None, image: Image.Image) -> Levels:
+    """The levels of all images of its folder; its own where it is of a shard or of no file."""
+    if image.mode not in SIXTEEN_BIT:
+        return None
+    if path is None or not path.parent.is_dir():
+        return array_levels(np.asarray(image))
+    return _folder_levels(path.parent, path.parent.stat().st_mtime_ns)
+
+
 @lru_cache(maxsize=1024)
 def _folder_levels(folder: Path, changed: int) -> Levels:
     """The levels of all images of a folder, as it was when it changed last."""
@@ -410,7 +397,7 @@ def stretch_note(levels: Levels) -> list[str]:
 # Depth, labels and masks
 
 
-def check_shape(path: Path, shape: tuple[int, ...], image_size: tuple[int, int]) -> None:
+def check_shape(path: Path, shape: tuple[int, ...], image_size: Size) -> None:
     """Refuse a map whose aspect ratio is not that of its image; another resolution is fine.
 
     It would be stretched over the image, and each number then belongs to another pixel. Sizes are
@@ -428,7 +415,7 @@ def check_shape(path: Path, shape: tuple[int, ...], image_size: tuple[int, int])
         )
 
 
-def read_shape(path: Path) -> tuple[int, int]:
+def read_shape(path: Path) -> Size:
     """Size (height, width) of a depth map, label or mask; of a PNG only the header is read."""
     if path.suffix.lower() in (".npy", ".npz"):
         height, width = read_map(path).shape
@@ -438,11 +425,8 @@ def read_shape(path: Path) -> tuple[int, int]:
 
 
 def read_depth(
-    path: Path,
-    units_per_metre: int | float | None = None,
-    *,
-    image_size: tuple[int, int] | None = None,
-) -> Float32[np.ndarray, "h w"]:
+    path: Path, units_per_metre: int | float | None = None, *, image_size: Size | None = None
+) -> DepthMap:
     """Measured depth in meters; 0 where there is no value.
 
     That is where the file has 0 or less, nan, infinity, 65535 in 16 bits, or 10 km and more.
@@ -461,26 +445,35 @@ def read_map(
     path: Path,
     units_per_metre: int | float | None = None,
     *,
-    image_size: tuple[int, int] | None = None,
+    image_size: Size | None = None,
     full_is_none: bool = False,
-) -> Float32[np.ndarray, "h w"]:
+) -> DepthMap:
     """Map of one number a pixel, as networks write them; 0 where it is not finite and positive.
 
     As `read_depth`, but that 65535 in 16 bits is a value unless `full_is_none`: a disparity has its
     nearest pixel there.
     """
+    kind = path.suffix.lower()
+    is_png = kind not in (".npy", ".npz")
     with _naming(path):
-        if path.suffix.lower() == ".npy":
+        if kind == ".npy":
             depth = read_npy(read_bytes(path))
-        elif path.suffix.lower() == ".npz":
+        elif kind == ".npz":
             depth = _dense(path, read_npz(read_bytes(path)))
             rows = depth.shape[0] if depth.ndim else 1
             if reason := too_many_pixels((rows, depth.size // max(1, rows))):
                 raise ImageError(f"{path}: {reason}")
         else:
-            depth = _png_depth(path, units_per_metre, full_is_none=full_is_none)
-    if full_is_none and depth.dtype == np.uint16:
+            depth = _png_values(path)
+    if is_png and units_per_metre is None:
+        raise ImageError(
+            f"{path}: the unit of this depth is unknown; write it into the scene's scene.json, "
+            'such as {"depth_units_per_metre": 1000} for millimetres'
+        )
+    if full_is_none and (is_png or depth.dtype == np.uint16):
         depth = np.where(depth == NO_VALUE, 0, depth)
+    if is_png:
+        depth = depth / np.float32(units_per_metre or 1)
     if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):
         depth = depth[0] if depth.shape[0] == 1 else depth[..., 0]
     if depth.ndim != 2 or depth.dtype.kind not in "fiu" or not depth.size:
@@ -494,7 +487,7 @@ def read_map(
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
 
 
-def read_mask(path: Path, *, image_size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
+def read_mask(path: Path, *, image_size: Size | None = None) -> UInt8[np.ndarray, "h w"]:
     """Gray values of a mask image, as stored: in a motion mask 255 moves, 0 is static, 128 unknown.
 
     It has to fit an image of `image_size` (height, width), if that is given.
@@ -505,23 +498,13 @@ def read_mask(path: Path, *, image_size: tuple[int, int] | None = None) -> UInt8
         return np.array(image.convert("L"))
 
 
-def _png_depth(
-    path: Path, units_per_metre: int | float | None, *, full_is_none: bool
-) -> Num[np.ndarray, "..."]:
+def _png_values(path: Path) -> Num[np.ndarray, "..."]:
     with open_image(BytesIO(read_bytes(path)), path) as image:
-        if image.mode not in SIXTEEN_BIT:
-            raise ImageError(
-                f"{path}: a depth PNG has 16 bits a pixel and one channel, got mode {image.mode}"
-            )
-        values = np.array(image)
-    if units_per_metre is None:
+        if image.mode in SIXTEEN_BIT:
+            return np.array(image)
         raise ImageError(
-            f"{path}: the unit of this depth is unknown; write it into the scene's scene.json, "
-            'such as {"depth_units_per_metre": 1000} for millimetres'
+            f"{path}: a depth PNG has 16 bits a pixel and one channel, got mode {image.mode}"
         )
-    if full_is_none:
-        values = np.where(values == NO_VALUE, 0, values)
-    return values / np.float32(units_per_metre)
 
 
 def _dense(path: Path, arrays: Mapping[str, np.ndarray]) -> Num[np.ndarray, "..."]:

@@ -11,14 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ssmde.config import DataConfig
 from ssmde.data.images import ImageError, read_image, resize_image
-from ssmde.data.sequence import FrameSequence
+from ssmde.data.sequence import FrameSequence, Intrinsics, PerFrame, Poses, Size
 from ssmde.geometry.camera import scale_intrinsics
 
+Gray = Float32[np.ndarray, "h w"]
+Tiles = Float32[np.ndarray, "n s s"]
+Points = Float32[np.ndarray, "n 2"]
 MIRROR = np.diag((-1.0, 1.0, 1.0, 1.0))  # x to the left: the camera of a mirrored image
 # Frames a frame is compared with: near ones look alike, in far ones a mover has gone.
 OFFSETS = (6, 12, 18, 24, 36, 48, 64, 80)
@@ -31,9 +34,7 @@ FARTHEST_REFIT = 1.5  # pixels the least squares may go from the peak of the cor
 SAME = 0.75  # correlation of two tiles from which they show the same
 
 
-def known_poses(
-    sequence: FrameSequence, data: DataConfig
-) -> tuple[Float[np.ndarray, "n 4 4"], Float[np.ndarray, " n"]] | None:
+def known_poses(sequence: FrameSequence, data: DataConfig) -> tuple[Poses, PerFrame] | None:
     """Camera-to-world matrices as `data.poses` asks, and the part of the video each belongs to.
 
     Poses of two parts have worlds and units of their own. Unknown poses are nan. None if
@@ -42,23 +43,25 @@ def known_poses(
     if data.poses == "none":
         return None
     folder = sequence.images[0].parent
-    if data.poses == "file":
-        if sequence.poses is None:
-            raise ValueError(
-                f"scene '{sequence.name}': data.poses is file, but {folder / 'poses.txt'} does not "
-                "exist; write it, or let `ssmde track` find the motion and take tracked"
-            )
-        return sequence.poses, np.zeros(len(sequence))
-    if sequence.tracked_poses is None or sequence.tracked_parts is None:
-        raise ValueError(
-            f"scene '{sequence.name}': data.poses is tracked, but {folder / 'tracked_poses.txt'} "
-            f"does not exist; `ssmde track {folder.parent}` writes it"
+    if data.poses == "tracked":
+        poses, parts = sequence.tracked_poses, sequence.tracked_parts
+        name, remedy = "tracked_poses.txt", f"`ssmde track {folder.parent}` writes it"
+    else:
+        poses, parts = sequence.poses, np.zeros(len(sequence))
+        name, remedy = (
+            "poses.txt",
+            "write it, or let `ssmde track` find the motion and take tracked",
         )
-    return sequence.tracked_poses, sequence.tracked_parts
+    if poses is None or parts is None:
+        raise ValueError(
+            f"scene '{sequence.name}': data.poses is {data.poses}, but {folder / name} does not "
+            f"exist; {remedy}"
+        )
+    return poses, parts
 
 
 def relative_motion(
-    poses: Float[np.ndarray, "n 4 4"], target: int, sources: tuple[int, ...], *, flip: bool
+    poses: Poses, target: int, sources: tuple[int, ...], *, flip: bool
 ) -> Float64[np.ndarray, "s 4 4"]:
     """`T_src_tgt` of each source: points of the target camera into the source camera.
 
@@ -89,9 +92,7 @@ def usable_gaps(
     return usable
 
 
-def _moved(
-    poses: Float[np.ndarray, "n 4 4"], parts: Float[np.ndarray, " n"], gap: int
-) -> Float[np.ndarray, " m"]:
+def _moved(poses: Poses, parts: PerFrame, gap: int) -> Float[np.ndarray, " m"]:
     """Way of the camera from each frame to the one `gap` later; -1 where nobody knows."""
     way = np.linalg.norm(poses[gap:, :3, 3] - poses[:-gap, :3, 3], axis=1)
     known = np.isfinite(way) & np.isfinite(poses[gap:]).all((1, 2)) & (parts[gap:] == parts[:-gap])
@@ -107,19 +108,14 @@ def turn_degrees(rotation: Float[np.ndarray, "3 3"]) -> float:
 class SourceFrames(NamedTuple):
     """A frame, others of its video, and how the camera moved between them."""
 
-    images: UInt8[np.ndarray, "n h w 3"]
-    """The frame, then the others."""
+    images: UInt8[np.ndarray, "n h w 3"]  # the frame, then the others
     T_other_view: Float[np.ndarray, "m 4 4"]
     """Motion from the camera of the frame to that of each other one, in the tracked unit."""
-    intrinsics: Float[np.ndarray, "3 3"]
-    """Pinhole matrix of all, in pixels of these images."""
+    intrinsics: Intrinsics  # pinhole matrix of all, in pixels of these images
 
 
 def read_source_frames(
-    scene: FrameSequence,
-    index: int,
-    size: tuple[int, int],
-    offsets: tuple[int, ...] = OFFSETS,
+    scene: FrameSequence, index: int, size: Size, offsets: tuple[int, ...] = OFFSETS
 ) -> SourceFrames:
     """A frame of a tracked scene, with the others `offsets` before and after it, at one size.
 
@@ -153,14 +149,11 @@ def read_source_frames(
 class TileFlow(NamedTuple):
     """Motion of the tiles of an image."""
 
-    centers: Float32[np.ndarray, "n 2"]
-    """(u, v) of each tile in the first image, in pixels."""
-    motion: Float32[np.ndarray, "n 2"]
-    """(dx, dy) of each tile, in pixels."""
+    centers: Points  # (u, v) of each tile in the first image, in pixels
+    motion: Points  # (dx, dy) of each tile, in pixels
     likeness: Float32[np.ndarray, "n"]
     """Correlation of the tile with where it went, in [-1, 1]; nan for a tile without texture."""
-    gain: Float32[np.ndarray, "n"]
-    """Brightness where it went, divided by that of the tile."""
+    gain: Float32[np.ndarray, "n"]  # brightness where it went, divided by that of the tile
 
     @property
     def found(self) -> Bool[np.ndarray, "n"]:
@@ -201,20 +194,16 @@ def tile_flow(
                 centers=2 * flow.centers + np.float32(0.5),
                 motion=2 * _mend(flow.motion, flow.likeness),
             )
-        motion = _nearest(flow.centers, flow.motion, here)
-        flow = _follow(a_level, b_level, here, motion, side)
+        nearest = np.square(here[:, None] - flow.centers).sum(-1).argmin(1)
+        flow = _follow(a_level, b_level, here, flow.motion[nearest], side)
     return flow
 
 
-def _follow(
-    a: Float32[np.ndarray, "h w"],
-    b: Float32[np.ndarray, "h w"],
-    centers: Float32[np.ndarray, "n 2"],
-    motion: Float32[np.ndarray, "n 2"],
-    side: int,
-) -> TileFlow:
+def _follow(a: Gray, b: Gray, centers: Points, motion: Points, side: int) -> TileFlow:
     """Motion of the tiles at one level, from a first guess."""
-    first, b = _cut(_padded(a, side), centers, side), _padded(b, side)
+    # The border is repeated, so that a tile may lie anywhere.
+    a, b = (np.pad(image, side + 1, mode="edge") for image in (a, b))
+    first = _cut(a, centers, side)
     motion = np.rint(motion)
     second = _cut(b, centers + motion, side)
     likeness = _likeness(first, second)
@@ -235,9 +224,7 @@ def _follow(
     return TileFlow(centers, motion, likeness, gain)
 
 
-def _correlate(
-    a: Float32[np.ndarray, "n h w"], b: Float32[np.ndarray, "n h w"]
-) -> Float32[np.ndarray, "n 2"]:
+def _correlate(a: Float32[np.ndarray, "n h w"], b: Float32[np.ndarray, "n h w"]) -> Points:
     """(dx, dy) at the peak of the phase correlation of each pair.
 
     cos(pi x / w) windows keep out the border, where what leaves meets what enters.
@@ -269,12 +256,8 @@ def _correlate(
 
 
 def _refine(
-    first: Float32[np.ndarray, "n s s"],
-    b: Float32[np.ndarray, "k m"],
-    centers: Float32[np.ndarray, "n 2"],
-    motion: Float32[np.ndarray, "n 2"],
-    side: int,
-) -> tuple[Float32[np.ndarray, "n 2"], Float32[np.ndarray, "n s s"]]:
+    first: Tiles, b: Float32[np.ndarray, "k m"], centers: Points, motion: Points, side: int
+) -> tuple[Points, Tiles]:
     """Motion with the least squared difference near the guess, and the tiles of `b` there.
 
     `b` is padded. Brightness may differ by a factor and an offset.
@@ -297,29 +280,20 @@ def _refine(
     return motion, _cut(b, centers + motion, side)
 
 
-def _normalized(tiles: Float32[np.ndarray, "n s s"]) -> Float32[np.ndarray, "n s s"]:
+def _normalized(tiles: Tiles) -> Tiles:
     """Gray values with mean 0 and spread 1."""
     moved = tiles - tiles.mean((1, 2), keepdims=True)
     return moved / (moved.std((1, 2), keepdims=True) + FLAT / 2)
 
 
-def _likeness(
-    a: Float32[np.ndarray, "n s s"], b: Float32[np.ndarray, "n s s"]
-) -> Float32[np.ndarray, "n"]:
+def _likeness(a: Tiles, b: Tiles) -> Float32[np.ndarray, "n"]:
     """Correlation of each pair of tiles, in [-1, 1]."""
     a, b = (x - x.mean((1, 2), keepdims=True) for x in (a, b))
     both = (a * a).sum((1, 2)) * (b * b).sum((1, 2))
     return (a * b).sum((1, 2)) / np.sqrt(both + 1e-12)
 
 
-def _padded(image: Float32[np.ndarray, "h w"], side: int) -> Float32[np.ndarray, "k m"]:
-    """The image with its border repeated, so that a tile may lie anywhere."""
-    return np.pad(image, side + 1, mode="edge")
-
-
-def _cut(
-    padded: Float32[np.ndarray, "h w"], centers: Float[np.ndarray, "n 2"], side: int
-) -> Float32[np.ndarray, "n s s"]:
+def _cut(padded: Gray, centers: Float[np.ndarray, "n 2"], side: int) -> Tiles:
     """Tiles about real-valued centers of a padded image, bilinear."""
     corner = centers.astype(np.float64) - (side - 1) / 2
     whole = np.floor(corner).astype(int)
@@ -334,8 +308,8 @@ def _cut(
     return upper[:, :-1] + fy * (upper[:, 1:] - upper[:, :-1])
 
 
-def _grid(shape: tuple[int, ...], side: int) -> Float32[np.ndarray, "n 2"]:
-    """Centres of about 60 tiles that fill the image evenly and overlap by no more than half."""
+def _grid(shape: tuple[int, ...], side: int) -> Points:
+    """Centers of about 60 tiles that fill the image evenly and overlap by no more than half."""
     stride = min(max(side / 2, np.sqrt(np.prod(shape) / TILES)), side)
     v, u = (
         np.rint(np.linspace(0, n - side, max(1, int((n - side) / stride + 1)))) + (side - 1) / 2
@@ -344,20 +318,7 @@ def _grid(shape: tuple[int, ...], side: int) -> Float32[np.ndarray, "n 2"]:
     return np.stack(np.meshgrid(u, v), -1).reshape(-1, 2).astype(np.float32)
 
 
-def _nearest(
-    centers: Float32[np.ndarray, "n 2"],
-    motion: Float32[np.ndarray, "n 2"],
-    here: Float32[np.ndarray, "m 2"],
-) -> Float32[np.ndarray, "m 2"]:
-    """Motion of the nearest tile of the coarser level."""
-    distance: Float64[np.ndarray, "m n"] = np.square(here[:, None] - centers).sum(-1)
-    nearest: Int[np.ndarray, " m"] = distance.argmin(1)
-    return motion[nearest]
-
-
-def _mend(
-    motion: Float32[np.ndarray, "n 2"], likeness: Float32[np.ndarray, "n"]
-) -> Float32[np.ndarray, "n 2"]:
+def _mend(motion: Points, likeness: Float32[np.ndarray, "n"]) -> Points:
     """Tiles that were not found go where the others go, in the median."""
     found = likeness > SAME
     if not found.any():
@@ -365,7 +326,7 @@ def _mend(
     return np.where(found[:, None], motion, np.median(motion[found], 0)).astype(np.float32)
 
 
-def _halve(image: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "k m"]:
+def _halve(image: Gray) -> Float32[np.ndarray, "k m"]:
     """Mean of every 2 x 2 pixels; an odd last row or column is dropped."""
     height, width = (n // 2 * 2 for n in image.shape)
     pairs = image[:height, :width].reshape(height // 2, 2, width // 2, 2)
@@ -373,7 +334,7 @@ def _halve(image: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "k m"]:
 
 
 @lru_cache
-def _window(height: int, width: int) -> Float32[np.ndarray, "h w"]:
+def _window(height: int, width: int) -> Gray:
     """Falls to the border as a cosine."""
     v, u = (np.cos(np.pi * ((np.arange(n) + 0.5) / n - 0.5)) for n in (height, width))
     return np.outer(v, u).astype(np.float32)

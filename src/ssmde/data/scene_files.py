@@ -12,8 +12,16 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from ssmde.console import shorten
-from ssmde.data.sequence import check_intrinsics, check_pose, turn_intrinsics
-from ssmde.io import read_json, read_lines, read_npz, whole_file, write_json, write_text
+from ssmde.data.sequence import (
+    Intrinsics,
+    PerFrame,
+    Poses,
+    Size,
+    check_intrinsics,
+    check_pose,
+    turn_intrinsics,
+)
+from ssmde.io import read_json, read_lines, read_npz, write_json, write_npz, write_text
 
 TRACKED_POINTS, TRACKED_POSES = "tracked_points.npz", "tracked_poses.txt"
 TRACKED_INFO = "tracked.json"  # how far the motion can be trusted
@@ -21,15 +29,11 @@ POINT_ARRAYS = ("frames", "counts", "pixels", "depth")
 LARGEST = 1e300  # number that is taken
 
 
-def read_intrinsics(
-    path: Path, image_size: tuple[int, int], *, orientation: int = 1
-) -> Float[np.ndarray, "3 3"] | None:
-    """Pinhole matrix for the upright images beside a cam.txt.
+def read_intrinsics(path: Path, image_size: Size, *, orientation: int = 1) -> Intrinsics | None:
+    """Pinhole matrix for upright images of this size beside a cam.txt; None without one.
 
-    Args:
-        path: Nine numbers, row by row, on three lines or on one, in pixels as they are stored.
-        image_size: Size (height, width) of the upright images.
-        orientation: What turns the stored pixels upright (EXIF), 1 to 8.
+    It has nine numbers, row by row, on three lines or on one, in pixels as they are stored;
+    `orientation` (EXIF, 1 to 8) is what turns these upright.
     """
     if not path.is_file():
         return None
@@ -46,20 +50,16 @@ def read_intrinsics(
     return turn_intrinsics(intrinsics, stored, orientation)
 
 
-def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:
+def read_poses(path: Path, frames: int) -> Poses | None:
     """Camera-to-world matrices of a poses.txt for so many frames, nan where unknown.
 
     One line a frame: 12 numbers, the upper rows of the matrix, or all 16. A line with a nan, or of
     zeros, as some write where tracking was lost, is an unknown pose.
     """
-    if not path.is_file():
+    if (rows := _rows(path, frames)) is None:
         return None
-    lines = _lines(path)
-    if len(lines) != frames:
-        raise ValueError(f"{path}: expected one line for each of {frames} frames, got {len(lines)}")
     poses = np.tile(np.eye(4), (frames, 1, 1))
-    for pose, (where, line) in zip(poses, lines, strict=True):
-        row = _numbers(where, line)
+    for pose, (where, row) in zip(poses, rows, strict=True):
         if len(row) not in (12, 16):
             raise ValueError(f"{where}: expected 12 or 16 numbers, got {len(row)}")
         pose[:3] = _pose(row[:12], where)
@@ -70,22 +70,14 @@ def read_poses(path: Path, frames: int) -> Float[np.ndarray, "n 4 4"] | None:
     return poses
 
 
-def read_tracked_poses(
-    path: Path, frames: int
-) -> tuple[Float[np.ndarray, "n 4 4"], Float[np.ndarray, " n"]] | None:
+def read_tracked_poses(path: Path, frames: int) -> tuple[Poses, PerFrame] | None:
     """Camera-to-world matrices and parts of a tracked_poses.txt for so many frames.
 
     One line a frame: the part of the video, then the upper rows of the matrix.
     """
-    if not path.is_file():
+    remedy = "; frames came or went: track the scene again"
+    if (rows := _rows(path, frames, remarks=True, remedy=remedy)) is None:
         return None
-    lines = _lines(path, remarks=True)
-    if len(lines) != frames:
-        raise ValueError(
-            f"{path}: expected one line for each of {frames} frames, got {len(lines)}; "
-            "frames came or went: track the scene again"
-        )
-    rows = [(where, _numbers(where, line)) for where, line in lines]
     poses = np.tile(np.eye(4), (frames, 1, 1))
     for pose, (where, row) in zip(poses, rows, strict=True):
         if len(row) != 13:
@@ -96,16 +88,13 @@ def read_tracked_poses(
     return poses, np.array([row[0] for _, row in rows])
 
 
-def read_timestamps(path: Path, frames: int) -> Float[np.ndarray, " n"] | None:
+def read_timestamps(path: Path, frames: int) -> PerFrame | None:
     """Times of a timestamps.txt for so many frames, in seconds; one number a line."""
-    if not path.is_file():
+    if (rows := _rows(path, frames, what="time", remarks=True)) is None:
         return None
-    rows = [(where, _numbers(where, line)) for where, line in _lines(path, remarks=True)]
     for where, row in rows:
         if len(row) != 1 or not np.isfinite(row[0]):
             raise ValueError(f"{where}: expected one time in seconds, got {row}")
-    if len(rows) != frames:
-        raise ValueError(f"{path}: expected one time for each of {frames} frames, got {len(rows)}")
     return np.array([row[0] for _, row in rows])
 
 
@@ -148,25 +137,23 @@ def read_tracked_points(
     return dict(zip(frames.tolist(), parts, strict=True)) if len(frames) else {}
 
 
-def write_intrinsics(folder: Path, intrinsics: Float[np.ndarray, "3 3"]) -> None:
+def write_intrinsics(folder: Path, intrinsics: Intrinsics) -> None:
     """Write a pinhole matrix, in pixels of the stored images, to the scene's cam.txt."""
     _write(folder / "cam.txt", [_words(row) for row in intrinsics])
 
 
-def write_poses(folder: Path, poses: Float[np.ndarray, "n 4 4"]) -> None:
+def write_poses(folder: Path, poses: Poses) -> None:
     """Write camera-to-world matrices, in meters, to the scene's poses.txt."""
     _write(folder / "poses.txt", [_words(pose[:3]) for pose in poses])
 
 
-def write_tracked_poses(
-    folder: Path, poses: Float[np.ndarray, "n 4 4"], parts: Float[np.ndarray, " n"], note: str
-) -> None:
+def write_tracked_poses(folder: Path, poses: Poses, parts: PerFrame, note: str) -> None:
     """Write what `read_tracked_poses` reads to the scene's tracked_poses.txt, under a note."""
     rows = [f"{part:.0f} {_words(pose[:3])}" for pose, part in zip(poses, parts, strict=True)]
     _write(folder / TRACKED_POSES, [f"# {note}", *rows])
 
 
-def write_timestamps(folder: Path, times: Float[np.ndarray, " n"]) -> None:
+def write_timestamps(folder: Path, times: PerFrame) -> None:
     """Write the time of each frame, in seconds, to the scene's timestamps.txt."""
     _write(folder / "timestamps.txt", [f"{time:.6f}" for time in times])
 
@@ -176,16 +163,14 @@ def write_tracked_points(
 ) -> None:
     """Write image points, in pixels, and their depth, by the index of their frame."""
     frames = sorted(points)
-    empty = (np.zeros((0, 2)), np.zeros(0))
-    pixels, depth = (
-        np.concatenate([points[i][k] for i in frames] or [empty[k]]).astype(np.float32)
-        for k in (0, 1)
-    )
-    counts = np.array([len(points[i][1]) for i in frames], dtype=np.int64)
-    with whole_file(folder / TRACKED_POINTS) as part, part.open("wb") as file:
-        np.savez_compressed(
-            file, frames=np.array(frames, np.int64), counts=counts, pixels=pixels, depth=depth
-        )
+    none = np.zeros((0, 2)), np.zeros(0)
+    pixels, depth = (np.concatenate([none[k], *(points[i][k] for i in frames)]) for k in (0, 1))
+    arrays = {
+        "frames": np.array(frames, np.int64),
+        "counts": np.array([len(points[i][1]) for i in frames], np.int64),
+        "pixels": pixels.astype(np.float32), "depth": depth.astype(np.float32),
+    }  # fmt: skip
+    write_npz(folder / TRACKED_POINTS, arrays)
 
 
 def write_scene_info(folder: Path, info: Mapping[str, Any]) -> None:
@@ -202,6 +187,19 @@ def _lines(path: Path, *, remarks: bool = False) -> list[tuple[str, str]]:
     """Place and text of each line; with `remarks`, lines that begin with # are left out."""
     lines = [line for line in read_lines(path) if not remarks or line[1][0] != "#"]
     return [(f"{path}, line {number}", line) for number, line in lines]
+
+
+def _rows(
+    path: Path, count: int, *, what: str = "line", remarks: bool = False, remedy: str = ""
+) -> list[tuple[str, list[float]]] | None:
+    """Place and numbers of each of so many lines, one a frame; None without the file."""
+    if not path.is_file():
+        return None
+    lines = _lines(path, remarks=remarks)
+    if len(lines) != count:
+        said = f"expected one {what} for each of {count} frames, got {len(lines)}"
+        raise ValueError(f"{path}: {said}{remedy}")
+    return [(where, _numbers(where, line)) for where, line in lines]
 
 
 def _numbers(where: str, line: str) -> list[float]:

@@ -46,7 +46,7 @@ from ssmde.data.scene_files import (
     read_timestamps,
     read_tracked_poses,
 )
-from ssmde.data.sequence import FrameSequence, Paths
+from ssmde.data.sequence import FrameSequence, Paths, Size
 from ssmde.data.shards import is_packed, read_pack
 from ssmde.io import are_decimal, decimal_order, natural_order, read_lines
 
@@ -58,14 +58,10 @@ VALIDATION_SHARE = 10  # without a val.txt, the last 1 / 10 of the frames of eac
 def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[FrameSequence]:
     """Sequences of one part of a data folder, in the order of its list file.
 
-    Without val.txt the last tenth of the frames of each scene is `val` and the rest is `train`.
-    Without train.txt every scene that no other list names is for training. `all` is every scene,
-    whole.
-
-    Args:
-        root: Folder of scene folders, a single scene folder, or packed data, here or behind a URL.
-        split: `train`, `val`, `test` (needs a test.txt) or `all`.
-        every_size: Open every image to see that all of a scene have one size; else only three.
+    `root` holds scene folders, is one itself, or is packed data, here or behind a URL. Without
+    val.txt the last tenth of the frames of each scene is `val` and the rest is `train`. Without
+    train.txt every scene that no other list names is for training. `all` is every scene, whole.
+    `every_size` opens every image to see that all of a scene have one size; else only three.
     """
     if is_packed(root):
         return read_pack(root, split)
@@ -112,13 +108,12 @@ def scene_name(folder: Path, root: Path | None = None) -> str:
 def read_scene(
     folder: Path, *, root: Path | None = None, every_size: bool = False
 ) -> FrameSequence:
-    """One scene folder as a sequence; only the headers of three of its images are opened.
+    """One scene folder as a sequence, named from `root`, the data folder it belongs to.
 
-    An image that cannot be opened, or has another size, is left for the reader of frames to skip
-    and report. So is a map of depth, labels or motion, but for the first of each kind: where that
-    has another shape than the images, all will.
-    Its name begins at `root`, the data folder it belongs to. `every_size` opens every image, and
-    refuses one of another size.
+    Only the headers of three of its images are opened, or of all with `every_size`. Other images
+    that are broken or have another size are left for the reader of frames to skip and report. So
+    are maps of depth, labels or motion, but for the first of each kind: where that has another
+    shape than the images, all will.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such scene folder")
@@ -134,29 +129,26 @@ def read_scene(
     depth = _matching(folder / "depth", images, DEPTH_SUFFIXES)
     masks = _matching(folder / "motion_mask", images, (".png",))
     for maps in (depth, labels, masks):
-        _check_first(maps or (), image_size)
+        path = next((path for path in maps or () if path is not None), None)
+        shape = None
+        with suppress(ImageError):  # whoever reads the frames says so
+            shape = path and read_shape(path)
+        if path and shape:
+            check_shape(path, shape, image_size)
     times = read_timestamps(folder / "timestamps.txt", len(images))
     fps = positive_number(info, "fps", folder / "scene.json")
     if times is None and fps is not None:
         times = np.arange(len(images)) / fps
+    turn = common_orientation(images)
     tracked = read_tracked_poses(folder / "tracked_poses.txt", len(images)) or (None, None)
     return FrameSequence(
-        name=scene_name(folder, root),
-        images=images,
-        image_size=image_size,
-        intrinsics=read_intrinsics(
-            folder / "cam.txt", image_size, orientation=common_orientation(images)
-        ),
-        depth=depth,
+        name=scene_name(folder, root), images=images, image_size=image_size, timestamps=times,
+        intrinsics=read_intrinsics(folder / "cam.txt", image_size, orientation=turn),
         depth_units_per_metre=positive_number(info, "depth_units_per_metre", folder / "scene.json"),
         poses=read_poses(folder / "poses.txt", len(images)),
-        tracked_poses=tracked[0],
-        tracked_parts=tracked[1],
-        motion_masks=masks,
-        pseudo_depth=labels,
-        timestamps=times,
-        **about,
-    )
+        tracked_poses=tracked[0], tracked_parts=tracked[1],
+        depth=depth, motion_masks=masks, pseudo_depth=labels, **about,
+    )  # fmt: skip
 
 
 def common_orientation(images: Sequence[Path]) -> int:
@@ -165,7 +157,7 @@ def common_orientation(images: Sequence[Path]) -> int:
     If they differ, they have no camera in common, and are refused.
     """
     found: dict[int, Path] = {}
-    for index in (0, len(images) // 2, len(images) - 1):
+    for index in _few(images):
         with suppress(ImageError):  # whoever reads the frames says so
             found.setdefault(read_orientation(images[index]), images[index])
     if len(found) > 1:
@@ -203,9 +195,8 @@ def _scene_names(root: Path, listed: list[str]) -> list[str]:
     """Every folder with images, and those of a list; the folder itself if it has some."""
     if _holds_images(root):
         return ["."]
-    with os.scandir(root) as entries:
-        names = [e.name for e in entries if e.name[0] != "." and e.is_dir()]
-    names = [name for name in sorted(names, key=natural_order) if _holds_images(root / name)]
+    folders = sorted((f.name for f in root.iterdir() if f.is_dir()), key=natural_order)
+    names = [name for name in folders if name[0] != "." and _holds_images(root / name)]
     names += [name for name in listed if name not in names]
     if not names:
         raise ValueError(
@@ -232,57 +223,51 @@ def _read_list(root: Path, split: str) -> list[str]:
     return list(dict.fromkeys(os.path.normpath(name) for _, name in lines))
 
 
-def _common_size(images: Sequence[Path], *, of_all: bool) -> tuple[int, int]:
+def _common_size(images: Sequence[Path], *, of_all: bool) -> Size:
     """Size (height, width) all images share; those that cannot be opened do not count.
 
     Unless `of_all`, the first, the middle and the last of those that can be opened have to do:
     opening every file takes minutes with a million.
     """
-    found: dict[int, tuple[int, int]] = {}
-    fault: ImageError | None = None
-    few = dict.fromkeys((0, len(images) // 2, len(images) - 1))
-    for index in (*few, *(i for i in range(len(images)) if i not in few)):
+    found: dict[int, Size] = {}
+    faults: list[ImageError] = []
+    few = dict.fromkeys(_few(images))
+    for index in chain(few, (i for i in range(len(images)) if i not in few)):
         if found and not of_all and index not in few:
             break
         try:
             found[index] = read_size(images[index])
         except ImageError as error:
-            fault = fault or error
+            faults = faults or [error]
     if not found:
-        raise fault or ValueError("no images")
+        raise faults[0]
     first = min(found)
+    height, width = found[first]
     for index, size in found.items():
         if size != found[first]:
             raise ValueError(
                 f"{images[index]}: {size[1]} x {size[0]} pixels, but {images[first].name} has "
-                f"{found[first][1]} x {found[first][0]}; give each size a scene of its own"
+                f"{width} x {height}; give each size a scene of its own"
             )
     return found[first]
 
 
-def _check_first(maps: Paths, image_size: tuple[int, int]) -> None:
-    """Refuse maps of which the first has another shape than the images."""
-    path = next((path for path in maps if path is not None), None)
-    if path is None:
-        return
-    try:
-        shape = read_shape(path)
-    except ImageError:  # whoever reads the frames says so
-        return
-    check_shape(path, shape, image_size)
+def _few(images: Sequence[Path]) -> tuple[int, int, int]:
+    """The first, the middle and the last."""
+    return 0, len(images) // 2, len(images) - 1
 
 
 def _matching(folder: Path, images: "Files", suffixes: tuple[str, ...]) -> Paths | None:
     """For each image the file of the same name in `folder`, or None; None without a folder."""
     if not folder.is_dir():
         return None
-    names = [n for n in os.listdir(folder) if n[0] != "." and n.lower().endswith(suffixes)]
+    names = _shown_names(folder, suffixes)
     if not names:
         raise ValueError(f"{folder}: holds no {', '.join(suffixes)}; fill or delete the folder")
     by_stem = {stem(name): name for name in names}
-    wanted = [stem(os.fsdecode(name)) for name in images.names.tolist()]
-    if not by_stem.keys().isdisjoint(wanted):
-        return files_of(folder, [by_stem.get(one, "") for one in wanted])
+    found = [by_stem.get(stem(os.fsdecode(name)), "") for name in images.names.tolist()]
+    if any(found):
+        return files_of(folder, found)
     if len(names) == len(images):  # other names, but one a frame: pair them in order
         return files_of(folder, sorted(names, key=frame_order(names)))
     raise ValueError(
@@ -297,17 +282,16 @@ def _pseudo_depth(folder: Path, images: "Files") -> tuple[Paths | None, dict[str
         if labels := _matching(folder / name, images, DEPTH_SUFFIXES):
             path = folder / name / "label.json"
             info = {"kind": "depth", "affine": True, "source": source} | read_scene_info(path)
-            for key, rule, holds in (
-                ("kind", "depth or disparity", info["kind"] in ("depth", "disparity")),
-                ("affine", "true or false", isinstance(info["affine"], bool)),
-                ("source", "text", isinstance(info["source"], str)),
-            ):
+            rules = {
+                "kind": ("depth or disparity", info["kind"] in ("depth", "disparity")),
+                "affine": ("true or false", isinstance(info["affine"], bool)),
+                "source": ("text", isinstance(info["source"], str)),
+            }
+            for key, (rule, holds) in rules.items():
                 if not holds:
-                    raise ValueError(
-                        f"{path}: {key} must be {rule}, got {shorten(repr(info[key]))}"
-                    )
-            about = {f"pseudo_depth_{key}": info[key] for key in ("kind", "affine", "source")}
-            return labels, about
+                    got = shorten(repr(info[key]))
+                    raise ValueError(f"{path}: {key} must be {rule}, got {got}")
+            return labels, {f"pseudo_depth_{key}": info[key] for key in rules}
     return None, {}
 
 
@@ -347,8 +331,13 @@ def files_of(folder: Path, names: list[str]) -> Files:
 
 def list_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
     """Names in a folder with one of these endings, hidden ones left out, in name order."""
-    names = [n for n in os.listdir(folder) if n[0] != "." and n.lower().endswith(suffixes)]
-    return sort_names(folder, [name for name in names if name.lower() not in suffixes])
+    names = [name for name in _shown_names(folder, suffixes) if name.lower() not in suffixes]
+    return sort_names(folder, names)
+
+
+def _shown_names(folder: Path, endings: str | tuple[str, ...]) -> list[str]:
+    """Names in a folder with one of these endings, but for hidden ones."""
+    return [n for n in os.listdir(folder) if n[0] != "." and n.lower().endswith(endings)]
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -369,13 +358,11 @@ def left_out(folder: Path, taken: tuple[str, ...]) -> str:
     Hidden ones and cam.txt do not count.
     """
     names = [n.lower() for n in os.listdir(folder) if n[0] != "." and n != "cam.txt"]
-    others = [n for n in names if not n.endswith(taken) and (folder / n).suffix]
-    counts = Counter(Path(name).suffix for name in others)
-    told = [
-        f"{count} {ending}" + (f" ({not_read('HEIC')})" if ending in (".heic", ".heif") else "")
-        for ending, count in sorted(counts.items())
-    ]
-    return ", ".join(told)
+    counts = Counter(Path(n).suffix for n in names if not n.endswith(taken) and Path(n).suffix)
+    advice: dict[str, str] = dict.fromkeys((".heic", ".heif"), f" ({not_read('HEIC')})")
+    return ", ".join(
+        f"{n} {ending}{advice.get(ending, '')}" for ending, n in sorted(counts.items())
+    )
 
 
 def sort_names(folder: Path, names: list[str]) -> list[str]:

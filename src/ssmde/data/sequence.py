@@ -8,12 +8,21 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float32, Float64, UInt8
 
 from ssmde.console import shorten
 from ssmde.geometry.camera import scale_intrinsics
 
 Paths = Sequence[Path | None]
+Size = tuple[int, int]
+"""Height and width of an image, in pixels."""
+Pixels = UInt8[np.ndarray, "h w 3"]
+"""An image, RGB."""
+DepthMap = Float32[np.ndarray, "h w"]
+"""Depth of each pixel; 0 where there is none."""
+Intrinsics = Float[np.ndarray, "3 3"]
+Poses = Float[np.ndarray, "n 4 4"]
+PerFrame = Float[np.ndarray, " n"]
 
 # Fields with one entry a frame, beside the images.
 PER_FRAME = (
@@ -29,39 +38,27 @@ MOST_FOCAL = 1e5  # of the longer side, and its inverse: 0.0006 and 179.998 degr
 class FrameSequence:
     """Frames of one camera in time order; everything with one entry a frame has `len` entries."""
 
-    name: str
-    """Name of the scene, for messages and lists."""
-    images: Sequence[Path]
-    """Image files in time order, all of one size."""
-    image_size: tuple[int, int]
-    """Size (height, width) of the images, in pixels."""
-    intrinsics: Float[np.ndarray, "3 3"] | None = None
-    """Pinhole matrix in pixels of the images; None if unknown."""
-    depth: Paths | None = None
-    """Measured depth, None where a frame has none."""
-    depth_units_per_metre: int | float | None = None
-    """What 1 m is in a depth PNG; None if unknown."""
-    poses: Float[np.ndarray, "n 4 4"] | None = None
-    """Camera to world, in metres; nan where unknown."""
-    tracked_poses: Float[np.ndarray, "n 4 4"] | None = None
+    name: str  # name of the scene, for messages and lists
+    images: Sequence[Path]  # image files in time order, all of one size
+    image_size: Size  # size (height, width) of the images, in pixels
+    intrinsics: Intrinsics | None = None  # pinhole matrix in pixels of the images; None if unknown
+    depth: Paths | None = None  # measured depth, None where a frame has none
+    depth_units_per_metre: int | float | None = None  # what 1 m is in a depth PNG; None if unknown
+    poses: Poses | None = None  # camera to world, in metres; nan where unknown
+    tracked_poses: Poses | None = None
     """Camera to world as found in the video; the unit is the median depth. nan where unknown."""
-    tracked_parts: Float[np.ndarray, " n"] | None = None
+    tracked_parts: PerFrame | None = None
     """Parts of the video whose tracked poses share a world and a unit: a number for each frame."""
     tracked_points: Sequence[Any] | None = None
     """Image points (u, v) and depth of what was tracked, None where a frame has none; only of
     packed data, elsewhere they are a file of the scene."""
     motion_masks: Paths | None = None
     """Images with 255 where something moves, 0 where it is static, 128 where nobody knows."""
-    pseudo_depth: Paths | None = None
-    """Depth labels made by another network."""
-    pseudo_depth_kind: Literal["depth", "disparity"] | None = None
-    """What the labels hold."""
-    pseudo_depth_affine: bool = True
-    """True if scale and shift of the labels are unknown."""
-    pseudo_depth_source: str = ""
-    """Network and version that made the labels."""
-    timestamps: Float[np.ndarray, " n"] | None = None
-    """Time of each frame, in seconds; increasing."""
+    pseudo_depth: Paths | None = None  # depth labels made by another network
+    pseudo_depth_kind: Literal["depth", "disparity"] | None = None  # what the labels hold
+    pseudo_depth_affine: bool = True  # true if scale and shift of the labels are unknown
+    pseudo_depth_source: str = ""  # network and version that made the labels
+    timestamps: PerFrame | None = None  # time of each frame, in seconds; increasing
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -102,9 +99,7 @@ class FrameSequence:
         return replace(self, **cut)
 
 
-def check_intrinsics(
-    intrinsics: Float[np.ndarray, "3 3"], image_size: tuple[int, int], *, where: str
-) -> None:
+def check_intrinsics(intrinsics: Intrinsics, image_size: Size, *, where: str) -> None:
     """Refuse a matrix that is no pinhole camera of this image size (height, width), in pixels.
 
     `where` is the file or scene the matrix came from, for the message.
@@ -144,7 +139,7 @@ def check_intrinsics(
 
 
 def intrinsics_at(
-    intrinsics: Float[np.ndarray, "3 3"], of_size: tuple[int, int], size: tuple[int, int]
+    intrinsics: Intrinsics, of_size: Size, size: Size
 ) -> Float64[np.ndarray, "3 3"] | None:
     """The pinhole matrix of an image of one size (height, width) for the same view at another.
 
@@ -156,9 +151,7 @@ def intrinsics_at(
     return scale_intrinsics(torch.from_numpy(np.float64(intrinsics)), x, y).numpy()
 
 
-def turn_intrinsics(
-    intrinsics: Float[np.ndarray, "3 3"], size: tuple[int, int], orientation: int
-) -> Float[np.ndarray, "3 3"]:
+def turn_intrinsics(intrinsics: Intrinsics, size: Size, orientation: int) -> Intrinsics:
     """The pinhole matrix after an image of this stored size is set upright (EXIF, 1 to 8)."""
     height, width = size
     (fx, _, cx), (_, fy, cy) = intrinsics[:2].tolist()
@@ -171,7 +164,7 @@ def turn_intrinsics(
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
 
 
-def from_hfov(size: tuple[int, int], hfov_degrees: float | int) -> Float64[np.ndarray, "3 3"]:
+def from_hfov(size: Size, hfov_degrees: float | int) -> Float64[np.ndarray, "3 3"]:
     """Pinhole matrix with square pixels and the principal point in the middle.
 
     Example:

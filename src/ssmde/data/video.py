@@ -22,10 +22,11 @@ import av.error
 import av.filter
 import numpy as np
 from av.sidedata.sidedata import Type
-from jaxtyping import Float, Float32, UInt8, UInt16
+from jaxtyping import Float32, UInt8, UInt16
 
 from ssmde.console import ranges
 from ssmde.data.images import MOST_PIXELS, READABLE, phone_format, too_many_pixels
+from ssmde.data.sequence import PerFrame, Pixels, Size
 from ssmde.io import whole_file
 
 VIDEO_SUFFIXES = (
@@ -75,12 +76,9 @@ class VideoNotes:
 class VideoInfo:
     """What the head of a video file says."""
 
-    fps: float
-    """Frames a second, on average."""
-    frames: int
-    """Number of frames; 0 if the file does not say."""
-    size: tuple[int, int] = (0, 0)
-    """Height and width of a frame in square pixels, not turned."""
+    fps: float  # frames a second, on average
+    frames: int  # number of frames; 0 if the file does not say
+    size: Size = (0, 0)  # height and width of a frame in square pixels, not turned
     tags: Mapping[str, str] = field(default_factory=dict)
     """What the recorder wrote about the film, such as the make of the camera."""
 
@@ -89,16 +87,12 @@ class VideoInfo:
 class VideoFrame:
     """One frame of a video, upright as a player shows it."""
 
-    number: int
-    """Place in the order in which frames are shown, from 0."""
-    time: float | None
-    """When it is shown, in seconds; None if the file does not say."""
-    pixels: UInt8[np.ndarray, "h w 3"]
-    """RGB."""
+    number: int  # place in the order in which frames are shown, from 0
+    time: float | None  # when it is shown, in seconds; None if the file does not say
+    pixels: Pixels  # RGB
     begins: bool = False
     """True where it does not continue what was read before: after a pause, or at another size."""
-    file: Path | None = None
-    """The image file it is, where that can be copied; None in a video."""
+    file: Path | None = None  # the image file it is, where that can be copied; None in a video
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -106,8 +100,7 @@ class GrayFrame:
     """A small picture of one frame, upright; other fields as in `VideoFrame`."""
 
     time: float | None
-    gray: UInt8[np.ndarray, "h w"]
-    """Brightness, 0 to 255."""
+    gray: UInt8[np.ndarray, "h w"]  # brightness, 0 to 255
     number: int = 0
     begins: bool = False
 
@@ -116,27 +109,23 @@ class GrayFrame:
 class Decoded:
     """A frame as FFmpeg gives it, and what makes it what a player shows."""
 
-    number: int
-    """Place in the film, from 0; frames that cannot be decoded have one as well."""
+    number: int  # place in the film, from 0; frames that cannot be decoded have one as well
     frame: Any
-    time: float | None
-    """In seconds, growing from frame to frame; None if the file does not say."""
-    pixel_shape: Fraction
-    """Width of a stored pixel divided by its height."""
-    colors: tuple[int, int] = (0, 0)
-    """FFmpeg's numbers of the transfer curve and of the primaries."""
+    time: float | None  # in seconds, growing from frame to frame; None if the file does not say
+    pixel_shape: Fraction  # width of a stored pixel divided by its height
+    colors: tuple[int, int] = (0, 0)  # FFmpeg's numbers of the transfer curve and of the primaries
     turn: tuple[bool, bool, bool]
     """Whether rows become columns, and whether the columns, the rows, are mirrored after that."""
     begins: bool = False
     """True where it does not continue the frame before: after a pause, or at another size."""
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """Height and width as a player shows it, in pixels."""
         width = max(1, round(self.frame.width * self.pixel_shape))
         return (width, self.frame.height) if self.turn[0] else (self.frame.height, width)
 
-    def pixels(self) -> UInt8[np.ndarray, "h w 3"]:
+    def pixels(self) -> Pixels:
         """RGB, upright, in square pixels."""
         return self._upright(self._pixels(self.size))
 
@@ -148,13 +137,13 @@ class Decoded:
             return self._upright(self._pixels((height, width)).mean(axis=2).astype(np.uint8))
         return self._upright(self._scaled((height, width), "gray", "AREA").to_ndarray())
 
-    def _pixels(self, size: tuple[int, int]) -> np.ndarray:
+    def _pixels(self, size: Size) -> np.ndarray:
         if self.colors[0] in CURVES:
             high = self._scaled(size, "rgb48le", "BICUBIC").to_ndarray()
             return to_standard_range(high, *self.colors)
         return self._scaled(size, "rgb24", "BICUBIC").to_ndarray()
 
-    def _scaled(self, size: tuple[int, int], kind: str, interpolation: str) -> Any:
+    def _scaled(self, size: Size, kind: str, interpolation: str) -> Any:
         height, width = size[::-1] if self.turn[0] else size
         if (height, width) == (self.frame.height, self.frame.width):
             return self.frame.reformat(format=kind)
@@ -196,7 +185,7 @@ def is_film(path: Path) -> bool:
         return False
 
 
-def read_frames(path: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+def read_frames(path: Path) -> Iterator[Pixels]:
     """Frames of a video in the order they are shown: RGB, upright as a player shows them."""
     return (frame.pixels for frame in read_chosen_frames(path, lambda _: True))
 
@@ -230,7 +219,7 @@ def read_gray_frames(
 
 
 @contextmanager
-def write_video(path: Path, fps: float) -> Generator[Callable[[UInt8[np.ndarray, "h w 3"]], None]]:
+def write_video(path: Path, fps: float) -> Generator[Callable[[Pixels], None]]:
     """Function that appends a frame (RGB, all of one size) to an MP4 file.
 
     The file appears under its name when the block ends well, and not at all when it fails. A last
@@ -243,7 +232,7 @@ def write_video(path: Path, fps: float) -> Generator[Callable[[UInt8[np.ndarray,
         stream.options = QUALITY[codec]
         opened = False
 
-        def append(pixels: UInt8[np.ndarray, "h w 3"]) -> None:
+        def append(pixels: Pixels) -> None:
             nonlocal opened
             height, width = pixels.shape[:2]
             even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -298,7 +287,7 @@ def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
     notes = notes or VideoNotes()
     with open_film(path, notes) as (container, stream):
         clock = Clock(1 / float(_rate_of(stream)))
-        last: tuple[int, int] | None = None
+        last: Size | None = None
         numbered = _numbered(container, stream, notes)
         for number, frame, source in _whole(numbered, notes):
             _check_size(path, frame.width, frame.height)  # it may change within a film
@@ -563,14 +552,14 @@ TO_709 = np.array(
 )
 
 
-def _pq(v: Float32[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def _pq(v: Float32[np.ndarray, " n"]) -> PerFrame:
     """Light of SMPTE ST 2084 values in [0, 1], white is 1."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     power = v ** (1 / m2)
     return 10_000 / WHITE * (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1)
 
 
-def _hlg(v: Float32[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def _hlg(v: Float32[np.ndarray, " n"]) -> PerFrame:
     """Light of the scene of ARIB STD-B67 values in [0, 1], in [0, 1]."""
     a = 0.17883277
     b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
@@ -589,9 +578,7 @@ ENCODED = (
 )
 
 
-def to_standard_range(
-    pixels: UInt16[np.ndarray, "h w 3"], curve: int, primaries: int
-) -> UInt8[np.ndarray, "h w 3"]:
+def to_standard_range(pixels: UInt16[np.ndarray, "h w 3"], curve: int, primaries: int) -> Pixels:
     """RGB of a film of standard range: what is brighter than white is bent below it.
 
     `curve` and `primaries` are FFmpeg's numbers; those of BT.2020 are taken to BT.709.

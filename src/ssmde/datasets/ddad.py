@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
 from ssmde.data.images import BROKEN_FILE
-from ssmde.data.sequence import check_intrinsics
+from ssmde.data.sequence import DepthMap, Intrinsics, Size, check_intrinsics
 from ssmde.datasets import record
 from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import depth_image, frame_rate, pose_matrices, transform
@@ -36,7 +36,7 @@ class Datum(NamedTuple):
     file: Path
     seconds: float
     T_world_sensor: Float[np.ndarray, "4 4"]  # in metres, at this time; nan without a rotation
-    image_size: tuple[int, int] | None  # height and width of an image; None for a scan
+    image_size: Size | None  # height and width of an image; None for a scan
     columns: tuple[int, int, int]  # where x, y and z stand in a row of a scan
 
 
@@ -89,7 +89,7 @@ def read_samples(path: Path) -> tuple[Sample, ...]:
         raise ArchiveError(f"{path}: no DGP scene ({type(error).__name__} {error})") from error
 
 
-def read_pinhole(path: Path, camera: str) -> Float[np.ndarray, "3 3"]:
+def read_pinhole(path: Path, camera: str) -> Intrinsics:
     """Pinhole matrix of one camera of a calibration file, in pixels."""
     with record.readable(path):
         calibration = read_json(path)
@@ -177,7 +177,7 @@ def _scene(file: Path, part: record.Part) -> ArchiveScene:
     if len(seen) < len(samples):
         problems.append(f"{file}: {len(samples) - len(seen)} samples have no {CAMERA}")
     seen.sort(key=lambda sample: sample.data[CAMERA].seconds)
-    matrices: dict[str, Float[np.ndarray, "3 3"] | None] = {}
+    matrices: dict[str, Intrinsics | None] = {}
     for key in dict.fromkeys(sample.calibration for sample in seen):
         try:
             matrices[key] = read_pinhole(folder / "calibration" / f"{key}.json", CAMERA)
@@ -209,9 +209,7 @@ def _scene(file: Path, part: record.Part) -> ArchiveScene:
 
 
 def _usable(
-    samples: Sequence[Sample],
-    matrices: Mapping[str, Float[np.ndarray, "3 3"] | None],
-    problems: list[str],
+    samples: Sequence[Sample], matrices: Mapping[str, Intrinsics | None], problems: list[str]
 ) -> list[Sample]:
     """Samples whose image is there and was taken with the camera of the first of them."""
     kept: list[Sample] = []
@@ -229,7 +227,7 @@ def _usable(
 
 
 def _depth(
-    sample: Sample, camera: Datum, intrinsics: Float[np.ndarray, "3 3"] | None, problems: list[str]
+    sample: Sample, camera: Datum, intrinsics: Intrinsics | None, problems: list[str]
 ) -> record.ReadDepth | None:
     """What reads the depth of a frame; None without a scan or a camera."""
     scan = sample.data.get(SCANNER)
@@ -241,9 +239,7 @@ def _depth(
     return partial(_scan_depth, scan, camera, intrinsics)
 
 
-def _scan_depth(
-    scan: Datum, camera: Datum, intrinsics: Float[np.ndarray, "3 3"]
-) -> Float32[np.ndarray, "h w"]:
+def _scan_depth(scan: Datum, camera: Datum, intrinsics: Intrinsics) -> DepthMap:
     """Depth map of a scan as a camera sees it, in metres; 0 where no point falls.
 
     Points go from the scanner, where it was when it scanned, through the world into the camera,

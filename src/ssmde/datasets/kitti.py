@@ -13,8 +13,13 @@ export_gt_depth): pixel round(u) - 1, round(v) - 1, one to the left of and above
 over from MATLAB where pixels count from 1; and not z but the distance along the scanner's forward
 axis, 0.27 m more. `camera` is exact: the nearest pixel center, and z. So are the improved maps
 (Uhrig et al., 3DV 2017), and the depth of KITTI odometry.
+
+The images are rectified: camera i sees x = K (R_rect_00 X + t_i), with P_rect_i = K [I | t_i] and X
+in the unrectified camera 0. Frames: `T_a_b` maps points of frame b into frame a; `cam` is the
+rectified camera of the images, `rect` the rectified camera 0.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,24 +28,19 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from ssmde.data.images import IMAGE_SUFFIXES, read_depth
 from ssmde.data.scene_files import read_poses
+from ssmde.data.sequence import DepthMap, Intrinsics, PerFrame, Poses, Size, check_pose
 from ssmde.datasets import record
-from ssmde.datasets.kitti_calibration import (
-    KittiCamera,
-    camera_poses,
-    from_first,
-    read_odometry_camera,
-    read_raw_camera,
-)
-from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene, Part, readable
 from ssmde.datasets.sensors import depth_image, read_velodyne, transform
 from ssmde.io import read_lines, read_text
 
 Truth = Literal["eigen", "camera"]
-FrameList = Mapping[tuple[str, str], tuple[int, ...]]
+FrameList = Mapping[tuple[str, ...], tuple[int, ...]]
 """Numbers of frames in time order, each once, by drive and camera (`02` left, `03` right)."""
 
 LICENCE = "CC BY-NC-SA 3.0"
@@ -57,16 +57,21 @@ CAMERAS = {"l": "02", "r": "03"}  # color cameras by the side that a list names
 LINE = re.compile(r"(?:\d{4}_\d\d_\d\d/)?(\d{4}_\d\d_\d\d_drive_\d+_sync)/? +(\d+)(?: +([lr]))?")
 TRAINING = tuple(f"{number:02d}" for number in range(9))  # sequences of odometry
 WITH_POSES = tuple(f"{number:02d}" for number in range(11))
+EARTH_RADIUS = 6378137.0  # metres, as in KITTI's devkit
+OXTS_FIELDS = 30  # numbers of a reading of GPS and IMU; the first six are place and attitude
+Numbers = dict[str, Float[np.ndarray, " _"]]
+Motion = Float[np.ndarray, "4 4"]
 
 
-class _Listed(NamedTuple):
-    """Frames of one camera of one drive that are to become scenes of one split."""
+class KittiCamera(NamedTuple):
+    """One rectified camera, and where the other sensors are; None for a file that is missing."""
 
-    split: record.Split
-    drive: str
-    camera: str
-    numbers: tuple[int, ...] = ()  # empty for all there are
-    listed_in: str = ""
+    intrinsics: Intrinsics  # in pixels of the rectified image
+    image_size: Size | None  # of the rectified image the matrix is for; odometry does not tell it
+    T_cam_rect: Motion  # the baseline between camera 0 and this one, in metres
+    T_cam_velo: Motion | None = None
+    T_cam_imu: Motion | None = None
+    problems: tuple[str, ...] = ()  # what is missing or broken: one line for each file
 
 
 class _DriveCamera(NamedTuple):
@@ -74,13 +79,11 @@ class _DriveCamera(NamedTuple):
 
     drive: Path
     camera: str
-    folder: Path  # of the images
     images: Mapping[int, Path]  # by the number of the frame, in time order
-    image_size: tuple[int, int]
+    size: Size
     calibration: KittiCamera | None  # None if it is missing
     improved: Path | None  # folder of the improved maps of this camera, if these are asked for
     truth: Truth
-    problems: list[str]
 
 
 def index_kitti_raw(
@@ -103,7 +106,7 @@ def index_kitti_raw(
     """
     if truth not in ("eigen", "camera"):
         raise ValueError(f"truth must be eigen or camera, got {truth!r}")
-    listed = read_frame_lists(lists or {})
+    listed = record.read_scene_lists(lists or {}, _drive_and_frame)
     drives = {f.name: f for f in sorted(root.glob("*/*_drive_*_sync")) if f.is_dir()}
     if not drives:
         raise FileNotFoundError(
@@ -111,25 +114,25 @@ def index_kitti_raw(
             "give the folder the archives of KITTI raw were unpacked in"
         )
     maps = None if improved is None else _improved_drives(improved)
-    wanted = [
-        _Listed(split, drive, camera, numbers, str((lists or {})[split]))
-        for split, frames in listed.items()
-        for (drive, camera), numbers in frames.items()
+    parts = [
+        Part(name, split, rows, str(of.path))
+        for split, of in listed.items()
+        for name, rows in sorted(of.rows.items())
     ] or [
-        _Listed("train", name, camera)
+        Part(f"{name} {camera}", "train")
         for name, drive in drives.items()
         for camera in CAMERAS.values()
         if camera == "02" or (drive / f"image_{camera}").is_dir()
     ]
 
-    def scenes(of: _Listed) -> list[ArchiveScene]:
-        if of.drive not in drives:
-            raise ArchiveError(
-                f"{root}: no drive {of.drive}; {of.listed_in} names {len(of.numbers)} frames"
-            )
-        return _raw_scenes(_open_drive(drives[of.drive], of.camera, truth, maps), of)
+    def scenes(of: Part) -> list[ArchiveScene]:
+        drive, camera = of.name.split()
+        if drive not in drives:
+            count = len(_numbers(of.rows))
+            raise ArchiveError(f"{root}: no drive {drive}; {of.listed_in} names {count} frames")
+        return _raw_scenes(drives[drive], camera, of, truth, maps)
 
-    return record.collect([partial(scenes, of) for of in wanted], [])
+    return record.collect([partial(scenes, of) for of in parts], [])
 
 
 def read_frame_lists(lists: Mapping[str, Path]) -> dict[record.Split, FrameList]:
@@ -139,12 +142,14 @@ def read_frame_lists(lists: Mapping[str, Path]) -> dict[record.Split, FrameList]
     without zeros, and a line without a side means the left camera.
     """
     return {
-        split: {
-            (name.split()[0], name.split()[1]): tuple(sorted({int(number) for (number,) in rows}))
-            for name, rows in sorted(listed.rows.items())
-        }
+        split: {tuple(name.split()): _numbers(rows) for name, rows in sorted(listed.rows.items())}
         for split, listed in record.read_scene_lists(lists, _drive_and_frame).items()
     }
+
+
+def _numbers(rows: Sequence[record.Row]) -> tuple[int, ...]:
+    """Numbers of the frames of a list, in time order, each once."""
+    return tuple(sorted({int(number) for (number,) in rows}))
 
 
 def _drive_and_frame(line: str) -> tuple[str, tuple[str, ...]]:
@@ -169,10 +174,13 @@ def _improved_drives(improved: Path) -> dict[str, Path]:
     return found
 
 
-def _open_drive(
-    drive: Path, camera: str, truth: Truth, maps: Mapping[str, Path] | None
-) -> _DriveCamera:
-    """What all scenes of one camera of one drive share; `maps` gives folders of improved depth."""
+def _raw_scenes(
+    drive: Path, camera: str, of: Part, truth: Truth, maps: Mapping[str, Path] | None
+) -> list[ArchiveScene]:
+    """The frames that are asked for as one scene, or for training one of each stretch.
+
+    `maps` gives the folder of a drive's improved depth.
+    """
     folder = drive / f"image_{camera}" / "data"
     images = _numbered(folder, IMAGE_SUFFIXES)
     if not images:
@@ -185,26 +193,17 @@ def _open_drive(
             f"for {record.in_pixels(calibration.image_size or (0, 0))}; give the images as the "
             "archive has them"
         )
-    map_folder = None
+    improved = None
     if maps is not None:
-        map_folder = maps.get(drive.name, drive) / "proj_depth" / "groundtruth" / f"image_{camera}"
-    return _DriveCamera(
-        drive, camera, folder, images, size, calibration, map_folder, truth, problems
-    )
-
-
-def _raw_scenes(view: _DriveCamera, of: _Listed) -> list[ArchiveScene]:
-    """The frames that are asked for as one scene, or for training one of each stretch."""
-    numbers = of.numbers or tuple(view.images)
-    there = [number for number in numbers if number in view.images]
+        improved = maps.get(drive.name, drive) / "proj_depth" / "groundtruth" / f"image_{camera}"
+    view = _DriveCamera(drive, camera, images, size, calibration, improved, truth)
+    numbers = _numbers(of.rows) or tuple(images)
+    there = [number for number in numbers if number in images]
     if not there:
-        raise ArchiveError(f"{view.folder}: none of {len(numbers)} images {of.listed_in} names")
-    problems = view.problems + [
-        f"{view.folder}: no image {number:010d}, which {of.listed_in} names"
-        for number in numbers
-        if number not in view.images
-    ]
-    name = f"{view.drive.name}_{view.camera}"
+        raise ArchiveError(f"{folder}: none of {len(numbers)} images {of.listed_in} names")
+    missing = (number for number in numbers if number not in images)
+    problems += [f"{folder}: no image {n:010d}, which {of.listed_in} names" for n in missing]
+    name = f"{drive.name}_{camera}"
     if of.split != "train":
         return [_raw_scene(view, of.split, f"{name}_{of.split}", there, problems)]
     holes = np.flatnonzero(np.diff(there) > LONGEST_STEP) + 1
@@ -219,23 +218,21 @@ def _raw_scenes(view: _DriveCamera, of: _Listed) -> list[ArchiveScene]:
 def _raw_scene(
     view: _DriveCamera, split: record.Split, name: str, numbers: Sequence[int], problems: list[str]
 ) -> ArchiveScene:
-    problems = list(problems)
-    camera, path = view.calibration, view.folder.parent / "timestamps.txt"
+    problems, camera = list(problems), view.calibration
+    path = view.drive / f"image_{view.camera}" / "timestamps.txt"
     # monodepth2's and other slimmed copies go without times.
     times = _raw_times(path, numbers, problems) if path.exists() else None
     depth = _raw_depths(view, numbers, problems)
-    poses = None
-    if camera is not None and camera.T_cam_imu is not None:
-        folder = view.drive / "oxts" / "data"
-        if folder.is_dir():
-            files = [folder / f"{number:010d}.txt" for number in numbers]
-            poses = camera_poses(files, camera.T_cam_imu, problems)
-        else:
-            problems.append(f"{folder}: no such folder; the scene has no poses")
+    poses, folder = None, view.drive / "oxts" / "data"
+    if camera is not None and camera.T_cam_imu is not None and folder.is_dir():
+        files = [folder / f"{number:010d}.txt" for number in numbers]
+        poses = _camera_poses(files, camera.T_cam_imu, problems)
+    elif camera is not None and camera.T_cam_imu is not None:
+        problems.append(f"{folder}: no such folder; the scene has no poses")
     kind = f"depth as {view.truth}" if view.improved is None else "improved depth"
     return ArchiveScene(
         name=name, split=split, source=f"{RAW}, {view.drive.name}, image_{view.camera}, {kind}",
-        licence=LICENCE, image_size=view.image_size, intrinsics=camera and camera.intrinsics,
+        licence=LICENCE, image_size=view.size, intrinsics=camera and camera.intrinsics,
         frames=tuple(
             ArchiveFrame(name=f"{n:010d}", image=view.images[n], depth=depth.get(n))
             for n in numbers
@@ -250,17 +247,14 @@ def _raw_depths(
     view: _DriveCamera, numbers: Sequence[int], problems: list[str]
 ) -> dict[int, record.ReadDepth]:
     """What reads the depth of each frame that has some; what is missing is told."""
+    camera, read = view.calibration, partial[DepthMap]
     if view.improved is not None:
         maps = _numbered(view.improved, (".png",))
-        found: dict[int, record.ReadDepth] = {
-            n: partial(read_depth, maps[n], IMPROVED_UNITS) for n in numbers if n in maps
-        }
+        found = {n: read(read_depth, maps[n], IMPROVED_UNITS) for n in numbers if n in maps}
         if (lacking := len(numbers) - len(found)) > 0:
-            problems.append(
-                f"{view.improved}: {lacking} of {len(numbers)} frames have no improved depth"
-            )
-        return found
-    camera = view.calibration
+            of = f"{lacking} of {len(numbers)} frames"
+            problems.append(f"{view.improved}: {of} have no improved depth")
+        return {**found}
     if camera is None or camera.T_cam_velo is None:
         return {}  # told with the calibration
     folder = view.drive / "velodyne_points" / "data"
@@ -269,16 +263,13 @@ def _raw_depths(
         problems.append(f"{folder}: no scans; the scene has no depth")
         return {}
     problems += [f"{folder / f'{n:010d}.bin'}: no such file" for n in numbers if n not in scans]
-    return {
-        n: partial(_scan_depth, scans[n], camera, view.image_size, view.truth)
-        for n in numbers
-        if n in scans
-    }
+    rest = camera, view.size, view.truth
+    return {n: read(_scan_depth, scans[n], *rest) for n in numbers if n in scans}
 
 
 def _scan_depth(
-    path: Path, camera: KittiCamera, image_size: tuple[int, int], truth: Truth = "camera"
-) -> Float32[np.ndarray, "h w"]:
+    path: Path, camera: KittiCamera, image_size: Size, truth: Truth = "camera"
+) -> DepthMap:
     """Depth map of a scan as the camera sees it, in metres; 0 where no point falls."""
     assert camera.T_cam_velo is not None
     points = read_velodyne(path)[:, :3].astype(np.float64)
@@ -289,12 +280,10 @@ def _scan_depth(
     return depth_image(seen, camera.intrinsics, image_size, depth=points[:, 0], shift=EIGEN_SHIFT)
 
 
-def _raw_times(
-    path: Path, numbers: Sequence[int], problems: list[str]
-) -> Float[np.ndarray, " n"] | None:
+def _raw_times(path: Path, numbers: Sequence[int], problems: list[str]) -> PerFrame | None:
     """Seconds since the first of the frames, from the timestamps of the camera."""
 
-    def seconds(lines: list[str]) -> Float[np.ndarray, " n"]:
+    def seconds(lines: list[str]) -> PerFrame:
         stamps = np.array([np.datetime64(lines[number].strip()) for number in numbers])
         return ((stamps - stamps[0]) / np.timedelta64(1, "s")).astype(np.float64)
 
@@ -332,7 +321,7 @@ def _sequence_of_line(line: str) -> tuple[str, tuple[str, ...]]:
     return line, ()
 
 
-def _sequence_scene(root: Path, sequence: Path, part: record.Part) -> ArchiveScene:
+def _sequence_scene(root: Path, sequence: Path, part: Part) -> ArchiveScene:
     images = _numbered(sequence / "image_2", IMAGE_SUFFIXES)
     if not images:
         raise ArchiveError(
@@ -346,9 +335,11 @@ def _sequence_scene(root: Path, sequence: Path, part: record.Part) -> ArchiveSce
         scans = {}
     depth = {n: partial(_scan_depth, scan, camera, size) for n, scan in scans.items() if camera}
     poses = None if camera is None else _sequence_poses(root, sequence, camera, numbers, problems)
-    times = _increasing(
-        sequence / "times.txt", lambda lines: np.array([float(lines[n]) for n in numbers]), problems
-    )
+
+    def seconds(lines: list[str]) -> PerFrame:
+        return np.array([float(lines[n]) for n in numbers])
+
+    times = _increasing(sequence / "times.txt", seconds, problems)
     return ArchiveScene(
         name=f"odometry_{part.name}", split=part.split, licence=LICENCE,
         source=f"{ODOMETRY}, sequence {sequence.name}, image_2",
@@ -363,7 +354,7 @@ def _sequence_scene(root: Path, sequence: Path, part: record.Part) -> ArchiveSce
 
 def _sequence_poses(
     root: Path, sequence: Path, camera: KittiCamera, numbers: tuple[int, ...], problems: list[str]
-) -> Float[np.ndarray, "n 4 4"] | None:
+) -> Poses | None:
     """Camera 2 to world, from the poses of camera 0: T_world_cam2 = T_world_cam0 T_cam0_cam2."""
     path = root / "poses" / f"{sequence.name}.txt"
     if not path.is_file() and sequence.name not in WITH_POSES:
@@ -381,7 +372,7 @@ def _sequence_poses(
     if len(known) < len(poses):
         problems.append(f"{path}: {len(known)} poses, but images up to {numbers[-1]}")
     poses[: len(known)] = known[: len(poses)]
-    return from_first(poses[list(numbers)] @ np.linalg.inv(camera.T_cam_rect))
+    return _from_first(poses[list(numbers)] @ np.linalg.inv(camera.T_cam_rect))
 
 
 def _calibration(read: Callable[[], KittiCamera]) -> tuple[KittiCamera | None, list[str]]:
@@ -394,8 +385,8 @@ def _calibration(read: Callable[[], KittiCamera]) -> tuple[KittiCamera | None, l
 
 
 def _increasing(
-    path: Path, seconds: Callable[[list[str]], Float[np.ndarray, " n"]], problems: list[str]
-) -> Float[np.ndarray, " n"] | None:
+    path: Path, seconds: Callable[[list[str]], PerFrame], problems: list[str]
+) -> PerFrame | None:
     """What `seconds` makes of the lines of a file; None, which is told, if that is no time."""
     try:
         times = seconds(read_text(path).splitlines())
@@ -417,3 +408,146 @@ def _numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
         key=lambda f: (int(f.stem), f.suffix),
     )
     return {int(file.stem): file for file in files}
+
+
+# Calibration files, and the readings of GPS and IMU (oxts)
+
+
+def read_raw_camera(date: Path, camera: str) -> KittiCamera:
+    """Camera `02` or `03` of all drives of one day, from the calib_*.txt of its folder."""
+    path = date / "calib_cam_to_cam.txt"
+    numbers = _read_calibration(path)
+    intrinsics, T_cam_rect = _projection(path, numbers, f"P_rect_{camera}")
+    T_rect_cam0 = _rigid(path, _entry(path, numbers, "R_rect_00", 9))
+    size = _entry(path, numbers, f"S_rect_{camera}", 2)
+    problems: list[str] = []
+    T_cam0_velo = _read_motion(date / "calib_velo_to_cam.txt", problems)
+    T_velo_imu = _read_motion(date / "calib_imu_to_velo.txt", problems)
+    # Scanner to camera 0, then rectified, then along the baseline to this camera.
+    T_cam_velo = None if T_cam0_velo is None else T_cam_rect @ T_rect_cam0 @ T_cam0_velo
+    T_cam_imu = None if T_cam_velo is None or T_velo_imu is None else T_cam_velo @ T_velo_imu
+    shape = int(size[1]), int(size[0])
+    return KittiCamera(intrinsics, shape, T_cam_rect, T_cam_velo, T_cam_imu, tuple(problems))
+
+
+def read_odometry_camera(sequence: Path) -> KittiCamera:
+    """Camera 2 of a sequence of KITTI odometry, from the calib.txt of its folder."""
+    path = sequence / "calib.txt"
+    numbers = _read_calibration(path)
+    intrinsics, T_cam_rect = _projection(path, numbers, "P2")
+    T_cam_velo = None
+    if "Tr" in numbers:  # the archive of images without scans has none
+        Tr = _entry(path, numbers, "Tr", 12).reshape(3, 4)
+        T_cam_velo = T_cam_rect @ _rigid(path, Tr[:, :3], Tr[:, 3])
+    return KittiCamera(intrinsics, None, T_cam_rect, T_cam_velo)
+
+
+def _read_oxts(path: Path) -> list[float]:
+    """Latitude, longitude (degrees), altitude (metres), roll, pitch and yaw (radians)."""
+    no_pose = "the frame has no pose"
+    with readable(path, missing=no_pose, broken=no_pose):
+        numbers = [float(word) for word in read_text(path).split()]
+    if len(numbers) != OXTS_FIELDS or not all(map(math.isfinite, numbers)):
+        raise ArchiveError(
+            f"{path}: expected {OXTS_FIELDS} finite numbers, got {len(numbers)}; {no_pose}"
+        )
+    return numbers[:6]
+
+
+def imu_pose(reading: Sequence[float], mercator_scale: float) -> Motion:
+    """IMU (x forward, y left, z up) to world (east, north, up), in metres, as the devkit has it.
+
+    t = (s r lon, s r ln tan(45 deg + lat / 2), alt), R = R_z(yaw) R_y(pitch) R_x(roll), of what
+    `_read_oxts` gives; s is the cosine of the latitude of the first place.
+    """
+    latitude, longitude, altitude, roll, pitch, yaw = reading
+    north = math.log(math.tan(math.pi / 4 + math.radians(latitude) / 2))
+    T = np.eye(4)
+    T[:3, :3] = Rotation.from_euler("ZYX", [yaw, pitch, roll]).as_matrix()
+    T[:3, 3] = np.array([math.radians(longitude), north, 0]) * mercator_scale * EARTH_RADIUS
+    T[2, 3] = altitude
+    return T
+
+
+def _camera_poses(files: Sequence[Path], T_cam_imu: Motion, problems: list[str]) -> Poses | None:
+    """Camera-to-world matrices in metres, nan where unknown; None if none is known.
+
+    There is one file of oxts/data a frame, in time order; broken ones are told. The world is the
+    camera of the first frame whose pose is known.
+    """
+    poses = np.full((len(files), 4, 4), np.nan)
+    scale = None
+    for pose, file in zip(poses, files, strict=True):
+        try:
+            reading = _read_oxts(file)
+        except ArchiveError as error:
+            problems.append(str(error))
+            continue
+        scale = math.cos(math.radians(reading[0])) if scale is None else scale
+        # T_world_cam = T_world_imu T_imu_cam
+        pose[:] = imu_pose(reading, scale) @ np.linalg.inv(T_cam_imu)
+    return None if scale is None else _from_first(poses)
+
+
+def _from_first(poses: Poses) -> Poses:
+    """The same motion in the frame of the first pose that is known (not nan); one must be."""
+    known = np.isfinite(poses).all(axis=(1, 2))
+    return np.linalg.inv(poses[known][0]) @ poses
+
+
+def _read_calibration(path: Path) -> Numbers:
+    """The rows `KEY: numbers` of a file; rows of words, such as a date, are left out."""
+    with readable(path, missing="unpack the calibration archive"):
+        lines = read_text(path).splitlines()
+    found: Numbers = {}
+    for line in lines:
+        key, _, row = line.partition(":")
+        try:
+            found[key.strip()] = np.array([float(word) for word in row.split()])
+        except ValueError:
+            continue
+    return found
+
+
+def _entry(path: Path, numbers: Numbers, key: str, count: int) -> Float[np.ndarray, " _"]:
+    row = numbers.get(key)
+    if row is None or len(row) != count or not np.isfinite(row).all():
+        got = "no such row" if row is None else f"{len(row)} numbers"
+        raise ArchiveError(f"{path}: expected '{key}:' and {count} finite numbers, got {got}")
+    return row
+
+
+def _projection(path: Path, numbers: Numbers, key: str) -> tuple[Intrinsics, Motion]:
+    """K and `T_cam_rect`, a shift t in metres, of the row P = K [I | t]."""
+    P = _entry(path, numbers, key, 12).reshape(3, 4)
+    try:  # the fourth column is K t
+        shift = np.linalg.solve(P[:, :3], P[:, 3])
+    except np.linalg.LinAlgError as error:
+        raise ArchiveError(f"{path}: '{key}:' is no camera matrix; unpack it again") from error
+    T_cam_rect = np.eye(4)
+    T_cam_rect[:3, 3] = shift
+    return P[:, :3].copy(), T_cam_rect
+
+
+def _rigid(
+    path: Path, R: Float[np.ndarray, "..."], t: Float[np.ndarray, " 3"] | None = None
+) -> Motion:
+    """The motion [R | t]; an `ArchiveError` if R is no rotation."""
+    T = np.eye(4)
+    T[:3, :3] = R.reshape(3, 3)
+    T[:3, 3] = 0 if t is None else t
+    try:
+        check_pose(T, where=str(path))
+    except ValueError as error:
+        raise ArchiveError(str(error)) from error
+    return T
+
+
+def _read_motion(path: Path, problems: list[str]) -> Motion | None:
+    """Rigid motion of a file with R and T; None, and a line in `problems`, without one."""
+    try:
+        numbers = _read_calibration(path)
+        return _rigid(path, _entry(path, numbers, "R", 9), _entry(path, numbers, "T", 3))
+    except ArchiveError as error:
+        problems.append(str(error))
+        return None

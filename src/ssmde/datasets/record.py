@@ -10,17 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
-from jaxtyping import Float, Float32, UInt8
-
 from ssmde.data.images import ImageError, read_depth, read_size
-from ssmde.data.sequence import check_intrinsics
+from ssmde.data.sequence import (
+    DepthMap,
+    Intrinsics,
+    PerFrame,
+    Pixels,
+    Poses,
+    Size,
+    check_intrinsics,
+)
 from ssmde.io import FileError, read_bytes, read_lines
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-ReadImage = Callable[[], UInt8[np.ndarray, "h w 3"]]
-ReadDepth = Callable[[], Float32[np.ndarray, "h w"]]
+ReadImage = Callable[[], Pixels]
+ReadDepth = Callable[[], DepthMap]
 Row = tuple[str, ...]
 """The words by which a list names a frame."""
 
@@ -49,16 +54,16 @@ class ArchiveScene:
     name: str
     split: Split
     frames: tuple[ArchiveFrame, ...]  # in time order
-    image_size: tuple[int, int]  # height, width
-    intrinsics: Float[np.ndarray, "3 3"] | None
+    image_size: Size  # height, width
+    intrinsics: Intrinsics | None
     """Pinhole matrix in pixels of the images; None if the archive has none."""
     source: str  # archive, paper and part, for scene.json
     licence: str  # as the archive states it
     depth_units_per_metre: int = 256
     """What 1 m is in the depth PNGs that are written: 65535 / this is the largest depth."""
     fps: float | None = None
-    poses: Float[np.ndarray, "n 4 4"] | None = None  # camera to world, in metres; nan where unknown
-    timestamps: Float[np.ndarray, " n"] | None = None  # in seconds
+    poses: Poses | None = None  # camera to world, in metres; nan where unknown
+    timestamps: PerFrame | None = None  # in seconds
     problems: tuple[str, ...] = ()  # what was left out, and why: one line for each file
 
     def __post_init__(self) -> None:
@@ -118,12 +123,12 @@ def readable(
         raise ArchiveError(f"{path}: cannot be read ({error}); {broken}") from error
 
 
-def in_pixels(size: tuple[int, int]) -> str:
+def in_pixels(size: Size) -> str:
     """A size (height, width) in words: `640 x 480`."""
     return f"{size[1]} x {size[0]}"
 
 
-def first_size(files: Iterable[Path], published: tuple[int, int] | None = None) -> tuple[int, int]:
+def first_size(files: Iterable[Path], published: Size | None = None) -> Size:
     """Size of the first image that can be opened; refuses one that the camera is not for."""
     fault: ImageError | None = None
     for file in files:
@@ -141,9 +146,7 @@ def first_size(files: Iterable[Path], published: tuple[int, int] | None = None) 
     raise fault or ArchiveError("no image to open")
 
 
-def read_sized_depth(
-    path: Path, units_per_metre: int, size: tuple[int, int]
-) -> Float32[np.ndarray, "h w"]:
+def read_sized_depth(path: Path, units_per_metre: int, size: Size) -> DepthMap:
     """Depth PNG in metres, 0 where unknown; an `ArchiveError` if it has another size."""
     depth = read_depth(path, units_per_metre)
     if depth.shape != size:

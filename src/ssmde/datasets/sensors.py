@@ -8,6 +8,7 @@ from jaxtyping import Float, Float32, Int
 from scipy.spatial.transform import Rotation
 
 from ssmde.console import counted
+from ssmde.data.sequence import DepthMap, Intrinsics, PerFrame, Poses, Size
 from ssmde.datasets.record import ArchiveError, read_archive_file
 
 LONGEST_GAP = 0.02  # seconds; as the TUM benchmark associates its files
@@ -17,22 +18,17 @@ UNIT_TOLERANCE = 0.01  # written quaternions are rounded; one further from lengt
 
 
 def time_name(seconds: float) -> str:
-    """Name of a frame taken at this time; names sort as their times do.
-
-    Example:
-        >>> time_name(1341846313.55)
-        '1341846313.550000'
-    """
+    """Name of a frame taken at this time, such as 1341846313.550000; names sort as times do."""
     return f"{seconds:0{NAME_DIGITS}.6f}"
 
 
-def frame_rate(times: Float[np.ndarray, " n"]) -> float | None:
+def frame_rate(times: PerFrame) -> float | None:
     """Frames a second, from the median step between times in seconds; None for a single frame."""
     return None if len(times) < 2 else round(1 / float(np.median(np.diff(times))), 3)
 
 
 def clock_problem(
-    of: str, times: Float[np.ndarray, " n"], other: str, others: Float[np.ndarray, " m"], met: int
+    of: str, times: PerFrame, other: str, others: Float[np.ndarray, " m"], met: int
 ) -> list[str]:
     """A line where no time (in seconds) of the file `other` is near one of `of`; else none."""
     if not len(times) or len(others) < 2 or met:
@@ -47,7 +43,7 @@ def clock_problem(
 
 def in_time_order(
     files: Iterable[tuple[float, Path]], problems: list[str]
-) -> tuple[Float[np.ndarray, " n"], list[Path]]:
+) -> tuple[PerFrame, list[Path]]:
     """Files by their times in seconds; a second one of the same time is left out and told."""
     found: dict[str, tuple[float, Path]] = {}
     for time, path in files:
@@ -59,14 +55,10 @@ def in_time_order(
     return np.array([time for time, _ in ordered], np.float64), [path for _, path in ordered]
 
 
-def match_times(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"]) -> dict[int, int]:
+def match_times(first: PerFrame, second: Float[np.ndarray, " m"]) -> dict[int, int]:
     """Index in `second` for indices of `first`, one to one; the nearest pairs are made first.
 
     Both are increasing, in seconds; the times of a pair are at most `LONGEST_GAP` apart.
-
-    Example:
-        >>> match_times(np.array([0.0, 0.018]), np.array([0.015, 0.035]))
-        {1: 0}
     """
     # Times are sorted, so the partners of one lie in a stretch: no table of all pairs is needed.
     starts = np.searchsorted(second, first - LONGEST_GAP, "left")
@@ -85,9 +77,7 @@ def match_times(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"])
     return found
 
 
-def nearest_times(
-    first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"]
-) -> Int[np.ndarray, " n"]:
+def nearest_times(first: PerFrame, second: Float[np.ndarray, " m"]) -> Int[np.ndarray, " n"]:
     """Index in `second`, which increases, of the nearest time for each of `first`; -1 if none."""
     if not len(second):
         return np.full(len(first), -1)
@@ -101,16 +91,10 @@ def nearest_times(
 
 def pose_matrices(
     positions: Float[np.ndarray, "n 3"], quaternions: Float[np.ndarray, "n 4"]
-) -> Float[np.ndarray, "n 4 4"]:
+) -> Poses:
     """Rigid motions [R | position] of unit quaternions; nan where a quaternion is no rotation.
 
     Quaternions are (x, y, z, w), the scalar last, of length 1 but for rounding.
-
-    Example:
-        >>> half = np.sqrt(0.5)
-        >>> turn = pose_matrices(np.zeros((1, 3)), np.array([[0.0, 0.0, half, half]]))
-        >>> turn[0, :3, 0].round().astype(int).tolist()  # a quarter turn about z takes x to y
-        [0, 1, 0]
     """
     known = np.abs(np.linalg.norm(quaternions, axis=1) - 1) <= UNIT_TOLERANCE  # False for nan
     known &= np.isfinite(positions).all(axis=1)
@@ -145,23 +129,18 @@ def read_velodyne(path: Path) -> Float32[np.ndarray, "n 4"]:
 
 def depth_image(
     points: Float[np.ndarray, "n 3"],
-    intrinsics: Float[np.ndarray, "3 3"],
-    image_size: tuple[int, int],
+    intrinsics: Intrinsics,
+    image_size: Size,
     *,
-    depth: Float[np.ndarray, " n"] | None = None,
+    depth: PerFrame | None = None,
     shift: int = 0,
-) -> Float32[np.ndarray, "h w"]:
+) -> DepthMap:
     """Depth map of points seen by a camera, in the unit of the points; 0 where no point falls.
 
     A point falls into the pixel whose center is nearest: (u, v) is rounded, halves to even. The
     nearest of several points counts, for it hides the others. Points at or behind the plane of the
     camera are not seen. `depth` is what to store instead of z; `shift` is added to column and row
     after rounding.
-
-    Example:
-        >>> K = np.array([[2.0, 0.0, 1.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
-        >>> depth_image(np.array([[0.0, 0.0, 5.0], [0.1, 0.0, 4.0], [1.0, 0.0, 2.0]]), K, (1, 3))
-        array([[0., 4., 2.]], dtype=float32)
     """
     height, width = image_size
     values = points[:, 2] if depth is None else depth

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
+from ssmde.data.sequence import PerFrame, Poses
 from ssmde.datasets import record
 from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import (
@@ -75,7 +75,7 @@ class _Published(NamedTuple):
     source: str
     licence: str
     # Camera to world, from the poses of the file.
-    poses: Callable[[Float[np.ndarray, "n 4 4"]], Float[np.ndarray, "n 4 4"]] = lambda poses: poses
+    poses: Callable[[Poses], Poses] = lambda poses: poses
 
 
 def index_tum(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
@@ -114,7 +114,7 @@ def index_bonn(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archiv
     return _index(root, lists or {}, published)
 
 
-def bonn_poses(markers: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "n 4 4"]:
+def bonn_poses(markers: Poses) -> Poses:
     """Camera to world, rigid, in metres of the depth sensor, of Bonn's groundtruth.txt.
 
     The file holds poses of markers on the sensor in the frame of the motion capture. The site gives
@@ -209,7 +209,7 @@ def _listed(folder: Path, name: str, problems: list[str]) -> Iterator[tuple[floa
 
 
 def _depths(
-    folder: Path, times: Float[np.ndarray, " n"], images: list[Path],
+    folder: Path, times: PerFrame, images: list[Path],
     named: Mapping[Path, Path | None], problems: list[str],
 ) -> dict[Path, record.ReadDepth]:  # fmt: skip
     """What reads the depth of each image: the file a list names, else the nearest in time."""
@@ -232,8 +232,8 @@ def _depths(
 
 
 def _poses(
-    folder: Path, times: Float[np.ndarray, " n"], published: _Published, problems: list[str]
-) -> Float[np.ndarray, "n 4 4"] | None:
+    folder: Path, times: PerFrame, published: _Published, problems: list[str]
+) -> Poses | None:
     """Camera to world at the times of the frames, nan where no pose is near; None without any."""
     path = folder / "groundtruth.txt"
     rows: list[list[float]] = []

@@ -17,31 +17,28 @@ class DemoPage:
 
     def __str__(self) -> str:
         """Its place, and what to do next."""
-        return f"page: {self.page}\nnext, a video of yours: ssmde adapt walk.mp4 here"
+        return f"page: {self.page}\nnext, a video of your own: ssmde adapt walk.mp4 here"
 
 
-def demo(*, out: Path = Path("demo"), minutes: int | float = 2.0, seed: int = 0) -> DemoPage:
-    """Draw films of streets, adapt a network to them, measure it elsewhere, and write a page.
+def demo(*, out: Path = Path("demo"), seed: int = 0) -> DemoPage:
+    """Draw films of rooms where people walk, adapt a network to them, and show what that changed.
 
-    The page is there as soon as the films are drawn, and grows.
+    It takes about two minutes on two cores. A page is there early, and grows.
 
     Example:
-      ssmde demo --minutes 2 --out demo
+      ssmde demo --out demo
 
     Args:
         out: Folder for the films, the weights and the page.
-        minutes: About how long all of it may take; the training gets what the rest leaves.
         seed: Start of every random number.
 
     Raises:
         FileExistsError: If `out` exists and no demo made it.
         ImportError: If pycolmap is not installed.
-        ValueError: If `minutes` is not positive, or `seed` is negative.
+        ValueError: If `seed` is negative.
     """
-    if not 0 < minutes < float("inf"):
-        raise ValueError(f"minutes must be positive, got {minutes}")
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}")
     from ssmde.demo.run import run_demo
 
-    return DemoPage(run_demo(out, minutes=minutes, seed=seed))
+    return DemoPage(run_demo(out, seed=seed))

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from ssmde.config import Config
 from ssmde.data.dataset import spread
 from ssmde.data.images import read_depth, read_image
 from ssmde.data.pseudo_labels import read_pseudo_depth
+from ssmde.data.scene_folder import read_scenes
 from ssmde.evaluation import Evaluation
 from ssmde.inference.pictures import colorize, colorize_error, depth_range, write_png
 from ssmde.inference.predictor import Predictor
@@ -26,25 +26,15 @@ FOLDER = "pictures"  # inside the folder of the page
 WIDTH, HERO_WIDTH = 384, 960  # pixels of a picture
 EXAMPLES = 3
 QUALITY = 82  # of WebP, 1 to 100
-CLOUD_STEP = 2  # every second pixel both ways is a point
-CLOUD_FAR = 92.0  # percentile of the depth beyond which nothing is drawn: sky, and what is thin
+CLOUD_FAR = 99.0  # percentile of the depth beyond which nothing is drawn
 MOVER = (240, 138, 36)  # orange, told from blue by all eyes
+AFTER = "after adaptation"
 CAPTIONS = {
     "frame": "frame", "moving": "what moves by itself (orange)", "truth": "true depth",
-    "before": f"{DEFAULT_WEIGHTS}, before", "after": "after adaptation",
+    "before": f"{DEFAULT_WEIGHTS}, before", "after": AFTER,
+    "label": f"what {DEFAULT_WEIGHTS} says, seen larger", "corrected": "what it learns from",
     "before_error": "error before, bright is wrong", "after_error": "error after",
-    "label": f"what {DEFAULT_WEIGHTS} says", "corrected": "what it learns from",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """A frame to learn from."""
-
-    scene: Path  # folder of the film
-    image: Path
-    depth: Path  # its corrected label
-    unit: float  # steps of that a unit of depth
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,15 +47,16 @@ class Story:
     before: Evaluation  # of the held-out films
     after: Evaluation | None = None
     size: tuple[int, int] = (2, 3)  # height and width of the films
-    frames: int = 0  # to learn from
     film: Mapping[str, str] = field(default_factory=dict[str, str])
     """Files with all frames of a film, each below the one before, by a name in `CAPTIONS`."""
     count: int = 1  # of these frames
     cloud: str = ""  # 16 bit integers x y z r g b, in base64
     examples: Sequence[tuple[str, Mapping[str, str]]] = ()
     """Name of a held-out frame, and files of its pictures."""
+    frames: int = 0  # to learn from
     lessons: Sequence[Mapping[str, str]] = ()
-    config: Config | None = None
+    """Files of pictures of some of them."""
+    steps: int = 0  # of the training
     losses: Chart | None = None
     done: bool = False
 
@@ -73,10 +64,33 @@ class Story:
         """AbsRel of static and of moving pixels, holes and delta 1, by who predicted."""
         judged = {f"{DEFAULT_WEIGHTS}, before": self.before}
         if self.after is not None:
-            judged |= {"after adaptation": self.after}
+            judged |= {AFTER: self.after}
         names = {"mean_map": "mean depth map of the films", "constant": "one constant depth"}
         judged |= {names[name]: found for name, found in self.before.baselines.items()}
         return {name: _row(found) for name, found in judged.items()}
+
+    def rivals(self) -> dict[str, list[str]]:
+        """Who is as good as the adapted network or better, on what."""
+        rows = self.rows()
+        ours = rows.pop(AFTER, [None, None])
+        return {
+            what: [name for name, row in rows.items() if not _less(ours[i], row[i])]
+            for i, what in enumerate(("what stands still", "what moves"))
+        }
+
+    def table(self) -> str:
+        """The rows as text."""
+        lines = [
+            f"{'':28}" + "".join(f"{name:>10}" for name in ("static", "moving", "holes", "d1"))
+        ]
+        for name, row in self.rows().items():
+            cells = ["" if value is None else f"{value:.3f}" for value in row]
+            lines.append(f"{name:28}" + "".join(f"{cell:>10}" for cell in cells))
+        return "\n".join(lines)
+
+
+def _less(ours: float | None, theirs: float | None) -> bool:
+    return ours is not None and theirs is not None and ours < theirs
 
 
 def _row(found: Evaluation) -> list[float | None]:
@@ -145,14 +159,18 @@ def draw_frame(seen: Mapping[str, MeasuredFrame]) -> dict[str, UInt8[np.ndarray,
     return {kind: pictures[kind] for kind in CAPTIONS if kind in pictures}
 
 
-def lesson_pictures(folder: Path, lessons: Sequence[Lesson]) -> list[dict[str, str]]:
-    """A frame of each third: what the network said, and what it is to say."""
+def lesson_pictures(folder: Path, labels: Path) -> list[dict[str, str]]:
+    """A frame of each part of the films: what the network said, and what it is to say."""
+    frames = [(scene, i) for scene in read_scenes(labels, "train") for i in range(len(scene))]
     shown: list[dict[str, str]] = []
-    for number, index in enumerate(spread(len(lessons), EXAMPLES)):
-        lesson = lessons[index]
-        said = read_pseudo_depth(lesson.scene / "pseudo_depth" / f"{lesson.image.stem}.png")
-        depths = {"label": said, "corrected": read_depth(lesson.depth, lesson.unit)}
-        pictures = {"frame": read_image(lesson.image)}
+    for number, index in enumerate(spread(len(frames), EXAMPLES)):
+        scene, i = frames[index]
+        image, file = scene.images[i], scene.depth and scene.depth[i]
+        assert file
+        said = folder / "data" / scene.name / "pseudo_depth" / f"{image.stem}.png"
+        corrected = read_depth(file, scene.depth_units_per_metre)
+        depths = {"label": read_pseudo_depth(said), "corrected": corrected}
+        pictures = {"frame": read_image(image)}
         pictures |= {kind: colorize(depth) for kind, depth in depths.items()}
         shown.append(_store(folder, f"lesson_{number}", pictures))
     return shown
@@ -201,8 +219,7 @@ def point_cloud(frame: MeasuredFrame) -> str:
 
     A point beside a jump in depth is left out: it lies on neither side.
     """
-    depth = frame.prediction[::CLOUD_STEP, ::CLOUD_STEP]
-    colors = frame.image[::CLOUD_STEP, ::CLOUD_STEP]
+    depth = frame.prediction
     height, width = depth.shape
     far = float(np.percentile(depth, CLOUD_FAR))
     v, u = np.mgrid[:height, :width]
@@ -210,7 +227,7 @@ def point_cloud(frame: MeasuredFrame) -> str:
     x, y = ((a - b / 2) / width * depth for a, b in ((u, width), (v, height)))
     shown = (depth < far) & ~_jumps(depth)
     points = np.stack([x, y, depth], axis=-1)[shown] / far * 1000
-    values = np.concatenate([points.round(), colors[shown]], axis=1).astype("<i2")
+    values = np.concatenate([points.round(), frame.image[shown]], axis=1).astype("<i2")
     return base64.b64encode(values.tobytes()).decode("ascii")
 
 

@@ -1,11 +1,12 @@
-"""The drawn films of the demo: some to learn from, and others, in other places, that judge.
+"""The drawn films of the demo: their first parts to learn from, and their later parts to judge.
 
 And stand-in labels, for benchmarks and tests: depth as a labeling network might see it. Such a
 network gets shape and order about right, and scale, shift and contrast wrong, differently in every
 image.
 """
 
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,20 +16,20 @@ from numpy.random import Generator
 from PIL import Image
 from scipy import ndimage
 
-from ssmde.console import with_bar
 from ssmde.data.images import read_depth
 from ssmde.data.pseudo_labels import FOLDER, LabelInfo, write_labels
 from ssmde.data.scene_files import write_list
 from ssmde.data.sequence import FrameSequence
 from ssmde.synthetic import draw_clip, write_clip
 
-KIND = "street"  # a camera that drives: large steps, hardly a turn
-SIZE, FRAMES = (128, 192), 24
-MOVERS = ("mixed", "across", "mixed")  # of each film to learn from
-HELD_OUT_MOVERS = ("mixed", "across")
+KIND, SIZE = "room", (96, 128)
+STEP, ROTATION = 0.1, 1.5  # metres and degrees from frame to frame: somebody who looks around
+MOVERS = ("across", "across")  # of each film
+LEARNED, JUDGED = 20, 10  # frames of each film
+LATER = "_later"  # what the name of the later part of a film ends in
 SEEDS = 1000  # places a demo seed has for itself
-HELD_OUT_SEEDS = 500  # the held-out places begin here
 WORKERS = 2
+PER_FRAME = ("images", "depth", "poses", "motion_mask")  # fields of a clip
 
 SCALE = (0.5, 2.0)  # factor on the depth of a frame
 POWER = (0.8, 1.15)  # exponent: flattens or stretches the range
@@ -40,24 +41,34 @@ NEAREST = 0.2  # of the median depth: a shift may not put anything nearer
 
 
 def draw_films(root: Path, seed: int) -> None:
-    """Draw the films as scene folders below `root`, with train.txt and val.txt."""
-    parts = (("train", "street", MOVERS, 0), ("val", "held_out", HELD_OUT_MOVERS, HELD_OUT_SEEDS))
-    films: list[tuple[Path, str, int]] = []
-    for split, word, movers, first in parts:
-        names = [f"{word}_{number + 1}" for number in range(len(movers))]
-        for number, (name, who) in enumerate(zip(names, movers, strict=True)):
-            films.append((root / name, who, SEEDS * seed + first + number))
-        root.mkdir(exist_ok=True)
-        write_list(root, split, names)
+    """Draw films as scene folders below `root`.
+
+    The first part of each is in train.txt, what comes later in val.txt: the camera looks elsewhere,
+    and people have walked on.
+    """
+    names = [f"room_{number + 1}" for number in range(len(MOVERS))]
+    films = [
+        (root / name, movers, SEEDS * seed + number)
+        for number, (name, movers) in enumerate(zip(names, MOVERS, strict=True))
+    ]
+    root.mkdir()
+    write_list(root, "train", names)
+    write_list(root, "val", [name + LATER for name in names])
     # A fresh process each: one that is forked beside the threads of torch can hang.
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
-        drawn = as_completed([pool.submit(_draw, *film) for film in films])
-        for film in with_bar(drawn, "drawing", len(films)):
-            film.result()
+        for drawn in [pool.submit(_draw, *film) for film in films]:
+            drawn.result()
 
 
 def _draw(folder: Path, movers: str, seed: int) -> None:
-    write_clip(draw_clip(KIND, frames=FRAMES, size=SIZE, seed=seed, movers=movers), folder)
+    clip = draw_clip(
+        KIND, frames=LEARNED + JUDGED, size=SIZE, seed=seed, movers=movers, step=STEP,
+        rotation=ROTATION,
+    )  # fmt: skip
+    later = folder.with_name(folder.name + LATER)
+    for part, target in ((slice(LEARNED), folder), (slice(LEARNED, None), later)):
+        maps = {name: getattr(clip, name)[part] for name in PER_FRAME}
+        write_clip(replace(clip, **maps), target)
 
 
 def distort(depth: Float[np.ndarray, "h w"], rng: Generator) -> Float32[np.ndarray, "h w"]:

@@ -53,7 +53,6 @@ def evaluate(
     align: AlignmentName | None = None,
     split: Split = "val",
     max_frames: int | None = None,
-    confidence: bool = False,
     out: str | Path | None = "evaluation",
     trust: bool = False,
 ) -> Evaluation:
@@ -71,8 +70,6 @@ def evaluate(
         align: How the unknown scale of a prediction is found; by default that of the protocol.
         split: Part of DATA to measure.
         max_frames: Measure at most so many frames, evenly spread; by default all.
-        confidence: Ask the network how sure it is, and measure what that is worth; takes 2.5 times
-            as long.
         out: Folder for the files.
         trust: You made WEIGHTS yourself: open them though they can run code (.pt2), or name an
             encoder for which the Hugging Face hub has to be asked.
@@ -109,10 +106,7 @@ def evaluate(
             maps["mean_map"] = mean_map
 
         def answer(_: TruthFrame, pixels: UInt8[np.ndarray, "h w 3"]) -> Answer:
-            if not confidence:
-                return Answer(depth=predict(pixels))
-            depth, sure = predictor.network_answer(pixels)
-            return Answer(depth=depth, confidence=sure)
+            return Answer(depth=predict(pixels))
 
         found = evaluate_frames(
             answer, sequences, chosen, align, max_frames=max_frames, details=True, baselines=maps
@@ -220,10 +214,8 @@ def evaluate_frames(
                 continue
             result = FrameResult(frame=frame, errors=found.errors.full, alignment=found.alignment)
             if details and name == _NETWORK:
-                sure = said.confidence
                 now = MeasuredFrame(
                     frame=frame, truth=truth, prediction=prediction, alignment=found.alignment,
-                    confidence=None if sure is None else resize_depth(sure, depth.shape),
                 )  # fmt: skip
                 follows = before is not None and before.frame.name == frame.follows
                 more = frame_details(now, before if follows else None, found.bands)

@@ -10,21 +10,20 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from ssmde.console import counted, did_you_mean, with_bar
-from ssmde.data.images import ImageError, ShapeError, check_shape, read_map
+from ssmde.data.images import ImageError, ShapeError, read_map
 from ssmde.data.scene_files import positive_number
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.datasets import find_protocol
 from ssmde.evaluation.accuracy import constant_depth, evaluate_frames
-from ssmde.evaluation.details import confidence_text
 from ssmde.evaluation.frames import Answer, FrameFunction, TruthFrame, frames_with_truth
 from ssmde.evaluation.published import TABLES, PublishedTable
 from ssmde.evaluation.report import REGIONS, Evaluation, table_text
 from ssmde.inference.loading import load, looks_like_weights
-from ssmde.io import read_json, read_npz, write_text
+from ssmde.io import read_json, write_text
 from ssmde.metrics import METRICS, AlignmentName, Protocol
 from ssmde.models.hub import HUB_PREFIX
 from ssmde.outputs import check_own, recorded, sweep
@@ -33,7 +32,6 @@ Kind = Literal["depth", "disparity"]
 SUFFIXES = (".npz", ".npy", ".png")
 ENDINGS = ("", "_depth")  # of our own files
 UNIT_KEY = "png16_units_per_"  # beginning of its name in depth.json
-CONFIDENCE = "confidence"
 CONSTANT = "constant depth"
 MEASURED, PUBLISHED = "measured", "published"
 HEADS = ("method", "kind", "pixels", "images", *METRICS)
@@ -171,13 +169,9 @@ def benchmark(
         name: _open(path, sequences, kind, max_frames, trust=trust) for name, path in named.items()
     }
     functions[CONSTANT] = lambda *_: Answer(depth=constant_depth())
-    rows, results, sure = list[Row](), list[Evaluation](), list[str]()
+    rows, results = list[Row](), list[Evaluation]()
     for name, function in with_bar(functions.items(), "measuring", len(functions)):
-        result = evaluate_frames(
-            function, sequences, protocol, align, max_frames=max_frames,
-            details=getattr(function, "tells_confidence", False),
-        )  # fmt: skip
-        sure += [f"{name}, {line}" for line in confidence_text(result.details(), result.align)]
+        result = evaluate_frames(function, sequences, protocol, align, max_frames=max_frames)
         results.append(replace(result, weights=str(named.get(name, ""))))
         rows += _measured_rows(name, result, str(named.get(name, "no method: does not look")))
     for figure in known.figures:
@@ -185,7 +179,7 @@ def benchmark(
         rows.append(Row(figure.name, PUBLISHED, "full", None, figure.source, numbers))
     found = Benchmark(
         name=table, protocol=protocol, align=results[0].align, split=split or known.split,
-        rows=tuple(rows), remarks=(*_remarks(known, results[0]), *sure),
+        rows=tuple(rows), remarks=tuple(_remarks(known, results[0])),
     )  # fmt: skip
     if out is None:
         return found
@@ -269,9 +263,9 @@ class PredictionFolder:
     """Depth maps of a folder, named like the frames, as a method that is asked frame by frame.
 
     A frame `scene/000012` is `scene/000012.npz`, `.npy` or `.png`, or `000012_depth.npz` and so on
-    as `ssmde predict` names them; without the folder of the scene where there is but one scene. An
-    .npz may hold `confidence` besides `depth`. A PNG has 16 bits; its unit is that of depth.json
-    beside it, and does not matter where the scale is aligned.
+    as `ssmde predict` names them; without the folder of the scene where there is but one scene. A
+    PNG has 16 bits; its unit is that of depth.json beside it, and does not matter where the scale
+    is aligned.
 
     Args:
         folder: The files.
@@ -294,8 +288,6 @@ class PredictionFolder:
                 f"{missing[0]!r}; expected {folder / missing[0]}.npz, .npy or .png"
             )
         self.files = {name: file for name, file in found.items() if file is not None}
-        first = next(iter(self.files.values()), None)
-        self.tells_confidence = first is not None and _confidence(first) is not None
 
     def __call__(self, frame: TruthFrame, pixels: UInt8[np.ndarray, "h w 3"]) -> Answer:
         """What the files say of a frame.
@@ -318,11 +310,7 @@ class PredictionFolder:
                 f"{path}: {wrong} of {values.size} pixels are not positive and finite; a "
                 "prediction has a value everywhere"
             )
-        depth = 1 / values if self.kind == "disparity" else values
-        confidence = _confidence(path)
-        if confidence is not None:
-            check_shape(path, confidence.shape, size)
-        return Answer(depth=depth, confidence=confidence)
+        return Answer(depth=1 / values if self.kind == "disparity" else values)
 
 
 def _file(folder: Path, name: str, single: bool) -> Path | None:
@@ -339,10 +327,3 @@ def _unit(folder: Path) -> float | None:
     facts = read_json(path)
     units = (positive_number(facts, key, path) for key in facts if key.startswith(UNIT_KEY))
     return next(units, None)
-
-
-def _confidence(path: Path) -> Float[np.ndarray, "h w"] | None:
-    if path.suffix != ".npz":
-        return None
-    arrays = read_npz(path, [CONFIDENCE])
-    return np.asarray(arrays[CONFIDENCE], dtype=np.float32) if arrays else None

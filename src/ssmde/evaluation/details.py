@@ -1,4 +1,4 @@
-"""What is measured in a frame besides its errors: at edges, between frames, of the confidence."""
+"""What is measured in a frame besides its errors: at edges, between frames."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,12 +11,10 @@ from jaxtyping import Float
 
 from ssmde.console import counted
 from ssmde.evaluation.frames import TruthFrame
-from ssmde.geometry.camera import scale_intrinsics
-from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.camera import invert_motion, scale_intrinsics
 from ssmde.metrics import (
     Alignment,
     BoundaryErrors,
-    Calibration,
     DepthErrors,
     DepthSums,
     Protocol,
@@ -24,8 +22,6 @@ from ssmde.metrics import (
     Truth,
     band_edges,
     boundary_errors,
-    confidence_calibration,
-    mean_calibration,
     seen_in_both,
     temporal_errors,
 )
@@ -40,8 +36,6 @@ class MeasuredFrame:
     prediction: Float[np.ndarray, "h w"]
     """Depth at the size of the truth, before the alignment."""
     alignment: Alignment
-    confidence: Float[np.ndarray, "h w"] | None = None
-    """At the size of the truth; None if the method has none."""
 
     def aligned(self, alignment: Alignment) -> Float[np.ndarray, "h w"]:
         """The prediction under an alignment, clipped to the range of the protocol."""
@@ -63,29 +57,22 @@ class FrameDetails:
     """Edges; None if the truth is not dense or has none."""
     temporal: TemporalErrors | None
     """With the frame before; None if there is none or the motion is unknown."""
-    calibration: Calibration | None = None
-    """None without confidence."""
 
 
 def frame_details(
     now: MeasuredFrame, before: MeasuredFrame | None, bands: tuple[DepthErrors | None, ...]
 ) -> FrameDetails:
     """Measure the details of one frame; `before` is the one before it in the same video."""
-    counts, aligned, sure = now.truth.counted, now.aligned(now.alignment), now.confidence
-    found = None
-    if sure is not None:
-        truth = now.truth.depth[counts].astype(np.float64)
-        found = confidence_calibration(aligned[counts], truth, sure[counts])
+    aligned = now.aligned(now.alignment)
     return FrameDetails(
         bands=bands,
-        boundary=boundary_errors(aligned, now.truth.depth, counts),
+        boundary=boundary_errors(aligned, now.truth.depth, now.truth.counted),
         temporal=None if before is None else _temporal(before, now),
-        calibration=found,
     )
 
 
 def mean_details(details: Sequence[FrameDetails], protocol: Protocol) -> dict[str, Any]:
-    """Means over images as plain values: `boundary`, `per_distance`, `temporal`, `calibration`.
+    """Means over images as plain values: `boundary`, `per_distance`, `temporal`.
 
     Each image counts once in each mean it has a value for. What no image has is None, and a band
     without images is left out.
@@ -103,7 +90,6 @@ def mean_details(details: Sequence[FrameDetails], protocol: Protocol) -> dict[st
         "boundary": _mean((d.boundary for d in details), "n_images"),
         "per_distance": per_distance,
         "temporal": _mean((d.temporal for d in details), "n_pairs"),
-        "calibration": mean_calibration([d.calibration for d in details if d.calibration]),
     }
 
 
@@ -128,19 +114,7 @@ def details_text(means: dict[str, Any], align: str) -> list[str]:
             f"{t['abs_rel']:.3f} between depths of the same static points (median "
             f"{t['median']:.3f}), {counted(t['n_pairs'], 'pair')}"
         )
-    return [*lines, *confidence_text(means, align)]
-
-
-def confidence_text(means: dict[str, Any], align: str) -> list[str]:
-    """What the confidence is worth, as a line to print; none where there is no confidence."""
-    if (c := means.get("calibration")) is None:
-        return []
-    return [
-        f"confidence, alignment {align}: area under the sparsification error {c['ause']:.3f} "
-        f"(chance {c['random']:.3f}, best 0); AbsRel of the least sure tenth "
-        f"{c['table'][0]:.3f}, of the surest {c['table'][-1]:.3f}, "
-        f"{counted(c['n_images'], 'image')}"
-    ]
+    return lines
 
 
 def _temporal(before: MeasuredFrame, now: MeasuredFrame) -> TemporalErrors | None:

@@ -68,8 +68,6 @@ class Answer:
 
     depth: Float[np.ndarray, "k m"]
     """At any size."""
-    confidence: Float[np.ndarray, "i j"] | None = None
-    """Larger where the depth is surer, at any size; None if the method does not tell."""
 
 
 FrameFunction = Callable[[TruthFrame, UInt8[np.ndarray, "h w 3"]], Answer]

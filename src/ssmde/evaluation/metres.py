@@ -25,7 +25,7 @@ from ssmde.geometry.ground import fit_ground
 from ssmde.inference.loading import MotionPredictor, find_weights, load
 from ssmde.inference.predictor import Predictor
 from ssmde.io import read_table
-from ssmde.methods.comparison import compare
+from ssmde.methods.self_supervised import compare
 from ssmde.models.checkpoint import MetricScale, read_weights, save_weights, with_scale
 from ssmde.outputs import adding_to, sweep
 

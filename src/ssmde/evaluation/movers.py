@@ -23,7 +23,7 @@ from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.frames import DepthFunction, nearest
 from ssmde.geometry.ground import find_movers, ground_plane
-from ssmde.methods.comparison import least_error
+from ssmde.methods.self_supervised import least_error
 from ssmde.metrics import HoleCounts, OrderCounts, hole_counts, order_counts, split_motion_mask
 from ssmde.metrics.depth import Summable
 

@@ -32,16 +32,10 @@ from ssmde.models.depth_net import DepthNet
 
 EXAMPLE = (2, 97, 135)  # images, height, width; none of them a size with a rule of its own
 OPSET = 18  # the first with a resize without aliasing
-MOST_FRAMES = 100
-"""Frames that set the ranges of int8; more change little."""
-FEWEST_FRAMES = 8
-DEPTH_FOLDERS = ("depth", "pseudo_depth", "leres_depth", "motion_mask")
-"""Folders of a scene whose images are no pictures."""
-DELICATE = 6
-"""The first layer and the first two blocks of an EfficientNet-Lite."""
+FEWEST_FRAMES, MOST_FRAMES = 8, 100  # that set the ranges of int8; more change little
+DEPTH_FOLDERS = ("depth", "pseudo_depth", "leres_depth", "motion_mask")  # of a scene: no pictures
+DELICATE = 6  # the first layer and the first two blocks of an EfficientNet-Lite
 Pixels = UInt8[np.ndarray, "_ _ 3"]
-
-
 FormatName = Literal["onnx", "openvino", "torch"]
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -76,13 +70,7 @@ class WholeModel(nn.Module):
 
     The resize is that of `ssmde.data.images.resize_image`: bilinear without aliasing, columns
     first, rounded to bytes after each direction. It differs from it in one value of 255, in about
-    one pixel of a thousand.
-
-    Args:
-        network: Maps RGB (b, 3, h, w) in [0, 1] to depth (b, 1, h, w).
-        image_size: Size (height, width) the network works at.
-        metres_per_unit: Factor on its depth.
-        dtype: Of the network's numbers; its last layer, and all else, stay float32.
+    one pixel of a thousand. `dtype` is that of the network but for its last layer.
     """
 
     def __init__(
@@ -112,7 +100,7 @@ class InFloat32(nn.Sequential):
     """A layer that computes in float32 behind a network of half precision."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """The layer's outcome, float32."""
+        """As the layer."""
         return super().forward(input.float())
 
 

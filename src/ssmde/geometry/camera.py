@@ -1,15 +1,22 @@
-"""Pinhole camera: pixels to points and back, and what happens to it when an image is edited.
+"""Pinhole cameras, rigid motions, and the surface that a depth map describes.
 
 Pixel (u, v) is (column, row); integers are pixel *centers*, so (0, 0) is the center of the
 top-left pixel and the image covers [-0.5, width - 0.5]. Camera axes: x right, y down, z forward.
 Depth is z, in the unit of the scene. Nothing is cached: a new matrix is a new camera.
+
+`T_a_b` maps points of frame b into frame a, so `x_a = T_a_b @ x_b`; in a product neighboring
+names match: `T_a_c = T_a_b @ T_b_c`. A camera-to-world pose is `T_world_cam`.
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 MIN_DEPTH = 1e-3  # nearest depth that is projected, in scene units
+# Below, three terms of the Taylor series are exact to rounding, also in float64, and, unlike
+# sin(a) / a, have a gradient at zero.
+SMALL_ANGLE_SQUARED = 1e-4
 
 
 def pixel_grid(height: int, width: int, *, like: Tensor) -> Float[Tensor, "h w 2"]:
@@ -132,3 +139,122 @@ def flip_intrinsics(intrinsics: Float[Tensor, "*b 3 3"], width: int) -> Float[Te
     flipped = intrinsics.clone()
     flipped[..., 0, 2] = width - 1 - intrinsics[..., 0, 2]
     return flipped
+
+
+def sobel(
+    values: Float[Tensor, "b c h w"],
+) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b c h w"]]:
+    """Derivatives of a map along u and v, per pixel: 3 x 3 Sobel filters, the border repeated."""
+    padded = F.pad(values, (1, 1, 1, 1), mode="replicate")
+    # Differences one way, weights 1 2 1 the other way. Sums of slices instead of a convolution:
+    # neighboring points of a surface are nearly equal, and TF32 would leave little of a normal.
+    along_v = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
+    along_u = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
+    # 8 = (1 + 2 + 1) * 2: the weights, and the two pixels between both ends.
+    return (
+        (along_v[..., 2:] - along_v[..., :-2]) / 8,
+        (along_u[..., 2:, :] - along_u[..., :-2, :]) / 8,
+    )
+
+
+def normals(
+    depth: Float[Tensor, "b 1 h w"], intrinsics: Float[Tensor, "b 3 3"]
+) -> Float[Tensor, "b 3 h w"]:
+    """Unit normals (dX/du x dX/dv) of the surface, in the camera; z positive for a wall ahead.
+
+    They are Sobel derivatives of the lifted points (`sobel`), and do not depend on the scale of the
+    depth, but do on a shift of it. A wall straight ahead has the
+    normal (0, 0, 1). Where the surface is degenerate (depth 0) the normal is the zero vector and
+    passes no gradient on.
+
+    Args:
+        depth: Depth along z, in any unit.
+        intrinsics: Pinhole matrix for this image size, in pixels.
+
+    Example:
+        >>> K = torch.tensor([[[8.0, 0.0, 2.5], [0.0, 8.0, 1.5], [0.0, 0.0, 1.0]]])
+        >>> normals(torch.full((1, 1, 4, 6), 2.0), K)[0, :, 1, 2]
+        tensor([0., 0., 1.])
+    """
+    du, dv = sobel(backproject(depth, intrinsics).permute(0, 3, 1, 2))
+    # Plane by plane: cross product and norm over the channels of a map are slow on a processor.
+    (a, b, c), (d, e, f) = du.split(1, dim=1), dv.split(1, dim=1)
+    x, y, z = b * f - c * e, c * d - a * f, a * e - b * d
+    normal = torch.cat([x, y, z], dim=1)
+    square = x * x + y * y + z * z
+    # Divided by 1 where there is no normal: sqrt has an infinite slope at 0, and `where` masks
+    # values, not gradients.
+    degenerate = square <= torch.finfo(square.dtype).tiny
+    unit = normal / torch.where(degenerate, torch.ones_like(square), square).sqrt()
+    return torch.where(degenerate, torch.zeros_like(unit), unit)
+
+
+def axis_angle_to_matrix(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
+    """Rotation matrix by Rodrigues' formula: cos(a) I + sin(a)/a [v] + (1 - cos(a))/a^2 v v^T.
+
+    [v] is the skew matrix with [v] w = v x w. No matrix product: reduced-precision modes for those
+    (autocast, TF32) leave it exact.
+
+    Args:
+        axis_angle: Axis times angle in radians, right-handed; any length. Exact value and
+            gradient at zero.
+
+    Example:
+        >>> axis_angle_to_matrix(torch.tensor([0.0, 0.0, torch.pi / 2])).round() + 0.0
+        tensor([[ 0., -1.,  0.],
+                [ 1.,  0.,  0.],
+                [ 0.,  0.,  1.]])
+    """
+    square = (axis_angle * axis_angle).sum(-1)[..., None, None]
+    small = square < SMALL_ANGLE_SQUARED
+    # `where` masks values, not gradients: 0 times the infinite slope of sqrt at 0 is NaN. So the
+    # branch that is not taken computes at 1.
+    safe = torch.where(small, torch.ones_like(square), square)
+    angle = safe.sqrt()
+    half = angle / 2
+    # sin(a) / a = 1 - a^2/6 + a^4/120 and (1 - cos(a)) / a^2 = 1/2 - a^2/24 + a^4/720.
+    sine = torch.where(small, 1 - square / 6 * (1 - square / 20), angle.sin() / angle)
+    # 1 - cos(a) = 2 sin^2(a / 2), without the cancellation.
+    cosine = torch.where(
+        small, 0.5 - square / 24 * (1 - square / 30), 0.5 * (half.sin() / half).square()
+    )
+    x, y, z = axis_angle.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+    # [v]^2 = v v^T - a^2 I turns I + sin(a)/a [v] + (1 - cos(a))/a^2 [v]^2 into sums alone.
+    outer = axis_angle[..., :, None] * axis_angle[..., None, :]
+    identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
+    return (1 - cosine * square) * identity + sine * cross + cosine * outer
+
+
+def rigid_motion(
+    axis_angle: Float[Tensor, "*b 3"], translation: Float[Tensor, "*b 3"]
+) -> Float[Tensor, "*b 4 4"]:
+    """4 x 4 matrix `T_a_b` that rotates by `axis_angle`, in radians, then moves by `translation`.
+
+    The translation is where the origin of frame b lies in frame a, in the unit of the scene.
+
+    Example:
+        >>> T = rigid_motion(torch.zeros(3), torch.tensor([0.0, 0.0, -1.0]))
+        >>> T @ torch.tensor([0.0, 0.0, 5.0, 1.0])
+        tensor([0., 0., 4., 1.])
+    """
+    top = torch.cat([axis_angle_to_matrix(axis_angle), translation[..., None]], dim=-1)
+    bottom = torch.zeros_like(top[..., :1, :])
+    bottom[..., 0, 3] = 1
+    return torch.cat([top, bottom], dim=-2)
+
+
+def invert_motion(T_a_b: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b 4 4"]:
+    """`T_b_a` in closed form: [R^T, -R^T t]; exact when R is a rotation.
+
+    Example:
+        >>> T = rigid_motion(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([1.0, 2.0, 3.0]))
+        >>> torch.allclose(invert_motion(T) @ T, torch.eye(4), atol=1e-6)
+        True
+    """
+    rotation, translation = T_a_b[..., :3, :3], T_a_b[..., :3, 3:]
+    # -R^T t as a sum over rows: a matrix product would be rounded under TF32 and autocast.
+    moved_back = -(rotation * translation).sum(-2)[..., None]
+    top = torch.cat([rotation.transpose(-1, -2), moved_back], dim=-1)
+    return torch.cat([top, T_a_b[..., 3:, :]], dim=-2)

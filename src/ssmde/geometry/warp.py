@@ -2,10 +2,7 @@
 
 For every target pixel: lift it with its depth, move the point into the source camera, project it,
 and read the source there. This is the only place of the package that resamples an image by
-geometry, and the only one that calls `grid_sample`.
-
-Frames: `T_a_b` maps points of frame b into frame a, so `x_a = T_a_b @ x_b`, and in a product
-neighboring names match: `T_a_c = T_a_b @ T_b_c`. Pixels: see `camera.py`.
+geometry, and the only one that calls `grid_sample`. Frames and pixels: see `camera.py`.
 """
 
 from typing import NamedTuple
@@ -52,10 +49,6 @@ def reproject(
         T_src_tgt: Rigid motion from the target camera to the source camera.
         intrinsics: Pinhole matrix for *this* image size, in pixels.
         min_depth: Points nearer than this to the source camera count as not visible.
-
-    Returns:
-        Source pixels, source depth and visibility. Gradients reach `depth`, `T_src_tgt` and
-        `intrinsics`; `visible` carries none.
 
     Example:
         >>> depth = torch.full((1, 1, 4, 6), 2.0)
@@ -112,15 +105,11 @@ def sample(
 ) -> Float[Tensor, "b c h w"]:
     """Read `source` at real-valued pixels, bilinearly; outside the image it is zero.
 
+    A ValueError if it is less than 2 pixels wide or high.
+
     Args:
         source: Image, depth or feature map.
         pixels: Coordinates (u, v) in the pixels of `source`.
-
-    Returns:
-        The values of `source` at `pixels`; differentiable in both.
-
-    Raises:
-        ValueError: If `source` is less than 2 pixels wide or high.
 
     Example:
         >>> ramp = torch.tensor([[[[0.0, 1.0, 2.0], [10.0, 11.0, 12.0]]]])

@@ -30,8 +30,8 @@ LARGEST = 1 << 31  # bytes of a file: no ONNX file can have more
 OPERATORS_OF = ("", "ai.onnx")  # what ONNX calls its own operators
 
 Run = Callable[[UInt8[np.ndarray, "n h w 3"]], Float32[np.ndarray, "n h w"]]
+# Name of an input or output of a graph, type of its numbers, number of axes.
 Port = tuple[str, str, int]
-"""Name of an input or output of a graph, type of its numbers, number of axes."""
 PORTS: tuple[Port, Port] = ((INPUT, "uint8", 4), (OUTPUT, "float32", 3))
 ONNX_TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 OPENVINO_TYPES = {"u8": "uint8", "f32": "float32"}
@@ -47,8 +47,7 @@ class ExportFacts:
 
     name: str
     licence: str
-    image_size: tuple[WorkingSide, WorkingSide]
-    """Size (height, width) the network inside works at; pictures may have any."""
+    image_size: tuple[WorkingSide, WorkingSide]  # the network works at; pictures may have any
     depth_range: tuple[Depth, Depth]  # smallest and largest depth that can come out, in `unit`
     unit: Literal["metres", "scene units"]  # of depth
     precision: Literal["fp32", "fp16", "bf16", "int8"]
@@ -263,5 +262,7 @@ def _reading(path: Path, read: Callable[[], Any]) -> Any:
     try:
         return read()
     except Exception as error:  # each engine has errors of its own for damaged files
-        raise ValueError(f"{path}: cannot be opened, it is damaged or of another kind "
-                         f"({type(error).__name__}: {first_line(error)})") from error  # fmt: skip
+        raise ValueError(
+            f"{path}: cannot be opened, it is damaged or of another kind "
+            f"({type(error).__name__}: {first_line(error)})"
+        ) from error

@@ -138,7 +138,7 @@ def _encoded(source: Any, stream: Any, to: Any) -> Iterator[Any]:
 def write_recording(path: Path, fps: float, sound_of: Path | None = None) -> Generator[Append]:
     """Function that appends a frame to a recording (.rrd) for the rerun viewer; it has no sound.
 
-    Pinhole, picture, depth and confidence, in the axes of the camera: x right, y down, z forward.
+    Pinhole, picture and depth, in the axes of the camera: x right, y down, z forward.
     Frames without a time come 1 / fps seconds after each other.
     """
     rerun = import_extra("rerun", "a recording", "ssmde[rerun]")
@@ -160,8 +160,6 @@ def write_recording(path: Path, fps: float, sound_of: Path | None = None) -> Gen
             picture = rerun.Image(frame.pixels).compress(jpeg_quality=JPEG_QUALITY)
             recording.log("camera/image", picture)
             recording.log("camera/depth", rerun.DepthImage(frame.depth, meter=1.0))
-            if frame.confidence is not None:
-                recording.log("camera/confidence", rerun.Image(frame.confidence))
             count += 1
 
         try:

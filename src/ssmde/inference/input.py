@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -148,10 +148,7 @@ def find_images(source: str | Path) -> dict[str, Path | str]:
         raise ValueError(
             f"{source}: holds no image ({', '.join(READABLE)})" + (others and f", but {others}")
         )
-    # Two images of one stem keep their endings, so that no output is written over another.
-    plain = Counter(image.with_suffix("") for image in found)
-    names = [i.with_suffix("") if plain[i.with_suffix("")] == 1 else i for i in found]
-    return {str(n.relative_to(folder)): i for n, i in zip(names, found, strict=True)}
+    return _named(found, [str(image) for image in found], str(folder))
 
 
 def _glob(pattern: Path) -> tuple[Path, list[Path]]:
@@ -177,7 +174,12 @@ def name_listed(source: Path) -> dict[str, Path | str]:
         raise ValueError(f"{source}: lists no image; write a path or an address on each line")
     places = [_place(image) for image in images]
     shared = os.path.commonpath([os.path.dirname(place) for place in places])
-    below = [os.path.relpath(place, shared) for place in places]
+    return _named(images, places, shared)
+
+
+def _named(images: Sequence[Path | str], places: list[str], above: str) -> dict[str, Path | str]:
+    """Images by where they lie below a folder, without endings; no two get one name."""
+    below = [os.path.relpath(place, above) for place in places]
     plain = Counter(os.path.splitext(name)[0] for name in below)
     named: dict[str, Path | str] = {}
     for name, image in zip(below, images, strict=True):

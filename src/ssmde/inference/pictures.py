@@ -122,9 +122,9 @@ def side_by_side(
     """Pictures in one row on white, aligned at the top, with a title above each if given."""
     if not images:
         raise ValueError("a row needs at least one picture, got none")
-    if titles is not None and len(titles) != len(images):
-        raise ValueError(f"{len(images)} pictures need as many titles, got {len(titles)}")
     if titles is not None:
+        if len(titles) != len(images):
+            raise ValueError(f"{len(images)} pictures need as many titles, got {len(titles)}")
         images = [_titled(image, title) for image, title in zip(images, titles, strict=True)]
     width = sum(image.shape[1] for image in images) + GAP * (len(images) - 1)
     row, left = _white(max(image.shape[0] for image in images), width), 0
@@ -153,8 +153,7 @@ class PanelRow:
 
     image: UInt8[np.ndarray, "_ _ 3"]  # RGB frame; every picture of the row is shown at its size
     depth: Float[np.ndarray, "_ _"]  # predicted depth; aligned to the truth where there is truth
-    truth: Float[np.ndarray, "h w"] | None = None
-    """True depth at any size; 0 or not finite: no value."""
+    truth: Float[np.ndarray, "h w"] | None = None  # at any size; 0 or not finite: no value
     title: str = ""  # written above the frame
 
 

@@ -29,13 +29,10 @@ class CameraSpec:
     """What the user says of the camera; nothing by default."""
 
     intrinsics: Pinhole | None = None  # fx, fy, cx, cy, in pixels of the upright image
-    of_size: Size | None = None
-    """Size (height, width) of the image they belong to; None: of whatever is asked about."""
-    hfov_degrees: float | int | None = None
-    """Instead: horizontal field of view; the principal point is the middle."""
+    of_size: Size | None = None  # of the image they belong to; None: of whatever is asked about
+    hfov_degrees: float | int | None = None  # instead; the principal point is the middle
 
     def __post_init__(self) -> None:
-        """Refuse two answers, and angles that no pinhole has."""
         if self.intrinsics is not None and self.hfov_degrees is not None:
             raise ValueError("give intrinsics or hfov_degrees, not both")
         if self.hfov_degrees is not None and not 0 < self.hfov_degrees < 180:
@@ -61,9 +58,7 @@ def size_of_camera(intrinsics: Pinhole, sizes: Sequence[Size]) -> Size | None:
 def find_camera(size: Size, spec: CameraSpec) -> tuple[Float64[np.ndarray, "3 3"], str]:
     """Pinhole matrix for an image, and where it comes from, in words: given, or a guess.
 
-    Raises:
-        CameraError: If the numbers given cannot be of an image of this size, or are of an image of
-            another shape.
+    A `CameraError` where the numbers given are those of an image of another shape.
     """
     height, width = size
     if spec.intrinsics is not None:
@@ -96,15 +91,14 @@ class Pipeline:
 
     predictor: Predictor
     camera: CameraSpec = field(default_factory=CameraSpec)
-    confidence: bool = False
     tiles: int = 1
     temporal: bool = False  # blend each frame of a video with those before it
     batch_size: int = BATCH_SIZE
     say: Callable[[str], None] | None = None
-    """Called with what is to be said of the camera; None where nobody needs one."""
+    """Called with what is to be told of the camera; None where nobody needs one."""
 
     def __post_init__(self) -> None:
-        self._said, self._shape = set[str](), 0.0
+        self._told, self._shape = set[str](), 0.0
 
     def fault_of(self, size: Size) -> str | None:
         """Why an image of this size has no camera, where one is needed."""
@@ -120,7 +114,7 @@ class Pipeline:
     ) -> Iterator[tuple[Name, PredictedFrame]]:
         """Each image with its depth; the images have nothing to do with each other."""
         for found, (name, pixels) in self._predict(images):
-            yield name, self._frame(pixels, found, found.depth)
+            yield name, self._frame(pixels, found.depth)
 
     def predict_video(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[int, PredictedFrame]]:
         """Number and prediction of each frame; its colors, and depth if wanted, are steady."""
@@ -136,29 +130,27 @@ class Pipeline:
                     smoother = Smoother((self.tiles * height, self.tiles * width))
                 depth = smoother.smooth(pixels, depth)
             ends = color_ends(depth, ends)
-            yield frame.number, self._frame(pixels, found, depth, time=frame.time, ends=ends)
+            yield frame.number, self._frame(pixels, depth, time=frame.time, ends=ends)
 
     def _predict(
         self, images: Iterable[tuple[Name, Pixels]]
     ) -> Iterator[tuple[Prediction, tuple[Name, Pixels]]]:
         named, seen = tee(images)  # which keeps those that the network has not answered yet
         found = self.predictor.predict_many(
-            (pixels for _, pixels in seen), batch_size=self.batch_size,
-            confidence=self.confidence, tiles=self.tiles,
-        )  # fmt: skip
+            (pixels for _, pixels in seen), batch_size=self.batch_size, tiles=self.tiles
+        )
         return zip(found, named, strict=False)  # the network reads first
 
     def _frame(
         self,
         pixels: Pixels,
-        found: Prediction,
         depth: Float32[np.ndarray, "h w"],
         *,
         time: float | None = None,
         ends: tuple[float, float] | None = None,
     ) -> PredictedFrame:
         return PredictedFrame(
-            pixels=pixels, depth=depth, confidence=found.confidence, time=time, ends=ends,
+            pixels=pixels, depth=depth, time=time, ends=ends,
             intrinsics=self._camera((pixels.shape[0], pixels.shape[1])), info=self.predictor.info,
         )  # fmt: skip
 
@@ -172,7 +164,7 @@ class Pipeline:
                 return None
             raise
         shape, self._shape = self._shape, size[1] / size[0]
-        if not self._said:
+        if not self._told:
             fov = 2 * np.degrees(np.arctan(0.5 * size[1] / matrix[0, 0]))
             self._tell(f"camera: {origin} (horizontal field of view {fov:.1f} degrees)")
         elif self.camera.of_size not in (None, size):
@@ -182,6 +174,6 @@ class Pipeline:
         return matrix
 
     def _tell(self, line: str) -> None:
-        if self.say is not None and line not in self._said:
-            self._said.add(line)
+        if self.say is not None and line not in self._told:
+            self._told.add(line)
             self.say(line)

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import chain, islice
 from math import prod
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import torch
@@ -101,8 +101,6 @@ def predict_files(
     format: str | None = None,
     resolution: tuple[int, int] | None = None,
     tiles: int = 1,
-    confidence: bool = False,
-    least_confidence: float = 0.0,
     temporal: bool = False,
     intrinsics: Pinhole | None = None,
     hfov_degrees: float | None = None,
@@ -136,8 +134,6 @@ def predict_files(
             that of the training.
         tiles: See the image in parts, at so many times the network's size; for detail in large
             images.
-        confidence: Say how sure each pixel is, in npz, exr, ply and rerun.
-        least_confidence: Leave points out of ply and glb that are less sure, 0 to 1.
         temporal: Blend each frame of a video with those before it, so that depth does not flicker.
         intrinsics: Camera of normals, ply, glb and rerun: fx, fy, cx and cy in pixels of the
             upright image.
@@ -159,7 +155,7 @@ def predict_files(
     camera = CameraSpec(intrinsics=intrinsics, hfov_degrees=hfov_degrees)
     weights, source, folder = _words(weights, source, out)
     check_tiles(tiles)
-    writer = WriterOptions(mesh=mesh, max_points=max_points, least_confidence=least_confidence)
+    writer = WriterOptions(mesh=mesh, max_points=max_points)
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be 1 or more, got {max_frames}")
     named = weights.source if isinstance(weights, Predictor) else str(Path(weights))
@@ -182,15 +178,11 @@ def predict_files(
         if engine == "ray":  # a worker may stand in another folder
             weights, folder = _whole(weights), folder.resolve()
             images = {name: _whole(image) for name, image in images.items()}
-        pipeline = partial(
-            Pipeline, camera=camera, confidence=confidence or least_confidence > 0, tiles=tiles,
-            temporal=temporal, batch_size=1 if live else BATCH_SIZE,
-        )  # fmt: skip
-        job = partial(
-            Job, out=folder, formats=formats, writer=writer, overwrite=overwrite,
+        open_job = partial(
+            _open_job, weights, resolution, live=live, trust=trust, camera=camera, tiles=tiles,
+            temporal=temporal, out=folder, formats=formats, writer=writer, overwrite=overwrite,
             max_frames=max_frames, levels=gray_levels(photos),
         )  # fmt: skip
-        open_job = partial(_open_job, weights, resolution, pipeline, job, live=live, trust=trust)
         if live:
             summary = _camera(open_job(), here)
         elif moving:
@@ -223,7 +215,7 @@ def _words(
 
 
 def _whole(place: Anything) -> Anything | Path:
-    """The path from the root of what is a path and exists; else as it is."""
+    """An existing path from the root on; else as it is."""
     if isinstance(place, str | Path) and Path(place).exists():
         return Path(place).resolve()
     return place
@@ -281,8 +273,7 @@ class Job:
     way: str = ""  # digest of the network and the options: with the source, the mark of a file
     overwrite: bool = False
     max_frames: int | None = None
-    levels: tuple[int, int] | None = None
-    """Of 16-bit gray images, of all of them: see `gray_levels`."""
+    levels: tuple[int, int] | None = None  # of all 16-bit gray images: see `gray_levels`
 
     def mark(self, source: Path | str, *, max_frames: int | None = None) -> str:
         """The mark of what is made of an image or a video."""
@@ -306,7 +297,7 @@ class Job:
         return [path for path, _ in frame_files(self.out, name, self.formats)]
 
     def film_files(self, name: str) -> dict[Path, FilmFormat]:
-        """The files that show all frames one after the other, with their formats."""
+        """The files of all frames together, with their formats."""
         return {self.out / f"{name}{k.suffix}": k for k in films(self.formats).values()}
 
     def begin(self) -> None:
@@ -319,35 +310,32 @@ class Job:
 
 
 def _open_job(
-    weights: str | Path | Predictor,
-    resolution: tuple[int, int] | None,
-    make_pipeline: Callable[..., Pipeline],
-    make_job: Callable[..., Job],
-    *,
-    live: bool,
-    trust: bool,
-) -> Job:
+    weights: str | Path | Predictor, resolution: tuple[int, int] | None, *, live: bool, trust: bool,
+    camera: CameraSpec, tiles: int, temporal: bool, **job: Any,
+) -> Job:  # fmt: skip
     """What is to be done, with the network; it says what camera it takes where one is needed."""
     if not isinstance(weights, Predictor):
         weights = load(weights, resolution=resolution, trust=trust)
     if resolution is not None and weights.image_size != resolution:
         weights = weights.at(resolution)
-    pipeline = make_pipeline(predictor=weights)
-    job = make_job(pipeline=pipeline)
-    if any(FORMATS[name].needs_camera for name in job.formats):
+    pipeline = Pipeline(
+        predictor=weights, camera=camera, tiles=tiles, temporal=temporal,
+        batch_size=1 if live else BATCH_SIZE,
+    )  # fmt: skip
+    if any(FORMATS[name].needs_camera for name in job["formats"]):
         pipeline.say = partial(print, file=sys.stderr)
     way = mark_of(  # under the names of earlier versions, whose files are known again
         network=network_mark(weights),
         wishes={
-            "confidence": pipeline.confidence, "tiles": pipeline.tiles, "batch_size": 1,
-            "temporal": pipeline.temporal, "camera": asdict(pipeline.camera),
+            "confidence": False, "tiles": tiles, "batch_size": 1, "temporal": temporal,
+            "camera": asdict(camera),
         },
-        style=asdict(job.writer),
+        style={**asdict(job["writer"]), "least_confidence": 0.0},
         now=[time.time_ns(), os.getpid()] if live else None,  # of a camera nothing is done twice
     )  # fmt: skip
-    if job.levels is not None:  # another image may change them
-        way = mark_of(way=way, levels=job.levels)
-    return replace(job, way=way)
+    if job["levels"] is not None:  # another image may change them
+        way = mark_of(way=way, levels=job["levels"])
+    return Job(pipeline=pipeline, way=way, **job)
 
 
 def network_mark(predictor: Predictor) -> str:

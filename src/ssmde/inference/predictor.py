@@ -15,8 +15,6 @@ from ssmde.inference.input import ImageLike, resize_depth, to_pixels
 from ssmde.models.depth_net import check_image_size
 
 LARGEST_GROUP = 100_000_000  # bytes of pixels: four photos of 8 megapixels
-STRIDE = 32  # of the networks: sizes are multiples of it
-SMALLER = 0.75  # size of the second view for the confidence, as a share of the first
 CELLS = 4  # what is coarser than a quarter of a tile is decided by the whole image
 MOST_TILES = 16
 BATCH_SIZE = 8  # images the network sees at once
@@ -27,8 +25,7 @@ Views = list[UInt8[np.ndarray, "_ _ 3"]]
 class ModelInfo:
     """What all depth maps of one predictor share."""
 
-    depth_range: tuple[float | int, float | int] = (0.1, 100.0)
-    """Smallest and largest depth it can say, in its unit."""
+    depth_range: tuple[float | int, float | int] = (0.1, 100.0)  # smallest and largest, in `unit`
     source: str = ""  # where the weights come from
     network_size: tuple[int, int] = (0, 0)  # size (height, width) the network sees, in pixels
     metres_per_unit: float | None = None
@@ -51,10 +48,7 @@ class Prediction:
 
     depth: Float32[np.ndarray, "*n h w"]
     """Depth along z: in metres if `metric`, else in scene units, true up to one factor."""
-    confidence: Float32[np.ndarray, "*n h w"] | None = None
-    """In [0, 1], higher is surer; None if it was not asked for."""
-    metric: bool = False
-    """True if the weights know their scale: see `ssmde scale`."""
+    metric: bool = False  # true if the weights know their scale: see `ssmde scale`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,10 +58,7 @@ class PredictedFrame:
     pixels: UInt8[np.ndarray, "h w 3"]  # RGB, upright
     depth: Float32[np.ndarray, "h w"]
     """Depth along z, in metres or scene units, as `info` says; positive."""
-    confidence: Float32[np.ndarray, "h w"] | None = None
-    """In [0, 1], higher is surer; None if it was not asked for."""
-    intrinsics: Float[np.ndarray, "3 3"] | None = None
-    """Pinhole matrix, in pixels of the image; None if unknown."""
+    intrinsics: Float[np.ndarray, "3 3"] | None = None  # in pixels of the image
     time: float | int | None = None  # when the frame is shown, in seconds; None for an image
     ends: tuple[float, float] | None = None
     """Near and far end of the colors, where they follow a video; None for those of the depth."""
@@ -108,7 +99,7 @@ class Predictor:
 
     @property
     def info(self) -> ModelInfo:
-        """What its depth maps share, for writers."""
+        """What its depth maps share."""
         return ModelInfo(
             depth_range=self.depth_range, source=self.source, network_size=self.image_size,
             metres_per_unit=self.metres_per_unit,
@@ -129,79 +120,44 @@ class Predictor:
     def size_for(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """The size (height, width) at which an image of shape (height, width, ...) is seen."""
         proportions = math.log(shape[1] / shape[0])
+        sizes = (self.image_size, *self.more_sizes)
+        return min(sizes, key=lambda size: abs(math.log(size[1] / size[0]) - proportions))
 
-        def difference(size: tuple[int, int]) -> float:
-            return abs(math.log(size[1] / size[0]) - proportions)
-
-        return min((self.image_size, *self.more_sizes), key=difference)
-
-    def predict(self, image: ImageLike, *, confidence: bool = False, tiles: int = 1) -> Prediction:
+    def predict(self, image: ImageLike, *, tiles: int = 1) -> Prediction:
         """Depth of one image, or of a batch of images, at their own size.
 
         Args:
             image: See `ImageLike`; or a batch, as a tensor (n, c, h, w) or an array (n, h, w, c).
-            confidence: Whether to say how sure each pixel is; takes two and a half times as long.
             tiles: See the image in parts at so many times the network's size; for fine detail of
                 large images. Takes (2 tiles - 1)^2 + 1 times as long.
 
         Raises:
-            ImageError: If a file cannot be read.
-            ValueError: If an array is not an image.
+            ValueError: If an array is not an image; an `ImageError` if a file cannot be read.
         """
         if not (isinstance(image, np.ndarray | Tensor) and image.ndim == 4):
-            return next(self.predict_many([image], confidence=confidence, tiles=tiles))
+            return next(self.predict_many([image], tiles=tiles))
         if len(image) == 0:
             raise ValueError("a batch needs at least one image, got none")
-        found = list(self.predict_many([*image], confidence=confidence, tiles=tiles))
-        sure = [f.confidence for f in found if f.confidence is not None]
-        return Prediction(
-            depth=np.stack([f.depth for f in found]),
-            confidence=np.stack(sure) if sure else None,
-            metric=found[0].metric,
-        )
+        found = list(self.predict_many([*image], tiles=tiles))
+        return Prediction(depth=np.stack([f.depth for f in found]), metric=found[0].metric)
 
     def predict_many(
-        self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE,
-        confidence: bool = False, tiles: int = 1,
-    ) -> Iterator[Prediction]:  # fmt: skip
-        """Depth of each image, at its own size, in order; reads `batch_size` images at a time."""
+        self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE, tiles: int = 1
+    ) -> Iterator[Prediction]:
+        """Depth of each image, at its own size; reads `batch_size` images at a time."""
         check_tiles(tiles)
         for group in self._groups(images, batch_size):
-            depths = self._run(group)
-            sure = self._confidence(group, depths) if confidence else [None] * len(group)
-            for pixels, depth, c in zip(group, depths, sure, strict=True):
+            if tiles == 1:
+                depths = iter(self._run(group))
+            else:
+                depths = (tiled_depth(self._run, p, self.size_for(p.shape), tiles) for p in group)
+            for pixels, depth in zip(group, depths, strict=True):
                 size = pixels.shape[:2]
-                if tiles > 1:
-                    depth = tiled_depth(self._run, pixels, self.size_for(size), tiles)
-                yield Prediction(
-                    depth=resize_depth(depth, size),
-                    confidence=None if c is None else resize_depth(c, size),
-                    metric=self.metres_per_unit is not None,
-                )
+                yield Prediction(depth=resize_depth(depth, size), metric=self.info.metric)
 
     def network_depth(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "k m"]:
         """Depth at the size the network works in, as benchmarks want it before they resize it."""
         return self._run([pixels])[0]
-
-    def network_answer(
-        self, pixels: UInt8[np.ndarray, "h w 3"]
-    ) -> tuple[Float32[np.ndarray, "k m"], Float32[np.ndarray, "k m"]]:
-        """The same, and how sure each pixel is; takes two and a half times as long."""
-        depths = self._run([pixels])
-        return depths[0], self._confidence([pixels], depths)[0]
-
-    def _confidence(
-        self, images: Views, depths: Float32[np.ndarray, "b k m"]
-    ) -> list[Float32[np.ndarray, "k m"]]:
-        """Whether the mirrored image and the image at another size get the same depth."""
-        # Mirrored back, and back at the first size, all three are of the same pixels.
-        mirrored = self._run([pixels[:, ::-1] for pixels in images])[:, :, ::-1]
-        size = self.size_for(images[0].shape)
-        other = self.at(smaller_size(size))._run(images)
-        return [
-            view_agreement(depth, [m, resize_depth(o, size)])
-            for depth, m, o in zip(depths, mirrored, other, strict=True)
-        ]
 
     @torch.inference_mode()
     def _run(self, images: Views) -> Float32[np.ndarray, "b k m"]:
@@ -231,30 +187,6 @@ class Predictor:
                 group = []
         if group:
             yield group
-
-
-def view_agreement(
-    depth: Float[np.ndarray, "h w"], others: list[Float[np.ndarray, "h w"]]
-) -> Float32[np.ndarray, "h w"]:
-    """exp(-mean |log(other / depth)|) of each pixel, in [0, 1]: 0.9 where views differ by a tenth.
-
-    `others` are depths of the same image seen in other ways, turned back to its pixels. That a
-    network answers a mirrored image in another way where it guesses was noted for uncertainty by
-    Poggi et al., CVPR 2020 (https://arxiv.org/abs/2005.06209).
-    """
-    logs = [np.log(other.astype(np.float64) / depth) for other in others]
-    # The median ratio is the scale of a view, which nobody knows: it is taken out.
-    apart = np.mean([np.abs(log - np.median(log)) for log in logs], axis=0)
-    return np.exp(-apart).astype(np.float32)
-
-
-def smaller_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Size (height, width) of the second view: about three quarters, in multiples of 32.
-
-    A size too small to shrink is doubled instead, so that the second view is never the first.
-    """
-    height, width = (max(STRIDE, round(SMALLER * side / STRIDE) * STRIDE) for side in size)
-    return (height, width) if (height, width) != size else (2 * height, 2 * width)
 
 
 def check_tiles(tiles: int) -> None:

@@ -79,35 +79,30 @@ def _carry(
     """Former depth and gray at the pixels of the present frame, and 1 where these were in view."""
     height, width = depth.shape
     v, u = np.mgrid[:height, :width].astype(np.float64)
-    motion = dense_motion(flow, (height, width))
-    there = torch.from_numpy(np.stack([u + motion[..., 0], v + motion[..., 1]], -1))[None]
+    du, dv = _dense_motion(flow, (height, width))
+    there = torch.from_numpy(np.stack([u + du, v + dv], -1))[None]
     maps = np.stack([depth, gray.astype(np.float64), np.ones_like(depth)])
     before, seen, inside = sample(torch.from_numpy(maps)[None], there)[0].numpy()
     whole = inside > 0.999
     return np.where(whole, before, depth), seen, whole.astype(np.float64)
 
 
-def dense_motion(flow: TileFlow, size: tuple[int, int]) -> Float[np.ndarray, "h w 2"]:
-    """Motion of every pixel, by straight lines between the middles of the tiles.
+def _dense_motion(flow: TileFlow, size: tuple[int, int]) -> Float[np.ndarray, "2 h w"]:
+    """Motion of every pixel, linear between the centers of the tiles, constant beyond them.
 
     Tiles that were not found go where the others go, in the median.
     """
+    from scipy.ndimage import map_coordinates  # slow to import, and most films are not blended
+
     found = flow.found
     motion = flow.motion.astype(np.float64)
     if found.any():
         motion[~found] = np.median(motion[found], axis=0)
     columns, rows = (np.unique(flow.centers[:, i]) for i in (0, 1))
     grid = motion.reshape(len(rows), len(columns), 2)
-    along_v = _between(rows, size[0], grid)
-    return _between(columns, size[1], along_v.swapaxes(0, 1)).swapaxes(0, 1)
-
-
-def _between(
-    places: Float32[np.ndarray, " n"], length: int, values: Float[np.ndarray, "n m 2"]
-) -> Float[np.ndarray, "k m 2"]:
-    """Values at 0, 1, ... `length` - 1, linear between the places and constant beyond them."""
-    at = np.interp(np.arange(length), places, np.arange(len(places)))
-    low = np.minimum(at.astype(int), max(len(places) - 2, 0))
-    high = np.minimum(low + 1, len(places) - 1)
-    share = (at - low)[:, None, None]
-    return (1 - share) * values[low] + share * values[high]
+    at = [
+        np.interp(np.arange(n), places, np.arange(len(places)))
+        for n, places in zip(size, (rows, columns), strict=True)
+    ]
+    places = np.meshgrid(*at, indexing="ij")
+    return np.stack([map_coordinates(grid[..., i], places, order=1) for i in (0, 1)])

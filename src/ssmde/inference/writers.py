@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ssmde.data.images import write_image
-from ssmde.geometry.camera import backproject
-from ssmde.geometry.surface import normals
-from ssmde.inference.film import write_film, write_recording
+from ssmde.geometry.camera import backproject, normals
+from ssmde.inference.film import Append, write_film, write_recording
 from ssmde.inference.pictures import bands, color_bar, color_ends, colorize, side_by_side
 from ssmde.inference.predictor import ModelInfo, PredictedFrame
 from ssmde.io import whole_file, write_json
@@ -35,21 +34,14 @@ VIEWER_AXES = np.array((1, -1, -1), np.float32)  # from x right, y down, z forwa
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WriterOptions:
-    """How files are to be written, where there is a choice."""
+    """How clouds are to be written."""
 
-    mesh: bool = False
-    """Triangles between neighboring pixels in place of points, for ply and glb."""
-    max_points: int = 1_000_000
-    """A cloud takes every so many-th pixel of an image with more pixels than this."""
-    least_confidence: float | int = 0.0
-    """Points of a cloud with less are left out; only where there is a confidence."""
+    mesh: bool = False  # triangles between neighboring pixels in place of points
+    max_points: int = 1_000_000  # of an image with more pixels, every so many-th is taken
 
     def __post_init__(self) -> None:
-        """Refuse numbers that leave nothing."""
         if self.max_points < 4:
             raise ValueError(f"max_points must be 4 or more, got {self.max_points}")
-        if not 0 <= self.least_confidence <= 1:
-            raise ValueError(f"least_confidence must be in [0, 1], got {self.least_confidence:g}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +50,7 @@ class Cloud:
 
     points: Float32[np.ndarray, "n 3"]
     colors: UInt8[np.ndarray, "n 3"]
-    confidence: Float32[np.ndarray, " n"] | None = None
-    faces: Int32[np.ndarray, "m 3"] | None = None
-    """Points of each triangle, counter-clockwise for the camera; None for a cloud."""
+    faces: Int32[np.ndarray, "m 3"] | None = None  # counter-clockwise for the camera
 
 
 def _png16_unit(info: ModelInfo) -> tuple[str, float]:
@@ -98,20 +88,15 @@ def explain_png16(folder: Path, info: ModelInfo) -> None:
 
 
 def _write_npz(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
-    arrays: dict[str, Any] = {
-        "depth": frame.depth, "confidence": frame.confidence, "intrinsics": frame.intrinsics
-    }  # fmt: skip
-    known = {name: array for name, array in arrays.items() if array is not None}
+    camera: dict[str, Any] = {} if frame.intrinsics is None else {"intrinsics": frame.intrinsics}
     with whole_file(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, **known)
+        np.savez_compressed(file, depth=frame.depth, **camera)
 
 
 def _write_exr(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
     import OpenEXR  # slow to import, and few ask for it
 
     channels = {"Z": np.ascontiguousarray(frame.depth)}
-    if frame.confidence is not None:
-        channels["confidence"] = np.ascontiguousarray(frame.confidence)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     with whole_file(path) as part, OpenEXR.File(header, channels) as file:
         try:
@@ -147,7 +132,8 @@ def normal_colors(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
         above, below = band.start > 0, band.stop < len(colors)
         rows = slice(band.start - above, band.stop + below)
         depth = torch.from_numpy(np.require(frame.depth[rows], np.float64, "W"))[None, None]
-        camera = torch.from_numpy(_lower_camera(frame.intrinsics, rows.start))[None]
+        camera = torch.from_numpy(frame.intrinsics.astype(np.float64))[None]
+        camera[:, 1, 2] -= rows.start
         found: Float[np.ndarray, "h w 3"] = normals(depth, camera)[0].permute(1, 2, 0).numpy()
         # Ours point away from the camera, in x right, y down, z forward: reverse them, then turn.
         facing = found[above : len(found) - below] * (-1, 1, 1)
@@ -155,49 +141,19 @@ def normal_colors(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
     return colors
 
 
-def _lower_camera(intrinsics: Float[np.ndarray, "3 3"], rows: int) -> Float64[np.ndarray, "3 3"]:
-    """Pinhole matrix of what is left of an image without so many of its upper rows."""
-    matrix = intrinsics.astype(np.float64)
-    matrix[1, 2] -= rows
-    return matrix
-
-
-def _write_ply(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
-    """Binary little-endian PLY (Turk, 1994): x y z, red green blue, confidence if known, faces."""
-    cloud = point_cloud(frame, options)
-    columns = [(f"float {name}", "<f4", cloud.points[:, i]) for i, name in enumerate("xyz")]
-    names = ("red", "green", "blue")
-    columns += [(f"uchar {name}", "u1", cloud.colors[:, i]) for i, name in enumerate(names)]
-    if cloud.confidence is not None:
-        columns.append(("float confidence", "<f4", cloud.confidence))
-    vertices = np.empty(len(cloud.points), [(name, kind) for name, kind, _ in columns])
-    head = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}"]
-    for name, _, values in columns:
-        vertices[name] = values
-        head.append(f"property {name}")
-    content = [vertices.tobytes()]
-    if cloud.faces is not None:
-        head += [f"element face {len(cloud.faces)}", "property list uchar int vertex_indices"]
-        faces = np.empty(len(cloud.faces), [("count", "u1"), ("which", "<i4", 3)])
-        faces["count"], faces["which"] = 3, cloud.faces
-        content.append(faces.tobytes())
-    with whole_file(path) as part:
-        part.write_bytes("\n".join([*head, "end_header\n"]).encode("ascii") + b"".join(content))
-
-
-def _write_glb(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
-    """GLB (glTF 2.0), whose vertex colors are linear light by its definition."""
+def _write_cloud(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
+    """PLY, or GLB (glTF 2.0), whose vertex colors are linear light by its definition."""
     import trimesh  # slow to import, and few ask for it
 
-    cloud = point_cloud(frame, options)
-    colors = linear_light(cloud.colors)
+    cloud, kind = point_cloud(frame, options), path.suffix.removeprefix(".")
+    colors = linear_light(cloud.colors) if kind == "glb" else cloud.colors
     if cloud.faces is None:
         scene = trimesh.PointCloud(cloud.points, colors=colors)
     else:
         scene = trimesh.Trimesh(
             cloud.points, cloud.faces, vertex_colors=colors, process=False, validate=False
         )
-    content: Any = scene.export(file_type="glb")
+    content: Any = scene.export(file_type=kind)
     with whole_file(path) as part:
         part.write_bytes(content)
 
@@ -205,8 +161,7 @@ def _write_glb(path: Path, frame: PredictedFrame, options: WriterOptions) -> Non
 def point_cloud(frame: PredictedFrame, options: WriterOptions) -> Cloud:
     """The pixels of a frame as points in the axes of viewers, in the unit of the depth.
 
-    Pixels without depth or with too little confidence are left out; of a large image every
-    so many-th row and column is taken.
+    Pixels without depth are left out; of a large image every so many-th row and column is taken.
     """
     if frame.intrinsics is None:
         raise ValueError("a point cloud needs intrinsics: give fx fy cx cy or a field of view")
@@ -217,24 +172,17 @@ def point_cloud(frame: PredictedFrame, options: WriterOptions) -> Cloud:
     picked = np.ix_(rows, columns)
     depth = frame.depth[picked]
     kept = np.isfinite(depth) & (depth > 0)
-    confidence = None if frame.confidence is None else frame.confidence[picked]
-    if confidence is not None:
-        kept &= confidence >= options.least_confidence
-    if not kept.any():
-        raise ValueError(
-            f"no pixel has a confidence of {options.least_confidence:g} or more: ask for less"
-        )
     points: list[Float32[np.ndarray, "k m 3"]] = []
     for band in bands(frame.depth.shape):
         maps = torch.from_numpy(np.require(frame.depth[band], np.float32, "W"))[None, None]
-        camera = _lower_camera(frame.intrinsics, band.start).astype(np.float32)
-        lifted = backproject(maps, torch.from_numpy(camera)[None])[0].numpy()
+        camera = torch.from_numpy(frame.intrinsics.astype(np.float64))[None]
+        camera[:, 1, 2] -= band.start
+        lifted = backproject(maps, camera.float())[0].numpy()
         inside = rows[(rows >= band.start) & (rows < band.stop)] - band.start
         points.append(lifted[np.ix_(inside, columns)])
     return Cloud(
         points=np.concatenate(points)[kept] * VIEWER_AXES,
         colors=np.ascontiguousarray(frame.pixels[picked][kept]),
-        confidence=None if confidence is None else confidence[kept],
         faces=_triangles(depth, kept) if options.mesh else None,
     )
 
@@ -268,8 +216,7 @@ class FrameFormat(NamedTuple):
     """One file for each image or frame."""
 
     suffix: str  # what follows the name of the image
-    write: Callable[[Path, PredictedFrame, WriterOptions], None]
-    """Writes a file whole or not at all; its folder exists."""
+    write: Callable[[Path, PredictedFrame, WriterOptions], None]  # into a folder that exists
     needs_camera: bool = False
 
 
@@ -277,11 +224,8 @@ class FilmFormat(NamedTuple):
     """One file for all frames."""
 
     suffix: str  # what follows the name of the video
-    open: Callable[
-        [Path, float, Path | None], AbstractContextManager[Callable[[PredictedFrame], None]]
-    ]
-    """Opens a file, for so many frames a second and with the sound of a video, and gives the
-    function that appends a frame."""
+    # Of a path, frames a second, and a video whose sound to take.
+    open: Callable[[Path, float, Path | None], AbstractContextManager[Append]]
     for_images: bool = False  # true if the frames may be images of several sizes
     needs_camera: bool = False
 
@@ -292,14 +236,14 @@ FORMATS: dict[str, FrameFormat | FilmFormat] = {
     "exr": FrameFormat(suffix="_depth.exr", write=_write_exr),
     "color": FrameFormat(suffix="_color.png", write=_write_color),
     "normals": FrameFormat(suffix="_normals.png", write=_write_normals, needs_camera=True),
-    "ply": FrameFormat(suffix="_cloud.ply", write=_write_ply, needs_camera=True),
-    "glb": FrameFormat(suffix="_cloud.glb", write=_write_glb, needs_camera=True),
+    "ply": FrameFormat(suffix="_cloud.ply", write=_write_cloud, needs_camera=True),
+    "glb": FrameFormat(suffix="_cloud.glb", write=_write_cloud, needs_camera=True),
     "video": FilmFormat(suffix="_depth.mp4", open=write_film),
     "rerun": FilmFormat(suffix=".rrd", open=write_recording, for_images=True, needs_camera=True),
 }
 """Formats by the name the command line gives them."""
+# What may follow the name of an image or a video, in bytes.
 LONGEST_SUFFIX = len("_000000") + max(len(kind.suffix) for kind in FORMATS.values())
-"""What may follow the name of an image or a video, in bytes."""
 
 
 def write_frame(

@@ -1,7 +1,6 @@
 """Pseudo-depth for every frame of a data set, from networks of others, trained here, or files."""
 
-from ssmde.labeling.corrected import write_corrected
-from ssmde.labeling.scenes import LabelResult, label
+from ssmde.labeling.scenes import LabelResult, label, write_corrected
 from ssmde.labeling.sources import SOURCES, LabelRequest, Source, open_source
 
 __all__ = [

@@ -1,11 +1,12 @@
-"""`label`: every frame of the scenes gets its pseudo-depth, by one process or on a Ray cluster.
+"""Labels of every frame of scenes, in one process or on Ray; and scenes with corrected labels.
 
-The labels lie beside the frames of each scene, as `data/pseudo_depth.py` writes them. A run that
+The labels lie beside the frames of each scene, as `data/pseudo_labels.py` writes them. A run that
 was stopped goes on where it was: at most the running batch is lost. On a cluster the work of a lost
 worker is done once more, without the frames that have their label already.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,22 +17,29 @@ import numpy as np
 from ssmde.cluster import work_on_ray
 from ssmde.config import MOST_SIDE
 from ssmde.console import bars
-from ssmde.data.images import ImageError
+from ssmde.data.images import ImageError, write_png16
 from ssmde.data.pseudo_labels import (
     FOLDER,
     INFO_FILE,
     Kind,
     LabelInfo,
     drop_empty_labels,
+    fit_to_points,
     labels_fit,
+    read_pseudo_depth,
     write_labels,
 )
-from ssmde.data.scene_folder import Split, read_scenes
+from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points, write_scene_info
+from ssmde.data.scene_folder import Split, read_scene, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.shards import refuse_packed
+from ssmde.io import hidden_part
 from ssmde.labeling.sources import LabelRequest, Source, open_source
 from ssmde.models.registry import Device, choose_device
 from ssmde.outputs import sweep
+
+STEPS_PER_UNIT = 1000  # of corrected depth; the unit is the median depth of the tracked points
+FARTHEST = 65534  # steps; one more means no value
 
 
 class Piece(NamedTuple):
@@ -43,19 +51,14 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelResult:
-    """What became of a data set."""
+    """What became of a data set; as text, counts on one line."""
 
-    info: LabelInfo
-    """What its labels are."""
-    written: int
-    """Frames that were labeled now."""
-    present: int
-    """Frames that had their label before."""
-    skipped: tuple[str, ...]
-    """Frames without a label, with the reason."""
+    info: LabelInfo  # what its labels are
+    written: int  # frames that were labeled now
+    present: int  # frames that had their label before
+    skipped: tuple[str, ...]  # frames without a label, with the reason
 
     def __str__(self) -> str:
-        """Counts, on one line."""
         return f"labels: {self.written} written now, {self.present} there before"
 
 
@@ -86,8 +89,8 @@ def label(
 
     Args:
         data: Folder of scene folders, or one scene folder.
-        source: depth-anything-v2, depth-anything-3, midas, leres, hf:MODEL, ssmde:WEIGHTS,
-            grounded:WEIGHTS (of this video alone) or folder:PATH.
+        source: depth-anything-v2, depth-anything-3, midas, leres, hf:MODEL, ssmde:WEIGHTS or
+            folder:PATH.
         checkpoint: Weights of LeReS, for leres.
         kind: What the labels hold, for folder, and for hf where the model does not tell.
         batch_size: Frames that are labeled at once.
@@ -133,8 +136,12 @@ def label(
         )
     else:
         results = ((piece, _label_piece(opened, piece)) for piece in pieces)
-    missing = sum(len(frames) for _, frames in todo)
-    skipped = _follow(results, missing, show_progress=show_progress)
+    missing, skipped = sum(len(frames) for _, frames in todo), list[str]()
+    with bars(show=show_progress) as progress:
+        task = progress.add_task("labeling", total=missing)
+        for piece, reasons in results:
+            skipped += reasons
+            progress.update(task, description=piece.scene.name, advance=len(piece.frames))
     for scene in scenes:
         drop_empty_labels(label_folder(scene))
     written, present = missing - len(skipped), sum(map(len, scenes)) - missing
@@ -189,19 +196,6 @@ def _missing(scene: FrameSequence) -> list[int]:
     return [i for i, file in enumerate(scene.images) if not (folder / f"{file.stem}.png").is_file()]
 
 
-def _follow(
-    results: Iterable[tuple[Piece, list[str]]], total: int, *, show_progress: bool
-) -> list[str]:
-    """Wait for all pieces of work; for each frame that got no label, the reason."""
-    skipped: list[str] = []
-    with bars(show=show_progress) as progress:
-        task = progress.add_task("labeling", total=total)
-        for piece, reasons in results:
-            skipped += reasons
-            progress.update(task, description=piece.scene.name, advance=len(piece.frames))
-    return skipped
-
-
 def _label_missing(source: Source, piece: Piece) -> list[str]:
     """As `_label_piece`, without frames that a worker labeled before it was lost."""
     missing = set(_missing(piece.scene))
@@ -211,18 +205,58 @@ def _label_missing(source: Source, piece: Piece) -> list[str]:
 def _label_piece(source: Source, piece: Piece) -> list[str]:
     """Label some frames of one scene; for each that got no label, the reason."""
     scene, skipped = piece.scene, list[str]()
-    names: list[str] = []
-    inputs: list[object] = []
+    inputs: dict[str, object] = {}
     for i in piece.frames:
         try:
-            inputs.append(source.read(scene, i))
+            inputs[scene.images[i].stem] = source.read(scene, i)
         except ImageError as error:
             skipped.append(str(error))
-        else:
-            names.append(scene.images[i].stem)
-    maps = dict(zip(names, source.label(inputs), strict=True)) if inputs else {}
+    maps = dict(zip(inputs, source.label([*inputs.values()]), strict=True)) if inputs else {}
     good = {name: m for name, m in maps.items() if (np.isfinite(m) & (m > 0)).any()}
     skipped += [f"{scene.name}/{n}: the source gives no value" for n in maps if n not in good]
     if good:
         write_labels(label_folder(scene), source.info, good)
     return skipped
+
+
+def write_corrected(
+    scene_folder: Path, target: Path, *, until: float = 1.0, uncorrected: bool = False
+) -> int:
+    """Write a scene of the frames that see enough tracked points, corrected labels as its depth.
+
+    It appears whole or not at all. Returns the number of its frames; without any there is no
+    folder. Frames are taken from the first on, up to the share `until` of them. With `uncorrected`
+    no points are asked: every labeled frame, its label in units of its own median.
+
+    Raises:
+        ValueError: If the scene has no labels, or no tracked points.
+    """
+    scene = read_scene(scene_folder)
+    if scene.pseudo_depth is None:
+        raise ValueError(f"scene '{scene.name}' has no labels: run `ssmde label {scene_folder}`")
+    points = read_tracked_points(scene_folder / TRACKED_POINTS)
+    part = hidden_part(target)
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "depth").mkdir(parents=True)
+    written = 0
+    for i in range(round(until * len(scene))):
+        image, file = scene.images[i], scene.pseudo_depth[i]
+        if file is None or not (uncorrected or i in points):
+            continue
+        depth = read_pseudo_depth(file)
+        if uncorrected:
+            depth = depth / np.median(depth[depth > 0])
+        else:
+            affine = scene.pseudo_depth_affine
+            depth = fit_to_points(depth, *points[i], scene.image_size, affine=affine)
+        if depth.any():
+            shutil.copyfile(image, part / image.name)
+            steps = np.rint(depth * STEPS_PER_UNIT).clip(0, FARTHEST).astype(np.uint16)
+            write_png16(part / "depth" / f"{image.stem}.png", steps)
+            written += 1
+    if written:
+        write_scene_info(part, {"depth_units_per_metre": STEPS_PER_UNIT})
+        part.rename(target)
+    else:
+        shutil.rmtree(part)
+    return written

@@ -13,19 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from ssmde.console import did_you_mean, first_line, import_extra
 from ssmde.data.images import DEPTH_SUFFIXES, ImageError, read_image, read_map
-from ssmde.data.motion import SourceFrames, read_source_frames
 from ssmde.data.pseudo_labels import Kind, LabelInfo
 from ssmde.data.sequence import FrameSequence
-from ssmde.geometry.ground import find_movers, ground_plane, stand_on_ground
+from ssmde.former import FORMER_SOURCES
 from ssmde.inference.input import resize_depth
 from ssmde.inference.loading import find_weights, licence_of, load
 from ssmde.inference.predict import network_mark
-from ssmde.methods.comparison import least_error
 from ssmde.models.foreign import is_foreign
 from ssmde.models.hub import HUB_PREFIX, from_hub, hub_in_reach
 from ssmde.outputs import digest_of
@@ -50,29 +48,25 @@ UNKNOWN_LICENCE = "unknown: ask where the files come from"
 class LabelRequest:
     """What the user says about a source; the options are those of `label`."""
 
-    argument: str = ""
-    """What stands behind the colon of its name."""
+    argument: str = ""  # what stands behind the colon of its name
     checkpoint: Path | None = None
     kind: Kind | None = None
     size: tuple[int, int] | None = None
     trust: bool = False
     device: torch.device
-    scenes: tuple[str, ...] = ()
-    """Names of the scenes to label."""
+    scenes: tuple[str, ...] = ()  # names of the scenes to label
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """One source, ready to label."""
 
-    info: LabelInfo
-    """What its labels are."""
+    info: LabelInfo  # what its labels are
     label: Callable[[list[Any]], Maps]
     """The maps of what `read` returned for some frames of one scene."""
     read: Callable[[FrameSequence, int], Any] = lambda scene, index: read_image(scene.images[index])
     """What is needed of one frame, by default its pixels; an `ImageError` says why not."""
-    folder: Path | None = None
-    """Folder it reads labels from, if it does."""
+    folder: Path | None = None  # it reads labels from, if it does
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,18 +74,16 @@ class Row:
     """One row of `SOURCES`."""
 
     open: Callable[[LabelRequest], Source]
-    """Makes the source ready."""
-    argument: str = ""
-    """What stands behind a colon after the name; nothing does if empty."""
-    optional: bool = False
-    """Whether it may also stand alone."""
-    takes: tuple[str, ...] = ("size",)
-    """Options it understands, of checkpoint, kind, size and trust."""
+    argument: str = ""  # what stands behind a colon after the name; nothing does if empty
+    optional: bool = False  # whether the name may also stand alone
+    takes: tuple[str, ...] = ("size",)  # options of checkpoint, kind, size and trust
 
 
 def open_source(name: str, request: LabelRequest) -> Source:
     """The source of that name, a key of `SOURCES` with its argument behind a colon."""
     key, _, argument = name.partition(":")
+    if gone := FORMER_SOURCES.get(key):
+        raise ValueError(f"source '{key}' is no more: {gone}")
     forms = {k: f"{k}:{row.argument}" if row.argument else k for k, row in SOURCES.items()}
     if key not in SOURCES:
         meant = did_you_mean(key, SOURCES, shown=forms.values())
@@ -158,7 +150,7 @@ def open_hub(request: LabelRequest, known: HubModel | None = None) -> Source:
     return Source(info=info, label=label)
 
 
-def _what_it_gives(name: str, config: Any, said: Kind | None) -> tuple[Kind, bool]:
+def _what_it_gives(name: str, config: Any, given: Kind | None) -> tuple[Kind, bool]:
     """Kind, and whether scale and shift are unknown, as far as the configuration tells."""
     family = getattr(config, "model_type", "")
     found: tuple[Kind, bool] | None = None
@@ -166,14 +158,14 @@ def _what_it_gives(name: str, config: Any, said: Kind | None) -> tuple[Kind, boo
         found = "depth", False
     elif family == "depth_anything":
         found = "disparity", True
-    if found is None and said is None:
+    if found is None and given is None:
         raise ValueError(
             f"hf:{name}: cannot tell whether this model gives depth or disparity; its model card "
             f"https://huggingface.co/{name} does: add --kind depth or --kind disparity"
         )
-    if found is not None and said not in (None, found[0]):
-        raise ValueError(f"hf:{name} gives {found[0]}, not {said}: leave --kind away")
-    return found or (said or "depth", True)
+    if found is not None and given not in (None, found[0]):
+        raise ValueError(f"hf:{name} gives {found[0]}, not {given}: leave --kind away")
+    return found or (given or "depth", True)
 
 
 def open_depth_anything_3(request: LabelRequest) -> Source:
@@ -194,10 +186,10 @@ def open_depth_anything_3(request: LabelRequest) -> Source:
             for depth, image in zip(found, images, strict=True)
         ]
 
+    licence = find_licence(name, model)
     info = LabelInfo(
-        source=f"hf:{name}", kind=kind, affine=True, licence=find_licence(name, model),
-        network_size=request.size,
-    )  # fmt: skip
+        source=f"hf:{name}", kind=kind, affine=True, licence=licence, network_size=request.size
+    )
     return Source(info=info, label=label)
 
 
@@ -238,10 +230,7 @@ def _fetch(load_from: Callable[..., Any], name: str, **options: Any) -> Any:
 
 
 def open_leres(request: LabelRequest) -> Source:
-    """LeReS (Yin et al., CVPR 2021, https://arxiv.org/abs/2012.09365): depth up to an affine map.
-
-    Its weights are a file of the user's.
-    """
+    """LeReS (Yin et al., CVPR 2021, https://arxiv.org/abs/2012.09365): depth, affine."""
     from ssmde.models.leres import INFERENCE_SIZE, load_leres
 
     checkpoint = Path(request.argument) if request.argument else request.checkpoint
@@ -255,11 +244,13 @@ def open_leres(request: LabelRequest) -> Source:
 
     @torch.inference_mode()
     def label(images: Pixels) -> Maps:
-        depth = network.predict_depth(to_batch(images, request.device), size=size)
-        return list(depth[:, 0].float().cpu().numpy())
+        batch = torch.from_numpy(np.stack(images)).to(request.device).permute(0, 3, 1, 2)
+        return list(
+            network.predict_depth(batch.float() / 255, size=size)[:, 0].float().cpu().numpy()
+        )
 
     info = LabelInfo(
-        source="leres", version=checksum(checkpoint), kind="depth", affine=True,
+        source="leres", version=_checksum(checkpoint), kind="depth", affine=True,
         licence=LERES_LICENCE, network_size=size,
     )  # fmt: skip
     return Source(info=info, label=label)
@@ -291,63 +282,13 @@ def open_own(request: LabelRequest) -> Source:
     info = LabelInfo(
         # A path has the same name from whatever folder the command is run.
         source=f"ssmde:{name}" if named else f"ssmde:{place.parent.name}/{place.name}",
-        version=checksum(place) if place.suffix == ".safetensors" else network_mark(predictor),
+        version=_checksum(place) if place.suffix == ".safetensors" else network_mark(predictor),
         kind="depth", affine=False, licence=licence, network_size=predictor.image_size,
     )  # fmt: skip
     return Source(info=info, label=label)
 
 
-def open_grounded(request: LabelRequest) -> Source:
-    """Static depth of a network trained here, and movers on the ground, in the network's own unit.
-
-    The network was trained with `data.poses tracked`, so it knows the static scene in the unit of
-    the motion. What moves is found by comparing each frame with others of its video, and stands on
-    the ground: `methods/grounding.py`.
-    """
-    own = open_own(request)
-    size = own.info.network_size
-    assert size is not None
-
-    def read(scene: FrameSequence, index: int) -> SourceFrames:
-        return read_source_frames(scene, index, size)
-
-    @torch.inference_mode()
-    def label(frames: list[SourceFrames]) -> Maps:
-        depths = own.label([views.images[0] for views in frames])
-        return [
-            _grounded(views, torch.from_numpy(depth).to(request.device))
-            for views, depth in zip(frames, depths, strict=True)
-        ]
-
-    source = f"grounded:{own.info.source.removeprefix('ssmde:')}"
-    return Source(info=replace(own.info, source=source), label=label, read=read)
-
-
-def _grounded(views: SourceFrames, depth: Float[torch.Tensor, "h w"]) -> Float32[np.ndarray, "h w"]:
-    """Depth of a frame; 0 on movers where no ground is found."""
-    device = depth.device
-    images = to_batch(list(views.images), device)
-    static = depth[None, None]
-    T = torch.from_numpy(views.T_other_view).float().to(device)
-    intrinsics = torch.from_numpy(views.intrinsics).float()[None].to(device)
-    movers = find_movers(least_error(images[:1], images[1:], static, T, intrinsics))
-    ground = ground_plane(static, movers)
-    if ground is None:
-        found = torch.where(movers, torch.zeros_like(static), static)
-    else:
-        found = stand_on_ground(static, movers, ground)
-    return found[0, 0].cpu().numpy()
-
-
-def to_batch(
-    images: Sequence[UInt8[np.ndarray, "h w 3"]], device: torch.device
-) -> Float[torch.Tensor, "b 3 h w"]:
-    """Images of one size as a batch, RGB in [0, 1]."""
-    batch = torch.from_numpy(np.stack(images)).to(device)
-    return batch.permute(0, 3, 1, 2).float() / 255
-
-
-def checksum(file: Path) -> str:
+def _checksum(file: Path) -> str:
     """First digits of the SHA-256 of a file: which weights made a label."""
     return f"sha256:{digest_of(file)[:12]}"
 
@@ -356,9 +297,9 @@ def checksum(file: Path) -> str:
 
 
 def open_folder(request: LabelRequest) -> Source:
-    """Files `PATH/SCENE/FRAME.png|npy|npz`, or `PATH/FRAME.*` for a single scene.
+    """Files `PATH/SCENE/FRAME.png|npy|npz`, or `PATH/FRAME.*` for a single scene; 0 is no value.
 
-    A unit they may have is not known here, so they count as affine. 0 in them is no value.
+    A unit they may have is not known here, so they count as affine.
     """
     home = Path(request.argument)
     if not home.is_dir():
@@ -397,7 +338,6 @@ SOURCES: dict[str, Row] = {
     ),
     "hf": Row(open=open_hub, argument="MODEL", takes=("kind", "size")),
     "ssmde": Row(open=open_own, argument="WEIGHTS", takes=("size", "trust")),
-    "grounded": Row(open=open_grounded, argument="WEIGHTS", takes=("size", "trust")),
     "folder": Row(open=open_folder, argument="PATH", takes=("kind",)),
 }
 """By the word that `--source` begins with."""

@@ -1,14 +1,20 @@
-"""Which pixels count, and the mean over them.
+"""Which pixels count, and the mean over them, for one process or many.
 
-A mask is bool, a weight is a float in [0, 1]; neither carries a gradient.
+A mask is bool, a weight is a float in [0, 1]; neither carries a gradient. Several processes of one
+training draw and measure what a single one would: each holds a run of images of the batch, in order
+of rank.
 """
 
-from typing import NamedTuple
+import math
+from collections.abc import Sequence
 
 import torch
+import torch.distributed as dist
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+MAX_SAMPLES = 2**16  # values a quantile is taken of; more cost time and tell nothing new
 MIN_VALID_SHARE = 0.01  # an image with fewer valid pixels counts for less, not for as much
 
 
@@ -46,21 +52,10 @@ def weight_mask(inconsistency: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h
     return (1 - inconsistency).detach()
 
 
-class BestView(NamedTuple):
-    """Per pixel of the target, the source that rebuilds it best."""
-
-    error: Float[Tensor, "b 1 h w"]
-    """Smallest error over the sources that see the pixel."""
-    chosen: Bool[Tensor, "b s h w"]
-    """True for that source."""
-    visible: Bool[Tensor, "b 1 h w"]
-    """True where at least one source sees the pixel."""
-
-
 def minimum_reprojection(
     errors: Float[Tensor, "b s h w"], visible: Bool[Tensor, "b s h w"]
-) -> BestView:
-    """Choose, per pixel of the target, the source with the smallest error.
+) -> tuple[Float[Tensor, "b 1 h w"], Bool[Tensor, "b s h w"], Bool[Tensor, "b 1 h w"]]:
+    """The smallest error over the sources that see a pixel, which one it is, and if one sees it.
 
     All maps lie on the target's own pixel grid. A pixel hidden in one source is usually seen by
     the other (Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260).
@@ -73,7 +68,7 @@ def minimum_reprojection(
     error, best = torch.where(visible, errors, hidden).min(1, keepdim=True)
     any_visible = visible.any(1, keepdim=True)
     chosen = torch.zeros_like(visible).scatter(1, best, True) & any_visible
-    return BestView(torch.where(any_visible, error, torch.zeros_like(error)), chosen, any_visible)
+    return torch.where(any_visible, error, torch.zeros_like(error)), chosen, any_visible
 
 
 def weighted_mean(
@@ -91,37 +86,51 @@ def weighted_mean(
     return (inside.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=fewest)).mean()
 
 
-def multi_scale_slope(
-    residual: Float[Tensor, "b 1 h w"],
-    weight: Float[Tensor, "b 1 h w"],
-    *,
-    scales: int = 4,
-    step: int = 1,
-) -> Float[Tensor, ""]:
-    """Sum over the scales of the mean |dx R| + |dy R|; at least 0, and 0 for a constant R.
+def dilate(mask: Bool[Tensor, "b 1 h w"], window: int) -> Bool[Tensor, "b 1 h w"]:
+    """True where any pixel of the square window is; rows and columns apart, which is the same."""
+    values, half = mask.to(torch.float32), window // 2
+    rows = F.max_pool2d(values, (1, window), 1, (0, half))
+    return F.max_pool2d(rows, (window, 1), 1, (half, 0)) > 0
 
-    Scale k takes every 2^k-th pixel. A difference weighs what the lighter of its two ends does.
-    The multi-scale gradient term of Li and Snavely, CVPR 2018 (https://arxiv.org/abs/1804.00607).
 
-    Args:
-        residual: What should change nowhere: the difference of two maps.
-        weight: Weight of each pixel.
-        scales: How many scales; at least 1.
-        step: Distance of the two ends, in pixels of the scale.
+def erode(mask: Bool[Tensor, "b 1 h w"], window: int) -> Bool[Tensor, "b 1 h w"]:
+    """True where all pixels of the square window are; the outside of the image has no say."""
+    return ~dilate(~mask, window)
 
-    Raises:
-        ValueError: If `scales` is below 1.
+
+def thin(values: Tensor, limit: float | int) -> Tensor:
+    """Every k-th row and column of maps (..., h, w), k the smallest that leaves `limit` values."""
+    step = math.ceil(math.sqrt(values.numel() / limit))
+    return values[..., ::step, ::step]
+
+
+def rank_and_world() -> tuple[int, int]:
+    """Rank of this process, from 0, and number of processes; 0 of 1 where it is alone."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def all_gather_batch(values: Float[Tensor, "b *shape"]) -> Float[Tensor, "world_b *shape"]:
+    """The values of all processes, image after image, without a gradient; all must call it.
+
+    All processes have as many images.
     """
-    if scales < 1:
-        raise ValueError(f"scales must be at least 1, got {scales}")
-    terms: list[Tensor] = []
-    for k in range(scales):
-        r, w = (x[..., :: 2**k, :: 2**k] for x in (residual, weight))
-        for size, dim in ((r.shape[2], 2), (r.shape[3], 3)):
-            length = max(0, size - step)
-            ends = [min(step, size), 0]
-            (r_far, r_near), (w_far, w_near) = (
-                [x.narrow(dim, start, length) for start in ends] for x in (r, w)
-            )
-            terms.append(weighted_mean((r_far - r_near).abs(), torch.minimum(w_far, w_near)))
-    return torch.stack(terms).sum()
+    _, world = rank_and_world()
+    if world == 1:
+        return values
+    parts = [torch.empty_like(values, memory_format=torch.contiguous_format) for _ in range(world)]
+    dist.all_gather(parts, values.detach().contiguous())
+    return torch.cat(parts)
+
+
+def uniform_per_image(size: Sequence[int], *, device: torch.device) -> Float[Tensor, "..."]:
+    """Numbers in [0, 1) for each image, the same whether its batch is in one process or in many.
+
+    Each process draws for the whole batch and keeps its part, so that torch's own generators, which
+    start alike, stay alike. `size` is the number of images in this process, then what each needs.
+    """
+    images, *rest = size
+    rank, world = rank_and_world()
+    drawn = torch.rand((world * images, *rest), device=device)
+    return drawn[rank * images : (rank + 1) * images]

@@ -1,80 +1,33 @@
-"""Random pixels and pairs of pixels, drawn for each image by itself, and pairs across an edge.
+"""Terms over pairs of pixels: which of two is farther, and how two surfaces meet.
 
-A pixel is its place in the flattened image, row * width + column. Draws come from the generator
-that is given, never from one made here; it may live on another device than the images. Several
-processes of one training draw and measure what a single one would: a process holds a run of images
-of the batch, in order of rank. Nothing here but `gather_pixels` carries a gradient.
+A depth learns from a pseudo-depth only what the unknown scale of the latter leaves: the order of
+two pixels (a shift moves the ratios: far pairs, small ratios), and normals, which do see a shift. A
+pseudo-depth of 0 or less is unknown.
+
+A pixel is its place in the flattened image, row * width + column. Each image has pairs of its own,
+drawn from torch's own generator. Nothing but `gather_pixels` carries a gradient.
 """
 
-import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ssmde.losses.masks import masked_mean
+from ssmde.geometry.camera import normals, sobel
+from ssmde.losses.masks import erode, masked_mean, uniform_per_image, weighted_mean
 
-MAX_SAMPLES = 2**16  # values a quantile is taken of; more cost time and tell nothing new
+MARGIN = 1.15  # smallest ratio of two depths that counts as an order; SC-DepthV3
+UNRELIABLE_SHARE = 0.2  # share of an image that is looked at as moving; SC-DepthV3
+RANDOM_SHARE = 0.1  # random pairs, as a share of the pixels; SC-DepthV3
+EDGE_SHARE, MOST_PAIRS = 0.2, 20_000  # pairs across edges: share of the pixels, and their bound
 GRAY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
 STRONG = 0.1  # share of an image's strongest edge; Xian et al., CVPR 2020
 BORDER = 5  # pixels along the image border that are no anchors; SC-DepthV3
 NEAREST, FARTHEST = 3, 19  # distance of a point from its anchor, in pixels; SC-DepthV3
 JUMP = 4.0  # times the median slope of an image; a slanted surface stays below
 PAIRS_OF_AN_ANCHOR = 3
-
-
-class Place(NamedTuple):
-    """Where this process stands among the others."""
-
-    rank: int
-    """From 0."""
-    world: int
-    """Number of processes."""
-
-
-def place() -> Place:
-    """Rank and number of processes; 0 of 1 where nothing is distributed."""
-    if dist.is_available() and dist.is_initialized():
-        return Place(dist.get_rank(), dist.get_world_size())
-    return Place(0, 1)
-
-
-def all_gather_batch(values: Float[Tensor, "b *shape"]) -> Float[Tensor, "world_b *shape"]:
-    """The values of all processes, image after image, without a gradient; all must call it.
-
-    Args:
-        values: Of the images of this process; all processes have as many.
-    """
-    world = place().world
-    if world == 1:
-        return values
-    parts = [torch.empty_like(values, memory_format=torch.contiguous_format) for _ in range(world)]
-    dist.all_gather(parts, values.detach().contiguous())
-    return torch.cat(parts)
-
-
-def uniform_per_image(
-    size: Sequence[int], *, generator: torch.Generator | None, device: torch.device
-) -> Float[Tensor, "..."]:
-    """Numbers in [0, 1) for each image, the same whether its batch is in one process or in many.
-
-    Each process draws for the whole batch and keeps its part, so torch's own generators, which
-    start alike, stay alike. With a generator it draws for its own images alone.
-
-    Args:
-        size: Number of images in this process, then what each of them needs.
-        generator: Source of the draws, may live on another device; None takes torch's own.
-        device: Where the numbers are wanted.
-    """
-    images, *rest = size
-    rank, world = place() if generator is None else Place(0, 1)
-    drawn_on = device if generator is None else generator.device
-    drawn = torch.rand((world * images, *rest), generator=generator, device=drawn_on)
-    return drawn[rank * images : (rank + 1) * images].to(device)
 
 
 class Pairs(NamedTuple):
@@ -88,23 +41,13 @@ class Pairs(NamedTuple):
     """False for pairs that do not count; their ends are still places inside the image."""
 
 
-def uniform(
-    size: Sequence[int], *, generator: torch.Generator | None, device: torch.device
-) -> Float[Tensor, "..."]:
-    """Numbers in [0, 1), drawn on the generator's device and brought to `device`."""
-    drawn_on = device if generator is None else generator.device
-    return torch.rand(tuple(size), generator=generator, device=drawn_on).to(device)
-
-
-def draw_pixels(
-    mask: Bool[Tensor, "b 1 h w"], count: int, *, generator: torch.Generator | None
-) -> Int[Tensor, "b n"]:
+def draw_pixels(mask: Bool[Tensor, "b 1 h w"], count: int) -> Int[Tensor, "b n"]:
     """`count` pixels of each image, uniform over those where `mask` is True, with replacement.
 
     An image with no such pixel gives places where `mask` is False. Nothing waits for the device.
     """
     so_far = mask.flatten(1).cumsum(1)
-    chance = uniform_per_image((len(mask), count), generator=generator, device=mask.device)
+    chance = uniform_per_image((len(mask), count), device=mask.device)
     rank = (chance * so_far[:, -1:]).long()
     place = torch.searchsorted(so_far, rank, right=True)  # first pixel with more than `rank` so far
     return place.clamp(max=so_far.shape[1] - 1)
@@ -116,26 +59,19 @@ def gather_pixels(values: Tensor, pixels: Int[Tensor, "b n"]) -> Tensor:
     return values.flatten(2).gather(2, at)
 
 
+def at_both_ends(values: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    """Values of a map or mask (b, 1, h, w) at the first and at the second ends, each (b, n)."""
+    return gather_pixels(values, pairs.first)[:, 0], gather_pixels(values, pairs.second)[:, 0]
+
+
 def sample_pairs(
-    first: Bool[Tensor, "b 1 h w"],
-    second: Bool[Tensor, "b 1 h w"],
-    count: int,
-    *,
-    generator: torch.Generator | None,
+    first: Bool[Tensor, "b 1 h w"], second: Bool[Tensor, "b 1 h w"], count: int
 ) -> Pairs:
     """`count` pairs of each image, both ends drawn independently over the whole of their mask.
 
-    Every image has its own pairs, and they lie in all directions. Where one of the masks of an
-    image is empty, none of its pairs is used.
-
-    Args:
-        first: Where the first end may lie.
-        second: Where the second end may lie.
-        count: Pairs of an image, at least 1.
-        generator: Source of the draws; None takes torch's own.
+    They lie in all directions. Where one of the masks of an image is empty, none is used.
     """
-    a = draw_pixels(first, count, generator=generator)
-    b = draw_pixels(second, count, generator=generator)
+    a, b = draw_pixels(first, count), draw_pixels(second, count)
     return Pairs(a, b, gather_pixels(first, a)[:, 0] & gather_pixels(second, b)[:, 0])
 
 
@@ -146,8 +82,8 @@ def join_pairs(*groups: Pairs) -> Pairs:
 
 def keep_inside(pairs: Pairs, mask: Bool[Tensor, "b 1 h w"]) -> Pairs:
     """The pairs, of which only those with *both* ends inside `mask` are still used."""
-    both = gather_pixels(mask, pairs.first)[:, 0] & gather_pixels(mask, pairs.second)[:, 0]
-    return pairs._replace(used=pairs.used & both)
+    first, second = at_both_ends(mask, pairs)
+    return pairs._replace(used=pairs.used & first & second)
 
 
 def pair_mean(values: Float[Tensor, "b n"], used: Bool[Tensor, "b n"]) -> Float[Tensor, ""]:
@@ -160,88 +96,30 @@ def share_of_pixels(image: Tensor, share: float) -> int:
     return max(1, int(share * image.shape[-2] * image.shape[-1]))
 
 
-def thin(values: Tensor, limit: float | int) -> Tensor:
-    """Every k-th row and column of maps (..., h, w), k the smallest that leaves `limit` values."""
-    step = math.ceil(math.sqrt(values.numel() / limit))
-    return values[..., ::step, ::step]
-
-
-class Edges(NamedTuple):
-    """Edges of a map."""
-
-    strength: Float[Tensor, "b 1 h w"]
-    """Length of the derivative over all channels, per pixel; at least 0."""
-    across: Float[Tensor, "b 2 h w"]
-    """Unit vector (u, v) along which the map changes most; v and -v mean the same."""
+def half_of_edge_pairs(image: Tensor) -> int:
+    """A tenth of the pixels of an image, at most 10,000: one of two groups of pairs."""
+    return min(MOST_PAIRS, share_of_pixels(image, EDGE_SHARE)) // 2
 
 
 def gray(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
     """Luma of an RGB image, in the range of the image."""
-    weights = torch.tensor(GRAY, dtype=image.dtype, device=image.device)
-    return (image * weights[:, None, None]).sum(1, keepdim=True)
+    return (image * image.new_tensor(GRAY)[:, None, None]).sum(1, keepdim=True)
 
 
 @torch.no_grad()
-def find_edges(values: Float[Tensor, "b c h w"]) -> Edges:
+def find_edges(
+    values: Float[Tensor, "b c h w"],
+) -> tuple[Float[Tensor, "b 1 h w"], Float[Tensor, "b 2 h w"]]:
     """Strength and direction of the edges of a map with one channel or several.
 
-    Sobel derivatives with the border repeated. Over several channels the direction is the main
-    axis of sum_c g_c g_c^T, so channels of opposite sign do not cancel; for one channel it is the
-    direction of its gradient.
+    The strength is the length of the derivative over all channels. The direction is the unit vector
+    (u, v) along which the map changes most, v and -v meaning the same: the main axis of
+    sum_c g_c g_c^T, so that channels of opposite sign do not cancel.
     """
-    du, dv = _sobel(values)
+    du, dv = sobel(values)
     uu, vv, uv = (x.sum(1, keepdim=True) for x in (du * du, dv * dv, du * dv))
     angle = torch.atan2(2 * uv, uu - vv) / 2
-    return Edges((uu + vv).sqrt(), torch.cat([angle.cos(), angle.sin()], dim=1))
-
-
-def _sobel(
-    values: Float[Tensor, "b c h w"],
-) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b c h w"]]:
-    """Derivatives along u and v, per pixel."""
-    padded = F.pad(values, (1, 1, 1, 1), mode="replicate")
-    along_v = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
-    along_u = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
-    return (
-        (along_v[..., 2:] - along_v[..., :-2]) / 8,
-        (along_u[..., 2:, :] - along_u[..., :-2, :]) / 8,
-    )
-
-
-@torch.no_grad()
-def shrink(mask: Bool[Tensor, "b 1 h w"], radius: int = 1) -> Bool[Tensor, "b 1 h w"]:
-    """True where the whole window around a pixel is True; the outside of the image counts as True.
-
-    Args:
-        mask: What to shrink.
-        radius: The window has 2 * radius + 1 pixels a side.
-    """
-    inside = mask
-    for dim in (-2, -1):
-        before, inside = inside, inside.clone()
-        for step in range(1, min(radius, mask.shape[dim] - 1) + 1):
-            length = mask.shape[dim] - step
-            inside.narrow(dim, step, length).logical_and_(before.narrow(dim, 0, length))
-            inside.narrow(dim, 0, length).logical_and_(before.narrow(dim, step, length))
-    return inside
-
-
-@torch.no_grad()
-def away_from_depth_edges(depth: Float[Tensor, "b 1 h w"]) -> Bool[Tensor, "b 1 h w"]:
-    """True where depth is known two pixels around and does not jump one pixel around.
-
-    A jump is a derivative of at least a tenth of the largest in the *same* image, and of four times
-    the median: without the second, a room without jumps would consist of them. Normals across a
-    jump compare two objects, not two faces of one.
-
-    Args:
-        depth: Depth in any unit; 0 or less where unknown.
-    """
-    known = shrink(depth > 0, 2)
-    slope = find_edges(depth).strength
-    inside = torch.where(known, slope, torch.full_like(slope, torch.nan))
-    usual = inside.flatten(1).nanmedian(1).values[:, None, None, None]
-    return known & shrink(~(strong(slope, known) & (slope >= JUMP * usual)))
+    return (uu + vv).sqrt(), torch.cat([angle.cos(), angle.sin()], dim=1)
 
 
 def strong(
@@ -256,14 +134,24 @@ def strong(
 
 
 @torch.no_grad()
+def away_from_depth_edges(depth: Float[Tensor, "b 1 h w"]) -> Bool[Tensor, "b 1 h w"]:
+    """True where depth is known two pixels around and does not jump one pixel around.
+
+    A jump is a derivative of at least a tenth of the largest in the *same* image, and of four times
+    the median: without the second, a room without jumps would consist of them. Normals across a
+    jump compare two objects, not two faces of one.
+    """
+    known, (slope, _) = erode(depth > 0, 5), find_edges(depth)
+    inside = torch.where(known, slope, torch.full_like(slope, torch.nan))
+    usual = inside.flatten(1).nanmedian(1).values[:, None, None, None]
+    return known & erode(~(strong(slope, known) & (slope >= JUMP * usual)), 3)
+
+
+@torch.no_grad()
 def pairs_across(
-    edges: Edges,
-    allowed: Bool[Tensor, "b 1 h w"],
-    count: int,
-    *,
-    generator: torch.Generator | None,
+    values: Float[Tensor, "b c h w"], allowed: Bool[Tensor, "b 1 h w"], count: int
 ) -> Pairs:
-    """Three pairs for each of about `count` / 3 anchors on strong edges of each image.
+    """Three pairs for each of about `count` / 3 anchors on strong edges of a map.
 
     Four points lie on the line through the anchor across the edge, two on either side, 3 to 19
     pixels away: (a, b) and (c, d) stay on one side, (b, c) crosses. Pairs with an end outside the
@@ -271,19 +159,20 @@ def pairs_across(
     (https://doi.org/10.1109/CVPR42600.2020.00069).
 
     Args:
-        edges: Edges to sit on.
+        values: Map whose edges the anchors sit on.
         allowed: Where an anchor may lie.
         count: Pairs of an image.
-        generator: Source of the draws; None takes torch's own.
     """
     height, width = allowed.shape[-2:]
-    sits = strong(edges.strength, allowed & _inner(allowed))
-    anchor = draw_pixels(sits, max(1, count // PAIRS_OF_AN_ANCHOR), generator=generator)
-    size = (len(anchor), 4, anchor.shape[1])
-    chance = uniform_per_image(size, generator=generator, device=anchor.device)
+    strength, across = find_edges(values)
+    inner = torch.zeros_like(allowed)
+    inner[..., BORDER:-BORDER, BORDER:-BORDER] = True
+    sits = strong(strength, allowed & inner)
+    anchor = draw_pixels(sits, max(1, count // PAIRS_OF_AN_ANCHOR))
+    chance = uniform_per_image((len(anchor), 4, anchor.shape[1]), device=anchor.device)
     distance = NEAREST + (chance * (FARTHEST - NEAREST + 1)).floor()
     distance[:, :2] *= -1
-    cos, sin = gather_pixels(edges.across, anchor).split(1, dim=1)
+    cos, sin = gather_pixels(across, anchor).split(1, dim=1)
     u = (anchor % width)[:, None] + (distance * cos).round().long()
     v = (anchor // width)[:, None] + (distance * sin).round().long()
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height) & gather_pixels(sits, anchor)
@@ -292,8 +181,168 @@ def pairs_across(
     return Pairs(*(x.flatten(1) for x in (pixel[:, :-1], pixel[:, 1:], both)))
 
 
-def _inner(mask: Bool[Tensor, "b 1 h w"]) -> Bool[Tensor, "b 1 h w"]:
-    """True except along the border of the image."""
-    inner = torch.zeros_like(mask)
-    inner[..., BORDER:-BORDER, BORDER:-BORDER] = True
-    return inner
+def order(
+    labels_depth: Float[Tensor, "b 1 h w"], pairs: Pairs, *, margin: float = MARGIN
+) -> Float[Tensor, "b n"]:
+    """1 where the first end is farther by more than `margin`, -1 where nearer, else 0.
+
+    Pairs that are not used, or have an end without a label, are 0 too. A ValueError where the
+    margin is below 1: a pair would be ordered both ways.
+    """
+    if margin < 1:
+        raise ValueError(f"margin is a ratio of depths and must be at least 1, got {margin}")
+    labels = labels_depth.detach()
+    pairs = keep_inside(pairs, labels > 0)
+    first, second = at_both_ends(labels, pairs)
+    farther, nearer = first > margin * second, second > margin * first
+    return (farther.to(labels) - nearer.to(labels)) * pairs.used
+
+
+def ranking(
+    depth: Float[Tensor, "b 1 h w"],
+    labels_depth: Float[Tensor, "b 1 h w"],
+    pairs: Pairs,
+    *,
+    margin: float = MARGIN,
+) -> Float[Tensor, ""]:
+    """Mean of softplus(-l (D_A - D_B)) over the ordered pairs; positive, 0 without such a pair.
+
+    l is 1 where the label puts A farther than B by more than `margin`, -1 where nearer; other
+    pairs do not count (Chen et al., NeurIPS 2016, https://arxiv.org/abs/1604.03901).
+
+    Args:
+        depth: Predicted depth, in the unit of the scene, which decides how soon a pair is content.
+        labels_depth: Depth that gives the order, in any unit.
+        pairs: Which pixels to compare.
+        margin: Smallest ratio of two labels that is an order, at least 1.
+    """
+    label = order(labels_depth, pairs, margin=margin)
+    first, second = at_both_ends(depth, pairs)
+    return pair_mean(F.softplus(-label * (first - second)), label != 0)
+
+
+def random_pair_ranking(
+    depth: Float[Tensor, "b 1 h w"],
+    pseudo_depth: Float[Tensor, "b 1 h w"],
+    valid: Bool[Tensor, "b 1 h w"],
+    *,
+    share: float = RANDOM_SHARE,
+) -> Float[Tensor, ""]:
+    """Ranking of random pairs, as many as a share of the pixels, with both ends valid."""
+    pairs = sample_pairs(valid, valid, share_of_pixels(depth, share))
+    return ranking(depth, pseudo_depth, pairs)
+
+
+def confident_depth_ranking(
+    depth: Float[Tensor, "b 1 h w"],
+    pseudo_depth: Float[Tensor, "b 1 h w"],
+    reliability: Float[Tensor, "b 1 h w"],
+    valid: Bool[Tensor, "b 1 h w"],
+) -> Float[Tensor, ""]:
+    """Ranking of the least reliable pixels against the others, and of random pairs.
+
+    The fifth of each image with the lowest reliability is mostly what moves; each of its pixels
+    gets a partner anywhere in the rest. Random pairs keep the whole image in order. Sun et al.,
+    TPAMI 2023 (https://arxiv.org/abs/2211.03660).
+
+    Args:
+        depth: Predicted depth, in the unit of the scene.
+        pseudo_depth: Depth that gives the order, in any unit.
+        reliability: How well the views agree, high where they do, like `weight_mask`.
+        valid: Both ends of a pair lie in here.
+    """
+    unreliable = least_reliable(reliability, valid, UNRELIABLE_SHARE)
+    count, at_random = (share_of_pixels(depth, s) for s in (UNRELIABLE_SHARE, RANDOM_SHARE))
+    against_rest = sample_pairs(unreliable, valid & ~unreliable, count)
+    pairs = join_pairs(against_rest, sample_pairs(valid, valid, at_random))
+    return ranking(depth, pseudo_depth, pairs)
+
+
+@torch.no_grad()
+def least_reliable(
+    reliability: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b 1 h w"], share: float
+) -> Bool[Tensor, "b 1 h w"]:
+    """True for at most a share, in (0, 1), of the valid pixels of each image: the lowest ones.
+
+    Pixels equal to the first one that is spared are spared: where all are equal, none is worse.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"share must lie between 0 and 1, got {share}")
+    values = torch.where(valid, reliability, torch.full_like(reliability, torch.inf)).flatten(1)
+    spared = (share * valid.flatten(1).sum(1, keepdim=True)).long()
+    # At most the share of all pixels: the rest need not be sorted.
+    lowest = values.topk(int(share * values.shape[1]) + 1, dim=1, largest=False).values
+    return (values < lowest.gather(1, spared)).view_as(valid)
+
+
+def both_normals(
+    depth: Float[Tensor, "b 1 h w"],
+    pseudo_depth: Float[Tensor, "b 1 h w"],
+    intrinsics: Float[Tensor, "b 3 3"],
+) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]]:
+    """Normals of a prediction, with a gradient, and of its label; for terms that share them."""
+    return normals(depth, intrinsics), normals(pseudo_depth.detach(), intrinsics)
+
+
+def normal_matching(
+    depth: Float[Tensor, "b 1 h w"],
+    pseudo_depth: Float[Tensor, "b 1 h w"],
+    intrinsics: Float[Tensor, "b 3 3"],
+    weight: Float[Tensor, "b 1 h w"] | None = None,
+    *,
+    known_normals: tuple[Tensor, Tensor] | None = None,
+) -> Float[Tensor, ""]:
+    """Weighted mean of |n(D) - n(P)|_1 / 3, in [0, 1.16); 0 for surfaces that face the same way.
+
+    Sun et al., TPAMI 2023 (https://arxiv.org/abs/2211.03660), with a weight for each pixel. It
+    pulls on every normal, but not on the depth where two surfaces meet.
+
+    Args:
+        depth: Predicted depth, positive, in any unit.
+        pseudo_depth: Depth of another network, in any unit.
+        intrinsics: Pinhole matrix for this image size, in pixels.
+        weight: Weight of each pixel, in [0, 1]; None counts all.
+        known_normals: Of `both_normals`, where they are known.
+    """
+    found, label = known_normals or both_normals(depth, pseudo_depth, intrinsics)
+    difference = (found - label).abs().mean(1, keepdim=True)
+    known = erode(pseudo_depth > 0, 3).to(depth.dtype)  # a normal reads 3 x 3 pixels
+    return weighted_mean(difference, known if weight is None else known * weight)
+
+
+def edge_relative_normal(
+    depth: Float[Tensor, "b 1 h w"],
+    pseudo_depth: Float[Tensor, "b 1 h w"],
+    image: Float[Tensor, "b 3 h w"],
+    intrinsics: Float[Tensor, "b 3 3"],
+    *,
+    valid: Bool[Tensor, "b 1 h w"] | None = None,
+    known_normals: tuple[Tensor, Tensor] | None = None,
+) -> Float[Tensor, ""]:
+    """Mean of | |n_A . n_B| - |m_A . m_B| | over pairs across edges, in [0, 1].
+
+    n are the normals of the prediction, m those of the pseudo-depth. Half of the pairs lie across
+    gray-level edges of the image, half across edges of m; none sits on a jump of the pseudo-depth.
+    Sun et al., TPAMI 2023 (https://arxiv.org/abs/2211.03660).
+
+    Args:
+        depth: As of `normal_matching`, and so the rest.
+        pseudo_depth: As there.
+        image: RGB in [0, 1].
+        intrinsics: As there.
+        valid: Both ends of a pair and its anchor lie in here; None allows all pixels.
+        known_normals: As there.
+    """
+    pseudo_depth = pseudo_depth.detach()
+    prediction, label = known_normals or both_normals(depth, pseudo_depth, intrinsics)
+    known, anchors = erode(pseudo_depth > 0, 3), away_from_depth_edges(pseudo_depth)
+    if valid is not None:
+        known, anchors = known & valid, anchors & valid
+    half = half_of_edge_pairs(image)
+    groups = [pairs_across(values, anchors, half) for values in (gray(image), label)]
+    pairs = keep_inside(join_pairs(*groups), known)
+    found, wanted = (
+        (gather_pixels(n, pairs.first) * gather_pixels(n, pairs.second)).sum(1).abs()
+        for n in (prediction, label)
+    )
+    return pair_mean((found - wanted).abs(), pairs.used)

@@ -1,4 +1,4 @@
-"""Difference of two images as the eye sees it."""
+"""The three classic terms: photometric error, depth inconsistency and smoothness."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def photometric_error(
 ) -> Float[Tensor, "b 1 h w"]:
     """Weighted SSIM and L1 difference, in [0, 1]; 0 for equal images; symmetric.
 
-    share * (1 - SSIM) / 2 + (1 - share) * |a - b|, mean over the colours (Godard et al., ICCV
+    share * (1 - SSIM) / 2 + (1 - share) * |a - b|, mean over the colors (Godard et al., ICCV
     2019, https://arxiv.org/abs/1806.01260). Differentiable once.
 
     Args:
@@ -54,8 +54,42 @@ def photometric_error(
         return _PhotometricError.apply(rebuilt, target, ssim_share)
     # A compiler joins these by itself.
     structure = structural_dissimilarity(rebuilt, target).mean(1, keepdim=True)
-    colour = (rebuilt - target).abs().mean(1, keepdim=True)
-    return ssim_share * structure + (1 - ssim_share) * colour
+    color = (rebuilt - target).abs().mean(1, keepdim=True)
+    return ssim_share * structure + (1 - ssim_share) * color
+
+
+def geometry_inconsistency(
+    computed: Float[Tensor, "b 1 h w"], sampled: Float[Tensor, "b 1 h w"]
+) -> Float[Tensor, "b 1 h w"]:
+    """Relative difference of two depths of the same points, in [0, 1).
+
+    |a - b| / (a + b): symmetric, and blind to the unknown scale of a video
+    (Bian et al., NeurIPS 2019, https://arxiv.org/abs/1908.10553).
+
+    Args:
+        computed: Depth of the target's points in the source camera; positive.
+        sampled: Depth the network gives the source view at the same pixels; positive.
+    """
+    return (computed - sampled).abs() / (computed + sampled)
+
+
+def smoothness(
+    disparity: Float[Tensor, "b 1 h w"], image: Float[Tensor, "b 3 h w"]
+) -> Float[Tensor, ""]:
+    """Edge-aware first-order smoothness of the mean-normalised disparity; at least 0.
+
+    |dx d| e^-|dx I| + |dy d| e^-|dy I| with d divided by its mean over each image, so the scale of
+    the video does not matter (Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260).
+
+    Args:
+        disparity: Inverse depth; positive.
+        image: RGB in [0, 1] at the size of `disparity`.
+    """
+    disparity = disparity / disparity.mean((2, 3), keepdim=True)
+    across, down = disparity.diff(dim=3).abs(), disparity.diff(dim=2).abs()
+    edge_x = image.diff(dim=3).abs().mean(1, keepdim=True)
+    edge_y = image.diff(dim=2).abs().mean(1, keepdim=True)
+    return (across * (-edge_x).exp()).mean() + (down * (-edge_y).exp()).mean()
 
 
 class _PhotometricError(torch.autograd.Function):
@@ -153,7 +187,7 @@ def _window_mean(image: Tensor, *, back: bool = False) -> Tensor:
         before, sums = sums, sums.clone()
         sums.narrow(dim, 1, last).add_(before.narrow(dim, 0, last))
         sums.narrow(dim, 0, last).add_(before.narrow(dim, 1, last))
-        for edge, inner in ((0, 1), (last, last - 1)):  # the pixel beyond an edge is its neighbour
+        for edge, inner in ((0, 1), (last, last - 1)):  # the pixel beyond an edge is its neighbor
             to, from_ = (inner, edge) if back else (edge, inner)
             sums.select(dim, to).add_(before.select(dim, from_))
     return sums.div_(9)

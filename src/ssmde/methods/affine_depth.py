@@ -2,7 +2,7 @@
 
 The terms are those LeReS is trained with (Yin et al., CVPR 2021, https://arxiv.org/abs/2012.09365).
 The network is the depth network of all methods here, which says a positive depth: its prediction is
-normalised image by image where LeReS's is free. Labels of such a network may be used under the
+normalized image by image where LeReS's is free. Labels of such a network may be used under the
 terms of the recordings it saw.
 """
 
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from ssmde.config import AffineConfig
 from ssmde.data.augment import apply_color
 from ssmde.losses.affine import (
-    image_level_normalised_regression,
     multi_scale_gradient,
+    multi_scale_slope,
+    normalized_regression,
     structure_guided_ranking,
 )
-from ssmde.losses.masks import masked_mean, multi_scale_slope
+from ssmde.losses.masks import masked_mean
 from ssmde.models.depth_net import DepthNet
 from ssmde.types import Batch, StepOutput
 
@@ -59,15 +60,13 @@ class AffineDepth(nn.Module):
     ) -> dict[str, Tensor]:
         """Weighted terms by name."""
         w, valid = self.weights, truth > 0
-        normalised = normalise_prediction(depth, valid)
+        normalized = normalize_prediction(depth, valid)
         terms: dict[str, Tensor] = {}
         if w.leres > 0:
-            terms["regression"] = w.leres * image_level_normalised_regression(
-                normalised, truth, valid
-            )
-            terms["gradient"] = w.leres * GRADIENT * multi_scale_gradient(normalised, truth, valid)
+            terms["regression"] = w.leres * normalized_regression(normalized, truth, valid)
+            terms["gradient"] = w.leres * GRADIENT * multi_scale_gradient(normalized, truth, valid)
             terms["ranking"] = w.leres * structure_guided_ranking(
-                normalised, truth, batch.target, valid, generator=None
+                normalized, truth, batch.target, valid
             )
         if w.log_depth > 0:
             terms["log_depth"] = w.log_depth * log_depth_error(depth, truth, valid)
@@ -76,7 +75,7 @@ class AffineDepth(nn.Module):
         return terms
 
 
-def normalise_prediction(
+def normalize_prediction(
     depth: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b 1 h w"]
 ) -> Float[Tensor, "b 1 h w"]:
     """(D - mean) / deviation over the valid pixels of each image, with a gradient."""
@@ -106,7 +105,7 @@ def log_depth_slope(
     """Mean over four sizes of the slopes of log D - log truth; 0 where only the scale is wrong.
 
     The matching loss of MegaDepth (Li and Snavely, CVPR 2018, https://arxiv.org/abs/1804.00607) on
-    neighbouring pixels: at full size an edge that is blurred, or a pixel off, costs most.
+    neighboring pixels: at full size an edge that is blurred, or a pixel off, costs most.
     """
     ratio = log_ratio(depth, truth, valid)
     return multi_scale_slope(ratio, valid.to(ratio), scales=SLOPE_SIZES, step=1) / SLOPE_SIZES

@@ -15,12 +15,17 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ssmde.geometry.camera import MIN_DEPTH
-from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.camera import MIN_DEPTH, invert_motion
 from ssmde.geometry.warp import reproject, sample
-from ssmde.losses.pairs import MAX_SAMPLES, thin
+from ssmde.losses.masks import (
+    MAX_SAMPLES,
+    all_gather_batch,
+    dilate,
+    erode,
+    rank_and_world,
+    thin,
+)
 from ssmde.losses.photometric import photometric_error
-from ssmde.methods.quantile import RunningQuantile, masked_quantile
 
 QUANTILE = 0.80  # share of the pixels that count as explained by the camera's motion
 MOMENTUM = 0.99  # share of the past in the motion threshold
@@ -98,12 +103,46 @@ class Evidence(NamedTuple):
     """Photometric error of the source left where it is, in [0, 1]; known everywhere."""
 
 
-class Regions(NamedTuple):
-    """Three masks; each pixel lies in one of them, see `FilterOutput`."""
+class MotionThreshold(nn.Module):
+    """The motion ratio above which a pixel moves: a quantile of the ratios seen in the training.
 
-    static: Bool[Tensor, "b 1 h w"]
-    dynamic: Bool[Tensor, "b 1 h w"]
-    unknown: Bool[Tensor, "b 1 h w"]
+    Exponential mean of the quantiles of the batches, started without bias: after the first batch
+    it is that batch's own quantile. The state lies in buffers, so a checkpoint carries it; it
+    moves in training mode only, and by the images of all processes.
+    """
+
+    total: Tensor
+    weight: Tensor
+
+    def __init__(self, quantile: float = QUANTILE, momentum: float = MOMENTUM) -> None:
+        super().__init__()
+        self.quantile, self.momentum = quantile, momentum
+        self.register_buffer("total", torch.zeros(()))
+        self.register_buffer("weight", torch.zeros(()))
+
+    @torch.no_grad()
+    def forward(
+        self, ratio: Float[Tensor, "b 1 h w"], seen: Bool[Tensor, "b 1 h w"]
+    ) -> Float[Tensor, ""]:
+        """Threshold after this batch, in `THRESHOLD_RANGE`; with nothing seen ever, its upper end.
+
+        In evaluation mode before any update, it is the quantile of the batch itself.
+        """
+        # As many values as a single process would take of the whole batch, and the same ones.
+        limit = MAX_SAMPLES / (rank_and_world()[1] if self.training else 1)
+        few, chosen = thin(ratio, limit), thin(seen, limit)
+        if self.training:
+            few, chosen = all_gather_batch(few), all_gather_batch(chosen.to(few)) > 0
+        measured = masked_quantile(few.flatten()[None], chosen.flatten()[None], self.quantile)
+        measured = measured.squeeze(0).to(self.total)
+        known = measured.isfinite().to(measured)
+        measured = torch.where(known > 0, measured, THRESHOLD_RANGE[1])
+        if self.training:  # not at all where the batch has no quantile
+            step = (1 - self.momentum) * known
+            self.total.lerp_(measured, step)
+            self.weight.lerp_(torch.ones_like(self.weight), step)
+        running = self.total / self.weight.clamp(min=torch.finfo(self.weight.dtype).tiny)
+        return torch.where(self.weight > 0, running, measured).clamp(*THRESHOLD_RANGE).to(ratio)
 
 
 class MaskFilter(nn.Module):
@@ -115,13 +154,9 @@ class MaskFilter(nn.Module):
     """
 
     def __init__(self, *, quantile: float = QUANTILE) -> None:
-        """Build the filter.
-
-        Args:
-            quantile: Share of the pixels that count as explained by the camera's motion, in (0, 1).
-        """
+        """`quantile` is the share of the pixels that count as explained by the camera's motion."""
         super().__init__()
-        self.threshold = RunningQuantile(quantile, MOMENTUM, THRESHOLD_RANGE)
+        self.threshold = MotionThreshold(quantile)
 
     @torch.no_grad()
     def forward(self, teacher: TeacherPrediction) -> FilterOutput:
@@ -131,10 +166,9 @@ class MaskFilter(nn.Module):
             seen = evidence.visible.any(1, keepdim=True)
             ratio = motion_ratio(evidence)
             threshold = self.threshold(ratio, seen)
-            regions = split_regions(
-                motion_candidates(evidence, ratio, threshold), depths_agree(evidence)
-            )
-            static, dynamic, _ = regions
+            moving = motion_candidates(evidence, ratio, threshold)
+            static, dynamic = split_regions(moving, depths_agree(evidence))
+            # w = static * agreement of views + (1/2 dynamic + 1/4 unseen) * agreement with mirror
             weight = (
                 static * depth_reliability(evidence)
                 + BETA_DYNAMIC * dynamic
@@ -142,14 +176,14 @@ class MaskFilter(nn.Module):
             ) * _flip_agreement(teacher.depth, teacher.flipped_depth)
             for region in (static, dynamic):
                 weight = drop_lowest(weight, region, DROPPED_SHARE)
-            shares = {name: mask.to(weight).mean() for name, mask in regions._asdict().items()}
+            regions = {"static": static, "dynamic": dynamic, "unknown": ~(static | dynamic)}
             inconsistency = evidence.depth_difference.abs().sum()
-            statistics = shares | {
+            statistics = {name: mask.to(weight).mean() for name, mask in regions.items()} | {
                 "weight": weight.mean(),
                 "motion_threshold": threshold,
                 "depth_inconsistency": inconsistency / evidence.visible.sum().clamp(min=1),
             }
-        return FilterOutput(weight=weight, **regions._asdict(), statistics=statistics)
+        return FilterOutput(weight=weight, **regions, statistics=statistics)
 
 
 def gather_evidence(teacher: TeacherPrediction) -> Evidence:
@@ -201,13 +235,8 @@ def _return_error(
 ) -> Float[Tensor, "b 1 h w"]:
     """How far from its start a pixel lands that is lifted in the source and sent back.
 
-    Infinite where it would land behind the target's camera.
-
-    Args:
-        pixels: Where the target's pixels lie in the source.
-        depth: Depth the source gives itself there.
-        T_tgt_src: Motion from the source camera to the target camera.
-        intrinsics: Pinhole matrix of both, in pixels.
+    Infinite where it would land behind the target's camera. `pixels` are where the target's pixels
+    lie in the source, `depth` is what the source gives itself there.
     """
     # Plane by plane, as `reproject` does, and no matrix product: exact under autocast.
     height, width = depth.shape[-2:]
@@ -263,41 +292,37 @@ def motion_candidates(
     """True where the images change and the camera's motion does not explain it.
 
     Not where every source that sees the pixel's place has a nearer surface there: a hidden pixel
-    is not a moving one.
-
-    Args:
-        evidence: What the sources show.
-        ratio: `motion_ratio` of the evidence.
-        threshold: Ratio from which on a change counts as unexplained.
+    is not a moving one. From the threshold of the ratio on, a change counts as unexplained.
     """
     in_sight = evidence.visible & ~(evidence.depth_difference > TAU_DEPTH)
     textured = evidence.identity_error.amax(1, keepdim=True) > TEXTURE_FLOOR
     return in_sight.any(1, keepdim=True) & textured & (ratio >= threshold)
 
 
-def split_regions(candidates: Bool[Tensor, "b 1 h w"], agree: Bool[Tensor, "b 1 h w"]) -> Regions:
-    """Clean both masks of specks, then divide the image.
+def split_regions(
+    candidates: Bool[Tensor, "b 1 h w"], agree: Bool[Tensor, "b 1 h w"]
+) -> tuple[Bool[Tensor, "b 1 h w"], Bool[Tensor, "b 1 h w"]]:
+    """The static and the dynamic region, from pixels that agree and that seem to move, less specks.
 
     Motion: what is left after erosion by 3 x 3, grown by 7 x 7. Agreement: only where most of the
     5 x 5 pixels around agree too. Pixels outside the image have no say in either.
-
-    Args:
-        candidates: Pixels that seem to move.
-        agree: Pixels whose depth is confirmed.
     """
-    dynamic = _dilate(~_dilate(~candidates, ERODE), DILATE)
+    dynamic = dilate(erode(candidates, ERODE), DILATE)
     share = F.avg_pool2d(
         agree.to(torch.float32), MAJORITY, 1, MAJORITY // 2, count_include_pad=False
     )
-    static = agree & (share > 0.5) & ~dynamic
-    return Regions(static, dynamic, ~(static | dynamic))
+    return agree & (share > 0.5) & ~dynamic, dynamic
 
 
-def _dilate(mask: Bool[Tensor, "b 1 h w"], window: int) -> Bool[Tensor, "b 1 h w"]:
-    """True where any pixel of the window is; rows and columns apart, which is the same."""
-    values, half = mask.to(torch.float32), window // 2
-    rows = F.max_pool2d(values, (1, window), 1, (0, half))
-    return F.max_pool2d(rows, (window, 1), 1, (half, 0)) > 0
+def masked_quantile(
+    values: Float[Tensor, "b n"], mask: Bool[Tensor, "b n"], quantile: float
+) -> Float[Tensor, " b"]:
+    """Quantile of the chosen values of each row, interpolated linearly; inf where none is chosen.
+
+    The chosen values are finite; otherwise the row counts as one without a value.
+    """
+    found = values.masked_fill(~mask, torch.nan).nanquantile(quantile, dim=1)
+    return found.nan_to_num(nan=torch.inf)
 
 
 def drop_lowest(
@@ -306,11 +331,6 @@ def drop_lowest(
     """The weight with the lowest values of the region set to 0, image by image.
 
     Values equal to the quantile stay: where all are the same, none is the lowest.
-
-    Args:
-        weight: Trust in the depth.
-        region: Pixels among which the lowest are sought; the others keep their weight.
-        share: Share of the region to drop, in [0, 1).
     """
     limit = MAX_SAMPLES * weight.shape[0]
     values, chosen = thin(weight, limit).flatten(1), thin(region, limit).flatten(1)

@@ -5,10 +5,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssmde.config import Forgetting, PseudoDepthConfig
-from ssmde.losses.alignment import least_squares_to_depth
-from ssmde.losses.distillation import log_depth_difference
-from ssmde.losses.normals import edge_relative_normal, facing, normal_matching
-from ssmde.losses.ranking import confident_depth_ranking, random_pair_ranking
+from ssmde.losses.alignment import least_squares_to_depth, log_depth_difference
+from ssmde.losses.pairs import (
+    both_normals,
+    confident_depth_ranking,
+    edge_relative_normal,
+    normal_matching,
+    random_pair_ranking,
+)
 from ssmde.methods.self_supervised import SelfSupervisedOutput
 from ssmde.types import Batch
 
@@ -76,21 +80,19 @@ def _terms(
     where = torch.ones_like(depth) if static is None else static
     terms: dict[str, Tensor] = {}
     if config.structure > 0:
-        both = facing(depth, label, batch.intrinsics)
+        both = both_normals(depth, label, batch.intrinsics)
         terms["pseudo_normals"] = normal_matching(
             depth, label, batch.intrinsics, where, known_normals=both
         )
         if static is None:
             terms["pseudo_ranking"] = confident_depth_ranking(
-                depth, label, views.reliability, known, generator=None
+                depth, label, views.reliability, known
             )
         else:
-            terms["pseudo_ranking"] = random_pair_ranking(
-                depth, label, known & (where >= STATIC), generator=None
-            )
+            terms["pseudo_ranking"] = random_pair_ranking(depth, label, known & (where >= STATIC))
         terms["pseudo_edge_normals"] = edge_relative_normal(
             depth, label, batch.target, batch.intrinsics,
-            valid=known & (where >= STATIC), generator=None, known_normals=both,
+            valid=known & (where >= STATIC), known_normals=both,
         )  # fmt: skip
         terms = {name: config.structure * term for name, term in terms.items()}
     if config.depth > 0:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssmde.config import Config, PseudoDepthConfig, StudentConfig
-from ssmde.losses.distillation import log_depth_difference, log_scale
+from ssmde.losses.alignment import log_depth_difference, log_scale
 from ssmde.methods.mask_filter import FilterOutput, MaskFilter, TeacherPrediction
 from ssmde.methods.pseudo_depth import forgetting_factor, pseudo_depth_terms
 from ssmde.methods.self_supervised import SelfSupervised

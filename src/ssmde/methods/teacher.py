@@ -23,9 +23,8 @@ from torch import Tensor, nn
 from ssmde.config import Config, LossConfig, ModelConfig, PseudoDepthConfig
 from ssmde.geometry.camera import scale_intrinsics
 from ssmde.losses.masks import masked_mean
-from ssmde.methods.comparison import compare
 from ssmde.methods.pseudo_depth import pseudo_depth_terms
-from ssmde.methods.self_supervised import SelfSupervised
+from ssmde.methods.self_supervised import SelfSupervised, compare
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.pose_net import build_pose_net
 from ssmde.models.registry import freeze_batch_norm, load_start

@@ -1,4 +1,4 @@
-"""How wrong a depth map is: alignment, errors, protocols, edges, flicker, holes, confidence.
+"""How wrong a depth map is: alignment, errors, protocols, edges, flicker, holes.
 
 Plain numpy in, plain numbers out, of use without anything else of this package:
 
@@ -12,7 +12,6 @@ Plain numpy in, plain numbers out, of use without anything else of this package:
 """
 
 from ssmde.metrics.boundary import BoundaryErrors, boundary_errors
-from ssmde.metrics.calibration import Calibration, confidence_calibration, mean_calibration
 from ssmde.metrics.depth import (
     ALIGNMENTS,
     METRICS,
@@ -30,10 +29,9 @@ from ssmde.metrics.regions import RegionErrors, RegionSums, band_edges, split_mo
 from ssmde.metrics.temporal import TemporalErrors, seen_in_both, temporal_errors
 
 __all__ = [
-    "ALIGNMENTS", "METRICS", "Alignment", "AlignmentName", "BoundaryErrors", "Calibration", "Crop",
+    "ALIGNMENTS", "METRICS", "Alignment", "AlignmentName", "BoundaryErrors", "Crop",
     "DepthErrors", "DepthSums", "HoleCounts", "Measurement", "OrderCounts", "Protocol",
     "RegionErrors", "RegionSums", "TemporalErrors", "Truth", "align", "band_edges",
-    "boundary_errors", "common_alignment", "confidence_calibration", "counted_pixels",
-    "depth_errors", "hole_counts", "mean_calibration", "measure", "order_counts", "seen_in_both",
-    "split_motion_mask", "temporal_errors",
+    "boundary_errors", "common_alignment", "counted_pixels", "depth_errors", "hole_counts",
+    "measure", "order_counts", "seen_in_both", "split_motion_mask", "temporal_errors",
 ]  # fmt: skip

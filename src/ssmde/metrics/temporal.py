@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssmde.geometry.pose import invert_motion
+from ssmde.geometry.camera import invert_motion
 from ssmde.geometry.warp import Reprojection, reproject, sample
 from ssmde.metrics.depth import check_depths
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssmde.console import did_you_mean
-from ssmde.geometry.pose import rigid_motion
+from ssmde.geometry.camera import rigid_motion
 from ssmde.models.registry import build_encoder
 from ssmde.models.resnet import ResNet
 

@@ -191,16 +191,23 @@ def freeze_batch_norm(module: nn.Module) -> None:
 
 
 def follow_start(config: Config) -> Config:
-    """The configuration with the depth network of the weights that it starts from.
+    """The configuration with the depth network of the weights that it starts from."""
+    return read_start(config)[0]
+
+
+def read_start(config: Config) -> tuple[Config, str]:
+    """The configuration with the depth network of its start, and what is to be said of the start.
 
     Encoder, decoder and range of depth are those of the weights: others would mean other numbers,
-    and a configuration that asks for others is refused.
+    and a configuration that asks for others is refused. The remark is about metres that the start
+    knows, which the training will not keep; mostly it is empty.
     """
     model = config.model
     if model.start == "none":
-        return config
+        return config, ""
     file = _find_start(model.start)
-    given = stored_config(file, read_metadata(file)).model
+    head = read_metadata(file)
+    given = stored_config(file, head).model
     for name in ("encoder", "depth_range"):
         asked, has, usual = (getattr(m, name) for m in (model, given, ModelConfig()))
         if asked not in (has, usual):
@@ -216,20 +223,12 @@ def follow_start(config: Config) -> Config:
             "weights; leave one of them out, or say --model.start none"
         )
     kept = {name: getattr(given, name) for name in ("encoder", "depth_range", "upsampling")}
-    return replace(config, model=replace(model, **kept))
-
-
-def say_lost_scale(config: Config) -> None:
-    """Say where a start knows metres, which the training will not keep."""
-    start = config.model.start
-    if start == "none" or config.method == "student":  # that one starts from its teacher
-        return
-    scale = stored_scale(read_metadata(_find_start(start)), origin=start)
-    if scale is not None:
-        print(
-            f"model.start {start} says metres ({scale}); training changes the unit of depth, so "
-            "the new weights say scene units: `ssmde scale` finds their metres"
-        )
+    scale = stored_scale(head, origin=model.start)
+    remark = scale and (
+        f"model.start {model.start} says metres ({scale}); training changes the unit of depth, so "
+        "the new weights say scene units: `ssmde scale` finds their metres"
+    )
+    return replace(config, model=replace(model, **kept)), remark or ""
 
 
 def load_start(start: str, depth_net: nn.Module, pose_net: nn.Module) -> None:

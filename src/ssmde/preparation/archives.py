@@ -14,6 +14,7 @@ from ssmde import outputs
 from ssmde.console import bars, did_you_mean
 from ssmde.data.images import IMAGE_SUFFIXES, ImageError, read_image, read_orientation, write_png16
 from ssmde.data.scene_files import read_scene_info, write_list, write_poses, write_scene_info
+from ssmde.data.sequence import DepthMap, Size
 from ssmde.datasets import DATASETS
 from ssmde.datasets.kitti import Truth
 from ssmde.datasets.record import (
@@ -40,7 +41,7 @@ class _Job:
 
     scene: ArchiveScene
     folder: Path
-    size: tuple[int, int]  # height and width of the images as they are stored
+    size: Size  # height and width of the images as they are stored
     quality: int
     mark: dict[str, Any]  # what the folder is made of, to know it again
 
@@ -135,9 +136,7 @@ def write_archive(
     return PreparedDataset(scenes=tuple(written))
 
 
-def shrink_depth(
-    depth: Float32[np.ndarray, "h w"], size: tuple[int, int]
-) -> Float32[np.ndarray, "k m"]:
+def shrink_depth(depth: DepthMap, size: Size) -> Float32[np.ndarray, "k m"]:
     """Depth map at a smaller size, in the same unit, no two depths mixed; 0 where unknown.
 
     Each new pixel takes, of the measured pixels whose centers it covers, the one nearest to its
@@ -266,14 +265,14 @@ def _write_frame(job: _Job, frame: ArchiveFrame, folder: Path) -> tuple[bool, bo
     return True, True, None
 
 
-def _check_size(what: str, pixels: Shaped[np.ndarray, "h w *c"], size: tuple[int, int]) -> None:
+def _check_size(what: str, pixels: Shaped[np.ndarray, "h w *c"], size: Size) -> None:
     if (now := (pixels.shape[0], pixels.shape[1])) != size:
         raise ImageError(
             f"{what}: {in_pixels(now)} pixels, but the images of the scene have {in_pixels(size)}"
         )
 
 
-def _in_units(depth: Float32[np.ndarray, "h w"], units_per_metre: int) -> UInt16[np.ndarray, "h w"]:
+def _in_units(depth: DepthMap, units_per_metre: int) -> UInt16[np.ndarray, "h w"]:
     """Whole units; 0 where unknown or beyond what 16 bits hold, and at least 1 where measured."""
     units = np.round(depth.astype(np.float64) * units_per_metre)
     units = np.where(depth > 0, np.maximum(units, 1), 0)

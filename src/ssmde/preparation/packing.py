@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from PIL import Image
 
 from ssmde.config import MOST_SIDE
@@ -24,7 +23,7 @@ from ssmde.data.images import ImageError, is_gray16, read_image
 from ssmde.data.pseudo_labels import pack_label
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scenes
-from ssmde.data.sequence import FrameSequence
+from ssmde.data.sequence import FrameSequence, Pixels, Size
 from ssmde.data.shards import (
     FORMAT,
     FRAMES_FILE,
@@ -36,7 +35,7 @@ from ssmde.data.shards import (
     VERSION,
     is_packed,
 )
-from ssmde.io import FileError, read_bytes, read_npz, whole_file, write_text
+from ssmde.io import FileError, read_bytes, read_npz, whole_file, write_npz, write_text
 from ssmde.outputs import RECORD, check_replaceable, identity, mark_at, mark_of, recorded, sweep
 from ssmde.preparation.results import Packed
 
@@ -62,7 +61,7 @@ def pack(
     data: Path,
     out: Path,
     *,
-    size: tuple[int, int],
+    size: Size,
     codec: Codec = "raw",
     shard_frames: int = 4096,
     overwrite: bool = False,
@@ -116,7 +115,7 @@ def pack(
             for name, places in with_bar(work, "packing", show=show_progress):
                 if any(mark_at(out / f"{name}{end}") != mark for end in SHARD):
                     write_shard(out, name, places, codec)
-            _save_arrays(out / FRAMES_FILE, numbers)
+            write_npz(out / FRAMES_FILE, numbers)
             for path in out.iterdir():  # shards of what was packed before
                 if path.name not in names and mark_at(path) is not None:
                     path.unlink()
@@ -136,7 +135,7 @@ def pack(
     )
 
 
-def _scenes(data: Path, split: str, size: tuple[int, int]) -> Iterator[PackedScene]:
+def _scenes(data: Path, split: str, size: Size) -> Iterator[PackedScene]:
     """The scenes of one part; only those for training become smaller."""
     if split == "test" and not (data / "test.txt").is_file():
         return
@@ -241,7 +240,7 @@ def write_shard(out: Path, name: str, places: list[Place], codec: Codec) -> None
         key: np.array(value, np.int64 if key.endswith(("_offset", "_size")) else np.bytes_)
         for key, value in rows.items()
     }
-    _save_arrays(out / f"{name}.npz", arrays)
+    write_npz(out / f"{name}.npz", arrays)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
@@ -281,7 +280,7 @@ def _image(path: Path, scene: PackedScene, codec: Codec) -> tuple[bytes, str]:
     return _as_it_is(path)
 
 
-def _encoded(pixels: UInt8[np.ndarray, "h w 3"], codec: Codec) -> tuple[bytes, str]:
+def _encoded(pixels: Pixels, codec: Codec) -> tuple[bytes, str]:
     file = io.BytesIO()
     if codec == "raw":
         np.save(file, pixels)
@@ -309,9 +308,3 @@ def _as_it_is(path: Path | None) -> tuple[bytes, str]:
         return read_bytes(path), path.suffix
     except (OSError, FileError) as error:
         raise ImageError(f"{path}: cannot be read ({error})") from error
-
-
-def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write an .npz, whole or not at all."""
-    with whole_file(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)

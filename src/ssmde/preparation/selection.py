@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
 
-from ssmde.data.motion import FLAT, tile_flow
+from ssmde.data.motion import FLAT, Gray, tile_flow
+from ssmde.data.sequence import PerFrame
 from ssmde.data.video import GrayFrame
 from ssmde.preparation.results import Choice
 
@@ -35,14 +36,13 @@ class Measured:
 
     numbers: Int[np.ndarray, " n"]
     """Place in the source, from 0; those of frames that cannot be decoded are missing."""
-    moved: Float[np.ndarray, " n"]
+    moved: PerFrame
     """Motion since the frame before, as a share of the width; nan where another place begins."""
-    way: Float[np.ndarray, " n"]
+    way: PerFrame
     """Way since the first frame, as a share of the width; trembling and noise add nothing."""
     sharpness: Float[np.ndarray, "n 2"]
     """Fine detail as a share of all detail, in both directions; see `sharpness`."""
-    difference: Float[np.ndarray, " n"]
-    """Mean absolute difference of brightness to the frame before, in [0, 1]."""
+    difference: PerFrame  # mean absolute difference of brightness to the frame before, in [0, 1]
 
 
 def measure(frames: Iterable[GrayFrame], least_motion: float) -> Measured:
@@ -82,21 +82,19 @@ def measure(frames: Iterable[GrayFrame], least_motion: float) -> Measured:
     )  # fmt: skip
 
 
-def motion_picture(grey: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "k m"]:
+def motion_picture(gray: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "k m"]:
     """Grey values in [0, 1] of the small picture that motion is measured on.
 
     Signed floats before anything is averaged or subtracted: a difference of bytes wraps around.
     """
-    height, width = grey.shape
+    height, width = gray.shape
     scale = min(1, MOTION_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = Image.fromarray(grey.astype(np.float32)).resize(size, Image.Resampling.BOX)
+    small = Image.fromarray(gray.astype(np.float32)).resize(size, Image.Resampling.BOX)
     return np.asarray(small) / np.float32(255)
 
 
-def image_motion(
-    before: Float32[np.ndarray, "h w"], after: Float32[np.ndarray, "h w"]
-) -> tuple[float, float]:
+def image_motion(before: Gray, after: Gray) -> tuple[float, float]:
     """How far the picture moved, as a share of its width, and how much of it is found again.
 
     The median over tiles: somebody who walks through the view does not count. nan if the two show
@@ -116,7 +114,7 @@ def image_motion(
     return float(np.median(way)) / before.shape[1], found
 
 
-def sharpness(grey: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
+def sharpness(gray: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
     """Fine detail as a share of all detail, down the columns and along the rows, in [0, 4].
 
     Mean squared second difference over mean squared first difference. A variance of the Laplacian
@@ -126,7 +124,7 @@ def sharpness(grey: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
     """
 
     def share(axis: int) -> float:
-        first = np.diff(grey.astype(np.float32) / 255, axis=axis)
+        first = np.diff(gray.astype(np.float32) / 255, axis=axis)
         second = np.diff(first, axis=axis)
         if not second.size:
             return 0.0
@@ -179,13 +177,13 @@ def is_blurred(sharpness: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, " n"]:
     return low[:, 0] | low[:, 1]
 
 
-def _pieces(moved: Float[np.ndarray, " n"], most_motion: float) -> Iterator[np.ndarray]:
+def _pieces(moved: PerFrame, most_motion: float) -> Iterator[np.ndarray]:
     """Indices of the frames between two cuts or jumps."""
     begins = np.flatnonzero(~(moved[1:] <= most_motion)) + 1  # nan begins one as well
     return (piece for piece in np.split(np.arange(len(moved)), begins) if len(piece))
 
 
-def _steps(way: Float[np.ndarray, " n"], frames: list[int], least_motion: float) -> list[int]:
+def _steps(way: PerFrame, frames: list[int], least_motion: float) -> list[int]:
     """The first frame, and then each that lies far enough from the last one kept."""
     kept = frames[:1]
     for i in frames[1:]:
@@ -209,9 +207,7 @@ def _passed_over(measured: Measured, frames: list[int], kept: set[int]) -> dict[
     return reasons
 
 
-def _connected(
-    way: Float[np.ndarray, " n"], frames: list[int], most_motion: float
-) -> list[list[int]]:
+def _connected(way: PerFrame, frames: list[int], most_motion: float) -> list[list[int]]:
     """Kept frames, split where too much was passed over between two of them."""
     scenes = [frames[:1]] if frames else []
     for before, i in pairwise(frames):

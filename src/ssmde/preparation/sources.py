@@ -19,6 +19,7 @@ from ssmde.data.images import (
     READABLE,
     REDUCTIONS,
     ImageError,
+    Levels,
     gray_levels,
     not_read,
     open_image,
@@ -29,6 +30,7 @@ from ssmde.data.images import (
 )
 from ssmde.data.scene_files import read_intrinsics
 from ssmde.data.scene_folder import in_name_order, left_out, list_names
+from ssmde.data.sequence import Size
 from ssmde.data.video import GrayFrame, VideoFrame, VideoNotes
 from ssmde.io import are_decimal, fitting_name
 from ssmde.preparation.selection import LOOK_SIDE
@@ -61,8 +63,7 @@ class Photos:
     files: tuple[Path, ...]
     notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
     """What was noticed while they were read."""
-    levels: tuple[int, int] | None = field(init=False)
-    """Of 16-bit grey, of all of them: see `gray_levels`."""
+    levels: Levels = field(init=False)  # of 16-bit gray, of all of them: see `gray_levels`
 
     def __post_init__(self) -> None:
         """Note what was understood of the names and the pixels."""
@@ -82,11 +83,11 @@ class Photos:
         """All files it is read from; the cam.txt beside the images need not exist."""
         return (*self.files, self.files[0].parent / "cam.txt")
 
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """Height and width of the first image, upright."""
         return read_size(self.files[0])
 
-    def camera(self, size: tuple[int, int]) -> Camera | None:
+    def camera(self, size: Size) -> Camera | None:
         """What cam.txt says of images of this size, or else EXIF.
 
         Raises:
@@ -122,14 +123,14 @@ class Photos:
         return range(0, len(self.files), step)
 
     def look(self) -> Iterator[GrayFrame]:
-        """Every image as a small grey picture."""
+        """Every image as a small gray picture."""
         size = self.size()
         reduction = next(r for r in REDUCTIONS if max(size) // r >= LOOK_SIDE or r == 1)
         for number, file in enumerate(self.files):
             _check_size(str(file), read_size(file), size)
             pixels = read_image(file, reduction=reduction, levels=self.levels)
-            grey = np.array(Image.fromarray(pixels).convert("L"))
-            yield GrayFrame(number=number, time=None, gray=grey)
+            gray = np.array(Image.fromarray(pixels).convert("L"))
+            yield GrayFrame(number=number, time=None, gray=gray)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[VideoFrame]:
         """The images of these rising numbers."""
@@ -161,13 +162,13 @@ class Film:
         """The file. A folder of films may hold those of several cameras: no cam.txt counts."""
         return (self.file,)
 
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """Height and width of the first frame, upright."""
         with closing(video.read_chosen_frames(self.file, lambda _: True)) as frames:
             height, width = next(frames).pixels.shape[:2]
         return height, width
 
-    def camera(self, size: tuple[int, int]) -> Camera | None:
+    def camera(self, size: Size) -> Camera | None:
         """What the file's tags say of frames of this size."""
         return _camera_of(focal_of_film(video.video_info(self.file).tags, size), size)
 
@@ -184,7 +185,7 @@ class Film:
         return range(0, sys.maxsize, step)
 
     def look(self) -> Iterator[GrayFrame]:
-        """Every frame as a small grey picture."""
+        """Every frame as a small gray picture."""
         yield from video.read_gray_frames(self.file, LOOK_SIDE, self.notes)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[VideoFrame]:
@@ -269,7 +270,7 @@ def _film_or_folder(path: Path) -> Source:
     return Film(name=fitting_name(path.stem, len(MOST_PARTS)), file=path)
 
 
-def _camera_of(hint: FocalHint | None, size: tuple[int, int]) -> Camera | None:
+def _camera_of(hint: FocalHint | None, size: Size) -> Camera | None:
     if hint is None:
         return None
     middle = (size[1] - 1) / 2, (size[0] - 1) / 2
@@ -286,7 +287,7 @@ def _check_size(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> N
         )
 
 
-def focal_of_photos(files: Sequence[Path], size: tuple[int, int]) -> FocalHint | None:
+def focal_of_photos(files: Sequence[Path], size: Size) -> FocalHint | None:
     """Focal length that the EXIF data of photos agree on, 50 at most; None if they do not.
 
     All have this size (height, width), upright.
@@ -300,7 +301,7 @@ def focal_of_photos(files: Sequence[Path], size: tuple[int, int]) -> FocalHint |
     return known[0] if np.ptp(focals) <= SAME_FOCAL * focals.min() else None
 
 
-def focal_of_film(tags: Mapping[str, str], size: tuple[int, int]) -> FocalHint | None:
+def focal_of_film(tags: Mapping[str, str], size: Size) -> FocalHint | None:
     """Focal length that the tags of a film state for upright frames of this size; None if none.
 
     Phones write the tag `com.apple.quicktime.camera.focal_length.35mm_equivalent`.
@@ -311,7 +312,7 @@ def focal_of_film(tags: Mapping[str, str], size: tuple[int, int]) -> FocalHint |
     return None
 
 
-def _focal_of_photo(file: Path, size: tuple[int, int]) -> FocalHint | None:
+def _focal_of_photo(file: Path, size: Size) -> FocalHint | None:
     try:
         with open_image(file, file) as image:
             exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
@@ -321,7 +322,7 @@ def _focal_of_photo(file: Path, size: tuple[int, int]) -> FocalHint | None:
     return _from_equivalent(equivalent, size, "EXIF") or _from_sensor(exif, size)
 
 
-def _from_equivalent(millimetres: float, size: tuple[int, int], origin: str) -> FocalHint | None:
+def _from_equivalent(millimetres: float, size: Size, origin: str) -> FocalHint | None:
     """F in pixels = f in mm on film x diagonal in pixels / diagonal of the film."""
     if not EQUIVALENT_RANGE[0] <= millimetres <= EQUIVALENT_RANGE[1]:
         return None
@@ -329,7 +330,7 @@ def _from_equivalent(millimetres: float, size: tuple[int, int], origin: str) -> 
     return FocalHint(focal=focal, origin=f"{origin}, {millimetres:g} mm equivalent")
 
 
-def _from_sensor(exif: Mapping[int, object], size: tuple[int, int]) -> FocalHint | None:
+def _from_sensor(exif: Mapping[int, object], size: Size) -> FocalHint | None:
     """F in pixels = f in mm x pixels per mm, for photos that were scaled but not cropped."""
     millimetres = _number(exif.get(ExifTags.Base.FocalLength))
     per_unit = _number(exif.get(ExifTags.Base.FocalPlaneXResolution))

@@ -13,13 +13,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
 
 from ssmde import outputs
 from ssmde.console import ranges, with_bar
 from ssmde.data import scene_files
 from ssmde.data.images import resize_image, write_image
-from ssmde.data.sequence import check_intrinsics, from_hfov, intrinsics_at
+from ssmde.data.sequence import (
+    Intrinsics,
+    PerFrame,
+    Pixels,
+    Size,
+    check_intrinsics,
+    from_hfov,
+    intrinsics_at,
+)
 from ssmde.data.video import VideoFrame
 from ssmde.geometry.camera import scale_intrinsics
 from ssmde.preparation.results import MEANING, Choice, Prepared, PreparedSource
@@ -36,13 +43,13 @@ class _Plan:
 
     source: Source
     camera: str  # where the intrinsics came from
-    size: tuple[int, int]  # height and width of its first frame
-    intrinsics: Float[np.ndarray, "3 3"] | None  # in pixels of that size; None if unknown
+    size: Size  # height and width of its first frame
+    intrinsics: Intrinsics | None  # in pixels of that size; None if unknown
     hfov_degrees: float | None
     width: int | None
     quality: int
 
-    def intrinsics_at(self, size: tuple[int, int]) -> Float[np.ndarray, "3 3"] | None:
+    def intrinsics_at(self, size: Size) -> Intrinsics | None:
         """For frames of this size; a note says what becomes of a camera of another one."""
         if size == self.size or self.intrinsics is None:
             return self.intrinsics
@@ -379,9 +386,7 @@ def _write_scene(
     return numbers
 
 
-def _seconds(
-    numbers: list[int], times: list[float | None], fps: float | None
-) -> Float[np.ndarray, " n"] | None:
+def _seconds(numbers: list[int], times: list[float | None], fps: float | None) -> PerFrame | None:
     """Time of each frame: what the file says if that makes sense, else number / fps."""
     known = [time for time in times if time is not None]
     if known and len(known) == len(times) and bool(np.all(np.diff(known) > 0)):
@@ -389,13 +394,13 @@ def _seconds(
     return None if fps is None else np.array(numbers) / fps
 
 
-def stored_size(size: tuple[int, int], width: int | None) -> tuple[int, int]:
+def stored_size(size: Size, width: int | None) -> Size:
     """Size (height, width) after a resize to this width; the shape stays."""
     return size if width is None else (max(1, round(size[0] * width / size[1])), width)
 
 
 def store_image(
-    path: Path, pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int], *, file: Path | None,
+    path: Path, pixels: Pixels, size: Size, *, file: Path | None,
     quality: int,
 ) -> None:  # fmt: skip
     """Write RGB at this (height, width) as `path`.jpg; or copy `file`, if nothing changes.
@@ -411,8 +416,8 @@ def store_image(
 
 
 def store_camera(
-    folder: Path, intrinsics: Float[np.ndarray, "3 3"] | None, size: tuple[int, int],
-    stored: tuple[int, int],
+    folder: Path, intrinsics: Intrinsics | None, size: Size,
+    stored: Size,
 ) -> None:  # fmt: skip
     """Write cam.txt, if there is a matrix in pixels of `size`, for images that are stored so."""
     if intrinsics is not None:

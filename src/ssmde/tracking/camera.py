@@ -34,13 +34,11 @@ ADVICE = (
 class FoundCamera:
     """A camera with square pixels and the principal point in the middle, found in a video."""
 
-    focal: float
-    """Focal length, in pixels of the images."""
+    focal: float  # length, in pixels of the images
     spread: float
     """How far the furthest of its estimates lies from it, relative; what a lens bends or a rolling
     shutter shifts is not in it."""
-    frames: int
-    """Number of frames it was found in."""
+    frames: int  # it was found in
 
     def describe(self) -> str:
         """One line, for scene.json and the screen."""
@@ -54,27 +52,19 @@ class FoundCamera:
 class Estimate:
     """Focal lengths that a stretch of video came to."""
 
-    frames: int = 0
-    """Number of frames that all of it connects."""
+    frames: int = 0  # that all of it connects
     focals: tuple[float, ...] = ()
     """Of all frames, of every second, of the others, in pixels; empty if all tell nothing."""
-    doubt: str = ""
-    """Why it is not to be believed; empty if it is."""
+    doubt: str = ""  # why it is not to be believed; empty if it is
 
 
 def estimate_focal(colmap: Colmap, database: Path, scene: FrameSequence) -> Estimate:
-    """Focal length of a stretch of video.
-
-    Args:
-        colmap: The library.
-        database: Its features and matches; the camera in it is changed.
-        scene: Its frames.
-    """
+    """Focal length of a stretch of video; the camera in its database is changed."""
     names = [file.name for file in scene.images]
     side = max(scene.image_size)
     whole = _refine(colmap, database, names, START * side)
     focals: tuple[float, ...] = ()
-    doubt = _too_little(whole, len(names)) or _absurd(whole.focal, side)
+    doubt = doubt_about(whole, len(names), side)
     if not doubt:
         halves = ((names[::2], BELOW), (names[1::2], ABOVE))
         others = [_refine(colmap, database, half, start * side).focal for half, start in halves]
@@ -133,7 +123,11 @@ def _refine(colmap: Colmap, database: Path, names: Sequence[str], start: float) 
     return read_refined(models[0]) if models else Refined(0, 0, float("nan"))
 
 
-def _too_little(whole: Refined, frames: int) -> str:
+def doubt_about(whole: Refined, frames: int, side: int) -> str:
+    """Why a reconstruction from so many frames tells no focal length; empty if it does.
+
+    `side` is the longer one of the images, in pixels.
+    """
     if whole.frames < FEWEST:
         return f"its motion was found in {whole.frames} of {frames} frames, and {FEWEST} are needed"
     if whole.seen < SEEN * whole.frames:
@@ -141,15 +135,12 @@ def _too_little(whole: Refined, frames: int) -> str:
             f"a frame sees {whole.seen / whole.frames:.1f} points of known depth in the mean, and "
             f"{SEEN} are needed: the camera has to move, not only to turn"
         )
-    return ""
-
-
-def _absurd(focal: float, side: int) -> str:
-    degrees = float(np.degrees(2 * np.arctan(0.5 * side / focal)))
+    degrees = float(np.degrees(2 * np.arctan(0.5 * side / whole.focal)))
     if FIELD_OF_VIEW[0] <= degrees <= FIELD_OF_VIEW[1]:
         return ""
     return (
-        f"it came to a focal length of {focal:.0f} pixels, a field of view of {degrees:.0f} degrees"
+        f"it came to a focal length of {whole.focal:.0f} pixels, a field of view of {degrees:.0f} "
+        "degrees"
     )
 
 

@@ -1,7 +1,7 @@
 """COLMAP as `ssmde track` uses it: features, matches, and its global mapper.
 
 COLMAP (Schönberger and Frahm, CVPR 2016) with its global mapper GLOMAP (Pan et al., ECCV 2024,
-https://arxiv.org/abs/2407.20219). Its pixel centres lie at a half, ours at whole numbers.
+https://arxiv.org/abs/2407.20219). Its pixel centers lie at a half, ours at whole numbers.
 
 This is the only module that knows pycolmap.
 """
@@ -23,46 +23,38 @@ from ssmde.signals import signals_wait
 FEATURES = 2000  # keypoints an image
 POINTS = 200  # that each image has to see where only the camera is looked for
 ROUNDS = 100  # of bundle adjustment there
-OVERLAP = 12  # neighbours that an image is matched to, and then those at doubling distance
+OVERLAP = 12  # neighbors that an image is matched to, and then those at doubling distance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Colmap:
     """pycolmap, and how it is to compute."""
 
-    module: Any
-    """pycolmap."""
-    threads: int
-    """CPU threads; -1 for all."""
-    seed: int
-    """Start of the random numbers."""
+    module: Any  # pycolmap
+    threads: int  # of the CPU; -1 for all
+    seed: int  # of the random numbers
 
 
 class Seen(NamedTuple):
     """A frame of a reconstruction."""
 
-    T_cam_world: Any
-    """Motion from the world to the camera, 4 x 4."""
-    ids: Any
-    """Numbers of the points it sees (n,)."""
-    pixels: Any
-    """Where it sees them (n, 2)."""
-    depth: Any
-    """How far they are (n,), in the unit of the reconstruction."""
+    T_cam_world: Any  # 4 x 4
+    ids: Any  # numbers of the points it sees (n,)
+    pixels: Any  # where it sees them (n, 2)
+    depth: Any  # of them (n,), in the unit of the reconstruction
 
 
 class Pair(NamedTuple):
-    """Verified matches of two frames, kept by the reconstruction or not."""
+    """Verified matches of two frames, kept by the reconstruction or not.
 
-    first: int
-    """Place of the earlier frame."""
-    second: int
-    """Place of the later one."""
-    before: Any
-    """Where the earlier one sees them (m, 2): in multiples of the focal length from the principal
-    point, lens distortion taken out."""
-    after: Any
-    """Where the later one sees them."""
+    Where a frame sees them (m, 2) is in multiples of the focal length from the principal point,
+    lens distortion taken out.
+    """
+
+    first: int  # place of the earlier frame
+    second: int  # place of the later one
+    before: Any  # where the earlier one sees them
+    after: Any  # where the later one does
 
     @property
     def motion(self) -> Any:
@@ -73,20 +65,13 @@ class Pair(NamedTuple):
 class Refined(NamedTuple):
     """What a reconstruction says about its camera."""
 
-    frames: int
-    """Number of frames it connects."""
-    seen: int
-    """Number of times that any of its points is seen in a frame."""
-    focal: float
-    """Focal length, in pixels."""
+    frames: int  # that it connects
+    seen: int  # number of times that any of its points is seen in a frame
+    focal: float  # length, in pixels
 
 
 def load_colmap(threads: int, seed: int) -> Colmap:
-    """Pycolmap, quiet, with these threads (0: all) and random numbers.
-
-    Raises:
-        ImportError: If it is not installed, or too old.
-    """
+    """Pycolmap, quiet, with these threads (0: all) and random numbers; or an ImportError."""
     with signals_wait():  # its log library prints a stack at SIGTERM and dies
         colmap = import_extra("pycolmap", "`ssmde track`", "ssmde[motion]")
     if not hasattr(colmap, "global_mapping"):
@@ -106,12 +91,8 @@ def find_features(
 ) -> None:
     """Keypoints of every frame, into a new database that also holds the camera.
 
-    Args:
-        colmap: The library.
-        database: File to make.
-        scene: The frames.
-        guess: Focal length in pixels of a camera that is otherwise unknown: its pixels are taken
-            to be square, its principal point to be the middle. None takes that of the scene.
+    The camera is that of the scene; with a `guess` of the focal length, in pixels, it is one of
+    square pixels with the principal point in the middle.
     """
     reader = colmap.module.ImageReaderOptions()
     reader.camera_model, reader.camera_params = (
@@ -130,7 +111,7 @@ def find_features(
 
 
 def match_features(colmap: Colmap, database: Path) -> None:
-    """Match the keypoints of every frame with those of its neighbours in time."""
+    """Match the keypoints of every frame with those of its neighbors in time."""
     matching = colmap.module.FeatureMatchingOptions()
     matching.num_threads, matching.use_gpu = colmap.threads, False
     pairing = colmap.module.SequentialPairingOptions()

@@ -10,7 +10,7 @@ from ssmde.data.motion import turn_degrees
 from ssmde.tracking.colmap import OVERLAP, Seen, read_frames
 
 LINKED = 0.1  # of the usual number of points that the two sides of a place have in common
-LEAP, LOOSE = 4.0, 0.35  # times the usual step; of the usual number of points of two neighbours
+LEAP, LOOSE = 4.0, 0.35  # times the usual step; of the usual number of points of two neighbors
 JERK, SPIN, SLACK = 3.0, 2.0, 0.75  # times the step and turn around there; of the usual points
 SHARP = 3.0  # degrees that a turn is more than those around it
 AROUND = 6  # steps to either side
@@ -25,8 +25,8 @@ def find_parts(model: Any, names: Sequence[str]) -> list[Part]:
     """The parts of one reconstruction, each in units of the median depth of its points."""
     frames, error = read_frames(model, names)
     where = sorted(frames)
-    centres = np.linalg.inv(np.array([frames[i].T_cam_world for i in where]))[:, :3, 3]
-    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1).tolist()
+    centers = np.linalg.inv(np.array([frames[i].T_cam_world for i in where]))[:, :3, 3]
+    steps = np.linalg.norm(np.diff(centers, axis=0), axis=1).tolist()
     rotations = [frames[i].T_cam_world[:3, :3] for i in where]
     turns = [turn_degrees(b @ a.T) for a, b in pairwise(rotations)]
     cuts = find_cuts([set(frames[i].ids.tolist()) for i in where], steps, turns)
@@ -44,10 +44,8 @@ def find_cuts(
     point in common, or where the camera leaps and few points go along, or where it leaps and spins
     beside the frames around and some points are lost: a sharp corner that came out wrong.
 
-    Args:
-        seen: Numbers of the points that each frame sees, in the order of time.
-        steps: Way of the camera between neighbouring frames, one fewer.
-        turns: How far it turns there, in degrees.
+    `seen` are the numbers of the points that each frame sees, in the order of time; `steps` and
+    `turns` how far the camera goes and turns, in degrees, between neighboring frames, one fewer.
     """
     places = range(1, len(seen))
     near = [len(seen[k - 1] & seen[k]) for k in places]
@@ -66,7 +64,7 @@ def find_cuts(
 
 
 def _around(values: Sequence[float]) -> Any:
-    """The median of each value and its neighbours (n,)."""
+    """The median of each value and its neighbors (n,)."""
     n = range(len(values))
     return np.array([np.median(values[max(0, k - AROUND) : k + AROUND + 1]) for k in n])
 

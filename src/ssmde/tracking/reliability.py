@@ -37,13 +37,7 @@ LARGEST_DRIFT = 3.0  # good clips up to 1.3; eightfold was seen
 
 
 def find_standing(pairs: Sequence[Pair], frames: int, focal: float) -> Bool[np.ndarray, "frames"]:
-    """Frames in which the camera stands, as it did in the frame before.
-
-    Args:
-        pairs: Matches of neighboring and farther frames.
-        frames: Number of frames.
-        focal: In pixels.
-    """
+    """Of so many frames, those in which the camera stands, as it did in the frame before."""
     still, moving = np.zeros(frames, dtype=bool), np.zeros(frames, dtype=bool)
     for pair in pairs:
         if pair.second - pair.first > STILL_FRAMES or len(pair.before) < FEWEST_MATCHES:
@@ -62,11 +56,7 @@ def explained_shares(
 ) -> Float64[np.ndarray, "n"]:
     """Share of the matches of each frame that lie on their epipolar lines; nan if none tells.
 
-    Args:
-        T_world_cam: Poses of all frames in one world; nan where unknown.
-        pairs: Matches between them.
-        focal: In pixels.
-        longer_side: Of the images, in pixels.
+    Poses are in one world, nan where unknown; focal length and longer side of the images in pixels.
     """
     fit, total = np.zeros(len(T_world_cam)), np.zeros(len(T_world_cam))
     near = max(1.0, NEAR * longer_side) / focal
@@ -86,9 +76,7 @@ def explained_shares(
 def epipolar_distance(T: Float64[np.ndarray, "4 4"], pair: Pair) -> Float64[np.ndarray, "m"]:
     """Distance of matches from their epipolar lines (Sampson), for a focal length of 1.
 
-    Args:
-        T: Moves points of the first camera into the second.
-        pair: The matches.
+    `T` moves points of the first camera into the second.
     """
     x, y, z = T[:3, 3]
     essential = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ T[:3, :3]
@@ -101,9 +89,8 @@ def epipolar_distance(T: Float64[np.ndarray, "4 4"], pair: Pair) -> Float64[np.n
 def trusted_frames(shares: Float64[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
     """Which frames of a part have poses that can be trusted; none if it is wrong as a whole.
 
-    Args:
-        shares: What `explained_shares` says of them, in the order of time; where it is nan
-            everywhere, the image hardly moves and there is no figure.
+    Shares are those of `explained_shares`, in the order of time. If all are nan, the image hardly
+    moves, and nothing speaks against it.
     """
     known = np.isfinite(shares)
     if not known.any():
@@ -117,12 +104,9 @@ def trusted_frames(shares: Float64[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
 class Agreement:
     """How the tracked points of a scene compare with depth labels."""
 
-    frames: int
-    """Number of frames that were compared."""
-    order: float
-    """Rank correlation of point depth and label in a frame, the median."""
-    drift: float
-    """Nine tenths of the frames need factors between the two that lie within this ratio."""
+    frames: int  # that were compared
+    order: float  # rank correlation of point depth and label in a frame, the median
+    drift: float  # nine tenths of the frames need factors between the two within this ratio
 
     @property
     def doubt(self) -> str:

@@ -61,24 +61,17 @@ class Tracked:
     """What was found in one scene."""
 
     scene: str
-    """Its name."""
     frames: int
-    """Number of its frames."""
-    found: int
-    """How many of them have a pose now."""
-    parts: int
-    """Parts of the video that could not be connected; each has a world and a unit of its own."""
+    found: int  # frames that have a pose now
+    parts: int  # of the video that could not be connected; each has a world and unit of its own
     error: float
     """Median distance between seen and predicted image points, in pixels; nan if none was found."""
     explained: float = float("nan")
     """Share of the matches of distant frames that the motion explains, the median of the frames;
     nan if none tells. Good motion has 0.9 and more."""
-    standing: int = 0
-    """Frames left out because the camera stands."""
-    doubtful: int = 0
-    """Frames left out because their motion explains too few matches."""
-    camera: FoundCamera | None = None
-    """The camera, if it was unknown and is found; None if it was known."""
+    standing: int = 0  # frames left out because the camera stands
+    doubtful: int = 0  # frames left out because their motion explains too few matches
+    camera: FoundCamera | None = None  # if it was unknown and is found
 
     def figures(self) -> dict[str, Any]:
         """What tracked.json holds."""
@@ -87,7 +80,6 @@ class Tracked:
                 "doubtful": self.doubtful, "explained": explained}  # fmt: skip
 
     def __str__(self) -> str:
-        """One to three lines for the screen."""
         camera = f"{self.scene}: camera found: {self.camera.describe()}\n" if self.camera else ""
         standing = f", the camera stands in {self.standing}" if self.standing else ""
         explained = f", {self.explained:.0%} of matches explained" if self.explained >= 0 else ""
@@ -95,14 +87,11 @@ class Tracked:
             f"\n{self.scene}: {counted(self.doubtful, 'frame')} left out: the motion found there "
             "cannot be trusted; a pose network may learn it, without --data.poses tracked"
         )
-        return (
-            camera
-            + (
-                f"{self.scene}: motion of {self.found} of {counted(self.frames, 'frame')} in "
-                f"{counted(self.parts, 'part')}, {self.error:.2f} pixels off{explained}{standing}"
-            )
-            + (doubt if self.doubtful else "")
+        motion = (
+            f"{self.scene}: motion of {self.found} of {counted(self.frames, 'frame')} in "
+            f"{counted(self.parts, 'part')}, {self.error:.2f} pixels off{explained}{standing}"
         )
+        return camera + motion + (doubt if self.doubtful else "")
 
 
 class TrackedScenes(list[Tracked]):
@@ -126,11 +115,11 @@ def track(
 ) -> TrackedScenes:
     """Find how the camera moved in each training scene, from its own frames.
 
-    Each scene folder gets tracked_poses.txt, which data.poses tracked reads, tracked_points.npz, by
-    whose depth pseudo_depth.align tracked finds scale and shift of labels, and tracked.json, how
-    far the motion can be trusted. Frames in which it cannot, or in which the camera stands, are
-    left out. Hand-held video, which is mostly rotation, needs it. Scenes that have the file are
-    left alone. A scene without cam.txt gets one, if its video tells the focal length.
+    Each scene folder gets tracked_poses.txt, which data.poses tracked reads, tracked_points.npz, to
+    whose depth labels are fitted, and tracked.json, how far the motion can be trusted. Frames in
+    which it cannot, or in which the camera stands, are left out. Hand-held video, which is mostly
+    rotation, needs it. Scenes that have the file are left alone. A scene without cam.txt gets one,
+    if its video tells the focal length.
 
     The unit of a part's poses is the median depth of its points over its frames, so a network that
     starts at depth 1 starts right.
@@ -144,9 +133,6 @@ def track(
         threads: CPU threads; 0 takes all, only 1 gives the same numbers each time.
         seed: Start of the random numbers.
         show_progress: Draw a progress bar.
-
-    Returns:
-        One entry for each scene that was tracked now.
 
     Raises:
         FileExistsError: If a scene has poses or points that this package did not write.
@@ -229,12 +215,9 @@ def _track_scene(
 class _Piece(NamedTuple):
     """Frames that are solved together."""
 
-    start: int
-    """Place of the first of them in the scene."""
+    start: int  # place of the first of them in the scene
     scene: FrameSequence
-    """The frames."""
-    database: Path
-    """For their features and matches."""
+    database: Path  # for their features and matches
 
 
 def _estimate(colmap: Colmap, piece: _Piece, advance: Callable[[str], None]) -> Estimate:
@@ -249,12 +232,9 @@ def _estimate(colmap: Colmap, piece: _Piece, advance: Callable[[str], None]) -> 
 class _Solved(NamedTuple):
     """The motion of a piece."""
 
-    parts: list[Part]
-    """Its parts, whether they can be trusted or not."""
-    standing: Bool[np.ndarray, "n"]
-    """Frames in which the camera stands."""
-    shares: list[Float64[np.ndarray, "n"]]
-    """For each part, how many of the matches of each of its frames it explains."""
+    parts: list[Part]  # whether they can be trusted or not
+    standing: Bool[np.ndarray, "n"]  # frames in which the camera stands
+    shares: list[Float64[np.ndarray, "n"]]  # of matches of each frame that its part explains
 
 
 def _solve(
@@ -322,16 +302,11 @@ def _write_motion(
             errors.append(error)
     shares = np.concatenate(explained)
     found = Tracked(
-        scene=scene.name,
-        frames=len(scene),
-        found=int((parts != NO_PART).sum()),
-        parts=len(errors),
-        error=float(np.median(errors)) if errors else float("nan"),
+        scene=scene.name, frames=len(scene), found=int((parts != NO_PART).sum()),
+        parts=len(errors), error=float(np.median(errors)) if errors else float("nan"),
         explained=float(np.median(shares)) if len(shares) else float("nan"),
-        standing=standing,
-        doubtful=doubtful,
-        camera=camera,
-    )
+        standing=standing, doubtful=doubtful, camera=camera,
+    )  # fmt: skip
     folder = scene.images[0].parent
     note = f"ssmde track, COLMAP {colmap.module.__version__}: part, then T_world_camera"
     with recorded():

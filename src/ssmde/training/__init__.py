@@ -1,7 +1,6 @@
 """Training: one stage or both, driven by Lightning; checkpoints, logs and validation."""
 
-from ssmde.training.both_stages import train_stages
 from ssmde.training.module import TrainingError
-from ssmde.training.single_stage import train
+from ssmde.training.run import train
 
-__all__ = ["TrainingError", "train", "train_stages"]
+__all__ = ["TrainingError", "train"]

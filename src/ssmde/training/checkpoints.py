@@ -1,6 +1,10 @@
-"""Checkpoints that are whole or not there: a temporary name, then a rename; never a pickle."""
+"""The folder of a run: what may lie there, and checkpoints that are whole or not there.
+
+A checkpoint gets a temporary name, then its own, and is never read as a pickle.
+"""
 
 import errno
+import os
 import signal
 from io import BytesIO
 from pathlib import Path
@@ -11,20 +15,29 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from ssmde.io import read_bytes, whole_file
+from ssmde.config import Config, differences, dump_config, read_config
+from ssmde.console import is_later_rank
+from ssmde.io import read_bytes, whole_file, write_text
+from ssmde.outputs import check_own, mark_at, recorded, sweep
 from ssmde.signals import LateStop
 from ssmde.training.module import TrainingError
 
 LARGEST = 1 << 36  # bytes of a checkpoint: a hundred times the largest network here
 WEIGHTS = ("best.safetensors", "last.safetensors")  # of a run, that can be a start
+CONFIG_FILE = "config.yaml"
+RUN_FILES = (
+    CONFIG_FILE, "last.ckpt", *WEIGHTS, "best", "log.csv", "panels", "tensorboard",
+)  # fmt: skip
+# A resumed run may change how long and where it runs, not what it computes.
+FREE_ON_RESUME = {
+    "output", "data.root", "data.workers", "data.augment_on", "train.steps",
+    "train.validate_every", "train.checkpoint_every", "train.accelerator", "train.devices",
+    "train.nodes", "train.threads", "train.compile",
+}  # fmt: skip
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Everything a run needs to go on; tensors and plain values only.
-
-    Raises:
-        ValueError: If the file is broken; the message says what of the run is whole.
-    """
+    """Everything a run needs to go on; tensors and plain values only."""
     # Read first: of a file that was cut torch's reader says "Invalid argument", as of a bad disk.
     file = BytesIO(read_bytes(path, limit=LARGEST, what="checkpoint"))
     try:
@@ -55,11 +68,7 @@ class AtomicCheckpointIO(CheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint.
-
-        Raises:
-            TrainingError: If the disk is full; the former checkpoint is still there.
-        """
+        """Write a checkpoint; a TrainingError if the disk is full, with the former one kept."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -95,12 +104,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 class SaveWhenAsked(pl.Callback):
-    """After a signal: the step is finished, `last.ckpt` is written, and `SavedError` ends the fit.
-
-    Args:
-        folder: Of the run.
-        stop: Notes the signals.
-    """
+    """After a signal: the step is finished, `last.ckpt` is written, `SavedError` ends the fit."""
 
     def __init__(self, folder: Path, stop: LateStop) -> None:
         self.folder, self.stop = folder, stop
@@ -137,3 +141,84 @@ def last_checkpoint(folder: Path, every: int) -> ModelCheckpoint:
         every_n_train_steps=every,
         enable_version_counter=False,
     )
+
+
+def check_run(folder: Path, config: Config, *, resume: bool) -> None:
+    """Refuse to write over a run, or to go on with one that is not there or is another."""
+    begun = [name for name in ("last.ckpt", "last.safetensors") if (folder / name).exists()]
+    if not resume:
+        if begun and not is_later_rank():
+            raise ValueError(
+                f"{folder} already holds a run: go on with --resume, choose another --name, "
+                "or delete it"
+            )
+        if not is_later_rank():
+            _check_room(folder, config)
+        return
+    kept = folder / CONFIG_FILE
+    if "last.ckpt" not in begun:
+        if begun or mark_at(kept) is None:
+            way_on = (
+                f"a new run can start from its weights: --model.start {folder / begun[0]} and "
+                "another --name"
+                if begun
+                else "to start the run, leave --resume away"
+            )
+            raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist; {way_on}")
+        print(f"{folder} has no checkpoint yet: it begins again")
+    before = read_config(kept)
+    changed = set(differences(before, config))
+    if not_free := sorted(changed - FREE_ON_RESUME):
+        raise ValueError(
+            f"a resumed run cannot change {', '.join(not_free)}; start a new run with --name, "
+            f"or go back to the values in {kept}"
+        )
+
+
+def _check_room(folder: Path, config: Config) -> None:
+    """Refuse a folder with files of others, or what another run left that has no checkpoint yet."""
+    there = [folder / name for name in RUN_FILES if os.path.lexists(folder / name)]
+    if not there:
+        return
+    check_own([folder / CONFIG_FILE], "choose another --name")
+    kept = folder / CONFIG_FILE
+    before = read_config(kept) if kept.is_file() else None
+    if before is None or set(differences(before, config)) - FREE_ON_RESUME:
+        raise FileExistsError(
+            f"{there[0]}: exists, of something else than this run: choose another --name, or "
+            f"delete {folder}"
+        )
+
+
+def sweep_run(folder: Path) -> None:
+    """Remove the parts that a killed run left."""
+    sweep(folder, RUN_FILES.__contains__)
+    sweep(folder / "best", lambda name: name.endswith(".safetensors"))
+    sweep(folder / "panels", lambda name: name.endswith(".png"))
+
+
+def is_done(folder: Path, steps: int) -> bool:
+    """Whether a run that is to go on has taken its steps already; said in a line.
+
+    A ValueError if it has taken more, and its last weights are lost.
+    """
+    reached = read_checkpoint(folder / "last.ckpt")["global_step"]
+    finished = (folder / "last.safetensors").is_file()
+    if reached > steps and not finished:
+        raise ValueError(
+            f"{folder} is at step {reached} already, train.steps is {steps}: give {reached} or more"
+        )
+    if reached < steps or not finished:
+        return False
+    if not is_later_rank():
+        print(f"{folder} is at step {reached} already, {steps} were asked for: nothing to do")
+    return True
+
+
+def write_config(folder: Path, config: Config) -> None:
+    """Write what runs; a file that somebody changed stays as it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / CONFIG_FILE
+    if not os.path.lexists(kept) or mark_at(kept) is not None:
+        with recorded():
+            write_text(kept, dump_config(config))

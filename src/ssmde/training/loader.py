@@ -8,8 +8,7 @@ from torch.utils.data import DataLoader
 
 from ssmde.config import Config
 from ssmde.data.augment import crop_views
-from ssmde.data.dataset import SnippetDataset, SupervisedDepthDataset
-from ssmde.data.sampler import SnippetSampler
+from ssmde.data.dataset import SnippetDataset, SnippetSampler, SupervisedDepthDataset
 from ssmde.data.sequence import FrameSequence
 from ssmde.signals import ignore_in_worker
 from ssmde.types import Batch, collate

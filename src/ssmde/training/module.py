@@ -1,4 +1,4 @@
-"""A method as Lightning wants it: steps, optimiser, learning rate, and a stop at the first NaN."""
+"""A method as Lightning wants it: steps, optimizer, learning rate, and a stop at the first NaN."""
 
 import contextlib
 import copy
@@ -12,16 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from ssmde.config import TrainConfig
-from ssmde.methods.self_supervised import LEAST_SEEN
-from ssmde.training.compilation import compile_method
-from ssmde.training.optimizer import build_optimizer
+from ssmde.methods.self_supervised import LEAST_SEEN, SelfSupervised
 from ssmde.types import Batch, StepOutput
 
 FORGETTING = 9  # the average keeps n / (n + 9) in step n while that is below its share
-
 LARGEST_GRADIENT = 1.0  # norm to which it is clipped
 EMPTY_STEPS = 5  # in a row that teach nothing, after which the run stops
-MAIN_TERMS = ("photometric", "motion")  # without which nothing is learnt from views
+MAIN_TERMS = ("photometric", "motion")  # without which nothing is learned from views
+COMPILED = ("encoder", "decoder", "pose_net")  # networks, by the last part of their name
+# Of one compiled function. All modules share one, and each is a version of it, with and without
+# gradient; torch's own limit of 8 would leave some of them uncompiled.
+MOST_VERSIONS = 64
 
 
 class TrainingError(RuntimeError):
@@ -40,10 +41,48 @@ def learning_rate_factor(step: int, train: TrainConfig) -> float:
     return 1.0
 
 
+def build_optimizer(method: nn.Module, train: TrainConfig) -> torch.optim.Adam:
+    """Adam over all that learns, in up to three groups: networks, pose network, encoder."""
+    networks: list[nn.Parameter] = []
+    pose: list[nn.Parameter] = []
+    encoder: list[nn.Parameter] = []
+    for name, parameter in method.named_parameters():
+        if parameter.requires_grad:
+            at_home = pose if "pose_net" in name else networks
+            if train.encoder_lr_multiplier != 1 and "depth_net.encoder." in name:
+                at_home = encoder
+            at_home.append(parameter)
+    groups = [
+        {"params": networks, "lr": train.learning_rate},
+        {"params": pose, "lr": train.learning_rate * train.pose_lr_multiplier},
+    ]
+    if encoder:
+        groups.append({"params": encoder, "lr": train.learning_rate * train.encoder_lr_multiplier})
+    # One pass over each parameter instead of ten; rounds a little differently.
+    return torch.optim.Adam(groups, fused=True)
+
+
+def compile_method(method: nn.Module, *, backend: str = "inductor") -> None:
+    """Let the networks and the comparison of views run compiled, from their first call on.
+
+    These take nine tenths of a step; the rest is not compiled, for the progress of the training is
+    a plain number there, which changes at every step. The first steps take a minute or more. Names
+    of the weights stay, and a copy of the method is not compiled.
+    `torch.compiler.set_stance("force_eager")` runs it as it was.
+    """
+    limits = torch._dynamo.config  # pyright: ignore[reportPrivateUsage]
+    limits.recompile_limit = max(limits.recompile_limit, MOST_VERSIONS)
+    for name, module in method.named_modules():
+        if name.rpartition(".")[2] in COMPILED:
+            module.compile(dynamic=False, backend=backend)
+    if isinstance(method, SelfSupervised):
+        method.compare = torch.compile(method.compare, dynamic=False, backend=backend)
+
+
 class Average(nn.Module):
     """A network whose weights are an exponential average over the steps of another.
 
-    The statistics of its normalisations are averaged as well. The first steps count more, so that
+    The statistics of its normalizations are averaged as well. The first steps count more, so that
     random first weights are soon forgotten.
     """
 
@@ -70,7 +109,7 @@ class Average(nn.Module):
 
 
 class TrainingModule(pl.LightningModule):
-    """Lightning's view of a method: it adds the optimiser and refuses to go on from a NaN."""
+    """Lightning's view of a method: it adds the optimizer and refuses to go on from a NaN."""
 
     def __init__(self, method: nn.Module, train: TrainConfig) -> None:
         super().__init__()
@@ -148,14 +187,18 @@ class TrainingModule(pl.LightningModule):
         """Go on with the random numbers where the run stopped."""
         torch.set_rng_state(checkpoint["random_state"].cpu())
 
-    def _main_terms(self) -> tuple[str, ...]:
-        weights: Any = getattr(self.method, "weights", None)
-        return MAIN_TERMS if getattr(weights, "photometric", 0) > 0 else ()
+    def _everywhere(self, here: bool) -> bool:
+        """Whether it is so in all processes: one image may lack what its batch has."""
+        trainer = self.trainer
+        if trainer.world_size == 1:
+            return here
+        return trainer.strategy.reduce_boolean_decision(here, all=True)
 
     def _check_not_empty(self, out: StepOutput) -> None:
         """Warn of a step whose loss is a mean over nothing; several in a row end the run."""
-        reason = _nothing_learnt(out, self._main_terms())
-        self.empty_steps = self.empty_steps + 1 if reason else 0
+        weights: Any = getattr(self.method, "weights", None)
+        reason = _nothing_learned(out, MAIN_TERMS if getattr(weights, "photometric", 0) > 0 else ())
+        self.empty_steps = self.empty_steps + 1 if self._everywhere(bool(reason)) else 0
         what = f"{reason} at step {self.global_step + 1}, frames {', '.join(self.frames)}"
         if self.empty_steps >= EMPTY_STEPS:
             raise TrainingError(
@@ -167,10 +210,10 @@ class TrainingModule(pl.LightningModule):
 
     def _check_labels(self, labels: Tensor | None) -> None:
         """Warn, once, of a step whose labels have no value: their terms are a mean over nothing."""
-        if self.said_of_labels or labels is None or bool((labels > 0).any()):
+        if self.said_of_labels or labels is None:
             return
-        self.said_of_labels = True
-        if self.trainer.is_global_zero:
+        self.said_of_labels = self._everywhere(not (labels > 0).any())
+        if self.said_of_labels and self.trainer.is_global_zero:
             print(
                 f"warning: the labels of frames {', '.join(self.frames)} have no value at step "
                 f"{self.global_step + 1}: they teach nothing; `ssmde doctor` looks at all labels",
@@ -178,16 +221,16 @@ class TrainingModule(pl.LightningModule):
             )
 
     def _not_finite(self, out: StepOutput) -> str:
-        guilty = [f"{name} = {_value(t)}" for name, t in out.terms.items() if not t.isfinite()]
+        guilty = [f"{name} = {float(t)}" for name, t in out.terms.items() if not t.isfinite()]
         return (
-            f"the loss is {_value(out.loss)} at step {self.global_step + 1}: "
+            f"the loss is {float(out.loss.detach())} at step {self.global_step + 1}: "
             f"{', '.join(guilty) or 'every term is finite, their sum is not'}; frames "
             f"{', '.join(self.frames)}. Weights are those of the step before. Look at these "
             "frames and their intrinsics, or lower train.learning_rate."
         )
 
 
-def _nothing_learnt(out: StepOutput, main: tuple[str, ...]) -> str:
+def _nothing_learned(out: StepOutput, main: tuple[str, ...]) -> str:
     """Why a loss is a mean over (nearly) no pixel; empty if it is not."""
     if out.seen is not None and float(out.seen) < LEAST_SEEN:
         return "hardly a pixel is seen in both views, the motion ran away"
@@ -195,7 +238,3 @@ def _nothing_learnt(out: StepOutput, main: tuple[str, ...]) -> str:
     if empty or not out.loss.any():
         return f"no pixel counts for {' and '.join(empty) or 'any term'}"
     return ""
-
-
-def _value(tensor: Tensor) -> float:
-    return float(tensor.detach())

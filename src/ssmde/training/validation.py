@@ -142,7 +142,7 @@ class Validation(pl.Callback):
             ):
                 with self.stop.at_once():
                     self.latest = self._score(method, step, pl_module.device)
-                self._keep(method, self.latest, step)
+                self.keep(method, self.latest, step)
         except Stopped:
             return False
         finally:
@@ -155,7 +155,7 @@ class Validation(pl.Callback):
         predictor = Predictor(method.depth_net, data.image_size, more_sizes=data.more_sizes)
         self._write_panel(predictor, step)
         if not self.measured:
-            return self._photometric(method, device)
+            return self.photometric_score(method, device)
         report = evaluate_predictions(
             predictor.network_depth,
             self.measured,
@@ -168,7 +168,7 @@ class Validation(pl.Callback):
                 details |= {f"{name}_abs_rel": region.abs_rel, f"{name}_d1": region.d1}
         return Score("abs_rel", report.full.abs_rel, details)
 
-    def _photometric(self, method: Any, device: torch.device) -> Score:
+    def photometric_score(self, method: Any, device: torch.device) -> Score:
         """Photometric loss on evenly spread snippets, for videos without truth."""
         losses = np.array(
             [
@@ -234,7 +234,7 @@ class Validation(pl.Callback):
             picture = panel(rows, height=PANEL_HEIGHT)
             write_png(self.folder / "panels" / f"step-{step:07d}.png", picture)
 
-    def _keep(self, method: nn.Module, score: Score, step: int) -> None:
+    def keep(self, method: nn.Module, score: Score, step: int) -> None:
         """Write the weights if they are among the best; `best.safetensors` is the best of all."""
         if not np.isfinite(score.value):
             return
@@ -285,7 +285,7 @@ def _with_poses_that_are_there(data: DataConfig, sequences: list[FrameSequence])
 
 
 def _has_snippet(sequences: list[FrameSequence]) -> bool:
-    """True if a frame has a neighbour on either side."""
+    """True if a frame has a neighbor on either side."""
     return any(len(s) >= 3 for s in sequences)
 
 

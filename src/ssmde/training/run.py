@@ -1,10 +1,12 @@
-"""`ssmde train`: from scene folders to a trained depth network, in a run folder that can go on."""
+"""`ssmde train`: from scene folders to a trained depth network, in a run folder that can go on.
+
+With both stages: camera motion, labels, teacher, student, evaluation, report. Each stage is a run
+of its own in a folder of its own, and is left alone when it is finished.
+"""
 
 import logging
-import os
 import warnings
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -14,52 +16,45 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from ssmde.config import Config, differences, dump_config, read_config
+from ssmde.config import Config
 from ssmde.console import is_later_rank, is_out_of_memory, shorten
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.io import write_text
+from ssmde.data.shards import is_packed
+from ssmde.evaluation import Evaluation, evaluate, evaluate_predictions, frames_with_truth
+from ssmde.inference.loading import load
+from ssmde.io import copy_file
+from ssmde.labeling import label
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
-from ssmde.models.registry import follow_start, say_lost_scale
-from ssmde.outputs import check_own, mark_at, recorded, sweep
+from ssmde.models.registry import read_start
+from ssmde.outputs import check_own, digest_of, recorded, sweep
+from ssmde.reporting.report import Stages, write_report
 from ssmde.signals import LateStop, Stopped
+from ssmde.tracking import track
 from ssmde.training.checkpoints import (
+    WEIGHTS,
     AtomicCheckpointIO,
     SavedError,
     SaveWhenAsked,
     broken_checkpoint,
+    check_run,
     is_disk_full,
+    is_done,
     last_checkpoint,
-    read_checkpoint,
+    sweep_run,
+    write_config,
 )
 from ssmde.training.loader import SnippetLoader
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError, TrainingModule
 from ssmde.training.validation import Validation, write_last_weights
 
-CONFIG_FILE = "config.yaml"
+TEACHER, STUDENT = "teacher", "student"  # folders of the stages
 STUDENT_RATE = 0.5  # of the learning rate: the student begins with the weights of the teacher
-RUN_FILES = (
-    CONFIG_FILE, "last.ckpt", "best.safetensors", "last.safetensors", "best", "log.csv", "panels",
-    "tensorboard",
-)  # fmt: skip
-# A resumed run may change how long and where it runs, not what it computes.
-FREE_ON_RESUME = {
-    "output",
-    "data.root",
-    "data.workers",
-    "data.augment_on",
-    "train.steps",
-    "train.validate_every",
-    "train.checkpoint_every",
-    "train.accelerator",
-    "train.devices",
-    "train.nodes",
-    "train.threads",
-    "train.compile",
-}
+BEST, LAST = WEIGHTS
+RESULTS = (*WEIGHTS, "report.html")
 # Said by Lightning to its users, of no use to ours.
 QUIET_WARNINGS = (
     ".*does not have many workers.*",
@@ -76,20 +71,24 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "b
 def train(
     config: Config, *, resume: bool = False, data: pl.LightningDataModule | None = None
 ) -> Path:
-    """Train the networks of a configuration and return the folder of the run.
-
-    A configuration of both stages is trained as `train_stages` says.
+    """Train what `config.method` asks for and return the folder of the run.
 
     The folder holds `config.yaml`, `last.ckpt` (to go on), `best.safetensors` and
     `last.safetensors` (to use), `best/` (the best few), `log.csv`, `panels/` and `tensorboard/`.
+
+    With `both` it holds `teacher/` and `student/`, each like this, the weights of the student,
+    `evaluation/` where validation scenes have measured depth, and `report.html`: losses, forgetting
+    factor, what the filter found, the numbers of both stages. Labels that are missing are made
+    first.
 
     Args:
         config: The run.
         resume: Go on from `last.ckpt`, also after a kill; on a CPU the losses that follow are
             those of a run that was never stopped, to the last bit. A run that was stopped before
-            its first checkpoint begins again.
-        data: Batches of `ssmde.types.Batch` from elsewhere, in place of scene folders. Where
-            `config.data.root` is no folder, its `val_dataloader` is what validates.
+            its first checkpoint begins again; of both stages, finished ones are skipped.
+        data: Batches of `ssmde.types.Batch` from elsewhere, in place of scene folders; motion and
+            labels have to come with them. Where `config.data.root` is no folder, its
+            `val_dataloader` is what validates.
 
     Raises:
         FileExistsError: If the folder holds files of others under the names of a run.
@@ -98,18 +97,139 @@ def train(
             checkpoint is kept.
         Stopped: After Ctrl-C or SIGTERM; the step was finished and `last.ckpt` written.
     """
-    if config.method == "both":  # by name, for the stages call this function for each of them
-        both = import_module("ssmde.training.both_stages")
-        return both.train_stages(config, resume=resume, data=data)
-    config = follow_start(config_of_stage(config))
+    config, remark = read_start(config)
+    if config.method == "both":
+        return _train_both(config, remark, resume=resume, data=data)
+    return _train_stage(config, remark, resume=resume, data=data)
+
+
+def _train_both(
+    config: Config, remark: str, *, resume: bool, data: pl.LightningDataModule | None
+) -> Path:
+    """Motion and labels where they are missing, teacher, student, evaluation and report."""
     folder = config.output / config.name
-    _check_run(folder, config, resume=resume)
+    stages = {name: _stage(config, name) for name in (TEACHER, STUDENT)}
+    begun = [name for name, stage in stages.items() if _has(stage, "last.ckpt", LAST)]
+    if not is_later_rank():
+        if begun and not resume:
+            raise ValueError(
+                f"{folder} already holds a run of both stages ({', '.join(begun)} begun): go on "
+                "with --resume, choose another --name, or delete it"
+            )
+        if not begun:
+            check_own([folder / name for name in RESULTS], "choose another --name")
+        sweep(folder, RESULTS.__contains__)
+    if data is None:
+        _track_what_has_no_motion(config)
+        _label_what_has_no_labels(config, remark)
+    for name, stage in stages.items():
+        if _has(stage, LAST):
+            print(f"stage {name}: finished before, left as it is")
+            continue
+        print(f"stage {name}")
+        _train_stage(stage, remark, resume=_has(stage, "last.ckpt"), data=data)
+    if not is_later_rank():
+        _hand_over(folder)
+        if config.data.root.is_dir():
+            _report(stages[TEACHER], stages[STUDENT], folder)
+    return folder
+
+
+def _stage(config: Config, name: str) -> Config:
+    """The run of one stage."""
+    run = f"{config.name}/{name}"
+    if name == TEACHER:
+        return replace(config, method="teacher", name=run)
+    teacher = config.output / config.name / TEACHER / BEST
+    student = replace(config.student, teacher=teacher)
+    return replace(config, method="student", name=run, student=student)
+
+
+def _has(stage: Config, *names: str) -> bool:
+    """Whether the folder of a stage holds one of these files."""
+    return any((stage.output / stage.name / name).is_file() for name in names)
+
+
+def _track_what_has_no_motion(config: Config) -> None:
+    """Camera motion from the frames themselves, where the run is to have it."""
+    if config.data.poses != "tracked" or is_packed(config.data.root):
+        return
+    if config.train.devices * config.train.nodes > 1:
+        scenes = read_scenes(config.data.root, "train")
+        if still := [s.name for s in scenes if s.tracked_poses is None]:
+            raise ValueError(
+                f"scene '{still[0]}' has no tracked motion, and several processes would all track "
+                f"it: run `ssmde track {config.data.root}` first"
+            )
+        return
+    for scene in track(config.data.root, threads=config.train.threads):  # what was not yet
+        if scene.camera or scene.doubtful:
+            print(scene)
+
+
+def _label_what_has_no_labels(config: Config, remark: str) -> None:
+    """Pseudo-depth from the source that the configuration names, where terms want it."""
+    root, source = config.data.root, config.pseudo_depth.source
+    missing = [s for s in read_scenes(root, "train") if s.pseudo_depth is None]
+    if not config.pseudo_depth.wanted or not missing:
+        return
+    if config.train.devices * config.train.nodes > 1:
+        raise ValueError(
+            f"scene '{missing[0].name}' has no pseudo-depth, and several processes would all make "
+            f"it: run `ssmde label {root}` first"
+        )
+    if not source:
+        raise ValueError(
+            f"scene '{missing[0].name}' has no pseudo-depth: run `ssmde label {root}`, "
+            "or name a source with --pseudo-depth.source: ssmde:small comes with the package, "
+            "depth-anything-v2 is a download"
+        )
+    label(root, source=source)
+
+
+def _hand_over(folder: Path) -> None:
+    """Put the student's weights where a run has them."""
+    for name in WEIGHTS:
+        own, handed = folder / STUDENT / name, folder / name
+        if own.is_file() and not (handed.is_file() and digest_of(own) == digest_of(handed)):
+            with recorded():
+                copy_file(own, handed)
+
+
+def _report(teacher: Config, student: Config, folder: Path) -> None:
+    """Measure both stages where validation scenes have measured depth, and write the page."""
+    held_out = read_scenes(student.data.root, "val")
+    weights = (folder / TEACHER / BEST, folder / BEST)
+    results: tuple[Evaluation, Evaluation] | None = None
+    if frames_with_truth(held_out, 1):
+        protocol = student.train.protocol
+        first = evaluate_predictions(load(weights[0]).network_depth, held_out, protocol)
+        second = evaluate(
+            folder, student.data.root, split="val", protocol=protocol, out=folder / "evaluation"
+        )
+        print(second)
+        results = (first, second)
+    stages = Stages(
+        folder=folder, teacher=teacher, student=student, weights=weights, results=results
+    )
+    with recorded():
+        page = write_report(stages, held_out)
+    print(f"report: {page}", flush=True)
+
+
+def _train_stage(
+    config: Config, remark: str, *, resume: bool, data: pl.LightningDataModule | None
+) -> Path:
+    """One run; the remark is about the weights that it starts from."""
+    config = config_of_stage(config)
+    folder = config.output / config.name
+    check_run(folder, config, resume=resume)
     resume = resume and (folder / "last.ckpt").exists()
-    if resume and _is_done(folder, config.train.steps):
+    if resume and is_done(folder, config.train.steps):
         return folder
     sequences = [] if data is not None else _training_scenes(config)
-    if not resume and not is_later_rank():
-        say_lost_scale(config)
+    if remark and not resume and not is_later_rank() and config.method != "student":
+        print(remark)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
@@ -122,11 +242,10 @@ def train(
     save = SaveWhenAsked(folder, stop)
     trainer = _make_trainer(config, folder, [validation, log, save])
     if trainer.is_global_zero:
-        _sweep_run(folder)
-        _write_config(folder, config)  # also of a run that goes on: with the steps it now has
-    checkpoint = folder / "last.ckpt" if resume else None
+        sweep_run(folder)
+        write_config(folder, config)  # also of a run that goes on: with the steps it now has
     try:
-        _fit(trainer, module, loader, checkpoint, save)
+        _fit(trainer, module, loader, folder / "last.ckpt" if resume else None, save)
         if validation.due:  # that of the last step, with no further one to come before
             log.on_train_start(trainer, module)
             validation.validate(trainer, module)
@@ -150,12 +269,7 @@ def _fit(
     checkpoint: Path | None,
     save: SaveWhenAsked,
 ) -> None:
-    """All steps, from the checkpoint on.
-
-    Raises:
-        Stopped: After a signal.
-        ValueError: If the checkpoint holds something else than this run.
-    """
+    """All steps, from the checkpoint on; a ValueError if it holds something else than this run."""
     try:
         trainer.fit(module, datamodule=loader, ckpt_path=checkpoint, weights_only=True)
     except SavedError as saved:
@@ -219,88 +333,6 @@ def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) ->
         raise ValueError(
             f"train.accelerator {t.accelerator!r} with {t.devices} devices cannot run here: {error}"
         ) from error
-
-
-def _check_run(folder: Path, config: Config, *, resume: bool) -> None:
-    """Refuse to write over a run, or to go on with one that is not there or is another."""
-    begun = [name for name in ("last.ckpt", "last.safetensors") if (folder / name).exists()]
-    if not resume:
-        if begun and not is_later_rank():
-            raise ValueError(
-                f"{folder} already holds a run: go on with --resume, choose another --name, "
-                "or delete it"
-            )
-        if not is_later_rank():
-            _check_room(folder, config)
-        return
-    kept = folder / CONFIG_FILE
-    if "last.ckpt" not in begun:
-        if begun or mark_at(kept) is None:
-            way_on = (
-                f"a new run can start from its weights: --model.start {folder / begun[0]} and "
-                "another --name"
-                if begun
-                else "to start the run, leave --resume away"
-            )
-            raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist; {way_on}")
-        print(f"{folder} has no checkpoint yet: it begins again")
-    before = read_config(kept)
-    changed = set(differences(before, config))
-    if not_free := sorted(changed - FREE_ON_RESUME):
-        raise ValueError(
-            f"a resumed run cannot change {', '.join(not_free)}; start a new run with --name, "
-            f"or go back to the values in {kept}"
-        )
-
-
-def _check_room(folder: Path, config: Config) -> None:
-    """Refuse a folder with files of others, or what another run left that has no checkpoint yet."""
-    there = [folder / name for name in RUN_FILES if os.path.lexists(folder / name)]
-    if not there:
-        return
-    check_own([folder / CONFIG_FILE], "choose another --name")
-    kept = folder / CONFIG_FILE
-    before = read_config(kept) if kept.is_file() else None
-    if before is None or set(differences(before, config)) - FREE_ON_RESUME:
-        raise FileExistsError(
-            f"{there[0]}: exists, of something else than this run: choose another --name, or "
-            f"delete {folder}"
-        )
-
-
-def _sweep_run(folder: Path) -> None:
-    """Remove the parts that a killed run left."""
-    sweep(folder, RUN_FILES.__contains__)
-    sweep(folder / "best", lambda name: name.endswith(".safetensors"))
-    sweep(folder / "panels", lambda name: name.endswith(".png"))
-
-
-def _is_done(folder: Path, steps: int) -> bool:
-    """Whether a run that is to go on has taken its steps already; said in a line.
-
-    Raises:
-        ValueError: If it has taken more, and its last weights are lost.
-    """
-    reached = read_checkpoint(folder / "last.ckpt")["global_step"]
-    finished = (folder / "last.safetensors").is_file()
-    if reached > steps and not finished:
-        raise ValueError(
-            f"{folder} is at step {reached} already, train.steps is {steps}: give {reached} or more"
-        )
-    if reached < steps or not finished:
-        return False
-    if not is_later_rank():
-        print(f"{folder} is at step {reached} already, {steps} were asked for: nothing to do")
-    return True
-
-
-def _write_config(folder: Path, config: Config) -> None:
-    """Write what runs; a file that somebody changed stays as it is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / CONFIG_FILE
-    if not os.path.lexists(kept) or mark_at(kept) is not None:
-        with recorded():
-            write_text(kept, dump_config(config))
 
 
 def _training_scenes(config: Config) -> list[FrameSequence]:
