@@ -46,7 +46,7 @@ BUDGET = {
     "data": 3_690, ".": 2_720, "inference": 2_620, "evaluation": 2_400, "synthetic": 2_120,
     "datasets": 2_060, "models": 2_050, "preparation": 1_930, "app": 1_550, "diagnosis": 1_550,
     "training": 1_410, "methods": 1_330, "losses": 1_010, "metrics": 950, "tracking": 940,
-    "exporting": 620, "labeling": 620, "demo": 600, "adaptation": 550, "reporting": 530,
+    "exporting": 620, "labeling": 620, "demo": 580, "adaptation": 550, "reporting": 530,
     "geometry": 510, "weights": 110,
 }  # fmt: skip
 LONGEST, MOST_FILES = 800, 140

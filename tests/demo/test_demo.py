@@ -125,6 +125,7 @@ def test_the_table_holds_the_numbers_of_both_networks_and_of_the_baselines(told)
         expected[:4],
         expected[4:8],
     ]
+    assert "on what moves the adapted network beats all the others" in story.table()
     worse = replace(story, before=story.after, after=story.before)
     text = write_page(page.parent / "pictures", worse).read_text(encoding="utf-8")
     assert "the adapted network does not beat: small, before" in " ".join(text.split())
@@ -172,9 +173,9 @@ def test_the_point_cloud_has_the_colors_and_places_of_the_frame_and_no_jumps():
     assert len(points) == 7 * 12 - 7  # without the column beside the jump
 
 
-def test_later_parts_of_the_same_films_judge(tmp_path, monkeypatch):
-    monkeypatch.setattr("ssmde.demo.videos.SIZE", (16, 24))  # read where the films are drawn
-    draw_films(tmp_path / "data", 0)
+@pytest.mark.slow
+def test_later_parts_of_the_same_films_judge(tmp_path):
+    draw_films(tmp_path / "data", 0, size=(16, 24))
     learned, judged = (read_scenes(tmp_path / "data", part) for part in ("train", "val"))
     assert [(len(a), len(b)) for a, b in zip(learned, judged, strict=True)] == [(20, 10)] * 2
     for first, later in zip(learned, judged, strict=True):

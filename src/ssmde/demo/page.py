@@ -79,13 +79,16 @@ class Story:
         }
 
     def table(self) -> str:
-        """The rows as text."""
+        """The rows as text, and whom the adapted network beats."""
         lines = [
             f"{'':28}" + "".join(f"{name:>10}" for name in ("static", "moving", "holes", "d1"))
         ]
         for name, row in self.rows().items():
             cells = ["" if value is None else f"{value:.3f}" for value in row]
             lines.append(f"{name:28}" + "".join(f"{cell:>10}" for cell in cells))
+        for what, rivals in self.rivals().items():
+            verdict = f"does not beat {', '.join(rivals)}" if rivals else "beats all the others"
+            lines.append(f"on {what} the adapted network {verdict}")
         return "\n".join(lines)
 
 

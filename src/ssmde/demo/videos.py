@@ -40,7 +40,7 @@ BLUR = 0.05  # width of the window that blurs edges, as a share of the width of 
 NEAREST = 0.2  # of the median depth: a shift may not put anything nearer
 
 
-def draw_films(root: Path, seed: int) -> None:
+def draw_films(root: Path, seed: int, size: tuple[int, int] = SIZE) -> None:
     """Draw films as scene folders below `root`.
 
     The first part of each is in train.txt, what comes later in val.txt: the camera looks elsewhere,
@@ -48,7 +48,7 @@ def draw_films(root: Path, seed: int) -> None:
     """
     names = [f"room_{number + 1}" for number in range(len(MOVERS))]
     films = [
-        (root / name, movers, SEEDS * seed + number)
+        (root / name, movers, SEEDS * seed + number, size)
         for number, (name, movers) in enumerate(zip(names, MOVERS, strict=True))
     ]
     root.mkdir()
@@ -60,9 +60,9 @@ def draw_films(root: Path, seed: int) -> None:
             drawn.result()
 
 
-def _draw(folder: Path, movers: str, seed: int) -> None:
+def _draw(folder: Path, movers: str, seed: int, size: tuple[int, int]) -> None:
     clip = draw_clip(
-        KIND, frames=LEARNED + JUDGED, size=SIZE, seed=seed, movers=movers, step=STEP,
+        KIND, frames=LEARNED + JUDGED, size=size, seed=seed, movers=movers, step=STEP,
         rotation=ROTATION,
     )  # fmt: skip
     later = folder.with_name(folder.name + LATER)
