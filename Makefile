@@ -21,6 +21,8 @@ PIP_TO_UV := s/^[^=]*[.]index-url=/export UV_DEFAULT_INDEX=/p; \
 
 # Tests are small: more threads make them slower. Files of tests run side by side instead.
 export OMP_NUM_THREADS ?= 1
+# Kept, the bytecode of a library is made once, not in every process that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= 2
 SIDE_BY_SIDE := --numprocesses=$(JOBS) --dist=loadfile
 

@@ -15,11 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ssmde.data.video import read_frames, write_video
+from ssmde.data.video import read_frames
 from ssmde.inference import Predictor, predict_files
 from ssmde.inference import predict as jobs
 
@@ -89,9 +90,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         video, one, two = (Path(folder) / name for name in ("long.mp4", "one", "two"))
         scene = np.random.default_rng(0).integers(0, 256, (SIZE[0], 2 * SIZE[1], 3), np.uint8)
-        with write_video(video, FPS) as append:
+        with av.open(str(video), "w") as film:
+            stream = film.add_stream("mpeg4", rate=int(FPS), options={"qscale": "3"})
+            stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
             for i in range(asked.frames):
-                append(np.ascontiguousarray(scene[:, i % SIZE[1] :][:, : SIZE[1]]))
+                pixels = np.ascontiguousarray(scene[:, i % SIZE[1] :][:, : SIZE[1]])
+                film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            film.mux(stream.encode(None))
         said = run(video, one)
         for words in said:
             if len(words) == 4:

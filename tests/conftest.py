@@ -1,10 +1,14 @@
 """Settings shared by all tests: reproducible, and patient with the first call into torch."""
 
 import os
+from functools import partial
+from importlib.machinery import SourceFileLoader
+from unittest.mock import patch
 
 import pytest
 import torch
 from hypothesis import settings
+from jaxtyping import _import_hook
 
 # Ray's workers step back for all other work of a machine by default: on a busy one a test of
 # seconds takes minutes. Read when a cluster starts.
@@ -12,7 +16,23 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 # No test waits for the hub, or depends on whether it answers. Read when its client is imported.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-settings.register_profile("torch", deadline=None, derandomize=True, max_examples=50)
+
+def get_code(loader, name):
+    """Bytecode of a module with its checks of shapes."""
+    tag = partial(_import_hook._optimized_cache_from_source, loader._typechecker.get_hash())
+    with patch("importlib._bootstrap_external.cache_from_source", tag):
+        return SourceFileLoader.get_code(loader, name)
+
+
+# jaxtyping keeps the bytecode of what it checks apart, and by mistake also that of all which this
+# imports in turn: every worker compiled torch and Lightning anew, 20 s of it.
+if "exec_module" in vars(_import_hook._JaxtypingLoader):
+    _import_hook._JaxtypingLoader.get_code = get_code
+    del _import_hook._JaxtypingLoader.exec_module
+
+SPREAD = ("tests/training/", "tests/test_kills.py", "tests/test_commands_of_the_pages.py")
+
+settings.register_profile("torch", deadline=None, derandomize=True, max_examples=20)
 settings.load_profile("torch")
 
 
@@ -38,6 +58,20 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Long files that share next to nothing between their tests are dealt test by test."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Spread(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if nodeid.startswith(SPREAD) else super()._split_scope(nodeid)
+
+    return Spread(config, log)
 
 
 def pytest_addoption(parser):

@@ -1,6 +1,6 @@
 """Every command of README and docs, run as a reader would, on a folder of small made data.
 
-Each block of commands gets a fresh copy of that folder. Trainings are cut to a few steps. What
+Each block of commands gets a fresh copy of that folder. Trainings are cut to two steps. What
 cannot be run here stands in `NOT_HERE`, with the reason and, where there is one, the test that
 holds it.
 """
@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from films import write_mp4
 from ssmde.cli import main
 from ssmde.data.scene_files import write_list, write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scenes
-from ssmde.data.video import write_video
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
 
 pytestmark = [
@@ -85,9 +85,7 @@ def world(tmp_path_factory) -> Path:
     room = draw_clip("room", frames=30, size=(120, 160), seed=3, step=0.08)
     for name in ("walk.mp4", "walk.mov", "drive.mp4", "clips/one.mp4", "clips/two.mp4"):
         (root / name).parent.mkdir(exist_ok=True)
-        with write_video(root / name, 10.0) as append:
-            for image in room.images:
-                append(image)
+        write_mp4(root / name, room.images)
     for name in ("shots", "photos", "photos/deep"):
         (root / name).mkdir()
         for i, image in enumerate(room.images[:12]):
@@ -103,6 +101,14 @@ def world(tmp_path_factory) -> Path:
     for copy in ("runs/ss_mde", "demo/adapted"):
         shutil.copytree(root / "runs" / "photometric", root / copy)
     return root
+
+
+@pytest.fixture(autouse=True)
+def short_adaptation(monkeypatch):
+    """Two steps, however many minutes there are."""
+    monkeypatch.setattr("ssmde.adaptation.stages.FEWEST_STEPS", 2)
+    monkeypatch.setattr("ssmde.adaptation.stages.MOST_EPOCHS", 0)
+    monkeypatch.setattr("ssmde.pace.seconds_per_step", lambda config: 1.0)
 
 
 def write_data(root: Path, clip: DrawnClip) -> None:

@@ -48,9 +48,9 @@ def test_each_has_a_card_that_says_what_a_user_must_know(name):
     [("small", "room", (192, 256)), ("small", "street", (128, 416))],
 )
 def test_a_network_orders_a_drawn_place_of_its_kind_that_it_never_saw(name, place, size):
-    clip = draw_clip(place, frames=6, size=size, seed=77, movers="mixed")
+    clip = draw_clip(place, frames=2, size=size, seed=77, movers="mixed")
     predictor = ssmde.load(name)
-    for image, truth in zip(clip.images[::5], clip.depth[::5], strict=True):
+    for image, truth in zip(clip.images, clip.depth, strict=True):
         depth = predictor.predict(image).depth
         assert depth.shape == truth.shape
         assert np.isfinite(depth).all()

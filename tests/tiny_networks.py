@@ -1,20 +1,17 @@
 """Networks of a few thousand parameters, so that whole runs take a second."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from ssmde.config import (
-    Config,
-    DataConfig,
-    ModelConfig,
-    dump_config,
-)
+from ssmde.config import Config, DataConfig, ModelConfig, dump_config
 from ssmde.geometry.camera import rigid_motion
 from ssmde.methods.teacher import Teacher
 from ssmde.models.checkpoint import save_weights
 from ssmde.models.depth_net import DepthNet
+from ssmde.types import Batch
 
 
 class TinyDepthNet(DepthNet):
@@ -56,6 +53,21 @@ class TinyPoseNet(nn.Module):
         return rigid_motion(six[:, :3], six[:, 3:])
 
 
+def random_batch(size: int = 2, *, seed: int = 0, step: float | None = None) -> Batch:
+    """Smooth random frames of 32 x 64; with a step, to the right and to the left, also labels."""
+    generator = torch.Generator().manual_seed(seed)
+    frames = torch.rand(size * 3, 3, 32, 64, generator=generator)
+    frames = nn.functional.avg_pool2d(frames, 5, 1, 2).unflatten(0, (size, 3))
+    K = torch.tensor([[40.0, 0, 31.5], [0, 40.0, 15.5], [0, 0, 1]]).expand(size, 3, 3)
+    batch = Batch(target=frames[:, 0], sources=frames[:, 1:], intrinsics=K)
+    if step is None:
+        return batch
+    T = torch.eye(4).repeat(size, 2, 1, 1)
+    T[:, 0, 0, 3], T[:, 1, 0, 3] = step, -step
+    labels = 0.2 + torch.rand(size, 1, 32, 64, generator=generator)
+    return replace(batch, T_src_tgt=T, pseudo_depth=labels)
+
+
 def build_tiny_teacher(config: Config) -> Teacher:
     return Teacher(TinyDepthNet(), TinyPoseNet(), config.loss, config.pseudo_depth)
 
@@ -72,9 +84,15 @@ def build_sideways_teacher(config: Config) -> Teacher:
 
 def write_random_weights(path: Path, *, seed: int = 0) -> Path:
     """A weights file of a depth network that has learned nothing, for images of 64 x 96."""
-    config = Config(data=DataConfig(image_size=(64, 96)), model=ModelConfig(pretrained="none"))
+    config = Config(
+        data=DataConfig(image_size=(64, 96)), model=ModelConfig(encoder="resnet18_half")
+    )
     torch.manual_seed(seed)
-    net = DepthNet(depth_range=config.model.depth_range, scales=tuple(sorted(config.loss.scales)))
+    net = DepthNet(
+        encoder=config.model.encoder,
+        depth_range=config.model.depth_range,
+        scales=tuple(sorted(config.loss.scales)),
+    )
     tensors = {f"depth_net.{key}": value for key, value in net.state_dict().items()}
     head = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
     save_weights(path, tensors, head)

@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
 
@@ -35,7 +36,7 @@ VERBS = {
     "track": "ssmde.tracking:track",
     "label": "ssmde.labeling:label",
     "adapt": "ssmde.adaptation:adapt",
-    "train": "ssmde.verbs:Train",
+    "train": "ssmde.train_options:Train",
     "evaluate": "ssmde.evaluation:evaluate",
     "predict": "ssmde.inference:predict_files",
     "export": "ssmde.exporting:export",
@@ -54,6 +55,7 @@ FIRST_STEPS = """ssmde: monocular depth from plain video
   ssmde train photometric --data.root data       a network from a folder of scenes
   ssmde evaluate runs/photometric data           its errors where depth was measured
   ssmde export runs/photometric depth.onnx       one file for other programs
+  ssmde app runs/photometric                     a web page for pictures, videos and a webcam
 
 ssmde --help lists all verbs, ssmde VERB --help explains one."""
 OVERVIEW = """ssmde: monocular depth from plain video
@@ -83,11 +85,7 @@ ssmde VERB --help explains a verb, ssmde --version names the version,
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status.
-
-    Args:
-        argv: The words behind `ssmde`; by default those of the process.
-    """
+    """Run a command, by default that of the process, and return its exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that it cannot show must not end the work
             stream.reconfigure(errors="backslashreplace")
@@ -156,14 +154,18 @@ def parse(verb: str, words: Sequence[str]) -> Callable[[], object]:
         ValueError: If `train` has no start, or one that cannot be read, or an option is no more.
     """
     from ssmde.former import former_option
-    from ssmde.verbs import read_training, read_words
 
     if gone := former_option(verb, words):
         raise ValueError(gone)
     if verb == "train":
+        from ssmde.train_options import read_training
+
         return read_training(words)
+    from ssmde.verbs import find_name, read_words
+
     module, name = VERBS[verb].split(":")
-    return read_words(verb, getattr(import_module(module), name), words)
+    arguments = read_words(verb, find_name(module, name), words)
+    return partial(getattr(import_module(module), name), **arguments)
 
 
 def _say(text: object) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticKnownError
 
 from ssmde.console import did_you_mean, shorten
 from ssmde.former import FORMER_SOURCES, without_former_fields
@@ -30,11 +31,23 @@ ENCODERS = (
 FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Plain values only; ten times faster where PyYAML was built with its C library."""
 
-Weight = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Pair = tuple[int, int]
+
+def _no_switch(value: Any) -> Any:
+    """Refuses true and false, which pydantic would take for the numbers 1 and 0."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+# Every number of the tree is one of these, so that none of them takes a switch.
+Real = Annotated[float, BeforeValidator(_no_switch)]
+Whole = Annotated[int, BeforeValidator(_no_switch)]
+Weight = Annotated[Real, Field(ge=0)]
+Share = Annotated[Real, Field(ge=0, le=1)]
+Rate = Annotated[Real, Field(gt=0)]
+Count = Annotated[Whole, Field(ge=1)]
+Natural = Annotated[Whole, Field(ge=0)]
+Pair = tuple[Whole, Whole]
 
 
 class Section:
@@ -106,13 +119,7 @@ LIMITS = {
 
 
 def _describe(fault: Any, checked: Any, start: str = "") -> str:
-    """One fault that pydantic found, with its dotted path.
-
-    Args:
-        fault: Of `ValidationError.errors`.
-        checked: The type that was checked.
-        start: Path of what was checked, with a dot at its end.
-    """
+    """A fault of `ValidationError.errors`, with its dotted path from `start` on."""
     path, value = [str(step) for step in fault["loc"]], shorten(repr(fault["input"]))
     where = f"{start}{'.'.join(path)}".rstrip(".") or "the whole"
     if fault["type"] == "unexpected_keyword_argument":
@@ -171,11 +178,11 @@ class DataConfig(Section):
     """Motion of the camera that comes with the frames: none, what `ssmde track` found in the video,
     or the poses.txt of the scenes, as a robot or a phone measures it."""
     flip: Share = 0.5
-    """Probability that a snippet is mirrored left to right."""
-    zoom: Annotated[float, Field(ge=1, le=16)] = 1.15
-    """Largest zoom of the random zoom-and-crop; 1 turns it off."""
+    """Probability that a snippet is mirrored left to right (monodepth2)."""
+    zoom: Annotated[Real, Field(ge=1, le=16)] = 1.15
+    """Largest zoom of the random zoom-and-crop (SC-Depth); 1 turns it off."""
     color_jitter: Share = 0.5
-    """Probability that the colors of a snippet are changed."""
+    """Probability that the colors of a snippet are changed (monodepth2)."""
     degrade: Share = 0.0
     """Probability of each fault of a poor camera: exposure, white balance, gray, blur, low
     resolution, noise, JPEG. Where depth is measured; between frames of a video they would hide the
@@ -188,7 +195,7 @@ class DataConfig(Section):
     """Who zooms, cuts and mirrors the images: the processes that read them, or the device that
     trains, which then gets whole frames; for packed data and few processors beside a GPU. Colors
     are changed on the device in either case."""
-    workers: Annotated[int, Field(ge=0, le=1024)] = 2
+    workers: Annotated[Whole, Field(ge=0, le=1024)] = 2
     """Processes that read frames; 0 reads in the main process."""
 
     def __post_init__(self) -> None:
@@ -227,8 +234,8 @@ class ModelConfig(Section):
     fits: `none`, a name that comes with the package, the folder of a run, or its weights file."""
     upsampling: Literal["nearest", "bilinear"] = "nearest"
     """How the decoder doubles its maps: monodepth2 nearest, SC-Depth bilinear."""
-    depth_range: tuple[float, float] = (0.1, 100.0)
-    """Smallest and largest depth the network can predict, in scene units."""
+    depth_range: tuple[Real, Real] = (0.1, 100.0)
+    """Smallest and largest depth the network can predict, in scene units (monodepth2)."""
     pose_net: Literal["posecnn", "resnet18"] = "posecnn"
     """Light pose network (1.6 M parameters) or a ResNet-18 (13 M)."""
     freeze_batch_norm: bool = False
@@ -266,14 +273,14 @@ class LossConfig(Section):
     sparse_depth: Weight = 0.0
     """Depth of the points that `ssmde track` followed: mean |difference of log depth|. Tells what
     neighboring frames cannot where the camera hardly moves; needs `data.poses tracked`."""
-    warmup: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    warmup: Annotated[Real, Field(ge=0, le=0.5)] = 0.0
     """Share of the training, from its start, in which only the rotation is learned, from blurred
     images and without depth, for hand-held video is mostly rotation; and, as long again, in which
     the whole motion is learned before a fixed plane that is nearer below, and the depth network
     learns this plane: it decides which way is near. Not where poses come with the frames."""
     smoothness: Weight = 0.001
-    """Edge-aware first-order smoothness of the mean-normalized disparity."""
-    scales: tuple[Annotated[int, Field(ge=0, le=3)], ...] = (0,)
+    """Edge-aware first-order smoothness of the mean-normalized disparity (monodepth2)."""
+    scales: tuple[Annotated[Whole, Field(ge=0, le=3)], ...] = (0,)
     """Decoder scales that carry the loss: 0, which is full size, and any of 1, 2, 3 (an eighth)."""
 
     def __post_init__(self) -> None:
@@ -324,7 +331,7 @@ class StudentConfig(Section):
     everywhere."""
     forgetting: Forgetting = "constant"
     """How the weight of these terms falls over stage 2: not at all, or exponentially to 0.05."""
-    steps: Annotated[int, Field(ge=0)] = 0
+    steps: Natural = 0
     """Optimizer steps of stage 2; 0 takes as many as stage 1."""
     learning_rate: Weight = 0.0
     """Adam's step size in stage 2; 0 takes half of `train.learning_rate`."""
@@ -355,26 +362,26 @@ class TrainConfig(Section):
 
     steps: Count = 100_000
     """Optimizer steps."""
-    batch_size: Annotated[int, Field(ge=1, le=65536)] = 4
-    """Snippets a step, over all processes together."""
+    batch_size: Annotated[Whole, Field(ge=1, le=65536)] = 4
+    """Snippets a step, over all processes together (SC-Depth)."""
     learning_rate: Rate = 1e-4
-    """Adam's step size."""
+    """Adam's step size (monodepth2, SC-Depth)."""
     pose_lr_multiplier: Rate = 1.0
     """Factor on the learning rate for the pose network; depth can only be learned from a motion
     that is right, so the motion may hurry ahead."""
     encoder_lr_multiplier: Rate = 1.0
     """Factor on the learning rate for the encoder of the depth network; below 1 where it begins
     with weights worth keeping."""
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    average: Annotated[Real, Field(ge=0, lt=1)] = 0.0
     """Share of the old weights that an average over the steps keeps in each step, such as 0.998.
     The average of the depth network is what is validated and kept; 0: there is none."""
     schedule: Literal["constant", "step", "cosine"] = "step"
     """Learning rate over the training: step divides it by 10 at three quarters."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Natural = 0
     """Steps over which the learning rate rises from 0."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the networks; losses and geometry stay in fp32."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Natural = 0
     """Start of every random number of the run."""
     validate_every: Count = 1000
     """Steps between two validations."""
@@ -386,11 +393,11 @@ class TrainConfig(Section):
     """Steps over which the logged losses are averaged; fewer in a run of less than 1,000 steps."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """Kind of device."""
-    devices: Annotated[int, Field(ge=1, le=1024)] = 1
+    devices: Annotated[Whole, Field(ge=1, le=1024)] = 1
     """Processes on this machine; each has a device of its own."""
-    nodes: Annotated[int, Field(ge=1, le=65536)] = 1
+    nodes: Annotated[Whole, Field(ge=1, le=65536)] = 1
     """Machines."""
-    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    threads: Annotated[Whole, Field(ge=0, le=1024)] = 0
     """CPU threads of a process; 0 leaves torch's own choice."""
     compile: bool = False
     """Run networks and warp through `torch.compile`: a minute or more at the start, then faster
@@ -465,12 +472,18 @@ def load_config(text: str, *, stored: bool = False) -> Config:
     if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, FAST_LOADER)):
         raise yaml.YAMLError("aliases (*name) are not read: write their values out")
     tree = without_former_fields(yaml.load(text, FAST_LOADER) or {}, stored=stored)
-    return TypeAdapter(Config).validate_python(tree)
+    return _tree().validate_python(tree)
 
 
 def dump_config(config: Config) -> str:
     """Write a run as YAML that `load_config` reads back to an equal one."""
-    return yaml.safe_dump(TypeAdapter(Config).dump_python(config, mode="json"), sort_keys=False)
+    return yaml.safe_dump(_tree().dump_python(config, mode="json"), sort_keys=False)
+
+
+@cache
+def _tree() -> Any:
+    """What checks a whole run."""
+    return TypeAdapter(Config)
 
 
 def read_config(file: Path) -> Config:
@@ -507,10 +520,7 @@ def differences(a: Config, b: Config) -> list[str]:
     return list(walk(asdict(a), asdict(b), ""))
 
 
-Rule = tuple[tuple[str, ...], Callable[[Config], bool], str]
-
-
-RULES: tuple[Rule, ...] = (
+RULES: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
     (("student.",), lambda c: c.method in ("student", "both"), "method student or both"),
     (("affine.",), lambda c: c.method == "affine_depth", "method affine_depth"),
     (("pseudo_depth.",), lambda c: c.method != "affine_depth", "another method than affine_depth"),
@@ -530,14 +540,11 @@ RULES: tuple[Rule, ...] = (
 
 
 def refuse_idle(changed: Iterable[str], config: Config) -> None:
-    """Refuse options that cannot act: something else has to be so for them to mean anything.
+    """Refuse an option that cannot act in this run, by a ValueError that says what it needs.
 
     Args:
         changed: Dotted names of the fields that were asked for.
         config: The run.
-
-    Raises:
-        ValueError: If there is one; it names the field and what it needs.
     """
     for name in changed:
         value: Any = config

@@ -4,100 +4,72 @@ Files that were written with them are still read. Who asks for one is told by it
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 ANYTHING = object()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Former:
+class Former(NamedTuple):
     """A field that is no more."""
 
-    instead: str
-    """What to do now; the end of a sentence."""
-    same: tuple[object, ...] = (ANYTHING,)
-    """The values whose meaning is what is still done; files may have them."""
+    instead: str  # what to do now; the end of a sentence
+    same: tuple[object, ...] = (ANYTHING,)  # values that mean what is still done; files may say so
 
 
 TRACK = "`ssmde track DATA` finds the focal length of scenes without cam.txt"
 NO_CONFIDENCE = "the confidence hardly ordered the errors; leave it out"
-COMPAT = "the terms are as they should be; leave it out"
-
-
-def _constant(*values: object) -> Former:
-    """A switch that became a constant, for nothing measured better."""
-    return Former(instead=f"it is always {values[0]}; leave it out", same=values)
-
-
+# Switches that became constants, for nothing measured better: the value, and others as good.
+CONSTANTS: Mapping[str, tuple[object, ...]] = {
+    "model.pose_scale": (0.01,), "train.clip_gradient": (1.0,), "train.validation_frames": (200,),
+    "train.keep_best": (3,), "train.channels_last": (True,), "data.brightness": (0.2,),
+    "data.contrast": (0.2,), "data.saturation": (0.2, 0.4), "data.hue": (0.1, 0.05),
+    "data.least_baseline": (0.0,), "loss.ssim_share": (0.85,), "loss.pose": (1.0,),
+    "loss.geometry_ramp": (0.0,), "loss.normalise_depth": (True, False), "loss.auto_mask": (True,),
+    "loss.minimum_reprojection": (True,), "student.teacher_mode": ("frozen",),
+    "student.start": ("teacher",), "student.distillation_ramp": (0.1,),
+    "student.gradient": (0.0, 0.1), "student.dynamic_ranking": (0.0, 0.1),
+    "student.features": (0.0, 0.05), "student.forgets": ("weight",),
+    "student.mask_dynamic": (True,), "pseudo_depth.region": ("all",),
+    "pseudo_depth.margin": (1.15,), "pseudo_depth.forgetting_start": (0.25,),
+    "pseudo_depth.forgetting_end": (0.05,),
+}  # fmt: skip
+# What to do instead of fields that something else took the place of.
+REPLACED: Mapping[str, tuple[str, ...]] = {
+    TRACK: (
+        "model.shared_camera", "model.initial_hfov_degrees", "model.pixel_aspect",
+        "train.camera_rate",
+    ),
+    "it follows from model.depth_range; leave it out": ("model.initial_depth",),
+    "single pictures keep their proportions, snippets do not; leave it out": (
+        "data.keep_proportions",
+    ),
+    "take loss.warmup, for both warm-ups": ("loss.rotation_first", "loss.upright_first"),
+    "it follows from loss.geometry; leave it out": ("loss.weight_mask", "loss.both_directions"),
+    "the teacher is frozen; leave it out": ("student.ema_momentum",),
+    "the multi-view mask filter has one form; leave it out": ("student.filter",),
+    "take pseudo_depth.structure": (
+        "pseudo_depth.normals", "pseudo_depth.ranking", "pseudo_depth.edge_normals",
+    ),
+    "take affine.leres": ("affine.regression", "affine.gradient", "affine.ranking"),
+    "it is always 0.0; leave it out": ("affine.normals",),
+    "labels follow the tracked points with data.poses tracked; leave it out": (
+        "pseudo_depth.align",
+    ),
+    "both stages have the weights of pseudo_depth; where and how long they act in stage 2 say "
+    "student.labels and student.forgetting": ("student.pseudo_depth",),
+}  # fmt: skip
 FORMER_FIELDS: Mapping[str, Former] = {
-    "model.intrinsics": Former(instead=TRACK, same=("given",)),
-    "model.shared_camera": Former(instead=TRACK),
-    "model.initial_hfov_degrees": Former(instead=TRACK),
-    "model.pixel_aspect": Former(instead=TRACK),
-    "model.initial_depth": Former(instead="it follows from model.depth_range; leave it out"),
-    "model.pose_scale": _constant(0.01),
-    "train.camera_rate": Former(instead=TRACK),
+    **{k: Former(f"it is always {v[0]}; leave it out", v) for k, v in CONSTANTS.items()},
+    **{name: Former(instead) for instead, names in REPLACED.items() for name in names},
+    "model.intrinsics": Former(TRACK, ("given",)),
     "train.recompute_activations": Former(
-        instead="make train.batch_size or data.image_size smaller", same=(False,)
+        "make train.batch_size or data.image_size smaller", (False,)
     ),
-    "train.clip_gradient": _constant(1.0),
-    "train.validation_frames": _constant(200),
-    "train.keep_best": _constant(3),
-    "train.channels_last": _constant(True),
-    "data.brightness": _constant(0.2),
-    "data.contrast": _constant(0.2),
-    "data.saturation": _constant(0.2, 0.4),
-    "data.hue": _constant(0.1, 0.05),
-    "data.least_baseline": _constant(0.0),
-    "data.keep_proportions": Former(
-        instead="single pictures keep their proportions, snippets do not; leave it out"
-    ),
-    "loss.ssim_share": _constant(0.85),
-    "loss.pose": _constant(1.0),
-    "loss.geometry_ramp": _constant(0.0),
-    "loss.normalise_depth": _constant(True, False),
-    "loss.rotation_first": Former(instead="take loss.warmup, for both warm-ups"),
-    "loss.upright_first": Former(instead="take loss.warmup, for both warm-ups"),
-    "loss.weight_mask": Former(instead="it follows from loss.geometry; leave it out"),
-    "loss.both_directions": Former(instead="it follows from loss.geometry; leave it out"),
-    "loss.auto_mask": _constant(True),
-    "loss.minimum_reprojection": _constant(True),
-    "pseudo_depth.compat": Former(instead=COMPAT, same=("fixed",)),
-    "student.cache": Former(
-        instead="the teacher predicts at each step; leave it out", same=(False,)
-    ),
-    "student.teacher_mode": _constant("frozen"),
-    "student.ema_momentum": Former(instead="the teacher is frozen; leave it out"),
-    "student.start": _constant("teacher"),
-    "student.distillation_ramp": _constant(0.1),
-    "student.gradient": _constant(0.0, 0.1),
-    "student.dynamic_ranking": _constant(0.0, 0.1),
-    "student.features": _constant(0.0, 0.05),
-    "student.forgets": _constant("weight"),
-    "student.mask_dynamic": _constant(True),
-    "student.filter": Former(instead="the multi-view mask filter has one form; leave it out"),
-    "pseudo_depth.normals": Former(instead="take pseudo_depth.structure"),
-    "pseudo_depth.ranking": Former(instead="take pseudo_depth.structure"),
-    "pseudo_depth.edge_normals": Former(instead="take pseudo_depth.structure"),
-    "affine.regression": Former(instead="take affine.leres"),
-    "affine.gradient": Former(instead="take affine.leres"),
-    "affine.ranking": Former(instead="take affine.leres"),
-    "affine.normals": Former(instead="it is always 0.0; leave it out"),
-    "pseudo_depth.region": _constant("all"),
-    "pseudo_depth.align": Former(
-        instead="labels follow the tracked points with data.poses tracked; leave it out"
-    ),
-    "pseudo_depth.margin": _constant(1.15),
+    "pseudo_depth.compat": Former("the terms are as they should be; leave it out", ("fixed",)),
     "pseudo_depth.forgetting": Former(
-        instead="labels stay in stage 1; stage 2 has student.forgetting", same=("constant",)
+        "labels stay in stage 1; stage 2 has student.forgetting", ("constant",)
     ),
-    "pseudo_depth.forgetting_start": _constant(0.25),
-    "pseudo_depth.forgetting_end": _constant(0.05),
-    "student.pseudo_depth": Former(
-        instead="both stages have the weights of pseudo_depth; where and how long they act in "
-        "stage 2 say student.labels and student.forgetting"
-    ),
+    "student.cache": Former("the teacher predicts at each step; leave it out", (False,)),
 }
 """By their dotted names."""
 RENAMED_FIELDS: Mapping[str, str] = {
@@ -108,11 +80,8 @@ RENAMED_FIELDS: Mapping[str, str] = {
 }
 """Old dotted name to new; files may have either, the command line only the new one."""
 FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
-    (
-        "predict",
-        "refine",
-    ): "train on the clip from these weights, with --model.start; an "
-    "example is docs/your-own-video.md",
+    ("predict", "refine"): "train on the clip from these weights, with --model.start; an example "
+    "is docs/your-own-video.md",
     ("predict", "confidence"): NO_CONFIDENCE,
     ("predict", "least_confidence"): NO_CONFIDENCE,
     ("evaluate", "confidence"): NO_CONFIDENCE,
@@ -129,14 +98,9 @@ FORMER_PRESETS: Mapping[str, str] = {
 
 
 def without_former_fields(tree: Any, *, stored: bool) -> Any:
-    """A tree of plain values without the fields that are no more, and with the names of today.
+    """A tree of plain values, as YAML has them, without former fields and with the names of today.
 
-    Args:
-        tree: Sections by name, as YAML has them; anything else is handed through.
-        stored: Take them out whatever they say.
-
-    Raises:
-        ValueError: If one of them asks for what is no longer done, unless `stored`.
+    A ValueError comes from one that asks for what is no longer done, unless the tree is `stored`.
     """
     labels = tree.get("pseudo_depth") if isinstance(tree, dict) else None
     if stored and isinstance(labels, dict) and labels.get("source") in FORMER_SOURCES:
@@ -159,12 +123,7 @@ def without_former_fields(tree: Any, *, stored: bool) -> Any:
 
 
 def former_option(verb: str, words: Sequence[str]) -> str | None:
-    """What to say of the first word that is an option of a former version; None if there is none.
-
-    Args:
-        verb: The verb.
-        words: The words behind it.
-    """
+    """What to say of the first word that is an option of a former version, or None."""
     for word in words:
         name = word.partition("=")[0]
         key = name.removeprefix("--").replace("-", "_")

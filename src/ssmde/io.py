@@ -3,25 +3,16 @@
 import csv
 import hashlib
 import json
-import math
 import os
 import re
 import shutil
 import stat
-import struct
-import zipfile
-import zlib
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from decimal import Decimal
-from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from jaxtyping import Shaped
 
 try:
     import fcntl
@@ -31,12 +22,7 @@ except ImportError:  # not on this system: parts of killed runs are not told fro
 LONGEST_NAME = 255  # bytes of a file's name, on every usual file system
 TEXT_LIMIT = 1 << 28  # bytes: a list of a million lines has a tenth of it
 ARRAY_LIMIT = 1 << 30  # bytes: a depth map of 16,000 x 16,000 in float32
-KINDS = "biufcSU"  # of an array: numbers and text, no objects, dates or records
 DEEPEST = 100  # lists and objects within each other, in JSON
-# What zipfile raises on bytes of another kind, encrypted ones and such that it cannot unpack.
-BROKEN_ZIP = (
-    zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, OverflowError, struct.error,
-)  # fmt: skip
 SPECIAL = {
     stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device", stat.S_IFDIR: "a folder",
@@ -128,12 +114,6 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, default=str) + "\n")
 
 
-def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays by name, compressed, whole or not at all; the folder exists."""
-    with whole_file(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, **dict[str, Any](arrays))
-
-
 def check_file(path: Path, what: str = "file") -> int:
     """Bytes of a plain file, which is not opened: a pipe would wait for ever.
 
@@ -219,56 +199,6 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_npy(content: bytes | bytearray) -> Shaped[np.ndarray, "..."]:
-    """The array in the bytes of a .npy; it lies in them, and is as writable as they are.
-
-    A ValueError where they hold no plain array, or less than their head claims.
-    """
-    start = _end_of_head(content)
-    shape, fortran, dtype = _layout(bytes(content[:start]))
-    needed = math.prod(shape) * dtype.itemsize
-    if needed > len(content) - start:
-        raise ValueError(f"its head claims {dtype} {shape}, {len(content) - start:,} bytes follow")
-    values = np.frombuffer(content, dtype, count=math.prod(shape), offset=start)
-    return values.reshape(shape, order="F" if fortran else "C")
-
-
-def read_npz(
-    content: bytes | bytearray | Path,
-    names: Iterable[str] | None = None,
-    *,
-    limit: int = ARRAY_LIMIT,
-) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Arrays by name, of the bytes of a .npz or of such a file; names it lacks are left out.
-
-    Raises:
-        FileNotFoundError: If no file is there.
-        ValueError: If it is no whole .npz, one is no plain array, or all are larger than the limit,
-            in bytes: nothing is unpacked then. Of a file the message names it.
-    """
-    where = ""
-    if isinstance(content, Path):
-        check_file(content)
-        where = f"{content}: "
-    wanted = None if names is None else {f"{name}.npy" for name in names}
-    try:
-        source = content if isinstance(content, Path) else BytesIO(content)
-        with zipfile.ZipFile(source) as archive:
-            found = [i for i in archive.infolist() if wanted is None or i.filename in wanted]
-            if (total := sum(info.file_size for info in found)) > limit:
-                raise ValueError(
-                    f"its arrays have {total:,} bytes, {limit:,} are the most that is read"
-                )
-            return {
-                info.filename.removesuffix(".npy"): read_npy(bytearray(archive.read(info)))
-                for info in found
-            }
-    except BROKEN_ZIP as error:
-        raise ValueError(f"{where}it is no whole .npz ({error})") from error
-    except ValueError as error:
-        raise ValueError(f"{where}{error}") from error
-
-
 def natural_order(name: str) -> tuple[list[tuple[str, int]], str]:
     """Key that sorts `frame_9` before `frame_10`."""
     pieces = re.findall(r"(\D*)(\d*)", name)
@@ -324,32 +254,3 @@ def _depth(value: Any) -> int:
         deepest += 1
         level = [e for v in level for e in (v.values() if isinstance(v, dict) else v)]
     return deepest
-
-
-def _end_of_head(content: bytes | bytearray) -> int:
-    """Where the values of a .npy begin."""
-    # The magic, two bytes of version, the length of the head in 2 bytes or (from version 2) 4.
-    if bytes(content[:6]) != b"\x93NUMPY" or len(content) < 12:
-        raise ValueError("it is no .npy file")
-    width = 2 if content[6] == 1 else 4
-    return 8 + width + int.from_bytes(content[8 : 8 + width], "little")
-
-
-@lru_cache(maxsize=64)  # parsing a head takes longer than all else of a small frame
-def _layout(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, order and kind of values that the head of a .npy claims."""
-    file = BytesIO(head)
-    version = np.lib.format.read_magic(file)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0,
-    }  # fmt: skip
-    if version not in read:
-        raise ValueError(f"it is a .npy of version {version}, 1 and 2 are read")
-    try:
-        shape, fortran, dtype = read[version](file)
-    except Exception as error:  # it is parsed as Python, which fails in any way
-        raise ValueError(f"its head cannot be read ({type(error).__name__})") from error
-    plain = dtype.kind in KINDS and dtype.itemsize and all(type(side) is int for side in shape)
-    if not plain or any(side < 0 for side in shape):
-        raise ValueError("it holds no plain array of numbers")
-    return shape, fortran, dtype

@@ -10,8 +10,15 @@ from itertools import chain
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
+
+Map = Float[Tensor, "b 1 h w"]  # one value a pixel, such as a depth, an error, a weight
+Mask = Bool[Tensor, "b 1 h w"]
+RGB = Float[Tensor, "b 3 h w"]  # in [0, 1]
+Intrinsics = Float[Tensor, "b 3 3"]  # pinhole matrices, in pixels of the images beside them
+Motion = Float[Tensor, "b 4 4"]  # rigid; `T_src_tgt` moves points from the target to the source
+Scalar = Float[Tensor, ""]  # such as a term of a loss
 
 
 # A new input touches four places: a field here; `SnippetDataset.read_snippet` (or that of
@@ -116,5 +123,11 @@ class StepOutput:
     for the log."""
     seen: Float[Tensor, ""] | None = None
     """Share of the target's pixels that a source sees too; None where no views are compared."""
-    maps: dict[str, Float[Tensor, "b 1 h w"]] = field(default_factory=dict)
+    maps: dict[str, Map] = field(default_factory=dict)
     """Depth, errors and masks of the target, by name, detached; for pictures."""
+
+    @staticmethod
+    def of(terms: dict[str, Scalar], **rest: Any) -> "StepOutput":
+        """The outcome whose loss is the sum of weighted terms."""
+        loss = torch.stack(list(terms.values())).sum()
+        return StepOutput(loss=loss, terms={k: t.detach() for k, t in terms.items()}, **rest)

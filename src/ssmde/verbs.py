@@ -1,26 +1,24 @@
 """What the words behind a verb mean: read by tyro from the signature and docstring of its function.
 
 A parameter in front of the star is a word by its place, one behind it an option; what stands under
-`Args:` is its help. What no word can say, such as a loaded network, is left to Python.
+`Args:` is its help. What no word can say, such as a loaded network, is left to Python. Signatures
+are taken from the source: to import a verb takes seconds, for torch, before its help or the word
+on a typing error would be there.
 """
 
+import ast
 import inspect
 import re
-import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, make_dataclass
-from functools import partial
+from dataclasses import field, make_dataclass
+from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import tyro
-from tyro.conf import FlagConversionOff, Positional, UseAppendAction, arg
+from tyro.conf import Positional, UseAppendAction, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
-
-from ssmde.config import Config, differences, read_config, refuse_idle
-from ssmde.console import is_later_rank
-from ssmde.presets import PRESETS, find_preset
 
 PYTHON_ONLY = ("photos", "show_progress")
 """Parameters without an option."""
@@ -41,8 +39,8 @@ SCALARS = (str, Path, float, int, bool)
 PARSING = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
 
 
-def read_words(verb: str, function: Callable[..., Any], words: Sequence[str]) -> partial[Any]:
-    """The call of a function that the words behind its verb ask for.
+def read_words(verb: str, function: Callable[..., Any], words: Sequence[str]) -> dict[str, Any]:
+    """The arguments of a function that the words behind its verb give.
 
     Raises:
         SystemExit: After help was printed, or a word that does not fit was explained.
@@ -60,9 +58,45 @@ def read_words(verb: str, function: Callable[..., Any], words: Sequence[str]) ->
         prog=f"ssmde {verb}",
         description=description,
         config=PARSING,
-        registry=WORDS,
+        registry=REGISTRY,
     )
-    return partial(function, **vars(found))
+    return vars(found)
+
+
+def find_name(module: str, name: str) -> Any:
+    """A name of a module; of one of this package by its source, without importing it."""
+    if module.startswith("ssmde."):
+        return _Names(module)[name]
+    return getattr(import_module(module), name)
+
+
+class _Names(dict[str, Any]):
+    """Names of a module, each evaluated when it is asked for.
+
+    Of a function there are signature and docstring, of a class there is an empty one.
+    """
+
+    def __init__(self, module: str) -> None:
+        path = Path(__file__).parent.joinpath(*module.split(".")[1:])
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        self.nodes = [*ast.walk(ast.parse(path.read_text("utf-8")))]  # from the top level down
+
+    def __missing__(self, name: str) -> Any:
+        for node in self.nodes:
+            match node:
+                case ast.ImportFrom(module=str(home)) if name in [n.name for n in node.names]:
+                    self[name] = find_name(home, name)
+                case ast.ClassDef() if node.name == name:
+                    self[name] = type(name, (), {})
+                case ast.FunctionDef() if node.name == name:
+                    node.body, node.decorator_list, node.returns = node.body[:1], [], None
+                    exec(compile(ast.Module([node], []), name, "exec"), {}, self)
+                case ast.Assign(targets=[ast.Name(id=target)]) if target == name:
+                    self[name] = eval(compile(ast.Expression(node.value), name, "eval"), {}, self)
+                case _:
+                    continue
+            return self[name]
+        raise KeyError(name)  # Python goes on among its own
 
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
@@ -144,63 +178,11 @@ def _readable(annotation: Any, *, many: bool = False) -> Any:
     return best | None if NoneType in _members(annotation) else best
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Train:
-    """Train a depth network and a pose network on scene folders.
-
-    Every field of the configuration is an option; PRESET or FILE give the values it starts from.
-
-    Example:
-      ssmde train photometric --data.root data --data.frame-gaps 3 5 8
-      ssmde train photometric --data.root data --data.frame-gaps 3 5 8 --resume
-      ssmde train --config runs/photometric/config.yaml --name again --train.seed 1
-    """
-
-    preset: Positional[Annotated[str | None, arg(metavar="PRESET", help_behavior_hint="")]] = None
-    """ss_mde, ss_mde_abstract, photometric, consistent, sc_depth_v3 or affine_indoor; the first
-    word after train."""
-    file: Annotated[Path | None, arg(name="config", metavar="FILE", help_behavior_hint="")] = None
-    """Instead of PRESET: YAML with the fields that differ from the defaults."""
-    resume: bool = False
-    """Go on in the folder of the run: the same command again, with this at its end."""
-    config: Annotated[FlagConversionOff[Config], arg(name="")] = field(default_factory=Config)
-
-    def __call__(self) -> str | None:
-        """Say what a quick look at the data finds, train, and say where the weights are."""
-        from ssmde.models.registry import ENCODERS, find_weights
-
-        root, model = self.config.data.root, self.config.model
-        if model.pretrained != "none" and model.encoder in ENCODERS:
-            find_weights(model.encoder, model.pretrained)  # at once, before all that is slow
-
-        from ssmde.data.shards import is_packed
-        from ssmde.diagnosis import doctor
-        from ssmde.training import train
-
-        folders = root.is_dir() and not is_packed(root)
-        if folders and not self.resume and not is_later_rank():
-            photos = self.config.method == "affine_depth"  # learns from single pictures
-            found = doctor(root, split="train", quick=True, photos=photos, show_progress=False)
-            print(found)
-        folder = train(self.config, resume=self.resume)
-        if is_later_rank():
-            return None
-        return f"trained: {folder}\nnext: ssmde evaluate {shlex.quote(str(folder))} DATA"
-
-    def way_on(self, words: Sequence[str]) -> str:
-        """How it goes on after it was stopped."""
-        folder = self.config.output / self.config.name
-        if self.config.method != "both" and not (folder / "last.ckpt").exists():
-            return f"there is no checkpoint yet: delete {folder} and start again"
-        again = [*(word for word in words if word != "--resume"), "--resume"]
-        return f"go on with: ssmde train {shlex.join(again)}"
+REGISTRY = ConstructorRegistry()
+"""How values are read and shown, where tyro would do it otherwise."""
 
 
-WORDS, SWITCHES = ConstructorRegistry(), ConstructorRegistry()
-"""How values are read and shown: of the functions, and of the configuration."""
-
-
-@WORDS.primitive_rule
+@REGISTRY.primitive_rule
 def _choice(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[str | None] | None:
     """One of several words, or None where there is none: tyro would list None among them."""
     kinds = _members(asked.type)
@@ -217,7 +199,7 @@ def _choice(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[str | None] | 
     )
 
 
-@SWITCHES.primitive_rule
+@REGISTRY.primitive_rule
 def _path(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path | None] | None:
     """A file or folder, or `none`."""
     if set(_members(asked.type)) != {Path, NoneType}:
@@ -231,7 +213,7 @@ def _path(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path | None] | N
     )
 
 
-@SWITCHES.primitive_rule
+@REGISTRY.primitive_rule
 def _switch(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[bool] | None:
     """Switches of the configuration read as in YAML: true or false, after their name."""
     if asked.type is not bool:
@@ -249,41 +231,3 @@ def _switch(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[bool] | None:
         is_instance=lambda value: isinstance(value, bool),
         str_from_instance=lambda value: [str(value).lower()],
     )
-
-
-def read_training(words: Sequence[str]) -> Train:
-    """The training that the words behind `train` ask for.
-
-    Raises:
-        SystemExit: After help was printed, or a word that does not fit was explained.
-        ValueError: If there is no start, or one that cannot be read, or an option cannot act.
-    """
-    start = _start_values(words)
-    found = tyro.cli(
-        Train,
-        args=words,
-        prog="ssmde train",
-        description=inspect.getdoc(Train),
-        config=PARSING,
-        registry=SWITCHES,
-        default=Train(config=start),
-    )
-    if found.preset is None and found.file is None:
-        raise ValueError(f"give PRESET ({', '.join(PRESETS)}) or --config FILE")
-    if found.preset is not None and found.file is not None:
-        raise ValueError(f"give PRESET or --config, not both, got {found.preset} and {found.file}")
-    if found.preset is not None and found.preset != words[0]:
-        raise ValueError(f"PRESET comes first: ssmde train {found.preset}, then the options")
-    refuse_idle(differences(start, found.config), found.config)
-    return found
-
-
-def _start_values(words: Sequence[str]) -> Config:
-    """The configuration that PRESET or FILE names; the options change its fields."""
-    if words and not words[0].startswith("-"):
-        return find_preset(words[0])
-    for i, word in enumerate(words):
-        name, has_value, value = word.partition("=")
-        if name == "--config" and (has_value or i + 1 < len(words)):
-            return read_config(Path(value if has_value else words[i + 1]))
-    return Config()

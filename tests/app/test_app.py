@@ -1,6 +1,5 @@
 """The door of the page: weights, limits, and a Gradio that is not there."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -8,7 +7,8 @@ import pytest
 import torch
 
 import ssmde.app
-from ssmde.app import load_all, serve
+from ssmde.app import load_all, may_train, serve
+from ssmde.cli import main
 from ssmde.inference import Predictor
 from tiny_networks import write_random_weights
 
@@ -47,14 +47,21 @@ def test_wrong_weights_and_limits_are_refused_before_anything_is_served(tmp_path
             pass
 
 
-def test_without_gradio_the_command_says_what_to_install(tmp_path):
+@pytest.mark.parametrize(
+    ("host", "share", "allowed", "trains"),
+    [("127.0.0.1", False, (), True), ("localhost", False, (), True), ("0.0.0.0", False, (), False),
+     ("127.0.0.1", True, (), False), ("127.0.0.1", False, ("depth.example.org",), False)],
+)  # fmt: skip
+def test_only_who_sits_at_this_machine_can_train(host, share, allowed, trains):
+    assert may_train(host, share=share, allowed_host=allowed) == trains
+
+
+def test_without_gradio_the_command_says_what_to_install(tmp_path, monkeypatch, capsys):
     write_random_weights(tmp_path / "w.safetensors")
-    code = (
-        "import sys; sys.modules['gradio'] = None; from ssmde.cli import main; "
-        f"sys.exit(main(['app', {str(tmp_path / 'w.safetensors')!r}]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("ssmde app: error: the page needs gradio, which is not installed")
-    assert done.stderr.endswith("): pip install 'ssmde[app]'\n")
-    assert done.stderr.count("\n") == 1
+    monkeypatch.delitem(sys.modules, "ssmde.app.page", raising=False)
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert main(["app", str(tmp_path / "w.safetensors")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("ssmde app: error: the page needs gradio, which is not installed")
+    assert said.endswith("): pip install 'ssmde[app]'\n")
+    assert said.count("\n") == 1

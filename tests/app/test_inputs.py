@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from ssmde.app.guard import RefusalError
-from ssmde.app.inputs import COLOR_MAPS, FIELDS, checked
-from ssmde.app.service import PICTURE_FORMATS, PixelRoom
+from ssmde.app.inputs import COLOR_MAPS, FIELDS, Upload, checked
+from ssmde.app.service import PixelRoom
 
 ODD = [
     0, -1, float("nan"), float("inf"), 10**400, True, "x" * 10_000, "../../x", [[]], {}, object()
@@ -14,9 +14,9 @@ ODD = [
 FAULTS = [
     *(("width", odd) for odd in [*ODD[1:], 141, "60"]),
     *(("color_map", odd) for odd in [*ODD, None, "jet"]),
-    *(("formats", odd) for odd in [*ODD, ["video"], ["png16"] * 100_000, [None], [["png16"]]]),
     *(("weights", odd) for odd in [0, None, [], {}, "x" * 10_000]),
     *(("upload", odd) for odd in ["x", [], {}, {"path": 1}, {"path": "x" * 10_000}, 0]),
+    *(("minutes", odd) for odd in [*ODD, None, 61, 1.5]),
 ]
 
 
@@ -28,12 +28,11 @@ def test_a_field_out_of_its_bounds_is_refused_in_one_line(name, value):
 
 def test_what_the_page_sends_passes():
     given = {"weights": "a", "color_map": COLOR_MAPS[1], "width": 60, "upload": {"path": "/a"}}
-    assert checked(**given, formats=list(PICTURE_FORMATS)) == [
-        "a", COLOR_MAPS[1], 60.0, {"path": "/a", "name": "/a"}, list(PICTURE_FORMATS)
-    ]  # fmt: skip
-    assert checked(width=None, formats=None, upload=None) == [0.0, [], None]
-    assert set(FIELDS) == {"weights", "color_map", "width", "formats", "upload"}
-    assert checked(formats=["npz", "png16", "npz"]) == [["npz", "png16"]]
+    assert checked(**given) == ["a", COLOR_MAPS[1], 60.0, Upload(path="/a")]
+    assert checked(width=None, upload=None) == [None, None]
+    assert set(FIELDS) == {"weights", "color_map", "width", "upload", "minutes"}
+    for path in ("/a/../b c.jpg", "x", "/"):
+        assert "/" not in Upload(path="/a", orig_name=path).name
 
 
 def test_large_pictures_wait_for_each_other_and_small_ones_pass():

@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-import zipfile
+import time
 from fractions import Fraction
 
 import av
@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from films import write_mp4
 from ssmde.app.guard import RefusalError, Session
 from ssmde.app.inputs import FRAME_PIXELS, read_picture, read_webcam_frame
 from ssmde.app.service import (
     LONGEST_SHOWN,
     METRES,
     PAGE_PIXELS,
-    PICTURE_FORMATS,
     RELATIVE,
     InferenceService,
     view,
 )
-from ssmde.data.video import VideoError, read_chosen_frames, read_frames, video_info, write_video
+from ssmde.data.video import VideoError, read_chosen_frames, read_frames, video_info
 from ssmde.inference import ModelInfo, PredictedFrame, Predictor
 from tiny_networks import Brightness
 
@@ -46,10 +46,7 @@ def ramp(height=64, width=96):
 
 
 def film(path, frames=6):
-    with write_video(path, 10.0) as append:
-        for i in range(frames):
-            append(np.full((34, 46, 3), 40 * i, np.uint8))
-    return path
+    return write_mp4(path, [np.full((34, 46, 3), 40 * i, np.uint8) for i in range(frames)])
 
 
 def read_off(legend):
@@ -66,11 +63,12 @@ def read_off(legend):
     ids=["near", "far", "no-relief"],
 )
 def test_the_pointer_reads_the_depth_of_the_picture(service, session, weights, least, pixels):
-    shown = service.predict(session, weights, pixels, "ramp", "magma")
-    depths, data = read_off(shown.legend)
+    service.predict(session, weights, pixels, "ramp")
+    *_, legend = service.view(session.kept, "magma")
+    depths, data = read_off(legend)
     np.testing.assert_allclose(depths, least + pixels.mean(-1) / 255, rtol=1e-4)
     assert data["unit"] == "relative units"
-    assert RELATIVE in shown.legend
+    assert RELATIVE in legend
 
 
 def test_only_weights_that_know_metres_are_shown_in_metres(tmp_path):
@@ -78,65 +76,66 @@ def test_only_weights_that_know_metres_are_shown_in_metres(tmp_path):
     shot = PredictedFrame(
         pixels=np.zeros((8, 8, 3), np.uint8), depth=depth, info=ModelInfo(metres_per_unit=2.0)
     )
-    legend = view(tmp_path, shot, "magma").legend
+    *_, legend = view(tmp_path, shot, "magma")
     assert read_off(legend)[1]["unit"] == "m"
     assert METRES in legend
     assert "relative" not in legend.lower()
 
 
 def test_a_large_picture_is_shown_small_and_kept_large(service, session):
-    shown = service.predict(session, "near", ramp(40, 2 * LONGEST_SHOWN), "wide", "magma")
-    for path in (shown.picture, shown.colors):
+    service.predict(session, "near", ramp(40, 2 * LONGEST_SHOWN), "wide")
+    *shown, _ = service.view(session.kept, "magma")
+    for path in shown:
         with Image.open(path) as image:
             assert image.size == (LONGEST_SHOWN, 20)
-    (path,) = service.files(session, ["npz"])
+    _, ((_, path, *_), _) = service.in_space(session.kept, None)
     with np.load(path) as arrays:
         assert arrays["depth"].shape == (40, 2 * LONGEST_SHOWN)
 
 
 def test_other_colors_change_the_picture_and_not_the_depth(service, session):
-    before = service.predict(session, "near", ramp(), "ramp", "magma")
-    after = service.recolor(session, "gray")
-    assert read_off(before.legend)[1]["values"] == read_off(after.legend)[1]["values"]
-    with Image.open(after.colors) as image:
+    service.predict(session, "near", ramp(), "ramp")
+    before, after = (service.view(session.kept, name) for name in ("magma", "gray"))
+    assert read_off(before[2])[1]["values"] == read_off(after[2])[1]["values"]
+    with Image.open(after[1]) as image:
         red, green, blue = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
     assert (red == green).all()
     assert (red == blue).all()
-    assert before.colors != after.colors  # a browser would show the old one
+    assert before[1] != after[1]  # a browser would show the old one
 
 
-def test_every_format_can_be_had_of_a_picture(service, session):
-    assert service.files(session, ["npz"]) == []
-    assert not service.has_picture(session)
-    service.predict(session, "near", ramp(), "ramp", "magma")
-    files = service.files(session, [*PICTURE_FORMATS, "npz"])
-    assert [path.name for path in files] == [
-        "ramp_depth.png", "ramp_depth.npz", "ramp_depth.exr", "ramp_color.png",
-        "ramp_normals.png", "ramp_cloud.ply", "ramp_cloud.glb", "depth.json",
-    ]  # fmt: skip
+def test_the_files_of_a_picture_hold_its_depth_and_points(service, session):
+    service.predict(session, "near", ramp(), "ramp")
+    _, (files, _) = service.in_space(session.kept, None)
+    names = "ramp_depth.png", "ramp_depth.npz", "ramp_color.png", "ramp_cloud.ply", "depth.json"
+    assert tuple(path.name for path in files) == names
     assert all(path.stat().st_size for path in files)
 
 
 def test_a_wider_field_of_view_makes_the_files_wider(service, session):
     import trimesh
 
-    service.predict(session, "near", ramp(), "ramp", "magma")
+    service.predict(session, "near", ramp(), "ramp")
     widths = []
-    for degrees in (40, 80):
-        assert f"{degrees} degrees wide" in service.set_field_of_view(session, degrees)
-        (path,) = service.files(session, ["ply"])
-        points = np.asarray(trimesh.load(path).vertices)
+    for degrees in (40.0, 80.0):
+        ((shown,), words), (paths, _) = service.in_space(session.kept, degrees)
+        assert f"{degrees:g} degrees wide" in words
+        points = np.asarray(trimesh.load(paths[3]).vertices)
         widths.append(np.ptp(points[:, 0]))
+        surface = trimesh.load(shown, force="mesh")
+        assert np.ptp(surface.vertices[:, 0]) == pytest.approx(widths[-1], rel=1e-3)
+        files = sorted(f.name for f in session.kept.folder.rglob("*.[gp]l[by]"))
+        assert files == ["points_cloud.glb", "ramp_cloud.ply"]  # none of the other camera
     expected = np.tan(np.radians(40)) / np.tan(np.radians(20))
     assert widths[1] / widths[0] == pytest.approx(expected, rel=1e-3)
-    assert "guess of 60" in service.set_field_of_view(session, None)
+    assert "guess of 60" in next(service.in_space(session.kept, None))[1]
 
 
 def test_weights_off_the_list_files_that_are_no_video_and_films_too_large_are_refused(
     service, session, tmp_path, monkeypatch
 ):
     with pytest.raises(RefusalError, match="no weights named 'best'"):
-        service.predict(session, "best", ramp(), "a", "magma")
+        service.predict(session, "best", ramp(), "a")
     (tmp_path / "film.mp4").write_text("no film")
     with pytest.raises(RefusalError, match=r"film is no video that can be read.*\.mp4"):
         list(service.film(session, "near", tmp_path / "film.mp4", "film", "magma"))
@@ -150,22 +149,11 @@ def test_a_film_has_a_frame_for_each_frame_and_news_of_each(service, session, tm
     path = film(tmp_path / "clip.mp4")
     steps = list(service.film(session, "near", path, "clip", "magma"))
     assert [(step.done, step.total) for step in steps] == [(i, 6) for i in range(1, 7)] + [(6, 6)]
-    (made,) = steps[-1].files
+    made = steps[-1].film
     assert [frame.shape for frame in read_frames(made)] == [(34, 46 + 4 + 46, 3)] * 6
     assert video_info(made).fps == pytest.approx(10.0)
     assert steps[-1].note == ""
     assert not session.busy
-
-
-def test_an_archive_holds_every_frame_in_every_format_asked_for(service, session, tmp_path):
-    path = film(tmp_path / "clip.mp4", frames=3)
-    *_, last = service.film(session, "near", path, "clip", "magma", ["png16", "npz"])
-    with zipfile.ZipFile(last.files[1]) as archive:
-        names = [f"clip_{i:06d}_depth.{end}" for i in range(3) for end in ("png", "npz")]
-        assert archive.namelist() == names
-        with archive.open("clip_000002_depth.npz") as file, np.load(file) as arrays:
-            assert arrays["depth"].mean() == pytest.approx(1 + 80 / 255, abs=0.02)
-    assert not list((last.files[0].parent / "frames").iterdir())
 
 
 def test_a_stop_keeps_the_frames_that_are_done_and_before_the_first_it_is_said(
@@ -177,7 +165,7 @@ def test_a_stop_keeps_the_frames_that_are_done_and_before_the_first_it_is_said(
     next(steps)
     session.stopped = True
     (last,) = steps
-    assert last.done == len(list(read_frames(last.files[0]))) == 2
+    assert last.done == len(list(read_frames(last.film))) == 2
     before = list(session.results)
     with pytest.raises(RefusalError, match="Stopped"):
         list(service.film(session, "near", path, "clip", "magma"))
@@ -186,7 +174,7 @@ def test_a_stop_keeps_the_frames_that_are_done_and_before_the_first_it_is_said(
 
 def test_a_film_that_nobody_waits_for_any_more_leaves_no_file(service, session, tmp_path):
     path = film(tmp_path / "clip.mp4")
-    steps = service.film(session, "near", path, "clip", "magma", ["npz"])
+    steps = service.film(session, "near", path, "clip", "magma")
     next(steps)
     steps.close()
     assert not [p for p in session.folder.rglob("*") if p.is_file()]
@@ -205,7 +193,7 @@ def test_a_video_that_breaks_off_gives_what_could_be_read(service, session, tmp_
     monkeypatch.setattr("ssmde.app.service.read_chosen_frames", break_off)
     *_, last = service.film(session, "near", path, "clip", "magma")
     assert last.done == 3
-    assert len(list(read_frames(last.files[0]))) == 3
+    assert len(list(read_frames(last.film))) == 3
     assert last.note == "The video breaks off after frame 3; this is what could be read."
 
 
@@ -244,29 +232,30 @@ def test_a_film_keeps_the_times_of_its_frames_whatever_rate_its_head_states(
         stream = container.add_stream("mpeg4", rate=1000)
         stream.height, stream.width, stream.pix_fmt = 34, 46, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
-        for time in times:
+        for shown in times:
             frame = av.VideoFrame.from_ndarray(np.zeros((34, 46, 3), np.uint8), format="rgb24")
-            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            frame.pts, frame.time_base = shown, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     *_, last = service.film(session, "near", tmp_path / "media.mp4", "media", "turbo")
-    frames = read_chosen_frames(last.files[0], lambda _: True)
+    frames = read_chosen_frames(last.film, lambda _: True)
     assert [frame.time for frame in frames] == pytest.approx([t / 1000 for t in times], abs=0.002)
 
 
-def test_a_film_that_takes_too_long_or_too_much_room_keeps_what_is_done(
-    service, session, tmp_path, monkeypatch
-):
+def test_a_film_that_takes_too_long_keeps_what_is_done(service, session, tmp_path, monkeypatch):
     path = film(tmp_path / "clip.mp4")
-    monkeypatch.setattr("ssmde.app.service.ARCHIVE_BYTES", 1)
-    *_, last = service.film(session, "near", path, "clip", "magma", ["npz"])
-    assert last.done == 1
+    monkeypatch.setattr("ssmde.app.service.JOB_SECONDS", 3.0)
+    steps = service.film(session, "near", path, "clip", "magma")
+    next(steps)
+    time.sleep(3.1)
+    (last,) = steps
+    assert last.done == len(list(read_frames(last.film))) == 1
     monkeypatch.setattr("ssmde.app.service.JOB_SECONDS", -1.0)
     with pytest.raises(RefusalError, match="no frame"):
         list(service.film(session, "near", path, "clip", "magma"))
-    service.predict(session, "near", ramp(), "ramp", "magma")
+    service.predict(session, "near", ramp(), "ramp")
     with pytest.raises(RefusalError, match="computes for 10 minutes at most"):
-        service.files(session, ["npz"])
+        list(service.in_space(session.kept, None))
 
 
 def as_text(pixels, kind="png"):

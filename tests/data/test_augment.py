@@ -1,6 +1,5 @@
 """Augmentation: the camera stays with the image, and one change serves the whole snippet."""
 
-import colorsys
 from dataclasses import replace
 
 import numpy as np
@@ -139,21 +138,6 @@ def test_a_frame_is_decoded_no_smaller_than_needed(stored, needed, zoom):
         assert any(have // (2 * reduction) < need * zoom for have, need in sides)
 
 
-def test_zoom_reaches_both_ends_and_every_place():
-    data = DataConfig(image_size=(256, 320), zoom=1.25)
-    drawn = [draw_framing(rng(seed), data, (480, 640)) for seed in range(400)]
-    widths = [framing.width for framing in drawn]
-    assert min(widths) < 520
-    assert max(widths) > 632
-    places = [framing.left / max(640 - framing.width, 1) for framing in drawn]
-    assert min(places) < 0.05
-    assert max(places) > 0.95
-    assert abs(np.corrcoef(widths, [framing.height for framing in drawn])[0, 1]) < 0.2
-    flips = [framing.flip for framing in drawn]
-    assert 0.4 < np.mean(flips) < 0.6
-    assert abs(np.corrcoef(flips, places)[0, 1]) < 0.2
-
-
 def test_without_zoom_the_whole_frame_is_decoded_small_and_with_it_in_full():
     none, zoom = (DataConfig(image_size=(224, 320), zoom=z, flip=0.0) for z in (1.0, 1.15))
     assert draw_framing(rng(), none, (480, 640)) == whole_frame((480, 640), (224, 320))
@@ -186,20 +170,10 @@ def test_brightness_alone_multiplies_and_contrast_alone_keeps_mid_gray():
 def test_gray_stays_gray_and_saturation_and_hue_keep_the_luma(seed, gray):
     color = jitter(seed, saturation=0.5, hue=0.5, contrast=0.4, brightness=0.4)
     red, green, blue = color[:, :3] @ np.full(3, gray) + color[:, 3]
-    assert red == pytest.approx(green, abs=1e-4)
-    assert green == pytest.approx(blue, abs=1e-4)
+    assert (red, green) == (pytest.approx(green, abs=1e-4), pytest.approx(blue, abs=1e-4))
     luma, color = [0.299, 0.587, 0.114], jitter(seed, saturation=0.9, hue=0.5)
     np.testing.assert_allclose(luma @ color[:, :3], luma, atol=1e-5)
     assert color[:, 3].tolist() == [0, 0, 0]
-
-
-def test_hue_turns_red_towards_its_neighbors_on_the_color_circle():
-    hues = []
-    for seed in range(50):
-        red, green, blue = jitter(seed, hue=0.05)[:, :3] @ [0.6, 0.3, 0.3]
-        hues.append((colorsys.rgb_to_hsv(red, green, blue)[0] + 0.5) % 1 - 0.5)
-    assert -0.1 < min(hues) < -0.02
-    assert 0.02 < max(hues) < 0.1
 
 
 def test_colors_by_hand_clamped_and_the_same_for_all_views():
@@ -248,13 +222,10 @@ def test_a_window_that_keeps_proportions_lies_inside_and_is_hardly_stretched(sto
     assert 1 / (1.12 * pixel**2) <= shape <= 1.12 * pixel**2
 
 
-def test_without_zoom_the_window_is_the_largest_of_these_proportions():
+def test_without_zoom_the_window_is_the_largest_and_a_small_one_is_decoded_finely():
     data = DataConfig(zoom=1.0)
     framing = draw_framing(rng(), data, (480, 640), (128, 416), keep_proportions=True)
     assert (framing.reduction * framing.height, framing.reduction * framing.width) == (197, 640)
-
-
-def test_a_small_window_of_a_large_photo_is_not_decoded_too_coarsely():
     data = DataConfig(zoom=4.0)
     for seed in range(40):
         framing = draw_framing(rng(seed), data, (1536, 2048), (192, 256), keep_proportions=True)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from ssmde.config import DataConfig
-from ssmde.data.motion import known_poses, relative_motion, tile_flow, usable_gaps
+from ssmde.data.dataset import known_poses, relative_motion, usable_gaps
+from ssmde.data.motion import tile_flow
 from ssmde.data.sequence import FrameSequence
 from ssmde.geometry.camera import flip_intrinsics
 from ssmde.geometry.warp import reproject
@@ -26,51 +27,37 @@ def a_walk(ways=(0, 1, 2, 3, 4, 5, 6), parts=None, turn=0.0):
         pose[:3, :3] = [(cos, 0, sin), (0, 1, 0), (-sin, 0, cos)]
         pose[0, 3] = way
     return FrameSequence(
-        name="walk",
-        images=tuple(Path(f"walk/{i}.png") for i in range(len(ways))),
-        image_size=(32, 64),
-        tracked_poses=poses,
+        name="walk", images=tuple(Path(f"walk/{i}.png") for i in range(len(ways))),
+        image_size=(32, 64), tracked_poses=poses,
         tracked_parts=np.array(parts or [0.0] * len(ways)),
-    )
+    )  # fmt: skip
 
 
-def frames(usable):
-    return np.flatnonzero(usable[:, 0]).tolist()
-
-
-def test_without_poses_every_frame_with_neighbours_is_a_target():
-    assert frames(usable_gaps(a_walk(), DataConfig(), (2,))) == [2, 3, 4]
-
-
-def test_a_gap_as_long_as_the_video_has_no_target():
-    for gap in (3, 4, 7, 9):
-        assert frames(usable_gaps(a_walk(), DataConfig(), (gap,))) == ([3] if gap == 3 else [])
-        assert frames(usable_gaps(a_walk(), TRACKED, (gap,))) == ([3] if gap == 3 else [])
-
-
-def test_a_pair_never_joins_two_parts_of_a_video():
-    assert frames(usable_gaps(a_walk(parts=[0.0] * 4 + [1.0] * 3), TRACKED, (1,))) == [1, 2, 5]
-
-
-def test_a_frame_without_a_pose_is_neither_target_nor_source():
+def lost(*place):
     walk = a_walk()
-    walk.tracked_poses[3] = np.nan
-    assert frames(usable_gaps(walk, TRACKED, (1,))) == [1, 5]
-    walk = a_walk()
-    walk.tracked_poses[3, 0, 0] = np.nan  # the place is known, the orientation is not
-    assert frames(usable_gaps(walk, TRACKED, (1,))) == [1, 5]
+    walk.tracked_poses[place] = np.nan
+    return walk
 
 
-def test_the_motion_takes_points_of_the_target_into_the_source():
+@pytest.mark.parametrize(("walk", "data", "gap", "targets"), [
+    (a_walk(), DataConfig(), 2, [2, 3, 4]),
+    *((a_walk(), data, gap, [3] if gap == 3 else [])
+      for gap in (3, 4, 7, 9) for data in (DataConfig(), TRACKED)),
+    (a_walk(parts=[0.0] * 4 + [1.0] * 3), TRACKED, 1, [1, 2, 5]),  # never from part to part
+    (lost(3), TRACKED, 1, [1, 5]),
+    (lost(3, 0, 0), TRACKED, 1, [1, 5]),  # the place is known, the orientation is not
+])  # fmt: skip
+def test_targets_have_sources_on_both_sides_with_known_poses(walk, data, gap, targets):
+    assert np.flatnonzero(usable_gaps(walk, data, (gap,))[:, 0]).tolist() == targets
+
+
+def test_the_motion_takes_points_of_the_target_into_the_source_mirrored_or_not():
     walk = a_walk(turn=0.1)
     T = relative_motion(walk.tracked_poses, 3, (2, 4), flip=False)
     point = np.array([0.3, -0.2, 5.0, 1.0])
     for T_src_tgt, source in zip(T, (2, 4), strict=True):
         world = walk.tracked_poses[3] @ point
         np.testing.assert_allclose(walk.tracked_poses[source] @ T_src_tgt @ point, world)
-
-
-def test_a_mirrored_pair_moves_as_the_mirror_image():
     T = torch.from_numpy(relative_motion(a_walk(turn=0.02).tracked_poses, 3, (2,), flip=False))
     mirrored = torch.from_numpy(
         relative_motion(a_walk(turn=0.02).tracked_poses, 3, (2,), flip=True)
@@ -105,10 +92,16 @@ def texture(dx=0.0, dy=0.0, size=(72, 96), seed=0):
     return (0.5 + image / 30).astype(np.float32)
 
 
-def test_a_shift_by_whole_pixels_is_found_with_its_sign():
+def test_shifts_are_found_with_their_sign_and_tiles_that_move_apart_told_apart():
     a = np.random.default_rng(1).random((48, 64), dtype=np.float32)
     flow = tile_flow(a, np.roll(a, (3, -5), (0, 1)))
     assert np.median(flow.motion[flow.found], 0) == pytest.approx((-5, 3), abs=0.05)
+    a, b = texture(), texture(3.0, 0.0)
+    b[:, :48] = texture(-3.0, 0.0)[:, :48]
+    flow = tile_flow(a, b)
+    left, right = flow.centers[:, 0] < 24, flow.centers[:, 0] > 72
+    assert np.allclose(np.median(flow.motion[left], 0), (-3, 0), atol=0.1)
+    assert np.allclose(np.median(flow.motion[right], 0), (3, 0), atol=0.1)
 
 
 @settings(max_examples=8)
@@ -123,29 +116,14 @@ def test_tiles_move_by_the_fraction_of_a_pixel_that_the_texture_does(dx, dy):
     assert flow.found_share > 0.5
 
 
-def test_tiles_that_move_apart_are_told_apart():
-    a, b = texture(), texture(3.0, 0.0)
-    b[:, :48] = texture(-3.0, 0.0)[:, :48]
-    flow = tile_flow(a, b)
-    left, right = flow.centers[:, 0] < 24, flow.centers[:, 0] > 72
-    assert np.allclose(np.median(flow.motion[left], 0), (-3, 0), atol=0.1)
-    assert np.allclose(np.median(flow.motion[right], 0), (3, 0), atol=0.1)
-
-
-def test_brightness_does_not_move_the_image_and_is_told():
+def test_brightness_is_told_and_what_is_blank_or_foreign_is_not_found():
     flow = tile_flow(texture(), 0.7 * texture(1.5, 0.0))
     assert np.allclose(np.median(flow.motion, 0), (1.5, 0), atol=0.03)
     assert np.median(flow.gain) == pytest.approx(0.7, abs=0.02)
-
-
-def test_tiles_without_texture_say_nothing():
     blank = np.full((64, 64), 0.5, np.float32)
     flow = tile_flow(blank, blank)
     assert not flow.found.any()
     assert np.isnan(flow.found_share)
-
-
-def test_images_without_anything_in_common_are_not_found():
     assert tile_flow(texture(seed=1), texture(seed=2)).found_share < 0.2
 
 

@@ -40,31 +40,24 @@ def as_map(*rows):
 # By hand
 
 
-@pytest.mark.parametrize(
-    ("values", "info", "steps"),
-    [
-        ([[1, 2], [4, 8]], AFFINE, [[7500, 15000], [30000, 60000]]),
-        ([[NAN, INF, -INF, 0], [-3, 2, 1, 1e-9]], AFFINE, [[0, 0, 0, 0], [0, 60000, 30000, 1]]),
-        ([[NAN, -0.1, 0, 2]], DISPARITY, [[0, 1, 1, 60000]]),  # 0 is far away and not unknown
-    ],
-)
+@pytest.mark.parametrize(("values", "info", "steps"), [
+    ([[1, 2], [4, 8]], AFFINE, [[7500, 15000], [30000, 60000]]),
+    ([[NAN, INF, -INF, 0], [-3, 2, 1, 1e-9]], AFFINE, [[0, 0, 0, 0], [0, 60000, 30000, 1]]),
+    ([[NAN, -0.1, 0, 2]], DISPARITY, [[0, 1, 1, 60000]]),  # 0 is far away and not unknown
+])  # fmt: skip
 def test_the_largest_value_of_an_image_is_stored_as_60000(tmp_path, values, info, steps):
     write_pseudo_depth(tmp_path / "a.png", as_map(*values), info)
     with Image.open(tmp_path / "a.png") as image:
-        assert image.mode == "I;16"
-        assert np.array(image).tolist() == steps
+        assert (image.mode, np.array(image).tolist()) == ("I;16", steps)
     np.testing.assert_allclose(read_pseudo_depth(tmp_path / "a.png"), np.divide(steps, 60000))
 
 
-def test_labels_that_are_not_affine_come_back_in_units_of_the_source(tmp_path):
+def test_labels_that_are_not_affine_come_back_in_their_unit_and_arrays_as_they_are(tmp_path):
     for name, deepest in (("near", 2.0), ("far", 500.0)):
         values = np.linspace(0.5, deepest, 12, dtype=np.float32).reshape(3, 4)
         write_pseudo_depth(tmp_path / f"{name}.png", values, METRIC)
         read = read_pseudo_depth(tmp_path / f"{name}.png")
         np.testing.assert_allclose(read, values, atol=deepest / 60000, rtol=0)
-
-
-def test_arrays_are_read_as_they_are(tmp_path):
     np.save(tmp_path / "a.npy", as_map([1, NAN]))
     assert read_pseudo_depth(tmp_path / "a.npy").tolist() == [[1, 0]]
 
@@ -98,16 +91,13 @@ def test_the_folder_appears_with_label_json_and_the_first_labels(tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["pseudo_depth"]
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"source": "leres"}, "source of the labels is 'leres', now it would be 'drawn'"),
-        ({"version": "2"}, "version of the labels is '2', now it would be '1'"),
-        ({"kind": "disparity"}, "kind of the labels is 'disparity'"),
-        ({"affine": False}, "affine of the labels is False"),
-        ({"network_size": [64, 96]}, r"network_size of the labels is \[64, 96\]"),
-    ],
-)
+@pytest.mark.parametrize(("change", "says"), [
+    ({"source": "leres"}, "source of the labels is 'leres', now it would be 'drawn'"),
+    ({"version": "2"}, "version of the labels is '2', now it would be '1'"),
+    ({"kind": "disparity"}, "kind of the labels is 'disparity'"),
+    ({"affine": False}, "affine of the labels is False"),
+    ({"network_size": [64, 96]}, r"network_size of the labels is \[64, 96\]"),
+])  # fmt: skip
 def test_labels_of_something_else_are_not_mixed_with_new_ones(change, says, tmp_path):
     write_labels(tmp_path / "p", AFFINE, {"a": as_map([1, 2])})
     labels_fit(tmp_path / "p", AFFINE)
@@ -137,8 +127,7 @@ def test_labels_of_another_source_go_when_the_first_new_ones_are_there(tmp_path)
         write_labels(folder, DISPARITY, {"a": as_map([NAN, 0])})
     assert names_in(folder) == ["a.png", "b.png", "label.json"]
     write_labels(folder, DISPARITY, {"a": as_map([1, 2])})
-    assert names_in(folder) == ["a.png", "label.json"]
-    assert names_in(tmp_path) == ["p"]
+    assert (names_in(folder), names_in(tmp_path)) == (["a.png", "label.json"], ["p"])
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "a.png", "label.json"])
@@ -192,13 +181,10 @@ def test_a_noisy_label_without_unknown_shift_keeps_its_range():
     assert np.median(fitted[:, 20:]) == pytest.approx(3, rel=0.1)
 
 
-def test_points_on_what_moves_do_no_harm():
+def test_points_are_fitted_whatever_moves_or_the_size_of_the_label_and_holes_stay():
     pixels, depth = some_points(400)
     depth[:30] *= 3
     np.testing.assert_allclose(fit_to_points(2 * DEPTH, pixels, depth, SIZE), DEPTH, rtol=1e-2)
-
-
-def test_a_label_of_another_size_is_read_at_the_same_places_and_holes_stay():
     pixels, depth = some_points()
     small = DEPTH.reshape(24, 2, 32, 2).mean((1, 3))
     np.testing.assert_allclose(fit_to_points(small, pixels, depth, SIZE), small, rtol=0.02)
@@ -314,8 +300,7 @@ def test_tracked_points_come_as_a_sparse_map_of_the_framed_image(tmp_path):
     found = data[0].to_float().sparse_depth
     assert found.shape == (1, 1, 32, 64)
     assert found[0, 0, 5, 3] == np.float32(0.7), "the nearest of two points hides the other"
-    assert found[0, 0, 20, 60] == np.float32(1.5)
-    assert (found > 0).sum() == 2
+    assert (found[0, 0, 20, 60], (found > 0).sum()) == (np.float32(1.5), 2)
     mirrored = SnippetDataset(
         [scene], replace(PLAIN, flip=1.0), seed=0, augment=True, with_points=True
     )

@@ -1,7 +1,6 @@
 """Scene folders: what is found in them, and what a wrong file says."""
 
 import json
-import os
 import pickle
 import shutil
 from pathlib import Path
@@ -12,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssmde.data.images import read_depth, read_image, read_mask, write_png16
+from ssmde.data.images import read_depth, read_mask, write_png16
 from ssmde.data.scene_files import write_intrinsics, write_list, write_poses, write_scene_info
-from ssmde.data.scene_folder import files_of, list_names, read_scene, read_scenes, sort_names, stem
+from ssmde.data.scene_folder import list_names, read_scene, read_scenes, sort_names, stem
+from ssmde.data.sequence import Files
 from ssmde.io import natural_order
 from ssmde.preparation.packing import pack
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
 def make_scene(root, name="room", frames=5, *, size=(24, 32), kind="png"):
@@ -55,8 +54,7 @@ def test_a_scene_is_read_with_all_that_lies_beside_its_images(tmp_path):
     write_scene_info(folder, {"fps": 10, "depth_units_per_metre": 1000, "source": "me"})
 
     scene = read_scene(folder)
-    assert scene.name == "room"
-    assert scene.image_size == (24, 32)
+    assert (scene.name, scene.image_size) == ("room", (24, 32))
     assert [image.name for image in scene.images] == ["000000.png", "000001.png", "000002.png"]
     assert (scene.intrinsics == CAMERA).all()
     assert scene.depth[0] is scene.depth[2] is None
@@ -95,8 +93,7 @@ def test_without_lists_the_last_tenth_of_each_scene_validates(tmp_path):
     make_scene(tmp_path, "a", frames=20)
     make_scene(tmp_path, "b", frames=5)
     train, val = read_scenes(tmp_path, "train"), read_scenes(tmp_path, "val")
-    assert [len(s) for s in train] == [18, 4]
-    assert [len(s) for s in val] == [2, 1]
+    assert ([len(s) for s in train], [len(s) for s in val]) == ([18, 4], [2, 1])
     whole = read_scenes(tmp_path, "all")
     assert [(*t.images, *v.images) for t, v in zip(train, val, strict=True)] == [
         scene.images for scene in whole
@@ -124,8 +121,7 @@ def test_a_single_scene_folder_is_a_data_folder_too(tmp_path):
     np.save(folder / "depth" / "000009.npy", np.ones((24, 32)))
     (train,), (val,) = read_scenes(folder, "train"), read_scenes(folder, "val")
     assert train.name == val.name == "room"
-    assert (len(train), len(val)) == (9, 1)
-    assert val.depth == (folder / "depth" / "000009.npy",)
+    assert ((len(train), len(val)), val.depth) == ((9, 1), (folder / "depth" / "000009.npy",))
 
 
 @pytest.mark.parametrize("inner", ["", "training"])
@@ -138,13 +134,9 @@ def test_the_published_packs_of_sc_depth_load_unchanged(tmp_path, inner):
         (folder / "leres_depth").mkdir()
         for i in range(2):
             np.savez(
-                folder / "depth" / f"{i:06d}.npz",
-                data=np.array([4.5 + i]),
-                indices=np.array([3]),
-                indptr=np.r_[0, np.ones(24, int)],
-                shape=np.array([24, 32]),
-                format=np.array(b"csr"),
-            )
+                folder / "depth" / f"{i:06d}.npz", shape=np.array([24, 32]), indices=np.array([3]),
+                indptr=np.r_[0, np.ones(24, int)], data=np.array([4.5 + i]), format=np.array(b"csr")
+            )  # fmt: skip
             write_png16(folder / "leres_depth" / f"{i:06d}.png", np.ones((24, 32), np.uint16))
     (pack / "train.txt").write_text("drive_01\n")
     (pack / "val.txt").write_text("drive_02\n")
@@ -153,8 +145,7 @@ def test_the_published_packs_of_sc_depth_load_unchanged(tmp_path, inner):
     assert (train.name, val.name) == ("drive_01", "drive_02")
     assert (train.intrinsics == CAMERA).all()
     assert read_depth(val.depth[1], val.depth_units_per_metre)[0, 3] == 5.5
-    assert train.pseudo_depth_kind == "depth"
-    assert train.pseudo_depth_source == "leres"
+    assert (train.pseudo_depth_kind, train.pseudo_depth_source) == ("depth", "leres")
 
 
 def test_depth_under_other_names_is_paired_in_order_when_there_is_one_a_frame(tmp_path):
@@ -207,32 +198,25 @@ def test_poses_of_twelve_and_sixteen_numbers_are_the_same_and_rows_of_zeros_unkn
 POSE = "1 0 0 0 0 1 0 0 0 0 1 0"
 
 
-@pytest.mark.parametrize(
-    ("file", "text", "message"),
-    [
-        ("cam.txt", "30 0 15\n0 30 11", r"cam\.txt: expected 3 lines of 3 .*got lines of 3, 3"),
-        ("cam.txt", "", r"cam\.txt: .*got lines of nothing"),
-        (
-            "cam.txt",
-            "30 0 15.5\n0 f 11\n0 0 1",
-            r"cam\.txt, line 2: expected numbers, got '0 f 11'",
-        ),
-        ("cam.txt", "-30 0 15\n0 30 11\n0 0 1", r"cam\.txt: focal lengths must be positive"),
-        ("cam.txt", "30 0 99\n0 30 11\n0 0 1", r"cam\.txt: principal point \(99, 11\) lies out"),
-        ("cam.txt", "0.9 0 .5\n0 0.8 .5\n0 0 1", r"cam\.txt: intrinsics look normalised.*width 32"),
-        ("poses.txt", f"{POSE}\n{POSE}", r"poses\.txt: expected one line for each of 3.*got 2"),
-        ("poses.txt", f"{POSE}\n{POSE} 1\n{POSE}", r"poses\.txt, line 2: .*12 or 16.*got 13"),
-        ("poses.txt", f"{POSE}\n{POSE}\n2 0 0 0 0 2 0 0 0 0 2 0", r"line 3: no rigid .* by 2\)"),
-        ("poses.txt", f"{POSE}\n-1 0 0 0 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*it mirrors"),
-        ("poses.txt", f"{POSE}\n1 0 0 inf 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*finite"),
-        ("poses.txt", f"{POSE}\n1 0 0 nan 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*finite"),
-        ("poses.txt", f"{POSE}\n{POSE}\n{POSE} 0 0 1 0", r"line 3: a pose ends with 0 0 0 1"),
-        ("scene.json", "{fps: 10}", r"scene\.json: not valid JSON"),
-        ("scene.json", "[10]", r"scene\.json: expected an object"),
-        ("scene.json", '{"fps": "ten"}', r"scene\.json: fps must be a positive number, got 'ten'"),
-        ("scene.json", '{"depth_units_per_metre": 0}', r"depth_units_per_metre must be a positive"),
-    ],
-)
+@pytest.mark.parametrize(("file", "text", "message"), [
+    ("cam.txt", "30 0 15\n0 30 11", r"cam\.txt: expected 3 lines of 3 .*got lines of 3, 3"),
+    ("cam.txt", "", r"cam\.txt: .*got lines of nothing"),
+    ("cam.txt", "30 0 15.5\n0 f 11\n0 0 1", r"cam\.txt, line 2: expected numbers, got '0 f 11'"),
+    ("cam.txt", "-30 0 15\n0 30 11\n0 0 1", r"cam\.txt: focal lengths must be positive"),
+    ("cam.txt", "30 0 99\n0 30 11\n0 0 1", r"cam\.txt: principal point \(99, 11\) lies out"),
+    ("cam.txt", "0.9 0 .5\n0 0.8 .5\n0 0 1", r"cam\.txt: intrinsics look normalised.*width 32"),
+    ("poses.txt", f"{POSE}\n{POSE}", r"poses\.txt: expected one line for each of 3.*got 2"),
+    ("poses.txt", f"{POSE}\n{POSE} 1\n{POSE}", r"poses\.txt, line 2: .*12 or 16.*got 13"),
+    ("poses.txt", f"{POSE}\n{POSE}\n2 0 0 0 0 2 0 0 0 0 2 0", r"line 3: no rigid .* by 2\)"),
+    ("poses.txt", f"{POSE}\n-1 0 0 0 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*it mirrors"),
+    ("poses.txt", f"{POSE}\n1 0 0 inf 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*finite"),
+    ("poses.txt", f"{POSE}\n1 0 0 nan 0 1 0 0 0 0 1 0\n{POSE}", r"line 2: .*finite"),
+    ("poses.txt", f"{POSE}\n{POSE}\n{POSE} 0 0 1 0", r"line 3: a pose ends with 0 0 0 1"),
+    ("scene.json", "{fps: 10}", r"scene\.json: not valid JSON"),
+    ("scene.json", "[10]", r"scene\.json: expected an object"),
+    ("scene.json", '{"fps": "ten"}', r"scene\.json: fps must be a positive number, got 'ten'"),
+    ("scene.json", '{"depth_units_per_metre": 0}', r"depth_units_per_metre must be a positive"),
+])  # fmt: skip
 def test_a_wrong_file_is_named_with_value_and_remedy(tmp_path, file, text, message):
     folder = make_scene(tmp_path, frames=3)
     (folder / file).write_text(text)
@@ -316,20 +300,16 @@ def test_names_of_one_shape_need_no_numbers_to_be_sorted(tmp_path_factory, digit
     assert [int(name[2:5]) for name in ordered] == sorted(digits)
 
 
-def test_files_are_a_sequence_of_paths(tmp_path):
-    files = files_of(tmp_path, ["a.jpg", "", "ü é.jpg", "dd.jpg"])
+def test_files_are_a_sequence_of_paths_that_takes_little_more_than_their_names(tmp_path):
+    files = Files(tmp_path, ["a.jpg", "", "ü é.jpg", "dd.jpg"])
     assert len(files) == 4
     assert list(files) == [tmp_path / "a.jpg", None, tmp_path / "ü é.jpg", tmp_path / "dd.jpg"]
-    assert files[-1] == tmp_path / "dd.jpg"
-    assert files[1:3] == (None, tmp_path / "ü é.jpg")
+    assert (files[-1], files[1:3]) == (tmp_path / "dd.jpg", (None, tmp_path / "ü é.jpg"))
     assert files != (tmp_path / "a.jpg",)
     assert pickle.loads(pickle.dumps(files)) == files
     with pytest.raises(IndexError):
         files[4]
-
-
-def test_a_frame_takes_little_more_than_its_name(tmp_path):
-    assert files_of(tmp_path, [f"{i:06d}.jpg" for i in range(1000)]).names.nbytes == 10 * 1000
+    assert Files(tmp_path, [f"{i:06d}.jpg" for i in range(1000)]).names.nbytes == 10 * 1000
 
 
 def test_hidden_and_foreign_files_do_not_count(tmp_path):
@@ -363,28 +343,3 @@ def test_a_scene_of_many_frames_is_read_without_opening_them(tmp_path):
 def test_decimal_names_sort_by_their_value(names):
     files = [f"{name}.jpg" for name in names]
     assert sort_names(Path(), files[::-1]) == files
-
-
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
-def test_the_indoor_recordings_are_as_their_readme_says():
-    scenes = {scene.name: scene for scene in read_scenes(DATA / "indoor", "train")}
-    assert list(scenes) == ["bonn_crowd", "redkitchen", "hololens"]
-    about = {
-        name: (len(s), s.image_size, sum(d is not None for d in s.depth), s.depth_units_per_metre)
-        for name, s in scenes.items()
-    }
-    assert about == {
-        "bonn_crowd": (240, (480, 640), 30, 5000),
-        "redkitchen": (250, (480, 640), 50, 1000),
-        "hololens": (373, (360, 540), 63, 1000),
-    }
-    (val,) = read_scenes(DATA / "indoor", "val")
-    assert (val.name, len(val)) == ("bonn_crowd_val", 60)
-    assert all(val.depth)
-    assert all(val.motion_masks)
-    depth = read_depth(val.depth[0], val.depth_units_per_metre)
-    assert depth.shape == read_image(val.images[0]).shape[:2] == (480, 640)
-    assert 0.3 < np.median(depth[depth > 0]) < 6
-    assert set(np.unique(read_mask(val.motion_masks[0]))) <= {0, 128, 255}
-    assert np.isnan(scenes["bonn_crowd"].poses[0]).any()
-    assert not np.isnan(scenes["redkitchen"].poses).any()

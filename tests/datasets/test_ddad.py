@@ -35,8 +35,7 @@ def test_points_go_through_the_world_from_the_time_of_the_scan_to_that_of_the_im
     for frame in index_ddad(tmp_path).scenes[0].frames:
         depth = frame.depth()
         # The camera is 1 m further on: 10 m ahead are 9, 5 m are 4; 1 m to the left is 5 px left.
-        assert depth.shape == SIZE
-        assert depth.dtype == np.float32
+        assert (depth.shape, depth.dtype) == (SIZE, np.float32)
         assert {(v, u): float(depth[v, u]) for v, u in np.argwhere(depth)} == {
             (12, 16): 9.0,  # (15.5, 11.5), halves to even
             (12, 10): 4.0,
@@ -139,8 +138,7 @@ def test_the_recorded_scan_lies_on_the_car_ahead_and_not_on_the_sky():
     assert [len(p.split("is in train and in val")) for p in archive.problems] == [2, 2]
     street, other = archive.scenes
     assert (street.name, len(street.frames), len(other.frames)) == ("scene_01_CAMERA_01", 3, 3)
-    assert street.image_size == (1216, 1936)
-    assert street.intrinsics[0, 0] == pytest.approx(2167.6926)
+    assert (street.image_size, street.intrinsics[0, 0]) == ((1216, 1936), pytest.approx(2167.6926))
     depth = street.frames[1].depth()
     car = depth[700:960, 820:1280]  # the back of a red car, looked up in the image
     assert np.ptp(np.percentile(car[car > 0], (5, 95))) < 3

@@ -63,11 +63,8 @@ def test_the_labelled_set_gives_the_images_a_list_names_with_filled_depth(labell
     assert (scene.name, scene.split) == ("nyu_depth_v2_labeled_test", "test")
     assert [f.name for f in scene.frames] == ["0002", "0003"]
     image, depth = scene.frames[0].image(), scene.frames[0].depth()
-    assert image.shape == (480, 640, 3)
-    assert image[5, 7].tolist() == [200, 0, 0]
-    assert image.sum() == 200
-    assert (depth[5, 7], depth[0, 0], depth[9, 9]) == (4.0, 0.0, 2.5)
-    assert depth.dtype == np.float32
+    assert (image.shape, image[5, 7].tolist(), image.sum()) == ((480, 640, 3), [200, 0, 0], 200)
+    assert ((depth[5, 7], depth[0, 0], depth[9, 9]), depth.dtype) == ((4.0, 0.0, 2.5), np.float32)
     assert scene.problems == (
         f"{labelled / 'nyu_depth_v2_labeled.mat'}: {listed} names image 9, but there are 3",
     )
@@ -78,12 +75,9 @@ def test_the_labelled_set_gives_the_images_a_list_names_with_filled_depth(labell
 @pytest.mark.parametrize("compressed", [False, True])
 def test_splits_mat_beside_it_says_what_is_test(labelled, compressed):
     matlab_file(
-        labelled / "splits.mat",
-        compressed=compressed,
-        testNdxs=(4, "<u2", [1, 3]),
-        trainNdxs=(9, "<f8", [2]),
-        n=(2, "<u1", [7]),
-    )
+        labelled / "splits.mat", compressed=compressed, testNdxs=(4, "<u2", [1, 3]),
+        trainNdxs=(9, "<f8", [2]), n=(2, "<u1", [7]),
+    )  # fmt: skip
     (scene,) = index_nyuv2(labelled).scenes
     assert [f.name for f in scene.frames] == ["0001", "0003"]
     both = dict.fromkeys(("train", "test"), labelled / "splits.mat")
@@ -321,8 +315,7 @@ def test_both_published_lists_name_the_same_654_images(labelled, monkeypatch):
         (scene,) = archive.scenes
         assert archive.problems == scene.problems == ()
         names.append([frame.name for frame in scene.frames])
-    assert names[0] == names[1]
-    assert len(names[0]) == 654
+    assert (names[0], len(names[0])) == (names[1], 654)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")

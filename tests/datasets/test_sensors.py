@@ -17,16 +17,11 @@ from ssmde.datasets.sensors import (
 K = np.array([[10.0, 0.0, 4.0], [0.0, 10.0, 3.0], [0.0, 0.0, 1.0]])
 
 
-def scan(*points):
-    return np.array(points, np.float64)
-
-
 def test_a_scan_is_four_little_endian_floats_a_point(tmp_path):
     values = np.arange(12, dtype="<f4").reshape(3, 4)
     (tmp_path / "a.bin").write_bytes(values.tobytes())
     points = read_velodyne(tmp_path / "a.bin")
-    assert points.dtype == np.float32
-    assert points.tolist() == values.tolist()
+    assert (points.dtype, points.tolist()) == (np.float32, values.tolist())
     values[1, 2] = np.nan  # such points are left out
     (tmp_path / "a.bin").write_bytes(values.tobytes())
     assert len(read_velodyne(tmp_path / "a.bin")) == 2
@@ -39,35 +34,6 @@ def test_a_scan_of_a_wrong_length_is_refused_with_its_name_and_length(tmp_path, 
     (tmp_path / "7.bin").write_bytes(b"x" * length)
     with pytest.raises(ArchiveError, match=rf"7\.bin: {length} bytes, but a scan has 16 for each"):
         read_velodyne(tmp_path / "7.bin")
-
-
-def test_a_point_falls_into_the_pixel_whose_centre_is_nearest():
-    image = depth_image(scan((0.49, -0.49, 10.0), (1.51, 0.0, 10.0)), K, (7, 9))
-    assert np.argwhere(image).tolist() == [[3, 4], [3, 6]]  # row, column
-    assert image[3, 4] == image[3, 6] == 10.0
-
-
-def test_the_nearest_of_several_points_wins_whatever_their_order():
-    near_last = scan((0, 0, 9), (0, 0, 2), (0.01, 0, 5))
-    for points in (near_last, near_last[::-1], near_last[[1, 0, 2]]):
-        assert depth_image(points, K, (7, 9))[3, 4] == 2.0
-
-
-def test_points_behind_the_camera_are_not_seen():
-    points = scan((0, 0, -5), (0, 0, 0))
-    assert not depth_image(points, K, (7, 9)).any()
-    assert not depth_image(points, K, (7, 9), depth=np.array([5.0, 1.0])).any()
-
-
-def test_a_shift_moves_the_pixels_and_drops_what_leaves():
-    points = scan((0, 0, 4), (-0.4, -0.3, 1))  # pixels (4, 3) and (0, 0)
-    image = depth_image(points, K, (7, 9), shift=-1)
-    assert np.argwhere(image).tolist() == [[2, 3]]
-
-
-def test_another_depth_may_be_stored_and_decides_which_is_nearest():
-    points = scan((0, 0, 4), (0, 0, 5))
-    assert depth_image(points, K, (7, 9), depth=np.array([8.0, 7.0]))[3, 4] == 7.0
 
 
 @given(seed=st.integers(0, 1000))

@@ -31,12 +31,8 @@ def test_a_sequence_gives_images_depth_poses_and_times(tmp_path):
     np.testing.assert_allclose(scene.intrinsics, [[535.4, 0, 320.1], [0, 539.2, 247.6], [0, 0, 1]])
     assert scene.depth_units_per_metre == 5000
     assert "no lens distortion" in scene.source
-    assert [None if f.depth is None else float(f.depth()[3, 5]) for f in scene.frames] == [
-        1.0,
-        2.0,
-        None,  # 90 ms from the nearest depth
-        3.0,
-    ]
+    depths = [f.depth and float(f.depth()[3, 5]) for f in scene.frames]
+    assert depths == [1.0, 2.0, None, 3.0]  # the third is 90 ms from the nearest depth
     poses = index_tum(tmp_path / NAME).scenes[0].poses
     # A quarter turn about z: what is right of the camera lies along the world's y.
     expected = [[0, -1, 0, 0.005], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]]
@@ -45,14 +41,11 @@ def test_a_sequence_gives_images_depth_poses_and_times(tmp_path):
     assert np.isnan(poses[3]).all()  # none is near
 
 
-@pytest.mark.parametrize(
-    ("name", "fx", "note"),
-    [
-        ("rgbd_dataset_freiburg1_xyz", 517.3, "0.2624 -0.9531 -0.0054 0.0026 1.1633 is not"),
-        ("rgbd_dataset_freiburg2_desk_with_person", 520.9, "0.2312 -0.7849 -0.0033"),
-        ("my_own", 525.0, "ROS' default camera"),
-    ],
-)
+@pytest.mark.parametrize(("name", "fx", "note"), [
+    ("rgbd_dataset_freiburg1_xyz", 517.3, "0.2624 -0.9531 -0.0054 0.0026 1.1633 is not"),
+    ("rgbd_dataset_freiburg2_desk_with_person", 520.9, "0.2312 -0.7849 -0.0033"),
+    ("my_own", 525.0, "ROS' default camera"),
+])  # fmt: skip
 def test_the_camera_follows_from_the_name_and_its_distortion_is_told(tmp_path, name, fx, note):
     make_tum(tmp_path, name, images=(0.0,), depth=())
     (scene,) = index_tum(tmp_path).scenes
@@ -133,10 +126,8 @@ def test_lost_text_files_leave_the_images_and_strange_folders_are_refused(tmp_pa
     (scene,) = index_bonn(tmp_path).scenes
     assert scene.poses is None
     assert all(frame.depth is None for frame in scene.frames)
-    assert [Path(p.partition(": ")[0]).name for p in scene.problems] == [
-        "depth.txt",
-        "groundtruth.txt",
-    ]
+    missing = [Path(p.partition(": ")[0]).name for p in scene.problems]
+    assert missing == ["depth.txt", "groundtruth.txt"]
     Image.new("RGB", (320, 240)).save(folder / f"rgb/{START:.6f}.png")
     expected = "320 x 240 pixels, but the camera is published for 640 x 480"
     assert expected in "".join(index_bonn(tmp_path).problems)
@@ -160,7 +151,7 @@ def some_markers(count=6):
     return pose_matrices(rng.uniform(-2, 2, (count, 3)), quaternions)
 
 
-def test_bonn_poses_are_rigid_and_see_a_point_of_the_room_at_one_place():
+def test_bonn_poses_are_rigid_and_the_markers_are_turned_into_its_camera(tmp_path):
     assert pytest.approx(1.0593, abs=5e-5) == BONN_SCALE
     markers = some_markers()
     poses = bonn_poses(markers)
@@ -173,9 +164,6 @@ def test_bonn_poses_are_rigid_and_see_a_point_of_the_room_at_one_place():
     for marker, pose in zip(markers, poses, strict=True):
         measured = np.linalg.solve(T_ROS @ marker @ T_ROS @ T_MARKERS, point)
         np.testing.assert_allclose((pose @ measured)[:3] * BONN_SCALE, point[:3], atol=2e-3)
-
-
-def test_the_markers_of_bonn_are_turned_into_its_camera(tmp_path):
     folder = make_tum(tmp_path, "rgbd_bonn_crowd")
     (folder / "groundtruth.txt").write_text(f"{START} 1 2 3 0 0 0 1\n")
     (scene,) = index_bonn(tmp_path).scenes

@@ -52,7 +52,7 @@ def test_truth_that_was_moved_is_moved_back(room, film, right, down):
     assert f"moved {right} pixels to the right and {down} down" in finding.what
 
 
-def test_truth_of_another_focal_length_is_enlarged(room, film):
+def test_truth_of_another_focal_length_is_enlarged_and_of_other_images_unlike(room, film, street):
     middle = (np.array(room.depth.shape[1:]) - 1) / 2
     rows, columns = (
         np.rint((np.arange(n) - c) * 1.1 + c).astype(int).clip(0, n - 1)
@@ -62,9 +62,6 @@ def test_truth_of_another_focal_length_is_enlarged(room, film):
     (finding,) = check_truth(film(room, depth=smaller), MOST)
     assert finding.name == "truth-register"
     assert "enlarged by 1.1" in finding.what
-
-
-def test_truth_of_other_images_is_unlike(room, street, film):
     (finding,) = check_truth(film(room, depth=street.depth[:, :, ::-1]), MOST)
     assert finding.name in ("truth-unlike", "truth-register")
 
@@ -81,14 +78,11 @@ def test_a_depth_of_kilometres_is_a_wrong_unit(room, film):
     assert "unknown" in finding.what
 
 
-def test_a_number_that_stands_for_no_depth_is_named(room, film):
+def test_numbers_that_stand_for_no_depth_and_broken_truth_are_named(room, film):
     depth = room.depth.copy()
     depth[:, :, -len(depth[0, 0]) // 5 :] = 60
     (finding,) = [f for f in check_truth(film(room, depth=depth), MOST) if "ceiling" in f.name]
     assert finding.what.startswith("20% of the measured depth is exactly 60 metres")
-
-
-def test_truth_that_cannot_be_read_is_named(room, film):
     sequence = film(room)
     sequence.depth[2].write_bytes(b"no depth")
     (finding,) = check_truth(sequence, 12)
@@ -103,14 +97,10 @@ def test_good_poses_are_fine(room_video, truth):
 
 
 @pytest.mark.parametrize("truth", [True, False])
-@pytest.mark.parametrize(
-    ("change", "what"),
-    [
-        (np.linalg.inv, "from world to camera"),
-        (lambda poses: poses @ np.diag([1, -1, -1, 1]), "with y up and z backward"),
-    ],
-    ids=["reversed", "opengl"],
-)
+@pytest.mark.parametrize(("change", "what"), [
+    (np.linalg.inv, "from world to camera"),
+    (lambda poses: poses @ np.diag([1, -1, -1, 1]), "with y up and z backward"),
+], ids=["reversed", "opengl"])  # fmt: skip
 def test_poses_that_mean_something_else_are_told(room_video, change, what, truth):
     sequence = replace(room_video.sequence, poses=change(room_video.sequence.poses))
     if not truth:
@@ -120,22 +110,16 @@ def test_poses_that_mean_something_else_are_told(room_video, change, what, truth
     assert what in finding.what
 
 
-def test_depth_and_poses_of_two_units_are_told(room_video):
+def test_poses_of_another_unit_or_another_video_are_told_and_none_are_fine(room_video):
     sequence = replace(room_video.sequence, depth_units_per_metre=200.0)  # it is 1000
     (finding,) = check_poses(replace(room_video, sequence=sequence), MOST)
     assert finding.name == "depth-unit"
     assert "depth_units_per_metre in scene.json to about 1000" in finding.remedy
-
-
-def test_poses_of_another_video_explain_nothing(room_video):
     poses = room_video.sequence.poses[::-1].copy()
     poses[:, :3, 3] *= -3
     sequence = replace(room_video.sequence, poses=poses)
     found = names(check_poses(replace(room_video, sequence=sequence), MOST))
     assert found in (["poses-unlike"], ["pose-direction"])
-
-
-def test_without_poses_or_a_camera_nothing_is_said(room_video):
     sequence = replace(room_video.sequence, poses=None)
     assert not list(check_poses(replace(room_video, sequence=sequence), MOST))
 

@@ -19,11 +19,6 @@ needs_data = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def room():
-    return draw()
-
-
 def test_a_good_clip_is_only_short(room, tmp_path):
     write_clip(room, tmp_path / "room")
     found = doctor(tmp_path, quick=True, show_progress=False)
@@ -72,7 +67,7 @@ def test_frames_of_a_part_are_counted_from_the_first_image(room, tmp_path):
     assert finding.frames == (34,)
 
 
-def test_the_table_says_what_was_found_and_what_to_do(capsys):
+def test_the_table_says_what_was_found_and_what_to_do_and_the_summary_counts(capsys):
     findings = (
         Finding(name="scene-cuts", severity="warning", scene="walk", frames=(7, 8, 30),
                 what="cuts [here]", remedy="split it"),
@@ -83,9 +78,6 @@ def test_the_table_says_what_was_found_and_what_to_do(capsys):
     for words in ("scene-cuts", "walk", "7-8, 30", "cuts [here]", "-> split it", "all"):
         assert words in shown
     assert "doctor: 1 warning, 1 note; this can be trained on" in shown
-
-
-def test_the_summary_counts():
     one = Finding(name="x", severity="blocking", scene="", what="w", remedy="r")
     assert Diagnosis(()).summary == "doctor: nothing found"
     assert Diagnosis((one, one)).summary == "doctor: 2 blocking"

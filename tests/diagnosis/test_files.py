@@ -19,20 +19,18 @@ def folder(room, tmp_path):
     return tmp_path / "data" / "room"
 
 
-def test_a_good_folder_is_read_without_a_finding(folder):
+def test_a_good_folder_has_no_finding_and_its_parts_count_from_the_first_image(folder):
     (opened,) = open_scenes(folder.parent, "all")
-    assert opened.findings == []
-    assert len(opened.sequence) == 12
+    assert (opened.findings, len(opened.sequence)) == ([], 12)
+    (opened,) = open_scenes(folder.parent, "val")
+    assert (len(opened.sequence), opened.offset) == (1, 11)
 
 
-@pytest.mark.parametrize(
-    ("matrix", "what", "remedy"),
-    [
-        ("100 0 63.5 0 -100 47.5 0 0 1", "must be positive, got fx 100, fy -100", "drop the sign"),
-        ("0.8 0 0.5 0 1.1 0.5 0 0 1", "look normalised", "multiply the first row by the width 128"),
-        ("100 0 640 0 100 47.5 0 0 1", "lies outside the image", "as they are stored"),
-    ],
-)
+@pytest.mark.parametrize(("matrix", "what", "remedy"), [
+    ("100 0 63.5 0 -100 47.5 0 0 1", "must be positive, got fx 100, fy -100", "drop the sign"),
+    ("0.8 0 0.5 0 1.1 0.5 0 0 1", "look normalised", "multiply the first row by the width 128"),
+    ("100 0 640 0 100 47.5 0 0 1", "lies outside the image", "as they are stored"),
+])  # fmt: skip
 def test_a_refused_camera_is_blocking_and_the_rest_is_read(folder, matrix, what, remedy):
     (folder / "cam.txt").write_text(matrix)
     sequence, _, (finding,) = open_scene(folder)
@@ -86,11 +84,6 @@ def test_a_scene_without_a_single_image_that_opens_is_a_finding(folder):
     assert finding.severity == "blocking"
 
 
-def test_the_last_tenth_is_counted_from_the_first_image(folder):
-    (opened,) = open_scenes(folder.parent, "val")
-    assert (len(opened.sequence), opened.offset) == (1, 11)
-
-
 def test_no_data_at_all_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such data folder"):
         open_scenes(tmp_path / "nowhere", "all")
@@ -105,8 +98,7 @@ def test_few_frames_are_named_and_enough_are_not(room_video):
     assert "12 frames" in finding.what
     assert not list(few_frames([scene] * 17))
     short, whole = few_frames([scene.part(0, 2)])
-    assert (short.scene, short.severity) == ("room", "warning")
-    assert whole.severity == "blocking"
+    assert ((short.scene, short.severity), whole.severity) == (("room", "warning"), "blocking")
 
 
 def test_frames_are_named_in_stretches():
@@ -125,19 +117,13 @@ def test_a_fair_camera_is_fine(room_video):
     assert not list(check_camera(camera(room_video.sequence, cx=70.0, fy=110.0)))
 
 
-@pytest.mark.parametrize(
-    ("changes", "what"),
-    [
-        ({"fx": 10.0, "fy": 10.0}, "fx 10 at a width of 128 is a field of view of 162 degrees"),
-        ({"fx": 2000.0, "fy": 2000.0}, "a field of view of 4 degrees"),
-        ({"fy": 200.0}, "differ by a factor of 2.00"),
-        (
-            {"cx": 31.5, "cy": 23.5},
-            r"is the middle of 64 x 48 pixels, but the images have 128 x 96",
-        ),
-        ({"cx": 100.0}, "is far from the middle"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "what"), [
+    ({"fx": 10.0, "fy": 10.0}, "fx 10 at a width of 128 is a field of view of 162 degrees"),
+    ({"fx": 2000.0, "fy": 2000.0}, "a field of view of 4 degrees"),
+    ({"fy": 200.0}, "differ by a factor of 2.00"),
+    ({"cx": 31.5, "cy": 23.5}, "is the middle of 64 x 48 pixels, but the images have 128 x 96"),
+    ({"cx": 100.0}, "is far from the middle"),
+])  # fmt: skip
 def test_an_unlikely_camera_is_named(room_video, changes, what):
     (finding,) = check_camera(camera(room_video.sequence, **changes))
     assert (finding.name, finding.severity) == ("intrinsics", "warning")

@@ -14,9 +14,9 @@ from ssmde.diagnosis.video import (
     check_pictures,
     fit_turn,
     read_small_gray,
+    reduction_to,
     sharpness,
     small_intrinsics,
-    small_reduction,
     suggested_gaps,
     video_statistics,
 )
@@ -49,7 +49,7 @@ def turned(axis_angle, step=(0.0, 0.0, 0.0)):
 DEPTH = np.random.default_rng(0).uniform(2, 6, 42)
 
 
-def test_a_turn_is_found_and_leaves_over_what_moves_by_itself():
+def test_a_turn_is_found_and_what_moves_by_itself_or_by_a_step_is_left_over():
     T = turned((0.1, -0.2, 0.15))
     turn = fit_turn(flow(T, DEPTH), K)
     assert np.allclose(turn.rotation, T[:3, :3], atol=1e-5)
@@ -57,14 +57,8 @@ def test_a_turn_is_found_and_leaves_over_what_moves_by_itself():
     rest = fit_turn(flow(turned((0.02, 0.03, 0.0)), DEPTH, movers=12), K).rest
     assert np.median(rest) < 0.15
     assert rest[:12].min() > 5
-
-
-def test_a_step_leaves_the_parallax():
     turn = fit_turn(flow(turned((0.02, 0.03, 0.0), (0.2, 0.0, 0.0)), DEPTH), K)
     assert np.median(turn.rest) > 0.5
-
-
-def test_too_few_tiles_are_no_turn():
     found = flow(turned((0.0, 0.1, 0.0)), DEPTH)
     likeness = np.where(np.arange(42) < 7, np.float32(1), np.float32(np.nan))
     assert fit_turn(found._replace(likeness=likeness), K) is None
@@ -86,20 +80,18 @@ def test_gray_values_are_signed_and_small(tmp_path):
 
 @pytest.mark.parametrize(("size", "reduction"), [((480, 640), 4), ((128, 416), 1), ((50, 60), 1)])
 def test_the_shorter_side_stays_above_96(size, reduction):
-    assert small_reduction(size) == reduction
+    assert reduction_to(96, size) == reduction
 
 
-def test_a_walk_through_a_room_is_fit_from_frame_to_frame(room_video):
+def test_a_good_walk_has_no_finding(room_video):
     assert not list(check_motion(room_video))
     assert suggested_gaps(room_video)[0] == 1
+    assert not list(check_pictures(room_video))
 
 
-def test_a_static_camera_is_blocking_although_people_walk_by(filmed):
+def test_a_static_camera_and_one_that_only_turns_are_blocking(filmed):
     (finding,) = check_motion(filmed(draw(step=0.0, rotation=0.0, movers="across")))
     assert (finding.name, finding.severity) == ("static-camera", "blocking")
-
-
-def test_a_camera_that_only_turns_is_blocking(filmed):
     (finding,) = check_motion(filmed(draw(step=0.0, rotation=2.0)))
     assert (finding.name, finding.severity) == ("only-rotation", "blocking")
     assert "99%" in finding.what
@@ -138,14 +130,10 @@ def test_frames_far_apart_ask_for_more_of_them(measured):
     assert (finding.name, finding.severity) == ("frames-too-far-apart", "blocking")
 
 
-def test_a_cut_is_named_with_the_first_frame_behind_it(room, street, filmed):
+def test_cuts_and_jumps_are_named_with_the_first_frame_behind_them(room, street, filmed):
     images = np.concatenate([room.images[:5], street.images[:7]])
     (finding,) = [f for f in check_motion(filmed(room, images=images)) if f.name == "scene-cuts"]
-    assert finding.name == "scene-cuts"
-    assert finding.frames == (5,)
-
-
-def test_a_jump_within_a_place_is_named_and_a_steady_walk_has_none(room, filmed):
+    assert (finding.name, finding.frames) == ("scene-cuts", (5,))
     images = room.images.copy()
     images[6:] = np.roll(images[6:], 26, axis=2)  # a fifth of the width
     (finding,) = [f for f in check_motion(filmed(room, images=images)) if f.name == "jumps"]
@@ -173,15 +161,20 @@ def test_a_street_has_no_blocking_motion_and_no_cut(street, filmed):
     assert "scene-cuts" not in names(found)
 
 
-def test_a_good_walk_has_good_pictures(room_video):
-    assert not list(check_pictures(room_video))
-
-
-def test_a_repeated_frame_is_named(room, filmed):
+def test_repeated_blurred_and_darker_frames_are_named(room, filmed):
     images = room.images.copy()
     images[4] = images[3]
     (finding,) = check_pictures(filmed(room, images=images))
     assert (finding.name, finding.frames) == ("duplicates", (4,))
+    images = room.images.copy()
+    images[6] = np.asarray(Image.fromarray(images[6]).filter(ImageFilter.BoxBlur(3)))
+    (finding,) = check_pictures(filmed(room, images=images))
+    assert (finding.name, finding.frames) == ("blur", (6,))
+    images = room.images.copy()
+    images[5:] = images[5:] * 0.6
+    (finding,) = check_pictures(filmed(room, images=images))
+    assert (finding.name, finding.frames) == ("exposure-jumps", (5,))
+    assert "6" in finding.what
 
 
 def test_two_frames_that_wrap_in_bytes_are_no_difference(measured):
@@ -191,26 +184,11 @@ def test_two_frames_that_wrap_in_bytes_are_no_difference(measured):
     assert (finding.name, finding.frames) == ("duplicates", (1,))
 
 
-def test_a_blurred_frame_is_named(room, filmed):
-    images = room.images.copy()
-    images[6] = np.asarray(Image.fromarray(images[6]).filter(ImageFilter.BoxBlur(3)))
-    (finding,) = check_pictures(filmed(room, images=images))
-    assert (finding.name, finding.frames) == ("blur", (6,))
-
-
 def test_blur_of_one_direction_counts():
     image = np.random.default_rng(0).random((40, 40)).astype(np.float32)
     smeared = np.mean([np.roll(image, k, 1) for k in range(7)], 0).astype(np.float32)
     assert sharpness(smeared) < 0.6 * sharpness(image)
     assert sharpness(smeared.T.copy()) == pytest.approx(sharpness(smeared), rel=0.05)
-
-
-def test_a_jump_of_the_exposure_is_named(room, filmed):
-    images = room.images.copy()
-    images[5:] = images[5:] * 0.6
-    (finding,) = check_pictures(filmed(room, images=images))
-    assert (finding.name, finding.frames) == ("exposure-jumps", (5,))
-    assert "6" in finding.what
 
 
 def test_black_bars_are_measured_and_a_dark_corner_is_none(room, filmed):
@@ -241,7 +219,7 @@ def test_a_street_and_a_static_camera_have_no_overlay(room, street, filmed):
     assert "overlay" not in names(check_pictures(filmed(room, images=still)))
 
 
-def test_images_that_cannot_be_read_are_named_and_the_others_looked_at(room, film):
+def test_images_that_cannot_be_read_are_named_and_none_at_all_are_no_video(room, film):
     sequence = film(room)
     sequence.images[4].write_bytes(sequence.images[4].read_bytes()[:300])
     video = video_statistics(sequence, BRIEF)
@@ -249,9 +227,6 @@ def test_images_that_cannot_be_read_are_named_and_the_others_looked_at(room, fil
     assert (finding.name, finding.frames) == ("broken-images", (4,))
     assert "000004.png" in finding.what
     assert len(video.frames) == 11
-
-
-def test_no_frame_that_can_be_read_is_no_video(room, film):
     sequence = film(room)
     sequence = replace(sequence, images=tuple(p.with_suffix(".gone") for p in sequence.images))
     assert video_statistics(sequence, BRIEF) is None

@@ -7,21 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
-from torch import Tensor, nn
 
 from folders import names_in
+from measured_scene import HEIGHT, UNITS, WIDTH, knows, write_scene
 from ssmde.data.scene_folder import read_scene
-from ssmde.data.sequence import FrameSequence
 from ssmde.datasets import PROTOCOLS
 from ssmde.evaluation import evaluate, evaluate_predictions, frames_with_truth
 from ssmde.evaluation.accuracy import mean_depth_map, mean_truth
 from ssmde.inference.input import resize_depth
 from ssmde.inference.predictor import Predictor
 from ssmde.metrics import METRICS, measure
+from tiny_networks import Brightness
 
-HEIGHT, WIDTH, UNITS = 20, 30, 1000
 DATA = Path(os.environ.get("SSMDE_DATA", "../shared/data"))
 
 
@@ -31,30 +28,7 @@ def ramp(seed: int = 0) -> np.ndarray:
     return np.round(v * UNITS) / UNITS
 
 
-def write_scene(folder: Path, truths: list[np.ndarray | None], masks=None) -> FrameSequence:
-    """A scene whose image of frame i has the grey level i, so that a predictor can know it."""
-    images, depths, mask_paths = [], [], []
-    for i, truth in enumerate(truths):
-        for kind, values in (("depth", truth), ("motion_mask", masks and masks[i])):
-            (folder / kind).mkdir(parents=True, exist_ok=True)
-            paths = depths if kind == "depth" else mask_paths
-            paths.append(None if values is None else folder / kind / f"{i:03d}.png")
-            if values is not None:
-                stored = (values * UNITS).round().astype(np.uint16) if kind == "depth" else values
-                Image.fromarray(stored).save(paths[-1])
-        images.append(folder / f"{i:03d}.png")
-        Image.new("RGB", (WIDTH, HEIGHT), (i, i, i)).save(images[-1])
-    if not masks:
-        (folder / "motion_mask").rmdir()
-    (folder / "scene.json").write_text(f'{{"depth_units_per_metre": {UNITS}}}')
-    return FrameSequence(
-        name=folder.name,
-        images=tuple(images),
-        image_size=(HEIGHT, WIDTH),
-        depth=tuple(depths),
-        depth_units_per_metre=float(UNITS),
-        motion_masks=tuple(mask_paths) if masks else None,
-    )
+RAMPS = [ramp(i) for i in range(3)]
 
 
 def mask_of(columns: slice, value: int = 255) -> np.ndarray:
@@ -63,18 +37,20 @@ def mask_of(columns: slice, value: int = 255) -> np.ndarray:
     return mask
 
 
-def knows(depths: list[np.ndarray]):
-    """A predictor that looks the depth up by the grey level of the image."""
-    return lambda pixels: depths[int(pixels[0, 0, 0])].astype(np.float32)
-
-
-def test_a_perfect_prediction_up_to_scale_has_no_error(tmp_path):
-    truths = [ramp(i) for i in range(3)]
-    scene = write_scene(tmp_path / "scene", truths)
-    result = evaluate_predictions(knows([7 * t for t in truths]), [scene], protocol="bonn")
+@pytest.mark.parametrize("how", ["median", "median-dataset"])
+def test_a_perfect_prediction_up_to_scale_has_no_error_and_each_frame_is_asked_about_once(
+    how, tmp_path
+):
+    scene = write_scene(tmp_path / "scene", RAMPS, [mask_of(slice(0, 9))] * 3)
+    predict, asked = knows([7 * t for t in RAMPS]), list[int]()
+    result = evaluate_predictions(
+        lambda pixels: asked.append(int(pixels[0, 0, 0])) or predict(pixels),
+        [scene], "bonn", how, details=True,
+    )  # fmt: skip
+    assert asked == [0, 1, 2]
     assert result.full.abs_rel == pytest.approx(0, abs=1e-6)
-    assert (result.full.d1, result.n_images, result.static) == (1.0, 3, None)
-    assert (result.protocol.name, result.align) == ("bonn", "median")
+    assert (result.full.d1, result.n_images, len(result.pictures)) == (1.0, 3, 3)
+    assert (result.protocol.name, result.align) == ("bonn", how)
     assert result.to_dict()["scale"]["median"] == pytest.approx(1 / 7)
 
 
@@ -90,31 +66,27 @@ def test_the_alignment_asked_for_is_used_and_named(tmp_path):
     for how, result in found.items():
         assert result.to_dict()["align"] == how
         head = f"protocol generic (0.1 to 1000 m, whole image), alignment {how}"
-        assert str(result).split("\n")[0].strip() == head
-        named = str(replace(result, weights="runs/a")).split("\n")
-        assert [line.strip() for line in named[:2]] == ["runs/a", head]
+        named = [str(r).split("\n") for r in (result, replace(result, weights="runs/a"))]
+        assert named[0][0].strip() == head
+        assert [line.strip() for line in named[1][:2]] == ["runs/a", head]
 
 
 def test_one_factor_for_the_data_set_leaves_the_drift_of_the_scale_in_the_error(tmp_path):
-    truths = [ramp(i) for i in range(3)]
-    scene = write_scene(tmp_path / "scene", truths)
-    steady = evaluate_predictions(knows([7 * t for t in truths]), [scene], align="median-dataset")
-    assert steady.full.abs_rel == pytest.approx(0, abs=1e-6)
-    drifting = knows([t / f for t, f in zip(truths, (1.0, 2.0, 5.0), strict=True)])
+    scene = write_scene(tmp_path / "scene", RAMPS)
+    drifting = knows([t / f for t, f in zip(RAMPS, (1.0, 2.0, 5.0), strict=True)])
     found = evaluate_predictions(drifting, [scene], align="median-dataset")
     np.testing.assert_allclose([f.alignment.scale for f in found.frames], 2, rtol=1e-6)
     assert found.full.abs_rel == pytest.approx((1 + 0 + 0.6) / 3, rel=1e-5)  # |2 / f - 1|
 
 
-def test_means_agree_with_measuring_each_frame_alone(tmp_path):
-    truths = [ramp(i) for i in range(3)]
+def test_means_agree_with_measuring_each_frame_alone_under_its_own_mask(tmp_path):
     masks = [mask_of(slice(0, 0)), mask_of(slice(0, 9)), mask_of(slice(5, 30))]
     predictions = [np.random.default_rng(9 + i).uniform(1, 9, (HEIGHT, WIDTH)) for i in range(3)]
-    scene = write_scene(tmp_path / "scene", truths, masks)
+    scene = write_scene(tmp_path / "scene", RAMPS, masks)
     result = evaluate_predictions(knows(predictions), [scene], protocol="tum")
     alone = [
         measure(p.astype(np.float32), t, PROTOCOLS["tum"], motion_mask=m).errors
-        for p, t, m in zip(predictions, truths, masks, strict=True)
+        for p, t, m in zip(predictions, RAMPS, masks, strict=True)
     ]
     for region, parts in (("full", alone), ("static", alone), ("dynamic", alone[1:])):
         for metric in METRICS:
@@ -122,16 +94,6 @@ def test_means_agree_with_measuring_each_frame_alone(tmp_path):
             assert getattr(getattr(result, region), metric) == pytest.approx(mean, rel=1e-5)
     counts = result.to_dict()
     assert (counts["n_images"], counts["n_images_static"], counts["n_images_dynamic"]) == (3, 3, 2)
-
-
-def test_each_frame_has_its_own_mask(tmp_path):
-    truths = [ramp(0), ramp(1)]
-    wrong = [t.copy() for t in truths]
-    wrong[0][:, :3] *= 3  # what moves is wrong: left in one frame, right in the other
-    wrong[1][:, -3:] *= 3
-    masks = [mask_of(slice(0, 3)), mask_of(slice(WIDTH - 3, WIDTH))]
-    result = evaluate_predictions(knows(wrong), [write_scene(tmp_path / "s", truths, masks)])
-    assert (result.dynamic.d3, result.static.d1) == (0.0, 1.0)
 
 
 def test_a_frame_without_truth_that_counts_is_counted_and_poisons_nothing(tmp_path):
@@ -144,12 +106,13 @@ def test_a_frame_without_truth_that_counts_is_counted_and_poisons_nothing(tmp_pa
     assert "in no mean, for want of truth that counts: 2 images" in str(result)
 
 
-def test_unreadable_files_are_left_out_and_named(tmp_path):
-    scene = write_scene(tmp_path / "scene", [ramp(i) for i in range(3)])
+@pytest.mark.parametrize("how", ["median", "median-dataset"])
+def test_unreadable_files_are_left_out_and_named(how, tmp_path):
+    scene = write_scene(tmp_path / "scene", RAMPS)
     scene.images[0].write_text("no image")
     depth = scene.depth[2]
     depth.write_bytes(depth.read_bytes()[:40])
-    result = evaluate_predictions(knows([ramp(i) for i in range(3)]), [scene])
+    result = evaluate_predictions(knows(RAMPS), [scene], align=how)
     assert result.n_images == 1
     assert [name.split(":")[0] for name in result.broken] == [str(scene.images[0]), str(depth)]
     assert f"2 unreadable images are in no mean: {scene.images[0]}" in str(result)
@@ -172,30 +135,32 @@ def test_few_frames_are_spread_evenly_over_all_scenes(tmp_path):
         frames_with_truth(scenes, 0)
 
 
-def test_a_fault_of_a_prediction_or_a_mask_stops_with_the_frame(tmp_path):
+GOOD, NAN, ZEROS = ramp(), np.full((HEIGHT, WIDTH), np.nan), np.zeros((HEIGHT, WIDTH))
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truths", "mask", "says"),
+    [
+        (NAN, [GOOD], None, r"s/000: 600 of 600 pixels of the prediction are not"),
+        (GOOD, [GOOD], np.zeros((3, 3), np.uint8), r"000\.png: a motion mask has the size of the"),
+        (GOOD, [GOOD], mask_of(slice(0, 3), value=1), r"s/000: a motion mask holds 0"),
+        (GOOD, [None, None], None, r"no frame has measured depth \('s'\)"),
+        (GOOD, [ZEROS], None, r"1 have no depth between 0\.1 and 10 m inside the crop"),
+    ],
+)
+def test_what_cannot_be_measured_says_why(prediction, truths, mask, says, tmp_path):
+    scene = write_scene(tmp_path / "s", truths, None if mask is None else [mask])
+    for details in (False, True) if mask is None else (False,):
+        with pytest.raises(ValueError, match=says):
+            evaluate_predictions(knows([prediction]), [scene], "bonn", details=details)
+
+
+def test_an_unknown_unit_or_protocol_says_what_would_be_right(tmp_path):
     scene = write_scene(tmp_path / "scene", [ramp()])
-    with pytest.raises(ValueError, match=r"scene/000: 600 of 600 pixels of the prediction are not"):
-        evaluate_predictions(knows([np.full((HEIGHT, WIDTH), np.nan)]), [scene])
-    scene = write_scene(tmp_path / "a", [ramp()], [np.zeros((3, 3), np.uint8)])
-    with pytest.raises(ValueError, match=r"000\.png: a motion mask has the size of the depth"):
-        evaluate_predictions(knows([ramp()]), [scene])
-    scene = write_scene(tmp_path / "b", [ramp()], [mask_of(slice(0, 3), value=1)])
-    with pytest.raises(ValueError, match=r"b/000: a motion mask holds 0"):
-        evaluate_predictions(knows([ramp()]), [scene])
-
-
-def test_scenes_that_cannot_be_measured_say_why(tmp_path):
-    blind = write_scene(tmp_path / "blind", [None, None])
-    with pytest.raises(ValueError, match=r"no frame has measured depth \('blind'\)"):
-        evaluate_predictions(knows([ramp()]), [blind])
-    empty = write_scene(tmp_path / "empty", [np.zeros((HEIGHT, WIDTH))])
-    with pytest.raises(ValueError, match=r"1 have no depth between 0\.1 and 10 m inside the crop"):
-        evaluate_predictions(knows([ramp()]), [empty], protocol="bonn")
-    unknown = replace(write_scene(tmp_path / "unknown", [ramp()]), depth_units_per_metre=None)
     with pytest.raises(ValueError, match=r"1 cannot be read.*unit of this depth is unknown"):
-        evaluate_predictions(knows([ramp()]), [unknown])
+        evaluate_predictions(knows([ramp()]), [replace(scene, depth_units_per_metre=None)])
     with pytest.raises(ValueError, match="closest match is 'kitti'"):
-        evaluate_predictions(knows([ramp()]), [empty], protocol="kitt")
+        evaluate_predictions(knows([ramp()]), [scene], protocol="kitt")
 
 
 def test_the_mean_map_reads_the_truth_that_can_be_read(tmp_path):
@@ -226,27 +191,14 @@ def test_a_mean_map_by_hand(maps, size, expected):
     assert (None if found is None else found.tolist()) == expected
 
 
-class Flat(nn.Module):
-    """Depth that grows slowly to the right, whatever the image."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one = nn.Parameter(torch.ones(()))
-
-    def forward(self, image: Tensor) -> Tensor:
-        width = image.shape[-1]
-        return (self.one + torch.arange(width) / width).expand_as(image[:, :1])
-
-
 @pytest.fixture
 def predictor() -> Predictor:
-    return Predictor(Flat(), (32, 32), source="drawn")
+    return Predictor(Brightness(), (32, 32), source="drawn")
 
 
 def test_files_table_and_baselines(tmp_path, predictor):
     data, out = tmp_path / "data", tmp_path / "out"
-    masks = [mask_of(slice(0, 5)) for _ in range(12)]
-    write_scene(data / "two", [ramp(i) for i in range(12)], masks)
+    write_scene(data / "two", [ramp(i) for i in range(12)], [mask_of(slice(0, 5))] * 12)
     write_scene(data / "one", [ramp(i) for i in range(20, 24)])
     (data / "train.txt").write_text("one\n")
     (data / "val.txt").write_text("two\n")
@@ -265,6 +217,8 @@ def test_files_table_and_baselines(tmp_path, predictor):
     assert names_in(out / "worst") == [f"{i:02d}.png" for i in range(1, 11)]
     errors = [frame["abs_rel"] for frame in written["worst"]]
     assert errors == sorted(errors, reverse=True)
+    titles = [f"{w['frame']}  AbsRel {w['abs_rel']:.3f}" for w in written["worst"]]
+    assert [picture.title for picture in result.pictures] == titles
     shown = str(result)
     assert all(word in shown for word in ("protocol bonn", "alignment median", "mean_map"))
     assert shown.endswith(f"numbers: {out}/metrics.json, worst frames: {out}/worst")
@@ -278,7 +232,7 @@ def test_files_table_and_baselines(tmp_path, predictor):
 
 @pytest.mark.parametrize("name", ["metrics.json", "worst/10.png"])
 def test_results_of_others_stay(tmp_path, predictor, name):
-    scene = write_scene(tmp_path / "val", [ramp(i) for i in range(3)])
+    scene = write_scene(tmp_path / "val", RAMPS)
     mine = tmp_path / "out" / name
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")

@@ -1,4 +1,7 @@
-"""Benchmarks: our numbers are those of an independent numpy version of each published protocol."""
+"""Benchmarks: what stands in a table, from which files, and what is refused.
+
+That the protocols are those of the literature is checked in `tests/agreement/test_numbers.py`.
+"""
 
 import csv
 import json
@@ -11,118 +14,48 @@ from PIL import Image
 from ssmde.data.scene_files import write_list, write_scene_info
 from ssmde.datasets import PROTOCOLS
 from ssmde.evaluation import benchmark
-from ssmde.evaluation.published import TABLES
-from ssmde.metrics import METRICS
+from ssmde.evaluation.benchmarks import TABLES
+from ssmde.inference.input import resize_depth
+from ssmde.metrics import METRICS, measure
 
-# Size of the truth, size of the predictions, farthest depth: small, but where a crop counts pixels.
-# Predictions are half as large and multiples of 1/64, so that resizing them is exact in float32
-# too: no pixel falls on the other side of a threshold by rounding.
-SIZES = {
-    "kitti": ((94, 310), (47, 155), 90.0),
-    "nyuv2": ((480, 640), (240, 320), 12.0),
-    "ddad": ((60, 96), (30, 48), 220.0),
-    "bonn": ((48, 64), (24, 32), 12.0),
-    "tum": ((48, 64), (48, 64), 12.0),
-}
-FRAMES = 2
+SIZE, SMALL, FRAMES = (48, 64), (24, 32), 2  # of truth and predictions
 
 
 def make(root: Path, table: str) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """A prepared data set of one scene, with stored predictions; prediction, truth and mask."""
-    size, small, far = SIZES[table]
-    scene, found = root / "data" / "s", {}
-    for folder in (scene / "depth", scene / "motion_mask", root / "theirs" / "s"):
+    scene, theirs, found = root / "data" / "s", root / "theirs" / "s", {}
+    for folder in (scene / "depth", scene / "motion_mask", theirs):
         folder.mkdir(parents=True)
     rng = np.random.default_rng(len(table))
-    for i in range(FRAMES):
-        truth = np.round(rng.uniform(0.05, far, size) * 250) / 250
-        truth[rng.random(size) < 0.3] = 0  # no value
-        mask = np.where(rng.random(size) < 0.2, 255, 0).astype(np.uint8)
-        mask[:, :2] = 128
-        prediction = rng.integers(16, 576, small).astype(np.float32) / 64
-        name = f"{i:03d}"
-        Image.fromarray(rng.integers(0, 255, (*size, 3), dtype=np.uint8)).save(
-            scene / f"{name}.png"
-        )
-        Image.fromarray((truth * 250).round().astype(np.uint16)).save(
-            scene / "depth" / f"{name}.png"
-        )
-        Image.fromarray(mask).save(scene / "motion_mask" / f"{name}.png")
-        np.savez(root / "theirs" / "s" / f"{name}_depth.npz", depth=prediction)
-        found[name] = (prediction, truth, mask)
+    for name in (f"{i:03d}" for i in range(FRAMES)):
+        steps = rng.uniform(12, 3000, SIZE).astype(np.uint16)  # to 12 m
+        steps[rng.random(SIZE) < 0.3] = 0  # no value
+        mask = rng.choice(np.array([0, 0, 128, 255], np.uint8), SIZE)
+        colors = rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+        files = {scene: colors, scene / "depth": steps, scene / "motion_mask": mask}
+        for folder, values in files.items():
+            Image.fromarray(values).save(folder / f"{name}.png")
+        prediction = rng.uniform(0.25, 9, SMALL).astype(np.float32)
+        np.savez(theirs / f"{name}_depth.npz", depth=prediction)
+        found[name] = (prediction, steps / np.float32(250), mask)
     write_scene_info(scene, {"depth_units_per_metre": 250})
     write_list(root / "data", TABLES[table].split, ["s"])
     return found
 
 
-def enlarged(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bilinear between pixel centres, the border repeated, as OpenCV resizes; by hand."""
-    places = []
-    for new, old in zip(size, image.shape, strict=True):
-        x = ((np.arange(new) + 0.5) * old / new - 0.5).clip(0, old - 1)
-        low = np.floor(x).astype(int).clip(max=old - 1)
-        places.append((low, np.minimum(low + 1, old - 1), x - low))
-    (top, bottom, down), (left, right, across) = places
-    rows = image[top] * (1 - down)[:, None] + image[bottom] * down[:, None]
-    return rows[:, left] * (1 - across) + rows[:, right] * across
-
-
-def published_mask(table: str, truth: np.ndarray) -> np.ndarray:
-    """What counts, as the code published with each table has it."""
-    height, width = truth.shape
-    low, high = {"kitti": (0.1, 80), "ddad": (0.1, 200)}.get(table, (0.1, 10))
-    inside = np.zeros_like(truth, dtype=bool)
-    if table == "kitti":
-        crop = np.array(
-            [0.40810811 * height, 0.99189189 * height, 0.03594771 * width, 0.96405229 * width]
-        ).astype(np.int32)
-        inside[crop[0] : crop[1], crop[2] : crop[3]] = True
-    elif table == "nyuv2":
-        inside[45:471, 41:601] = True
-    else:
-        inside[:] = True
-    return inside & (truth > low) & (truth < high)
-
-
-def published_errors(gt: np.ndarray, pred: np.ndarray) -> dict[str, float]:
-    thresh = np.maximum(gt / pred, pred / gt)
-    return {
-        "abs_rel": np.mean(np.abs(gt - pred) / gt),
-        "sq_rel": np.mean((gt - pred) ** 2 / gt),
-        "rmse": np.sqrt(np.mean((gt - pred) ** 2)),
-        "rmse_log": np.sqrt(np.mean((np.log(gt) - np.log(pred)) ** 2)),
-        "log10": np.mean(np.abs(np.log10(gt) - np.log10(pred))),
-        "d1": (thresh < 1.25).mean(),
-        "d2": (thresh < 1.25**2).mean(),
-        "d3": (thresh < 1.25**3).mean(),
-    }
-
-
-def published_numbers(table: str, stored, region: str) -> dict[str, float]:
-    """Mean over images of the errors under one median scale an image, clipped to the range."""
-    low, high = {"kitti": (0.1, 80), "ddad": (0.1, 200)}.get(table, (0.1, 10))
-    rows = []
-    for prediction, truth, motion in stored.values():
-        pred, valid = (
-            enlarged(prediction.astype(np.float64), truth.shape),
-            published_mask(table, truth),
-        )
-        pred = pred * np.median(truth[valid]) / np.median(pred[valid])
-        pred[pred < low], pred[pred > high] = low, high
-        valid = valid & {"full": True, "static": motion == 0, "dynamic": motion == 255}[region]
-        rows.append(published_errors(truth[valid], pred[valid]))
-    return {metric: float(np.mean([row[metric] for row in rows])) for metric in METRICS}
-
-
 @pytest.mark.parametrize("table", TABLES)
-def test_our_numbers_are_those_of_the_published_protocol(table, tmp_path):
-    stored = make(tmp_path, table)
+def test_the_numbers_of_a_table_are_those_of_its_protocol(table, tmp_path):
+    stored, protocol = make(tmp_path, table), PROTOCOLS[table]
     found = benchmark(table, tmp_path / "data", [tmp_path / "theirs"], out=None)
     rows = {row.pixels: row for row in found.rows if row.method == "theirs"}
     assert set(rows) == {"full", "static", "dynamic"}
+    alone = [
+        measure(resize_depth(p, SIZE), t, protocol, align_by="median", motion_mask=m).errors
+        for p, t, m in stored.values()
+    ]
     for region, row in rows.items():
-        expected = published_numbers(table, stored, region)
-        assert row.numbers == pytest.approx(expected, rel=1e-6, abs=1e-6)
+        means = {n: np.mean([getattr(getattr(e, region), n) for e in alone]) for n in METRICS}
+        assert row.numbers == pytest.approx(means)
         assert (row.kind, row.images) == ("measured", FRAMES)
 
 
@@ -151,45 +84,52 @@ def test_the_table_is_printed_with_what_makes_it_a_number(tmp_path):
 
 def test_files_may_be_named_and_stored_in_each_way(tmp_path):
     stored = make(tmp_path, "tum")
-    paths = {kind: tmp_path / kind for kind in ("npy", "png", "disparity")}
-    for folder in paths.values():
+    npy, png, disparity = (tmp_path / kind for kind in ("npy", "png", "disparity"))
+    for folder in (npy, png, disparity):
         folder.mkdir()
     for name, (prediction, _, _) in stored.items():
-        np.save(paths["npy"] / f"{name}.npy", prediction)
+        np.save(npy / f"{name}.npy", prediction)
         steps = (prediction * 5000).round().astype(np.uint16)
-        Image.fromarray(steps).save(paths["png"] / f"{name}_depth.png")
-        np.save(paths["disparity"] / f"{name}.npy", 1 / prediction)
-    (paths["png"] / "depth.json").write_text('{"png16_units_per_metre": 5000}')
-    given = [paths["npy"], paths["png"], tmp_path / "theirs"]
-    found = benchmark("tum", tmp_path / "data", given, align="none", out=None)
-    numbers = [r.numbers["abs_rel"] for r in found.rows if r.pixels == "full"]
-    assert numbers[0] == numbers[2]
-    assert numbers[1] == pytest.approx(numbers[0], rel=1e-3)
-    turned = benchmark(
-        "tum", tmp_path / "data", [paths["disparity"]], align="none", kind="disparity", out=None
-    )
-    assert turned.rows[0].numbers["abs_rel"] == pytest.approx(numbers[0], rel=1e-5)
+        Image.fromarray(steps).save(png / f"{name}_depth.png")
+        np.save(disparity / f"{name}.npy", 1 / prediction)
+    (png / "depth.json").write_text('{"png16_units_per_metre": 5000}')
+
+    def numbers(*methods, **how):
+        found = benchmark("tum", tmp_path / "data", methods, align="none", out=None, **how)
+        return [row.numbers["abs_rel"] for row in found.rows if row.pixels == "full"]
+
+    theirs, of_npy, of_png, *_ = numbers(tmp_path / "theirs", npy, png)
+    assert of_npy == theirs
+    assert of_png == pytest.approx(theirs, rel=1e-3)
+    assert numbers(disparity, kind="disparity")[0] == pytest.approx(theirs, rel=1e-5)
 
 
-def test_a_method_without_a_prediction_for_each_frame_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("second", "fault", "says"),
+    [
+        (None, FileNotFoundError, r"1 of 2 frames have no prediction, first 's/001'"),
+        (np.where(np.eye(4, dtype=bool), np.nan, 1).astype(np.float32), ValueError,
+         r"001\.npy: 4 of 16 pixels are not positive and finite"),
+        (b"nothing", ValueError, "prediction cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_method_without_a_good_prediction_for_each_frame_is_refused(
+    second, fault, says, tmp_path
+):
     make(tmp_path, "bonn")
-    given = "bonn", tmp_path / "data", [tmp_path / "theirs"]
     (tmp_path / "theirs" / "s" / "001_depth.npz").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 of 2 frames have no prediction, first 's/001'"):
-        benchmark(*given, out=None)
-    hole = np.ones((4, 4), np.float32)
-    hole[1, 1] = np.nan
-    np.save(tmp_path / "theirs" / "s" / "001.npy", hole)
-    with pytest.raises(ValueError, match=r"001\.npy: 1 of 16 pixels are not positive and finite"):
-        benchmark(*given, out=None)
-    (tmp_path / "theirs" / "s" / "001.npy").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="prediction cannot be read"):
-        benchmark(*given, out=None)
+    path = tmp_path / "theirs" / "s" / "001.npy"
+    if isinstance(second, bytes):
+        path.write_bytes(second)
+    elif second is not None:
+        np.save(path, second)
+    with pytest.raises(fault, match=says):
+        benchmark("bonn", tmp_path / "data", [tmp_path / "theirs"], out=None)
 
 
 def test_what_is_asked_wrongly_says_what_would_be_right(tmp_path):
     make(tmp_path, "bonn")
-    data, theirs = tmp_path / "data", tmp_path / "theirs"
+    theirs = tmp_path / "theirs"
     for table, methods, says in (
         ("kity", [theirs], "unknown benchmark 'kity': closest match is 'kitti'"),
         ("bonn", [], "needs at least one method"),
@@ -197,7 +137,7 @@ def test_what_is_asked_wrongly_says_what_would_be_right(tmp_path):
         ("bonn", ["small", "x=nowhere"], "nowhere: no such weights file"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=says):
-            benchmark(table, data, methods, out=None)
+            benchmark(table, tmp_path / "data", methods, out=None)
 
 
 def test_released_weights_are_a_method(tmp_path):

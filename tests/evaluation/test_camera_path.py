@@ -158,9 +158,14 @@ def test_a_pose_network_is_asked_in_steps_of_its_gap_and_in_its_own_metres(
     assert found.errors[1].scale == pytest.approx(metres)
 
 
+def refused(says, source, data):
+    with pytest.raises(ValueError, match=says):
+        odometry(source, data, out=None)
+
+
 def test_what_cannot_be_measured_says_why(data, clip):
-    with pytest.raises(ValueError, match=r"tracked_poses\.txt does not exist; `ssmde track"):
-        odometry("tracked", data, out=None)
+    refused("small: holds no pose network; give weights of", "small", data)
+    refused(r"tracked_poses\.txt does not exist; `ssmde track", "tracked", data)
     still = np.tile(np.eye(4), (FRAMES, 1, 1))
     with pytest.raises(ValueError, match="the estimated path stands still"):
         align_path(still, clip.poses, "sim3")
@@ -168,16 +173,9 @@ def test_what_cannot_be_measured_says_why(data, clip):
         align_path(clip.poses[:2], clip.poses[:2], "sim3")
     write_poses(data / "room", still)
     write_tracked_poses(data / "room", clip.poses, np.zeros(FRAMES), "x")
-    with pytest.raises(ValueError, match="room: the true path stands still"):
-        odometry("tracked", data, out=None)
+    refused("room: the true path stands still", "tracked", data)
     (data / "room" / "poses.txt").unlink()
-    with pytest.raises(ValueError, match=r"no scene has a poses\.txt"):
-        odometry("tracked", data, out=None)
-
-
-def test_weights_without_a_pose_network_are_refused(data):
-    with pytest.raises(ValueError, match="small: holds no pose network; give weights of"):
-        odometry("small", data, out=None)
+    refused(r"no scene has a poses\.txt", "tracked", data)
 
 
 def test_what_was_not_tracked_is_left_out(data, clip):
@@ -187,5 +185,4 @@ def test_what_was_not_tracked_is_left_out(data, clip):
     poses = np.full_like(clip.poses, np.nan)
     write_tracked_poses(data / "room", poses, np.full(FRAMES, -1.0), "x")
     assert list(tracked_paths(read_scene(data / "room"))) == []
-    with pytest.raises(ValueError, match="no path has 3 frames with a true pose"):
-        odometry("tracked", data, out=None)
+    refused("no path has 3 frames with a true pose", "tracked", data)

@@ -6,24 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import Tensor, nn
 
+from measured_scene import HEIGHT, UNITS, WIDTH, knows, write_scene
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation import evaluate, evaluate_predictions
 from ssmde.evaluation.details import details_text
 from ssmde.inference.predictor import Predictor
 from ssmde.metrics import METRICS
+from tiny_networks import Brightness
 
-HEIGHT, WIDTH, UNITS = 20, 30, 1000
 K = np.array([[25.0, 0, 14.5], [0, 25.0, 9.5], [0, 0, 1]])
 
 
-def pose(z: float) -> np.ndarray:
-    """Camera to world of a camera that stands at z and looks along it."""
-    found = np.eye(4)
-    found[2, 3] = z
+def poses(*z: float) -> np.ndarray:
+    """Camera to world of a camera that stands at each z and looks along it."""
+    found = np.tile(np.eye(4), (len(z), 1, 1))
+    found[:, 2, 3] = z
     return found
 
 
@@ -38,26 +37,7 @@ VIEWS = [view(z) for z in STEPS]
 
 @pytest.fixture
 def scene(tmp_path: Path) -> FrameSequence:
-    """Three frames; the image of frame i has the grey level i."""
-    images, depths = [], []
-    for i, depth in enumerate(VIEWS):
-        images.append(tmp_path / f"{i:03d}.png")
-        depths.append(tmp_path / f"depth_{i:03d}.png")
-        Image.new("RGB", (WIDTH, HEIGHT), (i, i, i)).save(images[-1])
-        Image.fromarray((depth * UNITS).round().astype(np.uint16)).save(depths[-1])
-    return FrameSequence(
-        name="scene",
-        images=tuple(images),
-        image_size=(HEIGHT, WIDTH),
-        intrinsics=K,
-        depth=tuple(depths),
-        depth_units_per_metre=float(UNITS),
-        poses=np.stack([pose(z) for z in STEPS]),
-    )
-
-
-def knows(depths):
-    return lambda pixels: np.asarray(depths[int(pixels[0, 0, 0])], dtype=np.float32)
+    return replace(write_scene(tmp_path / "scene", VIEWS), intrinsics=K, poses=poses(*STEPS))
 
 
 def found_for(scene, depths, **asked) -> dict:
@@ -71,10 +51,8 @@ def test_a_perfect_prediction_has_perfect_details_where_they_are_asked_for(scene
     found = found_for(scene, [7 * depth for depth in VIEWS])
     assert found["boundary"]["f1"] == 1.0
     assert found["boundary"]["n_images"] == 3
-    assert [(b["from"], b["to"], b["n_images"]) for b in found["per_distance"]] == [
-        (2.0, 5.0, 3),
-        (5.0, 10.0, 3),
-    ]
+    bands = [(b["from"], b["to"], b["n_images"]) for b in found["per_distance"]]
+    assert bands == [(2.0, 5.0, 3), (5.0, 10.0, 3)]
     assert all(b["abs_rel"] < 1e-6 for b in found["per_distance"])
     assert found["temporal"]["n_pairs"] == 2
     assert found["temporal"]["abs_rel"] < 1e-3  # but for the edge, which no grid holds exactly
@@ -89,7 +67,7 @@ def test_a_flicker_that_the_alignment_of_each_image_hides_is_seen_from_frame_to_
 
 
 def test_the_direction_of_the_poses_matters(scene):
-    backwards = replace(scene, poses=np.stack([pose(-z) for z in STEPS]))
+    backwards = replace(scene, poses=poses(*(-z for z in STEPS)))
     # Only the far wall is compared: of the near one the truth contradicts the motion by 5 %.
     assert found_for(backwards, VIEWS)["temporal"]["median"] > 0.02
     assert found_for(scene, VIEWS)["temporal"]["median"] < 1e-6
@@ -97,7 +75,6 @@ def test_the_direction_of_the_poses_matters(scene):
 
 def test_frames_that_do_not_follow_each_other_make_no_pair(scene):
     assert found_for(scene, VIEWS, max_frames=1)["temporal"] is None
-    assert scene.depth is not None
     gap = replace(scene, depth=(scene.depth[0], None, scene.depth[2]))
     assert found_for(gap, VIEWS)["temporal"] is None
     two = [scene, replace(scene, name="other")]
@@ -107,21 +84,15 @@ def test_frames_that_do_not_follow_each_other_make_no_pair(scene):
 
 def test_without_motion_or_camera_nothing_is_compared_between_frames(scene):
     lost = np.full((3, 4, 4), np.nan)
-    for blind in (
-        replace(scene, poses=None),
-        replace(scene, intrinsics=None),
-        replace(scene, poses=lost),
-    ):
-        found = found_for(blind, VIEWS)
+    for unknown in ({"poses": None}, {"intrinsics": None}, {"poses": lost}):
+        found = found_for(replace(scene, **unknown), VIEWS)
         assert found["temporal"] is None
         assert found["boundary"]["f1"] == 1.0
 
 
-def test_a_prediction_that_is_not_finite_where_nothing_counts_stops_nothing(scene, tmp_path):
+def test_a_prediction_that_is_not_finite_where_nothing_counts_stops_nothing(scene):
     holed = VIEWS[0].copy()
     holed[:3] = 0
-    assert scene.depth is not None
-    assert scene.depth[0] is not None
     Image.fromarray((holed * UNITS).astype(np.uint16)).save(scene.depth[0])
     broken = VIEWS[0].copy()
     broken[0] = np.nan
@@ -133,27 +104,14 @@ def test_a_prediction_that_is_not_finite_where_nothing_counts_stops_nothing(scen
 def test_movers_are_left_out_between_frames(scene, tmp_path):
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[:, :15] = 255
-    for i in range(3):
-        Image.fromarray(mask).save(tmp_path / f"mask_{i}.png")
-    masked = replace(scene, motion_masks=tuple(tmp_path / f"mask_{i}.png" for i in range(3)))
+    masked = write_scene(tmp_path / "masked", VIEWS, [mask] * 3)
+    masked = replace(scene, motion_masks=masked.motion_masks)
     whole, part = found_for(scene, VIEWS)["temporal"], found_for(masked, VIEWS)["temporal"]
     assert part["compared"] < 0.6 * whole["compared"]
 
 
-class Flat(nn.Module):
-    """Depth that grows to the right, whatever the image."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one = nn.Parameter(torch.ones(()))
-
-    def forward(self, image: Tensor) -> Tensor:
-        width = image.shape[-1]
-        return (self.one + torch.arange(width) / width).expand_as(image[:, :1])
-
-
 def test_the_verb_writes_and_prints_the_details_with_their_alignment(scene, tmp_path):
-    network = Predictor(Flat(), (32, 32), source="drawn")
+    network = Predictor(Brightness(), (32, 32), source="drawn")
     printed = str(evaluate(network, [scene], protocol="bonn", out=tmp_path))
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert set(written["per_distance"][0]) == {"from", "to", "n_images", *METRICS}

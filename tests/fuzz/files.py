@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import archives
+from films import write_mp4
 from kitti_archive import make_drive, make_sequence
 from ssmde.cli import main
 from ssmde.data.scene_files import (
@@ -22,7 +23,6 @@ from ssmde.data.scene_files import (
     write_tracked_points,
     write_tracked_poses,
 )
-from ssmde.data.video import write_video
 
 HEIGHT, WIDTH, FRAMES = 64, 96, 10
 NETWORK = "small"
@@ -97,9 +97,7 @@ def write_all(root: Path) -> None:
     np.save(images / "pixels.npy", picture(0))
     (root / "list.txt").write_text("images/photo.jpg\nimages/photo.png\n")
     (root / "points.csv").write_text("image,u,v,metres\nimages/photo.jpg,20,30,2.5\n")
-    with write_video(root / "film.mp4", 10.0) as append:
-        for n in range(FRAMES):
-            append(picture(n))
+    write_mp4(root / "film.mp4", [picture(n) for n in range(FRAMES)])
     for name in ("room", "hall"):
         write_scene(root / "data" / name)
     (root / "data" / "train.txt").write_text("room\n")

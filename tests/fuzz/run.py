@@ -33,16 +33,7 @@ from fuzz.files import Kind, kinds, write_all
 from fuzz.mutations import mutate
 from ssmde.cli import main
 
-for name in (
-    "benchmark",
-    "evaluate",
-    "label",
-    "odometry",
-    "inference",
-    "preparation",
-    "scale",
-    "stages",
-):
+for name in ("evaluation", "inference", "labeling", "preparation", "training"):
     import_module(f"ssmde.{name}")  # once, before the forks
 
 CPU_SECONDS, SECONDS, MEMORY = 20, 120, 4 << 30

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 import archives
+from films import write_mp4
 from fuzz.files import picture, write_scene
 from fuzz.mutations import mutate
 from kitti_archive import make_drive
@@ -24,7 +25,7 @@ from ssmde.data.images import read_depth, read_image, read_mask
 from ssmde.data.pseudo_labels import read_pseudo_depth
 from ssmde.data.scene_files import read_tracked_points
 from ssmde.data.scene_folder import read_scene, read_scenes
-from ssmde.data.video import read_frames, write_video
+from ssmde.data.video import read_frames
 from ssmde.datasets.ddad import index_ddad
 from ssmde.datasets.kitti import index_kitti_raw
 from ssmde.datasets.tum_bonn import index_tum
@@ -108,9 +109,7 @@ def whole(tmp_path_factory) -> Path:
             Image.fromarray(picture(0)).save(root / name)
     np.save(root / "photo.npy", picture(0))
     (root / "points.csv").write_text("image,u,v,metres\nphoto.jpg,20,30,2.5\n")
-    with write_video(root / "film.mp4", 10.0) as append:
-        for number in range(4):
-            append(picture(number))
+    write_mp4(root / "film.mp4", [picture(number) for number in range(4)])
     write_scene(root / "data" / "room")
     (root / "data" / "train.txt").write_text("room\n")
     pack(root / "data", root / "pack", size=(64, 96), show_progress=False)

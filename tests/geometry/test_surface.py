@@ -31,12 +31,6 @@ def bumps(batch: int = 1) -> torch.Tensor:
     return 2 + torch.rand(batch, 1, H, W, dtype=torch.float64)
 
 
-def test_a_wall_straight_ahead_looks_along_the_view():
-    flat = normals(torch.full((1, 1, H, W), 3.0, dtype=torch.float64), make_intrinsics())
-    ahead = torch.tensor([0.0, 0, 1], dtype=torch.float64)
-    assert_close(flat, ahead[None, :, None, None].expand_as(flat))
-
-
 @given(a=slopes, b=slopes)
 def test_a_slanted_wall_has_one_normal_of_length_one_up_to_the_border(a, b):
     found = normals(slanted_wall(a, b), make_intrinsics())

@@ -62,11 +62,6 @@ def test_a_quarter_roll_of_the_camera_turns_the_image():
     assert_close(sample(image, found.pixels), image.rot90(1, dims=(2, 3)))
 
 
-def test_walking_forward_brings_the_wall_nearer():
-    found = reproject(plane(3.0), make_motion(z=-1.0), make_intrinsics())
-    assert_close(found.depth, plane(2.0))
-
-
 def test_a_point_of_the_world_lands_where_the_source_camera_sees_it():
     """The direction of T_src_tgt, from two camera-to-world poses."""
     here, there = torch.tensor([[0.1, -0.2, 0.0]]), torch.tensor([[0.05, 0.1, 0.1]])

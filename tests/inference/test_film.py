@@ -12,8 +12,8 @@ import films
 from folders import names_in
 from rtsp_camera import camera
 from ssmde.data.video import VideoFrame, read_frames, video_info
-from ssmde.inference import PredictedFrame, Predictor, predict_files
-from ssmde.inference.film import write_film, write_recording
+from ssmde.inference import Predictor, predict_files
+from ssmde.inference.film import write_recording
 from tiny_networks import Brightness
 
 RATE = 16_000
@@ -196,16 +196,6 @@ def test_a_video_is_stopped_after_as_many_frames_as_asked(tmp_path):
     assert sound_of(film)[-1][0] < 0.7  # no sound without a picture
 
 
-def test_a_film_of_frames_without_times_has_the_rate_it_was_opened_with(tmp_path):
-    random = np.random.default_rng(0)
-    with write_film(tmp_path / "film.mp4", 10.0) as append:
-        for _ in range(6):
-            pixels = random.integers(0, 256, (24, 32, 3), dtype=np.uint8)
-            append(PredictedFrame(pixels=pixels, depth=np.ones((24, 32), np.float32)))
-    np.testing.assert_allclose(times(tmp_path / "film.mp4"), np.arange(6) / 10, atol=1e-4)
-    assert video_info(tmp_path / "film.mp4").fps == pytest.approx(10.0)
-
-
 def test_without_rerun_a_recording_is_refused_with_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rerun", None)
     message = r"a recording needs rerun, .*: pip install 'ssmde\[rerun\]'"
@@ -279,13 +269,3 @@ def test_the_film_of_an_rtsp_camera_becomes_depth(tmp_path):
     depths = [np.load(path)["depth"] for path in summary.written]
     assert [d.shape for d in depths] == [(48, 64)] * 3
     assert depths[0].mean() < depths[1].mean() < depths[2].mean()  # the film gets brighter
-
-
-@pytest.mark.skipif("lavfi" not in av.formats_available, reason="FFmpeg draws no camera here")
-def test_a_webcam_is_opened_as_a_device_of_ffmpeg(tmp_path, monkeypatch):
-    """FFmpeg's own drawn device in the place of v4l2: no test machine has a camera."""
-    # As fast as a camera and long enough: of what comes meanwhile only the newest frame is kept.
-    drawn = ("lavfi", "testsrc=size=64x48:rate=50:duration=6{},realtime")
-    monkeypatch.setattr("ssmde.inference.input.WEBCAMS", {sys.platform: drawn})
-    summary = predict_files(predictor(), "1", tmp_path / "out", format="npz", max_frames=2)
-    assert [np.load(path)["depth"].shape for path in summary.written] == [(48, 64)] * 2

@@ -15,7 +15,7 @@ from ssmde.models.depth_net import DepthNet
 SIZE = (64, 96)
 CONFIG = Config(
     data=DataConfig(image_size=SIZE),
-    model=ModelConfig(pretrained="hub", depth_range=(0.5, 20.0)),
+    model=ModelConfig(encoder="resnet18_half", pretrained="hub", depth_range=(0.5, 20.0)),
     loss=LossConfig(scales=(0, 2)),
 )
 
@@ -23,7 +23,8 @@ CONFIG = Config(
 @pytest.fixture(scope="module")
 def network() -> DepthNet:
     torch.manual_seed(1)
-    return DepthNet(depth_range=CONFIG.model.depth_range, scales=CONFIG.loss.scales).eval()
+    model, scales = CONFIG.model, CONFIG.loss.scales
+    return DepthNet(encoder=model.encoder, depth_range=model.depth_range, scales=scales).eval()
 
 
 def metadata(**changes: str) -> dict[str, str]:
@@ -55,13 +56,6 @@ def test_a_run_folder_gives_its_best_weights_before_its_last(run, tmp_path):
     (tmp_path / "last.safetensors").write_text("not read")
     (tmp_path / "best.safetensors").write_bytes((run / "last.safetensors").read_bytes())
     assert load(tmp_path).image_size == SIZE
-
-
-def test_another_resolution_changes_the_working_size_and_not_the_result_size(run):
-    predictor = load(run, resolution=(32, 64), device="cpu")
-    pixels = np.zeros((50, 70, 3), np.uint8)
-    assert predictor.network_depth(pixels).shape == (32, 64)
-    assert predictor.predict(pixels).depth.shape == (50, 70)
 
 
 def test_stored_sizes_are_those_of_the_training_unless_one_is_asked_for(tmp_path, network):

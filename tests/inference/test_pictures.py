@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 from matplotlib import colormaps
-from PIL import Image
 
 from ssmde.inference.pictures import (
     GRAY,
     PanelRow,
-    bands,
     color_bar,
     color_ends,
     colorize,
@@ -17,7 +15,6 @@ from ssmde.inference.pictures import (
     panel,
     side_by_side,
     stack,
-    write_png,
 )
 
 
@@ -116,28 +113,11 @@ def test_prediction_and_truth_share_the_colors_of_the_truth():
     np.testing.assert_array_equal(page[-1, 16:20], colorize(truth)[0])
 
 
-def test_a_written_picture_is_whole_and_leaves_nothing_beside_it(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    write_png(tmp_path / "new" / "a.png", picture)
-    with Image.open(tmp_path / "new" / "a.png") as image:
-        np.testing.assert_array_equal(np.asarray(image), picture)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
-
-
-def test_the_magma_of_the_package_is_that_of_matplotlib():
+@pytest.mark.parametrize("name", ["magma", "inferno"])
+def test_the_color_tables_of_the_package_are_those_of_matplotlib(name):
     levels = np.linspace(1, 0, 256)
-    found = colorize(1 / (1e-3 + levels[None]), near=1 / 1.001, far=1e3)
-    np.testing.assert_array_equal(found[0], [color("magma", level) for level in levels])
-
-
-@pytest.mark.parametrize("shape", [(37, 53), (1, 9), (40, 1)])
-def test_large_maps_get_the_same_colors_in_bands(monkeypatch, shape):
-    depth = np.random.default_rng(0).uniform(0.5, 9, shape).astype(np.float32)
-    depth[0, 0] = 0
-    whole = colorize(depth)
-    monkeypatch.setattr("ssmde.inference.pictures.BAND_PIXELS", 100)
-    assert len(list(bands((37, 53)))) == 37
-    np.testing.assert_array_equal(colorize(depth), whole)
+    found = colorize(1 / (1e-3 + levels[None]), near=1 / 1.001, far=1e3, color_map=name)
+    np.testing.assert_array_equal(found[0], [color(name, level) for level in levels])
 
 
 @pytest.mark.parametrize("count", [3, 50, 999, 1000])

@@ -1,19 +1,13 @@
 """Files in, files out: an image, a folder, a glob, here or on Ray; and what is done already."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from folders import names_in
-from ssmde.inference import Predictor, WriterOptions, predict_files
-from ssmde.inference.pipeline import Pipeline
-from ssmde.inference.predict import Job, predict_images, predict_on_ray
+from ssmde.inference import Predictor, predict_files
 from tiny_networks import Brightness
 
 
@@ -125,16 +119,6 @@ def test_bad_input_is_refused_with_a_message(predictor, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".part")]
 
 
-def test_prediction_does_not_load_the_training_engine_and_the_package_loads_nothing():
-    code = (
-        "import sys, ssmde; assert 'torch' not in sys.modules; "
-        "import ssmde.inference; print(*sys.modules)"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = {"lightning", "tensorboard", "matplotlib.pyplot", "torch.utils.tensorboard"}
-    assert not heavy & set(found.stdout.split())
-
-
 def test_interrupted_images_are_whole_and_the_same_command_makes_the_rest(tmp_path):
     class Stopping(Brightness):
         seen = 0
@@ -210,11 +194,6 @@ def test_names_that_are_too_long_are_shortened(predictor, tmp_path):
 COUNT = 11  # photos for Ray
 
 
-def open_job(out) -> Job:
-    pipeline = Pipeline(predictor=make_predictor(size=(32, 32)), batch_size=2)
-    return Job(pipeline=pipeline, out=out, formats=("npz",), writer=WriterOptions())
-
-
 @pytest.fixture
 def photos(tmp_path):
     for i in range(COUNT):
@@ -227,42 +206,6 @@ def assert_predicted(out, numbers) -> None:
     for i in numbers:
         with np.load(out / f"{i:02d}_depth.npz") as arrays:
             np.testing.assert_allclose(arrays["depth"], 1 + 10 * i / 255, rtol=1e-5)
-
-
-def test_a_piece_says_what_it_wrote_and_what_it_could_not_read(photos, tmp_path):
-    images = {name: photos / f"{name}.png" for name in ("00", "01", "missing")}
-    made = predict_images(open_job(tmp_path / "out"), images)
-    assert [p.name for p in made.written] == ["00_depth.npz", "01_depth.npz"]
-    assert len(made.skipped) == 1
-    assert "missing.png" in made.skipped[0]
-    assert_predicted(tmp_path / "out", [0, 1])
-
-
-@pytest.mark.distributed
-@pytest.mark.filterwarnings("ignore")  # of Ray, about its own sockets and files
-def test_a_killed_worker_loses_nothing(cluster, photos, tmp_path):
-    out, killed = tmp_path / "out", tmp_path / "killed"
-
-    class Dying(Job):
-        """Dies once in the middle of a piece."""
-
-        def write(self, name, frame, source):
-            if name == "05" and not killed.exists():
-                killed.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return Job.write(self, name, frame, source)
-
-    def dying_job() -> Job:
-        job = open_job(out)
-        return Dying(pipeline=job.pipeline, out=out, formats=job.formats, writer=job.writer)
-
-    images = {f"{i:02d}": photos / f"{i:02d}.png" for i in range(COUNT)}
-    images["broken"] = tmp_path / "missing.png"
-    summary = predict_on_ray(dying_job, images, piece_size=4)
-    assert killed.exists()
-    assert {p.name for p in summary.written} == {f"{i:02d}_depth.npz" for i in range(COUNT)}
-    assert len(summary.skipped) == 1
-    assert_predicted(out, range(COUNT))
 
 
 @pytest.mark.distributed

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ssmde.inference.predictor import Predictor, tiled_depth
+from ssmde.inference.predictor import Predictor
 from tiny_networks import Brightness
 
 SIZE = (64, 96)
@@ -40,12 +40,6 @@ def test_many_images_of_many_sizes_give_what_each_gives_alone():
     many = list(predictor.predict_many(iter(images), batch_size=2))
     for image, found in zip(images, many, strict=True):
         np.testing.assert_allclose(found.depth, predictor.predict(image).depth, rtol=1e-6)
-
-
-def test_a_network_in_training_is_set_to_evaluation():
-    network = nn.Sequential(nn.BatchNorm2d(3), Brightness()).train()
-    Predictor(network, SIZE).predict(picture(*SIZE))
-    assert network[0].num_batches_tracked == 0
 
 
 def test_a_size_the_network_cannot_take_and_tiles_that_take_for_ever_are_refused():
@@ -125,13 +119,3 @@ def test_parts_that_have_a_scale_of_their_own_leave_no_seam():
     bright = [1 + smooth()[:32, at].mean() / 255 for at in (63, 192)]
     apart = (left[:, -1].mean() / right[:, 0].mean()) / (bright[0] / bright[1])
     assert abs(apart - 1) > 0.1
-
-
-@pytest.mark.parametrize("tiles", [2, 3])
-def test_every_pixel_of_the_canvas_is_covered(tiles):
-    size = (32, 64)
-    found = tiled_depth(
-        lambda images: np.full((len(images), *size), 5, np.float32), smooth(50, 70), size, tiles
-    )
-    assert found.shape == (size[0] * tiles, size[1] * tiles)
-    np.testing.assert_allclose(found, 5, rtol=1e-5)

@@ -116,12 +116,3 @@ def test_work_that_kills_every_worker_ends_the_run_and_names_the_frames(cluster,
         RuntimeError, match=r"scene 'a': a worker was lost 4 times over frames 3 to"
     ):
         list(label_on_ray(opener(kill), [Piece(scene, [3, 4])], gpu=False))
-
-
-def test_a_fault_in_a_worker_is_the_error_it_is_elsewhere(cluster, data):
-    def fail(frames):
-        raise ValueError("no such thing")
-
-    scene = read_scenes(data, "train")[0]
-    with pytest.raises(ValueError, match="no such thing"):
-        list(label_on_ray(opener(fail), [Piece(scene, [0])], gpu=False))

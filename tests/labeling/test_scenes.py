@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from ssmde.cli import main
 from ssmde.data.images import read_depth, read_image, write_png16
@@ -192,13 +191,6 @@ def test_words_that_do_not_fit_are_explained(source, options, says, data, tmp_pa
         options = {"checkpoint": tmp_path / options["checkpoint"]}
     with pytest.raises(ValueError, match=says):
         run(data, source, **options)
-
-
-def test_a_gpu_that_is_not_there_is_named(seen, data, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="no CUDA device here"):
-        run(data, device="gpu")
-    assert run(data, device="auto").written
 
 
 # Existing files

@@ -14,7 +14,7 @@ from seeds import drawn
 from ssmde.geometry.camera import pixel_grid
 from ssmde.losses import affine as module
 from ssmde.losses.affine import (
-    multi_scale_gradient,
+    multi_scale_slope,
     normalize_depth,
     normalized_regression,
     structure_guided_ranking,
@@ -61,9 +61,10 @@ def halves() -> torch.Tensor:
 
 
 def every_term(prediction, depth, valid, image) -> list[torch.Tensor]:
+    truth = normalize_depth(depth, valid)
     return [
-        normalized_regression(prediction, depth, valid),
-        multi_scale_gradient(prediction, depth, valid),
+        normalized_regression(prediction, truth, valid),
+        multi_scale_slope(prediction - truth, valid.to(truth), step=2),
         drawn(structure_guided_ranking, prediction, depth, image, valid),
     ]
 
@@ -103,19 +104,48 @@ def test_a_constant_depth_is_normalized_to_zero(value):
 def test_the_regression_has_its_closed_form():
     depth = random_depth(0)
     truth = normalize_depth(depth, everywhere())
-    assert normalized_regression(truth, depth, everywhere()) == 0
+    assert normalized_regression(truth, truth, everywhere()) == 0
     away = truth + 2.0
     expected = 2 + ((0.01 * away).tanh() - (0.01 * truth).tanh()).mean()
-    assert_close(normalized_regression(away, depth, everywhere()), expected)
+    assert_close(normalized_regression(away, truth, everywhere()), expected)
 
 
-def test_the_slopes_see_no_shift_and_reach_over_two_pixels():
-    depth = torch.full((2, 1, 16, 16), 2.0).double()
-    ramp = torch.arange(16).double().expand(2, 1, 16, 16)
-    valid = everywhere((16, 16))
-    assert multi_scale_gradient(ramp, depth, valid) == 2 + 4 + 8  # no two pixels apart at scale 8
-    assert multi_scale_gradient(ramp + 5, depth, valid) == 2 + 4 + 8
-    assert multi_scale_gradient(ramp, depth, valid, scales=1) == 2
+def ramp(height: int = 16, width: int = 16) -> torch.Tensor:
+    """A map that grows by 2 with each column."""
+    return 2 * torch.arange(width, dtype=torch.float64).expand(1, 1, height, width)
+
+
+def test_a_ramp_is_twice_as_steep_at_every_scale():
+    full = torch.ones_like(ramp())
+    assert multi_scale_slope(ramp(), full, step=1, scales=3) == 2 + 4 + 8
+    assert multi_scale_slope(ramp().mT, full, step=1, scales=3) == 2 + 4 + 8
+    assert multi_scale_slope(ramp(), full, step=2, scales=1) == 4
+    assert multi_scale_slope(ramp(), full, step=2) == 4 + 8 + 16  # at scale 8 no two pixels apart
+
+
+@given(shift=st.floats(-100.0, 100.0), sign=st.sampled_from([-1.0, 1.0]))
+def test_a_slope_sees_neither_a_shift_nor_a_sign(shift, sign):
+    residual, weight = random_depth(3, (9, 10)), random_depth(4, (9, 10)) - 1
+    expected = multi_scale_slope(residual, weight, step=1)
+    assert_close(multi_scale_slope(sign * residual + shift, weight, step=1), expected)
+
+
+def test_a_step_does_not_count_when_one_end_has_no_weight():
+    residual = torch.tensor([[[[0.0, 0.0, 0.0, 7.0, 7.0]]]]).expand(1, 1, 4, 5)
+    weight = torch.ones(1, 1, 4, 5)
+    assert multi_scale_slope(residual, weight, step=1, scales=1) == 7 / 4
+    weight[..., 3] = 0
+    assert multi_scale_slope(residual, weight, step=1, scales=1) == 0
+
+
+def test_an_image_too_small_for_a_scale_adds_nothing_there():
+    residual = random_depth(5, (2, 3)).requires_grad_()
+    full = torch.ones_like(residual)
+    six, two = (multi_scale_slope(residual, full, step=1, scales=n) for n in (6, 2))
+    assert_close(six, two)
+    multi_scale_slope(residual[..., :1, :1], full[..., :1, :1], step=2).backward()
+    assert residual.grad is not None
+    assert not residual.grad.any()
 
 
 def test_ranking_is_softplus_on_an_order_and_a_square_on_equals(monkeypatch):

@@ -1,4 +1,6 @@
-"""Photometric error: exact cases, laws, gradients, and a second opinion."""
+"""Photometric error, depth inconsistency, smoothness: exact cases, laws, a second opinion."""
+
+import math
 
 import numpy as np
 import pytest
@@ -9,16 +11,21 @@ from kornia.metrics import ssim as kornia_ssim
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from ssmde.losses.photometric import photometric_error, structural_dissimilarity
+from ssmde.losses.photometric import (
+    geometry_inconsistency,
+    photometric_error,
+    smoothness,
+    structural_dissimilarity,
+)
 
 
-def image(seed: int = 0, size: tuple[int, int] = (6, 7)) -> torch.Tensor:
+def image(seed: int = 0, size: tuple[int, int] = (6, 7), channels: int = 3) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(1, 3, *size, generator=generator, dtype=torch.float64)
+    return torch.rand(1, channels, *size, generator=generator, dtype=torch.float64)
 
 
-def test_equal_images_have_no_error():
-    assert_close(photometric_error(image(), image()), torch.zeros(1, 1, 6, 7, dtype=torch.float64))
+def depth(seed: int = 0) -> torch.Tensor:
+    return image(seed, channels=1) + 0.1
 
 
 def test_two_flat_images_differ_by_the_closed_formula():
@@ -26,11 +33,7 @@ def test_two_flat_images_differ_by_the_closed_formula():
     ssim = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)  # no variance: contrast term is 1
     expected = 0.85 * (1 - ssim) / 2 + 0.15 * 0.4
     assert photometric_error(a, b).numpy() == pytest.approx(expected)
-
-
-def test_without_ssim_it_is_the_mean_absolute_difference():
-    a, b = image(0), image(1)
-    assert_close(photometric_error(a, b, ssim_share=0.0), (a - b).abs().mean(1, keepdim=True))
+    assert_close(photometric_error(image(), image()), torch.zeros_like(image()[:, :1]))
 
 
 def test_one_window_agrees_with_ssim_written_in_numpy():
@@ -44,24 +47,31 @@ def test_one_window_agrees_with_ssim_written_in_numpy():
 
 
 def test_flat_windows_agree_with_kornia():
-    a = torch.full((1, 3, 9, 9), 0.3, dtype=torch.float64)
-    b = torch.full((1, 3, 9, 9), 0.5, dtype=torch.float64)
+    a, b = (torch.full((1, 3, 9, 9), gray, dtype=torch.float64) for gray in (0.3, 0.5))
     expected = (1 - kornia_ssim(a, b, window_size=3, eps=0.0)) / 2
     assert_close(structural_dissimilarity(a, b), expected, atol=1e-6, rtol=1e-6)
 
 
 @given(seed=st.integers(0, 1000))
-def test_the_error_is_symmetric_and_in_the_unit_interval(seed):
-    a, b = image(seed), image(seed + 1)
-    error = photometric_error(a, b)
-    assert_close(error, photometric_error(b, a))
-    assert error.min() >= 0
-    assert error.max() <= 1
+@pytest.mark.parametrize("error", [photometric_error, geometry_inconsistency])
+def test_an_error_is_symmetric_and_in_the_unit_interval(error, seed):
+    make = image if error is photometric_error else depth
+    found = error(make(seed), make(seed + 1))
+    assert_close(found, error(make(seed + 1), make(seed)))
+    assert found.min() >= 0
+    assert found.max() <= 1
 
 
-def test_gradients_match_finite_differences():
-    a, b = image(4, (4, 4)).requires_grad_(), image(5, (4, 4)).requires_grad_()
-    assert gradcheck(photometric_error, (a, b))
+@pytest.mark.parametrize(
+    ("error", "inputs"),
+    [
+        (photometric_error, (image(4, (4, 4)), image(5, (4, 4)))),
+        (geometry_inconsistency, (depth(3), depth(4))),
+        (lambda d: smoothness(d, image(1)), (depth(1),)),
+    ],
+)
+def test_gradients_match_finite_differences(error, inputs):
+    assert gradcheck(error, [x.clone().requires_grad_() for x in inputs])
 
 
 def test_black_images_give_a_finite_gradient():
@@ -75,10 +85,29 @@ def test_black_images_give_a_finite_gradient():
 def test_error_and_gradient_are_those_of_the_formula_written_with_pools(size):
     a, b = (torch.rand(3, 3, *size, dtype=torch.float64, requires_grad=True) for _ in range(2))
     chance = torch.rand(3, 1, *size, dtype=torch.float64)
-    plain = 0.7 * structural_dissimilarity(a, b).mean(1, True) + 0.3 * (a - b).abs().mean(1, True)
-    assert_close(photometric_error(a, b, ssim_share=0.7), plain)
+    plain = 0.85 * structural_dissimilarity(a, b).mean(1, True)
+    plain = plain + 0.15 * (a - b).abs().mean(1, True)
+    assert_close(photometric_error(a, b), plain)
     expected = torch.autograd.grad((plain * chance).sum(), (a, b))
-    error = (photometric_error(a, b, ssim_share=0.7) * chance).sum()
+    error = (photometric_error(a, b) * chance).sum()
     assert_close(torch.autograd.grad(error, (a, b)), expected)
-    alone = (photometric_error(a.detach(), b, ssim_share=0.7) * chance).sum()
+    alone = (photometric_error(a.detach(), b) * chance).sum()
     assert_close(torch.autograd.grad(alone, b)[0], expected[1])
+
+
+@given(scale=st.floats(0.01, 100.0))
+def test_the_scale_of_the_video_does_not_matter(scale):
+    a, b = depth(1), depth(2)
+    assert_close(geometry_inconsistency(scale * a, scale * b), geometry_inconsistency(a, b))
+    assert_close(smoothness(scale * a, image()), smoothness(a, image()))
+    assert_close(geometry_inconsistency(3 * a, a), torch.full_like(a, 0.5))
+
+
+def test_a_step_costs_less_where_the_image_has_an_edge():
+    def step(low: float, high: float, channels: int) -> torch.Tensor:
+        return torch.tensor([low, low, high, high]).expand(1, channels, 2, 4).clone()
+
+    disparity = step(1.0, 3.0, 1)  # mean 2: normalized step of 1
+    assert smoothness(disparity, step(0.5, 0.5, 3)).item() == pytest.approx(1 / 3)  # one of three
+    assert smoothness(disparity, step(0.0, 1.0, 3)).item() == pytest.approx(math.exp(-1) / 3)
+    assert smoothness(torch.ones_like(disparity), step(0.0, 1.0, 3)) == 0

@@ -39,7 +39,9 @@ def batch() -> Batch:
 
 def method(weights: AffineConfig = AffineConfig()) -> AffineDepth:  # noqa: B008
     torch.manual_seed(0)
-    return AffineDepth(build_networks(ModelConfig(), LossConfig())[0], weights)
+    return AffineDepth(
+        build_networks(ModelConfig(encoder="resnet18_half"), LossConfig())[0], weights
+    )
 
 
 def test_the_loss_is_the_sum_of_its_terms_and_every_weight_learns():
@@ -79,8 +81,6 @@ def test_a_normalised_prediction_has_mean_zero_and_deviation_one_where_it_is_val
 
 
 def test_a_frame_without_any_measured_depth_gives_a_finite_zero():
-    from dataclasses import replace
-
     network = method()
     nothing = replace(batch(), gt_depth=torch.zeros(2, 1, H, W))
     out = network(nothing, 0.0)

@@ -1,6 +1,5 @@
 """The mask filter as a whole: what holds for any input."""
 
-import copy
 from dataclasses import fields, replace
 
 import pytest
@@ -10,12 +9,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from ssmde.geometry.camera import flip_intrinsics, rigid_motion
-from ssmde.methods.mask_filter import (
-    FilterOutput,
-    MaskFilter,
-    TeacherPrediction,
-    gather_evidence,
-)
+from ssmde.methods.mask_filter import FilterOutput, MaskFilter, TeacherPrediction, gather_evidence
 
 
 def noise(
@@ -57,11 +51,6 @@ def assert_same(one: FilterOutput, two: FilterOutput, *, mirrored: bool = False)
     assert_close(one.statistics, two.statistics)
 
 
-def test_the_drawn_input_has_all_three_regions():
-    for seed in range(10):
-        assert all(mask.any() for mask in masks(MaskFilter()(noise(seed=seed))))
-
-
 def joined(*inputs: TeacherPrediction) -> TeacherPrediction:
     """Several inputs as one batch."""
     names = [f.name for f in fields(inputs[0]) if getattr(inputs[0], f.name) is not None]
@@ -79,7 +68,9 @@ def test_weights_lie_between_0_and_1_and_regions_divide_the_image(
     seed, batch, sources, height, width
 ):
     inputs = noise(batch=batch, sources=sources, size=(height, width), seed=seed)
+    inputs.depth.requires_grad_()
     out = MaskFilter()(inputs)
+    assert not out.weight.requires_grad
     assert out.weight.min() >= 0
     assert out.weight.max() <= 1
     assert torch.equal(sum(m.int() for m in masks(out)), torch.ones_like(out.weight).int())
@@ -145,14 +136,6 @@ def test_an_unseen_pixel_beside_a_mover_counts_once():
     assert_close(out.weight[kept], 0.5 * agreement[kept])
 
 
-def test_the_filter_carries_no_gradient_and_no_parameters():
-    inputs = noise()
-    inputs.depth.requires_grad_()
-    mask_filter = MaskFilter()
-    assert not list(mask_filter.parameters())
-    assert not mask_filter(inputs).weight.requires_grad
-
-
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, 0.0, -1.0])
 def test_depth_without_a_single_number_gives_zeros_and_an_unknown_image(value):
     inputs = noise()
@@ -178,18 +161,6 @@ def test_a_camera_that_sees_nothing_again_leaves_the_image_unknown():
     assert 0 < out.weight.max() <= 0.25
 
 
-def test_black_images_stay_finite():
-    inputs = noise()
-    black = replace(
-        inputs,
-        target=torch.zeros_like(inputs.target),
-        sources=torch.zeros_like(inputs.sources),
-    )
-    out = MaskFilter()(black)
-    assert not out.dynamic.any()  # nothing changes, so nothing moves
-    assert out.weight.isfinite().all()
-
-
 def test_a_checkpoint_carries_the_threshold_into_evaluation():
     first, second = (MaskFilter(quantile=0.02) for _ in range(2))
     for seed in range(3):
@@ -208,12 +179,3 @@ def test_reduced_precision_does_not_reach_the_geometry():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         low = mask_filter(inputs)
     assert_same(low, mask_filter(inputs))
-
-
-def test_inputs_are_left_as_they_came():
-    inputs = noise()
-    before = copy.deepcopy(inputs)
-    MaskFilter()(inputs)
-    for field in fields(inputs):
-        if isinstance(getattr(inputs, field.name), torch.Tensor):
-            assert torch.equal(getattr(inputs, field.name), getattr(before, field.name))

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from ssmde.config import Config, LossConfig
+from ssmde.config import Config, LossConfig, ModelConfig
 from ssmde.geometry.camera import invert_motion, rigid_motion
 from ssmde.methods.teacher import (
     TURN_BLURS,
@@ -19,9 +19,10 @@ from ssmde.methods.teacher import (
     upright_depth,
 )
 from ssmde.synthetic import draw_clip
-from ssmde.types import Batch
+from tiny_networks import random_batch
 
 ROLL = math.radians(8)
+MODEL = ModelConfig(encoder="resnet18_half")
 
 
 def turning_camera() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -77,16 +78,10 @@ def test_the_turn_is_found_from_nothing_by_descent():
     assert (turn - torch.tensor([[0.0, 0.0, ROLL]])).norm() < 0.1 * ROLL
 
 
-def random_batch() -> Batch:
-    frames = torch.rand(1, 3, 3, 32, 64)
-    K = torch.tensor([[[40.0, 0, 31.5], [0, 40.0, 15.5], [0, 0, 1]]])
-    return Batch(target=frames[:, 0], sources=frames[:, 1:], intrinsics=K)
-
-
 def test_while_the_rotation_is_learnt_the_depth_network_rests():
     torch.manual_seed(0)
-    method = build_teacher(Config(loss=LossConfig(warmup=0.5, geometry=0.1)))
-    batch = random_batch()
+    method = build_teacher(Config(model=MODEL, loss=LossConfig(warmup=0.5, geometry=0.1)))
+    batch = random_batch(1)
     out = method(batch, 0.49)
     out.loss.backward()
     assert set(out.terms) == {"motion"}
@@ -106,8 +101,8 @@ def test_the_plane_is_nearer_below_and_one_in_the_middle():
 
 def test_before_the_plane_both_networks_learn():
     torch.manual_seed(0)
-    method = build_teacher(Config(loss=LossConfig(warmup=0.25)))
-    out = method(random_batch(), 0.3)
+    method = build_teacher(Config(model=MODEL, loss=LossConfig(warmup=0.25)))
+    out = method(random_batch(1), 0.3)
     out.loss.backward()
     assert set(out.terms) == {"motion", "upright"}
     for net in (method.depth_net, method.pose_net):
@@ -118,7 +113,7 @@ def test_before_the_plane_both_networks_learn():
 def test_normalised_depth_makes_the_loss_blind_to_its_scale():
     loss = LossConfig(geometry=0.1)
     torch.manual_seed(0)
-    method, batch = build_teacher(Config(loss=loss)).eval(), random_batch()
+    method, batch = build_teacher(Config(model=MODEL, loss=loss)).eval(), random_batch(1)
     honest = method.depth_net.pyramid
     first = method(batch, 1.0).loss
     method.depth_net.pyramid = lambda image: tuple(7 * d for d in honest(image))

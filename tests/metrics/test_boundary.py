@@ -24,37 +24,30 @@ def errors_of(prediction, truth, known=ALL) -> BoundaryErrors:
     return found
 
 
-def test_a_perfect_prediction_finds_every_edge_where_it_is():
-    perfect = BoundaryErrors(f1=1.0, precision=1.0, recall=1.0, accuracy=0.0, completeness=0.0)
-    assert errors_of(two_walls(10), two_walls(10)) == perfect
+TWICE = two_walls(10)
+TWICE[:, 13:] *= 2
+REVERSED = two_walls(10, 4.0, 2.0)
 
 
-def test_an_edge_beside_the_true_one_is_measured_in_pixels():
-    found = errors_of(two_walls(13), two_walls(10))
-    assert (found.f1, found.precision, found.recall) == (0.0, 0.0, 0.0)
-    assert (found.accuracy, found.completeness) == (3.0, 3.0)
-
-
-def test_a_lost_edge_costs_the_whole_reach_and_a_far_one_is_another_edge():
-    flat = errors_of(two_walls(10, 3.0, 3.0), two_walls(10))
-    assert (flat.recall, flat.accuracy, flat.completeness) == (0.0, REACH, REACH)
-    far = errors_of(two_walls(25), two_walls(10))
-    assert (far.accuracy, far.completeness) == (REACH, REACH)
-
-
-def test_a_false_edge_costs_precision_and_not_recall():
-    twice = two_walls(10)
-    twice[:, 13:] *= 2
-    found = errors_of(twice, two_walls(10))
-    assert (found.precision, found.recall) == (0.5, 1.0)
-    assert found.f1 == pytest.approx(2 / 3)
-    assert (found.accuracy, found.completeness) == (1.5, 0.0)  # half on the edge, half 3 off
-
-
-def test_the_near_side_must_be_the_same():
-    found = errors_of(two_walls(10, 4.0, 2.0), two_walls(10, 2.0, 4.0))
-    assert found.f1 == 0.0
-    assert found.accuracy == 1.0  # the contour lies on the other pixel of the step
+@pytest.mark.parametrize(
+    ("prediction", "precision", "recall", "accuracy", "completeness"),
+    [
+        (two_walls(10), 1, 1, 0, 0),
+        (two_walls(13), 0, 0, 3, 3),
+        (two_walls(10, 3.0, 3.0), 0, 0, REACH, REACH),  # a lost edge costs the whole reach
+        (two_walls(25), 0, 0, REACH, REACH),  # a far one is another edge
+        (TWICE, 0.5, 1, 1.5, 0),  # half on the edge, half 3 off
+        (REVERSED, 0, 0, 1, 1),  # the contour lies on the other pixel of the step
+    ],
+)
+def test_edges_beside_those_of_two_walls_by_hand(
+    prediction, precision, recall, accuracy, completeness
+):
+    f1 = 2 * precision * recall / max(precision + recall, 1)
+    found = errors_of(prediction, two_walls(10))
+    assert (found.precision, found.recall) == (precision, recall)
+    assert (found.accuracy, found.completeness) == (accuracy, completeness)
+    assert found.f1 == pytest.approx(f1)
 
 
 def test_deep_ratios_weigh_more():

@@ -1,6 +1,7 @@
 """Scale and shift of one image, its errors by hand, and the rule that each image counts once."""
 
 import math
+from functools import reduce
 
 import numpy as np
 import pytest
@@ -23,14 +24,18 @@ def values(*numbers: float) -> np.ndarray:
     return np.array(numbers, dtype=float)
 
 
-def test_an_even_count_takes_the_mean_of_the_two_middle_values():
-    found = align(values(1, 2, 4, 8), values(1, 1, 1, 1), "median")
-    assert found.scale == pytest.approx(1 / 3)  # the lower median would give 1 / 2
-
-
-def test_the_median_is_a_ratio_of_medians_and_not_a_median_of_ratios():
-    found = align(values(1, 2, 30), values(10, 4, 6), "median")
-    assert found == Alignment(scale=6 / 2)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("prediction", "truth", "scale"),
+    [
+        ((8, 1, 2, 4), (1, 1, 1, 1), 1 / 3),  # even: the mean of the two middle values
+        ((1, 2, 30), (10, 4, 6), 6 / 2),  # a ratio of medians, not a median of ratios
+        ((4, 4), (1, 3), 2 / 4),
+    ],
+)
+def test_the_median_scale_by_hand(prediction, truth, scale, dtype):
+    found = align(np.array(prediction, dtype), np.array(truth, dtype), "median")
+    assert (found.scale, found.shift) == pytest.approx((scale, 0), rel=1e-15)
 
 
 def test_none_changes_nothing_and_one_factor_for_all_is_the_median_of_theirs():
@@ -49,29 +54,21 @@ def test_the_scale_of_the_prediction_does_not_matter(how, scale):
 
 
 @given(scale=st.floats(0.1, 10), shift=st.floats(-5, 5))
-def test_least_squares_takes_scale_and_shift_away(scale, shift):
+def test_least_squares_takes_scale_and_shift_away_and_median_no_shift(scale, shift):
     truth = np.random.default_rng(2).uniform(1, 9, 40)
     prediction = (truth - shift) / scale
     found = align(prediction, truth, "least-squares")
     np.testing.assert_allclose(found.apply(prediction), truth, rtol=1e-9)
-
-
-def test_median_does_not_take_a_shift_away():
-    truth = values(1, 2, 3)
     assert not np.allclose(align(truth + 1, truth, "median").apply(truth + 1), truth)
 
 
-def test_least_squares_agrees_with_a_general_solver():
+def test_least_squares_agrees_with_a_general_solver_and_of_a_constant_is_the_mean_truth():
     p, g = np.random.default_rng(3).uniform(1, 9, (2, 50))
     scale, shift = np.linalg.lstsq(np.stack([p, np.ones(50)], 1), g, rcond=None)[0]
     found = align(p, g, "least-squares")
     assert (found.scale, found.shift) == pytest.approx((scale, shift))
-
-
-def test_least_squares_of_a_constant_is_the_mean_truth():
     flat = np.full(3, 4.0, dtype=np.float32)
-    found = align(flat, values(1, 2, 6), "least-squares")
-    np.testing.assert_allclose(found.apply(flat), 3.0)
+    np.testing.assert_allclose(align(flat, values(1, 2, 6), "least-squares").apply(flat), 3.0)
 
 
 def test_an_unknown_alignment_is_refused_with_the_known_ones():
@@ -115,6 +112,7 @@ def test_two_pixels_by_hand():
 def test_a_perfect_prediction_has_no_error():
     found = errors_of([1.0, 7.5, 80.0], [1.0, 7.5, 80.0])
     assert found == DepthErrors(d1=1.0, d2=1.0, d3=1.0)
+    assert depth_errors(np.zeros(0), np.zeros(0)) is None
 
 
 @pytest.mark.parametrize("factor", [1.2, 1 / 1.2])
@@ -142,10 +140,6 @@ def test_relative_errors_do_not_see_the_unit_of_both_depths(scale):
     assert there.sq_rel == pytest.approx(scale * here.sq_rel)
 
 
-def test_no_pixel_gives_no_errors():
-    assert depth_errors(np.zeros(0), np.zeros(0)) is None
-
-
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
 def test_a_depth_that_is_none_is_refused(bad):
     with pytest.raises(ValueError, match="1 of 2 pixels of the prediction are not"):
@@ -154,22 +148,13 @@ def test_a_depth_that_is_none_is_refused(bad):
         depth_errors(np.ones(2), np.array([1.0, bad]))
 
 
-def test_each_image_counts_once_however_many_pixels_it_has():
+def test_each_image_counts_once_and_one_without_truth_poisons_nothing():
     small, large = errors_of([1.2], [1.0]), errors_of([1.6] * 99, [1.0] * 99)
-    mean = DepthSums().add(small).add(large).mean()
-    assert mean is not None
-    assert mean.abs_rel == pytest.approx((0.2 + 0.6) / 2)
-
-
-def test_an_image_without_truth_is_counted_apart_and_poisons_nothing():
-    sums = DepthSums().add(errors_of([1.5], [1.0])).add(None)
+    sums = DepthSums().add(small).add(None).add(large)
     mean = sums.mean()
     assert mean is not None
-    assert mean.abs_rel == 0.5
-    assert (sums.n_images, sums.n_skipped) == (1, 1)
-
-
-def test_no_image_has_no_mean():
+    assert mean.abs_rel == pytest.approx((0.2 + 0.6) / 2)
+    assert (sums.n_images, sums.n_skipped) == (2, 1)
     assert DepthSums().mean() is None
     assert DepthSums().add(None).mean() is None
 
@@ -178,15 +163,9 @@ def test_no_image_has_no_mean():
 def test_sums_of_two_processes_merge_to_the_sum_of_one(cut, seed):
     images = [errors_of(*pair) for pair in np.random.default_rng(seed).uniform(1, 9, (6, 2, 5))]
     everything = [*images[:3], None, *images[3:]]
-
-    def sums_of(part):
-        sums = DepthSums()
-        for image in part:
-            sums = sums.add(image)
-        return sums
-
-    merged = sums_of(everything[:cut]) + sums_of(everything[cut:])
-    whole = sums_of(everything)
+    parts = (everything, everything[:cut], everything[cut:])
+    whole, *two = (reduce(DepthSums.add, part, DepthSums()) for part in parts)
+    merged = two[0] + two[1]
     assert (merged.n_images, merged.n_skipped) == (whole.n_images, whole.n_skipped)
     for metric in METRICS:
         assert getattr(merged.total, metric) == pytest.approx(getattr(whole.total, metric))

@@ -23,45 +23,37 @@ def seen_at(depth: float, movers: np.ndarray = PERSON) -> np.ndarray:
     return np.where(movers, depth, STREET)
 
 
-def test_a_person_as_deep_as_the_ground_under_the_feet_is_no_hole():
-    assert hole_counts(seen_at(FEET), PERSON, GROUND) == HoleCounts(moving=80, regions=1)
-
-
 def test_a_person_as_deep_as_the_wall_behind_is_deeper_than_the_ground_under_the_feet():
+    assert hole_counts(seen_at(FEET), PERSON, GROUND) == HoleCounts(moving=80, regions=1)
     found = hole_counts(STREET, PERSON, GROUND)
     deep = int((STREET[PERSON] > 1.25 * FEET).sum())
     assert 40 < deep < 80  # at the feet the street behind is as near as the person
     assert found == HoleCounts(moving=80, beyond_ground=deep, holes=deep, regions=1, hole_regions=1)
-    assert found.pixel_rate == deep / 80
-    assert found.region_rate == 1.0
+    assert (found.pixel_rate, found.region_rate) == (deep / 80, 1.0)
 
 
 def test_a_person_farther_than_everything_around_is_a_hole_even_without_ground():
-    found = hole_counts(seen_at(80.0), PERSON, None)
-    assert (found.beyond_ground, found.beyond_surround, found.holes) == (0, 80, 80)
-    both = hole_counts(seen_at(80.0), PERSON, GROUND)
-    assert (both.beyond_ground, both.beyond_surround, both.holes) == (80, 80, 80)
+    for ground, beyond in ((None, 0), (GROUND, 80)):
+        found = hole_counts(seen_at(80.0), PERSON, ground)
+        assert (found.beyond_ground, found.beyond_surround, found.holes) == (beyond, 80, 80)
     assert hole_counts(seen_at(20.0), PERSON, None).holes == 0
 
 
-def test_an_arm_takes_the_contact_of_the_body_beside_it():
-    arm = PERSON.copy()
-    arm[8:10, 20:24] = True  # ends above the horizon, within reach of the body
-    assert hole_counts(seen_at(20.0, arm), arm, GROUND).beyond_ground == arm.sum()
+ARM, CUT_OFF, BIRD = PERSON.copy(), np.zeros_like(PERSON), np.zeros_like(PERSON)
+ARM[8:10, 20:24] = True  # ends above the horizon, within reach of the body
+CUT_OFF[10:, 5:15] = True  # stands nearer than the last row
+BIRD[2:6, 5:10] = True  # does not stand on the ground
+LAST = GROUND[-1, 0]
 
 
-def test_a_mover_cut_off_by_the_lower_edge_stands_nearer_than_the_last_row():
-    movers = np.zeros_like(PERSON)
-    movers[10:, 5:15] = True
-    last = GROUND[-1, 0]
-    assert hole_counts(seen_at(1.2 * last, movers), movers, GROUND).holes == 0
-    assert hole_counts(seen_at(1.3 * last, movers), movers, GROUND).holes == movers.sum()
-
-
-def test_a_bird_above_the_horizon_does_not_stand_on_the_ground():
-    bird = np.zeros_like(PERSON)
-    bird[2:6, 5:10] = True
-    assert hole_counts(seen_at(19.0, bird), bird, GROUND).holes == 0
+@pytest.mark.parametrize(
+    ("movers", "depth", "are_holes"),
+    [(ARM, 20.0, True), (CUT_OFF, 1.2 * LAST, False), (CUT_OFF, 1.3 * LAST, True),
+     (BIRD, 19.0, False)],
+)  # fmt: skip
+def test_a_region_stands_where_its_lowest_pixels_nearby_are(movers, depth, are_holes):
+    found = hole_counts(seen_at(depth, movers), movers, GROUND)
+    assert found.beyond_ground == found.holes == are_holes * movers.sum()
 
 
 def test_regions_are_counted_apart_and_specks_not_at_all():

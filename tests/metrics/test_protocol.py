@@ -1,100 +1,41 @@
-"""Every protocol against a second implementation, written in torch and by loops over pixels."""
+"""What counts in an image, and its errors over regions and distances.
 
-import math
+That each protocol says what a second implementation says: `tests/agreement/test_numbers.py`.
+"""
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssmde.datasets import PROTOCOLS, find_protocol
-from ssmde.metrics import METRICS, Protocol, counted_pixels, measure
+from ssmde.metrics import (
+    DepthErrors,
+    Protocol,
+    RegionErrors,
+    RegionSums,
+    band_edges,
+    counted_pixels,
+    measure,
+    split_motion_mask,
+)
 
-RANGES = {
-    "kitti": (0.1, 80.0),
-    "nyuv2": (0.1, 10.0),
-    "ddad": (0.1, 200.0),
-    "bonn": (0.1, 10.0),
-    "tum": (0.1, 10.0),
-    "generic": (0.1, 1000.0),
-}
-
-
-def inside_reference_crop(name: str, row: int, column: int, height: int, width: int) -> bool:
-    if name == "kitti":
-        return int(0.40810811 * height) <= row < int(0.99189189 * height) and (
-            int(0.03594771 * width) <= column < int(0.96405229 * width)
-        )
-    if name == "nyuv2":
-        return int(45 * height / 480) <= row < int(471 * height / 480) and (
-            int(41 * width / 640) <= column < int(601 * width / 640)
-        )
-    return True
+BONN = PROTOCOLS["bonn"]
 
 
-def reference(name: str, prediction: np.ndarray, truth: np.ndarray, how: str) -> dict[str, float]:
-    low, high = RANGES[name]
-    pairs = [
-        (float(prediction[row, column]), float(truth[row, column]))
-        for row in range(truth.shape[0])
-        for column in range(truth.shape[1])
-        if inside_reference_crop(name, row, column, *truth.shape)
-        and low < truth[row, column] < high
-    ]
-    p, g = torch.tensor(pairs, dtype=torch.float64).T
-    if how == "median":
-        p = p * (g.quantile(0.5) / p.quantile(0.5))
-    elif how == "least-squares":
-        system = torch.stack([p, torch.ones_like(p)], dim=1)
-        p = system @ torch.linalg.lstsq(system, g[:, None]).solution[:, 0]
-    p = p.clamp(low, high)
-    factor = torch.exp((p.log() - g.log()).abs())
-    found = {
-        "abs_rel": (p / g - 1).abs().mean(),
-        "sq_rel": ((p - g).square() / g).mean(),
-        "rmse": torch.dist(p, g) / math.sqrt(len(g)),
-        "rmse_log": torch.dist(p.log(), g.log()) / math.sqrt(len(g)),
-        "log10": (p / g).log10().abs().mean(),
-        "d1": (factor < 1.25).double().mean(),
-        "d2": (factor < 1.5625).double().mean(),
-        "d3": (factor < 1.953125).double().mean(),
-    }
-    return {metric: float(value) for metric, value in found.items()}
-
-
-def drawn_image(seed: int, far: float) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(seed)
-    truth = np.exp(random.uniform(np.log(0.05), np.log(2 * far), (37, 51))).astype(np.float32)
-    truth[random.random(truth.shape) < 0.2] = 0
-    prediction = (truth + 0.3) * np.exp(random.normal(0, 0.4, truth.shape)) / 3
-    return prediction.astype(np.float32), truth
-
-
-@pytest.mark.parametrize("how", ["median", "least-squares", "none"])
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_every_protocol_agrees_with_a_second_implementation(name, how):
-    prediction, truth = drawn_image(len(name), RANGES[name][1])
-    found = measure(prediction, truth, PROTOCOLS[name], align_by=how).errors.full
-    assert found is not None
-    expected = reference(name, prediction, truth, how)
-    assert {m: getattr(found, m) for m in METRICS} == pytest.approx(expected, rel=1e-6)
-
-
-def test_the_crops_of_the_field_in_their_own_sizes():
-    kitti = PROTOCOLS["kitti"].crop.mask(375, 1242)
-    nyu = PROTOCOLS["nyuv2"].crop.mask(480, 640)
-    rows, columns = np.nonzero(kitti)
-    assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (153, 371, 44, 1197)
-    rows, columns = np.nonzero(nyu)
-    assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (45, 471, 41, 601)
+@pytest.mark.parametrize(
+    ("name", "size", "ends"),
+    [("kitti", (375, 1242), (153, 371, 44, 1197)), ("nyuv2", (480, 640), (45, 471, 41, 601))],
+)
+def test_the_crops_of_the_field_in_their_own_sizes(name, size, ends):
+    rows, columns = np.nonzero(PROTOCOLS[name].crop.mask(*size))
+    assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == ends
 
 
 def test_the_ends_of_the_range_do_not_count():
-    bonn = PROTOCOLS["bonn"]
     truth = np.array([[0.0, 0.1, 0.2, 9.9, 10.0, 11.0, np.nan, np.inf]])
     np.testing.assert_array_equal(
-        counted_pixels(truth, bonn), [[False, False, True, True, False, False, False, False]]
+        counted_pixels(truth, BONN), [[False, False, True, True, False, False, False, False]]
     )
 
 
@@ -106,33 +47,25 @@ def test_predictions_are_clipped_after_they_are_aligned():
     assert found.abs_rel == pytest.approx((1 / 2 + 0 + 1 / 9) / 3)
 
 
-def test_the_scale_comes_from_the_full_image():
-    truth = np.full((1, 4), 2.0)
-    prediction = np.array([[1.0, 1.0, 1.0, 3.0]])
+def test_the_scale_comes_from_the_full_image_and_pixels_without_truth_make_no_error():
+    truth, prediction = np.full((1, 4), 2.0), np.array([[1.0, 1.0, 1.0, 3.0]])
     mask = np.array([[0, 0, 128, 255]], dtype=np.uint8)
-    errors = measure(prediction, truth, PROTOCOLS["bonn"], motion_mask=mask).errors
-    assert errors.static.abs_rel == 0.0
-    assert errors.dynamic.abs_rel == 2.0  # 3 * 2 / 1; its own scale would make it 0
-    assert errors.full.abs_rel == 0.5
-
-
-def test_pixels_without_truth_make_no_error():
-    truth, mask = np.array([[2.0, 0.0, 0.0]]), np.array([[0, 0, 255]], dtype=np.uint8)
-    errors = measure(np.full((1, 3), 4.0), truth, PROTOCOLS["bonn"], motion_mask=mask).errors
-    assert errors.dynamic is None
-    assert errors.static.abs_rel == 0.0
-
-
-def test_an_image_without_truth_has_no_errors():
-    found = measure(np.ones((2, 2)), np.zeros((2, 2)), PROTOCOLS["bonn"])
-    assert found.alignment is None
-    assert found.errors.full is None
+    errors = measure(prediction, truth, BONN, motion_mask=mask).errors
+    # Movers: 3 * 2 / 1; a scale of their own would make it 0.
+    parts = (errors.static, errors.dynamic, errors.full)
+    assert [part.abs_rel for part in parts] == [0.0, 2.0, 0.5]
+    truth[0, 3] = 0
+    errors = measure(prediction, truth, BONN, motion_mask=mask).errors
+    assert (errors.dynamic, errors.static.abs_rel) == (None, 0.0)
+    found = measure(prediction, np.zeros((1, 4)), BONN)
+    assert (found.alignment, found.errors.full) == (None, None)
 
 
 @given(scale=st.floats(1e-3, 1e3))
 def test_a_perfect_prediction_up_to_scale_has_no_error(scale):
-    _, truth = drawn_image(5, 10.0)
-    found = measure(scale * np.where(truth > 0, truth, 1), truth, PROTOCOLS["bonn"]).errors.full
+    truth = np.exp(np.random.default_rng(5).uniform(-3, 3, (37, 51)))
+    truth[:9] = 0
+    found = measure(scale * np.where(truth > 0, truth, 1), truth, BONN).errors.full
     assert found is not None
     assert found.rmse == pytest.approx(0, abs=1e-6)
     assert found.d1 == 1.0
@@ -143,3 +76,61 @@ def test_an_unknown_protocol_is_refused_with_the_closest():
         find_protocol("kity")
     with pytest.raises(ValueError, match="there are kitti, nyuv2"):
         find_protocol("?")
+
+
+def test_unknown_pixels_are_neither_static_nor_moving_and_a_mask_of_zeros_and_ones_is_refused():
+    static, dynamic = split_motion_mask(np.array([[0, 128, 255]], dtype=np.uint8))
+    assert (static.tolist(), dynamic.tolist()) == ([[True, False, False]], [[False, False, True]])
+    with pytest.raises(ValueError, match=r"255 \(moving\).*got 1"):
+        split_motion_mask(np.array([[0, 1]], dtype=np.uint8))
+
+
+def test_frames_with_movers_enter_the_full_mean_once_also_where_processes_merge():
+    still, moving = (
+        RegionErrors(**{region: DepthErrors(abs_rel=e) for region, e in errors.items()})
+        for errors in ({"full": 0.1, "static": 0.1}, {"full": 0.5, "static": 0.3, "dynamic": 0.9})
+    )
+    sums = RegionSums().add(still).add(RegionErrors()) + RegionSums().add(moving)
+    parts = (sums.full, sums.static, sums.dynamic)
+    assert [part.mean().abs_rel for part in parts] == pytest.approx([0.3, 0.2, 0.9])
+    assert [(part.n_images, part.n_skipped) for part in parts] == [(2, 1), (2, 1), (1, 2)]
+
+
+def bands_of(prediction, truth, mask=None):
+    """Errors by distance between 1, 2, 5 and 8 m, under no alignment, and the whole."""
+    protocol = Protocol(name="bands", min_depth=0.9, max_depth=8.0, align="none")
+    found = measure(prediction[None], truth[None], protocol, motion_mask=mask)
+    return found.bands, found.errors
+
+
+def test_each_pixel_counts_in_the_band_of_its_true_distance():
+    truth = np.array([1.0, 2.0, 5.0, 5.5, 9.0])
+    prediction = np.array([1.1, 2.4, 8.0, 5.5, 1.0])  # 10 %, 20 %, 60 % and 0 % wrong
+    bands, _ = bands_of(prediction, truth)
+    assert bands[0] is None, "a band without a pixel has no errors"
+    assert [band.abs_rel for band in bands[1:]] == pytest.approx([0.1, 0.2, 0.3])
+
+
+@given(seed=st.integers(0, 100))
+def test_bands_weighted_by_their_pixels_make_the_whole(seed):
+    prediction, truth = np.random.default_rng(seed).uniform(1, 8, (2, 50))
+    mask = np.random.default_rng(seed).choice([0, 128, 255], (1, 50)).astype(np.uint8)
+    bands, errors = bands_of(prediction, truth, mask)
+    sizes = np.histogram(truth, (0.9, 1.0, 2.0, 5.0, 8.0))[0]
+    parts = [0.0 if e is None else e.abs_rel for e in bands]
+    assert np.average(parts, weights=sizes) == pytest.approx(errors.full.abs_rel)
+    static = (mask == 0)[0]
+    by_hand = np.mean(np.abs(prediction.clip(0.9, 8.0) - truth)[static] / truth[static])
+    assert errors.static.abs_rel == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "expected"),
+    [
+        (0.1, 10.0, (0.1, 1.0, 2.0, 5.0, 10.0)),
+        (0.1, 80.0, (0.1, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 80.0)),
+        (3.0, 4.0, (3.0, 4.0)),
+    ],
+)
+def test_bands_have_round_edges_inside_the_range(least, most, expected):
+    assert band_edges(least, most) == expected

@@ -15,6 +15,7 @@ from ssmde.models.checkpoint import (
     read_weights,
     save_weights,
 )
+from ssmde.models.leres import load_leres
 
 
 def make_tensors(value=1.0):
@@ -107,15 +108,37 @@ def test_what_is_no_file_of_weights_or_cut_off_is_refused_with_its_name(tmp_path
 
 
 class Bomb:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
     def __reduce__(self):
-        return (pytest.fail, ("code of the file was run",))
+        return os.mkdir, (str(self.path),)
 
 
-def test_code_in_a_pytorch_file_is_not_run(tmp_path):
+@pytest.mark.parametrize("as_zip", [True, False])
+@pytest.mark.parametrize("read", [read_tensors, load, load_leres])
+def test_code_in_a_pytorch_file_is_refused_by_its_name_and_not_run(tmp_path, read, as_zip):
     path = tmp_path / "stranger.pth"
-    torch.save({"state_dict": {}, "hyper_parameters": Bomb()}, path)
-    for read in (read_tensors, load):
-        with pytest.raises(ValueError, match=r"stranger\.pth holds more than .*could run code"):
+    content = {"depth_model": {}, "scheduler": Bomb(tmp_path / "made by the file")}
+    torch.save(content, path, _use_new_zipfile_serialization=as_zip)
+    message = r"stranger\.pth holds more than weights: .*\.mkdir.*could run code"
+    with pytest.raises(ValueError, match=message) as caught:
+        read(path)
+    assert "weights_only" not in str(caught.value)  # no advice to run the code
+    assert os.listdir(tmp_path) == ["stranger.pth"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_a_truncated_file_or_a_web_page_is_refused(tmp_path, share, as_zip):
+    path, state = tmp_path / "half.pth", {f"layer{i}": torch.rand(9) for i in range(30)}
+    torch.save({"depth_model": state}, path, _use_new_zipfile_serialization=as_zip)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))] or b"<html>quota exceeded</html>")
+    for read in (read_tensors, load_leres):
+        with pytest.raises(ValueError, match=r"half\.pth is damaged or is not a PyTorch file"):
             read(path)
 
 

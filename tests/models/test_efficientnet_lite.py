@@ -7,10 +7,7 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from torch.testing import assert_close
 
-from ssmde.models.efficientnet_lite import (
-    EfficientNetLite,
-    SameConv,
-)
+from ssmde.models.efficientnet_lite import EfficientNetLite, SameConv
 from ssmde.models.registry import build_encoder, installed_weights
 
 EVEN = 224  # the oracle pads for one size; at 224 every map has even sides, as ours always have
@@ -82,8 +79,3 @@ def test_a_strided_convolution_pads_as_tensorflow_does(kernel, first):
     assert out[0, 0, 1, 0] == kernel
     assert out[0, 0, 0, 0] == kernel - first
     assert out[0, 0, 1, 1] == 0
-
-
-def test_the_residual_is_where_stride_is_one_and_widths_agree():
-    residual = [block.residual for block in EfficientNetLite()._blocks]
-    assert [i for i, yes in enumerate(residual) if yes] == [2, 4, 6, 7, 9, 10, 12, 13, 14]

@@ -42,8 +42,10 @@ CARD = ModelCard(
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("trained") / "best.safetensors"
-    config = Config(data=DataConfig(image_size=SIZE))
-    tensors = {f"depth_net.{k}": v for k, v in DepthNet().state_dict().items()}
+    config = Config(data=DataConfig(image_size=SIZE), model=ModelConfig(encoder="resnet18_half"))
+    tensors = {
+        f"depth_net.{k}": v for k, v in DepthNet(encoder="resnet18_half").state_dict().items()
+    }
     metadata = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
     save_weights(path, tensors, metadata)
     return path
@@ -79,8 +81,8 @@ def test_a_cached_repository_is_loaded_without_network(cached):
         assert predictor.image_size == SIZE
         assert predictor.predict(pixels).depth.shape == (40, 50)
     assert ssmde.from_pretrained("someone/indoor").source == "hf:someone/indoor"
-    start = Config(model=ModelConfig(encoder="resnet18", start="hf:someone/indoor"))
-    assert follow_start(start).model.encoder == "resnet18"
+    start = Config(model=ModelConfig(start="hf:someone/indoor"))
+    assert follow_start(start).model.encoder == "resnet18_half"
 
 
 def test_what_is_not_cached_says_so_without_network(offline):

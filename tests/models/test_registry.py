@@ -81,30 +81,6 @@ def test_weights_for_two_images_load_as_they_are(tmp_path):
     assert_same_weights(loaded, net.state_dict())
 
 
-def test_a_missing_an_unexpected_and_a_misshapen_key_are_named_with_the_file(
-    tmp_path, imagenet_like
-):
-    path = tmp_path / "broken.safetensors"
-    tensors = {**imagenet_like, "layer5.weight": torch.zeros(1), "bn1.bias": torch.zeros(63)}
-    del tensors["layer3.1.conv2.weight"]
-    save_weights(path, tensors, {})
-    with pytest.raises(ValueError, match="does not fit this ResNet") as caught:
-        build_encoder("resnet18", str(path))
-    for part in (
-        str(path),
-        "missing: layer3.1.conv2.weight;",
-        "unexpected: layer5.weight;",
-        "wrong shape: bn1.bias is (63,) instead of (64,)",
-    ):
-        assert part in str(caught.value)
-
-
-def test_weights_of_another_encoder_are_refused_in_a_short_message(file):
-    with pytest.raises(ValueError, match="in all") as caught:
-        build_encoder("resnet50", file)
-    assert len(str(caught.value)) < 1000
-
-
 @needs_imagenet
 def test_imagenet_weights_come_out_of_the_installed_package():
     published = torch.load(installed_weights("efficientnet_lite0"), weights_only=True)
@@ -151,7 +127,7 @@ def test_the_hub_is_asked_for_the_weights_of_this_encoder(file, monkeypatch, ima
     asked = []
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *a: asked.append(a) or file)
     assert_same_weights(build_encoder("resnet18", "hub"), imagenet_like)
-    with pytest.raises(ValueError, match=r"weights\.safetensors does not fit"):
+    with pytest.raises(ValueError, match=r"weights\.safetensors does not fit this ResNet.* in all"):
         build_encoder("resnet34", "hub")
     assert asked == [(f"timm/{n}.tv_in1k", "model.safetensors") for n in ("resnet18", "resnet34")]
 
@@ -230,14 +206,6 @@ def test_a_pose_network_that_does_not_fit_stays_as_it_was(tmp_path, pose):
     load_start(str(tmp_path / "w.safetensors"), *fresh)
     assert_same_weights(fresh[0], trained[0].state_dict())
     assert_same_weights(fresh[1], before)
-
-
-def test_half_precision_becomes_full(tmp_path):
-    trained, fresh = make_networks(0), make_networks(1)
-    keep(tmp_path / "w.safetensors", trained[0].half())
-    load_start(str(tmp_path / "w.safetensors"), *fresh)
-    assert {p.dtype for p in fresh[0].parameters()} == {torch.float32}
-    assert_same_weights(fresh[0], trained[0].float().state_dict())
 
 
 def test_what_is_no_start_is_refused(tmp_path):

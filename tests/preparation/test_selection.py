@@ -41,15 +41,17 @@ def test_a_pan_is_measured_to_half_a_pixel(dx, dy):
     assert found > 0.6
 
 
-def test_a_very_fast_pan_is_found_as_well():
-    moved, _ = motion(view(PATTERN, 100, 100), view(PATTERN, 300, 100))
-    assert moved * WIDTH == pytest.approx(200, abs=1)
-
-
-def test_noise_and_a_change_of_brightness_are_no_motion():
+def test_noise_brightness_and_somebody_who_walks_by_are_no_motion_but_a_fast_pan_is():
     still = view(PATTERN, 100, 100)
     for after in (noisy(still, 8, 1), (still * 0.8 + 10).astype(np.uint8)):
         assert motion(still, after)[0] * WIDTH < 0.5
+    before = view(PATTERN, 100, 100)
+    after = before.copy()
+    before[60:, 200:360] = view(OTHER, 0, 0, (160, 300))
+    after[60:, 240:400] = view(OTHER, 0, 0, (160, 300))
+    assert motion(before, after)[0] * WIDTH < 0.5
+    moved, _ = motion(view(PATTERN, 100, 100), view(PATTERN, 300, 100))
+    assert moved * WIDTH == pytest.approx(200, abs=1)
 
 
 def test_one_level_of_brightness_is_a_small_difference():
@@ -58,14 +60,6 @@ def test_one_level_of_brightness_is_a_small_difference():
     measured = measure(frames([still, still + np.uint8(1), still - np.uint8(1)]), 0.005)
     assert measured.difference == pytest.approx([0, 1 / 255, 2 / 255], abs=1e-5)
     assert measured.way.max() * WIDTH < 0.2
-
-
-def test_somebody_who_walks_through_the_view_does_not_count():
-    before = view(PATTERN, 100, 100)
-    after = before.copy()
-    before[60:, 200:360] = view(OTHER, 0, 0, (160, 300))
-    after[60:, 240:400] = view(OTHER, 0, 0, (160, 300))
-    assert motion(before, after)[0] * WIDTH < 0.5
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -82,15 +76,12 @@ def test_empty_pictures_are_alike_and_unlike_everything_else():
     assert np.isnan(motion(grey, view(PATTERN, 0, 0))[0])
 
 
-def test_the_way_adds_up_over_slow_frames_and_trembling_adds_nothing():
+def test_the_way_adds_up_over_slow_frames_and_after_a_cut_and_trembling_adds_nothing():
     slow = [view(PATTERN, 100 + 0.8 * i, 100) for i in range(9)]
     measured = measure(frames(slow), 0.005)
     assert measured.way[-1] * WIDTH == pytest.approx(6.4, abs=0.8)
     trembling = [noisy(view(PATTERN, 100 + i % 2, 100), 4, i) for i in range(12)]
     assert measure(frames(trembling), 0.005).way.max() < 0.005
-
-
-def test_the_way_goes_on_after_a_cut():
     pictures = [view(PATTERN, 100 + 5 * i, 100) for i in range(3)]
     pictures += [view(OTHER, 100 + 5 * i, 100) for i in range(3)]
     measured = measure(frames(pictures), 0.005)
@@ -107,28 +98,18 @@ def test_a_smear_takes_sharpness_away_in_its_direction_only():
     assert sharpness(blurred(sharp.T, 4).T)[0] < 0.5 * sharpness(sharp)[0]
 
 
-def test_sharpness_does_not_see_contrast():
+def test_sharpness_does_not_see_contrast_and_has_its_ends():
     sharp = view(PATTERN, 100, 100)
     assert sharpness((sharp // 4 * 2).astype(np.uint8)) == pytest.approx(
         sharpness((sharp // 4 * 4).astype(np.uint8)), rel=0.1
     )
-
-
-def test_an_empty_or_tiny_picture_is_measured_without_a_warning():
     assert sharpness(np.zeros((20, 30), np.uint8)) == (0, 0)
     assert sharpness(np.zeros((2, 30), np.uint8)) == (0, 0)
-
-
-def test_stripes_of_one_pixel_are_as_sharp_as_can_be():
     stripes = np.tile(np.array([0, 255], np.uint8), (8, 50))
     assert sharpness(stripes)[1] == pytest.approx(4, rel=1e-3)
 
 
-def test_no_frames_give_no_numbers():
-    assert len(measure([], 0.005).moved) == 0
-
-
-def test_after_a_pause_and_at_another_size_another_place_begins():
+def test_after_a_pause_and_at_another_size_another_place_begins_and_nothing_is_no_place():
     small, large = np.zeros((40, 60), np.uint8), np.zeros((60, 40), np.uint8)
     found = measure([
         GrayFrame(number=0, time=None, gray=small),
@@ -138,6 +119,7 @@ def test_after_a_pause_and_at_another_size_another_place_begins():
     assert found.numbers.tolist() == [0, 3, 4]
     assert np.isnan(found.moved).tolist() == [False, True, True]
     assert (np.diff(found.way) > 0).all()
+    assert len(measure([], 0.005).moved) == 0
 
 
 def test_measuring_holds_a_few_frames_and_never_the_whole_video():
@@ -159,12 +141,10 @@ def measured(moved, sharpness=None, difference=None):
     moved = np.array([0.0, *moved])
     count = len(moved)
     return Measured(
-        numbers=np.arange(count),
-        moved=moved,
-        way=np.cumsum(np.nan_to_num(moved, nan=0.01)),
+        numbers=np.arange(count), moved=moved, way=np.cumsum(np.nan_to_num(moved, nan=0.01)),
         sharpness=both(np.full(count, 2.0) if sharpness is None else sharpness),
         difference=np.full(count, 0.05) if difference is None else np.array(difference),
-    )
+    )  # fmt: skip
 
 
 def both(sharpness):
@@ -173,76 +153,42 @@ def both(sharpness):
 
 
 def choose(numbers, **options):
-    given = {"least_motion": 0.01, "most_motion": 0.2, "fewest_frames": 2} | options
+    given = {"least_motion": 0.01, "fewest_frames": 2} | options
     return choose_frames(numbers, **given)
 
 
-def test_frames_that_lie_a_step_apart_are_kept():
-    choice = choose(measured([0.01] * 5))
-    assert choice.scenes == ([0, 1, 2, 3, 4, 5],)
-    assert choice.dropped == {}
-    assert choice.splits == ()
+@pytest.mark.parametrize(("moved", "facts", "fewest", "scenes", "dropped", "splits"), [
+    ([0.01] * 5, {}, 2, ([0, 1, 2, 3, 4, 5],), {}, ()),
+    ([0.004] * 9, {}, 2, ([0, 3, 6, 9],), {"close": (1, 2, 4, 5, 7, 8)}, ()),
+    ([0.02] * 3 + [0.0] * 40 + [0.02] * 3, {}, 2, ([0, 1, 2, 3, 44, 45, 46],),
+     {"still": tuple(range(4, 44))}, ()),
+    ([0.02, 0.0, 0.02, 0.02], {"difference": [0, 0.05, 0, 0.05, 0.05]}, 2, ([0, 1, 3, 4],),
+     {"duplicate": (2,)}, ()),
+    # A blurred frame gives way to the next sharp one: 2 would have been the next step.
+    ([0.005] * 8, {"sharpness": [2, 2, 0.5, 2, 2, 2, 2, 2, 2]}, 2, ([0, 3, 5, 7],),
+     {"blurred": (2,), "close": (1, 4, 6, 8)}, ()),
+    # A cut and a jump begin a new scene, and so does a pan that blur hides.
+    ([0.02, 0.02, NAN, 0.02, 0.02, 0.3, 0.02], {}, 2, ([0, 1, 2], [3, 4, 5], [6, 7]), {}, (3, 6)),
+    ([0.06] * 19, {"sharpness": [2] * 8 + [0.3] * 4 + [2] * 8}, 2,
+     (list(range(8)), list(range(12, 20))), {"blurred": (8, 9, 10, 11)}, (12,)),
+    ([0.02, NAN, 0.02, 0.02, 0.02, NAN, NAN, 0.02, 0.02], {}, 3, ([2, 3, 4, 5], [7, 8, 9]),
+     {"short": (0, 1, 6)}, (2, 6, 7)),
+    ([], {}, 2, (), {"short": (0,)}, ()),
+])  # fmt: skip
+def test_what_becomes_of_frames(moved, facts, fewest, scenes, dropped, splits):
+    choice = choose(measured(moved, **facts), fewest_frames=fewest)
+    assert (choice.scenes, choice.dropped, choice.splits) == (scenes, dropped, splits)
 
 
-def test_a_slow_camera_keeps_every_so_many_th_frame():
-    choice = choose(measured([0.004] * 9))
-    assert choice.scenes == ([0, 3, 6, 9],)
-    assert choice.dropped == {"close": (1, 2, 4, 5, 7, 8)}
-
-
-def test_a_long_stretch_without_motion_is_still_and_a_repeated_frame_a_duplicate():
-    choice = choose(measured([0.02] * 3 + [0.0] * 40 + [0.02] * 3))
-    assert choice.scenes == ([0, 1, 2, 3, 44, 45, 46],)
-    assert choice.dropped == {"still": tuple(range(4, 44))}
-    again = choose(measured([0.02, 0.0, 0.02, 0.02], difference=[0, 0.05, 0, 0.05, 0.05]))
-    assert again.scenes == ([0, 1, 3, 4],)
-    assert again.dropped == {"duplicate": (2,)}
-
-
-def test_a_blurred_frame_gives_way_to_the_next_sharp_one():
-    choice = choose(measured([0.005] * 8, sharpness=[2, 2, 0.5, 2, 2, 2, 2, 2, 2]))
-    assert choice.scenes == ([0, 3, 5, 7],)  # 2 would have been the next step
-    assert choice.dropped["blurred"] == (2,)
-
-
-def test_a_cut_and_a_jump_begin_a_new_scene():
-    choice = choose(measured([0.02, 0.02, NAN, 0.02, 0.02, 0.3, 0.02]))
-    assert choice.scenes == ([0, 1, 2], [3, 4, 5], [6, 7])
-    assert choice.splits == (3, 6)
-
-
-def test_a_pan_hidden_in_blur_begins_a_new_scene():
-    sharpness = [2] * 8 + [0.3] * 4 + [2] * 8
-    choice = choose(measured([0.06] * 19, sharpness=sharpness))
-    assert choice.scenes == (list(range(8)), list(range(12, 20)))
-    assert choice.splits == (12,)
-    assert choice.dropped == {"blurred": (8, 9, 10, 11)}
-
-
-def test_a_scene_of_too_few_frames_is_dropped():
-    choice = choose(measured([0.02, NAN, 0.02, 0.02, 0.02, NAN, NAN, 0.02, 0.02]), fewest_frames=3)
-    assert choice.scenes == ([2, 3, 4, 5], [7, 8, 9])
-    assert choice.dropped == {"short": (0, 1, 6)}
-    assert choice.splits == (2, 6, 7)
-
-
-def test_a_blurred_stretch_is_told_by_the_frames_around_it_not_by_a_number():
+def test_a_blur_is_told_by_the_frames_around_it_in_either_direction():
     sharp = np.concatenate([np.full(60, 3.0), np.full(12, 0.6), np.full(60, 3.0), np.full(90, 0.8)])
     blurred = is_blurred(both(sharp))
     assert blurred[60:72].all()
     assert not blurred[:60].any()
     assert not blurred[165:].any()  # another scene, softer as a whole
-
-
-def test_a_smear_along_one_direction_is_a_blur():
     sharp = both([2.0] * 20)
     sharp[7, 1] = 0.9
     assert np.flatnonzero(is_blurred(sharp)).tolist() == [7]
-
-
-def test_nothing_is_chosen_from_nothing():
-    empty = measured([])
-    assert choose(empty).dropped == {"short": (0,)}
 
 
 @given(
@@ -258,11 +204,5 @@ def test_every_frame_is_kept_once_or_dropped_for_one_reason(moved, seed):
     for scene in choice.scenes:
         steps = np.diff(numbers.way[scene])
         assert (steps >= 0.01 - 1e-7).all()
-        assert (steps <= 0.2).all()
+        assert (steps <= 0.15).all()
         assert not np.isnan(numbers.moved[scene[0] + 1 : scene[-1] + 1]).any()
-
-
-@pytest.mark.parametrize("least", [0.005, 0.02])
-def test_a_larger_step_keeps_fewer_frames(least):
-    choice = choose(measured([0.005] * 20), least_motion=least)
-    assert len(choice.scenes[0]) == 1 + int(20 * 0.005 / least)

@@ -26,12 +26,15 @@ def drawn(svg, name):
     return [tuple(map(float, pair)) for pair in (numbers[0], numbers[-1])]
 
 
-def test_a_curve_that_meets_its_reference_is_drawn_on_it():
+def test_a_curve_that_meets_its_reference_is_drawn_on_it_and_one_without_points_is_refused():
     chart = Chart(title="x", lines={"": ((0, 2.0), (10, 1.0))}, reference=("goal", 1.0))
     svg = line_chart(chart)
     assert drawn(svg, "line-1")[1][1] == pytest.approx(drawn(svg, "reference")[0][1])
     assert svg.startswith('<svg role="img" aria-label="x: 2 at step 0, 1 at step 10; goal 1"')
     assert svg == line_chart(chart)
+    for lines in ({}, {"": ()}, {"a": ((0, 1.0),), "b": ()}):
+        with pytest.raises(ValueError, match="the chart 'x' needs at least one point"):
+            line_chart(Chart(title="x", lines=lines))
 
 
 def test_several_lines_have_names_and_share_their_axes():
@@ -42,12 +45,6 @@ def test_several_lines_have_names_and_share_their_axes():
     assert ">a</text>" in svg
     assert ">b&lt;</text>" in svg
     assert drawn(svg, "divider")[0][0] == pytest.approx(first[1][0])
-
-
-def test_a_chart_without_points_is_refused():
-    for lines in ({}, {"": ()}, {"a": ((0, 1.0),), "b": ()}):
-        with pytest.raises(ValueError, match="the chart 'x' needs at least one point"):
-            line_chart(Chart(title="x", lines=lines))
 
 
 def logs(tmp_path, first: str, second: str):

@@ -27,6 +27,7 @@ from ssmde.reporting.examples import (
 from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (32, 64)
+MODEL = ModelConfig(encoder="resnet18_half")
 LOG = "step,cpu_seconds,name,value\n5,1,train/filter_motion_threshold,0.3\n"
 
 
@@ -37,26 +38,27 @@ def finished(tmp_path_factory):
     write_clip(draw_clip("room", frames=7, size=SIZE, movers="across", seed=1), folder / "room")
     for number, name in enumerate(("teacher", "student")):
         torch.manual_seed(number)
-        depth_net, pose_net = build_networks(ModelConfig(), LossConfig())
+        depth_net, pose_net = build_networks(MODEL, LossConfig())
         parts = {"depth_net.": depth_net, "pose_net.": pose_net}
         tensors = {p + k: v for p, net in parts.items() for k, v in net.state_dict().items()}
         save_weights(folder / f"{name}.safetensors", tensors, {})
     (folder / "log.csv").write_text(LOG + "9,2,train/filter_motion_threshold,0.5\n")
     config = Config(
         method="student",
+        model=MODEL,
         data=DataConfig(root=folder, image_size=SIZE, workers=0, poses="tracked"),
         student=StudentConfig(teacher=folder / "teacher.safetensors"),
     )
     return folder, config
 
 
-def make_student(finished):
+@pytest.fixture(scope="module")
+def student(finished):
     folder, config = finished
     return finished_student(config, folder / "student.safetensors", folder / "log.csv")
 
 
-def test_a_finished_student_has_its_own_weights_and_the_last_threshold(finished):
-    student = make_student(finished)
+def test_a_finished_student_has_its_own_weights_and_the_last_threshold(student):
     own, taught = student.depth_net.state_dict(), student.teacher.depth_net.state_dict()
     key = "encoder.conv1.weight"
     assert not torch.equal(own[key], taught[key])
@@ -66,23 +68,17 @@ def test_a_finished_student_has_its_own_weights_and_the_last_threshold(finished)
     assert not student.pseudo_depth.wanted
 
 
-def test_frames_are_looked_at_without_poses_where_held_out_scenes_have_none(finished):
+def test_frames_are_looked_at_without_poses_where_held_out_scenes_have_none(finished, student):
     folder, config = finished
-    looks = student_maps(
-        make_student(finished), config.data, [read_scene(folder / "room")], count=2
-    )
+    scene = read_scene(folder / "room")
+    looks = student_maps(student, config.data, [scene], count=2)
     assert len({look.name for look in looks}) == 2
     for look in looks:
         assert look.student.shape == look.teacher.shape == look.weight.shape == SIZE
         assert not (look.static & look.dynamic).any()
         assert 0 <= look.weight.min() <= look.weight.max() <= 1
-
-
-def test_a_scene_too_short_for_a_snippet_is_refused(finished):
-    folder, config = finished
-    scene = read_scene(folder / "room").part(0, 2)
-    with pytest.raises(ValueError, match="room"):
-        student_maps(make_student(finished), config.data, [scene], count=2)
+    with pytest.raises(ValueError, match="room"):  # too short for a snippet
+        student_maps(student, config.data, [scene.part(0, 2)], count=2)
 
 
 def made_up() -> StudentMaps:

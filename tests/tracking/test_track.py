@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssmde.cli import main
-from ssmde.data.motion import relative_motion
+from ssmde.data.dataset import relative_motion
 from ssmde.data.scene_folder import read_scene
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.tracking import track
@@ -80,8 +80,11 @@ def test_a_corner_that_came_out_wrong_is_a_cut():
     assert find_cuts(half, leap, [4.0] * 39) == []  # faster, straight on
 
 
-def test_a_scene_that_was_tracked_is_left_alone_unless_asked(data):
+def test_a_scene_that_was_tracked_is_left_alone_unless_asked(data, monkeypatch):
     track(data, threads=1, show_progress=False)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "pycolmap", None)
+        assert track(data, show_progress=False) == [], "no COLMAP is needed"
     file = data / "room" / "tracked_poses.txt"
     kept = file.read_text()
     file.write_text(kept.replace("COLMAP", "by hand"))
@@ -93,6 +96,10 @@ def test_a_scene_that_was_tracked_is_left_alone_unless_asked(data):
     (data / "room" / "tracked_points.npz").unlink()
     track(data, threads=1, show_progress=False, overwrite=True)
     assert file.read_text() == kept, "one thread and one seed give one answer"
+    sorted((data / "room").glob("*.png"))[0].unlink()
+    (data / "room" / "poses.txt").unlink()
+    with pytest.raises(ValueError, match=r"tracked_poses.txt.* 11 frames, got 12.*track .* again"):
+        read_scene(data / "room")
 
 
 def test_a_broken_frame_has_no_pose_and_the_others_do(data):
@@ -112,20 +119,6 @@ def test_a_scene_without_texture_is_said_to_have_no_motion(data):
     (found,) = track(data, threads=1, show_progress=False)
     assert (found.found, found.parts) == (0, 0)
     assert np.isnan(found.error)
-
-
-def test_frames_that_came_or_went_ask_for_tracking_again(data):
-    track(data, threads=1, show_progress=False)
-    sorted((data / "room").glob("*.png"))[0].unlink()
-    (data / "room" / "poses.txt").unlink()
-    with pytest.raises(ValueError, match=r"tracked_poses.txt.* 11 frames, got 12.*track .* again"):
-        read_scene(data / "room")
-
-
-def test_a_tracked_scene_needs_no_colmap(data, monkeypatch):
-    track(data, threads=1, show_progress=False)
-    monkeypatch.setitem(sys.modules, "pycolmap", None)
-    assert track(data, show_progress=False) == []
 
 
 def test_a_missing_library_is_named(data, monkeypatch, capsys):

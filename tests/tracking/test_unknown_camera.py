@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssmde.cli import main
-from ssmde.data.motion import relative_motion
+from ssmde.data.dataset import relative_motion
 from ssmde.data.scene_folder import read_scene
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.tracking import track
@@ -51,6 +51,7 @@ def test_a_camera_that_turns_and_moves_tells_its_focal_length(tmp_path, capsys):
     assert track(tmp_path, show_progress=False) == [], "a stopped run goes on"
 
 
+@pytest.mark.slow  # by default: each reason for a refusal, below
 def test_a_video_that_does_not_tell_is_refused_and_the_others_are_tracked(tmp_path):
     film(tmp_path / "slides", frames=12, seed=3, rotation=0.0)
     film(tmp_path / "stands", frames=10, seed=3, rotation=0.0, step=0.0)

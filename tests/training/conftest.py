@@ -31,8 +31,9 @@ def video(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def small_run(video: Path, tmp_path: Path) -> Config:
-    """Eight short steps on the video."""
+def small_run(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """Eight short steps on the video, and small pictures of its validations."""
+    monkeypatch.setattr("ssmde.training.validation.PANEL_HEIGHT", HEIGHT)
     return Config(
         name="small",
         output=tmp_path / "runs",

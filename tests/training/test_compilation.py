@@ -20,8 +20,7 @@ from ssmde.models.decoder import DepthDecoder
 from ssmde.models.depth_net import DepthNet
 from ssmde.training import train
 from ssmde.training.module import compile_method
-from ssmde.types import Batch
-from tiny_networks import TinyPoseNet
+from tiny_networks import TinyPoseNet, random_batch
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning",
@@ -29,7 +28,6 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:The .grad attribute of a Tensor:UserWarning",  # the compiler hides it from users
 )
 LOSS = LossConfig(geometry=0.1)
-H, W = 32, 64
 # The graphs as they were found, without many minutes of a C++ compiler; with
 # SSMDE_TEST_COMPILER=inductor as a training runs them.
 BACKEND = os.environ.get("SSMDE_TEST_COMPILER", "aot_eager")
@@ -72,20 +70,13 @@ def small_student() -> Student:
     return Student(own, TeacherNetworks(*networks(1)), StudentConfig())
 
 
-def batch(seed: int) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    frames = torch.rand(2, 3, 3, H, W, generator=generator)
-    K = torch.tensor([[40.0, 0, 31.5], [0, 40.0, 15.5], [0, 0, 1]]).expand(2, 3, 3)
-    return Batch(target=frames[:, 0], sources=frames[:, 1:], intrinsics=K)
-
-
 def losses(method: nn.Module, steps: int) -> list[float]:
     optimizer = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], 1e-2)
     found = []
     for step in range(steps):
         torch.manual_seed(step)
         optimizer.zero_grad()
-        loss = method(batch(step), 0.5 + step / 20).loss
+        loss = method(random_batch(seed=step), 0.5 + step / 20).loss
         loss.backward()
         optimizer.step()
         found.append(loss.item())
@@ -116,8 +107,8 @@ def test_a_student_learns_the_same_in_one_graph_a_part():
     assert_close(torch.tensor(found), torch.tensor(wanted), rtol=1e-4, atol=0)
     with torch.no_grad():
         assert_close(
-            copy.deepcopy(compiled).depth_net(batch(9).target),
-            plain.depth_net(batch(9).target), rtol=1e-3, atol=0,
+            copy.deepcopy(compiled).depth_net(random_batch(seed=9).target),
+            plain.depth_net(random_batch(seed=9).target), rtol=1e-3, atol=0,
         )  # fmt: skip
 
 

@@ -45,5 +45,5 @@ def test_losses_are_the_same_to_the_last_bit_also_after_going_on(
     resumed = train(half, resume=True)
     for name in ("train/loss", "val/photometric"):
         values = logged(resumed, name)
-        assert dict(values) == dict(logged(folders, name))
+        assert values == logged(folders, name)  # every step once
         assert len(values) > 1

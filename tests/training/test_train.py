@@ -74,6 +74,7 @@ def real_networks():
 
 @pytest.mark.usefixtures("real_networks")
 def test_a_run_leaves_weights_that_predict_and_a_curve(small_run):
+    small_run = replace(small_run, model=replace(small_run.model, encoder="resnet18_half"))
     folder = train(small_run)
     names = {path.name for path in folder.iterdir()}
     assert {"config.yaml", "last.ckpt", "best.safetensors", "last.safetensors", "log.csv"} <= names
@@ -85,7 +86,7 @@ def test_a_run_leaves_weights_that_predict_and_a_curve(small_run):
 
 
 def test_only_the_best_few_weights_are_kept(small_run):
-    often = replace(small_run.train, validate_every=1)
+    often = replace(small_run.train, steps=5, validate_every=1)
     folder = train(replace(small_run, train=often))
     kept = sorted((folder / "best").iterdir())
     assert len(kept) == 3
@@ -94,6 +95,7 @@ def test_only_the_best_few_weights_are_kept(small_run):
     assert found == pytest.approx(scores[:3], abs=1e-4)
 
 
+@pytest.mark.slow  # by default: a run that an error ends, in test_packed_run.py
 def test_a_killed_run_goes_on_as_if_it_had_never_stopped(small_run, tmp_path):
     clock = replace(small_run.train, steps=40, validate_every=40, checkpoint_every=10)
     slow_enough = replace(small_run, train=clock)
@@ -118,11 +120,11 @@ def assert_same_weights(a: Path, b: Path) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("workers", [2])
-def test_the_number_of_workers_changes_nothing(small_run, workers):
+@pytest.mark.slow  # by default: the loader alone, in tests/data/test_dataset.py
+def test_the_number_of_workers_changes_nothing(small_run):
     short = replace(small_run, train=replace(small_run.train, steps=4))
     one = train(replace(short, name="one"))
-    data = replace(short.data, workers=workers)
+    data = replace(short.data, workers=2)
     assert losses(train(replace(short, name="two", data=data))) == losses(one)
 
 
@@ -209,11 +211,21 @@ def test_an_unreadable_frame_is_skipped_and_reported(small_run, capsys):
     assert "1 unreadable frames were skipped" in capsys.readouterr().out
 
 
-def test_a_folder_with_a_run_is_not_overwritten(small_run):
-    short = replace(small_run, train=replace(small_run.train, steps=1))
-    train(short)
+def test_a_run_is_not_overwritten_does_not_become_another_and_a_broken_one_is_named(small_run):
+    small_run = replace(small_run, train=replace(small_run.train, steps=2))
+    folder = train(small_run)
     with pytest.raises(ValueError, match="already holds a run: go on with --resume"):
-        train(short)
+        train(small_run)
+    other = replace(small_run, train=replace(small_run.train, learning_rate=1.0))
+    with pytest.raises(ValueError, match=r"cannot change train.learning_rate"):
+        train(other, resume=True)
+    more = replace(small_run, train=replace(small_run.train, steps=3))
+    whole = (folder / "last.ckpt").read_bytes()
+    for content in (b"", b"\0" * 500, b"garbage", whole[: len(whole) // 2]):
+        (folder / "last.ckpt").write_bytes(content)
+        with pytest.raises(ValueError, match=r"last\.ckpt: the checkpoint .* is broken .*--model"):
+            train(more, resume=True)
+        assert (folder / "last.safetensors").is_file()
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "best.safetensors", "log.csv"])
@@ -249,21 +261,6 @@ def test_nothing_to_resume_is_said(small_run):
         train(small_run, resume=True)
 
 
-def test_a_resumed_run_cannot_become_another(small_run):
-    short = replace(small_run, train=replace(small_run.train, steps=2))
-    train(short)
-    other = replace(short, train=replace(short.train, learning_rate=1.0))
-    with pytest.raises(ValueError, match=r"cannot change train.learning_rate"):
-        train(other, resume=True)
-
-
-def test_a_longer_run_may_go_on_from_a_shorter_one(small_run):
-    constant = replace(small_run.train, schedule="constant")
-    train(replace(small_run, train=replace(constant, steps=3)))
-    folder = train(replace(small_run, train=replace(constant, steps=5)), resume=True)
-    assert [step for step, _ in losses(folder)] == [1, 2, 3, 4, 5]
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GPU")
 def test_a_device_that_is_not_there_is_refused(small_run):
     elsewhere = replace(small_run.train, accelerator="gpu")
@@ -287,7 +284,7 @@ def test_a_validation_with_truth_scores_depth_and_shows_it(small_run):
     assert [step for step, _ in losses(folder, "val/abs_rel")] == [4, 8]
     assert losses(folder, "val/photometric") == []
     with Image.open(folder / "panels" / "step-0000008.png") as picture:
-        assert picture.width > 4 * 240  # frame, prediction, truth and error beside each other
+        assert picture.width >= 4 * 64  # frame, prediction, truth and error beside each other
     _, metadata = read_weights(folder / "best.safetensors")
     assert set(json.loads(metadata["metrics"])) >= {"abs_rel", "d1"}
 
@@ -313,18 +310,6 @@ def test_fewer_steps_than_were_taken_leave_everything_as_it_is(small_run, capsys
     (folder / "last.safetensors").unlink()
     with pytest.raises(ValueError, match=r"at step 8 already, train\.steps is 3: give 8 or more"):
         train(fewer, resume=True)
-
-
-@pytest.mark.parametrize("content", [b"", b"\0" * 500, b"garbage", None])
-def test_a_broken_checkpoint_is_named_with_what_is_whole(small_run, content):
-    folder = train(small_run)
-    checkpoint = folder / "last.ckpt"
-    whole = checkpoint.read_bytes()
-    checkpoint.write_bytes(whole[: len(whole) // 2] if content is None else content)
-    more = replace(small_run, train=replace(small_run.train, steps=9))
-    with pytest.raises(ValueError, match=r"last\.ckpt: the checkpoint of .* is broken .*--model"):
-        train(more, resume=True)
-    assert (folder / "last.safetensors").is_file()
 
 
 class RandomSnippets(pl.LightningDataModule):

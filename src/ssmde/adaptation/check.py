@@ -108,14 +108,14 @@ def hand_out(
     save_weights(target, kept, metadata)
 
 
-def draw_comparison(before: Predictor, after: Predictor, held_out: HeldOut) -> Any:
-    """Held-out frames, and their depth before and after, in the same colors."""
+def draw_comparison(networks: dict[str, Predictor], held_out: HeldOut) -> Any:
+    """Held-out frames, and their depth by each network under its title, in the same colors."""
     rows: list[Any] = []
     for image, _, _ in held_out[:: max(1, len(held_out) // SHOWN)][:SHOWN]:
         pixels = read_image(image)
-        depths = [network.predict(image).depth for network in (before, after)]
-        depths[1] = depths[1] * np.median(depths[0] / depths[1])
+        depths = [network.predict(image).depth for network in networks.values()]
         near, far = depth_range(depths[0]) or (None, None)
-        colored = [colorize(depth, near=near, far=far) for depth in depths]
-        rows.append(side_by_side([pixels, *colored], [image.name, "before", "after"]))
+        in_one_unit = [depth * np.median(depths[0] / depth) for depth in depths]
+        colored = [colorize(depth, near=near, far=far) for depth in in_one_unit]
+        rows.append(side_by_side([pixels, *colored], [image.name, *networks]))
     return stack(rows)

@@ -216,7 +216,9 @@ def adapt(
         chosen = trained if found.kept == "adapted" else weights
     with recorded(mark):
         hand_out(chosen, weights, out / RESULT, before, after, held_out)
-        write_png(out / PICTURE, draw_comparison(before, after, held_out))
+        title = "after" if found.kept == "adapted" else "after, not kept"
+        networks = {"before": before} | ({title: after} if found.steps else {})
+        write_png(out / PICTURE, draw_comparison(networks, held_out))
         write_json(out / REPORT, asdict(found))
     return found
 

@@ -15,8 +15,9 @@ from threading import Event, current_thread, main_thread
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ssmde.app.guard import KEPT_BYTES, KEPT_UPLOADS_OF_ALL, Guard, Names, Visitors
+from ssmde.app.guard import KEPT_BYTES, KEPT_UPLOADS_OF_ALL, LOOPBACK, Guard, Names, Visitors
 from ssmde.app.service import InferenceService
+from ssmde.app.training import Trainings
 from ssmde.console import import_extra
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
@@ -92,12 +93,24 @@ def serve(
         raise ValueError(f"port must be in [1, 65535], got {port}")
     names, largest = Names(host, allowed_host), max_upload_mb * 1_000_000
     predictors = load_all([weights] if isinstance(weights, str | Path) else weights)
+    import_extra("gradio", "the page", "ssmde[app]")
+    from starlette.middleware import Middleware
+
+    from ssmde.app.page import SCRIPT, STYLE, Page
+
     with _folder() as folder:
         room = max(KEPT_BYTES, KEPT_UPLOADS_OF_ALL * largest)
-        visitors = Visitors(folder, room=room)
+        visitors = Visitors(folder / "pages", room=room)
         service = InferenceService(predictors)
-        blocks, style, script = _build_page(service, visitors)
-        guard = _middleware(visitors=visitors, names=names, largest_upload=largest)
+        here = may_train(host, share=share, allowed_host=allowed_host)
+        trainings = Trainings(folder / "trainings") if here else None
+        blocks = Page(service, visitors, trainings).blocks
+        guard: Any = Middleware(
+            Guard,
+            visitors=visitors,
+            names=names,
+            largest_upload=largest,  # type: ignore[arg-type]
+        )
         blocks.queue(max_size=queue, default_concurrency_limit=2)
         try:
             _, url, public = blocks.launch(
@@ -105,7 +118,7 @@ def serve(
                 max_file_size=f"{max_upload_mb}mb", allowed_paths=[], footer_links=[],
                 run_history=False, enable_monitoring=False, mcp_server=False, pwa=False,
                 ssr_mode=False, quiet=True, show_error=False, prevent_thread_lock=True,
-                css_paths=[style], js=script.read_text("utf-8"),
+                css_paths=[STYLE], js=SCRIPT.read_text("utf-8"),
                 app_kwargs={"middleware": [guard]},
             )  # fmt: skip
             if public:
@@ -113,10 +126,17 @@ def serve(
             yield Served(url, public, folder, blocks)
         finally:
             visitors.close()
+            if trainings is not None:
+                trainings.close()
             if server := getattr(blocks, "server", None):
                 server.config.timeout_graceful_shutdown = 1  # s: pages may be open for long
             blocks.close(verbose=False)
             service.close()
+
+
+def may_train(host: str, *, share: bool, allowed_host: Sequence[str]) -> bool:
+    """Whether all visitors sit at this machine: a training takes the whole of it."""
+    return host in LOOPBACK and not share and not allowed_host
 
 
 def _wait() -> None:
@@ -146,25 +166,13 @@ def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
     return named
 
 
-def _build_page(service: InferenceService, visitors: Visitors) -> tuple[Any, Path, Path]:
-    """The page as Gradio has it, its style and its script."""
-    import_extra("gradio", "the page", "ssmde[app]")
-    from ssmde.app.page import SCRIPT, STYLE, Page
-
-    return Page(service, visitors).blocks, STYLE, SCRIPT
-
-
-def _middleware(**options: Any) -> Any:
-    from starlette.middleware import Middleware
-
-    return Middleware(Guard, **options)  # type: ignore[arg-type]
-
-
 @contextmanager
 def _folder() -> Generator[Path]:
-    """A folder for all files of all visitors, where Gradio keeps its own as well."""
+    """A folder of `pages`, for all visitors' files and those of Gradio, and of `trainings`."""
     folder = Path(tempfile.mkdtemp(prefix="ssmde-app-")).resolve()
-    quiet = {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
+    for name in ("pages", "trainings"):
+        (folder / name).mkdir()
+    quiet = {"GRADIO_TEMP_DIR": str(folder / "pages"), "GRADIO_ANALYTICS_ENABLED": "False"}
     before = {name: os.environ.get(name) for name in quiet}
     os.environ.update(quiet)
     try:

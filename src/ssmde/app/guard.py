@@ -121,8 +121,10 @@ class Session:
     folder: Path  # where its results lie; no other session's do
     stopped: bool = False  # once its visitor asked for the running work to stop, or left
     busy: bool = False  # while a video is computed: such a visitor is not idle
-    keeping: bool = False  # while a frame of the webcam is kept: the live view waits for it
     results: list[Path] = field(default_factory=list)  # folders of its results, the newest last
+    own: dict[str, Any] = field(default_factory=dict)  # networks that learned from its films
+    kept: Any = None  # the picture that is shown
+    webcam: Any = None  # the newest frame of the camera
 
     def new_result(self) -> Path:
         """An empty folder for a result; the one before is kept, older ones are removed."""
@@ -212,7 +214,7 @@ class Visitors:
             if not free:
                 raise BusyError("One at a time: wait for what you asked for before.")
             visitor.running.add(kind)
-            self._make_room(0, key)
+            self.make_room(0, key)
         try:
             yield
         finally:
@@ -223,7 +225,11 @@ class Visitors:
     def make_room(self, size: int, key: str) -> bool:
         """Remove the files of who did nothing for longest, until so many bytes fit; if they do."""
         with self._lock:
-            return self._make_room(size, key)
+            idle = sorted(self._known.items(), key=lambda item: item[1].seen)
+            others = [other for other, visitor in idle if other != key and not visitor.running]
+            while not (fits := bytes_below(self.root) + size <= self._room) and others:
+                self._forget(others.pop(0))
+            return fits
 
     def add_upload(self, key: str, path: Path, *, known: bool = True) -> None:
         """Note who sent a file; `known` if their browser sent the secret, was not just given it.
@@ -285,13 +291,6 @@ class Visitors:
             self._remove_upload(visitor, path)
         shutil.rmtree(visitor.folder, ignore_errors=True)
 
-    def _make_room(self, size: int, key: str) -> bool:
-        idle = sorted(self._known.items(), key=lambda item: item[1].seen)
-        others = [other for other, visitor in idle if other != key and not visitor.running]
-        while not (fits := _bytes_below(self.root) + size <= self._room) and others:
-            self._forget(others.pop(0))
-        return fits
-
     def _remove_upload(self, visitor: _Visitor, path: Path) -> None:
         """Take a file from a visitor, and from the disk if nobody else sent it as well."""
         visitor.uploads.remove(path)
@@ -302,7 +301,8 @@ class Visitors:
             shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def _bytes_below(folder: Path) -> int:
+def bytes_below(folder: Path) -> int:
+    """Size of all files below a folder."""
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):  # removed meanwhile

@@ -2,12 +2,14 @@
 
 import base64
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from ssmde.app.guard import RefusalError
-from ssmde.app.service import PICTURE_FORMATS, SMALLER, Pixels, check_pixels
+from ssmde.app.service import SMALLER, Pixels, check_pixels
+from ssmde.app.training import MOST_MINUTES
 from ssmde.data.images import (
     ImageError,
     gray_levels,
@@ -28,6 +30,60 @@ FRAME = re.compile(r"data:image/(png|jpeg|webp);base64,")
 """How the text of a webcam's frame begins."""
 
 
+class Upload(BaseModel):
+    """A file that was sent, as Gradio names it."""
+
+    path: Annotated[str, Field(max_length=4 * LONGEST_WORD)]
+    orig_name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name without what a file system or a page would take for its own."""
+        name = Path((self.orig_name or self.path)[-LONGEST_WORD:]).name
+        return re.sub(r"[^\w. -]", "_", name)[-80:].lstrip(". ") or "picture"
+
+
+def _only(value: Any) -> Any:
+    """Gradio sends one file as a list or by itself."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+FIELDS: dict[str, tuple[Any, str]] = {
+    "weights": (
+        Annotated[str, Field(max_length=LONGEST_WORD)], "Choose the weights from the list."
+    ),
+    "color_map": (
+        Literal[COLOR_MAPS], f"Choose the colors from the list: {', '.join(COLOR_MAPS)}."
+    ),
+    "width": (
+        Annotated[float | None, Field(ge=0, le=WIDEST, allow_inf_nan=False)],
+        f"The field of view must be between 0 and {WIDEST} degrees.",
+    ),
+    "upload": (Annotated[Upload | None, BeforeValidator(_only)], "Choose a file."),
+    "minutes": (
+        Annotated[int, Field(ge=1, le=MOST_MINUTES)],
+        f"The training must take between 1 and {MOST_MINUTES} minutes.",
+    ),
+}  # fmt: skip
+"""Kind and bounds of each field of an event, and what is said of a value beyond them."""
+READERS = {name: TypeAdapter[Any](kind) for name, (kind, _) in FIELDS.items()}
+
+
+def checked(**fields: Any) -> list[Any]:
+    """The fields of an event, in the order they are given in, each within its bounds.
+
+    Raises:
+        RefusalError: If one is not; the page itself sends none such.
+    """
+    values: list[Any] = []
+    for name, value in fields.items():
+        try:
+            values.append(READERS[name].validate_python(value, strict=True))
+        except ValidationError as error:
+            raise RefusalError(FIELDS[name][1]) from error
+    return values
+
+
 def read_picture(path: Path, name: str) -> Pixels:
     """Pixels of an uploaded file; a `RefusalError` if it holds no picture, or too large a one."""
     try:
@@ -36,9 +92,8 @@ def read_picture(path: Path, name: str) -> Pixels:
     except ImageError as error:
         if "million" in str(error):  # more than is ever read
             raise RefusalError(f"{name} has too many pixels; {SMALLER}") from error
-        hint = "Use the tab Video." if path.suffix.lower() in VIDEO_SUFFIXES else (
-            "The page takes JPEG, PNG, WebP, BMP and TIFF."
-        )  # fmt: skip
+        takes = "The page takes JPEG, PNG, WebP, BMP and TIFF."
+        hint = "Use the tab Video." if path.suffix.lower() in VIDEO_SUFFIXES else takes
         raise RefusalError(f"{name} is no picture that can be read. {hint}") from error
 
 
@@ -54,64 +109,7 @@ def read_webcam_frame(payload: Any) -> Pixels:
         if height * width > FRAME_PIXELS:
             raise RefusalError("A picture of the webcam is too large.")
         return read_image_bytes(content, "the frame")
+    except RefusalError:
+        raise
     except ValueError as error:
         raise RefusalError("No picture of a webcam.") from error
-
-
-def checked(**fields: Any) -> list[Any]:
-    """The fields of an event, in the order they are given in, each within its bounds.
-
-    Raises:
-        RefusalError: If one is not; the page itself sends none such.
-    """
-    return [FIELDS[name](value) for name, value in fields.items()]
-
-
-def _word(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST_WORD:
-        raise RefusalError("Choose the weights from the list.")
-    return value
-
-
-def _color_map(value: Any) -> str:
-    if value not in COLOR_MAPS:
-        raise RefusalError(f"Choose the colors from the list: {', '.join(COLOR_MAPS)}.")
-    return value
-
-
-def _width(value: Any) -> float:
-    if value is None:
-        return 0.0
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value <= WIDEST:
-        raise RefusalError(f"The field of view must be between 0 and {WIDEST} degrees.")
-    return float(value)
-
-
-def _formats(value: Any) -> list[str]:
-    names = [] if value is None else value
-    if not isinstance(names, list) or len(names) > len(PICTURE_FORMATS):
-        raise RefusalError(f"There are {len(PICTURE_FORMATS)} formats: choose from the list.")
-    if not all(name in PICTURE_FORMATS for name in names):
-        raise RefusalError("There is no such format: choose from the list.")
-    return list(dict.fromkeys(names))
-
-
-def _upload(value: Any) -> dict[str, str] | None:
-    """Path and name of a file; None where none was chosen."""
-    if value is None:
-        return None
-    path, name = [value.get(k) for k in ("path", "orig_name")] if isinstance(value, dict) else [
-        None, None
-    ]  # fmt: skip
-    if not isinstance(path, str) or len(path) > 4 * LONGEST_WORD:
-        raise RefusalError("Choose a file.")
-    name = name if isinstance(name, str) and name else path
-    return {"path": path, "name": name[-LONGEST_WORD:]}
-
-
-FIELDS: dict[str, Callable[[Any], Any]] = {
-    "weights": _word, "color_map": _color_map, "width": _width, "formats": _formats,
-    "upload": _upload,
-}  # fmt: skip
-"""What is done with each field of an event."""

@@ -2,17 +2,17 @@
 
 import base64
 import io
-import secrets
+import math
+import shutil
+import tempfile
 import time
-import zipfile
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from pathlib import Path
 from threading import Condition
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -27,22 +27,19 @@ from ssmde.inference.pictures import color_ends, color_ramp, colorize, side_by_s
 from ssmde.inference.pipeline import CameraSpec, find_camera
 from ssmde.inference.predictor import ModelInfo, PredictedFrame, Predictor
 from ssmde.inference.writers import (
-    FORMATS,
-    FrameFormat,
+    DEPTH_FILE,
     WriterOptions,
     explain_png16,
     write_frame,
 )
-from ssmde.io import whole_file
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 
-PICTURE_FORMATS = tuple(name for name, kind in FORMATS.items() if isinstance(kind, FrameFormat))
+FILES = ("png16", "npz", "color", "ply")  # of a picture; `ssmde predict` makes more kinds
 PAGE_PIXELS = 50_000_000  # a larger picture or frame of a film is refused
 PIXELS_AT_ONCE = 60_000_000  # of all visitors: large pictures wait for each other, small ones pass
 LAST_SECONDS = 30.0  # at the end of the server, for the frames that are being computed
 JOB_SECONDS = 600.0  # what takes longer ends there; of a film what is done is kept
-ARCHIVE_BYTES = 2_000_000_000  # a film ends when the archive of its frames is larger
 SHOWN_POINTS = 120_000  # of the cloud on the page; files hold more
 # Larger pictures and films are shown at this size, in pixels; files keep the size they came in.
 LONGEST_SHOWN, LONGEST_FILM, LONGEST_PREVIEW = 1280, 1280, 480
@@ -57,16 +54,6 @@ RELATIVE = (
     "A point with twice the number is twice as far."
 )
 METRES = "Metres, along the view: the weights were fitted to a known length."
-KEPT_ARRAYS = ("pixels", "depth", "intrinsics")
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Files and words of one prediction."""
-
-    picture: Path  # at most `LONGEST_SHOWN` pixels wide or high
-    colors: Path  # its depth, of the same size
-    legend: str  # HTML: color bar, unit, and the depths for the pointer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,23 +62,24 @@ class FilmStep:
 
     done: int
     total: int  # frames of the video; 0 if its file does not say
-    shot: PredictedFrame | None = None  # the frame that was just computed
-    files: tuple[Path, ...] = ()  # film and, if asked for, archive of all frames: at the end
+    frame: PredictedFrame | None = None  # the one that was just computed
+    film: Path | None = None  # at the end
     note: str = ""  # what went wrong, if something did
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class Kept:
     """The newest picture of a session, of which more files can be asked for."""
 
     folder: Path
     name: str
-    info: ModelInfo
-    pixels: int
+    frame: PredictedFrame  # without its maps, which lie in the folder
+    size: tuple[int, int]
 
-    def shot(self) -> PredictedFrame:
-        arrays = {key: np.load(self.folder / f"{key}.npy") for key in KEPT_ARRAYS}
-        return PredictedFrame(**arrays, info=self.info)
+    def load(self) -> PredictedFrame:
+        """The picture and its depth."""
+        with np.load(self.folder / "maps.npz") as maps:
+            return replace(self.frame, **maps)
 
 
 class PixelRoom:
@@ -129,109 +117,74 @@ class PixelRoom:
 
 
 class InferenceService:
-    """The networks of a page by the name it shows, and the newest picture of every session."""
+    """The networks of a page by the name it shows; each session keeps its newest picture."""
 
     def __init__(self, predictors: Mapping[str, Predictor]) -> None:
         self.predictors = predictors
         self._room = PixelRoom()
         self.close = self._room.close
-        self._kept: WeakKeyDictionary[Session, _Kept] = WeakKeyDictionary()
-        self._frames: WeakKeyDictionary[Session, np.ndarray] = WeakKeyDictionary()
 
-    def predict(
-        self, session: Session, weights: str, pixels: Pixels, name: str, color_map: str
-    ) -> View:
+    def predict(self, session: Session, weights: str, pixels: Pixels, name: str) -> None:
         """Compute the depth of a picture, and keep it until the next one."""
         with self._room.take(pixels.size // 3):
-            shot = self._shot(weights, pixels)
+            frame = self.predict_frame(session, weights, pixels)
             folder = session.new_result()
-            for key in KEPT_ARRAYS:
-                np.save(folder / f"{key}.npy", getattr(shot, key))
-            self._kept[session] = _Kept(folder, name, shot.info, shot.depth.size)
-            return view(folder, shot, color_map)
+            np.savez(folder / "maps.npz", pixels=frame.pixels, depth=frame.depth)
+            empty = replace(frame, pixels=frame.pixels[:0], depth=frame.depth[:0])
+            session.kept = Kept(folder, name, empty, frame.depth.shape)
 
-    def _shot(self, weights: str, pixels: Pixels) -> PredictedFrame:
-        """Depth of a picture by the weights of that name."""
-        if weights not in self.predictors:
+    def predict_frame(self, session: Session, weights: str, pixels: Pixels) -> PredictedFrame:
+        """Depth by the weights of that name, of the page or of the visitor; nothing is kept."""
+        predictor = self.predictors.get(weights) or session.own.get(weights)
+        if predictor is None:
             raise RefusalError(f"There are no weights named {weights!r}: choose from the list.")
-        predictor = self.predictors[weights]
         depth = predictor.predict(pixels).depth
-        intrinsics, _ = find_camera(depth.shape, CameraSpec())
-        return PredictedFrame(
-            pixels=pixels, depth=depth, intrinsics=intrinsics, info=predictor.info
-        )
+        return PredictedFrame(pixels=pixels, depth=depth, info=predictor.info)
 
     def predict_webcam(self, session: Session, weights: str, pixels: Pixels) -> PredictedFrame:
         """Depth of a webcam's frame; the newest frame is remembered, and nothing is written."""
-        self._frames[session] = pixels
+        session.webcam = pixels
         with self._room.take(pixels.size // 3):
-            return self._shot(weights, pixels)
+            return self.predict_frame(session, weights, pixels)
 
-    def newest_frame(self, session: Session) -> Pixels | None:
-        """What the webcam saw last."""
-        return self._frames.get(session)
+    def view(self, kept: Kept, color_map: str) -> tuple[Path, Path, str]:
+        """What the page shows of the kept picture, as `view` makes it."""
+        with self._room.take(math.prod(kept.size)):
+            return view(kept.folder, kept.load(), color_map)
 
-    def has_picture(self, session: Session) -> bool:
-        """True once the depth of a picture was computed: then more can be asked of it."""
-        return session in self._kept
+    def in_space(self, kept: Kept, degrees: float | None) -> Generator[tuple[list[Path], str]]:
+        """The kept picture seen by a camera of this field of view, or a guess.
 
-    def recolor(self, session: Session, color_map: str) -> View:
-        """The kept picture in other colors."""
-        kept = self._kept[session]
-        with self._room.take(kept.pixels):
-            return view(kept.folder, kept.shot(), color_map)
+        First a surface for the page, and words about the camera; then the files to download. Those
+        of the camera before are removed.
+        """
+        camera, origin = find_camera(kept.size, CameraSpec(hfov_degrees=degrees))
+        words, end = (
+            f"Camera of the points: {origin.split(':')[0]}.",
+            time.monotonic() + JOB_SECONDS,
+        )
+        for folder in kept.folder.glob("files-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix="files-", dir=kept.folder))
+        style, files = WriterOptions(mesh=True, max_points=SHOWN_POINTS), list[Path]()
 
-    def cloud(self, session: Session) -> Path:
-        """A point cloud of the kept picture for the page."""
-        kept = self._kept[session]
-        style = WriterOptions(mesh=True, max_points=SHOWN_POINTS)
-        folder = kept.folder / f"points-{secrets.token_hex(4)}"
-        with self._room.take(kept.pixels):
-            return write_frame(folder, kept.name, kept.shot(), ["glb"], style)[0]
+        def write(name: str, kind: str, options: WriterOptions | None = None) -> list[Path]:
+            if time.monotonic() > end:
+                raise RefusalError(TOO_LONG)
+            with self._room.take(math.prod(kept.size)):
+                frame = replace(kept.load(), intrinsics=camera)
+                return write_frame(folder, name, frame, [kind], options)
 
-    def set_field_of_view(self, session: Session, degrees: int | float | None) -> str:
-        """Lift the kept picture with another field of view from now on, and say which."""
-        kept = self._kept[session]
-        size = np.load(kept.folder / "depth.npy", mmap_mode="r").shape
-        intrinsics, origin = find_camera(size, CameraSpec(hfov_degrees=degrees))
-        np.save(kept.folder / "intrinsics.npy", intrinsics)
-        for path in kept.folder.glob("files/*"):
-            path.unlink()
-        return f"Camera of the points: {origin.split(':')[0]}."
-
-    def files(self, session: Session, formats: Sequence[str]) -> list[Path]:
-        """The kept picture in each of the formats, of `PICTURE_FORMATS`; none without a picture."""
-        if (kept := self._kept.get(session)) is None:
-            return []
-        folder, end = kept.folder / "files", time.monotonic() + JOB_SECONDS
-        folder.mkdir(exist_ok=True)
-        written: list[Path] = []
-        for name in dict.fromkeys(formats):
-            path = folder / f"{kept.name}{FORMATS[name].suffix}"
-            if not path.exists():
-                if time.monotonic() > end:
-                    raise RefusalError(TOO_LONG)
-                with self._room.take(kept.pixels):
-                    write_frame(folder, kept.name, kept.shot(), [name])
-            written.append(path)
-        if "png16" in formats:
-            explain_png16(folder, kept.info)
-            written.append(folder / "depth.json")
-        return written
+        yield write("shown/points", "glb", style), words
+        for kind in FILES:
+            files += write(kept.name, kind)
+        explain_png16(folder, kept.frame.info)
+        yield [*files, folder / DEPTH_FILE], words
 
     def film(
-        self,
-        session: Session,
-        weights: str,
-        path: Path,
-        name: str,
-        color_map: str,
-        formats: Sequence[str] = (),
+        self, session: Session, weights: str, path: Path, name: str, color_map: str
     ) -> Iterator[FilmStep]:
-        """Compute a video frame by frame; `session.stopped` ends it and keeps what is done.
-
-        With formats, of `PICTURE_FORMATS`, every frame goes into an archive in each of these.
-        """
+        """Compute a video frame by frame; `session.stopped` ends it and keeps what is done."""
         try:
             info = video_info(path)
         except VideoError as error:
@@ -240,39 +193,34 @@ class InferenceService:
             ) from error
         check_pixels(name, info.size)
         folder, end = session.new_result(), time.monotonic() + JOB_SECONDS
-        film, archive = folder / f"{name}_depth.mp4", folder / f"{name}_frames.zip"
-        done, ends, note, packed = 0, None, "", 0
+        film, done, ends, note = folder / f"{name}_depth.mp4", 0, None, ""
+        picture, notes = partial(film_frame, color_map=color_map), VideoNotes()
         with ExitStack() as stack:
             stack.enter_context(_dropped_on_failure(session, folder))
-            picture = partial(film_frame, color_map=color_map)
             append = stack.enter_context(write_film(film, info.fps, path, picture=picture))
-            pack = stack.enter_context(_archive(archive, folder / "frames", formats))
-            notes = VideoNotes()
             frames = stack.enter_context(closing(read_chosen_frames(path, lambda _: True, notes)))
             while not session.stopped:
                 try:
-                    frame = next(frames, None)
+                    read = next(frames, None)
                 except VideoError:
                     note = f"The video breaks off after frame {done}; this is what could be read."
                     break
-                if frame is None:
+                if read is None:
                     break
-                if time.monotonic() > end or packed > ARCHIVE_BYTES:
+                if time.monotonic() > end:
                     note = f"{TOO_LONG} This is what could be done."
                     break
-                with self._room.take(frame.pixels.size // 3):
-                    shot = self._shot(weights, frame.pixels)
-                    ends = color_ends(shot.depth, ends)
-                    shot = replace(shot, time=frame.time, ends=ends)
-                    append(shot)
-                    packed += pack(f"{name}_{frame.number:06d}", shot)
+                with self._room.take(read.pixels.size // 3):
+                    frame = self.predict_frame(session, weights, read.pixels)
+                    ends = color_ends(frame.depth, ends)
+                    frame = replace(frame, time=read.time, ends=ends)
+                    append(frame)
                 done += 1
-                yield FilmStep(done=done, total=info.frames, shot=shot)
+                yield FilmStep(done=done, total=info.frames, frame=frame)
             if done == 0:
                 raise RefusalError(f"{name} holds no frame to read." if note else "Stopped.")
-        files = (film, archive) if formats else (film,)
         note = " ".join([note, *(f"{line[0].upper()}{line[1:]}." for line in notes.lines)])
-        yield FilmStep(done=done, total=info.frames, files=files, note=note.strip())
+        yield FilmStep(done=done, total=info.frames, film=film, note=note.strip())
 
 
 def check_pixels(name: str, size: tuple[int, int]) -> None:
@@ -294,54 +242,41 @@ def _dropped_on_failure(session: Session, folder: Path) -> Generator[None]:
         session.busy = False
 
 
-@contextmanager
-def _archive(
-    path: Path, folder: Path, formats: Sequence[str]
-) -> Generator[Callable[[str, PredictedFrame], int]]:
-    """Function that puts a frame into an archive and says its bytes; its files are removed then."""
-    if not formats:
-        yield lambda name, shot: 0
-        return
-    with whole_file(path) as part, zipfile.ZipFile(part, "w") as archive:
+def view(folder: Path, frame: PredictedFrame, color_map: str) -> tuple[Path, Path, str]:
+    """Write the picture and its depth in colors, of a size for the page, into `folder`.
 
-        def pack(name: str, shot: PredictedFrame) -> int:
-            size = 0
-            for file in write_frame(folder, name, shot, formats):
-                archive.write(file, file.name)
-                size += file.stat().st_size
-                file.unlink()
-            return size
-
-        yield pack
-
-
-def view(folder: Path, shot: PredictedFrame, color_map: str) -> View:
-    """Write the pictures a page shows into `folder`, and the legend for them."""
-    near, far = color_ends(shot.depth)
-    size = _fit(shot.depth.shape, LONGEST_SHOWN)
+    With them comes HTML: the color bar, the unit, and the depths for the pointer.
+    """
+    near, far = color_ends(frame.depth)
+    size = _fit(frame.depth.shape, LONGEST_SHOWN)
     picture, colors = folder / "picture.jpg", folder / f"{color_map}.png"
     if not picture.exists():
-        write_image(picture, resize_image(shot.pixels, size), quality=90)
-    small = resize_depth(shot.depth, size)
+        write_image(picture, resize_image(frame.pixels, size), quality=90)
+    small = resize_depth(frame.depth, size)
     write_image(colors, colorize(small, near=near, far=far, color_map=color_map))
-    words = _legend(near, far, color_map, shot.info) + _readout(shot.depth, shot.info)
-    return View(picture, colors, words)
+    words = _legend(near, far, color_map, frame.info) + _readout(frame.depth, frame.info)
+    return picture, colors, words
 
 
-def preview(shot: PredictedFrame, color_map: str) -> str:
-    """HTML with a small picture beside its depth, all in the text: no file."""
-    size = _fit(shot.depth.shape, LONGEST_PREVIEW)
-    colors = colorize(resize_depth(shot.depth, size), color_map=color_map)
-    pair = np.concatenate([resize_image(shot.pixels, size), colors], axis=1)
-    return f'<img class="ssmde-live" alt="picture and depth" src="{_in_text(pair, "jpeg")}">'
+def preview(frame: PredictedFrame, color_map: str) -> str:
+    """HTML of a small picture beside its depth."""
+    size = _fit(frame.depth.shape, LONGEST_PREVIEW)
+    colors = colorize(resize_depth(frame.depth, size), color_map=color_map)
+    pair = np.concatenate([resize_image(frame.pixels, size), colors], axis=1)
+    return shown(pair, "picture and depth")
 
 
-def film_frame(shot: PredictedFrame, color_map: str) -> Pixels:
+def shown(pixels: Pixels, words: str) -> str:
+    """HTML of a picture, which lies in the text."""
+    return f'<img class="ssmde-live" alt="{escape(words)}" src="{_in_text(pixels, "jpeg")}">'
+
+
+def film_frame(frame: PredictedFrame, color_map: str) -> Pixels:
     """Frame and depth side by side, of a size for the page."""
-    size = _fit(shot.depth.shape, LONGEST_FILM)
-    near, far = shot.ends or color_ends(shot.depth)
-    colors = colorize(resize_depth(shot.depth, size), near=near, far=far, color_map=color_map)
-    return side_by_side([resize_image(shot.pixels, size), colors])
+    size = _fit(frame.depth.shape, LONGEST_FILM)
+    near, far = frame.ends or color_ends(frame.depth)
+    colors = colorize(resize_depth(frame.depth, size), near=near, far=far, color_map=color_map)
+    return side_by_side([resize_image(frame.pixels, size), colors])
 
 
 def _fit(shape: tuple[int, ...], longest: int) -> tuple[int, int]:

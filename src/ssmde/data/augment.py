@@ -118,8 +118,7 @@ class Framing:
 def best_reduction(stored: Size, image_size: Size, zoom: float = 1.0) -> int:
     """Largest of 1, 2, 4, 8 that still decodes a frame no smaller than the view needs.
 
-    Sizes are (height, width), of the frame and of the view; with the largest `zoom` the view shows
-    1 / zoom of the frame.
+    With the largest `zoom` the view shows 1 / zoom of the frame.
     """
     sides = tuple(zip(stored, image_size, strict=True))
     fits = (r for r in REDUCTIONS if all(have // r >= need * zoom for have, need in sides))
@@ -137,13 +136,9 @@ def whole_frame(stored: Size, image_size: Size) -> Framing:
 
 
 def draw_framing(
-    rng: np.random.Generator,
-    data: DataConfig,
-    stored: Size,
-    image_size: Size | None = None,
-    *,
+    rng: np.random.Generator, data: DataConfig, stored: Size, image_size: Size | None = None, *,
     keep_proportions: bool = False,
-) -> Framing:
+) -> Framing:  # fmt: skip
     """Zoom by 1 to `data.zoom`, crop at a random place, mirror by chance.
 
     The zoom follows SC-Depth (Bian et al., IJCV 2021, https://arxiv.org/abs/2105.11610). The crop
@@ -172,14 +167,10 @@ def draw_framing(
     height, width = stored[0] // reduction, stored[1] // reduction
     crop_width, crop_height = max(1, round(width * share_x)), max(1, round(height * share_y))
     return Framing(
-        reduction=reduction,
-        left=int(at_x * (width - crop_width + 1)),
-        top=int(at_y * (height - crop_height + 1)),
-        width=crop_width,
-        height=crop_height,
-        image_size=image_size,
-        flip=bool(mirror < data.flip),
-    )
+        reduction=reduction, left=int(at_x * (width - crop_width + 1)),
+        top=int(at_y * (height - crop_height + 1)), width=crop_width, height=crop_height,
+        image_size=image_size, flip=bool(mirror < data.flip),
+    )  # fmt: skip
 
 
 def draw_color(

@@ -8,11 +8,10 @@ workers or processes changes nothing. The global random generators are neither r
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int, UInt8
+from jaxtyping import Bool, Float32, Float64, Int, UInt8
 from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -21,10 +20,9 @@ from ssmde.config import DataConfig
 from ssmde.data import augment as augmentation
 from ssmde.data.augment import COLOR_LIMITS, Framing, draw_color, draw_framing
 from ssmde.data.images import ImageError, read_depth, read_image
-from ssmde.data.motion import known_poses, relative_motion, usable_gaps
 from ssmde.data.pseudo_labels import fit_to_points, plausible, read_pseudo_depth
-from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
-from ssmde.data.sequence import DepthMap, FrameSequence, Pixels, Size
+from ssmde.data.scene_files import TRACKED_POINTS, TrackedPoints, read_tracked_points
+from ssmde.data.sequence import DepthMap, FrameSequence, PerFrame, Pixels, Poses, Size
 from ssmde.types import Batch
 
 # Added to a disparity, whose largest value is 1, before it is turned into depth: the shift is not
@@ -35,6 +33,7 @@ Key = tuple[int, int] | tuple[int, int, int]
 """Epoch and index of a snippet, and the number of the size it is to have, 0 where it is missing."""
 # First numbers of the seeds, so that the order and the content of snippets are independent.
 ORDER, CONTENT = 1, 2
+MIRROR = np.diag((-1.0, 1.0, 1.0, 1.0))  # x to the left: the camera of a mirrored image
 MOST_BROKEN = 50  # snippets that fail in a row before the reader gives up
 
 
@@ -44,10 +43,6 @@ class SnippetDataset(Dataset[Batch]):
     A ValueError says where intrinsics or labels are missing, or that no sequence is long enough.
 
     Args:
-        sequences: Where to cut from; a snippet never crosses two of them.
-        data: Image size, frame gaps and augmentation.
-        seed: Start of every random number; at least 0.
-        augment: Whether to mirror, zoom and change colors.
         labels: Whether to read the pseudo-depth of the target.
         fit_labels: Whether to give it scale and shift by the points of `ssmde track`.
         with_points: Whether to hand over the depth of these points.
@@ -58,17 +53,10 @@ class SnippetDataset(Dataset[Batch]):
     color_limits = COLOR_LIMITS
 
     def __init__(
-        self,
-        sequences: Sequence[FrameSequence],
-        data: DataConfig,
-        *,
-        seed: int,
-        augment: bool,
-        labels: bool = False,
-        fit_labels: bool = False,
-        with_points: bool = False,
+        self, sequences: Sequence[FrameSequence], data: DataConfig, *, seed: int, augment: bool,
+        labels: bool = False, fit_labels: bool = False, with_points: bool = False,
         with_cameras: bool = True,
-    ) -> None:
+    ) -> None:  # fmt: skip
         check_seed(seed)
         self.sequences = tuple(sequences)
         # Intrinsics of every sequence, in pixels of its stored images; nan where not known.
@@ -101,25 +89,23 @@ class SnippetDataset(Dataset[Batch]):
         )
         frames = [np.flatnonzero(gaps.any(1)) for gaps in self.usable]
         if not any(map(len, frames)):
-            self._refuse()
+            raise ValueError(self._nothing())
         return np.concatenate([np.stack([np.full_like(f, i), f], 1) for i, f in enumerate(frames)])
 
-    def _refuse(self) -> NoReturn:
-        """Say why there is no target."""
+    def _nothing(self) -> str:
+        """Why there is no target."""
         data, gap = self.data, min(self.data.frame_gaps)
         lengths = self._named(lambda s: f"'{s.name}' has {len(s)}")
         if any(2 * gap < len(s) for s in self.sequences):
-            raise ValueError(
-                f"no frame has sources with known poses (data.poses {data.poses}) at gaps "
-                f"{data.frame_gaps}; {lengths}"
-            )
-        raise ValueError(
+            known = f"with known poses (data.poses {data.poses}) at gaps {data.frame_gaps}"
+            return f"no frame has sources {known}; {lengths}"
+        return (
             f"no scene is long enough: a snippet with frame gap {gap} needs {2 * gap + 1} frames, "
             f"{lengths}; give longer scenes or a smaller data.frame_gaps"
         )
 
     def _named(self, say: Callable[[FrameSequence], str]) -> str:
-        """What to say of the first sequences, for a message."""
+        """What to say of the first sequences."""
         return ", ".join(map(say, self.sequences[:5])) or "there are no scenes"
 
     def __len__(self) -> int:
@@ -146,15 +132,13 @@ class SnippetDataset(Dataset[Batch]):
             f"{MOST_BROKEN} snippets in a row have an unreadable frame; last: {list(broken)[-1]}"
         )
 
-    def read_snippet(
-        self, epoch: int, index: int, broken: tuple[str, ...], image_size: Size
-    ) -> Batch:
+    def read_snippet(self, epoch: int, index: int, broken: tuple[str, ...], size: Size) -> Batch:
         """The snippet of one index at one size, as chance has it in this epoch."""
         which, target, sequence, rng = self._chosen(epoch, index)
         choice = zip(frame_gaps(self.data, sequence), self.usable[which][target], strict=True)
         gaps = [gap for gap, usable in choice if usable]
         gap = gaps[rng.integers(len(gaps))]
-        framing, color = self.draw(rng, sequence, image_size)
+        framing, color = self.draw(rng, sequence, size)
         sources = (target - gap, target + gap)
         files = [sequence.images[i] for i in (target, *sources)]
         frames = [read_frame(f, framing, sequence.image_size) for f in files]
@@ -168,17 +152,14 @@ class SnippetDataset(Dataset[Batch]):
             T = relative_motion(known[0], target, sources, flip=framing.flip)
             motion = torch.from_numpy(T).float()[None]
         return Batch(
-            target=images[:, 0],
-            sources=images[:, 1:],
+            target=images[:, 0], sources=images[:, 1:],
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
-            color=torch.from_numpy(color)[None],
-            T_src_tgt=motion,
+            color=torch.from_numpy(color)[None], T_src_tgt=motion,
             pseudo_depth=self._label(which, target, framing) if self.labels else None,
             sparse_depth=self._points(which, target, framing) if self.with_points else None,
-            names=(sequence.frame_name(target),),
-            crops=(framing.crop,) if on_device else (),
+            names=(sequence.frame_name(target),), crops=(framing.crop,) if on_device else (),
             broken=broken,
-        )
+        )  # fmt: skip
 
     def _chosen(self, epoch: int, index: int) -> tuple[int, int, FrameSequence, Generator]:
         """Sequence and frame of an index, and the chance of this epoch."""
@@ -191,9 +172,8 @@ class SnippetDataset(Dataset[Batch]):
     ) -> tuple[Framing, Float32[np.ndarray, "3 4"]]:
         """Framing and color change of a snippet; none without augmentation."""
         if not self.augment:
-            return augmentation.whole_frame(sequence.image_size, image_size), np.eye(
-                3, 4, dtype=np.float32
-            )
+            plain = np.eye(3, 4, dtype=np.float32)
+            return augmentation.whole_frame(sequence.image_size, image_size), plain
         framing = draw_framing(
             rng, self.data, sequence.image_size, image_size, keep_proportions=self.keep_proportions
         )
@@ -222,9 +202,7 @@ class SnippetDataset(Dataset[Batch]):
         sure = plausible(depth)
         return _as_map(framing.scatter(pixels[sure], depth[sure]))
 
-    def _tracked(
-        self, which: int, target: int
-    ) -> tuple[Float32[np.ndarray, "n 2"], Float32[np.ndarray, " n"]]:
+    def _tracked(self, which: int, target: int) -> TrackedPoints:
         """Points (u, v) that were tracked in a frame, and their depth."""
         packed = self.sequences[which].tracked_points
         points = self.points[which].get(target) if packed is None else packed[target]
@@ -277,32 +255,27 @@ class SupervisedDepthDataset(SnippetDataset):
             weights[members] = weight / members.sum()
         return weights
 
-    def read_snippet(
-        self, epoch: int, index: int, broken: tuple[str, ...], image_size: Size
-    ) -> Batch:
+    def read_snippet(self, epoch: int, index: int, broken: tuple[str, ...], size: Size) -> Batch:
         """A frame and its depth."""
         which, target, sequence, rng = self._chosen(epoch, index)
         path = sequence.depth[target] if sequence.depth else None
         assert path is not None
-        framing, color = self.draw(rng, sequence, image_size)
+        framing, color = self.draw(rng, sequence, size)
         depth = read_depth(path, sequence.depth_units_per_metre, image_size=sequence.image_size)
         if not (depth > 0).any():
             raise ImageError(f"{path}: holds no measured depth")
         view = read_view(sequence.images[target], framing, sequence.image_size)
         if self.augment and self.data.degrade > 0:
-            view = augmentation.degrade(rng, view.transpose(1, 2, 0), self.data.degrade).transpose(
-                2, 0, 1
-            )
+            worse = augmentation.degrade(rng, view.transpose(1, 2, 0), self.data.degrade)
+            view = worse.transpose(2, 0, 1)
         image = torch.from_numpy(np.ascontiguousarray(view))[None]
         return Batch(
-            target=image,
-            sources=image[:, None][:, :0],
+            target=image, sources=image[:, None][:, :0],
             intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
             color=torch.from_numpy(color)[None],
             gt_depth=_as_map(framing.nearest(depth, sequence.image_size)),
-            names=(sequence.frame_name(target),),
-            broken=broken,
-        )
+            names=(sequence.frame_name(target),), broken=broken,
+        )  # fmt: skip
 
 
 class SnippetSampler(Sampler[list[Key]]):
@@ -317,12 +290,7 @@ class SnippetSampler(Sampler[list[Key]]):
     rounded up or down by chance.
 
     Args:
-        length: Number of snippets.
         batch_size: Snippets a step, over all processes together.
-        seed: Start of the order; at least 0.
-        start_step: Step of the first batch.
-        rank: Number of this process, from 0.
-        world: Number of processes.
         sizes: Number of training sizes; step s has number s % sizes.
         weights: Relative frequency of every snippet, positive; by default all are alike.
     """
@@ -332,16 +300,15 @@ class SnippetSampler(Sampler[list[Key]]):
         world: int = 1, sizes: int = 1, weights: Float64[np.ndarray, " n"] | None = None,
     ) -> None:  # fmt: skip
         check_seed(seed)
-        if length < 1:
-            raise ValueError(f"a sampler needs at least 1 snippet, got {length}")
-        if batch_size < 1 or batch_size % world:
-            raise ValueError(
-                f"batch size {batch_size} must be a positive multiple of the {world} processes"
-            )
-        if not 0 <= rank < world:
-            raise ValueError(f"rank must be in [0, {world}), got {rank}")
-        if start_step < 0:
-            raise ValueError(f"start_step must be at least 0, got {start_step}")
+        share = f"batch size {batch_size} must be a positive multiple of the {world} processes"
+        for wrong, what in (
+            (length < 1, f"a sampler needs at least 1 snippet, got {length}"),
+            (batch_size < 1 or batch_size % world, share),
+            (not 0 <= rank < world, f"rank must be in [0, {world}), got {rank}"),
+            (start_step < 0, f"start_step must be at least 0, got {start_step}"),
+        ):
+            if wrong:
+                raise ValueError(what)
         self.length, self.batch_size, self.seed = length, batch_size, seed
         self.start_step, self.rank, self.world = start_step, rank, world
         self.sizes, self.weights = sizes, weights
@@ -396,6 +363,62 @@ def frame_gaps(data: DataConfig, sequence: FrameSequence) -> tuple[int, ...]:
     return tuple(gap for name, gap in data.scene_gaps if name == sequence.name) or data.frame_gaps
 
 
+def known_poses(sequence: FrameSequence, data: DataConfig) -> tuple[Poses, PerFrame] | None:
+    """Camera-to-world matrices as `data.poses` asks, and the part of the video each belongs to.
+
+    Poses of two parts have worlds and units of their own. Unknown poses are nan. None if
+    `data.poses` is `none`; a scene without them is refused.
+    """
+    if data.poses == "none":
+        return None
+    folder = sequence.images[0].parent
+    if data.poses == "tracked":
+        poses, parts = sequence.tracked_poses, sequence.tracked_parts
+        name, remedy = "tracked_poses.txt", f"`ssmde track {folder.parent}` writes it"
+    else:
+        poses, parts, name = sequence.poses, np.zeros(len(sequence)), "poses.txt"
+        remedy = "write it, or let `ssmde track` find the motion and take tracked"
+    if poses is None or parts is None:
+        raise ValueError(
+            f"scene '{sequence.name}': data.poses is {data.poses}, but {folder / name} does not "
+            f"exist; {remedy}"
+        )
+    return poses, parts
+
+
+def relative_motion(
+    poses: Poses, target: int, sources: tuple[int, ...], *, flip: bool
+) -> Float64[np.ndarray, "s 4 4"]:
+    """`T_src_tgt` of each source: points of the target camera into the source camera.
+
+    `poses` are camera to world; `flip` is true if all images are mirrored left to right.
+    """
+    T = np.linalg.inv(poses[list(sources)].astype(np.float64)) @ poses[target]
+    return MIRROR @ T @ MIRROR if flip else T
+
+
+def usable_gaps(
+    sequence: FrameSequence, data: DataConfig, gaps: tuple[int, ...]
+) -> Bool[np.ndarray, "n g"]:
+    """Whether a frame can be a target with its sources so far before and behind it.
+
+    Both sources lie in the sequence. Where poses are asked for they are known, and of one part of
+    the video.
+    """
+    count, known = len(sequence), known_poses(sequence, data)
+    usable = np.zeros((count, len(gaps)), dtype=bool)
+    for column, gap in enumerate(gaps):
+        inside = slice(gap, max(gap, count - gap))
+        usable[inside, column] = True
+        if known is not None and 2 * gap < count:
+            poses, parts = known
+            found = np.isfinite(poses.sum((1, 2)))
+            # Entry i: between i and i + gap.
+            joined = found[gap:] & found[:-gap] & (parts[gap:] == parts[:-gap])
+            usable[inside, column] = joined[: count - 2 * gap] & joined[gap:]
+    return usable
+
+
 def read_view(path: Path, framing: Framing, image_size: Size) -> UInt8[np.ndarray, "3 h w"]:
     """One stored frame as a view."""
     return framing.images([read_frame(path, framing, image_size)])[0]
@@ -414,15 +437,15 @@ def read_frame(path: Path, framing: Framing, image_size: Size) -> Pixels:
 
 
 def _camera(sequence: FrameSequence, *, needed: bool) -> Float64[Tensor, "3 3"]:
-    if sequence.intrinsics is None and not needed:
+    if sequence.intrinsics is not None:
+        return torch.from_numpy(sequence.intrinsics.astype(np.float64))
+    if not needed:
         return UNKNOWN_CAMERA
-    if sequence.intrinsics is None:
-        raise ValueError(
-            f"scene '{sequence.name}': intrinsics are unknown, training needs them; write the "
-            f"3 x 3 matrix in pixels of its images to {sequence.images[0].parent / 'cam.txt'}, or "
-            "let `ssmde track` find the camera"
-        )
-    return torch.from_numpy(sequence.intrinsics.astype(np.float64))
+    raise ValueError(
+        f"scene '{sequence.name}': intrinsics are unknown, training needs them; write the 3 x 3 "
+        f"matrix in pixels of its images to {sequence.images[0].parent / 'cam.txt'}, or let "
+        "`ssmde track` find the camera"
+    )
 
 
 def _as_map(values: DepthMap) -> Float32[Tensor, "1 1 h w"]:

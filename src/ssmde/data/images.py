@@ -4,7 +4,6 @@ Every reader raises an `ImageError` that names a file which is missing, broken, 
 image, and its `ShapeError` where a map does not fit its image.
 """
 
-import os
 import re
 import struct
 import warnings
@@ -24,9 +23,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError, features
 from torch import Tensor
 from torch.nn import functional
 
+from ssmde.arrays import read_npy, read_npz
 from ssmde.data.sequence import DepthMap, Pixels, Size
 from ssmde.data.shards import RemoteError
-from ssmde.io import FileError, check_file, read_bytes, read_npy, read_npz, whole_file
+from ssmde.io import FileError, check_file, read_bytes, whole_file
 
 try:
     import simplejpeg
@@ -161,8 +161,7 @@ def open_image(file: Path | BytesIO, path: Path) -> Generator[Image.Image]:
 def read_size(path: Path) -> Size:
     """Size (height, width) of an image as `read_image` would return it; reads the header only."""
     with _naming(path), open_image(path, path) as image:
-        width, height = image.size
-        return (width, height) if _orientation(image) >= 5 else (height, width)
+        return image.size if _orientation(image) >= 5 else (image.height, image.width)
 
 
 def size_of_bytes(content: bytes, name: str) -> Size:
@@ -264,7 +263,7 @@ def _npy_pixels(content: bytes | bytearray) -> Pixels:
     pixels = read_npy(content)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"pixels are bytes, height x width x 3, got {pixels.dtype} {pixels.shape}")
-    return pixels if pixels.flags.writeable else pixels.copy()
+    return np.require(pixels, requirements="W")
 
 
 def _rgb(path: Path, image: Image.Image, levels: Levels) -> Image.Image:
@@ -288,10 +287,8 @@ def resize_image(pixels: Pixels, size: Size) -> UInt8[np.ndarray, "k m 3"]:
 
 
 def resize_images(pixels: UInt8[np.ndarray, "n h w 3"], size: Size) -> UInt8[np.ndarray, "n 3 k m"]:
-    """Images at another size, as `resize_image` makes them; together they take two thirds as long.
-
-    The colors of a pixel still lie side by side in memory.
-    """
+    """Images at another size, as by `resize_image`; together they take two thirds as long."""
+    # The colors of a pixel still lie side by side in memory.
     # On bytes in one block this is four times as fast as Pillow's resize, with the same values.
     planes = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).permute(0, 3, 1, 2)
     return resize_bytes(planes, size).numpy()
@@ -374,10 +371,8 @@ def _levels_beside(path: Path | None, image: Image.Image) -> Levels:
 
 
 @lru_cache(maxsize=1024)
-def _folder_levels(folder: Path, changed: int) -> Levels:
-    """The levels of all images of a folder, as it was when it changed last."""
-    names = sorted(n for n in os.listdir(folder) if n.lower().endswith(GRAY_SUFFIXES))
-    return gray_levels([folder / name for name in names])
+def _folder_levels(folder: Path, changed: int) -> Levels:  # `changed` forgets another state of it
+    return gray_levels(sorted(folder.iterdir()))
 
 
 def gray_to_bytes(values: Integer[np.ndarray, "..."], levels: Levels) -> UInt8[np.ndarray, "..."]:
@@ -442,12 +437,9 @@ def read_depth(
 
 
 def read_map(
-    path: Path,
-    units_per_metre: int | float | None = None,
-    *,
-    image_size: Size | None = None,
+    path: Path, units_per_metre: int | float | None = None, *, image_size: Size | None = None,
     full_is_none: bool = False,
-) -> DepthMap:
+) -> DepthMap:  # fmt: skip
     """Map of one number a pixel, as networks write them; 0 where it is not finite and positive.
 
     As `read_depth`, but that 65535 in 16 bits is a value unless `full_is_none`: a disparity has its

@@ -10,19 +10,15 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Float32, Float64, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ssmde.config import DataConfig
 from ssmde.data.images import ImageError, read_image, resize_image
-from ssmde.data.sequence import FrameSequence, Intrinsics, PerFrame, Poses, Size
-from ssmde.geometry.camera import scale_intrinsics
+from ssmde.data.sequence import FrameSequence, Intrinsics, Size, scaled_intrinsics
 
 Gray = Float32[np.ndarray, "h w"]
 Tiles = Float32[np.ndarray, "n s s"]
 Points = Float32[np.ndarray, "n 2"]
-MIRROR = np.diag((-1.0, 1.0, 1.0, 1.0))  # x to the left: the camera of a mirrored image
 # Frames a frame is compared with: near ones look alike, in far ones a mover has gone.
 OFFSETS = (6, 12, 18, 24, 36, 48, 64, 80)
 TILE = 32  # pixels of a small image
@@ -32,71 +28,6 @@ FLAT = 2.0 / 255  # spread of gray values below which a tile has nothing to foll
 REFITS = 3  # steps of least squares
 FARTHEST_REFIT = 1.5  # pixels the least squares may go from the peak of the correlation
 SAME = 0.75  # correlation of two tiles from which they show the same
-
-
-def known_poses(sequence: FrameSequence, data: DataConfig) -> tuple[Poses, PerFrame] | None:
-    """Camera-to-world matrices as `data.poses` asks, and the part of the video each belongs to.
-
-    Poses of two parts have worlds and units of their own. Unknown poses are nan. None if
-    `data.poses` is `none`; a scene without them is refused.
-    """
-    if data.poses == "none":
-        return None
-    folder = sequence.images[0].parent
-    if data.poses == "tracked":
-        poses, parts = sequence.tracked_poses, sequence.tracked_parts
-        name, remedy = "tracked_poses.txt", f"`ssmde track {folder.parent}` writes it"
-    else:
-        poses, parts = sequence.poses, np.zeros(len(sequence))
-        name, remedy = (
-            "poses.txt",
-            "write it, or let `ssmde track` find the motion and take tracked",
-        )
-    if poses is None or parts is None:
-        raise ValueError(
-            f"scene '{sequence.name}': data.poses is {data.poses}, but {folder / name} does not "
-            f"exist; {remedy}"
-        )
-    return poses, parts
-
-
-def relative_motion(
-    poses: Poses, target: int, sources: tuple[int, ...], *, flip: bool
-) -> Float64[np.ndarray, "s 4 4"]:
-    """`T_src_tgt` of each source: points of the target camera into the source camera.
-
-    `poses` are camera to world; `flip` is true if all images are mirrored left to right.
-    """
-    T = np.linalg.inv(poses[list(sources)].astype(np.float64)) @ poses[target]
-    return MIRROR @ T @ MIRROR if flip else T
-
-
-def usable_gaps(
-    sequence: FrameSequence, data: DataConfig, gaps: tuple[int, ...]
-) -> Bool[np.ndarray, "n g"]:
-    """Whether a frame can be a target with its sources so far before and behind it.
-
-    Both sources lie in the sequence. Where poses are asked for they are known, and of one part of
-    the video.
-    """
-    count = len(sequence)
-    usable = np.zeros((count, len(gaps)), dtype=bool)
-    known = known_poses(sequence, data)
-    for column, gap in enumerate(gaps):
-        inside = slice(gap, max(gap, count - gap))
-        usable[inside, column] = True
-        if known is None or 2 * gap >= count:
-            continue
-        before = _moved(*known, gap) >= 0  # entry i: between i and i + gap
-        usable[inside, column] = before[: count - 2 * gap] & before[gap:]
-    return usable
-
-
-def _moved(poses: Poses, parts: PerFrame, gap: int) -> Float[np.ndarray, " m"]:
-    """Way of the camera from each frame to the one `gap` later; -1 where nobody knows."""
-    way = np.linalg.norm(poses[gap:, :3, 3] - poses[:-gap, :3, 3], axis=1)
-    known = np.isfinite(way) & np.isfinite(poses[gap:]).all((1, 2)) & (parts[gap:] == parts[:-gap])
-    return np.where(known & np.isfinite(poses[:-gap]).all((1, 2)), way, -1.0)
 
 
 def turn_degrees(rotation: Float[np.ndarray, "3 3"]) -> float:
@@ -135,11 +66,10 @@ def read_source_frames(
         raise ImageError(f"{scene.frame_name(index)}: its motion is not known")
     images = [resize_image(read_image(scene.images[i]), size) for i in (index, *others)]
     scale = size[1] / scene.image_size[1], size[0] / scene.image_size[0]
-    camera = torch.from_numpy(scene.intrinsics.astype(np.float64))
     return SourceFrames(
         images=np.stack(images),
         T_other_view=np.linalg.inv(poses[others].astype(np.float64)) @ poses[index],
-        intrinsics=scale_intrinsics(camera, *scale).numpy(),
+        intrinsics=scaled_intrinsics(scene.intrinsics, *scale),
     )
 
 
@@ -167,14 +97,11 @@ class TileFlow(NamedTuple):
         return float(self.found.sum() / textured.sum()) if textured.any() else float("nan")
 
 
-def tile_flow(
-    a: Float32[np.ndarray, "_ _"], b: Float32[np.ndarray, "_ _"], *, tile: int = TILE
-) -> TileFlow:
+def tile_flow(a: Float32[np.ndarray, "_ _"], b: Float32[np.ndarray, "_ _"]) -> TileFlow:
     """Motion of about 60 tiles from `a` to `b`, to about a twentieth of a pixel.
 
     Coarse to fine: the image as a whole, then tiles of ever smaller parts of the image, each from
-    where the tiles around it went. Gray values, of one size; `tile` is a side in pixels, at most
-    that of the image.
+    where the tiles around it went. Gray values, of one size.
     """
     if a.shape != b.shape or min(a.shape) < 8:
         raise ValueError(
@@ -187,7 +114,7 @@ def tile_flow(
     origin, unknown = np.zeros((1, 2), np.float32), np.full(1, np.nan, np.float32)
     flow = TileFlow(origin, whole, unknown, unknown)
     for a_level, b_level in reversed(pyramid):
-        side = min(tile, *a_level.shape)
+        side = min(TILE, *a_level.shape)
         here = _grid(a_level.shape, side)
         if a_level is not pyramid[-1][0]:  # from the pixels of the level before to those of this
             flow = flow._replace(
@@ -225,10 +152,8 @@ def _follow(a: Gray, b: Gray, centers: Points, motion: Points, side: int) -> Til
 
 
 def _correlate(a: Float32[np.ndarray, "n h w"], b: Float32[np.ndarray, "n h w"]) -> Points:
-    """(dx, dy) at the peak of the phase correlation of each pair.
-
-    cos(pi x / w) windows keep out the border, where what leaves meets what enters.
-    """
+    """(dx, dy) at the peak of the phase correlation of each pair."""
+    # cos(pi x / w) windows keep out the border, where what leaves meets what enters.
     n, height, width = a.shape
     window = _window(height, width)
     spectra = [
@@ -258,10 +183,8 @@ def _correlate(a: Float32[np.ndarray, "n h w"], b: Float32[np.ndarray, "n h w"])
 def _refine(
     first: Tiles, b: Float32[np.ndarray, "k m"], centers: Points, motion: Points, side: int
 ) -> tuple[Points, Tiles]:
-    """Motion with the least squared difference near the guess, and the tiles of `b` there.
-
-    `b` is padded. Brightness may differ by a factor and an offset.
-    """
+    """Motion with the least squared difference near the guess, and the tiles of `b` there."""
+    # `b` is padded. Brightness may differ by a factor and an offset.
     start, window = motion, _window(side, side)
     normal = _normalized(first)
     gy, gx = np.gradient(normal, axis=(1, 2))

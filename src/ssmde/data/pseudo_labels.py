@@ -29,10 +29,11 @@ from jaxtyping import Bool, Float32, Float64, Int
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from ssmde.arrays import read_npy
 from ssmde.data.images import ImageError, read_map
 from ssmde.data.scene_files import read_scene_info
 from ssmde.data.sequence import DepthMap, Size
-from ssmde.io import read_bytes, read_npy, whole_file, write_json
+from ssmde.io import read_bytes, whole_file, write_json
 from ssmde.outputs import RECORD, check_replaceable, hidden_folder, move_into_place, recorded
 
 Kind = Literal["depth", "disparity"]
@@ -89,16 +90,9 @@ def labels_fit(
 ) -> bool:
     """Whether labels to come may stand beside those that are there; none at all are fine.
 
-    Args:
-        folder: The scene's `pseudo_depth`.
-        info: What the labels to come are.
-        overwrite: Others may be replaced: False says that they have to be.
-        inputs: Files and folders that are read, the source first; labels that lie in one are not
-            replaced.
-
-    Raises:
-        FileExistsError: If others are there that this package did not write, or an input.
-        ValueError: If its label.json differs, or it has labels and no label.json.
+    Labels that differ are a ValueError; with `overwrite` False says that they have to go, and a
+    FileExistsError that this package did not write them, or that one of `inputs` lies there, files
+    and folders that are read, the source first.
     """
     advice = f"label again from the start with --overwrite, or move {folder} away"
     if (fault := _difference(folder, info)) is None:
@@ -119,15 +113,12 @@ def _difference(folder: Path, info: LabelInfo) -> str | None:
     for key in SAME:
         before, now = found.get(key, wanted[key]), wanted[key]
         if before != now and "" not in (before, now):  # an unknown version says nothing
-            return (
-                f"{folder / INFO_FILE}: {key} of the labels is {before!r}, now it would be {now!r}"
-            )
+            what = f"{key} of the labels is {before!r}, now it would be {now!r}"
+            return f"{folder / INFO_FILE}: {what}"
     return None
 
 
-def write_labels(
-    folder: Path, info: LabelInfo, maps: Mapping[str, Float32[np.ndarray, "_ _"]]
-) -> None:
+def write_labels(folder: Path, info: LabelInfo, maps: Mapping[str, DepthMap]) -> None:
     """Write the labels of some frames; with the first ones the folder appears, label.json in it.
 
     `maps` are labels as in `write_pseudo_depth`, by the name of their frame. Labels of something
@@ -209,10 +200,7 @@ def pack_label(
     edit: Callable[[Float32[np.ndarray, "_ _"]], Float32[np.ndarray, "_ _"]],
     image_size: Size,
 ) -> tuple[bytes, str]:
-    """Bytes of a .npy that `read_pseudo_depth` reads as the label at `path`, and its ending.
-
-    `edit` is done before, such as making it smaller; `image_size` is that of its image.
-    """
+    """Bytes of a .npy that is read as the label at `path` after an `edit`, and its ending."""
     values = edit(read_pseudo_depth(path, image_size=image_size))
     steps = np.rint(values.astype(np.float64) * LARGEST_STEP)
     file = BytesIO()
@@ -225,24 +213,16 @@ def pack_label(
 
 
 def plausible(depth: Float32[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
-    """True for points that were seen under a fair angle, which the others' depth tells.
-
-    Args:
-        depth: In the unit of `ssmde track`, the median depth of a scene. The median of one frame
-            would do less well: on a frame of `bonn_crowd` half of the points lie on people.
-    """
+    """True for points seen under a fair angle, which tells their depth in the unit of tracking."""
+    # The median of one frame does less well: on one of `bonn_crowd` half the points lie on people.
     near, far = POINT_RANGE
     return (depth > near) & (depth < far)
 
 
 def fit_to_points(
-    values: DepthMap,
-    pixels: Float32[np.ndarray, "n 2"],
-    depth: Float32[np.ndarray, "n"],
-    stored: Size,
-    *,
-    affine: bool = True,
-) -> DepthMap:
+    values: DepthMap, pixels: Float32[np.ndarray, "n 2"], depth: Float32[np.ndarray, "n"],
+    stored: Size, *, affine: bool = True,
+) -> DepthMap:  # fmt: skip
     """The label in the unit of the points; 0 where it has no value, or everywhere without a fit.
 
     Least squares of the *relative* depth error, repeated on the four fifths of the points that fit
@@ -253,7 +233,7 @@ def fit_to_points(
         values: Label, up to scale, and shift where it is affine; 0 where unknown.
         pixels: Points (u, v), in pixels of the stored frame.
         depth: Their depth, positive.
-        stored: Size (height, width) of the stored frame.
+        stored: Height and width of that frame.
         affine: Whether the label has an unknown shift. Where it has none, none is fitted: with
             points at about one depth, a noisy label would become flat.
     """
@@ -286,11 +266,9 @@ def fit_to_points(
 
 
 def _slow_factor(
-    fitted: Float64[np.ndarray, "h w"],
-    rows: Int[np.ndarray, "n"],
-    columns: Int[np.ndarray, "n"],
+    fitted: Float64[np.ndarray, "h w"], rows: Int[np.ndarray, "n"], columns: Int[np.ndarray, "n"],
     depth: Float64[np.ndarray, "n"],
-) -> Float64[np.ndarray, "h w"]:
+) -> Float64[np.ndarray, "h w"]:  # fmt: skip
     """What a fitted label is to be multiplied by, so that it meets the points at these pixels."""
     seen = fitted[rows, columns] > 0
     rows, columns = rows[seen], columns[seen]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Float32
 
+from ssmde.arrays import read_npz, write_npz
 from ssmde.console import shorten
 from ssmde.data.sequence import (
     Intrinsics,
@@ -21,11 +22,13 @@ from ssmde.data.sequence import (
     check_pose,
     turn_intrinsics,
 )
-from ssmde.io import read_json, read_lines, read_npz, write_json, write_npz, write_text
+from ssmde.io import read_json, read_lines, write_json, write_text
 
 TRACKED_POINTS, TRACKED_POSES = "tracked_points.npz", "tracked_poses.txt"
 TRACKED_INFO = "tracked.json"  # how far the motion can be trusted
 POINT_ARRAYS = ("frames", "counts", "pixels", "depth")
+TrackedPoints = tuple[Float32[np.ndarray, "_ 2"], Float32[np.ndarray, "_"]]
+"""Points (u, v) of a frame, in pixels, and their depth."""
 LARGEST = 1e300  # number that is taken
 
 
@@ -113,9 +116,7 @@ def positive_number(info: dict[str, Any], key: str, path: Path) -> float | None:
     return float(value)
 
 
-def read_tracked_points(
-    path: Path,
-) -> dict[int, tuple[Float32[np.ndarray, "_ 2"], Float32[np.ndarray, "_"]]]:
+def read_tracked_points(path: Path) -> dict[int, TrackedPoints]:
     """Image points, in pixels, and their depth, by the index of their frame."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; `ssmde track {path.parent.parent}` writes it")

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Shaped
 
 from ssmde.console import did_you_mean, shorten
 from ssmde.data.images import (
@@ -46,7 +45,7 @@ from ssmde.data.scene_files import (
     read_timestamps,
     read_tracked_poses,
 )
-from ssmde.data.sequence import FrameSequence, Paths, Size
+from ssmde.data.sequence import Files, FrameSequence, Paths, Size
 from ssmde.data.shards import is_packed, read_pack
 from ssmde.io import are_decimal, decimal_order, natural_order, read_lines
 
@@ -65,13 +64,13 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
     """
     if is_packed(root):
         return read_pack(root, split)
-    root = _data_root(root)
+    root = data_root(root)
     read = partial(read_scene, root=root, every_size=every_size)
     lists = {name: _read_list(root, name) for name in ("train", "val", "test")}
     listed = list(dict.fromkeys(chain.from_iterable(lists.values())))
     _check_names(root, listed)
     if split == "all":
-        return [read(root / name) for name in _scene_names(root, listed)]
+        return [read(root / name) for name in scene_names(root, listed)]
     if split == "test" and not lists["test"]:
         raise FileNotFoundError(
             f"{root / 'test.txt'}: no such list; name the scenes for testing in it, one a line"
@@ -79,7 +78,7 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
     if split == "test" or (split == "val" and lists["val"]):
         return [read(root / name) for name in lists[split]]
     held_out = {*lists["val"], *lists["test"]}
-    train = lists["train"] or [name for name in _scene_names(root, []) if name not in held_out]
+    train = lists["train"] or [name for name in scene_names(root, []) if name not in held_out]
     if not train:
         raise ValueError(
             f"{root}: val.txt and test.txt name every scene, none is left for training"
@@ -117,7 +116,7 @@ def read_scene(
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such scene folder")
-    images = files_of(folder, list_names(folder, IMAGE_SUFFIXES))
+    images = Files(folder, list_names(folder, IMAGE_SUFFIXES))
     if not images:
         raise ValueError(
             f"{folder}: a scene folder holds images ({', '.join(IMAGE_SUFFIXES)}), found none; "
@@ -169,7 +168,7 @@ def common_orientation(images: Sequence[Path]) -> int:
     return next(iter(found), 1)
 
 
-def _data_root(root: Path) -> Path:
+def data_root(root: Path) -> Path:
     """The folder that holds the scenes: the published packs keep them in `training`."""
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such data folder; give the folder of scene folders")
@@ -191,7 +190,7 @@ def _check_names(root: Path, listed: list[str]) -> None:
             )
 
 
-def _scene_names(root: Path, listed: list[str]) -> list[str]:
+def scene_names(root: Path, listed: list[str]) -> list[str]:
     """Every folder with images, and those of a list; the folder itself if it has some."""
     if _holds_images(root):
         return ["."]
@@ -224,30 +223,28 @@ def _read_list(root: Path, split: str) -> list[str]:
 
 
 def _common_size(images: Sequence[Path], *, of_all: bool) -> Size:
-    """Size (height, width) all images share; those that cannot be opened do not count.
-
-    Unless `of_all`, the first, the middle and the last of those that can be opened have to do:
-    opening every file takes minutes with a million.
-    """
+    """Size (height, width) all images share; those that cannot be opened do not count."""
+    # Unless `of_all`, the first, the middle and the last of those that can be opened have to do:
+    # opening every file takes minutes with a million.
+    few = dict.fromkeys(_few(images))
     found: dict[int, Size] = {}
     faults: list[ImageError] = []
-    few = dict.fromkeys(_few(images))
     for index in chain(few, (i for i in range(len(images)) if i not in few)):
         if found and not of_all and index not in few:
             break
         try:
             found[index] = read_size(images[index])
         except ImageError as error:
-            faults = faults or [error]
+            faults.append(error)
     if not found:
         raise faults[0]
     first = min(found)
-    height, width = found[first]
-    for index, size in found.items():
-        if size != found[first]:
+    for index, (height, width) in found.items():
+        if (height, width) != found[first]:
+            common = f"{images[first].name} has {found[first][1]} x {found[first][0]}"
             raise ValueError(
-                f"{images[index]}: {size[1]} x {size[0]} pixels, but {images[first].name} has "
-                f"{width} x {height}; give each size a scene of its own"
+                f"{images[index]}: {width} x {height} pixels, but {common}; give each size a scene "
+                "of its own"
             )
     return found[first]
 
@@ -257,7 +254,7 @@ def _few(images: Sequence[Path]) -> tuple[int, int, int]:
     return 0, len(images) // 2, len(images) - 1
 
 
-def _matching(folder: Path, images: "Files", suffixes: tuple[str, ...]) -> Paths | None:
+def _matching(folder: Path, images: Files, suffixes: tuple[str, ...]) -> Paths | None:
     """For each image the file of the same name in `folder`, or None; None without a folder."""
     if not folder.is_dir():
         return None
@@ -267,16 +264,16 @@ def _matching(folder: Path, images: "Files", suffixes: tuple[str, ...]) -> Paths
     by_stem = {stem(name): name for name in names}
     found = [by_stem.get(stem(os.fsdecode(name)), "") for name in images.names.tolist()]
     if any(found):
-        return files_of(folder, found)
+        return Files(folder, found)
     if len(names) == len(images):  # other names, but one a frame: pair them in order
-        return files_of(folder, sorted(names, key=frame_order(names)))
+        return Files(folder, sorted(names, key=frame_order(names)))
     raise ValueError(
         f"{folder}: none of its {len(names)} files is named like one of the {len(images)} images, "
         f"such as {images[0].stem}{suffixes[0]}"
     )
 
 
-def _pseudo_depth(folder: Path, images: "Files") -> tuple[Paths | None, dict[str, Any]]:
+def _pseudo_depth(folder: Path, images: Files) -> tuple[Paths | None, dict[str, Any]]:
     """Label files and what is known about them; `leres_depth` holds depth up to an affine map."""
     for name, source in (("pseudo_depth", ""), ("leres_depth", "leres")):
         if labels := _matching(folder / name, images, DEPTH_SUFFIXES):
@@ -298,45 +295,12 @@ def _pseudo_depth(folder: Path, images: "Files") -> tuple[Paths | None, dict[str
 # The files of a folder
 
 
-class Files(Sequence[Any]):
-    """Files of a folder, one a frame; None where the name is empty.
-
-    A `Path` takes half a kilobyte, and objects are copied into every worker process once somebody
-    looks at them. So the names lie in one array of bytes, a million in a few megabytes, and a path
-    is made when it is asked for. Names are as `os.fsencode` has them.
-    """
-
-    def __init__(self, folder: Path, names: Shaped[np.ndarray, " n"]) -> None:
-        self.folder, self.names = folder, names
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            return Files(self.folder, self.names[index])
-        name = os.fsdecode(bytes(self.names[index]))
-        return self.folder / name if name else None
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def files_of(folder: Path, names: list[str]) -> Files:
-    """Files of these names, in this order; an empty name is no file."""
-    return Files(folder, np.array([os.fsencode(name) for name in names]))
-
-
 def list_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
     """Names in a folder with one of these endings, hidden ones left out, in name order."""
-    names = [name for name in _shown_names(folder, suffixes) if name.lower() not in suffixes]
-    return sort_names(folder, names)
+    return sort_names(folder, _shown_names(folder, suffixes))
 
 
-def _shown_names(folder: Path, endings: str | tuple[str, ...]) -> list[str]:
-    """Names in a folder with one of these endings, but for hidden ones."""
+def _shown_names(folder: Path, endings: tuple[str, ...]) -> list[str]:
     return [n for n in os.listdir(folder) if n[0] != "." and n.lower().endswith(endings)]
 
 
@@ -347,16 +311,12 @@ def list_images(folder: Path) -> list[Path]:
 
 def in_name_order(images: list[Path]) -> list[Path]:
     """Images of one folder in the order of `sort_names`."""
-    by_name = {image.name: image for image in images}
-    folder = images[0].parent if images else Path()
-    return [by_name[name] for name in sort_names(folder, list(by_name))]
+    names = [image.name for image in images]
+    return [images[0].parent / name for name in sort_names(images[0].parent, names)]
 
 
 def left_out(folder: Path, taken: tuple[str, ...]) -> str:
-    """Files of a folder whose ending is not `taken`, counted by ending; empty if there are none.
-
-    Hidden ones and cam.txt do not count.
-    """
+    """Files of a folder that are not `taken`, counted by ending; not hidden ones and cam.txt."""
     names = [n.lower() for n in os.listdir(folder) if n[0] != "." and n != "cam.txt"]
     counts = Counter(Path(n).suffix for n in names if not n.endswith(taken) and Path(n).suffix)
     advice: dict[str, str] = dict.fromkeys((".heic", ".heif"), f" ({not_read('HEIC')})")

@@ -1,6 +1,7 @@
 """A sequence: frames of one camera in time order, and what is known about them."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -68,15 +69,12 @@ class FrameSequence:
         for name in PER_FRAME:
             values = getattr(self, name)
             if values is not None and len(values) != len(self.images):
-                raise ValueError(
-                    f"scene '{self.name}': {name} has {len(values)} entries "
-                    f"for {len(self.images)} images; give one for each"
-                )
+                entries = f"{len(values)} entries for {len(self.images)} images"
+                raise ValueError(f"scene '{self.name}': {name} has {entries}; give one for each")
         units = self.depth_units_per_metre
         if units is not None and not 0 < units < float("inf"):
-            raise ValueError(
-                f"scene '{self.name}': depth_units_per_metre must be positive, got {units}"
-            )
+            what = f"depth_units_per_metre must be positive, got {units}"
+            raise ValueError(f"scene '{self.name}': {what}")
         if self.timestamps is not None and not np.all(np.diff(self.timestamps) > 0):
             raise ValueError(f"scene '{self.name}': timestamps must increase from frame to frame")
         if self.intrinsics is not None:
@@ -99,48 +97,64 @@ class FrameSequence:
         return replace(self, **cut)
 
 
+class Files(Sequence[Any]):
+    """Files of a folder, one a frame; None where the name is empty.
+
+    A `Path` takes half a kilobyte, and objects are copied into every worker process once somebody
+    looks at them. So the names lie in one array of bytes, a million in a few megabytes, and a path
+    is made when it is asked for. Names are as `os.fsencode` has them.
+    """
+
+    def __init__(self, folder: Path, names: list[str] | np.ndarray) -> None:
+        encoded = isinstance(names, np.ndarray)
+        self.names = names if encoded else np.array([os.fsencode(name) for name in names])
+        self.folder = folder
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return Files(self.folder, self.names[index])
+        name = os.fsdecode(bytes(self.names[index]))
+        return self.folder / name if name else None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def check_intrinsics(intrinsics: Intrinsics, image_size: Size, *, where: str) -> None:
     """Refuse a matrix that is no pinhole camera of this image size (height, width), in pixels.
 
     `where` is the file or scene the matrix came from, for the message.
     """
     height, width = image_size
-    if not np.isfinite(intrinsics).all():
-        raise ValueError(f"{where}: intrinsics must be finite, got {_row(intrinsics)}")
-    if not np.allclose(intrinsics[2], (0, 0, 1)) or abs(intrinsics[1, 0]) > 0:
-        raise ValueError(
-            f"{where}: intrinsics must be [fx 0 cx; 0 fy cy; 0 0 1], got {_row(intrinsics)}"
-        )
     (fx, skew, cx), (_, fy, cy) = intrinsics[:2].tolist()
-    if fx <= 0 or fy <= 0:
-        raise ValueError(
-            f"{where}: focal lengths must be positive, got fx {fx:g}, fy {fy:g}; "
-            "drop the sign if the image's rows run downwards"
-        )
-    longest = max(width, height)
-    if not longest / MOST_FOCAL <= min(fx, fy) <= max(fx, fy) <= longest * MOST_FOCAL:
-        raise ValueError(
-            f"{where}: focal lengths are in pixels of an image of {width} x {height}, got fx "
-            f"{fx:g}, fy {fy:g}"
-        )
-    if max(fx, fy) < NORMALIZED_FOCAL and 0 <= cx <= 1 and 0 <= cy <= 1 < min(width, height):
-        raise ValueError(
-            f"{where}: intrinsics look normalised to an image of size 1 (fx {fx:g}, cx {cx:g}); "
-            f"give pixels: multiply the first row by the width {width}, "
-            f"the second by the height {height}"
-        )
-    if abs(skew) > 1e-6 * fx:
-        raise ValueError(f"{where}: skew must be 0, got {skew:g}; undistort the images first")
-    if not (-0.5 <= cx <= width - 0.5 and -0.5 <= cy <= height - 0.5):
-        raise ValueError(
-            f"{where}: principal point ({cx:g}, {cy:g}) lies outside the image of "
-            f"{width} x {height} pixels; give the matrix of the images as they are stored"
-        )
+    longest, got = max(width, height), _row(intrinsics)
+    is_affine = np.allclose(intrinsics[2], (0, 0, 1)) and not abs(intrinsics[1, 0]) > 0
+    in_range = longest / MOST_FOCAL <= min(fx, fy) <= max(fx, fy) <= longest * MOST_FOCAL
+    is_share = max(fx, fy) < NORMALIZED_FOCAL and 0 <= cx <= 1 and 0 <= cy <= 1 < min(width, height)
+    is_inside = -0.5 <= cx <= width - 0.5 and -0.5 <= cy <= height - 0.5
+    for wrong, what in (
+        (not np.isfinite(intrinsics).all(), f"intrinsics must be finite, got {got}"),
+        (not is_affine, f"intrinsics must be [fx 0 cx; 0 fy cy; 0 0 1], got {got}"),
+        (fx <= 0 or fy <= 0, f"focal lengths must be positive, got fx {fx:g}, fy {fy:g}; "
+         "drop the sign if the image's rows run downwards"),
+        (not in_range, f"focal lengths are in pixels of an image of {width} x {height}, got fx "
+         f"{fx:g}, fy {fy:g}"),
+        (is_share, f"intrinsics look normalised to an image of size 1 (fx {fx:g}, cx {cx:g}); give "
+         f"pixels: multiply the first row by the width {width}, the second by the height {height}"),
+        (abs(skew) > 1e-6 * fx, f"skew must be 0, got {skew:g}; undistort the images first"),
+        (not is_inside, f"principal point ({cx:g}, {cy:g}) lies outside the image of "
+         f"{width} x {height} pixels; give the matrix of the images as they are stored"),
+    ):  # fmt: skip
+        if wrong:
+            raise ValueError(f"{where}: {what}")
 
 
-def intrinsics_at(
-    intrinsics: Intrinsics, of_size: Size, size: Size
-) -> Float64[np.ndarray, "3 3"] | None:
+def intrinsics_at(intrinsics: Intrinsics, of_size: Size, size: Size) -> Intrinsics | None:
     """The pinhole matrix of an image of one size (height, width) for the same view at another.
 
     None where the shapes differ: then it is another view, or was cut.
@@ -148,6 +162,11 @@ def intrinsics_at(
     y, x = size[0] / of_size[0], size[1] / of_size[1]
     if abs(size[1] - of_size[1] * y) > 1 and abs(size[0] - of_size[0] * x) > 1:  # a pixel: rounding
         return None
+    return scaled_intrinsics(intrinsics, x, y)
+
+
+def scaled_intrinsics(intrinsics: Intrinsics, x: float, y: float) -> Float64[np.ndarray, "3 3"]:
+    """The pinhole matrix of an image that becomes x times as wide and y times as high."""
     return scale_intrinsics(torch.from_numpy(np.float64(intrinsics)), x, y).numpy()
 
 
@@ -186,16 +205,13 @@ def check_pose(pose: Float[np.ndarray, "_ 4"], *, where: str) -> None:
         raise ValueError(f"{where}: a pose must be finite, got {shorten(_row(pose[:3]))}")
     with np.errstate(over="ignore", invalid="ignore"):
         off = float(np.abs(R @ R.T - np.eye(3)).max())
+        volume = float(np.linalg.det(R))
+    what = "" if volume >= 0 else "it mirrors; axes are x right, y down, z forward"
     if not off <= ROTATION_SLACK:
-        size = float(np.cbrt(abs(np.linalg.det(R))))
-        raise ValueError(
-            f"{where}: no rigid motion, its first three columns are no rotation (lengths are "
-            f"multiplied by {size:.3g}); divide them by that scale"
-        )
-    if np.linalg.det(R) < 0:
-        raise ValueError(
-            f"{where}: no rigid motion, it mirrors; axes are x right, y down, z forward"
-        )
+        what = "its first three columns are no rotation (lengths are multiplied by "
+        what += f"{np.cbrt(abs(volume)):.3g}); divide them by that scale"
+    if what:
+        raise ValueError(f"{where}: no rigid motion, {what}")
 
 
 def _row(matrix: Float[np.ndarray, "_ _"]) -> str:

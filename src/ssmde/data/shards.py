@@ -20,16 +20,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
+from ssmde.arrays import read_npy, read_npz
 from ssmde.console import shorten
 from ssmde.data.sequence import FrameSequence
-from ssmde.io import ARRAY_LIMIT, check_file, parse_json, read_bytes, read_npy, read_npz
+from ssmde.io import ARRAY_LIMIT, check_file, parse_json, read_bytes
 
 PACK_FILE, FRAMES_FILE = "pack.json", "frames.npz"
 FORMAT, VERSION = "ssmde-pack", 1
-KINDS = ("image", "pseudo_depth", "points", "depth", "motion_mask")
-"""What a frame may have in a shard."""
+KINDS = {
+    "image": "images", "pseudo_depth": "pseudo_depth", "points": "tracked_points",
+    "depth": "depth", "motion_mask": "motion_masks",
+}  # fmt: skip
+"""What a frame may have in a shard, and the field of a sequence that it is."""
 SPLITS = ("train", "val", "test")
 # Fields of a sequence with numbers for each frame, and those that are one value.
 NUMBERS = ("poses", "tracked_poses", "tracked_parts", "timestamps")
@@ -96,11 +100,7 @@ class Store:
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytearray:
         """Bytes of a file from `start` on; the whole file without a size.
 
-        Raises:
-            FileNotFoundError: If there is no such file.
-            RemoteError: If a remote file cannot be read after several tries.
-            OSError: If the file ends before, or the disk fails.
-            ValueError: If the name leads out of the place.
+        A remote file that cannot be read after several tries is a RemoteError.
         """
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ValueError(f"{self}: names a file outside of it, {name!r}")
@@ -201,9 +201,7 @@ class ShardFiles(Sequence[Any]):
     same, and fails when it is read; points are read at once, as (pixels, depth).
     """
 
-    def __init__(
-        self, store: Store, scene: str, table: Shaped[np.ndarray, " n"], kind: str
-    ) -> None:
+    def __init__(self, store: Store, scene: str, table: np.ndarray, kind: str) -> None:
         self.store, self.scene, self.table, self.kind = store, scene, table, kind
         self._folders: dict[bytes, ShardFile] = {}
 
@@ -228,12 +226,7 @@ class ShardFiles(Sequence[Any]):
 
 
 def read_pack(root: Path, split: str) -> list[FrameSequence]:
-    """Sequences of one part of packed data, a folder or a URL, with every file behind the index.
-
-    Raises:
-        FileNotFoundError: If there is no pack.json.
-        ValueError: If it is none of ours, or there are no such scenes.
-    """
+    """Sequences of one part of packed data, a folder or a URL, with every file behind the index."""
     store = Store(root)
     about = _read_about(store)
     numbers = _arrays(store, FRAMES_FILE)
@@ -295,22 +288,15 @@ def _read_part(
             if kind in scene["kinds"]
         }
         yield FrameSequence(
-            name=scene["name"],
-            images=files["image"],
-            image_size=tuple(scene["image_size"]),
+            name=scene["name"], image_size=tuple(scene["image_size"]),
             intrinsics=None if scene["intrinsics"] is None else np.array(scene["intrinsics"]),
-            depth=files.get("depth"),
-            motion_masks=files.get("motion_mask"),
-            pseudo_depth=files.get("pseudo_depth"),
-            tracked_points=files.get("points"),
+            **{KINDS[kind]: found for kind, found in files.items()},
             **{name: numbers[f"{own}/{name}"] for name in scene["numbers"]},
             **{name: scene[name] for name in VALUES if name in scene},
-        )
+        )  # fmt: skip
 
 
-def _table(
-    kind: str, shards: list[str], indices: list[dict[str, np.ndarray]]
-) -> Shaped[np.ndarray, " n"]:
+def _table(kind: str, shards: list[str], indices: list[dict[str, np.ndarray]]) -> np.ndarray:
     """Where the files of one kind lie, one entry a frame."""
     columns = {
         key: np.concatenate([index[name] for index in indices])

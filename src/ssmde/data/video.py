@@ -27,15 +27,12 @@ from jaxtyping import Float32, UInt8, UInt16
 from ssmde.console import ranges
 from ssmde.data.images import MOST_PIXELS, READABLE, phone_format, too_many_pixels
 from ssmde.data.sequence import PerFrame, Pixels, Size
-from ssmde.io import whole_file
 
 VIDEO_SUFFIXES = (
     ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv",
     ".mts", ".m2ts", ".3gp", ".flv", ".vob", ".h264", ".hevc",
 )  # fmt: skip
 NO_FILMS = re.compile("tty|image2|_pipe|hls|concat|dash")  # formats of text, stills and lists
-CODECS = ("libx264", "mpeg4")  # the first one that this PyAV was built with
-QUALITY = {"libx264": {"crf": "20"}, "mpeg4": {"qscale": "3"}}
 FALLBACK_FPS = 25  # for streams that state no rate
 PROBED = 2000  # packets that tell a film from a still picture
 USUAL = 9  # steps of time whose median is the usual one
@@ -46,6 +43,8 @@ OTHER_CLOCK = 3600.0  # seconds without a frame: times of another clock
 STRANGEST_PIXEL = 4  # times as wide as high, or the other way round: more is an error of the file
 LOST = "frames that cannot be decoded are left out"
 DEINTERLACE = "mode=send_frame:deint=interlaced"  # one frame out for each frame in
+
+Whole = Iterator[tuple[int, Any, Any]]  # number, frame, and the frame it was before
 
 
 class VideoError(ValueError):
@@ -216,35 +215,6 @@ def read_gray_frames(
         for f in frames:
             gray = f.gray(longest_side)
             yield GrayFrame(number=f.number, time=f.time, gray=gray, begins=f.begins)
-
-
-@contextmanager
-def write_video(path: Path, fps: float) -> Generator[Callable[[Pixels], None]]:
-    """Function that appends a frame (RGB, all of one size) to an MP4 file.
-
-    The file appears under its name when the block ends well, and not at all when it fails. A last
-    row or column is repeated where a side is odd, because players want even sides.
-    """
-    codec = next(name for name in CODECS if name in av.codecs_available)
-    with whole_file(path) as part, av.open(str(part), "w", format="mp4") as container:
-        stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
-        stream.pix_fmt = "yuv420p"
-        stream.options = QUALITY[codec]
-        opened = False
-
-        def append(pixels: Pixels) -> None:
-            nonlocal opened
-            height, width = pixels.shape[:2]
-            even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-            if not opened:
-                stream.height, stream.width = even.shape[:2]
-                opened = True
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-            container.mux(stream.encode(frame))
-
-        yield append
-        if opened:
-            container.mux(stream.encode(None))
 
 
 # Decoding
@@ -467,9 +437,7 @@ def _packets(container: Any, stream: Any, notes: VideoNotes) -> Iterator[Any]:
         notes.add(f"the film breaks off ({error.strerror})")
 
 
-def _whole(
-    numbered: Iterable[tuple[int, Any]], notes: VideoNotes
-) -> Iterator[tuple[int, Any, Any]]:
+def _whole(numbered: Iterable[tuple[int, Any]], notes: VideoNotes) -> Whole:
     """Number, frame and the frame it was before; fields of interlaced frames become whole frames.
 
     From the first interlaced frame on all pass the filter, which needs the frame after.
@@ -493,9 +461,7 @@ def _whole(
         yield from _filtered(graph, None, inside)
 
 
-def _filtered(
-    graph: Any, frame: Any | None, inside: deque[tuple[int, Any]]
-) -> Iterator[tuple[int, Any, Any]]:
+def _filtered(graph: Any, frame: Any | None, inside: deque[tuple[int, Any]]) -> Whole:
     graph.vpush(frame)
     while inside:
         try:
@@ -520,10 +486,8 @@ def _deinterlacer(frame: Any) -> Any:
 
 
 def _turn(frame: Any) -> tuple[bool, bool, bool]:
-    """How the display matrix sets a frame upright, as `Decoded.turn`.
-
-    Its first four numbers a, b, c, d send (x, y) to (a x + c y, b x + d y).
-    """
+    """How the display matrix sets a frame upright, as `Decoded.turn`."""
+    # Its first four numbers a, b, c, d send (x, y) to (a x + c y, b x + d y).
     stored = frame.side_data.get(Type.DISPLAYMATRIX)
     if stored is None:
         return False, False, False

@@ -53,11 +53,7 @@ PROTOCOLS = {p.name: p for p in (*(d.protocol for d in DATASETS.values()), GENER
 
 
 def find_protocol(name: str) -> Protocol:
-    """The protocol of that name.
-
-    Raises:
-        ValueError: If there is none; the message names the closest one.
-    """
+    """The protocol of that name; a ValueError names the closest one."""
     if name in PROTOCOLS:
         return PROTOCOLS[name]
     raise ValueError(f"unknown protocol {name!r}: {did_you_mean(name, PROTOCOLS)}")

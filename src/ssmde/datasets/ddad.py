@@ -6,7 +6,8 @@ validation scenes of ddad.json become `val`; the published figures are for their
 what the scan of the same sample hit, nothing filled in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from ssmde.arrays import read_npz
 from ssmde.data.images import BROKEN_FILE
 from ssmde.data.sequence import DepthMap, Intrinsics, Size, check_intrinsics
 from ssmde.datasets import record
 from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
 from ssmde.datasets.sensors import depth_image, frame_rate, pose_matrices, transform
-from ssmde.io import read_json, read_npz
+from ssmde.io import read_json
 
 LICENCE = "CC BY-NC-SA 4.0"
 PAPER = "DDAD (Guizilini et al., CVPR 2020)"
@@ -28,6 +30,7 @@ SCANNER, CAMERA = "LIDAR", "CAMERA_01"  # of the nine sensors, those of the publ
 DATASET_SPLITS: dict[str, record.Split] = {"0": "train", "1": "val", "2": "test"}  # DGP's numbers
 UNITS_PER_METRE = 256  # the scanner sees up to 250 m
 AXES = ("X", "Y", "Z")
+Matrices = Mapping[str, Intrinsics | None]  # by the key of the calibration
 
 
 class Datum(NamedTuple):
@@ -72,7 +75,7 @@ def read_samples(path: Path) -> tuple[Sample, ...]:
     """Samples of a scene_*.json, in its order."""
     with record.readable(path):
         scene = read_json(path)
-    try:
+    with _of_format(path, "DGP scene"):
         data = {
             entry["key"]: (str(entry["id"]["name"]).upper(), _datum(path.parent, entry))
             for entry in scene["data"]
@@ -85,27 +88,30 @@ def read_samples(path: Path) -> tuple[Sample, ...]:
             )
             for sample in scene["samples"]
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ArchiveError(f"{path}: no DGP scene ({type(error).__name__} {error})") from error
 
 
 def read_pinhole(path: Path, camera: str) -> Intrinsics:
     """Pinhole matrix of one camera of a calibration file, in pixels."""
     with record.readable(path):
         calibration = read_json(path)
-    try:
+    with _of_format(path, "DGP calibration"):
         names = [str(name).upper() for name in calibration["names"]]
         if camera not in names:
             raise ArchiveError(f"{path}: knows no camera {camera}, only {', '.join(names)}")
         numbers = calibration["intrinsics"][names.index(camera)]
-        fx, fy, cx, cy, skew = (
-            float(numbers.get(key, 0)) for key in ("fx", "fy", "cx", "cy", "skew")
-        )
+        keys = ("fx", "fy", "cx", "cy", "skew")
+        fx, fy, cx, cy, skew = (float(numbers.get(key, 0)) for key in keys)
+        return np.array([[fx, skew, cx], [0, fy, cy], [0, 0, 1]])
+
+
+@contextmanager
+def _of_format(path: Path, what: str) -> Generator[None]:
+    try:
+        yield
+    except ArchiveError:
+        raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise ArchiveError(
-            f"{path}: no DGP calibration ({type(error).__name__} {error})"
-        ) from error
-    return np.array([[fx, skew, cx], [0, fy, cy], [0, 0, 1]])
+        raise ArchiveError(f"{path}: no {what} ({type(error).__name__} {error})") from error
 
 
 def _datum(folder: Path, entry: Mapping[str, Any]) -> Datum:
@@ -122,10 +128,8 @@ def _datum(folder: Path, entry: Mapping[str, Any]) -> Datum:
     return Datum(
         file=folder / datum["filename"],
         seconds=datetime.fromisoformat(entry["id"]["timestamp"]).timestamp(),
-        T_world_sensor=T_world_sensor,
-        image_size=size,
-        columns=(x, y, z),
-    )
+        T_world_sensor=T_world_sensor, image_size=size, columns=(x, y, z),
+    )  # fmt: skip
 
 
 def _only_scene(line: str) -> tuple[str, tuple[str, ...]]:
@@ -186,7 +190,7 @@ def _scene(file: Path, part: record.Part) -> ArchiveScene:
             matrices[key] = None
     kept = _usable(seen, matrices, problems)
     if not kept:
-        raise ArchiveError("\n".join([*problems, f"{file}: no frame of {CAMERA} can be used"]))
+        raise record.nothing_left(file, problems, f"no frame of {CAMERA}")
     views = [sample.data[CAMERA] for sample in kept]
     seconds = np.array([view.seconds for view in views])
     key, size = kept[0].calibration, views[0].image_size or (0, 0)
@@ -208,9 +212,7 @@ def _scene(file: Path, part: record.Part) -> ArchiveScene:
     )  # fmt: skip
 
 
-def _usable(
-    samples: Sequence[Sample], matrices: Mapping[str, Intrinsics | None], problems: list[str]
-) -> list[Sample]:
+def _usable(samples: Sequence[Sample], matrices: Matrices, problems: list[str]) -> list[Sample]:
     """Samples whose image is there and was taken with the camera of the first of them."""
     kept: list[Sample] = []
     for sample in samples:
@@ -240,11 +242,9 @@ def _depth(
 
 
 def _scan_depth(scan: Datum, camera: Datum, intrinsics: Intrinsics) -> DepthMap:
-    """Depth map of a scan as a camera sees it, in metres; 0 where no point falls.
-
-    Points go from the scanner, where it was when it scanned, through the world into the camera,
-    where it was when it took the image: x_cam = T_world_cam^-1 T_world_lidar x_lidar.
-    """
+    """Depth map of a scan as a camera sees it, in metres; 0 where no point falls."""
+    # Points go from the scanner, where it was when it scanned, through the world into the camera,
+    # where it was when it took the image: x_cam = T_world_cam^-1 T_world_lidar x_lidar.
     if camera.image_size is None:
         raise ArchiveError(f"{camera.file}: the scene gives no image size")
     T_camera_scanner = np.linalg.inv(camera.T_world_sensor) @ scan.T_world_sensor

@@ -40,8 +40,6 @@ from ssmde.datasets.sensors import depth_image, read_velodyne, transform
 from ssmde.io import read_lines, read_text
 
 Truth = Literal["eigen", "camera"]
-FrameList = Mapping[tuple[str, ...], tuple[int, ...]]
-"""Numbers of frames in time order, each once, by drive and camera (`02` left, `03` right)."""
 
 LICENCE = "CC BY-NC-SA 3.0"
 RAW = "KITTI raw (Geiger et al., IJRR 2013)"
@@ -87,12 +85,9 @@ class _DriveCamera(NamedTuple):
 
 
 def index_kitti_raw(
-    root: Path,
-    *,
-    lists: Mapping[str, Path] | None = None,
-    improved: Path | None = None,
+    root: Path, *, lists: Mapping[str, Path] | None = None, improved: Path | None = None,
     truth: Truth = "eigen",
-) -> Archive:
+) -> Archive:  # fmt: skip
     """Scenes of the synced and rectified drives of KITTI raw.
 
     A list makes one scene of each drive and camera it names; for `train` one of each stretch
@@ -106,7 +101,7 @@ def index_kitti_raw(
     """
     if truth not in ("eigen", "camera"):
         raise ValueError(f"truth must be eigen or camera, got {truth!r}")
-    listed = record.read_scene_lists(lists or {}, _drive_and_frame)
+    listed = record.read_scene_lists(lists or {}, drive_and_frame)
     drives = {f.name: f for f in sorted(root.glob("*/*_drive_*_sync")) if f.is_dir()}
     if not drives:
         raise FileNotFoundError(
@@ -135,24 +130,17 @@ def index_kitti_raw(
     return record.collect([partial(scenes, of) for of in parts], [])
 
 
-def read_frame_lists(lists: Mapping[str, Path]) -> dict[record.Split, FrameList]:
-    """Frames of KITTI raw, as the field publishes its splits.
-
-    Lines are such as `2011_09_26/2011_09_26_drive_0002_sync 0000000069 l`; the number may come
-    without zeros, and a line without a side means the left camera.
-    """
-    return {
-        split: {tuple(name.split()): _numbers(rows) for name, rows in sorted(listed.rows.items())}
-        for split, listed in record.read_scene_lists(lists, _drive_and_frame).items()
-    }
-
-
 def _numbers(rows: Sequence[record.Row]) -> tuple[int, ...]:
     """Numbers of the frames of a list, in time order, each once."""
     return tuple(sorted({int(number) for (number,) in rows}))
 
 
-def _drive_and_frame(line: str) -> tuple[str, tuple[str, ...]]:
+def drive_and_frame(line: str) -> tuple[str, record.Row]:
+    """Drive and camera (`02` left, `03` right) of a line of a published split, and its frame.
+
+    Such as `2011_09_26/2011_09_26_drive_0002_sync 0000000069 l`; the number may come without zeros,
+    and a line without a side means the left camera.
+    """
     match = LINE.fullmatch(re.sub(r"\s+", " ", line))
     if match is None:
         raise ValueError(
@@ -177,10 +165,8 @@ def _improved_drives(improved: Path) -> dict[str, Path]:
 def _raw_scenes(
     drive: Path, camera: str, of: Part, truth: Truth, maps: Mapping[str, Path] | None
 ) -> list[ArchiveScene]:
-    """The frames that are asked for as one scene, or for training one of each stretch.
-
-    `maps` gives the folder of a drive's improved depth.
-    """
+    """The frames that are asked for as one scene, or for training one of each stretch."""
+    # `maps` gives the folder of a drive's improved depth.
     folder = drive / f"image_{camera}" / "data"
     images = _numbered(folder, IMAGE_SUFFIXES)
     if not images:
@@ -267,9 +253,7 @@ def _raw_depths(
     return {n: read(_scan_depth, scans[n], *rest) for n in numbers if n in scans}
 
 
-def _scan_depth(
-    path: Path, camera: KittiCamera, image_size: Size, truth: Truth = "camera"
-) -> DepthMap:
+def _scan_depth(path: Path, camera: KittiCamera, image_size: Size, truth: Truth) -> DepthMap:
     """Depth map of a scan as the camera sees it, in metres; 0 where no point falls."""
     assert camera.T_cam_velo is not None
     points = read_velodyne(path)[:, :3].astype(np.float64)
@@ -333,7 +317,9 @@ def _sequence_scene(root: Path, sequence: Path, part: Part) -> ArchiveScene:
     if camera is not None and scans and camera.T_cam_velo is None:
         problems.append(f"{sequence / 'calib.txt'}: no row 'Tr:'; the scene has no depth")
         scans = {}
-    depth = {n: partial(_scan_depth, scan, camera, size) for n, scan in scans.items() if camera}
+    depth = {
+        n: partial(_scan_depth, scan, camera, size, "camera") for n, scan in scans.items() if camera
+    }
     poses = None if camera is None else _sequence_poses(root, sequence, camera, numbers, problems)
 
     def seconds(lines: list[str]) -> PerFrame:
@@ -470,11 +456,9 @@ def imu_pose(reading: Sequence[float], mercator_scale: float) -> Motion:
 
 
 def _camera_poses(files: Sequence[Path], T_cam_imu: Motion, problems: list[str]) -> Poses | None:
-    """Camera-to-world matrices in metres, nan where unknown; None if none is known.
-
-    There is one file of oxts/data a frame, in time order; broken ones are told. The world is the
-    camera of the first frame whose pose is known.
-    """
+    """Camera-to-world matrices in metres, nan where unknown; None if none is known."""
+    # There is one file of oxts/data a frame, in time order; broken ones are told. The world is the
+    # camera of the first frame whose pose is known.
     poses = np.full((len(files), 4, 4), np.nan)
     scale = None
     for pose, file in zip(poses, files, strict=True):
@@ -529,9 +513,7 @@ def _projection(path: Path, numbers: Numbers, key: str) -> tuple[Intrinsics, Mot
     return P[:, :3].copy(), T_cam_rect
 
 
-def _rigid(
-    path: Path, R: Float[np.ndarray, "..."], t: Float[np.ndarray, " 3"] | None = None
-) -> Motion:
+def _rigid(path: Path, R: np.ndarray, t: Float[np.ndarray, " 3"] | None = None) -> Motion:
     """The motion [R | t]; an `ArchiveError` if R is no rotation."""
     T = np.eye(4)
     T[:3, :3] = R.reshape(3, 3)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Num, UInt16
+from jaxtyping import Float, Num
 from scipy.io import loadmat
 
 from ssmde.console import import_extra
@@ -136,7 +136,10 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archi
     if labeled.is_file():
         scenes, rooms = _labeled(labeled, wanted, problems)
     for name, folder in folders.items():
-        for part in record.parts_of(name, wanted, _default(folder, root)):
+        # Single labeled images test, recordings train; a folder above may be named `test`.
+        is_video = RECORDING.fullmatch(folder.resolve().name)
+        tests = "test" in folder.relative_to(root).parts or not is_video
+        for part in record.parts_of(name, wanted, "test" if tests else "train"):
             if part.split == "train" and not part.listed_in and _room(name) in rooms:
                 problems.append(f"{folder}: test images were taken in this room; left out")
             else:
@@ -158,12 +161,6 @@ def _scene_folders(root: Path) -> dict[str, Path]:
         name = folder.resolve().name
         found[f"{folder.parent.name}_{name}" if name in found else name] = folder
     return found
-
-
-def _default(folder: Path, root: Path) -> record.Split:
-    """Single labeled images test, recordings train; a folder above may be named `test`."""
-    above = folder.relative_to(root).parts
-    return "test" if "test" in above or not RECORDING.fullmatch(folder.resolve().name) else "train"
 
 
 def _room(scene: str) -> str:
@@ -225,11 +222,10 @@ def _labeled(
         return [], set()
     try:
         taken_in, size = read_labeled_set(path)
+        if size != IMAGE_SIZE:
+            raise ArchiveError(f"{path}: images of {in_pixels(size)} pixels, expected 640 x 480")
     except ArchiveError as error:
         problems.append(str(error))
-        return [], set()
-    if size != IMAGE_SIZE:
-        problems.append(f"{path}: images of {in_pixels(size)} pixels, expected 640 x 480")
         return [], set()
     tests = [int(row[0]) for part in parts if part.split == "test" for row in part.rows]
     scenes = [partial(_labeled_scene, path, part, len(taken_in)) for part in parts]
@@ -278,7 +274,7 @@ def _folder_scene(folder: Path, part: record.Part) -> ArchiveScene:
             problems.append(f"{depth}: no such file; a frame has no depth")
         frames.append(ArchiveFrame(name=number, image=folder / name, depth=read))
     if not frames:
-        raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
+        raise record.nothing_left(folder, problems)
     record.first_size([folder / name for name in images], IMAGE_SIZE)
     return NyuScene(
         name=part.name, split=part.split, frames=tuple(frames), problems=tuple(problems),
@@ -297,7 +293,7 @@ def _recorded_scene(folder: Path, files: list[str], part: record.Part) -> Archiv
     times, images = in_time_order(_recorded(folder, files, "r", problems), problems)
     depth_times, depths = in_time_order(_recorded(folder, files, "d", problems), problems)
     if not images:
-        raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
+        raise record.nothing_left(folder, problems)
     pairs = match_times(times, depth_times)
     problems += clock_problem("the images", times, f"{folder}, depth", depth_times, len(pairs))
     record.first_size(images, IMAGE_SIZE)
@@ -344,7 +340,19 @@ def read_color(path: Path) -> Pixels:
 
 def read_registered_depth(path: Path) -> DepthMap:
     """Depth of a d-*.pgm as the rectified color camera sees it, in metres; 0 where unknown."""
-    raw = _read_raw_depth(path)
+    content = read_archive_file(path)  # the low byte first, against the rule for PGM
+    header = PGM_HEADER.match(content)
+    if header is None:
+        raise ArchiveError(f"{path}: no 16-bit PGM; extract it again")
+    width, height = (int(number) for number in header.groups())
+    count, needed = len(content) - header.end(), 2 * IMAGE_SIZE[0] * IMAGE_SIZE[1]
+    if (height, width) != IMAGE_SIZE or count < needed:
+        raise ArchiveError(
+            f"{path}: {count} bytes for {width} x {height} pixels, expected {needed} for "
+            f"{in_pixels(IMAGE_SIZE)}; extract it again"
+        )
+    # 351.3 / (1092.5 - raw) metres, 2047 for unknown.
+    raw = np.frombuffer(content, "<u2", height * width, header.end()).reshape(IMAGE_SIZE)
     known = (raw >= LEAST_RAW) & (raw <= DEPTH_ORIGIN - DEPTH_NUMERATOR / MAX_DEPTH)
     depth = DEPTH_NUMERATOR / (DEPTH_ORIGIN - raw[known])
     points = _depth_directions()[known] * depth[:, None]
@@ -420,26 +428,6 @@ def read_matlab5(path: Path, names: Sequence[str]) -> dict[str, Num[np.ndarray, 
         for name in names
         if name in found and found[name].dtype.kind in "iuf"
     }
-
-
-def _read_raw_depth(path: Path) -> UInt16[np.ndarray, "h w"]:
-    """What the Kinect stored in a d-*.pgm: 351.3 / (1092.5 - raw) metres, 2047 for unknown.
-
-    The files hold the low byte first, against the rule for PGM.
-    """
-    content = read_archive_file(path)
-    header = PGM_HEADER.match(content)
-    if header is None:
-        raise ArchiveError(f"{path}: no 16-bit PGM; extract it again")
-    width, height = (int(number) for number in header.groups())
-    count = len(content) - header.end()
-    if (height, width) != IMAGE_SIZE or count < 2 * height * width:
-        raise ArchiveError(
-            f"{path}: {count} bytes for {width} x {height} pixels, expected "
-            f"{2 * IMAGE_SIZE[0] * IMAGE_SIZE[1]} for {in_pixels(IMAGE_SIZE)}; extract it again"
-        )
-    values = np.frombuffer(content, "<u2", height * width, header.end())
-    return values.astype(np.uint16, copy=False).reshape(IMAGE_SIZE)
 
 
 @contextmanager

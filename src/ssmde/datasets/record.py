@@ -156,6 +156,11 @@ def read_sized_depth(path: Path, units_per_metre: int, size: Size) -> DepthMap:
     return depth
 
 
+def nothing_left(folder: Path, problems: list[str], what: str = "no frame") -> ArchiveError:
+    """The error of a scene of which nothing is left, after what was noticed before."""
+    return ArchiveError("\n".join([*problems, f"{folder}: {what} can be used"]))
+
+
 class SceneList(NamedTuple):
     """Contents of one list."""
 
@@ -181,15 +186,9 @@ def scene_and_words(line: str) -> tuple[str, Row]:
 def read_scene_lists(
     lists: Mapping[str, Path], parse: Callable[[str], tuple[str, Row]] = scene_and_words
 ) -> dict[Split, SceneList]:
-    """The lists of all parts; lines that start with # do not count.
+    """The lists of `train`, `val` and `test`; lines that start with # do not count.
 
-    Args:
-        lists: File for `train`, `val` or `test`.
-        parse: Gives the scene of a line, and the words that name a frame in it.
-
-    Raises:
-        ValueError: If there is a list for another part, a file is missing or empty, or `parse`
-            refuses a line.
+    `parse` gives the scene of a line, and the words that name a frame in it.
     """
     if strange := set(lists) - set(SPLITS):
         raise ValueError(f"lists are for train, val and test, got {', '.join(sorted(strange))}")

@@ -27,9 +27,7 @@ def frame_rate(times: PerFrame) -> float | None:
     return None if len(times) < 2 else round(1 / float(np.median(np.diff(times))), 3)
 
 
-def clock_problem(
-    of: str, times: PerFrame, other: str, others: Float[np.ndarray, " m"], met: int
-) -> list[str]:
+def clock_problem(of: str, times: PerFrame, other: str, others: np.ndarray, met: int) -> list[str]:
     """A line where no time (in seconds) of the file `other` is near one of `of`; else none."""
     if not len(times) or len(others) < 2 or met:
         return []
@@ -128,13 +126,9 @@ def read_velodyne(path: Path) -> Float32[np.ndarray, "n 4"]:
 
 
 def depth_image(
-    points: Float[np.ndarray, "n 3"],
-    intrinsics: Intrinsics,
-    image_size: Size,
-    *,
-    depth: PerFrame | None = None,
-    shift: int = 0,
-) -> DepthMap:
+    points: Float[np.ndarray, "n 3"], intrinsics: Intrinsics, image_size: Size, *,
+    depth: PerFrame | None = None, shift: int = 0,
+) -> DepthMap:  # fmt: skip
     """Depth map of points seen by a camera, in the unit of the points; 0 where no point falls.
 
     A point falls into the pixel whose center is nearest: (u, v) is rounded, halves to even. The

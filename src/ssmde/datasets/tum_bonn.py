@@ -183,7 +183,7 @@ def _scene(folder: Path, part: record.Part, published: _Published) -> ArchiveSce
         times, images = times[kept], [images[i] for i in kept]
     depth = _depths(folder, times, images, named, problems)
     if not images:
-        raise ArchiveError("\n".join([*problems, f"{folder}: no frame can be used"]))
+        raise record.nothing_left(folder, problems)
     camera = published.camera
     return ArchiveScene(
         name=part.name, split=part.split, source=published.source, licence=published.licence,
@@ -259,12 +259,10 @@ def _poses(
 def _rows(path: Path, words: int, problems: list[str]) -> list[tuple[float, list[str]]]:
     """Time and words of every line of a list that is no comment; faulty lines are told."""
     try:
-        lines = read_lines(path)
-    except FileNotFoundError:
-        problems.append(f"{path}: no such file; unpack the archive again")
-        return []
-    except (OSError, ValueError) as error:
-        problems.append(f"{path}: cannot be read ({error}); unpack the archive again")
+        with record.readable(path, broken="unpack the archive again"):
+            lines = read_lines(path)
+    except ArchiveError as error:
+        problems.append(str(error))
         return []
     found: list[tuple[float, list[str]]] = []
     for number, line in lines:

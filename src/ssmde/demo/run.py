@@ -153,8 +153,8 @@ def training(folder: Path, size: tuple[int, int], seed: int, steps: int) -> Conf
     """The training of `ssmde adapt`, gentler, at the size at which the network sees the films.
 
     Frames are hardly cropped: in so few steps the network would learn crops, and lose whole views.
-    With statistics of its batches in place of the loaded ones its depth is three times as far off at
-    the first step, and the training would be over before that is mended.
+    With statistics of its batches in place of the loaded ones its depth is three times as far off
+    at the first step, and the training would be over before that is mended.
     """
     data = replace(AFFINE_INDOOR.data, root=folder / LABELS, image_size=size, zoom=1.1,
                    color_jitter=0.2, workers=0)  # fmt: skip

@@ -95,13 +95,9 @@ class Diagnosis:
 
 
 def doctor(
-    data: Path,
-    *,
-    split: Literal["train", "val", "test", "all"] = "all",
-    quick: bool = False,
-    photos: bool = False,
-    show_progress: bool = True,
-) -> Diagnosis:
+    data: Path, *, split: Literal["train", "val", "test", "all"] = "all", quick: bool = False,
+    photos: bool = False, show_progress: bool = True,
+) -> Diagnosis:  # fmt: skip
     """Say what stands in the way of training on DATA, with frame numbers and the remedy.
 
     Ends with 1 if something does.

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Shaped
+from jaxtyping import Bool, Float32, Float64, Shaped
 from scipy import ndimage
 from scipy.stats import rankdata
 
 from ssmde.console import counted
 from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.pseudo_labels import has_value, read_pseudo_depth
-from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
+from ssmde.data.scene_files import TRACKED_POINTS, TrackedPoints, read_tracked_points
 from ssmde.data.sequence import FrameSequence
 from ssmde.diagnosis import Finding
 from ssmde.diagnosis.video import reduction_to, spread_out
@@ -47,40 +47,30 @@ GRID = (48, 64)  # values of a map that are compared
 REFERENCES = ("measured depth", "tracked points", "height in the image")
 
 
-class _Maps(NamedTuple):
-    """Depth maps of a scene: those that can be used, and edges of them and of their images."""
-
-    broken: list[tuple[int, str]]  # frames whose map cannot be used, with the reason
-    images: list[Map]
-    edges: list[Bool[np.ndarray, "h w"]]
-
-
 def _read_maps(
-    sequence: FrameSequence,
-    paths: Sequence[Path | None],
-    most: int,
-    read: Callable[[int, Path], Map],
-    *,
-    relative: bool,
-) -> _Maps:
-    """At most so many maps; `read` gives one with a value, or raises `ImageError`."""
-    maps, reduction = _Maps([], [], []), reduction_to(SHORT_SIDE, sequence.image_size)
-    frames = [i for i, path in enumerate(paths) if path is not None]
-    for frame in [frames[k] for k in spread_out(len(frames), most)]:
-        path = paths[frame]
-        assert path is not None
+    sequence: FrameSequence, paths: Sequence[Path | None], most: int,
+    read: Callable[[int, Path], Map], *, relative: bool,
+) -> tuple[list[tuple[int, str]], list[Map], list[Bool[np.ndarray, "_ _"]]]:  # fmt: skip
+    """At most so many maps, each by `read`, which gives one with a value, or raises `ImageError`.
+
+    Gives frames whose map cannot be used, with the reason; and the edges of images and of maps.
+    """
+    broken, images, edges = list[tuple[int, str]](), list[Map](), list[Bool[np.ndarray, "_ _"]]()
+    reduction = reduction_to(SHORT_SIDE, sequence.image_size)
+    known = [(i, path) for i, path in enumerate(paths) if path is not None]
+    for frame, path in [known[k] for k in spread_out(len(known), most)]:
         try:
             depth = read(frame, path)
         except ImageError as error:
-            maps.broken.append((frame, str(error)))
+            broken.append((frame, str(error)))
             continue
         try:
             rgb = read_image(sequence.images[frame], reduction=reduction)
         except ImageError:  # a finding about the images
             continue
-        maps.images.append(image_edges((rgb.mean(2, dtype=np.float32) / 255).astype(np.float32)))
-        maps.edges.append(depth_edges(depth, maps.images[-1].shape, relative=relative))
-    return maps
+        images.append(image_edges((rgb.mean(2, dtype=np.float32) / 255).astype(np.float32)))
+        edges.append(depth_edges(depth, images[-1].shape, relative=relative))
+    return broken, images, edges
 
 
 def check_truth(sequence: FrameSequence, most: int) -> Iterator[Finding]:
@@ -100,9 +90,9 @@ def check_truth(sequence: FrameSequence, most: int) -> Iterator[Finding]:
         ceilings.append(_ceiling(values))
         return depth
 
-    maps = _read_maps(sequence, sequence.depth, most, read, relative=True)
-    if maps.broken:
-        frames, (reason, *_) = zip(*maps.broken, strict=True)
+    broken, images, edges = _read_maps(sequence, sequence.depth, most, read, relative=True)
+    if broken:
+        frames, (reason, *_) = zip(*broken, strict=True)
         if "depth_units_per_metre" in reason:
             what, _, remedy = reason.rpartition("; ")
             yield Finding("depth-unit", "warning", what, remedy)
@@ -125,7 +115,7 @@ def check_truth(sequence: FrameSequence, most: int) -> Iterator[Finding]:
             "metres, far beyond all other values: it seems to stand for no value",
             "write 0 there, or take a --protocol whose range ends before it",
         )  # fmt: skip
-    yield from registration_check("truth", maps.images, maps.edges, sequence.image_size)
+    yield from registration_check("truth", images, edges, sequence.image_size)
 
 
 def _ceiling(values: Float32[np.ndarray, "n"]) -> tuple[float, float]:
@@ -156,22 +146,19 @@ def check_labels(sequence: FrameSequence, most: int) -> Iterator[Finding]:
         orders = np.concatenate([orders, [order]])
         return label
 
-    maps = _read_maps(sequence, sequence.pseudo_depth, most, read, relative=False)
-    if maps.broken:
-        frames, (reason, *_) = zip(*maps.broken, strict=True)
+    broken, images, edges = _read_maps(sequence, sequence.pseudo_depth, most, read, relative=False)
+    if broken:
+        frames, (reason, *_) = zip(*broken, strict=True)
         yield Finding(
             "broken-labels", "warning", f"{counted(len(frames), 'label')} cannot be used: {reason}",
             "delete them and run `ssmde label` again", frames,
         )  # fmt: skip
-    yield from registration_check("labels", maps.images, maps.edges, sequence.image_size)
+    yield from registration_check("labels", images, edges, sequence.image_size)
     yield from _check_order(kind, orders if kind == "depth" else -orders)
 
 
 def _correlations(
-    sequence: FrameSequence,
-    frame: int,
-    label: Map,
-    points: dict[int, tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n"]]],
+    sequence: FrameSequence, frame: int, label: Map, points: dict[int, TrackedPoints]
 ) -> list[float]:
     """Rank correlation of a label with each of `REFERENCES`; nan without it."""
     small = resample(label, GRID)
@@ -231,11 +218,9 @@ def _check_order(kind: str, orders: Float64[np.ndarray, "n r"]) -> Iterator[Find
 
 
 def registration_check(
-    what: Literal["truth", "labels"],
-    images: Sequence[Map],
-    edges: Sequence[Bool[np.ndarray, "h w"]],
-    size: tuple[int, int],
-) -> Iterator[Finding]:
+    what: Literal["truth", "labels"], images: Sequence[Map],
+    edges: Sequence[Bool[np.ndarray, "h w"]], size: tuple[int, int],
+) -> Iterator[Finding]:  # fmt: skip
     """Whether depth edges lie on image edges: else shifted, of another zoom, or of other images.
 
     `size` is that of the frames (height, width), in pixels, `what` for the words.

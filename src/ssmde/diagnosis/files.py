@@ -20,10 +20,12 @@ from ssmde.data.scene_files import (
 from ssmde.data.scene_folder import (
     Split,
     common_orientation,
+    data_root,
     list_images,
     read_scene,
     read_scenes,
     scene_name,
+    scene_names,
 )
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.shards import refuse_packed
@@ -54,21 +56,18 @@ def open_scenes(data: Path, split: Split, *, quick: bool = False) -> list[Opened
     """Every scene of one part of a data folder; faulty ones with what can be read of them.
 
     `quick` leaves out opening every image to see its size.
-
-    Raises:
-        FileNotFoundError: If the folder, a list or a scene that a list names does not exist.
-        ValueError: If there are no scenes.
     """
     refuse_packed(data, "doctor")
     try:
         scenes = read_scenes(data, split, every_size=not quick)
     except ValueError:
-        inner = data / "training"
-        root = inner if inner.is_dir() and not (data / "train.txt").is_file() else data
-        folders = _scene_folders(root, split)
-        if not folders:
+        root = data_root(data)
+        listed = root / f"{split}.txt"
+        known = [name.rstrip("/") for _, name in read_lines(listed)] if listed.is_file() else None
+        names = scene_names(root, []) if known is None else known
+        if not names:
             raise
-        return [open_scene(folder, root) for folder in folders]
+        return [open_scene(root / name, root) for name in names]
     return [Opened(s, list_images(s.images[0].parent).index(s.images[0]), []) for s in scenes]
 
 
@@ -156,35 +155,13 @@ def _common_size(name: str, images: list[Path], findings: list[Finding]) -> tupl
     odd = tuple(i for i, size in enumerate(sizes) if size not in (None, common))
     if odd:
         named = ", ".join(f"{n} have {w} x {h}" for (h, w), n in others[:3])
-        what = (
-            f"{count} images have {common[1]} x {common[0]} pixels, {named}; the first of these "
-            f"is {images[odd[0]].name}"
-        )
-        remedy = (
+        findings.append(Finding(
+            "mixed-sizes", "blocking", f"{count} images have {common[1]} x {common[0]} pixels, "
+            f"{named}; the first of these is {images[odd[0]].name}",
             "give each size a scene of its own, or resize them with their camera "
-            "(`ssmde prepare --width`)"
-        )
-        findings.append(Finding("mixed-sizes", "blocking", what, remedy, odd, name))
+            "(`ssmde prepare --width`)", odd, name,
+        ))  # fmt: skip
     return common
-
-
-def _scene_folders(root: Path, split: Split) -> list[Path]:
-    """Folders of the scenes that a list names, or of all, although one of them is faulty."""
-
-    def holds_images(folder: Path) -> bool:
-        try:
-            return bool(list_images(folder))
-        except ValueError:  # one frame in two formats
-            return True
-
-    listed = root / f"{split}.txt"
-    if listed.is_file():
-        return [root / name.rstrip("/") for _, name in read_lines(listed)]
-    if holds_images(root):
-        return [root]
-    return [
-        f for f in sorted(root.iterdir()) if f.is_dir() and f.name[0] != "." and holds_images(f)
-    ]
 
 
 def check_camera(sequence: FrameSequence) -> Iterator[Finding]:

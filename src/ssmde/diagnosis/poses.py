@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Float64
+from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from ssmde.console import counted
@@ -126,11 +126,9 @@ def _meanings(target: Pose, source: Pose) -> dict[str, Pose]:
     """`T_src_tgt` for what two poses may mean; the first is camera to world, as it should be."""
     given, turned = np.linalg.inv(source) @ target, source @ np.linalg.inv(target)
     return {
-        GIVEN: given,
-        "reversed": turned,
-        "OpenGL axes": FLIP @ given @ FLIP,
+        GIVEN: given, "reversed": turned, "OpenGL axes": FLIP @ given @ FLIP,
         "reversed, OpenGL axes": FLIP @ turned @ FLIP,
-    }
+    }  # fmt: skip
 
 
 def _warp_errors(sequence: FrameSequence, most: int) -> Iterator[dict[str, float]]:
@@ -139,7 +137,7 @@ def _warp_errors(sequence: FrameSequence, most: int) -> Iterator[dict[str, float
     if paths is None or poses is None:
         return
     frames = [i for i, path in enumerate(paths) if path is not None]
-    intrinsics, known = _tensor(small_intrinsics(sequence)[None]), _known(poses)
+    intrinsics, known = _tensor(small_intrinsics(sequence)[None]), np.isfinite(poses.sum((1, 2)))
     for target in [frames[k] for k in spread_out(len(frames), most)]:
         ends = [target + gap if target + gap < len(sequence) else target - gap for gap in GAPS]
         sources = [end for end in ends if end >= 0 and known[end] and known[target]]
@@ -167,10 +165,10 @@ def _depth_of_static(sequence: FrameSequence, frame: int) -> Float32[np.ndarray,
     size = sequence.image_size
     depth = read_depth(path, sequence.depth_units_per_metre, image_size=size)
     mask = sequence.motion_masks[frame] if sequence.motion_masks else None
-    if mask is None:
-        return depth
-    moving = resample(read_mask(mask, image_size=size), (depth.shape[0], depth.shape[1])) == MOVING
-    return np.where(moving, np.float32(0), depth)
+    if mask is not None:
+        moving = resample(read_mask(mask, image_size=size), (depth.shape[0], depth.shape[1]))
+        depth = np.where(moving == MOVING, np.float32(0), depth)
+    return depth
 
 
 def _gray(sequence: FrameSequence, frame: int) -> Float32[np.ndarray, "1 1 h w"]:
@@ -180,10 +178,6 @@ def _gray(sequence: FrameSequence, frame: int) -> Float32[np.ndarray, "1 1 h w"]
     if gray.shape != small_size(size):
         raise ImageError(f"{path}: has another size than the frames before")
     return gray[None, None]
-
-
-def _known(poses: Float[np.ndarray, "n 4 4"]) -> Bool[np.ndarray, "n"]:
-    return np.isfinite(poses.reshape(len(poses), -1).sum(axis=1))
 
 
 def _moved(depth: Tensor, T: Pose, intrinsics: Tensor) -> float:
@@ -218,7 +212,7 @@ def _tile_errors(video: VideoStatistics, most: int) -> Iterator[dict[str, float]
     sequence, poses = video.sequence, video.sequence.poses
     assert poses is not None
     intrinsics, gap = small_intrinsics(sequence), (suggested_gaps(video) or (1,))[0]
-    known = _known(poses)
+    known = np.isfinite(poses.sum((1, 2)))
     targets = np.flatnonzero(known[: len(known) - gap] & known[gap:])
     for target in targets[spread_out(len(targets), most)].tolist():
         try:

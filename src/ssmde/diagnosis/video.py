@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from ssmde.console import counted
 from ssmde.data.images import REDUCTIONS, ImageError, read_image
 from ssmde.data.motion import TileFlow, tile_flow
-from ssmde.data.sequence import FrameSequence
+from ssmde.data.sequence import FrameSequence, scaled_intrinsics
 from ssmde.diagnosis import Finding
 
 Map = Float32[np.ndarray, "h w"]
@@ -123,14 +123,12 @@ def video_statistics(sequence: FrameSequence, how: Thoroughness) -> VideoStatist
     mean, square = reader.sums / reader.summed  # for variance = E[x^2] - E[x]^2
     frames = sorted(reader.sharpness)
     return VideoStatistics(
-        sequence=sequence,
-        frames=np.array(frames),
-        sharpness=np.array([reader.sharpness[i] for i in frames]),
-        pairs=pairs,
+        sequence=sequence, frames=np.array(frames),
+        sharpness=np.array([reader.sharpness[i] for i in frames]), pairs=pairs,
         mean=mean.astype(np.float32),
         spread=np.sqrt((square - mean * mean).clip(0)).astype(np.float32),
         broken=dict(sorted(reader.broken.items())),
-    )
+    )  # fmt: skip
 
 
 class _Reader:
@@ -195,8 +193,7 @@ class Turn(NamedTuple):
     """The rotation that explains most of an image motion."""
 
     rotation: Float64[np.ndarray, "3 3"]  # points of the first camera into the second
-    rest: Float32[np.ndarray, "n"]
-    """Pixels of motion that it leaves over at each tile; infinite where none was found."""
+    rest: Float32[np.ndarray, "n"]  # pixels of motion left over at each tile; inf where not found
 
 
 def fit_turn(flow: TileFlow, intrinsics: Float[np.ndarray, "3 3"]) -> Turn | None:
@@ -262,23 +259,15 @@ def reduction_to(side: int, size: tuple[int, int]) -> int:
     return next((r for r in REDUCTIONS if min(size) // r >= side), 1)
 
 
-def small_reduction(size: tuple[int, int]) -> int:
-    """How many pixels of a frame (height, width) make one of its small gray image, each way."""
-    return reduction_to(SHORT_SIDE, size)
-
-
 def small_size(size: tuple[int, int]) -> tuple[int, int]:
     """Size (height, width) of the small gray image of a frame of this size."""
-    return size[0] // small_reduction(size), size[1] // small_reduction(size)
+    reduction = reduction_to(SHORT_SIDE, size)
+    return size[0] // reduction, size[1] // reduction
 
 
 def read_small_gray(path: Path, size: tuple[int, int]) -> Map:
-    """Gray values in [0, 1] of a frame of this size, reduced until its shorter side is near 96.
-
-    Raises:
-        ImageError: If it cannot be read.
-    """
-    return read_image(path, reduction=small_reduction(size)) @ (LUMA / 255)
+    """Gray values in [0, 1] of a frame of this size, reduced until its shorter side is near 96."""
+    return read_image(path, reduction=reduction_to(SHORT_SIDE, size)) @ (LUMA / 255)
 
 
 def small_intrinsics(sequence: FrameSequence) -> Float64[np.ndarray, "3 3"]:
@@ -287,10 +276,8 @@ def small_intrinsics(sequence: FrameSequence) -> Float64[np.ndarray, "3 3"]:
     if sequence.intrinsics is None:
         focal = ASSUMED_FOCAL * max(height, width)
         return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
-    intrinsics, reduction = sequence.intrinsics.astype(float), small_reduction(sequence.image_size)
-    intrinsics[:2] /= reduction
-    intrinsics[:2, 2] += 0.5 / reduction - 0.5  # borders stay borders
-    return intrinsics
+    reduction = reduction_to(SHORT_SIDE, sequence.image_size)
+    return scaled_intrinsics(sequence.intrinsics, 1 / reduction, 1 / reduction)
 
 
 def spread_out(count: int, most: int) -> Int[np.ndarray, "n"]:
@@ -486,17 +473,19 @@ def _by_share(share: float) -> Literal["warning", "note"]:
 
 
 def _blurred(video: VideoStatistics) -> tuple[int, ...]:
-    blurred: list[int] = []
-    for index, value in zip(video.frames.tolist(), video.sharpness.tolist(), strict=True):
-        around = video.sharpness[np.abs(video.frames - index) <= AROUND]
-        if len(around) > FEWEST_AROUND and value < BLURRED * np.median(around):
-            blurred.append(index)
-    return tuple(blurred)
+    def around(index: int) -> Values:
+        return video.sharpness[np.abs(video.frames - index) <= AROUND]
+
+    return tuple(
+        index
+        for index, value in zip(video.frames.tolist(), video.sharpness.tolist(), strict=True)
+        if len(near := around(index)) > FEWEST_AROUND and value < BLURRED * np.median(near)
+    )
 
 
 def _bars_and_overlay(video: VideoStatistics) -> Iterator[Finding]:
     """Black borders in all frames, and edges that stand still: a logo, a clock, a bonnet."""
-    reduction, bars = small_reduction(video.sequence.image_size), _bars(video)
+    reduction, bars = reduction_to(SHORT_SIDE, video.sequence.image_size), _bars(video)
     if any(bars):
         top, bottom, left, right = (n * reduction for n in bars)
         yield Finding(

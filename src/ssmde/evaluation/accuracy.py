@@ -1,14 +1,17 @@
 """Depth errors by a named protocol, beside those of what does not look at the image."""
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+import os
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
-from hashlib import sha1
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from scipy import ndimage
 
 from ssmde.data.images import ImageError, read_image
@@ -17,17 +20,27 @@ from ssmde.data.sequence import FrameSequence
 from ssmde.datasets import find_protocol
 from ssmde.evaluation.details import MeasuredFrame, frame_details
 from ssmde.evaluation.frames import (
-    Answer,
     DepthFunction,
     FrameFunction,
-    TruthFrame,
+    Pixels,
+    SceneFrame,
+    evenly,
+    frames_of,
     frames_with_truth,
     nearest,
 )
-from ssmde.evaluation.movers import measure_movers
-from ssmde.evaluation.report import Evaluation, FrameResult, check_room, write_result
+from ssmde.evaluation.movers import MoverMeter, frames_with_movers
+from ssmde.evaluation.report import (
+    WORST_FRAMES,
+    Evaluation,
+    FrameResult,
+    check_room,
+    worst_row,
+    write_result,
+)
 from ssmde.inference.input import resize_depth
 from ssmde.inference.loading import load
+from ssmde.inference.pictures import PanelRow
 from ssmde.inference.predictor import Predictor
 from ssmde.metrics import (
     Alignment,
@@ -40,8 +53,9 @@ from ssmde.metrics import (
 )
 from ssmde.metrics import align as align_depth
 
-MOST_KEPT = 200  # predictions, at the size of the network
-BASELINE_FRAMES = 200  # training frames that make the mean depth map, spread evenly
+Depths = dict[str, Float32[np.ndarray, "_ _"]]
+"""Predictions of one frame, by the name of the method."""
+BASELINE_FRAMES = 50  # training frames that make the mean depth map, spread evenly
 _NETWORK = "network"  # the method itself, beside the baselines
 
 
@@ -85,53 +99,27 @@ def evaluate(
     remarks, training = list[str](), ()
     if isinstance(data, str | Path):
         sequences = read_scenes(Path(data), split)
-        if split in ("val", "test"):
+        if split in ("val", "test") and frames_with_truth(sequences, 1):
             training = _training_part(Path(data), remarks)
     else:
         sequences = data
-    chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
-    predict = _remembering(predictor.network_depth)
-    movers = measure_movers(predict, sequences, max_frames)
-    if movers is not None and not frames_with_truth(sequences, 1):
-        found = Evaluation(
-            protocol=chosen, align=align or chosen.align, sums=RegionSums(), frames=()
-        )
-        remarks = ["no frame has measured depth: only movers are judged"]
+    maps = {"constant": constant_depth()}
+    mean_map = mean_truth(training, predictor.image_size)
+    if mean_map is None:
+        remarks.append("no baseline from a mean depth map: no training frame has truth")
     else:
-        maps = {"constant": constant_depth()}
-        mean_map = mean_truth(training, predictor.image_size)
-        if mean_map is None:
-            remarks.append("no baseline from a mean depth map: no training frame has truth")
-        else:
-            maps["mean_map"] = mean_map
-
-        def answer(_: TruthFrame, pixels: UInt8[np.ndarray, "h w 3"]) -> Answer:
-            return Answer(depth=predict(pixels))
-
-        found = evaluate_frames(
-            answer, sequences, chosen, align, max_frames=max_frames, details=True, baselines=maps
-        )
-    found = replace(found, weights=predictor.source, remarks=tuple(remarks), movers=movers)
+        maps["mean_map"] = mean_map
+    found = evaluate_frames(
+        lambda _, pixels: predictor.network_depth(pixels), sequences, protocol, align,
+        max_frames=max_frames, details=True, baselines=maps,
+    )  # fmt: skip
+    if not found.frames:
+        remarks = ["no frame has measured depth: only movers are judged"]
+    found = replace(found, weights=predictor.source, remarks=tuple(remarks))
     if out is None:
         return found
-    write_result(found, predict, Path(out))
+    write_result(found, Path(out))
     return replace(found, out=Path(out))
-
-
-def _remembering(predict: DepthFunction) -> DepthFunction:
-    """The same function, asked once about an image: holes, errors and pictures are of the same."""
-    known: dict[bytes, Float[np.ndarray, "h w"]] = {}
-
-    def ask(pixels: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "k m"]:
-        key = sha1(pixels.tobytes(), usedforsecurity=False).digest()
-        if key in known:
-            return known[key]
-        depth = predict(pixels)
-        if len(known) < MOST_KEPT:
-            known[key] = depth
-        return depth
-
-    return ask
 
 
 def evaluate_predictions(
@@ -148,7 +136,7 @@ def evaluate_predictions(
     The rest is as for `evaluate_frames`.
     """
     return evaluate_frames(
-        lambda _, pixels: Answer(depth=predict(pixels)), sequences, protocol, align,
+        lambda _, pixels: predict(pixels), sequences, protocol, align,
         max_frames=max_frames, details=details,
     )  # fmt: skip
 
@@ -167,7 +155,7 @@ def evaluate_frames(
 
     The prediction is resized to the truth, then measured by the procedure of
     `metrics/protocol.py`. A frame whose files cannot be read is left out and named; a frame
-    without a pixel that counts is left out and counted.
+    without a pixel that counts is left out and counted. A frame is asked about once.
 
     Args:
         answer: Frame and RGB bytes (h, w, 3) to depth of the same view.
@@ -175,92 +163,147 @@ def evaluate_frames(
         protocol: Range, crop and usual alignment, or the name of one of `PROTOCOLS`.
         align: Alignment, if not the protocol's own.
         max_frames: Measure at most so many frames, evenly spread.
-        details: Measure by distance, at edges and from frame to frame as well.
+        details: Measure by distance, at edges, from frame to frame and what moves as well, and
+            keep pictures of the worst frames.
         baselines: Depth maps, of any size, that are measured as well as if they were predicted for
             every frame.
 
     Raises:
-        ValueError: If no frame can be measured, or a prediction is not finite.
+        ValueError: If no frame can be measured, or a prediction is not finite. With `details`
+            frames that show movers are enough.
     """
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
-    how = align or chosen.align
-    answers: dict[str, FrameFunction] = {_NETWORK: answer}
-    for name, depth in (baselines or {}).items():
-        answers[name] = partial(_always, Answer(depth=depth))
-    aligned_by: dict[str, AlignmentName | Alignment] = dict.fromkeys(answers, how)
-    if how == "median-dataset":
-        aligned_by = {
-            name: _common_alignment(each, sequences, chosen, max_frames)
-            for name, each in answers.items()
-        }
-    sums = {name: RegionSums() for name in answers}
-    measured: dict[str, list[FrameResult]] = {name: [] for name in answers}
-    broken, before = list[str](), None
-    for frame in frames_with_truth(sequences, max_frames):
-        try:
-            pixels, (depth, mask) = read_image(frame.image), frame.read_truth()
-        except ImageError as error:
-            broken.append(str(error))
-            continue
-        with _naming(frame):
-            truth = Truth(depth, chosen, mask)
-        for name, each in answers.items():
-            said = each(frame, pixels)
-            prediction = resize_depth(said.depth, depth.shape)
-            with _naming(frame):
-                found = truth.measure(prediction, aligned_by[name])
-            sums[name] = sums[name].add(found.errors)
-            if found.errors.full is None or found.alignment is None:
+    how, every = align or chosen.align, frames_of(sequences)
+    with_truth = set(evenly([frame for frame in every if frame.depth], max_frames))
+    with_movers = set(frames_with_movers(every, max_frames) if details else [])
+    maps, movers, broken = baselines or {}, MoverMeter(), list[str]()
+
+    @lru_cache(1)
+    def resized(size: tuple[int, int]) -> dict[str, Float32[np.ndarray, "_ _"]]:
+        return {name: resize_depth(depth, size) for name, depth in maps.items()}
+
+    def of_size(said: Float[np.ndarray, "_ _"], size: tuple[int, int]) -> Depths:
+        return {_NETWORK: resize_depth(said, size), **resized(size)}
+
+    with TemporaryFile() as file:
+        aligned_by: dict[str, AlignmentName | Alignment] = dict.fromkeys((_NETWORK, *maps), how)
+        if how == "median-dataset":
+            answer = _remembering(answer, file)
+            frames = [frame for frame in every if frame in with_truth]
+            aligned_by |= _common_alignments(answer, of_size, frames, chosen)
+        meters = {n: _Meter(by, details and n == _NETWORK) for n, by in aligned_by.items()}
+        asked = with_truth | with_movers
+        for frame in (frame for frame in every if frame in asked):
+            pixels, depth, mask = _read(frame, frame in with_truth, broken)
+            if pixels is None or (depth is None and frame not in with_movers):
                 continue
-            result = FrameResult(frame=frame, errors=found.errors.full, alignment=found.alignment)
-            if details and name == _NETWORK:
-                now = MeasuredFrame(
-                    frame=frame, truth=truth, prediction=prediction, alignment=found.alignment,
-                )  # fmt: skip
-                follows = before is not None and before.frame.name == frame.follows
-                more = frame_details(now, before if follows else None, found.bands)
-                result, before = replace(result, details=more), now
-            measured[name].append(result)
-    if not measured[_NETWORK]:
-        skipped = sums[_NETWORK].full.n_skipped
+            said = answer(frame, pixels)
+            with _naming(frame):
+                truth = None if depth is None else Truth(depth, chosen, mask)
+                if frame in with_movers:
+                    movers.add(frame, said, mask)
+                if truth is not None:
+                    for name, prediction in of_size(said, truth.depth.shape).items():
+                        meters[name].add(frame, pixels, truth, prediction)
+    if not meters[_NETWORK].frames and (with_truth or not with_movers):
+        skipped = meters[_NETWORK].sums.full.n_skipped
         raise ValueError(_nothing_measured(sequences, chosen, skipped, broken))
     results = {
         name: Evaluation(
-            protocol=chosen, align=how, sums=sums[name], frames=tuple(measured[name]),
-            broken=tuple(broken),
+            protocol=chosen, align=how, sums=meter.sums, frames=tuple(meter.frames),
+            broken=tuple(broken), pictures=tuple(row for _, row in meter.worst),
         )
-        for name in answers
+        for name, meter in meters.items()
+        if meter.frames or name == _NETWORK
     }  # fmt: skip
-    return replace(results.pop(_NETWORK), baselines=results)
+    network = results.pop(_NETWORK)
+    return replace(network, baselines=results, movers=movers.found if with_movers else None)
 
 
-def _always(said: Answer, _frame: TruthFrame, _pixels: UInt8[np.ndarray, "h w 3"]) -> Answer:
-    return said
+def _read(
+    frame: SceneFrame, with_truth: bool, broken: list[str]
+) -> tuple[Pixels | None, Float32[np.ndarray, "h w"] | None, UInt8[np.ndarray, "h w"] | None]:
+    """Colors, depth and motion mask of a frame; None for what is not wanted or cannot be read."""
+    pixels, truth = None, (None, None)
+    try:
+        pixels = read_image(frame.image)
+        truth = frame.read_truth() if with_truth else truth
+    except ImageError as error:
+        broken += [str(error)] if with_truth else []
+    return pixels, *truth
 
 
-def _common_alignment(
+class _Meter:
+    """Adds up the errors of one method, frame by frame."""
+
+    def __init__(self, align_by: AlignmentName | Alignment, details: bool) -> None:
+        self.align_by, self.details = align_by, details
+        self.sums, self.frames = RegionSums(), list[FrameResult]()
+        self.worst = list[tuple[float, PanelRow]]()
+        self._before: MeasuredFrame | None = None
+
+    def add(
+        self, frame: SceneFrame, pixels: Pixels, truth: Truth, prediction: Float[np.ndarray, "h w"]
+    ) -> None:
+        """Measure a prediction, which has the size of the truth."""
+        found = truth.measure(prediction, self.align_by)
+        self.sums = self.sums.add(found.errors)
+        if found.errors.full is None or found.alignment is None:
+            return
+        result = FrameResult(frame=frame, errors=found.errors.full, alignment=found.alignment)
+        if self.details:
+            now = MeasuredFrame(
+                frame=frame, truth=truth, prediction=prediction, alignment=found.alignment
+            )
+            more = frame_details(now, self._before, found.bands)
+            result, self._before = replace(result, details=more), now
+            error = result.errors.abs_rel
+            if len(self.worst) < WORST_FRAMES or error > self.worst[-1][0]:
+                self.worst.append((error, worst_row(now, pixels, error)))
+                self.worst.sort(key=lambda kept: -kept[0])
+                del self.worst[WORST_FRAMES:]
+        self.frames.append(result)
+
+
+def _remembering(answer: FrameFunction, file: IO[bytes]) -> FrameFunction:
+    """The same, asked once about a frame: what it said is kept in the file."""
+    places = dict[SceneFrame, int]()
+
+    def ask(frame: SceneFrame, pixels: Pixels) -> Float[np.ndarray, "k m"]:
+        if frame in places:
+            file.seek(places[frame])
+            return np.load(file, allow_pickle=False)
+        said = answer(frame, pixels)
+        places[frame] = file.seek(0, os.SEEK_END)
+        np.save(file, said, allow_pickle=False)
+        return said
+
+    return ask
+
+
+def _common_alignments(
     answer: FrameFunction,
-    sequences: Sequence[FrameSequence],
+    of_size: Callable[[Float[np.ndarray, "_ _"], tuple[int, int]], Depths],
+    frames: Sequence[SceneFrame],
     protocol: Protocol,
-    max_frames: int | None,
-) -> Alignment:
-    """One factor for all frames, in a pass of its own: every frame is asked about twice."""
-    found: list[Alignment] = []
-    for frame in frames_with_truth(sequences, max_frames):
-        try:
+) -> dict[str, Alignment]:
+    """One factor for all frames, of each method, in a pass of its own."""
+    found = defaultdict[str, list[Alignment]](list)
+    for frame in frames:
+        with suppress(ImageError):  # the pass that measures names it
             pixels, truth = read_image(frame.image), frame.read_depth()
-        except ImageError:  # the pass that measures names it
-            continue
-        counted = counted_pixels(truth, protocol)
-        if counted.any():
-            prediction = resize_depth(answer(frame, pixels).depth, truth.shape)
-            with _naming(frame):
-                found.append(align_depth(prediction[counted], truth[counted], "median"))
-    return common_alignment(found)
+            counted = counted_pixels(truth, protocol)
+            if not counted.any():
+                continue
+            for name, depth in of_size(answer(frame, pixels), truth.shape).items():
+                with _naming(frame):
+                    by = align_depth(depth[counted], truth[counted], "median")
+                found[name].append(by)
+    return {name: common_alignment(each) for name, each in found.items()}
 
 
 @contextmanager
-def _naming(frame: TruthFrame) -> Generator[None]:
+def _naming(frame: SceneFrame) -> Generator[None]:
     """Put the name of the frame before what is wrong with it."""
     try:
         yield
@@ -276,15 +319,17 @@ def constant_depth() -> Float[np.ndarray, "1 1"]:
 def mean_truth(
     training: Sequence[FrameSequence], size: tuple[int, int]
 ) -> Float[np.ndarray, "h w"] | None:
-    """Mean true depth at each place of the image, in metres, over at most 200 training frames.
+    """Mean true depth at each place of the image, in metres, over at most 50 training frames.
 
     None if no frame has truth. See `mean_depth_map`.
     """
-    truths = list[Float[np.ndarray, "_ _"]]()
-    for frame in frames_with_truth(training, BASELINE_FRAMES):
-        with suppress(ImageError):  # a mean over the rest is as good a baseline
-            truths.append(nearest(frame.read_depth(), size))
-    return mean_depth_map(truths, size)
+
+    def read() -> Iterator[Float[np.ndarray, "_ _"]]:
+        for frame in frames_with_truth(training, BASELINE_FRAMES):
+            with suppress(ImageError):  # a mean over the rest is as good a baseline
+                yield frame.read_depth()
+
+    return mean_depth_map(read(), size)
 
 
 def mean_depth_map(

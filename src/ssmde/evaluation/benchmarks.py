@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from ssmde.console import counted, did_you_mean, with_bar
 from ssmde.data.images import ImageError, ShapeError, read_map
 from ssmde.data.scene_files import positive_number
 from ssmde.data.scene_folder import Split, read_scenes
-from ssmde.data.sequence import FrameSequence
 from ssmde.datasets import find_protocol
 from ssmde.evaluation.accuracy import constant_depth, evaluate_frames
-from ssmde.evaluation.frames import Answer, FrameFunction, TruthFrame, frames_with_truth
-from ssmde.evaluation.published import TABLES, PublishedTable
+from ssmde.evaluation.frames import FrameFunction, SceneFrame, frames_with_truth
 from ssmde.evaluation.report import REGIONS, Evaluation, table_text
 from ssmde.inference.loading import load, looks_like_weights
 from ssmde.io import read_json, write_text
@@ -38,17 +36,121 @@ HEADS = ("method", "kind", "pixels", "images", *METRICS)
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """What others say of a method; only what was read in a paper or on its project page."""
+
+    method: str
+    source: str  # where it was read
+    numbers: dict[str, float]  # some of `METRICS`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """One table of the literature."""
+
+    protocol: str  # one of `PROTOCOLS`
+    split: Split  # part of a prepared data set that it is about
+    images: dict[int, str]
+    """Number of images of its variants, and their names; empty if the literature disagrees."""
+    note: str
+    figures: tuple[Figure, ...] = ()
+
+
+def _figures(source: str, metrics: str, *rows: str) -> tuple[Figure, ...]:
+    """Figures from lines `name: numbers`, a dash where there is none."""
+    found = list[Figure]()
+    for row in rows:
+        name, numbers = row.split(":")
+        pairs = zip(metrics.split(), numbers.split(), strict=True)
+        values = {metric: float(number) for metric, number in pairs if number != "-"}
+        found.append(Figure(name, source, values))
+    return tuple(found)
+
+
+SSMDE_PAPER = "Hu et al., Sensors 2024, abstract"
+FULL = "abs_rel sq_rel rmse rmse_log d1 d2 d3"
+
+KITTI = Table(
+    protocol="kitti",
+    split="test",
+    images={697: "Eigen test, scans", 652: "Eigen benchmark, improved depth"},
+    note="figures: Eigen test of 697 images, scans, median alignment, training on monocular video; "
+    "Monodepth2 and its kin count from 0.001 m",
+    figures=(
+        *_figures(SSMDE_PAPER, "abs_rel d1", "SS-MDE: .111 .87"),
+        *_figures(
+            "README of MDL-Depth", FULL,
+            "SC-DepthV3: .118 .756 4.756 .188 .864 .960 .984",
+        ),
+        *_figures(
+            "README of sc_depth_pl, released model", FULL,
+            "SC-DepthV1: .119 .878 4.987 .196 .859 .956 .981",
+        ),
+        *_figures(
+            "project page of the method", FULL,
+            "Monodepth2: .115 .903 4.863 .193 .877 .959 .981",
+            "PackNet: .111 .785 4.601 .189 .878 .960 .982",
+            "HR-Depth: .109 .792 4.632 .185 .884 - -",
+            "Lite-Mono: .107 .765 4.561 .183 .886 - -",
+            "MonoViT: .099 .708 4.372 .175 .900 - -",
+            "ManyDepth, 2 frames: .098 .770 4.459 .176 .900 - -",
+            "DynamicDepth, 2 frames: .096 .720 4.458 .175 .897 - -",
+        ),
+    ),
+)  # fmt: skip
+NYUV2 = Table(
+    protocol="nyuv2",
+    split="test",
+    images={654: "labelled test images"},
+    note="figures: 654 labelled test images, median alignment, training on monocular video",
+    figures=(
+        *_figures(SSMDE_PAPER, "abs_rel d1", "SS-MDE: .102 .89"),
+        *_figures(
+            "README of MonoLDP", "abs_rel rmse d1 d2 d3",
+            "SC-DepthV3: .123 .486 .848 .963 .991",
+            "GasMono: .113 .459 .871 .973 .992",
+            "IndoorDepth: .126 .494 .845 .965 .991",
+            "MonoIndoor++: .133 .551 .830 .964 .991",
+            "MonoIndoor: .142 .581 .802 .952 .990",
+            "P2Net: .150 .561 .796 - -",
+            "Monodepth2: .161 .600 .771 - -",
+        ),
+        *_figures(
+            "README of sc_depth_pl, released model", "abs_rel rmse log10 d1 d2 d3",
+            "SC-DepthV2: .142 .554 .061 .808 .951 .987",
+        ),
+    ),
+)  # fmt: skip
+DDAD = Table(
+    protocol="ddad",
+    split="val",
+    images={3950: "validation, front camera"},
+    note="figures: validation part, front camera, median alignment",
+    figures=_figures(
+        "README of packnet-sfm", "abs_rel rmse d1",
+        "PackNet: .173 14.36 .835",
+        "ResNet18: .227 17.37 .758",
+    ),
+)  # fmt: skip
+NONE_READ = "no published figure is shown: none was found in a source that could be read"
+TABLES: dict[str, Table] = {
+    "kitti": KITTI,
+    "nyuv2": NYUV2,
+    "ddad": DDAD,
+    "bonn": Table(protocol="bonn", split="test", images={}, note=NONE_READ),
+    "tum": Table(protocol="tum", split="test", images={}, note=NONE_READ),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """The numbers of one method over one kind of pixels."""
 
     method: str
-    kind: str
-    """`measured` here, or `published` by others."""
-    pixels: str
-    """`full`, `static` or `dynamic`."""
+    kind: str  # `measured` here, or `published` by others
+    pixels: str  # `full`, `static` or `dynamic`
     images: int | None
-    source: str
-    """Where the method, or the published figure, comes from."""
+    source: str  # where the method, or the published figure, comes from
     numbers: dict[str, float | None]
 
     def words(self) -> list[str]:
@@ -69,8 +171,7 @@ class Benchmark:
     split: str
     rows: tuple[Row, ...]
     remarks: tuple[str, ...]
-    out: Path | None = None
-    """Folder of the files, if there are any."""
+    out: Path | None = None  # folder of the files, if there are any
 
     @property
     def title(self) -> str:
@@ -165,18 +266,22 @@ def benchmark(
     check_own(files, "choose another folder with --out")
     sequences = read_scenes(Path(data), split or known.split)
     protocol, named = find_protocol(known.protocol), _names(methods)
-    functions: dict[str, FrameFunction] = {
-        name: _open(path, sequences, kind, max_frames, trust=trust) for name, path in named.items()
-    }
-    functions[CONSTANT] = lambda *_: Answer(depth=constant_depth())
+    frames = frames_with_truth(sequences, max_frames)
+    functions = {name: _open(path, frames, kind, trust=trust) for name, path in named.items()}
+    functions[CONSTANT] = lambda *_: constant_depth()
     rows, results = list[Row](), list[Evaluation]()
     for name, function in with_bar(functions.items(), "measuring", len(functions)):
         result = evaluate_frames(function, sequences, protocol, align, max_frames=max_frames)
-        results.append(replace(result, weights=str(named.get(name, ""))))
-        rows += _measured_rows(name, result, str(named.get(name, "no method: does not look")))
+        results.append(result)
+        source = named.get(name, "no method: does not look")
+        for region in REGIONS:
+            sums = result.region(region)
+            if (mean := sums.mean()) is not None:
+                numbers: dict[str, float | None] = dict(asdict(mean))
+                rows.append(Row(name, MEASURED, region, sums.n_images, source, numbers))
     for figure in known.figures:
         numbers = {metric: figure.numbers.get(metric) for metric in METRICS}
-        rows.append(Row(figure.name, PUBLISHED, "full", None, figure.source, numbers))
+        rows.append(Row(figure.method, PUBLISHED, "full", None, figure.source, numbers))
     found = Benchmark(
         name=table, protocol=protocol, align=results[0].align, split=split or known.split,
         rows=tuple(rows), remarks=tuple(_remarks(known, results[0])),
@@ -190,17 +295,6 @@ def benchmark(
         for path, text in zip(files, texts, strict=True):
             write_text(path, text)
     return replace(found, out=Path(out))
-
-
-def _measured_rows(method: str, result: Evaluation, source: str) -> list[Row]:
-    """Rows of a method that was measured, one for each kind of pixels there is."""
-    found = list[Row]()
-    for region in REGIONS:
-        sums = result.region(region)
-        if (mean := sums.mean()) is not None:
-            numbers: dict[str, float | None] = dict(asdict(mean))
-            found.append(Row(method, MEASURED, region, sums.n_images, source, numbers))
-    return found
 
 
 def _is_weights(method: str) -> bool:
@@ -224,22 +318,15 @@ def _names(methods: Sequence[str | Path]) -> dict[str, str]:
     return found
 
 
-def _open(
-    method: str,
-    sequences: Sequence[FrameSequence],
-    kind: Kind,
-    max_frames: int | None,
-    *,
-    trust: bool,
-) -> FrameFunction:
+def _open(method: str, frames: Sequence[SceneFrame], kind: Kind, *, trust: bool) -> FrameFunction:
     """Weights, or files, as a method."""
     if Path(method).is_dir() and not _is_weights(method):
-        return PredictionFolder(Path(method), frames_with_truth(sequences, max_frames), kind)
+        return PredictionFolder(Path(method), frames, kind)
     predictor = load(method, trust=trust)
-    return lambda _, pixels: Answer(depth=predictor.network_depth(pixels))
+    return lambda _, pixels: predictor.network_depth(pixels)
 
 
-def _remarks(table: PublishedTable, first: Evaluation) -> list[str]:
+def _remarks(table: Table, first: Evaluation) -> list[str]:
     """What the reader must know before comparing rows."""
     count = first.n_images
     remarks = [f"measured here: {counted(count, 'image')}; published: {table.note}"]
@@ -265,20 +352,14 @@ class PredictionFolder:
     A frame `scene/000012` is `scene/000012.npz`, `.npy` or `.png`, or `000012_depth.npz` and so on
     as `ssmde predict` names them; without the folder of the scene where there is but one scene. A
     PNG has 16 bits; its unit is that of depth.json beside it, and does not matter where the scale
-    is aligned.
+    is aligned. `disparity` is turned into depth, 1 / value, before it is resized.
 
-    Args:
-        folder: The files.
-        frames: Frames that are going to be asked for.
-        kind: `disparity` is turned into depth, 1 / value, before it is resized.
-
-    Raises:
-        FileNotFoundError: If a frame has no file: methods would be compared on different images.
+    A FileNotFoundError if one of these frames, which are going to be asked for, has no file:
+    methods would be compared on different images.
     """
 
-    def __init__(self, folder: Path, frames: Sequence[TruthFrame], kind: Kind = "depth") -> None:
-        self.kind = kind
-        self.unit = _unit(folder)
+    def __init__(self, folder: Path, frames: Sequence[SceneFrame], kind: Kind = "depth") -> None:
+        self.kind, self.unit = kind, _unit(folder)
         single = len({frame.name.rpartition("/")[0] for frame in frames}) == 1
         found = {frame.name: _file(folder, frame.name, single) for frame in frames}
         missing = [name for name, file in found.items() if file is None]
@@ -289,17 +370,13 @@ class PredictionFolder:
             )
         self.files = {name: file for name, file in found.items() if file is not None}
 
-    def __call__(self, frame: TruthFrame, pixels: UInt8[np.ndarray, "h w 3"]) -> Answer:
-        """What the files say of a frame.
-
-        Raises:
-            ValueError: If a file is broken, of another shape than the image, or has a pixel without
-                a positive value.
-        """
+    def __call__(
+        self, frame: SceneFrame, pixels: UInt8[np.ndarray, "h w 3"]
+    ) -> Float[np.ndarray, "k m"]:
+        """A ValueError for a broken or unfit file, or a pixel without a positive value."""
         path = self.files[frame.name]
-        size = (pixels.shape[0], pixels.shape[1])
         try:
-            values = read_map(path, self.unit or 1.0, image_size=size)
+            values = read_map(path, self.unit or 1.0, image_size=pixels.shape[:2])
         except ShapeError:
             raise
         except ImageError as error:  # a method is not let off its hardest images
@@ -310,7 +387,7 @@ class PredictionFolder:
                 f"{path}: {wrong} of {values.size} pixels are not positive and finite; a "
                 "prediction has a value everywhere"
             )
-        return Answer(depth=1 / values if self.kind == "disparity" else values)
+        return 1 / values if self.kind == "disparity" else values
 
 
 def _file(folder: Path, name: str, single: bool) -> Path | None:

@@ -38,29 +38,21 @@ class PathErrors:
     """Errors of one path under one alignment."""
 
     align: PathAlignment
-    ate: float
-    """Root mean square distance of the camera from its true place, in metres."""
-    rpe_translation: float
-    """Root mean square error of the motion of one step, in metres."""
-    rpe_degrees: float
-    """The same of its rotation, in degrees."""
-    scale: float
-    """Factor on the path that the alignment found; 1 without one."""
+    ate: float  # root mean square distance of the camera from its true place, in metres
+    rpe_translation: float  # root mean square error of the motion of one step, in metres
+    rpe_degrees: float  # the same of its rotation, in degrees
+    scale: float  # factor on the path that the alignment found; 1 without one
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class PathResult:
     """One path and its errors."""
 
     name: str
-    frames: int
-    """Poses that were compared."""
-    step: int
-    """Frames from one pose to the next."""
-    metres: float
-    """Length of the true path."""
-    errors: tuple[PathErrors, ...]
-    """One for each alignment."""
+    frames: int  # poses that were compared
+    step: int  # frames from one pose to the next
+    metres: float  # length of the true path
+    errors: tuple[PathErrors, ...]  # one for each alignment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,8 +60,7 @@ class Odometry:
     """The errors of every path; `str()` of it is the table that `ssmde odometry` prints."""
 
     paths: tuple[PathResult, ...]
-    out: Path | None = None
-    """Folder of the files, if there are any."""
+    out: Path | None = None  # folder of the files, if there are any
 
     def __str__(self) -> str:
         """A row for each path and alignment."""
@@ -98,8 +89,7 @@ class CameraPath(NamedTuple):
     name: str
     poses: Poses
     frames: Int64[np.ndarray, " n"]
-    step: int = 1
-    """Frames from one pose to the next."""
+    step: int = 1  # frames from one pose to the next
 
 
 def odometry(
@@ -157,10 +147,7 @@ def odometry(
             errors.append(PathErrors(align=how, scale=factor, **numbers))
             lines[f"{how}, ATE {numbers['ate']:.3g} m"] = moved
         way = float(np.linalg.norm(np.diff(true[:, :3, 3], axis=0), axis=1).sum())
-        result = PathResult(
-            name=path.name, frames=len(frames), step=path.step, metres=way, errors=tuple(errors)
-        )
-        results.append(result)
+        results.append(PathResult(path.name, len(frames), path.step, way, tuple(errors)))
         drawn.append((path.name, lines))
     if not results:
         raise ValueError(
@@ -262,11 +249,7 @@ def predicted_path(
 
 
 def tracked_paths(scene: FrameSequence) -> Iterator[CameraPath]:
-    """Paths that `ssmde track` found, one for each part of the video.
-
-    Raises:
-        ValueError: If the scene was not tracked.
-    """
+    """Paths that `ssmde track` found, one for each part; a ValueError if it did not run."""
     poses, parts = scene.tracked_poses, scene.tracked_parts
     if poses is None or parts is None:
         folder = scene.images[0].parent
@@ -287,10 +270,8 @@ def align_path(estimated: Poses, true: Poses, align: PathAlignment) -> tuple[Pos
 
     Both paths begin at the same pose. Then `sim3` moves, turns and scales the whole path for the
     smallest squared distance (Umeyama, PAMI 1991); `scale` does no more than scale it, so that an
-    error of the first frames is not spread; `none` takes it in its own unit.
-
-    Raises:
-        ValueError: If there are fewer than 3 frames, or one of the paths stands still.
+    error of the first frames is not spread; `none` takes it in its own unit. A ValueError if there
+    are fewer than 3 frames, or one of the paths stands still.
     """
     if len(estimated) != len(true) or len(true) < FEWEST_FRAMES:
         raise ValueError(

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 
 from ssmde.console import counted
-from ssmde.evaluation.frames import TruthFrame
+from ssmde.evaluation.frames import SceneFrame
 from ssmde.geometry.camera import invert_motion, scale_intrinsics
 from ssmde.metrics import (
     Alignment,
@@ -31,10 +31,9 @@ from ssmde.metrics import (
 class MeasuredFrame:
     """A frame with its prediction, as the errors were measured."""
 
-    frame: TruthFrame
+    frame: SceneFrame
     truth: Truth
-    prediction: Float[np.ndarray, "h w"]
-    """Depth at the size of the truth, before the alignment."""
+    prediction: Float[np.ndarray, "h w"]  # depth before the alignment
     alignment: Alignment
 
     def aligned(self, alignment: Alignment) -> Float[np.ndarray, "h w"]:
@@ -53,16 +52,15 @@ class FrameDetails:
 
     bands: tuple[DepthErrors | None, ...]
     """Errors by true distance, a band each; None for a band without a pixel."""
-    boundary: BoundaryErrors | None
-    """Edges; None if the truth is not dense or has none."""
+    boundary: BoundaryErrors | None  # edges; None if the truth is not dense or has none
     temporal: TemporalErrors | None
-    """With the frame before; None if there is none or the motion is unknown."""
+    """With the frame before it in the video; None if there is none or the motion is unknown."""
 
 
 def frame_details(
     now: MeasuredFrame, before: MeasuredFrame | None, bands: tuple[DepthErrors | None, ...]
 ) -> FrameDetails:
-    """Measure the details of one frame; `before` is the one before it in the same video."""
+    """Measure the details of one frame; `before` is the one measured before it."""
     aligned = now.aligned(now.alignment)
     return FrameDetails(
         bands=bands,
@@ -119,11 +117,12 @@ def details_text(means: dict[str, Any], align: str) -> list[str]:
 
 def _temporal(before: MeasuredFrame, now: MeasuredFrame) -> TemporalErrors | None:
     """Disagreement with the frame before, about static points that the truth sees in both."""
-    poses = [pose for f in (before, now) if (pose := f.frame.T_world_cam) is not None]
-    alignments, camera = (before.alignment, now.alignment), now.frame.intrinsics
-    shape = now.truth.depth.shape
-    if len(poses) < 2 or camera is None or before.truth.depth.shape != shape:
+    scene, index, shape = now.frame.scene, now.frame.index, now.truth.depth.shape
+    if before.frame.scene is not scene or before.frame.index != index - 1:
         return None
+    if scene.poses is None or scene.intrinsics is None or before.truth.depth.shape != shape:
+        return None
+    poses, alignments = scene.poses[index - 1 : index + 1], (before.alignment, now.alignment)
     if not np.isfinite(poses).all() or min(alignment.scale for alignment in alignments) <= 0:
         return None
     # One alignment for both frames of a pair: one for each would undo the flicker between them.
@@ -138,8 +137,10 @@ def _temporal(before: MeasuredFrame, now: MeasuredFrame) -> TemporalErrors | Non
     motion = invert_motion(world_source) @ world_target
     T_src_tgt, T_tgt_src = motion.numpy(), invert_motion(motion).numpy()
     # In pixels of the truth, which may have another size than the image.
-    rows, columns = (new / old for new, old in zip(shape, now.frame.image_size, strict=True))
-    K = scale_intrinsics(torch.from_numpy(camera.astype(np.float64)), columns, rows).numpy()
+    rows, columns = (new / old for new, old in zip(shape, scene.image_size, strict=True))
+    K = scale_intrinsics(
+        torch.from_numpy(scene.intrinsics.astype(np.float64)), columns, rows
+    ).numpy()
     known_source, known_target = before.known_depth(), now.known_depth()
     seen = [
         seen_in_both(known_target, known_source, T_src_tgt, K),

@@ -1,6 +1,6 @@
-"""The frames of a data set that have measured depth, and what a method says of one."""
+"""The frames of scenes that can be measured, with what their files say of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,50 +11,53 @@ from ssmde.data.dataset import spread
 from ssmde.data.images import read_depth, read_mask
 from ssmde.data.sequence import FrameSequence
 
-DepthFunction = Callable[[UInt8[np.ndarray, "h w 3"]], Float[np.ndarray, "k m"]]
+Pixels = UInt8[np.ndarray, "h w 3"]
+DepthFunction = Callable[[Pixels], Float[np.ndarray, "k m"]]
 """RGB bytes to depth of the same view, at any size."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TruthFrame:
-    """A frame that has measured depth, with its motion mask and camera if there are any."""
+@dataclass(frozen=True, slots=True, eq=False)
+class SceneFrame:
+    """One frame of a scene."""
 
-    name: str
-    """`scene/frame`, for messages."""
-    image: Path
-    depth: Path
-    units_per_metre: float | None
-    """What 1 m is in a depth PNG."""
-    image_size: tuple[int, int]
-    """Size (height, width) of the image."""
-    motion_mask: Path | None
-    T_world_cam: Float[np.ndarray, "4 4"] | None = None
-    """Camera to world, in metres; nan or None where unknown."""
-    intrinsics: Float[np.ndarray, "3 3"] | None = None
-    """Pinhole matrix, in pixels of the image; None if unknown."""
-    follows: str = ""
-    """Name of the frame before it in the same video; empty for the first."""
+    scene: FrameSequence
+    index: int
+
+    @property
+    def name(self) -> str:
+        """`scene/frame`, for messages."""
+        return self.scene.frame_name(self.index)
+
+    @property
+    def image(self) -> Path:
+        """The file of its colors."""
+        return self.scene.images[self.index]
+
+    @property
+    def depth(self) -> Path | None:
+        """The file of its measured depth; None if there is none."""
+        return self.scene.depth[self.index] if self.scene.depth else None
+
+    @property
+    def motion_mask(self) -> Path | None:
+        """The file that says what moves; None if there is none."""
+        return self.scene.motion_masks[self.index] if self.scene.motion_masks else None
 
     def read_depth(self) -> Float32[np.ndarray, "h w"]:
-        """Depth in metres, 0 where there is none.
+        """Depth in metres, 0 where there is none; an ImageError for an unfit file."""
+        assert self.depth is not None
+        scene = self.scene
+        return read_depth(self.depth, scene.depth_units_per_metre, image_size=scene.image_size)
 
-        Raises:
-            ImageError: If the file cannot be read, or does not fit the image.
-        """
-        return read_depth(self.depth, self.units_per_metre, image_size=self.image_size)
+    def read_mask(self) -> UInt8[np.ndarray, "h w"] | None:
+        """The motion mask if there is one; an ImageError for an unfit file."""
+        mask = self.motion_mask
+        return None if mask is None else read_mask(mask, image_size=self.scene.image_size)
 
-    def read_truth(self) -> tuple[Float[np.ndarray, "h w"], UInt8[np.ndarray, "h w"] | None]:
-        """Depth in metres, 0 where there is none, and the motion mask.
-
-        Raises:
-            ImageError: If a file cannot be read, or does not fit the image.
-            ValueError: If the two differ in size.
-        """
-        truth = self.read_depth()
-        if self.motion_mask is None:
-            return truth, None
-        mask = read_mask(self.motion_mask, image_size=self.image_size)
-        if mask.shape != truth.shape:
+    def read_truth(self) -> tuple[Float32[np.ndarray, "h w"], UInt8[np.ndarray, "h w"] | None]:
+        """Depth and motion mask; a ValueError if the two differ in size."""
+        truth, mask = self.read_depth(), self.read_mask()
+        if mask is not None and mask.shape != truth.shape:
             raise ValueError(
                 f"{self.motion_mask}: a motion mask has the size of the depth, got {mask.shape} "
                 f"for depth of {truth.shape}"
@@ -62,42 +65,25 @@ class TruthFrame:
         return truth, mask
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Answer:
-    """What a method says of one frame."""
-
-    depth: Float[np.ndarray, "k m"]
-    """At any size."""
+FrameFunction = Callable[[SceneFrame, Pixels], Float[np.ndarray, "k m"]]
+"""A frame and its RGB bytes to the depth that a method gives it, at any size."""
 
 
-FrameFunction = Callable[[TruthFrame, UInt8[np.ndarray, "h w 3"]], Answer]
-"""A frame and its RGB bytes to what a method says of it."""
+def frames_of(sequences: Sequence[FrameSequence]) -> list[SceneFrame]:
+    """All frames of scenes, in order."""
+    return [SceneFrame(scene, i) for scene in sequences for i in range(len(scene))]
+
+
+def evenly(frames: Sequence[SceneFrame], most: int | None) -> list[SceneFrame]:
+    """At most so many of these frames, evenly spread; None takes all."""
+    return list(frames) if most is None else [frames[i] for i in spread(len(frames), most)]
 
 
 def frames_with_truth(
     sequences: Sequence[FrameSequence], max_frames: int | None = None
-) -> list[TruthFrame]:
+) -> list[SceneFrame]:
     """The frames that have measured depth, in order; at most `max_frames`, evenly spread."""
-    found = [frame for sequence in sequences for frame in _truth_frames(sequence)]
-    return found if max_frames is None else [found[i] for i in spread(len(found), max_frames)]
-
-
-def _truth_frames(sequence: FrameSequence) -> Iterator[TruthFrame]:
-    nothing = (None,) * len(sequence)
-    depths, masks = sequence.depth or nothing, sequence.motion_masks or nothing
-    for i, (depth, mask) in enumerate(zip(depths, masks, strict=True)):
-        if depth is not None:
-            yield TruthFrame(
-                name=sequence.frame_name(i),
-                image=sequence.images[i],
-                depth=depth,
-                units_per_metre=sequence.depth_units_per_metre,
-                image_size=sequence.image_size,
-                motion_mask=mask,
-                T_world_cam=None if sequence.poses is None else sequence.poses[i],
-                intrinsics=sequence.intrinsics,
-                follows=sequence.frame_name(i - 1) if i else "",
-            )
+    return evenly([frame for frame in frames_of(sequences) if frame.depth], max_frames)
 
 
 def nearest(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

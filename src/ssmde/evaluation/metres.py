@@ -4,6 +4,7 @@ import math
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -74,19 +75,14 @@ class ScaleInputs(NamedTuple):
         return self.predictor.network_depth(pixels) / (self.predictor.metres_per_unit or 1.0)
 
     def intrinsics(self, scene: FrameSequence) -> Float64[np.ndarray, "3 3"]:
-        """Pinhole matrix in pixels of the network's size.
-
-        Raises:
-            ValueError: If nobody knows it.
-        """
+        """Pinhole matrix in pixels of the network's size; a ValueError if nobody knows it."""
         if scene.intrinsics is None:
             raise ValueError(
                 f"scene '{scene.name}': its camera is unknown; write the 3 x 3 matrix to "
                 f"{scene.images[0].parent / 'cam.txt'}, or measure a few points"
             )
-        size = self.predictor.size_for(scene.image_size)
-        sizes = zip(size, scene.image_size, strict=True)
-        down, across = (network / stored for network, stored in sizes)
+        seen = self.predictor.size_for(scene.image_size)
+        down, across = (new / old for new, old in zip(seen, scene.image_size, strict=True))
         camera = torch.from_numpy(scene.intrinsics.astype(np.float64))
         return scale_intrinsics(camera, across, down).numpy()
 
@@ -150,7 +146,8 @@ def scale(
         FileNotFoundError: If weights, data or points do not exist.
         ValueError: If what is given does not tell a scale; the message says why.
     """
-    _check(camera_height, speed, poses, points, data)
+    given = {"camera height": camera_height, "speed": speed, "poses": poses or None}
+    _check(given | {"points": points}, data)
     file = find_weights(weights)
     if out is None and not Path(weights).exists():
         raise ValueError(
@@ -172,26 +169,18 @@ def scale(
     return StoredScale(**asdict(found), weights=Path(out or weights))
 
 
-def _check(
-    camera_height: float | None,
-    speed: float | None,
-    poses: bool,
-    points: str | Path | None,
-    data: str | Path | None,
-) -> None:
-    given = [name for name, value in {
-        "camera height": camera_height, "speed": speed, "poses": poses or None, "points": points,
-    }.items() if value is not None]  # fmt: skip
+def _check(sources: Mapping[str, object], data: str | Path | None) -> None:
+    given = {name: value for name, value in sources.items() if value is not None}
     if len(given) != 1:
         raise ValueError(
             "a scale needs one source of metres, camera height, speed, poses or points, got "
             f"{' and '.join(given) or 'none'}"
         )
-    for name, value in (("camera height", camera_height), ("speed", speed)):
-        if value is not None and not 0 < value < float("inf"):
-            raise ValueError(f"{name} must be positive, in metres, got {value:g}")
-    if points is None and data is None:
-        raise ValueError(f"{given[0]} needs DATA, the folder of scene folders to look at")
+    [(name, value)] = given.items()
+    if isinstance(value, float | int) and not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be positive, in metres, got {value:g}")
+    if name != "points" and data is None:
+        raise ValueError(f"{name} needs DATA, the folder of scene folders to look at")
 
 
 def _check_target(target: Path, file: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -238,9 +227,7 @@ def join_estimates(estimates: Sequence[float], source: str) -> MetricScale:
     in time into ten blocks of equal length, and the standard error is that of the mean of the
     blocks' medians, of which 1.25 (sqrt(pi / 2)) is that of their median.
 
-    Args:
-        estimates: Metres per scene unit, in the order of time; positive.
-        source: What they come from, in words.
+    Estimates are metres per scene unit, in the order of time, positive; `source` is words.
     """
     values = np.asarray(estimates, dtype=np.float64)
     spread = error = None
@@ -262,13 +249,10 @@ def from_camera_height(inputs: ScaleInputs, height: float) -> list[float]:
     """Metres per unit, one estimate from each frame that shows ground."""
     found = list[float]()
     for scene, index in with_bar(inputs.frames(), "scale"):
-        try:
+        with suppress(ImageError):
             depth = inputs.depth(read_image(scene.images[index]))
-        except ImageError:
-            continue
-        measured = height_over_ground(depth, inputs.intrinsics(scene))
-        if measured is not None:
-            found.append(height / measured)
+            measured = height_over_ground(depth, inputs.intrinsics(scene))
+            found += [] if measured is None else [height / measured]
     return found
 
 
@@ -296,8 +280,7 @@ def height_over_ground(
 def from_speed(inputs: ScaleInputs, speed: float, motion: MotionPredictor) -> list[float]:
     """Metres per unit: the true way over the way the pose network saw, for each part of a video.
 
-    Raises:
-        ValueError: If a scene has no times.
+    A ValueError if a scene has no times.
     """
     found = list[float]()
     for scene in inputs.scenes:
@@ -310,12 +293,10 @@ def from_speed(inputs: ScaleInputs, speed: float, motion: MotionPredictor) -> li
         chosen = [starts[k] for k in spread(len(starts), inputs.max_frames)]
         rows = list[tuple[float, float]]()
         for i in with_bar(chosen, scene.name):
-            try:
+            with suppress(ImageError):
                 views = [motion.see(read_image(scene.images[j])) for j in (i, i + motion.gap)]
-            except ImageError:
-                continue
-            seconds = float(scene.timestamps[i + motion.gap] - scene.timestamps[i])
-            rows.append((speed * seconds, float(np.linalg.norm(motion(*views)[:3, 3]))))
+                seconds = float(scene.timestamps[i + motion.gap] - scene.timestamps[i])
+                rows.append((speed * seconds, float(np.linalg.norm(motion(*views)[:3, 3]))))
         for part in np.array_split(np.array(rows).reshape(-1, 2), PARTS_OF_WAY):
             true, seen = part.sum(0).tolist()
             found += [true / seen] if seen > 0 and true > 0 else []
@@ -325,10 +306,8 @@ def from_speed(inputs: ScaleInputs, speed: float, motion: MotionPredictor) -> li
 def from_poses(inputs: ScaleInputs) -> list[float]:
     """Metres per unit, one estimate from each frame whose neighbors have poses.
 
-    It is the factor at which the known motion makes the depth explain the images.
-
-    Raises:
-        ValueError: If no scene has poses.
+    It is the factor at which the known motion makes the depth explain the images. A ValueError if
+    no scene has poses.
     """
     if all(scene.poses is None for scene in inputs.scenes):
         raise ValueError(
@@ -447,11 +426,8 @@ def _from_points(predictor: Predictor, file: Path) -> MetricScale:
 def read_points(path: Path) -> list[MeasuredPoint]:
     """The lines `image,u,v,metres` of a file; images are found from its folder.
 
-    A first line with the names of the columns may be there; lines that begin with # are remarks.
-
-    Raises:
-        FileNotFoundError: If there is no such file, or an image it names does not exist.
-        ValueError: If a line is wrong, or there is none.
+    A first line with the names of the columns may be there; lines that begin with # are remarks. A
+    FileNotFoundError for a file or an image that does not exist, a ValueError for a wrong line.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of points, lines {','.join(COLUMNS)}")
@@ -484,11 +460,7 @@ def _point(path: Path, where: str, words: list[str]) -> MeasuredPoint:
 
 
 def depth_at(depth: Float[np.ndarray, "h w"], u: float, v: float) -> float:
-    """Depth at column u, row v, bilinear between pixels.
-
-    Raises:
-        ValueError: If the place is outside the image.
-    """
+    """Depth at column u, row v, bilinear between pixels; a ValueError outside the image."""
     height, width = depth.shape
     if not (0 <= u <= width - 1 and 0 <= v <= height - 1):
         raise ValueError(

@@ -5,6 +5,7 @@ Where something moves is read from the motion masks of a scene, or found from th
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -12,16 +13,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, UInt8
 
 from ssmde.console import counted
-from ssmde.data.dataset import spread
-from ssmde.data.images import ImageError, read_image, read_mask
+from ssmde.data.images import ImageError
 from ssmde.data.motion import OFFSETS, read_source_frames
 from ssmde.data.pseudo_labels import read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluation.frames import DepthFunction, nearest
+from ssmde.evaluation.frames import SceneFrame, evenly, nearest
 from ssmde.geometry.ground import find_movers, ground_plane
 from ssmde.methods.self_supervised import least_error
 from ssmde.metrics import HoleCounts, OrderCounts, hole_counts, order_counts, split_motion_mask
@@ -47,8 +47,7 @@ class MoverErrors(Summable):
     holes: HoleCounts = field(default_factory=HoleCounts)
     order: OrderCounts = field(default_factory=OrderCounts)
     """Against the labels of the scenes; no pairs without labels."""
-    n_images: int = 0
-    """Frames in which something moves."""
+    n_images: int = 0  # frames in which something moves
     n_images_from_masks: int = 0
     """Those of them whose movers a motion mask shows; in the others they were found."""
 
@@ -69,28 +68,39 @@ class MoverErrors(Summable):
         }
 
 
-def measure_movers(
-    predict: DepthFunction, sequences: Sequence[FrameSequence], max_frames: int | None = None
-) -> MoverErrors | None:
-    """Holes and wrong orders of any function from image to depth; None where nobody knows movers.
+class MoverMeter:
+    """Holes and wrong orders of predictions, added up over frames; see `MoverErrors`.
 
-    A scene takes part if it has motion masks, or was tracked and has its camera. Frames that cannot
-    be read, whose motion is not known, or whose prediction is not positive and finite are left out.
-    At most `max_frames` are looked at, evenly spread, and never more than 200.
+    Frames whose movers cannot be found, or whose prediction is not positive and finite, are left
+    out.
     """
-    frames = [(scene, i) for scene in sequences for i in range(len(scene)) if _can_tell(scene, i)]
-    if not frames:
-        return None
-    found, read_points = MoverErrors(), lru_cache(1)(read_tracked_points)
-    for place in spread(len(frames), min(FRAMES, max_frames or FRAMES)):
-        scene, index = frames[place]
-        try:
-            depth = np.asarray(predict(read_image(scene.images[index])), dtype=np.float32)
-            if np.isfinite(depth).all() and depth.min() > 0:
-                found += _frame_errors(depth, scene, index, read_points)
-        except ImageError:
-            continue
-    return found
+
+    def __init__(self) -> None:
+        self.found = MoverErrors()
+        self._read_points = lru_cache(1)(read_tracked_points)
+
+    def add(
+        self,
+        frame: SceneFrame,
+        prediction: Float[np.ndarray, "h w"],
+        mask: UInt8[np.ndarray, "_ _"] | None = None,
+    ) -> None:
+        """One more frame; its mask is read if it is not given."""
+        depth = np.asarray(prediction, dtype=np.float32)
+        if np.isfinite(depth).all() and depth.min() > 0:
+            with suppress(ImageError):
+                mask = frame.read_mask() if mask is None else mask
+                self.found += _frame_errors(depth, frame, mask, self._read_points)
+
+
+def frames_with_movers(
+    frames: Sequence[SceneFrame], max_frames: int | None = None
+) -> list[SceneFrame]:
+    """Those frames of which somebody knows what moves, evenly spread; at most 200.
+
+    A scene has motion masks, or was tracked and has its camera.
+    """
+    return evenly([f for f in frames if _can_tell(f)], min(FRAMES, max_frames or FRAMES))
 
 
 def movers_text(means: dict[str, Any] | None) -> list[str]:
@@ -112,8 +122,9 @@ def movers_text(means: dict[str, Any] | None) -> list[str]:
     return [line + ("" if order is None else f"; order unlike the labels {order:.1%}")]
 
 
-def _can_tell(scene: FrameSequence, index: int) -> bool:
-    if scene.motion_masks is not None and scene.motion_masks[index] is not None:
+def _can_tell(frame: SceneFrame) -> bool:
+    scene = frame.scene
+    if frame.motion_mask is not None:
         return True
     if scene.tracked_poses is None or scene.intrinsics is None:
         return False
@@ -121,20 +132,21 @@ def _can_tell(scene: FrameSequence, index: int) -> bool:
 
 
 def _frame_errors(
-    depth: Float[np.ndarray, "h w"], scene: FrameSequence, index: int, read_points: PointReader
+    depth: Float[np.ndarray, "h w"],
+    frame: SceneFrame,
+    mask: UInt8[np.ndarray, "_ _"] | None,
+    read_points: PointReader,
 ) -> MoverErrors:
     """Holes and wrong orders of one frame, on the pixel grid of its predicted depth.
 
-    Raises:
-        ImageError: If its movers cannot be found, or a file cannot be read.
+    An ImageError if its movers cannot be found, or a file cannot be read.
     """
-    path = None if scene.motion_masks is None else scene.motion_masks[index]
-    if path is None:
+    scene, index = frame.scene, frame.index
+    if mask is None:
         movers = _found_movers(depth * _unit(depth, scene, index, read_points), scene, index)
         static = ~movers
     else:
-        mask = nearest(read_mask(path, image_size=scene.image_size), depth.shape)
-        static, movers = split_motion_mask(mask)
+        static, movers = split_motion_mask(nearest(mask, depth.shape))
     maps = torch.from_numpy(np.stack([depth, ~static]))[:, None, None].float()
     ground = ground_plane(maps[0], maps[1] > 0)
     plane = None if ground is None else ground[0, 0].numpy()
@@ -144,7 +156,7 @@ def _frame_errors(
         known = np.where(movers | static, labels, 0)
         order = order_counts(depth, known, movers, np.random.default_rng(index))
     moves = holes.regions > 0
-    from_mask = moves and path is not None
+    from_mask = moves and mask is not None
     return MoverErrors(holes=holes, order=order, n_images=moves, n_images_from_masks=from_mask)
 
 
@@ -153,8 +165,7 @@ def _unit(
 ) -> float:
     """Factor from the unit of the depth to that of the tracked motion: the median of the points.
 
-    Raises:
-        ImageError: If too few points were tracked in the frame.
+    An ImageError if too few points were tracked in the frame.
     """
     if scene.tracked_points is not None:
         pixels, tracked = scene.tracked_points[index] or NO_POINTS

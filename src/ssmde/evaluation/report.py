@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +11,10 @@ from PIL import Image
 from rich.table import Table
 
 from ssmde.console import counted, table_console
-from ssmde.data.images import read_image, resize_image
-from ssmde.evaluation.details import FrameDetails, details_text, mean_details
-from ssmde.evaluation.frames import DepthFunction, TruthFrame, nearest
+from ssmde.data.images import resize_image
+from ssmde.evaluation.details import FrameDetails, MeasuredFrame, details_text, mean_details
+from ssmde.evaluation.frames import Pixels, SceneFrame, nearest
 from ssmde.evaluation.movers import MoverErrors, movers_text
-from ssmde.inference.input import resize_depth
 from ssmde.inference.pictures import PanelRow, panel
 from ssmde.io import whole_file, write_text
 from ssmde.metrics import (
@@ -26,7 +25,6 @@ from ssmde.metrics import (
     DepthSums,
     Protocol,
     RegionSums,
-    counted_pixels,
 )
 from ssmde.outputs import check_own, recorded, sweep
 
@@ -41,12 +39,10 @@ NAMED_BROKEN = 3  # unreadable files named below the table; metrics.json has all
 class FrameResult:
     """The errors of one frame and the alignment they were measured under."""
 
-    frame: TruthFrame
-    errors: DepthErrors
-    """Over all its pixels that count."""
+    frame: SceneFrame
+    errors: DepthErrors  # over all its pixels that count
     alignment: Alignment
-    details: FrameDetails | None = None
-    """Errors by distance, at edges and from frame to frame; None if nobody asked."""
+    details: FrameDetails | None = None  # None if nobody asked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,16 +59,16 @@ class Evaluation:
     """The images measured, in order; none where only movers could be judged."""
     broken: tuple[str, ...] = ()
     """Files that could not be read, with the reason; they are in no mean."""
-    weights: str = ""
-    """Where the network came from."""
+    weights: str = ""  # where the network came from
     baselines: dict[str, "Evaluation"] = field(default_factory=dict)
     """The same images under predictors that do not look at them."""
     remarks: tuple[str, ...] = ()
     """What the reader of the numbers must know, such as why a baseline is missing."""
     movers: MoverErrors | None = None
     """Whether what moves is seen as a hole; None if nobody asked or nobody knows what moves."""
-    out: Path | None = None
-    """Folder of the files, if there are any."""
+    pictures: tuple[PanelRow, ...] = ()
+    """Those of the worst frames, worst first; none where nobody asked."""
+    out: Path | None = None  # folder of the files, if there are any
 
     @property
     def full(self) -> DepthErrors:
@@ -193,7 +189,7 @@ def table_text(
     return captured.get().removesuffix("\n")
 
 
-def write_result(result: Evaluation, predict: DepthFunction, out: Path) -> None:
+def write_result(result: Evaluation, out: Path) -> None:
     """Write `metrics.json`, and `worst/01.png` and so on, the worst frame first."""
     check_room(out)
     (out / "worst").mkdir(parents=True, exist_ok=True)
@@ -202,18 +198,13 @@ def write_result(result: Evaluation, predict: DepthFunction, out: Path) -> None:
         write_text(out / "metrics.json", text + "\n")
         for path in _worst_files(out):  # an earlier evaluation may have had more frames
             path.unlink(missing_ok=True)
-        for path, found in zip(_worst_files(out), result.worst(), strict=False):
-            picture = panel([_worst_row(found, predict, result.protocol)])
+        for path, row in zip(_worst_files(out), result.pictures, strict=False):
             with whole_file(path) as part:
-                Image.fromarray(picture).save(part, format="PNG", compress_level=1)
+                Image.fromarray(panel([row])).save(part, format="PNG", compress_level=1)
 
 
 def check_room(out: Path) -> None:
-    """Refuse a folder where files of others have the names of the results.
-
-    Raises:
-        FileExistsError: It names the first one.
-    """
+    """Refuse a folder where files of others have the names of the results."""
     check_own([out / "metrics.json", *_worst_files(out)], "choose another folder with --out")
     sweep(out, "metrics.json".__eq__)
     sweep(out / "worst", {path.name for path in _worst_files(out)}.__contains__)
@@ -223,14 +214,13 @@ def _worst_files(out: Path) -> list[Path]:
     return [out / "worst" / f"{number:02d}.png" for number in range(1, WORST_FRAMES + 1)]
 
 
-def _worst_row(found: FrameResult, predict: DepthFunction, protocol: Protocol) -> PanelRow:
-    pixels, truth = read_image(found.frame.image), found.frame.read_depth()
+def worst_row(now: MeasuredFrame, pixels: Pixels, abs_rel: float) -> PanelRow:
+    """A frame as `worst/01.png` shows it."""
     size = WORST_HEIGHT, max(1, round(pixels.shape[1] * WORST_HEIGHT / pixels.shape[0]))
-    small = nearest(truth, size)
-    aligned = found.alignment.apply(resize_depth(predict(pixels), size))
+    small = replace(now, prediction=nearest(now.prediction, size))
     return PanelRow(
         image=resize_image(pixels, size),
-        depth=aligned.clip(protocol.min_depth, protocol.max_depth),
-        truth=np.where(counted_pixels(small, protocol), small, np.float32(0)),
-        title=f"{found.frame.name}  AbsRel {found.errors.abs_rel:.3f}",
+        depth=small.aligned(now.alignment),
+        truth=nearest(now.known_depth(), size),
+        title=f"{now.frame.name}  AbsRel {abs_rel:.3f}",
     )

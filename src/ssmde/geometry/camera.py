@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ssmde.types import Intrinsics, Map
+
 MIN_DEPTH = 1e-3  # nearest depth that is projected, in scene units
 # Below, three terms of the Taylor series are exact to rounding, also in float64, and, unlike
 # sin(a) / a, have a gradient at zero.
@@ -30,7 +32,7 @@ def pixel_grid(height: int, width: int, *, like: Tensor) -> Float[Tensor, "h w 2
 
 
 def _focal_and_center(
-    intrinsics: Float[Tensor, "b 3 3"],
+    intrinsics: Intrinsics,
 ) -> tuple[Float[Tensor, "b 1 1 2"], Float[Tensor, "b 1 1 2"]]:
     """(fx, fy) and (cx, cy), shaped to meet maps of coordinates."""
     focal = intrinsics.diagonal(dim1=1, dim2=2)[:, :2]
@@ -38,9 +40,7 @@ def _focal_and_center(
     return focal[:, None, None], center[:, None, None]
 
 
-def backproject(
-    depth: Float[Tensor, "b 1 h w"], intrinsics: Float[Tensor, "b 3 3"]
-) -> Float[Tensor, "b h w 3"]:
+def backproject(depth: Map, intrinsics: Intrinsics) -> Float[Tensor, "b h w 3"]:
     """Lift a depth map to points in its own camera: X = D(p) K^-1 [u v 1]^T.
 
     Args:
@@ -63,10 +63,7 @@ def backproject(
 
 
 def project(
-    points: Float[Tensor, "b h w 3"],
-    intrinsics: Float[Tensor, "b 3 3"],
-    *,
-    min_depth: float = MIN_DEPTH,
+    points: Float[Tensor, "b h w 3"], intrinsics: Intrinsics, *, min_depth: float = MIN_DEPTH
 ) -> Float[Tensor, "b h w 2"]:
     """Pixels (u, v) of points: K X / z, finite also for points behind the camera.
 
@@ -157,9 +154,7 @@ def sobel(
     )
 
 
-def normals(
-    depth: Float[Tensor, "b 1 h w"], intrinsics: Float[Tensor, "b 3 3"]
-) -> Float[Tensor, "b 3 h w"]:
+def normals(depth: Map, intrinsics: Intrinsics) -> Float[Tensor, "b 3 h w"]:
     """Unit normals (dX/du x dX/dv) of the surface, in the camera; z positive for a wall ahead.
 
     They are Sobel derivatives of the lifted points (`sobel`), and do not depend on the scale of the

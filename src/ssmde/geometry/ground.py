@@ -62,16 +62,19 @@ def fit_ground(
     low = torch.zeros_like(movers[0, 0])
     low[int((1 - GROUND_ROWS) * height) :] = True
     used = low & ~movers[0, 0]
-    system, disparity = _pixels(depth)[used], 1 / depth[0, 0][used]
+    system, disparity = _pixels(depth)[used].double(), 1 / depth[0, 0][used].double()
     if len(system) < 10 * width:
         return None
     kept = torch.ones_like(disparity, dtype=torch.bool)
-    plane = torch.zeros(3, dtype=depth.dtype, device=depth.device)
+    plane = torch.zeros_like(system[0])
     for _ in range(REFITS):
-        plane = torch.linalg.lstsq(system[kept], disparity[kept][:, None]).solution[:, 0]
+        some = system[kept]  # the normal equations of three numbers, in float64, are exact enough
+        plane = torch.linalg.pinv(some.T @ some, hermitian=True) @ (some.T @ disparity[kept])
         off = (system @ plane - disparity).abs()
         kept = off <= off.kthvalue(int(KEPT * (len(off) - 1)) + 1).values
-    return None if plane[1] < LEAST_FALL * disparity[kept].mean() else plane
+    if plane[1] < LEAST_FALL * disparity[kept].mean():
+        return None
+    return plane.to(depth.dtype)
 
 
 def _pixels(depth: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "h w 3"]:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from ssmde.geometry.camera import MIN_DEPTH
+from ssmde.types import Intrinsics, Map, Mask, Motion
 
 # In pixels. Rounding in float32 moves the pixels of a camera at rest by up to 0.0005 (in an image
 # 4096 wide); without a tolerance, some of those on the border would count as outside.
@@ -24,19 +25,15 @@ class Reprojection(NamedTuple):
 
     pixels: Float[Tensor, "b h w 2"]
     """Source coordinates (u, v), in pixels; may lie outside the image."""
-    depth: Float[Tensor, "b 1 h w"]
+    depth: Map
     """Depth of the point in the source camera, in the unit of the target depth; at least
     `min_depth`, so that ratios of depths stay finite where a point is not visible."""
-    visible: Bool[Tensor, "b 1 h w"]
+    visible: Mask
     """True where the point is in front of the source camera and inside its image."""
 
 
 def reproject(
-    depth: Float[Tensor, "b 1 h w"],
-    T_src_tgt: Float[Tensor, "b 4 4"],
-    intrinsics: Float[Tensor, "b 3 3"],
-    *,
-    min_depth: float = MIN_DEPTH,
+    depth: Map, T_src_tgt: Motion, intrinsics: Intrinsics, *, min_depth: float = MIN_DEPTH
 ) -> Reprojection:
     """Find each target pixel in the source view.
 
@@ -78,7 +75,7 @@ def reproject(
 
 
 def _pixels_to_pixels(
-    T_src_tgt: Float[Tensor, "b 4 4"], intrinsics: Float[Tensor, "b 3 3"]
+    T_src_tgt: Motion, intrinsics: Intrinsics
 ) -> tuple[list[list[Float[Tensor, "b 1 1"]]], list[Float[Tensor, "b 1 1"]]]:
     """K R K^-1, by row and column, and K t: z [u v 1] of the source = K R K^-1 [u v 1] D + K t.
 

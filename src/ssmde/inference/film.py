@@ -12,11 +12,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ssmde.console import import_extra
-from ssmde.data.video import CODECS, QUALITY, Clock
+from ssmde.data.video import Clock
 from ssmde.inference.pictures import color_ends, colorize, side_by_side
 from ssmde.inference.predictor import PredictedFrame
 from ssmde.io import whole_file
 
+CODECS = ("libx264", "mpeg4")  # the first one that this PyAV was built with
+QUALITY = {"libx264": {"crf": "20"}, "mpeg4": {"qscale": "3"}}
 TICKS = 90_000  # a second; all usual frame rates fit
 SOUND_STEP = 0.02  # seconds from packet to packet, until some have come
 COPIED_SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")

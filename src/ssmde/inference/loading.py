@@ -151,10 +151,10 @@ class MotionPredictor:
             )
         network = build_pose_net(config.model.pose_net)
         load_weights_into(network, tensors, POSE_PREFIX, origin=str(file))
-        self.device = choose_device(device)
+        self.device: torch.device = choose_device(device)
         self.network = network.to(self.device).eval()
-        self.image_size = config.data.image_size
-        self.gap = min(config.data.frame_gaps)
+        self.image_size: tuple[int, int] = config.data.image_size
+        self.gap: int = min(config.data.frame_gaps)
         """Frames between the images it was trained on, at least."""
 
     def see(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "k m 3"]:

@@ -23,7 +23,7 @@ WORST_ERROR = 0.5  # relative error that gets the last color of an error picture
 GAP = 4  # white pixels between neighboring pictures
 TEXT_SIZE = 13
 BAND_PIXELS = 4_000_000  # of a band of `bands`: steps in between take many bytes a pixel
-MAGMA = "magma"  # its table lies in the package, for matplotlib loads slowly
+MAGMA, INFERNO = "magma", "inferno"  # their tables lie in the package: matplotlib loads slowly
 Picture = UInt8[np.ndarray, "h w 3"]
 
 
@@ -92,7 +92,7 @@ def colorize_error(
     """Colors of |p - g| / g, dark where right, brightest at `WORST_ERROR`; gray without truth."""
     valid = _valid(truth)
     safe = np.where(valid, truth, 1.0).astype(np.float64)
-    return _color(np.abs(prediction - safe) / safe / WORST_ERROR, valid, "inferno")
+    return _color(np.abs(prediction - safe) / safe / WORST_ERROR, valid, INFERNO)
 
 
 def color_ramp(count: int, near: float, far: float) -> Float[np.ndarray, " count"]:
@@ -222,8 +222,8 @@ def _color(
 
 @cache
 def _table(name: str) -> UInt8[np.ndarray, "256 3"]:
-    if name == MAGMA:
-        with files("ssmde").joinpath("magma.png").open("rb") as file:
+    if name in (MAGMA, INFERNO):
+        with files("ssmde").joinpath(f"{name}.png").open("rb") as file:
             return np.asarray(Image.open(file))[0]
     from matplotlib import colormaps
 

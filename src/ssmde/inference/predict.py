@@ -33,6 +33,7 @@ from ssmde.data.video import (
     read_chosen_frames,
     video_info,
 )
+from ssmde.inference import writers
 from ssmde.inference.engines import EngineNetwork
 from ssmde.inference.input import (
     fetched_file,
@@ -46,18 +47,7 @@ from ssmde.inference.input import (
 from ssmde.inference.loading import load, looks_like_weights
 from ssmde.inference.pipeline import CameraSpec, Pinhole, Pipeline, Pixels, size_of_camera
 from ssmde.inference.predictor import BATCH_SIZE, PredictedFrame, Predictor, check_tiles
-from ssmde.inference.writers import (
-    DEPTH_FILE,
-    FORMATS,
-    LONGEST_SUFFIX,
-    FilmFormat,
-    FrameFormat,
-    WriterOptions,
-    explain_png16,
-    films,
-    frame_files,
-    write_frame,
-)
+from ssmde.inference.writers import FORMATS, FilmFormat, FrameFormat, WriterOptions
 from ssmde.io import fitting_name
 from ssmde.outputs import digest_of, done_or_free, identity, mark_of, recorded, sweep
 from ssmde.weights import DEFAULT_WEIGHTS
@@ -68,6 +58,7 @@ CAMERA = "camera"  # name of the files of a camera
 LIVE_FPS = 25.0  # of a camera's film, for the length of its last frame
 LIKELY_SIZE = (4000, 6000)  # of an image at an address, in pixels
 PIECE = 32  # images for a Ray worker: a few seconds, so that unlike machines end together
+LONGEST_SUFFIX = writers.LONGEST_SUFFIX
 NAMED = 3  # of many files that were written, so many are named
 Images = Mapping[str, Path | str]
 """Paths or addresses by the name of the output."""
@@ -238,9 +229,9 @@ def _check(formats: Sequence[str], source: str, out: Path, engine: str, *, movin
                 f"format {name!r} needs a video file ({', '.join(VIDEO_SUFFIXES)}), got {source}: "
                 "choose color, or make a video of the images first"
             )
-    if engine == "ray" and films(formats):
+    if engine == "ray" and writers.films(formats):
         raise ValueError(
-            f"--engine ray writes files for each image, {', '.join(films(formats))} is one "
+            f"--engine ray writes files for each image, {', '.join(writers.films(formats))} is one "
             "file for all of them: leave it out, or leave out --engine ray"
         )
 
@@ -290,23 +281,24 @@ class Job:
     def write(self, name: str, frame: PredictedFrame, source: Path | str) -> list[Path]:
         """The files of one image or frame."""
         with recorded(self.mark(source)):
-            return write_frame(self.out, name, frame, self.formats, self.writer)
+            return writers.write_frame(self.out, name, frame, self.formats, self.writer)
 
     def frame_files(self, name: str) -> list[Path]:
         """The files that `write` writes."""
-        return [path for path, _ in frame_files(self.out, name, self.formats)]
+        return [path for path, _ in writers.frame_files(self.out, name, self.formats)]
 
     def film_files(self, name: str) -> dict[Path, FilmFormat]:
         """The files of all frames together, with their formats."""
-        return {self.out / f"{name}{k.suffix}": k for k in films(self.formats).values()}
+        return {self.out / f"{name}{k.suffix}": k for k in writers.films(self.formats).values()}
 
     def begin(self) -> None:
         """Make the folder, and write what its files have in common."""
-        explain = "png16" in self.formats and not self.done([self.out / DEPTH_FILE], self.way)
+        facts = self.out / writers.DEPTH_FILE
+        explain = "png16" in self.formats and not self.done([facts], self.way)
         self.out.mkdir(parents=True, exist_ok=True)
         if explain:
             with recorded(self.way):
-                explain_png16(self.out, self.pipeline.predictor.info)
+                writers.explain_png16(self.out, self.pipeline.predictor.info)
 
 
 def _open_job(

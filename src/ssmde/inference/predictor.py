@@ -92,7 +92,7 @@ class Predictor:
             check_image_size(*size)
         self.network = network.eval()
         self.image_size = image_size
-        self.more_sizes = tuple(more_sizes)
+        self.more_sizes: tuple[tuple[int, int], ...] = tuple(more_sizes)
         self.depth_range = depth_range
         self.source = source
         self.metres_per_unit = metres_per_unit

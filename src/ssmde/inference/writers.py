@@ -142,7 +142,10 @@ def normal_colors(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _write_cloud(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
-    """PLY, or GLB (glTF 2.0), whose vertex colors are linear light by its definition."""
+    """PLY, or GLB (glTF 2.0), whose vertex colors are linear light by its definition.
+
+    Nothing lights the surface of a GLB: the light is in the picture.
+    """
     import trimesh  # slow to import, and few ask for it
 
     cloud, kind = point_cloud(frame, options), path.suffix.removeprefix(".")
@@ -153,9 +156,19 @@ def _write_cloud(path: Path, frame: PredictedFrame, options: WriterOptions) -> N
         scene = trimesh.Trimesh(
             cloud.points, cloud.faces, vertex_colors=colors, process=False, validate=False
         )
-    content: Any = scene.export(file_type=kind)
+    unlit: Any = {"tree_postprocessor": _take_light_away} if kind == "glb" else {}
+    content: Any = scene.export(file_type=kind, **unlit)
     with whole_file(path) as part:
         part.write_bytes(content)
+
+
+def _take_light_away(tree: dict[str, Any]) -> None:
+    """Let viewers of a glTF file show the vertex colors as they are, from both sides."""
+    unlit = "KHR_materials_unlit"
+    tree["extensionsUsed"] = [unlit]
+    tree["materials"] = [{"extensions": {unlit: {}}, "doubleSided": True}]
+    for mesh in tree["meshes"]:
+        mesh["primitives"][0]["material"] = 0
 
 
 def point_cloud(frame: PredictedFrame, options: WriterOptions) -> Cloud:

@@ -227,9 +227,6 @@ def write_corrected(
     It appears whole or not at all. Returns the number of its frames; without any there is no
     folder. Frames are taken from the first on, up to the share `until` of them. With `uncorrected`
     no points are asked: every labeled frame, its label in units of its own median.
-
-    Raises:
-        ValueError: If the scene has no labels, or no tracked points.
     """
     scene = read_scene(scene_folder)
     if scene.pseudo_depth is None:

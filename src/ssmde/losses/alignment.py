@@ -18,79 +18,53 @@ from ssmde.losses.masks import (
     thin,
     weighted_mean,
 )
+from ssmde.types import Map, Mask, Scalar
 
 KEPT = 0.8  # share of the pixels, those that fit best, that a refit listens to
 REFITS = 2
 MIN_PIXELS = 10  # two unknowns of one image
+TRUSTED = 0.5  # pixels with more weight than this tell the scale of a teacher
 FLAT = 1e-6  # a pseudo-depth that varies by less than this share of its mean is a constant
 
 
 class Fit(NamedTuple):
     """Depth = scale * pseudo-depth + shift, for each image."""
 
-    scale: Float[Tensor, "b"]
-    """1 where not fitted."""
-    shift: Float[Tensor, "b"]
-    """In the unit of the depth; 0 where not fitted."""
+    scale: Float[Tensor, "b"]  # 1 where not fitted
+    shift: Float[Tensor, "b"]  # in the unit of the depth; 0 where not fitted
     fitted: Bool[Tensor, "b"]
     """False where no positive scale was found, or there were too few pixels."""
 
 
-class Aligned(NamedTuple):
-    """A pseudo-depth in the unit of a depth."""
-
-    depth: Float[Tensor, "b 1 h w"]
-    """0 where the pseudo-depth is unknown or falls behind the camera; as it came where the image is
-    not fitted."""
-    fitted: Bool[Tensor, "b"]
-    """See `Fit`."""
-
-
 def least_squares_to_depth(
-    pseudo_depth: Float[Tensor, "b 1 h w"],
-    depth: Float[Tensor, "b 1 h w"],
-    valid: Bool[Tensor, "b 1 h w"],
-) -> Aligned:
-    """Pseudo-depth scaled and shifted to fit the depth of each image; carries no gradient.
+    pseudo_depth: Map, depth: Map, valid: Mask
+) -> tuple[Map, Bool[Tensor, "b"]]:
+    """Pseudo-depth in the unit of the depth, and which images are fitted (`Fit`); no gradient.
 
-    Args:
-        pseudo_depth: Depth with unknown scale and shift; 0 or less where unknown.
-        depth: Depth to fit, in the unit of the result.
-        valid: Pixels where `depth` can be trusted.
+    It is 0 where the pseudo-depth is unknown (0 or less) or falls behind the camera, and as it came
+    where the image is not fitted. `valid` is where the depth can be trusted.
     """
     known = pseudo_depth > 0
     scale, shift, fitted = scale_and_shift(pseudo_depth, depth, valid & known)
     moved = pseudo_depth.detach() * _wide(scale) + _wide(shift)
     in_front = torch.where(known, moved.clamp(min=0), torch.zeros_like(moved))
-    return Aligned(torch.where(_wide(fitted), in_front, pseudo_depth.detach()), fitted)
+    return torch.where(_wide(fitted), in_front, pseudo_depth.detach()), fitted
 
 
 @torch.no_grad()
-def scale_and_shift(
-    prediction: Float[Tensor, "b 1 h w"],
-    depth: Float[Tensor, "b 1 h w"],
-    valid: Bool[Tensor, "b 1 h w"],
-    *,
-    refits: int = REFITS,
-) -> Fit:
+def scale_and_shift(prediction: Map, depth: Map, valid: Mask, *, refits: int = REFITS) -> Fit:
     """Scale and shift with the least sum of (scale P + shift - D)^2 over most of the valid pixels.
 
     Least squares, repeated on the 80 % of the pixels that fit best (steps towards the least
     trimmed squares of Rousseeuw, 1984, https://doi.org/10.1080/01621459.1984.10477105): up to a
-    tenth of gross errors does little harm.
-
-    Args:
-        prediction: Depth with unknown scale and shift.
-        depth: Depth to fit.
-        valid: Pixels to fit at.
-        refits: How often to repeat; 0 is plain least squares.
+    tenth of gross errors does little harm. With 0 `refits` it is plain least squares.
     """
     scale, shift, spread = _least_squares(prediction, depth, valid)
     for _ in range(refits):
         error = (_wide(scale) * prediction + _wide(shift) - depth).abs()
         error = torch.where(valid, error, torch.full_like(error, torch.inf)).flatten(1)
         last = (KEPT * valid.flatten(1).sum(1, keepdim=True)).long().clamp(max=error.shape[1] - 1)
-        limit = error.sort(dim=1).values.gather(1, last)
+        limit = error.sort(dim=1).values.gather(1, last)  # of the residuals, image by image
         best = (error <= limit).view_as(valid) & valid
         scale, shift, spread = _least_squares(prediction, depth, best)
     fewest = max(MIN_PIXELS, MIN_VALID_SHARE * depth[0].numel())
@@ -125,50 +99,30 @@ def _wide(values: Tensor) -> Tensor:
     return values[:, None, None, None]
 
 
-def _log_ratio(student: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
-    """Log of D^S / D^T, and 0 where there is no weight: log 0 would spoil the gradient."""
-    one = torch.ones_like(student)
-    student = torch.where(weight > 0, student, one)
-    return student.log() - torch.where(weight > 0, teacher.detach(), one).log()
+def log_ratio(depth: Map, other: Map, known: Mask) -> Map:
+    """Log of a depth over another, and 0 where either is not known: log 0 spoils the gradient."""
+    one = torch.ones_like(depth)
+    return torch.where(known, depth, one).log() - torch.where(known, other.detach(), one).log()
 
 
-def log_depth_difference(
-    student: Float[Tensor, "b 1 h w"],
-    teacher: Float[Tensor, "b 1 h w"],
-    weight: Float[Tensor, "b 1 h w"],
-) -> Float[Tensor, ""]:
+def log_depth_difference(student: Map, teacher: Map, weight: Map) -> Scalar:
     """Weighted mean of |log D^S - log D^T|; 0 for equal depths, log 2 for twice the depth.
 
-    Args:
-        student: Predicted depth; positive.
-        teacher: Depth of the teacher in the unit of the student, see `log_scale`; positive where
-            it has weight.
-        weight: Trust in the teacher, in [0, 1].
+    Both depths are in one unit (`log_scale`), and positive where the teacher has weight.
     """
-    return weighted_mean(_log_ratio(student, teacher, weight).abs(), weight)
+    return weighted_mean(log_ratio(student, teacher, weight > 0).abs(), weight)
 
 
 @torch.no_grad()
-def log_scale(
-    student: Float[Tensor, "b 1 h w"],
-    teacher: Float[Tensor, "b 1 h w"],
-    weight: Float[Tensor, "b 1 h w"],
-    least: float = 0.5,
-) -> Float[Tensor, ""]:
+def log_scale(student: Map, teacher: Map, weight: Map) -> Scalar:
     """Median of log D^S - log D^T over the trusted pixels of the batch; 0 if there is none.
 
     exp of it brings the teacher's depth to the unit of the student. One number for a batch, over
     all processes, keeps the scale the teacher has from frame to frame. Of a large batch every k-th
     row and column is looked at; of an even count the lower of both middle values is taken.
-
-    Args:
-        student: Predicted depth; positive.
-        teacher: Depth of the teacher; positive where it has weight.
-        weight: Trust in the teacher, in [0, 1].
-        least: Pixels with more weight than this are trusted.
     """
     limit = MAX_SAMPLES / rank_and_world()[1]
     student, teacher, weight = (thin(values, limit) for values in (student, teacher, weight))
-    ratio = _log_ratio(student, teacher, weight)
-    trusted = torch.where(weight > least, ratio, torch.full_like(ratio, torch.nan))
+    ratio = log_ratio(student, teacher, weight > 0)
+    trusted = torch.where(weight > TRUSTED, ratio, torch.full_like(ratio, torch.nan))
     return all_gather_batch(trusted).flatten().nanmedian().nan_to_num(nan=0.0)

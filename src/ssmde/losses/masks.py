@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ssmde.types import Map, Mask, Scalar
+
 MAX_SAMPLES = 2**16  # values a quantile is taken of; more cost time and tell nothing new
 MIN_VALID_SHARE = 0.01  # an image with fewer valid pixels counts for less, not for as much
 
 
-def masked_mean(
-    values: Float[Tensor, "b 1 h w"], mask: Bool[Tensor, "b 1 h w"]
-) -> Float[Tensor, ""]:
+def masked_mean(values: Map, mask: Mask) -> Scalar:
     """Mean of `values` over the valid pixels of each image, then over the images.
 
     The loss of a batch is the mean of the losses of its images, so it is the same for one process
@@ -33,9 +33,7 @@ def masked_mean(
     return (inside.sum((1, 2, 3)) / valid.clamp(min=fewest)).mean()
 
 
-def auto_mask(
-    error: Float[Tensor, "b 1 h w"], identity_error: Float[Tensor, "b 1 h w"]
-) -> Bool[Tensor, "b 1 h w"]:
+def auto_mask(error: Map, identity_error: Map) -> Mask:
     """True where the warped source explains the target better than the unmoved one.
 
     False on pixels that stand still in the image: a camera at rest, or an object that moves with
@@ -44,7 +42,7 @@ def auto_mask(
     return error < identity_error
 
 
-def weight_mask(inconsistency: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+def weight_mask(inconsistency: Map) -> Map:
     """1 - depth inconsistency, in (0, 1], detached: low on movers, occlusions, wrong depth.
 
     The self-discovered mask of Bian et al., NeurIPS 2019 (https://arxiv.org/abs/1908.10553).
@@ -54,15 +52,11 @@ def weight_mask(inconsistency: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h
 
 def minimum_reprojection(
     errors: Float[Tensor, "b s h w"], visible: Bool[Tensor, "b s h w"]
-) -> tuple[Float[Tensor, "b 1 h w"], Bool[Tensor, "b s h w"], Bool[Tensor, "b 1 h w"]]:
+) -> tuple[Map, Bool[Tensor, "b s h w"], Mask]:
     """The smallest error over the sources that see a pixel, which one it is, and if one sees it.
 
     All maps lie on the target's own pixel grid. A pixel hidden in one source is usually seen by
     the other (Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260).
-
-    Args:
-        errors: Error of the target rebuilt from each source.
-        visible: True where that source sees the pixel.
     """
     hidden = torch.full_like(errors, torch.finfo(errors.dtype).max)
     error, best = torch.where(visible, errors, hidden).min(1, keepdim=True)
@@ -71,9 +65,7 @@ def minimum_reprojection(
     return torch.where(any_visible, error, torch.zeros_like(error)), chosen, any_visible
 
 
-def weighted_mean(
-    values: Float[Tensor, "b 1 h w"], weight: Float[Tensor, "b 1 h w"]
-) -> Float[Tensor, ""]:
+def weighted_mean(values: Map, weight: Map) -> Scalar:
     """Mean of `values` by weight over each image, then over the images.
 
     The soft form of `masked_mean`: weights that sum to less than 1 % of the pixels are divided by
@@ -86,14 +78,14 @@ def weighted_mean(
     return (inside.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=fewest)).mean()
 
 
-def dilate(mask: Bool[Tensor, "b 1 h w"], window: int) -> Bool[Tensor, "b 1 h w"]:
+def dilate(mask: Mask, window: int) -> Mask:
     """True where any pixel of the square window is; rows and columns apart, which is the same."""
     values, half = mask.to(torch.float32), window // 2
     rows = F.max_pool2d(values, (1, window), 1, (0, half))
     return F.max_pool2d(rows, (window, 1), 1, (half, 0)) > 0
 
 
-def erode(mask: Bool[Tensor, "b 1 h w"], window: int) -> Bool[Tensor, "b 1 h w"]:
+def erode(mask: Mask, window: int) -> Mask:
     """True where all pixels of the square window are; the outside of the image has no say."""
     return ~dilate(~mask, window)
 

@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ssmde.geometry.camera import normals, sobel
+from ssmde.geometry.camera import sobel
 from ssmde.losses.masks import erode, masked_mean, uniform_per_image, weighted_mean
+from ssmde.types import RGB, Map, Mask, Scalar
 
 MARGIN = 1.15  # smallest ratio of two depths that counts as an order; SC-DepthV3
 UNRELIABLE_SHARE = 0.2  # share of an image that is looked at as moving; SC-DepthV3
@@ -29,19 +30,19 @@ NEAREST, FARTHEST = 3, 19  # distance of a point from its anchor, in pixels; SC-
 JUMP = 4.0  # times the median slope of an image; a slanted surface stays below
 PAIRS_OF_AN_ANCHOR = 3
 
+Normals = Float[Tensor, "b 3 h w"]  # unit vectors
+
 
 class Pairs(NamedTuple):
     """Pairs of pixels of each image."""
 
-    first: Int[Tensor, "b n"]
-    """Place of one end."""
-    second: Int[Tensor, "b n"]
-    """Place of the other end."""
+    first: Int[Tensor, "b n"]  # place of one end
+    second: Int[Tensor, "b n"]  # place of the other end
     used: Bool[Tensor, "b n"]
     """False for pairs that do not count; their ends are still places inside the image."""
 
 
-def draw_pixels(mask: Bool[Tensor, "b 1 h w"], count: int) -> Int[Tensor, "b n"]:
+def draw_pixels(mask: Mask, count: int) -> Int[Tensor, "b n"]:
     """`count` pixels of each image, uniform over those where `mask` is True, with replacement.
 
     An image with no such pixel gives places where `mask` is False. Nothing waits for the device.
@@ -64,9 +65,7 @@ def at_both_ends(values: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
     return gather_pixels(values, pairs.first)[:, 0], gather_pixels(values, pairs.second)[:, 0]
 
 
-def sample_pairs(
-    first: Bool[Tensor, "b 1 h w"], second: Bool[Tensor, "b 1 h w"], count: int
-) -> Pairs:
+def sample_pairs(first: Mask, second: Mask, count: int) -> Pairs:
     """`count` pairs of each image, both ends drawn independently over the whole of their mask.
 
     They lie in all directions. Where one of the masks of an image is empty, none is used.
@@ -80,13 +79,13 @@ def join_pairs(*groups: Pairs) -> Pairs:
     return Pairs(*(torch.cat(parts, dim=1) for parts in zip(*groups, strict=True)))
 
 
-def keep_inside(pairs: Pairs, mask: Bool[Tensor, "b 1 h w"]) -> Pairs:
+def keep_inside(pairs: Pairs, mask: Mask) -> Pairs:
     """The pairs, of which only those with *both* ends inside `mask` are still used."""
     first, second = at_both_ends(mask, pairs)
     return pairs._replace(used=pairs.used & first & second)
 
 
-def pair_mean(values: Float[Tensor, "b n"], used: Bool[Tensor, "b n"]) -> Float[Tensor, ""]:
+def pair_mean(values: Float[Tensor, "b n"], used: Bool[Tensor, "b n"]) -> Scalar:
     """Mean over the used pairs of each image, then over the images; see `masked_mean`."""
     return masked_mean(values[:, None, None], used[:, None, None])
 
@@ -101,15 +100,13 @@ def half_of_edge_pairs(image: Tensor) -> int:
     return min(MOST_PAIRS, share_of_pixels(image, EDGE_SHARE)) // 2
 
 
-def gray(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+def gray(image: RGB) -> Map:
     """Luma of an RGB image, in the range of the image."""
     return (image * image.new_tensor(GRAY)[:, None, None]).sum(1, keepdim=True)
 
 
 @torch.no_grad()
-def find_edges(
-    values: Float[Tensor, "b c h w"],
-) -> tuple[Float[Tensor, "b 1 h w"], Float[Tensor, "b 2 h w"]]:
+def find_edges(values: Float[Tensor, "b c h w"]) -> tuple[Map, Float[Tensor, "b 2 h w"]]:
     """Strength and direction of the edges of a map with one channel or several.
 
     The strength is the length of the derivative over all channels. The direction is the unit vector
@@ -122,9 +119,7 @@ def find_edges(
     return (uu + vv).sqrt(), torch.cat([angle.cos(), angle.sin()], dim=1)
 
 
-def strong(
-    strength: Float[Tensor, "b 1 h w"], allowed: Bool[Tensor, "b 1 h w"]
-) -> Bool[Tensor, "b 1 h w"]:
+def strong(strength: Map, allowed: Mask) -> Mask:
     """True for the allowed pixels with at least a tenth of the strength of the strongest of them.
 
     Each image has its own strongest edge. A map that changes nowhere has none.
@@ -134,7 +129,7 @@ def strong(
 
 
 @torch.no_grad()
-def away_from_depth_edges(depth: Float[Tensor, "b 1 h w"]) -> Bool[Tensor, "b 1 h w"]:
+def away_from_depth_edges(depth: Map) -> Mask:
     """True where depth is known two pixels around and does not jump one pixel around.
 
     A jump is a derivative of at least a tenth of the largest in the *same* image, and of four times
@@ -148,20 +143,13 @@ def away_from_depth_edges(depth: Float[Tensor, "b 1 h w"]) -> Bool[Tensor, "b 1 
 
 
 @torch.no_grad()
-def pairs_across(
-    values: Float[Tensor, "b c h w"], allowed: Bool[Tensor, "b 1 h w"], count: int
-) -> Pairs:
+def pairs_across(values: Float[Tensor, "b c h w"], allowed: Mask, count: int) -> Pairs:
     """Three pairs for each of about `count` / 3 anchors on strong edges of a map.
 
     Four points lie on the line through the anchor across the edge, two on either side, 3 to 19
-    pixels away: (a, b) and (c, d) stay on one side, (b, c) crosses. Pairs with an end outside the
-    image are not used. Edge-guided sampling of Xian et al., CVPR 2020
-    (https://doi.org/10.1109/CVPR42600.2020.00069).
-
-    Args:
-        values: Map whose edges the anchors sit on.
-        allowed: Where an anchor may lie.
-        count: Pairs of an image.
+    pixels away: (a, b) and (c, d) stay on one side, (b, c) crosses. Anchors lie where allowed,
+    pairs with an end outside the image are not used. Edge-guided sampling of Xian et al., CVPR
+    2020 (https://doi.org/10.1109/CVPR42600.2020.00069).
     """
     height, width = allowed.shape[-2:]
     strength, across = find_edges(values)
@@ -171,7 +159,7 @@ def pairs_across(
     anchor = draw_pixels(sits, max(1, count // PAIRS_OF_AN_ANCHOR))
     chance = uniform_per_image((len(anchor), 4, anchor.shape[1]), device=anchor.device)
     distance = NEAREST + (chance * (FARTHEST - NEAREST + 1)).floor()
-    distance[:, :2] *= -1
+    distance[:, :2] *= -1  # a and b on one side of the edge, c and d on the other
     cos, sin = gather_pixels(across, anchor).split(1, dim=1)
     u = (anchor % width)[:, None] + (distance * cos).round().long()
     v = (anchor // width)[:, None] + (distance * sin).round().long()
@@ -181,16 +169,12 @@ def pairs_across(
     return Pairs(*(x.flatten(1) for x in (pixel[:, :-1], pixel[:, 1:], both)))
 
 
-def order(
-    labels_depth: Float[Tensor, "b 1 h w"], pairs: Pairs, *, margin: float = MARGIN
-) -> Float[Tensor, "b n"]:
+def order(labels_depth: Map, pairs: Pairs, *, margin: float = MARGIN) -> Float[Tensor, "b n"]:
     """1 where the first end is farther by more than `margin`, -1 where nearer, else 0.
 
-    Pairs that are not used, or have an end without a label, are 0 too. A ValueError where the
-    margin is below 1: a pair would be ordered both ways.
+    Pairs that are not used, or have an end without a label, are 0 too. The margin, a ratio of
+    depths, is at least 1.
     """
-    if margin < 1:
-        raise ValueError(f"margin is a ratio of depths and must be at least 1, got {margin}")
     labels = labels_depth.detach()
     pairs = keep_inside(pairs, labels > 0)
     first, second = at_both_ends(labels, pairs)
@@ -198,58 +182,31 @@ def order(
     return (farther.to(labels) - nearer.to(labels)) * pairs.used
 
 
-def ranking(
-    depth: Float[Tensor, "b 1 h w"],
-    labels_depth: Float[Tensor, "b 1 h w"],
-    pairs: Pairs,
-    *,
-    margin: float = MARGIN,
-) -> Float[Tensor, ""]:
+def ranking(depth: Map, labels_depth: Map, pairs: Pairs) -> Scalar:
     """Mean of softplus(-l (D_A - D_B)) over the ordered pairs; positive, 0 without such a pair.
 
-    l is 1 where the label puts A farther than B by more than `margin`, -1 where nearer; other
-    pairs do not count (Chen et al., NeurIPS 2016, https://arxiv.org/abs/1604.03901).
-
-    Args:
-        depth: Predicted depth, in the unit of the scene, which decides how soon a pair is content.
-        labels_depth: Depth that gives the order, in any unit.
-        pairs: Which pixels to compare.
-        margin: Smallest ratio of two labels that is an order, at least 1.
+    l is 1 where the label puts A farther than B by more than `MARGIN`, -1 where nearer; other
+    pairs do not count (Chen et al., NeurIPS 2016, https://arxiv.org/abs/1604.03901). The unit of
+    the predicted depth decides how soon a pair is content, that of the labels does not matter.
     """
-    label = order(labels_depth, pairs, margin=margin)
+    label = order(labels_depth, pairs)
     first, second = at_both_ends(depth, pairs)
     return pair_mean(F.softplus(-label * (first - second)), label != 0)
 
 
-def random_pair_ranking(
-    depth: Float[Tensor, "b 1 h w"],
-    pseudo_depth: Float[Tensor, "b 1 h w"],
-    valid: Bool[Tensor, "b 1 h w"],
-    *,
-    share: float = RANDOM_SHARE,
-) -> Float[Tensor, ""]:
-    """Ranking of random pairs, as many as a share of the pixels, with both ends valid."""
-    pairs = sample_pairs(valid, valid, share_of_pixels(depth, share))
+def random_pair_ranking(depth: Map, pseudo_depth: Map, valid: Mask) -> Scalar:
+    """Ranking of random pairs, as many as a tenth of the pixels, with both ends valid."""
+    pairs = sample_pairs(valid, valid, share_of_pixels(depth, RANDOM_SHARE))
     return ranking(depth, pseudo_depth, pairs)
 
 
-def confident_depth_ranking(
-    depth: Float[Tensor, "b 1 h w"],
-    pseudo_depth: Float[Tensor, "b 1 h w"],
-    reliability: Float[Tensor, "b 1 h w"],
-    valid: Bool[Tensor, "b 1 h w"],
-) -> Float[Tensor, ""]:
+def confident_depth_ranking(depth: Map, pseudo_depth: Map, reliability: Map, valid: Mask) -> Scalar:
     """Ranking of the least reliable pixels against the others, and of random pairs.
 
-    The fifth of each image with the lowest reliability is mostly what moves; each of its pixels
-    gets a partner anywhere in the rest. Random pairs keep the whole image in order. Sun et al.,
-    TPAMI 2023 (https://arxiv.org/abs/2211.03660).
-
-    Args:
-        depth: Predicted depth, in the unit of the scene.
-        pseudo_depth: Depth that gives the order, in any unit.
-        reliability: How well the views agree, high where they do, like `weight_mask`.
-        valid: Both ends of a pair lie in here.
+    The fifth of each image with the lowest reliability (how well the views agree, like
+    `weight_mask`) is mostly what moves; each of its pixels gets a partner anywhere in the rest.
+    Random pairs keep the whole image in order. Both ends of a pair are valid. Sun et al., TPAMI
+    2023 (https://arxiv.org/abs/2211.03660).
     """
     unreliable = least_reliable(reliability, valid, UNRELIABLE_SHARE)
     count, at_random = (share_of_pixels(depth, s) for s in (UNRELIABLE_SHARE, RANDOM_SHARE))
@@ -259,15 +216,11 @@ def confident_depth_ranking(
 
 
 @torch.no_grad()
-def least_reliable(
-    reliability: Float[Tensor, "b 1 h w"], valid: Bool[Tensor, "b 1 h w"], share: float
-) -> Bool[Tensor, "b 1 h w"]:
+def least_reliable(reliability: Map, valid: Mask, share: float) -> Mask:
     """True for at most a share, in (0, 1), of the valid pixels of each image: the lowest ones.
 
     Pixels equal to the first one that is spared are spared: where all are equal, none is worse.
     """
-    if not 0 < share < 1:
-        raise ValueError(f"share must lie between 0 and 1, got {share}")
     values = torch.where(valid, reliability, torch.full_like(reliability, torch.inf)).flatten(1)
     spared = (share * valid.flatten(1).sum(1, keepdim=True)).long()
     # At most the share of all pixels: the rest need not be sorted.
@@ -275,50 +228,19 @@ def least_reliable(
     return (values < lowest.gather(1, spared)).view_as(valid)
 
 
-def both_normals(
-    depth: Float[Tensor, "b 1 h w"],
-    pseudo_depth: Float[Tensor, "b 1 h w"],
-    intrinsics: Float[Tensor, "b 3 3"],
-) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]]:
-    """Normals of a prediction, with a gradient, and of its label; for terms that share them."""
-    return normals(depth, intrinsics), normals(pseudo_depth.detach(), intrinsics)
+def normal_matching(found: Normals, label: Normals, weight: Map) -> Scalar:
+    """Weighted mean of |n - m|_1 / 3, in [0, 1.16); 0 for surfaces that face the same way.
 
-
-def normal_matching(
-    depth: Float[Tensor, "b 1 h w"],
-    pseudo_depth: Float[Tensor, "b 1 h w"],
-    intrinsics: Float[Tensor, "b 3 3"],
-    weight: Float[Tensor, "b 1 h w"] | None = None,
-    *,
-    known_normals: tuple[Tensor, Tensor] | None = None,
-) -> Float[Tensor, ""]:
-    """Weighted mean of |n(D) - n(P)|_1 / 3, in [0, 1.16); 0 for surfaces that face the same way.
-
-    Sun et al., TPAMI 2023 (https://arxiv.org/abs/2211.03660), with a weight for each pixel. It
-    pulls on every normal, but not on the depth where two surfaces meet.
-
-    Args:
-        depth: Predicted depth, positive, in any unit.
-        pseudo_depth: Depth of another network, in any unit.
-        intrinsics: Pinhole matrix for this image size, in pixels.
-        weight: Weight of each pixel, in [0, 1]; None counts all.
-        known_normals: Of `both_normals`, where they are known.
+    n are the normals of the prediction, m those of the pseudo-depth (Sun et al., TPAMI 2023,
+    https://arxiv.org/abs/2211.03660), with a weight in [0, 1] for each pixel. It pulls on every
+    normal, but not on the depth where two surfaces meet.
     """
-    found, label = known_normals or both_normals(depth, pseudo_depth, intrinsics)
-    difference = (found - label).abs().mean(1, keepdim=True)
-    known = erode(pseudo_depth > 0, 3).to(depth.dtype)  # a normal reads 3 x 3 pixels
-    return weighted_mean(difference, known if weight is None else known * weight)
+    return weighted_mean((found - label.detach()).abs().mean(1, keepdim=True), weight)
 
 
 def edge_relative_normal(
-    depth: Float[Tensor, "b 1 h w"],
-    pseudo_depth: Float[Tensor, "b 1 h w"],
-    image: Float[Tensor, "b 3 h w"],
-    intrinsics: Float[Tensor, "b 3 3"],
-    *,
-    valid: Bool[Tensor, "b 1 h w"] | None = None,
-    known_normals: tuple[Tensor, Tensor] | None = None,
-) -> Float[Tensor, ""]:
+    found: Normals, label: Normals, pseudo_depth: Map, image: RGB, valid: Mask
+) -> Scalar:
     """Mean of | |n_A . n_B| - |m_A . m_B| | over pairs across edges, in [0, 1].
 
     n are the normals of the prediction, m those of the pseudo-depth. Half of the pairs lie across
@@ -326,23 +248,24 @@ def edge_relative_normal(
     Sun et al., TPAMI 2023 (https://arxiv.org/abs/2211.03660).
 
     Args:
-        depth: As of `normal_matching`, and so the rest.
-        pseudo_depth: As there.
-        image: RGB in [0, 1].
-        intrinsics: As there.
-        valid: Both ends of a pair and its anchor lie in here; None allows all pixels.
-        known_normals: As there.
+        found: Normals n, with a gradient.
+        label: Normals m.
+        pseudo_depth: Depth that m belongs to, in any unit; 0 where unknown.
+        image: Whose edges are looked at.
+        valid: Both ends of a pair and its anchor lie in here.
     """
-    pseudo_depth = pseudo_depth.detach()
-    prediction, label = known_normals or both_normals(depth, pseudo_depth, intrinsics)
-    known, anchors = erode(pseudo_depth > 0, 3), away_from_depth_edges(pseudo_depth)
-    if valid is not None:
-        known, anchors = known & valid, anchors & valid
+    label = label.detach()
+    anchors = away_from_depth_edges(pseudo_depth) & valid
     half = half_of_edge_pairs(image)
     groups = [pairs_across(values, anchors, half) for values in (gray(image), label)]
-    pairs = keep_inside(join_pairs(*groups), known)
-    found, wanted = (
+    pairs = keep_inside(join_pairs(*groups), known_normals(pseudo_depth) & valid)
+    cosines, wanted = (
         (gather_pixels(n, pairs.first) * gather_pixels(n, pairs.second)).sum(1).abs()
-        for n in (prediction, label)
+        for n in (found, label)
     )
-    return pair_mean((found - wanted).abs(), pairs.used)
+    return pair_mean((cosines - wanted).abs(), pairs.used)
+
+
+def known_normals(pseudo_depth: Map) -> Mask:
+    """True where a pseudo-depth has a normal: it is known at all 3 x 3 pixels that this reads."""
+    return erode(pseudo_depth > 0, 3)

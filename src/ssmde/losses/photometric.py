@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ssmde.types import RGB, Map, Scalar
+
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # Wang et al., 2004, for values in [0, 1]
 SSIM_SHARE = 0.85  # Godard et al., ICCV 2019; the rest is L1
 
@@ -17,11 +19,8 @@ def structural_dissimilarity(
 ) -> Float[Tensor, "b c h w"]:
     """(1 - SSIM) / 2 in a 3 x 3 window, in [0, 1]; symmetric.
 
-    SSIM of Wang et al., 2004 (https://doi.org/10.1109/TIP.2003.819861), with borders reflected.
-
-    Args:
-        a: Image with values in [0, 1]; its constants are meant for this range.
-        b: Image of the same size.
+    SSIM of Wang et al., 2004 (https://doi.org/10.1109/TIP.2003.819861), with borders reflected and
+    its constants for values in [0, 1].
     """
     a, b = (F.pad(x, (1, 1, 1, 1), mode="reflect") for x in (a, b))
     mean_a, mean_b = F.avg_pool2d(a, 3, 1), F.avg_pool2d(b, 3, 1)
@@ -34,33 +33,21 @@ def structural_dissimilarity(
     return ((1 - ssim) / 2).clamp(0, 1)
 
 
-def photometric_error(
-    rebuilt: Float[Tensor, "b 3 h w"],
-    target: Float[Tensor, "b 3 h w"],
-    *,
-    ssim_share: float = SSIM_SHARE,
-) -> Float[Tensor, "b 1 h w"]:
+def photometric_error(rebuilt: RGB, target: RGB) -> Map:
     """Weighted SSIM and L1 difference, in [0, 1]; 0 for equal images; symmetric.
 
-    share * (1 - SSIM) / 2 + (1 - share) * |a - b|, mean over the colors (Godard et al., ICCV
-    2019, https://arxiv.org/abs/1806.01260). Differentiable once.
-
-    Args:
-        rebuilt: RGB in [0, 1].
-        target: RGB in [0, 1].
-        ssim_share: Share of SSIM in the sum, in [0, 1].
+    0.85 * (1 - SSIM) / 2 + 0.15 * |a - b|, mean over the colors (Godard et al., ICCV 2019,
+    https://arxiv.org/abs/1806.01260). Differentiable once.
     """
     if not torch.compiler.is_compiling():
-        return _PhotometricError.apply(rebuilt, target, ssim_share)
+        return _PhotometricError.apply(rebuilt, target)
     # A compiler joins these by itself.
     structure = structural_dissimilarity(rebuilt, target).mean(1, keepdim=True)
     color = (rebuilt - target).abs().mean(1, keepdim=True)
-    return ssim_share * structure + (1 - ssim_share) * color
+    return SSIM_SHARE * structure + (1 - SSIM_SHARE) * color
 
 
-def geometry_inconsistency(
-    computed: Float[Tensor, "b 1 h w"], sampled: Float[Tensor, "b 1 h w"]
-) -> Float[Tensor, "b 1 h w"]:
+def geometry_inconsistency(computed: Map, sampled: Map) -> Map:
     """Relative difference of two depths of the same points, in [0, 1).
 
     |a - b| / (a + b): symmetric, and blind to the unknown scale of a video
@@ -73,17 +60,12 @@ def geometry_inconsistency(
     return (computed - sampled).abs() / (computed + sampled)
 
 
-def smoothness(
-    disparity: Float[Tensor, "b 1 h w"], image: Float[Tensor, "b 3 h w"]
-) -> Float[Tensor, ""]:
+def smoothness(disparity: Map, image: RGB) -> Scalar:
     """Edge-aware first-order smoothness of the mean-normalised disparity; at least 0.
 
     |dx d| e^-|dx I| + |dy d| e^-|dy I| with d divided by its mean over each image, so the scale of
-    the video does not matter (Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260).
-
-    Args:
-        disparity: Inverse depth; positive.
-        image: RGB in [0, 1] at the size of `disparity`.
+    the video does not matter (Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260). The
+    disparity is positive.
     """
     disparity = disparity / disparity.mean((2, 3), keepdim=True)
     across, down = disparity.diff(dim=3).abs(), disparity.diff(dim=2).abs()
@@ -100,17 +82,16 @@ class _PhotometricError(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rebuilt: Tensor, target: Tensor, share: float) -> Tensor:
+    def forward(ctx: Any, rebuilt: Tensor, target: Tensor) -> Tensor:
         slopes: list[tuple[Tensor, ...]] = []
         errors: list[Tensor] = []
         step = 1 if rebuilt.device.type == "cpu" else len(rebuilt)
         for a, b in zip(rebuilt.split(step), target.split(step), strict=True):
-            error, *own = _error_and_slopes(a, b, share, *ctx.needs_input_grad[:2])
+            error, *own = _error_and_slopes(a, b, *ctx.needs_input_grad[:2])
             errors.append(error)
             slopes.append(tuple(own))
         joined = (torch.cat(maps) for maps in zip(*slopes, strict=True))
         ctx.save_for_backward(rebuilt, target, *joined)
-        ctx.share = share
         return torch.cat(errors)
 
     @staticmethod
@@ -132,13 +113,11 @@ class _PhotometricError(torch.autograd.Function):
                 *(x.split(step) for x in (grads[0], image, other, square, product, by_mean.pop(0))),
                 strict=True,
             )
-            found.append(torch.cat([_gradient(*part, share=ctx.share) for part in parts]))
-        return *found, None
+            found.append(torch.cat([_gradient(*part) for part in parts]))
+        return tuple(found)
 
 
-def _error_and_slopes(
-    a: Tensor, b: Tensor, share: float, for_a: bool, for_b: bool
-) -> tuple[Tensor, ...]:
+def _error_and_slopes(a: Tensor, b: Tensor, for_a: bool, for_b: bool) -> tuple[Tensor, ...]:
     """The error map, and where a gradient is wanted the derivatives by the window means.
 
     Those are: by the mean of a * a (and of b * b), of a * b, and then of a, of b, as wanted.
@@ -150,11 +129,14 @@ def _error_and_slopes(
     scale = (bottom_1 * bottom_2).reciprocal_()
     ssim = top_1 * top_2 * scale
     structure = (1 - ssim) / 2
-    error = share * structure.clamp(0, 1).mean(1, keepdim=True)
-    error += (1 - share) * (a - b).abs().mean(1, keepdim=True)
+    error = SSIM_SHARE * structure.clamp(0, 1).mean(1, keepdim=True)
+    error += (1 - SSIM_SHARE) * (a - b).abs().mean(1, keepdim=True)
     if not (for_a or for_b):
         return (error,)
-    factor = (-share / (2 * a.shape[1])) * ((structure >= 0) & (structure <= 1))
+    factor = (-SSIM_SHARE / (2 * a.shape[1])) * ((structure >= 0) & (structure <= 1))
+    # S = t1 t2 / (b1 b2), of m = ma mb, q = ma^2 + mb^2 and the means p of ab, r of a^2 + b^2:
+    # dS/dr = -S / b2, dS/dp = 2 t1 / (b1 b2), dS/dm = 2 (t2 - t1) / (b1 b2),
+    # dS/dq = S / b2 - S / b1
     scale *= factor
     ssim *= factor
     by_square = -ssim / bottom_2
@@ -166,14 +148,13 @@ def _error_and_slopes(
 
 
 def _gradient(
-    grad: Tensor, image: Tensor, other: Tensor, square: Tensor, product: Tensor, by_mean: Tensor,
-    *, share: float,
-) -> Tensor:  # fmt: skip
+    grad: Tensor, image: Tensor, other: Tensor, square: Tensor, product: Tensor, by_mean: Tensor
+) -> Tensor:
     """What reaches one of the images, from the gradient of the error."""
     found = _window_mean(grad * by_mean, back=True)
     found += 2 * image * _window_mean(grad * square, back=True)
     found += other * _window_mean(grad * product, back=True)
-    return found.add_((image - other).sign_() * grad, alpha=(1 - share) / image.shape[1])
+    return found.add_((image - other).sign_() * grad, alpha=(1 - SSIM_SHARE) / image.shape[1])
 
 
 def _window_mean(image: Tensor, *, back: bool = False) -> Tensor:

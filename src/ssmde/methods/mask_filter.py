@@ -17,15 +17,9 @@ from torch import Tensor, nn
 
 from ssmde.geometry.camera import MIN_DEPTH, invert_motion
 from ssmde.geometry.warp import reproject, sample
-from ssmde.losses.masks import (
-    MAX_SAMPLES,
-    all_gather_batch,
-    dilate,
-    erode,
-    rank_and_world,
-    thin,
-)
+from ssmde.losses.masks import MAX_SAMPLES, all_gather_batch, dilate, erode, rank_and_world, thin
 from ssmde.losses.photometric import photometric_error
+from ssmde.types import RGB, Intrinsics, Map, Mask, Motion, Scalar
 
 QUANTILE = 0.80  # share of the pixels that count as explained by the camera's motion
 MOMENTUM = 0.99  # share of the past in the motion threshold
@@ -51,20 +45,14 @@ class TeacherPrediction:
     Depth that is not a positive finite number is taken as not known: no view sees such a pixel.
     """
 
-    target: Float[Tensor, "b 3 h w"]
-    """RGB in [0, 1]; all maps lie on its pixel grid."""
-    sources: Float[Tensor, "b s 3 h w"]
-    """RGB in [0, 1]; the neighbors in time."""
-    depth: Float[Tensor, "b 1 h w"]
-    """Depth of the target."""
-    source_depth: Float[Tensor, "b s 1 h w"]
-    """Depth of each source, in the same unit."""
-    flipped_depth: Float[Tensor, "b 1 h w"]
-    """Depth of the mirrored target, mirrored back."""
+    target: RGB  # RGB in [0, 1]; all maps lie on its pixel grid
+    sources: Float[Tensor, "b s 3 h w"]  # RGB in [0, 1]; the neighbors in time
+    depth: Map  # depth of the target
+    source_depth: Float[Tensor, "b s 1 h w"]  # depth of each source, in the same unit
+    flipped_depth: Map  # depth of the mirrored target, mirrored back
     T_src_tgt: Float[Tensor, "b s 4 4"]
     """Motion from the target camera to each source camera, in the unit of the depth."""
-    intrinsics: Float[Tensor, "b 3 3"]
-    """Pinhole matrix for this image size, in pixels."""
+    intrinsics: Intrinsics  # pinhole matrix for this image size, in pixels
     identity_error: Float[Tensor, "b s h w"] | None = None
     """Photometric error between the target and each unmoved source, where it is known already."""
 
@@ -73,15 +61,11 @@ class TeacherPrediction:
 class FilterOutput:
     """Where to trust the teacher. The three regions are disjoint and cover the image."""
 
-    weight: Float[Tensor, "b 1 h w"]
-    """Trust in the teacher's depth, in [0, 1]."""
-    static: Bool[Tensor, "b 1 h w"]
-    """Stands still in the world, and the depths of the views agree."""
-    dynamic: Bool[Tensor, "b 1 h w"]
-    """Moves by itself."""
-    unknown: Bool[Tensor, "b 1 h w"]
-    """Everything else: hidden, out of view, or of a depth the views do not agree on."""
-    statistics: dict[str, Float[Tensor, ""]]
+    weight: Map  # trust in the teacher's depth, in [0, 1]
+    static: Mask  # stands still in the world, and the depths of the views agree
+    dynamic: Mask  # moves by itself
+    unknown: Mask  # everything else: hidden, out of view, or of a depth the views do not agree on
+    statistics: dict[str, Scalar]
     """For the log: `static`, `dynamic`, `unknown` (shares of the image), `weight` (mean),
     `motion_threshold`, `depth_inconsistency` (mean over the pixels the sources see)."""
 
@@ -121,9 +105,7 @@ class MotionThreshold(nn.Module):
         self.register_buffer("weight", torch.zeros(()))
 
     @torch.no_grad()
-    def forward(
-        self, ratio: Float[Tensor, "b 1 h w"], seen: Bool[Tensor, "b 1 h w"]
-    ) -> Float[Tensor, ""]:
+    def forward(self, ratio: Map, seen: Mask) -> Scalar:
         """Threshold after this batch, in `THRESHOLD_RANGE`; with nothing seen ever, its upper end.
 
         In evaluation mode before any update, it is the quantile of the batch itself.
@@ -194,7 +176,7 @@ def gather_evidence(teacher: TeacherPrediction) -> Evidence:
     """
     shape = teacher.sources.shape[:2]
     target, depth, intrinsics = (
-        m[:, None].expand(*shape, *m.shape[1:]).flatten(0, 1)
+        m.repeat_interleave(shape[1], 0)
         for m in (teacher.target, teacher.depth, teacher.intrinsics)
     )
     sources, source_depth, T = (
@@ -228,11 +210,8 @@ def is_depth(values: Tensor) -> Tensor:
 
 
 def _return_error(
-    pixels: Float[Tensor, "b h w 2"],
-    depth: Float[Tensor, "b 1 h w"],
-    T_tgt_src: Float[Tensor, "b 4 4"],
-    intrinsics: Float[Tensor, "b 3 3"],
-) -> Float[Tensor, "b 1 h w"]:
+    pixels: Float[Tensor, "b h w 2"], depth: Map, T_tgt_src: Motion, intrinsics: Intrinsics
+) -> Map:
     """How far from its start a pixel lands that is lifted in the source and sent back.
 
     Infinite where it would land behind the target's camera. `pixels` are where the target's pixels
@@ -257,7 +236,7 @@ def _return_error(
     return distance.masked_fill(back_z <= MIN_DEPTH, torch.inf).unsqueeze(1)
 
 
-def depth_reliability(evidence: Evidence) -> Float[Tensor, "b 1 h w"]:
+def depth_reliability(evidence: Evidence) -> Map:
     """Trust of the best source in the depth, in [0, 1]; 0 where none sees the pixel.
 
     max_s V exp(-e_d / sigma) exp(-e_px^2 / 2). The best and not the mean: what one neighbor in
@@ -268,7 +247,7 @@ def depth_reliability(evidence: Evidence) -> Float[Tensor, "b 1 h w"]:
     return (depth_part * way_part * evidence.visible).amax(1, keepdim=True)
 
 
-def depths_agree(evidence: Evidence) -> Bool[Tensor, "b 1 h w"]:
+def depths_agree(evidence: Evidence) -> Mask:
     """True where enough sources confirm the depth: one of up to three, two of four or more."""
     close = evidence.depth_difference.abs() < TAU_DEPTH
     agree = evidence.visible & close & (evidence.return_error < TAU_PIXELS)
@@ -276,7 +255,7 @@ def depths_agree(evidence: Evidence) -> Bool[Tensor, "b 1 h w"]:
     return agree.sum(1, keepdim=True) >= fewest
 
 
-def motion_ratio(evidence: Evidence) -> Float[Tensor, "b 1 h w"]:
+def motion_ratio(evidence: Evidence) -> Map:
     """Smallest ratio over the sources of the rebuilt to the unmoved error; inf where none sees.
 
     e_ph / (e_id + 0.02): small where camera motion and depth explain the change of the image,
@@ -286,9 +265,7 @@ def motion_ratio(evidence: Evidence) -> Float[Tensor, "b 1 h w"]:
     return ratio.masked_fill(~evidence.visible, torch.inf).amin(1, keepdim=True)
 
 
-def motion_candidates(
-    evidence: Evidence, ratio: Float[Tensor, "b 1 h w"], threshold: Float[Tensor, ""]
-) -> Bool[Tensor, "b 1 h w"]:
+def motion_candidates(evidence: Evidence, ratio: Map, threshold: Scalar) -> Mask:
     """True where the images change and the camera's motion does not explain it.
 
     Not where every source that sees the pixel's place has a nearer surface there: a hidden pixel
@@ -299,9 +276,7 @@ def motion_candidates(
     return in_sight.any(1, keepdim=True) & textured & (ratio >= threshold)
 
 
-def split_regions(
-    candidates: Bool[Tensor, "b 1 h w"], agree: Bool[Tensor, "b 1 h w"]
-) -> tuple[Bool[Tensor, "b 1 h w"], Bool[Tensor, "b 1 h w"]]:
+def split_regions(candidates: Mask, agree: Mask) -> tuple[Mask, Mask]:
     """The static and the dynamic region, from pixels that agree and that seem to move, less specks.
 
     Motion: what is left after erosion by 3 x 3, grown by 7 x 7. Agreement: only where most of the
@@ -325,9 +300,7 @@ def masked_quantile(
     return found.nan_to_num(nan=torch.inf)
 
 
-def drop_lowest(
-    weight: Float[Tensor, "b 1 h w"], region: Bool[Tensor, "b 1 h w"], share: float
-) -> Float[Tensor, "b 1 h w"]:
+def drop_lowest(weight: Map, region: Mask, share: float) -> Map:
     """The weight with the lowest values of the region set to 0, image by image.
 
     Values equal to the quantile stay: where all are the same, none is the lowest.
@@ -338,9 +311,7 @@ def drop_lowest(
     return weight.masked_fill(region & (weight < lowest), 0)
 
 
-def _flip_agreement(
-    depth: Float[Tensor, "b 1 h w"], flipped: Float[Tensor, "b 1 h w"]
-) -> Float[Tensor, "b 1 h w"]:
+def _flip_agreement(depth: Map, flipped: Map) -> Map:
     """exp(-|D - D'| / (sigma (D + D'))), in [0, 1]; 0 where either is not known.
 
     Needs no second view: it also works on moving objects, where geometry cannot.

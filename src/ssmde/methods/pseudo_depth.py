@@ -1,20 +1,20 @@
 """What a network learns from pseudo-depth: shape and order of another network's depth, fading."""
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from ssmde.config import Forgetting, PseudoDepthConfig
+from ssmde.geometry.camera import normals
 from ssmde.losses.alignment import least_squares_to_depth, log_depth_difference
 from ssmde.losses.pairs import (
-    both_normals,
     confident_depth_ranking,
     edge_relative_normal,
+    known_normals,
     normal_matching,
     random_pair_ranking,
 )
 from ssmde.methods.self_supervised import SelfSupervisedOutput
-from ssmde.types import Batch
+from ssmde.types import Batch, Map, Scalar
 
 RELIABLE = 0.8  # 1 - depth inconsistency from which the network's own depth may fit the label
 STATIC = 0.5  # of a weight; at least this counts as static where a yes or no is needed
@@ -27,11 +27,7 @@ def forgetting_factor(progress: float, form: Forgetting) -> float:
 
     The paper names a forgetting factor that lessens the dependency on pseudo-depth and gives no
     formula. In adaptive filters the word means an exponential; that the paper means it is an
-    inference.
-
-    Args:
-        progress: Where the training stands; values outside [0, 1] count as the nearer end.
-        form: `constant` or `exponential`.
+    inference. A `progress` outside [0, 1] counts as the nearer end.
     """
     return FORGOTTEN ** min(1.0, max(0.0, progress)) if form == "exponential" else 1.0
 
@@ -41,8 +37,8 @@ def pseudo_depth_terms(
     batch: Batch,
     views: SelfSupervisedOutput,
     *,
-    static: Float[Tensor, "b 1 h w"] | None = None,
-) -> dict[str, Float[Tensor, ""]]:
+    static: Map | None = None,
+) -> dict[str, Scalar]:
     """Weighted terms by name: normals, ranking, relative normals and depth.
 
     Sun et al., TPAMI 2023 (https://arxiv.org/abs/2211.03660) have the first three, over the whole
@@ -50,62 +46,41 @@ def pseudo_depth_terms(
 
     Args:
         config: Weights.
-        batch: Frames with `pseudo_depth`.
+        batch: Frames with `pseudo_depth`; a ValueError if terms are asked for and it has none.
         views: What the views teach.
         static: Weight of each pixel, where the terms act on static areas alone.
-
-    Raises:
-        ValueError: If terms are asked for and the batch has no labels.
     """
     if not config.wanted:
         return {}
-    if batch.pseudo_depth is None:
+    label = batch.pseudo_depth
+    if label is None:
         raise ValueError(
             f"pseudo_depth has weights above 0, but the scene of {batch.names[:1]} has no labels; "
             "`ssmde label` makes them"
         )
+    terms: dict[str, Scalar] = {}
     with torch.autocast(batch.target.device.type, enabled=False):
-        return _terms(config, batch, views, static, batch.pseudo_depth)
-
-
-def _terms(
-    config: PseudoDepthConfig,
-    batch: Batch,
-    views: SelfSupervisedOutput,
-    static: Float[Tensor, "b 1 h w"] | None,
-    label: Float[Tensor, "b 1 h w"],
-) -> dict[str, Tensor]:
-    """The terms, each times its weight."""
-    depth, known = views.depth, label > 0
-    where = torch.ones_like(depth) if static is None else static
-    terms: dict[str, Tensor] = {}
-    if config.structure > 0:
-        both = both_normals(depth, label, batch.intrinsics)
-        terms["pseudo_normals"] = normal_matching(
-            depth, label, batch.intrinsics, where, known_normals=both
-        )
-        if static is None:
-            terms["pseudo_ranking"] = confident_depth_ranking(
-                depth, label, views.reliability, known
-            )
-        else:
-            terms["pseudo_ranking"] = random_pair_ranking(depth, label, known & (where >= STATIC))
-        terms["pseudo_edge_normals"] = edge_relative_normal(
-            depth, label, batch.target, batch.intrinsics,
-            valid=known & (where >= STATIC), known_normals=both,
-        )  # fmt: skip
-        terms = {name: config.structure * term for name, term in terms.items()}
-    if config.depth > 0:
-        terms["pseudo_depth"] = config.depth * _depth_term(batch, views, where, label)
+        depth, known = views.depth, label > 0
+        where = torch.ones_like(depth) if static is None else static
+        if config.structure > 0:
+            sure = known & (where >= STATIC)
+            found, wanted = (normals(d, batch.intrinsics) for d in (depth, label))
+            structure = {
+                "pseudo_normals": normal_matching(found, wanted, known_normals(label) * where),
+                "pseudo_ranking": random_pair_ranking(depth, label, sure)
+                if static is not None  # reliability is in the weight already
+                else confident_depth_ranking(depth, label, views.reliability, known),
+                "pseudo_edge_normals": edge_relative_normal(
+                    found, wanted, label, batch.target, sure
+                ),
+            }
+            terms |= {name: config.structure * term for name, term in structure.items()}
+        if config.depth > 0:
+            terms["pseudo_depth"] = config.depth * _depth_term(batch, views, where, label)
     return terms
 
 
-def _depth_term(
-    batch: Batch,
-    views: SelfSupervisedOutput,
-    where: Float[Tensor, "b 1 h w"],
-    label: Float[Tensor, "b 1 h w"],
-) -> Tensor:
+def _depth_term(batch: Batch, views: SelfSupervisedOutput, where: Map, label: Map) -> Tensor:
     """Difference of log depth to the label in the unit of the network.
 
     With known motion the loader has brought the label to the unit of the poses. Else its scale and

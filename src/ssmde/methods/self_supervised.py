@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssmde.config import LossConfig
@@ -21,7 +21,7 @@ from ssmde.losses.masks import (
 )
 from ssmde.losses.photometric import geometry_inconsistency, photometric_error, smoothness
 from ssmde.models.depth_net import DepthNet
-from ssmde.types import Batch
+from ssmde.types import RGB, Batch, Intrinsics, Map, Mask, Motion, Scalar
 
 LEAST_SEEN = MIN_VALID_SHARE  # of the pixels, below which views have nothing in common
 # Depths at which a pixel may be where it is in another view, as shares of the one that is known. A
@@ -33,32 +33,24 @@ FEWEST_VIEWS = 3  # that must see a pixel before they may say that it moves
 class Comparison(NamedTuple):
     """One view seen through another: maps on the pixel grid of each view."""
 
-    error: Float[Tensor, "b 1 h w"]
-    """Photometric error of the view rebuilt from the other one, in [0, 1]."""
-    inconsistency: Float[Tensor, "b 1 h w"]
+    error: Map  # photometric error of the view rebuilt from the other one, in [0, 1]
+    inconsistency: Map
     """Relative difference of the two depths, in [0, 1); 0 where the other depth is not given."""
-    visible: Bool[Tensor, "b 1 h w"]
-    """True where the pixel lies in front of the other camera and inside its image."""
+    visible: Mask  # true where the pixel lies in front of the other camera and inside its image
 
 
 def compare(
-    view: Float[Tensor, "b 3 h w"],
-    other: Float[Tensor, "b 3 h w"],
-    depth: Float[Tensor, "b 1 h w"],
-    T_other_view: Float[Tensor, "b 4 4"],
-    intrinsics: Float[Tensor, "b 3 3"],
+    view: RGB,
+    other: RGB,
+    depth: Map,
+    T_other_view: Motion,
+    intrinsics: Intrinsics,
     *,
-    other_depth: Float[Tensor, "b 1 h w"] | None = None,
+    other_depth: Map | None = None,
 ) -> Comparison:
-    """Rebuild `view` from `other` and hold both images and both depths against each other.
+    """Rebuild `view`, on its pixel grid, from `other`, and compare both images and both depths.
 
-    Args:
-        view: RGB in [0, 1]; its pixel grid is that of the result.
-        other: RGB in [0, 1]; the view that is read.
-        depth: Depth of `view`.
-        T_other_view: Motion from the camera of `view` to that of `other`.
-        intrinsics: Pinhole matrix of both, in pixels.
-        other_depth: Depth of `other`; without it no inconsistency is measured.
+    `depth` is that of `view`; without `other_depth` no inconsistency is measured.
     """
     found = reproject(depth, T_other_view, intrinsics)
     readable = other if other_depth is None else torch.cat([other, other_depth], dim=1)
@@ -100,11 +92,11 @@ def least_error(
     behind.
 
     Args:
-        view: RGB in [0, 1].
-        others: RGB in [0, 1]; other frames of the video, near and far in time.
+        view: A frame of a video.
+        others: Other frames, near and far in time.
         depth: Depth of the view as if nothing moved.
         T_other_view: Motion from the camera of the view to that of each other one.
-        intrinsics: Pinhole matrix of all, in pixels.
+        intrinsics: Of all.
         shares: The depth times each of these is tried; the first one says who sees a pixel.
     """
     n = len(others)
@@ -125,24 +117,21 @@ def least_error(
 class SelfSupervisedOutput(NamedTuple):
     """The self-supervised part of a step, with what other terms need of it."""
 
-    terms: dict[str, Float[Tensor, ""]]
-    """Weighted terms by name, with their gradient."""
-    maps: dict[str, Float[Tensor, "b 1 h w"]]
-    """For pictures, of scale 0."""
+    terms: dict[str, Scalar]  # weighted terms by name, with their gradient
+    maps: dict[str, Map]  # for pictures, of scale 0
     predicted_depth: list[Float[Tensor, "b v 1 h w"]]
     """Full-size depth for each scale of the decoder; view 0 is the target."""
-    reliability: Float[Tensor, "b 1 h w"]
+    reliability: Map
     """1 - depth inconsistency, mean over the sources that see the pixel; 0 where none does."""
-    visible: Bool[Tensor, "b 1 h w"]
-    """True where a source sees the pixel."""
+    visible: Mask  # true where a source sees the pixel
 
     @property
-    def seen(self) -> Float[Tensor, ""]:
+    def seen(self) -> Scalar:
         """Share of the target's pixels that a source sees."""
         return self.visible.to(self.reliability).mean()
 
     @property
-    def depth(self) -> Float[Tensor, "b 1 h w"]:
+    def depth(self) -> Map:
         """Depth of the target at full size."""
         return self.predicted_depth[0][:, 0]
 
@@ -157,23 +146,14 @@ class SelfSupervised(nn.Module):
     """
 
     def __init__(
-        self,
-        depth_net: DepthNet,
-        pose_net: nn.Module,
-        loss: LossConfig,
-        *,
-        normalize: bool = True,
+        self, depth_net: DepthNet, pose_net: nn.Module, loss: LossConfig, *, normalize: bool = True
     ) -> None:
         """Join the parts.
 
-        Args:
-            depth_net: Network of the depth.
-            pose_net: Network of the motion.
-            loss: Weights and switches.
-            normalize: Where the motion is the pose network's own, divide the depths of a snippet by
-                one scale, that of its mean disparity (Wang et al., CVPR 2018,
-                https://arxiv.org/abs/1712.00175): the loss then cannot push the depth to infinity
-                to be rid of a wrong step. Not for networks that learned the unit of known poses.
+        `normalize`: where the motion is the pose network's own, divide the depths of a snippet by
+        one scale, that of its mean disparity (Wang et al., CVPR 2018,
+        https://arxiv.org/abs/1712.00175): the loss then cannot push the depth to infinity to be rid
+        of a wrong step. Not for networks that learned the unit of known poses.
         """
         super().__init__()
         self.depth_net, self.pose_net, self.weights = depth_net, pose_net, loss
@@ -187,18 +167,14 @@ class SelfSupervised(nn.Module):
         *,
         predicted_depth: list[Float[Tensor, "b v 1 h w"]],
         predicted_pose: Float[Tensor, "b s 4 4"],
-        left_out: Bool[Tensor, "b 1 h w"] | None = None,
+        left_out: Mask | None = None,
         identity_error: Float[Tensor, "b s h w"] | None = None,
     ) -> SelfSupervisedOutput:
         """Photometric, geometry and smoothness terms of a batch.
 
-        Args:
-            batch: The frames.
-            predicted_depth: Of `predict_depth`.
-            predicted_pose: Of `predict_pose`. Poses that came with the batch take its place, and
-                the pose network learns to predict them.
-            left_out: Pixels of the target that teach nothing: what moves.
-            identity_error: Of `self.identity_error`, where it is known.
+        Poses that came with the batch take the place of the predicted ones, and the pose network
+        learns to predict them. Pixels of the target that are left out teach nothing: what moves.
+        `identity_error` is that of `self.identity_error`, where it is known.
         """
         w, T_known = self.weights, batch.T_src_tgt
         T_src_tgt = predicted_pose if T_known is None else T_known
@@ -210,7 +186,7 @@ class SelfSupervised(nn.Module):
                 for depth in predicted_depth
             ]
             terms = {
-                name: torch.stack([scale[name] for scale, _ in scales]).mean()
+                name: torch.stack([scale[name] for scale, *_ in scales]).mean()
                 for name in scales[0][0]
             }
             if T_known is not None:
@@ -220,16 +196,21 @@ class SelfSupervised(nn.Module):
                 known = (points > 0).to(points)
                 each = [log_depth_difference(d[:, 0], points, known) for d in predicted_depth]
                 terms["sparse_depth"] = w.sparse_depth * torch.stack(each).mean()
-        maps = scales[0][1]
+        _, maps, pairs = scales[0]
+        # How well the depths of the views agree, and how many views see each pixel of the target.
+        agreement, seen = (1 - pairs.inconsistency).detach(), pairs.visible.to(pairs.error)
+        total, views = (
+            x.unflatten(0, batch.sources.shape[:2]).sum(1) for x in (agreement * seen, seen)
+        )
         return SelfSupervisedOutput(
             terms=terms,
-            maps={n: m.detach() for n, m in maps.items() if n not in ("reliability", "visible")},
+            maps={name: map.detach() for name, map in maps.items()},
             predicted_depth=predicted_depth,
-            reliability=maps["reliability"],
-            visible=maps["visible"] > 0,
+            reliability=total / views.clamp(min=1),
+            visible=views > 0,
         )
 
-    def photometric_loss(self, batch: Batch) -> Float[Tensor, ""]:
+    def photometric_loss(self, batch: Batch) -> Scalar:
         """The photometric term alone, without labels or teacher: how well the views agree.
 
         It is nan where hardly a pixel is seen in both views, or none counts: a mean over nothing.
@@ -254,9 +235,7 @@ class SelfSupervised(nn.Module):
     ) -> list[Float[Tensor, "b v 1 h w"]]:
         """Full-size depth for each scale; of all views where a term needs them.
 
-        Args:
-            images: Target and sources, of `network_images`.
-            posed: Whether their motion is known: its unit is then that of the depth.
+        `posed`: the motion of the images is known, and its unit is that of the depth.
         """
         views = images if self.weights.geometry > 0 else images[:, :1]
         pyramid = self.depth_net.pyramid(views.flatten(0, 1))
@@ -271,15 +250,15 @@ class SelfSupervised(nn.Module):
     def predict_pose(self, images: Float[Tensor, "b n 3 h w"]) -> Float[Tensor, "b s 4 4"]:
         """`T_src_tgt` for every source, in one pass of the pose network."""
         sources = images[:, 1:]
-        target = images[:, :1].expand_as(sources)
-        T = self.pose_net(target.flatten(0, 1), sources.flatten(0, 1))
-        return T.unflatten(0, sources.shape[:2])
+        target = images[:, 0].repeat_interleave(sources.shape[1], 0)
+        return self.pose_net(target, sources.flatten(0, 1)).unflatten(0, sources.shape[:2])
 
     def identity_error(self, batch: Batch) -> Float[Tensor, "b s h w"]:
         """Error of the unmoved sources; symmetric, so it serves both directions and all scales."""
-        target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
+        pairs = batch.sources.shape[:2]
+        target = batch.target.repeat_interleave(pairs[1], 0)
         error = photometric_error(batch.sources.flatten(0, 1), target)
-        return error.unflatten(0, batch.sources.shape[:2]).squeeze(2)
+        return error.unflatten(0, pairs).squeeze(2)
 
     def _terms_at_one_scale(
         self,
@@ -287,16 +266,14 @@ class SelfSupervised(nn.Module):
         depths: Float[Tensor, "b v 1 h w"],
         T_src_tgt: Float[Tensor, "b s 4 4"],
         identity_error: Float[Tensor, "b s h w"],
-        left_out: Bool[Tensor, "b 1 h w"] | None,
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Weighted terms and maps of the target for one scale of the decoder."""
-        w, depth, pairs = self.weights, depths[:, 0], batch.sources.shape[:2]
-        count = pairs[1]
+        left_out: Mask | None,
+    ) -> tuple[dict[str, Scalar], dict[str, Map], Comparison]:
+        """Weighted terms and maps of the target for one scale of the decoder, and its pairs."""
+        w, depth, count = self.weights, depths[:, 0], batch.sources.shape[1]
         # All (target, source) pairs become one batch.
-        target, target_depth = (
-            m[:, None].expand(*pairs, *m.shape[1:]).flatten(0, 1) for m in (batch.target, depth)
+        target, target_depth, intrinsics = (
+            m.repeat_interleave(count, 0) for m in (batch.target, depth, batch.intrinsics)
         )
-        intrinsics = batch.intrinsics[:, None].expand(*pairs, 3, 3).flatten(0, 1)
         sources, T = batch.sources.flatten(0, 1), T_src_tgt.flatten(0, 1)
         source_depth = depths[:, 1:].flatten(0, 1) if depths.shape[1] > 1 else None
         forward = self.compare(
@@ -322,15 +299,14 @@ class SelfSupervised(nn.Module):
             terms["geometry"] = w.geometry * geometry
         if w.smoothness > 0:
             terms["smoothness"] = w.smoothness * smoothness(1 / depth, batch.target)
-        return terms, {"depth": depth} | maps | _reliability(forward, count)
+        return terms, {"depth": depth} | maps, forward
 
     def _reduce(
-        self,
-        maps: Comparison,
-        identity_error: Float[Tensor, "b 1 h w"],
-        left_out: Bool[Tensor, "b 1 h w"] | None,
+        self, maps: Comparison, identity_error: Map, left_out: Mask | None
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Photometric and geometry term, unweighted, and the maps they were made of."""
+        # Mean of M e over the pixels that are seen, move in the image and are not left out; M is
+        # 1 - the relative difference of the depths where views are compared (SC-Depth), else 1.
         moving = auto_mask(maps.error, identity_error)
         mask = maps.visible & moving
         if left_out is not None:
@@ -345,14 +321,6 @@ class SelfSupervised(nn.Module):
         return masked_mean(error, mask), masked_mean(maps.inconsistency, mask), pictures
 
 
-def _reliability(pairs: Comparison, sources: int) -> dict[str, Tensor]:
-    """How well the depths of the views agree, and how many views see each pixel of the target."""
-    agreement, seen = (1 - pairs.inconsistency).detach(), pairs.visible.to(pairs.error)
-    total = (agreement * seen).unflatten(0, (-1, sources)).sum(1)
-    views = seen.unflatten(0, (-1, sources)).sum(1)
-    return {"reliability": total / views.clamp(min=1), "visible": views}
-
-
-def _enlarge(depth: Float[Tensor, "b 1 hs ws"], size: torch.Size) -> Float[Tensor, "b 1 h w"]:
+def _enlarge(depth: Float[Tensor, "b 1 hs ws"], size: torch.Size) -> Map:
     """Depth at another size, interpolated in disparity, where the network is smooth."""
     return 1 / F.interpolate(1 / depth, size, mode="bilinear", align_corners=False)

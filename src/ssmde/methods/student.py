@@ -19,7 +19,7 @@ from ssmde.methods.teacher import NO_PSEUDO_DEPTH, build_networks
 from ssmde.models.checkpoint import load_networks
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.registry import freeze_batch_norm, weights_file
-from ssmde.types import Batch, StepOutput
+from ssmde.types import Batch, Map, StepOutput
 
 SAME_SCALE = 0.02  # the student, which starts as its teacher, keeps its scale up to this log ratio
 
@@ -45,11 +45,8 @@ def predict_with_teacher(
 ) -> TeacherPrediction:
     """Depth and motion predicted by the frozen teacher for unaugmented images.
 
-    Args:
-        teacher: The networks.
-        batch: The frames.
-        normalize: Divide the depths of a snippet by the scale of their mean disparity, where the
-            motion is that of the pose network: it is in this unit.
+    `normalize`: divide the depths of a snippet by the scale of their mean disparity, where the
+    motion is that of the pose network: it is in this unit.
     """
     images, shape = batch.images, batch.images.shape[:2]
     count = shape[0] * shape[1]
@@ -58,21 +55,16 @@ def predict_with_teacher(
     depth, mirrored = found[:count].unflatten(0, shape), found[count:].flip(-1)
     T_src_tgt = batch.T_src_tgt
     if T_src_tgt is None:
-        target = batch.target[:, None].expand_as(batch.sources).flatten(0, 1)
+        target = batch.target.repeat_interleave(batch.sources.shape[1], 0)
         motion = teacher.pose_net(target, batch.sources.flatten(0, 1))
         T_src_tgt = motion.unflatten(0, batch.sources.shape[:2])
         if normalize:
             mean_disparity = (1 / depth).mean((1, 2, 3, 4), keepdim=True)
             depth, mirrored = depth * mean_disparity, mirrored * mean_disparity[:, 0]
     return TeacherPrediction(
-        target=batch.target,
-        sources=batch.sources,
-        depth=depth[:, 0],
-        source_depth=depth[:, 1:],
-        flipped_depth=mirrored,
-        T_src_tgt=T_src_tgt,
-        intrinsics=batch.intrinsics,
-    )
+        target=batch.target, sources=batch.sources, depth=depth[:, 0], source_depth=depth[:, 1:],
+        flipped_depth=mirrored, T_src_tgt=T_src_tgt, intrinsics=batch.intrinsics,
+    )  # fmt: skip
 
 
 class Student(SelfSupervised):
@@ -85,14 +77,7 @@ class Student(SelfSupervised):
         student: StudentConfig,
         pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH,
     ) -> None:
-        """Join the parts.
-
-        Args:
-            networks: The student's own networks and the weights of its self-supervised terms.
-            teacher: Networks of stage 1.
-            student: What stage 2 adds.
-            pseudo_depth: Weights of the terms that follow the labels.
-        """
+        """`networks` are the student's own, with the weights of its self-supervised terms."""
         super().__init__(
             networks.depth_net, networks.pose_net, networks.weights, normalize=networks.normalize
         )
@@ -125,31 +110,22 @@ class Student(SelfSupervised):
         terms = views.terms | {name: factor * term for name, term in labels.items()}
         terms |= self._distill(predicted_depth, prior, filtered)
         statistics = {f"filter_{k}": v for k, v in filtered.statistics.items()}
-        return StepOutput(
-            loss=torch.stack(list(terms.values())).sum(),
-            terms={name: term.detach() for name, term in terms.items()},
-            statistics=statistics | {"forgetting_factor": torch.as_tensor(factor).to(prior)},
-            seen=views.seen,
-            maps=views.maps
-            | {
-                "teacher_depth": prior,
-                "teacher_weight": filtered.weight,
-                "static": filtered.static.to(prior),
-                "dynamic": filtered.dynamic.to(prior),
-            },
-        )
+        statistics["forgetting_factor"] = torch.as_tensor(factor).to(prior)
+        maps = {
+            "teacher_depth": prior, "teacher_weight": filtered.weight,
+            "static": filtered.static.to(prior), "dynamic": filtered.dynamic.to(prior),
+        }  # fmt: skip
+        return StepOutput.of(terms, statistics=statistics, seen=views.seen, maps=views.maps | maps)
 
     def _distill(
-        self,
-        predicted_depth: list[Float[Tensor, "b v 1 h w"]],
-        prior: Float[Tensor, "b 1 h w"],
-        filtered: FilterOutput,
+        self, predicted_depth: list[Float[Tensor, "b v 1 h w"]], prior: Map, filtered: FilterOutput
     ) -> dict[str, Tensor]:
         """The term that follows the teacher: mean |log D^S - log D^T| by the filter's weight."""
         if self.student.distillation == 0:
             return {}
         weight = filtered.weight
         with torch.autocast(prior.device.type, enabled=False):
+            # exp(scale) brings the teacher's depth to the unit of the student.
             scale = log_scale(predicted_depth[0][:, 0], prior, weight)
             scale = torch.where(scale.abs() < SAME_SCALE, torch.zeros_like(scale), scale)
             prior = prior * scale.exp()
@@ -158,12 +134,7 @@ class Student(SelfSupervised):
 
 
 def build_student(config: Config) -> Student:
-    """A student and its teacher, both with the weights of stage 1.
-
-    Raises:
-        FileNotFoundError: If the weights of the teacher do not exist.
-        ValueError: If none are given, or they do not fit the configuration.
-    """
+    """A student and its teacher, both with the weights of stage 1."""
     path = config.student.teacher
     if path is None:
         raise ValueError(

@@ -28,7 +28,7 @@ from ssmde.methods.self_supervised import SelfSupervised, compare
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.pose_net import build_pose_net
 from ssmde.models.registry import freeze_batch_norm, load_start
-from ssmde.types import Batch, StepOutput
+from ssmde.types import RGB, Batch, Intrinsics, Map, Motion, Scalar, StepOutput
 
 NO_PSEUDO_DEPTH = PseudoDepthConfig()
 TURN_BLURS = (2, 4, 8)  # images shrink by these factors: a turn of many pixels becomes one of few
@@ -65,12 +65,7 @@ class Teacher(SelfSupervised):
             predicted_pose=predicted_pose,
         )
         terms = views.terms | pseudo_depth_terms(self.pseudo_depth, batch, views)
-        return StepOutput(
-            loss=torch.stack(list(terms.values())).sum(),
-            terms={name: term.detach() for name, term in terms.items()},
-            seen=views.seen,
-            maps=views.maps,
-        )
+        return StepOutput.of(terms, seen=views.seen, maps=views.maps)
 
     def _warm_up(
         self,
@@ -81,9 +76,9 @@ class Teacher(SelfSupervised):
         turn_only: bool,
     ) -> StepOutput:
         """Rotation alone while the depth network rests, or all motion before an upright plane."""
-        sources = batch.sources
-        target = batch.target[:, None].expand_as(sources).flatten(0, 1)
-        intrinsics = batch.intrinsics[:, None].expand(*sources.shape[:2], 3, 3).flatten(0, 1)
+        target, intrinsics = (
+            m.repeat_interleave(batch.sources.shape[1], 0) for m in (batch.target, batch.intrinsics)
+        )
         T = T_src_tgt.flatten(0, 1)
         terms: dict[str, Tensor] = {}
         # Every parameter needs a gradient, if one of zero, where several processes train together.
@@ -93,27 +88,22 @@ class Teacher(SelfSupervised):
             terms["upright"] = torch.stack(planes).mean()
         with torch.autocast(batch.target.device.type, enabled=False):
             terms["motion"] = self.weights.photometric * motion_error(
-                target,
-                sources.flatten(0, 1),
-                upright_depth(target),
-                rotation_only(T) if turn_only else T,
-                intrinsics,
+                target, batch.sources.flatten(0, 1), upright_depth(target),
+                rotation_only(T) if turn_only else T, intrinsics,
                 blurs=TURN_BLURS if turn_only else STEP_BLURS,
-            )
-        return StepOutput(
-            loss=torch.stack(list(terms.values())).sum() + 0 * rest,
-            terms={name: term.detach() for name, term in terms.items()},
-        )
+            )  # fmt: skip
+        terms["motion"] = terms["motion"] + 0 * rest
+        return StepOutput.of(terms)
 
 
-def rotation_only(T_src_tgt: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4 4"]:
+def rotation_only(T_src_tgt: Motion) -> Motion:
     """The same rotation without the translation; the translation gets a gradient of zero."""
     keep = torch.ones_like(T_src_tgt)
     keep[:, :3, 3] = 0
     return T_src_tgt * keep
 
 
-def upright_depth(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
+def upright_depth(like: Float[Tensor, "b c h w"]) -> Map:
     """A plane seen by an upright camera: depth e^0.6 at the top, 1 in the middle, e^-0.6 below."""
     height, width = like.shape[-2:]
     rows = torch.linspace(UPRIGHT_SLOPE, -UPRIGHT_SLOPE, height, dtype=like.dtype)
@@ -121,25 +111,18 @@ def upright_depth(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
 
 
 def motion_error(
-    target: Float[Tensor, "b 3 h w"],
-    source: Float[Tensor, "b 3 h w"],
-    depth: Float[Tensor, "b 1 h w"],
-    T_src_tgt: Float[Tensor, "b 4 4"],
-    intrinsics: Float[Tensor, "b 3 3"],
+    target: RGB,
+    source: RGB,
+    depth: Map,
+    T_src_tgt: Motion,
+    intrinsics: Intrinsics,
     *,
     blurs: tuple[int, ...],
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """Photometric error, in [0, 1], of the target rebuilt from the source, over shrunk images.
 
-    Mean over the sizes, and over the pixels that stay inside the source.
-
-    Args:
-        target: RGB in [0, 1].
-        source: RGB in [0, 1].
-        depth: Depth of the target.
-        T_src_tgt: Motion from target to source camera.
-        intrinsics: Pinhole matrix of both, in pixels.
-        blurs: Factors by which the images shrink.
+    Mean over the sizes (`blurs` are the factors by which the images shrink), and over the pixels
+    that stay inside the source.
     """
     errors: list[Tensor] = []
     for blur in blurs:
@@ -152,7 +135,7 @@ def motion_error(
     return torch.stack(errors).mean()
 
 
-def plane_error(depth: Float[Tensor, "b 1 h w"]) -> Float[Tensor, ""]:
+def plane_error(depth: Map) -> Scalar:
     """Mean |log depth - log plane| between a depth map and `upright_depth`; at least 0."""
     return (depth.log() - upright_depth(depth).log()).abs().mean()
 
@@ -160,13 +143,10 @@ def plane_error(depth: Float[Tensor, "b 1 h w"]) -> Float[Tensor, ""]:
 def build_networks(model: ModelConfig, loss: LossConfig) -> tuple[DepthNet, nn.Module]:
     """The depth network and the pose network of a configuration, with their first weights."""
     depth_net = DepthNet(
-        encoder=model.encoder,
-        pretrained=model.pretrained,
-        upsampling=model.upsampling,
-        depth_range=model.depth_range,
-        initial_depth=model.initial_depth,
+        encoder=model.encoder, pretrained=model.pretrained, upsampling=model.upsampling,
+        depth_range=model.depth_range, initial_depth=model.initial_depth,
         scales=tuple(sorted(loss.scales)),
-    )
+    )  # fmt: skip
     # A file fits the pose network only where both encoders are of one kind.
     fits = model.pose_net == "resnet18" and (
         model.encoder == "resnet18" or model.pretrained == "hub"

@@ -24,8 +24,18 @@ from ssmde.metrics.depth import (
     depth_errors,
 )
 from ssmde.metrics.holes import HoleCounts, OrderCounts, hole_counts, order_counts
-from ssmde.metrics.protocol import Crop, Measurement, Protocol, Truth, counted_pixels, measure
-from ssmde.metrics.regions import RegionErrors, RegionSums, band_edges, split_motion_mask
+from ssmde.metrics.protocol import (
+    Crop,
+    Measurement,
+    Protocol,
+    RegionErrors,
+    RegionSums,
+    Truth,
+    band_edges,
+    counted_pixels,
+    measure,
+    split_motion_mask,
+)
 from ssmde.metrics.temporal import TemporalErrors, seen_in_both, temporal_errors
 
 __all__ = [

@@ -9,27 +9,27 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
-from ssmde.metrics.depth import check_depths
+from ssmde.metrics.depth import DepthMap, Mask, check_depths
 
+Places = Int[np.ndarray, " n"]
+Values = Float[np.ndarray, " n"]
 STEPS = np.linspace(1.05, 1.25, 10)  # depth ratios of Depth Pro; each weighs as much as it is large
 EDGE = 1.15  # the ratio in their middle makes the edges whose distance is measured
 REACH = 10  # Koch et al.: pixels; an edge farther away than this is another edge
 DENSE = 0.5  # share of known pixels, where there is truth at all, below which nothing is an edge
+FLAT = np.float32(0.99 * (1 - 1 / STEPS[0]))  # relative difference that is surely no step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BoundaryErrors:
     """How the depth edges of one image agree with the true ones, or the mean over images."""
 
-    f1: float
-    """Mean over the depth ratios of 2 P R / (P + R), in [0, 1]; 1 is best."""
-    precision: float
-    """Mean share of the predicted steps that are true, in [0, 1]."""
-    recall: float
-    """Mean share of the true steps that are predicted, in [0, 1]."""
+    f1: float  # mean over the depth ratios of 2 P R / (P + R), in [0, 1]; 1 is best
+    precision: float  # mean share of the predicted steps that are true, in [0, 1]
+    recall: float  # mean share of the true steps that are predicted, in [0, 1]
     accuracy: float
     """Mean distance of predicted edge pixels to the true edge, in pixels; those not within 10
     pixels of one are left out, 10 if that leaves none."""
@@ -37,11 +37,7 @@ class BoundaryErrors:
     """Mean distance of true edge pixels to the predicted edge, cut at 10, in pixels."""
 
 
-def boundary_errors(
-    prediction: Float[np.ndarray, "h w"],
-    truth: Float[np.ndarray, "h w"],
-    known: Bool[np.ndarray, "h w"],
-) -> BoundaryErrors | None:
+def boundary_errors(prediction: DepthMap, truth: DepthMap, known: Mask) -> BoundaryErrors | None:
     """Agreement of the depth edges of one image; None if the truth has no edge, or is not dense.
 
     A step of ratio t lies between two neighboring pixels, in a row or a column, if one is more
@@ -55,45 +51,45 @@ def boundary_errors(
     Accuracy and completeness are the depth boundary errors of Koch et al., ECCV-W 2018
     (https://arxiv.org/abs/1805.01328), on edge pixels found the same way in both maps: the nearer
     one of each step of 1.15. Theirs are drawn by hand and found by Canny: do not compare the
-    numbers. Nothing here sees the scale of the prediction.
-
-    Raises:
-        ValueError: If a depth where it is known is not positive and finite.
+    numbers. Nothing here sees the scale of the prediction. A ValueError if a depth where it is
+    known is not positive and finite.
     """
-    check_depths(
-        ("known pixels of the prediction", prediction[known]),
-        ("known pixels of the truth", truth[known]),
-    )
+    maps = [np.where(known, depth, depth.dtype.type(1)) for depth in (prediction, truth)]
+    for name, depth in zip(("prediction", "truth"), maps, strict=True):
+        if not 0 < depth.min() <= depth.max() < np.inf:
+            check_depths((f"known pixels of the {name}", depth[known]))
     if not _is_dense(known):
         return None
-    predicted, true = _log_steps(prediction, known), _log_steps(truth, known)
-    true_edge, predicted_edge = _near_side(*true), _near_side(*predicted)
-    if not true_edge.any():
+    first, second = _places_of_steps(maps, known)
+    predicted, true = (_log_steps(depth.ravel(), first, second) for depth in maps)
+    edges = [_near_side(log, first, second, known.shape) for log in (predicted, true)]
+    if not edges[1].any():
         return None
-    flat = (np.concatenate([step.ravel() for step in steps]) for steps in (predicted, true))
-    precision, recall, f1 = _scores(*flat)
-    to_true = distances(predicted_edge, true_edge, REACH)
+    precision, recall, f1 = _scores(predicted, true)
+    to_true = distances(edges[0], edges[1], REACH)
     near = to_true[to_true < REACH]
     return BoundaryErrors(
         f1=f1,
         precision=precision,
         recall=recall,
         accuracy=float(near.mean()) if near.size else float(REACH),
-        completeness=float(distances(true_edge, predicted_edge, REACH).mean()),
+        completeness=float(distances(edges[1], edges[0], REACH).mean()),
     )
 
 
-def distances(
-    pixels: Bool[np.ndarray, "h w"], edges: Bool[np.ndarray, "h w"], reach: int
-) -> Float[np.ndarray, " n"]:
+def distances(pixels: Mask, edges: Mask, reach: int) -> Values:
     """Distance of each True pixel to the nearest edge pixel, in pixels, cut at `reach`."""
     if not edges.any():
         return np.full(int(pixels.sum()), float(reach))
-    found, _ = KDTree(np.argwhere(edges)).query(np.argwhere(pixels), distance_upper_bound=reach)
+    # The places of a flat map are found several times as fast as those of one of two axes.
+    here, there = (
+        np.stack(np.divmod(np.flatnonzero(mask), mask.shape[1]), axis=1) for mask in (pixels, edges)
+    )
+    found, _ = KDTree(there).query(here, distance_upper_bound=reach)
     return np.minimum(found, reach)  # infinite where none is within reach
 
 
-def _is_dense(known: Bool[np.ndarray, "h w"]) -> bool:
+def _is_dense(known: Mask) -> bool:
     """Whether most pixels are known in the rectangle around all that are."""
     sides = [np.flatnonzero(known.any(axis)) for axis in (1, 0)]
     if not sides[0].size:
@@ -101,35 +97,42 @@ def _is_dense(known: Bool[np.ndarray, "h w"]) -> bool:
     return int(known.sum()) >= DENSE * math.prod(int(np.ptp(side)) + 1 for side in sides)
 
 
-def _log_steps(
-    depth: Float[np.ndarray, "h w"], known: Bool[np.ndarray, "h w"]
-) -> tuple[Float[np.ndarray, "h k"], Float[np.ndarray, "m w"]]:
-    """Logarithm of (next pixel / this one) along rows and down columns; 0 where not known."""
-    log = np.log(np.where(known, depth, 1).astype(np.float64))
-    across = np.where(known[:, 1:] & known[:, :-1], np.diff(log, axis=1), 0.0)
-    down = np.where(known[1:] & known[:-1], np.diff(log, axis=0), 0.0)
-    return across, down
+def _places_of_steps(maps: list[DepthMap], known: Mask) -> tuple[Places, Places]:
+    """Flat indices of two known neighbors between which a map may step: this one, the next one."""
+    # Single precision finds them, and some more; how large they are is told from the maps.
+    found, width = list[Int[np.ndarray, " _"]](), known.shape[1]
+    single = [depth.astype(np.float32, copy=False) for depth in maps]
+    least = [FLAT * depth for depth in single]
+    for here, there in (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]):
+        steps = np.zeros(known.shape, dtype=bool)
+        for depth, much in zip(single, least, strict=True):
+            difference = depth[here] - depth[there]
+            steps[here] |= np.abs(difference, out=difference) > much[here]
+        steps[here] &= known[here] & known[there]
+        found.append(np.flatnonzero(steps))
+    return np.concatenate(found), np.concatenate([found[0] + 1, found[1] + width])
 
 
-def _near_side(
-    across: Float[np.ndarray, "h k"], down: Float[np.ndarray, "m w"]
-) -> Bool[np.ndarray, "h w"]:
+def _log_steps(depth: Float[np.ndarray, " p"], first: Places, second: Places) -> Values:
+    """Logarithm of (next pixel / this one)."""
+    return np.log(depth[second].astype(np.float64)) - np.log(depth[first].astype(np.float64))
+
+
+def _near_side(log: Values, first: Places, second: Places, shape: tuple[int, ...]) -> Mask:
     """True on the nearer pixel of every step: the contour of what stands before the other."""
-    found, least = np.zeros((across.shape[0], down.shape[1]), dtype=bool), np.log(EDGE)
-    found[:, :-1] |= across > least
-    found[:, 1:] |= across < -least
-    found[:-1] |= down > least
-    found[1:] |= down < -least
+    found, least = np.zeros(shape, dtype=bool), np.log(EDGE)
+    found.ravel()[first[log > least]] = True
+    found.ravel()[second[log < -least]] = True
     return found
 
 
-def _scores(
-    predicted: Float[np.ndarray, " n"], true: Float[np.ndarray, " n"]
-) -> tuple[float, float, float]:
+def _scores(predicted: Values, true: Values) -> tuple[float, float, float]:
     """Precision, recall and F1, each the weighted mean over the ratios."""
-    logs = np.log(STEPS)
     same = np.minimum(np.abs(predicted), np.abs(true)) * (predicted * true > 0)
-    found, expected, both = (_larger(x, logs) for x in (np.abs(predicted), np.abs(true), same))
+    sizes = (np.abs(predicted), np.abs(true), same)
+    found, expected, both = (
+        np.array([np.count_nonzero(size > least) for least in np.log(STEPS)]) for size in sizes
+    )
     some = found + expected > 0
     found, expected, both, weights = found[some], expected[some], both[some], STEPS[some]
     scores = (
@@ -140,9 +143,3 @@ def _scores(
     # Summed exactly, so that a mean of ones is 1 and not a little more.
     precision, recall, f1 = (math.fsum(weights * s) / math.fsum(weights) for s in scores)
     return precision, recall, f1
-
-
-def _larger(sizes: Float[np.ndarray, " n"], least: Float[np.ndarray, " k"]) -> np.ndarray:
-    """How many are larger than each of some increasing numbers."""
-    place = np.searchsorted(least, sizes[sizes > least[0]], side="left")
-    return np.bincount(place, minlength=len(least) + 1)[::-1].cumsum()[::-1][1:]

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import ndimage
 
-from ssmde.metrics.depth import Summable, check_depths
+from ssmde.metrics.depth import DepthMap, Mask, Summable, check_depths
 
 RATIO = 1.25  # deeper by more than this factor is a hole: the first threshold of the depth errors
 SMALLEST = 0.001  # share of the image; smaller regions are noise of the mask
@@ -28,18 +28,12 @@ MARGIN = 0.5  # standard deviations of the pseudo-depth between pixels whose ord
 class HoleCounts(Summable):
     """Moving pixels and regions, and those of them that are holes; of one image or of many."""
 
-    moving: int = 0
-    """Pixels of all regions examined."""
-    beyond_ground: int = 0
-    """Those deeper than the ground where their region stands."""
-    beyond_surround: int = 0
-    """Those deeper than the static surface all around their region."""
-    holes: int = 0
-    """Those that are one or the other."""
-    regions: int = 0
-    """Connected moving regions examined."""
-    hole_regions: int = 0
-    """Those more than half of which are holes."""
+    moving: int = 0  # pixels of all regions examined
+    beyond_ground: int = 0  # those deeper than the ground where their region stands
+    beyond_surround: int = 0  # those deeper than the static surface all around their region
+    holes: int = 0  # those that are one or the other
+    regions: int = 0  # connected moving regions examined
+    hole_regions: int = 0  # those more than half of which are holes
 
     @property
     def pixel_rate(self) -> float | None:
@@ -56,10 +50,8 @@ class HoleCounts(Summable):
 class OrderCounts(Summable):
     """Pairs of a moving and a static pixel, and those ordered wrongly; of one image or of many."""
 
-    pairs: int = 0
-    """Pairs whose order the pseudo-depth is sure of."""
-    violated: int = 0
-    """Those that the depth orders otherwise."""
+    pairs: int = 0  # pairs whose order the pseudo-depth is sure of
+    violated: int = 0  # those that the depth orders otherwise
 
     @property
     def rate(self) -> float | None:
@@ -68,11 +60,7 @@ class OrderCounts(Summable):
 
 
 def hole_counts(
-    depth: Float[np.ndarray, "h w"],
-    movers: Bool[np.ndarray, "h w"],
-    ground: Float[np.ndarray, "h w"] | None,
-    *,
-    static: Bool[np.ndarray, "h w"] | None = None,
+    depth: DepthMap, movers: Mask, ground: DepthMap | None, *, static: Mask | None = None
 ) -> HoleCounts:
     """Holes of one image: moving pixels too deep for the ground they stand on or for what is near.
 
@@ -82,36 +70,39 @@ def hole_counts(
     farthest static pixels around the region; what moves is in front of some of them.
 
     `ground` is the depth of the ground as if nothing stood on it, infinity above its horizon, best
-    fitted to the same depth. `static` is all that does not move if it is not given.
-
-    Raises:
-        ValueError: If a depth is not positive and finite.
+    fitted to the same depth. `static` is all that does not move if it is not given. A ValueError if
+    a depth is not positive and finite.
     """
     check_depths(("pixels", depth))
-    counts = HoleCounts()
-    found: Any = ndimage.label(movers)  # pixels that share a side are one region
-    labels = found[0]
+    counts, width = HoleCounts(), depth.shape[1]
+    ring = max(1, round(RING * width))
+    labels: Any = ndimage.label(movers)[0]  # pixels that share a side are one region
     still = ~movers if static is None else static
-    for label, size in zip(*np.unique(labels[movers], return_counts=True), strict=True):
+    for label, box in enumerate(ndimage.find_objects(labels), 1):
+        near = tuple(slice(max(0, side.start - ring), side.stop + ring) for side in box)
+        region, deep = labels[near] == label, depth[near]
+        size = int(region.sum())
         if size < SMALLEST * depth.size:
             continue
-        region = labels == label
-        beyond_surround = region & (depth > RATIO * _farthest_around(depth, region, still))
+        around = ndimage.maximum_filter(region, 2 * ring + 1, mode="constant") & still[near]
+        farthest = float(np.quantile(deep[around], FARTHEST)) if around.any() else np.inf
+        beyond_surround = region & (deep > RATIO * farthest)
         beyond_ground = np.zeros_like(region)
         if ground is not None:
-            beyond_ground = region & (depth > RATIO * _ground_under(region, ground))
+            under = _ground_under(region, ground[near], round(REACH * width))
+            beyond_ground = region & (deep > RATIO * under)
         holes = int((beyond_ground | beyond_surround).sum())
         counts += HoleCounts(
-            moving=int(size), holes=holes, regions=1, hole_regions=int(2 * holes > size),
+            moving=size, holes=holes, regions=1, hole_regions=int(2 * holes > size),
             beyond_ground=int(beyond_ground.sum()), beyond_surround=int(beyond_surround.sum()),
         )  # fmt: skip
     return counts
 
 
 def order_counts(
-    depth: Float[np.ndarray, "h w"],
-    pseudo_depth: Float[np.ndarray, "h w"],
-    movers: Bool[np.ndarray, "h w"],
+    depth: DepthMap,
+    pseudo_depth: DepthMap,
+    movers: Mask,
     generator: np.random.Generator,
     *,
     margin: float = MARGIN,
@@ -122,10 +113,8 @@ def order_counts(
     https://arxiv.org/abs/1604.03901) against labels of another network instead of people: depth,
     not disparity, 0 or not finite where unknown. Blind to its scale and shift, and to any
     increasing map of the predicted depth. A pair of equal depth is wrong. Pairs that differ by less
-    than `margin` standard deviations of the pseudo-depth drop out.
-
-    Raises:
-        ValueError: If a depth is not positive and finite.
+    than `margin` standard deviations of the pseudo-depth drop out. A ValueError if a depth is not
+    positive and finite.
     """
     check_depths(("pixels", depth))
     known = np.isfinite(pseudo_depth) & (pseudo_depth > 0)
@@ -140,24 +129,10 @@ def order_counts(
     return OrderCounts(pairs=int(clear.sum()), violated=int(wrong.sum()))
 
 
-def _ground_under(
-    region: Bool[np.ndarray, "h w"], ground: Float[np.ndarray, "h w"]
-) -> Float[np.ndarray, "1 w"]:
+def _ground_under(region: Mask, ground: DepthMap, reach: int) -> Float[np.ndarray, "1 w"]:
     """For each column of the region, the depth of the ground where it stands."""
-    height, width = region.shape
-    lowest = np.where(region, np.arange(height)[:, None], -1).max(0)
-    reach = round(REACH * width)
+    lowest = np.where(region, np.arange(len(region))[:, None], -1).max(0)
     padded = np.pad(lowest, reach, constant_values=-1)
     contact = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(1)
-    return ground[contact.clip(min=0), np.arange(width)][None]  # off the region nobody reads it
-
-
-def _farthest_around(
-    depth: Float[np.ndarray, "h w"],
-    region: Bool[np.ndarray, "h w"],
-    static: Bool[np.ndarray, "h w"],
-) -> float:
-    """Depth of the farthest static pixels near the region; infinity if there is none."""
-    ring = max(1, round(RING * region.shape[1]))
-    around = ndimage.maximum_filter(region, 2 * ring + 1, mode="constant") & static
-    return float(np.quantile(depth[around], FARTHEST)) if around.any() else np.inf
+    # Off the region nobody reads it.
+    return ground[contact.clip(min=0), np.arange(region.shape[1])][None]

@@ -152,14 +152,9 @@ def load_weights_into(
 ) -> None:
     """Copy the tensors whose key begins with `prefix` into a module, all of them or none.
 
-    Keys that are missing, unexpected, or of the wrong shape are named in a ValueError.
-
-    Args:
-        module: Takes the values.
-        tensors: Tensors by key; keys with another beginning are left aside.
-        prefix: Such as `depth_net.`; cut off before keys are compared.
-        origin: Where the tensors come from, for the message.
-        names: From a key of the module to what the tensors call it; by default the same.
+    Keys that are missing, unexpected, or of the wrong shape are named in a ValueError, which says
+    where they come from, their `origin`. `names` leads from a key of the module to what the tensors
+    call it behind the prefix.
     """
     given = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
     state = module.state_dict()
@@ -214,17 +209,14 @@ class MetricScale:
     """The factor from scene units to metres, and how sure it is."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
-    metres_per_unit: float
-    """Depth in metres = this number * depth in scene units."""
+    metres_per_unit: float  # depth in metres = this number * depth in scene units
     error: float | None
     """Standard error as a share of the number, without that of what it was measured by (a height,
     a speed); None where one estimate stands alone."""
     spread: float | None
     """Half of the width of the middle 68 % of single frames, as a share; None for one estimate."""
-    estimates: int
-    """Frames or points behind the number."""
-    source: str
-    """What the metres come from, in words."""
+    estimates: int  # frames or points behind the number
+    source: str  # what the metres come from, in words
 
     def __post_init__(self) -> None:
         """Refuse what is no factor."""

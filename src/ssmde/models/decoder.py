@@ -165,13 +165,11 @@ class DepthDecoder(DecoderWithHeads):
         upsampling: Upsampling = "nearest",
         width: float = 1.0,
     ) -> None:
-        """Build the stages and a head for each scale; nothing that stays unused.
+        """Build the stages and a head for each scale, 2^k times smaller than the image.
 
-        Args:
-            channels: Widths of the encoder's five maps, from half size to a thirty-second.
-            scales: Which sizes come out: k is the image size divided by 2^k.
-            upsampling: How a stage doubles: nearest (Monodepth2) or bilinear (SC-Depth).
-            width: Share of the published number of channels, of every stage.
+        `channels` are those of the encoder's five maps, from half size to a thirty-second; `width`
+        is the share of the published number of channels, of every stage. A stage doubles by nearest
+        (Monodepth2) or bilinear (SC-Depth) upsampling.
         """
         super().__init__(scales, upsampling)
         widths = [round(width * published) for published in STAGE_WIDTHS]

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ssmde.config import MOST_SIDE
 from ssmde.models.decoder import DepthDecoder, LightDecoder, Upsampling
 from ssmde.models.efficientnet_lite import EfficientNetLite
-from ssmde.models.registry import build_encoder
+from ssmde.models.registry import Encoder, build_encoder
+from ssmde.types import RGB, Map
 
 STRIDE = 32  # of the encoder's coarsest map
 
@@ -53,9 +54,11 @@ class DepthNet(nn.Module):
         if not 0 < depth_range[0] < depth_range[1]:
             raise ValueError(f"depth_range must be 0 < near < far, got {depth_range}")
         self.depth_range = depth_range
-        self.encoder = build_encoder(encoder, pretrained)
+        self.encoder: Encoder = build_encoder(encoder, pretrained)
         if isinstance(self.encoder, EfficientNetLite):
-            self.decoder = LightDecoder(self.encoder.channels, scales=scales, upsampling=upsampling)
+            self.decoder: LightDecoder | DepthDecoder = LightDecoder(
+                self.encoder.channels, scales=scales, upsampling=upsampling
+            )
         else:
             self.decoder = DepthDecoder(
                 self.encoder.channels, scales=scales, upsampling=upsampling,
@@ -64,15 +67,15 @@ class DepthNet(nn.Module):
         if initial_depth is not None:
             self.decoder.start_at(depth_to_logit(initial_depth, depth_range))
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+    def forward(self, image: RGB) -> Map:
         """Depth at full size, in scene units, within `depth_range`; float32 under autocast too."""
         return self.decode(self.encode(image), (0,))[0]
 
-    def pyramid(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
+    def pyramid(self, image: RGB) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
         """Depths as of `forward`, one per entry of `scales`; entry k has size (h/2^k, w/2^k)."""
         return self.decode(self.encode(image))
 
-    def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _c _h _w"], ...]:
+    def encode(self, image: RGB) -> tuple[Float[Tensor, "b _c _h _w"], ...]:
         """Features at 1/2 to 1/32 of the size, one map a level."""
         check_image_size(image.shape[-2], image.shape[-1])
         # The statistics of the encoder's published weights: others would shift what they learned.

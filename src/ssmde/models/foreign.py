@@ -36,8 +36,7 @@ class ForeignDepth(NamedTuple):
     """A depth network of another project, with its weights, on the CPU."""
 
     network: DepthNet
-    image_size: tuple[int, int]
-    """Size (height, width) it was trained at, as far as the file says."""
+    image_size: tuple[int, int]  # size (height, width) it was trained at, as far as the file says
     project: str
 
 

@@ -24,6 +24,7 @@ from ssmde.console import did_you_mean
 from ssmde.models.checkpoint import listed, load_weights_into, only_tensors, read_checkpoint
 from ssmde.models.depth_net import check_image_size
 from ssmde.models.resnet import ResNet, resnet50, resnext101
+from ssmde.types import RGB, Map
 
 Backbone = Literal["resnet50", "resnext101"]
 
@@ -162,7 +163,7 @@ class Decoder(nn.Module):
         self.ffm0 = FusionBlock(channels[0])
         self.outconv = Head()
 
-    def forward(self, *maps: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b 1 h w"]:
+    def forward(self, *maps: Float[Tensor, "b _ _ _"]) -> Map:
         """Raw depth at full size; any real number."""
         quarter, eighth, sixteenth, thirty_second = maps
         x = double_size(self.conv1(self.conv(thirty_second)))
@@ -185,19 +186,18 @@ class LeReS(nn.Module):
         self.encoder_modules = nn.ModuleDict({"encoder": encoder})  # the official name
         self.decoder_modules = Decoder(encoder.channels[1:])
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+    def forward(self, image: RGB) -> Map:
         """Raw depth at full size: any real number, larger is farther, scale and shift unknown.
 
         The image is RGB in [0, 1]; both sides must be multiples of 32.
         """
         check_image_size(image.shape[-2], image.shape[-1])
-        _, *features = self.encoder_modules["encoder"](normalize_colors(image))
+        mean, std = (image.new_tensor(x).view(3, 1, 1) for x in (COLOR_MEAN, COLOR_STD))
+        _, *features = self.encoder_modules["encoder"]((image - mean) / std)
         return self.decoder_modules(*features)
 
     @torch.no_grad()
-    def predict_depth(
-        self, image: Float[Tensor, "b 3 h w"], *, size: tuple[int, int] = INFERENCE_SIZE
-    ) -> Float[Tensor, "b 1 h w"]:
+    def predict_depth(self, image: RGB, *, size: tuple[int, int] = INFERENCE_SIZE) -> Map:
         """Depth of at least 0.01, larger is farther, up to a scale and a shift; no gradient.
 
         The image, RGB in [0, 1] of any size, is resized to `size` (height, width, multiples of 32)
@@ -212,15 +212,9 @@ class LeReS(nn.Module):
         return resize(depth, (image.shape[-2], image.shape[-1]))
 
 
-def depth_from_raw(raw: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+def depth_from_raw(raw: Map) -> Map:
     """Affine-invariant depth, at least 0.01: raw - min(raw) + 0.01, the minimum of each image."""
     return raw - raw.amin(dim=(1, 2, 3), keepdim=True) + NEAREST_DEPTH
-
-
-def normalize_colors(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """RGB in [0, 1] with mean near 0 and spread near 1 in each color, by ImageNet's statistics."""
-    mean, std = (image.new_tensor(x).view(3, 1, 1) for x in (COLOR_MEAN, COLOR_STD))
-    return (image - mean) / std
 
 
 def double_size(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:

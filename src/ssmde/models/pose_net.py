@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ssmde.console import did_you_mean
 from ssmde.geometry.camera import rigid_motion
-from ssmde.models.registry import build_encoder
+from ssmde.models.registry import Encoder, build_encoder
 from ssmde.models.resnet import ResNet
+from ssmde.types import RGB, Motion
 
 POSECNN_LAYERS = ((7, 16), (5, 32), (3, 64), (3, 128), (3, 256), (3, 256), (3, 256))
 RESNET_HEAD_WIDTH = 256
@@ -42,14 +43,12 @@ class PoseCNN(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        in_width = 6
-        convs: list[nn.Module] = []
-        for kernel, width in POSECNN_LAYERS:
-            conv = nn.Conv2d(in_width, width, kernel, stride=2, padding=kernel // 2)
-            convs.append(conv)
-            in_width = width
-        self.convs = nn.ModuleList(convs)
-        self.head = nn.Conv2d(in_width, 6, 1)
+        widths = [6, *(width for _, width in POSECNN_LAYERS)]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(widths[i], width, kernel, stride=2, padding=kernel // 2)
+            for i, (kernel, width) in enumerate(POSECNN_LAYERS)
+        )
+        self.head = nn.Conv2d(widths[-1], 6, 1)
         # He initialization, so that the signal survives seven layers without normalization: with
         # torch's own start the motion hardly depends on the images (2e-6 over a video, against
         # 1e-3 here), and hand-held video then trains to one constant depth.
@@ -59,9 +58,7 @@ class PoseCNN(nn.Module):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             nn.init.zeros_(conv.bias)
 
-    def forward(
-        self, target: Float[Tensor, "b 3 h w"], source: Float[Tensor, "b 3 h w"]
-    ) -> Float[Tensor, "b 4 4"]:
+    def forward(self, target: RGB, source: RGB) -> Motion:
         """`T_src_tgt`: points of the target camera, seen from the source camera; float32."""
         x = normalize_image(torch.cat([target, source], dim=1))
         for conv in self.convs:
@@ -78,16 +75,14 @@ class PoseResNet(nn.Module):
     def __init__(self, *, pretrained: str = "none") -> None:
         """Build the network; `pretrained` is `none`, `hub`, or a file with encoder weights."""
         super().__init__()
-        self.encoder = build_encoder("resnet18", pretrained, in_images=2)
+        self.encoder: Encoder = build_encoder("resnet18", pretrained, in_images=2)
         width = RESNET_HEAD_WIDTH
         self.narrow = nn.Conv2d(self.encoder.channels[-1], width, 1)
         self.mix1 = nn.Conv2d(width, width, 3, padding=1)
         self.mix2 = nn.Conv2d(width, width, 3, padding=1)
         self.head = nn.Conv2d(width, 6, 1)
 
-    def forward(
-        self, target: Float[Tensor, "b 3 h w"], source: Float[Tensor, "b 3 h w"]
-    ) -> Float[Tensor, "b 4 4"]:
+    def forward(self, target: RGB, source: RGB) -> Motion:
         """`T_src_tgt`: points of the target camera, seen from the source camera; float32."""
         x = self.encoder(normalize_image(torch.cat([target, source], dim=1)))[-1]
         for conv in (self.narrow, self.mix1, self.mix2):
@@ -100,9 +95,7 @@ def normalize_image(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]
     return (image - ResNet.mean) / ResNet.std
 
 
-def motion_from_features(
-    head: nn.Conv2d, features: Float[Tensor, "b c h w"]
-) -> Float[Tensor, "b 4 4"]:
+def motion_from_features(head: nn.Conv2d, features: Float[Tensor, "b c h w"]) -> Motion:
     """4 x 4 motion: six numbers (rotation, translation) at every place, their mean, scaled.
 
     The mean, for one rigid motion moves all that is static, and it takes images of any size.

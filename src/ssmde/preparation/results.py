@@ -1,7 +1,7 @@
 """What was prepared; as text, the report of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,9 @@ from ssmde.console import counted, ranges
 MOST_PROBLEMS = 50  # lines of a report; scene.json of each scene has them all
 MEANING = {
     "close": "moved too little since the last frame that was kept",
-    "still": "the camera stood still",
-    "duplicate": "the same picture again",
-    "blurred": "far less sharp than the frames around",
-    "short": "of a scene of too few frames",
-}
+    "still": "the camera stood still", "duplicate": "the same picture again",
+    "blurred": "far less sharp than the frames around", "short": "of a scene of too few frames",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,33 +40,23 @@ class PreparedSource:
     notes: tuple[str, ...] = ()  # what was noticed while the source was read
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; the scenes without their folder."""
-        scenes = [
-            {"start": s.start, "stop": s.stop, "step": s.step} if isinstance(s, range) else list(s)
-            for s in self.choice.scenes
-        ]
-        choice = {"scenes": scenes, "dropped": self.choice.dropped, "splits": self.choice.splits}
-        names = [scene.name for scene in self.scenes]
-        return {"source": self.source, "scenes": names, "kept": self.kept, "choice": choice,
-                "camera": self.camera, "notes": list(self.notes)}  # fmt: skip
+        """As JSON has it; scenes without their folder, of the choice what the report says."""
+        choice = {"dropped": self.choice.dropped, "splits": self.choice.splits}
+        return {**asdict(self), "scenes": [s.name for s in self.scenes], "choice": choice}
 
     @staticmethod
     def from_dict(content: dict[str, Any], out: Path) -> "PreparedSource":
         """Read back, for scenes in a data folder."""
         choice = content["choice"]
-        scenes = [
-            range(s["start"], s["stop"], s["step"]) if isinstance(s, dict) else s
-            for s in choice["scenes"]
-        ]
         dropped = {reason: tuple(numbers) for reason, numbers in choice["dropped"].items()}
-        return PreparedSource(
-            source=content["source"], scenes=tuple(out / name for name in content["scenes"]),
-            choice=Choice(scenes=tuple(scenes), dropped=dropped, splits=tuple(choice["splits"])),
-            kept=content["kept"], camera=content["camera"], notes=tuple(content.get("notes", ())),
-        )  # fmt: skip
+        known: dict[str, Any] = {
+            "scenes": tuple(out / name for name in content["scenes"]),
+            "choice": Choice(scenes=(), dropped=dropped, splits=tuple(choice["splits"])),
+            "notes": tuple(content.get("notes", ())),
+        }
+        return PreparedSource(**content | known)
 
     def __str__(self) -> str:
-        """The report, in lines."""
         lines = [f"scene folder: {folder}" for folder in self.scenes]
         lines.append(f"{self.source}: {counted(self.kept, 'frame')} kept; camera: {self.camera}")
         lines += [f"  {note}" for note in self.notes]
@@ -95,7 +83,6 @@ class Prepared:
         return tuple(chain.from_iterable(source.scenes for source in self.sources))
 
     def __str__(self) -> str:
-        """The report, in lines."""
         before = ["there before, of the same sources and options:"] if self.present else []
         return "\n".join([*before, *map(str, self.sources)])
 
@@ -121,7 +108,6 @@ class PreparedDataset:
     skipped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """A line for each split, then one for each of the first problems."""
         lines: list[str] = []
         for split in ("train", "val", "test"):
             scenes = [s for s in self.scenes if s.split == split and s.folder is not None]
@@ -154,7 +140,6 @@ class Packed:
     """Frames that could not be read, with the reason; training passes them over."""
 
     def __str__(self) -> str:
-        """The report, in lines."""
         counts = ", ".join(
             f"{counted(count, 'frame')} for {part}" for part, count in self.frames.items()
         )

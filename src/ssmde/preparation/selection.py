@@ -133,27 +133,21 @@ def sharpness(gray: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
     return share(0), share(1)
 
 
-def choose_frames(
-    measured: Measured,
-    *,
-    least_motion: float = LEAST_MOTION,
-    most_motion: float = MOST_MOTION,
-    fewest_frames: int = FEWEST_FRAMES,
-) -> Choice:
+def choose_frames(measured: Measured, *, least_motion: float, fewest_frames: int) -> Choice:
     """Frames to keep: sharp, and each `least_motion` of the width away from the one before.
 
     A blurred frame is passed over for the next sharp one. Where the picture changes to another
-    place, or moves further than `most_motion` of its width between neighbors, a new scene begins;
+    place, or moves further than 0.15 of its width between neighbors, a new scene begins;
     one of fewer kept frames than `fewest_frames` is dropped.
     """
     reasons: dict[int, str] = {}
     scenes: list[list[int]] = []
-    for piece in _pieces(measured.moved, most_motion):
+    for piece in _pieces(measured.moved):
         reasons |= {i: "blurred" for i in piece[is_blurred(measured.sharpness[piece])].tolist()}
         sharp = [i for i in piece.tolist() if i not in reasons]
         kept = _steps(measured.way, sharp, least_motion)
         reasons |= _passed_over(measured, sharp, set(kept))
-        scenes += _connected(measured.way, kept, most_motion)
+        scenes += _connected(measured.way, kept)
     long = [scene for scene in scenes if len(scene) >= fewest_frames]
     reasons |= {i: "short" for scene in scenes if scene not in long for i in scene}
     numbers = measured.numbers.tolist()
@@ -177,9 +171,9 @@ def is_blurred(sharpness: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, " n"]:
     return low[:, 0] | low[:, 1]
 
 
-def _pieces(moved: PerFrame, most_motion: float) -> Iterator[np.ndarray]:
+def _pieces(moved: PerFrame) -> Iterator[np.ndarray]:
     """Indices of the frames between two cuts or jumps."""
-    begins = np.flatnonzero(~(moved[1:] <= most_motion)) + 1  # nan begins one as well
+    begins = np.flatnonzero(~(moved[1:] <= MOST_MOTION)) + 1  # nan begins one as well
     return (piece for piece in np.split(np.arange(len(moved)), begins) if len(piece))
 
 
@@ -207,11 +201,11 @@ def _passed_over(measured: Measured, frames: list[int], kept: set[int]) -> dict[
     return reasons
 
 
-def _connected(way: PerFrame, frames: list[int], most_motion: float) -> list[list[int]]:
+def _connected(way: PerFrame, frames: list[int]) -> list[list[int]]:
     """Kept frames, split where too much was passed over between two of them."""
     scenes = [frames[:1]] if frames else []
     for before, i in pairwise(frames):
-        if way[i] - way[before] > most_motion:
+        if way[i] - way[before] > MOST_MOTION:
             scenes.append([])
         scenes[-1].append(i)
     return scenes

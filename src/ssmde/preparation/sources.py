@@ -4,11 +4,9 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from glob import glob, has_magic
 from itertools import chain, groupby
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -19,7 +17,6 @@ from ssmde.data.images import (
     READABLE,
     REDUCTIONS,
     ImageError,
-    Levels,
     gray_levels,
     not_read,
     open_image,
@@ -46,42 +43,25 @@ Four = tuple[float, float, float, float]
 """Focal lengths and principal point, in pixels of the upright, full-size frames."""
 Camera = tuple[Four, str]
 """And who says so."""
+FocalHint = tuple[float, str]
+"""Focal length in such pixels, the same for both axes; and who says so."""
 
 
-class FocalHint(NamedTuple):
-    """A focal length, and who said so."""
-
-    focal: float  # in pixels of the upright, full-size frames; the same for both axes
-    origin: str  # such as `EXIF, 26 mm equivalent`
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Photos:
     """Images of one folder, in the order of their names."""
 
-    name: str  # of the scene they become
-    files: tuple[Path, ...]
-    notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
-    """What was noticed while they were read."""
-    levels: Levels = field(init=False)  # of 16-bit gray, of all of them: see `gray_levels`
+    fps = None  # nobody knows how fast they were taken
 
-    def __post_init__(self) -> None:
-        """Note what was understood of the names and the pixels."""
-        object.__setattr__(self, "levels", gray_levels(self.files))
+    def __init__(self, name: str, files: tuple[Path, ...]) -> None:
+        self.name, self.files, self.notes = name, files, VideoNotes()  # what was noticed
+        self.label = files[0].resolve().parent.name
+        self.read = (*files, files[0].parent / "cam.txt")  # which need not exist
+        self.count = self.end = len(files)
+        self.levels = gray_levels(files)  # of 16-bit gray, of all of them
         for note in stretch_note(self.levels):
             self.notes.add(note)
-        if are_decimal(file.stem for file in self.files):
+        if are_decimal(file.stem for file in files):
             self.notes.add("names are decimal numbers, sorted by their value")
-
-    @property
-    def label(self) -> str:
-        """Name of their folder."""
-        return self.files[0].resolve().parent.name
-
-    @property
-    def read(self) -> tuple[Path, ...]:
-        """All files it is read from; the cam.txt beside the images need not exist."""
-        return (*self.files, self.files[0].parent / "cam.txt")
 
     def size(self) -> Size:
         """Height and width of the first image, upright."""
@@ -90,9 +70,8 @@ class Photos:
     def camera(self, size: Size) -> Camera | None:
         """What cam.txt says of images of this size, or else EXIF.
 
-        Raises:
-            ValueError: If there is a cam.txt, and the images are not all turned by the same
-                orientation mark (EXIF): upright they have two cameras.
+        A cam.txt beside images that are not all turned by the same orientation mark (EXIF) is
+        refused: upright they have two cameras.
         """
         path = self.read[-1]
         if path.is_file():
@@ -110,17 +89,6 @@ class Photos:
                 turned = "" if turn == 1 else ", turned upright as they are"
                 return (fx, fy, cx, cy), f"cam.txt beside the images{turned}"
         return _camera_of(focal_of_photos(self.files, size), size)
-
-    def count(self) -> int:
-        """Number of images."""
-        return len(self.files)
-
-    def fps(self) -> None:
-        """Nobody knows how fast they were taken."""
-
-    def every(self, step: int) -> range:
-        """Numbers of every so many-th image."""
-        return range(0, len(self.files), step)
 
     def look(self) -> Iterator[GrayFrame]:
         """Every image as a small gray picture."""
@@ -144,23 +112,16 @@ class Photos:
             yield VideoFrame(number=number, time=None, pixels=pixels, file=whole)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Film:
     """A video file; its members are those of `Photos`."""
 
-    name: str
-    file: Path
-    notes: VideoNotes = field(default_factory=VideoNotes, compare=False)
+    end = sys.maxsize  # only reading tells where it is
 
-    @property
-    def label(self) -> str:
-        """Name of the file."""
-        return self.file.name
-
-    @property
-    def read(self) -> tuple[Path, ...]:
-        """The file. A folder of films may hold those of several cameras: no cam.txt counts."""
-        return (self.file,)
+    def __init__(self, name: str, file: Path) -> None:
+        self.name, self.file, self.label, self.notes = name, file, file.name, VideoNotes()
+        self.read = (file,)  # a folder of films may hold those of several cameras: no cam.txt
+        info = video.video_info(file)
+        self.fps, self.count, self.tags = info.fps, info.frames or None, info.tags
 
     def size(self) -> Size:
         """Height and width of the first frame, upright."""
@@ -170,19 +131,7 @@ class Film:
 
     def camera(self, size: Size) -> Camera | None:
         """What the file's tags say of frames of this size."""
-        return _camera_of(focal_of_film(video.video_info(self.file).tags, size), size)
-
-    def count(self) -> int | None:
-        """Number of frames, if the file says so."""
-        return video.video_info(self.file).frames or None
-
-    def fps(self) -> float:
-        """Frames a second, on average."""
-        return video.video_info(self.file).fps
-
-    def every(self, step: int) -> range:
-        """Numbers of every so many-th frame; without end, for only reading tells where that is."""
-        return range(0, sys.maxsize, step)
+        return _camera_of(focal_of_film(self.tags, size), size)
 
     def look(self) -> Iterator[GrayFrame]:
         """Every frame as a small gray picture."""
@@ -190,10 +139,8 @@ class Film:
 
     def frames(self, numbers: Sequence[int]) -> Iterator[VideoFrame]:
         """The frames of these rising numbers, up to the end of the film."""
-        wanted = numbers if isinstance(numbers, range) else frozenset(numbers)
-        with closing(
-            video.read_chosen_frames(self.file, wanted.__contains__, self.notes)
-        ) as frames:
+        wanted = (numbers if isinstance(numbers, range) else frozenset(numbers)).__contains__
+        with closing(video.read_chosen_frames(self.file, wanted, self.notes)) as frames:
             for frame in frames:
                 yield frame
                 if frame.number == numbers[-1]:
@@ -208,10 +155,6 @@ def find_sources(given: Path | Sequence[Path]) -> list[Source]:
 
     Given are video files, image files, folders of either, or patterns such as `shots/*.jpg`. In a
     folder with images videos do not count.
-
-    Raises:
-        FileNotFoundError: If there is no such file or folder, or nothing fits a pattern.
-        ValueError: If a folder holds no images, or a file is neither a video nor an image.
     """
     paths = [given] if isinstance(given, Path) else list(given)
     if not paths:
@@ -224,7 +167,7 @@ def find_sources(given: Path | Sequence[Path]) -> list[Source]:
             continue
         images = tuple(in_name_order(list(dict.fromkeys(group))))
         name = images[0].stem if len(images) == 1 else parent.resolve().name
-        sources.append(Photos(name=fitting_name(name, len(MOST_PARTS)), files=images))
+        sources.append(Photos(fitting_name(name, len(MOST_PARTS)), images))
     return sources
 
 
@@ -236,9 +179,8 @@ def _matching(path: Path) -> list[Path]:
             return films or [path]
         return [path]
     is_pattern = has_magic(str(path))
-    found = [Path(name) for name in sorted(glob(str(path)))] if is_pattern else []
-    if found:
-        return found
+    if is_pattern and (found := sorted(glob(str(path)))):
+        return [Path(name) for name in found]
     what = "no file fits this pattern" if is_pattern else "no such file or folder"
     raise FileNotFoundError(f"{path}: {what}; give a video or images")
 
@@ -257,7 +199,7 @@ def _film_or_folder(path: Path) -> Source:
                 f"{path}: holds no images ({', '.join(READABLE)}) or videos"
                 + (others and f", but {others}")
             )
-        photos = Photos(name=path.resolve().name, files=tuple(files))
+        photos = Photos(path.resolve().name, tuple(files))
         if others:
             photos.notes.add(f"left out: {others}")
         return photos
@@ -267,15 +209,15 @@ def _film_or_folder(path: Path) -> Source:
             f"{path}: unknown file type '{path.suffix}'{heic}; give images, a folder of images or "
             f"a video ({', '.join(video.VIDEO_SUFFIXES)})"
         )
-    return Film(name=fitting_name(path.stem, len(MOST_PARTS)), file=path)
+    return Film(fitting_name(path.stem, len(MOST_PARTS)), path)
 
 
 def _camera_of(hint: FocalHint | None, size: Size) -> Camera | None:
     if hint is None:
         return None
-    middle = (size[1] - 1) / 2, (size[0] - 1) / 2
-    text = f"{hint.origin}: focal length {hint.focal:.0f} pixels, a few percent uncertain"
-    return (hint.focal, hint.focal, *middle), text
+    focal, origin = hint
+    text = f"{origin}: focal length {focal:.0f} pixels, a few percent uncertain"
+    return (focal, focal, (size[1] - 1) / 2, (size[0] - 1) / 2), text
 
 
 def _check_size(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
@@ -294,11 +236,10 @@ def focal_of_photos(files: Sequence[Path], size: Size) -> FocalHint | None:
     """
     asked = files[:: max(1, math.ceil(len(files) / MOST_PHOTOS))]
     hints = [_focal_of_photo(file, size) for file in asked]
-    known = [hint for hint in hints if hint is not None]
-    if not known or len(known) < len(hints):
+    if None in hints or not hints:
         return None
-    focals = np.array([hint.focal for hint in known])
-    return known[0] if np.ptp(focals) <= SAME_FOCAL * focals.min() else None
+    focals = np.array([hint[0] for hint in hints if hint])
+    return hints[0] if np.ptp(focals) <= SAME_FOCAL * focals.min() else None
 
 
 def focal_of_film(tags: Mapping[str, str], size: Size) -> FocalHint | None:
@@ -327,7 +268,7 @@ def _from_equivalent(millimetres: float, size: Size, origin: str) -> FocalHint |
     if not EQUIVALENT_RANGE[0] <= millimetres <= EQUIVALENT_RANGE[1]:
         return None
     focal = millimetres * math.hypot(*size) / FILM_DIAGONAL
-    return FocalHint(focal=focal, origin=f"{origin}, {millimetres:g} mm equivalent")
+    return focal, f"{origin}, {millimetres:g} mm equivalent"
 
 
 def _from_sensor(exif: Mapping[int, object], size: Size) -> FocalHint | None:
@@ -346,7 +287,7 @@ def _from_sensor(exif: Mapping[int, object], size: Size) -> FocalHint | None:
     equivalent = focal * FILM_DIAGONAL / math.hypot(*size)
     if not EQUIVALENT_RANGE[0] <= equivalent <= EQUIVALENT_RANGE[1]:
         return None
-    return FocalHint(focal=focal, origin=f"EXIF, {millimetres:g} mm and the sensor's resolution")
+    return focal, f"EXIF, {millimetres:g} mm and the sensor's resolution"
 
 
 def _number(value: object) -> float:

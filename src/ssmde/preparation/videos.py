@@ -4,31 +4,20 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ssmde import outputs
 from ssmde.console import ranges, with_bar
-from ssmde.data import scene_files
+from ssmde.data import scene_files, sequence
 from ssmde.data.images import resize_image, write_image
-from ssmde.data.sequence import (
-    Intrinsics,
-    PerFrame,
-    Pixels,
-    Size,
-    check_intrinsics,
-    from_hfov,
-    intrinsics_at,
-)
+from ssmde.data.sequence import Intrinsics, PerFrame, Pixels, Size
 from ssmde.data.video import VideoFrame
-from ssmde.geometry.camera import scale_intrinsics
 from ssmde.preparation.results import MEANING, Choice, Prepared, PreparedSource
 from ssmde.preparation.selection import FEWEST_FRAMES, LEAST_MOTION, choose_frames, measure
 from ssmde.preparation.sources import Four, Source, find_sources
@@ -54,8 +43,8 @@ class _Plan:
         if size == self.size or self.intrinsics is None:
             return self.intrinsics
         if self.hfov_degrees is not None:
-            return from_hfov(size, self.hfov_degrees)
-        matrix = intrinsics_at(self.intrinsics, self.size, size)
+            return sequence.from_hfov(size, self.hfov_degrees)
+        matrix = sequence.intrinsics_at(self.intrinsics, self.size, size)
         self.source.notes.add(
             f"the camera is that of {self.size[1]} x {self.size[0]} pixels, frames of {size[1]} x "
             f"{size[0]} pixels have "
@@ -80,9 +69,8 @@ class _Place:
         if outputs.folder_mark(scene) == self.mark:
             return
         if not self.overwrite:
-            raise FileExistsError(
-                f"{scene} exists: choose another name, or allow it to be overwritten"
-            )
+            advice = "choose another name, or allow it to be overwritten"
+            raise FileExistsError(f"{scene} exists: {advice}")
         outputs.check_replaceable(scene, self.inputs)
 
     def find_replaced(self) -> list[Path]:
@@ -135,22 +123,31 @@ class _Place:
                 replaced.append(folder)
         return names
 
+    def move_in(self, part: Path, replaced: list[Path], report: list[dict[str, Any]]) -> None:
+        """Put the scenes in `part` in the place of what they replace; those that are there stay.
+
+        The report is kept with the mark, for `present`.
+        """
+
+        def is_there(folder: Path) -> bool:
+            return outputs.folder_mark(folder) == self.mark
+
+        scenes = [s for s in sorted(part.iterdir()) if not is_there(self.out / s.name)]
+        for scene in scenes:
+            outputs.record_tree(scene, self.mark, {"prepared": report})
+        for folder in (folder for folder in replaced if not is_there(folder)):
+            outputs.move_into_place(None, folder)
+        for scene in scenes:
+            outputs.move_into_place(scene, self.out / scene.name)
+
 
 def prepare_videos(
-    source: Path | Sequence[Path],
-    out: Path,
-    *,
-    step: int | None = None,
-    least_motion: float = LEAST_MOTION,
-    fewest_frames: int = FEWEST_FRAMES,
-    intrinsics: Four | None = None,
-    hfov_degrees: int | float | None = None,
-    width: int | None = None,
-    name: str | None = None,
-    quality: int = 95,
-    overwrite: bool = False,
+    source: Path | Sequence[Path], out: Path, *, step: int | None = None,
+    least_motion: float = LEAST_MOTION, fewest_frames: int = FEWEST_FRAMES,
+    intrinsics: Four | None = None, hfov_degrees: int | float | None = None,
+    width: int | None = None, name: str | None = None, quality: int = 95, overwrite: bool = False,
     show_progress: bool = True,
-) -> Prepared:
+) -> Prepared:  # fmt: skip
     """Write videos or images as scene folders; arguments and errors are those of `ssmde.prepare`.
 
     Sharp frames are kept that lie a step of image motion apart; where the picture changes to
@@ -179,24 +176,18 @@ def prepare_videos(
     if (present := place.present(replaced)) is not None:
         return present
     plans = [_plan(s, width, quality, intrinsics, hfov_degrees) for s in sources]
-    choices: list[Choice] = []
-    for one in sources:
+
+    def choose(one: Source) -> Choice:
         if step is not None:
-            choices.append(Choice(scenes=(one.every(step),)))
-            continue
-        looked = with_bar(one.look(), f"{one.name}: looking", one.count(), show=show_progress)
+            return Choice(scenes=(range(0, one.end, step),))
+        looked = with_bar(one.look(), f"{one.name}: looking", one.count, show=show_progress)
         measured = measure(looked, least_motion)
-        choices.append(
-            choose_frames(measured, least_motion=least_motion, fewest_frames=fewest_frames)
-        )
+        return choose_frames(measured, least_motion=least_motion, fewest_frames=fewest_frames)
+
+    choices = [choose(one) for one in sources]
     _refuse_nothing(sources, choices, fewest_frames)
     place.names(choices, replaced)  # refused before anything is written
-    made = Prepared(sources=())
-
-    def report() -> dict[str, Any]:
-        return {"prepared": [source.to_dict() for source in made.sources]}
-
-    with _all_or_none(out, replaced, place.mark, report) as part:
+    with outputs.hidden_folder(out / PREPARE) as part:
         written = [
             _write(plan, choice, part / f".{i}", step, show_progress)
             for i, (plan, choice) in enumerate(zip(plans, choices, strict=True))
@@ -205,55 +196,31 @@ def prepare_videos(
         for (_, folders), own in zip(written, names, strict=True):
             for folder, scene in zip(folders, own, strict=True):
                 folder.rename(part / scene)
-        made = Prepared(
-            sources=tuple(
-                PreparedSource(
-                    source=plan.source.label, scenes=tuple(out / n for n in own),
-                    kept=sum(folders.values()), choice=choice, camera=plan.camera,
-                    notes=tuple(plan.source.notes.lines),
-                )
-                for plan, (choice, folders), own in zip(plans, written, names, strict=True)
+        made = tuple(
+            PreparedSource(
+                source=plan.source.label, scenes=tuple(out / n for n in own), choice=choice,
+                kept=sum(folders.values()), camera=plan.camera,
+                notes=tuple(plan.source.notes.lines),
             )
+            for plan, (choice, folders), own in zip(plans, written, names, strict=True)
         )  # fmt: skip
-    return made
-
-
-@contextmanager
-def _all_or_none(
-    out: Path, replaced: Sequence[Path], mark: str, report: Callable[[], dict[str, Any]]
-) -> Generator[Path]:
-    """Folder to write scenes in; they move to `out` when the block ends well, else they go.
-
-    What is `replaced` goes just before, but for folders with the mark of what the scenes are made
-    of, which stay. `report` is asked at the end for what is kept with the mark.
-    """
-    with outputs.hidden_folder(out / PREPARE) as part:
-        yield part
-        scenes = [s for s in sorted(part.iterdir()) if outputs.folder_mark(out / s.name) != mark]
-        for scene in scenes:
-            outputs.record_tree(scene, mark, report())
-        for folder in replaced:
-            if outputs.folder_mark(folder) != mark:
-                outputs.move_into_place(None, folder)
-        for scene in scenes:
-            outputs.move_into_place(scene, out / scene.name)
+        place.move_in(part, replaced, [source.to_dict() for source in made])
+    return Prepared(sources=made)
 
 
 def _check_arguments(
     step: int | None, quality: int, width: int | None, least_motion: float, fewest_frames: int
 ) -> None:
-    if step is not None and step < 1:
-        raise ValueError(f"step must be at least 1, got {step}")
-    if not 1 <= quality <= 100:
-        raise ValueError(f"quality must be in [1, 100], got {quality}")
-    if width is not None and width < 1:
-        raise ValueError(f"width must be at least 1 pixel, got {width}")
-    if not 0 < least_motion < 0.1:
-        raise ValueError(
-            f"least_motion must be in (0, 0.1), a share of the image's width, got {least_motion}"
-        )
-    if fewest_frames < 1:
-        raise ValueError(f"fewest_frames must be at least 1, got {fewest_frames}")
+    share = "in (0, 0.1), a share of the image's width"
+    for name, value, rule, holds in (
+        ("step", step, "at least 1", step is None or step >= 1),
+        ("quality", quality, "in [1, 100]", 1 <= quality <= 100),
+        ("width", width, "at least 1 pixel", width is None or width >= 1),
+        ("least_motion", least_motion, share, 0 < least_motion < 0.1),
+        ("fewest_frames", fewest_frames, "at least 1", fewest_frames >= 1),
+    ):
+        if not holds:
+            raise ValueError(f"{name} must be {rule}, got {value}")
 
 
 def _numbered(name: str, count: int) -> list[str]:
@@ -271,23 +238,21 @@ def _plan(
     source: Source, width: int | None, quality: int, intrinsics: Four | None,
     hfov_degrees: float | None,
 ) -> _Plan:  # fmt: skip
-    size = source.size()
+    size, matrix = source.size(), None
     if width is not None and width > size[1]:
         raise ValueError(f"width must be at most that of the frames, {size[1]}, got {width}")
-    matrix = None
     if hfov_degrees is not None:
         if not 0 < hfov_degrees < 180:
             raise ValueError(f"hfov_degrees must be in (0, 180), got {hfov_degrees:g}")
-        matrix = from_hfov(size, hfov_degrees)
+        matrix = sequence.from_hfov(size, hfov_degrees)
         camera = f"field of view of {hfov_degrees:g} degrees, as given"
+    elif (found := (intrinsics and (intrinsics, "as given")) or source.camera(size)) is not None:
+        (fx, fy, cx, cy), camera = found
+        matrix = np.array([(fx, 0, cx), (0, fy, cy), (0, 0, 1)], dtype=np.float64)
     else:
-        found = (intrinsics, "as given") if intrinsics is not None else source.camera(size)
-        four, camera = found or (None, "unknown")
-        if four is not None:
-            fx, fy, cx, cy = four
-            matrix = np.array([(fx, 0, cx), (0, fy, cy), (0, 0, 1)], dtype=np.float64)
+        camera = "unknown"
     if matrix is not None:
-        check_intrinsics(matrix, size, where="intrinsics")
+        sequence.check_intrinsics(matrix, size, where="intrinsics")
     return _Plan(
         source=source, camera=camera, size=size, intrinsics=matrix, hfov_degrees=hfov_degrees,
         width=width, quality=quality,
@@ -304,7 +269,8 @@ def _refuse_nothing(sources: list[Source], choices: list[Choice], fewest_frames:
     ]
     raise ValueError(
         f"{', '.join(s.label for s in sources)}: no {fewest_frames} frames in a row are worth "
-        f"training on: {', '.join(reasons)}; a step of 1 takes every frame as it is"
+        f"training on: {', '.join(reasons)}; film longer, while the camera moves sideways or "
+        "forward, or take every frame as it is with ssmde prepare --step 1"
     )
 
 
@@ -318,7 +284,7 @@ def _write(
     """
     if not choice.scenes:
         return choice, {}
-    source, count = plan.source, plan.source.count()
+    source, count = plan.source, plan.source.count
     numbers = choice.scenes[0] if step is not None else list(chain(*choice.scenes))
     total = len(numbers) if step is None else math.ceil(count / step) if count else None
     frames = iter(
@@ -358,10 +324,8 @@ def _write(
 def _write_scene(
     folder: Path, first: VideoFrame, others: Iterable[VideoFrame], plan: _Plan, info: dict[str, Any]
 ) -> list[int]:
-    """Write frames, cam.txt, scene.json and, if they are unevenly spaced, timestamps.txt.
-
-    Gives the numbers of the frames that were written.
-    """
+    """Write frames, cam.txt, scene.json and, if they are unevenly spaced, timestamps.txt."""
+    # Gives the numbers of the frames that were written.
     size = first.pixels.shape[0], first.pixels.shape[1]
     intrinsics = plan.intrinsics_at(size)
     stored = stored_size(size, None if plan.width is None else min(plan.width, size[1]))
@@ -374,7 +338,7 @@ def _write_scene(
         numbers.append(frame.number)
         times.append(frame.time)
     store_camera(folder, intrinsics, size, stored)
-    rate = plan.source.fps()
+    rate = plan.source.fps
     seconds = _seconds(numbers, times, rate)
     if seconds is not None and len(seconds) > 1:
         steps = np.diff(seconds)
@@ -399,10 +363,7 @@ def stored_size(size: Size, width: int | None) -> Size:
     return size if width is None else (max(1, round(size[0] * width / size[1])), width)
 
 
-def store_image(
-    path: Path, pixels: Pixels, size: Size, *, file: Path | None,
-    quality: int,
-) -> None:  # fmt: skip
+def store_image(path: Path, pixels: Pixels, size: Size, *, file: Path | None, quality: int) -> None:
     """Write RGB at this (height, width) as `path`.jpg; or copy `file`, if nothing changes.
 
     `file` holds these pixels, upright, in a format that a scene folder may hold.
@@ -415,12 +376,8 @@ def store_image(
     write_image(path.with_name(f"{path.name}.jpg"), np.ascontiguousarray(pixels), quality=quality)
 
 
-def store_camera(
-    folder: Path, intrinsics: Intrinsics | None, size: Size,
-    stored: Size,
-) -> None:  # fmt: skip
+def store_camera(folder: Path, intrinsics: Intrinsics | None, size: Size, stored: Size) -> None:
     """Write cam.txt, if there is a matrix in pixels of `size`, for images that are stored so."""
     if intrinsics is not None:
-        camera = torch.from_numpy(intrinsics.astype(np.float64))
-        scaled = scale_intrinsics(camera, stored[1] / size[1], stored[0] / size[0])
-        scene_files.write_intrinsics(folder, scaled.numpy())
+        y, x = stored[0] / size[0], stored[1] / size[1]
+        scene_files.write_intrinsics(folder, sequence.scaled_intrinsics(intrinsics, x, y))

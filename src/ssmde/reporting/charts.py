@@ -59,8 +59,7 @@ def read_curve(log: Path, name: str) -> Points:
 def line_chart(chart: Chart) -> str:
     """The chart as an `<svg>` element, with what it shows in words for who cannot see it.
 
-    Raises:
-        ValueError: If there is no line, or one has no point.
+    A ValueError if there is no line, or one has no point.
     """
     if not chart.lines or not all(chart.lines.values()):
         raise ValueError(f"the chart {chart.title!r} needs at least one point a line, got none")

@@ -101,10 +101,8 @@ def student_maps(
 ) -> tuple[StudentMaps, ...]:
     """What a finished student makes of a few frames that have both neighbors, evenly spread.
 
-    `data` gives size and frame gaps; poses are used where every sequence has them.
-
-    Raises:
-        ValueError: If intrinsics are unknown, or no sequence is long enough for a snippet.
+    `data` gives size and frame gaps; poses are used where every sequence has them. A ValueError if
+    intrinsics are unknown, or no sequence is long enough for a snippet.
     """
     field = POSES.get(data.poses)
     if field is None or any(getattr(sequence, field) is None for sequence in sequences):
@@ -204,7 +202,7 @@ def regions_picture(maps: StudentMaps, frame: Picture) -> UInt8[np.ndarray, "h w
 def embedded(kind: str, picture: Picture) -> str:
     """The picture itself as the source of an <img>; the name plays no part."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", optimize=True)
+    Image.fromarray(picture).save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 

@@ -95,8 +95,11 @@ def find_features(
     square pixels with the principal point in the middle.
     """
     reader = colmap.module.ImageReaderOptions()
+    height, width = scene.image_size
     reader.camera_model, reader.camera_params = (
-        _known_camera(scene) if guess is None else _simple_camera(scene, guess)
+        _known_camera(scene)
+        if guess is None
+        else ("SIMPLE_PINHOLE", f"{guess:.9g},{width / 2:.9g},{height / 2:.9g}")
     )
     extraction = colmap.module.FeatureExtractionOptions()
     extraction.num_threads, extraction.use_gpu = colmap.threads, False
@@ -204,12 +207,6 @@ def _set_focal(opened: Any, focal: float, *, known: bool) -> None:
         camera.params = [focal, *list(camera.params)[1:]]
         camera.has_prior_focal_length = known
         opened.update_camera(camera)
-
-
-def _simple_camera(scene: FrameSequence, focal: float) -> tuple[str, str]:
-    """COLMAP's name and numbers for a camera of which nothing is known."""
-    height, width = scene.image_size
-    return "SIMPLE_PINHOLE", f"{focal:.9g},{width / 2:.9g},{height / 2:.9g}"
 
 
 def _known_camera(scene: FrameSequence) -> tuple[str, str]:

@@ -49,10 +49,7 @@ def find_standing(pairs: Sequence[Pair], frames: int, focal: float) -> Bool[np.n
 
 
 def explained_shares(
-    T_world_cam: Float64[np.ndarray, "n 4 4"],
-    pairs: Sequence[Pair],
-    focal: float,
-    longer_side: int,
+    T_world_cam: Float64[np.ndarray, "n 4 4"], pairs: Sequence[Pair], focal: float, longer_side: int
 ) -> Float64[np.ndarray, "n"]:
     """Share of the matches of each frame that lie on their epipolar lines; nan if none tells.
 

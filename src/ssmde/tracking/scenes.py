@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 from rich.progress import TaskID
 
 from ssmde.console import bars, counted
@@ -229,18 +229,14 @@ def _estimate(colmap: Colmap, piece: _Piece, advance: Callable[[str], None]) -> 
     return estimate
 
 
-class _Solved(NamedTuple):
-    """The motion of a piece."""
-
-    parts: list[Part]  # whether they can be trusted or not
-    standing: Bool[np.ndarray, "n"]  # frames in which the camera stands
-    shares: list[Float64[np.ndarray, "n"]]  # of matches of each frame that its part explains
-
-
 def _solve(
     colmap: Colmap, piece: _Piece, camera: FoundCamera | None, advance: Callable[[str], None]
-) -> _Solved:
-    """Motion of a piece, with its own camera or the one that was found for its scene."""
+) -> tuple[list[tuple[Part, Float64[np.ndarray, "n"]]], int]:
+    """Motion of a piece, with its own camera or the one that was found for its scene.
+
+    Its parts, whether they can be trusted or not, each with the share of the matches of each frame
+    that it explains; and the number of frames in which the camera stands.
+    """
     if not piece.database.is_file():
         _fill(colmap, piece, camera.focal if camera else None, advance)
     if camera:
@@ -250,14 +246,14 @@ def _solve(
     standing = find_standing(pairs, len(names), focal)
     kept = [name for name, stands in zip(names, standing, strict=True) if not stands]
     models = map_frames(colmap, piece.database, kept) if len(kept) > 1 else []
-    parts = [part for model in models for part in find_parts(model, names)]
-    shares: list[Any] = []
-    for where, T_world_cam, _, _ in parts:
+    solved: list[tuple[Part, Any]] = []
+    for part in (part for model in models for part in find_parts(model, names)):
         poses = np.full((len(names), 4, 4), np.nan)
-        poses[where] = T_world_cam
-        shares.append(explained_shares(poses, pairs, focal, max(piece.scene.image_size))[where])
+        poses[part[0]] = part[1]
+        shares = explained_shares(poses, pairs, focal, max(piece.scene.image_size))
+        solved.append((part, shares[part[0]]))
     advance("motion")
-    return _Solved(parts, standing, shares)
+    return solved, int(standing.sum())
 
 
 def _fill(
@@ -285,11 +281,9 @@ def _write_motion(
     explained = [np.zeros(0)]
     standing = doubtful = 0
     for piece in pieces:
-        solved = _solve(colmap, piece, camera, advance)
-        standing += int(solved.standing.sum())
-        for (where, T_world_cam, seen, error), shares in zip(
-            solved.parts, solved.shares, strict=True
-        ):
+        solved, still = _solve(colmap, piece, camera, advance)
+        standing += still
+        for (where, T_world_cam, seen, error), shares in solved:
             explained.append(shares[np.isfinite(shares)])
             trusted = trusted_frames(shares)
             doubtful += int((~trusted).sum())

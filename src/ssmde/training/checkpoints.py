@@ -12,7 +12,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from ssmde.config import Config, differences, dump_config, read_config
@@ -131,30 +130,18 @@ class SavedError(BaseException):
     """A signal came and the run is saved; no Exception, for Lightning would call it a failure."""
 
 
-def last_checkpoint(folder: Path, every: int) -> ModelCheckpoint:
-    """Callback that keeps `last.ckpt`: everything a run needs to go on."""
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename="last",
-        monitor=None,
-        save_top_k=1,
-        every_n_train_steps=every,
-        enable_version_counter=False,
-    )
-
-
 def check_run(folder: Path, config: Config, *, resume: bool) -> None:
     """Refuse to write over a run, or to go on with one that is not there or is another."""
     begun = [name for name in ("last.ckpt", "last.safetensors") if (folder / name).exists()]
     if not resume:
-        if begun and not is_later_rank():
+        if is_later_rank():
+            return
+        if begun:
             raise ValueError(
                 f"{folder} already holds a run: go on with --resume, choose another --name, "
                 "or delete it"
             )
-        if not is_later_rank():
-            _check_room(folder, config)
-        return
+        return _check_room(folder, config)
     kept = folder / CONFIG_FILE
     if "last.ckpt" not in begun:
         if begun or mark_at(kept) is None:

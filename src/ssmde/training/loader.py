@@ -15,18 +15,9 @@ from ssmde.types import Batch, collate
 
 
 class SnippetLoader(pl.LightningDataModule):
-    """What Lightning asks for data.
+    """What Lightning asks for data: the scenes of a run."""
 
-    Args:
-        config: The run.
-        sequences: The scenes.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        sequences: list[FrameSequence],
-    ) -> None:
+    def __init__(self, config: Config, sequences: list[FrameSequence]) -> None:
         super().__init__()
         self.config = config
         if config.method == "affine_depth":
@@ -48,29 +39,20 @@ class SnippetLoader(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of this process, without end."""
-        trainer = self.trainer
+        trainer, config = self.trainer, self.config
         assert trainer is not None
-        workers = self.config.data.workers
+        workers = config.data.workers
+        sampler = SnippetSampler(
+            len(self.dataset), batch_size=config.train.batch_size, seed=config.train.seed,
+            start_step=trainer.global_step, rank=trainer.global_rank, world=trainer.world_size,
+            sizes=1 + len(config.data.more_sizes), weights=self.weights,
+        )  # fmt: skip
         return DataLoader(
-            self.dataset,
-            batch_sampler=SnippetSampler(
-                len(self.dataset),
-                batch_size=self.config.train.batch_size,
-                seed=self.config.train.seed,
-                start_step=trainer.global_step,
-                rank=trainer.global_rank,
-                world=trainer.world_size,
-                sizes=1 + len(self.config.data.more_sizes),
-                weights=self.weights,
-            ),
-            num_workers=workers,
+            self.dataset, batch_sampler=sampler, num_workers=workers, collate_fn=collate,
             generator=torch.Generator(),  # the loader would else draw from the global one
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=workers > 0,
-            worker_init_fn=ignore_in_worker,
-            prefetch_factor=4 if workers else None,
-        )
+            pin_memory=torch.cuda.is_available(), persistent_workers=workers > 0,
+            worker_init_fn=ignore_in_worker, prefetch_factor=4 if workers else None,
+        )  # fmt: skip
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int

@@ -3,6 +3,7 @@
 import csv
 import sys
 import time
+from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,14 @@ NAMED_BROKEN = 20  # broken files named at the end; the rest is counted
 
 
 def read_rows(path: Path) -> list[list[str]]:
-    """Rows of a log.csv; those that are not whole, as after a power cut, are left out."""
-    return [row for row in read_table(path) if len(row) == len(CurveFile.header) and _is_row(row)]
-
-
-def _is_row(row: list[str]) -> bool:
-    try:
-        return int(row[0]) >= 0 and isfinite(float(row[1])) and isinstance(float(row[3]), float)
-    except ValueError:
-        return False  # such as the head
+    """Rows of a log.csv, but the head and those that are not whole, as after a power cut."""
+    rows: list[list[str]] = []
+    for row in read_table(path):
+        with suppress(ValueError):
+            step, seconds, _, value = row
+            if int(step) >= 0 and isfinite(float(seconds)) and isinstance(float(value), float):
+                rows.append(row)
+    return rows
 
 
 class CurveFile:

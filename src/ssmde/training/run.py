@@ -13,6 +13,7 @@ from typing import Literal
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
@@ -33,23 +34,12 @@ from ssmde.outputs import check_own, digest_of, recorded, sweep
 from ssmde.reporting.report import Stages, write_report
 from ssmde.signals import LateStop, Stopped
 from ssmde.tracking import track
-from ssmde.training.checkpoints import (
-    WEIGHTS,
-    AtomicCheckpointIO,
-    SavedError,
-    SaveWhenAsked,
-    broken_checkpoint,
-    check_run,
-    is_disk_full,
-    is_done,
-    last_checkpoint,
-    sweep_run,
-    write_config,
-)
+from ssmde.training import checkpoints
+from ssmde.training.checkpoints import WEIGHTS
 from ssmde.training.loader import SnippetLoader
 from ssmde.training.log import RunLog
 from ssmde.training.module import TrainingError, TrainingModule
-from ssmde.training.validation import Validation, write_last_weights
+from ssmde.training.validation import Validation, write_weights
 
 TEACHER, STUDENT = "teacher", "student"  # folders of the stages
 STUDENT_RATE = 0.5  # of the learning rate: the student begins with the weights of the teacher
@@ -223,9 +213,9 @@ def _train_stage(
     """One run; the remark is about the weights that it starts from."""
     config = config_of_stage(config)
     folder = config.output / config.name
-    check_run(folder, config, resume=resume)
+    checkpoints.check_run(folder, config, resume=resume)
     resume = resume and (folder / "last.ckpt").exists()
-    if resume and is_done(folder, config.train.steps):
+    if resume and checkpoints.is_done(folder, config.train.steps):
         return folder
     sequences = [] if data is not None else _training_scenes(config)
     if remark and not resume and not is_later_rank() and config.method != "student":
@@ -239,11 +229,11 @@ def _train_stage(
     log = RunLog(folder, config.train)
     stop = LateStop()
     validation = Validation(folder, config, log, stop, data)
-    save = SaveWhenAsked(folder, stop)
+    save = checkpoints.SaveWhenAsked(folder, stop)
     trainer = _make_trainer(config, folder, [validation, log, save])
     if trainer.is_global_zero:
-        sweep_run(folder)
-        write_config(folder, config)  # also of a run that goes on: with the steps it now has
+        checkpoints.sweep_run(folder)
+        checkpoints.write_config(folder, config)  # also of one that goes on: it has new steps
     try:
         _fit(trainer, module, loader, folder / "last.ckpt" if resume else None, save)
         if validation.due:  # that of the last step, with no further one to come before
@@ -258,7 +248,8 @@ def _train_stage(
         trainer.save_checkpoint(folder / "last.ckpt")  # from which more steps can be taken
     if trainer.is_global_zero:
         with module.averaged_weights():
-            write_last_weights(folder, config, module.method, validation.latest)
+            last, steps = folder / LAST, config.train.steps
+            write_weights(last, config, module.method, validation.latest, steps)
     return folder
 
 
@@ -267,12 +258,12 @@ def _fit(
     module: TrainingModule,
     loader: pl.LightningDataModule,
     checkpoint: Path | None,
-    save: SaveWhenAsked,
+    save: checkpoints.SaveWhenAsked,
 ) -> None:
     """All steps, from the checkpoint on; a ValueError if it holds something else than this run."""
     try:
         trainer.fit(module, datamodule=loader, ckpt_path=checkpoint, weights_only=True)
-    except SavedError as saved:
+    except checkpoints.SavedError as saved:
         raise Stopped(*saved.args) from None
     except (TrainingError, OSError, MemoryError):
         raise
@@ -280,7 +271,7 @@ def _fit(
         if checkpoint is None or save.begun:
             raise
         reason = shorten(f"{type(error).__name__}: {error}")  # what does not fit breaks in any way
-        raise broken_checkpoint(checkpoint, reason) from error
+        raise checkpoints.broken_checkpoint(checkpoint, reason) from error
 
 
 def config_of_stage(config: Config) -> Config:
@@ -312,26 +303,20 @@ def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) ->
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     several = t.devices * t.nodes > 1
+    keep = ModelCheckpoint(  # everything the run needs to go on
+        dirpath=folder, filename="last", monitor=None, save_top_k=1,
+        every_n_train_steps=t.checkpoint_every, enable_version_counter=False,
+    )  # fmt: skip
     try:
         return pl.Trainer(
-            default_root_dir=folder,
-            accelerator=t.accelerator,
-            devices=t.devices,
-            num_nodes=t.nodes,
-            strategy="ddp" if several else "auto",
-            precision=PRECISIONS[t.precision],
-            max_steps=t.steps,
-            max_epochs=-1,
-            callbacks=[*callbacks, last_checkpoint(folder, t.checkpoint_every)],
-            plugins=[AtomicCheckpointIO()],
+            default_root_dir=folder, accelerator=t.accelerator, devices=t.devices,
+            num_nodes=t.nodes, strategy="ddp" if several else "auto",
+            precision=PRECISIONS[t.precision], max_steps=t.steps, max_epochs=-1,
+            callbacks=[*callbacks, keep], plugins=[checkpoints.AtomicCheckpointIO()],
             logger=TensorBoardLogger(folder, name=None, version="tensorboard"),
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            limit_val_batches=0,
-            num_sanity_val_steps=0,
-            log_every_n_steps=1,
-        )
+            enable_progress_bar=False, enable_model_summary=False, log_every_n_steps=1,
+            use_distributed_sampler=False, limit_val_batches=0, num_sanity_val_steps=0,
+        )  # fmt: skip
     except MisconfigurationException as error:
         raise ValueError(
             f"train.accelerator {t.accelerator!r} with {t.devices} devices cannot run here: {error}"
@@ -360,6 +345,6 @@ def _explain(error: Exception, config: Config, folder: Path) -> Exception:
             f"out of memory with train.batch_size {config.train.batch_size} at data.image_size "
             f"{config.data.image_size}: make one of them smaller. {then}."
         )
-    if is_disk_full(error):
+    if checkpoints.is_disk_full(error):
         return TrainingError(f"no space left on the disk of {folder}: free some. {then}.")
     return error

@@ -42,8 +42,7 @@ PANEL_FRAMES, PANEL_HEIGHT = 4, 240  # frames in the picture of a validation, pi
 class Score(NamedTuple):
     """What a validation says; smaller is better, nan is no score."""
 
-    name: str
-    """`abs_rel` where there is truth, else `photometric`."""
+    name: str  # `abs_rel` where there is truth, else `photometric`
     value: float
     details: dict[str, float]
 
@@ -315,10 +314,3 @@ def write_weights(
         metadata[BACKBONE_KEY] = architecture_of(encoder.backbone)
     tensors = {k: v for k, v in method.state_dict().items() if k.startswith(NETWORKS)}
     save_weights(path, tensors, metadata)
-
-
-def write_last_weights(
-    folder: Path, config: Config, method: nn.Module, score: Score | None
-) -> None:
-    """Write `last.safetensors` at the end of a run."""
-    write_weights(folder / "last.safetensors", config, method, score, config.train.steps)

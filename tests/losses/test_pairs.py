@@ -1,4 +1,4 @@
-"""Ranking: pairs by hand, labels that may and may not matter, and gaps of any size."""
+"""Pairs of pixels and their ranking: pairs by hand, what may not matter, and gaps of any size."""
 
 import math
 
@@ -14,11 +14,17 @@ from ssmde.losses import pairs as module
 from ssmde.losses.pairs import (
     Pairs,
     confident_depth_ranking,
+    draw_pixels,
+    gather_pixels,
+    join_pairs,
+    keep_inside,
     least_reliable,
     order,
+    pair_mean,
     random_pair_ranking,
     ranking,
     sample_pairs,
+    share_of_pixels,
 )
 
 H, W = 12, 16
@@ -29,12 +35,11 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def random_depth(seed: int, batch: int = 2) -> torch.Tensor:
-    generator = seeded(seed)
-    return 1 + 4 * torch.rand(batch, 1, H, W, generator=generator, dtype=torch.float64)
+    return 1 + 4 * torch.rand(batch, 1, H, W, generator=seeded(seed), dtype=torch.float64)
 
 
-def everywhere(batch: int = 2) -> torch.Tensor:
-    return torch.ones(batch, 1, H, W, dtype=torch.bool)
+def everywhere(batch: int = 2, height: int = H, width: int = W) -> torch.Tensor:
+    return torch.ones(batch, 1, height, width, dtype=torch.bool)
 
 
 def row(*values: float) -> torch.Tensor:
@@ -53,27 +58,76 @@ def gradient_of(term: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
     return gradient
 
 
-def test_a_pair_costs_the_softplus_of_its_gap():
-    found = ranking(row(3.0, 1.0), row(10.0, 5.0), all_used([0], [1]))
-    assert found.item() == pytest.approx(math.log(1 + math.exp(-2)))
-    found = ranking(row(3.0, 1.0), row(5.0, 10.0), all_used([0], [1]))
-    assert found.item() == pytest.approx(math.log(1 + math.exp(2)))
+@given(seed=st.integers(0, 1000))
+def test_pixels_are_drawn_inside_the_mask_of_their_image(seed):
+    mask = torch.rand(3, 1, 4, 5, generator=seeded(seed)) > 0.7
+    found = gather_pixels(mask, drawn(draw_pixels, mask, 8, seed=seed))[:, 0]
+    assert torch.equal(found.all(1), mask.flatten(1).any(1))
+    assert torch.equal(found.any(1), mask.flatten(1).any(1))
 
 
-def test_swapping_the_ends_changes_nothing():
-    pairs = drawn(sample_pairs, everywhere(), everywhere(), 50)
-    swapped = Pairs(pairs.second, pairs.first, pairs.used)
-    a, b = (ranking(random_depth(0), random_depth(1), p) for p in (pairs, swapped))
-    assert_close(a, b)
+def test_every_pixel_of_the_mask_is_as_likely_as_another():
+    mask = torch.tensor([[[[True, False, True], [False, True, True]]]])
+    share = drawn(draw_pixels, mask, 4000).flatten().bincount(minlength=6) / 4000
+    assert_close(share, mask.flatten() / 4, atol=0.03, rtol=0)
 
 
-def test_an_order_needs_more_than_the_margin():
+@pytest.mark.parametrize("chance", [0.0, 1 - 2**-24])
+def test_the_ends_of_the_unit_interval_stay_inside_the_mask(chance, monkeypatch):
+    mask = everywhere(1, 1, 101)
+    mask[..., :40] = mask[..., -1:] = False
+    monkeypatch.setattr(module, "uniform_per_image", lambda size, **_: torch.full(size, chance))
+    assert draw_pixels(mask, 1).item() == (40 if chance == 0 else 99)
+
+
+def test_an_empty_mask_gives_pairs_that_are_not_used():
+    mask, none = everywhere(), everywhere()
+    none[0] = False
+    for found in (sample_pairs(mask, none, 5), sample_pairs(none, mask, 5)):
+        assert found.used.tolist() == [[False] * 5, [True] * 5]
+        assert torch.maximum(found.first, found.second).max() < H * W
+
+
+def test_pairs_lie_in_all_directions_and_each_image_has_its_own():
+    mask = everywhere(2, 20, 30)
+    first, second, _ = drawn(sample_pairs, mask, mask, 5000)
+    rows, columns = (first // 30 - second // 30).abs(), (first % 30 - second % 30).abs()
+    # Two independent places on a line of n pixels are (n^2 - 1) / 3n apart on average.
+    assert rows.double().mean().item() == pytest.approx((20**2 - 1) / 60, rel=0.05)
+    assert columns.double().mean().item() == pytest.approx((30**2 - 1) / 90, rel=0.05)
+    assert (first[0] == first[1]).double().mean() < 0.1
+    assert (second[0] == second[1]).double().mean() < 0.1
+
+
+def test_a_place_is_row_times_width_plus_column_and_a_pair_needs_both_inside():
+    values = torch.arange(12.0).view(1, 2, 2, 3)
+    assert gather_pixels(values, torch.tensor([[0, 5, 2]])).tolist() == [[[0, 5, 2], [6, 11, 8]]]
+    mask = torch.tensor([[[[True, True, False, False]]]])
+    pairs = all_used([0, 0, 2, 2, 0], [1, 2, 1, 3, 1])
+    pairs.used[..., -1] = False
+    assert keep_inside(pairs, mask).used.tolist() == [[True, False, False, False, False]]
+    joined = join_pairs(pairs, all_used([3], [2]))
+    assert joined.first.tolist() == [[0, 0, 2, 2, 0, 3]]
+    assert joined.used.tolist() == [[True] * 4 + [False, True]]
+
+
+def test_the_mean_counts_used_pairs_of_each_image():
+    values = torch.tensor([[1.0, 2.0], [5.0, 100.0]])
+    assert pair_mean(values, torch.tensor([[True, True], [True, False]])) == (1.5 + 5) / 2
+    assert share_of_pixels(torch.zeros(1, 3, 10, 20), 0.1) == 20
+    assert share_of_pixels(torch.zeros(1, 3, 2, 2), 0.1) == 1
+
+
+@pytest.mark.parametrize(("labels", "gap"), [((10.0, 5.0), -2), ((5.0, 10.0), 2)])
+def test_a_pair_costs_the_softplus_of_its_gap(labels, gap):
+    found = ranking(row(3.0, 1.0), row(*labels), all_used([0], [1]))
+    assert found.item() == pytest.approx(math.log(1 + math.exp(gap)))
+
+
+def test_an_order_needs_more_than_the_margin_and_only_such_pairs_are_in_the_mean():
     labels = row(1.0, 1.25, 1.26, 0.0)
     pairs = all_used([0, 1, 0, 2, 0, 3], [1, 0, 2, 0, 3, 0])
     assert order(labels, pairs, margin=1.25).tolist() == [[0, 0, -1, 1, 0, 0]]
-
-
-def test_only_ordered_pairs_are_in_the_mean():
     pairs = all_used([0, 0, 0], [1, 2, 3])
     found = ranking(row(3.0, 1.0, 8.0, 8.0), row(10.0, 5.0, 10.5, 0.0), pairs)
     assert found.item() == pytest.approx(math.log(1 + math.exp(-2)))
@@ -87,19 +141,12 @@ def test_a_gap_of_any_size_has_a_finite_loss_and_gradient():
 
 
 @given(scale=st.floats(1e-3, 6e4))
-def test_the_scale_of_the_labels_does_not_matter(scale):
+def test_the_scale_of_the_labels_and_the_order_of_the_ends_do_not_matter(scale):
     pairs = drawn(sample_pairs, everywhere(), everywhere(), 50)
     labels = torch.exp2(torch.randint(0, 5, (2, 1, H, W), generator=seeded(1)).double())
     expected = ranking(random_depth(0), labels, pairs)
-    assert_close(ranking(random_depth(0), scale * labels, pairs), expected)
-
-
-@given(power=st.floats(0.2, 4.0))
-def test_a_map_that_keeps_the_order_of_ratios_does_not_matter(power):
-    pairs = drawn(sample_pairs, everywhere(), everywhere(), 50)
-    labels = torch.exp2(torch.randint(0, 5, (2, 1, H, W), generator=seeded(1)).double())
-    found = ranking(random_depth(0), labels**power, pairs, margin=1.15**power)
-    assert_close(found, ranking(random_depth(0), labels, pairs))
+    swapped = Pairs(pairs.second, pairs.first, pairs.used)
+    assert_close(ranking(random_depth(0), scale * labels, swapped), expected)
 
 
 def test_labels_learn_nothing():
@@ -123,56 +170,43 @@ def test_nothing_ordered_gives_zero_with_a_gradient_of_zero():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_pixels_that_are_not_valid_do_not_matter(seed):
-    depth, labels, reliability = random_depth(0), random_depth(1), random_depth(2)
+    inputs = [random_depth(i) for i in range(3)]  # depth, labels, reliability
     valid = torch.rand(2, 1, H, W, generator=seeded(seed)) > 0.4
     for garbage in (0.0, 1e6):
-        spoilt = [torch.where(valid, x, garbage) for x in (depth, labels, reliability)]
-        assert_close(
-            drawn(random_pair_ranking, *spoilt[:2], valid),
-            drawn(random_pair_ranking, depth, labels, valid),
-        )
-        assert_close(
-            drawn(confident_depth_ranking, *spoilt, valid),
-            drawn(confident_depth_ranking, depth, labels, reliability, valid),
-        )
+        spoilt = [torch.where(valid, x, garbage) for x in inputs]
+        for term, used in ((random_pair_ranking, 2), (confident_depth_ranking, 3)):
+            assert_close(drawn(term, *spoilt[:used], valid), drawn(term, *inputs[:used], valid))
 
 
 @pytest.mark.parametrize("dim", [2, 3])
-def test_vertical_and_horizontal_order_are_learnt(dim):
+def test_vertical_and_horizontal_order_are_learned(dim):
     ramp = torch.linspace(1.0, 9.0, (H, W)[dim - 2], dtype=torch.float64)
     labels = (ramp[:, None] if dim == 2 else ramp).expand(2, 1, H, W)
     depth = torch.full_like(labels, 5.0).requires_grad_()
     for term in (
-        drawn(random_pair_ranking, depth, labels, everywhere(), share=3.0),
+        drawn(random_pair_ranking, depth, labels, everywhere()),
         drawn(confident_depth_ranking, depth, labels, random_depth(3), everywhere()),
     ):
         assert term.item() == pytest.approx(math.log(2))
-        step = -gradient_of(term, depth)
-        nearer, farther = step.tensor_split(2, dim)
+        nearer, farther = (-gradient_of(term, depth)).tensor_split(2, dim)
         assert nearer.sum() < 0 < farther.sum()
 
 
 def test_each_image_is_ranked_by_its_own_pairs():
     depth = random_depth(0)[:1].expand(2, -1, -1, -1).clone().requires_grad_()
     labels = random_depth(1)[:1].expand(2, -1, -1, -1)
-    term = drawn(random_pair_ranking, depth, labels, everywhere())
-    first, second = gradient_of(term, depth)
+    first, second = gradient_of(drawn(random_pair_ranking, depth, labels, everywhere()), depth)
     assert not torch.equal(first != 0, second != 0)
 
 
 def test_the_least_reliable_pixels_are_the_lowest_of_each_image():
     values = torch.tensor([[5.0, 1, 4, 3, 2], [50.0, 40, 10, 30, 20]]).view(2, 1, 1, 5)
-    valid = torch.ones(2, 1, 1, 5, dtype=torch.bool)
-    assert least_reliable(values, valid, 0.4)[:, 0, 0].int().tolist() == [
-        [0, 1, 0, 0, 1],
-        [0, 0, 1, 0, 1],
-    ]
+    valid = everywhere(2, 1, 5)
+    found = least_reliable(values, valid, 0.4)[:, 0, 0].int()
+    assert found.tolist() == [[0, 1, 0, 0, 1], [0, 0, 1, 0, 1]]
     valid[0, ..., 1] = False  # 40 % of four pixels is one
     assert least_reliable(values, valid, 0.4)[0].flatten().int().tolist() == [0, 0, 0, 0, 1]
-
-
-def test_where_all_are_equally_reliable_none_is_unreliable():
-    assert not least_reliable(torch.ones(1, 1, H, W), everywhere(1), 0.2).any()
+    assert not least_reliable(torch.ones(2, 1, 1, 5), valid, 0.4).any()  # none is worse
 
 
 @given(share=st.floats(0.01, 0.99), seed=st.integers(0, 1000))
@@ -180,8 +214,7 @@ def test_at_most_the_share_of_the_valid_pixels_is_unreliable(share, seed):
     valid = torch.rand(2, 1, H, W, generator=seeded(seed)) > 0.5
     found = least_reliable(torch.rand(2, 1, H, W, generator=seeded(seed + 1)), valid, share)
     assert not (found & ~valid).any()
-    count, all_valid = found.sum((1, 2, 3)), valid.sum((1, 2, 3))
-    assert torch.equal(count, (share * all_valid).long())
+    assert torch.equal(found.sum((1, 2, 3)), (share * valid.sum((1, 2, 3))).long())
 
 
 def test_unreliable_pixels_get_partners_from_the_rest_of_the_image():
@@ -198,39 +231,11 @@ def test_unreliable_pixels_get_partners_from_the_rest_of_the_image():
     assert (towards[~moving] > 0).double().mean() > 0.1
 
 
-def test_unreliable_pixels_are_not_partners_of_each_other(monkeypatch):
-    asked: list[tuple[torch.Tensor, torch.Tensor]] = []
-
-    def spy(first, second, count):
-        asked.append((first, second))
-        return sample_pairs(first, second, count)
-
-    monkeypatch.setattr(module, "sample_pairs", spy)
-    valid = torch.rand(2, 1, H, W, generator=seeded()) > 0.3
-    confident_depth_ranking(*(random_depth(i) for i in range(3)), valid)
-    unreliable, rest = asked[0]
-    assert not (unreliable & rest).any()
-    assert torch.equal(unreliable | rest, valid)
-    assert all(torch.equal(mask, valid) for mask in asked[1])
-
-
 def test_gradients_match_finite_differences():
     depth, labels, reliability = (random_depth(i)[..., :4, :5] for i in range(3))
-    valid = everywhere()[..., :4, :5]
-    depth = depth.clone().requires_grad_()
+    valid, depth = everywhere(2, 4, 5), depth.clone().requires_grad_()
     assert gradcheck(
         lambda d: drawn(confident_depth_ranking, d, labels, reliability, valid),
         (depth,),
         fast_mode=True,
     )
-
-
-def test_a_margin_below_one_is_refused():
-    with pytest.raises(ValueError, match=r"margin is a ratio .* at least 1, got 0\.9"):
-        ranking(row(1.0, 2.0), row(1.0, 2.0), all_used([0], [1]), margin=0.9)
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0, -0.2])
-def test_a_share_outside_the_unit_interval_is_refused(share):
-    with pytest.raises(ValueError, match=f"share must lie between 0 and 1, got {share}"):
-        least_reliable(random_depth(0), everywhere(), share)
