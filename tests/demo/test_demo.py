@@ -85,7 +85,6 @@ def told(tmp_path_factory):
     """The first and the last page of given results, and the stories they tell."""
     folder = tmp_path_factory.mktemp("page")
     clip = draw_clip("room", frames=FRAMES, size=SIZE, movers="across", seed=1)
-<<<<<<< HEAD
     for split, name in (("train", "street_1"), ("val", "held_out_1")):
         write_clip(clip, folder / "data" / name)
         write_list(folder / "data", split, [name])
@@ -96,38 +95,6 @@ def told(tmp_path_factory):
     last = look(folder, replace(first, after=after, frames=9), *networks)
     last = replace(last, losses=Chart(title="Loss", lines={"": ((1, 0.2), (9, 0.1))}), done=True)
     return write_page(folder, last), last, early
-=======
-    write_clip(clip, folder / "data" / "held_out_1")
-    scene = read_scene(folder / "data" / "held_out_1")
-    data = DataConfig(root=folder / "data", image_size=SIZE, workers=0)
-    torch.manual_seed(0)
-    own, taught = (
-        build_networks(ModelConfig(encoder="resnet18_half"), LossConfig()) for _ in range(2)
-    )
-    networks = SelfSupervised(*own, LossConfig())
-    student = Student(networks, TeacherNetworks(*taught), StudentConfig())
-    predictors = tuple(Predictor(Knows(clip.images, clip.depth, p), SIZE) for p in (0.7, 1.0))
-    teacher_result, result = (evaluate(predictor, [scene], out=None) for predictor in predictors)
-    results = (teacher_result, replace(result, remarks=("a <note> & more",)))
-    config = Config(data=data)
-    story = Story(
-        first=config,
-        second=replace(config, method="student"),
-        videos=Videos(
-            train=("a", "b"), train_frames=80, held_out=("c",), fps=10.0, label_error=0.15
-        ),
-        results=results,
-        examples=qualitative_examples(
-            folder, results, predictors, student.eval(), [scene], data, count=2
-        ),
-        film=make_film(folder, result, predictors[1], "held_out_1", fps=10.0),
-        charts=(Chart(title="loss", lines={"": ((1, 0.2), (9, 0.1))}),),
-        pretrained="small",
-        places=(pretrained_comparison(folder, "a room", [scene], predictors[1], predictors[0]),),
-        seconds={"drawing": 3.0, "teacher": 61.0, "student": 60.0},
-    )
-    return write_page(folder, story), story
->>>>>>> a39e48bbc9259a78d35480048c8317ca682421f6
 
 
 def test_the_first_page_grows_and_the_last_one_rests(told):
