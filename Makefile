@@ -32,7 +32,7 @@ SIDE_BY_SIDE := --numprocesses=$(JOBS) --dist=loadfile
 .PHONY: help setup demo check test test-all fuzz docs bench
 
 help:
-	@echo "make demo      draw a clip, train on it, evaluate, write demo/index.html"
+	@echo "make demo      draw films, adapt a network to them, evaluate, write demo/index.html"
 	@echo "make test      the tests that need nothing but a processor and minutes"
 	@echo "make test-all  the tests that make test leaves out: slow ones, several processes, Chromium, compiled code"
 	@echo "make fuzz      changed files of every kind in front of every verb, some ten minutes"

@@ -99,7 +99,7 @@ def world(tmp_path_factory) -> Path:
     words = ["train", "photometric", "--data.root", str(root / "data"), "--data.poses", "file"]
     assert main([*shortened(words), "--output", str(root / "runs")]) == 0
     run = root / "runs" / "photometric"
-    for copy in ("runs/ss_mde", "demo/runs/demo/student"):
+    for copy in ("runs/ss_mde", "demo/adapted"):
         shutil.copytree(run, root / copy, ignore=shutil.ignore_patterns("last.ckpt", "best"))
     return root
 
@@ -126,7 +126,7 @@ def write_data(root: Path, clip: DrawnClip) -> None:
     for split in ("train", "val", "test"):
         write_list(root / "data", split, ["street"])
     shutil.copytree(scene / "depth", root / "labels" / "street")
-    for copy in ("kitti_odom/street", "demo/data/held_out_1", "clip"):
+    for copy in ("kitti_odom/street", "demo/data/room_1_later", "clip"):
         shutil.copytree(scene, root / copy)
     shutil.rmtree(root / "clip" / "depth")
 

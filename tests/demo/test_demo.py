@@ -1,5 +1,6 @@
-"""The demo: a page that says what was measured, made safely, and the whole of it once."""
+"""The demo: a page that says what was measured and grows, made safely, and the whole of it once."""
 
+import base64
 import json
 import shutil
 from dataclasses import replace
@@ -13,45 +14,24 @@ from PIL import Image
 from torch import Tensor, nn
 
 from folders import names_in
-from ssmde.config import (
-    Config,
-    DataConfig,
-    LossConfig,
-    ModelConfig,
-    StudentConfig,
-)
 from ssmde.data.images import read_depth, read_image
 from ssmde.data.pseudo_labels import read_pseudo_depth
-from ssmde.data.scene_folder import read_scene
+from ssmde.data.scene_files import write_list
+from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.demo import demo
-from ssmde.demo.run import CAPTIONS as PRETRAINED_CAPTIONS
-from ssmde.demo.run import (
-    MARKER,
-    Story,
-    first_stage,
-    in_words,
-    make_film,
-    pretrained_comparison,
-    qualitative_examples,
-    replacing,
-    second_stage,
-    with_steps,
-    write_page,
-)
-from ssmde.demo.videos import Videos, distort, label_scene
+from ssmde.demo.page import Story, look, point_cloud, write_page
+from ssmde.demo.run import MARKER, replacing, run_demo
+from ssmde.demo.videos import distort, draw_films, label_scene
 from ssmde.evaluation import evaluate
 from ssmde.inference.pictures import colorize_error
 from ssmde.inference.predictor import Predictor
-from ssmde.methods.self_supervised import SelfSupervised
-from ssmde.methods.student import Student, TeacherNetworks
-from ssmde.methods.teacher import build_networks
 from ssmde.reporting.charts import Chart
-from ssmde.reporting.examples import CAPTIONS
+from ssmde.reporting.examples import MeasuredFrame
 from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (32, 64)
 FRAMES = 5
-VOID_TAGS = {"meta", "img", "source", "link", "br"}
+VOID_TAGS = {"meta", "img", "input", "link", "br"}
 
 
 class Knows(nn.Module):
@@ -102,153 +82,106 @@ class Reading(HTMLParser):
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """A page made from given results, and the story it tells."""
+    """The first and the last page of given results, and the stories they tell."""
     folder = tmp_path_factory.mktemp("page")
     clip = draw_clip("room", frames=FRAMES, size=SIZE, movers="across", seed=1)
-    write_clip(clip, folder / "data" / "held_out_1")
-    scene = read_scene(folder / "data" / "held_out_1")
-    data = DataConfig(root=folder / "data", image_size=SIZE, workers=0)
-    torch.manual_seed(0)
-    own, taught = (
-        build_networks(ModelConfig(encoder="resnet18_half"), LossConfig()) for _ in range(2)
-    )
-    networks = SelfSupervised(*own, LossConfig())
-    student = Student(networks, TeacherNetworks(*taught), StudentConfig())
-    predictors = tuple(Predictor(Knows(clip.images, clip.depth, p), SIZE) for p in (0.7, 1.0))
-    teacher_result, result = (evaluate(predictor, [scene], out=None) for predictor in predictors)
-    results = (teacher_result, replace(result, remarks=("a <note> & more",)))
-    config = Config(data=data)
-    story = Story(
-        first=config,
-        second=replace(config, method="student"),
-        videos=Videos(
-            train=("a", "b"), train_frames=80, held_out=("c",), fps=10.0, label_error=0.15
-        ),
-        results=results,
-        examples=qualitative_examples(
-            folder, results, predictors, student.eval(), [scene], data, count=2
-        ),
-        film=make_film(folder, result, predictors[1], "held_out_1", fps=10.0),
-        charts=(Chart(title="loss", lines={"": ((1, 0.2), (9, 0.1))}),),
-        pretrained="small",
-        places=(pretrained_comparison(folder, "a room", [scene], predictors[1], predictors[0]),),
-        seconds={"drawing": 3.0, "teacher": 61.0, "student": 60.0},
-    )
-    return write_page(folder, story), story
+    for split, name in (("train", "street_1"), ("val", "held_out_1")):
+        write_clip(clip, folder / "data" / name)
+        write_list(folder / "data", split, [name])
+    networks = [Predictor(Knows(clip.images, clip.depth, p), SIZE) for p in (0.7, 1.0)]
+    before, after = (evaluate(network, folder / "data", out=None) for network in networks)
+    first = look(folder, Story(seed=0, seconds={"draw": 3.0}, before=before), networks[0])
+    early = write_page(folder, first).read_text(encoding="utf-8")
+    last = look(folder, replace(first, after=after, frames=9), *networks)
+    last = replace(last, losses=Chart(title="Loss", lines={"": ((1, 0.2), (9, 0.1))}), done=True)
+    return write_page(folder, last), last, early
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "Protocol generic (0.1 to 1000 m, whole image), alignment median",
-        "Depth of scenes that move, learned in 2 minutes",
-        "a <note> & more",
-        "ssmde prepare",
-        "its labels are a stand-in: the drawn depth, distorted",
-        "they are off by 15% themselves",
-    ],
-)
-def test_the_page_says_how_it_was_made_and_measured(told, words):
-    assert words in " ".join(Reading(told[0]).words.split())
+def test_the_first_page_grows_and_the_last_one_rests(told):
+    page, _, early = told
+    late = page.read_text(encoding="utf-8")
+    assert ["This page grows" in text for text in (early, late)] == [True, False]
+    assert ['http-equiv="refresh"' in text for text in (early, late)] == [True, False]
+    assert ["after adaptation" in text for text in (early, late)] == [False, True]
+    for text in (early, late):
+        assert "ssmde adapt walk.mp4 here" in text
 
 
-def test_the_table_holds_the_numbers_of_both_stages_and_of_the_baselines(told):
-    page, story = told
-    cells = Reading(page).cells
-    assert "$" not in "".join(cells)
-    teacher, student = story.results
-    expected = [
-        f"{value:.3f}"
-        for result in (teacher, student, student.baselines["constant"])
-        for e in (result.full, result.static, result.dynamic)
-        for value in (e.abs_rel, e.sq_rel, e.rmse, e.rmse_log, e.log10, e.d1, e.d2, e.d3)
+def test_the_table_holds_the_numbers_of_both_networks_and_of_the_baselines(told):
+    page, story, _ = told
+    constant, mean_map = (story.before.baselines[name] for name in ("constant", "mean_map"))
+    expected: list[str] = []
+    for result in (story.before, story.after, constant, mean_map):
+        holes = result.movers and result.movers.holes.pixel_rate
+        values = (result.static.abs_rel, result.dynamic.abs_rel, holes, result.full.d1)
+        expected += ["" if value is None else f"{value:.3f}" for value in values]
+    assert Reading(page).cells == expected
+    rows = page.read_text(encoding="utf-8").split("<tbody>")[1].split("</tr>")
+    ties = expected[2] == expected[6] == "0.000"  # neither has holes, and both are marked
+    assert [row.count('class="best"') for row in rows[:2]] == [int(ties), 4]
+    words = " ".join(Reading(page).words.split())
+    assert "On what moves the adapted network beats small, the mean depth map" in words
+    assert [line.split()[-4:] for line in story.table().splitlines()[1:3]] == [
+        expected[:4],
+        expected[4:8],
     ]
-    assert cells[: len(expected)] == expected
-    rows = page.read_text(encoding="utf-8").split("<tbody>")[1:4]
-    assert [row.count('class="best"') == 24 for row in rows] == [False, True, False]
-    assert '<td class="best">0.000</td>' in rows[1]  # errors: the smallest
-    assert '<td class="best">1.000</td>' in rows[1]  # shares of right pixels: the largest
+    assert "on what moves the adapted network beats all the others" in story.table()
+    worse = replace(story, before=story.after, after=story.before)
+    text = write_page(page.parent / "pictures", worse).read_text(encoding="utf-8")
+    assert "the adapted network does not beat: small, before" in " ".join(text.split())
 
 
-def test_the_page_is_well_formed_and_all_its_files_are_beside_it(told):
-    page, story = told
+def test_the_page_is_well_formed_all_its_files_are_beside_it_and_nothing_is_elsewhere(told):
+    page, story, early = told
     reading = Reading(page)
     assert reading.open == []
-    places = story.places
-    expected = 2 + len(CAPTIONS) * len(story.examples) + len(PRETRAINED_CAPTIONS) * len(places)
-    assert len(reading.files) == len(set(reading.files)) == expected
-    for name in reading.files:
+    assert "://" not in early.replace("http://www.w3.org", "")
+    sheets = list(story.film.values())
+    assert [f"url({name})" in page.read_text(encoding="utf-8") for name in sheets] == [True] * 4
+    assert len(reading.files) == len(set(reading.files)) == 1 + 7 * len(story.examples)
+    for name in [*reading.files, *sheets]:
         with Image.open(page.parent / name) as image:
             image.load()
+    with Image.open(page.parent / story.film["truth"]) as sheet:
+        assert sheet.height == FRAMES * round(sheet.width * SIZE[0] / SIZE[1])
 
 
 def test_a_right_prediction_looks_like_the_truth_and_has_no_error(told):
-    page, story = told
-    sources = story.examples[0].sources
-    student, teacher, truth, error, wrong = (
+    page, story, _ = told
+    _, sources = story.examples[0]
+    before, after, truth, wrong, error = (
         read_image(page.parent / sources[name]).astype(int)
-        for name in ("student", "teacher", "truth", "student_error", "teacher_error")
+        for name in ("before", "after", "truth", "before_error", "after_error")
     )
-    assert np.abs(student - truth).max() <= 6  # a step or two of the colours
-    assert np.abs(teacher - truth).max() > 20
+    assert np.abs(after - truth).max() <= 6  # a step or two of the colors
+    assert np.abs(before - truth).max() > 20
     no_error = colorize_error(np.ones((1, 1)), np.ones((1, 1)))[0, 0].astype(int)
     assert np.abs(error - no_error).max() <= 4
     assert np.abs(wrong - no_error).max() > 20
 
 
-def test_the_network_of_the_package_stands_beside_the_student_with_protocol_and_alignment(told):
-    page, story = told
-    (place,) = story.places
-    text = page.read_text(encoding="utf-8").split("<h2>The network in the package</h2>")[1]
-    assert "<strong>small</strong> learned from drawn photos, measured" in text
-    caption = text.split("<caption>")[1].split("</caption>")[0]
-    assert "<strong>generic</strong> (0.1 to 1000 m, whole image)" in caption
-    assert "alignment <strong>median</strong>" in caption
-    cells = Reading(page).cells[-9:]
-    results = (story.results[0], story.results[1], story.results[1].baselines["constant"])
-    assert cells == [  # here the "teacher" plays the network of the package
-        f"{value:.3f}" for r in results for value in (r.full.abs_rel, r.dynamic.abs_rel, r.full.d1)
-    ]
-    assert place.frame == f"held_out_1/{FRAMES // 2:06d}"
-    truth, student, pretrained = (
-        read_image(page.parent / place.sources[kind]).astype(int)
-        for kind in ("truth", "student", "pretrained")
-    )
-    assert np.abs(student - truth).max() <= 6
-    assert np.abs(pretrained - truth).max() > 20
+def test_the_point_cloud_has_the_colors_and_places_of_the_frame_and_no_jumps():
+    depth = np.full((8, 12), 2.0, np.float32)
+    depth[:, 6:], depth[0] = 4.0, 50.0
+    image = np.arange(8 * 12 * 3).reshape(8, 12, 3).astype(np.uint8)
+    points = np.frombuffer(
+        base64.b64decode(point_cloud(MeasuredFrame(image, depth, depth, None))), "<i2"
+    ).reshape(-1, 6)
+    assert set(points[:, 2]) == {40, 80}  # thousandths of the far end, 50
+    rows = {tuple(color) for color in image[1:].reshape(-1, 3)}
+    assert {tuple(color) for color in points[:, 3:]} < rows
+    assert len(points) == 7 * 12 - 7  # without the column beside the jump
 
 
-def test_the_motion_picture_is_the_motion_truth(told):
-    page, story = told
-    root = story.first.data.root
-    for exhibit in story.examples:
-        scene, frame = exhibit.name.split("/")
-        truth = np.asarray(Image.open(root / scene / "motion_mask" / f"{frame}.png"))
-        shown = read_image(page.parent / exhibit.sources["motion"])[..., 0]
-        assert set(np.unique(shown)) <= {0, 255}
-        assert shown.mean() == pytest.approx(truth.mean())  # six times as wide, in sharp squares
-
-
-def test_the_film_has_a_picture_for_every_held_out_frame(told):
-    page, story = told
-    with Image.open(page.parent / story.film.moving) as film:
-        assert film.n_frames == FRAMES
-        assert film.size == story.film.size[::-1]
-        assert film.info["loop"] == 0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.2, "a second"),
-        (19.4, "19 seconds"),
-        (58, "a minute"),
-        (95, "1.5 minutes"),
-        (121, "2 minutes"),
-    ],
-)
-def test_lengths_of_time_are_said_in_words(seconds, words):
-    assert in_words(seconds) == words
+@pytest.mark.slow
+def test_later_parts_of_the_same_films_judge(tmp_path):
+    draw_films(tmp_path / "data", 0, size=(16, 24))
+    learned, judged = (read_scenes(tmp_path / "data", part) for part in ("train", "val"))
+    assert [(len(a), len(b)) for a, b in zip(learned, judged, strict=True)] == [(20, 10)] * 2
+    for first, later in zip(learned, judged, strict=True):
+        assert later.name == f"{first.name}_later"
+        step = np.linalg.norm(later.poses[0, :3, 3] - first.poses[-1, :3, 3])
+        assert 0 < step < 0.5  # metres: the film goes on
 
 
 def test_a_label_has_the_order_of_the_depth_and_not_its_scale():
@@ -276,17 +209,8 @@ def test_the_labels_of_a_scene_say_that_they_are_a_stand_in(tmp_path):
     assert ((label > 0) == (truth > 0)).all()
 
 
-def test_the_student_of_the_lesson_learns_from_the_last_weights_of_the_teacher(tmp_path):
-    first = with_steps(first_stage(tmp_path, 3), 50)
-    second = with_steps(second_stage(first), 30)
-    assert (first.method, second.method) == ("teacher", "student")
-    assert second.student.teacher == tmp_path / "runs" / "demo" / "teacher" / "last.safetensors"
-    assert (first.train.steps, second.student.steps, second.train.steps) == (50, 30, 30)
-    assert (second.student.labels, second.student.forgetting) == ("static", "exponential")
-
-
 def test_a_folder_no_demo_made_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):
-    monkeypatch.setattr("ssmde.demo.run.draw_videos", lambda *_: pytest.fail("it drew"))
+    monkeypatch.setattr("ssmde.demo.run.draw_films", lambda *_: pytest.fail("it drew"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(FileExistsError, match=r"mine exists and holds no demo \(no \.ssmde-demo"):
@@ -295,9 +219,7 @@ def test_a_folder_no_demo_made_is_refused_before_anything_is_drawn(tmp_path, mon
     assert [f.name for f in tmp_path.iterdir()] == ["mine"]
 
 
-def test_a_time_or_seed_that_is_none_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="minutes must be positive, got 0"):
-        demo(out=tmp_path / "out", minutes=0)
+def test_a_seed_that_is_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
         demo(out=tmp_path / "out", seed=-1)
 
@@ -346,24 +268,20 @@ def test_a_link_to_a_demo_stays_a_link(tmp_path):
 
 @pytest.mark.slow
 def test_the_whole_demo_runs(tmp_path, capfd):
-    page = demo(out=tmp_path / "demo", minutes=0.05).page
+    page = run_demo(tmp_path / "demo", seed=0, steps=2)
     assert page == tmp_path / "demo" / "index.html"
     reading = Reading(page)
     assert reading.open == []
     for name in reading.files:
         assert (page.parent / name).stat().st_size > 0
-    texts = [page.read_text(encoding="utf-8")]
-    for stage in ("teacher", "student"):
-        run = page.parent / "runs" / "demo" / stage
-        assert sorted(f.name for f in run.glob("*.safetensors")) == ["last.safetensors"]
-        texts.append((run / "config.yaml").read_text())
-    for text in texts:
-        assert str(tmp_path / "demo" / "data") in text
-        assert ".new" not in text
+    run = page.parent / "adapted"
+    assert (run / "last.safetensors").is_file()
     metrics = json.loads((page.parent / "evaluation" / "metrics.json").read_text())
     assert set(metrics["baselines"]) == {"constant", "mean_map"}
-    for title in ("Forgetting factor", "Regions of the mask filter", "a room, 6 frames"):
-        assert title in reading.words
+    assert "what it learns from" in reading.words
     printed = capfd.readouterr().out
-    assert [f"[{i}/6]" in printed for i in range(1, 7)] == [True] * 6
-    assert str(page) in printed
+    assert [f"[{i}/5]" in printed for i in range(1, 6)] == [True] * 5
+    assert f"The page is {page}" in printed
+    assert "mean depth map of the films" in printed
+    with replacing(page.parent) as folder:  # its files are all its own
+        (folder / "index.html").touch()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 from torch.testing import assert_close
 
 from ssmde.config import AffineConfig, LossConfig, ModelConfig
@@ -16,6 +17,8 @@ from ssmde.methods.affine_depth import (
     normalize_prediction,
 )
 from ssmde.methods.teacher import build_networks
+from ssmde.presets import AFFINE_INDOOR
+from ssmde.training.run import build_method
 from ssmde.types import Batch
 
 H, W = 32, 64
@@ -107,3 +110,10 @@ def test_the_log_slope_does_not_look_across_a_hole_in_the_truth():
     depth[..., 4:] = 5.0
     assert log_depth_slope(depth, truth, truth > 0) == 0
     assert log_depth_slope(depth, torch.ones_like(truth), truth >= 0) > 0.1
+
+
+def test_batch_normalization_is_frozen_where_asked():
+    config = replace(AFFINE_INDOOR, model=replace(AFFINE_INDOOR.model, freeze_batch_norm=True))
+    layers = [m for m in build_method(config).train().modules() if isinstance(m, nn.BatchNorm2d)]
+    assert layers
+    assert not any(layer.training for layer in layers)

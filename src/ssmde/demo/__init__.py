@@ -1,4 +1,4 @@
-"""`ssmde demo`: videos are drawn, both stages learn from them, and a page shows how well.
+"""`ssmde demo`: films are drawn, a network adapts to them, and a page shows what that changed.
 
 What is slow to import waits until it is needed, for the command line reads the signature.
 """
@@ -16,29 +16,29 @@ class DemoPage:
     page: Path
 
     def __str__(self) -> str:
-        """A line that names it."""
-        return f"page: {self.page}"
+        """Its place, and what to do next."""
+        return f"page: {self.page}\nnext, a video of your own: ssmde adapt walk.mp4 here"
 
 
-def demo(*, out: Path = Path("demo"), minutes: int | float = 3.0, seed: int = 0) -> DemoPage:
-    """Draw videos, train both stages on them for a few minutes, evaluate, and write a page.
+def demo(*, out: Path = Path("demo"), seed: int = 0) -> DemoPage:
+    """Draw films of rooms where people walk, adapt a network to them, and show what that changed.
+
+    It takes about two minutes on two cores. A page is there early, and grows.
 
     Example:
-      ssmde demo --minutes 3 --out demo
+      ssmde demo --out demo
 
     Args:
-        out: Folder for the clip, the run and the page.
-        minutes: How long to train, half of it each stage.
+        out: Folder for the films, the weights and the page.
         seed: Start of every random number.
 
     Raises:
         FileExistsError: If `out` exists and no demo made it.
-        ValueError: If `minutes` is not positive, or `seed` is negative.
+        ImportError: If pycolmap is not installed.
+        ValueError: If `seed` is negative.
     """
-    if not 0 < minutes < float("inf"):
-        raise ValueError(f"minutes must be positive, got {minutes}")
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}")
     from ssmde.demo.run import run_demo
 
-    return DemoPage(run_demo(out, minutes=minutes, seed=seed))
+    return DemoPage(run_demo(out, seed=seed))

@@ -1,12 +1,13 @@
-"""The drawn videos of the demo, some held out, and stand-in labels for those to learn from.
+"""The drawn films of the demo: their first parts to learn from, and their later parts to judge.
 
-A network that names depth from one photograph gets shape and order about right, and scale, shift
-and contrast wrong, differently in every image. None can be had here: the demo needs no download,
-and none has seen drawn streets. So its labels are the truth, made wrong in the same manner; they
-show what the method makes of labels of this quality, not what it finds without them.
+And stand-in labels, for benchmarks and tests: depth as a labeling network might see it. Such a
+network gets shape and order about right, and scale, shift and contrast wrong, differently in every
+image.
 """
 
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +19,17 @@ from scipy import ndimage
 from ssmde.data.images import read_depth
 from ssmde.data.pseudo_labels import FOLDER, LabelInfo, write_labels
 from ssmde.data.scene_files import write_list
-from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.synthetic import DrawnClip, draw_clip, write_clip
+from ssmde.synthetic import draw_clip, write_clip
 
-KIND = "street"  # a camera that drives: large steps, hardly a turn
-SIZE = (64, 96)  # of the videos to learn from
-HELD_OUT_SIZE = (128, 192)  # larger, for the pictures; the network sees them at its own size
-MOVERS = ("mixed", "across", "oblique", "none", "mixed", "across")  # of each video to learn from
-HELD_OUT_MOVERS = ("mixed", "across")
-FRAMES, HELD_OUT_FRAMES, ROOM_FRAMES = 40, 24, 6
+KIND, SIZE = "room", (96, 128)
+STEP, ROTATION = 0.1, 1.5  # metres and degrees from frame to frame: somebody who looks around
+MOVERS = ("across", "across")  # of each film
+LEARNED, JUDGED = 20, 10  # frames of each film
+LATER = "_later"  # what the name of the later part of a film ends in
 SEEDS = 1000  # places a demo seed has for itself
-HELD_OUT_SEEDS, ROOM_SEED = 500, 900  # the held-out places, and the room, begin here
+WORKERS = 2
+PER_FRAME = ("images", "depth", "poses", "motion_mask")  # fields of a clip
 
 SCALE = (0.5, 2.0)  # factor on the depth of a frame
 POWER = (0.8, 1.15)  # exponent: flattens or stretches the range
@@ -40,57 +40,35 @@ BLUR = 0.05  # width of the window that blurs edges, as a share of the width of 
 NEAREST = 0.2  # of the median depth: a shift may not put anything nearer
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Videos:
-    """What was drawn; the words say what each video shows."""
+def draw_films(root: Path, seed: int, size: tuple[int, int] = SIZE) -> None:
+    """Draw films as scene folders below `root`.
 
-    train: tuple[str, ...]
-    train_frames: int
-    held_out: tuple[str, ...]
-    fps: float
-    label_error: float
-    """AbsRel of the labels, each with the factor that brings its median to that of the truth."""
-
-
-def draw_videos(root: Path, seed: int) -> Videos:
-    """Draw the videos as scene folders below `root`, with train.txt and val.txt, and label them."""
-    first = SEEDS * seed
-    train = _clips("street", MOVERS, FRAMES, SIZE, first)
-    held_out = _clips(
-        "held_out", HELD_OUT_MOVERS, HELD_OUT_FRAMES, HELD_OUT_SIZE, first + HELD_OUT_SEEDS
-    )
-    for name, clip in (train | held_out).items():
-        write_clip(clip, root / name)
-    write_list(root, "train", list(train))
-    write_list(root, "val", list(held_out))
-    errors = [
-        label_scene(scene.images[0].parent, scene, first + number)
-        for number, scene in enumerate(read_scenes(root, "train"))
+    The first part of each is in train.txt, what comes later in val.txt: the camera looks elsewhere,
+    and people have walked on.
+    """
+    names = [f"room_{number + 1}" for number in range(len(MOVERS))]
+    films = [
+        (root / name, movers, SEEDS * seed + number, size)
+        for number, (name, movers) in enumerate(zip(names, MOVERS, strict=True))
     ]
-    return Videos(
-        train=tuple(clip.source for clip in train.values()),
-        train_frames=sum(len(clip.images) for clip in train.values()),
-        held_out=tuple(clip.source for clip in held_out.values()),
-        fps=next(iter(held_out.values())).fps,
-        label_error=sum(errors) / len(errors),
-    )
+    root.mkdir()
+    write_list(root, "train", names)
+    write_list(root, "val", [name + LATER for name in names])
+    # A fresh process each: one that is forked beside the threads of torch can hang.
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+        for drawn in [pool.submit(_draw, *film) for film in films]:
+            drawn.result()
 
 
-def draw_room(folder: Path, seed: int) -> FrameSequence:
-    """A short drawn clip of a room where people walk, of the demo seed `seed`."""
-    seed = SEEDS * seed + ROOM_SEED
-    clip = draw_clip("room", frames=ROOM_FRAMES, size=HELD_OUT_SIZE, seed=seed, movers="across")
-    write_clip(clip, folder)
-    return read_scene(folder)
-
-
-def _clips(
-    name: str, movers: tuple[str, ...], frames: int, size: tuple[int, int], seed: int
-) -> dict[str, DrawnClip]:
-    return {
-        f"{name}_{n + 1}": draw_clip(KIND, frames=frames, size=size, seed=seed + n, movers=who)
-        for n, who in enumerate(movers)
-    }
+def _draw(folder: Path, movers: str, seed: int, size: tuple[int, int]) -> None:
+    clip = draw_clip(
+        KIND, frames=LEARNED + JUDGED, size=size, seed=seed, movers=movers, step=STEP,
+        rotation=ROTATION,
+    )  # fmt: skip
+    later = folder.with_name(folder.name + LATER)
+    for part, target in ((slice(LEARNED), folder), (slice(LEARNED, None), later)):
+        maps = {name: getattr(clip, name)[part] for name in PER_FRAME}
+        write_clip(replace(clip, **maps), target)
 
 
 def distort(depth: Float[np.ndarray, "h w"], rng: Generator) -> Float32[np.ndarray, "h w"]:

@@ -29,7 +29,7 @@ from ssmde.labeling import label
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
-from ssmde.models.registry import read_start
+from ssmde.models.registry import freeze_batch_norm, read_start
 from ssmde.outputs import check_own, digest_of, recorded, sweep
 from ssmde.reporting.report import Stages, write_report
 from ssmde.signals import LateStop, Stopped
@@ -287,7 +287,10 @@ def config_of_stage(config: Config) -> Config:
 def build_method(config: Config) -> nn.Module:
     """The stage as a module."""
     if config.method == "affine_depth":
-        return AffineDepth(build_networks(config.model, config.loss)[0], config.affine)
+        net = build_networks(config.model, config.loss)[0]
+        if config.model.freeze_batch_norm:
+            freeze_batch_norm(net)
+        return AffineDepth(net, config.affine)
     if config.method == "student":
         return build_student(config)
     return build_teacher(config)
