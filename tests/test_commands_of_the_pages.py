@@ -62,7 +62,7 @@ SHORT = {
     "--data.image-size": ["32", "64"], "--data.workers": ["0"], "--train.steps": ["2"],
     "--train.batch-size": ["1"], "--train.validate-every": ["2"], "--train.threads": ["1"],
     "--train.accelerator": ["cpu"], "--train.precision": ["fp32"], "--student.steps": ["1"],
-    "--train.checkpoint-every": ["1"], "--model.encoder": ["resnet18_half"],
+    "--train.checkpoint-every": ["1"],
 }  # fmt: skip
 
 
@@ -96,7 +96,8 @@ def world(tmp_path_factory) -> Path:
     street = draw_clip("street", frames=24, size=(48, 64), seed=1, movers="across", step=0.4)
     write_data(root, street)
     archives(root)
-    words = ["train", "photometric", "--data.root", str(root / "data"), "--data.poses", "file"]
+    words = ["train", "photometric", "--data.root", str(root / "data"), "--data.poses", "file",
+             "--model.encoder", "resnet18_half"]  # fmt: skip
     assert main([*shortened(words), "--output", str(root / "runs")]) == 0
     run = root / "runs" / "photometric"
     for copy in ("runs/ss_mde", "demo/adapted"):
