@@ -168,8 +168,9 @@ def lesson_pictures(folder: Path, labels: Path) -> list[dict[str, str]]:
     shown: list[dict[str, str]] = []
     for number, index in enumerate(spread(len(frames), EXAMPLES)):
         scene, i = frames[index]
-        image, file = scene.images[i], scene.depth and scene.depth[i]
-        assert file
+        assert scene.depth is not None  # the labels
+        image, file = scene.images[i], scene.depth[i]
+        assert file is not None
         said = folder / "data" / scene.name / "pseudo_depth" / f"{image.stem}.png"
         corrected = read_depth(file, scene.depth_units_per_metre)
         depths = {"label": read_pseudo_depth(said), "corrected": corrected}
