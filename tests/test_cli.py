@@ -315,7 +315,7 @@ def test_a_function_is_a_verb(own_verb):
         ("benchmark kitti data a=run files", {"data": "data", "out": "benchmark"}),
         ("predict run 0 out --format png16,npz", {"weights": "run", "source": "0", "out": "out"}),
         ("predict walk.mp4 out", {"weights": "walk.mp4", "source": "out", "out": None}),
-        ("demo --minutes 0.5", {"minutes": 0.5, "out": "demo", "seed": 0}),
+        ("demo --seed 2", {"out": "demo", "seed": 2}),
         ("app", {"weights": (), "host": "127.0.0.1", "port": None, "allowed_host": ()}),
         ("app a b --allowed-host x", {"weights": ("a", "b"), "allowed_host": ("x",)}),
     ],
