@@ -31,7 +31,7 @@ LABELS = "labels"  # folder of the scenes that the network learns from
 # Frames are labeled a third larger than the network is used: people come out less far away.
 # `bonn_crowd_val`, a real film, AbsRel goes from .110 to .101 static and .277 to .272 moving.
 LABEL_ZOOM = 4 / 3
-STEPS, BATCH, RATE = 14, 8, 2e-4  # few and gentle: the network knows drawn rooms already
+STEPS, BATCH, RATE = 24, 8, 2e-4  # few and gentle: the network knows drawn rooms already
 TERMS = {"log_depth": "difference of log depth", "log_gradient": "difference of its slopes"}
 PARTS = {
     "draw": "two films of rooms in which people walk; their depth is known by formula",

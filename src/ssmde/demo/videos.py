@@ -22,7 +22,7 @@ from ssmde.data.scene_files import write_list
 from ssmde.data.sequence import FrameSequence
 from ssmde.synthetic import draw_clip, write_clip
 
-KIND, SIZE = "room", (96, 128)
+KIND, SIZE = "room", (144, 192)
 STEP, ROTATION = 0.1, 1.5  # metres and degrees from frame to frame: somebody who looks around
 MOVERS = ("across", "across")  # of each film
 LEARNED, JUDGED = 20, 10  # frames of each film
