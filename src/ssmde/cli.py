@@ -70,7 +70,7 @@ OVERVIEW = """ssmde: monocular depth from plain video
   predict   Write the depth of images, a video or a camera to files.
   export    Write weights as one ONNX, OpenVINO or torch.export file, checked against PyTorch.
   app       Serve a web page that shows the depth of pictures, videos and a webcam, until Ctrl-C.
-  demo      Draw films of rooms where people walk, adapt a network to them, and show what that changed.
+  demo      Draw films of rooms where people walk, adapt a network to them, and show the change.
   scale     Find how many metres a scene unit is, and store it with the weights.
   odometry  Measure the path of the camera, by the pose network or as tracked, against the true one.
   benchmark Measure several methods on the images of a published table, beside published figures.
