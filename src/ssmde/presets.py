@@ -28,7 +28,6 @@ PHOTOMETRIC = Config(
     ),
     model=ModelConfig(
         upsampling="nearest",
-        pose_net="posecnn",  # the paper's own comparison; its best numbers use a ResNet-18
         depth_range=(0.1, 100.0),
     ),
     loss=LossConfig(
@@ -56,7 +55,6 @@ CONSISTENT = Config(
     ),
     model=ModelConfig(
         upsampling="bilinear",
-        pose_net="posecnn",  # ResNet-18 there; the light one learns as well, docs/experiments.md
         depth_range=(0.1, 100.0),  # 1 / (10 sigmoid + 0.01) there
     ),
     loss=LossConfig(

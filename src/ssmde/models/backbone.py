@@ -65,15 +65,16 @@ def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
     transformers = import_extra("transformers", wanted_by, "ssmde[backbones]")
     if name.startswith("{"):
         return _build_stored(transformers, name)
+    auto = transformers.AutoBackbone
     try:
-        load = transformers.AutoConfig.from_pretrained
-        config: Any = from_hub(load, name, trust_remote_code=False)
-        wanted = list(range(1, len(config.stage_names)))  # all maps but the stem's
+        config: Any = from_hub(
+            transformers.AutoConfig.from_pretrained, name, trust_remote_code=False
+        )
+        config.out_indices = list(range(1, len(config.stage_names)))  # all maps but the stem's
         if pretrained == "hub":
-            backbone = from_hub(transformers.AutoBackbone.from_pretrained, name, out_indices=wanted)
+            backbone = from_hub(auto.from_pretrained, name, out_indices=config.out_indices)
         else:
-            config.out_indices = wanted
-            backbone = transformers.AutoBackbone.from_config(config)
+            backbone = auto.from_config(config)
     # Not only OSError: the errors of the HTTP client below the hub change with its version.
     except Exception as error:
         raise ConnectionError(
@@ -81,8 +82,7 @@ def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
             "the name right, is it a backbone of transformers, and the internet in reach? "
             "Without: give a folder with its config.json"
         ) from error
-    _check_maps(name, backbone)
-    return BackboneEncoder(backbone, tuple(backbone.channels))
+    return _with_maps(name, backbone)
 
 
 def architecture_of(backbone: nn.Module) -> str:
@@ -108,10 +108,9 @@ def _build_stored(transformers: Any, text: str) -> BackboneEncoder:
         if (count := sum(p.numel() for p in probe.parameters())) > MOST_WEIGHTS:
             raise ValueError(f"it has {count:.2g} weights, more than {MOST_WEIGHTS:.0g}")
         backbone = transformers.AutoBackbone.from_config(config, trust_remote_code=False)
-        _check_maps(kind, backbone)
+        return _with_maps(kind, backbone)
     except Exception as error:  # wrong numbers break the libraries in any way
         raise ValueError(f"the stored backbone cannot be built ({first_line(error)})") from error
-    return BackboneEncoder(backbone, tuple(backbone.channels))
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +129,8 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _check_maps(name: str, backbone: nn.Module) -> None:
+def _with_maps(name: str, backbone: Any) -> BackboneEncoder:
+    """The encoder of a backbone; refuses one whose maps have other sizes."""
     was_training = backbone.training
     with torch.no_grad():
         maps = backbone.eval()(torch.zeros(1, 3, PROBE, PROBE)).feature_maps
@@ -141,3 +141,4 @@ def _check_maps(name: str, backbone: nn.Module) -> None:
             f"{HUB_PREFIX}{name}: the decoder needs maps at 1/4, 1/8, 1/16 and 1/32 of the image, "
             f"this backbone gives {sides} of {PROBE} x {PROBE}"
         )
+    return BackboneEncoder(backbone, tuple(backbone.channels))
