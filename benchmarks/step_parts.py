@@ -156,10 +156,10 @@ def all_parts(method: SelfSupervised, batch: Batch) -> dict[str, Step]:
 
     parts: dict[str, Step] = {
         "networks": bare_networks(method, batch),
-        "views": lambda: learn(0),
+        "views": lambda: learn(0.0),
     }
     if method.pseudo_depth.wanted:
-        parts["views and labels"] = lambda: learn(1)
+        parts["views and labels"] = lambda: learn(1.0)
     if isinstance(method, Student):
         parts |= _student_parts(method, batch, depths)
     return parts | {"optimiser": _optimiser(method)}

@@ -16,8 +16,7 @@ from ssmde.config import LossConfig, StudentConfig
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks
 from ssmde.methods.teacher import Teacher
-from ssmde.models.decoder import DepthDecoder
-from ssmde.models.depth_net import DepthNet
+from ssmde.models.depth_net import DepthDecoder, DepthNet
 from ssmde.training import train
 from ssmde.training.module import compile_method
 from tiny_networks import TinyPoseNet, random_batch

@@ -231,7 +231,7 @@ class SelfSupervised(nn.Module):
             batch,
             predicted_depth=self.predict_depth(images, posed=batch.T_src_tgt is not None),
             predicted_pose=self.predict_pose(images),
-            label_weight=0,
+            label_weight=0.0,
         )
         term = terms["photometric"]
         nothing = (seen < MIN_VALID_SHARE) | ((term == 0) & (self.weights.photometric > 0))
