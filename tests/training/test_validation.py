@@ -81,7 +81,7 @@ def test_weights_whose_views_have_nothing_in_common_are_never_the_best(small_run
     assert np.isnan(nothing.value)
     assert "these weights do not count" in capsys.readouterr().err
     validation.keep(torch.nn.Identity(), nothing, 4)
-    assert validation.best == []
+    assert validation.best == np.inf
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -1,5 +1,6 @@
 """What both stages learn: each frame rebuilt from its neighbors, and the shape of pseudo-depth."""
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -250,10 +251,14 @@ class SelfSupervised(nn.Module):
         `posed`: the motion of the images is known, and its unit is that of the depth.
         """
         views = images if self.weights.geometry > 0 else images[:, :1]
-        pyramid = self.depth_net.pyramid(views.flatten(0, 1))
-        size = images.shape[-2:]
-        full = [d if d.shape[-2:] == size else _enlarge(d, size) for d in pyramid]
-        depths = [d.unflatten(0, views.shape[:2]) for d in full]
+        # Enlarged in disparity, where the network is smooth.
+        enlarge = partial(F.interpolate, size=images.shape[-2:], mode="bilinear")
+        depths = [
+            (d if d.shape[-2:] == images.shape[-2:] else 1 / enlarge(1 / d)).unflatten(
+                0, views.shape[:2]
+            )
+            for d in self.depth_net.pyramid(views.flatten(0, 1))
+        ]
         if self.normalize and not posed:
             mean_disparity = (1 / depths[0]).mean((1, 2, 3, 4), keepdim=True)
             depths = [d * mean_disparity for d in depths]
@@ -369,8 +374,3 @@ class SelfSupervised(nn.Module):
             where = where * (label > LEAST_SHARE * middle)
             terms["pseudo_depth"] = config.depth * log_depth_difference(depth, label, where)
         return terms
-
-
-def _enlarge(depth: Float[Tensor, "b 1 hs ws"], size: torch.Size) -> Map:
-    """Depth at another size, interpolated in disparity, where the network is smooth."""
-    return 1 / F.interpolate(1 / depth, size, mode="bilinear", align_corners=False)

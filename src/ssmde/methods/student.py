@@ -17,7 +17,7 @@ from ssmde.methods.self_supervised import NO_PSEUDO_DEPTH, SelfSupervised
 from ssmde.methods.teacher import build_networks
 from ssmde.models.checkpoint import load_networks
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.registry import freeze_batch_norm, weights_file
+from ssmde.models.registry import weights_file
 from ssmde.types import Batch, Map, StepOutput
 
 SAME_SCALE = 0.02  # the student, which starts as its teacher, keeps its scale up to this log ratio
@@ -39,8 +39,7 @@ class TeacherNetworks(nn.Module):
 
     def __init__(self, depth_net: DepthNet, pose_net: nn.Module) -> None:
         super().__init__()
-        self.depth_net: DepthNet = depth_net
-        self.pose_net: nn.Module = pose_net
+        self.depth_net, self.pose_net = depth_net, pose_net
         self.requires_grad_(False)
         super().train(False)
 
@@ -152,7 +151,4 @@ def build_student(config: Config) -> Student:
     networks.depth_net.load_state_dict(depth_net.state_dict())
     networks.pose_net.load_state_dict(pose_net.state_dict())
     teacher = TeacherNetworks(depth_net, pose_net)
-    student = Student(networks, teacher, config.student, config.pseudo_depth)
-    if config.model.freeze_batch_norm:
-        freeze_batch_norm(student)
-    return student
+    return Student(networks, teacher, config.student, config.pseudo_depth)

@@ -130,6 +130,8 @@ def build_networks(model: ModelConfig, loss: LossConfig) -> tuple[DepthNet, Pose
     pose_net = PoseCNN()
     if model.start != "none":
         load_start(model.start, depth_net, pose_net)
+    if model.freeze_batch_norm:
+        freeze_batch_norm(depth_net)
     return depth_net, pose_net
 
 
@@ -137,7 +139,4 @@ def build_teacher(config: Config) -> Teacher:
     """The networks of a run, with their first weights, and stage 1 over them."""
     networks = build_networks(config.model, config.loss)
     normalize = config.data.poses == "none"
-    teacher = Teacher(*networks, config.loss, config.pseudo_depth, normalize=normalize)
-    if config.model.freeze_batch_norm:
-        freeze_batch_norm(teacher)
-    return teacher
+    return Teacher(*networks, config.loss, config.pseudo_depth, normalize=normalize)

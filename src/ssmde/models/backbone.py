@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from ssmde.console import first_line, import_extra
 from ssmde.models.hub import HUB_PREFIX, from_hub
+from ssmde.models.resnet import ResNet
 
 HALF_WIDTH = 32
-STRIDES = (4, 8, 16, 32)
 BACKBONE_KEY = "backbone"
 """In the head of a weights file: the architecture of its backbone, as JSON."""
 KINDS = (
@@ -34,11 +34,9 @@ PROBE = 64  # pixels a side of the image that shows which maps come out
 class BackboneEncoder(nn.Module):
     """Five feature maps: one of a convolution, four of a backbone."""
 
-    mean, std = 0.45, 0.225
-    """Of the images in [0, 1]: ImageNet's, averaged over the colors."""
+    mean, std = ResNet.mean, ResNet.std
 
     def __init__(self, backbone: nn.Module, widths: tuple[int, ...]) -> None:
-        """Join them; the call of `backbone` returns `feature_maps`, `widths` are their channels."""
         super().__init__()
         self.channels = (HALF_WIDTH, *widths)
         self.width = 1.0  # the decoder's share of the published channels
@@ -118,9 +116,8 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for key, value in values.items():
         items = value if isinstance(value, list | tuple) else [value]
-        if "attn" in key or key in ("architectures", "auto_map") or key.startswith("_"):
-            continue
-        if not all(isinstance(item, int | float | str | bool | None) for item in items):
+        elsewhere = "attn" in key or key in ("architectures", "auto_map") or key.startswith("_")
+        if elsewhere or not all(isinstance(i, int | float | str | bool | None) for i in items):
             continue
         numbers = [item for item in items if isinstance(item, int | float)]
         if len(items) > LONGEST_LIST or not all(abs(n) <= LARGEST_NUMBER for n in numbers):
@@ -136,7 +133,7 @@ def _with_maps(name: str, backbone: Any) -> BackboneEncoder:
         maps = backbone.eval()(torch.zeros(1, 3, PROBE, PROBE)).feature_maps
     backbone.train(was_training)
     sides = [tuple(x.shape[-2:]) for x in maps]
-    if sides != [(PROBE // stride,) * 2 for stride in STRIDES]:
+    if sides != [(PROBE // stride,) * 2 for stride in (4, 8, 16, 32)]:
         raise ValueError(
             f"{HUB_PREFIX}{name}: the decoder needs maps at 1/4, 1/8, 1/16 and 1/32 of the image, "
             f"this backbone gives {sides} of {PROBE} x {PROBE}"

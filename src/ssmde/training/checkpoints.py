@@ -174,7 +174,6 @@ def _changed(kept: Path, config: Config) -> list[str]:
 def sweep_run(folder: Path) -> None:
     """Remove the parts that a killed run left."""
     sweep(folder, RUN_FILES.__contains__)
-    sweep(folder / "best", lambda name: name.endswith(".safetensors"))
     sweep(folder / "panels", lambda name: name.endswith(".png"))
 
 

@@ -29,7 +29,7 @@ from ssmde.labeling import label
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
-from ssmde.models.registry import freeze_batch_norm, read_start
+from ssmde.models.registry import read_start
 from ssmde.outputs import check_own, digest_of, recorded, sweep
 from ssmde.reporting.report import Stages, write_report
 from ssmde.signals import LateStop, Stopped
@@ -65,7 +65,7 @@ def train(
     """Train what `config.method` asks for and return the folder of the run.
 
     The folder holds `config.yaml`, `last.ckpt` (to go on), `best.safetensors` and
-    `last.safetensors` (to use), `best/` (the best few), `log.csv`, `panels/` and `tensorboard/`.
+    `last.safetensors` (to use), `log.csv`, `panels/` and `tensorboard/`.
 
     With `both` it holds `teacher/` and `student/`, each like this, the weights of the student,
     `evaluation/` where validation scenes have measured depth, and `report.html`: losses, forgetting
@@ -210,10 +210,7 @@ def _train_stage(
     resume = resume and (folder / CKPT).exists()
     if resume and checkpoints.is_done(folder, config.train.steps):
         return folder
-    if data is None:
-        data_module: pl.LightningDataModule = SnippetLoader(config, _training_scenes(config))
-    else:
-        data_module = data
+    loader = data if data is not None else SnippetLoader(config, _training_scenes(config))
     if remark and not resume and not is_later_rank() and config.method != "student":
         print(remark)
     if config.train.threads:
@@ -228,7 +225,7 @@ def _train_stage(
         checkpoints.sweep_run(folder)
         checkpoints.write_config(folder, config)  # also of one that goes on: it has new steps
     try:
-        _fit(trainer, module, data_module, folder / CKPT if resume else None, save)
+        _fit(trainer, module, loader, folder / CKPT if resume else None, save)
         if validation.due:  # that of the last step, with no further one to come before
             log.on_train_start(trainer, module)
             validation.validate(trainer, module)
@@ -280,10 +277,7 @@ def config_of_stage(config: Config) -> Config:
 def build_method(config: Config) -> nn.Module:
     """The stage as a module."""
     if config.method == "affine_depth":
-        net = build_networks(config.model, config.loss)[0]
-        if config.model.freeze_batch_norm:
-            freeze_batch_norm(net)
-        return AffineDepth(net, config.affine)
+        return AffineDepth(build_networks(config.model, config.loss)[0], config.affine)
     if config.method == "student":
         return build_student(config)
     return build_teacher(config)

@@ -26,7 +26,6 @@ from ssmde.evaluation import evaluate_predictions, frames_with_truth
 from ssmde.evaluation.frames import evenly, frames_of
 from ssmde.inference.pictures import PanelRow, panel, write_png
 from ssmde.inference.predictor import Predictor
-from ssmde.io import copy_file
 from ssmde.metrics.protocol import counted_pixels
 from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
 from ssmde.models.checkpoint import WEIGHTS_FORMAT, WEIGHTS_VERSION, save_weights
@@ -36,7 +35,7 @@ from ssmde.types import Batch
 
 NETWORKS = ("depth_net.", "pose_net.")  # what weights are kept of a method
 VALIDATION_FRAMES = 200  # a validation looks at, at most, spread evenly
-KEEP_BEST = 3  # weights of the best validations
+BEST = "best.safetensors"
 PANEL_FRAMES, PANEL_HEIGHT = 4, 240  # frames in the picture of a validation, pixels
 
 
@@ -62,7 +61,7 @@ class Validation(pl.Callback):
         self.folder, self.config, self.run_log, self.stop = folder, config, log, stop
         self.due = False  # a signal broke the last one off
         self.latest: Score | None = None
-        self.best: list[tuple[float, str]] = []
+        self.best = np.inf  # score so far
         self.own = data if data is not None and not config.data.root.is_dir() else None
         """Where the snippets of a validation come from, if not from scenes."""
         self.sequences, self.measured, self.why_not = list[FrameSequence](), [], ""
@@ -93,12 +92,15 @@ class Validation(pl.Callback):
             self._open_scenes("train")
 
     def state_dict(self) -> dict[str, Any]:
-        """The files of the best weights, their scores, and whether one is still to be done."""
-        return {"best": [[value, name] for value, name in self.best], "due": self.due}
+        """The best score so far, and whether a validation is still to be done."""
+        return {"best": self.best, "due": self.due}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with them."""
-        self.best = [(float(value), str(name)) for value, name in state_dict["best"]]
+        best: Any = state_dict["best"]
+        if isinstance(best, list):  # version 0.1 kept several, with their names
+            best = min((value for value, _ in best), default=np.inf)
+        self.best = best
         self.due = bool(state_dict.get("due"))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -221,19 +223,10 @@ class Validation(pl.Callback):
             write_png(self.folder / "panels" / f"step-{step:07d}.png", picture)
 
     def keep(self, method: nn.Module, score: Score, step: int) -> None:
-        """Write the weights if they are among the best; `best.safetensors` is the best of all."""
-        if not np.isfinite(score.value):
-            return
-        name = f"step-{step:07d}-{score.name}-{score.value:.4f}.safetensors"
-        ranked = sorted([*self.best, (score.value, name)])
-        kept, dropped = ranked[:KEEP_BEST], ranked[KEEP_BEST:]
-        if (score.value, name) in kept:
-            write_weights(self.folder / "best" / name, self.config, method, score, step)
-        if kept[0][1] == name:
-            copy_file(self.folder / "best" / name, self.folder / "best.safetensors")
-        for _, old in dropped:
-            (self.folder / "best" / old).unlink(missing_ok=True)
-        self.best = kept
+        """Write the weights as `best.safetensors` if they are the best so far."""
+        if score.value < self.best:  # nan is not
+            self.best = score.value
+            write_weights(self.folder / BEST, self.config, method, score, step)
 
 
 def measured_scenes(
