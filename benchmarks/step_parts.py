@@ -158,7 +158,7 @@ def all_parts(method: SelfSupervised, batch: Batch) -> dict[str, Step]:
         "networks": bare_networks(method, batch),
         "views": lambda: learn(0.0),
     }
-    if method.pseudo_depth.wanted:
+    if method.pseudo_depth is not None:
         parts["views and labels"] = lambda: learn(1.0)
     if isinstance(method, Student):
         parts |= _student_parts(method, batch, depths)

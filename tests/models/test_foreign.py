@@ -23,7 +23,9 @@ def resnet18_state(prefix: str) -> dict[str, Tensor]:
     """A ResNet-18 with classifier under torchvision's names; random, with statistics of its own."""
     state: dict[str, Tensor] = {}
     for key, value in resnet18().state_dict().items():
-        if key.endswith("running_var"):
+        if value.ndim == 4:
+            value = torch.randn_like(value) / value[0].numel() ** 0.5
+        elif key.endswith("running_var"):
             value = 0.5 + torch.rand_like(value)
         elif value.ndim == 1:  # of a normalization
             value = value + 0.1 * torch.randn_like(value)
@@ -102,6 +104,7 @@ def decode(state, names, maps: list[Tensor], upsampling: str) -> Tensor:
     return torch.sigmoid(conv(("disp", 0), x))
 
 
+torch.manual_seed(0)
 ENCODER, MONODEPTH2_STATE = resnet18_state("encoder."), decoder_state(MONODEPTH2)
 SC_DEPTH_STATE = {
     **{f"depth_net.encoder.{key}": value for key, value in ENCODER.items()},

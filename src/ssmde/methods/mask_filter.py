@@ -86,9 +86,8 @@ class Evidence(NamedTuple):
 class MotionThreshold(nn.Module):
     """The motion ratio above which a pixel moves: a quantile of the ratios seen in the training.
 
-    Exponential mean of the quantiles of the batches, started without bias: after the first batch
-    it is that batch's own quantile. The state lies in buffers, so a checkpoint carries it; it
-    moves in training mode only, and by the images of all processes.
+    Exponential mean of the quantiles of the batches, without bias towards its start. A checkpoint
+    carries it; it moves in training mode only, and by the images of all processes.
     """
 
     total: Tensor
@@ -274,8 +273,7 @@ def split_regions(candidates: Mask, agree: Mask) -> tuple[Mask, Mask]:
     5 x 5 pixels around agree too. Pixels outside the image have no say in either.
     """
     dynamic = dilate(erode(candidates, ERODE), DILATE)
-    inside = {"stride": 1, "padding": MAJORITY // 2, "count_include_pad": False}
-    share = F.avg_pool2d(agree.float(), MAJORITY, **inside)
+    share = F.avg_pool2d(agree.float(), MAJORITY, 1, MAJORITY // 2, count_include_pad=False)
     return agree & (share > 0.5) & ~dynamic, dynamic
 
 

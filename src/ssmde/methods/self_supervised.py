@@ -31,7 +31,6 @@ from ssmde.losses.photometric import geometry_inconsistency, photometric_error, 
 from ssmde.models.depth_net import DepthNet
 from ssmde.types import RGB, Batch, Intrinsics, Map, Mask, Motion, Scalar
 
-NO_PSEUDO_DEPTH = PseudoDepthConfig()
 RELIABLE = 0.8  # 1 - depth inconsistency from which the network's own depth may fit the label
 STATIC = 0.5  # of a weight; at least this counts as static where a yes or no is needed
 LEAST_SHARE = 0.1  # a fitted label below this share of its image's median depth is left out
@@ -143,7 +142,7 @@ class SelfSupervised(nn.Module):
         depth_net: DepthNet,
         pose_net: nn.Module,
         loss: LossConfig,
-        pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH,
+        pseudo_depth: PseudoDepthConfig | None = None,
         *,
         normalize: bool = True,
     ) -> None:
@@ -156,7 +155,8 @@ class SelfSupervised(nn.Module):
         """
         super().__init__()
         self.depth_net, self.pose_net = depth_net, pose_net
-        self.weights, self.pseudo_depth, self.normalize = loss, pseudo_depth, normalize
+        self.weights, self.normalize = loss, normalize
+        self.pseudo_depth = pseudo_depth if pseudo_depth and pseudo_depth.wanted else None
         self.compare = compare
         """One view through another; a place for a compiled one."""
 
@@ -213,11 +213,11 @@ class SelfSupervised(nn.Module):
                 x.unflatten(0, batch.sources.shape[:2]).sum(1) for x in (agreement, visible)
             )
             reliability, seen = total / views.clamp(min=1), views > 0
-            if label_weight > 0 and self.pseudo_depth.wanted:
+            if label_weight > 0 and self.pseudo_depth is not None:
                 depth, static = predicted_depth[0][:, 0], None
                 if static_labels and left_out is not None:
                     static = (~left_out).to(depth) * reliability
-                labels = self._label_terms(batch, depth, reliability, seen, static)
+                labels = label_terms(self.pseudo_depth, batch, depth, reliability, seen, static)
                 terms |= {name: label_weight * term for name, term in labels.items()}
         maps = {name: map.detach() for name, map in maps.items()}
         return terms, maps, seen.to(reliability).mean()
@@ -337,40 +337,44 @@ class SelfSupervised(nn.Module):
         }
         return masked_mean(error, mask), masked_mean(maps.inconsistency, mask), pictures
 
-    def _label_terms(
-        self, batch: Batch, depth: Map, reliability: Map, seen: Mask, static: Map | None
-    ) -> dict[str, Scalar]:
-        """Weighted terms of pseudo-depth; `static` is a weight of each pixel, without it all."""
-        config, label = self.pseudo_depth, batch.pseudo_depth
-        if label is None:
-            raise ValueError(
-                f"pseudo_depth has weights above 0, but the scene of {batch.names[:1]} has no "
-                "labels; `ssmde label` makes them"
-            )
-        terms: dict[str, Scalar] = {}
-        known = label > 0
-        where = torch.ones_like(depth) if static is None else static
-        if config.structure > 0:
-            sure = known & (where >= STATIC)
-            found, wanted = (normals(d, batch.intrinsics) for d in (depth, label))
-            structure = {
-                "pseudo_normals": normal_matching(found, wanted, known_normals(label) * where),
-                "pseudo_ranking": random_pair_ranking(depth, label, sure)
-                if static is not None  # reliability is in the weight already
-                else confident_depth_ranking(depth, label, reliability, known),
-                "pseudo_edge_normals": edge_relative_normal(
-                    found, wanted, label, batch.target, sure
-                ),
-            }
-            terms |= {name: config.structure * term for name, term in structure.items()}
-        if config.depth > 0:
-            own = depth.detach()
-            if batch.T_src_tgt is None:
-                # With known motion the loader has brought the label to the unit of the poses. Else
-                # scale and shift follow from the network's own depth where the views agree on it.
-                label, fits = least_squares_to_depth(label, own, seen & (reliability > RELIABLE))
-                where = where * fits[:, None, None, None]
-            middle = own.flatten(1).median(1).values[:, None, None, None]
-            where = where * (label > LEAST_SHARE * middle)
-            terms["pseudo_depth"] = config.depth * log_depth_difference(depth, label, where)
-        return terms
+
+def label_terms(
+    config: PseudoDepthConfig,
+    batch: Batch,
+    depth: Map,
+    reliability: Map,
+    seen: Mask,
+    static: Map | None,
+) -> dict[str, Scalar]:
+    """Weighted terms of pseudo-depth; `static` is a weight of each pixel, without it all."""
+    label = batch.pseudo_depth
+    if label is None:
+        raise ValueError(
+            f"pseudo_depth has weights above 0, but the scene of {batch.names[:1]} has no "
+            "labels; `ssmde label` makes them"
+        )
+    terms: dict[str, Scalar] = {}
+    known = label > 0
+    where = torch.ones_like(depth) if static is None else static
+    if config.structure > 0:
+        sure = known & (where >= STATIC)
+        found, wanted = (normals(d, batch.intrinsics) for d in (depth, label))
+        structure = {
+            "pseudo_normals": normal_matching(found, wanted, known_normals(label) * where),
+            "pseudo_ranking": random_pair_ranking(depth, label, sure)
+            if static is not None  # reliability is in the weight already
+            else confident_depth_ranking(depth, label, reliability, known),
+            "pseudo_edge_normals": edge_relative_normal(found, wanted, label, batch.target, sure),
+        }
+        terms |= {name: config.structure * term for name, term in structure.items()}
+    if config.depth > 0:
+        own = depth.detach()
+        if batch.T_src_tgt is None:
+            # With known motion the loader has brought the label to the unit of the poses. Else
+            # scale and shift follow from the network's own depth where the views agree on it.
+            label, fits = least_squares_to_depth(label, own, seen & (reliability > RELIABLE))
+            where = where * fits[:, None, None, None]
+        middle = own.flatten(1).median(1).values[:, None, None, None]
+        where = where * (label > LEAST_SHARE * middle)
+        terms["pseudo_depth"] = config.depth * log_depth_difference(depth, label, where)
+    return terms

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ssmde.config import Config, Forgetting, PseudoDepthConfig, StudentConfig
 from ssmde.losses.alignment import log_depth_difference, log_scale
 from ssmde.methods.mask_filter import FilterOutput, MaskFilter, TeacherPrediction
-from ssmde.methods.self_supervised import NO_PSEUDO_DEPTH, SelfSupervised
+from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.teacher import build_networks
 from ssmde.models.checkpoint import load_networks
 from ssmde.models.depth_net import DepthNet
@@ -83,12 +83,12 @@ class Student(SelfSupervised):
         networks: SelfSupervised,
         teacher: TeacherNetworks,
         student: StudentConfig,
-        pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH,
+        pseudo_depth: PseudoDepthConfig | None = None,
     ) -> None:
         """`networks` are the student's own, with the weights of its self-supervised terms."""
         super().__init__(
             networks.depth_net, networks.pose_net, networks.weights,
-            pseudo_depth if student.labels != "none" else NO_PSEUDO_DEPTH,
+            pseudo_depth if student.labels != "none" else None,
             normalize=networks.normalize,
         )  # fmt: skip
         self.teacher, self.student, self.mask_filter = teacher, student, MaskFilter()

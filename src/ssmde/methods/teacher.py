@@ -109,8 +109,9 @@ def motion_error(
     """
     errors: list[Tensor] = []
     for blur in blurs:
-        small = [F.avg_pool2d(image, blur) for image in (target, source, depth)]
-        found = compare(*small, T_src_tgt, scale_intrinsics(intrinsics, 1 / blur, 1 / blur))
+        view, other, at = (F.avg_pool2d(image, blur) for image in (target, source, depth))
+        camera = scale_intrinsics(intrinsics, 1 / blur, 1 / blur)
+        found = compare(view, other, at, T_src_tgt, camera)
         errors.append(masked_mean(found.error, found.visible))
     return torch.stack(errors).mean()
 

@@ -118,7 +118,7 @@ class RunLog(pl.Callback):
             print(f"{len(names)} unreadable frames were skipped, {len(self.broken)} times in all:")
             print("  " + "\n  ".join(names[:NAMED_BROKEN]) + more)
 
-    def on_exception(self, *_: Any) -> None:
+    def on_exception(self, *_: Any, **__: Any) -> None:
         """Leave the terminal as it was."""
         self.close()
 

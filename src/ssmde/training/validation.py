@@ -109,14 +109,14 @@ class Validation(pl.Callback):
             print(f"validation by the photometric loss: {self.why_not}")
 
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
     ) -> None:
         """Do the one that was broken off, where a run goes on."""
         if self.due:
             self.validate(trainer, pl_module)
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
     ) -> None:
         """Validate when it is time."""
         step, t = trainer.global_step, self.config.train
