@@ -104,7 +104,7 @@ def decode(state, names, maps: list[Tensor], upsampling: str) -> Tensor:
     return torch.sigmoid(conv(("disp", 0), x))
 
 
-torch.manual_seed(0)
+torch.manual_seed(3)  # of which both depths vary
 ENCODER, MONODEPTH2_STATE = resnet18_state("encoder."), decoder_state(MONODEPTH2)
 SC_DEPTH_STATE = {
     **{f"depth_net.encoder.{key}": value for key, value in ENCODER.items()},
