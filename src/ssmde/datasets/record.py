@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from ssmde.data.images import ImageError, read_depth, read_size
 from ssmde.data.sequence import (
@@ -28,6 +28,7 @@ ReadImage = Callable[[], Pixels]
 ReadDepth = Callable[[], DepthMap]
 Row = tuple[str, ...]
 """The words by which a list names a frame."""
+Made = TypeVar("Made")
 
 
 class ArchiveError(ValueError):
@@ -39,12 +40,12 @@ class ArchiveFrame:
     """One frame of an archive."""
 
     name: str  # stem of its files in the scene folder; the order of the names is the order in time
+    # A JPEG or PNG that can be copied, or what gives RGB. Raises `ArchiveError` or `ImageError` for
+    # a broken file.
     image: Path | ReadImage
-    """A JPEG or PNG that can be copied, or what gives RGB. Raises `ArchiveError` or `ImageError`
-    for a broken file."""
+    # Gives depth in metres, 0 where unknown, of the size of the image; raises as `image` does. None
+    # if the archive has no depth for this frame.
     depth: ReadDepth | None = None
-    """Gives depth in metres, 0 where unknown, of the size of the image; raises as `image` does.
-    None if the archive has no depth for this frame."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,12 +56,10 @@ class ArchiveScene:
     split: Split
     frames: tuple[ArchiveFrame, ...]  # in time order
     image_size: Size  # height, width
-    intrinsics: Intrinsics | None
-    """Pinhole matrix in pixels of the images; None if the archive has none."""
+    intrinsics: Intrinsics | None  # in pixels of the images; None if the archive has none
     source: str  # archive, paper and part, for scene.json
     licence: str  # as the archive states it
-    depth_units_per_metre: int = 256
-    """What 1 m is in the depth PNGs that are written: 65535 / this is the largest depth."""
+    depth_units_per_metre: int = 256  # of the PNGs that are written: 65535 / this is the largest
     fps: float | None = None
     poses: Poses | None = None  # camera to world, in metres; nan where unknown
     timestamps: PerFrame | None = None  # in seconds
@@ -81,33 +80,22 @@ class Archive:
     """What a reader found."""
 
     scenes: tuple[ArchiveScene, ...]
-    problems: tuple[str, ...] = ()
-    """Scenes that could not be used at all, and why: one line for each."""
+    problems: tuple[str, ...] = ()  # scenes that could not be used at all: one line for each
 
 
-def collect(
-    scenes: Iterable[Callable[[], ArchiveScene | Iterable[ArchiveScene]]], problems: list[str]
-) -> Archive:
-    """The scenes that can be made; a fault of one becomes a line in `problems`."""
-    found: list[ArchiveScene] = []
-    for make in scenes:
-        try:
-            made = make()
-            found += [made] if isinstance(made, ArchiveScene) else made
-        except ValueError as error:  # a file, an image, or a matrix that is no camera
-            problems.append(str(error))
-    return Archive(scenes=tuple(found), problems=tuple(problems))
-
-
-def read_archive_file(path: Path) -> bytes:
-    """Bytes of a file of an archive; an `ArchiveError` if it is missing or no plain file."""
+def attempt(make: Callable[[], Made], problems: list[str], cost: str = "") -> Made | None:
+    """What is made; None where a file is at fault: a line in `problems` says so, and the cost."""
     try:
-        return read_bytes(path)
-    except FileError as error:
-        raise ArchiveError(str(error)) from error
-    except OSError as error:
-        reason = error.strerror or "no such file"
-        raise ArchiveError(f"{path}: cannot be read ({reason})") from error
+        return make()
+    except (ValueError, FileNotFoundError) as error:
+        problems.append(f"{error}{cost}")
+        return None
+
+
+def collect(scenes: Iterable[Callable[[], ArchiveScene]], problems: list[str]) -> Archive:
+    """The scenes that can be made; a fault of one becomes a line in `problems`."""
+    found = tuple(scene for make in scenes if (scene := attempt(make, problems)))
+    return Archive(scenes=found, problems=tuple(problems))
 
 
 @contextmanager
@@ -117,10 +105,23 @@ def readable(
     """What goes wrong in this block becomes an `ArchiveError` about the file, with the remedy."""
     try:
         yield
+    except ArchiveError:
+        raise
     except FileNotFoundError as error:
         raise ArchiveError(f"{path}: no such file; {missing}") from error
+    except FileError as error:
+        raise ArchiveError(str(error)) from error
     except (OSError, ValueError) as error:
         raise ArchiveError(f"{path}: cannot be read ({error}); {broken}") from error
+    except (LookupError, TypeError, AttributeError, RuntimeError) as error:  # of another format
+        reason = f"{type(error).__name__} {error}"
+        raise ArchiveError(f"{path}: cannot be read ({reason}); {broken}") from error
+
+
+def read_archive_file(path: Path) -> bytes:
+    """Bytes of a file of an archive; an `ArchiveError` if it is missing or no plain file."""
+    with readable(path):
+        return read_bytes(path)
 
 
 def in_pixels(size: Size) -> str:
@@ -184,12 +185,13 @@ def scene_and_words(line: str) -> tuple[str, Row]:
 
 
 def read_scene_lists(
-    lists: Mapping[str, Path], parse: Callable[[str], tuple[str, Row]] = scene_and_words
+    lists: Mapping[str, Path] | None, parse: Callable[[str], tuple[str, Row]] = scene_and_words
 ) -> dict[Split, SceneList]:
     """The lists of `train`, `val` and `test`; lines that start with # do not count.
 
     `parse` gives the scene of a line, and the words that name a frame in it.
     """
+    lists = lists or {}
     if strange := set(lists) - set(SPLITS):
         raise ValueError(f"lists are for train, val and test, got {', '.join(sorted(strange))}")
     return {split: _read(lists[split], parse) for split in SPLITS if split in lists}
@@ -205,14 +207,12 @@ def parts_of(name: str, lists: Mapping[Split, SceneList], default: Split = "trai
         (s, lists[s]) for s in SPLITS if s in lists and name in lists[s].rows
     ]
     if not asked:
-        return [] if default in lists else [Part(name=name, split=default)]
+        return [] if default in lists else [Part(name, default)]
+    whole = len(asked) == 1 and not asked[0][1].rows[name]
     return [
-        Part(
-            f"{name}_{split}" if found.rows[name] or len(asked) > 1 else name,
-            split, found.rows[name], str(found.path),
-        )
+        Part(name if whole else f"{name}_{split}", split, found.rows[name], str(found.path))
         for split, found in asked
-    ]  # fmt: skip
+    ]
 
 
 def missing_scenes(lists: Iterable[SceneList], known: Sequence[str], root: Path) -> list[str]:

@@ -59,7 +59,7 @@ def prepare_dataset(
         raise ValueError(f"improved and truth belong to kitti_raw; leave them out for {dataset}")
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder; give the unpacked archive")
-    archive = DATASETS[dataset].index(source, lists=lists, **only_raw)
+    archive = DATASETS[dataset](source, lists=lists, **only_raw)
     if not archive.scenes:
         lines = "\n".join(archive.problems[:10]) or "it is empty"
         raise ValueError(f"{source}: no scene of {dataset} can be used:\n{lines}")
