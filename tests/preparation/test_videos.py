@@ -1,7 +1,6 @@
 """Preparing: videos and images of any kind in, scene folders out, or one clear message."""
 
 import json
-import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,13 +11,13 @@ from PIL import Image
 
 import films
 from folders import names_in
+from recordings import DATA, needs_data
 from ssmde.data.images import read_image
 from ssmde.data.scene_folder import list_images, read_scene, read_scenes
 from ssmde.preparation import prepare
 from texture import noisy, texture, view
 
 WIDTH, HEIGHT = 64, 48
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
 def picture(number):
@@ -103,7 +102,8 @@ def test_every_frame_or_every_second_becomes_an_image_under_its_own_number(tmp_p
     assert scene.intrinsics is None
     assert scene.timestamps[1] == pytest.approx(0.1)
     assert read_image(scene.images[0])[4, 4, 0] > 180  # the corner is red, not blue
-    assert json.loads((folder / "scene.json").read_text())["source"] == "walk.mp4"
+    info = json.loads((folder / "scene.json").read_text())
+    assert (info["source"], info["intrinsics"]) == ("walk.mp4", "unknown")
     assert names_in(tmp_path / "data") == ["walk"]
     assert [len(s) for s in read_scenes(tmp_path / "data", "train")] == [5]
     scene = read_scene(prepare_all(tmp_path / "walk.mp4", tmp_path / "d", step=2))
@@ -160,16 +160,6 @@ def test_images_are_resized_and_turned_upright(tmp_path):
         assert image.size == (HEIGHT, WIDTH)  # in the file itself, without a mark
 
 
-def test_a_scene_is_replaced_only_when_asked(tmp_path):
-    source, out = make_images(tmp_path / "shots", frames=3), tmp_path / "data"
-    prepare_all(source, out)
-    with pytest.raises(FileExistsError, match=r"data/shots exists: choose another name"):
-        prepare_all(source, out, step=2)
-    assert len(read_scene(out / "shots")) == 3
-    prepare_all(source, out, step=2, overwrite=True)
-    assert [image.stem for image in read_scene(out / "shots").images] == ["000000", "000002"]
-
-
 def test_the_same_again_finds_its_scenes_and_says_the_same(tmp_path):
     cut = film(tmp_path / "a.mp4", [look(3 * i, i // 4) for i in range(8)])
     out = tmp_path / "data"
@@ -208,9 +198,13 @@ def test_originals_and_other_files_are_never_replaced(tmp_path, kind, monkeypatc
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
-def test_a_failure_leaves_nothing_and_keeps_the_old_scene(tmp_path):
+def test_a_scene_is_replaced_only_when_asked_and_not_by_a_failure(tmp_path):
     source, out = make_images(tmp_path / "shots", frames=3), tmp_path / "data"
-    prepare_all(source, out)
+    prepare_all(source, out, step=2)
+    with pytest.raises(FileExistsError, match=r"data/shots exists: choose another name"):
+        prepare_all(source, out)
+    assert [image.stem for image in read_scene(out / "shots").images] == ["000000", "000002"]
+    prepare_all(source, out, overwrite=True)
     (source / "shot10.png").write_bytes((source / "shot10.png").read_bytes()[:60])
     with pytest.raises(ValueError, match=r"shot10\.png: cannot be read"):
         prepare_all(source, out, overwrite=True)
@@ -293,26 +287,19 @@ def test_a_cut_splits_the_video_and_a_short_scene_is_reported(tmp_path):
 def test_uneven_times_are_kept_and_even_ones_are_a_rate(tmp_path):
     pictures = [look(3 * i) for i in range(6)]
     times = [0.0, 0.1, 0.2, 0.5, 0.52, 0.7]
-    for options in ({}, {"step": 1}):
-        video = film(tmp_path / "a.mp4", pictures, times)
-        made = choose(video, tmp_path / "d", overwrite=True, **options)
-        (folder,) = made.scenes
-        assert read_scene(folder).timestamps == pytest.approx(times, abs=1e-3)
-        assert json.loads((folder / "scene.json").read_text())["fps"] is None
-        choose(film(tmp_path / "a.mp4", pictures), tmp_path / "d", overwrite=True, **options)
-        assert "timestamps.txt" not in names_in(folder)
-        assert read_scene(folder).timestamps == pytest.approx(np.arange(6) / 10)
-
-
-def test_times_that_do_not_fit_the_frames_are_refused(tmp_path):
-    video = film(tmp_path / "a.mp4", [look(0)] * 3, [0.0, 0.1, 0.5])
-    folder = prepare_all(video, tmp_path / "d")
+    video = film(tmp_path / "a.mp4", pictures, times)
+    (folder,) = choose(video, tmp_path / "d").scenes
+    assert read_scene(folder).timestamps == pytest.approx(times, abs=1e-3)
+    assert json.loads((folder / "scene.json").read_text())["fps"] is None
     (folder / "000001.jpg").unlink()
-    with pytest.raises(ValueError, match=r"timestamps\.txt: expected one time for each of 2 .* 3"):
+    with pytest.raises(ValueError, match=r"timestamps\.txt: expected one time for each of 5 .* 6"):
         read_scene(folder)
-    (folder / "timestamps.txt").write_text("# seconds\n0.0\nnan\n")
+    (folder / "timestamps.txt").write_text("# seconds\n0.0\nnan\n2\n3\n4\n")
     with pytest.raises(ValueError, match=r"timestamps\.txt, line 3: expected one time in seconds"):
         read_scene(folder)
+    prepare_all(film(tmp_path / "b.mp4", pictures), tmp_path / "d")
+    assert "timestamps.txt" not in names_in(tmp_path / "d" / "b")
+    assert read_scene(tmp_path / "d" / "b").timestamps == pytest.approx(np.arange(6) / 10)
 
 
 def test_several_sources_and_patterns_become_scenes_of_their_own(tmp_path):
@@ -325,7 +312,7 @@ def test_several_sources_and_patterns_become_scenes_of_their_own(tmp_path):
     made = choose(sources, tmp_path / "data")
     assert [folder.name for folder in made.scenes] == ["one", "shots", "two"]
     assert chosen(made.scenes[1]) == [0, 1, 2]  # p11 does not fit the pattern
-    assert made.sources[1].source == "shots"
+    assert made.sources[1].report.startswith("shots: 3 frames kept")
     named = prepare(sources, tmp_path / "data", name="trip", step=1).scenes
     assert [folder.name for folder in named] == ["trip-1", "trip-2", "trip-3"]
     folder = prepare(tmp_path, tmp_path / "all", step=1)  # holds two videos and no image
@@ -367,17 +354,10 @@ def test_the_camera_is_read_from_the_files_where_they_say_it(tmp_path):
     assert read_scene(made.scenes[0]).intrinsics == pytest.approx(
         np.array([[focal, 0, 159.5], [0, focal, 95.5], [0, 0, 1]]), rel=1e-3
     )
-    assert made.sources[0].camera.startswith("video metadata, 26 mm equivalent: focal length 224")
+    assert "camera: video metadata, 26 mm equivalent: focal length 224" in str(made)
     given = prepare(video, tmp_path / "e", step=1, hfov_degrees=90, show_progress=False)
     assert read_scene(given.scenes[0]).intrinsics[0, 0] == 160
-    assert given.sources[0].camera == "field of view of 90 degrees, as given"
-    silent = prepare(film(tmp_path / "b.mp4", [look(0)]), tmp_path / "d", step=1)
-    assert silent.sources[0].camera == "unknown"
-    info = json.loads((silent.scenes[0] / "scene.json").read_text())
-    assert info["intrinsics"] == "unknown"
-
-
-def test_photos_say_their_camera_too(tmp_path):
+    assert "camera: field of view of 90 degrees, as given" in str(given)
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0xA405] = 36
     for i in range(3):
@@ -388,7 +368,8 @@ def test_photos_say_their_camera_too(tmp_path):
     assert "EXIF, 36 mm equivalent" in str(made)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
+@pytest.mark.slow
+@needs_data
 def test_real_jumps_are_found_and_real_motion_is_none(tmp_path):
     jumps = list_images(DATA / "indoor" / "hololens")[326:352]
     made = choose(jumps, tmp_path, name="walk", least_motion=0.001)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from glob import glob, has_magic
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,6 @@ from ssmde.preparation.selection import LOOK_SIDE
 MOST_PARTS = "-99999"  # what may follow the name of a scene
 FILM_DIAGONAL = 43.267  # mm, of 36 x 24 mm, to which an equivalent focal length refers (CIPA)
 EQUIVALENT_RANGE = (4.0, 2000.0)  # mm; what lies outside is no lens
-UNITS = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # mm, by the value of FocalPlaneResolutionUnit
 SAME_FOCAL = 0.02  # relative difference between photos from which the lens zoomed
 MOST_PHOTOS = 50  # that are asked
 FILM_TAGS = ("camera.focal_length.35mm_equivalent", "focallengthin35mmfilm")  # ends, lower case
@@ -43,8 +42,6 @@ Four = tuple[float, float, float, float]
 """Focal lengths and principal point, in pixels of the upright, full-size frames."""
 Camera = tuple[Four, str]
 """And who says so."""
-FocalHint = tuple[float, str]
-"""Focal length in such pixels, the same for both axes; and who says so."""
 
 
 class Photos:
@@ -88,7 +85,7 @@ class Photos:
                 (fx, _, cx), (_, fy, cy) = matrix[:2].tolist()
                 turned = "" if turn == 1 else ", turned upright as they are"
                 return (fx, fy, cx, cy), f"cam.txt beside the images{turned}"
-        return _camera_of(focal_of_photos(self.files, size), size)
+        return camera_of_photos(self.files, size)
 
     def look(self) -> Iterator[GrayFrame]:
         """Every image as a small gray picture."""
@@ -131,7 +128,7 @@ class Film:
 
     def camera(self, size: Size) -> Camera | None:
         """What the file's tags say of frames of this size."""
-        return _camera_of(focal_of_film(self.tags, size), size)
+        return camera_of_film(self.tags, size)
 
     def look(self) -> Iterator[GrayFrame]:
         """Every frame as a small gray picture."""
@@ -159,9 +156,14 @@ def find_sources(given: Path | Sequence[Path]) -> list[Source]:
     paths = [given] if isinstance(given, Path) else list(given)
     if not paths:
         raise ValueError("no source given; give videos, images or a folder of images")
-    files = list(chain.from_iterable(_matching(path) for path in paths))
+    files = [file for path in paths for file in _matching(path)]
     sources: list[Source] = []
-    for parent, group in groupby(files, key=_folder_of_photos):
+
+    def folder_of_photo(path: Path) -> Path | None:
+        is_photo = path.is_file() and path.suffix.lower() in READABLE
+        return path.parent if is_photo else None
+
+    for parent, group in groupby(files, key=folder_of_photo):
         if parent is None:
             sources += [_film_or_folder(file) for file in group]
             continue
@@ -183,11 +185,6 @@ def _matching(path: Path) -> list[Path]:
         return [Path(name) for name in found]
     what = "no file fits this pattern" if is_pattern else "no such file or folder"
     raise FileNotFoundError(f"{path}: {what}; give a video or images")
-
-
-def _folder_of_photos(path: Path) -> Path | None:
-    """Folder of an image file; None for everything else."""
-    return path.parent if path.is_file() and path.suffix.lower() in READABLE else None
 
 
 def _film_or_folder(path: Path) -> Source:
@@ -212,14 +209,6 @@ def _film_or_folder(path: Path) -> Source:
     return Film(fitting_name(path.stem, len(MOST_PARTS)), path)
 
 
-def _camera_of(hint: FocalHint | None, size: Size) -> Camera | None:
-    if hint is None:
-        return None
-    focal, origin = hint
-    text = f"{origin}: focal length {focal:.0f} pixels, a few percent uncertain"
-    return (focal, focal, (size[1] - 1) / 2, (size[0] - 1) / 2), text
-
-
 def _check_size(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
     """Refuse a frame of another size than the first frame."""
     if shape[:2] != first[:2]:
@@ -229,65 +218,40 @@ def _check_size(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> N
         )
 
 
-def focal_of_photos(files: Sequence[Path], size: Size) -> FocalHint | None:
-    """Focal length that the EXIF data of photos agree on, 50 at most; None if they do not.
-
-    All have this size (height, width), upright.
-    """
+def camera_of_photos(files: Sequence[Path], size: Size) -> Camera | None:
+    """What the EXIF data of photos of this size agree on, 50 at most; None if they do not."""
     asked = files[:: max(1, math.ceil(len(files) / MOST_PHOTOS))]
-    hints = [_focal_of_photo(file, size) for file in asked]
-    if None in hints or not hints:
-        return None
-    focals = np.array([hint[0] for hint in hints if hint])
-    return hints[0] if np.ptp(focals) <= SAME_FOCAL * focals.min() else None
+    found = [_equivalent_of_photo(file) for file in asked]
+    return _camera(found[0], size, "EXIF") if np.ptp(found) <= SAME_FOCAL * min(found) else None
 
 
-def focal_of_film(tags: Mapping[str, str], size: Size) -> FocalHint | None:
-    """Focal length that the tags of a film state for upright frames of this size; None if none.
+def camera_of_film(tags: Mapping[str, str], size: Size) -> Camera | None:
+    """What the tags of a film state for upright frames of this size; None if nothing.
 
     Phones write the tag `com.apple.quicktime.camera.focal_length.35mm_equivalent`.
     """
-    for name, value in tags.items():
-        if name.lower().endswith(FILM_TAGS):
-            return _from_equivalent(_number(value), size, "video metadata")
-    return None
+    found = (value for name, value in tags.items() if name.lower().endswith(FILM_TAGS))
+    return _camera(_number(next(found, None)), size, "video metadata")
 
 
-def _focal_of_photo(file: Path, size: Size) -> FocalHint | None:
+def _equivalent_of_photo(file: Path) -> float:
     try:
         with open_image(file, file) as image:
             exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
     except (OSError, SyntaxError, ValueError):  # the reader of the frames says it better
-        return None
-    equivalent = _number(exif.get(ExifTags.Base.FocalLengthIn35mmFilm))
-    return _from_equivalent(equivalent, size, "EXIF") or _from_sensor(exif, size)
+        return 0.0
+    return _number(exif.get(ExifTags.Base.FocalLengthIn35mmFilm))
 
 
-def _from_equivalent(millimetres: float, size: Size, origin: str) -> FocalHint | None:
+def _camera(millimetres: float, size: Size, origin: str) -> Camera | None:
     """F in pixels = f in mm on film x diagonal in pixels / diagonal of the film."""
     if not EQUIVALENT_RANGE[0] <= millimetres <= EQUIVALENT_RANGE[1]:
         return None
     focal = millimetres * math.hypot(*size) / FILM_DIAGONAL
-    return focal, f"{origin}, {millimetres:g} mm equivalent"
-
-
-def _from_sensor(exif: Mapping[int, object], size: Size) -> FocalHint | None:
-    """F in pixels = f in mm x pixels per mm, for photos that were scaled but not cropped."""
-    millimetres = _number(exif.get(ExifTags.Base.FocalLength))
-    per_unit = _number(exif.get(ExifTags.Base.FocalPlaneXResolution))
-    unit = UNITS.get(int(_number(exif.get(ExifTags.Base.FocalPlaneResolutionUnit, 2))), 0.0)
-    width = _number(exif.get(ExifTags.Base.ExifImageWidth, max(size)))
-    height = _number(exif.get(ExifTags.Base.ExifImageHeight, min(size)))
-    if min(millimetres, per_unit, unit, width, height) <= 0:
-        return None
-    scale = max(size) / max(width, height)
-    if abs(min(width, height) * scale - min(size)) > 1:  # another shape: cropped
-        return None
-    focal = millimetres * per_unit / unit * scale
-    equivalent = focal * FILM_DIAGONAL / math.hypot(*size)
-    if not EQUIVALENT_RANGE[0] <= equivalent <= EQUIVALENT_RANGE[1]:
-        return None
-    return focal, f"EXIF, {millimetres:g} mm and the sensor's resolution"
+    text = (
+        f"{origin}, {millimetres:g} mm equivalent: focal length {focal:.0f} pixels, a few percent"
+    )
+    return (focal, focal, (size[1] - 1) / 2, (size[0] - 1) / 2), f"{text} uncertain"
 
 
 def _number(value: object) -> float:
