@@ -1,6 +1,5 @@
 """TUM and Bonn: files find their partners by time, and poses point the way they should."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from scipy.spatial.transform import Rotation
 from archives import TUM_NAME as NAME
 from archives import TUM_START as START
 from archives import make_tum
-from recordings import DATA, needs_data
 from ssmde.data.images import ImageError
 from ssmde.datasets.record import ArchiveError
 from ssmde.datasets.tum_bonn import BONN_SCALE, T_MARKERS, T_ROS, bonn_poses, index_bonn, index_tum
@@ -166,23 +164,3 @@ def test_bonn_poses_are_rigid_and_the_markers_are_turned_into_its_camera(tmp_pat
     np.testing.assert_allclose(scene.poses[0, :3, 2], forward, atol=1e-3)
     assert scene.intrinsics[0, 0] == 542.822841
     assert "0.039903 -0.099343 -0.00073 -0.000144 0 is not removed" in scene.source
-
-
-@needs_data
-def test_the_published_list_of_dynamic_pairs_is_understood(tmp_path):
-    listed = DATA / "splits/tum_dynamic_pairs.txt"
-    words = [line.split() for line in listed.read_text().splitlines()]
-    mine = [row for row in words if row[0] == NAME]
-    folder = make_tum(tmp_path)
-    for kind, column in (("rgb", 1), ("depth", 2)):
-        rows = [f"{Path(row[column]).stem} {row[column]}\n" for row in mine[:3]]
-        (folder / f"{kind}.txt").write_text("".join(rows))
-        for row, source in zip(mine[:3], sorted((folder / kind).iterdir()), strict=False):
-            shutil.copyfile(source, folder / row[column])
-    archive = index_tum(tmp_path, lists={"test": listed})
-    (scene,) = archive.scenes
-    assert len(archive.problems) == 8  # the sequences that are not there
-    assert [f.name for f in scene.frames] == [Path(row[1]).stem for row in mine[:3]]
-    absent = [problem for problem in scene.problems if "it is not there" in problem]
-    assert len(absent) == len(mine) - 3
-    assert [f.depth().shape for f in scene.frames] == [(480, 640)] * 3

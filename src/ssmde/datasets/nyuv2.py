@@ -28,16 +28,8 @@ from scipy.ndimage import map_coordinates
 from ssmde.console import import_extra
 from ssmde.data.images import read_image
 from ssmde.data.sequence import DepthMap, Intrinsics, Pixels
-from ssmde.datasets import record
+from ssmde.datasets import record, sensors
 from ssmde.datasets.record import ArchiveError, ArchiveFrame, ArchiveScene, in_pixels, readable
-from ssmde.datasets.sensors import (
-    clock_problem,
-    depth_image,
-    frame_rate,
-    in_time_order,
-    match_times,
-    time_name,
-)
 
 PAPER = "NYU Depth V2 (Silberman et al., ECCV 2012)"
 UNITS_PER_METRE = 5000  # the sensor sees up to 10 m
@@ -275,18 +267,20 @@ def _recorded_scene(folder: Path, files: list[str], part: record.Part) -> Archiv
             else:
                 problems.append(f"{folder / name}: the file is empty; left out")
 
-    times, images = in_time_order(recorded("r"), problems)
-    depth_times, depths = in_time_order(recorded("d"), problems)
+    times, images = sensors.in_time_order(recorded("r"), problems)
+    depth_times, depths = sensors.in_time_order(recorded("d"), problems)
     if not images:
         raise record.nothing_left(folder, problems)
-    pairs = match_times(times, depth_times)
-    problems += clock_problem("the images", times, f"{folder}, depth", depth_times, len(pairs))
+    pairs = sensors.match_times(times, depth_times)
+    problems += sensors.clock_problem(
+        "the images", times, f"{folder}, depth", depth_times, len(pairs)
+    )
     record.first_size(images, IMAGE_SIZE)
     return NyuScene(
-        name=part.name, split=part.split, timestamps=times, fps=frame_rate(times),
+        name=part.name, split=part.split, timestamps=times, fps=sensors.frame_rate(times),
         frames=tuple(
             ArchiveFrame(
-                name=time_name(time), image=partial(read_color, image),
+                name=sensors.time_name(time), image=partial(read_color, image),
                 depth=partial(read_registered_depth, depths[pairs[i]]) if i in pairs else None,
             )
             for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
@@ -331,7 +325,9 @@ def read_registered_depth(path: Path) -> DepthMap:
     depth = DEPTH_NUMERATOR / (DEPTH_ORIGIN - raw[known])
     points = _depth_directions()[known] * depth[:, None]
     # From the depth camera into the color camera, whose distances count: see the head of the file.
-    return depth_image(points @ R_COLOR_DEPTH.T + COLOR_FROM_DEPTH, COLOR_CAMERA, IMAGE_SIZE)
+    return sensors.depth_image(
+        points @ R_COLOR_DEPTH.T + COLOR_FROM_DEPTH, COLOR_CAMERA, IMAGE_SIZE
+    )
 
 
 def distort(x: Values, y: Values, lens: tuple[float, ...]) -> tuple[Values, Values]:

@@ -10,22 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
+from ssmde.data import sequence
 from ssmde.data.images import ImageError, read_depth, read_size
-from ssmde.data.sequence import (
-    DepthMap,
-    Intrinsics,
-    PerFrame,
-    Pixels,
-    Poses,
-    Size,
-    check_intrinsics,
-)
 from ssmde.io import FileError, read_bytes, read_lines
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-ReadImage = Callable[[], Pixels]
-ReadDepth = Callable[[], DepthMap]
+ReadImage = Callable[[], sequence.Pixels]
+ReadDepth = Callable[[], sequence.DepthMap]
 Row = tuple[str, ...]
 """The words by which a list names a frame."""
 Made = TypeVar("Made")
@@ -55,14 +47,14 @@ class ArchiveScene:
     name: str
     split: Split
     frames: tuple[ArchiveFrame, ...]  # in time order
-    image_size: Size  # height, width
-    intrinsics: Intrinsics | None  # in pixels of the images; None if the archive has none
+    image_size: sequence.Size  # height, width
+    intrinsics: sequence.Intrinsics | None  # in pixels of the images; None if the archive has none
     source: str  # archive, paper and part, for scene.json
     licence: str  # as the archive states it
     depth_units_per_metre: int = 256  # of the PNGs that are written: 65535 / this is the largest
     fps: float | None = None
-    poses: Poses | None = None  # camera to world, in metres; nan where unknown
-    timestamps: PerFrame | None = None  # in seconds
+    poses: sequence.Poses | None = None  # camera to world, in metres; nan where unknown
+    timestamps: sequence.PerFrame | None = None  # in seconds
     problems: tuple[str, ...] = ()  # what was left out, and why: one line for each file
 
     def __post_init__(self) -> None:
@@ -72,7 +64,9 @@ class ArchiveScene:
         if "/" in self.name or self.name.startswith("."):
             raise ValueError(f"a scene's name is the name of a folder, got '{self.name}'")
         if self.intrinsics is not None:
-            check_intrinsics(self.intrinsics, self.image_size, where=f"scene '{self.name}'")
+            sequence.check_intrinsics(
+                self.intrinsics, self.image_size, where=f"scene '{self.name}'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -124,12 +118,12 @@ def read_archive_file(path: Path) -> bytes:
         return read_bytes(path)
 
 
-def in_pixels(size: Size) -> str:
+def in_pixels(size: sequence.Size) -> str:
     """A size (height, width) in words: `640 x 480`."""
     return f"{size[1]} x {size[0]}"
 
 
-def first_size(files: Iterable[Path], published: Size | None = None) -> Size:
+def first_size(files: Iterable[Path], published: sequence.Size | None = None) -> sequence.Size:
     """Size of the first image that can be opened; refuses one that the camera is not for."""
     fault: ImageError | None = None
     for file in files:
@@ -147,7 +141,7 @@ def first_size(files: Iterable[Path], published: Size | None = None) -> Size:
     raise fault or ArchiveError("no image to open")
 
 
-def read_sized_depth(path: Path, units_per_metre: int, size: Size) -> DepthMap:
+def read_sized_depth(path: Path, units_per_metre: int, size: sequence.Size) -> sequence.DepthMap:
     """Depth PNG in metres, 0 where unknown; an `ArchiveError` if it has another size."""
     depth = read_depth(path, units_per_metre)
     if depth.shape != size:

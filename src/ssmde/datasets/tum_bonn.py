@@ -13,17 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ssmde.data.sequence import PerFrame, Poses
-from ssmde.datasets import record
+from ssmde.datasets import record, sensors
 from ssmde.datasets.record import Archive, ArchiveFrame, ArchiveScene
-from ssmde.datasets.sensors import (
-    clock_problem,
-    frame_rate,
-    in_time_order,
-    match_times,
-    nearest_times,
-    pose_matrices,
-    time_name,
-)
 from ssmde.io import read_lines
 
 UNITS_PER_METRE = 5000
@@ -147,7 +138,7 @@ def _index(
 
 def _scene(folder: Path, part: record.Part, published: _Published) -> ArchiveScene:
     problems: list[str] = []
-    times, images = in_time_order(_listed(folder, "rgb.txt", problems), problems)
+    times, images = sensors.in_time_order(_listed(folder, "rgb.txt", problems), problems)
     named: dict[Path, Path | None] = {}  # frames that a list names, and their depth where it does
     if part.rows:
         named = {folder / row[0]: folder / row[1] if row[1:] else None for row in part.rows}
@@ -165,13 +156,13 @@ def _scene(folder: Path, part: record.Part, published: _Published) -> ArchiveSce
     return ArchiveScene(
         name=part.name, split=part.split, source=published.source, licence=published.licence,
         frames=tuple(
-            ArchiveFrame(name=time_name(time), image=image, depth=depth.get(image))
+            ArchiveFrame(name=sensors.time_name(time), image=image, depth=depth.get(image))
             for time, image in zip(times.tolist(), images, strict=True)
         ),
         image_size=record.first_size(images, IMAGE_SIZE),
         intrinsics=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]),
         poses=_poses(folder, times, published, problems), timestamps=times,
-        fps=None if part.rows else frame_rate(times),
+        fps=None if part.rows else sensors.frame_rate(times),
         depth_units_per_metre=UNITS_PER_METRE, problems=tuple(problems),
     )  # fmt: skip
 
@@ -194,10 +185,10 @@ def _depths(
     lost = [depth for depth in found.values() if not depth.is_file()]
     problems += [f"{depth}: no such file, but a list names it" for depth in lost]
     if len(found) < len(images):
-        depth_times, files = in_time_order(_listed(folder, "depth.txt", problems), problems)
-        pairs = match_times(times, depth_times)
+        depth_times, files = sensors.in_time_order(_listed(folder, "depth.txt", problems), problems)
+        pairs = sensors.match_times(times, depth_times)
         where = str(folder / "depth.txt")
-        problems += clock_problem("rgb.txt", times, where, depth_times, len(pairs))
+        problems += sensors.clock_problem("rgb.txt", times, where, depth_times, len(pairs))
         found = {images[i]: files[j] for i, j in pairs.items()} | found
     return {
         image: partial(record.read_sized_depth, depth, UNITS_PER_METRE, IMAGE_SIZE)
@@ -216,14 +207,16 @@ def _poses(
         try:
             rows.append([time, *map(float, words[:7])])
         except ValueError:
-            problems.append(f"{path}: expected numbers at {time_name(time)}, got {words[:7]}")
+            problems.append(
+                f"{path}: expected numbers at {sensors.time_name(time)}, got {words[:7]}"
+            )
     if not rows:
         return None
     known = np.array(sorted(rows))
-    poses = published.camera_poses(pose_matrices(known[:, 1:4], known[:, 4:8]))
-    nearest = nearest_times(times, known[:, 0])
+    poses = published.camera_poses(sensors.pose_matrices(known[:, 1:4], known[:, 4:8]))
+    nearest = sensors.nearest_times(times, known[:, 0])
     met = int((nearest >= 0).sum())
-    if strange := clock_problem("rgb.txt", times, str(path), known[:, 0], met):
+    if strange := sensors.clock_problem("rgb.txt", times, str(path), known[:, 0], met):
         problems += strange
         return None
     return np.where((nearest >= 0)[:, None, None], poses[nearest], np.nan)

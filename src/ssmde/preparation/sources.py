@@ -11,20 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from ssmde.data import video
-from ssmde.data.images import (
-    IMAGE_SUFFIXES,
-    READABLE,
-    REDUCTIONS,
-    ImageError,
-    gray_levels,
-    not_read,
-    open_image,
-    read_image,
-    read_orientation,
-    read_size,
-    stretch_note,
-)
+from ssmde.data import images, video
 from ssmde.data.scene_files import read_intrinsics
 from ssmde.data.scene_folder import in_name_order, left_out, list_names
 from ssmde.data.sequence import Size
@@ -54,15 +41,15 @@ class Photos:
         self.label = files[0].resolve().parent.name
         self.read = (*files, files[0].parent / "cam.txt")  # which need not exist
         self.count = self.end = len(files)
-        self.levels = gray_levels(files)  # of 16-bit gray, of all of them
-        for note in stretch_note(self.levels):
+        self.levels = images.gray_levels(files)  # of 16-bit gray, of all of them
+        for note in images.stretch_note(self.levels):
             self.notes.add(note)
         if are_decimal(file.stem for file in files):
             self.notes.add("names are decimal numbers, sorted by their value")
 
     def size(self) -> Size:
         """Height and width of the first image, upright."""
-        return read_size(self.files[0])
+        return images.read_size(self.files[0])
 
     def camera(self, size: Size) -> Camera | None:
         """What cam.txt says of images of this size, or else EXIF.
@@ -72,9 +59,9 @@ class Photos:
         """
         path = self.read[-1]
         if path.is_file():
-            turn = read_orientation(self.files[0])
+            turn = images.read_orientation(self.files[0])
             for file in self.files:
-                if (other := read_orientation(file)) != turn:
+                if (other := images.read_orientation(file)) != turn:
                     raise ValueError(
                         f"{file}: turned by its orientation mark (EXIF {other}), unlike "
                         f"{self.files[0].name} ({turn}): one {path.name} cannot be that of both; "
@@ -90,10 +77,10 @@ class Photos:
     def look(self) -> Iterator[GrayFrame]:
         """Every image as a small gray picture."""
         size = self.size()
-        reduction = next(r for r in REDUCTIONS if max(size) // r >= LOOK_SIDE or r == 1)
+        reduction = next(r for r in images.REDUCTIONS if max(size) // r >= LOOK_SIDE or r == 1)
         for number, file in enumerate(self.files):
-            _check_size(str(file), read_size(file), size)
-            pixels = read_image(file, reduction=reduction, levels=self.levels)
+            _check_size(str(file), images.read_size(file), size)
+            pixels = images.read_image(file, reduction=reduction, levels=self.levels)
             gray = np.array(Image.fromarray(pixels).convert("L"))
             yield GrayFrame(number=number, time=None, gray=gray)
 
@@ -102,10 +89,10 @@ class Photos:
         size = self.size()
         for number in numbers:
             file = self.files[number]
-            pixels = read_image(file, levels=self.levels)
+            pixels = images.read_image(file, levels=self.levels)
             _check_size(str(file), pixels.shape, size)
-            as_it_is = self.levels is None and file.suffix.lower() in IMAGE_SUFFIXES
-            whole = file if as_it_is and read_orientation(file) == 1 else None
+            as_it_is = self.levels is None and file.suffix.lower() in images.IMAGE_SUFFIXES
+            whole = file if as_it_is and images.read_orientation(file) == 1 else None
             yield VideoFrame(number=number, time=None, pixels=pixels, file=whole)
 
 
@@ -160,23 +147,23 @@ def find_sources(given: Path | Sequence[Path]) -> list[Source]:
     sources: list[Source] = []
 
     def folder_of_photo(path: Path) -> Path | None:
-        is_photo = path.is_file() and path.suffix.lower() in READABLE
+        is_photo = path.is_file() and path.suffix.lower() in images.READABLE
         return path.parent if is_photo else None
 
     for parent, group in groupby(files, key=folder_of_photo):
         if parent is None:
             sources += [_film_or_folder(file) for file in group]
             continue
-        images = tuple(in_name_order(list(dict.fromkeys(group))))
-        name = images[0].stem if len(images) == 1 else parent.resolve().name
-        sources.append(Photos(fitting_name(name, len(MOST_PARTS)), images))
+        photos = tuple(in_name_order(list(dict.fromkeys(group))))
+        name = photos[0].stem if len(photos) == 1 else parent.resolve().name
+        sources.append(Photos(fitting_name(name, len(MOST_PARTS)), photos))
     return sources
 
 
 def _matching(path: Path) -> list[Path]:
     """The path itself, what fits it as a pattern, or the videos of a folder without images."""
     if path.exists():
-        if path.is_dir() and not list_names(path, READABLE):
+        if path.is_dir() and not list_names(path, images.READABLE):
             films = sorted(f for f in path.iterdir() if f.suffix.lower() in video.VIDEO_SUFFIXES)
             return films or [path]
         return [path]
@@ -189,11 +176,11 @@ def _matching(path: Path) -> list[Path]:
 
 def _film_or_folder(path: Path) -> Source:
     if path.is_dir():
-        files = [path / name for name in list_names(path, READABLE)]
-        others = left_out(path, READABLE)
+        files = [path / name for name in list_names(path, images.READABLE)]
+        others = left_out(path, images.READABLE)
         if not files:
             raise ValueError(
-                f"{path}: holds no images ({', '.join(READABLE)}) or videos"
+                f"{path}: holds no images ({', '.join(images.READABLE)}) or videos"
                 + (others and f", but {others}")
             )
         photos = Photos(path.resolve().name, tuple(files))
@@ -201,7 +188,7 @@ def _film_or_folder(path: Path) -> Source:
             photos.notes.add(f"left out: {others}")
         return photos
     if not video.is_film(path):
-        heic = f" ({not_read('HEIC')})" if path.suffix.lower() in (".heic", ".heif") else ""
+        heic = f" ({images.not_read('HEIC')})" if path.suffix.lower() in (".heic", ".heif") else ""
         raise ValueError(
             f"{path}: unknown file type '{path.suffix}'{heic}; give images, a folder of images or "
             f"a video ({', '.join(video.VIDEO_SUFFIXES)})"
@@ -212,7 +199,7 @@ def _film_or_folder(path: Path) -> Source:
 def _check_size(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
     """Refuse a frame of another size than the first frame."""
     if shape[:2] != first[:2]:
-        raise ImageError(
+        raise images.ImageError(
             f"{where}: {shape[1]} x {shape[0]} pixels, but the first frame has "
             f"{first[1]} x {first[0]}; give each size a scene of its own"
         )
@@ -236,7 +223,7 @@ def camera_of_film(tags: Mapping[str, str], size: Size) -> Camera | None:
 
 def _equivalent_of_photo(file: Path) -> float:
     try:
-        with open_image(file, file) as image:
+        with images.open_image(file, file) as image:
             exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
     except (OSError, SyntaxError, ValueError):  # the reader of the frames says it better
         return 0.0

@@ -16,13 +16,7 @@ from jaxtyping import Float64
 from rich.progress import TaskID
 
 from ssmde.console import bars, counted
-from ssmde.data.scene_files import (
-    TRACKED_INFO,
-    TRACKED_POINTS,
-    TRACKED_POSES,
-    write_tracked_points,
-    write_tracked_poses,
-)
+from ssmde.data import scene_files
 from ssmde.data.scene_folder import common_orientation, read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.shards import refuse_packed
@@ -36,6 +30,7 @@ from ssmde.tracking.reliability import explained_shares, find_standing, trusted_
 LONGEST = 500  # frames that are solved together; the cost of a longer video grows in a line
 MOST_THREADS, LARGEST_SEED = 1024, 1 << 31  # the library takes a number of 32 bits
 ASKED = 4  # stretches of that length that are asked for an unknown camera
+WRITTEN = {scene_files.TRACKED_POSES, scene_files.TRACKED_POINTS, scene_files.TRACKED_INFO}
 NO_PART = -1  # of a frame whose pose was not found
 
 
@@ -124,19 +119,19 @@ def track(
     todo = [
         scene for scene in scenes
         if overwrite or scene.intrinsics is None or scene.tracked_poses is None
-        or not (scene.images[0].parent / TRACKED_POINTS).is_file()
+        or not (scene.images[0].parent / scene_files.TRACKED_POINTS).is_file()
     ]  # fmt: skip
     if not todo:
         return TrackedScenes()  # also where COLMAP is not installed
     for scene in todo:
-        folder, names = scene.images[0].parent, {TRACKED_POSES, TRACKED_POINTS, TRACKED_INFO}
+        folder = scene.images[0].parent
         if common_orientation(scene.images) != 1:
             raise ValueError(
                 f"{folder}: an orientation mark (EXIF) turns its images, unseen by COLMAP; "
                 "`ssmde prepare` writes them upright"
             )
-        check_own([folder / name for name in names], "leave the scene out")
-        sweep(folder, {*names, "cam.txt", "scene.json"}.__contains__)
+        check_own([folder / name for name in WRITTEN], "leave the scene out")
+        sweep(folder, {*WRITTEN, "cam.txt", "scene.json"}.__contains__)
     colmap, tracked, doubts = load_colmap(seed), TrackedScenes(), list[str]()
     with bars(show=show_progress) as progress:
         for scene in todo:
@@ -208,10 +203,12 @@ def _track_scene(
     share = round(found.explained, 3) if explained else None
     folder = scene.images[0].parent
     with recorded():
-        write_tracked_points(folder, points)
-        write_json(folder / TRACKED_INFO, figures | {"explained": share})
+        scene_files.write_tracked_points(folder, points)
+        write_json(folder / scene_files.TRACKED_INFO, figures | {"explained": share})
         # Last: it says that all is done.
-        write_tracked_poses(folder, poses, parts, f"{version}: part, then T_world_camera")
+        scene_files.write_tracked_poses(
+            folder, poses, parts, f"{version}: part, then T_world_camera"
+        )
     return found
 
 
