@@ -1,10 +1,8 @@
 """Preparing: videos and images of any kind in, scene folders out, or one clear message."""
 
 import json
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -66,18 +64,8 @@ def look(x, pattern=0):
 
 def film(path, pictures, times=None, tags=None):
     """A video of grey pictures, at 10 frames a second or with a time for each, in seconds."""
-    with av.open(str(path), "w", options={"movflags": "use_metadata_tags"}) as container:
-        container.metadata.update(tags or {})
-        stream = container.add_stream("mpeg4", rate=10, options={"qscale": "2"})
-        stream.width, stream.height, stream.pix_fmt = WINDOW[0], WINDOW[1], "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for i, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(np.stack([picture] * 3, axis=-1), format="rgb24")
-            frame.pts = round(1000 * times[i]) if times else 100 * i
-            frame.time_base = Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
+    frames = [np.stack([picture] * 3, axis=-1) for picture in pictures]
+    return films.write(path, frames, times, tags=tags, qmin=2, qmax=2)
 
 
 def photos(folder, pictures):
@@ -106,31 +94,11 @@ def test_every_frame_or_every_second_becomes_an_image_under_its_own_number(tmp_p
     assert (info["source"], info["intrinsics"]) == ("walk.mp4", "unknown")
     assert names_in(tmp_path / "data") == ["walk"]
     assert [len(s) for s in read_scenes(tmp_path / "data", "train")] == [5]
-    scene = read_scene(prepare_all(tmp_path / "walk.mp4", tmp_path / "d", step=2))
+    every_second = {"step": 2, "hfov_degrees": 90}
+    scene = read_scene(prepare_all(tmp_path / "walk.mp4", tmp_path / "d", **every_second))
+    assert scene.intrinsics == pytest.approx(np.array([[32, 0, 31.5], [0, 32, 23.5], [0, 0, 1]]))
     assert [image.stem for image in scene.images] == ["000000", "000002", "000004"]
     assert (numbers(scene), scene.timestamps[1]) == ([0, 2, 4], pytest.approx(0.2))
-
-
-def test_a_video_that_lies_on_its_side_is_turned_upright(tmp_path):
-    video = make_video(tmp_path / "phone.mp4", frames=2)
-    films.set_matrix(video, 0, 1, -1, 0)
-    scene = read_scene(prepare_all(video, tmp_path / "d", intrinsics=(50.0, 50.0, 20.0, 40.0)))
-    assert scene.image_size == (WIDTH, HEIGHT)
-    image = read_image(scene.images[0])
-    assert image[4, -4, 0] > 180  # clockwise: the corner is now top right
-    assert image[4, -4, 1] < 80
-    assert image[4, 4, 1] < 60 > image[4, 4, 0]
-    assert scene.intrinsics[:2, 2].tolist() == [20, 40]
-
-
-def test_the_camera_follows_a_resize_or_from_a_field_of_view(tmp_path):
-    camera = (60.0, 62.0, 31.5, 23.5)
-    video = make_video(tmp_path / "a.mp4", frames=2)
-    scene = read_scene(prepare_all(video, tmp_path / "d", intrinsics=camera, width=32))
-    assert scene.image_size == (24, 32)
-    assert scene.intrinsics.tolist() == [[30, 0, 15.5], [0, 31, 11.5], [0, 0, 1]]
-    scene = read_scene(prepare_all(video, tmp_path / "d", name="wide", hfov_degrees=90))
-    assert scene.intrinsics == pytest.approx(np.array([[32, 0, 31.5], [0, 32, 23.5], [0, 0, 1]]))
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png"])
@@ -146,21 +114,7 @@ def test_images_that_need_no_change_are_copied_to_the_byte(tmp_path, kind):
     assert read_scene(folder).timestamps is None
 
 
-def test_images_are_resized_and_turned_upright(tmp_path):
-    source = make_images(tmp_path / "shots", frames=2)
-    assert read_scene(prepare_all(source, tmp_path / "d", width=32)).image_size == (24, 32)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # clockwise
-    for file in source.iterdir():
-        Image.open(file).save(file.with_suffix(".jpg"), exif=exif)
-        file.unlink()
-    folder = prepare_all(source, tmp_path / "d", name="turned")
-    assert read_scene(folder).image_size == (WIDTH, HEIGHT)
-    with Image.open(folder / "000000.jpg") as image:
-        assert image.size == (HEIGHT, WIDTH)  # in the file itself, without a mark
-
-
-def test_the_same_again_finds_its_scenes_and_says_the_same(tmp_path):
+def test_the_same_again_finds_its_scenes_and_another_film_takes_their_place(tmp_path):
     cut = film(tmp_path / "a.mp4", [look(3 * i, i // 4) for i in range(8)])
     out = tmp_path / "data"
     first = choose(cut, out)
@@ -172,6 +126,12 @@ def test_the_same_again_finds_its_scenes_and_says_the_same(tmp_path):
     (out / "a-2" / "000005.jpg").unlink()  # of a scene that is not whole any more all is made
     assert not choose(cut, out, overwrite=True).present
     assert {path.name for path in out.rglob("*")} == {path.name for path in before}
+    with pytest.raises(FileExistsError, match="a-1 exists"):
+        choose(cut, out, fewest_frames=2)
+    other = make_images(tmp_path / "a-3")
+    prepare_all(other, out)  # no part of the film
+    choose(film(tmp_path / "a.mp4", [look(3 * i) for i in range(4)]), out, overwrite=True)
+    assert names_in(out) == ["a", "a-3"]
 
 
 @pytest.mark.parametrize("kind", ["photos", "film", "folder of its name", "notes"])
@@ -256,8 +216,8 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_is_written(
 
 def test_frames_are_chosen_by_the_motion_of_the_image(tmp_path):
     # Stands for 32 frames, then goes 1 pixel a frame: a step of 0.005 is 1.6 of 320 pixels.
-    still = [noisy(look(0), 4, i) for i in range(32)]
-    video = film(tmp_path / "walk.mp4", still + [look(i) for i in range(1, 9)])
+    pictures = [noisy(look(max(0, i - 31)), 4, i) for i in range(40)]
+    video = film(tmp_path / "walk.mp4", pictures)
     made = choose(video, tmp_path / "data")
     (folder,) = made.scenes
     assert folder == tmp_path / "data" / "walk"
@@ -326,17 +286,6 @@ def test_several_sources_and_patterns_become_scenes_of_their_own(tmp_path):
         choose(shots / "q*.png", tmp_path / "other")
     with pytest.raises(ValueError, match="no source given"):
         choose([], tmp_path / "other")
-
-
-def test_replacing_takes_the_parts_of_the_earlier_run_away(tmp_path):
-    cut = film(tmp_path / "a.mp4", [look(3 * i, i // 4) for i in range(8)])
-    out = tmp_path / "data"
-    assert [f.name for f in choose(cut, out).scenes] == ["a-1", "a-2"]
-    other = choose(film(tmp_path / "a-3.mp4", [look(3 * i) for i in range(4)]), out).scenes
-    with pytest.raises(FileExistsError, match="a-1 exists"):
-        choose(cut, out, fewest_frames=2)
-    choose(film(tmp_path / "a.mp4", [look(3 * i) for i in range(8)]), out, overwrite=True)
-    assert (names_in(out), len(read_scene(other[0]))) == (["a", "a-3"], 4)
 
 
 def test_a_source_without_motion_is_refused_with_the_reasons(tmp_path):

@@ -123,14 +123,9 @@ def index_kitti_raw(
             make = partial(_raw_scenes, drives[name], camera, part, truth, maps)
             scenes += attempt(make, problems) or []
         else:
-            count = len(_numbers(part.rows))
+            count = len(part.rows)
             problems.append(f"{root}: no drive {name}; {part.listed_in} names {count} frames")
     return Archive(scenes=tuple(scenes), problems=tuple(problems))
-
-
-def _numbers(rows: Sequence[record.Row]) -> tuple[int, ...]:
-    """Numbers of the frames of a list, in time order, each once."""
-    return tuple(sorted({int(number) for (number,) in rows}))
 
 
 def drive_and_frame(line: str) -> tuple[str, record.Row]:
@@ -197,7 +192,7 @@ def _raw_scenes(
             poses=poses, timestamps=times, problems=tuple(told),
         )  # fmt: skip
 
-    numbers = _numbers(of.rows) or tuple(images)
+    numbers = sorted({int(number) for (number,) in of.rows}) or [*images]
     there = [number for number in numbers if number in images]
     if not there:
         raise ArchiveError(f"{folder}: none of {len(numbers)} images {of.listed_in} names")
@@ -216,20 +211,23 @@ def _scans(
     folder: Path, camera: KittiCamera, size: Size, truth: Truth
 ) -> dict[int, record.ReadDepth]:
     """What reads the depth of each scan; nothing where the camera does not know the scanner."""
-    scans = {} if camera.T_cam_velo is None else _numbered(folder, (".bin",))
-    return {n: partial(_scan_depth, scan, camera, size, truth) for n, scan in scans.items()}
+    K, T_cam_velo = camera.intrinsics, camera.T_cam_velo
+    if K is None or T_cam_velo is None:
+        return {}
+    scans = _numbered(folder, (".bin",)).items()
+    return {n: partial(_scan_depth, scan, K, T_cam_velo, size, truth) for n, scan in scans}
 
 
-def _scan_depth(path: Path, camera: KittiCamera, image_size: Size, truth: Truth) -> DepthMap:
+def _scan_depth(
+    path: Path, K: Intrinsics, T_cam_velo: Motion, image_size: Size, truth: Truth
+) -> DepthMap:
     """Depth map of a scan as the camera sees it, in metres; 0 where no point falls."""
-    assert camera.T_cam_velo is not None
-    assert camera.intrinsics is not None
     points = read_velodyne(path)[:, :3].astype(np.float64)
     points = points[points[:, 0] >= 0]  # x is forward: what is in front of the scanner
-    seen = transform(camera.T_cam_velo, points)
+    seen = transform(T_cam_velo, points)
     if truth == "camera":
-        return depth_image(seen, camera.intrinsics, image_size)
-    return depth_image(seen, camera.intrinsics, image_size, depth=points[:, 0], shift=EIGEN_SHIFT)
+        return depth_image(seen, K, image_size)
+    return depth_image(seen, K, image_size, depth=points[:, 0], shift=EIGEN_SHIFT)
 
 
 def index_kitti_odometry(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
@@ -331,7 +329,7 @@ def _raw_camera(date: Path, camera: str, problems: list[str]) -> KittiCamera:
     """Camera `02` or `03` of all drives of one day, from the calib_*.txt of its folder."""
     row = _calibration(path := date / "calib_cam_to_cam.txt")
     intrinsics, T_cam_rect = _projection(path, row(f"P_rect_{camera}", 12))
-    T_rect_cam0 = _rigid(path, row("R_rect_00", 9))
+    T_rect_cam0 = _rigid(path, np.c_[row("R_rect_00", 9).reshape(3, 3), np.zeros(3)])
     width, height = row(f"S_rect_{camera}", 2).astype(int).tolist()
     T_cam_velo = T_cam_imu = None
     T_cam0_velo = attempt(partial(_motion, date / "calib_velo_to_cam.txt"), problems)
@@ -350,19 +348,15 @@ def _odometry_camera(sequence: Path, problems: list[str]) -> KittiCamera:
     intrinsics, T_cam_rect = _projection(path, row("P2", 12))
     T_cam_velo = None
     if (sequence / "velodyne").is_dir():  # the archive of images without scans has no row Tr
-
-        def read() -> Motion:
-            Tr = row("Tr", 12).reshape(3, 4)
-            return _rigid(path, Tr[:, :3], Tr[:, 3])
-
-        found = attempt(read, problems, "; the scene has no depth")
+        cost = "; the scene has no depth"
+        found = attempt(lambda: _rigid(path, row("Tr", 12).reshape(3, 4)), problems, cost)
         T_cam_velo = None if found is None else T_cam_rect @ found
     return KittiCamera(intrinsics, None, T_cam_rect, T_cam_velo)
 
 
 def _motion(path: Path) -> Motion:
     row = _calibration(path)
-    return _rigid(path, row("R", 9), row("T", 3))
+    return _rigid(path, np.c_[row("R", 9).reshape(3, 3), row("T", 3)])
 
 
 def _calibration(path: Path) -> Callable[[str, int], Float[np.ndarray, " _"]]:
@@ -392,12 +386,10 @@ def _projection(path: Path, row: Float[np.ndarray, " 12"]) -> tuple[Intrinsics, 
     return P[:, :3].copy(), T_cam_rect
 
 
-def _rigid(path: Path, R: np.ndarray, t: np.ndarray | float = 0.0) -> Motion:
+def _rigid(path: Path, rows: Float[np.ndarray, "3 4"]) -> Motion:
     """The motion [R | t]; a ValueError if R is no rotation."""
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = R.reshape(3, 3), t
-    check_pose(T, where=str(path))
-    return T
+    check_pose(rows, where=str(path))
+    return np.vstack([rows, (0, 0, 0, 1)])
 
 
 def _camera_poses(
