@@ -54,7 +54,7 @@ def test_lists_move_scenes_and_what_is_none_is_refused(tmp_path):
     ]
     assert "no scene '000777'" in archive.problems[0]
     listed.write_text("000150 rgb/a.png\n")
-    with pytest.raises(ValueError, match=r"test\.txt, line 1: expected the name of a scene"):
+    with pytest.raises(ValueError, match=r"test\.txt, line 1: expected the name of a scene alone"):
         index_ddad(tmp_path, lists={"test": listed})
     make_ddad(tmp_path / "side", cameras=("CAMERA_05",))
     problem, _ = index_ddad(tmp_path / "side").problems

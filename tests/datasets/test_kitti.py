@@ -267,7 +267,7 @@ def test_nine_sequences_train_and_the_others_test_unless_a_list_says_otherwise(t
     assert {s.name[-2:]: s.split for s in archive.scenes} == splits | {"00": "val"}
     assert "no scene '07'" in archive.problems[0]
     (tmp_path / "val.txt").write_text("00 5\n")
-    with pytest.raises(ValueError, match="line 1: expected a sequence such as 09, got '00 5'"):
+    with pytest.raises(ValueError, match="line 1: expected the name of a scene alone, got '00 5'"):
         index_kitti_odometry(tmp_path, lists={"val": tmp_path / "val.txt"})
 
 

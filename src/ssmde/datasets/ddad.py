@@ -47,23 +47,13 @@ def index_ddad(root: Path, *, lists: Mapping[str, Path] | None = None) -> record
         lists: For `train`, `val` or `test`, a file that names scenes such as 000150, one a line.
             What no list names stays where the dataset file has it, unless that has a list.
     """
-    wanted = record.read_scene_lists(lists, _only_scene)
+    wanted = record.read_scene_lists(lists, record.only_scene)
     problems: list[str] = []
     files = _scene_files(root, problems)
-    problems += record.missing_scenes(wanted.values(), tuple(files), root)
-    scenes = [
-        partial(_scene, file, part)
-        for name, (file, split) in files.items()
-        for part in record.parts_of(name, wanted, split)
-    ]
-    return record.collect(scenes, problems)
-
-
-def _only_scene(line: str) -> tuple[str, record.Row]:
-    scene, words = record.scene_and_words(line)
-    if words:
-        raise ValueError(f"expected the name of a scene, such as 000150, got '{line}'")
-    return scene, ()
+    scenes: record.Scenes = {
+        name: (split, partial(_scene, file)) for name, (file, split) in files.items()
+    }
+    return record.make_archive(root, scenes, wanted, problems)
 
 
 def _scene_files(root: Path, problems: list[str]) -> dict[str, tuple[Path, record.Split]]:

@@ -8,15 +8,13 @@ ROOT/2011_09_26/2011_09_26_drive_0001_sync/image_02/data/0000000000.png  (or .jp
 IMPROVED/train|val/2011_09_26_drive_0001_sync/proj_depth/groundtruth/image_02/0000000005.png
 
 Depth of raw drives comes from the scans in one of two conventions (`Truth`). `eigen` is that of the
-published numbers on the Eigen split, as Godard and those after him evaluate (monodepth2's
-export_gt_depth): pixel round(u) - 1, round(v) - 1, one to the left of and above the true one, taken
-over from MATLAB where pixels count from 1; and not z but the distance along the scanner's forward
-axis, 0.27 m more. `camera` is exact: the nearest pixel center, and z. So are the improved maps
-(Uhrig et al., 3DV 2017), and the depth of KITTI odometry.
+published numbers on the Eigen split (monodepth2's export_gt_depth): pixel round(u) - 1,
+round(v) - 1, taken over from MATLAB where pixels count from 1; and not z but the distance along the
+scanner's forward axis, 0.27 m more. `camera` is exact: the nearest pixel center, and z. So are the
+improved maps (Uhrig et al., 3DV 2017), and the depth of KITTI odometry.
 
 The images are rectified: camera i sees x = K (R_rect_00 X + t_i), with P_rect_i = K [I | t_i] and X
-in the unrectified camera 0. Frames: `T_a_b` maps points of frame b into frame a; `cam` is the
-rectified camera of the images, `rect` the rectified camera 0.
+in the unrectified camera 0. `cam` is the rectified camera of the images, `rect` that of camera 0.
 """
 
 import math
@@ -238,30 +236,21 @@ def index_kitti_odometry(root: Path, *, lists: Mapping[str, Path] | None = None)
         lists: For `train`, `val` or `test`, a file that names sequences, one a line, such as 09;
             sequences that no list names keep their place, unless its list is given.
     """
-    listed = record.read_scene_lists(lists, _sequence_of_line)
+    listed = record.read_scene_lists(lists, record.only_scene)
     sequences = sorted(f for f in (root / "sequences").glob("[0-9][0-9]") if f.is_dir())
     if not sequences:
         raise FileNotFoundError(
             f"{root}: no sequences such as sequences/00 in it; give the folder `dataset` the "
             "archives of KITTI odometry were unpacked to"
         )
-    scenes = [
-        partial(_sequence_scene, root, file, part)
+    scenes: record.Scenes = {
+        file.name: ("train" if file.name in TRAINING else "test", partial(_sequence, root, file))
         for file in sequences
-        for part in record.parts_of(file.name, listed, "train" if file.name in TRAINING else "test")
-    ]
-    return record.collect(
-        scenes, record.missing_scenes(listed.values(), [s.name for s in sequences], root)
-    )
+    }
+    return record.make_archive(root, scenes, listed, [])
 
 
-def _sequence_of_line(line: str) -> tuple[str, record.Row]:
-    if not re.fullmatch(r"\d\d", line):
-        raise ValueError(f"expected a sequence such as 09, got '{line}'")
-    return line, ()
-
-
-def _sequence_scene(root: Path, sequence: Path, part: Part) -> ArchiveScene:
+def _sequence(root: Path, sequence: Path, part: Part) -> ArchiveScene:
     images = _numbered(sequence / "image_2", IMAGE_SUFFIXES)
     if not images:
         raise ArchiveError(

@@ -4,9 +4,10 @@ A reader lists what is there and reads small text files; images and depth are re
 whoever writes the scene folder. So one broken file costs one frame, not the archive.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -172,10 +173,22 @@ class Part(NamedTuple):
     listed_in: str = ""  # list that asks for it, for messages
 
 
+Scenes = dict[str, tuple[Split, Callable[[Part], ArchiveScene]]]
+"""What makes a scene, by its name, with the split it belongs to where no list names it."""
+
+
 def scene_and_words(line: str) -> tuple[str, Row]:
     """Scene and words of a line: `SCENE` or `SCENE word word`; a path counts by its first part."""
     scene, *words = line.split()
     return scene.strip("/").partition("/")[0], tuple(words)
+
+
+def only_scene(line: str) -> tuple[str, Row]:
+    """The scene of a line that names nothing else."""
+    scene, words = scene_and_words(line)
+    if words:
+        raise ValueError(f"expected the name of a scene alone, got '{line}'")
+    return scene, ()
 
 
 def read_scene_lists(
@@ -209,7 +222,7 @@ def parts_of(name: str, lists: Mapping[Split, SceneList], default: Split = "trai
     ]
 
 
-def missing_scenes(lists: Iterable[SceneList], known: Sequence[str], root: Path) -> list[str]:
+def missing_scenes(lists: Iterable[SceneList], known: Container[str], root: Path) -> list[str]:
     """One line for each scene that a list names and `root` does not have."""
     return [
         f"{found.path}: no scene '{name}' in {root}; unpack its archive there"
@@ -217,6 +230,16 @@ def missing_scenes(lists: Iterable[SceneList], known: Sequence[str], root: Path)
         for name in found.rows
         if name not in known
     ]
+
+
+def make_archive(
+    root: Path, scenes: Scenes, lists: Mapping[Split, SceneList], problems: list[str]
+) -> Archive:
+    """What can be made of the scenes of a folder, and of lists."""
+    problems += missing_scenes(lists.values(), scenes, root)
+    named = scenes.items()
+    parts = [(make, p) for name, (split, make) in named for p in parts_of(name, lists, split)]
+    return collect([partial(make, part) for make, part in parts], problems)
 
 
 def _read(path: Path, parse: Callable[[str], tuple[str, Row]]) -> SceneList:

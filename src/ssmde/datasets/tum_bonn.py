@@ -125,18 +125,14 @@ def _index(
             f"{root}: no sequence with an rgb.txt in it; give the folder of a sequence, or the "
             "folder its archives were unpacked in"
         )
-    folders = {folder.resolve().name: folder for folder in sorted(found)}
-    return record.collect(
-        [
-            partial(_scene, folder, part, published(name))
-            for name, folder in folders.items()
-            for part in record.parts_of(name, wanted)
-        ],
-        record.missing_scenes(wanted.values(), tuple(folders), root),
-    )
+    scenes: record.Scenes = {}
+    for folder in sorted(found):
+        name = folder.resolve().name
+        scenes[name] = ("train", partial(_scene, folder, published(name)))
+    return record.make_archive(root, scenes, wanted, [])
 
 
-def _scene(folder: Path, part: record.Part, published: _Published) -> ArchiveScene:
+def _scene(folder: Path, published: _Published, part: record.Part) -> ArchiveScene:
     problems: list[str] = []
     times, images = sensors.in_time_order(_listed(folder, "rgb.txt", problems), problems)
     named: dict[Path, Path | None] = {}  # frames that a list names, and their depth where it does
