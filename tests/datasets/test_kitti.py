@@ -271,25 +271,18 @@ def test_nine_sequences_train_and_the_others_test_unless_a_list_says_otherwise(t
         index_kitti_odometry(tmp_path, lists={"val": tmp_path / "val.txt"})
 
 
-def test_a_sequence_has_the_camera_and_the_times_of_its_files(tmp_path):
-    make_sequence(tmp_path)
-    write_poses(tmp_path, "00", driving())
-    (scene,) = index_kitti_odometry(tmp_path).scenes
-    assert scene.intrinsics.tolist() == [[FOCAL, 0, CX], [0, FOCAL, CY], [0, 0, 1]]
-    assert [frame.name for frame in scene.frames] == ["000000", "000001", "000002", "000003"]
-    np.testing.assert_allclose(scene.timestamps, np.arange(4) * 0.1036)
-    np.testing.assert_allclose(scene.poses, driving(), atol=1e-12)
-    expected = projected_by_hand(2, "02", shift=0, scanner_depth=False)
-    np.testing.assert_allclose(scene.frames[2].depth(), expected, rtol=1e-6)
-
-
-def test_poses_are_those_of_camera_2_which_swings_around_camera_0(tmp_path):
+def test_a_sequence_has_the_times_of_its_files_and_poses_of_camera_2_which_swings(tmp_path):
     """Camera 0 turns a quarter to the right on the spot; camera 2 is 0.06 m to its left."""
-    make_sequence(tmp_path, frames=2)
+    make_sequence(tmp_path, frames=3)
     turned = np.eye(4)
     turned[:3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]  # z (forward) becomes the old x (right)
-    write_poses(tmp_path, "00", [np.eye(4), turned])
+    write_poses(tmp_path, "00", [np.eye(4), turned, turned])
     (scene,) = index_kitti_odometry(tmp_path).scenes
+    assert scene.intrinsics.tolist() == [[FOCAL, 0, CX], [0, FOCAL, CY], [0, 0, 1]]
+    assert [frame.name for frame in scene.frames] == ["000000", "000001", "000002"]
+    np.testing.assert_allclose(scene.timestamps, np.arange(3) * 0.1036)
+    expected = projected_by_hand(2, "02", shift=0, scanner_depth=False)
+    np.testing.assert_allclose(scene.frames[2].depth(), expected, rtol=1e-6)
     np.testing.assert_allclose(scene.poses[0], np.eye(4), atol=1e-12)
     # From 0.06 m left of camera 0 to 0.06 m in front of it.
     np.testing.assert_allclose(scene.poses[1, :3, 3], (0.06, 0, 0.06), atol=1e-12)

@@ -1,6 +1,5 @@
 """Packed data: the same snippets as from folders, from a disk or from a server that fails."""
 
-import pickle
 from dataclasses import fields
 from pathlib import Path
 
@@ -186,14 +185,6 @@ def test_jpeg_is_a_tenth_and_close(folders, tmp_path):
     assert a.size > 10 * b.size
     assert done.bytes < big.bytes
     assert abs(read_image(a).astype(int) - read_image(b).astype(int)).mean() < 3
-
-
-def test_packed_scenes_travel_to_other_processes(packed):
-    scenes = pickle.loads(pickle.dumps(read_scenes(packed, "train")))
-    assert (read_image(scenes[0].images[3]) == read_image(scenes[0].images[3])).all()
-    part = scenes[1].part(2, 5)
-    assert [part.frame_name(i) for i in range(3)] == ["b/002", "b/003", "b/004"]
-    assert len(part.tracked_points[0][1]) == 40
 
 
 def test_what_is_no_packed_data_is_refused(tmp_path, packed, folders):

@@ -20,8 +20,7 @@ from ssmde.preparation.selection import (
 from texture import SIZE, blurred, noisy, texture, view
 
 WIDTH = SIZE[0]
-PATTERN = texture(0)
-OTHER = texture(1)
+PATTERN, OTHER = texture(0, size=1000), texture(1, size=1000)
 NAN = float("nan")
 
 
@@ -71,7 +70,7 @@ def test_the_way_adds_up_over_slow_frames_and_after_a_cut_and_trembling_adds_not
     slow = [view(PATTERN, 100 + 0.8 * i, 100) for i in range(9)]
     measured = measure(frames(slow), 0.005)
     assert measured.way[-1] * WIDTH == pytest.approx(6.4, abs=0.8)
-    trembling = [noisy(view(PATTERN, 100 + i % 2, 100), 4, i) for i in range(12)]
+    trembling = [noisy(view(PATTERN, 100 + i % 2, 100), 4, i) for i in range(8)]
     assert measure(frames(trembling), 0.005).way.max() < 0.005
     pictures = [view(PATTERN, 100 + 5 * i, 100) for i in range(3)]
     pictures += [view(OTHER, 100 + 5 * i, 100) for i in range(3)]
