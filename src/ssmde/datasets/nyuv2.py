@@ -26,7 +26,7 @@ from scipy.io import loadmat
 from scipy.ndimage import map_coordinates
 
 from ssmde.console import import_extra
-from ssmde.data.images import read_image
+from ssmde.data.images import read_depth, read_image
 from ssmde.data.sequence import DepthMap, Intrinsics, Pixels
 from ssmde.datasets import record, sensors
 from ssmde.datasets.record import ArchiveError, ArchiveFrame, ArchiveScene, in_pixels, readable
@@ -233,7 +233,7 @@ def _folder_scene(folder: Path, part: record.Part) -> ArchiveScene:
     for name in sorted(asked & images.keys(), key=lambda name: int(images[name])):
         depth, read = folder / f"sync_depth_{images[name]}.png", None
         if depth.name in files:
-            read = partial(record.read_sized_depth, depth, PACK_UNITS_PER_METRE, IMAGE_SIZE)
+            read = partial(read_depth, depth, PACK_UNITS_PER_METRE)
         else:
             problems.append(f"{depth}: no such file; a frame has no depth")
         frames.append(ArchiveFrame(name=images[name], image=folder / name, depth=read))

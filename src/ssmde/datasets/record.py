@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from ssmde.data import sequence
-from ssmde.data.images import ImageError, read_depth, read_size
+from ssmde.data.images import ImageError, read_size
 from ssmde.io import FileError, read_bytes, read_lines
 
 Split = Literal["train", "val", "test"]
@@ -140,16 +140,6 @@ def first_size(files: Iterable[Path], published: sequence.Size | None = None) ->
             )
         return size
     raise fault or ArchiveError("no image to open")
-
-
-def read_sized_depth(path: Path, units_per_metre: int, size: sequence.Size) -> sequence.DepthMap:
-    """Depth PNG in metres, 0 where unknown; an `ArchiveError` if it has another size."""
-    depth = read_depth(path, units_per_metre)
-    if depth.shape != size:
-        raise ArchiveError(
-            f"{path}: {in_pixels(depth.shape)} pixels, but the images have {in_pixels(size)}"
-        )
-    return depth
 
 
 def nothing_left(folder: Path, problems: list[str], what: str = "no frame") -> ArchiveError:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ssmde.data.images import read_depth
 from ssmde.data.sequence import PerFrame, Poses
 from ssmde.datasets import record, sensors
 from ssmde.datasets.record import Archive, ArchiveFrame, ArchiveScene
@@ -187,7 +188,7 @@ def _depths(
         problems += sensors.clock_problem("rgb.txt", times, where, depth_times, len(pairs))
         found = {images[i]: files[j] for i, j in pairs.items()} | found
     return {
-        image: partial(record.read_sized_depth, depth, UNITS_PER_METRE, IMAGE_SIZE)
+        image: partial(read_depth, depth, UNITS_PER_METRE)
         for image, depth in found.items()
         if depth not in lost
     }

@@ -72,7 +72,7 @@ def prepare(
         show_progress: Draw progress bars.
 
     Returns:
-        What was written, as text the report; its `skipped` are lines about what was left out.
+        What was written, as text the report.
 
     Raises:
         FileNotFoundError: If there is no such source.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int, Shaped
+from jaxtyping import Float32, Shaped
 
 from ssmde import outputs
 from ssmde.console import bars, did_you_mean
@@ -21,10 +21,9 @@ from ssmde.datasets.kitti import Truth
 from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene, in_pixels
 from ssmde.io import read_lines
 from ssmde.preparation.results import PreparedDataset, WrittenScene
-from ssmde.preparation.videos import store_camera, store_image, stored_size
+from ssmde.preparation.videos import store_camera, store_image, store_times, stored_size
 
 WORKERS = min(8, os.cpu_count() or 1)  # threads; decoding and compressing run beside each other
-STEADY = 0.1  # steps in time that differ by less than this share are a frame rate
 USUAL_QUALITY = 95  # of JPEG
 
 
@@ -196,7 +195,9 @@ def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
         if not len(kept):
             return WrittenScene(name=scene.name, split=scene.split, folder=None, problems=problems)
         info: dict[str, Any] = {"source": scene.source, "licence": scene.licence}
-        info |= _timing(scene, kept)
+        times = None if scene.timestamps is None else scene.timestamps[kept]
+        steady = scene.fps is not None and bool(np.all(np.diff(kept) == 1))
+        info["fps"] = scene.fps if steady else store_times(part, times)
         if depths:
             info["depth_units_per_metre"] = scene.depth_units_per_metre
         else:
@@ -245,19 +246,6 @@ def _check_size(what: str, pixels: Shaped[np.ndarray, "h w *c"], size: Size) -> 
         raise ImageError(
             f"{what}: {in_pixels(now)} pixels, but the images of the scene have {in_pixels(size)}"
         )
-
-
-def _timing(scene: ArchiveScene, kept: Int[np.ndarray, " _"]) -> dict[str, Any]:
-    """The frame rate, if the frames that are kept have one; else the time of each."""
-    if scene.fps is not None and np.all(np.diff(kept) == 1):
-        return {"fps": scene.fps}
-    if scene.timestamps is None:
-        return {"fps": None}
-    times = scene.timestamps[kept]
-    steps = np.diff(times)
-    if len(steps) and np.ptp(steps) < STEADY * np.median(steps):
-        return {"fps": float(1 / np.median(steps))}
-    return {"fps": None, "timestamps": [round(float(time), 6) for time in times]}
 
 
 def _changed_lists(out: Path, split: record.Split, name: str) -> dict[Path, list[str]]:

@@ -53,7 +53,6 @@ class Prepared:
 
     sources: tuple[PreparedSource, ...]
     present: bool = False  # True if all of it was there before, made of the same in the same way
-    skipped: tuple[str, ...] = ()
 
     @property
     def scenes(self) -> tuple[Path, ...]:
@@ -83,7 +82,6 @@ class PreparedDataset:
     """What became of an official archive."""
 
     scenes: tuple[WrittenScene, ...]
-    skipped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines: list[str] = []

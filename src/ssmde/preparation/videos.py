@@ -324,15 +324,8 @@ def _write_scene(
         numbers.append(frame.number)
         times.append(frame.time)
     store_camera(folder, intrinsics, size, stored)
-    rate = plan.source.fps
-    seconds = _seconds(numbers, times, rate)
-    if seconds is not None and len(seconds) > 1:
-        steps = np.diff(seconds)
-        mean = float(steps.mean())
-        rate = 1 / mean if float(np.abs(steps - mean).max()) <= EVEN * mean else None
-        if rate is None:
-            scene_files.write_timestamps(folder, seconds)
-    scene_files.write_scene_info(folder, info | {"fps": rate if seconds is not None else None})
+    rate = store_times(folder, _seconds(numbers, times, plan.source.fps))
+    scene_files.write_scene_info(folder, info | {"fps": rate})
     return numbers
 
 
@@ -342,6 +335,18 @@ def _seconds(numbers: list[int], times: list[float | None], fps: float | None) -
     if known and len(known) == len(times) and bool(np.all(np.diff(known) > 0)):
         return np.array(known)
     return None if fps is None else np.array(numbers) / fps
+
+
+def store_times(folder: Path, seconds: PerFrame | None) -> float | None:
+    """The frame rate of even times; others, if they increase, go to timestamps.txt."""
+    steps = np.zeros(0) if seconds is None else np.diff(seconds)
+    if seconds is None or not len(steps) or not (steps > 0).all():
+        return None
+    mean = float(steps.mean())
+    if float(np.abs(steps - mean).max()) <= EVEN * mean:
+        return 1 / mean
+    scene_files.write_timestamps(folder, seconds)
+    return None
 
 
 def stored_size(size: Size, width: int | None) -> Size:
