@@ -21,11 +21,9 @@ from ssmde.losses.pairs import (
     keep_inside,
     least_reliable,
     order,
-    pair_mean,
     random_pair_ranking,
     ranking,
     sample_pairs,
-    share_of_pixels,
 )
 
 SIZE = H, W = 12, 16
@@ -63,14 +61,6 @@ def test_the_ends_of_the_unit_interval_stay_inside_the_mask(chance, monkeypatch)
     assert draw_pixels(mask, 1).item() == (40 if chance == 0 else 99)
 
 
-def test_an_empty_mask_gives_pairs_that_are_not_used():
-    mask, none = EVERY, EVERY.clone()
-    none[0] = False
-    for found in (sample_pairs(mask, none, 5), sample_pairs(none, mask, 5)):
-        assert found.used.tolist() == [[False] * 5, [True] * 5]
-        assert torch.maximum(found.first, found.second).max() < H * W
-
-
 def test_pairs_lie_in_all_directions_and_each_image_has_its_own():
     mask = everywhere((20, 30))
     first, second, _ = drawn(sample_pairs, mask, mask, 5000)
@@ -80,6 +70,11 @@ def test_pairs_lie_in_all_directions_and_each_image_has_its_own():
     assert columns.double().mean().item() == pytest.approx((30**2 - 1) / 90, rel=0.05)
     assert (first[0] == first[1]).double().mean() < 0.1
     assert (second[0] == second[1]).double().mean() < 0.1
+    none = mask.clone()
+    none[0] = False  # an empty mask gives pairs that are not used
+    for found in (sample_pairs(mask, none, 5), sample_pairs(none, mask, 5)):
+        assert found.used.tolist() == [[False] * 5, [True] * 5]
+        assert torch.maximum(found.first, found.second).max() < 20 * 30
 
 
 def test_a_place_is_row_times_width_plus_column_and_a_pair_needs_both_inside():
@@ -94,30 +89,17 @@ def test_a_place_is_row_times_width_plus_column_and_a_pair_needs_both_inside():
     assert joined.used.tolist() == [[True] * 4 + [False, True]]
 
 
-def test_the_mean_counts_used_pairs_of_each_image():
-    values = torch.tensor([[1.0, 2.0], [5.0, 100.0]])
-    assert pair_mean(values, torch.tensor([[True, True], [True, False]])) == (1.5 + 5) / 2
-    assert share_of_pixels(torch.zeros(1, 3, 10, 20), 0.1) == 20
-    assert share_of_pixels(torch.zeros(1, 3, 2, 2), 0.1) == 1
-
-
-@pytest.mark.parametrize(("labels", "gap"), [((10.0, 5.0), -2), ((5.0, 10.0), 2)])
-def test_a_pair_costs_the_softplus_of_its_gap(labels, gap):
-    found = ranking(row(3.0, 1.0), row(*labels), all_used([0], [1]))
-    assert found.item() == pytest.approx(math.log(1 + math.exp(gap)))
-
-
-def test_an_order_needs_more_than_the_margin_and_only_such_pairs_are_in_the_mean():
+def test_a_pair_costs_the_softplus_of_its_gap_and_an_order_needs_more_than_the_margin():
+    for labels, gap in (((10.0, 5.0), -2), ((5.0, 10.0), 2)):
+        found = ranking(row(3.0, 1.0), row(*labels), all_used([0], [1]))
+        assert found.item() == pytest.approx(math.log(1 + math.exp(gap)))
     labels = row(1.0, 1.25, 1.26, 0.0)
     pairs = all_used([0, 1, 0, 2, 0, 3], [1, 0, 2, 0, 3, 0])
     assert order(labels, pairs, margin=1.25).tolist() == [[0, 0, -1, 1, 0, 0]]
-    pairs = all_used([0, 0, 0], [1, 2, 3])
+    pairs = all_used([0, 0, 0], [1, 2, 3])  # only the ordered ones are in the mean
     found = ranking(row(3.0, 1.0, 8.0, 8.0), row(10.0, 5.0, 10.5, 0.0), pairs)
     assert found.item() == pytest.approx(math.log(1 + math.exp(-2)))
-
-
-def test_a_gap_of_any_size_has_a_finite_loss_and_gradient():
-    depth = torch.tensor([0.1, 1000.0]).view(1, 1, 1, 2).requires_grad_()
+    depth = torch.tensor([0.1, 1000.0]).view(1, 1, 1, 2).requires_grad_()  # a gap of any size
     term = ranking(depth, row(2.0, 1.0).float(), all_used([0], [1]))
     assert term.item() == pytest.approx(999.9)
     assert finite_gradient(term, depth).flatten().tolist() == [-1.0, 1.0]

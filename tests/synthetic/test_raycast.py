@@ -96,10 +96,16 @@ def test_a_pixel_shows_what_is_nearest():
     assert set(np.unique(picture.body)) == {0, 1}
 
 
-def test_a_turned_camera_sees_a_turned_world():
+def test_a_turned_camera_sees_a_turned_world_and_only_what_moves_is_in_the_mask():
     pose = np.eye(4)
     pose[:3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]  # looks along x
     assert np.all(look(still(Plane(0), x=2.5), pose=pose).depth == np.float32(2.5))
+    ride = straight(np.array([0.0, 1.0]), (0.0, 4.0), 0.0, (0.5, 0.0))
+    wall, mover = still(Plane(2), z=6.0), Body((Part(sphere(0.5), PAINT),), ride)
+    moving = look(wall, mover, at=0.5)
+    np.testing.assert_array_equal(moving.moving == 255, moving.body == 1)
+    assert moving.moving.any()
+    assert not look(wall, mover, at=3.0).moving.any()  # it has arrived
 
 
 # Laws.
@@ -196,13 +202,3 @@ def test_a_body_casts_a_shadow_and_darkens_the_ground_it_stands_on():
     assert np.all(contact.image[32, 20] < 0.8 * none.image[32, 20])
     np.testing.assert_array_equal(contact.image[:, :8], none.image[:, :8])
     np.testing.assert_array_equal(contact.depth, none.depth)
-
-
-def test_the_motion_mask_shows_exactly_the_bodies_that_move():
-    ride = straight(np.array([0.0, 1.0]), (0.0, 4.0), 0.0, (0.5, 0.0))
-    mover = Body(parts=(Part(shape=sphere(0.5), texture=PAINT),), track=ride)
-    wall = still(Plane(2), z=6.0)
-    moving = look(wall, mover, at=0.5)
-    np.testing.assert_array_equal(moving.moving == 255, moving.body == 1)
-    assert (moving.moving == 255).any()
-    assert not look(wall, mover, at=3.0).moving.any()  # it has arrived
