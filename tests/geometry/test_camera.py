@@ -110,7 +110,7 @@ def test_a_point_of_a_resized_image_lies_where_the_scaled_camera_sees_it(size):
     resized = F.interpolate(image[None, None], size, mode="bilinear", antialias=True)[0, 0]
     assert_dot_is_at(resized, pixel_of(POINT, expected))
     picture = Image.fromarray(image.numpy().astype(np.float32))
-    by_pil = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    by_pil = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
     assert_dot_is_at(torch.from_numpy(by_pil).double(), pixel_of(POINT, expected))
 
 

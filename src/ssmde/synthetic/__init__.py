@@ -33,11 +33,9 @@ HFOV = 65.0  # degrees
 EYE_HEIGHT = {"room": 1.45, "street": 1.6}  # metres above the ground
 WALL_DISTANCE = 4.0  # metres from the first camera
 SLANT_DEGREES = (20.0, 35.0)  # smallest and largest heading of the slanted wall
-STEPS = {"wall": 0.1, "slanted_wall": 0.1, "room": 0.05, "street": 1.0}  # metres a frame
-ROTATIONS = {"wall": 0.0, "slanted_wall": 0.0, "room": 0.5, "street": 0.12}  # degrees a frame
-SWINGS = {  # largest heading, pitch and roll of the camera, in degrees
-    "wall": (6.0, 4.0, 2.0), "slanted_wall": (6.0, 4.0, 2.0), "room": (14.0, 4.0, 1.5),
-    "street": (2.5, 0.5, 0.3),
+KINDS = {  # metres and degrees a frame; largest heading, pitch and roll of the camera, in degrees
+    "wall": (0.1, 0.0, (6.0, 4.0, 2.0)), "slanted_wall": (0.1, 0.0, (6.0, 4.0, 2.0)),
+    "room": (0.05, 0.5, (14.0, 4.0, 1.5)), "street": (1.0, 0.12, (2.5, 0.5, 0.3)),
 }  # fmt: skip
 ROOM_REACH = (0.7, 0.08, 0.5)  # metres the camera strays in a room
 CROSSINGS_AHEAD = 80.0  # metres beyond the drive in which side streets are still made
@@ -98,18 +96,27 @@ def draw_clip(
         ValueError: If a kind or a sort of movers is unknown, a wall is to have movers, or a
             number is out of range.
     """
-    for what, word, known in (("kind", kind, STEPS), ("movers", movers, MOVERS)):
+    for what, word, known in (("kind", kind, KINDS), ("movers", movers, MOVERS)):
         if word not in known:
             raise ValueError(f"unknown {what} {word!r}: {did_you_mean(word, known)}")
     if movers != "none" and kind not in EYE_HEIGHT:
         raise ValueError(f"movers need a room or a street, got movers {movers!r} for kind {kind!r}")
-    step = STEPS[kind] if step is None else step
-    rotation = ROTATIONS[kind] if rotation is None else rotation
-    _check_numbers(frames, size, seed, step, rotation)
+    usual_step, usual_rotation, swing = KINDS[kind]
+    step = usual_step if step is None else step
+    rotation = usual_rotation if rotation is None else rotation
+    for right, words in (
+        (frames >= 1, f"frames must be at least 1, got {frames}"),
+        (min(size) >= 2, f"size must be at least 2 x 2 pixels (height, width), got {size}"),
+        (seed >= 0, f"seed must be a whole number of at least 0, got {seed}"),
+        (0 <= step < np.inf, f"step must be 0 or more, got {step}"),
+        (0 <= rotation < np.inf, f"rotation must be 0 or more, got {rotation}"),
+    ):
+        if not right:
+            raise ValueError(words)
     scenery, camera, turning, moving = (np.random.default_rng([seed, part]) for part in range(4))
     count = frames + 1  # one more than asked for: it gives the last a velocity
     times = np.arange(count) / FPS
-    angles = wander(turning, count, SWINGS[kind], rotation) if rotation else np.zeros((count, 3))
+    angles = wander(turning, count, swing, rotation) if rotation else np.zeros((count, 3))
     if kind == "room":
         path = wander(camera, count, ROOM_REACH, step) - np.array([0, EYE_HEIGHT[kind], 0])
         T_world_cam = poses(path, angles)
@@ -152,20 +159,6 @@ def _wall(rng: Generator, slant: float) -> Scene:
     return Scene((wall,), light=(0.36, -0.48, -0.8), ambient=0.6)
 
 
-def _check_numbers(
-    frames: int, size: tuple[int, int], seed: int, step: float, rotation: float
-) -> None:
-    if frames < 1:
-        raise ValueError(f"frames must be at least 1, got {frames}")
-    if min(size) < 2:
-        raise ValueError(f"size must be at least 2 x 2 pixels (height, width), got {size}")
-    if seed < 0:
-        raise ValueError(f"seed must be a whole number of at least 0, got {seed}")
-    for name, value in (("step", step), ("rotation", rotation)):
-        if not 0 <= value < np.inf:
-            raise ValueError(f"{name} must be 0 or more, got {value}")
-
-
 def write_clip(
     clip: DrawnClip, folder: Path, *, image_format: Literal["png", "jpg"] = "png"
 ) -> None:
@@ -173,17 +166,8 @@ def write_clip(
 
     Depth is 16 bit, at 1000 steps a metre where the clip's depth allows it, else 256; scene.json
     says which. Frames of the same number are replaced; `jpg` has quality 95.
-
-    Raises:
-        ValueError: If the depth is too large for 16 bits.
     """
-    deepest, largest = float(clip.depth.max()), np.iinfo(np.uint16).max
-    unit = next((unit for unit in UNITS if round(deepest * unit) <= largest), None)
-    if unit is None:
-        raise ValueError(
-            f"depth of {deepest:.1f} m does not fit into 16 bits at {UNITS[-1]} steps a metre; "
-            f"up to {largest / UNITS[-1]:.1f} m does"
-        )
+    unit = UNITS[0] if round(float(clip.depth.max()) * UNITS[0]) < 2**16 else UNITS[1]
     for name in ("depth", "motion_mask"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for index, image in enumerate(clip.images):
