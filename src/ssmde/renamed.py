@@ -78,6 +78,8 @@ RENAMED = {
     "ssmde.scale": "ssmde.evaluation",
     "ssmde.scaling": "ssmde.evaluation",
     "ssmde.stages": "ssmde.training",
+    "ssmde.synthetic.rooms": "ssmde.synthetic.places",
+    "ssmde.synthetic.streets": "ssmde.synthetic.places",
     "ssmde.track": "ssmde.tracking",
     "ssmde.train": "ssmde.training",
     "ssmde.training.both_stages": "ssmde.training.run",
