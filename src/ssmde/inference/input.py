@@ -48,7 +48,6 @@ ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
 or (h, w); a tensor (c, h, w) or (h, w). c is 1, 3, or 4 with alpha; values are uint8, uint16 (from
 its lowest to its highest, where that is less than half of 16 bits), or float in [0, 1]."""
 ROUNDING = 1e-4  # what resizing and color changes in floats add to [0, 1]
-LIST = ".txt"
 LARGEST_IMAGE = 256 << 20  # bytes, of a download
 LARGEST_FILE = 4 << 30  # bytes, of a video
 TIMEOUT = 30.0  # seconds without an answer of a server
@@ -85,11 +84,11 @@ def to_pixels(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
             raise ImageError(str(error)) from error
     if isinstance(image, Image.Image):
         upright = turn_upright(image)
-        if upright.mode in SIXTEEN_BIT:
-            return to_pixels(np.asarray(upright).clip(0, 65535).astype(np.uint16))
         if upright.mode == "F":
             raise ValueError("a PIL image of mode F has no known range: give RGB")
-        return np.array(upright.convert("RGB"))
+        if upright.mode not in SIXTEEN_BIT:
+            return np.array(upright.convert("RGB"))
+        return _array_pixels(np.asarray(upright).clip(0, 65535).astype(np.uint16))
     return _array_pixels(image)
 
 
@@ -129,18 +128,23 @@ def find_images(source: str | Path) -> dict[str, Path | str]:
 
     A FileNotFoundError where there is nothing, a ValueError where there is no image.
     """
-    path = Path(source)
+    path = folder = Path(source)
     if is_url(source):
         return {Path(urlsplit(str(source)).path).stem or "image": str(source)}
-    if path.suffix.lower() == LIST and path.is_file():
+    if path.suffix.lower() == ".txt" and path.is_file():
         return name_listed(path)
     if path.is_dir():
-        folder, found = path, [p for p in path.iterdir() if p.suffix.lower() in READABLE]
+        found = list(path.iterdir())
     elif path.is_file():
         folder, found = path.parent, [path]
-    else:
-        folder, found = _glob(path)
-    found = [image for image in found if not image.name.startswith(".")]
+    else:  # a glob
+        wild = [i for i, part in enumerate(path.parts) if any(c in part for c in "*?[")]
+        if not wild:
+            raise FileNotFoundError(f"{path}: no such file or folder, and not a glob")
+        folder = Path(*path.parts[: wild[0]])
+        found = list(folder.glob(str(Path(*path.parts[wild[0] :]))))
+    if not path.is_file():
+        found = [p for p in found if p.suffix.lower() in READABLE and p.name[0] != "."]
     order = frame_order([image.name for image in found])
     found.sort(key=lambda image: (natural_order(str(image.parent)), order(image.name)))
     if not found:
@@ -149,16 +153,6 @@ def find_images(source: str | Path) -> dict[str, Path | str]:
             f"{source}: holds no image ({', '.join(READABLE)})" + (others and f", but {others}")
         )
     return _named(found, [str(image) for image in found], str(folder))
-
-
-def _glob(pattern: Path) -> tuple[Path, list[Path]]:
-    """The folder before the first wild card, and the images the pattern matches."""
-    wild = [i for i, part in enumerate(pattern.parts) if any(c in part for c in "*?[")]
-    if not wild:
-        raise FileNotFoundError(f"{pattern}: no such file or folder, and not a glob")
-    folder = Path(*pattern.parts[: wild[0]])
-    matches = folder.glob(str(Path(*pattern.parts[wild[0] :])))
-    return folder, [path for path in matches if path.suffix.lower() in READABLE]
 
 
 def name_listed(source: Path) -> dict[str, Path | str]:
@@ -177,27 +171,27 @@ def name_listed(source: Path) -> dict[str, Path | str]:
     return _named(images, places, shared)
 
 
-def _named(images: Sequence[Path | str], places: list[str], above: str) -> dict[str, Path | str]:
-    """Images by where they lie below a folder, without endings; no two get one name."""
-    below = [os.path.relpath(place, above) for place in places]
-    plain = Counter(os.path.splitext(name)[0] for name in below)
-    named: dict[str, Path | str] = {}
-    for name, image in zip(below, images, strict=True):
-        stem = os.path.splitext(name)[0]
-        wanted = stem if plain[stem] == 1 else name
-        number, free = 1, wanted
-        while free in named:  # addresses that differ in their query alone
-            number, free = number + 1, f"{wanted}_{number + 1}"
-        named[free] = image
-    return named
-
-
 def _place(image: Path | str) -> str:
     """Where an image lies, as a path without ways up: no name may lead out of the output."""
     if isinstance(image, Path):
         return os.path.abspath(image)
     parts = urlsplit(image)
     return os.path.normpath(f"/{parts.netloc}/{parts.path}")
+
+
+def _named(images: Sequence[Path | str], places: list[str], above: str) -> dict[str, Path | str]:
+    """Images by where they lie below a folder, without endings; no two get one name."""
+    below = [os.path.relpath(place, above) for place in places]
+    stems = [os.path.splitext(name)[0] for name in below]
+    times, named = Counter(stems), dict[str, Path | str]()
+    for name, stem, image in zip(below, stems, images, strict=True):
+        free = wanted = stem if times[stem] == 1 else name
+        number = 1
+        while free in named:  # addresses that differ in their query alone
+            number += 1
+            free = f"{wanted}_{number}"
+        named[free] = image
+    return named
 
 
 def is_url(source: object) -> bool:
@@ -305,24 +299,28 @@ def is_live(source: object) -> bool:
     return isinstance(source, str) and (source.isdecimal() or _is_rtsp(source))
 
 
+def _is_rtsp(source: str) -> bool:
+    return source.lower().startswith(("rtsp://", "rtsps://"))
+
+
 def read_live(source: str) -> Generator[VideoFrame]:
     """Frames of a camera, until it is closed; always the newest one, those missed are dropped.
 
     A thread decodes, and overwrites what nobody took. A `VideoError` where there is no such camera,
     or it falls silent before its first frame.
     """
+    container = _open_camera(source)
     latest: queue.Queue[VideoFrame | None] = queue.Queue(maxsize=1)
     stop = threading.Event()
-    reader = threading.Thread(
-        target=_read_newest, args=(_open_camera(source), latest, stop), daemon=True
-    )
+    reader = threading.Thread(target=_read_newest, args=(container, latest, stop), daemon=True)
     reader.start()
-    frame = None
+    count = 0
     try:
-        while (newest := _take(latest)) is not None:
-            frame = newest
-            yield frame
-        if frame is None:
+        with suppress(queue.Empty):  # it fell silent
+            while (newest := latest.get(timeout=2 * SILENCE)) is not None:
+                count += 1
+                yield newest
+        if count == 0:
             raise VideoError(f"{source}: the camera sends no frame")
     finally:
         stop.set()
@@ -331,36 +329,23 @@ def read_live(source: str) -> Generator[VideoFrame]:
         reader.join(timeout=SILENCE)
 
 
-def _take(latest: "queue.Queue[VideoFrame | None]") -> VideoFrame | None:
-    """The next frame; None where the camera ended or fell silent."""
-    with suppress(queue.Empty):
-        return latest.get(timeout=2 * SILENCE)
-    return None
-
-
 def _read_newest(
     container: Any, latest: "queue.Queue[VideoFrame | None]", stop: threading.Event
 ) -> None:
     began = time.monotonic()
-    with container:
-        try:
+    try:
+        with container, suppress(av.error.FFmpegError, IndexError):  # the line breaks, or is empty
             for number, frame in enumerate(container.decode(container.streams.video[0])):
                 if stop.is_set() or too_many_pixels((frame.height, frame.width)):
-                    return
+                    break
                 pixels = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
                 now = time.monotonic() - began
                 with suppress(queue.Empty):  # nobody took it: the newest goes first
                     latest.get_nowait()
                 latest.put(VideoFrame(number=number, time=now, pixels=pixels))
-        except (av.error.FFmpegError, IndexError):  # the line broke, or carries no picture
-            pass
-        finally:
-            if not stop.is_set():
-                latest.put(None)
-
-
-def _is_rtsp(source: str) -> bool:
-    return source.lower().startswith(("rtsp://", "rtsps://"))
+    finally:
+        if not stop.is_set():
+            latest.put(None)
 
 
 def _open_camera(source: str) -> Any:
