@@ -17,8 +17,8 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from folders import names_in
-from ssmde.cli import main
 from ssmde.data.images import write_image
+from ssmde.evaluation import benchmark, evaluate
 from ssmde.exporting import ExportReport, ParityError, export
 from ssmde.exporting.network import (
     WholeModel,
@@ -28,6 +28,7 @@ from ssmde.exporting.network import (
     write_graph,
 )
 from ssmde.exporting.to_file import ENDINGS, UNKNOWN_LICENCE, drawn_pictures
+from ssmde.inference import predict_files
 from ssmde.inference.engines import FACTS_KEY, ExportFacts
 from ssmde.inference.loading import licence_of, load
 from ssmde.inference.predictor import Predictor
@@ -333,19 +334,19 @@ def test_code_in_a_torch_file_is_not_run_without_a_word_of_trust(files, tmp_path
             load(file)
 
 
-def test_every_verb_that_opens_exported_files_asks_for_trust(files, tmp_path, capsys):
-    image = tmp_path / "data" / "a" / "0.png"
+def test_every_verb_that_opens_exported_files_asks_for_trust(files, tmp_path):
+    file, image = files["torch"], tmp_path / "data" / "a" / "0.png"
     image.parent.mkdir(parents=True)
     write_image(image, picture(40, 60))
-    for words in (
-        ["export", files["torch"], tmp_path / "a.onnx"],
-        ["evaluate", files["torch"], tmp_path / "data", "--split", "all"],
-        ["benchmark", "kitti", tmp_path / "data", files["torch"], "--split", "all"],
-        ["predict", files["torch"], image, tmp_path / "out"],
+    for verb in (
+        lambda: export(file, tmp_path / "a.onnx"),
+        lambda: evaluate(file, tmp_path / "data", split="all"),
+        lambda: benchmark("kitti", tmp_path / "data", [file], split="all"),
+        lambda: predict_files(file, image, tmp_path / "out"),
     ):
-        assert main([*map(str, words)]) == 2
-        assert f"{files['torch']}: a .pt2 file can run any code" in capsys.readouterr().err
-    assert main([*map(str, words), "--trust"]) == 0
+        with pytest.raises(ValueError, match=r"small\.pt2: a \.pt2 file can run any code"):
+            verb()
+    assert predict_files(file, image, tmp_path / "out", trust=True).written
 
 
 FAULTS = {

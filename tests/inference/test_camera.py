@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssmde.data.sequence import from_hfov
-from ssmde.inference.pipeline import CameraSpec, find_camera, size_of_camera
+from ssmde.inference.camera import CameraSpec, find_camera, size_of_camera
 
 
 def test_what_is_given_is_taken_else_a_guess_is_made_and_said():
