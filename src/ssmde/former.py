@@ -91,7 +91,7 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
 """Options of verbs that are no fields of a run, and what to do instead."""
 FORMER_SOURCES: Mapping[str, str] = {
     "grounded": "take ssmde:small, the network of the package; `ssmde adapt` fits it to a film",
-    "depth-anything-3": "take depth-anything-v2, or labels it made by folder:PATH",
+    "depth-anything-3": "take depth-anything-v2; labels made elsewhere come by folder:PATH",
 }
 """Of labels, for `label` and `pseudo_depth.source`; labels that they made are still read."""
 FORMER_PRESETS: Mapping[str, str] = {

@@ -108,7 +108,7 @@ def test_bad_input_is_refused_with_a_message(predictor, tmp_path):
         (image, {"format": "video"}, ValueError, "'video' needs a video file"),
         (image, {"max_frames": 0}, ValueError, "max_frames must be 1 or more, got 0"),
         (tmp_path / "broken.png", {}, ValueError, r"nothing could be read: .*broken\.png"),
-        (tmp_path, {"format": "rerun"}, ValueError, "format 'rerun' is no more: take npz or ply"),
+        (tmp_path, {"format": "rerun"}, ValueError, "format 'rerun' is no more: take ply"),
         (tmp_path / "walk.mp4", {"engine": "ray"}, ValueError, r"walk\.mp4 is a video or a camera"),
     ]:  # fmt: skip
         with pytest.raises(error, match=message):

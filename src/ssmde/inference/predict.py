@@ -221,7 +221,7 @@ def _check(formats: Iterable[str], source: str, out: Path, engine: str, *, movin
         raise ValueError(f"{out} is the input folder: choose another folder for the output")
     for name in formats:
         if name == "rerun":
-            raise ValueError("format 'rerun' is no more: take npz or ply, which rerun reads")
+            raise ValueError("format 'rerun' is no more: take ply, which its viewer reads")
         if name not in FORMATS:
             raise ValueError(f"unknown format {name!r}: choose from {', '.join(FORMATS)}")
         if name == VIDEO and not moving:
