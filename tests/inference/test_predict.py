@@ -104,6 +104,7 @@ def test_bad_input_is_refused_with_a_message(predictor, tmp_path):
     for source, options, error, message in [
         (tmp_path / "gone.png", {}, FileNotFoundError, r"gone\.png: no such file or folder"),
         (tmp_path / "empty", {}, ValueError, "empty: holds no image"),
+        ("https://h/a.mp4", {}, ValueError, r"a\.mp4: nothing is read from the web"),
         (image, {"format": "jpg"}, ValueError, "format 'jpg': choose from png16, npz"),
         (image, {"format": "video"}, ValueError, "'video' needs a video file"),
         (image, {"max_frames": 0}, ValueError, "max_frames must be 1 or more, got 0"),

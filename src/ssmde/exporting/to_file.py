@@ -3,7 +3,7 @@
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -304,7 +304,7 @@ def drawn_pictures(count: int = 2) -> list[UInt8[np.ndarray, "h w 3"]]:
 
 
 def milliseconds(
-    runs: dict[str, Callable[[], object]], rounds: int = TIMED_ROUNDS
+    runs: Mapping[str, Callable[[], object]], rounds: int = TIMED_ROUNDS
 ) -> dict[str, float]:
     """CPU time of each function, summed over its threads: medians of interleaved rounds."""
     taken: dict[str, list[float]] = {name: [] for name in runs}

@@ -17,7 +17,6 @@ from itertools import chain, islice, tee
 from math import prod
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 import torch
 
@@ -38,13 +37,11 @@ from ssmde.inference.camera import CameraSpec, Pinhole, ToldCamera, size_of_came
 from ssmde.inference.engines import EngineNetwork
 from ssmde.inference.film import write_film
 from ssmde.inference.input import (
-    fetched_file,
     find_images,
     is_live,
-    is_url,
+    local_path,
     read_ahead,
     read_live,
-    to_pixels,
 )
 from ssmde.inference.loading import load, looks_like_weights
 from ssmde.inference.pictures import color_ends
@@ -68,11 +65,10 @@ Name = TypeVar("Name")
 FOR_IMAGES, FOR_VIDEOS = ("png16", "color"), (VIDEO,)
 CAMERA = "camera"  # name of the files of a camera
 LIVE_FPS = 25.0  # of a camera's film, for the length of its last frame
-LIKELY_SIZE = (4000, 6000)  # of an image at an address, in pixels
 PIECE = 32  # images for a Ray worker: a few seconds, so that unlike machines end together
 NAMED = 3  # of many files that were written, so many are named
-Images = Mapping[str, Path | str]
-"""Paths or addresses by the name of the output."""
+Images = Mapping[str, Path]
+"""Paths by the name of the output."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,8 +121,8 @@ def predict_files(
     Args:
         weights: Weights file, folder of a run, hf:OWNER/NAME, or a released name. Left out, with
             INPUT as the first word, it is small, which comes with the package.
-        source: Image, folder of images, quoted glob, .txt list of paths or addresses, video,
-            http(s) or rtsp address, or number of a webcam.
+        source: Image, folder of images, quoted glob, .txt list of paths, video, rtsp address, or
+            number of a webcam.
         out: Folder to write to.
         format: Some of png16, npz, exr, color, normals, ply, glb and video, with commas between. By
             default png16,color; video for a video.
@@ -155,37 +151,36 @@ def predict_files(
         raise ValueError(f"max_frames must be 1 or more, got {max_frames}")
     named = weights.source if isinstance(weights, Predictor) else str(Path(weights))
     live = is_live(source) and not Path(source).exists()
-    folder = wanted
-    with ExitStack() as stack:
-        here = source
-        if is_url(here) and Path(urlsplit(here).path).suffix.lower() in VIDEO_SUFFIXES:
-            here = str(stack.enter_context(fetched_file(here)))
-        moving = live or is_film(Path(here))
-        formats = FOR_VIDEOS if moving else FOR_IMAGES
-        if format is not None:
-            formats = tuple(dict.fromkeys(format.split(",")))
-        _check(formats, source, folder, engine, moving=moving)
-        images = {} if moving else _find_images(here)
-        photos = [image for image in images.values() if isinstance(image, Path)]
-        if intrinsics is not None:
-            sizes = [size for size in map(_size_of, photos) if any(size)]
-            camera = replace(camera, of_size=size_of_camera(intrinsics, sizes))
-        if engine == "ray":  # a worker may stand in another folder
-            if not isinstance(weights, Predictor) and Path(weights).exists():
-                weights = Path(weights).resolve()
-            folder = folder.resolve()
-            images = {n: i.resolve() if isinstance(i, Path) else i for n, i in images.items()}
-        open_job = partial(
-            _open_job, weights, resolution, live=live, trust=trust, camera=camera,
-            temporal=temporal, out=folder, formats=formats, writer=WriterOptions(mesh=mesh),
-            overwrite=overwrite, max_frames=max_frames, levels=gray_levels(photos),
-        )  # fmt: skip
-        if not moving:
-            summary = _images(open_job, images, Path(here), on_ray=engine == "ray")
-        elif live:
-            summary = _camera(open_job(), here)
-        else:
-            summary = _video(open_job(), Path(here), source)
+    here, folder = Path(source) if live else local_path(source), wanted
+    moving = live or is_film(here)
+    formats = FOR_VIDEOS if moving else FOR_IMAGES
+    if format is not None:
+        formats = tuple(dict.fromkeys(format.split(",")))
+    _check(formats, here, folder, engine, moving=moving)
+    images = {} if moving else _find_images(here)
+    if intrinsics is not None:
+        sizes = [size for size in map(_size_of, images.values()) if any(size)]
+        camera = replace(camera, of_size=size_of_camera(intrinsics, sizes))
+    if engine == "ray":  # a worker may stand in another folder
+        if not isinstance(weights, Predictor) and Path(weights).exists():
+            weights = Path(weights).resolve()
+        folder = folder.resolve()
+        images = {name: image.resolve() for name, image in images.items()}
+    open_job = partial(
+        _open_job, weights, resolution, live=live, trust=trust, camera=camera, temporal=temporal,
+        out=folder, formats=formats, writer=WriterOptions(mesh=mesh), overwrite=overwrite,
+        max_frames=max_frames, levels=gray_levels([*images.values()]),
+    )  # fmt: skip
+    if not moving:
+        summary = _images(open_job, images, here, on_ray=engine == "ray")
+    elif live:
+        frames = (replace(frame, number=i) for i, frame in enumerate(read_live(source)))
+        summary = _film(open_job(), CAMERA, frames, source, fps=LIVE_FPS, live=True)
+    else:
+        name, info, notes = fitting_name(here.stem, LONGEST_SUFFIX), video_info(here), VideoNotes()
+        frames = read_chosen_frames(here, lambda _: True, notes)
+        summary = _film(open_job(), name, frames, here, fps=info.fps, frames_in_all=info.frames)
+        summary = replace(summary, notes=tuple(f"{here}: {line}" for line in notes.lines))
     if not summary.written:
         raise ValueError("nothing could be read: " + "; ".join(summary.skipped[:5]))
     return replace(summary, weights=named, out=wanted)
@@ -211,13 +206,13 @@ def _words(
     return DEFAULT_WEIGHTS, str(weights), Path(source)
 
 
-def _check(formats: Iterable[str], source: str, out: Path, engine: str, *, moving: bool) -> None:
+def _check(formats: Iterable[str], source: Path, out: Path, engine: str, *, moving: bool) -> None:
     if moving and engine == "ray":
         raise ValueError(
             f"--engine ray shares images among its workers, {source} is a video or a camera: "
             "leave --engine out"
         )
-    if not moving and Path(source).is_dir() and Path(source).resolve() == out.resolve():
+    if not moving and source.is_dir() and source.resolve() == out.resolve():
         raise ValueError(f"{out} is the input folder: choose another folder for the output")
     for name in formats:
         if name == "rerun":
@@ -231,7 +226,7 @@ def _check(formats: Iterable[str], source: str, out: Path, engine: str, *, movin
             )
 
 
-def _find_images(source: str) -> dict[str, Path | str]:
+def _find_images(source: Path) -> dict[str, Path]:
     """Images by names that leave room for the endings of the outputs."""
     names = {Path(name): image for name, image in find_images(source).items()}
     return {
@@ -240,11 +235,11 @@ def _find_images(source: str) -> dict[str, Path | str]:
     }
 
 
-def _size_of(image: Path | str) -> tuple[int, int]:
-    """Height and width: at an address a guess, for nobody knows before it is fetched."""
+def _size_of(image: Path) -> tuple[int, int]:
+    """Height and width; 0, 0 where it cannot be read, as is said by who reads it."""
     try:
-        return read_size(image) if isinstance(image, Path) else LIKELY_SIZE
-    except (ImageError, OSError):  # said by who reads it
+        return read_size(image)
+    except (ImageError, OSError):
         return 0, 0
 
 
@@ -365,7 +360,7 @@ def _images(open_job: Callable[[], Job], images: Images, source: Path, *, on_ray
     job = open_job()
     files = {name: job.files(name) for name in images}
     everything = set(chain.from_iterable(files.values()))
-    inputs = {os.path.realpath(image) for image in images.values() if isinstance(image, Path)}
+    inputs = {os.path.realpath(image) for image in images.values()}
     for path in everything:
         if os.path.realpath(path) in inputs:
             raise FileExistsError(f"{path}: is an input itself: choose another folder")
@@ -401,21 +396,19 @@ def predict_images(job: Job, images: Images, *, show_progress: bool = False) -> 
     """Files of every image; what cannot be read is named."""
     written, skipped = list[Path](), list[str]()
 
-    def read(item: tuple[str, Path | str]) -> tuple[str, Path | str, Pixels | str]:
-        name, path = item
+    def read(item: tuple[str, Path]) -> tuple[str, Pixels | str]:
         try:
-            is_file = isinstance(path, Path)
-            return name, path, read_image(path, levels=job.levels) if is_file else to_pixels(path)
+            return item[0], read_image(item[1], levels=job.levels)
         except ImageError as error:
-            return name, path, str(error)
+            return item[0], str(error)
 
     def readable() -> Iterator[tuple[str, Pixels]]:
         items = with_bar(images.items(), "predicting", len(images), show=show_progress)
-        for name, file, found in read_ahead(items, read, pixels=lambda i: prod(_size_of(i[1]))):
+        for name, found in read_ahead(items, read, pixels=lambda i: prod(_size_of(i[1]))):
             if isinstance(found, str):
                 skipped.append(found)
             elif fault := job.camera.fault_of((found.shape[0], found.shape[1])):
-                skipped.append(f"{file}: {fault}")
+                skipped.append(f"{images[name]}: {fault}")
             else:
                 yield name, found
 
@@ -432,42 +425,22 @@ def _say_lost(images: Images, tries: int) -> str:
     )
 
 
-def _video(job: Job, path: Path, source: str) -> Summary:
-    """A video, unless it is done; frames that cannot be decoded are left out."""
-    name, origin = fitting_name(path.stem, LONGEST_SUFFIX), source if is_url(source) else path
-    info, notes = video_info(path), VideoNotes()
-    count = min(info.frames, job.max_frames or info.frames) or None
-    read = read_chosen_frames(path, lambda _: True, notes)
-    mark = job.mark(origin, max_frames=job.max_frames)
-    made = _film(job, name, read, origin, mark, fps=info.fps, count=count, sound_of=path)
-    return replace(made, notes=tuple(f"{path}: {line}" for line in notes.lines))
-
-
-def _camera(job: Job, source: str) -> Summary:
-    """Frames of a webcam or an rtsp address, until Ctrl-C or `max_frames`."""
-    read = (replace(frame, number=i) for i, frame in enumerate(read_live(source)))
-    return _film(
-        job, CAMERA, read, source, job.mark(source), fps=LIVE_FPS, count=job.max_frames, live=True
-    )
-
-
 def _film(
     job: Job,
     name: str,
     frames: Iterable[VideoFrame],
     source: Path | str,
-    mark: str,
     *,
     fps: float,
-    count: int | None,
-    sound_of: Path | None = None,
+    frames_in_all: int | None = None,
     live: bool = False,
 ) -> Summary:
-    """Files of every frame, and a film under a `mark` of its own, unless all of them are there.
+    """Files of every frame, and a film of them, unless all are there; parts of killed runs go.
 
-    `fps` is for frames without a time, `count` how many there will be, if anybody knows. Parts of
-    killed runs are removed. Ctrl-C ends live frames, with what was written kept.
+    `fps` is for frames without a time. Ctrl-C ends live frames, with what was written kept.
     """
+    count = min((n for n in (frames_in_all, job.max_frames) if n), default=None)
+    mark = job.mark(source, max_frames=None if live else job.max_frames)
     film = [job.out / f"{name}{FORMATS[VIDEO].suffix}"] if VIDEO in job.formats else []
     suffixes = [FORMATS[key].suffix for key in job.formats if key != VIDEO]
     endings = "|".join(map(re.escape, suffixes))
@@ -487,6 +460,7 @@ def _film(
         return Summary(written=(*film, *every), present=len(film) + len(every))
     written = [*film]
     read = with_bar(islice(frames, job.max_frames), "predicting", count)
+    sound_of = None if live else Path(source)
     with ExitStack() as stack:
         with recorded(mark):
             appends = [stack.enter_context(write_film(path, fps, sound_of)) for path in film]

@@ -168,7 +168,7 @@ def find_licence(name: str, known: str | None = None) -> str:
     except Exception:  # the errors of the HTTP client below the hub change with its version
         return unknown
     licence = card.get("license") if card else None
-    if licence == "other":
+    if card and licence == "other":
         return f"{card.get('license_name') or 'a licence of its own'}: see {page}"
     return str(licence or unknown)
 
