@@ -44,7 +44,7 @@ def test_the_python_of_a_page_runs(page):
 # Lines of Python in each folder. Who needs more says in the change what it replaces; who deletes
 # lowers the number. The aim of all of them together is 24,000.
 BUDGET = {
-    "data": 3_520, ".": 2_770, "evaluation": 2_350, "inference": 2_220, "synthetic": 2_120,
+    "data": 3_520, ".": 2_770, "evaluation": 2_350, "inference": 2_210, "synthetic": 2_120,
     "models": 2_030, "datasets": 2_020, "preparation": 1_720, "app": 1_680, "diagnosis": 1_490,
     "training": 1_350, "methods": 1_160, "tracking": 920, "metrics": 910, "losses": 810,
     "demo": 590, "exporting": 570, "labeling": 570, "adaptation": 550, "reporting": 530,

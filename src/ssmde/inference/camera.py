@@ -85,25 +85,16 @@ class ToldCamera:
     _told: set[str] = field(default_factory=set)
     _shape: float = 0.0  # width / height of the image before
 
-    def fault_of(self, size: Size) -> str | None:
-        """Why an image of this size has no camera, where one is needed."""
-        try:
-            if self.say is not None:
-                find_camera(size, self.spec)
-        except CameraError as error:
-            return str(error)
-        return None
-
     def matrix(self, size: Size) -> Float64[np.ndarray, "3 3"] | None:
-        """Pinhole matrix for an image of this size; without one that fits None, or an error."""
+        """Pinhole matrix for an image; where none fits None, or a `CameraError` if one is needed."""
         if self.spec.intrinsics is not None and self.spec.of_size is None:
             self.spec = replace(self.spec, of_size=size)  # of a video: that of its first frame
         try:
             matrix, origin = find_camera(size, self.spec)
         except CameraError:
-            if self.say is None:  # nobody needs one: better none than a wrong one
-                return None
-            raise
+            if self.say is not None:
+                raise
+            return None  # better none than a wrong one
         shape, self._shape = self._shape, size[1] / size[0]
         line = ""
         if not self._told:

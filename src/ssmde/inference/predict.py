@@ -33,7 +33,7 @@ from ssmde.data.video import (
     read_chosen_frames,
     video_info,
 )
-from ssmde.inference.camera import CameraSpec, Pinhole, ToldCamera, size_of_camera
+from ssmde.inference.camera import CameraError, CameraSpec, Pinhole, ToldCamera, size_of_camera
 from ssmde.inference.engines import EngineNetwork
 from ssmde.inference.film import write_film
 from ssmde.inference.input import (
@@ -407,8 +407,11 @@ def predict_images(job: Job, images: Images, *, show_progress: bool = False) -> 
         for name, found in read_ahead(items, read, pixels=lambda i: prod(_size_of(i[1]))):
             if isinstance(found, str):
                 skipped.append(found)
-            elif fault := job.camera.fault_of((found.shape[0], found.shape[1])):
-                skipped.append(f"{images[name]}: {fault}")
+                continue
+            try:
+                job.camera.matrix((found.shape[0], found.shape[1]))
+            except CameraError as error:
+                skipped.append(f"{images[name]}: {error}")
             else:
                 yield name, found
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -166,14 +167,12 @@ class Predictor:
 
     def _groups(self, images: Iterable[ImageLike], batch_size: int) -> Iterator[Views]:
         """Images in groups of at most `batch_size`, seen at one size; of large images fewer."""
-        group: Views = []
-        for pixels in map(to_pixels, images):
-            if group and self.size_for(group[0].shape) != self.size_for(pixels.shape):
+        for _, alike in groupby(map(to_pixels, images), lambda p: self.size_for(p.shape)):
+            group: Views = []
+            for pixels in alike:
+                group.append(pixels)
+                if len(group) >= batch_size or sum(p.size for p in group) >= LARGEST_GROUP:
+                    yield group
+                    group = []
+            if group:
                 yield group
-                group = []
-            group.append(pixels)
-            if len(group) >= batch_size or sum(p.size for p in group) >= LARGEST_GROUP:
-                yield group
-                group = []
-        if group:
-            yield group

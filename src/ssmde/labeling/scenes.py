@@ -161,14 +161,14 @@ def label_on_ray(
 
     Each worker opens the source, and has a GPU or a processor. Raises as `work_on_ray`.
     """
-    return work_on_ray(open_tool, _label_missing, pieces, gpu=gpu, lost=_say_lost)
 
+    def lost(piece: Piece, tries: int) -> str:
+        return (
+            f"scene '{piece.scene.name}': a worker was lost {tries} times over frames "
+            f"{piece.frames[0]} to {piece.frames[-1]}; the labels written so far are kept"
+        )
 
-def _say_lost(piece: Piece, tries: int) -> str:
-    return (
-        f"scene '{piece.scene.name}': a worker was lost {tries} times over frames "
-        f"{piece.frames[0]} to {piece.frames[-1]}; the labels written so far are kept"
-    )
+    return work_on_ray(open_tool, _label_missing, pieces, gpu=gpu, lost=lost)
 
 
 def _frames_to_label(
@@ -212,10 +212,9 @@ def _label_piece(source: Source, piece: Piece) -> list[str]:
             skipped.append(str(error))
     maps = dict(zip(inputs, source.label([*inputs.values()]), strict=True)) if inputs else {}
     good = {name: m for name, m in maps.items() if (np.isfinite(m) & (m > 0)).any()}
-    skipped += [f"{scene.name}/{n}: the source gives no value" for n in maps if n not in good]
     if good:
         write_labels(label_folder(scene), source.info, good)
-    return skipped
+    return skipped + [f"{scene.name}/{n}: the source gives no value" for n in maps if n not in good]
 
 
 def write_corrected(
