@@ -86,7 +86,7 @@ class ToldCamera:
     _shape: float = 0.0  # width / height of the image before
 
     def matrix(self, size: Size) -> Float64[np.ndarray, "3 3"] | None:
-        """Pinhole matrix for an image; where none fits None, or a `CameraError` if one is needed."""
+        """Pinhole matrix for an image; none fits: None, or a `CameraError` where one is needed."""
         if self.spec.intrinsics is not None and self.spec.of_size is None:
             self.spec = replace(self.spec, of_size=size)  # of a video: that of its first frame
         try:
