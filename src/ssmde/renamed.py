@@ -46,6 +46,7 @@ RENAMED = {
     "ssmde.exporting.parity": "ssmde.exporting.to_file",
     "ssmde.geometry.pose": "ssmde.geometry.camera",
     "ssmde.geometry.surface": "ssmde.geometry.camera",
+    "ssmde.inference.pipeline": "ssmde.inference.camera",
     "ssmde.label": "ssmde.labeling",
     "ssmde.labeling.corrected": "ssmde.labeling",
     "ssmde.labelling": "ssmde.labeling",
