@@ -36,10 +36,9 @@ Levels = tuple[int, int] | None
 """Lowest and highest value of 16-bit gray that is stretched to 8 bits; None: the upper 8 bits."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
-HAS_AVIF = "avif" in features.modules and features.check_module("avif")  # Pillow from 11.3
 READABLE = (
     *IMAGE_SUFFIXES, ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
-    *([".avif"] if HAS_AVIF else []),
+    *([".avif"] if features.modules.get("avif") and features.check_module("avif") else []),
 )  # fmt: skip
 BRANDS = {
     "AVIF": (b"avif", b"avis"),
@@ -90,7 +89,7 @@ class ShapeError(ImageError):
 
 
 @contextmanager
-def _naming(path: Path, name: str = "") -> Generator[None]:
+def _naming(where: Path | str) -> Generator[None]:
     """Turn whatever a broken file raises into an `ImageError` with its name and the reason."""
     try:
         yield
@@ -99,16 +98,16 @@ def _naming(path: Path, name: str = "") -> Generator[None]:
     except FileError as error:
         raise ImageError(str(error)) from error
     except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file") from error
+        raise ImageError(f"{where}: no such file") from error
     except BROKEN_FILE as error:
-        if name:  # no file
-            reason = str(error).split(" <_io")[0]
-            raise ImageError(f"{name}: cannot be read as an image ({reason})") from error
-        if path.is_file() and path.stat().st_size == 0:
-            raise ImageError(f"{path}: the file is empty; copy or extract it again") from error
-        reason = re.sub(f" '{re.escape(str(path))}'| <_io.BytesIO.*?>", "", str(error))
+        reason = re.sub(f" '{re.escape(str(where))}'| <_io.BytesIO.*?>", "", str(error))
         reason = reason or type(error).__name__
-        raise ImageError(f"{path}: cannot be read ({reason}); copy or extract it again") from error
+        said = f"cannot be read ({reason}); copy or extract it again"
+        if isinstance(where, str):
+            said = f"cannot be read as an image ({reason})"
+        elif where.is_file() and where.stat().st_size == 0:
+            said = "the file is empty; copy or extract it again"
+        raise ImageError(f"{where}: {said}") from error
 
 
 # What may be opened
@@ -135,23 +134,24 @@ def phone_format(file: Path | BytesIO) -> str:
 
 
 @contextmanager
-def open_image(file: Path | BytesIO, path: Path) -> Generator[Image.Image]:
+def open_image(file: Path | BytesIO, where: Path | str) -> Generator[Image.Image]:
     """An image file of which only the header was read; what must not be decoded is refused."""
     if isinstance(file, Path):
         check_file(file, "picture")  # a pipe would be waited for
     try:
         image = Image.open(file)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{path}: has too many pixels, {LIMIT}") from error
+        raise ImageError(f"{where}: has too many pixels, {LIMIT}") from error
     except UnidentifiedImageError as error:
         if kind := phone_format(file):
-            raise ImageError(f"{path}: {not_read(kind)}") from error
+            raise ImageError(f"{where}: {not_read(kind)}") from error
         raise
     with image:
+        reason = too_many_pixels((image.height, image.width))
         if image.format in RUNS_PROGRAMS:
-            raise ImageError(f"{path}: {image.format} needs other programs; save it as PNG")
-        if reason := too_many_pixels((image.height, image.width)):
-            raise ImageError(f"{path}: {reason}")
+            reason = f"{image.format} needs other programs; save it as PNG"
+        if reason:
+            raise ImageError(f"{where}: {reason}")
         yield image
 
 
@@ -163,7 +163,7 @@ def read_size(path: Path) -> Size:
 
 def size_of_bytes(content: bytes, name: str) -> Size:
     """Size (height, width) of an image file in memory, as stored; reads the header only."""
-    with _naming(Path(name), name), open_image(BytesIO(content), Path(name)) as image:
+    with _naming(name), open_image(BytesIO(content), name) as image:
         return image.height, image.width
 
 
@@ -225,7 +225,8 @@ def read_image(
                     if levels == "folder":
                         levels = _levels_beside(path, image)
                     if reduction > 1 and upright:  # Pillow decodes at a reduced size where it can
-                        image.draft("RGB", tuple(max(s // reduction, 1) for s in image.size))
+                        small = max(width // reduction, 1), max(height // reduction, 1)
+                        image.draft("RGB", small)
                     pixels = np.array(_rgb(path, turn_upright(image), levels))
     if pixels.shape[:2] not in ((height, width), (width, height)):
         # The last row and column of a reduced image may hold a part of a pixel.
@@ -238,9 +239,8 @@ def read_image(
 
 def read_image_bytes(content: bytes, name: str) -> Pixels:
     """Colors of an image in the bytes of a file, as `read_image`; `name` is for the message."""
-    path = Path(name)
-    with _naming(path, name), open_image(BytesIO(content), path) as image:
-        return np.array(_rgb(path, turn_upright(image), _levels_beside(None, image)))
+    with _naming(name), open_image(BytesIO(content), name) as image:
+        return np.array(_rgb(name, turn_upright(image), _levels_beside(None, image)))
 
 
 def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pixels | None:
@@ -261,11 +261,11 @@ def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pix
     return pixels if pixels.shape[:2] == (height, width) else None
 
 
-def _rgb(path: Path, image: Image.Image, levels: Levels) -> Image.Image:
+def _rgb(where: Path | str, image: Image.Image, levels: Levels) -> Image.Image:
     if image.mode in SIXTEEN_BIT:
         return Image.fromarray(gray_to_bytes(np.asarray(image), levels)).convert("RGB")
     if image.mode == "F":
-        raise ImageError(f"{path}: floating-point pixels are no colours; store 8 or 16 bits each")
+        raise ImageError(f"{where}: floating-point pixels are no colours; store 8 or 16 bits each")
     image.load()
     return image if image.mode == "RGB" else image.convert("RGB")
 
@@ -374,9 +374,8 @@ def check_shape(path: Path, shape: tuple[int, ...], image_size: Size) -> None:
     (height, width); `path` is for the message.
     """
     (height, width), (rows, columns) = shape[:2], image_size
-    wanted = width * rows / columns
     share = MOST_CUT if height == rows or width == columns else MOST_SQUEEZED
-    if abs(height - wanted) > max(1.0, share * height):  # a pixel is rounding
+    if abs(height - width * rows / columns) > max(1.0, share * height):  # a pixel is rounding
         turned = abs(width - height * rows / columns) <= max(1.0, MOST_SQUEEZED * width)
         raise ShapeError(
             f"{path}: has {width} x {height} pixels, its image {columns} x {rows}: "
@@ -478,17 +477,18 @@ def _dense(path: Path, arrays: Mapping[str, np.ndarray]) -> Num[np.ndarray, "...
         if "depth" in keys or len(keys) == 1:
             return arrays["depth" if "depth" in keys else keys.pop()]
         raise ImageError(f"{path}: expected one array, or one named `depth`, got {sorted(keys)}")
+    kind = bytes(arrays["format"].item()).decode() if "format" in keys else "csr"
     if {"row", "col"} <= keys:
-        rows, columns = arrays["row"], arrays["col"]
+        places = arrays["row"], arrays["col"]
+    elif {"indices", "indptr"} <= keys and kind in ("csr", "csc"):
+        starts = arrays["indptr"]
+        places = np.repeat(np.arange(len(starts) - 1), np.diff(starts)), arrays["indices"]
+        places = places if kind == "csr" else places[::-1]
     else:
-        kind = bytes(arrays["format"].item()).decode() if "format" in keys else "csr"
-        if not {"indices", "indptr"} <= keys or kind not in ("csr", "csc"):
-            raise ImageError(f"{path}: sparse depth must be csr, csc or coo, got {kind}")
-        runs = np.repeat(np.arange(len(arrays["indptr"]) - 1), np.diff(arrays["indptr"]))
-        rows, columns = (runs, arrays["indices"])[:: 1 if kind == "csr" else -1]
+        raise ImageError(f"{path}: sparse depth must be csr, csc or coo, got {kind}")
     shape = tuple(int(side) for side in arrays["shape"])
     if len(shape) != 2 or not 0 < shape[0] * shape[1] <= MOST_PIXELS:
         raise ImageError(f"{path}: a sparse depth map of shape {shape} is not read, {LIMIT}")
     depth = np.zeros(shape, arrays["data"].dtype)
-    depth[rows, columns] = arrays["data"]
+    depth[places] = arrays["data"]
     return depth

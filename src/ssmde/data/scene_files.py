@@ -40,7 +40,7 @@ def read_intrinsics(path: Path, image_size: Size, *, orientation: int = 1) -> In
             f"got lines of {', '.join(str(len(row)) for row in rows) or 'nothing'}"
         )
     intrinsics = np.reshape(rows, (3, 3))
-    stored = image_size[::-1] if orientation >= 5 else image_size
+    stored = (image_size[1], image_size[0]) if orientation >= 5 else image_size
     sequence.check_intrinsics(intrinsics, stored, where=str(path))
     return sequence.turn_intrinsics(intrinsics, stored, orientation)
 

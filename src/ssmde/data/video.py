@@ -51,8 +51,7 @@ class VideoError(ValueError):
 class VideoNotes:
     """What was noticed while a film was read, for a report."""
 
-    found: dict[str, list[int]] = field(default_factory=dict)
-    """Numbers of frames by what is said of them; none where it is said of the film."""
+    found: dict[str, list[int]] = field(default_factory=dict)  # none where it is of the film
 
     def add(self, text: str, *numbers: int) -> None:
         """Remember what is said of a film, or of these frames."""
@@ -218,17 +217,17 @@ class Clock:
         if before is None:
             return self.last, False
         usual, step = median(self.steps), self.last - before
-        if -usual / 2 < step <= 0:  # a clock of few digits
+        few_digits = -usual / 2 < step <= 0
+        restarts = not few_digits and (step <= 0 or step > OTHER_CLOCK)
+        jumps = restarts or step > max(PAUSE, 10 * usual)
+        if few_digits:
             self.last = before + usual / 100
-            return self.last, False
-        if step <= 0 or step > OTHER_CLOCK:
+        elif restarts:
             self.shift += usual - step
             self.last = before + usual
-            return self.last, True
-        if step > max(PAUSE, 10 * usual):
-            return self.last, True
-        self.steps.append(step)
-        return self.last, False
+        elif not jumps:
+            self.steps.append(step)
+        return self.last, jumps
 
 
 def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
@@ -242,8 +241,8 @@ def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
             time, jumps = clock.show(frame.time)
             turn, shape = _turn(frame), _pixel_shape(stream)
             curve, primaries = _colors(frame, stream)
-            stretched = (frame.height, max(1, round(frame.width * shape)))
-            size = stretched[::-1] if turn[0] else stretched
+            height, width = frame.height, max(1, round(frame.width * shape))
+            size = (width, height) if turn[0] else (height, width)
             _check_size(path, size)
             changes = last not in (None, size)
             if curve in CURVES:
