@@ -64,7 +64,6 @@ class SnippetDataset(Dataset[Batch]):
         labels: bool = False, fit_labels: bool = False, with_points: bool = False,
         with_cameras: bool = True,
     ) -> None:  # fmt: skip
-        check_seed(seed)
         self.sequences = tuple(sequences)
         # Intrinsics of every sequence, in pixels of its stored images; nan where not known.
         self.cameras = tuple(_camera(s, needed=with_cameras) for s in sequences)
@@ -90,7 +89,7 @@ class SnippetDataset(Dataset[Batch]):
     def find_targets(self) -> Int[np.ndarray, "n 2"]:
         """Sequence and frame of everything the data set has a snippet of."""
         data, gap = self.data, min(self.data.frame_gaps)
-        self.usable = tuple(usable_gaps(s, data, frame_gaps(data, s)) for s in self.sequences)
+        self.usable = tuple(usable_gaps(s, data) for s in self.sequences)
         frames = [np.flatnonzero(gaps.any(1)) for gaps in self.usable]
         if any(map(len, frames)):
             return np.concatenate(
@@ -286,16 +285,6 @@ class SnippetSampler(Sampler[list[Key]]):
         self, length: int, *, batch_size: int, seed: int, start_step: int = 0, rank: int = 0,
         world: int = 1, sizes: int = 1, weights: Float64[np.ndarray, " n"] | None = None,
     ) -> None:  # fmt: skip
-        check_seed(seed)
-        for wrong, what in (
-            (length < 1, f"a sampler needs at least 1 snippet, got {length}"),
-            (batch_size < 1 or batch_size % world,
-             f"batch size {batch_size} must be a positive multiple of the {world} processes"),
-            (not 0 <= rank < world, f"rank must be in [0, {world}), got {rank}"),
-            (start_step < 0, f"start_step must be at least 0, got {start_step}"),
-        ):  # fmt: skip
-            if wrong:
-                raise ValueError(what)
         self.length, self.batch_size, self.seed = length, batch_size, seed
         self.start_step, self.rank, self.world = start_step, rank, world
         self.sizes, self.weights = sizes, weights
@@ -325,12 +314,6 @@ class SnippetSampler(Sampler[list[Key]]):
         comb = (np.arange(self.length) + rng.random()) / self.length * due[-1]
         drawn = shuffled[np.searchsorted(due, comb, side="right").clip(max=self.length - 1)]
         return rng.permutation(drawn)
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed below 0."""
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")
 
 
 def spread(length: int, most: int) -> list[int]:
@@ -384,25 +367,19 @@ def relative_motion(
     return MIRROR @ T @ MIRROR if flip else T
 
 
-def usable_gaps(
-    sequence: FrameSequence, data: DataConfig, gaps: tuple[int, ...]
-) -> Bool[np.ndarray, "n g"]:
-    """Whether a frame can be a target with its sources so far before and behind it.
+def usable_gaps(sequence: FrameSequence, data: DataConfig) -> Bool[np.ndarray, "n g"]:
+    """Whether a frame can be a target with its sources one of its `frame_gaps` before and after it.
 
-    Both sources lie in the sequence. Where poses are asked for they are known, and of one part of
-    the video.
+    Both lie in the sequence. Where poses are asked for they are known, and of one part of the
+    video.
     """
-    count, known = len(sequence), known_poses(sequence, data)
-    usable = np.zeros((count, len(gaps)), dtype=bool)
-    for column, gap in enumerate(gaps):
-        inside = slice(gap, max(gap, count - gap))
-        usable[inside, column] = True
-        if known is not None and 2 * gap < count:
-            poses, parts = known
-            found = np.isfinite(poses.sum((1, 2)))
-            # Entry i: between i and i + gap.
-            joined = found[gap:] & found[:-gap] & (parts[gap:] == parts[:-gap])
-            usable[inside, column] = joined[: count - 2 * gap] & joined[gap:]
+    count, gaps = len(sequence), np.array(frame_gaps(data, sequence))
+    at = np.arange(count)[:, None]
+    usable = (at >= gaps) & (at + gaps < count)
+    if known := known_poses(sequence, data):
+        part = np.where(np.isfinite(known[0].sum((1, 2))), known[1], np.nan)
+        for places in (at - gaps, at + gaps):
+            usable &= part[places.clip(0, count - 1)] == part[:, None]
     return usable
 
 

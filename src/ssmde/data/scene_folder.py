@@ -294,12 +294,6 @@ def list_images(folder: Path) -> list[Path]:
     return [folder / name for name in list_names(folder, IMAGE_SUFFIXES)]
 
 
-def in_name_order(images: list[Path]) -> list[Path]:
-    """Images of one folder in the order of `sort_names`."""
-    names = [image.name for image in images]
-    return [images[0].parent / name for name in sort_names(images[0].parent, names)]
-
-
 def left_out(folder: Path, taken: tuple[str, ...]) -> str:
     """Files of a folder that are not `taken`, counted by ending; not hidden ones and cam.txt."""
     names = [n.lower() for n in os.listdir(folder) if n[0] != "." and n != "cam.txt"]

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,12 +88,8 @@ class FrameSequence:
 
     def part(self, start: int, stop: int) -> "FrameSequence":
         """The frames from `start` up to, not including, `stop`."""
-        cut = {
-            f.name: value[start:stop]
-            for f in fields(self)
-            if f.name in ("images", *PER_FRAME) and (value := getattr(self, f.name)) is not None
-        }
-        return replace(self, **cut)
+        values = {name: getattr(self, name) for name in ("images", *PER_FRAME)}
+        return replace(self, **{k: v[start:stop] for k, v in values.items() if v is not None})
 
 
 class Files(Sequence[Any]):
