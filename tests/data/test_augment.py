@@ -60,11 +60,11 @@ def test_a_point_lands_where_the_new_camera_projects_it(tmp_path, kind, stored, 
     point = np.array([0.09, -0.07, 1.3])
     photo_of_a_point(tmp_path / f"a.{kind}", stored, camera, point)
     data = DataConfig(image_size=(128, 160), zoom=1.15, flip=0.5)
-    flips = set()
+    photo, flips = read_image(tmp_path / f"a.{kind}", reduction=reduction), set()
     for seed in range(8):
         framing = draw_framing(rng(seed), data, stored)
         assert framing.reduction == reduction
-        view = framing.images([read_image(tmp_path / f"a.{kind}", reduction=reduction)])[0]
+        view = framing.images([photo])[0]
         assert view.shape == (3, 128, 160)
         new = framing.intrinsics(torch.from_numpy(camera)).numpy()
         seen = point * [-1 if framing.flip else 1, 1, 1]  # a mirror turns the world around

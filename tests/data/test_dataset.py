@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
@@ -68,6 +68,7 @@ def test_a_snippet_is_a_target_with_the_frame_before_and_the_frame_after(frames)
     assert (snippets.names, snippets.broken) == (("scene0/scene0_001",), ())
 
 
+@settings(max_examples=10)
 @given(
     lengths=st.lists(st.integers(1, 8), min_size=1, max_size=3),
     gaps=st.lists(st.integers(1, 3), min_size=1, max_size=3),
@@ -99,14 +100,15 @@ def test_every_gap_that_fits_is_drawn(frames):
 
 
 def test_seed_epoch_and_index_decide_everything(frames):
-    data = make_dataset(frames, augment=True, frame_gaps=(1, 2), color_jitter=1.0, zoom=1.5)
+    options = {"augment": True, "color_jitter": 1.0, "zoom": 1.5}
+    data = make_dataset(frames, (6,), frame_gaps=(1, 2), **options)
     once = [data[epoch, index] for epoch in range(2) for index in range(len(data))]
     again = [data[epoch, index] for epoch in (1, 0) for index in reversed(range(len(data)))]
     assert all(same(a, b) for a, b in zip(once, reversed(again), strict=True))
     assert same(data[3], data[0, 3])
     assert not same(data[0, 3], data[1, 3])
-    assert not torch.equal(data[0, 3].color, data[0, 4].color)
-    other = make_dataset(frames, augment=True, color_jitter=1.0, seed=1)
+    assert not torch.equal(data[0, 3].color, data[0, 2].color)
+    other = make_dataset(frames, (6,), seed=1, **options)
     assert not torch.equal(other[0, 3].color, data[0, 3].color)
 
 
@@ -193,7 +195,7 @@ def test_each_epoch_sees_each_index_once_from_any_start_and_by_any_number_of_pro
     ranks = [batches(start_step=start, rank=r, world=world) for r in range(world)]
     parts = zip(*(islice(rank, 5) for rank in ranks), strict=True)
     assert [list(chain(*part)) for part in parts] == through
-    keys = [key for batch in islice(batches(), 40) for key in batch]
+    keys = [key for batch in islice(batches(), 20) for key in batch]
     assert [epoch for epoch, _ in keys] == [p // length for p in range(len(keys))]
     whole = len(keys) // length * length
     assert len(set(keys[:whole])) == whole
@@ -229,8 +231,8 @@ def test_an_epoch_holds_each_snippet_its_due_times_rounded_up_or_down(weights, s
 
 def test_over_many_epochs_a_rare_snippet_comes_as_often_as_its_weight_says():
     sampler = SnippetSampler(10, batch_size=10, seed=0, weights=np.array([0.1] + [1.0] * 9))
-    drawn = [index for batch in islice(sampler, 800) for _, index in batch]
-    assert drawn.count(0) / len(drawn) == pytest.approx(0.1 / 9.1, rel=0.2)
+    drawn = [index for batch in islice(sampler, 500) for _, index in batch]
+    assert drawn.count(0) / len(drawn) == pytest.approx(0.1 / 9.1, rel=0.3)
 
 
 @given(length=st.integers(0, 50), most=st.integers(1, 20))

@@ -106,7 +106,7 @@ def test_shifts_are_found_with_their_sign_and_tiles_that_move_apart_told_apart()
     assert np.allclose(np.median(flow.motion[right], 0), (3, 0), atol=0.1)
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(dx=st.floats(-9.0, 9.0), dy=st.floats(-9.0, 9.0))
 def test_tiles_move_by_the_fraction_of_a_pixel_that_the_texture_does(dx, dy):
     flow = tile_flow(texture(), texture(dx, dy))

@@ -18,14 +18,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ssmde.config import DataConfig
-from ssmde.data.augment import (
-    COLOR_LIMITS,
-    Framing,
-    degrade,
-    draw_color,
-    draw_framing,
-    whole_frame,
-)
+from ssmde.data import augment as augmentation
+from ssmde.data.augment import COLOR_LIMITS, Framing
 from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.pseudo_labels import fit_to_points, plausible, read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, TrackedPoints, read_tracked_points
@@ -161,12 +155,12 @@ class SnippetDataset(Dataset[Batch]):
         """Framing of a snippet of a sequence, its camera and its change of color."""
         stored = self.sequences[which].image_size
         if self.augment:
-            framing = draw_framing(
+            framing = augmentation.draw_framing(
                 rng, self.data, stored, size, keep_proportions=self.keep_proportions
             )
-            color = draw_color(rng, self.data.color_jitter, self.color_limits)
+            color = augmentation.draw_color(rng, self.data.color_jitter, self.color_limits)
         else:
-            framing, color = whole_frame(stored, size), np.eye(3, 4, dtype=np.float32)
+            framing, color = augmentation.whole_frame(stored, size), np.eye(3, 4, dtype=np.float32)
         intrinsics = framing.intrinsics(self.cameras[which]).float()[None]
         return framing, {"intrinsics": intrinsics, "color": torch.from_numpy(color)[None]}
 
@@ -257,7 +251,7 @@ class SupervisedDepthDataset(SnippetDataset):
             raise ImageError(f"{path}: holds no measured depth")
         view = read_view(sequence.images[target], framing, sequence.image_size)
         if self.augment and self.data.degrade > 0:
-            worse = degrade(rng, view.transpose(1, 2, 0), self.data.degrade)
+            worse = augmentation.degrade(rng, view.transpose(1, 2, 0), self.data.degrade)
             view = worse.transpose(2, 0, 1)
         image = torch.from_numpy(np.ascontiguousarray(view))[None]
         gt_depth = _as_map(framing.nearest(depth, sequence.image_size))
