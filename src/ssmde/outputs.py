@@ -295,7 +295,7 @@ def _append(record: Path, lines: str) -> None:
 
 def _ids(path: Path) -> list[tuple[int, int]]:
     """Device and number of what is at a path, and of every folder above it."""
-    real = path.resolve()
+    real = Path(os.path.realpath(path))
     return [(s.st_dev, s.st_ino) for s in (p.stat() for p in (real, *real.parents) if p.exists())]
 
 
