@@ -4,7 +4,6 @@ Frames are those that a player shows: of the right stream, whole, upright, in sq
 their times. A `VideoError` names a file that is missing, no video, or has no frame to be decoded.
 """
 
-import heapq
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -353,15 +352,15 @@ class _FrameNumbers:
 
     def read(self, packet: Any) -> None:
         if packet.size and packet.pts is not None and not packet.is_discard:
-            heapq.heappush(self.waiting, packet.pts)
+            self.waiting.append(packet.pts)
 
     def lost_before(self, time: int) -> int:
         """How many frames are missing before that of this time, which came now."""
-        early = 0
-        while self.waiting and self.waiting[0] <= time:
-            first = heapq.heappop(self.waiting)
-            self.last = first - round(self.steps[0]) if self.last is None else self.last
-            early += first < time
+        now = [t for t in self.waiting if t <= time]
+        self.waiting = [t for t in self.waiting if t > time]
+        if self.last is None and now:
+            self.last = min(now) - round(self.steps[0])
+        early = sum(t < time for t in now)
         gap, usual = 0 if self.last is None else time - self.last, median(self.steps)
         even = len(self.steps) > 3 and all(
             abs(step - self.stated) <= EVEN * self.stated for step in self.steps
