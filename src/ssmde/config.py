@@ -191,10 +191,6 @@ class DataConfig(Section):
     """Shares of the snippets, as pairs of a pattern of scene names (`room_*`) and a weight; the
     first pattern that fits counts. A scene that fits none has its number of snippets. For sources
     of very different size. Where depth is measured."""
-    augment_on: Literal["loader", "device"] = "loader"
-    """Who zooms, cuts and mirrors the images: the processes that read them, or the device that
-    trains, which then gets whole frames; for packed data and few processors beside a GPU. Colors
-    are changed on the device in either case."""
     workers: Annotated[Whole, Field(ge=0, le=1024)] = 2
     """Processes that read frames; 0 reads in the main process."""
 
@@ -210,10 +206,6 @@ class DataConfig(Section):
                     any(side < 32 or side % 32 for side in size),
                     f"data.{name} must be multiples of 32, got {size}",
                 )
-        _refuse(
-            bool(self.more_sizes) and self.augment_on == "device",
-            "data.more_sizes needs data.augment_on loader",
-        )
         _refuse(not self.frame_gaps, "data.frame_gaps needs at least one gap, got ()")
 
 

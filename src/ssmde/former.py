@@ -69,6 +69,7 @@ FORMER_FIELDS: Mapping[str, Former] = {
     "pseudo_depth.forgetting": Former(
         "labels stay in stage 1; stage 2 has student.forgetting", ("constant",)
     ),
+    "data.augment_on": Former("the processes that read images cut them; leave it out", ("loader",)),
     "student.cache": Former("the teacher predicts at each step; leave it out", (False,)),
 }
 """By their dotted names."""
