@@ -332,13 +332,12 @@ def test_older_uploads_results_and_pages_of_a_visitor_make_room(visitors):
 
 def test_who_gives_no_sign_for_an_hour_is_forgotten_unless_work_goes_on(visitors, clock):
     idle, busy = visitors.session("ann", "1"), visitors.session("bob", "1")
-    busy.busy = True
-    clock.now = IDLE_SECONDS + 1
-    visitors.session("eve", "1")
-    assert idle.stopped
-    assert not idle.folder.exists()
-    assert busy.folder.exists()
-    busy.busy = False
+    with visitors.working("bob", "film"):
+        clock.now = IDLE_SECONDS + 1
+        visitors.session("eve", "1")
+        assert idle.stopped
+        assert not idle.folder.exists()
+        assert busy.folder.exists()
     visitors.session("eve", "2")
     assert not busy.folder.exists()
 
