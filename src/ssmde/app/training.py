@@ -25,7 +25,6 @@ OVERTIME, GRACE_MINUTES = 2.0, 5.0
 """A training ends after so many times the minutes asked for, and these more."""
 TRAINING_BYTES = 4_000_000_000  # of the frames, points and labels of one training
 LOOKS_EVERY, LAST_SECONDS = 1.0, 5.0
-KEPT_TRAININGS = 4  # of all visitors; of one the newest
 POLITENESS = 10  # how far the page goes before it at the processor
 STAGE = re.compile(r"^(\w+): (.+), [\d.]+ minutes left$", re.MULTILINE)
 COMMAND = (sys.executable, "-m", "ssmde", "adapt")
@@ -120,31 +119,32 @@ class Training:
 
 
 class Trainings:
-    """The trainings of one server: one runs at a time, and each is known to its visitor alone."""
+    """The training of one server: one at a time, and known to its visitor alone."""
 
     def __init__(self, root: Path, command: Sequence[str] = COMMAND) -> None:
-        self._root, self._command = root, command
-        self._lock, self._of = Lock(), dict[str, Training]()
+        self._root, self._command, self._lock = root, command, Lock()
+        self._newest: tuple[str, Training] | None = None
 
     def start(self, key: str, film: Path, name: str, start: str, minutes: int) -> None:
-        """Begin one for this visitor, in the place of their last; `BusyError` if one runs."""
+        """Begin one for this visitor, in the place of the last one; `BusyError` if that runs."""
         with self._lock:
-            if any(training.running for training in self._of.values()):
+            if self._newest and self._newest[1].running:
                 raise BusyError("One film at a time: wait for the training that runs, or stop it.")
-            older = [self._of.pop(key)] if key in self._of else []
-            while len(self._of) >= KEPT_TRAININGS:
-                older.append(self._of.pop(next(iter(self._of))))
-            for training in older:
-                training.close()
+            self._end()
             folder = self._root / secrets.token_hex(8)
-            self._of[key] = Training(folder, film, name, start, minutes, self._command)
+            self._newest = key, Training(folder, film, name, start, minutes, self._command)
 
     def of(self, key: str) -> Training | None:
-        """The newest training of this visitor."""
-        return self._of.get(key)
+        """The training of this visitor."""
+        owner, training = self._newest or ("", None)
+        return training if owner == key else None
 
     def close(self) -> None:
         """The server ends: so does what runs, and all files go."""
         with self._lock:
-            for training in self._of.values():
-                training.close()
+            self._end()
+
+    def _end(self) -> None:
+        if self._newest:
+            self._newest[1].close()
+            self._newest = None
