@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from ssmde.app.guard import KEPT_BYTES, KEPT_UPLOADS_OF_ALL, LOOPBACK, Guard, Names, Visitors
 from ssmde.app.service import InferenceService
-from ssmde.app.training import Trainings
 from ssmde.console import import_extra
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
@@ -98,11 +97,9 @@ def serve(
 
     with _folder() as folder:
         room = max(KEPT_BYTES, KEPT_UPLOADS_OF_ALL * largest)
-        visitors = Visitors(folder / "pages", room=room)
+        visitors = Visitors(folder, room=room)
         service = InferenceService(predictors)
-        here = may_train(host, share=share, allowed_host=allowed_host)
-        trainings = Trainings(folder / "trainings") if here else None
-        blocks = Page(service, visitors, trainings).blocks
+        blocks = Page(service, visitors).blocks
         limits: Any = {"visitors": visitors, "names": names, "largest_upload": largest}
         blocks.queue(max_size=queue, default_concurrency_limit=2)
         try:
@@ -119,17 +116,10 @@ def serve(
             yield Served(url, public, folder, blocks)
         finally:
             visitors.close()
-            if trainings is not None:
-                trainings.close()
             if server := getattr(blocks, "server", None):
                 server.config.timeout_graceful_shutdown = 1  # s: pages may be open for long
             blocks.close(verbose=False)
             service.close()
-
-
-def may_train(host: str, *, share: bool, allowed_host: Sequence[str]) -> bool:
-    """Whether all visitors sit at this machine: a training takes the whole of it."""
-    return host in LOOPBACK and not share and not allowed_host
 
 
 def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
@@ -149,11 +139,9 @@ def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
 
 @contextmanager
 def _folder() -> Generator[Path]:
-    """A folder of `pages`, for all visitors' files and those of Gradio, and of `trainings`."""
+    """A folder for all visitors' files and those of Gradio."""
     folder = Path(tempfile.mkdtemp(prefix="ssmde-app-")).resolve()
-    for name in ("pages", "trainings"):
-        (folder / name).mkdir()
-    quiet = {"GRADIO_TEMP_DIR": str(folder / "pages"), "GRADIO_ANALYTICS_ENABLED": "False"}
+    quiet = {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
     before = {name: os.environ.get(name) for name in quiet}
     os.environ.update(quiet)
     try:
