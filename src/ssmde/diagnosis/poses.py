@@ -49,7 +49,7 @@ def check_poses(video: VideoStatistics, most: int) -> Iterator[Finding]:
     if poses is None or sequence.intrinsics is None:
         return
     intrinsics, gap = small_intrinsics(sequence), (suggested_gaps(video) or (1,))[0]
-    known = np.isfinite(poses).all((1, 2))
+    known = np.isfinite(poses.sum((1, 2)))
     targets, rows = np.flatnonzero(known[:-gap] & known[gap:]), list[list[float]]()
     for target in targets[spread_out(len(targets), most)].tolist():
         try:
