@@ -224,12 +224,13 @@ def test_the_page_shows_every_verb_with_its_options_and_an_example(verb):
     assert len(screen[1].splitlines()) < 70
 
 
-@pytest.mark.parametrize(("words", "commands"), [([], 6), (["--help"], 3)])
-def test_without_a_verb_there_are_commands_to_begin_with(words, commands, capsys):
+def test_without_a_verb_there_is_a_list_of_them_with_commands_to_begin_with(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"ssmde {ssmde.__version__}\n"
-    assert main(words) == 0
-    assert parse_commands(commands_in(capsys.readouterr().out)) == commands
+    assert main([]) == 0
+    assert parse_commands(commands_in(capsys.readouterr().out)) == 3
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out == f"{OVERVIEW}\n"
 
 
 def test_the_help_names_what_there_is_to_choose():
@@ -266,8 +267,7 @@ def test_a_function_is_a_verb(own_verb):
     }  # fmt: skip
     plain = parse("end", ["well"])
     assert isinstance(plain, partial)
-    assert plain.keywords["folder"] == "out"
-    assert plain.keywords["size"] is None
+    assert (plain.keywords["folder"], plain.keywords["size"]) == ("out", None)
     text = help_of("end")
     assert text.startswith("usage: ssmde end [-h] [OPTIONS] HOW [FOLDER]\n\nA verb that ends")
     assert "One of ENDS, or anything else. (required)" in text
@@ -361,20 +361,14 @@ def test_switches_of_the_configuration_are_written_as_in_yaml():
         ("train ss_mde --train.camera-rate 2", r"--train\.camera-rate is no more: .ssmde track"),
         ("predict a.mp4 out --refine 20", r"--refine is no more: train .*--model\.start"),
         ("predict a.jpg out --confidence", r"--confidence is no more: .* leave it out"),
-        ("predict a.jpg out --least-confidence 0.5", r"--least-confidence is no more: .*"),
         ("evaluate small data --confidence", r"--confidence is no more: .* leave it out"),
         ("predict nowhere nothing out", "ssmde predict: error: nothing: no such file"),
         ("predict", r"predict takes \[WEIGHTS\] INPUT OUT, got none: "),
         ("predict run walk.mp4", r"predict takes \[WEIGHTS\] INPUT OUT"),
-        ("predict a.safetensors walk.mp4", r"predict takes \[WEIGHTS\] INPUT OUT"),
         ("predict model.onnx walk.mp4", r"predict takes \[WEIGHTS\] INPUT OUT"),
         ("predict photo.jpg", r"got 'photo\.jpg' alone: say where to write to as well"),
         (f"predict small {'x' * 300}.jpg out", r"x\.jpg: File name too long\n$"),
         ("prepare nothing out", "ssmde prepare: error: nothing: no such file or folder"),
-        ("prepare a b --size 32 64", "--size does not go without --pack"),
-        ("prepare a b --pack", "--pack needs --size HEIGHT WIDTH: data.image_size of the training"),
-        ("prepare a b --pack --size 32 64 --width 9", "--width does not go with --pack"),
-        ("prepare a b --test-list c", "--test-list does not go without --dataset"),
         ("prepare a b --dataset tum --step 2", "--step does not go with --dataset"),
     ],
 )
@@ -395,10 +389,7 @@ def test_a_bad_input_is_one_line_and_status_2(words, says, capsys):
         ("train photometric --data.frme-gaps 3", "--data.frame-gaps"),
         ("train photometric --data.image-size 30 64", "must be multiples of 32, got (30, 64)"),
         ("train photometric --train.steps many", "many"),
-        (
-            "train photometric --model.freeze-batch-norm maybe",
-            "expected true or false, got 'maybe'",
-        ),
+        ("train photometric --model.freeze-batch-norm maybe", "expected true or false, got"),
         ("evaluate run data --align men", "median"),
         ("evaluate run data --align None", "Expected one of ('median', 'median-dataset',"),
         ("evaluate run", "DATA"),
@@ -419,6 +410,7 @@ def test_what_came_out_is_printed_and_what_was_left_out_goes_to_stderr(own_verb,
     assert said.out == "2 files\n"
     assert said.err == "the camera is a guess\nskipped: c.jpg: truncated\n"
     assert main(["end", "blocking"]) == 1
+    assert main(["end", "exit"]) == 7
 
 
 @pytest.mark.parametrize("how", ERRORS)
@@ -428,13 +420,11 @@ def test_an_error_of_a_verb_is_one_line(how, own_verb, capsys):
     assert re.fullmatch(f"ssmde end: error: {says}\n", capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("how", ["shapes", "key"])
-def test_an_error_nobody_explained_keeps_its_traceback(how, own_verb):
-    with pytest.raises(type(ENDS[how])):
-        main(["end", how])
-
-
-def test_debug_shows_the_traceback_wherever_it_is_asked_for(own_verb, monkeypatch):
+def test_a_traceback_is_shown_of_what_nobody_explained_and_with_debug(own_verb, monkeypatch):
+    with pytest.raises(RuntimeError):
+        main(["end", "shapes"])
+    with pytest.raises(KeyError):
+        main(["end", "key"])
     with pytest.raises(ValueError, match="size must be 3"):
         main(["end", "value", "--debug"])
     monkeypatch.setenv("SSMDE_DEBUG", "1")
@@ -455,12 +445,7 @@ def test_sigterm_ends_a_verb_with_a_line(how, own_verb, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_an_exit_of_a_verb_keeps_its_status(own_verb):
-    assert main(["end", "exit"]) == 7
-
-
-@pytest.mark.parametrize("resume", [[], ["--resume"]])
-def test_a_training_that_is_stopped_names_the_command_that_goes_on(resume, monkeypatch, capsys):
+def test_a_training_that_is_stopped_names_the_command_that_goes_on(monkeypatch, capsys):
     def stop(_):
         raise Stopped(signal.SIGTERM, "saved at step 7")
 
@@ -468,11 +453,11 @@ def test_a_training_that_is_stopped_names_the_command_that_goes_on(resume, monke
     Path("my runs/photometric").mkdir(parents=True)
     Path("my runs/photometric/last.ckpt").touch()
     go_on = "ssmde train: stopped, saved at step 7; go on with: ssmde train"
-    assert main(["train", "photometric", *resume, "--output", "my runs"]) == 143
+    assert main(["train", "photometric", "--resume", "--output", "my runs"]) == 143
     assert capsys.readouterr().err == f"{go_on} photometric --output 'my runs' --resume\n"
-    assert main(["train", "ss_mde", *resume]) == 143  # of two stages, wherever it stood
+    assert main(["train", "ss_mde"]) == 143  # of two stages, wherever it stood
     assert capsys.readouterr().err == f"{go_on} ss_mde --resume\n"
-    assert main(["train", "photometric", *resume]) == 143
+    assert main(["train", "photometric"]) == 143
     assert "there is no checkpoint yet: delete runs/photometric" in capsys.readouterr().err
 
 
