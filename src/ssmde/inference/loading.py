@@ -14,7 +14,7 @@ from ssmde.models.checkpoint import load_weights_into, read_weights, stored_conf
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.foreign import is_foreign, load_foreign
 from ssmde.models.hub import HUB_PREFIX, download_weights
-from ssmde.models.pose_net import build_pose_net
+from ssmde.models.pose_net import PoseCNN
 from ssmde.models.registry import WEIGHTS_IN_A_RUN, choose_device, named_weights, weights_file
 from ssmde.weights import RELEASED, is_released
 
@@ -47,10 +47,10 @@ def load(
     named = named_weights(str(path))
     place, trust = named or Path(path), trust and named is None
     if is_foreign(place):
-        foreign = load_foreign(place)
+        network, size = load_foreign(place)
         return Predictor(
-            foreign.network.to(choose_device(device)), resolution or foreign.image_size,
-            depth_range=foreign.network.depth_range, source=str(place),
+            network.to(choose_device(device)), resolution or size,
+            depth_range=network.depth_range, source=str(place),
         )  # fmt: skip
     file = weights_file(place)
     if file.suffix in OPENERS:
@@ -139,7 +139,7 @@ class MotionPredictor:
                 f"{path}: holds no pose network; give weights of a network that was trained on "
                 "video, such as those of its first stage"
             )
-        network = build_pose_net(config.model.pose_net)
+        network = PoseCNN()
         load_weights_into(network, tensors, POSE_PREFIX, origin=str(file))
         self.device: torch.device = choose_device(device)
         self.network = network.to(self.device).eval()
