@@ -44,11 +44,11 @@ def test_the_python_of_a_page_runs(page):
 # Lines of Python in each folder. Who needs more says in the change what it replaces; who deletes
 # lowers the number. The aim of all of them together is 24,000.
 BUDGET = {
-    "data": 3_520, ".": 2_760, "inference": 2_630, "evaluation": 2_350, "synthetic": 2_120,
-    "models": 2_030, "datasets": 2_020, "preparation": 1_720, "app": 1_680, "diagnosis": 1_490,
-    "training": 1_350, "methods": 1_160, "tracking": 920, "metrics": 910, "losses": 810,
-    "exporting": 620, "labeling": 610, "demo": 590, "adaptation": 550, "reporting": 530,
-    "geometry": 510, "weights": 110,
+    "data": 3_520, ".": 2_770, "inference": 2_630, "synthetic": 2_120, "models": 2_030,
+    "datasets": 2_020, "evaluation": 1_940, "preparation": 1_720, "app": 1_680,
+    "diagnosis": 1_490, "training": 1_350, "methods": 1_160, "tracking": 920, "losses": 810,
+    "metrics": 790, "exporting": 620, "labeling": 610, "demo": 590, "adaptation": 550,
+    "geometry": 510, "reporting": 460, "weights": 110,
 }  # fmt: skip
 LONGEST, MOST_FILES = 800, 140
 

@@ -85,6 +85,8 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
     ("predict", "confidence"): NO_CONFIDENCE,
     ("predict", "least_confidence"): NO_CONFIDENCE,
     ("evaluate", "confidence"): NO_CONFIDENCE,
+    ("scale", "speed"): "take --camera-height, a few --points, or --poses with a poses.txt of the "
+    "way that the speed gives",
 }
 """Options of verbs that are no fields of a run, and what to do instead."""
 FORMER_SOURCES: Mapping[str, str] = {

@@ -18,8 +18,13 @@ from ssmde.inference.pictures import colorize, colorize_error, depth_range, writ
 from ssmde.inference.predictor import Predictor
 from ssmde.io import whole_file, write_text
 from ssmde.reporting.charts import Chart
-from ssmde.reporting.examples import MeasuredFrame, measured_frame, resize, size_of_width
-from ssmde.reporting.report import render
+from ssmde.reporting.report import (
+    MeasuredFrame,
+    measured_frame,
+    render,
+    resize,
+    size_of_width,
+)
 from ssmde.weights import DEFAULT_WEIGHTS
 
 FOLDER = "pictures"  # inside the folder of the page
@@ -98,7 +103,7 @@ def _less(ours: float | None, theirs: float | None) -> bool:
 
 def _row(found: Evaluation) -> list[float | None]:
     static, moving = (e and e.abs_rel for e in (found.static, found.dynamic))
-    holes = found.movers and found.movers.holes.pixel_rate
+    holes = found.movers and found.movers.hole_rate
     return [static, moving, holes, found.full.d1]
 
 
