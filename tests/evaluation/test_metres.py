@@ -1,14 +1,15 @@
 """Metres: each source of them finds the true factor of a drawn video, and predict applies it."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from ssmde.config import Config, DataConfig, ModelConfig, dump_config
 from ssmde.data.images import write_image
 from ssmde.evaluation import metres, scale
 from ssmde.evaluation.metres import depth_at, height_over_ground, join_estimates, read_points
@@ -18,20 +19,15 @@ from ssmde.inference.predictor import Predictor
 from ssmde.models.checkpoint import (
     MetricScale,
     read_weights,
-    save_weights,
     stored_scale,
     with_scale,
 )
-from ssmde.models.depth_net import DepthNet
-from ssmde.models.pose_net import PoseCNN
 from ssmde.synthetic import draw_clip, write_clip
+from tiny_networks import write_random_weights
 
 SIZE = (64, 96)
 UNIT = 7.0  # metres of a scene unit
 FAR = 200.0
-CONFIG = Config(
-    data=DataConfig(image_size=SIZE, frame_gaps=(1,)), model=ModelConfig(encoder="resnet18_half")
-)
 
 
 class Memory(nn.Module):
@@ -60,18 +56,14 @@ def data(street, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def tensors():
-    torch.manual_seed(0)
-    networks = {"depth_net": DepthNet(encoder=CONFIG.model.encoder), "pose_net": PoseCNN()}
-    return {f"{n}.{k}": v for n, net in networks.items() for k, v in net.state_dict().items()}
+def stored(tmp_path_factory):
+    return write_random_weights(tmp_path_factory.mktemp("weights") / "w.safetensors")
 
 
 @pytest.fixture
-def weights(tensors, tmp_path):
+def weights(stored, tmp_path):
     """A weights file whose numbers nobody looks at; see `knows`."""
-    head = {"format": "ssmde-depth", "version": "1", "config": dump_config(CONFIG)}
-    save_weights(tmp_path / "w.safetensors", tensors, head)
-    return tmp_path / "w.safetensors"
+    return Path(shutil.copy(stored, tmp_path))
 
 
 @pytest.fixture
