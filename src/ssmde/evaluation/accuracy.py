@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -374,7 +375,9 @@ def mean_depth_map(
         count += valid
     if not count.any():
         return None
-    places = ndimage.distance_transform_edt(count == 0, return_distances=False, return_indices=True)
+    places: Any = ndimage.distance_transform_edt(
+        count == 0, return_distances=False, return_indices=True
+    )
     return (total / np.maximum(count, 1))[tuple(places)].astype(np.float32)
 
 
