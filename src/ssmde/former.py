@@ -88,6 +88,8 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
     ("evaluate", "confidence"): NO_CONFIDENCE,
     ("predict", "tiles"): "take a larger --resolution",
     ("predict", "max_points"): "clouds have at most 1,000,000 points; take a smaller image",
+    ("scale", "speed"): "take --camera-height, a few --points, or --poses with a poses.txt of the "
+    "way that the speed gives",
 }
 """Options of verbs that are no fields of a run, and what to do instead."""
 FORMER_SOURCES: Mapping[str, str] = {

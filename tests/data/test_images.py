@@ -34,7 +34,7 @@ from ssmde.data.images import (
 )
 from ssmde.data.scene_folder import read_scene, read_scenes
 from ssmde.diagnosis.files import open_scene
-from ssmde.evaluation.benchmarks import PredictionFolder
+from ssmde.evaluation.benchmarks import open_predictions
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.labeling import LabelRequest, open_source
 
@@ -373,6 +373,6 @@ def test_maps_among_good_ones_labels_and_predictions_of_others_are_refused(scene
     request = LabelRequest(kind="depth", device=torch.device("cpu"), scenes=("room",))
     with pytest.raises(ShapeError, match="96 x 96 pixels, its image 128 x 96"):
         open_source(f"folder:{tmp_path / 'theirs'}", request).read(sequence, 0)
-    predicted = PredictionFolder(tmp_path / "theirs", frames)
+    predicted = open_predictions(tmp_path / "theirs", frames)
     with pytest.raises(ShapeError, match="96 x 96 pixels, its image 128 x 96"):
         predicted(frames[0], np.zeros((*SIZE, 3), np.uint8))
