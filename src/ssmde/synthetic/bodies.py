@@ -30,7 +30,7 @@ CLEAR, WHEEL = 0.2, 0.32  # metres between car and ground, and radius of a wheel
 
 def pick(rng: Generator, colors: Sequence[Color]) -> Color:
     """One of the colors, slightly changed."""
-    return vary(rng, colors[rng.integers(len(colors))], 0.06)
+    return vary(rng, colors[int(rng.integers(len(colors)))], 0.06)
 
 
 def vary(rng: Generator, color: Color, amount: float) -> Color:

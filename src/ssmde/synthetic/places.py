@@ -176,7 +176,8 @@ def _cupboard(
 
 
 def _toy(rng: Generator) -> s.Texture:
-    color, pattern = vivid(rng), ("checks", "stripes", "plain")[rng.integers(3)]
+    color = vivid(rng)
+    pattern: s.Pattern = ("checks", "stripes", "plain")[int(rng.integers(3))]
     return textured(rng, color, 0.15, 0.4, pattern, vivid(rng), (0.14, 0.14), (0.4, 0.5))
 
 
