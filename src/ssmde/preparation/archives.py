@@ -13,7 +13,7 @@ from jaxtyping import Float32, Shaped
 
 from ssmde import outputs
 from ssmde.console import bars, did_you_mean
-from ssmde.data.images import IMAGE_SUFFIXES, ImageError, read_image, read_orientation, write_png16
+from ssmde.data.images import ImageError, read_image, write_png16
 from ssmde.data.scene_files import read_scene_info, write_list, write_poses, write_scene_info
 from ssmde.data.sequence import DepthMap, Size
 from ssmde.datasets import DATASETS, record
@@ -220,9 +220,7 @@ def _write_frame(job: _Job, frame: ArchiveFrame, folder: Path) -> tuple[bool, bo
         file = frame.image if isinstance(frame.image, Path) else None
         pixels = read_image(frame.image) if isinstance(frame.image, Path) else frame.image()
         _check_size(str(file or f"image of frame {frame.name}"), pixels, size)
-        as_it_is = file and file.suffix.lower() in IMAGE_SUFFIXES and read_orientation(file) == 1
-        copied = file if as_it_is else None
-        store_image(folder / frame.name, pixels, job.size, file=copied, quality=job.quality)
+        store_image(folder / frame.name, pixels, job.size, file=file, quality=job.quality)
         has_image = True
         if frame.depth is None:
             return True, False, None

@@ -91,9 +91,8 @@ class Photos:
             file = self.files[number]
             pixels = images.read_image(file, levels=self.levels)
             _check_size(str(file), pixels.shape, size)
-            as_it_is = self.levels is None and file.suffix.lower() in images.IMAGE_SUFFIXES
-            whole = file if as_it_is and images.read_orientation(file) == 1 else None
-            yield VideoFrame(number=number, time=None, pixels=pixels, file=whole)
+            as_it_is = file if self.levels is None else None
+            yield VideoFrame(number=number, time=None, pixels=pixels, file=as_it_is)
 
 
 class Film:

@@ -15,7 +15,7 @@ import numpy as np
 from ssmde import outputs
 from ssmde.console import counted, ranges, with_bar
 from ssmde.data import scene_files, sequence
-from ssmde.data.images import resize_image, write_image
+from ssmde.data.images import IMAGE_SUFFIXES, read_orientation, resize_image, write_image
 from ssmde.data.sequence import Intrinsics, PerFrame, Pixels, Size
 from ssmde.data.video import VideoFrame
 from ssmde.preparation.results import MEANING, Choice, Prepared, PreparedSource
@@ -355,11 +355,9 @@ def stored_size(size: Size, width: int | None) -> Size:
 
 
 def store_image(path: Path, pixels: Pixels, size: Size, *, file: Path | None, quality: int) -> None:
-    """Write RGB at this (height, width) as `path`.jpg; or copy `file`, if nothing changes.
-
-    `file` holds these pixels, upright, in a format that a scene folder may hold.
-    """
-    if file is not None and pixels.shape[:2] == size:
+    """Write RGB at this (height, width) as `path`.jpg; or copy its file, if nothing changes."""
+    as_it_is = file is not None and file.suffix.lower() in IMAGE_SUFFIXES
+    if file is not None and as_it_is and pixels.shape[:2] == size and read_orientation(file) == 1:
         shutil.copyfile(file, path.with_name(path.name + file.suffix.lower()))
         return
     if pixels.shape[:2] != size:
