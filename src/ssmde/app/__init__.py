@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -69,12 +69,9 @@ def app(
     ) as page:  # fmt: skip
         print(f"page: {page.url}" + (f"\npublic: {page.public_url}" if share else ""), flush=True)
         print("Ctrl-C ends it and removes the visitors' files", flush=True)
-        try:
-            with stop_on_sigterm():
-                while True:
-                    time.sleep(1)
-        except KeyboardInterrupt:
-            print()
+        with suppress(KeyboardInterrupt), stop_on_sigterm():
+            while True:
+                time.sleep(1)
 
 
 @contextmanager
