@@ -47,7 +47,7 @@ BUDGET = {
     "data": 3_520, ".": 2_770, "evaluation": 2_350, "inference": 2_210, "synthetic": 2_120,
     "models": 2_030, "datasets": 2_020, "preparation": 1_720, "app": 1_680, "diagnosis": 1_490,
     "training": 1_350, "methods": 1_160, "tracking": 920, "metrics": 910, "losses": 810,
-    "demo": 590, "exporting": 570, "labeling": 570, "adaptation": 550, "reporting": 530,
+    "demo": 590, "labeling": 570, "exporting": 560, "adaptation": 550, "reporting": 530,
     "geometry": 510, "weights": 110,
 }  # fmt: skip
 LONGEST, MOST_FILES = 800, 140
