@@ -271,9 +271,8 @@ def test_a_report_with_the_figures_lies_beside_the_file_and_is_shown(files):
     assert [d.size for d in report.differences] == [SIZE, (129, 191), (49, 51)]
     assert all(0 <= d.mean <= d.most < 1e-3 for d in report.differences)
     shown = str(report).splitlines()
-    assert "Relative difference from PyTorch" in shown[0]
-    assert "49 x 51" in "".join(shown)
-    assert [line.partition(":")[0] for line in shown[-4:]] == [
+    assert [line.partition(":")[0] for line in shown] == [
+        "pictures of 64 x 96", "pictures of 129 x 191", "pictures of 49 x 51",
         "PyTorch", "torch.export", "exported", "next",
     ]  # fmt: skip
     assert shown[-1] == f"next: ssmde predict {files['torch']} INPUT OUT --trust"

@@ -11,10 +11,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 from pydantic import TypeAdapter
-from rich.table import Table
 
 from ssmde import __version__
-from ssmde.console import table_console
 from ssmde.data.scene_folder import read_scenes
 from ssmde.evaluation import evaluate_predictions
 from ssmde.exporting.network import Pixels, calibration_frames, write_file
@@ -66,7 +64,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportReport:
-    """What an export wrote, how far it is from PyTorch, and how fast; as text, tables."""
+    """What an export wrote, how far it is from PyTorch, and how fast; as text, a line each."""
 
     files: tuple[Path, ...]  # the file, and its weights where the format keeps them apart
     facts: ExportFacts
@@ -78,16 +76,10 @@ class ExportReport:
     """`abs_rel` and `d1` on measured depth, by engine; empty without any."""
 
     def __str__(self) -> str:
-        table = Table(title="Relative difference from PyTorch", title_justify="left")
-        for column in ("pictures", "largest", "mean"):
-            table.add_column(column, justify="right")
-        for d in self.differences:
-            table.add_row(f"{d.size[0]} x {d.size[1]}", f"{d.most:.1e}", f"{d.mean:.1e}")
-        console = table_console()
-        with console.capture() as shown:
-            console.print(table)
         slow, file = self.milliseconds["PyTorch"], self.files[0]
-        return shown.get() + "\n".join([
+        return "\n".join([
+            *(f"pictures of {d.size[0]} x {d.size[1]}: depth differs from PyTorch by up to "
+              f"{d.most:.1e}, {d.mean:.1e} in the mean" for d in self.differences),
             *(f"{engine}: {taken:.0f} ms of CPU time a picture (x{slow / taken:.2f})"
               for engine, taken in self.milliseconds.items()),
             *(f"{engine}: abs_rel {found['abs_rel']:.4f}, delta1 {found['d1']:.4f}"
