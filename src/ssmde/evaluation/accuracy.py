@@ -158,7 +158,6 @@ def evaluate_frames(
     `metrics/depth.py`. A frame whose files cannot be read is left out and named; a frame
     without a pixel that counts is left out and counted. A frame is asked about once.
 
-<<<<<<< HEAD
     Args:
         answer: Frame and RGB bytes (h, w, 3) to depth of the same view.
         sequences: Scenes, some frames with measured depth.
@@ -171,12 +170,6 @@ def evaluate_frames(
 
     Raises:
         ValueError: If no frame can be measured, or a prediction is not finite.
-=======
-    With `details` it is measured by distance, at edges, from frame to frame and what moves as well,
-    with pictures of the worst frames; then frames that show movers are enough. `baselines` are
-    depth maps, of any size, measured as if they were predicted for every frame. A ValueError if no
-    frame can be measured, or a prediction is not finite.
->>>>>>> ba6a8a3cf441279b6ebbf7dc9c08042d049bf96f
     """
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
     how, every, maps = align or chosen.align, frames_of(sequences), baselines or {}
