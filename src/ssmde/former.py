@@ -69,6 +69,7 @@ FORMER_FIELDS: Mapping[str, Former] = {
     "pseudo_depth.forgetting": Former(
         "labels stay in stage 1; stage 2 has student.forgetting", ("constant",)
     ),
+    "data.augment_on": Former("the processes that read images cut them; leave it out", ("loader",)),
     "student.cache": Former("the teacher predicts at each step; leave it out", (False,)),
 }
 """By their dotted names."""
@@ -85,10 +86,15 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
     ("predict", "confidence"): NO_CONFIDENCE,
     ("predict", "least_confidence"): NO_CONFIDENCE,
     ("evaluate", "confidence"): NO_CONFIDENCE,
+    ("predict", "tiles"): "take a larger --resolution",
+    ("predict", "max_points"): "clouds have at most 1,000,000 points; take a smaller image",
+    ("scale", "speed"): "take --camera-height, a few --points, or --poses with a poses.txt of the "
+    "way that the speed gives",
 }
 """Options of verbs that are no fields of a run, and what to do instead."""
 FORMER_SOURCES: Mapping[str, str] = {
-    "grounded": "take ssmde:small, the network of the package; `ssmde adapt` fits it to a film"
+    "grounded": "take ssmde:small, the network of the package; `ssmde adapt` fits it to a film",
+    "depth-anything-3": "take depth-anything-v2; labels made elsewhere come by folder:PATH",
 }
 """Of labels, for `label` and `pseudo_depth.source`; labels that they made are still read."""
 FORMER_PRESETS: Mapping[str, str] = {

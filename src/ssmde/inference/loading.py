@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from jaxtyping import Float64, UInt8
 
-from ssmde.config import Config
 from ssmde.data.images import resize_image
 from ssmde.inference.engines import OPENERS, EngineNetwork, open_exported
 from ssmde.inference.predictor import Predictor
@@ -55,12 +54,32 @@ def load(
         )  # fmt: skip
     file = weights_file(place)
     if file.suffix in OPENERS:
-        return _exported_predictor(file, resolution, trust=trust)
+        exported = open_exported(file, trust=trust)
+        facts = exported.facts
+        if resolution not in (None, facts.image_size):
+            height, width = facts.image_size
+            raise ValueError(
+                f"{file}: was exported to work at {height} x {width}; for another size export the "
+                "weights again, with --resolution HEIGHT WIDTH"
+            )
+        return Predictor(
+            EngineNetwork(exported), facts.image_size, depth_range=facts.depth_range,
+            source=str(file),
+            metres_per_unit=1.0 if facts.unit == "metres" else None,  # the file multiplies itself
+        )  # fmt: skip
     tensors, metadata = read_weights(file)
     config, scale = stored_config(file, metadata), stored_scale(metadata, origin=str(file))
+    encoder = config.model.encoder
+    if encoder.startswith(HUB_PREFIX) and not trust:
+        if BACKBONE_KEY not in metadata:
+            raise ValueError(
+                f"{file}: its encoder is {encoder}, and the file does not say how that is built; a "
+                "file makes nobody ask the hub: add --trust (trust=True in Python) if you trained "
+                "it yourself"
+            )
+        encoder = f"{HUB_PREFIX}{metadata[BACKBONE_KEY]}"
     network = DepthNet(
-        encoder=config.model.encoder if trust else _stored_encoder(file, config, metadata),
-        pretrained="none", upsampling=config.model.upsampling,
+        encoder=encoder, pretrained="none", upsampling=config.model.upsampling,
         depth_range=config.model.depth_range, scales=tuple(sorted(config.loss.scales)),
     )  # fmt: skip
     load_weights_into(network, tensors, "depth_net.", origin=str(file))
@@ -106,35 +125,6 @@ def looks_like_weights(path: Path) -> bool:
     in_a_run = any((path / name).is_file() for name in WEIGHTS_IN_A_RUN)
     ends = {".safetensors", *OPENERS}
     return in_a_run or path.suffix in ends or is_foreign(path) or is_released(str(path))
-
-
-def _exported_predictor(file: Path, resolution: Resolution, *, trust: bool) -> Predictor:
-    """Predictor from a file of `ssmde export`, which works at one size."""
-    exported = open_exported(file, trust=trust)
-    facts = exported.facts
-    if resolution not in (None, facts.image_size):
-        height, width = facts.image_size
-        raise ValueError(
-            f"{file}: was exported to work at {height} x {width}; for another size export the "
-            "weights again, with --resolution HEIGHT WIDTH"
-        )
-    return Predictor(
-        EngineNetwork(exported), facts.image_size, depth_range=facts.depth_range, source=str(file),
-        metres_per_unit=1.0 if facts.unit == "metres" else None,  # the file multiplies itself
-    )  # fmt: skip
-
-
-def _stored_encoder(file: Path, config: Config, metadata: dict[str, str]) -> str:
-    """The encoder in the head of a weights file, in a form for which nobody has to be asked."""
-    name = config.model.encoder
-    if not name.startswith(HUB_PREFIX):
-        return name
-    if BACKBONE_KEY in metadata:
-        return f"{HUB_PREFIX}{metadata[BACKBONE_KEY]}"
-    raise ValueError(
-        f"{file}: its encoder is {name}, and the file does not say how that is built; a file makes "
-        "nobody ask the hub: add --trust (trust=True in Python) if you trained it yourself"
-    )
 
 
 class MotionPredictor:

@@ -16,8 +16,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ssmde.geometry.camera import MIN_DEPTH, invert_motion
+from ssmde.geometry.ground import dilate, erode
 from ssmde.geometry.warp import reproject, sample
-from ssmde.losses.masks import MAX_SAMPLES, all_gather_batch, dilate, erode, rank_and_world, thin
+from ssmde.losses.masks import MAX_SAMPLES, all_gather_batch, rank_and_world, thin
 from ssmde.losses.photometric import photometric_error
 from ssmde.types import RGB, Intrinsics, Map, Mask, Motion, Scalar
 

@@ -29,7 +29,7 @@ RUN_FILES = (
 )  # fmt: skip
 # A resumed run may change how long and where it runs, not what it computes.
 FREE_ON_RESUME = {
-    "output", "data.root", "data.workers", "data.augment_on", "train.steps",
+    "output", "data.root", "data.workers", "train.steps",
     "train.validate_every", "train.checkpoint_every", "train.accelerator", "train.devices",
     "train.nodes", "train.threads", "train.compile",
 }  # fmt: skip

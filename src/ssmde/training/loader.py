@@ -7,11 +7,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from ssmde.config import Config
-from ssmde.data.augment import crop_views
 from ssmde.data.dataset import SnippetDataset, SnippetSampler, SupervisedDepthDataset
 from ssmde.data.sequence import FrameSequence
 from ssmde.signals import ignore_in_worker
-from ssmde.types import Batch, collate
+from ssmde.types import collate
 
 
 class SnippetLoader(pl.LightningDataModule):
@@ -50,9 +49,3 @@ class SnippetLoader(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(), persistent_workers=workers > 0,
             worker_init_fn=ignore_in_worker, prefetch_factor=4 if workers else None,
         )  # fmt: skip
-
-    def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
-        """Bytes travel; they become views and floats on the device."""
-        return crop_views(batch.to(device), self.config.data.image_size)

@@ -26,7 +26,7 @@ from ssmde.evaluation import evaluate_predictions, frames_with_truth
 from ssmde.evaluation.frames import evenly, frames_of
 from ssmde.inference.pictures import PanelRow, panel, write_png
 from ssmde.inference.predictor import Predictor
-from ssmde.metrics.protocol import counted_pixels
+from ssmde.metrics.depth import counted_pixels
 from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
 from ssmde.models.checkpoint import WEIGHTS_FORMAT, WEIGHTS_VERSION, save_weights
 from ssmde.signals import LateStop, Stopped
