@@ -6,7 +6,7 @@ its own forward and backward pass and nothing of the networks.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 import torch.nn.functional as F
