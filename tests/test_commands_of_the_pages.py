@@ -101,7 +101,7 @@ def world(tmp_path_factory) -> Path:
     assert main([*shortened(words), "--output", str(root / "runs")]) == 0
     run = root / "runs" / "photometric"
     for copy in ("runs/ss_mde", "demo/adapted"):
-        shutil.copytree(run, root / copy, ignore=shutil.ignore_patterns("last.ckpt", "best"))
+        shutil.copytree(run, root / copy, ignore=shutil.ignore_patterns("last.ckpt"))
     return root
 
 

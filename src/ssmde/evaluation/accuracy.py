@@ -157,10 +157,18 @@ def evaluate_frames(
     `metrics/depth.py`. A frame whose files cannot be read is left out and named; a frame
     without a pixel that counts is left out and counted. A frame is asked about once.
 
-    With `details` it is measured by distance, at edges, from frame to frame and what moves as well,
-    with pictures of the worst frames; then frames that show movers are enough. `baselines` are
-    depth maps, of any size, measured as if they were predicted for every frame. A ValueError if no
-    frame can be measured, or a prediction is not finite.
+    Args:
+        answer: Frame and RGB bytes (h, w, 3) to depth of the same view.
+        sequences: Scenes, some frames with measured depth.
+        protocol: Which pixels count, and the usual alignment.
+        align: How predictions meet the truth, if not as the protocol says.
+        max_frames: At most so many, spread evenly.
+        details: Measure by distance, at edges, from frame to frame and what moves as well, and
+            keep pictures of the worst frames. Then frames that show movers are enough.
+        baselines: Depth maps, of any size, measured as if they were predicted for every frame.
+
+    Raises:
+        ValueError: If no frame can be measured, or a prediction is not finite.
     """
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
     how, every, maps = align or chosen.align, frames_of(sequences), baselines or {}

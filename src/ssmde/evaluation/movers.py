@@ -155,15 +155,16 @@ def _found_movers(
     So no pixel is tried deeper than the ground in its place.
     """
     static = torch.from_numpy(depth.astype(np.float32))[None, None]
-    views = read_source_frames(scene, index, (depth.shape[0], depth.shape[1]), _offsets(scene))
-    images = torch.from_numpy(views.images).permute(0, 3, 1, 2).float() / 255
+    size = (depth.shape[0], depth.shape[1])
+    views, T_other_view, K = read_source_frames(scene, index, size, _offsets(scene))
+    images = torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255
     ground = ground_plane(static, torch.zeros_like(static, dtype=torch.bool))
     error = least_error(
         images[:1],
         images[1:],
         static if ground is None else torch.minimum(static, ground),
-        torch.from_numpy(views.T_other_view).float(),
-        torch.from_numpy(views.intrinsics).float()[None],
+        torch.from_numpy(T_other_view).float(),
+        torch.from_numpy(K).float()[None],
     )
     return find_movers(error)[0, 0].numpy()
 

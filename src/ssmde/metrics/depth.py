@@ -64,7 +64,7 @@ def align(
       middle values, as Zhou et al., CVPR 2017 (https://arxiv.org/abs/1704.07813).
     - `median-dataset`: one factor for all images, the median of theirs, which `evaluate` finds: a
       scale that drifts from image to image stays in the error.
-    - `least-squares`: scale and shift with the smallest sum of (scale p + shift - g)^2, for those
+    - `least-squares`: scale and shift with the smallest sum of (scale p + shift - g)^2, of networks
       that predict depth up to both (Yin et al., CVPR 2021, https://arxiv.org/abs/2012.09365). A
       shift is knowledge the network does not have: do not compare with median-scaled numbers.
     - `none`: the prediction is already in the unit of the truth.
