@@ -295,11 +295,11 @@ def _view(predictor: Predictor, frame: SceneFrame) -> View | None:
         return None
     poses, near = scene.poses.astype(np.float64), [sign * gap for gap in GAPS for sign in (-1, 1)]
     motion = {
-        other: T
+        other: moved
         for other in (index + gap for gap in near if 0 <= index + gap < len(scene))
-        if np.isfinite(T := np.linalg.inv(poses[other]) @ poses[index]).all()
-        and turn_degrees(T[:3, :3]) <= LARGEST_TURN
-        and np.linalg.norm(T[:3, 3]) > 0
+        if np.isfinite(moved := np.linalg.inv(poses[other]) @ poses[index]).all()
+        and turn_degrees(moved[:3, :3]) <= LARGEST_TURN
+        and np.linalg.norm(moved[:3, 3]) > 0
     }
     if not motion:
         return None
