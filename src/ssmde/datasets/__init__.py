@@ -8,7 +8,7 @@ from ssmde.datasets.kitti import index_kitti_odometry, index_kitti_raw
 from ssmde.datasets.nyuv2 import index_nyuv2
 from ssmde.datasets.record import Archive
 from ssmde.datasets.tum_bonn import index_bonn, index_tum
-from ssmde.metrics.protocol import Crop, Protocol
+from ssmde.metrics.depth import Crop, Protocol
 
 __all__ = ["DATASETS", "PROTOCOLS", "find_protocol"]
 

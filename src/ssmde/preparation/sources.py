@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 
 from ssmde.data import images, video
 from ssmde.data.scene_files import read_intrinsics
-from ssmde.data.scene_folder import in_name_order, left_out, list_names
+from ssmde.data.scene_folder import left_out, list_names, sort_names
 from ssmde.data.sequence import Size
 from ssmde.data.video import GrayFrame, VideoFrame, VideoNotes
 from ssmde.io import are_decimal, fitting_name
@@ -153,7 +153,8 @@ def find_sources(given: Path | Sequence[Path]) -> list[Source]:
         if parent is None:
             sources += [_film_or_folder(file) for file in group]
             continue
-        photos = tuple(in_name_order(list(dict.fromkeys(group))))
+        names = list(dict.fromkeys(file.name for file in group))
+        photos = tuple(parent / name for name in sort_names(parent, names))
         name = photos[0].stem if len(photos) == 1 else parent.resolve().name
         sources.append(Photos(fitting_name(name, len(MOST_PARTS)), photos))
     return sources
