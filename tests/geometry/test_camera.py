@@ -52,17 +52,6 @@ def assert_dot_is_at(image: torch.Tensor, pixel: torch.Tensor) -> None:
     assert_close(found, pixel, atol=0.02, rtol=0)
 
 
-def resize_with_torch(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    size = (height, width)
-    return F.interpolate(image[None, None], size, mode="bilinear", antialias=True)[0, 0]
-
-
-def resize_with_pil(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    picture = Image.fromarray(image.numpy().astype(np.float32))
-    resized = picture.resize((width, height), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.asarray(resized).astype(np.float64))
-
-
 def test_a_pixel_is_column_then_row_and_integers_are_centres():
     grid = pixel_grid(2, 3, like=torch.zeros(()))
     assert grid.tolist() == [[[0, 0], [1, 0], [2, 0]], [[0, 1], [1, 1], [2, 1]]]
@@ -98,9 +87,9 @@ def test_points_behind_or_at_the_camera_have_finite_pixels_and_gradients(z):
     assert point.grad.isfinite().all()
 
 
-@pytest.mark.parametrize(("batch", "size"), [(1, (5, 7)), (2, (4, 2)), (5, (5, 7))])
-def test_every_image_of_a_batch_has_its_own_camera(batch, size):
-    depth = random_depth(batch, *size)
+def test_every_image_of_a_batch_has_its_own_camera():
+    batch = 3
+    depth = random_depth(batch)
     K = torch.cat([make_intrinsics(fx=40.0 + i, cy=20.0 - i) for i in range(batch)])
     for function, maps in ((backproject, depth), (project, backproject(depth, K))):
         alone = [function(maps[i : i + 1], K[i : i + 1]) for i in range(batch)]
@@ -113,32 +102,24 @@ def test_gradients_of_points_and_pixels_match_finite_differences():
     assert gradcheck(project, (backproject(depth, K).detach().requires_grad_(), K))
 
 
-@pytest.mark.parametrize("resize", [resize_with_torch, resize_with_pil])
-@pytest.mark.parametrize("size", [(24, 32), (96, 128), (30, 64), (36, 80)])
-def test_a_point_of_a_resized_image_lies_where_the_scaled_camera_sees_it(resize, size):
+@pytest.mark.parametrize("size", [(24, 32), (96, 128), (36, 80)])
+def test_a_point_of_a_resized_image_lies_where_the_scaled_camera_sees_it(size):
     height, width = size
     K = make_intrinsics()
-    image = resize(draw_point(pixel_of(POINT, K)), height, width)
-    assert_dot_is_at(image, pixel_of(POINT, scale_intrinsics(K, width / W, height / H)))
+    image, expected = draw_point(pixel_of(POINT, K)), scale_intrinsics(K, width / W, height / H)
+    resized = F.interpolate(image[None, None], size, mode="bilinear", antialias=True)[0, 0]
+    assert_dot_is_at(resized, pixel_of(POINT, expected))
+    picture = Image.fromarray(image.numpy().astype(np.float32))
+    by_pil = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
+    assert_dot_is_at(torch.from_numpy(by_pil).double(), pixel_of(POINT, expected))
 
 
-def test_a_point_of_a_cropped_image_lies_where_the_cropped_camera_sees_it():
+def test_a_point_of_a_cropped_or_mirrored_image_lies_where_the_edited_camera_sees_it():
     K = make_intrinsics()
-    image = draw_point(pixel_of(POINT, K))[9:, 13:]
-    assert_dot_is_at(image, pixel_of(POINT, crop_intrinsics(K, left=13, top=9)))
-
-
-def test_a_point_of_a_mirrored_image_lies_where_the_flipped_camera_sees_its_mirror_image():
-    K = make_intrinsics()
-    image = draw_point(pixel_of(POINT, K)).flip(-1)
-    assert_dot_is_at(image, pixel_of(POINT * double(-1, 1, 1), flip_intrinsics(K, W)))
-
-
-def test_the_middle_of_the_image_stays_the_middle_under_every_edit():
-    K = make_intrinsics(cx=(W - 1) / 2, cy=(H - 1) / 2)
-    assert flip_intrinsics(K, W)[0, 0, 2] == (W - 1) / 2
-    assert scale_intrinsics(K, 0.5, 3.0)[0, :2, 2].tolist() == [(W / 2 - 1) / 2, (3 * H - 1) / 2]
-    assert crop_intrinsics(K, left=4, top=2)[0, :2, 2].tolist() == [(W - 9) / 2, (H - 5) / 2]
+    image = draw_point(pixel_of(POINT, K))
+    assert_dot_is_at(image[9:, 13:], pixel_of(POINT, crop_intrinsics(K, left=13, top=9)))
+    mirror_image = pixel_of(POINT * double(-1, 1, 1), flip_intrinsics(K, W))
+    assert_dot_is_at(image.flip(-1), mirror_image)
 
 
 @given(sx=st.floats(0.1, 10), sy=st.floats(0.1, 10), left=st.floats(-50, 50))

@@ -1,4 +1,4 @@
-"""Rotations and rigid motions: quarter turns by hand, then the laws of the group."""
+"""Rotations and rigid motions: the exponential, a turn by hand, then the laws of the group."""
 
 import math
 
@@ -31,19 +31,6 @@ def moved(T: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
     return (T @ torch.cat([point, double(1)]))[:3]
 
 
-@pytest.mark.parametrize(
-    ("axis", "start", "end"),
-    [
-        ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-        ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
-        ((0, 0, 1), (1, 0, 0), (0, 1, 0)),
-    ],
-)
-def test_a_quarter_turn_follows_the_right_hand(axis, start, end):
-    rotation = axis_angle_to_matrix(QUARTER * double(*axis))
-    assert_close(rotation @ double(*start), double(*end))
-
-
 @pytest.mark.parametrize("angle", ANGLES)
 def test_the_rotation_is_the_exponential_of_the_cross_matrix(angle):
     cross = torch.linalg.cross(turned(angle).expand(3, 3), torch.eye(3).double()).T
@@ -52,13 +39,6 @@ def test_the_rotation_is_the_exponential_of_the_cross_matrix(angle):
         term = term @ cross / k
         series = series + term
     assert_close(axis_angle_to_matrix(turned(angle)), series, atol=5e-15, rtol=0)
-
-
-@given(vectors)
-def test_any_rotation_keeps_lengths_and_handedness(v):
-    rotation = axis_angle_to_matrix(v)
-    assert_close(rotation @ rotation.T, torch.eye(3, dtype=torch.float64))
-    assert_close(torch.linalg.det(rotation), torch.ones((), dtype=torch.float64))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -97,20 +77,6 @@ def test_the_inverse_exchanges_the_two_names(rotation, translation, x_b):
     T_b_a = invert_motion(T_a_b)
     assert_close(moved(T_b_a, moved(T_a_b, x_b)), x_b)
     assert_close(T_b_a, torch.linalg.inv(T_a_b))
-
-
-def test_a_camera_that_walks_around_a_block_comes_home():
-    """Each leg: one forward, then a quarter turn to the right; the network says T_next_now."""
-    one_leg = rigid_motion(QUARTER * double(0, 1, 0), double(0, 0, 1))  # T_now_next
-    T_next_now = invert_motion(one_leg)
-    assert_close(moved(T_next_now, double(0, 0, 1)), double(0, 0, 0))  # one forward is the new home
-    T_world_camera = torch.eye(4, dtype=torch.float64)
-    corners = []
-    for _ in range(4):
-        T_world_camera = T_world_camera @ invert_motion(T_next_now)
-        corners.append(T_world_camera[:3, 3].tolist())
-    assert_close(double(*corners), double((0, 0, 1), (1, 0, 1), (1, 0, 0), (0, 0, 0)))
-    assert_close(T_world_camera, torch.eye(4, dtype=torch.float64))
 
 
 def test_gradients_of_motions_match_finite_differences():

@@ -5,7 +5,7 @@ from pathlib import Path
 import kornia.geometry.depth as kornia
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
@@ -77,7 +77,7 @@ def test_a_point_of_the_world_lands_where_the_source_camera_sees_it():
     assert_close(found.depth[0, 0], in_source[0, ..., 2])
 
 
-@pytest.mark.parametrize("size", [(2, 4096), (37, 320), (48, 1242)])
+@pytest.mark.parametrize("size", [(2, 4096), (48, 1242)])
 def test_a_camera_at_rest_keeps_every_pixel_visible_in_float32(size):
     height, width = size
     depth = 0.1 + 80 * torch.rand(1, 1, height, width)
@@ -97,14 +97,19 @@ def test_a_pixel_is_lost_once_it_leaves_the_outermost_centres(axis, side, sign):
         assert (~reproject(plane(2.0), motion, make_intrinsics()).visible).sum() == lost
 
 
-def test_points_behind_the_source_camera_are_not_visible():
+def test_points_behind_the_source_camera_or_at_no_number_are_not_visible():
     on_axis = make_intrinsics(4, 3)  # this pixel's ray stays inside the image
     found = reproject(plane(1.0), make_motion(z=-2.0), on_axis)
     assert not found.visible.any()
     assert torch.isfinite(found.pixels).all()
+    depth = plane(2.0)
+    depth[..., 0, 0], depth[..., 1, 1] = torch.nan, torch.inf
+    visible = reproject(depth, make_motion(x=0.01), make_intrinsics()).visible
+    assert not visible[0, 0, [0, 1], [0, 1]].any()
 
 
 @given(rotation=vectors, translation=vectors, seed=st.integers(0, 100))
+@settings(max_examples=20)
 def test_two_depths_of_a_point_never_differ_by_more_than_their_sum(rotation, translation, seed):
     """Depth inconsistency stays below 1 for any motion, also for points behind the camera."""
     depth, K = random_image(seed, channels=1) + 0.1, make_intrinsics()
@@ -115,39 +120,22 @@ def test_two_depths_of_a_point_never_differ_by_more_than_their_sum(rotation, tra
     assert (found.depth > 0).all()
     assert (inconsistency <= 1).all()
     assert (inconsistency < 1)[found.visible & (seen > 0)].all()
-    inconsistency.sum().backward()
-    assert depth.grad is not None
-    assert depth.grad.isfinite().all()
+    assert torch.autograd.grad(inconsistency.sum(), depth)[0].isfinite().all()
+    with torch.no_grad():  # only the ratio of depth and translation matters
+        far = reproject(7 * depth, rigid_motion(3 * rotation, 14 * translation), K, min_depth=7e-3)
+    assert_close(found.pixels, far.pixels)
+    assert_close(7 * found.depth, far.depth)
 
 
-def test_a_depth_that_is_no_number_is_not_visible():
-    depth = plane(2.0)
-    depth[..., 0, 0], depth[..., 1, 1] = torch.nan, torch.inf
-    found = reproject(depth, make_motion(x=0.01), make_intrinsics())
-    assert not found.visible[0, 0, 0, 0]
-    assert not found.visible[0, 0, 1, 1]
-
-
-@given(scale=st.floats(0.1, 10.0), translation=vectors, seed=st.integers(0, 1000))
-def test_scaling_depth_and_translation_together_changes_nothing(scale, translation, seed):
-    depth, K = random_image(seed, channels=1) + 1.1, make_intrinsics()
-    rotation = torch.zeros(1, 3, dtype=torch.float64)
-    near = reproject(depth, rigid_motion(rotation, translation), K)
-    far = reproject(scale * depth, rigid_motion(rotation, scale * translation), K)
-    assert_close(near.pixels, far.pixels)
-    assert_close(scale * near.depth, far.depth)
-
-
-@pytest.mark.parametrize(("batch", "size"), [(1, (4, 10)), (2, (H, W)), (5, (4, 10))])
-def test_any_batch_and_image_size_gives_what_each_image_gives_alone(batch, size):
+def test_each_image_of_a_batch_gives_what_it_gives_alone():
+    batch, size = 3, (4, 10)
     depth = 1 + torch.rand(batch, 1, *size, dtype=torch.float64)
     image = torch.rand(batch, 3, *size, dtype=torch.float64)
     T = rigid_motion(0.1 * torch.randn(batch, 3).double(), 0.1 * torch.randn(batch, 3).double())
     K = make_intrinsics().repeat(batch, 1, 1)
     K[:, 0, 0] += torch.arange(batch)
     together = reproject(depth, T, K)
-    for i in range(batch):
-        one = slice(i, i + 1)
+    for one in (slice(i, i + 1) for i in range(batch)):
         alone = reproject(depth[one], T[one], K[one])
         assert_close([x[one] for x in together], list(alone))
         warped = sample(image, together.pixels)[one]
@@ -170,7 +158,8 @@ def test_gradients_match_finite_differences():
     depth = (random_image(1, channels=1) + 1.0).requires_grad_()
     T = make_motion(x=0.137, y=-0.071, z=0.05).requires_grad_()
     image = random_image(channels=1).requires_grad_()
-    assert gradcheck(warp, (depth, T, make_intrinsics().requires_grad_(), image))
+    K = make_intrinsics().requires_grad_()
+    assert gradcheck(warp, (depth, T, K, image), fast_mode=True)
 
 
 def test_reduced_precision_of_matrix_products_does_not_touch_the_warp():
@@ -190,11 +179,8 @@ def test_between_two_pixels_lies_their_mean_and_outside_lies_zero():
     image = torch.tensor([[[[1.0, 3.0], [5.0, 7.0]]]])
     pixels = torch.tensor([[[[0.5, 0.0], [0.0, 0.5], [0.5, 0.5], [-1.0, 0.0], [1e9, -1e9]]]])
     assert sample(image, pixels).flatten().tolist() == [2, 3, 4, 0, 0]
-
-
-def test_a_feature_map_of_another_size_is_read_in_its_own_pixels():
-    grid = pixel_grid(3, 5, like=torch.zeros(()).double()).permute(2, 0, 1)[None]
-    pixels = torch.rand(1, H, W, 2).double() * torch.tensor([4.0, 2.0])
+    grid = pixel_grid(3, 5, like=pixels).permute(2, 0, 1)[None]  # a map of another size
+    pixels = torch.rand(1, H, W, 2) * torch.tensor([4.0, 2.0])
     assert_close(sample(grid, pixels), pixels.permute(0, 3, 1, 2))
 
 
@@ -207,36 +193,3 @@ def test_no_other_module_samples_an_image():
     package = Path(next(iter(ssmde.__path__)))
     users = [p.name for p in package.rglob("*.py") if "F.grid_sample(" in p.read_text("utf-8")]
     assert users == ["warp.py"]
-
-
-def wall_texture(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    waves = [(2.3, 1.1, 0.3), (5.1, -3.7, 1.1), (-4.3, 6.1, 2.0), (7.9, 1.3, 0.7)]
-    shades = [sum(torch.sin(a * x + b * y + p + c) for a, b, p in waves) for c in range(3)]
-    return 0.5 + torch.stack(shades)[None] / 10
-
-
-def drawn_wall(camera_x: float, height: int, width: int, focal: float):
-    """Image and depth of the wall z = 2 + 0.5 x, seen from (camera_x, 0, 0)."""
-    u, v = pixel_grid(height, width, like=torch.zeros(()).double()).unbind(-1)
-    ray_x, ray_y = (u - width / 2) / focal, (v - height / 2) / focal
-    depth = (2 + 0.5 * camera_x) / (1 - 0.5 * ray_x)
-    return wall_texture(camera_x + ray_x * depth, ray_y * depth), depth[None, None]
-
-
-def test_the_depth_of_a_drawn_wall_is_the_one_that_rebuilds_the_image():
-    """Try many depths, keep per pixel the best: half a pixel of misplacement costs 5 %."""
-    height, width, focal, step = 32, 64, 50.0, 0.3
-    target, truth = drawn_wall(0.0, height, width, focal)
-    source, _ = drawn_wall(step, height, width, focal)
-    K = torch.tensor([[[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]]).double()
-    T_src_tgt = make_motion(x=-step)
-
-    factors = torch.linspace(0.8, 1.25, 91).double()  # 1.0 is one of them, to 0.005
-    errors = []
-    for factor in factors:
-        found = reproject(factor * truth, T_src_tgt, K)
-        error = (sample(source, found.pixels) - target).abs().mean(1, keepdim=True)
-        errors.append(torch.where(found.visible, error, torch.ones_like(error)))
-    best = torch.cat(errors, dim=1).min(dim=1)
-    abs_rel = (factors[best.indices] - 1).abs()[best.values < 1].mean()
-    assert abs_rel < 0.01

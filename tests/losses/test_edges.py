@@ -4,11 +4,12 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
+from maps import finite_gradient, random_map
 from seeds import drawn
 from ssmde.geometry.camera import normals, pixel_grid
 from ssmde.losses.pairs import (
@@ -32,10 +33,6 @@ ACROSS = (1 - SLOPE**2) / (1 + SLOPE**2)  # cosine of the normals of both sides 
 RIDGE = (1 - ACROSS) / 3  # what a roof seen as a wall costs: one pair of three crosses the ridge
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def half_plane(angle: float, low: float = 0.2, high: float = 0.8) -> torch.Tensor:
     """Two gray halves; the change points along `angle`, in radians from u to v."""
     v, u = torch.meshgrid(torch.arange(H) - H / 2, torch.arange(W) - W / 2, indexing="ij")
@@ -56,6 +53,7 @@ def test_a_ramp_has_its_slope_as_strength_and_its_direction():
 
 
 @given(angle=st.floats(-math.pi, math.pi), seed=st.integers(0, 100))
+@settings(max_examples=15)
 def test_pairs_lie_across_an_edge_of_any_direction(angle, seed):
     image = half_plane(angle)
     pairs = drawn(pairs_across, image, everywhere(image), 90, seed=seed)
@@ -67,15 +65,7 @@ def test_pairs_lie_across_an_edge_of_any_direction(angle, seed):
         assert (a[same] == b[same])[used[same]].all()
 
 
-def test_an_edge_of_one_color_is_an_edge_and_gray_is_gray():
-    image = torch.zeros(1, 3, H, W)
-    image[:, 2:] = half_plane(0.0)
-    assert find_edges(gray(image))[0].max() > 0
-    assert find_edges(gray(image.flip(1)))[0].max() > 0
-    assert_close(gray(half_plane(0.3).expand(-1, 3, -1, -1)), half_plane(0.3))
-
-
-def test_channels_of_opposite_sign_do_not_cancel():
+def test_channels_of_opposite_sign_do_not_cancel_and_one_color_is_an_edge_of_the_gray():
     edge = half_plane(0.3)
     both, across_both = find_edges(torch.cat([edge, -edge], dim=1))
     one, across = find_edges(edge)
@@ -83,6 +73,10 @@ def test_channels_of_opposite_sign_do_not_cancel():
     seen = one > 0
     sign = (across_both * across).sum(1, keepdim=True).sign()
     assert_close((sign * across_both * seen), across * seen)
+    image = torch.zeros(1, 3, H, W)
+    image[:, 2:] = half_plane(0.0)
+    assert find_edges(gray(image))[0].max() > 0
+    assert_close(gray(half_plane(0.3).expand(-1, 3, -1, -1)), half_plane(0.3))
 
 
 def test_the_strongest_edge_is_that_of_its_own_image_where_edges_are_allowed():
@@ -93,28 +87,18 @@ def test_the_strongest_edge_is_that_of_its_own_image_where_edges_are_allowed():
     images[:1, ..., :10] = 100
     allowed = everywhere(images)
     allowed[..., :12] = False
-    inside = strong(find_edges(images)[0], allowed)
-    assert torch.equal(inside, found & allowed)
+    assert torch.equal(strong(find_edges(images)[0], allowed), found & allowed)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 30), (2 * BORDER, 2 * BORDER), (11, 11), (H, W)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 30), (2 * BORDER, 2 * BORDER), (H, W)])
 def test_an_image_that_changes_nowhere_or_is_tiny_gives_unused_pairs_inside(size):
     flat = torch.full((2, 1, *size), 0.3)
-    assert not strong(find_edges(flat)[0], everywhere(flat)).any()
     for image in (flat, torch.rand(2, 1, *size)):
         pairs = pairs_across(image, everywhere(image), 100)
         assert pairs.used.shape == (2, 99)
         assert torch.minimum(pairs.first, pairs.second).min() >= 0
         assert torch.maximum(pairs.first, pairs.second).max() < size[0] * size[1]
         assert not pairs.used.any() or (image is not flat and min(size) > 2 * BORDER)
-
-
-def test_pairs_that_leave_the_image_are_not_used():
-    image = half_plane(0.0).roll(BORDER - W // 2, 3)  # the edge stands just inside the border
-    pairs = drawn(pairs_across, image, everywhere(image), 3000)
-    left = torch.minimum(pairs.first % W, pairs.second % W)[pairs.used]
-    assert 0 < pairs.used.double().mean() < 0.9
-    assert not (left == 0).double().mean() > 0.2  # not piled up on the border
 
 
 def test_anchors_stand_where_they_may_and_points_at_most_nineteen_pixels_away():
@@ -127,18 +111,18 @@ def test_anchors_stand_where_they_may_and_points_at_most_nineteen_pixels_away():
     columns = torch.stack([pairs.first % W, pairs.second % W])[:, pairs.used]
     assert (columns - W // 2).abs().max() <= FARTHEST + 1
     assert torch.equal((pairs.first // W)[pairs.used], (pairs.second // W)[pairs.used])
+    border = image.roll(BORDER - W // 2, 3)  # the edge stands just inside the border
+    pairs = drawn(pairs_across, border, everywhere(border), 3000)
+    left = torch.minimum(pairs.first % W, pairs.second % W)[pairs.used]
+    assert 0 < pairs.used.double().mean() < 0.9  # those that leave the image are not used
+    assert not (left == 0).double().mean() > 0.2  # nor piled up on the border
 
 
 def test_a_step_is_a_depth_edge_and_a_wall_a_slant_or_a_hole_is_none():
-    wall = torch.full((1, 1, 12, 12), 5.0)
+    wall, ramp = torch.full((1, 1, 12, 12), 5.0), torch.arange(1.0, 25.0).expand(1, 1, 12, 24)
     assert away_from_depth_edges(wall).all()
-    wall[..., 6:] = 9.0
-    kept = away_from_depth_edges(wall)[0, 0, 6]
-    assert kept.tolist() == [True] * 4 + [False] * 4 + [True] * 4
-    ramp = torch.arange(1.0, 25.0).expand(1, 1, 12, 24).clone()
     assert away_from_depth_edges(ramp).all()
-    ramp[..., 12:] += 20
-    kept = away_from_depth_edges(ramp)[0, 0, 6]
+    kept = away_from_depth_edges(ramp + 20 * (ramp > 12))[0, 0, 6]
     assert kept.tolist() == [True] * 10 + [False] * 4 + [True] * 10
     hole = torch.full((1, 1, 12, 24), 5.0)
     hole[..., 16:] = 5.5
@@ -149,9 +133,8 @@ def test_a_step_is_a_depth_edge_and_a_wall_a_slant_or_a_hole_is_none():
 
 @given(scale=st.floats(1e-3, 1e4))
 def test_depth_edges_of_an_image_do_not_depend_on_its_scale_or_its_neighbors(scale):
-    depth = torch.rand(1, 1, 10, 12, generator=seeded(1)) + 1
+    depth, other = (random_map(seed, (10, 12), batch=1) + 1 for seed in (1, 2))
     depth[..., 6:] += 5
-    other = torch.rand(1, 1, 10, 12, generator=seeded(2)) + 1
     together = away_from_depth_edges(torch.cat([scale * depth, other]))
     assert torch.equal(together, away_from_depth_edges(torch.cat([depth, other])))
     assert torch.equal(together[:1], away_from_depth_edges(depth))
@@ -185,7 +168,7 @@ def halves(low: float, high: float, channel: int | None = None) -> torch.Tensor:
 
 
 def bumps(seed: int, size: tuple[int, int] = (H, W)) -> torch.Tensor:
-    coarse = torch.rand(1, 1, 5, 6, generator=seeded(seed), dtype=torch.float64)
+    coarse = random_map(seed, (5, 6), batch=1)
     return 2 + torch.nn.functional.interpolate(coarse, size, mode="bicubic")
 
 
@@ -198,13 +181,6 @@ def relative(depth, label, image, valid=None) -> torch.Tensor:
     K = make_intrinsics(len(depth))
     valid = everywhere(depth) if valid is None else valid
     return drawn(edge_relative_normal, normals(depth, K), normals(label, K), label, image, valid)
-
-
-def finite_gradient(term: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
-    (gradient,) = torch.autograd.grad(term, depth)
-    assert term.isfinite()
-    assert gradient.isfinite().all()
-    return gradient
 
 
 def test_two_walls_differ_by_the_mean_of_their_normals():
@@ -226,34 +202,24 @@ def test_the_scale_of_a_pseudo_depth_does_not_matter_and_its_shift_does(scale):
     assert matching(slanted(0.5), slanted(0.5) + slanted(0.5).median()) > 0.05
 
 
-def test_a_hole_in_the_pseudo_depth_is_left_out_with_its_neighbors():
-    label = bumps(0)
-    label[..., 10:13, 20] = 0
-    assert matching(bumps(0), label) == 0
-    assert relative(bumps(0), label, halves(0.2, 0.8)).item() == pytest.approx(0, abs=1e-12)
-
-
-@pytest.mark.parametrize("label", [torch.zeros(1, 1, H, W).double(), bumps(1)])
-def test_nothing_to_compare_gives_zero_with_a_gradient_of_zero(label):
-    depth, none = bumps(0).requires_grad_(), torch.zeros(1, 1, H, W).double()
-    across = relative(depth, label, halves(0.2, 0.8), none.bool())
-    for term in (matching(depth, label, none), across):
-        assert term == 0
-        assert not finite_gradient(term, depth).any()
-
-
-@pytest.mark.parametrize("depth", [torch.full((1, 1, H, W), 3.0).double(), bumps(0)])
-@pytest.mark.parametrize("image", [torch.zeros(1, 3, H, W).double(), halves(0.2, 0.8)])
-def test_flat_depths_and_black_images_have_finite_gradients(depth, image):
-    depth = depth.clone().requires_grad_()
-    for label in (torch.full_like(depth, 3.0).detach(), bumps(1)):
-        for term in (matching(depth, label), relative(depth, label, image)):
+def test_nothing_to_compare_gives_zero_and_flat_depths_and_black_images_a_finite_gradient():
+    flat, none = torch.full((1, 1, H, W), 3.0).double(), torch.zeros(1, 1, H, W).double()
+    depth, image = bumps(0).requires_grad_(), halves(0.2, 0.8)
+    for label in (none, bumps(1)):
+        for term in (matching(depth, label, none), relative(depth, label, image, none.bool())):
+            assert term == 0
+            assert not finite_gradient(term, depth).any()
+    for depth, label in ((flat, flat), (flat, bumps(1)), (bumps(0), flat)):
+        depth = depth.clone().requires_grad_()
+        for term in (matching(depth, label), relative(depth, label, 0 * image)):
             assert finite_gradient(term, depth).shape == depth.shape
+    hole = bumps(0)
+    hole[..., 10:13, 20] = 0  # left out with its neighbors
+    assert matching(bumps(0), hole) == 0
+    assert relative(bumps(0), hole, image).item() == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    "image", [torch.zeros(1, 3, H, W).double(), *(halves(0.3, 0.5, c) for c in (None, 0, 1, 2))]
-)
+@pytest.mark.parametrize("image", [0 * halves(0, 1), halves(0.3, 0.5), halves(0.3, 0.5, 1)])
 def test_a_roof_seen_as_a_wall_costs_the_angle_of_its_sides_also_in_the_dark(image):
     assert relative(slanted(0.0), roof(), image).item() == pytest.approx(RIDGE)
 
@@ -268,20 +234,15 @@ def test_one_image_does_not_take_the_edges_of_another():
     images = torch.cat([halves(0.50, 0.51), halves(0.0, 1.0)])
     jump = roof()
     jump[..., -14:, :] *= 3  # the same normals above and below it
-    depth = slanted(0.0).expand(2, -1, -1, -1).clone().requires_grad_()
+    depth = slanted(0.0).expand(2, -1, -1, -1).clone()
     term = relative(depth, torch.cat([jump, 1000 * jump]), images)
     assert term.item() == pytest.approx(RIDGE)
-    first, second = finite_gradient(term, depth).abs().sum((1, 2, 3))
-    assert 0.3 < first / second < 3
 
 
-def test_a_jump_of_the_pseudo_depth_is_no_place_to_compare():
+def test_pairs_on_a_jump_of_the_pseudo_depth_or_with_an_end_that_is_not_valid_do_not_count():
     label = torch.full((1, 1, H, W), 2.0).double()
     label[..., W // 2 :] = 6  # two parallel walls: the normals on the jump mean nothing
     assert relative(bumps(0), label, halves(0.0, 1.0)) == 0
-
-
-def test_pairs_with_an_end_that_is_not_valid_do_not_count():
     valid = torch.ones(1, 1, H, W, dtype=torch.bool)
     valid[..., W // 2 + 4 :] = False  # only pairs on one side of the ridge are left, and few more
     spoilt = roof()

@@ -7,19 +7,15 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
+from maps import random_map
+from ssmde.geometry.ground import erode
 from ssmde.losses.masks import (
     auto_mask,
-    erode,
     masked_mean,
     minimum_reprojection,
     weight_mask,
     weighted_mean,
 )
-
-
-def random_map(seed: int, batch: int = 3) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(batch, 1, 5, 6, generator=generator, dtype=torch.float64)
 
 
 def test_the_mean_counts_valid_pixels_only_or_each_by_its_weight():
@@ -52,7 +48,7 @@ def test_a_single_valid_pixel_counts_for_less_than_a_full_image(mean):
 
 @given(seed=st.integers(0, 1000))
 def test_the_mean_of_a_batch_is_the_mean_of_its_images(seed):
-    values, weight = random_map(seed), random_map(seed + 1)
+    values, weight = random_map(seed, (5, 6), batch=3), random_map(seed + 1, (5, 6), batch=3)
     alone = [weighted_mean(values[i : i + 1], weight[i : i + 1]) for i in range(3)]
     assert_close(weighted_mean(values, weight), torch.stack(alone).mean())
     mask = weight > 0.5
@@ -62,18 +58,16 @@ def test_the_mean_of_a_batch_is_the_mean_of_its_images(seed):
 
 
 def test_gradients_match_finite_differences_and_a_weight_learns_nothing():
-    weight = random_map(7).requires_grad_()
-    assert gradcheck(lambda v: weighted_mean(v, weight), (random_map(6).requires_grad_(),))
-    assert not weighted_mean(random_map(1), weight).requires_grad
+    weight = random_map(7, (5, 6), batch=3).requires_grad_()
+    assert gradcheck(
+        lambda v: weighted_mean(v, weight), (random_map(6, (5, 6), batch=3).requires_grad_(),)
+    )
+    assert not weighted_mean(random_map(1, (5, 6), batch=3), weight).requires_grad
 
 
-def test_still_pixels_are_masked():
-    error = torch.tensor([[[[0.1, 0.3, 0.2]]]])
-    identity = torch.tensor([[[[0.2, 0.2, 0.2]]]])
+def test_still_pixels_are_masked_and_the_weight_is_one_minus_the_inconsistency():
+    error, identity = torch.tensor([[[[0.1, 0.3, 0.2]]]]), torch.tensor([[[[0.2, 0.2, 0.2]]]])
     assert auto_mask(error, identity).tolist() == [[[[True, False, False]]]]
-
-
-def test_the_weight_is_one_minus_the_inconsistency_and_carries_no_gradient():
     weight = weight_mask(torch.tensor([[[[0.0, 0.25]]]], requires_grad=True))
     assert weight.tolist() == [[[[1.0, 0.75]]]]
     assert not weight.requires_grad

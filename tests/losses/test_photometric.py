@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from kornia.metrics import ssim as kornia_ssim
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
+from maps import random_map
 from ssmde.losses.photometric import (
     geometry_inconsistency,
     photometric_error,
@@ -20,8 +20,7 @@ from ssmde.losses.photometric import (
 
 
 def image(seed: int = 0, size: tuple[int, int] = (6, 7), channels: int = 3) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(1, channels, *size, generator=generator, dtype=torch.float64)
+    return random_map(seed, size, batch=1, channels=channels)
 
 
 def depth(seed: int = 0) -> torch.Tensor:
@@ -46,13 +45,8 @@ def test_one_window_agrees_with_ssim_written_in_numpy():
     assert structural_dissimilarity(a, b)[0, 0, 1, 1].item() == pytest.approx((1 - ssim) / 2)
 
 
-def test_flat_windows_agree_with_kornia():
-    a, b = (torch.full((1, 3, 9, 9), gray, dtype=torch.float64) for gray in (0.3, 0.5))
-    expected = (1 - kornia_ssim(a, b, window_size=3, eps=0.0)) / 2
-    assert_close(structural_dissimilarity(a, b), expected, atol=1e-6, rtol=1e-6)
-
-
 @given(seed=st.integers(0, 1000))
+@settings(max_examples=20)
 @pytest.mark.parametrize("error", [photometric_error, geometry_inconsistency])
 def test_an_error_is_symmetric_and_in_the_unit_interval(error, seed):
     make = image if error is photometric_error else depth
@@ -65,20 +59,13 @@ def test_an_error_is_symmetric_and_in_the_unit_interval(error, seed):
 @pytest.mark.parametrize(
     ("error", "inputs"),
     [
-        (photometric_error, (image(4, (4, 4)), image(5, (4, 4)))),
+        (photometric_error, (image(4, (3, 4)), image(5, (3, 4)))),
         (geometry_inconsistency, (depth(3), depth(4))),
         (lambda d: smoothness(d, image(1)), (depth(1),)),
     ],
 )
 def test_gradients_match_finite_differences(error, inputs):
     assert gradcheck(error, [x.clone().requires_grad_() for x in inputs])
-
-
-def test_black_images_give_a_finite_gradient():
-    black = torch.zeros(1, 3, 5, 5, requires_grad=True)
-    photometric_error(black, torch.zeros(1, 3, 5, 5)).sum().backward()
-    assert black.grad is not None
-    assert torch.isfinite(black.grad).all()
 
 
 @pytest.mark.parametrize("size", [(2, 2), (2, 5), (7, 3)])
@@ -93,6 +80,9 @@ def test_error_and_gradient_are_those_of_the_formula_written_with_pools(size):
     assert_close(torch.autograd.grad(error, (a, b)), expected)
     alone = (photometric_error(a.detach(), b) * chance).sum()
     assert_close(torch.autograd.grad(alone, b)[0], expected[1])
+    black = torch.zeros(1, 3, *size, requires_grad=True)
+    photometric_error(black, torch.zeros(1, 3, *size)).sum().backward()
+    assert black.grad.isfinite().all()
 
 
 @given(scale=st.floats(0.01, 100.0))

@@ -6,14 +6,7 @@ from PIL import Image
 
 from photographs.materials import Stock
 from photographs.painting import paint
-from photographs.patches import (
-    LEVELS,
-    SIDE,
-    PatchBook,
-    image_files,
-    look_up,
-    rip_map,
-)
+from photographs.patches import LEVELS, SIDE, PatchBook, image_files, look_up, rip_map
 
 
 def noise(seed=0):
@@ -34,30 +27,21 @@ def folder(path, count=3, size=(120, 160)):
     return path
 
 
-def test_a_patch_smaller_than_a_pixel_shows_its_mean_colour():
-    patch = noise()
-    places = np.random.default_rng(1).uniform(-3, 3, (50, 2))
-    assert look(patch, places, 1.5) == pytest.approx(
-        np.tile(patch.mean(axis=(0, 1)), (50, 1)), abs=1e-4
-    )
-
-
 @pytest.mark.parametrize("level", range(LEVELS))
 def test_the_mean_colour_stays_at_every_distance(level):
-    patch = noise()
-    step = 2.0**level / SIDE
+    patch, step = noise(), 2.0**level / SIDE
     middles = (np.arange(SIDE >> level) + 0.5) * step
     places = np.stack(np.meshgrid(middles, middles), axis=-1).reshape(-1, 2)
-    assert look(patch, places, step).mean(axis=0) == pytest.approx(
-        patch.mean(axis=(0, 1)), abs=1e-4
-    )
+    mean = pytest.approx(patch.mean(axis=(0, 1)), abs=1e-4)
+    assert look(patch, places, step).mean(axis=0) == mean
+    assert look(patch, (0.7, -2.4), 1.5)[0] == mean  # smaller than a pixel
 
 
-def test_near_by_every_pixel_of_the_patch_is_seen():
-    patch = noise()
-    row, column = 17, 90
-    place = ((column + 0.5) / SIDE, (row + 0.5) / SIDE)
-    assert look(patch, place, 0.1 / SIDE)[0] == pytest.approx(patch[row, column], abs=1e-4)
+def test_near_by_every_pixel_of_the_patch_is_seen_and_beyond_its_edge_it_is_mirrored():
+    patch, place = noise(), ((90 + 0.5) / SIDE, (17 + 0.5) / SIDE)
+    assert look(patch, place, 0.1 / SIDE)[0] == pytest.approx(patch[17, 90], abs=1e-4)
+    inside, outside = look(patch, [(0.2, 0.3), (-0.2, 2.3)], 1 / SIDE)
+    assert inside == pytest.approx(outside, abs=1e-4)
 
 
 def test_a_floor_seen_at_a_flat_angle_is_blurred_only_along():
@@ -66,12 +50,6 @@ def test_a_floor_seen_at_a_flat_angle_is_blurred_only_along():
     places = np.array([[(2 * k + 0.5) / SIDE, 0.4] for k in range(5)])
     assert look(stripes, places, (1 / SIDE, 0.5)) == pytest.approx(1.0)
     assert look(stripes, places, (0.5, 1 / SIDE)) == pytest.approx(0.5)
-
-
-def test_beyond_its_edge_a_patch_is_mirrored():
-    patch = noise()
-    inside, outside = look(patch, [(0.2, 0.3), (-0.2, 2.3)], 1 / SIDE)
-    assert inside == pytest.approx(outside, abs=1e-4)
 
 
 def test_a_patch_that_gives_the_grain_leaves_the_mean_colour_to_the_material(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,76 +15,68 @@ from ssmde.geometry.warp import reproject, sample
 from ssmde.synthetic import draw_clip, drive, poses, sideways, wander, write_clip
 from ssmde.synthetic.bodies import ahead_of
 
-SMALL = (64, 80)
+SIZE = (48, 64)
+PLACES = pytest.mark.parametrize("kind", ["room", "street"])
 
 
-def neighbors(clip, frame):
-    """Frame `frame` rebuilt from the next one with the true depth and poses."""
-    images = torch.tensor(clip.images[frame : frame + 2]).permute(0, 3, 1, 2).double() / 255
-    depth = torch.tensor(clip.depth[frame : frame + 2])[:, None].double()
-    moving = torch.tensor(clip.motion_mask[frame : frame + 2])[:, None].double()
-    T = torch.tensor(np.linalg.inv(clip.poses[frame + 1]) @ clip.poses[frame])[None]
+@cache
+def drawn(kind, movers="none", seed=1):
+    step = 0.5 if movers == "followed" else {"room": 0.1, "street": 0.5}.get(kind)
+    return draw_clip(kind, frames=2, size=SIZE, seed=seed, movers=movers, step=step)
+
+
+def rebuilt(clip):
+    """The first frame and what the next one says of it, each with where that can be said.
+
+    Gives the target, its reconstruction, the next frame unmoved, |depth ratio - 1|, what both see
+    and what moves in neither.
+    """
+    images = torch.tensor(clip.images).permute(0, 3, 1, 2).double() / 255
+    depth = torch.tensor(clip.depth)[:, None].double()
+    moving = torch.tensor(clip.motion_mask)[:, None].double()
+    T = torch.tensor(np.linalg.inv(clip.poses[1]) @ clip.poses[0])[None]
     met = depth[:1] > 0
     warp = reproject(depth[:1].where(met, 1.0), T, torch.tensor(clip.intrinsics)[None])
     # Inverse depth is linear on planes, so reading it between pixels is exact there.
     inverse = sample(torch.where(depth[1:] > 0, 1 / depth[1:], 0.0), warp.pixels)
     relative = (warp.depth * inverse - 1).abs()
     static = (moving[:1] == 0) & (sample(moving[1:], warp.pixels) == 0)
-    return (
-        images[:1],
-        sample(images[1:], warp.pixels),
-        images[1:],
-        relative,
-        met & warp.visible,
-        static,
-    )
+    seen = met & warp.visible
+    return images[:1], sample(images[1:], warp.pixels), images[1:], relative, seen, static
 
 
 @pytest.mark.parametrize(
     ("kind", "movers"),
-    [("wall", "none"), ("slanted_wall", "none"), ("room", "across"), ("street", "across")],
+    [("wall", "none"), ("slanted_wall", "none"), ("room", "across"), ("street", "mixed")],
 )
 def test_the_truth_rebuilds_the_static_pixels_of_the_next_frame(kind, movers):
-    clip = draw_clip(kind, frames=2, movers=movers, seed=1)
-    target, rebuilt, unmoved, relative, seen, static = neighbors(clip, 0)
+    target, moved, unmoved, relative, seen, static = rebuilt(drawn(kind, movers))
     visible = (seen & static & (relative < 0.02)).expand(-1, 3, -1, -1)
-    error = (target - rebuilt).abs()[visible].mean()
-    assert error < 0.02
-    assert error < 0.35 * (target - unmoved).abs()[visible].mean()
-
-
-@pytest.mark.parametrize("kind", ["wall", "slanted_wall", "room", "street"])
-def test_depths_of_two_frames_agree_on_the_static_world(kind):
-    clip = draw_clip(kind, frames=2, size=SMALL, seed=2, rotation=0.5)
-    *_, relative, seen, static = neighbors(clip, 0)
+    error = (target - moved).abs()[visible].mean()
+    assert error < 0.03
+    assert error < 0.8 * (target - unmoved).abs()[visible].mean()
     agree = (relative < 1e-3)[seen & static].double().mean()
-    assert agree > (0.999 if "wall" in kind else 0.8)
+    assert agree > (0.98 if "wall" in kind else 0.75)
     assert relative[seen & static].median() < 1e-5
 
 
-@pytest.mark.parametrize("kind", ["room", "street"])
-def test_depths_of_two_frames_disagree_on_what_moves_with_the_camera(kind):
-    clip = draw_clip(kind, frames=2, size=SMALL, seed=2, movers="followed", step=0.5)
-    *_, relative, seen, _ = neighbors(clip, 0)
+@PLACES
+def test_what_is_followed_keeps_its_depth_and_so_disagrees_with_the_motion(kind):
+    clip = drawn(kind, "followed")
+    depths = [np.median(d[m > 0]) for d, m in zip(clip.depth, clip.motion_mask, strict=True)]
+    np.testing.assert_allclose(depths, depths[0], rtol=0.02)
+    *_, relative, seen, _ = rebuilt(clip)
     moving = seen & torch.tensor(clip.motion_mask[:1] > 0)[:, None]
     assert moving.sum() > 20
     assert (relative[moving] > 0.02).double().mean() > 0.8
 
 
-@pytest.mark.parametrize("kind", ["room", "street"])
-@pytest.mark.parametrize("movers", ["across", "oblique", "followed", "mixed"])
+@pytest.mark.parametrize(
+    ("kind", "movers"),
+    [("room", "across"), ("room", "followed"), ("room", "mixed"), ("street", "mixed")],
+)
 def test_movers_are_seen_and_do_not_fill_the_view(kind, movers):
-    step = 3.0 if kind == "street" else None
-    clip = draw_clip(kind, frames=4, size=(32, 40), seed=3, movers=movers, step=step)
-    share = (clip.motion_mask > 0).mean()
-    assert 0.003 < share < 0.6
-
-
-@pytest.mark.parametrize("kind", ["room", "street"])
-def test_what_is_followed_keeps_its_depth(kind):
-    clip = draw_clip(kind, frames=4, size=SMALL, seed=5, movers="followed")
-    depths = [np.median(d[m > 0]) for d, m in zip(clip.depth, clip.motion_mask, strict=True)]
-    np.testing.assert_allclose(depths, depths[0], rtol=0.02)
+    assert 0.003 < (drawn(kind, movers).motion_mask > 0).mean() < 0.6
 
 
 def test_what_goes_ahead_of_a_turned_camera_stays_on_its_axis():
@@ -96,7 +89,7 @@ def test_what_goes_ahead_of_a_turned_camera_stays_on_its_axis():
 
 
 def test_the_wall_is_exactly_four_metres_away_when_the_camera_only_steps_sideways():
-    clip = draw_clip("wall", frames=3, size=SMALL, step=0.1)
+    clip = drawn("wall")
     for depth, pose in zip(clip.depth, clip.poses, strict=True):
         assert np.all(depth == np.float32(4.0 - pose[2, 3]))
     np.testing.assert_allclose(np.diff(clip.poses[:, 0, 3]), 0.1)
@@ -121,24 +114,29 @@ def test_headings_turn_to_the_right_pitches_up_and_rolls_clockwise():
     np.testing.assert_allclose(roll @ [1, 0, 0], [0, 1, 0], atol=1e-12)
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_clip():
-    clips = [draw_clip("room", frames=2, size=SMALL, seed=s, movers="mixed") for s in (7, 7, 8)]
+def test_the_seed_alone_decides_and_other_movers_show_the_same_place():
+    first, again = drawn("room", "mixed"), drawn.__wrapped__("room", "mixed")  # drawn anew
     for field in ("images", "depth", "poses", "motion_mask"):
-        first, again, other = (getattr(clip, field) for clip in clips)
-        assert first.tobytes() == again.tobytes()
-        assert first.tobytes() != other.tobytes()
-
-
-def test_the_same_seed_with_other_movers_shows_the_same_place():
-    empty, busy = (draw_clip("room", frames=1, size=SMALL, movers=m) for m in ("none", "across"))
+        assert getattr(first, field).tobytes() == getattr(again, field).tobytes()
+    for field in ("images", "depth", "poses"):
+        one, other = (getattr(drawn("wall", seed=seed), field) for seed in (1, 8))
+        assert one.tobytes() != other.tobytes()
+    empty, busy = drawn("room"), drawn("room", "across")
     static = (busy.motion_mask == 0) & (busy.depth > 0)
     np.testing.assert_array_equal(empty.depth[static], busy.depth[static])
 
 
+@pytest.mark.parametrize("kind", ["wall", "slanted_wall", "room"])
+def test_a_camera_that_stands_still_sees_the_same_world_in_every_frame(kind):
+    clip = draw_clip(kind, frames=2, size=(16, 20), step=0.0, rotation=0.0)
+    np.testing.assert_array_equal(clip.images[0], clip.images[1])
+    assert not clip.motion_mask.any()
+
+
 @pytest.mark.slow  # a busy machine is no fault of the code
-@pytest.mark.parametrize("kind", ["room", "street"])
+@PLACES
 def test_five_frames_a_second_are_drawn_on_one_core(kind):
-    draw_clip(kind, frames=1, size=SMALL, movers="mixed")
+    draw_clip(kind, frames=1, size=SIZE, movers="mixed")
     start = time.process_time()
     draw_clip(kind, frames=4, size=(128, 160), movers="mixed")
     # Half of it here: shape checks, and whatever else the machine does, slow this test down.
@@ -150,27 +148,25 @@ def test_five_frames_a_second_are_drawn_on_one_core(kind):
 
 @pytest.mark.parametrize(("kind", "unit"), [("room", 1000), ("street", 256)])
 def test_a_written_clip_reads_back_the_same(tmp_path, kind, unit):
-    clip = draw_clip(kind, frames=2, size=SMALL, movers="followed", seed=1)
-    write_clip(clip, tmp_path / "clip")
-    folder = tmp_path / "clip"
-    info = json.loads((folder / "scene.json").read_text())
+    clip = drawn(kind, "followed")
+    write_clip(clip, tmp_path)
+    info = json.loads((tmp_path / "scene.json").read_text())
     assert info["depth_units_per_metre"] == unit
     assert {"source", "licence", "fps", "notes"} <= set(info)
-    np.testing.assert_allclose(np.loadtxt(folder / "cam.txt"), clip.intrinsics, rtol=1e-9)
-    stored_poses = np.loadtxt(folder / "poses.txt").reshape(-1, 3, 4)
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "cam.txt"), clip.intrinsics, rtol=1e-9)
+    stored_poses = np.loadtxt(tmp_path / "poses.txt").reshape(-1, 3, 4)
     np.testing.assert_allclose(stored_poses, clip.poses[:, :3], atol=1e-8)
     for index in range(2):
-        with Image.open(folder / f"{index:06d}.png") as image:
-            np.testing.assert_array_equal(np.asarray(image), clip.images[index])
-        with Image.open(folder / "depth" / f"{index:06d}.png") as image:
-            assert image.mode.startswith("I;16")
-            stored = np.asarray(image).astype(np.float64) / unit
-        np.testing.assert_allclose(stored, clip.depth[index], atol=0.51 / unit)
-        with Image.open(folder / "motion_mask" / f"{index:06d}.png") as image:
-            np.testing.assert_array_equal(np.asarray(image), clip.motion_mask[index])
-    write_clip(clip, tmp_path / "jpeg", image_format="jpg")
-    with Image.open(tmp_path / "jpeg/000000.jpg") as image:
-        difference = np.asarray(image).astype(int) - clip.images[0]
+        image, depth, moving = (
+            np.asarray(Image.open(tmp_path / name / f"{index:06d}.png"))
+            for name in ("", "depth", "motion_mask")
+        )
+        np.testing.assert_array_equal(image, clip.images[index])
+        assert depth.dtype == np.uint16
+        np.testing.assert_allclose(depth / unit, clip.depth[index], atol=0.51 / unit)
+        np.testing.assert_array_equal(moving, clip.motion_mask[index])
+    write_clip(clip, tmp_path, image_format="jpg")
+    difference = np.asarray(Image.open(tmp_path / "000000.jpg")).astype(int) - clip.images[0]
     assert np.abs(difference).mean() < 10
 
 
@@ -183,7 +179,6 @@ def test_a_written_clip_reads_back_the_same(tmp_path, kind, unit):
         ({"frames": 0}, "frames must be at least 1, got 0"),
         ({"size": (1, 40)}, "size must be at least 2 x 2"),
         ({"seed": -1}, "seed must be"),
-        ({"hfov_degrees": 180.0}, "hfov_degrees must be between"),
         ({"step": -0.1}, "step must be 0 or more, got -0.1"),
         ({"rotation": float("nan")}, "rotation must be 0 or more"),
     ],
@@ -191,10 +186,3 @@ def test_a_written_clip_reads_back_the_same(tmp_path, kind, unit):
 def test_what_cannot_be_drawn_is_refused_by_name(wrong, message):
     with pytest.raises(ValueError, match=message):
         draw_clip(**{"kind": "room"} | wrong)
-
-
-@pytest.mark.parametrize("kind", ["wall", "slanted_wall", "room", "street"])
-def test_a_camera_that_stands_still_sees_the_same_world_in_every_frame(kind):
-    clip = draw_clip(kind, frames=2, size=(16, 20), step=0.0, rotation=0.0)
-    np.testing.assert_array_equal(clip.images[0], clip.images[1])
-    assert not clip.motion_mask.any()

@@ -16,7 +16,7 @@ from ssmde.inference.pictures import colorize, depth_range, side_by_side, stack
 from ssmde.inference.predictor import Predictor
 from ssmde.io import read_json
 from ssmde.models.checkpoint import read_weights, save_weights, stored_scale, with_scale
-from ssmde.tracking.reliability import compare_with_labels
+from ssmde.tracking.reliability import doubt_about_points
 
 HELD_OUT = 0.2  # share of each window, its end, that only judges
 FEWEST_POINTS = 20  # of a held-out frame that judges
@@ -38,8 +38,7 @@ def find_doubt(scene: Path) -> str:
             f"it explains {info['explained']:.0%} of the matches of distant frames; most of what "
             "is seen moves, such as cars ahead as fast as the camera"
         )
-    agreement = compare_with_labels(scene)
-    return agreement.doubt if agreement else ""
+    return doubt_about_points(scene)
 
 
 def all_frames(scenes: Sequence[Path]) -> HeldOut:

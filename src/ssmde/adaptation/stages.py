@@ -239,7 +239,7 @@ def _sources(source: Path) -> list[Path]:
 
 def _windows(prepared: Prepared, root: Path, most: int) -> list[Path]:
     """Scene folders of as many frames as there is time for, below `root`."""
-    films = [read_scene(folder) for one in prepared.sources for folder in one.scenes]
+    films = [read_scene(folder) for folder in prepared.scenes]
     share = max(FEWEST_FRAMES, most) / sum(map(len, films))
     names: list[str] = []
     for film in films:

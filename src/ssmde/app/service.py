@@ -21,10 +21,10 @@ from PIL import Image
 from ssmde.app.guard import RefusalError, Session
 from ssmde.data.images import resize_image, write_image
 from ssmde.data.video import VIDEO_SUFFIXES, VideoError, VideoNotes, read_chosen_frames, video_info
+from ssmde.inference.camera import CameraSpec, find_camera
 from ssmde.inference.film import write_film
 from ssmde.inference.input import resize_depth
 from ssmde.inference.pictures import color_ends, color_ramp, colorize, side_by_side
-from ssmde.inference.pipeline import CameraSpec, find_camera
 from ssmde.inference.predictor import ModelInfo, PredictedFrame, Predictor
 from ssmde.inference.writers import DEPTH_FILE, WriterOptions, explain_png16, write_frame
 

@@ -23,7 +23,7 @@ class DemoPage:
 def demo(*, out: Path = Path("demo"), seed: int = 0) -> DemoPage:
     """Draw films of rooms where people walk, adapt a network to them, and show the change.
 
-    It takes about two minutes on two cores. A page is there early, and grows.
+    It takes about a minute on two cores. A page is there early, and grows.
 
     Example:
       ssmde demo --out demo

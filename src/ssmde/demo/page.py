@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
 from ssmde.data.dataset import spread
@@ -18,8 +18,13 @@ from ssmde.inference.pictures import colorize, colorize_error, depth_range, writ
 from ssmde.inference.predictor import Predictor
 from ssmde.io import whole_file, write_text
 from ssmde.reporting.charts import Chart
-from ssmde.reporting.examples import MeasuredFrame, measured_frame, resize, size_of_width
-from ssmde.reporting.report import render
+from ssmde.reporting.report import (
+    MeasuredFrame,
+    measured_frame,
+    render,
+    resize,
+    size_of_width,
+)
 from ssmde.weights import DEFAULT_WEIGHTS
 
 FOLDER = "pictures"  # inside the folder of the page
@@ -27,14 +32,19 @@ WIDTH, HERO_WIDTH = 384, 960  # pixels of a picture
 EXAMPLES = 3
 QUALITY = 82  # of WebP, 1 to 100
 CLOUD_FAR = 99.0  # percentile of the depth beyond which nothing is drawn
+JUMP = 0.25  # difference of log depth to a neighbor beside which a point lies on neither side
 MOVER = (240, 138, 36)  # orange, told from blue by all eyes
-AFTER = "after adaptation"
+BEFORE, AFTER = f"{DEFAULT_WEIGHTS}, before", "after adaptation"
+BASELINES = {"mean_map": "mean depth map of the films", "constant": "one constant depth"}
 CAPTIONS = {
     "frame": "frame", "moving": "what moves by itself (orange)", "truth": "true depth",
-    "before": f"{DEFAULT_WEIGHTS}, before", "after": AFTER,
+    "before": BEFORE, "after": AFTER,
     "label": f"what {DEFAULT_WEIGHTS} says, seen larger", "corrected": "what it learns from",
     "before_error": "error before, bright is wrong", "after_error": "error after",
 }  # fmt: skip
+
+Files = Mapping[str, str]  # of pictures, relative to the page, by a name in `CAPTIONS`
+Seen = Mapping[str, MeasuredFrame]  # frames of the page by `scene/frame`, as a network sees them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,64 +52,57 @@ class Story:
     """What has happened so far; what has not come yet is empty."""
 
     seed: int
-    seconds: dict[str, float]
-    """Wall-clock time of each part."""
+    seconds: dict[str, float]  # wall-clock time of each part
     before: Evaluation  # of the held-out films
     after: Evaluation | None = None
     size: tuple[int, int] = (2, 3)  # height and width of the films
-    film: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Files with all frames of a film, each below the one before, by a name in `CAPTIONS`."""
+    film: Files = field(default_factory=dict[str, str])  # all frames, each below the one before
     count: int = 1  # of these frames
     cloud: str = ""  # 16 bit integers x y z r g b, in base64
-    examples: Sequence[tuple[str, Mapping[str, str]]] = ()
-    """Name of a held-out frame, and files of its pictures."""
+    examples: Sequence[tuple[str, Files]] = ()  # held-out frames, by name
     frames: int = 0  # to learn from
-    lessons: Sequence[Mapping[str, str]] = ()
-    """Files of pictures of some of them."""
+    lessons: Sequence[Files] = ()  # some of them
     steps: int = 0  # of the training
     losses: Chart | None = None
     done: bool = False
 
     def rows(self) -> dict[str, list[float | None]]:
         """AbsRel of static and of moving pixels, holes and delta 1, by who predicted."""
-        judged = {f"{DEFAULT_WEIGHTS}, before": self.before}
+        judged = {BEFORE: self.before}
         if self.after is not None:
-            judged |= {AFTER: self.after}
-        names = {"mean_map": "mean depth map of the films", "constant": "one constant depth"}
-        judged |= {names[name]: found for name, found in self.before.baselines.items()}
-        return {name: _row(found) for name, found in judged.items()}
+            judged[AFTER] = self.after
+        judged |= {BASELINES[name]: found for name, found in self.before.baselines.items()}
+        return {
+            name: [
+                *(part and part.abs_rel for part in (found.static, found.dynamic)),
+                found.movers and found.movers.hole_rate,
+                found.full.d1,
+            ]
+            for name, found in judged.items()
+        }
 
     def rivals(self) -> dict[str, list[str]]:
         """Who is as good as the adapted network or better, on what."""
-        rows = self.rows()
-        ours = rows.pop(AFTER, [None, None])
+        errors = {
+            name: [np.nan if error is None else error for error in row[:2]]
+            for name, row in self.rows().items()
+        }
+        ours = errors.pop(AFTER, [np.nan, np.nan])  # not a number is less than nothing
         return {
-            what: [name for name, row in rows.items() if not _less(ours[i], row[i])]
+            what: [name for name, row in errors.items() if not ours[i] < row[i]]
             for i, what in enumerate(("what stands still", "what moves"))
         }
 
     def table(self) -> str:
         """The rows as text, and whom the adapted network beats."""
-        lines = [
-            f"{'':28}" + "".join(f"{name:>10}" for name in ("static", "moving", "holes", "d1"))
-        ]
+        lines = [f"{'':28}{'static':>10}{'moving':>10}{'holes':>10}{'d1':>10}"]
         for name, row in self.rows().items():
-            cells = ["" if value is None else f"{value:.3f}" for value in row]
+            cells = ("" if value is None else f"{value:.3f}" for value in row)
             lines.append(f"{name:28}" + "".join(f"{cell:>10}" for cell in cells))
         for what, rivals in self.rivals().items():
             verdict = f"does not beat {', '.join(rivals)}" if rivals else "beats all the others"
             lines.append(f"on {what} the adapted network {verdict}")
         return "\n".join(lines)
-
-
-def _less(ours: float | None, theirs: float | None) -> bool:
-    return ours is not None and theirs is not None and ours < theirs
-
-
-def _row(found: Evaluation) -> list[float | None]:
-    static, moving = (e and e.abs_rel for e in (found.static, found.dynamic))
-    holes = found.movers and found.movers.holes.pixel_rate
-    return [static, moving, holes, found.full.d1]
 
 
 def write_page(folder: Path, story: Story) -> Path:
@@ -110,41 +113,37 @@ def write_page(folder: Path, story: Story) -> Path:
     return page
 
 
-def look(folder: Path, story: Story, small: Predictor, after: Predictor | None = None) -> Story:
-    """Draw the held-out frames as both networks see them, the second one once it has learned."""
-    seen = {"before": (story.before, small)}
-    if after is not None and story.after is not None:
-        seen["after"] = (story.after, after)
-    files = [found.frame for found in list(seen.values())[-1][0].frames]  # the folder has moved
-    frames = {
-        name: [
-            measured_frame(replace(found, frame=file), network, result.protocol)
-            for found, file in zip(result.frames, files, strict=True)
-        ]
-        for name, (result, network) in seen.items()
-    }
-    names = [found.frame.name for found in story.before.frames]
-    first = [i for i, name in enumerate(names) if name.split("/")[0] == names[0].split("/")[0]]
-    last = list(frames)[-1]
-    busiest = max(range(len(names)), key=lambda i: _moving_share(frames["before"][i]))
-    others = [i for i in range(len(names)) if i != busiest]
+def see(result: Evaluation, network: Predictor) -> Seen:
+    """The frames of the page as a network sees them: the first examples, then the first film."""
+    frames = result.frames
+    first = frames[0].frame.scene.name
+    masks = (found.frame.read_mask() for found in frames)
+    # Movers that fill the view or hide at its edge show little.
+    moving = [0.0 if mask is None else min(0.15, float((mask == 255).mean())) for mask in masks]
+    busiest = int(np.argmax(moving))
+    others = [i for i in range(len(frames)) if i != busiest]
     chosen = [busiest, *(others[i] for i in spread(len(others), EXAMPLES - 1))]
-    examples: list[tuple[str, dict[str, str]]] = []
-    for number, i in enumerate(chosen):
-        pictures = draw_frame({name: found[i] for name, found in frames.items()})
-        examples.append((names[i], _store(folder, f"{number:02d}", pictures)))
-    hero = frames[last][busiest]
-    _write_hero(folder, hero)
-    film = _write_film(folder, {name: [found[i] for i in first] for name, found in frames.items()})
+    chosen += [i for i, found in enumerate(frames) if found.frame.scene.name == first]
+    return {
+        frames[i].frame.name: measured_frame(frames[i], network, result.protocol) for i in chosen
+    }
+
+
+def look(folder: Path, story: Story, seen: Mapping[str, Seen]) -> Story:
+    """Draw the held-out frames as one network or both see them: `before`, then `after`."""
+    names, last = list(seen["before"]), list(seen.values())[-1]
+    examples: list[tuple[str, Files]] = []
+    for number, name in enumerate(names[:EXAMPLES]):
+        pictures = draw_frame({who: found[name] for who, found in seen.items()})
+        examples.append((name, _store(folder, f"{number:02d}", pictures)))
+    _write_hero(folder, last[names[0]])
+    first = min(name.split("/")[0] for name in names)
+    shots = sorted(name for name in names if name.split("/")[0] == first)
+    film = _write_film(folder, {who: [found[n] for n in shots] for who, found in seen.items()})
     return replace(
-        story, size=hero.truth.shape, count=len(first), film=film, cloud=point_cloud(hero),
-        examples=examples,
+        story, size=last[names[0]].truth.shape, count=len(shots), film=film,
+        cloud=point_cloud(last[names[0]]), examples=examples,
     )  # fmt: skip
-
-
-def _moving_share(frame: MeasuredFrame) -> float:
-    """Share of movers; those that fill the view or hide at its edge show little."""
-    return 0.0 if frame.moving is None else min(0.15, float(frame.moving.mean()))
 
 
 def draw_frame(seen: Mapping[str, MeasuredFrame]) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
@@ -162,27 +161,25 @@ def draw_frame(seen: Mapping[str, MeasuredFrame]) -> dict[str, UInt8[np.ndarray,
     return {kind: pictures[kind] for kind in CAPTIONS if kind in pictures}
 
 
-def lesson_pictures(folder: Path, labels: Path) -> list[dict[str, str]]:
+def lesson_pictures(folder: Path, labels: Path) -> list[Files]:
     """A frame of each part of the films: what the network said, and what it is to say."""
     frames = [(scene, i) for scene in read_scenes(labels, "train") for i in range(len(scene))]
-    shown: list[dict[str, str]] = []
+    shown: list[Files] = []
     for number, index in enumerate(spread(len(frames), EXAMPLES)):
         scene, i = frames[index]
-        assert scene.depth is not None  # the labels
-        image, file = scene.images[i], scene.depth[i]
+        image, file = scene.images[i], (scene.depth or ())[i]  # the labels
         assert file is not None
         said = folder / "data" / scene.name / "pseudo_depth" / f"{image.stem}.png"
-        corrected = read_depth(file, scene.depth_units_per_metre)
-        depths = {"label": read_pseudo_depth(said), "corrected": corrected}
-        pictures = {"frame": read_image(image)}
-        pictures |= {kind: colorize(depth) for kind, depth in depths.items()}
+        pictures = {
+            "frame": read_image(image),
+            "label": colorize(read_pseudo_depth(said)),
+            "corrected": colorize(read_depth(file, scene.depth_units_per_metre)),
+        }
         shown.append(_store(folder, f"lesson_{number}", pictures))
     return shown
 
 
-def _store(
-    folder: Path, prefix: str, pictures: Mapping[str, UInt8[np.ndarray, "_ _ 3"]]
-) -> dict[str, str]:
+def _store(folder: Path, prefix: str, pictures: Mapping[str, UInt8[np.ndarray, "_ _ 3"]]) -> Files:
     """Write pictures, all as wide; their files, named relative to the page."""
     size = size_of_width(next(iter(pictures.values())).shape, WIDTH)
     files = {kind: f"{FOLDER}/{prefix}_{kind}.png" for kind in pictures}
@@ -201,17 +198,18 @@ def _write_hero(folder: Path, frame: MeasuredFrame) -> None:
     write_png(folder / FOLDER / "hero.png", mixed.round().astype(np.uint8))
 
 
-def _write_film(folder: Path, seen: Mapping[str, Sequence[MeasuredFrame]]) -> dict[str, str]:
+def _write_film(folder: Path, seen: Mapping[str, Sequence[MeasuredFrame]]) -> Files:
     """Sheets of all frames, one below the other: the frame, each network's depth, the truth."""
     (frames, *_) = seen.values()
     near, far = depth_range(np.concatenate([frame.truth for frame in frames])) or (1.0, 2.0)
+    depths = {name: [one.prediction for one in found] for name, found in seen.items()}
+    depths["truth"] = [frame.truth for frame in frames]
     sheets = {"frame": [frame.image for frame in frames]}
-    for name, found in seen.items():
-        sheets[name] = [colorize(one.prediction, near=near, far=far) for one in found]
-    sheets["truth"] = [colorize(frame.truth, near=near, far=far) for frame in frames]
+    for name, maps in depths.items():
+        sheets[name] = [colorize(depth, near=near, far=far) for depth in maps]
     files = {kind: f"{FOLDER}/film_{kind}.webp" for kind in sheets}
+    size = size_of_width(frames[0].truth.shape, WIDTH)
     for kind, pictures in sheets.items():
-        size = size_of_width(pictures[0].shape, WIDTH)
         sheet = Image.fromarray(np.concatenate([resize(picture, size) for picture in pictures]))
         with whole_file(folder / files[kind]) as part:
             sheet.save(part, "WEBP", quality=QUALITY)
@@ -229,13 +227,8 @@ def point_cloud(frame: MeasuredFrame) -> str:
     v, u = np.mgrid[:height, :width]
     # The field of view plays no part in how it looks from about where it was filmed.
     x, y = ((a - b / 2) / width * depth for a, b in ((u, width), (v, height)))
-    shown = (depth < far) & ~_jumps(depth)
+    steps = [np.abs(np.diff(np.log(depth), axis=axis, append=np.nan)) for axis in (0, 1)]
+    shown = (depth < far) & ~(np.nan_to_num(np.fmax(*steps)) > JUMP)
     points = np.stack([x, y, depth], axis=-1)[shown] / far * 1000
     values = np.concatenate([points.round(), frame.image[shown]], axis=1).astype("<i2")
     return base64.b64encode(values.tobytes()).decode("ascii")
-
-
-def _jumps(depth: Float[np.ndarray, "h w"]) -> np.ndarray:
-    """True where a neighbor to the right or below is a quarter nearer or farther."""
-    steps = [np.abs(np.diff(np.log(depth), axis=axis, append=np.nan)) for axis in (0, 1)]
-    return np.nan_to_num(np.fmax(*steps)) > 0.25

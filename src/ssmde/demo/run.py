@@ -11,11 +11,10 @@ from ssmde.config import AffineConfig, Config
 from ssmde.console import import_extra
 from ssmde.data.scene_files import write_list
 from ssmde.data.scene_folder import read_scenes
-from ssmde.demo.page import Story, lesson_pictures, look, write_page
+from ssmde.demo.page import Story, lesson_pictures, look, see, write_page
 from ssmde.demo.videos import SIZE, draw_films
-from ssmde.evaluation import Evaluation, evaluate
+from ssmde.evaluation import evaluate
 from ssmde.inference.loading import load
-from ssmde.inference.predictor import Predictor
 from ssmde.labeling import label, write_corrected
 from ssmde.models.registry import follow_start
 from ssmde.outputs import check_replaceable, hidden_folder, move_into_place, record_tree, sweep
@@ -31,7 +30,7 @@ LABELS = "labels"  # folder of the scenes that the network learns from
 # Frames are labeled a third larger than the network is used: people come out less far away.
 # `bonn_crowd_val`, a real film, AbsRel goes from .110 to .101 static and .277 to .272 moving.
 LABEL_ZOOM = 4 / 3
-STEPS, BATCH, RATE = 24, 8, 2e-4  # few and gentle: the network knows drawn rooms already
+STEPS, BATCH, RATE = 24, 4, 3e-4  # few and gentle: the network knows drawn rooms already
 TERMS = {"log_depth": "difference of log depth", "log_gradient": "difference of its slopes"}
 PARTS = {
     "draw": "two films of rooms in which people walk; their depth is known by formula",
@@ -42,24 +41,6 @@ PARTS = {
 }
 
 
-class Clock:
-    """Says what begins, and notes how long each part took."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._begun = time.monotonic()
-
-    @contextmanager
-    def part(self, name: str) -> Generator[None]:
-        """Time the block, which is one of `PARTS`."""
-        start = time.monotonic()
-        minutes, seconds = divmod(int(start - self._begun), 60)
-        number = list(PARTS).index(name) + 1
-        print(f"[{number}/{len(PARTS)}] {minutes}:{seconds:02d} {PARTS[name]}", flush=True)
-        yield
-        self.seconds[name] = time.monotonic() - start
-
-
 def run_demo(out: Path, *, seed: int, steps: int = STEPS) -> Path:
     """Write the folder of a demo in place of an earlier one; give its page.
 
@@ -67,32 +48,49 @@ def run_demo(out: Path, *, seed: int, steps: int = STEPS) -> Path:
     from (`labels/`), the run with its weights (`adapted/`) and the evaluation (`evaluation/`).
     """
     import_extra("pycolmap", "`ssmde demo`", "ssmde[motion]")
-    clock = Clock()
+    begun, seconds = time.monotonic(), dict[str, float]()
+
+    @contextmanager
+    def part(name: str) -> Generator[None]:
+        """Say what begins, and note how long it took."""
+        start = time.monotonic()
+        minutes, rest = divmod(int(start - begun), 60)
+        number = list(PARTS).index(name) + 1
+        print(f"[{number}/{len(PARTS)}] {minutes}:{rest:02d} {PARTS[name]}", flush=True)
+        yield
+        seconds[name] = time.monotonic() - start
+
     page = out / "index.html"
     with replacing(out) as folder:
-        with clock.part("draw"):
+        with part("draw"):
             draw_films(folder / "data", seed)
-        with clock.part("before"):
+        with part("before"):
             small = load(DEFAULT_WEIGHTS, device="cpu")
-            before = _judge(small, folder, None)
-            story = look(folder, Story(seed=seed, seconds=clock.seconds, before=before), small)
+            # Beside a constant depth and the mean map of the first parts.
+            before = evaluate(small, folder / "data", protocol="generic", out=None)
+            seen = {"before": see(before, small)}
+            story = look(folder, Story(seed=seed, seconds=seconds, before=before), seen)
         write_page(folder, story)
     print(f"      The page is {page.resolve()}: open it now, it grows", flush=True)
     folder = out.resolve()
     try:
-        with clock.part("track"):
+        with part("track"):
             track(folder / "data", seed=seed, show_progress=False)
-        with clock.part("learn"):
-            frames = correct_labels(folder, label_size(small))
+        with part("learn"):
+            size = small.size_for(SIZE)
+            frames = correct_labels(folder, size)
             story = replace(story, frames=frames, lessons=lesson_pictures(folder, folder / LABELS))
             write_page(folder, story)
-            train(training(folder, small.size_for(SIZE), seed, steps))
-            story = replace(story, steps=steps, losses=loss_chart(folder / RUN / "log.csv"))
+            train(training(folder, size, seed, steps))
+            log = folder / RUN / "log.csv"
+            lines = {word: read_curve(log, f"train/{name}") for name, word in TERMS.items()}
+            story = replace(story, steps=steps, losses=Chart(title="Loss", lines=lines))
         write_page(folder, story)
-        with clock.part("judge"):
-            after = load(folder / RUN / LAST, device="cpu")
-            story = replace(story, after=_judge(after, folder, folder / "evaluation"))
-            story = look(folder, story, small, after)
+        with part("judge"):
+            network, judged = load(folder / RUN / LAST, device="cpu"), folder / "evaluation"
+            after = evaluate(network, folder / "data", protocol="generic", out=judged)
+            story = replace(story, after=after)
+            story = look(folder, story, seen | {"after": see(after, network)})
         write_page(folder, replace(story, done=True))
         print(story.table())
     finally:
@@ -125,21 +123,15 @@ def replacing(out: Path) -> Generator[Path]:
         move_into_place(new, out)
 
 
-def _judge(network: Predictor, folder: Path, out: Path | None) -> Evaluation:
-    """The later parts of the films, beside a constant depth and the mean map of the first parts."""
-    return evaluate(network, folder / "data", protocol="generic", out=out)
-
-
-def label_size(network: Predictor) -> tuple[int, int]:
-    """Height and width at which frames are labeled, in whole steps of the network."""
-    height, width = (32 * round(LABEL_ZOOM * n / 32) for n in network.size_for(SIZE))
-    return height, width
-
-
 def correct_labels(folder: Path, size: tuple[int, int]) -> int:
-    """Label the films, and write scenes with labels that the tracked points correct: how many."""
+    """Label the films, and write scenes with labels that the tracked points correct: how many.
+
+    Frames are labeled `LABEL_ZOOM` times as large as they are used, in whole steps of the network.
+    """
     data, root = folder / "data", folder / LABELS
-    label(data, source=f"ssmde:{DEFAULT_WEIGHTS}", size=size, device="cpu", show_progress=False)
+    height, width = (32 * round(LABEL_ZOOM * n / 32) for n in size)
+    label(data, source=f"ssmde:{DEFAULT_WEIGHTS}", size=(height, width), device="cpu",
+          show_progress=False)  # fmt: skip
     root.mkdir()
     found = {
         scene.name: write_corrected(scene.images[0].parent, root / scene.name)
@@ -168,11 +160,3 @@ def training(folder: Path, size: tuple[int, int], seed: int, steps: int) -> Conf
             accelerator="cpu",
         ),
     ))  # fmt: skip
-
-
-def loss_chart(log: Path) -> Chart:
-    """The terms of the loss over the steps."""
-    return Chart(
-        title="Loss",
-        lines={word: read_curve(log, f"train/{name}") for name, word in TERMS.items()},
-    )

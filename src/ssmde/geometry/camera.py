@@ -21,31 +21,26 @@ MIN_DEPTH = 1e-3  # nearest depth that is projected, in scene units
 SMALL_ANGLE_SQUARED = 1e-4
 
 
+Maps = Float[Tensor, "b c h w"]
+Matrices = Float[Tensor, "*b 3 3"]
+
+
 def pixel_grid(height: int, width: int, *, like: Tensor) -> Float[Tensor, "h w 2"]:
     """Coordinates (u, v) of every pixel center, with the dtype and device of `like`."""
-    v, u = torch.meshgrid(
-        torch.arange(height, dtype=like.dtype, device=like.device),
-        torch.arange(width, dtype=like.dtype, device=like.device),
-        indexing="ij",
-    )
-    return torch.stack([u, v], dim=-1)
+    lines = (torch.arange(n, dtype=like.dtype, device=like.device) for n in (height, width))
+    return torch.stack(torch.meshgrid(*lines, indexing="ij")[::-1], dim=-1)
 
 
-def _focal_and_center(
-    intrinsics: Intrinsics,
-) -> tuple[Float[Tensor, "b 1 1 2"], Float[Tensor, "b 1 1 2"]]:
-    """(fx, fy) and (cx, cy), shaped to meet maps of coordinates."""
-    focal = intrinsics.diagonal(dim1=1, dim2=2)[:, :2]
-    center = intrinsics[:, :2, 2]
+def _focal_and_center(intrinsics: Intrinsics) -> tuple[Tensor, Tensor]:
+    """(fx, fy) and (cx, cy), each (b, 1, 1, 2) to meet maps of coordinates."""
+    focal, center = intrinsics.diagonal(dim1=1, dim2=2)[:, :2], intrinsics[:, :2, 2]
     return focal[:, None, None], center[:, None, None]
 
 
 def backproject(depth: Map, intrinsics: Intrinsics) -> Float[Tensor, "b h w 3"]:
     """Lift a depth map to points in its own camera: X = D(p) K^-1 [u v 1]^T.
 
-    Args:
-        depth: Depth along z, in the unit of the scene.
-        intrinsics: Pinhole matrix without skew, in pixels of `depth`.
+    The pinhole matrix is in pixels of the depth, without skew.
 
     Example:
         >>> K = torch.tensor([[[8.0, 0.0, 2.5], [0.0, 8.0, 1.5], [0.0, 0.0, 1.0]]])
@@ -67,18 +62,8 @@ def project(
 ) -> Float[Tensor, "b h w 2"]:
     """Pixels (u, v) of points: K X / z, finite also for points behind the camera.
 
-    Points nearer than `min_depth` are divided by `min_depth` instead of z, whatever side they
-    are on: such a pixel means nothing and has to be masked.
-
-    Args:
-        points: Points in the camera, in the unit of the scene.
-        intrinsics: Pinhole matrix without skew, in pixels.
-        min_depth: Smallest divisor, in the unit of the scene; positive.
-
-    Example:
-        >>> K = torch.tensor([[[8.0, 0.0, 2.5], [0.0, 8.0, 1.5], [0.0, 0.0, 1.0]]])
-        >>> project(torch.tensor([[[[1.25, 0.75, 4.0]]]]), K)
-        tensor([[[[5., 3.]]]])
+    Points nearer than `min_depth`, in the unit of the scene, are divided by it instead of z,
+    whatever side they are on: such a pixel means nothing and has to be masked.
     """
     focal, center = _focal_and_center(intrinsics)
     # Clamped from below, not by magnitude: z = -2 as a divisor would mirror the point into the
@@ -86,18 +71,11 @@ def project(
     return focal * points[..., :2] / points[..., 2:].clamp(min=min_depth) + center
 
 
-def scale_intrinsics(
-    intrinsics: Float[Tensor, "*b 3 3"], scale_x: float | int, scale_y: float | int
-) -> Float[Tensor, "*b 3 3"]:
-    """Camera of the image resized by `scale_x` (width) and `scale_y` (height).
+def scale_intrinsics(intrinsics: Matrices, scale_x: float | int, scale_y: float | int) -> Matrices:
+    """Camera of the image resized by `scale_x` (new / old width) and `scale_y` (height).
 
     Image borders stay borders, so u' = scale (u + 0.5) - 0.5: the convention of PIL, OpenCV and
     `interpolate(align_corners=False)`.
-
-    Args:
-        intrinsics: Pinhole matrix of the image as it was, in pixels.
-        scale_x: New width / old width.
-        scale_y: New height / old height.
 
     Example:
         >>> K = torch.tensor([[8.0, 0.0, 2.5], [0.0, 8.0, 1.5], [0.0, 0.0, 1.0]])
@@ -114,15 +92,10 @@ def scale_intrinsics(
     return scaled
 
 
-def crop_intrinsics(
-    intrinsics: Float[Tensor, "*b 3 3"], left: float | int, top: float | int
-) -> Float[Tensor, "*b 3 3"]:
+def crop_intrinsics(intrinsics: Matrices, left: float | int, top: float | int) -> Matrices:
     """Camera of the image whose first `left` columns and `top` rows are cut off: u' = u - left.
 
-    Args:
-        intrinsics: Pinhole matrix of the image as it was, in pixels.
-        left: Columns cut off at the left; negative when columns are added.
-        top: Rows cut off at the top; negative when rows are added.
+    Negative numbers are columns and rows that are added.
     """
     cropped = intrinsics.clone()
     cropped[..., 0, 2] -= left
@@ -130,7 +103,7 @@ def crop_intrinsics(
     return cropped
 
 
-def flip_intrinsics(intrinsics: Float[Tensor, "*b 3 3"], width: int) -> Float[Tensor, "*b 3 3"]:
+def flip_intrinsics(intrinsics: Matrices, width: int) -> Matrices:
     """Camera of the image, `width` pixels wide, mirrored left to right: u' = width - 1 - u."""
     # The focal length stays positive: the scene is mirrored with the image, x' = -x.
     flipped = intrinsics.clone()
@@ -138,9 +111,7 @@ def flip_intrinsics(intrinsics: Float[Tensor, "*b 3 3"], width: int) -> Float[Te
     return flipped
 
 
-def sobel(
-    values: Float[Tensor, "b c h w"],
-) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b c h w"]]:
+def sobel(values: Maps) -> tuple[Maps, Maps]:
     """Derivatives of a map along u and v, per pixel: 3 x 3 Sobel filters, the border repeated."""
     padded = F.pad(values, (1, 1, 1, 1), mode="replicate")
     # Differences one way, weights 1 2 1 the other way. Sums of slices instead of a convolution:
@@ -157,19 +128,9 @@ def sobel(
 def normals(depth: Map, intrinsics: Intrinsics) -> Float[Tensor, "b 3 h w"]:
     """Unit normals (dX/du x dX/dv) of the surface, in the camera; z positive for a wall ahead.
 
-    They are Sobel derivatives of the lifted points (`sobel`), and do not depend on the scale of the
-    depth, but do on a shift of it. A wall straight ahead has the
-    normal (0, 0, 1). Where the surface is degenerate (depth 0) the normal is the zero vector and
+    Of Sobel derivatives of the lifted points; they do not depend on the scale of the depth, but do
+    on a shift of it. Where the surface is degenerate (depth 0) the normal is the zero vector and
     passes no gradient on.
-
-    Args:
-        depth: Depth along z, in any unit.
-        intrinsics: Pinhole matrix for this image size, in pixels.
-
-    Example:
-        >>> K = torch.tensor([[[8.0, 0.0, 2.5], [0.0, 8.0, 1.5], [0.0, 0.0, 1.0]]])
-        >>> normals(torch.full((1, 1, 4, 6), 2.0), K)[0, :, 1, 2]
-        tensor([0., 0., 1.])
     """
     du, dv = sobel(backproject(depth, intrinsics).permute(0, 3, 1, 2))
     # Plane by plane: cross product and norm over the channels of a map are slow on a processor.
@@ -184,21 +145,12 @@ def normals(depth: Map, intrinsics: Intrinsics) -> Float[Tensor, "b 3 h w"]:
     return torch.where(degenerate, torch.zeros_like(unit), unit)
 
 
-def axis_angle_to_matrix(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
+def axis_angle_to_matrix(axis_angle: Float[Tensor, "*b 3"]) -> Matrices:
     """Rotation matrix by Rodrigues' formula: cos(a) I + sin(a)/a [v] + (1 - cos(a))/a^2 v v^T.
 
-    [v] is the skew matrix with [v] w = v x w. No matrix product: reduced-precision modes for those
-    (autocast, TF32) leave it exact.
-
-    Args:
-        axis_angle: Axis times angle in radians, right-handed; any length. Exact value and
-            gradient at zero.
-
-    Example:
-        >>> axis_angle_to_matrix(torch.tensor([0.0, 0.0, torch.pi / 2])).round() + 0.0
-        tensor([[ 0., -1.,  0.],
-                [ 1.,  0.,  0.],
-                [ 0.,  0.,  1.]])
+    [v] is the skew matrix with [v] w = v x w, v the right-handed axis times the angle in radians,
+    of any length; value and gradient are exact at zero. No matrix product: reduced-precision modes
+    for those (autocast, TF32) leave it exact.
     """
     square = (axis_angle * axis_angle).sum(-1)[..., None, None]
     small = square < SMALL_ANGLE_SQUARED
@@ -228,11 +180,6 @@ def rigid_motion(
     """4 x 4 matrix `T_a_b` that rotates by `axis_angle`, in radians, then moves by `translation`.
 
     The translation is where the origin of frame b lies in frame a, in the unit of the scene.
-
-    Example:
-        >>> T = rigid_motion(torch.zeros(3), torch.tensor([0.0, 0.0, -1.0]))
-        >>> T @ torch.tensor([0.0, 0.0, 5.0, 1.0])
-        tensor([0., 0., 4., 1.])
     """
     top = torch.cat([axis_angle_to_matrix(axis_angle), translation[..., None]], dim=-1)
     bottom = torch.zeros_like(top[..., :1, :])
@@ -241,13 +188,7 @@ def rigid_motion(
 
 
 def invert_motion(T_a_b: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b 4 4"]:
-    """`T_b_a` in closed form: [R^T, -R^T t]; exact when R is a rotation.
-
-    Example:
-        >>> T = rigid_motion(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([1.0, 2.0, 3.0]))
-        >>> torch.allclose(invert_motion(T) @ T, torch.eye(4), atol=1e-6)
-        True
-    """
+    """`T_b_a` in closed form: [R^T, -R^T t]; exact when R is a rotation."""
     rotation, translation = T_a_b[..., :3, :3], T_a_b[..., :3, 3:]
     # -R^T t as a sum over rows: a matrix product would be rounded under TF32 and autocast.
     moved_back = -(rotation * translation).sum(-2)[..., None]

@@ -6,8 +6,10 @@ the scene looks like this one.
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
+
+from ssmde.types import Map, Mask
 
 MOVES = 0.12  # photometric error that even the best view leaves, in [0, 1]
 NOISE = 4.0  # or so many times that of a calm quarter of the image, where that is more
@@ -18,29 +20,35 @@ KEPT = 0.6  # share of the pixels, those that fit the ground best, that a refit 
 LEAST_FALL = 0.1  # the ground's disparity rises at least so much, relative to its mean, downwards
 
 
-def find_movers(error: Float[Tensor, "b 1 h w"]) -> Bool[Tensor, "b 1 h w"]:
+def dilate(mask: Mask, window: int) -> Mask:
+    """True where any pixel of the square window is; rows and columns apart, which is the same."""
+    values, half = mask.to(torch.float32), window // 2
+    rows = F.max_pool2d(values, (1, window), 1, (0, half))
+    return F.max_pool2d(rows, (window, 1), 1, (half, 0)) > 0
+
+
+def erode(mask: Mask, window: int) -> Mask:
+    """True where all pixels of the square window are; the outside of the image has no say."""
+    return ~dilate(~mask, window)
+
+
+def find_movers(error: Map) -> Mask:
     """True where even the best view differs: small holes closed, small spots dropped.
 
-    Args:
-        error: Of `methods.self_supervised.least_error`.
+    `error` is that of `methods.self_supervised.least_error`.
     """
     calm = error.flatten(1).quantile(0.25, dim=1)[:, None, None, None]
-    moves = (error > (NOISE * calm).clamp(min=MOVES)).to(error)
-    hole = _odd(HOLE * error.shape[-1])
-    spot = _odd(HOLE / 2 * error.shape[-1])
-    # A mask is eroded where its complement is dilated.
-    closed = 1 - _dilate(1 - _dilate(moves, hole), hole)
-    return _dilate(1 - _dilate(1 - closed, spot), spot) > 0.5
+    moves = error > (NOISE * calm).clamp(min=MOVES)
+    # Odd sides, at least 3.
+    hole, spot = (max(3, 2 * round((s * error.shape[-1] - 1) / 2) + 1) for s in (HOLE, HOLE / 2))
+    closed = erode(dilate(moves, hole), hole)
+    return dilate(erode(closed, spot), spot)
 
 
-def ground_plane(
-    depth: Float[Tensor, "1 1 h w"], movers: Bool[Tensor, "1 1 h w"]
-) -> Float[Tensor, "1 1 h w"] | None:
+def ground_plane(depth: Map, movers: Mask) -> Map | None:
     """Depth of the ground as if nothing stood on it; infinity above its horizon, None if not found.
 
-    Args:
-        depth: Static depth; positive.
-        movers: True where it is not to be trusted.
+    Of one static depth map, which is positive and not trusted where there are movers.
     """
     plane = fit_ground(depth, movers)
     if plane is None:
@@ -49,9 +57,7 @@ def ground_plane(
     return torch.where(found > 0, 1 / found.clamp(min=1e-12), torch.inf)[None, None]
 
 
-def fit_ground(
-    depth: Float[Tensor, "1 1 h w"], movers: Bool[Tensor, "1 1 h w"]
-) -> Float[Tensor, "3"] | None:
+def fit_ground(depth: Map, movers: Mask) -> Float[Tensor, "3"] | None:
     """The ground as (a, b, c) with 1 / depth = a u + b v + c, u and v from -1 to 1; None if none.
 
     The disparity of a plane is linear in the pixel. It is fitted to the lower part of the image by
@@ -59,9 +65,8 @@ def fit_ground(
     stand still are left out. A plane that does not come nearer downwards is no ground.
     """
     height, width = depth.shape[-2:]
-    low = torch.zeros_like(movers[0, 0])
-    low[int((1 - GROUND_ROWS) * height) :] = True
-    used = low & ~movers[0, 0]
+    used = ~movers[0, 0]
+    used[: int((1 - GROUND_ROWS) * height)] = False
     system, disparity = _pixels(depth)[used].double(), 1 / depth[0, 0][used].double()
     if len(system) < 10 * width:
         return None
@@ -77,23 +82,9 @@ def fit_ground(
     return plane.to(depth.dtype)
 
 
-def _pixels(depth: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "h w 3"]:
+def _pixels(depth: Map) -> Float[Tensor, "h w 3"]:
     """(u, v, 1) of every pixel, u and v from -1 to 1."""
-    v, u = torch.meshgrid(
-        *(
-            torch.linspace(-1, 1, n, dtype=depth.dtype, device=depth.device)
-            for n in depth.shape[2:]
-        ),
-        indexing="ij",
-    )
+    lines = (torch.linspace(-1, 1, n, dtype=depth.dtype, device=depth.device)
+             for n in depth.shape[2:])  # fmt: skip
+    v, u = torch.meshgrid(*lines, indexing="ij")
     return torch.stack([u, v, torch.ones_like(u)], dim=-1)
-
-
-def _odd(side: float) -> int:
-    """The odd number next to a side, at least 3."""
-    return max(3, 2 * round((side - 1) / 2) + 1)
-
-
-def _dilate(mask: Float[Tensor, "b 1 h w"], side: int) -> Float[Tensor, "b 1 h w"]:
-    """The mask, grown to all pixels of a square around each of its pixels."""
-    return F.max_pool2d(mask, side, 1, side // 2)

@@ -35,16 +35,16 @@ class Reprojection(NamedTuple):
 def reproject(
     depth: Map, T_src_tgt: Motion, intrinsics: Intrinsics, *, min_depth: float = MIN_DEPTH
 ) -> Reprojection:
-    """Find each target pixel in the source view.
+    """Find each target pixel in the source view: p_src ~ K T_src_tgt D(p_tgt) K^-1 p_tgt.
 
-    Implements p_src ~ K T_src_tgt D(p_tgt) K^-1 p_tgt, the depth-based rendering of
-    Zhou et al., CVPR 2017 (https://arxiv.org/abs/1704.07813). Both views share `intrinsics`
-    and image size. No matrix product: reduced-precision modes (autocast, TF32) leave it exact.
+    The depth-based rendering of Zhou et al., CVPR 2017 (https://arxiv.org/abs/1704.07813). Both
+    views share `intrinsics`, in pixels of *this* image size. No matrix product: reduced-precision
+    modes (autocast, TF32) leave it exact.
 
     Args:
         depth: Depth of the target view, positive, in the unit of the translation.
         T_src_tgt: Rigid motion from the target camera to the source camera.
-        intrinsics: Pinhole matrix for *this* image size, in pixels.
+        intrinsics: Pinhole matrix without skew.
         min_depth: Points nearer than this to the source camera count as not visible.
 
     Example:
@@ -100,18 +100,9 @@ def _pixels_to_pixels(
 def sample(
     source: Float[Tensor, "b c hs ws"], pixels: Float[Tensor, "b h w 2"]
 ) -> Float[Tensor, "b c h w"]:
-    """Read `source` at real-valued pixels, bilinearly; outside the image it is zero.
+    """Read `source` at its real-valued pixels (u, v), bilinearly; outside the image it is zero.
 
     A ValueError if it is less than 2 pixels wide or high.
-
-    Args:
-        source: Image, depth or feature map.
-        pixels: Coordinates (u, v) in the pixels of `source`.
-
-    Example:
-        >>> ramp = torch.tensor([[[[0.0, 1.0, 2.0], [10.0, 11.0, 12.0]]]])
-        >>> sample(ramp, torch.tensor([[[[1.5, 0.5]]]]))
-        tensor([[[[6.5000]]]])
     """
     height, width = source.shape[-2:]
     if min(height, width) < 2:

@@ -8,18 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssmde.losses import pairs as p
 from ssmde.losses.masks import masked_mean, weighted_mean
-from ssmde.losses.pairs import (
-    at_both_ends,
-    gray,
-    half_of_edge_pairs,
-    join_pairs,
-    keep_inside,
-    order,
-    pair_mean,
-    pairs_across,
-    sample_pairs,
-)
 from ssmde.types import RGB, Map, Mask, Scalar
 
 TRIMMED = 0.1  # share of the depths of an image left out at either end; LeReS
@@ -91,11 +81,11 @@ def structure_guided_ranking(prediction: Map, depth: Map, image: RGB, valid: Mas
     pair are.
     """
     valid = valid & (depth > 0)
-    across = pairs_across(gray(image), valid, half_of_edge_pairs(image))
-    anywhere = sample_pairs(valid, valid, across.used.shape[1])
-    pairs = keep_inside(join_pairs(across, anywhere), valid)
-    label = order(depth, pairs, margin=SAME_DEPTH)
-    first, second = at_both_ends(prediction, pairs)
+    across = p.pairs_across(p.gray(image), valid, p.half_of_edge_pairs(image))
+    anywhere = p.sample_pairs(valid, valid, across.used.shape[1])
+    pairs = p.keep_inside(p.join_pairs(across, anywhere), valid)
+    label = p.order(depth, pairs, margin=SAME_DEPTH)
+    first, second = p.at_both_ends(prediction, pairs)
     difference = first - second
     ordered = F.softplus(-label * difference)
-    return pair_mean(torch.where(label == 0, difference.square(), ordered), pairs.used)
+    return p.pair_mean(torch.where(label == 0, difference.square(), ordered), pairs.used)

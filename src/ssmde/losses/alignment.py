@@ -4,8 +4,6 @@ A pseudo-depth comes with a scale and a shift of each image, a teacher with one 
 passes a gradient to a label, a teacher or a weight.
 """
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -27,54 +25,36 @@ TRUSTED = 0.5  # pixels with more weight than this tell the scale of a teacher
 FLAT = 1e-6  # a pseudo-depth that varies by less than this share of its mean is a constant
 
 
-class Fit(NamedTuple):
-    """Depth = scale * pseudo-depth + shift, for each image."""
-
-    scale: Float[Tensor, "b"]  # 1 where not fitted
-    shift: Float[Tensor, "b"]  # in the unit of the depth; 0 where not fitted
-    fitted: Bool[Tensor, "b"]
-    """False where no positive scale was found, or there were too few pixels."""
-
-
+@torch.no_grad()
 def least_squares_to_depth(
     pseudo_depth: Map, depth: Map, valid: Mask
 ) -> tuple[Map, Bool[Tensor, "b"]]:
-    """Pseudo-depth in the unit of the depth, and which images are fitted (`Fit`); no gradient.
+    """Pseudo-depth in the unit of the depth, and which images are fitted; no gradient.
 
-    It is 0 where the pseudo-depth is unknown (0 or less) or falls behind the camera, and as it came
-    where the image is not fitted. `valid` is where the depth can be trusted.
+    Scale and shift of each image have the least sum of (scale P + shift - D)^2, repeated on the
+    80 % of the pixels that fit best (steps towards the least trimmed squares of Rousseeuw, 1984,
+    https://doi.org/10.1080/01621459.1984.10477105): up to a tenth of gross errors does little harm.
+
+    The result is 0 where the pseudo-depth is unknown (0 or less) or falls behind the camera, and as
+    it came where the image is not fitted: no positive scale was found, or there are too few pixels.
+    `valid` is where the depth can be trusted.
     """
     known = pseudo_depth > 0
-    scale, shift, fitted = scale_and_shift(pseudo_depth, depth, valid & known)
-    moved = pseudo_depth.detach() * _wide(scale) + _wide(shift)
-    in_front = torch.where(known, moved.clamp(min=0), torch.zeros_like(moved))
-    return torch.where(_wide(fitted), in_front, pseudo_depth.detach()), fitted
-
-
-@torch.no_grad()
-def scale_and_shift(prediction: Map, depth: Map, valid: Mask, *, refits: int = REFITS) -> Fit:
-    """Scale and shift with the least sum of (scale P + shift - D)^2 over most of the valid pixels.
-
-    Least squares, repeated on the 80 % of the pixels that fit best (steps towards the least
-    trimmed squares of Rousseeuw, 1984, https://doi.org/10.1080/01621459.1984.10477105): up to a
-    tenth of gross errors does little harm. With 0 `refits` it is plain least squares.
-    """
-    scale, shift, spread = _least_squares(prediction, depth, valid)
-    for _ in range(refits):
-        error = (_wide(scale) * prediction + _wide(shift) - depth).abs()
+    valid = valid & known
+    scale, shift, spread = _least_squares(pseudo_depth, depth, valid)
+    for _ in range(REFITS):
+        error = (_wide(scale) * pseudo_depth + _wide(shift) - depth).abs()
         error = torch.where(valid, error, torch.full_like(error, torch.inf)).flatten(1)
         last = (KEPT * valid.flatten(1).sum(1, keepdim=True)).long().clamp(max=error.shape[1] - 1)
         limit = error.sort(dim=1).values.gather(1, last)  # of the residuals, image by image
         best = (error <= limit).view_as(valid) & valid
-        scale, shift, spread = _least_squares(prediction, depth, best)
+        scale, shift, spread = _least_squares(pseudo_depth, depth, best)
     fewest = max(MIN_PIXELS, MIN_VALID_SHARE * depth[0].numel())
     enough = (valid.sum((1, 2, 3)) >= fewest) & spread & scale.isfinite() & shift.isfinite()
     fitted = enough & (scale > 0)
-    return Fit(
-        torch.where(fitted, scale, torch.ones_like(scale)),
-        torch.where(fitted, shift, torch.zeros_like(shift)),
-        fitted,
-    )
+    moved = pseudo_depth * _wide(scale) + _wide(shift)
+    in_front = torch.where(known, moved.clamp(min=0), torch.zeros_like(moved))
+    return torch.where(_wide(fitted), in_front, pseudo_depth), fitted
 
 
 def _least_squares(
@@ -106,10 +86,7 @@ def log_ratio(depth: Map, other: Map, known: Mask) -> Map:
 
 
 def log_depth_difference(student: Map, teacher: Map, weight: Map) -> Scalar:
-    """Weighted mean of |log D^S - log D^T|; 0 for equal depths, log 2 for twice the depth.
-
-    Both depths are in one unit (`log_scale`), and positive where the teacher has weight.
-    """
+    """Weighted mean of |log D^S - log D^T|, of depths in one unit, positive where they weigh."""
     return weighted_mean(log_ratio(student, teacher, weight > 0).abs(), weight)
 
 
@@ -119,7 +96,7 @@ def log_scale(student: Map, teacher: Map, weight: Map) -> Scalar:
 
     exp of it brings the teacher's depth to the unit of the student. One number for a batch, over
     all processes, keeps the scale the teacher has from frame to frame. Of a large batch every k-th
-    row and column is looked at; of an even count the lower of both middle values is taken.
+    row and column is looked at.
     """
     limit = MAX_SAMPLES / rank_and_world()[1]
     student, teacher, weight = (thin(values, limit) for values in (student, teacher, weight))

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -20,17 +19,22 @@ MAX_SAMPLES = 2**16  # values a quantile is taken of; more cost time and tell no
 MIN_VALID_SHARE = 0.01  # an image with fewer valid pixels counts for less, not for as much
 
 
-def masked_mean(values: Map, mask: Mask) -> Scalar:
-    """Mean of `values` over the valid pixels of each image, then over the images.
+def weighted_mean(values: Map, weight: Map) -> Scalar:
+    """Mean of `values` by weight over each image, then over the images.
 
     The loss of a batch is the mean of the losses of its images, so it is the same for one process
-    or many. Fewer than 1 % valid pixels are divided by 1 % of the image; none at all gives 0 with
-    a gradient of 0.
+    or many. Weights that sum to less than 1 % of the pixels are divided by 1 % of the image; none
+    at all gives 0 with a gradient of 0. Values without weight are never looked at.
     """
-    inside = torch.where(mask, values, torch.zeros_like(values))  # 0 * inf would be NaN
-    valid = mask.sum((1, 2, 3)).to(values.dtype)
+    weight = weight.detach()
+    inside = torch.where(weight > 0, values, torch.zeros_like(values)) * weight  # 0 * inf is NaN
     fewest = max(1.0, MIN_VALID_SHARE * values[0].numel())
-    return (inside.sum((1, 2, 3)) / valid.clamp(min=fewest)).mean()
+    return (inside.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=fewest)).mean()
+
+
+def masked_mean(values: Map, mask: Mask) -> Scalar:
+    """Mean of `values` over the valid pixels of each image, then over the images (the same)."""
+    return weighted_mean(values, mask.to(values.dtype))
 
 
 def auto_mask(error: Map, identity_error: Map) -> Mask:
@@ -63,31 +67,6 @@ def minimum_reprojection(
     any_visible = visible.any(1, keepdim=True)
     chosen = torch.zeros_like(visible).scatter(1, best, True) & any_visible
     return torch.where(any_visible, error, torch.zeros_like(error)), chosen, any_visible
-
-
-def weighted_mean(values: Map, weight: Map) -> Scalar:
-    """Mean of `values` by weight over each image, then over the images.
-
-    The soft form of `masked_mean`: weights that sum to less than 1 % of the pixels are divided by
-    1 % of the image; none at all gives 0 with a gradient of 0. Values without weight are never
-    looked at.
-    """
-    weight = weight.detach()
-    inside = torch.where(weight > 0, values, torch.zeros_like(values)) * weight
-    fewest = max(1.0, MIN_VALID_SHARE * values[0].numel())
-    return (inside.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=fewest)).mean()
-
-
-def dilate(mask: Mask, window: int) -> Mask:
-    """True where any pixel of the square window is; rows and columns apart, which is the same."""
-    values, half = mask.to(torch.float32), window // 2
-    rows = F.max_pool2d(values, (1, window), 1, (0, half))
-    return F.max_pool2d(rows, (window, 1), 1, (half, 0)) > 0
-
-
-def erode(mask: Mask, window: int) -> Mask:
-    """True where all pixels of the square window are; the outside of the image has no say."""
-    return ~dilate(~mask, window)
 
 
 def thin(values: Tensor, limit: float | int) -> Tensor:

@@ -16,7 +16,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ssmde.geometry.camera import sobel
-from ssmde.losses.masks import erode, masked_mean, uniform_per_image, weighted_mean
+from ssmde.geometry.ground import erode
+from ssmde.losses.masks import masked_mean, uniform_per_image, weighted_mean
 from ssmde.types import RGB, Map, Mask, Scalar
 
 MARGIN = 1.15  # smallest ratio of two depths that counts as an order; SC-DepthV3
@@ -45,7 +46,7 @@ class Pairs(NamedTuple):
 def draw_pixels(mask: Mask, count: int) -> Int[Tensor, "b n"]:
     """`count` pixels of each image, uniform over those where `mask` is True, with replacement.
 
-    An image with no such pixel gives places where `mask` is False. Nothing waits for the device.
+    An image with no such pixel gives places where `mask` is False.
     """
     so_far = mask.flatten(1).cumsum(1)
     chance = uniform_per_image((len(mask), count), device=mask.device)
@@ -66,16 +67,13 @@ def at_both_ends(values: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
 
 
 def sample_pairs(first: Mask, second: Mask, count: int) -> Pairs:
-    """`count` pairs of each image, both ends drawn independently over the whole of their mask.
-
-    They lie in all directions. Where one of the masks of an image is empty, none is used.
-    """
+    """`count` pairs of each image, both ends drawn over their mask; not used where one is empty."""
     a, b = draw_pixels(first, count), draw_pixels(second, count)
     return Pairs(a, b, gather_pixels(first, a)[:, 0] & gather_pixels(second, b)[:, 0])
 
 
 def join_pairs(*groups: Pairs) -> Pairs:
-    """All pairs of several groups, image by image."""
+    """All pairs of several groups."""
     return Pairs(*(torch.cat(parts, dim=1) for parts in zip(*groups, strict=True)))
 
 
@@ -107,11 +105,10 @@ def gray(image: RGB) -> Map:
 
 @torch.no_grad()
 def find_edges(values: Float[Tensor, "b c h w"]) -> tuple[Map, Float[Tensor, "b 2 h w"]]:
-    """Strength and direction of the edges of a map with one channel or several.
+    """Length of the derivative over all channels, and the unit vector (u, v) of most change.
 
-    The strength is the length of the derivative over all channels. The direction is the unit vector
-    (u, v) along which the map changes most, v and -v meaning the same: the main axis of
-    sum_c g_c g_c^T, so that channels of opposite sign do not cancel.
+    The latter, up to its sign, is the main axis of sum_c g_c g_c^T, so that channels of opposite
+    sign do not cancel.
     """
     du, dv = sobel(values)
     uu, vv, uv = (x.sum(1, keepdim=True) for x in (du * du, dv * dv, du * dv))
@@ -120,10 +117,7 @@ def find_edges(values: Float[Tensor, "b c h w"]) -> tuple[Map, Float[Tensor, "b 
 
 
 def strong(strength: Map, allowed: Mask) -> Mask:
-    """True for the allowed pixels with at least a tenth of the strength of the strongest of them.
-
-    Each image has its own strongest edge. A map that changes nowhere has none.
-    """
+    """True for the allowed pixels with a tenth of the strength of the strongest in their image."""
     inside = torch.where(allowed, strength, torch.zeros_like(strength))
     return (inside > 0) & (inside >= STRONG * inside.amax((1, 2, 3), keepdim=True))
 
@@ -172,22 +166,20 @@ def pairs_across(values: Float[Tensor, "b c h w"], allowed: Mask, count: int) ->
 def order(labels_depth: Map, pairs: Pairs, *, margin: float = MARGIN) -> Float[Tensor, "b n"]:
     """1 where the first end is farther by more than `margin`, -1 where nearer, else 0.
 
-    Pairs that are not used, or have an end without a label, are 0 too. The margin, a ratio of
-    depths, is at least 1.
+    Pairs that are not used, or have an end without a label, are 0 too. The margin is a ratio.
     """
-    labels = labels_depth.detach()
-    pairs = keep_inside(pairs, labels > 0)
-    first, second = at_both_ends(labels, pairs)
+    pairs = keep_inside(pairs, labels_depth > 0)
+    first, second = at_both_ends(labels_depth.detach(), pairs)
     farther, nearer = first > margin * second, second > margin * first
-    return (farther.to(labels) - nearer.to(labels)) * pairs.used
+    return (farther.to(first) - nearer.to(first)) * pairs.used
 
 
 def ranking(depth: Map, labels_depth: Map, pairs: Pairs) -> Scalar:
     """Mean of softplus(-l (D_A - D_B)) over the ordered pairs; positive, 0 without such a pair.
 
-    l is 1 where the label puts A farther than B by more than `MARGIN`, -1 where nearer; other
-    pairs do not count (Chen et al., NeurIPS 2016, https://arxiv.org/abs/1604.03901). The unit of
-    the predicted depth decides how soon a pair is content, that of the labels does not matter.
+    l is the `order` of the labels; other pairs do not count (Chen et al., NeurIPS 2016,
+    https://arxiv.org/abs/1604.03901). The unit of the predicted depth decides how soon a pair is
+    content, that of the labels does not matter.
     """
     label = order(labels_depth, pairs)
     first, second = at_both_ends(depth, pairs)
@@ -204,9 +196,8 @@ def confident_depth_ranking(depth: Map, pseudo_depth: Map, reliability: Map, val
     """Ranking of the least reliable pixels against the others, and of random pairs.
 
     The fifth of each image with the lowest reliability (how well the views agree, like
-    `weight_mask`) is mostly what moves; each of its pixels gets a partner anywhere in the rest.
-    Random pairs keep the whole image in order. Both ends of a pair are valid. Sun et al., TPAMI
-    2023 (https://arxiv.org/abs/2211.03660).
+    `weight_mask`) is mostly what moves; each of its pixels gets a partner in the rest. Both
+    ends of a pair are valid. Sun et al., TPAMI 2023 (https://arxiv.org/abs/2211.03660).
     """
     unreliable = least_reliable(reliability, valid, UNRELIABLE_SHARE)
     count, at_random = (share_of_pixels(depth, s) for s in (UNRELIABLE_SHARE, RANDOM_SHARE))
@@ -232,8 +223,7 @@ def normal_matching(found: Normals, label: Normals, weight: Map) -> Scalar:
     """Weighted mean of |n - m|_1 / 3, in [0, 1.16); 0 for surfaces that face the same way.
 
     n are the normals of the prediction, m those of the pseudo-depth (Sun et al., TPAMI 2023,
-    https://arxiv.org/abs/2211.03660), with a weight in [0, 1] for each pixel. It pulls on every
-    normal, but not on the depth where two surfaces meet.
+    https://arxiv.org/abs/2211.03660).
     """
     return weighted_mean((found - label.detach()).abs().mean(1, keepdim=True), weight)
 
@@ -244,15 +234,9 @@ def edge_relative_normal(
     """Mean of | |n_A . n_B| - |m_A . m_B| | over pairs across edges, in [0, 1].
 
     n are the normals of the prediction, m those of the pseudo-depth. Half of the pairs lie across
-    gray-level edges of the image, half across edges of m; none sits on a jump of the pseudo-depth.
-    Sun et al., TPAMI 2023 (https://arxiv.org/abs/2211.03660).
-
-    Args:
-        found: Normals n, with a gradient.
-        label: Normals m.
-        pseudo_depth: Depth that m belongs to, in any unit; 0 where unknown.
-        image: Whose edges are looked at.
-        valid: Both ends of a pair and its anchor lie in here.
+    gray-level edges of the image, half across edges of m; none sits on a jump of the pseudo-depth
+    that m belongs to (0 where unknown). Both ends of a pair and its anchor are valid. Sun et al.,
+    TPAMI 2023 (https://arxiv.org/abs/2211.03660).
     """
     label = label.detach()
     anchors = away_from_depth_edges(pseudo_depth) & valid

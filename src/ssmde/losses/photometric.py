@@ -17,10 +17,9 @@ SSIM_SHARE = 0.85  # Godard et al., ICCV 2019; the rest is L1
 def structural_dissimilarity(
     a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, "b c h w"]:
-    """(1 - SSIM) / 2 in a 3 x 3 window, in [0, 1]; symmetric.
+    """(1 - SSIM) / 2 in a 3 x 3 window, in [0, 1]; symmetric; borders are reflected.
 
-    SSIM of Wang et al., 2004 (https://doi.org/10.1109/TIP.2003.819861), with borders reflected and
-    its constants for values in [0, 1].
+    SSIM of Wang et al., 2004 (https://doi.org/10.1109/TIP.2003.819861), for values in [0, 1].
     """
     a, b = (F.pad(x, (1, 1, 1, 1), mode="reflect") for x in (a, b))
     mean_a, mean_b = F.avg_pool2d(a, 3, 1), F.avg_pool2d(b, 3, 1)
@@ -50,12 +49,8 @@ def photometric_error(rebuilt: RGB, target: RGB) -> Map:
 def geometry_inconsistency(computed: Map, sampled: Map) -> Map:
     """Relative difference of two depths of the same points, in [0, 1).
 
-    |a - b| / (a + b): symmetric, and blind to the unknown scale of a video
+    |a - b| / (a + b), of positive depths: symmetric, and blind to the unknown scale of a video
     (Bian et al., NeurIPS 2019, https://arxiv.org/abs/1908.10553).
-
-    Args:
-        computed: Depth of the target's points in the source camera; positive.
-        sampled: Depth the network gives the source view at the same pixels; positive.
     """
     return (computed - sampled).abs() / (computed + sampled)
 
@@ -83,16 +78,12 @@ class _PhotometricError(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rebuilt: Tensor, target: Tensor) -> Tensor:
-        slopes: list[tuple[Tensor, ...]] = []
-        errors: list[Tensor] = []
         step = 1 if rebuilt.device.type == "cpu" else len(rebuilt)
-        for a, b in zip(rebuilt.split(step), target.split(step), strict=True):
-            error, *own = _error_and_slopes(a, b, *ctx.needs_input_grad[:2])
-            errors.append(error)
-            slopes.append(tuple(own))
-        joined = (torch.cat(maps) for maps in zip(*slopes, strict=True))
-        ctx.save_for_backward(rebuilt, target, *joined)
-        return torch.cat(errors)
+        pairs = zip(rebuilt.split(step), target.split(step), strict=True)
+        parts = [_error_and_slopes(a, b, *ctx.needs_input_grad[:2]) for a, b in pairs]
+        error, *slopes = (torch.cat(maps) for maps in zip(*parts, strict=True))
+        ctx.save_for_backward(rebuilt, target, *slopes)
+        return error
 
     @staticmethod
     @once_differentiable
@@ -101,19 +92,12 @@ class _PhotometricError(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         rebuilt, target, square, product, *by_mean = ctx.saved_tensors
         step = 1 if rebuilt.device.type == "cpu" else len(rebuilt)
-        found: list[Tensor | None] = []
-        for image, other, wanted in (
-            (rebuilt, target, ctx.needs_input_grad[0]),
-            (target, rebuilt, ctx.needs_input_grad[1]),
-        ):
-            if not wanted:
-                found.append(None)
-                continue
-            parts = zip(
-                *(x.split(step) for x in (grads[0], image, other, square, product, by_mean.pop(0))),
-                strict=True,
-            )
-            found.append(torch.cat([_gradient(*part) for part in parts]))
+        found: list[Tensor | None] = [None, None]
+        for i, (image, other) in enumerate(((rebuilt, target), (target, rebuilt))):
+            if ctx.needs_input_grad[i]:
+                maps = (grads[0], image, other, square, product, by_mean.pop(0))
+                parts = zip(*(x.split(step) for x in maps), strict=True)
+                found[i] = torch.cat([_gradient(*part) for part in parts])
         return tuple(found)
 
 

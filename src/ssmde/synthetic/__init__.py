@@ -10,7 +10,7 @@ z forward, integers are pixel centres, depth is z in metres.
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
@@ -20,26 +20,22 @@ from PIL import Image
 
 from ssmde.console import did_you_mean
 from ssmde.data.sequence import from_hfov
+from ssmde.synthetic import places
 from ssmde.synthetic.bodies import textured, vivid
 from ssmde.synthetic.raycast import render
-from ssmde.synthetic.rooms import WALLS, room, room_movers
-from ssmde.synthetic.scene import Body, Part, Plane, Points, Poses, Scene, Times, Values, stand
-from ssmde.synthetic.streets import LANE, crossings, street, street_movers
+from ssmde.synthetic.scene import Body, Part, Plane, Points, Scene, Times, stand, turned
 
-HARMONICS = ((1.0, 1.0), (1.7, 0.45), (2.9, 0.2))  # frequency and strength of the waves added up
+HARMONICS = np.array([[1.0, 1.0], [1.7, 0.45], [2.9, 0.2]])  # frequency, strength of added waves
 LONG = 400.0  # radians over which the mean speed of the waves is measured
-Movers = Literal["none", "across", "oblique", "followed", "mixed"]
-Kind = Literal["wall", "slanted_wall", "room", "street"]
-
+MOVERS = ("none", "across", "followed", "mixed")
 FPS = 10.0  # frames a second
+HFOV = 65.0  # degrees
 EYE_HEIGHT = {"room": 1.45, "street": 1.6}  # metres above the ground
 WALL_DISTANCE = 4.0  # metres from the first camera
 SLANT_DEGREES = (20.0, 35.0)  # smallest and largest heading of the slanted wall
-STEPS = {"wall": 0.1, "slanted_wall": 0.1, "room": 0.05, "street": 1.0}  # metres a frame
-ROTATIONS = {"wall": 0.0, "slanted_wall": 0.0, "room": 0.5, "street": 0.12}  # degrees a frame
-SWINGS = {  # largest heading, pitch and roll of the camera, in degrees
-    "wall": (6.0, 4.0, 2.0), "slanted_wall": (6.0, 4.0, 2.0), "room": (14.0, 4.0, 1.5),
-    "street": (2.5, 0.5, 0.3),
+KINDS = {  # metres and degrees a frame; largest heading, pitch and roll of the camera, in degrees
+    "wall": (0.1, 0.0, (6.0, 4.0, 2.0)), "slanted_wall": (0.1, 0.0, (6.0, 4.0, 2.0)),
+    "room": (0.05, 0.5, (14.0, 4.0, 1.5)), "street": (1.0, 0.12, (2.5, 0.5, 0.3)),
 }  # fmt: skip
 ROOM_REACH = (0.7, 0.08, 0.5)  # metres the camera strays in a room
 CROSSINGS_AHEAD = 80.0  # metres beyond the drive in which side streets are still made
@@ -74,23 +70,23 @@ def draw_clip(
     size: tuple[int, int] = (128, 160),
     seed: int = 0,
     movers: str = "none",
-    hfov_degrees: float = 65.0,
     step: float | None = None,
     rotation: float | None = None,
 ) -> DrawnClip:
     """A video of a wall, a room or a street, with exact depth, poses and motion masks.
 
+    The camera is 65 degrees wide and takes 10 frames a second.
+
     Args:
         kind: `wall`: straight ahead, the camera steps to the right. `slanted_wall`: at an angle,
             the camera steps along it. `room`: furniture, a hand-held camera. `street`: houses,
             parked cars, a camera that drives.
-        frames: Number of frames, at 10 a second.
+        frames: Number of frames.
         size: Height and width, in pixels.
         seed: Start of every random choice: same seed, same bytes. Scenery, camera and movers
             draw separately, so the same seed with other movers shows the same place.
-        movers: Who moves by itself, in a room or a street: `none`; `across` the view; `oblique`,
-            across and in depth; `followed`, ahead of the camera and as fast as it is; `mixed`.
-        hfov_degrees: Horizontal field of view.
+        movers: Who moves by itself, in a room or a street: `none`; `across` the view; `followed`,
+            ahead of the camera and as fast as it is; `mixed`.
         step: Metres the camera moves from frame to frame, in the mean; None takes 0.1 for walls,
             0.05 for rooms, 1 for streets.
         rotation: Degrees the camera turns from frame to frame, in the mean; None takes 0 for
@@ -100,110 +96,67 @@ def draw_clip(
         ValueError: If a kind or a sort of movers is unknown, a wall is to have movers, or a
             number is out of range.
     """
-    for what, word, known in (("kind", kind, get_args(Kind)), ("movers", movers, get_args(Movers))):
+    for what, word, known in (("kind", kind, KINDS), ("movers", movers, MOVERS)):
         if word not in known:
             raise ValueError(f"unknown {what} {word!r}: {did_you_mean(word, known)}")
-    if movers != "none" and kind not in ("room", "street"):
+    if movers != "none" and kind not in EYE_HEIGHT:
         raise ValueError(f"movers need a room or a street, got movers {movers!r} for kind {kind!r}")
-    step = STEPS[kind] if step is None else step
-    rotation = ROTATIONS[kind] if rotation is None else rotation
-    _check_numbers(frames, size, seed, hfov_degrees, step, rotation)
-    shoot = _Shoot(kind=kind, frames=frames, seed=seed, movers=movers, step=step, rotation=rotation)
-    scene, T_world_cam = SCENES[kind](shoot)
-    intrinsics = from_hfov(size, hfov_degrees)
-    pictures = [
-        render(scene, pose, intrinsics, size, frame / FPS)
-        for frame, pose in enumerate(T_world_cam[:frames])
-    ]
+    usual_step, usual_rotation, swing = KINDS[kind]
+    step = usual_step if step is None else step
+    rotation = usual_rotation if rotation is None else rotation
+    for right, words in (
+        (frames >= 1, f"frames must be at least 1, got {frames}"),
+        (min(size) >= 2, f"size must be at least 2 x 2 pixels (height, width), got {size}"),
+        (seed >= 0, f"seed must be a whole number of at least 0, got {seed}"),
+        (0 <= step < np.inf, f"step must be 0 or more, got {step}"),
+        (0 <= rotation < np.inf, f"rotation must be 0 or more, got {rotation}"),
+    ):
+        if not right:
+            raise ValueError(words)
+    scenery, camera, turning, moving = (np.random.default_rng([seed, part]) for part in range(4))
+    count = frames + 1  # one more than asked for: it gives the last a velocity
+    times = np.arange(count) / FPS
+    angles = wander(turning, count, swing, rotation) if rotation else np.zeros((count, 3))
+    if kind == "room":
+        path = wander(camera, count, ROOM_REACH, step) - np.array([0, EYE_HEIGHT[kind], 0])
+        T_world_cam = poses(path, angles)
+        scene = places.room(scenery)
+        people = places.room_movers(moving, movers, times, T_world_cam)
+    elif kind == "street":
+        path = drive(camera, count, step)
+        T_world_cam = poses(path + np.array([places.LANE, -EYE_HEIGHT[kind], 0]), angles)
+        length = float(path[-1, 2])
+        at = places.crossings(scenery, length + CROSSINGS_AHEAD)
+        scene = places.street(scenery, length, at)
+        people = places.street_movers(moving, movers, times, T_world_cam, at)
+    else:
+        path, slant, people = sideways(camera, count, step), 0.0, []
+        if kind == "slanted_wall":
+            slant = float(np.radians(scenery.uniform(*SLANT_DEGREES) * scenery.choice([-1, 1])))
+            # Along the wall, so that it stays at its distance however long the clip.
+            path[:, 2] -= np.sin(slant) * path[:, 0]
+            path[:, 0] *= np.cos(slant)
+        T_world_cam, scene = poses(path, angles), _wall(scenery, slant)
+    scene = replace(scene, bodies=(*scene.bodies, *people))
+    intrinsics = from_hfov(size, HFOV)
+    seen = [render(scene, T_world_cam[i], intrinsics, size, times[i]) for i in range(frames)]
     return DrawnClip(
         source=f"drawn: {kind}, movers {movers}, seed {seed}", fps=FPS,
-        images=np.stack([picture.image for picture in pictures]),
-        depth=np.stack([picture.depth for picture in pictures]),
+        images=np.stack([picture.image for picture in seen]),
+        depth=np.stack([picture.depth for picture in seen]),
         poses=T_world_cam[:frames], intrinsics=intrinsics,
-        motion_mask=np.stack([picture.moving for picture in pictures]),
+        motion_mask=np.stack([picture.moving for picture in seen]),
     )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Shoot:
-    """What is to be drawn, with one more frame than asked for: it gives the last a velocity."""
-
-    kind: str
-    frames: int
-    seed: int
-    movers: str
-    step: float
-    rotation: float
-
-    def generator(self, purpose: int) -> Generator:
-        """Random numbers of their own for scenery (0), camera (1), angles (2) and movers (3)."""
-        return np.random.default_rng([self.seed, purpose])
-
-    def times(self) -> Times:
-        """Moment of every frame, in seconds."""
-        return np.arange(self.frames + 1) / FPS
-
-    def poses(self, path: Float64[ndarray, "k 3"]) -> Poses:
-        """Poses along a path, with the turns that were asked for."""
-        if not self.rotation:
-            return poses(path, np.zeros_like(path))
-        angles = wander(self.generator(2), len(path), SWINGS[self.kind], self.rotation)
-        return poses(path, angles)
-
-
-def _wall(shoot: _Shoot) -> tuple[Scene, Poses]:
-    rng, slant = shoot.generator(0), 0.0
-    path = sideways(shoot.generator(1), shoot.frames + 1, shoot.step)
-    if shoot.kind == "slanted_wall":
-        slant = float(np.radians(rng.uniform(*SLANT_DEGREES) * rng.choice([-1, 1])))
-        # Along the wall, so that it stays at its distance however long the clip.
-        path[:, 2] -= np.sin(slant) * path[:, 0]
-        path[:, 0] *= np.cos(slant)
-    first, second = vivid(rng), WALLS[rng.integers(len(WALLS))]
-    texture = textured(
-        rng, second, cell=1.3, depth=0.25, pattern="checks", mark=first,
-        period=(rng.uniform(0.7, 1.3), rng.uniform(0.7, 1.3)),
-    )  # fmt: skip
-    part = Part(Plane(2), texture, casts_shadow=False)
+def _wall(rng: Generator, slant: float) -> Scene:
+    mark, color = vivid(rng), places.WALLS[rng.integers(len(places.WALLS))]
+    period = (rng.uniform(0.7, 1.3), rng.uniform(0.7, 1.3))
+    part = Part(
+        Plane(2), textured(rng, color, 1.3, 0.25, "checks", mark, period), casts_shadow=False
+    )
     wall = Body((part,), stand(0.0, WALL_DISTANCE, heading=slant))
-    return Scene((wall,), light=(0.36, -0.48, -0.8), ambient=0.6), shoot.poses(path)
-
-
-def _room(shoot: _Shoot) -> tuple[Scene, Poses]:
-    path = wander(shoot.generator(1), shoot.frames + 1, ROOM_REACH, shoot.step)
-    T_world_cam = shoot.poses(path - np.array([0, EYE_HEIGHT["room"], 0]))
-    scene = room(shoot.generator(0))
-    movers = room_movers(shoot.generator(3), shoot.movers, shoot.times(), T_world_cam)
-    return replace(scene, bodies=(*scene.bodies, *movers)), T_world_cam
-
-
-def _street(shoot: _Shoot) -> tuple[Scene, Poses]:
-    path = drive(shoot.generator(1), shoot.frames + 1, shoot.step)
-    T_world_cam = shoot.poses(path + np.array([LANE, -EYE_HEIGHT["street"], 0]))
-    rng, length = shoot.generator(0), float(path[-1, 2])
-    at = crossings(rng, length + CROSSINGS_AHEAD)
-    scene = street(rng, length, at)
-    movers = street_movers(shoot.generator(3), shoot.movers, shoot.times(), T_world_cam, at)
-    return replace(scene, bodies=(*scene.bodies, *movers)), T_world_cam
-
-
-SCENES = {"wall": _wall, "slanted_wall": _wall, "room": _room, "street": _street}
-
-
-def _check_numbers(
-    frames: int, size: tuple[int, int], seed: int, hfov_degrees: float, step: float, rotation: float
-) -> None:
-    if frames < 1:
-        raise ValueError(f"frames must be at least 1, got {frames}")
-    if min(size) < 2:
-        raise ValueError(f"size must be at least 2 x 2 pixels (height, width), got {size}")
-    if seed < 0:
-        raise ValueError(f"seed must be a whole number of at least 0, got {seed}")
-    if not 1 <= hfov_degrees <= 170:
-        raise ValueError(f"hfov_degrees must be between 1 and 170, got {hfov_degrees}")
-    for name, value in (("step", step), ("rotation", rotation)):
-        if not 0 <= value < np.inf:
-            raise ValueError(f"{name} must be 0 or more, got {value}")
+    return Scene((wall,), light=(0.36, -0.48, -0.8), ambient=0.6)
 
 
 def write_clip(
@@ -213,17 +166,8 @@ def write_clip(
 
     Depth is 16 bit, at 1000 steps a metre where the clip's depth allows it, else 256; scene.json
     says which. Frames of the same number are replaced; `jpg` has quality 95.
-
-    Raises:
-        ValueError: If the depth is too large for 16 bits.
     """
-    deepest, largest = float(clip.depth.max()), np.iinfo(np.uint16).max
-    unit = next((unit for unit in UNITS if round(deepest * unit) <= largest), None)
-    if unit is None:
-        raise ValueError(
-            f"depth of {deepest:.1f} m does not fit into 16 bits at {UNITS[-1]} steps a metre; "
-            f"up to {largest / UNITS[-1]:.1f} m does"
-        )
+    unit = UNITS[0] if round(float(clip.depth.max()) * UNITS[0]) < 2**16 else UNITS[1]
     for name in ("depth", "motion_mask"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for index, image in enumerate(clip.images):
@@ -250,10 +194,10 @@ def wander(
     `amplitudes` is the size of the three coordinates, in the unit of `step`.
     """
     phase = rng.uniform(0, 2 * np.pi, (len(HARMONICS), 3))
-    rate = np.array([h[0] for h in HARMONICS])[:, None] * rng.uniform(0.8, 1.25, phase.shape)
-    strength = np.array([h[1] for h in HARMONICS])[:, None] * np.array(amplitudes)
+    rate = HARMONICS[:, :1] * rng.uniform(0.8, 1.25, phase.shape)
+    strength = HARMONICS[:, 1:] * np.array(amplitudes)
 
-    def waves(at: Times) -> Float64[ndarray, "k 3"]:
+    def waves(at: Times) -> Points:
         return (strength * np.sin(rate * at[:, None, None] + phase)).sum(axis=1)
 
     fine = waves(np.linspace(0, LONG, 8000))
@@ -264,20 +208,10 @@ def wander(
 def poses(positions: Points, angles: Points) -> Float64[ndarray, "n 4 4"]:
     """Camera-to-world matrices; angles are heading, pitch (up) and roll, in degrees."""
     heading, pitch, roll = np.radians(angles).T
-    result = np.zeros((len(positions), 4, 4))
-    result[:, 3, 3] = 1
-    turns = [_turn(2, 0, heading), _turn(1, 2, pitch), _turn(0, 1, roll)]
-    result[:, :3, :3] = turns[0] @ turns[1] @ turns[2]
+    result = np.tile(np.eye(4), (len(positions), 1, 1))
+    result[:, :3, :3] = turned(2, 0, heading) @ turned(1, 2, pitch) @ turned(0, 1, roll)
     result[:, :3, 3] = positions
     return result
-
-
-def _turn(a: int, b: int, angle: Values) -> Float64[ndarray, "n 3 3"]:
-    """Rotations that turn axis a towards axis b."""
-    turn = np.tile(np.eye(3), (len(angle), 1, 1))
-    turn[:, a, a] = turn[:, b, b] = np.cos(angle)
-    turn[:, b, a], turn[:, a, b] = np.sin(angle), -np.sin(angle)
-    return turn
 
 
 def sideways(rng: Generator, frames: int, step: float) -> Points:

@@ -4,27 +4,13 @@ Each function draws the sizes and colors from the generator it is given, and tak
 body moves on. In its own frame a body looks along z and stands on y = 0.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.random import Generator
 
-from ssmde.synthetic.scene import (
-    Body,
-    Box,
-    Capsule,
-    Color,
-    Ellipsoid,
-    Part,
-    Pattern,
-    Poses,
-    Shape,
-    Texture,
-    Times,
-    Track,
-    sphere,
-    stand,
-)
+from ssmde.synthetic import scene as s
+from ssmde.synthetic.scene import Body, Box, Capsule, Color, Ellipsoid, Part, Texture, Times, Track
 from ssmde.synthetic.shading import TABLE
 
 SKINS = ((0.93, 0.76, 0.64), (0.78, 0.57, 0.42), (0.5, 0.34, 0.25), (0.86, 0.68, 0.54))
@@ -34,6 +20,7 @@ PAINTS = (
     (0.55, 0.58, 0.6), (0.12, 0.42, 0.3), (0.9, 0.7, 0.2), (0.45, 0.25, 0.15),
 )  # fmt: skip
 WOODS = ((0.62, 0.44, 0.28), (0.45, 0.29, 0.18), (0.76, 0.6, 0.42), (0.32, 0.22, 0.17))
+WHITE = (1.0, 1.0, 1.0)
 LEG, LEG_RADIUS = 0.45, 0.045  # shares of a person's height
 STRIDE = 0.42  # radians a leg swings to either side
 WALK = 3.8  # radians of the swing's phase a metre: two steps in 1.65 m
@@ -41,16 +28,15 @@ WALKING = 1.1  # metres a second
 CLEAR, WHEEL = 0.2, 0.32  # metres between car and ground, and radius of a wheel
 
 
-def pick(rng: Generator, colors: Iterable[Color]) -> Color:
+def pick(rng: Generator, colors: Sequence[Color]) -> Color:
     """One of the colors, slightly changed."""
-    choices = list(colors)
-    return vary(rng, choices[rng.integers(len(choices))], 0.06)
+    return vary(rng, colors[int(rng.integers(len(colors)))], 0.06)
 
 
 def vary(rng: Generator, color: Color, amount: float) -> Color:
     """A color near this one, at most `amount` away in each channel."""
-    red, green, blue = (np.array(color) + rng.uniform(-amount, amount, 3)).clip(0.02, 0.98)
-    return float(red), float(green), float(blue)
+    red, green, blue = (np.array(color) + rng.uniform(-amount, amount, 3)).clip(0.02, 0.98).tolist()
+    return red, green, blue
 
 
 def vivid(rng: Generator) -> Color:
@@ -70,13 +56,12 @@ def scaled(color: Color, factor: float) -> Color:
 def textured(
     rng: Generator,
     color: Color,
-    *,
     cell: float = 0.3,
     depth: float = 0.55,
-    pattern: Pattern = "plain",
-    mark: Color = (1.0, 1.0, 1.0),
-    period: tuple[float, float] = (1.0, 1.0),
-    duty: tuple[float, float] = (0.5, 0.5),
+    pattern: s.Pattern = "plain",
+    mark: Color = WHITE,
+    period: s.Pair = (1.0, 1.0),
+    duty: s.Pair = (0.5, 0.5),
     variation: float = 0.0,
     shift: float = 0.0,
 ) -> Texture:
@@ -95,18 +80,13 @@ def textured(
 
 def person(rng: Generator, track: Track) -> Body:
     """A person between 1.55 and 1.9 m; arms and legs swing when the track moves."""
-    tall = float(rng.uniform(1.55, 1.9))
-    shirts: tuple[Pattern, ...] = ("plain", "checks", "blocks")
-    shirt = vivid(rng)
+    tall, shirt = float(rng.uniform(1.55, 1.9)), vivid(rng)
+    patterns: tuple[s.Pattern, ...] = ("plain", "checks", "blocks")
     cloth = textured(
-        rng, shirt, cell=0.16, pattern=shirts[rng.integers(3)], mark=vivid(rng),
-        period=(0.16, 0.16), duty=(0.12, 0.35),
-    )  # fmt: skip
-    trousers = textured(rng, scaled(pick(rng, PAINTS), 0.75), cell=0.2)
-    skin = textured(
-        rng, pick(rng, SKINS), cell=0.1, depth=0.8, pattern="cap", mark=pick(rng, HAIRS),
-        period=(1.0, -0.02 * tall),
-    )  # fmt: skip
+        rng, shirt, 0.16, 0.55, patterns[rng.integers(3)], vivid(rng), (0.16, 0.16), (0.12, 0.35)
+    )
+    trousers = textured(rng, scaled(pick(rng, PAINTS), 0.75), 0.2)
+    skin = textured(rng, pick(rng, SKINS), 0.1, 0.8, "cap", pick(rng, HAIRS), (1.0, -0.02 * tall))
     trunk = [  # half axes and height of the middle, as shares of the person's height
         ((0.047, 0.068, 0.056), 0.932, skin, True),
         ((0.03, 0.07, 0.03), 0.86, skin, False),
@@ -114,84 +94,52 @@ def person(rng: Generator, track: Track) -> Body:
         ((0.118, 0.2, 0.078), 0.665, cloth, True),
         ((0.095, 0.1, 0.08), 0.5, trousers, False),
     ]
-    parts: list[Part] = []
-    for (x, y, z), height, texture, casts in trunk:
-        shape = Ellipsoid((x * tall, y * tall, z * tall))
-        parts.append(Part(shape, texture, (0.0, -height * tall, 0.0), casts_shadow=casts))
-    sleeve, shoe = textured(rng, shirt, cell=0.16), textured(rng, (0.12, 0.1, 0.1), cell=0.1)
-    for side in (-1, 1):
-        parts += _limbs(tall, side, trousers, shoe, sleeve, skin)
-    speed = _speed(track)
-    return Body(tuple(parts), track, leg=LEG * tall, stride=STRIDE if speed else 0.0,
-        pace=WALK * speed, footprint=(0.1, 0.08),
-    )  # fmt: skip
-
-
-def _limbs(
-    tall: float, side: int, trousers: Texture, shoe: Texture, sleeve: Texture, skin: Texture
-) -> list[Part]:
-    """Leg, shoe, arm and hand of one side; the shoe's sole is on y = 0."""
+    parts = [
+        Part(Ellipsoid((x * tall, y * tall, z * tall)), texture, (0.0, -height * tall, 0.0),
+             casts_shadow=casts)
+        for (x, y, z), height, texture, casts in trunk
+    ]  # fmt: skip
+    sleeve, shoe = textured(rng, shirt, 0.16), textured(rng, (0.12, 0.1, 0.1), 0.1)
     thick, leg = LEG_RADIUS * tall, LEG * tall
-    swing = side * STRIDE
-    hip = (side * 0.052 * tall, -leg - thick, 0.0)
-    shoulder = (side * 0.125 * tall, -0.8 * tall, 0.0)
-    foot = Ellipsoid((0.7 * thick, thick, 1.7 * thick))
-    hand = Ellipsoid((0.02 * tall, 0.05 * tall, 0.03 * tall))
-    sole, wrist = (0.0, leg, 0.6 * thick), (0.0, 0.35 * tall, 0.0)
-    return [
-        Part(Capsule(leg - thick, thick), trousers, hip, swing=swing),
-        Part(foot, shoe, hip, swing=swing, hang=sole, casts_shadow=False),
-        Part(Capsule(0.28 * tall, 0.028 * tall), sleeve, shoulder, swing=-swing),
-        Part(hand, skin, shoulder, swing=-swing, hang=wrist, casts_shadow=False),
-    ]
-
-
-def _speed(track: Track) -> float:
-    """Mean speed along a track, in metres a second."""
-    if len(track.times) == 1:
-        return 0.0
+    foot, sole = Ellipsoid((0.7 * thick, thick, 1.7 * thick)), (0.0, leg, 0.6 * thick)
+    hand, wrist = Ellipsoid((0.02 * tall, 0.05 * tall, 0.03 * tall)), (0.0, 0.35 * tall, 0.0)
+    for side in (-1, 1):
+        swing = side * STRIDE
+        hip = (side * 0.052 * tall, -leg - thick, 0.0)  # the shoe's sole is on y = 0
+        shoulder = (side * 0.125 * tall, -0.8 * tall, 0.0)
+        parts += [
+            Part(Capsule(leg - thick, thick), trousers, hip, swing=swing),
+            Part(foot, shoe, hip, swing=swing, hang=sole, casts_shadow=False),
+            Part(Capsule(0.28 * tall, 0.028 * tall), sleeve, shoulder, swing=-swing),
+            Part(hand, skin, shoulder, swing=-swing, hang=wrist, casts_shadow=False),
+        ]
     way = np.linalg.norm(np.diff(track.positions, axis=0), axis=1).sum()
-    return float(way / (track.times[-1] - track.times[0]))
+    speed = float(way / (track.times[-1] - track.times[0])) if len(track.times) > 1 else 0.0
+    stride = STRIDE if speed else 0.0
+    return Body(tuple(parts), track, leg, stride, WALK * speed, footprint=(0.1, 0.08))
 
 
 def car(rng: Generator, track: Track) -> Body:
-    """A car of about 4.2 x 1.75 x 1.5 m."""
+    """A car of about 4.2 x 1.75 x 1.5 m; its wheels stand on y = 0."""
     long, wide = float(rng.uniform(1.95, 2.25)), float(rng.uniform(0.82, 0.9))  # half sizes
     tall = float(rng.uniform(1.4, 1.6))
     waist, back = 0.58 * tall, -0.12 * long
     low, cabin = (waist - CLEAR) / 2, (tall - waist) / 2
     paint = pick(rng, PAINTS)
-    body = textured(
-        rng, paint, cell=0.5, depth=0.7, pattern="blocks", mark=scaled(paint, 0.35),
-        period=(1.1, 0.36), duty=(0.03, 0.06),
-    )  # fmt: skip
+    body = textured(rng, paint, 0.5, 0.7, "blocks", scaled(paint, 0.35), (1.1, 0.36), (0.03, 0.06))
     glass = textured(
-        rng, (0.3, 0.36, 0.42), cell=0.4, depth=0.35, pattern="blocks", mark=scaled(paint, 0.5),
-        period=(0.95, 5.0), duty=(0.1, 0.0),
-    )  # fmt: skip
-    roof = textured(rng, paint, cell=0.5, depth=0.8)
-    hull = Box((wide, low, long), (0.03, 0.06))
-    windows = Box((0.94 * wide, cabin, 0.62 * long), (0.16, 0.42))
-    top = Box((0.94 * wide - 0.17, 0.03, 0.62 * long - 0.42), (0.02, 0.05))
-    parts = (
-        Part(hull, body, (0.0, -CLEAR - low, 0.0)),
-        Part(windows, glass, (0.0, -waist - cabin, back)),
-        Part(top, roof, (0.0, -tall - 0.02, back), casts_shadow=False),
-        *_fittings(rng, long, wide, waist),
+        rng, (0.3, 0.36, 0.42), 0.4, 0.35, "blocks", scaled(paint, 0.5), (0.95, 5.0), (0.1, 0.0)
     )
-    return Body(parts, track, footprint=(wide - 0.05, long - 0.1))
-
-
-def _fittings(rng: Generator, long: float, wide: float, waist: float) -> Iterator[Part]:
-    """Bumpers, number plate, lamps and wheels; the wheels stand on y = 0."""
-    dark, rubber = (textured(rng, (0.15, 0.15, 0.16), cell=cell) for cell in (0.2, 0.12))
-    red, white = (textured(rng, rgb, cell=0.1) for rgb in ((0.8, 0.06, 0.05), (0.95, 0.95, 0.95)))
-    rim = textured(
-        rng, (0.75, 0.76, 0.78), cell=0.1, pattern="checks", mark=(0.25, 0.25, 0.25),
-        period=(0.12, 0.12),
-    )  # fmt: skip
-    lamp, tyre, disc = Box((0.17, 0.07, 0.03)), Ellipsoid((0.12, WHEEL, WHEEL)), (0.11, 0.19, 0.19)
-    pieces: list[tuple[Shape, Texture, tuple[float, float, float]]] = [
+    roof = textured(rng, paint, 0.5, 0.8)
+    dark, rubber = (textured(rng, (0.15, 0.15, 0.16), cell) for cell in (0.2, 0.12))
+    red, white = (textured(rng, rgb, 0.1) for rgb in ((0.8, 0.06, 0.05), (0.95, 0.95, 0.95)))
+    rim = textured(rng, (0.75, 0.76, 0.78), 0.1, 0.55, "checks", (0.25, 0.25, 0.25), (0.12, 0.12))
+    lamp, tyre = Box((0.17, 0.07, 0.03)), Ellipsoid((0.12, WHEEL, WHEEL))
+    top = Box((0.94 * wide - 0.17, 0.03, 0.62 * long - 0.42), (0.02, 0.05))
+    pieces: list[tuple[s.Shape, Texture, s.Vector]] = [
+        (Box((wide, low, long), (0.03, 0.06)), body, (0.0, -CLEAR - low, 0.0)),
+        (Box((0.94 * wide, cabin, 0.62 * long), (0.16, 0.42)), glass, (0.0, -waist - cabin, back)),
+        (top, roof, (0.0, -tall - 0.02, back)),
         (Box((0.96 * wide, 0.09, long + 0.06)), dark, (0.0, -CLEAR - 0.14, 0.0)),
         (Box((0.26, 0.06, 0.02)), white, (0.0, -0.62 * waist, -long)),
     ]
@@ -200,43 +148,29 @@ def _fittings(rng: Generator, long: float, wide: float, waist: float) -> Iterato
         pieces.append((lamp, white, (side * 0.68 * wide, -0.76 * waist, long)))
         for end in (-0.62 * long, 0.64 * long):
             pieces.append((tyre, rubber, (side * (wide - 0.07), -WHEEL, end)))
-            pieces.append((Ellipsoid(disc), rim, (side * (wide - 0.05), -WHEEL, end)))
-    for shape, texture, at in pieces:
-        yield Part(shape, texture, at, casts_shadow=False)
+            disc = Ellipsoid((0.11, 0.19, 0.19))
+            pieces.append((disc, rim, (side * (wide - 0.05), -WHEEL, end)))
+    # Hull and windows cast the shadow, the fittings none.
+    parts = tuple(Part(*piece, casts_shadow=i < 2) for i, piece in enumerate(pieces))
+    return Body(parts, track, footprint=(wide - 0.05, long - 0.1))
 
 
 def crate(rng: Generator, track: Track) -> Body:
     """A box with a ball on it."""
     half, ball = rng.uniform(0.16, 0.24), rng.uniform(0.1, 0.14)
-    patterns = ("checks", "stripes", "plain")
+    patterns: tuple[s.Pattern, ...] = ("checks", "stripes", "plain")
     kind = patterns[rng.integers(3)]
-    board = textured(
-        rng, vivid(rng), cell=0.2, depth=0.4, pattern=kind, mark=vivid(rng), period=(0.2, 0.2)
-    )
-    skin = textured(
-        rng, vivid(rng), cell=0.15, pattern="stripes", mark=vivid(rng), period=(0.1, 0.1)
-    )
+    board = textured(rng, vivid(rng), 0.2, 0.4, kind, vivid(rng), (0.2, 0.2))
+    skin = textured(rng, vivid(rng), 0.15, 0.55, "stripes", vivid(rng), (0.1, 0.1))
     parts = (
         Part(Box((half, half, 1.2 * half)), board, (0.0, -half, 0.0)),
-        Part(sphere(ball), skin, (0.0, -2 * half - ball, 0.0)),
+        Part(s.sphere(ball), skin, (0.0, -2 * half - ball, 0.0)),
     )
     return Body(parts, track, footprint=(half, 1.2 * half))
 
 
-def fixed(shape: Shape, texture: Texture, x: float, z: float, y: float = 0.0) -> Body:
-    """Something that casts no shadow: the ground, or the walls, within which the lamps hang."""
-    part = Part(shape, texture, casts_shadow=False)
-    return Body((part,), stand(x, z, y=y))
-
-
 def to_and_fro(
-    times: Times,
-    *,
-    center: tuple[float, float],
-    half_length: float,
-    direction: float,
-    speed: float,
-    phase: float,
+    times: Times, center: s.Pair, half_length: float, direction: float, speed: float, phase: float
 ) -> Track:
     """A long, thin loop: there on one side, a turn, and back on the other, an eighth as wide.
 
@@ -247,22 +181,14 @@ def to_and_fro(
     around = 4.1 * half_length  # circumference of such an ellipse, within a percent
     angle = phase + 2 * np.pi * speed / around * times
     ahead, aside = half_length * np.sin(angle), half_wide * np.cos(angle)
-    s, c = np.sin(direction), np.cos(direction)
-    x, z = center[0] + s * ahead + c * aside, center[1] + c * ahead - s * aside
-    positions = np.stack([x, np.zeros_like(ahead), z], axis=1)
+    sin, cos = np.sin(direction), np.cos(direction)
+    x, z = center[0] + sin * ahead + cos * aside, center[1] + cos * ahead - sin * aside
     step_ahead, step_aside = half_length * np.cos(angle), -half_wide * np.sin(angle)
     headings = np.unwrap(direction + np.arctan2(step_aside, step_ahead))
-    return Track(times, positions, headings)
+    return Track(times, np.stack([x, np.zeros_like(x), z], axis=1), headings)
 
 
-def straight(
-    times: Times,
-    through: tuple[float, float],
-    when: float,
-    velocity: tuple[float, float],
-    *,
-    y: float = 0.0,
-) -> Track:
+def straight(times: Times, through: s.Pair, when: float, velocity: s.Pair, y: float = 0.0) -> Track:
     """A straight line at even speed from the first to the last time; before and after it stands.
 
     It is at the point (x, z) at `when`; the velocity is along x and z, in metres a second, and y
@@ -270,17 +196,14 @@ def straight(
     """
     ends = times[[0, -1]]
     x, z = (p + v * (ends - when) for p, v in zip(through, velocity, strict=True))
-    heading = np.full(2, np.arctan2(velocity[0], velocity[1]))
     positions = np.stack([x, np.full(2, y), z], axis=1)
-    return Track(ends, positions, heading)
+    return Track(ends, positions, np.full(2, np.arctan2(*velocity)))
 
 
-def ahead_of(times: Times, T_world_cam: Poses, distance: float) -> Track:
+def ahead_of(times: Times, T_world_cam: s.Poses, distance: float) -> Track:
     """Always the same distance ahead of the camera, on the ground, whichever way it turns."""
     forward = T_world_cam[:, :3, 2]
     headings = np.arctan2(forward[:, 0], forward[:, 2])
-    positions = T_world_cam[:, :3, 3].copy()
-    positions[:, 0] += distance * np.sin(headings)
-    positions[:, 2] += distance * np.cos(headings)
-    positions[:, 1] = 0.0
+    way = np.stack([np.sin(headings), np.zeros_like(headings), np.cos(headings)], axis=1)
+    positions = (T_world_cam[:, :3, 3] + distance * way) * [1.0, 0.0, 1.0]
     return Track(times, positions, np.unwrap(headings))

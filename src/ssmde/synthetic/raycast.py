@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8
 from numpy import ndarray
 
 from ssmde.synthetic.scene import Indices, Pixels, Placed, Scene, Values, place
-from ssmde.synthetic.shading import Camera, shade
+from ssmde.synthetic.shading import Camera, Pinhole, Pose, shade
 
 NEAR = 0.02  # metres; parts nearer than this to the camera's plane are cut off when culled
 MARGIN = 1e-6  # pixels, and metres, that a bound is widened against rounding
@@ -46,20 +46,20 @@ def outline(placed: Placed, camera: Camera, size: tuple[int, int], far: float) -
     `size` is (height, width) in pixels, `far` the largest depth in metres.
     """
     points = (placed.corners - camera.origin) @ camera.rotation
-    x, y, z = np.moveaxis(points, 2, 0)
+    z = points[..., 2]
     low = (np.full(2, -1.0) - camera.centre) / camera.focal
     high = (np.array(size[::-1]) - camera.centre) / camera.focal
     # A part is out of sight if all its corners are beyond one side of the picture.
     hidden = (z < NEAR).all(1) | (z > far).all(1)
-    hidden |= (x < low[0] * z).all(1) | (x > high[0] * z).all(1)
-    hidden |= (y < low[1] * z).all(1) | (y > high[1] * z).all(1)
+    for k in (0, 1):
+        hidden |= (points[..., k] < low[k] * z).all(1) | (points[..., k] > high[k] * z).all(1)
     part = np.flatnonzero(~hidden)
     frame, nearest = _frames(points[part], camera)
     seen = np.flatnonzero((frame[:, 2:] - frame[:, :2]).max(axis=1) > SPECK)
     order = seen[np.argsort(nearest[seen], kind="stable")]
     part = part[order]
     eye = np.einsum("qi,qij->qj", camera.origin - placed.origins[part], placed.rotations[part])
-    return Outlines(part=part, nearest=nearest[order], frame=frame[order], eye=eye)
+    return Outlines(part, nearest[order], frame[order], eye)
 
 
 def _frames(
@@ -74,13 +74,12 @@ def _frames(
     cuts = start + share[..., None] * (end - start)
     points = np.concatenate([points, cuts], axis=1)
     seen = np.concatenate([points[:, :8, 2] > NEAR, crosses], axis=1)
-    z = np.where(seen, np.maximum(points[..., 2], NEAR), 1.0)
-    u = camera.focal[0] * points[..., 0] / z + camera.centre[0]
-    v = camera.focal[1] * points[..., 1] / z + camera.centre[1]
-    low = [np.where(seen, at, np.inf).min(axis=1) - MARGIN for at in (u, v)]
-    high = [np.where(seen, at, -np.inf).max(axis=1) + MARGIN for at in (u, v)]
-    nearest = np.where(seen, points[..., 2], np.inf).min(axis=1) - MARGIN
-    return np.stack([*low, *high], axis=1), nearest
+    z = np.where(seen, np.maximum(points[..., 2], NEAR), 1.0)[..., None]
+    at, seen = camera.focal * points[..., :2] / z + camera.centre, seen[..., None]
+    low = np.where(seen, at, np.inf).min(axis=1) - MARGIN
+    high = np.where(seen, at, -np.inf).max(axis=1) + MARGIN
+    nearest = np.where(seen, points, np.inf).min(axis=1)[:, 2] - MARGIN
+    return np.concatenate([low, high], axis=1), nearest
 
 
 def trace(
@@ -100,75 +99,53 @@ def trace(
         # What lies before the whole part hides it.
         inside &= depth[here] >= outlines.nearest[k]
         pick = inside.nonzero()[0] + first[k]
-        if len(pick) == 0:
-            continue
-        part = outlines.part[k]
-        rays = directions[pick] @ placed.rotations[part]
-        t = placed.parts[part].shape.meet(outlines.eye[k : k + 1], rays)
-        closer = t < depth[pick]
-        pick = pick[closer]
-        depth[pick] = t[closer]
-        met[pick] = part
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
+        if len(pick):
+            part = outlines.part[k]
+            rays = directions[pick] @ placed.rotations[part]
+            t = placed.parts[part].shape.meet(outlines.eye[k : k + 1], rays)
+            closer = t < depth[pick]
+            depth[pick[closer]], met[pick[closer]] = t[closer], part
+    back = np.argsort(order)
     return depth[back], met[back]
 
 
-def _uneven(
-    part: Int64[ndarray, "h w"], face: Int64[ndarray, "h w"], lit: Float64[ndarray, "h w"]
-) -> Bool[ndarray, "h w"]:
-    """Pixels that differ from a neighbor in the surface or in whether light reaches them."""
-    code = (part * 8 + face) * 2 + (lit > 0.5)
-    uneven = np.zeros(part.shape, bool)
+def uneven(code: Int64[ndarray, "h w"]) -> Bool[ndarray, "h w"]:
+    """Pixels that differ from a neighbor."""
+    found = np.zeros(code.shape, bool)
     across, down = code[:, 1:] != code[:, :-1], code[1:] != code[:-1]
-    uneven[:, 1:] |= across
-    uneven[:, :-1] |= across
-    uneven[1:] |= down
-    uneven[:-1] |= down
-    return uneven
+    found[:, 1:] |= across
+    found[:, :-1] |= across
+    found[1:] |= down
+    found[:-1] |= down
+    return found
 
 
 def render(
-    scene: Scene,
-    T_world_cam: Float64[ndarray, "4 4"],
-    intrinsics: Float64[ndarray, "3 3"],
-    size: tuple[int, int],
-    time: float,
+    scene: Scene, T_world_cam: Pose, intrinsics: Pinhole, size: tuple[int, int], time: float
 ) -> Picture:
-    """Picture of a scene at one moment, with its exact truth.
-
-    Args:
-        scene: Bodies and light.
-        T_world_cam: Pose of the camera: maps its points into the world, metres.
-        intrinsics: Pinhole matrix without skew, in pixels; integers are pixel centres.
-        size: Height and width, in pixels.
-        time: Seconds.
-    """
-    height, width = size
-    camera = Camera.of(T_world_cam, intrinsics)
-    placed = place(scene, time)
+    """Picture of a scene at one moment, in seconds, with its exact truth; size is height, width."""
+    camera, placed = Camera.of(T_world_cam, intrinsics), place(scene, time)
     outlines = outline(placed, camera, size, scene.far)
-    v, u = np.mgrid[:height, :width].astype(np.float64)
+
+    def look(pixels: Pixels) -> tuple[ndarray, ...]:
+        """Depth, part, color, face, and whether it is lit."""
+        depth, part = trace(placed, outlines, camera, pixels)
+        part = np.where(depth > scene.far, -1, part)
+        return depth, part, *shade(scene, placed, camera, pixels, depth, part)
+
+    v, u = np.mgrid[: size[0], : size[1]].astype(np.float64)
     pixels = np.stack([u.ravel(), v.ravel()], axis=1)
-    depth, part = trace(placed, outlines, camera, pixels)
-    part = np.where(depth > scene.far, -1, part)
-    color, face, lit = shade(scene, placed, camera, pixels, depth, part)
-
-    edge = np.flatnonzero(_uneven(*(x.reshape(size) for x in (part, face, lit))))
+    depth, part, color, face, lit = look(pixels)
+    edge = np.flatnonzero(uneven(((part * 8 + face) * 2 + (lit > 0.5)).reshape(size)))
     if len(edge):
-        finer = np.concatenate([pixels[edge] + np.array(shift) for shift in SUBPIXELS])
-        finer_depth, finer_part = trace(placed, outlines, camera, finer)
-        finer_part = np.where(finer_depth > scene.far, -1, finer_part)
-        finer_color, _, _ = shade(scene, placed, camera, finer, finer_depth, finer_part)
-        color[edge] = finer_color.reshape(len(SUBPIXELS), -1, 3).mean(axis=0)
-
-    met = part >= 0
+        finer = look(np.concatenate([pixels[edge] + np.array(shift) for shift in SUBPIXELS]))[2]
+        color[edge] = finer.reshape(len(SUBPIXELS), -1, 3).mean(axis=0)
     # The last entry of each table stands for part -1: nothing was met.
     moving = np.append(placed.moving, False)[part]
     body = np.append(placed.body, -1)[part]
     return Picture(
-        image=np.rint(color.clip(0, 1) * 255).astype(np.uint8).reshape(height, width, 3),
-        depth=np.where(met, depth, 0).astype(np.float32).reshape(size),
+        image=np.rint(color.clip(0, 1) * 255).astype(np.uint8).reshape(*size, 3),
+        depth=np.where(part >= 0, depth, 0).astype(np.float32).reshape(size),
         moving=np.where(moving, 255, 0).astype(np.uint8).reshape(size),
         body=body.astype(np.int32).reshape(size),
     )

@@ -7,8 +7,7 @@ light x cosine, where no part stands in the light), darkened on the ground aroun
 and paled with distance under an open sky.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -33,11 +32,15 @@ FACE_GAP = 7.3  # metres of noise between two faces of a box, so that they diffe
 DIRECT = 1.5  # direct light on a surface that faces it, relative to 1 - ambient
 SHADOW_SPECK = 4.0  # pixels; parts that look smaller cast no shadow
 SKY_SHARE = 0.25  # how much more ambient light comes from above than from below
+HORIZON, OVERHEAD = np.array([0.85, 0.89, 0.94]), np.array([0.42, 0.6, 0.86])  # of the sky
 CLOUD_CELL = 0.35  # size of the clouds, as a share of the distance overhead
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Camera:
+Pose = Float64[ndarray, "4 4"]  # camera to world, in metres
+Pinhole = Float64[ndarray, "3 3"]  # matrix without skew, in pixels; integers are pixel centres
+
+
+class Camera(NamedTuple):
     """A pinhole camera in the world."""
 
     origin: Float64[ndarray, " 3"]
@@ -46,16 +49,10 @@ class Camera:
     centre: Float64[ndarray, " 2"]
 
     @classmethod
-    def of(
-        cls, T_world_cam: Float64[ndarray, "4 4"], intrinsics: Float64[ndarray, "3 3"]
-    ) -> "Camera":
+    def of(cls, T_world_cam: Pose, intrinsics: Pinhole) -> "Camera":
         """The camera of a pose (camera-to-world) and a pinhole matrix in pixels."""
-        return cls(
-            origin=T_world_cam[:3, 3],
-            rotation=T_world_cam[:3, :3],
-            focal=intrinsics[(0, 1), (0, 1)],
-            centre=intrinsics[:2, 2],
-        )
+        focal, centre = intrinsics[(0, 1), (0, 1)], intrinsics[:2, 2]
+        return cls(T_world_cam[:3, 3], T_world_cam[:3, :3], focal, centre)
 
     def rays(self, pixels: Pixels) -> Points:
         """Directions in the world, scaled to z = 1 in the camera."""
@@ -63,79 +60,63 @@ class Camera:
         return np.concatenate([plane, np.ones((len(plane), 1))], axis=1) @ self.rotation.T
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Points:
-    """Points on surfaces, as the rays have met them; m points."""
-
-    world: Points
-    normals: Points
-    color: Points
-    face: Indices
-
-
 def shade(
     scene: Scene, placed: Placed, camera: Camera, pixels: Pixels, depth: Values, part: Indices
 ) -> tuple[Points, Indices, Values]:
     """RGB about in [0, 1], number of the face, and 1 where direct light arrives, for each pixel."""
     directions = camera.rays(pixels)
-    color = np.empty((len(pixels), 3))
-    face = np.zeros(len(pixels), np.int64)
-    lit = np.zeros(len(pixels))
+    color, face, lit = np.empty((len(pixels), 3)), np.zeros_like(part), np.zeros(len(pixels))
     nothing = np.flatnonzero(part < 0)
-    color[nothing] = _sky(scene, directions[nothing], camera)
+    color[nothing] = _sky(directions[nothing], camera)
     # Sorted by part, so that each part is one slice.
     order = np.argsort(part, kind="stable")[len(nothing) :]
     if len(order) == 0:
         return color, face, lit
-    points = _surfaces(placed, camera, directions[order], depth[order], part[order])
-    cosine = points.normals @ np.array(scene.light)
-    bright = _in_light(
-        placed, camera, points.world + LIFT * points.normals, np.array(scene.light), cosine
+    world = camera.origin + depth[order][:, None] * directions[order]
+    normals, painted, face[order] = _surfaces(
+        placed, camera, directions[order], world, depth[order], part[order]
     )
-    around = 1 - SKY_SHARE * (0.5 + 0.5 * points.normals[:, 1])
-    light = scene.ambient * around + DIRECT * (1 - scene.ambient) * np.where(bright, cosine, 0)
-    light *= _contact(placed.contacts, points)
-    painted = points.color * light[:, None]
+    light = np.array(scene.light)
+    cosine = normals @ light
+    bright = _in_light(placed, camera, world + LIFT * normals, light, cosine)
+    around = 1 - SKY_SHARE * (0.5 + 0.5 * normals[:, 1])
+    arrived = scene.ambient * around + DIRECT * (1 - scene.ambient) * np.where(bright, cosine, 0)
+    arrived *= _contact(placed.contacts, world, normals)
+    painted = painted * arrived[:, None]
     if np.isfinite(scene.far):
         pale = (2 * depth[order] / scene.far - 1).clip(0, 1)[:, None]
-        painted += (np.array(scene.sky[0]) - painted) * pale
-    color[order], face[order], lit[order] = painted, points.face, bright
+        painted += (HORIZON - painted) * pale
+    color[order], lit[order] = painted, bright
     return color, face, lit
 
 
-def _sky(scene: Scene, directions: Points, camera: Camera) -> Points:
-    horizon, overhead = np.array(scene.sky[0]), np.array(scene.sky[1])
+def _sky(directions: Points, camera: Camera) -> Points:
     unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
     up = np.sqrt((-unit[:, 1:2]).clip(0, 1))
-    size = np.full(len(unit), 1 / camera.focal[0])
-    cell = np.full(len(unit), CLOUD_CELL)
+    cell, size = np.full(len(unit), CLOUD_CELL), np.full(len(unit), 1 / camera.focal[0])
     clouds = fractal_noise(unit / CLOUD_CELL * [0.5, 2.0, 0.5], cell, 2 * size)[:, None]
-    color = horizon + (overhead - horizon) * up
+    color = HORIZON + (OVERHEAD - HORIZON) * up
     return color + (0.95 - color) * (0.9 * clouds - 0.1).clip(0, 0.8)
 
 
 def _surfaces(
-    placed: Placed, camera: Camera, directions: Points, depth: Values, part: Indices
-) -> _Points:
-    """Normal and texture of every point; the points are sorted by part."""
+    placed: Placed, camera: Camera, directions: Points, world: Points, depth: Values, part: Indices
+) -> tuple[Points, Points, Indices]:
+    """Normals towards the camera, colors and faces of points that are sorted by part."""
     starts = np.flatnonzero(np.diff(part, prepend=-1))
     seen, counts = part[starts], np.diff(starts, append=len(part))
     which = np.repeat(np.arange(len(seen)), counts)
     turns = placed.rotations[part]
-    world = camera.origin + depth[:, None] * directions
     # From here on in the frame of each point's own part.
     local = np.einsum("mi,mij->mj", world - placed.origins[part], turns)
     rays = np.einsum("mi,mij->mj", directions, turns)
-    normals = np.empty_like(local)
-    axis, face = np.empty(len(part), np.int64), np.empty(len(part), np.int64)
+    normals, axis, face = np.empty_like(local), np.empty_like(part), np.empty_like(part)
     for index, start, count in zip(seen, starts, counts, strict=True):
         here = slice(start, start + count)
-        surface = placed.parts[index].shape.surface(local[here])
-        normals[here], axis[here], face[here] = surface
+        normals[here], axis[here], face[here] = placed.parts[index].shape.surface(local[here])
     facing = (normals * rays).sum(1)
     normals *= -np.sign(facing)[:, None]
     slope = np.minimum(-np.abs(facing), -GRAZING)
-    coordinates = unfold(local, axis, FACE_GAP * face)
     # A step of one pixel moves the point by depth / focal * (e - d (n . e) / (n . d)).
     footprint = np.zeros_like(local)
     for k in range(2):
@@ -144,10 +125,8 @@ def _surfaces(
         moved *= (depth / camera.focal[k])[:, None]
         footprint += np.abs(unfold(moved, axis, np.zeros(len(axis))))
     textures = [placed.parts[index].texture for index in seen]
-    color = paint(textures, which, coordinates, footprint)
-    return _Points(
-        world=world, normals=np.einsum("mij,mj->mi", turns, normals), color=color, face=face
-    )
+    color = paint(textures, which, unfold(local, axis, FACE_GAP * face), footprint)
+    return np.einsum("mij,mj->mi", turns, normals), color, face
 
 
 def _in_light(
@@ -175,25 +154,22 @@ def _in_light(
         near = bright[here] & (b[here] >= low[index, 1]) & (b[here] <= high[index, 1])
         near &= along[here] <= high[index, 2]
         pick = first[index] + np.flatnonzero(near)
-        if len(pick) == 0:
-            continue
-        turn = placed.rotations[index]
-        origins = (points[order[pick]] - placed.origins[index]) @ turn
-        t = placed.parts[index].shape.meet(origins, (light @ turn)[None])
-        bright[pick[np.isfinite(t)]] = False
+        if len(pick):
+            turn = placed.rotations[index]
+            origins = (points[order[pick]] - placed.origins[index]) @ turn
+            t = placed.parts[index].shape.meet(origins, (light @ turn)[None])
+            bright[pick[np.isfinite(t)]] = False
     result = np.empty_like(bright)
     result[order] = bright
     return result
 
 
-def _contact(contacts: Float64[ndarray, "k 6"], points: _Points) -> Values:
+def _contact(contacts: Float64[ndarray, "k 6"], world: Points, normals: Points) -> Values:
     """Share of the light left on the ground around the bodies that stand on it, in (0, 1]."""
-    left = np.ones(len(points.world))
-    ground = np.flatnonzero(points.normals[:, 1] < -0.99)
-    if len(ground) == 0:
-        return left
-    ground = ground[np.argsort(points.world[ground, 2])]
-    x, y, z = np.ascontiguousarray(points.world[ground].T)
+    left = np.ones(len(world))
+    ground = np.flatnonzero(normals[:, 1] < -0.99)
+    ground = ground[np.argsort(world[ground, 2])]
+    x, y, z = np.ascontiguousarray(world[ground].T)
     reach = np.hypot(contacts[:, 4], contacts[:, 5]) + 3 * CONTACT_REACH
     first = np.searchsorted(z, contacts[:, 2] - reach)
     last = np.searchsorted(z, contacts[:, 2] + reach)
@@ -212,8 +188,7 @@ def _contact(contacts: Float64[ndarray, "k 6"], points: _Points) -> Values:
 
 @lru_cache(maxsize=1)
 def _noise_table() -> Float32[ndarray, " t"]:
-    values = np.random.default_rng(20).uniform(-1, 1, TABLE**3)
-    return values.astype(np.float32)
+    return np.random.default_rng(20).uniform(-1, 1, TABLE**3).astype(np.float32)
 
 
 def value_noise(cells: Float32[ndarray, "n 3"]) -> Float32[ndarray, " n"]:
@@ -237,10 +212,8 @@ def value_noise(cells: Float32[ndarray, "n 3"]) -> Float32[ndarray, " n"]:
 def fractal_noise(coordinates: Points, cell: Values, footprint: Values) -> Float32[ndarray, " n"]:
     """Grain of many sizes, about in [-1, 1]: octaves of value noise, none finer than the pixel.
 
-    Args:
-        coordinates: Points on the surface, in cells of the coarsest octave.
-        cell: Size of that cell, in metres.
-        footprint: Size of a pixel on the surface, in metres.
+    `coordinates` are in cells of the coarsest octave; `cell`, the size of such a cell, and
+    `footprint`, that of a pixel on the surface, in metres.
     """
     pixels = cell / np.maximum(footprint, 1e-9)
     total = np.zeros(len(cell), np.float32)
@@ -272,7 +245,7 @@ class Spots(NamedTuple):
 Weights = tuple[Values, Values]
 
 
-def _pulse(x: Values, duty: Float64[ndarray, "#n"], width: Values) -> Values:
+def _pulse(x: Values, duty: float | Values, width: Values) -> Values:
     """Mean over `width` of a wave that is 1 on the first `duty` of every whole number, else 0."""
     width = np.maximum(width, 1e-3)
     low, high = x - width / 2, x + width / 2
@@ -289,9 +262,8 @@ def _stripes(at: Spots) -> Weights:
 
 
 def _checks(at: Spots) -> Weights:
-    half = np.full(1, 0.5)
-    across = _pulse(at.s / at.period[:, 0], half, at.width[:, 0] / at.period[:, 0])
-    down = _pulse(at.t / at.period[:, 1], half, at.width[:, 1] / at.period[:, 1])
+    waves = zip((at.s, at.t), at.period.T, at.width.T, strict=True)
+    across, down = (_pulse(x / period, 0.5, width / period) for x, period, width in waves)
     return 0.5 + 0.5 * (2 * across - 1) * (2 * down - 1), np.zeros_like(across)
 
 
@@ -299,14 +271,14 @@ def _lanes(at: Spots) -> Weights:
     """A dashed line in the middle, solid ones at +-period[0]; lines as wide as duty[0] metres."""
     width, line, side = np.maximum(at.width[:, 0], 1e-3), at.duty[:, 0], at.period[:, 0]
 
-    def stroke(centre: Float64[ndarray, "#n"]) -> Values:
+    def stroke(centre: float | Values) -> Values:
         low = np.maximum(at.s - width / 2, centre - line / 2)
         high = np.minimum(at.s + width / 2, centre + line / 2)
         return np.maximum(high - low, 0) / width
 
     dash = at.period[:, 1]
     dashes = _pulse(at.t / dash, at.duty[:, 1], at.width[:, 1] / dash)
-    paint = stroke(np.zeros(1)) * dashes + stroke(-side) + stroke(side)
+    paint = stroke(0.0) * dashes + stroke(-side) + stroke(side)
     return paint.clip(0, 1), np.zeros_like(paint)
 
 
@@ -316,10 +288,10 @@ def _cap(at: Spots) -> Weights:
     return (above + 0.5).clip(0, 1), np.zeros_like(above)
 
 
-def _grid(at: Spots) -> tuple[ndarray, ndarray, Values]:
+def _grid(at: Spots) -> tuple[Values, Values, Values]:
     """Marked share across and down, and how much brighter or darker each block is."""
     s, t = at.s / at.period[:, 0], at.t / at.period[:, 1]
-    ws, wt = at.width[:, 0] / at.period[:, 0], at.width[:, 1] / at.period[:, 1]
+    ws, wt = (at.width / at.period).T
     row = np.floor(t)
     s = s + at.shift * row
     x, y = (index.astype(np.int64) & (TABLE - 1) for index in (np.floor(s), row))
@@ -341,13 +313,23 @@ def _windows(at: Spots) -> Weights:
 
 
 PATTERNS: dict[Pattern, Callable[[Spots], Weights]] = {
-    "stripes": _stripes,
-    "checks": _checks,
-    "blocks": _blocks,
-    "windows": _windows,
-    "lanes": _lanes,
-    "cap": _cap,
-}
+    "stripes": _stripes, "checks": _checks, "blocks": _blocks, "windows": _windows,
+    "lanes": _lanes, "cap": _cap,
+}  # fmt: skip
+"""Share of the mark and change of the brightness at points, by the name of their pattern."""
+
+
+def spots_of(
+    textures: Sequence[Texture], which: Indices, coordinates: Points, footprint: Points
+) -> Spots:
+    """Points with the numbers of their textures; arguments as in `paint`."""
+    numbers = _numbers(textures, which, "period", "duty", "variation", "shift")
+    width = FILTER_PIXELS * footprint[:, :2]
+    return Spots(coordinates[:, 0], coordinates[:, 1], width, *numbers)
+
+
+def _numbers(textures: Sequence[Texture], which: Indices, *names: str) -> list[ndarray]:
+    return [np.array([getattr(t, name) for t in textures], np.float64)[which] for name in names]
 
 
 def paint(
@@ -361,33 +343,18 @@ def paint(
         coordinates: Across, down and which face, in metres; x, y, z on curved surfaces.
         footprint: Size of a pixel along the same three, in metres.
     """
-
-    def numbers(values: Iterable[object]) -> ndarray:
-        return np.array(list(values), np.float64)[which]
-
-    cell, origin = numbers(t.cell for t in textures), numbers(t.origin for t in textures)
+    fields = "cell", "origin", "base", "second", "mark"
+    cell, origin, base, second, mark = _numbers(textures, which, *fields)
     noise = fractal_noise(coordinates / cell[:, None] + origin, cell, footprint.max(axis=1))
     mix = (0.5 + 0.5 * noise.astype(np.float64)).clip(-0.1, 1.1)[:, None]
-    base, second, mark = (
-        numbers(colors)
-        for colors in zip(*((t.base, t.second, t.mark) for t in textures), strict=True)
-    )
     color = base + (second - base) * mix
     mark *= MARK_GRAIN + (1 - MARK_GRAIN) * mix
-    spots = Spots(
-        s=coordinates[:, 0],
-        t=coordinates[:, 1],
-        width=FILTER_PIXELS * footprint[:, :2],
-        period=numbers(t.period for t in textures),
-        duty=numbers(t.duty for t in textures),
-        variation=numbers(t.variation for t in textures),
-        shift=numbers(t.shift for t in textures),
-    )
     patterns = np.array([t.pattern for t in textures])[which]
     for name, pattern in PATTERNS.items():
         rows = np.flatnonzero(patterns == name)
         if len(rows):
-            weight, shade = pattern(Spots(*(field[rows] for field in spots)))
+            spots = spots_of(textures, which[rows], coordinates[rows], footprint[rows])
+            weight, shade = pattern(spots)
             color[rows] += (mark[rows] - color[rows]) * weight[:, None]
             color[rows] *= 1 + shade[:, None]
     return color
@@ -401,7 +368,6 @@ def unfold(points: Points, axis: Indices, third: Values) -> Points:
         axis: Axis across the face, or -1 on a curved surface.
         third: What to put in the third place on flat faces.
     """
-    flat = axis >= 0
     across = np.where(axis == 0, points[:, 2], points[:, 0])
     down = np.where(axis == 1, points[:, 2], points[:, 1])
-    return np.stack([across, down, np.where(flat, third, points[:, 2])], axis=1)
+    return np.stack([across, down, np.where(axis >= 0, third, points[:, 2])], axis=1)
