@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
+# Compiling all that is installed takes as long as installing it; what is used is compiled when it is.
+#
 # uv installs where it is at hand. It does not read the settings of pip, so they are handed to it; what
 # the environment says comes last and wins, as with pip. For no-index it has no variable: pip installs.
 PIP_TO_UV := s/^[^=]*[.]index-url=/export UV_DEFAULT_INDEX=/p; \
@@ -58,7 +60,7 @@ $(VENV)/.%: pyproject.toml
 		export UV_INDEX_STRATEGY=unsafe-best-match; set -x; \
 		uv pip install --quiet $${cpu:+--torch-backend cpu} --python $(BIN)/python --editable '.[$*]'; \
 	else set -x; \
-		$(PIP) install --quiet $${cpu:+--extra-index-url $(CPU_INDEX)} --editable '.[$*]'; \
+		$(PIP) install --quiet --no-compile $${cpu:+--extra-index-url $(CPU_INDEX)} --editable '.[$*]'; \
 	fi
 	@touch $@ $(if $(filter dev,$*),$(addprefix $(VENV)/.,motion test lint docs))
 

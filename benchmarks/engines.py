@@ -25,7 +25,7 @@ import openvino
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ssmde.exporting.network import WholeModel, onnx_model, quantize, write_onnx, write_openvino
+from ssmde.exporting.network import WholeModel, onnx_model, quantize, write_graph
 from ssmde.exporting.to_file import cut, drawn_pictures, milliseconds
 from ssmde.inference.engines import Exported, ExportFacts, open_exported
 from ssmde.inference.loading import load
@@ -49,10 +49,10 @@ def open_all(predictor: Predictor, folder: Path) -> dict[str, Exported]:
     model = WholeModel(predictor.network, predictor.image_size).eval()
     proto = onnx_model(model, facts)
     small = quantize(proto, drawn_pictures(8))
-    write_onnx(proto, folder / "fp32.onnx")
-    write_onnx(small, folder / "int8.onnx")
-    write_openvino(proto, facts, folder / "fp32.xml")
-    write_openvino(small, replace(facts, precision="int8"), folder / "int8.xml")
+    write_graph(proto, facts, folder / "fp32.onnx")
+    write_graph(small, facts, folder / "int8.onnx")
+    write_graph(proto, facts, folder / "fp32.xml")
+    write_graph(small, replace(facts, precision="int8"), folder / "int8.xml")
     names = {
         "ONNX Runtime fp32": "fp32.onnx",
         "ONNX Runtime int8": "int8.onnx",

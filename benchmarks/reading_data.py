@@ -74,7 +74,6 @@ def time_reading(rounds: int) -> None:
             for labels in (False, True)
             for zoom in (1.15, 1.0)
         ]
-        looks += [(source, False, {"augment_on": "device"}) for source in ("raw", "jpeg")]
         for source, labels, look in looks:
             data = replace(PRESETS["consistent"].data, image_size=SIZE, **look)
             dataset = SnippetDataset(

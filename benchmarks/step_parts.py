@@ -12,13 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssmde.config import PseudoDepthConfig
-from ssmde.methods.pseudo_depth import pseudo_depth_terms
-from ssmde.methods.self_supervised import SelfSupervised, SelfSupervisedOutput
+from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks, predict_with_teacher
 from ssmde.methods.teacher import build_networks, build_teacher
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.pose_net import build_pose_net
+from ssmde.models.resnet import resnet18
 from ssmde.presets import PRESETS
 from ssmde.training.module import LARGEST_GRADIENT, build_optimizer
 from ssmde.types import Batch
@@ -121,7 +119,12 @@ def networks_of_sc_depth_v3(batch: Batch) -> Step:
     Its step takes 1.30 times as long (measured with its own code on another machine).
     """
     torch.manual_seed(0)
-    depth_net, pose_net = DepthNet(), build_pose_net("resnet18")
+    depth_net, encoder = DepthNet(), resnet18()
+    encoder.conv1 = nn.Conv2d(6, 64, 7, stride=2, padding=3, bias=False)  # it sees two images
+    layers = [nn.Conv2d(n, 256, k, padding=k // 2) for n, k in ((512, 1), (256, 3), (256, 3))]
+    head = nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU())))
+    head.append(nn.Conv2d(256, 6, 1))
+    pose_net = nn.ModuleList([encoder, head])
 
     def step() -> None:
         depth_net.zero_grad()
@@ -129,7 +132,8 @@ def networks_of_sc_depth_v3(batch: Batch) -> Step:
         sources = batch.sources.unbind(1)
         said = [depth_net(view).mean() for view in (batch.target, *sources)]
         for source in sources:
-            said += [pose_net(batch.target, source).mean(), pose_net(source, batch.target).mean()]
+            for pair in ((batch.target, source), (source, batch.target)):
+                said.append(head(encoder(torch.cat(pair, 1))[-1]).mean())
         torch.stack(said).sum().backward()
 
     return step
@@ -144,18 +148,18 @@ def all_parts(method: SelfSupervised, batch: Batch) -> dict[str, Step]:
     depths = [depth.detach().requires_grad_() for depth in depths]
     pose = pose.detach().requires_grad_()
 
-    def learn() -> SelfSupervisedOutput:
-        return method.learn_from_views(batch, predicted_depth=depths, predicted_pose=pose)
+    def learn(label_weight: float) -> None:
+        terms, *_ = method.learn_from_views(
+            batch, predicted_depth=depths, predicted_pose=pose, label_weight=label_weight
+        )
+        _backward(terms)
 
-    with torch.no_grad():
-        views = learn()
     parts: dict[str, Step] = {
         "networks": bare_networks(method, batch),
-        "views": lambda: _backward(learn().terms),
+        "views": lambda: learn(0.0),
     }
-    labels: PseudoDepthConfig = method.pseudo_depth
-    if labels.wanted:
-        parts["labels"] = lambda: _backward(pseudo_depth_terms(labels, batch, views))
+    if method.pseudo_depth is not None:
+        parts["views and labels"] = lambda: learn(1.0)
     if isinstance(method, Student):
         parts |= _student_parts(method, batch, depths)
     return parts | {"optimiser": _optimiser(method)}
@@ -170,7 +174,7 @@ def _student_parts(method: Student, batch: Batch, depths: list[Tensor]) -> dict[
     return {
         "teacher": lambda: ask() and None,
         "filter": lambda: method.mask_filter(prediction) and None,
-        "distill": lambda: _backward(method._distill(depths, prediction.depth, filtered)),
+        "distill": lambda: _backward(method.distill(depths, prediction.depth, filtered)),
     }
 
 

@@ -9,13 +9,19 @@ import numpy as np
 TICKS = 90_000
 
 
-def write(path, frames, times=None, *, codec="mjpeg", kind="yuvj420p", cover=False, **context):
+def write(
+    path, frames, times=None, *, codec="mjpeg", kind="yuvj420p", cover=False, tags=None, **context
+):
     """A film of RGB frames, 10 a second or at times in seconds; the container by the ending.
 
     Args:
+        tags: What a phone says of itself in the file.
         context: Attributes of the encoder, such as `sample_aspect_ratio`.
     """
-    with av.open(str(path), "w") as container:
+    with av.open(
+        str(path), "w", options={"movflags": "use_metadata_tags"} if tags else {}
+    ) as container:
+        container.metadata.update(tags or {})
         stream = container.add_stream(codec, rate=10)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = kind

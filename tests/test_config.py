@@ -23,6 +23,7 @@ from ssmde.config import (
     TrainConfig,
     dump_config,
     load_config,
+    refuse_idle,
 )
 from ssmde.former import FORMER_FIELDS, RENAMED_FIELDS
 from ssmde.presets import PRESETS
@@ -264,7 +265,7 @@ def test_a_configuration_made_in_python_is_checked_and_converted_as_a_file_is():
 def test_an_option_that_cannot_act_is_refused(preset, option, needs):
     with pytest.raises(ValueError, match=rf"cannot act in this run: it needs {needs}"):
         parse("train", [preset, *option.split()])
-    parse("train", [preset, "--loss.warmup", "0"])  # off is off anywhere
+    refuse_idle(["loss.sparse_depth", "student.learning_rate"], PRESETS[preset])  # off anywhere
 
 
 def test_the_student_has_half_the_rate_unless_it_is_given_one():

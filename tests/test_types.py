@@ -17,7 +17,7 @@ def make_snippet(seed: int, *, views: int = 3, broken: tuple[str, ...] = ()) -> 
     return Batch(
         target=images[:, 0], sources=images[:, 1:], intrinsics=torch.eye(3)[None] * (seed + 1),
         color=torch.full((1, 3, 4), float(seed)), T_src_tgt=torch.rand(1, views - 1, 4, 4),
-        names=(f"scene/{seed:03d}",), crops=((seed, 0, 2, 2, False),), broken=broken, **depths,
+        names=(f"scene/{seed:03d}",), broken=broken, **depths,
     )  # fmt: skip
 
 

@@ -33,7 +33,11 @@ def read_npy(content: bytes | bytearray) -> Shaped[np.ndarray, "..."]:
 
     A ValueError where they hold no plain array, or less than their head claims.
     """
-    start = _end_of_head(content)
+    # The magic, two bytes of version, the length of the head in 2 bytes or (from version 2) 4.
+    if bytes(content[:6]) != b"\x93NUMPY" or len(content) < 12:
+        raise ValueError("it is no .npy file")
+    start = 10 if content[6] == 1 else 12
+    start += int.from_bytes(content[8:start], "little")
     shape, fortran, dtype = _layout(bytes(content[:start]))
     needed = math.prod(shape) * dtype.itemsize
     if needed > len(content) - start:
@@ -78,27 +82,16 @@ def read_npz(
         raise ValueError(f"{where}{error}") from error
 
 
-def _end_of_head(content: bytes | bytearray) -> int:
-    """Where the values of a .npy begin."""
-    # The magic, two bytes of version, the length of the head in 2 bytes or (from version 2) 4.
-    if bytes(content[:6]) != b"\x93NUMPY" or len(content) < 12:
-        raise ValueError("it is no .npy file")
-    width = 2 if content[6] == 1 else 4
-    return 8 + width + int.from_bytes(content[8 : 8 + width], "little")
-
-
 @lru_cache(maxsize=64)  # parsing a head takes longer than all else of a small frame
 def _layout(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, order and kind of values that the head of a .npy claims."""
-    file = BytesIO(head)
-    version = np.lib.format.read_magic(file)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0,
-    }  # fmt: skip
-    if version not in read:
+    file, npy = BytesIO(head), np.lib.format
+    version = npy.read_magic(file)
+    read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
+    if read is None:
         raise ValueError(f"it is a .npy of version {version}, 1 and 2 are read")
     try:
-        shape, fortran, dtype = read[version](file)
+        shape, fortran, dtype = read(file)
     except Exception as error:  # it is parsed as Python, which fails in any way
         raise ValueError(f"its head cannot be read ({type(error).__name__})") from error
     plain = dtype.kind in KINDS and dtype.itemsize and all(type(side) is int for side in shape)

@@ -18,13 +18,9 @@ from ssmde.console import did_you_mean, is_later_rank, is_out_of_memory, shorten
 from ssmde.signals import stop_on_sigterm
 
 BAD_INPUT = (
-    ValueError,
-    FileExistsError,
-    FileNotFoundError,
-    IsADirectoryError,
-    NotADirectoryError,
+    ValueError, FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError,
     PermissionError,
-)
+)  # fmt: skip
 BAD_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
 BAD_INPUT_STATUS, FAILED_STATUS = 2, 1
 LONGEST_MESSAGE = 1500  # characters: a broken file must not fill the screen
@@ -48,16 +44,6 @@ VERBS = {
 }
 """What each verb runs: a module, which is imported then, and a function of it."""
 GOES_ON = ("adapt", "train")  # with what was done before it was stopped
-FIRST_STEPS = """ssmde: monocular depth from plain video
-
-  ssmde predict photo.jpg depth                  depth of a photo, a folder or a video
-  ssmde adapt walk.mp4 here                      a network made better at the place of your film
-  ssmde train photometric --data.root data       a network from a folder of scenes
-  ssmde evaluate runs/photometric data           its errors where depth was measured
-  ssmde export runs/photometric depth.onnx       one file for other programs
-  ssmde app runs/photometric                     a web page for pictures, videos and a webcam
-
-ssmde --help lists all verbs, ssmde VERB --help explains one."""
 OVERVIEW = """ssmde: monocular depth from plain video
 
   prepare   Turn a video, images, or the official archive of a data set into scene folders.
@@ -92,16 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("SSMDE_DEBUG") == "1"
     words = [word for word in words if word != "--debug"]
-    if not words:
-        _say(FIRST_STEPS)
+    verb = words.pop(0) if words else "--help"
+    if verb in ("-h", "--help", "--version"):
+        _say(f"ssmde {__version__}" if verb == "--version" else OVERVIEW)
         return 0
-    if words[0] in ("-h", "--help"):
-        _say(OVERVIEW)
-        return 0
-    if words[0] == "--version":
-        _say(f"ssmde {__version__}")
-        return 0
-    verb = words.pop(0)
     if verb not in VERBS:
         return _complain("", f"unknown verb {verb!r}: {did_you_mean(verb, VERBS)}")
     try:
@@ -113,8 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug or not _is_explained(error):
             raise
         bad = isinstance(error, BAD_INPUT) or getattr(error, "errno", None) in BAD_NAMES
-        status = BAD_INPUT_STATUS if bad else FAILED_STATUS
-        return _complain(verb, error, status)
+        return _complain(verb, error, BAD_INPUT_STATUS if bad else FAILED_STATUS)
 
 
 def _run(verb: str, words: list[str]) -> int:
@@ -149,9 +128,7 @@ def _run(verb: str, words: list[str]) -> int:
 def parse(verb: str, words: Sequence[str]) -> Callable[[], object]:
     """What the words behind a verb ask for: a call of its function, or of a `Train`.
 
-    Raises:
-        SystemExit: After help was printed, or a word that does not fit was explained.
-        ValueError: If `train` has no start, or one that cannot be read, or an option is no more.
+    `SystemExit` and `ValueError` as `read_words` and `read_training`, or an option is no more.
     """
     from ssmde.former import former_option
 

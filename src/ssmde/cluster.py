@@ -28,14 +28,9 @@ def work_on_ray(
     """Do all pieces of work on the processors of a Ray cluster; each when it is done.
 
     The cluster is the one this process is connected to, or that `RAY_ADDRESS` names, or else one
-    that is started here. All machines must see the same files under the same path.
-
-    Args:
-        open_tool: Makes the tool ready, in every worker.
-        work: What to do with a piece.
-        pieces: All of the work.
-        gpu: Give each worker a GPU, or a processor; None: a GPU if the cluster has any.
-        lost: What the RuntimeError says of a piece that lost its worker so many times.
+    that is started here. All machines must see the same files under the same path. `open_tool`
+    makes the tool ready in every worker, which gets a GPU or a processor (`gpu`; None: a GPU if
+    the cluster has any). A RuntimeError says `lost` of a piece that lost its worker so many times.
     """
     ray = import_extra("ray", "--engine ray", "ssmde[ray]")
     if not ray.is_initialized():

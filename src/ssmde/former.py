@@ -20,18 +20,18 @@ TRACK = "`ssmde track DATA` finds the focal length of scenes without cam.txt"
 NO_CONFIDENCE = "the confidence hardly ordered the errors; leave it out"
 # Switches that became constants, for nothing measured better: the value, and others as good.
 CONSTANTS: Mapping[str, tuple[object, ...]] = {
-    "model.pose_scale": (0.01,), "train.clip_gradient": (1.0,), "train.validation_frames": (200,),
-    "train.keep_best": (3,), "train.channels_last": (True,), "data.brightness": (0.2,),
-    "data.contrast": (0.2,), "data.saturation": (0.2, 0.4), "data.hue": (0.1, 0.05),
-    "data.least_baseline": (0.0,), "loss.ssim_share": (0.85,), "loss.pose": (1.0,),
-    "loss.geometry_ramp": (0.0,), "loss.normalise_depth": (True, False), "loss.auto_mask": (True,),
-    "loss.minimum_reprojection": (True,), "student.teacher_mode": ("frozen",),
-    "student.start": ("teacher",), "student.distillation_ramp": (0.1,),
-    "student.gradient": (0.0, 0.1), "student.dynamic_ranking": (0.0, 0.1),
-    "student.features": (0.0, 0.05), "student.forgets": ("weight",),
-    "student.mask_dynamic": (True,), "pseudo_depth.region": ("all",),
-    "pseudo_depth.margin": (1.15,), "pseudo_depth.forgetting_start": (0.25,),
-    "pseudo_depth.forgetting_end": (0.05,),
+    "model.pose_net": ("posecnn",), "model.pose_scale": (0.01,), "train.clip_gradient": (1.0,),
+    "train.validation_frames": (200,), "train.keep_best": (3,), "train.channels_last": (True,),
+    "data.brightness": (0.2,), "data.contrast": (0.2,), "data.saturation": (0.2, 0.4),
+    "data.hue": (0.1, 0.05), "data.least_baseline": (0.0,), "loss.ssim_share": (0.85,),
+    "loss.pose": (1.0,), "loss.geometry_ramp": (0.0,), "loss.normalise_depth": (True, False),
+    "loss.auto_mask": (True,), "loss.minimum_reprojection": (True,),
+    "student.teacher_mode": ("frozen",), "student.start": ("teacher",),
+    "student.distillation_ramp": (0.1,), "student.gradient": (0.0, 0.1),
+    "student.dynamic_ranking": (0.0, 0.1), "student.features": (0.0, 0.05),
+    "student.forgets": ("weight",), "student.mask_dynamic": (True,),
+    "pseudo_depth.region": ("all",), "pseudo_depth.margin": (1.15,),
+    "pseudo_depth.forgetting_start": (0.25,), "pseudo_depth.forgetting_end": (0.05,),
 }  # fmt: skip
 # What to do instead of fields that something else took the place of.
 REPLACED: Mapping[str, tuple[str, ...]] = {
@@ -69,6 +69,7 @@ FORMER_FIELDS: Mapping[str, Former] = {
     "pseudo_depth.forgetting": Former(
         "labels stay in stage 1; stage 2 has student.forgetting", ("constant",)
     ),
+    "data.augment_on": Former("the processes that read images cut them; leave it out", ("loader",)),
     "student.cache": Former("the teacher predicts at each step; leave it out", (False,)),
 }
 """By their dotted names."""
@@ -85,10 +86,15 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
     ("predict", "confidence"): NO_CONFIDENCE,
     ("predict", "least_confidence"): NO_CONFIDENCE,
     ("evaluate", "confidence"): NO_CONFIDENCE,
+    ("predict", "tiles"): "take a larger --resolution",
+    ("predict", "max_points"): "clouds have at most 1,000,000 points; take a smaller image",
+    ("scale", "speed"): "take --camera-height, a few --points, or --poses with a poses.txt of the "
+    "way that the speed gives",
 }
 """Options of verbs that are no fields of a run, and what to do instead."""
 FORMER_SOURCES: Mapping[str, str] = {
-    "grounded": "take ssmde:small, the network of the package; `ssmde adapt` fits it to a film"
+    "grounded": "take ssmde:small, the network of the package; `ssmde adapt` fits it to a film",
+    "depth-anything-3": "take depth-anything-v2; labels made elsewhere come by folder:PATH",
 }
 """Of labels, for `label` and `pseudo_depth.source`; labels that they made are still read."""
 FORMER_PRESETS: Mapping[str, str] = {

@@ -181,12 +181,12 @@ def parse_json(text: str | bytes | bytearray, where: str) -> Any:
     """
     try:
         value = json.loads(text)
+        if _depth(value) > DEEPEST:
+            raise RecursionError
     except RecursionError as error:
         raise ValueError(f"{where}: not valid JSON (nested too deeply)") from error
     except ValueError as error:
         raise ValueError(f"{where}: not valid JSON ({error})") from error
-    if _depth(value) > DEEPEST:
-        raise ValueError(f"{where}: not valid JSON (nested too deeply)")
     return value
 
 

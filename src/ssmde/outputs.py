@@ -11,9 +11,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,22 +79,17 @@ def done_or_free(
         FileExistsError: If one of them may not be replaced: files of the user's never, those that
             ssmde made of something else with `overwrite` only.
     """
-    done = True
-    for path in paths:
-        if not os.path.lexists(path):
-            done = False
-            continue
-        found = mark_at(path)
-        if found is None:
+    paths = list(paths)
+    found = {path: mark_at(path) for path in paths if os.path.lexists(path)}
+    for path, known in found.items():
+        if known is None:
             raise _not_ours(path, remedy)
-        if found != mark:
-            done = False
-            if not overwrite:
-                raise FileExistsError(
-                    f"{path}: exists, made of another source or with other weights or options: "
-                    f"{remedy}, or replace it with --overwrite"
-                )
-    return done
+        if known != mark and not overwrite:
+            raise FileExistsError(
+                f"{path}: exists, made of another source or with other weights or options: "
+                f"{remedy}, or replace it with --overwrite"
+            )
+    return all(found.get(path) == mark for path in paths)
 
 
 def check_own(paths: Iterable[Path], remedy: str = "choose another folder") -> None:
@@ -107,15 +102,14 @@ def check_replaceable(
 ) -> None:
     """Refuse to delete a folder that is, holds or lies in an input, or holds a file of the user's.
 
-    Links are followed, so spelling does not matter. The FileExistsError names the folder, and the
-    input or the file.
+    Links are followed. The FileExistsError names the folder, and the input or the file.
     """
     if folder.is_symlink() or not folder.is_dir():
         raise FileExistsError(f"{folder}: is no folder that ssmde made: {remedy}")
     place, *above = _ids(folder)
     for source in inputs:
-        here, *around = _ids(source)
-        if place in (here, *around) or (source.is_dir() and here in above):
+        here = _ids(source)
+        if place in here or (source.is_dir() and here[0] in above):
             raise FileExistsError(f"{folder}: is, holds or lies in the input {source}: {remedy}")
     for path in _foreign_files(folder):
         raise _not_ours(path, remedy)
@@ -178,8 +172,7 @@ def move_into_place(part: Path | None, path: Path) -> None:
     `check_replaceable` has been asked before. Without a part the old one only goes.
     """
     old = hidden_part(path.with_name(path.name + OLD))
-    had = path.exists()
-    if had:
+    if had := path.exists():
         path.rename(old)
     try:
         if part is not None:
@@ -251,26 +244,23 @@ class _Records:
         whole = content[: content.rfind(b"\n") + 1]  # what a kill or a full disk cut off is no line
         self.offset += len(whole)
         for line in whole.splitlines():
-            try:
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
                 entry = json.loads(line)
                 name, digest, mark = entry["name"], entry["digest"], entry["mark"]
-            except (ValueError, KeyError, TypeError, RecursionError):
-                continue
-            if not all(isinstance(value, str) for value in (name, digest, mark)):
-                continue
-            if name == "":
-                self.tree, self.extra = mark, entry
-            else:
-                self.marks.setdefault(name, {})[digest] = mark
+                if not all(isinstance(value, str) for value in (name, digest, mark)):
+                    continue
+                if name == "":
+                    self.tree, self.extra = mark, entry
+                else:
+                    self.marks.setdefault(name, {})[digest] = mark
+
+
+_KNOWN: dict[str, _Records] = {}
 
 
 def _records(folder: Path) -> _Records:
-    return _record_at(os.path.abspath(folder))
-
-
-@cache
-def _record_at(folder: str) -> _Records:
-    return _Records(Path(folder))
+    place = os.path.abspath(folder)
+    return _KNOWN.setdefault(place, _Records(Path(place)))
 
 
 def _note(mark: str, part: Path, path: Path) -> None:
@@ -303,11 +293,10 @@ def _append(record: Path, lines: str) -> None:
         os.close(file)
 
 
-def _ids(path: Path) -> Sequence[tuple[int, int]]:
+def _ids(path: Path) -> list[tuple[int, int]]:
     """Device and number of what is at a path, and of every folder above it."""
     real = Path(os.path.realpath(path))
-    found = [p.stat() for p in (real, *real.parents) if p.exists()]
-    return [(s.st_dev, s.st_ino) for s in found]
+    return [(s.st_dev, s.st_ino) for s in (p.stat() for p in (real, *real.parents) if p.exists())]
 
 
 def _not_ours(path: Path, remedy: str) -> FileExistsError:

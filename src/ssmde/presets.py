@@ -21,25 +21,13 @@ from ssmde.former import FORMER_PRESETS
 # Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260, with its light pose network.
 PHOTOMETRIC = Config(
     name="photometric",
-    data=DataConfig(
-        zoom=1.0,  # the paper mirrors and changes colours, nothing else
-        flip=0.5,
-        color_jitter=0.5,
-    ),
-    model=ModelConfig(
-        upsampling="nearest",
-        pose_net="posecnn",  # the paper's own comparison; its best numbers use a ResNet-18
-        depth_range=(0.1, 100.0),
-    ),
+    data=DataConfig(zoom=1.0),  # the paper mirrors and changes colours, nothing else
     loss=LossConfig(
-        photometric=1.0,
         warmup=0.1,  # ours: docs/decisions/0006
         geometry=0.0,  # each view stands alone
-        smoothness=1e-3,
         scales=(0,),  # all four in the paper, for 1.6 times the time: --loss.scales 0 1 2 3
     ),
     train=TrainConfig(
-        learning_rate=1e-4,
         pose_lr_multiplier=3.0,  # ours
         schedule="step",  # a tenth for the last quarter: 15 of 20 epochs
     ),
@@ -49,28 +37,17 @@ PHOTOMETRIC = Config(
 # https://arxiv.org/abs/2105.11610; weights as the authors' later code has them.
 CONSISTENT = Config(
     name="consistent",
-    data=DataConfig(
-        zoom=1.15,  # random zoom and crop
-        flip=0.5,
-        color_jitter=0.0,  # colours stay
-    ),
+    data=DataConfig(zoom=1.15, color_jitter=0.0),  # random zoom and crop; colours stay
     model=ModelConfig(
         upsampling="bilinear",
-        pose_net="posecnn",  # ResNet-18 there; the light one learns as well, docs/experiments.md
         depth_range=(0.1, 100.0),  # 1 / (10 sigmoid + 0.01) there
     ),
     loss=LossConfig(
-        photometric=1.0,
         warmup=0.1,  # ours: docs/decisions/0006
         geometry=0.1,  # 0.5 in the papers
         smoothness=1e-3,  # 0.1 on normalised depth there
-        scales=(0,),
     ),
-    train=TrainConfig(
-        learning_rate=1e-4,
-        pose_lr_multiplier=3.0,  # ours
-        schedule="constant",
-    ),
+    train=TrainConfig(pose_lr_multiplier=3.0, schedule="constant"),
 )
 
 # Sun et al., TPAMI 2023, https://arxiv.org/abs/2211.03660: the consistent terms and pseudo-depth

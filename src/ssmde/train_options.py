@@ -71,20 +71,14 @@ class Train:
 def read_training(words: Sequence[str]) -> Train:
     """The training that the words behind `train` ask for.
 
-    Raises:
-        SystemExit: After help was printed, or a word that does not fit was explained.
-        ValueError: If there is no start, or one that cannot be read, or an option cannot act.
+    `SystemExit` as `read_words`; `ValueError` if there is no start, or one that cannot be read, or
+    an option cannot act.
     """
     start = _start_values(words)
     found = tyro.cli(
-        Train,
-        args=words,
-        prog="ssmde train",
-        description=inspect.getdoc(Train),
-        config=PARSING,
-        registry=REGISTRY,
-        default=Train(config=start),
-    )
+        Train, args=words, prog="ssmde train", description=inspect.getdoc(Train),
+        config=PARSING, registry=REGISTRY, default=Train(config=start),
+    )  # fmt: skip
     if found.preset is None and found.file is None:
         raise ValueError(f"give PRESET ({', '.join(PRESETS)}) or --config FILE")
     if found.preset is not None and found.file is not None:

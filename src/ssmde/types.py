@@ -54,9 +54,6 @@ class Batch:
     """Measured depth of the target in meters; 0 where unknown."""
     names: tuple[str, ...] = ()
     """`scene/frame` of each target, for messages."""
-    crops: tuple[tuple[int, int, int, int, bool], ...] = ()
-    """Left, top, width, height and whether it is mirrored, of the view in each snippet whose images
-    are still whole frames (`data.augment_on device`); else empty."""
     broken: tuple[str, ...] = ()
     """Files that could not be read and were replaced by another snippet, with the reason."""
 
@@ -75,7 +72,6 @@ class Batch:
 
     def to_float(self) -> "Batch":
         """Images as values in [0, 1], on the device where the bytes lie."""
-        assert not self.crops, "whole frames are cropped before"
         if self.target.dtype != torch.uint8:
             return self
         target, sources = (
@@ -94,20 +90,15 @@ def collate(samples: Sequence[Batch]) -> Batch:
     joined: dict[str, Any] = {}
     for name in (f.name for f in fields(Batch)):
         values = [v for sample in samples if (v := getattr(sample, name)) is not None]
-        if values and isinstance(values[0], Tensor):
-            joined[name] = _join(values)
-        elif values:
+        if not values or len(samples) == 1:
+            joined[name] = getattr(samples[0], name)
+        elif not isinstance(values[0], Tensor):
             joined[name] = tuple(chain.from_iterable(values))
+        elif values[0].dtype == torch.uint8:  # as they lie in memory
+            joined[name] = torch.cat([v.movedim(-3, -1) for v in values]).movedim(-1, -3)
+        else:
+            joined[name] = torch.cat(values)
     return Batch(**joined)
-
-
-def _join(values: list[Tensor]) -> Tensor:
-    """One after the other, as they lie in memory."""
-    if len(values) == 1:
-        return values[0]
-    if values[0].dtype != torch.uint8:
-        return torch.cat(values)
-    return torch.cat([v.movedim(-3, -1) for v in values]).movedim(-1, -3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import field, make_dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
@@ -42,8 +43,7 @@ PARSING = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
 def read_words(verb: str, function: Callable[..., Any], words: Sequence[str]) -> dict[str, Any]:
     """The arguments of a function that the words behind its verb give.
 
-    Raises:
-        SystemExit: After help was printed, or a word that does not fit was explained.
+    `SystemExit` after help was printed, or a word that does not fit was explained.
     """
     description, helps = _read_docstring(inspect.getdoc(function) or "")
     parameters = inspect.signature(function, eval_str=True).parameters.values()
@@ -52,17 +52,13 @@ def read_words(verb: str, function: Callable[..., Any], words: Sequence[str]) ->
         for parameter in parameters
         if (option := _option(verb, parameter, helps.get(parameter.name))) is not None
     ]
-    found = tyro.cli(
-        make_dataclass(verb, options, kw_only=True),
-        args=words,
-        prog=f"ssmde {verb}",
-        description=description,
-        config=PARSING,
-        registry=REGISTRY,
-    )
-    return vars(found)
+    return vars(tyro.cli(
+        make_dataclass(verb, options, kw_only=True), args=words, prog=f"ssmde {verb}",
+        description=description, config=PARSING, registry=REGISTRY,
+    ))  # fmt: skip
 
 
+@cache
 def find_name(module: str, name: str) -> Any:
     """A name of a module; of one of this package by its source, without importing it."""
     if module.startswith("ssmde."):
@@ -152,12 +148,7 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 
 
 def _readable(annotation: Any, *, many: bool = False) -> Any:
-    """The part of a type that words can say; None if there is none.
-
-    Args:
-        annotation: The type.
-        many: Rather several words than one.
-    """
+    """The part of a type that words can say, rather several than one if `many`; None without."""
     origin = get_origin(annotation)
     if annotation in SCALARS or origin in (Literal, tuple):
         return annotation
@@ -178,56 +169,39 @@ def _readable(annotation: Any, *, many: bool = False) -> Any:
     return best | None if NoneType in _members(annotation) else best
 
 
+SHOWN = {None: "none", True: "true", False: "false"}
 REGISTRY = ConstructorRegistry()
 """How values are read and shown, where tyro would do it otherwise."""
 
 
 @REGISTRY.primitive_rule
-def _choice(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[str | None] | None:
-    """One of several words, or None where there is none: tyro would list None among them."""
+def _spec(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Switches as in YAML, true or false; a path or `none`; one of several words, or none of them.
+
+    Of these tyro would list None among the words.
+    """
     kinds = _members(asked.type)
-    words = [get_args(kind) for kind in kinds if get_origin(kind) is Literal]
-    if NoneType not in kinds or len(kinds) != 2 or not words:
+    choices = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), None)
+    read: Callable[[str], Any] = str
+    if asked.type is bool:
+        metavar, read = "true|false", _truth
+    elif set(kinds) == {Path, NoneType}:
+        metavar, read = "PATH", Path
+    elif choices and len(kinds) == 2 and NoneType in kinds:
+        metavar = f"{{{','.join(choices)}}}"
+    else:
         return None
     return PrimitiveConstructorSpec(
         nargs=1,
-        metavar=f"{{{','.join(words[0])}}}",
-        instance_from_str=lambda given: given[0],
-        is_instance=lambda value: value is None or value in words[0],
-        str_from_instance=lambda value: [str(value)],
-        choices=words[0],
+        metavar=metavar,
+        instance_from_str=lambda words: read(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, str | bool | Path),
+        str_from_instance=lambda value: [SHOWN.get(value, str(value))],
+        choices=choices,
     )
 
 
-@REGISTRY.primitive_rule
-def _path(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path | None] | None:
-    """A file or folder, or `none`."""
-    if set(_members(asked.type)) != {Path, NoneType}:
-        return None
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="PATH",
-        instance_from_str=lambda words: Path(words[0]),
-        is_instance=lambda value: value is None or isinstance(value, Path),
-        str_from_instance=lambda value: ["none" if value is None else str(value)],
-    )
-
-
-@REGISTRY.primitive_rule
-def _switch(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[bool] | None:
-    """Switches of the configuration read as in YAML: true or false, after their name."""
-    if asked.type is not bool:
-        return None
-
-    def read(words: list[str]) -> bool:
-        if words[0].lower() not in ("true", "false"):
-            raise ValueError(f"expected true or false, got {words[0]!r}")
-        return words[0].lower() == "true"
-
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="true|false",
-        instance_from_str=read,
-        is_instance=lambda value: isinstance(value, bool),
-        str_from_instance=lambda value: [str(value).lower()],
-    )
+def _truth(word: str) -> bool:
+    if word.lower() not in ("true", "false"):
+        raise ValueError(f"expected true or false, got {word!r}")
+    return word.lower() == "true"

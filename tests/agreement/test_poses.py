@@ -55,13 +55,6 @@ def test_a_point_of_the_target_is_moved_to_where_each_source_sees_it(scene, mirr
         np.testing.assert_allclose(back[:3], side * seen(target), atol=1e-5)
 
 
-def test_walking_to_the_right_moves_what_is_seen_to_the_left():
-    """Axes: x right, y down, z ahead; a turn to the right as well."""
-    assert seen(0)[0] > seen(1)[0] > seen(2)[0]
-    assert seen(0)[1] < 0  # above the axis, for y points down
-    assert seen(1)[2] < seen(0)[2]
-
-
 def test_quaternions_are_read_x_y_z_w_as_tum_writes_them():
     turn = 0.3
     (pose,) = pose_matrices(

@@ -3,8 +3,8 @@
 import base64
 import io
 import re
-import time
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -20,10 +20,9 @@ from ssmde.app.service import (
     PAGE_PIXELS,
     RELATIVE,
     InferenceService,
-    view,
 )
 from ssmde.data.video import VideoError, read_chosen_frames, read_frames, video_info
-from ssmde.inference import ModelInfo, PredictedFrame, Predictor
+from ssmde.inference import Predictor
 from tiny_networks import Brightness
 
 
@@ -71,12 +70,11 @@ def test_the_pointer_reads_the_depth_of_the_picture(service, session, weights, l
     assert RELATIVE in legend
 
 
-def test_only_weights_that_know_metres_are_shown_in_metres(tmp_path):
-    depth = np.full((8, 8), 2.0, np.float32)
-    shot = PredictedFrame(
-        pixels=np.zeros((8, 8, 3), np.uint8), depth=depth, info=ModelInfo(metres_per_unit=2.0)
-    )
-    *_, legend = view(tmp_path, shot, "magma")
+def test_only_weights_that_know_metres_are_shown_in_metres(session):
+    metric = Predictor(Brightness(), (64, 96), metres_per_unit=2.0)
+    service = InferenceService({"metric": metric})
+    service.predict(session, "metric", ramp(), "ramp")
+    *_, legend = service.view(session.kept, "magma")
     assert read_off(legend)[1]["unit"] == "m"
     assert METRES in legend
     assert "relative" not in legend.lower()
@@ -153,7 +151,6 @@ def test_a_film_has_a_frame_for_each_frame_and_news_of_each(service, session, tm
     assert [frame.shape for frame in read_frames(made)] == [(34, 46 + 4 + 46, 3)] * 6
     assert video_info(made).fps == pytest.approx(10.0)
     assert steps[-1].note == ""
-    assert not session.busy
 
 
 def test_a_stop_keeps_the_frames_that_are_done_and_before_the_first_it_is_said(
@@ -178,7 +175,6 @@ def test_a_film_that_nobody_waits_for_any_more_leaves_no_file(service, session, 
     next(steps)
     steps.close()
     assert not [p for p in session.folder.rglob("*") if p.is_file()]
-    assert not session.busy
 
 
 def test_a_video_that_breaks_off_gives_what_could_be_read(service, session, tmp_path, monkeypatch):
@@ -244,10 +240,11 @@ def test_a_film_keeps_the_times_of_its_frames_whatever_rate_its_head_states(
 
 def test_a_film_that_takes_too_long_keeps_what_is_done(service, session, tmp_path, monkeypatch):
     path = film(tmp_path / "clip.mp4")
-    monkeypatch.setattr("ssmde.app.service.JOB_SECONDS", 3.0)
+    clock = SimpleNamespace(monotonic=lambda: 0.0)
+    monkeypatch.setattr("ssmde.app.service.time", clock)
     steps = service.film(session, "near", path, "clip", "magma")
     next(steps)
-    time.sleep(3.1)
+    clock.monotonic = lambda: 601.0
     (last,) = steps
     assert last.done == len(list(read_frames(last.film))) == 1
     monkeypatch.setattr("ssmde.app.service.JOB_SECONDS", -1.0)

@@ -15,15 +15,13 @@ from ssmde.data.augment import (
     Framing,
     apply_color,
     best_reduction,
-    crop_views,
     degrade,
     draw_color,
     draw_framing,
     whole_frame,
 )
-from ssmde.data.images import read_image, resize_bytes
+from ssmde.data.images import read_image
 from ssmde.geometry.camera import flip_intrinsics
-from ssmde.types import Batch
 
 sizes = st.tuples(st.integers(32, 1500), st.integers(32, 1500))
 
@@ -62,11 +60,11 @@ def test_a_point_lands_where_the_new_camera_projects_it(tmp_path, kind, stored, 
     point = np.array([0.09, -0.07, 1.3])
     photo_of_a_point(tmp_path / f"a.{kind}", stored, camera, point)
     data = DataConfig(image_size=(128, 160), zoom=1.15, flip=0.5)
-    flips = set()
+    photo, flips = read_image(tmp_path / f"a.{kind}", reduction=reduction), set()
     for seed in range(8):
         framing = draw_framing(rng(seed), data, stored)
         assert framing.reduction == reduction
-        view = framing.images([read_image(tmp_path / f"a.{kind}", reduction=reduction)])[0]
+        view = framing.images([photo])[0]
         assert view.shape == (3, 128, 160)
         new = framing.intrinsics(torch.from_numpy(camera)).numpy()
         seen = point * [-1 if framing.flip else 1, 1, 1]  # a mirror turns the world around
@@ -74,31 +72,6 @@ def test_a_point_lands_where_the_new_camera_projects_it(tmp_path, kind, stored, 
         assert center_of(view) == pytest.approx(expected, abs=0.1)
         flips.add(framing.flip)
     assert flips == {True, False}
-
-
-def test_views_are_the_same_cropped_by_the_loader_and_on_the_device():
-    data = DataConfig(image_size=(32, 64), zoom=1.5, flip=0.5)
-    frames, flips = [noise(50, 90) for _ in range(3)], set()
-    whole = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[None]
-    for seed in range(6):
-        framing = draw_framing(rng(seed), data, (50, 90))
-        wanted = torch.from_numpy(framing.images(frames).copy())
-        snippets = Batch(
-            target=whole[:, 0], sources=whole[:, 1:], intrinsics=torch.eye(3)[None],
-            crops=(framing.crop,),
-        )  # fmt: skip
-        found = crop_views(snippets, data.image_size)
-        assert found.crops == ()
-        assert torch.equal(found.images[0], wanted)
-        flips.add(framing.flip)
-    assert flips == {True, False}
-
-
-def test_bytes_resized_as_floats_differ_by_one_step_at_most():
-    images = torch.from_numpy(np.stack([noise(50, 90)])).permute(0, 3, 1, 2)
-    for size in ((32, 64), (50, 90), (80, 100)):
-        found, wanted = (resize_bytes(images, size, as_floats=f).int() for f in (True, False))
-        assert (found - wanted).abs().max() <= 1
 
 
 def test_crop_mirror_and_halving_move_the_principal_point_by_hand():
@@ -150,8 +123,8 @@ def jitter(seed=3, *, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0):
 
 
 def test_colors_are_jittered_as_often_as_asked_and_else_stay():
-    drawn = [not (draw_color(rng(seed), 0.3) == np.eye(3, 4)).all() for seed in range(500)]
-    assert 0.24 < np.mean(drawn) < 0.36
+    drawn = [not (draw_color(rng(seed), 0.3) == np.eye(3, 4)).all() for seed in range(200)]
+    assert 0.22 < np.mean(drawn) < 0.38
     np.testing.assert_allclose(jitter(), np.eye(3, 4), atol=1e-6)
     images = torch.rand(2, 3, 3, 4, 5)
     assert_close(apply_color(images, torch.eye(3, 4).expand(2, 3, 4)), images)
@@ -185,12 +158,6 @@ def test_colors_by_hand_clamped_and_the_same_for_all_views():
     together = apply_color(images, colors)
     for view in range(3):
         assert_close(together[:, view], apply_color(images[:, view], colors))
-
-
-def test_gradients_of_colors_match_finite_differences():
-    images = torch.rand(1, 2, 3, 2, 2, dtype=torch.float64) * 0.4 + 0.3
-    color = torch.eye(3, 4, dtype=torch.float64)[None] * 0.9
-    torch.autograd.gradcheck(apply_color, (images.requires_grad_(), color.requires_grad_()))
 
 
 def test_scattered_points_land_where_their_pixels_go():
@@ -242,7 +209,7 @@ def photo():
 
 def test_a_degraded_picture_keeps_its_size_and_what_it_shows():
     assert (degrade(rng(), photo(), 0.0) == photo()).all()
-    for seed in range(60):
+    for seed in range(25):
         worse = degrade(rng(seed), photo(), 1.0)
         assert (worse.shape, worse.dtype) == (photo().shape, np.uint8)
         assert (worse != photo()).any()

@@ -8,18 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 
 from ssmde.config import DataConfig
-from ssmde.data.augment import crop_views
 from ssmde.data.dataset import SnippetDataset, SnippetSampler, SupervisedDepthDataset, spread
 from ssmde.data.images import ImageError
 from ssmde.data.scene_folder import read_scene
 from ssmde.data.sequence import FrameSequence
-from ssmde.synthetic import draw_clip, write_clip
 from ssmde.types import collate
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 30.0, 15.5], [0, 0, 1]])
@@ -43,24 +41,6 @@ def make_dataset(folder, lengths=(6, 9), *, seed=0, augment=False, **data):
     sequences = [make_sequence(folder, i, n) for i, n in enumerate(lengths)]
     config = DataConfig(image_size=(32, 32), **data)
     return SnippetDataset(sequences, config, seed=seed, augment=augment)
-
-
-@pytest.mark.parametrize("sizes", [((50, 90), (50, 90)), ((50, 90), (70, 80))])
-def test_whole_frames_are_cut_on_the_device_to_the_views_of_the_loader(tmp_path, sizes):
-    sequences = [make_sequence(tmp_path, i, 6, size, noise=True) for i, size in enumerate(sizes)]
-    data = DataConfig(image_size=(32, 64), zoom=1.3, flip=0.5)
-    here, there = (
-        SnippetDataset(sequences, replace(data, augment_on=where), seed=0, augment=True)
-        for where in ("loader", "device")
-    )
-    wanted, whole = (collate([d[0, i] for i in range(len(d))]) for d in (here, there))
-    assert len(whole.crops) == len(here)
-    found = crop_views(whole, data.image_size)
-    assert torch.equal(found.images, wanted.images)
-    assert torch.equal(found.intrinsics, wanted.intrinsics)
-    assert found.to_float().target[0].is_contiguous()
-    plain = SnippetDataset(sequences, replace(data, augment_on="device"), seed=0, augment=False)
-    assert plain[0].crops == ()
 
 
 def contents(snippets):
@@ -88,6 +68,7 @@ def test_a_snippet_is_a_target_with_the_frame_before_and_the_frame_after(frames)
     assert (snippets.names, snippets.broken) == (("scene0/scene0_001",), ())
 
 
+@settings(max_examples=10)
 @given(
     lengths=st.lists(st.integers(1, 8), min_size=1, max_size=3),
     gaps=st.lists(st.integers(1, 3), min_size=1, max_size=3),
@@ -100,7 +81,6 @@ def test_snippets_never_cross_scenes_and_use_only_gaps_that_fit(frames, lengths,
             make_dataset(frames, lengths, frame_gaps=tuple(gaps))
         return
     data = make_dataset(frames, lengths, frame_gaps=tuple(gaps))
-    assert len(data) == expected
     targets = set()
     for index in range(len(data)):
         target, before, after = contents(data[epoch, index])
@@ -108,29 +88,27 @@ def test_snippets_never_cross_scenes_and_use_only_gaps_that_fit(frames, lengths,
         assert target[1] - before[1] == after[1] - target[1]
         assert after[1] - target[1] in gaps
         targets.add(target)
-    assert len(targets) == expected
+    assert len(targets) == len(data) == expected
 
 
 def test_every_gap_that_fits_is_drawn(frames):
     data = make_dataset(frames, (9,), frame_gaps=(1, 2, 4))
-    assert len(data) == 7
-    gaps = {t: set() for t in range(1, 8)}
-    for epoch in range(15):
-        for index in range(len(data)):
-            (_, target), _, (_, after) = contents(data[epoch, index])
-            gaps[target].add(after - target)
+    found = [contents(data[epoch, index]) for epoch in range(8) for index in range(7)]
+    gaps = {t: {after - target for (_, target), _, (_, after) in found if target == t}
+            for t in range(1, 8)}  # fmt: skip
     assert gaps == {1: {1}, 2: {1, 2}, 3: {1, 2}, 4: {1, 2, 4}, 5: {1, 2}, 6: {1, 2}, 7: {1}}
 
 
 def test_seed_epoch_and_index_decide_everything(frames):
-    data = make_dataset(frames, augment=True, frame_gaps=(1, 2), color_jitter=1.0, zoom=1.5)
+    options = {"augment": True, "color_jitter": 1.0, "zoom": 1.5}
+    data = make_dataset(frames, (6,), frame_gaps=(1, 2), **options)
     once = [data[epoch, index] for epoch in range(2) for index in range(len(data))]
     again = [data[epoch, index] for epoch in (1, 0) for index in reversed(range(len(data)))]
     assert all(same(a, b) for a, b in zip(once, reversed(again), strict=True))
     assert same(data[3], data[0, 3])
     assert not same(data[0, 3], data[1, 3])
-    assert not torch.equal(data[0, 3].color, data[0, 4].color)
-    other = make_dataset(frames, augment=True, color_jitter=1.0, seed=1)
+    assert not torch.equal(data[0, 3].color, data[0, 2].color)
+    other = make_dataset(frames, (6,), seed=1, **options)
     assert not torch.equal(other[0, 3].color, data[0, 3].color)
 
 
@@ -141,25 +119,20 @@ def test_the_global_generators_are_neither_read_nor_seeded(frames):
     next(iter(SnippetSampler(len(data), batch_size=2, seed=0)))
     assert np.random.get_state()[1].tolist() == numpy_before
     assert torch.equal(torch.get_rng_state(), torch_before)
-    random.seed(5)
-    np.random.seed(5)
-    torch.manual_seed(5)
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(5)
     assert same(make_dataset(frames, augment=True)[0, 0], first)
 
 
 def test_frames_of_a_snippet_are_cropped_and_mirrored_alike_and_keep_their_bytes(tmp_path):
     sequence = make_sequence(tmp_path, 0, 3, (90, 120), noise=True)
-    data, jitter = DataConfig(image_size=(64, 96), color_jitter=0.0), {"color_jitter": 1.0}
-    plain, jittered = (
-        SnippetDataset([sequence], config, seed=0, augment=True)
-        for config in (data, replace(data, **jitter))
-    )
-    views = [plain[epoch, 0].images[0] for epoch in range(6)]
+    configs = [DataConfig(image_size=(64, 96), color_jitter=jitter) for jitter in (0.0, 1.0)]
+    plain, jittered = (SnippetDataset([sequence], c, seed=0, augment=True) for c in configs)
+    views = [plain[epoch, 0].images[0] for epoch in range(3)]
     assert views[0].shape == (3, 3, 64, 96)
     assert all(torch.equal(v[0], v[1]) and torch.equal(v[0], v[2]) for v in views)
     assert not torch.equal(views[0], views[1])
     assert torch.equal(jittered[0].images[0], views[0])
-    assert jittered[0].color.shape == (1, 3, 4)
     assert not torch.equal(jittered[0].color, plain[0].color)
 
 
@@ -170,27 +143,25 @@ def test_an_unreadable_frame_is_replaced_and_reported(tmp_path):
     assert contents(snippets) == [(0, 4), (0, 3), (0, 5)]
     (report,) = snippets.broken
     assert report.startswith(str(tmp_path / "scene0_002.png: cannot be read"))
-    assert same(snippets, data[0, 0])
     assert (data[0, 4].broken, collate([snippets, data[0, 4]]).broken) == ((), (report,))
     Image.new("RGB", (32, 30)).save(tmp_path / "scene0_002.png")
     assert "its size differs from the 32 x 32 pixels" in data[0, 0].broken[0]
-    data = make_dataset(tmp_path, (60,))
     for file in tmp_path.iterdir():
         file.write_bytes(b"")
     with pytest.raises(ImageError, match=r"50 snippets in a row .* last: .*png: the file is empty"):
         data[0, 0]
 
 
-def test_unknown_intrinsics_short_scenes_and_negative_seeds_are_refused(frames):
+def test_unknown_intrinsics_and_short_scenes_are_refused(frames):
     unknown = FrameSequence(name="lobby", images=(Path("/d/lobby/0.jpg"),), image_size=(8, 8))
     with pytest.raises(ValueError, match=r"'lobby': intrinsics are unknown.*/d/lobby/cam\.tx"):
         SnippetDataset([unknown], DataConfig(), seed=0, augment=False)
-    with pytest.raises(ValueError, match=r"gap 3 needs 7 frames, 'scene0' has 6; .*frame_gaps"):
-        make_dataset(frames, (6,), frame_gaps=(3, 5))
-    with pytest.raises(ValueError, match="there are no scenes"):
-        make_dataset(frames, ())
-    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
-        make_dataset(frames, seed=-1)
+    for lengths, asked, says in (
+        ((6,), {"frame_gaps": (3, 5)}, r"gap 3 needs 7 frames, 'scene0' has 6; .*frame_gaps"),
+        ((), {}, "there are no scenes"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=says):
+            make_dataset(frames, lengths, **asked)
     with pytest.raises(IndexError, match="snippet 11 of 11"):
         make_dataset(frames)[0, 11]
 
@@ -202,27 +173,18 @@ def test_workers_change_nothing(frames):
     for workers in (0, 2):
         sampler = SnippetSampler(len(data), batch_size=4, seed=0)
         loader = DataLoader(data, batch_sampler=sampler, num_workers=workers, collate_fn=collate)
-        batches.append(list(islice(loader, 4)))
+        batches.append(list(islice(loader, 3)))
     assert all(same(a, b) for a, b in zip(*batches, strict=True))
 
 
-def test_each_epoch_sees_each_index_once_in_another_order_and_a_late_start_costs_nothing():
-    late = SnippetSampler(1000, batch_size=4, seed=0, start_step=10**9)
-    assert next(iter(late))[0][0] == 4 * 10**6
-    sampler = SnippetSampler(12, batch_size=4, seed=0)
-    keys = [key for batch in islice(sampler, 6) for key in batch]
-    assert [epoch for epoch, _ in keys] == [0] * 12 + [1] * 12
-    first, second = [index for _, index in keys[:12]], [index for _, index in keys[12:]]
-    assert sorted(first) == sorted(second) == list(range(12))
-    assert first != second
-    assert first != list(range(12))
+# Their order
 
 
 @given(
     length=st.integers(1, 30), share=st.integers(1, 6), world=st.integers(1, 4),
     start=st.integers(0, 40), seed=st.integers(0, 3),
 )  # fmt: skip
-def test_any_start_and_any_number_of_processes_give_the_same_batches(
+def test_each_epoch_sees_each_index_once_from_any_start_and_by_any_number_of_processes(
     length, share, world, start, seed
 ):
     def batches(**options):
@@ -233,13 +195,19 @@ def test_any_start_and_any_number_of_processes_give_the_same_batches(
     ranks = [batches(start_step=start, rank=r, world=world) for r in range(world)]
     parts = zip(*(islice(rank, 5) for rank in ranks), strict=True)
     assert [list(chain(*part)) for part in parts] == through
-    keys = [key for batch in islice(batches(), 40) for key in batch]
+    keys = [key for batch in islice(batches(), 20) for key in batch]
     assert [epoch for epoch, _ in keys] == [p // length for p in range(len(keys))]
     whole = len(keys) // length * length
     assert len(set(keys[:whole])) == whole
 
 
-def test_batches_have_the_sizes_in_turn_wherever_a_run_starts():
+def test_epochs_are_shuffled_and_batches_have_the_sizes_in_turn_wherever_a_run_starts():
+    late = SnippetSampler(1000, batch_size=4, seed=0, start_step=10**9)  # costs nothing
+    assert next(iter(late))[0][0] == 4 * 10**6
+    epochs = islice(SnippetSampler(12, batch_size=12, seed=0), 2)
+    first, second = ([index for _, index in batch] for batch in epochs)
+    assert first != second
+    assert first != list(range(12))
     sampler = SnippetSampler(12, batch_size=4, seed=0, sizes=3)
     assert [{key[2] for key in batch} for batch in islice(sampler, 5)] == [{0}, {1}, {2}, {0}, {1}]
     later = SnippetSampler(12, batch_size=4, seed=0, sizes=3, start_step=2)
@@ -263,21 +231,8 @@ def test_an_epoch_holds_each_snippet_its_due_times_rounded_up_or_down(weights, s
 
 def test_over_many_epochs_a_rare_snippet_comes_as_often_as_its_weight_says():
     sampler = SnippetSampler(10, batch_size=10, seed=0, weights=np.array([0.1] + [1.0] * 9))
-    drawn = [index for batch in islice(sampler, 2000) for _, index in batch]
-    assert drawn.count(0) / len(drawn) == pytest.approx(0.1 / 9.1, rel=0.15)
-
-
-@pytest.mark.parametrize(("options", "message"), [
-    ({"length": 0}, "at least 1 snippet, got 0"),
-    ({"batch_size": 3, "world": 2}, "batch size 3 must be a positive multiple of the 2"),
-    ({"batch_size": 0}, "batch size 0 must be"),
-    ({"rank": 2, "world": 2}, r"rank must be in \[0, 2\), got 2"),
-    ({"start_step": -1}, "start_step must be at least 0, got -1"),
-    ({"seed": -1}, "seed must be at least 0, got -1"),
-])  # fmt: skip
-def test_a_sampler_refuses_what_cannot_be_shared_out(options, message):
-    with pytest.raises(ValueError, match=message):
-        SnippetSampler(**({"length": 8, "batch_size": 4, "seed": 0} | options))
+    drawn = [index for batch in islice(sampler, 500) for _, index in batch]
+    assert drawn.count(0) / len(drawn) == pytest.approx(0.1 / 9.1, rel=0.3)
 
 
 @given(length=st.integers(0, 50), most=st.integers(1, 20))
@@ -286,10 +241,9 @@ def test_a_selection_is_even_and_in_order(length, most):
     chosen = spread(length, most)
     assert len(chosen) == min(length, most)
     assert all(0 <= index < length for index in chosen)
-    steps = np.diff([-1, *chosen, length]) if length > most else np.diff(chosen)
+    steps = np.diff(chosen)
     assert (steps >= 1).all()
-    if length > most:
-        assert np.diff(chosen).max(initial=0) - np.diff(chosen).min(initial=length) <= 1
+    assert steps.max(initial=0) - steps.min(initial=length) <= 1
 
 
 def test_known_motion_comes_with_the_snippet_and_turns_with_its_mirror(tmp_path):
@@ -297,11 +251,9 @@ def test_known_motion_comes_with_the_snippet_and_turns_with_its_mirror(tmp_path)
     poses[:, :3, 3] = np.arange(6)[:, None] * [(1.0, 2.0, 3.0)]
     sequence = make_sequence(tmp_path, 0, 6, tracked_poses=poses, tracked_parts=np.zeros(6))
     config = DataConfig(image_size=(32, 32), poses="tracked", **PLAIN)
-    snippet = SnippetDataset([sequence], config, seed=0, augment=False)[0]
-    assert snippet.T_src_tgt[0, :, :3, 3].tolist() == [[1, 2, 3], [-1, -2, -3]]
-    mirrored = replace(config, flip=1.0)
-    snippet = SnippetDataset([sequence], mirrored, seed=0, augment=True)[0]
-    assert snippet.T_src_tgt[0, :, :3, 3].tolist() == [[-1, 2, 3], [1, -2, -3]]
+    for flip, x in ((0.0, 1), (1.0, -1)):
+        data = SnippetDataset([sequence], replace(config, flip=flip), seed=0, augment=True)
+        assert data[0].T_src_tgt[0, :, :3, 3].tolist() == [[x, 2, 3], [-x, -2, -3]]
     parts = replace(sequence, tracked_parts=np.arange(6.0))  # each frame a part of its own
     with pytest.raises(ValueError, match=r"no frame .*data.poses tracked.* at gaps \(1,\)"):
         SnippetDataset([parts], config, seed=0, augment=False)
@@ -311,9 +263,8 @@ def test_known_motion_comes_with_the_snippet_and_turns_with_its_mirror(tmp_path)
 
 
 @pytest.fixture
-def room(tmp_path):
-    write_clip(draw_clip("room", frames=4, size=(32, 64), seed=1), tmp_path / "room")
-    return read_scene(tmp_path / "room")
+def scene(room):
+    return read_scene(room)
 
 
 def supervised(*scenes, augment=False, with_cameras=True, **data):
@@ -323,48 +274,44 @@ def supervised(*scenes, augment=False, with_cameras=True, **data):
     )
 
 
-def test_every_frame_with_measured_depth_is_there_once_and_turns_with_its_depth(room):
-    data = supervised(replace(room, depth=(None, *room.depth[1:3], None)))
-    assert [data[i].names[0] for i in range(len(data))] == [room.frame_name(1), room.frame_name(2)]
+def test_every_frame_with_measured_depth_is_there_once_and_turns_with_its_depth(scene):
+    data = supervised(replace(scene, depth=(None, *scene.depth[1:3], None, None)))
+    names = [scene.frame_name(1), scene.frame_name(2)]
+    assert [data[i].names[0] for i in range(len(data))] == names
     assert (data[0].target.shape, data[0].sources.shape) == ((1, 3, 32, 64), (1, 0, 3, 32, 64))
     assert data[0].gt_depth.shape == (1, 1, 32, 64)
     assert data[0].gt_depth.median() > 0.5
-    assert data[0].pseudo_depth is None
-    plain, mirrored = (supervised(room, augment=True, flip=flip)[0] for flip in (0.0, 1.0))
+    plain, mirrored = (supervised(scene, augment=True, flip=flip)[0] for flip in (0.0, 1.0))
     assert (plain.target.flip(-1) == mirrored.target).all()
     assert (plain.gt_depth.flip(-1) == mirrored.gt_depth).all()
+    scene.depth[0].write_bytes(b"no image")
+    snippet = supervised(scene)[0]
+    assert snippet.names[0] == scene.frame_name(1)
+    assert scene.depth[0].name in snippet.broken[0]
 
 
-def test_an_unreadable_depth_is_skipped_and_named(room):
-    room.depth[0].write_bytes(b"no image")
-    snippet = supervised(room)[0]
-    assert snippet.names[0] == room.frame_name(1)
-    assert room.depth[0].name in snippet.broken[0]
-
-
-def test_each_pattern_of_scenes_has_its_share_and_the_first_that_fits_counts(room):
-    scenes = [replace(room, name=name) for name in ("room_a", "room_b", "real", "other")]
+def test_each_pattern_of_scenes_has_its_share_and_the_first_that_fits_counts(scene):
+    scenes = [replace(scene, name=name) for name in ("room_a", "room_b", "real", "other")]
     shares = (("room_b", 0.3), ("room_*", 0.2), ("real", 0.5))
     weights = supervised(*scenes, scene_weights=shares).weights()
-    per_scene = weights.reshape(4, 4).sum(1)  # four frames a scene
+    per_scene = weights.reshape(4, 5).sum(1)  # five frames a scene
     assert per_scene == pytest.approx([0.2, 0.3, 0.5, 0.25])
-    assert weights[:4] == pytest.approx([0.05] * 4)
+    assert weights[:5] == pytest.approx([0.04] * 5)
 
 
-def test_scenes_without_depth_or_camera_and_patterns_that_fit_none_are_refused(room):
+def test_scenes_without_depth_or_camera_and_patterns_that_fit_none_are_refused(scene):
     with pytest.raises(ValueError, match=r"no frame has measured depth .* 'room'"):
-        supervised(replace(room, depth=None))
+        supervised(replace(scene, depth=None))
     with pytest.raises(ValueError, match="no scene with measured depth is called 'rom_"):
-        supervised(room, scene_weights=(("rom_*", 1.0),)).weights()
-    unknown = replace(room, intrinsics=None)
+        supervised(scene, scene_weights=(("rom_*", 1.0),)).weights()
+    unknown = replace(scene, intrinsics=None)
     with pytest.raises(ValueError, match="intrinsics are unknown"):
         supervised(unknown)
     assert supervised(unknown, with_cameras=False)[0].intrinsics.isnan().all()
 
 
-def test_each_training_size_is_what_the_key_asks_for(room):
-    sizes = {"more_sizes": ((64, 32),), "degrade": 1.0}
-    data = supervised(room, augment=True, **sizes)
+def test_each_training_size_is_what_the_key_asks_for(scene):
+    data = supervised(scene, augment=True, more_sizes=((64, 32),), degrade=1.0)
     for size, shape in ((0, (32, 64)), (1, (64, 32))):
         snippet = data[(0, 1, size)]
         assert snippet.target.shape[-2:] == snippet.gt_depth.shape[-2:] == shape

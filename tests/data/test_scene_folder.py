@@ -19,14 +19,14 @@ from ssmde.io import natural_order
 from ssmde.preparation.packing import pack
 
 CAMERA = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])
+ONES = np.ones((24, 32), np.uint16)
 
 
-def make_scene(root, name="room", frames=5, *, size=(24, 32), kind="png"):
+def make_scene(root, name="room", frames=5, *, kind="png"):
     """A scene folder with a camera; returns the folder."""
     folder = root / name
     folder.mkdir(parents=True)
-    image = Image.new("RGB", (size[1], size[0]))
-    image.save(folder / f"000000.{kind}")
+    Image.new("RGB", (32, 24)).save(folder / f"000000.{kind}")
     for i in range(1, frames):
         shutil.copyfile(folder / f"000000.{kind}", folder / f"{i:06d}.{kind}")
     write_intrinsics(folder, CAMERA)
@@ -41,10 +41,10 @@ def test_a_scene_is_read_with_all_that_lies_beside_its_images(tmp_path):
     folder = make_scene(tmp_path, frames=3)
     for name in ("depth", "motion_mask", "pseudo_depth"):
         (folder / name).mkdir()
-    write_png16(folder / "depth" / "000001.png", np.full((24, 32), 2500, np.uint16))
+    write_png16(folder / "depth" / "000001.png", 2500 * ONES)
     Image.new("L", (32, 24), 128).save(folder / "motion_mask" / "000002.png")
     for i in range(3):
-        write_png16(folder / "pseudo_depth" / f"{i:06d}.png", np.ones((24, 32), np.uint16))
+        write_png16(folder / "pseudo_depth" / f"{i:06d}.png", ONES)
     label = {"source": "net 2", "kind": "disparity", "affine": True}
     (folder / "pseudo_depth" / "label.json").write_text(json.dumps(label))
     poses = np.tile(np.eye(4), (3, 1, 1))
@@ -62,8 +62,7 @@ def test_a_scene_is_read_with_all_that_lies_beside_its_images(tmp_path):
     assert (read_mask(scene.motion_masks[2]) == 128).all()
     assert all(scene.pseudo_depth)
     assert (scene.pseudo_depth_kind, scene.pseudo_depth_source) == ("disparity", "net 2")
-    assert np.isnan(scene.poses[1, :3]).all()
-    assert scene.poses[2].tolist() == poses[2].tolist()
+    np.testing.assert_array_equal(scene.poses[:, :3], poses[:, :3])
     assert scene.timestamps.tolist() == [0, 0.1, 0.2]
 
 
@@ -78,26 +77,27 @@ def test_a_folder_of_images_alone_is_a_scene_in_the_order_of_their_numbers(tmp_p
     assert scene.intrinsics is scene.depth is scene.poses is scene.timestamps is None
 
 
+# Parts
+
+
 def test_a_list_keeps_the_last_letter_however_its_lines_end(tmp_path):
     for name in ("one", "two", "three"):
-        make_scene(tmp_path, name)
-    ends = ("two\none", "two\none\n", "two\r\none\r\n", "\n two \n\none/\n\n", "\ufefftwo\none")
+        make_scene(tmp_path, name, frames=1)
+    (tmp_path / "val.txt").write_bytes(b"three")
+    assert names(read_scenes(tmp_path, "val")) == ["three"]
+    ends = ("two\none", "two\r\none\r\n", "\n two \n\none/\n\n", "\ufefftwo\none")
     for text in ends:
         (tmp_path / "train.txt").write_bytes(text.encode())
-        (tmp_path / "val.txt").write_bytes(b"three")
         assert names(read_scenes(tmp_path, "train")) == ["two", "one"]
-        assert names(read_scenes(tmp_path, "val")) == ["three"]
 
 
 def test_without_lists_the_last_tenth_of_each_scene_validates(tmp_path):
     make_scene(tmp_path, "a", frames=20)
     make_scene(tmp_path, "b", frames=5)
-    train, val = read_scenes(tmp_path, "train"), read_scenes(tmp_path, "val")
+    train, val, whole = (read_scenes(tmp_path, split) for split in ("train", "val", "all"))
     assert ([len(s) for s in train], [len(s) for s in val]) == ([18, 4], [2, 1])
-    whole = read_scenes(tmp_path, "all")
-    assert [(*t.images, *v.images) for t, v in zip(train, val, strict=True)] == [
-        scene.images for scene in whole
-    ]
+    joined = [(*t.images, *v.images) for t, v in zip(train, val, strict=True)]
+    assert joined == [scene.images for scene in whole]
 
 
 def test_a_list_for_validation_leaves_the_other_scenes_whole_for_training(tmp_path):
@@ -105,11 +105,9 @@ def test_a_list_for_validation_leaves_the_other_scenes_whole_for_training(tmp_pa
         make_scene(tmp_path, name)
     write_list(tmp_path, "val", ["b"])
     write_list(tmp_path, "test", ["c"])
-    assert names(read_scenes(tmp_path, "train")) == ["a"]
     assert len(read_scenes(tmp_path, "train")[0]) == 5
-    assert names(read_scenes(tmp_path, "val")) == ["b"]
-    assert names(read_scenes(tmp_path, "test")) == ["c"]
-    assert names(read_scenes(tmp_path, "all")) == ["a", "b", "c"]
+    for split, found in (("train", "a"), ("val", "b"), ("test", "c"), ("all", "abc")):
+        assert names(read_scenes(tmp_path, split)) == list(found)
     write_list(tmp_path, "val", ["a", "b"])
     with pytest.raises(ValueError, match="name every scene"):
         read_scenes(tmp_path, "train")
@@ -124,8 +122,7 @@ def test_a_single_scene_folder_is_a_data_folder_too(tmp_path):
     assert ((len(train), len(val)), val.depth) == ((9, 1), (folder / "depth" / "000009.npy",))
 
 
-@pytest.mark.parametrize("inner", ["", "training"])
-def test_the_published_packs_of_sc_depth_load_unchanged(tmp_path, inner):
+def test_the_published_packs_of_sc_depth_load_unchanged(tmp_path):
     pack = tmp_path / "training"
     for name in ("drive_01", "drive_02"):
         folder = make_scene(pack, name, frames=2, kind="jpg")
@@ -137,65 +134,50 @@ def test_the_published_packs_of_sc_depth_load_unchanged(tmp_path, inner):
                 folder / "depth" / f"{i:06d}.npz", shape=np.array([24, 32]), indices=np.array([3]),
                 indptr=np.r_[0, np.ones(24, int)], data=np.array([4.5 + i]), format=np.array(b"csr")
             )  # fmt: skip
-            write_png16(folder / "leres_depth" / f"{i:06d}.png", np.ones((24, 32), np.uint16))
+            write_png16(folder / "leres_depth" / f"{i:06d}.png", ONES)
     (pack / "train.txt").write_text("drive_01\n")
     (pack / "val.txt").write_text("drive_02\n")
     (tmp_path / "testing" / "color").mkdir(parents=True)
-    (train,), (val,) = (read_scenes(tmp_path / inner, part) for part in ("train", "val"))
-    assert (train.name, val.name) == ("drive_01", "drive_02")
-    assert (train.intrinsics == CAMERA).all()
-    assert read_depth(val.depth[1], val.depth_units_per_metre)[0, 3] == 5.5
-    assert (train.pseudo_depth_kind, train.pseudo_depth_source) == ("depth", "leres")
-
-
-def test_depth_under_other_names_is_paired_in_order_when_there_is_one_a_frame(tmp_path):
-    folder = make_scene(tmp_path, frames=2)
-    (folder / "depth").mkdir()
-    for name in ("d_10.npy", "d_9.npy"):
-        np.save(folder / "depth" / name, np.ones((2, 2)))
-    assert [file.name for file in read_scene(folder).depth] == ["d_9.npy", "d_10.npy"]
-    (folder / "depth" / "d_10.npy").unlink()
-    with pytest.raises(ValueError, match=r"depth: none of its 1 files .* such as 000000\.png"):
-        read_scene(folder)
-    (folder / "depth" / "d_9.npy").unlink()
-    with pytest.raises(ValueError, match=r"depth: holds no \.png, \.npy, \.npz; fill or delete"):
-        read_scene(folder)
+    for root in (tmp_path, pack):
+        (train,), (val,) = read_scenes(root, "train"), read_scenes(root, "val")
+        assert (train.name, val.name) == ("drive_01", "drive_02")
+        assert (train.intrinsics == CAMERA).all()
+        assert read_depth(val.depth[1], val.depth_units_per_metre)[0, 3] == 5.5
+        assert (train.pseudo_depth_kind, train.pseudo_depth_source) == ("depth", "leres")
 
 
 def test_scenes_whose_folders_have_one_last_name_are_two_scenes(tmp_path):
     data, linked = tmp_path / "data", tmp_path / "linked"
     linked.mkdir()
-    for place in ("kitchen", "street"):
+    for place, x in (("kitchen", 1), ("street", 2)):
         make_scene(data / place, "cam0", frames=3)
         (linked / place).symlink_to(data / place / "cam0")
+        write_poses(data / place / "cam0", np.tile(np.eye(4) + x * np.eye(4, k=3), (3, 1, 1)))
     write_list(data, "train", ["kitchen/cam0", "street/cam0/"])
     write_list(data, "val", ["./kitchen/cam0"])
     for split, found in (("train", 2), ("val", 1), ("all", 2)):
         assert names(read_scenes(data, split)) == ["kitchen/cam0", "street/cam0"][:found]
     assert names(read_scenes(linked, "train")) == ["kitchen", "street"]
     assert read_scene(linked / "street").frame_name(0) == "street/000000"
-    packed = tmp_path / "packed"
-    for place, x in (("kitchen", 1), ("street", 2)):
-        write_poses(data / place / "cam0", np.tile(np.eye(4) + x * np.eye(4, k=3), (3, 1, 1)))
-    pack(data, packed, size=(32, 32), show_progress=False)
-    assert [s.poses[0, 0, 3] for s in read_scenes(packed, "train")] == [1, 2]
+    pack(data, tmp_path / "packed", size=(32, 32), show_progress=False)
+    assert [s.poses[0, 0, 3] for s in read_scenes(tmp_path / "packed", "train")] == [1, 2]
     make_scene(tmp_path / "other", "kitchen", frames=3)
     write_list(data, "train", ["../linked/kitchen", "../other/kitchen"])
     with pytest.raises(ValueError, match=r"other/kitchen and .*linked/kitchen would both be scene"):
         read_scenes(data, "train")
 
 
-def test_poses_of_twelve_and_sixteen_numbers_are_the_same_and_rows_of_zeros_unknown(tmp_path):
-    folder = make_scene(tmp_path, frames=3)
-    upper = "1 0 0 1.5 0 1 0 2.5 0 0 1 3.5"
-    (folder / "poses.txt").write_text(f"{upper}\n{upper} 0 0 0 1\n{' '.join('0' * 12)}")
-    first, second, unknown = read_scene(folder).poses
-    assert first[:3, 3].tolist() == [1.5, 2.5, 3.5]
-    assert (first == second).all()
-    assert np.isnan(unknown[:3]).all()
-
+# What is wrong
 
 POSE = "1 0 0 0 0 1 0 0 0 0 1 0"
+
+
+def test_poses_of_twelve_and_sixteen_numbers_are_the_same_and_rows_of_zeros_unknown(tmp_path):
+    folder, upper = make_scene(tmp_path, frames=3), "1 0 0 1.5 0 1 0 2.5 0 0 1 3.5"
+    (folder / "poses.txt").write_text(f"{upper}\n{upper} 0 0 0 1\n{' '.join('0' * 12)}")
+    first, second, unknown = read_scene(folder).poses
+    assert first[:3, 3].tolist() == second[:3, 3].tolist() == [1.5, 2.5, 3.5]
+    assert np.isnan(unknown[:3]).all()
 
 
 @pytest.mark.parametrize(("file", "text", "message"), [
@@ -203,8 +185,6 @@ POSE = "1 0 0 0 0 1 0 0 0 0 1 0"
     ("cam.txt", "", r"cam\.txt: .*got lines of nothing"),
     ("cam.txt", "30 0 15.5\n0 f 11\n0 0 1", r"cam\.txt, line 2: expected numbers, got '0 f 11'"),
     ("cam.txt", "-30 0 15\n0 30 11\n0 0 1", r"cam\.txt: focal lengths must be positive"),
-    ("cam.txt", "30 0 99\n0 30 11\n0 0 1", r"cam\.txt: principal point \(99, 11\) lies out"),
-    ("cam.txt", "0.9 0 .5\n0 0.8 .5\n0 0 1", r"cam\.txt: intrinsics look normalised.*width 32"),
     ("poses.txt", f"{POSE}\n{POSE}", r"poses\.txt: expected one line for each of 3.*got 2"),
     ("poses.txt", f"{POSE}\n{POSE} 1\n{POSE}", r"poses\.txt, line 2: .*12 or 16.*got 13"),
     ("poses.txt", f"{POSE}\n{POSE}\n2 0 0 0 0 2 0 0 0 0 2 0", r"line 3: no rigid .* by 2\)"),
@@ -224,85 +204,91 @@ def test_a_wrong_file_is_named_with_value_and_remedy(tmp_path, file, text, messa
         read_scene(folder)
 
 
-def test_labels_of_an_unknown_kind_are_refused(tmp_path):
-    folder = make_scene(tmp_path, frames=1)
-    (folder / "pseudo_depth").mkdir()
-    write_png16(folder / "pseudo_depth" / "000000.png", np.ones((24, 32), np.uint16))
-    (folder / "pseudo_depth" / "label.json").write_text('{"kind": "distance"}')
-    with pytest.raises(
-        ValueError, match=r"label\.json: kind must be depth or disparity, got 'dist"
+def test_unknown_labels_two_sizes_and_one_frame_in_two_files_are_refused(tmp_path):
+    for name in ("labels", "sizes", "twice"):
+        make_scene(tmp_path, name, frames=3)
+    labels = tmp_path / "labels" / "pseudo_depth"
+    labels.mkdir()
+    write_png16(labels / "000000.png", ONES)
+    (labels / "label.json").write_text('{"kind": "distance"}')
+    Image.new("RGB", (32, 25)).save(tmp_path / "sizes" / "000002.png")
+    Image.new("RGB", (32, 24)).save(tmp_path / "twice" / "000001.jpg")
+    for name, says in (
+        ("labels", r"label\.json: kind must be depth or disparity, got 'dist"),
+        ("sizes", r"000002\.png: 32 x 25 .* 000000\.png has 32 x 24"),
+        ("twice", r"000001\.\w+ and 000001\.\w+ are one frame; keep one"),
     ):
-        read_scene(folder)
+        with pytest.raises(ValueError, match=says):
+            read_scene(tmp_path / name)
 
 
-def test_images_of_two_sizes_are_refused_with_both(tmp_path):
-    folder = make_scene(tmp_path, frames=3)
-    Image.new("RGB", (32, 25)).save(folder / "000002.png")
-    with pytest.raises(ValueError, match=r"000002\.png: 32 x 25 .* 000000\.png has 32 x 24"):
-        read_scene(folder)
-
-
-def test_one_frame_in_two_files_is_refused(tmp_path):
+def test_depth_under_other_names_is_paired_in_order_when_there_is_one_a_frame(tmp_path):
     folder = make_scene(tmp_path, frames=2)
-    Image.new("RGB", (32, 24)).save(folder / "000001.jpg")
-    with pytest.raises(ValueError, match=r"000001\.\w+ and 000001\.\w+ are one frame; keep one"):
-        read_scene(folder)
-
-
-def test_one_broken_image_does_not_make_a_scene_unreadable_but_all_do(tmp_path):
-    folder = make_scene(tmp_path, frames=3)
-    (folder / "000000.png").write_bytes(b"broken")
-    assert read_scene(folder).image_size == (24, 32)
-    for name in ("000001.png", "000002.png"):
-        (folder / name).write_bytes(b"")
-    with pytest.raises(ValueError, match=r"000000\.png: cannot be read"):
-        read_scene(folder)
+    (folder / "depth").mkdir()
+    for name in ("d_10.npy", "d_9.npy"):
+        np.save(folder / "depth" / name, np.ones((2, 2)))
+    assert [file.name for file in read_scene(folder).depth] == ["d_9.npy", "d_10.npy"]
+    for name, says in (
+        ("d_10.npy", r"depth: none of its 1 files .* such as 000000\.png"),
+        ("d_9.npy", r"depth: holds no \.png, \.npy, \.npz; fill or delete"),
+    ):
+        (folder / "depth" / name).unlink()
+        with pytest.raises(ValueError, match=says):
+            read_scene(folder)
 
 
 def test_missing_folders_and_scenes_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere: no such data folder"):
-        read_scenes(tmp_path / "nowhere", "train")
-    with pytest.raises(FileNotFoundError, match="nowhere: no such scene folder"):
-        read_scene(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"no folder in it holds images \(\.jpg"):
-        read_scenes(tmp_path, "train")
+    (tmp_path / "empty").mkdir()
+    for read, says in (
+        (lambda: read_scenes(tmp_path / "nowhere", "train"), "nowhere: no such data folder"),
+        (lambda: read_scene(tmp_path / "nowhere"), "nowhere: no such scene folder"),
+        (lambda: read_scenes(tmp_path, "train"), r"no folder in it holds images \(\.jpg"),
+        (lambda: read_scene(tmp_path / "empty"), "empty: a scene folder holds images .* none"),
+    ):
+        with pytest.raises((FileNotFoundError, ValueError), match=says):
+            read()
     make_scene(tmp_path, "kitchen")
     with pytest.raises(FileNotFoundError, match=r"test\.txt: no such list"):
         read_scenes(tmp_path, "test")
-    (tmp_path / "train.txt").write_text("\nkitchn\n")
-    with pytest.raises(FileNotFoundError, match=r"train\.txt, line 2: scene 'kitchn'.*'kitchen'"):
-        read_scenes(tmp_path, "train")
-    (tmp_path / "train.txt").write_text("\n")
-    with pytest.raises(ValueError, match=r"train\.txt: the list is empty"):
-        read_scenes(tmp_path, "train")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"empty: a scene folder holds images .* found none"):
-        read_scene(tmp_path / "empty")
+    for text, error, says in (
+        ("\nkitchn\n", FileNotFoundError, r"train\.txt, line 2: scene 'kitchn'.*'kitchen'"),
+        ("\n", ValueError, r"train\.txt: the list is empty"),
+    ):
+        (tmp_path / "train.txt").write_text(text)
+        with pytest.raises(error, match=says):
+            read_scenes(tmp_path, "train")
 
 
 # Their files, and the order of these
 
 any_names = st.lists(
-    st.from_regex(r"[a-b]{0,2}[0-9]{1,3}\.(jpg|png)", fullmatch=True), unique_by=stem, max_size=8
-)
+    st.builds("{}{}.{}".format, st.sampled_from(["", "a", "b", "ab", "a0"]), st.integers(0, 199),
+              st.sampled_from(["jpg", "png"])),
+    unique_by=stem, max_size=8,
+)  # fmt: skip
 
 
-@given(names=any_names)
-def test_names_are_in_the_order_of_their_numbers(tmp_path_factory, names):
-    ordered = sort_names(tmp_path_factory.getbasetemp(), names)
-    assert ordered == sorted(names, key=lambda name: natural_order(stem(name)))
+@given(names=any_names, digits=st.lists(st.integers(0, 999), unique=True, max_size=8))
+def test_names_are_in_the_order_of_their_numbers(names, digits):
+    assert sort_names(Path(), names) == sorted(names, key=lambda name: natural_order(stem(name)))
+    of_one_shape = [f"a_{number:03d}_b.jpg" for number in digits]
+    assert [int(name[2:5]) for name in sort_names(Path(), of_one_shape)] == sorted(digits)
 
 
-@given(digits=st.lists(st.integers(0, 999), unique=True, max_size=8))
-def test_names_of_one_shape_need_no_numbers_to_be_sorted(tmp_path_factory, digits):
-    names = [f"a_{number:03d}_b.jpg" for number in digits]
-    ordered = sort_names(tmp_path_factory.getbasetemp(), names)
-    assert [int(name[2:5]) for name in ordered] == sorted(digits)
+@pytest.mark.parametrize("names", [
+    ["0.05", "0.333", "0.5", "1.0", "1.25", "10.125"],
+    ["t0.5", "t1", "t1.25", "t1.5"],
+    ["1403636579.76355", "1403636579.763555527", "1403636579.8"],
+    ["1.1", "1.2", "1.9", "1.10", "1.11"],  # the tenth frame, no decimals
+    ["1.80", "1.90", "2.05"],
+])  # fmt: skip
+def test_decimal_names_sort_by_their_value(names):
+    files = [f"{name}.jpg" for name in names]
+    assert sort_names(Path(), files[::-1]) == files
 
 
 def test_files_are_a_sequence_of_paths_that_takes_little_more_than_their_names(tmp_path):
     files = Files(tmp_path, ["a.jpg", "", "ü é.jpg", "dd.jpg"])
-    assert len(files) == 4
     assert list(files) == [tmp_path / "a.jpg", None, tmp_path / "ü é.jpg", tmp_path / "dd.jpg"]
     assert (files[-1], files[1:3]) == (tmp_path / "dd.jpg", (None, tmp_path / "ü é.jpg"))
     assert files != (tmp_path / "a.jpg",)
@@ -319,11 +305,10 @@ def test_hidden_and_foreign_files_do_not_count(tmp_path):
 
 
 def test_a_scene_of_many_frames_is_read_without_opening_them(tmp_path):
-    pixels = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
     for i in range(7):
         (tmp_path / f"{i}.png").touch()
     for i in (0, 3, 6):
-        pixels.save(tmp_path / f"{i}.png")
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{i}.png")
     Image.new("RGB", (6, 8)).save(tmp_path / "4.png")
     assert read_scene(tmp_path).image_size == (8, 8)  # three are opened, the others when needed
     with pytest.raises(ValueError, match=r"4\.png: 6 x 8 pixels, but 0\.png has 8 x 8"):
@@ -331,15 +316,6 @@ def test_a_scene_of_many_frames_is_read_without_opening_them(tmp_path):
     for i in (0, 3, 6):
         (tmp_path / f"{i}.png").write_bytes(b"")
     assert read_scene(tmp_path).image_size == (8, 6)
-
-
-@pytest.mark.parametrize("names", [
-    ["0.05", "0.333", "0.5", "1.0", "1.25", "10.125"],
-    ["t0.5", "t1", "t1.25", "t1.5"],
-    ["1403636579.76355", "1403636579.763555527", "1403636579.8"],
-    ["1.1", "1.2", "1.9", "1.10", "1.11"],  # the tenth frame, no decimals
-    ["1.80", "1.90", "2.05"],
-])  # fmt: skip
-def test_decimal_names_sort_by_their_value(names):
-    files = [f"{name}.jpg" for name in names]
-    assert sort_names(Path(), files[::-1]) == files
+    (tmp_path / "4.png").write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"0\.png: the file is empty"):
+        read_scene(tmp_path)

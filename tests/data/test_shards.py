@@ -26,28 +26,25 @@ class Moody(BaseHTTPRequestHandler):
 
     root, moods, ranges = None, ("fine",), True
 
-    def do_HEAD(self):
-        self.answer(with_body=False)
-
     def do_GET(self):
-        self.answer(with_body=True)
-
-    def answer(self, *, with_body):
         cls = type(self)
         with cls.lock:
             mood = cls.moods[cls.count % len(cls.moods)]
             cls.count += 1
         file = cls.root / self.path.lstrip("/")
+        self.close_connection = True
         if mood == "busy":
             self.send_error(503)
-        elif mood == "gone":
-            self.close_connection = True  # not a word
-        elif not file.is_file():
-            self.send_error(404)
-        else:
-            self.send_file(file.read_bytes(), with_body, cut=mood == "cut")
+        elif mood != "gone":  # else not a word
+            if file.is_file():
+                self.send_file(file.read_bytes(), cut=mood == "cut")
+            else:
+                self.send_error(404)
 
-    def send_file(self, content, with_body, *, cut):
+    def do_HEAD(self):
+        self.do_GET()
+
+    def send_file(self, content, *, cut):
         asked = self.headers.get("Range")
         if asked and self.ranges:
             first, last = asked.removeprefix("bytes=").split("-")
@@ -55,9 +52,8 @@ class Moody(BaseHTTPRequestHandler):
         self.send_response(206 if asked and self.ranges else 200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        if with_body:
+        if self.command == "GET":
             self.wfile.write(content[: len(content) // 2] if cut else content)
-        self.close_connection = True
 
     def log_message(self, *_):
         pass
@@ -82,7 +78,7 @@ def serve(root, moods, *, ranges=True):
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     root = tmp_path_factory.mktemp("remote")
-    write_scenes(root / "data", SIZE, frames=(9, 5))
+    write_scenes(root / "data", SIZE, frames=(7, 3))
     pack(root / "data", root / "served", size=SIZE, shard_frames=4, show_progress=False)
     return root / "served"
 
@@ -114,8 +110,8 @@ def test_a_server_that_fails_now_and_then_serves_the_same_snippets(packed):
         remote = dataset(Path(url))
         assert remote.sequences[0].frame_name(3) == "a/003"
         assert all(same(local[0, i], remote[0, i]) for i in range(len(local)))
-        assert handler.count > 40
-        assert all(s.broken == () for s in (remote[1, i] for i in range(2)))
+        assert handler.count > 30
+        assert remote[1, 0].broken == ()
 
 
 def test_a_server_that_stays_away_or_knows_no_byte_ranges_is_named(packed):

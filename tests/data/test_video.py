@@ -43,15 +43,19 @@ def test_a_frame_that_cannot_be_decoded_keeps_its_number_and_the_others_their_ti
     assert [g.number for g in read_gray_frames(path, 16)] == [0, 1, 3, 4, 5]
 
 
-def test_frames_that_a_container_lost_without_a_word_keep_their_numbers(tmp_path):
-    """Matroska and transport streams leave broken packets out; a gap in an even film tells."""
-    times = [0.0, 0.1, 0.2, 0.3, 0.6, 0.7]
-    frames, lines = read(write(tmp_path / "a.mkv", grey_frames(LEVELS), times))
-    assert [f.number for f in frames] == [0, 1, 2, 3, 6, 7]
-    assert lines == ["frames that cannot be decoded are left out: 4-5"]
-    frames, lines = read(write(tmp_path / "a.mov", grey_frames(LEVELS), times))
-    assert [f.number for f in frames] == [0, 1, 2, 3, 4, 5]  # a phone that dropped two
-    assert lines == []
+@pytest.mark.parametrize(("ending", "times", "numbers", "lost"), [
+    # Matroska and transport streams leave broken packets out; a gap in an even film tells.
+    ("mkv", [0.0, 0.1, 0.2, 0.3, 0.6, 0.7], [0, 1, 2, 3, 6, 7], ["4-5"]),
+    ("mov", [0.0, 0.1, 0.2, 0.3, 0.6, 0.7], [0, 1, 2, 3, 4, 5], []),  # a phone that dropped two
+    ("mkv", [0, 0.1, 0.15, 0.4, 0.45, 0.9], [0, 1, 2, 3, 4, 5], []),  # uneven
+])  # fmt: skip
+def test_frames_that_a_container_lost_without_a_word_keep_their_numbers(
+    tmp_path, ending, times, numbers, lost
+):
+    frames, lines = read(write(tmp_path / f"a.{ending}", grey_frames(LEVELS), times))
+    assert [f.number for f in frames] == numbers
+    np.testing.assert_allclose([f.time for f in frames], times, atol=2e-3)
+    assert lines == [f"frames that cannot be decoded are left out: {n}" for n in lost]
 
 
 def test_a_recording_that_breaks_off_gives_what_is_there_and_says_so(tmp_path):
@@ -63,14 +67,6 @@ def test_a_recording_that_breaks_off_gives_what_is_there_and_says_so(tmp_path):
         lose_packet(path, number)
     with pytest.raises(VideoError, match=r"a\.mov: the video has no frame that can be decoded"):
         read(path)
-
-
-def test_hidden_packets_and_uneven_times_are_no_loss(tmp_path):
-    times = [0, 0.1, 0.15, 0.4, 0.45, 0.9]
-    frames, lines = read(write(tmp_path / "a.mkv", grey_frames(LEVELS), times))
-    assert [f.number for f in frames] == [0, 1, 2, 3, 4, 5]
-    np.testing.assert_allclose([f.time for f in frames], times, atol=2e-3)
-    assert lines == []
 
 
 def test_the_film_is_read_and_not_a_still_beside_it(tmp_path):
@@ -153,21 +149,13 @@ def test_a_clock_never_goes_back():
     assert shown[-1] == (None, False)
 
 
-def test_fields_of_interlaced_films_become_whole_frames(tmp_path):
-    """A bar that moves 8 pixels between the fields has a comb for an edge, and none after."""
-    woven = []
-    for i in range(4):
-        frame = np.zeros((64, 96, 3), np.uint8)
-        frame[::2, : 16 + 16 * i], frame[1::2, : 24 + 16 * i] = 200, 200
-        woven.append(frame)
+def test_an_interlaced_film_says_so_and_what_makes_it_whole(tmp_path):
     flags = av.codec.context.Flags
-    path = write(tmp_path / "a.ts", woven, codec="libx264", kind="yuv420p",
+    path = write(tmp_path / "a.ts", grey_frames(LEVELS[:3]), codec="libx264", kind="yuv420p",
                  flags=flags.interlaced_dct | flags.interlaced_me)  # fmt: skip
-    frames, lines = read(path)
-    assert lines == ["interlaced, deinterlaced (bwdif)"]
-    assert [f.number for f in frames] == [0, 1, 2, 3]
-    comb = np.abs(np.diff(frames[1].pixels[..., 0].astype(int), axis=0)).mean()
-    assert comb < 0.3 * np.abs(np.diff(woven[1][..., 0].astype(int), axis=0)).mean()
+    frames, (line,) = read(path)
+    assert line.startswith("interlaced, moving edges have combs: give it as `ffmpeg")
+    assert [f.number for f in frames] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("curve", "white"), [(16, 0.5807), (18, 0.75)])
@@ -194,19 +182,13 @@ def test_a_film_of_high_range_is_tone_mapped_and_says_so(tmp_path):
     assert abs(grey.gray.mean() - shown.pixels.mean()) < 3
 
 
-def clip(frames: int = 5, height: int = 32, width: int = 48) -> list[np.ndarray]:
-    """Smooth frames that become brighter, red on the left and green at the top."""
-    v, u = np.mgrid[:height, :width].astype(float)
-    base = np.stack([200 * (1 - u / width), 200 * (1 - v / height), 0 * u], axis=-1)
-    return [(base + 10 * i).astype(np.uint8) for i in range(frames)]
-
-
 def test_frames_come_back_in_order_with_their_rate(tmp_path):
-    path = write_mp4(tmp_path / "a.mp4", clip())
-    found = list(read_frames(path))
-    assert len(found) == 5
-    for before, after in zip(clip(), found, strict=True):
-        assert np.abs(before.astype(int) - after).mean() < 6  # the film is compressed
+    v, u = np.mgrid[:32, :48].astype(float)  # red on the left, green at the top, ever brighter
+    base = np.stack([200 * (1 - u / 48), 200 * (1 - v / 32), 0 * u], axis=-1)
+    clip = [(base + 10 * i).astype(np.uint8) for i in range(5)]
+    path = write_mp4(tmp_path / "a.mp4", clip)
+    found = np.stack(list(read_frames(path))).astype(int)
+    assert np.abs(found - clip).mean((1, 2, 3)).max() < 6  # the film is compressed
     info = video_info(path)
     assert (info.fps, info.frames) == (pytest.approx(10), 5)
 
@@ -217,14 +199,8 @@ def test_what_is_no_film_or_has_no_decoder_is_refused(tmp_path):
     (tmp_path / "text.mp4").write_text("not a film" * 100)
     with pytest.raises(VideoError, match=r"text\.mp4: is no video that can be read"):
         video_info(tmp_path / "text.mp4")
-    path = tmp_path / "new.mkv"
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream("mpeg4", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
-        for pixels in clip():
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        film.mux(stream.encode(None))
-    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/", b"V_MPEG4/NEW/"))
+    path = write(tmp_path / "new.mkv", grey_frames(LEVELS))
+    path.write_bytes(path.read_bytes().replace(b"V_MJPEG", b"V_MJNEW"))
     with pytest.raises(VideoError, match=r"new\.mkv: no decoder is known"):
         video_info(path)
     path = write(tmp_path / "a.mp4", grey_frames([9]), cover=True)

@@ -1,17 +1,13 @@
 """DDAD: scans land on the right pixels although scanner and camera saw at different times."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from archives import DDAD_SIZE as SIZE
 from archives import POINTS, make_ddad, make_scene
-from ssmde.datasets.ddad import index_ddad, read_pinhole, read_samples
+from recordings import DATA, needs_data
+from ssmde.datasets.ddad import index_ddad
 from ssmde.datasets.record import ArchiveError
-
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
 def test_scenes_come_with_camera_poses_times_and_their_part(tmp_path):
@@ -28,13 +24,10 @@ def test_scenes_come_with_camera_poses_times_and_their_part(tmp_path):
     assert train.fps == 1.0
     expected = [[0, 0, 1, 11], [-1, 0, 0, 0], [0, -1, 0, 1], [0, 0, 0, 1]]
     np.testing.assert_allclose(train.poses[1], expected, atol=1e-12)
-
-
-def test_points_go_through_the_world_from_the_time_of_the_scan_to_that_of_the_image(tmp_path):
-    make_ddad(tmp_path)
-    for frame in index_ddad(tmp_path).scenes[0].frames:
+    for frame in train.frames:
         depth = frame.depth()
-        # The camera is 1 m further on: 10 m ahead are 9, 5 m are 4; 1 m to the left is 5 px left.
+        # The camera is 1 m further on when it sees what the scanner saw: 10 m ahead are 9, 5 m are
+        # 4; 1 m to the left is 5 px left.
         assert (depth.shape, depth.dtype) == (SIZE, np.float32)
         assert {(v, u): float(depth[v, u]) for v, u in np.argwhere(depth)} == {
             (12, 16): 9.0,  # (15.5, 11.5), halves to even
@@ -48,7 +41,9 @@ def test_points_go_through_the_world_from_the_time_of_the_scan_to_that_of_the_im
     np.testing.assert_array_equal(index_ddad(tmp_path).scenes[0].frames[1].depth(), depth)
 
 
-def test_lists_move_scenes(tmp_path):
+def test_lists_move_scenes_and_what_is_none_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no ddad\.json and no scene"):
+        index_ddad(tmp_path)
     make_ddad(tmp_path, cameras=("CAMERA_01", "CAMERA_05"))
     listed = tmp_path / "test.txt"
     listed.write_text("000150\n000777\n")
@@ -59,7 +54,7 @@ def test_lists_move_scenes(tmp_path):
     ]
     assert "no scene '000777'" in archive.problems[0]
     listed.write_text("000150 rgb/a.png\n")
-    with pytest.raises(ValueError, match=r"test\.txt, line 1: expected the name of a scene"):
+    with pytest.raises(ValueError, match=r"test\.txt, line 1: expected the name of a scene alone"):
         index_ddad(tmp_path, lists={"test": listed})
     make_ddad(tmp_path / "side", cameras=("CAMERA_05",))
     problem, _ = index_ddad(tmp_path / "side").problems
@@ -87,52 +82,40 @@ def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
     with pytest.raises(ArchiveError, match=r"one point a row, got float64 of shape \(5, 2\)"):
         train.frames[2].depth()
     assert "000150/scene_0123.json: no such file" in index_ddad(tmp_path).problems[0]
-    (folder / "calibration/abc.json").write_text("{")  # without it images and poses remain
-    train = index_ddad(tmp_path).scenes[0]
-    assert train.intrinsics is None
-    assert train.poses is not None
-    assert all(frame.depth is None for frame in train.frames)
-    assert any("abc.json: cannot be read" in problem for problem in train.problems)
 
 
-def test_a_matrix_that_is_no_camera_and_a_turn_that_is_none_are_refused(tmp_path):
-    folder = make_scene(tmp_path, "000000", frames=1)
-    path = folder / "calibration/abc.json"
-    path.write_text(path.read_text().replace('"fx": 20.0', '"fx": -20.0'))
+@pytest.mark.parametrize(("file", "old", "new", "problem"), [
+    ("abc", "{", "", "abc.json: cannot be read"),
+    ("abc", '"fx": 20.0', '"fx": -20.0', "abc.json: focal lengths must be positive, got fx -20"),
+    ("abc", "CAMERA_01", "CAMERA_02", "knows no camera CAMERA_01, only LIDAR, CAMERA_02"),
+    ("scene", '"datum_keys"', '"keys"', "(KeyError 'datum_keys'); unpack it again"),
+    ("scene", '"abc"', '"def"', "15561.png: another calibration than the first frame; left out"),
+])  # fmt: skip
+def test_a_faulty_file_costs_the_camera_a_frame_or_the_scene(tmp_path, file, old, new, problem):
+    folder = make_scene(tmp_path, "000000", frames=2)
+    calibration = folder / "calibration/abc.json"
+    other = calibration.read_text().replace("20.0", "21.0")
+    (folder / "calibration/def.json").write_text(other)
+    path = calibration if file == "abc" else folder / "scene_0123.json"
+    path.write_text(path.read_text().replace(old, new, 1))
     archive = index_ddad(tmp_path)
-    assert archive.scenes == ()
-    assert "json: focal lengths must be positive, got fx -20" in archive.problems[0]
-    with pytest.raises(ArchiveError, match="knows no camera CAMERA_02, only LIDAR, CAMERA_01"):
-        read_pinhole(path, "CAMERA_02")
-    path.write_text(path.read_text().replace('"fx": -20.0', '"fx": 20.0'))
-    scene = folder / "scene_0123.json"
+    problems = [*archive.problems, *(line for scene in archive.scenes for line in scene.problems)]
+    assert problem in problems[0]
+    if file == "abc":  # images and poses remain
+        (scene,) = archive.scenes
+        assert scene.intrinsics is None
+        assert scene.poses is not None
+        assert [frame.depth for frame in scene.frames] == [None, None]
+
+
+def test_a_turn_that_is_none_is_refused(tmp_path):
+    scene = make_scene(tmp_path, "000000", frames=1) / "scene_0123.json"
     scene.write_text(scene.read_text().replace('"qw": 1.0', '"qw": 0.2'))
     with pytest.raises(ArchiveError, match="is no rotation"):
         index_ddad(tmp_path).scenes[0].frames[0].depth()
-    scene.write_text('{"data": [], "samples": [{}]}')
-    with pytest.raises(ArchiveError, match=r"no DGP scene \(KeyError 'datum_keys'\)"):
-        read_samples(scene)
 
 
-def test_a_frame_of_another_camera_matrix_is_left_out(tmp_path):
-    folder = make_scene(tmp_path, "000000", frames=2)
-    other = (folder / "calibration/abc.json").read_text().replace("20.0", "21.0")
-    (folder / "calibration/def.json").write_text(other)
-    scene = folder / "scene_0123.json"
-    scene.write_text(
-        scene.read_text().replace('"calibration_key": "abc"', '"calibration_key": "def"', 1)
-    )
-    (read,) = index_ddad(tmp_path).scenes
-    assert [f.name for f in read.frames] == ["15560"]
-    assert "15561.png: another calibration than the first frame; left out" in read.problems[0]
-
-
-def test_a_folder_without_scenes_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no ddad\.json and no scene"):
-        index_ddad(tmp_path)
-
-
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
+@needs_data
 def test_the_recorded_scan_lies_on_the_car_ahead_and_not_on_the_sky():
     archive = index_ddad(DATA / "dgp_scene/test_scene")
     assert [len(p.split("is in train and in val")) for p in archive.problems] == [2, 2]

@@ -1,8 +1,6 @@
 """KITTI raw and odometry: the archives as they unpack become scenes; what is missing is named."""
 
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +19,7 @@ from kitti_archive import (
     points,
     write_poses,
 )
+from recordings import DATA, needs_data
 from ssmde.data.images import read_image
 from ssmde.datasets.kitti import (
     drive_and_frame,
@@ -30,8 +29,6 @@ from ssmde.datasets.kitti import (
 )
 from ssmde.datasets.record import ArchiveError, read_scene_lists
 
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
-with_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
 DRIVE = "2011_09_26_drive_0001_sync"
 
 
@@ -91,15 +88,6 @@ def test_scans_project_as_point_by_point_in_both_conventions(tmp_path, camera, t
         np.testing.assert_allclose(frame.depth(), expected, rtol=1e-6)
 
 
-def test_poses_are_camera_to_world_in_metres_from_the_first_frame(tmp_path):
-    """The car drives 1 m north a frame and looks north: the camera moves along its own z."""
-    make_drive(tmp_path, cameras=("02",))
-    (scene,) = index_kitti_raw(tmp_path).scenes
-    expected = np.tile(np.eye(4), (5, 1, 1))
-    expected[:, 2, 3] = range(5)
-    np.testing.assert_allclose(scene.poses, expected, atol=1e-5)
-
-
 def test_a_turn_on_the_spot_moves_the_camera_around_the_imu(tmp_path):
     """A quarter turn to the left; x_velo = x_imu + 0.8, and the camera is at x_velo = 0.27."""
     folder = make_drive(tmp_path, frames=2, cameras=("02",))
@@ -116,16 +104,14 @@ def test_a_turn_on_the_spot_moves_the_camera_around_the_imu(tmp_path):
     np.testing.assert_allclose(scene.poses[1, :3, 2], (-1, 0, 0), atol=1e-9)  # looks left
 
 
-def test_roll_pitch_and_yaw_turn_about_forward_left_and_up():
-    """One at a time; pitch is positive with the nose down, since y points left."""
-    for index, (forward, up) in enumerate(
-        [((1, 0, 0), (0, -1, 0)), ((0, 0, -1), (1, 0, 0)), ((0, 1, 0), (0, 0, 1))]
-    ):
-        angles = [0.0, 0.0, 0.0]
-        angles[index] = np.pi / 2
-        R = imu_pose((49.0, 8.4, 0.0, *angles), 1.0)[:3, :3]
-        np.testing.assert_allclose(R[:, 0], forward, atol=1e-12)
-        np.testing.assert_allclose(R[:, 2], up, atol=1e-12)
+@pytest.mark.parametrize(("turn", "forward", "up"), [
+    ((1, 0, 0), (1, 0, 0), (0, -1, 0)),
+    ((0, 1, 0), (0, 0, -1), (1, 0, 0)),  # positive with the nose down, since y points left
+    ((0, 0, 1), (0, 1, 0), (0, 0, 1)),
+])  # fmt: skip
+def test_roll_pitch_and_yaw_turn_about_forward_left_and_up(turn, forward, up):
+    R = imu_pose((49.0, 8.4, 0.0, *(np.pi / 2 * np.array(turn))), 1.0)[:3, :3]
+    np.testing.assert_allclose(R[:, [0, 2]].T, [forward, up], atol=1e-12)
 
 
 def test_single_test_frames_far_apart_are_one_scene_with_their_times(tmp_path):
@@ -220,7 +206,7 @@ def test_a_missing_scan_or_reading_is_named_and_costs_one_depth_or_pose(tmp_path
     text = "\n".join(scene.problems)
     assert "0000000001.bin: no such file" in text
     assert "0000000000.txt: no such file" in text
-    assert "0000000003.txt: expected 30 finite numbers, got 3" in text
+    assert "0000000003.txt: cannot be read (expected 30 finite numbers, got 3)" in text
     assert "0000000004.txt: cannot be read" in text
     assert scene.timestamps is None
     assert "timestamps.txt: cannot be used" in text
@@ -234,7 +220,7 @@ def test_images_of_another_size_than_the_calibration_are_refused(tmp_path):
         Image.new("RGB", (20, 6)).save(file)
     archive = index_kitti_raw(tmp_path)
     assert not archive.scenes
-    assert "images of 20 x 6 pixels, but the calibration is for 40 x 12" in archive.problems[0]
+    assert "20 x 6 pixels, but the camera is published for 40 x 12" in archive.problems[0]
 
 
 def test_a_folder_without_drives_is_refused_with_the_layout(tmp_path):
@@ -264,58 +250,43 @@ def test_lists_may_end_their_lines_in_any_way_but_a_line_in_another_format_is_re
             read_scene_lists({"test": path}, drive_and_frame)
 
 
-def test_the_first_nine_sequences_train_and_the_others_test(tmp_path):
+def test_nine_sequences_train_and_the_others_test_unless_a_list_says_otherwise(tmp_path):
     names = ("00", "08", "09", "10", "11", "21")
     for name in names:
         make_sequence(tmp_path, name, frames=1)
         if name not in ("10", "11"):  # the poses of 11 to 21 are not published
             write_poses(tmp_path, name, driving(1))
     archive = index_kitti_odometry(tmp_path)
-    assert [(s.name[-2:], s.split) for s in archive.scenes] == [
-        (name, "train" if name < "09" else "test") for name in names
-    ]
+    splits = {name: "train" if name < "09" else "test" for name in names}
+    assert {s.name[-2:]: s.split for s in archive.scenes} == splits
     assert not archive.problems
     (problem,) = (line for scene in archive.scenes for line in scene.problems)
     assert "poses/10.txt: no such file" in problem
+    (tmp_path / "val.txt").write_text("00\n07")
+    archive = index_kitti_odometry(tmp_path, lists={"val": tmp_path / "val.txt"})
+    assert {s.name[-2:]: s.split for s in archive.scenes} == splits | {"00": "val"}
+    assert "no scene '07'" in archive.problems[0]
+    (tmp_path / "val.txt").write_text("00 5\n")
+    with pytest.raises(ValueError, match="line 1: expected the name of a scene alone, got '00 5'"):
+        index_kitti_odometry(tmp_path, lists={"val": tmp_path / "val.txt"})
 
 
-def test_a_sequence_has_the_camera_and_the_times_of_its_files(tmp_path):
-    make_sequence(tmp_path)
-    write_poses(tmp_path, "00", driving())
-    (scene,) = index_kitti_odometry(tmp_path).scenes
-    assert scene.intrinsics.tolist() == [[FOCAL, 0, CX], [0, FOCAL, CY], [0, 0, 1]]
-    assert [frame.name for frame in scene.frames] == ["000000", "000001", "000002", "000003"]
-    np.testing.assert_allclose(scene.timestamps, np.arange(4) * 0.1036)
-    np.testing.assert_allclose(scene.poses, driving(), atol=1e-12)
-    expected = projected_by_hand(2, "02", shift=0, scanner_depth=False)
-    np.testing.assert_allclose(scene.frames[2].depth(), expected, rtol=1e-6)
-
-
-def test_poses_are_those_of_camera_2_which_swings_around_camera_0(tmp_path):
+def test_a_sequence_has_the_times_of_its_files_and_poses_of_camera_2_which_swings(tmp_path):
     """Camera 0 turns a quarter to the right on the spot; camera 2 is 0.06 m to its left."""
-    make_sequence(tmp_path, frames=2)
+    make_sequence(tmp_path, frames=3)
     turned = np.eye(4)
     turned[:3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]  # z (forward) becomes the old x (right)
-    write_poses(tmp_path, "00", [np.eye(4), turned])
+    write_poses(tmp_path, "00", [np.eye(4), turned, turned])
     (scene,) = index_kitti_odometry(tmp_path).scenes
+    assert scene.intrinsics.tolist() == [[FOCAL, 0, CX], [0, FOCAL, CY], [0, 0, 1]]
+    assert [frame.name for frame in scene.frames] == ["000000", "000001", "000002"]
+    np.testing.assert_allclose(scene.timestamps, np.arange(3) * 0.1036)
+    expected = projected_by_hand(2, "02", shift=0, scanner_depth=False)
+    np.testing.assert_allclose(scene.frames[2].depth(), expected, rtol=1e-6)
     np.testing.assert_allclose(scene.poses[0], np.eye(4), atol=1e-12)
     # From 0.06 m left of camera 0 to 0.06 m in front of it.
     np.testing.assert_allclose(scene.poses[1, :3, 3], (0.06, 0, 0.06), atol=1e-12)
     np.testing.assert_allclose(scene.poses[1, :3, :3], turned[:3, :3], atol=1e-12)
-
-
-def test_a_list_names_the_sequences_of_a_split(tmp_path):
-    for name in ("00", "09"):
-        make_sequence(tmp_path, name, frames=1)
-        write_poses(tmp_path, name, driving(1))
-    (tmp_path / "val.txt").write_text("00\n07")
-    archive = index_kitti_odometry(tmp_path, lists={"val": tmp_path / "val.txt"})
-    found = {s.name: s.split for s in archive.scenes}
-    assert found == {"odometry_00": "val", "odometry_09": "test"}
-    assert "no scene '07'" in archive.problems[0]
-    (tmp_path / "val.txt").write_text("00 5\n")
-    with pytest.raises(ValueError, match="line 1: expected a sequence such as 09, got '00 5'"):
-        index_kitti_odometry(tmp_path, lists={"val": tmp_path / "val.txt"})
 
 
 def test_what_is_missing_of_a_sequence_is_named_and_the_rest_goes_through(tmp_path):
@@ -338,7 +309,7 @@ def test_what_is_missing_of_a_sequence_is_named_and_the_rest_goes_through(tmp_pa
     assert "02/image_2: no images" in archive.problems[0]
 
 
-@with_data
+@needs_data
 @pytest.mark.parametrize(("name", "drives", "frames", "cameras"), [
     ("kitti_eigen_test", 28, 697, {"02"}),
     ("kitti_eigen_benchmark_test", 28, 652, {"02"}),
@@ -352,24 +323,17 @@ def test_the_published_lists_are_read_whole(name, drives, frames, cameras):
     assert (sum(map(len, rows.values())), {drive.split()[1] for drive in rows}) == (frames, cameras)
 
 
-@pytest.fixture
-def real_drive(tmp_path):
-    """The recorded drive 0001, its files put where the archives have them."""
+@needs_data
+@pytest.mark.parametrize("camera", ["02", "03"])
+def test_points_of_the_recorded_depth_come_back_through_the_real_calibration(tmp_path, camera):
+    """Its (row, column, z), lifted by hand into the scanner's frame, give the same map again."""
     source = DATA / "tiny_kitti_nuscenes/tiny_kitti/2011_09_26" / DRIVE
     folder = tmp_path / "2011_09_26" / DRIVE
-    for camera in ("02", "03"):
-        (folder / f"image_{camera}").mkdir(parents=True)
-        (folder / f"image_{camera}/data").symlink_to(source / f"image_{camera}/rgb/original")
+    (folder / "image_02").mkdir(parents=True)  # which every drive has
+    (folder / f"image_{camera}").mkdir(exist_ok=True)
+    (folder / f"image_{camera}/data").symlink_to(source / f"image_{camera}/rgb/original")
     for calibration in source.glob("calib_*.txt"):
         (folder.parent / calibration.name).symlink_to(calibration)
-    return source, folder
-
-
-@with_data
-@pytest.mark.parametrize("camera", ["02", "03"])
-def test_points_of_the_recorded_depth_come_back_through_the_real_calibration(real_drive, camera):
-    """Its (row, column, z), lifted by hand into the scanner's frame, give the same map again."""
-    source, folder = real_drive
     rows, columns, z = np.load(source / f"image_{camera}/depth/0000000000.npy").T
     numbers = {}
     for file in source.glob("calib_*.txt"):
@@ -385,8 +349,7 @@ def test_points_of_the_recorded_depth_come_back_through_the_real_calibration(rea
     scan = np.concatenate([velo, np.zeros((1, len(z)))]).T.astype(np.float32)
     (folder / "velodyne_points/data").mkdir(parents=True)
     (folder / "velodyne_points/data/0000000000.bin").write_bytes(scan.tobytes())
-    scenes = {s.name: s for s in index_kitti_raw(folder.parents[1], truth="camera").scenes}
-    scene = scenes[f"{DRIVE}_{camera}"]
+    (scene,) = index_kitti_raw(tmp_path, truth="camera").scenes
     expected = (721.5377, 609.5593, 172.854)
     np.testing.assert_allclose(scene.intrinsics[[0, 0, 1], [0, 2, 2]], expected)
     assert read_image(scene.frames[0].image).shape == (375, 1242, 3)

@@ -1,22 +1,17 @@
 """TUM and Bonn: files find their partners by time, and poses point the way they should."""
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from archives import TUM_NAME as NAME
 from archives import TUM_START as START
 from archives import make_tum
-from ssmde.data.images import ImageError, read_depth
-from ssmde.datasets.record import ArchiveError
-from ssmde.datasets.sensors import pose_matrices
+from ssmde.data.images import ImageError
 from ssmde.datasets.tum_bonn import BONN_SCALE, T_MARKERS, T_ROS, bonn_poses, index_bonn, index_tum
-
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
 def test_a_sequence_gives_images_depth_poses_and_times(tmp_path):
@@ -104,19 +99,16 @@ def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
     )
     (scene,) = index_tum(tmp_path).scenes
     assert [f.name for f in scene.frames] == stamp[1:]
-    line, missing, twice, short, word = scene.problems
-    assert "rgb.txt, line 7: expected a time and a file, got 'soon rgb/x.png'" in line
-    assert f"{stamp[0]}.png: no such file, but rgb.txt names it" in missing
-    assert "a second file of the same time" in twice
-    assert "groundtruth.txt, line 2: expected a time and 7 numbers" in short
-    assert "expected numbers at" in word
+    text = "\n".join(scene.problems)
+    assert len(scene.problems) == 5
+    assert "rgb.txt, line 7: expected a time and a file, got 'soon rgb/x.png'" in text
+    assert f"{stamp[0]}.png: no such file, but rgb.txt names it" in text
+    assert "a second file of the same time" in text
+    assert "groundtruth.txt, line 2: expected a time and 7 numbers" in text
+    assert "expected numbers at" in text
     assert np.isnan(scene.poses).all()  # a quaternion of length 0 is no rotation
     with pytest.raises(ImageError, match="file is empty"):
         scene.frames[0].depth()
-    small = folder / f"depth/{START + 0.29:.6f}.png"
-    Image.fromarray(np.ones((4, 4), np.uint16)).save(small)
-    with pytest.raises(ArchiveError, match=r"4 x 4 pixels, but the images have 640 x 480"):
-        scene.frames[2].depth()
 
 
 def test_lost_text_files_leave_the_images_and_strange_folders_are_refused(tmp_path):
@@ -135,8 +127,6 @@ def test_lost_text_files_leave_the_images_and_strange_folders_are_refused(tmp_pa
     archive = index_bonn(tmp_path)
     assert archive.scenes == ()
     assert "rgb.txt: no such file" in archive.problems[0]
-    with pytest.raises(ValueError, match="lists are for train, val and test, got exam"):
-        index_tum(tmp_path, lists={"exam": tmp_path / "x.txt"})
     with pytest.raises(ValueError, match=r"x\.txt: no such list"):
         index_tum(tmp_path, lists={"test": tmp_path / "x.txt"})
     (tmp_path / "empty").mkdir()
@@ -144,20 +134,15 @@ def test_lost_text_files_leave_the_images_and_strange_folders_are_refused(tmp_pa
         index_tum(tmp_path / "empty")
 
 
-def some_markers(count=6):
-    rng = np.random.default_rng(0)
-    quaternions = rng.normal(size=(count, 4))
-    quaternions /= np.linalg.norm(quaternions, axis=1, keepdims=True)
-    return pose_matrices(rng.uniform(-2, 2, (count, 3)), quaternions)
-
-
 def test_bonn_poses_are_rigid_and_the_markers_are_turned_into_its_camera(tmp_path):
     assert pytest.approx(1.0593, abs=5e-5) == BONN_SCALE
-    markers = some_markers()
+    markers = np.tile(np.eye(4), (6, 1, 1))
+    markers[:, :3, :3] = Rotation.random(6, random_state=0).as_matrix()
+    markers[:, :3, 3] = np.random.default_rng(0).uniform(-2, 2, (6, 3))
     poses = bonn_poses(markers)
     turns = poses[:, :3, :3]
-    for turn in turns:
-        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
+    identity = np.tile(np.eye(3), (6, 1, 1))
+    np.testing.assert_allclose(turns @ turns.transpose(0, 2, 1), identity, atol=1e-9)
     np.testing.assert_allclose(np.linalg.det(turns), 1)
     # The site's motion, as it stands, takes what each sensor measures to the one point of the room.
     point = np.array([0.4, 1.3, -2.0, 1.0])
@@ -174,24 +159,3 @@ def test_bonn_poses_are_rigid_and_the_markers_are_turned_into_its_camera(tmp_pat
     np.testing.assert_allclose(scene.poses[0, :3, 2], forward, atol=1e-3)
     assert scene.intrinsics[0, 0] == 542.822841
     assert "0.039903 -0.099343 -0.00073 -0.000144 0 is not removed" in scene.source
-
-
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
-def test_the_published_list_of_dynamic_pairs_is_understood(tmp_path):
-    listed = DATA / "splits/tum_dynamic_pairs.txt"
-    words = [line.split() for line in listed.read_text().splitlines()]
-    mine = [row for row in words if row[0] == NAME]
-    folder = make_tum(tmp_path)
-    for kind, column in (("rgb", 1), ("depth", 2)):
-        rows = [f"{Path(row[column]).stem} {row[column]}\n" for row in mine[:3]]
-        (folder / f"{kind}.txt").write_text("".join(rows))
-        for row, source in zip(mine[:3], sorted((folder / kind).iterdir()), strict=False):
-            shutil.copyfile(source, folder / row[column])
-    archive = index_tum(tmp_path, lists={"test": listed})
-    (scene,) = archive.scenes
-    assert len(archive.problems) == 8  # the sequences that are not there
-    assert [f.name for f in scene.frames] == [Path(row[1]).stem for row in mine[:3]]
-    absent = [problem for problem in scene.problems if "it is not there" in problem]
-    assert len(absent) == len(mine) - 3
-    assert all(f.depth is not None for f in scene.frames)
-    assert read_depth(folder / mine[0][2], 5000).shape == (480, 640)

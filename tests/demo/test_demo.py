@@ -24,7 +24,7 @@ from ssmde.evaluation import evaluate
 from ssmde.inference.pictures import colorize_error
 from ssmde.inference.predictor import Predictor
 from ssmde.reporting.charts import Chart
-from ssmde.reporting.examples import MeasuredFrame
+from ssmde.reporting.report import MeasuredFrame
 from ssmde.synthetic import draw_clip, write_clip
 
 SIZE = (32, 64)
@@ -100,7 +100,7 @@ def test_the_table_holds_the_numbers_of_both_networks_and_of_the_baselines(told)
     constant, mean_map = (story.before.baselines[name] for name in ("constant", "mean_map"))
     expected: list[str] = []
     for result in (story.before, story.after, constant, mean_map):
-        holes = result.movers and result.movers.holes.pixel_rate
+        holes = result.movers and result.movers.hole_rate
         values = (result.static.abs_rel, result.dynamic.abs_rel, holes, result.full.d1)
         expected += ["" if value is None else f"{value:.3f}" for value in values]
     assert Reading(page).cells == expected

@@ -1,17 +1,16 @@
 """The doctor: what is found in a whole data folder, the worst first, and how it is said."""
 
 import os
-from dataclasses import replace
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from doctor_scenes import draw, names
 from ssmde.data.scene_folder import read_scene
 from ssmde.diagnosis import Diagnosis, Finding, doctor
-from ssmde.diagnosis.video import FULL, QUICK, check_motion, video_statistics
-from ssmde.synthetic import write_clip
+from ssmde.diagnosis.video import FULL, check_video, video_statistics
 
 DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 needs_data = pytest.mark.skipif(
@@ -19,59 +18,54 @@ needs_data = pytest.mark.skipif(
 )
 
 
-def test_a_good_clip_is_only_short(room, tmp_path):
-    write_clip(room, tmp_path / "room")
-    found = doctor(tmp_path, quick=True, show_progress=False)
-    assert names(found.findings) == ["too-few-frames"]
+def names(data, **options):
+    return [f.name for f in doctor(data, show_progress=False, **options).findings]
+
+
+def test_a_good_clip_is_only_short(room_folder):
+    found = doctor(room_folder, quick=True, show_progress=False)
+    assert [finding.name for finding in found.findings] == ["too-few-frames"]
     assert not found.is_blocking
 
 
-def test_single_photos_are_not_taken_for_a_video(room, tmp_path):
+def test_single_photos_are_not_taken_for_a_video(room, film):
     """Every second picture is of another place, as where a network learns from measured depth."""
-    elsewhere = draw(seed=5)
     mixed = room.images.copy()
-    mixed[1::2] = elsewhere.images[1::2]
-    write_clip(replace(room, images=mixed), tmp_path / "room")
-    assert "frames-too-far-apart" in names(
-        doctor(tmp_path, quick=True, show_progress=False).findings
-    )
-    found = doctor(tmp_path, quick=True, photos=True, show_progress=False)
-    assert not found.is_blocking
-    assert "frames-too-far-apart" not in names(found.findings)
+    mixed[1::2] = mixed[1::2, ::-1, ::-1]
+    data = film(mixed)
+    assert "frames-too-far-apart" in names(data, quick=True)
+    assert "frames-too-far-apart" not in names(data, quick=True, photos=True)
 
 
-def test_a_faulty_scene_comes_first_and_its_pictures_are_looked_at_all_the_same(room, tmp_path):
-    images = room.images.copy()
-    images[:, :12] = 0
-    write_clip(replace(room, images=images), tmp_path / "dark")
-    (tmp_path / "dark" / "cam.txt").write_text("0.8 0 0.5\n0 1.1 0.5\n0 0 1\n")
-    write_clip(room, tmp_path / "room")
-    found = doctor(tmp_path, quick=True, show_progress=False)
-    assert names(found.findings) == ["intrinsics", "too-few-frames", "bars"]
-    assert [finding.scene for finding in found.findings] == ["dark", "", "dark"]
+def test_a_faulty_scene_comes_first_and_its_pictures_are_looked_at_all_the_same(room, film):
+    dark = film(np.zeros_like(room.images), name="dark")
+    (dark / "cam.txt").write_text("0.8 0 0.5\n0 1.1 0.5\n0 0 1\n")
+    found = doctor(film().parent, quick=True, show_progress=False)
     assert found.is_blocking
+    assert [(f.name, f.scene) for f in found.findings] == [
+        ("intrinsics", "dark"), ("no-texture", "dark"), ("too-few-frames", ""),
+    ]  # fmt: skip
 
 
-def test_frames_of_a_part_are_counted_from_the_first_image(room, tmp_path):
-    many = replace(
-        room, **{f: np.concatenate([getattr(room, f)] * 3) for f in
-                 ("images", "depth", "poses", "motion_mask")}
-    )  # fmt: skip
-    write_clip(many, tmp_path / "room")
-    (tmp_path / "room" / "000034.png").write_bytes(b"broken")
-    (finding,) = [
-        f
-        for f in doctor(tmp_path, split="val", show_progress=False).findings
-        if f.name == "broken-images"
-    ]
-    assert finding.frames == (34,)
+def test_frames_of_a_part_are_counted_from_the_first_image(room_folder, tmp_path):
+    for i in range(36):
+        shutil.copyfile(room_folder / f"{i % 12:06d}.png", tmp_path / f"{i:06d}.png")
+    (tmp_path / "000034.png").write_bytes(b"broken")
+    found = doctor(tmp_path, split="val", show_progress=False).findings
+    assert [f.frames for f in found if f.name == "broken-images"] == [(34,)]
+
+
+def test_a_look_that_fails_is_a_finding(tmp_path):
+    for i in range(4):
+        Image.new("RGB", (6, 4)).save(tmp_path / f"{i}.png")
+    assert "not-checked" in names(tmp_path)
 
 
 def test_the_table_says_what_was_found_and_what_to_do_and_the_summary_counts(capsys):
     findings = (
         Finding(name="scene-cuts", severity="warning", scene="walk", frames=(7, 8, 30),
                 what="cuts [here]", remedy="split it"),
-        Finding(name="blur", severity="note", scene="", what="w", remedy="r"),
+        Finding(name="jumps", severity="note", scene="", what="w", remedy="r"),
     )  # fmt: skip
     print(Diagnosis(findings))
     shown = capsys.readouterr().out
@@ -84,23 +78,22 @@ def test_the_table_says_what_was_found_and_what_to_do_and_the_summary_counts(cap
 
 
 @needs_data
+@pytest.mark.slow
 @pytest.mark.parametrize(("start", "near"), [(150, (160,)), (325, (332, 346))])
 def test_the_jumps_of_the_hololens_recording_are_named(start, near):
     scene = read_scene(DATA / "indoor/hololens").part(start, start + 25)
-    jumps = [
-        start + frame
-        for finding in check_motion(video_statistics(scene, FULL._replace(pairs=1)))
-        if finding.name == "jumps"
-        for frame in finding.frames
-    ]
+    found = check_video(video_statistics(scene, FULL[0], 1))
+    jumps = [start + frame for f in found if f.name == "jumps" for frame in f.frames]
     for frame in near:
         assert min(abs(jump - frame) for jump in jumps) <= 2
 
 
 @needs_data
-@pytest.mark.parametrize("name", ["indoor/bonn_crowd", "indoor/redkitchen", "driving/kitti_odom00"])
+@pytest.mark.parametrize("name", [
+    "indoor/bonn_crowd", *(pytest.param(name, marks=pytest.mark.slow)
+                           for name in ("indoor/redkitchen", "driving/kitti_odom00")),
+])  # fmt: skip
 def test_a_good_recording_has_no_cut_and_nothing_that_blocks(name):
-    scene = read_scene(DATA / name)
-    found = list(check_motion(video_statistics(scene, QUICK._replace(pairs=2))))
-    assert not {"scene-cuts", "jumps"} & set(names(found))
+    found = list(check_video(video_statistics(read_scene(DATA / name), 20, 2)))
+    assert not {"scene-cuts", "jumps"} & {f.name for f in found}
     assert not Diagnosis(tuple(found)).is_blocking

@@ -9,7 +9,7 @@ from PIL import Image
 from ssmde.data.scene_files import write_poses, write_tracked_poses
 from ssmde.data.scene_folder import read_scene
 from ssmde.evaluation import odometry
-from ssmde.evaluation.camera_path import align_path, chain, path_errors, tracked_paths
+from ssmde.evaluation.camera_path import align_path, path_errors, tracked_paths
 from ssmde.inference.loading import MotionPredictor
 from ssmde.synthetic import draw_clip, write_clip
 
@@ -27,20 +27,28 @@ def data(clip, tmp_path):
     return tmp_path / "data"
 
 
-def turned(poses, angle=0.7, scale=1.0, shift=(1.0, 2.0, 3.0)):
+def turned(poses, angle=0.7, scale=1.0):
     """The same path in another world, and in another unit."""
-    c, s = np.cos(angle), np.sin(angle)
     T = np.eye(4)
-    T[:3, :3], T[:3, 3] = [[c, 0, s], [0, 1, 0], [-s, 0, c]], shift
+    T[:3, :3], T[:3, 3] = rotation(angle), (1.0, 2.0, 3.0)
     moved = T @ poses
     moved[:, :3, 3] *= scale
     return moved
 
 
-def straight(*positions):
-    poses = np.tile(np.eye(4), (len(positions), 1, 1))
-    poses[:, :3, 3] = positions
+def rotation(angle):
+    c, s = np.cos(angle), np.sin(angle)
+    return [[c, 0, s], [0, 1, 0], [-s, 0, c]]
+
+
+def along(*z, last_x=0.0):
+    """A camera that stands at each z and looks along it, aside at the end."""
+    poses = np.tile(np.eye(4), (len(z), 1, 1))
+    poses[:, 2, 3], poses[-1, 0, 3] = z, last_x
     return poses
+
+
+STRAIGHT, BENT = along(0, 1, 2, 3), along(0, 1, 2, 3, last_x=2)
 
 
 def numbers(estimated, true, how):
@@ -57,51 +65,47 @@ def test_a_path_in_another_world_and_unit_has_no_error(clip, how):
 
 
 def test_errors_are_those_of_a_hand():
-    true = straight((0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3))
-    bent = straight((0, 0, 0), (0, 0, 1), (0, 0, 2), (2, 0, 3))
-    found = numbers(bent, true, "none")
+    found = numbers(BENT, STRAIGHT, "none")
     assert found["ate"] == pytest.approx(1)  # sqrt(2^2 / 4)
     assert found["rpe_translation"] == pytest.approx(2 / 3**0.5)
     assert (found["rpe_degrees"], found["scale"]) == (pytest.approx(0), 1.0)
     # The factor that brings (0 0 1), (0 0 2), (2 0 3) nearest to the truth is 14 / 18.
-    scaled = numbers(bent, true, "scale")
+    scaled = numbers(BENT, STRAIGHT, "scale")
     assert scaled["scale"] == pytest.approx(14 / 18)
     rest = ((14 / 18 * np.array([1, 2, 3]) - [1, 2, 3]) ** 2).sum() + (2 * 14 / 18) ** 2
     assert scaled["ate"] == pytest.approx((rest / 4) ** 0.5)
-    true = straight((0, 0, 0), (0, 0, 1), (0, 0, 2), (1, 0, 3))
-    assert numbers(bent, true, "sim3")["ate"] < numbers(bent, true, "scale")["ate"]
-    with pytest.raises(ValueError, match="lies on a straight line"):
-        numbers(bent, straight((0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3)), "sim3")
-    with pytest.raises(ValueError, match="leads away from the true one"):
-        numbers(straight((0, 0, 0), (0, 0, -1), (0, 0, -2), (0, 0, -3)), true, "scale")
+    true = along(0, 1, 2, 3, last_x=1)
+    assert numbers(BENT, true, "sim3")["ate"] < numbers(BENT, true, "scale")["ate"]
 
 
 def test_errors_of_a_step_are_those_of_a_hand_and_a_hole_is_no_step():
-    true = straight((0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3))
-    turned_last, a = true.copy(), np.radians(3)
-    turned_last[3, :3, :3] = [[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]]
-    assert numbers(turned_last, true, "none")["rpe_degrees"] == pytest.approx(3 / 3**0.5)
-    off = straight((0, 0, 0), (0, 0, 1), (0, 0, 5), (0, 0, 6))
-    holed = path_errors(off, true, np.array([0, 1, 5, 6]))
+    turned_last = STRAIGHT.copy()
+    turned_last[3, :3, :3] = rotation(np.radians(3))
+    assert numbers(turned_last, STRAIGHT, "none")["rpe_degrees"] == pytest.approx(3 / 3**0.5)
+    off = along(0, 1, 5, 6)
+    holed = path_errors(off, STRAIGHT, np.array([0, 1, 5, 6]))
     assert holed["rpe_translation"] == pytest.approx(0, abs=1e-12)
-    assert path_errors(off, true, np.arange(4))["rpe_translation"] == pytest.approx(3**0.5)
-    assert np.isnan(path_errors(off, true, np.arange(0, 8, 2))["rpe_degrees"])
+    assert path_errors(off, STRAIGHT, np.arange(4))["rpe_translation"] == pytest.approx(3**0.5)
+    assert np.isnan(path_errors(off, STRAIGHT, np.arange(0, 8, 2))["rpe_degrees"])
 
 
-def test_rotations_that_a_text_file_has_rounded_are_measured_and_others_refused(clip):
+@pytest.mark.parametrize(
+    ("estimated", "true", "how", "says"),
+    [
+        (BENT, STRAIGHT, "sim3", "lies on a straight line"),
+        (along(0, -1, -2, -3), STRAIGHT, "scale", "leads away from the true one"),
+        (np.tile(np.eye(4), (4, 1, 1)), BENT, "sim3", "the estimated path stands still"),
+        (BENT * 1.06, BENT, "none", "away from a rotation"),
+    ],
+)
+def test_what_cannot_be_aligned_says_why(estimated, true, how, says):
+    with pytest.raises(ValueError, match=says):
+        align_path(estimated, true, how)
+
+
+def test_rotations_that_a_text_file_has_rounded_are_measured(clip):
     found = numbers(clip.poses.round(4), clip.poses, "none")
     assert found["rpe_degrees"] == pytest.approx(0, abs=0.02)
-    wrong = clip.poses.copy()
-    wrong[:, :3, :3] *= 1.06
-    with pytest.raises(ValueError, match="away from a rotation"):
-        numbers(wrong, clip.poses, "none")
-
-
-def test_motions_are_chained_from_target_to_source(clip):
-    motions = [np.linalg.inv(clip.poses[i + 1]) @ clip.poses[i] for i in range(FRAMES - 1)]
-    np.testing.assert_allclose(
-        chain(motions), np.linalg.inv(clip.poses[0]) @ clip.poses, atol=1e-12
-    )
 
 
 def test_tracked_motion_is_measured_part_by_part_and_written(data, clip, tmp_path):
@@ -110,6 +114,7 @@ def test_tracked_motion_is_measured_part_by_part_and_written(data, clip, tmp_pat
     poses[4:] = turned(clip.poses[4:], angle=-1, scale=3.0)
     poses[7] = np.nan
     write_tracked_poses(data / "room", poses, parts, "drawn")
+    write_clip(clip, data / "not_tracked")
     result = odometry("tracked", data, out=tmp_path / "out")
     found = result.paths
     assert [(r.name, r.frames) for r in found] == [("room, part 0", 4), ("room, part 1", 3)]
@@ -135,21 +140,25 @@ def test_a_pose_network_is_asked_in_steps_of_its_gap_and_in_its_own_metres(
 ):
     T, asked = clip.poses, []
 
-    def start(self, path, device=None):
-        self.gap, self.image_size = gap, (32, 64)
+    class Motion(MotionPredictor):
+        def __init__(self, source):
+            self.gap = gap
 
-    def motion(self, target, source):
-        i = gap * len(asked)
-        asked.append((target, source))
-        here = np.linalg.inv(T[i + gap]) @ T[i]
-        here[:3, 3] /= metres
-        return here
+        def see(self, pixels):
+            return pixels
 
-    monkeypatch.setattr(MotionPredictor, "__init__", start)
-    monkeypatch.setattr(MotionPredictor, "__call__", motion)
+        def __call__(self, target, source):
+            i = gap * len(asked)
+            asked.append((target, source))
+            here = np.linalg.inv(T[i + gap]) @ T[i]
+            here[:3, 3] /= metres
+            return here
+
     head = {} if metres == 1 else {"metric_scale": HEAD}
-    monkeypatch.setattr("ssmde.evaluation.camera_path.find_weights", lambda path: path)
-    monkeypatch.setattr("ssmde.evaluation.camera_path.read_weights", lambda path: ({}, head))
+    module = "ssmde.evaluation.camera_path"
+    monkeypatch.setattr(f"{module}.MotionPredictor", Motion)
+    monkeypatch.setattr(f"{module}.find_weights", lambda path: path)
+    monkeypatch.setattr(f"{module}.read_weights", lambda path: ({}, head))
     [found] = odometry("w.safetensors", data, out=None).paths
     assert (found.frames, found.step) == (FRAMES // gap, gap)
     assert np.array_equal(asked[1], [clip.images[gap], clip.images[2 * gap]])
@@ -164,25 +173,14 @@ def refused(says, source, data):
 
 
 def test_what_cannot_be_measured_says_why(data, clip):
+    room = data / "room"
     refused("small: holds no pose network; give weights of", "small", data)
     refused(r"tracked_poses\.txt does not exist; `ssmde track", "tracked", data)
-    still = np.tile(np.eye(4), (FRAMES, 1, 1))
-    with pytest.raises(ValueError, match="the estimated path stands still"):
-        align_path(still, clip.poses, "sim3")
-    with pytest.raises(ValueError, match="at least 3 frames with true poses, got 2"):
-        align_path(clip.poses[:2], clip.poses[:2], "sim3")
-    write_poses(data / "room", still)
-    write_tracked_poses(data / "room", clip.poses, np.zeros(FRAMES), "x")
-    refused("room: the true path stands still", "tracked", data)
-    (data / "room" / "poses.txt").unlink()
-    refused(r"no scene has a poses\.txt", "tracked", data)
-
-
-def test_what_was_not_tracked_is_left_out(data, clip):
-    write_clip(clip, data / "other")
-    write_tracked_poses(data / "room", clip.poses, np.zeros(FRAMES), "x")
-    assert [path.name for path in odometry("tracked", data, out=None).paths] == ["room"]
-    poses = np.full_like(clip.poses, np.nan)
-    write_tracked_poses(data / "room", poses, np.full(FRAMES, -1.0), "x")
-    assert list(tracked_paths(read_scene(data / "room"))) == []
+    write_tracked_poses(room, np.full_like(clip.poses, np.nan), np.full(FRAMES, -1.0), "x")
+    assert list(tracked_paths(read_scene(room))) == []
     refused("no path has 3 frames with a true pose", "tracked", data)
+    write_tracked_poses(room, clip.poses, np.zeros(FRAMES), "x")
+    write_poses(room, np.tile(np.eye(4), (FRAMES, 1, 1)))
+    refused("room: the true path stands still", "tracked", data)
+    (room / "poses.txt").unlink()
+    refused(r"no scene has a poses\.txt", "tracked", data)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -141,68 +142,62 @@ def run(*words: str) -> None:
     assert main(words) == 0, words
 
 
+DAY, DRIVE = "kitti_raw/2011_09_26", "2011_09_26_drive_0001_sync"
+SCENE = (
+    "cam.txt", "poses.txt", "timestamps.txt", "scene.json", "depth/0.png", "depth/1.npy",
+    "depth/2.npz", "motion_mask/0.png", "pseudo_depth/2.png", "pseudo_depth/label.json", "3.jpg",
+)  # fmt: skip
+ARCHIVES = (
+    f"{DAY}/calib_cam_to_cam.txt", f"{DAY}/calib_velo_to_cam.txt",
+    f"{DAY}/{DRIVE}/oxts/data/0000000001.txt", f"{DAY}/{DRIVE}/velodyne_points/data/0000000001.bin",
+    "kitti_odometry/sequences/00/calib.txt", "kitti_odometry/sequences/00/times.txt",
+    "kitti_odometry/poses/00.txt", f"tum/{archives.TUM_NAME}/rgb.txt",
+    f"tum/{archives.TUM_NAME}/groundtruth.txt", "ddad/ddad.json",
+    "ddad/000000/calibration/abc.json",
+)  # fmt: skip
+SHORT = {
+    "SMALL": " ".join(SMALL), "TRAIN": " ".join(TRAIN), "PHOTO": "images/photo.jpg",
+    "EVALUATE": f"evaluate {NETWORK} data --split", "PACK": "prepare data out --pack --size 64 96",
+    "DOCTOR": "doctor data --quick", "WEIGHTS": "weights.safetensors", "NET": NETWORK,
+    "BENCHMARK": "benchmark bonn data theirs --split val",
+    "SCALE": "scale weights.safetensors --points points.csv --out w.safetensors",
+    "RESUME": f"train photometric --data.root data --output . {' '.join(TRAIN)} --resume",
+}  # fmt: skip
+KINDS = (
+    *(f"images/photo.{ending} | | predict NET FILE out SMALL"
+      for ending in ("jpg", "png", "webp", "gif", "bmp", "tif", "ppm")),
+    "images/pixels.npy | | predict NET FILE out SMALL",
+    "list.txt | images | predict NET FILE out SMALL",
+    "film.mp4 | | predict NET FILE out SMALL --max-frames 2 | prepare film.mp4 out --step 1",
+    *(f"data/hall/{name} | data | EVALUATE all --max-frames 4 | PACK | DOCTOR" for name in SCENE),
+    "data/room/tracked_poses.txt | data | odometry tracked data | PACK | DOCTOR",
+    "data/room/tracked_points.npz | data | PACK",
+    "data/room/pseudo_depth/label.json | data | train sc_depth_v3 --data.root data TRAIN | PACK",
+    "data/val.txt | data | PACK | DOCTOR | EVALUATE val",
+    "theirs/hall/0.npz | data theirs | BENCHMARK",
+    "theirs/depth.json | data theirs | BENCHMARK --align none",
+    "run.yaml | data | train --config run.yaml --output out",
+    "theirs/hall/1.npz | data theirs | label data --source folder:theirs --kind depth --split val "
+    "--overwrite",
+    "WEIGHTS | images points.csv | predict WEIGHTS PHOTO out SMALL | SCALE",
+    "points.csv | images WEIGHTS | SCALE",
+    *(f"{file} | PHOTO{more} | predict FILE PHOTO out --format npz"
+      for file, more in (("encoder.pth", ""), ("other.ckpt", ""), ("net.onnx", ""),
+                         ("net.xml", " net.bin"))),
+    *(f"photometric/{name} | data photometric | RESUME --train.steps 2"
+      for name in ("last.ckpt", "config.yaml", "log.csv")),
+    *(f"pack/{name} | pack | evaluate NET pack --split all --max-frames 2"
+      for name in ("pack.json", "frames.npz", "val-000000.npz", "val-000000.tar")),
+    *(f"{file} | {(name := file.partition('/')[0])} | prepare {name} out --dataset {name}"
+      for file in ARCHIVES),
+)  # fmt: skip
+"""A file, what it needs beside it, and the commands."""
+
+
 def kinds() -> Iterator[Kind]:
     """Every kind of file."""
-    photo, data = "images/photo.jpg", ("data",)
-    for ending in ("jpg", "png", "webp", "gif", "bmp", "tif", "ppm"):
-        at = f"images/photo.{ending}"
-        yield Kind(at, (), (("predict", NETWORK, at, "out", *SMALL),))
-    yield Kind("images/pixels.npy", (), (("predict", NETWORK, "images/pixels.npy", "out", *SMALL),))
-    yield Kind("list.txt", ("images",), (("predict", NETWORK, "list.txt", "out", *SMALL),))
-    film = ("predict", NETWORK, "film.mp4", "out", *SMALL, "--max-frames", "2")
-    yield Kind("film.mp4", (), (film, ("prepare", "film.mp4", "out", "--step", "1")))
-    evaluate = ("evaluate", NETWORK, "data", "--split", "all", "--max-frames", "4")
-    pack = ("prepare", "data", "out", "--pack", "--size", "64", "96")
-    doctor = ("doctor", "data", "--quick")
-    train = ("train", "sc_depth_v3", "--data.root", "data", *TRAIN)
-    for name in (
-        "cam.txt", "poses.txt", "timestamps.txt", "scene.json", "depth/0.png", "depth/1.npy",
-        "depth/2.npz", "motion_mask/0.png", "pseudo_depth/2.png", "pseudo_depth/label.json",
-        "3.jpg",
-    ):  # fmt: skip
-        yield Kind(f"data/hall/{name}", data, (evaluate, pack, doctor))
-    tracked = (("odometry", "tracked", "data"), pack, doctor)
-    yield Kind("data/room/tracked_poses.txt", data, tracked)
-    yield Kind("data/room/tracked_points.npz", data, (pack,))
-    yield Kind("data/room/pseudo_depth/label.json", data, (train, pack))
-    yield Kind("data/val.txt", data, (pack, doctor, (*evaluate[:4], "val")))
-    benchmark = ("benchmark", "bonn", "data", "theirs", "--split", "val")
-    yield Kind("theirs/hall/0.npz", (*data, "theirs"), (benchmark,))
-    yield Kind("theirs/depth.json", (*data, "theirs"), ((*benchmark, "--align", "none"),))
-    yield Kind("run.yaml", data, (("train", "--config", "run.yaml", "--output", "out"),))
-    label = ("label", "data", "--source", "folder:theirs", "--kind", "depth", "--split", "val",
-             "--overwrite")  # fmt: skip
-    yield Kind("theirs/hall/1.npz", (*data, "theirs"), (label,))
-    weights, points = "weights.safetensors", ("--points", "points.csv", "--out", "w.safetensors")
-    scale = ("scale", weights, *points)
-    yield Kind(
-        weights, ("images", "points.csv"), (("predict", weights, photo, "out", *SMALL), scale)
-    )
-    yield Kind("points.csv", ("images", weights), (scale,))
-    for file in ("encoder.pth", "other.ckpt", "net.onnx", "net.xml"):
-        beside = (photo, "net.bin") if file == "net.xml" else (photo,)
-        yield Kind(file, beside, (("predict", file, photo, "out", "--format", "npz"),))
-    resume = ("train", "photometric", "--data.root", "data", "--output", ".", *TRAIN, "--resume")
-    more = (*resume, "--train.steps", "2")
-    for name in ("last.ckpt", "config.yaml", "log.csv"):
-        yield Kind(f"photometric/{name}", (*data, "photometric"), (more,))
-    packed = ("evaluate", NETWORK, "pack", "--split", "all", "--max-frames", "2")
-    for name in ("pack.json", "frames.npz", "val-000000.npz", "val-000000.tar"):
-        yield Kind(f"pack/{name}", ("pack",), (packed,))
-    yield from _archives()
-
-
-def _archives() -> Iterator[Kind]:
-    day = "kitti_raw/2011_09_26"
-    drive = f"{day}/2011_09_26_drive_0001_sync"
-    tum = f"tum/{archives.TUM_NAME}"
-    odometry = "kitti_odometry/sequences/00"
-    for file in (
-        f"{day}/calib_cam_to_cam.txt", f"{day}/calib_velo_to_cam.txt",
-        f"{drive}/oxts/data/0000000001.txt", f"{drive}/velodyne_points/data/0000000001.bin",
-        f"{odometry}/calib.txt", f"{odometry}/times.txt", "kitti_odometry/poses/00.txt",
-        f"{tum}/rgb.txt", f"{tum}/groundtruth.txt", "ddad/ddad.json",
-        "ddad/000000/calibration/abc.json",
-    ):  # fmt: skip
-        name = Path(file).parts[0]
-        yield Kind(file, (name,), (("prepare", name, "out", "--dataset", name),))
+    for line in KINDS:
+        words = re.sub("[A-Z]{3,}", lambda found: SHORT.get(found[0], found[0]), line)
+        file, beside, *commands = words.split("|")
+        ready = (command.replace("FILE", file.strip()).split() for command in commands)
+        yield Kind(file.strip(), tuple(beside.split()), tuple(map(tuple, ready)))

@@ -33,7 +33,7 @@ from ssmde.evaluation.metres import read_points
 from ssmde.models.checkpoint import (
     WEIGHTS_FORMAT,
     WEIGHTS_VERSION,
-    read_named,
+    read_tensors,
     read_weights,
     save_weights,
     stored_config,
@@ -42,12 +42,8 @@ from ssmde.models.checkpoint import (
 from ssmde.preparation.packing import pack
 from ssmde.training.checkpoints import read_checkpoint
 
-ROUNDS = 8
+ROUNDS = 5
 MEMORY = 1 << 20  # KiB that all of it may take more than before
-
-
-def read_film(path: Path) -> list[np.ndarray]:
-    return list(islice(read_frames(path), 3))
 
 
 def read_head(path: Path) -> None:
@@ -56,43 +52,23 @@ def read_head(path: Path) -> None:
     stored_scale(metadata, origin=str(path))
 
 
-def read_packed(path: Path) -> np.ndarray:
-    scene = read_scenes(path.parent, "all")[0]
-    return read_image(scene.images[0])
-
-
-def read_truth(path: Path) -> np.ndarray:
-    return read_depth(path, 1000)
-
-
-def read_folder(path: Path) -> None:
-    read_scene(path.parent)
-
-
-def read_lists(path: Path) -> None:
-    for split in ("train", "val"):
-        read_scenes(path.parent, split)
-
-
-def read_label(path: Path) -> None:
-    read_scene(path.parent.parent)
-
-
 READERS: dict[str, Callable[[Path], Any]] = {
     **{f"photo.{end}": read_image for end in ("jpg", "png", "gif", "tif", "webp", "npy")},
-    "film.mp4": read_film,
-    **{f"data/room/{name}": read_folder for name in
+    "film.mp4": lambda path: list(islice(read_frames(path), 3)),
+    **{f"data/room/{name}": lambda path: read_scene(path.parent) for name in
        ("cam.txt", "poses.txt", "tracked_poses.txt", "timestamps.txt", "scene.json")},
-    **{f"data/room/depth/{name}": read_truth for name in ("0.png", "1.npy", "2.npz")},
+    **{f"data/room/depth/{name}": lambda path: read_depth(path, 1000) for name in
+       ("0.png", "1.npy", "2.npz")},
     "data/room/motion_mask/0.png": read_mask,
     "data/room/pseudo_depth/0.png": read_pseudo_depth,
-    "data/room/pseudo_depth/label.json": read_label,
+    "data/room/pseudo_depth/label.json": lambda path: read_scene(path.parents[1]),
     "data/room/tracked_points.npz": read_tracked_points,
-    "data/train.txt": read_lists,
-    **{f"pack/{name}": read_packed for name in
+    "data/train.txt": lambda path: [read_scenes(path.parent, s) for s in ("train", "val")],
+    **{f"pack/{name}": lambda path: read_image(read_scenes(path.parent, "all")[0].images[0])
+       for name in
        ("pack.json", "frames.npz", "train-000000.npz", "train-000000.tar")},
     "run.yaml": read_config, "points.csv": read_points,
-    "w.safetensors": read_head, "other.pth": read_named, "last.ckpt": read_checkpoint,
+    "w.safetensors": read_head, "other.pth": read_tensors, "last.ckpt": read_checkpoint,
     "kitti/2011_09_26/calib_cam_to_cam.txt": lambda path: index_kitti_raw(path.parents[1]),
     f"tum/{archives.TUM_NAME}/groundtruth.txt": lambda path: index_tum(path.parents[1]),
     "ddad/ddad.json": lambda path: index_ddad(path.parent),

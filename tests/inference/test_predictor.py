@@ -1,9 +1,8 @@
-"""Predicting at the size of the image, and large images in tiles."""
+"""Predicting at the size of the image."""
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from ssmde.inference.predictor import Predictor
 from tiny_networks import Brightness
@@ -42,11 +41,9 @@ def test_many_images_of_many_sizes_give_what_each_gives_alone():
         np.testing.assert_allclose(found.depth, predictor.predict(image).depth, rtol=1e-6)
 
 
-def test_a_size_the_network_cannot_take_and_tiles_that_take_for_ever_are_refused():
+def test_a_size_the_network_cannot_take_is_refused():
     with pytest.raises(ValueError, match="multiples of 32, got 60 x 96"):
         Predictor(Brightness(), (60, 96))
-    with pytest.raises(ValueError, match="from 1 to 16, got 0"):
-        Predictor(Brightness(), SIZE).predict(smooth(), tiles=0)
 
 
 @pytest.mark.parametrize(
@@ -80,42 +77,3 @@ def test_a_batch_is_predicted_image_by_image_and_a_predictor_moves():
     assert predictor.predict(array).depth.shape == (3, 40, 50)
     with pytest.raises(ValueError, match="at least one image"):
         predictor.predict(images[:0])
-
-
-class OwnScale(Brightness):
-    """The same in a scale that depends on the mean of what is seen, as networks have it."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        return super().forward(image) * (1 + image.mean((1, 2, 3), keepdim=True))
-
-
-def smooth(height=128, width=256):
-    """A picture with a gentle ramp."""
-    v, u = np.mgrid[:height, :width]
-    level = 60 + 60 * v / height + 90 * u / width
-    return np.repeat(level[..., None], 3, 2).round().astype(np.uint8)
-
-
-def test_tiles_show_detail_that_the_whole_image_does_not():
-    # Stripes of two pixels, which a network that sees the whole at this size cannot tell apart.
-    level = np.broadcast_to(np.tile(np.repeat([40, 200], 2), 64), (128, 256))
-    fine = np.repeat(level[..., None], 3, 2).astype(np.uint8)
-    predictor = Predictor(Brightness(), (32, 64))
-    whole, tiled = (predictor.predict(fine, tiles=n).depth for n in (1, 4))
-    truth = 1 + fine.mean(2) / 255
-    assert whole.std() < 0.02
-    np.testing.assert_allclose(tiled[4:-4, 4:-4].std(), truth.std(), rtol=0.1)
-    assert np.abs(tiled - truth)[4:-4, 4:-4].mean() < 0.15 * np.abs(whole - truth).mean()
-
-
-def test_parts_that_have_a_scale_of_their_own_leave_no_seam():
-    predictor = Predictor(OwnScale(), (32, 64))
-    whole, tiled = (predictor.predict(smooth(), tiles=n).depth for n in (1, 4))
-    np.testing.assert_allclose(tiled, whole, rtol=0.02)
-    steps = np.abs(np.diff(np.log(tiled), axis=1))
-    assert steps.max() < 4 * np.abs(np.diff(np.log(whole), axis=1)).max()
-    # Without that: the network does say neighboring parts in other scales.
-    left, right = (predictor.network_depth(smooth()[:32, at : at + 64]) for at in (0, 192))
-    bright = [1 + smooth()[:32, at].mean() / 255 for at in (63, 192)]
-    apart = (left[:, -1].mean() / right[:, 0].mean()) / (bright[0] / bright[1])
-    assert abs(apart - 1) > 0.1

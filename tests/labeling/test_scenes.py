@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from ssmde.cli import main
 from ssmde.data.images import read_depth, read_image, write_png16
 from ssmde.data.pseudo_labels import LabelInfo, read_pseudo_depth
 from ssmde.data.scene_files import write_tracked_points
@@ -73,9 +72,6 @@ def info_of(data, scene="left"):
     return json.loads((data / scene / "pseudo_depth" / "label.json").read_text())
 
 
-# Every frame once
-
-
 def test_every_frame_gets_the_label_that_the_scene_then_shows(seen, data, capsys):
     found = run(data, batch_size=2)
     assert (found.written, found.present, found.skipped) == (2 * FRAMES, 0, ())
@@ -93,13 +89,9 @@ def test_every_frame_gets_the_label_that_the_scene_then_shows(seen, data, capsys
     assert info_of(data)["licence"] == "MIT"
 
 
-def test_only_the_frames_of_the_split_are_labeled(seen, data):
+def test_a_second_run_does_only_what_is_missing(seen, data):
     assert run(data, split="train").written == 2 * (FRAMES - 1)
     assert run(data, split="val").written == 2
-
-
-def test_a_second_run_does_only_what_is_missing(seen, data):
-    run(data)
     (data / "right" / "pseudo_depth" / "000003.png").unlink()
     seen.clear()
     found = run(data)
@@ -133,14 +125,11 @@ def test_a_stop_before_the_first_label_can_be_gone_on_with(seen, data, monkeypat
     assert run(data).written == 2 * FRAMES
 
 
-def test_a_broken_frame_is_named_and_left_out(seen, data, capsys):
+def test_a_broken_frame_is_named_and_left_out(seen, data):
     broken = data / "left" / "000001.png"
     broken.write_bytes(broken.read_bytes()[:100])
-    assert main(["label", str(data), "--source", "drawn", "--split", "all"]) == 0
-    said = capsys.readouterr()
-    assert said.out == "source: drawn, licence: MIT\nlabels: 9 written now, 0 there before\n"
-    assert "skipped: " in said.err
-    assert "left/000001.png: cannot be read" in said.err
+    (said,) = run(data).skipped
+    assert "left/000001.png: cannot be read" in said
     assert read_scene(data / "left").pseudo_depth[1] is None
     again = run(data)
     assert (again.written, again.present, len(again.skipped)) == (0, 2 * FRAMES - 1, 1)
@@ -155,9 +144,6 @@ def test_a_map_without_a_value_is_no_label(add_source, data):
     assert labels(data) == ["000001", "000002", "000003", "000004"]
 
 
-# One source at a time
-
-
 def test_another_source_is_refused_until_it_may_overwrite(seen, data, add_source):
     run(data)
     others = add_source("other", kind="disparity")
@@ -169,31 +155,24 @@ def test_another_source_is_refused_until_it_may_overwrite(seen, data, add_source
     assert info_of(data)["kind"] == "disparity"
 
 
-@pytest.mark.parametrize(
-    ("source", "options", "says"),
-    [
+def test_words_that_do_not_fit_are_explained(data, tmp_path):
+    for source, options, says in (
         ("leress", {}, r"'leress': closest match is 'leres', there are .*hf:MODEL"),
         ("grounded:runs/static", {}, "source 'grounded' is no more: take ssmde:small"),
         ("folder", {}, "source 'folder' is written folder:PATH"),
         ("midas:x", {}, "source 'midas' is written midas, got 'midas:x'"),
         ("midas", {"kind": "depth"}, "source 'midas' takes no kind; hf, folder does"),
         ("midas", {"trust": True}, "source 'midas' takes no trust; ssmde does"),
-        ("hf:a/b", {"checkpoint": "w.pth"}, "takes no checkpoint; leres does"),
+        ("hf:a/b", {"checkpoint": tmp_path / "w.pth"}, "takes no checkpoint; leres does"),
         ("folder:.", {"size": (32, 32)}, "source 'folder' takes no size"),
         ("midas", {"size": (0, 32)}, r"size must be from 1 to \d+ pixels a side, got \(0, 32\)"),
         ("leres", {}, "needs --checkpoint FILE"),
         ("folder:.", {}, "needs --kind depth or --kind disparity"),
         ("midas", {"batch_size": 0}, "batch_size must be at least 1, got 0"),
-    ],
-)
-def test_words_that_do_not_fit_are_explained(source, options, says, data, tmp_path):
-    if "checkpoint" in options:
-        options = {"checkpoint": tmp_path / options["checkpoint"]}
-    with pytest.raises(ValueError, match=says):
-        run(data, source, **options)
-
-
-# Existing files
+        ("depth-anything-3", {}, "is no more: take depth-anything-v2"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            run(data, source, **options)
 
 
 @pytest.fixture
@@ -211,14 +190,13 @@ def files(tmp_path):
     return tmp_path / "files"
 
 
-@pytest.mark.parametrize("kind", ["depth", "disparity"])
-def test_existing_files_are_copied_with_their_kind(kind, files, data):
-    found = run(data, f"folder:{files}", kind=kind)
+def test_existing_files_are_copied_with_their_kind(files, data):
+    found = run(data, f"folder:{files}", kind="disparity")
     assert found.written == 8
     assert len(found.skipped) == 2
     assert "left/000004: no such label (.png, .npy, .npz)" in found.skipped[0]
     scene = read_scene(data / "left")
-    assert scene.pseudo_depth_kind == kind
+    assert scene.pseudo_depth_kind == "disparity"
     for file in scene.pseudo_depth[:4]:
         values = read_pseudo_depth(file)
         assert values[0, 0] == 0
@@ -231,20 +209,14 @@ def test_the_files_of_a_single_scene_need_no_folder_of_its_name(files, data):
         run(data, f"folder:{files / 'left'}", kind="depth")
 
 
-def test_labels_are_not_copied_onto_themselves(seen, data):
+def test_labels_are_not_copied_onto_themselves_and_others_must_fit(seen, data, tmp_path):
+    with pytest.raises(ValueError, match=r"not one frame could be labeled: .*no such label"):
+        run(data / "left", f"folder:{tmp_path}", kind="depth")
     run(data)
     place = data / "right" / "pseudo_depth"
     with pytest.raises(ValueError, match="nothing to copy"):
         run(data / "right", f"folder:{place}", kind="depth", overwrite=True)
     assert len(labels(data)) == len(labels(data, "right")) == FRAMES
-
-
-def test_files_that_fit_no_frame_are_a_fault(data, tmp_path):
-    with pytest.raises(ValueError, match=r"not one frame could be labeled: .*no such label"):
-        run(data / "left", f"folder:{tmp_path}", kind="depth")
-
-
-# Labels that tracked points correct
 
 
 def test_corrected_frames_meet_their_points_and_the_others_keep_their_labels(

@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
 
-from ssmde.config import AffineConfig, LossConfig, ModelConfig
+from ssmde.config import AffineConfig
 from ssmde.methods.affine_depth import (
     AffineDepth,
     log_depth_error,
     log_depth_slope,
     normalize_prediction,
 )
-from ssmde.methods.teacher import build_networks
 from ssmde.presets import AFFINE_INDOOR
 from ssmde.training.run import build_method
 from ssmde.types import Batch
+from tiny_networks import TinyDepthNet
 
 H, W = 32, 64
 
@@ -29,19 +29,13 @@ def batch() -> Batch:
     K = torch.tensor([[40.0, 0, 31.5], [0, 40.0, 15.5], [0, 0, 1]]).expand(2, 3, 3)
     truth = 1 + 3 * torch.rand(2, 1, H, W)
     truth[:, :, :4] = 0  # not measured
-    return Batch(
-        target=torch.rand(2, 3, H, W),
-        sources=torch.zeros(2, 0, 3, H, W),
-        intrinsics=K,
-        gt_depth=truth,
-    )
+    sources = torch.zeros(2, 0, 3, H, W)
+    return Batch(target=torch.rand(2, 3, H, W), sources=sources, intrinsics=K, gt_depth=truth)
 
 
 def method(weights: AffineConfig = AffineConfig()) -> AffineDepth:  # noqa: B008
     torch.manual_seed(0)
-    return AffineDepth(
-        build_networks(ModelConfig(encoder="resnet18_half"), LossConfig())[0], weights
-    )
+    return AffineDepth(TinyDepthNet(), weights)
 
 
 def test_the_loss_is_the_sum_of_its_terms_and_every_weight_learns():
@@ -51,10 +45,7 @@ def test_the_loss_is_the_sum_of_its_terms_and_every_weight_learns():
     assert_close(out.loss.detach(), torch.stack(list(out.terms.values())).sum())
     out.loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
-
-
-def test_a_weight_of_zero_leaves_its_term_out():
-    weights = AffineConfig(leres=0.0)
+    weights = AffineConfig(leres=0.0)  # which leaves its terms out
     assert set(method(weights)(batch(), 0.0).terms) == {"log_depth"}
     with pytest.raises(ValueError, match="one weight must be above 0"):
         AffineConfig(leres=0.0, log_depth=0.0)
@@ -113,7 +104,8 @@ def test_the_log_slope_does_not_look_across_a_hole_in_the_truth():
 
 
 def test_batch_normalization_is_frozen_where_asked():
-    config = replace(AFFINE_INDOOR, model=replace(AFFINE_INDOOR.model, freeze_batch_norm=True))
+    model = replace(AFFINE_INDOOR.model, encoder="resnet18_half", freeze_batch_norm=True)
+    config = replace(AFFINE_INDOOR, model=model)
     layers = [m for m in build_method(config).train().modules() if isinstance(m, nn.BatchNorm2d)]
     assert layers
     assert not any(layer.training for layer in layers)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssmde.metrics import HoleCounts, OrderCounts, hole_counts, order_counts
+from ssmde.metrics import MoverCounts, hole_counts, order_counts
 
 HEIGHT, WIDTH, HORIZON = 30, 40, 9.5
 ROWS = np.arange(HEIGHT)[:, None].repeat(WIDTH, 1)
@@ -23,13 +23,21 @@ def seen_at(depth: float, movers: np.ndarray = PERSON) -> np.ndarray:
     return np.where(movers, depth, STREET)
 
 
+def orders(depth, pseudo_depth) -> MoverCounts:
+    return order_counts(depth, pseudo_depth, PERSON, np.random.default_rng(0))
+
+
 def test_a_person_as_deep_as_the_wall_behind_is_deeper_than_the_ground_under_the_feet():
-    assert hole_counts(seen_at(FEET), PERSON, GROUND) == HoleCounts(moving=80, regions=1)
+    right = hole_counts(seen_at(FEET), PERSON, GROUND)
+    assert right == MoverCounts(moving=80, regions=1)
     found = hole_counts(STREET, PERSON, GROUND)
     deep = int((STREET[PERSON] > 1.25 * FEET).sum())
     assert 40 < deep < 80  # at the feet the street behind is as near as the person
-    assert found == HoleCounts(moving=80, beyond_ground=deep, holes=deep, regions=1, hole_regions=1)
-    assert (found.pixel_rate, found.region_rate) == (deep / 80, 1.0)
+    assert found == MoverCounts(
+        moving=80, beyond_ground=deep, holes=deep, regions=1, hole_regions=1
+    )
+    both = found + right  # frames of a video add up
+    assert (both.moving, both.regions, both.hole_rate) == (160, 2, deep / 160)
 
 
 def test_a_person_farther_than_everything_around_is_a_hole_even_without_ground():
@@ -63,66 +71,40 @@ def test_regions_are_counted_apart_and_specks_not_at_all():
     depth = seen_at(FEET, movers)
     depth[12:25, 30:36] = 80.0
     found = hole_counts(depth, movers, GROUND)
-    assert (found.regions, found.hole_regions) == (2, 1)
-    assert found.moving == 80 + 13 * 6
-
-
-@given(scale=st.floats(0.01, 100.0), depth=st.floats(3.0, 60.0))
-def test_holes_do_not_see_the_unit(scale, depth):
-    here = hole_counts(seen_at(depth), PERSON, GROUND)
-    assert hole_counts(scale * seen_at(depth), PERSON, scale * GROUND) == here
+    assert (found.regions, found.hole_regions, found.moving) == (2, 1, 80 + 13 * 6)
 
 
 def test_nothing_moving_has_no_rate():
     nothing = hole_counts(STREET, np.zeros_like(PERSON), GROUND)
-    assert nothing == HoleCounts()
-    assert nothing.pixel_rate is None
-    assert nothing.region_rate is None
+    assert (nothing, nothing.hole_rate) == (MoverCounts(), None)
     everything = hole_counts(STREET, np.ones_like(PERSON), None)  # nothing static around it
     assert (everything.regions, everything.holes) == (1, 0)
 
 
-def test_frames_of_a_video_add_up():
-    one = hole_counts(seen_at(FEET), PERSON, GROUND)
-    other = hole_counts(seen_at(80.0), PERSON, GROUND)
-    both = one + other
-    assert (both.moving, both.holes, both.regions, both.hole_regions) == (160, 80, 2, 1)
-    assert both.pixel_rate == 0.5
-    pairs = OrderCounts(pairs=3, violated=1) + OrderCounts(pairs=1, violated=1)
-    assert pairs.rate == 0.5
-
-
 def test_the_order_of_another_network_is_kept_or_violated():
     right = seen_at(FEET)
-    every = order_counts(1 / right, right, PERSON, np.random.default_rng(0))
-    assert every.pairs > 1000
-    assert every.rate == 1.0
-    flat = np.full_like(right, 3.0)
-    assert order_counts(flat, right, PERSON, np.random.default_rng(0)).rate == 1.0
-    rng = np.random.default_rng(0)
-    rate = order_counts(seen_at(80.0), right, PERSON, rng, margin=0.3).rate
-    assert rate is not None
-    assert 0.5 < rate < 1.0  # it really is farther than the ground before it
+    for wrong in (1 / right, np.full_like(right, 3.0)):
+        found = orders(wrong, right)
+        assert (found.pairs > 1000, found.order_rate) == (True, 1.0)
+    rate = orders(seen_at(80.0), right).order_rate
+    assert 0.5 < rate <= 1.0
+    assert orders(np.log(right) + 9, right).violated == 0
 
 
-@given(scale=st.floats(0.1, 10.0), shift=st.floats(0.0, 50.0))
-def test_the_order_does_not_see_scale_and_shift_of_the_pseudo_depth(scale, shift):
-    right, wrong = seen_at(FEET), seen_at(80.0)
-    here = order_counts(wrong, right, PERSON, np.random.default_rng(0), margin=0.3)
-    other = scale * right + shift
-    there = order_counts(wrong, other, PERSON, np.random.default_rng(0), margin=0.3)
-    assert there == here
-    assert order_counts(np.log(right) + 9, right, PERSON, np.random.default_rng(0)).violated == 0
+@given(scale=st.floats(0.1, 10.0), shift=st.floats(0.0, 50.0), depth=st.floats(3.0, 60.0))
+def test_holes_do_not_see_the_unit_and_the_order_no_scale_and_shift_of_the_labels(
+    scale, shift, depth
+):
+    seen, right = seen_at(depth), seen_at(FEET)
+    assert hole_counts(scale * seen, PERSON, scale * GROUND) == hole_counts(seen, PERSON, GROUND)
+    assert orders(seen, scale * right + shift) == orders(seen, right)
 
 
-def test_pairs_without_pseudo_depth_or_without_a_clear_order_drop_out():
-    rng = np.random.default_rng(0)
-    nowhere = order_counts(STREET, np.zeros_like(STREET), PERSON, rng)
-    assert nowhere == OrderCounts()
-    assert nowhere.rate is None
-    assert order_counts(STREET, np.full_like(STREET, 2.0), PERSON, rng).pairs == 0
-    unknown = np.where(PERSON, np.nan, STREET)
-    assert order_counts(STREET, unknown, PERSON, rng).pairs == 0
+@pytest.mark.parametrize(
+    "labels", [np.zeros_like(STREET), np.full_like(STREET, 2.0), np.where(PERSON, np.nan, STREET)]
+)
+def test_pairs_without_pseudo_depth_or_without_a_clear_order_drop_out(labels):
+    assert (orders(STREET, labels), orders(STREET, labels).order_rate) == (MoverCounts(), None)
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
@@ -132,4 +114,4 @@ def test_a_depth_that_is_none_is_refused(bad):
     with pytest.raises(ValueError, match="1 of 1200 pixels are not"):
         hole_counts(broken, PERSON, GROUND)
     with pytest.raises(ValueError, match="1 of 1200 pixels are not"):
-        order_counts(broken, STREET, PERSON, np.random.default_rng(0))
+        orders(broken, STREET)

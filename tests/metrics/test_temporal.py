@@ -12,10 +12,10 @@ K = np.array([[20.0, 0, 11.5], [0, 20.0, 7.5], [0, 0, 1]])
 STILL = np.eye(4)
 
 
-def moved(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> np.ndarray:
-    """Motion that adds (x, y, z) to the coordinates of a point."""
+def moved(x: float = 0.0, z: float = 0.0) -> np.ndarray:
+    """Motion that adds (x, 0, z) to the coordinates of a point."""
     motion = np.eye(4)
-    motion[:3, 3] = x, y, z
+    motion[:3, 3] = x, 0, z
     return motion
 
 
@@ -35,33 +35,24 @@ def errors_of(target, source, motion=STILL, **counts) -> TemporalErrors:
     return found
 
 
-def test_a_camera_that_comes_nearer_by_one_metre_sees_a_wall_one_metre_nearer():
-    found = errors_of(wall(5.0), wall(4.0), moved(z=-1.0))
-    assert found.abs_rel == pytest.approx(0, abs=1e-12)
+def test_a_camera_that_comes_nearer_sees_a_wall_as_much_nearer_exactly_between_pixels():
+    assert errors_of(wall(5.0), wall(4.0), moved(z=-1.0)).abs_rel == pytest.approx(0, abs=1e-12)
     # The other way round they contradict each other: 6 against 4; back, in part of the image, 3
     # against 5.
     wrong = errors_of(wall(5.0), wall(4.0), moved(z=1.0))
     assert wrong.median == pytest.approx(0.5)
     assert 0.4 < wrong.abs_rel < 0.5
-
-
-def test_the_disagreement_is_relative_and_counts_both_ways():
-    found = errors_of(wall(4.0), wall(5.0))
-    assert found.abs_rel == pytest.approx((1 / 5 + 1 / 4) / 2)
-    assert found.compared == 1.0
-
-
-def test_planes_are_read_exactly_between_pixels():
     found = errors_of(slanted_wall(), slanted_wall(z=0.3), moved(z=-0.3))
     assert found.abs_rel == pytest.approx(0, abs=1e-12)
     assert 0.5 < found.compared < 1.0
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(scale=st.floats(0.01, 100.0), flicker=st.floats(0.5, 2.0))
-def test_a_flicker_of_the_scale_is_seen_and_the_unit_of_the_video_is_not(scale, flicker):
+def test_a_flicker_of_the_scale_is_seen_both_ways_and_the_unit_of_the_video_is_not(scale, flicker):
     found = errors_of(scale * wall(3.0), scale * flicker * wall(3.0))
     assert found.abs_rel == pytest.approx((abs(1 / flicker - 1) + abs(flicker - 1)) / 2)
+    assert found.compared == 1.0
 
 
 def test_points_outside_the_other_image_or_behind_its_camera_are_not_compared():
@@ -98,11 +89,10 @@ def test_what_moves_by_itself_or_lacks_truth_is_not_seen_in_both():
     target, source = wall(4.0), wall(4.0)
     target[0], target[1], source[2], source[3] = 0, np.nan, 0, np.inf
     source[5:9, 5:9] = 4.4
-    seen = seen_in_both(target, source, STILL, K)
-    expected = np.broadcast_to(np.arange(HEIGHT)[:, None] >= 4, seen.shape).copy()
+    expected = np.broadcast_to(np.arange(HEIGHT)[:, None] >= 4, source.shape).copy()
     np.testing.assert_array_equal(seen_in_both(target, source, STILL, K, tolerance=0.2), expected)
     expected[5:9, 5:9] = False
-    np.testing.assert_array_equal(seen, expected)
+    np.testing.assert_array_equal(seen_in_both(target, source, STILL, K), expected)
 
 
 def test_a_depth_or_a_motion_that_is_none_is_refused():

@@ -30,7 +30,7 @@ def resnet18_state(prefix: str) -> dict[str, Tensor]:
         elif value.ndim == 1:  # of a normalization
             value = value + 0.1 * torch.randn_like(value)
         state[prefix + key] = value
-    return state | {f"{prefix}fc.weight": torch.randn(1000, 512), f"{prefix}fc.bias": torch.ones(1)}
+    return state | {f"{prefix}fc.weight": torch.randn(10, 512), f"{prefix}fc.bias": torch.ones(10)}
 
 
 def decoder_state(names: dict[tuple[str, int], str]) -> dict[str, Tensor]:
@@ -38,13 +38,10 @@ def decoder_state(names: dict[tuple[str, int], str]) -> dict[str, Tensor]:
     skips = (0, 64, 64, 128, 256)
     state: dict[str, Tensor] = {}
     for (part, i), name in names.items():
-        out = 1 if part == "disp" else WIDTHS[i]
-        inside = WIDTHS[i]
+        inside = WIDTHS[i] + (skips[i] if part == "upconv1" else 0)
         if part == "upconv0":
             inside = 512 if i == 4 else WIDTHS[i + 1]
-        if part == "upconv1":
-            inside += skips[i]
-        gain = 6.0 if part == "disp" else 1.5
+        out, gain = (1, 6.0) if part == "disp" else (WIDTHS[i], 1.5)
         state[f"{name}.weight"] = gain * torch.randn(out, inside, 3, 3) / (9 * inside) ** 0.5
         state[f"{name}.bias"] = 0.1 * torch.randn(out)
     return state
@@ -107,86 +104,77 @@ def decode(state, names, maps: list[Tensor], upsampling: str) -> Tensor:
     return torch.sigmoid(conv(("disp", 0), x))
 
 
+torch.manual_seed(3)  # of which both depths vary
+ENCODER, MONODEPTH2_STATE = resnet18_state("encoder."), decoder_state(MONODEPTH2)
+SC_DEPTH_STATE = {
+    **{f"depth_net.encoder.{key}": value for key, value in ENCODER.items()},
+    **decoder_state(SC_DEPTH),
+    "pose_net.decoder.conv_squeeze.weight": torch.zeros(256, 512, 1, 1),
+}
+
+
 @pytest.fixture
 def monodepth2(tmp_path):
-    encoder = resnet18_state("encoder.")
-    decoder = decoder_state(MONODEPTH2)
     extra = {"height": 96, "width": 128, "use_stereo": False}
-    torch.save({**encoder, **extra}, tmp_path / "encoder.pth")
-    torch.save(decoder, tmp_path / "depth.pth")
-    return tmp_path, encoder, decoder
+    torch.save(ENCODER | extra, tmp_path / "encoder.pth")
+    torch.save(MONODEPTH2_STATE, tmp_path / "depth.pth")
+    return tmp_path
 
 
 @pytest.fixture
 def sc_depth(tmp_path):
-    state = {
-        **resnet18_state("depth_net.encoder.encoder."),
-        **decoder_state(SC_DEPTH),
-        "pose_net.decoder.conv_squeeze.weight": torch.zeros(256, 512, 1, 1),
-    }
     options = argparse.Namespace(dataset_name="ddad", resnet_layers=18, lr=1e-4)
-    content = {"epoch": 99, "state_dict": state, "hyper_parameters": {"hparams": options}}
+    content = {"state_dict": SC_DEPTH_STATE, "hyper_parameters": {"hparams": options}, "epoch": 99}
     torch.save(content, tmp_path / "ddad.ckpt")
-    return tmp_path / "ddad.ckpt", state
+    return tmp_path / "ddad.ckpt"
 
 
-def assert_depth(found, image: Tensor, wanted: Tensor) -> None:
+def assert_depth(network, image: Tensor, wanted: Tensor) -> None:
     assert wanted.log().std() > 0.3  # else much would pass
     with torch.no_grad():
-        assert_close(found.network.double().eval()(image), wanted, rtol=1e-6, atol=0)
+        assert_close(network.double().eval()(image), wanted, rtol=1e-6, atol=0)
 
 
-def test_monodepth2_weights_give_the_depth_of_its_formula(monodepth2):
-    folder, encoder, decoder = monodepth2
-    found, x = load_foreign(folder), torch.rand(2, 3, 96, 128).double()
-    maps = encode(encoder, "encoder.", (x - 0.45) / 0.225)
-    disparity = decode(decoder, MONODEPTH2, maps, "nearest")
-    assert_depth(found, x, 1 / (1 / 100 + (1 / 0.1 - 1 / 100) * disparity))
-    assert (found.image_size, found.project) == ((96, 128), "Monodepth2")
+def test_monodepth2_weights_give_the_depth_of_its_formula_and_load_as_ours(monodepth2):
+    (network, size), x = load_foreign(monodepth2), torch.rand(1, 3, 64, 96).double()
+    maps = encode(ENCODER, "encoder.", (x - 0.45) / 0.225)
+    disparity = decode(MONODEPTH2_STATE, MONODEPTH2, maps, "nearest")
+    assert_depth(network, x, 1 / (1 / 100 + (1 / 0.1 - 1 / 100) * disparity))
+    assert size == (96, 128)
+    predictor = load(monodepth2 / "depth.pth", device="cpu")
+    assert (predictor.image_size, predictor.depth_range) == ((96, 128), (0.1, 100.0))
+    assert predictor.predict(np.zeros((70, 90, 3), np.uint8)).depth.shape == (70, 90)
 
 
-def test_sc_depth_weights_give_the_depth_of_its_formula(sc_depth):
-    path, state = sc_depth
-    found, x = load_foreign(path), torch.rand(2, 3, 96, 128).double()
-    maps = encode(state, "depth_net.encoder.encoder.", (x - 0.45) / 0.225)
-    assert_depth(found, x, 1 / (10 * decode(state, SC_DEPTH, maps, "bilinear") + 0.01))
-    assert (found.image_size, found.project) == ((384, 640), "SC-Depth")
-    torch.save({"state_dict": state}, path)
-    assert load_foreign(path).image_size == (256, 320)  # of an unknown data set: the usual one
-
-
-def test_both_load_as_weights_of_this_project_do(monodepth2, sc_depth):
-    pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
-    for path, size in ((monodepth2[0], (96, 128)), (monodepth2[0] / "depth.pth", (96, 128))):
-        predictor = load(path, device="cpu")
-        assert predictor.image_size == size
-        assert predictor.depth_range == (0.1, 100.0)
-        assert predictor.predict(pixels).depth.shape == (70, 90)
-    predictor = load(sc_depth[0], resolution=(64, 96), device="cpu")
-    assert predictor.image_size == (64, 96)
-    assert predictor.depth_range == (1 / 10.01, 100.0)
+def test_sc_depth_weights_give_the_depth_of_its_formula_and_load_as_ours(sc_depth):
+    (network, size), x = load_foreign(sc_depth), torch.rand(1, 3, 64, 96).double()
+    maps = encode(SC_DEPTH_STATE, "depth_net.encoder.encoder.", (x - 0.45) / 0.225)
+    assert_depth(network, x, 1 / (10 * decode(SC_DEPTH_STATE, SC_DEPTH, maps, "bilinear") + 0.01))
+    assert size == (384, 640)
+    predictor = load(sc_depth, resolution=(64, 96), device="cpu")
+    assert (predictor.image_size, predictor.depth_range) == ((64, 96), (1 / 10.01, 100.0))
+    torch.save({"state_dict": SC_DEPTH_STATE}, sc_depth)
+    assert load_foreign(sc_depth)[1] == (256, 320)  # of an unknown data set: the usual one
 
 
 def test_a_fault_is_named_as_the_file_names_it(monodepth2, sc_depth):
-    folder, _, decoder = monodepth2
+    decoder = dict(MONODEPTH2_STATE)
     weight = decoder.pop("decoder.3.conv.conv.weight")
-    torch.save(decoder | {"decoder.14.conv.weight": weight}, folder / "depth.pth")
+    torch.save(decoder | {"decoder.14.conv.weight": weight}, monodepth2 / "depth.pth")
     with pytest.raises(ValueError, match=r"depth\.pth does not fit") as caught:
-        load_foreign(folder)
+        load_foreign(monodepth2)
     assert "missing: decoder.3.conv.conv.weight" in str(caught.value)
     assert "unexpected: decoder.14.conv.weight" in str(caught.value)
-    path, state = sc_depth
-    name = "depth_net.decoder.dispconvs.2.conv.bias"
-    torch.save({"state_dict": state | {name: torch.zeros(3)}}, path)
-    with pytest.raises(ValueError, match=rf"{name} is \(3,\) instead of \(1,\)"):
-        load_foreign(path)
-    torch.save({"state_dict": state | {"depth_net.encoder.encoder.extra": torch.zeros(3)}}, path)
-    with pytest.raises(ValueError, match=r"unexpected: depth_net\.encoder\.encoder\.extra"):
-        load_foreign(path)
+    name, extra = "depth_net.decoder.dispconvs.2.conv.bias", "depth_net.encoder.encoder.extra"
+    odd = {name: torch.zeros(3), extra: torch.zeros(3)}
+    torch.save({"state_dict": SC_DEPTH_STATE | odd}, sc_depth)
+    message = rf"unexpected: {extra}; wrong shape: {name} is \(3,\) instead of \(1,\)"
+    with pytest.raises(ValueError, match=message):
+        load_foreign(sc_depth)
 
 
 def test_an_encoder_alone_is_told_where_it_belongs(tmp_path):
-    torch.save(resnet18_state(""), tmp_path / "resnet18.pth")
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "resnet18.pth")
     with pytest.raises(ValueError, match=r"without a decoder.*--model\.pretrained"):
         load(tmp_path / "resnet18.pth")
     torch.save({"state_dict": {"a.b": torch.zeros(1)}}, tmp_path / "other.ckpt")
@@ -194,10 +182,10 @@ def test_an_encoder_alone_is_told_where_it_belongs(tmp_path):
         load(tmp_path / "other.ckpt")
 
 
-def test_a_missing_half_or_an_encoder_of_another_kind_is_refused(monodepth2):
-    torch.save({"encoder.layer3.0.x": torch.zeros(1)}, monodepth2[0] / "encoder.pth")
+def test_a_missing_half_or_an_encoder_of_another_kind_is_refused(tmp_path):
+    torch.save({"encoder.layer3.0.x": torch.zeros(1)}, tmp_path / "encoder.pth")
     with pytest.raises(ValueError, match="its encoder is no ResNet-18, -34 or -50"):
-        load_foreign(monodepth2[0])
-    (monodepth2[0] / "encoder.pth").unlink()
+        load_foreign(tmp_path)
+    (tmp_path / "encoder.pth").rename(tmp_path / "depth.pth")
     with pytest.raises(FileNotFoundError, match=r"encoder\.pth"):
-        load(monodepth2[0])
+        load(tmp_path)

@@ -20,13 +20,13 @@ from huggingface_hub import constants
 
 import ssmde
 from ssmde import weights
-from ssmde.config import Config, DataConfig, ModelConfig, dump_config
+from ssmde.config import Config, ModelConfig
 from ssmde.models import hub
 from ssmde.models.checkpoint import save_weights
-from ssmde.models.depth_net import DepthNet
-from ssmde.models.hub import ModelCard, download_weights, push_to_hub, save_repository
+from ssmde.models.hub import ModelCard, download_weights, push_to_hub
 from ssmde.models.registry import follow_start
 from ssmde.weights import Released
+from tiny_networks import write_random_weights
 
 SIZE = (64, 96)
 COMMIT = "0123456789012345678901234567890123456789"
@@ -41,14 +41,7 @@ CARD = ModelCard(
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("trained") / "best.safetensors"
-    config = Config(data=DataConfig(image_size=SIZE), model=ModelConfig(encoder="resnet18_half"))
-    tensors = {
-        f"depth_net.{k}": v for k, v in DepthNet(encoder="resnet18_half").state_dict().items()
-    }
-    metadata = {"format": "ssmde-depth", "version": "1", "config": dump_config(config)}
-    save_weights(path, tensors, metadata)
-    return path
+    return write_random_weights(tmp_path_factory.mktemp("trained") / "best.safetensors")
 
 
 @pytest.fixture
@@ -72,14 +65,9 @@ def cached(offline, trained) -> Path:
 
 
 def test_a_cached_repository_is_loaded_without_network(cached):
-    pixels = np.zeros((40, 50, 3), np.uint8)
-    for predictor in (
-        ssmde.from_pretrained("someone/indoor", device="cpu"),
-        ssmde.load("hf:someone/indoor", device="cpu"),
-        ssmde.load(Path("hf:someone/indoor"), device="cpu"),
-    ):
-        assert predictor.image_size == SIZE
-        assert predictor.predict(pixels).depth.shape == (40, 50)
+    predictor = ssmde.load(Path("hf:someone/indoor"), device="cpu")
+    assert predictor.image_size == SIZE
+    assert predictor.predict(np.zeros((40, 50, 3), np.uint8)).depth.shape == (40, 50)
     assert ssmde.from_pretrained("someone/indoor").source == "hf:someone/indoor"
     start = Config(model=ModelConfig(start="hf:someone/indoor"))
     assert follow_start(start).model.encoder == "resnet18_half"
@@ -116,26 +104,13 @@ def test_an_answer_of_the_hub_becomes_one_line(monkeypatch, kind, message, error
         download_weights("someone/indoor", revision="v2")
 
 
-def test_a_repository_holds_weights_configuration_and_card(trained, tmp_path):
-    save_repository(trained, tmp_path / "repository", CARD, name="someone/indoor")
-    names = {path.name for path in (tmp_path / "repository").iterdir()}
-    assert names == {"model.safetensors", "config.json", "README.md"}
-    assert ssmde.load(tmp_path / "repository" / "model.safetensors").image_size == SIZE
-    config = json.loads((tmp_path / "repository" / "config.json").read_text())
-    assert config["format"] == "ssmde-depth"
-    head, body = (tmp_path / "repository" / "README.md").read_text().split("---\n")[1:3]
-    assert yaml.safe_load(head)["license"] == "mit"
-    assert yaml.safe_load(head)["pipeline_tag"] == "depth-estimation"
-    for text in ("Drawn rooms", "| abs_rel | 0.1235 |", "Glass.", "median scaling", "64 x 96"):
-        assert text in body
-    assert 'ssmde.from_pretrained("someone/indoor")' in body
-
-
-def test_what_is_pushed_is_what_is_loaded_again(trained, monkeypatch):
+def test_what_is_pushed_is_what_is_loaded_again_with_configuration_and_card(
+    trained, monkeypatch, tmp_path
+):
     seen = {}
 
     def upload(*, repo_id, folder_path, commit_message):
-        seen["files"] = {p.name: p.read_bytes() for p in Path(folder_path).iterdir()}
+        seen["files"] = {p.name: p.read_text("latin-1") for p in Path(folder_path).iterdir()}
         seen["name"] = repo_id
         return SimpleNamespace(commit_url="https://huggingface.co/someone/indoor/commit/1")
 
@@ -147,7 +122,16 @@ def test_what_is_pushed_is_what_is_loaded_again(trained, monkeypatch):
     assert push_to_hub(trained, "someone/indoor", CARD, private=True).endswith("/commit/1")
     assert seen["made"] == ("someone/indoor", {"private": True, "exist_ok": True})
     assert seen["name"] == "someone/indoor"
-    assert seen["files"]["model.safetensors"] == trained.read_bytes()
+    files = seen["files"]
+    assert set(files) == {"model.safetensors", "config.json", "README.md"}
+    assert files["model.safetensors"] == trained.read_text("latin-1")
+    assert json.loads(files["config.json"])["format"] == "ssmde-depth"
+    head, body = files["README.md"].split("---\n")[1:3]
+    assert yaml.safe_load(head)["license"] == "mit"
+    assert yaml.safe_load(head)["pipeline_tag"] == "depth-estimation"
+    for text in ("Drawn rooms", "| abs_rel | 0.1235 |", "Glass.", "median scaling", "64 x 96"):
+        assert text in body
+    assert 'ssmde.from_pretrained("someone/indoor")' in body
 
 
 def test_a_refused_push_says_how_to_log_in(trained, offline):

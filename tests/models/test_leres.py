@@ -1,6 +1,6 @@
 """LeReS: the official blocks and names, depth up to scale and shift, and every file of weights."""
 
-import inspect
+from functools import cache
 
 import pytest
 import torch
@@ -18,11 +18,18 @@ from ssmde.models.leres import (
     find_backbone,
     load_leres,
     network_tensors,
-    resize,
 )
 from ssmde.models.resnet import resnet50, resnext101
 
 BN_KEYS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+COUNTER = "num_batches_tracked"
+NAME = "decoder_modules.ffm1.ftb2.conv1.weight"
+
+
+@cache
+def empty_network(backbone):
+    with torch.device("meta"):
+        return LeReS(backbone)
 
 
 def shake_norms(module):
@@ -34,12 +41,6 @@ def shake_norms(module):
             torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
             torch.nn.init.uniform_(layer.bias, -0.5, 0.5)
     return module.eval()
-
-
-@pytest.fixture(scope="module")
-def net():
-    torch.manual_seed(0)
-    return shake_norms(LeReS())
 
 
 # What the official code computes, written down with functions and the names of its weights.
@@ -61,11 +62,9 @@ def official_ftb(x, weights, name, *, in_place=True):
     skip = conv(x, weights, f"{name}conv1")
     # nn.ReLU(inplace=True) is the first layer of the branch: it writes into the skip
     branch = F.relu_(skip) if in_place else F.relu(skip)
-    branch = norm(
-        conv(branch, weights, f"{name}conv_branch.1"), weights, f"{name}conv_branch.2"
-    ).clamp(min=0)
-    branch = conv(branch, weights, f"{name}conv_branch.4")
-    return F.relu(skip + branch)
+    branch = conv(branch, weights, f"{name}conv_branch.1")
+    branch = norm(branch, weights, f"{name}conv_branch.2").clamp(min=0)
+    return F.relu(skip + conv(branch, weights, f"{name}conv_branch.4"))
 
 
 def official_decoder(maps, weights):
@@ -78,9 +77,6 @@ def official_decoder(maps, weights):
         x = double(official_ftb(x, weights, f"{name}.ftb2."))
     x = norm(conv(x, weights, "outconv.adapt_conv.0"), weights, "outconv.adapt_conv.1")
     return double(conv(x.clamp(min=0), weights, "outconv.adapt_conv.3"))
-
-
-# Blocks
 
 
 def test_a_transfer_block_is_the_official_one_with_its_rectifier_in_place():
@@ -115,20 +111,13 @@ def official_names(encoder):
     ("backbone", "build", "tensors", "millions"),
     [("resnet50", resnet50, 406, 52.13), ("resnext101", resnext101, 712, 115.36)],
 )
-def test_names_number_of_weights_and_size_of_the_map_are_the_official_ones(
-    backbone, build, tensors, millions
-):
+def test_names_and_number_of_weights_are_the_official_ones(backbone, build, tensors, millions):
     with torch.device("meta"):
-        net, encoder = LeReS(backbone).eval(), build()
+        encoder = build()
+    net = empty_network(backbone)
     assert set(net.state_dict()) == official_names(encoder.state_dict())
     assert len(net.state_dict()) == tensors
     assert round(sum(p.numel() for p in net.parameters()) / 1e6, 2) == millions
-    one = {k: torch.zeros((), dtype=t.dtype).expand(t.shape) for k, t in net.state_dict().items()}
-    net.load_state_dict(one, assign=True)  # one number each, instead of 115 millions
-    for batch, height, width in ((2, 32, 32), (1, 64, 32), (3, 32, 96)):
-        with torch.no_grad():
-            raw = net(torch.rand(batch, 3, height, width))
-        assert raw.shape == (batch, 1, height, width)
 
 
 def test_the_decoder_is_the_official_one():
@@ -138,7 +127,22 @@ def test_the_decoder_is_the_official_one():
         assert_close(decoder(*maps), official_decoder(maps, decoder.state_dict()))
 
 
-def test_the_decoder_gets_the_maps_of_the_normalised_image_and_adds_no_activation(net):
+@pytest.fixture(scope="module")
+def net():
+    """A whole network of numbers that cost no time to draw."""
+    with torch.device("meta"):
+        net = LeReS()
+    net.to_empty(device="cpu")
+    wave = torch.arange(997.0).sin().repeat(9500)
+    for key, value in net.state_dict().items():
+        if value.ndim == 4:
+            value.copy_(wave[: value.numel()].view(value.shape) / value[0].numel() ** 0.5)
+        else:
+            value.fill_(1 if key.endswith(("var", "weight")) else 0)
+    return shake_norms(net)
+
+
+def test_the_decoder_gets_the_maps_of_the_normalized_image_and_adds_no_activation(net):
     image = torch.rand(1, 3, 64, 32)
     mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
     std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
@@ -146,9 +150,10 @@ def test_the_decoder_gets_the_maps_of_the_normalised_image_and_adds_no_activatio
         maps = net.encoder_modules["encoder"]((image - mean) / std)[1:]
         raw = official_decoder(maps, net.decoder_modules.state_dict())
         assert_close(net(image), raw)
-        net.decoder_modules.outconv.adapt_conv[3].bias -= 2 * raw.max()
+        bias = net.decoder_modules.outconv.adapt_conv[3].bias
+        bias -= 2 * raw.abs().max()
         assert (net(image) < 0).all()  # neither rectified nor squashed
-        net.decoder_modules.outconv.adapt_conv[3].bias += 2 * raw.max()
+        bias += 2 * raw.abs().max()
 
 
 def test_under_autocast_the_last_layer_keeps_32_bits(net):
@@ -158,17 +163,13 @@ def test_under_autocast_the_last_layer_keeps_32_bits(net):
     assert raw[..., ::31, ::31].bfloat16().float().ne(raw[..., ::31, ::31]).any()  # corners
 
 
-@pytest.mark.parametrize("size", [(250, 333), (64, 40), (0, 32)])
+@pytest.mark.parametrize("size", [(250, 333), (64, 40)])
 def test_a_side_that_is_no_multiple_of_32_is_refused(net, size):
     message = f"multiples of 32, got {size[0]} x {size[1]}"
     with pytest.raises(ValueError, match=message):
         net(torch.zeros(1, 3, *size))
-    if min(size):
-        with pytest.raises(ValueError, match=message):
-            net.predict_depth(torch.rand(1, 3, 32, 32), size=size)
-
-
-# Depth
+    with pytest.raises(ValueError, match=message):
+        net.predict_depth(torch.rand(1, 3, 32, 32), size=size)
 
 
 @given(shift=st.floats(-1e3, 1e3))
@@ -192,56 +193,24 @@ def test_the_network_sees_448_by_448_unless_told_otherwise(monkeypatch):
     with torch.device("meta"):
         net = LeReS().eval()
     seen = []
-
-    def raw_of(image):
-        seen.append(tuple(image.shape))
-        return image[:, :1]
-
-    monkeypatch.setattr(net, "forward", raw_of)
+    monkeypatch.setattr(net, "forward", lambda image: seen.append(image.shape) or image[:, :1])
     assert net.predict_depth(torch.rand(1, 3, 20, 60)).shape == (1, 1, 20, 60)
     assert seen == [(1, 3, 448, 448)]
-
-
-def test_resizing_reads_pixel_centres_and_does_not_smooth_first_by_hand():
-    row = torch.tensor([0.0, 4.0]).view(1, 1, 1, 2)
-    expected = torch.tensor([0.0, 1.0, 3.0, 4.0]).view(1, 1, 1, 4)
-    assert_close(resize(row, (1, 4)), expected)
-    line = torch.tensor([0.0, 0.0, 0.0, 9.0, 0.0, 0.0]).view(1, 1, 1, 6)
-    assert_close(resize(line, (1, 2)), torch.zeros(1, 1, 1, 2))  # as OpenCV's INTER_LINEAR
-
-
-def test_depth_is_refused_in_training_mode_where_images_of_a_batch_mix():
-    with torch.device("meta"):
-        net = LeReS()
-    with pytest.raises(ValueError, match=r"training mode.*call \.eval\(\) first"):
-        net.predict_depth(torch.rand(1, 3, 32, 32))
-
-
-def test_an_unknown_backbone_is_refused_with_the_closest_one():
-    build = inspect.unwrap(LeReS.__init__)  # beneath the check of the annotations
-    with pytest.raises(ValueError, match="backbone 'resnet101': closest match is 'resn"):
-        build(object.__new__(LeReS), "resnet101")
 
 
 # Files
 
 
-COUNTER = "num_batches_tracked"
-NAME = "decoder_modules.ffm1.ftb2.conv1.weight"
-
-
 def make_state(backbone="resnet50", prefix="depth_model."):
     """State dict of the official layout; tensor i is full of i, and takes no room."""
-    with torch.device("meta"):
-        shapes = {key: (t.shape, t.dtype) for key, t in LeReS(backbone).state_dict().items()}
     return {
-        prefix + key: torch.tensor(i, dtype=dtype).expand(shape)
-        for i, (key, (shape, dtype)) in enumerate(shapes.items())
+        prefix + key: torch.tensor(i, dtype=t.dtype).expand(t.shape)
+        for i, (key, t) in enumerate(empty_network(backbone).state_dict().items())
     }
 
 
-def save(path, content):
-    torch.save(content, path)
+def save(path, content, **options):
+    torch.save(content, path, **options)
     return path
 
 
@@ -257,55 +226,44 @@ def wrap(layout, state):
 
 @pytest.mark.parametrize("module", ["", "module."])
 @pytest.mark.parametrize("layout", ["official", "self-trained", "bare"])
-@pytest.mark.parametrize(("backbone", "number"), [("resnet50", 406), ("resnext101", 712)])
-def test_every_layout_gives_the_tensors_of_the_network(backbone, number, layout, module):
+@pytest.mark.parametrize("backbone", ["resnet50", "resnext101"])
+def test_every_layout_gives_the_tensors_of_the_network(backbone, layout, module):
     state = make_state(backbone, prefix="")
     given = {f"{module}depth_model.{key}": value for key, value in state.items()}
     if layout == "self-trained":
         given[f"{module}depth_model.auxi_modules.conv.weight"] = torch.ones(2)
         given[f"{module}losses.weight"] = torch.ones(1)
     tensors = network_tensors(wrap(layout, given), origin="file")
-    assert len(tensors) == number
     assert list(tensors) == list(state)
     assert all(tensors[key] is value for key, value in state.items())
     assert find_backbone(tensors, origin="file") == backbone
 
 
 @pytest.mark.parametrize(
-    ("backbone", "layout", "module"),
-    [("resnet50", "official", "module."), ("resnet50", "self-trained", ""),
-     ("resnext101", "official", "")],
-)  # fmt: skip
-def test_a_file_becomes_its_network_in_evaluation_mode(tmp_path, backbone, layout, module):
-    state = make_state(backbone, prefix=f"{module}depth_model.")
-    net = load_leres(save(tmp_path / "leres.pth", wrap(layout, state)))
+    "backbone", ["resnet50", pytest.param("resnext101", marks=pytest.mark.slow)]
+)
+def test_a_file_becomes_its_network_in_evaluation_mode(tmp_path, backbone):
+    state = make_state(backbone, prefix="module.depth_model.")
+    net = load_leres(save(tmp_path / "leres.pth", wrap("official", state)))
     for i, (key, tensor) in enumerate(net.state_dict().items()):
-        ends = tensor.flatten()[[0, -1]].tolist()
-        assert ends == [i, i], key
+        assert tensor.flatten()[[0, -1]].tolist() == [i, i], key
     assert not any(module.training for module in net.modules())
-    assert {t.device.type for t in net.state_dict().values()} == {"cpu"}
     groups = {m.groups for m in net.modules() if isinstance(m, torch.nn.Conv2d)}
     assert groups == ({1, 32} if backbone == "resnext101" else {1})
 
 
-def test_a_file_from_before_pytorch_1_6_is_read(tmp_path):
-    path = tmp_path / "old.pth"
+def test_a_file_from_before_pytorch_1_6_and_one_of_half_precision_are_read(tmp_path):
     state = {key: t for key, t in make_state().items() if not key.endswith(COUNTER)}
-    torch.save({"depth_model": state}, path, _use_new_zipfile_serialization=False)
-    found = load_leres(path).state_dict()
+    content = {"depth_model": state}
+    old = save(tmp_path / "old.pth", content, _use_new_zipfile_serialization=False)
+    found = load_leres(old).state_dict()
     assert found[NAME].flatten()[0] == state[f"depth_model.{NAME}"].flatten()[0]
     assert all(t == 0 for key, t in found.items() if key.endswith(COUNTER))
-
-
-def test_a_safetensors_file_of_half_precision_becomes_float32(tmp_path):
-    state = {
-        key: torch.ones(t.shape, dtype=torch.half) if t.is_floating_point() else t.clone()
-        for key, t in make_state(prefix="").items()
-    }
-    save_file(state, tmp_path / "leres.safetensors")
+    half = {key: t.half() if t.is_floating_point() else t for key, t in found.items()}
+    save_file(half, tmp_path / "leres.safetensors")
     net = load_leres(tmp_path / "leres.safetensors")
     assert {p.dtype for p in net.parameters()} == {torch.float32}
-    assert all((p == 1).all() for p in net.decoder_modules.outconv.parameters())
+    assert torch.equal(net.state_dict()[NAME], found[NAME])
 
 
 def test_missing_unknown_and_misshapen_weights_are_named_with_the_file(tmp_path):
@@ -334,12 +292,10 @@ def test_a_number_of_blocks_that_leres_does_not_have_is_refused():
     ("content", "message"),
     [
         ([torch.ones(1)], "got a list"),
-        (torch.ones(1), "got a Tensor"),
         ({"depth_model": 3}, "got a int"),
-        ({"shift_model": {"a": torch.ones(1)}, "epoch": 3},
-         ".*'model_state_dict', got also shift_model, epoch"),
+        ({"shift_model": {"a": torch.ones(1)}, "epoch": 3}, "got also shift_model, epoch"),
     ],
-)  # fmt: skip
+)
 def test_what_holds_no_tensors_by_key_is_refused(content, message):
-    with pytest.raises(ValueError, match=f"file must hold tensors by key, ?{message}"):
+    with pytest.raises(ValueError, match=f"file must hold .*'model_state_dict', {message}"):
         network_tensors(content, origin="file")

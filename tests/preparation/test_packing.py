@@ -1,6 +1,5 @@
 """Packed data: the same snippets as from folders, from a disk or from a server that fails."""
 
-import pickle
 from dataclasses import fields
 from pathlib import Path
 
@@ -46,13 +45,13 @@ def assert_same(folders, packed):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    return write_scenes(tmp_path_factory.mktemp("scenes") / "data", frames=(12, 9, 7))
+    return write_scenes(tmp_path_factory.mktemp("scenes") / "data", frames=(10, 6, 4))
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     root = tmp_path_factory.mktemp("small") / "data"
-    return write_scenes(root, SIZE, frames=(12, 9, 7), seed=1)
+    return write_scenes(root, SIZE, frames=(10, 6, 4), seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +61,11 @@ def packed(folders, tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("fit", [False, True])
-def test_frames_of_training_size_give_the_same_snippets_under_all_augmentation(
-    small, tmp_path, fit
-):
+def test_frames_of_training_size_give_the_same_snippets_under_all_augmentation(small, tmp_path):
     done = pack(small, tmp_path / "p", size=SIZE, shard_frames=5, show_progress=False)
-    assert (done.frames, done.skipped) == ({"train": 21, "val": 7}, ())
-    jitter = {"color_jitter": 1.0, "zoom": 1.3}
-    assert_same(dataset(small, fit=fit, **jitter), dataset(tmp_path / "p", fit=fit, **jitter))
+    assert (done.frames, done.skipped) == ({"train": 16, "val": 4}, ())
+    jitter = {"fit": True, "color_jitter": 1.0, "zoom": 1.3}
+    assert_same(dataset(small, **jitter), dataset(tmp_path / "p", **jitter))
 
 
 def test_larger_frames_give_the_same_snippets_where_no_zoom_asks_for_their_detail(folders, packed):
@@ -89,7 +85,7 @@ def test_frames_for_validation_stay_as_they_are_with_their_truth(folders, packed
             assert (read_depth(ours.depth[i], 1) == read_depth(theirs.depth[i], 1)).all()
             assert (read_mask(ours.motion_masks[i]) == read_mask(theirs.motion_masks[i])).all()
             assert ours.frame_name(i) == theirs.frame_name(i)
-    assert [len(s) for s in read_scenes(packed, "all")] == [12, 9, 7]
+    assert [len(s) for s in read_scenes(packed, "all")] == [10, 6, 4]
 
 
 def test_without_lists_the_last_tenth_is_packed_for_validation(small, tmp_path):
@@ -100,7 +96,7 @@ def test_without_lists_the_last_tenth_is_packed_for_validation(small, tmp_path):
     finally:
         for name in ("train.txt", "val.txt"):
             (tmp_path / name).rename(small / name)
-    assert done.frames == {"train": 25, "val": 3}
+    assert done.frames == {"train": 17, "val": 3}
     assert [len(s) for s in read_scenes(tmp_path / "p", "val")] == [1, 1, 1]
     with pytest.raises(ValueError, match="no scenes for 'test'"):
         read_scenes(tmp_path / "p", "test")
@@ -125,20 +121,17 @@ def test_other_tools_read_the_shards_from_front_to_back(packed):
 def test_a_stopped_run_of_packing_goes_on_with_the_same_shards(
     folders, packed, tmp_path, monkeypatch
 ):
-    out = tmp_path / "again"
-    pack(folders, out, size=SIZE, shard_frames=5, show_progress=False)
-    assert (out / "pack.json").read_text() == (packed / "pack.json").read_text()
-    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
-    done = pack(folders, out, size=SIZE, shard_frames=5, show_progress=False)  # finds it
-    assert sum(done.frames.values()) == sum(map(len, read_scenes(out, "all")))
-    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    before = {path: path.stat().st_mtime_ns for path in packed.iterdir()}
+    done = pack(folders, packed, size=SIZE, shard_frames=5, show_progress=False)  # finds it
+    assert sum(done.frames.values()) == sum(map(len, read_scenes(packed, "all")))
+    assert {path: path.stat().st_mtime_ns for path in packed.iterdir()} == before
     out = tmp_path / "stopped"
     with monkeypatch.context() as patch:
         patch.setattr(packing, "write_shard", stops_at("train-000002"))
         with pytest.raises(KeyboardInterrupt):
             pack(folders, out, size=SIZE, shard_frames=5, show_progress=False)
     before = (out / "train-000001.tar").stat().st_mtime_ns
-    with pytest.raises(FileExistsError, match="begun with other data or options"):
+    with pytest.raises(FileExistsError, match="was begun with other data or options"):
         pack(folders, out, size=(64, 64), shard_frames=5, show_progress=False)
     pack(folders, out, size=SIZE, shard_frames=5, show_progress=False)
     assert (out / "train-000001.tar").stat().st_mtime_ns == before
@@ -146,7 +139,7 @@ def test_a_stopped_run_of_packing_goes_on_with_the_same_shards(
     assert names_in(out) == names
     for name in names:
         assert (out / name).read_bytes() == (packed / name).read_bytes()
-    with pytest.raises(FileExistsError, match="holds packed data"):
+    with pytest.raises(FileExistsError, match="was packed from other data or options"):
         pack(folders, out, size=SIZE, show_progress=False)
     (out / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match=r"notes\.txt: was not written by ssmde"):
@@ -183,20 +176,12 @@ def test_a_frame_that_cannot_be_read_keeps_its_place_and_is_reported(tmp_path):
 
 
 def test_jpeg_is_a_tenth_and_close(folders, tmp_path):
-    big = pack(folders, tmp_path / "raw", size=(192, 320), show_progress=False)
-    done = pack(folders, tmp_path / "jpeg", size=(192, 320), codec="jpeg", show_progress=False)
+    big = pack(folders, tmp_path / "raw", size=(96, 160), show_progress=False)
+    done = pack(folders, tmp_path / "jpeg", size=(96, 160), codec="jpeg", show_progress=False)
     a, b = (read_scenes(tmp_path / n, "train")[0].images[2] for n in ("raw", "jpeg"))
     assert a.size > 10 * b.size
     assert done.bytes < big.bytes
     assert abs(read_image(a).astype(int) - read_image(b).astype(int)).mean() < 3
-
-
-def test_packed_scenes_travel_to_other_processes(packed):
-    scenes = pickle.loads(pickle.dumps(read_scenes(packed, "train")))
-    assert (read_image(scenes[0].images[3]) == read_image(scenes[0].images[3])).all()
-    part = scenes[1].part(2, 5)
-    assert [part.frame_name(i) for i in range(3)] == ["b/002", "b/003", "b/004"]
-    assert len(part.tracked_points[0][1]) == 40
 
 
 def test_what_is_no_packed_data_is_refused(tmp_path, packed, folders):

@@ -1,24 +1,21 @@
 """Preparing: videos and images of any kind in, scene folders out, or one clear message."""
 
 import json
-import os
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
 
 import films
 from folders import names_in
+from recordings import DATA, needs_data
 from ssmde.data.images import read_image
 from ssmde.data.scene_folder import list_images, read_scene, read_scenes
 from ssmde.preparation import prepare
 from texture import noisy, texture, view
 
 WIDTH, HEIGHT = 64, 48
-DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[2] / "../shared/data"))
 
 
 def picture(number):
@@ -67,18 +64,8 @@ def look(x, pattern=0):
 
 def film(path, pictures, times=None, tags=None):
     """A video of grey pictures, at 10 frames a second or with a time for each, in seconds."""
-    with av.open(str(path), "w", options={"movflags": "use_metadata_tags"}) as container:
-        container.metadata.update(tags or {})
-        stream = container.add_stream("mpeg4", rate=10, options={"qscale": "2"})
-        stream.width, stream.height, stream.pix_fmt = WINDOW[0], WINDOW[1], "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for i, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(np.stack([picture] * 3, axis=-1), format="rgb24")
-            frame.pts = round(1000 * times[i]) if times else 100 * i
-            frame.time_base = Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
+    frames = [np.stack([picture] * 3, axis=-1) for picture in pictures]
+    return films.write(path, frames, times, tags=tags, qmin=2, qmax=2)
 
 
 def photos(folder, pictures):
@@ -103,34 +90,15 @@ def test_every_frame_or_every_second_becomes_an_image_under_its_own_number(tmp_p
     assert scene.intrinsics is None
     assert scene.timestamps[1] == pytest.approx(0.1)
     assert read_image(scene.images[0])[4, 4, 0] > 180  # the corner is red, not blue
-    assert json.loads((folder / "scene.json").read_text())["source"] == "walk.mp4"
+    info = json.loads((folder / "scene.json").read_text())
+    assert (info["source"], info["intrinsics"]) == ("walk.mp4", "unknown")
     assert names_in(tmp_path / "data") == ["walk"]
     assert [len(s) for s in read_scenes(tmp_path / "data", "train")] == [5]
-    scene = read_scene(prepare_all(tmp_path / "walk.mp4", tmp_path / "d", step=2))
+    every_second = {"step": 2, "hfov_degrees": 90}
+    scene = read_scene(prepare_all(tmp_path / "walk.mp4", tmp_path / "d", **every_second))
+    assert scene.intrinsics == pytest.approx(np.array([[32, 0, 31.5], [0, 32, 23.5], [0, 0, 1]]))
     assert [image.stem for image in scene.images] == ["000000", "000002", "000004"]
     assert (numbers(scene), scene.timestamps[1]) == ([0, 2, 4], pytest.approx(0.2))
-
-
-def test_a_video_that_lies_on_its_side_is_turned_upright(tmp_path):
-    video = make_video(tmp_path / "phone.mp4", frames=2)
-    films.set_matrix(video, 0, 1, -1, 0)
-    scene = read_scene(prepare_all(video, tmp_path / "d", intrinsics=(50.0, 50.0, 20.0, 40.0)))
-    assert scene.image_size == (WIDTH, HEIGHT)
-    image = read_image(scene.images[0])
-    assert image[4, -4, 0] > 180  # clockwise: the corner is now top right
-    assert image[4, -4, 1] < 80
-    assert image[4, 4, 1] < 60 > image[4, 4, 0]
-    assert scene.intrinsics[:2, 2].tolist() == [20, 40]
-
-
-def test_the_camera_follows_a_resize_or_from_a_field_of_view(tmp_path):
-    camera = (60.0, 62.0, 31.5, 23.5)
-    video = make_video(tmp_path / "a.mp4", frames=2)
-    scene = read_scene(prepare_all(video, tmp_path / "d", intrinsics=camera, width=32))
-    assert scene.image_size == (24, 32)
-    assert scene.intrinsics.tolist() == [[30, 0, 15.5], [0, 31, 11.5], [0, 0, 1]]
-    scene = read_scene(prepare_all(video, tmp_path / "d", name="wide", hfov_degrees=90))
-    assert scene.intrinsics == pytest.approx(np.array([[32, 0, 31.5], [0, 32, 23.5], [0, 0, 1]]))
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png"])
@@ -146,31 +114,7 @@ def test_images_that_need_no_change_are_copied_to_the_byte(tmp_path, kind):
     assert read_scene(folder).timestamps is None
 
 
-def test_images_are_resized_and_turned_upright(tmp_path):
-    source = make_images(tmp_path / "shots", frames=2)
-    assert read_scene(prepare_all(source, tmp_path / "d", width=32)).image_size == (24, 32)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # clockwise
-    for file in source.iterdir():
-        Image.open(file).save(file.with_suffix(".jpg"), exif=exif)
-        file.unlink()
-    folder = prepare_all(source, tmp_path / "d", name="turned")
-    assert read_scene(folder).image_size == (WIDTH, HEIGHT)
-    with Image.open(folder / "000000.jpg") as image:
-        assert image.size == (HEIGHT, WIDTH)  # in the file itself, without a mark
-
-
-def test_a_scene_is_replaced_only_when_asked(tmp_path):
-    source, out = make_images(tmp_path / "shots", frames=3), tmp_path / "data"
-    prepare_all(source, out)
-    with pytest.raises(FileExistsError, match=r"data/shots exists: choose another name"):
-        prepare_all(source, out, step=2)
-    assert len(read_scene(out / "shots")) == 3
-    prepare_all(source, out, step=2, overwrite=True)
-    assert [image.stem for image in read_scene(out / "shots").images] == ["000000", "000002"]
-
-
-def test_the_same_again_finds_its_scenes_and_says_the_same(tmp_path):
+def test_the_same_again_finds_its_scenes_and_another_film_takes_their_place(tmp_path):
     cut = film(tmp_path / "a.mp4", [look(3 * i, i // 4) for i in range(8)])
     out = tmp_path / "data"
     first = choose(cut, out)
@@ -182,6 +126,12 @@ def test_the_same_again_finds_its_scenes_and_says_the_same(tmp_path):
     (out / "a-2" / "000005.jpg").unlink()  # of a scene that is not whole any more all is made
     assert not choose(cut, out, overwrite=True).present
     assert {path.name for path in out.rglob("*")} == {path.name for path in before}
+    with pytest.raises(FileExistsError, match="a-1 exists"):
+        choose(cut, out, fewest_frames=2)
+    other = make_images(tmp_path / "a-3")
+    prepare_all(other, out)  # no part of the film
+    choose(film(tmp_path / "a.mp4", [look(3 * i) for i in range(4)]), out, overwrite=True)
+    assert names_in(out) == ["a", "a-3"]
 
 
 @pytest.mark.parametrize("kind", ["photos", "film", "folder of its name", "notes"])
@@ -208,9 +158,13 @@ def test_originals_and_other_files_are_never_replaced(tmp_path, kind, monkeypatc
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
-def test_a_failure_leaves_nothing_and_keeps_the_old_scene(tmp_path):
+def test_a_scene_is_replaced_only_when_asked_and_not_by_a_failure(tmp_path):
     source, out = make_images(tmp_path / "shots", frames=3), tmp_path / "data"
-    prepare_all(source, out)
+    prepare_all(source, out, step=2)
+    with pytest.raises(FileExistsError, match=r"data/shots exists: choose another name"):
+        prepare_all(source, out)
+    assert [image.stem for image in read_scene(out / "shots").images] == ["000000", "000002"]
+    prepare_all(source, out, overwrite=True)
     (source / "shot10.png").write_bytes((source / "shot10.png").read_bytes()[:60])
     with pytest.raises(ValueError, match=r"shot10\.png: cannot be read"):
         prepare_all(source, out, overwrite=True)
@@ -262,8 +216,8 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_is_written(
 
 def test_frames_are_chosen_by_the_motion_of_the_image(tmp_path):
     # Stands for 32 frames, then goes 1 pixel a frame: a step of 0.005 is 1.6 of 320 pixels.
-    still = [noisy(look(0), 4, i) for i in range(32)]
-    video = film(tmp_path / "walk.mp4", still + [look(i) for i in range(1, 9)])
+    pictures = [noisy(look(max(0, i - 31)), 4, i) for i in range(40)]
+    video = film(tmp_path / "walk.mp4", pictures)
     made = choose(video, tmp_path / "data")
     (folder,) = made.scenes
     assert folder == tmp_path / "data" / "walk"
@@ -293,26 +247,19 @@ def test_a_cut_splits_the_video_and_a_short_scene_is_reported(tmp_path):
 def test_uneven_times_are_kept_and_even_ones_are_a_rate(tmp_path):
     pictures = [look(3 * i) for i in range(6)]
     times = [0.0, 0.1, 0.2, 0.5, 0.52, 0.7]
-    for options in ({}, {"step": 1}):
-        video = film(tmp_path / "a.mp4", pictures, times)
-        made = choose(video, tmp_path / "d", overwrite=True, **options)
-        (folder,) = made.scenes
-        assert read_scene(folder).timestamps == pytest.approx(times, abs=1e-3)
-        assert json.loads((folder / "scene.json").read_text())["fps"] is None
-        choose(film(tmp_path / "a.mp4", pictures), tmp_path / "d", overwrite=True, **options)
-        assert "timestamps.txt" not in names_in(folder)
-        assert read_scene(folder).timestamps == pytest.approx(np.arange(6) / 10)
-
-
-def test_times_that_do_not_fit_the_frames_are_refused(tmp_path):
-    video = film(tmp_path / "a.mp4", [look(0)] * 3, [0.0, 0.1, 0.5])
-    folder = prepare_all(video, tmp_path / "d")
+    video = film(tmp_path / "a.mp4", pictures, times)
+    (folder,) = choose(video, tmp_path / "d").scenes
+    assert read_scene(folder).timestamps == pytest.approx(times, abs=1e-3)
+    assert json.loads((folder / "scene.json").read_text())["fps"] is None
     (folder / "000001.jpg").unlink()
-    with pytest.raises(ValueError, match=r"timestamps\.txt: expected one time for each of 2 .* 3"):
+    with pytest.raises(ValueError, match=r"timestamps\.txt: expected one time for each of 5 .* 6"):
         read_scene(folder)
-    (folder / "timestamps.txt").write_text("# seconds\n0.0\nnan\n")
+    (folder / "timestamps.txt").write_text("# seconds\n0.0\nnan\n2\n3\n4\n")
     with pytest.raises(ValueError, match=r"timestamps\.txt, line 3: expected one time in seconds"):
         read_scene(folder)
+    prepare_all(film(tmp_path / "b.mp4", pictures), tmp_path / "d")
+    assert "timestamps.txt" not in names_in(tmp_path / "d" / "b")
+    assert read_scene(tmp_path / "d" / "b").timestamps == pytest.approx(np.arange(6) / 10)
 
 
 def test_several_sources_and_patterns_become_scenes_of_their_own(tmp_path):
@@ -325,7 +272,7 @@ def test_several_sources_and_patterns_become_scenes_of_their_own(tmp_path):
     made = choose(sources, tmp_path / "data")
     assert [folder.name for folder in made.scenes] == ["one", "shots", "two"]
     assert chosen(made.scenes[1]) == [0, 1, 2]  # p11 does not fit the pattern
-    assert made.sources[1].source == "shots"
+    assert made.sources[1].report.startswith("shots: 3 frames kept")
     named = prepare(sources, tmp_path / "data", name="trip", step=1).scenes
     assert [folder.name for folder in named] == ["trip-1", "trip-2", "trip-3"]
     folder = prepare(tmp_path, tmp_path / "all", step=1)  # holds two videos and no image
@@ -339,17 +286,6 @@ def test_several_sources_and_patterns_become_scenes_of_their_own(tmp_path):
         choose(shots / "q*.png", tmp_path / "other")
     with pytest.raises(ValueError, match="no source given"):
         choose([], tmp_path / "other")
-
-
-def test_replacing_takes_the_parts_of_the_earlier_run_away(tmp_path):
-    cut = film(tmp_path / "a.mp4", [look(3 * i, i // 4) for i in range(8)])
-    out = tmp_path / "data"
-    assert [f.name for f in choose(cut, out).scenes] == ["a-1", "a-2"]
-    other = choose(film(tmp_path / "a-3.mp4", [look(3 * i) for i in range(4)]), out).scenes
-    with pytest.raises(FileExistsError, match="a-1 exists"):
-        choose(cut, out, fewest_frames=2)
-    choose(film(tmp_path / "a.mp4", [look(3 * i) for i in range(8)]), out, overwrite=True)
-    assert (names_in(out), len(read_scene(other[0]))) == (["a", "a-3"], 4)
 
 
 def test_a_source_without_motion_is_refused_with_the_reasons(tmp_path):
@@ -367,17 +303,10 @@ def test_the_camera_is_read_from_the_files_where_they_say_it(tmp_path):
     assert read_scene(made.scenes[0]).intrinsics == pytest.approx(
         np.array([[focal, 0, 159.5], [0, focal, 95.5], [0, 0, 1]]), rel=1e-3
     )
-    assert made.sources[0].camera.startswith("video metadata, 26 mm equivalent: focal length 224")
+    assert "camera: video metadata, 26 mm equivalent: focal length 224" in str(made)
     given = prepare(video, tmp_path / "e", step=1, hfov_degrees=90, show_progress=False)
     assert read_scene(given.scenes[0]).intrinsics[0, 0] == 160
-    assert given.sources[0].camera == "field of view of 90 degrees, as given"
-    silent = prepare(film(tmp_path / "b.mp4", [look(0)]), tmp_path / "d", step=1)
-    assert silent.sources[0].camera == "unknown"
-    info = json.loads((silent.scenes[0] / "scene.json").read_text())
-    assert info["intrinsics"] == "unknown"
-
-
-def test_photos_say_their_camera_too(tmp_path):
+    assert "camera: field of view of 90 degrees, as given" in str(given)
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0xA405] = 36
     for i in range(3):
@@ -388,7 +317,8 @@ def test_photos_say_their_camera_too(tmp_path):
     assert "EXIF, 36 mm equivalent" in str(made)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA")
+@pytest.mark.slow
+@needs_data
 def test_real_jumps_are_found_and_real_motion_is_none(tmp_path):
     jumps = list_images(DATA / "indoor" / "hololens")[326:352]
     made = choose(jumps, tmp_path, name="walk", least_motion=0.001)

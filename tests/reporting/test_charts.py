@@ -72,5 +72,5 @@ def test_the_second_stage_comes_behind_the_first(tmp_path):
 
 def test_without_truth_the_views_of_held_out_frames_are_the_score(tmp_path):
     text = "3,1,train/loss,0.2\n3,1,val/photometric,0.12\n"
-    titles = [chart.title for chart in stage_charts(*logs(tmp_path, text, text))]
+    titles = [chart.title for chart in stage_charts(*logs(tmp_path, text, text), references={})]
     assert titles[1] == "Difference between frame and copy, held-out frames"

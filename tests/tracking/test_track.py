@@ -1,10 +1,12 @@
 """Tracking: the motion of a drawn camera is found again, and what stands in the way is said."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ssmde.cli import main
 from ssmde.data.dataset import relative_motion
@@ -15,14 +17,19 @@ from ssmde.tracking.parts import find_cuts
 
 
 @pytest.fixture(scope="module")
-def clip():
-    return draw_clip("room", frames=12, size=(120, 160), seed=3, step=0.08)
+def tracked(tmp_path_factory):
+    """A drawn room, one frame of it broken, that was tracked: data folder, clip, what was found."""
+    clip = draw_clip("room", frames=12, size=(120, 160), seed=3, step=0.08)
+    folder = tmp_path_factory.mktemp("tracked")
+    write_clip(clip, folder / "room")
+    broken = sorted((folder / "room").glob("*.png"))[0]
+    broken.write_bytes(broken.read_bytes()[:200])
+    return folder, clip, track(folder / "room", threads=1, show_progress=False)
 
 
 @pytest.fixture
-def data(clip, tmp_path):
-    write_clip(clip, tmp_path / "room")
-    return tmp_path
+def data(tracked, tmp_path):
+    return shutil.copytree(tracked[0], tmp_path / "data")
 
 
 def degrees(a, b):
@@ -30,13 +37,14 @@ def degrees(a, b):
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
-def test_the_motion_of_a_drawn_camera_is_found(clip, data):
-    (found,) = track(data / "room", threads=1, show_progress=False)
-    assert (found.scene, found.frames, found.found, found.parts) == ("room", 12, 12, 1)
+def test_the_motion_of_a_drawn_camera_is_found_but_for_a_broken_frame(tracked):
+    folder, clip, (found,) = tracked
+    assert (found.scene, found.frames, found.found, found.parts) == ("room", 12, 11, 1)
     assert found.error < 0.5
-    room = read_scene(data / "room")
+    room = read_scene(folder / "room")
+    assert np.flatnonzero(np.isnan(room.tracked_poses[:, 0, 0])).tolist() == [0]
     scales = []
-    for frame in range(2, 12):
+    for frame in range(3, 12):
         (T,) = relative_motion(room.tracked_poses, frame, (frame - 2,), flip=False)
         (truth,) = relative_motion(room.poses, frame, (frame - 2,), flip=False)
         step, true_step = T[:3, 3], truth[:3, 3]
@@ -48,40 +56,40 @@ def test_the_motion_of_a_drawn_camera_is_found(clip, data):
     assert 0.6 * depth < np.mean(scales) < 1.6 * depth, "the unit is the median depth"
 
 
-def test_frames_with_hardly_a_point_in_common_are_parts_of_their_own():
-    film = [set(range(10 * i, 10 * i + 100)) for i in range(20)]  # each shares 90 with the next
-    other = [{point + 5000 for point in frame} for frame in film]
-    assert find_cuts(film, [1.0] * 19, [0.5] * 19) == []
-    assert find_cuts([*film, *other], [1.0] * 39, [0.5] * 39) == [20]
-    chance = [*film[:-1], film[-1] | {5000, 5001, 5002}, *other]  # a few false matches
-    assert find_cuts(chance, [1.0] * 39, [0.5] * 39) == [20]
-    back = [*film, *other, *film]  # the first place again, after a cut
-    assert find_cuts(back, [1.0] * 59, [0.5] * 59) == [20, 40]
-    assert find_cuts(film[:1], [], []) == find_cuts([], [], []) == []
+FILM = [set(range(10 * i, 10 * i + 100)) for i in range(20)]  # each shares 90 with the next
+OTHER = [{point + 5000 for point in frame} for frame in FILM]
 
 
-def test_a_leap_of_the_camera_with_few_points_is_a_cut():
-    film = [set(range(10 * i, 10 * i + 100)) for i in range(40)]
-    loose = [*film[:20], *({point + 70 for point in frame} for frame in film[20:])]
-    leap = [1.0] * 19 + [6.0] + [1.0] * 19  # to frame 20
-    assert find_cuts(loose, leap, [0.5] * 39) == [20]
-    assert find_cuts(film, leap, [0.5] * 39) == []  # a run, with all points
-    assert find_cuts(loose, [1.0] * 39, [0.5] * 39) == []  # a turn
+@pytest.mark.parametrize(("film", "cuts"), [
+    (FILM, []),
+    (FILM + OTHER, [20]),
+    ([*FILM[:-1], FILM[-1] | {5000, 5001, 5002}, *OTHER], [20]),  # a few false matches
+    (FILM + OTHER + FILM, [20, 40]),  # the first place again, after a cut
+    (FILM[:1], []),
+    ([], []),
+])  # fmt: skip
+def test_frames_with_hardly_a_point_in_common_are_parts_of_their_own(film, cuts):
+    steps = max(0, len(film) - 1)
+    assert find_cuts(film, [1.0] * steps, [0.5] * steps) == cuts
 
 
-def test_a_corner_that_came_out_wrong_is_a_cut():
-    """As `kitti_odom00` at frame 203: half of the points, six steps, 18 in place of 4 degrees."""
-    film = [set(range(10 * i, 10 * i + 100)) for i in range(40)]
-    half = [*film[:20], *({point + 45 for point in frame} for frame in film[20:])]
-    leap, spin = ([usual] * 19 + [most] + [usual] * 19 for usual, most in ((1.0, 6.0), (4.0, 18.0)))
-    assert find_cuts(half, leap, spin) == [20]
-    assert find_cuts(film, leap, spin) == []  # a jolt, with all points
-    assert find_cuts(half, [1.0] * 39, spin) == []  # a turn on the spot
-    assert find_cuts(half, leap, [4.0] * 39) == []  # faster, straight on
+@pytest.mark.parametrize(("lost", "step", "turns", "cuts"), [
+    (70, 6.0, (0.5, 0.5), [20]),  # a leap with few points
+    (0, 6.0, (0.5, 0.5), []),  # a run, with all points
+    (70, 1.0, (0.5, 0.5), []),  # a turn
+    # As `kitti_odom00` at frame 203: half of the points, six steps, 18 in place of 4 degrees.
+    (45, 6.0, (4.0, 18.0), [20]),
+    (0, 6.0, (4.0, 18.0), []),  # a jolt, with all points
+    (45, 1.0, (4.0, 18.0), []),  # a turn on the spot
+    (45, 6.0, (4.0, 4.0), []),  # faster, straight on
+])  # fmt: skip
+def test_a_leap_with_few_points_and_a_corner_that_came_out_wrong_are_cuts(lost, step, turns, cuts):
+    film = [{10 * i + k + lost * (i >= 20) for k in range(100)} for i in range(40)]
+    steps, spins = ([usual] * 19 + [most] + [usual] * 19 for usual, most in ((1.0, step), turns))
+    assert find_cuts(film, steps, spins) == cuts
 
 
 def test_a_scene_that_was_tracked_is_left_alone_unless_asked(data, monkeypatch):
-    track(data, threads=1, show_progress=False)
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "pycolmap", None)
         assert track(data, show_progress=False) == [], "no COLMAP is needed"
@@ -102,26 +110,16 @@ def test_a_scene_that_was_tracked_is_left_alone_unless_asked(data, monkeypatch):
         read_scene(data / "room")
 
 
-def test_a_broken_frame_has_no_pose_and_the_others_do(data):
-    broken = sorted((data / "room").glob("*.png"))[5]
-    broken.write_bytes(broken.read_bytes()[:200])
-    (found,) = track(data, threads=1, show_progress=False)
-    assert found.found == 11
-    poses = read_scene(data / "room").tracked_poses
-    assert np.flatnonzero(np.isnan(poses[:, 0, 0])).tolist() == [5]
-
-
 def test_a_scene_without_texture_is_said_to_have_no_motion(data):
-    from PIL import Image
-
     for file in (data / "room").glob("*.png"):
         Image.new("RGB", (160, 120), (90, 90, 90)).save(file)
-    (found,) = track(data, threads=1, show_progress=False)
+    (found,) = track(data, threads=1, show_progress=False, overwrite=True)
     assert (found.found, found.parts) == (0, 0)
     assert np.isnan(found.error)
 
 
 def test_a_missing_library_is_named(data, monkeypatch, capsys):
+    (data / "room" / "tracked_points.npz").unlink()
     monkeypatch.setitem(sys.modules, "pycolmap", None)
     with pytest.raises(ImportError, match=r"pip install 'ssmde\[motion\]'"):
         track(data, show_progress=False)

@@ -10,14 +10,7 @@ from ssmde.data.dataset import relative_motion
 from ssmde.data.scene_folder import read_scene
 from ssmde.synthetic import draw_clip, write_clip
 from ssmde.tracking import track
-from ssmde.tracking.camera import (
-    Estimate,
-    FoundCamera,
-    doubt_about,
-    join_estimates,
-    keep_camera,
-    matrix_of,
-)
+from ssmde.tracking.camera import Estimate, doubt_about, join_estimates
 from ssmde.tracking.colmap import Refined
 
 SIZE = (120, 160)
@@ -32,14 +25,14 @@ def film(folder, **how):
 
 
 def test_a_camera_that_turns_and_moves_tells_its_focal_length(tmp_path, capsys):
-    clip = film(tmp_path / "turns", frames=24, seed=4, rotation=2.0, hfov_degrees=40.0)
+    clip = film(tmp_path / "turns", frames=12, seed=4, rotation=3.0, hfov_degrees=40.0)
     assert main(["track", str(tmp_path), "--threads", "1"]) == 0
     said = capsys.readouterr().out
     scene = read_scene(tmp_path / "turns")
     focal = scene.intrinsics[0, 0]
     assert focal == pytest.approx(clip.intrinsics[0, 0], rel=0.03)
     assert scene.intrinsics.tolist() == [[focal, 0, 79.5], [0, focal, 59.5], [0, 0, 1]]
-    for frame in range(3, 24):
+    for frame in range(3, 12):
         (found,) = relative_motion(scene.tracked_poses, frame, (frame - 3,), flip=False)
         (truth,) = relative_motion(clip.poses, frame, (frame - 3,), flip=False)
         assert np.degrees(np.linalg.norm(found[:3, :3] - truth[:3, :3]) / np.sqrt(2)) < 0.6
@@ -94,7 +87,7 @@ def test_the_median_of_the_frames_decides_between_stretches_of_a_video():
     found = join_estimates([short, long, turned_away])
     assert (found.focal, found.frames) == (500.0, 500)
     assert found.spread == pytest.approx(0.04)
-    assert found.describe() == "focal length 500.0 pixels +- 4.0 %, from 500 frames"
+    assert str(found) == "focal length 500.0 pixels +- 4.0 %, from 500 frames"
     assert join_estimates([turned_away, Estimate(frames=3, doubt="short")]) == "it stood still"
 
 
@@ -105,11 +98,3 @@ def test_stretches_that_disagree_are_no_camera():
     assert "610" in said
     half = Estimate(frames=300, focals=(500.0, float("nan"), 500.0))
     assert "500, none, 500" in join_estimates([half])
-
-
-def test_the_middle_of_the_image_is_half_a_pixel_before_half_its_size(tmp_path):
-    film(tmp_path / "room", frames=1, seed=0)
-    camera = FoundCamera(focal=160.0, spread=0.01, frames=20)
-    assert matrix_of(camera, SIZE).tolist() == [[160, 0, 79.5], [0, 160, 59.5], [0, 0, 1]]
-    keep_camera(read_scene(tmp_path / "room"), camera, "a test")
-    assert np.array_equal(read_scene(tmp_path / "room").intrinsics, matrix_of(camera, SIZE))

@@ -16,7 +16,7 @@ from ssmde.inference.pictures import colorize, depth_range, side_by_side, stack
 from ssmde.inference.predictor import Predictor
 from ssmde.io import read_json
 from ssmde.models.checkpoint import read_weights, save_weights, stored_scale, with_scale
-from ssmde.tracking.reliability import compare_with_labels
+from ssmde.tracking.reliability import doubt_about_points
 
 HELD_OUT = 0.2  # share of each window, its end, that only judges
 FEWEST_POINTS = 20  # of a held-out frame that judges
@@ -32,15 +32,13 @@ def find_doubt(scene: Path) -> str:
     Motion that explains the matches is not enough: its points also have to lie in the order of the
     start network's depth, and keep their unit beside it.
     """
-    path = scene / TRACKED_INFO
-    info = read_json(path) if path.is_file() else {"doubtful": 0}  # a run that began long ago
+    info = read_json(scene / TRACKED_INFO)
     if info["doubtful"] and not info["found"]:
         return (
             f"it explains {info['explained']:.0%} of the matches of distant frames; most of what "
             "is seen moves, such as cars ahead as fast as the camera"
         )
-    agreement = compare_with_labels(scene)
-    return agreement.doubt if agreement else ""
+    return doubt_about_points(scene)
 
 
 def all_frames(scenes: Sequence[Path]) -> HeldOut:
@@ -50,11 +48,7 @@ def all_frames(scenes: Sequence[Path]) -> HeldOut:
 
 
 def find_held_out(scenes: Sequence[Path]) -> HeldOut:
-    """The end of every window, which nothing was learnt from.
-
-    Raises:
-        ValueError: If no frame of it sees enough points.
-    """
+    """The end of every window, which nothing was learned from, if a frame of it sees points."""
     found: HeldOut = []
     for folder in scenes:
         scene = read_scene(folder)
@@ -85,12 +79,7 @@ def point_error(network: Predictor, held_out: HeldOut) -> float:
 
 
 def hand_out(
-    chosen: Path,
-    start: Path,
-    target: Path,
-    before: Predictor,
-    after: Predictor,
-    held_out: HeldOut,
+    chosen: Path, start: Path, target: Path, before: Predictor, after: Predictor, held_out: HeldOut
 ) -> None:
     """Copy the depth network; metres of the start go along, by how its unit changed."""
     tensors, metadata = read_weights(chosen)

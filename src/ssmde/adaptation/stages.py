@@ -18,17 +18,16 @@ import math
 import shlex
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float64
 
 from ssmde.adaptation.check import (
     HELD_OUT,
-    HeldOut,
     all_frames,
     draw_comparison,
     find_doubt,
@@ -37,17 +36,11 @@ from ssmde.adaptation.check import (
     point_error,
 )
 from ssmde.config import AffineConfig, Config, read_config
-from ssmde.data.scene_files import (
-    read_scene_info,
-    write_intrinsics,
-    write_list,
-    write_scene_info,
-)
+from ssmde.data.scene_files import read_scene_info, write_intrinsics, write_list, write_scene_info
 from ssmde.data.scene_folder import read_scene, read_scenes
-from ssmde.data.sequence import FrameSequence, from_hfov
+from ssmde.data.sequence import from_hfov
 from ssmde.inference.loading import find_weights, load
 from ssmde.inference.pictures import write_png
-from ssmde.inference.predictor import Predictor
 from ssmde.io import hidden_part, read_json, write_json
 from ssmde.labeling import label, write_corrected
 from ssmde.models.registry import Device, choose_device, follow_start
@@ -81,29 +74,19 @@ BATCH, RATE, ENCODER_RATE = 8, 4e-4, 0.5
 class Adapted:
     """What became of a film."""
 
-    kept: Literal["adapted", "start"]
-    """Whose weights were handed out."""
-    why: str
-    """What decided."""
-    start: str
-    """Name or path of the weights it started from."""
+    kept: Literal["adapted", "start"]  # whose weights were handed out
+    why: str  # what decided
+    start: str  # name or path of the weights it started from
     error_before: float | None
     """Difference of its log depth from that of tracked points on held-out frames, the mean over
     their points after the median of each frame is taken out; None if no motion can be trusted."""
-    error_after: float | None
-    """The same after the training."""
-    frames: int
-    """Frames that were learnt from."""
-    steps: int
-    """Steps of training."""
-    camera: str
-    """Where the focal length is from."""
-    seconds: dict[str, float]
-    """How long each stage took, in this process."""
-    source: str = ""
-    """The film."""
-    out: str = ""
-    """Folder of the result."""
+    error_after: float | None  # the same after the training
+    frames: int  # that were learned from
+    steps: int  # of training
+    camera: str  # where the focal length is from
+    seconds: dict[str, float]  # how long each stage took, in this process
+    source: str = ""  # the film
+    out: str = ""  # folder of the result
 
     def __str__(self) -> str:
         """What came out, for the screen."""
@@ -173,16 +156,25 @@ def adapt(
         stored |= {"source": str(source), "out": str(out)}
         return Adapted(**stored)
     work = out / WORK / mark  # another film or other options have a folder of their own
-    clock = _Clock(float(minutes))
-    with clock.stage("prepare"):
+    end, seconds = time.monotonic() + 60 * minutes, dict[str, float]()
+
+    @contextmanager
+    def stage(name: str) -> Generator[None]:
+        begun = time.monotonic()
+        left = max(0.0, end - begun) / 60
+        print(f"{name}: {STAGES[name]}, {left:.1f} minutes left", flush=True)
+        yield
+        seconds[name] = round(time.monotonic() - begun, 1)
+
+    with stage("prepare"):
         prepared = prepare_videos(
             sources, work / "film", least_motion=LEAST_MOTION, hfov_degrees=hfov_degrees,
             width=WIDTH if widest > WIDTH else None, show_progress=show_progress,
         )  # fmt: skip
         scenes = _windows(prepared, work / "data", round(minutes * FRAMES_PER_MINUTE))
-    with clock.stage("track"):
+    with stage("track"):
         camera = _track(scenes, seed, show_progress)
-    with clock.stage("label"):
+    with stage("label"):
         label(work / "data", source=f"ssmde:{weights}", device=device, split="all",
               show_progress=show_progress)  # fmt: skip
         doubts = [find_doubt(scene) for scene in scenes]
@@ -190,7 +182,7 @@ def adapt(
     before = after = load(weights, device=choose_device(device))
     found = Adapted(
         kept="start", why="", start=str(start), error_before=None, error_after=None, frames=0,
-        steps=0, camera=camera, seconds=clock.seconds, source=str(source), out=str(out),
+        steps=0, camera=camera, seconds=seconds, source=str(source), out=str(out),
     )  # fmt: skip
     chosen = weights
     try:
@@ -202,18 +194,24 @@ def adapt(
         reason = next(doubt for doubt in doubts if doubt)
         found = replace(found, why=f"the camera's motion cannot be trusted: {reason}")
     else:
-        with clock.stage("train"):
-            config = _training(work, weights, seed, device, clock.left, frames)
+        with stage("train"):
+            config = _training(work, weights, seed, device, end - time.monotonic(), frames)
             trained = work / config.name / LAST
             if not trained.is_file():
                 from ssmde.training import train  # slow to import, and not for the help
 
                 train(config, resume=(work / config.name / "last.ckpt").is_file())
-        with clock.stage("check"):
+        with stage("check"):
             after = load(trained, device=choose_device(device))
-            found = _judge(replace(found, frames=frames, steps=config.train.steps), before, after,
-                           held_out)  # fmt: skip
-        chosen = trained if found.kept == "adapted" else weights
+            first, last = (point_error(network, held_out) for network in (before, after))
+        better = last < (1 - LEAST_GAIN) * first
+        points = f"{first:.3f} before, {last:.3f} after, on {len(held_out)} held-out frames"
+        found = replace(
+            found, kept="adapted" if better else "start", frames=frames, steps=config.train.steps,
+            why=f"{'' if better else 'no '}closer to points that were tracked: {points}",
+            error_before=first, error_after=last,
+        )  # fmt: skip
+        chosen = trained if better else weights
     with recorded(mark):
         hand_out(chosen, weights, out / RESULT, before, after, held_out)
         title = "after" if found.kept == "adapted" else "after, not kept"
@@ -221,47 +219,6 @@ def adapt(
         write_png(out / PICTURE, draw_comparison(networks, held_out))
         write_json(out / REPORT, asdict(found))
     return found
-
-
-def _judge(found: Adapted, before: Predictor, after: Predictor, held_out: HeldOut) -> Adapted:
-    """Which weights are closer to the points of frames that were not learned from."""
-    first, last = (point_error(network, held_out) for network in (before, after))
-    better = last < (1 - LEAST_GAIN) * first
-    points = f"{first:.3f} before, {last:.3f} after, on {len(held_out)} held-out frames"
-    return replace(
-        found,
-        kept="adapted" if better else "start",
-        why=("closer to" if better else "no closer to") + f" points that were tracked: {points}",
-        error_before=first,
-        error_after=last,
-    )
-
-
-class _Clock:
-    """The time that was given, and where it went."""
-
-    def __init__(self, minutes: float) -> None:
-        self.seconds: dict[str, float] = {}
-        self._end = time.monotonic() + 60 * minutes
-        self._begun = ("", 0.0)
-
-    @property
-    def left(self) -> float:
-        """Seconds."""
-        return self._end - time.monotonic()
-
-    def stage(self, name: str) -> "_Clock":
-        """Say what comes, and how long it took when the block ends."""
-        print(f"{name}: {STAGES[name]}, {max(0.0, self.left) / 60:.1f} minutes left", flush=True)
-        self._begun = (name, time.monotonic())
-        return self
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        name, begun = self._begun
-        self.seconds[name] = round(time.monotonic() - begun, 1)
 
 
 STAGES = {
@@ -282,25 +239,29 @@ def _sources(source: Path) -> list[Path]:
 
 def _windows(prepared: Prepared, root: Path, most: int) -> list[Path]:
     """Scene folders of as many frames as there is time for, below `root`."""
-    films = [read_scene(folder) for one in prepared.sources for folder in one.scenes]
+    films = [read_scene(folder) for folder in prepared.scenes]
     share = max(FEWEST_FRAMES, most) / sum(map(len, films))
     names: list[str] = []
     for film in films:
         for number, frames in enumerate(choose_windows(len(film), round(share * len(film)))):
             names.append(f"{film.name}-{number}")
-            if not (root / names[-1]).exists():
-                _copy_window(film, frames, root / names[-1])
+            target = root / names[-1]
+            if target.exists():
+                continue
+            part = hidden_part(target)
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            for i in frames:
+                shutil.copyfile(film.images[i], part / film.images[i].name)
+            if film.intrinsics is not None:
+                write_intrinsics(part, film.intrinsics)
+            part.rename(target)
     write_list(root, "train", names)
     return [root / name for name in names]
 
 
 def choose_windows(frames: int, most: int) -> list[range]:
-    """Which frames of a film are used: all, every second or third, or windows spread over it.
-
-    Args:
-        frames: Number of frames of the film.
-        most: How many there is time for.
-    """
+    """Which frames of a film are used: all, every second or third, or windows spread over it."""
     step = max(1, min(SPARSEST, round(frames / max(1, most))))
     thinned = len(range(0, frames, step))
     if thinned <= most:
@@ -311,60 +272,33 @@ def choose_windows(frames: int, most: int) -> list[range]:
     return [range(start, start + length, step) for start in starts]
 
 
-def _copy_window(film: FrameSequence, frames: range, target: Path) -> None:
-    part = hidden_part(target)
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    for i in frames:
-        shutil.copyfile(film.images[i], part / film.images[i].name)
-    if film.intrinsics is not None:
-        write_intrinsics(part, film.intrinsics)
-    part.rename(target)
-
-
 def _track(scenes: Sequence[Path], seed: int, show_progress: bool) -> str:
-    """Track all windows; where their camera is from.
-
-    What the first window tells of an unknown camera holds for the others.
-    """
+    """Track all windows, with what the first tells of an unknown camera; where that is from."""
     first, *others = scenes
     try:
         track(first, seed=seed, show_progress=show_progress)
     except ValueError:
         if (first / "cam.txt").is_file():
             raise
-        _assume_camera(first)
+        said = f"assumed, {ASSUMED_HFOV:g} degrees wide, as the film does not tell it"
+        write_scene_info(first, {"camera": f"{said}: give --hfov-degrees if you know it"})
+        write_intrinsics(first, from_hfov(read_scene(first).image_size, ASSUMED_HFOV))
         track(first, seed=seed, show_progress=show_progress)
     for scene in others:
         if not (scene / "cam.txt").is_file():
-            write_intrinsics(scene, _camera(first))
+            shutil.copyfile(first / "cam.txt", scene / "cam.txt")
         track(scene, seed=seed, show_progress=show_progress)
     return str(read_scene_info(first / "scene.json").get("camera", "from the file, or as given"))
-
-
-def _camera(scene: Path) -> Float64[np.ndarray, "3 3"]:
-    matrix = read_scene(scene).intrinsics
-    assert matrix is not None, scene  # it has been tracked
-    return matrix
-
-
-def _assume_camera(scene: Path) -> None:
-    said = f"assumed, {ASSUMED_HFOV:g} degrees wide, as the film does not tell it"
-    write_scene_info(scene, {"camera": f"{said}: give --hfov-degrees if you know it"})
-    write_intrinsics(scene, from_hfov(read_scene(scene).image_size, ASSUMED_HFOV))
 
 
 def _correct(scenes: Sequence[Path], trusted: Sequence[Path], root: Path) -> int:
     """Scene folders to learn from, of all frames but the held-out; how many frames they have.
 
     Frames whose motion cannot be trusted keep the labels as they are: what moves is often seen in
-    these alone, and a network that learns from others only forgets it.
-
-    Raises:
-        ValueError: If too few frames have corrected labels.
+    these alone, and a network that learns from others only forgets it. `ValueError` if too few
+    frames have corrected labels.
     """
-    names: list[str] = []
-    corrected = 0
+    names, corrected = list[str](), 0
     for scene in scenes:
         target = root / scene.name
         if not target.exists():
@@ -390,23 +324,17 @@ def _training(
     (film, *_) = read_scenes(work / "learn", "train")
     size = load(weights, device="cpu").size_for(film.image_size)
     preset = AFFINE_INDOOR
-    asked = replace(
-        preset,
-        name="run",
-        output=work,
-        data=replace(
-            preset.data, root=work / "learn", image_size=size, zoom=1.5,
-            color_jitter=0.5, workers=0,
-        ),
+    data = replace(preset.data, root=work / "learn", image_size=size, zoom=1.5, color_jitter=0.5,
+                   workers=0)  # fmt: skip
+    clock = replace(
+        preset.train, steps=FEWEST_STEPS, batch_size=BATCH, learning_rate=RATE, warmup_steps=10,
+        average=0.98, encoder_lr_multiplier=ENCODER_RATE, seed=seed, accelerator=device,
+    )  # fmt: skip
+    config = follow_start(replace(
+        preset, name="run", output=work, data=data, train=clock,
         model=replace(preset.model, start=str(weights)),
         affine=AffineConfig(leres=0.0, log_depth=1.0, log_gradient=1.0),
-        train=replace(
-            preset.train, steps=FEWEST_STEPS, batch_size=BATCH, learning_rate=RATE,
-            warmup_steps=10, average=0.98, encoder_lr_multiplier=ENCODER_RATE, seed=seed,
-            accelerator=device,
-        ),
-    )  # fmt: skip
-    config = follow_start(asked)
+    ))  # fmt: skip
     begun = work / config.name / "config.yaml"
     if begun.is_file():
         steps = read_config(begun).train.steps
@@ -415,5 +343,4 @@ def _training(
 
         steps = round(0.9 * seconds / seconds_per_step(config))
         steps = max(FEWEST_STEPS, min(steps, math.ceil(MOST_EPOCHS * frames / BATCH)))
-    clock = replace(config.train, steps=steps, validate_every=steps)
-    return replace(config, train=clock)
+    return replace(config, train=replace(config.train, steps=steps, validate_every=steps))

@@ -6,24 +6,21 @@ by nobody else and removed when they leave.
 
 import os
 import shutil
-import signal
 import tempfile
+import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event, current_thread, main_thread
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ssmde.app.guard import KEPT_BYTES, KEPT_UPLOADS_OF_ALL, LOOPBACK, Guard, Names, Visitors
 from ssmde.app.service import InferenceService
-from ssmde.app.training import Trainings
 from ssmde.console import import_extra
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
+from ssmde.signals import stop_on_sigterm
 from ssmde.weights import RELEASED
-
-HERE_ONLY = "127.0.0.1"
 
 
 class Served(NamedTuple):
@@ -38,7 +35,7 @@ class Served(NamedTuple):
 def app(
     weights: str | Path | Sequence[str | Path] = (),
     *,
-    host: str = HERE_ONLY,
+    host: str = LOOPBACK[0],
     port: int | None = None,
     share: bool = False,
     max_upload_mb: int = 200,
@@ -72,20 +69,17 @@ def app(
     ) as page:  # fmt: skip
         print(f"page: {page.url}" + (f"\npublic: {page.public_url}" if share else ""), flush=True)
         print("Ctrl-C ends it and removes the visitors' files", flush=True)
-        _wait()
+        with suppress(KeyboardInterrupt), stop_on_sigterm():
+            while True:
+                time.sleep(1)
 
 
 @contextmanager
 def serve(
-    weights: str | Path | Sequence[str | Path],
-    *,
-    host: str = HERE_ONLY,
-    port: int | None = None,
-    share: bool = False,
-    max_upload_mb: int = 200,
-    queue: int = 20,
+    weights: str | Path | Sequence[str | Path], *, host: str = LOOPBACK[0],
+    port: int | None = None, share: bool = False, max_upload_mb: int = 200, queue: int = 20,
     allowed_host: Sequence[str] = (),
-) -> Generator[Served]:
+) -> Generator[Served]:  # fmt: skip
     """Serve the page while the block runs; arguments as those of `app`."""
     if max_upload_mb < 1 or queue < 1:
         raise ValueError(f"limits must be 1 or more, got {max_upload_mb} MB and a queue of {queue}")
@@ -100,17 +94,10 @@ def serve(
 
     with _folder() as folder:
         room = max(KEPT_BYTES, KEPT_UPLOADS_OF_ALL * largest)
-        visitors = Visitors(folder / "pages", room=room)
+        visitors = Visitors(folder, room=room)
         service = InferenceService(predictors)
-        here = may_train(host, share=share, allowed_host=allowed_host)
-        trainings = Trainings(folder / "trainings") if here else None
-        blocks = Page(service, visitors, trainings).blocks
-        guard: Any = Middleware(
-            Guard,
-            visitors=visitors,
-            names=names,
-            largest_upload=largest,  # type: ignore[arg-type]
-        )
+        blocks = Page(service, visitors).blocks
+        limits: Any = {"visitors": visitors, "names": names, "largest_upload": largest}
         blocks.queue(max_size=queue, default_concurrency_limit=2)
         try:
             _, url, public = blocks.launch(
@@ -119,36 +106,17 @@ def serve(
                 run_history=False, enable_monitoring=False, mcp_server=False, pwa=False,
                 ssr_mode=False, quiet=True, show_error=False, prevent_thread_lock=True,
                 css_paths=[STYLE], js=SCRIPT.read_text("utf-8"),
-                app_kwargs={"middleware": [guard]},
+                app_kwargs={"middleware": [Middleware(Guard, **limits)]},
             )  # fmt: skip
             if public:
                 names.allow(urlsplit(public).hostname or "")
             yield Served(url, public, folder, blocks)
         finally:
             visitors.close()
-            if trainings is not None:
-                trainings.close()
             if server := getattr(blocks, "server", None):
                 server.config.timeout_graceful_shutdown = 1  # s: pages may be open for long
             blocks.close(verbose=False)
             service.close()
-
-
-def may_train(host: str, *, share: bool, allowed_host: Sequence[str]) -> bool:
-    """Whether all visitors sit at this machine: a training takes the whole of it."""
-    return host in LOOPBACK and not share and not allowed_host
-
-
-def _wait() -> None:
-    """Sleep until Ctrl-C, or until the system asks the process to end."""
-    ended = Event()
-    if current_thread() is main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    try:
-        while not ended.wait(1.0):
-            pass
-    except KeyboardInterrupt:
-        print()
 
 
 def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
@@ -168,11 +136,9 @@ def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
 
 @contextmanager
 def _folder() -> Generator[Path]:
-    """A folder of `pages`, for all visitors' files and those of Gradio, and of `trainings`."""
+    """A folder for all visitors' files and those of Gradio."""
     folder = Path(tempfile.mkdtemp(prefix="ssmde-app-")).resolve()
-    for name in ("pages", "trainings"):
-        (folder / name).mkdir()
-    quiet = {"GRADIO_TEMP_DIR": str(folder / "pages"), "GRADIO_ANALYTICS_ENABLED": "False"}
+    quiet = {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
     before = {name: os.environ.get(name) for name in quiet}
     os.environ.update(quiet)
     try:

@@ -49,6 +49,7 @@ SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 FILE = re.compile(r"/file[=/](.*)", re.DOTALL)
 SHUT = re.compile(r"/proxy=|/deep_link|/file[=/]https?:|/vibe-")
 """Ways of Gradio that this page does not need: other servers' files, saved pages, editing."""
+TOO_MANY, TOO_SLOW = (400, "Too many values."), (408, "Too slow.")
 WRONG_NAME = (
     "This page is not served under that name; its owner can allow it: "
     "ssmde app --allowed-host NAME."
@@ -72,11 +73,10 @@ class Names:
     """
 
     def __init__(self, host: str = LOOPBACK[0], allowed: Sequence[str] = ()) -> None:
-        self._own = {*LOOPBACK, host.lower()}
+        self._own, self._public = {*LOOPBACK, host.lower()}, set[str]()
         if host not in LOOPBACK:
             own = {socket.gethostname().lower(), socket.getfqdn().lower()}
             self._own |= own | {f"{name}.local" for name in own}
-        self._public: set[str] = set()
         for name in allowed:
             self.allow(name)
 
@@ -120,9 +120,7 @@ class Session:
 
     folder: Path  # where its results lie; no other session's do
     stopped: bool = False  # once its visitor asked for the running work to stop, or left
-    busy: bool = False  # while a video is computed: such a visitor is not idle
     results: list[Path] = field(default_factory=list)  # folders of its results, the newest last
-    own: dict[str, Any] = field(default_factory=dict)  # networks that learned from its films
     kept: Any = None  # the picture that is shown
     webcam: Any = None  # the newest frame of the camera
 
@@ -164,17 +162,11 @@ class Visitors:
     """
 
     def __init__(
-        self,
-        root: Path,
-        clock: Callable[[], float] = time.monotonic,
-        *,
-        room: int = KEPT_BYTES,
-        patience: float = WAITING_SECONDS,
-    ) -> None:
-        self.root = root.resolve()
+        self, root: Path, clock: Callable[[], float] = time.monotonic, *,
+        room: int = KEPT_BYTES, patience: float = WAITING_SECONDS,
+    ) -> None:  # fmt: skip
+        self.root, self._lock, self._known = root.resolve(), Condition(), dict[str, _Visitor]()
         self._clock, self._room, self._patience = clock, room, patience
-        self._lock = Condition()
-        self._known: dict[str, _Visitor] = {}
 
     def session(self, key: str, name: str) -> Session:
         """The page `name` of a visitor; made if new."""
@@ -275,8 +267,7 @@ class Visitors:
         """The visitor with this secret, who does something now; the idle are forgotten."""
         now = self._clock()
         for other, visitor in list(self._known.items()):
-            busy = any(session.busy for session in visitor.sessions.values())
-            if now - visitor.seen > IDLE_SECONDS and not busy and other != key:
+            if now - visitor.seen > IDLE_SECONDS and not visitor.running and other != key:
                 self._forget(other)
         if key not in self._known:
             self._known[key] = _Visitor(self.root / secrets.token_hex(16), now)
@@ -329,7 +320,8 @@ class Guard:
             return await _refuse(send, 403, WRONG_NAME)
         known = _secret(scope)
         key = known or secrets.token_urlsafe(32)
-        if not self._is_allowed(key, scope["path"]):
+        asked = FILE.search(scope["path"])
+        if SHUT.search(scope["path"]) or (asked and not self.visitors.owns(key, Path(asked[1]))):
             return await _refuse(send, 403, "This file is not yours.")
         headers = [(name, value) for name, value in scope["headers"] if name != HEADER.encode()]
         scope = {**scope, "headers": [*headers, (HEADER.encode(), key.encode())]}
@@ -340,7 +332,7 @@ class Guard:
         elif scope["path"].endswith("/upload"):
             await self._take_upload(scope, receive, send, key, known=known is not None)
         else:
-            await self._bounded(scope, _Body(receive, EVENT_BYTES, EVENT_COMMAS), send)
+            await self._bounded(scope, receive, send, EVENT_BYTES, EVENT_COMMAS)
 
     async def _take_upload(
         self, scope: Message, receive: Receive, send: Send, key: str, *, known: bool
@@ -351,46 +343,11 @@ class Guard:
             return await _refuse(send, 429, "Too many uploads at a time: wait for the others.")
         if not self.visitors.make_room(min(_length(scope) or largest, largest), key):
             return await _refuse(send, 503, "No room for this file: come back later.")
-        self._uploads.append(key)
-        try:
-            noting = self._noting_uploads(send, key, known=known)
-            await self._bounded(scope, _Body(receive, largest), noting)
-        finally:
-            self._uploads.remove(key)
-            self.visitors.remove_parts(all=not self._uploads)
-
-    async def _bounded(self, scope: Message, body: "_Body", send: Send) -> None:
-        """Pass a request on while it keeps to size and pace; else its sender is cut off."""
-        if (_length(scope) or 0) > body.largest:
-            return await _refuse(send, *body.too_large)
-        started = False
-
-        async def passing(message: Message) -> None:
-            nonlocal started
-            if body.fault is None:  # else what the server says of a body that broke off
-                started = True
-                await send(message)
-
-        try:
-            await self.server(scope, body.receive, passing)
-        except Exception:
-            if body.fault is None:
-                raise
-        if body.fault is not None and not started:
-            await _refuse(send, *body.fault)
-
-    def _is_allowed(self, key: str, path: str) -> bool:
-        if SHUT.search(path):
-            return False
-        asked = FILE.search(path)
-        return asked is None or self.visitors.owns(key, Path(asked[1]))
-
-    def _noting_uploads(self, send: Send, key: str, *, known: bool) -> Send:
-        """Send, and read from a good answer which files were stored."""
         parts: list[bytes] = []
         good = False
 
         async def note(message: Message) -> None:
+            """Send, and read from a good answer which files were stored."""
             nonlocal good
             if message["type"] == "http.response.start":
                 good = message["status"] == 200
@@ -401,40 +358,55 @@ class Guard:
                         self.visitors.add_upload(key, Path(path), known=known)
             await send(message)
 
-        return note
-
-
-class _Body:
-    """The body of one request, which ends early where it is too large or too slow."""
-
-    def __init__(self, receive: Receive, largest: int, commas: int | None = None) -> None:
-        self._receive, self.largest = receive, largest
-        self._commas = largest if commas is None else commas
-        self._start, self._bytes, self._whole = time.monotonic(), 0, False
-        self.too_large = (413, f"The maximum allowed size is {largest} bytes.")
-        self.fault: tuple[int, str] | None = None
-
-    async def receive(self) -> Message:
-        """The next part; a disconnection once a bound is passed."""
-        if self._whole:  # what comes now is that the sender left, whenever that is
-            return await self._receive()
+        self._uploads.append(key)
         try:
-            message = await asyncio.wait_for(self._receive(), SILENT_SECONDS)
-        except TimeoutError:
-            self.fault = (408, "Too slow.")
-            return {"type": "http.disconnect"}
-        part = message.get("body", b"")
-        self._bytes += len(part)
-        self._commas -= part.count(b",")
-        self._whole = not message.get("more_body", False)
-        taken = time.monotonic() - self._start
-        if self._bytes > self.largest:
-            self.fault = self.too_large
-        elif self._commas < 0:
-            self.fault = (400, "Too many values.")
-        elif not self._whole and taken > GRACE_SECONDS and self._bytes < LEAST_RATE * taken:
-            self.fault = (408, "Too slow.")
-        return message if self.fault is None else {"type": "http.disconnect"}
+            await self._bounded(scope, receive, note, largest, largest)
+        finally:
+            self._uploads.remove(key)
+            self.visitors.remove_parts(all=not self._uploads)
+
+    async def _bounded(
+        self, scope: Message, receive: Receive, send: Send, largest: int, commas: int
+    ) -> None:
+        """Pass a request on while it keeps to size and pace; else its sender is cut off."""
+        too_large = 413, f"The maximum allowed size is {largest} bytes."
+        if (_length(scope) or 0) > largest:
+            return await _refuse(send, *too_large)
+        start, size, left, whole, answered = time.monotonic(), 0, commas, False, False
+        fault: tuple[int, str] | None = None
+
+        async def bounded() -> Message:
+            """The next part; a disconnection once a bound is passed."""
+            nonlocal size, left, whole, fault
+            if whole:  # what comes now is that the sender left, whenever that is
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), SILENT_SECONDS)
+            except TimeoutError:
+                fault = TOO_SLOW
+                return {"type": "http.disconnect"}
+            part = message.get("body", b"")
+            size, left = size + len(part), left - part.count(b",")
+            whole = not message.get("more_body", False)
+            taken = 0 if whole else time.monotonic() - start
+            slow = taken > GRACE_SECONDS and size < LEAST_RATE * taken
+            faults = {too_large: size > largest, TOO_MANY: left < 0, TOO_SLOW: slow}
+            fault = next((each for each, found in faults.items() if found), None)
+            return message if fault is None else {"type": "http.disconnect"}
+
+        async def passing(message: Message) -> None:
+            nonlocal answered
+            if fault is None:  # else what the server says of a body that broke off
+                answered = True
+                await send(message)
+
+        try:
+            await self.server(scope, bounded, passing)
+        except Exception:
+            if fault is None:
+                raise
+        if fault is not None and not answered:
+            await _refuse(send, *fault)
 
 
 def _length(scope: Message) -> int | None:

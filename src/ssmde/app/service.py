@@ -21,17 +21,12 @@ from PIL import Image
 from ssmde.app.guard import RefusalError, Session
 from ssmde.data.images import resize_image, write_image
 from ssmde.data.video import VIDEO_SUFFIXES, VideoError, VideoNotes, read_chosen_frames, video_info
+from ssmde.inference.camera import CameraSpec, find_camera
 from ssmde.inference.film import write_film
 from ssmde.inference.input import resize_depth
 from ssmde.inference.pictures import color_ends, color_ramp, colorize, side_by_side
-from ssmde.inference.pipeline import CameraSpec, find_camera
 from ssmde.inference.predictor import ModelInfo, PredictedFrame, Predictor
-from ssmde.inference.writers import (
-    DEPTH_FILE,
-    WriterOptions,
-    explain_png16,
-    write_frame,
-)
+from ssmde.inference.writers import DEPTH_FILE, WriterOptions, explain_png16, write_frame
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 
@@ -127,17 +122,17 @@ class InferenceService:
     def predict(self, session: Session, weights: str, pixels: Pixels, name: str) -> None:
         """Compute the depth of a picture, and keep it until the next one."""
         with self._room.take(pixels.size // 3):
-            frame = self.predict_frame(session, weights, pixels)
+            frame = self.predict_frame(weights, pixels)
             folder = session.new_result()
             np.savez(folder / "maps.npz", pixels=frame.pixels, depth=frame.depth)
             empty = replace(frame, pixels=frame.pixels[:0], depth=frame.depth[:0])
             session.kept = Kept(folder, name, empty, frame.depth.shape)
 
-    def predict_frame(self, session: Session, weights: str, pixels: Pixels) -> PredictedFrame:
-        """Depth by the weights of that name, of the page or of the visitor; nothing is kept."""
-        predictor = self.predictors.get(weights) or session.own.get(weights)
-        if predictor is None:
+    def predict_frame(self, weights: str, pixels: Pixels) -> PredictedFrame:
+        """Depth by the weights of that name; nothing is kept."""
+        if weights not in self.predictors:
             raise RefusalError(f"There are no weights named {weights!r}: choose from the list.")
+        predictor = self.predictors[weights]
         depth = predictor.predict(pixels).depth
         return PredictedFrame(pixels=pixels, depth=depth, info=predictor.info)
 
@@ -145,12 +140,24 @@ class InferenceService:
         """Depth of a webcam's frame; the newest frame is remembered, and nothing is written."""
         session.webcam = pixels
         with self._room.take(pixels.size // 3):
-            return self.predict_frame(session, weights, pixels)
+            return self.predict_frame(weights, pixels)
 
     def view(self, kept: Kept, color_map: str) -> tuple[Path, Path, str]:
-        """What the page shows of the kept picture, as `view` makes it."""
+        """Files of the kept picture and of its depth in colors, of a size for the page.
+
+        With them comes HTML: the color bar, the unit, and the depths for the pointer.
+        """
         with self._room.take(math.prod(kept.size)):
-            return view(kept.folder, kept.load(), color_map)
+            frame = kept.load()
+            near, far = color_ends(frame.depth)
+            size = _fit(kept.size, LONGEST_SHOWN)
+            picture, colors = kept.folder / "picture.jpg", kept.folder / f"{color_map}.png"
+            if not picture.exists():
+                write_image(picture, resize_image(frame.pixels, size), quality=90)
+            small = resize_depth(frame.depth, size)
+            write_image(colors, colorize(small, near=near, far=far, color_map=color_map))
+            words = _legend(near, far, color_map, frame.info) + _readout(frame.depth, frame.info)
+            return picture, colors, words
 
     def in_space(self, kept: Kept, degrees: float | None) -> Generator[tuple[list[Path], str]]:
         """The kept picture seen by a camera of this field of view, or a guess.
@@ -159,10 +166,8 @@ class InferenceService:
         of the camera before are removed.
         """
         camera, origin = find_camera(kept.size, CameraSpec(hfov_degrees=degrees))
-        words, end = (
-            f"Camera of the points: {origin.split(':')[0]}.",
-            time.monotonic() + JOB_SECONDS,
-        )
+        words = f"Camera of the points: {origin.split(':')[0]}."
+        end = time.monotonic() + JOB_SECONDS
         for folder in kept.folder.glob("files-*"):
             shutil.rmtree(folder, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix="files-", dir=kept.folder))
@@ -196,7 +201,7 @@ class InferenceService:
         film, done, ends, note = folder / f"{name}_depth.mp4", 0, None, ""
         picture, notes = partial(film_frame, color_map=color_map), VideoNotes()
         with ExitStack() as stack:
-            stack.enter_context(_dropped_on_failure(session, folder))
+            stack.push(lambda kind, *_: session.drop(folder) if kind else None)
             append = stack.enter_context(write_film(film, info.fps, path, picture=picture))
             frames = stack.enter_context(closing(read_chosen_frames(path, lambda _: True, notes)))
             while not session.stopped:
@@ -211,7 +216,7 @@ class InferenceService:
                     note = f"{TOO_LONG} This is what could be done."
                     break
                 with self._room.take(read.pixels.size // 3):
-                    frame = self.predict_frame(session, weights, read.pixels)
+                    frame = self.predict_frame(weights, read.pixels)
                     ends = color_ends(frame.depth, ends)
                     frame = replace(frame, time=read.time, ends=ends)
                     append(frame)
@@ -229,46 +234,12 @@ def check_pixels(name: str, size: tuple[int, int]) -> None:
         raise RefusalError(f"{name} has {count / 1e6:.0f} million pixels; {SMALLER}")
 
 
-@contextmanager
-def _dropped_on_failure(session: Session, folder: Path) -> Generator[None]:
-    """Mark the session as busy while the block runs; a result that fails is removed."""
-    session.busy = True
-    try:
-        yield
-    except BaseException:
-        session.drop(folder)
-        raise
-    finally:
-        session.busy = False
-
-
-def view(folder: Path, frame: PredictedFrame, color_map: str) -> tuple[Path, Path, str]:
-    """Write the picture and its depth in colors, of a size for the page, into `folder`.
-
-    With them comes HTML: the color bar, the unit, and the depths for the pointer.
-    """
-    near, far = color_ends(frame.depth)
-    size = _fit(frame.depth.shape, LONGEST_SHOWN)
-    picture, colors = folder / "picture.jpg", folder / f"{color_map}.png"
-    if not picture.exists():
-        write_image(picture, resize_image(frame.pixels, size), quality=90)
-    small = resize_depth(frame.depth, size)
-    write_image(colors, colorize(small, near=near, far=far, color_map=color_map))
-    words = _legend(near, far, color_map, frame.info) + _readout(frame.depth, frame.info)
-    return picture, colors, words
-
-
 def preview(frame: PredictedFrame, color_map: str) -> str:
     """HTML of a small picture beside its depth."""
     size = _fit(frame.depth.shape, LONGEST_PREVIEW)
     colors = colorize(resize_depth(frame.depth, size), color_map=color_map)
     pair = np.concatenate([resize_image(frame.pixels, size), colors], axis=1)
-    return shown(pair, "picture and depth")
-
-
-def shown(pixels: Pixels, words: str) -> str:
-    """HTML of a picture, which lies in the text."""
-    return f'<img class="ssmde-live" alt="{escape(words)}" src="{_in_text(pixels, "jpeg")}">'
+    return f'<img class="ssmde-live" alt="picture and depth" src="{_in_text(pair, "jpeg")}">'
 
 
 def film_frame(frame: PredictedFrame, color_map: str) -> Pixels:

@@ -1,13 +1,13 @@
 """Augmentation: one crop, zoom, mirror and color change for all frames of a snippet.
 
-The geometric part runs on bytes in the loader's workers, or on the device, and carries the
-intrinsics along; the color part is a 3 x 4 matrix that is drawn there and applied on the device.
+The geometric part runs on bytes in the loader's workers and carries the intrinsics along; the color
+part is a 3 x 4 matrix that is drawn there and applied on the device.
 """
 
 import io
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,10 +16,9 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from ssmde.config import DataConfig
-from ssmde.data.images import REDUCTIONS, resize_bytes, resize_images
+from ssmde.data.images import REDUCTIONS, resize_images
 from ssmde.data.sequence import PerFrame, Pixels, Size
 from ssmde.geometry.camera import crop_intrinsics, flip_intrinsics, scale_intrinsics
-from ssmde.types import Batch
 
 # Largest changes of brightness, contrast and saturation, and the largest turn of the color circle,
 # as a share of it; Godard et al., ICCV 2019.
@@ -47,17 +46,12 @@ class Framing:
     """How a stored frame becomes a training view: reduce, crop, resize, mirror, in this order."""
 
     reduction: int  # the frame is decoded at 1 / reduction of its size: 1, 2, 4 or 8
-    left: int  # first column of the crop, in pixels of the reduced frame
-    top: int  # first row of the crop
-    width: int  # columns of the crop
-    height: int  # rows of the crop
+    left: int  # first column and row of the crop, in pixels of the reduced frame
+    top: int
+    width: int  # columns and rows of the crop
+    height: int
     image_size: Size  # size (height, width) of the view
     flip: bool  # true if the view is mirrored left to right
-
-    @property
-    def crop(self) -> tuple[int, int, int, int, bool]:
-        """What is left to do once the frame is decoded, as `Batch.crops` has it."""
-        return self.left, self.top, self.width, self.height, self.flip
 
     def intrinsics(self, stored: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
         """Camera of the view, from that of the stored frame; each in pixels of its own image."""
@@ -82,15 +76,14 @@ class Framing:
 
         The map is of the whole frame, of any size; `stored` is that of the stored frame.
         """
-        sides = zip(
-            (self.top, self.left), (self.height, self.width), self.image_size, stored, values.shape,
-            strict=True,
-        )  # fmt: skip
+        starts, crops = (self.top, self.left), (self.height, self.width)
         rows, columns = (
             ((start + (np.arange(out) + 0.5) * crop / out) * size / (whole // self.reduction))
             .astype(np.int64)
             .clip(0, size - 1)
-            for start, crop, out, whole, size in sides
+            for start, crop, out, whole, size in zip(
+                starts, crops, self.image_size, stored, values.shape, strict=True
+            )
         )
         view = values[rows[:, None], columns]
         return view[:, ::-1] if self.flip else view
@@ -103,13 +96,15 @@ class Framing:
         The smallest value of those in a pixel, as a near depth hides a far one; 0 where none is.
         """
         height, width = self.image_size
-        sides = zip((self.left, self.top), (self.width, self.height), (width, height), strict=True)
         columns, rows = (
-            np.floor(((pixels[:, axis] + 0.5) / self.reduction - start) * out / size).astype(int)
-            for axis, (start, size, out) in enumerate(sides)
+            np.floor(((at + 0.5) / self.reduction - start) * out / size).astype(int)
+            for at, start, size, out in (
+                (pixels[:, 0], self.left, self.width, width),
+                (pixels[:, 1], self.top, self.height, height),
+            )
         )
         inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-        view = np.full((height, width), np.inf, dtype=values.dtype)
+        view = np.full(self.image_size, np.inf, dtype=values.dtype)
         np.minimum.at(view, (rows[inside], columns[inside]), values[inside])
         view = np.where(np.isfinite(view), view, 0).astype(values.dtype)
         return view[:, ::-1] if self.flip else view
@@ -144,8 +139,7 @@ def draw_framing(
     The zoom follows SC-Depth (Bian et al., IJCV 2021, https://arxiv.org/abs/2105.11610). The crop
     has whole pixels, so that it needs no resampling of its own. Sizes are (height, width), of the
     stored frames and of the view. Always draws five numbers. A window that keeps the proportions
-    has those of the view, to some percent; else width and height are cropped apart, and what is
-    left is stretched, as SC-Depth does.
+    has those of the view, to some percent; else what is left is stretched, as SC-Depth does.
     """
     image_size = image_size or data.image_size
     zoom_x, zoom_y = rng.uniform(1, data.zoom, 2)
@@ -188,8 +182,7 @@ def draw_color(
         return np.eye(3, 4, dtype=np.float32)
     by = [most * (2 * share - 1) for most, share in zip(limits, shares, strict=True)]
     brightness, contrast, saturation = 1 + by[0], 1 + by[1], 1 + by[2]
-    cos, sin = math.cos(2 * math.pi * by[3]), math.sin(2 * math.pi * by[3])
-    cos, sin = saturation * cos, saturation * sin
+    cos, sin = (saturation * f(2 * math.pi * by[3]) for f in (math.cos, math.sin))
     turn = np.array([(1, 0, 0), (0, cos, -sin), (0, sin, cos)])
     changed = np.full((3, 4), 0.5 * (1 - contrast), dtype=np.float32)
     changed[:, :3] = contrast * brightness * (RGB @ turn @ YIQ)
@@ -206,46 +199,6 @@ def apply_color(
     color = color.to(images).view(-1, *(1,) * (images.ndim - 4), 3, 4)
     changed = color[..., :3] @ images.flatten(-2) + color[..., 3:]
     return changed.clamp(0, 1).view_as(images)
-
-
-def largest_frame(sizes: Iterable[Size], data: DataConfig) -> Size:
-    """Size (height, width) that holds each frame of these stored sizes as it is decoded."""
-    decoded = [
-        [side // best_reduction(size, data.image_size, data.zoom) for side in size]
-        for size in sizes
-    ]
-    return max((d[0] for d in decoded), default=0), max((d[1] for d in decoded), default=0)
-
-
-def pad_frames(frames: Sequence[Pixels], size: Size) -> UInt8[np.ndarray, "n 3 k m"]:
-    """Frames of one scene at the size of `largest_frame`; what is added is never seen."""
-    if frames[0].shape[:2] == size:
-        return np.stack(frames).transpose(0, 3, 1, 2)
-    joined = np.zeros((len(frames), *size, 3), np.uint8)
-    for place, frame in zip(joined, frames, strict=True):
-        place[: frame.shape[0], : frame.shape[1]] = frame
-    return joined.transpose(0, 3, 1, 2)
-
-
-def crop_views(batch: Batch, image_size: Size) -> Batch:
-    """Views of this size (height, width) in place of whole frames, on the device where they lie.
-
-    As `Framing.images` makes them: the same bytes on a CPU, elsewhere to one step of 255.
-    """
-    if not batch.crops:
-        return batch
-
-    def view(frames: UInt8[Tensor, "n 3 h w"], crop: tuple[int, int, int, int, bool]) -> Tensor:
-        left, top, width, height, flip = crop
-        part = frames[..., top : top + height, left : left + width]
-        resized = resize_bytes(part, image_size, as_floats=part.device.type != "cpu")
-        return resized.flip(-1) if flip else resized
-
-    target, sources = (
-        torch.stack([view(f, crop) for f, crop in zip(frames, batch.crops, strict=True)])
-        for frames in (batch.target[:, None], batch.sources)
-    )
-    return replace(batch, target=target[:, 0], sources=sources, crops=())
 
 
 def degrade(rng: np.random.Generator, image: Pixels, probability: float) -> Pixels:

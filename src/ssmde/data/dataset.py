@@ -8,6 +8,7 @@ workers or processes changes nothing. The global random generators are neither r
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch.utils.data import Dataset, Sampler
 
 from ssmde.config import DataConfig
 from ssmde.data import augment as augmentation
-from ssmde.data.augment import COLOR_LIMITS, Framing, draw_color, draw_framing
+from ssmde.data.augment import COLOR_LIMITS, Framing
 from ssmde.data.images import ImageError, read_depth, read_image
 from ssmde.data.pseudo_labels import fit_to_points, plausible, read_pseudo_depth
 from ssmde.data.scene_files import TRACKED_POINTS, TrackedPoints, read_tracked_points
@@ -57,7 +58,6 @@ class SnippetDataset(Dataset[Batch]):
         labels: bool = False, fit_labels: bool = False, with_points: bool = False,
         with_cameras: bool = True,
     ) -> None:  # fmt: skip
-        check_seed(seed)
         self.sequences = tuple(sequences)
         # Intrinsics of every sequence, in pixels of its stored images; nan where not known.
         self.cameras = tuple(_camera(s, needed=with_cameras) for s in sequences)
@@ -78,28 +78,22 @@ class SnippetDataset(Dataset[Batch]):
                     f"`ssmde label {folder.parent}` makes the labels"
                 )
         self.sizes = (data.image_size, *data.more_sizes)  # training sizes, by their number
-        # Size that holds each frame as it is decoded.
-        self.largest = augmentation.largest_frame({s.image_size for s in sequences}, data)
         self.targets = self.find_targets()  # sequence and frame of each
 
     def find_targets(self) -> Int[np.ndarray, "n 2"]:
         """Sequence and frame of everything the data set has a snippet of."""
-        self.usable = tuple(
-            usable_gaps(s, self.data, frame_gaps(self.data, s)) for s in self.sequences
-        )
-        frames = [np.flatnonzero(gaps.any(1)) for gaps in self.usable]
-        if not any(map(len, frames)):
-            raise ValueError(self._nothing())
-        return np.concatenate([np.stack([np.full_like(f, i), f], 1) for i, f in enumerate(frames)])
-
-    def _nothing(self) -> str:
-        """Why there is no target."""
         data, gap = self.data, min(self.data.frame_gaps)
+        self.usable = tuple(usable_gaps(s, data) for s in self.sequences)
+        frames = [np.flatnonzero(gaps.any(1)) for gaps in self.usable]
+        if any(map(len, frames)):
+            return np.concatenate(
+                [np.stack([np.full_like(f, i), f], 1) for i, f in enumerate(frames)]
+            )
         lengths = self._named(lambda s: f"'{s.name}' has {len(s)}")
         if any(2 * gap < len(s) for s in self.sequences):
             known = f"with known poses (data.poses {data.poses}) at gaps {data.frame_gaps}"
-            return f"no frame has sources {known}; {lengths}"
-        return (
+            raise ValueError(f"no frame has sources {known}; {lengths}")
+        raise ValueError(
             f"no scene is long enough: a snippet with frame gap {gap} needs {2 * gap + 1} frames, "
             f"{lengths}; give longer scenes or a smaller data.frame_gaps"
         )
@@ -121,63 +115,54 @@ class SnippetDataset(Dataset[Batch]):
         if not 0 <= index < len(self):
             raise IndexError(f"snippet {index} of {len(self)}")
         broken: dict[str, None] = {}
-        for step in range(MOST_BROKEN):
+        for number in range(index, index + MOST_BROKEN):
+            number %= len(self)
+            which, target = self.targets[number].tolist()
+            rng = np.random.default_rng((CONTENT, self.seed, epoch, number))
             try:
-                return self.read_snippet(
-                    epoch, (index + step) % len(self), tuple(broken), self.sizes[sum(size)]
-                )
+                fields = self.read_snippet(which, target, rng, self.sizes[sum(size)])
             except ImageError as error:
                 broken[str(error)] = None
+            else:
+                name = self.sequences[which].frame_name(target)
+                return Batch(names=(name,), broken=tuple(broken), **fields)
         raise ImageError(
             f"{MOST_BROKEN} snippets in a row have an unreadable frame; last: {list(broken)[-1]}"
         )
 
-    def read_snippet(self, epoch: int, index: int, broken: tuple[str, ...], size: Size) -> Batch:
-        """The snippet of one index at one size, as chance has it in this epoch."""
-        which, target, sequence, rng = self._chosen(epoch, index)
+    def read_snippet(self, which: int, target: int, rng: Generator, size: Size) -> dict[str, Any]:
+        """Fields of a batch: a target and its sources at one size, as chance has it."""
+        sequence = self.sequences[which]
         choice = zip(frame_gaps(self.data, sequence), self.usable[which][target], strict=True)
         gaps = [gap for gap, usable in choice if usable]
         gap = gaps[rng.integers(len(gaps))]
-        framing, color = self.draw(rng, sequence, size)
+        framing, drawn = self.draw(rng, which, size)
         sources = (target - gap, target + gap)
         files = [sequence.images[i] for i in (target, *sources)]
-        frames = [read_frame(f, framing, sequence.image_size) for f in files]
-        on_device = self.augment and self.data.augment_on == "device"
-        views = (
-            augmentation.pad_frames(frames, self.largest) if on_device else framing.images(frames)
-        )
+        views = framing.images([read_frame(f, framing, sequence.image_size) for f in files])
         images = torch.from_numpy(views)[None]
         motion = None
         if known := known_poses(sequence, self.data):
             T = relative_motion(known[0], target, sources, flip=framing.flip)
             motion = torch.from_numpy(T).float()[None]
-        return Batch(
-            target=images[:, 0], sources=images[:, 1:],
-            intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
-            color=torch.from_numpy(color)[None], T_src_tgt=motion,
-            pseudo_depth=self._label(which, target, framing) if self.labels else None,
-            sparse_depth=self._points(which, target, framing) if self.with_points else None,
-            names=(sequence.frame_name(target),), crops=(framing.crop,) if on_device else (),
-            broken=broken,
-        )  # fmt: skip
+        return drawn | {
+            "target": images[:, 0], "sources": images[:, 1:], "T_src_tgt": motion,
+            "pseudo_depth": self._label(which, target, framing) if self.labels else None,
+            "sparse_depth": self._points(which, target, framing) if self.with_points else None,
+        }  # fmt: skip
 
-    def _chosen(self, epoch: int, index: int) -> tuple[int, int, FrameSequence, Generator]:
-        """Sequence and frame of an index, and the chance of this epoch."""
-        which, target = self.targets[index].tolist()
-        rng = np.random.default_rng((CONTENT, self.seed, epoch, index))
-        return which, target, self.sequences[which], rng
-
-    def draw(
-        self, rng: Generator, sequence: FrameSequence, image_size: Size
-    ) -> tuple[Framing, Float32[np.ndarray, "3 4"]]:
-        """Framing and color change of a snippet; none without augmentation."""
-        if not self.augment:
-            plain = np.eye(3, 4, dtype=np.float32)
-            return augmentation.whole_frame(sequence.image_size, image_size), plain
-        framing = draw_framing(
-            rng, self.data, sequence.image_size, image_size, keep_proportions=self.keep_proportions
-        )
-        return framing, draw_color(rng, self.data.color_jitter, self.color_limits)
+    def draw(self, rng: Generator, which: int, size: Size) -> tuple[Framing, dict[str, Tensor]]:
+        """Framing of a snippet of a sequence, its camera and its change of color."""
+        stored = self.sequences[which].image_size
+        if self.augment:
+            framing = augmentation.draw_framing(
+                rng, self.data, stored, size, keep_proportions=self.keep_proportions
+            )
+            color = augmentation.draw_color(rng, self.data.color_jitter, self.color_limits)
+        else:
+            framing, color = augmentation.whole_frame(stored, size), np.eye(3, 4, dtype=np.float32)
+        intrinsics = framing.intrinsics(self.cameras[which]).float()[None]
+        return framing, {"intrinsics": intrinsics, "color": torch.from_numpy(color)[None]}
 
     def _label(self, which: int, target: int, framing: Framing) -> Float32[Tensor, "1 1 h w"]:
         """Pseudo-depth of the target as depth; 0 everywhere for a frame without a label."""
@@ -236,17 +221,17 @@ class SupervisedDepthDataset(SnippetDataset):
 
         Patterns are those of a shell; the first that fits the name of a scene counts.
         """
-        if not self.data.scene_weights:
+        shares = self.data.scene_weights
+        if not shares:
             return None
-        patterns = [pattern for pattern, _ in self.data.scene_weights]
         first = [
-            next((i for i, p in enumerate(patterns) if fnmatch.fnmatchcase(s.name, p)), -1)
+            next((i for i, (p, _) in enumerate(shares) if fnmatch.fnmatchcase(s.name, p)), -1)
             for s in self.sequences
         ]
         group = np.array(first)[self.targets[:, 0]]
         # What no pattern names keeps its number of snippets beside the shares of the others.
         weights = np.full(len(self), 1 / len(self))
-        for number, (pattern, weight) in enumerate(self.data.scene_weights):
+        for number, (pattern, weight) in enumerate(shares):
             members = group == number
             if not members.any():
                 raise ValueError(
@@ -255,12 +240,12 @@ class SupervisedDepthDataset(SnippetDataset):
             weights[members] = weight / members.sum()
         return weights
 
-    def read_snippet(self, epoch: int, index: int, broken: tuple[str, ...], size: Size) -> Batch:
-        """A frame and its depth."""
-        which, target, sequence, rng = self._chosen(epoch, index)
+    def read_snippet(self, which: int, target: int, rng: Generator, size: Size) -> dict[str, Any]:
+        """Fields of a batch: a frame and its depth."""
+        sequence = self.sequences[which]
         path = sequence.depth[target] if sequence.depth else None
         assert path is not None
-        framing, color = self.draw(rng, sequence, size)
+        framing, drawn = self.draw(rng, which, size)
         depth = read_depth(path, sequence.depth_units_per_metre, image_size=sequence.image_size)
         if not (depth > 0).any():
             raise ImageError(f"{path}: holds no measured depth")
@@ -269,13 +254,8 @@ class SupervisedDepthDataset(SnippetDataset):
             worse = augmentation.degrade(rng, view.transpose(1, 2, 0), self.data.degrade)
             view = worse.transpose(2, 0, 1)
         image = torch.from_numpy(np.ascontiguousarray(view))[None]
-        return Batch(
-            target=image, sources=image[:, None][:, :0],
-            intrinsics=framing.intrinsics(self.cameras[which]).float()[None],
-            color=torch.from_numpy(color)[None],
-            gt_depth=_as_map(framing.nearest(depth, sequence.image_size)),
-            names=(sequence.frame_name(target),), broken=broken,
-        )  # fmt: skip
+        gt_depth = _as_map(framing.nearest(depth, sequence.image_size))
+        return drawn | {"target": image, "sources": image[:, None][:, :0], "gt_depth": gt_depth}
 
 
 class SnippetSampler(Sampler[list[Key]]):
@@ -299,16 +279,6 @@ class SnippetSampler(Sampler[list[Key]]):
         self, length: int, *, batch_size: int, seed: int, start_step: int = 0, rank: int = 0,
         world: int = 1, sizes: int = 1, weights: Float64[np.ndarray, " n"] | None = None,
     ) -> None:  # fmt: skip
-        check_seed(seed)
-        share = f"batch size {batch_size} must be a positive multiple of the {world} processes"
-        for wrong, what in (
-            (length < 1, f"a sampler needs at least 1 snippet, got {length}"),
-            (batch_size < 1 or batch_size % world, share),
-            (not 0 <= rank < world, f"rank must be in [0, {world}), got {rank}"),
-            (start_step < 0, f"start_step must be at least 0, got {start_step}"),
-        ):
-            if wrong:
-                raise ValueError(what)
         self.length, self.batch_size, self.seed = length, batch_size, seed
         self.start_step, self.rank, self.world = start_step, rank, world
         self.sizes, self.weights = sizes, weights
@@ -338,12 +308,6 @@ class SnippetSampler(Sampler[list[Key]]):
         comb = (np.arange(self.length) + rng.random()) / self.length * due[-1]
         drawn = shuffled[np.searchsorted(due, comb, side="right").clip(max=self.length - 1)]
         return rng.permutation(drawn)
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed below 0."""
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")
 
 
 def spread(length: int, most: int) -> list[int]:
@@ -397,25 +361,19 @@ def relative_motion(
     return MIRROR @ T @ MIRROR if flip else T
 
 
-def usable_gaps(
-    sequence: FrameSequence, data: DataConfig, gaps: tuple[int, ...]
-) -> Bool[np.ndarray, "n g"]:
-    """Whether a frame can be a target with its sources so far before and behind it.
+def usable_gaps(sequence: FrameSequence, data: DataConfig) -> Bool[np.ndarray, "n g"]:
+    """Whether a frame can be a target with its sources one of its `frame_gaps` before and after it.
 
-    Both sources lie in the sequence. Where poses are asked for they are known, and of one part of
-    the video.
+    Both lie in the sequence. Where poses are asked for they are known, and of one part of the
+    video.
     """
-    count, known = len(sequence), known_poses(sequence, data)
-    usable = np.zeros((count, len(gaps)), dtype=bool)
-    for column, gap in enumerate(gaps):
-        inside = slice(gap, max(gap, count - gap))
-        usable[inside, column] = True
-        if known is not None and 2 * gap < count:
-            poses, parts = known
-            found = np.isfinite(poses.sum((1, 2)))
-            # Entry i: between i and i + gap.
-            joined = found[gap:] & found[:-gap] & (parts[gap:] == parts[:-gap])
-            usable[inside, column] = joined[: count - 2 * gap] & joined[gap:]
+    count, gaps = len(sequence), np.array(frame_gaps(data, sequence))
+    at = np.arange(count)[:, None]
+    usable = (at >= gaps) & (at + gaps < count)
+    if known := known_poses(sequence, data):
+        part = np.where(np.isfinite(known[0].sum((1, 2))), known[1], np.nan)
+        for places in (at - gaps, at + gaps):
+            usable &= part[places.clip(0, count - 1)] == part[:, None]
     return usable
 
 

@@ -1,7 +1,7 @@
 """Image, depth and mask files: pixels in, pixels out.
 
-Every reader raises an `ImageError` that names a file which is missing, broken, too large or no
-image, and its `ShapeError` where a map does not fit its image.
+An `ImageError` names a file that is missing, broken, too large or no image, a `ShapeError` a map
+that does not fit its image.
 """
 
 import re
@@ -10,7 +10,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from jaxtyping import Integer, Num, UInt8, UInt16
 from PIL import ExifTags, Image, UnidentifiedImageError, features
-from torch import Tensor
 from torch.nn import functional
 
 from ssmde.arrays import read_npy, read_npz
@@ -37,10 +36,9 @@ Levels = tuple[int, int] | None
 """Lowest and highest value of 16-bit gray that is stretched to 8 bits; None: the upper 8 bits."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
-HAS_AVIF = "avif" in features.modules and features.check_module("avif")  # Pillow from 11.3
 READABLE = (
     *IMAGE_SUFFIXES, ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
-    *([".avif"] if HAS_AVIF else []),
+    *([".avif"] if features.modules.get("avif") and features.check_module("avif") else []),
 )  # fmt: skip
 BRANDS = {
     "AVIF": (b"avif", b"avis"),
@@ -63,9 +61,11 @@ SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's names for 16 
 GRAY_SUFFIXES = (".png", ".tif", ".tiff", ".pgm")  # of files that may hold them
 MOST_SAMPLED = 32  # images that tell the levels of a source
 OUTLIERS = (0.1, 99.9)  # percent: dead and hot pixels are no range
-# What Pillow and NumPy raise on broken bytes; an unknown format is an OSError.
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error, zlib.error)
-BROKEN_FILE = (*BROKEN, zipfile.BadZipFile, Image.DecompressionBombError)  # of a later part
+BROKEN_FILE = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error, zlib.error,
+    zipfile.BadZipFile, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow and NumPy raise on broken bytes; an unknown format is an OSError."""
 # A map may be squeezed a little to the size of a network: 1024 x 320 of KITTI's 1242 x 375 is 3.5 %
 # off. The cut of its depth, 1216 x 352, is 4.3 % off. Where one side is that of the image, nothing
 # was squeezed: the other side was cut.
@@ -73,9 +73,8 @@ MOST_SQUEEZED, MOST_CUT = 0.04, 0.02
 NO_VALUE = 65535  # the largest number of 16 bits, which cameras and renderers write for none
 FARTHEST = 1e4  # meters: beyond lies what stands for the sky, such as 65504 and 1e10
 
-# Let the process keep the memory of a frame for the next one. By default glibc gives every large
-# block back to the system, and each frame pays for fresh pages: more than the decoding itself.
-# Freeing one larger block, as here, raises that limit to its size.
+# Freeing one large block makes glibc keep the memory of a frame for the next one: else each frame
+# pays for fresh pages, more than for its decoding.
 np.empty(1 << 24, np.uint8)
 # Pillow warns of less than is allowed here, and the warning could not be told from a fault.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -90,7 +89,7 @@ class ShapeError(ImageError):
 
 
 @contextmanager
-def _naming(path: Path, name: str = "") -> Generator[None]:
+def _naming(where: Path | str) -> Generator[None]:
     """Turn whatever a broken file raises into an `ImageError` with its name and the reason."""
     try:
         yield
@@ -99,16 +98,16 @@ def _naming(path: Path, name: str = "") -> Generator[None]:
     except FileError as error:
         raise ImageError(str(error)) from error
     except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file") from error
+        raise ImageError(f"{where}: no such file") from error
     except BROKEN_FILE as error:
-        if name:  # no file
-            reason = str(error).split(" <_io")[0]
-            raise ImageError(f"{name}: cannot be read as an image ({reason})") from error
-        if path.is_file() and path.stat().st_size == 0:
-            raise ImageError(f"{path}: the file is empty; copy or extract it again") from error
-        reason = re.sub(f" '{re.escape(str(path))}'| <_io.BytesIO.*?>", "", str(error))
+        reason = re.sub(f" '{re.escape(str(where))}'| <_io.BytesIO.*?>", "", str(error))
         reason = reason or type(error).__name__
-        raise ImageError(f"{path}: cannot be read ({reason}); copy or extract it again") from error
+        said = f"cannot be read ({reason}); copy or extract it again"
+        if isinstance(where, str):
+            said = f"cannot be read as an image ({reason})"
+        elif where.is_file() and where.stat().st_size == 0:
+            said = "the file is empty; copy or extract it again"
+        raise ImageError(f"{where}: {said}") from error
 
 
 # What may be opened
@@ -128,33 +127,31 @@ def not_read(kind: str) -> str:
 
 def phone_format(file: Path | BytesIO) -> str:
     """HEIC or AVIF, whatever the name says; empty for everything else."""
-    with nullcontext(file) if isinstance(file, BytesIO) else file.open("rb") as opened:
-        opened.seek(0)
+    with file.open("rb") if isinstance(file, Path) else BytesIO(file.getvalue()) as opened:
         head = opened.read(64)
-    if head[4:8] != b"ftyp":
-        return ""
     found = (kind for kind, brands in BRANDS.items() if any(brand in head for brand in brands))
-    return next(found, "")
+    return next(found, "") if head[4:8] == b"ftyp" else ""
 
 
 @contextmanager
-def open_image(file: Path | BytesIO, path: Path) -> Generator[Image.Image]:
+def open_image(file: Path | BytesIO, where: Path | str) -> Generator[Image.Image]:
     """An image file of which only the header was read; what must not be decoded is refused."""
     if isinstance(file, Path):
         check_file(file, "picture")  # a pipe would be waited for
     try:
         image = Image.open(file)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{path}: has too many pixels, {LIMIT}") from error
+        raise ImageError(f"{where}: has too many pixels, {LIMIT}") from error
     except UnidentifiedImageError as error:
         if kind := phone_format(file):
-            raise ImageError(f"{path}: {not_read(kind)}") from error
+            raise ImageError(f"{where}: {not_read(kind)}") from error
         raise
     with image:
+        reason = too_many_pixels((image.height, image.width))
         if image.format in RUNS_PROGRAMS:
-            raise ImageError(f"{path}: {image.format} needs other programs; save it as PNG")
-        if reason := too_many_pixels((image.height, image.width)):
-            raise ImageError(f"{path}: {reason}")
+            reason = f"{image.format} needs other programs; save it as PNG"
+        if reason:
+            raise ImageError(f"{where}: {reason}")
         yield image
 
 
@@ -166,7 +163,7 @@ def read_size(path: Path) -> Size:
 
 def size_of_bytes(content: bytes, name: str) -> Size:
     """Size (height, width) of an image file in memory, as stored; reads the header only."""
-    with _naming(Path(name), name), open_image(BytesIO(content), Path(name)) as image:
+    with _naming(name), open_image(BytesIO(content), name) as image:
         return image.height, image.width
 
 
@@ -178,11 +175,10 @@ def read_orientation(path: Path) -> int:
 
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 (upright) to 8; 5 and above lie on their side."""
-    if image.format == "TIFF":
-        return 1  # Pillow turns it by itself
-    if image.format in ("JPEG", "PNG") and "exif" not in image.info:
-        return 1  # asking a PNG further would decode it
-    with suppress(*BROKEN, TypeError):  # broken marks, or another type of number
+    # Pillow turns TIFF by itself; asking a PNG further would decode it.
+    if image.format == "TIFF" or (image.format in ("JPEG", "PNG") and "exif" not in image.info):
+        return 1
+    with suppress(*BROKEN_FILE, TypeError):  # broken marks, or another type of number
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
         return int(value) if value in TURNS else 1  # some cameras write 0 or 9
     return 1
@@ -212,33 +208,39 @@ def read_image(
             whatever the remainder. Much faster for JPEG.
     """
     with _naming(path):
-        content = read_bytes(path)
+        content, pixels = read_bytes(path), None
         if path.suffix == ".npy":
-            pixels = _npy_pixels(content)
-            return pixels if reduction == 1 else _average(pixels, reduction)
-        with open_image(BytesIO(content), path) as image:
-            width, height = image.size
-            upright = _orientation(image) == 1
-            pixels = None
-            if upright and image.format == "JPEG" and image.mode in ("RGB", "L"):
-                pixels = decode_jpeg(content, (height, width), reduction)
-            if pixels is None:
-                if levels == "folder":
-                    levels = _levels_beside(path, image)
-                if reduction > 1 and upright:  # Pillow decodes at a reduced size where it can
-                    image.draft("RGB", (max(width // reduction, 1), max(height // reduction, 1)))
-                pixels = np.array(_rgb(path, turn_upright(image), levels))
-    if pixels.shape[:2] in ((height, width), (width, height)):
-        return pixels if reduction == 1 else _average(pixels, reduction)
-    # The last row and column of a reduced image may hold a part of a pixel.
-    return pixels[: height // reduction, : width // reduction]
+            pixels = np.require(read_npy(content), requirements="W")
+            if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+                got = f"{pixels.dtype} {pixels.shape}"
+                raise ValueError(f"pixels are bytes, height x width x 3, got {got}")
+            height, width, _ = pixels.shape
+        else:
+            with open_image(BytesIO(content), path) as image:
+                width, height = image.size
+                upright = _orientation(image) == 1
+                if upright and image.format == "JPEG" and image.mode in ("RGB", "L"):
+                    pixels = decode_jpeg(content, (height, width), reduction)
+                if pixels is None:
+                    if levels == "folder":
+                        levels = _levels_beside(path, image)
+                    if reduction > 1 and upright:  # Pillow decodes at a reduced size where it can
+                        small = max(width // reduction, 1), max(height // reduction, 1)
+                        image.draft("RGB", small)
+                    pixels = np.array(_rgb(path, turn_upright(image), levels))
+    if pixels.shape[:2] not in ((height, width), (width, height)):
+        # The last row and column of a reduced image may hold a part of a pixel.
+        return pixels[: height // reduction, : width // reduction]
+    if reduction == 1:
+        return pixels
+    rows, columns = (side // reduction for side in pixels.shape[:2])
+    return np.array(Image.fromarray(pixels).reduce(reduction))[:rows, :columns]
 
 
 def read_image_bytes(content: bytes, name: str) -> Pixels:
     """Colors of an image in the bytes of a file, as `read_image`; `name` is for the message."""
-    path = Path(name)
-    with _naming(path, name), open_image(BytesIO(content), path) as image:
-        return np.array(_rgb(path, turn_upright(image), _levels_beside(None, image)))
+    with _naming(name), open_image(BytesIO(content), name) as image:
+        return np.array(_rgb(name, turn_upright(image), _levels_beside(None, image)))
 
 
 def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pixels | None:
@@ -259,26 +261,13 @@ def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pix
     return pixels if pixels.shape[:2] == (height, width) else None
 
 
-def _npy_pixels(content: bytes | bytearray) -> Pixels:
-    pixels = read_npy(content)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ValueError(f"pixels are bytes, height x width x 3, got {pixels.dtype} {pixels.shape}")
-    return np.require(pixels, requirements="W")
-
-
-def _rgb(path: Path, image: Image.Image, levels: Levels) -> Image.Image:
+def _rgb(where: Path | str, image: Image.Image, levels: Levels) -> Image.Image:
     if image.mode in SIXTEEN_BIT:
         return Image.fromarray(gray_to_bytes(np.asarray(image), levels)).convert("RGB")
     if image.mode == "F":
-        raise ImageError(f"{path}: floating-point pixels are no colours; store 8 or 16 bits each")
+        raise ImageError(f"{where}: floating-point pixels are no colours; store 8 or 16 bits each")
     image.load()
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _average(pixels: Pixels, reduction: int) -> UInt8[np.ndarray, "k m 3"]:
-    """Mean of every block of `reduction` x `reduction` pixels."""
-    rows, columns = pixels.shape[0] // reduction, pixels.shape[1] // reduction
-    return np.array(Image.fromarray(pixels).reduce(reduction))[:rows, :columns]
 
 
 def resize_image(pixels: Pixels, size: Size) -> UInt8[np.ndarray, "k m 3"]:
@@ -291,16 +280,7 @@ def resize_images(pixels: UInt8[np.ndarray, "n h w 3"], size: Size) -> UInt8[np.
     # The colors of a pixel still lie side by side in memory.
     # On bytes in one block this is four times as fast as Pillow's resize, with the same values.
     planes = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).permute(0, 3, 1, 2)
-    return resize_bytes(planes, size).numpy()
-
-
-def resize_bytes(
-    images: UInt8[Tensor, "n 3 h w"], size: Size, *, as_floats: bool = False
-) -> UInt8[Tensor, "n 3 k m"]:
-    """The same of tensors; `as_floats` computes in float32: on GPUs there is no other way."""
-    values = images.float() if as_floats else images
-    view = functional.interpolate(values, size, mode="bilinear", antialias=True)
-    return view.round().clamp(0, 255).to(torch.uint8) if as_floats else view
+    return functional.interpolate(planes, size, mode="bilinear", antialias=True).numpy()
 
 
 def write_image(path: Path, pixels: Pixels, *, quality: int = 95) -> None:
@@ -328,36 +308,31 @@ def gray_levels(files: Sequence[Path]) -> Levels:
     camera uses a hundredth, of which the upper 8 bits alone would leave four grays. Evenly spread
     images are opened, 32 at most.
     """
-    ends: list[tuple[int, int]] = []
+    ends: list[np.ndarray] = []
     some = [path for path in files if path.suffix.lower() in GRAY_SUFFIXES]
-    for path in filter(is_gray16, some[:: max(1, -(-len(some) // MOST_SAMPLED))]):
-        with suppress(*BROKEN), open_image(path, path) as image:
-            ends.append(_ends(np.asarray(image)))
+    for path in some[:: max(1, -(-len(some) // MOST_SAMPLED))]:
+        with suppress(*BROKEN_FILE), open_image(path, path) as image:
+            if image.mode in SIXTEEN_BIT:
+                ends.append(np.percentile(np.asarray(image), OUTLIERS))
     return _levels(ends)
 
 
 def is_gray16(path: Path) -> bool:
     """Whether a file is gray of 16 bits; False for what cannot be opened."""
-    if path.suffix.lower() not in GRAY_SUFFIXES:
-        return False
-    with suppress(*BROKEN), open_image(path, path) as image:
-        return image.mode in SIXTEEN_BIT
+    if path.suffix.lower() in GRAY_SUFFIXES:
+        with suppress(*BROKEN_FILE), open_image(path, path) as image:
+            return image.mode in SIXTEEN_BIT
     return False
 
 
 def array_levels(values: Integer[np.ndarray, "..."]) -> Levels:
     """The levels of one image."""
-    return _levels([_ends(values)] if values.size else [])
+    return _levels([np.percentile(values, OUTLIERS)] if values.size else [])
 
 
-def _ends(values: np.ndarray) -> tuple[int, int]:
-    low, high = np.percentile(values, OUTLIERS)
-    return int(low), int(high)
-
-
-def _levels(ends: list[tuple[int, int]]) -> Levels:
-    low = min((low for low, _ in ends), default=0)
-    high = max((high for _, high in ends), default=NO_VALUE)
+def _levels(ends: list[np.ndarray]) -> Levels:
+    low = int(min((low for low, _ in ends), default=0))
+    high = int(max((high for _, high in ends), default=NO_VALUE))
     return (low, max(high, low + 1)) if high - low < NO_VALUE // 2 else None
 
 
@@ -399,9 +374,8 @@ def check_shape(path: Path, shape: tuple[int, ...], image_size: Size) -> None:
     (height, width); `path` is for the message.
     """
     (height, width), (rows, columns) = shape[:2], image_size
-    wanted = width * rows / columns
     share = MOST_CUT if height == rows or width == columns else MOST_SQUEEZED
-    if abs(height - wanted) > max(1.0, share * height):  # a pixel is rounding
+    if abs(height - width * rows / columns) > max(1.0, share * height):  # a pixel is rounding
         turned = abs(width - height * rows / columns) <= max(1.0, MOST_SQUEEZED * width)
         raise ShapeError(
             f"{path}: has {width} x {height} pixels, its image {columns} x {rows}: "
@@ -469,10 +443,8 @@ def read_map(
     if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):
         depth = depth[0] if depth.shape[0] == 1 else depth[..., 0]
     if depth.ndim != 2 or depth.dtype.kind not in "fiu" or not depth.size:
-        raise ImageError(
-            f"{path}: a depth map is one number a pixel, height x width, "
-            f"got {depth.dtype} of shape {depth.shape}"
-        )
+        got = f"{depth.dtype} of shape {depth.shape}"
+        raise ImageError(f"{path}: a depth map is one number a pixel, height x width, got {got}")
     if image_size is not None:
         check_shape(path, depth.shape, image_size)
     depth = depth.astype(np.float32)
@@ -494,9 +466,8 @@ def _png_values(path: Path) -> Num[np.ndarray, "..."]:
     with open_image(BytesIO(read_bytes(path)), path) as image:
         if image.mode in SIXTEEN_BIT:
             return np.array(image)
-        raise ImageError(
-            f"{path}: a depth PNG has 16 bits a pixel and one channel, got mode {image.mode}"
-        )
+        wanted = "a depth PNG has 16 bits a pixel and one channel"
+        raise ImageError(f"{path}: {wanted}, got mode {image.mode}")
 
 
 def _dense(path: Path, arrays: Mapping[str, np.ndarray]) -> Num[np.ndarray, "..."]:
@@ -506,17 +477,18 @@ def _dense(path: Path, arrays: Mapping[str, np.ndarray]) -> Num[np.ndarray, "...
         if "depth" in keys or len(keys) == 1:
             return arrays["depth" if "depth" in keys else keys.pop()]
         raise ImageError(f"{path}: expected one array, or one named `depth`, got {sorted(keys)}")
+    kind = bytes(arrays["format"].item()).decode() if "format" in keys else "csr"
     if {"row", "col"} <= keys:
-        rows, columns = arrays["row"], arrays["col"]
+        places = arrays["row"], arrays["col"]
+    elif {"indices", "indptr"} <= keys and kind in ("csr", "csc"):
+        starts = arrays["indptr"]
+        places = np.repeat(np.arange(len(starts) - 1), np.diff(starts)), arrays["indices"]
+        places = places if kind == "csr" else places[::-1]
     else:
-        kind = bytes(arrays["format"].item()).decode() if "format" in keys else "csr"
-        if not {"indices", "indptr"} <= keys or kind not in ("csr", "csc"):
-            raise ImageError(f"{path}: sparse depth must be csr, csc or coo, got {kind}")
-        runs = np.repeat(np.arange(len(arrays["indptr"]) - 1), np.diff(arrays["indptr"]))
-        rows, columns = (runs, arrays["indices"])[:: 1 if kind == "csr" else -1]
+        raise ImageError(f"{path}: sparse depth must be csr, csc or coo, got {kind}")
     shape = tuple(int(side) for side in arrays["shape"])
     if len(shape) != 2 or not 0 < shape[0] * shape[1] <= MOST_PIXELS:
         raise ImageError(f"{path}: a sparse depth map of shape {shape} is not read, {LIMIT}")
     depth = np.zeros(shape, arrays["data"].dtype)
-    depth[rows, columns] = arrays["data"]
+    depth[places] = arrays["data"]
     return depth

@@ -36,21 +36,14 @@ def turn_degrees(rotation: Float[np.ndarray, "3 3"]) -> float:
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
-class SourceFrames(NamedTuple):
-    """A frame, others of its video, and how the camera moved between them."""
-
-    images: UInt8[np.ndarray, "n h w 3"]  # the frame, then the others
-    T_other_view: Float[np.ndarray, "m 4 4"]
-    """Motion from the camera of the frame to that of each other one, in the tracked unit."""
-    intrinsics: Intrinsics  # pinhole matrix of all, in pixels of these images
-
-
 def read_source_frames(
-    scene: FrameSequence, index: int, size: Size, offsets: tuple[int, ...] = OFFSETS
-) -> SourceFrames:
-    """A frame of a tracked scene, with the others `offsets` before and after it, at one size.
+    scene: FrameSequence, index: int, size: Size, offsets: tuple[int, ...]
+) -> tuple[UInt8[np.ndarray, "n h w 3"], Float[np.ndarray, "m 4 4"], Intrinsics]:
+    """A frame of a tracked scene and the others `offsets` before and after it, at one size.
 
-    A frame that cannot be read, or whose motion is not known, is an `ImageError`.
+    Images, that of the frame first; the motion from its camera to that of each other one, in the
+    tracked unit; the pinhole matrix of all. A frame that cannot be read, or whose motion is not
+    known, is an `ImageError`.
     """
     folder = scene.images[0].parent
     poses, parts = scene.tracked_poses, scene.tracked_parts
@@ -66,11 +59,8 @@ def read_source_frames(
         raise ImageError(f"{scene.frame_name(index)}: its motion is not known")
     images = [resize_image(read_image(scene.images[i]), size) for i in (index, *others)]
     scale = size[1] / scene.image_size[1], size[0] / scene.image_size[0]
-    return SourceFrames(
-        images=np.stack(images),
-        T_other_view=np.linalg.inv(poses[others].astype(np.float64)) @ poses[index],
-        intrinsics=scaled_intrinsics(scene.intrinsics, *scale),
-    )
+    T_other_view = np.linalg.inv(poses[others].astype(np.float64)) @ poses[index]
+    return np.stack(images), T_other_view, scaled_intrinsics(scene.intrinsics, *scale)
 
 
 # Image motion
@@ -104,9 +94,8 @@ def tile_flow(a: Float32[np.ndarray, "_ _"], b: Float32[np.ndarray, "_ _"]) -> T
     where the tiles around it went. Gray values, of one size.
     """
     if a.shape != b.shape or min(a.shape) < 8:
-        raise ValueError(
-            f"images must be of one size of at least 8 x 8, got {a.shape} and {b.shape}"
-        )
+        sizes = f"{a.shape} and {b.shape}"
+        raise ValueError(f"images must be of one size of at least 8 x 8, got {sizes}")
     pyramid = [(a, b)]
     while min(pyramid[-1][0].shape) >= 2 * COARSEST:
         pyramid.append((_halve(pyramid[-1][0]), _halve(pyramid[-1][1])))
@@ -156,28 +145,27 @@ def _correlate(a: Float32[np.ndarray, "n h w"], b: Float32[np.ndarray, "n h w"])
     # cos(pi x / w) windows keep out the border, where what leaves meets what enters.
     n, height, width = a.shape
     window = _window(height, width)
-    spectra = [
+    first, second = (
         np.fft.rfft2((x - x.mean((1, 2), keepdims=True)) * window).astype(np.complex64)
         for x in (a, b)
-    ]
-    cross = spectra[1] * spectra[0].conj()
+    )
+    cross = second * first.conj()
     size = np.abs(cross)
     cross /= size + 1e-3 * size.max((1, 2), keepdims=True) + 1e-12  # what is only noise stays small
     surface = np.fft.irfft2(cross, (height, width)).astype(np.float32)
-    at = surface.reshape(n, -1).argmax(1)
-    rows, columns = at // width, at % width
-    which = np.arange(n)
+    which, (rows, columns) = np.arange(n), divmod(surface.reshape(n, -1).argmax(1), width)
     peak = surface[which, rows, columns]
-    parts = []
-    for before, after in (
-        (surface[which, rows, columns - 1], surface[which, rows, (columns + 1) % width]),
-        (surface[which, rows - 1, columns], surface[which, (rows + 1) % height, columns]),
-    ):
+    motion = []
+    for place, side, before, after in (
+        (columns, width, surface[which, rows, columns - 1],
+         surface[which, rows, (columns + 1) % width]),
+        (rows, height, surface[which, rows - 1, columns],
+         surface[which, (rows + 1) % height, columns]),
+    ):  # fmt: skip
         bend = 2 * peak - before - after
-        parts.append(0.5 * (after - before) / np.where(bend > 0, bend, 1))
-    dx = (columns + width // 2) % width - width // 2 + parts[0]
-    dy = (rows + height // 2) % height - height // 2 + parts[1]
-    return np.stack([dx, dy], 1).astype(np.float32)
+        part = 0.5 * (after - before) / np.where(bend > 0, bend, 1)
+        motion.append((place + side // 2) % side - side // 2 + part)
+    return np.stack(motion, 1).astype(np.float32)
 
 
 def _refine(

@@ -8,12 +8,11 @@ a near wall in a few coarse steps, and normals need fine ones. 0 is no value. Wh
 more than that (`affine` is false), the PNG carries its scale in the text chunk `steps_per_unit`,
 and the values of all images come back in the unit of the source.
 
-`fit_to_points` gives a label the unit of tracked points: what video knows of geometry, where it
-knows it. A label is known up to scale, or scale and shift, differently in each frame, and its far
-wall may be too near. The points that `ssmde track` followed through the video have depths of their
-own, in one unit for all frames, but only where the scene stands still. So a label is brought to
-them by scale and shift first, and then by a factor that changes slowly over the image. What moves
-has no points and keeps the label's depth in the scale of the whole image.
+`fit_to_points` gives a label the unit of tracked points. A label is known up to scale, or scale and
+shift, differently in each frame, and its far wall may be too near. The points that `ssmde track`
+followed have depths in one unit for all frames, but only where the scene stands still. So a label
+is brought to them by scale and shift, and then by a factor that changes slowly over the image. What
+moves has no points and keeps the label's depth in the scale of the whole image.
 """
 
 import json
@@ -43,10 +42,6 @@ INFO_FILE = "label.json"
 LARGEST_STEP = 60000  # what the largest value of an image is stored as
 PACKED_STEPS = ".u16.npy"  # ending of a packed label: 16 bits, in steps of 1 / LARGEST_STEP
 SCALE_KEY = "steps_per_unit"  # of the PNG's text chunk
-VALUES = {
-    True: f"relative to the largest value of the image, which is {LARGEST_STEP}; 0 is no value",
-    False: f"divide by {SCALE_KEY} of the PNG's text chunk for units of the source; 0 is no value",
-}
 SAME = ("source", "version", "kind", "affine", "network_size")  # in labels that may stand together
 
 FEWEST = 20  # points of a frame; two unknowns and outliers
@@ -82,7 +77,12 @@ class LabelInfo:
 
     def as_json(self) -> dict[str, object]:
         """What label.json holds."""
-        return {**asdict(self), "values": VALUES[self.affine]}
+        steps = (
+            f"relative to the largest value of the image, which is {LARGEST_STEP}"
+            if self.affine
+            else f"divide by {SCALE_KEY} of the PNG's text chunk for units of the source"
+        )
+        return {**asdict(self), "values": f"{steps}; 0 is no value"}
 
 
 def labels_fit(
@@ -91,8 +91,8 @@ def labels_fit(
     """Whether labels to come may stand beside those that are there; none at all are fine.
 
     Labels that differ are a ValueError; with `overwrite` False says that they have to go, and a
-    FileExistsError that this package did not write them, or that one of `inputs` lies there, files
-    and folders that are read, the source first.
+    FileExistsError that this package did not write them, or that one of `inputs` (files and folders
+    that are read, the source first) lies there.
     """
     advice = f"label again from the start with --overwrite, or move {folder} away"
     if (fault := _difference(folder, info)) is None:
@@ -154,7 +154,7 @@ def write_pseudo_depth(path: Path, values: DepthMap, info: LabelInfo) -> None:
     there is none. One pixel at least has a value.
     """
     known = has_value(values, info.kind)
-    largest = float(values[known].max()) if known.any() else 0.0
+    largest = float(values[known].max(initial=0))
     if not largest > 0:
         raise ValueError(f"{path}: a label needs a pixel with a finite, positive {info.kind}")
     steps = np.zeros(values.shape, np.uint16)
@@ -203,11 +203,10 @@ def pack_label(
     """Bytes of a .npy that is read as the label at `path` after an `edit`, and its ending."""
     values = edit(read_pseudo_depth(path, image_size=image_size))
     steps = np.rint(values.astype(np.float64) * LARGEST_STEP)
-    file = BytesIO()
     # Steps take half the place, but only for a label that is stored in them.
-    exact = steps.max(initial=0) < 1 << 16 and (
-        (steps.astype(np.float32) / LARGEST_STEP == values).all()
-    )
+    small = steps.max(initial=0) < 1 << 16
+    exact = small and bool((steps.astype(np.float32) / LARGEST_STEP == values).all())
+    file = BytesIO()
     np.save(file, steps.astype(np.uint16) if exact else values)
     return file.getvalue(), PACKED_STEPS if exact else ".npy"
 
@@ -246,20 +245,16 @@ def fit_to_points(
     nothing = np.zeros_like(values)
     if len(label) < FEWEST:
         return nothing
-    kept = np.ones(len(label), dtype=bool)
-    scale = shift = 0.0
+    kept, scale, shift = np.ones(len(label), dtype=bool), 0.0, 0.0
+    system = np.stack([label, np.ones_like(label)][: 1 + affine], axis=1) / depth[:, None]
     for _ in range(REFITS):
-        unknowns = [label, np.ones_like(label)] if affine else [label]
-        system = np.stack(unknowns, axis=1) / depth[:, None]
         solution, *_ = np.linalg.lstsq(system[kept], np.ones(kept.sum()), rcond=None)
         scale, shift = solution if affine else (solution[0], 0.0)
         error = np.abs((scale * label + shift) / depth - 1)
         kept = error <= np.quantile(error, KEPT)
-    if not scale > 0:
-        return nothing
     fitted = scale * values + shift
     sure = (values > 0) & (fitted > NEAREST * depth.min())
-    if not sure.any():
+    if not (scale > 0 and sure.any()):
         return nothing
     factor = _slow_factor(np.where(sure, fitted, 0), rows[good], columns[good], depth)
     return np.where(sure, factor * fitted, 0).astype(np.float32)

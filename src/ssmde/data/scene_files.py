@@ -1,7 +1,7 @@
 """The small files of scene folders: cam.txt, poses.txt, scene.json, tracked points, lists.
 
-A file that is wrong is a `ValueError` that names it, the line and the value. Most readers give None
-where there is no file.
+A ValueError names a file that is wrong, the line and the value. Most readers give None where there
+is no file.
 """
 
 from collections.abc import Mapping
@@ -13,15 +13,8 @@ from jaxtyping import Float, Float32
 
 from ssmde.arrays import read_npz, write_npz
 from ssmde.console import shorten
-from ssmde.data.sequence import (
-    Intrinsics,
-    PerFrame,
-    Poses,
-    Size,
-    check_intrinsics,
-    check_pose,
-    turn_intrinsics,
-)
+from ssmde.data import sequence
+from ssmde.data.sequence import Intrinsics, PerFrame, Poses, Size
 from ssmde.io import read_json, read_lines, write_json, write_text
 
 TRACKED_POINTS, TRACKED_POSES = "tracked_points.npz", "tracked_poses.txt"
@@ -40,17 +33,16 @@ def read_intrinsics(path: Path, image_size: Size, *, orientation: int = 1) -> In
     """
     if not path.is_file():
         return None
-    rows = [_numbers(*line) for line in _lines(path)]
+    rows = [_numbers(f"{path}, line {number}", line) for number, line in read_lines(path)]
     if [len(row) for row in rows] not in ([3, 3, 3], [9]):
         raise ValueError(
             f"{path}: expected 3 lines of 3 numbers (fx 0 cx, 0 fy cy, 0 0 1), "
             f"got lines of {', '.join(str(len(row)) for row in rows) or 'nothing'}"
         )
     intrinsics = np.reshape(rows, (3, 3))
-    height, width = image_size
-    stored = (width, height) if orientation >= 5 else (height, width)
-    check_intrinsics(intrinsics, stored, where=str(path))
-    return turn_intrinsics(intrinsics, stored, orientation)
+    stored = (image_size[1], image_size[0]) if orientation >= 5 else image_size
+    sequence.check_intrinsics(intrinsics, stored, where=str(path))
+    return sequence.turn_intrinsics(intrinsics, stored, orientation)
 
 
 def read_poses(path: Path, frames: int) -> Poses | None:
@@ -67,9 +59,8 @@ def read_poses(path: Path, frames: int) -> Poses | None:
             raise ValueError(f"{where}: expected 12 or 16 numbers, got {len(row)}")
         pose[:3] = _pose(row[:12], where)
         if len(row) == 16 and np.isfinite(pose).all() and not np.allclose(row[12:], (0, 0, 0, 1)):
-            raise ValueError(
-                f"{where}: a pose ends with 0 0 0 1, got {row[12:]}; write the matrix row by row"
-            )
+            got = f"{row[12:]}; write the matrix row by row"
+            raise ValueError(f"{where}: a pose ends with 0 0 0 1, got {got}")
     return poses
 
 
@@ -79,7 +70,7 @@ def read_tracked_poses(path: Path, frames: int) -> tuple[Poses, PerFrame] | None
     One line a frame: the part of the video, then the upper rows of the matrix.
     """
     remedy = "; frames came or went: track the scene again"
-    if (rows := _rows(path, frames, remarks=True, remedy=remedy)) is None:
+    if (rows := _rows(path, frames, remedy=remedy)) is None:
         return None
     poses = np.tile(np.eye(4), (frames, 1, 1))
     for pose, (where, row) in zip(poses, rows, strict=True):
@@ -93,7 +84,7 @@ def read_tracked_poses(path: Path, frames: int) -> tuple[Poses, PerFrame] | None
 
 def read_timestamps(path: Path, frames: int) -> PerFrame | None:
     """Times of a timestamps.txt for so many frames, in seconds; one number a line."""
-    if (rows := _rows(path, frames, what="time", remarks=True)) is None:
+    if (rows := _rows(path, frames, what="time")) is None:
         return None
     for where, row in rows:
         if len(row) != 1 or not np.isfinite(row[0]):
@@ -164,14 +155,11 @@ def write_tracked_points(
 ) -> None:
     """Write image points, in pixels, and their depth, by the index of their frame."""
     frames = sorted(points)
-    none = np.zeros((0, 2)), np.zeros(0)
-    pixels, depth = (np.concatenate([none[k], *(points[i][k] for i in frames)]) for k in (0, 1))
-    arrays = {
-        "frames": np.array(frames, np.int64),
-        "counts": np.array([len(points[i][1]) for i in frames], np.int64),
-        "pixels": pixels.astype(np.float32), "depth": depth.astype(np.float32),
-    }  # fmt: skip
-    write_npz(folder / TRACKED_POINTS, arrays)
+    pixels = np.concatenate([np.zeros((0, 2)), *(points[i][0] for i in frames)])
+    depth = np.concatenate([np.zeros(0), *(points[i][1] for i in frames)])
+    counts = np.array([len(points[i][1]) for i in frames], np.int64)
+    values = np.array(frames, np.int64), counts, pixels.astype(np.float32), depth.astype(np.float32)
+    write_npz(folder / TRACKED_POINTS, dict(zip(POINT_ARRAYS, values, strict=True)))
 
 
 def write_scene_info(folder: Path, info: Mapping[str, Any]) -> None:
@@ -184,23 +172,18 @@ def write_list(root: Path, split: Literal["train", "val", "test"], names: list[s
     _write(root / f"{split}.txt", names)
 
 
-def _lines(path: Path, *, remarks: bool = False) -> list[tuple[str, str]]:
-    """Place and text of each line; with `remarks`, lines that begin with # are left out."""
-    lines = [line for line in read_lines(path) if not remarks or line[1][0] != "#"]
-    return [(f"{path}, line {number}", line) for number, line in lines]
-
-
 def _rows(
-    path: Path, count: int, *, what: str = "line", remarks: bool = False, remedy: str = ""
+    path: Path, count: int, *, what: str = "line", remedy: str = ""
 ) -> list[tuple[str, list[float]]] | None:
-    """Place and numbers of each of so many lines, one a frame; None without the file."""
+    """Place and numbers of each of so many lines, one a frame, but remarks; None without a file."""
     if not path.is_file():
         return None
-    lines = _lines(path, remarks=remarks)
+    lines = [(number, line) for number, line in read_lines(path) if line[0] != "#"]
     if len(lines) != count:
         said = f"expected one {what} for each of {count} frames, got {len(lines)}"
         raise ValueError(f"{path}: {said}{remedy}")
-    return [(where, _numbers(where, line)) for where, line in lines]
+    places = ((f"{path}, line {number}", line) for number, line in lines)
+    return [(where, _numbers(where, line)) for where, line in places]
 
 
 def _numbers(where: str, line: str) -> list[float]:
@@ -215,7 +198,7 @@ def _pose(numbers: list[float], where: str) -> Float[np.ndarray, "3 4"]:
     rows = np.reshape(numbers, (3, 4))
     if np.isnan(rows).all() or not rows.any():
         return np.full((3, 4), np.nan)
-    check_pose(rows, where=where)
+    sequence.check_pose(rows, where=where)
     return rows
 
 

@@ -20,31 +20,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from ssmde.console import did_you_mean, shorten
-from ssmde.data.images import (
-    DEPTH_SUFFIXES,
-    IMAGE_SUFFIXES,
-    ImageError,
-    check_shape,
-    not_read,
-    read_orientation,
-    read_shape,
-    read_size,
-)
-from ssmde.data.scene_files import (
-    positive_number,
-    read_intrinsics,
-    read_poses,
-    read_scene_info,
-    read_timestamps,
-    read_tracked_poses,
-)
+from ssmde.data import images as image_files
+from ssmde.data import scene_files
+from ssmde.data.images import DEPTH_SUFFIXES, IMAGE_SUFFIXES, ImageError
 from ssmde.data.sequence import Files, FrameSequence, Paths, Size
 from ssmde.data.shards import is_packed, read_pack
 from ssmde.io import are_decimal, decimal_order, natural_order, read_lines
@@ -71,12 +56,12 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
     _check_names(root, listed)
     if split == "all":
         return [read(root / name) for name in scene_names(root, listed)]
-    if split == "test" and not lists["test"]:
+    if lists[split] and split != "train":
+        return [read(root / name) for name in lists[split]]
+    if split == "test":
         raise FileNotFoundError(
             f"{root / 'test.txt'}: no such list; name the scenes for testing in it, one a line"
         )
-    if split == "test" or (split == "val" and lists["val"]):
-        return [read(root / name) for name in lists[split]]
     held_out = {*lists["val"], *lists["test"]}
     train = lists["train"] or [name for name in scene_names(root, []) if name not in held_out]
     if not train:
@@ -122,31 +107,31 @@ def read_scene(
             f"{folder}: a scene folder holds images ({', '.join(IMAGE_SUFFIXES)}), found none; "
             "`ssmde prepare` makes one from a video"
         )
-    image_size = _common_size(images, of_all=every_size)
-    info = read_scene_info(folder / "scene.json")
-    labels, about = _pseudo_depth(folder, images)
+    count, size, about = len(images), _common_size(images, of_all=every_size), folder / "scene.json"
+    info = scene_files.read_scene_info(about)
+    labels, kind = _pseudo_depth(folder, images)
     depth = _matching(folder / "depth", images, DEPTH_SUFFIXES)
     masks = _matching(folder / "motion_mask", images, (".png",))
     for maps in (depth, labels, masks):
-        path = next((path for path in maps or () if path is not None), None)
-        shape = None
-        with suppress(ImageError):  # whoever reads the frames says so
-            shape = path and read_shape(path)
-        if path and shape:
-            check_shape(path, shape, image_size)
-    times = read_timestamps(folder / "timestamps.txt", len(images))
-    fps = positive_number(info, "fps", folder / "scene.json")
+        for path in islice(filter(None, maps or ()), 1):
+            try:
+                shape = image_files.read_shape(path)
+            except ImageError:  # whoever reads the frames says so
+                continue
+            image_files.check_shape(path, shape, size)
+    times = scene_files.read_timestamps(folder / "timestamps.txt", count)
+    fps = scene_files.positive_number(info, "fps", about)
     if times is None and fps is not None:
-        times = np.arange(len(images)) / fps
+        times = np.arange(count) / fps
     turn = common_orientation(images)
-    tracked = read_tracked_poses(folder / "tracked_poses.txt", len(images)) or (None, None)
+    tracked = scene_files.read_tracked_poses(folder / "tracked_poses.txt", count) or (None, None)
     return FrameSequence(
-        name=scene_name(folder, root), images=images, image_size=image_size, timestamps=times,
-        intrinsics=read_intrinsics(folder / "cam.txt", image_size, orientation=turn),
-        depth_units_per_metre=positive_number(info, "depth_units_per_metre", folder / "scene.json"),
-        poses=read_poses(folder / "poses.txt", len(images)),
+        name=scene_name(folder, root), images=images, image_size=size, timestamps=times,
+        intrinsics=scene_files.read_intrinsics(folder / "cam.txt", size, orientation=turn),
+        depth_units_per_metre=scene_files.positive_number(info, "depth_units_per_metre", about),
+        poses=scene_files.read_poses(folder / "poses.txt", count),
         tracked_poses=tracked[0], tracked_parts=tracked[1],
-        depth=depth, motion_masks=masks, pseudo_depth=labels, **about,
+        depth=depth, motion_masks=masks, pseudo_depth=labels, **kind,
     )  # fmt: skip
 
 
@@ -158,7 +143,7 @@ def common_orientation(images: Sequence[Path]) -> int:
     found: dict[int, Path] = {}
     for index in _few(images):
         with suppress(ImageError):  # whoever reads the frames says so
-            found.setdefault(read_orientation(images[index]), images[index])
+            found.setdefault(image_files.read_orientation(images[index]), images[index])
     if len(found) > 1:
         marks = ", ".join(f"{path} has {mark}" for mark, path in found.items())
         raise ValueError(
@@ -210,8 +195,7 @@ def _read_list(root: Path, split: str) -> list[str]:
     path = root / f"{split}.txt"
     if not path.is_file():
         return []
-    lines = list(read_lines(path))
-    if not lines:
+    if not (lines := read_lines(path)):
         raise ValueError(f"{path}: the list is empty; name one scene a line or delete the file")
     for number, name in lines:
         if not (root / name).is_dir():
@@ -228,16 +212,17 @@ def _common_size(images: Sequence[Path], *, of_all: bool) -> Size:
     # opening every file takes minutes with a million.
     few = dict.fromkeys(_few(images))
     found: dict[int, Size] = {}
-    faults: list[ImageError] = []
+    fault: ImageError | None = None
     for index in chain(few, (i for i in range(len(images)) if i not in few)):
         if found and not of_all and index not in few:
             break
         try:
-            found[index] = read_size(images[index])
+            found[index] = image_files.read_size(images[index])
         except ImageError as error:
-            faults.append(error)
+            fault = fault or error
     if not found:
-        raise faults[0]
+        assert fault is not None
+        raise fault
     first = min(found)
     for index, (height, width) in found.items():
         if (height, width) != found[first]:
@@ -278,17 +263,17 @@ def _pseudo_depth(folder: Path, images: Files) -> tuple[Paths | None, dict[str, 
     for name, source in (("pseudo_depth", ""), ("leres_depth", "leres")):
         if labels := _matching(folder / name, images, DEPTH_SUFFIXES):
             path = folder / name / "label.json"
-            info = {"kind": "depth", "affine": True, "source": source} | read_scene_info(path)
-            rules = {
-                "kind": ("depth or disparity", info["kind"] in ("depth", "disparity")),
-                "affine": ("true or false", isinstance(info["affine"], bool)),
-                "source": ("text", isinstance(info["source"], str)),
-            }
-            for key, (rule, holds) in rules.items():
+            info = {"kind": "depth", "affine": True, "source": source}
+            info |= scene_files.read_scene_info(path)
+            for key, rule, holds in (
+                ("kind", "depth or disparity", info["kind"] in ("depth", "disparity")),
+                ("affine", "true or false", isinstance(info["affine"], bool)),
+                ("source", "text", isinstance(info["source"], str)),
+            ):
                 if not holds:
                     got = shorten(repr(info[key]))
                     raise ValueError(f"{path}: {key} must be {rule}, got {got}")
-            return labels, {f"pseudo_depth_{key}": info[key] for key in rules}
+            return labels, {f"pseudo_depth_{k}": info[k] for k in ("kind", "affine", "source")}
     return None, {}
 
 
@@ -309,19 +294,14 @@ def list_images(folder: Path) -> list[Path]:
     return [folder / name for name in list_names(folder, IMAGE_SUFFIXES)]
 
 
-def in_name_order(images: list[Path]) -> list[Path]:
-    """Images of one folder in the order of `sort_names`."""
-    names = [image.name for image in images]
-    return [images[0].parent / name for name in sort_names(images[0].parent, names)]
-
-
 def left_out(folder: Path, taken: tuple[str, ...]) -> str:
     """Files of a folder that are not `taken`, counted by ending; not hidden ones and cam.txt."""
     names = [n.lower() for n in os.listdir(folder) if n[0] != "." and n != "cam.txt"]
     counts = Counter(Path(n).suffix for n in names if not n.endswith(taken) and Path(n).suffix)
-    advice: dict[str, str] = dict.fromkeys((".heic", ".heif"), f" ({not_read('HEIC')})")
+    heic = f" ({image_files.not_read('HEIC')})"
     return ", ".join(
-        f"{n} {ending}{advice.get(ending, '')}" for ending, n in sorted(counts.items())
+        f"{n} {ending}{heic if ending in ('.heic', '.heif') else ''}"
+        for ending, n in sorted(counts.items())
     )
 
 
@@ -358,9 +338,8 @@ def _plain_order(names: list[str]) -> bool:
 
     It is so in nearly every folder, and sorting by numbers is ten times as slow.
     """
-    if not names or not all(map(str.isascii, names)) or len(set(map(len, names))) != 1:
-        return False
-    if len({name.rpartition(".")[2] for name in names}) != 1:
+    endings = {(len(name), name.rpartition(".")[2]) for name in names}
+    if len(endings) != 1 or not all(map(str.isascii, names)):
         return False
     letters = np.array(names, dtype="S").view(np.uint8).reshape(len(names), -1)
     digits = (letters >= ord("0")) & (letters <= ord("9"))

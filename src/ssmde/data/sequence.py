@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,23 +62,22 @@ class FrameSequence:
     timestamps: PerFrame | None = None  # time of each frame, in seconds; increasing
 
     def __post_init__(self) -> None:
+        where, units, times = f"scene '{self.name}'", self.depth_units_per_metre, self.timestamps
         if not self.images:
-            raise ValueError(f"scene '{self.name}' has no images")
+            raise ValueError(f"{where} has no images")
         if min(self.image_size) < 1:
-            raise ValueError(f"scene '{self.name}': image size {self.image_size} must be positive")
+            raise ValueError(f"{where}: image size {self.image_size} must be positive")
         for name in PER_FRAME:
             values = getattr(self, name)
             if values is not None and len(values) != len(self.images):
                 entries = f"{len(values)} entries for {len(self.images)} images"
-                raise ValueError(f"scene '{self.name}': {name} has {entries}; give one for each")
-        units = self.depth_units_per_metre
+                raise ValueError(f"{where}: {name} has {entries}; give one for each")
         if units is not None and not 0 < units < float("inf"):
-            what = f"depth_units_per_metre must be positive, got {units}"
-            raise ValueError(f"scene '{self.name}': {what}")
-        if self.timestamps is not None and not np.all(np.diff(self.timestamps) > 0):
-            raise ValueError(f"scene '{self.name}': timestamps must increase from frame to frame")
+            raise ValueError(f"{where}: depth_units_per_metre must be positive, got {units}")
+        if times is not None and not np.all(np.diff(times) > 0):
+            raise ValueError(f"{where}: timestamps must increase from frame to frame")
         if self.intrinsics is not None:
-            check_intrinsics(self.intrinsics, self.image_size, where=f"scene '{self.name}'")
+            check_intrinsics(self.intrinsics, self.image_size, where=where)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -89,12 +88,8 @@ class FrameSequence:
 
     def part(self, start: int, stop: int) -> "FrameSequence":
         """The frames from `start` up to, not including, `stop`."""
-        cut = {
-            f.name: value[start:stop]
-            for f in fields(self)
-            if f.name in ("images", *PER_FRAME) and (value := getattr(self, f.name)) is not None
-        }
-        return replace(self, **cut)
+        values = {name: getattr(self, name) for name in ("images", *PER_FRAME)}
+        return replace(self, **{k: v[start:stop] for k, v in values.items() if v is not None})
 
 
 class Files(Sequence[Any]):
@@ -206,12 +201,15 @@ def check_pose(pose: Float[np.ndarray, "_ 4"], *, where: str) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         off = float(np.abs(R @ R.T - np.eye(3)).max())
         volume = float(np.linalg.det(R))
-    what = "" if volume >= 0 else "it mirrors; axes are x right, y down, z forward"
     if not off <= ROTATION_SLACK:
-        what = "its first three columns are no rotation (lengths are multiplied by "
-        what += f"{np.cbrt(abs(volume)):.3g}); divide them by that scale"
-    if what:
-        raise ValueError(f"{where}: no rigid motion, {what}")
+        raise ValueError(
+            f"{where}: no rigid motion, its first three columns are no rotation (lengths are "
+            f"multiplied by {np.cbrt(abs(volume)):.3g}); divide them by that scale"
+        )
+    if volume < 0:
+        raise ValueError(
+            f"{where}: no rigid motion, it mirrors; axes are x right, y down, z forward"
+        )
 
 
 def _row(matrix: Float[np.ndarray, "_ _"]) -> str:

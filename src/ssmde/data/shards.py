@@ -14,7 +14,6 @@ workers change nothing (docs/decisions/0012-packed-data-is-read-by-an-index.md).
 import os
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,6 @@ VALUES = (
     "depth_units_per_metre", "pseudo_depth_kind", "pseudo_depth_affine", "pseudo_depth_source",
 )  # fmt: skip
 PACK_LIMIT = 1 << 33  # bytes of an index: that of 100 million frames
-MOST_OPEN = 128  # files that a process keeps open; the limit of a system is often 1024
 TRIES = 7
 FIRST_PAUSE = 0.1  # seconds after the first failure, twice as long after each further one
 
@@ -76,23 +74,15 @@ class Store:
     """Parts of files in a folder, here or elsewhere, read at an offset, again when the net fails.
 
     Its root is a folder, or a URL that `fsspec` understands: https, s3, gs and others. Each
-    process opens its own files and connections.
+    process opens its own connections.
     """
 
     def __init__(self, root: Path) -> None:
-        self.__setstate__({"root": root, "url": url_of(root)})
-        if self.url is not None:
-            _connect(self.url)
+        self.root, self.url = root, url_of(root)
+        self._owner, self._remote = os.getpid(), _connect(self.url) if self.url else None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root, "url": self.url}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.root: Path = state["root"]
-        self.url: str | None = state["url"]
-        self._files: OrderedDict[str, int] = OrderedDict()
-        self._remote: Any = None
-        self._owner = os.getpid()
+    def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
+        return Store, (self.root,)
 
     def __str__(self) -> str:
         return self.url or str(self.root)
@@ -104,44 +94,25 @@ class Store:
         """
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ValueError(f"{self}: names a file outside of it, {name!r}")
-        if self._owner != os.getpid():  # this process was forked off: nothing open is its own
-            self.__setstate__(self.__getstate__())
         if self.url is not None:
             return bytearray(self._read_there(self.url, name, start, size))
         if size is None:
             return bytearray(read_bytes(self.root / name, limit=PACK_LIMIT))
-        return self._read_here(name, start, size)
-
-    def _read_here(self, name: str, start: int, size: int) -> bytearray:
         if size > ARRAY_LIMIT:
             raise ValueError(f"{self.root / name}: the index claims a file of {size:,} bytes in it")
-        content = bytearray(size)
-        file = self._open(name)
-        if hasattr(os, "preadv"):
-            found = os.preadv(file, [content], start)
-        else:  # no fork there either, so the position is ours alone
-            os.lseek(file, start, os.SEEK_SET)
-            part = os.read(file, size)
-            content[:], found = part, len(part)
-        if found != size:
-            raise OSError(f"{self.root / name} ends too early: copy it again")
-        return content
-
-    def _open(self, name: str) -> int:
-        """Descriptor of a file; the one that was not used for longest is closed for it."""
-        if name in self._files:
-            self._files.move_to_end(name)
-            return self._files[name]
-        if len(self._files) >= MOST_OPEN:
-            os.close(self._files.popitem(last=False)[1])
         check_file(self.root / name, "shard")
-        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-        self._files[name] = os.open(self.root / name, flags)
-        return self._files[name]
+        content = bytearray(size)
+        with (self.root / name).open("rb", buffering=0) as file:
+            file.seek(start)
+            if file.readinto(content) != size:
+                raise OSError(f"{self.root / name} ends too early: copy it again")
+        return content
 
     def _read_there(self, url: str, name: str, start: int, size: int | None) -> bytes:
         ends = {} if size is None else {"start": start, "end": start + size}
         reason: object = None
+        if self._owner != os.getpid():  # this process was forked off: the connection is not its own
+            self._owner, self._remote = os.getpid(), None
         for number in range(TRIES):
             if number:
                 time.sleep(FIRST_PAUSE * 2 ** (number - 1))
@@ -183,9 +154,7 @@ class ShardFile(type(Path())):
 
     def __str__(self) -> str:
         text, store = super().__str__(), getattr(self, "store", None)  # a parent of it has none
-        if store is None or store.url is None:
-            return text
-        return text.replace(str(store.root), store.url, 1)
+        return text if store is None else text.replace(str(store.root), str(store), 1)
 
     def read_bytes(self) -> Any:
         """Its bytes, writable; an error where the frame could not be read when it was packed."""
@@ -228,15 +197,20 @@ class ShardFiles(Sequence[Any]):
 def read_pack(root: Path, split: str) -> list[FrameSequence]:
     """Sequences of one part of packed data, a folder or a URL, with every file behind the index."""
     store = Store(root)
-    about = _read_about(store)
+    try:
+        about = parse_json(store.read(PACK_FILE), f"{store}/{PACK_FILE}")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{store}: no packed data, it holds no {PACK_FILE}") from error
+    about = about if isinstance(about, dict) else {}
+    found = about.get("format"), about.get("version")
+    if found != (FORMAT, VERSION):
+        got = "{} of version {}".format(*(shorten(repr(value)) for value in found))
+        raise ValueError(f"{store}/{PACK_FILE}: expected {FORMAT} of version {VERSION}, got {got}")
     numbers = _arrays(store, FRAMES_FILE)
-    found: list[FrameSequence] = []
+    scenes: list[FrameSequence] = []
     try:
         for part in SPLITS if split == "all" else (split,):
-            scenes = [scene for scene in about["scenes"] if scene["split"] == part]
-            shards = [name for name in about["shards"] if name.startswith(f"{part}-")]
-            if scenes:
-                found += _read_part(store, scenes, shards, numbers)
+            scenes += _read_part(store, about, part, numbers)
     except FileNotFoundError:
         raise
     except Exception as error:  # what does not fit breaks in any way
@@ -245,24 +219,9 @@ def read_pack(root: Path, split: str) -> list[FrameSequence]:
             f"{store}: {PACK_FILE}, {FRAMES_FILE} and the index beside the shards do "
             f"not fit each other ({shorten(reason)}); pack the data again"
         ) from error
-    if not found:
+    if not scenes:
         raise ValueError(f"{store}: the packed data has no scenes for '{split}'")
-    return found
-
-
-def _read_about(store: Store) -> dict[str, Any]:
-    try:
-        about = parse_json(store.read(PACK_FILE), f"{store}/{PACK_FILE}")
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{store}: no packed data, it holds no {PACK_FILE}") from error
-    about = about if isinstance(about, dict) else {}
-    if about.get("format") != FORMAT or about.get("version") != VERSION:
-        raise ValueError(
-            f"{store}/{PACK_FILE}: expected {FORMAT} of version {VERSION}, got "
-            f"{shorten(repr(about.get('format')))} of version "
-            f"{shorten(repr(about.get('version')))}"
-        )
-    return about
+    return scenes
 
 
 def _arrays(store: Store, name: str) -> dict[str, np.ndarray]:
@@ -273,45 +232,43 @@ def _arrays(store: Store, name: str) -> dict[str, np.ndarray]:
 
 
 def _read_part(
-    store: Store, scenes: list[dict[str, Any]], shards: list[str], numbers: dict[str, np.ndarray]
+    store: Store, about: dict[str, Any], part: str, numbers: dict[str, np.ndarray]
 ) -> Iterator[FrameSequence]:
+    scenes = [scene for scene in about["scenes"] if scene["split"] == part]
+    shards = [name for name in about["shards"] if name.startswith(f"{part}-")]
+    if not scenes:
+        return
     indices = [_arrays(store, f"{name}.npz") for name in shards]
     tables = {kind: _table(kind, shards, indices) for kind in KINDS}
     start = 0
     for scene in scenes:
-        own = f"{scene['split']}/{scene['name']}"
         frames = slice(start, start + scene["frames"])
         start = frames.stop
-        files = {
-            kind: ShardFiles(store, scene["name"], table[frames], kind)
-            for kind, table in tables.items()
-            if kind in scene["kinds"]
-        }
         yield FrameSequence(
             name=scene["name"], image_size=tuple(scene["image_size"]),
             intrinsics=None if scene["intrinsics"] is None else np.array(scene["intrinsics"]),
-            **{KINDS[kind]: found for kind, found in files.items()},
-            **{name: numbers[f"{own}/{name}"] for name in scene["numbers"]},
+            **{
+                KINDS[kind]: ShardFiles(store, scene["name"], table[frames], kind)
+                for kind, table in tables.items()
+                if kind in scene["kinds"]
+            },
+            **{name: numbers[f"{part}/{scene['name']}/{name}"] for name in scene["numbers"]},
             **{name: scene[name] for name in VALUES if name in scene},
         )  # fmt: skip
 
 
 def _table(kind: str, shards: list[str], indices: list[dict[str, np.ndarray]]) -> np.ndarray:
     """Where the files of one kind lie, one entry a frame."""
-    columns = {
-        key: np.concatenate([index[name] for index in indices])
-        for key, name in (
-            ("name", "name"), ("offset", f"{kind}_offset"), ("size", f"{kind}_size"),
-            ("suffix", f"{kind}_suffix"),
-        )
-    }  # fmt: skip
+    counts = [len(index["name"]) for index in indices]
+    columns = {"shard": np.repeat(np.array([name.encode() for name in shards]), counts)}
+    for key in ("name", "offset", "size", "suffix"):
+        name = key if key == "name" else f"{kind}_{key}"
+        columns[key] = np.concatenate([index[name] for index in indices])
     numbers, text = (columns["offset"], columns["size"]), (columns["name"], columns["suffix"])
     if any(c.dtype.kind not in "iu" or c.min(initial=0) < 0 for c in numbers):
         raise ValueError(f"offset and size of {kind} are no places in a shard")
     if any(c.dtype.kind != "S" or c.ndim != 1 for c in text):
         raise ValueError(f"names of {kind} are no text")
-    counts = [len(index["name"]) for index in indices]
-    columns = {"shard": np.repeat(np.array([name.encode() for name in shards]), counts), **columns}
     table = np.empty(sum(counts), dtype=[(key, column.dtype) for key, column in columns.items()])
     for key, column in columns.items():
         table[key] = column

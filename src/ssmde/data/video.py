@@ -1,16 +1,14 @@
-"""Video files: frames in, frames out, one at a time, so that length costs no memory.
+"""Video files: frames in, one at a time, so that length costs no memory.
 
 Frames are those that a player shows: of the right stream, whole, upright, in square pixels, in
-their times. Readers raise a `VideoError` that names the file where it is missing, no video, or has
-no frame that can be decoded.
+their times. A `VideoError` names a file that is missing, no video, or has no frame to be decoded.
 """
 
-import heapq
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -19,7 +17,6 @@ from typing import Any
 
 import av
 import av.error
-import av.filter
 import numpy as np
 from av.sidedata.sidedata import Type
 from jaxtyping import Float32, UInt8, UInt16
@@ -42,9 +39,7 @@ FORGETFUL = re.compile("matroska|mpeg")  # containers that lose packets without 
 OTHER_CLOCK = 3600.0  # seconds without a frame: times of another clock
 STRANGEST_PIXEL = 4  # times as wide as high, or the other way round: more is an error of the file
 LOST = "frames that cannot be decoded are left out"
-DEINTERLACE = "mode=send_frame:deint=interlaced"  # one frame out for each frame in
-
-Whole = Iterator[tuple[int, Any, Any]]  # number, frame, and the frame it was before
+INTERLACED = "interlaced, moving edges have combs: give it as `ffmpeg -i FILM -vf bwdif` makes it"
 
 
 class VideoError(ValueError):
@@ -55,8 +50,7 @@ class VideoError(ValueError):
 class VideoNotes:
     """What was noticed while a film was read, for a report."""
 
-    found: dict[str, list[int]] = field(default_factory=dict)
-    """Numbers of frames by what is said of them; none where it is said of the film."""
+    found: dict[str, list[int]] = field(default_factory=dict)  # none where it is of the film
 
     def add(self, text: str, *numbers: int) -> None:
         """Remember what is said of a film, or of these frames."""
@@ -77,9 +71,8 @@ class VideoInfo:
 
     fps: float  # frames a second, on average
     frames: int  # number of frames; 0 if the file does not say
-    size: Size = (0, 0)  # height and width of a frame in square pixels, not turned
-    tags: Mapping[str, str] = field(default_factory=dict)
-    """What the recorder wrote about the film, such as the make of the camera."""
+    size: Size  # height and width of a frame in square pixels, not turned
+    tags: Mapping[str, str]  # what the recorder wrote, such as the make of the camera
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -111,50 +104,37 @@ class Decoded:
     number: int  # place in the film, from 0; frames that cannot be decoded have one as well
     frame: Any
     time: float | None  # in seconds, growing from frame to frame; None if the file does not say
-    pixel_shape: Fraction  # width of a stored pixel divided by its height
-    colors: tuple[int, int] = (0, 0)  # FFmpeg's numbers of the transfer curve and of the primaries
+    size: Size  # height and width as a player shows it, in square pixels
+    curve: int  # FFmpeg's numbers of the transfer curve and of the primaries
+    primaries: int
     turn: tuple[bool, bool, bool]
     """Whether rows become columns, and whether the columns, the rows, are mirrored after that."""
-    begins: bool = False
+    begins: bool
     """True where it does not continue the frame before: after a pause, or at another size."""
-
-    @property
-    def size(self) -> Size:
-        """Height and width as a player shows it, in pixels."""
-        width = max(1, round(self.frame.width * self.pixel_shape))
-        return (width, self.frame.height) if self.turn[0] else (self.frame.height, width)
 
     def pixels(self) -> Pixels:
         """RGB, upright, in square pixels."""
-        return self._upright(self._pixels(self.size))
+        return self._shown(self.size, "rgb24", "BICUBIC")
 
     def gray(self, longest_side: int) -> UInt8[np.ndarray, "h w"]:
         """Brightness, upright; a larger frame becomes so small."""
         scale = min(1, longest_side / max(self.size))
-        height, width = (max(1, round(side * scale)) for side in self.size)
-        if self.colors[0] in CURVES:
-            return self._upright(self._pixels((height, width)).mean(axis=2).astype(np.uint8))
-        return self._upright(self._scaled((height, width), "gray", "AREA").to_ndarray())
+        small = (max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale)))
+        if self.curve in CURVES:
+            return self._shown(small, "rgb24", "BICUBIC").mean(axis=2).astype(np.uint8)
+        return self._shown(small, "gray", "AREA")
 
-    def _pixels(self, size: Size) -> np.ndarray:
-        if self.colors[0] in CURVES:
-            high = self._scaled(size, "rgb48le", "BICUBIC").to_ndarray()
-            return to_standard_range(high, *self.colors)
-        return self._scaled(size, "rgb24", "BICUBIC").to_ndarray()
-
-    def _scaled(self, size: Size, kind: str, interpolation: str) -> Any:
-        height, width = size[::-1] if self.turn[0] else size
-        if (height, width) == (self.frame.height, self.frame.width):
-            return self.frame.reformat(format=kind)
-        return self.frame.reformat(
-            width=width, height=height, format=kind, interpolation=interpolation
-        )
-
-    def _upright(self, pixels: np.ndarray) -> np.ndarray:
+    def _shown(self, size: Size, kind: str, interpolation: str) -> np.ndarray:
         across, mirrored, upside_down = self.turn
+        height, width = size[::-1] if across else size
+        options: dict[str, Any] = {"format": "rgb48le" if self.curve in CURVES else kind}
+        if (height, width) != (self.frame.height, self.frame.width):
+            options |= {"width": width, "height": height, "interpolation": interpolation}
+        pixels = self.frame.reformat(**options).to_ndarray()
+        if self.curve in CURVES:
+            pixels = to_standard_range(pixels, self.curve, self.primaries)
         pixels = pixels.swapaxes(0, 1) if across else pixels
-        pixels = pixels[:, ::-1] if mirrored else pixels
-        return np.ascontiguousarray(pixels[::-1] if upside_down else pixels)
+        return np.ascontiguousarray(pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
 
 
 def video_info(path: Path) -> VideoInfo:
@@ -162,11 +142,10 @@ def video_info(path: Path) -> VideoInfo:
     with open_film(path) as (container, stream):
         context = stream.codec_context
         return VideoInfo(
-            fps=float(_rate_of(stream)),
-            frames=stream.frames,
+            fps=float(_rate_of(stream)), frames=stream.frames,
             size=(context.height, max(1, round(context.width * _pixel_shape(stream)))),
             tags={**container.metadata, **stream.metadata},
-        )
+        )  # fmt: skip
 
 
 def is_film(path: Path) -> bool:
@@ -198,12 +177,10 @@ def read_chosen_frames(
     """
     begins = False
     with closing(decode(path, notes)) as frames:
-        for frame in frames:
-            begins = begins or frame.begins
-            if wanted(frame.number):
-                yield VideoFrame(
-                    number=frame.number, time=frame.time, pixels=frame.pixels(), begins=begins
-                )
+        for f in frames:
+            begins = begins or f.begins
+            if wanted(f.number):
+                yield VideoFrame(number=f.number, time=f.time, pixels=f.pixels(), begins=begins)
                 begins = False
 
 
@@ -239,17 +216,17 @@ class Clock:
         if before is None:
             return self.last, False
         usual, step = median(self.steps), self.last - before
-        if -usual / 2 < step <= 0:  # a clock of few digits
+        few_digits = -usual / 2 < step <= 0
+        restarts = not few_digits and (step <= 0 or step > OTHER_CLOCK)
+        jumps = restarts or step > max(PAUSE, 10 * usual)
+        if few_digits:
             self.last = before + usual / 100
-            return self.last, False
-        if step <= 0 or step > OTHER_CLOCK:
+        elif restarts:
             self.shift += usual - step
             self.last = before + usual
-            return self.last, True
-        if step > max(PAUSE, 10 * usual):
-            return self.last, True
-        self.steps.append(step)
-        return self.last, False
+        elif not jumps:
+            self.steps.append(step)
+        return self.last, jumps
 
 
 def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
@@ -258,27 +235,31 @@ def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
     with open_film(path, notes) as (container, stream):
         clock = Clock(1 / float(_rate_of(stream)))
         last: Size | None = None
-        numbered = _numbered(container, stream, notes)
-        for number, frame, source in _whole(numbered, notes):
-            _check_size(path, frame.width, frame.height)  # it may change within a film
-            time, jumps = clock.show(source.time)
-            shown = Decoded(
-                number=number, frame=frame, time=time, turn=_turn(source),
-                pixel_shape=_pixel_shape(stream), colors=_colors(source, stream),
-            )  # fmt: skip
-            _check_size(path, *shown.size)
-            if shown.colors[0] in CURVES:
-                notes.add(f"high dynamic range ({CURVES[shown.colors[0]][0]}), tone-mapped")
-            if shown.pixel_shape != 1:
-                size = f"{frame.width} x {frame.height} are shown as"
-                notes.add(f"pixels are not square: {size} {shown.size[1]} x {shown.size[0]}")
-            changed = last is not None and shown.size != last
+        for number, frame in _numbered(container, stream, notes):
+            _check_size(path, (frame.height, frame.width))  # it may change within a film
+            time, jumps = clock.show(frame.time)
+            turn, shape = _turn(frame), _pixel_shape(stream)
+            curve, primaries = _colors(frame, stream)
+            height, width = frame.height, max(1, round(frame.width * shape))
+            size = (width, height) if turn[0] else (height, width)
+            _check_size(path, size)
+            changes = last not in (None, size)
+            if curve in CURVES:
+                notes.add(f"high dynamic range ({CURVES[curve][0]}), tone-mapped")
+            if shape != 1:
+                notes.add(f"pixels are not square: {frame.width} x {frame.height} are shown as "
+                          f"{size[1]} x {size[0]}")  # fmt: skip
+            if frame.interlaced_frame:
+                notes.add(INTERLACED)
             if jumps:
                 notes.add("the times restart or jump, a scene begins", number)
-            if changed:
+            if changes:
                 notes.add("the size changes, a scene begins", number)
-            last = shown.size
-            yield replace(shown, begins=jumps or changed)
+            last = size
+            yield Decoded(
+                number=number, frame=frame, time=time, size=size, curve=curve, primaries=primaries,
+                turn=turn, begins=jumps or changes,
+            )  # fmt: skip
         if last is None:
             raise VideoError(f"{path}: the video has no frame that can be decoded; copy or record "
                              "it again")  # fmt: skip
@@ -291,19 +272,18 @@ def open_film(path: Path, notes: VideoNotes | None = None) -> Generator[tuple[An
         raise VideoError(f"{path}: no such file")
     with _open(path) as container:
         streams = [s for s in container.streams.video if "attached_pic" not in _kinds(s)]
-        if not streams:
-            raise VideoError(f"{path}: holds no video stream")
-        streams = [s for s in streams if s.codec_context is not None]
-        if not streams:
-            raise VideoError(f"{path}: no decoder is known for its video stream")
-        stream = streams[0] if len(streams) == 1 else _shown_stream(path, streams)
+        known = [s for s in streams if s.codec_context is not None]
+        if not known:
+            missing = "no decoder is known for its video stream"
+            raise VideoError(f"{path}: {missing if streams else 'holds no video stream'}")
+        stream = known[0] if len(known) == 1 else _shown_stream(path, known)
         context: Any = stream.codec_context
         if len(container.streams.video) > 1 and notes is not None:
             notes.add(
                 f"stream {stream.index} is the film ({context.width} x {context.height}), "
                 f"of {len(container.streams.video)} with pictures"
             )
-        _check_size(path, context.width, context.height)
+        _check_size(path, (context.height, context.width))
         context.options = {"max_pixels": str(MOST_PIXELS)}  # FFmpeg's own check of each frame
         yield container, stream
 
@@ -318,8 +298,8 @@ def _open(path: Path) -> Any:
         ) from error
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
-    if reason := too_many_pixels((height, width)):
+def _check_size(path: Path, size: Size) -> None:
+    if reason := too_many_pixels(size):
         raise VideoError(f"{path}: a frame {reason}")
 
 
@@ -333,21 +313,18 @@ def _kinds(stream: Any) -> str:
 
 
 def _pixel_shape(stream: Any) -> Fraction:
+    """Width of a stored pixel divided by its height."""
     shape = stream.sample_aspect_ratio
-    if not shape or not Fraction(1, STRANGEST_PIXEL) <= shape <= STRANGEST_PIXEL:
-        return Fraction(1)
-    return shape
+    sane = shape and Fraction(1, STRANGEST_PIXEL) <= shape <= STRANGEST_PIXEL
+    return shape if sane else Fraction(1)
 
 
 def _shown_stream(path: Path, streams: list[Any]) -> Any:
     """The stream players choose: moving, marked as the one to show, longest, largest."""
     seen = Counter[int]()
-    with _open(path) as probe:
-        try:
-            for packet in islice(probe.demux(video=[*range(len(streams))]), PROBED):
-                seen[packet.stream_index] += bool(packet.size)
-        except (av.error.FFmpegError, IndexError):
-            pass
+    with _open(path) as probe, suppress(av.error.FFmpegError, IndexError):
+        for packet in islice(probe.demux(video=[*range(len(streams))]), PROBED):
+            seen[packet.stream_index] += bool(packet.size)
 
     def rank(stream: Any) -> tuple[Any, ...]:
         frames, context = max(stream.frames, seen[stream.index]), stream.codec_context
@@ -374,17 +351,16 @@ class _FrameNumbers:
         self.last: int | None = None
 
     def read(self, packet: Any) -> None:
-        """Remember a packet."""
         if packet.size and packet.pts is not None and not packet.is_discard:
-            heapq.heappush(self.waiting, packet.pts)
+            self.waiting.append(packet.pts)
 
     def lost_before(self, time: int) -> int:
         """How many frames are missing before that of this time, which came now."""
-        early = 0
-        while self.waiting and self.waiting[0] <= time:
-            first = heapq.heappop(self.waiting)
-            self.last = first - round(self.steps[0]) if self.last is None else self.last
-            early += first < time
+        now = [t for t in self.waiting if t <= time]
+        self.waiting = [t for t in self.waiting if t > time]
+        if self.last is None and now:
+            self.last = min(now) - round(self.steps[0])
+        early = sum(t < time for t in now)
         gap, usual = 0 if self.last is None else time - self.last, median(self.steps)
         even = len(self.steps) > 3 and all(
             abs(step - self.stated) <= EVEN * self.stated for step in self.steps
@@ -437,54 +413,6 @@ def _packets(container: Any, stream: Any, notes: VideoNotes) -> Iterator[Any]:
         notes.add(f"the film breaks off ({error.strerror})")
 
 
-def _whole(numbered: Iterable[tuple[int, Any]], notes: VideoNotes) -> Whole:
-    """Number, frame and the frame it was before; fields of interlaced frames become whole frames.
-
-    From the first interlaced frame on all pass the filter, which needs the frame after.
-    """
-    graph, kind = None, None
-    inside: deque[tuple[int, Any]] = deque()
-    for number, frame in numbered:
-        now = (frame.width, frame.height, frame.format.name)
-        if graph is not None and now != kind:
-            yield from _filtered(graph, None, inside)
-            graph = None
-        if graph is None and frame.interlaced_frame:
-            graph, kind = _deinterlacer(frame), now
-            notes.add("interlaced, deinterlaced (bwdif)")
-        if graph is None:
-            yield number, frame, frame
-        else:
-            inside.append((number, frame))
-            yield from _filtered(graph, frame, inside)
-    if graph is not None:
-        yield from _filtered(graph, None, inside)
-
-
-def _filtered(graph: Any, frame: Any | None, inside: deque[tuple[int, Any]]) -> Whole:
-    graph.vpush(frame)
-    while inside:
-        try:
-            out = graph.vpull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
-        number, source = inside.popleft()
-        yield number, out, source
-
-
-def _deinterlacer(frame: Any) -> Any:
-    graph = av.filter.Graph()
-    buffer = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format.name,
-        time_base=frame.time_base or Fraction(1, 90_000),
-    )  # fmt: skip
-    bwdif, sink = graph.add("bwdif", DEINTERLACE), graph.add("buffersink")
-    buffer.link_to(bwdif)
-    bwdif.link_to(sink)
-    graph.configure()
-    return graph
-
-
 def _turn(frame: Any) -> tuple[bool, bool, bool]:
     """How the display matrix sets a frame upright, as `Decoded.turn`."""
     # Its first four numbers a, b, c, d send (x, y) to (a x + c y, b x + d y).
@@ -492,9 +420,8 @@ def _turn(frame: Any) -> tuple[bool, bool, bool]:
     if stored is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(bytes(stored), np.int32)[:5].tolist()
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return False, a < 0, d < 0
-    return True, c < 0, b < 0
+    across = abs(a) + abs(d) < abs(b) + abs(c)
+    return (True, c < 0, b < 0) if across else (False, a < 0, d < 0)
 
 
 def _colors(frame: Any, stream: Any) -> tuple[int, int]:
@@ -534,12 +461,8 @@ _STEPS = np.linspace(0, 1, 65536, dtype=np.float32)
 CURVES = {16: ("PQ", _pq(_STEPS).astype(np.float32)), 18: ("HLG", _hlg(_STEPS).astype(np.float32))}
 """Name and light of the 65536 values of a transfer curve, by FFmpeg's number of it."""
 _S = np.linspace(0, 1, 4096)
-# Bytes of light in [0, 1], by the sRGB curve.
-ENCODED = (
-    (255 * np.where(_S <= 0.0031308, 12.92 * _S, 1.055 * _S ** (1 / 2.4) - 0.055))
-    .round()
-    .astype(np.uint8)
-)
+_SRGB = np.where(_S <= 0.0031308, 12.92 * _S, 1.055 * _S ** (1 / 2.4) - 0.055)
+ENCODED = (255 * _SRGB).round().astype(np.uint8)  # bytes of light in [0, 1], by the sRGB curve
 
 
 def to_standard_range(pixels: UInt16[np.ndarray, "h w 3"], curve: int, primaries: int) -> Pixels:

@@ -23,27 +23,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 from scipy.io import loadmat
+from scipy.ndimage import map_coordinates
 
 from ssmde.console import import_extra
-from ssmde.data.images import read_image
-from ssmde.data.sequence import DepthMap, Pixels, Size
-from ssmde.datasets import record
-from ssmde.datasets.record import (
-    Archive,
-    ArchiveError,
-    ArchiveFrame,
-    ArchiveScene,
-    in_pixels,
-    read_archive_file,
-)
-from ssmde.datasets.sensors import (
-    clock_problem,
-    depth_image,
-    frame_rate,
-    in_time_order,
-    match_times,
-    time_name,
-)
+from ssmde.data.images import read_depth, read_image
+from ssmde.data.sequence import DepthMap, Intrinsics, Pixels
+from ssmde.datasets import record, sensors
+from ssmde.datasets.record import ArchiveError, ArchiveFrame, ArchiveScene, in_pixels, readable
 
 PAPER = "NYU Depth V2 (Silberman et al., ECCV 2012)"
 UNITS_PER_METRE = 5000  # the sensor sees up to 10 m
@@ -101,7 +87,7 @@ NyuScene = partial(
 )  # fmt: skip
 
 
-def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
+def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> record.Archive:
     """Scenes of NYU Depth V2 (Silberman et al., ECCV 2012): whatever of it lies in `root`.
 
     The labeled set becomes one scene for each list that names images of it, in the order of their
@@ -113,8 +99,7 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archi
         root: Folder of the .mat file, of raw scenes, of packs, or of all three; or the .mat file.
         lists: For `train`, `val` or `test`, splits.mat of the data set, or a file that names
             scenes or single images, one a line: `kitchen_0028b`, `45` or `color 0045 l` for the
-            45th labeled image, `bathroom/rgb_00044.jpg` for a file of a pack, which also is the
-            45th labeled image where no such pack lies in `root`.
+            45th labeled image, `bathroom/rgb_00044.jpg` for a file of a pack.
     """
     labeled = root if root.is_file() else root / f"{LABELED}.mat"
     folders = _scene_folders(root)
@@ -127,14 +112,12 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archi
     if labeled.is_file() and beside.is_file() and not lists:
         lists = {"test": beside}
     wanted = _read_lists(lists or {})
-    scenes, rooms, known = list[Callable[[], ArchiveScene]](), set[str](), [*folders]
-    if labeled.is_file():
-        for split, found in wanted.items():
-            wanted[split] = _to_numbers(found, folders)
-        known.append(LABELED)
+    known = [*folders, LABELED] if labeled.is_file() else [*folders]
     problems = record.missing_scenes(wanted.values(), known, root)
+    scenes, rooms = list[Callable[[], ArchiveScene]](), set[str]()
     if labeled.is_file():
-        scenes, rooms = _labeled(labeled, wanted, problems)
+        make = partial(_labeled, labeled, wanted)
+        scenes, rooms = record.attempt(make, problems) or (scenes, rooms)
     for name, folder in folders.items():
         # Single labeled images test, recordings train; a folder above may be named `test`.
         is_video = RECORDING.fullmatch(folder.resolve().name)
@@ -153,13 +136,10 @@ def _scene_folders(root: Path) -> dict[str, Path]:
     for folder in sorted((root, *root.rglob("*/"))) if root.is_dir() else ():
         if not RECORDING.fullmatch(folder.name) and folder.parent.name == "train":
             continue  # the packs' labeled images for training are no video
-        if not any(
-            PACKED.fullmatch(f.name) or (f.name[:1] == "r" and RECORDED.fullmatch(f.name))
-            for f in folder.iterdir()
-        ):
-            continue
-        name = folder.resolve().name
-        found[f"{folder.parent.name}_{name}" if name in found else name] = folder
+        names = (file.name for file in folder.iterdir())
+        if any(PACKED.fullmatch(n) or (n[:1] == "r" and RECORDED.fullmatch(n)) for n in names):
+            name = folder.resolve().name
+            found[f"{folder.parent.name}_{name}" if name in found else name] = folder
     return found
 
 
@@ -185,67 +165,55 @@ def _read_lists(lists: Mapping[str, Path]) -> dict[record.Split, record.SceneLis
 
 def _parse(line: str) -> tuple[str, record.Row]:
     """Scene and frame of a line of a list."""
+    for number in line.split()[:2]:
+        if number.isdigit():
+            return LABELED, (str(int(number)),)
     first, *words = line.split()
-    if first.isdigit():
-        return LABELED, (str(int(first)),)
-    if words and words[0].isdigit():
-        return LABELED, (str(int(words[0])),)
     scene, _, file = first.strip("/").rpartition("/")
     if (not scene and words) or (scene and not PACKED.fullmatch(file)):
         raise ValueError(f"expected {LINE_FORMS}, got '{line}'")
     return (scene.rpartition("/")[2], (file,)) if scene else record.scene_and_words(line)
 
 
-def _to_numbers(found: record.SceneList, folders: Mapping[str, Path]) -> record.SceneList:
-    """The list with files of packs that are not there as numbers of labeled images."""
-    rows: dict[str, tuple[record.Row, ...]] = {}
-    for scene, names in found.rows.items():
-        if scene in folders or RECORDING.fullmatch(scene) or not names or scene == LABELED:
-            rows[scene] = (*rows.get(scene, ()), *names)
-            continue
-        files = [PACKED.fullmatch(row[0]) for row in names]
-        numbers = tuple((str(int(file[1]) + 1),) for file in files if file)  # packs count from 0
-        rows[LABELED] = (*rows.get(LABELED, ()), *numbers)
-    return record.SceneList(found.path, rows)
-
-
 def _labeled(
-    path: Path, wanted: Mapping[record.Split, record.SceneList], problems: list[str]
+    path: Path, wanted: Mapping[record.Split, record.SceneList]
 ) -> tuple[list[Callable[[], ArchiveScene]], set[str]]:
     """What makes the scenes of the labeled set, and the rooms its test images were taken in."""
     parts = [part for part in record.parts_of(LABELED, wanted) if part.rows]
     if not parts:
-        problems.append(
+        raise ArchiveError(
             f"{path}: left out, for no list names its images; the published figures are for the "
             f"654 of {SPLITS_FILE}, which the site of the data set offers"
         )
-        return [], set()
-    try:
-        taken_in, size = read_labeled_set(path)
-        if size != IMAGE_SIZE:
-            raise ArchiveError(f"{path}: images of {in_pixels(size)} pixels, expected 640 x 480")
-    except ArchiveError as error:
-        problems.append(str(error))
-        return [], set()
+    with _open_labeled(path) as file:
+        references = np.asarray(file["scenes"]).ravel()
+        taken_in = ["".join(map(chr, np.asarray(file[r]).ravel())) for r in references]
+        _, _, width, height = file["images"].shape  # HDF5, with every array transposed
+    if (height, width) != IMAGE_SIZE:
+        size = in_pixels((height, width))
+        raise ArchiveError(f"{path}: images of {size} pixels, expected 640 x 480")
     tests = [int(row[0]) for part in parts if part.split == "test" for row in part.rows]
     scenes = [partial(_labeled_scene, path, part, len(taken_in)) for part in parts]
-    return scenes, {_room(taken_in[n - 1]) for n in tests if 1 <= n <= len(taken_in)}
+    return [*scenes], {_room(taken_in[n - 1]) for n in tests if 1 <= n <= len(taken_in)}
 
 
 def _labeled_scene(path: Path, part: record.Part, count: int) -> ArchiveScene:
     """The images of the labeled set that a list names by numbers from 1."""
     numbers = sorted({int(row[0]) for row in part.rows})
-    frames, problems = list[ArchiveFrame](), list[str]()
-    for n in numbers:
-        if 1 <= n <= count:
-            depth = partial(read_labeled_depth, path, n - 1)
-            image = partial(read_labeled_image, path, n - 1)
-            frames.append(ArchiveFrame(name=f"{n:04d}", image=image, depth=depth))
-        else:
-            problems.append(f"{path}: {part.listed_in} names image {n}, but there are {count}")
     return NyuScene(
-        name=part.name, split=part.split, frames=tuple(frames), problems=tuple(problems),
+        name=part.name, split=part.split,
         source=f"{PAPER}, labelled set, filled depth; single images, no video",
+        frames=tuple(
+            ArchiveFrame(
+                name=f"{n:04d}", image=partial(_labeled_image, path, n - 1),
+                depth=partial(_labeled_depth, path, n - 1),
+            )
+            for n in numbers if 1 <= n <= count
+        ),
+        problems=tuple(
+            f"{path}: {part.listed_in} names image {n}, but there are {count}"
+            for n in numbers if not 1 <= n <= count
+        ),
         depth_units_per_metre=UNITS_PER_METRE,
     )  # fmt: skip
 
@@ -256,26 +224,24 @@ def _folder_scene(folder: Path, part: record.Part) -> ArchiveScene:
     images = {name: m[1] for name in files if (m := PACKED.fullmatch(name))}
     if not images:
         return _recorded_scene(folder, files, part)
-    images = dict(sorted(images.items(), key=lambda item: int(item[1])))
-    problems: list[str] = []
-    if part.rows:
-        asked = {row[0] for row in part.rows}
-        problems += [
-            f"{folder / n}: no such file, but {part.listed_in} names it"
-            for n in sorted(asked - images.keys())
-        ]
-        images = {name: number for name, number in images.items() if name in asked}
+    asked, problems = {row[0] for row in part.rows} or {*images}, list[str]()
+    problems += [
+        f"{folder / n}: no such file, but {part.listed_in} names it"
+        for n in sorted(asked - images.keys())
+    ]
     frames: list[ArchiveFrame] = []
-    for name, number in images.items():
-        depth, read = folder / f"sync_depth_{number}.png", None
+    for name in sorted(asked & images.keys(), key=lambda name: int(images[name])):
+        depth, read = folder / f"sync_depth_{images[name]}.png", None
         if depth.name in files:
-            read = partial(record.read_sized_depth, depth, PACK_UNITS_PER_METRE, IMAGE_SIZE)
+            read = partial(read_depth, depth, PACK_UNITS_PER_METRE)
         else:
             problems.append(f"{depth}: no such file; a frame has no depth")
-        frames.append(ArchiveFrame(name=number, image=folder / name, depth=read))
+        frames.append(ArchiveFrame(name=images[name], image=folder / name, depth=read))
     if not frames:
         raise record.nothing_left(folder, problems)
-    record.first_size([folder / name for name in images], IMAGE_SIZE)
+    record.first_size(
+        [frame.image for frame in frames if isinstance(frame.image, Path)], IMAGE_SIZE
+    )
     return NyuScene(
         name=part.name, split=part.split, frames=tuple(frames), problems=tuple(problems),
         source=f"{PAPER}, {folder.resolve().name}, pack made with the toolbox",
@@ -290,39 +256,38 @@ def _recorded_scene(folder: Path, files: list[str], part: record.Part) -> Archiv
             "name the scene alone"
         )
     problems: list[str] = []
-    times, images = in_time_order(_recorded(folder, files, "r", problems), problems)
-    depth_times, depths = in_time_order(_recorded(folder, files, "d", problems), problems)
+
+    def recorded(letter: str) -> Iterator[tuple[float, Path]]:
+        for name in files:
+            match = RECORDED.fullmatch(name)
+            if match is None or match[1] != letter:
+                continue
+            if (folder / name).stat().st_size:
+                yield float(match[2]), folder / name
+            else:
+                problems.append(f"{folder / name}: the file is empty; left out")
+
+    times, images = sensors.in_time_order(recorded("r"), problems)
+    depth_times, depths = sensors.in_time_order(recorded("d"), problems)
     if not images:
         raise record.nothing_left(folder, problems)
-    pairs = match_times(times, depth_times)
-    problems += clock_problem("the images", times, f"{folder}, depth", depth_times, len(pairs))
+    pairs = sensors.match_times(times, depth_times)
+    problems += sensors.clock_problem(
+        "the images", times, f"{folder}, depth", depth_times, len(pairs)
+    )
     record.first_size(images, IMAGE_SIZE)
-    frames = tuple(
-        ArchiveFrame(
-            name=time_name(time), image=partial(read_color, image),
-            depth=partial(read_registered_depth, depths[pairs[i]]) if i in pairs else None,
-        )
-        for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
-    )  # fmt: skip
     return NyuScene(
-        name=part.name, split=part.split, frames=frames, timestamps=times, fps=frame_rate(times),
+        name=part.name, split=part.split, timestamps=times, fps=sensors.frame_rate(times),
+        frames=tuple(
+            ArchiveFrame(
+                name=sensors.time_name(time), image=partial(read_color, image),
+                depth=partial(read_registered_depth, depths[pairs[i]]) if i in pairs else None,
+            )
+            for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
+        ),
         source=f"{PAPER}, {folder.resolve().name}, raw; rectified and registered",
         depth_units_per_metre=UNITS_PER_METRE, problems=tuple(problems),
     )  # fmt: skip
-
-
-def _recorded(
-    folder: Path, files: list[str], letter: str, problems: list[str]
-) -> Iterator[tuple[float, Path]]:
-    """Times and files of one camera; empty files are told."""
-    for name in files:
-        match = RECORDED.fullmatch(name)
-        if match is None or match[1] != letter:
-            continue
-        if (folder / name).stat().st_size:
-            yield float(match[2]), folder / name
-        else:
-            problems.append(f"{folder / name}: the file is empty; left out")
 
 
 # Files
@@ -335,12 +300,15 @@ def read_color(path: Path) -> Pixels:
         raise ArchiveError(
             f"{path}: {in_pixels(pixels.shape[:2])} pixels, expected {in_pixels(IMAGE_SIZE)}"
         )
-    return _sample(pixels, *_distorted_pixels())
+    places, stored = _distorted_pixels(), pixels.astype(np.float32)
+    colors = [map_coordinates(stored[..., c], places, order=1, cval=WHITE) for c in range(3)]
+    # Rounded, not cut off: a picture that is resampled must not become darker.
+    return (np.stack(colors, axis=-1) + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def read_registered_depth(path: Path) -> DepthMap:
     """Depth of a d-*.pgm as the rectified color camera sees it, in metres; 0 where unknown."""
-    content = read_archive_file(path)  # the low byte first, against the rule for PGM
+    content = record.read_archive_file(path)  # the low byte first, against the rule for PGM
     header = PGM_HEADER.match(content)
     if header is None:
         raise ArchiveError(f"{path}: no 16-bit PGM; extract it again")
@@ -357,7 +325,9 @@ def read_registered_depth(path: Path) -> DepthMap:
     depth = DEPTH_NUMERATOR / (DEPTH_ORIGIN - raw[known])
     points = _depth_directions()[known] * depth[:, None]
     # From the depth camera into the color camera, whose distances count: see the head of the file.
-    return depth_image(points @ R_COLOR_DEPTH.T + COLOR_FROM_DEPTH, COLOR_CAMERA, IMAGE_SIZE)
+    return sensors.depth_image(
+        points @ R_COLOR_DEPTH.T + COLOR_FROM_DEPTH, COLOR_CAMERA, IMAGE_SIZE
+    )
 
 
 def distort(x: Values, y: Values, lens: tuple[float, ...]) -> tuple[Values, Values]:
@@ -385,92 +355,62 @@ def _bend(x: Values, y: Values, lens: tuple[float, ...]) -> tuple[Values, Values
     return radial, dx, dy
 
 
-def read_labeled_set(path: Path) -> tuple[tuple[str, ...], Size]:
-    """Scene of each image of the labeled set, such as kitchen_0028b, and their (height, width).
-
-    The file is HDF5 with every array transposed.
-    """
-    with _open_labeled(path) as file:
-        references = np.asarray(file["scenes"]).ravel()
-        scenes = tuple("".join(map(chr, np.asarray(file[r]).ravel())) for r in references)
-        _, _, width, height = file["images"].shape
-        return scenes, (int(height), int(width))
+def _directions(camera: Intrinsics) -> tuple[Values, Values]:
+    """Direction (x, y) at depth 1 of each pixel of a camera without lens distortion."""
+    rows, columns = np.indices(IMAGE_SIZE, np.float64)
+    (fx, _, cx), (_, fy, cy), _ = camera
+    return (columns - cx) / fx, (rows - cy) / fy
 
 
-def read_labeled_image(path: Path, index: int) -> Pixels:
-    """Colors of an image of the labeled set, RGB."""
+@cache  # it follows from constants alone, and takes longer than reading a frame
+def _distorted_pixels() -> Float[np.ndarray, "2 h w"]:
+    """Row and column in the stored color image of each pixel of the rectified one."""
+    x, y = distort(*_directions(COLOR_CAMERA), COLOR_LENS)
+    (fx, _, cx), (_, fy, cy), _ = COLOR_CAMERA
+    return np.stack([y * fy + cy, x * fx + cx])
+
+
+@cache  # as above
+def _depth_directions() -> Float[np.ndarray, "h w 3"]:
+    """What each pixel of a depth file looks at, at depth 1 of the depth camera."""
+    x, y = undistort(*_directions(DEPTH_CAMERA), DEPTH_LENS)
+    return np.stack([x, y, np.ones_like(x)], axis=-1)
+
+
+def _labeled_image(path: Path, index: int) -> Pixels:
     with _open_labeled(path) as file:
         return np.ascontiguousarray(np.asarray(file["images"][index]).T)
 
 
-def read_labeled_depth(path: Path, index: int) -> DepthMap:
-    """Filled depth in metres; 0 where it is no positive number.
-
-    Of the two depths of the file the published figures take the filled one, whose holes of the
-    sensor were filled by colorization (Levin et al., 2004).
-    """
+def _labeled_depth(path: Path, index: int) -> DepthMap:
+    """Filled depth in metres; 0 where it is no positive number."""
+    # Of the two depths of the file the published figures take the filled one, whose holes of the
+    # sensor were filled by colorization (Levin et al., 2004).
     with _open_labeled(path) as file:
         depth = np.ascontiguousarray(np.asarray(file["depths"][index]).T, np.float32)
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
-
-
-def read_matlab5(path: Path, names: Sequence[str]) -> dict[str, Num[np.ndarray, " _"]]:
-    """Numbers of these variables of a MATLAB 5 file, column by column; others are left out."""
-    content = read_archive_file(path)
-    if content[:6] != b"MATLAB" or content[124:128] != b"\x00\x01IM":
-        raise ArchiveError(f"{path}: expected a MATLAB 5 file; save it with `save -v7`")
-    try:
-        found = loadmat(BytesIO(content), variable_names=names)
-    except Exception as error:  # a broken file fails in any way
-        raise ArchiveError(f"{path}: broken ({error}); download it again") from error
-    return {
-        name: found[name].ravel(order="F")
-        for name in names
-        if name in found and found[name].dtype.kind in "iuf"
-    }
 
 
 @contextmanager
 def _open_labeled(path: Path) -> Generator[Any]:
     """The open file; whatever a broken one raises becomes an `ArchiveError` that names it."""
     h5py = import_extra("h5py", str(path), "ssmde[nyuv2]")
-    if not path.is_file():
-        raise ArchiveError(f"{path}: no such file")
+    with readable(path, broken="download it again"), h5py.File(path, "r") as file:
+        yield file
+
+
+def read_matlab5(path: Path, names: Sequence[str]) -> dict[str, Num[np.ndarray, " _"]]:
+    """Numbers of these variables of a MATLAB 5 file, column by column; others are left out."""
+    content = record.read_archive_file(path)
     try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise ArchiveError(f"{path}: cannot be read ({error}); download it again") from error
-
-
-@cache  # it follows from constants alone, and takes longer than reading a frame
-def _distorted_pixels() -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
-    """Where each pixel of the rectified color image lies in the stored one."""
-    rows, columns = np.indices(IMAGE_SIZE, np.float64)
-    (fx, _, cx), (_, fy, cy), _ = COLOR_CAMERA
-    x, y = distort((columns - cx) / fx, (rows - cy) / fy, COLOR_LENS)
-    return x * fx + cx, y * fy + cy
-
-
-@cache  # as above
-def _depth_directions() -> Float[np.ndarray, "h w 3"]:
-    """What each pixel of a depth file looks at, at depth 1 of the depth camera."""
-    rows, columns = np.indices(IMAGE_SIZE, np.float64)
-    (fx, _, cx), (_, fy, cy), _ = DEPTH_CAMERA
-    x, y = undistort((columns - cx) / fx, (rows - cy) / fy, DEPTH_LENS)
-    return np.stack([x, y, np.ones_like(x)], axis=-1)
-
-
-def _sample(pixels: Pixels, u: Float[np.ndarray, "h w"], v: Float[np.ndarray, "h w"]) -> Pixels:
-    """Bilinear values at (u, v); white outside."""
-    height, width = pixels.shape[:2]
-    left = np.floor(u).astype(np.int64).clip(0, width - 2)
-    top = np.floor(v).astype(np.int64).clip(0, height - 2)
-    across = (u - left).astype(np.float32)[..., None]
-    down = (v - top).astype(np.float32)[..., None]
-    upper = pixels[top, left] * (1 - across) + pixels[top, left + 1] * across
-    lower = pixels[top + 1, left] * (1 - across) + pixels[top + 1, left + 1] * across
-    # Rounded, not cut off: a picture that is resampled must not become darker.
-    values = (upper * (1 - down) + lower * down + 0.5).clip(0, 255).astype(np.uint8)
-    values[(u < 0) | (u > width - 1) | (v < 0) | (v > height - 1)] = WHITE
-    return values
+        found = loadmat(BytesIO(content), variable_names=names)
+    except Exception as error:  # a broken file fails in any way
+        raise ArchiveError(
+            f"{path}: no whole MATLAB 5 file ({error}); download it again, or save it with "
+            "`save -v7`"
+        ) from error
+    return {
+        name: found[name].ravel(order="F")
+        for name in names
+        if name in found and found[name].dtype.kind in "iuf"
+    }

@@ -4,30 +4,24 @@ A reader lists what is there and reads small text files; images and depth are re
 whoever writes the scene folder. So one broken file costs one frame, not the archive.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
-from ssmde.data.images import ImageError, read_depth, read_size
-from ssmde.data.sequence import (
-    DepthMap,
-    Intrinsics,
-    PerFrame,
-    Pixels,
-    Poses,
-    Size,
-    check_intrinsics,
-)
+from ssmde.data import sequence
+from ssmde.data.images import ImageError, read_size
 from ssmde.io import FileError, read_bytes, read_lines
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-ReadImage = Callable[[], Pixels]
-ReadDepth = Callable[[], DepthMap]
+ReadImage = Callable[[], sequence.Pixels]
+ReadDepth = Callable[[], sequence.DepthMap]
 Row = tuple[str, ...]
 """The words by which a list names a frame."""
+Made = TypeVar("Made")
 
 
 class ArchiveError(ValueError):
@@ -39,12 +33,12 @@ class ArchiveFrame:
     """One frame of an archive."""
 
     name: str  # stem of its files in the scene folder; the order of the names is the order in time
+    # A JPEG or PNG that can be copied, or what gives RGB. Raises `ArchiveError` or `ImageError` for
+    # a broken file.
     image: Path | ReadImage
-    """A JPEG or PNG that can be copied, or what gives RGB. Raises `ArchiveError` or `ImageError`
-    for a broken file."""
+    # Gives depth in metres, 0 where unknown, of the size of the image; raises as `image` does. None
+    # if the archive has no depth for this frame.
     depth: ReadDepth | None = None
-    """Gives depth in metres, 0 where unknown, of the size of the image; raises as `image` does.
-    None if the archive has no depth for this frame."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -54,16 +48,14 @@ class ArchiveScene:
     name: str
     split: Split
     frames: tuple[ArchiveFrame, ...]  # in time order
-    image_size: Size  # height, width
-    intrinsics: Intrinsics | None
-    """Pinhole matrix in pixels of the images; None if the archive has none."""
+    image_size: sequence.Size  # height, width
+    intrinsics: sequence.Intrinsics | None  # in pixels of the images; None if the archive has none
     source: str  # archive, paper and part, for scene.json
     licence: str  # as the archive states it
-    depth_units_per_metre: int = 256
-    """What 1 m is in the depth PNGs that are written: 65535 / this is the largest depth."""
+    depth_units_per_metre: int = 256  # of the PNGs that are written: 65535 / this is the largest
     fps: float | None = None
-    poses: Poses | None = None  # camera to world, in metres; nan where unknown
-    timestamps: PerFrame | None = None  # in seconds
+    poses: sequence.Poses | None = None  # camera to world, in metres; nan where unknown
+    timestamps: sequence.PerFrame | None = None  # in seconds
     problems: tuple[str, ...] = ()  # what was left out, and why: one line for each file
 
     def __post_init__(self) -> None:
@@ -73,7 +65,9 @@ class ArchiveScene:
         if "/" in self.name or self.name.startswith("."):
             raise ValueError(f"a scene's name is the name of a folder, got '{self.name}'")
         if self.intrinsics is not None:
-            check_intrinsics(self.intrinsics, self.image_size, where=f"scene '{self.name}'")
+            sequence.check_intrinsics(
+                self.intrinsics, self.image_size, where=f"scene '{self.name}'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -81,33 +75,22 @@ class Archive:
     """What a reader found."""
 
     scenes: tuple[ArchiveScene, ...]
-    problems: tuple[str, ...] = ()
-    """Scenes that could not be used at all, and why: one line for each."""
+    problems: tuple[str, ...] = ()  # scenes that could not be used at all: one line for each
 
 
-def collect(
-    scenes: Iterable[Callable[[], ArchiveScene | Iterable[ArchiveScene]]], problems: list[str]
-) -> Archive:
-    """The scenes that can be made; a fault of one becomes a line in `problems`."""
-    found: list[ArchiveScene] = []
-    for make in scenes:
-        try:
-            made = make()
-            found += [made] if isinstance(made, ArchiveScene) else made
-        except ValueError as error:  # a file, an image, or a matrix that is no camera
-            problems.append(str(error))
-    return Archive(scenes=tuple(found), problems=tuple(problems))
-
-
-def read_archive_file(path: Path) -> bytes:
-    """Bytes of a file of an archive; an `ArchiveError` if it is missing or no plain file."""
+def attempt(make: Callable[[], Made], problems: list[str], cost: str = "") -> Made | None:
+    """What is made; None where a file is at fault: a line in `problems` says so, and the cost."""
     try:
-        return read_bytes(path)
-    except FileError as error:
-        raise ArchiveError(str(error)) from error
-    except OSError as error:
-        reason = error.strerror or "no such file"
-        raise ArchiveError(f"{path}: cannot be read ({reason})") from error
+        return make()
+    except (ValueError, FileNotFoundError) as error:
+        problems.append(f"{error}{cost}")
+        return None
+
+
+def collect(scenes: Iterable[Callable[[], ArchiveScene]], problems: list[str]) -> Archive:
+    """The scenes that can be made; a fault of one becomes a line in `problems`."""
+    found = tuple(scene for make in scenes if (scene := attempt(make, problems)))
+    return Archive(scenes=found, problems=tuple(problems))
 
 
 @contextmanager
@@ -117,18 +100,31 @@ def readable(
     """What goes wrong in this block becomes an `ArchiveError` about the file, with the remedy."""
     try:
         yield
+    except ArchiveError:
+        raise
     except FileNotFoundError as error:
         raise ArchiveError(f"{path}: no such file; {missing}") from error
+    except FileError as error:
+        raise ArchiveError(str(error)) from error
     except (OSError, ValueError) as error:
         raise ArchiveError(f"{path}: cannot be read ({error}); {broken}") from error
+    except (LookupError, TypeError, AttributeError, RuntimeError) as error:  # of another format
+        reason = f"{type(error).__name__} {error}"
+        raise ArchiveError(f"{path}: cannot be read ({reason}); {broken}") from error
 
 
-def in_pixels(size: Size) -> str:
+def read_archive_file(path: Path) -> bytes:
+    """Bytes of a file of an archive; an `ArchiveError` if it is missing or no plain file."""
+    with readable(path):
+        return read_bytes(path)
+
+
+def in_pixels(size: sequence.Size) -> str:
     """A size (height, width) in words: `640 x 480`."""
     return f"{size[1]} x {size[0]}"
 
 
-def first_size(files: Iterable[Path], published: Size | None = None) -> Size:
+def first_size(files: Iterable[Path], published: sequence.Size | None = None) -> sequence.Size:
     """Size of the first image that can be opened; refuses one that the camera is not for."""
     fault: ImageError | None = None
     for file in files:
@@ -144,16 +140,6 @@ def first_size(files: Iterable[Path], published: Size | None = None) -> Size:
             )
         return size
     raise fault or ArchiveError("no image to open")
-
-
-def read_sized_depth(path: Path, units_per_metre: int, size: Size) -> DepthMap:
-    """Depth PNG in metres, 0 where unknown; an `ArchiveError` if it has another size."""
-    depth = read_depth(path, units_per_metre)
-    if depth.shape != size:
-        raise ArchiveError(
-            f"{path}: {in_pixels(depth.shape)} pixels, but the images have {in_pixels(size)}"
-        )
-    return depth
 
 
 def nothing_left(folder: Path, problems: list[str], what: str = "no frame") -> ArchiveError:
@@ -177,19 +163,32 @@ class Part(NamedTuple):
     listed_in: str = ""  # list that asks for it, for messages
 
 
+Scenes = dict[str, tuple[Split, Callable[[Part], ArchiveScene]]]
+"""What makes a scene, by its name, with the split it belongs to where no list names it."""
+
+
 def scene_and_words(line: str) -> tuple[str, Row]:
     """Scene and words of a line: `SCENE` or `SCENE word word`; a path counts by its first part."""
     scene, *words = line.split()
     return scene.strip("/").partition("/")[0], tuple(words)
 
 
+def only_scene(line: str) -> tuple[str, Row]:
+    """The scene of a line that names nothing else."""
+    scene, words = scene_and_words(line)
+    if words:
+        raise ValueError(f"expected the name of a scene alone, got '{line}'")
+    return scene, ()
+
+
 def read_scene_lists(
-    lists: Mapping[str, Path], parse: Callable[[str], tuple[str, Row]] = scene_and_words
+    lists: Mapping[str, Path] | None, parse: Callable[[str], tuple[str, Row]] = scene_and_words
 ) -> dict[Split, SceneList]:
     """The lists of `train`, `val` and `test`; lines that start with # do not count.
 
     `parse` gives the scene of a line, and the words that name a frame in it.
     """
+    lists = lists or {}
     if strange := set(lists) - set(SPLITS):
         raise ValueError(f"lists are for train, val and test, got {', '.join(sorted(strange))}")
     return {split: _read(lists[split], parse) for split in SPLITS if split in lists}
@@ -205,17 +204,15 @@ def parts_of(name: str, lists: Mapping[Split, SceneList], default: Split = "trai
         (s, lists[s]) for s in SPLITS if s in lists and name in lists[s].rows
     ]
     if not asked:
-        return [] if default in lists else [Part(name=name, split=default)]
+        return [] if default in lists else [Part(name, default)]
+    whole = len(asked) == 1 and not asked[0][1].rows[name]
     return [
-        Part(
-            f"{name}_{split}" if found.rows[name] or len(asked) > 1 else name,
-            split, found.rows[name], str(found.path),
-        )
+        Part(name if whole else f"{name}_{split}", split, found.rows[name], str(found.path))
         for split, found in asked
-    ]  # fmt: skip
+    ]
 
 
-def missing_scenes(lists: Iterable[SceneList], known: Sequence[str], root: Path) -> list[str]:
+def missing_scenes(lists: Iterable[SceneList], known: Container[str], root: Path) -> list[str]:
     """One line for each scene that a list names and `root` does not have."""
     return [
         f"{found.path}: no scene '{name}' in {root}; unpack its archive there"
@@ -223,6 +220,16 @@ def missing_scenes(lists: Iterable[SceneList], known: Sequence[str], root: Path)
         for name in found.rows
         if name not in known
     ]
+
+
+def make_archive(
+    root: Path, scenes: Scenes, lists: Mapping[Split, SceneList], problems: list[str]
+) -> Archive:
+    """What can be made of the scenes of a folder, and of lists."""
+    problems += missing_scenes(lists.values(), scenes, root)
+    named = scenes.items()
+    parts = [(make, p) for name, (split, make) in named for p in parts_of(name, lists, split)]
+    return collect([partial(make, part) for make, part in parts], problems)
 
 
 def _read(path: Path, parse: Callable[[str], tuple[str, Row]]) -> SceneList:

@@ -59,13 +59,10 @@ def match_times(first: PerFrame, second: Float[np.ndarray, " m"]) -> dict[int, i
     Both are increasing, in seconds; the times of a pair are at most `LONGEST_GAP` apart.
     """
     # Times are sorted, so the partners of one lie in a stretch: no table of all pairs is needed.
-    starts = np.searchsorted(second, first - LONGEST_GAP, "left")
-    stops = np.searchsorted(second, first + LONGEST_GAP, "right")
-    pairs = [
-        (abs(float(first[i] - second[j])), i, j)
-        for i, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True))
-        for j in range(start, stop)
-    ]
+    starts = np.searchsorted(second, first - LONGEST_GAP, "left").tolist()
+    stops = np.searchsorted(second, first + LONGEST_GAP, "right").tolist()
+    places = [(i, j) for i in range(len(first)) for j in range(starts[i], stops[i])]
+    pairs = [(abs(float(first[i] - second[j])), i, j) for i, j in places]
     found: dict[int, int] = {}
     taken: set[int] = set()
     for _, i, j in sorted(pairs):

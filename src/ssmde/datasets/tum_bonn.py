@@ -12,50 +12,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ssmde.data.images import read_depth
 from ssmde.data.sequence import PerFrame, Poses
-from ssmde.datasets import record
-from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene
-from ssmde.datasets.sensors import (
-    clock_problem,
-    frame_rate,
-    in_time_order,
-    match_times,
-    nearest_times,
-    pose_matrices,
-    time_name,
-)
+from ssmde.datasets import record, sensors
+from ssmde.datasets.record import Archive, ArchiveFrame, ArchiveScene
 from ssmde.io import read_lines
 
 UNITS_PER_METRE = 5000
 IMAGE_SIZE = (480, 640)  # all cameras below are for this size
-
-
-class RgbdCamera(NamedTuple):
-    """A published calibration, in pixels of 640 x 480."""
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    distortion: str = ""  # k1 k2 p1 p2 k3, if the images are not free of it
-
-
+# fx fy cx cy, and the lens distortion k1 k2 p1 p2 k3 if the images are not free of it.
 # cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats, color cameras; freiburg3 is undistorted.
 TUM_CAMERAS = {
-    "freiburg1": RgbdCamera(517.3, 516.5, 318.6, 255.3, "0.2624 -0.9531 -0.0054 0.0026 1.1633"),
-    "freiburg2": RgbdCamera(520.9, 521.0, 325.1, 249.7, "0.2312 -0.7849 -0.0033 -0.0001 0.9172"),
-    "freiburg3": RgbdCamera(535.4, 539.2, 320.1, 247.6),
+    "freiburg1": ((517.3, 516.5, 318.6, 255.3), "0.2624 -0.9531 -0.0054 0.0026 1.1633"),
+    "freiburg2": ((520.9, 521.0, 325.1, 249.7), "0.2312 -0.7849 -0.0033 -0.0001 0.9172"),
+    "freiburg3": ((535.4, 539.2, 320.1, 247.6), ""),
 }
-ROS_DEFAULT = RgbdCamera(525.0, 525.0, 319.5, 239.5)
-TUM_LICENCE = "CC BY 4.0"
-TUM_PAPER = "TUM RGB-D (Sturm et al., IROS 2012)"
-
+ROS_DEFAULT = (525.0, 525.0, 319.5, 239.5)
 # ipb.uni-bonn.de/data/rgbd-dynamic-dataset
-BONN_CAMERA = RgbdCamera(
-    542.822841, 542.576870, 315.593520, 237.756098, "0.039903 -0.099343 -0.00073 -0.000144 0"
-)
-BONN_LICENCE = "research use, cite"
-BONN_PAPER = "Bonn RGB-D Dynamic (Palazzolo et al., IROS 2019)"
+BONN_CAMERA = (542.822841, 542.576870, 315.593520, 237.756098)
+BONN_LENS = "0.039903 -0.099343 -0.00073 -0.000144 0"
 T_ROS = np.array([[-1.0, 0, 0, 0], [0, 0, 1.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]])
 T_MARKERS = np.array(
     [
@@ -71,11 +46,10 @@ BONN_SCALE = float(np.cbrt(np.linalg.det(T_MARKERS[:3, :3])))  # 1.0593
 class _Published(NamedTuple):
     """What is known about a sequence beside its files."""
 
-    camera: RgbdCamera
+    camera: tuple[float, float, float, float]
     source: str
     licence: str
-    # Camera to world, from the poses of the file.
-    poses: Callable[[Poses], Poses] = lambda poses: poses
+    camera_poses: Callable[[Poses], Poses]  # of the poses of the file
 
 
 def index_tum(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
@@ -92,12 +66,15 @@ def index_tum(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive
     """
 
     def published(name: str) -> _Published:
-        known = [camera for key, camera in TUM_CAMERAS.items() if key in name]
-        camera = known[0] if known else ROS_DEFAULT
-        note = _note(camera) if known else "ROS' default camera: the name says no freiburg1, 2 or 3"
-        return _Published(camera, f"{TUM_PAPER}, {name}; {note}", TUM_LICENCE)
+        camera, note = ROS_DEFAULT, "ROS' default camera: the name says no freiburg1, 2 or 3"
+        for key in TUM_CAMERAS:
+            if key in name:
+                camera, lens = TUM_CAMERAS[key]
+                note = _kept(lens) if lens else "no lens distortion"
+        source = f"TUM RGB-D (Sturm et al., IROS 2012), {name}; {note}"
+        return _Published(camera, source, "CC BY 4.0", lambda poses: poses)
 
-    return _index(root, lists or {}, published)
+    return _index(root, lists, published)
 
 
 def index_bonn(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
@@ -108,10 +85,10 @@ def index_bonn(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archiv
     """
 
     def published(name: str) -> _Published:
-        source = f"{BONN_PAPER}, {name}; {_note(BONN_CAMERA)}"
-        return _Published(BONN_CAMERA, source, BONN_LICENCE, bonn_poses)
+        source = f"Bonn RGB-D Dynamic (Palazzolo et al., IROS 2019), {name}; {_kept(BONN_LENS)}"
+        return _Published(BONN_CAMERA, source, "research use, cite", bonn_poses)
 
-    return _index(root, lists or {}, published)
+    return _index(root, lists, published)
 
 
 def bonn_poses(markers: Poses) -> Poses:
@@ -132,69 +109,57 @@ def bonn_poses(markers: Poses) -> Poses:
     return poses
 
 
-def _note(camera: RgbdCamera) -> str:
-    if not camera.distortion:
-        return "no lens distortion"
-    return f"lens distortion k1 k2 p1 p2 k3 = {camera.distortion} is not removed"
+def _kept(lens: str) -> str:
+    return f"lens distortion k1 k2 p1 p2 k3 = {lens} is not removed"
 
 
 def _index(
-    root: Path, lists: Mapping[str, Path], published: Callable[[str], _Published]
+    root: Path, lists: Mapping[str, Path] | None, published: Callable[[str], _Published]
 ) -> Archive:
     wanted = record.read_scene_lists(lists)
-    folders = _sequences(root)
-    return record.collect(
-        [
-            partial(_scene, folder, part, published(name))
-            for name, folder in folders.items()
-            for part in record.parts_of(name, wanted)
-        ],
-        record.missing_scenes(wanted.values(), tuple(folders), root),
-    )
-
-
-def _sequences(root: Path) -> dict[str, Path]:
-    """Folders with rgb.txt or rgb/: the root itself, or up to two levels below it."""
-    found = [
-        {path.parent for pattern in ("rgb.txt", "rgb/") for path in root.glob(level + pattern)}
-        for level in ("", "*/", "*/*/")
-    ]
-    folders = next((sorted(level) for level in found if level), [])
-    if not folders:
+    for level in ("", "*/", "*/*/"):  # the root itself, or up to two levels below it
+        found = {file.parent for name in ("rgb.txt", "rgb/") for file in root.glob(level + name)}
+        if found:
+            break
+    else:
         raise FileNotFoundError(
             f"{root}: no sequence with an rgb.txt in it; give the folder of a sequence, or the "
             "folder its archives were unpacked in"
         )
-    return {folder.resolve().name: folder for folder in folders}
+    scenes: record.Scenes = {}
+    for folder in sorted(found):
+        name = folder.resolve().name
+        scenes[name] = ("train", partial(_scene, folder, published(name)))
+    return record.make_archive(root, scenes, wanted, [])
 
 
-def _scene(folder: Path, part: record.Part, published: _Published) -> ArchiveScene:
+def _scene(folder: Path, published: _Published, part: record.Part) -> ArchiveScene:
     problems: list[str] = []
-    times, images = in_time_order(_listed(folder, "rgb.txt", problems), problems)
+    times, images = sensors.in_time_order(_listed(folder, "rgb.txt", problems), problems)
     named: dict[Path, Path | None] = {}  # frames that a list names, and their depth where it does
     if part.rows:
         named = {folder / row[0]: folder / row[1] if row[1:] else None for row in part.rows}
-        problems.extend(
+        problems += [
             f"{image}: {part.listed_in} names it, but it is not there or not in rgb.txt"
             for image in named
             if image not in images
-        )
+        ]
         kept = [i for i, image in enumerate(images) if image in named]
         times, images = times[kept], [images[i] for i in kept]
     depth = _depths(folder, times, images, named, problems)
     if not images:
         raise record.nothing_left(folder, problems)
-    camera = published.camera
+    fx, fy, cx, cy = published.camera
     return ArchiveScene(
         name=part.name, split=part.split, source=published.source, licence=published.licence,
         frames=tuple(
-            ArchiveFrame(name=time_name(time), image=image, depth=depth.get(image))
+            ArchiveFrame(name=sensors.time_name(time), image=image, depth=depth.get(image))
             for time, image in zip(times.tolist(), images, strict=True)
         ),
         image_size=record.first_size(images, IMAGE_SIZE),
-        intrinsics=np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]),
+        intrinsics=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]),
         poses=_poses(folder, times, published, problems), timestamps=times,
-        fps=None if part.rows else frame_rate(times),
+        fps=None if part.rows else sensors.frame_rate(times),
         depth_units_per_metre=UNITS_PER_METRE, problems=tuple(problems),
     )  # fmt: skip
 
@@ -214,20 +179,18 @@ def _depths(
 ) -> dict[Path, record.ReadDepth]:  # fmt: skip
     """What reads the depth of each image: the file a list names, else the nearest in time."""
     found = {image: depth for image in images if (depth := named.get(image))}
-    for image, depth in list(found.items()):
-        if not depth.is_file():
-            problems.append(f"{depth}: no such file, but a list names it")
-            del found[image]
-    searched = [i for i, image in enumerate(images) if not named.get(image)]
-    if searched:
-        depth_times, files = in_time_order(_listed(folder, "depth.txt", problems), problems)
-        pairs = match_times(times, depth_times)
+    lost = [depth for depth in found.values() if not depth.is_file()]
+    problems += [f"{depth}: no such file, but a list names it" for depth in lost]
+    if len(found) < len(images):
+        depth_times, files = sensors.in_time_order(_listed(folder, "depth.txt", problems), problems)
+        pairs = sensors.match_times(times, depth_times)
         where = str(folder / "depth.txt")
-        problems += clock_problem("rgb.txt", times, where, depth_times, len(pairs))
-        found |= {images[i]: files[pairs[i]] for i in searched if i in pairs}
+        problems += sensors.clock_problem("rgb.txt", times, where, depth_times, len(pairs))
+        found = {images[i]: files[j] for i, j in pairs.items()} | found
     return {
-        image: partial(record.read_sized_depth, depth, UNITS_PER_METRE, IMAGE_SIZE)
+        image: partial(read_depth, depth, UNITS_PER_METRE)
         for image, depth in found.items()
+        if depth not in lost
     }
 
 
@@ -239,33 +202,31 @@ def _poses(
     rows: list[list[float]] = []
     for time, words in _rows(path, 7, problems):
         try:
-            rows.append([time, *(float(word) for word in words[:7])])
+            rows.append([time, *map(float, words[:7])])
         except ValueError:
-            problems.append(f"{path}: expected numbers at {time_name(time)}, got {words[:7]}")
+            problems.append(
+                f"{path}: expected numbers at {sensors.time_name(time)}, got {words[:7]}"
+            )
     if not rows:
         return None
     known = np.array(sorted(rows))
-    poses = published.poses(pose_matrices(known[:, 1:4], known[:, 4:8]))
-    nearest = nearest_times(times, known[:, 0])
+    poses = published.camera_poses(sensors.pose_matrices(known[:, 1:4], known[:, 4:8]))
+    nearest = sensors.nearest_times(times, known[:, 0])
     met = int((nearest >= 0).sum())
-    if strange := clock_problem("rgb.txt", times, str(path), known[:, 0], met):
+    if strange := sensors.clock_problem("rgb.txt", times, str(path), known[:, 0], met):
         problems += strange
         return None
-    found = poses[nearest]
-    found[nearest < 0] = np.nan
-    return found
+    return np.where((nearest >= 0)[:, None, None], poses[nearest], np.nan)
 
 
-def _rows(path: Path, words: int, problems: list[str]) -> list[tuple[float, list[str]]]:
+def _rows(path: Path, words: int, problems: list[str]) -> Iterator[tuple[float, list[str]]]:
     """Time and words of every line of a list that is no comment; faulty lines are told."""
-    try:
+
+    def lines() -> list[tuple[int, str]]:
         with record.readable(path, broken="unpack the archive again"):
-            lines = read_lines(path)
-    except ArchiveError as error:
-        problems.append(str(error))
-        return []
-    found: list[tuple[float, list[str]]] = []
-    for number, line in lines:
+            return read_lines(path)
+
+    for number, line in record.attempt(lines, problems) or ():
         if line.startswith("#"):
             continue
         time, *rest = line.replace(",", " ").split()
@@ -274,8 +235,7 @@ def _rows(path: Path, words: int, problems: list[str]) -> list[tuple[float, list
         except ValueError:
             seconds = np.nan
         if np.isfinite(seconds) and len(rest) >= words:
-            found.append((seconds, rest))
+            yield seconds, rest
         else:
             expected = "a time and a file" if words == 1 else f"a time and {words} numbers"
             problems.append(f"{path}, line {number}: expected {expected}, got '{line}'")
-    return found

@@ -18,8 +18,13 @@ from ssmde.inference.pictures import colorize, colorize_error, depth_range, writ
 from ssmde.inference.predictor import Predictor
 from ssmde.io import whole_file, write_text
 from ssmde.reporting.charts import Chart
-from ssmde.reporting.examples import MeasuredFrame, measured_frame, resize, size_of_width
-from ssmde.reporting.report import render
+from ssmde.reporting.report import (
+    MeasuredFrame,
+    measured_frame,
+    render,
+    resize,
+    size_of_width,
+)
 from ssmde.weights import DEFAULT_WEIGHTS
 
 FOLDER = "pictures"  # inside the folder of the page
@@ -70,7 +75,7 @@ class Story:
         return {
             name: [
                 *(part and part.abs_rel for part in (found.static, found.dynamic)),
-                found.movers and found.movers.holes.pixel_rate,
+                found.movers and found.movers.hole_rate,
                 found.full.d1,
             ]
             for name, found in judged.items()

@@ -3,7 +3,7 @@
 What is slow to import waits until it is needed, for the command line reads the signature.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,6 @@ MAPS = {False: 24, True: 6}  # depth maps, labels and pairs with poses, by `quic
 Severity = Literal["blocking", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)  # the worst first
 COLORS = {"blocking": "bold red", "warning": "yellow", "note": "dim"}
-MOST_RANGES = 20  # stretches of frames that are named
 NARROW = 24  # columns of the table for all but the text
 
 
@@ -41,13 +40,6 @@ class Finding:
     frames: tuple[int, ...] = ()
     """Indices of the frames it is about, from 0 in the order of the images; empty if all."""
     scene: str = ""  # name of the scene; empty if it is about all of them
-
-
-def frame_ranges(frames: Sequence[int]) -> str:
-    """Frame numbers as `3, 7-9`; the first twenty stretches of them."""
-    stretches = ranges(sorted(set(frames))).split(", ")
-    more = len(stretches) - MOST_RANGES
-    return ", ".join(stretches[:MOST_RANGES]) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +77,7 @@ class Diagnosis:
         for finding in self.findings:
             table.add_row(
                 Text(finding.severity, COLORS[finding.severity]), finding.scene or "all",
-                finding.name, frame_ranges(finding.frames),
+                finding.name, shorten(ranges(finding.frames)),
                 f"{finding.what}\n-> {finding.remedy}",
             )  # fmt: skip
         with console.capture() as shown:
@@ -145,16 +137,17 @@ def _examine(scene: "FrameSequence", quick: bool, photos: bool) -> Iterator[Find
     """Findings that need the pictures."""
     from ssmde.diagnosis.depth import check_labels, check_truth
     from ssmde.diagnosis.poses import check_poses, check_tracking
-    from ssmde.diagnosis.video import FULL, QUICK, check_motion, check_pictures, video_statistics
+    from ssmde.diagnosis.video import FULL, QUICK, check_video, video_statistics
 
     most = MAPS[quick]
-    checks: list[Callable[[], Iterable[Finding]]] = []
-    video = None if photos else video_statistics(scene, QUICK if quick else FULL)
-    if video is not None:
-        checks += [partial(check_motion, video), partial(check_pictures, video)]
-        checks.append(partial(check_poses, video, most))
-    checks += [partial(check_tracking, scene)]
-    checks += [partial(check_truth, scene, most), partial(check_labels, scene, most)]
+
+    def frames() -> Iterator[Finding]:
+        video = video_statistics(scene, *(QUICK if quick else FULL))
+        yield from check_video(video)
+        yield from check_poses(video, most)
+
+    depth = partial(check_truth, scene, most), partial(check_labels, scene, most)
+    checks = (*(() if photos else (frames,)), partial(check_tracking, scene), *depth)
     for check in checks:
         try:
             yield from check()

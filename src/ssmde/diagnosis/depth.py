@@ -6,10 +6,9 @@ mirrored image, which has the same edges elsewhere.
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Shaped
+from jaxtyping import Bool, Float32, Shaped
 from scipy import ndimage
 from scipy.stats import rankdata
 
@@ -24,19 +23,12 @@ from ssmde.diagnosis.video import reduction_to, spread_out
 Map = Float32[np.ndarray, "h w"]
 
 SHORT_SIDE = 160  # fewest rows or columns that edges are compared at, where the frame has them
-REACH = 0.06  # largest shift that is tried, as a share of the longer side
 STRONG = 0.9  # share of the pixels of a depth map that are no edges, where it has that many
 JUMP = 0.04  # of a depth between neighbors, relative, that is an edge at least
 LOCAL = 9  # pixels of the neighborhood that an image's edges are measured against
 FEWEST_EDGES = 30  # edge pixels of a depth map that tell something
-
 FEWEST_FRAMES = 3
-WORSE = 0.75  # fit in place, as a share of that after a shift, that speaks of a shift
-BETTER = 1.3  # fit after a zoom, divided by that of the best shift, that speaks of a zoom
-NEAREST_SHIFT = 0.01  # of the longer side; below, a training does not notice
-CLEAR = 0.06  # how much better than on the mirrored image a fit has to be, to be one
-FOREIGN = 0.02  # and below this the maps are not of these images
-ZOOMS = (0.85, 0.9, 0.95, 1.05, 1.1, 1.15)
+FOREIGN = 0.02  # how much better than on the mirrored image edges fit, at least
 
 CEILING = 0.05  # share of the values at exactly the largest one from which that is none
 FAR_BELOW = 0.8  # share of the largest value that all others stay under
@@ -48,14 +40,15 @@ REFERENCES = ("measured depth", "tracked points", "height in the image")
 
 
 def _read_maps(
-    sequence: FrameSequence, paths: Sequence[Path | None], most: int,
-    read: Callable[[int, Path], Map], *, relative: bool,
-) -> tuple[list[tuple[int, str]], list[Map], list[Bool[np.ndarray, "_ _"]]]:  # fmt: skip
+    sequence: FrameSequence, paths: Sequence[Path | None], most: int, what: str,
+    read: Callable[[int, Path], Map],
+) -> tuple[list[tuple[int, str]], list[Finding]]:  # fmt: skip
     """At most so many maps, each by `read`, which gives one with a value, or raises `ImageError`.
 
-    Gives frames whose map cannot be used, with the reason; and the edges of images and of maps.
+    Gives frames whose map cannot be used, with the reason; and a finding if depth edges do not lie
+    on image edges.
     """
-    broken, images, edges = list[tuple[int, str]](), list[Map](), list[Bool[np.ndarray, "_ _"]]()
+    broken, fits = list[tuple[int, str]](), list[float]()
     reduction = reduction_to(SHORT_SIDE, sequence.image_size)
     known = [(i, path) for i, path in enumerate(paths) if path is not None]
     for frame, path in [known[k] for k in spread_out(len(known), most)]:
@@ -65,16 +58,26 @@ def _read_maps(
             broken.append((frame, str(error)))
             continue
         try:
-            rgb = read_image(sequence.images[frame], reduction=reduction)
+            image = image_edges(read_image(sequence.images[frame], reduction=reduction))
         except ImageError:  # a finding about the images
             continue
-        images.append(image_edges((rgb.mean(2, dtype=np.float32) / 255).astype(np.float32)))
-        edges.append(depth_edges(depth, images[-1].shape, relative=relative))
-    return broken, images, edges
+        edges = depth_edges(depth, image.shape, relative=what == "truth")
+        if edges.sum() >= FEWEST_EDGES:
+            fits.append(float(image[edges].mean() - image[:, ::-1][edges].mean()))
+    if len(fits) < FEWEST_FRAMES or np.mean(fits) >= FOREIGN:
+        return broken, []
+    remedy = "check that each file is named like its image, and look at some; " + (
+        "`ssmde label --overwrite` writes new ones" if what == "labels" else
+        "depth of a camera beside the color camera has to be projected into that"
+    )  # fmt: skip
+    return broken, [Finding(
+        f"{what}-unlike", "warning", f"the {what} are unlike the images: depth edges lie on "
+        "image edges no better than on those of the mirrored images", remedy,
+    )]  # fmt: skip
 
 
 def check_truth(sequence: FrameSequence, most: int) -> Iterator[Finding]:
-    """Measured depth, at most so many maps of it: broken, of a wrong unit, or out of place."""
+    """Measured depth, at most so many maps of it: broken, of a wrong unit, or of other images."""
     if sequence.depth is None:
         return
     units = sequence.depth_units_per_metre
@@ -90,7 +93,7 @@ def check_truth(sequence: FrameSequence, most: int) -> Iterator[Finding]:
         ceilings.append(_ceiling(values))
         return depth
 
-    broken, images, edges = _read_maps(sequence, sequence.depth, most, read, relative=True)
+    broken, unlike = _read_maps(sequence, sequence.depth, most, "truth", read)
     if broken:
         frames, (reason, *_) = zip(*broken, strict=True)
         if "depth_units_per_metre" in reason:
@@ -115,7 +118,7 @@ def check_truth(sequence: FrameSequence, most: int) -> Iterator[Finding]:
             "metres, far beyond all other values: it seems to stand for no value",
             "write 0 there, or take a --protocol whose range ends before it",
         )  # fmt: skip
-    yield from registration_check("truth", images, edges, sequence.image_size)
+    yield from unlike
 
 
 def _ceiling(values: Float32[np.ndarray, "n"]) -> tuple[float, float]:
@@ -130,7 +133,7 @@ def check_labels(sequence: FrameSequence, most: int) -> Iterator[Finding]:
     """Pseudo-depth, at most so many maps: broken, of other images, or disparity taken for depth."""
     if sequence.pseudo_depth is None:
         return
-    kind, orders = sequence.pseudo_depth_kind or "depth", np.full((0, len(REFERENCES)), np.nan)
+    kind, orders = sequence.pseudo_depth_kind or "depth", list[list[float]]()
     try:
         path = sequence.images[0].parent / TRACKED_POINTS
         points = read_tracked_points(path) if path.is_file() else {}
@@ -138,23 +141,35 @@ def check_labels(sequence: FrameSequence, most: int) -> Iterator[Finding]:
         points = {}
 
     def read(frame: int, path: Path) -> Map:
-        nonlocal orders
         label = read_pseudo_depth(path, image_size=sequence.image_size)
         if not has_value(label, kind).any() or not (label > 0).any():
             raise ImageError(f"{path}: no pixel has a value")
-        order = _correlations(sequence, frame, label, points)
-        orders = np.concatenate([orders, [order]])
+        orders.append(_correlations(sequence, frame, label, points))
         return label
 
-    broken, images, edges = _read_maps(sequence, sequence.pseudo_depth, most, read, relative=False)
+    broken, unlike = _read_maps(sequence, sequence.pseudo_depth, most, "labels", read)
     if broken:
         frames, (reason, *_) = zip(*broken, strict=True)
         yield Finding(
             "broken-labels", "warning", f"{counted(len(frames), 'label')} cannot be used: {reason}",
             "delete them and run `ssmde label` again", frames,
         )  # fmt: skip
-    yield from registration_check("labels", images, edges, sequence.image_size)
-    yield from _check_order(kind, orders if kind == "depth" else -orders)
+    yield from unlike
+    columns = np.array(orders).reshape(-1, len(REFERENCES)).T * (1 if kind == "depth" else -1)
+    for reference, column in zip(REFERENCES, columns, strict=True):
+        ordered = column[np.isfinite(column)]
+        if len(ordered) < FEWEST_FRAMES:
+            continue
+        if (order := float(np.median(ordered))) < -ORDERED:
+            other = "depth" if kind == "disparity" else "disparity"
+            yield Finding(
+                "labels-inverted", "warning" if reference == REFERENCES[-1] else "blocking",
+                f"the labels are said to be {kind}, but their order against the {reference} is "
+                f"that of {other} (rank correlation {order:.2f})",
+                f'set "kind": "{other}" in pseudo_depth/label.json, or label again with '
+                f"`ssmde label --kind {other} --overwrite`",
+            )  # fmt: skip
+        return  # the best reference that enough frames have
 
 
 def _correlations(
@@ -162,13 +177,14 @@ def _correlations(
 ) -> list[float]:
     """Rank correlation of a label with each of `REFERENCES`; nan without it."""
     small = resample(label, GRID)
-    found = [np.nan, np.nan, np.nan]
+    upward = np.arange(GRID[0], 0, -1)[:, None].repeat(GRID[1], axis=1)
+    found = [np.nan, np.nan, rank_correlation(small, upward)]
     path = sequence.depth[frame] if sequence.depth else None
     units, size = sequence.depth_units_per_metre or 1, sequence.image_size
     if path is not None:
         try:
-            truth = resample(read_depth(path, units, image_size=size), GRID)
-            found[0] = rank_correlation(small, truth)
+            truth = read_depth(path, units, image_size=size)
+            found[0] = rank_correlation(small, resample(truth, GRID))
         except ImageError:  # a finding about the truth
             pass
     if frame in points:
@@ -177,8 +193,6 @@ def _correlations(
         columns, rows = ((pixels + 0.5) * (width / size[1], height / size[0])).astype(int).T
         values = label[rows.clip(0, height - 1), columns.clip(0, width - 1)]
         found[1] = rank_correlation(values, depth)
-    upward = np.arange(GRID[0], 0, -1)[:, None].repeat(GRID[1], axis=1)
-    found[2] = rank_correlation(small, upward)
     return found
 
 
@@ -191,110 +205,10 @@ def rank_correlation(a: Shaped[np.ndarray, "*n"], b: Shaped[np.ndarray, "*n"]) -
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
-def _check_order(kind: str, orders: Float64[np.ndarray, "n r"]) -> Iterator[Finding]:
-    """Judges by the best reference that enough frames have."""
-    for reference, column in zip(REFERENCES, orders.T, strict=True):
-        known = column[np.isfinite(column)]
-        if len(known) < FEWEST_FRAMES:
-            continue
-        order, sure = float(np.median(known)), reference != REFERENCES[-1]
-        other = "depth" if kind == "disparity" else "disparity"
-        if order < -ORDERED:
-            yield Finding(
-                "labels-inverted", "blocking" if sure else "warning",
-                f"the labels are said to be {kind}, but their order against the {reference} is "
-                f"that of {other} (rank correlation {order:.2f})",
-                f'set "kind": "{other}" in pseudo_depth/label.json, or label again with '
-                f"`ssmde label --kind {other} --overwrite`",
-            )  # fmt: skip
-        elif order <= ORDERED:
-            yield Finding(
-                "labels-order", "warning" if sure else "note",
-                "whether the labels are depth or disparity cannot be told from the "
-                f"{reference} (rank correlation {order:.2f})",
-                "look at some labels" if sure else "`ssmde track` gives points that tell it",
-            )  # fmt: skip
-        return
-
-
-def registration_check(
-    what: Literal["truth", "labels"], images: Sequence[Map],
-    edges: Sequence[Bool[np.ndarray, "h w"]], size: tuple[int, int],
-) -> Iterator[Finding]:  # fmt: skip
-    """Whether depth edges lie on image edges: else shifted, of another zoom, or of other images.
-
-    `size` is that of the frames (height, width), in pixels, `what` for the words.
-    """
-    fit = fit_edges(images, edges)
-    if fit is None or len(images) < FEWEST_FRAMES:
-        return
-    zooms = ((z, fit_edges(images, [resample(e, e.shape, z) for e in edges])) for z in ZOOMS)
-    place, zoom = max(((found.here, z) for z, found in zooms if found), default=(0.0, 1.0))
-    reduction = reduction_to(SHORT_SIDE, size)
-    right, down = (n * reduction for n in fit.shift)
-    far = np.hypot(right, down) > max(NEAREST_SHIFT * max(images[0].shape) * reduction, reduction)
-    out = f"{what} and color are out of register: depth edges lie on image edges when the depth is"
-    if place > BETTER * fit.best and place - fit.mirrored > CLEAR:
-        yield Finding(
-            f"{what}-register", "warning", f"{out} enlarged by {zoom:g}",
-            "project the depth into the color camera: it is still that of the depth camera, which "
-            "has another focal length",
-        )  # fmt: skip
-    elif far and fit.here < WORSE * fit.best and fit.best - fit.mirrored > CLEAR:
-        yield Finding(
-            f"{what}-register", "warning",
-            f"{out} moved {right} pixels to the right and {down} down",
-            "register the depth to the color camera, or check that both were cut alike and belong "
-            "to the same moment",
-        )  # fmt: skip
-    elif fit.here - fit.mirrored < FOREIGN:
-        yield Finding(
-            f"{what}-unlike", "warning", f"the {what} are unlike the images: depth edges lie on "
-            "image edges no better than on those of the mirrored images",
-            "check that each file is named like its image, and look at some"
-            + ("; `ssmde label --overwrite` writes new ones" if what == "labels" else ""),
-        )  # fmt: skip
-
-
-class Fit(NamedTuple):
-    """How well depth edges lie on image edges, over several frames."""
-
-    here: float  # mean strength of the image where the depth jumps, against 0 for anywhere
-    mirrored: float  # the same for the mirrored images
-    best: float  # the same after the best shift
-    shift: tuple[int, int]
-    """(right, down) that the depth has to be moved by for it, in pixels of the edge maps."""
-
-
-def fit_edges(images: Sequence[Map], depths: Sequence[Bool[np.ndarray, "h w"]]) -> Fit | None:
-    """How well edges of depth maps lie on those of their images; None if the depth has none."""
-    pairs = [(i, d) for i, d in zip(images, depths, strict=True) if d.sum() >= FEWEST_EDGES]
-    if not pairs:
-        return None
-    surface = np.mean([_shift_surface(image, depth) for image, depth in pairs], 0)
-    mirrored = float(np.mean([image[:, ::-1][depth].mean() for image, depth in pairs]))
-    middle = surface.shape[0] // 2
-    v, u = np.unravel_index(surface.argmax(), surface.shape)
-    shift = (int(u) - middle, int(v) - middle)
-    return Fit(float(surface[middle, middle]), mirrored, float(surface[v, u]), shift)
-
-
-def _shift_surface(image: Map, depth: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "k k"]:
-    """Mean of the image's edges under those of the depth, by the shift of the depth."""
-    reach = max(1, round(REACH * max(image.shape)))
-    padded = np.pad(image, reach)
-    shape = padded.shape
-    # All shifts at once: correlation is a product of spectra.
-    spectrum = np.fft.rfft2(padded) * np.fft.rfft2(depth.astype(np.float32), shape).conj()
-    whole = np.fft.irfft2(spectrum, shape)[: 2 * reach + 1, : 2 * reach + 1]
-    return (whole / depth.sum()).astype(np.float32)
-
-
-def image_edges(gray: Map) -> Map:
+def image_edges(rgb: Shaped[np.ndarray, "h w 3"]) -> Map:
     """Length of the gradient against its neighborhood, 0 in the mean over the image."""
-    gy, gx = np.gradient(gray)
-    length = np.hypot(gx, gy)
-    around = ndimage.uniform_filter(length.astype(np.float64), LOCAL, mode="nearest")
+    length = np.hypot(*np.gradient(rgb.mean(2, dtype=np.float64) / 255))
+    around = ndimage.uniform_filter(length, LOCAL, mode="nearest")
     edges = length / (around + 0.01)  # an edge in a calm place counts as much as one among many
     return (edges - edges.mean()).astype(np.float32)
 
@@ -337,11 +251,11 @@ def _jumps(depth: Map, known: Bool[np.ndarray, "h w"], axis: int, relative: bool
 
 
 def resample(
-    values: Shaped[np.ndarray, "h w"], shape: tuple[int, int], zoom: float = 1.0
+    values: Shaped[np.ndarray, "h w"], shape: tuple[int, int]
 ) -> Shaped[np.ndarray, "k m"]:
-    """The nearest value for each pixel of another size, after a zoom about the middle."""
+    """The nearest value for each pixel of another size."""
     rows, columns = (
-        (((np.arange(n) + 0.5 - n / 2) / zoom + n / 2) * whole / n).astype(int).clip(0, whole - 1)
+        ((np.arange(n) + 0.5) * whole / n).astype(int)
         for n, whole in zip(shape, values.shape, strict=True)
     )
     return values[rows[:, None], columns]

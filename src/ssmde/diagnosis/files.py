@@ -38,8 +38,6 @@ REWRITE = "write the file again as docs/conventions.md has it, or delete it"
 FIELD_OF_VIEW = (15.0, 130.0)  # degrees across the width: a long zoom, the widest pinhole
 ASPECT = 1.3  # fx / fy, either way, beyond which even a resized image is rare
 OFF_CENTER = 0.2  # of the side: how far a principal point may lie from the middle
-PARTS = (0.5, 1 / 3, 0.25, 0.125)  # sizes that images are commonly reduced to
-NEAR_MIDDLE = 0.06  # of the side, for the guess that the matrix is of another size
 
 Read = TypeVar("Read")
 
@@ -185,14 +183,9 @@ def _camera_faults(sequence: FrameSequence) -> Iterator[str]:
     assert sequence.intrinsics is not None
     height, width = sequence.image_size
     (fx, _, cx), (_, fy, cy) = sequence.intrinsics[:2].tolist()
-    x, y = (cx + 0.5) / width, (cy + 0.5) / height
-    point, size = f"principal point ({cx:g}, {cy:g})", f"{width} x {height}"
-    near = (p for p in PARTS if max(abs(x / p - 0.5), abs(y / p - 0.5)) < NEAR_MIDDLE)
-    if part := next(near, None):
-        other = f"{round(width * part)} x {round(height * part)}"
-        yield f"{point} is the middle of {other} pixels, but the images have {size}"
-    elif max(abs(cx / width - 0.5), abs(cy / height - 0.5)) > OFF_CENTER:
-        yield f"{point} is far from the middle of {size} pixels"
+    if max(abs(cx / width - 0.5), abs(cy / height - 0.5)) > OFF_CENTER:
+        point = f"principal point ({cx:g}, {cy:g})"
+        yield f"{point} is far from the middle of {width} x {height} pixels"
     angle = float(np.degrees(2 * np.arctan(0.5 * width / fx)))
     if not FIELD_OF_VIEW[0] <= angle <= FIELD_OF_VIEW[1]:
         yield f"fx {fx:g} at a width of {width} is a field of view of {angle:.0f} degrees"

@@ -1,24 +1,21 @@
 """Depth errors by a named protocol, beside those of what does not look at the image."""
 
-import os
-from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32
 from scipy import ndimage
 
-from ssmde.data.images import ImageError, read_image
+from ssmde.data.images import ImageError, read_image, resize_image
 from ssmde.data.scene_folder import Split, read_scenes
-from ssmde.data.sequence import FrameSequence
+from ssmde.data.sequence import FrameSequence, scaled_intrinsics
 from ssmde.datasets import find_protocol
-from ssmde.evaluation.details import PredictedFrame, frame_details
 from ssmde.evaluation.frames import (
     DepthFunction,
     FrameFunction,
@@ -29,13 +26,13 @@ from ssmde.evaluation.frames import (
     frames_with_truth,
     nearest,
 )
-from ssmde.evaluation.movers import MoverMeter, frames_with_movers
+from ssmde.evaluation.movers import frames_with_movers, mover_counts
 from ssmde.evaluation.report import (
-    WORST_FRAMES,
+    RESULTS,
+    WORST,
     Evaluation,
     FrameResult,
     check_room,
-    worst_row,
     write_result,
 )
 from ssmde.inference.input import resize_depth
@@ -45,18 +42,20 @@ from ssmde.inference.predictor import Predictor
 from ssmde.metrics import (
     Alignment,
     AlignmentName,
+    MoverCounts,
     Protocol,
     RegionSums,
+    TemporalErrors,
     Truth,
-    common_alignment,
-    counted_pixels,
+    boundary_errors,
+    seen_in_both,
+    temporal_errors,
 )
-from ssmde.metrics import align as align_depth
 
-Depths = dict[str, Float32[np.ndarray, "_ _"]]
-"""Predictions of one frame, by the name of the method."""
+Maps = Mapping[str, Float[np.ndarray, "_ _"]]
 BASELINE_FRAMES = 50  # training frames that make the mean depth map, spread evenly
-_NETWORK = "network"  # the method itself, beside the baselines
+WORST_HEIGHT = 240  # rows of each picture of a worst frame
+NETWORK = "network"  # the method itself, beside the baselines
 
 
 def evaluate(
@@ -93,18 +92,20 @@ def evaluate(
         FileNotFoundError: If weights or data do not exist.
         ValueError: If no frame can be measured, or a prediction is not finite.
     """
-    if out is not None:
-        check_room(Path(out))
+    check_room(out, RESULTS)
     predictor = weights if isinstance(weights, Predictor) else load(weights, trust=trust)
     remarks, training = list[str](), ()
     if isinstance(data, str | Path):
         sequences = read_scenes(Path(data), split)
         if split in ("val", "test") and frames_with_truth(sequences, 1):
-            training = _training_part(Path(data), remarks)
+            try:
+                training = read_scenes(Path(data), "train")
+            except (OSError, ValueError) as error:  # they are not what is measured
+                remarks.append(f"training scenes cannot be read: {error}")
     else:
         sequences = data
     maps = {"constant": constant_depth()}
-    mean_map = mean_truth(training, predictor.image_size)
+    mean_map = mean_depth_map(_read_truths(training), predictor.image_size)
     if mean_map is None:
         remarks.append("no baseline from a mean depth map: no training frame has truth")
     else:
@@ -149,168 +150,205 @@ def evaluate_frames(
     *,
     max_frames: int | None = None,
     details: bool = False,
-    baselines: Mapping[str, Float[np.ndarray, "_ _"]] | None = None,
+    baselines: Maps | None = None,
 ) -> Evaluation:
     """Mean errors of any method that may know which frame it is asked about, as from files.
 
     The prediction is resized to the truth, then measured by the procedure of
-    `metrics/protocol.py`. A frame whose files cannot be read is left out and named; a frame
+    `metrics/depth.py`. A frame whose files cannot be read is left out and named; a frame
     without a pixel that counts is left out and counted. A frame is asked about once.
 
     Args:
         answer: Frame and RGB bytes (h, w, 3) to depth of the same view.
-        sequences: Where the frames with truth come from.
-        protocol: Range, crop and usual alignment, or the name of one of `PROTOCOLS`.
-        align: Alignment, if not the protocol's own.
-        max_frames: Measure at most so many frames, evenly spread.
+        sequences: Scenes, some frames with measured depth.
+        protocol: Which pixels count, and the usual alignment.
+        align: How predictions meet the truth, if not as the protocol says.
+        max_frames: At most so many, spread evenly.
         details: Measure by distance, at edges, from frame to frame and what moves as well, and
-            keep pictures of the worst frames.
-        baselines: Depth maps, of any size, that are measured as well as if they were predicted for
-            every frame.
+            keep pictures of the worst frames. Then frames that show movers are enough.
+        baselines: Depth maps, of any size, measured as if they were predicted for every frame.
 
     Raises:
-        ValueError: If no frame can be measured, or a prediction is not finite. With `details`
-            frames that show movers are enough.
+        ValueError: If no frame can be measured, or a prediction is not finite.
     """
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
-    how, every = align or chosen.align, frames_of(sequences)
+    how, every, maps = align or chosen.align, frames_of(sequences), baselines or {}
     with_truth = set(evenly([frame for frame in every if frame.depth], max_frames))
-    with_movers = set(frames_with_movers(every, max_frames) if details else [])
-    maps, movers, broken = baselines or {}, MoverMeter(), list[str]()
-
-    @lru_cache(1)
-    def resized(size: tuple[int, int]) -> dict[str, Float32[np.ndarray, "_ _"]]:
-        return {name: resize_depth(depth, size) for name, depth in maps.items()}
-
-    def of_size(said: Float[np.ndarray, "_ _"], size: tuple[int, int]) -> Depths:
-        return {_NETWORK: resize_depth(said, size), **resized(size)}
-
-    with TemporaryFile() as file:
-        aligned_by: dict[str, AlignmentName | Alignment] = dict.fromkeys((_NETWORK, *maps), how)
-        if how == "median-dataset":
-            answer = _remembering(answer, file)
-            frames = [frame for frame in every if frame in with_truth]
-            aligned_by |= _common_alignments(answer, of_size, frames, chosen)
-        meters = {n: _Meter(by, details and n == _NETWORK) for n, by in aligned_by.items()}
-        asked = with_truth | with_movers
-        for frame in (frame for frame in every if frame in asked):
-            pixels, depth, mask = _read(frame, frame in with_truth, broken)
-            if pixels is None or (depth is None and frame not in with_movers):
-                continue
-            said = answer(frame, pixels)
-            with _naming(frame):
-                truth = None if depth is None else Truth(depth, chosen, mask)
-                if frame in with_movers:
-                    movers.add(frame, said, mask)
-                if truth is not None:
-                    for name, prediction in of_size(said, truth.depth.shape).items():
-                        meters[name].add(frame, pixels, truth, prediction)
-    if not meters[_NETWORK].frames and (with_truth or not with_movers):
-        skipped = meters[_NETWORK].sums.full.n_skipped
-        raise ValueError(_nothing_measured(sequences, chosen, skipped, broken))
-    results = {
-        name: Evaluation(
-            protocol=chosen, align=how, sums=meter.sums, frames=tuple(meter.frames),
-            broken=tuple(broken), pictures=tuple(row for _, row in meter.worst),
-        )
-        for name, meter in meters.items()
-        if meter.frames or name == _NETWORK
-    }  # fmt: skip
-    network = results.pop(_NETWORK)
-    return replace(network, baselines=results, movers=movers.found if with_movers else None)
+    with_movers = set(frames_with_movers(every, max_frames) if details else ())
+    asked = [(frame, frame in with_truth, frame in with_movers) for frame in every]
+    factors = dict[str, Alignment]()
+    with TemporaryDirectory() as folder:
+        if how == "median-dataset":  # one factor for all frames, of each method, in a first pass
+            answer = _remembering(answer, Path(folder))
+            measured = [(frame, True, False) for frame, has_truth, _ in asked if has_truth]
+            first, _ = _measure(answer, measured, chosen, "median", maps, {}, details=False)
+            for name, found in first.items():
+                scales = [frame.alignment.scale for frame in found.frames]
+                factors[name] = Alignment(scale=float(np.median(scales)) if scales else 1.0)
+        results, movers = _measure(answer, asked, chosen, how, maps, factors, details=details)
+    network = results.pop(NETWORK)
+    if not network.frames and (with_truth or not with_movers):
+        raise ValueError(_nothing_measured(sequences, network))
+    others = {name: result for name, result in results.items() if result.frames}
+    return replace(network, baselines=others, movers=movers if with_movers else None)
 
 
-def _read(
-    frame: SceneFrame, with_truth: bool, broken: list[str]
-) -> tuple[Pixels | None, Float32[np.ndarray, "h w"] | None, UInt8[np.ndarray, "h w"] | None]:
-    """Colors, depth and motion mask of a frame; None for what is not wanted or cannot be read."""
-    pixels = depth = mask = None
-    try:
-        pixels = read_image(frame.image)
-        if with_truth:
-            depth, mask = frame.read_truth()
-    except ImageError as error:
-        broken += [str(error)] if with_truth else []
-    return pixels, depth, mask
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictedFrame:
+    """A frame with its truth and its prediction, as the errors were measured."""
+
+    frame: SceneFrame
+    truth: Truth
+    prediction: Float[np.ndarray, "h w"]  # depth before the alignment
+    alignment: Alignment
+
+    def aligned(self, alignment: Alignment) -> Float[np.ndarray, "h w"]:
+        """The prediction under an alignment, clipped to the range of the protocol."""
+        p = self.truth.protocol
+        return alignment.apply(self.prediction).clip(p.min_depth, p.max_depth)
+
+    def known_depth(self) -> Float[np.ndarray, "h w"]:
+        """The depth of the pixels that count, 0 elsewhere."""
+        return np.where(self.truth.counted, self.truth.depth, 0.0)
+
+
+def flicker(before: PredictedFrame, now: PredictedFrame) -> TemporalErrors | None:
+    """Disagreement with the frame before, about static points that the truth sees in both."""
+    scene, index, pair = now.frame.scene, now.frame.index, (before, now)
+    shape, scales = now.truth.depth.shape, [frame.alignment.scale for frame in pair]
+    if before.frame.scene is not scene or before.frame.index != index - 1:
+        return None
+    if scene.poses is None or scene.intrinsics is None or before.truth.depth.shape != shape:
+        return None
+    poses = scene.poses[index - 1 : index + 1].astype(np.float64)
+    if not np.isfinite(poses).all() or min(scales) <= 0:
+        return None
+    # One alignment for both frames of a pair: one for each would undo the flicker between them.
+    shift = (before.alignment.shift + now.alignment.shift) / 2
+    common = Alignment(scale=float(np.sqrt(scales[0] * scales[1])), shift=shift)
+    source, target = (frame.aligned(common) for frame in pair)
+    if not (np.isfinite(target).all() and np.isfinite(source).all()):
+        return None  # the errors look only at pixels that count
+    T_src_tgt = np.linalg.inv(poses[0]) @ poses[1]
+    # In pixels of the truth, which may have another size than the image.
+    rows, columns = (new / old for new, old in zip(shape, scene.image_size, strict=True))
+    K = scaled_intrinsics(scene.intrinsics, columns, rows)
+    known = [frame.known_depth() for frame in pair]
+    seen = [
+        seen_in_both(known[0], known[1], np.linalg.inv(T_src_tgt), K),
+        seen_in_both(known[1], known[0], T_src_tgt, K),
+    ]
+    for pixels, frame in zip(seen, pair, strict=True):
+        if frame.truth.static is not None:
+            pixels &= frame.truth.static
+    return temporal_errors(
+        target, source, T_src_tgt, K, target_counts=seen[1], source_counts=seen[0]
+    )
 
 
 class _Meter:
     """Adds up the errors of one method, frame by frame."""
 
-    def __init__(self, align_by: AlignmentName | Alignment, details: bool) -> None:
+    def __init__(self, align_by: AlignmentName | Alignment) -> None:
         self.align_by: AlignmentName | Alignment = align_by
-        self.details = details
         self.sums, self.frames = RegionSums(), list[FrameResult]()
         self.worst = list[tuple[float, PanelRow]]()
-        self._before: PredictedFrame | None = None
+        self.before: PredictedFrame | None = None
 
     def add(
-        self, frame: SceneFrame, pixels: Pixels, truth: Truth, prediction: Float[np.ndarray, "h w"]
-    ) -> None:
-        """Measure a prediction, which has the size of the truth."""
+        self, frame: SceneFrame, truth: Truth, prediction: Float[np.ndarray, "h w"],
+        pixels: Pixels | None = None,
+    ) -> None:  # fmt: skip
+        """Measure a prediction, which has the size of the truth; with details if it has pixels."""
         found = truth.measure(prediction, self.align_by)
-        self.sums = self.sums.add(found.errors)
-        if found.errors.full is None or found.alignment is None:
+        self.sums = self.sums.add(found)
+        if found.full is None or found.alignment is None:
             return
-        result = FrameResult(frame=frame, errors=found.errors.full, alignment=found.alignment)
-        if self.details:
-            now = PredictedFrame(
-                frame=frame, truth=truth, prediction=prediction, alignment=found.alignment
-            )
-            more = frame_details(now, self._before, found.bands)
-            result, self._before = replace(result, details=more), now
-            error = result.errors.abs_rel
-            if len(self.worst) < WORST_FRAMES or error > self.worst[-1][0]:
-                self.worst.append((error, worst_row(now, pixels, error)))
+        result = FrameResult(frame=frame, errors=found.full, alignment=found.alignment)
+        if pixels is not None:
+            now = PredictedFrame(frame, truth, prediction, found.alignment)
+            aligned, error = now.aligned(found.alignment), found.full.abs_rel
+            result = replace(
+                result, bands=found.bands,
+                boundary=boundary_errors(aligned, truth.depth, truth.counted),
+                temporal=None if self.before is None else flicker(self.before, now),
+            )  # fmt: skip
+            self.before = now
+            if len(self.worst) < len(WORST) or error > self.worst[-1][0]:
+                size = WORST_HEIGHT, max(1, round(pixels.shape[1] * WORST_HEIGHT / len(pixels)))
+                row = PanelRow(
+                    image=resize_image(pixels, size), depth=nearest(aligned, size),
+                    truth=nearest(now.known_depth(), size),
+                    title=f"{frame.name}  AbsRel {error:.3f}",
+                )  # fmt: skip
+                self.worst.append((error, row))
                 self.worst.sort(key=lambda kept: -kept[0])
-                del self.worst[WORST_FRAMES:]
+                del self.worst[len(WORST) :]
         self.frames.append(result)
 
 
-def _remembering(answer: FrameFunction, file: IO[bytes]) -> FrameFunction:
-    """The same, asked once about a frame: what it said is kept in the file."""
-    places = dict[SceneFrame, int]()
+def _measure(
+    answer: FrameFunction,
+    asked: Sequence[tuple[SceneFrame, bool, bool]],
+    protocol: Protocol,
+    how: AlignmentName,
+    maps: Maps,
+    factors: Mapping[str, Alignment],
+    *,
+    details: bool,
+) -> tuple[dict[str, Evaluation], MoverCounts]:
+    """Errors of the method that answers, and of the maps, by their names; and its holes.
+
+    A frame is `asked` about with whether it has measured depth, and whether movers are known.
+    """
+
+    @lru_cache(1)
+    def resized(size: tuple[int, int]) -> dict[str, Float32[np.ndarray, "_ _"]]:
+        return {name: resize_depth(depth, size) for name, depth in maps.items()}
+
+    meters = {name: _Meter(factors.get(name, how)) for name in (NETWORK, *maps)}
+    movers, broken = MoverCounts(), list[str]()
+    for frame, has_truth, has_movers in asked:
+        if not has_truth and not has_movers:
+            continue
+        try:
+            pixels = read_image(frame.image)
+            depth, mask = frame.read_truth() if has_truth else (None, None)
+        except ImageError as error:
+            broken += [str(error)] if has_truth else []
+            continue
+        said = answer(frame, pixels)
+        try:
+            if has_movers:
+                movers += mover_counts(frame, said, mask)
+            if depth is not None:
+                truth, size = Truth(depth, protocol, mask), depth.shape
+                prediction = resize_depth(said, size)
+                meters[NETWORK].add(frame, truth, prediction, pixels if details else None)
+                for name, prediction in resized(size).items():
+                    meters[name].add(frame, truth, prediction)
+        except ValueError as error:
+            raise ValueError(f"{frame.name}: {error}") from error
+    results = {
+        name: Evaluation(
+            protocol=protocol, align=how, sums=meter.sums, frames=tuple(meter.frames),
+            broken=tuple(broken), pictures=tuple(row for _, row in meter.worst),
+        )
+        for name, meter in meters.items()
+    }  # fmt: skip
+    return results, movers
+
+
+def _remembering(answer: FrameFunction, folder: Path) -> FrameFunction:
+    """The same, asked once about a frame: what it said is kept in the folder."""
 
     def ask(frame: SceneFrame, pixels: Pixels) -> Float[np.ndarray, "k m"]:
-        if frame in places:
-            file.seek(places[frame])
-            return np.load(file, allow_pickle=False)
-        said = answer(frame, pixels)
-        places[frame] = file.seek(0, os.SEEK_END)
-        np.save(file, said, allow_pickle=False)
-        return said
+        path = folder / f"{id(frame)}.npy"
+        if not path.exists():
+            np.save(path, answer(frame, pixels), allow_pickle=False)
+        return np.load(path, allow_pickle=False)
 
     return ask
-
-
-def _common_alignments(
-    answer: FrameFunction,
-    of_size: Callable[[Float[np.ndarray, "_ _"], tuple[int, int]], Depths],
-    frames: Sequence[SceneFrame],
-    protocol: Protocol,
-) -> dict[str, Alignment]:
-    """One factor for all frames, of each method, in a pass of its own."""
-    found = defaultdict[str, list[Alignment]](list)
-    for frame in frames:
-        with suppress(ImageError):  # the pass that measures names it
-            pixels, truth = read_image(frame.image), frame.read_depth()
-            counted = counted_pixels(truth, protocol)
-            if not counted.any():
-                continue
-            for name, depth in of_size(answer(frame, pixels), truth.shape).items():
-                with _naming(frame):
-                    by = align_depth(depth[counted], truth[counted], "median")
-                found[name].append(by)
-    return {name: common_alignment(each) for name, each in found.items()}
-
-
-@contextmanager
-def _naming(frame: SceneFrame) -> Generator[None]:
-    """Put the name of the frame before what is wrong with it."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{frame.name}: {error}") from error
 
 
 def constant_depth() -> Float[np.ndarray, "1 1"]:
@@ -318,20 +356,11 @@ def constant_depth() -> Float[np.ndarray, "1 1"]:
     return np.ones((1, 1), dtype=np.float32)
 
 
-def mean_truth(
-    training: Sequence[FrameSequence], size: tuple[int, int]
-) -> Float[np.ndarray, "h w"] | None:
-    """Mean true depth at each place of the image, in metres, over at most 50 training frames.
-
-    None if no frame has truth. See `mean_depth_map`.
-    """
-
-    def read() -> Iterator[Float[np.ndarray, "_ _"]]:
-        for frame in frames_with_truth(training, BASELINE_FRAMES):
-            with suppress(ImageError):  # a mean over the rest is as good a baseline
-                yield frame.read_depth()
-
-    return mean_depth_map(read(), size)
+def _read_truths(training: Sequence[FrameSequence]) -> Iterator[Float[np.ndarray, "_ _"]]:
+    """Depth of a few training frames; a mean over those that can be read is as good a baseline."""
+    for frame in frames_with_truth(training, BASELINE_FRAMES):
+        with suppress(ImageError):
+            yield frame.read_depth()
 
 
 def mean_depth_map(
@@ -340,7 +369,7 @@ def mean_depth_map(
     """Mean of depth maps of any size, 0 or not finite: no value; None if there is no truth at all.
 
     Each map is read at the pixel nearest to the center of each cell, so that holes stay holes;
-    places without truth in any map take the mean of their neighbors, growing inwards.
+    places without truth in any map take the value of the nearest one.
     """
     total, count = np.zeros(size), np.zeros(size)
     for truth in truths:
@@ -350,30 +379,16 @@ def mean_depth_map(
         count += valid
     if not count.any():
         return None
-    values, known, window = total / np.maximum(count, 1), count > 0, np.ones((3, 3))
-    while not known.all():  # ring after ring
-        around = ndimage.correlate(values, window, mode="constant")
-        weight = ndimage.correlate(known.astype(np.float64), window, mode="constant")
-        reached = ~known & (weight > 0)
-        values[reached] = around[reached] / weight[reached]
-        known |= reached
-    return values.astype(np.float32)
+    places: Any = ndimage.distance_transform_edt(
+        count == 0, return_distances=False, return_indices=True
+    )
+    return (total / np.maximum(count, 1))[tuple(places)].astype(np.float32)
 
 
-def _training_part(root: Path, remarks: list[str]) -> Sequence[FrameSequence]:
-    """The training scenes; a fault in them is a remark, for they are not what is measured."""
-    try:
-        return read_scenes(root, "train")
-    except (OSError, ValueError) as error:
-        remarks.append(f"training scenes cannot be read: {error}")
-        return ()
-
-
-def _nothing_measured(
-    sequences: Sequence[FrameSequence], protocol: Protocol, skipped: int, broken: list[str]
-) -> str:
+def _nothing_measured(sequences: Sequence[FrameSequence], found: Evaluation) -> str:
     """Why there is no result."""
     names = ", ".join(repr(sequence.name) for sequence in sequences[:5]) or "no scenes given"
+    skipped, broken, protocol = found.sums.full.n_skipped, found.broken, found.protocol
     if not skipped and not broken:
         return f"no frame has measured depth ({names}): evaluation needs depth/ in a scene folder"
     reasons = [f"{len(broken)} cannot be read, first {broken[0]}"] if broken else []

@@ -1,16 +1,15 @@
 """One published table, with the methods one has, from weights or files, beside its figures."""
 
-import csv
-import io
-import json
 import os
+import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from ssmde.console import counted, did_you_mean, with_bar
 from ssmde.data.images import ImageError, ShapeError, read_map
@@ -18,128 +17,21 @@ from ssmde.data.scene_files import positive_number
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.datasets import find_protocol
 from ssmde.evaluation.accuracy import constant_depth, evaluate_frames
-from ssmde.evaluation.frames import FrameFunction, SceneFrame, frames_with_truth
-from ssmde.evaluation.report import REGIONS, Evaluation, table_text
+from ssmde.evaluation.frames import FrameFunction, Pixels, SceneFrame, frames_with_truth
+from ssmde.evaluation.report import REGIONS, Evaluation, check_room, results_in, table_text
 from ssmde.inference.loading import load, looks_like_weights
-from ssmde.io import read_json, write_text
+from ssmde.io import read_json, write_json, write_text
 from ssmde.metrics import METRICS, AlignmentName, Protocol
 from ssmde.models.hub import HUB_PREFIX
-from ssmde.outputs import check_own, recorded, sweep
 
 Kind = Literal["depth", "disparity"]
-SUFFIXES = (".npz", ".npy", ".png")
-ENDINGS = ("", "_depth")  # of our own files
+ENDINGS = [f"{end}.{suffix}" for end in ("", "_depth") for suffix in ("npz", "npy", "png")]
 UNIT_KEY = "png16_units_per_"  # beginning of its name in depth.json
 CONSTANT = "constant depth"
-MEASURED, PUBLISHED = "measured", "published"
 HEADS = ("method", "kind", "pixels", "images", *METRICS)
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """What others say of a method; only what was read in a paper or on its project page."""
-
-    method: str
-    source: str  # where it was read
-    numbers: dict[str, float]  # some of `METRICS`
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
-    """One table of the literature."""
-
-    protocol: str  # one of `PROTOCOLS`
-    split: Split  # part of a prepared data set that it is about
-    images: dict[int, str]
-    """Number of images of its variants, and their names; empty if the literature disagrees."""
-    note: str
-    figures: tuple[Figure, ...] = ()
-
-
-def _figures(source: str, metrics: str, *rows: str) -> tuple[Figure, ...]:
-    """Figures from lines `name: numbers`, a dash where there is none."""
-    found = list[Figure]()
-    for row in rows:
-        name, numbers = row.split(":")
-        pairs = zip(metrics.split(), numbers.split(), strict=True)
-        values = {metric: float(number) for metric, number in pairs if number != "-"}
-        found.append(Figure(name, source, values))
-    return tuple(found)
-
-
-SSMDE_PAPER = "Hu et al., Sensors 2024, abstract"
-FULL = "abs_rel sq_rel rmse rmse_log d1 d2 d3"
-
-KITTI = Table(
-    protocol="kitti",
-    split="test",
-    images={697: "Eigen test, scans", 652: "Eigen benchmark, improved depth"},
-    note="figures: Eigen test of 697 images, scans, median alignment, training on monocular video; "
-    "Monodepth2 and its kin count from 0.001 m",
-    figures=(
-        *_figures(SSMDE_PAPER, "abs_rel d1", "SS-MDE: .111 .87"),
-        *_figures(
-            "README of MDL-Depth", FULL,
-            "SC-DepthV3: .118 .756 4.756 .188 .864 .960 .984",
-        ),
-        *_figures(
-            "README of sc_depth_pl, released model", FULL,
-            "SC-DepthV1: .119 .878 4.987 .196 .859 .956 .981",
-        ),
-        *_figures(
-            "project page of the method", FULL,
-            "Monodepth2: .115 .903 4.863 .193 .877 .959 .981",
-            "PackNet: .111 .785 4.601 .189 .878 .960 .982",
-            "HR-Depth: .109 .792 4.632 .185 .884 - -",
-            "Lite-Mono: .107 .765 4.561 .183 .886 - -",
-            "MonoViT: .099 .708 4.372 .175 .900 - -",
-            "ManyDepth, 2 frames: .098 .770 4.459 .176 .900 - -",
-            "DynamicDepth, 2 frames: .096 .720 4.458 .175 .897 - -",
-        ),
-    ),
-)  # fmt: skip
-NYUV2 = Table(
-    protocol="nyuv2",
-    split="test",
-    images={654: "labelled test images"},
-    note="figures: 654 labelled test images, median alignment, training on monocular video",
-    figures=(
-        *_figures(SSMDE_PAPER, "abs_rel d1", "SS-MDE: .102 .89"),
-        *_figures(
-            "README of MonoLDP", "abs_rel rmse d1 d2 d3",
-            "SC-DepthV3: .123 .486 .848 .963 .991",
-            "GasMono: .113 .459 .871 .973 .992",
-            "IndoorDepth: .126 .494 .845 .965 .991",
-            "MonoIndoor++: .133 .551 .830 .964 .991",
-            "MonoIndoor: .142 .581 .802 .952 .990",
-            "P2Net: .150 .561 .796 - -",
-            "Monodepth2: .161 .600 .771 - -",
-        ),
-        *_figures(
-            "README of sc_depth_pl, released model", "abs_rel rmse log10 d1 d2 d3",
-            "SC-DepthV2: .142 .554 .061 .808 .951 .987",
-        ),
-    ),
-)  # fmt: skip
-DDAD = Table(
-    protocol="ddad",
-    split="val",
-    images={3950: "validation, front camera"},
-    note="figures: validation part, front camera, median alignment",
-    figures=_figures(
-        "README of packnet-sfm", "abs_rel rmse d1",
-        "PackNet: .173 14.36 .835",
-        "ResNet18: .227 17.37 .758",
-    ),
-)  # fmt: skip
-NONE_READ = "no published figure is shown: none was found in a source that could be read"
-TABLES: dict[str, Table] = {
-    "kitti": KITTI,
-    "nyuv2": NYUV2,
-    "ddad": DDAD,
-    "bonn": Table(protocol="bonn", split="test", images={}, note=NONE_READ),
-    "tum": Table(protocol="tum", split="test", images={}, note=NONE_READ),
-}
+TABLES: dict[str, dict[str, Any]] = tomllib.loads(
+    files("ssmde.evaluation").joinpath("published.toml").read_text("utf-8")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +61,7 @@ class Benchmark:
     protocol: Protocol
     align: str
     split: str
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...]  # those that were measured, then those that were published
     remarks: tuple[str, ...]
     out: Path | None = None  # folder of the files, if there are any
 
@@ -180,37 +72,22 @@ class Benchmark:
 
     def __str__(self) -> str:
         """The table, a line between what was measured and what was published, and remarks."""
-        rows = list[list[str]]()
-        for kind in (MEASURED, PUBLISHED):
-            rows += [row.words() for row in self.rows if row.kind == kind] + [[]]
-        files = [] if self.out is None else [f"table: {self.out / self.name}.csv, .json and .md"]
-        return table_text(self.title, HEADS, rows, [*self.remarks, *files], HEADS[:3])
+        rows = [row.words() for row in self.rows]
+        rows.insert(sum(row.kind == "measured" for row in self.rows), [])
+        paths = [] if self.out is None else [f"table: {self.out / self.name}.json and .md"]
+        return table_text(self.title, HEADS, rows, [*self.remarks, *paths], HEADS[:3])
 
-    def to_csv(self) -> str:
-        """A line for each row."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*HEADS, "source", "protocol", "align", "split"))
-        for row in self.rows:
-            numbers = ["" if (v := row.numbers[m]) is None else repr(v) for m in METRICS]
-            images = "" if row.images is None else row.images
-            always = (row.source, self.protocol.name, self.align, self.split)
-            writer.writerow((row.method, row.kind, row.pixels, images, *numbers, *always))
-        return file.getvalue()
-
-    def to_json(self) -> str:
-        """All of it."""
-        p = self.protocol
-        content = {
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as plain values."""
+        return {
             "benchmark": self.name,
-            "protocol": p.name,
-            "depth_range": [p.min_depth, p.max_depth],
+            "protocol": self.protocol.name,
+            "depth_range": [self.protocol.min_depth, self.protocol.max_depth],
             "align": self.align,
             "split": self.split,
             "rows": [asdict(row) for row in self.rows],
             "notes": list(self.remarks),
         }
-        return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     def to_markdown(self) -> str:
         """A table for a page, and the remarks."""
@@ -262,38 +139,36 @@ def benchmark(
     known = TABLES[table]
     if not methods:
         raise ValueError("a benchmark needs at least one method: weights, a run, or predictions")
-    files = [] if out is None else [Path(out) / f"{table}.{end}" for end in ("csv", "json", "md")]
-    check_own(files, "choose another folder with --out")
-    sequences = read_scenes(Path(data), split or known.split)
-    protocol, named = find_protocol(known.protocol), _names(methods)
-    frames = frames_with_truth(sequences, max_frames)
+    names = [f"{table}.json", f"{table}.md"]
+    check_room(out, names)
+    part = split or known["split"]
+    sequences, protocol = read_scenes(Path(data), part), find_protocol(table)
+    frames, named = frames_with_truth(sequences, max_frames), _names(methods)
     functions = {name: _open(path, frames, kind, trust=trust) for name, path in named.items()}
     functions[CONSTANT] = lambda *_: constant_depth()
     rows, results = list[Row](), list[Evaluation]()
     for name, function in with_bar(functions.items(), "measuring", len(functions)):
-        result = evaluate_frames(function, sequences, protocol, align, max_frames=max_frames)
-        results.append(result)
+        results.append(evaluate_frames(function, sequences, protocol, align, max_frames=max_frames))
         source = named.get(name, "no method: does not look")
         for region in REGIONS:
-            sums = result.region(region)
+            sums = results[-1].region(region)
             if (mean := sums.mean()) is not None:
-                numbers: dict[str, float | None] = dict(asdict(mean))
-                rows.append(Row(name, MEASURED, region, sums.n_images, source, numbers))
-    for figure in known.figures:
-        numbers = {metric: figure.numbers.get(metric) for metric in METRICS}
-        rows.append(Row(figure.method, PUBLISHED, "full", None, figure.source, numbers))
+                rows.append(Row(name, "measured", region, sums.n_images, source, asdict(mean)))
+    for figures in known["figures"]:
+        source, metrics = figures["source"], figures["metrics"].split()
+        for name, words in figures["rows"].items():
+            pairs = dict(zip(metrics, words.split(), strict=True))
+            numbers = {m: None if (v := pairs.get(m, "-")) == "-" else float(v) for m in METRICS}
+            rows.append(Row(name, "published", "full", None, source, numbers))
     found = Benchmark(
-        name=table, protocol=protocol, align=results[0].align, split=split or known.split,
-        rows=tuple(rows), remarks=tuple(_remarks(known, results[0])),
+        name=table, protocol=protocol, align=results[0].align, split=part, rows=tuple(rows),
+        remarks=tuple(_remarks(known, results[0])),
     )  # fmt: skip
     if out is None:
         return found
-    sweep(Path(out), {path.name for path in files}.__contains__)
-    Path(out).mkdir(parents=True, exist_ok=True)
-    with recorded():
-        texts = (found.to_csv(), found.to_json(), found.to_markdown())
-        for path, text in zip(files, texts, strict=True):
-            write_text(path, text)
+    with results_in(Path(out), names):
+        write_json(Path(out) / names[0], found.to_dict())
+        write_text(Path(out) / names[1], found.to_markdown())
     return replace(found, out=Path(out))
 
 
@@ -321,21 +196,21 @@ def _names(methods: Sequence[str | Path]) -> dict[str, str]:
 def _open(method: str, frames: Sequence[SceneFrame], kind: Kind, *, trust: bool) -> FrameFunction:
     """Weights, or files, as a method."""
     if Path(method).is_dir() and not _is_weights(method):
-        return PredictionFolder(Path(method), frames, kind)
+        return open_predictions(Path(method), frames, kind)
     predictor = load(method, trust=trust)
     return lambda _, pixels: predictor.network_depth(pixels)
 
 
-def _remarks(table: Table, first: Evaluation) -> list[str]:
+def _remarks(table: dict[str, Any], first: Evaluation) -> list[str]:
     """What the reader must know before comparing rows."""
-    count = first.n_images
-    remarks = [f"measured here: {counted(count, 'image')}; published: {table.note}"]
-    if table.images and count not in table.images:
-        variants = ", ".join(f"{number} ({what})" for number, what in table.images.items())
+    count, images = first.n_images, {int(n): what for n, what in table["images"].items()}
+    remarks = [f"measured here: {counted(count, 'image')}; published: {table['note']}"]
+    if images and count not in images:
+        variants = ", ".join(f"{number} ({what})" for number, what in images.items())
         remarks.append(f"not the published set of images, which are {variants}: do not compare")
-    elif table.images and table.images[count] != next(iter(table.images.values())):
-        remarks.append(f"measured on {table.images[count]}, not the set of the published figures")
-    if table.figures and first.align != "median":
+    elif images and count != next(iter(images)):
+        remarks.append(f"measured on {images[count]}, not the set of the published figures")
+    if table["figures"] and first.align != "median":
         remarks.append(
             f"measured with alignment {first.align}, published with median: do not compare"
         )
@@ -346,7 +221,9 @@ def _remarks(table: Table, first: Evaluation) -> list[str]:
     return remarks
 
 
-class PredictionFolder:
+def open_predictions(
+    folder: Path, frames: Sequence[SceneFrame], kind: Kind = "depth"
+) -> FrameFunction:
     """Depth maps of a folder, named like the frames, as a method that is asked frame by frame.
 
     A frame `scene/000012` is `scene/000012.npz`, `.npy` or `.png`, or `000012_depth.npz` and so on
@@ -355,28 +232,30 @@ class PredictionFolder:
     is aligned. `disparity` is turned into depth, 1 / value, before it is resized.
 
     A FileNotFoundError if one of these frames, which are going to be asked for, has no file:
-    methods would be compared on different images.
+    methods would be compared on different images. The method raises a ValueError for a broken or
+    unfit file, or a pixel without a positive value.
     """
+    single = len({frame.name.rpartition("/")[0] for frame in frames}) == 1
+    paths = dict[str, Path]()
+    for frame in frames:
+        stems = [frame.name, frame.name.rpartition("/")[2]] if single else [frame.name]
+        places = (folder / f"{stem}{end}" for stem in stems for end in ENDINGS)
+        if (place := next(filter(Path.is_file, places), None)) is not None:
+            paths[frame.name] = place
+    missing = [frame.name for frame in frames if frame.name not in paths]
+    if missing:
+        raise FileNotFoundError(
+            f"{folder}: {len(missing)} of {len(frames)} frames have no prediction, first "
+            f"{missing[0]!r}; expected {folder / missing[0]}.npz, .npy or .png"
+        )
+    facts_file = folder / "depth.json"
+    facts = read_json(facts_file) if facts_file.is_file() else {}
+    units = [positive_number(facts, k, facts_file) for k in facts if k.startswith(UNIT_KEY)]
 
-    def __init__(self, folder: Path, frames: Sequence[SceneFrame], kind: Kind = "depth") -> None:
-        self.kind, self.unit = kind, _unit(folder)
-        single = len({frame.name.rpartition("/")[0] for frame in frames}) == 1
-        found = {frame.name: _file(folder, frame.name, single) for frame in frames}
-        missing = [name for name, file in found.items() if file is None]
-        if missing:
-            raise FileNotFoundError(
-                f"{folder}: {len(missing)} of {len(found)} frames have no prediction, first "
-                f"{missing[0]!r}; expected {folder / missing[0]}.npz, .npy or .png"
-            )
-        self.files = {name: file for name, file in found.items() if file is not None}
-
-    def __call__(
-        self, frame: SceneFrame, pixels: UInt8[np.ndarray, "h w 3"]
-    ) -> Float[np.ndarray, "k m"]:
-        """A ValueError for a broken or unfit file, or a pixel without a positive value."""
-        path = self.files[frame.name]
+    def answer(frame: SceneFrame, pixels: Pixels) -> Float[np.ndarray, "k m"]:
+        path = paths[frame.name]
         try:
-            values = read_map(path, self.unit or 1.0, image_size=pixels.shape[:2])
+            values = read_map(path, (units or [1.0])[0] or 1.0, image_size=pixels.shape[:2])
         except ShapeError:
             raise
         except ImageError as error:  # a method is not let off its hardest images
@@ -387,20 +266,6 @@ class PredictionFolder:
                 f"{path}: {wrong} of {values.size} pixels are not positive and finite; a "
                 "prediction has a value everywhere"
             )
-        return 1 / values if self.kind == "disparity" else values
+        return 1 / values if kind == "disparity" else values
 
-
-def _file(folder: Path, name: str, single: bool) -> Path | None:
-    stems = [name, name.rpartition("/")[2]] if single else [name]
-    names = (f"{stem}{end}{suffix}" for stem in stems for end in ENDINGS for suffix in SUFFIXES)
-    return next((folder / name for name in names if (folder / name).is_file()), None)
-
-
-def _unit(folder: Path) -> float | None:
-    """What the unit of a depth is in the PNGs of `ssmde predict`; None if nobody says."""
-    path = folder / "depth.json"
-    if not path.is_file():
-        return None
-    facts = read_json(path)
-    units = (positive_number(facts, key, path) for key in facts if key.startswith(UNIT_KEY))
-    return next(units, None)
+    return answer

@@ -1,33 +1,29 @@
 """The path of the camera, by a pose network or as tracked, against the true one."""
 
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 
-from ssmde.console import bars
+from ssmde.console import with_bar
 from ssmde.data.images import read_image
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence
-from ssmde.evaluation.report import table_text
+from ssmde.evaluation.report import check_room, results_in, table_text
 from ssmde.inference.loading import MotionPredictor, find_weights
 from ssmde.io import whole_file, write_json
 from ssmde.models.checkpoint import read_weights, stored_scale
-from ssmde.outputs import check_own, recorded, sweep
 
 PathAlignment = Literal["sim3", "scale", "none"]
 Poses = Float64[np.ndarray, "n 4 4"]
 """Camera to world."""
 TRACKED = "tracked"
 RESULT = "odometry.json"
-OTHER_FOLDER = "choose another folder with --out"
-ALWAYS: tuple[PathAlignment, ...] = ("sim3", "scale")
-WITH_METRES: tuple[PathAlignment, ...] = (*ALWAYS, "none")  # of weights that know their scale
 FEWEST_FRAMES = 3  # a similarity is not defined by fewer points
 NO_WAY = 1e-9  # metres; a camera that never moved has no path to align
 NEARLY_RIGID = 0.02  # largest entry by which a stored rotation may be off
@@ -77,9 +73,8 @@ class Odometry:
             for path in self.paths
             for e in path.errors
         ]  # fmt: skip
-        files = []
-        if self.out is not None:
-            files = [f"numbers: {self.out / RESULT}, beside it a picture of each path"]
+        files = [f"numbers: {self.out}/{RESULT}, beside it a picture of each path"]
+        files = files if self.out is not None else []
         return table_text(title, heads, rows, files, words=("scene", "alignment"))
 
 
@@ -121,82 +116,78 @@ def odometry(
         FileNotFoundError: If weights or data do not exist.
         ValueError: If no scene has true poses, or a path cannot be measured.
     """
-    if out is not None:
-        check_own([Path(out) / RESULT], OTHER_FOLDER)
+    check_room(out, [RESULT])
     scenes = [scene for scene in read_scenes(Path(data), split) if scene.poses is not None]
     if not scenes:
         raise ValueError(f"{data}: no scene has a poses.txt, the true path to compare with")
-    results, drawn = list[PathResult](), list[tuple[str, dict[str, Poses]]]()
-    for scene, path, metres in _paths(source, scenes):
-        assert scene.poses is not None
-        known = np.isfinite(scene.poses[path.frames]).all((1, 2))
-        if known.sum() < FEWEST_FRAMES:
-            continue
-        frames, true = path.frames[known], scene.poses[path.frames[known]].astype(np.float64)
-        lines, errors = {"true": true}, list[PathErrors]()
-        for how in WITH_METRES if metres else ALWAYS:
-            estimated = path.poses[known]
-            if how == "none":
-                estimated[:, :3, 3] *= metres or 1.0
-            try:
-                moved, factor = align_path(estimated, true, how)
-            except ValueError as error:
-                by = scene.images[0].parent / "tracked_poses.txt" if source == TRACKED else source
-                raise ValueError(f"{path.name}: {error} (paths of {by} and poses.txt)") from error
-            numbers = path_errors(moved, true, frames // path.step)
-            errors.append(PathErrors(align=how, scale=factor, **numbers))
-            lines[f"{how}, ATE {numbers['ate']:.3g} m"] = moved
-        way = float(np.linalg.norm(np.diff(true[:, :3, 3], axis=0), axis=1).sum())
-        results.append(PathResult(path.name, len(frames), path.step, way, tuple(errors)))
-        drawn.append((path.name, lines))
-    if not results:
+    measured = [
+        _measure(scene.poses[path.frames], path, metres, source)
+        for scene, path, metres in _paths(source, scenes)
+        if scene.poses is not None
+        and np.isfinite(scene.poses[path.frames]).all((1, 2)).sum() >= FEWEST_FRAMES
+    ]
+    if not measured:
         raise ValueError(
             f"{data}: no path has {FEWEST_FRAMES} frames with a true pose, nothing can be measured"
         )
-    found = Odometry(paths=tuple(results), out=None if out is None else Path(out))
-    if found.out is not None:
-        _write(found, found.out, str(source), drawn)
-    return found
+    results = tuple(result for result, _ in measured)
+    if out is None:
+        return Odometry(paths=results)
+    pictures = [f"{re.sub(', | |/', '-', path.name)}.png" for path in results]
+    with results_in(Path(out), [RESULT, *pictures]):
+        paths = [asdict(path) for path in results]
+        write_json(Path(out) / RESULT, {"source": str(source), "paths": paths})
+        for picture, (path, lines) in zip(pictures, measured, strict=True):
+            _plot(Path(out) / picture, path.name, lines)
+    return Odometry(paths=results, out=Path(out))
 
 
-def _write(
-    found: Odometry, out: Path, source: str, drawn: Sequence[tuple[str, dict[str, Any]]]
-) -> None:
-    # Any: the parts of a scene differ in length, which one name of an axis cannot say.
-    pictures = [out / f"{re.sub(', | |/', '-', name)}.png" for name, _ in drawn]
-    check_own([out / RESULT, *pictures], OTHER_FOLDER)
-    sweep(out, {RESULT, *(path.name for path in pictures)}.__contains__)
-    out.mkdir(parents=True, exist_ok=True)
-    with recorded():
-        write_json(
-            out / RESULT, {"source": source, "paths": [asdict(path) for path in found.paths]}
-        )
-        for picture, (name, lines) in zip(pictures, drawn, strict=True):
-            _plot(picture, name, lines)
+def _measure(
+    true: Float[np.ndarray, "n 4 4"], path: CameraPath, metres: float | None, source: str | Path
+) -> tuple[PathResult, dict[str, Any]]:
+    """The errors of a path under each alignment, and the aligned paths by what stands beside them.
+
+    The true poses are of its frames, nan where unknown; `metres` of a unit are known or None.
+    """
+    known = np.isfinite(true).all((1, 2))
+    true, frames, errors = true[known].astype(np.float64), path.frames[known], list[PathErrors]()
+    lines: dict[str, Any] = {"true": true}
+    hows: tuple[PathAlignment, ...] = ("sim3", "scale", "none")
+    for how in hows if metres else hows[:2]:
+        estimated = path.poses[known]
+        if how == "none":
+            estimated[:, :3, 3] *= metres or 1.0
+        try:
+            moved, factor = align_path(estimated, true, how)
+        except ValueError as error:
+            by = "tracked_poses.txt" if source == TRACKED else source
+            raise ValueError(f"{path.name}: {error} (paths of {by} and poses.txt)") from error
+        numbers = path_errors(moved, true, frames // path.step)
+        errors.append(PathErrors(align=how, scale=factor, **numbers))
+        lines[f"{how}, ATE {numbers['ate']:.3g} m"] = moved
+    way = float(np.linalg.norm(np.diff(true[:, :3, 3], axis=0), axis=1).sum())
+    return PathResult(path.name, len(frames), path.step, way, tuple(errors)), lines
 
 
 def _plot(file: Path, title: str, lines: Mapping[str, Poses]) -> None:
     """Draw paths, the `true` one first, along the two axes in which that is longest."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     true = lines["true"]
     across, up = sorted(np.argsort(-np.ptp(true[:, :3, 3], axis=0))[:2].tolist())
     figure = Figure(figsize=(6, 6), layout="constrained")
-    canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
-    for name, poses in lines.items():
-        (line,) = axes.plot(poses[:, across, 3], poses[:, up, 3], label=name, linewidth=1.2)
-        if name == "true":
-            line.set(color="black", linewidth=2.5)
-    axes.plot(true[0, across, 3], true[0, up, 3], "ko", markersize=6)
+    axes = figure.add_subplot(
+        title=title, xlabel=f"{'xyz'[across]} in metres", ylabel=f"{'xyz'[up]} in metres"
+    )
     axes.set_aspect("equal", adjustable="datalim")
-    axes.set_xlabel(f"{'xyz'[across]} in metres")
-    axes.set_ylabel(f"{'xyz'[up]} in metres")
-    axes.set_title(title)
+    for name, poses in lines.items():
+        look: dict[str, Any] = {"color": "black", "linewidth": 2.5} if name == "true" else {}
+        axes.plot(poses[:, across, 3], poses[:, up, 3], label=name, **look)
+    axes.plot(true[0, across, 3], true[0, up, 3], "ko")
     axes.legend()
     axes.grid(alpha=0.3)
-    with whole_file(file) as part, part.open("wb") as opened:
-        canvas.print_png(opened)
+    with whole_file(file) as part:
+        figure.savefig(part, format="png")
 
 
 def _paths(
@@ -212,40 +203,25 @@ def _paths(
         return
     motion, file = MotionPredictor(source), find_weights(source)
     scale = stored_scale(read_weights(file)[1], origin=str(file))
-    with bars() as bar:
-        for scene in scenes:
-            task = bar.add_task(scene.name, total=len(scene) // motion.gap)
-            path = predicted_path(scene, motion, lambda task=task: bar.advance(task))
-            yield scene, path, scale.metres_per_unit if scale else None
+    for scene in scenes:
+        yield scene, predicted_path(scene, motion), scale.metres_per_unit if scale else None
 
 
-def chain(motions: list[Float64[np.ndarray, "4 4"]]) -> Poses:
-    """Camera-to-world poses from the motion T_src_tgt of each step; the first is the identity.
-
-    T_world_src = T_world_tgt (T_src_tgt)^-1, the target being the frame before.
-    """
-    poses = [np.eye(4)]
-    for T_src_tgt in motions:
-        poses.append(poses[-1] @ np.linalg.inv(T_src_tgt))
-    return np.array(poses)
-
-
-def predicted_path(
-    scene: FrameSequence, motion: MotionPredictor, advance: Callable[[], None]
-) -> CameraPath:
-    """Path by a pose network, in steps of the smallest gap it was trained on.
+def predicted_path(scene: FrameSequence, motion: MotionPredictor) -> CameraPath:
+    """Path by a pose network, in steps of the smallest gap it was trained on, from the identity.
 
     A frame that cannot be read is an ImageError: a path with a hole is none.
     """
     frames = np.arange(0, len(scene), motion.gap)
     motions = list[Float64[np.ndarray, "4 4"]]()
     before = motion.see(read_image(scene.images[0]))
-    for index in frames[1:].tolist():
+    for index in with_bar(frames[1:].tolist(), scene.name):
         now = motion.see(read_image(scene.images[index]))
         motions.append(motion(before, now))
         before = now
-        advance()
-    return CameraPath(name=scene.name, poses=chain(motions), frames=frames, step=motion.gap)
+    # T_world_src = T_world_tgt (T_src_tgt)^-1, the target being the frame before.
+    poses = accumulate(motions, lambda pose, T: pose @ np.linalg.inv(T), initial=np.eye(4))
+    return CameraPath(scene.name, np.array(list(poses)), frames, motion.gap)
 
 
 def tracked_paths(scene: FrameSequence) -> Iterator[CameraPath]:
@@ -262,7 +238,7 @@ def tracked_paths(scene: FrameSequence) -> Iterator[CameraPath]:
     for number in numbers:
         frames = np.flatnonzero(known & (parts == number))
         name = scene.name if len(numbers) == 1 else f"{scene.name}, part {number:.0f}"
-        yield CameraPath(name=name, poses=poses[frames].astype(np.float64), frames=frames)
+        yield CameraPath(name, poses[frames].astype(np.float64), frames)
 
 
 def align_path(estimated: Poses, true: Poses, align: PathAlignment) -> tuple[Poses, float]:
@@ -270,14 +246,9 @@ def align_path(estimated: Poses, true: Poses, align: PathAlignment) -> tuple[Pos
 
     Both paths begin at the same pose. Then `sim3` moves, turns and scales the whole path for the
     smallest squared distance (Umeyama, PAMI 1991); `scale` does no more than scale it, so that an
-    error of the first frames is not spread; `none` takes it in its own unit. A ValueError if there
-    are fewer than 3 frames, or one of the paths stands still.
+    error of the first frames is not spread; `none` takes it in its own unit. A ValueError if one of
+    the paths stands still, or does not define the alignment.
     """
-    if len(estimated) != len(true) or len(true) < FEWEST_FRAMES:
-        raise ValueError(
-            f"a path needs at least {FEWEST_FRAMES} frames with true poses, got {len(estimated)} "
-            f"estimated and {len(true)} true ones"
-        )
     for name, poses in (("estimated", estimated), ("true", true)):
         if np.ptp(poses[:, :3, 3], axis=0).max() < NO_WAY:
             raise ValueError(f"the {name} path stands still: it cannot be aligned")
@@ -285,40 +256,29 @@ def align_path(estimated: Poses, true: Poses, align: PathAlignment) -> tuple[Pos
     moved = true[0] @ np.linalg.inv(estimated[0]) @ estimated
     if align == "none":
         return moved, 1.0
-    return _by_scale(moved, true) if align == "scale" else _by_similarity(moved, true)
-
-
-def _by_scale(estimated: Poses, true: Poses) -> tuple[Poses, float]:
-    """The factor with the smallest squared distance, t . g / t . t, from the common first pose."""
-    start = true[0, :3, 3]
-    way, true_way = estimated[:, :3, 3] - start, true[:, :3, 3] - start
-    scale = float((way * true_way).sum() / (way * way).sum())
-    if scale <= 0:
-        raise ValueError(
-            "the estimated path leads away from the true one: is one of them world-to-camera?"
-        )
-    moved = estimated.copy()
-    moved[:, :3, 3] = start + scale * way
-    return moved, scale
-
-
-def _by_similarity(estimated: Poses, true: Poses) -> tuple[Poses, float]:
-    """Rotation U S V^T and scale tr(D S) / var of the covariance U D V^T of both paths."""
-    p, g = estimated[:, :3, 3], true[:, :3, 3]
-    middle, true_middle = p.mean(0), g.mean(0)
-    covariance = (g - true_middle).T @ (p - middle) / len(p)
-    u, d, vt = np.linalg.svd(covariance)
-    if (d > np.finfo(d.dtype).eps).sum() < 2:
-        raise ValueError(
-            "the path lies on a straight line, about which a similarity may turn it freely: give "
-            "a path with a curve"
-        )
-    s = np.array([1, 1, np.sign(np.linalg.det(u) * np.linalg.det(vt))])  # no mirror image
-    rotation, scale = (u * s) @ vt, float((d * s).sum() / ((p - middle) ** 2).sum(1).mean())
-    moved = estimated.copy()
-    moved[:, :3, :3] = rotation @ estimated[:, :3, :3]
-    moved[:, :3, 3] = true_middle + scale * (p - middle) @ rotation.T
-    return moved, scale
+    p, g = moved[:, :3, 3], true[:, :3, 3]
+    rotation, center, true_center = np.eye(3), g[0], g[0]
+    if align == "scale":  # t . g / t . t, both from the common first pose
+        way = p - center
+        scale = float((way * (g - center)).sum() / (way * way).sum())
+        if scale <= 0:
+            raise ValueError(
+                "the estimated path leads away from the true one: is one of them world-to-camera?"
+            )
+    else:  # rotation U S V^T and scale tr(D S) / var of the covariance U D V^T of both paths
+        center, true_center = p.mean(0), g.mean(0)
+        u, d, vt = np.linalg.svd((g - true_center).T @ (p - center) / len(p))
+        if (d > np.finfo(d.dtype).eps).sum() < 2:
+            raise ValueError(
+                "the path lies on a straight line, about which a similarity may turn it freely: "
+                "give a path with a curve"
+            )
+        s = np.array([1, 1, np.sign(np.linalg.det(u) * np.linalg.det(vt))])  # no mirror image
+        rotation, scale = (u * s) @ vt, float((d * s).sum() / ((p - center) ** 2).sum(1).mean())
+    aligned = moved.copy()
+    aligned[:, :3, :3] = rotation @ moved[:, :3, :3]
+    aligned[:, :3, 3] = true_center + scale * (p - center) @ rotation.T
+    return aligned, scale
 
 
 def path_errors(aligned: Poses, true: Poses, frames: Int64[np.ndarray, " n"]) -> dict[str, float]:
@@ -334,15 +294,12 @@ def path_errors(aligned: Poses, true: Poses, frames: Int64[np.ndarray, " n"]) ->
     step, true_step = (np.linalg.inv(poses[pairs]) @ poses[pairs + 1] for poses in (aligned, true))
     off = np.linalg.inv(true_step) @ step
     angles = Rotation.from_matrix(off[:, :3, :3]).magnitude() if len(pairs) else np.zeros(0)
-    return {
-        "ate": _rms(np.linalg.norm(aligned[:, :3, 3] - true[:, :3, 3], axis=1)),
-        "rpe_translation": _rms(np.linalg.norm(off[:, :3, 3], axis=1)),
-        "rpe_degrees": _rms(np.degrees(angles)),
+    values = {
+        "ate": np.linalg.norm(aligned[:, :3, 3] - true[:, :3, 3], axis=1),
+        "rpe_translation": np.linalg.norm(off[:, :3, 3], axis=1),
+        "rpe_degrees": np.degrees(angles),
     }
-
-
-def _rms(values: Float64[np.ndarray, " n"]) -> float:
-    return math.sqrt(float(np.mean(values**2))) if values.size else math.nan
+    return {k: float(np.sqrt(np.mean(v**2))) if v.size else np.nan for k, v in values.items()}
 
 
 def _rigid(poses: Poses) -> Poses:

@@ -3,7 +3,7 @@
 import math
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, Float64
 from scipy import ndimage
 from torch import Tensor
 
@@ -20,10 +20,10 @@ from ssmde.data.dataset import spread
 from ssmde.data.images import ImageError, read_image, resize_image
 from ssmde.data.motion import turn_degrees
 from ssmde.data.scene_folder import Split, read_scenes
-from ssmde.data.sequence import FrameSequence
-from ssmde.geometry.camera import scale_intrinsics
+from ssmde.data.sequence import FrameSequence, scaled_intrinsics
+from ssmde.evaluation.frames import Pixels, SceneFrame, evenly, frames_of
 from ssmde.geometry.ground import fit_ground
-from ssmde.inference.loading import MotionPredictor, find_weights, load
+from ssmde.inference.loading import find_weights, load
 from ssmde.inference.predictor import Predictor
 from ssmde.io import read_table
 from ssmde.methods.self_supervised import compare
@@ -42,7 +42,6 @@ COARSE_STEP = 1.35
 FINE_STEP = 1.04
 FINE_STEPS = 9  # to either side of the best coarse factor: 42 % more or less
 LEAST_SEEN = 0.4  # share of the pixels that must stay in view, or the error says nothing
-PARTS_OF_WAY = 10  # of a video whose speed is known: each is one estimate
 COLUMNS = ("image", "u", "v", "metres")
 
 
@@ -58,43 +57,13 @@ class StoredScale(MetricScale):
         return f"{MetricScale.__str__(self)}\n{next_}"
 
 
-class ScaleInputs(NamedTuple):
-    """What is looked at, and by what."""
-
-    scenes: Sequence[FrameSequence]
-    predictor: Predictor
-    max_frames: int
-
-    def frames(self) -> list[tuple[FrameSequence, int]]:
-        """At most `max_frames` frames of all scenes, evenly spread."""
-        every = [(scene, i) for scene in self.scenes for i in range(len(scene))]
-        return [every[i] for i in spread(len(every), self.max_frames)]
-
-    def depth(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "k m"]:
-        """Depth in scene units, at the size of the network."""
-        return self.predictor.network_depth(pixels) / (self.predictor.metres_per_unit or 1.0)
-
-    def intrinsics(self, scene: FrameSequence) -> Float64[np.ndarray, "3 3"]:
-        """Pinhole matrix in pixels of the network's size; a ValueError if nobody knows it."""
-        if scene.intrinsics is None:
-            raise ValueError(
-                f"scene '{scene.name}': its camera is unknown; write the 3 x 3 matrix to "
-                f"{scene.images[0].parent / 'cam.txt'}, or measure a few points"
-            )
-        seen = self.predictor.size_for(scene.image_size)
-        down, across = (new / old for new, old in zip(seen, scene.image_size, strict=True))
-        camera = torch.from_numpy(scene.intrinsics.astype(np.float64))
-        return scale_intrinsics(camera, across, down).numpy()
-
-
 class View(NamedTuple):
-    """A frame in scene units, and other frames of its video; images are RGB in [0, 1]."""
+    """A frame whose neighbors have known motion."""
 
-    target: Float[Tensor, "1 3 h w"]
-    others: Float[Tensor, "n 3 h w"]
-    depth: Float[Tensor, "1 1 h w"]
-    T_other_target: Float[Tensor, "n 4 4"]  # in metres
-    intrinsics: Float[Tensor, "1 3 3"]
+    middle: float  # median of its depth, in scene units
+    error: Callable[[float], float]
+    """Photometric error of the frame rebuilt from its neighbors with this factor on its depth;
+    infinite where they see too few of its pixels."""
 
 
 class MeasuredPoint(NamedTuple):
@@ -112,7 +81,6 @@ def scale(
     data: str | Path | None = None,
     *,
     camera_height: float | None = None,
-    speed: float | None = None,
     poses: bool = False,
     points: str | Path | None = None,
     split: Split = "all",
@@ -121,8 +89,8 @@ def scale(
 ) -> StoredScale:
     """Find how many metres a scene unit is, and store it with the weights.
 
-    Metres come from one of: the height of the camera, its speed, its poses, or measured points.
-    Then ssmde predict writes depth in metres. The networks in the file stay as they are.
+    Metres come from one of: the height of the camera, its poses, or measured points. Then ssmde
+    predict writes depth in metres. The networks in the file stay as they are.
 
     Example:
       ssmde scale runs/ss_mde data --camera-height 1.65
@@ -134,7 +102,6 @@ def scale(
             --out.
         data: Folder of scene folders, or one scene folder (not with --points).
         camera_height: Height of the camera over the ground it sees, in metres.
-        speed: Mean speed of the camera, in metres a second; needs times and the pose network.
         poses: The scenes have poses.txt, in metres.
         points: Lines image,u,v,metres: pixels whose depth was measured; images lie beside the file.
         split: Part of DATA to look at.
@@ -146,8 +113,17 @@ def scale(
         FileNotFoundError: If weights, data or points do not exist.
         ValueError: If what is given does not tell a scale; the message says why.
     """
-    given = {"camera height": camera_height, "speed": speed, "poses": poses or None}
-    _check(given | {"points": points}, data)
+    sources = {"camera height": camera_height, "poses": poses or None, "points": points}
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) != 1:
+        raise ValueError(
+            "a scale needs one source of metres, camera height, poses or points, got "
+            f"{' and '.join(given) or 'none'}"
+        )
+    if camera_height is not None and not 0 < camera_height < math.inf:
+        raise ValueError(f"camera height must be positive, in metres, got {camera_height:g}")
+    if points is None and data is None:
+        raise ValueError(f"{given[0]} needs DATA, the folder of scene folders to look at")
     file = find_weights(weights)
     if out is None and not Path(weights).exists():
         raise ValueError(
@@ -162,61 +138,36 @@ def scale(
     if points is not None:
         found = _from_points(predictor, Path(points))
     else:
-        inputs = ScaleInputs(read_scenes(Path(data or ""), split), predictor, max_frames)
-        found = _from_scenes(inputs, file, camera_height, speed)
+        frames = evenly(frames_of(read_scenes(Path(data or ""), split)), max_frames)
+        if camera_height is not None:
+            source = f"the camera {camera_height:g} m over the ground"
+            why = "no frame shows level ground in its lower part"
+            estimates = _from_camera_height(predictor, frames, camera_height)
+        else:
+            source = "known poses"
+            why = "at no factor does the known motion explain the images: is it in metres, moving?"
+            estimates = _from_poses(predictor, frames)
+        if not estimates:
+            raise ValueError(f"no scale from {source}: {why}")
+        found = join_estimates(estimates, f"{source}, {counted(len(estimates), 'estimate')}")
     with adding_to(target):
         save_weights(target, tensors, with_scale(metadata, found))
     return StoredScale(**asdict(found), weights=Path(out or weights))
-
-
-def _check(sources: Mapping[str, object], data: str | Path | None) -> None:
-    given = {name: value for name, value in sources.items() if value is not None}
-    if len(given) != 1:
-        raise ValueError(
-            "a scale needs one source of metres, camera height, speed, poses or points, got "
-            f"{' and '.join(given) or 'none'}"
-        )
-    [(name, value)] = given.items()
-    if isinstance(value, float | int) and not 0 < value < float("inf"):
-        raise ValueError(f"{name} must be positive, in metres, got {value:g}")
-    if name != "points" and data is None:
-        raise ValueError(f"{name} needs DATA, the folder of scene folders to look at")
 
 
 def _check_target(target: Path, file: Path, tensors: Mapping[str, Tensor]) -> None:
     """Refuse to write over anything but these weights, with another scale or none."""
     if not os.path.lexists(target) or (target.exists() and os.path.samefile(target, file)):
         return
-    try:
+    there: Mapping[str, Tensor] = {}
+    with suppress(ValueError):
         there = read_weights(target)[0] if target.suffix == file.suffix else {}
-    except ValueError:
-        there = {}
     if there.keys() != tensors.keys() or any(
         not torch.equal(there[key], tensors[key]) for key in there
     ):
         raise FileExistsError(
             f"{target}: exists and holds something else than {file}: give another name with --out"
         )
-
-
-def _from_scenes(
-    inputs: ScaleInputs, file: Path, camera_height: float | None, speed: float | None
-) -> MetricScale:
-    if camera_height is not None:
-        estimates = from_camera_height(inputs, camera_height)
-        source = f"the camera {camera_height:g} m over the ground"
-        why = "no frame shows level ground in its lower part"
-    elif speed is not None:
-        estimates = from_speed(inputs, speed, MotionPredictor(file))
-        source = f"a speed of {speed:g} m/s"
-        why = "the pose network saw no motion"
-    else:
-        estimates = from_poses(inputs)
-        source = "known poses"
-        why = "at no factor does the known motion explain the images: is it in metres and moving?"
-    if not estimates:
-        raise ValueError(f"no scale from {source}: {why}")
-    return join_estimates(estimates, f"{source}, {counted(len(estimates), 'estimate')}")
 
 
 def join_estimates(estimates: Sequence[float], source: str) -> MetricScale:
@@ -245,13 +196,32 @@ def join_estimates(estimates: Sequence[float], source: str) -> MetricScale:
     )  # fmt: skip
 
 
-def from_camera_height(inputs: ScaleInputs, height: float) -> list[float]:
+def _depth(predictor: Predictor, pixels: Pixels) -> Float[np.ndarray, "k m"]:
+    """Depth in scene units, at the size of the network."""
+    return predictor.network_depth(pixels) / (predictor.metres_per_unit or 1.0)
+
+
+def _camera(predictor: Predictor, scene: FrameSequence) -> Float64[np.ndarray, "3 3"]:
+    """Pinhole matrix in pixels of the network's size; a ValueError if nobody knows it."""
+    if scene.intrinsics is None:
+        raise ValueError(
+            f"scene '{scene.name}': its camera is unknown; write the 3 x 3 matrix to "
+            f"{scene.images[0].parent / 'cam.txt'}, or measure a few points"
+        )
+    seen = predictor.size_for(scene.image_size)
+    down, across = (new / old for new, old in zip(seen, scene.image_size, strict=True))
+    return scaled_intrinsics(scene.intrinsics, across, down)
+
+
+def _from_camera_height(
+    predictor: Predictor, frames: Sequence[SceneFrame], height: float
+) -> list[float]:
     """Metres per unit, one estimate from each frame that shows ground."""
     found = list[float]()
-    for scene, index in with_bar(inputs.frames(), "scale"):
+    for frame in with_bar(frames, "scale"):
         with suppress(ImageError):
-            depth = inputs.depth(read_image(scene.images[index]))
-            measured = height_over_ground(depth, inputs.intrinsics(scene))
+            depth = _depth(predictor, read_image(frame.image))
+            measured = height_over_ground(depth, _camera(predictor, frame.scene))
             found += [] if measured is None else [height / measured]
     return found
 
@@ -277,69 +247,68 @@ def height_over_ground(
     return 1 / length if plane[1] > LEAST_DOWN * length else None
 
 
-def from_speed(inputs: ScaleInputs, speed: float, motion: MotionPredictor) -> list[float]:
-    """Metres per unit: the true way over the way the pose network saw, for each part of a video.
+def _from_poses(predictor: Predictor, frames: Sequence[SceneFrame]) -> list[float]:
+    """Metres per unit, one estimate from each frame whose neighbors have poses.
 
-    A ValueError if a scene has no times.
+    It is the factor at which the known motion makes the depth explain the images: first one for
+    all, of those that put the middle of the scene at 0.3 to 300 m, then that of each frame near it.
     """
-    found = list[float]()
-    for scene in inputs.scenes:
-        if scene.timestamps is None:
-            raise ValueError(
-                f"scene '{scene.name}': a speed needs times; write fps to "
-                f"{scene.images[0].parent / 'scene.json'}"
-            )
-        starts = range(0, len(scene) - motion.gap, motion.gap)
-        chosen = [starts[k] for k in spread(len(starts), inputs.max_frames)]
-        rows = list[tuple[float, float]]()
-        for i in with_bar(chosen, scene.name):
-            with suppress(ImageError):
-                views = [motion.see(read_image(scene.images[j])) for j in (i, i + motion.gap)]
-                seconds = float(scene.timestamps[i + motion.gap] - scene.timestamps[i])
-                rows.append((speed * seconds, float(np.linalg.norm(motion(*views)[:3, 3]))))
-        for part in np.array_split(np.array(rows).reshape(-1, 2), PARTS_OF_WAY):
-            true, seen = part.sum(0).tolist()
-            found += [true / seen] if seen > 0 and true > 0 else []
+    if all(frame.scene.poses is None for frame in frames):
+        raise ValueError(
+            "no scene has a poses.txt: give the camera height or points, or write the poses"
+        )
+    views = [v for frame in with_bar(frames, "depth") if (v := _view(predictor, frame))]
+    if not views:
+        return []
+    few = [views[i] for i in spread(len(views), FRAMES_FOR_COARSE)]
+    count = int(np.log(FARTHEST / NEAREST) / np.log(COARSE_STEP)) + 2
+    middle = float(np.median([view.middle for view in few]))
+    factors = (NEAREST / middle * COARSE_STEP ** np.arange(float(count))).tolist()
+    curve = np.mean([[view.error(factor) for factor in factors] for view in few], axis=0)
+    best = int(np.argmin(curve))
+    if best in (0, count - 1):
+        return []
+    near, found = (
+        factors[best] * FINE_STEP ** np.arange(-FINE_STEPS, FINE_STEPS + 1.0),
+        list[float](),
+    )
+    for view in with_bar(views, "scale"):
+        curve = np.array([view.error(factor) for factor in near.tolist()])
+        best = int(np.argmin(curve))
+        if best in (0, len(curve) - 1) or not np.isfinite(curve[best - 1 : best + 2]).all():
+            continue
+        before, here, after = curve[best - 1 : best + 2]  # a parabola through the smallest
+        bend = before - 2 * here + after
+        offset = 0.5 * (before - after) / bend if bend > 0 else 0.0
+        found.append(float(near[best] * FINE_STEP**offset))
     return found
 
 
-def from_poses(inputs: ScaleInputs) -> list[float]:
-    """Metres per unit, one estimate from each frame whose neighbors have poses.
+def _view(predictor: Predictor, frame: SceneFrame) -> View | None:
+    """A frame with neighbors whose motion in metres is known; None if it is none."""
+    scene, poses, others = frame.scene, frame.scene.poses, _others(frame.scene, frame.index)
+    if not others or poses is None:
+        return None
+    try:
+        pixels = [read_image(scene.images[i]) for i in (frame.index, *others)]
+    except ImageError:
+        return None
+    size, n = predictor.size_for(pixels[0].shape), len(others)
+    images = np.stack([resize_image(view, size) for view in pixels])
+    views = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    target, sources = views[:1].expand(n, -1, -1, -1), views[1:]
+    depth = torch.from_numpy(_depth(predictor, pixels[0])).float()
+    motion = np.linalg.inv(poses[others].astype(np.float64)) @ poses[frame.index]
+    T, K = (torch.from_numpy(m).float() for m in (motion, _camera(predictor, scene)))
 
-    It is the factor at which the known motion makes the depth explain the images. A ValueError if
-    no scene has poses.
-    """
-    if all(scene.poses is None for scene in inputs.scenes):
-        raise ValueError(
-            "no scene has a poses.txt: give camera height, speed or points, or write the poses"
-        )
-    views = list(_views(inputs))
-    middle = coarse_factor([views[i] for i in spread(len(views), FRAMES_FOR_COARSE)])
-    if middle is None:
-        return []
-    factors = (fine_factor(view, middle) for view in with_bar(views, "scale"))
-    return [factor for factor in factors if factor is not None]
+    def error(factor: float) -> float:
+        maps = compare(target, sources, (factor * depth).expand(n, 1, -1, -1), T, K.expand(n, 3, 3))
+        seen = maps.visible.double()
+        if float(seen.mean()) < LEAST_SEEN:
+            return math.inf
+        return float((maps.error * seen).sum() / seen.sum())
 
-
-def _views(inputs: ScaleInputs) -> Iterator[View]:
-    """Frames with neighbors whose motion in metres is known."""
-    for scene, index in with_bar(inputs.frames(), "depth"):
-        others = _others(scene, index)
-        if not others:
-            continue
-        poses = scene.poses
-        assert poses is not None
-        try:
-            pixels = [read_image(scene.images[i]) for i in (index, *others)]
-        except ImageError:
-            continue
-        size = inputs.predictor.size_for(pixels[0].shape)
-        images = np.stack([resize_image(view, size) for view in pixels])
-        batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-        T = np.linalg.inv(poses[others].astype(np.float64)) @ poses[index]
-        depth = torch.from_numpy(inputs.depth(pixels[0]))[None, None].float()
-        camera = torch.from_numpy(inputs.intrinsics(scene))[None].float()
-        yield View(batch[:1], batch[1:], depth, torch.from_numpy(T).float(), camera)
+    return View(depth.median().item(), error)
 
 
 def _others(scene: FrameSequence, index: int) -> list[int]:
@@ -355,56 +324,6 @@ def _others(scene: FrameSequence, index: int) -> list[int]:
         if turn_degrees(T[:3, :3]) <= LARGEST_TURN and np.linalg.norm(T[:3, 3]) > 0:
             found.append(other)
     return found
-
-
-def photometric_curve(view: View, factors: Float64[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
-    """Photometric error of the target rebuilt from the others, for each factor on its depth.
-
-    The mean over the pixels that the others see; infinite where they see too few.
-    """
-    n = len(view.others)
-    curve = np.full(len(factors), np.inf)
-    for place, factor in enumerate(factors.tolist()):
-        maps = compare(
-            view.target.expand(n, -1, -1, -1), view.others,
-            (factor * view.depth).expand(n, -1, -1, -1), view.T_other_target,
-            view.intrinsics.expand(n, -1, -1),
-        )  # fmt: skip
-        seen = maps.visible.double()
-        if float(seen.mean()) >= LEAST_SEEN:
-            curve[place] = float((maps.error * seen).sum() / seen.sum())
-    return curve
-
-
-def coarse_factor(views: Sequence[View]) -> float | None:
-    """The factor of the smallest mean error over a few frames; None if the frames tell none.
-
-    Tried are those that put the middle of the scene at 0.3 to 300 m.
-    """
-    if not views:
-        return None
-    middle = float(np.median([view.depth.median().item() for view in views]))
-    count = int(np.log(FARTHEST / NEAREST) / np.log(COARSE_STEP)) + 2
-    factors = NEAREST / middle * COARSE_STEP ** np.arange(float(count))
-    curve = np.mean([photometric_curve(view, factors) for view in views], axis=0)
-    best = int(np.argmin(curve))
-    return None if best in (0, count - 1) else float(factors[best])
-
-
-def fine_factor(view: View, near: float) -> float | None:
-    """The factor of one frame, by a parabola through the smallest errors; None if it is not near.
-
-    `near` is the factor of the whole video, to a third.
-    """
-    factors = near * FINE_STEP ** np.arange(-FINE_STEPS, FINE_STEPS + 1.0)
-    curve = photometric_curve(view, factors)
-    best = int(np.argmin(curve))
-    if best in (0, len(curve) - 1) or not np.isfinite(curve[best - 1 : best + 2]).all():
-        return None
-    before, here, after = curve[best - 1 : best + 2]
-    bend = before - 2 * here + after
-    offset = 0.5 * (before - after) / bend if bend > 0 else 0.0
-    return float(factors[best] * FINE_STEP**offset)
 
 
 def _from_points(predictor: Predictor, file: Path) -> MetricScale:
@@ -429,34 +348,30 @@ def read_points(path: Path) -> list[MeasuredPoint]:
     A first line with the names of the columns may be there; lines that begin with # are remarks. A
     FileNotFoundError for a file or an image that does not exist, a ValueError for a wrong line.
     """
+    names, found = ",".join(COLUMNS), list[MeasuredPoint]()
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of points, lines {','.join(COLUMNS)}")
-    found = list[MeasuredPoint]()
+        raise FileNotFoundError(f"{path}: no such file of points, lines {names}")
     for number, row in enumerate(read_table(path), 1):
-        words = [word.strip() for word in row]
+        words, where = [word.strip() for word in row], f"{path}, line {number}"
         if not any(words) or words[0].startswith("#") or words == list(COLUMNS):
             continue
-        found.append(_point(path, f"{path}, line {number}", words))
+        if len(words) != len(COLUMNS):
+            raise ValueError(f"{where}: expected {names}, got {shorten(','.join(words))!r}")
+        try:
+            u, v, metres = (float(word) for word in words[1:])
+        except ValueError as error:
+            raise ValueError(
+                f"{where}: u, v and metres are numbers, got {shorten(repr(words[1:]))}"
+            ) from error
+        if not 0 < metres < math.inf:
+            raise ValueError(f"{where}: metres must be positive, got {metres:g}")
+        image = path.parent / words[0]
+        if not image.is_file():
+            raise FileNotFoundError(f"{where}: no such image {image}")
+        found.append(MeasuredPoint(where, image, u, v, metres))
     if not found:
-        raise ValueError(f"{path}: holds no point; write lines {','.join(COLUMNS)}")
+        raise ValueError(f"{path}: holds no point; write lines {names}")
     return found
-
-
-def _point(path: Path, where: str, words: list[str]) -> MeasuredPoint:
-    if len(words) != len(COLUMNS):
-        raise ValueError(f"{where}: expected {','.join(COLUMNS)}, got {shorten(','.join(words))!r}")
-    try:
-        u, v, metres = (float(word) for word in words[1:])
-    except ValueError as error:
-        raise ValueError(
-            f"{where}: u, v and metres are numbers, got {shorten(repr(words[1:]))}"
-        ) from error
-    if not 0 < metres < float("inf"):
-        raise ValueError(f"{where}: metres must be positive, got {metres:g}")
-    image = path.parent / words[0]
-    if not image.is_file():
-        raise FileNotFoundError(f"{where}: no such image {image}")
-    return MeasuredPoint(where, image, u, v, metres)
 
 
 def depth_at(depth: Float[np.ndarray, "h w"], u: float, v: float) -> float:

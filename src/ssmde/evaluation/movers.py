@@ -4,28 +4,26 @@ Where something moves is read from the motion masks of a scene, or found from th
 `ssmde track` found in it. What is counted is in `metrics/holes.py`.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from ssmde.console import counted
 from ssmde.data.images import ImageError
 from ssmde.data.motion import OFFSETS, read_source_frames
 from ssmde.data.pseudo_labels import read_pseudo_depth
-from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
+from ssmde.data.scene_files import TRACKED_POINTS, TrackedPoints, read_tracked_points
 from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation.frames import SceneFrame, evenly, nearest
 from ssmde.geometry.ground import find_movers, ground_plane
 from ssmde.methods.self_supervised import least_error
-from ssmde.metrics import HoleCounts, OrderCounts, hole_counts, order_counts, split_motion_mask
-from ssmde.metrics.depth import Summable
+from ssmde.metrics import MoverCounts, hole_counts, order_counts, split_motion_mask
 
 FRAMES = 200  # looked at, evenly spread
 FEWEST_POINTS = 20  # tracked in a frame, to know its unit
@@ -35,63 +33,6 @@ FEWEST_POINTS = 20  # tracked in a frame, to know its unit
 NEAREST_MOVE = 0.01
 NEAREST_FRAME = (2, OFFSETS[0])
 
-Points = tuple[Float32[np.ndarray, "_ 2"], Float32[np.ndarray, "_"]]
-PointReader = Callable[[Path], dict[int, Points]]
-NO_POINTS: Points = (np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MoverErrors(Summable):
-    """Holes and wrong orders over the frames of one or several videos."""
-
-    holes: HoleCounts = field(default_factory=HoleCounts)
-    order: OrderCounts = field(default_factory=OrderCounts)
-    """Against the labels of the scenes; no pairs without labels."""
-    n_images: int = 0  # frames in which something moves
-    n_images_from_masks: int = 0
-    """Those of them whose movers a motion mask shows; in the others they were found."""
-
-    def to_dict(self) -> dict[str, Any] | None:
-        """Plain values, shares in [0, 1]; None if nothing moves."""
-        moving = self.holes.moving
-        if not moving:
-            return None
-        return {
-            "holes": self.holes.pixel_rate,
-            "beyond_ground": self.holes.beyond_ground / moving,
-            "beyond_surround": self.holes.beyond_surround / moving,
-            "hole_regions": self.holes.region_rate,
-            "order_violations": self.order.rate,
-            "n_regions": self.holes.regions,
-            "n_images": self.n_images,
-            "n_images_from_masks": self.n_images_from_masks,
-        }
-
-
-class MoverMeter:
-    """Holes and wrong orders of predictions, added up over frames; see `MoverErrors`.
-
-    Frames whose movers cannot be found, or whose prediction is not positive and finite, are left
-    out.
-    """
-
-    def __init__(self) -> None:
-        self.found = MoverErrors()
-        self._read_points = lru_cache(1)(read_tracked_points)
-
-    def add(
-        self,
-        frame: SceneFrame,
-        prediction: Float[np.ndarray, "h w"],
-        mask: UInt8[np.ndarray, "_ _"] | None = None,
-    ) -> None:
-        """One more frame; its mask is read if it is not given."""
-        depth = np.asarray(prediction, dtype=np.float32)
-        if np.isfinite(depth).all() and depth.min() > 0:
-            with suppress(ImageError):
-                mask = frame.read_mask() if mask is None else mask
-                self.found += _frame_errors(depth, frame, mask, self._read_points)
-
 
 def frames_with_movers(
     frames: Sequence[SceneFrame], max_frames: int | None = None
@@ -100,11 +41,62 @@ def frames_with_movers(
 
     A scene has motion masks, or was tracked and has its camera.
     """
-    return evenly([f for f in frames if _can_tell(f)], min(FRAMES, max_frames or FRAMES))
+    known = [f for f in frames if f.motion_mask is not None or _is_tracked(f.scene)]
+    return evenly(known, min(FRAMES, max_frames or FRAMES))
+
+
+def mover_counts(
+    frame: SceneFrame,
+    prediction: Float[np.ndarray, "h w"],
+    mask: UInt8[np.ndarray, "_ _"] | None = None,
+) -> MoverCounts:
+    """Holes and wrong orders of one frame, on the pixel grid of its predicted depth.
+
+    Nothing where its movers cannot be found, or the prediction is not positive and finite. The
+    mask is read if it is not given.
+    """
+    depth, scene, index = np.asarray(prediction, dtype=np.float32), frame.scene, frame.index
+    if not (np.isfinite(depth).all() and depth.min() > 0):
+        return MoverCounts()
+    try:
+        mask = frame.read_mask() if mask is None else mask
+        if mask is None:
+            movers = _found_movers(depth * _unit(depth, scene, index), scene, index)
+            static = ~movers
+        else:
+            static, movers = split_motion_mask(nearest(mask, depth.shape))
+        labels = _labels(scene, index, depth.shape)
+    except ImageError:
+        return MoverCounts()
+    maps = torch.from_numpy(np.stack([depth, ~static]))[:, None, None].float()
+    ground = ground_plane(maps[0], maps[1] > 0)
+    plane = None if ground is None else ground[0, 0].numpy()
+    found = hole_counts(depth, movers, plane, static=static)
+    if labels is not None:
+        known = np.where(movers | static, labels, 0)
+        found += order_counts(depth, known, movers, np.random.default_rng(index))
+    moves = int(found.regions > 0)
+    return replace(found, n_images=moves, n_images_from_masks=moves * (mask is not None))
+
+
+def movers_means(found: MoverCounts | None) -> dict[str, Any] | None:
+    """Plain values of `metrics.json`, shares in [0, 1]; None if nothing moves."""
+    if found is None or not found.moving:
+        return None
+    return {
+        "holes": found.hole_rate,
+        "beyond_ground": found.beyond_ground / found.moving,
+        "beyond_surround": found.beyond_surround / found.moving,
+        "hole_regions": found.hole_regions / found.regions,
+        "order_violations": found.order_rate,
+        "n_regions": found.regions,
+        "n_images": found.n_images,
+        "n_images_from_masks": found.n_images_from_masks,
+    }
 
 
 def movers_text(means: dict[str, Any] | None) -> list[str]:
-    """What `MoverErrors.to_dict` holds, as a line to print; none where there is nothing to tell."""
+    """What `movers_means` says, as a line to print; none where there is nothing to tell."""
     if means is None:
         return []
     masks = means["n_images_from_masks"]
@@ -122,58 +114,32 @@ def movers_text(means: dict[str, Any] | None) -> list[str]:
     return [line + ("" if order is None else f"; order unlike the labels {order:.1%}")]
 
 
-def _can_tell(frame: SceneFrame) -> bool:
-    scene = frame.scene
-    if frame.motion_mask is not None:
-        return True
+def _points_file(scene: FrameSequence) -> Path:
+    return scene.images[0].parent / TRACKED_POINTS
+
+
+def _is_tracked(scene: FrameSequence) -> bool:
     if scene.tracked_poses is None or scene.intrinsics is None:
         return False
-    return scene.tracked_points is not None or (scene.images[0].parent / TRACKED_POINTS).is_file()
+    return scene.tracked_points is not None or _points_file(scene).is_file()
 
 
-def _frame_errors(
-    depth: Float[np.ndarray, "h w"],
-    frame: SceneFrame,
-    mask: UInt8[np.ndarray, "_ _"] | None,
-    read_points: PointReader,
-) -> MoverErrors:
-    """Holes and wrong orders of one frame, on the pixel grid of its predicted depth.
+@lru_cache(1)
+def _read_points(file: Path, changed: int) -> dict[int, TrackedPoints]:
+    """Of all frames of a scene; they are asked for frame by frame."""
+    return read_tracked_points(file)
 
-    An ImageError if its movers cannot be found, or a file cannot be read.
-    """
-    scene, index = frame.scene, frame.index
-    if mask is None:
-        movers = _found_movers(depth * _unit(depth, scene, index, read_points), scene, index)
-        static = ~movers
+
+def _unit(depth: Float[np.ndarray, "h w"], scene: FrameSequence, index: int) -> float:
+    """Factor from the unit of the depth to that of the tracked motion: the median of the points."""
+    if scene.tracked_points is None:
+        file = _points_file(scene)
+        points = _read_points(file, file.stat().st_mtime_ns).get(index)
     else:
-        static, movers = split_motion_mask(nearest(mask, depth.shape))
-    maps = torch.from_numpy(np.stack([depth, ~static]))[:, None, None].float()
-    ground = ground_plane(maps[0], maps[1] > 0)
-    plane = None if ground is None else ground[0, 0].numpy()
-    holes = hole_counts(depth, movers, plane, static=static)
-    order, labels = OrderCounts(), _labels(scene, index, depth.shape)
-    if labels is not None:
-        known = np.where(movers | static, labels, 0)
-        order = order_counts(depth, known, movers, np.random.default_rng(index))
-    moves = holes.regions > 0
-    from_mask = moves and mask is not None
-    return MoverErrors(holes=holes, order=order, n_images=moves, n_images_from_masks=from_mask)
-
-
-def _unit(
-    depth: Float[np.ndarray, "h w"], scene: FrameSequence, index: int, read_points: PointReader
-) -> float:
-    """Factor from the unit of the depth to that of the tracked motion: the median of the points.
-
-    An ImageError if too few points were tracked in the frame.
-    """
-    if scene.tracked_points is not None:
-        pixels, tracked = scene.tracked_points[index] or NO_POINTS
-    else:
-        file = scene.images[0].parent / TRACKED_POINTS
-        pixels, tracked = read_points(file).get(index, NO_POINTS)
-    size = np.array(scene.image_size[::-1], dtype=np.float64)
-    at = ((pixels + 0.5) * (np.array(depth.shape[::-1]) / size)).astype(np.int64)
+        points = scene.tracked_points[index]
+    pixels, tracked = points or (np.zeros((0, 2)), np.zeros(0))
+    scale = np.array(depth.shape[::-1]) / scene.image_size[::-1]
+    at = ((pixels + 0.5) * scale).astype(np.int64)
     here = ((at >= 0) & (at < depth.shape[::-1])).all(1) & np.isfinite(tracked) & (tracked > 0)
     if here.sum() < FEWEST_POINTS:
         raise ImageError(f"{scene.frame_name(index)}: fewer than {FEWEST_POINTS} tracked points")
@@ -189,15 +155,16 @@ def _found_movers(
     So no pixel is tried deeper than the ground in its place.
     """
     static = torch.from_numpy(depth.astype(np.float32))[None, None]
-    views = read_source_frames(scene, index, (depth.shape[0], depth.shape[1]), _offsets(scene))
-    images = torch.from_numpy(views.images).permute(0, 3, 1, 2).float() / 255
+    size = (depth.shape[0], depth.shape[1])
+    views, T_other_view, K = read_source_frames(scene, index, size, _offsets(scene))
+    images = torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255
     ground = ground_plane(static, torch.zeros_like(static, dtype=torch.bool))
     error = least_error(
         images[:1],
         images[1:],
         static if ground is None else torch.minimum(static, ground),
-        torch.from_numpy(views.T_other_view).float(),
-        torch.from_numpy(views.intrinsics).float()[None],
+        torch.from_numpy(T_other_view).float(),
+        torch.from_numpy(K).float()[None],
     )
     return find_movers(error)[0, 0].numpy()
 
@@ -205,13 +172,14 @@ def _found_movers(
 def _offsets(scene: FrameSequence) -> tuple[int, ...]:
     """Frames before and after which a frame is compared with."""
     assert scene.tracked_poses is not None
-    places = scene.tracked_poses[:, :3, 3].astype(np.float64)
-    moved = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    moved = np.linalg.norm(
+        np.diff(scene.tracked_poses[:, :3, 3].astype(np.float64), axis=0), axis=1
+    )
     known = moved[np.isfinite(moved)]
     middle = float(np.median(known)) if known.size else 0.0
     few, many = NEAREST_FRAME
-    nearest = int(np.ceil(NEAREST_MOVE / max(middle, NEAREST_MOVE / many)).clip(few, many))
-    return tuple(offset * nearest // OFFSETS[0] for offset in OFFSETS)
+    first = int(np.ceil(NEAREST_MOVE / max(middle, NEAREST_MOVE / many)).clip(few, many))
+    return tuple(offset * first // OFFSETS[0] for offset in OFFSETS)
 
 
 def _labels(

@@ -1,8 +1,10 @@
 """An evaluation as a record, a table, a `metrics.json` and pictures of its worst frames."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,27 +13,29 @@ from PIL import Image
 from rich.table import Table
 
 from ssmde.console import counted, table_console
-from ssmde.data.images import resize_image
-from ssmde.evaluation.details import FrameDetails, PredictedFrame, details_text, mean_details
-from ssmde.evaluation.frames import Pixels, SceneFrame, nearest
-from ssmde.evaluation.movers import MoverErrors, movers_text
+from ssmde.evaluation.frames import SceneFrame
+from ssmde.evaluation.movers import movers_means, movers_text
 from ssmde.inference.pictures import PanelRow, panel
 from ssmde.io import whole_file, write_text
 from ssmde.metrics import (
     METRICS,
     Alignment,
     AlignmentName,
+    BoundaryErrors,
     DepthErrors,
     DepthSums,
+    MoverCounts,
     Protocol,
     RegionSums,
+    TemporalErrors,
+    band_edges,
 )
 from ssmde.outputs import check_own, recorded, sweep
 
 Region = Literal["full", "static", "dynamic"]
 REGIONS: tuple[Region, ...] = ("full", "static", "dynamic")
-WORST_FRAMES = 10
-WORST_HEIGHT = 240  # rows of each picture of a worst frame
+WORST = [f"worst/{number:02d}.png" for number in range(1, 11)]  # the worst frame first
+RESULTS = ["metrics.json", *WORST]
 NAMED_BROKEN = 3  # unreadable files named below the table; metrics.json has all
 
 
@@ -42,7 +46,11 @@ class FrameResult:
     frame: SceneFrame
     errors: DepthErrors  # over all its pixels that count
     alignment: Alignment
-    details: FrameDetails | None = None  # None if nobody asked
+    bands: tuple[DepthErrors | None, ...] = ()
+    """Errors by true distance, a band each, None without a pixel; empty if nobody asked."""
+    boundary: BoundaryErrors | None = None  # edges; None if the truth is not dense or has none
+    temporal: TemporalErrors | None = None
+    """With the frame before it in the video; None if there is none or the motion is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +72,7 @@ class Evaluation:
     """The same images under predictors that do not look at them."""
     remarks: tuple[str, ...] = ()
     """What the reader of the numbers must know, such as why a baseline is missing."""
-    movers: MoverErrors | None = None
+    movers: MoverCounts | None = None
     """Whether what moves is seen as a hole; None if nobody asked or nobody knows what moves."""
     pictures: tuple[PanelRow, ...] = ()
     """Those of the worst frames, worst first; none where nobody asked."""
@@ -97,16 +105,9 @@ class Evaluation:
         """Sums of a region by its name."""
         return getattr(self.sums, name)
 
-    def worst(self, count: int = WORST_FRAMES) -> tuple[FrameResult, ...]:
-        """Frames with the largest relative error, worst first."""
-        return tuple(sorted(self.frames, key=lambda f: -f.errors.abs_rel)[:count])
-
-    def details(self) -> dict[str, Any]:
-        """Means by distance, at edges and from frame to frame; empty where nobody asked."""
-        return mean_details([f.details for f in self.frames if f.details], self.protocol)
-
     def to_dict(self) -> dict[str, Any]:
         """The content of `metrics.json`: plain values; a region without images is None."""
+        worst = sorted(self.frames, key=lambda f: -f.errors.abs_rel)[: len(WORST)]
         return {
             "protocol": self.protocol.name,
             "align": self.align,
@@ -120,10 +121,10 @@ class Evaluation:
             "scale": self._scale(),
             "weights": self.weights,
             "baselines": {name: other._means() for name, other in self.baselines.items()},
-            "worst": [{"frame": f.frame.name, **asdict(f.errors)} for f in self.worst()],
+            "worst": [{"frame": f.frame.name, **asdict(f.errors)} for f in worst],
             "notes": list(self.remarks),
-            **self.details(),
-            "movers": None if self.movers is None else self.movers.to_dict(),
+            **mean_details(self.frames, self.protocol),
+            "movers": movers_means(self.movers),
         }
 
     def _scale(self) -> dict[str, float] | None:
@@ -147,9 +148,7 @@ class Evaluation:
             named = "; ".join(self.broken[:NAMED_BROKEN])
             lines.append(f"{len(self.broken)} unreadable images are in no mean: {named}")
         if self.out is not None:
-            lines.append(
-                f"numbers: {self.out / 'metrics.json'}, worst frames: {self.out / 'worst'}"
-            )
+            lines.append(f"numbers: {self.out}/metrics.json, worst frames: {self.out}/worst")
         title = f"{self.protocol}, alignment {self.align}"
         title = f"{self.weights}\n{title}" if self.weights else title
         rows = list[list[str]]()
@@ -162,6 +161,62 @@ class Evaluation:
             rows.append([])
         heads = ("", "pixels", "images", *METRICS)
         return table_text(title, heads, rows if self.frames else [], lines, heads[:2])
+
+
+def mean_details(frames: Sequence[FrameResult], protocol: Protocol) -> dict[str, Any]:
+    """Means over images as plain values: `boundary`, `per_distance`, `temporal`.
+
+    Each image counts once in each mean it has a value for. What no image has is None, and a band
+    without images is left out.
+    """
+    per_distance = list[dict[str, Any]]()
+    for number, (near, far) in enumerate(pairwise(band_edges(protocol))):
+        sums = DepthSums()
+        for frame in frames:
+            sums = sums.add(frame.bands[number] if frame.bands else None)
+        if (mean := sums.mean()) is not None:
+            row = {"from": near, "to": far, "n_images": sums.n_images, **asdict(mean)}
+            per_distance.append(row)
+    return {
+        "boundary": _mean((f.boundary for f in frames), "n_images"),
+        "per_distance": per_distance,
+        "temporal": _mean((f.temporal for f in frames), "n_pairs"),
+    }
+
+
+def details_text(means: dict[str, Any], align: str) -> list[str]:
+    """The means of `mean_details` as lines to print, the alignment beside each."""
+    lines = list[str]()
+    bands = [
+        f"{b['from']:g}-{b['to']:g} m {b['abs_rel']:.3f} ({counted(b['n_images'], 'image')})"
+        for b in means["per_distance"]
+    ]
+    if bands:
+        lines.append(f"AbsRel by distance, alignment {align}: {', '.join(bands)}")
+    if (b := means["boundary"]) is not None:
+        lines.append(
+            f"depth edges, alignment {align}: F1 {b['f1']:.3f} (precision {b['precision']:.3f}, "
+            f"recall {b['recall']:.3f}), accuracy {b['accuracy']:.2f} px, completeness "
+            f"{b['completeness']:.2f} px, {counted(b['n_images'], 'image')}"
+        )
+    if (t := means["temporal"]) is not None:
+        lines.append(
+            f"from frame to frame, one alignment ({align}) for each pair: AbsRel "
+            f"{t['abs_rel']:.3f} between depths of the same static points (median "
+            f"{t['median']:.3f}), {counted(t['n_pairs'], 'pair')}"
+        )
+    return lines
+
+
+def _mean(
+    records: Iterable[BoundaryErrors | None] | Iterable[TemporalErrors | None], count: str
+) -> dict[str, Any] | None:
+    """Mean of each field over the records that are there, and how many those are."""
+    found = [asdict(record) for record in records if record is not None]
+    if not found:
+        return None
+    means = {name: float(np.mean([values[name] for values in found])) for name in found[0]}
+    return {**means, count: len(found)}
 
 
 def table_text(
@@ -189,38 +244,30 @@ def table_text(
     return captured.get().removesuffix("\n")
 
 
+def check_room(out: str | Path | None, names: Sequence[str]) -> None:
+    """Refuse a folder where files of others have the names of the results."""
+    if out is not None:
+        check_own([Path(out) / name for name in names], "choose another folder with --out")
+
+
+@contextmanager
+def results_in(out: Path, names: Sequence[str]) -> Generator[None]:
+    """What is written in this block, under these names, is noted as ssmde's own."""
+    check_room(out, names)
+    for folder in {(out / name).parent for name in names}:
+        sweep(folder, {Path(name).name for name in names}.__contains__)
+        folder.mkdir(parents=True, exist_ok=True)
+    with recorded():
+        yield
+
+
 def write_result(result: Evaluation, out: Path) -> None:
     """Write `metrics.json`, and `worst/01.png` and so on, the worst frame first."""
-    check_room(out)
-    (out / "worst").mkdir(parents=True, exist_ok=True)
-    with recorded():
+    with results_in(out, RESULTS):
         text = json.dumps(result.to_dict(), indent=1, allow_nan=False)
         write_text(out / "metrics.json", text + "\n")
-        for path in _worst_files(out):  # an earlier evaluation may have had more frames
-            path.unlink(missing_ok=True)
-        for path, row in zip(_worst_files(out), result.pictures, strict=False):
-            with whole_file(path) as part:
+        for name in WORST:  # an earlier evaluation may have had more frames
+            (out / name).unlink(missing_ok=True)
+        for name, row in zip(WORST, result.pictures, strict=False):
+            with whole_file(out / name) as part:
                 Image.fromarray(panel([row])).save(part, format="PNG", compress_level=1)
-
-
-def check_room(out: Path) -> None:
-    """Refuse a folder where files of others have the names of the results."""
-    check_own([out / "metrics.json", *_worst_files(out)], "choose another folder with --out")
-    sweep(out, "metrics.json".__eq__)
-    sweep(out / "worst", {path.name for path in _worst_files(out)}.__contains__)
-
-
-def _worst_files(out: Path) -> list[Path]:
-    return [out / "worst" / f"{number:02d}.png" for number in range(1, WORST_FRAMES + 1)]
-
-
-def worst_row(now: PredictedFrame, pixels: Pixels, abs_rel: float) -> PanelRow:
-    """A frame as `worst/01.png` shows it."""
-    size = WORST_HEIGHT, max(1, round(pixels.shape[1] * WORST_HEIGHT / pixels.shape[0]))
-    small = replace(now, prediction=nearest(now.prediction, size))
-    return PanelRow(
-        image=resize_image(pixels, size),
-        depth=small.aligned(now.alignment),
-        truth=nearest(now.known_depth(), size),
-        title=f"{now.frame.name}  AbsRel {abs_rel:.3f}",
-    )

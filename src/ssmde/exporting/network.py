@@ -15,7 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,33 +36,29 @@ FEWEST_FRAMES, MOST_FRAMES = 8, 100  # that set the ranges of int8; more change 
 DEPTH_FOLDERS = ("depth", "pseudo_depth", "leres_depth", "motion_mask")  # of a scene: no pictures
 DELICATE = 6  # the first layer and the first two blocks of an EfficientNet-Lite
 Pixels = UInt8[np.ndarray, "_ _ 3"]
-FormatName = Literal["onnx", "openvino", "torch"]
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def write_file(
-    path: Path, format: FormatName, predictor: Predictor, facts: ExportFacts,
-    pictures: Sequence[Pixels],
-) -> None:  # fmt: skip
-    """Write a predictor as one file, with its weights beside it for OpenVINO.
+    path: Path, predictor: Predictor, facts: ExportFacts, pictures: Sequence[Pixels]
+) -> None:
+    """Write a predictor in the format of the ending, with its weights beside it for OpenVINO.
 
     The precision is that of the facts; int8 is calibrated on the pictures.
     """
     # OpenVINO reduces by itself, int8 starts from float32.
-    own = format == "openvino" or facts.precision == "int8"
+    own = path.suffix == ".xml" or facts.precision == "int8"
     dtype = DTYPES["fp32" if own else facts.precision]
     metres = predictor.metres_per_unit or 1.0
     model = WholeModel(predictor.network, predictor.image_size, metres, dtype).eval()
-    if format == "torch":
-        write_torch(model, facts, path)
+    if path.suffix == ".pt2":
+        program = _trace(model)
+        program.graph_module.meta.clear()  # a pickled part
+        with _quiet():
+            torch.export.save(program, path, extra_files={FACTS_KEY: facts.to_text()})
         return
     proto = onnx_model(model, facts)
-    if facts.precision == "int8":
-        proto = quantize(proto, pictures)
-    if format == "onnx":
-        write_onnx(proto, path)
-    else:
-        write_openvino(proto, facts, path)
+    write_graph(quantize(proto, pictures) if facts.precision == "int8" else proto, facts, path)
 
 
 class WholeModel(nn.Module):
@@ -70,7 +66,8 @@ class WholeModel(nn.Module):
 
     The resize is that of `ssmde.data.images.resize_image`: bilinear without aliasing, columns
     first, rounded to bytes after each direction. It differs from it in one value of 255, in about
-    one pixel of a thousand. `dtype` is that of the network but for its last layer.
+    one pixel of a thousand. `dtype` is that of the network but for its last layers: a disparity of
+    8 or 11 bits would come in steps that show, far away above all.
     """
 
     def __init__(
@@ -81,7 +78,10 @@ class WholeModel(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.network = reduced(network, dtype)
+        self.network = copy.deepcopy(network).cpu().eval().to(dtype)
+        if dtype != torch.float32 and isinstance(self.network, DepthNet):
+            heads = self.network.decoder.heads
+            heads.update({key: InFloat32(head.float()) for key, head in heads.items()})
         self.image_size, self.metres_per_unit, self.dtype = image_size, metres_per_unit, dtype
 
     def forward(self, image: UInt8[Tensor, "n h w 3"]) -> Float32[Tensor, "n h w"]:
@@ -104,19 +104,7 @@ class InFloat32(nn.Sequential):
         return super().forward(input.float())
 
 
-def reduced(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy on the CPU in another precision; the last layers keep float32.
-
-    A disparity of 8 or 11 bits would come in steps that show, far away above all.
-    """
-    network = copy.deepcopy(network).cpu().eval().to(dtype)
-    if dtype != torch.float32 and isinstance(network, DepthNet):
-        for key, head in network.decoder.heads.items():
-            network.decoder.heads[key] = InFloat32(head.float())
-    return network
-
-
-def trace(model: WholeModel) -> torch.export.ExportedProgram:
+def _trace(model: WholeModel) -> torch.export.ExportedProgram:
     """The graph of the model, for any number of images of any size from 2 x 2."""
     batch, height, width = (
         torch.export.Dim(name, min=low) for name, low in (("n", 1), ("h", 2), ("w", 2))
@@ -132,7 +120,7 @@ def onnx_model(model: WholeModel, facts: ExportFacts) -> Any:
     """An `onnx.ModelProto` that says what it is."""
     onnx = need("onnx", "--format onnx")
     need("onnxscript", "--format onnx")
-    graph = trace(model)
+    graph = _trace(model)
     with _quiet():
         program = torch.onnx.export(
             graph, dynamo=True, opset_version=OPSET, verbose=False,
@@ -167,27 +155,16 @@ def _quiet() -> Generator[None]:
         logging.disable(logging.NOTSET)
 
 
-def write_onnx(proto: Any, path: Path) -> None:
-    """One file, weights included."""
-    need("onnx", "--format onnx").save_model(proto, path)
-
-
-def write_openvino(proto: Any, facts: ExportFacts, path: Path) -> None:
-    """`path` (.xml) and its weights beside it (.bin), from an ONNX model of any precision."""
+def write_graph(proto: Any, facts: ExportFacts, path: Path) -> None:
+    """Write an ONNX model as one .onnx, or for OpenVINO as .xml with its weights in a .bin."""
+    if path.suffix == ".onnx":
+        need("onnx", "--format onnx").save_model(proto, path)
+        return
     openvino = need("openvino", "--format openvino")
-    model = openvino.Core().read_model(proto.SerializeToString(), b"")
-    _resize_as_torch(model)
-    model.set_rt_info(facts.to_text(), [FACTS_KEY])
-    half = facts.precision in ("fp16", "bf16")
-    openvino.save_model(model, path, compress_to_fp16=half)
-
-
-def _resize_as_torch(model: Any) -> None:
-    """Put OpenVINO's Pillow-like resize where the graph asks for one without aliasing.
-
-    Its reading of that ONNX operator gives other values where an image shrinks: up to 4 % in depth.
-    """
     ops = need("openvino.opset13", "--format openvino")
+    model = openvino.Core().read_model(proto.SerializeToString(), b"")
+    # Its reading of ONNX's resize without aliasing gives other values where an image shrinks, up to
+    # 4 % in depth: its Pillow-like resize is put there, which does as torch.
     for node in model.get_ordered_ops():
         if node.get_type_name() == "Interpolate" and node.get_attributes()["antialias"]:
             rows_and_columns = np.array([2, 3], np.int64)
@@ -196,28 +173,19 @@ def _resize_as_torch(model: Any) -> None:
                 node.input_value(0), sizes, "bilinear_pillow", "sizes", axes=rows_and_columns
             )
             node.output(0).replace(resize.output(0))
-
-
-def write_torch(model: WholeModel, facts: ExportFacts, path: Path) -> None:
-    """A .pt2 file without a pickled part."""
-    program = trace(model)
-    program.graph_module.meta.clear()
-    with _quiet():
-        torch.export.save(program, path, extra_files={FACTS_KEY: facts.to_text()})
+    model.set_rt_info(facts.to_text(), [FACTS_KEY])
+    openvino.save_model(model, path, compress_to_fp16=facts.precision in ("fp16", "bf16"))
 
 
 def calibration_frames(folder: Path) -> list[Pixels]:
     """At most `MOST_FRAMES` pictures of a folder and those below it, evenly spread."""
     if not folder.is_dir():
         raise FileNotFoundError(f"--calibrate needs a folder of your own pictures, got {folder}")
-
-    def is_map(path: Path) -> bool:
-        return any(part in DEPTH_FOLDERS or part.startswith(".") for part in path.parts)
-
     paths = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and not is_map(path.relative_to(folder))
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(p in DEPTH_FOLDERS or p[0] == "." for p in path.relative_to(folder).parts)
     )
     pictures: list[Pixels] = []
     for i in spread(len(paths), MOST_FRAMES):

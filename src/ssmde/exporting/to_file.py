@@ -3,22 +3,19 @@
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 from pydantic import TypeAdapter
-from rich.table import Table
 
 from ssmde import __version__
-from ssmde.console import table_console
 from ssmde.data.scene_folder import read_scenes
-from ssmde.data.sequence import FrameSequence
 from ssmde.evaluation import evaluate_predictions
-from ssmde.exporting.network import FormatName, Pixels, calibration_frames, write_file
+from ssmde.exporting.network import Pixels, calibration_frames, write_file
 from ssmde.inference.engines import EngineNetwork, Exported, ExportFacts, open_exported
 from ssmde.inference.loading import licence_of, load
 from ssmde.inference.predict import network_mark
@@ -26,8 +23,9 @@ from ssmde.inference.predictor import Predictor
 from ssmde.io import read_text, whole_file, write_json
 from ssmde.outputs import done_or_free, hidden_folder, identity, mark_of, recorded, sweep
 
+FormatName = Literal["onnx", "openvino", "torch"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
-FORMATS: dict[str, FormatName] = {".onnx": "onnx", ".xml": "openvino", ".pt2": "torch"}
+ENDINGS = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
 PRECISIONS = {
     "onnx": ("fp32", "fp16", "int8"),
     "openvino": ("fp32", "fp16", "bf16", "int8"),
@@ -66,7 +64,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportReport:
-    """What an export wrote, how far it is from PyTorch, and how fast; as text, tables."""
+    """What an export wrote, how far it is from PyTorch, and how fast; as text, a line each."""
 
     files: tuple[Path, ...]  # the file, and its weights where the format keeps them apart
     facts: ExportFacts
@@ -78,16 +76,10 @@ class ExportReport:
     """`abs_rel` and `d1` on measured depth, by engine; empty without any."""
 
     def __str__(self) -> str:
-        table = Table(title="Relative difference from PyTorch", title_justify="left")
-        for column in ("pictures", "largest", "mean"):
-            table.add_column(column, justify="right")
-        for d in self.differences:
-            table.add_row(f"{d.size[0]} x {d.size[1]}", f"{d.most:.1e}", f"{d.mean:.1e}")
-        console = table_console()
-        with console.capture() as shown:
-            console.print(table)
         slow, file = self.milliseconds["PyTorch"], self.files[0]
-        return shown.get() + "\n".join([
+        return "\n".join([
+            *(f"pictures of {d.size[0]} x {d.size[1]}: depth differs from PyTorch by up to "
+              f"{d.most:.1e}, {d.mean:.1e} in the mean" for d in self.differences),
             *(f"{engine}: {taken:.0f} ms of CPU time a picture (x{slow / taken:.2f})"
               for engine, taken in self.milliseconds.items()),
             *(f"{engine}: abs_rel {found['abs_rel']:.4f}, delta1 {found['d1']:.4f}"
@@ -149,8 +141,7 @@ def export(
         ValueError: If the options do not fit each other.
         ImportError: If the engine of the format is not installed.
     """
-    path, chosen = _target(Path(out), format)
-    _check_precision(chosen, precision, calibrate)
+    path, chosen = _target(Path(out), format, precision, calibrate)
     predictor = weights if isinstance(weights, Predictor) else load(weights, trust=trust)
     if isinstance(predictor.network, EngineNetwork):
         raise ValueError(f"{predictor.source} is an exported file: export from the weights")
@@ -170,7 +161,7 @@ def export(
         pictures=[] if folder is None else [identity(file) for file in sorted(folder.rglob("*"))],
         data=data and (str(Path(data).resolve()), protocol, split, max_frames),
     )  # fmt: skip
-    targets = [path.with_suffix(".bin"), path] if chosen == "openvino" else [path]
+    targets = [path, path.with_suffix(".bin")] if chosen == "openvino" else [path]
     written = path.with_name(path.stem + REPORT)
     names = {path.stem, *(file.name for file in (*targets, written))}
     sweep(path.parent, names.__contains__)
@@ -180,99 +171,85 @@ def export(
     path.parent.mkdir(parents=True, exist_ok=True)
     with hidden_folder(path.with_name(path.stem)) as hidden, recorded(mark):
         part = hidden / path.name
-        write_file(part, chosen, predictor, facts, pictures)
+        write_file(part, predictor, facts, pictures)
         exported = open_exported(part, trust=True)  # written a moment ago
-        report = report_on(predictor, exported, pictures or drawn_pictures())
-        if data is not None:
+        metrics: dict[str, dict[str, float]] = {}
+        if data is not None:  # each is resized to the truth, as `ssmde evaluate` does
             frames = read_scenes(Path(data), split)
-            metrics = _measure(predictor, exported, frames, protocol, max_frames)
-            report = replace(report, metrics=metrics)
-        refuse_other_depth(report)
+            file = Predictor(EngineNetwork(exported), predictor.image_size)
+            for engine, one in (("PyTorch", predictor), (exported.engine, file)):
+                scores = evaluate_predictions(
+                    one.network_depth, frames, protocol, max_frames=max_frames
+                ).full
+                metrics[engine] = {"abs_rel": scores.abs_rel, "d1": scores.d1}
+            del file
+        differences, taken = _compare(predictor, exported, pictures or drawn_pictures())
+        report = ExportReport(
+            files=tuple(targets), facts=facts, engine=exported.engine, differences=differences,
+            milliseconds=taken, metrics=metrics,
+        )  # fmt: skip
+        _refuse_other_depth(report)
         del exported  # an open file cannot be moved everywhere
-        report = replace(report, files=tuple(targets[::-1]))
         if len(targets) > 1:  # never new weights under an old graph
             path.unlink(missing_ok=True)
-        for target in targets:
+        for target in reversed(targets):
             with whole_file(target) as whole:
                 os.replace(hidden / target.name, whole)
         write_json(written, asdict(report))
     return report
 
 
-def _target(out: Path, format: FormatName | None) -> tuple[Path, FormatName]:
+def _target(
+    out: Path, format: FormatName | None, precision: str, calibrate: str | Path | None
+) -> tuple[Path, str]:
     """The file to write and its format, which may each follow from the other."""
-    found = FORMATS.get(out.suffix)
-    endings = {name: ending for ending, name in FORMATS.items()}
-    if format is None and found is None:
-        raise ValueError(f"{out}: end it in {', '.join(FORMATS)}, or give --format")
-    if found is not None and format not in (None, found):
-        raise ValueError(
-            f"{out} and --format {format} do not fit: its ending is {endings[format or found]}"
-        )
+    found = next((name for name, ending in ENDINGS.items() if ending == out.suffix), None)
+    chosen = format or found
+    if chosen is None:
+        raise ValueError(f"{out}: end it in {', '.join(ENDINGS.values())}, or give --format")
+    if found not in (None, chosen):
+        raise ValueError(f"{out} and --format {format} do not fit: its ending is {ENDINGS[chosen]}")
     if out.is_dir():
         raise ValueError(f"{out} is a folder: give the name of the file to write")
-    chosen = format or found or "onnx"
-    return (out if found else out.with_name(out.name + endings[chosen])), chosen
-
-
-def _check_precision(format: FormatName, precision: str, calibrate: str | Path | None) -> None:
-    if precision not in PRECISIONS[format]:
+    if precision not in PRECISIONS[chosen]:
         fitting = [name for name, held in PRECISIONS.items() if precision in held]
         raise ValueError(
-            f"--format {format} holds {', '.join(PRECISIONS[format])}, got {precision}: take "
+            f"--format {chosen} holds {', '.join(PRECISIONS[chosen])}, got {precision}: take "
             f"--format {' or '.join(fitting)}"
         )
-    if (precision == "int8") != (calibrate is not None):
+    if precision == "int8" and calibrate is None:
         raise ValueError(
             "--precision int8 needs --calibrate FOLDER: some hundred pictures of what the camera "
             "will see"
-            if calibrate is None
-            else f"--calibrate is for --precision int8, got {precision}"
         )
+    if precision != "int8" and calibrate is not None:
+        raise ValueError(f"--calibrate is for --precision int8, got {precision}")
+    return out if found else out.with_name(out.name + ENDINGS[chosen]), chosen
 
 
-def _measure(
-    predictor: Predictor, exported: Exported, frames: Sequence[FrameSequence], protocol: str,
-    max_frames: int | None,
-) -> dict[str, dict[str, float]]:  # fmt: skip
-    """Errors of PyTorch and of the file, each resized to the truth as `ssmde evaluate` does."""
-    network = Predictor(EngineNetwork(exported), predictor.image_size)
-    found: dict[str, dict[str, float]] = {}
-    for name, one in (("PyTorch", predictor), (exported.engine, network)):
-        scores = evaluate_predictions(one.network_depth, frames, protocol, max_frames=max_frames)
-        found[name] = {"abs_rel": scores.full.abs_rel, "d1": scores.full.d1}
-    return found
-
-
-def report_on(predictor: Predictor, exported: Exported, pictures: Sequence[Pixels]) -> ExportReport:
-    """How an exported file does beside the predictor it was made from, on the first pictures.
+def _compare(
+    predictor: Predictor, exported: Exported, pictures: Sequence[Pixels]
+) -> tuple[tuple[Difference, ...], dict[str, float]]:
+    """How an exported file does beside its predictor on the first pictures, and how fast.
 
     Three sizes are compared, two of them odd: that of the network, a larger, a smaller.
     """
     height, width = predictor.image_size
-    sizes = ((height, width), (2 * height + 1, 2 * width - 1), (height - 15, width // 2 + 3))
     differences: list[Difference] = []
-    for size in sizes:
+    for size in ((height, width), (2 * height + 1, 2 * width - 1), (height - 15, width // 2 + 3)):
         views = np.stack([cut(picture, size) for picture in pictures[:4]])
         wanted = np.stack([found.depth for found in predictor.predict_many(views)])
-        difference = np.abs(exported.run(views) - wanted) / wanted
-        differences.append(
-            Difference(size=size, most=float(difference.max()), mean=float(difference.mean()))
-        )
+        off = np.abs(exported.run(views) - wanted) / wanted
+        differences.append(Difference(size=size, most=float(off.max()), mean=float(off.mean())))
     view = cut(pictures[0], predictor.image_size)
-    taken = milliseconds(
-        {
-            "PyTorch": lambda: predictor.predict(view),
-            exported.engine: lambda: exported.run(view[None]),
-        }
-    )
-    return ExportReport(
-        files=(), facts=exported.facts, engine=exported.engine, differences=tuple(differences),
-        milliseconds=taken,
-    )  # fmt: skip
+    runs = {
+        "PyTorch": lambda: predictor.predict(view),
+        exported.engine: lambda: exported.run(view[None]),
+    }
+    return tuple(differences), milliseconds(runs)
 
 
-def refuse_other_depth(report: ExportReport) -> None:
+def _refuse_other_depth(report: ExportReport) -> None:
     """Raise a ParityError where the file differs more than its precision may."""
     precision = report.facts.precision
     for d in report.differences:
@@ -298,10 +275,8 @@ def refuse_other_depth(report: ExportReport) -> None:
 
 def cut(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "k m 3"]:
     """The upper left part of a picture, repeated in mirrored tiles where it is too small."""
-    below, right = (
-        max(0, wanted - side) for wanted, side in zip(size, picture.shape, strict=False)
-    )
-    return np.pad(picture, ((0, below), (0, right), (0, 0)), "symmetric")[: size[0], : size[1]]
+    more = [(0, max(0, side - has)) for side, has in zip(size, picture.shape, strict=False)]
+    return np.pad(picture, (*more, (0, 0)), "symmetric")[: size[0], : size[1]]
 
 
 def drawn_pictures(count: int = 2) -> list[UInt8[np.ndarray, "h w 3"]]:
@@ -321,7 +296,7 @@ def drawn_pictures(count: int = 2) -> list[UInt8[np.ndarray, "h w 3"]]:
 
 
 def milliseconds(
-    runs: dict[str, Callable[[], object]], rounds: int = TIMED_ROUNDS
+    runs: Mapping[str, Callable[[], object]], rounds: int = TIMED_ROUNDS
 ) -> dict[str, float]:
     """CPU time of each function, summed over its threads: medians of interleaved rounds."""
     taken: dict[str, list[float]] = {name: [] for name in runs}

@@ -6,8 +6,10 @@ hold is checked here before its engine sees it: `docs/security.md`.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from xml.etree import ElementTree
@@ -25,11 +27,9 @@ from ssmde.models.checkpoint import check_is_file
 
 INPUT, OUTPUT = "image", "depth"
 FACTS_KEY = "ssmde"  # entry of a file's metadata that holds its `ExportFacts`
-FACTS_VERSION = 1
 LARGEST = 1 << 31  # bytes of a file: no ONNX file can have more
 OPERATORS_OF = ("", "ai.onnx")  # what ONNX calls its own operators
 
-Run = Callable[[UInt8[np.ndarray, "n h w 3"]], Float32[np.ndarray, "n h w"]]
 # Name of an input or output of a graph, type of its numbers, number of axes.
 Port = tuple[str, str, int]
 PORTS: tuple[Port, Port] = ((INPUT, "uint8", 4), (OUTPUT, "float32", 3))
@@ -37,6 +37,8 @@ ONNX_TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 OPENVINO_TYPES = {"u8": "uint8", "f32": "float32"}
 WorkingSide = Annotated[int, Field(ge=32, le=MOST_SIDE, multiple_of=32)]
 Depth = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+need = partial(import_extra, install="ssmde[export]")
+"""A module of the extra `export`, and what needs it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +54,7 @@ class ExportFacts:
     unit: Literal["metres", "scene units"]  # of depth
     precision: Literal["fp32", "fp16", "bf16", "int8"]
     ssmde: str  # version of this package that wrote the file
-    version: int = FACTS_VERSION  # of this record
+    version: Literal[1] = 1  # of this record
 
     def to_text(self) -> str:
         """As JSON."""
@@ -67,32 +69,40 @@ class ExportFacts:
                 "and what comes out; export the weights with it"
             )
         try:
-            values = json.loads(text)
-            version = values.get("version") if isinstance(values, dict) else None
-            if isinstance(version, int) and version != FACTS_VERSION:
-                raise ValueError(
-                    f"{path}: is of export version {version}, this package reads version "
-                    f"{FACTS_VERSION}; export the weights again"
-                )
             return TypeAdapter(ExportFacts).validate_json(text)
         except ValidationError as error:
-            fault = error.errors(include_url=False, include_input=False)[0]
-            reason = f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}"
-        except (json.JSONDecodeError, RecursionError) as error:
-            reason = first_line(error)
-        raise ValueError(
-            f"{path}: its record {FACTS_KEY!r} is none of `ssmde export` ({reason}); export the "
-            "weights again"
-        )
+            faults = error.errors(include_url=False)
+        reason = f"its record {FACTS_KEY!r} is none of `ssmde export`"
+        reason += f" ({'.'.join(map(str, faults[0]['loc'])) or 'the whole'}: {faults[0]['msg']})"
+        for fault in faults:
+            if fault["loc"] == ("version",):
+                reason = f"is of export version {fault['input']}, this package reads version 1"
+        raise ValueError(f"{path}: {reason}; export the weights again")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exported:
     """An exported file, ready to run."""
 
-    run: Run  # RGB bytes (n, h, w, 3) of any size to depth (n, h, w) of that size
+    path: Path
     facts: ExportFacts
     engine: str  # name of what runs it
+    compute: Callable[[UInt8[np.ndarray, "n h w 3"]], Any]
+
+    def run(self, pixels: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n h w"]:
+        """Depth of RGB bytes of any size, at that size; a ValueError names a file that fails."""
+        try:
+            depth = self.compute(pixels)
+        except MemoryError:
+            raise
+        except Exception as error:  # each engine has errors of its own
+            raise ValueError(f"{self.path}: cannot be run ({first_line(error)})") from error
+        if depth.dtype != np.float32 or depth.shape != pixels.shape[:3]:
+            raise ValueError(
+                f"{self.path}: gives {depth.dtype} {depth.shape} for pictures {pixels.shape[:3]} "
+                "instead of a depth for each pixel; export the weights again"
+            )
+        return depth
 
 
 class EngineNetwork(nn.Module):
@@ -129,7 +139,8 @@ def _open_onnx(path: Path) -> Exported:
     onnx = need("onnx", "an .onnx file")
     runtime = need("onnxruntime", "an .onnx file")
     content = read_bytes(path, limit=LARGEST, what="file of weights")
-    model = _reading(path, lambda: onnx.ModelProto.FromString(content))
+    with _reading(path):
+        model = onnx.ModelProto.FromString(content)
     if foreign := _foreign_part(model):
         raise ValueError(f"{path}: {foreign}, which `ssmde export` never writes; export again")
     options = runtime.SessionOptions()
@@ -137,18 +148,18 @@ def _open_onnx(path: Path) -> Exported:
     options.log_severity_level = 3  # errors; warnings are about the optimiser's own doings
     wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
     providers = [name for name in wanted if name in runtime.get_available_providers()]
-    # Of bytes, so that what is run is what was checked.
-    session = _reading(
-        path, lambda: runtime.InferenceSession(content, options, providers=providers)
-    )
-    stored = _reading(path, lambda: session.get_modelmeta().custom_metadata_map)
+    with _reading(path):  # of bytes, so that what is run is what was checked
+        session = runtime.InferenceSession(content, options, providers=providers)
+        stored = session.get_modelmeta().custom_metadata_map
     facts = ExportFacts.from_text(stored.get(FACTS_KEY), path)
     _check_ports(path, [
         (port.name, ONNX_TYPES.get(port.type, "other numbers"), len(port.shape))
         for port in (*session.get_inputs(), *session.get_outputs())
     ])  # fmt: skip
-    run = _checked(lambda pixels: session.run([OUTPUT], {INPUT: pixels})[0], path)
-    return Exported(run=run, facts=facts, engine="ONNX Runtime")
+    return Exported(
+        path=path, facts=facts, engine="ONNX Runtime",
+        compute=lambda pixels: session.run([OUTPUT], {INPUT: pixels})[0],
+    )  # fmt: skip
 
 
 def _foreign_part(model: Any) -> str | None:
@@ -174,18 +185,17 @@ def _open_openvino(path: Path) -> Exported:
     # OpenVINO takes other kinds of files under this name too, which were not checked.
     if b"<!" in content or not content.lstrip().startswith((b"<?xml", b"<net")):
         raise ValueError(f"{path}: is damaged or no OpenVINO file of `ssmde export`; export again")
-    strange = {
-        layer.get("type")
-        for layer in _reading(path, lambda: ElementTree.fromstring(content)).iter("layer")
-        if not layer.get("version", "").startswith("opset") or layer.find("body") is not None
-    }  # of another maker, or with a graph inside
-    if strange:
-        raise ValueError(
-            f"{path}: holds the layer {strange.pop()!r}, which `ssmde export` never writes; export "
-            "again"
-        )
+    with _reading(path):
+        layers = [*ElementTree.fromstring(content).iter("layer")]
+    for layer in layers:  # of another maker, or with a graph inside
+        if not layer.get("version", "").startswith("opset") or layer.find("body") is not None:
+            raise ValueError(
+                f"{path}: holds the layer {layer.get('type')!r}, which `ssmde export` never "
+                "writes; export again"
+            )
     core = openvino.Core()
-    model = _reading(path, lambda: core.read_model(path, path.with_suffix(".bin")))
+    with _reading(path):
+        model = core.read_model(path, path.with_suffix(".bin"))
     text = model.get_rt_info(FACTS_KEY).astype(str) if model.has_rt_info(FACTS_KEY) else None
     facts = ExportFacts.from_text(text, path)
     _check_ports(path, [
@@ -200,22 +210,26 @@ def _open_openvino(path: Path) -> Exported:
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "INFERENCE_PRECISION_HINT": "bf16" if facts.precision == "bf16" else "f32",
     }
-    compiled = _reading(path, lambda: core.compile_model(model, "CPU", options))
-    run = _checked(lambda pixels: np.array(compiled(pixels)[OUTPUT]), path)
-    return Exported(run=run, facts=facts, engine="OpenVINO")
+    with _reading(path):
+        compiled = core.compile_model(model, "CPU", options)
+    return Exported(
+        path=path, facts=facts, engine="OpenVINO",
+        compute=lambda pixels: np.array(compiled(pixels)[OUTPUT]),
+    )  # fmt: skip
 
 
 def _open_torch(path: Path) -> Exported:
     extra: dict[str, Any] = {FACTS_KEY: ""}
-    program = _reading(path, lambda: torch.export.load(path, extra_files=extra))
-    facts = ExportFacts.from_text(extra[FACTS_KEY], path)
+    with _reading(path):
+        program = torch.export.load(path, extra_files=extra)
     network = program.module()
 
     @torch.inference_mode()
-    def run(pixels: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n h w"]:
+    def compute(pixels: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n h w"]:
         return network(torch.from_numpy(np.require(pixels, requirements="W"))).numpy()
 
-    return Exported(run=_checked(run, path), facts=facts, engine="torch.export")
+    facts = ExportFacts.from_text(extra[FACTS_KEY], path)
+    return Exported(path=path, facts=facts, engine="torch.export", compute=compute)
 
 
 OPENERS: dict[str, Callable[[Path], Exported]] = {
@@ -233,34 +247,11 @@ def _check_ports(path: Path, ports: Sequence[Port]) -> None:
         )
 
 
-def _checked(run: Run, path: Path) -> Run:
-    """The same, with an error that names the file where it fails or gives no depth."""
-
-    def checked(pixels: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n h w"]:
-        try:
-            depth = run(pixels)
-        except MemoryError:
-            raise
-        except Exception as error:  # each engine has errors of its own
-            raise ValueError(f"{path}: cannot be run ({first_line(error)})") from error
-        if depth.dtype != np.float32 or depth.shape != pixels.shape[:3]:
-            raise ValueError(
-                f"{path}: gives {depth.dtype} {depth.shape} for pictures {pixels.shape[:3]} "
-                "instead of a depth for each pixel; export the weights again"
-            )
-        return depth
-
-    return checked
-
-
-def need(module: str, purpose: str) -> Any:
-    """A module of the extra `export`; raises as `import_extra`."""
-    return import_extra(module, purpose, "ssmde[export]")
-
-
-def _reading(path: Path, read: Callable[[], Any]) -> Any:
+@contextmanager
+def _reading(path: Path) -> Generator[None]:
+    """Every error becomes one line that names the file."""
     try:
-        return read()
+        yield
     except Exception as error:  # each engine has errors of its own for damaged files
         raise ValueError(
             f"{path}: cannot be opened, it is damaged or of another kind "

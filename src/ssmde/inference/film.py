@@ -1,4 +1,4 @@
-"""Depth as one file over time: a film with the times and the sound of its video, or for rerun."""
+"""Depth as a film, with the times and the sound of its video."""
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,20 +11,17 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from ssmde.console import import_extra
 from ssmde.data.video import Clock
 from ssmde.inference.pictures import color_ends, colorize, side_by_side
 from ssmde.inference.predictor import PredictedFrame
 from ssmde.io import whole_file
 
-CODECS = ("libx264", "mpeg4")  # the first one that this PyAV was built with
-QUALITY = {"libx264": {"crf": "20"}, "mpeg4": {"qscale": "3"}}
+CODECS = {"libx264": {"crf": "20"}, "mpeg4": {"qscale": "3"}}
+"""With their quality; the first one that this PyAV was built with is taken."""
 TICKS = 90_000  # a second; all usual frame rates fit
 SOUND_STEP = 0.02  # seconds from packet to packet, until some have come
 COPIED_SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
 """Sound that an MP4 takes as it is; other sound becomes AAC."""
-JPEG_QUALITY = 85  # of the pictures in a recording
-Append = Callable[[PredictedFrame], None]
 Sound = Iterator[tuple[float, Any]]
 """Packets with the time at which they are heard, in seconds from the first frame."""
 
@@ -42,7 +39,7 @@ def write_film(
     sound_of: Path | None = None,
     *,
     picture: Callable[[PredictedFrame], UInt8[np.ndarray, "_ _ 3"]] = picture_of,
-) -> Generator[Append]:
+) -> Generator[Callable[[PredictedFrame], None]]:
     """Function that appends a frame to an MP4 file, at its time; `picture` is what is shown of it.
 
     The file is there when the block ends well. The last frame is shown for 1 / fps seconds; the
@@ -54,7 +51,7 @@ def write_film(
         film = stack.enter_context(av.open(str(part), "w", format="mp4"))
         stream: Any = film.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
         stream.pix_fmt = "yuv420p"
-        stream.options = QUALITY[codec]
+        stream.options = CODECS[codec]
         stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
         last, start, count = -1, None, 0
         sound: Sound = iter(())
@@ -84,23 +81,6 @@ def write_film(
             _mux_sound(film, sound, until=last / TICKS + 1 / fps)
 
 
-def _open_sound(video: Path | None, film: Any, start: float, stack: ExitStack) -> Sound:
-    """The sound of a video from a time on, with a stream for it in the film."""
-    if video is None:
-        return iter(())
-    source = stack.enter_context(av.open(str(video), metadata_errors="replace"))
-    if not source.streams.audio:
-        return iter(())
-    stream = source.streams.audio[0]
-    if stream.codec_context.name in COPIED_SOUND:
-        to = film.add_stream_from_template(stream)
-        packets = (packet for packet in source.demux(stream) if packet.dts is not None)
-    else:
-        to = film.add_stream("aac", rate=stream.codec_context.sample_rate)
-        packets = _encoded(source, stream, to)
-    return _sound_packets(packets, to, start)
-
-
 def _mux_sound(film: Any, sound: Sound, *, until: float) -> Sound:
     """Write what is heard before a time; the rest."""
     for time, packet in sound:
@@ -110,21 +90,37 @@ def _mux_sound(film: Any, sound: Sound, *, until: float) -> Sound:
     return iter(())
 
 
-def _sound_packets(packets: Iterator[Any], to: Any, start: float) -> Sound:
+def _open_sound(video: Path | None, film: Any, start: float, stack: ExitStack) -> Sound:
+    """The sound of a video from a time on, with a stream for it in the film."""
+    if video is None:
+        return iter(())
+    source = stack.enter_context(av.open(str(video), metadata_errors="replace"))
+    if not source.streams.audio:
+        return iter(())
+    stream = source.streams.audio[0]
+    if stream.codec_context.name in COPIED_SOUND:
+        to: Any = film.add_stream_from_template(stream)
+        packets = source.demux(stream)
+    else:
+        to = film.add_stream("aac", rate=stream.codec_context.sample_rate)
+        packets = _encoded(source, stream, to)
+    return _in_film_time(packets, to, start)
+
+
+def _in_film_time(packets: Iterator[Any], to: Any, start: float) -> Sound:
     """Packets in the time of the film, from its start on."""
     clock = Clock(SOUND_STEP)
     for packet in packets:
-        if packet.pts is None:
+        if packet.dts is None or packet.pts is None:
             continue
         shown, _ = clock.show(float(packet.pts * packet.time_base))  # as the frames are
         shift = round(Fraction(start).limit_denominator(TICKS) / packet.time_base)
         pts = round((shown or 0.0) / packet.time_base) - shift
         time = float(pts * packet.time_base)
-        if time < 0:
-            continue
-        packet.pts = packet.dts = pts
-        packet.stream = to
-        yield time, packet
+        if time >= 0:
+            packet.pts = packet.dts = pts
+            packet.stream = to
+            yield time, packet
 
 
 def _encoded(source: Any, stream: Any, to: Any) -> Iterator[Any]:
@@ -134,38 +130,3 @@ def _encoded(source: Any, stream: Any, to: Any) -> Iterator[Any]:
         for piece in resampler.resample(frame):
             yield from to.encode(piece)
     yield from to.encode(None)
-
-
-@contextmanager
-def write_recording(path: Path, fps: float, sound_of: Path | None = None) -> Generator[Append]:
-    """Function that appends a frame to a recording (.rrd) for the rerun viewer; it has no sound.
-
-    Pinhole, picture and depth, in the axes of the camera: x right, y down, z forward.
-    Frames without a time come 1 / fps seconds after each other.
-    """
-    rerun = import_extra("rerun", "a recording", "ssmde[rerun]")
-    with whole_file(path) as part:
-        recording = rerun.RecordingStream("ssmde", recording_id=path.stem)
-        recording.save(str(part))
-        count = 0
-
-        def append(frame: PredictedFrame) -> None:
-            nonlocal count
-            recording.set_time("frame", sequence=count)
-            recording.set_time("video", duration=count / fps if frame.time is None else frame.time)
-            height, width = frame.depth.shape
-            if frame.intrinsics is not None:
-                recording.log("camera", rerun.Pinhole(
-                    image_from_camera=frame.intrinsics, width=width, height=height,
-                    camera_xyz=rerun.ViewCoordinates.RDF,
-                ))  # fmt: skip
-            picture = rerun.Image(frame.pixels).compress(jpeg_quality=JPEG_QUALITY)
-            recording.log("camera/image", picture)
-            recording.log("camera/depth", rerun.DepthImage(frame.depth, meter=1.0))
-            count += 1
-
-        try:
-            yield append
-        finally:
-            recording.flush()
-            recording.disconnect()

@@ -1,21 +1,16 @@
-"""What there is to predict: images in any form, files with names for outputs, the web, cameras."""
+"""What there is to predict: images in any form, files with names for outputs, cameras."""
 
-import http.client
 import os
 import queue
 import sys
-import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
 import av
 import av.error
@@ -30,7 +25,6 @@ from ssmde.data.images import (
     MOST_PIXELS,
     READABLE,
     SIXTEEN_BIT,
-    ImageError,
     array_levels,
     gray_levels,
     gray_to_bytes,
@@ -44,15 +38,10 @@ from ssmde.data.video import VideoError, VideoFrame
 from ssmde.io import natural_order, read_text
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
-"""A path; an http(s) address of an image; the bytes of an image file; a PIL image; numpy (h, w, c)
-or (h, w); a tensor (c, h, w) or (h, w). c is 1, 3, or 4 with alpha; values are uint8, uint16 (from
-its lowest to its highest, where that is less than half of 16 bits), or float in [0, 1]."""
+"""A path; the bytes of an image file; a PIL image; numpy (h, w, c) or (h, w); a tensor (c, h, w) or
+(h, w). c is 1, 3, or 4 with alpha; values are uint8, uint16 (from its lowest to its highest, where
+that is less than half of 16 bits), or float in [0, 1]."""
 ROUNDING = 1e-4  # what resizing and color changes in floats add to [0, 1]
-LIST = ".txt"
-LARGEST_IMAGE = 256 << 20  # bytes, of a download
-LARGEST_FILE = 4 << 30  # bytes, of a video
-TIMEOUT = 30.0  # seconds without an answer of a server
-BLOCK = 1 << 20  # bytes read at once
 MOST_THREADS = 4  # that read; more only fill the memory: the network is slower
 AHEAD = MOST_PIXELS  # pixels that may wait or be read, besides the image that is read next
 WEBCAMS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
@@ -63,33 +52,25 @@ Item = TypeVar("Item")
 Read = TypeVar("Read")
 
 
-class DownloadError(ValueError):
-    """An address that gives no file."""
-
-
 def to_pixels(image: ImageLike) -> UInt8[np.ndarray, "h w 3"]:
     """Upright RGB bytes of whatever an image comes as.
 
     The camera's orientation mark is followed, gray becomes RGB, 16 bits become 8, transparency is
-    dropped: as `read_image` does with files. Raises an `ImageError` for a file or address that
-    cannot be read, a ValueError for an array of another shape, type or range.
+    dropped: as `read_image` does with files. Raises an `ImageError` for a file that cannot be
+    read, a ValueError for an array of another shape, type or range.
     """
     if isinstance(image, bytes):
         return read_image_bytes(image, "bytes of an image")
     if isinstance(image, str | Path):
-        if not is_url(image):
-            return read_image(Path(image), levels=gray_levels([Path(image)]))
-        try:
-            return read_image_bytes(fetch_bytes(str(image)), str(image))
-        except DownloadError as error:
-            raise ImageError(str(error)) from error
+        path = local_path(image)
+        return read_image(path, levels=gray_levels([path]))
     if isinstance(image, Image.Image):
         upright = turn_upright(image)
-        if upright.mode in SIXTEEN_BIT:
-            return to_pixels(np.asarray(upright).clip(0, 65535).astype(np.uint16))
         if upright.mode == "F":
             raise ValueError("a PIL image of mode F has no known range: give RGB")
-        return np.array(upright.convert("RGB"))
+        if upright.mode not in SIXTEEN_BIT:
+            return np.array(upright.convert("RGB"))
+        return _array_pixels(np.asarray(upright).clip(0, 65535).astype(np.uint16))
     return _array_pixels(image)
 
 
@@ -124,23 +105,35 @@ def resize_depth(
     return F.interpolate(tensor, size, mode="bilinear", align_corners=False)[0, 0].numpy()
 
 
-def find_images(source: str | Path) -> dict[str, Path | str]:
-    """The images of an address, a list, a file, a folder or a glob, by the name of their output.
+def local_path(source: str | Path) -> Path:
+    """The path of a file or folder; a ValueError says that addresses of the web are none."""
+    if str(source).lower().startswith(("http://", "https://")):
+        raise ValueError(
+            f"{source}: nothing is read from the web: get the file (curl -O) and give its path"
+        )
+    return Path(source)
+
+
+def find_images(source: Path) -> dict[str, Path]:
+    """The images of a list, a file, a folder or a glob, by the name of their output.
 
     A FileNotFoundError where there is nothing, a ValueError where there is no image.
     """
-    path = Path(source)
-    if is_url(source):
-        return {Path(urlsplit(str(source)).path).stem or "image": str(source)}
-    if path.suffix.lower() == LIST and path.is_file():
-        return name_listed(path)
-    if path.is_dir():
-        folder, found = path, [p for p in path.iterdir() if p.suffix.lower() in READABLE]
-    elif path.is_file():
-        folder, found = path.parent, [path]
-    else:
-        folder, found = _glob(path)
-    found = [image for image in found if not image.name.startswith(".")]
+    folder = source
+    if source.suffix.lower() == ".txt" and source.is_file():
+        return name_listed(source)
+    if source.is_dir():
+        found = list(source.iterdir())
+    elif source.is_file():
+        folder, found = source.parent, [source]
+    else:  # a glob
+        wild = [i for i, part in enumerate(source.parts) if any(c in part for c in "*?[")]
+        if not wild:
+            raise FileNotFoundError(f"{source}: no such file or folder, and not a glob")
+        folder = Path(*source.parts[: wild[0]])
+        found = list(folder.glob(str(Path(*source.parts[wild[0] :]))))
+    if not source.is_file():
+        found = [p for p in found if p.suffix.lower() in READABLE and p.name[0] != "."]
     order = frame_order([image.name for image in found])
     found.sort(key=lambda image: (natural_order(str(image.parent)), order(image.name)))
     if not found:
@@ -148,125 +141,32 @@ def find_images(source: str | Path) -> dict[str, Path | str]:
         raise ValueError(
             f"{source}: holds no image ({', '.join(READABLE)})" + (others and f", but {others}")
         )
-    return _named(found, [str(image) for image in found], str(folder))
+    return _named(found, str(folder))
 
 
-def _glob(pattern: Path) -> tuple[Path, list[Path]]:
-    """The folder before the first wild card, and the images the pattern matches."""
-    wild = [i for i, part in enumerate(pattern.parts) if any(c in part for c in "*?[")]
-    if not wild:
-        raise FileNotFoundError(f"{pattern}: no such file or folder, and not a glob")
-    folder = Path(*pattern.parts[: wild[0]])
-    matches = folder.glob(str(Path(*pattern.parts[wild[0] :])))
-    return folder, [path for path in matches if path.suffix.lower() in READABLE]
-
-
-def name_listed(source: Path) -> dict[str, Path | str]:
-    """The images of a list, a path or an http(s) address a line, with the names of their outputs.
+def name_listed(source: Path) -> dict[str, Path]:
+    """The images of a list, a path a line, with the names of their outputs.
 
     A path starts at the folder of the list. Names leave out the folders that all images share.
     Empty lines, and lines that begin with #, are passed over; a list of none is a ValueError.
     """
     lines = [line.strip() for line in read_text(source).split("\n")]
     listed = [line for line in dict.fromkeys(lines) if line and not line.startswith("#")]
-    images = [line if is_url(line) else source.parent / line for line in listed]
+    images = [source.parent / local_path(line) for line in listed]
     if not images:
-        raise ValueError(f"{source}: lists no image; write a path or an address on each line")
-    places = [_place(image) for image in images]
-    shared = os.path.commonpath([os.path.dirname(place) for place in places])
-    return _named(images, places, shared)
+        raise ValueError(f"{source}: lists no image; write a path on each line")
+    return _named(images, os.path.commonpath([os.path.abspath(image.parent) for image in images]))
 
 
-def _named(images: Sequence[Path | str], places: list[str], above: str) -> dict[str, Path | str]:
-    """Images by where they lie below a folder, without endings; no two get one name."""
-    below = [os.path.relpath(place, above) for place in places]
-    plain = Counter(os.path.splitext(name)[0] for name in below)
-    named: dict[str, Path | str] = {}
-    for name, image in zip(below, images, strict=True):
-        stem = os.path.splitext(name)[0]
-        wanted = stem if plain[stem] == 1 else name
-        number, free = 1, wanted
-        while free in named:  # addresses that differ in their query alone
-            number, free = number + 1, f"{wanted}_{number + 1}"
-        named[free] = image
-    return named
-
-
-def _place(image: Path | str) -> str:
-    """Where an image lies, as a path without ways up: no name may lead out of the output."""
-    if isinstance(image, Path):
-        return os.path.abspath(image)
-    parts = urlsplit(image)
-    return os.path.normpath(f"/{parts.netloc}/{parts.path}")
-
-
-def is_url(source: object) -> bool:
-    """True for an http or https address."""
-    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
-
-
-def fetch_bytes(url: str, *, largest: int = LARGEST_IMAGE) -> bytes:
-    """Content of the file at an http(s) address, of at most so many bytes; or a `DownloadError`."""
-    return b"".join(_blocks(url, largest))
-
-
-@contextmanager
-def fetched_file(url: str) -> Generator[Path]:
-    """The file at an address, in a temporary folder while the block runs; or a `DownloadError`."""
-    name = Path(unquote(urlsplit(url).path)).name or "download"
-    with tempfile.TemporaryDirectory(prefix="ssmde-") as folder:
-        path = Path(folder) / name
-        with path.open("wb") as file:
-            file.writelines(_blocks(url, LARGEST_FILE))
-        yield path
-
-
-def _blocks(url: str, largest: int) -> Iterator[bytes]:
-    """The content in parts; whatever goes wrong becomes a `DownloadError` with the address."""
-    _check_url(url)
-    too_large = f"{url}: is larger than {largest / 2**20:.0f} MiB; get the file and give its path"
-    request = urllib.request.Request(url, headers={"User-Agent": "ssmde"})
-    try:
-        with _OPENER.open(request, timeout=TIMEOUT) as answer:
-            promised, count = answer.headers.get("Content-Length"), 0
-            if promised is not None and int(promised) > largest:
-                raise DownloadError(too_large)
-            while block := answer.read(BLOCK):
-                count += len(block)
-                if count > largest:
-                    raise DownloadError(too_large)
-                yield block
-            if promised is not None and count < int(promised):
-                raise DownloadError(
-                    f"{url}: broke off after {count} of {promised} bytes; try again"
-                )
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise DownloadError(f"{url}: the server says {error.code} {error.reason}") from error
-    except urllib.error.URLError as error:
-        raise DownloadError(f"{url}: cannot be reached ({error.reason})") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise DownloadError(f"{url}: the connection broke ({error}); try again") from error
-
-
-class _WebOnly(urllib.request.HTTPRedirectHandler):
-    """Follows from one web address to another, to nothing else."""
-
-    def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        if not is_url(newurl):
-            fp.close()
-        _check_url(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-_OPENER = urllib.request.build_opener(_WebOnly)
-
-
-def _check_url(url: str) -> None:
-    if not is_url(url) or not urlsplit(url).hostname:
-        raise DownloadError(f"{url}: only http:// and https:// addresses of files are read")
+def _named(images: Sequence[Path], above: str) -> dict[str, Path]:
+    """Images by where they lie below a folder, without endings where these tell nothing."""
+    below = [os.path.relpath(image, above) for image in images]
+    stems = [os.path.splitext(name)[0] for name in below]
+    times = Counter(stems)
+    return {
+        stem if times[stem] == 1 else name: image
+        for name, stem, image in zip(below, stems, images, strict=True)
+    }
 
 
 def read_ahead(
@@ -305,24 +205,28 @@ def is_live(source: object) -> bool:
     return isinstance(source, str) and (source.isdecimal() or _is_rtsp(source))
 
 
+def _is_rtsp(source: str) -> bool:
+    return source.lower().startswith(("rtsp://", "rtsps://"))
+
+
 def read_live(source: str) -> Generator[VideoFrame]:
     """Frames of a camera, until it is closed; always the newest one, those missed are dropped.
 
     A thread decodes, and overwrites what nobody took. A `VideoError` where there is no such camera,
     or it falls silent before its first frame.
     """
+    container = _open_camera(source)
     latest: queue.Queue[VideoFrame | None] = queue.Queue(maxsize=1)
     stop = threading.Event()
-    reader = threading.Thread(
-        target=_read_newest, args=(_open_camera(source), latest, stop), daemon=True
-    )
+    reader = threading.Thread(target=_read_newest, args=(container, latest, stop), daemon=True)
     reader.start()
-    frame = None
+    count = 0
     try:
-        while (newest := _take(latest)) is not None:
-            frame = newest
-            yield frame
-        if frame is None:
+        with suppress(queue.Empty):  # it fell silent
+            while (newest := latest.get(timeout=2 * SILENCE)) is not None:
+                count += 1
+                yield newest
+        if count == 0:
             raise VideoError(f"{source}: the camera sends no frame")
     finally:
         stop.set()
@@ -331,36 +235,23 @@ def read_live(source: str) -> Generator[VideoFrame]:
         reader.join(timeout=SILENCE)
 
 
-def _take(latest: "queue.Queue[VideoFrame | None]") -> VideoFrame | None:
-    """The next frame; None where the camera ended or fell silent."""
-    with suppress(queue.Empty):
-        return latest.get(timeout=2 * SILENCE)
-    return None
-
-
 def _read_newest(
     container: Any, latest: "queue.Queue[VideoFrame | None]", stop: threading.Event
 ) -> None:
     began = time.monotonic()
-    with container:
-        try:
+    try:
+        with container, suppress(av.error.FFmpegError, IndexError):  # the line breaks, or is empty
             for number, frame in enumerate(container.decode(container.streams.video[0])):
                 if stop.is_set() or too_many_pixels((frame.height, frame.width)):
-                    return
+                    break
                 pixels = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
                 now = time.monotonic() - began
                 with suppress(queue.Empty):  # nobody took it: the newest goes first
                     latest.get_nowait()
                 latest.put(VideoFrame(number=number, time=now, pixels=pixels))
-        except (av.error.FFmpegError, IndexError):  # the line broke, or carries no picture
-            pass
-        finally:
-            if not stop.is_set():
-                latest.put(None)
-
-
-def _is_rtsp(source: str) -> bool:
-    return source.lower().startswith(("rtsp://", "rtsps://"))
+    finally:
+        if not stop.is_set():
+            latest.put(None)
 
 
 def _open_camera(source: str) -> Any:

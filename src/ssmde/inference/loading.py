@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from jaxtyping import Float64, UInt8
 
-from ssmde.config import Config
 from ssmde.data.images import resize_image
 from ssmde.inference.engines import OPENERS, EngineNetwork, open_exported
 from ssmde.inference.predictor import Predictor
@@ -15,7 +14,7 @@ from ssmde.models.checkpoint import load_weights_into, read_weights, stored_conf
 from ssmde.models.depth_net import DepthNet
 from ssmde.models.foreign import is_foreign, load_foreign
 from ssmde.models.hub import HUB_PREFIX, download_weights
-from ssmde.models.pose_net import build_pose_net
+from ssmde.models.pose_net import PoseCNN
 from ssmde.models.registry import WEIGHTS_IN_A_RUN, choose_device, named_weights, weights_file
 from ssmde.weights import RELEASED, is_released
 
@@ -48,19 +47,39 @@ def load(
     named = named_weights(str(path))
     place, trust = named or Path(path), trust and named is None
     if is_foreign(place):
-        foreign = load_foreign(place)
+        network, size = load_foreign(place)
         return Predictor(
-            foreign.network.to(choose_device(device)), resolution or foreign.image_size,
-            depth_range=foreign.network.depth_range, source=str(place),
+            network.to(choose_device(device)), resolution or size,
+            depth_range=network.depth_range, source=str(place),
         )  # fmt: skip
     file = weights_file(place)
     if file.suffix in OPENERS:
-        return _exported_predictor(file, resolution, trust=trust)
+        exported = open_exported(file, trust=trust)
+        facts = exported.facts
+        if resolution not in (None, facts.image_size):
+            height, width = facts.image_size
+            raise ValueError(
+                f"{file}: was exported to work at {height} x {width}; for another size export the "
+                "weights again, with --resolution HEIGHT WIDTH"
+            )
+        return Predictor(
+            EngineNetwork(exported), facts.image_size, depth_range=facts.depth_range,
+            source=str(file),
+            metres_per_unit=1.0 if facts.unit == "metres" else None,  # the file multiplies itself
+        )  # fmt: skip
     tensors, metadata = read_weights(file)
     config, scale = stored_config(file, metadata), stored_scale(metadata, origin=str(file))
+    encoder = config.model.encoder
+    if encoder.startswith(HUB_PREFIX) and not trust:
+        if BACKBONE_KEY not in metadata:
+            raise ValueError(
+                f"{file}: its encoder is {encoder}, and the file does not say how that is built; a "
+                "file makes nobody ask the hub: add --trust (trust=True in Python) if you trained "
+                "it yourself"
+            )
+        encoder = f"{HUB_PREFIX}{metadata[BACKBONE_KEY]}"
     network = DepthNet(
-        encoder=config.model.encoder if trust else _stored_encoder(file, config, metadata),
-        pretrained="none", upsampling=config.model.upsampling,
+        encoder=encoder, pretrained="none", upsampling=config.model.upsampling,
         depth_range=config.model.depth_range, scales=tuple(sorted(config.loss.scales)),
     )  # fmt: skip
     load_weights_into(network, tensors, "depth_net.", origin=str(file))
@@ -108,35 +127,6 @@ def looks_like_weights(path: Path) -> bool:
     return in_a_run or path.suffix in ends or is_foreign(path) or is_released(str(path))
 
 
-def _exported_predictor(file: Path, resolution: Resolution, *, trust: bool) -> Predictor:
-    """Predictor from a file of `ssmde export`, which works at one size."""
-    exported = open_exported(file, trust=trust)
-    facts = exported.facts
-    if resolution not in (None, facts.image_size):
-        height, width = facts.image_size
-        raise ValueError(
-            f"{file}: was exported to work at {height} x {width}; for another size export the "
-            "weights again, with --resolution HEIGHT WIDTH"
-        )
-    return Predictor(
-        EngineNetwork(exported), facts.image_size, depth_range=facts.depth_range, source=str(file),
-        metres_per_unit=1.0 if facts.unit == "metres" else None,  # the file multiplies itself
-    )  # fmt: skip
-
-
-def _stored_encoder(file: Path, config: Config, metadata: dict[str, str]) -> str:
-    """The encoder in the head of a weights file, in a form for which nobody has to be asked."""
-    name = config.model.encoder
-    if not name.startswith(HUB_PREFIX):
-        return name
-    if BACKBONE_KEY in metadata:
-        return f"{HUB_PREFIX}{metadata[BACKBONE_KEY]}"
-    raise ValueError(
-        f"{file}: its encoder is {name}, and the file does not say how that is built; a file makes "
-        "nobody ask the hub: add --trust (trust=True in Python) if you trained it yourself"
-    )
-
-
 class MotionPredictor:
     """The pose network of trained weights: the camera's motion between two images."""
 
@@ -149,7 +139,7 @@ class MotionPredictor:
                 f"{path}: holds no pose network; give weights of a network that was trained on "
                 "video, such as those of its first stage"
             )
-        network = build_pose_net(config.model.pose_net)
+        network = PoseCNN()
         load_weights_into(network, tensors, POSE_PREFIX, origin=str(file))
         self.device: torch.device = choose_device(device)
         self.network = network.to(self.device).eval()

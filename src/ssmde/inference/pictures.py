@@ -3,7 +3,6 @@
 Nothing here keeps a state: the same arrays give the same bytes.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +21,7 @@ COLOR_MEMORY = 0.9  # of the former frame in the ends of a video's colors, so th
 WORST_ERROR = 0.5  # relative error that gets the last color of an error picture
 GAP = 4  # white pixels between neighboring pictures
 TEXT_SIZE = 13
+BAR_WIDTH = 12
 BAND_PIXELS = 4_000_000  # of a band of `bands`: steps in between take many bytes a pixel
 MAGMA, INFERNO = "magma", "inferno"  # their tables lie in the package: matplotlib loads slowly
 Picture = UInt8[np.ndarray, "h w 3"]
@@ -41,21 +41,19 @@ def depth_range(depth: Float[np.ndarray, "h w"]) -> tuple[float, float] | None:
     values = depth[_valid(depth)]
     if values.size == 0:
         return None
-    near, far = _percentiles(values)
-    return (float(near), float(far)) if far > near * 1.0001 else (float(near / 2), float(far * 2))
+    near, far = (float(end) for end in np.percentile(values, ENDS, overwrite_input=True))
+    return (near, far) if far > near * 1.0001 else (near / 2, far * 2)
 
 
 def color_ends(
     depth: Float[np.ndarray, "h w"], before: tuple[float, float] | None = None
 ) -> tuple[float, float]:
     """The same, 1 and 2 without a valid pixel; those of a video follow the `before` slowly."""
-    ends = depth_range(depth) or (1.0, 2.0)
+    near, far = depth_range(depth) or (1.0, 2.0)
     if before is None:
-        return ends
-    near, far = (
-        COLOR_MEMORY * a + (1 - COLOR_MEMORY) * b for a, b in zip(before, ends, strict=True)
-    )
-    return near, far
+        return near, far
+    share = 1 - COLOR_MEMORY
+    return COLOR_MEMORY * before[0] + share * near, COLOR_MEMORY * before[1] + share * far
 
 
 def colorize(
@@ -103,16 +101,14 @@ def color_ramp(count: int, near: float, far: float) -> Float[np.ndarray, " count
 
 def color_bar(height: int, *, near: float, far: float, unit: str = "") -> Picture:
     """Bar of the colors of `colorize`, near at the top, with its two ends written beside it."""
-    bar = colorize(
-        np.repeat(color_ramp(height, near, far)[:, None], 12, axis=1), near=near, far=far
-    )
+    ramp = np.repeat(color_ramp(height, near, far)[:, None], BAR_WIDTH, axis=1)
     words = [f"{end:.3g} {unit}".strip() for end in (near, far)]
     width = max(int(_font().getlength(word)) for word in words) + 2 * GAP
-    canvas = Image.fromarray(_white(height, 12 + width))
-    canvas.paste(Image.fromarray(bar), (0, 0))
+    canvas = Image.fromarray(_white(height, BAR_WIDTH + width))
+    canvas.paste(Image.fromarray(colorize(ramp, near=near, far=far)), (0, 0))
     draw = ImageDraw.Draw(canvas)
-    draw.text((12 + GAP, 0), words[0], fill=0, font=_font())
-    draw.text((12 + GAP, height - 1), words[1], fill=0, font=_font(), anchor="lb")
+    draw.text((BAR_WIDTH + GAP, 0), words[0], fill=0, font=_font())
+    draw.text((BAR_WIDTH + GAP, height - 1), words[1], fill=0, font=_font(), anchor="lb")
     return np.asarray(canvas)
 
 
@@ -142,8 +138,6 @@ def _titled(image: UInt8[np.ndarray, "_ _ 3"], title: str) -> Picture:
 
 def stack(rows: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Picture:
     """Pictures below each other on white, aligned at the left: a row of what is turned."""
-    if not rows:
-        raise ValueError("a panel needs at least one row, got none")
     return side_by_side([row.swapaxes(0, 1) for row in rows]).swapaxes(0, 1)
 
 
@@ -166,44 +160,32 @@ def panel(rows: Sequence[PanelRow], *, height: int | None = None) -> Picture:
     return stack([_panel_row(row, height) for row in rows])
 
 
-def write_png(path: Path, picture: Picture) -> None:
-    """Write a picture whole or not at all, and make its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_image(path, picture)
-
-
 def _panel_row(row: PanelRow, height: int | None) -> Picture:
-    rows, columns = row.image.shape[:2]
-    size = (rows, columns) if height is None else (height, max(1, round(columns * height / rows)))
+    high, wide = row.image.shape[:2]
+    size = (high, wide) if height is None else (height, max(1, round(wide * height / high)))
     ends = depth_range(row.depth if row.truth is None else row.truth)
     near, far = ends or color_ends(row.depth)
     parts = {row.title or "frame": row.image, "prediction": colorize(row.depth, near=near, far=far)}
     if row.truth is not None:
         parts["truth"] = colorize(row.truth, near=near, far=far)
-        fitted = row.depth[_nearest(row.depth.shape, row.truth.shape)]
+        fitted = _nearest(row.depth, row.truth.shape)
         parts[f"error, 0 to {WORST_ERROR:.0%}"] = colorize_error(fitted, row.truth)
-    pictures = [picture[_nearest(picture.shape, size)] for picture in parts.values()]
-    return side_by_side(pictures, list(parts))
+    return side_by_side([_nearest(picture, size) for picture in parts.values()], list(parts))
 
 
-def _nearest(shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Index that reads an array of `shape` at `size`, each pixel from the nearest center."""
+def _nearest(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """The array at another size, each pixel from the nearest center."""
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int)
-        for old, new in zip(shape[:2], size, strict=True)
+        for old, new in zip(values.shape[:2], size, strict=True)
     )
-    return rows[:, None], columns[None, :]
+    return values[np.ix_(rows, columns)]
 
 
-def _percentiles(values: Float[np.ndarray, "n"]) -> list[float]:
-    """`np.percentile(values, ENDS)` in float64, without a copy in float64; sorts the values."""
-    places = [(len(values) - 1) * end / 100 for end in ENDS]
-    neighbors = [(math.floor(place), math.ceil(place)) for place in places]
-    values.partition(sorted({i for pair in neighbors for i in pair}))
-    pairs = [(float(values[low]), float(values[high])) for low, high in neighbors]
-    return [
-        low + (high - low) * (place % 1) for place, (low, high) in zip(places, pairs, strict=True)
-    ]
+def write_png(path: Path, picture: Picture) -> None:
+    """Write a picture whole or not at all, and make its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(path, picture)
 
 
 def _valid(depth: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

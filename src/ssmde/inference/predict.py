@@ -9,59 +9,66 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, tee
 from math import prod
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 import torch
 
 from ssmde.cluster import work_on_ray
-from ssmde.console import counted, with_bar
+from ssmde.console import bars, counted, with_bar
 from ssmde.data.images import READABLE, ImageError, gray_levels, read_image, read_size, stretch_note
 from ssmde.data.scene_folder import left_out
 from ssmde.data.video import (
     VIDEO_SUFFIXES,
+    Pixels,
     VideoFrame,
     VideoNotes,
     is_film,
     read_chosen_frames,
     video_info,
 )
-from ssmde.inference import writers
+from ssmde.inference.camera import CameraError, CameraSpec, Pinhole, ToldCamera, size_of_camera
 from ssmde.inference.engines import EngineNetwork
+from ssmde.inference.film import write_film
 from ssmde.inference.input import (
-    fetched_file,
     find_images,
     is_live,
-    is_url,
+    local_path,
     read_ahead,
     read_live,
-    to_pixels,
 )
 from ssmde.inference.loading import load, looks_like_weights
-from ssmde.inference.pipeline import CameraSpec, Pinhole, Pipeline, Pixels, size_of_camera
-from ssmde.inference.predictor import BATCH_SIZE, PredictedFrame, Predictor, check_tiles
-from ssmde.inference.writers import FORMATS, FilmFormat, FrameFormat, WriterOptions
+from ssmde.inference.pictures import color_ends
+from ssmde.inference.predictor import BATCH_SIZE, PredictedFrame, Predictor
+from ssmde.inference.smoothing import Smoother
+from ssmde.inference.writers import (
+    DEPTH_FILE,
+    FORMATS,
+    LONGEST_SUFFIX,
+    VIDEO,
+    WriterOptions,
+    explain_png16,
+    frame_files,
+    write_frame,
+)
 from ssmde.io import fitting_name
 from ssmde.outputs import digest_of, done_or_free, identity, mark_of, recorded, sweep
 from ssmde.weights import DEFAULT_WEIGHTS
 
-Anything = TypeVar("Anything")
-FOR_IMAGES, FOR_VIDEOS = ("png16", "color"), ("video",)
+Name = TypeVar("Name")
+FOR_IMAGES, FOR_VIDEOS = ("png16", "color"), (VIDEO,)
 CAMERA = "camera"  # name of the files of a camera
 LIVE_FPS = 25.0  # of a camera's film, for the length of its last frame
-LIKELY_SIZE = (4000, 6000)  # of an image at an address, in pixels
 PIECE = 32  # images for a Ray worker: a few seconds, so that unlike machines end together
-LONGEST_SUFFIX = writers.LONGEST_SUFFIX
 NAMED = 3  # of many files that were written, so many are named
-Images = Mapping[str, Path | str]
-"""Paths or addresses by the name of the output."""
+Images = Mapping[str, Path]
+"""Paths by the name of the output."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,12 +98,10 @@ def predict_files(
     *,
     format: str | None = None,
     resolution: tuple[int, int] | None = None,
-    tiles: int = 1,
     temporal: bool = False,
     intrinsics: Pinhole | None = None,
     hfov_degrees: float | None = None,
     mesh: bool = False,
-    max_points: int = 1_000_000,
     max_frames: int | None = None,
     engine: Literal["local", "ray"] = "local",
     overwrite: bool = False,
@@ -116,21 +121,18 @@ def predict_files(
     Args:
         weights: Weights file, folder of a run, hf:OWNER/NAME, or a released name. Left out, with
             INPUT as the first word, it is small, which comes with the package.
-        source: Image, folder of images, quoted glob, .txt list of paths or addresses, video,
-            http(s) or rtsp address, or number of a webcam.
+        source: Image, folder of images, quoted glob, .txt list of paths, video, rtsp address, or
+            number of a webcam.
         out: Folder to write to.
-        format: Some of png16, npz, exr, color, normals, ply, glb, video and rerun, with commas
-            between. By default png16,color; video for a video.
+        format: Some of png16, npz, exr, color, normals, ply, glb and video, with commas between. By
+            default png16,color; video for a video.
         resolution: Size the network sees, height and width in pixels; multiples of 32. By default
             that of the training.
-        tiles: See the image in parts, at so many times the network's size; for detail in large
-            images.
         temporal: Blend each frame of a video with those before it, so that depth does not flicker.
-        intrinsics: Camera of normals, ply, glb and rerun: fx, fy, cx and cy in pixels of the
-            upright image.
+        intrinsics: Camera of normals, ply and glb: fx, fy, cx and cy in pixels of the upright
+            image.
         hfov_degrees: Instead: its horizontal field of view; by default 60.
         mesh: Triangles in place of points, in ply and glb.
-        max_points: Take only every so many-th pixel of a larger image into ply and glb.
         max_frames: Stop a video or camera after so many.
         engine: Predict here, or images on all GPUs or processors of a Ray cluster, whose machines
             see weights, images and output under the same paths.
@@ -144,42 +146,41 @@ def predict_files(
         ValueError: If `source` holds nothing that can be read, or a format does not fit it.
     """
     camera = CameraSpec(intrinsics=intrinsics, hfov_degrees=hfov_degrees)
-    weights, source, folder = _words(weights, source, out)
-    check_tiles(tiles)
-    writer = WriterOptions(mesh=mesh, max_points=max_points)
+    weights, source, wanted = _words(weights, source, out)
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be 1 or more, got {max_frames}")
     named = weights.source if isinstance(weights, Predictor) else str(Path(weights))
-    wanted = folder
     live = is_live(source) and not Path(source).exists()
-    with ExitStack() as stack:
-        here = source
-        if is_url(here) and Path(urlsplit(here).path).suffix.lower() in VIDEO_SUFFIXES:
-            here = str(stack.enter_context(fetched_file(here)))
-        moving = live or is_film(Path(here))
-        formats = FOR_VIDEOS if moving else FOR_IMAGES
-        if format is not None:
-            formats = tuple(format.split(","))
-        _check(formats, source, folder, engine, moving=moving)
-        images = {} if moving else _find_images(here)
-        photos = [image for image in images.values() if isinstance(image, Path)]
-        if intrinsics is not None:
-            sizes = [size for size in map(_size_of, photos) if any(size)]
-            camera = replace(camera, of_size=size_of_camera(intrinsics, sizes))
-        if engine == "ray":  # a worker may stand in another folder
-            weights, folder = _whole(weights), folder.resolve()
-            images = {name: _whole(image) for name, image in images.items()}
-        open_job = partial(
-            _open_job, weights, resolution, live=live, trust=trust, camera=camera, tiles=tiles,
-            temporal=temporal, out=folder, formats=formats, writer=writer, overwrite=overwrite,
-            max_frames=max_frames, levels=gray_levels(photos),
-        )  # fmt: skip
-        if live:
-            summary = _camera(open_job(), here)
-        elif moving:
-            summary = _video(open_job(), Path(here), source)
-        else:
-            summary = _images(open_job, images, Path(here), on_ray=engine == "ray")
+    here, folder = Path(source) if live else local_path(source), wanted
+    moving = live or is_film(here)
+    formats = FOR_VIDEOS if moving else FOR_IMAGES
+    if format is not None:
+        formats = tuple(dict.fromkeys(format.split(",")))
+    _check(formats, here, folder, engine, moving=moving)
+    images = {} if moving else _find_images(here)
+    if intrinsics is not None:
+        sizes = [size for size in map(_size_of, images.values()) if any(size)]
+        camera = replace(camera, of_size=size_of_camera(intrinsics, sizes))
+    if engine == "ray":  # a worker may stand in another folder
+        if not isinstance(weights, Predictor) and Path(weights).exists():
+            weights = Path(weights).resolve()
+        folder = folder.resolve()
+        images = {name: image.resolve() for name, image in images.items()}
+    open_job = partial(
+        _open_job, weights, resolution, live=live, trust=trust, camera=camera, temporal=temporal,
+        out=folder, formats=formats, writer=WriterOptions(mesh=mesh), overwrite=overwrite,
+        max_frames=max_frames, levels=gray_levels([*images.values()]),
+    )  # fmt: skip
+    if not moving:
+        summary = _images(open_job, images, here, on_ray=engine == "ray")
+    elif live:
+        frames = (replace(frame, number=i) for i, frame in enumerate(read_live(source)))
+        summary = _film(open_job(), CAMERA, frames, source, fps=LIVE_FPS, live=True)
+    else:
+        name, info, notes = fitting_name(here.stem, LONGEST_SUFFIX), video_info(here), VideoNotes()
+        frames = read_chosen_frames(here, lambda _: True, notes)
+        summary = _film(open_job(), name, frames, here, fps=info.fps, frames_in_all=info.frames)
+        summary = replace(summary, notes=tuple(f"{here}: {line}" for line in notes.lines))
     if not summary.written:
         raise ValueError("nothing could be read: " + "; ".join(summary.skipped[:5]))
     return replace(summary, weights=named, out=wanted)
@@ -205,38 +206,27 @@ def _words(
     return DEFAULT_WEIGHTS, str(weights), Path(source)
 
 
-def _whole(place: Anything) -> Anything | Path:
-    """An existing path from the root on; else as it is."""
-    if isinstance(place, str | Path) and Path(place).exists():
-        return Path(place).resolve()
-    return place
-
-
-def _check(formats: Sequence[str], source: str, out: Path, engine: str, *, moving: bool) -> None:
+def _check(formats: Iterable[str], source: Path, out: Path, engine: str, *, moving: bool) -> None:
     if moving and engine == "ray":
         raise ValueError(
             f"--engine ray shares images among its workers, {source} is a video or a camera: "
             "leave --engine out"
         )
-    if not moving and Path(source).is_dir() and Path(source).resolve() == out.resolve():
+    if not moving and source.is_dir() and source.resolve() == out.resolve():
         raise ValueError(f"{out} is the input folder: choose another folder for the output")
     for name in formats:
+        if name == "rerun":
+            raise ValueError("format 'rerun' is no more: take ply, which its viewer reads")
         if name not in FORMATS:
             raise ValueError(f"unknown format {name!r}: choose from {', '.join(FORMATS)}")
-        kind = FORMATS[name]
-        if isinstance(kind, FilmFormat) and not kind.for_images and not moving:
+        if name == VIDEO and not moving:
             raise ValueError(
                 f"format {name!r} needs a video file ({', '.join(VIDEO_SUFFIXES)}), got {source}: "
                 "choose color, or make a video of the images first"
             )
-    if engine == "ray" and writers.films(formats):
-        raise ValueError(
-            f"--engine ray writes files for each image, {', '.join(writers.films(formats))} is one "
-            "file for all of them: leave it out, or leave out --engine ray"
-        )
 
 
-def _find_images(source: str) -> dict[str, Path | str]:
+def _find_images(source: Path) -> dict[str, Path]:
     """Images by names that leave room for the endings of the outputs."""
     names = {Path(name): image for name, image in find_images(source).items()}
     return {
@@ -245,11 +235,11 @@ def _find_images(source: str) -> dict[str, Path | str]:
     }
 
 
-def _size_of(image: Path | str) -> tuple[int, int]:
-    """Height and width: at an address a guess, for nobody knows before it is fetched."""
+def _size_of(image: Path) -> tuple[int, int]:
+    """Height and width; 0, 0 where it cannot be read, as is said by who reads it."""
     try:
-        return read_size(image) if isinstance(image, Path) else LIKELY_SIZE
-    except (ImageError, OSError):  # said by who reads it
+        return read_size(image)
+    except (ImageError, OSError):
         return 0, 0
 
 
@@ -257,7 +247,10 @@ def _size_of(image: Path | str) -> tuple[int, int]:
 class Job:
     """What is to be done with every image or frame."""
 
-    pipeline: Pipeline
+    predictor: Predictor
+    camera: ToldCamera
+    temporal: bool = False  # blend each frame of a video with those before it
+    batch_size: int = BATCH_SIZE
     out: Path  # folder that exists when something is written
     formats: tuple[str, ...]
     writer: WriterOptions
@@ -270,56 +263,71 @@ class Job:
         """The mark of what is made of an image or a video."""
         return mark_of(way=self.way, source=identity(source), max_frames=max_frames)
 
-    def mark_of_all(self, images: Images) -> str:
-        """The mark of what is made of all these images."""
-        return mark_of(way=self.way, sources=[identity(image) for image in images.values()])
-
     def done(self, paths: Iterable[Path], mark: str) -> bool:
         """As `ssmde.outputs.done_or_free`."""
         return done_or_free(paths, mark, overwrite=self.overwrite)
 
-    def write(self, name: str, frame: PredictedFrame, source: Path | str) -> list[Path]:
+    def files(self, name: str) -> list[Path]:
         """The files of one image or frame."""
+        return [*frame_files(self.out, name, self.formats)]
+
+    def write(self, name: str, frame: PredictedFrame, source: Path | str) -> list[Path]:
+        """Write the files of one image or frame."""
         with recorded(self.mark(source)):
-            return writers.write_frame(self.out, name, frame, self.formats, self.writer)
-
-    def frame_files(self, name: str) -> list[Path]:
-        """The files that `write` writes."""
-        return [path for path, _ in writers.frame_files(self.out, name, self.formats)]
-
-    def film_files(self, name: str) -> dict[Path, FilmFormat]:
-        """The files of all frames together, with their formats."""
-        return {self.out / f"{name}{k.suffix}": k for k in writers.films(self.formats).values()}
+            return write_frame(self.out, name, frame, self.formats, self.writer)
 
     def begin(self) -> None:
         """Make the folder, and write what its files have in common."""
-        facts = self.out / writers.DEPTH_FILE
-        explain = "png16" in self.formats and not self.done([facts], self.way)
+        explain = "png16" in self.formats and not self.done([self.out / DEPTH_FILE], self.way)
         self.out.mkdir(parents=True, exist_ok=True)
         if explain:
             with recorded(self.way):
-                writers.explain_png16(self.out, self.pipeline.predictor.info)
+                explain_png16(self.out, self.predictor.info)
+
+    def predict(
+        self, images: Iterable[tuple[Name, Pixels]]
+    ) -> Iterator[tuple[Name, PredictedFrame]]:
+        """Each image with its depth and camera; the images have nothing to do with each other."""
+        named, seen = tee(images)  # which keeps those that the network has not answered yet
+        pixels_of = (pixels for _, pixels in seen)
+        found = self.predictor.predict_many(pixels_of, batch_size=self.batch_size)
+        for prediction, (name, pixels) in zip(
+            found, named, strict=False
+        ):  # the network reads first
+            yield name, PredictedFrame(
+                pixels=pixels, depth=prediction.depth, info=self.predictor.info,
+                intrinsics=self.camera.matrix((pixels.shape[0], pixels.shape[1])),
+            )  # fmt: skip
+
+    def predict_video(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[int, PredictedFrame]]:
+        """Number and prediction of each frame; its colors, and depth if wanted, are steady."""
+        ends: tuple[float, float] | None = None
+        smoother: Smoother | None = None
+        for frame, found in self.predict((frame, frame.pixels) for frame in frames):
+            depth = found.depth
+            if frame.begins:  # another scene: nothing is carried over
+                ends = smoother = None
+            if self.temporal:
+                smoother = smoother or Smoother(self.predictor.size_for(depth.shape))
+                depth = smoother.smooth(found.pixels, depth)
+            ends = color_ends(depth, ends)
+            yield frame.number, replace(found, depth=depth, time=frame.time, ends=ends)
 
 
 def _open_job(
     weights: str | Path | Predictor, resolution: tuple[int, int] | None, *, live: bool, trust: bool,
-    camera: CameraSpec, tiles: int, temporal: bool, **job: Any,
+    camera: CameraSpec, **job: Any,
 ) -> Job:  # fmt: skip
     """What is to be done, with the network; it says what camera it takes where one is needed."""
     if not isinstance(weights, Predictor):
         weights = load(weights, resolution=resolution, trust=trust)
     if resolution is not None and weights.image_size != resolution:
         weights = weights.at(resolution)
-    pipeline = Pipeline(
-        predictor=weights, camera=camera, tiles=tiles, temporal=temporal,
-        batch_size=1 if live else BATCH_SIZE,
-    )  # fmt: skip
-    if any(FORMATS[name].needs_camera for name in job["formats"]):
-        pipeline.say = partial(print, file=sys.stderr)
+    needed = any(FORMATS[name].needs_camera for name in job["formats"])
     way = mark_of(  # under the names of earlier versions, whose files are known again
         network=network_mark(weights),
         wishes={
-            "confidence": False, "tiles": tiles, "batch_size": 1, "temporal": temporal,
+            "confidence": False, "tiles": 1, "batch_size": 1, "temporal": job["temporal"],
             "camera": asdict(camera),
         },
         style={**asdict(job["writer"]), "least_confidence": 0.0},
@@ -327,7 +335,8 @@ def _open_job(
     )  # fmt: skip
     if job["levels"] is not None:  # another image may change them
         way = mark_of(way=way, levels=job["levels"])
-    return Job(pipeline=pipeline, way=way, **job)
+    told = ToldCamera(spec=camera, say=partial(print, file=sys.stderr) if needed else None)
+    return Job(predictor=weights, camera=told, batch_size=1 if live else BATCH_SIZE, way=way, **job)
 
 
 def network_mark(predictor: Predictor) -> str:
@@ -347,107 +356,68 @@ def network_mark(predictor: Predictor) -> str:
 
 
 def _images(open_job: Callable[[], Job], images: Images, source: Path, *, on_ray: bool) -> Summary:
-    """Those images whose files are not there yet; a recording of all of them needs them all."""
+    """Those images whose files are not there yet; killed parts beside them are removed."""
     job = open_job()
-    files = {name: job.frame_files(name) for name in images}
-    recordings = job.film_files(fitting_name(source.stem or "images", LONGEST_SUFFIX))
-    left = _unfinished(job, files, images)
-    if not job.done(recordings, job.mark_of_all(images)):
-        left = list(images)
-    done = [path for name in images if name not in set(left) for path in files[name]]
+    files = {name: job.files(name) for name in images}
+    everything = set(chain.from_iterable(files.values()))
+    inputs = {os.path.realpath(image) for image in images.values()}
+    for path in everything:
+        if os.path.realpath(path) in inputs:
+            raise FileExistsError(f"{path}: is an input itself: choose another folder")
+    todo = {n: image for n, image in images.items() if not job.done(files[n], job.mark(image))}
+    for folder in {path.parent for path in everything}:
+        sweep(folder, lambda name, folder=folder: folder / name in everything)
+    done = [path for name in images if name not in todo for path in files[name]]
     job.begin()
-    if not left:
-        there = (*recordings, *done)
-        return Summary(written=there, present=len(there))
-    todo = {name: images[name] for name in left}
-    if on_ray:
-        made = predict_on_ray(open_job, todo)
+    made: list[Summary] = []
+    if on_ray and todo:
+        # Images of a lost worker are done once more: files are replaced whole, by equal ones.
+        items = iter(todo.items())
+        pieces = list(iter(lambda: dict(islice(items, PIECE)), {}))
+        with bars() as progress:
+            task = progress.add_task("predicting", total=len(todo))
+            for piece, found in work_on_ray(open_job, predict_images, pieces, lost=_say_lost):
+                made.append(found)
+                progress.advance(task, len(piece))
     else:
-        made = predict_images(job, todo, recordings, show_progress=True)
+        made.append(predict_images(job, todo, show_progress=bool(todo)))
     notes = stretch_note(job.levels)
     if source.is_dir() and (others := left_out(source, READABLE)):
         notes.append(f"{source}: left out: {others}")
-    written = {*done, *made.written}
-    in_order = [path for path in (*recordings, *chain(*files.values())) if path in written]
-    return replace(made, written=tuple(in_order), present=len(done), notes=tuple(notes))
+    there = {*done, *(path for one in made for path in one.written)}
+    return Summary(
+        written=tuple(path for path in chain.from_iterable(files.values()) if path in there),
+        skipped=tuple(reason for one in made for reason in one.skipped),
+        present=len(done), notes=tuple(notes),
+    )  # fmt: skip
 
 
-def _unfinished(job: Job, files: Mapping[str, Sequence[Path]], images: Images) -> list[str]:
-    """Names of the images whose files are not all there; killed parts beside them are removed."""
-    inputs = {os.path.realpath(image) for image in images.values() if isinstance(image, Path)}
-    for path in chain.from_iterable(files.values()):
-        if os.path.realpath(path) in inputs:
-            raise FileExistsError(f"{path}: is an input itself: choose another folder")
-    left = [name for name in images if not job.done(files[name], job.mark(images[name]))]
-    places: dict[Path, set[str]] = {}
-    for path in chain.from_iterable(files.values()):
-        places.setdefault(path.parent, set()).add(path.name)
-    for folder, names in places.items():
-        sweep(folder, names.__contains__)
-    return left
-
-
-def predict_images(
-    job: Job,
-    images: Images,
-    recordings: Mapping[Path, FilmFormat] | None = None,
-    *,
-    show_progress: bool = False,
-) -> Summary:
-    """Files of every image, and of all of them; what cannot be read is named."""
+def predict_images(job: Job, images: Images, *, show_progress: bool = False) -> Summary:
+    """Files of every image; what cannot be read is named."""
     written, skipped = list[Path](), list[str]()
 
-    def read(item: tuple[str, Path | str]) -> tuple[str, Path | str, Pixels | str]:
-        name, path = item
+    def read(item: tuple[str, Path]) -> tuple[str, Pixels | str]:
         try:
-            is_file = isinstance(path, Path)
-            return name, path, read_image(path, levels=job.levels) if is_file else to_pixels(path)
+            return item[0], read_image(item[1], levels=job.levels)
         except ImageError as error:
-            return name, path, str(error)
+            return item[0], str(error)
 
     def readable() -> Iterator[tuple[str, Pixels]]:
         items = with_bar(images.items(), "predicting", len(images), show=show_progress)
-        for name, file, found in read_ahead(items, read, pixels=lambda i: prod(_size_of(i[1]))):
+        for name, found in read_ahead(items, read, pixels=lambda i: prod(_size_of(i[1]))):
             if isinstance(found, str):
                 skipped.append(found)
-            elif fault := job.pipeline.fault_of((found.shape[0], found.shape[1])):
-                skipped.append(f"{file}: {fault}")
+                continue
+            try:
+                job.camera.matrix((found.shape[0], found.shape[1]))
+            except CameraError as error:
+                skipped.append(f"{images[name]}: {error}")
             else:
                 yield name, found
 
-    with ExitStack() as stack, recorded(job.mark_of_all(images)):
-        appends = [stack.enter_context(k.open(p, 1.0, None)) for p, k in (recordings or {}).items()]
-        for name, frame in job.pipeline.predict_images(readable()):
-            for append in appends:
-                append(frame)
-            written += job.write(name, frame, images[name])
-    written += recordings if written and recordings else ()
+    for name, frame in job.predict(readable()):
+        written += job.write(name, frame, images[name])
     return Summary(written=tuple(written), skipped=tuple(skipped))
-
-
-def predict_on_ray(
-    open_job: Callable[[], Job], images: Images, *, piece_size: int = PIECE
-) -> Summary:
-    """Files of every image by the workers of a Ray cluster; see `ssmde.cluster`.
-
-    A worker makes its own job with `open_job`, and gets `piece_size` images at a time; those of a
-    lost worker are done once more, from their start: files are replaced whole, by equal ones.
-    """
-    items = iter(images.items())
-    pieces = list(iter(lambda: dict(islice(items, piece_size)), {}))
-    made: list[Summary] = []
-
-    def done() -> Iterator[str]:
-        for piece, found in work_on_ray(open_job, predict_images, pieces, lost=_say_lost):
-            made.append(found)
-            yield from piece
-
-    for _ in with_bar(done(), "predicting", len(images)):
-        pass
-    return Summary(
-        written=tuple(path for found in made for path in found.written),
-        skipped=tuple(reason for found in made for reason in found.skipped),
-    )
 
 
 def _say_lost(images: Images, tries: int) -> str:
@@ -458,83 +428,26 @@ def _say_lost(images: Images, tries: int) -> str:
     )
 
 
-def _video(job: Job, path: Path, source: str) -> Summary:
-    """A video, unless it is done; frames that cannot be decoded are left out."""
-    name, origin = fitting_name(path.stem, LONGEST_SUFFIX), source if is_url(source) else path
-    info, notes = video_info(path), VideoNotes()
-    count = min(info.frames, job.max_frames or info.frames) or None
-    mark = job.mark(origin, max_frames=job.max_frames)
-    done = _video_is_done(job, name, origin, mark, count)
-    job.begin()
-    if done:
-        frames = chain.from_iterable(job.frame_files(_numbered(name, n)) for n in range(count or 0))
-        there = (*job.film_files(name), *frames)
-        return Summary(written=there, present=len(there))
-    read = read_chosen_frames(path, lambda _: True, notes)
-    written = _film(job, name, read, origin, mark, fps=info.fps, count=count, sound_of=path)
-    return Summary(written=tuple(written), notes=tuple(f"{path}: {n}" for n in notes.lines))
-
-
-def _camera(job: Job, source: str) -> Summary:
-    """Frames of a webcam or an rtsp address, until Ctrl-C or `max_frames`."""
-    mark = job.mark(source)
-    _video_is_done(job, CAMERA, source, mark, job.max_frames)
-    job.begin()
-    read = (replace(frame, number=i) for i, frame in enumerate(read_live(source)))
-    written = _film(
-        job, CAMERA, read, source, mark, fps=LIVE_FPS, count=job.max_frames,
-        ends_by=[KeyboardInterrupt],
-    )  # fmt: skip
-    return Summary(written=tuple(written))
-
-
 def _film(
     job: Job,
     name: str,
     frames: Iterable[VideoFrame],
     source: Path | str,
-    mark: str,
     *,
     fps: float,
-    count: int | None,
-    sound_of: Path | None = None,
-    ends_by: Sequence[type[BaseException]] = (),
-) -> list[Path]:
-    """Files of every frame of a video or camera, and of all of them under a `mark` of their own.
+    frames_in_all: int | None = None,
+    live: bool = False,
+) -> Summary:
+    """Files of every frame, and a film of them, unless all are there; parts of killed runs go.
 
-    `fps` is for frames without a time, `count` how many there will be, if anybody knows; `ends_by`
-    is what may end the frames, with what was written kept.
+    `fps` is for frames without a time. Ctrl-C ends live frames, with what was written kept.
     """
-    kinds = job.film_files(name)
-    written = list(kinds)
-    read = with_bar(islice(frames, job.max_frames), "predicting", count)
-    with ExitStack() as stack:
-        with recorded(mark):
-            appends = [stack.enter_context(k.open(p, fps, sound_of)) for p, k in kinds.items()]
-        with suppress(*ends_by):
-            for number, frame in job.pipeline.predict_video(read):
-                for append in appends:
-                    append(frame)
-                written += job.write(_numbered(name, number), frame, source)
-    return written
-
-
-def _numbered(stem: str, number: int) -> str:
-    """Name of the files of a frame of a video."""
-    return f"{stem}_{number:06d}"
-
-
-def _video_is_done(job: Job, name: str, source: Path | str, mark: str, count: int | None) -> bool:
-    """Whether all files of a video are there; parts of killed runs beside them are removed.
-
-    The mark is that of its films; count is how many frames there will be, None if nobody knows.
-    """
-    films = job.film_files(name)
-    kinds = [FORMATS[key] for key in job.formats]
-    suffixes = [kind.suffix for kind in kinds if isinstance(kind, FrameFormat)]
-    numbered = re.compile(
-        f"{re.escape(name)}_([0-9]{{6,}})({'|'.join(map(re.escape, suffixes))})", re.DOTALL
-    )
+    count = min((n for n in (frames_in_all, job.max_frames) if n), default=None)
+    mark = job.mark(source, max_frames=None if live else job.max_frames)
+    film = [job.out / f"{name}{FORMATS[VIDEO].suffix}"] if VIDEO in job.formats else []
+    suffixes = [FORMATS[key].suffix for key in job.formats if key != VIDEO]
+    endings = "|".join(map(re.escape, suffixes))
+    numbered = re.compile(rf"{re.escape(name)}_([0-9]{{6,}})({endings})", re.DOTALL)
 
     def is_frame(file: str) -> bool:
         found = numbered.fullmatch(file) if suffixes else None
@@ -542,8 +455,21 @@ def _video_is_done(job: Job, name: str, source: Path | str, mark: str, count: in
 
     listed = sorted(job.out.iterdir()) if job.out.is_dir() else []
     there = [path for path in listed if is_frame(path.name)]
-    done = job.done(films, mark)
-    done = job.done(there, job.mark(source)) and done
-    film_names = {path.name for path in films}
-    sweep(job.out, lambda file: file in film_names or is_frame(file))
-    return done and (not suffixes or (bool(count) and len(there) == count * len(suffixes)))
+    done = all([job.done(film, mark), job.done(there, job.mark(source))])  # both may refuse
+    sweep(job.out, lambda file: job.out / file in film or is_frame(file))
+    job.begin()
+    if done and (not suffixes or (count and len(there) == count * len(suffixes))):
+        every = [path for i in range(count or 0) for path in job.files(f"{name}_{i:06d}")]
+        return Summary(written=(*film, *every), present=len(film) + len(every))
+    written = [*film]
+    read = with_bar(islice(frames, job.max_frames), "predicting", count)
+    sound_of = None if live else Path(source)
+    with ExitStack() as stack:
+        with recorded(mark):
+            appends = [stack.enter_context(write_film(path, fps, sound_of)) for path in film]
+        with suppress(KeyboardInterrupt) if live else nullcontext():
+            for number, frame in job.predict_video(read):
+                for append in appends:
+                    append(frame)
+                written += job.write(f"{name}_{number:06d}", frame, source)
+    return Summary(written=tuple(written))

@@ -1,12 +1,12 @@
 """Trained weights as a function from image to depth, at the size of the image."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
@@ -15,8 +15,6 @@ from ssmde.inference.input import ImageLike, resize_depth, to_pixels
 from ssmde.models.depth_net import check_image_size
 
 LARGEST_GROUP = 100_000_000  # bytes of pixels: four photos of 8 megapixels
-CELLS = 4  # what is coarser than a quarter of a tile is decided by the whole image
-MOST_TILES = 16
 BATCH_SIZE = 8  # images the network sees at once
 Views = list[UInt8[np.ndarray, "_ _ 3"]]
 
@@ -123,37 +121,30 @@ class Predictor:
         sizes = (self.image_size, *self.more_sizes)
         return min(sizes, key=lambda size: abs(math.log(size[1] / size[0]) - proportions))
 
-    def predict(self, image: ImageLike, *, tiles: int = 1) -> Prediction:
+    def predict(self, image: ImageLike) -> Prediction:
         """Depth of one image, or of a batch of images, at their own size.
 
         Args:
             image: See `ImageLike`; or a batch, as a tensor (n, c, h, w) or an array (n, h, w, c).
-            tiles: See the image in parts at so many times the network's size; for fine detail of
-                large images. Takes (2 tiles - 1)^2 + 1 times as long.
 
         Raises:
             ValueError: If an array is not an image; an `ImageError` if a file cannot be read.
         """
         if not (isinstance(image, np.ndarray | Tensor) and image.ndim == 4):
-            return next(self.predict_many([image], tiles=tiles))
+            return next(self.predict_many([image]))
         if len(image) == 0:
             raise ValueError("a batch needs at least one image, got none")
-        found = list(self.predict_many([*image], tiles=tiles))
-        return Prediction(depth=np.stack([f.depth for f in found]), metric=found[0].metric)
+        found = [one.depth for one in self.predict_many([*image])]
+        return Prediction(depth=np.stack(found), metric=self.info.metric)
 
     def predict_many(
-        self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE, tiles: int = 1
+        self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE
     ) -> Iterator[Prediction]:
         """Depth of each image, at its own size; reads `batch_size` images at a time."""
-        check_tiles(tiles)
         for group in self._groups(images, batch_size):
-            if tiles == 1:
-                depths = iter(self._run(group))
-            else:
-                depths = (tiled_depth(self._run, p, self.size_for(p.shape), tiles) for p in group)
-            for pixels, depth in zip(group, depths, strict=True):
-                size = pixels.shape[:2]
-                yield Prediction(depth=resize_depth(depth, size), metric=self.info.metric)
+            for pixels, depth in zip(group, self._run(group), strict=True):
+                depth = resize_depth(depth, pixels.shape[:2])
+                yield Prediction(depth=depth, metric=self.info.metric)
 
     def network_depth(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "k m"]:
         """Depth at the size the network works in, as benchmarks want it before they resize it."""
@@ -176,68 +167,12 @@ class Predictor:
 
     def _groups(self, images: Iterable[ImageLike], batch_size: int) -> Iterator[Views]:
         """Images in groups of at most `batch_size`, seen at one size; of large images fewer."""
-        group: Views = []
-        for pixels in map(to_pixels, images):
-            if group and self.size_for(group[0].shape) != self.size_for(pixels.shape):
+        for _, alike in groupby(map(to_pixels, images), lambda p: self.size_for(p.shape)):
+            group: Views = []
+            for pixels in alike:
+                group.append(pixels)
+                if len(group) >= batch_size or sum(p.size for p in group) >= LARGEST_GROUP:
+                    yield group
+                    group = []
+            if group:
                 yield group
-                group = []
-            group.append(pixels)
-            if len(group) >= batch_size or sum(p.size for p in group) >= LARGEST_GROUP:
-                yield group
-                group = []
-        if group:
-            yield group
-
-
-def check_tiles(tiles: int) -> None:
-    """Refuse a number that makes no sense or takes for ever."""
-    if not 1 <= tiles <= MOST_TILES:
-        raise ValueError(
-            f"tiles must be from 1 to {MOST_TILES}, got {tiles}: the image is seen in "
-            "(2 tiles - 1)^2 parts"
-        )
-
-
-def tiled_depth(
-    depths_of: Callable[[Views], Float32[np.ndarray, "b h w"]],
-    pixels: UInt8[np.ndarray, "h w 3"],
-    size: tuple[int, int],
-    tiles: int,
-) -> Float32[np.ndarray, "k m"]:
-    """Depth of an image at `tiles` times the network's size, seen in (2 tiles - 1)^2 parts.
-
-    The image as a whole decides what is coarse, the parts what is fine. Parts overlap by half, and
-    fade out towards their borders. `depths_of` gives the depth of images of the network's size
-    (height, width), at that size.
-    """
-    height, width = size
-    # A network says each part in a scale of its own. In log depth a scale is a constant, so a part
-    # is corrected by a smooth map that is added: it makes the part's coarse content that of the
-    # whole image.
-    whole = depths_of([resize_image(pixels, size)])[0]
-    canvas = resize_image(pixels, (height * tiles, width * tiles))
-    guide = _resize(_log(whole), canvas.shape[:2])
-    total, weight = torch.zeros_like(guide), torch.zeros_like(guide)
-    # 1 in the middle of a part, almost 0 at its border; two neighbors add up to 1.
-    v, u = (
-        torch.sin(torch.pi * (torch.arange(n, dtype=torch.float32) + 0.5) / n) ** 2 for n in size
-    )
-    fade = (v[:, None] * u)[None, None]
-    for top in range(0, height * tiles - height // 2, height // 2):
-        for left in range(0, width * tiles - width // 2, width // 2):
-            here = (..., slice(top, top + height), slice(left, left + width))
-            part = np.ascontiguousarray(canvas[top : top + height, left : left + width])
-            fine = _log(depths_of([part])[0])
-            # Means of cells, joined by straight lines between their middles.
-            coarse = _resize(F.adaptive_avg_pool2d(guide[here] - fine, CELLS), size)
-            total[here] += fade * (fine + coarse)
-            weight[here] += fade
-    return (total / weight).exp()[0, 0].numpy()
-
-
-def _resize(values: Tensor, size: tuple[int, ...]) -> Tensor:
-    return F.interpolate(values, tuple(size), mode="bilinear", align_corners=False)
-
-
-def _log(depth: Float32[np.ndarray, "h w"]) -> Tensor:
-    return torch.from_numpy(np.require(depth, np.float32, "W")).log()[None, None]

@@ -30,8 +30,8 @@ class Smoother:
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
-        self.gray: Float32[np.ndarray, "h w"] | None = None
-        self.depth: Float64[np.ndarray, "h w"] | None = None
+        self.before: tuple[Float32[np.ndarray, "h w"], Float64[np.ndarray, "h w"]] | None = None
+        """Gray values and depth of the former frame."""
         self.approach = 0.0
         """What is added to the depth from one frame to the next, in its unit."""
 
@@ -45,22 +45,30 @@ class Smoother:
         """
         gray = resize_image(pixels, self.size).astype(np.float32) @ TO_GRAY / 255
         now = resize_depth(depth, self.size).astype(np.float64)
-        blended = now if self.gray is None or self.depth is None else self._blend(gray, now)
-        self.gray, self.depth = gray, blended
+        blended = now if self.before is None else self._blend(gray, now, *self.before)
+        self.before = gray, blended
         # Only the change is brought to the size of the image, so that no detail of it is lost.
         return depth * resize_depth((blended / now).astype(np.float32), depth.shape)
 
     def _blend(
-        self, gray: Float32[np.ndarray, "h w"], now: Float64[np.ndarray, "h w"]
+        self,
+        gray: Float32[np.ndarray, "h w"],
+        now: Float64[np.ndarray, "h w"],
+        former_gray: Float32[np.ndarray, "h w"],
+        former: Float64[np.ndarray, "h w"],
     ) -> Float64[np.ndarray, "h w"]:
-        assert self.gray is not None
-        assert self.depth is not None
-        flow = tile_flow(gray, self.gray)
+        flow = tile_flow(gray, former_gray)
         if not flow.found_share > FEWEST_FOUND:  # also where nothing has texture
             self.approach = 0.0
             return now
-        before, seen, inside = _carry(flow, self.depth, self.gray)
-        weight = MEMORY * inside * np.exp(-(((gray - seen) / ALIKE) ** 2))
+        v, u = np.mgrid[: now.shape[0], : now.shape[1]].astype(np.float64)
+        du, dv = _dense_motion(flow, now.shape)
+        there = torch.from_numpy(np.stack([u + du, v + dv], -1))[None]
+        maps = np.stack([former, former_gray.astype(np.float64), np.ones_like(former)])
+        before, seen, inside = sample(torch.from_numpy(maps)[None], there)[0].numpy()
+        in_view = inside > 0.999
+        before = np.where(in_view, before, former)
+        weight = MEMORY * in_view * np.exp(-(((gray - seen) / ALIKE) ** 2))
         # A camera that comes nearer makes all depth smaller by the same amount, frame by frame: it
         # is added to the former depth, or the blend would lag behind.
         trusted = weight > 0.5 * MEMORY
@@ -73,31 +81,15 @@ class Smoother:
         return now * np.exp(weight * apart)
 
 
-def _carry(
-    flow: TileFlow, depth: Float64[np.ndarray, "h w"], gray: Float32[np.ndarray, "h w"]
-) -> tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"]]:
-    """Former depth and gray at the pixels of the present frame, and 1 where these were in view."""
-    height, width = depth.shape
-    v, u = np.mgrid[:height, :width].astype(np.float64)
-    du, dv = _dense_motion(flow, (height, width))
-    there = torch.from_numpy(np.stack([u + du, v + dv], -1))[None]
-    maps = np.stack([depth, gray.astype(np.float64), np.ones_like(depth)])
-    before, seen, inside = sample(torch.from_numpy(maps)[None], there)[0].numpy()
-    whole = inside > 0.999
-    return np.where(whole, before, depth), seen, whole.astype(np.float64)
-
-
-def _dense_motion(flow: TileFlow, size: tuple[int, int]) -> Float[np.ndarray, "2 h w"]:
+def _dense_motion(flow: TileFlow, size: tuple[int, ...]) -> Float[np.ndarray, "2 h w"]:
     """Motion of every pixel, linear between the centers of the tiles, constant beyond them.
 
     Tiles that were not found go where the others go, in the median.
     """
     from scipy.ndimage import map_coordinates  # slow to import, and most films are not blended
 
-    found = flow.found
     motion = flow.motion.astype(np.float64)
-    if found.any():
-        motion[~found] = np.median(motion[found], axis=0)
+    motion[~flow.found] = np.median(motion[flow.found], axis=0)
     columns, rows = (np.unique(flow.centers[:, i]) for i in (0, 1))
     grid = motion.reshape(len(rows), len(columns), 2)
     at = [

@@ -8,7 +8,6 @@ import errno
 import math
 import os
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +20,6 @@ from PIL.PngImagePlugin import PngInfo
 
 from ssmde.data.images import write_image
 from ssmde.geometry.camera import backproject, normals
-from ssmde.inference.film import Append, write_film, write_recording
 from ssmde.inference.pictures import bands, color_bar, color_ends, colorize, side_by_side
 from ssmde.inference.predictor import ModelInfo, PredictedFrame
 from ssmde.io import whole_file, write_json
@@ -38,10 +36,6 @@ class WriterOptions:
 
     mesh: bool = False  # triangles between neighboring pixels in place of points
     max_points: int = 1_000_000  # of an image with more pixels, every so many-th is taken
-
-    def __post_init__(self) -> None:
-        if self.max_points < 4:
-            raise ValueError(f"max_points must be 4 or more, got {self.max_points}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,12 +73,11 @@ def explain_png16(folder: Path, info: ModelInfo) -> None:
     unit, scale = "scene units", "one factor to metres is unknown: `ssmde scale` finds it"
     if info.metric:
         unit, scale = "metres", "found by `ssmde scale`, and stored with the weights"
-    content = {
+    write_json(folder / DEPTH_FILE, {
         key: units, "meaning": f"depth along z in {unit} = value / {key}", "metric": info.metric,
         "metres_per_scene_unit": info.metres_per_unit, "scale": scale, "smallest_depth": near,
         "largest_depth": far, "weights": info.source, "network_size": list(info.network_size),
-    }  # fmt: skip
-    write_json(folder / DEPTH_FILE, content)
+    })  # fmt: skip
 
 
 def _write_npz(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
@@ -124,21 +117,28 @@ def normal_colors(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
     The axes of normal maps in graphics programs: a wall ahead is (128, 128, 255), a floor greenish.
     Gray is no normal.
     """
-    if frame.intrinsics is None:
-        raise ValueError("normals need intrinsics: give fx fy cx cy or a field of view")
     colors = np.empty((*frame.depth.shape, 3), np.uint8)
     for band in bands(frame.depth.shape):
         # A row more on either side, which the derivatives of the rows at the border look at.
         above, below = band.start > 0, band.stop < len(colors)
         rows = slice(band.start - above, band.stop + below)
         depth = torch.from_numpy(np.require(frame.depth[rows], np.float64, "W"))[None, None]
-        camera = torch.from_numpy(frame.intrinsics.astype(np.float64))[None]
-        camera[:, 1, 2] -= rows.start
-        found: Float[np.ndarray, "h w 3"] = normals(depth, camera)[0].permute(1, 2, 0).numpy()
+        found: Float[np.ndarray, "h w 3"] = (
+            normals(depth, _camera_of(frame, rows.start))[0].permute(1, 2, 0).numpy()
+        )
         # Ours point away from the camera, in x right, y down, z forward: reverse them, then turn.
         facing = found[above : len(found) - below] * (-1, 1, 1)
         colors[band] = (127.5 * (facing + 1)).round().clip(0, 255).astype(np.uint8)
     return colors
+
+
+def _camera_of(frame: PredictedFrame, row: int) -> Float[torch.Tensor, "1 3 3"]:
+    """The pinhole of the frame without the rows above one."""
+    if frame.intrinsics is None:
+        raise ValueError("normals and clouds need intrinsics: give fx fy cx cy or a field of view")
+    camera = torch.from_numpy(frame.intrinsics.astype(np.float64))[None]
+    camera[:, 1, 2] -= row
+    return camera
 
 
 def _write_cloud(path: Path, frame: PredictedFrame, options: WriterOptions) -> None:
@@ -176,8 +176,6 @@ def point_cloud(frame: PredictedFrame, options: WriterOptions) -> Cloud:
 
     Pixels without depth are left out; of a large image every so many-th row and column is taken.
     """
-    if frame.intrinsics is None:
-        raise ValueError("a point cloud needs intrinsics: give fx fy cx cy or a field of view")
     height, width = frame.depth.shape
     # Every step-th row and column leaves a share of 1 / step^2 of the pixels.
     step = math.ceil(math.sqrt(max(1.0, height * width / options.max_points)))
@@ -188,9 +186,7 @@ def point_cloud(frame: PredictedFrame, options: WriterOptions) -> Cloud:
     points: list[Float32[np.ndarray, "k m 3"]] = []
     for band in bands(frame.depth.shape):
         maps = torch.from_numpy(np.require(frame.depth[band], np.float32, "W"))[None, None]
-        camera = torch.from_numpy(frame.intrinsics.astype(np.float64))[None]
-        camera[:, 1, 2] -= band.start
-        lifted = backproject(maps, camera.float())[0].numpy()
+        lifted = backproject(maps, _camera_of(frame, band.start).float())[0].numpy()
         inside = rows[(rows >= band.start) & (rows < band.stop)] - band.start
         points.append(lifted[np.ix_(inside, columns)])
     return Cloud(
@@ -205,16 +201,16 @@ def _triangles(
 ) -> Int32[np.ndarray, "m 3"]:
     """Two triangles for each four neighboring pixels that are kept, none across a jump of depth."""
     number: Int64[np.ndarray, "h w"] = np.cumsum(kept).reshape(kept.shape) - 1
-    corners = [
-        (slice(None, -1), slice(None, -1)), (slice(1, None), slice(None, -1)),
-        (slice(1, None), slice(1, None)), (slice(None, -1), slice(1, None)),
-    ]  # fmt: skip
+    before, after = slice(None, -1), slice(1, None)
+    upper_left, lower_left = (before, before), (after, before)
+    upper_right, lower_right = (before, after), (after, after)
     found: list[np.ndarray] = []
-    for trio in ((0, 1, 2), (0, 2, 3)):  # counter-clockwise for who stands at the camera
-        z = np.stack([depth[corners[i]] for i in trio])
-        whole = np.logical_and.reduce([kept[corners[i]] for i in trio])
+    # Counter-clockwise for who stands at the camera.
+    for trio in ((upper_left, lower_left, lower_right), (upper_left, lower_right, upper_right)):
+        z = np.stack([depth[corner] for corner in trio])
+        whole = np.logical_and.reduce([kept[corner] for corner in trio])
         whole &= z.max(0) <= JUMP * z.min(0)
-        found.append(np.stack([number[corners[i]][whole] for i in trio], axis=1))
+        found.append(np.stack([number[corner][whole] for corner in trio], axis=1))
     return np.concatenate(found).astype(np.int32)
 
 
@@ -225,34 +221,25 @@ def linear_light(colors: UInt8[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "n 3"]:
     return (255 * table).round().astype(np.uint8)[colors]
 
 
-class FrameFormat(NamedTuple):
-    """One file for each image or frame."""
+class Format(NamedTuple):
+    """One row of `FORMATS`."""
 
-    suffix: str  # what follows the name of the image
-    write: Callable[[Path, PredictedFrame, WriterOptions], None]  # into a folder that exists
+    suffix: str  # what follows the name of the image or video
+    # Writes a frame into a folder that exists; None: one file holds all frames.
+    write: Callable[[Path, PredictedFrame, WriterOptions], None] | None
     needs_camera: bool = False
 
 
-class FilmFormat(NamedTuple):
-    """One file for all frames."""
-
-    suffix: str  # what follows the name of the video
-    # Of a path, frames a second, and a video whose sound to take.
-    open: Callable[[Path, float, Path | None], AbstractContextManager[Append]]
-    for_images: bool = False  # true if the frames may be images of several sizes
-    needs_camera: bool = False
-
-
-FORMATS: dict[str, FrameFormat | FilmFormat] = {
-    "png16": FrameFormat(suffix="_depth.png", write=_write_png16),
-    "npz": FrameFormat(suffix="_depth.npz", write=_write_npz),
-    "exr": FrameFormat(suffix="_depth.exr", write=_write_exr),
-    "color": FrameFormat(suffix="_color.png", write=_write_color),
-    "normals": FrameFormat(suffix="_normals.png", write=_write_normals, needs_camera=True),
-    "ply": FrameFormat(suffix="_cloud.ply", write=_write_cloud, needs_camera=True),
-    "glb": FrameFormat(suffix="_cloud.glb", write=_write_cloud, needs_camera=True),
-    "video": FilmFormat(suffix="_depth.mp4", open=write_film),
-    "rerun": FilmFormat(suffix=".rrd", open=write_recording, for_images=True, needs_camera=True),
+VIDEO = "video"
+FORMATS = {
+    "png16": Format("_depth.png", _write_png16),
+    "npz": Format("_depth.npz", _write_npz),
+    "exr": Format("_depth.exr", _write_exr),
+    "color": Format("_color.png", _write_color),
+    "normals": Format("_normals.png", _write_normals, needs_camera=True),
+    "ply": Format("_cloud.ply", _write_cloud, needs_camera=True),
+    "glb": Format("_cloud.glb", _write_cloud, needs_camera=True),
+    VIDEO: Format("_depth.mp4", None),
 }
 """Formats by the name the command line gives them."""
 # What may follow the name of an image or a video, in bytes.
@@ -270,21 +257,16 @@ def write_frame(
 
     The name is that of the image without ending; it may lead into folders, which are made.
     """
-    written: list[Path] = []
-    for path, kind in frame_files(folder, name, formats):
+    files = frame_files(folder, name, formats)
+    for path, write in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        kind.write(path, frame, options or WriterOptions())
-        written.append(path)
-    return written
+        write(path, frame, options or WriterOptions())
+    return [*files]
 
 
-def films(formats: Iterable[str]) -> dict[str, FilmFormat]:
-    """Those of the formats that are one file for all frames."""
-    return {key: kind for key in formats if isinstance(kind := FORMATS[key], FilmFormat)}
-
-
-def frame_files(folder: Path, name: str, formats: Iterable[str]) -> list[tuple[Path, FrameFormat]]:
-    """The files `write_frame` would write, with their formats."""
-    kinds = [kind for key in formats if isinstance(kind := FORMATS[key], FrameFormat)]
-    target = folder / name
-    return [(target.with_name(target.name + kind.suffix), kind) for kind in kinds]
+def frame_files(
+    folder: Path, name: str, formats: Iterable[str]
+) -> dict[Path, Callable[[Path, PredictedFrame, WriterOptions], None]]:
+    """The files that `write_frame` writes, and what writes each."""
+    kinds = [FORMATS[key] for key in formats]
+    return {Path(f"{folder / name}{k.suffix}"): k.write for k in kinds if k.write is not None}

@@ -89,8 +89,7 @@ def label(
 
     Args:
         data: Folder of scene folders, or one scene folder.
-        source: depth-anything-v2, depth-anything-3, midas, leres, hf:MODEL, ssmde:WEIGHTS or
-            folder:PATH.
+        source: depth-anything-v2, midas, leres, hf:MODEL, ssmde:WEIGHTS or folder:PATH.
         checkpoint: Weights of LeReS, for leres.
         kind: What the labels hold, for folder, and for hf where the model does not tell.
         batch_size: Frames that are labeled at once.
@@ -162,28 +161,28 @@ def label_on_ray(
 
     Each worker opens the source, and has a GPU or a processor. Raises as `work_on_ray`.
     """
-    return work_on_ray(open_tool, _label_missing, pieces, gpu=gpu, lost=_say_lost)
 
+    def lost(piece: Piece, tries: int) -> str:
+        return (
+            f"scene '{piece.scene.name}': a worker was lost {tries} times over frames "
+            f"{piece.frames[0]} to {piece.frames[-1]}; the labels written so far are kept"
+        )
 
-def _say_lost(piece: Piece, tries: int) -> str:
-    return (
-        f"scene '{piece.scene.name}': a worker was lost {tries} times over frames "
-        f"{piece.frames[0]} to {piece.frames[-1]}; the labels written so far are kept"
-    )
+    return work_on_ray(open_tool, _label_missing, pieces, gpu=gpu, lost=lost)
 
 
 def _frames_to_label(
     scenes: list[FrameSequence], source: Source, *, overwrite: bool
 ) -> list[Piece]:
     """Frames of each scene without a label, or all where those that are there may be replaced."""
-    folders, home = [label_folder(scene) for scene in scenes], source.folder
+    folders, home = {label_folder(scene): scene for scene in scenes}, source.folder
     if home is not None and home.resolve() in [folder.resolve() for folder in folders]:
         raise ValueError(f"{home}: these labels are where they belong; nothing to copy")
     for folder in folders:
         sweep(folder.parent, folder.name.__eq__)
         sweep(folder, lambda name: name.endswith((".png", INFO_FILE)))
     todo: list[Piece] = []
-    for folder, scene in zip(folders, scenes, strict=True):
+    for folder, scene in folders.items():
         read = [] if home is None else [p for p in (home / scene.name, home) if p.is_dir()]
         fits = labels_fit(folder, source.info, overwrite=overwrite, inputs=read)
         todo.append(Piece(scene, _missing(scene) if fits else list(range(len(scene)))))
@@ -213,10 +212,9 @@ def _label_piece(source: Source, piece: Piece) -> list[str]:
             skipped.append(str(error))
     maps = dict(zip(inputs, source.label([*inputs.values()]), strict=True)) if inputs else {}
     good = {name: m for name, m in maps.items() if (np.isfinite(m) & (m > 0)).any()}
-    skipped += [f"{scene.name}/{n}: the source gives no value" for n in maps if n not in good]
     if good:
         write_labels(label_folder(scene), source.info, good)
-    return skipped
+    return skipped + [f"{scene.name}/{n}: the source gives no value" for n in maps if n not in good]
 
 
 def write_corrected(

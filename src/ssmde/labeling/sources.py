@@ -1,7 +1,7 @@
 """Where labels come from: depth networks of others, networks trained here, files that exist.
 
-A source takes frames, gives depth or disparity, and says what its labels are. This is the only
-module that knows `depth_anything_3`; of `transformers`, only encoders are opened elsewhere.
+A source takes frames, gives depth or disparity, and says what its labels are. Of `transformers`,
+only encoders are opened elsewhere.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,8 +32,7 @@ from ssmde.weights import is_released
 Pixels = list[UInt8[np.ndarray, "h w 3"]]
 Maps = Sequence[Float32[np.ndarray, "_ _"]]
 
-NEEDED_BY = "this source of `ssmde label`"
-DEPTH_ANYTHING_3_PACKAGE = "git+https://github.com/ByteDance-Seed/Depth-Anything-3"
+KNOWN_LICENCE = "apache-2.0"  # of the models of the hub that have a name of their own here
 METRIC = ("zoedepth", "depth_pro", "glpn")  # kinds of network that give metres
 PATIENCE = 10.0  # seconds to wait for a licence
 LERES_LICENCE = (
@@ -98,40 +97,25 @@ def open_source(name: str, request: LabelRequest) -> Source:
     return row.open(replace(request, argument=argument))
 
 
-# Networks of others
-
-
-class HubModel(NamedTuple):
-    """A model of the Hugging Face hub, what it gives up to an affine map, and its licence."""
-
-    name: str
-    kind: Kind
-    licence: str
-
-
-DEPTH_ANYTHING_V2 = HubModel("depth-anything/Depth-Anything-V2-Small-hf", "disparity", "apache-2.0")
-MIDAS = HubModel("Intel/dpt-hybrid-midas", "disparity", "apache-2.0")
-DEPTH_ANYTHING_3 = HubModel("depth-anything/DA3MONO-LARGE", "depth", "apache-2.0")
-
-
-def open_hub(request: LabelRequest, known: HubModel | None = None) -> Source:
-    """A known model, or any model or folder that `AutoModelForDepthEstimation` opens."""
-    name = known.name if known else request.argument
+def open_hub(request: LabelRequest, known: str = "") -> Source:
+    """A model of the hub that gives affine disparity, or any of `AutoModelForDepthEstimation`."""
+    name = known or request.argument
     if find_spec("transformers") and not Path(name).exists():
         import huggingface_hub  # slow, and most sources need no hub
 
         # Before the import, which takes longer than to find that there is no internet.
         _fetch(huggingface_hub.hf_hub_download, name, filename="config.json")
-    transformers = import_extra("transformers", NEEDED_BY, "ssmde[labels]")
+    transformers = import_extra("transformers", "this source of `ssmde label`", "ssmde[labels]")
     safe = {"trust_remote_code": False}  # weights are opened, code of strangers is not run
     processor = _fetch(transformers.AutoImageProcessor.from_pretrained, name, **safe)
     network = _fetch(transformers.AutoModelForDepthEstimation.from_pretrained, name, **safe)
     network = network.to(request.device).eval()
-    kind, affine = (
-        (known.kind, True) if known else _what_it_gives(name, network.config, request.kind)
-    )
-    height, width = request.size or (0, 0)
-    options = {"size": {"height": height, "width": width}} if request.size else {}
+    kind, affine = "disparity", True
+    if not known:
+        kind, affine = _what_it_gives(name, network.config, request.kind)
+    options: dict[str, Any] = {}
+    if request.size:
+        options["size"] = dict(zip(("height", "width"), request.size, strict=True))
 
     @torch.inference_mode()
     def label(images: Pixels) -> Maps:
@@ -145,7 +129,8 @@ def open_hub(request: LabelRequest, known: HubModel | None = None) -> Source:
 
     info = LabelInfo(
         source=f"hf:{name}", version=getattr(network.config, "_commit_hash", None) or "",
-        kind=kind, affine=affine, licence=find_licence(name, known), network_size=request.size,
+        kind=kind, affine=affine, network_size=request.size,
+        licence=find_licence(name, KNOWN_LICENCE if known else None),
     )  # fmt: skip
     return Source(info=info, label=label)
 
@@ -168,35 +153,10 @@ def _what_it_gives(name: str, config: Any, given: Kind | None) -> tuple[Kind, bo
     return found or (given or "depth", True)
 
 
-def open_depth_anything_3(request: LabelRequest) -> Source:
-    """Depth Anything 3 (Lin et al., 2025, https://arxiv.org/abs/2511.10647), its monocular network.
-
-    Transformers does not have it (5.23), so it needs its authors' own package.
-    """
-    name, kind, _ = model = DEPTH_ANYTHING_3
-    package = import_extra("depth_anything_3.api", NEEDED_BY, DEPTH_ANYTHING_3_PACKAGE)
-    network = _fetch(package.DepthAnything3.from_pretrained, name).to(request.device).eval()
-    options = {} if request.size is None else {"process_res": max(request.size)}
-
-    def label(images: Pixels) -> Maps:
-        # One by one, for several images would count as views of one scene.
-        found = [network.inference([image], **options).depth[0] for image in images]
-        return [
-            resize_depth(np.asarray(depth, np.float32), image.shape[:2])
-            for depth, image in zip(found, images, strict=True)
-        ]
-
-    licence = find_licence(name, model)
-    info = LabelInfo(
-        source=f"hf:{name}", kind=kind, affine=True, licence=licence, network_size=request.size
-    )
-    return Source(info=info, label=label)
-
-
-def find_licence(name: str, known: HubModel | None = None) -> str:
-    """Licence on the model card; where that cannot be reached, what is known here."""
+def find_licence(name: str, known: str | None = None) -> str:
+    """Licence on the model card; where that cannot be reached, the one known here."""
     page = f"https://huggingface.co/{name}"
-    unknown = known.licence if known else f"unknown: see {page}"
+    unknown = known or f"unknown: see {page}"
     if Path(name).is_dir():
         return f"unknown: see where {name} comes from"
     if not hub_in_reach():
@@ -207,11 +167,10 @@ def find_licence(name: str, known: HubModel | None = None) -> str:
         card = huggingface_hub.model_info(name, timeout=PATIENCE).card_data
     except Exception:  # the errors of the HTTP client below the hub change with its version
         return unknown
-    if card is None or not card.get("license"):
-        return unknown
-    if card.get("license") == "other":
+    licence = card.get("license") if card else None
+    if card and licence == "other":
         return f"{card.get('license_name') or 'a licence of its own'}: see {page}"
-    return str(card.get("license"))
+    return str(licence or unknown)
 
 
 def _fetch(load_from: Callable[..., Any], name: str, **options: Any) -> Any:
@@ -245,18 +204,14 @@ def open_leres(request: LabelRequest) -> Source:
     @torch.inference_mode()
     def label(images: Pixels) -> Maps:
         batch = torch.from_numpy(np.stack(images)).to(request.device).permute(0, 3, 1, 2)
-        return list(
-            network.predict_depth(batch.float() / 255, size=size)[:, 0].float().cpu().numpy()
-        )
+        depth = network.predict_depth(batch.float() / 255, size=size)
+        return list(depth[:, 0].float().cpu().numpy())
 
     info = LabelInfo(
         source="leres", version=_checksum(checkpoint), kind="depth", affine=True,
         licence=LERES_LICENCE, network_size=size,
     )  # fmt: skip
     return Source(info=info, label=label)
-
-
-# Networks trained here
 
 
 def open_own(request: LabelRequest) -> Source:
@@ -293,9 +248,6 @@ def _checksum(file: Path) -> str:
     return f"sha256:{digest_of(file)[:12]}"
 
 
-# Files
-
-
 def open_folder(request: LabelRequest) -> Source:
     """Files `PATH/SCENE/FRAME.png|npy|npz`, or `PATH/FRAME.*` for a single scene; 0 is no value.
 
@@ -330,9 +282,10 @@ def open_folder(request: LabelRequest) -> Source:
 
 
 SOURCES: dict[str, Row] = {
-    "depth-anything-v2": Row(open=partial(open_hub, known=DEPTH_ANYTHING_V2)),
-    "depth-anything-3": Row(open=open_depth_anything_3),
-    "midas": Row(open=partial(open_hub, known=MIDAS)),
+    "depth-anything-v2": Row(
+        open=partial(open_hub, known="depth-anything/Depth-Anything-V2-Small-hf")
+    ),
+    "midas": Row(open=partial(open_hub, known="Intel/dpt-hybrid-midas")),
     "leres": Row(
         open=open_leres, argument="CHECKPOINT", optional=True, takes=("checkpoint", "size")
     ),

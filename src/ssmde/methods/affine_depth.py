@@ -38,32 +38,25 @@ class AffineDepth(nn.Module):
 
     def forward(self, batch: Batch, progress: float) -> StepOutput:
         """Compute the loss of one batch; `progress` changes nothing."""
-        truth = batch.gt_depth
+        truth, image, w = batch.gt_depth, batch.target, self.weights
         if truth is None:
             raise ValueError(f"frames {batch.names[:1]} have no measured depth to learn from")
-        image = batch.target
-        seen = image if batch.color is None else apply_color(image, batch.color)
-        depth = self.depth_net(seen)
-        with torch.autocast(image.device.type, enabled=False):
-            terms = self._terms(depth, truth, batch)
-        return StepOutput.of(terms, maps={"depth": depth.detach()})
-
-    def _terms(self, depth: Map, truth: Map, batch: Batch) -> dict[str, Tensor]:
-        """Weighted terms by name."""
-        w, valid = self.weights, truth > 0
+        depth = self.depth_net(image if batch.color is None else apply_color(image, batch.color))
+        valid = truth > 0
         terms: dict[str, Tensor] = {}
-        if w.leres > 0:
-            # Both normalized image by image: what is left is neither scale nor shift (LeReS).
-            p, g = normalize_prediction(depth, valid), normalize_depth(truth, valid)
-            slopes = multi_scale_slope(p - g, valid.to(p), step=SLOPE_STEP)
-            terms["regression"] = w.leres * normalized_regression(p, g, valid)
-            terms["gradient"] = w.leres * GRADIENT * slopes
-            terms["ranking"] = w.leres * structure_guided_ranking(p, truth, batch.target, valid)
-        if w.log_depth > 0:
-            terms["log_depth"] = w.log_depth * log_depth_error(depth, truth, valid)
-        if w.log_gradient > 0:
-            terms["log_gradient"] = w.log_gradient * log_depth_slope(depth, truth, valid)
-        return terms
+        with torch.autocast(image.device.type, enabled=False):
+            if w.leres > 0:
+                # Both normalized image by image: what is left is neither scale nor shift (LeReS).
+                p, g = normalize_prediction(depth, valid), normalize_depth(truth, valid)
+                slopes = multi_scale_slope(p - g, valid.to(p), step=SLOPE_STEP)
+                terms["regression"] = w.leres * normalized_regression(p, g, valid)
+                terms["gradient"] = w.leres * GRADIENT * slopes
+                terms["ranking"] = w.leres * structure_guided_ranking(p, truth, image, valid)
+            if w.log_depth > 0:
+                terms["log_depth"] = w.log_depth * log_depth_error(depth, truth, valid)
+            if w.log_gradient > 0:
+                terms["log_gradient"] = w.log_gradient * log_depth_slope(depth, truth, valid)
+        return StepOutput.of(terms, maps={"depth": depth.detach()})
 
 
 def normalize_prediction(depth: Map, valid: Mask) -> Map:

@@ -46,14 +46,13 @@ class TeacherPrediction:
     Depth that is not a positive finite number is taken as not known: no view sees such a pixel.
     """
 
-    target: RGB  # RGB in [0, 1]; all maps lie on its pixel grid
+    target: RGB  # all maps lie on its pixel grid
     sources: Float[Tensor, "b s 3 h w"]  # RGB in [0, 1]; the neighbors in time
-    depth: Map  # depth of the target
-    source_depth: Float[Tensor, "b s 1 h w"]  # depth of each source, in the same unit
-    flipped_depth: Map  # depth of the mirrored target, mirrored back
-    T_src_tgt: Float[Tensor, "b s 4 4"]
-    """Motion from the target camera to each source camera, in the unit of the depth."""
-    intrinsics: Intrinsics  # pinhole matrix for this image size, in pixels
+    depth: Map  # of the target
+    source_depth: Float[Tensor, "b s 1 h w"]  # of each source, in the same unit
+    flipped_depth: Map  # of the mirrored target, mirrored back
+    T_src_tgt: Float[Tensor, "b s 4 4"]  # in the unit of the depth
+    intrinsics: Intrinsics
     identity_error: Float[Tensor, "b s h w"] | None = None
     """Photometric error between the target and each unmoved source, where it is known already."""
 
@@ -74,26 +73,22 @@ class FilterOutput:
 class Evidence(NamedTuple):
     """Maps on the target's grid, one per source; 0 or False where that source sees nothing."""
 
-    visible: Bool[Tensor, "b s h w"]
-    """True where the pixel lands inside the source, in front of its camera."""
+    visible: Bool[Tensor, "b s h w"]  # the pixel lands inside the source, in front of its camera
     depth_difference: Float[Tensor, "b s h w"]
     """(z - D) / (z + D), in (-1, 1): z is the depth of the point in the source camera, D that of
     the surface seen there. Positive: the source sees a nearer surface, the point is hidden."""
     return_error: Float[Tensor, "b s h w"]
     """Distance between the pixel and where it comes back to through the depth of the source, in
     pixels of an image 320 wide."""
-    error: Float[Tensor, "b s h w"]
-    """Photometric error of the target rebuilt from the source, in [0, 1]."""
-    identity_error: Float[Tensor, "b s h w"]
-    """Photometric error of the source left where it is, in [0, 1]; known everywhere."""
+    error: Float[Tensor, "b s h w"]  # photometric, of the target rebuilt from the source, in [0, 1]
+    identity_error: Float[Tensor, "b s h w"]  # of the source left where it is; known everywhere
 
 
 class MotionThreshold(nn.Module):
     """The motion ratio above which a pixel moves: a quantile of the ratios seen in the training.
 
-    Exponential mean of the quantiles of the batches, started without bias: after the first batch
-    it is that batch's own quantile. The state lies in buffers, so a checkpoint carries it; it
-    moves in training mode only, and by the images of all processes.
+    Exponential mean of the quantiles of the batches, without bias towards its start. A checkpoint
+    carries it; it moves in training mode only, and by the images of all processes.
     """
 
     total: Tensor
@@ -136,10 +131,9 @@ class MaskFilter(nn.Module):
     a gradient.
     """
 
-    def __init__(self, *, quantile: float = QUANTILE) -> None:
-        """`quantile` is the share of the pixels that count as explained by the camera's motion."""
+    def __init__(self) -> None:
         super().__init__()
-        self.threshold = MotionThreshold(quantile)
+        self.threshold = MotionThreshold()
 
     @torch.no_grad()
     def forward(self, teacher: TeacherPrediction) -> FilterOutput:
@@ -192,16 +186,13 @@ def gather_evidence(teacher: TeacherPrediction) -> Evidence:
     surface = sampled[:, 3:].clamp(min=MIN_DEPTH)
     difference = (found.depth - surface) / (found.depth + surface)
     back = _return_error(pixels, surface, invert_motion(T), intrinsics)
-    # Unseen pixels are black in `sampled`; they must not darken the SSIM windows of their
-    # neighbors.
+    # Unseen pixels are black in `sampled`: they must not darken the SSIM windows around them.
     error = photometric_error(torch.where(visible, sampled[:, :3], target), target)
-    difference, back, error = (
-        torch.where(visible, m, torch.zeros_like(m)) for m in (difference, back, error)
-    )
+    nothing = torch.zeros_like(error)
+    maps = (visible, *(torch.where(visible, m, nothing) for m in (difference, back, error)))
     identity = teacher.identity_error
     if identity is None:
         identity = photometric_error(sources, target).squeeze(1).unflatten(0, shape)
-    maps = (visible, difference, back, error)
     return Evidence(*(m.squeeze(1).unflatten(0, shape) for m in maps), identity_error=identity)
 
 
@@ -229,10 +220,9 @@ def _return_error(
         row[:, 0] * x + row[:, 1] * y + row[:, 2] * z + row[:, 3] for row in motion[:, :3].unbind(1)
     )
     divisor = back_z.clamp(min=MIN_DEPTH)
-    to_u = torch.arange(width, dtype=depth.dtype, device=depth.device)
-    to_v = torch.arange(height, dtype=depth.dtype, device=depth.device)[:, None]
-    way_u = fx * back_x / divisor + cx - to_u
-    way_v = fy * back_y / divisor + cy - to_v
+    columns, rows = (torch.arange(n, dtype=z.dtype, device=z.device) for n in (width, height))
+    way_u = fx * back_x / divisor + cx - columns
+    way_v = fy * back_y / divisor + cy - rows[:, None]
     distance = (way_u.square() + way_v.square()).sqrt() * (REFERENCE_WIDTH / width)
     return distance.masked_fill(back_z <= MIN_DEPTH, torch.inf).unsqueeze(1)
 
@@ -284,19 +274,14 @@ def split_regions(candidates: Mask, agree: Mask) -> tuple[Mask, Mask]:
     5 x 5 pixels around agree too. Pixels outside the image have no say in either.
     """
     dynamic = dilate(erode(candidates, ERODE), DILATE)
-    share = F.avg_pool2d(
-        agree.to(torch.float32), MAJORITY, 1, MAJORITY // 2, count_include_pad=False
-    )
+    share = F.avg_pool2d(agree.float(), MAJORITY, 1, MAJORITY // 2, count_include_pad=False)
     return agree & (share > 0.5) & ~dynamic, dynamic
 
 
 def masked_quantile(
     values: Float[Tensor, "b n"], mask: Bool[Tensor, "b n"], quantile: float
 ) -> Float[Tensor, " b"]:
-    """Quantile of the chosen values of each row, interpolated linearly; inf where none is chosen.
-
-    The chosen values are finite; otherwise the row counts as one without a value.
-    """
+    """Quantile of the chosen values of each row, linear between two; inf where none is finite."""
     found = values.masked_fill(~mask, torch.nan).nanquantile(quantile, dim=1)
     return found.nan_to_num(nan=torch.inf)
 

@@ -1,5 +1,6 @@
-"""What both stages learn from neighboring views: rebuild each frame from the others."""
+"""What both stages learn: each frame rebuilt from its neighbors, and the shape of pseudo-depth."""
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -7,11 +8,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssmde.config import LossConfig
+from ssmde.config import LossConfig, PseudoDepthConfig
 from ssmde.data.augment import apply_color
-from ssmde.geometry.camera import MIN_DEPTH, invert_motion
+from ssmde.geometry.camera import MIN_DEPTH, invert_motion, normals
 from ssmde.geometry.warp import reproject, sample
-from ssmde.losses.alignment import log_depth_difference
+from ssmde.losses.alignment import least_squares_to_depth, log_depth_difference
 from ssmde.losses.masks import (
     MIN_VALID_SHARE,
     auto_mask,
@@ -19,11 +20,20 @@ from ssmde.losses.masks import (
     minimum_reprojection,
     weight_mask,
 )
+from ssmde.losses.pairs import (
+    confident_depth_ranking,
+    edge_relative_normal,
+    known_normals,
+    normal_matching,
+    random_pair_ranking,
+)
 from ssmde.losses.photometric import geometry_inconsistency, photometric_error, smoothness
 from ssmde.models.depth_net import DepthNet
 from ssmde.types import RGB, Batch, Intrinsics, Map, Mask, Motion, Scalar
 
-LEAST_SEEN = MIN_VALID_SHARE  # of the pixels, below which views have nothing in common
+RELIABLE = 0.8  # 1 - depth inconsistency from which the network's own depth may fit the label
+STATIC = 0.5  # of a weight; at least this counts as static where a yes or no is needed
+LEAST_SHARE = 0.1  # a fitted label below this share of its image's median depth is left out
 # Depths at which a pixel may be where it is in another view, as shares of the one that is known. A
 # static pixel whose depth is wrong looks alike at one of them, a pixel on a mover at none.
 DEPTH_SHARES = (1.0, 0.6, 0.72, 0.85, 1.18, 1.4, 1.65)
@@ -55,8 +65,7 @@ def compare(
     found = reproject(depth, T_other_view, intrinsics)
     readable = other if other_depth is None else torch.cat([other, other_depth], dim=1)
     sampled = sample(readable, found.pixels)
-    # Unseen pixels are black in `sampled`; they must not darken the SSIM windows of their
-    # neighbors.
+    # Unseen pixels are black in `sampled`: they must not darken the SSIM windows around them.
     error = photometric_error(torch.where(found.visible, sampled[:, :3], view), view)
     if other_depth is None:
         return Comparison(error, torch.zeros_like(error), found.visible)
@@ -114,39 +123,28 @@ def least_error(
     return torch.where(seen, least, torch.zeros_like(least))
 
 
-class SelfSupervisedOutput(NamedTuple):
-    """The self-supervised part of a step, with what other terms need of it."""
-
-    terms: dict[str, Scalar]  # weighted terms by name, with their gradient
-    maps: dict[str, Map]  # for pictures, of scale 0
-    predicted_depth: list[Float[Tensor, "b v 1 h w"]]
-    """Full-size depth for each scale of the decoder; view 0 is the target."""
-    reliability: Map
-    """1 - depth inconsistency, mean over the sources that see the pixel; 0 where none does."""
-    visible: Mask  # true where a source sees the pixel
-
-    @property
-    def seen(self) -> Scalar:
-        """Share of the target's pixels that a source sees."""
-        return self.visible.to(self.reliability).mean()
-
-    @property
-    def depth(self) -> Map:
-        """Depth of the target at full size."""
-        return self.predicted_depth[0][:, 0]
-
-
 class SelfSupervised(nn.Module):
-    """Depth network and pose network, and the terms that rebuild the target from its neighbors.
+    """Depth network and pose network, and what they learn from neighboring views and labels.
 
     The photometric core of Monodepth2 (https://arxiv.org/abs/1806.01260) and the geometry
     consistency of SC-Depth (https://arxiv.org/abs/1908.10553), each term behind its weight in
     `LossConfig`. The target-from-source maps are reduced over the sources on the target's grid; the
     source-from-target maps are averaged on their own grids.
+
+    With weights in `PseudoDepthConfig`, shape and order of another network's depth: normals,
+    ranking and relative normals of SC-Depth V3 (Sun et al., TPAMI 2023,
+    https://arxiv.org/abs/2211.03660), and the depth itself. In SS-MDE the labels refine static
+    areas and are forgotten.
     """
 
     def __init__(
-        self, depth_net: DepthNet, pose_net: nn.Module, loss: LossConfig, *, normalize: bool = True
+        self,
+        depth_net: DepthNet,
+        pose_net: nn.Module,
+        loss: LossConfig,
+        pseudo_depth: PseudoDepthConfig | None = None,
+        *,
+        normalize: bool = True,
     ) -> None:
         """Join the parts.
 
@@ -156,8 +154,9 @@ class SelfSupervised(nn.Module):
         of a wrong step. Not for networks that learned the unit of known poses.
         """
         super().__init__()
-        self.depth_net, self.pose_net, self.weights = depth_net, pose_net, loss
-        self.normalize = normalize
+        self.depth_net, self.pose_net = depth_net, pose_net
+        self.weights, self.normalize = loss, normalize
+        self.pseudo_depth = pseudo_depth if pseudo_depth and pseudo_depth.wanted else None
         self.compare = compare
         """One view through another; a place for a compiled one."""
 
@@ -169,12 +168,22 @@ class SelfSupervised(nn.Module):
         predicted_pose: Float[Tensor, "b s 4 4"],
         left_out: Mask | None = None,
         identity_error: Float[Tensor, "b s h w"] | None = None,
-    ) -> SelfSupervisedOutput:
-        """Photometric, geometry and smoothness terms of a batch.
+        label_weight: float = 1.0,
+        static_labels: bool = False,
+    ) -> tuple[dict[str, Scalar], dict[str, Map], Scalar]:
+        """Weighted terms of a batch, maps for pictures, and the share of pixels a source sees.
 
         Poses that came with the batch take the place of the predicted ones, and the pose network
-        learns to predict them. Pixels of the target that are left out teach nothing: what moves.
-        `identity_error` is that of `self.identity_error`, where it is known.
+        learns to predict them.
+
+        Args:
+            batch: Frames; with `pseudo_depth` where its terms have weights, else a ValueError.
+            predicted_depth: Of `predict_depth`.
+            predicted_pose: Of `predict_pose`.
+            left_out: Pixels of the target from which the views teach nothing: what moves.
+            identity_error: Of `self.identity_error`, where it is known.
+            label_weight: Factor on the terms of pseudo-depth; 0 leaves them out.
+            static_labels: Labels act only on what is not left out, as far as the views agree.
         """
         w, T_known = self.weights, batch.T_src_tgt
         T_src_tgt = predicted_pose if T_known is None else T_known
@@ -185,6 +194,7 @@ class SelfSupervised(nn.Module):
                 self._terms_at_one_scale(batch, depth, T_src_tgt, identity_error, left_out)
                 for depth in predicted_depth
             ]
+            _, maps, pairs = scales[0]
             terms = {
                 name: torch.stack([scale[name] for scale, *_ in scales]).mean()
                 for name in scales[0][0]
@@ -196,19 +206,21 @@ class SelfSupervised(nn.Module):
                 known = (points > 0).to(points)
                 each = [log_depth_difference(d[:, 0], points, known) for d in predicted_depth]
                 terms["sparse_depth"] = w.sparse_depth * torch.stack(each).mean()
-        _, maps, pairs = scales[0]
-        # How well the depths of the views agree, and how many views see each pixel of the target.
-        agreement, seen = (1 - pairs.inconsistency).detach(), pairs.visible.to(pairs.error)
-        total, views = (
-            x.unflatten(0, batch.sources.shape[:2]).sum(1) for x in (agreement * seen, seen)
-        )
-        return SelfSupervisedOutput(
-            terms=terms,
-            maps={name: map.detach() for name, map in maps.items()},
-            predicted_depth=predicted_depth,
-            reliability=total / views.clamp(min=1),
-            visible=views > 0,
-        )
+            # How many sources see each pixel of the target, and 1 - inconsistency, their mean.
+            visible = pairs.visible.to(pairs.error)
+            agreement = (1 - pairs.inconsistency).detach() * visible
+            total, views = (
+                x.unflatten(0, batch.sources.shape[:2]).sum(1) for x in (agreement, visible)
+            )
+            reliability, seen = total / views.clamp(min=1), views > 0
+            if label_weight > 0 and self.pseudo_depth is not None:
+                depth, static = predicted_depth[0][:, 0], None
+                if static_labels and left_out is not None:
+                    static = (~left_out).to(depth) * reliability
+                labels = label_terms(self.pseudo_depth, batch, depth, reliability, seen, static)
+                terms |= {name: label_weight * term for name, term in labels.items()}
+        maps = {name: map.detach() for name, map in maps.items()}
+        return terms, maps, seen.to(reliability).mean()
 
     def photometric_loss(self, batch: Batch) -> Scalar:
         """The photometric term alone, without labels or teacher: how well the views agree.
@@ -216,13 +228,14 @@ class SelfSupervised(nn.Module):
         It is nan where hardly a pixel is seen in both views, or none counts: a mean over nothing.
         """
         images = self.network_images(batch)
-        found = self.learn_from_views(
+        terms, _, seen = self.learn_from_views(
             batch,
             predicted_depth=self.predict_depth(images, posed=batch.T_src_tgt is not None),
             predicted_pose=self.predict_pose(images),
+            label_weight=0.0,
         )
-        term = found.terms["photometric"]
-        nothing = (found.seen < LEAST_SEEN) | ((term == 0) & (self.weights.photometric > 0))
+        term = terms["photometric"]
+        nothing = (seen < MIN_VALID_SHARE) | ((term == 0) & (self.weights.photometric > 0))
         return torch.where(nothing, torch.full_like(term, torch.nan), term)
 
     def network_images(self, batch: Batch) -> Float[Tensor, "b n 3 h w"]:
@@ -238,10 +251,14 @@ class SelfSupervised(nn.Module):
         `posed`: the motion of the images is known, and its unit is that of the depth.
         """
         views = images if self.weights.geometry > 0 else images[:, :1]
-        pyramid = self.depth_net.pyramid(views.flatten(0, 1))
-        size = images.shape[-2:]
-        full = [d if d.shape[-2:] == size else _enlarge(d, size) for d in pyramid]
-        depths = [d.unflatten(0, views.shape[:2]) for d in full]
+        # Enlarged in disparity, where the network is smooth.
+        enlarge = partial(F.interpolate, size=images.shape[-2:], mode="bilinear")
+        depths = [
+            (d if d.shape[-2:] == images.shape[-2:] else 1 / enlarge(1 / d)).unflatten(
+                0, views.shape[:2]
+            )
+            for d in self.depth_net.pyramid(views.flatten(0, 1))
+        ]
         if self.normalize and not posed:
             mean_disparity = (1 / depths[0]).mean((1, 2, 3, 4), keepdim=True)
             depths = [d * mean_disparity for d in depths]
@@ -321,6 +338,43 @@ class SelfSupervised(nn.Module):
         return masked_mean(error, mask), masked_mean(maps.inconsistency, mask), pictures
 
 
-def _enlarge(depth: Float[Tensor, "b 1 hs ws"], size: torch.Size) -> Map:
-    """Depth at another size, interpolated in disparity, where the network is smooth."""
-    return 1 / F.interpolate(1 / depth, size, mode="bilinear", align_corners=False)
+def label_terms(
+    config: PseudoDepthConfig,
+    batch: Batch,
+    depth: Map,
+    reliability: Map,
+    seen: Mask,
+    static: Map | None,
+) -> dict[str, Scalar]:
+    """Weighted terms of pseudo-depth; `static` is a weight of each pixel, without it all."""
+    label = batch.pseudo_depth
+    if label is None:
+        raise ValueError(
+            f"pseudo_depth has weights above 0, but the scene of {batch.names[:1]} has no "
+            "labels; `ssmde label` makes them"
+        )
+    terms: dict[str, Scalar] = {}
+    known = label > 0
+    where = torch.ones_like(depth) if static is None else static
+    if config.structure > 0:
+        sure = known & (where >= STATIC)
+        found, wanted = (normals(d, batch.intrinsics) for d in (depth, label))
+        structure = {
+            "pseudo_normals": normal_matching(found, wanted, known_normals(label) * where),
+            "pseudo_ranking": random_pair_ranking(depth, label, sure)
+            if static is not None  # reliability is in the weight already
+            else confident_depth_ranking(depth, label, reliability, known),
+            "pseudo_edge_normals": edge_relative_normal(found, wanted, label, batch.target, sure),
+        }
+        terms |= {name: config.structure * term for name, term in structure.items()}
+    if config.depth > 0:
+        own = depth.detach()
+        if batch.T_src_tgt is None:
+            # With known motion the loader has brought the label to the unit of the poses. Else
+            # scale and shift follow from the network's own depth where the views agree on it.
+            label, fits = least_squares_to_depth(label, own, seen & (reliability > RELIABLE))
+            where = where * fits[:, None, None, None]
+        middle = own.flatten(1).median(1).values[:, None, None, None]
+        where = where * (label > LEAST_SHARE * middle)
+        terms["pseudo_depth"] = config.depth * log_depth_difference(depth, label, where)
+    return terms

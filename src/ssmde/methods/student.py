@@ -10,18 +10,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssmde.config import Config, PseudoDepthConfig, StudentConfig
+from ssmde.config import Config, Forgetting, PseudoDepthConfig, StudentConfig
 from ssmde.losses.alignment import log_depth_difference, log_scale
 from ssmde.methods.mask_filter import FilterOutput, MaskFilter, TeacherPrediction
-from ssmde.methods.pseudo_depth import forgetting_factor, pseudo_depth_terms
 from ssmde.methods.self_supervised import SelfSupervised
-from ssmde.methods.teacher import NO_PSEUDO_DEPTH, build_networks
+from ssmde.methods.teacher import build_networks
 from ssmde.models.checkpoint import load_networks
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.registry import freeze_batch_norm, weights_file
+from ssmde.models.registry import weights_file
 from ssmde.types import Batch, Map, StepOutput
 
 SAME_SCALE = 0.02  # the student, which starts as its teacher, keeps its scale up to this log ratio
+FORGOTTEN = 0.05  # what is left of the weight of the labels at the end
+
+
+def forgetting_factor(progress: float, form: Forgetting) -> float:
+    """Weight of pseudo-depth over the training, in [0, 1]: 1, or 0.05^progress.
+
+    The paper names a forgetting factor that lessens the dependency on pseudo-depth and gives no
+    formula. In adaptive filters the word means an exponential; that the paper means it is an
+    inference. A `progress` outside [0, 1] counts as the nearer end.
+    """
+    return FORGOTTEN ** min(1.0, max(0.0, progress)) if form == "exponential" else 1.0
 
 
 class TeacherNetworks(nn.Module):
@@ -29,8 +39,7 @@ class TeacherNetworks(nn.Module):
 
     def __init__(self, depth_net: DepthNet, pose_net: nn.Module) -> None:
         super().__init__()
-        self.depth_net: DepthNet = depth_net
-        self.pose_net: nn.Module = pose_net
+        self.depth_net, self.pose_net = depth_net, pose_net
         self.requires_grad_(False)
         super().train(False)
 
@@ -48,16 +57,15 @@ def predict_with_teacher(
     `normalize`: divide the depths of a snippet by the scale of their mean disparity, where the
     motion is that of the pose network: it is in this unit.
     """
-    images, shape = batch.images, batch.images.shape[:2]
-    count = shape[0] * shape[1]
+    images, pairs = batch.images, batch.sources.shape[:2]
     # One pass for all views and the mirrored target.
     found = teacher.depth_net(torch.cat([images.flatten(0, 1), batch.target.flip(-1)]))
-    depth, mirrored = found[:count].unflatten(0, shape), found[count:].flip(-1)
+    count = len(found) - len(images)
+    depth, mirrored = found[:count].unflatten(0, images.shape[:2]), found[count:].flip(-1)
     T_src_tgt = batch.T_src_tgt
     if T_src_tgt is None:
-        target = batch.target.repeat_interleave(batch.sources.shape[1], 0)
-        motion = teacher.pose_net(target, batch.sources.flatten(0, 1))
-        T_src_tgt = motion.unflatten(0, batch.sources.shape[:2])
+        target = batch.target.repeat_interleave(pairs[1], 0)
+        T_src_tgt = teacher.pose_net(target, batch.sources.flatten(0, 1)).unflatten(0, pairs)
         if normalize:
             mean_disparity = (1 / depth).mean((1, 2, 3, 4), keepdim=True)
             depth, mirrored = depth * mean_disparity, mirrored * mean_disparity[:, 0]
@@ -75,54 +83,49 @@ class Student(SelfSupervised):
         networks: SelfSupervised,
         teacher: TeacherNetworks,
         student: StudentConfig,
-        pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH,
+        pseudo_depth: PseudoDepthConfig | None = None,
     ) -> None:
         """`networks` are the student's own, with the weights of its self-supervised terms."""
         super().__init__(
-            networks.depth_net, networks.pose_net, networks.weights, normalize=networks.normalize
-        )
-        self.teacher, self.student = teacher, student
-        self.pseudo_depth = pseudo_depth if student.labels != "none" else NO_PSEUDO_DEPTH
-        self.mask_filter = MaskFilter()
+            networks.depth_net, networks.pose_net, networks.weights,
+            pseudo_depth if student.labels != "none" else None,
+            normalize=networks.normalize,
+        )  # fmt: skip
+        self.teacher, self.student, self.mask_filter = teacher, student, MaskFilter()
 
     def forward(self, batch: Batch, progress: float) -> StepOutput:
         """Compute the loss of one batch; `progress` runs from 0 to 1 over the training."""
-        images, posed = self.network_images(batch), batch.T_src_tgt is not None
-        predicted_depth = self.predict_depth(images, posed=posed)
-        identity_error = self.identity_error(batch)
+        images, identity_error = self.network_images(batch), self.identity_error(batch)
+        predicted_depth = self.predict_depth(images, posed=batch.T_src_tgt is not None)
         prediction = replace(
             predict_with_teacher(self.teacher, batch, normalize=self.normalize),
             identity_error=identity_error,
         )
         prior, filtered = prediction.depth, self.mask_filter(prediction)
-        views = self.learn_from_views(
+        factor = forgetting_factor(progress, self.student.forgetting)
+        terms, maps, seen = self.learn_from_views(
             batch,
             predicted_depth=predicted_depth,
             predicted_pose=self.predict_pose(images),
             left_out=filtered.dynamic,  # the views say nothing true about what moves
             identity_error=identity_error,
+            label_weight=factor,
+            static_labels=self.student.labels == "static",
         )
-        static = None
-        if self.student.labels == "static":
-            static = (~filtered.dynamic).to(views.depth) * views.reliability
-        factor = forgetting_factor(progress, self.student.forgetting)
-        labels = pseudo_depth_terms(self.pseudo_depth, batch, views, static=static)
-        terms = views.terms | {name: factor * term for name, term in labels.items()}
-        terms |= self._distill(predicted_depth, prior, filtered)
+        if self.student.distillation > 0:
+            terms["distillation"] = self.distill(predicted_depth, prior, filtered)
         statistics = {f"filter_{k}": v for k, v in filtered.statistics.items()}
         statistics["forgetting_factor"] = torch.as_tensor(factor).to(prior)
-        maps = {
+        maps |= {
             "teacher_depth": prior, "teacher_weight": filtered.weight,
             "static": filtered.static.to(prior), "dynamic": filtered.dynamic.to(prior),
         }  # fmt: skip
-        return StepOutput.of(terms, statistics=statistics, seen=views.seen, maps=views.maps | maps)
+        return StepOutput.of(terms, statistics=statistics, seen=seen, maps=maps)
 
-    def _distill(
+    def distill(
         self, predicted_depth: list[Float[Tensor, "b v 1 h w"]], prior: Map, filtered: FilterOutput
-    ) -> dict[str, Tensor]:
+    ) -> Tensor:
         """The term that follows the teacher: mean |log D^S - log D^T| by the filter's weight."""
-        if self.student.distillation == 0:
-            return {}
         weight = filtered.weight
         with torch.autocast(prior.device.type, enabled=False):
             # exp(scale) brings the teacher's depth to the unit of the student.
@@ -130,7 +133,7 @@ class Student(SelfSupervised):
             scale = torch.where(scale.abs() < SAME_SCALE, torch.zeros_like(scale), scale)
             prior = prior * scale.exp()
             each = [log_depth_difference(d[:, 0], prior, weight) for d in predicted_depth]
-            return {"distillation": self.student.distillation * torch.stack(each).mean()}
+            return self.student.distillation * torch.stack(each).mean()
 
 
 def build_student(config: Config) -> Student:
@@ -148,7 +151,4 @@ def build_student(config: Config) -> Student:
     networks.depth_net.load_state_dict(depth_net.state_dict())
     networks.pose_net.load_state_dict(pose_net.state_dict())
     teacher = TeacherNetworks(depth_net, pose_net)
-    student = Student(networks, teacher, config.student, config.pseudo_depth)
-    if config.model.freeze_batch_norm:
-        freeze_batch_norm(student)
-    return student
+    return Student(networks, teacher, config.student, config.pseudo_depth)

@@ -18,54 +18,37 @@ Both are inferences of ours (docs/decisions/0006).
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from ssmde.config import Config, LossConfig, ModelConfig, PseudoDepthConfig
+from ssmde.config import Config, LossConfig, ModelConfig
 from ssmde.geometry.camera import scale_intrinsics
 from ssmde.losses.masks import masked_mean
-from ssmde.methods.pseudo_depth import pseudo_depth_terms
 from ssmde.methods.self_supervised import SelfSupervised, compare
 from ssmde.models.depth_net import DepthNet
-from ssmde.models.pose_net import build_pose_net
+from ssmde.models.pose_net import PoseCNN
 from ssmde.models.registry import freeze_batch_norm, load_start
 from ssmde.types import RGB, Batch, Intrinsics, Map, Motion, Scalar, StepOutput
 
-NO_PSEUDO_DEPTH = PseudoDepthConfig()
 TURN_BLURS = (2, 4, 8)  # images shrink by these factors: a turn of many pixels becomes one of few
 STEP_BLURS = (1, 2, 4)
 UPRIGHT_SLOPE = 0.6  # log depth at the upper border; the lower border has the negative of it
 
 
 class Teacher(SelfSupervised):
-    """The self-supervised core, with a warm-up and the pseudo-depth terms of SC-Depth V3."""
-
-    def __init__(
-        self,
-        depth_net: DepthNet,
-        pose_net: nn.Module,
-        loss: LossConfig,
-        pseudo_depth: PseudoDepthConfig = NO_PSEUDO_DEPTH,
-        *,
-        normalize: bool = True,
-    ) -> None:
-        super().__init__(depth_net, pose_net, loss, normalize=normalize)
-        self.pseudo_depth = pseudo_depth
+    """The self-supervised core, with a warm-up where the motion is not known."""
 
     def forward(self, batch: Batch, progress: float) -> StepOutput:
         """Compute the loss of one batch; `progress` runs from 0 to 1 over the training."""
-        images = self.network_images(batch)
+        images, posed = self.network_images(batch), batch.T_src_tgt is not None
         predicted_pose = self.predict_pose(images)
-        w, posed = self.weights, batch.T_src_tgt is not None
-        if not posed and progress < 2 * w.warmup:
-            turn_only = progress < w.warmup
+        if not posed and progress < 2 * self.weights.warmup:
+            turn_only = progress < self.weights.warmup
             return self._warm_up(batch, images, predicted_pose, turn_only=turn_only)
-        views = self.learn_from_views(
-            batch,
-            predicted_depth=self.predict_depth(images, posed=posed),
-            predicted_pose=predicted_pose,
+        depth = self.predict_depth(images, posed=posed)
+        terms, maps, seen = self.learn_from_views(
+            batch, predicted_depth=depth, predicted_pose=predicted_pose
         )
-        terms = views.terms | pseudo_depth_terms(self.pseudo_depth, batch, views)
-        return StepOutput.of(terms, seen=views.seen, maps=views.maps)
+        return StepOutput.of(terms, seen=seen, maps=maps)
 
     def _warm_up(
         self,
@@ -126,11 +109,9 @@ def motion_error(
     """
     errors: list[Tensor] = []
     for blur in blurs:
-        small_target, small_source, small_depth = (
-            F.avg_pool2d(image, blur) for image in (target, source, depth)
-        )
+        view, other, at = (F.avg_pool2d(image, blur) for image in (target, source, depth))
         camera = scale_intrinsics(intrinsics, 1 / blur, 1 / blur)
-        found = compare(small_target, small_source, small_depth, T_src_tgt, camera)
+        found = compare(view, other, at, T_src_tgt, camera)
         errors.append(masked_mean(found.error, found.visible))
     return torch.stack(errors).mean()
 
@@ -140,29 +121,23 @@ def plane_error(depth: Map) -> Scalar:
     return (depth.log() - upright_depth(depth).log()).abs().mean()
 
 
-def build_networks(model: ModelConfig, loss: LossConfig) -> tuple[DepthNet, nn.Module]:
+def build_networks(model: ModelConfig, loss: LossConfig) -> tuple[DepthNet, PoseCNN]:
     """The depth network and the pose network of a configuration, with their first weights."""
     depth_net = DepthNet(
         encoder=model.encoder, pretrained=model.pretrained, upsampling=model.upsampling,
         depth_range=model.depth_range, initial_depth=model.initial_depth,
         scales=tuple(sorted(loss.scales)),
     )  # fmt: skip
-    # A file fits the pose network only where both encoders are of one kind.
-    fits = model.pose_net == "resnet18" and (
-        model.encoder == "resnet18" or model.pretrained == "hub"
-    )
-    pose_net = build_pose_net(model.pose_net, pretrained=model.pretrained if fits else "none")
+    pose_net = PoseCNN()
     if model.start != "none":
         load_start(model.start, depth_net, pose_net)
+    if model.freeze_batch_norm:
+        freeze_batch_norm(depth_net)
     return depth_net, pose_net
 
 
 def build_teacher(config: Config) -> Teacher:
     """The networks of a run, with their first weights, and stage 1 over them."""
-    teacher = Teacher(
-        *build_networks(config.model, config.loss), config.loss, config.pseudo_depth,
-        normalize=config.data.poses == "none",
-    )  # fmt: skip
-    if config.model.freeze_batch_norm:
-        freeze_batch_norm(teacher)
-    return teacher
+    networks = build_networks(config.model, config.loss)
+    normalize = config.data.poses == "none"
+    return Teacher(*networks, config.loss, config.pseudo_depth, normalize=normalize)

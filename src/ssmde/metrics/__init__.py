@@ -7,7 +7,7 @@ Plain numpy in, plain numbers out, of use without anything else of this package:
     >>> prediction = np.array([[0.5, 1.0], [3.0, 9.0]])  # in a unit of its own
     >>> protocol = Protocol(name="room", min_depth=0.1, max_depth=10.0)
     >>> found = measure(prediction, truth, protocol)
-    >>> found.alignment.scale, round(found.errors.full.abs_rel, 3), found.errors.full.d1
+    >>> found.alignment.scale, round(found.full.abs_rel, 3), found.full.d1
     (2.0, 0.167, 0.6666666666666666)
 """
 
@@ -17,31 +17,27 @@ from ssmde.metrics.depth import (
     METRICS,
     Alignment,
     AlignmentName,
+    Crop,
     DepthErrors,
     DepthSums,
-    align,
-    common_alignment,
-    depth_errors,
-)
-from ssmde.metrics.holes import HoleCounts, OrderCounts, hole_counts, order_counts
-from ssmde.metrics.protocol import (
-    Crop,
     Measurement,
     Protocol,
-    RegionErrors,
     RegionSums,
     Truth,
+    align,
     band_edges,
     counted_pixels,
+    depth_errors,
     measure,
     split_motion_mask,
 )
+from ssmde.metrics.holes import MoverCounts, hole_counts, order_counts
 from ssmde.metrics.temporal import TemporalErrors, seen_in_both, temporal_errors
 
 __all__ = [
     "ALIGNMENTS", "METRICS", "Alignment", "AlignmentName", "BoundaryErrors", "Crop",
-    "DepthErrors", "DepthSums", "HoleCounts", "Measurement", "OrderCounts", "Protocol",
-    "RegionErrors", "RegionSums", "TemporalErrors", "Truth", "align", "band_edges",
-    "boundary_errors", "common_alignment", "counted_pixels", "depth_errors", "hole_counts",
-    "measure", "order_counts", "seen_in_both", "split_motion_mask", "temporal_errors",
+    "DepthErrors", "DepthSums", "Measurement", "MoverCounts", "Protocol",
+    "RegionSums", "TemporalErrors", "Truth", "align", "band_edges", "boundary_errors",
+    "counted_pixels", "depth_errors", "hole_counts", "measure", "order_counts", "seen_in_both",
+    "split_motion_mask", "temporal_errors",
 ]  # fmt: skip

@@ -1,8 +1,6 @@
 """Whether the edges of a depth map are where those of the truth are, and are as sharp.
 
-Two published measures. The F1 of depth steps between neighboring pixels (Bochkovskii et al., Depth
-Pro, 2024) asks for the exact place. Accuracy and completeness in pixels (Koch et al., 2018) say how
-far away the edges are. Both need dense truth: a map of scattered LiDAR points has no edges.
+It needs dense truth: a map of scattered LiDAR points has no edges.
 """
 
 import math
@@ -43,58 +41,47 @@ def boundary_errors(prediction: DepthMap, truth: DepthMap, known: Mask) -> Bound
     A step of ratio t lies between two neighboring pixels, in a row or a column, if one is more
     than t times as deep as the other. It is found if the prediction has a step of t at the same
     place in the same direction: precision P(t), recall R(t), F1(t); their mean over ten t from
-    1.05 to 1.25 is weighted by t (Bochkovskii et al., 2024, https://arxiv.org/abs/2410.02073). As
-    in the paper, rows and columns are counted together; the released code takes a mean of four
-    directions and counts a direction without edges as 0. A ratio at which neither map has a step
-    is left out.
+    1.05 to 1.25 is weighted by t (Bochkovskii et al., 2024, https://arxiv.org/abs/2410.02073).
+    Rows and columns are counted together; a ratio at which neither map has a step is left out.
 
-    Accuracy and completeness are the depth boundary errors of Koch et al., ECCV-W 2018
-    (https://arxiv.org/abs/1805.01328), on edge pixels found the same way in both maps: the nearer
-    one of each step of 1.15. Theirs are drawn by hand and found by Canny: do not compare the
-    numbers. Nothing here sees the scale of the prediction. A ValueError if a depth where it is
-    known is not positive and finite.
+    Accuracy and completeness are those of Koch et al., ECCV-W 2018
+    (https://arxiv.org/abs/1805.01328), on the nearer pixels of the steps of 1.15 in both maps.
+    Theirs are drawn by hand and found by Canny: do not compare the numbers. Nothing here sees the
+    scale of the prediction. A ValueError if a known depth is not positive and finite.
     """
     maps = [np.where(known, depth, depth.dtype.type(1)) for depth in (prediction, truth)]
     for name, depth in zip(("prediction", "truth"), maps, strict=True):
         if not 0 < depth.min() <= depth.max() < np.inf:
-            check_depths((f"known pixels of the {name}", depth[known]))
-    if not _is_dense(known):
+            check_depths(f"known pixels of the {name}", depth[known])
+    sides = [np.flatnonzero(known.any(axis)) for axis in (1, 0)]  # of the rectangle around all
+    if known.sum() < DENSE * math.prod(np.ptp(s) + 1 if s.size else np.inf for s in sides):
         return None
     first, second = _places_of_steps(maps, known)
-    predicted, true = (_log_steps(depth.ravel(), first, second) for depth in maps)
-    edges = [_near_side(log, first, second, known.shape) for log in (predicted, true)]
+    flat = [depth.ravel() for depth in maps]  # logarithms of (next pixel / this one):
+    logs = [np.log(np.float64(d[second])) - np.log(np.float64(d[first])) for d in flat]
+    edges = [_near_side(log, first, second, known.shape) for log in logs]
     if not edges[1].any():
         return None
-    precision, recall, f1 = _scores(predicted, true)
-    to_true = distances(edges[0], edges[1], REACH)
+    precision, recall, f1 = _scores(*logs)
+    to_true = distances(edges[0], edges[1])
     near = to_true[to_true < REACH]
     return BoundaryErrors(
-        f1=f1,
-        precision=precision,
-        recall=recall,
+        f1=f1, precision=precision, recall=recall,
         accuracy=float(near.mean()) if near.size else float(REACH),
-        completeness=float(distances(edges[1], edges[0], REACH).mean()),
-    )
+        completeness=float(distances(edges[1], edges[0]).mean()),
+    )  # fmt: skip
 
 
-def distances(pixels: Mask, edges: Mask, reach: int) -> Values:
-    """Distance of each True pixel to the nearest edge pixel, in pixels, cut at `reach`."""
+def distances(pixels: Mask, edges: Mask) -> Values:
+    """Distance of each True pixel to the nearest edge pixel, in pixels, cut at `REACH`."""
     if not edges.any():
-        return np.full(int(pixels.sum()), float(reach))
+        return np.full(int(pixels.sum()), float(REACH))
     # The places of a flat map are found several times as fast as those of one of two axes.
     here, there = (
         np.stack(np.divmod(np.flatnonzero(mask), mask.shape[1]), axis=1) for mask in (pixels, edges)
     )
-    found, _ = KDTree(there).query(here, distance_upper_bound=reach)
-    return np.minimum(found, reach)  # infinite where none is within reach
-
-
-def _is_dense(known: Mask) -> bool:
-    """Whether most pixels are known in the rectangle around all that are."""
-    sides = [np.flatnonzero(known.any(axis)) for axis in (1, 0)]
-    if not sides[0].size:
-        return False
-    return int(known.sum()) >= DENSE * math.prod(int(np.ptp(side)) + 1 for side in sides)
+    found, _ = KDTree(there).query(here, distance_upper_bound=REACH)
+    return np.minimum(found, REACH)  # infinite where none is within reach
 
 
 def _places_of_steps(maps: list[DepthMap], known: Mask) -> tuple[Places, Places]:
@@ -113,11 +100,6 @@ def _places_of_steps(maps: list[DepthMap], known: Mask) -> tuple[Places, Places]
     return np.concatenate(found), np.concatenate([found[0] + 1, found[1] + width])
 
 
-def _log_steps(depth: Float[np.ndarray, " p"], first: Places, second: Places) -> Values:
-    """Logarithm of (next pixel / this one)."""
-    return np.log(depth[second].astype(np.float64)) - np.log(depth[first].astype(np.float64))
-
-
 def _near_side(log: Values, first: Places, second: Places, shape: tuple[int, ...]) -> Mask:
     """True on the nearer pixel of every step: the contour of what stands before the other."""
     found, least = np.zeros(shape, dtype=bool), np.log(EDGE)
@@ -126,20 +108,16 @@ def _near_side(log: Values, first: Places, second: Places, shape: tuple[int, ...
     return found
 
 
-def _scores(predicted: Values, true: Values) -> tuple[float, float, float]:
+def _scores(predicted: Values, true: Values) -> list[float]:
     """Precision, recall and F1, each the weighted mean over the ratios."""
     same = np.minimum(np.abs(predicted), np.abs(true)) * (predicted * true > 0)
-    sizes = (np.abs(predicted), np.abs(true), same)
     found, expected, both = (
-        np.array([np.count_nonzero(size > least) for least in np.log(STEPS)]) for size in sizes
+        np.array([np.count_nonzero(size > least) for least in np.log(STEPS)])
+        for size in (np.abs(predicted), np.abs(true), same)
     )
     some = found + expected > 0
     found, expected, both, weights = found[some], expected[some], both[some], STEPS[some]
-    scores = (
-        both / np.maximum(found, 1),
-        both / np.maximum(expected, 1),
-        2 * both / (found + expected),  # equal to 2 P R / (P + R)
-    )
+    # Twice what both have, over the sum, is 2 P R / (P + R).
+    shares = (np.maximum(found, 1), np.maximum(expected, 1), (found + expected) / 2)
     # Summed exactly, so that a mean of ones is 1 and not a little more.
-    precision, recall, f1 = (math.fsum(weights * s) / math.fsum(weights) for s in scores)
-    return precision, recall, f1
+    return [math.fsum(weights * (both / share)) / math.fsum(weights) for share in shares]

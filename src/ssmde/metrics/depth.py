@@ -1,17 +1,21 @@
-"""How far a depth map is from the truth: its alignment, and the standard errors of the field.
+"""How far a depth map is from the truth: alignment, standard errors, and how a benchmark measures.
 
 A network trained on plain video knows depth up to one factor. How that factor is found changes the
 numbers by a lot, so the name of the alignment stands beside every result. An error is averaged over
 the pixels of an image, then over images: each image counts once, however many pixels have truth.
+
+One procedure for all benchmarks, whose range, crop and alignment are data: the prediction, resized
+to the truth, is aligned on the pixels that count (truth inside the range and the crop), clipped to
+the range, and measured. Static and moving pixels, near and far ones are measured apart under that
+one alignment: a mean hides that what moves, or is far, is worse.
 """
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 
 from ssmde.console import did_you_mean
 
@@ -22,19 +26,20 @@ AlignmentName = Literal["median", "median-dataset", "least-squares", "none"]
 Sums = TypeVar("Sums", bound="Summable")
 ALIGNMENTS: tuple[AlignmentName, ...] = get_args(AlignmentName)
 FLAT = 1e-6  # a prediction that varies by less than this share of its mean is a constant
+MotionMask = UInt8[np.ndarray, "h w"]
+STATIC, UNKNOWN, MOVING = 0, 128, 255
+"""Values of a motion mask; unknown pixels count in the full image only."""
+LADDER = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)  # metres; a round step of about 2
 DELTA = 1.25  # Eigen et al., NeurIPS 2014: right within this factor, its square, its cube
-ADVICE = ": align and clip before measuring"
 
 
-def check_depths(*maps: tuple[str, Float[np.ndarray, "..."]], advice: str = "") -> None:
-    """Refuse depths that are not positive and finite, by the name of their map."""
-    for name, depth in maps:
-        if depth.size and not 0 < depth.min() <= depth.max() < np.inf:  # nan is the least of all
-            wrong = depth.size - int(((depth > 0) & (depth < np.inf)).sum())
-            raise ValueError(
-                f"depths must be positive and finite, {wrong} of {depth.size} {name} are not"
-                f"{advice}"
-            )
+def check_depths(name: str, depth: Float[np.ndarray, "..."]) -> None:
+    """Refuse depths that are not positive and finite, by the name of their pixels."""
+    if depth.size and not 0 < depth.min() <= depth.max() < np.inf:  # nan is the least of all
+        wrong = depth.size - int(((depth > 0) & (depth < np.inf)).sum())
+        raise ValueError(
+            f"depths must be positive and finite, {wrong} of {depth.size} {name} are not"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,19 +60,17 @@ def align(
 ) -> Alignment:
     """Scale and shift that bring the prediction of one image to its truth.
 
-    - `median`: scale = median(truth) / median(prediction), with the true median (an even count
-      takes the mean of the two middle values), as Zhou et al., CVPR 2017
-      (https://arxiv.org/abs/1704.07813).
-    - `median-dataset`: one factor for all images, the median of theirs: see `common_alignment`.
-    - `least-squares`: scale and shift with the smallest sum of (scale p + shift - g)^2, fitted in
-      depth, as for networks that predict depth up to scale and shift (Yin et al., CVPR 2021,
-      https://arxiv.org/abs/2012.09365). A shift is knowledge the network does not have: these
-      numbers do not compare with median-scaled ones. A constant prediction gets a scale only.
+    - `median`: scale = median(truth) / median(prediction), an even count taking the mean of the two
+      middle values, as Zhou et al., CVPR 2017 (https://arxiv.org/abs/1704.07813).
+    - `median-dataset`: one factor for all images, the median of theirs, which `evaluate` finds: a
+      scale that drifts from image to image stays in the error.
+    - `least-squares`: scale and shift with the smallest sum of (scale p + shift - g)^2, of networks
+      that predict depth up to both (Yin et al., CVPR 2021, https://arxiv.org/abs/2012.09365). A
+      shift is knowledge the network does not have: do not compare with median-scaled numbers.
     - `none`: the prediction is already in the unit of the truth.
 
-    Both depths are of all the pixels that have truth. `true_median` is given if it is known. A
-    ValueError if there is no pixel, a depth is not finite, no positive factor exists, or the
-    alignment is one of many images.
+    Both depths are of all the pixels that have truth; `true_median` is given if it is known. A
+    ValueError if there is no pixel, a depth is not finite, or no positive factor exists.
     """
     if how not in ALIGNMENTS:  # a door: names come from files and command lines
         raise ValueError(f"unknown alignment {how!r}: {did_you_mean(how, ALIGNMENTS)}")
@@ -78,11 +81,11 @@ def align(
             wrong = values.size - int(np.isfinite(values).sum())
             raise ValueError(f"{wrong} of {values.size} pixels of the {name} are not finite")
     if how == "median-dataset":
-        raise ValueError("median-dataset is found over all images: give common_alignment's result")
+        raise ValueError("median-dataset is found over all images: give the Alignment it found")
     if how == "none":
         return Alignment()
     if how == "least-squares":
-        return _least_squares(*(v.astype(np.float64, copy=False) for v in (prediction, truth)))
+        return _least_squares(*(np.asarray(v, np.float64) for v in (prediction, truth)))
     middle = median(prediction)
     true_median = median(truth) if true_median is None else true_median
     if middle <= 0 or true_median <= 0:
@@ -91,23 +94,6 @@ def align(
             f"{middle:g} for the prediction and {true_median:g} for the truth"
         )
     return Alignment(scale=true_median / middle)
-
-
-def median(values: Values) -> float:
-    """The middle value, or the mean of the two middle ones in float64."""
-    if values[0] == values[-1] and values.min() == values.max():
-        return float(values[0])  # of a baseline: nothing to sort
-    middle = [(values.size - 1) // 2, values.size // 2]
-    return float(np.partition(values, middle)[middle].mean(dtype=np.float64))
-
-
-def common_alignment(alignments: Iterable[Alignment]) -> Alignment:
-    """One factor for a whole data set, the median of those of its images, each by its `median`.
-
-    A scale that drifts from image to image stays in the error.
-    """
-    scales = [alignment.scale for alignment in alignments]
-    return Alignment(scale=float(np.median(scales))) if scales else Alignment()
 
 
 def _least_squares(p: Values, g: Values) -> Alignment:
@@ -119,6 +105,14 @@ def _least_squares(p: Values, g: Values) -> Alignment:
     if mean == 0:
         raise ValueError("least-squares alignment needs a prediction that is not 0 everywhere")
     return Alignment(scale=true_mean / mean)
+
+
+def median(values: Values) -> float:
+    """The middle value, or the mean of the two middle ones in float64."""
+    if values[0] == values[-1] and values.min() == values.max():
+        return float(values[0])  # of a baseline: nothing to sort
+    middle = [(values.size - 1) // 2, values.size // 2]
+    return float(np.partition(values, middle)[middle].mean(dtype=np.float64))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,9 +149,7 @@ def depth_errors(prediction: Values, truth: Values) -> DepthErrors | None:
     computed in float64. Depths are positive, the prediction is aligned and clipped. A ValueError if
     a depth is not positive and finite.
     """
-    check_depths(
-        ("pixels of the prediction", prediction), ("pixels of the truth", truth), advice=ADVICE
-    )
+    check_depths("pixels of the truth", truth)
     return errors_from_sums(error_sums(prediction, truth, [0, truth.size])[0])
 
 
@@ -173,7 +165,7 @@ def error_sums(
     with np.errstate(divide="ignore", invalid="ignore"):
         sums = np.array([_sums(p[start:end], g[start:end]) for start, end in pairwise(starts)])
     if not np.isfinite(sums).all():
-        check_depths(("pixels of the prediction", p), advice=ADVICE)
+        check_depths("pixels of the prediction", p)
     return sums
 
 
@@ -219,3 +211,172 @@ class DepthSums(Summable):
         if self.n_images == 0:
             return None
         return DepthErrors(**{m: v / self.n_images for m, v in asdict(self.total).items()})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crop:
+    """The rows top to bottom and columns left to right (ends excluded) of an image of size `of`.
+
+    Other sizes are cropped in proportion, rounded towards 0. Of (1, 1) the numbers are fractions.
+    """
+
+    top: float
+    bottom: float
+    left: float
+    right: float
+    of: tuple[int, int] = (1, 1)
+
+    def mask(self, height: int, width: int) -> Mask:
+        """True inside the crop."""
+        rows = [int(side * height / self.of[0]) for side in (self.top, self.bottom)]
+        columns = [int(side * width / self.of[1]) for side in (self.left, self.right)]
+        inside = np.zeros((height, width), dtype=bool)
+        inside[slice(*rows), slice(*columns)] = True
+        return inside
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Protocol:
+    """What counts in an image, and how the prediction is aligned unless asked otherwise.
+
+    Pixels whose truth lies at an end of the range, in metres, or beyond do not count; predictions
+    are clipped to it.
+    """
+
+    name: str
+    min_depth: float
+    max_depth: float
+    crop: Crop | None = None  # part of the image that counts; None for all of it
+    align: AlignmentName = "median"
+    note: str = ""  # where the numbers come from
+
+    def __str__(self) -> str:
+        """Name, range and crop, as they stand over a table."""
+        crop = "whole image" if self.crop is None else "cropped"
+        return f"protocol {self.name} ({self.min_depth:g} to {self.max_depth:g} m, {crop})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """The errors of one image; None for a region or a band without a pixel that counts."""
+
+    full: DepthErrors | None = None
+    static: DepthErrors | None = None
+    dynamic: DepthErrors | None = None
+    bands: tuple[DepthErrors | None, ...] = ()
+    """Errors by true distance, between `band_edges` of the protocol."""
+    alignment: Alignment | None = None  # under which they were measured; None if no pixel counts
+
+
+NOTHING = DepthSums()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegionSums(Summable):
+    """Errors added up over images, one sum per region; each image enters each region once."""
+
+    full: DepthSums = NOTHING
+    static: DepthSums = NOTHING
+    dynamic: DepthSums = NOTHING
+
+    def add(self, found: Measurement) -> "RegionSums":
+        """Sums with one more image."""
+        names = ("full", "static", "dynamic")
+        return RegionSums(**{n: getattr(self, n).add(getattr(found, n)) for n in names})
+
+
+def counted_pixels(truth: DepthMap, protocol: Protocol) -> Mask:
+    """True where the truth, in metres, lies inside the range (ends excluded) and the crop."""
+    valid = (truth > protocol.min_depth) & (truth < protocol.max_depth)  # False for NaN
+    return valid if protocol.crop is None else valid & protocol.crop.mask(*truth.shape)
+
+
+def split_motion_mask(motion_mask: MotionMask) -> tuple[Mask, Mask]:
+    """Which pixels of one image stand still, and which move; neither where it is not known.
+
+    A ValueError if the mask holds anything but 0 static, 255 moving and 128 unknown.
+    """
+    static, dynamic = motion_mask == STATIC, motion_mask == MOVING
+    if not (static | dynamic | (motion_mask == UNKNOWN)).all():
+        strange = sorted(set(np.unique(motion_mask).tolist()) - {STATIC, UNKNOWN, MOVING})
+        raise ValueError(
+            "a motion mask holds 0 (static), 255 (moving) and 128 (unknown), "
+            f"got {', '.join(map(str, strange[:5]))}"
+        )
+    return static, dynamic
+
+
+def band_edges(protocol: Protocol) -> tuple[float, ...]:
+    """Edges of distance bands over the range of a protocol, in metres: its ends, and 1, 2, 5, 10...
+
+    Band i holds edges[i] <= truth < edges[i + 1], as the distance-related assessment of Koch et
+    al., ECCV-W 2018 (https://arxiv.org/abs/1805.01328).
+    """
+    near, far = protocol.min_depth, protocol.max_depth
+    return (near, *(edge for edge in LADDER if near < edge < far), far)
+
+
+class Truth:
+    """The truth of one image, ready to be held against several predictions; as for `measure`."""
+
+    def __init__(
+        self, depth: DepthMap, protocol: Protocol, motion_mask: MotionMask | None = None
+    ) -> None:
+        self.depth, self.protocol = depth, protocol
+        self.counted = counted_pixels(depth, protocol)
+        self.static: Mask | None = None
+        """Pixels known to stand still; None if nobody knows."""
+        pixels = np.flatnonzero(self.counted)
+        values = depth.ravel().take(pixels)
+        edges = band_edges(protocol)
+        # Pixels are sorted by band, and in each band static, moving, then those of neither.
+        cell = np.full(values.shape, 2, np.uint8)
+        for edge in edges[1:-1]:
+            cell += np.uint8(3) * (values >= edge)
+        if motion_mask is not None and values.size:
+            self.static, dynamic = split_motion_mask(motion_mask)
+            cell -= np.uint8(2) * self.static.ravel().take(pixels)
+            cell -= dynamic.ravel().take(pixels)
+        counts = np.bincount(cell, minlength=3 * (len(edges) - 1))
+        if counts.max() < values.size:
+            order = cell.argsort(kind="stable")
+            pixels, values = pixels[order], values[order]
+        self._starts = [0, *np.cumsum(counts).tolist()]
+        self._pixels, self._values = pixels, values.astype(np.float64)
+        self._median = median(values) if values.size else 0.0
+
+    def measure(
+        self, prediction: DepthMap, align_by: AlignmentName | Alignment | None = None
+    ) -> Measurement:
+        """Errors of one prediction; see `measure`."""
+        if not self._values.size:
+            return Measurement()
+        alignment, p = align_by or self.protocol.align, self.protocol
+        values = prediction.ravel().take(self._pixels)
+        if not isinstance(alignment, Alignment):
+            alignment = align(values, self._values, alignment, true_median=self._median)
+        aligned = alignment.apply(values)
+        np.clip(aligned, p.min_depth, p.max_depth, out=aligned)
+        sums = error_sums(aligned, self._values, self._starts).reshape(-1, 3, 9)
+        regions = (sums.sum((0, 1)), *sums.sum(0)[:2])
+        full, static, dynamic, *bands = map(errors_from_sums, (*regions, *sums.sum(1)))
+        return Measurement(
+            full=full, static=static, dynamic=dynamic, bands=tuple(bands), alignment=alignment
+        )
+
+
+def measure(
+    prediction: DepthMap,
+    truth: DepthMap,
+    protocol: Protocol,
+    *,
+    align_by: AlignmentName | Alignment | None = None,
+    motion_mask: MotionMask | None = None,
+) -> Measurement:
+    """Errors of one image over all, static and moving pixels, by the procedure of this file.
+
+    The prediction has the size of the truth, in any scale the alignment can undo; the truth is in
+    metres, 0, NaN and infinity mean no value. `align_by` is an alignment or its name, if not the
+    protocol's own. A ValueError if the prediction cannot be aligned or the mask is none.
+    """
+    return Truth(truth, protocol, motion_mask).measure(prediction, align_by)

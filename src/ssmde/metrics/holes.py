@@ -1,9 +1,9 @@
 """How often what moves is seen as a hole: a measure that needs a video and no truth.
 
 A network taught by photometric error alone puts what moves along with the camera at infinity. But
-what moves stands on the ground and in front of the static scene. Depth that contradicts this, or
-contradicts the order that another network sees, is wrong whatever the truth is. A rate of 0 proves
-nothing: a flat depth map has no holes. It is ours; no paper has it.
+what moves stands on the ground and in front of the static scene: depth that contradicts this, or
+the order that another network sees, is wrong whatever the truth is. A rate of 0 proves nothing: a
+flat depth map has no holes. It is ours; no paper has it.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ MARGIN = 0.5  # standard deviations of the pseudo-depth between pixels whose ord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HoleCounts(Summable):
-    """Moving pixels and regions, and those of them that are holes; of one image or of many."""
+class MoverCounts(Summable):
+    """What moves, and what of it is a hole or in a wrong order; of one image or of many."""
 
     moving: int = 0  # pixels of all regions examined
     beyond_ground: int = 0  # those deeper than the ground where their region stands
@@ -34,106 +34,85 @@ class HoleCounts(Summable):
     holes: int = 0  # those that are one or the other
     regions: int = 0  # connected moving regions examined
     hole_regions: int = 0  # those more than half of which are holes
+    pairs: int = 0  # of a moving and a static pixel whose order a pseudo-depth is sure of
+    violated: int = 0  # those that the depth orders otherwise
+    n_images: int = 0  # in which something moves
+    n_images_from_masks: int = 0  # those of them whose movers a motion mask shows
 
     @property
-    def pixel_rate(self) -> float | None:
+    def hole_rate(self) -> float | None:
         """Share of the moving pixels that are holes, in [0, 1]; None if nothing moves."""
         return self.holes / self.moving if self.moving else None
 
     @property
-    def region_rate(self) -> float | None:
-        """Share of the moving regions that are holes, in [0, 1]; None if nothing moves."""
-        return self.hole_regions / self.regions if self.regions else None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OrderCounts(Summable):
-    """Pairs of a moving and a static pixel, and those ordered wrongly; of one image or of many."""
-
-    pairs: int = 0  # pairs whose order the pseudo-depth is sure of
-    violated: int = 0  # those that the depth orders otherwise
-
-    @property
-    def rate(self) -> float | None:
+    def order_rate(self) -> float | None:
         """Share of the pairs ordered wrongly, in [0, 1]; None if there is no sure pair."""
         return self.violated / self.pairs if self.pairs else None
 
 
 def hole_counts(
     depth: DepthMap, movers: Mask, ground: DepthMap | None, *, static: Mask | None = None
-) -> HoleCounts:
+) -> MoverCounts:
     """Holes of one image: moving pixels too deep for the ground they stand on or for what is near.
 
-    Too deep for the ground: more than 1.25 times as deep as the ground is at the lowest pixel
-    of their region, in their column or one nearby. Of a region cut off by the lower edge the true
-    contact is nearer still. Too deep for what is near: more than 1.25 times as deep as the
-    farthest static pixels around the region; what moves is in front of some of them.
-
-    `ground` is the depth of the ground as if nothing stood on it, infinity above its horizon, best
-    fitted to the same depth. `static` is all that does not move if it is not given. A ValueError if
-    a depth is not positive and finite.
+    Too deep: more than 1.25 times as deep as the ground at the lowest pixel of their region, in
+    their column or one nearby, or as the farthest static pixels around the region; what moves is in
+    front of some of them. `ground` is the depth of the ground as if nothing stood on it, infinity
+    above its horizon, best fitted to the same depth. `static` is all that does not move if it is
+    not given. A ValueError if a depth is not positive and finite.
     """
-    check_depths(("pixels", depth))
-    counts, width = HoleCounts(), depth.shape[1]
+    check_depths("pixels", depth)
+    counts, width = MoverCounts(), depth.shape[1]
     ring = max(1, round(RING * width))
     found: Any = ndimage.label(movers)  # pixels that share a side are one region
-    labels = found[0]
     still = ~movers if static is None else static
-    for label, box in enumerate(ndimage.find_objects(labels), 1):
+    for label, box in enumerate(ndimage.find_objects(found[0]), 1):
         near = tuple(slice(max(0, side.start - ring), side.stop + ring) for side in box)
-        region, deep = labels[near] == label, depth[near]
+        region, deep = found[0][near] == label, depth[near]
         size = int(region.sum())
         if size < SMALLEST * depth.size:
             continue
         around = ndimage.maximum_filter(region, 2 * ring + 1, mode="constant") & still[near]
         farthest = float(np.quantile(deep[around], FARTHEST)) if around.any() else np.inf
-        beyond_surround = region & (deep > RATIO * farthest)
-        beyond_ground = np.zeros_like(region)
+        beyond = [region & (deep > RATIO * farthest), np.zeros_like(region)]
         if ground is not None:
             under = _ground_under(region, ground[near], round(REACH * width))
-            beyond_ground = region & (deep > RATIO * under)
-        holes = int((beyond_ground | beyond_surround).sum())
-        counts += HoleCounts(
-            moving=size, holes=holes, regions=1, hole_regions=int(2 * holes > size),
-            beyond_ground=int(beyond_ground.sum()), beyond_surround=int(beyond_surround.sum()),
+            beyond[1] = region & (deep > RATIO * under)
+        surround, below, holes = (int(m.sum()) for m in (*beyond, beyond[0] | beyond[1]))
+        counts += MoverCounts(
+            moving=size, beyond_ground=below, beyond_surround=surround, holes=holes, regions=1,
+            hole_regions=int(2 * holes > size),
         )  # fmt: skip
     return counts
 
 
 def order_counts(
-    depth: DepthMap,
-    pseudo_depth: DepthMap,
-    movers: Mask,
-    generator: np.random.Generator,
-    *,
-    margin: float = MARGIN,
-) -> OrderCounts:
+    depth: DepthMap, pseudo_depth: DepthMap, movers: Mask, generator: np.random.Generator
+) -> MoverCounts:
     """Pairs of a moving and a static pixel that the depth orders otherwise than a pseudo-depth.
 
     An ordinal error (Chen et al., Depth in the Wild, NeurIPS 2016,
     https://arxiv.org/abs/1604.03901) against labels of another network instead of people: depth,
-    not disparity, 0 or not finite where unknown. Blind to its scale and shift, and to any
-    increasing map of the predicted depth. A pair of equal depth is wrong. Pairs that differ by less
-    than `margin` standard deviations of the pseudo-depth drop out. A ValueError if a depth is not
-    positive and finite.
+    not disparity, 0 or not finite where unknown. Blind to its scale and shift. A pair of equal
+    depth is wrong; pairs that differ by less than half a standard deviation of the pseudo-depth
+    drop out. A ValueError if a depth is not positive and finite.
     """
-    check_depths(("pixels", depth))
+    check_depths("pixels", depth)
     known = np.isfinite(pseudo_depth) & (pseudo_depth > 0)
     moving, static = np.flatnonzero(known & movers), np.flatnonzero(known & ~movers)
     if not moving.size or not static.size:
-        return OrderCounts()
+        return MoverCounts()
     i, j = generator.choice(moving, PAIRS), generator.choice(static, PAIRS)
     pseudo, flat = pseudo_depth.ravel().astype(np.float64), depth.ravel().astype(np.float64)
     step = pseudo[i] - pseudo[j]
-    clear = np.abs(step) > margin * pseudo[known.ravel()].std()
+    clear = np.abs(step) > MARGIN * pseudo[known.ravel()].std()
     wrong = clear & ((flat[i] - flat[j]) * step <= 0)
-    return OrderCounts(pairs=int(clear.sum()), violated=int(wrong.sum()))
+    return MoverCounts(pairs=int(clear.sum()), violated=int(wrong.sum()))
 
 
 def _ground_under(region: Mask, ground: DepthMap, reach: int) -> Float[np.ndarray, "1 w"]:
     """For each column of the region, the depth of the ground where it stands."""
     lowest = np.where(region, np.arange(len(region))[:, None], -1).max(0)
-    padded = np.pad(lowest, reach, constant_values=-1)
-    contact = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(1)
+    contact = ndimage.maximum_filter1d(lowest, 2 * reach + 1, mode="constant", cval=-1)
     # Off the region nobody reads it.
     return ground[contact.clip(min=0), np.arange(region.shape[1])][None]

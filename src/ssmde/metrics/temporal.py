@@ -1,17 +1,16 @@
 """Whether the depths of two frames tell of the same points: a video that flickers does not.
 
-It says nothing of right or wrong: a depth that is wrong in the same way in every frame is
-consistent. It stands beside AbsRel, never alone.
+It says nothing of right or wrong, for what is wrong alike in every frame is consistent: it stands
+beside AbsRel, never alone.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from ssmde.geometry.camera import MIN_DEPTH, invert_motion
+from ssmde.geometry.camera import MIN_DEPTH
 from ssmde.geometry.warp import EDGE_TOLERANCE, sample
 from ssmde.metrics.depth import DepthMap, Mask, check_depths
 
@@ -42,27 +41,24 @@ def temporal_errors(
     Each pixel of one frame is moved into the other; a is its depth there, b what the other map
     says at that place. Both ways, as the temporal alignment error of Yang et al., Depth Any Video,
     2024 (https://arxiv.org/abs/2410.10815). Between pixels the inverse of the depth is read, which
-    is linear on a plane. Points outside the other image or behind its camera are left out. Points
-    hidden in the other frame are not known without truth: leave them out by the masks.
+    is linear on a plane. Points outside the other image or behind its camera are left out; leave
+    movers, and points hidden in the other frame, out by the masks of what counts.
 
-    Depths are positive and in the unit of the translation, both under one alignment: a scale of
-    each its own hides flicker. The pinhole matrix of both is in pixels of these maps. All pixels
-    are compared, or those that `target_counts` and `source_counts` say, without movers. A
-    ValueError if a depth or the motion is not positive or not finite.
+    Depths are in the unit of the translation, both under one alignment: a scale of each its own
+    hides flicker. The pinhole matrix of both is in pixels of these maps. A ValueError if a depth or
+    the motion is not positive or not finite.
     """
-    check_depths(("pixels of the target", target), ("pixels of the source", source))
-    motion = _checked(T_src_tgt)
-    back = invert_motion(torch.from_numpy(motion)).numpy()
-    there = _one_way(target, source, motion, intrinsics, target_counts)
-    back = _one_way(source, target, back, intrinsics, source_counts)
+    check_depths("pixels of the target", target)
+    check_depths("pixels of the source", source)
+    there = _one_way(target, source, T_src_tgt, intrinsics, target_counts)
+    back = _one_way(source, target, np.linalg.inv(T_src_tgt), intrinsics, source_counts)
     both = np.concatenate([there, back])
     if both.size == 0:
         return None
     return TemporalErrors(
-        abs_rel=float(both.mean()),
-        median=float(np.median(both)),
+        abs_rel=float(both.mean()), median=float(np.median(both)),
         compared=both.size / (target.size + source.size),
-    )
+    )  # fmt: skip
 
 
 def seen_in_both(
@@ -75,65 +71,51 @@ def seen_in_both(
 ) -> Mask:
     """Pixels of the target whose point the source sees as well, by true depth and true motion.
 
-    There the true source has the depth of the moved point, to the tolerance. What is hidden, what
-    moved and what has no truth is left out. The nearest pixel is read, so that sparse truth serves.
-
-    Depth is 0 or not finite where there is none. Up to the relative difference `tolerance` two
-    depths are of one point. A ValueError if the motion is not finite.
+    There the true source has the depth of the moved point, to the relative `tolerance`. What is
+    hidden, what moved and what has no truth (0 or not finite) is left out. The nearest pixel is
+    read, so that sparse truth serves. A ValueError if the motion is not finite.
     """
     known, known_there = (np.isfinite(d) & (d > 0) for d in (true_target, true_source))
-    found = _move(np.where(known, true_target, 1.0), _checked(T_src_tgt), intrinsics)
+    u, v, z, visible = _project(np.where(known, true_target, 1.0), T_src_tgt, intrinsics)
     height, width = known.shape
     # Cut to the image: a visible pixel may lie a rounding outside.
-    places = np.rint(found.v).clip(0, height - 1) * width + np.rint(found.u).clip(0, width - 1)
+    places = np.rint(v).clip(0, height - 1) * width + np.rint(u).clip(0, width - 1)
     read = np.where(known_there, true_source, 0).ravel().take(places.astype(np.int64))
-    return known & found.visible & (np.abs(found.z - read) <= tolerance * read)
+    return known & visible & (np.abs(z - read) <= tolerance * read)
 
 
 def _one_way(
     view: DepthMap, other: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3, counts: Mask | None
 ) -> Float[np.ndarray, " n"]:
     """|a - b| / b of the points of the view that the other one has in its image."""
-    found = _move(view, T_other_view, intrinsics)
-    points = np.flatnonzero(found.visible if counts is None else found.visible & counts)
-    u, v, z = (values.ravel().take(points) for values in (found.u, found.v, found.z))
+    *maps, visible = _project(view, T_other_view, intrinsics)
+    points = np.flatnonzero(visible if counts is None else visible & counts)
+    u, v, z = (values.ravel().take(points) for values in maps)
     inverse = torch.from_numpy(1 / other.astype(np.float64))[None, None]
     pixels = torch.from_numpy(np.stack([u, v], axis=-1))[None, None]
     disparity = sample(inverse, pixels).numpy().ravel()
     return np.abs(z * disparity - 1)[disparity > 0]
 
 
-class Moved(NamedTuple):
-    """Where each pixel lands in the other view, and its depth there."""
+def _project(
+    depth: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3
+) -> tuple[DepthMap, DepthMap, DepthMap, Mask]:
+    """Pixel (u, v) and depth in the other view, and whether that sees it.
 
-    u: DepthMap
-    v: DepthMap
-    z: DepthMap
-    visible: Mask  # in front of the other camera, and inside its image
-
-
-def _move(depth: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3) -> Moved:
-    """As `geometry.warp.reproject`, in half the time: z [u v 1] = K R K^-1 [u v 1] depth + K t."""
-    height, width = depth.shape
-    K = intrinsics.astype(np.float64)
-    rays, shift = K @ T_other_view[:3, :3] @ np.linalg.inv(K), K @ T_other_view[:3, 3]
-    across, down = np.arange(width), np.arange(height)[:, None]
-    maps = list[DepthMap]()
-    for (a, b, c), d in zip(rays, shift, strict=True):
-        value = a * across + (b * down + c)
-        value *= depth
-        value += d
-        maps.append(value)
-    u, v, z = maps
+    As `geometry.warp.reproject`, in half the time: z [u v 1] = K R K^-1 [u v 1] depth + K t.
+    """
+    if not np.isfinite(T_other_view).all():
+        raise ValueError("the motion between two frames must be finite: leave such a pair out")
+    K, T = intrinsics.astype(np.float64), T_other_view.astype(np.float64)
+    rays, shift = K @ T[:3, :3] @ np.linalg.inv(K), K @ T[:3, 3]
+    down, across = np.ogrid[: depth.shape[0], : depth.shape[1]]
+    u, v, z = (a * across + (b * down + c) for a, b, c in rays)
+    for values, offset in zip((u, v, z), shift, strict=True):
+        values *= depth
+        values += offset
     visible = z > MIN_DEPTH
     np.maximum(z, MIN_DEPTH, out=z)
-    for values, last in ((u, width - 1), (v, height - 1)):
+    for values, last in ((u, depth.shape[1] - 1), (v, depth.shape[0] - 1)):
         values /= z
         visible &= (values >= -EDGE_TOLERANCE) & (values <= last + EDGE_TOLERANCE)
-    return Moved(u, v, z, visible)
-
-
-def _checked(motion: Matrix4) -> Float[np.ndarray, "4 4"]:
-    if not np.isfinite(motion).all():
-        raise ValueError("the motion between two frames must be finite: leave such a pair out")
-    return motion.astype(np.float64)
+    return u, v, z, visible

@@ -4,22 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ssmde.models.decoder import DepthDecoder, LightDecoder
-    from ssmde.models.depth_net import DepthNet, disparity_to_depth
+    from ssmde.models.depth_net import DepthDecoder, DepthNet, LightDecoder, disparity_to_depth
     from ssmde.models.leres import LeReS, load_leres
-    from ssmde.models.pose_net import PoseCNN, PoseResNet, build_pose_net
+    from ssmde.models.pose_net import PoseCNN
     from ssmde.models.registry import ENCODERS, build_encoder
 
 HOMES = {
-    "decoder": ("DepthDecoder", "LightDecoder"),
-    "depth_net": ("DepthNet", "disparity_to_depth"),
+    "depth_net": ("DepthDecoder", "DepthNet", "LightDecoder", "disparity_to_depth"),
     "leres": ("LeReS", "load_leres"),
-    "pose_net": ("PoseCNN", "PoseResNet", "build_pose_net"),
+    "pose_net": ("PoseCNN",),
     "registry": ("ENCODERS", "build_encoder"),
 }
 __all__ = [
-    "ENCODERS", "DepthDecoder", "DepthNet", "LeReS", "LightDecoder", "PoseCNN", "PoseResNet",
-    "build_encoder", "build_pose_net", "disparity_to_depth", "load_leres",
+    "ENCODERS", "DepthDecoder", "DepthNet", "LeReS", "LightDecoder", "PoseCNN", "build_encoder",
+    "disparity_to_depth", "load_leres",
 ]  # fmt: skip
 
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from ssmde.console import first_line, import_extra
 from ssmde.models.hub import HUB_PREFIX, from_hub
+from ssmde.models.resnet import ResNet
 
 HALF_WIDTH = 32
-STRIDES = (4, 8, 16, 32)
 BACKBONE_KEY = "backbone"
 """In the head of a weights file: the architecture of its backbone, as JSON."""
 KINDS = (
@@ -34,11 +34,9 @@ PROBE = 64  # pixels a side of the image that shows which maps come out
 class BackboneEncoder(nn.Module):
     """Five feature maps: one of a convolution, four of a backbone."""
 
-    mean, std = 0.45, 0.225
-    """Of the images in [0, 1]: ImageNet's, averaged over the colors."""
+    mean, std = ResNet.mean, ResNet.std
 
     def __init__(self, backbone: nn.Module, widths: tuple[int, ...]) -> None:
-        """Join them; the call of `backbone` returns `feature_maps`, `widths` are their channels."""
         super().__init__()
         self.channels = (HALF_WIDTH, *widths)
         self.width = 1.0  # the decoder's share of the published channels
@@ -65,15 +63,16 @@ def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
     transformers = import_extra("transformers", wanted_by, "ssmde[backbones]")
     if name.startswith("{"):
         return _build_stored(transformers, name)
+    auto = transformers.AutoBackbone
     try:
-        load = transformers.AutoConfig.from_pretrained
-        config: Any = from_hub(load, name, trust_remote_code=False)
-        wanted = list(range(1, len(config.stage_names)))  # all maps but the stem's
+        config: Any = from_hub(
+            transformers.AutoConfig.from_pretrained, name, trust_remote_code=False
+        )
+        config.out_indices = list(range(1, len(config.stage_names)))  # all maps but the stem's
         if pretrained == "hub":
-            backbone = from_hub(transformers.AutoBackbone.from_pretrained, name, out_indices=wanted)
+            backbone = from_hub(auto.from_pretrained, name, out_indices=config.out_indices)
         else:
-            config.out_indices = wanted
-            backbone = transformers.AutoBackbone.from_config(config)
+            backbone = auto.from_config(config)
     # Not only OSError: the errors of the HTTP client below the hub change with its version.
     except Exception as error:
         raise ConnectionError(
@@ -81,8 +80,7 @@ def build_backbone(name: str, pretrained: str = "none") -> BackboneEncoder:
             "the name right, is it a backbone of transformers, and the internet in reach? "
             "Without: give a folder with its config.json"
         ) from error
-    _check_maps(name, backbone)
-    return BackboneEncoder(backbone, tuple(backbone.channels))
+    return _with_maps(name, backbone)
 
 
 def architecture_of(backbone: nn.Module) -> str:
@@ -108,10 +106,9 @@ def _build_stored(transformers: Any, text: str) -> BackboneEncoder:
         if (count := sum(p.numel() for p in probe.parameters())) > MOST_WEIGHTS:
             raise ValueError(f"it has {count:.2g} weights, more than {MOST_WEIGHTS:.0g}")
         backbone = transformers.AutoBackbone.from_config(config, trust_remote_code=False)
-        _check_maps(kind, backbone)
+        return _with_maps(kind, backbone)
     except Exception as error:  # wrong numbers break the libraries in any way
         raise ValueError(f"the stored backbone cannot be built ({first_line(error)})") from error
-    return BackboneEncoder(backbone, tuple(backbone.channels))
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
@@ -119,9 +116,8 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for key, value in values.items():
         items = value if isinstance(value, list | tuple) else [value]
-        if "attn" in key or key in ("architectures", "auto_map") or key.startswith("_"):
-            continue
-        if not all(isinstance(item, int | float | str | bool | None) for item in items):
+        elsewhere = "attn" in key or key in ("architectures", "auto_map") or key.startswith("_")
+        if elsewhere or not all(isinstance(i, int | float | str | bool | None) for i in items):
             continue
         numbers = [item for item in items if isinstance(item, int | float)]
         if len(items) > LONGEST_LIST or not all(abs(n) <= LARGEST_NUMBER for n in numbers):
@@ -130,14 +126,16 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _check_maps(name: str, backbone: nn.Module) -> None:
+def _with_maps(name: str, backbone: Any) -> BackboneEncoder:
+    """The encoder of a backbone; refuses one whose maps have other sizes."""
     was_training = backbone.training
     with torch.no_grad():
         maps = backbone.eval()(torch.zeros(1, 3, PROBE, PROBE)).feature_maps
     backbone.train(was_training)
     sides = [tuple(x.shape[-2:]) for x in maps]
-    if sides != [(PROBE // stride,) * 2 for stride in STRIDES]:
+    if sides != [(PROBE // stride,) * 2 for stride in (4, 8, 16, 32)]:
         raise ValueError(
             f"{HUB_PREFIX}{name}: the decoder needs maps at 1/4, 1/8, 1/16 and 1/32 of the image, "
             f"this backbone gives {sides} of {PROBE} x {PROBE}"
         )
+    return BackboneEncoder(backbone, tuple(backbone.channels))

@@ -9,8 +9,7 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -56,23 +55,11 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by key, on the CPU, and the metadata of a safetensors file."""
-    with _opened(path) as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        return tensors, dict(file.metadata() or {})
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file; raises as `read_weights`."""
-    with _opened(path) as file:
-        return dict(file.metadata() or {})
-
-
-@contextmanager
-def _opened(path: Path) -> Generator[Any]:
     check_is_file(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            yield file
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return tensors, dict(file.metadata() or {})
     except safetensors.SafetensorError as error:
         raise ValueError(
             f"{path} is not a whole safetensors file ({error}); "
@@ -108,23 +95,18 @@ def read_checkpoint(path: Path) -> Any:
         ) from error
 
 
-def read_named(path: Path) -> dict[str, Any]:
-    """What a file of weights holds under names; raises as `read_checkpoint`."""
-    content = read_checkpoint(path)
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold tensors by key, got a {type(content).__name__}")
-    return {str(key): value for key, value in content.items()}
-
-
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors by key of a file of weights that holds nothing else; raises as `read_checkpoint`."""
-    return only_tensors(read_named(path), origin=str(path))
+    return only_tensors(read_checkpoint(path), origin=str(path))
 
 
 def only_tensors(
-    content: Mapping[str, Any], plain: tuple[str, ...] = (), *, origin: str, where: str = ""
+    content: Any, plain: tuple[str, ...] = (), *, origin: str, where: str = ""
 ) -> dict[str, Tensor]:
     """The tensors of a file; another value, but under a key of `plain`, is a ValueError."""
+    if not isinstance(content, Mapping):
+        kind = type(content).__name__
+        raise ValueError(f"{origin} must hold tensors by key{where}, got a {kind}")
     others = [k for k, v in content.items() if not isinstance(v, Tensor) and k not in plain]
     if others:
         raise ValueError(f"{origin} must hold tensors by key{where}, got also {listed(others)}")
@@ -168,9 +150,7 @@ def load_weights_into(
             if key in given and given[key].shape != value.shape
         ],
     }
-    found = [
-        f"{what}: {listed([prefix + k for k in keys])}" for what, keys in faults.items() if keys
-    ]
+    found = [f"{what}: {listed([prefix + k for k in ks])}" for what, ks in faults.items() if ks]
     if found:
         name = type(module).__name__
         raise ValueError(f"{origin} does not fit this {name}: {'; '.join(found)}")

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite as a feature extractor, with the parameter names of the published weights.
+"""EfficientNet-Lite0 as a feature extractor, with the parameter names of the published weights.
 
 EfficientNet (Tan and Le, ICML 2019, https://arxiv.org/abs/1905.11946) without
 squeeze-and-excitation and with ReLU6 for swish, so that it survives int8
@@ -6,17 +6,14 @@ squeeze-and-excitation and with ReLU6 for swish, so that it survives int8
 classifier, and none of the 1 x 1 convolution before it.
 """
 
-import math
 from functools import partial
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-STEM_WIDTH = 32  # the same for every size
-WIDTH_STEP = 8  # widths are multiples of this
+STEM_WIDTH = 32
 _normalization = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)  # as in TensorFlow
-LEAST_SHARE = 0.9  # rounding never takes more than a tenth of a width
 # Blocks of one width: number, kernel, stride of the first, expansion, width.
 GROUPS = (
     (1, 3, 1, 1, 16),
@@ -27,7 +24,7 @@ GROUPS = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-MAPS = (0, 1, 2, 4, 6)  # groups whose outcome is a feature map: the last of each size
+ENDS = (0, 2, 4, 10, 15)  # blocks whose outcome is a feature map: the last of each size
 
 
 class InvertedBottleneck(nn.Module):
@@ -71,13 +68,10 @@ class SameConv(nn.Conv2d):
     def __init__(
         self, in_width: int, width: int, kernel: int, stride: int, groups: int = 1
     ) -> None:
-        even = stride == 1
-        padding = kernel // 2 if even else 0
-        super().__init__(
-            in_width, width, kernel, stride=stride, padding=padding, groups=groups, bias=False
-        )
+        inside = kernel // 2 if stride == 1 else 0
+        super().__init__(in_width, width, kernel, stride, inside, groups=groups, bias=False)
         before = (kernel - stride) // 2
-        self.border = None if even else [before, kernel - stride - before] * 2
+        self.border = None if stride == 1 else [before, kernel - stride - before] * 2
 
     def forward(self, input: Float[Tensor, "b in h w"]) -> Float[Tensor, "b out h2 w2"]:
         """Mix each pixel with its neighbors; half the size where the stride is 2."""
@@ -85,40 +79,24 @@ class SameConv(nn.Conv2d):
 
 
 class EfficientNetLite(nn.Module):
-    """Five feature maps of an image, or of several images stacked along the channels."""
+    """Five feature maps of an image; 3.0 M parameters."""
 
-    channels: tuple[int, ...]  # this and the rest: see `ResNet`
+    channels = (16, 24, 40, 112, 320)  # this and the rest: see `ResNet`
     mean, std = 127 / 255, 128 / 255  # the weights were trained on (255 x - 127) / 128
-    first_key = "_conv_stem.weight"
     classifier = ("_conv_head.", "_bn1.", "_fc.")
 
-    def __init__(self, *, width: float = 1.0, depth: float = 1.0, in_images: int = 1) -> None:
-        """Build a network with random weights; without factors Lite0, 3.0 M parameters.
-
-        `width` is a factor on the channels of every group, not on those of the stem; `depth` one
-        on the number of blocks of every group but the first and the last.
-        """
+    def __init__(self) -> None:
         super().__init__()
-        self._conv_stem = SameConv(3 * in_images, STEM_WIDTH, 3, 2)
+        self._conv_stem = SameConv(3, STEM_WIDTH, 3, 2)
         self._bn0 = _normalization(STEM_WIDTH)
         self._blocks = nn.ModuleList()
-        in_width, channels = STEM_WIDTH, []
-        self.ends: list[int] = []
-        """Number of the last block of each feature map."""
-        for number, (repeats, kernel, stride, expansion, published) in enumerate(GROUPS):
-            out_width = _round_width(published * width)
-            alone = number in (0, len(GROUPS) - 1)
-            for index in range(repeats if alone else math.ceil(repeats * depth)):
-                self._blocks.append(
-                    InvertedBottleneck(
-                        in_width, out_width, kernel, 1 if index else stride, expansion
-                    )
-                )
-                in_width = out_width
-            if number in MAPS:
-                self.ends.append(len(self._blocks) - 1)
-                channels.append(out_width)
-        self.channels = tuple(channels)
+        in_width = STEM_WIDTH
+        for repeats, kernel, stride, expansion, width in GROUPS:
+            for number in range(repeats):
+                stride_here = 1 if number else stride
+                block = InvertedBottleneck(in_width, width, kernel, stride_here, expansion)
+                self._blocks.append(block)
+                in_width = width
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -129,12 +107,6 @@ class EfficientNetLite(nn.Module):
         maps: list[Tensor] = []
         for number, block in enumerate(self._blocks):
             x = block(x)
-            if number in self.ends:
+            if number in ENDS:
                 maps.append(x)
         return tuple(maps)
-
-
-def _round_width(width: float) -> int:
-    """The nearest multiple of `WIDTH_STEP`, the next one where that takes more than a tenth."""
-    nearest = max(WIDTH_STEP, int(width + WIDTH_STEP / 2) // WIDTH_STEP * WIDTH_STEP)
-    return nearest if nearest >= LEAST_SHARE * width else nearest + WIDTH_STEP

@@ -9,17 +9,15 @@ commercial use. What differs between the two decoders is said by arguments of `D
 | SC-Depth | bilinear | 0.01 + 10 s | 1 / 10.01 to 100 |
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
-from ssmde.models.checkpoint import listed, load_weights_into, only_tensors, read_named
-from ssmde.models.decoder import SCALES, STAGE_WIDTHS
-from ssmde.models.depth_net import DepthNet
-from ssmde.models.resnet import ResNet
+from ssmde.models.checkpoint import listed, load_weights_into, only_tensors, read_checkpoint
+from ssmde.models.depth_net import SCALES, STAGE_WIDTHS, DepthNet
+from ssmde.models.resnet import ResNet, third_stage_blocks
 
 COARSEST = len(STAGE_WIDTHS) - 1
 MONODEPTH2_FILES = ("encoder.pth", "depth.pth")
@@ -28,16 +26,8 @@ SC_DEPTH_RANGE = (1 / 10.01, 100.0)
 SC_DEPTH_SIZES = {"kitti": (256, 832), "ddad": (384, 640)}
 """Training sizes (height, width) by the name of the data set; the indoor ones have another."""
 SC_DEPTH_OTHER = ("pose_net.", "rectify_net.")  # networks that depth does not need
-THIRD_STAGE = re.compile(r"layer3\.(\d+)\.")
 DEFAULT_SIZE = (256, 320)
-
-
-class ForeignDepth(NamedTuple):
-    """A depth network of another project, with its weights, on the CPU."""
-
-    network: DepthNet
-    image_size: tuple[int, int]  # size (height, width) it was trained at, as far as the file says
-    project: str
+Foreign = tuple[DepthNet, tuple[int, int]]
 
 
 def is_foreign(path: Path) -> bool:
@@ -47,18 +37,20 @@ def is_foreign(path: Path) -> bool:
     return path.suffix in (".pth", ".pt", ".ckpt")
 
 
-def load_foreign(path: Path) -> ForeignDepth:
-    """Depth network of Monodepth2 (its folder, or a file in it) or SC-Depth (.ckpt).
+def load_foreign(path: Path) -> Foreign:
+    """Depth network of Monodepth2 (its folder, or a file in it) or SC-Depth (.ckpt), on the CPU.
 
-    FileNotFoundError or ValueError: a file is missing, damaged, holds code, or does not fit.
+    With the size (height, width) it was trained at, as far as the file says. FileNotFoundError or
+    ValueError: a file is missing, damaged, holds code, or does not fit.
     """
     if path.is_dir() or path.name in MONODEPTH2_FILES:
         return _load_monodepth2(path if path.is_dir() else path.parent)
-    content = read_named(path)
+    content = read_checkpoint(path)
+    content = content if isinstance(content, Mapping) else {}
     state = content.get("state_dict")
     keys = [str(key) for key in (state if isinstance(state, Mapping) else content)]
     if isinstance(state, Mapping) and any(key.startswith("depth_net.decoder.up") for key in keys):
-        return _load_sc_depth(content, origin=str(path))
+        return _load_sc_depth(content, str(path))
     if "conv1.weight" in keys or "layer1.0.conv1.weight" in keys:
         raise ValueError(
             f"{path} holds an encoder without a decoder: it predicts no depth; train with it as "
@@ -71,41 +63,34 @@ def load_foreign(path: Path) -> ForeignDepth:
     )
 
 
-def _load_monodepth2(folder: Path) -> ForeignDepth:
+def _load_monodepth2(folder: Path) -> Foreign:
     """Depth network of Monodepth2 (Godard et al., ICCV 2019), from the two files as released."""
-    encoder_file, depth_file = (folder / name for name in MONODEPTH2_FILES)
-    content, origin = read_named(encoder_file), str(encoder_file)
-    encoder = only_tensors(content, MONODEPTH2_PLAIN, origin=origin)
-    network = DepthNet(encoder=_find_resnet(encoder, origin), scales=SCALES, upsampling="nearest")
-    load_weights_into(
-        network.encoder,
-        _without_classifier(encoder, "encoder."),
-        origin=origin,
-        names=lambda key: f"encoder.{key}",
-    )
-    decoder = only_tensors(read_named(depth_file), origin=str(depth_file))
-    load_weights_into(network.decoder, decoder, origin=str(depth_file), names=_monodepth2_decoder)
-    height, width = content.get("height"), content.get("width")
-    size = (height, width) if isinstance(height, int) and isinstance(width, int) else DEFAULT_SIZE
-    return ForeignDepth(network, size, "Monodepth2")
+    encoder_file, depth_file = (str(folder / name) for name in MONODEPTH2_FILES)
+    content = read_checkpoint(Path(encoder_file))
+    tensors = only_tensors(content, MONODEPTH2_PLAIN, origin=encoder_file)
+    network = DepthNet(encoder=_find_resnet(tensors, encoder_file), scales=SCALES)
+    encoder = _without_classifier(tensors, "encoder.")
+    load_weights_into(network.encoder, encoder, "encoder.", origin=encoder_file)
+    decoder = only_tensors(read_checkpoint(Path(depth_file)), origin=depth_file)
+    load_weights_into(network.decoder, decoder, origin=depth_file, names=_monodepth2_decoder)
+    size = content.get("height"), content.get("width")
+    known = isinstance(size[0], int) and isinstance(size[1], int)
+    return network, size if known else DEFAULT_SIZE
 
 
-def _load_sc_depth(content: Mapping[str, Any], *, origin: str) -> ForeignDepth:
+def _load_sc_depth(content: Mapping[str, Any], origin: str) -> Foreign:
     """Depth network of SC-Depth, V1 to V3 (Bian et al., https://arxiv.org/abs/2211.03660)."""
     tensors = only_tensors(content["state_dict"], origin=origin)
     own = {key: value for key, value in tensors.items() if not key.startswith(SC_DEPTH_OTHER)}
     network = DepthNet(
-        encoder=_find_resnet(own, origin),
-        scales=SCALES,
-        upsampling="bilinear",
+        encoder=_find_resnet(own, origin), scales=SCALES, upsampling="bilinear",
         depth_range=SC_DEPTH_RANGE,
-    )
+    )  # fmt: skip
     own = _without_classifier(own, "depth_net.encoder.encoder.")
     load_weights_into(network, own, "depth_net.", origin=origin, names=_sc_depth)
     options = content.get("hyper_parameters", {})
     options = options.get("hparams", {}) if isinstance(options, Mapping) else {}
-    size = SC_DEPTH_SIZES.get(getattr(options, "dataset_name", ""), DEFAULT_SIZE)
-    return ForeignDepth(network, size, "SC-Depth")
+    return network, SC_DEPTH_SIZES.get(getattr(options, "dataset_name", ""), DEFAULT_SIZE)
 
 
 def _monodepth2_decoder(key: str) -> str:
@@ -131,7 +116,7 @@ def _sc_depth(key: str) -> str:
 
 def _find_resnet(tensors: Mapping[str, Tensor], origin: str) -> str:
     """Which encoder tensors belong to: by the blocks of its third stage and their kind."""
-    blocks = len({found[1] for key in tensors if (found := THIRD_STAGE.search(key))})
+    blocks = third_stage_blocks(tensors)
     bottleneck = any("layer3.0.conv3" in key for key in tensors)
     known = {(2, False): "resnet18", (6, False): "resnet34", (6, True): "resnet50"}
     if (blocks, bottleneck) not in known:

@@ -12,13 +12,14 @@ import tempfile
 import threading
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from ssmde.console import first_line
-from ssmde.models.checkpoint import read_metadata, stored_config
+from ssmde.models.checkpoint import read_weights, stored_config
 
 ENDPOINT = "https://huggingface.co"
 PATIENCE = 3.0  # seconds for an answer; names are looked up in them too
@@ -53,11 +54,8 @@ def hub_in_reach() -> bool:
     reached = threading.Event()
 
     def connect() -> None:
-        try:
-            with socket.create_connection((address.hostname or "", port), PATIENCE):
-                reached.set()
-        except OSError:
-            pass
+        with suppress(OSError), socket.create_connection((address.hostname or "", port), PATIENCE):
+            reached.set()
 
     # A name server that does not answer has no limit of its own.
     thread = threading.Thread(target=connect, daemon=True)
@@ -70,31 +68,8 @@ def _endpoint() -> SplitResult:
     return urlsplit(os.environ.get("HF_ENDPOINT") or ENDPOINT)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelCard:
-    """What a person has to know before using weights. Nothing of it may be empty."""
-
-    licence: str
-    """Of the weights, as the hub writes it: `mit`, `cc-by-nc-4.0`, `other`."""
-    data: str
-    """What they were trained on, with its licence."""
-    protocol: str
-    """How the numbers were measured: data, split, range, crop, alignment."""
-    numbers: dict[str, float] = field(default_factory=dict)
-    """Metric to value, by that protocol."""
-    weaknesses: str = ""
-    """What they get wrong, and what they must not be used for."""
-
-    def __post_init__(self) -> None:
-        """Refuse a card with gaps."""
-        if empty := [each.name for each in fields(self) if not getattr(self, each.name)]:
-            raise ValueError(f"a model card says all of it, these are empty: {', '.join(empty)}")
-
-    def to_text(self, name: str, size: tuple[int, int]) -> str:
-        """As Markdown with the header that the hub reads; size is the height and width it sees."""
-        rows = "\n".join(f"| {metric} | {value:.4g} |" for metric, value in self.numbers.items())
-        return f"""---
-license: {self.licence}
+CARD = """---
+license: {licence}
 library_name: ssmde
 pipeline_tag: depth-estimation
 tags:
@@ -116,15 +91,15 @@ depth = ssmde.from_pretrained("{name}").predict("photo.jpg").depth
 
 ## Data
 
-{self.data}
+{data}
 
 ## Licence
 
-{self.licence}
+{licence}
 
 ## Numbers
 
-{self.protocol}
+{protocol}
 
 | metric | value |
 |---|---|
@@ -132,8 +107,34 @@ depth = ssmde.from_pretrained("{name}").predict("photo.jpg").depth
 
 ## Weaknesses
 
-{self.weaknesses}
+{weaknesses}
 """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelCard:
+    """What a person has to know before using weights. Nothing of it may be empty."""
+
+    licence: str
+    """Of the weights, as the hub writes it: `mit`, `cc-by-nc-4.0`, `other`."""
+    data: str
+    """What they were trained on, with its licence."""
+    protocol: str
+    """How the numbers were measured: data, split, range, crop, alignment."""
+    numbers: dict[str, float] = field(default_factory=dict)
+    """Metric to value, by that protocol."""
+    weaknesses: str = ""
+    """What they get wrong, and what they must not be used for."""
+
+    def __post_init__(self) -> None:
+        """Refuse a card with gaps."""
+        if empty := [name for name, value in asdict(self).items() if not value]:
+            raise ValueError(f"a model card says all of it, these are empty: {', '.join(empty)}")
+
+    def to_text(self, name: str, size: tuple[int, int]) -> str:
+        """As Markdown with the header that the hub reads; size is the height and width it sees."""
+        rows = "\n".join(f"| {metric} | {value:.4g} |" for metric, value in self.numbers.items())
+        return CARD.format(name=name, size=size, rows=rows, **asdict(self))
 
 
 def download_weights(name: str, *, revision: str | None = None) -> Path:
@@ -154,16 +155,15 @@ def download_weights(name: str, *, revision: str | None = None) -> Path:
         errors.EntryNotFoundError: f"holds no {WEIGHTS_FILE}, so it holds no weights of this "
         "project",
     }
+    load = huggingface_hub.hf_hub_download
     try:
-        load = huggingface_hub.hf_hub_download
         return Path(from_hub(load, name, WEIGHTS_FILE, revision=revision))
     # Not only OSError: the errors of the HTTP client below the hub change with its version.
     except Exception as error:
-        # That of an empty cache is one of the others too, and means a hub out of reach.
-        if not isinstance(error, errors.LocalEntryNotFoundError):
-            for kind, fault in faults.items():
-                if isinstance(error, kind):
-                    raise ValueError(f"{page}: {fault}") from error
+        found = [fault for kind, fault in faults.items() if isinstance(error, kind)]
+        # That of an empty cache is one of them too, and means a hub out of reach.
+        if found and not isinstance(error, errors.LocalEntryNotFoundError):
+            raise ValueError(f"{page}: {found[0]}") from error
         raise ConnectionError(
             f"cannot get {WEIGHTS_FILE} from {page}, and it is not in the cache "
             f"({type(error).__name__}: {first_line(error)}). Is the internet in reach, and "
@@ -173,14 +173,13 @@ def download_weights(name: str, *, revision: str | None = None) -> Path:
 
 def save_repository(weights: Path, folder: Path, card: ModelCard, *, name: str) -> None:
     """Fill a folder with what a repository OWNER/NAME holds: weights, configuration, model card."""
-    metadata = read_metadata(weights)
-    config = stored_config(weights, metadata)
+    _, metadata = read_weights(weights)
+    size = stored_config(weights, metadata).data.image_size
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
     facts = {key: metadata[key] for key in ("format", "version", "config")}
     (folder / CONFIG_FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    text = card.to_text(name, config.data.image_size)
-    (folder / CARD_FILE).write_text(text, encoding="utf-8")
+    (folder / CARD_FILE).write_text(card.to_text(name, size), encoding="utf-8")
 
 
 def push_to_hub(weights: str | Path, name: str, card: ModelCard, *, private: bool = False) -> str:

@@ -10,8 +10,8 @@ The official file holds the network under `depth_model`, beside two for point cl
 needed here; a file of LeReS's training code holds it under `model_state_dict`.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,15 +20,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssmde.console import did_you_mean
 from ssmde.models.checkpoint import listed, load_weights_into, only_tensors, read_checkpoint
 from ssmde.models.depth_net import check_image_size
-from ssmde.models.resnet import ResNet, resnet50, resnext101
+from ssmde.models.resnet import ResNet, resnet50, resnext101, third_stage_blocks
 from ssmde.types import RGB, Map
 
 Backbone = Literal["resnet50", "resnext101"]
 
-BACKBONES: dict[str, Callable[[], ResNet]] = {"resnet50": resnet50, "resnext101": resnext101}
+BACKBONES: dict[Backbone, Callable[[], ResNet]] = {"resnet50": resnet50, "resnext101": resnext101}
+BACKBONE_OF_BLOCKS: dict[int, Backbone] = {6: "resnet50", 23: "resnext101"}
 COLOR_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, for RGB in [0, 1]
 COLOR_STD = (0.229, 0.224, 0.225)
 NARROW_WIDTH = 512  # of the coarsest map, before it is fused
@@ -39,8 +39,6 @@ WRAPPERS = ("depth_model", "model_state_dict")
 PARALLEL = "module."  # put before every key by DataParallel
 NETWORK = "depth_model."
 TRAINING_ONLY = ("auxi_modules.", "losses.")  # a head and terms that only training uses
-THIRD_STAGE = re.compile(r"encoder_modules\.encoder\.layer3\.(\d+)\.")
-BACKBONE_OF_BLOCKS: dict[int, Backbone] = {6: "resnet50", 23: "resnext101"}
 
 
 def load_leres(path: Path) -> "LeReS":
@@ -64,14 +62,11 @@ def network_tensors(content: object, *, origin: str) -> dict[str, Tensor]:
     They lie in a dict, or under `depth_model` or `model_state_dict` in it, and their keys may all
     begin with one `module.`; anything else is a ValueError that begins with `origin`.
     """
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and wrapper in content:
-            content = content[wrapper]
-            break
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{origin} must hold tensors by key, got a {type(content).__name__}")
+    inside = [content[w] for w in WRAPPERS if isinstance(content, Mapping) and w in content]
     tensors = only_tensors(
-        content, origin=origin, where=f", alone or under '{WRAPPERS[0]}' or '{WRAPPERS[1]}'"
+        inside[0] if inside else content,
+        origin=origin,
+        where=f", alone or under '{WRAPPERS[0]}' or '{WRAPPERS[1]}'",
     )
     if all(key.startswith(PARALLEL) for key in tensors):
         tensors = {key.removeprefix(PARALLEL): value for key, value in tensors.items()}
@@ -81,7 +76,7 @@ def network_tensors(content: object, *, origin: str) -> dict[str, Tensor]:
 
 def find_backbone(tensors: Mapping[str, Tensor], *, origin: str) -> Backbone:
     """The encoder that tensors belong to, by the number of blocks of its third stage."""
-    blocks = len({found[1] for key in tensors if (found := THIRD_STAGE.match(key))})
+    blocks = third_stage_blocks(tensors)
     if blocks not in BACKBONE_OF_BLOCKS:
         known = " or ".join(f"{n} ({name})" for n, name in BACKBONE_OF_BLOCKS.items())
         raise ValueError(
@@ -116,10 +111,10 @@ class TransferBlock(nn.Module):
 class FusionBlock(nn.Module):
     """Joins the encoder's map with the coarser features and doubles them ("FFM")."""
 
-    def __init__(self, in_width: int, width: int = FUSION_WIDTH) -> None:
+    def __init__(self, in_width: int) -> None:
         super().__init__()
-        self.ftb1 = TransferBlock(in_width, width)
-        self.ftb2 = TransferBlock(width, width)
+        self.ftb1 = TransferBlock(in_width, FUSION_WIDTH)
+        self.ftb2 = TransferBlock(FUSION_WIDTH, FUSION_WIDTH)
 
     def forward(
         self, lateral: Float[Tensor, "b in h w"], coarse: Float[Tensor, "b out h w"]
@@ -131,8 +126,9 @@ class FusionBlock(nn.Module):
 class Head(nn.Module):
     """Two convolutions to one number a pixel."""
 
-    def __init__(self, width: int = FUSION_WIDTH) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        width = FUSION_WIDTH
         self.adapt_conv = nn.Sequential(
             nn.Conv2d(width, width // 2, 3, padding=1),
             nn.BatchNorm2d(width // 2),
@@ -167,9 +163,7 @@ class Decoder(nn.Module):
         """Raw depth at full size; any real number."""
         quarter, eighth, sixteenth, thirty_second = maps
         x = double_size(self.conv1(self.conv(thirty_second)))
-        x = self.ffm2(sixteenth, x)
-        x = self.ffm1(eighth, x)
-        return self.outconv(self.ffm0(quarter, x))
+        return self.outconv(self.ffm0(quarter, self.ffm1(eighth, self.ffm2(sixteenth, x))))
 
 
 class LeReS(nn.Module):
@@ -178,10 +172,6 @@ class LeReS(nn.Module):
     def __init__(self, backbone: Backbone = "resnet50") -> None:
         """Build the network with random weights; `resnext101` is ResNeXt-101 32x8d."""
         super().__init__()
-        if backbone not in BACKBONES:
-            raise ValueError(
-                f"unknown LeReS backbone '{backbone}': {did_you_mean(backbone, BACKBONES)}"
-            )
         encoder = BACKBONES[backbone]()
         self.encoder_modules = nn.ModuleDict({"encoder": encoder})  # the official name
         self.decoder_modules = Decoder(encoder.channels[1:])
@@ -201,15 +191,11 @@ class LeReS(nn.Module):
         """Depth of at least 0.01, larger is farther, up to a scale and a shift; no gradient.
 
         The image, RGB in [0, 1] of any size, is resized to `size` (height, width, multiples of 32)
-        without keeping its aspect, and the depth is resized back, as in the released test code.
+        without keeping its aspect, and the depth is resized back, as in the released test code:
+        bilinear, without smoothing first. The network has to be in evaluation mode.
         """
-        if self.training:
-            raise ValueError(
-                "predict_depth needs the network in evaluation mode, got training mode, where "
-                "batch normalization mixes the images of a batch: call .eval() first"
-            )
-        depth = depth_from_raw(self(resize(image, size)))
-        return resize(depth, (image.shape[-2], image.shape[-1]))
+        resize = partial(F.interpolate, mode="bilinear", align_corners=False)
+        return resize(depth_from_raw(self(resize(image, size))), image.shape[-2:])
 
 
 def depth_from_raw(raw: Map) -> Map:
@@ -220,8 +206,3 @@ def depth_from_raw(raw: Map) -> Map:
 def double_size(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
     """Twice the size, bilinear; corner pixels keep their values."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
-
-
-def resize(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
-    """A map of a new size, bilinear; no smoothing first, as in the released test code."""
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

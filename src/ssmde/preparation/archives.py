@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int, Shaped, UInt16
+from jaxtyping import Float32, Shaped
 
 from ssmde import outputs
 from ssmde.console import bars, did_you_mean
-from ssmde.data.images import IMAGE_SUFFIXES, ImageError, read_image, read_orientation, write_png16
+from ssmde.data.images import ImageError, read_image, write_png16
 from ssmde.data.scene_files import read_scene_info, write_list, write_poses, write_scene_info
 from ssmde.data.sequence import DepthMap, Size
 from ssmde.datasets import DATASETS, record
@@ -21,10 +21,9 @@ from ssmde.datasets.kitti import Truth
 from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene, in_pixels
 from ssmde.io import read_lines
 from ssmde.preparation.results import PreparedDataset, WrittenScene
-from ssmde.preparation.videos import store_camera, store_image, stored_size
+from ssmde.preparation.videos import store_camera, store_image, store_times, stored_size
 
 WORKERS = min(8, os.cpu_count() or 1)  # threads; decoding and compressing run beside each other
-STEADY = 0.1  # steps in time that differ by less than this share are a frame rate
 USUAL_QUALITY = 95  # of JPEG
 
 
@@ -37,6 +36,14 @@ class _Job:
     size: Size  # height and width of the images as they are stored
     quality: int
     mark: dict[str, Any]  # what the folder is made of, to know it again
+
+    def report(self, *, skipped: bool) -> WrittenScene:
+        """What became of it, as its scene.json says."""
+        info = read_scene_info(self.folder / "scene.json")
+        return WrittenScene(
+            name=self.scene.name, split=self.scene.split, folder=self.folder, skipped=skipped,
+            **info["content"], problems=tuple(info.get("problems", ())),
+        )  # fmt: skip
 
 
 def prepare_dataset(
@@ -59,16 +66,16 @@ def prepare_dataset(
         raise ValueError(f"improved and truth belong to kitti_raw; leave them out for {dataset}")
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder; give the unpacked archive")
-    archive = DATASETS[dataset].index(source, lists=lists, **only_raw)
+    archive = DATASETS[dataset](source, lists=lists, **only_raw)
     if not archive.scenes:
         lines = "\n".join(archive.problems[:10]) or "it is empty"
         raise ValueError(f"{source}: no scene of {dataset} can be used:\n{lines}")
     options = {"truth": truth} if truth != "eigen" else {}
+    options |= {"improved": str(improved.resolve())} if improved else {}
+    inputs = [path for path in (source, improved, *(lists or {}).values()) if path is not None]
     return write_archive(
         archive, out, width=width, quality=quality, overwrite=overwrite,
-        show_progress=show_progress,
-        inputs=[path for path in (source, improved, *(lists or {}).values()) if path is not None],
-        options=options | ({"improved": str(improved.resolve())} if improved else {}),
+        show_progress=show_progress, inputs=inputs, options=options,
     )  # fmt: skip
 
 
@@ -104,10 +111,14 @@ def write_archive(
         for name, job in jobs.items():
             progress.update(task, description=name)
             advance = partial(progress.advance, task)
-            result = _finished(job, skipped=True) if name in done else _write(job, advance)
+            result = job.report(skipped=True) if name in done else _write(job, advance)
             if result.folder is not None:
                 with outputs.recorded():
-                    _list_scene(out, job.scene.split, name)
+                    for path, names in _changed_lists(out, job.scene.split, name).items():
+                        if names:
+                            write_list(out, path.stem, names)  # type: ignore[arg-type]
+                        else:
+                            path.unlink()  # an empty list is no list
             written.append(result)
     return PreparedDataset(scenes=tuple(written))
 
@@ -163,15 +174,6 @@ def _is_done(job: _Job, overwrite: bool, inputs: Sequence[Path]) -> bool:
     return False
 
 
-def _finished(job: _Job, *, skipped: bool) -> WrittenScene:
-    info = read_scene_info(job.folder / "scene.json")
-    return WrittenScene(
-        name=job.scene.name, split=job.scene.split, folder=job.folder, skipped=skipped,
-        frames=info["content"]["frames"], depths=info["content"]["depths"],
-        problems=tuple(info.get("problems", ())),
-    )  # fmt: skip
-
-
 def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
     """Write images, depth, camera, poses and scene.json of a scene."""
     # A frame whose image is broken is left out; one whose depth is broken keeps its image. Without
@@ -190,47 +192,49 @@ def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
         kept = np.flatnonzero([image for image, _, _ in outcomes])
         depths = sum(depth for _, depth, _ in outcomes)
         problems = (*scene.problems, *(problem for _, _, problem in outcomes if problem))
-        if not depths:
+        if not len(kept):
+            return WrittenScene(name=scene.name, split=scene.split, folder=None, problems=problems)
+        info: dict[str, Any] = {"source": scene.source, "licence": scene.licence}
+        times = None if scene.timestamps is None else scene.timestamps[kept]
+        steady = scene.fps is not None and bool(np.all(np.diff(kept) == 1))
+        info["fps"] = scene.fps if steady else store_times(part, times)
+        if depths:
+            info["depth_units_per_metre"] = scene.depth_units_per_metre
+        else:
             (part / "depth").rmdir()
+        info["content"] = {"frames": len(kept), "depths": depths}
+        write_scene_info(part, info | {"prepared": job.mark, "problems": list(problems)})
         store_camera(part, scene.intrinsics, scene.image_size, job.size)
         if scene.poses is not None:
             write_poses(part, scene.poses[kept])
-        info: dict[str, Any] = {"source": scene.source, "licence": scene.licence}
-        info |= _timing(scene, kept)
-        if depths:
-            info["depth_units_per_metre"] = scene.depth_units_per_metre
-        info["content"] = {"frames": len(kept), "depths": depths}
-        write_scene_info(part, info | {"prepared": job.mark, "problems": list(problems)})
-        if not len(kept):
-            return WrittenScene(name=scene.name, split=scene.split, folder=None, problems=problems)
         outputs.record_tree(part, outputs.mark_of(**job.mark))
         outputs.move_into_place(part, job.folder)
-    return _finished(job, skipped=False)
+    return job.report(skipped=False)
 
 
 def _write_frame(job: _Job, frame: ArchiveFrame, folder: Path) -> tuple[bool, bool, str | None]:
     """Whether the image and the depth of a frame were written, and what was wrong."""
-    scene = job.scene
-    file = frame.image if isinstance(frame.image, Path) else None
+    size, has_image = job.scene.image_size, False
     try:
         # A file is decoded before it is copied, since it may be broken.
+        file = frame.image if isinstance(frame.image, Path) else None
         pixels = read_image(frame.image) if isinstance(frame.image, Path) else frame.image()
-        _check_size(str(file or f"image of frame {frame.name}"), pixels, scene.image_size)
-        as_it_is = file and file.suffix.lower() in IMAGE_SUFFIXES and read_orientation(file) == 1
-        copied = file if as_it_is else None
-        store_image(folder / frame.name, pixels, job.size, file=copied, quality=job.quality)
-    except (ArchiveError, ImageError) as error:
-        return False, False, f"{error}; the frame is left out"
-    if frame.depth is None:
-        return True, False, None
-    try:
+        _check_size(str(file or f"image of frame {frame.name}"), pixels, size)
+        store_image(folder / frame.name, pixels, job.size, file=file, quality=job.quality)
+        has_image = True
+        if frame.depth is None:
+            return True, False, None
         depth = frame.depth()
-        _check_size(f"depth of frame {frame.name}", depth, scene.image_size)
+        _check_size(f"depth of frame {frame.name}", depth, size)
     except (ArchiveError, ImageError) as error:
-        return True, False, f"{error}; the frame has no depth"
-    if job.size != scene.image_size:
+        cost = "has no depth" if has_image else "is left out"
+        return has_image, False, f"{error}; the frame {cost}"
+    if job.size != size:
         depth = shrink_depth(depth, job.size)
-    units = _in_units(depth, scene.depth_units_per_metre)
+    # 0 is unknown, and what 16 bits do not hold; what is measured is at least 1.
+    units = np.round(depth.astype(np.float64) * job.scene.depth_units_per_metre)
+    units = np.where(depth > 0, np.maximum(units, 1), 0)
+    units = np.where(units <= np.iinfo(np.uint16).max, units, 0).astype(np.uint16)
     write_png16(folder / "depth" / f"{frame.name}.png", units)
     return True, True, None
 
@@ -242,42 +246,11 @@ def _check_size(what: str, pixels: Shaped[np.ndarray, "h w *c"], size: Size) -> 
         )
 
 
-def _in_units(depth: DepthMap, units_per_metre: int) -> UInt16[np.ndarray, "h w"]:
-    """Whole units; 0 where unknown or beyond what 16 bits hold, and at least 1 where measured."""
-    units = np.round(depth.astype(np.float64) * units_per_metre)
-    units = np.where(depth > 0, np.maximum(units, 1), 0)
-    return np.where(units <= np.iinfo(np.uint16).max, units, 0).astype(np.uint16)
-
-
-def _timing(scene: ArchiveScene, kept: Int[np.ndarray, " _"]) -> dict[str, Any]:
-    """The frame rate, if the frames that are kept have one; else the time of each."""
-    if scene.fps is not None and np.all(np.diff(kept) == 1):
-        return {"fps": scene.fps}
-    if scene.timestamps is None:
-        return {"fps": None}
-    times = scene.timestamps[kept]
-    steps = np.diff(times)
-    if len(steps) and np.ptp(steps) < STEADY * np.median(steps):
-        return {"fps": float(1 / np.median(steps))}
-    return {"fps": None, "timestamps": [round(float(time), 6) for time in times]}
-
-
-def _list_scene(out: Path, split: record.Split, name: str) -> None:
-    """Name the scene in the list of its split, and in no other."""
-    for path in _changed_lists(out, split, name):
-        names = _listed(path)
-        names = [n for n in names if n != name] if name in names else [*names, name]
-        if names:
-            write_list(out, path.stem, names)  # type: ignore[arg-type]
-        else:
-            path.unlink()  # an empty list is no list
-
-
-def _changed_lists(out: Path, split: record.Split, name: str) -> list[Path]:
+def _changed_lists(out: Path, split: record.Split, name: str) -> dict[Path, list[str]]:
     """Lists that have to change so that the scene stands in that of its split alone."""
-    paths = [out / f"{each}.txt" for each in record.SPLITS]
-    return [path for path in paths if (name in _listed(path)) != (path.stem == split)]
-
-
-def _listed(path: Path) -> list[str]:
-    return [line for _, line in read_lines(path)] if path.is_file() else []
+    changed: dict[Path, list[str]] = {}
+    for path in (out / f"{each}.txt" for each in record.SPLITS):
+        names = [line for _, line in read_lines(path)] if path.is_file() else []
+        if (name in names) != (path.stem == split):
+            changed[path] = [n for n in names if n != name] + [name] * (path.stem == split)
+    return changed

@@ -26,7 +26,7 @@ from ssmde.data.images import ImageError, is_gray16, read_image
 from ssmde.data.pseudo_labels import pack_label
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scenes
-from ssmde.data.sequence import FrameSequence, Pixels, Size
+from ssmde.data.sequence import FrameSequence, Size
 from ssmde.data.shards import FRAMES_FILE, KINDS, NUMBERS, PACK_FILE, SPLITS, VALUES, is_packed
 from ssmde.io import FileError, read_bytes, whole_file, write_text
 from ssmde.outputs import RECORD, check_replaceable, identity, mark_at, mark_of, recorded, sweep
@@ -75,19 +75,18 @@ def pack(
         "scenes": [_about(scene) for scene in scenes],
     }  # fmt: skip
     numbers = {
-        f"{s.split}/{s.sequence.name}/{field}": getattr(s.sequence, field)
+        f"{s.split}/{s.sequence.name}/{field}": values
         for s in scenes
         for field in NUMBERS
-        if getattr(s.sequence, field) is not None
+        if (values := getattr(s.sequence, field)) is not None
     }
     mark = mark_of(
         about=about,
         files=[identity(file) for scene in scenes for file in _files(scene)],
         numbers={name: hashlib.sha256(a.tobytes()).hexdigest() for name, a in numbers.items()},
     )
-    work = dict(shard for part in SPLITS for shard in _shards(part, scenes, shard_frames))
-    shards = list(work)
-    names = {PACK_FILE, PLAN_FILE, FRAMES_FILE, *(f"{n}{end}" for n in shards for end in SHARD)}
+    work = _shards(scenes, shard_frames)
+    names = {PACK_FILE, PLAN_FILE, FRAMES_FILE, *(f"{n}{end}" for n in work for end in SHARD)}
     sweep(out, names.__contains__)
     if mark_at(out / PACK_FILE) != mark:
         _begin(out, data, mark, overwrite=overwrite)
@@ -102,20 +101,16 @@ def pack(
             for path in out.iterdir():  # shards of what was packed before
                 if path.name not in names and mark_at(path) is not None:
                     path.unlink()
-            write_text(out / PACK_FILE, json.dumps(about | {"shards": shards}, indent=1))
+            write_text(out / PACK_FILE, json.dumps(about | {"shards": [*work]}, indent=1))
     if mark_at(out / PLAN_FILE) is not None:
         (out / PLAN_FILE).unlink()
     counts = {part: sum(len(s.sequence) for s in scenes if s.split == part) for part in SPLITS}
+    lost = [read_npz(out / f"{name}.npz", ["skipped"])["skipped"].tolist() for name in work]
     return Packed(
-        folder=out,
-        frames={part: count for part, count in counts.items() if count},
-        bytes=sum((out / f"{name}.tar").stat().st_size for name in shards),
-        skipped=tuple(
-            text.decode(errors="replace")
-            for name in shards
-            for text in read_npz(out / f"{name}.npz", ["skipped"])["skipped"].tolist()
-        ),
-    )
+        folder=out, frames={part: count for part, count in counts.items() if count},
+        bytes=sum((out / f"{name}.tar").stat().st_size for name in work),
+        skipped=tuple(text.decode(errors="replace") for texts in lost for text in texts),
+    )  # fmt: skip
 
 
 def _scenes(data: Path, split: str, size: Size) -> Iterator[PackedScene]:
@@ -123,10 +118,10 @@ def _scenes(data: Path, split: str, size: Size) -> Iterator[PackedScene]:
     if split == "test" and not (data / "test.txt").is_file():
         return
     for scene in read_scenes(data, split):  # type: ignore[arg-type]
-        tracked = scene.images[0].parent / TRACKED_POINTS
         if split != "train":
             yield PackedScene(split, scene, None)
             continue
+        tracked = scene.images[0].parent / TRACKED_POINTS
         points = read_tracked_points(tracked) if tracked.is_file() else {}
         found = [points.get(i) for i in range(len(scene))] if points else None
         framing = whole_frame(scene.image_size, size)
@@ -140,15 +135,15 @@ def _about(scene: PackedScene) -> dict[str, Any]:
     if framing is not None and intrinsics is not None:
         full = torch.from_numpy(intrinsics.astype(np.float64))
         intrinsics = framing.intrinsics(full).numpy()
-    size = sequence.image_size if framing is None else framing.image_size
-    known = {name: getattr(sequence, name) for name in VALUES}
+    known = {name: getattr(sequence, name) for name in (*KINDS.values(), *NUMBERS, *VALUES)}
+    known = {name: value for name, value in known.items() if value is not None}
     return {
         "split": scene.split, "name": sequence.name, "frames": len(sequence),
-        "image_size": list(size),
+        "image_size": list((framing or sequence).image_size),
         "intrinsics": None if intrinsics is None else intrinsics.tolist(),
-        "kinds": [kind for kind, name in KINDS.items() if getattr(sequence, name) is not None],
-        "numbers": [name for name in NUMBERS if getattr(sequence, name) is not None],
-        **{name: value for name, value in known.items() if value is not None},
+        "kinds": [kind for kind, name in KINDS.items() if name in known],
+        "numbers": [name for name in NUMBERS if name in known],
+        **{name: known[name] for name in VALUES if name in known},
     }  # fmt: skip
 
 
@@ -160,11 +155,14 @@ def _files(scene: PackedScene) -> Iterator[Path]:
     yield sequence.images[0].parent / TRACKED_POINTS
 
 
-def _shards(part: str, scenes: list[PackedScene], count: int) -> Iterator[tuple[str, list[Place]]]:
-    """Name and contents of each shard of a part, with at most so many frames, in order."""
-    places = [(s, i) for s in scenes if s.split == part for i in range(len(s.sequence))]
-    for number, first in enumerate(range(0, len(places), count)):
-        yield f"{part}-{number:06d}", places[first : first + count]
+def _shards(scenes: list[PackedScene], most: int) -> dict[str, list[Place]]:
+    """Name and contents of each shard, with at most so many frames, in order."""
+    work: dict[str, list[Place]] = {}
+    for part in SPLITS:
+        places = [(s, i) for s in scenes if s.split == part for i in range(len(s.sequence))]
+        for number, first in enumerate(range(0, len(places), most)):
+            work[f"{part}-{number:06d}"] = places[first : first + most]
+    return work
 
 
 def _begin(out: Path, data: Path, mark: str, *, overwrite: bool) -> None:
@@ -173,17 +171,12 @@ def _begin(out: Path, data: Path, mark: str, *, overwrite: bool) -> None:
     if mark_at(out / PLAN_FILE) == mark or not [p for p in out.iterdir() if p.name != RECORD]:
         return
     packed, begun = (mark_at(out / name) is not None for name in (PACK_FILE, PLAN_FILE))
-    fault = ""
     if not (packed or begun):
-        fault = "is not empty: choose another folder"
-    elif packed and not overwrite:
-        fault = (
-            "holds packed data of other scenes or options: choose another folder, or --overwrite"
-        )
-    elif not overwrite:
-        fault = "was begun with other data or options: give the same again, or --overwrite"
-    if fault:
-        raise FileExistsError(f"{out} {fault}")
+        raise FileExistsError(f"{out} is not empty: choose another folder")
+    if not overwrite:
+        what = "was packed from" if packed else "was begun with"
+        remedy = "choose another folder, give the same again, or --overwrite"
+        raise FileExistsError(f"{out} {what} other data or options: {remedy}")
     check_replaceable(out, [data], "choose another folder")
 
 
@@ -205,8 +198,13 @@ def write_shard(out: Path, name: str, places: list[Place], codec: Codec) -> None
                 except ImageError as error:
                     rows["skipped"].append(str(error).encode())
                 if content:
+                    # No time and no owner: the same data makes the same shard.
                     middle = "" if kind == "image" else f".{kind}"
-                    offset = _add(tar, f"{key}{middle}{suffix}", content)
+                    info = tarfile.TarInfo(f"{key}{middle}{suffix}")
+                    info.size = len(content)
+                    header = info.tobuf(tar.format or tarfile.PAX_FORMAT)
+                    offset = tar.offset + len(header)  # where in the shard the content begins
+                    tar.addfile(info, io.BytesIO(content))
                 rows[f"{kind}_offset"].append(offset)
                 rows[f"{kind}_size"].append(len(content))
                 rows[f"{kind}_suffix"].append(suffix.encode())
@@ -215,16 +213,6 @@ def write_shard(out: Path, name: str, places: list[Place], codec: Codec) -> None
         for key, value in rows.items()
     }
     write_npz(out / f"{name}.npz", arrays)
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
-    """Add a file to a shard; where in it its content begins."""
-    info = tarfile.TarInfo(name)  # no time and no owner: the same data makes the same shard
-    info.size = len(content)
-    header = info.tobuf(tar.format or tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-    start = tar.offset + len(header)
-    tar.addfile(info, io.BytesIO(content))
-    return start
 
 
 def _content(kind: str, scene: PackedScene, frame: int, codec: Codec) -> tuple[bytes, str]:
@@ -241,7 +229,11 @@ def _content(kind: str, scene: PackedScene, frame: int, codec: Codec) -> tuple[b
         return _as_npy(np.column_stack([pixels, found[1]]).astype(np.float32)), ".npy"
     if kind == "image" and framing is not None:
         view = np.ascontiguousarray(read_view(found, framing, size).transpose(1, 2, 0))
-        return (_as_npy(view), ".npy") if codec == "raw" else (_as_jpeg(view), ".jpg")
+        if codec == "raw":
+            return _as_npy(view), ".npy"
+        file = io.BytesIO()
+        Image.fromarray(view).save(file, "JPEG", quality=JPEG_QUALITY)
+        return file.getvalue(), ".jpg"
     if kind == "image" and is_gray16(found):  # one stretch for its scene, as in the folder
         return _as_npy(read_image(found)), ".npy"
     if kind == "pseudo_depth" and framing is not None:
@@ -255,10 +247,4 @@ def _content(kind: str, scene: PackedScene, frame: int, codec: Codec) -> tuple[b
 def _as_npy(values: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.save(file, values)
-    return file.getvalue()
-
-
-def _as_jpeg(pixels: Pixels) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY)
     return file.getvalue()

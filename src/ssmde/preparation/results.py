@@ -1,18 +1,16 @@
 """What was prepared; as text, the report of it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import chain
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ssmde.console import counted, ranges
 
 MOST_PROBLEMS = 50  # lines of a report; scene.json of each scene has them all
 MEANING = {
     "close": "moved too little since the last frame that was kept",
-    "still": "the camera stood still", "duplicate": "the same picture again",
-    "blurred": "far less sharp than the frames around", "short": "of a scene of too few frames",
+    "still": "the camera stood still", "blurred": "far less sharp than the frames around",
+    "short": "of a scene of too few frames",
 }  # fmt: skip
 
 
@@ -23,50 +21,30 @@ class Choice:
     scenes: tuple[Sequence[int], ...]  # frames that are kept, a scene each
     dropped: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Frames that are not, by reason: `close` (moved too little since the last one that is kept),
-    `still` (so are many in a row), `duplicate`, `blurred`, `short` (of a scene of too few)."""
+    `still` (so are many in a row), `blurred`, `short` (of a scene of too few)."""
     splits: tuple[int, ...] = ()
     """Frames that do not continue what is before them: cuts, and jumps of the camera."""
+
+    def lines(self) -> list[str]:
+        """What the report says of it."""
+        found = [
+            f"  {len(numbers)} {reason}, {MEANING[reason]}: {ranges(numbers)}"
+            for reason, numbers in self.dropped.items()
+        ]
+        splits = [f"  another picture begins at {ranges(self.splits)}"] if self.splits else []
+        return found + splits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedSource:
     """What became of one video, or of the images of one folder."""
 
-    source: str  # name of the file or folder
     scenes: tuple[Path, ...]  # scene folders made of it
-    kept: int  # frames in these folders
-    choice: Choice
-    camera: str  # where the intrinsics came from
-    notes: tuple[str, ...] = ()  # what was noticed while the source was read
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; scenes without their folder, of the choice what the report says."""
-        choice = {"dropped": self.choice.dropped, "splits": self.choice.splits}
-        return {**asdict(self), "scenes": [s.name for s in self.scenes], "choice": choice}
-
-    @staticmethod
-    def from_dict(content: dict[str, Any], out: Path) -> "PreparedSource":
-        """Read back, for scenes in a data folder."""
-        choice = content["choice"]
-        dropped = {reason: tuple(numbers) for reason, numbers in choice["dropped"].items()}
-        known: dict[str, Any] = {
-            "scenes": tuple(out / name for name in content["scenes"]),
-            "choice": Choice(scenes=(), dropped=dropped, splits=tuple(choice["splits"])),
-            "notes": tuple(content.get("notes", ())),
-        }
-        return PreparedSource(**content | known)
+    report: str  # frames that were kept, where the intrinsics came from, what was noticed
+    choice: Choice | None = None  # None if an earlier run made it
 
     def __str__(self) -> str:
-        lines = [f"scene folder: {folder}" for folder in self.scenes]
-        lines.append(f"{self.source}: {counted(self.kept, 'frame')} kept; camera: {self.camera}")
-        lines += [f"  {note}" for note in self.notes]
-        lines += [
-            f"  {len(numbers)} {reason}, {MEANING[reason]}: {ranges(numbers)}"
-            for reason, numbers in self.choice.dropped.items()
-        ]
-        if self.choice.splits:
-            lines.append(f"  another picture begins at {ranges(self.choice.splits)}")
-        return "\n".join(lines)
+        return "\n".join([*(f"scene folder: {folder}" for folder in self.scenes), self.report])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,12 +53,11 @@ class Prepared:
 
     sources: tuple[PreparedSource, ...]
     present: bool = False  # True if all of it was there before, made of the same in the same way
-    skipped: tuple[str, ...] = ()
 
     @property
     def scenes(self) -> tuple[Path, ...]:
         """All scene folders."""
-        return tuple(chain.from_iterable(source.scenes for source in self.sources))
+        return tuple(folder for source in self.sources for folder in source.scenes)
 
     def __str__(self) -> str:
         before = ["there before, of the same sources and options:"] if self.present else []
@@ -105,25 +82,23 @@ class PreparedDataset:
     """What became of an official archive."""
 
     scenes: tuple[WrittenScene, ...]
-    skipped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines: list[str] = []
         for split in ("train", "val", "test"):
             scenes = [s for s in self.scenes if s.split == split and s.folder is not None]
-            if not scenes:
-                continue
-            frames, depths = sum(s.frames for s in scenes), sum(s.depths for s in scenes)
             old = sum(s.skipped for s in scenes)
             before = f" ({old} of them were there)" if old else ""
-            lines.append(
-                f"{split}: {counted(len(scenes), 'scene')}{before}, {counted(frames, 'frame')}, "
-                f"{depths} with depth"
-            )
+            if scenes:
+                lines.append(
+                    f"{split}: {counted(len(scenes), 'scene')}{before}, "
+                    f"{counted(sum(s.frames for s in scenes), 'frame')}, "
+                    f"{sum(s.depths for s in scenes)} with depth"
+                )
         problems = [problem for scene in self.scenes for problem in scene.problems]
         if problems:
-            shown = problems[:MOST_PROBLEMS]
-            lines += [f"problems: {len(problems)}", *(f"  {line}" for line in shown)]
+            shown = (f"  {line}" for line in problems[:MOST_PROBLEMS])
+            lines += [f"problems: {len(problems)}", *shown]
         if (more := len(problems) - MOST_PROBLEMS) > 0:
             lines.append(f"  and {more} more; scene.json of each scene names its own")
         return "\n".join(lines)
@@ -136,11 +111,8 @@ class Packed:
     folder: Path
     frames: dict[str, int]  # frames of each part
     bytes: int  # size of all shards
-    skipped: tuple[str, ...]
-    """Frames that could not be read, with the reason; training passes them over."""
+    skipped: tuple[str, ...]  # frames that could not be read, and why; training passes them over
 
     def __str__(self) -> str:
-        counts = ", ".join(
-            f"{counted(count, 'frame')} for {part}" for part, count in self.frames.items()
-        )
-        return f"packed: {self.folder}, {counts}, {self.bytes / 1e6:.1f} MB"
+        counts = (f"{counted(count, 'frame')} for {part}" for part, count in self.frames.items())
+        return f"packed: {self.folder}, {', '.join(counts)}, {self.bytes / 1e6:.1f} MB"

@@ -1,8 +1,8 @@
 """Which frames of a source become scenes, by their motion and sharpness."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
@@ -27,7 +27,6 @@ BLURRED = 0.6
 NEIGHBORS = 30  # frames to either side whose median is the usual sharpness
 STANDSTILL = 30  # frames without enough motion in a row that are called still, not close
 ROUNDING = 1e-6  # relative; a sum of steps is not exact
-DUPLICATE = 0.05 / 255  # mean difference of brightness below which nothing is new, not even noise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -42,11 +41,10 @@ class Measured:
     """Way since the first frame, as a share of the width; trembling and noise add nothing."""
     sharpness: Float[np.ndarray, "n 2"]
     """Fine detail as a share of all detail, in both directions; see `sharpness`."""
-    difference: PerFrame  # mean absolute difference of brightness to the frame before, in [0, 1]
 
 
 def measure(frames: Iterable[GrayFrame], least_motion: float) -> Measured:
-    """Motion, sharpness and difference of all frames, in order; holds no more than three of them.
+    """Motion and sharpness of all frames, in order; holds no more than three of them.
 
     The way is measured from an anchor: the last frame that lay `least_motion` (a share of the
     width) from the anchor before it. What comes between is compared with the anchor itself, so that
@@ -57,14 +55,13 @@ def measure(frames: Iterable[GrayFrame], least_motion: float) -> Measured:
     base = ahead = 0.0  # way of the anchor; at most so far from it
     for frame in frames:
         picture = motion_picture(frame.gray)
-        moved = difference = 0.0
+        moved = 0.0
         if frame.begins or before is None or anchor is None:
             if before is not None:
                 moved, base = float("nan"), base + ahead + least_motion
             anchor, ahead = picture, 0.0
         else:
             moved, _ = image_motion(before, picture)
-            difference = float(np.abs(picture - before).mean())
             ahead += moved
             # Sums of small steps drift: before a step counts it is measured from the anchor.
             if not ahead < least_motion and anchor is not before:
@@ -72,14 +69,11 @@ def measure(frames: Iterable[GrayFrame], least_motion: float) -> Measured:
             if not ahead < least_motion:  # so far, or nobody knows how far
                 base += ahead if ahead >= least_motion else least_motion
                 anchor, ahead = picture, 0.0
-        rows.append((frame.number, moved, base + ahead, difference, *sharpness(frame.gray)))
+        rows.append((frame.number, moved, base + ahead, *sharpness(frame.gray)))
         before = picture
-    table = np.array(rows, np.float64).reshape(-1, 6)
-    numbers, moves, way, differences = table[:, :4].T
-    return Measured(
-        numbers=numbers.astype(np.int64), moved=moves, way=way, difference=differences,
-        sharpness=table[:, 4:],
-    )  # fmt: skip
+    table = np.array(rows, np.float64).reshape(-1, 5)
+    numbers, moved, way = table[:, :3].T
+    return Measured(numbers=numbers.astype(int), moved=moved, way=way, sharpness=table[:, 3:])
 
 
 def motion_picture(gray: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "k m"]:
@@ -142,12 +136,22 @@ def choose_frames(measured: Measured, *, least_motion: float, fewest_frames: int
     """
     reasons: dict[int, str] = {}
     scenes: list[list[int]] = []
-    for piece in _pieces(measured.moved):
-        reasons |= {i: "blurred" for i in piece[is_blurred(measured.sharpness[piece])].tolist()}
+    way = measured.way
+    cuts = np.flatnonzero(~(measured.moved[1:] <= MOST_MOTION)) + 1  # nan is one as well
+    for piece in np.split(np.arange(len(way)), cuts):
+        reasons |= dict.fromkeys(piece[is_blurred(measured.sharpness[piece])].tolist(), "blurred")
         sharp = [i for i in piece.tolist() if i not in reasons]
-        kept = _steps(measured.way, sharp, least_motion)
-        reasons |= _passed_over(measured, sharp, set(kept))
-        scenes += _connected(measured.way, kept)
+        kept = sharp[:1]
+        for i in sharp[1:]:
+            if way[i] - way[kept[-1]] >= least_motion * (1 - ROUNDING):
+                kept.append(i)
+        for is_kept, group in groupby(sharp, key=set(kept).__contains__):
+            if not is_kept:
+                run = list(group)
+                reasons |= dict.fromkeys(run, "still" if len(run) >= STANDSTILL else "close")
+        # Split where too much was passed over between two kept frames.
+        jumps = np.flatnonzero(np.diff(way[kept]) > MOST_MOTION) + 1
+        scenes += [part.tolist() for part in np.split(np.array(kept, int), jumps) if len(part)]
     long = [scene for scene in scenes if len(scene) >= fewest_frames]
     reasons |= {i: "short" for scene in scenes if scene not in long for i in scene}
     numbers = measured.numbers.tolist()
@@ -169,43 +173,3 @@ def is_blurred(sharpness: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, " n"]:
     ]
     low = sharpness < BLURRED * np.reshape(usual, (-1, 2))
     return low[:, 0] | low[:, 1]
-
-
-def _pieces(moved: PerFrame) -> Iterator[np.ndarray]:
-    """Indices of the frames between two cuts or jumps."""
-    begins = np.flatnonzero(~(moved[1:] <= MOST_MOTION)) + 1  # nan begins one as well
-    return (piece for piece in np.split(np.arange(len(moved)), begins) if len(piece))
-
-
-def _steps(way: PerFrame, frames: list[int], least_motion: float) -> list[int]:
-    """The first frame, and then each that lies far enough from the last one kept."""
-    kept = frames[:1]
-    for i in frames[1:]:
-        if way[i] - way[kept[-1]] >= least_motion * (1 - ROUNDING):
-            kept.append(i)
-    return kept
-
-
-def _passed_over(measured: Measured, frames: list[int], kept: set[int]) -> dict[int, str]:
-    """Why frames between the kept ones are not: many in a row stand still."""
-    reasons: dict[int, str] = {}
-    for is_kept, group in groupby(frames, key=lambda i: i in kept):
-        run = list(group)
-        if is_kept:
-            continue
-        if len(run) >= STANDSTILL:
-            reasons |= dict.fromkeys(run, "still")
-            continue
-        same = measured.difference < DUPLICATE
-        reasons |= {i: "duplicate" if same[i] else "close" for i in run}
-    return reasons
-
-
-def _connected(way: PerFrame, frames: list[int]) -> list[list[int]]:
-    """Kept frames, split where too much was passed over between two of them."""
-    scenes = [frames[:1]] if frames else []
-    for before, i in pairwise(frames):
-        if way[i] - way[before] > MOST_MOTION:
-            scenes.append([])
-        scenes[-1].append(i)
-    return scenes

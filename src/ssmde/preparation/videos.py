@@ -4,18 +4,18 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby, islice
+from itertools import chain, groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ssmde import outputs
-from ssmde.console import ranges, with_bar
+from ssmde.console import counted, ranges, with_bar
 from ssmde.data import scene_files, sequence
-from ssmde.data.images import resize_image, write_image
+from ssmde.data.images import IMAGE_SUFFIXES, read_orientation, resize_image, write_image
 from ssmde.data.sequence import Intrinsics, PerFrame, Pixels, Size
 from ssmde.data.video import VideoFrame
 from ssmde.preparation.results import MEANING, Choice, Prepared, PreparedSource
@@ -64,9 +64,12 @@ class _Place:
     inputs: Sequence[Path]
     overwrite: bool
 
+    def is_there(self, folder: Path) -> bool:
+        return outputs.folder_mark(folder) == self.mark
+
     def check(self, scene: Path) -> None:
         """Refuse to replace a scene folder that this run may not replace."""
-        if outputs.folder_mark(scene) == self.mark:
+        if self.is_there(scene):
             return
         if not self.overwrite:
             advice = "choose another name, or allow it to be overwritten"
@@ -75,32 +78,33 @@ class _Place:
 
     def find_replaced(self) -> list[Path]:
         """Scene folders of an earlier run that make room; refused before anything is read."""
-        own_names = [self.name or source.name for source in self.sources]
-        for own in own_names:
+        labels: dict[str, set[str]] = {}
+        for source in self.sources:
+            labels.setdefault(self.name or source.name, set()).add(source.label)
+        for own in labels:
             if (self.out / own).parent != self.out or own.startswith("."):
                 raise ValueError(f"a scene's name is the name of a folder, got '{own}'")
-        parts = [re.compile(re.escape(own) + r"-\d+") for own in own_names]  # name-1 and so on
-        known = (PREPARE, *own_names)
-        outputs.sweep(self.out, lambda n: n in known or any(part.fullmatch(n) for part in parts))
-        found: list[Path] = []
-        for folder in sorted(self.out.iterdir()) if self.out.is_dir() else ():
-            for source, own, part in zip(self.sources, own_names, parts, strict=True):
-                is_part = part.fullmatch(folder.name) and _source_of(folder) == source.label
-                if (folder.name == own or is_part) and folder not in found:
-                    found.append(folder)
+        outputs.sweep(self.out, lambda n: n in (PREPARE, *labels) or _whole(n) in labels)
+        found = [
+            folder
+            for folder in (sorted(self.out.iterdir()) if self.out.is_dir() else ())
+            if folder.name in labels or _source_of(folder) in labels.get(_whole(folder.name), ())
+        ]
         for scene in found:
             self.check(scene)
         return found
 
     def present(self, found: list[Path]) -> Prepared | None:
         """The report of an earlier run that made the same, if all its scenes are there."""
-        if not found or any(outputs.folder_mark(scene) != self.mark for scene in found):
+        if not found or not all(map(self.is_there, found)):
             return None
-        kept = outputs.folder_extra(found[0]).get("prepared", [])
-        sources = tuple(PreparedSource.from_dict(s, self.out) for s in kept)
-        present = Prepared(sources=sources, present=True)
-        whole = all(outputs.folder_mark(scene) == self.mark for scene in present.scenes)
-        return present if present.scenes and whole else None
+        kept = outputs.folder_extra(found[0]).get("reports", [])
+        sources = [
+            PreparedSource(scenes=tuple(self.out / n for n in one["scenes"]), report=one["report"])
+            for one in kept
+        ]
+        present = Prepared(sources=tuple(sources), present=True)
+        return present if present.scenes and all(map(self.is_there, present.scenes)) else None
 
     def names(self, choices: list[Choice], replaced: list[Path]) -> list[list[str]]:
         """Name of each scene of each source: NAME, or NAME-1, NAME-2 and so on.
@@ -109,34 +113,30 @@ class _Place:
         """
         counts = [len(choice.scenes) for choice in choices]
         if self.name is not None:  # counted through all sources
-            numbered = iter(_numbered(self.name, sum(counts)))
-            names = [list(islice(numbered, count)) for count in counts]
+            flat = _numbered(self.name, sum(counts))
         else:
-            names = [_numbered(s.name, n) for s, n in zip(self.sources, counts, strict=True)]
-        flat = list(chain(*names))
-        twice = next((n for n in flat if flat.count(n) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two sources would become the scene '{twice}'; give a name")
-        for folder in (self.out / n for n in flat):
+            names = (_numbered(s.name, n) for s, n in zip(self.sources, counts, strict=True))
+            flat = list(chain(*names))
+        if twice := [name for name in flat if flat.count(name) > 1]:
+            raise ValueError(f"two sources would become the scene '{twice[0]}'; give a name")
+        for folder in (self.out / name for name in flat):
             if os.path.lexists(folder) and folder not in replaced:
                 self.check(folder)
                 replaced.append(folder)
-        return names
+        ends = np.cumsum([0, *counts])
+        return [flat[a:b] for a, b in pairwise(ends)]
 
-    def move_in(self, part: Path, replaced: list[Path], report: list[dict[str, Any]]) -> None:
+    def move_in(self, part: Path, replaced: list[Path], reports: list[dict[str, Any]]) -> None:
         """Put the scenes in `part` in the place of what they replace; those that are there stay.
 
-        The report is kept with the mark, for `present`.
+        The reports are kept with the mark, for `present`.
         """
-
-        def is_there(folder: Path) -> bool:
-            return outputs.folder_mark(folder) == self.mark
-
-        scenes = [s for s in sorted(part.iterdir()) if not is_there(self.out / s.name)]
+        scenes = [s for s in sorted(part.iterdir()) if not self.is_there(self.out / s.name)]
         for scene in scenes:
-            outputs.record_tree(scene, self.mark, {"prepared": report})
-        for folder in (folder for folder in replaced if not is_there(folder)):
-            outputs.move_into_place(None, folder)
+            outputs.record_tree(scene, self.mark, {"reports": reports})
+        for folder in replaced:
+            if not self.is_there(folder):
+                outputs.move_into_place(None, folder)
         for scene in scenes:
             outputs.move_into_place(scene, self.out / scene.name)
 
@@ -157,7 +157,16 @@ def prepare_videos(
     images, or from what the camera wrote into the files. Scenes that are there, made of the same
     sources with the same options, are not made again.
     """
-    _check_arguments(step, quality, width, least_motion, fewest_frames)
+    for option, value, rule, holds in (
+        ("step", step, "at least 1", step is None or step >= 1),
+        ("quality", quality, "in [1, 100]", 1 <= quality <= 100),
+        ("width", width, "at least 1 pixel", width is None or width >= 1),
+        ("least_motion", least_motion, "in (0, 0.1), a share of the image's width",
+         0 < least_motion < 0.1),
+        ("fewest_frames", fewest_frames, "at least 1", fewest_frames >= 1),
+    ):  # fmt: skip
+        if not holds:
+            raise ValueError(f"{option} must be {rule}, got {value}")
     if intrinsics is not None and hfov_degrees is not None:
         raise ValueError("give intrinsics or hfov_degrees, not both")
     hfov_degrees = None if hfov_degrees is None else float(hfov_degrees)  # 65 is 65.0 in the mark
@@ -185,7 +194,14 @@ def prepare_videos(
         return choose_frames(measured, least_motion=least_motion, fewest_frames=fewest_frames)
 
     choices = [choose(one) for one in sources]
-    _refuse_nothing(sources, choices, fewest_frames)
+    if not any(choice.scenes for choice in choices):
+        dropped = chain(*(choice.dropped.items() for choice in choices))
+        reasons = [f"{len(numbers)} {reason} ({MEANING[reason]})" for reason, numbers in dropped]
+        raise ValueError(
+            f"{', '.join(s.label for s in sources)}: no {fewest_frames} frames in a row are worth "
+            f"training on: {', '.join(reasons)}; film longer, while the camera moves sideways or "
+            "forward, or take every frame as it is with ssmde prepare --step 1"
+        )
     place.names(choices, replaced)  # refused before anything is written
     with outputs.hidden_folder(out / PREPARE) as part:
         written = [
@@ -193,38 +209,28 @@ def prepare_videos(
             for i, (plan, choice) in enumerate(zip(plans, choices, strict=True))
         ]
         names = place.names([choice for choice, _ in written], replaced)
-        for (_, folders), own in zip(written, names, strict=True):
+        made: list[PreparedSource] = []
+        for plan, (choice, folders), own in zip(plans, written, names, strict=True):
             for folder, scene in zip(folders, own, strict=True):
                 folder.rename(part / scene)
-        made = tuple(
-            PreparedSource(
-                source=plan.source.label, scenes=tuple(out / n for n in own), choice=choice,
-                kept=sum(folders.values()), camera=plan.camera,
-                notes=tuple(plan.source.notes.lines),
-            )
-            for plan, (choice, folders), own in zip(plans, written, names, strict=True)
-        )  # fmt: skip
-        place.move_in(part, replaced, [source.to_dict() for source in made])
-    return Prepared(sources=made)
-
-
-def _check_arguments(
-    step: int | None, quality: int, width: int | None, least_motion: float, fewest_frames: int
-) -> None:
-    share = "in (0, 0.1), a share of the image's width"
-    for name, value, rule, holds in (
-        ("step", step, "at least 1", step is None or step >= 1),
-        ("quality", quality, "in [1, 100]", 1 <= quality <= 100),
-        ("width", width, "at least 1 pixel", width is None or width >= 1),
-        ("least_motion", least_motion, share, 0 < least_motion < 0.1),
-        ("fewest_frames", fewest_frames, "at least 1", fewest_frames >= 1),
-    ):
-        if not holds:
-            raise ValueError(f"{name} must be {rule}, got {value}")
+            kept = f"{counted(sum(folders.values()), 'frame')} kept; camera: {plan.camera}"
+            notes = (f"  {note}" for note in plan.source.notes.lines)
+            report = "\n".join([f"{plan.source.label}: {kept}", *notes, *choice.lines()])
+            scenes = tuple(out / name for name in own)
+            made.append(PreparedSource(scenes=scenes, report=report, choice=choice))
+        reports = [{"scenes": [s.name for s in one.scenes], "report": one.report} for one in made]
+        place.move_in(part, replaced, reports)
+    return Prepared(sources=tuple(made))
 
 
 def _numbered(name: str, count: int) -> list[str]:
     return [name] if count == 1 else [f"{name}-{i + 1}" for i in range(count)]
+
+
+def _whole(name: str) -> str:
+    """NAME of the scene NAME-1; empty for a name without a number."""
+    match = re.fullmatch(r"(.+)-\d+", name, re.DOTALL)
+    return match[1] if match else ""
 
 
 def _source_of(folder: Path) -> str | None:
@@ -238,7 +244,7 @@ def _plan(
     source: Source, width: int | None, quality: int, intrinsics: Four | None,
     hfov_degrees: float | None,
 ) -> _Plan:  # fmt: skip
-    size, matrix = source.size(), None
+    size, matrix, camera = source.size(), None, "unknown"
     if width is not None and width > size[1]:
         raise ValueError(f"width must be at most that of the frames, {size[1]}, got {width}")
     if hfov_degrees is not None:
@@ -249,29 +255,12 @@ def _plan(
     elif (found := (intrinsics and (intrinsics, "as given")) or source.camera(size)) is not None:
         (fx, fy, cx, cy), camera = found
         matrix = np.array([(fx, 0, cx), (0, fy, cy), (0, 0, 1)], dtype=np.float64)
-    else:
-        camera = "unknown"
     if matrix is not None:
         sequence.check_intrinsics(matrix, size, where="intrinsics")
     return _Plan(
         source=source, camera=camera, size=size, intrinsics=matrix, hfov_degrees=hfov_degrees,
         width=width, quality=quality,
     )  # fmt: skip
-
-
-def _refuse_nothing(sources: list[Source], choices: list[Choice], fewest_frames: int) -> None:
-    if any(choice.scenes for choice in choices):
-        return
-    reasons = [
-        f"{len(numbers)} {reason} ({MEANING[reason]})"
-        for choice in choices
-        for reason, numbers in choice.dropped.items()
-    ]
-    raise ValueError(
-        f"{', '.join(s.label for s in sources)}: no {fewest_frames} frames in a row are worth "
-        f"training on: {', '.join(reasons)}; film longer, while the camera moves sideways or "
-        "forward, or take every frame as it is with ssmde prepare --step 1"
-    )
 
 
 def _write(
@@ -284,15 +273,11 @@ def _write(
     """
     if not choice.scenes:
         return choice, {}
-    source, count = plan.source, plan.source.count
-    numbers = choice.scenes[0] if step is not None else list(chain(*choice.scenes))
-    total = len(numbers) if step is None else math.ceil(count / step) if count else None
-    frames = iter(
-        with_bar(source.frames(numbers), f"{source.name}: writing", total, show=show_progress)
-    )
+    source, count, scene = plan.source, plan.source.count, 0
     info: dict[str, Any] = {"source": source.label, "fps": None, "intrinsics": plan.camera}
     if step is None:
-        kept = sum(map(len, choice.scenes))
+        numbers: Sequence[int] = [*chain(*choice.scenes)]
+        total, kept = len(numbers), len(numbers)
         info["notes"] = "frames chosen by the motion of the image"
         info["prepared"] = {
             "frames": kept + sum(map(len, choice.dropped.values())),
@@ -300,21 +285,22 @@ def _write(
             "dropped": {reason: ranges(dropped) for reason, dropped in choice.dropped.items()},
             "another_picture_at": ranges(choice.splits),
         }
-        pieces = (islice(frames, len(scene)) for scene in choice.scenes)
     else:
+        numbers, total = choice.scenes[0], math.ceil(count / step) if count else None
         info["notes"] = "every frame" if step == 1 else f"every {step}. frame"
-        begun = [0]
 
-        def place(frame: VideoFrame) -> int:
-            begun[0] += frame.begins  # asked for one frame after the other
-            return begun[0]
+    def place(frame: VideoFrame) -> int:
+        nonlocal scene  # asked for one frame after the other
+        new = frame.begins if step is not None else frame.number not in choice.scenes[scene]
+        scene += new
+        return scene
 
-        pieces = (piece for _, piece in groupby(frames, place))
+    looked = source.frames(numbers)
+    frames = with_bar(looked, f"{source.name}: writing", total, show=show_progress)
     written: dict[Path, list[int]] = {}
-    for piece in pieces:
-        first = next(piece)
-        scene = folder.with_name(f"{folder.name}.{len(written)}")
-        written[scene] = _write_scene(scene, first, piece, plan, info)
+    for _, piece in groupby(frames, place):
+        target = folder.with_name(f"{folder.name}.{len(written)}")
+        written[target] = _write_scene(target, piece, plan, info)
     if len(written) > len(choice.scenes):
         scenes = tuple(written.values())
         choice = Choice(scenes=scenes, splits=tuple(scene[0] for scene in scenes[1:]))
@@ -322,31 +308,24 @@ def _write(
 
 
 def _write_scene(
-    folder: Path, first: VideoFrame, others: Iterable[VideoFrame], plan: _Plan, info: dict[str, Any]
+    folder: Path, frames: Iterator[VideoFrame], plan: _Plan, info: dict[str, Any]
 ) -> list[int]:
-    """Write frames, cam.txt, scene.json and, if they are unevenly spaced, timestamps.txt."""
-    # Gives the numbers of the frames that were written.
+    """Write frames and files of a scene; gives the numbers of the frames that were written."""
+    first = next(frames)
     size = first.pixels.shape[0], first.pixels.shape[1]
     intrinsics = plan.intrinsics_at(size)
     stored = stored_size(size, None if plan.width is None else min(plan.width, size[1]))
     folder.mkdir(parents=True)
     numbers: list[int] = []
     times: list[float | None] = []
-    for frame in chain([first], others):
+    for frame in chain([first], frames):
         path = folder / f"{frame.number:06d}"
         store_image(path, frame.pixels, stored, file=frame.file, quality=plan.quality)
         numbers.append(frame.number)
         times.append(frame.time)
     store_camera(folder, intrinsics, size, stored)
-    rate = plan.source.fps
-    seconds = _seconds(numbers, times, rate)
-    if seconds is not None and len(seconds) > 1:
-        steps = np.diff(seconds)
-        mean = float(steps.mean())
-        rate = 1 / mean if float(np.abs(steps - mean).max()) <= EVEN * mean else None
-        if rate is None:
-            scene_files.write_timestamps(folder, seconds)
-    scene_files.write_scene_info(folder, info | {"fps": rate if seconds is not None else None})
+    rate = store_times(folder, _seconds(numbers, times, plan.source.fps))
+    scene_files.write_scene_info(folder, info | {"fps": rate})
     return numbers
 
 
@@ -358,17 +337,27 @@ def _seconds(numbers: list[int], times: list[float | None], fps: float | None) -
     return None if fps is None else np.array(numbers) / fps
 
 
+def store_times(folder: Path, seconds: PerFrame | None) -> float | None:
+    """The frame rate of even times; others, if they increase, go to timestamps.txt."""
+    steps = np.zeros(0) if seconds is None else np.diff(seconds)
+    if seconds is None or not len(steps) or not (steps > 0).all():
+        return None
+    mean = float(steps.mean())
+    if float(np.abs(steps - mean).max()) <= EVEN * mean:
+        return 1 / mean
+    scene_files.write_timestamps(folder, seconds)
+    return None
+
+
 def stored_size(size: Size, width: int | None) -> Size:
     """Size (height, width) after a resize to this width; the shape stays."""
     return size if width is None else (max(1, round(size[0] * width / size[1])), width)
 
 
 def store_image(path: Path, pixels: Pixels, size: Size, *, file: Path | None, quality: int) -> None:
-    """Write RGB at this (height, width) as `path`.jpg; or copy `file`, if nothing changes.
-
-    `file` holds these pixels, upright, in a format that a scene folder may hold.
-    """
-    if file is not None and pixels.shape[:2] == size:
+    """Write RGB at this (height, width) as `path`.jpg; or copy its file, if nothing changes."""
+    as_it_is = file is not None and file.suffix.lower() in IMAGE_SUFFIXES
+    if file is not None and as_it_is and pixels.shape[:2] == size and read_orientation(file) == 1:
         shutil.copyfile(file, path.with_name(path.name + file.suffix.lower()))
         return
     if pixels.shape[:2] != size:

@@ -15,12 +15,12 @@ BOTH = {
     "Difference between frame and copy": "train/photometric",
     "Forgetting factor: weight of the labels": "train/forgetting_factor",
 }
-SCORES = (
-    ("val/static_abs_rel", "Error (AbsRel) of static pixels, held-out frames"),
-    ("val/abs_rel", "Error (AbsRel), held-out frames"),
-    ("val/photometric", "Difference between frame and copy, held-out frames"),
-)
-MOVING = ("val/dynamic_abs_rel", "Error (AbsRel) of moving pixels, held-out frames")
+SCORES = {
+    "val/static_abs_rel": "Error (AbsRel) of static pixels, held-out frames",
+    "val/abs_rel": "Error (AbsRel), held-out frames",
+    "val/photometric": "Difference between frame and copy, held-out frames",
+}
+MOVING = {"val/dynamic_abs_rel": "Error (AbsRel) of moving pixels, held-out frames"}
 OF_FILTER = {
     "Regions of the mask filter: shares of the image": ("static", "dynamic", "unknown"),
     "Mask filter: mean weight, threshold of motion": ("weight", "motion_threshold"),
@@ -68,6 +68,7 @@ def line_chart(chart: Chart) -> str:
 
     settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": chart.title}
     settings |= {f"{name}.color": INK for name in ("text", "xtick", "ytick")}
+    words = list[str]()
     with rc_context(settings), io.StringIO() as file:
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot(frame_on=False)
@@ -75,11 +76,12 @@ def line_chart(chart: Chart) -> str:
         axes.tick_params(length=0)
         for number, (name, points) in enumerate(chart.lines.items()):
             color = REGION_COLORS.get(name, COLORS[number % len(COLORS)])
-            marker = "o" if chart.dots or len(points) == 1 else None
             axes.plot(
-                *zip(*points, strict=True), color=color, label=name or None, marker=marker,
-                markersize=4, gid=f"line-{number + 1}",
+                *zip(*points, strict=True), color=color, label=name or None, markersize=4,
+                marker="o" if chart.dots or len(points) == 1 else None, gid=f"line-{number + 1}",
             )  # fmt: skip
+            (first, start), (last, end) = points[0], points[-1]
+            words.append(f"{name} {start:.3g} at step {first}, {end:.3g} at step {last}".strip())
         if chart.reference is not None:
             name, height = chart.reference
             axes.axhline(height, color=REFERENCE, linestyle="--", label=name, gid="reference")
@@ -90,51 +92,35 @@ def line_chart(chart: Chart) -> str:
             figure.legend(loc="outside upper left", ncols=4, frameon=False, fontsize="small")
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
         svg = file.getvalue()
-    words = f'<svg role="img" aria-label="{escape(_in_words(chart), quote=True)}"'
-    return words + svg[svg.index("<svg") + len("<svg") :]
-
-
-def _in_words(chart: Chart) -> str:
-    parts: list[str] = []
-    for name, points in chart.lines.items():
-        (first, start), (last, end) = points[0], points[-1]
-        name = f"{name} " if name else ""
-        parts.append(f"{name}{start:.3g} at step {first}, {end:.3g} at step {last}")
-    parts += [f"{named[0]} {named[1]:.3g}" for named in (chart.reference, chart.divider) if named]
-    return f"{chart.title}: {'; '.join(parts)}"
+    words += [f"{named[0]} {named[1]:.3g}" for named in (chart.reference, chart.divider) if named]
+    label = escape(f"{chart.title}: {'; '.join(words)}", quote=True)
+    return f'<svg role="img" aria-label="{label}"{svg[svg.index("<svg") + len("<svg") :]}'
 
 
 def stage_charts(
-    teacher: Path, student: Path, *, references: dict[str, float] | None = None
+    teacher: Path, student: Path, *, references: Mapping[str, float]
 ) -> tuple[Chart, ...]:
     """Losses, errors, forgetting factor, and what the filter found; none without a point.
 
     The runs are folders with a `log.csv`; `references` are errors of one constant depth, by the
     names of the log, such as `val/abs_rel`.
     """
-    logs, references = (teacher / "log.csv", student / "log.csv"), references or {}
-    charts = [_both(logs, title, name) for title, name in BOTH.items()]
-    score = next((s for s in SCORES if read_curve(logs[1], s[0])), SCORES[-1])
-    for name, title in (score, MOVING):
+    first, second = teacher / "log.csv", student / "log.csv"
+    end = max((step for step, _ in read_curve(first, "train/loss")), default=0)
+    score = next((name for name in SCORES if read_curve(second, name)), "val/photometric")
+    titles = {name: title for title, name in BOTH.items()} | {score: SCORES[score]} | MOVING
+    charts = list[Chart]()
+    for name, title in titles.items():  # in both stages, the second behind the first
+        later = tuple((end + step, value) for step, value in read_curve(second, name))
+        lines = {TEACHER: read_curve(first, name), STUDENT: later}
         reference = ("one constant depth", references[name]) if name in references else None
-        charts.append(_both(logs, title, name, reference=reference, dots=True))
-    for title, names in OF_FILTER.items():
-        lines = {n.replace("_", " "): read_curve(logs[1], f"train/filter_{n}") for n in names}
         charts.append(
-            Chart(title=title, lines={n: points for n, points in lines.items() if points})
-        )
+            Chart(
+                title=title, lines={who: points for who, points in lines.items() if points},
+                reference=reference, divider=("stage 2", end), dots=name.startswith("val/"),
+            )
+        )  # fmt: skip
+    for title, names in OF_FILTER.items():
+        lines = {n.replace("_", " "): read_curve(second, f"train/filter_{n}") for n in names}
+        charts.append(Chart(title=title, lines={n: found for n, found in lines.items() if found}))
     return tuple(chart for chart in charts if chart.lines)
-
-
-def _both(
-    logs: tuple[Path, Path], title: str, name: str, *,
-    reference: tuple[str, float] | None = None, dots: bool = False,
-) -> Chart:  # fmt: skip
-    """The same value in both stages, the second behind the first."""
-    first, second = (read_curve(log, name) for log in logs)
-    end = max((step for step, _ in read_curve(logs[0], "train/loss")), default=0)
-    lines = {TEACHER: first, STUDENT: tuple((end + step, value) for step, value in second)}
-    return Chart(
-        title=title, lines={who: points for who, points in lines.items() if points},
-        reference=reference, divider=("stage 2", end), dots=dots,
-    )  # fmt: skip

@@ -8,15 +8,13 @@ began. Why so: `docs/decisions/0013-focal-length-from-the-whole-video.md`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
 from ssmde.data.scene_files import read_scene_info, write_intrinsics, write_scene_info
 from ssmde.data.sequence import FrameSequence
 from ssmde.outputs import adding_to, recorded
-from ssmde.tracking.colmap import Colmap, Refined, guess_focal, map_frames, read_refined
+from ssmde.tracking.colmap import Piece, Refined
 
 START = 0.8  # first focal length of all frames, in longer sides: 64 degrees, a phone's main camera
 BELOW, ABOVE = 0.5, 1.25  # first focal lengths of the two halves: 90 and 44 degrees
@@ -24,10 +22,6 @@ FIELD_OF_VIEW = (20.0, 120.0)  # degrees across the longer side; what is outside
 FEWEST = 10  # frames that have to be connected
 SEEN = 15  # points that each of them has to see in the mean; COLMAP's own least for two images
 AGREE = 0.1  # of the focal length: how far the three may be from each other
-ADVICE = (
-    "give the field of view to `ssmde prepare`, --hfov-degrees 65 for the main camera of many "
-    "phones, or write the 3 x 3 matrix in pixels of its images to"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,13 +29,12 @@ class FoundCamera:
     """A camera with square pixels and the principal point in the middle, found in a video."""
 
     focal: float  # length, in pixels of the images
+    # How far the furthest of its estimates lies from it, relative; what a lens bends or a rolling
+    # shutter shifts is not in it.
     spread: float
-    """How far the furthest of its estimates lies from it, relative; what a lens bends or a rolling
-    shutter shifts is not in it."""
     frames: int  # it was found in
 
-    def describe(self) -> str:
-        """One line, for scene.json and the screen."""
+    def __str__(self) -> str:
         return (
             f"focal length {self.focal:.1f} pixels +- {100 * self.spread:.1f} %, "
             f"from {self.frames} frames"
@@ -53,23 +46,24 @@ class Estimate:
     """Focal lengths that a stretch of video came to."""
 
     frames: int = 0  # that all of it connects
-    focals: tuple[float, ...] = ()
-    """Of all frames, of every second, of the others, in pixels; empty if all tell nothing."""
+    focals: tuple[float, ...] = ()  # of all frames, of every second, of the others, in pixels
     doubt: str = ""  # why it is not to be believed; empty if it is
 
 
-def estimate_focal(colmap: Colmap, database: Path, scene: FrameSequence) -> Estimate:
+def estimate_focal(piece: Piece) -> Estimate:
     """Focal length of a stretch of video; the camera in its database is changed."""
-    names = [file.name for file in scene.images]
-    side = max(scene.image_size)
-    whole = _refine(colmap, database, names, START * side)
-    focals: tuple[float, ...] = ()
-    doubt = doubt_about(whole, len(names), side)
-    if not doubt:
-        halves = ((names[::2], BELOW), (names[1::2], ABOVE))
-        others = [_refine(colmap, database, half, start * side).focal for half, start in halves]
-        focals = (whole.focal, *others)
+    side = max(piece.scene.image_size)
+    piece.fill(START * side)
+    names, focals = piece.names, tuple[float, ...]()
+    whole = piece.refine(names, START * side)
+    if not (doubt := doubt_about(whole, len(names), side)):
+        below, above = (
+            piece.refine(names[::2], BELOW * side),
+            piece.refine(names[1::2], ABOVE * side),
+        )
+        focals = (whole.focal, below.focal, above.focal)
         doubt = _disagreement(focals)
+    piece.advance("camera")
     return Estimate(frames=whole.frames, focals=focals, doubt=doubt)
 
 
@@ -90,37 +84,15 @@ def join_estimates(estimates: Sequence[Estimate]) -> FoundCamera | str:
     return FoundCamera(focal=focal, spread=spread, frames=int(frames.sum()))
 
 
-def matrix_of(camera: FoundCamera, image_size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
-    """Pinhole matrix for images of that (height, width), in pixels."""
-    height, width = image_size
-    return np.array(
-        [[camera.focal, 0, (width - 1) / 2], [0, camera.focal, (height - 1) / 2], [0, 0, 1.0]]
-    )
-
-
 def keep_camera(scene: FrameSequence, camera: FoundCamera, by: str) -> None:
     """Write a camera to the scene's cam.txt, and to scene.json where it comes from."""
-    folder = scene.images[0].parent
-    note = {"camera": f"found by {by}: {camera.describe()}"}
+    folder, (height, width) = scene.images[0].parent, scene.image_size
+    note = {"camera": f"found by {by}: {camera}"}
     with adding_to(folder / "scene.json"):
         write_scene_info(folder, read_scene_info(folder / "scene.json") | note)
+    focal, x, y = camera.focal, (width - 1) / 2, (height - 1) / 2
     with recorded():
-        write_intrinsics(folder, matrix_of(camera, scene.image_size))
-
-
-def advise(scene: FrameSequence, doubt: str) -> str:
-    """What to say of a scene whose camera the video does not tell."""
-    return (
-        f"scene '{scene.name}': its camera is unknown, and the video does not tell it: {doubt}; "
-        f"{ADVICE} {scene.images[0].parent / 'cam.txt'}"
-    )
-
-
-def _refine(colmap: Colmap, database: Path, names: Sequence[str], start: float) -> Refined:
-    """The largest reconstruction of these frames, its focal length refined from a start."""
-    guess_focal(colmap, database, start)
-    models = map_frames(colmap, database, names, refine_focal=True)
-    return read_refined(models[0]) if models else Refined(0, 0, float("nan"))
+        write_intrinsics(folder, np.array([[focal, 0, x], [0, focal, y], [0, 0, 1]]))
 
 
 def doubt_about(whole: Refined, frames: int, side: int) -> str:

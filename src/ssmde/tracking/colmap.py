@@ -1,13 +1,11 @@
-"""COLMAP as `ssmde track` uses it: features, matches, and its global mapper.
+"""COLMAP as `ssmde track` runs it.
 
 COLMAP (Schönberger and Frahm, CVPR 2016) with its global mapper GLOMAP (Pan et al., ECCV 2024,
 https://arxiv.org/abs/2407.20219). Its pixel centers lie at a half, ours at whole numbers.
-
-This is the only module that knows pycolmap.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,35 +24,15 @@ ROUNDS = 100  # of bundle adjustment there
 OVERLAP = 12  # neighbors that an image is matched to, and then those at doubling distance
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Colmap:
-    """pycolmap, and how it is to compute."""
-
-    module: Any  # pycolmap
-    threads: int  # of the CPU; -1 for all
-    seed: int  # of the random numbers
-
-
-class Seen(NamedTuple):
-    """A frame of a reconstruction."""
-
-    T_cam_world: Any  # 4 x 4
-    ids: Any  # numbers of the points it sees (n,)
-    pixels: Any  # where it sees them (n, 2)
-    depth: Any  # of them (n,), in the unit of the reconstruction
-
-
 class Pair(NamedTuple):
-    """Verified matches of two frames, kept by the reconstruction or not.
-
-    Where a frame sees them (m, 2) is in multiples of the focal length from the principal point,
-    lens distortion taken out.
-    """
+    """Verified matches of two frames, kept by the reconstruction or not."""
 
     first: int  # place of the earlier frame
     second: int  # place of the later one
-    before: Any  # where the earlier one sees them
-    after: Any  # where the later one does
+    # Where each sees them (m, 2), in multiples of the focal length from the principal point, lens
+    # distortion taken out.
+    before: Any
+    after: Any
 
     @property
     def motion(self) -> Any:
@@ -70,8 +48,8 @@ class Refined(NamedTuple):
     focal: float  # length, in pixels
 
 
-def load_colmap(threads: int, seed: int) -> Colmap:
-    """Pycolmap, quiet, with these threads (0: all) and random numbers; or an ImportError."""
+def load_colmap(seed: int) -> Any:
+    """Pycolmap, quiet, with these random numbers; or an ImportError."""
     with signals_wait():  # its log library prints a stack at SIGTERM and dies
         colmap = import_extra("pycolmap", "`ssmde track`", "ssmde[motion]")
     if not hasattr(colmap, "global_mapping"):
@@ -83,134 +61,116 @@ def load_colmap(threads: int, seed: int) -> Colmap:
     colmap.logging.minloglevel = colmap.logging.Level.FATAL.value
     colmap.logging.logtostderr = sys.flags.verbose > 0
     colmap.set_random_seed(seed)
-    return Colmap(module=colmap, threads=threads or -1, seed=seed)
+    return colmap
 
 
-def find_features(
-    colmap: Colmap, database: Path, scene: FrameSequence, guess: float | None = None
-) -> None:
-    """Keypoints of every frame, into a new database that also holds the camera.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Piece:
+    """Frames that are solved together."""
 
-    The camera is that of the scene; with a `guess` of the focal length, in pixels, it is one of
-    square pixels with the principal point in the middle.
-    """
-    reader = colmap.module.ImageReaderOptions()
+    colmap: Any  # pycolmap
+    threads: int  # of the CPU; -1 for all
+    seed: int  # of the random numbers
+    scene: FrameSequence
+    database: Path  # for their features and matches
+    advance: Callable[[str], None]  # hears of each stage that is done
+
+    @property
+    def names(self) -> list[str]:
+        """Files of the frames."""
+        return [file.name for file in self.scene.images]
+
+    def fill(self, guess: float | None = None) -> None:
+        """Keypoints of every frame and their matches, into a new database.
+
+        Its camera is that of the scene; with a `guess` of the focal length, in pixels, it is one of
+        square pixels with the principal point in the middle.
+        """
+        reader = self.colmap.ImageReaderOptions()
+        reader.camera_model, reader.camera_params = _camera(self.scene, guess)
+        extraction = self.colmap.FeatureExtractionOptions()
+        extraction.num_threads, extraction.use_gpu = self.threads, False
+        extraction.sift.max_num_features = FEATURES
+        self.colmap.extract_features(
+            self.database, self.scene.images[0].parent, image_names=self.names,
+            camera_mode=self.colmap.CameraMode.SINGLE,
+            reader_options=reader, extraction_options=extraction,
+        )  # fmt: skip
+        if guess is not None:
+            self.set_focal(guess, known=False)
+        self.advance("features")
+        matching = self.colmap.FeatureMatchingOptions()
+        matching.num_threads, matching.use_gpu = self.threads, False
+        pairing = self.colmap.SequentialPairingOptions()
+        pairing.overlap, pairing.quadratic_overlap = OVERLAP, True
+        self.colmap.match_sequential(
+            self.database, matching_options=matching, pairing_options=pairing
+        )
+        self.advance("matches")
+
+    def set_focal(self, focal: float, *, known: bool) -> None:
+        """A focal length, in pixels, to start from; or a known one, with the inliers that fit."""
+        with self.colmap.Database.open(self.database) as opened:
+            for camera in opened.read_all_cameras():
+                camera.params = [focal, *list(camera.params)[1:]]
+                camera.has_prior_focal_length = known
+                opened.update_camera(camera)
+            if known:
+                opened.clear_two_view_geometries()
+        if known:
+            options = self.colmap.GeometricVerifierOptions()
+            options.num_threads = self.threads
+            self.colmap.geometric_verification(self.database, verifier_options=options)
+
+    def read_pairs(self) -> tuple[list[Pair], float]:
+        """Verified matches of all pairs of frames, and the focal length, in pixels."""
+        with self.colmap.Database.open(self.database) as opened:
+            (camera,) = opened.read_all_cameras()
+            places = {name: i for i, name in enumerate(self.names)}
+            images = {image.image_id: places[image.name] for image in opened.read_all_images()}
+            rays = {
+                i: camera.cam_from_img(opened.read_keypoints(i)[:, :2].astype(np.float64))
+                for i in images
+            }
+            pairs: list[Pair] = []
+            for number, geometry in zip(*opened.read_two_view_geometries(), strict=True):
+                ids, matches = self.colmap.pair_id_to_image_pair(number), geometry.inlier_matches
+                seen = [(images[i], rays[i][matches[:, k]]) for k, i in enumerate(ids)]
+                (first, before), (second, after) = sorted(seen, key=lambda one: one[0])
+                pairs.append(Pair(first, second, before, after))
+        return pairs, float(camera.focal_length_x)
+
+    def reconstruct(self, names: Sequence[str], *, refine_focal: bool = False) -> list[Any]:
+        """Reconstructions of the frames with these file names, largest first."""
+        options = self.colmap.GlobalPipelineOptions()
+        options.num_threads = options.mapper.num_threads = self.threads
+        options.random_seed = options.mapper.random_seed = self.seed
+        adjustment = options.mapper.bundle_adjustment
+        adjustment.refine_focal_length, adjustment.refine_extra_params = refine_focal, False
+        options.image_names = list(names)
+        if refine_focal:  # for one number fewer points tell as much, in a fraction of the time
+            options.mapper.track_required_tracks_per_view = POINTS
+            options.mapper.skip_retriangulation = True
+            adjustment.ceres.solver_options.max_num_iterations = ROUNDS
+        with TemporaryDirectory(prefix="ssmde-map-") as scratch:
+            models = self.colmap.global_mapping(self.database, scratch, scratch, options=options)
+        return sorted(models.values(), key=lambda model: -model.num_reg_images())
+
+    def refine(self, names: Sequence[str], start: float) -> Refined:
+        """The largest reconstruction of these frames, its focal length refined from a start."""
+        self.set_focal(start, known=False)
+        for model in self.reconstruct(names, refine_focal=True):
+            (camera,) = model.cameras.values()
+            seen = model.compute_num_observations()
+            return Refined(model.num_reg_images(), seen, float(camera.focal_length_x))
+        return Refined(0, 0, float("nan"))
+
+
+def _camera(scene: FrameSequence, guess: float | None) -> tuple[str, str]:
+    """COLMAP's name and numbers for a camera; a known one with the distortion scene.json tells."""
     height, width = scene.image_size
-    reader.camera_model, reader.camera_params = (
-        _known_camera(scene)
-        if guess is None
-        else ("SIMPLE_PINHOLE", f"{guess:.9g},{width / 2:.9g},{height / 2:.9g}")
-    )
-    extraction = colmap.module.FeatureExtractionOptions()
-    extraction.num_threads, extraction.use_gpu = colmap.threads, False
-    extraction.sift.max_num_features = FEATURES
-    colmap.module.extract_features(
-        database, scene.images[0].parent, image_names=[file.name for file in scene.images],
-        camera_mode=colmap.module.CameraMode.SINGLE,
-        reader_options=reader, extraction_options=extraction,
-    )  # fmt: skip
     if guess is not None:
-        guess_focal(colmap, database, guess)
-
-
-def match_features(colmap: Colmap, database: Path) -> None:
-    """Match the keypoints of every frame with those of its neighbors in time."""
-    matching = colmap.module.FeatureMatchingOptions()
-    matching.num_threads, matching.use_gpu = colmap.threads, False
-    pairing = colmap.module.SequentialPairingOptions()
-    pairing.overlap, pairing.quadratic_overlap = OVERLAP, True
-    colmap.module.match_sequential(database, matching_options=matching, pairing_options=pairing)
-
-
-def read_pairs(colmap: Colmap, database: Path, names: Sequence[str]) -> tuple[list[Pair], float]:
-    """Verified matches of all pairs of these frames, and the focal length, in pixels."""
-    with colmap.module.Database.open(database) as opened:
-        (camera,) = opened.read_all_cameras()
-        images = {image.image_id: image.name for image in opened.read_all_images()}
-        places = {name: i for i, name in enumerate(names)}
-        rays = {
-            i: camera.cam_from_img(opened.read_keypoints(i)[:, :2].astype(np.float64))
-            for i in images
-        }
-        pairs: list[Pair] = []
-        for number, geometry in zip(*opened.read_two_view_geometries(), strict=True):
-            ids, matches = colmap.module.pair_id_to_image_pair(number), geometry.inlier_matches
-            seen = [(places[images[i]], rays[i][matches[:, k]]) for k, i in enumerate(ids)]
-            (first, before), (second, after) = sorted(seen, key=lambda one: one[0])
-            pairs.append(Pair(first, second, before, after))
-    return pairs, float(camera.focal_length_x)
-
-
-def guess_focal(colmap: Colmap, database: Path, focal: float) -> None:
-    """Give the camera of a database another focal length, in pixels, to start from."""
-    with colmap.module.Database.open(database) as opened:
-        _set_focal(opened, focal, known=False)
-
-
-def fix_focal(colmap: Colmap, database: Path, focal: float) -> None:
-    """Let the focal length of a database be known, in pixels, and find the inliers that fit it."""
-    with colmap.module.Database.open(database) as opened:
-        _set_focal(opened, focal, known=True)
-        opened.clear_two_view_geometries()
-    options = colmap.module.GeometricVerifierOptions()
-    options.num_threads = colmap.threads
-    colmap.module.geometric_verification(database, verifier_options=options)
-
-
-def map_frames(
-    colmap: Colmap, database: Path, names: Sequence[str] = (), *, refine_focal: bool = False
-) -> list[Any]:
-    """Reconstructions of the frames with these file names, of all by default; largest first."""
-    options = colmap.module.GlobalPipelineOptions()
-    options.num_threads = options.mapper.num_threads = colmap.threads
-    options.random_seed = options.mapper.random_seed = colmap.seed
-    options.mapper.bundle_adjustment.refine_focal_length = refine_focal
-    options.mapper.bundle_adjustment.refine_extra_params = False
-    options.image_names = list(names)
-    if refine_focal:  # one number is asked for: fewer points tell it as well, in a fraction of time
-        options.mapper.track_required_tracks_per_view = POINTS
-        options.mapper.skip_retriangulation = True
-        ceres = options.mapper.bundle_adjustment.ceres.solver_options
-        ceres.max_num_iterations = ROUNDS
-    with TemporaryDirectory(prefix="ssmde-map-") as scratch:
-        models = colmap.module.global_mapping(database, scratch, scratch, options=options)
-    return sorted(models.values(), key=lambda model: -model.num_reg_images())
-
-
-def read_refined(model: Any) -> Refined:
-    """How large a reconstruction is, and the focal length of its camera."""
-    (camera,) = model.cameras.values()
-    seen = model.compute_num_observations()
-    return Refined(model.num_reg_images(), seen, float(camera.focal_length_x))
-
-
-def read_frames(model: Any, names: Sequence[str]) -> tuple[dict[int, Seen], float]:
-    """The frames of a reconstruction by their place in `names`, and its median error in pixels."""
-    points = {key: point.xyz for key, point in model.points3D.items()}
-    places = {name: i for i, name in enumerate(names)}
-    frames: dict[int, Seen] = {}
-    for image in model.images.values():
-        if not image.has_pose:
-            continue
-        T = np.vstack([image.cam_from_world().matrix(), (0, 0, 0, 1)])
-        seen = [p for p in image.points2D if p.has_point3D()]
-        ids = np.array([p.point3D_id for p in seen], dtype=np.int64)
-        xyz = np.array([points[i] for i in ids.tolist()]).reshape(-1, 3)
-        pixels = np.array([p.xy for p in seen]).reshape(-1, 2) - 0.5
-        frames[places[image.name]] = Seen(T, ids, pixels, xyz @ T[2, :3] + T[2, 3])
-    error = float(np.median([point.error for point in model.points3D.values()]))
-    return frames, error
-
-
-def _set_focal(opened: Any, focal: float, *, known: bool) -> None:
-    for camera in opened.read_all_cameras():
-        camera.params = [focal, *list(camera.params)[1:]]
-        camera.has_prior_focal_length = known
-        opened.update_camera(camera)
-
-
-def _known_camera(scene: FrameSequence) -> tuple[str, str]:
-    """COLMAP's name and numbers for the camera of a scene."""
+        return "SIMPLE_PINHOLE", f"{guess:.9g},{width / 2:.9g},{height / 2:.9g}"
     K = scene.intrinsics
     assert K is not None
     numbers = [K[0, 0], K[1, 1], K[0, 2] + 0.5, K[1, 2] + 0.5]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ssmde.data.motion import turn_degrees
-from ssmde.tracking.colmap import OVERLAP, Seen, read_frames
+from ssmde.tracking.colmap import OVERLAP
 
 LINKED = 0.1  # of the usual number of points that the two sides of a place have in common
 LEAP, LOOSE = 4.0, 0.35  # times the usual step; of the usual number of points of two neighbors
@@ -22,16 +22,38 @@ Part = tuple[Any, Any, Points, float]
 
 
 def find_parts(model: Any, names: Sequence[str]) -> list[Part]:
-    """The parts of one reconstruction, each in units of the median depth of its points."""
-    frames, error = read_frames(model, names)
-    where = sorted(frames)
-    centers = np.linalg.inv(np.array([frames[i].T_cam_world for i in where]))[:, :3, 3]
-    steps = np.linalg.norm(np.diff(centers, axis=0), axis=1).tolist()
-    rotations = [frames[i].T_cam_world[:3, :3] for i in where]
-    turns = [turn_degrees(b @ a.T) for a, b in pairwise(rotations)]
-    cuts = find_cuts([set(frames[i].ids.tolist()) for i in where], steps, turns)
-    pieces = [where[a:b] for a, b in pairwise([0, *cuts, len(where)])]
-    return [_part(piece, frames, error) for piece in pieces if len(piece) > 1]
+    """The parts of one reconstruction by COLMAP, in units of the median depth of their points.
+
+    `names` are the files of all frames.
+    """
+    places = {name: i for i, name in enumerate(names)}
+    xyz = {key: point.xyz for key, point in model.points3D.items()}
+    images = {places[image.name]: image for image in model.images.values() if image.has_pose}
+    where = np.array(sorted(images))
+    rows = [images[i].cam_from_world().matrix() for i in where.tolist()]
+    T_cam_world = np.array([np.vstack([row, (0, 0, 0, 1)]) for row in rows])
+    T_world_cam = np.linalg.inv(T_cam_world)
+    points: Points = []
+    ids: list[list[int]] = []
+    for i, T in zip(where.tolist(), T_cam_world, strict=True):
+        seen = [p for p in images[i].points2D if p.has_point3D()]
+        ids.append([p.point3D_id for p in seen])
+        # Pixel centers of COLMAP lie at a half.
+        pixels = np.array([p.xy for p in seen]).reshape(-1, 2) - 0.5
+        X = np.array([xyz[key] for key in ids[-1]]).reshape(-1, 3)
+        points.append((pixels, X @ T[2, :3] + T[2, 3]))
+    steps = np.linalg.norm(np.diff(T_world_cam[:, :3, 3], axis=0), axis=1)
+    turns = [turn_degrees(b @ a.T) for a, b in pairwise(T_cam_world[:, :3, :3])]
+    cuts = find_cuts([set(keys) for keys in ids], steps.tolist(), turns)
+    error = float(np.median([point.error for point in model.points3D.values()]))
+    parts: list[Part] = []
+    for a, b in pairwise([0, *cuts, len(where)]):
+        if b - a > 1:
+            unit = np.median(np.concatenate([depth for _, depth in points[a:b]]))
+            T_world_cam[a:b, :3, 3] /= unit
+            own = [(pixels, depth / unit) for pixels, depth in points[a:b]]
+            parts.append((where[a:b], T_world_cam[a:b], own, error))
+    return parts
 
 
 def find_cuts(
@@ -47,36 +69,23 @@ def find_cuts(
     `seen` are the numbers of the points that each frame sees, in the order of time; `steps` and
     `turns` how far the camera goes and turns, in degrees, between neighboring frames, one fewer.
     """
-    places = range(1, len(seen))
-    near = [len(seen[k - 1] & seen[k]) for k in places]
-    wide = [len(_all(seen[max(0, k - OVERLAP) : k]) & _all(seen[k : k + OVERLAP])) for k in places]
-    if not near:
+    if len(seen) < 2:
         return []
-    apart = np.array(wide) < LINKED * np.median(wide)
-    leaps = np.array(steps) > LEAP * np.median(steps)
-    loose = np.array(near) < LOOSE * np.median(near)
-    jerks = np.array(steps) > JERK * _around(steps)
+    places = range(1, len(seen))
+    near = np.array([len(seen[k - 1] & seen[k]) for k in places])
+    sides = ((seen[max(0, k - OVERLAP) : k], seen[k : k + OVERLAP]) for k in places)
+    wide = np.array([len(set[int]().union(*a) & set[int]().union(*b)) for a, b in sides])
     usual = _around(turns)
+    leaps = np.array(steps) > LEAP * np.median(steps)
+    jerks = np.array(steps) > JERK * _around(steps)
     spins = (np.array(turns) > SPIN * usual) & (np.array(turns) > usual + SHARP)
-    slack = np.array(near) < SLACK * np.median(near)
-    cut = apart | (leaps & loose) | (jerks & spins & slack)
-    return [k for k in places if cut[k - 1]]
+    cut = wide < LINKED * np.median(wide)
+    cut |= leaps & (near < LOOSE * np.median(near))
+    cut |= jerks & spins & (near < SLACK * np.median(near))
+    return (np.flatnonzero(cut) + 1).tolist()
 
 
 def _around(values: Sequence[float]) -> Any:
     """The median of each value and its neighbors (n,)."""
     n = range(len(values))
     return np.array([np.median(values[max(0, k - AROUND) : k + AROUND + 1]) for k in n])
-
-
-def _all(sets: Sequence[set[int]]) -> set[int]:
-    return set[int]().union(*sets)
-
-
-def _part(piece: list[int], frames: dict[int, Seen], error: float) -> Part:
-    """Poses and points of some frames, in units of the median depth of their points."""
-    own = [frames[i] for i in piece]
-    T_world_cam = np.linalg.inv(np.array([frame.T_cam_world for frame in own]))
-    unit = np.median(np.concatenate([frame.depth for frame in own]))
-    T_world_cam[:, :3, 3] /= unit
-    return np.array(piece), T_world_cam, [(f.pixels, f.depth / unit) for f in own], error

@@ -8,12 +8,11 @@ Figures: `docs/experiments.md`, "Motion that can be trusted".
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float64
 from scipy.ndimage import median_filter
 
 from ssmde.data.pseudo_labels import plausible, read_pseudo_depth
@@ -32,8 +31,10 @@ AROUND = 9  # frames, over which the share is smoothed: a median
 STILL = 0.5  # pixels that three quarters of a frame's matches move at most where the camera stands
 STILL_FRAMES = 4  # frames apart; hand-held video that creeps moves more in that time
 FEWEST_POINTS = 20  # of a frame, to compare with a label
-LEAST_ORDER = 0.4  # rank correlation; good clips .67 to .92, bad ones .11 and .43
-LARGEST_DRIFT = 3.0  # good clips up to 1.3; eightfold was seen
+LEAST_ORDER = 0.4  # rank correlation, the median of the frames; good clips .67 to .92, bad .11, .43
+LARGEST_DRIFT = (
+    3.0  # of the unit, over nine tenths of the frames; good clips 1.3, eightfold was seen
+)
 
 
 def find_standing(pairs: Sequence[Pair], frames: int, focal: float) -> Bool[np.ndarray, "frames"]:
@@ -97,56 +98,35 @@ def trusted_frames(shares: Float64[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
     return good & (np.median(shares[known]) >= LEAST_EXPLAINED)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Agreement:
-    """How the tracked points of a scene compare with depth labels."""
+def doubt_about_points(folder: Path) -> str:
+    """Why tracked points do not fit the labels of their scene, which are depth; empty if they do.
 
-    frames: int  # that were compared
-    order: float  # rank correlation of point depth and label in a frame, the median
-    drift: float  # nine tenths of the frames need factors between the two within this ratio
-
-    @property
-    def doubt(self) -> str:
-        """Why the points are not to be believed; empty if they are."""
-        if self.order < LEAST_ORDER:
-            return f"tracked points and its own depth have a rank correlation of {self.order:.2f}"
-        if self.drift > LARGEST_DRIFT:
-            return f"the unit of tracked points changes {self.drift:.1f}-fold along the film"
-        return ""
-
-
-def compare_with_labels(folder: Path) -> Agreement | None:
-    """Tracked points of a scene beside its labels, which are depth; None if no frame has both."""
+    It is empty as well where no frame has both.
+    """
     from scipy.stats import spearmanr  # slow to import, and not for the help
 
     scene = read_scene(folder)
-    points = read_tracked_points(folder / TRACKED_POINTS)
     orders: list[float] = []
     units: list[float] = []
-    for i, (pixels, depth) in points.items():
-        label = scene.pseudo_depth[i] if scene.pseudo_depth else None
-        sure = plausible(depth)
-        if label is None or sure.sum() < FEWEST_POINTS:
+    for i, (pixels, depth) in read_tracked_points(folder / TRACKED_POINTS).items():
+        file, sure = scene.pseudo_depth[i] if scene.pseudo_depth else None, plausible(depth)
+        if file is None or sure.sum() < FEWEST_POINTS:
             continue
-        values = _values_at(read_pseudo_depth(label), pixels[sure], scene.image_size)
-        seen = values > 0
-        if seen.sum() >= FEWEST_POINTS:
-            flat = np.ptp(values[seen]) == 0 or np.ptp(depth[sure][seen]) == 0
-            order: Any = 0.0 if flat else spearmanr(values[seen], depth[sure][seen])[0]
+        label = read_pseudo_depth(file)  # of any size
+        scale = np.array(label.shape[::-1]) / np.array(scene.image_size[::-1])
+        columns, rows = ((pixels[sure] + 0.5) * scale).astype(int).T
+        values = label[rows.clip(0, label.shape[0] - 1), columns.clip(0, label.shape[1] - 1)]
+        points, labels = depth[sure][values > 0], values[values > 0]
+        if len(labels) >= FEWEST_POINTS:
+            flat = np.ptp(labels) == 0 or np.ptp(points) == 0
+            order: Any = 0.0 if flat else spearmanr(labels, points)[0]
             orders.append(float(order))
-            units.append(float(np.log(depth[sure][seen] / values[seen]).mean()))
+            units.append(float(np.log(points / labels).mean()))
     if not orders:
-        return None
+        return ""
+    if (middle := float(np.median(orders))) < LEAST_ORDER:
+        return f"tracked points and its own depth have a rank correlation of {middle:.2f}"
     low, high = np.quantile(units, (0.05, 0.95))
-    return Agreement(
-        frames=len(orders), order=float(np.median(orders)), drift=float(np.exp(high - low))
-    )
-
-
-def _values_at(
-    label: Float[np.ndarray, "h w"], pixels: Float[np.ndarray, "n 2"], stored: tuple[int, int]
-) -> Float[np.ndarray, "n"]:
-    """Values of a label of any size at pixels of the stored frame."""
-    scale = np.array(label.shape[::-1]) / np.array(stored[::-1])
-    columns, rows = ((pixels + 0.5) * scale).astype(int).T
-    return label[rows.clip(0, label.shape[0] - 1), columns.clip(0, label.shape[1] - 1)]
+    if (drift := float(np.exp(high - low))) > LARGEST_DRIFT:
+        return f"the unit of tracked points changes {drift:.1f}-fold along the film"
+    return ""

@@ -29,7 +29,7 @@ RUN_FILES = (
 )  # fmt: skip
 # A resumed run may change how long and where it runs, not what it computes.
 FREE_ON_RESUME = {
-    "output", "data.root", "data.workers", "data.augment_on", "train.steps",
+    "output", "data.root", "data.workers", "train.steps",
     "train.validate_every", "train.checkpoint_every", "train.accelerator", "train.devices",
     "train.nodes", "train.threads", "train.compile",
 }  # fmt: skip
@@ -96,10 +96,8 @@ def is_disk_full(error: BaseException) -> bool:
     """True for the ways in which a full disk shows; torch's own writer raises a RuntimeError."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    context = error.__context__
-    if context is not None and is_disk_full(context):
-        return True
-    return "PytorchStreamWriter failed writing file" in str(error)
+    below = error.__context__ is not None and is_disk_full(error.__context__)
+    return below or "PytorchStreamWriter failed writing file" in str(error)
 
 
 class SaveWhenAsked(pl.Callback):
@@ -133,6 +131,7 @@ class SavedError(BaseException):
 def check_run(folder: Path, config: Config, *, resume: bool) -> None:
     """Refuse to write over a run, or to go on with one that is not there or is another."""
     begun = [name for name in ("last.ckpt", "last.safetensors") if (folder / name).exists()]
+    kept = folder / CONFIG_FILE
     if not resume:
         if is_later_rank():
             return
@@ -141,8 +140,15 @@ def check_run(folder: Path, config: Config, *, resume: bool) -> None:
                 f"{folder} already holds a run: go on with --resume, choose another --name, "
                 "or delete it"
             )
-        return _check_room(folder, config)
-    kept = folder / CONFIG_FILE
+        # Nor over files of others, or what another run left that has no checkpoint yet.
+        if there := [folder / name for name in RUN_FILES if os.path.lexists(folder / name)]:
+            check_own([kept], "choose another --name")
+            if not kept.is_file() or _changed(kept, config):
+                raise FileExistsError(
+                    f"{there[0]}: exists, of something else than this run: choose another --name, "
+                    f"or delete {folder}"
+                )
+        return
     if "last.ckpt" not in begun:
         if begun or mark_at(kept) is None:
             way_on = (
@@ -153,34 +159,21 @@ def check_run(folder: Path, config: Config, *, resume: bool) -> None:
             )
             raise ValueError(f"nothing to resume: {folder / 'last.ckpt'} does not exist; {way_on}")
         print(f"{folder} has no checkpoint yet: it begins again")
-    before = read_config(kept)
-    changed = set(differences(before, config))
-    if not_free := sorted(changed - FREE_ON_RESUME):
+    if changed := _changed(kept, config):
         raise ValueError(
-            f"a resumed run cannot change {', '.join(not_free)}; start a new run with --name, "
+            f"a resumed run cannot change {', '.join(changed)}; start a new run with --name, "
             f"or go back to the values in {kept}"
         )
 
 
-def _check_room(folder: Path, config: Config) -> None:
-    """Refuse a folder with files of others, or what another run left that has no checkpoint yet."""
-    there = [folder / name for name in RUN_FILES if os.path.lexists(folder / name)]
-    if not there:
-        return
-    check_own([folder / CONFIG_FILE], "choose another --name")
-    kept = folder / CONFIG_FILE
-    before = read_config(kept) if kept.is_file() else None
-    if before is None or set(differences(before, config)) - FREE_ON_RESUME:
-        raise FileExistsError(
-            f"{there[0]}: exists, of something else than this run: choose another --name, or "
-            f"delete {folder}"
-        )
+def _changed(kept: Path, config: Config) -> list[str]:
+    """Fields in which a run differs from the one that began, of those that may not."""
+    return sorted(set(differences(read_config(kept), config)) - FREE_ON_RESUME)
 
 
 def sweep_run(folder: Path) -> None:
     """Remove the parts that a killed run left."""
     sweep(folder, RUN_FILES.__contains__)
-    sweep(folder / "best", lambda name: name.endswith(".safetensors"))
     sweep(folder / "panels", lambda name: name.endswith(".png"))
 
 

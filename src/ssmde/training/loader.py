@@ -7,11 +7,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from ssmde.config import Config
-from ssmde.data.augment import crop_views
 from ssmde.data.dataset import SnippetDataset, SnippetSampler, SupervisedDepthDataset
 from ssmde.data.sequence import FrameSequence
 from ssmde.signals import ignore_in_worker
-from ssmde.types import Batch, collate
+from ssmde.types import collate
 
 
 class SnippetLoader(pl.LightningDataModule):
@@ -19,33 +18,30 @@ class SnippetLoader(pl.LightningDataModule):
 
     def __init__(self, config: Config, sequences: list[FrameSequence]) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.weights = config, None
+        data, seed = config.data, config.train.seed
         if config.method == "affine_depth":
-            dataset = SupervisedDepthDataset(
-                sequences, config.data, seed=config.train.seed, augment=True,
-                with_cameras=False,
-            )  # fmt: skip
-            self.dataset, self.weights = dataset, dataset.weights()
+            self.dataset = SupervisedDepthDataset(
+                sequences, data, seed=seed, augment=True, with_cameras=False
+            )
+            self.weights = self.dataset.weights()
             return
-        self.weights = None
-        labels = config.pseudo_depth.wanted
-        if config.method == "student":
-            labels = labels and config.student.labels != "none"
+        forgotten = config.method == "student" and config.student.labels == "none"
+        labels = config.pseudo_depth.wanted and not forgotten
         self.dataset = SnippetDataset(
-            sequences, config.data, seed=config.train.seed, augment=True,
-            labels=labels, fit_labels=labels and config.data.poses == "tracked",
+            sequences, data, seed=seed, augment=True, labels=labels,
+            fit_labels=labels and data.poses == "tracked",
             with_points=config.loss.sparse_depth > 0,
         )  # fmt: skip
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of this process, without end."""
-        trainer, config = self.trainer, self.config
+        trainer, data, workers = self.trainer, self.config.data, self.config.data.workers
         assert trainer is not None
-        workers = config.data.workers
         sampler = SnippetSampler(
-            len(self.dataset), batch_size=config.train.batch_size, seed=config.train.seed,
+            len(self.dataset), batch_size=self.config.train.batch_size, seed=self.config.train.seed,
             start_step=trainer.global_step, rank=trainer.global_rank, world=trainer.world_size,
-            sizes=1 + len(config.data.more_sizes), weights=self.weights,
+            sizes=1 + len(data.more_sizes), weights=self.weights,
         )  # fmt: skip
         return DataLoader(
             self.dataset, batch_sampler=sampler, num_workers=workers, collate_fn=collate,
@@ -53,9 +49,3 @@ class SnippetLoader(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(), persistent_workers=workers > 0,
             worker_init_fn=ignore_in_worker, prefetch_factor=4 if workers else None,
         )  # fmt: skip
-
-    def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
-        """Bytes travel; they become views and floats on the device."""
-        return crop_views(batch.to(device), self.config.data.image_size)

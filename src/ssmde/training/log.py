@@ -4,6 +4,7 @@ import csv
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -33,38 +34,18 @@ def read_rows(path: Path) -> list[list[str]]:
     return rows
 
 
-class CurveFile:
-    """Rows of (step, cpu_seconds, name, value), appended; rows after a resumed step are dropped."""
-
-    header = ("step", "cpu_seconds", "name", "value")
-
-    def __init__(self, path: Path, *, keep_until: int) -> None:
-        rows: list[list[str]] = []
-        if path.exists():
-            rows = [row for row in read_rows(path) if int(row[0]) <= keep_until]
-        with whole_file(path) as part, part.open("w", newline="") as file:
-            csv.writer(file).writerows([self.header, *rows])
-        self.path = path
-        self.cpu_seconds = max((float(row[1]) for row in rows), default=0.0)
-
-    def add(self, step: int, cpu_seconds: float, values: dict[str, float]) -> None:
-        """Append a row for each value."""
-        with self.path.open("a", newline="") as file:
-            csv.writer(file).writerows(
-                (step, f"{cpu_seconds:.1f}", name, repr(value)) for name, value in values.items()
-            )
-
-
 class RunLog(pl.Callback):
-    """Means of the losses, validation results, broken frames; a bar or plain lines."""
+    """Means of the losses, validation results, broken frames; a bar or plain lines.
+
+    `log.csv` has rows of (step, cpu_seconds, name, value); those after a resumed step are dropped.
+    """
 
     def __init__(self, folder: Path, train: TrainConfig) -> None:
-        self.folder, self.steps = folder, train.steps
+        self.curves, self.steps = folder / "log.csv", train.steps
         self.log_every = max(1, min(train.log_every, train.steps // FEWEST_ROWS))
         self.sums: dict[str, torch.Tensor] = {}
         self.count = 0
         self.broken: list[str] = []
-        self.curves: CurveFile | None = None
         self.bar: Progress | None = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -81,11 +62,14 @@ class RunLog(pl.Callback):
         self.sums = {name: value.to(pl_module.device) for name, value in self.sums.items()}
         self.first_step = trainer.global_step
         self.started = self.last_line = time.monotonic()
-        self.cpu_before = -time.process_time()
         if not trainer.is_global_zero:
             return
-        self.curves = CurveFile(self.folder / "log.csv", keep_until=trainer.global_step)
-        self.cpu_before += self.curves.cpu_seconds
+        rows = read_rows(self.curves) if self.curves.exists() else []
+        rows = [row for row in rows if int(row[0]) <= trainer.global_step]
+        with whole_file(self.curves) as part, part.open("w", newline="") as file:
+            csv.writer(file).writerows([("step", "cpu_seconds", "name", "value"), *rows])
+        before = max((float(row[1]) for row in rows), default=0.0)
+        self.cpu_before = before - time.process_time()
         if sys.stderr.isatty():
             columns = (
                 TextColumn("training"), BarColumn(), MofNCompleteColumn(),
@@ -108,25 +92,22 @@ class RunLog(pl.Callback):
         self.count += 1
         step = trainer.global_step
         if step % self.log_every == 0 or step == self.steps:
-            means = {
-                f"train/{name}": float(
-                    trainer.strategy.reduce(total / self.count, reduce_op="mean")
-                )
-                for name, total in self.sums.items()
-            }
+            mean = partial(trainer.strategy.reduce, reduce_op="mean")
+            means = {f"train/{k}": float(mean(v / self.count)) for k, v in self.sums.items()}
             means["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
             self.sums, self.count = {}, 0
-            self.write(trainer, means)
-            self._show(step, means["train/loss"])
+            if trainer.is_global_zero:
+                self.write(trainer, means)
+                self._show(step, means["train/loss"])
 
     def write(self, trainer: pl.Trainer, values: dict[str, float]) -> None:
-        """Write values of this step to the curve file and to TensorBoard."""
-        if self.curves is None:
-            return
-        seconds = self.cpu_before + time.process_time()
-        self.curves.add(trainer.global_step, seconds, values)
+        """Append a row for each value of this step to log.csv, and tell TensorBoard."""
+        step, seconds = trainer.global_step, f"{self.cpu_before + time.process_time():.1f}"
+        with self.curves.open("a", newline="") as file:
+            rows = ((step, seconds, name, repr(value)) for name, value in values.items())
+            csv.writer(file).writerows(rows)
         for logger in trainer.loggers:
-            logger.log_metrics(values, step=trainer.global_step)
+            logger.log_metrics(values, step=step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar and report the frames that could not be read."""
@@ -137,9 +118,7 @@ class RunLog(pl.Callback):
             print(f"{len(names)} unreadable frames were skipped, {len(self.broken)} times in all:")
             print("  " + "\n  ".join(names[:NAMED_BROKEN]) + more)
 
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, *_: Any, **__: Any) -> None:
         """Leave the terminal as it was."""
         self.close()
 
@@ -150,8 +129,6 @@ class RunLog(pl.Callback):
             self.bar = None
 
     def _show(self, step: int, loss: float) -> None:
-        if self.curves is None:
-            return
         if self.bar is not None:
             self.bar.update(self.task, completed=step, loss=f"{loss:.4f}")
             return

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ssmde.config import TrainConfig
-from ssmde.methods.self_supervised import LEAST_SEEN, SelfSupervised
+from ssmde.losses.masks import MIN_VALID_SHARE
+from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.types import Batch, StepOutput
 
 FORGETTING = 9  # the average keeps n / (n + 9) in step n while that is below its share
@@ -43,23 +44,16 @@ def learning_rate_factor(step: int, train: TrainConfig) -> float:
 
 def build_optimizer(method: nn.Module, train: TrainConfig) -> torch.optim.Adam:
     """Adam over all that learns, in up to three groups: networks, pose network, encoder."""
-    networks: list[nn.Parameter] = []
-    pose: list[nn.Parameter] = []
-    encoder: list[nn.Parameter] = []
+    rates = {"": 1.0, "pose_net": train.pose_lr_multiplier}
+    if train.encoder_lr_multiplier != 1:
+        rates["depth_net.encoder."] = train.encoder_lr_multiplier
+    groups: dict[str, list[nn.Parameter]] = {part: [] for part in rates}
     for name, parameter in method.named_parameters():
         if parameter.requires_grad:
-            at_home = pose if "pose_net" in name else networks
-            if train.encoder_lr_multiplier != 1 and "depth_net.encoder." in name:
-                at_home = encoder
-            at_home.append(parameter)
-    groups = [
-        {"params": networks, "lr": train.learning_rate},
-        {"params": pose, "lr": train.learning_rate * train.pose_lr_multiplier},
-    ]
-    if encoder:
-        groups.append({"params": encoder, "lr": train.learning_rate * train.encoder_lr_multiplier})
+            groups[next((part for part in rates if part and part in name), "")].append(parameter)
+    rated = [{"params": groups[k], "lr": train.learning_rate * rates[k]} for k in rates]
     # One pass over each parameter instead of ten; rounds a little differently.
-    return torch.optim.Adam(groups, fused=True)
+    return torch.optim.Adam(rated, fused=True)
 
 
 def compile_method(method: nn.Module, *, backend: str = "inductor") -> None:
@@ -118,8 +112,7 @@ class TrainingModule(pl.LightningModule):
         method = method.to(**layout)
         self.averaged: Average | None = None
         if train.average > 0:
-            depth_net: Any = method.depth_net
-            self.averaged = Average(depth_net, train.average)
+            self.averaged = Average(method.get_submodule("depth_net"), train.average)
         if train.compile:
             compile_method(method)
         self.method, self.train_config = method, train
@@ -132,7 +125,13 @@ class TrainingModule(pl.LightningModule):
         progress = self.global_step / self.train_config.steps
         out: StepOutput = self.method(batch.to_float(), progress)
         if not torch.isfinite(out.loss):
-            raise TrainingError(self._not_finite(out))
+            guilty = [f"{name} = {float(t)}" for name, t in out.terms.items() if not t.isfinite()]
+            raise TrainingError(
+                f"the loss is {float(out.loss.detach())} at step {self.global_step + 1}: "
+                f"{', '.join(guilty) or 'every term is finite, their sum is not'}; frames "
+                f"{', '.join(self.frames)}. Weights are those of the step before. Look at these "
+                "frames and their intrinsics, or lower train.learning_rate."
+            )
         self._check_not_empty(out)
         self._check_labels(batch.gt_depth if batch.pseudo_depth is None else batch.pseudo_depth)
         return {"loss": out.loss, "terms": out.terms | out.statistics, "maps": out.maps}
@@ -141,8 +140,7 @@ class TrainingModule(pl.LightningModule):
         """Take a step, then bring the average up to date: before anything is saved."""
         super().optimizer_step(*args, **kwargs)
         if self.averaged is not None:
-            depth_net: Any = self.method.depth_net
-            self.averaged.update(depth_net)
+            self.averaged.update(self.method.get_submodule("depth_net"))
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Generator[None]:
@@ -150,7 +148,7 @@ class TrainingModule(pl.LightningModule):
         if self.averaged is None:
             yield
             return
-        network: Any = self.method.depth_net
+        network = self.method.get_submodule("depth_net")
         own = {key: value.clone() for key, value in network.state_dict().items()}
         network.load_state_dict(self.averaged.network.state_dict())
         try:
@@ -163,9 +161,8 @@ class TrainingModule(pl.LightningModule):
         norm = nn.utils.clip_grad_norm_(self.parameters(), LARGEST_GRADIENT)
         if not torch.isfinite(norm):
             raise TrainingError(
-                f"the gradient is {norm.item()} at step {self.global_step + 1}, frames "
-                f"{', '.join(self.frames)}; the losses are finite. Weights are those of the step "
-                "before. Look at these frames, or lower train.learning_rate."
+                f"the gradient is {norm.item()} {self._here()}; the losses are finite. Weights are "
+                "those of the step before. Look at these frames, or lower train.learning_rate."
             )
 
     def configure_optimizers(self) -> Any:
@@ -184,6 +181,9 @@ class TrainingModule(pl.LightningModule):
         """Go on with the random numbers where the run stopped."""
         torch.set_rng_state(checkpoint["random_state"].cpu())
 
+    def _here(self) -> str:
+        return f"at step {self.global_step + 1}, frames {', '.join(self.frames)}"
+
     def _everywhere(self, here: bool) -> bool:
         """Whether it is so in all processes: one image may lack what its batch has."""
         trainer = self.trainer
@@ -191,47 +191,37 @@ class TrainingModule(pl.LightningModule):
             return here
         return trainer.strategy.reduce_boolean_decision(here, all=True)
 
+    def _warn(self, text: str) -> None:
+        if self.trainer.is_global_zero:
+            print(f"warning: {text}", file=sys.stderr)
+
     def _check_not_empty(self, out: StepOutput) -> None:
         """Warn of a step whose loss is a mean over nothing; several in a row end the run."""
         weights: Any = getattr(self.method, "weights", None)
-        reason = _nothing_learned(out, MAIN_TERMS if getattr(weights, "photometric", 0) > 0 else ())
+        main = MAIN_TERMS if getattr(weights, "photometric", 0) > 0 else ()
+        empty = [name for name in main if name in out.terms and not out.terms[name].any()]
+        reason = ""
+        if out.seen is not None and float(out.seen) < MIN_VALID_SHARE:
+            reason = "hardly a pixel is seen in both views, the motion ran away"
+        elif empty or not out.loss.any():
+            reason = f"no pixel counts for {' and '.join(empty) or 'any term'}"
         self.empty_steps = self.empty_steps + 1 if self._everywhere(bool(reason)) else 0
-        what = f"{reason} at step {self.global_step + 1}, frames {', '.join(self.frames)}"
+        what = f"{reason} {self._here()}"
         if self.empty_steps >= EMPTY_STEPS:
             raise TrainingError(
                 f"{what}, the {EMPTY_STEPS}th time in a row: nothing is learnt. Take a smaller "
                 "train.learning_rate and start again; `ssmde doctor` says if it is the data."
             )
-        if self.empty_steps == 1 and self.trainer.is_global_zero:
-            print(f"warning: {what}: this step teaches nothing", file=sys.stderr)
+        if self.empty_steps == 1:
+            self._warn(f"{what}: this step teaches nothing")
 
     def _check_labels(self, labels: Tensor | None) -> None:
         """Warn, once, of a step whose labels have no value: their terms are a mean over nothing."""
         if self.said_of_labels or labels is None:
             return
         self.said_of_labels = self._everywhere(not (labels > 0).any())
-        if self.said_of_labels and self.trainer.is_global_zero:
-            print(
-                f"warning: the labels of frames {', '.join(self.frames)} have no value at step "
-                f"{self.global_step + 1}: they teach nothing; `ssmde doctor` looks at all labels",
-                file=sys.stderr,
+        if self.said_of_labels:
+            self._warn(
+                f"the labels of frames {', '.join(self.frames)} have no value at step "
+                f"{self.global_step + 1}: they teach nothing; `ssmde doctor` looks at all labels"
             )
-
-    def _not_finite(self, out: StepOutput) -> str:
-        guilty = [f"{name} = {float(t)}" for name, t in out.terms.items() if not t.isfinite()]
-        return (
-            f"the loss is {float(out.loss.detach())} at step {self.global_step + 1}: "
-            f"{', '.join(guilty) or 'every term is finite, their sum is not'}; frames "
-            f"{', '.join(self.frames)}. Weights are those of the step before. Look at these "
-            "frames and their intrinsics, or lower train.learning_rate."
-        )
-
-
-def _nothing_learned(out: StepOutput, main: tuple[str, ...]) -> str:
-    """Why a loss is a mean over (nearly) no pixel; empty if it is not."""
-    if out.seen is not None and float(out.seen) < LEAST_SEEN:
-        return "hardly a pixel is seen in both views, the motion ran away"
-    empty = [name for name in main if name in out.terms and not out.terms[name].any()]
-    if empty or not out.loss.any():
-        return f"no pixel counts for {' and '.join(empty) or 'any term'}"
-    return ""

@@ -22,14 +22,14 @@ from ssmde.console import is_later_rank, is_out_of_memory, shorten
 from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.data.shards import is_packed
-from ssmde.evaluation import Evaluation, evaluate, evaluate_predictions, frames_with_truth
+from ssmde.evaluation import evaluate, evaluate_predictions, frames_with_truth
 from ssmde.inference.loading import load
 from ssmde.io import copy_file
 from ssmde.labeling import label
 from ssmde.methods.affine_depth import AffineDepth
 from ssmde.methods.student import build_student
 from ssmde.methods.teacher import build_networks, build_teacher
-from ssmde.models.registry import freeze_batch_norm, read_start
+from ssmde.models.registry import read_start
 from ssmde.outputs import check_own, digest_of, recorded, sweep
 from ssmde.reporting.report import Stages, write_report
 from ssmde.signals import LateStop, Stopped
@@ -44,6 +44,7 @@ from ssmde.training.validation import Validation, write_weights
 TEACHER, STUDENT = "teacher", "student"  # folders of the stages
 STUDENT_RATE = 0.5  # of the learning rate: the student begins with the weights of the teacher
 BEST, LAST = WEIGHTS
+CKPT = "last.ckpt"
 RESULTS = (*WEIGHTS, "report.html")
 # Said by Lightning to its users, of no use to ours.
 QUIET_WARNINGS = (
@@ -64,7 +65,7 @@ def train(
     """Train what `config.method` asks for and return the folder of the run.
 
     The folder holds `config.yaml`, `last.ckpt` (to go on), `best.safetensors` and
-    `last.safetensors` (to use), `best/` (the best few), `log.csv`, `panels/` and `tensorboard/`.
+    `last.safetensors` (to use), `log.csv`, `panels/` and `tensorboard/`.
 
     With `both` it holds `teacher/` and `student/`, each like this, the weights of the student,
     `evaluation/` where validation scenes have measured depth, and `report.html`: losses, forgetting
@@ -98,8 +99,14 @@ def _train_both(
 ) -> Path:
     """Motion and labels where they are missing, teacher, student, evaluation and report."""
     folder = config.output / config.name
-    stages = {name: _stage(config, name) for name in (TEACHER, STUDENT)}
-    begun = [name for name, stage in stages.items() if _has(stage, "last.ckpt", LAST)]
+    student = replace(config.student, teacher=folder / TEACHER / BEST)
+    stages = {
+        TEACHER: replace(config, method="teacher", name=f"{config.name}/{TEACHER}"),
+        STUDENT: replace(
+            config, method="student", name=f"{config.name}/{STUDENT}", student=student
+        ),
+    }
+    begun = [name for name in stages if any((folder / name / f).is_file() for f in (CKPT, LAST))]
     if not is_later_rank():
         if begun and not resume:
             raise ValueError(
@@ -111,33 +118,18 @@ def _train_both(
         sweep(folder, RESULTS.__contains__)
     if data is None:
         _track_what_has_no_motion(config)
-        _label_what_has_no_labels(config, remark)
+        _label_what_has_no_labels(config)
     for name, stage in stages.items():
-        if _has(stage, LAST):
+        if (folder / name / LAST).is_file():
             print(f"stage {name}: finished before, left as it is")
             continue
         print(f"stage {name}")
-        _train_stage(stage, remark, resume=_has(stage, "last.ckpt"), data=data)
+        _train_stage(stage, remark, resume=(folder / name / CKPT).is_file(), data=data)
     if not is_later_rank():
         _hand_over(folder)
         if config.data.root.is_dir():
             _report(stages[TEACHER], stages[STUDENT], folder)
     return folder
-
-
-def _stage(config: Config, name: str) -> Config:
-    """The run of one stage."""
-    run = f"{config.name}/{name}"
-    if name == TEACHER:
-        return replace(config, method="teacher", name=run)
-    teacher = config.output / config.name / TEACHER / BEST
-    student = replace(config.student, teacher=teacher)
-    return replace(config, method="student", name=run, student=student)
-
-
-def _has(stage: Config, *names: str) -> bool:
-    """Whether the folder of a stage holds one of these files."""
-    return any((stage.output / stage.name / name).is_file() for name in names)
 
 
 def _track_what_has_no_motion(config: Config) -> None:
@@ -157,7 +149,7 @@ def _track_what_has_no_motion(config: Config) -> None:
             print(scene)
 
 
-def _label_what_has_no_labels(config: Config, remark: str) -> None:
+def _label_what_has_no_labels(config: Config) -> None:
     """Pseudo-depth from the source that the configuration names, where terms want it."""
     root, source = config.data.root, config.pseudo_depth.source
     missing = [s for s in read_scenes(root, "train") if s.pseudo_depth is None]
@@ -189,8 +181,7 @@ def _hand_over(folder: Path) -> None:
 def _report(teacher: Config, student: Config, folder: Path) -> None:
     """Measure both stages where validation scenes have measured depth, and write the page."""
     held_out = read_scenes(student.data.root, "val")
-    weights = (folder / TEACHER / BEST, folder / BEST)
-    results: tuple[Evaluation, Evaluation] | None = None
+    weights, results = (folder / TEACHER / BEST, folder / BEST), None
     if frames_with_truth(held_out, 1):
         protocol = student.train.protocol
         first = evaluate_predictions(load(weights[0]).network_depth, held_out, protocol)
@@ -199,11 +190,13 @@ def _report(teacher: Config, student: Config, folder: Path) -> None:
         )
         print(second)
         results = (first, second)
-    stages = Stages(
-        folder=folder, teacher=teacher, student=student, weights=weights, results=results
-    )
     with recorded():
-        page = write_report(stages, held_out)
+        page = write_report(
+            Stages(
+                folder=folder, teacher=teacher, student=student, weights=weights, results=results
+            ),
+            held_out,
+        )
     print(f"report: {page}", flush=True)
 
 
@@ -214,20 +207,17 @@ def _train_stage(
     config = config_of_stage(config)
     folder = config.output / config.name
     checkpoints.check_run(folder, config, resume=resume)
-    resume = resume and (folder / "last.ckpt").exists()
+    resume = resume and (folder / CKPT).exists()
     if resume and checkpoints.is_done(folder, config.train.steps):
         return folder
-    sequences = [] if data is not None else _training_scenes(config)
+    loader = data if data is not None else SnippetLoader(config, _training_scenes(config))
     if remark and not resume and not is_later_rank() and config.method != "student":
         print(remark)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
-    method = build_method(config)
-    loader = SnippetLoader(config, sequences) if data is None else data
-    module = TrainingModule(method, config.train)
-    log = RunLog(folder, config.train)
-    stop = LateStop()
+    module = TrainingModule(build_method(config), config.train)
+    log, stop = RunLog(folder, config.train), LateStop()
     validation = Validation(folder, config, log, stop, data)
     save = checkpoints.SaveWhenAsked(folder, stop)
     trainer = _make_trainer(config, folder, [validation, log, save])
@@ -235,7 +225,7 @@ def _train_stage(
         checkpoints.sweep_run(folder)
         checkpoints.write_config(folder, config)  # also of one that goes on: it has new steps
     try:
-        _fit(trainer, module, loader, folder / "last.ckpt" if resume else None, save)
+        _fit(trainer, module, loader, folder / CKPT if resume else None, save)
         if validation.due:  # that of the last step, with no further one to come before
             log.on_train_start(trainer, module)
             validation.validate(trainer, module)
@@ -245,11 +235,11 @@ def _train_stage(
     finally:
         stop.give_back()
     if trainer.global_step % config.train.checkpoint_every:
-        trainer.save_checkpoint(folder / "last.ckpt")  # from which more steps can be taken
+        trainer.save_checkpoint(folder / CKPT)  # from which more steps can be taken
     if trainer.is_global_zero:
         with module.averaged_weights():
-            last, steps = folder / LAST, config.train.steps
-            write_weights(last, config, module.method, validation.latest, steps)
+            steps = config.train.steps
+            write_weights(folder / LAST, config, module.method, validation.latest, steps)
     return folder
 
 
@@ -287,10 +277,7 @@ def config_of_stage(config: Config) -> Config:
 def build_method(config: Config) -> nn.Module:
     """The stage as a module."""
     if config.method == "affine_depth":
-        net = build_networks(config.model, config.loss)[0]
-        if config.model.freeze_batch_norm:
-            freeze_batch_norm(net)
-        return AffineDepth(net, config.affine)
+        return AffineDepth(build_networks(config.model, config.loss)[0], config.affine)
     if config.method == "student":
         return build_student(config)
     return build_teacher(config)
@@ -324,13 +311,12 @@ def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) ->
 
 
 def _training_scenes(config: Config) -> list[FrameSequence]:
-    sequences = read_scenes(config.data.root, "train")
+    sequences, root = read_scenes(config.data.root, "train"), config.data.root
     names = [sequence.name for sequence in sequences]
-    for name, _ in config.data.scene_gaps:
-        if name not in names:
-            raise ValueError(
-                f"data.scene_gaps names scene '{name}', {config.data.root} has {', '.join(names)}"
-            )
+    if unknown := [name for name, _ in config.data.scene_gaps if name not in names]:
+        raise ValueError(
+            f"data.scene_gaps names scene '{unknown[0]}', {root} has {', '.join(names)}"
+        )
     return sequences
 
 
@@ -338,7 +324,7 @@ def _explain(error: Exception, config: Config, folder: Path) -> Exception:
     """Turn running out of memory or disk into one clear message; leave other errors alone."""
     if isinstance(error, TrainingError):
         return error
-    kept = folder / "last.ckpt"
+    kept = folder / CKPT
     then = f"{kept} is whole: --resume goes on from it" if kept.exists() else "nothing was lost"
     if is_out_of_memory(error):
         return TrainingError(

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
@@ -23,10 +23,10 @@ from ssmde.data.scene_folder import read_scenes
 from ssmde.data.sequence import FrameSequence
 from ssmde.datasets import find_protocol
 from ssmde.evaluation import evaluate_predictions, frames_with_truth
+from ssmde.evaluation.frames import evenly, frames_of
 from ssmde.inference.pictures import PanelRow, panel, write_png
 from ssmde.inference.predictor import Predictor
-from ssmde.io import copy_file
-from ssmde.metrics.protocol import counted_pixels
+from ssmde.metrics.depth import counted_pixels
 from ssmde.models.backbone import BACKBONE_KEY, BackboneEncoder, architecture_of
 from ssmde.models.checkpoint import WEIGHTS_FORMAT, WEIGHTS_VERSION, save_weights
 from ssmde.signals import LateStop, Stopped
@@ -35,7 +35,7 @@ from ssmde.types import Batch
 
 NETWORKS = ("depth_net.", "pose_net.")  # what weights are kept of a method
 VALIDATION_FRAMES = 200  # a validation looks at, at most, spread evenly
-KEEP_BEST = 3  # weights of the best validations
+BEST = "best.safetensors"
 PANEL_FRAMES, PANEL_HEIGHT = 4, 240  # frames in the picture of a validation, pixels
 
 
@@ -61,62 +61,66 @@ class Validation(pl.Callback):
         self.folder, self.config, self.run_log, self.stop = folder, config, log, stop
         self.due = False  # a signal broke the last one off
         self.latest: Score | None = None
-        self.best: list[tuple[float, str]] = []
+        self.best = np.inf  # score so far
         self.own = data if data is not None and not config.data.root.is_dir() else None
         """Where the snippets of a validation come from, if not from scenes."""
         self.sequences, self.measured, self.why_not = list[FrameSequence](), [], ""
         if self.own is None:
-            self._open_scenes(config)
+            self._open_scenes("val")
 
-    def _open_scenes(self, config: Config) -> None:
+    def _open_scenes(self, split: Literal["train", "val"]) -> None:
         """Refuse scenes that can be judged by nothing."""
-        self.sequences = read_scenes(config.data.root, "val")
+        config, root = self.config, self.config.data.root
+        self.sequences = read_scenes(root, split)
         self.measured, self.why_not = measured_scenes(self.sequences, config.train.protocol)
         """Scenes that are judged by their measured depth, and why there are none."""
+        if self.measured or split == "train":
+            return
         why = f" ({self.why_not})" if self.why_not else ""
-        if config.method == "affine_depth" and not self.measured:
+        if config.method == "affine_depth":
             raise ValueError(
-                f"{config.data.root}: no validation scene has measured depth, by which a network "
+                f"{root}: no validation scene has measured depth, by which a network "
                 f"for pseudo-depth is judged{why}; name one that has in val.txt"
             )
-        if not self.measured and not self._filmed():
+        if not self._filmed():
             raise ValueError(
-                f"{config.data.root}: no validation scene has measured depth{why} or a cam.txt; "
+                f"{root}: no validation scene has measured depth{why} or a cam.txt; "
                 "name one in val.txt that has"
             )
-        if not self.measured and not _has_snippet(self._filmed()):
+        if not _has_snippet(self._filmed()):
             # The last tenth of a short video is too short: better those frames than none.
-            self.sequences = read_scenes(config.data.root, "train")
-            self.measured, self.why_not = measured_scenes(self.sequences, config.train.protocol)
+            self._open_scenes("train")
 
     def state_dict(self) -> dict[str, Any]:
-        """The files of the best weights, their scores, and whether one is still to be done."""
-        return {"best": [[value, name] for value, name in self.best], "due": self.due}
+        """The best score so far, and whether a validation is still to be done."""
+        return {"best": self.best, "due": self.due}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with them."""
-        self.best = [(float(value), str(name)) for value, name in state_dict["best"]]
+        best: Any = state_dict["best"]
+        if isinstance(best, list):  # version 0.1 kept several, with their names
+            best = min((value for value, _ in best), default=np.inf)
+        self.best = best
         self.due = bool(state_dict.get("due"))
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
-        """Do the one that was broken off, where a run goes on."""
-        if self.due:
-            self.validate(trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what judges, where that is not the depth that somebody measured."""
         if trainer.is_global_zero and self.why_not:
             print(f"validation by the photometric loss: {self.why_not}")
 
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        """Do the one that was broken off, where a run goes on."""
+        if self.due:
+            self.validate(trainer, pl_module)
+
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch,
-        batch_idx: int,
-    ) -> None:  # fmt: skip
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
         """Validate when it is time."""
-        step, every = trainer.global_step, self.config.train.validate_every
-        if step % every == 0 or step == self.config.train.steps:
+        step, t = trainer.global_step, self.config.train
+        if step % t.validate_every == 0 or step == t.steps:
             self.validate(trainer, pl_module)
 
     def validate(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -156,27 +160,20 @@ class Validation(pl.Callback):
         if not self.measured:
             return self.photometric_score(method, device)
         report = evaluate_predictions(
-            predictor.network_depth,
-            self.measured,
-            protocol=self.config.train.protocol,
+            predictor.network_depth, self.measured, protocol=self.config.train.protocol,
             max_frames=VALIDATION_FRAMES,
-        )
-        details = {"abs_rel": report.full.abs_rel, "d1": report.full.d1}
-        for name, region in (("static", report.static), ("dynamic", report.dynamic)):
+        )  # fmt: skip
+        details: dict[str, float] = {}
+        regions = {"": report.full, "static_": report.static, "dynamic_": report.dynamic}
+        for name, region in regions.items():
             if region is not None:
-                details |= {f"{name}_abs_rel": region.abs_rel, f"{name}_d1": region.d1}
+                details |= {f"{name}abs_rel": region.abs_rel, f"{name}d1": region.d1}
         return Score("abs_rel", report.full.abs_rel, details)
 
     def photometric_score(self, method: Any, device: torch.device) -> Score:
         """Photometric loss on evenly spread snippets, for videos without truth."""
-        losses = np.array(
-            [
-                float(method.photometric_loss(batch.to(device).to_float()))
-                for batch in self._snippets()
-            ]
-        )
-        if not len(losses):  # a data module without val_dataloader
-            return Score("photometric", np.nan, {})
+        snippets = (batch.to(device).to_float() for batch in self._snippets())
+        losses = np.array([float(method.photometric_loss(batch)) for batch in snippets])
         seen = losses[np.isfinite(losses)]
         if 2 * len(seen) < len(losses):  # a mean of what is left would look good
             print(
@@ -184,6 +181,8 @@ class Validation(pl.Callback):
                 f"{counted(len(losses), 'snippet')}; these weights do not count",
                 file=sys.stderr,
             )
+            seen = seen[:0]
+        if not len(seen):  # none at all: a data module without val_dataloader
             return Score("photometric", np.nan, {})
         value = float(seen.mean())
         return Score("photometric", value, {"photometric": value})
@@ -196,14 +195,10 @@ class Validation(pl.Callback):
                 yield from islice(self.own.val_dataloader(), most)
             return
         sequences = self._filmed()
-        data = SnippetDataset(
-            sequences,
-            _with_gaps_that_fit(_with_poses_that_are_there(self.config.data, sequences), sequences),
-            seed=self.config.train.seed,
-            augment=False,
-        )
-        for index in spread(len(data), min(len(data), most)):
-            yield data[index]
+        data = _data_that_fits(self.config.data, sequences)
+        snippets = SnippetDataset(sequences, data, seed=self.config.train.seed, augment=False)
+        for index in spread(len(snippets), min(len(snippets), most)):
+            yield snippets[index]
 
     def _filmed(self) -> list[FrameSequence]:
         """The scenes whose camera is known."""
@@ -211,42 +206,27 @@ class Validation(pl.Callback):
 
     def _write_panel(self, predictor: Predictor, step: int) -> None:
         """Picture of a few frames, their depth and, where there is truth, truth and error."""
-        if self.own is not None:
-            return
-        known = frames_with_truth(self.measured, PANEL_FRAMES)
-        plain = [(s.images[i], s.frame_name(i)) for s in self.sequences for i in range(len(s))]
-        shown = [(frame.image, frame.name) for frame in known] or [
-            plain[i] for i in spread(len(plain), PANEL_FRAMES)
-        ]
+        frames = frames_with_truth(self.measured, PANEL_FRAMES)
         rows: list[PanelRow] = []
-        for number, (file, name) in enumerate(shown):
+        for frame in frames or evenly(frames_of(self.sequences), PANEL_FRAMES):
             try:
-                image = read_image(file)
-                truth = known[number].read_truth()[0] if known else None
+                image = read_image(frame.image)
+                truth = frame.read_truth()[0] if frames else None
             except ImageError:
                 continue  # the evaluation reports it
             depth = predictor.predict(image).depth
             if truth is not None and (truth > 0).any():
                 depth = depth * (np.median(truth[truth > 0]) / np.median(depth))
-            rows.append(PanelRow(image=image, depth=depth, truth=truth, title=name))
+            rows.append(PanelRow(image=image, depth=depth, truth=truth, title=frame.name))
         if rows:
             picture = panel(rows, height=PANEL_HEIGHT)
             write_png(self.folder / "panels" / f"step-{step:07d}.png", picture)
 
     def keep(self, method: nn.Module, score: Score, step: int) -> None:
-        """Write the weights if they are among the best; `best.safetensors` is the best of all."""
-        if not np.isfinite(score.value):
-            return
-        name = f"step-{step:07d}-{score.name}-{score.value:.4f}.safetensors"
-        ranked = sorted([*self.best, (score.value, name)])
-        kept, dropped = ranked[:KEEP_BEST], ranked[KEEP_BEST:]
-        if (score.value, name) in kept:
-            write_weights(self.folder / "best" / name, self.config, method, score, step)
-        if kept[0][1] == name:
-            copy_file(self.folder / "best" / name, self.folder / "best.safetensors")
-        for _, old in dropped:
-            (self.folder / "best" / old).unlink(missing_ok=True)
-        self.best = kept
+        """Write the weights as `best.safetensors` if they are the best so far."""
+        if score.value < self.best:  # nan is not
+            self.best = score.value
+            write_weights(self.folder / BEST, self.config, method, score, step)
 
 
 def measured_scenes(
@@ -258,8 +238,7 @@ def measured_scenes(
     """
     found = [s for s in sequences if frames_with_truth([s], 1)]
     frames = frames_with_truth(found, VALIDATION_FRAMES)
-    protocol = find_protocol(protocol_name)
-    fault = ""
+    protocol, fault = find_protocol(protocol_name), ""
     for frame in frames:
         try:
             if counted_pixels(frame.read_depth(), protocol).any():
@@ -275,24 +254,18 @@ def measured_scenes(
     return [], f"no held-out depth map has a pixel that counts: {why}"
 
 
-def _with_poses_that_are_there(data: DataConfig, sequences: list[FrameSequence]) -> DataConfig:
-    """Poses of the training scenes only: the pose network says the motion of the others."""
-    kind = {"tracked": "tracked_poses", "file": "poses"}.get(data.poses)
-    if kind is None or all(getattr(s, kind) is not None for s in sequences):
-        return data
-    return replace(data, poses="none")
-
-
 def _has_snippet(sequences: list[FrameSequence]) -> bool:
     """True if a frame has a neighbor on either side."""
     return any(len(s) >= 3 for s in sequences)
 
 
-def _with_gaps_that_fit(data: DataConfig, sequences: list[FrameSequence]) -> DataConfig:
-    """The gaps of the training, or the largest one that a short held-out part has room for."""
-    if not _has_snippet(sequences) or any(
-        2 * gap < len(s) for s in sequences for gap in frame_gaps(data, s)
-    ):
+def _data_that_fits(data: DataConfig, sequences: list[FrameSequence]) -> DataConfig:
+    """Poses only where all have them, and gaps for which a short held-out part has room."""
+    kind = {"tracked": "tracked_poses", "file": "poses"}.get(data.poses)
+    if kind and any(getattr(s, kind) is None for s in sequences):
+        data = replace(data, poses="none")  # the pose network says the motion
+    fits = any(2 * gap < len(s) for s in sequences for gap in frame_gaps(data, s))
+    if fits or not _has_snippet(sequences):
         return data
     largest = (max(len(s) for s in sequences) - 1) // 2
     return replace(data, frame_gaps=(largest,), scene_gaps=())

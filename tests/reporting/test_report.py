@@ -12,15 +12,15 @@ from ssmde.config import Config, DataConfig, LossConfig, ModelConfig, StudentCon
 from ssmde.data.scene_folder import read_scene
 from ssmde.methods.teacher import build_networks
 from ssmde.models.checkpoint import save_weights
-from ssmde.reporting.examples import (
+from ssmde.reporting.report import (
     DYNAMIC,
     PAINT,
     STATIC,
     UNKNOWN,
     StudentMaps,
     embedded,
+    example,
     finished_student,
-    plain_example,
     regions_picture,
     student_maps,
 )
@@ -100,17 +100,15 @@ def test_each_region_has_its_color_over_the_gray_frame():
 
 
 def test_a_teacher_of_another_unit_looks_like_a_student_of_the_same_shape():
-    frame = np.zeros((64, 128, 3), np.uint8)
-    shown = {}
-    example = plain_example(made_up(), frame, lambda kind, p: shown.update({kind: p}) or kind)
-    assert set(shown) == {"frame", "teacher", "student", "regions", "weight"}
-    np.testing.assert_array_equal(shown["teacher"], shown["student"])
-    assert example.errors is None
+    shown = example(made_up(), np.zeros((64, 128, 3), np.uint8))
+    assert set(shown.sources) == {"frame", "teacher", "student", "regions", "weight"}
+    assert shown.sources["teacher"] == shown.sources["student"]
+    assert shown.errors is None
 
 
 def test_an_embedded_picture_is_the_picture():
     picture = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
-    head, data = embedded("frame", picture).split(",")
+    head, data = embedded(picture).split(",")
     assert head == "data:image/png;base64"
     with Image.open(io.BytesIO(b64decode(data))) as image:
         np.testing.assert_array_equal(np.asarray(image), picture)

@@ -1,0 +1,211 @@
+"""ResNet, EfficientNet-Lite0 and PoseCNN: published names, counts and arithmetic."""
+
+import copy
+from itertools import pairwise
+
+import pytest
+import torch
+from efficientnet_lite_pytorch import EfficientNet
+from torch.testing import assert_close
+
+from ssmde.geometry.camera import axis_angle_to_matrix
+from ssmde.models import pose_net
+from ssmde.models.efficientnet_lite import EfficientNetLite, SameConv
+from ssmde.models.pose_net import PoseCNN
+from ssmde.models.registry import build_encoder, installed_weights
+from ssmde.models.resnet import (
+    BasicBlock,
+    Bottleneck,
+    GroupedBottleneck,
+    ResNet,
+    resnet18,
+    resnet34,
+    resnet50,
+    resnext101,
+)
+
+BN_KEYS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+# ResNet
+
+
+def torchvision_keys(blocks: tuple[int, ...], convs: int, first_stage_projects: bool) -> list[str]:
+    """Names as torchvision gives them, by its rule: conv and norm in turn, projections last."""
+    keys = ["conv1.weight", *(f"bn1.{key}" for key in BN_KEYS)]
+    for stage, count in enumerate(blocks, start=1):
+        for block in range(count):
+            name = f"layer{stage}.{block}"
+            for i in range(1, convs + 1):
+                keys += [f"{name}.conv{i}.weight", *(f"{name}.bn{i}.{key}" for key in BN_KEYS)]
+            if block == 0 and (stage > 1 or first_stage_projects):
+                norm = (f"{name}.downsample.1.{key}" for key in BN_KEYS)
+                keys += [f"{name}.downsample.0.weight", *norm]
+    return keys
+
+
+@pytest.mark.parametrize(
+    ("build", "blocks", "convs", "projects", "parameters"),
+    [
+        # torchvision's documented counts, less the classifier of 1000 classes
+        (resnet18, (2, 2, 2, 2), 2, False, 11_689_512 - 513_000),
+        (resnet34, (3, 4, 6, 3), 2, False, 21_797_672 - 513_000),
+        (resnet50, (3, 4, 6, 3), 3, True, 25_557_032 - 2_049_000),
+        (resnext101, (3, 4, 23, 3), 3, True, 88_791_336 - 2_049_000),
+    ],
+)
+def test_names_order_and_count_of_parameters_are_torchvisions(
+    build, blocks, convs, projects, parameters
+):
+    with torch.device("meta"):
+        net = build()
+    assert list(net.state_dict()) == torchvision_keys(blocks, convs, projects)
+    assert sum(p.numel() for p in net.parameters()) == parameters
+
+
+def test_the_grouped_bottleneck_mixes_channels_only_within_its_32_groups():
+    strides = [getattr(Bottleneck(64, 32, 2), f"conv{i}").stride for i in (1, 2, 3)]
+    assert strides == [(1, 1), (2, 2), (1, 1)]
+    block = GroupedBottleneck(64, 64, 1)
+    assert block.conv2.weight.shape == (256, 8, 3, 3)  # 32 groups of 8, as the 8d of 32x8d says
+    x = torch.zeros(1, 256, 3, 3)
+    x[:, 8:16] = 1.0
+    reached = block.conv2(x).abs().amax(dim=(0, 2, 3)) > 0
+    assert reached.nonzero().flatten().tolist() == list(range(8, 16))
+
+
+def test_convolutions_start_with_the_spread_of_he_et_al_and_no_map_changes_after_it_was_made():
+    net = ResNet(BasicBlock, (1, 1, 1, 1)).eval()
+    last = net.layer4[0]  # 512 x 512 x 3 x 3: enough to measure
+    for weight, spread in ((last.conv2.weight, 512 * 9), (last.downsample[0].weight, 512)):
+        assert_close(weight.std().item(), (2 / spread) ** 0.5, rtol=0.01, atol=0)
+    seen = []
+    net.layer1.register_forward_hook(lambda _m, _i, out: seen.append(out.clone()))
+    maps = net(torch.randn(1, 3, 32, 32))
+    assert_close(maps[1], seen[0])
+    assert all((m >= 0).all() for m in maps)
+
+
+# EfficientNet-Lite0, held against an independent implementation
+
+
+def oracle_maps(oracle: EfficientNet, image: torch.Tensor) -> list[torch.Tensor]:
+    """What comes out of the last block of each size."""
+    x = oracle._swish(oracle._bn0(oracle._conv_stem(image)))
+    outputs = []
+    for block in oracle._blocks:
+        x = block(x)
+        outputs.append(x)
+    last_of_a_size = [a for a, b in pairwise(outputs) if a.shape[-1] != b.shape[-1]]
+    return [*last_of_a_size, outputs[-1]]
+
+
+@pytest.mark.parametrize("weights", ["random", pytest.param("imagenet", marks=pytest.mark.slow)])
+def test_the_weights_of_the_oracle_give_its_five_maps(weights):
+    # The oracle pads for one size; at 224 every map has even sides, as ours always have.
+    oracle = EfficientNet.from_name("efficientnet-lite0", image_size=224)
+    if weights == "imagenet":
+        oracle.load_state_dict(torch.load(installed_weights(), weights_only=True))
+        net = build_encoder("efficientnet_lite0", "imagenet")
+    else:
+        for module in oracle.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):  # so that each of them counts
+                module.running_mean.normal_(0, 0.3)
+                module.running_var.uniform_(0.5, 2)
+                torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+                torch.nn.init.normal_(module.bias, 0, 0.3)
+        state, net = oracle.state_dict(), EfficientNetLite()
+        net.load_state_dict({k: v for k, v in state.items() if not k.startswith(net.classifier)})
+    image = torch.randn(1, 3, 96, 160, dtype=torch.float64)
+    with torch.no_grad():
+        ours, theirs = net.double().eval()(image), oracle_maps(oracle.double().eval(), image)
+    assert [m.shape[-1] for m in ours] == [80, 40, 20, 10, 5]
+    for a, b in zip(ours, theirs, strict=True):
+        assert_close(a, b, rtol=1e-5, atol=1e-5 * float(b.abs().max()))
+
+
+@pytest.mark.parametrize(("kernel", "first"), [(3, 0), (5, 1)])
+def test_a_strided_convolution_pads_as_tensorflow_does(kernel, first):
+    """The window of output 0 begins `first` pixels before the map, so `first` taps see nothing."""
+    conv = SameConv(1, 1, kernel, 2)
+    torch.nn.init.ones_(conv.weight)
+    row = torch.zeros(1, 1, 8, 8)
+    row[..., 0] = 1  # the first column: seen by output 0 through one column of taps
+    out = conv(row)
+    assert out.shape == (1, 1, 4, 4)
+    assert out[0, 0, 1, 0] == kernel
+    assert out[0, 0, 0, 0] == kernel - first
+    assert out[0, 0, 1, 1] == 0
+
+
+# PoseCNN
+
+
+def saying(numbers):
+    """A pose network whose last layer says six numbers whatever it sees."""
+    net = PoseCNN().eval()
+    torch.nn.init.zeros_(net.head.weight)
+    net.head.bias.data = torch.tensor(numbers)
+    return net
+
+
+@pytest.mark.parametrize(("batch", "size"), [(1, (32, 32)), (2, (50, 70))])
+def test_any_size_and_batch_gives_a_rigid_motion_near_none_and_teaches_every_parameter(batch, size):
+    net = PoseCNN()
+    assert round(sum(p.numel() for p in net.parameters()) / 1e6, 3) == 1.587  # as published
+    T = net(torch.rand(batch, 3, *size), torch.rand(batch, 3, *size))
+    R = T[:, :3, :3]
+    assert_close(R @ R.transpose(1, 2), torch.eye(3).expand(batch, 3, 3))
+    assert_close(torch.linalg.det(R), torch.ones(batch))
+    assert_close(T[:, 3], torch.tensor([0.0, 0.0, 0.0, 1.0]).expand(batch, 4))
+    assert (T - torch.eye(4)).abs().max() < 0.03
+    (T[:, :3] * torch.randn(3, 4)).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+    copy.deepcopy(net)
+
+
+def test_six_numbers_are_rotation_then_translation_times_the_scale_also_under_autocast():
+    views = torch.rand(2, 2, 3, 64, 64)
+    assert_close(saying([0.0] * 6)(*views), torch.eye(4).expand(2, 4, 4), rtol=0, atol=0)
+    numbers = [10.11, -20.07, 30.03, 1.003, 2.007, 3.011]  # none of them a bf16 number
+    with torch.autocast("cpu", torch.bfloat16):
+        T = saying(numbers)(*views)[0]
+    assert T.dtype == torch.float32
+    vector = torch.tensor(numbers) / 100
+    assert_close(T[:3, :3], axis_angle_to_matrix(vector[:3]))
+    assert_close(T[:3, 3], vector[3:])
+
+
+def test_the_target_comes_first_and_both_are_normalized():
+    net, seen = PoseCNN(), []
+    net.convs[0].register_forward_hook(lambda _m, args, _o: seen.append(args[0]))
+    net(target=torch.full((1, 3, 64, 64), 0.45), source=torch.full((1, 3, 64, 64), 0.675))
+    assert_close(seen[0][0, :3], torch.zeros(3, 64, 64))
+    assert_close(seen[0][0, 3:], torch.ones(3, 64, 64))
+
+
+def test_a_network_taught_one_step_forward_says_target_to_source(monkeypatch):
+    """Walking forward brings the wall nearer: z of T_src_tgt is negative for (near, far)."""
+    monkeypatch.setattr(pose_net, "MOTION_SCALE", 1.0)  # learns in fewer steps
+    net = PoseCNN()
+    far = torch.rand(2, 3, 32, 32)
+    near = torch.nn.functional.interpolate(far[..., 8:24, 8:24], scale_factor=2, mode="bilinear")
+    T_near_far = torch.eye(4).expand(2, 4, 4).clone()
+    T_near_far[:, 2, 3] = -0.2
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    for _ in range(30):
+        error = net(target=far, source=near) - T_near_far
+        error_back = net(target=near, source=far) - T_near_far.inverse()
+        optimizer.zero_grad()
+        (error.square().sum() + error_back.square().sum()).backward()
+        optimizer.step()
+    assert net(target=far, source=near)[:, 2, 3].max() < -0.1
+    assert net(target=near, source=far)[:, 2, 3].min() > 0.1
+
+
+def test_the_untrained_network_already_tells_pairs_apart():
+    """With torch's own start the motion of all pairs is the same to 1e-5: nothing to learn from."""
+    views = torch.rand(2, 8, 3, 64, 96)
+    with torch.no_grad():
+        motions = PoseCNN()(*views)[:, :3, 3]
+    assert motions.std(0).min() > 5e-5

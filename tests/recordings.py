@@ -1,0 +1,11 @@
+"""Real recordings and published lists, where a machine has them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = Path(os.environ.get("SSMDE_DATA", Path(__file__).parents[1] / "../shared/data"))
+needs_data = pytest.mark.skipif(
+    not DATA.is_dir(), reason=f"no recordings in {DATA}; set SSMDE_DATA"
+)
