@@ -29,6 +29,7 @@ HARMONICS = np.array([[1.0, 1.0], [1.7, 0.45], [2.9, 0.2]])  # frequency, streng
 LONG = 400.0  # radians over which the mean speed of the waves is measured
 MOVERS = ("none", "across", "followed", "mixed")
 FPS = 10.0  # frames a second
+HFOV = 65.0  # degrees
 EYE_HEIGHT = {"room": 1.45, "street": 1.6}  # metres above the ground
 WALL_DISTANCE = 4.0  # metres from the first camera
 SLANT_DEGREES = (20.0, 35.0)  # smallest and largest heading of the slanted wall
@@ -69,23 +70,23 @@ def draw_clip(
     size: tuple[int, int] = (128, 160),
     seed: int = 0,
     movers: str = "none",
-    hfov_degrees: float = 65.0,
     step: float | None = None,
     rotation: float | None = None,
 ) -> DrawnClip:
     """A video of a wall, a room or a street, with exact depth, poses and motion masks.
 
+    The camera is 65 degrees wide and takes 10 frames a second.
+
     Args:
         kind: `wall`: straight ahead, the camera steps to the right. `slanted_wall`: at an angle,
             the camera steps along it. `room`: furniture, a hand-held camera. `street`: houses,
             parked cars, a camera that drives.
-        frames: Number of frames, at 10 a second.
+        frames: Number of frames.
         size: Height and width, in pixels.
         seed: Start of every random choice: same seed, same bytes. Scenery, camera and movers
             draw separately, so the same seed with other movers shows the same place.
         movers: Who moves by itself, in a room or a street: `none`; `across` the view; `followed`,
             ahead of the camera and as fast as it is; `mixed`.
-        hfov_degrees: Horizontal field of view.
         step: Metres the camera moves from frame to frame, in the mean; None takes 0.1 for walls,
             0.05 for rooms, 1 for streets.
         rotation: Degrees the camera turns from frame to frame, in the mean; None takes 0 for
@@ -107,7 +108,6 @@ def draw_clip(
         (frames >= 1, f"frames must be at least 1, got {frames}"),
         (min(size) >= 2, f"size must be at least 2 x 2 pixels (height, width), got {size}"),
         (seed >= 0, f"seed must be a whole number of at least 0, got {seed}"),
-        (1 <= hfov_degrees <= 170, f"hfov_degrees must be between 1 and 170, got {hfov_degrees}"),
         (0 <= step < np.inf, f"step must be 0 or more, got {step}"),
         (0 <= rotation < np.inf, f"rotation must be 0 or more, got {rotation}"),
     ):
@@ -138,7 +138,7 @@ def draw_clip(
             path[:, 0] *= np.cos(slant)
         T_world_cam, scene = poses(path, angles), _wall(scenery, slant)
     scene = replace(scene, bodies=(*scene.bodies, *people))
-    intrinsics = from_hfov(size, hfov_degrees)
+    intrinsics = from_hfov(size, HFOV)
     seen = [render(scene, T_world_cam[i], intrinsics, size, times[i]) for i in range(frames)]
     return DrawnClip(
         source=f"drawn: {kind}, movers {movers}, seed {seed}", fps=FPS,
