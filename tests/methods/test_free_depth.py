@@ -202,11 +202,11 @@ def test_with_ss_mde_the_car_stands_on_the_road_in_both_stages(closing):
     drive = drawn(closing)
     batch, says = drive.with_label(), Says(drive.batch.T_src_tgt)
     teacher = Teacher(drive.network(), says, SS_MDE.loss, SS_MDE.pseudo_depth)
-    fit(teacher, batch, 50)
+    fit(teacher, batch, 60)
     own = SelfSupervised(copy.deepcopy(teacher.depth_net), says, SS_MDE.loss)
     taught = TeacherNetworks(copy.deepcopy(teacher.depth_net), says)
     student = Student(own, taught, SS_MDE.student, SS_MDE.pseudo_depth)
-    fit(student, batch, 25)
+    fit(student, batch, 30)
     for method in (teacher, student):
         over_road, elsewhere = drive.judge(method.depth_net)
         assert over_road < 1.1

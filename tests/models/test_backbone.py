@@ -28,20 +28,15 @@ def folder(tmp_path_factory) -> str:
     return str(path)
 
 
-def test_a_backbone_gives_the_five_maps_of_an_encoder(folder):
-    encoder = build_backbone(folder)
-    maps = encoder(torch.rand(2, 3, 64, 96))
-    assert [tuple(x.shape) for x in maps] == [
-        (2, width, 64 >> k, 96 >> k) for k, width in enumerate(encoder.channels, start=1)
-    ]
-    assert encoder.channels == (32, 8, 16, 24, 32)
-
-
-def test_depth_teaches_every_weight_of_the_backbone(folder):
+def test_a_backbone_gives_the_five_maps_of_an_encoder_and_learns(folder):
     net = DepthNet(encoder=f"hf:{folder}")
+    assert net.encoder.channels == (32, 8, 16, 24, 32)
+    maps = net.encode(torch.rand(2, 3, 64, 96))
+    assert [tuple(x.shape) for x in maps] == [
+        (2, width, 64 >> k, 96 >> k) for k, width in enumerate(net.encoder.channels, start=1)
+    ]
     net(torch.rand(2, 3, 64, 96)).log().mean().backward()
-    without = [name for name, p in net.named_parameters() if p.grad is None]
-    assert without == []
+    assert [name for name, p in net.named_parameters() if p.grad is None] == []
 
 
 def test_trained_weights_with_a_backbone_load_again(folder, tmp_path, monkeypatch):

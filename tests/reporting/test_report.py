@@ -65,7 +65,7 @@ def test_a_finished_student_has_its_own_weights_and_the_last_threshold(student):
     values, mask = torch.rand(1, 1, 4, 4), torch.ones(1, 1, 4, 4, dtype=torch.bool)
     assert float(student.mask_filter.threshold(values, mask)) == pytest.approx(0.5)
     assert not student.training
-    assert not student.pseudo_depth.wanted
+    assert student.pseudo_depth is None
 
 
 def test_frames_are_looked_at_without_poses_where_held_out_scenes_have_none(finished, student):

@@ -154,9 +154,9 @@ def test_motion_is_tracked_and_labels_are_made_by_the_named_source_or_asked_for(
     shutil.rmtree(run.data.root / "room" / "pseudo_depth")
     with pytest.raises(ValueError, match=r"'room' has no pseudo-depth: run `ssmde label .*source"):
         train(run)
-    labels = replace(run.pseudo_depth, source="midas")
+    run = replace(run, pseudo_depth=replace(run.pseudo_depth, source="midas"))
     for asked, options in (
-        (replace(run, pseudo_depth=labels), {"source": "midas"}),
+        (run, {"source": "midas"}),
         (replace(run, data=replace(run.data, poses="tracked")), {"threads": 1}),
     ):
         with pytest.raises(AskedError) as found:

@@ -191,10 +191,9 @@ class MetricScale:
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
     metres_per_unit: float  # depth in metres = this number * depth in scene units
     error: float | None
-    """Standard error as a share of the number, without that of what it was measured by (a height,
-    a speed); None where one estimate stands alone."""
+    """Standard error as a share, without that of the height or speed that it was measured by."""
     spread: float | None
-    """Half of the width of the middle 68 % of single frames, as a share; None for one estimate."""
+    """Half of the width of the middle 68 % of single frames, as a share."""
     estimates: int  # frames or points behind the number
     source: str  # what the metres come from, in words
 
@@ -228,5 +227,5 @@ def stored_scale(metadata: Mapping[str, str], *, origin: str = "the weights") ->
 
 def with_scale(metadata: Mapping[str, str], scale: MetricScale | None) -> dict[str, str]:
     """The head of a weights file with this scale; None takes a stored one out."""
-    rest = {key: value for key, value in metadata.items() if key != SCALE_KEY}
-    return rest if scale is None else {**rest, SCALE_KEY: json.dumps(asdict(scale))}
+    kept = {key: value for key, value in metadata.items() if key != SCALE_KEY}
+    return kept if scale is None else {**kept, SCALE_KEY: json.dumps(asdict(scale))}

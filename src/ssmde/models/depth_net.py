@@ -227,8 +227,8 @@ class LightDecoder(Decoder):
         in_widths = (*LIGHT_WIDTHS[1:], channels[-1])
         self.stages = nn.ModuleDict()
         for i, (in_width, width) in enumerate(zip(in_widths, LIGHT_WIDTHS, strict=True)):
-            narrow = ZeroEdgeConv(in_width, width, 1)
-            self.stages[str(i)] = Stage(narrow, ZeroEdgeConv(width + channels[i], width, 3))
+            narrow = zero_edge_conv(in_width, width, 1)
+            self.stages[str(i)] = Stage(narrow, zero_edge_conv(width + channels[i], width, 3))
         # Full size comes out of the stage at half size, which serves scale 1 as well.
         self.heads = nn.ModuleDict()
         for k in scales:
@@ -276,15 +276,10 @@ class EdgeConv(nn.Conv2d):
         return F.elu(x, inplace=True) if self.elu else x
 
 
-class ZeroEdgeConv(nn.Sequential):
+def zero_edge_conv(in_width: int, out_width: int, kernel: int) -> nn.Sequential:
     """Convolution of the same size with a border of zeros, normalization and ReLU."""
-
-    def __init__(self, in_width: int, out_width: int, kernel: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_width, out_width, kernel, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(out_width),
-            nn.ReLU(inplace=True),
-        )
+    conv = nn.Conv2d(in_width, out_width, kernel, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_width), nn.ReLU(inplace=True))
 
 
 def mirror_border(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:

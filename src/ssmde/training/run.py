@@ -117,8 +117,7 @@ def _train_both(
             check_own([folder / name for name in RESULTS], "choose another --name")
         sweep(folder, RESULTS.__contains__)
     if data is None:
-        _track_what_has_no_motion(config)
-        _label_what_has_no_labels(config)
+        _make_what_is_missing(config)
     for name, stage in stages.items():
         if (folder / name / LAST).is_file():
             print(f"stage {name}: finished before, left as it is")
@@ -132,41 +131,38 @@ def _train_both(
     return folder
 
 
-def _track_what_has_no_motion(config: Config) -> None:
-    """Camera motion from the frames themselves, where the run is to have it."""
-    if config.data.poses != "tracked" or is_packed(config.data.root):
-        return
-    if config.train.devices * config.train.nodes > 1:
-        scenes = read_scenes(config.data.root, "train")
-        if still := [s.name for s in scenes if s.tracked_poses is None]:
+def _make_what_is_missing(config: Config) -> None:
+    """Camera motion out of the frames, and labels from the named source, as the run wants them."""
+    root, source, alone = config.data.root, config.pseudo_depth.source, _processes(config) == 1
+    scenes, tracked = read_scenes(root, "train"), config.data.poses == "tracked"
+    tracked = tracked and not is_packed(root)
+    still = [s.name for s in scenes if tracked and s.tracked_poses is None]
+    bare = [s.name for s in scenes if config.pseudo_depth.wanted and s.pseudo_depth is None]
+    for missing, what, verb in (
+        (still, "tracked motion", "track"),
+        (bare, "pseudo-depth", "label"),
+    ):
+        if missing and not alone:
             raise ValueError(
-                f"scene '{still[0]}' has no tracked motion, and several processes would all track "
-                f"it: run `ssmde track {config.data.root}` first"
+                f"scene '{missing[0]}' has no {what}, and several processes would all make it: run "
+                f"`ssmde {verb} {root}` first"
             )
-        return
-    for scene in track(config.data.root, threads=config.train.threads):  # what was not yet
-        if scene.camera or scene.doubtful:
-            print(scene)
-
-
-def _label_what_has_no_labels(config: Config) -> None:
-    """Pseudo-depth from the source that the configuration names, where terms want it."""
-    root, source = config.data.root, config.pseudo_depth.source
-    missing = [s for s in read_scenes(root, "train") if s.pseudo_depth is None]
-    if not config.pseudo_depth.wanted or not missing:
-        return
-    if config.train.devices * config.train.nodes > 1:
+    if bare and not source:
         raise ValueError(
-            f"scene '{missing[0].name}' has no pseudo-depth, and several processes would all make "
-            f"it: run `ssmde label {root}` first"
-        )
-    if not source:
-        raise ValueError(
-            f"scene '{missing[0].name}' has no pseudo-depth: run `ssmde label {root}`, "
+            f"scene '{bare[0]}' has no pseudo-depth: run `ssmde label {root}`, "
             "or name a source with --pseudo-depth.source: ssmde:small comes with the package, "
             "depth-anything-v2 is a download"
         )
-    label(root, source=source)
+    if tracked and alone:
+        for scene in track(root, threads=config.train.threads):  # what was not yet
+            if scene.camera or scene.doubtful:
+                print(scene)
+    if bare:
+        label(root, source=source)
+
+
+def _processes(config: Config) -> int:
+    return config.train.devices * config.train.nodes
 
 
 def _hand_over(folder: Path) -> None:
@@ -289,7 +285,6 @@ def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) ->
     for message in QUIET_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    several = t.devices * t.nodes > 1
     keep = ModelCheckpoint(  # everything the run needs to go on
         dirpath=folder, filename="last", monitor=None, save_top_k=1,
         every_n_train_steps=t.checkpoint_every, enable_version_counter=False,
@@ -297,7 +292,7 @@ def _make_trainer(config: Config, folder: Path, callbacks: list[pl.Callback]) ->
     try:
         return pl.Trainer(
             default_root_dir=folder, accelerator=t.accelerator, devices=t.devices,
-            num_nodes=t.nodes, strategy="ddp" if several else "auto",
+            num_nodes=t.nodes, strategy="ddp" if _processes(config) > 1 else "auto",
             precision=PRECISIONS[t.precision], max_steps=t.steps, max_epochs=-1,
             callbacks=[*callbacks, keep], plugins=[checkpoints.AtomicCheckpointIO()],
             logger=TensorBoardLogger(folder, name=None, version="tensorboard"),

@@ -12,14 +12,10 @@ from ssmde.console import did_you_mean
 class Released:
     """Weights known by a name."""
 
-    file: str
-    """Beside this module."""
-    sha256: str
-    """Of the file, in hexadecimal digits."""
-    licence: str
-    """Of the weights."""
-    summary: str
-    """What they were trained on, in one line."""
+    file: str  # beside this module
+    sha256: str  # of the file, in hexadecimal digits
+    licence: str  # of the weights
+    summary: str  # what they were trained on, in one line
 
 
 DEFAULT_WEIGHTS = "small"
@@ -63,16 +59,18 @@ def released_weights(name: str) -> Path:
     _check_name(name)
     entry = RELEASED[name]
     path = Path(str(resources.files(__name__) / entry.file))
+    return checked_file(path, entry.sha256, f"the released file of {name!r}", "install ssmde again")
+
+
+def checked_file(path: Path, sha256: str, what: str, remedy: str) -> Path:
+    """The path, if it leads to the file of that digest; FileNotFoundError or ValueError if not."""
     if not path.is_file():
-        raise FileNotFoundError(
-            f"the weights {name!r} are missing from this installation ({path}): install ssmde again"
-        )
+        raise FileNotFoundError(f"{path} is missing from this installation: {remedy}")
     with path.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
-    if found != entry.sha256:
+    if found != sha256:
         raise ValueError(
-            f"{path} is not the released file of {name!r}: its SHA-256 is {found}, it should be "
-            f"{entry.sha256}; install ssmde again"
+            f"{path} is not {what}: its SHA-256 is {found}, it should be {sha256}; {remedy}"
         )
     return path
 
@@ -97,6 +95,4 @@ def _check_name(name: str) -> None:
 
 def known_names(name: str) -> str:
     """Which names there are, and which is closest."""
-    if not RELEASED:
-        return "no weights come with this version"
     return did_you_mean(name, RELEASED)
