@@ -224,13 +224,16 @@ def test_the_page_shows_every_verb_with_its_options_and_an_example(verb):
     assert len(screen[1].splitlines()) < 70
 
 
-def test_without_a_verb_there_is_a_list_of_them_with_commands_to_begin_with(capsys):
+def test_without_a_verb_there_are_five_commands_to_begin_with_and_help_lists_all_verbs(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"ssmde {ssmde.__version__}\n"
-    assert main([]) == 0
-    assert parse_commands(commands_in(capsys.readouterr().out)) == 3
     assert main(["--help"]) == 0
-    assert capsys.readouterr().out == f"{OVERVIEW}\n"
+    shown = capsys.readouterr().out
+    assert shown == f"{OVERVIEW}\n"
+    assert parse_commands(commands_in(shown)) == 3
+    assert main([]) == 0
+    steps = re.findall(r"(?m)^  (ssmde \S+.*?)  ", capsys.readouterr().out)
+    assert parse_commands(steps) == 5
 
 
 def test_the_help_names_what_there_is_to_choose():
