@@ -53,9 +53,6 @@ LEAVES = dict(leaves())
 
 def test_a_new_knob_takes_the_place_of_another():
     assert 50 < len(LEAVES) <= 60
-
-
-def test_no_switch_is_named_for_what_it_turns_off():
     names = [name.rpartition(".")[2] for name in LEAVES]
     assert not [name for name in names if name.startswith(("no_", "disable_", "not_"))]
 
@@ -96,18 +93,14 @@ def test_numbers_survive_the_file_to_the_last_bit(flip, near, gaps, seed):
     assert load_config(dump_config(config)) == config
 
 
-@pytest.mark.parametrize("size", [(250, 832), (256, 0), (0, 0), (256, 330), (-32, 64)])
-def test_an_image_size_off_the_grid_of_32_is_refused(size):
-    with pytest.raises(ValueError, match=r"data.image_size must be multiples of 32, got \("):
-        DataConfig(image_size=size)
-
-
 NAN = float("nan")
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        *((lambda size=size: DataConfig(image_size=size), "data.image_size must be multiples of 32")
+          for size in ((250, 832), (256, 0), (0, 0), (256, 330), (-32, 64))),
         (lambda: DataConfig(frame_gaps=()), "data.frame_gaps needs at least one gap"),
         (lambda: DataConfig(frame_gaps=(1, 0)), r"data.frame_gaps.1 must be at least 1, got 0"),
         (lambda: DataConfig(flip=1.5), "data.flip must be at most 1, got 1.5"),
@@ -138,8 +131,10 @@ NAN = float("nan")
         (lambda: TrainConfig(threads=-1), r"train\.threads must be .*, got -1"),
         (lambda: TrainConfig(seed=-1), r"train\.seed must be .*, got -1"),
         (lambda: TrainConfig(batch_size=4, devices=3, nodes=2), "4 must divide evenly over 6"),
+        *((lambda name=name: Config(name=name), "name must be that of a folder below output")
+          for name in ("", ".", "..", "a/../b", "/a")),
     ],
-)
+)  # fmt: skip
 def test_a_value_that_cannot_work_is_refused_with_its_name(make, message):
     with pytest.raises(ValueError, match=message):
         make()
@@ -197,12 +192,6 @@ def test_no_former_field_is_a_field():
 # What fields say together
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/../b", "/a"])
-def test_a_name_that_is_no_folder_is_refused(name):
-    with pytest.raises(ValueError, match="name must be that of a folder below output"):
-        Config(name=name)
-
-
 @pytest.mark.parametrize("data", [{"degrade": 0.5}, {"scene_weights": (("a", 1.0),)}])
 def test_what_acts_on_measured_depth_alone_is_refused_elsewhere(data):
     with pytest.raises(ValueError, match=r"act where depth is measured.*method is teacher"):
@@ -214,14 +203,12 @@ MADE_IN_PYTHON = """
 import sys
 from pathlib import Path
 from ssmde.config import Config, DataConfig, LossConfig, TrainConfig, dump_config, load_config
-nan, inf = float("nan"), float("inf")
+inf = float("inf")
 for make in (
     lambda: Config(train={"steps": "many"}), lambda: Config(data={"rot": "x"}),
-    lambda: Config(model=3), lambda: TrainConfig(steps="many"),
-    lambda: TrainConfig(learning_rate=nan), lambda: LossConfig(geometry=inf),
+    lambda: Config(model=3), lambda: LossConfig(geometry=inf),
     lambda: DataConfig(image_size=(64, 96, 3)), lambda: TrainConfig(schedule="y" * 10_000),
-    lambda: TrainConfig(average=-1), lambda: TrainConfig(seed=10**30),
-    lambda: TrainConfig(steps=True), lambda: Config(data={"zoom": True}),
+    lambda: TrainConfig(seed=10**30), lambda: Config(data={"zoom": True}),
 ):
     try:
         print("taken", make())
@@ -234,12 +221,9 @@ assert load_config(dump_config(made)) == made
 """
 REFUSED_IN_PYTHON = (
     r"train\.steps: .*'many'", r"unknown key data\.rot: closest match is 'root'.*",
-    "model must hold keys with values, got 3", r"train\.steps: .*'many'",
-    "train.learning_rate must be a finite number, got nan",
-    "loss.geometry must be a finite number, got inf", r"data\.image_size: .*\(64, 96, 3\)",
-    r"train\.schedule: .*y\.\.\. \(10,002 characters\)",
-    "train.average must be at least 0, got -1", r"train\.seed cannot be 10+: .*",
-    r"train\.steps: .* a valid number, got True", r"data\.zoom: .* a valid number, got True",
+    "model must hold keys with values, got 3", "loss.geometry must be a finite number, got inf",
+    r"data\.image_size: .*\(64, 96, 3\)", r"train\.schedule: .*y\.\.\. \(10,002 characters\)",
+    r"train\.seed cannot be 10+: .*", r"data\.zoom: .* a valid number, got True",
 )  # fmt: skip
 
 

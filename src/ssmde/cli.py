@@ -44,6 +44,15 @@ VERBS = {
 }
 """What each verb runs: a module, which is imported then, and a function of it."""
 GOES_ON = ("adapt", "train")  # with what was done before it was stopped
+FIRST_STEPS = """ssmde: monocular depth from plain video
+
+  ssmde predict photo.jpg depth                  depth of a photo, a folder or a video
+  ssmde adapt walk.mp4 here                      a network made better at the place of your film
+  ssmde train photometric --data.root data       a network from a folder of scenes
+  ssmde export here depth.onnx                   one file for other programs
+  ssmde app                                      a web page for pictures, videos and a webcam
+
+ssmde --help lists all verbs, ssmde VERB --help explains one."""
 OVERVIEW = """ssmde: monocular depth from plain video
 
   prepare   Turn a video, images, or the official archive of a data set into scene folders.
@@ -78,7 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("SSMDE_DEBUG") == "1"
     words = [word for word in words if word != "--debug"]
-    verb = words.pop(0) if words else "--help"
+    if not words:
+        _say(FIRST_STEPS)
+        return 0
+    verb = words.pop(0)
     if verb in ("-h", "--help", "--version"):
         _say(f"ssmde {__version__}" if verb == "--version" else OVERVIEW)
         return 0

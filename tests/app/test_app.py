@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ssmde.app
-from ssmde.app import load_all, serve
+from ssmde.app import load_all, may_train, serve
 from ssmde.cli import main
 from ssmde.inference import Predictor
 from tiny_networks import write_random_weights
@@ -45,6 +45,15 @@ def test_wrong_weights_and_limits_are_refused_before_anything_is_served(tmp_path
     for port in (0, 65536):
         with pytest.raises(ValueError, match=r"port must be in"), serve(tmp_path, port=port):
             pass
+
+
+@pytest.mark.parametrize(
+    ("host", "share", "allowed", "trains"),
+    [("127.0.0.1", False, (), True), ("localhost", False, (), True), ("0.0.0.0", False, (), False),
+     ("127.0.0.1", True, (), False), ("127.0.0.1", False, ("depth.example.org",), False)],
+)  # fmt: skip
+def test_only_who_sits_at_this_machine_can_train(host, share, allowed, trains):
+    assert may_train(host, share=share, allowed_host=allowed) == trains
 
 
 def test_without_gradio_the_command_says_what_to_install(tmp_path, monkeypatch, capsys):

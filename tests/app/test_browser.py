@@ -171,23 +171,25 @@ def test_other_colors_and_other_weights_change_the_picture(visit, photo):
     until(lambda: sources() != second and any("gray.png" in source for source in sources()))
 
 
-def test_a_file_that_is_too_large_or_no_picture_is_named_and_the_next_one_works(
-    visit, photo, tmp_path
-):
+@pytest.mark.parametrize("name", ["notes.png", "empty.jpg"])
+def test_a_file_that_is_no_picture_is_named_and_the_next_one_works(visit, photo, tmp_path, name):
+    (tmp_path / name).write_text("no picture" if name == "notes.png" else " ")
+    page = visit()
+    send(page, tmp_path / name)
+    until(lambda: f"{name} is no picture that can be read" in said(page))
+    page.wait_for_selector("#ssmde-picture input[type=file]", state="attached")
+    send(page, photo)
+    until(lambda: "photo: " in said(page))
+    assert "no picture" not in said(page)
+
+
+def test_a_file_over_the_limit_is_refused(visit, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "large.png")
     assert (tmp_path / "large.png").stat().st_size > 2_000_000
     page = visit()
     page.set_input_files("#ssmde-picture input[type=file]", str(tmp_path / "large.png"))
     page.get_by_text("maximum", exact=False).first.wait_for()
-    page = visit()
-    (tmp_path / "notes.png").write_text("no picture")
-    send(page, tmp_path / "notes.png")
-    until(lambda: "notes.png is no picture that can be read" in said(page))
-    page.wait_for_selector("#ssmde-picture input[type=file]", state="attached")
-    send(page, photo)
-    until(lambda: "photo: " in said(page))
-    assert "no picture" not in said(page)
 
 
 def test_two_visitors_at_once_see_their_own_files_only(visit, photo, served):
@@ -213,8 +215,6 @@ def test_a_video_is_computed_with_news_stopped_and_played(visit, tmp_path):
     write_mp4(tmp_path / "clip.mp4", [np.full((96, 128, 3), i % 256, np.uint8) for i in range(400)])
     page = visit()
     page.get_by_role("tab", name="Video").click()
-    page.click("#ssmde-start")
-    until(lambda: "Choose a video first" in said(page, "news"))
     send(page, tmp_path / "clip.mp4", "video")
     page.wait_for_selector("#ssmde-video a")
     page.click("#ssmde-start")
@@ -228,6 +228,40 @@ def test_a_video_is_computed_with_news_stopped_and_played(visit, tmp_path):
         page.locator("#ssmde-film a[download]").first.click()
     download.value.save_as(tmp_path / "film.mp4")
     assert len(list(read_frames(tmp_path / "film.mp4"))) == done
+
+
+def test_a_video_that_is_none_is_named(visit, tmp_path):
+    (tmp_path / "film.mp4").write_text("no film")
+    page = visit()
+    page.get_by_role("tab", name="Video").click()
+    page.click("#ssmde-start")
+    until(lambda: "Choose a video first" in said(page, "news"))
+    send(page, tmp_path / "film.mp4", "video")
+    page.wait_for_selector("#ssmde-video a")
+    page.click("#ssmde-start")
+    until(lambda: "film is no video that can be read" in said(page, "news"))
+    assert page.locator("#ssmde-film video").count() == 0
+
+
+def test_a_training_goes_on_without_its_page_and_says_what_came_out(visit, tmp_path):
+    (tmp_path / "film.mp4").write_text("no film")
+    page = visit()
+    page.get_by_role("tab", name="Video").click()
+    page.click("#ssmde-train")
+    until(lambda: "Choose a video first" in said(page, "training-news"))
+    send(page, tmp_path / "film.mp4", "video")
+    page.wait_for_selector("#ssmde-video a")
+    page.click("#ssmde-train")
+    until(lambda: "film.mp4, " in said(page, "training-news"))
+    again = page.context.new_page()
+    page.close()
+    again.set_default_timeout(PATIENCE)
+    again.goto(page.url)
+    again.get_by_role("tab", name="Video").click()
+    until(lambda: said(again, "training-news").startswith("film.mp4: "))  # its fault
+    stranger = visit()
+    stranger.get_by_role("tab", name="Video").click()
+    assert said(stranger, "training-news") == ""
 
 
 def test_the_webcam_is_shown_live_and_leaves_a_file_only_when_kept(visit, served):

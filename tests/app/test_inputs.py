@@ -16,6 +16,7 @@ FAULTS = [
     *(("color_map", odd) for odd in [*ODD, None, "jet"]),
     *(("weights", odd) for odd in [0, None, [], {}, "x" * 10_000]),
     *(("upload", odd) for odd in ["x", [], {}, {"path": 1}, {"path": "x" * 10_000}, 0]),
+    *(("minutes", odd) for odd in [*ODD, None, 61, 1.5]),
 ]
 
 
@@ -29,7 +30,7 @@ def test_what_the_page_sends_passes():
     given = {"weights": "a", "color_map": COLOR_MAPS[1], "width": 60, "upload": {"path": "/a"}}
     assert checked(**given) == ["a", COLOR_MAPS[1], 60.0, Upload(path="/a")]
     assert checked(width=None, upload=None) == [None, None]
-    assert set(FIELDS) == {"weights", "color_map", "width", "upload"}
+    assert set(FIELDS) == {"weights", "color_map", "width", "upload", "minutes"}
     for path in ("/a/../b c.jpg", "x", "/"):
         assert "/" not in Upload(path="/a", orig_name=path).name
 

@@ -127,7 +127,7 @@ def write_all(root: Path) -> None:
         (root / "photometric" / "last.safetensors").rename(root / "weights.safetensors")
         (root / "photometric" / "best.safetensors").unlink()
         for ending in ("onnx", "xml"):
-            in_child("export", "weights.safetensors", f"net.{ending}", *SMALL[:3])
+            in_child("export", "weights.safetensors", f"net.{ending}", *SMALL[:3], "--overwrite")
 
 
 def in_child(*words: str) -> None:

@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 
 from ssmde.datasets import PROTOCOLS, find_protocol
 from ssmde.metrics import (
-    DepthErrors,
     Measurement,
     Protocol,
-    RegionSums,
     band_edges,
     counted_pixels,
     measure,
@@ -71,17 +69,6 @@ def test_unknown_pixels_are_neither_static_nor_moving_and_a_mask_of_zeros_and_on
     assert (static.tolist(), dynamic.tolist()) == ([[True, False, False]], [[False, False, True]])
     with pytest.raises(ValueError, match=r"255 \(moving\).*got 1"):
         split_motion_mask(np.array([[0, 1]], dtype=np.uint8))
-
-
-def test_frames_with_movers_enter_the_full_mean_once_also_where_processes_merge():
-    still, moving = (
-        Measurement(**{region: DepthErrors(abs_rel=e) for region, e in errors.items()})
-        for errors in ({"full": 0.1, "static": 0.1}, {"full": 0.5, "static": 0.3, "dynamic": 0.9})
-    )
-    sums = RegionSums().add(still).add(Measurement()) + RegionSums().add(moving)
-    parts = (sums.full, sums.static, sums.dynamic)
-    assert [part.mean().abs_rel for part in parts] == pytest.approx([0.3, 0.2, 0.9])
-    assert [(part.n_images, part.n_skipped) for part in parts] == [(2, 1), (2, 1), (1, 2)]
 
 
 BANDS = Protocol(name="bands", min_depth=0.9, max_depth=8.0, align="none")

@@ -96,7 +96,7 @@ def test_the_wall_is_exactly_four_metres_away_when_the_camera_only_steps_sideway
 
 
 @given(st.integers(0, 1000), st.floats(0.01, 2.0))
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_paths_keep_the_step_they_are_asked_for(seed, step):
     path = wander(np.random.default_rng(seed), 800, (0.7, 0.1, 0.5), 0.1)
     assert np.linalg.norm(np.diff(path, axis=0), axis=1).mean() == pytest.approx(0.1, rel=0.1)
@@ -115,15 +115,18 @@ def test_headings_turn_to_the_right_pitches_up_and_rolls_clockwise():
 
 
 def test_the_seed_alone_decides_and_other_movers_show_the_same_place():
-    first, again = drawn("room", "mixed"), drawn.__wrapped__("room", "mixed")  # drawn anew
+    again, empty = (
+        draw_clip("room", frames=1, size=SIZE, seed=1, movers=movers, step=0.1)
+        for movers in ("mixed", "none")
+    )
     for field in ("images", "depth", "poses", "motion_mask"):
-        assert getattr(first, field).tobytes() == getattr(again, field).tobytes()
+        assert np.array_equal(getattr(drawn("room", "mixed"), field)[:1], getattr(again, field))
+    busy = drawn("room", "across")
+    static = busy.motion_mask[0] == 0
+    np.testing.assert_array_equal(empty.depth[0][static], busy.depth[0][static])
     for field in ("images", "depth", "poses"):
         one, other = (getattr(drawn("wall", seed=seed), field) for seed in (1, 8))
-        assert one.tobytes() != other.tobytes()
-    empty, busy = drawn("room"), drawn("room", "across")
-    static = (busy.motion_mask == 0) & (busy.depth > 0)
-    np.testing.assert_array_equal(empty.depth[static], busy.depth[static])
+        assert not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("kind", ["wall", "slanted_wall", "room"])

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from ssmde.app.guard import KEPT_BYTES, KEPT_UPLOADS_OF_ALL, LOOPBACK, Guard, Names, Visitors
 from ssmde.app.service import InferenceService
+from ssmde.app.training import Trainings
 from ssmde.console import import_extra
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
@@ -94,9 +95,11 @@ def serve(
 
     with _folder() as folder:
         room = max(KEPT_BYTES, KEPT_UPLOADS_OF_ALL * largest)
-        visitors = Visitors(folder, room=room)
+        visitors = Visitors(folder / "pages", room=room)
         service = InferenceService(predictors)
-        blocks = Page(service, visitors).blocks
+        here = may_train(host, share=share, allowed_host=allowed_host)
+        trainings = Trainings(folder / "trainings") if here else None
+        blocks = Page(service, visitors, trainings).blocks
         limits: Any = {"visitors": visitors, "names": names, "largest_upload": largest}
         blocks.queue(max_size=queue, default_concurrency_limit=2)
         try:
@@ -113,10 +116,17 @@ def serve(
             yield Served(url, public, folder, blocks)
         finally:
             visitors.close()
+            if trainings is not None:
+                trainings.close()
             if server := getattr(blocks, "server", None):
                 server.config.timeout_graceful_shutdown = 1  # s: pages may be open for long
             blocks.close(verbose=False)
             service.close()
+
+
+def may_train(host: str, *, share: bool, allowed_host: Sequence[str]) -> bool:
+    """Whether all visitors sit at this machine: a training takes the whole of it."""
+    return host in LOOPBACK and not share and not allowed_host
 
 
 def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
@@ -136,9 +146,11 @@ def load_all(weights: Sequence[str | Path]) -> dict[str, Predictor]:
 
 @contextmanager
 def _folder() -> Generator[Path]:
-    """A folder for all visitors' files and those of Gradio."""
+    """A folder of `pages`, for all visitors' files and those of Gradio, and of `trainings`."""
     folder = Path(tempfile.mkdtemp(prefix="ssmde-app-")).resolve()
-    quiet = {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
+    for name in ("pages", "trainings"):
+        (folder / name).mkdir()
+    quiet = {"GRADIO_TEMP_DIR": str(folder / "pages"), "GRADIO_ANALYTICS_ENABLED": "False"}
     before = {name: os.environ.get(name) for name in quiet}
     os.environ.update(quiet)
     try:

@@ -121,6 +121,7 @@ class Session:
     folder: Path  # where its results lie; no other session's do
     stopped: bool = False  # once its visitor asked for the running work to stop, or left
     results: list[Path] = field(default_factory=list)  # folders of its results, the newest last
+    own: dict[str, Any] = field(default_factory=dict)  # networks that learned from its films
     kept: Any = None  # the picture that is shown
     webcam: Any = None  # the newest frame of the camera
 

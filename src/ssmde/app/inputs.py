@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationE
 
 from ssmde.app.guard import RefusalError
 from ssmde.app.service import SMALLER, Pixels, check_pixels
+from ssmde.app.training import MOST_MINUTES
 from ssmde.data.images import (
     ImageError,
     gray_levels,
@@ -59,6 +60,10 @@ FIELDS: dict[str, tuple[Any, str]] = {
         f"The field of view must be between 0 and {WIDEST} degrees.",
     ),
     "upload": (Annotated[Upload | None, BeforeValidator(_only)], "Choose a file."),
+    "minutes": (
+        Annotated[int, Field(ge=1, le=MOST_MINUTES)],
+        f"The training must take between 1 and {MOST_MINUTES} minutes.",
+    ),
 }  # fmt: skip
 """Kind and bounds of each field of an event, and what is said of a value beyond them."""
 READERS = {name: TypeAdapter[Any](kind) for name, (kind, _) in FIELDS.items()}

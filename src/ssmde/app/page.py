@@ -1,5 +1,6 @@
 """The page: its parts, and what each of them does when somebody asks."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
@@ -18,7 +19,15 @@ from ssmde.app.inputs import (
     read_picture,
     read_webcam_frame,
 )
-from ssmde.app.service import FilmStep, InferenceService, Kept, Pixels, preview
+from ssmde.app.service import (
+    FilmStep,
+    InferenceService,
+    Kept,
+    Pixels,
+    preview,
+    shown,
+)
+from ssmde.app.training import MOST_MINUTES, Training, Trainings
 from ssmde.console import counted
 from ssmde.data.images import read_image
 
@@ -28,14 +37,18 @@ EXAMPLE = Path(__file__).with_name("example.jpg")
 PICTURES_AT_ONCE, FILMS_AT_ONCE, WEBCAMS_AT_ONCE = 8, 4, 2
 """Of all visitors; one takes two places at most, with the one that waits."""
 WEBCAM_EVERY, WEBCAM_SECONDS, SECONDS_BETWEEN_NEWS = 0.4, 120, 0.7
+TRAINING_EVERY = 2.0  # seconds between two looks at a training
 # Every so many seconds Gradio removes files that are older than so many; the visitors' own go long
 # before.
 CACHE = (600, 86_400)
 HEAD = "## Depth from one picture\nA network looks at one picture and says how far each pixel is."
+HERE = " It runs on this computer: nothing is sent elsewhere."
 ABOUT_EXAMPLE = "An example, drawn by this package. Drop a picture of your own above."
-ABOUT_VIDEO = (
-    "Each frame is computed by itself. The film shows frame and depth side by side. "
-    "A network that learns from your film is better there: ssmde adapt FILM OUT."
+ABOUT_VIDEO = "Each frame is computed by itself. The film shows frame and depth side by side."
+ABOUT_TRAINING = (
+    "The network can learn from your film alone to be better at that place. Walk past things that "
+    "stand still; turning on the spot tells it nothing. You can close the page and come back. "
+    "Frames it did not learn from decide whether the new weights are handed out."
 )
 ABOUT_WEBCAM = (
     "Browsers give the camera only to pages on this computer or behind https. "
@@ -80,16 +93,21 @@ def _event(job: str, part: str, *names: str, clears: str = "") -> Callable[[Any]
 
 
 class Page:
-    """One page for all visitors; every answer concerns the session that asks."""
+    """One page for all visitors; every answer concerns the session that asks.
 
-    def __init__(self, service: InferenceService, visitors: Visitors) -> None:
-        self.service, self.visitors = service, visitors
+    With `trainings`, visitors sit at this machine, and can train on their films.
+    """
+
+    def __init__(
+        self, service: InferenceService, visitors: Visitors, trainings: Trainings | None = None
+    ) -> None:
+        self.service, self.visitors, self.trainings = service, visitors, trainings
         self.example = read_image(EXAMPLE)
         names = list(service.predictors)
         with gr.Blocks(
             title="ssmde: depth from one picture", analytics_enabled=False, delete_cache=CACHE
         ) as self.blocks:
-            gr.Markdown(HEAD)
+            gr.Markdown(HEAD if trainings is None else HEAD + HERE)
             self.weights = gr.Dropdown(
                 names, value=names[0], label="Weights", elem_id="ssmde-weights", interactive=True,
                 render=False,
@@ -155,7 +173,7 @@ class Page:
         self.width.release(self.widen, self.width, in_space, **self.news)
 
     def _video_tab(self) -> None:
-        """A film and its depth."""
+        """A film, its depth, and a training on it."""
         gr.HTML(_note(ABOUT_VIDEO))
         video = gr.File(
             label="Drop a video", file_types=["video"], elem_id="ssmde-video", height=140
@@ -174,6 +192,25 @@ class Page:
             concurrency_limit=FILMS_AT_ONCE, **QUIET,
         )  # fmt: skip
         stop.click(self.stop, None, None, queue=False, **QUIET)
+        if self.trainings is None:
+            return
+        gr.HTML(f"<h3>Train on this film</h3>{_note(ABOUT_TRAINING)}")
+        minutes = gr.Slider(
+            1, MOST_MINUTES, value=10, step=1, label="Minutes", buttons=[], elem_id="ssmde-minutes"
+        )
+        with gr.Row():
+            train = gr.Button("Train", min_width=120, elem_id="ssmde-train")
+            stop = gr.Button("Stop training", min_width=120, elem_id="ssmde-stop-training")
+        self.training_news = gr.HTML(elem_id="ssmde-training-news")
+        self.trained = gr.File(
+            label="Files", file_count="multiple", interactive=False, visible=False,
+            elem_id="ssmde-training-files",
+        )  # fmt: skip
+        self.clock = gr.Timer(TRAINING_EVERY, active=False)
+        shown = [self.training_news, self.trained, self.weights, self.clock]
+        train.click(self.train, [video, self.weights, minutes], shown, **QUIET)
+        stop.click(self.stop_training, None, shown, queue=False, **QUIET)
+        gr.on([self.clock.tick, self.blocks.load], self.follow, None, shown, queue=False, **QUIET)
 
     def _webcam_tab(self) -> None:
         """The camera and the depth it sees; a frame that is kept opens as a picture."""
@@ -273,6 +310,49 @@ class Page:
                 told = now
                 yield {self.film_news: news + preview(step.frame, color_map)}
 
+    @_event("training", "training_news", "upload", "weights", "minutes")
+    def train(
+        self, request: gr.Request, upload: Upload | None, weights: str, minutes: int
+    ) -> Iterator[Parts]:
+        """A network begins to learn from a film."""
+        if upload is None or self.trainings is None:
+            raise RefusalError("Choose a video first.")
+        if weights not in self.service.predictors:
+            raise RefusalError("Choose weights that did not learn from your film, to begin.")
+        start, key = self.service.predictors[weights].source, request.headers[HEADER]
+        self.trainings.start(key, Path(upload.path), upload.name, start, minutes)
+        yield self.follow(request)
+
+    def stop_training(self, request: gr.Request) -> Parts:
+        """The visitor's training ends."""
+        training = self.trainings and self.trainings.of(request.headers[HEADER])
+        if training and training.running:
+            training.stop()
+        return self.follow(request)
+
+    def follow(self, request: gr.Request) -> Parts:
+        """How far the visitor's training is, and in the end what came out."""
+        training = self.trainings and self.trainings.of(request.headers[HEADER])
+        if not training:
+            return {self.clock: gr.Timer(active=False)}
+        running, results, news = training.running, training.results(), _training_news(training)
+        trained, weights = gr.update(visible=bool(results)), gr.update()
+        if results:
+            session, name = self.session(request), f"trained on {training.name}"
+            folder = session.folder / "training"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            files = _paths([shutil.copy(path, folder) for path in results])
+            session.own = {name: training.predictor()}
+            trained = gr.update(value=files, visible=True)
+            weights = gr.update(choices=[*self.service.predictors, name])
+            news += _note(
+                f"To use it, choose {name!r} under Weights. Frames it did not learn from:"
+            )
+            news += shown(read_image(results[-1]), "frames, and their depth before and after")
+        return {self.training_news: news, self.trained: trained, self.weights: weights,
+                self.clock: gr.Timer(active=running)}  # fmt: skip
+
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
         self.visitors.leave(request.headers[HEADER], _page_of(request))
@@ -320,6 +400,12 @@ def _bad(reason: object) -> str:
     return f'<p class="ssmde-bad" role="alert">{escape(str(reason))}</p>'
 
 
+def _bar(words: str, share: float) -> str:
+    return (
+        f'<p>{escape(words)}</p><div class="ssmde-bar"><div style="width: {share:.1%}"></div></div>'
+    )
+
+
 def _film_news(step: FilmStep, seconds: float) -> str:
     """How far a video is, in words and as a bar."""
     frames = counted(step.done, "frame")
@@ -330,8 +416,14 @@ def _film_news(step: FilmStep, seconds: float) -> str:
     if not step.total:
         return f"<p>{frames}</p>"
     left = seconds / step.done * max(step.total - step.done, 0)
-    share = min(step.done / step.total, 1.0)
-    return (
-        f"<p>{step.done} of {step.total} frames, {left:.0f} s left</p>"
-        f'<div class="ssmde-bar"><div style="width: {share:.1%}"></div></div>'
-    )
+    words = f"{step.done} of {step.total} frames, {left:.0f} s left"
+    return _bar(words, min(step.done / step.total, 1.0))
+
+
+def _training_news(training: Training) -> str:
+    """How far a training is, in words and as a bar."""
+    if training.running:
+        minutes = training.elapsed()
+        words = f"{training.name}, {minutes:.1f} of about {training.minutes} minutes."
+        return _bar(f"{words} {training.stage()}", min(minutes / training.minutes, 1.0))
+    return _bad(training.fault) if training.fault else f"<p>{escape(training.outcome())}</p>"

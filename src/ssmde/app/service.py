@@ -122,17 +122,17 @@ class InferenceService:
     def predict(self, session: Session, weights: str, pixels: Pixels, name: str) -> None:
         """Compute the depth of a picture, and keep it until the next one."""
         with self._room.take(pixels.size // 3):
-            frame = self.predict_frame(weights, pixels)
+            frame = self.predict_frame(session, weights, pixels)
             folder = session.new_result()
             np.savez(folder / "maps.npz", pixels=frame.pixels, depth=frame.depth)
             empty = replace(frame, pixels=frame.pixels[:0], depth=frame.depth[:0])
             session.kept = Kept(folder, name, empty, frame.depth.shape)
 
-    def predict_frame(self, weights: str, pixels: Pixels) -> PredictedFrame:
-        """Depth by the weights of that name; nothing is kept."""
-        if weights not in self.predictors:
+    def predict_frame(self, session: Session, weights: str, pixels: Pixels) -> PredictedFrame:
+        """Depth by the weights of that name, of the page or of the visitor; nothing is kept."""
+        predictor = self.predictors.get(weights) or session.own.get(weights)
+        if predictor is None:
             raise RefusalError(f"There are no weights named {weights!r}: choose from the list.")
-        predictor = self.predictors[weights]
         depth = predictor.predict(pixels).depth
         return PredictedFrame(pixels=pixels, depth=depth, info=predictor.info)
 
@@ -140,7 +140,7 @@ class InferenceService:
         """Depth of a webcam's frame; the newest frame is remembered, and nothing is written."""
         session.webcam = pixels
         with self._room.take(pixels.size // 3):
-            return self.predict_frame(weights, pixels)
+            return self.predict_frame(session, weights, pixels)
 
     def view(self, kept: Kept, color_map: str) -> tuple[Path, Path, str]:
         """Files of the kept picture and of its depth in colors, of a size for the page.
@@ -216,7 +216,7 @@ class InferenceService:
                     note = f"{TOO_LONG} This is what could be done."
                     break
                 with self._room.take(read.pixels.size // 3):
-                    frame = self.predict_frame(weights, read.pixels)
+                    frame = self.predict_frame(session, weights, read.pixels)
                     ends = color_ends(frame.depth, ends)
                     frame = replace(frame, time=read.time, ends=ends)
                     append(frame)
@@ -239,7 +239,12 @@ def preview(frame: PredictedFrame, color_map: str) -> str:
     size = _fit(frame.depth.shape, LONGEST_PREVIEW)
     colors = colorize(resize_depth(frame.depth, size), color_map=color_map)
     pair = np.concatenate([resize_image(frame.pixels, size), colors], axis=1)
-    return f'<img class="ssmde-live" alt="picture and depth" src="{_in_text(pair, "jpeg")}">'
+    return shown(pair, "picture and depth")
+
+
+def shown(pixels: Pixels, words: str) -> str:
+    """HTML of a picture, which lies in the text."""
+    return f'<img class="ssmde-live" alt="{escape(words)}" src="{_in_text(pixels, "jpeg")}">'
 
 
 def film_frame(frame: PredictedFrame, color_map: str) -> Pixels:

@@ -41,11 +41,9 @@ class Datum(NamedTuple):
 def index_ddad(root: Path, *, lists: Mapping[str, Path] | None = None) -> record.Archive:
     """Scenes of DDAD, seen by the camera that looks ahead.
 
-    Args:
-        root: Folder that holds ddad.json, or the folder above it; without a dataset file, every
-            folder with a scene_*.json is a scene for training.
-        lists: For `train`, `val` or `test`, a file that names scenes such as 000150, one a line.
-            What no list names stays where the dataset file has it, unless that has a list.
+    `root` holds ddad.json, or is the folder above it; without a dataset file, every folder with a
+    scene_*.json is a scene for training. A list names scenes such as 000150, one a line. What no
+    list names stays where the dataset file has it, unless that has a list.
     """
     wanted = record.read_scene_lists(lists, record.only_scene)
     problems: list[str] = []

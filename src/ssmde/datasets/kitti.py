@@ -77,14 +77,10 @@ def index_kitti_raw(
 ) -> Archive:  # fmt: skip
     """Scenes of the synced and rectified drives of KITTI raw.
 
-    A list makes one scene of each drive and camera it names; for `train` one of each stretch
+    `root` holds the days, such as 2011_09_26. A list, which names the frames of `train`, `val` or
+    `test`, makes one scene of each drive and camera it names; for `train` one of each stretch
     without a hole of more than two frames. Without lists every drive is a scene for training.
-
-    Args:
-        root: Folder of the days, such as 2011_09_26.
-        lists: For `train`, `val` or `test`, the file that names its frames.
-        improved: Folder of the improved depth maps (data_depth_annotated), instead of the scans.
-        truth: Convention of the depth of the scans, see above.
+    `improved` is the folder data_depth_annotated, whose depth takes the place of the scans.
     """
     if truth not in ("eigen", "camera"):
         raise ValueError(f"truth must be eigen or camera, got {truth!r}")
@@ -231,10 +227,8 @@ def _scan_depth(
 def index_kitti_odometry(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive:
     """Scenes of KITTI odometry: camera 2, with its own poses; depth is z at the nearest pixel.
 
-    Args:
-        root: Folder of `sequences` and `poses`; the archives unpack to `dataset`.
-        lists: For `train`, `val` or `test`, a file that names sequences, one a line, such as 09;
-            sequences that no list names keep their place, unless its list is given.
+    `root` holds `sequences` and `poses`; the archives unpack to `dataset`. A list names sequences,
+    one a line, such as 09; those that no list names keep their place, unless its list is given.
     """
     listed = record.read_scene_lists(lists, record.only_scene)
     sequences = sorted(f for f in (root / "sequences").glob("[0-9][0-9]") if f.is_dir())

@@ -83,6 +83,7 @@ PGM_HEADER = re.compile(rb"P5\s+(\d+)\s+(\d+)\s+65535\s", re.ASCII)
 Values = Float[np.ndarray, "*b"]
 NyuScene = partial(
     ArchiveScene, image_size=IMAGE_SIZE, intrinsics=COLOR_CAMERA,
+    depth_units_per_metre=UNITS_PER_METRE,
     licence="research use, cite; the site states no licence",
 )  # fmt: skip
 
@@ -95,11 +96,9 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> recor
     test. Recordings are for training unless a list says otherwise; those of rooms in which test
     images were taken are left out then, where the labeled set is there to tell.
 
-    Args:
-        root: Folder of the .mat file, of raw scenes, of packs, or of all three; or the .mat file.
-        lists: For `train`, `val` or `test`, splits.mat of the data set, or a file that names
-            scenes or single images, one a line: `kitchen_0028b`, `45` or `color 0045 l` for the
-            45th labeled image, `bathroom/rgb_00044.jpg` for a file of a pack.
+    `root` is the folder of the .mat file, of raw scenes, of packs, or of all three; or the .mat
+    file. A list is splits.mat of the data set, or names scenes or single images, one a line:
+    `kitchen_0028b`, `45` or `color 0045 l` for the 45th labeled image, `bathroom/rgb_00044.jpg`.
     """
     labeled = root if root.is_file() else root / f"{LABELED}.mat"
     folders = _scene_folders(root)
@@ -214,7 +213,6 @@ def _labeled_scene(path: Path, part: record.Part, count: int) -> ArchiveScene:
             f"{path}: {part.listed_in} names image {n}, but there are {count}"
             for n in numbers if not 1 <= n <= count
         ),
-        depth_units_per_metre=UNITS_PER_METRE,
     )  # fmt: skip
 
 
@@ -286,7 +284,7 @@ def _recorded_scene(folder: Path, files: list[str], part: record.Part) -> Archiv
             for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
         ),
         source=f"{PAPER}, {folder.resolve().name}, raw; rectified and registered",
-        depth_units_per_metre=UNITS_PER_METRE, problems=tuple(problems),
+        problems=tuple(problems),
     )  # fmt: skip
 
 

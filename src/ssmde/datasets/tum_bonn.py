@@ -58,11 +58,9 @@ def index_tum(root: Path, *, lists: Mapping[str, Path] | None = None) -> Archive
     The camera follows from `freiburg1`, 2 or 3 in the name of the folder; ROS' default camera is
     taken for others. The images of freiburg1 and freiburg2 keep their lens distortion.
 
-    Args:
-        root: A sequence (a folder with rgb.txt), or a folder of sequences.
-        lists: For `train`, `val` or `test`, a file that names sequences, or frames as
-            `SEQUENCE rgb/TIME.png depth/TIME.png`, one a line; without the depth it is found by
-            its time. What no list names is for training, unless that has a list.
+    `root` is a sequence (a folder with rgb.txt), or a folder of sequences. A list names sequences,
+    or frames as `SEQUENCE rgb/TIME.png depth/TIME.png`, one a line; without the depth it is found
+    by its time. What no list names is for training, unless that has a list.
     """
 
     def published(name: str) -> _Published:

@@ -27,9 +27,10 @@ from ssmde.weights import DEFAULT_WEIGHTS
 MARKER = ".ssmde-demo"  # a folder with this file was made here, and may be replaced
 RUN, LAST = "adapted", "last.safetensors"
 LABELS = "labels"  # folder of the scenes that the network learns from
-# Frames are labeled a third larger than the network is used: people come out less far away.
-# `bonn_crowd_val`, a real film, AbsRel goes from .110 to .101 static and .277 to .272 moving.
-LABEL_ZOOM = 4 / 3
+# Frames are labeled larger than the network is used: people come out less far away. A third larger,
+# `bonn_crowd_val`, a real film, goes from .110 to .101 static and .277 to .272 moving (AbsRel); the
+# rest is for these rooms.
+LABEL_ZOOM = 1.7
 STEPS, BATCH, RATE = 24, 4, 3e-4  # few and gentle: the network knows drawn rooms already
 TERMS = {"log_depth": "difference of log depth", "log_gradient": "difference of its slopes"}
 PARTS = {

@@ -44,7 +44,6 @@ from ssmde.metrics import (
     AlignmentName,
     MoverCounts,
     Protocol,
-    RegionSums,
     TemporalErrors,
     Truth,
     boundary_errors,
@@ -251,7 +250,7 @@ class _Meter:
 
     def __init__(self, align_by: AlignmentName | Alignment) -> None:
         self.align_by: AlignmentName | Alignment = align_by
-        self.sums, self.frames = RegionSums(), list[FrameResult]()
+        self.n_skipped, self.frames = 0, list[FrameResult]()
         self.worst = list[tuple[float, PanelRow]]()
         self.before: PredictedFrame | None = None
 
@@ -261,10 +260,13 @@ class _Meter:
     ) -> None:  # fmt: skip
         """Measure a prediction, which has the size of the truth; with details if it has pixels."""
         found = truth.measure(prediction, self.align_by)
-        self.sums = self.sums.add(found)
         if found.full is None or found.alignment is None:
+            self.n_skipped += 1
             return
-        result = FrameResult(frame=frame, errors=found.full, alignment=found.alignment)
+        result = FrameResult(
+            frame=frame, errors=found.full, alignment=found.alignment, static=found.static,
+            dynamic=found.dynamic,
+        )  # fmt: skip
         if pixels is not None:
             now = PredictedFrame(frame, truth, prediction, found.alignment)
             aligned, error = now.aligned(found.alignment), found.full.abs_rel
@@ -331,7 +333,7 @@ def _measure(
             raise ValueError(f"{frame.name}: {error}") from error
     results = {
         name: Evaluation(
-            protocol=protocol, align=how, sums=meter.sums, frames=tuple(meter.frames),
+            protocol=protocol, align=how, frames=tuple(meter.frames), n_skipped=meter.n_skipped,
             broken=tuple(broken), pictures=tuple(row for _, row in meter.worst),
         )
         for name, meter in meters.items()
@@ -388,7 +390,7 @@ def mean_depth_map(
 def _nothing_measured(sequences: Sequence[FrameSequence], found: Evaluation) -> str:
     """Why there is no result."""
     names = ", ".join(repr(sequence.name) for sequence in sequences[:5]) or "no scenes given"
-    skipped, broken, protocol = found.sums.full.n_skipped, found.broken, found.protocol
+    skipped, broken, protocol = found.n_skipped, found.broken, found.protocol
     if not skipped and not broken:
         return f"no frame has measured depth ({names}): evaluation needs depth/ in a scene folder"
     reasons = [f"{len(broken)} cannot be read, first {broken[0]}"] if broken else []

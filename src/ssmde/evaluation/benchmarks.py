@@ -21,7 +21,7 @@ from ssmde.evaluation.frames import FrameFunction, Pixels, SceneFrame, frames_wi
 from ssmde.evaluation.report import REGIONS, Evaluation, check_room, results_in, table_text
 from ssmde.inference.loading import load, looks_like_weights
 from ssmde.io import read_json, write_json, write_text
-from ssmde.metrics import METRICS, AlignmentName, Protocol
+from ssmde.metrics import METRICS, AlignmentName, Protocol, mean_errors
 from ssmde.models.hub import HUB_PREFIX
 
 Kind = Literal["depth", "disparity"]
@@ -151,9 +151,9 @@ def benchmark(
         results.append(evaluate_frames(function, sequences, protocol, align, max_frames=max_frames))
         source = named.get(name, "no method: does not look")
         for region in REGIONS:
-            sums = results[-1].region(region)
-            if (mean := sums.mean()) is not None:
-                rows.append(Row(name, "measured", region, sums.n_images, source, asdict(mean)))
+            images = results[-1].region(region)
+            if (mean := mean_errors(images)) is not None:
+                rows.append(Row(name, "measured", region, len(images), source, asdict(mean)))
     for figures in known["figures"]:
         source, metrics = figures["source"], figures["metrics"].split()
         for name, words in figures["rows"].items():
@@ -216,8 +216,8 @@ def _remarks(table: dict[str, Any], first: Evaluation) -> list[str]:
         )
     if first.broken:
         remarks.append(f"{len(first.broken)} unreadable images are in no mean: {first.broken[0]}")
-    if first.sums.full.n_skipped:
-        remarks.append(f"no truth that counts: {counted(first.sums.full.n_skipped, 'image')}")
+    if first.n_skipped:
+        remarks.append(f"no truth that counts: {counted(first.n_skipped, 'image')}")
     return remarks
 
 

@@ -257,7 +257,11 @@ def _from_poses(predictor: Predictor, frames: Sequence[SceneFrame]) -> list[floa
         raise ValueError(
             "no scene has a poses.txt: give the camera height or points, or write the poses"
         )
-    views = [v for frame in with_bar(frames, "depth") if (v := _view(predictor, frame))]
+    views = list[View]()
+    for frame in with_bar(frames, "depth"):
+        with suppress(ImageError):
+            view = _view(predictor, frame)
+            views += [view] if view else []
     if not views:
         return []
     few = [views[i] for i in spread(len(views), FRAMES_FOR_COARSE)]
@@ -286,20 +290,27 @@ def _from_poses(predictor: Predictor, frames: Sequence[SceneFrame]) -> list[floa
 
 def _view(predictor: Predictor, frame: SceneFrame) -> View | None:
     """A frame with neighbors whose motion in metres is known; None if it is none."""
-    scene, poses, others = frame.scene, frame.scene.poses, _others(frame.scene, frame.index)
-    if not others or poses is None:
+    scene, index = frame.scene, frame.index
+    if scene.poses is None:
         return None
-    try:
-        pixels = [read_image(scene.images[i]) for i in (frame.index, *others)]
-    except ImageError:
+    poses, near = scene.poses.astype(np.float64), [sign * gap for gap in GAPS for sign in (-1, 1)]
+    motion = {
+        other: moved
+        for other in (index + gap for gap in near if 0 <= index + gap < len(scene))
+        if np.isfinite(moved := np.linalg.inv(poses[other]) @ poses[index]).all()
+        and turn_degrees(moved[:3, :3]) <= LARGEST_TURN
+        and np.linalg.norm(moved[:3, 3]) > 0
+    }
+    if not motion:
         return None
-    size, n = predictor.size_for(pixels[0].shape), len(others)
+    pixels = [read_image(scene.images[i]) for i in (index, *motion)]
+    size, n = predictor.size_for(pixels[0].shape), len(motion)
     images = np.stack([resize_image(view, size) for view in pixels])
     views = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     target, sources = views[:1].expand(n, -1, -1, -1), views[1:]
     depth = torch.from_numpy(_depth(predictor, pixels[0])).float()
-    motion = np.linalg.inv(poses[others].astype(np.float64)) @ poses[frame.index]
-    T, K = (torch.from_numpy(m).float() for m in (motion, _camera(predictor, scene)))
+    matrices = (np.stack(list(motion.values())), _camera(predictor, scene))
+    T, K = (torch.from_numpy(matrix).float() for matrix in matrices)
 
     def error(factor: float) -> float:
         maps = compare(target, sources, (factor * depth).expand(n, 1, -1, -1), T, K.expand(n, 3, 3))
@@ -309,21 +320,6 @@ def _view(predictor: Predictor, frame: SceneFrame) -> View | None:
         return float((maps.error * seen).sum() / seen.sum())
 
     return View(depth.median().item(), error)
-
-
-def _others(scene: FrameSequence, index: int) -> list[int]:
-    """Neighbors whose motion is known, is some, and is no large turn."""
-    poses = scene.poses
-    if poses is None or not np.isfinite(poses[index]).all():
-        return []
-    found = list[int]()
-    for other in (index + sign * gap for gap in GAPS for sign in (-1, 1)):
-        if not 0 <= other < len(scene) or not np.isfinite(poses[other]).all():
-            continue
-        T = np.linalg.inv(poses[other].astype(np.float64)) @ poses[index]
-        if turn_degrees(T[:3, :3]) <= LARGEST_TURN and np.linalg.norm(T[:3, 3]) > 0:
-            found.append(other)
-    return found
 
 
 def _from_points(predictor: Predictor, file: Path) -> MetricScale:

@@ -23,12 +23,11 @@ from ssmde.metrics import (
     AlignmentName,
     BoundaryErrors,
     DepthErrors,
-    DepthSums,
     MoverCounts,
     Protocol,
-    RegionSums,
     TemporalErrors,
     band_edges,
+    mean_errors,
 )
 from ssmde.outputs import check_own, recorded, sweep
 
@@ -46,6 +45,8 @@ class FrameResult:
     frame: SceneFrame
     errors: DepthErrors  # over all its pixels that count
     alignment: Alignment
+    static: DepthErrors | None = None  # over those that stand still; None without any
+    dynamic: DepthErrors | None = None  # over those that move
     bands: tuple[DepthErrors | None, ...] = ()
     """Errors by true distance, a band each, None without a pixel; empty if nobody asked."""
     boundary: BoundaryErrors | None = None  # edges; None if the truth is not dense or has none
@@ -62,9 +63,9 @@ class Evaluation:
 
     protocol: Protocol
     align: AlignmentName
-    sums: RegionSums
     frames: tuple[FrameResult, ...]
     """The images measured, in order; none where only movers could be judged."""
+    n_skipped: int = 0  # images without truth that counts
     broken: tuple[str, ...] = ()
     """Files that could not be read, with the reason; they are in no mean."""
     weights: str = ""  # where the network came from
@@ -81,7 +82,7 @@ class Evaluation:
     @property
     def full(self) -> DepthErrors:
         """Mean errors over all pixels that count."""
-        mean = self.sums.full.mean()
+        mean = mean_errors(self.region("full"))
         if mean is None:
             raise ValueError("an evaluation needs at least one image that was measured, got none")
         return mean
@@ -89,21 +90,22 @@ class Evaluation:
     @property
     def static(self) -> DepthErrors | None:
         """The same over static pixels; None without motion masks."""
-        return self.sums.static.mean()
+        return mean_errors(self.region("static"))
 
     @property
     def dynamic(self) -> DepthErrors | None:
         """The same over moving pixels; None if nothing moves or nobody knows."""
-        return self.sums.dynamic.mean()
+        return mean_errors(self.region("dynamic"))
 
     @property
     def n_images(self) -> int:
         """Images measured."""
-        return self.sums.full.n_images
+        return len(self.frames)
 
-    def region(self, name: Region) -> DepthSums:
-        """Sums of a region by its name."""
-        return getattr(self.sums, name)
+    def region(self, name: Region) -> list[DepthErrors]:
+        """Errors over a region, of each image that has some of it."""
+        found = (f.errors if name == "full" else getattr(f, name) for f in self.frames)
+        return [errors for errors in found if errors is not None]
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `metrics.json`: plain values; a region without images is None."""
@@ -113,9 +115,9 @@ class Evaluation:
             "align": self.align,
             "n_images": self.n_images,
             **self._means(),
-            "n_images_static": self.sums.static.n_images,
-            "n_images_dynamic": self.sums.dynamic.n_images,
-            "n_images_without_truth": self.sums.full.n_skipped,
+            "n_images_static": len(self.region("static")),
+            "n_images_dynamic": len(self.region("dynamic")),
+            "n_images_without_truth": self.n_skipped,
             "broken": list(self.broken),
             "depth_range": [self.protocol.min_depth, self.protocol.max_depth],
             "scale": self._scale(),
@@ -135,15 +137,16 @@ class Evaluation:
         return {"median": middle, "relative_spread": float(np.std(scales / middle))}
 
     def _means(self) -> dict[str, dict[str, float] | None]:
-        means = {name: self.region(name).mean() for name in REGIONS}
+        means = {name: mean_errors(self.region(name)) for name in REGIONS}
         return {name: None if mean is None else asdict(mean) for name, mean in means.items()}
 
     def __str__(self) -> str:
         """The table, and below it the details and what could not be measured."""
         found = self.to_dict()
         lines = [*details_text(found, self.align), *movers_text(found["movers"]), *self.remarks]
-        if skipped := self.sums.full.n_skipped:
-            lines.append(f"in no mean, for want of truth that counts: {counted(skipped, 'image')}")
+        if self.n_skipped:
+            skipped = counted(self.n_skipped, "image")
+            lines.append(f"in no mean, for want of truth that counts: {skipped}")
         if self.broken:
             named = "; ".join(self.broken[:NAMED_BROKEN])
             lines.append(f"{len(self.broken)} unreadable images are in no mean: {named}")
@@ -154,10 +157,10 @@ class Evaluation:
         rows = list[list[str]]()
         for name, evaluation in {"network": self, **self.baselines}.items():
             for region in REGIONS:
-                sums = evaluation.region(region)
-                if (mean := sums.mean()) is not None:
+                images = evaluation.region(region)
+                if (mean := mean_errors(images)) is not None:
                     numbers = (f"{value:.3f}" for value in asdict(mean).values())
-                    rows.append([name, region, str(sums.n_images), *numbers])
+                    rows.append([name, region, str(len(images)), *numbers])
             rows.append([])
         heads = ("", "pixels", "images", *METRICS)
         return table_text(title, heads, rows if self.frames else [], lines, heads[:2])
@@ -171,11 +174,9 @@ def mean_details(frames: Sequence[FrameResult], protocol: Protocol) -> dict[str,
     """
     per_distance = list[dict[str, Any]]()
     for number, (near, far) in enumerate(pairwise(band_edges(protocol))):
-        sums = DepthSums()
-        for frame in frames:
-            sums = sums.add(frame.bands[number] if frame.bands else None)
-        if (mean := sums.mean()) is not None:
-            row = {"from": near, "to": far, "n_images": sums.n_images, **asdict(mean)}
+        images = [f.bands[number] for f in frames if f.bands and f.bands[number]]
+        if (mean := mean_errors(images)) is not None:
+            row = {"from": near, "to": far, "n_images": len(images), **asdict(mean)}
             per_distance.append(row)
     return {
         "boundary": _mean((f.boundary for f in frames), "n_images"),

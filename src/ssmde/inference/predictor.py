@@ -88,7 +88,7 @@ class Predictor:
     ) -> None:
         for size in (image_size, *more_sizes):
             check_image_size(*size)
-        self.network = network.eval()
+        self.network: nn.Module = network.eval()
         self.image_size = image_size
         self.more_sizes: tuple[tuple[int, int], ...] = tuple(more_sizes)
         self.depth_range = depth_range

@@ -19,15 +19,14 @@ from ssmde.metrics.depth import (
     AlignmentName,
     Crop,
     DepthErrors,
-    DepthSums,
     Measurement,
     Protocol,
-    RegionSums,
     Truth,
     align,
     band_edges,
     counted_pixels,
     depth_errors,
+    mean_errors,
     measure,
     split_motion_mask,
 )
@@ -35,9 +34,8 @@ from ssmde.metrics.holes import MoverCounts, hole_counts, order_counts
 from ssmde.metrics.temporal import TemporalErrors, seen_in_both, temporal_errors
 
 __all__ = [
-    "ALIGNMENTS", "METRICS", "Alignment", "AlignmentName", "BoundaryErrors", "Crop",
-    "DepthErrors", "DepthSums", "Measurement", "MoverCounts", "Protocol",
-    "RegionSums", "TemporalErrors", "Truth", "align", "band_edges", "boundary_errors",
-    "counted_pixels", "depth_errors", "hole_counts", "measure", "order_counts", "seen_in_both",
-    "split_motion_mask", "temporal_errors",
+    "ALIGNMENTS", "METRICS", "Alignment", "AlignmentName", "BoundaryErrors", "Crop", "DepthErrors",
+    "Measurement", "MoverCounts", "Protocol", "TemporalErrors", "Truth", "align", "band_edges",
+    "boundary_errors", "counted_pixels", "depth_errors", "hole_counts", "mean_errors", "measure",
+    "order_counts", "seen_in_both", "split_motion_mask", "temporal_errors",
 ]  # fmt: skip

@@ -10,9 +10,10 @@ the range, and measured. Static and moving pixels, near and far ones are measure
 one alignment: a mean hides that what moves, or is far, is worse.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -23,7 +24,6 @@ Values = Float[np.ndarray, "n"]
 DepthMap = Float[np.ndarray, "h w"]
 Mask = Bool[np.ndarray, "h w"]
 AlignmentName = Literal["median", "median-dataset", "least-squares", "none"]
-Sums = TypeVar("Sums", bound="Summable")
 ALIGNMENTS: tuple[AlignmentName, ...] = get_args(AlignmentName)
 FLAT = 1e-6  # a prediction that varies by less than this share of its mean is a constant
 MotionMask = UInt8[np.ndarray, "h w"]
@@ -116,17 +116,7 @@ def median(values: Values) -> float:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Summable:
-    """A record whose fields add up, as over images or over processes: `a + b`."""
-
-    def __add__(self: Sums, other: Sums) -> Sums:
-        """The sum of each field."""
-        names = [field.name for field in fields(self)]
-        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in names})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DepthErrors(Summable):
+class DepthErrors:
     """The errors of one image, or their mean over images; p is the prediction, g the truth."""
 
     abs_rel: float = 0.0  # mean of |p - g| / g
@@ -151,6 +141,14 @@ def depth_errors(prediction: Values, truth: Values) -> DepthErrors | None:
     """
     check_depths("pixels of the truth", truth)
     return errors_from_sums(error_sums(prediction, truth, [0, truth.size])[0])
+
+
+def mean_errors(images: Iterable[DepthErrors | None]) -> DepthErrors | None:
+    """Mean over images, each once; those without errors are left out, None if that leaves none."""
+    found = [list(asdict(errors).values()) for errors in images if errors is not None]
+    if not found:
+        return None
+    return DepthErrors(**dict(zip(METRICS, np.mean(found, axis=0).tolist(), strict=True)))
 
 
 def error_sums(
@@ -191,26 +189,6 @@ def errors_from_sums(sums: Float[np.ndarray, "9"]) -> DepthErrors | None:
     means = dict(zip(METRICS, (value / count for value in rest), strict=True))
     means["rmse"], means["rmse_log"] = means["rmse"] ** 0.5, means["rmse_log"] ** 0.5
     return DepthErrors(**means | {"log10": means["log10"] / float(np.log(10))})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DepthSums(Summable):
-    """Errors added up over images; an image without a pixel to measure never enters the divisor."""
-
-    total: DepthErrors = DepthErrors()
-    n_images: int = 0  # measured: the divisor of the means
-    n_skipped: int = 0  # without a pixel to measure
-
-    def add(self, errors: DepthErrors | None) -> "DepthSums":
-        """Sums with one more image; None counts as skipped."""
-        one = DepthSums(n_skipped=1) if errors is None else DepthSums(total=errors, n_images=1)
-        return self + one
-
-    def mean(self) -> DepthErrors | None:
-        """Mean over the images measured; None, not NaN, if there was none."""
-        if self.n_images == 0:
-            return None
-        return DepthErrors(**{m: v / self.n_images for m, v in asdict(self.total).items()})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -266,23 +244,6 @@ class Measurement:
     bands: tuple[DepthErrors | None, ...] = ()
     """Errors by true distance, between `band_edges` of the protocol."""
     alignment: Alignment | None = None  # under which they were measured; None if no pixel counts
-
-
-NOTHING = DepthSums()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RegionSums(Summable):
-    """Errors added up over images, one sum per region; each image enters each region once."""
-
-    full: DepthSums = NOTHING
-    static: DepthSums = NOTHING
-    dynamic: DepthSums = NOTHING
-
-    def add(self, found: Measurement) -> "RegionSums":
-        """Sums with one more image."""
-        names = ("full", "static", "dynamic")
-        return RegionSums(**{n: getattr(self, n).add(getattr(found, n)) for n in names})
 
 
 def counted_pixels(truth: DepthMap, protocol: Protocol) -> Mask:

@@ -6,14 +6,14 @@ the order that another network sees, is wrong whatever the truth is. A rate of 0
 flat depth map has no holes. It is ours; no paper has it.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
-from ssmde.metrics.depth import DepthMap, Mask, Summable, check_depths
+from ssmde.metrics.depth import DepthMap, Mask, check_depths
 
 RATIO = 1.25  # deeper by more than this factor is a hole: the first threshold of the depth errors
 SMALLEST = 0.001  # share of the image; smaller regions are noise of the mask
@@ -25,7 +25,7 @@ MARGIN = 0.5  # standard deviations of the pseudo-depth between pixels whose ord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MoverCounts(Summable):
+class MoverCounts:
     """What moves, and what of it is a hole or in a wrong order; of one image or of many."""
 
     moving: int = 0  # pixels of all regions examined
@@ -38,6 +38,11 @@ class MoverCounts(Summable):
     violated: int = 0  # those that the depth orders otherwise
     n_images: int = 0  # in which something moves
     n_images_from_masks: int = 0  # those of them whose movers a motion mask shows
+
+    def __add__(self, other: "MoverCounts") -> "MoverCounts":
+        """The sum of each field, as over images."""
+        mine, theirs = asdict(self), asdict(other)
+        return MoverCounts(**{name: mine[name] + theirs[name] for name in mine})
 
     @property
     def hole_rate(self) -> float | None:

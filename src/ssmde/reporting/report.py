@@ -27,7 +27,7 @@ from ssmde.inference.pictures import WORST_ERROR, colorize, colorize_error, dept
 from ssmde.inference.predictor import Predictor
 from ssmde.io import write_text
 from ssmde.methods.student import Student, build_student
-from ssmde.metrics import METRICS, Protocol, counted_pixels
+from ssmde.metrics import METRICS, Protocol, counted_pixels, mean_errors
 from ssmde.models.checkpoint import load_networks
 from ssmde.reporting.charts import STUDENT, TEACHER, line_chart, read_curve, stage_charts
 
@@ -297,7 +297,7 @@ def _rows(results: Mapping[str, Evaluation]) -> dict[str, list[tuple[str, list[t
     shown = {**results, **list(results.values())[-1].baselines}
     found: dict[str, list[tuple[str, list[tuple[str, bool]]]]] = {name: [] for name in shown}
     for region in REGIONS:
-        means = {name: result.region(region).mean() for name, result in shown.items()}
+        means = {name: mean_errors(result.region(region)) for name, result in shown.items()}
         values = {
             name: [round(getattr(mean, metric), 3) for metric in METRICS]
             for name, mean in means.items()
