@@ -162,19 +162,19 @@ class DataConfig(Section):
     root: Path = Path("data")
     """Folder of scene folders."""
     image_size: Pair = (256, 320)
-    """Training size (height, width), in pixels; multiples of 32."""
+    """Training size (height, width), in pixels; multiples of 32 (SC-Depth, indoors)."""
     more_sizes: tuple[Pair, ...] = ()
     """Further training sizes: batches have `image_size` and these in turn. For a network that is to
-    be right at any aspect ratio."""
+    be right at any aspect ratio (ours)."""
     frame_gaps: tuple[Count, ...] = (1,)
     """Distance of the two sources from the target, in stored frames; with several, each snippet
-    draws one."""
+    draws one (monodepth2: 1)."""
     scene_gaps: tuple[tuple[str, Count], ...] = ()
     """Gaps of single scenes in place of `frame_gaps`, as pairs of scene and gap: recordings differ
-    in frame rate and pace. A scene may come several times."""
+    in frame rate and pace (ours). A scene may come several times."""
     poses: Literal["none", "tracked", "file"] = "none"
     """Motion of the camera that comes with the frames: none, what `ssmde track` found in the video,
-    or the poses.txt of the scenes, as a robot or a phone measures it."""
+    or the poses.txt of the scenes, as a robot or a phone measures it (ours: decision 7)."""
     flip: Share = 0.5
     """Probability that a snippet is mirrored left to right (monodepth2)."""
     zoom: Annotated[Real, Field(ge=1, le=16)] = 1.15
@@ -225,7 +225,7 @@ class ModelConfig(Section):
     """Smallest and largest depth the network can predict, in scene units (monodepth2)."""
     freeze_batch_norm: bool = False
     """Keep the statistics of batch normalization as loaded; for fewer than four snippets a process,
-    with weights worth keeping."""
+    with weights worth keeping (ours)."""
 
     def __post_init__(self) -> None:
         """Refuse a depth range that is no range."""
@@ -250,22 +250,25 @@ class LossConfig(Section):
     """Weights of the terms of the loss, and the switches of its masks; 0 leaves a term out."""
 
     photometric: Weight = 1.0
-    """SSIM + L1 between the target and the rebuilt target, in [0, 1] per pixel."""
+    """SSIM + L1 between the target and the rebuilt target, in [0, 1] per pixel (monodepth2)."""
     geometry: Weight = 0.0
     """Depth inconsistency between two views, in [0, 1) per pixel. Above 0 also each source is
     rebuilt from the target, and the photometric error weighs 1 - inconsistency (SC-Depth)."""
     sparse_depth: Weight = 0.0
     """Depth of the points that `ssmde track` followed: mean |difference of log depth|. Tells what
-    neighboring frames cannot where the camera hardly moves; needs `data.poses tracked`."""
+    neighboring frames cannot where the camera hardly moves; needs `data.poses tracked` (ours:
+    decision 7)."""
     warmup: Annotated[Real, Field(ge=0, le=0.5)] = 0.0
     """Share of the training, from its start, in which only the rotation is learned, from blurred
     images and without depth, for hand-held video is mostly rotation; and, as long again, in which
     the whole motion is learned before a fixed plane that is nearer below, and the depth network
-    learns this plane: it decides which way is near. Not where poses come with the frames."""
+    learns this plane: it decides which way is near (ours:
+    decision 6). Not where poses come with the frames."""
     smoothness: Weight = 0.001
     """Edge-aware first-order smoothness of the mean-normalized disparity (monodepth2)."""
     scales: tuple[Annotated[Whole, Field(ge=0, le=3)], ...] = (0,)
-    """Decoder scales that carry the loss: 0, which is full size, and any of 1, 2, 3 (an eighth)."""
+    """Decoder scales that carry the loss: 0, which is full size, and any of 1, 2, 3 (an eighth), as
+    in monodepth2."""
 
     def __post_init__(self) -> None:
         """Refuse scales without full size."""
@@ -293,7 +296,7 @@ class PseudoDepthConfig(Section):
     across unreliable pixels, and at random), and relative normals across edges."""
     depth: Weight = 0.0
     """Difference of log depth to the label, fitted to the tracked points, or without them to the
-    network's own depth: more than order and shape."""
+    network's own depth: more than order and shape (ours: decision 9)."""
 
     @property
     def wanted(self) -> bool:
@@ -308,16 +311,18 @@ class StudentConfig(Section):
     teacher: Path | None = None
     """Weights of the first stage; a run of both stages sets it."""
     distillation: Weight = 0.5
-    """Difference of log depth to the teacher, where the multi-view mask filter lets it through."""
+    """Difference of log depth to the teacher, where the multi-view mask filter lets it through (Hu
+    et al.; form and weight are ours: decision 8)."""
     labels: Literal["none", "static", "all"] = "all"
     """Where the terms of pseudo_depth act in stage 2: nowhere, on what the filter calls static, or
-    everywhere."""
+    everywhere (Hu et al.: static; why all: decision 14)."""
     forgetting: Forgetting = "constant"
-    """How the weight of these terms falls over stage 2: not at all, or exponentially to 0.05."""
+    """How the weight of these terms falls over stage 2: not at all, or exponentially to 0.05 (Hu et
+    al.: a forgetting factor; its curve is ours)."""
     steps: Natural = 0
     """Optimizer steps of stage 2; 0 takes as many as stage 1."""
     learning_rate: Weight = 0.0
-    """Adam's step size in stage 2; 0 takes half of `train.learning_rate`."""
+    """Adam's step size in stage 2; 0 takes half of `train.learning_rate` (ours: decision 8)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -351,15 +356,16 @@ class TrainConfig(Section):
     """Adam's step size (monodepth2, SC-Depth)."""
     pose_lr_multiplier: Rate = 1.0
     """Factor on the learning rate for the pose network; depth can only be learned from a motion
-    that is right, so the motion may hurry ahead."""
+    that is right, so the motion may hurry ahead (ours: decision 6)."""
     encoder_lr_multiplier: Rate = 1.0
     """Factor on the learning rate for the encoder of the depth network; below 1 where it begins
-    with weights worth keeping."""
+    with weights worth keeping (ours: decision 18)."""
     average: Annotated[Real, Field(ge=0, lt=1)] = 0.0
     """Share of the old weights that an average over the steps keeps in each step, such as 0.998.
-    The average of the depth network is what is validated and kept; 0: there is none."""
+    The average of the depth network is what is validated and kept; 0: there is none (after Polyak
+    and Juditsky, 1992)."""
     schedule: Literal["constant", "step", "cosine"] = "step"
-    """Learning rate over the training: step divides it by 10 at three quarters."""
+    """Learning rate over the training: step divides it by 10 at three quarters (monodepth2)."""
     warmup_steps: Natural = 0
     """Steps over which the learning rate rises from 0."""
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -197,7 +197,8 @@ def test_with_photometric_a_car_a_little_slower_than_the_camera_falls_into_a_hol
     assert elsewhere < 0.25
 
 
-@pytest.mark.parametrize("closing", [0.1, pytest.param(0.0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("closing", [0.1, 0.0])
 def test_with_ss_mde_the_car_stands_on_the_road_in_both_stages(closing):
     drive = drawn(closing)
     batch, says = drive.with_label(), Says(drive.batch.T_src_tgt)

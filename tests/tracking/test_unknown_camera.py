@@ -30,6 +30,7 @@ def film(folder, *, cut=(0, 0), step=0.08, **how):
     return clip
 
 
+@pytest.mark.slow
 def test_a_camera_that_turns_and_moves_tells_its_focal_length(tmp_path, capsys):
     clip = film(tmp_path / "turns", cut=(30, 40), frames=12, seed=4, rotation=3.0)
     assert main(["track", str(tmp_path), "--threads", "1"]) == 0

@@ -149,7 +149,8 @@ class Decoder(nn.Module):
         super().__init__()
         if 0 not in scales or len(set(scales)) < len(scales) or not set(scales) <= set(SCALES):
             raise ValueError(f"scales must be 0 and any of 1, 2, 3, once, got {tuple(scales)}")
-        self.scales, self.upsampling = tuple(scales), upsampling
+        self.scales: tuple[int, ...] = tuple(scales)
+        self.upsampling: Upsampling = upsampling
 
     def forward(
         self, features: Sequence[Float[Tensor, "b _ _ _"]], scales: Sequence[int] | None = None

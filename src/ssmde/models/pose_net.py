@@ -22,11 +22,11 @@ class PoseCNN(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = [6, *(width for _, width in LAYERS)]
-        self.convs = nn.ModuleList(
+        self.convs: nn.ModuleList = nn.ModuleList(
             nn.Conv2d(widths[i], width, kernel, stride=2, padding=kernel // 2)
             for i, (kernel, width) in enumerate(LAYERS)
         )
-        self.head = nn.Conv2d(widths[-1], 6, 1)
+        self.head: nn.Conv2d = nn.Conv2d(widths[-1], 6, 1)
         # He initialization, so that the signal survives seven layers without normalization: with
         # torch's own start the motion hardly depends on the images (2e-6 over a video, against
         # 1e-3 here), and hand-held video then trains to one constant depth.
