@@ -13,6 +13,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 # Compiling all that is installed takes as long as installing it; what is used is compiled when it is.
+# The pip that comes with Python 3.11 takes twice as long as that of today.
 #
 # uv installs where it is at hand. It does not read the settings of pip, so they are handed to it; what
 # the environment says comes last and wins, as with pip. For no-index it has no variable: pip installs.
@@ -60,6 +61,7 @@ $(VENV)/.%: pyproject.toml
 		export UV_INDEX_STRATEGY=unsafe-best-match; set -x; \
 		uv pip install --quiet $${cpu:+--torch-backend cpu} --python $(BIN)/python --editable '.[$*]'; \
 	else set -x; \
+		$(PIP) install --quiet --no-compile --upgrade pip; \
 		$(PIP) install --quiet --no-compile $${cpu:+--extra-index-url $(CPU_INDEX)} --editable '.[$*]'; \
 	fi
 	@touch $@ $(if $(filter dev,$*),$(addprefix $(VENV)/.,motion test lint docs))
