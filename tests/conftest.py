@@ -3,6 +3,7 @@
 import os
 from functools import partial
 from importlib.machinery import SourceFileLoader
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -45,9 +46,11 @@ def fixed_seed():
 def cluster():
     """A Ray cluster of two workers on this machine."""
     ray = pytest.importorskip("ray")
-    ray.init(
-        num_cpus=2, object_store_memory=80 * 2**20, include_dashboard=False, log_to_driver=False
-    )
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    with patch.dict(os.environ, PYTHONPATH=path):  # workers import modules of the tests
+        ray.init(
+            num_cpus=2, object_store_memory=80 * 2**20, include_dashboard=False, log_to_driver=False
+        )
     yield ray
     ray.shutdown()
 

@@ -167,12 +167,18 @@ def run(*words: object, folder: Path = ROOT, **settings: str) -> str:
     return done.stdout
 
 
+HATCHLING = ("hatchling", "packaging", "pathspec", "pluggy", "trove_classifiers")
+
+
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory) -> dict[str, str]:
-    """The environment in which hatchling is found: as it is, or with a copy that pip fetches."""
-    if find_spec("hatchling") is not None:
-        return {}
+    """The environment in which nothing but hatchling is found, or a copy that pip fetches."""
     folder = tmp_path_factory.mktemp("hatchling")
+    found = [find_spec(name) for name in HATCHLING]
+    if all(spec is not None and spec.origin for spec in found):
+        for name, spec in zip(HATCHLING, found, strict=True):
+            (folder / name).symlink_to(Path(spec.origin).parent)
+        return {"PYTHONPATH": str(folder)}
     words = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder, "hatchling"]
     if subprocess.run(words, capture_output=True, check=False).returncode != 0:
         pytest.skip("needs hatchling: it is not installed, and pip finds no index that has it")

@@ -153,10 +153,11 @@ def kill_and_compare(name: str, tmp_path: Path, tries: int, seed: int = 0) -> in
     originals, whole = tmp_path / "originals", tmp_path / "whole"
     make_originals(originals)
     before = state(originals)
-    shutil.copytree(originals, whole)
-    began = time.monotonic()
-    assert run(whole, words) == 0, (whole / "log.txt").read_text()
-    seconds = time.monotonic() - began
+    for folder in (tmp_path / "first", whole):  # the first one is slow: it compiles what it imports
+        shutil.copytree(originals, folder)
+        began = time.monotonic()
+        assert run(folder, words) == 0, (folder / "log.txt").read_text()
+        seconds = time.monotonic() - began
     wanted, killed = state(whole / out), 0
     for number in range(tries):
         folder = tmp_path / f"try{number}"

@@ -1,7 +1,6 @@
 """Drawn clips: their truth rebuilds one frame from the next, and survives the disk."""
 
 import json
-import time
 from functools import cache
 
 import numpy as np
@@ -134,16 +133,6 @@ def test_a_camera_that_stands_still_sees_the_same_world_in_every_frame(kind):
     clip = draw_clip(kind, frames=2, size=(16, 20), step=0.0, rotation=0.0)
     np.testing.assert_array_equal(clip.images[0], clip.images[1])
     assert not clip.motion_mask.any()
-
-
-@pytest.mark.slow  # a busy machine is no fault of the code
-@PLACES
-def test_five_frames_a_second_are_drawn_on_one_core(kind):
-    draw_clip(kind, frames=1, size=SIZE, movers="mixed")
-    start = time.process_time()
-    draw_clip(kind, frames=4, size=(128, 160), movers="mixed")
-    # Half of it here: shape checks, and whatever else the machine does, slow this test down.
-    assert 4 / (time.process_time() - start) > 2.5
 
 
 # Files and refusals.
