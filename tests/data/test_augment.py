@@ -59,10 +59,10 @@ def test_a_point_lands_where_the_new_camera_projects_it(tmp_path, kind, stored, 
     camera = np.array([[0.8 * width, 0, 0.52 * width], [0, 0.9 * height, 0.47 * height], [0, 0, 1]])
     point = np.array([0.09, -0.07, 1.3])
     photo_of_a_point(tmp_path / f"a.{kind}", stored, camera, point)
-    data = DataConfig(image_size=(128, 160), zoom=1.15, flip=0.5)
+    data = DataConfig(zoom=1.15, flip=0.5)
     photo, flips = read_image(tmp_path / f"a.{kind}", reduction=reduction), set()
     for seed in range(8):
-        framing = draw_framing(rng(seed), data, stored)
+        framing = draw_framing(rng(seed), data, stored, (128, 160))
         assert framing.reduction == reduction
         view = framing.images([photo])[0]
         assert view.shape == (3, 128, 160)
@@ -89,15 +89,26 @@ def test_crop_mirror_and_halving_move_the_principal_point_by_hand():
     assert half.intrinsics(camera).tolist() == [[250, 0, 159.5], [0, 260, 119.5], [0, 0, 1]]
 
 
-@given(stored=sizes, seed=st.integers(0, 9), zoom=st.floats(1, 2))
-def test_the_cut_lies_inside_the_frame_and_zooms_within_limits(stored, seed, zoom):
-    data = DataConfig(image_size=(64, 96), zoom=zoom)
-    framing = draw_framing(rng(seed), data, stored)
-    height, width = stored[0] // framing.reduction, stored[1] // framing.reduction
+@given(
+    stored=sizes, size=st.sampled_from([(64, 96), (256, 192), (128, 416)]), seed=st.integers(0, 9),
+    zoom=st.floats(1, 2), keep=st.booleans(),
+)  # fmt: skip
+def test_the_window_lies_inside_the_frame_zooms_within_limits_and_may_keep_its_proportions(
+    stored, size, seed, zoom, keep
+):
+    data = DataConfig(zoom=zoom)
+    framing = draw_framing(rng(seed), data, stored, size, keep_proportions=keep)
+    height, width = (side // framing.reduction for side in stored)
+    assert framing.image_size == size
     assert 0 <= framing.left <= width - framing.width
     assert 0 <= framing.top <= height - framing.height
-    assert width / zoom - 0.5 <= framing.width <= width
-    assert height / zoom - 0.5 <= framing.height <= height
+    if not keep:
+        assert width / zoom - 0.5 <= framing.width <= width
+        assert height / zoom - 0.5 <= framing.height <= height
+        return
+    shape = framing.width / framing.height / (size[1] / size[0])
+    pixel = 1 + 1 / min(framing.width, framing.height)  # a window has whole pixels
+    assert 1 / (1.12 * pixel**2) <= shape <= 1.12 * pixel**2
 
 
 @given(stored=sizes, needed=sizes, zoom=st.floats(1, 2))
@@ -111,11 +122,20 @@ def test_a_frame_is_decoded_no_smaller_than_needed(stored, needed, zoom):
         assert any(have // (2 * reduction) < need * zoom for have, need in sides)
 
 
-def test_without_zoom_the_whole_frame_is_decoded_small_and_with_it_in_full():
-    none, zoom = (DataConfig(image_size=(224, 320), zoom=z, flip=0.0) for z in (1.0, 1.15))
-    assert draw_framing(rng(), none, (480, 640)) == whole_frame((480, 640), (224, 320))
-    assert draw_framing(rng(), none, (480, 640)).reduction == 2
-    assert draw_framing(rng(), zoom, (480, 640)).reduction == 1
+def test_without_zoom_the_whole_frame_is_decoded_small_and_of_a_window_what_it_needs():
+    stored, size = (480, 640), (224, 320)
+    none, zoom = (DataConfig(zoom=z, flip=0.0) for z in (1.0, 1.15))
+    assert draw_framing(rng(), none, stored, size) == whole_frame(stored, size)
+    assert draw_framing(rng(), none, stored, size).reduction == 2
+    assert draw_framing(rng(), zoom, stored, size).reduction == 1
+    framing = draw_framing(rng(), none, stored, (128, 416), keep_proportions=True)
+    assert (framing.reduction * framing.height, framing.reduction * framing.width) == (197, 640)
+    for seed in range(40):
+        framing = draw_framing(
+            rng(seed), DataConfig(zoom=4.0), (1536, 2048), (192, 256), keep_proportions=True
+        )
+        assert framing.width >= 256 - 1
+        assert framing.height >= 192 - 1
 
 
 def jitter(seed=3, *, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0):
@@ -163,7 +183,7 @@ def test_colors_by_hand_clamped_and_the_same_for_all_views():
 def test_scattered_points_land_where_their_pixels_go():
     stored, size, chance = (48, 96), (32, 64), rng()
     for _ in range(20):
-        framing = draw_framing(chance, DataConfig(image_size=size, flip=0.5, zoom=1.5), stored)
+        framing = draw_framing(chance, DataConfig(flip=0.5, zoom=1.5), stored, size)
         K = framing.intrinsics(torch.eye(3, dtype=torch.float64)).numpy()
         pixels = chance.uniform(0, (95, 47), (40, 2)).astype(np.float32)
         if framing.flip:
@@ -175,29 +195,6 @@ def test_scattered_points_land_where_their_pixels_go():
             at = K @ (u, v, 1)
             assert abs(at[0] - column) <= 0.5 + 1e-4
             assert abs(at[1] - row) <= 0.5 + 1e-4
-
-
-@given(stored=sizes, size=st.sampled_from([(192, 256), (256, 192), (128, 416)]))
-def test_a_window_that_keeps_proportions_lies_inside_and_is_hardly_stretched(stored, size):
-    framing = draw_framing(rng(), DataConfig(zoom=2.0), stored, size, keep_proportions=True)
-    height, width = (side // framing.reduction for side in stored)
-    assert framing.image_size == size
-    assert 0 <= framing.left <= framing.left + framing.width <= width
-    assert 0 <= framing.top <= framing.top + framing.height <= height
-    shape = framing.width / framing.height / (size[1] / size[0])
-    pixel = 1 + 1 / min(framing.width, framing.height)  # a window has whole pixels
-    assert 1 / (1.12 * pixel**2) <= shape <= 1.12 * pixel**2
-
-
-def test_without_zoom_the_window_is_the_largest_and_a_small_one_is_decoded_finely():
-    data = DataConfig(zoom=1.0)
-    framing = draw_framing(rng(), data, (480, 640), (128, 416), keep_proportions=True)
-    assert (framing.reduction * framing.height, framing.reduction * framing.width) == (197, 640)
-    data = DataConfig(zoom=4.0)
-    for seed in range(40):
-        framing = draw_framing(rng(seed), data, (1536, 2048), (192, 256), keep_proportions=True)
-        assert framing.width >= 256 - 1
-        assert framing.height >= 192 - 1
 
 
 def photo():
