@@ -1,7 +1,5 @@
 """Augmentation: the camera stays with the image, and one change serves the whole snippet."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,6 @@ from torch.testing import assert_close
 
 from ssmde.config import DataConfig
 from ssmde.data.augment import (
-    Framing,
     apply_color,
     best_reduction,
     degrade,
@@ -72,21 +69,6 @@ def test_a_point_lands_where_the_new_camera_projects_it(tmp_path, kind, stored, 
         assert center_of(view) == pytest.approx(expected, abs=0.1)
         flips.add(framing.flip)
     assert flips == {True, False}
-
-
-def test_crop_mirror_and_halving_move_the_principal_point_by_hand():
-    """Of pixel centers: a crop shifts it, a mirror sends cx to width - 1 - cx."""
-    image, camera = noise(8, 10), torch.tensor([[50.0, 0, 5], [0, 60, 4], [0, 0, 1]])
-    crop = Framing(reduction=1, left=3, top=2, width=6, height=4, image_size=(4, 6), flip=False)
-    assert (crop.images([image])[0] == image[2:6, 3:9].transpose(2, 0, 1)).all()
-    assert crop.intrinsics(camera).tolist() == [[50, 0, 2], [0, 60, 2], [0, 0, 1]]
-    mirror = replace(whole_frame((8, 10), (8, 10)), flip=True)
-    assert (mirror.images([image])[0] == image[:, ::-1].transpose(2, 0, 1)).all()
-    assert mirror.intrinsics(camera).tolist() == [[50, 0, 4], [0, 60, 4], [0, 0, 1]]
-    half = whole_frame((480, 640), (240, 320))
-    camera = torch.tensor([[500.0, 0, 319.5], [0, 520, 239.5], [0, 0, 1]])
-    assert half.reduction == 2
-    assert half.intrinsics(camera).tolist() == [[250, 0, 159.5], [0, 260, 119.5], [0, 0, 1]]
 
 
 @given(

@@ -192,60 +192,48 @@ def test_a_wrong_file_is_named_with_value_and_remedy(tmp_path, file, text, messa
         read_scene(folder)
 
 
-def test_unknown_labels_two_sizes_and_one_frame_in_two_files_are_refused(tmp_path):
-    labels, sizes, twice = (make_scene(tmp_path, n, frames=3) for n in ("labels", "sizes", "twice"))
-    (labels / "pseudo_depth").mkdir()
+def test_labels_sizes_and_names_that_do_not_fit_are_refused(tmp_path):
+    labels, sizes, twice, empty, other = (make_scene(tmp_path, n, frames=3) for n in "abcde")
+    for folder in (labels / "pseudo_depth", empty / "depth", other / "depth"):
+        folder.mkdir()
     write_png16(labels / "pseudo_depth" / "000000.png", ONES)
     (labels / "pseudo_depth" / "label.json").write_text('{"kind": "distance"}')
     Image.new("RGB", (32, 25)).save(sizes / "000002.png")
     Image.new("RGB", (32, 24)).save(twice / "000001.jpg")
+    np.save(other / "depth" / "d_10.npy", ONES)
     for folder, says in (
         (labels, r"label\.json: kind must be depth or disparity, got 'dist"),
         (sizes, r"000002\.png: 32 x 25 .* 000000\.png has 32 x 24"),
         (twice, r"000001\.\w+ and 000001\.\w+ are one frame; keep one"),
+        (empty, r"depth: holds no \.png, \.npy, \.npz; fill or delete"),
+        (other, r"depth: none of its 1 files .* such as 000000\.png"),
     ):
-        with pytest.raises(ValueError, match=says):
-            read_scene(folder)
-
-
-def test_depth_under_other_names_is_paired_in_order_when_there_is_one_a_frame(tmp_path):
-    folder = make_scene(tmp_path, frames=2)
-    (folder / "depth").mkdir()
-    for name in ("d_10.npy", "d_9.npy"):
-        np.save(folder / "depth" / name, np.ones((2, 2)))
-    assert [file.name for file in read_scene(folder).depth] == ["d_9.npy", "d_10.npy"]
-    for name, says in (
-        ("d_10.npy", r"depth: none of its 1 files .* such as 000000\.png"),
-        ("d_9.npy", r"depth: holds no \.png, \.npy, \.npz; fill or delete"),
-    ):
-        (folder / "depth" / name).unlink()
         with pytest.raises(ValueError, match=says):
             read_scene(folder)
 
 
 def test_missing_folders_and_scenes_are_named(tmp_path):
-    (tmp_path / "empty").mkdir()
-    for read, says in (
-        (lambda: read_scenes(tmp_path / "nowhere", "train"), "nowhere: no such data folder"),
+    for name in ("empty", "data/kitchen"):
+        (tmp_path / name).mkdir(parents=True)
+
+    def read(name, split="train", text=None):
+        if text is not None:
+            (tmp_path / name / "train.txt").write_text(text)
+        return read_scenes(tmp_path / name, split)
+
+    for reading, says in (
+        (lambda: read("nowhere"), "nowhere: no such data folder"),
         (lambda: read_scene(tmp_path / "nowhere"), "nowhere: no such scene folder"),
-        (lambda: read_scenes(tmp_path, "train"), r"no folder in it holds images \(\.jpg"),
+        (lambda: read("data"), r"no folder in it holds images \(\.jpg"),
         (lambda: read_scene(tmp_path / "empty"), "empty: a scene folder holds images .* none"),
+        (lambda: read("data", "test"), r"test\.txt: no such list"),
+        (lambda: read("data", text="\nkitchn\n"), r"train\.txt, line 2: scene 'kitchn'.*'kitchen'"),
+        (lambda: read("data", text="\n"), r"train\.txt: the list is empty"),
+        (lambda: read_scenes(Path("https://host:80/a"), "val"), "a: data is read from a folder: c"),
+        (lambda: read_scenes(Path("s3://bucket/a"), "val"), "a: data is read from a folder: copy"),
     ):
         with pytest.raises((FileNotFoundError, ValueError), match=says):
-            read()
-    make_scene(tmp_path, "kitchen")
-    with pytest.raises(FileNotFoundError, match=r"test\.txt: no such list"):
-        read_scenes(tmp_path, "test")
-    for text, says in (
-        ("\nkitchn\n", r"train\.txt, line 2: scene 'kitchn'.*'kitchen'"),
-        ("\n", r"train\.txt: the list is empty"),
-    ):
-        (tmp_path / "train.txt").write_text(text)
-        with pytest.raises((FileNotFoundError, ValueError), match=says):
-            read_scenes(tmp_path, "train")
-    for url in ("https://host:80/packed", "s3://bucket/packed"):
-        with pytest.raises(ValueError, match="packed: data is read from a folder: copy it"):
-            read_scenes(Path(url), "train")
+            reading()
 
 
 # Their files, and the order of these

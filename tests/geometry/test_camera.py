@@ -1,12 +1,10 @@
 """The pinhole camera: where points land, and where they land once the image is edited."""
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from torch.testing import assert_close
 
 from ssmde.geometry import (
@@ -80,9 +78,6 @@ def test_a_point_of_a_resized_image_lies_where_the_scaled_camera_sees_it(size):
     image, expected = draw_point(pixel_of(POINT, K)), scale_intrinsics(K, width / W, height / H)
     resized = F.interpolate(image[None, None], size, mode="bilinear", antialias=True)[0, 0]
     assert_dot_is_at(resized, pixel_of(POINT, expected))
-    picture = Image.fromarray(image.numpy().astype(np.float32))
-    by_pil = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
-    assert_dot_is_at(torch.from_numpy(by_pil).double(), pixel_of(POINT, expected))
 
 
 def test_a_point_of_a_cropped_or_mirrored_image_lies_where_the_edited_camera_sees_it():

@@ -69,13 +69,3 @@ def test_the_inverse_exchanges_the_two_names(rotation, translation, x_b):
     T_b_a = invert_motion(T_a_b)
     assert_close(moved(T_b_a, moved(T_a_b, x_b)), x_b)
     assert_close(T_b_a, torch.linalg.inv(T_a_b))
-
-
-@pytest.mark.parametrize("shape", [(), (2, 3)])
-def test_any_batch_shape_gives_what_each_motion_gives_alone(shape):
-    v, t = torch.randn(*shape, 3), torch.randn(*shape, 3)
-    T = rigid_motion(v, t)
-    pairs = zip(v.reshape(-1, 3), t.reshape(-1, 3), strict=True)
-    alone = [rigid_motion(*pair) for pair in pairs]
-    assert_close(list(T.reshape(-1, 4, 4)), alone)
-    assert_close(list(invert_motion(T).reshape(-1, 4, 4)), [invert_motion(a) for a in alone])

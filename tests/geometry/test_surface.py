@@ -40,9 +40,8 @@ def test_a_slanted_wall_has_one_normal_of_length_one_up_to_the_border(a, b):
 
 @given(scale=st.floats(1e-3, 1e4))
 def test_normals_do_not_see_the_scale_of_the_depth_but_its_shift(scale):
-    depth, K = bumps().float(), make_intrinsics().float()
-    assert_close(normals(scale * depth, K), normals(depth, K), atol=1e-4, rtol=0)
-    depth, K = slanted_wall(0.5, 0.0), make_intrinsics()
+    depth, K = bumps(), make_intrinsics()
+    assert_close(normals(scale * depth, K), normals(depth, K))
     assert (normals(depth + 2.0, K) - normals(depth, K)).abs().mean() > 0.05
 
 

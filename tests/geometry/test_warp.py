@@ -40,15 +40,6 @@ def plane(depth: float) -> torch.Tensor:
     return torch.full((1, 1, H, W), depth, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("shift", [0, 1, 3])
-def test_sideways_motion_in_front_of_a_wall_shifts_whole_pixels(shift):
-    image, depth = random_image(), 2.0
-    found = reproject(plane(depth), make_motion(x=shift * depth / F), make_intrinsics())
-    warped = sample(image, found.pixels)
-    assert_close(warped[..., : W - shift], image[..., shift:])
-    assert found.visible.sum() == H * (W - shift)
-
-
 def test_a_point_of_the_world_lands_where_the_source_camera_sees_it():
     """The direction of T_src_tgt, from two camera-to-world poses."""
     here, there = torch.tensor([[0.1, -0.2, 0.0]]), torch.tensor([[0.05, 0.1, 0.1]])
@@ -99,27 +90,21 @@ def test_points_behind_the_source_camera_or_at_no_number_are_not_visible():
 @settings(max_examples=20)
 def test_two_depths_of_a_point_never_differ_by_more_than_their_sum(rotation, translation, seed):
     """Depth inconsistency stays below 1 for any motion, also for points behind the camera."""
-    depth, K = random_image(seed, channels=1) + 0.1, make_intrinsics()
-    depth.requires_grad_()
-    found = reproject(depth, rigid_motion(3 * rotation, 2 * translation), K)
+    depth = (random_image(seed, channels=1) + 0.1).requires_grad_()
+    found = reproject(depth, rigid_motion(3 * rotation, 2 * translation), make_intrinsics())
     seen = sample(depth, found.pixels)
     inconsistency = (found.depth - seen).abs() / (found.depth + seen)
     assert (found.depth > 0).all()
     assert (inconsistency <= 1).all()
     assert (inconsistency < 1)[found.visible & (seen > 0)].all()
     assert torch.autograd.grad(inconsistency.sum(), depth)[0].isfinite().all()
-    with torch.no_grad():  # only the ratio of depth and translation matters
-        far = reproject(7 * depth, rigid_motion(3 * rotation, 14 * translation), K, min_depth=7e-3)
-    assert_close(found.pixels, far.pixels)
-    assert_close(7 * found.depth, far.depth)
 
 
 def test_each_image_of_a_batch_gives_what_it_gives_alone():
     batch, size = 3, (4, 10)
-    depth = 1 + torch.rand(batch, 1, *size, dtype=torch.float64)
-    image = torch.rand(batch, 3, *size, dtype=torch.float64)
-    T = rigid_motion(0.1 * torch.randn(batch, 3).double(), 0.1 * torch.randn(batch, 3).double())
-    K = make_intrinsics().repeat(batch, 1, 1)
+    depth, image = 1 + torch.rand(batch, 1, *size), torch.rand(batch, 3, *size)
+    T = rigid_motion(0.1 * torch.randn(batch, 3), 0.1 * torch.randn(batch, 3))
+    K = make_intrinsics().float().repeat(batch, 1, 1)
     K[:, 0, 0] += torch.arange(batch)
     together = reproject(depth, T, K)
     for one in (slice(i, i + 1) for i in range(batch)):
@@ -142,11 +127,9 @@ def test_gradients_match_finite_differences():
         found = reproject(depth, T, K)
         return sample(image, found.pixels), found.depth
 
-    depth = (random_image(1, channels=1) + 1.0).requires_grad_()
-    T = make_motion(x=0.137, y=-0.071, z=0.05).requires_grad_()
-    image = random_image(channels=1).requires_grad_()
-    K = make_intrinsics().requires_grad_()
-    assert gradcheck(warp, (depth, T, K, image), fast_mode=True)
+    inputs = (random_image(1, channels=1) + 1.0, make_motion(x=0.137, y=-0.071, z=0.05),
+              make_intrinsics(), random_image(channels=1))  # fmt: skip
+    assert gradcheck(warp, [x.requires_grad_() for x in inputs], fast_mode=True)
 
 
 def test_reduced_precision_of_matrix_products_does_not_touch_the_warp():

@@ -58,22 +58,27 @@ class SnippetDataset(Dataset[Batch]):
         with_cameras: bool = True,
     ) -> None:  # fmt: skip
         self.sequences = tuple(sequences)
-        # Intrinsics of every sequence, in pixels of its stored images; nan where not known.
-        self.cameras = tuple(_camera(s, needed=with_cameras) for s in sequences)
         self.data, self.seed, self.augment, self.labels = data, seed, augment, labels
         self.fit_labels, self.with_points = fit_labels, with_points
-        # For every sequence of a folder, the points that were tracked, by the index of a frame.
-        self.points = tuple(
-            read_tracked_points(s.images[0].parent / TRACKED_POINTS)
-            if (fit_labels or with_points) and s.tracked_points is None
-            else {}
-            for s in sequences
-        )
-        for sequence in sequences if labels else ():
-            if sequence.pseudo_depth is None:
-                folder = sequence.images[0].parent
+        # Of every sequence: intrinsics, in pixels of its stored images, nan where not known; and
+        # the points that were tracked, by the index of a frame, where they are a file.
+        self.cameras: list[Float64[Tensor, "3 3"]] = []
+        self.points: list[dict[int, TrackedPoints]] = []
+        for s in sequences:
+            folder, K = s.images[0].parent, s.intrinsics
+            if K is None and with_cameras:
                 raise ValueError(
-                    f"scene '{sequence.name}': there is no {folder / 'pseudo_depth'}; "
+                    f"scene '{s.name}': intrinsics are unknown, training needs them; write the "
+                    f"3 x 3 matrix in pixels of its images to {folder / 'cam.txt'}, or let "
+                    "`ssmde track` find the camera"
+                )
+            K = np.full((3, 3), np.nan) if K is None else K.astype(np.float64)
+            self.cameras.append(torch.from_numpy(K))
+            in_file = (fit_labels or with_points) and s.tracked_points is None
+            self.points.append(read_tracked_points(folder / TRACKED_POINTS) if in_file else {})
+            if labels and s.pseudo_depth is None:
+                raise ValueError(
+                    f"scene '{s.name}': there is no {folder / 'pseudo_depth'}; "
                     f"`ssmde label {folder.parent}` makes the labels"
                 )
         self.sizes = (data.image_size, *data.more_sizes)  # training sizes, by their number
@@ -81,7 +86,7 @@ class SnippetDataset(Dataset[Batch]):
 
     def find_targets(self) -> Int[np.ndarray, "n 2"]:
         """Sequence and frame of everything the data set has a snippet of."""
-        data, gap = self.data, min(self.data.frame_gaps)
+        data = self.data
         self.usable = tuple(usable_gaps(s, data) for s in self.sequences)
         frames = [np.flatnonzero(gaps.any(1)) for gaps in self.usable]
         if any(map(len, frames)):
@@ -89,13 +94,10 @@ class SnippetDataset(Dataset[Batch]):
                 [np.stack([np.full_like(f, i), f], 1) for i, f in enumerate(frames)]
             )
         named = ", ".join(f"'{s.name}' has {len(s)}" for s in self.sequences[:5])
-        lengths = named or "there are no scenes"
-        if any(2 * gap < len(s) for s in self.sequences):
-            known = f"with known poses (data.poses {data.poses}) at gaps {data.frame_gaps}"
-            raise ValueError(f"no frame has sources {known}; {lengths}")
+        known = "" if data.poses == "none" else f" with known poses (data.poses {data.poses})"
         raise ValueError(
-            f"no scene is long enough: a snippet with frame gap {gap} needs {2 * gap + 1} frames, "
-            f"{lengths}; give longer scenes or a smaller data.frame_gaps"
+            f"no frame has sources{known} on both sides at gaps {data.frame_gaps}: "
+            f"{named or 'there are no scenes'}; give longer scenes or a smaller data.frame_gaps"
         )
 
     def __len__(self) -> int:
@@ -367,18 +369,6 @@ def read_frame(path: Path, framing: Framing, image_size: Size) -> Pixels:
             "of the other frames; give each size a scene of its own"
         )
     return pixels
-
-
-def _camera(sequence: FrameSequence, *, needed: bool) -> Float64[Tensor, "3 3"]:
-    if sequence.intrinsics is not None:
-        return torch.from_numpy(sequence.intrinsics.astype(np.float64))
-    if not needed:
-        return torch.full((3, 3), torch.nan, dtype=torch.float64)
-    raise ValueError(
-        f"scene '{sequence.name}': intrinsics are unknown, training needs them; write the 3 x 3 "
-        f"matrix in pixels of its images to {sequence.images[0].parent / 'cam.txt'}, or let "
-        "`ssmde track` find the camera"
-    )
 
 
 def _as_map(values: DepthMap) -> Float32[Tensor, "1 1 h w"]:

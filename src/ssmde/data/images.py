@@ -9,7 +9,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -250,7 +250,7 @@ def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pix
 def _rgb(where: Path | str, image: Image.Image, levels: Levels | Literal["own"]) -> Image.Image:
     if image.mode in SIXTEEN_BIT:
         values = np.asarray(image)
-        levels = array_levels(values) if levels == "own" else levels
+        levels = array_levels([values]) if levels == "own" else levels
         return Image.fromarray(gray_to_bytes(values, levels)).convert("RGB")
     if image.mode == "F":
         raise ImageError(f"{where}: floating-point pixels are no colours; store 8 or 16 bits each")
@@ -295,21 +295,20 @@ def gray_levels(files: Sequence[Path]) -> Levels:
     None where they use more than half of what 16 bits hold, or where there are none: a thermal
     camera uses a hundredth, of which the upper 8 bits alone would leave four grays.
     """
-    ends: list[np.ndarray] = []
     some = [path for path in files if path.suffix.lower() in GRAY_SUFFIXES]
-    for path in some[:: max(1, -(-len(some) // MOST_SAMPLED))]:
-        with suppress(*BROKEN_FILE), open_image(path, path) as image:
-            if image.mode in SIXTEEN_BIT:
-                ends.append(np.percentile(np.asarray(image), OUTLIERS))
-    return _levels(ends)
+
+    def gray() -> Iterator[np.ndarray]:
+        for path in some[:: max(1, -(-len(some) // MOST_SAMPLED))]:
+            with suppress(*BROKEN_FILE), open_image(path, path) as image:
+                if image.mode in SIXTEEN_BIT:
+                    yield np.asarray(image)
+
+    return array_levels(gray())
 
 
-def array_levels(values: Integer[np.ndarray, "..."]) -> Levels:
-    """The levels of one image."""
-    return _levels([np.percentile(values, OUTLIERS)] if values.size else [])
-
-
-def _levels(ends: list[np.ndarray]) -> Levels:
+def array_levels(images: Iterable[Integer[np.ndarray, "..."]]) -> Levels:
+    """The levels of 16-bit gray images together."""
+    ends = [np.percentile(values, OUTLIERS) for values in images if values.size]
     low = int(min((low for low, _ in ends), default=0))
     high = int(max((high for _, high in ends), default=NO_VALUE))
     return (low, max(high, low + 1)) if high - low < NO_VALUE // 2 else None

@@ -11,7 +11,7 @@ and the values of all images come back in the unit of the source.
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +23,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ssmde.arrays import read_npy
+from ssmde.data.augment import Framing
 from ssmde.data.images import ImageError, read_map
 from ssmde.data.scene_files import read_scene_info
 from ssmde.data.sequence import DepthMap, Size
@@ -47,9 +48,7 @@ POINT_RANGE = (0.2, 4.0)
 NEAREST = 0.1  # a fitted depth below this share of the nearest point's is no depth
 # The slow factor. On 35 frames of a kitchen (redkitchen) that the labeling network never saw, it
 # takes the error of its labels from 0.174 to 0.122. Where no points are near, as on people, it goes
-# back to the scale of the whole image: on 11 crowded frames of `bonn_crowd` that takes the error of
-# what moves from 0.325 to 0.301 (0.275 without any slow factor), of what stands still from 0.100 to
-# 0.097 (0.133).
+# back to the scale of the whole image: 0.325 to 0.301 on what moves in `bonn_crowd`.
 GRID = (8, 10)  # its nodes: rows, columns
 STIFF = 0.5  # what a step of the log factor from node to node costs, beside the error of one point
 RIDGE = 1.0  # what a log factor costs beside that
@@ -66,8 +65,7 @@ class LabelInfo:
     kind: Kind  # what they hold
     affine: bool  # true if scale and shift are unknown, and differ from image to image
     licence: str  # terms of the source, which hold for what it labels
-    network_size: Size | None = None
-    """Size (height, width) the network saw; None if it follows the image, or there is none."""
+    network_size: Size | None = None  # (height, width); None if it follows the image, or has none
 
     def as_json(self) -> dict[str, object]:
         """What label.json holds."""
@@ -184,12 +182,9 @@ def read_pseudo_depth(path: Path, *, image_size: Size | None = None) -> DepthMap
     return (steps / scale).astype(np.float32)
 
 
-def pack_label(
-    path: Path, edit: Callable[[Float32[np.ndarray, "_ _"]], Float32[np.ndarray, "_ _"]],
-    image_size: Size,
-) -> tuple[bytes, str]:  # fmt: skip
-    """Bytes of a .npy that is read as the label at `path` after an `edit`, and its ending."""
-    values = edit(read_pseudo_depth(path, image_size=image_size))
+def pack_label(path: Path, framing: Framing, image_size: Size) -> tuple[bytes, str]:
+    """Bytes of a .npy that is read as a view of the label at `path`, and its ending."""
+    values = framing.nearest(read_pseudo_depth(path, image_size=image_size), image_size)
     steps = np.rint(values.astype(np.float64) * LARGEST_STEP)
     # Steps take half the place, but only for a label that is stored in them.
     small = steps.max(initial=0) < 1 << 16
@@ -253,7 +248,10 @@ def _slow_factor(
     rows, columns = rows[seen], columns[seen]
     wanted = np.log(depth[seen] / fitted[rows, columns])
     # The share of each node in each row and column, in each point: linear from node to node.
-    down, across = (_shares(n, nodes) for n, nodes in zip(fitted.shape, GRID, strict=True))
+    down, across = (
+        (1 - np.abs(np.linspace(0, nodes - 1, pixels)[:, None] - np.arange(nodes))).clip(0)
+        for pixels, nodes in zip(fitted.shape, GRID, strict=True)
+    )
     system = (down[rows][:, :, None] * across[columns][:, None]).reshape(len(rows), -1)
     nodes = np.arange(np.prod(GRID)).reshape(GRID)
     stiffness = RIDGE * np.eye(nodes.size)
@@ -268,9 +266,3 @@ def _slow_factor(
         weighted = system / (1 + (error / SPREAD) ** 2)[:, None] ** 2
         log_factor = np.linalg.solve(system.T @ weighted + stiffness, weighted.T @ wanted)
     return np.exp(down @ log_factor.reshape(GRID) @ across.T)
-
-
-def _shares(pixels: int, nodes: int) -> Float64[np.ndarray, "pixels nodes"]:
-    """How much of each node is in each pixel of a row that they span evenly."""
-    places = np.linspace(0, nodes - 1, pixels)
-    return (1 - np.abs(places[:, None] - np.arange(nodes))).clip(0)

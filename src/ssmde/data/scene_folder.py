@@ -213,8 +213,7 @@ def _common_size(images: Sequence[Path], *, of_all: bool) -> Size:
     """Size (height, width) all images share; those that cannot be opened do not count."""
     # Unless `of_all`, the first, the middle and the last of those that can be opened have to do:
     # opening every file takes minutes with a million.
-    few = dict.fromkeys(_few(images))
-    found: dict[int, Size] = {}
+    few, found = dict.fromkeys(_few(images)), dict[int, Size]()
     faults: list[ImageError] = []
     for index in chain(few, (i for i in range(len(images)) if i not in few)):
         if found and not of_all and index not in few:
@@ -251,8 +250,6 @@ def _matching(folder: Path, images: Files, suffixes: tuple[str, ...]) -> Paths |
     found = [by_stem.get(stem(os.fsdecode(name)), "") for name in images.names.tolist()]
     if any(found):
         return Files(folder, found)
-    if len(names) == len(images):  # other names, but one a frame: pair them in order
-        return Files(folder, sorted(names, key=frame_order(names)))
     raise ValueError(
         f"{folder}: none of its {len(names)} files is named like one of the {len(images)} images, "
         f"such as {images[0].stem}{suffixes[0]}"

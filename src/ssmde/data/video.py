@@ -8,7 +8,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -52,22 +52,19 @@ class VideoError(ValueError):
     """A file that should hold a video and does not, or not all of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class VideoNotes:
-    """What was noticed while a film was read, for a report."""
-
-    found: dict[str, list[int]] = field(default_factory=dict)  # numbers of frames; none: of all
+class VideoNotes(dict[str, list[int]]):
+    """What was noticed while a film was read, and in which frames; none where it is of all."""
 
     def add(self, text: str, *numbers: int) -> None:
         """Remember what is said of a film, or of these frames."""
-        self.found.setdefault(text, []).extend(numbers)
+        self.setdefault(text, []).extend(numbers)
 
     @property
     def lines(self) -> list[str]:
         """One line for each."""
         return [
             f"{text}: {ranges(sorted(set(numbers)))}" if numbers else text
-            for text, numbers in self.found.items()
+            for text, numbers in self.items()
         ]
 
 
@@ -220,7 +217,7 @@ class Clock:
 
 def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
     """Every frame that can be decoded, in the order in which frames are shown."""
-    notes = notes or VideoNotes()
+    notes = VideoNotes() if notes is None else notes
     with open_film(path, notes) as (container, stream):
         clock = Clock(1 / float(_rate_of(stream)))
         last: Size | None = None

@@ -47,16 +47,30 @@ def reproject(
         intrinsics: Pinhole matrix without skew.
         min_depth: Points nearer than this to the source camera count as not visible.
     """
-    height, width = depth.shape[-2:]
     # z_src [u v 1]_src^T = D K R K^-1 [u v 1]_tgt^T + K t: one 3 x 3 matrix for all pixels of an
-    # image instead of lifting, moving and projecting each. The sums are written out, row by row,
-    # for products of matrices are rounded under TF32 and autocast, by pixels.
-    rays, shift = _pixels_to_pixels(T_src_tgt, intrinsics)
+    # image instead of lifting, moving and projecting each. Without skew K needs no inverse; the
+    # sums are written out, row by row, for products of matrices are rounded under TF32 and
+    # autocast, by pixels. Each entry is [b, 1, 1], to meet rows of pixels.
+    K, T = (
+        [row.unbind(1) for row in m[..., None, None].unbind(1)] for m in (intrinsics, T_src_tgt)
+    )
+    (fx, _, cx), (_, fy, cy), _ = K
+    # R K^-1, with t as a fourth column: column 3 of K^-1 is [-cx / fx, -cy / fy, 1]^T.
+    right, down, ahead = (
+        (r[0] / fx, r[1] / fy, r[2] - cx * (r[0] / fx) - cy * (r[1] / fy), r[3]) for r in T[:3]
+    )
+    # K from the left: rows 1 and 2 get the third, times cx and cy.
+    rows = (
+        [fx * a + cx * c for a, c in zip(right, ahead, strict=True)],
+        [fy * b + cy * c for b, c in zip(down, ahead, strict=True)],
+        ahead,
+    )
+    height, width = depth.shape[-2:]
     grid_u = torch.arange(width, dtype=depth.dtype, device=depth.device)
     grid_v = torch.arange(height, dtype=depth.dtype, device=depth.device)[:, None]
     x, y, z = (
-        torch.addcmul(s, r[0] * grid_u + (r[1] * grid_v + r[2]), depth.squeeze(1))
-        for r, s in zip(rays, shift, strict=True)
+        torch.addcmul(shift, of_u * grid_u + (of_v * grid_v + constant), depth.squeeze(1))
+        for of_u, of_v, constant, shift in rows
     )
     # A point behind the camera has z < 0; dividing by it would mirror the point into the image.
     divisor = z.clamp(min=min_depth)
@@ -65,28 +79,6 @@ def reproject(
     for values, last in ((u, width - 1), (v, height - 1)):
         visible = visible & (values >= -EDGE_TOLERANCE) & (values <= last + EDGE_TOLERANCE)
     return Reprojection(torch.stack([u, v], dim=-1), divisor[:, None], visible[:, None])
-
-
-def _pixels_to_pixels(
-    T_src_tgt: Motion, intrinsics: Intrinsics
-) -> tuple[list[list[Float[Tensor, "b 1 1"]]], list[Float[Tensor, "b 1 1"]]]:
-    """K R K^-1, by row and column, and K t: z [u v 1] of the source = K R K^-1 [u v 1] D + K t."""
-    # Each entry of a matrix as [b, 1, 1], to meet rows of pixels.
-    K, T = (
-        [row.unbind(1) for row in m[..., None, None].unbind(1)] for m in (intrinsics, T_src_tgt)
-    )
-    (fx, _, cx), (_, fy, cy), _ = K
-    # R K^-1, with t as a fourth column: column 3 of K^-1 is [-cx / fx, -cy / fy, 1]^T.
-    u, v, z = (
-        (r[0] / fx, r[1] / fy, r[2] - cx * (r[0] / fx) - cy * (r[1] / fy), r[3]) for r in T[:3]
-    )
-    # K from the left: rows 1 and 2 get the third, times cx and cy.
-    joined = [
-        [fx * a + cx * b for a, b in zip(u, z, strict=True)],
-        [fy * a + cy * b for a, b in zip(v, z, strict=True)],
-        list(z),
-    ]
-    return [row[:3] for row in joined], [row[3] for row in joined]
 
 
 def sample(

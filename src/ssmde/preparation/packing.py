@@ -235,7 +235,7 @@ def _content(kind: str, scene: PackedScene, frame: int, codec: Codec) -> tuple[b
         Image.fromarray(view).save(file, "JPEG", quality=JPEG_QUALITY)
         return file.getvalue(), ".jpg"
     if kind == "pseudo_depth" and framing is not None:
-        return pack_label(found, lambda values: framing.nearest(values, size), size)
+        return pack_label(found, framing, size)
     try:
         return read_bytes(found), found.suffix
     except (OSError, FileError) as error:
