@@ -27,10 +27,6 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def noise(height, width):
-    return rng().integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
 def photo_of_a_point(path, size, camera, point):
     """Image of a small bright ball around a point, and nothing else."""
     u, v = (camera @ point / point[2])[:2]
@@ -179,19 +175,14 @@ def test_scattered_points_land_where_their_pixels_go():
             assert abs(at[1] - row) <= 0.5 + 1e-4
 
 
-def photo():
-    """Colours that run smoothly, darkest at the top left."""
-    rows, columns = np.mgrid[:48, :64].astype(np.float32)
-    image = np.stack([3 * rows + columns, rows + 2.5 * columns, 2 * rows + 2 * columns], axis=2)
-    return image.clip(0, 255).astype(np.uint8)
-
-
 def test_a_degraded_picture_keeps_its_size_and_what_it_shows():
-    assert (degrade(rng(), photo(), 0.0) == photo()).all()
+    rows, columns = np.mgrid[:48, :64]  # smooth colors, darkest at the top left
+    photo = np.stack([3 * rows + columns, rows + 2 * columns, 2 * rows + 2 * columns], axis=2)
+    photo = photo.clip(0, 255).astype(np.uint8)
+    assert (degrade(rng(), photo, 0.0) == photo).all()
     for seed in range(25):
-        worse = degrade(rng(seed), photo(), 1.0)
-        assert (worse.shape, worse.dtype) == (photo().shape, np.uint8)
-        assert (worse != photo()).any()
-        before, after = (x.mean(axis=2).ravel() for x in (photo(), worse))
+        worse = degrade(rng(seed), photo, 1.0)
+        assert (worse.shape, worse.dtype) == (photo.shape, np.uint8)
+        assert (worse != photo).any()
+        before, after = (x.mean(axis=2).ravel() for x in (photo, worse))
         assert np.corrcoef(before, after)[0, 1] > 0.8  # light and dark stay where they are
-    assert (degrade(rng(3), photo(), 1.0) == degrade(rng(3), photo(), 1.0)).all()

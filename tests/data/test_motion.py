@@ -22,7 +22,8 @@ def a_walk(parts=(0.0,) * 7):
     poses[:, 0, 3] = range(7)
     return FrameSequence(
         name="walk", images=tuple(Path(f"walk/{i}.png") for i in range(7)), image_size=(32, 64),
-        tracked_poses=poses, tracked_parts=np.array(parts, float), intrinsics=np.diag((60.0, 60.0, 1.0)),
+        intrinsics=np.diag((60.0, 60.0, 1.0)), tracked_poses=poses,
+        tracked_parts=np.array(parts, float),
     )  # fmt: skip
 
 

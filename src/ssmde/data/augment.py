@@ -46,12 +46,12 @@ class Framing:
     """How a stored frame becomes a training view: reduce, crop, resize, mirror, in this order."""
 
     reduction: int  # the frame is decoded at 1 / reduction of its size: 1, 2, 4 or 8
-    left: int  # first column and row of the crop, in pixels of the reduced frame
-    top: int
+    left: int = 0  # first column and row of the crop, in pixels of the reduced frame
+    top: int = 0
     width: int  # columns and rows of the crop
     height: int
     image_size: Size  # size (height, width) of the view
-    flip: bool  # true if the view is mirrored left to right
+    flip: bool = False  # true if the view is mirrored left to right
 
     def intrinsics(self, stored: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
         """Camera of the view, from that of the stored frame; each in pixels of its own image."""
@@ -113,10 +113,7 @@ def whole_frame(stored: Size, image_size: Size) -> Framing:
     """The view of a whole frame, without chance; sizes are (height, width)."""
     reduction = best_reduction(stored, image_size)
     height, width = stored[0] // reduction, stored[1] // reduction
-    return Framing(
-        reduction=reduction, left=0, top=0, width=width, height=height, image_size=image_size,
-        flip=False,
-    )  # fmt: skip
+    return Framing(reduction=reduction, width=width, height=height, image_size=image_size)
 
 
 def draw_framing(

@@ -7,6 +7,7 @@ workers or processes changes nothing. The global random generators are neither r
 
 import fnmatch
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,10 @@ MOST_BROKEN = 50  # snippets that fail in a row before the reader gives up
 class SnippetDataset(Dataset[Batch]):
     """Every frame that has neighbors on both sides, as the target of a snippet.
 
-    A ValueError says where intrinsics or labels are missing, or that no sequence is long enough.
-
-    Args:
-        labels: Whether to read the pseudo-depth of the target.
-        fit_labels: Whether to give it scale and shift by the points of `ssmde track`.
-        with_points: Whether to hand over the depth of these points.
-        with_cameras: Whether scenes without intrinsics are refused; else theirs are nan.
+    With `labels` its pseudo-depth comes along, given scale and shift by the points of `ssmde
+    track` if `fit_labels`; the depth of these comes `with_points`. Unknown intrinsics are nan, or
+    with `with_cameras` refused. A ValueError says what is missing, or that no sequence is long
+    enough.
     """
 
     keep_proportions = False  # SC-Depth stretches views a little; see `draw_framing`
@@ -89,10 +87,9 @@ class SnippetDataset(Dataset[Batch]):
         data = self.data
         self.usable = tuple(usable_gaps(s, data) for s in self.sequences)
         frames = [np.flatnonzero(gaps.any(1)) for gaps in self.usable]
-        if any(map(len, frames)):
-            return np.concatenate(
-                [np.stack([np.full_like(f, i), f], 1) for i, f in enumerate(frames)]
-            )
+        targets = [np.stack([np.full_like(f, i), f], 1) for i, f in enumerate(frames)]
+        if any(map(len, targets)):
+            return np.concatenate(targets)
         named = ", ".join(f"'{s.name}' has {len(s)}" for s in self.sequences[:5])
         known = "" if data.poses == "none" else f" with known poses (data.poses {data.poses})"
         raise ValueError(
@@ -274,13 +271,11 @@ class SnippetSampler(Sampler[list[Key]]):
     def __iter__(self) -> Iterator[list[Key]]:
         share = self.batch_size // self.world
         position = self.start_step * self.batch_size + self.rank * share
-        orders: dict[int, Int[np.ndarray, " n"]] = {}
+        order = lru_cache(maxsize=2)(self._order)
         while True:
             places = [divmod(p, self.length) for p in range(position, position + share)]
-            needed = {epoch for epoch, _ in places}
-            orders = {e: orders[e] if e in orders else self._order(e) for e in needed}
+            keys = [(epoch, int(order(epoch)[place])) for epoch, place in places]
             size = position // self.batch_size % self.sizes
-            keys = [(epoch, int(orders[epoch][place])) for epoch, place in places]
             yield [(*key, size) for key in keys] if self.sizes > 1 else list[Key](keys)
             position += self.batch_size
 

@@ -32,6 +32,7 @@ except ImportError:
 
 Levels = tuple[int, int] | None
 """Lowest and highest value of 16-bit gray that is stretched to 8 bits; None: the upper 8 bits."""
+Stretch = Levels | Literal["own"]
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
 READABLE = (
@@ -183,9 +184,7 @@ def turn_upright(image: Image.Image) -> Image.Image:
 # Colors
 
 
-def read_image(
-    path: Path, *, reduction: int = 1, levels: Levels | Literal["own"] = "own"
-) -> Pixels:
+def read_image(path: Path, *, reduction: int = 1, levels: Stretch = "own") -> Pixels:
     """Colors of an image, RGB, upright (EXIF): any file Pillow can read, or a .npy of bytes.
 
     Gray becomes RGB, 16 bits become 8, transparency is dropped.
@@ -247,7 +246,7 @@ def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pix
     return pixels if pixels.shape[:2] == (height, width) else None
 
 
-def _rgb(where: Path | str, image: Image.Image, levels: Levels | Literal["own"]) -> Image.Image:
+def _rgb(where: Path | str, image: Image.Image, levels: Stretch) -> Image.Image:
     if image.mode in SIXTEEN_BIT:
         values = np.asarray(image)
         levels = array_levels([values]) if levels == "own" else levels

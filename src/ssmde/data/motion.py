@@ -70,8 +70,7 @@ class TileFlow(NamedTuple):
 
     centers: Points  # (u, v) of each tile in the first image, in pixels
     motion: Points  # (dx, dy) of each tile, in pixels
-    likeness: Float32[np.ndarray, "n"]
-    """Correlation of the tile with where it went, in [-1, 1]; nan for a tile without texture."""
+    likeness: Float32[np.ndarray, "n"]  # correlation with where it went; nan without texture
     gain: Float32[np.ndarray, "n"]  # brightness where it went, divided by that of the tile
 
     @property

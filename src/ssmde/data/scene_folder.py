@@ -45,9 +45,8 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
     """Sequences of one part of a data folder, in the order of its list file.
 
     `root` holds scene folders, is one itself, or is packed data. Without val.txt the last tenth of
-    the frames of each scene is `val` and the rest is `train`. Without train.txt every scene that no
-    other list names is for training. `all` is every scene, whole. `every_size` opens every image to
-    see that all of a scene have one size; else only three.
+    the frames of each scene is `val` and the rest `train`; without train.txt every scene that no
+    other list names is for training. `all` is every scene, whole.
     """
     if is_packed(root):
         return read_pack(root, split)
@@ -95,10 +94,9 @@ def read_scene(
 ) -> FrameSequence:
     """One scene folder as a sequence, named from `root`, the data folder it belongs to.
 
-    Only the headers of three of its images are opened, or of all with `every_size`. Other images
-    that are broken or have another size are left for the reader of frames to skip and report. So
-    are maps of depth, labels or motion, but for the first of each kind: where that has another
-    shape than the images, all will.
+    Only the headers of three of its images are opened, or of all with `every_size`. Others that
+    are broken or have another size are left for the reader of frames to skip and report, and so
+    are maps, but for the first of each kind: where it has another shape than the images, all will.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such scene folder")

@@ -15,12 +15,9 @@ from ssmde.console import shorten
 from ssmde.geometry.camera import scale_intrinsics
 
 Paths = Sequence[Path | None]
-Size = tuple[int, int]
-"""Height and width of an image, in pixels."""
-Pixels = UInt8[np.ndarray, "h w 3"]
-"""An image, RGB."""
-DepthMap = Float32[np.ndarray, "h w"]
-"""Depth of each pixel; 0 where there is none."""
+Size = tuple[int, int]  # height and width of an image, in pixels
+Pixels = UInt8[np.ndarray, "h w 3"]  # an image, RGB
+DepthMap = Float32[np.ndarray, "h w"]  # depth of each pixel; 0 where there is none
 Intrinsics = Float[np.ndarray, "3 3"]
 Poses = Float[np.ndarray, "n 4 4"]
 PerFrame = Float[np.ndarray, " n"]
@@ -46,15 +43,11 @@ class FrameSequence:
     depth: Paths | None = None  # measured depth, None where a frame has none
     depth_units_per_metre: int | float | None = None  # what 1 m is in a depth PNG; None if unknown
     poses: Poses | None = None  # camera to world, in metres; nan where unknown
-    tracked_poses: Poses | None = None
-    """Camera to world as found in the video; the unit is the median depth. nan where unknown."""
-    tracked_parts: PerFrame | None = None
-    """Parts of the video whose tracked poses share a world and a unit: a number for each frame."""
+    tracked_poses: Poses | None = None  # the same as found in the video, in median depths
+    tracked_parts: PerFrame | None = None  # of the video, by number: each has its world and unit
     tracked_points: Sequence[Any] | None = None
-    """Image points (u, v) and depth of what was tracked, None where a frame has none; only of
-    packed data, elsewhere they are a file of the scene."""
-    motion_masks: Paths | None = None
-    """Images with 255 where something moves, 0 where it is static, 128 where nobody knows."""
+    """Points (u, v) and depth of what was tracked; only of packed data, else a file has them."""
+    motion_masks: Paths | None = None  # images: 255 where something moves, 0 static, 128 unknown
     pseudo_depth: Paths | None = None  # depth labels made by another network
     pseudo_depth_kind: Literal["depth", "disparity"] | None = None  # what the labels hold
     pseudo_depth_affine: bool = True  # true if scale and shift of the labels are unknown

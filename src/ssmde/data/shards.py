@@ -5,9 +5,8 @@
     PACK/train-000000.tar       shard: SCENE/FRAME.npy, SCENE/FRAME.pseudo_depth.npy, ...
     PACK/train-000000.npz       index: scene, name, and offset and size of every file of a frame
 
-The shards are those of WebDataset and can be read by other tools from front to back. Here the index
-is used instead: any frame is one read at an offset. So packed data is read in the order in which
-folders are, by the same code; a run goes on at any step, and ranks and workers change nothing
+The shards are those of WebDataset and can be read by other tools from front to back. Here any frame
+is one read at an offset, in the order and by the code of folders; a run goes on at any step
 (docs/decisions/0012-packed-data-is-read-by-an-index.md).
 """
 

@@ -85,8 +85,7 @@ class VideoFrame:
     number: int  # place in the order in which frames are shown, from 0
     time: float | None  # when it is shown, in seconds; None if the file does not say
     pixels: Pixels  # RGB
-    begins: bool = False
-    """True where it does not continue what was read before: after a pause, or at another size."""
+    begins: bool = False  # True where it does not continue: after a pause, or at another size
     file: Path | None = None  # the image file it is, where that can be copied; None in a video
 
 
@@ -109,8 +108,7 @@ class Decoded:
     time: float | None  # growing from frame to frame
     begins: bool
     size: Size  # height and width as a player shows it, in square pixels
-    turn: tuple[bool, bool, bool]
-    """Whether rows become columns, and whether the columns, the rows, are mirrored after that."""
+    turn: tuple[bool, bool, bool]  # rows become columns; the columns, the rows run the other way
 
     def pixels(self) -> Pixels:
         """RGB, upright, in square pixels."""

@@ -77,11 +77,8 @@ def sobel(values: Maps) -> tuple[Maps, Maps]:
     # neighboring points of a surface are nearly equal, and TF32 would leave little of a normal.
     along_v = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
     along_u = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
-    # 8 = (1 + 2 + 1) * 2: the weights, and the two pixels between both ends.
-    return (
-        (along_v[..., 2:] - along_v[..., :-2]) / 8,
-        (along_u[..., 2:, :] - along_u[..., :-2, :]) / 8,
-    )
+    du, dv = along_v[..., 2:] - along_v[..., :-2], along_u[..., 2:, :] - along_u[..., :-2, :]
+    return du / 8, dv / 8  # (1 + 2 + 1) * 2: the weights, and the two pixels between both ends
 
 
 def normals(depth: Map, intrinsics: Intrinsics) -> Float[Tensor, "b 3 h w"]:

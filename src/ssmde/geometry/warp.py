@@ -23,13 +23,9 @@ EDGE_TOLERANCE = 0.01
 class Reprojection(NamedTuple):
     """Where each target pixel lands in the source view."""
 
-    pixels: Float[Tensor, "b h w 2"]
-    """Source coordinates (u, v), in pixels; may lie outside the image."""
-    depth: Map
-    """Depth of the point in the source camera, in the unit of the target depth; at least
-    `min_depth`, so that ratios of depths stay finite where a point is not visible."""
-    visible: Mask
-    """True where the point is in front of the source camera and inside its image."""
+    pixels: Float[Tensor, "b h w 2"]  # (u, v) in the source; may lie outside the image
+    depth: Map  # in the source camera, at least `min_depth`: ratios of depths stay finite
+    visible: Mask  # True where the point is in front of the source camera and inside its image
 
 
 def reproject(
