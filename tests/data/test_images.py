@@ -177,17 +177,13 @@ def png_that_claims(path, width, height, bits=1):
 @pytest.mark.parametrize(
     ("width", "height"), [(MOST_PIXELS // 2 + 1, 2), (13_300, 13_300), (60_000, 60_000)]
 )
-def test_a_picture_with_too_many_pixels_is_refused_by_its_header(tmp_path, width, height):
+def test_a_picture_with_more_than_phones_take_is_refused_by_its_header(tmp_path, width, height):
+    assert read_size(png_that_claims(tmp_path / "a.png", 12_000, 9_000)) == (9_000, 12_000)
     path = png_that_claims(tmp_path / "large.png", width, height, 16)
     for read in (read_image, read_size, read_mask, lambda p: read_depth(p, 1),
                  lambda p: read_image_bytes(p.read_bytes(), "large.png")):  # fmt: skip
         with pytest.raises(ImageError, match=r"large\.png: has .*the limit is 110 million: make"):
             read(path)
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_the_photo_of_a_phone_with_108_million_pixels_is_none(tmp_path):
-    assert read_size(png_that_claims(tmp_path / "photo.png", 12_000, 9_000)) == (9_000, 12_000)
 
 
 @pytest.mark.slow

@@ -63,15 +63,15 @@ class SnippetDataset(Dataset[Batch]):
         self.cameras: list[Float64[Tensor, "3 3"]] = []
         self.points: list[dict[int, TrackedPoints]] = []
         for s in sequences:
-            folder, K = s.images[0].parent, s.intrinsics
-            if K is None and with_cameras:
+            folder = s.images[0].parent
+            if s.intrinsics is None and with_cameras:
                 raise ValueError(
                     f"scene '{s.name}': intrinsics are unknown, training needs them; write the "
                     f"3 x 3 matrix in pixels of its images to {folder / 'cam.txt'}, or let "
                     "`ssmde track` find the camera"
                 )
-            K = np.full((3, 3), np.nan) if K is None else K.astype(np.float64)
-            self.cameras.append(torch.from_numpy(K))
+            camera = np.full((3, 3), np.nan) if s.intrinsics is None else s.intrinsics
+            self.cameras.append(torch.from_numpy(camera.astype(np.float64)))
             in_file = (fit_labels or with_points) and s.tracked_points is None
             self.points.append(read_tracked_points(folder / TRACKED_POINTS) if in_file else {})
             if labels and s.pseudo_depth is None:
@@ -103,8 +103,8 @@ class SnippetDataset(Dataset[Batch]):
     def __getitem__(self, key: Key | int) -> Batch:
         """The snippet of (epoch, index) as a batch of one; an index alone means epoch 0.
 
-        A snippet with an unreadable frame is replaced by the next one that can be read, and
-        `broken` says so; very many in a row are an `ImageError`.
+        One with an unreadable frame is replaced by the next, and `broken` says so; 50 are an
+        `ImageError`.
         """
         epoch, index, *size = (0, key) if isinstance(key, int) else key
         if not 0 <= index < len(self):

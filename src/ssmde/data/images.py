@@ -96,8 +96,11 @@ def _naming(where: Path | str) -> Generator[None]:
         raise ImageError(f"{where}: no such file") from error
     except BROKEN_FILE as error:
         reason = re.sub(f" '{re.escape(str(where))}'| <_io.BytesIO.*?>", "", str(error))
-        said = f"cannot be read ({reason or type(error).__name__}); copy or extract it again"
-        if isinstance(where, Path) and where.is_file() and where.stat().st_size == 0:
+        reason = reason or type(error).__name__
+        said = f"cannot be read ({reason}); copy or extract it again"
+        if isinstance(where, str):
+            said = f"cannot be read as an image ({reason})"
+        elif where.is_file() and where.stat().st_size == 0:
             said = "the file is empty; copy or extract it again"
         raise ImageError(f"{where}: {said}") from error
 
@@ -211,7 +214,8 @@ def read_image(path: Path, *, reduction: int = 1, levels: Stretch = "own") -> Pi
                     pixels = decode_jpeg(content, stored, reduction)
                 if pixels is None:
                     if reduction > 1 and upright:  # Pillow decodes at a reduced size where it can
-                        image.draft("RGB", tuple(max(n // reduction, 1) for n in image.size))
+                        height, width = (max(side // reduction, 1) for side in stored)
+                        image.draft("RGB", (width, height))
                     pixels = np.array(_rgb(path, turn_upright(image), levels))
     if pixels.shape[:2] not in (stored, stored[::-1]):
         # The last row and column of a reduced image may hold a part of a pixel.
@@ -231,9 +235,9 @@ def read_image_bytes(content: bytes, name: str) -> Pixels:
 def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pixels | None:
     """Pixels of a JPEG by `simplejpeg`, where it is installed; None where Pillow has to do it.
 
-    Both wrap libjpeg-turbo and give the same pixels; Pillow copies them twice on the way to an
-    array, which takes as long as the decoding. `stored` is the size its header says. A reduced size
-    is rounded up: the last row and column may hold a part of a pixel.
+    Both wrap libjpeg-turbo and give the same pixels; Pillow copies them twice on the way, which
+    takes as long as the decoding. Reduced sizes are rounded up: the last pixels may be parts of
+    one.
     """
     if simplejpeg is None:
         return None

@@ -80,9 +80,9 @@ def labels_fit(
 ) -> bool:
     """Whether labels to come may stand beside those that are there; none at all are fine.
 
-    Labels that differ are a ValueError; with `overwrite` False says that they have to go, and a
-    FileExistsError that this package did not write them, or that one of `inputs` (files and folders
-    that are read, the source first) lies there.
+    Labels that differ are a ValueError, or False with `overwrite`: they have to go. A
+    FileExistsError where others wrote them, or one of `inputs` (which are read, the source first)
+    lies there.
     """
     if (fault := _difference(folder, info)) is None:
         return True
@@ -137,10 +137,7 @@ def drop_empty_labels(folder: Path) -> None:
 
 
 def write_pseudo_depth(path: Path, values: DepthMap, info: LabelInfo) -> None:
-    """Write one label: error below 1 / 60000 of its largest value, whole or not at all.
-
-    Of depth, positive where known, or disparity, where 0 and below is far away; nan is no value.
-    """
+    """Write one label of known depth or disparity: error below 1 / 60000 of its largest value."""
     known = has_value(values, info.kind)
     largest = float(values[known].max(initial=0))
     if not largest > 0:

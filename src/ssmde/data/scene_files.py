@@ -22,7 +22,6 @@ TRACKED_INFO = "tracked.json"  # how far the motion can be trusted
 POINT_ARRAYS = ("frames", "counts", "pixels", "depth")
 TrackedPoints = tuple[Float32[np.ndarray, "_ 2"], Float32[np.ndarray, "_"]]
 """Points (u, v) of a frame, in pixels, and their depth."""
-LARGEST = 1e300  # number that is taken
 
 
 def read_intrinsics(path: Path, image_size: Size, *, orientation: int = 1) -> Intrinsics | None:
@@ -96,7 +95,7 @@ def positive_number(info: dict[str, Any], key: str, path: Path) -> float | None:
     value = info.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e300:
         raise ValueError(f"{path}: {key} must be a positive number, got {shorten(repr(value))}")
     return float(value)
 

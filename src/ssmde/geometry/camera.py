@@ -103,9 +103,8 @@ def normals(depth: Map, intrinsics: Intrinsics) -> Float[Tensor, "b 3 h w"]:
 def axis_angle_to_matrix(axis_angle: Float[Tensor, "*b 3"]) -> Matrices:
     """Rotation matrix by Rodrigues' formula: cos(a) I + sin(a)/a [v] + (1 - cos(a))/a^2 v v^T.
 
-    [v] is the skew matrix with [v] w = v x w, v the right-handed axis times the angle in radians,
-    of any length; value and gradient are exact at zero. No matrix product: reduced-precision modes
-    for those (autocast, TF32) leave it exact.
+    [v] w = v x w, v is the right-handed axis times the angle in radians, of any length. Exact at
+    zero, with its gradient; no matrix product, which autocast and TF32 would round.
     """
     square = (axis_angle * axis_angle).sum(-1)[..., None, None]
     small = square < SMALL_ANGLE_SQUARED

@@ -1,8 +1,4 @@
-"""Where something moves, and the plane of the ground in a depth map.
-
-A static depth map and the motion of the camera say where something moves: where no other view of
-the scene looks like this one.
-"""
+"""Where something moves, as no other view looks like this one; the ground in a depth map."""
 
 import torch
 import torch.nn.functional as F

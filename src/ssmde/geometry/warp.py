@@ -33,14 +33,13 @@ def reproject(
 ) -> Reprojection:
     """Find each target pixel in the source view: p_src ~ K T_src_tgt D(p_tgt) K^-1 p_tgt.
 
-    The depth-based rendering of Zhou et al., CVPR 2017 (https://arxiv.org/abs/1704.07813). Both
-    views share `intrinsics`, in pixels of *this* image size. No matrix product: reduced-precision
-    modes (autocast, TF32) leave it exact.
+    The depth-based rendering of Zhou et al., CVPR 2017 (https://arxiv.org/abs/1704.07813). No
+    matrix product: reduced-precision modes (autocast, TF32) leave it exact.
 
     Args:
         depth: Depth of the target view, positive, in the unit of the translation.
         T_src_tgt: Rigid motion from the target camera to the source camera.
-        intrinsics: Pinhole matrix without skew.
+        intrinsics: Pinhole matrix of both, in pixels of *this* image size, without skew.
         min_depth: Points nearer than this to the source camera count as not visible.
     """
     # z_src [u v 1]_src^T = D K R K^-1 [u v 1]_tgt^T + K t: one 3 x 3 matrix for all pixels of an
