@@ -137,7 +137,7 @@ def read_scene(
 def common_orientation(images: Sequence[Path]) -> int:
     """EXIF mark of the first, the middle and the last image; others than one are refused."""
     found: dict[int, Path] = {}
-    for index in _few(images):
+    for index in (0, len(images) // 2, len(images) - 1):
         with suppress(ImageError):  # whoever reads the frames says so
             found.setdefault(image_files.read_orientation(images[index]), images[index])
     if len(found) > 1:
@@ -211,9 +211,9 @@ def _common_size(images: Sequence[Path], *, of_all: bool) -> Size:
     """Size (height, width) all images share; those that cannot be opened do not count."""
     # Unless `of_all`, the first, the middle and the last of those that can be opened have to do:
     # opening every file takes minutes with a million.
-    few, found = dict.fromkeys(_few(images)), dict[int, Size]()
+    few, found = {0, len(images) // 2, len(images) - 1}, dict[int, Size]()
     faults: list[ImageError] = []
-    for index in chain(few, (i for i in range(len(images)) if i not in few)):
+    for index in chain(sorted(few), (i for i in range(len(images)) if i not in few)):
         if found and not of_all and index not in few:
             break
         try:
@@ -231,10 +231,6 @@ def _common_size(images: Sequence[Path], *, of_all: bool) -> Size:
                 "of its own"
             )
     return found[first]
-
-
-def _few(images: Sequence[Path]) -> tuple[int, int, int]:
-    return 0, len(images) // 2, len(images) - 1
 
 
 def _matching(folder: Path, images: Files, suffixes: tuple[str, ...]) -> Paths | None:
