@@ -174,6 +174,7 @@ def png_that_claims(path, width, height, bits=1):
     return path
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(
     ("width", "height"), [(MOST_PIXELS // 2 + 1, 2), (13_300, 13_300), (60_000, 60_000)]
 )
