@@ -122,11 +122,7 @@ def test_a_pack_reads_no_file_outside_of_it(tmp_path, name):
     scene = {"name": "a", "split": "train", "frames": 1}
     about = {"format": "ssmde-pack", "version": 1, "scenes": [scene], "shards": [f"train-{name}"]}
     (root / "pack.json").write_text(json.dumps(about))
-    from ssmde.data.shards import Store
-
     with pytest.raises(ValueError, match="names a file outside of it"):
-        Store(root).read(f"{name}.npz")
-    with pytest.raises((ValueError, OSError, KeyError)):
         read_pack(root, "train")
 
 

@@ -1,7 +1,5 @@
 """Augmentation: the camera stays with the image, and one change serves the whole snippet."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,6 @@ from torch.testing import assert_close
 
 from ssmde.config import DataConfig
 from ssmde.data.augment import (
-    Framing,
     apply_color,
     best_reduction,
     degrade,
@@ -28,10 +25,6 @@ sizes = st.tuples(st.integers(32, 1500), st.integers(32, 1500))
 
 def rng(seed=0):
     return np.random.default_rng(seed)
-
-
-def noise(height, width):
-    return rng().integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def photo_of_a_point(path, size, camera, point):
@@ -59,10 +52,10 @@ def test_a_point_lands_where_the_new_camera_projects_it(tmp_path, kind, stored, 
     camera = np.array([[0.8 * width, 0, 0.52 * width], [0, 0.9 * height, 0.47 * height], [0, 0, 1]])
     point = np.array([0.09, -0.07, 1.3])
     photo_of_a_point(tmp_path / f"a.{kind}", stored, camera, point)
-    data = DataConfig(image_size=(128, 160), zoom=1.15, flip=0.5)
+    data = DataConfig(zoom=1.15, flip=0.5)
     photo, flips = read_image(tmp_path / f"a.{kind}", reduction=reduction), set()
     for seed in range(8):
-        framing = draw_framing(rng(seed), data, stored)
+        framing = draw_framing(rng(seed), data, stored, (128, 160))
         assert framing.reduction == reduction
         view = framing.images([photo])[0]
         assert view.shape == (3, 128, 160)
@@ -74,30 +67,26 @@ def test_a_point_lands_where_the_new_camera_projects_it(tmp_path, kind, stored, 
     assert flips == {True, False}
 
 
-def test_crop_mirror_and_halving_move_the_principal_point_by_hand():
-    """Of pixel centers: a crop shifts it, a mirror sends cx to width - 1 - cx."""
-    image, camera = noise(8, 10), torch.tensor([[50.0, 0, 5], [0, 60, 4], [0, 0, 1]])
-    crop = Framing(reduction=1, left=3, top=2, width=6, height=4, image_size=(4, 6), flip=False)
-    assert (crop.images([image])[0] == image[2:6, 3:9].transpose(2, 0, 1)).all()
-    assert crop.intrinsics(camera).tolist() == [[50, 0, 2], [0, 60, 2], [0, 0, 1]]
-    mirror = replace(whole_frame((8, 10), (8, 10)), flip=True)
-    assert (mirror.images([image])[0] == image[:, ::-1].transpose(2, 0, 1)).all()
-    assert mirror.intrinsics(camera).tolist() == [[50, 0, 4], [0, 60, 4], [0, 0, 1]]
-    half = whole_frame((480, 640), (240, 320))
-    camera = torch.tensor([[500.0, 0, 319.5], [0, 520, 239.5], [0, 0, 1]])
-    assert half.reduction == 2
-    assert half.intrinsics(camera).tolist() == [[250, 0, 159.5], [0, 260, 119.5], [0, 0, 1]]
-
-
-@given(stored=sizes, seed=st.integers(0, 9), zoom=st.floats(1, 2))
-def test_the_cut_lies_inside_the_frame_and_zooms_within_limits(stored, seed, zoom):
-    data = DataConfig(image_size=(64, 96), zoom=zoom)
-    framing = draw_framing(rng(seed), data, stored)
-    height, width = stored[0] // framing.reduction, stored[1] // framing.reduction
+@given(
+    stored=sizes, size=st.sampled_from([(64, 96), (256, 192), (128, 416)]), seed=st.integers(0, 9),
+    zoom=st.floats(1, 2), keep=st.booleans(),
+)  # fmt: skip
+def test_the_window_lies_inside_the_frame_zooms_within_limits_and_may_keep_its_proportions(
+    stored, size, seed, zoom, keep
+):
+    data = DataConfig(zoom=zoom)
+    framing = draw_framing(rng(seed), data, stored, size, keep_proportions=keep)
+    height, width = (side // framing.reduction for side in stored)
+    assert framing.image_size == size
     assert 0 <= framing.left <= width - framing.width
     assert 0 <= framing.top <= height - framing.height
-    assert width / zoom - 0.5 <= framing.width <= width
-    assert height / zoom - 0.5 <= framing.height <= height
+    if not keep:
+        assert width / zoom - 0.5 <= framing.width <= width
+        assert height / zoom - 0.5 <= framing.height <= height
+        return
+    shape = framing.width / framing.height / (size[1] / size[0])
+    pixel = 1 + 1 / min(framing.width, framing.height)  # a window has whole pixels
+    assert 1 / (1.12 * pixel**2) <= shape <= 1.12 * pixel**2
 
 
 @given(stored=sizes, needed=sizes, zoom=st.floats(1, 2))
@@ -111,11 +100,20 @@ def test_a_frame_is_decoded_no_smaller_than_needed(stored, needed, zoom):
         assert any(have // (2 * reduction) < need * zoom for have, need in sides)
 
 
-def test_without_zoom_the_whole_frame_is_decoded_small_and_with_it_in_full():
-    none, zoom = (DataConfig(image_size=(224, 320), zoom=z, flip=0.0) for z in (1.0, 1.15))
-    assert draw_framing(rng(), none, (480, 640)) == whole_frame((480, 640), (224, 320))
-    assert draw_framing(rng(), none, (480, 640)).reduction == 2
-    assert draw_framing(rng(), zoom, (480, 640)).reduction == 1
+def test_without_zoom_the_whole_frame_is_decoded_small_and_of_a_window_what_it_needs():
+    stored, size = (480, 640), (224, 320)
+    none, zoom = (DataConfig(zoom=z, flip=0.0) for z in (1.0, 1.15))
+    assert draw_framing(rng(), none, stored, size) == whole_frame(stored, size)
+    assert draw_framing(rng(), none, stored, size).reduction == 2
+    assert draw_framing(rng(), zoom, stored, size).reduction == 1
+    framing = draw_framing(rng(), none, stored, (128, 416), keep_proportions=True)
+    assert (framing.reduction * framing.height, framing.reduction * framing.width) == (197, 640)
+    for seed in range(40):
+        framing = draw_framing(
+            rng(seed), DataConfig(zoom=4.0), (1536, 2048), (192, 256), keep_proportions=True
+        )
+        assert framing.width >= 256 - 1
+        assert framing.height >= 192 - 1
 
 
 def jitter(seed=3, *, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0):
@@ -163,7 +161,7 @@ def test_colors_by_hand_clamped_and_the_same_for_all_views():
 def test_scattered_points_land_where_their_pixels_go():
     stored, size, chance = (48, 96), (32, 64), rng()
     for _ in range(20):
-        framing = draw_framing(chance, DataConfig(image_size=size, flip=0.5, zoom=1.5), stored)
+        framing = draw_framing(chance, DataConfig(flip=0.5, zoom=1.5), stored, size)
         K = framing.intrinsics(torch.eye(3, dtype=torch.float64)).numpy()
         pixels = chance.uniform(0, (95, 47), (40, 2)).astype(np.float32)
         if framing.flip:
@@ -177,42 +175,14 @@ def test_scattered_points_land_where_their_pixels_go():
             assert abs(at[1] - row) <= 0.5 + 1e-4
 
 
-@given(stored=sizes, size=st.sampled_from([(192, 256), (256, 192), (128, 416)]))
-def test_a_window_that_keeps_proportions_lies_inside_and_is_hardly_stretched(stored, size):
-    framing = draw_framing(rng(), DataConfig(zoom=2.0), stored, size, keep_proportions=True)
-    height, width = (side // framing.reduction for side in stored)
-    assert framing.image_size == size
-    assert 0 <= framing.left <= framing.left + framing.width <= width
-    assert 0 <= framing.top <= framing.top + framing.height <= height
-    shape = framing.width / framing.height / (size[1] / size[0])
-    pixel = 1 + 1 / min(framing.width, framing.height)  # a window has whole pixels
-    assert 1 / (1.12 * pixel**2) <= shape <= 1.12 * pixel**2
-
-
-def test_without_zoom_the_window_is_the_largest_and_a_small_one_is_decoded_finely():
-    data = DataConfig(zoom=1.0)
-    framing = draw_framing(rng(), data, (480, 640), (128, 416), keep_proportions=True)
-    assert (framing.reduction * framing.height, framing.reduction * framing.width) == (197, 640)
-    data = DataConfig(zoom=4.0)
-    for seed in range(40):
-        framing = draw_framing(rng(seed), data, (1536, 2048), (192, 256), keep_proportions=True)
-        assert framing.width >= 256 - 1
-        assert framing.height >= 192 - 1
-
-
-def photo():
-    """Colours that run smoothly, darkest at the top left."""
-    rows, columns = np.mgrid[:48, :64].astype(np.float32)
-    image = np.stack([3 * rows + columns, rows + 2.5 * columns, 2 * rows + 2 * columns], axis=2)
-    return image.clip(0, 255).astype(np.uint8)
-
-
 def test_a_degraded_picture_keeps_its_size_and_what_it_shows():
-    assert (degrade(rng(), photo(), 0.0) == photo()).all()
+    rows, columns = np.mgrid[:48, :64]  # smooth colors, darkest at the top left
+    photo = np.stack([3 * rows + columns, rows + 2 * columns, 2 * rows + 2 * columns], axis=2)
+    photo = photo.clip(0, 255).astype(np.uint8)
+    assert (degrade(rng(), photo, 0.0) == photo).all()
     for seed in range(25):
-        worse = degrade(rng(seed), photo(), 1.0)
-        assert (worse.shape, worse.dtype) == (photo().shape, np.uint8)
-        assert (worse != photo()).any()
-        before, after = (x.mean(axis=2).ravel() for x in (photo(), worse))
+        worse = degrade(rng(seed), photo, 1.0)
+        assert (worse.shape, worse.dtype) == (photo.shape, np.uint8)
+        assert (worse != photo).any()
+        before, after = (x.mean(axis=2).ravel() for x in (photo, worse))
         assert np.corrcoef(before, after)[0, 1] > 0.8  # light and dark stay where they are
-    assert (degrade(rng(3), photo(), 1.0) == degrade(rng(3), photo(), 1.0)).all()

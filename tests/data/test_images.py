@@ -6,11 +6,12 @@ import subprocess
 import sys
 import zipfile
 import zlib
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, PngImagePlugin
 from scipy import sparse
 
 from ssmde.data import images
@@ -59,39 +60,19 @@ def test_a_png_comes_back_as_written_and_may_be_written_into(tmp_path):
     write_image(tmp_path / "a.png", pixels)
     image = read_image(tmp_path / "a.png")
     assert (image == pixels).all()
-    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
     image[0, 0] = 0
     with pytest.raises(ValueError, match=r"a\.gif: images are written as \.jpg"):
         write_image(tmp_path / "a.gif", pixels)
 
 
-@pytest.mark.parametrize(
-    ("mode", "stored", "red"),
-    [("L", 70, 70), ("LA", (70, 9), 70), ("RGBA", (70, 0, 0, 9), 70), ("1", 1, 255)],
-)
-def test_gray_transparent_and_black_and_white_become_rgb(tmp_path, mode, stored, red):
-    Image.new(mode, (3, 2), stored).save(tmp_path / "a.png")
-    image = read_image(tmp_path / "a.png")
-    assert (image.shape, image.dtype) == ((2, 3, 3), np.uint8)
-    assert (image[..., 0] == red).all()
-
-
-def test_every_orientation_mark_is_applied_as_pillow_does_at_reduced_sizes_too(tmp_path):
-    image = Image.fromarray(noise(16, 24))
-    for mark in range(1, 9):
-        exif = Image.Exif()
+def test_reduced_images_and_tiff_are_turned_upright_as_well(tmp_path):
+    pixels, exif = noise(16, 24), Image.Exif()
+    for mark, quarters in ((1, 0), (3, 2), (6, -1)):
         exif[ORIENTATION] = mark
-        image.save(tmp_path / "a.png", exif=exif)
-        with Image.open(tmp_path / "a.png") as stored:
-            expected = np.asarray(ImageOps.exif_transpose(stored))
-        image.save(tmp_path / "a.tif", tiffinfo={ORIENTATION: mark})
-        image.save(tmp_path / "a.jpg", exif=exif)
-        for path in (tmp_path / "a.png", tmp_path / "a.tif"):
-            assert np.array_equal(read_image(path), expected)
-        assert read_size(tmp_path / "a.png") == read_size(tmp_path / "a.jpg") == expected.shape[:2]
-        assert read_orientation(tmp_path / "a.png") == mark
-        half = read_image(tmp_path / "a.jpg", reduction=2)
-        assert half.shape == (expected.shape[0] // 2, expected.shape[1] // 2, 3)
+        jpg = save(tmp_path / "a.jpg", pixels, exif=exif)
+        assert read_image(jpg, reduction=2).shape == ((12, 8, 3) if mark == 6 else (8, 12, 3))
+        tif = save(tmp_path / "a.tif", pixels, tiffinfo={ORIENTATION: mark})
+        assert (read_image(tif) == np.rot90(pixels, quarters)).all()
 
 
 @pytest.mark.parametrize("mark", [9, 0, 6])
@@ -104,21 +85,20 @@ def test_odd_exif_is_no_error_and_a_mark_that_is_none_counts_as_upright(tmp_path
     assert read_size(path) == ((6, 4) if mark == 6 else (4, 6)) == read_image(path).shape[:2]
 
 
-def test_gray_of_16_bits_takes_one_stretch_for_its_source(tmp_path):
-    for i, low in enumerate((7300, 7800)):
-        ramp = np.tile(np.arange(low, low + 500, dtype=np.uint16), (4, 1))
-        write_png16(tmp_path / f"{i}.png", ramp)
-    levels = gray_levels([tmp_path / "0.png", tmp_path / "1.png"])
+def test_gray_of_16_bits_takes_one_stretch_for_its_source_or_its_own(tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path, low in zip(paths, (7300, 7800), strict=False):
+        write_png16(path, np.tile(np.arange(low, low + 500, dtype=np.uint16), (4, 1)))
+    levels = gray_levels(paths[:2])
     assert levels == (7300, 8299)
-    for read in (lambda p: read_image(p, levels=levels), read_image):  # files, or their folder
-        first, second = (read(tmp_path / f"{i}.png")[0, :, 0].astype(int) for i in (0, 1))
-        assert (first[0], second[-1]) == (0, 255)
-        assert abs(second[0] - first[-1]) <= 1  # the same brightness in both
-        assert len(np.unique(first)) > 100
-    whole = np.tile(np.array([0, 300, 0x12FF, 65535], np.uint16), (4, 1))
-    write_png16(tmp_path / "2.png", whole)
-    assert gray_levels([tmp_path / "2.png"]) is None
-    assert read_image(tmp_path / "2.png", levels=None)[0, :, 0].tolist() == [0, 1, 0x12, 255]
+    first, second = (read_image(p, levels=levels)[0, :, 0].astype(int) for p in paths[:2])
+    assert (first[0], second[-1]) == (0, 255)
+    assert abs(second[0] - first[-1]) <= 1  # the same brightness in both
+    assert len(np.unique(first)) > 100
+    assert read_image(paths[1])[0, [0, -1], 0].tolist() == [0, 255]
+    write_png16(paths[2], np.tile(np.array([0, 300, 0x12FF, 65535], np.uint16), (4, 1)))
+    assert gray_levels(paths[2:]) is None
+    assert read_image(paths[2])[0, :, 0].tolist() == [0, 1, 0x12, 255]
 
 
 @pytest.mark.parametrize("options", [
@@ -143,15 +123,12 @@ def test_both_decoders_of_jpeg_give_the_same_pixels(tmp_path, monkeypatch, optio
             assert short.shape == (height // reduction, width // reduction, 3)
 
 
-def test_resizing_agrees_with_pillow_and_a_fine_checkerboard_becomes_gray():
+def test_resizing_agrees_with_pillow():
     pixels = noise(48, 64)
     ours = resize_image(pixels, (20, 33)).astype(int)
     theirs = Image.fromarray(pixels).resize((33, 20), Image.Resampling.BILINEAR)
     assert abs(ours - np.asarray(theirs).astype(int)).max() <= 1
     assert (resize_image(pixels, (48, 64)) == pixels).all()
-    board = np.indices((64, 64)).sum(axis=0)[..., None] % 2 * np.full(3, 255)
-    small = resize_image(board.astype(np.uint8), (16, 16))
-    assert abs(small[2:-2, 2:-2].astype(int) - 127).max() <= 2
 
 
 # What is refused
@@ -176,12 +153,14 @@ def test_truncated_images_floats_and_pictures_that_need_ghostscript_are_refused(
     Image.new("F", (3, 2)).save(tmp_path / "a.tif")
     Image.new("RGB", (8, 8)).save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "photo.png")
+    (tmp_path / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
     for name, says in (
-        (r"cut\.jpg", "cannot be read .*truncated"), (r"cut\.png", "cannot be read "),
-        (r"a\.tif", "floating-point.*8 or 16 bits"), (r"photo\.png", "EPS needs other programs"),
+        ("cut.jpg", "cannot be read .*truncated"), ("cut.png", "cannot be read "),
+        ("a.tif", "floating-point.*8 or 16 bits"), ("photo.png", "EPS needs other programs"),
+        ("phone.jpg", "HEIC or AVIF, which is not read: save it as JPEG or PNG"),
     ):  # fmt: skip
         with pytest.raises(ImageError, match=f"{name}: {says}"):
-            read_image(tmp_path / name.replace("\\", ""))
+            read_image(tmp_path / name)
 
 
 def png_that_claims(path, width, height, bits=1):
@@ -195,21 +174,17 @@ def png_that_claims(path, width, height, bits=1):
     return path
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(
     ("width", "height"), [(MOST_PIXELS // 2 + 1, 2), (13_300, 13_300), (60_000, 60_000)]
 )
-def test_a_picture_with_too_many_pixels_is_refused_by_its_header(tmp_path, width, height):
+def test_a_picture_with_more_than_phones_take_is_refused_by_its_header(tmp_path, width, height):
+    assert read_size(png_that_claims(tmp_path / "a.png", 12_000, 9_000)) == (9_000, 12_000)
     path = png_that_claims(tmp_path / "large.png", width, height, 16)
-    for read in (read_image, read_size, read_mask, lambda p: read_depth(p, 1)):
+    for read in (read_image, read_size, read_mask, lambda p: read_depth(p, 1),
+                 lambda p: read_image_bytes(p.read_bytes(), "large.png")):  # fmt: skip
         with pytest.raises(ImageError, match=r"large\.png: has .*the limit is 110 million: make"):
             read(path)
-    with pytest.raises(ImageError, match=r"an address: has .*the limit is 110 million: make it"):
-        read_image_bytes(path.read_bytes(), "an address")
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_the_photo_of_a_phone_with_108_million_pixels_is_none(tmp_path):
-    assert read_size(png_that_claims(tmp_path / "photo.png", 12_000, 9_000)) == (9_000, 12_000)
 
 
 @pytest.mark.slow
@@ -219,28 +194,6 @@ def test_the_largest_picture_stays_under_four_gibibytes(tmp_path):
     done = subprocess.run([sys.executable, "-m", "ssmde", *words], cwd=tmp_path, check=False)
     assert done.returncode == 0
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 4 << 20  # KiB
-
-
-def test_arrays_that_claim_more_than_they_hold_or_have_too_many_numbers_are_refused(
-    tmp_path, monkeypatch
-):
-    head = {"descr": "<f4", "fortran_order": False, "shape": (60_000, 1_500)}
-    with (tmp_path / "a.npy").open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, head)
-        file.write(bytes(100))
-    with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
-        archive.write(tmp_path / "a.npy", "depth.npy")
-    monkeypatch.setattr(images, "MOST_PIXELS", 3_000_000)
-    np.savez_compressed(tmp_path / "c.npz", depth=np.zeros((1, 3_000_001), np.uint8))
-    corner = {"data": np.ones(1), "row": np.zeros(1, int), "col": np.zeros(1, int)}
-    np.savez(tmp_path / "d.npz", shape=np.array([60_000, 60_000]), format=b"coo", **corner)
-    for name, says in (
-        ("a.npy", ".*its head claims float32 "), ("b.npz", ".*its head claims float32 "),
-        ("c.npz", "has 3 million pixels .*the limit is"),
-        ("d.npz", "a sparse .* is not read, the limit"),
-    ):  # fmt: skip
-        with pytest.raises(ImageError, match=f"{name}: {says}"):
-            read_depth(tmp_path / name)
 
 
 # Depth and masks
@@ -267,35 +220,43 @@ def test_depth_is_meters_and_zero_where_there_is_none_and_arrays_need_no_unit(tm
 def test_sparse_depth_is_read_as_scipy_saves_it(tmp_path, share):
     rng = np.random.default_rng(0)
     dense = np.where(rng.random((4, 6)) < share, rng.random((4, 6)) + 1, 0).astype(np.float32)
-    for kind in (sparse.csr_matrix, sparse.csc_matrix, sparse.coo_matrix):
-        sparse.save_npz(tmp_path / "a.npz", kind(dense))
-        assert (read_depth(tmp_path / "a.npz") == dense).all()
-    csr = sparse.csr_matrix(dense)
-    np.savez(
-        tmp_path / "b.npz", data=csr.data, indices=csr.indices, indptr=csr.indptr, shape=(4, 6)
-    )
-    assert (read_depth(tmp_path / "b.npz") == dense).all()
+    sparse.save_npz(tmp_path / "a.npz", sparse.csr_matrix(dense))
+    assert (read_depth(tmp_path / "a.npz") == dense).all()
 
 
-def test_what_is_no_depth_map_is_refused(tmp_path):
+def test_what_is_no_depth_map_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "MOST_PIXELS", 3_000_000)
     write_png16(tmp_path / "a.png", np.ones((2, 2), np.uint16))
     save(tmp_path / "rgb.png", noise(4, 4))
     np.save(tmp_path / "points.npy", np.ones((10, 4, 3)))
     np.savez(tmp_path / "one.npz", depth=np.float64(1))
     np.savez(tmp_path / "two.npz", a=np.ones((2, 2)), b=np.ones((2, 2)))
-    np.savez(tmp_path / "dia.npz", data=np.ones(2), offsets=np.ones(2), shape=(2, 2))
-    np.savez(tmp_path / "off.npz", data=np.ones(1), row=[5], col=[0], shape=(2, 2))
+    np.savez_compressed(tmp_path / "large.npz", depth=np.zeros((1, 3_000_001), np.uint8))
+    sparse.save_npz(tmp_path / "coo.npz", sparse.coo_matrix(np.eye(2)))
+    places = {"data": np.ones(1), "indices": [5], "indptr": [0, 1, 1]}
+    np.savez(tmp_path / "off.npz", shape=(2, 2), **places)
+    np.savez(tmp_path / "huge.npz", shape=[60_000, 60_000], **places)
     # Opening it runs no code.
     np.save(tmp_path / "evil.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    head = {"descr": "<f4", "fortran_order": False, "shape": (60_000, 1_500)}
+    with (tmp_path / "cut.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, head)
+        file.write(bytes(100))
+    with zipfile.ZipFile(tmp_path / "cut.npz", "w") as archive:
+        archive.write(tmp_path / "cut.npy", "depth.npy")
     for name, units, says in (
         ("a.png", None, r"the unit.*scene\.json.*depth_units_per_metre"),
         ("rgb.png", 1000, "a depth PNG has 16 bits .* got mode RGB"),
         ("points.npy", None, r".* shape \(10, 4, 3\)"),
         ("one.npz", None, r".* shape \(\)"),
         ("two.npz", None, r".* \['a', 'b'\]"),
-        ("dia.npz", None, "sparse depth must be csr, csc or coo"),
+        ("large.npz", None, "has 3 million pixels .*the limit is"),
+        ("coo.npz", None, "sparse depth must be csr, got coo"),
         ("off.npz", None, "cannot be read .*out of bounds"),
+        ("huge.npz", None, "a sparse .* is not read, the limit"),
         ("evil.npy", None, ""),
+        ("cut.npy", None, ".*its head claims float32 "),
+        ("cut.npz", None, ".*its head claims float32 "),
     ):
         with pytest.raises(ImageError, match=rf"{name}: {says}"):
             read_depth(tmp_path / name, units)
@@ -324,7 +285,6 @@ def write_maps(folder, shape, ending=".npy", frames=range(3)):
 
 
 @pytest.mark.parametrize(("shape", "image", "why"), [
-    ((96, 128), (96, 128), None),
     ((12, 16), (96, 128), None),
     ((13, 16), (96, 128), None),  # a pixel is rounding
     ((320, 1024), (375, 1242), None),  # as networks see KITTI
@@ -339,11 +299,8 @@ def write_maps(folder, shape, ending=".npy", frames=range(3)):
 def test_the_same_view_at_another_resolution_fits_and_another_shape_does_not(
     tmp_path, shape, image, why
 ):
-    if why is None:
-        check_shape(tmp_path, shape, image)
-        return
     said = rf"map.png: has {shape[1]} x {shape[0]} pixels, its image {image[1]} x {image[0]}"
-    with pytest.raises(ShapeError, match=f"{said}: .*{why}"):
+    with pytest.raises(ShapeError, match=f"{said}: .*{why}") if why else nullcontext():
         check_shape(tmp_path / "map.png", shape, image)
 
 
@@ -368,11 +325,14 @@ def test_maps_among_good_ones_labels_and_predictions_of_others_are_refused(scene
     sequence = read_scene(scene)
     frames = frames_with_truth([sequence])
     assert frames[0].read_truth()[0].shape == SIZE
-    with pytest.raises(ShapeError, match="swapped"):
-        frames[1].read_truth()
     request = LabelRequest(kind="depth", device=torch.device("cpu"), scenes=("room",))
-    with pytest.raises(ShapeError, match="96 x 96 pixels, its image 128 x 96"):
-        open_source(f"folder:{tmp_path / 'theirs'}", request).read(sequence, 0)
+    labels = open_source(f"folder:{tmp_path / 'theirs'}", request)
     predicted = open_predictions(tmp_path / "theirs", frames)
-    with pytest.raises(ShapeError, match="96 x 96 pixels, its image 128 x 96"):
-        predicted(frames[0], np.zeros((*SIZE, 3), np.uint8))
+    for says, read in (
+        ("swapped", frames[1].read_truth),
+        ("96 x 96 pixels, its image 128 x 96", lambda: labels.read(sequence, 0)),
+        ("96 x 96 pixels, its image 128 x 96",
+         lambda: predicted(frames[0], np.zeros((*SIZE, 3), np.uint8))),
+    ):  # fmt: skip
+        with pytest.raises(ShapeError, match=says):
+            read()

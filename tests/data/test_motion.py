@@ -5,32 +5,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.testing import assert_close
 
 from ssmde.config import DataConfig
-from ssmde.data.dataset import known_poses, relative_motion, usable_gaps
+from ssmde.data.dataset import SnippetDataset, known_poses, usable_gaps
 from ssmde.data.motion import tile_flow
 from ssmde.data.sequence import FrameSequence
-from ssmde.geometry.camera import flip_intrinsics
-from ssmde.geometry.warp import reproject
 
 TRACKED = DataConfig(poses="tracked")
 
 
-def a_walk(ways=(0, 1, 2, 3, 4, 5, 6), parts=None, turn=0.0):
-    """Frames along the x axis of the world, at the given places, each turned a little more."""
-    poses = np.tile(np.eye(4), (len(ways), 1, 1))
-    for i, (pose, way) in enumerate(zip(poses, ways, strict=True)):
-        cos, sin = np.cos(turn * i), np.sin(turn * i)
-        pose[:3, :3] = [(cos, 0, sin), (0, 1, 0), (-sin, 0, cos)]
-        pose[0, 3] = way
+def a_walk(parts=(0.0,) * 7):
+    """Seven frames along the x axis of the world."""
+    poses = np.tile(np.eye(4), (7, 1, 1))
+    poses[:, 0, 3] = range(7)
     return FrameSequence(
-        name="walk", images=tuple(Path(f"walk/{i}.png") for i in range(len(ways))),
-        image_size=(32, 64), tracked_poses=poses,
-        tracked_parts=np.array(parts or [0.0] * len(ways)),
+        name="walk", images=tuple(Path(f"walk/{i}.png") for i in range(7)), image_size=(32, 64),
+        intrinsics=np.diag((60.0, 60.0, 1.0)), tracked_poses=poses,
+        tracked_parts=np.array(parts, float),
     )  # fmt: skip
 
 
@@ -53,24 +46,6 @@ def test_targets_have_sources_on_both_sides_with_known_poses(walk, data, gap, ta
     assert np.flatnonzero(usable[:, 0]).tolist() == targets
 
 
-def test_the_motion_takes_points_of_the_target_into_the_source_mirrored_or_not():
-    walk = a_walk(turn=0.1)
-    T = relative_motion(walk.tracked_poses, 3, (2, 4), flip=False)
-    point = np.array([0.3, -0.2, 5.0, 1.0])
-    for T_src_tgt, source in zip(T, (2, 4), strict=True):
-        world = walk.tracked_poses[3] @ point
-        np.testing.assert_allclose(walk.tracked_poses[source] @ T_src_tgt @ point, world)
-    T = torch.from_numpy(relative_motion(a_walk(turn=0.02).tracked_poses, 3, (2,), flip=False))
-    mirrored = torch.from_numpy(
-        relative_motion(a_walk(turn=0.02).tracked_poses, 3, (2,), flip=True)
-    )
-    K = torch.tensor([[[60.0, 0, 29], [0, 60, 15.5], [0, 0, 1]]], dtype=torch.float64)
-    depth = 5 + torch.rand(1, 1, 32, 64, dtype=torch.float64)
-    here = reproject(depth, T, K).pixels
-    there = reproject(depth.flip(-1), mirrored, flip_intrinsics(K, 64)).pixels.flip(2)
-    assert_close(torch.stack([63 - there[..., 0], there[..., 1]], -1), here)
-
-
 def test_poses_that_are_not_there_are_asked_for_with_the_way_to_get_them():
     bare = FrameSequence(name="bare", images=(Path("d/bare/0.png"),), image_size=(32, 32))
     assert known_poses(bare, DataConfig()) is None
@@ -78,6 +53,8 @@ def test_poses_that_are_not_there_are_asked_for_with_the_way_to_get_them():
         known_poses(bare, TRACKED)
     with pytest.raises(ValueError, match=r"'bare': .*poses.txt does not exist.*ssmde track"):
         known_poses(bare, DataConfig(poses="file"))
+    with pytest.raises(ValueError, match=r"no frame .*data.poses tracked.* at gaps \(1,\)"):
+        SnippetDataset([a_walk(parts=range(7))], TRACKED, seed=0, augment=False)
 
 
 # Of the image

@@ -17,15 +17,12 @@ def sequence(frames=5, **fields):
 
 
 def test_a_part_cuts_everything_that_has_an_entry_a_frame():
-    poses = np.arange(5)[:, None, None] * np.eye(4)
     depth = tuple(None if i == 2 else Path(f"{i}.png") for i in range(5))
-    whole = sequence(intrinsics=CAMERA, poses=poses, depth=depth, timestamps=np.arange(5) / 10)
+    whole = sequence(intrinsics=CAMERA, depth=depth, timestamps=np.arange(5) / 10)
     part = whole.part(1, 4)
     assert (len(part), part.images, part.depth) == (3, whole.images[1:4], depth[1:4])
-    assert (part.poses[:, 0, 0].tolist(), part.timestamps.tolist()) == ([1, 2, 3], [0.1, 0.2, 0.3])
+    assert (part.timestamps.tolist(), part.frame_name(2)) == ([0.1, 0.2, 0.3], "room/003")
     assert part.intrinsics is CAMERA
-    assert part.motion_masks is None
-    assert part.frame_name(2) == "room/003"
 
 
 @pytest.mark.parametrize(("fields", "message"), [
@@ -33,7 +30,6 @@ def test_a_part_cuts_everything_that_has_an_entry_a_frame():
     ({"depth": (None,)}, "depth has 1 entries for 5 images"),
     ({"poses": np.zeros((4, 4, 4))}, "poses has 4 entries for 5 images"),
     ({"depth_units_per_metre": 0.0}, "depth_units_per_metre must be positive, got 0"),
-    ({"depth_units_per_metre": float("nan")}, "must be positive, got nan"),
     ({"timestamps": np.array([0.0, 1, 1, 2, 3])}, "timestamps must increase"),
     ({"intrinsics": -CAMERA}, "scene 'room': intrinsics must be"),
 ])  # fmt: skip
@@ -44,11 +40,8 @@ def test_what_does_not_fit_together_is_refused(fields, message):
 
 @pytest.mark.parametrize(("numbers", "message"), [
     ({"fx": -300}, r"cam\.txt: focal lengths must be positive, got fx -300"),
-    ({"fy": -310}, r"focal lengths must be positive, got fx 300, fy -310"),
-    ({"fy": 0}, r"focal lengths must be positive"),
     ({"fx": 1e300, "fy": 1e300}, r"an image of 320 x 240, got fx 1e.300"),
     ({"cx": 320}, r"principal point \(320, 119.5\) lies outside the image of 320 x 240"),
-    ({"cy": -3}, r"principal point \(159.5, -3\) lies outside"),
     ({"fx": 0.9, "fy": 1.2, "cx": 0.5, "cy": 0.5}, r"normalised.*width 320.*height 240"),
     ({"skew": 2.0}, r"skew must be 0, got 2; undistort"),
     ({"cx": float("nan")}, r"must be finite"),

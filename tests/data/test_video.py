@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from films import grey_frames, lose_packet, set_matrix, write, write_mp4
+from films import grey_frames, lose_packet, write
 from ssmde.data import images
 from ssmde.data.video import (
     Clock,
@@ -15,8 +15,6 @@ from ssmde.data.video import (
     decode,
     read_chosen_frames,
     read_frames,
-    read_gray_frames,
-    to_standard_range,
     video_info,
 )
 
@@ -40,7 +38,6 @@ def test_a_frame_that_cannot_be_decoded_keeps_its_number_and_the_others_their_ti
     np.testing.assert_allclose([f.pixels.mean() for f in frames], [20, 60, 140, 180, 220], atol=3)
     np.testing.assert_allclose([f.time for f in frames], [0, 0.1, 0.3, 0.4, 0.5], atol=2e-3)
     assert lines == ["frames that cannot be decoded are left out: 2"]
-    assert [g.number for g in read_gray_frames(path, 16)] == [0, 1, 3, 4, 5]
 
 
 @pytest.mark.parametrize(("ending", "times", "numbers", "lost"), [
@@ -70,19 +67,17 @@ def test_a_recording_that_breaks_off_gives_what_is_there_and_says_so(tmp_path):
 
 
 def test_the_film_is_read_and_not_a_still_beside_it(tmp_path):
-    path = tmp_path / "a.mkv"
+    path, films = tmp_path / "a.mkv", (grey_frames([9], (64, 96)), grey_frames(LEVELS))
     with av.open(str(path), "w") as container:
-        still = container.add_stream("mjpeg", rate=10)
-        still.height, still.width, still.pix_fmt = 64, 96, "yuvj420p"
-        picture = av.VideoFrame.from_ndarray(grey_frames([9], (64, 96))[0], format="rgb24")
-        packets = [*still.encode(picture), *still.encode(None)]
-        film = container.add_stream("mjpeg", rate=10)
-        film.height, film.width, film.pix_fmt = 32, 48, "yuvj420p"
-        container.mux(packets)
-        for level in LEVELS:
-            frame = av.VideoFrame.from_ndarray(grey_frames([level])[0], format="rgb24")
-            container.mux(film.encode(frame))
-        container.mux(film.encode(None))
+        streams = [container.add_stream("mjpeg", rate=10) for _ in films]
+        for stream, pictures in zip(streams, films, strict=True):
+            stream.height, stream.width = pictures[0].shape[:2]
+            stream.pix_fmt = "yuvj420p"
+        for stream, pictures in zip(streams, films, strict=True):
+            for pixels in pictures:
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
     frames, lines = read(path)
     assert [f.pixels.shape for f in frames] == [(32, 48, 3)] * 6
     assert lines == ["stream 1 is the film (48 x 32), of 2 with pictures"]
@@ -92,42 +87,10 @@ def test_the_film_is_read_and_not_a_still_beside_it(tmp_path):
 def test_pixels_become_square(tmp_path):
     path = write(tmp_path / "a.mkv", grey_frames(LEVELS[:2]), sample_aspect_ratio=Fraction(4, 3))
     frames, lines = read(path)
-    assert (frames[0].pixels.shape, video_info(path).size) == ((32, 64, 3), (32, 64))
-    assert next(read_gray_frames(path, 32)).gray.shape == (16, 32)
+    info = video_info(path)
+    assert (frames[0].pixels.shape, info.size, info.fps) == ((32, 64, 3), (32, 64), 10)
+    assert next(decode(path)).gray(32).shape == (16, 32)
     assert lines == ["pixels are not square: 48 x 32 are shown as 64 x 32"]
-
-
-@pytest.mark.parametrize("matrix", [
-    (1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1),
-    (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, 1, 0), (0, -1, -1, 0),
-])  # fmt: skip
-def test_all_eight_display_matrices(tmp_path, matrix):
-    a, b, c, d = matrix
-    stored = np.zeros((32, 48, 3), np.uint8)
-    stored[:16, :24], stored[:16, 24:], stored[16:, :24] = 220, 150, 80  # the fourth quarter is 0
-    path = write(tmp_path / "a.mov", [stored])
-    set_matrix(path, *matrix)
-    (shown,), _ = read(path)
-    height, width = shown.pixels.shape[:2]
-    assert (width, height) == ((48, 32) if a or d else (32, 48))
-    for x, y in ((-1, -1), (1, -1), (-1, 1), (1, 1)):  # quarters, from the middle
-        u, v = a * x + c * y, b * x + d * y
-        there = shown.pixels[height // 4 * (2 + v), width // 4 * (2 + u)]
-        assert abs(int(there[0]) - int(stored[8 * (2 + y), 12 * (2 + x), 0])) < 12
-    (grey,) = read_gray_frames(path, 100)
-    assert np.abs(grey.gray.astype(int) - shown.pixels[..., 0]).mean() < 3
-
-
-def test_another_size_begins_another_scene(tmp_path):
-    small, large = ((tmp_path / f"{n}.ts") for n in "ab")
-    write(small, grey_frames(LEVELS[:3]), codec="libx264", kind="yuv420p")
-    write(large, grey_frames(LEVELS[3:], (48, 64)), codec="libx264", kind="yuv420p")
-    small.write_bytes(small.read_bytes() + large.read_bytes())
-    frames, lines = read(small)
-    assert [f.pixels.shape[:2] for f in frames] == [(32, 48)] * 3 + [(48, 64)] * 3
-    assert [f.begins for f in frames] == [False] * 3 + [True, False, False]
-    assert (np.diff([f.time for f in frames]) > 0.09).all()
-    assert lines[-1] == "the size changes, a scene begins: 3"
 
 
 def test_times_that_restart_go_on_and_a_pause_begins_a_scene(tmp_path):
@@ -149,97 +112,47 @@ def test_a_clock_never_goes_back():
     assert shown[-1] == (None, False)
 
 
-def test_an_interlaced_film_says_so_and_what_makes_it_whole(tmp_path):
-    flags = av.codec.context.Flags
-    path = write(tmp_path / "a.ts", grey_frames(LEVELS[:3]), codec="libx264", kind="yuv420p",
-                 flags=flags.interlaced_dct | flags.interlaced_me)  # fmt: skip
-    frames, (line,) = read(path)
-    assert line.startswith("interlaced, moving edges have combs: give it as `ffmpeg")
+FLAGS = av.codec.context.Flags
+
+
+@pytest.mark.parametrize(("ending", "marks", "says"), [
+    ("ts", {"codec": "libx264", "kind": "yuv420p",
+            "flags": FLAGS.interlaced_dct | FLAGS.interlaced_me},
+     "interlaced, moving edges have combs: give it as `ffmpeg"),
+    *(("mkv", {"codec": "ffv1", "kind": "yuv420p10le", "color_trc": curve, "colorspace": 9,
+               "color_primaries": 9}, "high dynamic range, its colors are pale: give it as `ffmpeg")
+      for curve in (16, 18)),  # PQ, HLG
+])  # fmt: skip
+def test_interlaced_films_and_those_of_high_range_say_what_makes_them_usual(
+    tmp_path, ending, marks, says
+):
+    frames, (line,) = read(write(tmp_path / f"a.{ending}", grey_frames(LEVELS[:3]), **marks))
+    assert line.startswith(says)
     assert [f.number for f in frames] == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("curve", "white"), [(16, 0.5807), (18, 0.75)])
-def test_paper_white_of_high_range_is_bright_and_the_order_of_greys_stays(curve, white):
-    """203 cd/m2 is 0.5807 in PQ and 0.75 in HLG (ITU-R BT.2408, table 1)."""
-    values = np.array([0, white / 2, white, 1], np.float32)
-    grey = np.repeat((values * 65535).astype(np.uint16)[None, :, None], 3, axis=2)
-    shown = to_standard_range(grey, curve, 9)[0]
-    assert (shown.max(axis=1).astype(int) - shown.min(axis=1) <= 1).all()  # grey stays grey
-    assert shown[0, 0] == 0
-    assert 200 < shown[2, 0] < 250
-    assert shown[3, 0] == 255
-    assert (np.diff(shown[:, 0].astype(int)) > 0).all()
-
-
-def test_a_film_of_high_range_is_tone_mapped_and_says_so(tmp_path):
-    frame = np.full((32, 48, 3), 148, np.uint8)  # 0.58 of the range: paper white in PQ
-    path = write(tmp_path / "a.mkv", [frame], codec="ffv1", kind="yuv420p10le", color_trc=16,
-                 colorspace=9, color_primaries=9)  # fmt: skip
-    (shown,), lines = read(path)
-    assert shown.pixels.mean() > 200
-    assert lines == ["high dynamic range (PQ), tone-mapped"]
-    (grey,) = read_gray_frames(path, 100)
-    assert abs(grey.gray.mean() - shown.pixels.mean()) < 3
-
-
-def test_frames_come_back_in_order_with_their_rate(tmp_path):
-    v, u = np.mgrid[:32, :48].astype(float)  # red on the left, green at the top, ever brighter
-    base = np.stack([200 * (1 - u / 48), 200 * (1 - v / 32), 0 * u], axis=-1)
-    clip = [(base + 10 * i).astype(np.uint8) for i in range(5)]
-    path = write_mp4(tmp_path / "a.mp4", clip)
-    found = np.stack(list(read_frames(path))).astype(int)
-    assert np.abs(found - clip).mean((1, 2, 3)).max() < 6  # the film is compressed
-    info = video_info(path)
-    assert (info.fps, info.frames) == (pytest.approx(10), 5)
-
-
 def test_what_is_no_film_or_has_no_decoder_is_refused(tmp_path):
-    with pytest.raises(VideoError, match=r"gone\.mp4: no such file"):
-        next(read_frames(tmp_path / "gone.mp4"))
     (tmp_path / "text.mp4").write_text("not a film" * 100)
-    with pytest.raises(VideoError, match=r"text\.mp4: is no video that can be read"):
-        video_info(tmp_path / "text.mp4")
     path = write(tmp_path / "new.mkv", grey_frames(LEVELS))
     path.write_bytes(path.read_bytes().replace(b"V_MJPEG", b"V_MJNEW"))
-    with pytest.raises(VideoError, match=r"new\.mkv: no decoder is known"):
-        video_info(path)
-    path = write(tmp_path / "a.mp4", grey_frames([9]), cover=True)
-    with pytest.raises(VideoError, match="holds no video stream"):
-        next(decode(path))
-
-
-def film(path, *sizes):
-    """A frame of each size (height, width), as PNG in MOV: a frame may have any size of its own."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("png", rate=10)
-        stream.height, stream.width = sizes[0]
-        stream.pix_fmt = "monob"
-        for number, (height, width) in enumerate(sizes):
-            encoder = av.CodecContext.create("png", "w")
-            encoder.height, encoder.width, encoder.pix_fmt = height, width, "monob"
-            encoder.time_base = stream.time_base or 1
-            for packet in encoder.encode(av.VideoFrame(width, height, "monob")):
-                packet.stream, packet.pts, packet.dts = stream, number, number
-                packet.time_base = encoder.time_base
-                container.mux(packet)
-    return path
+    write(tmp_path / "a.mp4", grey_frames([9]), cover=True)
+    for name, says in (
+        ("gone.mp4", "no such file"), ("text.mp4", "is no video that can be read"),
+        ("new.mkv", "no decoder is known"), ("a.mp4", "holds no video stream"),
+    ):  # fmt: skip
+        with pytest.raises(VideoError, match=f"{name}: {says}"):
+            video_info(tmp_path / name)
 
 
 def test_films_with_too_many_pixels_are_refused_before_the_first_such_frame(tmp_path, monkeypatch):
-    path, grows = tmp_path / "film.mov", tmp_path / "grows.mov"
-    film(path, (40, 60), (40, 60))
-    film(grows, (40, 60), (80, 60))
-    assert len(list(read_frames(path))) == 2
-    monkeypatch.setattr(images, "MOST_PIXELS", 3000)
-    frames = read_frames(grows)
-    next(frames)
-    with pytest.raises(VideoError, match=r"grows\.mov: a frame has .* pixels \(60 x 80\), the"):
-        next(frames)
+    grows, large = (
+        write(tmp_path / f"{n}.ts", grey_frames(LEVELS[:2], n), codec="libx264", kind="yuv420p")
+        for n in ((32, 48), (48, 64))
+    )
+    grows.write_bytes(grows.read_bytes() + large.read_bytes())
     monkeypatch.setattr(images, "MOST_PIXELS", 2000)
-    for read in (
-        video_info,
-        lambda p: next(read_frames(p)),
-        lambda p: next(read_gray_frames(p, 8)),
-    ):
-        with pytest.raises(VideoError, match=r"film\.mov: a frame has .* pixels \(60 x 40\), the"):
-            read(path)
+    frames = read_frames(grows)
+    assert next(frames).shape == next(frames).shape == (32, 48, 3)
+    for read in (lambda: next(frames), lambda: video_info(large), lambda: next(decode(large))):
+        with pytest.raises(VideoError, match=r"ts: a frame has .* pixels \(64 x 48\), the"):
+            read()

@@ -46,12 +46,12 @@ class Framing:
     """How a stored frame becomes a training view: reduce, crop, resize, mirror, in this order."""
 
     reduction: int  # the frame is decoded at 1 / reduction of its size: 1, 2, 4 or 8
-    left: int  # first column and row of the crop, in pixels of the reduced frame
-    top: int
+    left: int = 0  # first column and row of the crop, in pixels of the reduced frame
+    top: int = 0
     width: int  # columns and rows of the crop
     height: int
     image_size: Size  # size (height, width) of the view
-    flip: bool  # true if the view is mirrored left to right
+    flip: bool = False  # true if the view is mirrored left to right
 
     def intrinsics(self, stored: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
         """Camera of the view, from that of the stored frame; each in pixels of its own image."""
@@ -62,29 +62,25 @@ class Framing:
         return flip_intrinsics(camera, width) if self.flip else camera
 
     def images(self, reduced: Sequence[Pixels]) -> UInt8[np.ndarray, "n 3 k m"]:
-        """Views of whole frames of one size, decoded at 1 / reduction of it.
-
-        Each is cropped and resized in one step, without aliasing.
-        """
+        """Views of frames decoded at 1 / reduction: cropped, resized without aliasing, mirrored."""
         rows = slice(self.top, self.top + self.height)
         columns = slice(self.left, self.left + self.width)
         views = resize_images(np.stack([f[rows, columns] for f in reduced]), self.image_size)
         return torch.from_numpy(views).flip(-1).numpy() if self.flip else views
 
     def nearest(self, values: Float[np.ndarray, "h w"], stored: Size) -> Float[np.ndarray, "k m"]:
-        """The view of a map, such as depth: each pixel takes the nearest value, none is mixed.
+        """The view of a map of any size, such as depth: each pixel takes the nearest value.
 
-        The map is of the whole frame, of any size; `stored` is that of the stored frame.
+        `stored` is the size of the stored frame, of which the map is as well.
         """
-        starts, crops = (self.top, self.left), (self.height, self.width)
         rows, columns = (
             ((start + (np.arange(out) + 0.5) * crop / out) * size / (whole // self.reduction))
-            .astype(np.int64)
-            .clip(0, size - 1)
+            .astype(np.int64).clip(0, size - 1)
             for start, crop, out, whole, size in zip(
-                starts, crops, self.image_size, stored, values.shape, strict=True
+                (self.top, self.left), (self.height, self.width), self.image_size, stored,
+                values.shape, strict=True,
             )
-        )
+        )  # fmt: skip
         view = values[rows[:, None], columns]
         return view[:, ::-1] if self.flip else view
 
@@ -95,26 +91,19 @@ class Framing:
 
         The smallest value of those in a pixel, as a near depth hides a far one; 0 where none is.
         """
-        height, width = self.image_size
-        columns, rows = (
-            np.floor(((at + 0.5) / self.reduction - start) * out / size).astype(int)
-            for at, start, size, out in (
-                (pixels[:, 0], self.left, self.width, width),
-                (pixels[:, 1], self.top, self.height, height),
-            )
+        start, crop, out = np.array(
+            [(self.left, self.top), (self.width, self.height), self.image_size[::-1]], np.float32
         )
-        inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+        at = np.floor(((pixels + 0.5) / self.reduction - start) * out / crop).astype(int)
+        inside = ((at >= 0) & (at < out)).all(1)
         view = np.full(self.image_size, np.inf, dtype=values.dtype)
-        np.minimum.at(view, (rows[inside], columns[inside]), values[inside])
+        np.minimum.at(view, (at[inside, 1], at[inside, 0]), values[inside])
         view = np.where(np.isfinite(view), view, 0).astype(values.dtype)
         return view[:, ::-1] if self.flip else view
 
 
 def best_reduction(stored: Size, image_size: Size, zoom: float = 1.0) -> int:
-    """Largest of 1, 2, 4, 8 that still decodes a frame no smaller than the view needs.
-
-    With the largest `zoom` the view shows 1 / zoom of the frame.
-    """
+    """Largest of 1, 2, 4, 8 that decodes a frame no smaller than a view of 1 / zoom of it needs."""
     sides = tuple(zip(stored, image_size, strict=True))
     fits = (r for r in REDUCTIONS if all(have // r >= need * zoom for have, need in sides))
     return next(fits, 1)
@@ -124,26 +113,24 @@ def whole_frame(stored: Size, image_size: Size) -> Framing:
     """The view of a whole frame, without chance; sizes are (height, width)."""
     reduction = best_reduction(stored, image_size)
     height, width = stored[0] // reduction, stored[1] // reduction
-    return Framing(
-        reduction=reduction, left=0, top=0, width=width, height=height, image_size=image_size,
-        flip=False,
-    )  # fmt: skip
+    return Framing(reduction=reduction, width=width, height=height, image_size=image_size)
 
 
 def draw_framing(
-    rng: np.random.Generator, data: DataConfig, stored: Size, image_size: Size | None = None, *,
+    rng: np.random.Generator, data: DataConfig, stored: Size, image_size: Size, *,
     keep_proportions: bool = False,
 ) -> Framing:  # fmt: skip
     """Zoom by 1 to `data.zoom`, crop at a random place, mirror by chance.
 
     The zoom follows SC-Depth (Bian et al., IJCV 2021, https://arxiv.org/abs/2105.11610). The crop
-    has whole pixels, so that it needs no resampling of its own. Sizes are (height, width), of the
-    stored frames and of the view. Always draws five numbers. A window that keeps the proportions
-    has those of the view, to some percent; else what is left is stretched, as SC-Depth does.
+    has whole pixels, so that it needs no resampling of its own. Always draws five numbers. A window
+    that keeps the proportions has those of the view, to some percent; else it is stretched, as
+    SC-Depth does.
     """
-    image_size = image_size or data.image_size
     zoom_x, zoom_y = rng.uniform(1, data.zoom, 2)
     at_x, at_y, mirror = rng.random(3)
+    share_x, share_y = 1 / zoom_x, 1 / zoom_y
+    reduction = best_reduction(stored, image_size, data.zoom)
     if keep_proportions:
         # A number in [-1, 1] that is as random as a zoom in [1, data.zoom].
         skew = 0.0 if data.zoom == 1 else 2 * (zoom_y - 1) / (data.zoom - 1) - 1
@@ -155,9 +142,6 @@ def draw_framing(
         # Only what is cropped has to be decoded finely enough.
         window = round(share_y * stored[0]), round(share_x * stored[1])
         reduction = best_reduction(window, image_size)
-    else:
-        share_x, share_y = 1 / zoom_x, 1 / zoom_y
-        reduction = best_reduction(stored, image_size, data.zoom)
     height, width = stored[0] // reduction, stored[1] // reduction
     crop_width, crop_height = max(1, round(width * share_x)), max(1, round(height * share_y))
     return Framing(
@@ -168,10 +152,9 @@ def draw_framing(
 
 
 def draw_color(
-    rng: np.random.Generator,
-    chance: float,
+    rng: np.random.Generator, chance: float,
     limits: tuple[float, float, float, float] = COLOR_LIMITS,
-) -> Float32[np.ndarray, "3 4"]:
+) -> Float32[np.ndarray, "3 4"]:  # fmt: skip
     """Color change as an affine map, RGB -> matrix @ RGB + offset; the identity if none is drawn.
 
     Brightness, then contrast about mid-gray, then saturation, then a turn of hue. Gray stays gray.
@@ -192,10 +175,7 @@ def draw_color(
 def apply_color(
     images: Float[Tensor, "b *n 3 h w"], color: Float[Tensor, "b 3 4"]
 ) -> Float[Tensor, "b *n 3 h w"]:
-    """Images with changed colors, in [0, 1]: matrix @ RGB + offset, clamped.
-
-    `color` is one map a snippet: `[:, :, :3]` is the matrix, `[:, :, 3]` the offset.
-    """
+    """Images in [0, 1] with changed colors: matrix @ RGB + offset, the last column; clamped."""
     color = color.to(images).view(-1, *(1,) * (images.ndim - 4), 3, 4)
     changed = color[..., :3] @ images.flatten(-2) + color[..., 3:]
     return changed.clamp(0, 1).view_as(images)
@@ -204,8 +184,7 @@ def apply_color(
 def degrade(rng: np.random.Generator, image: Pixels, probability: float) -> Pixels:
     """The image as a worse camera takes it: light, color, blur, low resolution, noise, JPEG.
 
-    A network that learns from drawn photos and a few sharp recordings meets all of these in the
-    world. Each comes by chance and by itself; blur, resolution, noise and JPEG half as often as
+    Each comes by chance and by itself; blur, resolution, noise and JPEG half as often as
     `probability`. Depth stays as it is.
     """
     light, gray, blur, low, noise, jpeg = rng.random(6)

@@ -6,7 +6,8 @@ workers or processes changes nothing. The global random generators are neither r
 """
 
 import fnmatch
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ from ssmde.types import Batch
 # Added to a disparity, whose largest value is 1, before it is turned into depth: the shift is not
 # known, and what is far away must stay finite.
 DISPARITY_FLOOR = 0.02
-UNKNOWN_CAMERA = torch.full((3, 3), torch.nan, dtype=torch.float64)
 Key = tuple[int, int] | tuple[int, int, int]
 """Epoch and index of a snippet, and the number of the size it is to have, 0 where it is missing."""
 # First numbers of the seeds, so that the order and the content of snippets are independent.
@@ -41,13 +41,10 @@ MOST_BROKEN = 50  # snippets that fail in a row before the reader gives up
 class SnippetDataset(Dataset[Batch]):
     """Every frame that has neighbors on both sides, as the target of a snippet.
 
-    A ValueError says where intrinsics or labels are missing, or that no sequence is long enough.
-
-    Args:
-        labels: Whether to read the pseudo-depth of the target.
-        fit_labels: Whether to give it scale and shift by the points of `ssmde track`.
-        with_points: Whether to hand over the depth of these points.
-        with_cameras: Whether scenes without intrinsics are refused; else theirs are nan.
+    With `labels` its pseudo-depth comes along, given scale and shift by the points of `ssmde
+    track` if `fit_labels`; the depth of these comes `with_points`. Unknown intrinsics are nan, or
+    with `with_cameras` refused. A ValueError says what is missing, or that no sequence is long
+    enough.
     """
 
     keep_proportions = False  # SC-Depth stretches views a little; see `draw_framing`
@@ -59,22 +56,27 @@ class SnippetDataset(Dataset[Batch]):
         with_cameras: bool = True,
     ) -> None:  # fmt: skip
         self.sequences = tuple(sequences)
-        # Intrinsics of every sequence, in pixels of its stored images; nan where not known.
-        self.cameras = tuple(_camera(s, needed=with_cameras) for s in sequences)
         self.data, self.seed, self.augment, self.labels = data, seed, augment, labels
         self.fit_labels, self.with_points = fit_labels, with_points
-        # For every sequence of a folder, the points that were tracked, by the index of a frame.
-        self.points = tuple(
-            read_tracked_points(s.images[0].parent / TRACKED_POINTS)
-            if (fit_labels or with_points) and s.tracked_points is None
-            else {}
-            for s in sequences
-        )
-        for sequence in sequences if labels else ():
-            if sequence.pseudo_depth is None:
-                folder = sequence.images[0].parent
+        # Of every sequence: intrinsics, in pixels of its stored images, nan where not known; and
+        # the points that were tracked, by the index of a frame, where they are a file.
+        self.cameras: list[Float64[Tensor, "3 3"]] = []
+        self.points: list[dict[int, TrackedPoints]] = []
+        for s in sequences:
+            folder = s.images[0].parent
+            if s.intrinsics is None and with_cameras:
                 raise ValueError(
-                    f"scene '{sequence.name}': there is no {folder / 'pseudo_depth'}; "
+                    f"scene '{s.name}': intrinsics are unknown, training needs them; write the "
+                    f"3 x 3 matrix in pixels of its images to {folder / 'cam.txt'}, or let "
+                    "`ssmde track` find the camera"
+                )
+            camera = np.full((3, 3), np.nan) if s.intrinsics is None else s.intrinsics
+            self.cameras.append(torch.from_numpy(camera.astype(np.float64)))
+            in_file = (fit_labels or with_points) and s.tracked_points is None
+            self.points.append(read_tracked_points(folder / TRACKED_POINTS) if in_file else {})
+            if labels and s.pseudo_depth is None:
+                raise ValueError(
+                    f"scene '{s.name}': there is no {folder / 'pseudo_depth'}; "
                     f"`ssmde label {folder.parent}` makes the labels"
                 )
         self.sizes = (data.image_size, *data.more_sizes)  # training sizes, by their number
@@ -82,25 +84,18 @@ class SnippetDataset(Dataset[Batch]):
 
     def find_targets(self) -> Int[np.ndarray, "n 2"]:
         """Sequence and frame of everything the data set has a snippet of."""
-        data, gap = self.data, min(self.data.frame_gaps)
+        data = self.data
         self.usable = tuple(usable_gaps(s, data) for s in self.sequences)
         frames = [np.flatnonzero(gaps.any(1)) for gaps in self.usable]
-        if any(map(len, frames)):
-            return np.concatenate(
-                [np.stack([np.full_like(f, i), f], 1) for i, f in enumerate(frames)]
-            )
-        lengths = self._named(lambda s: f"'{s.name}' has {len(s)}")
-        if any(2 * gap < len(s) for s in self.sequences):
-            known = f"with known poses (data.poses {data.poses}) at gaps {data.frame_gaps}"
-            raise ValueError(f"no frame has sources {known}; {lengths}")
+        targets = [np.stack([np.full_like(f, i), f], 1) for i, f in enumerate(frames)]
+        if any(map(len, targets)):
+            return np.concatenate(targets)
+        named = ", ".join(f"'{s.name}' has {len(s)}" for s in self.sequences[:5])
+        known = "" if data.poses == "none" else f" with known poses (data.poses {data.poses})"
         raise ValueError(
-            f"no scene is long enough: a snippet with frame gap {gap} needs {2 * gap + 1} frames, "
-            f"{lengths}; give longer scenes or a smaller data.frame_gaps"
+            f"no frame has sources{known} on both sides at gaps {data.frame_gaps}: "
+            f"{named or 'there are no scenes'}; give longer scenes or a smaller data.frame_gaps"
         )
-
-    def _named(self, say: Callable[[FrameSequence], str]) -> str:
-        """What to say of the first sequences."""
-        return ", ".join(map(say, self.sequences[:5])) or "there are no scenes"
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -108,8 +103,8 @@ class SnippetDataset(Dataset[Batch]):
     def __getitem__(self, key: Key | int) -> Batch:
         """The snippet of (epoch, index) as a batch of one; an index alone means epoch 0.
 
-        A snippet with an unreadable frame is replaced by the next one that can be read, and
-        `broken` says so; very many in a row are an `ImageError`.
+        One with an unreadable frame is replaced by the next, and `broken` says so; 50 are an
+        `ImageError`.
         """
         epoch, index, *size = (0, key) if isinstance(key, int) else key
         if not 0 <= index < len(self):
@@ -154,13 +149,12 @@ class SnippetDataset(Dataset[Batch]):
     def draw(self, rng: Generator, which: int, size: Size) -> tuple[Framing, dict[str, Tensor]]:
         """Framing of a snippet of a sequence, its camera and its change of color."""
         stored = self.sequences[which].image_size
+        framing, color = augmentation.whole_frame(stored, size), np.eye(3, 4, dtype=np.float32)
         if self.augment:
             framing = augmentation.draw_framing(
                 rng, self.data, stored, size, keep_proportions=self.keep_proportions
             )
             color = augmentation.draw_color(rng, self.data.color_jitter, self.color_limits)
-        else:
-            framing, color = augmentation.whole_frame(stored, size), np.eye(3, 4, dtype=np.float32)
         intrinsics = framing.intrinsics(self.cameras[which]).float()[None]
         return framing, {"intrinsics": intrinsics, "color": torch.from_numpy(color)[None]}
 
@@ -188,7 +182,6 @@ class SnippetDataset(Dataset[Batch]):
         return _as_map(framing.scatter(pixels[sure], depth[sure]))
 
     def _tracked(self, which: int, target: int) -> TrackedPoints:
-        """Points (u, v) that were tracked in a frame, and their depth."""
         packed = self.sequences[which].tracked_points
         points = self.points[which].get(target) if packed is None else packed[target]
         return points or (np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
@@ -202,19 +195,15 @@ class SupervisedDepthDataset(SnippetDataset):
 
     def find_targets(self) -> Int[np.ndarray, "n 2"]:
         """Sequence and frame of every measured depth."""
-        rows = [
-            (which, frame)
-            for which, sequence in enumerate(self.sequences)
-            for frame, path in enumerate(sequence.depth or ())
-            if path is not None
-        ]
-        if not rows:
-            names = self._named(lambda s: f"'{s.name}'")
+        targets = [(i, frame) for i, s in enumerate(self.sequences)
+                   for frame, path in enumerate(s.depth or ()) if path is not None]  # fmt: skip
+        if not targets:
+            names = ", ".join(f"'{s.name}'" for s in self.sequences[:5])
             raise ValueError(
                 f"no frame has measured depth to learn from: {names}; scenes need depth/FRAME.png "
                 "with depth_units_per_metre in scene.json, or .npy in metres"
             )
-        return np.array(rows)
+        return np.array(targets)
 
     def weights(self) -> Float64[np.ndarray, " n"] | None:
         """Relative frequency of every snippet, by `data.scene_weights`; None: all are alike.
@@ -262,17 +251,13 @@ class SnippetSampler(Sampler[list[Key]]):
     """The batches of a training, without end: a pure function of seed and step.
 
     Position p of the training is snippet `p % length` of the shuffled epoch `p // length`; step s
-    takes the next `batch_size` positions. So an epoch sees each index once, a batch may reach into
-    the next epoch, and any step can be the first. A process gets a run of neighbors: the batches
-    of all ranks, one after the other, are the batch of a single process.
+    takes the next `batch_size` positions, of all processes, and has training size s % `sizes`. So
+    an epoch sees each index once, a batch may reach into the next epoch, and any step can be the
+    first. A process gets a run of neighbors: the batches of all ranks, one after the other, are
+    the batch of a single process.
 
-    With weights an epoch is as long, but a snippet comes as often in it as its weight asks for,
-    rounded up or down by chance.
-
-    Args:
-        batch_size: Snippets a step, over all processes together.
-        sizes: Number of training sizes; step s has number s % sizes.
-        weights: Relative frequency of every snippet, positive; by default all are alike.
+    With weights (relative, positive) an epoch is as long, but a snippet comes as often in it as
+    its weight asks for, rounded up or down by chance.
     """
 
     def __init__(
@@ -286,13 +271,11 @@ class SnippetSampler(Sampler[list[Key]]):
     def __iter__(self) -> Iterator[list[Key]]:
         share = self.batch_size // self.world
         position = self.start_step * self.batch_size + self.rank * share
-        orders: dict[int, Int[np.ndarray, " n"]] = {}
+        order = lru_cache(maxsize=2)(self._order)
         while True:
             places = [divmod(p, self.length) for p in range(position, position + share)]
-            needed = {epoch for epoch, _ in places}
-            orders = {e: orders[e] if e in orders else self._order(e) for e in needed}
+            keys = [(epoch, int(order(epoch)[place])) for epoch, place in places]
             size = position // self.batch_size % self.sizes
-            keys = [(epoch, int(orders[epoch][place])) for epoch, place in places]
             yield [(*key, size) for key in keys] if self.sizes > 1 else list[Key](keys)
             position += self.batch_size
 
@@ -311,14 +294,10 @@ class SnippetSampler(Sampler[list[Key]]):
 
 
 def spread(length: int, most: int) -> list[int]:
-    """At most `most` indices of `length`, evenly spread, in order; all if there are no more.
-
-    Each is the middle of one of `most` equal parts.
-    """
+    """At most `most` indices of `length`: the middle of each of `most` equal parts, in order."""
     if most < 1:  # verbs call it max_frames
         raise ValueError(f"max_frames must be at least 1, got {most}")
-    if length <= most:
-        return list(range(length))
+    most = min(most, length)
     return [int((part + 0.5) * length / most) for part in range(most)]
 
 
@@ -328,20 +307,18 @@ def frame_gaps(data: DataConfig, sequence: FrameSequence) -> tuple[int, ...]:
 
 
 def known_poses(sequence: FrameSequence, data: DataConfig) -> tuple[Poses, PerFrame] | None:
-    """Camera-to-world matrices as `data.poses` asks, and the part of the video each belongs to.
+    """Camera-to-world matrices as `data.poses` asks, nan where unknown; None for `none`.
 
-    Poses of two parts have worlds and units of their own. Unknown poses are nan. None if
-    `data.poses` is `none`; a scene without them is refused.
+    Also the part of the video each belongs to: two parts have worlds and units of their own.
     """
     if data.poses == "none":
         return None
     folder = sequence.images[0].parent
+    poses, parts, name = sequence.poses, np.zeros(len(sequence)), "poses.txt"
+    remedy = "write it, or let `ssmde track` find the motion and take tracked"
     if data.poses == "tracked":
         poses, parts = sequence.tracked_poses, sequence.tracked_parts
         name, remedy = "tracked_poses.txt", f"`ssmde track {folder.parent}` writes it"
-    else:
-        poses, parts, name = sequence.poses, np.zeros(len(sequence)), "poses.txt"
-        remedy = "write it, or let `ssmde track` find the motion and take tracked"
     if poses is None or parts is None:
         raise ValueError(
             f"scene '{sequence.name}': data.poses is {data.poses}, but {folder / name} does not "
@@ -353,19 +330,15 @@ def known_poses(sequence: FrameSequence, data: DataConfig) -> tuple[Poses, PerFr
 def relative_motion(
     poses: Poses, target: int, sources: tuple[int, ...], *, flip: bool
 ) -> Float64[np.ndarray, "s 4 4"]:
-    """`T_src_tgt` of each source: points of the target camera into the source camera.
-
-    `poses` are camera to world; `flip` is true if all images are mirrored left to right.
-    """
+    """`T_src_tgt` of each source, of poses camera to world; `flip` if images are mirrored."""
     T = np.linalg.inv(poses[list(sources)].astype(np.float64)) @ poses[target]
     return MIRROR @ T @ MIRROR if flip else T
 
 
 def usable_gaps(sequence: FrameSequence, data: DataConfig) -> Bool[np.ndarray, "n g"]:
-    """Whether a frame can be a target with its sources one of its `frame_gaps` before and after it.
+    """Whether a frame can be a target with sources one of its `frame_gaps` before and after.
 
-    Both lie in the sequence. Where poses are asked for they are known, and of one part of the
-    video.
+    Where poses are asked for all are known, and of one part of the video.
     """
     count, gaps = len(sequence), np.array(frame_gaps(data, sequence))
     at = np.arange(count)[:, None]
@@ -385,25 +358,12 @@ def read_view(path: Path, framing: Framing, image_size: Size) -> UInt8[np.ndarra
 def read_frame(path: Path, framing: Framing, image_size: Size) -> Pixels:
     """One stored frame, decoded at the size that `framing` crops from."""
     pixels = read_image(path, reduction=framing.reduction)
-    expected = tuple(side // framing.reduction for side in image_size)
-    if pixels.shape[:2] != expected:
+    if pixels.shape[:2] != tuple(side // framing.reduction for side in image_size):
         raise ImageError(
             f"{path}: its size differs from the {image_size[1]} x {image_size[0]} pixels "
             "of the other frames; give each size a scene of its own"
         )
     return pixels
-
-
-def _camera(sequence: FrameSequence, *, needed: bool) -> Float64[Tensor, "3 3"]:
-    if sequence.intrinsics is not None:
-        return torch.from_numpy(sequence.intrinsics.astype(np.float64))
-    if not needed:
-        return UNKNOWN_CAMERA
-    raise ValueError(
-        f"scene '{sequence.name}': intrinsics are unknown, training needs them; write the 3 x 3 "
-        f"matrix in pixels of its images to {sequence.images[0].parent / 'cam.txt'}, or let "
-        "`ssmde track` find the camera"
-    )
 
 
 def _as_map(values: DepthMap) -> Float32[Tensor, "1 1 h w"]:

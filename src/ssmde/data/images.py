@@ -9,9 +9,8 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +23,6 @@ from torch.nn import functional
 
 from ssmde.arrays import read_npy, read_npz
 from ssmde.data.sequence import DepthMap, Pixels, Size
-from ssmde.data.shards import RemoteError
 from ssmde.io import FileError, check_file, read_bytes, whole_file
 
 try:
@@ -34,17 +32,14 @@ except ImportError:
 
 Levels = tuple[int, int] | None
 """Lowest and highest value of 16-bit gray that is stretched to 8 bits; None: the upper 8 bits."""
+Stretch = Levels | Literal["own"]
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
 READABLE = (
     *IMAGE_SUFFIXES, ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
     *([".avif"] if features.modules.get("avif") and features.check_module("avif") else []),
 )  # fmt: skip
-BRANDS = {
-    "AVIF": (b"avif", b"avis"),
-    "HEIC": (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"),
-}
-"""What the heads of the formats of phones hold."""
+PHONES = re.compile(b"avi[fs]|he[iv][cx]|hei[ms]|m[is]f1")  # HEIC and AVIF, in their heads
 RUNS_PROGRAMS = ("EPS", "WMF")  # kinds that Pillow hands to Ghostscript or to Windows
 MOST_PIXELS = 110_000_000
 """A picture or a frame of a film with more is refused by its header, before anything is decoded:
@@ -93,7 +88,7 @@ def _naming(where: Path | str) -> Generator[None]:
     """Turn whatever a broken file raises into an `ImageError` with its name and the reason."""
     try:
         yield
-    except (ImageError, RemoteError):  # what the net does is no fault of the file
+    except ImageError:
         raise
     except FileError as error:
         raise ImageError(str(error)) from error
@@ -125,12 +120,11 @@ def not_read(kind: str) -> str:
     return f"{kind}, which is not read: save it as JPEG or PNG"
 
 
-def phone_format(file: Path | BytesIO) -> str:
-    """HEIC or AVIF, whatever the name says; empty for everything else."""
+def is_phone_picture(file: Path | BytesIO) -> bool:
+    """Whether this is HEIC or AVIF, whatever the name says."""
     with file.open("rb") if isinstance(file, Path) else BytesIO(file.getvalue()) as opened:
         head = opened.read(64)
-    found = (kind for kind, brands in BRANDS.items() if any(brand in head for brand in brands))
-    return next(found, "") if head[4:8] == b"ftyp" else ""
+    return head[4:8] == b"ftyp" and PHONES.search(head) is not None
 
 
 @contextmanager
@@ -143,8 +137,8 @@ def open_image(file: Path | BytesIO, where: Path | str) -> Generator[Image.Image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{where}: has too many pixels, {LIMIT}") from error
     except UnidentifiedImageError as error:
-        if kind := phone_format(file):
-            raise ImageError(f"{where}: {not_read(kind)}") from error
+        if is_phone_picture(file):
+            raise ImageError(f"{where}: {not_read('HEIC or AVIF')}") from error
         raise
     with image:
         reason = too_many_pixels((image.height, image.width))
@@ -193,16 +187,14 @@ def turn_upright(image: Image.Image) -> Image.Image:
 # Colors
 
 
-def read_image(
-    path: Path, *, reduction: int = 1, levels: Levels | Literal["folder"] = "folder"
-) -> Pixels:
+def read_image(path: Path, *, reduction: int = 1, levels: Stretch = "own") -> Pixels:
     """Colors of an image, RGB, upright (EXIF): any file Pillow can read, or a .npy of bytes.
 
     Gray becomes RGB, 16 bits become 8, transparency is dropped.
 
     Args:
         path: The .npy has the shape (height, width, 3).
-        levels: Of 16-bit gray, from `gray_levels`; by default those of all images of its folder.
+        levels: Of 16-bit gray, from `gray_levels`; by default those of this image alone.
         reduction: Decode at a half, a quarter or an eighth of the size: 2, 4 or 8. The result has
             `height // reduction` rows, and pixel u of the file lies at (u + 0.5) / reduction - 0.5
             whatever the remainder. Much faster for JPEG.
@@ -214,23 +206,20 @@ def read_image(
             if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
                 got = f"{pixels.dtype} {pixels.shape}"
                 raise ValueError(f"pixels are bytes, height x width x 3, got {got}")
-            height, width, _ = pixels.shape
+            stored = pixels.shape[:2]
         else:
             with open_image(BytesIO(content), path) as image:
-                width, height = image.size
-                upright = _orientation(image) == 1
+                stored, upright = (image.height, image.width), _orientation(image) == 1
                 if upright and image.format == "JPEG" and image.mode in ("RGB", "L"):
-                    pixels = decode_jpeg(content, (height, width), reduction)
+                    pixels = decode_jpeg(content, stored, reduction)
                 if pixels is None:
-                    if levels == "folder":
-                        levels = _levels_beside(path, image)
                     if reduction > 1 and upright:  # Pillow decodes at a reduced size where it can
-                        small = max(width // reduction, 1), max(height // reduction, 1)
-                        image.draft("RGB", small)
+                        height, width = (max(side // reduction, 1) for side in stored)
+                        image.draft("RGB", (width, height))
                     pixels = np.array(_rgb(path, turn_upright(image), levels))
-    if pixels.shape[:2] not in ((height, width), (width, height)):
+    if pixels.shape[:2] not in (stored, stored[::-1]):
         # The last row and column of a reduced image may hold a part of a pixel.
-        return pixels[: height // reduction, : width // reduction]
+        return pixels[: stored[0] // reduction, : stored[1] // reduction]
     if reduction == 1:
         return pixels
     rows, columns = (side // reduction for side in pixels.shape[:2])
@@ -240,15 +229,15 @@ def read_image(
 def read_image_bytes(content: bytes, name: str) -> Pixels:
     """Colors of an image in the bytes of a file, as `read_image`; `name` is for the message."""
     with _naming(name), open_image(BytesIO(content), name) as image:
-        return np.array(_rgb(name, turn_upright(image), _levels_beside(None, image)))
+        return np.array(_rgb(name, turn_upright(image), "own"))
 
 
 def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pixels | None:
     """Pixels of a JPEG by `simplejpeg`, where it is installed; None where Pillow has to do it.
 
-    Both wrap libjpeg-turbo and give the same pixels; Pillow copies them twice on the way to an
-    array, which takes as long as the decoding. `stored` is the size its header says. A reduced size
-    is rounded up: the last row and column may hold a part of a pixel.
+    Both wrap libjpeg-turbo and give the same pixels; Pillow copies them twice on the way, which
+    takes as long as the decoding. Reduced sizes are rounded up: the last pixels may be parts of
+    one.
     """
     if simplejpeg is None:
         return None
@@ -261,9 +250,11 @@ def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pix
     return pixels if pixels.shape[:2] == (height, width) else None
 
 
-def _rgb(where: Path | str, image: Image.Image, levels: Levels) -> Image.Image:
+def _rgb(where: Path | str, image: Image.Image, levels: Stretch) -> Image.Image:
     if image.mode in SIXTEEN_BIT:
-        return Image.fromarray(gray_to_bytes(np.asarray(image), levels)).convert("RGB")
+        values = np.asarray(image)
+        levels = array_levels([values]) if levels == "own" else levels
+        return Image.fromarray(gray_to_bytes(values, levels)).convert("RGB")
     if image.mode == "F":
         raise ImageError(f"{where}: floating-point pixels are no colours; store 8 or 16 bits each")
     image.load()
@@ -302,52 +293,28 @@ def write_png16(path: Path, values: UInt16[np.ndarray, "h w"]) -> None:
 
 
 def gray_levels(files: Sequence[Path]) -> Levels:
-    """Lowest and highest value that 16-bit gray images of one source use.
+    """Lowest and highest value of the 16-bit gray images of one source, of 32 at most.
 
     None where they use more than half of what 16 bits hold, or where there are none: a thermal
-    camera uses a hundredth, of which the upper 8 bits alone would leave four grays. Evenly spread
-    images are opened, 32 at most.
+    camera uses a hundredth, of which the upper 8 bits alone would leave four grays.
     """
-    ends: list[np.ndarray] = []
     some = [path for path in files if path.suffix.lower() in GRAY_SUFFIXES]
-    for path in some[:: max(1, -(-len(some) // MOST_SAMPLED))]:
-        with suppress(*BROKEN_FILE), open_image(path, path) as image:
-            if image.mode in SIXTEEN_BIT:
-                ends.append(np.percentile(np.asarray(image), OUTLIERS))
-    return _levels(ends)
+
+    def gray() -> Iterator[np.ndarray]:
+        for path in some[:: max(1, -(-len(some) // MOST_SAMPLED))]:
+            with suppress(*BROKEN_FILE), open_image(path, path) as image:
+                if image.mode in SIXTEEN_BIT:
+                    yield np.asarray(image)
+
+    return array_levels(gray())
 
 
-def is_gray16(path: Path) -> bool:
-    """Whether a file is gray of 16 bits; False for what cannot be opened."""
-    if path.suffix.lower() in GRAY_SUFFIXES:
-        with suppress(*BROKEN_FILE), open_image(path, path) as image:
-            return image.mode in SIXTEEN_BIT
-    return False
-
-
-def array_levels(values: Integer[np.ndarray, "..."]) -> Levels:
-    """The levels of one image."""
-    return _levels([np.percentile(values, OUTLIERS)] if values.size else [])
-
-
-def _levels(ends: list[np.ndarray]) -> Levels:
+def array_levels(images: Iterable[Integer[np.ndarray, "..."]]) -> Levels:
+    """The levels of 16-bit gray images together."""
+    ends = [np.percentile(values, OUTLIERS) for values in images if values.size]
     low = int(min((low for low, _ in ends), default=0))
     high = int(max((high for _, high in ends), default=NO_VALUE))
     return (low, max(high, low + 1)) if high - low < NO_VALUE // 2 else None
-
-
-def _levels_beside(path: Path | None, image: Image.Image) -> Levels:
-    """The levels of all images of its folder; its own where it is of a shard or of no file."""
-    if image.mode not in SIXTEEN_BIT:
-        return None
-    if path is None or not path.parent.is_dir():
-        return array_levels(np.asarray(image))
-    return _folder_levels(path.parent, path.parent.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=1024)
-def _folder_levels(folder: Path, changed: int) -> Levels:  # `changed` forgets another state of it
-    return gray_levels(sorted(folder.iterdir()))
 
 
 def gray_to_bytes(values: Integer[np.ndarray, "..."], levels: Levels) -> UInt8[np.ndarray, "..."]:
@@ -370,8 +337,7 @@ def stretch_note(levels: Levels) -> list[str]:
 def check_shape(path: Path, shape: tuple[int, ...], image_size: Size) -> None:
     """Refuse a map whose aspect ratio is not that of its image; another resolution is fine.
 
-    It would be stretched over the image, and each number then belongs to another pixel. Sizes are
-    (height, width); `path` is for the message.
+    It would be stretched over the image, and each number then belongs to another pixel.
     """
     (height, width), (rows, columns) = shape[:2], image_size
     share = MOST_CUT if height == rows or width == columns else MOST_SQUEEZED
@@ -401,7 +367,7 @@ def read_depth(
     That is where the file has 0 or less, nan, infinity, 65535 in 16 bits, or 10 km and more.
 
     Args:
-        path: A 16-bit PNG; or .npy or .npz in meters, dense or sparse as scipy saves it.
+        path: A 16-bit PNG; or .npy or .npz in meters, dense or sparse (csr) as scipy saves it.
         units_per_metre: What 1 m is in the PNG, such as 5000 (TUM, Bonn) or 1000; a .npy or .npz
             does not need it.
         image_size: Size (height, width) of its image, which it has to fit; None does not ask.
@@ -414,81 +380,66 @@ def read_map(
     path: Path, units_per_metre: int | float | None = None, *, image_size: Size | None = None,
     full_is_none: bool = False,
 ) -> DepthMap:  # fmt: skip
-    """Map of one number a pixel, as networks write them; 0 where it is not finite and positive.
-
-    As `read_depth`, but that 65535 in 16 bits is a value unless `full_is_none`: a disparity has its
-    nearest pixel there.
-    """
-    kind = path.suffix.lower()
-    is_png = kind not in (".npy", ".npz")
+    """As `read_depth`, of networks: 65535 is a value, as the nearest, if not `full_is_none`."""
+    is_png = path.suffix.lower() not in (".npy", ".npz")
     with _naming(path):
-        if kind == ".npy":
-            depth = read_npy(read_bytes(path))
-        elif kind == ".npz":
-            depth = _dense(path, read_npz(read_bytes(path)))
-            rows = depth.shape[0] if depth.ndim else 1
-            if reason := too_many_pixels((rows, depth.size // max(1, rows))):
-                raise ImageError(f"{path}: {reason}")
-        else:
-            depth = _png_values(path)
+        depth = _stored(path)
     if is_png and units_per_metre is None:
         raise ImageError(
             f"{path}: the unit of this depth is unknown; write it into the scene's scene.json, "
             'such as {"depth_units_per_metre": 1000} for millimetres'
         )
-    if full_is_none and (is_png or depth.dtype == np.uint16):
-        depth = np.where(depth == NO_VALUE, 0, depth)
-    if is_png:
-        depth = depth / np.float32(units_per_metre or 1)
     if depth.ndim == 3 and 1 in (depth.shape[0], depth.shape[-1]):
         depth = depth[0] if depth.shape[0] == 1 else depth[..., 0]
     if depth.ndim != 2 or depth.dtype.kind not in "fiu" or not depth.size:
         got = f"{depth.dtype} of shape {depth.shape}"
         raise ImageError(f"{path}: a depth map is one number a pixel, height x width, got {got}")
+    if reason := too_many_pixels(depth.shape):
+        raise ImageError(f"{path}: {reason}")
     if image_size is not None:
         check_shape(path, depth.shape, image_size)
+    if full_is_none and (is_png or depth.dtype == np.uint16):
+        depth = np.where(depth == NO_VALUE, 0, depth)
+    if is_png:
+        depth = depth / np.float32(units_per_metre or 1)
     depth = depth.astype(np.float32)
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
 
 
 def read_mask(path: Path, *, image_size: Size | None = None) -> UInt8[np.ndarray, "h w"]:
-    """Gray values of a mask image, as stored: in a motion mask 255 moves, 0 is static, 128 unknown.
-
-    It has to fit an image of `image_size` (height, width), if that is given.
-    """
+    """Gray values of a mask image: in a motion mask 255 moves, 0 is static, 128 unknown."""
     with _naming(path), open_image(BytesIO(read_bytes(path)), path) as image:
         if image_size is not None:
             check_shape(path, (image.height, image.width), image_size)
         return np.array(image.convert("L"))
 
 
-def _png_values(path: Path) -> Num[np.ndarray, "..."]:
-    with open_image(BytesIO(read_bytes(path)), path) as image:
-        if image.mode in SIXTEEN_BIT:
-            return np.array(image)
-        wanted = "a depth PNG has 16 bits a pixel and one channel"
-        raise ImageError(f"{path}: {wanted}, got mode {image.mode}")
+def _stored(path: Path) -> Num[np.ndarray, "..."]:
+    content, kind = read_bytes(path), path.suffix.lower()
+    if kind == ".npy":
+        return read_npy(content)
+    if kind == ".npz":
+        return _dense(path, read_npz(content))
+    with open_image(BytesIO(content), path) as image:
+        if image.mode not in SIXTEEN_BIT:
+            wanted = "a depth PNG has 16 bits a pixel and one channel"
+            raise ImageError(f"{path}: {wanted}, got mode {image.mode}")
+        return np.array(image)
 
 
 def _dense(path: Path, arrays: Mapping[str, np.ndarray]) -> Num[np.ndarray, "..."]:
-    """The array of an .npz: the only one, `depth`, or a sparse matrix of scipy (csr, csc, coo)."""
-    keys = set(arrays)
-    if not {"data", "shape"} <= keys:
-        if "depth" in keys or len(keys) == 1:
-            return arrays["depth" if "depth" in keys else keys.pop()]
-        raise ImageError(f"{path}: expected one array, or one named `depth`, got {sorted(keys)}")
-    kind = bytes(arrays["format"].item()).decode() if "format" in keys else "csr"
-    if {"row", "col"} <= keys:
-        places = arrays["row"], arrays["col"]
-    elif {"indices", "indptr"} <= keys and kind in ("csr", "csc"):
-        starts = arrays["indptr"]
-        places = np.repeat(np.arange(len(starts) - 1), np.diff(starts)), arrays["indices"]
-        places = places if kind == "csr" else places[::-1]
-    else:
-        raise ImageError(f"{path}: sparse depth must be csr, csc or coo, got {kind}")
+    """The array of an .npz: the only one, `depth`, or a sparse matrix (csr) of scipy."""
+    if not {"data", "shape"} <= set(arrays):
+        if "depth" in arrays or len(arrays) == 1:
+            return arrays["depth"] if "depth" in arrays else next(iter(arrays.values()))
+        raise ImageError(f"{path}: expected one array, or one named `depth`, got {sorted(arrays)}")
+    kind = bytes(arrays["format"].item()).decode() if "format" in arrays else "csr"
+    if kind != "csr" or not {"indices", "indptr"} <= set(arrays):
+        raise ImageError(f"{path}: sparse depth must be csr, got {kind}: save depth.tocsr()")
     shape = tuple(int(side) for side in arrays["shape"])
     if len(shape) != 2 or not 0 < shape[0] * shape[1] <= MOST_PIXELS:
         raise ImageError(f"{path}: a sparse depth map of shape {shape} is not read, {LIMIT}")
-    depth = np.zeros(shape, arrays["data"].dtype)
-    depth[places] = arrays["data"]
+    depth, starts = np.zeros(shape, arrays["data"].dtype), arrays["indptr"]
+    rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    depth[rows, arrays["indices"]] = arrays["data"]
     return depth

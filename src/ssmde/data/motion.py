@@ -41,9 +41,8 @@ def read_source_frames(
 ) -> tuple[UInt8[np.ndarray, "n h w 3"], Float[np.ndarray, "m 4 4"], Intrinsics]:
     """A frame of a tracked scene and the others `offsets` before and after it, at one size.
 
-    Images, that of the frame first; the motion from its camera to that of each other one, in the
-    tracked unit; the pinhole matrix of all. A frame that cannot be read, or whose motion is not
-    known, is an `ImageError`.
+    Images, that of the frame first; the motion from its camera to each other one, in the tracked
+    unit; the pinhole matrix of all. An `ImageError` where one is not read or has no known motion.
     """
     folder = scene.images[0].parent
     poses, parts = scene.tracked_poses, scene.tracked_parts
@@ -71,8 +70,7 @@ class TileFlow(NamedTuple):
 
     centers: Points  # (u, v) of each tile in the first image, in pixels
     motion: Points  # (dx, dy) of each tile, in pixels
-    likeness: Float32[np.ndarray, "n"]
-    """Correlation of the tile with where it went, in [-1, 1]; nan for a tile without texture."""
+    likeness: Float32[np.ndarray, "n"]  # correlation with where it went; nan without texture
     gain: Float32[np.ndarray, "n"]  # brightness where it went, divided by that of the tile
 
     @property
@@ -90,8 +88,7 @@ class TileFlow(NamedTuple):
 def tile_flow(a: Float32[np.ndarray, "_ _"], b: Float32[np.ndarray, "_ _"]) -> TileFlow:
     """Motion of about 60 tiles from `a` to `b`, to about a twentieth of a pixel.
 
-    Coarse to fine: the image as a whole, then tiles of ever smaller parts of the image, each from
-    where the tiles around it went. Gray values, of one size.
+    Coarse to fine: the whole image, then ever smaller tiles, each from where those near it went.
     """
     if a.shape != b.shape or min(a.shape) < 8:
         sizes = f"{a.shape} and {b.shape}"
@@ -99,19 +96,18 @@ def tile_flow(a: Float32[np.ndarray, "_ _"], b: Float32[np.ndarray, "_ _"]) -> T
     pyramid = [(a, b)]
     while min(pyramid[-1][0].shape) >= 2 * COARSEST:
         pyramid.append((_halve(pyramid[-1][0]), _halve(pyramid[-1][1])))
-    whole = _correlate(*(level[None] for level in pyramid[-1]))
-    origin, unknown = np.zeros((1, 2), np.float32), np.full(1, np.nan, np.float32)
-    flow = TileFlow(origin, whole, unknown, unknown)
+    motion = _correlate(*(level[None] for level in pyramid[-1]))
+    centers, flow = np.zeros((1, 2), np.float32), None
     for a_level, b_level in reversed(pyramid):
+        if flow is not None:  # from the pixels of the level before to those of this
+            centers, motion = 2 * flow.centers + np.float32(0.5), 2 * flow.motion
+            if flow.found.any():  # tiles that were not found go where the others go
+                motion[~flow.found] = np.median(motion[flow.found], 0)
         side = min(TILE, *a_level.shape)
         here = _grid(a_level.shape, side)
-        if a_level is not pyramid[-1][0]:  # from the pixels of the level before to those of this
-            flow = flow._replace(
-                centers=2 * flow.centers + np.float32(0.5),
-                motion=2 * _mend(flow.motion, flow.likeness),
-            )
-        nearest = np.square(here[:, None] - flow.centers).sum(-1).argmin(1)
-        flow = _follow(a_level, b_level, here, flow.motion[nearest], side)
+        nearest = np.square(here[:, None] - centers).sum(-1).argmin(1)
+        flow = _follow(a_level, b_level, here, motion[nearest], side)
+    assert flow is not None
     return flow
 
 
@@ -154,14 +150,11 @@ def _correlate(a: Float32[np.ndarray, "n h w"], b: Float32[np.ndarray, "n h w"])
     cross /= size + 1e-3 * size.max((1, 2), keepdims=True) + 1e-12  # what is only noise stays small
     surface = np.fft.irfft2(cross, (height, width)).astype(np.float32)
     which, (rows, columns) = np.arange(n), divmod(surface.reshape(n, -1).argmax(1), width)
-    peak = surface[which, rows, columns]
     motion = []
-    for place, side, before, after in (
-        (columns, width, surface[which, rows, columns - 1],
-         surface[which, rows, (columns + 1) % width]),
-        (rows, height, surface[which, rows - 1, columns],
-         surface[which, (rows + 1) % height, columns]),
+    for place, side, lines in (
+        (columns, width, surface[which, rows]), (rows, height, surface[which, :, columns]),
     ):  # fmt: skip
+        before, peak, after = (lines[which, (place + step) % side] for step in (-1, 0, 1))
         bend = 2 * peak - before - after
         part = 0.5 * (after - before) / np.where(bend > 0, bend, 1)
         motion.append((place + side // 2) % side - side // 2 + part)
@@ -180,11 +173,11 @@ def _refine(
     xx, yy, xy = (gx * gx).sum((1, 2)), (gy * gy).sum((1, 2)), (gx * gy).sum((1, 2))
     floor = 1e-3 * (xx + yy) + 1e-9  # an edge says nothing about the motion along it
     xx, yy = xx + floor, yy + floor
+    determinant = (xx * yy - xy * xy)[:, None]
     for _ in range(REFITS):
         left = (_normalized(_cut(b, centers + motion, side)) - normal) * window
         ex, ey = (gx * left).sum((1, 2)), (gy * left).sum((1, 2))
-        determinant = xx * yy - xy * xy
-        step = np.stack([yy * ex - xy * ey, xx * ey - xy * ex], 1) / determinant[:, None]
+        step = np.stack([yy * ex - xy * ey, xx * ey - xy * ex], 1) / determinant
         motion = motion - step.clip(-1, 1).astype(np.float32)
     far = np.abs(motion - start).max(1) > FARTHEST_REFIT
     motion = np.where(far[:, None], start, motion)
@@ -229,18 +222,10 @@ def _grid(shape: tuple[int, ...], side: int) -> Points:
     return np.stack(np.meshgrid(u, v), -1).reshape(-1, 2).astype(np.float32)
 
 
-def _mend(motion: Points, likeness: Float32[np.ndarray, "n"]) -> Points:
-    """Tiles that were not found go where the others go, in the median."""
-    found = likeness > SAME
-    if not found.any():
-        return motion
-    return np.where(found[:, None], motion, np.median(motion[found], 0)).astype(np.float32)
-
-
 def _halve(image: Gray) -> Float32[np.ndarray, "k m"]:
     """Mean of every 2 x 2 pixels; an odd last row or column is dropped."""
-    height, width = (n // 2 * 2 for n in image.shape)
-    pairs = image[:height, :width].reshape(height // 2, 2, width // 2, 2)
+    height, width = (n // 2 for n in image.shape)
+    pairs = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
     return pairs.mean((1, 3), dtype=np.float32)
 
 

@@ -7,17 +7,11 @@ Each image has its own scale, so that its largest value is stored as 60000: a co
 a near wall in a few coarse steps, and normals need fine ones. 0 is no value. Where the source means
 more than that (`affine` is false), the PNG carries its scale in the text chunk `steps_per_unit`,
 and the values of all images come back in the unit of the source.
-
-`fit_to_points` gives a label the unit of tracked points. A label is known up to scale, or scale and
-shift, differently in each frame, and its far wall may be too near. The points that `ssmde track`
-followed have depths in one unit for all frames, but only where the scene stands still. So a label
-is brought to them by scale and shift, and then by a factor that changes slowly over the image. What
-moves has no points and keeps the label's depth in the scale of the whole image.
 """
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -29,6 +23,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ssmde.arrays import read_npy
+from ssmde.data.augment import Framing
 from ssmde.data.images import ImageError, read_map
 from ssmde.data.scene_files import read_scene_info
 from ssmde.data.sequence import DepthMap, Size
@@ -53,9 +48,7 @@ POINT_RANGE = (0.2, 4.0)
 NEAREST = 0.1  # a fitted depth below this share of the nearest point's is no depth
 # The slow factor. On 35 frames of a kitchen (redkitchen) that the labeling network never saw, it
 # takes the error of its labels from 0.174 to 0.122. Where no points are near, as on people, it goes
-# back to the scale of the whole image: on 11 crowded frames of `bonn_crowd` that takes the error of
-# what moves from 0.325 to 0.301 (0.275 without any slow factor), of what stands still from 0.100 to
-# 0.097 (0.133).
+# back to the scale of the whole image: 0.325 to 0.301 on what moves in `bonn_crowd`.
 GRID = (8, 10)  # its nodes: rows, columns
 STIFF = 0.5  # what a step of the log factor from node to node costs, beside the error of one point
 RIDGE = 1.0  # what a log factor costs beside that
@@ -72,16 +65,13 @@ class LabelInfo:
     kind: Kind  # what they hold
     affine: bool  # true if scale and shift are unknown, and differ from image to image
     licence: str  # terms of the source, which hold for what it labels
-    network_size: Size | None = None
-    """Size (height, width) the network saw; None if it follows the image, or there is none."""
+    network_size: Size | None = None  # (height, width); None if it follows the image, or has none
 
     def as_json(self) -> dict[str, object]:
         """What label.json holds."""
-        steps = (
-            f"relative to the largest value of the image, which is {LARGEST_STEP}"
-            if self.affine
-            else f"divide by {SCALE_KEY} of the PNG's text chunk for units of the source"
-        )
+        steps = f"divide by {SCALE_KEY} of the PNG's text chunk for units of the source"
+        if self.affine:
+            steps = f"relative to the largest value of the image, which is {LARGEST_STEP}"
         return {**asdict(self), "values": f"{steps}; 0 is no value"}
 
 
@@ -90,15 +80,15 @@ def labels_fit(
 ) -> bool:
     """Whether labels to come may stand beside those that are there; none at all are fine.
 
-    Labels that differ are a ValueError; with `overwrite` False says that they have to go, and a
-    FileExistsError that this package did not write them, or that one of `inputs` (files and folders
-    that are read, the source first) lies there.
+    Labels that differ are a ValueError, or False with `overwrite`: they have to go. A
+    FileExistsError where others wrote them, or one of `inputs` (which are read, the source first)
+    lies there.
     """
-    advice = f"label again from the start with --overwrite, or move {folder} away"
     if (fault := _difference(folder, info)) is None:
         return True
     if not overwrite:
-        raise ValueError(f"{fault}; {advice}")
+        remedy = f"label again from the start with --overwrite, or move {folder} away"
+        raise ValueError(f"{fault}; {remedy}")
     source = inputs[0] if inputs else info.source
     check_replaceable(folder, inputs, f"all of {folder}, for the labels of {source}")
     return False
@@ -113,17 +103,16 @@ def _difference(folder: Path, info: LabelInfo) -> str | None:
     for key in SAME:
         before, now = found.get(key, wanted[key]), wanted[key]
         if before != now and "" not in (before, now):  # an unknown version says nothing
-            what = f"{key} of the labels is {before!r}, now it would be {now!r}"
-            return f"{folder / INFO_FILE}: {what}"
+            path = folder / INFO_FILE
+            return f"{path}: {key} of the labels is {before!r}, now it would be {now!r}"
     return None
 
 
 def write_labels(folder: Path, info: LabelInfo, maps: Mapping[str, DepthMap]) -> None:
-    """Write the labels of some frames; with the first ones the folder appears, label.json in it.
+    """Write the labels of some frames, by name; with the first the folder and label.json appear.
 
-    `maps` are labels as in `write_pseudo_depth`, by the name of their frame. Labels of something
-    else that are there go then; `labels_fit` has been called before. No maps make the folder, for
-    several processes to write into it.
+    Labels of something else that are there go then; `labels_fit` has been called before. No maps
+    make the folder, for several processes to write into it.
     """
 
     def write(place: Path) -> None:
@@ -148,11 +137,7 @@ def drop_empty_labels(folder: Path) -> None:
 
 
 def write_pseudo_depth(path: Path, values: DepthMap, info: LabelInfo) -> None:
-    """Write one label: error below 1 / 60000 of its largest value, whole or not at all.
-
-    `values` are depth, positive where known, or disparity, where 0 and below is far away; nan where
-    there is none. One pixel at least has a value.
-    """
+    """Write one label of known depth or disparity: error below 1 / 60000 of its largest value."""
     known = has_value(values, info.kind)
     largest = float(values[known].max(initial=0))
     if not largest > 0:
@@ -174,10 +159,9 @@ def has_value(values: DepthMap, kind: Kind) -> Bool[np.ndarray, "h w"]:
 
 
 def read_pseudo_depth(path: Path, *, image_size: Size | None = None) -> DepthMap:
-    """Label of one frame; 0 where it has no value. It has to fit an image of `image_size`.
+    """Label of one frame, to fit an image of `image_size`; 0 where it has no value.
 
-    In units of the source if the PNG names its scale; else relative, with 1 for a stored 60000; a
-    .npy or .npz as it is. What is no such label is an `ImageError`.
+    In units of the source if the PNG names its scale; else relative, 1 for a stored 60000.
     """
     if path.name.endswith(PACKED_STEPS):
         return read_npy(read_bytes(path)).astype(np.float32) / LARGEST_STEP
@@ -195,13 +179,9 @@ def read_pseudo_depth(path: Path, *, image_size: Size | None = None) -> DepthMap
     return (steps / scale).astype(np.float32)
 
 
-def pack_label(
-    path: Path,
-    edit: Callable[[Float32[np.ndarray, "_ _"]], Float32[np.ndarray, "_ _"]],
-    image_size: Size,
-) -> tuple[bytes, str]:
-    """Bytes of a .npy that is read as the label at `path` after an `edit`, and its ending."""
-    values = edit(read_pseudo_depth(path, image_size=image_size))
+def pack_label(path: Path, framing: Framing, image_size: Size) -> tuple[bytes, str]:
+    """Bytes of a .npy that is read as a view of the label at `path`, and its ending."""
+    values = framing.nearest(read_pseudo_depth(path, image_size=image_size), image_size)
     steps = np.rint(values.astype(np.float64) * LARGEST_STEP)
     # Steps take half the place, but only for a label that is stored in them.
     small = steps.max(initial=0) < 1 << 16
@@ -224,17 +204,13 @@ def fit_to_points(
 ) -> DepthMap:  # fmt: skip
     """The label in the unit of the points; 0 where it has no value, or everywhere without a fit.
 
-    Least squares of the *relative* depth error, repeated on the four fifths of the points that fit
-    best: points on what moves are not depths of this frame's label. Then the slow factor, from
-    points weighted by Geman and McClure's function of their error.
-
-    Args:
-        values: Label, up to scale, and shift where it is affine; 0 where unknown.
-        pixels: Points (u, v), in pixels of the stored frame.
-        depth: Their depth, positive.
-        stored: Height and width of that frame.
-        affine: Whether the label has an unknown shift. Where it has none, none is fitted: with
-            points at about one depth, a noisy label would become flat.
+    Scale and shift of a label differ from frame to frame, and its far wall may be too near; the
+    points (u, v) of `ssmde track`, in pixels of a frame of the size `stored`, have depths in one
+    unit for all frames, but only on what stands still. Least squares of the *relative* depth error,
+    repeated on the four fifths of the points that fit best; without a shift where the label has
+    none (`affine` false): with points at about one depth it would become flat. Then a factor that
+    changes slowly over the image, from points weighted by Geman and McClure's function of their
+    error.
     """
     height, width = values.shape
     columns = ((pixels[:, 0] + 0.5) * width / stored[1]).astype(int).clip(0, width - 1)
@@ -269,7 +245,10 @@ def _slow_factor(
     rows, columns = rows[seen], columns[seen]
     wanted = np.log(depth[seen] / fitted[rows, columns])
     # The share of each node in each row and column, in each point: linear from node to node.
-    down, across = (_shares(n, nodes) for n, nodes in zip(fitted.shape, GRID, strict=True))
+    down, across = (
+        (1 - np.abs(np.linspace(0, nodes - 1, pixels)[:, None] - np.arange(nodes))).clip(0)
+        for pixels, nodes in zip(fitted.shape, GRID, strict=True)
+    )
     system = (down[rows][:, :, None] * across[columns][:, None]).reshape(len(rows), -1)
     nodes = np.arange(np.prod(GRID)).reshape(GRID)
     stiffness = RIDGE * np.eye(nodes.size)
@@ -284,9 +263,3 @@ def _slow_factor(
         weighted = system / (1 + (error / SPREAD) ** 2)[:, None] ** 2
         log_factor = np.linalg.solve(system.T @ weighted + stiffness, weighted.T @ wanted)
     return np.exp(down @ log_factor.reshape(GRID) @ across.T)
-
-
-def _shares(pixels: int, nodes: int) -> Float64[np.ndarray, "pixels nodes"]:
-    """How much of each node is in each pixel of a row that they span evenly."""
-    places = np.linspace(0, nodes - 1, pixels)
-    return (1 - np.abs(places[:, None] - np.arange(nodes))).clip(0)

@@ -22,7 +22,6 @@ TRACKED_INFO = "tracked.json"  # how far the motion can be trusted
 POINT_ARRAYS = ("frames", "counts", "pixels", "depth")
 TrackedPoints = tuple[Float32[np.ndarray, "_ 2"], Float32[np.ndarray, "_"]]
 """Points (u, v) of a frame, in pixels, and their depth."""
-LARGEST = 1e300  # number that is taken
 
 
 def read_intrinsics(path: Path, image_size: Size, *, orientation: int = 1) -> Intrinsics | None:
@@ -35,9 +34,9 @@ def read_intrinsics(path: Path, image_size: Size, *, orientation: int = 1) -> In
         return None
     rows = [_numbers(f"{path}, line {number}", line) for number, line in read_lines(path)]
     if [len(row) for row in rows] not in ([3, 3, 3], [9]):
+        got = ", ".join(str(len(row)) for row in rows) or "nothing"
         raise ValueError(
-            f"{path}: expected 3 lines of 3 numbers (fx 0 cx, 0 fy cy, 0 0 1), "
-            f"got lines of {', '.join(str(len(row)) for row in rows) or 'nothing'}"
+            f"{path}: expected 3 lines of 3 numbers (fx 0 cx, 0 fy cy, 0 0 1), got lines of {got}"
         )
     intrinsics = np.reshape(rows, (3, 3))
     stored = (image_size[1], image_size[0]) if orientation >= 5 else image_size
@@ -51,14 +50,11 @@ def read_poses(path: Path, frames: int) -> Poses | None:
     One line a frame: 12 numbers, the upper rows of the matrix, or all 16. A line with a nan, or of
     zeros, as some write where tracking was lost, is an unknown pose.
     """
-    if (rows := _rows(path, frames)) is None:
+    if (rows := _rows(path, frames, (12, 16))) is None:
         return None
-    poses = np.tile(np.eye(4), (frames, 1, 1))
+    poses = np.array([_pose(row[:12], where) for where, row in rows])
     for pose, (where, row) in zip(poses, rows, strict=True):
-        if len(row) not in (12, 16):
-            raise ValueError(f"{where}: expected 12 or 16 numbers, got {len(row)}")
-        pose[:3] = _pose(row[:12], where)
-        if len(row) == 16 and np.isfinite(pose).all() and not np.allclose(row[12:], (0, 0, 0, 1)):
+        if np.isfinite(pose).all() and not np.allclose(row[12:] or pose[3], pose[3]):
             got = f"{row[12:]}; write the matrix row by row"
             raise ValueError(f"{where}: a pose ends with 0 0 0 1, got {got}")
     return poses
@@ -70,26 +66,23 @@ def read_tracked_poses(path: Path, frames: int) -> tuple[Poses, PerFrame] | None
     One line a frame: the part of the video, then the upper rows of the matrix.
     """
     remedy = "; frames came or went: track the scene again"
-    if (rows := _rows(path, frames, remedy=remedy)) is None:
+    if (rows := _rows(path, frames, (13,), remedy=remedy)) is None:
         return None
-    poses = np.tile(np.eye(4), (frames, 1, 1))
-    for pose, (where, row) in zip(poses, rows, strict=True):
-        if len(row) != 13:
-            raise ValueError(f"{where}: expected 13 numbers, got {len(row)}")
-        pose[:3] = _pose(row[1:], where)
-        if np.isfinite(pose).all() and not np.isfinite(row[0]):
-            raise ValueError(f"{where}: the part of the video is {row[0]}")
-    return poses, np.array([row[0] for _, row in rows])
+    poses = np.array([_pose(row[1:], where) for where, row in rows])
+    for pose, (where, (part, *_)) in zip(poses, rows, strict=True):
+        if np.isfinite(pose).all() and not np.isfinite(part):
+            raise ValueError(f"{where}: the part of the video is {part}")
+    return poses, np.array([part for _, (part, *_) in rows])
 
 
 def read_timestamps(path: Path, frames: int) -> PerFrame | None:
     """Times of a timestamps.txt for so many frames, in seconds; one number a line."""
-    if (rows := _rows(path, frames, what="time")) is None:
+    if (rows := _rows(path, frames, (1,), what="time")) is None:
         return None
-    for where, row in rows:
-        if len(row) != 1 or not np.isfinite(row[0]):
-            raise ValueError(f"{where}: expected one time in seconds, got {row}")
-    return np.array([row[0] for _, row in rows])
+    for where, (time,) in rows:
+        if not np.isfinite(time):
+            raise ValueError(f"{where}: expected one time in seconds, got {time}")
+    return np.array([time for _, (time,) in rows])
 
 
 def read_scene_info(path: Path) -> dict[str, Any]:
@@ -102,7 +95,7 @@ def positive_number(info: dict[str, Any], key: str, path: Path) -> float | None:
     value = info.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e300:
         raise ValueError(f"{path}: {key} must be a positive number, got {shorten(repr(value))}")
     return float(value)
 
@@ -173,7 +166,7 @@ def write_list(root: Path, split: Literal["train", "val", "test"], names: list[s
 
 
 def _rows(
-    path: Path, count: int, *, what: str = "line", remedy: str = ""
+    path: Path, count: int, lengths: tuple[int, ...], *, what: str = "line", remedy: str = ""
 ) -> list[tuple[str, list[float]]] | None:
     """Place and numbers of each of so many lines, one a frame, but remarks; None without a file."""
     if not path.is_file():
@@ -183,7 +176,12 @@ def _rows(
         said = f"expected one {what} for each of {count} frames, got {len(lines)}"
         raise ValueError(f"{path}: {said}{remedy}")
     places = ((f"{path}, line {number}", line) for number, line in lines)
-    return [(where, _numbers(where, line)) for where, line in places]
+    rows = [(where, _numbers(where, line)) for where, line in places]
+    for where, row in rows:
+        if len(row) not in lengths:
+            expected = " or ".join(map(str, lengths))
+            raise ValueError(f"{where}: has {len(row)} numbers, expected {expected}")
+    return rows
 
 
 def _numbers(where: str, line: str) -> list[float]:
@@ -193,13 +191,14 @@ def _numbers(where: str, line: str) -> list[float]:
         raise ValueError(f"{where}: expected numbers, got {shorten(line)!r}") from error
 
 
-def _pose(numbers: list[float], where: str) -> Float[np.ndarray, "3 4"]:
-    """The upper rows of a pose; nan where it is unknown, which some write as zeros."""
-    rows = np.reshape(numbers, (3, 4))
-    if np.isnan(rows).all() or not rows.any():
-        return np.full((3, 4), np.nan)
-    sequence.check_pose(rows, where=where)
-    return rows
+def _pose(numbers: list[float], where: str) -> Float[np.ndarray, "4 4"]:
+    """A pose of its upper rows; these are nan where it is unknown, which some write as zeros."""
+    pose = np.vstack([np.reshape(numbers, (3, 4)), (0, 0, 0, 1)])
+    if np.isnan(pose[:3]).all() or not pose[:3].any():
+        pose[:3] = np.nan
+    else:
+        sequence.check_pose(pose, where=where)
+    return pose
 
 
 def _words(numbers: Float[np.ndarray, "..."]) -> str:

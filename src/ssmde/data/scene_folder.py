@@ -16,11 +16,12 @@ is missing (`FileNotFoundError`) or wrong (`ValueError`) is named with its file 
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,15 +38,15 @@ from ssmde.io import are_decimal, decimal_order, natural_order, read_lines
 Split = Literal["train", "val", "test", "all"]
 
 VALIDATION_SHARE = 10  # without a val.txt, the last 1 / 10 of the frames of each scene validate
+ZEROS = str.maketrans("123456789", "000000000")
 
 
 def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[FrameSequence]:
     """Sequences of one part of a data folder, in the order of its list file.
 
-    `root` holds scene folders, is one itself, or is packed data, here or behind a URL. Without
-    val.txt the last tenth of the frames of each scene is `val` and the rest is `train`. Without
-    train.txt every scene that no other list names is for training. `all` is every scene, whole.
-    `every_size` opens every image to see that all of a scene have one size; else only three.
+    `root` holds scene folders, is one itself, or is packed data. Without val.txt the last tenth of
+    the frames of each scene is `val` and the rest `train`; without train.txt every scene that no
+    other list names is for training. `all` is every scene, whole.
     """
     if is_packed(root):
         return read_pack(root, split)
@@ -80,8 +81,7 @@ def read_scenes(root: Path, split: Split, *, every_size: bool = False) -> list[F
 def scene_name(folder: Path, root: Path | None = None) -> str:
     """Name of a scene: where it lies below the data folder, such as `kitchen/cam0`.
 
-    Links are not followed: folders of the same last name, or links to such, are scenes of their
-    own wherever files or tables have their name.
+    Links are not followed: folders of one last name are scenes of their own, in files and tables.
     """
     path = Path(os.path.abspath(folder))
     base = path.parent if root is None else Path(os.path.abspath(root))
@@ -94,10 +94,9 @@ def read_scene(
 ) -> FrameSequence:
     """One scene folder as a sequence, named from `root`, the data folder it belongs to.
 
-    Only the headers of three of its images are opened, or of all with `every_size`. Other images
-    that are broken or have another size are left for the reader of frames to skip and report. So
-    are maps of depth, labels or motion, but for the first of each kind: where that has another
-    shape than the images, all will.
+    Only the headers of three of its images are opened, or of all with `every_size`. Others that
+    are broken or have another size are left for the reader of frames to skip and report, and so
+    are maps, but for the first of each kind: where it has another shape than the images, all will.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such scene folder")
@@ -113,12 +112,12 @@ def read_scene(
     depth = _matching(folder / "depth", images, DEPTH_SUFFIXES)
     masks = _matching(folder / "motion_mask", images, (".png",))
     for maps in (depth, labels, masks):
-        for path in islice(filter(None, maps or ()), 1):
+        if first := next(filter(None, maps or ()), None):
             try:
-                shape = image_files.read_shape(path)
+                shape = image_files.read_shape(first)
             except ImageError:  # whoever reads the frames says so
                 continue
-            image_files.check_shape(path, shape, size)
+            image_files.check_shape(first, shape, size)
     times = scene_files.read_timestamps(folder / "timestamps.txt", count)
     fps = scene_files.positive_number(info, "fps", about)
     if times is None and fps is not None:
@@ -136,12 +135,9 @@ def read_scene(
 
 
 def common_orientation(images: Sequence[Path]) -> int:
-    """What turns the images upright (EXIF): of the first, the middle and the last that can be read.
-
-    If they differ, they have no camera in common, and are refused.
-    """
+    """EXIF mark of the first, the middle and the last image; others than one are refused."""
     found: dict[int, Path] = {}
-    for index in _few(images):
+    for index in (0, len(images) // 2, len(images) - 1):
         with suppress(ImageError):  # whoever reads the frames says so
             found.setdefault(image_files.read_orientation(images[index]), images[index])
     if len(found) > 1:
@@ -156,6 +152,11 @@ def common_orientation(images: Sequence[Path]) -> int:
 def data_root(root: Path) -> Path:
     """The folder that holds the scenes: the published packs keep them in `training`."""
     if not root.is_dir():
+        if re.match("[a-z][a-z0-9+.-]+:/", root.as_posix()):  # `Path` makes one slash of two
+            raise ValueError(
+                f"{root}: data is read from a folder: copy it from there, or mount it, and give "
+                "that folder"
+            )
         raise FileNotFoundError(f"{root}: no such data folder; give the folder of scene folders")
     lists = any((root / f"{split}.txt").is_file() for split in ("train", "val", "test"))
     inner = root / "training"
@@ -210,19 +211,17 @@ def _common_size(images: Sequence[Path], *, of_all: bool) -> Size:
     """Size (height, width) all images share; those that cannot be opened do not count."""
     # Unless `of_all`, the first, the middle and the last of those that can be opened have to do:
     # opening every file takes minutes with a million.
-    few = dict.fromkeys(_few(images))
-    found: dict[int, Size] = {}
-    fault: ImageError | None = None
-    for index in chain(few, (i for i in range(len(images)) if i not in few)):
+    few, found = {0, len(images) // 2, len(images) - 1}, dict[int, Size]()
+    faults: list[ImageError] = []
+    for index in chain(sorted(few), (i for i in range(len(images)) if i not in few)):
         if found and not of_all and index not in few:
             break
         try:
             found[index] = image_files.read_size(images[index])
         except ImageError as error:
-            fault = fault or error
+            faults.append(error)
     if not found:
-        assert fault is not None
-        raise fault
+        raise faults[0]
     first = min(found)
     for index, (height, width) in found.items():
         if (height, width) != found[first]:
@@ -232,11 +231,6 @@ def _common_size(images: Sequence[Path], *, of_all: bool) -> Size:
                 "of its own"
             )
     return found[first]
-
-
-def _few(images: Sequence[Path]) -> tuple[int, int, int]:
-    """The first, the middle and the last."""
-    return 0, len(images) // 2, len(images) - 1
 
 
 def _matching(folder: Path, images: Files, suffixes: tuple[str, ...]) -> Paths | None:
@@ -250,8 +244,6 @@ def _matching(folder: Path, images: Files, suffixes: tuple[str, ...]) -> Paths |
     found = [by_stem.get(stem(os.fsdecode(name)), "") for name in images.names.tolist()]
     if any(found):
         return Files(folder, found)
-    if len(names) == len(images):  # other names, but one a frame: pair them in order
-        return Files(folder, sorted(names, key=frame_order(names)))
     raise ValueError(
         f"{folder}: none of its {len(names)} files is named like one of the {len(images)} images, "
         f"such as {images[0].stem}{suffixes[0]}"
@@ -307,7 +299,9 @@ def left_out(folder: Path, taken: tuple[str, ...]) -> str:
 
 def sort_names(folder: Path, names: list[str]) -> list[str]:
     """Names in order, numbers by their value; one frame in two files is refused."""
-    if _plain_order(names):
+    # Where digits stand at the same places in all, as nearly everywhere, the order of letters is
+    # that of numbers, and found ten times as fast.
+    if len({name.translate(ZEROS) for name in names}) == 1:
         return sorted(names)
     ordered = sorted(names, key=frame_order(names))
     for name, following in pairwise(ordered):
@@ -331,16 +325,3 @@ def _holds_images(folder: Path) -> bool:
     """Whether an image lies in a folder; looks no further than the first."""
     with os.scandir(folder) as entries:
         return any(e.name[0] != "." and e.name.lower().endswith(IMAGE_SUFFIXES) for e in entries)
-
-
-def _plain_order(names: list[str]) -> bool:
-    """True where the order of letters is that of numbers: digits stand at the same places in all.
-
-    It is so in nearly every folder, and sorting by numbers is ten times as slow.
-    """
-    endings = {(len(name), name.rpartition(".")[2]) for name in names}
-    if len(endings) != 1 or not all(map(str.isascii, names)):
-        return False
-    letters = np.array(names, dtype="S").view(np.uint8).reshape(len(names), -1)
-    digits = (letters >= ord("0")) & (letters <= ord("9"))
-    return bool((digits == digits[0]).all())

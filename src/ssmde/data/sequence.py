@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +15,9 @@ from ssmde.console import shorten
 from ssmde.geometry.camera import scale_intrinsics
 
 Paths = Sequence[Path | None]
-Size = tuple[int, int]
-"""Height and width of an image, in pixels."""
-Pixels = UInt8[np.ndarray, "h w 3"]
-"""An image, RGB."""
-DepthMap = Float32[np.ndarray, "h w"]
-"""Depth of each pixel; 0 where there is none."""
+Size = tuple[int, int]  # height and width of an image, in pixels
+Pixels = UInt8[np.ndarray, "h w 3"]  # an image, RGB
+DepthMap = Float32[np.ndarray, "h w"]  # depth of each pixel; 0 where there is none
 Intrinsics = Float[np.ndarray, "3 3"]
 Poses = Float[np.ndarray, "n 4 4"]
 PerFrame = Float[np.ndarray, " n"]
@@ -46,15 +43,11 @@ class FrameSequence:
     depth: Paths | None = None  # measured depth, None where a frame has none
     depth_units_per_metre: int | float | None = None  # what 1 m is in a depth PNG; None if unknown
     poses: Poses | None = None  # camera to world, in metres; nan where unknown
-    tracked_poses: Poses | None = None
-    """Camera to world as found in the video; the unit is the median depth. nan where unknown."""
-    tracked_parts: PerFrame | None = None
-    """Parts of the video whose tracked poses share a world and a unit: a number for each frame."""
+    tracked_poses: Poses | None = None  # the same as found in the video, in median depths
+    tracked_parts: PerFrame | None = None  # of the video, by number: each has its world and unit
     tracked_points: Sequence[Any] | None = None
-    """Image points (u, v) and depth of what was tracked, None where a frame has none; only of
-    packed data, elsewhere they are a file of the scene."""
-    motion_masks: Paths | None = None
-    """Images with 255 where something moves, 0 where it is static, 128 where nobody knows."""
+    """Points (u, v) and depth of what was tracked; only of packed data, else a file has them."""
+    motion_masks: Paths | None = None  # images: 255 where something moves, 0 static, 128 unknown
     pseudo_depth: Paths | None = None  # depth labels made by another network
     pseudo_depth_kind: Literal["depth", "disparity"] | None = None  # what the labels hold
     pseudo_depth_affine: bool = True  # true if scale and shift of the labels are unknown
@@ -95,15 +88,12 @@ class FrameSequence:
 class Files(Sequence[Any]):
     """Files of a folder, one a frame; None where the name is empty.
 
-    A `Path` takes half a kilobyte, and objects are copied into every worker process once somebody
-    looks at them. So the names lie in one array of bytes, a million in a few megabytes, and a path
-    is made when it is asked for. Names are as `os.fsencode` has them.
+    A `Path` takes half a kilobyte, and every worker copies the objects it looks at. So the names
+    lie in one array of bytes, a million in a few megabytes, and become paths when asked for.
     """
 
-    def __init__(self, folder: Path, names: list[str] | np.ndarray) -> None:
-        encoded = isinstance(names, np.ndarray)
-        self.names = names if encoded else np.array([os.fsencode(name) for name in names])
-        self.folder = folder
+    def __init__(self, folder: Path, names: Iterable[str | bytes]) -> None:
+        self.folder, self.names = folder, np.array([os.fsencode(name) for name in names])
 
     def __len__(self) -> int:
         return len(self.names)
@@ -114,17 +104,9 @@ class Files(Sequence[Any]):
         name = os.fsdecode(bytes(self.names[index]))
         return self.folder / name if name else None
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
 
 def check_intrinsics(intrinsics: Intrinsics, image_size: Size, *, where: str) -> None:
-    """Refuse a matrix that is no pinhole camera of this image size (height, width), in pixels.
-
-    `where` is the file or scene the matrix came from, for the message.
-    """
+    """Refuse a matrix that is no pinhole camera of this size; `where` is the file it came from."""
     height, width = image_size
     (fx, skew, cx), (_, fy, cy) = intrinsics[:2].tolist()
     longest, got = max(width, height), _row(intrinsics)
@@ -150,10 +132,7 @@ def check_intrinsics(intrinsics: Intrinsics, image_size: Size, *, where: str) ->
 
 
 def intrinsics_at(intrinsics: Intrinsics, of_size: Size, size: Size) -> Intrinsics | None:
-    """The pinhole matrix of an image of one size (height, width) for the same view at another.
-
-    None where the shapes differ: then it is another view, or was cut.
-    """
+    """The pinhole matrix of an image for the same view at another size; None for another shape."""
     y, x = size[0] / of_size[0], size[1] / of_size[1]
     if abs(size[1] - of_size[1] * y) > 1 and abs(size[0] - of_size[0] * x) > 1:  # a pixel: rounding
         return None
@@ -179,28 +158,19 @@ def turn_intrinsics(intrinsics: Intrinsics, size: Size, orientation: int) -> Int
 
 
 def from_hfov(size: Size, hfov_degrees: float | int) -> Float64[np.ndarray, "3 3"]:
-    """Pinhole matrix with square pixels and the principal point in the middle.
-
-    Example:
-        >>> from_hfov((100, 200), 90.0)[0].round(6).tolist()
-        [100.0, 0.0, 99.5]
-    """
+    """Pinhole matrix with square pixels and the principal point in the middle."""
     height, width = size
     focal = 0.5 * width / math.tan(math.radians(hfov_degrees) / 2)
     return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
 
 
 def check_pose(pose: Float[np.ndarray, "_ 4"], *, where: str) -> None:
-    """Refuse a matrix, or its upper three rows, that is no rigid motion.
-
-    `where` is the file and line it came from, for the message.
-    """
+    """Refuse a matrix, or its upper rows, that is no rigid motion; `where` is the line it is of."""
     R = pose[:3, :3]
     if not np.isfinite(pose).all():
         raise ValueError(f"{where}: a pose must be finite, got {shorten(_row(pose[:3]))}")
     with np.errstate(over="ignore", invalid="ignore"):
-        off = float(np.abs(R @ R.T - np.eye(3)).max())
-        volume = float(np.linalg.det(R))
+        off, volume = np.abs(R @ R.T - np.eye(3)).max(), float(np.linalg.det(R))
     if not off <= ROTATION_SLACK:
         raise ValueError(
             f"{where}: no rigid motion, its first three columns are no rotation (lengths are "

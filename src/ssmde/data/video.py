@@ -8,7 +8,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -19,11 +19,12 @@ import av
 import av.error
 import numpy as np
 from av.sidedata.sidedata import Type
-from jaxtyping import Float32, UInt8, UInt16
+from av.stream import Disposition
+from jaxtyping import UInt8
 
 from ssmde.console import ranges
-from ssmde.data.images import MOST_PIXELS, READABLE, phone_format, too_many_pixels
-from ssmde.data.sequence import PerFrame, Pixels, Size
+from ssmde.data.images import MOST_PIXELS, READABLE, is_phone_picture, too_many_pixels
+from ssmde.data.sequence import Pixels, Size
 
 VIDEO_SUFFIXES = (
     ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv",
@@ -40,28 +41,30 @@ OTHER_CLOCK = 3600.0  # seconds without a frame: times of another clock
 STRANGEST_PIXEL = 4  # times as wide as high, or the other way round: more is an error of the file
 LOST = "frames that cannot be decoded are left out"
 INTERLACED = "interlaced, moving edges have combs: give it as `ffmpeg -i FILM -vf bwdif` makes it"
+HIGH_RANGE = (16, 18)  # FFmpeg's numbers of the transfer curves PQ and HLG
+PALE = (
+    "high dynamic range, its colors are pale: give it as `ffmpeg -i FILM -vf "
+    "zscale=t=linear:npl=203,tonemap=hable,zscale=t=bt709:p=bt709:m=bt709` makes it"
+)
 
 
 class VideoError(ValueError):
     """A file that should hold a video and does not, or not all of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class VideoNotes:
-    """What was noticed while a film was read, for a report."""
-
-    found: dict[str, list[int]] = field(default_factory=dict)  # none where it is of the film
+class VideoNotes(dict[str, list[int]]):
+    """What was noticed while a film was read, and in which frames; none where it is of all."""
 
     def add(self, text: str, *numbers: int) -> None:
         """Remember what is said of a film, or of these frames."""
-        self.found.setdefault(text, []).extend(numbers)
+        self.setdefault(text, []).extend(numbers)
 
     @property
     def lines(self) -> list[str]:
         """One line for each."""
         return [
             f"{text}: {ranges(sorted(set(numbers)))}" if numbers else text
-            for text, numbers in self.found.items()
+            for text, numbers in self.items()
         ]
 
 
@@ -82,8 +85,7 @@ class VideoFrame:
     number: int  # place in the order in which frames are shown, from 0
     time: float | None  # when it is shown, in seconds; None if the file does not say
     pixels: Pixels  # RGB
-    begins: bool = False
-    """True where it does not continue what was read before: after a pause, or at another size."""
+    begins: bool = False  # True where it does not continue: after a pause, or at another size
     file: Path | None = None  # the image file it is, where that can be copied; None in a video
 
 
@@ -99,18 +101,14 @@ class GrayFrame:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Decoded:
-    """A frame as FFmpeg gives it, and what makes it what a player shows."""
+    """A frame as FFmpeg gives it, and what makes it what a player shows; as in `VideoFrame`."""
 
-    number: int  # place in the film, from 0; frames that cannot be decoded have one as well
     frame: Any
-    time: float | None  # in seconds, growing from frame to frame; None if the file does not say
-    size: Size  # height and width as a player shows it, in square pixels
-    curve: int  # FFmpeg's numbers of the transfer curve and of the primaries
-    primaries: int
-    turn: tuple[bool, bool, bool]
-    """Whether rows become columns, and whether the columns, the rows, are mirrored after that."""
+    number: int  # frames that cannot be decoded have one as well
+    time: float | None  # growing from frame to frame
     begins: bool
-    """True where it does not continue the frame before: after a pause, or at another size."""
+    size: Size  # height and width as a player shows it, in square pixels
+    turn: tuple[bool, bool, bool]  # rows become columns; the columns, the rows run the other way
 
     def pixels(self) -> Pixels:
         """RGB, upright, in square pixels."""
@@ -119,20 +117,16 @@ class Decoded:
     def gray(self, longest_side: int) -> UInt8[np.ndarray, "h w"]:
         """Brightness, upright; a larger frame becomes so small."""
         scale = min(1, longest_side / max(self.size))
-        small = (max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale)))
-        if self.curve in CURVES:
-            return self._shown(small, "rgb24", "BICUBIC").mean(axis=2).astype(np.uint8)
+        small = max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
         return self._shown(small, "gray", "AREA")
 
     def _shown(self, size: Size, kind: str, interpolation: str) -> np.ndarray:
         across, mirrored, upside_down = self.turn
         height, width = size[::-1] if across else size
-        options: dict[str, Any] = {"format": "rgb48le" if self.curve in CURVES else kind}
-        if (height, width) != (self.frame.height, self.frame.width):
-            options |= {"width": width, "height": height, "interpolation": interpolation}
-        pixels = self.frame.reformat(**options).to_ndarray()
-        if self.curve in CURVES:
-            pixels = to_standard_range(pixels, self.curve, self.primaries)
+        same = (height, width) == (self.frame.height, self.frame.width)
+        pixels = self.frame.reformat(
+            width, height, kind, interpolation=None if same else interpolation
+        ).to_ndarray()
         pixels = pixels.swapaxes(0, 1) if across else pixels
         return np.ascontiguousarray(pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
 
@@ -154,7 +148,7 @@ def is_film(path: Path) -> bool:
         return False
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return True
-    if phone_format(path):  # FFmpeg shows its tiles as films
+    if is_phone_picture(path):  # FFmpeg shows its tiles as films
         return False
     try:
         with open_film(path) as (container, _):
@@ -182,16 +176,6 @@ def read_chosen_frames(
             if wanted(f.number):
                 yield VideoFrame(number=f.number, time=f.time, pixels=f.pixels(), begins=begins)
                 begins = False
-
-
-def read_gray_frames(
-    path: Path, longest_side: int, notes: VideoNotes | None = None
-) -> Iterator[GrayFrame]:
-    """Every frame of a video as a small gray picture, no larger than it is: quick to go through."""
-    with closing(decode(path, notes)) as frames:
-        for f in frames:
-            gray = f.gray(longest_side)
-            yield GrayFrame(number=f.number, time=f.time, gray=gray, begins=f.begins)
 
 
 # Decoding
@@ -231,7 +215,7 @@ class Clock:
 
 def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
     """Every frame that can be decoded, in the order in which frames are shown."""
-    notes = notes or VideoNotes()
+    notes = VideoNotes() if notes is None else notes
     with open_film(path, notes) as (container, stream):
         clock = Clock(1 / float(_rate_of(stream)))
         last: Size | None = None
@@ -239,13 +223,12 @@ def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
             _check_size(path, (frame.height, frame.width))  # it may change within a film
             time, jumps = clock.show(frame.time)
             turn, shape = _turn(frame), _pixel_shape(stream)
-            curve, primaries = _colors(frame, stream)
             height, width = frame.height, max(1, round(frame.width * shape))
             size = (width, height) if turn[0] else (height, width)
             _check_size(path, size)
             changes = last not in (None, size)
-            if curve in CURVES:
-                notes.add(f"high dynamic range ({CURVES[curve][0]}), tone-mapped")
+            if int(stream.codec_context.color_trc) in HIGH_RANGE:
+                notes.add(PALE)
             if shape != 1:
                 notes.add(f"pixels are not square: {frame.width} x {frame.height} are shown as "
                           f"{size[1]} x {size[0]}")  # fmt: skip
@@ -257,8 +240,8 @@ def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
                 notes.add("the size changes, a scene begins", number)
             last = size
             yield Decoded(
-                number=number, frame=frame, time=time, size=size, curve=curve, primaries=primaries,
-                turn=turn, begins=jumps or changes,
+                number=number, frame=frame, time=time, size=size, turn=turn,
+                begins=jumps or changes,
             )  # fmt: skip
         if last is None:
             raise VideoError(f"{path}: the video has no frame that can be decoded; copy or record "
@@ -271,17 +254,18 @@ def open_film(path: Path, notes: VideoNotes | None = None) -> Generator[tuple[An
     if not path.is_file():
         raise VideoError(f"{path}: no such file")
     with _open(path) as container:
-        streams = [s for s in container.streams.video if "attached_pic" not in _kinds(s)]
+        pictures = container.streams.video
+        streams = [s for s in pictures if not s.disposition & Disposition.attached_pic]
         known = [s for s in streams if s.codec_context is not None]
         if not known:
             missing = "no decoder is known for its video stream"
             raise VideoError(f"{path}: {missing if streams else 'holds no video stream'}")
         stream = known[0] if len(known) == 1 else _shown_stream(path, known)
         context: Any = stream.codec_context
-        if len(container.streams.video) > 1 and notes is not None:
+        if len(pictures) > 1 and notes is not None:
             notes.add(
                 f"stream {stream.index} is the film ({context.width} x {context.height}), "
-                f"of {len(container.streams.video)} with pictures"
+                f"of {len(pictures)} with pictures"
             )
         _check_size(path, (context.height, context.width))
         context.options = {"max_pixels": str(MOST_PIXELS)}  # FFmpeg's own check of each frame
@@ -308,10 +292,6 @@ def _rate_of(stream: Any) -> Fraction:
     return stream.average_rate or stream.guessed_rate or Fraction(FALLBACK_FPS)
 
 
-def _kinds(stream: Any) -> str:
-    return getattr(stream.disposition, "name", None) or str(stream.disposition)
-
-
 def _pixel_shape(stream: Any) -> Fraction:
     """Width of a stored pixel divided by its height."""
     shape = stream.sample_aspect_ratio
@@ -328,89 +308,81 @@ def _shown_stream(path: Path, streams: list[Any]) -> Any:
 
     def rank(stream: Any) -> tuple[Any, ...]:
         frames, context = max(stream.frames, seen[stream.index]), stream.codec_context
-        default = re.search(r"\bdefault\b", _kinds(stream)) is not None
+        default = bool(stream.disposition & Disposition.default)
         return frames > 1, default, frames, context.width * context.height
 
     return max(streams, key=rank)
 
 
-class _FrameNumbers:
-    """Numbers of frames by the packets they come in.
+def _numbered(container: Any, stream: Any, notes: VideoNotes) -> Iterator[tuple[int, Any]]:
+    """Frames and their numbers; a frame that cannot be decoded keeps its number.
 
     A packet that was read and gave no frame, though later ones did, is lost. Some containers lose
     whole packets without a word: there a short gap in steps that were even so far tells.
     """
-
-    def __init__(self, container: Any, stream: Any) -> None:
-        self.waiting: list[int] = []  # times of packets whose frame is to come
-        ticks = 1 / float(stream.time_base)
-        self.stated = ticks / float(_rate_of(stream))
-        self.longest = max(PAUSE * ticks, 10 * self.stated)
-        self.forgets = FORGETFUL.search(container.format.name) is not None
-        self.steps = deque([self.stated], USUAL)
-        self.last: int | None = None
-
-    def read(self, packet: Any) -> None:
-        if packet.size and packet.pts is not None and not packet.is_discard:
-            self.waiting.append(packet.pts)
-
-    def lost_before(self, time: int) -> int:
-        """How many frames are missing before that of this time, which came now."""
-        now = [t for t in self.waiting if t <= time]
-        self.waiting = [t for t in self.waiting if t > time]
-        if self.last is None and now:
-            self.last = min(now) - round(self.steps[0])
-        early = sum(t < time for t in now)
-        gap, usual = 0 if self.last is None else time - self.last, median(self.steps)
-        even = len(self.steps) > 3 and all(
-            abs(step - self.stated) <= EVEN * self.stated for step in self.steps
-        )
-        self.last = time
-        if 0 < gap < 2 * usual:
-            self.steps.append(gap)
-        # Some codecs hide packets that are never shown: then there is no gap in time.
-        missing = max(0, round(gap / usual) - 1)
-        return missing if self.forgets and even and gap < self.longest else min(early, missing)
-
-    def lost_after(self) -> int:
-        """How many frames are missing at the end."""
-        return sum(self.last is not None and time > self.last for time in self.waiting)
-
-
-def _numbered(container: Any, stream: Any, notes: VideoNotes) -> Iterator[tuple[int, Any]]:
-    """Frames and their numbers; a frame that cannot be decoded keeps its number."""
-    numbers = _FrameNumbers(container, stream)
-    number, errors, packets = -1, 0, 0
-    for packet in _packets(container, stream, notes):
-        packets += bool(packet.size)
-        numbers.read(packet)
-        try:
-            frames = packet.decode()
-        except av.error.MemoryError:
-            raise
-        except av.error.FFmpegError:
-            errors += 1
-            continue
-        for frame in frames:
-            lost = errors if frame.pts is None else numbers.lost_before(frame.pts)
-            if lost:
-                notes.add(LOST, *range(number + 1, number + 1 + lost))
-            number, errors = number + 1 + lost, 0
+    ticks = 1 / float(stream.time_base)
+    stated = ticks / float(_rate_of(stream))
+    forgets = FORGETFUL.search(container.format.name) is not None
+    steps = deque([stated], USUAL)
+    waiting: list[int] = []  # times of packets whose frame is to come
+    last: int | None = None
+    number = -1
+    for frame, lost in _frames(container, stream, notes, waiting):
+        time = None if frame is None else frame.pts
+        if time is not None:
+            early = [t for t in waiting if t <= time]
+            waiting[:] = [t for t in waiting if t > time]
+            last = min(early, default=time) - round(stated) if last is None else last
+            gap, usual = time - last, median(steps)
+            even = all(abs(step - stated) <= EVEN * stated for step in steps)
+            sure = forgets and even and len(steps) > 3 and gap < max(PAUSE * ticks, 10 * stated)
+            # Some codecs hide packets that are never shown: then there is no gap in time.
+            missing = max(0, round(gap / usual) - 1)
+            lost = missing if sure else min(missing, sum(t < time for t in early))
+            last = time
+            if 0 < gap < 2 * usual:
+                steps.append(gap)
+        elif frame is None and last is not None:
+            lost = sum(t > last for t in waiting)
+        if lost and (frame is not None or number >= 0):
+            notes.add(LOST, *range(number + 1, number + 1 + lost))
+        if frame is not None:
+            number += 1 + lost
             if frame.is_corrupt:
                 notes.add("frames are damaged in parts", number)
             yield number, frame
-    rest = errors if numbers.last is None else numbers.lost_after()
-    if rest and number >= 0:
-        notes.add(LOST, *range(number + 1, number + 1 + rest))
-    if packets < stream.frames and "mp4" in container.format.name:  # an AVI states other numbers
-        notes.add(f"the film breaks off: {packets} of {stream.frames} frames are there")
 
 
-def _packets(container: Any, stream: Any, notes: VideoNotes) -> Iterator[Any]:
+def _frames(
+    container: Any, stream: Any, notes: VideoNotes, waiting: list[int]
+) -> Iterator[tuple[Any, int]]:
+    """Frames, each with the count of packets before it that gave none; None after the last.
+
+    `waiting` gets the times of the packets.
+    """
+    errors, packets = 0, 0
     try:
-        yield from container.demux(stream)
+        for packet in container.demux(stream):
+            packets += bool(packet.size)
+            if packet.size and packet.pts is not None and not packet.is_discard:
+                waiting.append(packet.pts)
+            try:
+                frames = packet.decode()
+            except av.error.MemoryError:
+                raise
+            except av.error.FFmpegError:
+                errors += 1
+                continue
+            for frame in frames:
+                yield frame, errors
+                errors = 0
+    except av.error.MemoryError:
+        raise
     except av.error.FFmpegError as error:
         notes.add(f"the film breaks off ({error.strerror})")
+    yield None, errors
+    if packets < stream.frames and "mp4" in container.format.name:  # an AVI states other numbers
+        notes.add(f"the film breaks off: {packets} of {stream.frames} frames are there")
 
 
 def _turn(frame: Any) -> tuple[bool, bool, bool]:
@@ -422,65 +394,3 @@ def _turn(frame: Any) -> tuple[bool, bool, bool]:
     a, b, _, c, d = np.frombuffer(bytes(stored), np.int32)[:5].tolist()
     across = abs(a) + abs(d) < abs(b) + abs(c)
     return (True, c < 0, b < 0) if across else (False, a < 0, d < 0)
-
-
-def _colors(frame: Any, stream: Any) -> tuple[int, int]:
-    """Transfer curve and primaries; before PyAV 17 only the stream says them."""
-    context, names = stream.codec_context, ("color_trc", "color_primaries")
-    curve, primaries = (int(getattr(frame, name, getattr(context, name))) for name in names)
-    return curve, primaries
-
-
-# High dynamic range (PQ, HLG) as the usual 8 bits: FFmpeg's filter is not in PyAV
-
-WHITE = 203.0  # cd/m2 of white paper, ITU-R BT.2408
-PEAK = 1000.0  # cd/m2 of the displays that HLG, and most PQ, is made for
-KNEE = 0.6  # of white: below it tones stay, above they bend to fit the peak
-BT2020 = 9  # FFmpeg's number of the wide primaries
-# Linear RGB of BT.2020 to that of BT.709 (ITU-R BT.2087).
-TO_709 = np.array(
-    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
-)
-
-
-def _pq(v: Float32[np.ndarray, " n"]) -> PerFrame:
-    """Light of SMPTE ST 2084 values in [0, 1], white is 1."""
-    m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
-    power = v ** (1 / m2)
-    return 10_000 / WHITE * (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1)
-
-
-def _hlg(v: Float32[np.ndarray, " n"]) -> PerFrame:
-    """Light of the scene of ARIB STD-B67 values in [0, 1], in [0, 1]."""
-    a = 0.17883277
-    b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
-    return np.where(v <= 0.5, v * v / 3, (np.exp((v - c) / a) + b) / 12)
-
-
-_STEPS = np.linspace(0, 1, 65536, dtype=np.float32)
-CURVES = {16: ("PQ", _pq(_STEPS).astype(np.float32)), 18: ("HLG", _hlg(_STEPS).astype(np.float32))}
-"""Name and light of the 65536 values of a transfer curve, by FFmpeg's number of it."""
-_S = np.linspace(0, 1, 4096)
-_SRGB = np.where(_S <= 0.0031308, 12.92 * _S, 1.055 * _S ** (1 / 2.4) - 0.055)
-ENCODED = (255 * _SRGB).round().astype(np.uint8)  # bytes of light in [0, 1], by the sRGB curve
-
-
-def to_standard_range(pixels: UInt16[np.ndarray, "h w 3"], curve: int, primaries: int) -> Pixels:
-    """RGB of a film of standard range: what is brighter than white is bent below it.
-
-    `curve` and `primaries` are FFmpeg's numbers; those of BT.2020 are taken to BT.709.
-    """
-    name, table = CURVES[curve]
-    light = table[pixels]
-    if name == "HLG":  # the display raises it, ITU-R BT.2100
-        luminance = light @ np.array([0.2627, 0.6780, 0.0593], np.float32)
-        light = light * (PEAK / WHITE * np.maximum(luminance, 1e-6) ** 0.2)[..., None]
-    if primaries == BT2020:
-        light = np.maximum(light @ TO_709.T, 0)
-    # Moebius: slope 1 at the knee, 1 at the peak; one factor a pixel keeps the hue.
-    top, peak = light.max(axis=2, keepdims=True), PEAK / WHITE
-    a = -(KNEE**2) * (peak - 1) / (KNEE**2 - 2 * KNEE + peak)
-    b = (KNEE**2 - 2 * KNEE * peak + peak) / (peak - 1)
-    bent = (b * b + 2 * b * KNEE + KNEE**2) / (b - a) * (top + a) / (top + b)
-    light = light * np.where(top > KNEE, bent / np.maximum(top, 1e-6), 1)
-    return ENCODED[(light.clip(0, 1) * (len(ENCODED) - 1) + 0.5).astype(np.int32)]

@@ -86,7 +86,7 @@ def _array_pixels(image: np.ndarray | Tensor) -> UInt8[np.ndarray, "h w 3"]:
             raise ValueError(f"a float image must be in [0, 1], got {low:g} to {high:g}")
         pixels = (pixels.astype(np.float32).clip(0, 1) * 255).round().astype(np.uint8)
     elif pixels.dtype == np.uint16:
-        pixels = gray_to_bytes(pixels, array_levels(pixels))
+        pixels = gray_to_bytes(pixels, array_levels([pixels]))
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
         raise ValueError(
             "an image is uint8, uint16 or float, (h, w, 3) or (h, w) in numpy, (3, h, w) or "

@@ -22,7 +22,7 @@ from ssmde.console import with_bar
 from ssmde.data import shards as shard_files
 from ssmde.data.augment import Framing, whole_frame
 from ssmde.data.dataset import read_view
-from ssmde.data.images import ImageError, is_gray16, read_image
+from ssmde.data.images import ImageError
 from ssmde.data.pseudo_labels import pack_label
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scenes
@@ -234,10 +234,8 @@ def _content(kind: str, scene: PackedScene, frame: int, codec: Codec) -> tuple[b
         file = io.BytesIO()
         Image.fromarray(view).save(file, "JPEG", quality=JPEG_QUALITY)
         return file.getvalue(), ".jpg"
-    if kind == "image" and is_gray16(found):  # one stretch for its scene, as in the folder
-        return _as_npy(read_image(found)), ".npy"
     if kind == "pseudo_depth" and framing is not None:
-        return pack_label(found, lambda values: framing.nearest(values, size), size)
+        return pack_label(found, framing, size)
     try:
         return read_bytes(found), found.suffix
     except (OSError, FileError) as error:

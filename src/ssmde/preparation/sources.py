@@ -118,7 +118,9 @@ class Film:
 
     def look(self) -> Iterator[GrayFrame]:
         """Every frame as a small gray picture."""
-        yield from video.read_gray_frames(self.file, LOOK_SIDE, self.notes)
+        for frame in video.decode(self.file, self.notes):
+            gray = frame.gray(LOOK_SIDE)
+            yield GrayFrame(number=frame.number, time=frame.time, gray=gray, begins=frame.begins)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[VideoFrame]:
         """The frames of these rising numbers, up to the end of the film."""
