@@ -15,6 +15,7 @@ from ssmde.data.video import (
     decode,
     read_chosen_frames,
     read_frames,
+    to_standard_range,
     video_info,
 )
 
@@ -115,20 +116,36 @@ def test_a_clock_never_goes_back():
 FLAGS = av.codec.context.Flags
 
 
-@pytest.mark.parametrize(("ending", "marks", "says"), [
-    ("ts", {"codec": "libx264", "kind": "yuv420p",
-            "flags": FLAGS.interlaced_dct | FLAGS.interlaced_me},
-     "interlaced, moving edges have combs: give it as `ffmpeg"),
-    *(("mkv", {"codec": "ffv1", "kind": "yuv420p10le", "color_trc": curve, "colorspace": 9,
-               "color_primaries": 9}, "high dynamic range, its colors are pale: give it as `ffmpeg")
-      for curve in (16, 18)),  # PQ, HLG
-])  # fmt: skip
-def test_interlaced_films_and_those_of_high_range_say_what_makes_them_usual(
-    tmp_path, ending, marks, says
-):
-    frames, (line,) = read(write(tmp_path / f"a.{ending}", grey_frames(LEVELS[:3]), **marks))
-    assert line.startswith(says)
+def test_an_interlaced_film_says_what_makes_it_usual(tmp_path):
+    path = write(tmp_path / "a.ts", grey_frames(LEVELS[:3]), codec="libx264", kind="yuv420p",
+                 flags=FLAGS.interlaced_dct | FLAGS.interlaced_me)  # fmt: skip
+    frames, (line,) = read(path)
+    assert line.startswith("interlaced, moving edges have combs: give it as `ffmpeg")
     assert [f.number for f in frames] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("curve", "white"), [(16, 0.5807), (18, 0.75)])
+def test_paper_white_of_high_range_is_bright_and_the_order_of_greys_stays(curve, white):
+    """203 cd/m2 is 0.5807 in PQ and 0.75 in HLG (ITU-R BT.2408, table 1)."""
+    values = np.array([0, white / 2, white, 1], np.float32)
+    grey = np.repeat((values * 65535).astype(np.uint16)[None, :, None], 3, axis=2)
+    shown = to_standard_range(grey, curve, 9)[0]
+    assert (shown.max(axis=1).astype(int) - shown.min(axis=1) <= 1).all()  # grey stays grey
+    assert shown[0, 0] == 0
+    assert 200 < shown[2, 0] < 250
+    assert shown[3, 0] == 255
+    assert (np.diff(shown[:, 0].astype(int)) > 0).all()
+
+
+def test_a_film_of_high_range_is_tone_mapped_and_says_so(tmp_path):
+    frame = np.full((32, 48, 3), 148, np.uint8)  # 0.58 of the range: paper white in PQ
+    path = write(tmp_path / "a.mkv", [frame], codec="ffv1", kind="yuv420p10le", color_trc=16,
+                 colorspace=9, color_primaries=9)  # fmt: skip
+    (shown,), lines = read(path)
+    assert shown.pixels.mean() > 200
+    assert lines == ["high dynamic range (PQ), tone-mapped"]
+    (frame,) = decode(path)
+    assert abs(frame.gray(100).mean() - shown.pixels.mean()) < 3
 
 
 def test_what_is_no_film_or_has_no_decoder_is_refused(tmp_path):

@@ -1,10 +1,13 @@
 """The pinhole camera: where points land, and where they land once the image is edited."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from torch.autograd import gradcheck
 from torch.testing import assert_close
 
 from ssmde.geometry import (
@@ -12,6 +15,7 @@ from ssmde.geometry import (
     crop_intrinsics,
     flip_intrinsics,
     pixel_grid,
+    project,
     scale_intrinsics,
 )
 
@@ -27,8 +31,12 @@ def make_intrinsics(fx=40.0, fy=50.0, cx=28.5, cy=21.0, batch=1) -> torch.Tensor
     return double(fx, 0, cx, 0, fy, cy, 0, 0, 1).view(3, 3).repeat(batch, 1, 1)
 
 
+def random_depth(batch=1, height=5, width=7) -> torch.Tensor:
+    return 1 + torch.rand(batch, 1, height, width, dtype=torch.float64)
+
+
 def pixel_of(point: torch.Tensor, K: torch.Tensor) -> torch.Tensor:
-    return (K[0] @ point / point[2])[:2]
+    return project(point[None, None, None], K)[0, 0, 0]
 
 
 def draw_point(pixel: torch.Tensor) -> torch.Tensor:
@@ -63,12 +71,35 @@ def test_x_points_right_y_down_and_z_forward():
     c=st.tuples(st.floats(-100, 5000), st.floats(-100, 5000)),
     scale=st.floats(0.01, 1000),
 )
-def test_lifted_points_are_seen_where_they_come_from_each_by_the_camera_of_its_image(f, c, scale):
-    depth = scale * (1 + torch.rand(2, 1, 5, 7, dtype=torch.float64))
-    K = torch.cat([make_intrinsics(*f, *c), make_intrinsics()])
-    seen = torch.einsum("bij,bhwj->bhwi", K, backproject(depth, K))
-    pixels = seen[..., :2] / seen[..., 2:]
-    assert_close(pixels, pixel_grid(5, 7, like=depth).expand_as(pixels), atol=1e-9, rtol=1e-9)
+def test_lifting_and_projecting_returns_to_the_same_pixel(f, c, scale):
+    depth, K = scale * random_depth(), make_intrinsics(*f, *c)
+    pixels = project(backproject(depth, K), K)
+    assert_close(pixels[0], pixel_grid(5, 7, like=depth), atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("z", [-2.0, 0.0, 1e-6])
+def test_points_behind_or_at_the_camera_have_finite_pixels_and_gradients(z):
+    point = torch.tensor([[[[0.3, -0.2, z]]]], requires_grad=True)
+    pixels = project(point, make_intrinsics().float())
+    pixels.sum().backward()
+    assert pixels.isfinite().all()
+    assert point.grad is not None
+    assert point.grad.isfinite().all()
+
+
+def test_every_image_of_a_batch_has_its_own_camera():
+    batch = 3
+    depth = random_depth(batch)
+    K = torch.cat([make_intrinsics(fx=40.0 + i, cy=20.0 - i) for i in range(batch)])
+    for function, maps in ((backproject, depth), (project, backproject(depth, K))):
+        alone = [function(maps[i : i + 1], K[i : i + 1]) for i in range(batch)]
+        assert torch.equal(function(maps, K), torch.cat(alone))
+
+
+def test_gradients_of_points_and_pixels_match_finite_differences():
+    depth, K = random_depth(2, 2, 3).requires_grad_(), make_intrinsics(batch=2).requires_grad_()
+    assert gradcheck(backproject, (depth, K))
+    assert gradcheck(project, (backproject(depth, K).detach().requires_grad_(), K))
 
 
 @pytest.mark.parametrize("size", [(24, 32), (96, 128), (36, 80)])
@@ -78,6 +109,9 @@ def test_a_point_of_a_resized_image_lies_where_the_scaled_camera_sees_it(size):
     image, expected = draw_point(pixel_of(POINT, K)), scale_intrinsics(K, width / W, height / H)
     resized = F.interpolate(image[None, None], size, mode="bilinear", antialias=True)[0, 0]
     assert_dot_is_at(resized, pixel_of(POINT, expected))
+    picture = Image.fromarray(image.numpy().astype(np.float32))
+    by_pil = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
+    assert_dot_is_at(torch.from_numpy(by_pil).double(), pixel_of(POINT, expected))
 
 
 def test_a_point_of_a_cropped_or_mirrored_image_lies_where_the_edited_camera_sees_it():

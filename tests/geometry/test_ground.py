@@ -34,16 +34,17 @@ def test_what_comes_no_nearer_downwards_is_no_ground():
     assert ground_plane(STATIC, ~nothing) is None, "movers hide all of it"
 
 
-def wall_of(width):
-    """A textured wall, of so many columns."""
-    texture = torch.rand(1, 3, HEIGHT // 4, width // 4)
-    return torch.nn.functional.interpolate(texture, (HEIGHT, width), mode="bilinear")
+def views(generator):
+    """A textured wall, and one view of it with something before it that the other does not show."""
+    texture = torch.rand(1, 3, HEIGHT // 4, WIDTH // 4, generator=generator)
+    wall = torch.nn.functional.interpolate(texture, (HEIGHT, WIDTH), mode="bilinear")
+    here = wall.clone()
+    here[..., 10:40, 20:36] = torch.rand(1, 3, 30, 16, generator=generator)
+    return here, wall
 
 
 def test_what_no_other_view_shows_is_a_mover_unless_few_see_it():
-    wall = wall_of(WIDTH)
-    here = wall.clone()
-    here[..., 10:40, 20:36] = torch.rand(1, 3, 30, 16)
+    here, wall = views(torch.Generator().manual_seed(0))
     others = torch.cat([wall, wall, here, wall])
     depth, T = torch.full_like(STATIC, 3.0), torch.eye(4).expand(4, 4, 4).clone()
     error = least_error(here, others[[0, 1, 3]], depth, T[:3], K)
@@ -56,7 +57,9 @@ def test_what_no_other_view_shows_is_a_mover_unless_few_see_it():
 
 
 def test_a_wall_at_a_wrong_depth_is_no_mover():
-    wall, starts = wall_of(2 * WIDTH), (32, 20, 44, 26)  # columns; 20 of them are a metre
+    texture = torch.rand(1, 3, HEIGHT // 4, WIDTH // 2, generator=torch.Generator().manual_seed(0))
+    wall = torch.nn.functional.interpolate(texture, (HEIGHT, 2 * WIDTH), mode="bilinear")
+    starts = (32, 20, 44, 26)  # columns; K has fx 60, the wall is 3 away: 20 columns a metre
     here, *others = (wall[..., start : start + WIDTH] for start in starts)
     T = torch.eye(4).repeat(3, 1, 1)
     T[:, 0, 3] = -torch.tensor([(start - starts[0]) / 20.0 for start in starts[1:]])

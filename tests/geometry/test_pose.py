@@ -41,6 +41,14 @@ def test_the_rotation_is_the_exponential_of_the_cross_matrix(angle):
     assert_close(axis_angle_to_matrix(turned(angle)), series, atol=5e-15, rtol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_at_zero_rotation_the_gradient_is_the_cross_product(dtype):
+    point = torch.tensor([1.0, 2.0, 3.0], dtype=dtype)
+    slope = jacrev(lambda v: axis_angle_to_matrix(v) @ point)(torch.zeros(3, dtype=dtype))
+    cross = torch.linalg.cross(point.expand(3, 3), torch.eye(3, dtype=dtype)).T
+    assert_close(slope, -cross)  # d(v x p)/dv
+
+
 @pytest.mark.parametrize("angle", [0.0, 1e-6, 0.9 * THRESHOLD, 1.1 * THRESHOLD, 1.0, 3.0])
 def test_gradients_of_rotations_match_finite_differences(angle):
     v = turned(angle).requires_grad_()
@@ -69,3 +77,21 @@ def test_the_inverse_exchanges_the_two_names(rotation, translation, x_b):
     T_b_a = invert_motion(T_a_b)
     assert_close(moved(T_b_a, moved(T_a_b, x_b)), x_b)
     assert_close(T_b_a, torch.linalg.inv(T_a_b))
+
+
+def test_gradients_of_motions_match_finite_differences():
+    rotation, translation = (x.requires_grad_() for x in (double(0.1, 0.2, -0.3), double(1, 2, 3)))
+    assert gradcheck(rigid_motion, (rotation, translation))
+    T = rigid_motion(rotation, translation).detach()
+    assert gradcheck(invert_motion, (T.requires_grad_(),))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
+def test_any_batch_shape_gives_what_each_motion_gives_alone(shape):
+    v, t = torch.randn(*shape, 3), torch.randn(*shape, 3)
+    T = rigid_motion(v, t)
+    assert T.shape == (*shape, 4, 4)
+    pairs = zip(v.reshape(-1, 3), t.reshape(-1, 3), strict=True)
+    alone = [rigid_motion(*pair) for pair in pairs]
+    assert_close(list(T.reshape(-1, 4, 4)), alone)
+    assert_close(list(invert_motion(T).reshape(-1, 4, 4)), [invert_motion(a) for a in alone])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from ssmde.geometry import normals, pixel_grid
+from ssmde.geometry import flip_intrinsics, normals, pixel_grid
 
 H, W = 6, 8
 slopes = st.floats(-0.8, 0.8)
@@ -40,9 +40,17 @@ def test_a_slanted_wall_has_one_normal_of_length_one_up_to_the_border(a, b):
 
 @given(scale=st.floats(1e-3, 1e4))
 def test_normals_do_not_see_the_scale_of_the_depth_but_its_shift(scale):
-    depth, K = bumps(), make_intrinsics()
-    assert_close(normals(scale * depth, K), normals(depth, K))
+    depth, K = bumps().float(), make_intrinsics().float()
+    assert_close(normals(scale * depth, K), normals(depth, K), atol=1e-4, rtol=0)
+    depth, K = slanted_wall(0.5, 0.0), make_intrinsics()
     assert (normals(depth + 2.0, K) - normals(depth, K)).abs().mean() > 0.05
+
+
+def test_a_mirrored_surface_has_mirrored_normals():
+    depth, K = bumps(), make_intrinsics()
+    mirrored = normals(depth.flip(-1), flip_intrinsics(K, W)).flip(-1)
+    sign = torch.tensor([-1.0, 1, 1], dtype=torch.float64)[None, :, None, None]
+    assert_close(mirrored, sign * normals(depth, K))
 
 
 def test_normals_of_each_image_agree_with_kornia_and_finite_differences():

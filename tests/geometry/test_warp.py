@@ -1,5 +1,7 @@
 """Reprojection and sampling: exact cases first, then laws that must hold for any input."""
 
+from pathlib import Path
+
 import kornia.geometry.depth as kornia
 import pytest
 import torch
@@ -8,11 +10,13 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
+import ssmde
 from ssmde.geometry import (
     backproject,
     invert_motion,
     normals,
     pixel_grid,
+    project,
     reproject,
     rigid_motion,
     sample,
@@ -40,6 +44,24 @@ def plane(depth: float) -> torch.Tensor:
     return torch.full((1, 1, H, W), depth, dtype=torch.float64)
 
 
+@pytest.mark.parametrize("shift", [0, 1, 3])
+def test_sideways_motion_in_front_of_a_wall_shifts_whole_pixels(shift):
+    image, depth = random_image(), 2.0
+    found = reproject(plane(depth), make_motion(x=shift * depth / F), make_intrinsics())
+    warped = sample(image, found.pixels)
+    assert_close(warped[..., : W - shift], image[..., shift:])
+    assert found.visible.sum() == H * (W - shift)
+
+
+def test_a_quarter_roll_of_the_camera_turns_the_image():
+    image = random_image()[..., :H]  # square
+    T = make_motion()
+    T[0, :2, :2] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])  # x_src = -y_tgt, y_src = x_tgt
+    middle = (H - 1) / 2
+    found = reproject(plane(2.0)[..., :H], T, make_intrinsics(middle, middle))
+    assert_close(sample(image, found.pixels), image.rot90(1, dims=(2, 3)))
+
+
 def test_a_point_of_the_world_lands_where_the_source_camera_sees_it():
     """The direction of T_src_tgt, from two camera-to-world poses."""
     here, there = torch.tensor([[0.1, -0.2, 0.0]]), torch.tensor([[0.05, 0.1, 0.1]])
@@ -49,10 +71,10 @@ def test_a_point_of_the_world_lands_where_the_source_camera_sees_it():
 
     homogeneous = torch.cat([backproject(depth, K), torch.ones(1, H, W, 1).double()], dim=-1)
     world = homogeneous @ T_world_tgt[0].T
-    seen = (world @ torch.linalg.inv(T_world_src[0]).T)[..., :3] @ K[0].T
+    in_source = world @ torch.linalg.inv(T_world_src[0]).T
     found = reproject(depth, invert_motion(T_world_src) @ T_world_tgt, K)
-    assert_close(found.pixels, seen[..., :2] / seen[..., 2:])
-    assert_close(found.depth[0, 0], seen[0, ..., 2])
+    assert_close(found.pixels, project(in_source[..., :3], K))
+    assert_close(found.depth[0, 0], in_source[0, ..., 2])
 
 
 @pytest.mark.parametrize("size", [(2, 4096), (48, 1242)])
@@ -90,21 +112,27 @@ def test_points_behind_the_source_camera_or_at_no_number_are_not_visible():
 @settings(max_examples=20)
 def test_two_depths_of_a_point_never_differ_by_more_than_their_sum(rotation, translation, seed):
     """Depth inconsistency stays below 1 for any motion, also for points behind the camera."""
-    depth = (random_image(seed, channels=1) + 0.1).requires_grad_()
-    found = reproject(depth, rigid_motion(3 * rotation, 2 * translation), make_intrinsics())
+    depth, K = random_image(seed, channels=1) + 0.1, make_intrinsics()
+    depth.requires_grad_()
+    found = reproject(depth, rigid_motion(3 * rotation, 2 * translation), K)
     seen = sample(depth, found.pixels)
     inconsistency = (found.depth - seen).abs() / (found.depth + seen)
     assert (found.depth > 0).all()
     assert (inconsistency <= 1).all()
     assert (inconsistency < 1)[found.visible & (seen > 0)].all()
     assert torch.autograd.grad(inconsistency.sum(), depth)[0].isfinite().all()
+    with torch.no_grad():  # only the ratio of depth and translation matters
+        far = reproject(7 * depth, rigid_motion(3 * rotation, 14 * translation), K, min_depth=7e-3)
+    assert_close(found.pixels, far.pixels)
+    assert_close(7 * found.depth, far.depth)
 
 
 def test_each_image_of_a_batch_gives_what_it_gives_alone():
     batch, size = 3, (4, 10)
-    depth, image = 1 + torch.rand(batch, 1, *size), torch.rand(batch, 3, *size)
-    T = rigid_motion(0.1 * torch.randn(batch, 3), 0.1 * torch.randn(batch, 3))
-    K = make_intrinsics().float().repeat(batch, 1, 1)
+    depth = 1 + torch.rand(batch, 1, *size, dtype=torch.float64)
+    image = torch.rand(batch, 3, *size, dtype=torch.float64)
+    T = rigid_motion(0.1 * torch.randn(batch, 3).double(), 0.1 * torch.randn(batch, 3).double())
+    K = make_intrinsics().repeat(batch, 1, 1)
     K[:, 0, 0] += torch.arange(batch)
     together = reproject(depth, T, K)
     for one in (slice(i, i + 1) for i in range(batch)):
@@ -127,9 +155,11 @@ def test_gradients_match_finite_differences():
         found = reproject(depth, T, K)
         return sample(image, found.pixels), found.depth
 
-    inputs = (random_image(1, channels=1) + 1.0, make_motion(x=0.137, y=-0.071, z=0.05),
-              make_intrinsics(), random_image(channels=1))  # fmt: skip
-    assert gradcheck(warp, [x.requires_grad_() for x in inputs], fast_mode=True)
+    depth = (random_image(1, channels=1) + 1.0).requires_grad_()
+    T = make_motion(x=0.137, y=-0.071, z=0.05).requires_grad_()
+    image = random_image(channels=1).requires_grad_()
+    K = make_intrinsics().requires_grad_()
+    assert gradcheck(warp, (depth, T, K, image), fast_mode=True)
 
 
 def test_reduced_precision_of_matrix_products_does_not_touch_the_warp():
@@ -155,5 +185,11 @@ def test_between_two_pixels_lies_their_mean_and_outside_lies_zero():
 
 
 def test_a_one_pixel_source_is_refused_with_its_size():
-    with pytest.raises(ValueError, match="at least 2 x 2 pixels, got 1 x 8"):
+    with pytest.raises(ValueError, match="at least 2 x 2 pixels to interpolate, got 1 x 8"):
         sample(random_image()[..., :1, :], torch.zeros(1, H, W, 2, dtype=torch.float64))
+
+
+def test_no_other_module_samples_an_image():
+    package = Path(next(iter(ssmde.__path__)))
+    users = [p.name for p in package.rglob("*.py") if "F.grid_sample(" in p.read_text("utf-8")]
+    assert users == ["warp.py"]

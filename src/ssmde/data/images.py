@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +33,7 @@ except ImportError:
 
 Levels = tuple[int, int] | None
 """Lowest and highest value of 16-bit gray that is stretched to 8 bits; None: the upper 8 bits."""
-Stretch = Levels | Literal["own"]
+Stretch = Levels | Literal["folder"]
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".npy", ".npz")
 READABLE = (
@@ -187,14 +188,14 @@ def turn_upright(image: Image.Image) -> Image.Image:
 # Colors
 
 
-def read_image(path: Path, *, reduction: int = 1, levels: Stretch = "own") -> Pixels:
+def read_image(path: Path, *, reduction: int = 1, levels: Stretch = "folder") -> Pixels:
     """Colors of an image, RGB, upright (EXIF): any file Pillow can read, or a .npy of bytes.
 
     Gray becomes RGB, 16 bits become 8, transparency is dropped.
 
     Args:
         path: The .npy has the shape (height, width, 3).
-        levels: Of 16-bit gray, from `gray_levels`; by default those of this image alone.
+        levels: Of 16-bit gray, from `gray_levels`; by default those of all images of its folder.
         reduction: Decode at a half, a quarter or an eighth of the size: 2, 4 or 8. The result has
             `height // reduction` rows, and pixel u of the file lies at (u + 0.5) / reduction - 0.5
             whatever the remainder. Much faster for JPEG.
@@ -216,6 +217,8 @@ def read_image(path: Path, *, reduction: int = 1, levels: Stretch = "own") -> Pi
                     if reduction > 1 and upright:  # Pillow decodes at a reduced size where it can
                         height, width = (max(side // reduction, 1) for side in stored)
                         image.draft("RGB", (width, height))
+                    if levels == "folder":
+                        levels = _folder_levels(path, image)
                     pixels = np.array(_rgb(path, turn_upright(image), levels))
     if pixels.shape[:2] not in (stored, stored[::-1]):
         # The last row and column of a reduced image may hold a part of a pixel.
@@ -229,7 +232,7 @@ def read_image(path: Path, *, reduction: int = 1, levels: Stretch = "own") -> Pi
 def read_image_bytes(content: bytes, name: str) -> Pixels:
     """Colors of an image in the bytes of a file, as `read_image`; `name` is for the message."""
     with _naming(name), open_image(BytesIO(content), name) as image:
-        return np.array(_rgb(name, turn_upright(image), "own"))
+        return np.array(_rgb(name, turn_upright(image), _folder_levels(None, image)))
 
 
 def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pixels | None:
@@ -250,11 +253,9 @@ def decode_jpeg(content: bytes | bytearray, stored: Size, reduction: int) -> Pix
     return pixels if pixels.shape[:2] == (height, width) else None
 
 
-def _rgb(where: Path | str, image: Image.Image, levels: Stretch) -> Image.Image:
+def _rgb(where: Path | str, image: Image.Image, levels: Levels) -> Image.Image:
     if image.mode in SIXTEEN_BIT:
-        values = np.asarray(image)
-        levels = array_levels([values]) if levels == "own" else levels
-        return Image.fromarray(gray_to_bytes(values, levels)).convert("RGB")
+        return Image.fromarray(gray_to_bytes(np.asarray(image), levels)).convert("RGB")
     if image.mode == "F":
         raise ImageError(f"{where}: floating-point pixels are no colours; store 8 or 16 bits each")
     image.load()
@@ -315,6 +316,23 @@ def array_levels(images: Iterable[Integer[np.ndarray, "..."]]) -> Levels:
     low = int(min((low for low, _ in ends), default=0))
     high = int(max((high for _, high in ends), default=NO_VALUE))
     return (low, max(high, low + 1)) if high - low < NO_VALUE // 2 else None
+
+
+def _folder_levels(path: Path | None, image: Image.Image) -> Levels:
+    """The levels of all images of its folder, so that a frame and the next keep their brightness.
+
+    Its own where it is of a shard or of no file.
+    """
+    if image.mode not in SIXTEEN_BIT:
+        return None
+    if path is None or not path.parent.is_dir():
+        return array_levels([np.asarray(image)])
+    return _levels_of_folder(path.parent, path.parent.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _levels_of_folder(folder: Path, changed: int) -> Levels:  # `changed` forgets an older state
+    return gray_levels(sorted(folder.iterdir()))
 
 
 def gray_to_bytes(values: Integer[np.ndarray, "..."], levels: Levels) -> UInt8[np.ndarray, "..."]:

@@ -20,11 +20,11 @@ import av.error
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.stream import Disposition
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8, UInt16
 
 from ssmde.console import ranges
 from ssmde.data.images import MOST_PIXELS, READABLE, is_phone_picture, too_many_pixels
-from ssmde.data.sequence import Pixels, Size
+from ssmde.data.sequence import PerFrame, Pixels, Size
 
 VIDEO_SUFFIXES = (
     ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv",
@@ -41,11 +41,6 @@ OTHER_CLOCK = 3600.0  # seconds without a frame: times of another clock
 STRANGEST_PIXEL = 4  # times as wide as high, or the other way round: more is an error of the file
 LOST = "frames that cannot be decoded are left out"
 INTERLACED = "interlaced, moving edges have combs: give it as `ffmpeg -i FILM -vf bwdif` makes it"
-HIGH_RANGE = (16, 18)  # FFmpeg's numbers of the transfer curves PQ and HLG
-PALE = (
-    "high dynamic range, its colors are pale: give it as `ffmpeg -i FILM -vf "
-    "zscale=t=linear:npl=203,tonemap=hable,zscale=t=bt709:p=bt709:m=bt709` makes it"
-)
 
 
 class VideoError(ValueError):
@@ -108,6 +103,8 @@ class Decoded:
     time: float | None  # growing from frame to frame
     begins: bool
     size: Size  # height and width as a player shows it, in square pixels
+    curve: int  # FFmpeg's numbers of the transfer curve and of the primaries
+    primaries: int
     turn: tuple[bool, bool, bool]  # rows become columns; the columns, the rows run the other way
 
     def pixels(self) -> Pixels:
@@ -118,15 +115,20 @@ class Decoded:
         """Brightness, upright; a larger frame becomes so small."""
         scale = min(1, longest_side / max(self.size))
         small = max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
+        if self.curve in CURVES:
+            return self._shown(small, "rgb24", "BICUBIC").mean(axis=2).astype(np.uint8)
         return self._shown(small, "gray", "AREA")
 
     def _shown(self, size: Size, kind: str, interpolation: str) -> np.ndarray:
         across, mirrored, upside_down = self.turn
         height, width = size[::-1] if across else size
         same = (height, width) == (self.frame.height, self.frame.width)
+        kind = "rgb48le" if self.curve in CURVES else kind
         pixels = self.frame.reformat(
             width, height, kind, interpolation=None if same else interpolation
         ).to_ndarray()
+        if self.curve in CURVES:
+            pixels = to_standard_range(pixels, self.curve, self.primaries)
         pixels = pixels.swapaxes(0, 1) if across else pixels
         return np.ascontiguousarray(pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
 
@@ -227,8 +229,9 @@ def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
             size = (width, height) if turn[0] else (height, width)
             _check_size(path, size)
             changes = last not in (None, size)
-            if int(stream.codec_context.color_trc) in HIGH_RANGE:
-                notes.add(PALE)
+            curve, primaries = _colors(frame, stream)
+            if curve in CURVES:
+                notes.add(f"high dynamic range ({CURVES[curve][0]}), tone-mapped")
             if shape != 1:
                 notes.add(f"pixels are not square: {frame.width} x {frame.height} are shown as "
                           f"{size[1]} x {size[0]}")  # fmt: skip
@@ -240,8 +243,8 @@ def decode(path: Path, notes: VideoNotes | None = None) -> Generator[Decoded]:
                 notes.add("the size changes, a scene begins", number)
             last = size
             yield Decoded(
-                number=number, frame=frame, time=time, size=size, turn=turn,
-                begins=jumps or changes,
+                number=number, frame=frame, time=time, size=size, curve=curve, primaries=primaries,
+                turn=turn, begins=jumps or changes,
             )  # fmt: skip
         if last is None:
             raise VideoError(f"{path}: the video has no frame that can be decoded; copy or record "
@@ -394,3 +397,65 @@ def _turn(frame: Any) -> tuple[bool, bool, bool]:
     a, b, _, c, d = np.frombuffer(bytes(stored), np.int32)[:5].tolist()
     across = abs(a) + abs(d) < abs(b) + abs(c)
     return (True, c < 0, b < 0) if across else (False, a < 0, d < 0)
+
+
+def _colors(frame: Any, stream: Any) -> tuple[int, int]:
+    """Transfer curve and primaries; before PyAV 17 only the stream says them."""
+    context, names = stream.codec_context, ("color_trc", "color_primaries")
+    curve, primaries = (int(getattr(frame, name, getattr(context, name))) for name in names)
+    return curve, primaries
+
+
+# High dynamic range (PQ, HLG) as the usual 8 bits: FFmpeg's filter is not in PyAV
+
+WHITE = 203.0  # cd/m2 of white paper, ITU-R BT.2408
+PEAK = 1000.0  # cd/m2 of the displays that HLG, and most PQ, is made for
+KNEE = 0.6  # of white: below it tones stay, above they bend to fit the peak
+BT2020 = 9  # FFmpeg's number of the wide primaries
+# Linear RGB of BT.2020 to that of BT.709 (ITU-R BT.2087).
+TO_709 = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
+)
+
+
+def _pq(v: Float32[np.ndarray, " n"]) -> PerFrame:
+    """Light of SMPTE ST 2084 values in [0, 1], white is 1."""
+    m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+    power = v ** (1 / m2)
+    return 10_000 / WHITE * (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1)
+
+
+def _hlg(v: Float32[np.ndarray, " n"]) -> PerFrame:
+    """Light of the scene of ARIB STD-B67 values in [0, 1], in [0, 1]."""
+    a = 0.17883277
+    b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
+    return np.where(v <= 0.5, v * v / 3, (np.exp((v - c) / a) + b) / 12)
+
+
+_STEPS = np.linspace(0, 1, 65536, dtype=np.float32)
+CURVES = {16: ("PQ", _pq(_STEPS).astype(np.float32)), 18: ("HLG", _hlg(_STEPS).astype(np.float32))}
+"""Name and light of the 65536 values of a transfer curve, by FFmpeg's number of it."""
+_S = np.linspace(0, 1, 4096)
+_SRGB = np.where(_S <= 0.0031308, 12.92 * _S, 1.055 * _S ** (1 / 2.4) - 0.055)
+ENCODED = (255 * _SRGB).round().astype(np.uint8)  # bytes of light in [0, 1], by the sRGB curve
+
+
+def to_standard_range(pixels: UInt16[np.ndarray, "h w 3"], curve: int, primaries: int) -> Pixels:
+    """RGB of a film of standard range: what is brighter than white is bent below it.
+
+    `curve` and `primaries` are FFmpeg's numbers; those of BT.2020 are taken to BT.709.
+    """
+    name, table = CURVES[curve]
+    light = table[pixels]
+    if name == "HLG":  # the display raises it, ITU-R BT.2100
+        luminance = light @ np.array([0.2627, 0.6780, 0.0593], np.float32)
+        light = light * (PEAK / WHITE * np.maximum(luminance, 1e-6) ** 0.2)[..., None]
+    if primaries == BT2020:
+        light = np.maximum(light @ TO_709.T, 0)
+    # Moebius: slope 1 at the knee, 1 at the peak; one factor a pixel keeps the hue.
+    top, peak = light.max(axis=2, keepdims=True), PEAK / WHITE
+    a = -(KNEE**2) * (peak - 1) / (KNEE**2 - 2 * KNEE + peak)
+    b = (KNEE**2 - 2 * KNEE * peak + peak) / (peak - 1)
+    bent = (b * b + 2 * b * KNEE + KNEE**2) / (b - a) * (top + a) / (top + b)
+    light = light * np.where(top > KNEE, bent / np.maximum(top, 1e-6), 1)
+    return ENCODED[(light.clip(0, 1) * (len(ENCODED) - 1) + 0.5).astype(np.int32)]

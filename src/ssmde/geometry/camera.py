@@ -20,6 +20,7 @@ MIN_DEPTH = 1e-3  # nearest depth that is projected, in scene units
 # sin(a) / a, have a gradient at zero.
 SMALL_ANGLE_SQUARED = 1e-4
 
+
 Maps = Float[Tensor, "b c h w"]
 Matrices = Float[Tensor, "*b 3 3"]
 
@@ -30,21 +31,58 @@ def pixel_grid(height: int, width: int, *, like: Tensor) -> Float[Tensor, "h w 2
     return torch.stack(torch.meshgrid(*lines, indexing="ij")[::-1], dim=-1)
 
 
+def _focal_and_center(intrinsics: Intrinsics) -> tuple[Tensor, Tensor]:
+    """(fx, fy) and (cx, cy), each (b, 1, 1, 2) to meet maps of coordinates."""
+    focal, center = intrinsics.diagonal(dim1=1, dim2=2)[:, :2], intrinsics[:, :2, 2]
+    return focal[:, None, None], center[:, None, None]
+
+
 def backproject(depth: Map, intrinsics: Intrinsics) -> Float[Tensor, "b h w 3"]:
-    """Lift a depth map to points in its own camera, without skew: X = D(p) K^-1 [u v 1]^T."""
+    """Lift a depth map to points in its own camera: X = D(p) K^-1 [u v 1]^T.
+
+    The pinhole matrix is in pixels of the depth, without skew.
+
+    Example:
+        >>> K = torch.tensor([[[8.0, 0.0, 2.5], [0.0, 8.0, 1.5], [0.0, 0.0, 1.0]]])
+        >>> backproject(torch.full((1, 1, 4, 6), 4.0), K)[0, 3, 5]
+        tensor([1.2500, 0.7500, 4.0000])
+    """
+    height, width = depth.shape[-2:]
     # K^-1 [u v 1]^T of a pinhole without skew is [(u - cx) / fx, (v - cy) / fy, 1]^T: no inverse of
     # a matrix, which would round, and no product, which TF32 and autocast would round further.
-    focal = intrinsics.diagonal(dim1=1, dim2=2)[:, None, None, :2]
-    rays = (pixel_grid(*depth.shape[-2:], like=depth) - intrinsics[:, None, None, :2, 2]) / focal
+    focal, center = _focal_and_center(intrinsics)
+    rays = (pixel_grid(height, width, like=depth) - center) / focal
     # Depth is z, not the distance along the ray: the ray has z = 1, so its multiple has z = D.
     z = depth.squeeze(1).unsqueeze(-1)
     return torch.cat([rays * z, z], dim=-1)
 
 
+def project(
+    points: Float[Tensor, "b h w 3"], intrinsics: Intrinsics, *, min_depth: float = MIN_DEPTH
+) -> Float[Tensor, "b h w 2"]:
+    """Pixels (u, v) of points: K X / z, finite also for points behind the camera.
+
+    Points nearer than `min_depth`, in the unit of the scene, are divided by it instead of z,
+    whatever side they are on: such a pixel means nothing and has to be masked.
+    """
+    focal, center = _focal_and_center(intrinsics)
+    # Clamped from below, not by magnitude: z = -2 as a divisor would mirror the point into the
+    # image, z = 0 would make its gradient infinite, which a mask behind it turns into NaN.
+    return focal * points[..., :2] / points[..., 2:].clamp(min=min_depth) + center
+
+
 def scale_intrinsics(intrinsics: Matrices, scale_x: float | int, scale_y: float | int) -> Matrices:
     """Camera of the image resized by `scale_x` (new / old width) and `scale_y` (height).
 
-    Borders stay borders, u' = scale (u + 0.5) - 0.5, as in PIL, OpenCV and `interpolate`.
+    Image borders stay borders, so u' = scale (u + 0.5) - 0.5: the convention of PIL, OpenCV and
+    `interpolate(align_corners=False)`.
+
+    Example:
+        >>> K = torch.tensor([[8.0, 0.0, 2.5], [0.0, 8.0, 1.5], [0.0, 0.0, 1.0]])
+        >>> scale_intrinsics(K, 0.5, 2.0)
+        tensor([[ 4.0000,  0.0000,  1.0000],
+                [ 0.0000, 16.0000,  3.5000],
+                [ 0.0000,  0.0000,  1.0000]])
     """
     scale = torch.tensor([scale_x, scale_y], dtype=intrinsics.dtype, device=intrinsics.device)
     scaled = intrinsics.clone()
@@ -55,7 +93,10 @@ def scale_intrinsics(intrinsics: Matrices, scale_x: float | int, scale_y: float 
 
 
 def crop_intrinsics(intrinsics: Matrices, left: float | int, top: float | int) -> Matrices:
-    """Camera of the image whose first `left` columns and `top` rows are cut off: u' = u - left."""
+    """Camera of the image whose first `left` columns and `top` rows are cut off: u' = u - left.
+
+    Negative numbers are columns and rows that are added.
+    """
     cropped = intrinsics.clone()
     cropped[..., 0, 2] -= left
     cropped[..., 1, 2] -= top
@@ -77,15 +118,19 @@ def sobel(values: Maps) -> tuple[Maps, Maps]:
     # neighboring points of a surface are nearly equal, and TF32 would leave little of a normal.
     along_v = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
     along_u = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
-    du, dv = along_v[..., 2:] - along_v[..., :-2], along_u[..., 2:, :] - along_u[..., :-2, :]
-    return du / 8, dv / 8  # (1 + 2 + 1) * 2: the weights, and the two pixels between both ends
+    # 8 = (1 + 2 + 1) * 2: the weights, and the two pixels between both ends.
+    return (
+        (along_v[..., 2:] - along_v[..., :-2]) / 8,
+        (along_u[..., 2:, :] - along_u[..., :-2, :]) / 8,
+    )
 
 
 def normals(depth: Map, intrinsics: Intrinsics) -> Float[Tensor, "b 3 h w"]:
     """Unit normals (dX/du x dX/dv) of the surface, in the camera; z positive for a wall ahead.
 
-    They do not depend on the scale of the depth, but do on a shift of it. Where the surface is
-    degenerate (depth 0) the normal is the zero vector and passes no gradient on.
+    Of Sobel derivatives of the lifted points; they do not depend on the scale of the depth, but do
+    on a shift of it. Where the surface is degenerate (depth 0) the normal is the zero vector and
+    passes no gradient on.
     """
     du, dv = sobel(backproject(depth, intrinsics).permute(0, 3, 1, 2))
     # Plane by plane: cross product and norm over the channels of a map are slow on a processor.
@@ -103,8 +148,9 @@ def normals(depth: Map, intrinsics: Intrinsics) -> Float[Tensor, "b 3 h w"]:
 def axis_angle_to_matrix(axis_angle: Float[Tensor, "*b 3"]) -> Matrices:
     """Rotation matrix by Rodrigues' formula: cos(a) I + sin(a)/a [v] + (1 - cos(a))/a^2 v v^T.
 
-    [v] w = v x w, v is the right-handed axis times the angle in radians, of any length. Exact at
-    zero, with its gradient; no matrix product, which autocast and TF32 would round.
+    [v] is the skew matrix with [v] w = v x w, v the right-handed axis times the angle in radians,
+    of any length; value and gradient are exact at zero. No matrix product: reduced-precision modes
+    for those (autocast, TF32) leave it exact.
     """
     square = (axis_angle * axis_angle).sum(-1)[..., None, None]
     small = square < SMALL_ANGLE_SQUARED
@@ -131,7 +177,10 @@ def axis_angle_to_matrix(axis_angle: Float[Tensor, "*b 3"]) -> Matrices:
 def rigid_motion(
     axis_angle: Float[Tensor, "*b 3"], translation: Float[Tensor, "*b 3"]
 ) -> Float[Tensor, "*b 4 4"]:
-    """`T_a_b` that rotates by `axis_angle`, in radians, then moves by `translation`."""
+    """4 x 4 matrix `T_a_b` that rotates by `axis_angle`, in radians, then moves by `translation`.
+
+    The translation is where the origin of frame b lies in frame a, in the unit of the scene.
+    """
     top = torch.cat([axis_angle_to_matrix(axis_angle), translation[..., None]], dim=-1)
     bottom = torch.zeros_like(top[..., :1, :])
     bottom[..., 0, 3] = 1

@@ -1,4 +1,8 @@
-"""Where something moves, as no other view looks like this one; the ground in a depth map."""
+"""Where something moves, and the plane of the ground in a depth map.
+
+A static depth map and the motion of the camera say where something moves: where no other view of
+the scene looks like this one.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +33,10 @@ def erode(mask: Mask, window: int) -> Mask:
 
 
 def find_movers(error: Map) -> Mask:
-    """True where the `least_error` is large: small holes closed, small spots dropped."""
+    """True where even the best view differs: small holes closed, small spots dropped.
+
+    `error` is that of `methods.self_supervised.least_error`.
+    """
     calm = error.flatten(1).quantile(0.25, dim=1)[:, None, None, None]
     moves = error > (NOISE * calm).clamp(min=MOVES)
     # Odd sides, at least 3.
@@ -51,10 +58,11 @@ def ground_plane(depth: Map, movers: Mask) -> Map | None:
 
 
 def fit_ground(depth: Map, movers: Mask) -> Float[Tensor, "3"] | None:
-    """The ground as (a, b, c) with 1 / depth = a u + b v + c, u, v from -1 to 1; None if none.
+    """The ground as (a, b, c) with 1 / depth = a u + b v + c, u and v from -1 to 1; None if none.
 
-    The disparity of a plane is linear in the pixel. It is fitted to the lower part of the image,
-    again and again to the pixels that fit best: furniture and cars that stand still are left out.
+    The disparity of a plane is linear in the pixel. It is fitted to the lower part of the image by
+    least squares, again and again to the pixels that fit best, so that furniture and cars which
+    stand still are left out. A plane that does not come nearer downwards is no ground.
     """
     height, width = depth.shape[-2:]
     used = ~movers[0, 0]

@@ -23,9 +23,13 @@ EDGE_TOLERANCE = 0.01
 class Reprojection(NamedTuple):
     """Where each target pixel lands in the source view."""
 
-    pixels: Float[Tensor, "b h w 2"]  # (u, v) in the source; may lie outside the image
-    depth: Map  # in the source camera, at least `min_depth`: ratios of depths stay finite
-    visible: Mask  # True where the point is in front of the source camera and inside its image
+    pixels: Float[Tensor, "b h w 2"]
+    """Source coordinates (u, v), in pixels; may lie outside the image."""
+    depth: Map
+    """Depth of the point in the source camera, in the unit of the target depth; at least
+    `min_depth`, so that ratios of depths stay finite where a point is not visible."""
+    visible: Mask
+    """True where the point is in front of the source camera and inside its image."""
 
 
 def reproject(
@@ -33,47 +37,64 @@ def reproject(
 ) -> Reprojection:
     """Find each target pixel in the source view: p_src ~ K T_src_tgt D(p_tgt) K^-1 p_tgt.
 
-    The depth-based rendering of Zhou et al., CVPR 2017 (https://arxiv.org/abs/1704.07813). No
-    matrix product: reduced-precision modes (autocast, TF32) leave it exact.
+    The depth-based rendering of Zhou et al., CVPR 2017 (https://arxiv.org/abs/1704.07813). Both
+    views share `intrinsics`, in pixels of *this* image size. No matrix product: reduced-precision
+    modes (autocast, TF32) leave it exact.
 
     Args:
         depth: Depth of the target view, positive, in the unit of the translation.
         T_src_tgt: Rigid motion from the target camera to the source camera.
-        intrinsics: Pinhole matrix of both, in pixels of *this* image size, without skew.
+        intrinsics: Pinhole matrix without skew.
         min_depth: Points nearer than this to the source camera count as not visible.
+
+    Example:
+        >>> depth = torch.full((1, 1, 4, 6), 2.0)
+        >>> K = torch.tensor([[[8.0, 0.0, 2.5], [0.0, 8.0, 1.5], [0.0, 0.0, 1.0]]])
+        >>> stay = torch.eye(4)[None]
+        >>> reproject(depth, stay, K).pixels[0, 3, 5]
+        tensor([5., 3.])
     """
-    # z_src [u v 1]_src^T = D K R K^-1 [u v 1]_tgt^T + K t: one 3 x 3 matrix for all pixels of an
-    # image instead of lifting, moving and projecting each. Without skew K needs no inverse; the
-    # sums are written out, row by row, for products of matrices are rounded under TF32 and
-    # autocast, by pixels. Each entry is [b, 1, 1], to meet rows of pixels.
-    K, T = (
-        [row.unbind(1) for row in m[..., None, None].unbind(1)] for m in (intrinsics, T_src_tgt)
-    )
-    (fx, _, cx), (_, fy, cy), _ = K
-    # R K^-1, with t as a fourth column: column 3 of K^-1 is [-cx / fx, -cy / fy, 1]^T.
-    right, down, ahead = (
-        (r[0] / fx, r[1] / fy, r[2] - cx * (r[0] / fx) - cy * (r[1] / fy), r[3]) for r in T[:3]
-    )
-    # K from the left: rows 1 and 2 get the third, times cx and cy.
-    rows = (
-        [fx * a + cx * c for a, c in zip(right, ahead, strict=True)],
-        [fy * b + cy * c for b, c in zip(down, ahead, strict=True)],
-        ahead,
-    )
     height, width = depth.shape[-2:]
+    # z_src [u v 1]_src^T = D K R K^-1 [u v 1]_tgt^T + K t: one 3 x 3 matrix for all pixels of an
+    # image instead of lifting, moving and projecting each. The sums are written out, row by row,
+    # for products of matrices are rounded under TF32 and autocast, by pixels.
+    rays, shift = _pixels_to_pixels(T_src_tgt, intrinsics)
     grid_u = torch.arange(width, dtype=depth.dtype, device=depth.device)
     grid_v = torch.arange(height, dtype=depth.dtype, device=depth.device)[:, None]
     x, y, z = (
-        torch.addcmul(shift, of_u * grid_u + (of_v * grid_v + constant), depth.squeeze(1))
-        for of_u, of_v, constant, shift in rows
+        torch.addcmul(s, r[0] * grid_u + (r[1] * grid_v + r[2]), depth.squeeze(1))
+        for r, s in zip(rays, shift, strict=True)
     )
     # A point behind the camera has z < 0; dividing by it would mirror the point into the image.
     divisor = z.clamp(min=min_depth)
     u, v = x / divisor, y / divisor
-    visible = z > min_depth
-    for values, last in ((u, width - 1), (v, height - 1)):
-        visible = visible & (values >= -EDGE_TOLERANCE) & (values <= last + EDGE_TOLERANCE)
+    inside_u = (u >= -EDGE_TOLERANCE) & (u <= width - 1 + EDGE_TOLERANCE)
+    inside_v = (v >= -EDGE_TOLERANCE) & (v <= height - 1 + EDGE_TOLERANCE)
+    visible = (z > min_depth) & inside_u & inside_v
     return Reprojection(torch.stack([u, v], dim=-1), divisor[:, None], visible[:, None])
+
+
+def _pixels_to_pixels(
+    T_src_tgt: Motion, intrinsics: Intrinsics
+) -> tuple[list[list[Float[Tensor, "b 1 1"]]], list[Float[Tensor, "b 1 1"]]]:
+    """K R K^-1, by row and column, and K t: z [u v 1] of the source = K R K^-1 [u v 1] D + K t.
+
+    The pinhole matrices have no skew, so no inverse and no product of matrices is needed.
+    """
+    # Each entry of a matrix as [b, 1, 1], to meet rows of pixels.
+    motion = T_src_tgt[..., None, None]
+    (fx, cx), (fy, cy) = ((intrinsics[:, i, i], intrinsics[:, i, 2]) for i in (0, 1))
+    fx, fy, cx, cy = (value[:, None, None] for value in (fx, fy, cx, cy))
+    rows = [motion[:, i].unbind(1) for i in range(3)]
+    # R K^-1, with t as a fourth column: column 3 of K^-1 is [-cx / fx, -cy / fy, 1]^T.
+    seen = [[r[0] / fx, r[1] / fy, r[2] - cx * (r[0] / fx) - cy * (r[1] / fy), r[3]] for r in rows]
+    # K from the left: rows 1 and 2 get the third, times cx and cy.
+    joined = [
+        [fx * seen[0][k] + cx * seen[2][k] for k in range(4)],
+        [fy * seen[1][k] + cy * seen[2][k] for k in range(4)],
+        seen[2],
+    ]
+    return [row[:3] for row in joined], [row[3] for row in joined]
 
 
 def sample(
@@ -85,7 +106,9 @@ def sample(
     """
     height, width = source.shape[-2:]
     if min(height, width) < 2:
-        raise ValueError(f"source must be at least 2 x 2 pixels, got {height} x {width}")
+        raise ValueError(
+            f"source must be at least 2 x 2 pixels to interpolate, got {height} x {width}"
+        )
     # Pixel centers at 0 and width - 1 become -1 and +1: the convention of align_corners=True. The
     # factors fill a row, so that a processor finds long runs to multiply.
     factors = pixels.new_tensor([2 / (width - 1), 2 / (height - 1)])
