@@ -19,7 +19,7 @@ FRAMES = 5
 
 @pytest.fixture(scope="module")
 def clip():
-    return draw_clip("wall", frames=FRAMES, size=SIZE, seed=1)
+    return draw_clip("room", frames=FRAMES, size=SIZE, seed=1)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ The formulas are written out here, in plain operations on the tensors by their p
 """
 
 import argparse
+from itertools import product
 
 import numpy as np
 import pytest
@@ -47,26 +48,21 @@ def decoder_state(names: dict[tuple[str, int], str]) -> dict[str, Tensor]:
     return state
 
 
-MONODEPTH2 = {
-    **{("upconv0", i): f"decoder.{2 * (4 - i)}.conv.conv" for i in range(5)},
-    **{("upconv1", i): f"decoder.{2 * (4 - i) + 1}.conv.conv" for i in range(5)},
-    **{("disp", s): f"decoder.{10 + s}.conv" for s in range(4)},
-}
-SC_DEPTH = {
-    **{("upconv0", i): f"depth_net.decoder.upconvs0.{4 - i}.conv.conv" for i in range(5)},
-    **{("upconv1", i): f"depth_net.decoder.upconvs1.{4 - i}.conv.conv" for i in range(5)},
-    **{("disp", s): f"depth_net.decoder.dispconvs.{s}.conv" for s in range(4)},
-}
+MONODEPTH2 = {("disp", s): f"decoder.{10 + s}.conv" for s in range(4)}
+SC_DEPTH = {("disp", s): f"depth_net.decoder.dispconvs.{s}.conv" for s in range(4)}
+for k, i in product(range(2), range(5)):
+    MONODEPTH2[f"upconv{k}", i] = f"decoder.{2 * (4 - i) + k}.conv.conv"
+    SC_DEPTH[f"upconv{k}", i] = f"depth_net.decoder.upconvs{k}.{4 - i}.conv.conv"
 
 
 def encode(state: dict[str, Tensor], prefix: str, x: Tensor) -> list[Tensor]:
     """Five maps of a ResNet-18, in evaluation mode."""
 
     def norm(name: str, x: Tensor) -> Tensor:
-        s = [
-            state[f"{prefix}{name}.{k}"] for k in ("running_mean", "running_var", "weight", "bias")
-        ]
-        mean, var, weight, bias = (value.double()[:, None, None] for value in s)
+        mean, var, weight, bias = (
+            state[f"{prefix}{name}.{k}"].double()[:, None, None]
+            for k in ("running_mean", "running_var", "weight", "bias")
+        )
         return (x - mean) / (var + 1e-5).sqrt() * weight + bias
 
     def conv(name: str, x: Tensor, stride: int, padding: int) -> Tensor:

@@ -1,10 +1,8 @@
 """Encoders of `transformers`: backbones with maps from a quarter to a thirty-second of the size.
 
-Named `hf:NAME`, a model of the Hugging Face hub, or `hf:FOLDER`, a folder with its `config.json`;
-in trained weights `hf:{...}`, its architecture as they keep it, for which nobody is asked.
-Convolutional and windowed ones fit (ConvNeXt, ConvNeXt V2, Swin, FocalNet); plain vision
-transformers, whose maps have one size, do not. What they lack, the map of half the size, one
-convolution of the image adds.
+Named `hf:NAME`, a model of the hub, `hf:FOLDER`, a folder with its `config.json`, or `hf:{...}`,
+its architecture as trained weights keep it. Plain vision transformers, whose maps have one size,
+do not fit. What backbones lack, the map of half the size, one convolution of the image adds.
 """
 
 import json

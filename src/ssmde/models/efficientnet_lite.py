@@ -1,9 +1,8 @@
 """EfficientNet-Lite0 as a feature extractor, with the parameter names of the published weights.
 
-EfficientNet (Tan and Le, ICML 2019, https://arxiv.org/abs/1905.11946) without
-squeeze-and-excitation and with ReLU6 for swish, so that it survives int8
-(https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite). There is no
-classifier, and none of the 1 x 1 convolution before it.
+EfficientNet (Tan and Le, ICML 2019, https://arxiv.org/abs/1905.11946) without classifier, the 1 x 1
+convolution before it, and squeeze-and-excitation, and with ReLU6 for swish, for the sake of int8
+(https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite).
 """
 
 from functools import partial

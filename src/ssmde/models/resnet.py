@@ -1,8 +1,8 @@
 """ResNet as a feature extractor, with torchvision's parameter names, so that its weights load.
 
-Stem and four stages as in He et al., CVPR 2016 (https://arxiv.org/abs/1512.03385); the bottleneck
-carries its stride on the 3 x 3 convolution, as the weights in circulation do ("v1.5"). There is no
-classifier. What a normalization puts out is changed in place: nothing needs it again.
+He et al., CVPR 2016 (https://arxiv.org/abs/1512.03385), without classifier; the bottleneck carries
+its stride on the 3 x 3 convolution, as the weights in circulation do ("v1.5"). What a
+normalization puts out is changed in place: nothing needs it again.
 """
 
 import re
