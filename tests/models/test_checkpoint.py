@@ -92,16 +92,6 @@ def test_code_in_a_pytorch_file_is_named_and_not_run_and_half_a_file_is_damaged(
         read(path)
 
 
-def test_a_pytorch_file_with_more_than_tensors_is_refused_with_the_keys(tmp_path):
-    path = tmp_path / "run.pth"
-    torch.save({"state_dict": {"a": torch.zeros(1)}, "epoch": 3}, path)
-    with pytest.raises(ValueError, match="got also state_dict, epoch"):
-        read_tensors(path)
-    torch.save([torch.zeros(1)], path)
-    with pytest.raises(ValueError, match="must hold tensors by key, got a list"):
-        read_tensors(path)
-
-
 def test_a_fault_is_named_with_its_full_key_and_changes_nothing():
     net = torch.nn.Linear(2, 1)
     load_weights_into(net, {"weight": torch.ones(1, 2), "bias": torch.zeros(1)})

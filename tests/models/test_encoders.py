@@ -14,8 +14,6 @@ from ssmde.models.efficientnet_lite import EfficientNetLite
 from ssmde.models.pose_net import PoseCNN
 from ssmde.models.resnet import BasicBlock, ResNet, resnet18, resnet34, resnet50, resnext101
 
-# ResNet
-
 
 @pytest.mark.parametrize(
     ("build", "parameters", "digest"),

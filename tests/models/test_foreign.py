@@ -59,11 +59,8 @@ def encode(state: dict[str, Tensor], prefix: str, x: Tensor) -> list[Tensor]:
     """Five maps of a ResNet-18, in evaluation mode."""
 
     def norm(name: str, x: Tensor) -> Tensor:
-        mean, var, weight, bias = (
-            state[f"{prefix}{name}.{k}"].double()[:, None, None]
-            for k in ("running_mean", "running_var", "weight", "bias")
-        )
-        return (x - mean) / (var + 1e-5).sqrt() * weight + bias
+        keys = ("running_mean", "running_var", "weight", "bias")
+        return F.batch_norm(x, *(state[f"{prefix}{name}.{k}"].double() for k in keys))
 
     def conv(name: str, x: Tensor, stride: int, padding: int) -> Tensor:
         weight = state[f"{prefix}{name}.weight"].double()
@@ -169,16 +166,13 @@ def test_a_fault_is_named_as_the_file_names_it(monodepth2, sc_depth):
         load_foreign(sc_depth)
 
 
-def test_an_encoder_alone_is_told_where_it_belongs(tmp_path):
+def test_an_encoder_alone_a_missing_half_and_an_encoder_of_another_kind_are_refused(tmp_path):
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "resnet18.pth")
     with pytest.raises(ValueError, match=r"without a decoder.*--model\.pretrained"):
         load(tmp_path / "resnet18.pth")
     torch.save({"state_dict": {"a.b": torch.zeros(1)}}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match=r"no depth network of Monodepth2 .* it holds a\.b"):
         load(tmp_path / "other.ckpt")
-
-
-def test_a_missing_half_or_an_encoder_of_another_kind_is_refused(tmp_path):
     torch.save({"encoder.layer3.0.x": torch.zeros(1)}, tmp_path / "encoder.pth")
     with pytest.raises(ValueError, match="its encoder is no ResNet-18, -34 or -50"):
         load_foreign(tmp_path)

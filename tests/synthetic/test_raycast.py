@@ -110,16 +110,6 @@ def test_every_met_point_lies_on_the_shape(x, y, z, big, heading, kind):
     assert np.abs(off).max(initial=0) < 1e-4
 
 
-def test_textures_stick_to_a_body_that_moves():
-    # A heading along x turns the plane; turned back it faces the camera.
-    plane = Part(Plane(2, (1.0, 1.0)), PAINT, turn=-np.pi / 2)
-    body = Body((plane,), walk(0.0, 4.0, 1.0, 1.0))
-    before, after = look(body, at=0.0), look(body, at=0.5)
-    # 0.5 m at 4 m are five pixels.
-    np.testing.assert_allclose(before.image[8:25, 12:27], after.image[8:25, 17:32], atol=1)
-    assert before.image[8:25, 12:27].std() > 3
-
-
 def test_detail_finer_than_a_pixel_is_evened_out_instead_of_flickering():
     black = (0.0, 0.0, 0.0)
     checks = Texture(base=black, second=black, pattern="checks", period=(0.1, 0.1))

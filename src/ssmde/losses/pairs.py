@@ -36,8 +36,7 @@ class Pairs(NamedTuple):
 
     first: Int[Tensor, "b n"]  # place of one end
     second: Int[Tensor, "b n"]  # place of the other end
-    used: Bool[Tensor, "b n"]
-    """False for pairs that do not count; their ends are still places inside the image."""
+    used: Bool[Tensor, "b n"]  # False for pairs that do not count; their ends are places, too
 
 
 def draw_pixels(mask: Mask, count: int) -> Int[Tensor, "b n"]:

@@ -17,14 +17,13 @@ from ssmde.models.hub import HUB_PREFIX, from_hub
 from ssmde.models.resnet import ResNet
 
 HALF_WIDTH = 32
-BACKBONE_KEY = "backbone"
-"""In the head of a weights file: the architecture of its backbone, as JSON."""
+BACKBONE_KEY = "backbone"  # in the head of a weights file: its architecture, as JSON
 KINDS = (
     "bit", "convnext", "convnextv2", "focalnet", "hgnet_v2", "pvt_v2", "resnet", "swin", "swinv2",
 )  # fmt: skip
 """Backbones that stored weights may have; all are built from numbers and words alone."""
+# Of a stored architecture; the largest published backbones have 400 million weights.
 LARGEST_NUMBER, LONGEST_LIST, MOST_WEIGHTS = 10_000, 64, 1_000_000_000
-"""Of a stored architecture; the largest published backbones have 400 million weights."""
 OUT = {"out_features", "out_indices"}  # what this module chooses itself
 PROBE = 64  # pixels a side of the image that shows which maps come out
 

@@ -25,8 +25,7 @@ from ssmde.config import Config, load_config
 from ssmde.console import shorten
 from ssmde.io import check_file, parse_json, whole_file
 
-WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
-"""What the head of a weights file says about itself."""
+WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"  # in the head of a weights file
 SCALE_KEY = "metric_scale"  # in the head of a weights file
 OPTIONAL_KEY = "num_batches_tracked"  # a counter that files from before PyTorch 0.4.1 lack
 KEYS_IN_A_MESSAGE = 4
@@ -181,10 +180,8 @@ class MetricScale:
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
     metres_per_unit: float  # depth in metres = this number * depth in scene units
-    error: float | None
-    """Standard error as a share, without that of the height or speed that it was measured by."""
-    spread: float | None
-    """Half of the width of the middle 68 % of single frames, as a share."""
+    error: float | None  # standard error as a share, without that of what it was measured by
+    spread: float | None  # half of the width of the middle 68 % of single frames, as a share
     estimates: int  # frames or points behind the number
     source: str  # what the metres come from, in words
 

@@ -132,8 +132,7 @@ class Decoder(nn.Module):
 
     stages: nn.ModuleDict
     heads: nn.ModuleDict
-    finest = 0
-    """Scale of the last stage."""
+    finest = 0  # scale of the last stage
 
     def __init__(self, scales: Sequence[int], upsampling: Upsampling) -> None:
         super().__init__()

@@ -15,14 +15,9 @@ STEM_WIDTH = 32
 _normalization = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)  # as in TensorFlow
 # Blocks of one width: number, kernel, stride of the first, expansion, width.
 GROUPS = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
+    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
+)  # fmt: skip
 ENDS = (0, 2, 4, 10, 15)  # blocks whose outcome is a feature map: the last of each size
 
 

@@ -1,7 +1,7 @@
 """The Hugging Face hub: weights pulled and pushed, asked only where it answers at once.
 
-The hub's own clients try for minutes. A repository of ours holds the .safetensors of a run as it
-is, whose head carries the configuration, and a model card; `config.json` is for the hub's pages.
+Its own clients try for minutes. A repository holds the .safetensors of a run as it is, whose head
+carries the configuration, and a model card; `config.json` is for the hub's pages.
 """
 
 import json

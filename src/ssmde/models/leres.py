@@ -25,8 +25,7 @@ Backbone = Literal["resnet50", "resnext101"]
 
 BACKBONES: dict[Backbone, Callable[[], ResNet]] = {"resnet50": resnet50, "resnext101": resnext101}
 BACKBONE_OF_BLOCKS: dict[int, Backbone] = {6: "resnet50", 23: "resnext101"}
-COLOR_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, for RGB in [0, 1]
-COLOR_STD = (0.229, 0.224, 0.225)
+COLOR_MEAN, COLOR_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 NARROW_WIDTH = 512  # of the coarsest map, before it is fused
 FUSION_WIDTH = 256
 NEAREST_DEPTH = 0.01  # what the nearest pixel of every image gets; the released test code

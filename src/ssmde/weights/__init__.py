@@ -18,9 +18,7 @@ class Released:
     summary: str  # what they were trained on, in one line
 
 
-DEFAULT_WEIGHTS = "small"
-"""Where nobody names any."""
-
+DEFAULT_WEIGHTS = "small"  # where nobody names any
 RELEASED: dict[str, Released] = {
     "small": Released(
         file="small.safetensors",
@@ -36,9 +34,7 @@ RELEASED: dict[str, Released] = {
     ),
 }
 """By name; `ssmde.load(NAME)` opens them."""
-
-REPLACED = {"indoor-small": "small", "driving-small": "small"}
-"""Names of earlier versions, and what took their place."""
+REPLACED = {"indoor-small": "small", "driving-small": "small"}  # names of earlier versions
 
 
 def is_released(name: str) -> bool:
