@@ -226,8 +226,7 @@ def test_corrected_frames_meet_their_points_and_the_others_keep_their_labels(
     height, width = SIZE
     pixels = np.array([(u, v) for v in range(0, height, 3) for u in range(0, width, 3)], np.float32)
     at = pixels.astype(int).T[::-1]
-    slope = np.linspace(1, 1.3, width, dtype=np.float32)
-    points = {i: (pixels, (brightness(clip.images[i]) * slope)[*at]) for i in (0, 2, 4)}
+    points = {i: (pixels, 2 * brightness(clip.images[i])[*at] - 1.5) for i in (0, 2, 4)}
     write_tracked_points(data / "left", points)
 
     assert write_corrected(data / "left", tmp_path / "corrected", until=0.6) == 2, "0 and 2 of 0-2"
