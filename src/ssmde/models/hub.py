@@ -113,7 +113,7 @@ def push_to_hub(weights: str | Path, name: str, card: str, *, private: bool = Fa
 
     _, metadata = read_weights(Path(weights))
     stored_config(Path(weights), metadata)
-    if not huggingface_hub.ModelCard(card).data.license:
+    if not huggingface_hub.ModelCard(card).data.to_dict().get("license"):
         raise ValueError(
             "the card of weights must say their license, in lines at its beginning: ---, "
             "license: mit, ---; and below what they learnt from, their numbers and weaknesses"
