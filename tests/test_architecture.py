@@ -47,7 +47,7 @@ BUDGET = {
     "data": 3_230, ".": 2_650, "inference": 2_210, "evaluation": 1_950, "datasets": 1_720,
     "models": 1_620, "app": 1_600, "preparation": 1_550, "synthetic": 1_380, "training": 1_260,
     "methods": 1_070, "diagnosis": 1_040, "tracking": 780, "metrics": 760, "losses": 710,
-    "labeling": 570, "exporting": 560, "demo": 490, "adaptation": 470, "reporting": 460,
+    "labeling": 710, "exporting": 560, "demo": 490, "adaptation": 470, "reporting": 460,
     "geometry": 430, "weights": 90,
 }  # fmt: skip
 LONGEST, MOST_FILES = 800, 140
