@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+import streets  # noqa: F401 - the kind "street" of draw_clip
 from ssmde.data.pseudo_labels import FOLDER, LabelInfo, write_labels
 from ssmde.data.scene_files import write_list, write_tracked_points, write_tracked_poses
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip

@@ -68,10 +68,9 @@ def measure(run: str, row: Row) -> tuple[float, float]:
 
 def work(run: str, batch: int, size: tuple[int, int]) -> None:
     """Steps of one process; prints what they took."""
-    from step_parts import build, make_batch
-
     from ssmde.presets import PRESETS
     from ssmde.training.module import build_optimizer
+    from step_parts import build, make_batch
 
     torch.set_num_threads(1)
     method = build(run)

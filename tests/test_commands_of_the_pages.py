@@ -25,6 +25,7 @@ from ssmde.cli import main
 from ssmde.data.scene_files import write_list, write_tracked_points, write_tracked_poses
 from ssmde.data.scene_folder import read_scenes
 from ssmde.synthetic import DrawnClip, draw_clip, write_clip
+from streets import draw_street
 
 pytestmark = [
     pytest.mark.slow,
@@ -93,7 +94,7 @@ def world(tmp_path_factory) -> Path:
     for name in ("room.jpg", "photo.jpg"):
         Image.fromarray(room.images[0]).save(root / name)
     (root / "points.csv").write_text("room.jpg,80,60,2.5\nroom.jpg,20,100,1.5\n")
-    street = draw_clip("street", frames=24, size=(48, 64), seed=1, movers="across", step=0.4)
+    street = draw_street(frames=24, size=(48, 64), seed=1, movers="across", step=0.4)
     write_data(root, street)
     archives(root)
     words = ["train", "photometric", "--data.root", str(root / "data"), "--data.poses", "file",

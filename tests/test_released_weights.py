@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 import ssmde
+import streets  # noqa: F401 - the kind "street" of draw_clip
 from ssmde.app import load_all
 from ssmde.models.checkpoint import read_weights
 from ssmde.synthetic import draw_clip

@@ -6,10 +6,9 @@ import numpy as np
 
 from ssmde.data.sequence import from_hfov
 from ssmde.synthetic import DrawnClip, poses
-from ssmde.synthetic.bodies import car
-from ssmde.synthetic.places import LANE, crossings, street
 from ssmde.synthetic.raycast import render
 from ssmde.synthetic.scene import Track
+from streets import LANE, car, crossings, street
 
 STANDS = 12  # frames
 SIZE = (120, 160)

@@ -150,7 +150,6 @@ def assemble(pieces: Sequence[Piece]) -> Placed:
         parts=tuple(Part(shape=p.shape, texture=p.material) for p in pieces),
         rotations=rotations,
         origins=origins,
-        body=np.zeros(len(pieces), np.int64),
         moving=nothing,
         casts=np.array([p.casts for p in pieces], bool),
         corners=corners + origins[:, None],
@@ -176,6 +175,6 @@ def without(placed: Placed, fixed: int, point: Float64[ndarray, " 3"], gap: floa
     index = np.flatnonzero(kept)
     parts = tuple(placed.parts[k] for k in index)
     return Placed(
-        parts, placed.rotations[index], placed.origins[index], placed.body[index],
-        placed.moving[index], placed.casts[index], placed.corners[index], placed.contacts,
+        parts, placed.rotations[index], placed.origins[index], placed.moving[index],
+        placed.casts[index], placed.corners[index], placed.contacts,
     )  # fmt: skip

@@ -22,7 +22,8 @@ from ssmde.models.checkpoint import (
     stored_scale,
     with_scale,
 )
-from ssmde.synthetic import draw_clip, write_clip
+from ssmde.synthetic import write_clip
+from streets import draw_street
 from tiny_networks import write_random_weights
 
 SIZE = (64, 96)
@@ -46,7 +47,7 @@ class Memory(nn.Module):
 
 @pytest.fixture(scope="module")
 def street():
-    return draw_clip("street", frames=6, size=SIZE, seed=3)
+    return draw_street(frames=6, size=SIZE, seed=3)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from ssmde.data.scene_folder import read_scene
 from ssmde.evaluation import evaluate, evaluate_predictions
 from ssmde.evaluation.movers import movers_means, movers_text
 from ssmde.inference.predictor import Predictor
-from ssmde.synthetic import DrawnClip, draw_clip, write_clip
+from ssmde.synthetic import DrawnClip, write_clip
+from streets import draw_street
 from tiny_networks import Brightness
 
 SKY = 150.0
@@ -23,7 +24,7 @@ UNIT = 12.0  # metres of the tracked motion's unit
 @pytest.fixture(scope="module")
 def street() -> DrawnClip:
     """Cars keep their distance from the camera."""
-    return draw_clip("street", frames=8, size=(64, 96), seed=1, movers="followed", step=0.4)
+    return draw_street(frames=8, size=(64, 96), seed=1, movers="followed", step=0.4)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ FRAMES = 5
 
 @pytest.fixture(scope="module")
 def clip():
-    return draw_clip("wall", frames=FRAMES, size=SIZE, seed=1)
+    return draw_clip("room", frames=FRAMES, size=SIZE, seed=1)
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_corrected_frames_meet_their_points_and_the_others_keep_their_labels(
     height, width = SIZE
     pixels = np.array([(u, v) for v in range(0, height, 3) for u in range(0, width, 3)], np.float32)
     at = pixels.astype(int).T[::-1]
-    points = {i: (pixels, clip.depth[i][*at] / np.median(clip.depth[i])) for i in (0, 2, 4)}
+    points = {i: (pixels, 2 * brightness(clip.images[i])[*at] - 1.5) for i in (0, 2, 4)}
     write_tracked_points(data / "left", points)
 
     assert write_corrected(data / "left", tmp_path / "corrected", until=0.6) == 2, "0 and 2 of 0-2"

@@ -24,7 +24,7 @@ SIZE = (32, 64)
 
 @pytest.fixture(scope="module")
 def clip():
-    return draw_clip("wall", frames=3, size=SIZE, seed=1)
+    return draw_clip("room", frames=3, size=SIZE, seed=1)
 
 
 @pytest.fixture

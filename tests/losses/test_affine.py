@@ -7,10 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from maps import everywhere, finite_gradient, random_depth, random_map, seeded
+from maps import everywhere, finite_gradient, random_depth, random_map
 from seeds import drawn
 from ssmde.losses import pairs
 from ssmde.losses.affine import (
@@ -40,31 +39,20 @@ def every_term(prediction, depth, valid, image) -> list[torch.Tensor]:
 
 def test_normalized_depth_has_the_middle_of_numpy():
     depth, valid = random_depth(0, SIZE), random_map(1, SIZE) > 0.3
+    depth[..., :1, :] = 1e5  # outliers do not reach it
     for d, v, normalized in zip(depth, valid, normalize_depth(depth, valid), strict=True):
         ordered = np.sort(d[v].numpy())
         cut = int(0.1 * len(ordered))
         middle = ordered[cut : len(ordered) - cut]
         assert_close(normalized, (d - middle.mean()) / middle.std())
+    for constant in (3.3, 1e-4, 6e4):
+        assert not normalize_depth(torch.full_like(depth, constant), valid).any()
 
 
 @given(scale=st.floats(1e-3, 1e4), shift=st.floats(0.0, 100.0))
 def test_normalized_depth_sees_neither_scale_nor_shift(scale, shift):
     depth, valid = random_depth(0, (5, 6)), everywhere((5, 6))
     assert_close(normalize_depth(scale * (depth + shift), valid), normalize_depth(depth, valid))
-
-
-def test_outliers_do_not_reach_the_normalization():
-    depth = random_depth(0, SIZE)
-    spoilt = depth.clone()
-    depth[..., :2, :] = 6.0
-    spoilt[..., :2, :] = 1e5  # one in sixteen
-    a, b = (normalize_depth(d, everywhere(SIZE))[..., 2:, :] for d in (depth, spoilt))
-    assert_close(a, b)
-
-
-@pytest.mark.parametrize("value", [3.3, 1e-4, 6e4])
-def test_a_constant_depth_is_normalized_to_zero(value):
-    assert not normalize_depth(torch.full((2, 1, H, W), value), everywhere(SIZE)).any()
 
 
 def test_the_regression_has_its_closed_form():
@@ -78,17 +66,10 @@ def test_the_regression_has_its_closed_form():
 def test_a_ramp_is_twice_as_steep_at_every_scale():
     ramp = 2 * torch.arange(16, dtype=torch.float64).expand(1, 1, 16, 16)
     full = torch.ones_like(ramp)
-    assert multi_scale_slope(ramp, full, step=1, scales=3) == 2 + 4 + 8
-    assert multi_scale_slope(ramp.mT, full, step=1, scales=3) == 2 + 4 + 8
+    for same in (ramp, ramp.mT, 7 - ramp):
+        assert multi_scale_slope(same, full, step=1, scales=3) == 2 + 4 + 8
     assert multi_scale_slope(ramp, full, step=2, scales=1) == 4
     assert multi_scale_slope(ramp, full, step=2) == 4 + 8 + 16  # at scale 8 no two pixels apart
-
-
-@given(shift=st.floats(-100.0, 100.0), sign=st.sampled_from([-1.0, 1.0]))
-def test_a_slope_sees_neither_a_shift_nor_a_sign(shift, sign):
-    residual, weight = random_depth(3, (9, 10)), random_depth(4, (9, 10)) - 1
-    expected = multi_scale_slope(residual, weight, step=1)
-    assert_close(multi_scale_slope(sign * residual + shift, weight, step=1), expected)
 
 
 def test_a_step_counts_with_the_weight_of_both_ends_and_not_in_too_small_an_image():
@@ -139,14 +120,7 @@ def test_flat_truth_black_images_wide_gaps_and_empty_masks_have_finite_gradients
             assert valid.any() or (term == 0 and not gradient.any())
 
 
-def test_gradients_match_finite_differences_and_the_truth_learns_nothing():
-    size = (13, 14)
-    prediction, depth = random_depth(0, size).requires_grad_(), random_depth(1, size)
-    valid = torch.rand(2, 1, *size, generator=seeded(2)) > 0.1
-    image = random_map(9, size, channels=3)
-    for i in range(3):
-        assert gradcheck(
-            lambda p, i=i: every_term(p, depth, valid, image)[i], (prediction,), fast_mode=True
-        )
-    terms = every_term(prediction.detach(), depth.requires_grad_(), valid, image)
+def test_the_truth_learns_nothing():
+    truth, image = random_depth(1, SIZE).requires_grad_(), random_map(9, SIZE, channels=3)
+    terms = every_term(random_depth(0, SIZE), truth, everywhere(SIZE), image)
     assert not any(term.requires_grad for term in terms)

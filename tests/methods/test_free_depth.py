@@ -17,18 +17,19 @@ from torch import nn
 
 from ssmde.config import LossConfig
 from ssmde.data.pseudo_labels import fit_to_points
+from ssmde.data.sequence import from_hfov
 from ssmde.geometry.camera import invert_motion
 from ssmde.methods.self_supervised import SelfSupervised
 from ssmde.methods.student import Student, TeacherNetworks
 from ssmde.methods.teacher import Teacher
 from ssmde.models.depth_net import DepthNet
 from ssmde.presets import PHOTOMETRIC, SS_MDE
-from ssmde.synthetic import draw_clip, poses
-from ssmde.synthetic.bodies import car
-from ssmde.synthetic.places import LANE, crossings, street
+from ssmde.synthetic import poses
+from ssmde.synthetic.bodies import textured
 from ssmde.synthetic.raycast import render
-from ssmde.synthetic.scene import Track
+from ssmde.synthetic.scene import Body, Part, Plane, Scene, Track, stand
 from ssmde.types import Batch
+from streets import LANE, car, crossings, street
 
 H, W = 64, 96
 FOCAL = 75.0  # pixels; 65 degrees across
@@ -102,19 +103,28 @@ LOSSES = {
 def test_training_on_a_static_wall_recovers_its_depth_unless_the_views_are_exchanged(
     loss, exchanged
 ):
-    clip = draw_clip("slanted_wall", frames=3, size=(32, 64), seed=1, step=0.25, rotation=0.2)
-    images = torch.from_numpy(clip.images).permute(0, 3, 1, 2).float() / 255
-    T = torch.from_numpy(clip.poses).float()
+    checks = textured(
+        np.random.default_rng(1), (0.8, 0.7, 0.6), 1.3, 0.25, "checks", (0.2, 0.5, 0.8)
+    )
+    wall = Body((Part(Plane(2), checks, casts_shadow=False),), stand(0.0, 4.0, heading=0.5))
+    scene = Scene((wall,), light=(0.36, -0.48, -0.8), ambient=0.6)
+    step, x = 0.25, np.arange(3.0)  # along the wall, swaying and turning a little
+    path = step * np.stack([np.cos(0.5) * x, 0.1 * np.sin(2 * x), -np.sin(0.5) * x], axis=1)
+    T_world_cam = poses(path, 0.2 * np.stack([np.sin(x), np.cos(x), 0 * x], axis=1))
+    K = from_hfov((32, 64), 65.0)
+    seen = [render(scene, pose, K, (32, 64), 0.0) for pose in T_world_cam]
+    images = torch.from_numpy(np.stack([s.image for s in seen])).permute(0, 3, 1, 2).float() / 255
+    T = torch.from_numpy(T_world_cam).float()
     T_src_tgt = invert_motion(T[[0, 2]]) @ T[1]
     batch = Batch(
         target=images[1:2],
         sources=images[[0, 2]][None],
-        intrinsics=torch.from_numpy(np.array(clip.intrinsics)).float()[None],
+        intrinsics=torch.from_numpy(K).float()[None],
     )
     says = Says((invert_motion(T_src_tgt) if exchanged else T_src_tgt)[None])
     free = FreeDepth(images, (3, 5), np.e)
     fit(Teacher(free, says, LOSSES[loss], normalize=False), batch, 150, 0.05)
-    truth = torch.from_numpy(clip.depth[1])
+    truth = torch.from_numpy(seen[1].depth)
     error = ((free(images[1:2])[0, 0].detach() - truth).abs() / truth).mean()
     assert error > 0.1 if exchanged else error < 0.01
 

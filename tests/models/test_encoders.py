@@ -1,6 +1,5 @@
 """ResNet, EfficientNet-Lite0 and PoseCNN: published names, counts and arithmetic."""
 
-import copy
 import hashlib
 from itertools import pairwise
 
@@ -11,21 +10,9 @@ from torch.testing import assert_close
 
 from ssmde.geometry.camera import axis_angle_to_matrix
 from ssmde.models import pose_net
-from ssmde.models.efficientnet_lite import EfficientNetLite, SameConv
+from ssmde.models.efficientnet_lite import EfficientNetLite
 from ssmde.models.pose_net import PoseCNN
-from ssmde.models.registry import build_encoder, installed_weights
-from ssmde.models.resnet import (
-    BasicBlock,
-    Bottleneck,
-    GroupedBottleneck,
-    ResNet,
-    resnet18,
-    resnet34,
-    resnet50,
-    resnext101,
-)
-
-# ResNet
+from ssmde.models.resnet import BasicBlock, ResNet, resnet18, resnet34, resnet50, resnext101
 
 
 @pytest.mark.parametrize(
@@ -44,17 +31,6 @@ def test_names_order_and_count_of_parameters_are_torchvisions(build, parameters,
     names = "\n".join(net.state_dict()).encode()
     assert hashlib.sha256(names).hexdigest().startswith(digest)
     assert sum(p.numel() for p in net.parameters()) == parameters
-
-
-def test_the_grouped_bottleneck_mixes_channels_only_within_its_32_groups():
-    strides = [getattr(Bottleneck(64, 32, 2), f"conv{i}").stride for i in (1, 2, 3)]
-    assert strides == [(1, 1), (2, 2), (1, 1)]
-    block = GroupedBottleneck(64, 64, 1)
-    assert block.conv2.weight.shape == (256, 8, 3, 3)  # 32 groups of 8, as the 8d of 32x8d says
-    x = torch.zeros(1, 256, 3, 3)
-    x[:, 8:16] = 1.0
-    reached = block.conv2(x).abs().amax(dim=(0, 2, 3)) > 0
-    assert reached.nonzero().flatten().tolist() == list(range(8, 16))
 
 
 def test_convolutions_start_with_the_spread_of_he_et_al_and_no_map_changes_after_it_was_made():
@@ -83,22 +59,17 @@ def oracle_maps(oracle: EfficientNet, image: torch.Tensor) -> list[torch.Tensor]
     return [*last_of_a_size, outputs[-1]]
 
 
-@pytest.mark.parametrize("weights", ["random", pytest.param("imagenet", marks=pytest.mark.slow)])
-def test_the_weights_of_the_oracle_give_its_five_maps(weights):
+def test_the_weights_of_the_oracle_give_its_five_maps():
     # The oracle pads for one size; at 224 every map has even sides, as ours always have.
     oracle = EfficientNet.from_name("efficientnet-lite0", image_size=224)
-    if weights == "imagenet":
-        oracle.load_state_dict(torch.load(installed_weights(), weights_only=True))
-        net = build_encoder("efficientnet_lite0", "imagenet")
-    else:
-        for module in oracle.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):  # so that each of them counts
-                module.running_mean.normal_(0, 0.3)
-                module.running_var.uniform_(0.5, 2)
-                torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-                torch.nn.init.normal_(module.bias, 0, 0.3)
-        state, net = oracle.state_dict(), EfficientNetLite()
-        net.load_state_dict({k: v for k, v in state.items() if not k.startswith(net.classifier)})
+    for module in oracle.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # so that each of them counts
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, 0, 0.3)
+    state, net = oracle.state_dict(), EfficientNetLite()
+    net.load_state_dict({k: v for k, v in state.items() if not k.startswith(net.classifier)})
     image = torch.randn(1, 3, 96, 160, dtype=torch.float64)
     with torch.no_grad():
         ours, theirs = net.double().eval()(image), oracle_maps(oracle.double().eval(), image)
@@ -107,32 +78,10 @@ def test_the_weights_of_the_oracle_give_its_five_maps(weights):
         assert_close(a, b, rtol=1e-5, atol=1e-5 * float(b.abs().max()))
 
 
-@pytest.mark.parametrize(("kernel", "first"), [(3, 0), (5, 1)])
-def test_a_strided_convolution_pads_as_tensorflow_does(kernel, first):
-    """The window of output 0 begins `first` pixels before the map, so `first` taps see nothing."""
-    conv = SameConv(1, 1, kernel, 2)
-    torch.nn.init.ones_(conv.weight)
-    row = torch.zeros(1, 1, 8, 8)
-    row[..., 0] = 1  # the first column: seen by output 0 through one column of taps
-    out = conv(row)
-    assert out.shape == (1, 1, 4, 4)
-    assert out[0, 0, 1, 0] == kernel
-    assert out[0, 0, 0, 0] == kernel - first
-    assert out[0, 0, 1, 1] == 0
-
-
 # PoseCNN
 
 
-def saying(numbers):
-    """A pose network whose last layer says six numbers whatever it sees."""
-    net = PoseCNN().eval()
-    torch.nn.init.zeros_(net.head.weight)
-    net.head.bias.data = torch.tensor(numbers)
-    return net
-
-
-@pytest.mark.parametrize(("batch", "size"), [(1, (32, 32)), (2, (50, 70))])
+@pytest.mark.parametrize(("batch", "size"), [(1, (32, 32)), (8, (50, 70))])
 def test_any_size_and_batch_gives_a_rigid_motion_near_none_and_teaches_every_parameter(batch, size):
     net = PoseCNN()
     assert round(sum(p.numel() for p in net.parameters()) / 1e6, 3) == 1.587  # as published
@@ -144,27 +93,20 @@ def test_any_size_and_batch_gives_a_rigid_motion_near_none_and_teaches_every_par
     assert (T - torch.eye(4)).abs().max() < 0.03
     (T[:, :3] * torch.randn(3, 4)).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
-    copy.deepcopy(net)
+    # With torch's own start the motion of all pairs is the same to 1e-5: nothing to learn from.
+    assert batch == 1 or T[:, :3, 3].std(0).min() > 5e-5
 
 
 def test_six_numbers_are_rotation_then_translation_times_the_scale_also_under_autocast():
-    views = torch.rand(2, 2, 3, 64, 64)
-    assert_close(saying([0.0] * 6)(*views), torch.eye(4).expand(2, 4, 4), rtol=0, atol=0)
-    numbers = [10.11, -20.07, 30.03, 1.003, 2.007, 3.011]  # none of them a bf16 number
+    net, numbers = PoseCNN().eval(), [10.11, -20.07, 30.03, 1.003, 2.007, 3.011]  # no bf16 numbers
+    torch.nn.init.zeros_(net.head.weight)
+    net.head.bias.data = torch.tensor(numbers)
     with torch.autocast("cpu", torch.bfloat16):
-        T = saying(numbers)(*views)[0]
+        T = net(*torch.rand(2, 2, 3, 64, 64))[0]
     assert T.dtype == torch.float32
     vector = torch.tensor(numbers) / 100
     assert_close(T[:3, :3], axis_angle_to_matrix(vector[:3]))
     assert_close(T[:3, 3], vector[3:])
-
-
-def test_the_target_comes_first_and_both_are_normalized():
-    net, seen = PoseCNN(), []
-    net.convs[0].register_forward_hook(lambda _m, args, _o: seen.append(args[0]))
-    net(target=torch.full((1, 3, 64, 64), 0.45), source=torch.full((1, 3, 64, 64), 0.675))
-    assert_close(seen[0][0, :3], torch.zeros(3, 64, 64))
-    assert_close(seen[0][0, 3:], torch.ones(3, 64, 64))
 
 
 def test_a_network_taught_one_step_forward_says_target_to_source(monkeypatch):
@@ -184,11 +126,3 @@ def test_a_network_taught_one_step_forward_says_target_to_source(monkeypatch):
         optimizer.step()
     assert net(target=far, source=near)[:, 2, 3].max() < -0.1
     assert net(target=near, source=far)[:, 2, 3].min() > 0.1
-
-
-def test_the_untrained_network_already_tells_pairs_apart():
-    """With torch's own start the motion of all pairs is the same to 1e-5: nothing to learn from."""
-    views = torch.rand(2, 8, 3, 64, 96)
-    with torch.no_grad():
-        motions = PoseCNN()(*views)[:, :3, 3]
-    assert motions.std(0).min() > 5e-5

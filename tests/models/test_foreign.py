@@ -4,6 +4,7 @@ The formulas are written out here, in plain operations on the tensors by their p
 """
 
 import argparse
+from itertools import product
 
 import numpy as np
 import pytest
@@ -47,27 +48,19 @@ def decoder_state(names: dict[tuple[str, int], str]) -> dict[str, Tensor]:
     return state
 
 
-MONODEPTH2 = {
-    **{("upconv0", i): f"decoder.{2 * (4 - i)}.conv.conv" for i in range(5)},
-    **{("upconv1", i): f"decoder.{2 * (4 - i) + 1}.conv.conv" for i in range(5)},
-    **{("disp", s): f"decoder.{10 + s}.conv" for s in range(4)},
-}
-SC_DEPTH = {
-    **{("upconv0", i): f"depth_net.decoder.upconvs0.{4 - i}.conv.conv" for i in range(5)},
-    **{("upconv1", i): f"depth_net.decoder.upconvs1.{4 - i}.conv.conv" for i in range(5)},
-    **{("disp", s): f"depth_net.decoder.dispconvs.{s}.conv" for s in range(4)},
-}
+MONODEPTH2 = {("disp", s): f"decoder.{10 + s}.conv" for s in range(4)}
+SC_DEPTH = {("disp", s): f"depth_net.decoder.dispconvs.{s}.conv" for s in range(4)}
+for k, i in product(range(2), range(5)):
+    MONODEPTH2[f"upconv{k}", i] = f"decoder.{2 * (4 - i) + k}.conv.conv"
+    SC_DEPTH[f"upconv{k}", i] = f"depth_net.decoder.upconvs{k}.{4 - i}.conv.conv"
 
 
 def encode(state: dict[str, Tensor], prefix: str, x: Tensor) -> list[Tensor]:
     """Five maps of a ResNet-18, in evaluation mode."""
 
     def norm(name: str, x: Tensor) -> Tensor:
-        s = [
-            state[f"{prefix}{name}.{k}"] for k in ("running_mean", "running_var", "weight", "bias")
-        ]
-        mean, var, weight, bias = (value.double()[:, None, None] for value in s)
-        return (x - mean) / (var + 1e-5).sqrt() * weight + bias
+        keys = ("running_mean", "running_var", "weight", "bias")
+        return F.batch_norm(x, *(state[f"{prefix}{name}.{k}"].double() for k in keys))
 
     def conv(name: str, x: Tensor, stride: int, padding: int) -> Tensor:
         weight = state[f"{prefix}{name}.weight"].double()
@@ -173,16 +166,13 @@ def test_a_fault_is_named_as_the_file_names_it(monodepth2, sc_depth):
         load_foreign(sc_depth)
 
 
-def test_an_encoder_alone_is_told_where_it_belongs(tmp_path):
+def test_an_encoder_alone_a_missing_half_and_an_encoder_of_another_kind_are_refused(tmp_path):
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "resnet18.pth")
     with pytest.raises(ValueError, match=r"without a decoder.*--model\.pretrained"):
         load(tmp_path / "resnet18.pth")
     torch.save({"state_dict": {"a.b": torch.zeros(1)}}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match=r"no depth network of Monodepth2 .* it holds a\.b"):
         load(tmp_path / "other.ckpt")
-
-
-def test_a_missing_half_or_an_encoder_of_another_kind_is_refused(tmp_path):
     torch.save({"encoder.layer3.0.x": torch.zeros(1)}, tmp_path / "encoder.pth")
     with pytest.raises(ValueError, match="its encoder is no ResNet-18, -34 or -50"):
         load_foreign(tmp_path)

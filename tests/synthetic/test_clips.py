@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import streets  # noqa: F401 - the kind "street" of draw_clip
 from ssmde.geometry.warp import reproject, sample
-from ssmde.synthetic import draw_clip, drive, poses, sideways, wander, write_clip
-from ssmde.synthetic.bodies import ahead_of
+from ssmde.synthetic import draw_clip, poses, wander, write_clip
 
 SIZE = (48, 64)
-PLACES = pytest.mark.parametrize("kind", ["room", "street"])
+FIELDS = ("images", "depth", "poses", "motion_mask")
 
 
 @cache
-def drawn(kind, movers="none", seed=1):
-    step = 0.5 if movers == "followed" else {"room": 0.1, "street": 0.5}.get(kind)
+def drawn(kind, movers, seed=1):
+    step = 0.1 if kind == "room" and movers != "followed" else 0.5
     return draw_clip(kind, frames=2, size=SIZE, seed=seed, movers=movers, step=step)
 
 
@@ -44,22 +44,18 @@ def rebuilt(clip):
     return images[:1], sample(images[1:], warp.pixels), images[1:], relative, seen, static
 
 
-@pytest.mark.parametrize(
-    ("kind", "movers"),
-    [("wall", "none"), ("slanted_wall", "none"), ("room", "across"), ("street", "mixed")],
-)
+@pytest.mark.parametrize(("kind", "movers"), [("room", "across"), ("street", "mixed")])
 def test_the_truth_rebuilds_the_static_pixels_of_the_next_frame(kind, movers):
     target, moved, unmoved, relative, seen, static = rebuilt(drawn(kind, movers))
     visible = (seen & static & (relative < 0.02)).expand(-1, 3, -1, -1)
     error = (target - moved).abs()[visible].mean()
     assert error < 0.03
     assert error < 0.8 * (target - unmoved).abs()[visible].mean()
-    agree = (relative < 1e-3)[seen & static].double().mean()
-    assert agree > (0.98 if "wall" in kind else 0.75)
+    assert (relative < 1e-3)[seen & static].double().mean() > 0.75
     assert relative[seen & static].median() < 1e-5
 
 
-@PLACES
+@pytest.mark.parametrize("kind", ["room", "street"])
 def test_what_is_followed_keeps_its_depth_and_so_disagrees_with_the_motion(kind):
     clip = drawn(kind, "followed")
     depths = [np.median(d[m > 0]) for d, m in zip(clip.depth, clip.motion_mask, strict=True)]
@@ -70,40 +66,12 @@ def test_what_is_followed_keeps_its_depth_and_so_disagrees_with_the_motion(kind)
     assert (relative[moving] > 0.02).double().mean() > 0.8
 
 
-@pytest.mark.parametrize(
-    ("kind", "movers"),
-    [("room", "across"), ("room", "followed"), ("room", "mixed"), ("street", "mixed")],
-)
-def test_movers_are_seen_and_do_not_fill_the_view(kind, movers):
-    assert 0.003 < (drawn(kind, movers).motion_mask > 0).mean() < 0.6
-
-
-def test_what_goes_ahead_of_a_turned_camera_stays_on_its_axis():
-    angles = np.array([[-70.0, 0, 0], [40.0, 0, 0], [200.0, 0, 0]])
-    T_world_cam = poses(np.array([[1.0, -1.5, 2.0], [1.5, -1.5, 2.5], [2.0, -1.4, 3.0]]), angles)
-    track = ahead_of(np.arange(3.0), T_world_cam, 6.0)
-    for pose, position in zip(T_world_cam, track.positions, strict=True):
-        seen = np.linalg.inv(pose) @ np.append(position, 1)
-        np.testing.assert_allclose(seen[:3], [0, -pose[1, 3], 6.0], atol=1e-9)
-
-
-def test_the_wall_is_exactly_four_metres_away_when_the_camera_only_steps_sideways():
-    clip = drawn("wall")
-    for depth, pose in zip(clip.depth, clip.poses, strict=True):
-        assert np.all(depth == np.float32(4.0 - pose[2, 3]))
-    np.testing.assert_allclose(np.diff(clip.poses[:, 0, 3]), 0.1)
-
-
-@given(st.integers(0, 1000), st.floats(0.01, 2.0))
-@settings(max_examples=4)
-def test_paths_keep_the_step_they_are_asked_for(seed, step):
+@given(st.integers(0, 1000))
+@settings(max_examples=3)
+def test_paths_keep_the_step_they_are_asked_for(seed):
     path = wander(np.random.default_rng(seed), 800, (0.7, 0.1, 0.5), 0.1)
     assert np.linalg.norm(np.diff(path, axis=0), axis=1).mean() == pytest.approx(0.1, rel=0.1)
     assert np.abs(path).max() < 1.65 * 0.7  # the waves add up to at most 1.65
-    ride = drive(np.random.default_rng(seed), 100, step)
-    assert np.linalg.norm(np.diff(ride, axis=0), axis=1).mean() == pytest.approx(step, rel=0.15)
-    walk = sideways(np.random.default_rng(seed), 20, step)
-    np.testing.assert_allclose(np.diff(walk[:, 0]), step, rtol=1e-9)
 
 
 def test_headings_turn_to_the_right_pitches_up_and_rolls_clockwise():
@@ -114,28 +82,19 @@ def test_headings_turn_to_the_right_pitches_up_and_rolls_clockwise():
 
 
 def test_the_seed_alone_decides_and_other_movers_show_the_same_place():
-    again, empty = (
-        draw_clip("room", frames=1, size=SIZE, seed=1, movers=movers, step=0.1)
-        for movers in ("mixed", "none")
+    busy = drawn("room", "mixed")
+    assert 0.003 < (busy.motion_mask > 0).mean() < 0.6
+    again, empty, other = (
+        draw_clip("room", frames=1, size=SIZE, seed=seed, movers=movers, step=0.1)
+        for seed, movers in ((1, "mixed"), (1, "none"), (8, "none"))
     )
-    for field in ("images", "depth", "poses", "motion_mask"):
-        assert np.array_equal(getattr(drawn("room", "mixed"), field)[:1], getattr(again, field))
-    busy = drawn("room", "across")
+    assert all(np.array_equal(getattr(busy, f)[:1], getattr(again, f)) for f in FIELDS)
     static = busy.motion_mask[0] == 0
     np.testing.assert_array_equal(empty.depth[0][static], busy.depth[0][static])
-    for field in ("images", "depth", "poses"):
-        one, other = (getattr(drawn("wall", seed=seed), field) for seed in (1, 8))
-        assert not np.array_equal(one, other)
-
-
-@pytest.mark.parametrize("kind", ["wall", "slanted_wall", "room"])
-def test_a_camera_that_stands_still_sees_the_same_world_in_every_frame(kind):
-    clip = draw_clip(kind, frames=2, size=(16, 20), step=0.0, rotation=0.0)
-    np.testing.assert_array_equal(clip.images[0], clip.images[1])
-    assert not clip.motion_mask.any()
-
-
-# Files and refusals.
+    assert not any(np.array_equal(getattr(empty, f), getattr(other, f)) for f in FIELDS[:3])
+    still = draw_clip("room", frames=2, size=(16, 20), step=0.0, rotation=0.0)
+    np.testing.assert_array_equal(still.images[0], still.images[1])
+    assert not still.motion_mask.any()
 
 
 @pytest.mark.parametrize(("kind", "unit"), [("room", 1000), ("street", 256)])
@@ -148,26 +107,21 @@ def test_a_written_clip_reads_back_the_same(tmp_path, kind, unit):
     np.testing.assert_allclose(np.loadtxt(tmp_path / "cam.txt"), clip.intrinsics, rtol=1e-9)
     stored_poses = np.loadtxt(tmp_path / "poses.txt").reshape(-1, 3, 4)
     np.testing.assert_allclose(stored_poses, clip.poses[:, :3], atol=1e-8)
-    for index in range(2):
-        image, depth, moving = (
-            np.asarray(Image.open(tmp_path / name / f"{index:06d}.png"))
-            for name in ("", "depth", "motion_mask")
-        )
-        np.testing.assert_array_equal(image, clip.images[index])
-        assert depth.dtype == np.uint16
-        np.testing.assert_allclose(depth / unit, clip.depth[index], atol=0.51 / unit)
-        np.testing.assert_array_equal(moving, clip.motion_mask[index])
-    write_clip(clip, tmp_path, image_format="jpg")
-    difference = np.asarray(Image.open(tmp_path / "000000.jpg")).astype(int) - clip.images[0]
-    assert np.abs(difference).mean() < 10
+    image, depth, moving = (
+        np.asarray(Image.open(tmp_path / name / "000001.png"))
+        for name in ("", "depth", "motion_mask")
+    )
+    np.testing.assert_array_equal(image, clip.images[1])
+    assert depth.dtype == np.uint16
+    np.testing.assert_allclose(depth / unit, clip.depth[1], atol=0.51 / unit)
+    np.testing.assert_array_equal(moving, clip.motion_mask[1])
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"kind": "streat"}, "unknown kind 'streat': closest match is 'street'"),
+        ({"kind": "roam"}, "unknown kind 'roam': closest match is 'room'"),
         ({"movers": "folowed"}, "unknown movers 'folowed': closest match is 'followed'"),
-        ({"kind": "wall", "movers": "across"}, "movers need a room or a street.*'wall'"),
         ({"frames": 0}, "frames must be at least 1, got 0"),
         ({"size": (1, 40)}, "size must be at least 2 x 2"),
         ({"seed": -1}, "seed must be"),

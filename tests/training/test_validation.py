@@ -36,7 +36,7 @@ def test_a_held_out_part_too_short_for_the_gaps_is_judged_at_a_smaller_one(
     tmp_path, frames, held_out
 ):
     scene = tmp_path / "data" / "room"
-    write_clip(draw_clip("wall", frames=frames, size=(32, 64)), scene)
+    write_clip(draw_clip("room", frames=frames, size=(32, 64)), scene)
     shutil.rmtree(scene / "depth")
     data = DataConfig(root=tmp_path / "data", image_size=(32, 64), frame_gaps=(8, 12), workers=0)
     validation = Validation(tmp_path, Config(data=data), object.__new__(RunLog), LateStop())

@@ -22,8 +22,7 @@ from torch import Tensor, nn
 
 from ssmde.config import MOST_SIDE
 from ssmde.console import first_line, import_extra
-from ssmde.io import read_bytes
-from ssmde.models.checkpoint import check_is_file
+from ssmde.io import check_file, read_bytes
 
 INPUT, OUTPUT = "image", "depth"
 FACTS_KEY = "ssmde"  # entry of a file's metadata that holds its `ExportFacts`
@@ -125,7 +124,7 @@ def open_exported(path: Path, *, trust: bool = False) -> Exported:
     A .pt2 file can run code whatever is checked before, and takes trust. A ValueError says what is
     damaged or was not written by `ssmde export`, an ImportError which engine is not installed.
     """
-    check_is_file(path)
+    check_file(path, "file of weights")
     if path.suffix == ".pt2" and not trust:
         raise ValueError(
             f"{path}: a .pt2 file can run any code when it is opened; take another format (ssmde "
@@ -180,7 +179,7 @@ def _foreign_part(model: Any) -> str | None:
 
 def _open_openvino(path: Path) -> Exported:
     openvino = need("openvino", "an OpenVINO .xml file")
-    check_is_file(path.with_suffix(".bin"))
+    check_file(path.with_suffix(".bin"), "file of weights")
     content = read_bytes(path, limit=LARGEST, what="file of weights")
     # OpenVINO takes other kinds of files under this name too, which were not checked.
     if b"<!" in content or not content.lstrip().startswith((b"<?xml", b"<net")):

@@ -8,14 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssmde.losses.masks import (
-    MAX_SAMPLES,
-    MIN_VALID_SHARE,
-    all_gather_batch,
-    rank_and_world,
-    thin,
-    weighted_mean,
-)
+from ssmde.losses import masks
+from ssmde.losses.masks import thin, weighted_mean
 from ssmde.types import Map, Mask, Scalar
 
 KEPT = 0.8  # share of the pixels, those that fit best, that a refit listens to
@@ -49,7 +43,7 @@ def least_squares_to_depth(
         limit = error.sort(dim=1).values.gather(1, last)  # of the residuals, image by image
         best = (error <= limit).view_as(valid) & valid
         scale, shift, spread = _least_squares(pseudo_depth, depth, best)
-    fewest = max(MIN_PIXELS, MIN_VALID_SHARE * depth[0].numel())
+    fewest = max(MIN_PIXELS, masks.MIN_VALID_SHARE * depth[0].numel())
     enough = (valid.sum((1, 2, 3)) >= fewest) & spread & scale.isfinite() & shift.isfinite()
     fitted = enough & (scale > 0)
     moved = pseudo_depth * _wide(scale) + _wide(shift)
@@ -98,8 +92,8 @@ def log_scale(student: Map, teacher: Map, weight: Map) -> Scalar:
     all processes, keeps the scale the teacher has from frame to frame. Of a large batch every k-th
     row and column is looked at.
     """
-    limit = MAX_SAMPLES / rank_and_world()[1]
+    limit = masks.MAX_SAMPLES / masks.rank_and_world()[1]
     student, teacher, weight = (thin(values, limit) for values in (student, teacher, weight))
     ratio = log_ratio(student, teacher, weight > 0)
     trusted = torch.where(weight > TRUSTED, ratio, torch.full_like(ratio, torch.nan))
-    return all_gather_batch(trusted).flatten().nanmedian().nan_to_num(nan=0.0)
+    return masks.all_gather_batch(trusted).flatten().nanmedian().nan_to_num(nan=0.0)

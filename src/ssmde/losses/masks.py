@@ -1,8 +1,7 @@
 """Which pixels count, and the mean over them, for one process or many.
 
-A mask is bool, a weight is a float in [0, 1]; neither carries a gradient. Several processes of one
-training draw and measure what a single one would: each holds a run of images of the batch, in order
-of rank.
+A mask is bool, a weight a float in [0, 1]; neither carries a gradient. Several processes draw and
+measure what a single one would: each holds a run of images of the batch, in order of rank.
 """
 
 import math

@@ -1,11 +1,8 @@
 """Terms over pairs of pixels: which of two is farther, and how two surfaces meet.
 
-A depth learns from a pseudo-depth only what the unknown scale of the latter leaves: the order of
-two pixels (a shift moves the ratios: far pairs, small ratios), and normals, which do see a shift. A
-pseudo-depth of 0 or less is unknown.
-
-A pixel is its place in the flattened image, row * width + column. Each image has pairs of its own,
-drawn from torch's own generator. Nothing but `gather_pixels` carries a gradient.
+A depth learns from a pseudo-depth (0 or less: unknown) only what the unknown scale of the latter
+leaves. A pixel is its place in the flattened image, row * width + column; each image has pairs of
+its own, drawn from torch's own generator. Nothing but `gather_pixels` carries a gradient.
 """
 
 from typing import NamedTuple
@@ -39,8 +36,7 @@ class Pairs(NamedTuple):
 
     first: Int[Tensor, "b n"]  # place of one end
     second: Int[Tensor, "b n"]  # place of the other end
-    used: Bool[Tensor, "b n"]
-    """False for pairs that do not count; their ends are still places inside the image."""
+    used: Bool[Tensor, "b n"]  # False for pairs that do not count; their ends are places, too
 
 
 def draw_pixels(mask: Mask, count: int) -> Int[Tensor, "b n"]:

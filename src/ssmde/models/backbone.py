@@ -1,10 +1,8 @@
 """Encoders of `transformers`: backbones with maps from a quarter to a thirty-second of the size.
 
-Named `hf:NAME`, a model of the Hugging Face hub, or `hf:FOLDER`, a folder with its `config.json`;
-in trained weights `hf:{...}`, its architecture as they keep it, for which nobody is asked.
-Convolutional and windowed ones fit (ConvNeXt, ConvNeXt V2, Swin, FocalNet); plain vision
-transformers, whose maps have one size, do not. What they lack, the map of half the size, one
-convolution of the image adds.
+Named `hf:NAME`, a model of the hub, `hf:FOLDER`, a folder with its `config.json`, or `hf:{...}`,
+its architecture as trained weights keep it. Plain vision transformers, whose maps have one size,
+do not fit. What backbones lack, the map of half the size, one convolution of the image adds.
 """
 
 import json
@@ -19,14 +17,13 @@ from ssmde.models.hub import HUB_PREFIX, from_hub
 from ssmde.models.resnet import ResNet
 
 HALF_WIDTH = 32
-BACKBONE_KEY = "backbone"
-"""In the head of a weights file: the architecture of its backbone, as JSON."""
+BACKBONE_KEY = "backbone"  # in the head of a weights file: its architecture, as JSON
 KINDS = (
     "bit", "convnext", "convnextv2", "focalnet", "hgnet_v2", "pvt_v2", "resnet", "swin", "swinv2",
 )  # fmt: skip
 """Backbones that stored weights may have; all are built from numbers and words alone."""
+# Of a stored architecture; the largest published backbones have 400 million weights.
 LARGEST_NUMBER, LONGEST_LIST, MOST_WEIGHTS = 10_000, 64, 1_000_000_000
-"""Of a stored architecture; the largest published backbones have 400 million weights."""
 OUT = {"out_features", "out_indices"}  # what this module chooses itself
 PROBE = 64  # pixels a side of the image that shows which maps come out
 

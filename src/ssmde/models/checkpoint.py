@@ -25,8 +25,7 @@ from ssmde.config import Config, load_config
 from ssmde.console import shorten
 from ssmde.io import check_file, parse_json, whole_file
 
-WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"
-"""What the head of a weights file says about itself."""
+WEIGHTS_FORMAT, WEIGHTS_VERSION = "ssmde-depth", "1"  # in the head of a weights file
 SCALE_KEY = "metric_scale"  # in the head of a weights file
 OPTIONAL_KEY = "num_batches_tracked"  # a counter that files from before PyTorch 0.4.1 lack
 KEYS_IN_A_MESSAGE = 4
@@ -55,7 +54,7 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by key, on the CPU, and the metadata of a safetensors file."""
-    check_is_file(path)
+    check_file(path, "file of weights")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -72,7 +71,7 @@ def read_checkpoint(path: Path) -> Any:
 
     A ValueError where it is damaged, or holds anything else; nothing in it is ever run.
     """
-    check_is_file(path)
+    check_file(path, "file of weights")
     if path.suffix == ".safetensors":
         return read_weights(path)[0]
     path.open("rb").close()  # the system's own message where the file may not be read
@@ -113,11 +112,6 @@ def only_tensors(
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
 
 
-def check_is_file(path: Path) -> None:
-    """Refuse a path that leads to no plain file; raises as `ssmde.io.check_file`."""
-    check_file(path, "file of weights")
-
-
 def listed(names: list[str]) -> str:
     """The first few names, and how many there are."""
     shown = ", ".join(map(str, names[:KEYS_IN_A_MESSAGE]))
@@ -125,13 +119,9 @@ def listed(names: list[str]) -> str:
 
 
 def load_weights_into(
-    module: nn.Module,
-    tensors: Mapping[str, Tensor],
-    prefix: str = "",
-    *,
-    origin: str = "the given weights",
-    names: Callable[[str], str] = str,
-) -> None:
+    module: nn.Module, tensors: Mapping[str, Tensor], prefix: str = "", *,
+    origin: str = "the given weights", names: Callable[[str], str] = str,
+) -> None:  # fmt: skip
     """Copy the tensors whose key begins with `prefix` into a module, all of them or none.
 
     Keys that are missing, unexpected, or of the wrong shape are named in a ValueError, which says
@@ -190,10 +180,8 @@ class MetricScale:
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
     metres_per_unit: float  # depth in metres = this number * depth in scene units
-    error: float | None
-    """Standard error as a share, without that of the height or speed that it was measured by."""
-    spread: float | None
-    """Half of the width of the middle 68 % of single frames, as a share."""
+    error: float | None  # standard error as a share, without that of what it was measured by
+    spread: float | None  # half of the width of the middle 68 % of single frames, as a share
     estimates: int  # frames or points behind the number
     source: str  # what the metres come from, in words
 

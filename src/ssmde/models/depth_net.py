@@ -1,10 +1,8 @@
 """The depth network: one image in, the depth of every pixel out; its two decoders.
 
 `DepthDecoder` is that of Monodepth2 (Godard et al., ICCV 2019, https://arxiv.org/abs/1806.01260);
-SC-Depth (Bian et al., NeurIPS 2019, https://arxiv.org/abs/1908.10553) differs in the upsampling
-alone. `LightDecoder` stands behind encoders that are made for speed: nothing is computed at full
-size, borders are zero, and activations are ReLU, which engines fuse and int8 keeps. Chosen by
-accuracy a millisecond: docs/decisions/0016.
+SC-Depth differs in the upsampling alone. `LightDecoder` stands behind encoders that are made for
+speed: nothing at full size, borders of zero, and ReLU, which int8 keeps (docs/decisions/0016).
 """
 
 import math
@@ -42,15 +40,10 @@ class DepthNet(nn.Module):
     """
 
     def __init__(
-        self,
-        *,
-        encoder: str = "resnet18",
-        pretrained: str = "none",
-        upsampling: Upsampling = "nearest",
-        depth_range: tuple[float, float] = (0.1, 100.0),
-        scales: Sequence[int] = (0,),
-        initial_depth: float | None = None,
-    ) -> None:
+        self, *, encoder: str = "resnet18", pretrained: str = "none",
+        upsampling: Upsampling = "nearest", depth_range: tuple[float, float] = (0.1, 100.0),
+        scales: Sequence[int] = (0,), initial_depth: float | None = None,
+    ) -> None:  # fmt: skip
         """Build the network.
 
         Args:
@@ -74,7 +67,13 @@ class DepthNet(nn.Module):
             width = self.encoder.width
             self.decoder = DepthDecoder(self.encoder.channels, scales, upsampling, width)
         if initial_depth is not None:
-            raw = depth_to_logit(initial_depth, depth_range)
+            near, far = depth_range
+            if not near < initial_depth < far:
+                raise ValueError(
+                    f"a depth must lie inside the range {depth_range}, got {initial_depth}"
+                )
+            share = (1 / initial_depth - 1 / far) / (1 / near - 1 / far)  # the sigmoid's value
+            raw = math.log(share / (1 - share))
             for head in self.decoder.heads.values():
                 nn.init.constant_(head.get_parameter("bias"), raw)
 
@@ -96,7 +95,7 @@ class DepthNet(nn.Module):
         self, features: Sequence[Float[Tensor, "b _c _h _w"]], scales: Sequence[int] | None = None
     ) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
         """Depths from the features of `encode`, one per entry of `scales`; by default all."""
-        raw = self.decoder(features, self.decoder.scales if scales is None else scales)
+        raw = self.decoder(features, scales)
         return tuple(disparity_to_depth(x.sigmoid(), self.depth_range) for x in raw)
 
 
@@ -112,15 +111,6 @@ def disparity_to_depth(
     # Far away the disparity is 1/far plus little: in bf16 the sum would swallow the little.
     sigmoid = sigmoid.to(torch.promote_types(sigmoid.dtype, torch.float32))
     return 1 / (1 / far + (1 / near - 1 / far) * sigmoid)
-
-
-def depth_to_logit(depth: float, depth_range: tuple[float, float]) -> float:
-    """The raw number that `disparity_to_depth(sigmoid(.))` turns into `depth`."""
-    near, far = depth_range
-    if not near < depth < far:
-        raise ValueError(f"a depth must lie inside the range {depth_range}, got {depth}")
-    share = (1 / depth - 1 / far) / (1 / near - 1 / far)
-    return math.log(share / (1 - share))
 
 
 def check_image_size(height: int, width: int) -> None:
@@ -142,8 +132,7 @@ class Decoder(nn.Module):
 
     stages: nn.ModuleDict
     heads: nn.ModuleDict
-    finest = 0
-    """Scale of the last stage."""
+    finest = 0  # scale of the last stage
 
     def __init__(self, scales: Sequence[int], upsampling: Upsampling) -> None:
         super().__init__()
@@ -183,21 +172,17 @@ class Decoder(nn.Module):
 
 
 class DepthDecoder(Decoder):
-    """The decoder of Monodepth2: five stages, a head at each of four sizes."""
+    """The decoder of Monodepth2: five stages, and a head for each scale.
+
+    `channels` are those of the encoder's five maps, from half size to a thirty-second; `width` is
+    the share of the published number of channels, of every stage. A stage doubles by nearest
+    (Monodepth2) or bilinear (SC-Depth) upsampling.
+    """
 
     def __init__(
-        self,
-        channels: Sequence[int],
-        scales: Sequence[int] = (0,),
-        upsampling: Upsampling = "nearest",
-        width: float = 1.0,
-    ) -> None:
-        """Build the stages and a head for each scale, 2^k times smaller than the image.
-
-        `channels` are those of the encoder's five maps, from half size to a thirty-second; `width`
-        is the share of the published number of channels, of every stage. A stage doubles by nearest
-        (Monodepth2) or bilinear (SC-Depth) upsampling.
-        """
+        self, channels: Sequence[int], scales: Sequence[int] = (0,),
+        upsampling: Upsampling = "nearest", width: float = 1.0,
+    ) -> None:  # fmt: skip
         super().__init__(scales, upsampling)
         widths = [round(width * published) for published in STAGE_WIDTHS]
         in_widths, skips = (*widths[1:], channels[-1]), (0, *channels[:-1])
@@ -211,19 +196,16 @@ class DepthDecoder(Decoder):
 class LightDecoder(Decoder):
     """Four stages that narrow by 1 x 1 convolutions; the last layer leads on to full size.
 
-    It puts out four values for each pixel of half the size, which become the four of full size
-    (Shi et al., CVPR 2016, https://arxiv.org/abs/1609.05158).
+    Arguments as of `DepthDecoder`. Four values of each pixel of half the size become the four of
+    full size (Shi et al., CVPR 2016, https://arxiv.org/abs/1609.05158).
     """
 
     finest = 1
 
     def __init__(
-        self,
-        channels: Sequence[int],
-        scales: Sequence[int] = (0,),
+        self, channels: Sequence[int], scales: Sequence[int] = (0,),
         upsampling: Upsampling = "nearest",
-    ) -> None:
-        """Build the stages and a head for each scale; arguments as of `DepthDecoder`."""
+    ) -> None:  # fmt: skip
         super().__init__(scales, upsampling)
         in_widths = (*LIGHT_WIDTHS[1:], channels[-1])
         self.stages = nn.ModuleDict()
@@ -250,11 +232,9 @@ class Stage(nn.Module):
         self.narrow, self.mix = narrow, mix
 
     def forward(
-        self,
-        x: Float[Tensor, "b in h w"],
-        skip: Float[Tensor, "b skip h2 w2"] | None,
+        self, x: Float[Tensor, "b in h w"], skip: Float[Tensor, "b skip h2 w2"] | None,
         upsampling: Upsampling,
-    ) -> Float[Tensor, "b out h2 w2"]:
+    ) -> Float[Tensor, "b out h2 w2"]:  # fmt: skip
         """Features of twice the size; at full size there is no `skip`."""
         align = False if upsampling == "bilinear" else None  # borders stay borders
         x = F.interpolate(self.narrow(x), scale_factor=2, mode=upsampling, align_corners=align)

@@ -1,9 +1,8 @@
 """EfficientNet-Lite0 as a feature extractor, with the parameter names of the published weights.
 
-EfficientNet (Tan and Le, ICML 2019, https://arxiv.org/abs/1905.11946) without
-squeeze-and-excitation and with ReLU6 for swish, so that it survives int8
-(https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite). There is no
-classifier, and none of the 1 x 1 convolution before it.
+EfficientNet (Tan and Le, ICML 2019, https://arxiv.org/abs/1905.11946) without classifier, the 1 x 1
+convolution before it, and squeeze-and-excitation, and with ReLU6 for swish, for the sake of int8
+(https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite).
 """
 
 from functools import partial
@@ -16,14 +15,9 @@ STEM_WIDTH = 32
 _normalization = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)  # as in TensorFlow
 # Blocks of one width: number, kernel, stride of the first, expansion, width.
 GROUPS = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
+    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
+)  # fmt: skip
 ENDS = (0, 2, 4, 10, 15)  # blocks whose outcome is a feature map: the last of each size
 
 

@@ -1,12 +1,8 @@
 """Weights that other projects published: Monodepth2 and SC-Depth, read without running their code.
 
 No weights of theirs come with this project, and their licenses are their own: Monodepth2's forbids
-commercial use. What differs between the two decoders is said by arguments of `DepthNet`:
-
-| | upsampling | disparity of a sigmoid s | depth range |
-|---|---|---|---|
-| Monodepth2 | nearest | 1/100 + (1/0.1 - 1/100) s | 0.1 to 100 |
-| SC-Depth | bilinear | 0.01 + 10 s | 1 / 10.01 to 100 |
+commercial use. Their decoders differ in the upsampling, nearest and bilinear, and in the disparity
+of a sigmoid s: 1/100 + (1/0.1 - 1/100) s, and 0.01 + 10 s.
 """
 
 from collections.abc import Mapping
@@ -23,8 +19,7 @@ COARSEST = len(STAGE_WIDTHS) - 1
 MONODEPTH2_FILES = ("encoder.pth", "depth.pth")
 MONODEPTH2_PLAIN = ("height", "width", "use_stereo")  # numbers that lie beside the tensors
 SC_DEPTH_RANGE = (1 / 10.01, 100.0)
-SC_DEPTH_SIZES = {"kitti": (256, 832), "ddad": (384, 640)}
-"""Training sizes (height, width) by the name of the data set; the indoor ones have another."""
+SC_DEPTH_SIZES = {"kitti": (256, 832), "ddad": (384, 640)}  # of others: DEFAULT_SIZE
 SC_DEPTH_OTHER = ("pose_net.", "rectify_net.")  # networks that depth does not need
 DEFAULT_SIZE = (256, 320)
 Foreign = tuple[DepthNet, tuple[int, int]]

@@ -1,7 +1,7 @@
 """The Hugging Face hub: weights pulled and pushed, asked only where it answers at once.
 
-The hub's own clients try for minutes. A repository of ours holds the .safetensors of a run as it
-is, whose head carries the configuration, and a model card; `config.json` is for the hub's pages.
+Its own clients try for minutes. A repository holds the .safetensors of a run as it is, whose head
+carries the configuration, and a model card; `config.json` is for the hub's pages.
 """
 
 import json
@@ -13,7 +13,6 @@ import threading
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -24,7 +23,7 @@ from ssmde.models.checkpoint import read_weights, stored_config
 ENDPOINT = "https://huggingface.co"
 PATIENCE = 3.0  # seconds for an answer; names are looked up in them too
 HUB_PREFIX = "hf:"  # before owner/name, wherever weights are asked for
-WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
+WEIGHTS_FILE = "model.safetensors"
 
 
 def from_hub(load: Callable[..., Any], name: str, *words: Any, **options: Any) -> Any:
@@ -68,75 +67,6 @@ def _endpoint() -> SplitResult:
     return urlsplit(os.environ.get("HF_ENDPOINT") or ENDPOINT)
 
 
-CARD = """---
-license: {licence}
-library_name: ssmde
-pipeline_tag: depth-estimation
-tags:
-- depth-estimation
-- monocular-depth
-- self-supervised
----
-
-# {name}
-
-Monocular depth, trained with [ssmde](https://pypi.org/project/ssmde/).
-The network works at {size[0]} x {size[1]}.
-
-```python
-import ssmde
-
-depth = ssmde.from_pretrained("{name}").predict("photo.jpg").depth
-```
-
-## Data
-
-{data}
-
-## Licence
-
-{licence}
-
-## Numbers
-
-{protocol}
-
-| metric | value |
-|---|---|
-{rows}
-
-## Weaknesses
-
-{weaknesses}
-"""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelCard:
-    """What a person has to know before using weights. Nothing of it may be empty."""
-
-    licence: str
-    """Of the weights, as the hub writes it: `mit`, `cc-by-nc-4.0`, `other`."""
-    data: str
-    """What they were trained on, with its licence."""
-    protocol: str
-    """How the numbers were measured: data, split, range, crop, alignment."""
-    numbers: dict[str, float] = field(default_factory=dict)
-    """Metric to value, by that protocol."""
-    weaknesses: str = ""
-    """What they get wrong, and what they must not be used for."""
-
-    def __post_init__(self) -> None:
-        """Refuse a card with gaps."""
-        if empty := [name for name, value in asdict(self).items() if not value]:
-            raise ValueError(f"a model card says all of it, these are empty: {', '.join(empty)}")
-
-    def to_text(self, name: str, size: tuple[int, int]) -> str:
-        """As Markdown with the header that the hub reads; size is the height and width it sees."""
-        rows = "\n".join(f"| {metric} | {value:.4g} |" for metric, value in self.numbers.items())
-        return CARD.format(name=name, size=size, rows=rows, **asdict(self))
-
-
 def download_weights(name: str, *, revision: str | None = None) -> Path:
     """Weights of a repository: the cached file where it is current or the hub is out of reach.
 
@@ -167,31 +97,33 @@ def download_weights(name: str, *, revision: str | None = None) -> Path:
         raise ConnectionError(
             f"cannot get {WEIGHTS_FILE} from {page}, and it is not in the cache "
             f"({type(error).__name__}: {first_line(error)}). Is the internet in reach, and "
-            "HF_HUB_OFFLINE unset? Or download the file elsewhere and give its path"
+            f"HF_HUB_OFFLINE unset? Or download {page}/resolve/main/{WEIGHTS_FILE} elsewhere and "
+            "give its path"
         ) from error
 
 
-def save_repository(weights: Path, folder: Path, card: ModelCard, *, name: str) -> None:
-    """Fill a folder with what a repository OWNER/NAME holds: weights, configuration, model card."""
-    _, metadata = read_weights(weights)
-    size = stored_config(weights, metadata).data.image_size
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(weights, folder / WEIGHTS_FILE)
-    facts = {key: metadata[key] for key in ("format", "version", "config")}
-    (folder / CONFIG_FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    (folder / CARD_FILE).write_text(card.to_text(name, size), encoding="utf-8")
-
-
-def push_to_hub(weights: str | Path, name: str, card: ModelCard, *, private: bool = False) -> str:
+def push_to_hub(weights: str | Path, name: str, card: str, *, private: bool = False) -> str:
     """Upload weights with their model card; returns the address of the commit.
 
-    The repository OWNER/NAME is made if absent; `private` is about a new one. ConnectionError: the
-    hub cannot be reached, or refuses.
+    The card is Markdown that begins with the header of the hub's pages, which says the `license` of
+    the weights. The repository OWNER/NAME is made if absent; `private` is about a new one.
+    ValueError: no such weights, or no license. ConnectionError: the hub is not reached, or refuses.
     """
     import huggingface_hub
 
-    with tempfile.TemporaryDirectory() as folder:
-        save_repository(Path(weights), Path(folder), card, name=name)
+    _, metadata = read_weights(Path(weights))
+    stored_config(Path(weights), metadata)
+    if not huggingface_hub.ModelCard(card).data.to_dict().get("license"):
+        raise ValueError(
+            "the card of weights must say their license, in lines at its beginning: ---, "
+            "license: mit, ---; and below what they learnt from, their numbers and weaknesses"
+        )
+    facts = {key: metadata[key] for key in ("format", "version", "config")}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        shutil.copyfile(weights, folder / WEIGHTS_FILE)
+        (folder / "config.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(card, encoding="utf-8")
         try:
             huggingface_hub.create_repo(name, private=private, exist_ok=True)
             commit = huggingface_hub.upload_folder(

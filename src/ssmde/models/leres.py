@@ -1,13 +1,9 @@
 """LeReS: depth from one image, up to an unknown scale and an unknown shift.
 
-The network of Yin et al., CVPR 2021 (https://arxiv.org/abs/2012.09365), which labels videos with
-pseudo-depth. Its state dict has the official names, so that official weights load.
-
-No weights come with this project. They belong to Adobe Research, may be used for non-commercial
-research only and may not be passed on: get them, and their licence, from
-https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS and open them with `load_leres`.
-The official file holds the network under `depth_model`, beside two for point clouds that are not
-needed here; a file of LeReS's training code holds it under `model_state_dict`.
+The network of Yin et al., CVPR 2021 (https://arxiv.org/abs/2012.09365), with the official names in
+its state dict. No weights come with this project: they belong to Adobe Research, may be used for
+non-commercial research only and may not be passed on. Get them, and their licence, from
+https://github.com/aim-uofa/AdelaiDepth/tree/main/LeReS.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,13 +25,12 @@ Backbone = Literal["resnet50", "resnext101"]
 
 BACKBONES: dict[Backbone, Callable[[], ResNet]] = {"resnet50": resnet50, "resnext101": resnext101}
 BACKBONE_OF_BLOCKS: dict[int, Backbone] = {6: "resnet50", 23: "resnext101"}
-COLOR_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, for RGB in [0, 1]
-COLOR_STD = (0.229, 0.224, 0.225)
+COLOR_MEAN, COLOR_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 NARROW_WIDTH = 512  # of the coarsest map, before it is fused
 FUSION_WIDTH = 256
 NEAREST_DEPTH = 0.01  # what the nearest pixel of every image gets; the released test code
 INFERENCE_SIZE = (448, 448)  # the crop LeReS was trained on
-WRAPPERS = ("depth_model", "model_state_dict")
+WRAPPERS = ("depth_model", "model_state_dict")  # in the official file, and of the training code
 PARALLEL = "module."  # put before every key by DataParallel
 NETWORK = "depth_model."
 TRAINING_ONLY = ("auxi_modules.", "losses.")  # a head and terms that only training uses
@@ -119,7 +114,7 @@ class FusionBlock(nn.Module):
     def forward(
         self, lateral: Float[Tensor, "b in h w"], coarse: Float[Tensor, "b out h w"]
     ) -> Float[Tensor, "b out h2 w2"]:
-        """Features of twice the size; `coarse` has the size of `lateral`, the encoder's map."""
+        """Features of twice the size; `lateral` is the encoder's map."""
         return double_size(self.ftb2(self.ftb1(lateral) + coarse))
 
 
@@ -138,19 +133,13 @@ class Head(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h2 w2"]:
         """Any real number, at twice the size; no activation."""
-        last = self.adapt_conv[3]
-        assert isinstance(last, nn.Conv2d)
-        x = self.adapt_conv[:3](x)
-        # bf16 keeps 8 bits: the depth would come in steps of about 1 %. This layer is cheap.
-        with torch.autocast(x.device.type, enabled=False):
-            return double_size(last(x.to(last.weight.dtype)))
+        return double_size(self.adapt_conv(x))
 
 
 class Decoder(nn.Module):
     """From the encoder's four maps back to full size."""
 
     def __init__(self, channels: Sequence[int]) -> None:
-        """Build the stages for maps of these widths, from a quarter of the size down."""
         super().__init__()
         self.conv = TransferBlock(channels[3], NARROW_WIDTH)
         self.conv1 = nn.Conv2d(NARROW_WIDTH, FUSION_WIDTH, 3, padding=1)
@@ -170,7 +159,6 @@ class LeReS(nn.Module):
     """Encoder and decoder of LeReS: 52.1 M parameters with ResNet-50, 115.4 M with ResNeXt-101."""
 
     def __init__(self, backbone: Backbone = "resnet50") -> None:
-        """Build the network with random weights; `resnext101` is ResNeXt-101 32x8d."""
         super().__init__()
         encoder = BACKBONES[backbone]()
         self.encoder_modules = nn.ModuleDict({"encoder": encoder})  # the official name
@@ -195,12 +183,9 @@ class LeReS(nn.Module):
         bilinear, without smoothing first. The network has to be in evaluation mode.
         """
         resize = partial(F.interpolate, mode="bilinear", align_corners=False)
-        return resize(depth_from_raw(self(resize(image, size))), image.shape[-2:])
-
-
-def depth_from_raw(raw: Map) -> Map:
-    """Affine-invariant depth, at least 0.01: raw - min(raw) + 0.01, the minimum of each image."""
-    return raw - raw.amin(dim=(1, 2, 3), keepdim=True) + NEAREST_DEPTH
+        raw = self(resize(image, size))
+        depth = raw - raw.amin(dim=(1, 2, 3), keepdim=True) + NEAREST_DEPTH
+        return resize(depth, image.shape[-2:])
 
 
 def double_size(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:

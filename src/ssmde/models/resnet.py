@@ -1,8 +1,8 @@
 """ResNet as a feature extractor, with torchvision's parameter names, so that its weights load.
 
-Stem and four stages as in He et al., CVPR 2016 (https://arxiv.org/abs/1512.03385); the bottleneck
-carries its stride on the 3 x 3 convolution, as the weights in circulation do ("v1.5"). There is no
-classifier. What a normalization puts out is changed in place: nothing needs it again.
+He et al., CVPR 2016 (https://arxiv.org/abs/1512.03385), without classifier; the bottleneck carries
+its stride on the 3 x 3 convolution, as the weights in circulation do ("v1.5"). What a
+normalization puts out is changed in place: nothing needs it again.
 """
 
 import re
@@ -42,8 +42,7 @@ class Bottleneck(nn.Module):
 
     expansion = 4
     groups = 1
-    group_width = STAGE_WIDTHS[0]
-    """Channels of a group of the 3 x 3 convolution in the first stage; doubles with each stage."""
+    group_width = STAGE_WIDTHS[0]  # of the 3 x 3 convolution, first stage; doubles with each stage
 
     def __init__(self, in_width: int, width: int, stride: int) -> None:
         super().__init__()
@@ -84,19 +83,16 @@ def make_shortcut(in_width: int, out_width: int, stride: int) -> nn.Sequential |
 
 
 class ResNet(nn.Module):
-    """Five feature maps of an image."""
+    """Five feature maps of an image; `blocks` is the number of blocks of each stage."""
 
     channels: tuple[int, ...]  # widths of the five maps, from half size to a thirty-second
     width: float  # share of the published number of channels; a decoder beside it takes the same
-    mean, std = 0.45, 0.225
-    """Of the images in [0, 1]: ImageNet's, averaged over the colors (Monodepth2)."""
-    classifier = ("fc.",)
-    """Beginnings of keys of ImageNet weights that a feature extractor has no use for."""
+    mean, std = 0.45, 0.225  # of the images: ImageNet's, averaged over the colors (Monodepth2)
+    classifier = ("fc.",)  # beginnings of keys of ImageNet weights that have no use here
 
     def __init__(
         self, block: type[BasicBlock | Bottleneck], blocks: Sequence[int], width: float = 1.0
     ) -> None:
-        """Build a network with random weights; `blocks` is the number of blocks of each stage."""
         super().__init__()
         self.width = width
         stem, stage_widths = round(width * STEM_WIDTH), [round(width * w) for w in STAGE_WIDTHS]

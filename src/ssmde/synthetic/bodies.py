@@ -1,7 +1,6 @@
-"""People, cars and crates: bodies put together from simple shapes, and the tracks they move on.
+"""People, crates and textures: bodies put together from simple shapes, and their tracks.
 
-Each function draws the sizes and colors from the generator it is given, and takes the track the
-body moves on. In its own frame a body looks along z and stands on y = 0.
+Sizes and colors are drawn from a generator; in its own frame a body looks along z, on y = 0.
 """
 
 from collections.abc import Sequence
@@ -20,12 +19,10 @@ PAINTS = (
     (0.55, 0.58, 0.6), (0.12, 0.42, 0.3), (0.9, 0.7, 0.2), (0.45, 0.25, 0.15),
 )  # fmt: skip
 WOODS = ((0.62, 0.44, 0.28), (0.45, 0.29, 0.18), (0.76, 0.6, 0.42), (0.32, 0.22, 0.17))
-WHITE = (1.0, 1.0, 1.0)
 LEG, LEG_RADIUS = 0.45, 0.045  # shares of a person's height
 STRIDE = 0.42  # radians a leg swings to either side
 WALK = 3.8  # radians of the swing's phase a metre: two steps in 1.65 m
 WALKING = 1.1  # metres a second
-CLEAR, WHEEL = 0.2, 0.32  # metres between car and ground, and radius of a wheel
 
 
 def pick(rng: Generator, colors: Sequence[Color]) -> Color:
@@ -43,8 +40,8 @@ def vivid(rng: Generator) -> Color:
     """A random strong color."""
     hue, low = rng.uniform(0, 6), rng.uniform(0.1, 0.4)
     wheel = [np.clip(abs((hue + k) % 6 - 3) - 1, 0, 1) for k in (0, 4, 2)]
-    red, green, blue = (low + (rng.uniform(0.55, 0.9) - low) * x for x in wheel)
-    return float(red), float(green), float(blue)
+    red, green, blue = (float(low + (rng.uniform(0.55, 0.9) - low) * x) for x in wheel)
+    return red, green, blue
 
 
 def scaled(color: Color, factor: float) -> Color:
@@ -54,17 +51,10 @@ def scaled(color: Color, factor: float) -> Color:
 
 
 def textured(
-    rng: Generator,
-    color: Color,
-    cell: float = 0.3,
-    depth: float = 0.55,
-    pattern: s.Pattern = "plain",
-    mark: Color = WHITE,
-    period: s.Pair = (1.0, 1.0),
-    duty: s.Pair = (0.5, 0.5),
-    variation: float = 0.0,
-    shift: float = 0.0,
-) -> Texture:
+    rng: Generator, color: Color, cell: float = 0.3, depth: float = 0.55,
+    pattern: s.Pattern = "plain", mark: Color = (1.0, 1.0, 1.0), period: s.Pair = (1.0, 1.0),
+    duty: s.Pair = (0.5, 0.5), variation: float = 0.0, shift: float = 0.0,
+) -> Texture:  # fmt: skip
     """A texture around one color, at a random place in the noise.
 
     `color` is the brighter shade, `depth` the brightness of the darker one relative to it, `cell`
@@ -81,10 +71,8 @@ def textured(
 def person(rng: Generator, track: Track) -> Body:
     """A person between 1.55 and 1.9 m; arms and legs swing when the track moves."""
     tall, shirt = float(rng.uniform(1.55, 1.9)), vivid(rng)
-    patterns: tuple[s.Pattern, ...] = ("plain", "checks", "blocks")
-    cloth = textured(
-        rng, shirt, 0.16, 0.55, patterns[rng.integers(3)], vivid(rng), (0.16, 0.16), (0.12, 0.35)
-    )
+    pattern: s.Pattern = ("plain", "checks", "blocks")[int(rng.integers(3))]
+    cloth = textured(rng, shirt, 0.16, 0.55, pattern, vivid(rng), (0.16, 0.16), (0.12, 0.35))
     trousers = textured(rng, scaled(pick(rng, PAINTS), 0.75), 0.2)
     skin = textured(rng, pick(rng, SKINS), 0.1, 0.8, "cap", pick(rng, HAIRS), (1.0, -0.02 * tall))
     trunk = [  # half axes and height of the middle, as shares of the person's height
@@ -119,48 +107,11 @@ def person(rng: Generator, track: Track) -> Body:
     return Body(tuple(parts), track, leg, stride, WALK * speed, footprint=(0.1, 0.08))
 
 
-def car(rng: Generator, track: Track) -> Body:
-    """A car of about 4.2 x 1.75 x 1.5 m; its wheels stand on y = 0."""
-    long, wide = float(rng.uniform(1.95, 2.25)), float(rng.uniform(0.82, 0.9))  # half sizes
-    tall = float(rng.uniform(1.4, 1.6))
-    waist, back = 0.58 * tall, -0.12 * long
-    low, cabin = (waist - CLEAR) / 2, (tall - waist) / 2
-    paint = pick(rng, PAINTS)
-    body = textured(rng, paint, 0.5, 0.7, "blocks", scaled(paint, 0.35), (1.1, 0.36), (0.03, 0.06))
-    glass = textured(
-        rng, (0.3, 0.36, 0.42), 0.4, 0.35, "blocks", scaled(paint, 0.5), (0.95, 5.0), (0.1, 0.0)
-    )
-    roof = textured(rng, paint, 0.5, 0.8)
-    dark, rubber = (textured(rng, (0.15, 0.15, 0.16), cell) for cell in (0.2, 0.12))
-    red, white = (textured(rng, rgb, 0.1) for rgb in ((0.8, 0.06, 0.05), (0.95, 0.95, 0.95)))
-    rim = textured(rng, (0.75, 0.76, 0.78), 0.1, 0.55, "checks", (0.25, 0.25, 0.25), (0.12, 0.12))
-    lamp, tyre = Box((0.17, 0.07, 0.03)), Ellipsoid((0.12, WHEEL, WHEEL))
-    top = Box((0.94 * wide - 0.17, 0.03, 0.62 * long - 0.42), (0.02, 0.05))
-    pieces: list[tuple[s.Shape, Texture, s.Vector]] = [
-        (Box((wide, low, long), (0.03, 0.06)), body, (0.0, -CLEAR - low, 0.0)),
-        (Box((0.94 * wide, cabin, 0.62 * long), (0.16, 0.42)), glass, (0.0, -waist - cabin, back)),
-        (top, roof, (0.0, -tall - 0.02, back)),
-        (Box((0.96 * wide, 0.09, long + 0.06)), dark, (0.0, -CLEAR - 0.14, 0.0)),
-        (Box((0.26, 0.06, 0.02)), white, (0.0, -0.62 * waist, -long)),
-    ]
-    for side in (-1, 1):
-        pieces.append((lamp, red, (side * 0.68 * wide, -0.8 * waist, -long)))
-        pieces.append((lamp, white, (side * 0.68 * wide, -0.76 * waist, long)))
-        for end in (-0.62 * long, 0.64 * long):
-            pieces.append((tyre, rubber, (side * (wide - 0.07), -WHEEL, end)))
-            disc = Ellipsoid((0.11, 0.19, 0.19))
-            pieces.append((disc, rim, (side * (wide - 0.05), -WHEEL, end)))
-    # Hull and windows cast the shadow, the fittings none.
-    parts = tuple(Part(*piece, casts_shadow=i < 2) for i, piece in enumerate(pieces))
-    return Body(parts, track, footprint=(wide - 0.05, long - 0.1))
-
-
 def crate(rng: Generator, track: Track) -> Body:
     """A box with a ball on it."""
     half, ball = rng.uniform(0.16, 0.24), rng.uniform(0.1, 0.14)
-    patterns: tuple[s.Pattern, ...] = ("checks", "stripes", "plain")
-    kind = patterns[rng.integers(3)]
-    board = textured(rng, vivid(rng), 0.2, 0.4, kind, vivid(rng), (0.2, 0.2))
+    pattern: s.Pattern = ("checks", "stripes", "plain")[int(rng.integers(3))]
+    board = textured(rng, vivid(rng), 0.2, 0.4, pattern, vivid(rng), (0.2, 0.2))
     skin = textured(rng, vivid(rng), 0.15, 0.55, "stripes", vivid(rng), (0.1, 0.1))
     parts = (
         Part(Box((half, half, 1.2 * half)), board, (0.0, -half, 0.0)),
@@ -186,18 +137,6 @@ def to_and_fro(
     step_ahead, step_aside = half_length * np.cos(angle), -half_wide * np.sin(angle)
     headings = np.unwrap(direction + np.arctan2(step_aside, step_ahead))
     return Track(times, np.stack([x, np.zeros_like(x), z], axis=1), headings)
-
-
-def straight(times: Times, through: s.Pair, when: float, velocity: s.Pair, y: float = 0.0) -> Track:
-    """A straight line at even speed from the first to the last time; before and after it stands.
-
-    It is at the point (x, z) at `when`; the velocity is along x and z, in metres a second, and y
-    the height of the ground, downwards.
-    """
-    ends = times[[0, -1]]
-    x, z = (p + v * (ends - when) for p, v in zip(through, velocity, strict=True))
-    positions = np.stack([x, np.full(2, y), z], axis=1)
-    return Track(ends, positions, np.full(2, np.arctan2(*velocity)))
 
 
 def ahead_of(times: Times, T_world_cam: s.Poses, distance: float) -> Track:

@@ -7,18 +7,16 @@ neighboring pixels four more rays smooth the color, never the depth.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 from numpy import ndarray
+from scipy import ndimage
 
 from ssmde.synthetic.scene import Indices, Pixels, Placed, Scene, Values, place
 from ssmde.synthetic.shading import Camera, Pinhole, Pose, shade
 
-NEAR = 0.02  # metres; parts nearer than this to the camera's plane are cut off when culled
+NEAR = 0.02  # metres from the camera's plane at which a part may be anywhere in the picture
 MARGIN = 1e-6  # pixels, and metres, that a bound is widened against rounding
 SPECK = 0.7  # pixels; parts that are smaller both ways are left out
-EDGES = np.array(  # pairs of corners of a box that an edge joins
-    [[a, a | bit] for a in range(8) for bit in (1, 2, 4) if not a & bit]
-)
 SUBPIXELS = ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))
 
 
@@ -28,7 +26,6 @@ class Picture(NamedTuple):
     image: UInt8[ndarray, "h w 3"]  # RGB
     depth: Float32[ndarray, "h w"]  # metres along z; 0 where the ray meets nothing
     moving: UInt8[ndarray, "h w"]  # 255 where the surface moves by itself at this time, else 0
-    body: Int32[ndarray, "h w"]  # index of the body in the scene; -1 where the ray meets nothing
 
 
 class Outlines(NamedTuple):
@@ -54,32 +51,16 @@ def outline(placed: Placed, camera: Camera, size: tuple[int, int], far: float) -
     for k in (0, 1):
         hidden |= (points[..., k] < low[k] * z).all(1) | (points[..., k] > high[k] * z).all(1)
     part = np.flatnonzero(~hidden)
-    frame, nearest = _frames(points[part], camera)
+    z, nearest = z[part], z[part].min(axis=1)
+    at = camera.focal * points[part, :, :2] / np.maximum(z, NEAR)[..., None] + camera.centre
+    frame = np.concatenate([at.min(axis=1) - MARGIN, at.max(axis=1) + MARGIN], axis=1)
+    frame[nearest < NEAR] = [-np.inf, -np.inf, np.inf, np.inf]  # it reaches behind the camera
+    nearest = np.maximum(nearest, NEAR) - MARGIN
     seen = np.flatnonzero((frame[:, 2:] - frame[:, :2]).max(axis=1) > SPECK)
     order = seen[np.argsort(nearest[seen], kind="stable")]
     part = part[order]
     eye = np.einsum("qi,qij->qj", camera.origin - placed.origins[part], placed.rotations[part])
     return Outlines(part, nearest[order], frame[order], eye)
-
-
-def _frames(
-    points: Float64[ndarray, "q 8 3"], camera: Camera
-) -> tuple[Float64[ndarray, "q 4"], Float64[ndarray, " q"]]:
-    """Rectangles around boxes given by their corners in the camera, and their least depths."""
-    # An edge that crosses the camera's plane is cut there, so that its end can be projected.
-    start, end = points[:, EDGES[:, 0]], points[:, EDGES[:, 1]]
-    run = end[..., 2] - start[..., 2]
-    share = (NEAR - start[..., 2]) / np.where(run == 0, 1.0, run)
-    crosses = (share > 0) & (share < 1) & (run != 0)
-    cuts = start + share[..., None] * (end - start)
-    points = np.concatenate([points, cuts], axis=1)
-    seen = np.concatenate([points[:, :8, 2] > NEAR, crosses], axis=1)
-    z = np.where(seen, np.maximum(points[..., 2], NEAR), 1.0)[..., None]
-    at, seen = camera.focal * points[..., :2] / z + camera.centre, seen[..., None]
-    low = np.where(seen, at, np.inf).min(axis=1) - MARGIN
-    high = np.where(seen, at, -np.inf).max(axis=1) + MARGIN
-    nearest = np.where(seen, points, np.inf).min(axis=1)[:, 2] - MARGIN
-    return np.concatenate([low, high], axis=1), nearest
 
 
 def trace(
@@ -111,13 +92,9 @@ def trace(
 
 def uneven(code: Int64[ndarray, "h w"]) -> Bool[ndarray, "h w"]:
     """Pixels that differ from a neighbor."""
-    found = np.zeros(code.shape, bool)
-    across, down = code[:, 1:] != code[:, :-1], code[1:] != code[:-1]
-    found[:, 1:] |= across
-    found[:, :-1] |= across
-    found[1:] |= down
-    found[:-1] |= down
-    return found
+    cross = ndimage.generate_binary_structure(2, 1)
+    most = ndimage.maximum_filter(code, footprint=cross)
+    return most != ndimage.minimum_filter(code, footprint=cross)
 
 
 def render(
@@ -140,12 +117,9 @@ def render(
     if len(edge):
         finer = look(np.concatenate([pixels[edge] + np.array(shift) for shift in SUBPIXELS]))[2]
         color[edge] = finer.reshape(len(SUBPIXELS), -1, 3).mean(axis=0)
-    # The last entry of each table stands for part -1: nothing was met.
-    moving = np.append(placed.moving, False)[part]
-    body = np.append(placed.body, -1)[part]
+    moving = np.append(placed.moving, False)[part]  # the last for part -1: nothing was met
     return Picture(
         image=np.rint(color.clip(0, 1) * 255).astype(np.uint8).reshape(*size, 3),
         depth=np.where(part >= 0, depth, 0).astype(np.float32).reshape(size),
         moving=np.where(moving, 255, 0).astype(np.uint8).reshape(size),
-        body=body.astype(np.int32).reshape(size),
     )

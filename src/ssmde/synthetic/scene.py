@@ -1,9 +1,8 @@
 """What a drawn scene consists of: bodies made of solid shapes, the tracks they move on, the light.
 
-World axes are those of the camera: x right, y down, z forward, in metres; the ground is y = 0 and
-up is -y. A heading turns about the vertical: 0 looks along z, a quarter turn along x. A ray is
-`origin + t * direction`, and because directions are scaled to z = 1 in the camera, t is the depth.
-Everything is a closed formula in float64.
+World axes are those of the camera: x right, y down, z forward, in metres; the ground is y = 0. A
+heading turns about the vertical: 0 looks along z, a quarter turn along x. A ray is `origin + t *
+direction`, and because directions are scaled to z = 1 in the camera, t is the depth.
 """
 
 from dataclasses import dataclass
@@ -98,7 +97,7 @@ class Plane:
 
     def bounds(self) -> Bounds:
         """As `Shape.bounds`."""
-        return _around(np.insert(np.array(self.half), self.axis, 0.0))
+        return np.outer([-1.0, 1.0], np.insert(np.array(self.half), self.axis, 0.0))
 
 
 @lru_cache(maxsize=4096)
@@ -138,7 +137,7 @@ class Box:
 
     def bounds(self) -> Bounds:
         """As `Shape.bounds`."""
-        return _around(self.half)
+        return np.outer([-1.0, 1.0], self.half)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +157,7 @@ class Ellipsoid:
 
     def bounds(self) -> Bounds:
         """As `Shape.bounds`."""
-        return _around(self.radii)
+        return np.outer([-1.0, 1.0], self.radii)
 
 
 def sphere(radius: float) -> Ellipsoid:
@@ -190,19 +189,12 @@ class Capsule:
 
     def surface(self, points: Points) -> Surface:
         """As `Shape.surface`."""
-        outwards = points.copy()
-        outwards[:, 1] -= points[:, 1].clip(0, self.length)
-        return curved(outwards)
+        return curved(points - points.clip(0, [0, self.length, 0]))
 
     def bounds(self) -> Bounds:
         """As `Shape.bounds`."""
         r = self.radius
         return np.array([[-r, -r, -r], [r, self.length + r, r]])
-
-
-def _around(half: tuple[float, ...] | ndarray) -> Bounds:
-    high = np.array(half, np.float64)
-    return np.stack([-high, high])
 
 
 def curved(outwards: Points) -> Surface:
@@ -233,9 +225,7 @@ class Track:
 
     def moves(self, time: float) -> bool:
         """Whether the body moves or turns at this time."""
-        return len(self.times) > 1 and bool(
-            np.any(self.at(time - MOMENT) != self.at(time + MOMENT))
-        )
+        return bool(np.any(self.at(time - MOMENT) != self.at(time + MOMENT)))
 
 
 def stand(x: float, z: float, *, heading: float = 0.0, y: float = 0.0) -> Track:
@@ -284,7 +274,6 @@ class Placed(NamedTuple):
     parts: tuple[Part, ...]
     rotations: Float64[ndarray, "p 3 3"]  # turn vectors of a part into the world
     origins: Float64[ndarray, "p 3"]
-    body: Int64[ndarray, " p"]  # which body of the scene a part belongs to
     moving: Bool[ndarray, " p"]
     casts: Bool[ndarray, " p"]
     corners: Float64[ndarray, "p 8 3"]  # corners of the box around each part, in the world
@@ -318,8 +307,9 @@ def _still(scene: Scene) -> Placed:
 
 
 def _put(scene: Scene, indices: list[int], time: float) -> Placed:
-    parts: list[tuple[Part, int, bool]] = []  # with its body, and whether that moves
+    parts: list[Part] = []
     frames: list[tuple[ndarray, ndarray]] = []  # rotation and origin of each part
+    moving: list[bool] = []
     contacts: list[tuple[float, ...]] = []
     for index in indices:
         body = scene.bodies[index]
@@ -333,16 +323,15 @@ def _put(scene: Scene, indices: list[int], time: float) -> Placed:
         for part in body.parts:
             rotation = turned(2, 0, heading + part.turn) @ turned(1, 2, part.swing * phase)
             frames.append((rotation, sunk + upright @ np.array(part.offset) + rotation @ part.hang))
-            parts.append((part, index, moves))
+        parts += body.parts
+        moving += [moves] * len(body.parts)
     turns = np.array([turn for turn, _ in frames]).reshape(-1, 3, 3)
     places = np.array([origin for _, origin in frames]).reshape(-1, 3)
-    bounds = np.array([part.shape.bounds() for part, _, _ in parts]).reshape(-1, 2, 3)
+    bounds = np.array([part.shape.bounds() for part in parts]).reshape(-1, 2, 3)
     low, high = np.split(bounds.clip(-ENDLESS, ENDLESS), 2, axis=1)
     return Placed(
-        parts=tuple(part for part, _, _ in parts), rotations=turns, origins=places,
-        body=np.array([index for _, index, _ in parts], np.int64),
-        moving=np.array([moves for _, _, moves in parts], bool),
-        casts=np.array([part.casts_shadow for part, _, _ in parts], bool),
+        tuple(parts), turns, places, np.array(moving, bool),
+        casts=np.array([part.casts_shadow for part in parts], bool),
         corners=np.einsum("pij,pcj->pci", turns, low + CORNERS * (high - low)) + places[:, None],
         contacts=np.array(contacts, np.float64).reshape(-1, 6),
     )  # fmt: skip

@@ -1,9 +1,8 @@
 """Colors of a drawn scene: textures by formula, and the light on the points the rays have met.
 
-A texture (noise, blocks, stripes) lives in the coordinates of its object, in metres, so it moves
-with the object, and two frames show the same color at the same point. Detail finer than about two
-pixels fades out, so nothing flickers when the camera moves. Color = texture x (ambient + direct
-light x cosine, where no part stands in the light), darkened on the ground around what stands on it,
+A texture lives in the coordinates of its object, in metres, so two frames show the same color at
+the same point; detail finer than about two pixels fades out. Color = texture x (ambient + direct
+light x cosine, where no part stands in the light), darker on the ground around what stands on it,
 and paled with distance under an open sky.
 """
 
@@ -34,8 +33,6 @@ SHADOW_SPECK = 4.0  # pixels; parts that look smaller cast no shadow
 SKY_SHARE = 0.25  # how much more ambient light comes from above than from below
 HORIZON, OVERHEAD = np.array([0.85, 0.89, 0.94]), np.array([0.42, 0.6, 0.86])  # of the sky
 CLOUD_CELL = 0.35  # size of the clouds, as a share of the distance overhead
-
-
 Pose = Float64[ndarray, "4 4"]  # camera to world, in metres
 Pinhole = Float64[ndarray, "3 3"]  # matrix without skew, in pixels; integers are pixel centres
 
@@ -168,21 +165,14 @@ def _contact(contacts: Float64[ndarray, "k 6"], world: Points, normals: Points) 
     """Share of the light left on the ground around the bodies that stand on it, in (0, 1]."""
     left = np.ones(len(world))
     ground = np.flatnonzero(normals[:, 1] < -0.99)
-    ground = ground[np.argsort(world[ground, 2])]
-    x, y, z = np.ascontiguousarray(world[ground].T)
-    reach = np.hypot(contacts[:, 4], contacts[:, 5]) + 3 * CONTACT_REACH
-    first = np.searchsorted(z, contacts[:, 2] - reach)
-    last = np.searchsorted(z, contacts[:, 2] + reach)
-    for index in np.flatnonzero(first < last):
-        here = slice(first[index], last[index])
-        at_x, at_y, at_z, heading, half_across, half_along = contacts[index]
-        near = (np.abs(x[here] - at_x) < reach[index]) & (np.abs(y[here] - at_y) < 0.02)
-        pick = first[index] + np.flatnonzero(near)
-        dx, dz, c, s = x[pick] - at_x, z[pick] - at_z, np.cos(heading), np.sin(heading)
+    for *at, heading, half_across, half_along in contacts:
+        away, reach = world[ground] - at, np.hypot(half_across, half_along) + 3 * CONTACT_REACH
+        near = (np.abs(away) < [reach, 0.02, reach]).all(axis=1)
+        (dx, _, dz), c, s = away[near].T, np.cos(heading), np.sin(heading)
         across = np.maximum(np.abs(c * dx - s * dz) - half_across, 0)
         ahead = np.maximum(np.abs(s * dx + c * dz) - half_along, 0)
         square = (across**2 + ahead**2) / CONTACT_REACH**2
-        left[ground[pick]] *= 1 - CONTACT_DARKNESS * np.exp(-square)
+        left[ground[near]] *= 1 - CONTACT_DARKNESS * np.exp(-square)
     return left
 
 
@@ -335,13 +325,9 @@ def _numbers(textures: Sequence[Texture], which: Indices, *names: str) -> list[n
 def paint(
     textures: Sequence[Texture], which: Indices, coordinates: Points, footprint: Points
 ) -> Points:
-    """RGB, about in [0, 1], of points on textured surfaces.
+    """RGB, about in [0, 1], of points on textured surfaces; `which` is the texture of each.
 
-    Args:
-        textures: What to paint with.
-        which: Texture of each point.
-        coordinates: Across, down and which face, in metres; x, y, z on curved surfaces.
-        footprint: Size of a pixel along the same three, in metres.
+    `coordinates` are those of `unfold`, `footprint` is the size of a pixel along them, in metres.
     """
     fields = "cell", "origin", "base", "second", "mark"
     cell, origin, base, second, mark = _numbers(textures, which, *fields)
@@ -363,10 +349,7 @@ def paint(
 def unfold(points: Points, axis: Indices, third: Values) -> Points:
     """Coordinates on the surface: (across, down, `third`) on flat faces, x, y, z on curved ones.
 
-    Args:
-        points: Points, or vectors, in the frame of the shape.
-        axis: Axis across the face, or -1 on a curved surface.
-        third: What to put in the third place on flat faces.
+    The points, or vectors, are in the frame of the shape; `axis` is -1 on a curved surface.
     """
     across = np.where(axis == 0, points[:, 2], points[:, 0])
     down = np.where(axis == 1, points[:, 2], points[:, 1])

@@ -18,9 +18,7 @@ class Released:
     summary: str  # what they were trained on, in one line
 
 
-DEFAULT_WEIGHTS = "small"
-"""Where nobody names any."""
-
+DEFAULT_WEIGHTS = "small"  # where nobody names any
 RELEASED: dict[str, Released] = {
     "small": Released(
         file="small.safetensors",
@@ -36,9 +34,7 @@ RELEASED: dict[str, Released] = {
     ),
 }
 """By name; `ssmde.load(NAME)` opens them."""
-
-REPLACED = {"indoor-small": "small", "driving-small": "small"}
-"""Names of earlier versions, and what took their place."""
+REPLACED = {"indoor-small": "small", "driving-small": "small"}  # names of earlier versions
 
 
 def is_released(name: str) -> bool:
@@ -56,8 +52,7 @@ def released_weights(name: str) -> Path:
         ValueError: If the name is unknown, or the file is not the released one.
         FileNotFoundError: If this installation lacks the file.
     """
-    _check_name(name)
-    entry = RELEASED[name]
+    entry = _entry(name)
     path = Path(str(resources.files(__name__) / entry.file))
     return checked_file(path, entry.sha256, f"the released file of {name!r}", "install ssmde again")
 
@@ -81,18 +76,13 @@ def card_of(name: str) -> str:
     Raises:
         ValueError: If the name is unknown.
     """
-    _check_name(name)
-    card = Path(RELEASED[name].file).with_suffix(".MODEL_CARD.md").name
+    card = Path(_entry(name).file).with_suffix(".MODEL_CARD.md").name
     return (resources.files(__name__) / card).read_text("utf-8")
 
 
-def _check_name(name: str) -> None:
+def _entry(name: str) -> Released:
     if name in REPLACED:
         raise ValueError(f"the weights {name!r} are no more: {REPLACED[name]!r} replaces them")
     if name not in RELEASED:
-        raise ValueError(f"no weights are called {name!r}: {known_names(name)}")
-
-
-def known_names(name: str) -> str:
-    """Which names there are, and which is closest."""
-    return did_you_mean(name, RELEASED)
+        raise ValueError(f"no weights are called {name!r}: {did_you_mean(name, RELEASED)}")
+    return RELEASED[name]
