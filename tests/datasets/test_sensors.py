@@ -1,4 +1,4 @@
-"""Points fall into pixels, times find partners; broken scans are named."""
+"""Times find their partners; broken scans are named."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssmde.datasets.record import ArchiveError
-from ssmde.datasets.sensors import depth_image, match_times, nearest_times, read_velodyne
-
-K = np.array([[10.0, 0.0, 4.0], [0.0, 10.0, 3.0], [0.0, 0.0, 1.0]])
+from ssmde.datasets.sensors import match_times, nearest_times, read_velodyne
 
 
 def test_a_scan_is_four_little_endian_floats_a_point(tmp_path):
@@ -25,17 +23,6 @@ def test_a_scan_is_four_little_endian_floats_a_point(tmp_path):
         path.write_bytes(b"x" * length)
         with pytest.raises(ArchiveError, match=rf"7\.bin: {length} bytes, but a scan has 16 for"):
             read_velodyne(path)
-
-
-@given(seed=st.integers(0, 1000))
-def test_the_depth_image_equals_a_loop_over_all_points(seed):
-    points = np.random.default_rng(seed).uniform((-2, -2, -1), (2, 2, 4), (60, 3))
-    expected = np.zeros((7, 9), np.float32)
-    for x, y, z in points[points[:, 2] > 0]:
-        column, row = round(10 * x / z + 4), round(10 * y / z + 3)
-        if 0 <= column < 9 and 0 <= row < 7:
-            expected[row, column] = min(z, expected[row, column] or np.inf)
-    np.testing.assert_array_equal(depth_image(points, K, (7, 9)), expected)
 
 
 def test_times_find_their_nearest_partner_one_to_one():
