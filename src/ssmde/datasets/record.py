@@ -190,7 +190,7 @@ def parts_of(name: str, lists: Mapping[Split, SceneList], default: Split) -> lis
     A scene that no list names belongs to `default`, unless that has a list. A part of a scene
     carries the name of its list, and so does a scene of several lists.
     """
-    asked = [split for split in SPLITS if split in lists and name in lists[split].frames]
+    asked: list[Split] = [s for s in SPLITS if s in lists and name in lists[s].frames]
     if not asked:
         return [] if default in lists else [Part(name, default)]
     whole = len(asked) == 1 and not lists[asked[0]].frames[name]
