@@ -58,8 +58,7 @@ def time_reading(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_clip(root / "data")
-        for codec in ("raw", "jpeg"):
-            pack(root / "data", root / codec, size=SIZE, codec=codec, show_progress=False)
+        pack(root / "data", root / "packed", size=SIZE, show_progress=False)
         paths = read_scenes(root / "data", "train")[0].images
 
         def bare(index: int) -> None:
@@ -70,7 +69,7 @@ def time_reading(rounds: int) -> None:
         steps: dict[str, Callable[[int], object]] = {"bare decoding and resizing": bare}
         looks: list[tuple[str, bool, dict[str, Any]]] = [
             (source, labels, {"zoom": zoom})
-            for source in ("data", "raw", "jpeg")
+            for source in ("data", "packed")
             for labels in (False, True)
             for zoom in (1.15, 1.0)
         ]

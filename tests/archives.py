@@ -60,27 +60,20 @@ def write_pgm(path, values):
     path.write_bytes(b"P5 640 480 65535\n" + values.astype("<u2").tobytes())
 
 
-def make_recording(root, name="kitchen_0028b"):
-    """Four images and three depth files; the scene is 2 m away."""
+def make_recording(
+    root, name="kitchen_0028b", *, images=(0.0, 0.04, 0.08, 0.12), depth=(0.01, 0.05, 0.3)
+):
+    """Images and depth files at these times; the scene is 2 m away."""
     folder = root / name
     folder.mkdir(parents=True)
-    for offset in (0.0, 0.04, 0.08, 0.12):
+    for offset in images:
         path = folder / f"r-{NYU_START + offset:.6f}-3118787619.ppm"
         path.write_bytes(b"P6 640 480 255\n" + bytes([10, 20, 30]) * (640 * 480))
-    for offset in (0.01, 0.05, 0.3):
+    for offset in depth:
         values = np.full((480, 640), round(1092.5 - 351.3 / 2), np.uint16)
         write_pgm(folder / f"d-{NYU_START + offset:.6f}-3151264321.pgm", values)
     (folder / f"a-{NYU_START:.6f}-3164794231.dump").write_bytes(b"\0" * 40)
     (folder / "INDEX.txt").write_text("")
-    return folder
-
-
-def make_pack(folder, numbers=(2, 10)):
-    folder.mkdir(parents=True)
-    for number in numbers:
-        Image.new("RGB", (640, 480), (9, 9, 9)).save(folder / f"rgb_{number:05d}.jpg")
-        depth = np.full((480, 640), 1000 + number, np.uint16)
-        Image.fromarray(depth).save(folder / f"sync_depth_{number:05d}.png")
     return folder
 
 

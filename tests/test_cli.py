@@ -360,6 +360,15 @@ def test_switches_of_the_configuration_are_written_as_in_yaml():
         ("train ss_mde --train.camera-rate 2", r"--train\.camera-rate is no more: .ssmde track"),
         ("predict a.mp4 out --refine 20", r"--refine is no more: train .*--model\.start"),
         ("predict a.jpg out --tiles 2", r"--tiles is no more: take a larger --resolution"),
+        (
+            "prepare a b --quality 90",
+            r"--quality is no more: JPEGs that are written have quality 95",
+        ),
+        (
+            "prepare a b --pack --codec jpeg",
+            r"--codec is no more: training frames are packed exact",
+        ),
+        ("prepare a b --truth camera", r"--truth is no more: scans .* --improved gives depth"),
         ("predict a.jpg out --max-points 9", r"--max-points is no more: clouds have at most 1,000"),
         ("predict a.jpg out --confidence", r"--confidence is no more: .* leave it out"),
         ("evaluate small data --confidence", r"--confidence is no more: .* leave it out"),

@@ -54,7 +54,8 @@ def kitti_odometry(root):
 def nyuv2(root):
     pytest.importorskip("h5py")
     archives.labelled_h5(root)
-    film(archives.make_pack(root / "bedroom_0029", range(FRAMES)), "*.jpg")
+    times = [k / 30 for k in range(FRAMES)]
+    film(archives.make_recording(root, "bedroom_0029", images=times, depth=times), "r-*.ppm")
     (root / "list.txt").write_text("2\n3\n")
     return {"test": root / "list.txt"}
 

@@ -87,7 +87,7 @@ def test_a_matlab_file_gives_numbers_only(tmp_path, marker):
         b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + pickle.dumps(Payload(marker))
     )
     with pytest.raises(ValueError, match=r"splits\.mat"):
-        read_matlab5(path, ["testNdxs"])
+        read_matlab5(path, "testNdxs")
 
 
 @pytest.mark.parametrize("tag", ["python/object/apply:pathlib.Path.touch", "python/name:os.system"])

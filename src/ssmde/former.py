@@ -88,6 +88,11 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
     ("evaluate", "confidence"): NO_CONFIDENCE,
     ("predict", "tiles"): "take a larger --resolution",
     ("predict", "max_points"): "clouds have at most 1,000,000 points; take a smaller image",
+    ("prepare", "quality"): "JPEGs that are written have quality 95; give PNG to have them copied",
+    ("prepare", "codec"): "training frames are packed exactly, 3 bytes a pixel; a smaller --size "
+    "takes less",
+    ("prepare", "truth"): "scans are as the published evaluation has them; --improved gives depth "
+    "that is exact for the camera",
     ("scale", "speed"): "take --camera-height, a few --points, or --poses with a poses.txt of the "
     "way that the speed gives",
 }

@@ -20,8 +20,6 @@ def test_scenes_come_with_camera_poses_times_and_their_part(tmp_path):
     assert [f.name for f in train.frames] == ["15560", "15561"]  # by time, not as written
     assert train.image_size == SIZE
     np.testing.assert_allclose(train.intrinsics, [[20, 0, 15.5], [0, 20, 11.5], [0, 0, 1]])
-    np.testing.assert_allclose(np.diff(train.timestamps), 1.0)
-    assert train.fps == 1.0
     expected = [[0, 0, 1, 11], [-1, 0, 0, 0], [0, -1, 0, 1], [0, 0, 0, 1]]
     np.testing.assert_allclose(train.poses[1], expected, atol=1e-12)
     for frame in train.frames:
@@ -39,26 +37,6 @@ def test_scenes_come_with_camera_poses_times_and_their_part(tmp_path):
     path.write_text(text.replace('"X", "Y", "Z", "INTENSITY"', '"INTENSITY", "Z", "Y", "X"'))
     np.savez(tmp_path / "000000/point_cloud/LIDAR/1.npz", data=POINTS[:, ::-1])
     np.testing.assert_array_equal(index_ddad(tmp_path).scenes[0].frames[1].depth(), depth)
-
-
-def test_lists_move_scenes_and_what_is_none_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no ddad\.json and no scene"):
-        index_ddad(tmp_path)
-    make_ddad(tmp_path, cameras=("CAMERA_01", "CAMERA_05"))
-    listed = tmp_path / "test.txt"
-    listed.write_text("000150\n000777\n")
-    archive = index_ddad(tmp_path, lists={"test": listed})
-    assert [(s.name, s.split) for s in archive.scenes] == [
-        ("000000_CAMERA_01", "train"),
-        ("000150_CAMERA_01", "test"),
-    ]
-    assert "no scene '000777'" in archive.problems[0]
-    listed.write_text("000150 rgb/a.png\n")
-    with pytest.raises(ValueError, match=r"test\.txt, line 1: expected the name of a scene alone"):
-        index_ddad(tmp_path, lists={"test": listed})
-    make_ddad(tmp_path / "side", cameras=("CAMERA_05",))
-    problem, _ = index_ddad(tmp_path / "side").problems
-    assert problem.endswith("no frame of CAMERA_01 can be used")
 
 
 def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
@@ -82,43 +60,41 @@ def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
     with pytest.raises(ArchiveError, match=r"one point a row, got float64 of shape \(5, 2\)"):
         train.frames[2].depth()
     assert "000150/scene_0123.json: no such file" in index_ddad(tmp_path).problems[0]
+    make_ddad(tmp_path / "side", cameras=("CAMERA_05",))
+    problem, _ = index_ddad(tmp_path / "side").problems
+    assert problem.endswith("no frame of CAMERA_01 can be used")
+    scene = folder / "scene_0123.json"
+    scene.write_text(scene.read_text().replace('"qw": 1.0', '"qw": 0.2'))
+    with pytest.raises(ArchiveError, match="is no rotation"):
+        index_ddad(tmp_path).scenes[0].frames[2].depth()
 
 
 @pytest.mark.parametrize(("file", "old", "new", "problem"), [
-    ("abc", "{", "", "abc.json: cannot be read"),
-    ("abc", '"fx": 20.0', '"fx": -20.0', "abc.json: focal lengths must be positive, got fx -20"),
-    ("abc", "CAMERA_01", "CAMERA_02", "knows no camera CAMERA_01, only LIDAR, CAMERA_02"),
-    ("scene", '"datum_keys"', '"keys"', "(KeyError 'datum_keys'); unpack it again"),
-    ("scene", '"abc"', '"def"', "15561.png: another calibration than the first frame; left out"),
+    ("calibration/abc", "{", "", "abc.json: cannot be read"),
+    ("calibration/abc", '"fx": 20.0', '"fx": -20.0',
+     "abc.json: focal lengths must be positive, got fx -20"),
+    ("calibration/abc", "CAMERA_01", "CAMERA_02",
+     "knows no camera CAMERA_01, only LIDAR, CAMERA_02"),
+    ("scene_0123", '"datum_keys"', '"keys"', "(KeyError 'datum_keys'); unpack it again"),
+    ("scene_0123", '"abc"', '"def"',
+     "15561.png: another calibration than the first frame; left out"),
 ])  # fmt: skip
-def test_a_faulty_file_costs_the_camera_a_frame_or_the_scene(tmp_path, file, old, new, problem):
+def test_a_faulty_file_costs_a_frame_or_the_scene(tmp_path, file, old, new, problem):
     folder = make_scene(tmp_path, "000000", frames=2)
-    calibration = folder / "calibration/abc.json"
-    other = calibration.read_text().replace("20.0", "21.0")
-    (folder / "calibration/def.json").write_text(other)
-    path = calibration if file == "abc" else folder / "scene_0123.json"
+    text = (folder / "calibration/abc.json").read_text()
+    (folder / "calibration/def.json").write_text(text.replace("20.0", "21.0"))
+    path = folder / f"{file}.json"
     path.write_text(path.read_text().replace(old, new, 1))
     archive = index_ddad(tmp_path)
     problems = [*archive.problems, *(line for scene in archive.scenes for line in scene.problems)]
     assert problem in problems[0]
-    if file == "abc":  # images and poses remain
-        (scene,) = archive.scenes
-        assert scene.intrinsics is None
-        assert scene.poses is not None
-        assert [frame.depth for frame in scene.frames] == [None, None]
-
-
-def test_a_turn_that_is_none_is_refused(tmp_path):
-    scene = make_scene(tmp_path, "000000", frames=1) / "scene_0123.json"
-    scene.write_text(scene.read_text().replace('"qw": 1.0', '"qw": 0.2'))
-    with pytest.raises(ArchiveError, match="is no rotation"):
-        index_ddad(tmp_path).scenes[0].frames[0].depth()
+    assert len(archive.scenes) == ("left out" in problem)
 
 
 @needs_data
 def test_the_recorded_scan_lies_on_the_car_ahead_and_not_on_the_sky():
     archive = index_ddad(DATA / "dgp_scene/test_scene")
-    assert [len(p.split("is in train and in val")) for p in archive.problems] == [2, 2]
+    assert archive.problems == ()
     street, other = archive.scenes
     assert (street.name, len(street.frames), len(other.frames)) == ("scene_01_CAMERA_01", 3, 3)
     assert (street.image_size, street.intrinsics[0, 0]) == ((1216, 1936), pytest.approx(2167.6926))

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from archives import TUM_NAME as NAME
@@ -21,8 +20,6 @@ def test_a_sequence_gives_images_depth_poses_and_times(tmp_path):
     assert archive.problems == scene.problems == ()
     assert (scene.name, scene.split, scene.image_size) == (NAME, "train", (480, 640))
     assert [f.name for f in scene.frames] == [f"{START + t:.6f}" for t in (0.0, 0.1, 0.2, 0.3)]
-    assert scene.fps == pytest.approx(10)
-    np.testing.assert_allclose(scene.timestamps - START, [0, 0.1, 0.2, 0.3], atol=1e-6)
     np.testing.assert_allclose(scene.intrinsics, [[535.4, 0, 320.1], [0, 539.2, 247.6], [0, 0, 1]])
     assert scene.depth_units_per_metre == 5000
     assert "no lens distortion" in scene.source
@@ -46,7 +43,6 @@ def test_the_camera_follows_from_the_name_and_its_distortion_is_told(tmp_path, n
     (scene,) = index_tum(tmp_path).scenes
     assert scene.intrinsics[0, 0] == fx
     assert note in scene.source
-    assert scene.fps is None
 
 
 def test_clocks_that_do_not_meet_are_named_with_both_ranges(tmp_path):
@@ -62,27 +58,26 @@ def test_clocks_that_do_not_meet_are_named_with_both_ranges(tmp_path):
     assert "1341846313200000000.000000 s there" in problem
 
 
-def test_a_list_of_pairs_takes_these_frames_and_these_depths(tmp_path):
-    make_tum(tmp_path)
-    make_tum(tmp_path, "rgbd_dataset_freiburg1_xyz", images=(0.0,), depth=(0.0,))
-    stamp = [f"{START + t:.6f}" for t in (0.1, 0.01, 0.3, 0.9)]
-    listed = tmp_path / "pairs.txt"
-    listed.write_text(
-        f"{NAME} rgb/{stamp[0]}.png depth/{stamp[1]}.png\n"
-        f"{NAME} rgb/{stamp[2]}.png\n{NAME} rgb/{stamp[3]}.png\nabsent\n"
-    )
+def test_a_list_names_sequences(tmp_path):
+    make_tum(tmp_path, images=(0.0,), depth=())
+    make_tum(tmp_path, "rgbd_dataset_freiburg1_xyz", images=(0.0,), depth=())
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{NAME}\nabsent\n")
     archive = index_tum(tmp_path, lists={"test": listed})
-    rest, test = archive.scenes  # what no list names is for training
-    assert (rest.name, rest.split) == ("rgbd_dataset_freiburg1_xyz", "train")
-    assert (test.name, test.split) == (f"{NAME}_test", "test")
-    assert [f.name for f in test.frames] == [stamp[0], stamp[2]]
-    assert [float(f.depth()[0, 0]) for f in test.frames] == [1.0, 3.0]  # listed; nearest
-    assert f"rgb/{stamp[3]}.png: {listed} names it" in test.problems[0]
+    assert [(scene.name, scene.split) for scene in archive.scenes] == [
+        ("rgbd_dataset_freiburg1_xyz", "train"),  # what no list names is for training
+        (NAME, "test"),
+    ]
     assert archive.problems == (
         f"{listed}: no scene 'absent' in {tmp_path}; unpack its archive there",
     )
     only = index_tum(tmp_path, lists={"test": listed, "train": listed})
     assert {s.name for s in only.scenes} == {f"{NAME}_test", f"{NAME}_train"}
+    with pytest.raises(ValueError, match=r"x\.txt: no such list"):
+        index_tum(tmp_path, lists={"test": tmp_path / "x.txt"})
+    listed.write_text(f"{NAME} rgb/a.png\n")
+    with pytest.raises(ValueError, match=r"list\.txt, line 1: expected the name of a scene alone"):
+        index_tum(tmp_path, lists={"test": listed})
 
 
 def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
@@ -99,19 +94,19 @@ def test_what_is_missing_or_broken_is_told_and_the_rest_goes_through(tmp_path):
     )
     (scene,) = index_tum(tmp_path).scenes
     assert [f.name for f in scene.frames] == stamp[1:]
-    text = "\n".join(scene.problems)
-    assert len(scene.problems) == 5
-    assert "rgb.txt, line 7: expected a time and a file, got 'soon rgb/x.png'" in text
-    assert f"{stamp[0]}.png: no such file, but rgb.txt names it" in text
-    assert "a second file of the same time" in text
-    assert "groundtruth.txt, line 2: expected a time and 7 numbers" in text
-    assert "expected numbers at" in text
+    assert [line.removeprefix(f"{folder}/").partition(", got")[0] for line in scene.problems] == [
+        f"rgb/{stamp[0]}.png: no such file, but rgb.txt names it",
+        "rgb.txt, line 7: expected a time and a file",
+        f"rgb/{stamp[3]}.png: a second file of the same time; left out",
+        "groundtruth.txt, line 2: expected a time and 7 numbers",
+        "groundtruth.txt, line 3: expected a time and 7 numbers",
+    ]
     assert np.isnan(scene.poses).all()  # a quaternion of length 0 is no rotation
     with pytest.raises(ImageError, match="file is empty"):
         scene.frames[0].depth()
 
 
-def test_lost_text_files_leave_the_images_and_strange_folders_are_refused(tmp_path):
+def test_lost_text_files_leave_the_images(tmp_path):
     folder = make_tum(tmp_path)
     (folder / "depth.txt").unlink()
     (folder / "groundtruth.txt").unlink()
@@ -120,18 +115,10 @@ def test_lost_text_files_leave_the_images_and_strange_folders_are_refused(tmp_pa
     assert all(frame.depth is None for frame in scene.frames)
     missing = [Path(p.partition(": ")[0]).name for p in scene.problems]
     assert missing == ["depth.txt", "groundtruth.txt"]
-    Image.new("RGB", (320, 240)).save(folder / f"rgb/{START:.6f}.png")
-    expected = "320 x 240 pixels, but the camera is published for 640 x 480"
-    assert expected in "".join(index_bonn(tmp_path).problems)
     (folder / "rgb.txt").unlink()
     archive = index_bonn(tmp_path)
     assert archive.scenes == ()
     assert "rgb.txt: no such file" in archive.problems[0]
-    with pytest.raises(ValueError, match=r"x\.txt: no such list"):
-        index_tum(tmp_path, lists={"test": tmp_path / "x.txt"})
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"no sequence with an rgb\.txt"):
-        index_tum(tmp_path / "empty")
 
 
 def test_bonn_poses_are_rigid_and_the_markers_are_turned_into_its_camera(tmp_path):
@@ -141,9 +128,7 @@ def test_bonn_poses_are_rigid_and_the_markers_are_turned_into_its_camera(tmp_pat
     markers[:, :3, 3] = np.random.default_rng(0).uniform(-2, 2, (6, 3))
     poses = bonn_poses(markers)
     turns = poses[:, :3, :3]
-    identity = np.tile(np.eye(3), (6, 1, 1))
-    np.testing.assert_allclose(turns @ turns.transpose(0, 2, 1), identity, atol=1e-9)
-    np.testing.assert_allclose(np.linalg.det(turns), 1)
+    np.testing.assert_allclose(turns @ turns.transpose(0, 2, 1), [np.eye(3)] * 6, atol=1e-9)
     # The site's motion, as it stands, takes what each sensor measures to the one point of the room.
     point = np.array([0.4, 1.3, -2.0, 1.0])
     for marker, pose in zip(markers, poses, strict=True):

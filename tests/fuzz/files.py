@@ -149,11 +149,10 @@ SCENE = (
 )  # fmt: skip
 ARCHIVES = (
     f"{DAY}/calib_cam_to_cam.txt", f"{DAY}/calib_velo_to_cam.txt",
-    f"{DAY}/{DRIVE}/oxts/data/0000000001.txt", f"{DAY}/{DRIVE}/velodyne_points/data/0000000001.bin",
-    "kitti_odometry/sequences/00/calib.txt", "kitti_odometry/sequences/00/times.txt",
-    "kitti_odometry/poses/00.txt", f"tum/{archives.TUM_NAME}/rgb.txt",
-    f"tum/{archives.TUM_NAME}/groundtruth.txt", "ddad/ddad.json",
-    "ddad/000000/calibration/abc.json",
+    f"{DAY}/{DRIVE}/velodyne_points/data/0000000001.bin",
+    "kitti_odometry/sequences/00/calib.txt", "kitti_odometry/poses/00.txt",
+    f"tum/{archives.TUM_NAME}/rgb.txt", f"tum/{archives.TUM_NAME}/groundtruth.txt",
+    "ddad/ddad.json", "ddad/000000/calibration/abc.json",
 )  # fmt: skip
 SHORT = {
     "SMALL": " ".join(SMALL), "TRAIN": " ".join(TRAIN), "PHOTO": "images/photo.jpg",

@@ -310,6 +310,14 @@ def gray_levels(files: Sequence[Path]) -> Levels:
     return array_levels(gray())
 
 
+def is_gray16(path: Path) -> bool:
+    """Whether a file is gray of 16 bits; False for what cannot be opened."""
+    if path.suffix.lower() in GRAY_SUFFIXES:
+        with suppress(*BROKEN_FILE), open_image(path, path) as image:
+            return image.mode in SIXTEEN_BIT
+    return False
+
+
 def array_levels(images: Iterable[Integer[np.ndarray, "..."]]) -> Levels:
     """The levels of 16-bit gray images together."""
     ends = [np.percentile(values, OUTLIERS) for values in images if values.size]

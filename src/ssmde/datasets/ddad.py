@@ -19,7 +19,7 @@ from ssmde.arrays import read_npz
 from ssmde.data.sequence import DepthMap, Intrinsics, Size, check_intrinsics
 from ssmde.datasets import record
 from ssmde.datasets.record import ArchiveError, ArchiveFrame, ArchiveScene, attempt, readable
-from ssmde.datasets.sensors import depth_image, frame_rate, pose_matrices, transform
+from ssmde.datasets.sensors import depth_image, pose_matrices, transform
 from ssmde.io import read_json
 
 PAPER = "DDAD (Guizilini et al., CVPR 2020)"
@@ -38,6 +38,10 @@ class Datum(NamedTuple):
     columns: tuple[int, ...]  # where x, y and z stand in a row of a scan
 
 
+Sample = tuple[str, Datum, Datum | None]
+"""Key of the calibration, image, and scan if there is one."""
+
+
 def index_ddad(root: Path, *, lists: Mapping[str, Path] | None = None) -> record.Archive:
     """Scenes of DDAD, seen by the camera that looks ahead.
 
@@ -45,34 +49,17 @@ def index_ddad(root: Path, *, lists: Mapping[str, Path] | None = None) -> record
     scene_*.json is a scene for training. A list names scenes such as 000150, one a line. What no
     list names stays where the dataset file has it, unless that has a list.
     """
-    wanted = record.read_scene_lists(lists, record.only_scene)
-    problems: list[str] = []
-    files = _scene_files(root, problems)
-    scenes: record.Scenes = {
-        name: (split, partial(_scene, file)) for name, (file, split) in files.items()
-    }
-    return record.make_archive(root, scenes, wanted, problems)
-
-
-def _scene_files(root: Path, problems: list[str]) -> dict[str, tuple[Path, record.Split]]:
-    """Scene file and part of every scene, as the dataset file says, or as the folders lie."""
-    found: dict[str, tuple[Path, record.Split]] = {}
+    wanted = record.read_scene_lists(lists)
+    problems, scenes = list[str](), record.Scenes()
     for path in (*sorted(root.glob("*.json")), *sorted(root.glob("*/ddad*.json"))):
         for split, file in attempt(partial(_read_splits, path), problems) or ():
-            name = file.parent.name
-            if name in found:
-                problems.append(f"{path}: scene {name} is in {found[name][1]} and in {split}")
-            else:
-                found[name] = (file, split)
-    if not found:
+            scenes.setdefault(file.parent.name, (split, partial(_scene, file)))
+    if not scenes:
         files = [*sorted(root.glob("*/scene_*.json")), *sorted(root.glob("scene_*.json"))]
-        found = {file.resolve().parent.name: (file, "train") for file in files}
-    if not found:
-        raise FileNotFoundError(
-            f"{root}: no ddad.json and no scene such as 000000/scene_*.json in it; give the folder "
-            "the archive was unpacked in"
-        )
-    return found
+        scenes |= {file.resolve().parent.name: ("train", partial(_scene, file)) for file in files}
+    if not scenes:
+        raise record.no_archive(root, "ddad.json and no scene such as 000000/scene_*.json")
+    return record.make_archive(root, scenes, wanted, problems)
 
 
 def _read_splits(path: Path) -> list[tuple[record.Split, Path]]:
@@ -86,48 +73,39 @@ def _read_splits(path: Path) -> list[tuple[record.Split, Path]]:
 
 
 def _scene(file: Path, part: record.Part) -> ArchiveScene:
-    folder, problems = file.parent, list[str]()
-    matrices: dict[str, Intrinsics | None] = {}  # by the key of the calibration
-    kept: list[tuple[str, Datum, Datum | None]] = []
+    folder, problems, samples = file.parent, list[str](), list[Sample]()
     for key, view, scan in _read_scene(file, problems):
-        path = folder / "calibration" / f"{key}.json"
-        if key not in matrices:
-            cost = "; without it there is no camera and no depth"
-            matrices[key] = attempt(partial(_read_pinhole, path, view.image_size), problems, cost)
         if not view.file.is_file():
             problems.append(f"{view.file}: no such file, but the scene names it")
-        elif kept and not np.array_equal(  # None is equal to None only
-            matrices[key], matrices[kept[0][0]]  # type: ignore[arg-type]
-        ):  # fmt: skip
+        elif samples and key != samples[0][0]:  # a key is the digest of a calibration
             problems.append(f"{view.file}: another calibration than the first frame; left out")
         else:
-            kept.append((key, view, scan))
-    if not kept:
-        raise record.nothing_left(file, problems, f"no frame of {CAMERA}")
-    intrinsics, frames = matrices[kept[0][0]], list[ArchiveFrame]()
-    for _, view, scan in kept:
+            samples.append((key, view, scan))
+    if not samples:
+        raise ArchiveError("\n".join([*problems, f"{file}: no frame of {CAMERA} can be used"]))
+    key, first, _ = samples[0]
+    intrinsics = _read_pinhole(folder / "calibration" / f"{key}.json", first.image_size)
+    frames: list[ArchiveFrame] = []
+    for _, view, scan in samples:
         depth = None
-        if scan is not None and intrinsics is not None:
+        if scan is not None and not scan.file.is_file():
+            problems.append(f"{scan.file}: no such file; a frame has no depth")
+        elif scan is not None:
             depth = partial(_scan_depth, scan, view, intrinsics)
-            if not scan.file.is_file():
-                problems.append(f"{scan.file}: no such file; a frame has no depth")
-                depth = None
         frames.append(ArchiveFrame(name=view.file.stem, image=view.file, depth=depth))
-    seconds = np.array([view.seconds for _, view, _ in kept])
     return ArchiveScene(
         name=f"{part.name}_{CAMERA}", split=part.split, frames=tuple(frames),
         source=f"{PAPER}, scene {folder.resolve().name}, {CAMERA}", licence="CC BY-NC-SA 4.0",
-        image_size=kept[0][1].image_size, intrinsics=intrinsics,
-        poses=np.stack([view.T_world_sensor for _, view, _ in kept]),
-        timestamps=seconds, fps=frame_rate(seconds),
+        image_size=first.image_size, intrinsics=intrinsics,
+        poses=np.stack([view.T_world_sensor for _, view, _ in samples]),
         depth_units_per_metre=256,  # the scanner sees up to 250 m
         problems=tuple(problems),
     )  # fmt: skip
 
 
-def _read_scene(path: Path, problems: list[str]) -> list[tuple[str, Datum, Datum | None]]:
-    """Key of the calibration, image and scan of each sample with an image, in time order."""
-    found: list[tuple[str, Datum, Datum | None]] = []
+def _read_scene(path: Path, problems: list[str]) -> list[Sample]:
+    """The samples with an image, in time order."""
+    found: list[Sample] = []
     with readable(path):
         scene = read_json(path)
         data = {entry["key"]: entry for entry in scene["data"]}

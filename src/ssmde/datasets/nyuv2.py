@@ -1,19 +1,16 @@
-"""NYU Depth V2 as its archives unpack: labeled set, raw recordings, and the packs of BTS.
+"""NYU Depth V2 as its archives unpack: labeled set and raw recordings.
 
 nyu_depth_v2_labeled.mat    1449 single images with filled depth; 654 of them test
 SCENE/r-*.ppm, d-*.pgm      raw recordings, 640 x 480, up to 30 a second
-SCENE/rgb_00045.jpg, sync_depth_00045.png    packs made with the toolbox, millimetres
 
-All come with the camera of the toolbox. Names of raw scenes end in a number (kitchen_0028b); a
-folder named like a kind of room (kitchen) holds single labeled images.
-
-The Kinect's two cameras lie 2.5 cm apart, and both lenses distort. As the toolbox of the data set
-does it, color is rectified, and depth is rectified, moved and seen again by the color camera.
-Unlike there, depth is the distance from the color camera, and beyond 10 m it is unknown.
+Both come with the camera of the toolbox. The Kinect's two cameras lie 2.5 cm apart, and both lenses
+distort. As the toolbox of the data set does it, color is rectified, and depth is rectified, moved
+and seen again by the color camera. Unlike there, depth is the distance from the color camera, and
+beyond 10 m it is unknown.
 """
 
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from io import BytesIO
@@ -26,21 +23,21 @@ from scipy.io import loadmat
 from scipy.ndimage import map_coordinates
 
 from ssmde.console import import_extra
-from ssmde.data.images import read_depth, read_image
+from ssmde.data.images import read_image
 from ssmde.data.sequence import DepthMap, Intrinsics, Pixels
 from ssmde.datasets import record, sensors
 from ssmde.datasets.record import ArchiveError, ArchiveFrame, ArchiveScene, in_pixels, readable
 
 PAPER = "NYU Depth V2 (Silberman et al., ECCV 2012)"
 UNITS_PER_METRE = 5000  # the sensor sees up to 10 m
-PACK_UNITS_PER_METRE = 1000
-PACKED = re.compile(r"rgb_(\d+)\.(?:jpg|jpeg|png)", re.ASCII)
 RECORDED = re.compile(r"([rd])-(\d+\.\d+)-\d+\.(?:ppm|pgm)", re.ASCII)
 LABELED = "nyu_depth_v2_labeled"
 SPLITS_FILE = "splits.mat"
 SPLITS_KEYS = {"train": "trainNdxs", "test": "testNdxs"}
-RECORDING = re.compile(r".*_\d{4}[a-z]?", re.ASCII)  # name of a scene that is a video
-LINE_FORMS = "a scene, `color 0045 l`, a number from 1, or `bathroom/rgb_00044.jpg`"
+NO_PACKS = (
+    "packs (rgb_*.jpg, sync_depth_*.png) are no longer read: name the depth like the images, in a "
+    "folder depth, with depth_units_per_metre 1000 in scene.json, and it is a scene folder"
+)
 
 # camera_params.m of the toolbox (Silberman et al., ECCV 2012). Its pixels count from 1: less 1.
 IMAGE_SIZE = (480, 640)
@@ -80,7 +77,8 @@ MAX_DEPTH = 10.0  # metres, camera_params.m
 WHITE = 255  # beyond the border, as in the labeled images
 LENS_STEPS = 8  # of the fixed-point iteration; the error is below 1e-6 pixels
 PGM_HEADER = re.compile(rb"P5\s+(\d+)\s+(\d+)\s+65535\s", re.ASCII)
-Values = Float[np.ndarray, "*b"]
+Plane = Float[np.ndarray, "2 *b"]
+"""Directions (x, y) at depth 1, or pixels."""
 NyuScene = partial(
     ArchiveScene, image_size=IMAGE_SIZE, intrinsics=COLOR_CAMERA,
     depth_units_per_metre=UNITS_PER_METRE,
@@ -96,49 +94,42 @@ def index_nyuv2(root: Path, *, lists: Mapping[str, Path] | None = None) -> recor
     test. Recordings are for training unless a list says otherwise; those of rooms in which test
     images were taken are left out then, where the labeled set is there to tell.
 
-    `root` is the folder of the .mat file, of raw scenes, of packs, or of all three; or the .mat
-    file. A list is splits.mat of the data set, or names scenes or single images, one a line:
-    `kitchen_0028b`, `45` or `color 0045 l` for the 45th labeled image, `bathroom/rgb_00044.jpg`.
+    `root` is the folder of the .mat file, of raw scenes, or of both; or the .mat file. A list is
+    splits.mat of the data set, or names scenes or single images, one a line: `kitchen_0028b`, or
+    `45` for the 45th labeled image.
     """
     labeled = root if root.is_file() else root / f"{LABELED}.mat"
-    folders = _scene_folders(root)
-    if not folders and not labeled.is_file():
-        raise FileNotFoundError(
-            f"{root}: no {LABELED}.mat, no scene with r-*.ppm, and none with rgb_*.jpg in it; "
-            "give the folder the archives were unpacked in"
-        )
+    problems: list[str] = []
+    folders = _scene_folders(root, problems)
+    if not (folders or problems or labeled.is_file()):
+        raise record.no_archive(root, f"{LABELED}.mat and no scene with r-*.ppm")
     beside = labeled.with_name(SPLITS_FILE)
     if labeled.is_file() and beside.is_file() and not lists:
         lists = {"test": beside}
     wanted = _read_lists(lists or {})
-    known = [*folders, LABELED] if labeled.is_file() else [*folders]
-    problems = record.missing_scenes(wanted.values(), known, root)
-    scenes, rooms = list[Callable[[], ArchiveScene]](), set[str]()
+    scenes, rooms = record.Scenes(), set[str]()
     if labeled.is_file():
-        make = partial(_labeled, labeled, wanted)
-        scenes, rooms = record.attempt(make, problems) or (scenes, rooms)
+        scenes[LABELED] = ("test", partial(_labeled_scene, labeled))
+        # What is wrong with the file the scene tells, which reads it as well.
+        rooms = record.attempt(partial(_test_rooms, labeled, wanted), []) or rooms
     for name, folder in folders.items():
-        # Single labeled images test, recordings train; a folder above may be named `test`.
-        is_video = RECORDING.fullmatch(folder.resolve().name)
-        tests = "test" in folder.relative_to(root).parts or not is_video
-        for part in record.parts_of(name, wanted, "test" if tests else "train"):
-            if part.split == "train" and not part.listed_in and _room(name) in rooms:
-                problems.append(f"{folder}: test images were taken in this room; left out")
-            else:
-                scenes.append(partial(_folder_scene, folder, part))
-    return record.collect(scenes, problems)
+        listed = "train" in wanted or any(name in found.frames for found in wanted.values())
+        if _room(name) in rooms and not listed:
+            problems.append(f"{folder}: test images were taken in this room; left out")
+        else:
+            scenes[name] = ("train", partial(_recorded_scene, folder))
+    return record.make_archive(root, scenes, wanted, problems)
 
 
-def _scene_folders(root: Path) -> dict[str, Path]:
-    """Every folder with frames, by its name; one name twice takes that of the folder above."""
+def _scene_folders(root: Path, problems: list[str]) -> dict[str, Path]:
+    """Every folder with frames, by its name."""
     found: dict[str, Path] = {}
     for folder in sorted((root, *root.rglob("*/"))) if root.is_dir() else ():
-        if not RECORDING.fullmatch(folder.name) and folder.parent.name == "train":
-            continue  # the packs' labeled images for training are no video
-        names = (file.name for file in folder.iterdir())
-        if any(PACKED.fullmatch(n) or (n[:1] == "r" and RECORDED.fullmatch(n)) for n in names):
-            name = folder.resolve().name
-            found[f"{folder.parent.name}_{name}" if name in found else name] = folder
+        names = [file.name for file in folder.iterdir()]
+        if any(name[:1] == "r" and RECORDED.fullmatch(name) for name in names):
+            found[folder.resolve().name] = folder
+        elif not problems and any(name.startswith("sync_depth_") for name in names):
+            problems.append(f"{folder}: {NO_PACKS}")
     return found
 
 
@@ -149,56 +140,46 @@ def _room(scene: str) -> str:
 
 def _read_lists(lists: Mapping[str, Path]) -> dict[record.Split, record.SceneList]:
     texts = {split: path for split, path in lists.items() if path.suffix != ".mat"}
-    found = record.read_scene_lists(texts, _parse)
-    for split in (split for split in lists if split not in texts):
-        key = SPLITS_KEYS.get(split, "")
-        numbers = read_matlab5(lists[split], [key]).get(key)
+    found = record.read_scene_lists(texts, _scene_or_image)
+    for split in record.SPLITS:
+        if split not in lists or split in texts:
+            continue
+        numbers = read_matlab5(lists[split], SPLITS_KEYS.get(split, ""))
         if numbers is None:
             raise ValueError(
                 f"{lists[split]}: has no list for {split}; it names train and test images"
             )
-        rows = {LABELED: tuple((str(int(n)),) for n in numbers)}
-        found["train" if split == "train" else "test"] = record.SceneList(lists[split], rows)
+        images = tuple(sorted(numbers.astype(int).tolist()))
+        found[split] = record.SceneList(lists[split], {LABELED: images})
     return found
 
 
-def _parse(line: str) -> tuple[str, record.Row]:
-    """Scene and frame of a line of a list."""
-    for number in line.split()[:2]:
-        if number.isdigit():
-            return LABELED, (str(int(number)),)
-    first, *words = line.split()
-    scene, _, file = first.strip("/").rpartition("/")
-    if (not scene and words) or (scene and not PACKED.fullmatch(file)):
-        raise ValueError(f"expected {LINE_FORMS}, got '{line}'")
-    return (scene.rpartition("/")[2], (file,)) if scene else record.scene_and_words(line)
+def _scene_or_image(line: str) -> tuple[str, int | None]:
+    return (LABELED, int(line)) if line.isdecimal() else record.only_scene(line)
 
 
-def _labeled(
-    path: Path, wanted: Mapping[record.Split, record.SceneList]
-) -> tuple[list[Callable[[], ArchiveScene]], set[str]]:
-    """What makes the scenes of the labeled set, and the rooms its test images were taken in."""
-    parts = [part for part in record.parts_of(LABELED, wanted) if part.rows]
-    if not parts:
+def _test_rooms(path: Path, wanted: Mapping[record.Split, record.SceneList]) -> set[str]:
+    """Rooms that the test images of the labeled set were taken in."""
+    numbers = wanted["test"].frames.get(LABELED, ()) if "test" in wanted else ()
+    if not numbers:
+        return set()
+    with _open_labeled(path) as file:
+        references = np.asarray(file["scenes"]).ravel()
+        of_tests = [references[n - 1] for n in numbers if 1 <= n <= len(references)]
+        return {_room("".join(map(chr, np.asarray(file[r]).ravel()))) for r in of_tests}
+
+
+def _labeled_scene(path: Path, part: record.Part) -> ArchiveScene:
+    """The images of the labeled set that a list names by numbers from 1."""
+    if not part.frames:
         raise ArchiveError(
             f"{path}: left out, for no list names its images; the published figures are for the "
             f"654 of {SPLITS_FILE}, which the site of the data set offers"
         )
     with _open_labeled(path) as file:
-        references = np.asarray(file["scenes"]).ravel()
-        taken_in = ["".join(map(chr, np.asarray(file[r]).ravel())) for r in references]
-        _, _, width, height = file["images"].shape  # HDF5, with every array transposed
+        count, _, width, height = file["images"].shape  # HDF5, with every array transposed
     if (height, width) != IMAGE_SIZE:
-        size = in_pixels((height, width))
-        raise ArchiveError(f"{path}: images of {size} pixels, expected 640 x 480")
-    tests = [int(row[0]) for part in parts if part.split == "test" for row in part.rows]
-    scenes = [partial(_labeled_scene, path, part, len(taken_in)) for part in parts]
-    return [*scenes], {_room(taken_in[n - 1]) for n in tests if 1 <= n <= len(taken_in)}
-
-
-def _labeled_scene(path: Path, part: record.Part, count: int) -> ArchiveScene:
-    """The images of the labeled set that a list names by numbers from 1."""
-    numbers = sorted({int(row[0]) for row in part.rows})
+        raise ArchiveError(f"{path}: images of {width} x {height} pixels, expected 640 x 480")
     return NyuScene(
         name=part.name, split=part.split,
         source=f"{PAPER}, labelled set, filled depth; single images, no video",
@@ -207,81 +188,35 @@ def _labeled_scene(path: Path, part: record.Part, count: int) -> ArchiveScene:
                 name=f"{n:04d}", image=partial(_labeled_image, path, n - 1),
                 depth=partial(_labeled_depth, path, n - 1),
             )
-            for n in numbers if 1 <= n <= count
+            for n in part.frames if 1 <= n <= count
         ),
         problems=tuple(
             f"{path}: {part.listed_in} names image {n}, but there are {count}"
-            for n in numbers if not 1 <= n <= count
+            for n in part.frames if not 1 <= n <= count
         ),
     )  # fmt: skip
 
 
-def _folder_scene(folder: Path, part: record.Part) -> ArchiveScene:
-    """The frames of a pack or a recording that a list names; all without one."""
-    files = sorted(f.name for f in folder.iterdir())
-    images = {name: m[1] for name in files if (m := PACKED.fullmatch(name))}
-    if not images:
-        return _recorded_scene(folder, files, part)
-    asked, problems = {row[0] for row in part.rows} or {*images}, list[str]()
-    problems += [
-        f"{folder / n}: no such file, but {part.listed_in} names it"
-        for n in sorted(asked - images.keys())
-    ]
-    frames: list[ArchiveFrame] = []
-    for name in sorted(asked & images.keys(), key=lambda name: int(images[name])):
-        depth, read = folder / f"sync_depth_{images[name]}.png", None
-        if depth.name in files:
-            read = partial(read_depth, depth, PACK_UNITS_PER_METRE)
-        else:
-            problems.append(f"{depth}: no such file; a frame has no depth")
-        frames.append(ArchiveFrame(name=images[name], image=folder / name, depth=read))
-    if not frames:
-        raise record.nothing_left(folder, problems)
-    record.first_size(
-        [frame.image for frame in frames if isinstance(frame.image, Path)], IMAGE_SIZE
-    )
-    return NyuScene(
-        name=part.name, split=part.split, frames=tuple(frames), problems=tuple(problems),
-        source=f"{PAPER}, {folder.resolve().name}, pack made with the toolbox",
-        depth_units_per_metre=PACK_UNITS_PER_METRE,
-    )  # fmt: skip
-
-
-def _recorded_scene(folder: Path, files: list[str], part: record.Part) -> ArchiveScene:
-    if part.rows:
-        raise ArchiveError(
-            f"{folder}: a raw recording, but {part.listed_in} names {part.rows[0][0]} of it; "
-            "name the scene alone"
-        )
+def _recorded_scene(folder: Path, part: record.Part) -> ArchiveScene:
     problems: list[str] = []
-
-    def recorded(letter: str) -> Iterator[tuple[float, Path]]:
-        for name in files:
-            match = RECORDED.fullmatch(name)
-            if match is None or match[1] != letter:
-                continue
-            if (folder / name).stat().st_size:
-                yield float(match[2]), folder / name
-            else:
-                problems.append(f"{folder / name}: the file is empty; left out")
-
-    times, images = sensors.in_time_order(recorded("r"), problems)
-    depth_times, depths = sensors.in_time_order(recorded("d"), problems)
-    if not images:
-        raise record.nothing_left(folder, problems)
-    pairs = sensors.match_times(times, depth_times)
-    problems += sensors.clock_problem(
-        "the images", times, f"{folder}, depth", depth_times, len(pairs)
+    found: dict[str, list[tuple[float, Path]]] = {"r": [], "d": []}
+    for file in sorted(folder.iterdir()):
+        if match := RECORDED.fullmatch(file.name):
+            found[match[1]].append((float(match[2]), file))
+    (times, images), (depth_times, depths) = (
+        sensors.in_time_order(files, problems) for files in found.values()
     )
+    pairs = sensors.match_times(times, depth_times)
+    depth = {i: partial(read_registered_depth, depths[j]) for i, j in pairs.items()}
     record.first_size(images, IMAGE_SIZE)
     return NyuScene(
-        name=part.name, split=part.split, timestamps=times, fps=sensors.frame_rate(times),
+        name=part.name, split=part.split,
         frames=tuple(
             ArchiveFrame(
-                name=sensors.time_name(time), image=partial(read_color, image),
-                depth=partial(read_registered_depth, depths[pairs[i]]) if i in pairs else None,
+                name=sensors.time_name(time), image=partial(read_color, images[i]),
+                depth=depth.get(i),
             )
-            for i, (time, image) in enumerate(zip(times.tolist(), images, strict=True))
+            for i, time in enumerate(times.tolist())
         ),
         source=f"{PAPER}, {folder.resolve().name}, raw; rectified and registered",
         problems=tuple(problems),
@@ -295,9 +230,7 @@ def read_color(path: Path) -> Pixels:
     """Rectified colors of an r-*.ppm, RGB; white where the rectified camera sees past the image."""
     pixels = read_image(path)
     if pixels.shape[:2] != IMAGE_SIZE:
-        raise ArchiveError(
-            f"{path}: {in_pixels(pixels.shape[:2])} pixels, expected {in_pixels(IMAGE_SIZE)}"
-        )
+        raise ArchiveError(f"{path}: {in_pixels(pixels.shape[:2])} pixels, expected 640 x 480")
     places, stored = _distorted_pixels(), pixels.astype(np.float32)
     colors = [map_coordinates(stored[..., c], places, order=1, cval=WHITE) for c in range(3)]
     # Rounded, not cut off: a picture that is resampled must not become darker.
@@ -314,8 +247,8 @@ def read_registered_depth(path: Path) -> DepthMap:
     count, needed = len(content) - header.end(), 2 * IMAGE_SIZE[0] * IMAGE_SIZE[1]
     if (height, width) != IMAGE_SIZE or count < needed:
         raise ArchiveError(
-            f"{path}: {count} bytes for {width} x {height} pixels, expected {needed} for "
-            f"{in_pixels(IMAGE_SIZE)}; extract it again"
+            f"{path}: {count} bytes for {width} x {height} pixels, expected {needed} for 640 x "
+            "480; extract it again"
         )
     # 351.3 / (1092.5 - raw) metres, 2047 for unknown.
     raw = np.frombuffer(content, "<u2", height * width, header.end()).reshape(IMAGE_SIZE)
@@ -328,50 +261,49 @@ def read_registered_depth(path: Path) -> DepthMap:
     )
 
 
-def distort(x: Values, y: Values, lens: tuple[float, ...]) -> tuple[Values, Values]:
+def distort(straight: Plane, lens: tuple[float, ...]) -> Plane:
     """Where a lens k1 k2 p1 p2 k3 shows a direction (x, y) at depth 1 (Brown, 1966)."""
-    radial, dx, dy = _bend(x, y, lens)
-    return x * radial + dx, y * radial + dy
+    radial, shift = _bend(straight, lens)
+    return straight * radial + shift
 
 
-def undistort(x: Values, y: Values, lens: tuple[float, ...]) -> tuple[Values, Values]:
+def undistort(shown: Plane, lens: tuple[float, ...]) -> Plane:
     """Direction that a lens shows here: the inverse of `distort`, by fixed-point iteration."""
-    straight_x, straight_y = x, y
+    straight = shown
     for _ in range(LENS_STEPS):
-        radial, dx, dy = _bend(straight_x, straight_y, lens)
-        straight_x, straight_y = (x - dx) / radial, (y - dy) / radial
-    return straight_x, straight_y
+        radial, shift = _bend(straight, lens)
+        straight = (shown - shift) / radial
+    return straight
 
 
-def _bend(x: Values, y: Values, lens: tuple[float, ...]) -> tuple[Values, Values, Values]:
+def _bend(straight: Plane, lens: tuple[float, ...]) -> tuple[Float[np.ndarray, "*b"], Plane]:
     """Radial factor and tangential shift."""
     k1, k2, p1, p2, k3 = lens
+    x, y = straight
     square = x * x + y * y
     radial = 1 + square * (k1 + square * (k2 + square * k3))
     dx = 2 * p1 * x * y + p2 * (square + 2 * x * x)
     dy = p1 * (square + 2 * y * y) + 2 * p2 * x * y
-    return radial, dx, dy
+    return radial, np.stack([dx, dy])
 
 
-def _directions(camera: Intrinsics) -> tuple[Values, Values]:
-    """Direction (x, y) at depth 1 of each pixel of a camera without lens distortion."""
-    rows, columns = np.indices(IMAGE_SIZE, np.float64)
-    (fx, _, cx), (_, fy, cy), _ = camera
-    return (columns - cx) / fx, (rows - cy) / fy
+def _directions(camera: Intrinsics) -> Plane:
+    """Direction of each pixel of a camera without lens distortion."""
+    pixels = np.indices(IMAGE_SIZE, np.float64)[::-1]  # columns, rows
+    return (pixels - camera[:2, 2, None, None]) / camera.diagonal()[:2, None, None]
 
 
 @cache  # it follows from constants alone, and takes longer than reading a frame
 def _distorted_pixels() -> Float[np.ndarray, "2 h w"]:
     """Row and column in the stored color image of each pixel of the rectified one."""
-    x, y = distort(*_directions(COLOR_CAMERA), COLOR_LENS)
-    (fx, _, cx), (_, fy, cy), _ = COLOR_CAMERA
-    return np.stack([y * fy + cy, x * fx + cx])
+    focal, middle = COLOR_CAMERA.diagonal()[:2, None, None], COLOR_CAMERA[:2, 2, None, None]
+    return (distort(_directions(COLOR_CAMERA), COLOR_LENS) * focal + middle)[::-1]
 
 
 @cache  # as above
 def _depth_directions() -> Float[np.ndarray, "h w 3"]:
     """What each pixel of a depth file looks at, at depth 1 of the depth camera."""
-    x, y = undistort(*_directions(DEPTH_CAMERA), DEPTH_LENS)
+    x, y = undistort(_directions(DEPTH_CAMERA), DEPTH_LENS)
     return np.stack([x, y, np.ones_like(x)], axis=-1)
 
 
@@ -397,18 +329,14 @@ def _open_labeled(path: Path) -> Generator[Any]:
         yield file
 
 
-def read_matlab5(path: Path, names: Sequence[str]) -> dict[str, Num[np.ndarray, " _"]]:
-    """Numbers of these variables of a MATLAB 5 file, column by column; others are left out."""
+def read_matlab5(path: Path, name: str) -> Num[np.ndarray, " _"] | None:
+    """Numbers of a variable of a MATLAB 5 file, column by column; None if it has none."""
     content = record.read_archive_file(path)
     try:
-        found = loadmat(BytesIO(content), variable_names=names)
+        values = loadmat(BytesIO(content), variable_names=[name]).get(name)
     except Exception as error:  # a broken file fails in any way
         raise ArchiveError(
             f"{path}: no whole MATLAB 5 file ({error}); download it again, or save it with "
             "`save -v7`"
         ) from error
-    return {
-        name: found[name].ravel(order="F")
-        for name in names
-        if name in found and found[name].dtype.kind in "iuf"
-    }
+    return None if values is None or values.dtype.kind not in "iuf" else values.ravel(order="F")

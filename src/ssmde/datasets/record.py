@@ -4,8 +4,8 @@ A reader lists what is there and reads small text files; images and depth are re
 whoever writes the scene folder. So one broken file costs one frame, not the archive.
 """
 
-from collections.abc import Callable, Container, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,6 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 ReadImage = Callable[[], sequence.Pixels]
 ReadDepth = Callable[[], sequence.DepthMap]
-Row = tuple[str, ...]
-"""The words by which a list names a frame."""
 Made = TypeVar("Made")
 
 
@@ -49,25 +47,19 @@ class ArchiveScene:
     split: Split
     frames: tuple[ArchiveFrame, ...]  # in time order
     image_size: sequence.Size  # height, width
-    intrinsics: sequence.Intrinsics | None  # in pixels of the images; None if the archive has none
+    intrinsics: sequence.Intrinsics  # in pixels of the images
     source: str  # archive, paper and part, for scene.json
     licence: str  # as the archive states it
     depth_units_per_metre: int = 256  # of the PNGs that are written: 65535 / this is the largest
-    fps: float | None = None
     poses: sequence.Poses | None = None  # camera to world, in metres; nan where unknown
-    timestamps: sequence.PerFrame | None = None  # in seconds
-    problems: tuple[str, ...] = ()  # what was left out, and why: one line for each file
+    problems: tuple[str, ...] = ()  # what was left out, and why
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a scene."""
         if not self.frames:
             raise ArchiveError(f"scene '{self.name}' has no frames")
-        if "/" in self.name or self.name.startswith("."):
-            raise ValueError(f"a scene's name is the name of a folder, got '{self.name}'")
-        if self.intrinsics is not None:
-            sequence.check_intrinsics(
-                self.intrinsics, self.image_size, where=f"scene '{self.name}'"
-            )
+        where = f"scene '{self.name}'"
+        sequence.check_intrinsics(self.intrinsics, self.image_size, where=where)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -87,12 +79,6 @@ def attempt(make: Callable[[], Made], problems: list[str], cost: str = "") -> Ma
         return None
 
 
-def collect(scenes: Iterable[Callable[[], ArchiveScene]], problems: list[str]) -> Archive:
-    """The scenes that can be made; a fault of one becomes a line in `problems`."""
-    found = tuple(scene for make in scenes if (scene := attempt(make, problems)))
-    return Archive(scenes=found, problems=tuple(problems))
-
-
 @contextmanager
 def readable(
     path: Path, *, missing: str = "unpack the archive again", broken: str = "unpack it again"
@@ -106,11 +92,9 @@ def readable(
         raise ArchiveError(f"{path}: no such file; {missing}") from error
     except FileError as error:
         raise ArchiveError(str(error)) from error
-    except (OSError, ValueError) as error:
-        raise ArchiveError(f"{path}: cannot be read ({error}); {broken}") from error
-    except (LookupError, TypeError, AttributeError, RuntimeError) as error:  # of another format
-        reason = f"{type(error).__name__} {error}"
-        raise ArchiveError(f"{path}: cannot be read ({reason}); {broken}") from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        kind = "" if isinstance(error, OSError | ValueError) else f"{type(error).__name__} "
+        raise ArchiveError(f"{path}: cannot be read ({kind}{error}); {broken}") from error
 
 
 def read_archive_file(path: Path) -> bytes:
@@ -124,34 +108,31 @@ def in_pixels(size: sequence.Size) -> str:
     return f"{size[1]} x {size[0]}"
 
 
-def first_size(files: Iterable[Path], published: sequence.Size | None = None) -> sequence.Size:
+def first_size(files: Collection[Path], published: sequence.Size | None = None) -> sequence.Size:
     """Size of the first image that can be opened; refuses one that the camera is not for."""
-    fault: ImageError | None = None
     for file in files:
-        try:
+        with suppress(ImageError):
             size = read_size(file)
-        except ImageError as error:
-            fault = fault or error
-            continue
-        if size != (published or size):
+            if size == (published or size):
+                return size
             raise ArchiveError(
                 f"{file}: {in_pixels(size)} pixels, but the camera is published for "
                 f"{in_pixels(published or size)}; give the images as the archive has them"
             )
-        return size
-    raise fault or ArchiveError("no image to open")
+    raise ArchiveError(f"{next(iter(files))}: cannot be opened, nor can any image beside it")
 
 
-def nothing_left(folder: Path, problems: list[str], what: str = "no frame") -> ArchiveError:
-    """The error of a scene of which nothing is left, after what was noticed before."""
-    return ArchiveError("\n".join([*problems, f"{folder}: {what} can be used"]))
+def no_archive(root: Path, what: str) -> FileNotFoundError:
+    """The error of a folder in which nothing of a data set is found."""
+    where = "give the folder the archives were unpacked in"
+    return FileNotFoundError(f"{root}: no {what} in it; {where}")
 
 
 class SceneList(NamedTuple):
     """Contents of one list."""
 
     path: Path
-    rows: Mapping[str, tuple[Row, ...]]  # frames of each scene, each once; none for the whole scene
+    frames: Mapping[str, tuple[int, ...]]  # rising numbers of frames of each scene; none for all
 
 
 class Part(NamedTuple):
@@ -159,7 +140,7 @@ class Part(NamedTuple):
 
     name: str
     split: Split
-    rows: tuple[Row, ...] = ()  # its frames; none for all
+    frames: tuple[int, ...] = ()  # rising numbers; none for all
     listed_in: str = ""  # list that asks for it, for messages
 
 
@@ -167,85 +148,71 @@ Scenes = dict[str, tuple[Split, Callable[[Part], ArchiveScene]]]
 """What makes a scene, by its name, with the split it belongs to where no list names it."""
 
 
-def scene_and_words(line: str) -> tuple[str, Row]:
-    """Scene and words of a line: `SCENE` or `SCENE word word`; a path counts by its first part."""
+def only_scene(line: str) -> tuple[str, None]:
+    """The scene of a line that names nothing else; a path counts by its first part."""
     scene, *words = line.split()
-    return scene.strip("/").partition("/")[0], tuple(words)
-
-
-def only_scene(line: str) -> tuple[str, Row]:
-    """The scene of a line that names nothing else."""
-    scene, words = scene_and_words(line)
     if words:
         raise ValueError(f"expected the name of a scene alone, got '{line}'")
-    return scene, ()
+    return scene.strip("/").partition("/")[0], None
 
 
 def read_scene_lists(
-    lists: Mapping[str, Path] | None, parse: Callable[[str], tuple[str, Row]] = scene_and_words
+    lists: Mapping[str, Path] | None,
+    parse: Callable[[str], tuple[str, int | None]] = only_scene,
 ) -> dict[Split, SceneList]:
     """The lists of `train`, `val` and `test`; lines that start with # do not count.
 
-    `parse` gives the scene of a line, and the words that name a frame in it.
+    `parse` gives the scene of a line, and the number of a frame where it names one.
     """
-    lists = lists or {}
-    if strange := set(lists) - set(SPLITS):
-        raise ValueError(f"lists are for train, val and test, got {', '.join(sorted(strange))}")
-    return {split: _read(lists[split], parse) for split in SPLITS if split in lists}
+    return {s: _read_list(lists[s], parse) for s in SPLITS if lists and s in lists}
 
 
-def parts_of(name: str, lists: Mapping[Split, SceneList], default: Split = "train") -> list[Part]:
+def _read_list(path: Path, parse: Callable[[str], tuple[str, int | None]]) -> SceneList:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such list; give a text file with one scene or frame a line")
+    named: dict[str, set[int]] = {}
+    for number, line in read_lines(path):
+        if line.startswith("#"):
+            continue
+        try:
+            scene, frame = parse(line)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+        named.setdefault(scene, set()).update([] if frame is None else [frame])
+    if not named:
+        raise ValueError(f"{path}: the list is empty; name one scene or frame a line")
+    return SceneList(path, {scene: tuple(sorted(frames)) for scene, frames in named.items()})
+
+
+def parts_of(name: str, lists: Mapping[Split, SceneList], default: Split) -> list[Part]:
     """What is to be made of a scene: one part for each list that names it.
 
     A scene that no list names belongs to `default`, unless that has a list. A part of a scene
     carries the name of its list, and so does a scene of several lists.
     """
-    asked: list[tuple[Split, SceneList]] = [
-        (s, lists[s]) for s in SPLITS if s in lists and name in lists[s].rows
-    ]
+    asked: list[Split] = [s for s in SPLITS if s in lists and name in lists[s].frames]
     if not asked:
         return [] if default in lists else [Part(name, default)]
-    whole = len(asked) == 1 and not asked[0][1].rows[name]
+    whole = len(asked) == 1 and not lists[asked[0]].frames[name]
     return [
-        Part(name if whole else f"{name}_{split}", split, found.rows[name], str(found.path))
-        for split, found in asked
-    ]
-
-
-def missing_scenes(lists: Iterable[SceneList], known: Container[str], root: Path) -> list[str]:
-    """One line for each scene that a list names and `root` does not have."""
-    return [
-        f"{found.path}: no scene '{name}' in {root}; unpack its archive there"
-        for found in lists
-        for name in found.rows
-        if name not in known
+        Part(name if whole else f"{name}_{s}", s, lists[s].frames[name], str(lists[s].path))
+        for s in asked
     ]
 
 
 def make_archive(
     root: Path, scenes: Scenes, lists: Mapping[Split, SceneList], problems: list[str]
 ) -> Archive:
-    """What can be made of the scenes of a folder, and of lists."""
-    problems += missing_scenes(lists.values(), scenes, root)
-    named = scenes.items()
-    parts = [(make, p) for name, (split, make) in named for p in parts_of(name, lists, split)]
-    return collect([partial(make, part) for make, part in parts], problems)
-
-
-def _read(path: Path, parse: Callable[[str], tuple[str, Row]]) -> SceneList:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such list; give a text file with one scene or frame a line")
-    found: dict[str, dict[Row, None]] = {}
-    for number, line in read_lines(path):
-        if line.startswith("#"):
-            continue
-        try:
-            scene, words = parse(line)
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from error
-        found.setdefault(scene, {})[words] = None
-    if not found:
-        raise ValueError(f"{path}: the list is empty; name one scene or frame a line")
-    # A line without a frame asks for the whole scene, whatever else is said about it.
-    rows = {scene: () if () in names else tuple(names) for scene, names in found.items()}
-    return SceneList(path=path, rows=rows)
+    """What can be made of the scenes of a folder, and of lists; faults become problems."""
+    problems += [
+        f"{found.path}: no scene '{name}' in {root}; unpack its archive there"
+        for found in lists.values()
+        for name in found.frames
+        if name not in scenes
+    ]
+    made = [
+        attempt(partial(make, part), problems)
+        for name, (default, make) in scenes.items()
+        for part in parts_of(name, lists, default)
+    ]
+    return Archive(scenes=tuple(filter(None, made)), problems=tuple(problems))

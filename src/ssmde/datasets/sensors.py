@@ -22,11 +22,6 @@ def time_name(seconds: float) -> str:
     return f"{seconds:0{NAME_DIGITS}.6f}"
 
 
-def frame_rate(times: PerFrame) -> float | None:
-    """Frames a second, from the median step between times in seconds; None for a single frame."""
-    return None if len(times) < 2 else round(1 / float(np.median(np.diff(times))), 3)
-
-
 def clock_problem(of: str, times: PerFrame, other: str, others: np.ndarray, met: int) -> list[str]:
     """A line where no time (in seconds) of the file `other` is near one of `of`; else none."""
     if not len(times) or len(others) < 2 or met:
@@ -45,10 +40,8 @@ def in_time_order(
     """Files by their times in seconds; a second one of the same time is left out and told."""
     found: dict[str, tuple[float, Path]] = {}
     for time, path in files:
-        if time_name(time) in found:
+        if found.setdefault(time_name(time), (time, path))[1] is not path:
             problems.append(f"{path}: a second file of the same time; left out")
-        else:
-            found[time_name(time)] = (time, path)
     ordered = sorted(found.values())
     return np.array([time for time, _ in ordered], np.float64), [path for _, path in ordered]
 
@@ -61,8 +54,11 @@ def match_times(first: PerFrame, second: Float[np.ndarray, " m"]) -> dict[int, i
     # Times are sorted, so the partners of one lie in a stretch: no table of all pairs is needed.
     starts = np.searchsorted(second, first - LONGEST_GAP, "left").tolist()
     stops = np.searchsorted(second, first + LONGEST_GAP, "right").tolist()
-    places = [(i, j) for i in range(len(first)) for j in range(starts[i], stops[i])]
-    pairs = [(abs(float(first[i] - second[j])), i, j) for i, j in places]
+    pairs = [
+        (abs(float(first[i] - second[j])), i, j)
+        for i in range(len(first))
+        for j in range(starts[i], stops[i])
+    ]
     found: dict[int, int] = {}
     taken: set[int] = set()
     for _, i, j in sorted(pairs):
@@ -74,8 +70,6 @@ def match_times(first: PerFrame, second: Float[np.ndarray, " m"]) -> dict[int, i
 
 def nearest_times(first: PerFrame, second: Float[np.ndarray, " m"]) -> Int[np.ndarray, " n"]:
     """Index in `second`, which increases, of the nearest time for each of `first`; -1 if none."""
-    if not len(second):
-        return np.full(len(first), -1)
     # The nearest of all is one of the two neighbors in time.
     after = np.searchsorted(second, first).clip(0, len(second) - 1)
     before = (after - 1).clip(0)
@@ -109,8 +103,7 @@ def transform(
 def read_velodyne(path: Path) -> Float32[np.ndarray, "n 4"]:
     """Points of a KITTI scan: x forward, y left, z up, in metres, and reflectance in [0, 1].
 
-    Points that are not finite are left out. An `ArchiveError` if the file is missing, empty, or
-    ends within a point.
+    Points that are not finite are left out. An empty file, or one that ends in a point, is refused.
     """
     content = read_archive_file(path)
     if not content or len(content) % POINT_BYTES:

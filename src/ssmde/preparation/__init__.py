@@ -14,9 +14,7 @@ __all__ = ["Packed", "Prepared", "PreparedDataset", "prepare"]
 
 # Arguments by what they are for; those of no group go with everything.
 OF_VIDEO = ("step", "least_motion", "fewest_frames", "intrinsics", "hfov_degrees", "name")
-OF_DATASETS = ("train_list", "val_list", "test_list", "improved", "truth")
-OF_PACKING = ("size", "codec")
-OF_FRAMES = ("width", "quality")
+OF_DATASETS = ("train_list", "val_list", "test_list", "improved")
 
 
 def prepare(
@@ -24,11 +22,10 @@ def prepare(
     least_motion: float = 0.005, fewest_frames: int = 10,
     intrinsics: tuple[float, float, float, float] | None = None,
     hfov_degrees: int | float | None = None, width: int | None = None, name: str | None = None,
-    quality: int = 95, overwrite: bool = False,
+    overwrite: bool = False,
     dataset: Literal["kitti_raw", "kitti_odometry", "nyuv2", "ddad", "bonn", "tum"] | None = None,
     train_list: Path | None = None, val_list: Path | None = None, test_list: Path | None = None,
-    improved: Path | None = None, truth: Literal["eigen", "camera"] = "eigen", pack: bool = False,
-    size: tuple[int, int] | None = None, codec: Literal["raw", "jpeg"] = "raw",
+    improved: Path | None = None, pack: bool = False, size: tuple[int, int] | None = None,
     show_progress: bool = True,
 ) -> Prepared | PreparedDataset | Packed:  # fmt: skip
     """Turn a video, images, or the official archive of a data set into scene folders.
@@ -56,7 +53,6 @@ def prepare(
         hfov_degrees: Instead: horizontal field of view of the upright frames.
         width: Resize the frames to this width, in pixels; their shape stays.
         name: Name of the scene; by default that of SOURCE.
-        quality: JPEG quality, 1 to 100.
         overwrite: Replace scenes or shards that ssmde made of something else; files of yours stay.
         dataset: SOURCE holds this data set, as its official archives unpack.
         train_list: With --dataset: published list of what is for training.
@@ -64,11 +60,8 @@ def prepare(
         test_list: The same for testing.
         improved: For kitti_raw: folder data_depth_annotated, whose depth takes the place of the
             scans.
-        truth: For kitti_raw: depth of scans as the published evaluation has it, or exact for the
-            camera.
         pack: SOURCE holds scene folders: pack them.
         size: With --pack: size of the packed training frames, in pixels: that of the training.
-        codec: With --pack: frames exact and fastest, or a tenth of the size.
         show_progress: Draw progress bars.
 
     Returns:
@@ -82,8 +75,8 @@ def prepare(
     given = locals()  # first of all, while these are the arguments alone
     changed = [n for n, p in signature(prepare).parameters.items() if given[n] != p.default]
     refused = {
-        "with --pack": ("dataset", *OF_VIDEO, *OF_DATASETS, *OF_FRAMES) if pack else (),
-        "without --pack": () if pack else OF_PACKING,
+        "with --pack": ("dataset", "width", *OF_VIDEO, *OF_DATASETS) if pack else (),
+        "without --pack": () if pack else ("size",),
         "with --dataset": OF_VIDEO if dataset else (),
         "without --dataset": () if dataset else OF_DATASETS,
     }
@@ -91,14 +84,13 @@ def prepare(
         for argument in changed:
             if argument in names:
                 raise ValueError(f"--{argument.replace('_', '-')} does not go {why}")
-    how: dict[str, Any] = {n: given[n] for n in ("overwrite", "show_progress")}
+    how: dict[str, Any] = {"overwrite": overwrite, "show_progress": show_progress}
     if pack:
         if size is None:
             raise ValueError("--pack needs --size HEIGHT WIDTH: data.image_size of the training")
         from ssmde.preparation.packing import pack as pack_scenes
 
-        return pack_scenes(_single(source, "--pack"), out, size=size, codec=codec, **how)
-    how |= {n: given[n] for n in OF_FRAMES}
+        return pack_scenes(_single(source, "--pack"), out, size=size, **how)
     if dataset is not None:
         from ssmde.preparation.archives import prepare_dataset
 
@@ -106,11 +98,11 @@ def prepare(
         lists = {part: path for part, path in lists.items() if path is not None}
         folder = _single(source, "--dataset")
         return prepare_dataset(
-            dataset, folder, out, lists=lists, improved=improved, truth=truth, **how
+            dataset, folder, out, lists=lists, improved=improved, width=width, **how
         )
     from ssmde.preparation.videos import prepare_videos
 
-    return prepare_videos(source, out, **{n: given[n] for n in OF_VIDEO}, **how)
+    return prepare_videos(source, out, width=width, **{n: given[n] for n in OF_VIDEO}, **how)
 
 
 def _single(source: Path | Sequence[Path], option: str) -> Path:

@@ -17,14 +17,12 @@ from ssmde.data.images import ImageError, read_image, write_png16
 from ssmde.data.scene_files import read_scene_info, write_list, write_poses, write_scene_info
 from ssmde.data.sequence import DepthMap, Size
 from ssmde.datasets import DATASETS, record
-from ssmde.datasets.kitti import Truth
 from ssmde.datasets.record import Archive, ArchiveError, ArchiveFrame, ArchiveScene, in_pixels
 from ssmde.io import read_lines
 from ssmde.preparation.results import PreparedDataset, WrittenScene
-from ssmde.preparation.videos import store_camera, store_image, store_times, stored_size
+from ssmde.preparation.videos import store_camera, store_image, stored_size
 
 WORKERS = min(8, os.cpu_count() or 1)  # threads; decoding and compressing run beside each other
-USUAL_QUALITY = 95  # of JPEG
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +32,6 @@ class _Job:
     scene: ArchiveScene
     folder: Path
     size: Size  # height and width of the images as they are stored
-    quality: int
     mark: dict[str, Any]  # what the folder is made of, to know it again
 
     def report(self, *, skipped: bool) -> WrittenScene:
@@ -48,78 +45,70 @@ class _Job:
 
 def prepare_dataset(
     dataset: str, source: Path, out: Path, *, lists: Mapping[str, Path] | None = None,
-    improved: Path | None = None, truth: Truth = "eigen", width: int | None = None,
-    quality: int = USUAL_QUALITY, overwrite: bool = False, show_progress: bool = True,
+    improved: Path | None = None, width: int | None = None, overwrite: bool = False,
+    show_progress: bool = True,
 ) -> PreparedDataset:  # fmt: skip
     """Write the scenes of an official archive; arguments and errors are those of `ssmde.prepare`.
 
-    Files that are missing or broken cost what hangs on them, and a line in the report; the rest
-    goes through. Scenes that are there and finished stay, so a run that was stopped can be started
-    again. Images that need no change are copied. Scenes for testing keep the size of the archive,
-    where benchmarks measure. train.txt, val.txt and test.txt get the names of the scenes; `lists`
-    are by the same words.
+    Files that are missing or broken cost what hangs on them, and a line in the report. Scenes that
+    are there and finished stay. Images that need no change are copied. Scenes for testing keep the
+    size of the archive, where benchmarks measure. train.txt, val.txt and test.txt get the names of
+    the scenes; `lists` are by the same words.
     """
     if dataset not in DATASETS:
         raise ValueError(f"unknown data set '{dataset}': {did_you_mean(dataset, DATASETS)}")
-    only_raw = {"improved": improved, "truth": truth} if dataset == "kitti_raw" else {}
-    if not only_raw and (improved or truth != "eigen"):
-        raise ValueError(f"improved and truth belong to kitti_raw; leave them out for {dataset}")
-    if not source.exists():
-        raise FileNotFoundError(f"{source}: no such file or folder; give the unpacked archive")
-    archive = DATASETS[dataset](source, lists=lists, **only_raw)
+    if improved is not None and dataset != "kitti_raw":
+        raise ValueError(f"improved belongs to kitti_raw; leave it out for {dataset}")
+    more = {} if improved is None else {"improved": improved}
+    archive = DATASETS[dataset](source, lists=lists, **more)
     if not archive.scenes:
         lines = "\n".join(archive.problems[:10]) or "it is empty"
         raise ValueError(f"{source}: no scene of {dataset} can be used:\n{lines}")
-    options = {"truth": truth} if truth != "eigen" else {}
-    options |= {"improved": str(improved.resolve())} if improved else {}
-    inputs = [path for path in (source, improved, *(lists or {}).values()) if path is not None]
     return write_archive(
-        archive, out, width=width, quality=quality, overwrite=overwrite,
-        show_progress=show_progress, inputs=inputs, options=options,
+        archive, out, width=width, overwrite=overwrite, show_progress=show_progress,
+        inputs=[source, *more.values(), *(lists or {}).values()],
+        options={name: str(path.resolve()) for name, path in more.items()},
     )  # fmt: skip
 
 
 def write_archive(
-    archive: Archive, out: Path, *, width: int | None, quality: int, overwrite: bool,
-    show_progress: bool, inputs: Sequence[Path] = (), options: Mapping[str, str] | None = None,
+    archive: Archive, out: Path, *, width: int | None, overwrite: bool, show_progress: bool,
+    inputs: Sequence[Path] = (), options: Mapping[str, str] | None = None,
 ) -> PreparedDataset:  # fmt: skip
     """Write each scene of an archive as a scene folder, whole or not at all, and list it.
 
-    As `prepare_dataset`. No folder goes that is, holds or lies in one of `inputs`, which are read;
-    `options` are those of the reader, where they are not the usual ones: a scene knows its own.
+    No folder goes that is, holds or lies in one of `inputs`; `options` are those of the reader.
     """
-    if not 1 <= quality <= 100:
-        raise ValueError(f"quality must be in [1, 100], got {quality}")
-    options = dict(options or {}) | ({} if quality == USUAL_QUALITY else {"quality": str(quality)})
     jobs: dict[str, _Job] = {}
     for scene in archive.scenes:
         if scene.name in jobs:
             raise ValueError(f"two scenes of the archive are named '{scene.name}'")
-        jobs[scene.name] = _job(scene, out / scene.name, width, quality, options)
+        jobs[scene.name] = _job(scene, out / scene.name, width, options or {})
     lists = {f"{split}.txt" for split in record.SPLITS}
     outputs.sweep(out, lambda name: name in jobs or name in lists)
     done = {name for name, job in jobs.items() if _is_done(job, overwrite, inputs)}
     for scene in archive.scenes:
         remedy = "name the scene in it yourself, or choose another folder"
         outputs.check_own(_changed_lists(out, scene.split, scene.name), remedy)
-    frames = sum(len(job.scene.frames) for name, job in jobs.items() if name not in done)
     written: list[WrittenScene] = []
     if archive.problems:  # of no scene that was read
         written.append(WrittenScene(name="", split=None, folder=None, problems=archive.problems))
     with bars(show=show_progress) as progress:
+        frames = sum(len(job.scene.frames) for name, job in jobs.items() if name not in done)
         task = progress.add_task("frames", total=frames)
         for name, job in jobs.items():
             progress.update(task, description=name)
             advance = partial(progress.advance, task)
             result = job.report(skipped=True) if name in done else _write(job, advance)
-            if result.folder is not None:
-                with outputs.recorded():
-                    for path, names in _changed_lists(out, job.scene.split, name).items():
-                        if names:
-                            write_list(out, path.stem, names)  # type: ignore[arg-type]
-                        else:
-                            path.unlink()  # an empty list is no list
             written.append(result)
+            if result.folder is None:
+                continue
+            with outputs.recorded():
+                for path, names in _changed_lists(out, job.scene.split, name).items():
+                    if names:
+                        write_list(out, path.stem, names)  # type: ignore[arg-type]
+                    else:
+                        path.unlink()  # an empty list is no list
     return PreparedDataset(scenes=tuple(written))
 
 
@@ -141,9 +130,7 @@ def shrink_depth(depth: DepthMap, size: Size) -> Float32[np.ndarray, "k m"]:
     return small
 
 
-def _job(
-    scene: ArchiveScene, folder: Path, width: int | None, quality: int, options: Mapping[str, str]
-) -> _Job:
+def _job(scene: ArchiveScene, folder: Path, width: int | None, options: Mapping[str, str]) -> _Job:
     """A test scene keeps its size; the others get the width that is asked for."""
     now = scene.image_size[1]
     width = None if scene.split == "test" else width
@@ -156,7 +143,7 @@ def _job(
         "source": scene.source, "frames": len(scene.frames), "first": scene.frames[0].name,
         "last": scene.frames[-1].name, "image_size": list(size), **options,
     }  # fmt: skip
-    return _Job(scene=scene, folder=folder, size=size, quality=quality, mark=mark)
+    return _Job(scene=scene, folder=folder, size=size, mark=mark)
 
 
 def _is_done(job: _Job, overwrite: bool, inputs: Sequence[Path]) -> bool:
@@ -175,9 +162,11 @@ def _is_done(job: _Job, overwrite: bool, inputs: Sequence[Path]) -> bool:
 
 
 def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
-    """Write images, depth, camera, poses and scene.json of a scene."""
-    # A frame whose image is broken is left out; one whose depth is broken keeps its image. Without
-    # one good image there is no folder.
+    """Write images, depth, camera, poses and scene.json of a scene.
+
+    A frame whose image is broken is left out; one whose depth is broken keeps its image. Without
+    one good image there is no folder.
+    """
     scene = job.scene
     with outputs.hidden_folder(job.folder) as part:
         (part / "depth").mkdir()
@@ -195,9 +184,6 @@ def _write(job: _Job, advance: Callable[[], None]) -> WrittenScene:
         if not len(kept):
             return WrittenScene(name=scene.name, split=scene.split, folder=None, problems=problems)
         info: dict[str, Any] = {"source": scene.source, "licence": scene.licence}
-        times = None if scene.timestamps is None else scene.timestamps[kept]
-        steady = scene.fps is not None and bool(np.all(np.diff(kept) == 1))
-        info["fps"] = scene.fps if steady else store_times(part, times)
         if depths:
             info["depth_units_per_metre"] = scene.depth_units_per_metre
         else:
@@ -220,7 +206,7 @@ def _write_frame(job: _Job, frame: ArchiveFrame, folder: Path) -> tuple[bool, bo
         file = frame.image if isinstance(frame.image, Path) else None
         pixels = read_image(frame.image) if isinstance(frame.image, Path) else frame.image()
         _check_size(str(file or f"image of frame {frame.name}"), pixels, size)
-        store_image(folder / frame.name, pixels, job.size, file=file, quality=job.quality)
+        store_image(folder / frame.name, pixels, job.size, file=file)
         has_image = True
         if frame.depth is None:
             return True, False, None

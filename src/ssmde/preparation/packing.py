@@ -7,14 +7,14 @@ import hashlib
 import io
 import json
 import tarfile
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 
 from ssmde.arrays import read_npz, write_npz
 from ssmde.config import MOST_SIDE
@@ -22,7 +22,7 @@ from ssmde.console import with_bar
 from ssmde.data import shards as shard_files
 from ssmde.data.augment import Framing, whole_frame
 from ssmde.data.dataset import read_view
-from ssmde.data.images import ImageError
+from ssmde.data.images import ImageError, is_gray16, read_image
 from ssmde.data.pseudo_labels import pack_label
 from ssmde.data.scene_files import TRACKED_POINTS, read_tracked_points
 from ssmde.data.scene_folder import read_scenes
@@ -32,10 +32,8 @@ from ssmde.io import FileError, read_bytes, whole_file, write_text
 from ssmde.outputs import RECORD, check_replaceable, identity, mark_at, mark_of, recorded, sweep
 from ssmde.preparation.results import Packed
 
-Codec = Literal["raw", "jpeg"]
 PLAN_FILE = "plan.json"  # while packing
 SHARD = (".tar", ".npz")  # the index is written last
-JPEG_QUALITY = 95
 
 
 class PackedScene(NamedTuple):
@@ -46,20 +44,17 @@ class PackedScene(NamedTuple):
     framing: Framing | None  # how its frames become smaller; None if they stay as they are
 
 
-Place = tuple[PackedScene, int]  # scene and frame
-
-
 def pack(
-    data: Path, out: Path, *, size: Size, codec: Codec = "raw", shard_frames: int = 4096,
-    overwrite: bool = False, show_progress: bool = True,
+    data: Path, out: Path, *, size: Size, shard_frames: int = 4096, overwrite: bool = False,
+    show_progress: bool = True,
 ) -> Packed:  # fmt: skip
     """Write the scenes of a data folder as shards that `read_scenes` reads like the folder.
 
     Training frames are stored at `size` (height, width) with their pseudo-depth, tracked points,
-    camera and poses: the training size, or a little more to keep the detail of zoomed views. `raw`
-    is exact and fastest, 3 bytes a pixel; `jpeg` takes a tenth. Frames for validation and testing
-    stay as they are, with measured depth and masks, so that they are measured alike. A run that was
-    stopped goes on with the next shard; a finished one is left as it is.
+    camera and poses: the training size, or a little more to keep the detail of zoomed views; they
+    are exact, 3 bytes a pixel. Frames for validation and testing stay as they are, with measured
+    depth and masks, so that they are measured alike. A run that was stopped goes on with the next
+    shard; a finished one is left as it is.
     """
     if not 32 <= min(size) <= max(size) <= MOST_SIDE or shard_frames < 1:
         raise ValueError(
@@ -71,7 +66,7 @@ def pack(
     scenes = [scene for part in SPLITS for scene in _scenes(data, part, size)]
     about = {
         "format": shard_files.FORMAT, "version": shard_files.VERSION,
-        "size": list(size), "codec": codec, "shard_frames": shard_frames,
+        "size": list(size), "codec": "raw", "shard_frames": shard_frames,
         "scenes": [_about(scene) for scene in scenes],
     }  # fmt: skip
     numbers = {
@@ -96,7 +91,7 @@ def pack(
                 (out / PACK_FILE).unlink()
             for name, places in with_bar(work.items(), "packing", show=show_progress):
                 if any(mark_at(out / f"{name}{end}") != mark for end in SHARD):
-                    write_shard(out, name, places, codec)
+                    write_shard(out, name, places)
             write_npz(out / FRAMES_FILE, numbers)
             for path in out.iterdir():  # shards of what was packed before
                 if path.name not in names and mark_at(path) is not None:
@@ -135,8 +130,8 @@ def _about(scene: PackedScene) -> dict[str, Any]:
     if framing is not None and intrinsics is not None:
         full = torch.from_numpy(intrinsics.astype(np.float64))
         intrinsics = framing.intrinsics(full).numpy()
-    known = {name: getattr(sequence, name) for name in (*KINDS.values(), *NUMBERS, *VALUES)}
-    known = {name: value for name, value in known.items() if value is not None}
+    names = (*KINDS.values(), *NUMBERS, *VALUES)
+    known = {name: v for name in names if (v := getattr(sequence, name)) is not None}
     return {
         "split": scene.split, "name": sequence.name, "frames": len(sequence),
         "image_size": list((framing or sequence).image_size),
@@ -155,9 +150,9 @@ def _files(scene: PackedScene) -> Iterator[Path]:
     yield sequence.images[0].parent / TRACKED_POINTS
 
 
-def _shards(scenes: list[PackedScene], most: int) -> dict[str, list[Place]]:
+def _shards(scenes: list[PackedScene], most: int) -> dict[str, list[tuple[PackedScene, int]]]:
     """Name and contents of each shard, with at most so many frames, in order."""
-    work: dict[str, list[Place]] = {}
+    work: dict[str, list[tuple[PackedScene, int]]] = {}
     for part in SPLITS:
         places = [(s, i) for s in scenes if s.split == part for i in range(len(s.sequence))]
         for number, first in enumerate(range(0, len(places), most)):
@@ -170,21 +165,17 @@ def _begin(out: Path, data: Path, mark: str, *, overwrite: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if mark_at(out / PLAN_FILE) == mark or not [p for p in out.iterdir() if p.name != RECORD]:
         return
-    packed, begun = (mark_at(out / name) is not None for name in (PACK_FILE, PLAN_FILE))
-    if not (packed or begun):
+    if all(mark_at(out / name) is None for name in (PACK_FILE, PLAN_FILE)):
         raise FileExistsError(f"{out} is not empty: choose another folder")
     if not overwrite:
-        what = "was packed from" if packed else "was begun with"
         remedy = "choose another folder, give the same again, or --overwrite"
-        raise FileExistsError(f"{out} {what} other data or options: {remedy}")
+        raise FileExistsError(f"{out} was packed from other data or options: {remedy}")
     check_replaceable(out, [data], "choose another folder")
 
 
-def write_shard(out: Path, name: str, places: list[Place], codec: Codec) -> None:
+def write_shard(out: Path, name: str, places: list[tuple[PackedScene, int]]) -> None:
     """Write a shard, then its index; what of a frame cannot be read is left out and noted there."""
-    rows: dict[str, list[Any]] = {"name": [], "skipped": []}
-    for kind in KINDS:
-        rows |= {f"{kind}_{field}": [] for field in ("offset", "size", "suffix")}
+    rows: dict[str, list[Any]] = defaultdict(list, name=[], skipped=[])
     with whole_file(out / f"{name}.tar") as part, tarfile.open(part, "w") as tar:
         for scene, frame in places:
             stem = scene.sequence.images[frame].stem
@@ -194,7 +185,7 @@ def write_shard(out: Path, name: str, places: list[Place], codec: Codec) -> None
             for kind in KINDS:
                 offset, content, suffix = 0, b"", ""
                 try:
-                    content, suffix = _content(kind, scene, frame, codec)
+                    content, suffix = _content(kind, scene, frame)
                 except ImageError as error:
                     rows["skipped"].append(str(error).encode())
                 if content:
@@ -215,7 +206,7 @@ def write_shard(out: Path, name: str, places: list[Place], codec: Codec) -> None
     write_npz(out / f"{name}.npz", arrays)
 
 
-def _content(kind: str, scene: PackedScene, frame: int, codec: Codec) -> tuple[bytes, str]:
+def _content(kind: str, scene: PackedScene, frame: int) -> tuple[bytes, str]:
     """Bytes of what a frame has of a kind, and the ending of their file; empty for nothing."""
     _, sequence, framing = scene
     values, size = getattr(sequence, KINDS[kind]), sequence.image_size
@@ -228,12 +219,10 @@ def _content(kind: str, scene: PackedScene, frame: int, codec: Codec) -> tuple[b
         pixels = (found[0].astype(np.float64) + 0.5) * scale - 0.5  # borders stay borders
         return _as_npy(np.column_stack([pixels, found[1]]).astype(np.float32)), ".npy"
     if kind == "image" and framing is not None:
-        view = np.ascontiguousarray(read_view(found, framing, size).transpose(1, 2, 0))
-        if codec == "raw":
-            return _as_npy(view), ".npy"
-        file = io.BytesIO()
-        Image.fromarray(view).save(file, "JPEG", quality=JPEG_QUALITY)
-        return file.getvalue(), ".jpg"
+        view = read_view(found, framing, size).transpose(1, 2, 0)
+        return _as_npy(np.ascontiguousarray(view)), ".npy"
+    if kind == "image" and is_gray16(found):  # one stretch for its scene, as in the folder
+        return _as_npy(read_image(found)), ".npy"
     if kind == "pseudo_depth" and framing is not None:
         return pack_label(found, framing, size)
     try:

@@ -12,6 +12,7 @@ MEANING = {
     "still": "the camera stood still", "blurred": "far less sharp than the frames around",
     "short": "of a scene of too few frames",
 }  # fmt: skip
+"""Why frames are dropped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,11 +20,8 @@ class Choice:
     """Frames of a source by what becomes of them."""
 
     scenes: tuple[Sequence[int], ...]  # frames that are kept, a scene each
-    dropped: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Frames that are not, by reason: `close` (moved too little since the last one that is kept),
-    `still` (so are many in a row), `blurred`, `short` (of a scene of too few)."""
-    splits: tuple[int, ...] = ()
-    """Frames that do not continue what is before them: cuts, and jumps of the camera."""
+    dropped: dict[str, tuple[int, ...]] = field(default_factory=dict)  # by reason, as in `MEANING`
+    splits: tuple[int, ...] = ()  # frames that begin another picture: cuts, jumps of the camera
 
     def lines(self) -> list[str]:
         """What the report says of it."""
@@ -31,8 +29,7 @@ class Choice:
             f"  {len(numbers)} {reason}, {MEANING[reason]}: {ranges(numbers)}"
             for reason, numbers in self.dropped.items()
         ]
-        splits = [f"  another picture begins at {ranges(self.splits)}"] if self.splits else []
-        return found + splits
+        return found + [f"  another picture begins at {ranges(self.splits)}"] * bool(self.splits)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +71,7 @@ class WrittenScene:
     frames: int = 0
     depths: int = 0  # frames with measured depth
     skipped: bool = False  # True if the folder was there, finished, before
-    problems: tuple[str, ...] = ()  # what was left out, and why: one line for each file
+    problems: tuple[str, ...] = ()  # what was left out, and why
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

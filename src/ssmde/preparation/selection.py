@@ -1,8 +1,8 @@
 """Which frames of a source become scenes, by their motion and sharpness."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
@@ -29,18 +29,13 @@ STANDSTILL = 30  # frames without enough motion in a row that are called still, 
 ROUNDING = 1e-6  # relative; a sum of steps is not exact
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Measured:
+class Measured(NamedTuple):
     """What was measured on the frames of a source: one number each."""
 
-    numbers: Int[np.ndarray, " n"]
-    """Place in the source, from 0; those of frames that cannot be decoded are missing."""
-    moved: PerFrame
-    """Motion since the frame before, as a share of the width; nan where another place begins."""
-    way: PerFrame
-    """Way since the first frame, as a share of the width; trembling and noise add nothing."""
-    sharpness: Float[np.ndarray, "n 2"]
-    """Fine detail as a share of all detail, in both directions; see `sharpness`."""
+    numbers: Int[np.ndarray, " n"]  # from 0; those of frames that cannot be decoded are missing
+    moved: PerFrame  # since the frame before, as a share of the width; nan: another place begins
+    way: PerFrame  # since the first frame, in the same unit; trembling and noise add nothing
+    sharpness: Float[np.ndarray, "n 2"]  # as `sharpness` gives it
 
 
 def measure(frames: Iterable[GrayFrame], least_motion: float) -> Measured:
@@ -61,11 +56,11 @@ def measure(frames: Iterable[GrayFrame], least_motion: float) -> Measured:
                 moved, base = float("nan"), base + ahead + least_motion
             anchor, ahead = picture, 0.0
         else:
-            moved, _ = image_motion(before, picture)
+            moved = image_motion(before, picture)
             ahead += moved
             # Sums of small steps drift: before a step counts it is measured from the anchor.
             if not ahead < least_motion and anchor is not before:
-                ahead, _ = image_motion(anchor, picture)
+                ahead = image_motion(anchor, picture)
             if not ahead < least_motion:  # so far, or nobody knows how far
                 base += ahead if ahead >= least_motion else least_motion
                 anchor, ahead = picture, 0.0
@@ -73,7 +68,7 @@ def measure(frames: Iterable[GrayFrame], least_motion: float) -> Measured:
         before = picture
     table = np.array(rows, np.float64).reshape(-1, 5)
     numbers, moved, way = table[:, :3].T
-    return Measured(numbers=numbers.astype(int), moved=moved, way=way, sharpness=table[:, 3:])
+    return Measured(numbers.astype(int), moved, way, table[:, 3:])
 
 
 def motion_picture(gray: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "k m"]:
@@ -88,24 +83,21 @@ def motion_picture(gray: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "k m"]
     return np.asarray(small) / np.float32(255)
 
 
-def image_motion(before: Gray, after: Gray) -> tuple[float, float]:
-    """How far the picture moved, as a share of its width, and how much of it is found again.
+def image_motion(before: Gray, after: Gray) -> float:
+    """How far the picture moved, as a share of its width; nan if the two show two places.
 
-    The median over tiles: somebody who walks through the view does not count. nan if the two show
-    two places. The second number is the share of the tiles with texture, in [0, 1]. Both pictures
-    are as `motion_picture` gives them, of one size.
+    The median over tiles: somebody who walks through the view does not count. Both pictures are as
+    `motion_picture` gives them, of one size.
     """
     flow = tile_flow(before, after)
-    textured = np.isfinite(flow.likeness)
-    if not textured.any():  # two empty walls, or an empty one and something else
-        same = float(np.abs(before - after).mean()) < FLAT
-        return (0.0, 1.0) if same else (float("nan"), 0.0)
+    textured = int(np.isfinite(flow.likeness).sum())
+    if not textured:  # two empty walls, or an empty one and something else
+        return 0.0 if float(np.abs(before - after).mean()) < FLAT else float("nan")
     again = flow.likeness > FOUND  # False for nan
-    found = float(again.sum() / textured.sum())
-    if found < SAME_PLACE or again.sum() < min(FEWEST_TILES, int(textured.sum())):
-        return float("nan"), found
+    if again.sum() < max(SAME_PLACE * textured, min(FEWEST_TILES, textured)):
+        return float("nan")
     way = np.hypot(flow.motion[again, 0], flow.motion[again, 1])
-    return float(np.median(way)) / before.shape[1], found
+    return float(np.median(way)) / before.shape[1]
 
 
 def sharpness(gray: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
@@ -130,9 +122,8 @@ def sharpness(gray: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
 def choose_frames(measured: Measured, *, least_motion: float, fewest_frames: int) -> Choice:
     """Frames to keep: sharp, and each `least_motion` of the width away from the one before.
 
-    A blurred frame is passed over for the next sharp one. Where the picture changes to another
-    place, or moves further than 0.15 of its width between neighbors, a new scene begins;
-    one of fewer kept frames than `fewest_frames` is dropped.
+    A blurred frame gives way to the next sharp one. Where the picture changes to another place, or
+    moves further than `MOST_MOTION`, a scene begins; one of fewer than `fewest_frames` is dropped.
     """
     reasons: dict[int, str] = {}
     scenes: list[list[int]] = []

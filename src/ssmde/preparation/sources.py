@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from glob import glob, has_magic
 from itertools import groupby
 from pathlib import Path
@@ -14,27 +14,24 @@ from PIL import ExifTags, Image
 from ssmde.data import images, video
 from ssmde.data.scene_files import read_intrinsics
 from ssmde.data.scene_folder import left_out, list_names, sort_names
-from ssmde.data.sequence import Size
+from ssmde.data.sequence import Intrinsics, Size
 from ssmde.data.video import GrayFrame, VideoFrame, VideoNotes
-from ssmde.io import are_decimal, fitting_name
+from ssmde.io import fitting_name
 from ssmde.preparation.selection import LOOK_SIDE
 
-MOST_PARTS = "-99999"  # what may follow the name of a scene
+MOST_PARTS = len("-99999")  # what may follow the name of a scene
 FILM_DIAGONAL = 43.267  # mm, of 36 x 24 mm, to which an equivalent focal length refers (CIPA)
 EQUIVALENT_RANGE = (4.0, 2000.0)  # mm; what lies outside is no lens
 SAME_FOCAL = 0.02  # relative difference between photos from which the lens zoomed
 MOST_PHOTOS = 50  # that are asked
-FILM_TAGS = ("camera.focal_length.35mm_equivalent", "focallengthin35mmfilm")  # ends, lower case
-Four = tuple[float, float, float, float]
-"""Focal lengths and principal point, in pixels of the upright, full-size frames."""
-Camera = tuple[Four, str]
-"""And who says so."""
+# Ends of tags, lower case; of phones com.apple.quicktime.camera.focal_length.35mm_equivalent.
+FILM_TAGS = ("camera.focal_length.35mm_equivalent", "focallengthin35mmfilm")
+Camera = tuple[Intrinsics, str]
+"""Pinhole matrix in pixels of the upright, full-size frames, and who says so."""
 
 
 class Photos:
     """Images of one folder, in the order of their names."""
-
-    fps = None  # nobody knows how fast they were taken
 
     def __init__(self, name: str, files: tuple[Path, ...]) -> None:
         self.name, self.files, self.notes = name, files, VideoNotes()  # what was noticed
@@ -44,42 +41,32 @@ class Photos:
         self.levels = images.gray_levels(files)  # of 16-bit gray, of all of them
         for note in images.stretch_note(self.levels):
             self.notes.add(note)
-        if are_decimal(file.stem for file in files):
-            self.notes.add("names are decimal numbers, sorted by their value")
 
     def size(self) -> Size:
         """Height and width of the first image, upright."""
         return images.read_size(self.files[0])
 
     def camera(self, size: Size) -> Camera | None:
-        """What cam.txt says of images of this size, or else EXIF.
-
-        A cam.txt beside images that are not all turned by the same orientation mark (EXIF) is
-        refused: upright they have two cameras.
-        """
+        """What cam.txt says of images of this size, or else EXIF."""
         path = self.read[-1]
-        if path.is_file():
-            turn = images.read_orientation(self.files[0])
-            for file in self.files:
-                if (other := images.read_orientation(file)) != turn:
-                    raise ValueError(
-                        f"{file}: turned by its orientation mark (EXIF {other}), unlike "
-                        f"{self.files[0].name} ({turn}): one {path.name} cannot be that of both; "
-                        "give each a folder of its own"
-                    )
-            matrix = read_intrinsics(path, size, orientation=turn)
-            if matrix is not None:
-                (fx, _, cx), (_, fy, cy) = matrix[:2].tolist()
-                turned = "" if turn == 1 else ", turned upright as they are"
-                return (fx, fy, cx, cy), f"cam.txt beside the images{turned}"
-        return camera_of_photos(self.files, size)
+        if not path.is_file():
+            return camera_of_photos(self.files, size)
+        turns = {images.read_orientation(file): file.name for file in self.files}
+        if len(turns) > 1:  # upright they have two cameras
+            raise ValueError(
+                f"{path}: cannot be the camera of images that their orientation marks (EXIF) turn "
+                f"in different ways: {turns}; give each a folder of its own"
+            )
+        matrix = read_intrinsics(path, size, orientation=min(turns))
+        turned = "" if 1 in turns else ", turned upright as they are"
+        return None if matrix is None else (matrix, f"cam.txt beside the images{turned}")
 
     def look(self) -> Iterator[GrayFrame]:
         """Every image as a small gray picture."""
         size = self.size()
         reduction = next(r for r in images.REDUCTIONS if max(size) // r >= LOOK_SIDE or r == 1)
         for number, file in enumerate(self.files):
-            _check_size(str(file), images.read_size(file), size)
+            _check_size(file, images.read_size(file), size)
             pixels = images.read_image(file, reduction=reduction, levels=self.levels)
             gray = np.array(Image.fromarray(pixels).convert("L"))
             yield GrayFrame(number=number, time=None, gray=gray)
@@ -90,7 +77,7 @@ class Photos:
         for number in numbers:
             file = self.files[number]
             pixels = images.read_image(file, levels=self.levels)
-            _check_size(str(file), pixels.shape, size)
+            _check_size(file, pixels.shape[:2], size)
             as_it_is = file if self.levels is None else None
             yield VideoFrame(number=number, time=None, pixels=pixels, file=as_it_is)
 
@@ -104,7 +91,7 @@ class Film:
         self.name, self.file, self.label, self.notes = name, file, file.name, VideoNotes()
         self.read = (file,)  # a folder of films may hold those of several cameras: no cam.txt
         info = video.video_info(file)
-        self.fps, self.count, self.tags = info.fps, info.frames or None, info.tags
+        self.count, self.tags = info.frames or None, info.tags
 
     def size(self) -> Size:
         """Height and width of the first frame, upright."""
@@ -158,16 +145,16 @@ def find_sources(given: Path | Sequence[Path]) -> list[Source]:
         names = list(dict.fromkeys(file.name for file in group))
         photos = tuple(parent / name for name in sort_names(parent, names))
         name = photos[0].stem if len(photos) == 1 else parent.resolve().name
-        sources.append(Photos(fitting_name(name, len(MOST_PARTS)), photos))
+        sources.append(Photos(fitting_name(name, MOST_PARTS), photos))
     return sources
 
 
 def _matching(path: Path) -> list[Path]:
     """The path itself, what fits it as a pattern, or the videos of a folder without images."""
+    if path.is_dir() and not list_names(path, images.READABLE):
+        films = sorted(f for f in path.iterdir() if f.suffix.lower() in video.VIDEO_SUFFIXES)
+        return films or [path]
     if path.exists():
-        if path.is_dir() and not list_names(path, images.READABLE):
-            films = sorted(f for f in path.iterdir() if f.suffix.lower() in video.VIDEO_SUFFIXES)
-            return films or [path]
         return [path]
     is_pattern = has_magic(str(path))
     if is_pattern and (found := sorted(glob(str(path)))):
@@ -195,41 +182,34 @@ def _film_or_folder(path: Path) -> Source:
             f"{path}: unknown file type '{path.suffix}'{heic}; give images, a folder of images or "
             f"a video ({', '.join(video.VIDEO_SUFFIXES)})"
         )
-    return Film(fitting_name(path.stem, len(MOST_PARTS)), path)
+    return Film(fitting_name(path.stem, MOST_PARTS), path)
 
 
-def _check_size(where: str, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
-    """Refuse a frame of another size than the first frame."""
-    if shape[:2] != first[:2]:
+def _check_size(file: Path, size: tuple[int, ...], first: Size) -> None:
+    if size != first:
         raise images.ImageError(
-            f"{where}: {shape[1]} x {shape[0]} pixels, but the first frame has "
-            f"{first[1]} x {first[0]}; give each size a scene of its own"
+            f"{file}: {size[1]} x {size[0]} pixels, but the first frame has {first[1]} x "
+            f"{first[0]}; give each size a scene of its own"
         )
 
 
 def camera_of_photos(files: Sequence[Path], size: Size) -> Camera | None:
     """What the EXIF data of photos of this size agree on, 50 at most; None if they do not."""
-    asked = files[:: max(1, math.ceil(len(files) / MOST_PHOTOS))]
-    found = [_equivalent_of_photo(file) for file in asked]
+    found: list[float] = []
+    for file in files[:: math.ceil(len(files) / MOST_PHOTOS)]:
+        try:
+            with images.open_image(file, file) as image:
+                exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        except (OSError, SyntaxError, ValueError):  # the reader of the frames says it better
+            return None
+        found.append(_number(exif.get(ExifTags.Base.FocalLengthIn35mmFilm)))
     return _camera(found[0], size, "EXIF") if np.ptp(found) <= SAME_FOCAL * min(found) else None
 
 
 def camera_of_film(tags: Mapping[str, str], size: Size) -> Camera | None:
-    """What the tags of a film state for upright frames of this size; None if nothing.
-
-    Phones write the tag `com.apple.quicktime.camera.focal_length.35mm_equivalent`.
-    """
+    """What the tags of a film state for upright frames of this size; None if nothing."""
     found = (value for name, value in tags.items() if name.lower().endswith(FILM_TAGS))
     return _camera(_number(next(found, None)), size, "video metadata")
-
-
-def _equivalent_of_photo(file: Path) -> float:
-    try:
-        with images.open_image(file, file) as image:
-            exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
-    except (OSError, SyntaxError, ValueError):  # the reader of the frames says it better
-        return 0.0
-    return _number(exif.get(ExifTags.Base.FocalLengthIn35mmFilm))
 
 
 def _camera(millimetres: float, size: Size, origin: str) -> Camera | None:
@@ -237,16 +217,14 @@ def _camera(millimetres: float, size: Size, origin: str) -> Camera | None:
     if not EQUIVALENT_RANGE[0] <= millimetres <= EQUIVALENT_RANGE[1]:
         return None
     focal = millimetres * math.hypot(*size) / FILM_DIAGONAL
-    text = (
-        f"{origin}, {millimetres:g} mm equivalent: focal length {focal:.0f} pixels, a few percent"
-    )
-    return (focal, focal, (size[1] - 1) / 2, (size[0] - 1) / 2), f"{text} uncertain"
+    matrix = np.array([[focal, 0, (size[1] - 1) / 2], [0, focal, (size[0] - 1) / 2], [0, 0, 1]])
+    shown = f"{millimetres:g} mm equivalent: focal length {focal:.0f} pixels"
+    return matrix, f"{origin}, {shown}, a few percent uncertain"
 
 
 def _number(value: object) -> float:
     """A tag's number; 0 if it is none."""
-    try:
+    with suppress(TypeError, ValueError, ZeroDivisionError):
         number = float(value)  # pyright: ignore[reportArgumentType]
-    except (TypeError, ValueError, ZeroDivisionError):
-        return 0.0
-    return number if math.isfinite(number) else 0.0
+        return number if math.isfinite(number) else 0.0
+    return 0.0

@@ -6,9 +6,9 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby, pairwise
+from itertools import chain, groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,34 +16,29 @@ from ssmde import outputs
 from ssmde.console import counted, ranges, with_bar
 from ssmde.data import scene_files, sequence
 from ssmde.data.images import IMAGE_SUFFIXES, read_orientation, resize_image, write_image
-from ssmde.data.sequence import Intrinsics, PerFrame, Pixels, Size
+from ssmde.data.sequence import Intrinsics, Pixels, Size
 from ssmde.data.video import VideoFrame
 from ssmde.preparation.results import MEANING, Choice, Prepared, PreparedSource
 from ssmde.preparation.selection import FEWEST_FRAMES, LEAST_MOTION, choose_frames, measure
-from ssmde.preparation.sources import Four, Source, find_sources
+from ssmde.preparation.sources import Source, find_sources
 
+Four = tuple[float, float, float, float]
 PREPARE = "prepare"  # of the hidden name of what is being written
-EVEN = 0.1  # of the time between two frames; some files count in whole milliseconds
+JPEG_QUALITY = 95
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Plan:
+class _Plan(NamedTuple):
     """A source, and what is known before its frames are looked at."""
 
     source: Source
-    camera: str  # where the intrinsics came from
     size: Size  # height and width of its first frame
+    camera: str  # where the intrinsics came from
     intrinsics: Intrinsics | None  # in pixels of that size; None if unknown
-    hfov_degrees: float | None
-    width: int | None
-    quality: int
 
     def intrinsics_at(self, size: Size) -> Intrinsics | None:
         """For frames of this size; a note says what becomes of a camera of another one."""
         if size == self.size or self.intrinsics is None:
             return self.intrinsics
-        if self.hfov_degrees is not None:
-            return sequence.from_hfov(size, self.hfov_degrees)
         matrix = sequence.intrinsics_at(self.intrinsics, self.size, size)
         self.source.notes.add(
             f"the camera is that of {self.size[1]} x {self.size[0]} pixels, frames of {size[1]} x "
@@ -69,12 +64,11 @@ class _Place:
 
     def check(self, scene: Path) -> None:
         """Refuse to replace a scene folder that this run may not replace."""
-        if self.is_there(scene):
-            return
-        if not self.overwrite:
+        if not (self.is_there(scene) or self.overwrite):
             advice = "choose another name, or allow it to be overwritten"
             raise FileExistsError(f"{scene} exists: {advice}")
-        outputs.check_replaceable(scene, self.inputs)
+        if not self.is_there(scene):
+            outputs.check_replaceable(scene, self.inputs)
 
     def find_replaced(self) -> list[Path]:
         """Scene folders of an earlier run that make room; refused before anything is read."""
@@ -98,10 +92,9 @@ class _Place:
         """The report of an earlier run that made the same, if all its scenes are there."""
         if not found or not all(map(self.is_there, found)):
             return None
-        kept = outputs.folder_extra(found[0]).get("reports", [])
         sources = [
             PreparedSource(scenes=tuple(self.out / n for n in one["scenes"]), report=one["report"])
-            for one in kept
+            for one in outputs.folder_extra(found[0]).get("reports", [])
         ]
         present = Prepared(sources=tuple(sources), present=True)
         return present if present.scenes and all(map(self.is_there, present.scenes)) else None
@@ -123,14 +116,15 @@ class _Place:
             if os.path.lexists(folder) and folder not in replaced:
                 self.check(folder)
                 replaced.append(folder)
-        ends = np.cumsum([0, *counts])
-        return [flat[a:b] for a, b in pairwise(ends)]
+        left = iter(flat)
+        return [list(islice(left, count)) for count in counts]
 
-    def move_in(self, part: Path, replaced: list[Path], reports: list[dict[str, Any]]) -> None:
+    def move_in(self, part: Path, replaced: list[Path], made: list[PreparedSource]) -> None:
         """Put the scenes in `part` in the place of what they replace; those that are there stay.
 
         The reports are kept with the mark, for `present`.
         """
+        reports = [{"scenes": [s.name for s in one.scenes], "report": one.report} for one in made]
         scenes = [s for s in sorted(part.iterdir()) if not self.is_there(self.out / s.name)]
         for scene in scenes:
             outputs.record_tree(scene, self.mark, {"reports": reports})
@@ -145,21 +139,16 @@ def prepare_videos(
     source: Path | Sequence[Path], out: Path, *, step: int | None = None,
     least_motion: float = LEAST_MOTION, fewest_frames: int = FEWEST_FRAMES,
     intrinsics: Four | None = None, hfov_degrees: int | float | None = None,
-    width: int | None = None, name: str | None = None, quality: int = 95, overwrite: bool = False,
+    width: int | None = None, name: str | None = None, overwrite: bool = False,
     show_progress: bool = True,
 ) -> Prepared:  # fmt: skip
     """Write videos or images as scene folders; arguments and errors are those of `ssmde.prepare`.
 
-    Sharp frames are kept that lie a step of image motion apart; where the picture changes to
-    another place a new scene begins. Each video is a source, and so are the images of a folder, in
-    the order of their names. Frames keep their number in the source as their name. Images that need
-    no change are copied. A camera that is not given is read from a cam.txt beside the source
-    images, or from what the camera wrote into the files. Scenes that are there, made of the same
-    sources with the same options, are not made again.
+    Frames keep their number in the source as their name; images that need no change are copied.
+    Scenes that are there, made of the same sources with the same options, are not made again.
     """
     for option, value, rule, holds in (
         ("step", step, "at least 1", step is None or step >= 1),
-        ("quality", quality, "in [1, 100]", 1 <= quality <= 100),
         ("width", width, "at least 1 pixel", width is None or width >= 1),
         ("least_motion", least_motion, "in (0, 0.1), a share of the image's width",
          0 < least_motion < 0.1),
@@ -177,14 +166,14 @@ def prepare_videos(
         mark=outputs.mark_of(
             sources=[[outputs.identity(file) for file in s.read] for s in sources],
             options=(step, least_motion, fewest_frames, intrinsics, hfov_degrees, width, name,
-                     quality),
+                     JPEG_QUALITY),
         ),
         inputs=[*given, *{file.parent: file for s in sources for file in s.read}.values()],
     )  # fmt: skip
     replaced = place.find_replaced()
     if (present := place.present(replaced)) is not None:
         return present
-    plans = [_plan(s, width, quality, intrinsics, hfov_degrees) for s in sources]
+    plans = [_plan(one, width, intrinsics, hfov_degrees) for one in sources]
 
     def choose(one: Source) -> Choice:
         if step is not None:
@@ -205,7 +194,7 @@ def prepare_videos(
     place.names(choices, replaced)  # refused before anything is written
     with outputs.hidden_folder(out / PREPARE) as part:
         written = [
-            _write(plan, choice, part / f".{i}", step, show_progress)
+            _write(plan, choice, part / f".{i}", step, width, show_progress)
             for i, (plan, choice) in enumerate(zip(plans, choices, strict=True))
         ]
         names = place.names([choice for choice, _ in written], replaced)
@@ -213,13 +202,12 @@ def prepare_videos(
         for plan, (choice, folders), own in zip(plans, written, names, strict=True):
             for folder, scene in zip(folders, own, strict=True):
                 folder.rename(part / scene)
-            kept = f"{counted(sum(folders.values()), 'frame')} kept; camera: {plan.camera}"
+            kept = f"{counted(sum(map(len, choice.scenes)), 'frame')} kept; camera: {plan.camera}"
             notes = (f"  {note}" for note in plan.source.notes.lines)
             report = "\n".join([f"{plan.source.label}: {kept}", *notes, *choice.lines()])
             scenes = tuple(out / name for name in own)
             made.append(PreparedSource(scenes=scenes, report=report, choice=choice))
-        reports = [{"scenes": [s.name for s in one.scenes], "report": one.report} for one in made]
-        place.move_in(part, replaced, reports)
+        place.move_in(part, replaced, made)
     return Prepared(sources=tuple(made))
 
 
@@ -241,10 +229,9 @@ def _source_of(folder: Path) -> str | None:
 
 
 def _plan(
-    source: Source, width: int | None, quality: int, intrinsics: Four | None,
-    hfov_degrees: float | None,
-) -> _Plan:  # fmt: skip
-    size, matrix, camera = source.size(), None, "unknown"
+    source: Source, width: int | None, intrinsics: Four | None, hfov_degrees: float | None
+) -> _Plan:
+    size = source.size()
     if width is not None and width > size[1]:
         raise ValueError(f"width must be at most that of the frames, {size[1]}, got {width}")
     if hfov_degrees is not None:
@@ -252,101 +239,79 @@ def _plan(
             raise ValueError(f"hfov_degrees must be in (0, 180), got {hfov_degrees:g}")
         matrix = sequence.from_hfov(size, hfov_degrees)
         camera = f"field of view of {hfov_degrees:g} degrees, as given"
-    elif (found := (intrinsics and (intrinsics, "as given")) or source.camera(size)) is not None:
-        (fx, fy, cx, cy), camera = found
-        matrix = np.array([(fx, 0, cx), (0, fy, cy), (0, 0, 1)], dtype=np.float64)
-    if matrix is not None:
-        sequence.check_intrinsics(matrix, size, where="intrinsics")
-    return _Plan(
-        source=source, camera=camera, size=size, intrinsics=matrix, hfov_degrees=hfov_degrees,
-        width=width, quality=quality,
-    )  # fmt: skip
+    elif intrinsics is not None:
+        fx, fy, cx, cy = intrinsics
+        matrix, camera = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64), "as given"
+    elif (found := source.camera(size)) is not None:
+        matrix, camera = found
+    else:
+        return _Plan(source, size, "unknown", None)
+    sequence.check_intrinsics(matrix, size, where="intrinsics")
+    return _Plan(source, size, camera, matrix)
 
 
 def _write(
-    plan: _Plan, choice: Choice, folder: Path, step: int | None, show_progress: bool
-) -> tuple[Choice, dict[Path, int]]:
+    plan: _Plan, choice: Choice, folder: Path, step: int | None, width: int | None,
+    show_progress: bool,
+) -> tuple[Choice, list[Path]]:  # fmt: skip
     """Write the scenes of one source in one go through it, in folders like `folder` with a number.
 
-    Gives the choice, where a step was asked for with the scenes that were found on the way; and
-    the folders with how many frames each has.
+    Gives what was chosen, with a step by the scenes that were found on the way, and the folders.
     """
     if not choice.scenes:
-        return choice, {}
-    source, count, scene = plan.source, plan.source.count, 0
-    info: dict[str, Any] = {"source": source.label, "fps": None, "intrinsics": plan.camera}
+        return choice, []
+    source = plan.source
+    info: dict[str, Any] = {"source": source.label, "intrinsics": plan.camera}
+    scene_of: dict[int, int] = {}  # by the number of a frame
     if step is None:
-        numbers: Sequence[int] = [*chain(*choice.scenes)]
-        total, kept = len(numbers), len(numbers)
+        scene_of = {n: i for i, scene in enumerate(choice.scenes) for n in scene}
+        numbers, total = [*scene_of], len(scene_of)
         info["notes"] = "frames chosen by the motion of the image"
         info["prepared"] = {
-            "frames": kept + sum(map(len, choice.dropped.values())),
-            "kept": kept,
+            "frames": total + sum(map(len, choice.dropped.values())),
+            "kept": total,
             "dropped": {reason: ranges(dropped) for reason, dropped in choice.dropped.items()},
             "another_picture_at": ranges(choice.splits),
         }
     else:
-        numbers, total = choice.scenes[0], math.ceil(count / step) if count else None
+        numbers = choice.scenes[0]
+        total = math.ceil(source.count / step) if source.count else None
         info["notes"] = "every frame" if step == 1 else f"every {step}. frame"
+    begun = 0
 
-    def place(frame: VideoFrame) -> int:
-        nonlocal scene  # asked for one frame after the other
-        new = frame.begins if step is not None else frame.number not in choice.scenes[scene]
-        scene += new
-        return scene
+    def place(frame: VideoFrame) -> tuple[int, int | None]:
+        nonlocal begun  # asked for one frame after the other
+        begun += frame.begins
+        return begun, scene_of.get(frame.number)
 
     looked = source.frames(numbers)
     frames = with_bar(looked, f"{source.name}: writing", total, show=show_progress)
     written: dict[Path, list[int]] = {}
     for _, piece in groupby(frames, place):
         target = folder.with_name(f"{folder.name}.{len(written)}")
-        written[target] = _write_scene(target, piece, plan, info)
-    if len(written) > len(choice.scenes):
-        scenes = tuple(written.values())
+        written[target] = _write_scene(target, piece, plan, width, info)
+    scenes = tuple(written.values())
+    if step is not None:
         choice = Choice(scenes=scenes, splits=tuple(scene[0] for scene in scenes[1:]))
-    return choice, {scene: len(kept) for scene, kept in written.items()}
+    return choice, [*written]
 
 
 def _write_scene(
-    folder: Path, frames: Iterator[VideoFrame], plan: _Plan, info: dict[str, Any]
-) -> list[int]:
+    folder: Path, frames: Iterator[VideoFrame], plan: _Plan, width: int | None,
+    info: dict[str, Any],
+) -> list[int]:  # fmt: skip
     """Write frames and files of a scene; gives the numbers of the frames that were written."""
     first = next(frames)
     size = first.pixels.shape[0], first.pixels.shape[1]
-    intrinsics = plan.intrinsics_at(size)
-    stored = stored_size(size, None if plan.width is None else min(plan.width, size[1]))
+    stored = stored_size(size, None if width is None else min(width, size[1]))
     folder.mkdir(parents=True)
     numbers: list[int] = []
-    times: list[float | None] = []
     for frame in chain([first], frames):
-        path = folder / f"{frame.number:06d}"
-        store_image(path, frame.pixels, stored, file=frame.file, quality=plan.quality)
+        store_image(folder / f"{frame.number:06d}", frame.pixels, stored, file=frame.file)
         numbers.append(frame.number)
-        times.append(frame.time)
-    store_camera(folder, intrinsics, size, stored)
-    rate = store_times(folder, _seconds(numbers, times, plan.source.fps))
-    scene_files.write_scene_info(folder, info | {"fps": rate})
+    store_camera(folder, plan.intrinsics_at(size), size, stored)
+    scene_files.write_scene_info(folder, info)
     return numbers
-
-
-def _seconds(numbers: list[int], times: list[float | None], fps: float | None) -> PerFrame | None:
-    """Time of each frame: what the file says if that makes sense, else number / fps."""
-    known = [time for time in times if time is not None]
-    if known and len(known) == len(times) and bool(np.all(np.diff(known) > 0)):
-        return np.array(known)
-    return None if fps is None else np.array(numbers) / fps
-
-
-def store_times(folder: Path, seconds: PerFrame | None) -> float | None:
-    """The frame rate of even times; others, if they increase, go to timestamps.txt."""
-    steps = np.zeros(0) if seconds is None else np.diff(seconds)
-    if seconds is None or not len(steps) or not (steps > 0).all():
-        return None
-    mean = float(steps.mean())
-    if float(np.abs(steps - mean).max()) <= EVEN * mean:
-        return 1 / mean
-    scene_files.write_timestamps(folder, seconds)
-    return None
 
 
 def stored_size(size: Size, width: int | None) -> Size:
@@ -354,15 +319,15 @@ def stored_size(size: Size, width: int | None) -> Size:
     return size if width is None else (max(1, round(size[0] * width / size[1])), width)
 
 
-def store_image(path: Path, pixels: Pixels, size: Size, *, file: Path | None, quality: int) -> None:
+def store_image(path: Path, pixels: Pixels, size: Size, *, file: Path | None) -> None:
     """Write RGB at this (height, width) as `path`.jpg; or copy its file, if nothing changes."""
+    resized = pixels.shape[:2] != size
     as_it_is = file is not None and file.suffix.lower() in IMAGE_SUFFIXES
-    if file is not None and as_it_is and pixels.shape[:2] == size and read_orientation(file) == 1:
+    if file is not None and as_it_is and not resized and read_orientation(file) == 1:
         shutil.copyfile(file, path.with_name(path.name + file.suffix.lower()))
         return
-    if pixels.shape[:2] != size:
-        pixels = resize_image(pixels, size)
-    write_image(path.with_name(f"{path.name}.jpg"), np.ascontiguousarray(pixels), quality=quality)
+    pixels = np.ascontiguousarray(resize_image(pixels, size) if resized else pixels)
+    write_image(path.with_name(f"{path.name}.jpg"), pixels, quality=JPEG_QUALITY)
 
 
 def store_camera(folder: Path, intrinsics: Intrinsics | None, size: Size, stored: Size) -> None:
