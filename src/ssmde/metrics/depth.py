@@ -11,7 +11,7 @@ one alignment: a mean hides that what moves, or is far, is worse.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -30,7 +30,8 @@ MotionMask = UInt8[np.ndarray, "h w"]
 STATIC, UNKNOWN, MOVING = 0, 128, 255
 """Values of a motion mask; unknown pixels count in the full image only."""
 LADDER = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)  # metres; a round step of about 2
-DELTA = 1.25  # Eigen et al., NeurIPS 2014: right within this factor, its square, its cube
+# Eigen et al., NeurIPS 2014: right within a factor of 1.25, its square, its cube, ends excluded.
+LOG_DELTAS = [power * float(np.log(1.25)) * (1 - 1e-12) for power in (1, 2, 3)]
 
 
 def check_depths(name: str, depth: Float[np.ndarray, "..."]) -> None:
@@ -140,24 +141,23 @@ def depth_errors(prediction: Values, truth: Values) -> DepthErrors | None:
     a depth is not positive and finite.
     """
     check_depths("pixels of the truth", truth)
-    return errors_from_sums(error_sums(prediction, truth, [0, truth.size])[0])
+    return _errors(_error_sums(prediction, truth, [0, truth.size])[0])
 
 
 def mean_errors(images: Iterable[DepthErrors | None]) -> DepthErrors | None:
     """Mean over images, each once; those without errors are left out, None if that leaves none."""
-    found = [list(asdict(errors).values()) for errors in images if errors is not None]
+    found = [[getattr(e, name) for name in METRICS] for e in images if e is not None]
     if not found:
         return None
     return DepthErrors(**dict(zip(METRICS, np.mean(found, axis=0).tolist(), strict=True)))
 
 
-def error_sums(
+def _error_sums(
     prediction: Values, truth: Values, starts: list[int]
 ) -> Float[np.ndarray, "groups 9"]:
-    """The number of pixels, and the sums over them behind each of `METRICS`, of groups of pixels.
+    """The number of pixels, and the sums behind each of `METRICS`, of groups of pixels.
 
     The pixels of a group lie side by side; `starts` says where each begins and the last one ends.
-    The truth is positive and finite. A ValueError if the prediction is not.
     """
     p, g = (values.astype(np.float64, copy=False) for values in (prediction, truth))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -170,19 +170,16 @@ def error_sums(
 def _sums(p: Values, g: Values) -> list[float]:
     difference, relative = p - g, p / g
     log_ratio = np.log(relative)
-    right = [  # max(p / g, g / p) < delta
-        np.count_nonzero(relative < delta) - np.count_nonzero(relative <= 1 / delta)
-        for delta in (DELTA, DELTA**2, DELTA**3)
-    ]
     relative -= 1
     squares = (difference @ relative, difference @ difference, log_ratio @ log_ratio)
     np.abs(relative, out=relative)
     np.abs(log_ratio, out=log_ratio)
+    right = [np.count_nonzero(log_ratio < delta) for delta in LOG_DELTAS]
     return [float(v) for v in (p.size, relative.sum(), *squares, log_ratio.sum(), *right)]
 
 
-def errors_from_sums(sums: Float[np.ndarray, "9"]) -> DepthErrors | None:
-    """Errors of one group of `error_sums`, or of several added up; None without a pixel."""
+def _errors(sums: Float[np.ndarray, "9"]) -> DepthErrors | None:
+    """Errors of one group of `_error_sums`, or of several added up; None without a pixel."""
     count, *rest = sums.tolist()
     if not count:
         return None
@@ -318,9 +315,9 @@ class Truth:
             alignment = align(values, self._values, alignment, true_median=self._median)
         aligned = alignment.apply(values)
         np.clip(aligned, p.min_depth, p.max_depth, out=aligned)
-        sums = error_sums(aligned, self._values, self._starts).reshape(-1, 3, 9)
+        sums = _error_sums(aligned, self._values, self._starts).reshape(-1, 3, 9)
         regions = (sums.sum((0, 1)), *sums.sum(0)[:2])
-        full, static, dynamic, *bands = map(errors_from_sums, (*regions, *sums.sum(1)))
+        full, static, dynamic, *bands = map(_errors, (*regions, *sums.sum(1)))
         return Measurement(
             full=full, static=static, dynamic=dynamic, bands=tuple(bands), alignment=alignment
         )

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ssmde.geometry.camera import MIN_DEPTH
-from ssmde.geometry.warp import EDGE_TOLERANCE, sample
+from ssmde.geometry.warp import Reprojection, reproject, sample
 from ssmde.metrics.depth import DepthMap, Mask, check_depths
 
 Matrix4 = Float[np.ndarray, "4 4"]
@@ -45,8 +44,8 @@ def temporal_errors(
     movers, and points hidden in the other frame, out by the masks of what counts.
 
     Depths are in the unit of the translation, both under one alignment: a scale of each its own
-    hides flicker. The pinhole matrix of both is in pixels of these maps. A ValueError if a depth or
-    the motion is not positive or not finite.
+    hides flicker. They are of one dtype, in which all is computed. The pinhole matrix of both is in
+    pixels of these maps. A ValueError if a depth or the motion is not positive or not finite.
     """
     check_depths("pixels of the target", target)
     check_depths("pixels of the source", source)
@@ -56,7 +55,7 @@ def temporal_errors(
     if both.size == 0:
         return None
     return TemporalErrors(
-        abs_rel=float(both.mean()), median=float(np.median(both)),
+        abs_rel=float(both.mean(dtype=np.float64)), median=float(np.median(both)),
         compared=both.size / (target.size + source.size),
     )  # fmt: skip
 
@@ -76,46 +75,32 @@ def seen_in_both(
     read, so that sparse truth serves. A ValueError if the motion is not finite.
     """
     known, known_there = (np.isfinite(d) & (d > 0) for d in (true_target, true_source))
-    u, v, z, visible = _project(np.where(known, true_target, 1.0), T_src_tgt, intrinsics)
+    found = _reproject(np.where(known, true_target, 1), T_src_tgt, intrinsics)
     height, width = known.shape
     # Cut to the image: a visible pixel may lie a rounding outside.
-    places = np.rint(v).clip(0, height - 1) * width + np.rint(u).clip(0, width - 1)
-    read = np.where(known_there, true_source, 0).ravel().take(places.astype(np.int64))
-    return known & visible & (np.abs(z - read) <= tolerance * read)
+    u, v = found.pixels[0].round().unbind(-1)
+    places = v.clamp(0, height - 1).long() * width + u.clamp(0, width - 1).long()
+    read = np.where(known_there, true_source, 0).ravel().take(places.numpy())
+    agree = np.abs(found.depth[0, 0].numpy() - read) <= tolerance * read
+    return known & found.visible[0, 0].numpy() & agree
 
 
 def _one_way(
     view: DepthMap, other: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3, counts: Mask | None
 ) -> Float[np.ndarray, " n"]:
     """|a - b| / b of the points of the view that the other one has in its image."""
-    *maps, visible = _project(view, T_other_view, intrinsics)
-    points = np.flatnonzero(visible if counts is None else visible & counts)
-    u, v, z = (values.ravel().take(points) for values in maps)
-    inverse = torch.from_numpy(1 / other.astype(np.float64))[None, None]
-    pixels = torch.from_numpy(np.stack([u, v], axis=-1))[None, None]
-    disparity = sample(inverse, pixels).numpy().ravel()
-    return np.abs(z * disparity - 1)[disparity > 0]
+    found = _reproject(view, T_other_view, intrinsics)
+    seen = found.visible[0, 0].numpy()
+    points = np.flatnonzero(seen if counts is None else seen & counts)
+    pixels = torch.from_numpy(found.pixels.numpy().reshape(-1, 2).take(points, axis=0))
+    disparity = sample(torch.from_numpy(1 / other)[None, None], pixels[None, None]).numpy().ravel()
+    errors = np.abs(found.depth.numpy().ravel().take(points) * disparity - 1)
+    return errors[disparity > 0]
 
 
-def _project(
-    depth: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3
-) -> tuple[DepthMap, DepthMap, DepthMap, Mask]:
-    """Pixel (u, v) and depth in the other view, and whether that sees it.
-
-    As `geometry.warp.reproject`, in half the time: z [u v 1] = K R K^-1 [u v 1] depth + K t.
-    """
+def _reproject(depth: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3) -> Reprojection:
     if not np.isfinite(T_other_view).all():
         raise ValueError("the motion between two frames must be finite: leave such a pair out")
-    K, T = intrinsics.astype(np.float64), T_other_view.astype(np.float64)
-    rays, shift = K @ T[:3, :3] @ np.linalg.inv(K), K @ T[:3, 3]
-    down, across = np.ogrid[: depth.shape[0], : depth.shape[1]]
-    u, v, z = (a * across + (b * down + c) for a, b, c in rays)
-    for values, offset in zip((u, v, z), shift, strict=True):
-        values *= depth
-        values += offset
-    visible = z > MIN_DEPTH
-    np.maximum(z, MIN_DEPTH, out=z)
-    for values, last in ((u, depth.shape[1] - 1), (v, depth.shape[0] - 1)):
-        values /= z
-        visible &= (values >= -EDGE_TOLERANCE) & (values <= last + EDGE_TOLERANCE)
-    return u, v, z, visible
+    maps = torch.from_numpy(depth)[None, None]
+    T, K = (torch.from_numpy(matrix).to(maps)[None] for matrix in (T_other_view, intrinsics))
+    return reproject(maps, T, K)
