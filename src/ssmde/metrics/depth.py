@@ -12,7 +12,6 @@ one alignment: a mean hides that what moves, or is far, is worse.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -141,7 +140,8 @@ def depth_errors(prediction: Values, truth: Values) -> DepthErrors | None:
     a depth is not positive and finite.
     """
     check_depths("pixels of the truth", truth)
-    return _errors(_error_sums(prediction, truth, [0, truth.size])[0])
+    p, g = (values.astype(np.float64, copy=False) for values in (prediction, truth))
+    return _errors(_error_sums(p, g, 1 / g, np.log(g), [0, g.size])[0])
 
 
 def mean_errors(images: Iterable[DepthErrors | None]) -> DepthErrors | None:
@@ -153,29 +153,27 @@ def mean_errors(images: Iterable[DepthErrors | None]) -> DepthErrors | None:
 
 
 def _error_sums(
-    prediction: Values, truth: Values, starts: list[int]
+    prediction: Values, truth: Values, inverse: Values, log: Values, starts: list[int]
 ) -> Float[np.ndarray, "groups 9"]:
     """The number of pixels, and the sums behind each of `METRICS`, of groups of pixels.
 
     The pixels of a group lie side by side; `starts` says where each begins and the last one ends.
+    Beside the truth stand its inverse and its logarithm.
     """
-    p, g = (values.astype(np.float64, copy=False) for values in (prediction, truth))
     with np.errstate(divide="ignore", invalid="ignore"):
-        sums = np.array([_sums(p[start:end], g[start:end]) for start, end in pairwise(starts)])
+        log_ratio, relative = np.log(prediction) - log, prediction * inverse - 1
+    difference = prediction - truth
+    sums = list[list[float]]()
+    for here in map(slice, starts[:-1], starts[1:]):
+        d, r, ratio = difference[here], relative[here], log_ratio[here]
+        squares = (d @ r, d @ d, ratio @ ratio)
+        r, ratio = np.abs(r), np.abs(ratio)
+        right = [np.count_nonzero(ratio < delta) for delta in LOG_DELTAS]
+        means = (r.sum(dtype=np.float64), *squares, ratio.sum(dtype=np.float64))
+        sums.append([float(value) for value in (d.size, *means, *right)])
     if not np.isfinite(sums).all():
-        check_depths("pixels of the prediction", p)
-    return sums
-
-
-def _sums(p: Values, g: Values) -> list[float]:
-    difference, relative = p - g, p / g
-    log_ratio = np.log(relative)
-    relative -= 1
-    squares = (difference @ relative, difference @ difference, log_ratio @ log_ratio)
-    np.abs(relative, out=relative)
-    np.abs(log_ratio, out=log_ratio)
-    right = [np.count_nonzero(log_ratio < delta) for delta in LOG_DELTAS]
-    return [float(v) for v in (p.size, relative.sum(), *squares, log_ratio.sum(), *right)]
+        check_depths("pixels of the prediction", prediction)
+    return np.array(sums)
 
 
 def _errors(sums: Float[np.ndarray, "9"]) -> DepthErrors | None:
@@ -300,7 +298,8 @@ class Truth:
             order = cell.argsort(kind="stable")
             pixels, values = pixels[order], values[order]
         self._starts = [0, *np.cumsum(counts).tolist()]
-        self._pixels, self._values = pixels, values.astype(np.float64)
+        self._pixels, self._values = pixels, values
+        self._inverse, self._log = 1 / values, np.log(values)
         self._median = median(values) if values.size else 0.0
 
     def measure(
@@ -313,9 +312,9 @@ class Truth:
         values = prediction.ravel().take(self._pixels)
         if not isinstance(alignment, Alignment):
             alignment = align(values, self._values, alignment, true_median=self._median)
-        aligned = alignment.apply(values)
-        np.clip(aligned, p.min_depth, p.max_depth, out=aligned)
-        sums = _error_sums(aligned, self._values, self._starts).reshape(-1, 3, 9)
+        aligned = alignment.apply(values).clip(p.min_depth, p.max_depth).astype(self.depth.dtype)
+        sums = _error_sums(aligned, self._values, self._inverse, self._log, self._starts)
+        sums = sums.reshape(-1, 3, 9)
         regions = (sums.sum((0, 1)), *sums.sum(0)[:2])
         full, static, dynamic, *bands = map(_errors, (*regions, *sums.sum(1)))
         return Measurement(

@@ -153,12 +153,13 @@ def fit_ground(depth: DepthMap, movers: Mask) -> Float[np.ndarray, "3"] | None:
     if len(rows) < 10 * width:
         return None
     v, u = np.linspace(-1, 1, height)[rows], np.linspace(-1, 1, width)[columns]
-    system, disparity = np.stack([u, v, np.ones_like(u)], 1), 1 / depth[used].astype(np.float64)
+    disparity = 1 / depth[used].astype(np.float64)
+    system = np.stack([u, v, np.ones_like(u), disparity])
     kept, plane = np.ones(len(u), dtype=bool), np.zeros(3)
     last = int(KEPT * (len(u) - 1))
     for _ in range(REFITS):
-        some = system[kept]  # the normal equations of three numbers are exact enough
-        plane = np.linalg.pinv(some.T @ some, hermitian=True) @ (some.T @ disparity[kept])
-        off = np.abs(system @ plane - disparity)
+        normal = system * kept @ system.T  # equations of three numbers are exact enough
+        plane = np.linalg.pinv(normal[:3, :3], hermitian=True) @ normal[:3, 3]
+        off = np.abs(plane @ system[:3] - disparity)
         kept = off <= np.partition(off, last)[last]
     return plane if plane[1] >= LEAST_FALL * disparity[kept].mean() else None

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from ssmde.geometry.warp import Reprojection, reproject, sample
+from ssmde.geometry.camera import MIN_DEPTH
+from ssmde.geometry.warp import EDGE_TOLERANCE, sample
 from ssmde.metrics.depth import DepthMap, Mask, check_depths
 
 Matrix4 = Float[np.ndarray, "4 4"]
@@ -75,32 +76,44 @@ def seen_in_both(
     read, so that sparse truth serves. A ValueError if the motion is not finite.
     """
     known, known_there = (np.isfinite(d) & (d > 0) for d in (true_target, true_source))
-    found = _reproject(np.where(known, true_target, 1), T_src_tgt, intrinsics)
+    points, pixels, depth = _move(true_target, T_src_tgt, intrinsics, known)
     height, width = known.shape
     # Cut to the image: a visible pixel may lie a rounding outside.
-    u, v = found.pixels[0].round().unbind(-1)
-    places = v.clamp(0, height - 1).long() * width + u.clamp(0, width - 1).long()
-    read = np.where(known_there, true_source, 0).ravel().take(places.numpy())
-    agree = np.abs(found.depth[0, 0].numpy() - read) <= tolerance * read
-    return known & found.visible[0, 0].numpy() & agree
+    columns, rows = np.rint(pixels).astype(np.int64).T
+    places = rows.clip(0, height - 1) * width + columns.clip(0, width - 1)
+    read = np.where(known_there, true_source, 0).ravel().take(places)
+    seen = np.zeros(known.shape, dtype=bool)
+    seen.ravel()[points[np.abs(depth - read) <= tolerance * read]] = True
+    return seen
 
 
 def _one_way(
     view: DepthMap, other: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3, counts: Mask | None
 ) -> Float[np.ndarray, " n"]:
     """|a - b| / b of the points of the view that the other one has in its image."""
-    found = _reproject(view, T_other_view, intrinsics)
-    seen = found.visible[0, 0].numpy()
-    points = np.flatnonzero(seen if counts is None else seen & counts)
-    pixels = torch.from_numpy(found.pixels.numpy().reshape(-1, 2).take(points, axis=0))
-    disparity = sample(torch.from_numpy(1 / other)[None, None], pixels[None, None]).numpy().ravel()
-    errors = np.abs(found.depth.numpy().ravel().take(points) * disparity - 1)
-    return errors[disparity > 0]
+    _, pixels, depth = _move(view, T_other_view, intrinsics, counts)
+    inverse = torch.from_numpy(1 / other)[None, None]
+    disparity = sample(inverse, torch.from_numpy(pixels)[None, None]).numpy().ravel()
+    return np.abs(depth * disparity - 1)[disparity > 0]
 
 
-def _reproject(depth: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3) -> Reprojection:
+def _move(
+    view: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3, counts: Mask | None
+) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
+    """Flat indices of the pixels that count and the other camera sees; (u, v) and depth there.
+
+    As `geometry.warp.reproject`, of some pixels: z [u v 1] = K R K^-1 [u v 1] depth + K t.
+    """
     if not np.isfinite(T_other_view).all():
         raise ValueError("the motion between two frames must be finite: leave such a pair out")
-    maps = torch.from_numpy(depth)[None, None]
-    T, K = (torch.from_numpy(matrix).to(maps)[None] for matrix in (T_other_view, intrinsics))
-    return reproject(maps, T, K)
+    height, width = view.shape
+    points = np.arange(view.size) if counts is None else np.flatnonzero(counts)
+    rows, columns = np.divmod(points.astype(np.int32), width)
+    K, T = intrinsics.astype(np.float64), T_other_view.astype(np.float64)
+    rays, shift = (K @ T[:3, :3] @ np.linalg.inv(K)).astype(view.dtype), K @ T[:3, 3]
+    homogeneous = np.stack([columns, rows, np.ones_like(rows)]).astype(view.dtype)
+    moved = rays @ homogeneous * view.ravel().take(points) + shift.astype(view.dtype)[:, None]
+    u, v = moved[:2] / np.maximum(moved[2], MIN_DEPTH)
+    seen = (moved[2] > MIN_DEPTH) & (u >= -EDGE_TOLERANCE) & (v >= -EDGE_TOLERANCE)
+    seen &= (u <= width - 1 + EDGE_TOLERANCE) & (v <= height - 1 + EDGE_TOLERANCE)
+    return points[seen], np.stack([u[seen], v[seen]], axis=1), moved[2][seen]
