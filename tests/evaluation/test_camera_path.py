@@ -75,11 +75,6 @@ def test_what_cannot_be_aligned_says_why(poses, says):
         errors_of(poses, SQUARE)
 
 
-def test_rotations_that_a_text_file_has_rounded_are_measured(clip):
-    found = errors_of(clip.poses.round(4), clip.poses, range(FRAMES))
-    assert found.rpe_degrees == pytest.approx(0, abs=0.02)
-
-
 def test_tracked_motion_is_measured_part_by_part_and_written(data, clip, tmp_path):
     parts = np.array([0, 0, 0, 0, 1, 1, 1, -1], dtype=float)
     poses = turned(clip.poses, scale=0.5)
