@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -219,7 +219,8 @@ def rank_correlation(a: Shaped[np.ndarray, "*n"], b: Shaped[np.ndarray, "*n"]) -
     a, b = a[known], b[known]
     if len(a) < FEWEST_VALUES or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
-    return float(spearmanr(a, b)[0])
+    found: Any = spearmanr(a, b)
+    return float(found[0])
 
 
 def _read_some(
