@@ -47,11 +47,7 @@ def test_a_scene_that_is_refused_comes_first_and_hides_no_other(film):
     assert found.summary == "doctor: 1 blocking, 1 warning"
 
 
-def test_what_holds_no_scene_is_refused(room_folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such data folder"):
-        look(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="no folder in it holds images"):
-        look(tmp_path)
+def test_a_fault_of_the_lists_is_refused(room_folder, tmp_path):
     (tmp_path / "train.txt").touch()
     shutil.copytree(room_folder, tmp_path / "room")
     with pytest.raises(ValueError, match="the list is empty"):
