@@ -56,7 +56,6 @@ NOT_HERE = {
 UNTRAINED = {
     r"--camera-height": "no frame shows level ground",
     r"scale \S+ \S+ --poses": "no scale from",
-    r"odometry runs/": "leads away from the true one",
 }
 """What weights of two steps may be told, and why that is no fault of the page."""
 SHORT = {

@@ -34,7 +34,7 @@ from ssmde.data.images import (
     write_png16,
 )
 from ssmde.data.scene_folder import read_scene, read_scenes
-from ssmde.diagnosis.files import open_scene
+from ssmde.diagnosis.files import open_scenes
 from ssmde.evaluation.benchmarks import open_predictions
 from ssmde.evaluation.frames import frames_with_truth
 from ssmde.labeling import LabelRequest, open_source
@@ -313,8 +313,8 @@ def test_a_scene_with_turned_maps_is_refused_and_named_by_the_doctor(scene, kind
     for read in (read_scene, lambda folder: read_scenes(folder.parent, "all")):
         with pytest.raises(ShapeError, match="96 x 128 pixels, its image 128 x 96"):
             read(scene)
-    (finding,) = open_scene(scene).findings
-    assert (finding.name, finding.severity) == ("shapes", "blocking")
+    _, (finding,) = open_scenes(scene.parent, "all")
+    assert (finding.name, finding.severity) == ("files", "blocking")
     write_maps(scene / kind, (48, 64), ending)
     read_scene(scene)
 

@@ -52,24 +52,23 @@ def test_the_numbers_of_a_table_are_those_of_its_protocol(table, tmp_path):
 
 def test_the_table_is_printed_with_what_makes_it_a_number(tmp_path):
     make(tmp_path, "kitti")
-    methods, out = [f"mine={tmp_path / 'theirs'}"], tmp_path / "out"
-    said = " ".join(str(benchmark("kitti", tmp_path / "data", methods, out=out)).split())
+    methods, out = [f"mine={tmp_path / 'theirs'}", "small"], tmp_path / "out"
+    found = benchmark("kitti", tmp_path / "data", methods, max_frames=1, out=out)
+    said = " ".join(str(found).split())
     assert f"table: {out / 'kitti'}.json and .md" in said
     assert "protocol kitti (0.1 to 80 m, cropped), alignment median" in said
     assert all(word in said for word in ("mine", "constant depth", "measured", "Monodepth2"))
     assert "not the published set of images, which are 697 (Eigen test, scans), 652" in said
-    stored = json.loads((tmp_path / "out" / "kitti.json").read_text())
+    stored = json.loads((out / "kitti.json").read_text())
     assert (stored["protocol"], stored["align"], stored["split"]) == ("kitti", "median", "test")
     rows = stored["rows"]
-    by_kind = {kind: [r for r in rows if r["kind"] == kind] for kind in ("measured", "published")}
-    assert {r["method"] for r in by_kind["measured"]} == {"mine", "constant depth"}
-    figures = {r["method"]: r for r in by_kind["published"]}
+    measured = [row["method"] for row in rows if row["kind"] == "measured"]
+    assert list(dict.fromkeys(measured)) == ["mine", "small", "constant depth"]
+    figures = {row["method"]: row for row in rows if row["kind"] == "published"}
     assert figures["SS-MDE"]["numbers"]["abs_rel"] == 0.111
     assert figures["SS-MDE"]["source"] == "Hu et al., Sensors 2024, abstract"
     assert figures["SS-MDE"]["numbers"]["rmse"] is None
-    page = (tmp_path / "out" / "kitti.md").read_text()
-    assert "| SS-MDE | published | full | - | 0.111 | - |" in page
-    assert page.count("\n|") == len(rows) + 2
+    assert (out / "kitti.md").read_text().count("\n|") == len(rows) + 2
 
 
 def test_files_may_be_named_and_stored_in_each_way(tmp_path):
@@ -117,28 +116,21 @@ def test_a_method_without_a_good_prediction_for_each_frame_is_refused(
         benchmark("bonn", tmp_path / "data", [tmp_path / "theirs"], out=None)
 
 
-def test_what_is_asked_wrongly_says_what_would_be_right(tmp_path):
+@pytest.mark.parametrize(("table", "methods", "says"), [
+    ("kity", ["theirs"], "unknown benchmark 'kity': closest match is 'kitti'"),
+    ("bonn", [], "needs at least one method"),
+    ("bonn", ["theirs", "theirs"], "two methods are called 'theirs': write NAME=PATH"),
+    ("bonn", ["small", "x=nowhere"], "nowhere: no such weights file"),
+])  # fmt: skip
+def test_what_is_asked_wrongly_says_what_would_be_right(table, methods, says, tmp_path):
     make(tmp_path, "bonn")
-    theirs = tmp_path / "theirs"
-    for table, methods, says in (
-        ("kity", [theirs], "unknown benchmark 'kity': closest match is 'kitti'"),
-        ("bonn", [], "needs at least one method"),
-        ("bonn", [theirs, theirs], "two methods are called 'theirs': write NAME=PATH"),
-        ("bonn", ["small", "x=nowhere"], "nowhere: no such weights file"),
-    ):
-        with pytest.raises((ValueError, FileNotFoundError), match=says):
-            benchmark(table, tmp_path / "data", methods, out=None)
+    paths = [str(tmp_path / "theirs") if method == "theirs" else method for method in methods]
+    with pytest.raises((ValueError, FileNotFoundError), match=says):
+        benchmark(table, tmp_path / "data", paths, out=None)
 
 
-def test_released_weights_are_a_method(tmp_path):
-    make(tmp_path, "tum")
-    found = benchmark("tum", tmp_path / "data", ["small"], max_frames=1, out=None)
-    assert [(row.method, row.images) for row in found.rows[:1]] == [("small", 1)]
-
-
-def test_every_table_has_a_protocol_and_figures_that_can_be_traced():
-    for name, table in TABLES.items():
-        assert PROTOCOLS[name].name == name
+def test_published_figures_are_those_of_metrics_in_their_range():
+    for table in TABLES.values():
         for figures in table["figures"]:
             metrics = figures["metrics"].split()
             assert figures["source"]

@@ -16,12 +16,7 @@ from ssmde.evaluation.metres import depth_at, height_over_ground, join_estimates
 from ssmde.inference import predict_files
 from ssmde.inference.loading import load
 from ssmde.inference.predictor import Predictor
-from ssmde.models.checkpoint import (
-    MetricScale,
-    read_weights,
-    stored_scale,
-    with_scale,
-)
+from ssmde.models.checkpoint import MetricScale, read_weights, stored_scale, with_scale
 from ssmde.synthetic import write_clip
 from streets import draw_street
 from tiny_networks import write_random_weights
@@ -74,10 +69,7 @@ def knows(street, monkeypatch):
     monkeypatch.setattr(metres, "load", lambda *_: Predictor(network, SIZE))
 
 
-def test_the_camera_is_as_high_over_a_drawn_street_and_a_tilted_plane_as_it_is(street):
-    depths = np.where(street.depth > 0, street.depth, FAR)
-    heights = [height_over_ground(depth, street.intrinsics) for depth in depths]
-    assert np.median([h for h in heights if h]) == pytest.approx(1.6, rel=0.01)
+def test_the_camera_is_as_high_over_a_tilted_plane_as_it_is():
     K = np.array([[100.0, 0, 79.5], [0, 110.0, 47.5], [0, 0, 1]])
     tilt = np.radians(12)
     normal = np.array([0.05, np.cos(tilt), np.sin(tilt)])
@@ -96,9 +88,7 @@ def test_camera_height_tells_the_scale_and_the_networks_stay_as_they_are(weights
     assert found.metres_per_unit == pytest.approx(UNIT, rel=0.02)
     assert (found.estimates, 0 <= found.error < found.spread < 0.1) == (6, True)
     again, new = read_weights(weights)
-    assert stored_scale(new).metres_per_unit == found.metres_per_unit
-    assert str(found).startswith("1 scene unit = ")
-    assert str(found).endswith(f"stored; next: ssmde predict {weights} INPUT OUT, in metres")
+    assert stored_scale(new) == found
     assert again.keys() == tensors.keys()
     assert all(torch.equal(tensors[k], again[k]) for k in tensors)
     assert with_scale(new, None) == head
@@ -109,42 +99,32 @@ def test_known_poses_tell_the_scale(weights, data, knows):
     assert found.metres_per_unit == pytest.approx(UNIT, rel=0.03)
 
 
-def test_a_few_points_tell_the_scale(weights, data, knows, street):
-    v, u = 56, 40
-    lines = [f"street/{i:06d}.png,{u},{v},{street.depth[i, v, u]:.4f}" for i in (0, 3, 5)]
-    (data / "points.csv").write_text("image,u,v,metres\n# by tape\n" + "\n".join(lines))
-    found = scale(weights, points=data / "points.csv")
-    assert found.metres_per_unit == pytest.approx(UNIT, rel=1e-3)
-    assert (found.estimates, found.source) == (3, "3 points in 3 images of points.csv")
-
-
-def test_the_scale_is_stored_and_predict_is_then_in_metres(weights, data, tmp_path):
+def test_points_tell_the_scale_which_is_stored_and_predict_is_then_in_metres(weights, data):
     before = load(weights)
-    picture = data / "street" / "000000.png"
+    picture, new = data / "street" / "000000.png", data / "m.safetensors"
     depth = before.predict(picture)
-    (data / "points.csv").write_text(f"street/000000.png,40,50,{3 * depth.depth[50, 40]}")
-    found = scale(weights, points=data / "points.csv", out=tmp_path / "m.safetensors")
+    lines = [f"street/000000.png,{u},50,{3 * depth.depth[50, u]}" for u in (40, 60)]
+    (data / "points.csv").write_text("image,u,v,metres\n# by tape\n" + "\n".join(lines))
+    found = scale(weights, points=data / "points.csv", out=new)
     assert found.metres_per_unit == pytest.approx(3, rel=1e-5)
+    assert (found.estimates, found.source) == (2, "2 points in 1 image of points.csv")
     assert load(weights).metres_per_unit is None
-    for name, content in (("mine.safetensors", b"mine"), ("notes.txt", b"mine")):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(FileExistsError, match=f"{name}: exists and holds something else"):
-            scale(weights, points=data / "points.csv", out=tmp_path / name)
-        assert (tmp_path / name).read_bytes() == content
-    after = load(tmp_path / "m.safetensors")
+    with pytest.raises(FileExistsError, match=r"m\.safetensors: exists: give another name"):
+        scale(weights, points=data / "points.csv", out=new)
+    after = load(new)
     metric = after.predict(picture)
     assert (depth.metric, metric.metric) == (False, True)
     np.testing.assert_allclose(metric.depth, 3 * depth.depth, rtol=1e-5)
     assert after.depth_range == pytest.approx([3 * end for end in before.depth_range], rel=1e-5)
-    predict_files(after, picture, tmp_path / "out", format="png16")
-    said = json.loads((tmp_path / "out" / "depth.json").read_text())
+    predict_files(after, picture, data / "out", format="png16")
+    said = json.loads((data / "out" / "depth.json").read_text())
     assert (said["metric"], "png16_units_per_metre" in said) == (True, True)
     # found again from weights that have a scale, it is the same
-    again = scale(tmp_path / "m.safetensors", points=data / "points.csv")
+    again = scale(new, points=data / "points.csv")
     assert again.metres_per_unit == pytest.approx(3, rel=1e-5)
 
 
-def test_neighbouring_frames_do_not_count_as_independent():
+def test_neighboring_frames_do_not_count_as_independent():
     rng = np.random.default_rng(0)
     drift = np.exp(np.repeat(rng.normal(0, 0.1, 10), 100))
     found, single = join_estimates(drift.tolist(), "x"), join_estimates([2.0], "x")
@@ -152,9 +132,7 @@ def test_neighbouring_frames_do_not_count_as_independent():
         1.25 * np.std(np.log(drift[::100]), ddof=1) / 10**0.5, rel=0.01
     )
     assert (single.metres_per_unit, single.error, single.spread) == (2.0, None, None)
-    normal = join_estimates(np.exp(rng.normal(0, 0.05, 20000)).tolist(), "x")
-    assert normal.spread == pytest.approx(0.05, rel=0.05)
-    assert normal.error == pytest.approx(1.25 * 0.05 / 20000**0.5, rel=0.8)
+    assert found.spread == pytest.approx(0.1, rel=0.5)
 
 
 def test_a_scale_is_printed_with_its_error_bar_and_what_is_none_is_refused():
@@ -172,8 +150,7 @@ def test_a_scale_is_printed_with_its_error_bar_and_what_is_none_is_refused():
 
 def test_depth_between_pixels_is_bilinear():
     depth = np.array([[1.0, 2.0], [3.0, 6.0]])
-    assert depth_at(depth, 0.5, 0.5) == 3.0
-    assert [depth_at(depth, *p) for p in ((1.0, 1.0), (0.0, 1.0), (1.0, 0.0))] == [6.0, 3.0, 2.0]
+    assert [depth_at(depth, *p) for p in ((0.5, 0.5), (0.0, 1.0), (1.0, 0.0))] == [3.0, 3.0, 2.0]
     with pytest.raises(ValueError, match=r"\(2, 0\) is outside an image of 2 x 2"):
         depth_at(depth, 2.0, 0.0)
 
@@ -196,7 +173,7 @@ def test_a_scale_without_one_source_is_refused(asked, says, weights):
     ("line", "says"),
     [
         ("a.png,1,2", r"line 1: expected image,u,v,metres"),
-        ("a.png,1,2,x", r"line 1: u, v and metres are numbers"),
+        ("a.png,1,2,x", r"line 1: expected image,u,v,metres, the last three numbers"),
         ("a.png,1,2,0", r"line 1: metres must be positive, got 0"),
         ("b.png,1,2,3", r"no such image .*b\.png"),
         ("# nothing", "holds no point"),

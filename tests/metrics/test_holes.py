@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssmde.metrics import MoverCounts, hole_counts, order_counts
+from ssmde.metrics import MoverCounts, ground_depth, hole_counts, order_counts
 
 HEIGHT, WIDTH, HORIZON = 30, 40, 9.5
 ROWS = np.arange(HEIGHT)[:, None].repeat(WIDTH, 1)
@@ -64,7 +64,7 @@ def test_a_region_stands_where_its_lowest_pixels_nearby_are(movers, depth, are_h
     assert found.beyond_ground == found.holes == are_holes * movers.sum()
 
 
-def test_regions_are_counted_apart_and_specks_not_at_all():
+def test_regions_are_counted_apart_specks_not_at_all_and_nothing_moving_has_no_rate():
     movers = PERSON.copy()
     movers[12:25, 30:36] = True
     movers[0, 0] = True
@@ -72,23 +72,21 @@ def test_regions_are_counted_apart_and_specks_not_at_all():
     depth[12:25, 30:36] = 80.0
     found = hole_counts(depth, movers, GROUND)
     assert (found.regions, found.hole_regions, found.moving) == (2, 1, 80 + 13 * 6)
-
-
-def test_nothing_moving_has_no_rate():
     nothing = hole_counts(STREET, np.zeros_like(PERSON), GROUND)
     assert (nothing, nothing.hole_rate) == (MoverCounts(), None)
     everything = hole_counts(STREET, np.ones_like(PERSON), None)  # nothing static around it
     assert (everything.regions, everything.holes) == (1, 0)
 
 
-def test_the_order_of_another_network_is_kept_or_violated():
+def test_the_order_of_another_network_is_kept_violated_or_not_clear():
     right = seen_at(FEET)
     for wrong in (1 / right, np.full_like(right, 3.0)):
         found = orders(wrong, right)
         assert (found.pairs > 1000, found.order_rate) == (True, 1.0)
-    rate = orders(seen_at(80.0), right).order_rate
-    assert 0.5 < rate <= 1.0
+    assert 0.5 < orders(seen_at(80.0), right).order_rate <= 1.0
     assert orders(np.log(right) + 9, right).violated == 0
+    for labels in (np.zeros_like(right), np.full_like(right, 2.0), np.where(PERSON, np.nan, right)):
+        assert (orders(right, labels), orders(right, labels).order_rate) == (MoverCounts(), None)
 
 
 @given(scale=st.floats(0.1, 10.0), shift=st.floats(0.0, 50.0), depth=st.floats(3.0, 60.0))
@@ -100,18 +98,22 @@ def test_holes_do_not_see_the_unit_and_the_order_no_scale_and_shift_of_the_label
     assert orders(seen, scale * right + shift) == orders(seen, right)
 
 
-@pytest.mark.parametrize(
-    "labels", [np.zeros_like(STREET), np.full_like(STREET, 2.0), np.where(PERSON, np.nan, STREET)]
-)
-def test_pairs_without_pseudo_depth_or_without_a_clear_order_drop_out(labels):
-    assert (orders(STREET, labels), orders(STREET, labels).order_rate) == (MoverCounts(), None)
-
-
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
 def test_a_depth_that_is_none_is_refused(bad):
     broken = STREET.copy()
     broken[3, 4] = bad
-    with pytest.raises(ValueError, match="1 of 1200 pixels are not"):
-        hole_counts(broken, PERSON, GROUND)
-    with pytest.raises(ValueError, match="1 of 1200 pixels are not"):
-        orders(broken, STREET)
+    for count in (lambda: hole_counts(broken, PERSON, GROUND), lambda: orders(broken, STREET)):
+        with pytest.raises(ValueError, match="1 of 1200 pixels are not"):
+            count()
+
+
+def test_the_ground_is_found_under_furniture_and_what_comes_no_nearer_downwards_is_none():
+    nothing = np.zeros_like(PERSON)
+    street = seen_at(FEET)
+    street[22:, 5:10] = 3.0  # stands on the ground, nearer than it
+    found = ground_depth(street, PERSON)
+    np.testing.assert_allclose(found, GROUND, rtol=1e-6)
+    assert found[5, 5] == np.inf, "above the horizon there is no ground"
+    for depth, movers in ((np.full_like(STREET, 3.0), nothing), (STREET[::-1], nothing),
+                          (STREET, ~nothing)):  # fmt: skip
+        assert ground_depth(depth, movers) is None

@@ -1,9 +1,6 @@
-"""`ssmde doctor DATA`: can a network learn depth from this? Findings, each with its remedy.
+"""`ssmde doctor DATA`: can a network learn depth from this? Findings, each with its remedy."""
 
-What is slow to import waits until it is needed, for the command line reads the signature.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -112,42 +109,50 @@ def doctor(
         FileNotFoundError: If the folder, a list or a scene that a list names does not exist.
         ValueError: If there are no scenes.
     """
-    from ssmde.diagnosis.files import check_camera, few_frames, open_scenes
+    from ssmde.data.scene_folder import list_images
+    from ssmde.diagnosis.files import few_frames, open_scenes
     from ssmde.diagnosis.video import spread_out
 
-    opened = open_scenes(data, split, quick=quick)
-    found = [finding for scene in opened for finding in scene.findings]
-    scenes = [(one.sequence, one.offset) for one in opened if one.sequence is not None]
-    found += few_frames([scene for scene, _ in scenes])
+    scenes, found = open_scenes(data, split, quick=quick)
+    found += few_frames(scenes)
     chosen = set(spread_out(len(scenes), MOST_SCENES if quick else len(scenes)).tolist())
     with bars(show=show_progress) as progress:
         task = progress.add_task("doctor", total=len(scenes))
-        for number, (scene, offset) in enumerate(scenes):
+        for number, scene in enumerate(scenes):
             progress.update(task, description=scene.name)
-            checks = [*check_camera(scene)]
-            checks += _examine(scene, quick, photos) if number in chosen else []
-            for finding in checks:  # frames are counted from the first image of the folder
-                frames = tuple(frame + offset for frame in finding.frames)
+            # Frames are counted from the first image of the folder.
+            first = list_images(scene.images[0].parent).index(scene.images[0])
+            for finding in _examine(scene, quick, photos, pictures=number in chosen):
+                frames = tuple(frame + first for frame in finding.frames)
                 found.append(replace(finding, scene=scene.name, frames=frames))
             progress.advance(task)
     return Diagnosis(tuple(sorted(found, key=lambda one: SEVERITIES.index(one.severity))))
 
 
-def _examine(scene: "FrameSequence", quick: bool, photos: bool) -> Iterator[Finding]:
-    """Findings that need the pictures."""
-    from ssmde.diagnosis.depth import check_labels, check_truth
-    from ssmde.diagnosis.poses import check_poses, check_tracking
-    from ssmde.diagnosis.video import FULL, QUICK, check_video, video_statistics
+def _examine(
+    scene: "FrameSequence", quick: bool, photos: bool, *, pictures: bool
+) -> Iterator[Finding]:
+    """Findings about a scene; those that need its pictures and maps where they are asked for."""
+    from ssmde.diagnosis.files import check_camera, check_labels, check_truth
+    from ssmde.diagnosis.video import (
+        FULL,
+        QUICK,
+        check_poses,
+        check_tracking,
+        check_video,
+        video_statistics,
+    )
 
-    most = MAPS[quick]
-
-    def frames() -> Iterator[Finding]:
+    def check_frames() -> Iterator[Finding]:
         video = video_statistics(scene, *(QUICK if quick else FULL))
         yield from check_video(video)
-        yield from check_poses(video, most)
+        yield from check_poses(video, MAPS[quick])
 
-    depth = partial(check_truth, scene, most), partial(check_labels, scene, most)
-    checks = (*(() if photos else (frames,)), partial(check_tracking, scene), *depth)
+    checks: list[Callable[[], Iterator[Finding]]] = [partial(check_camera, scene)]
+    if pictures:
+        checks += [] if photos else [check_frames]
+        checks += [partial(check_tracking, scene), partial(check_truth, scene, MAPS[quick]),
+                   partial(check_labels, scene, MAPS[quick])]  # fmt: skip
     for check in checks:
         try:
             yield from check()

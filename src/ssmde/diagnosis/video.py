@@ -19,8 +19,10 @@ from scipy.spatial.transform import Rotation
 from ssmde.console import counted
 from ssmde.data.images import REDUCTIONS, ImageError, read_image
 from ssmde.data.motion import TileFlow, tile_flow
+from ssmde.data.scene_files import TRACKED_INFO
 from ssmde.data.sequence import FrameSequence, scaled_intrinsics
 from ssmde.diagnosis import Finding
+from ssmde.io import read_json
 
 Values = Float64[np.ndarray, "_"]
 
@@ -36,7 +38,6 @@ STILL = 0.0012  # motion, as a share of the longer side, below which nothing mov
 STILL_SHARE = 0.9  # of the pairs, from which on a camera is static
 UNLIKE = 0.25  # share of tiles found again, below which two frames do not show the same
 UNRELATED_SHARE = 0.25  # of the pairs, from which on they are no cuts in a video
-JUMP = 0.15  # motion, as a share of the longer side, that is a jump
 FAR_FOUND = 0.5  # share of tiles found again from frame to frame, in the median
 FAR_MOTION = 0.12  # motion from frame to frame, in the median
 LEAST_PARALLAX = 0.004  # as a share of the longer side
@@ -45,6 +46,22 @@ MOST_GAPS = 3  # that are suggested
 TURNING = 0.08  # parallax as a share of the motion, below which it is mostly rotation
 ONLY_TURNING = 0.02  # and below which it is nothing else, within the precision of the tiles
 TURNED = 0.02  # motion, as a share of the longer side, from which that share can be told
+
+FEWEST_PAIRS = 4  # with poses
+CLEARLY = 0.9  # error of another meaning, as a share of that of ours, that speaks for it
+VOTES = 0.75  # share of the pairs that say so
+UNEXPLAINED = 0.8  # share of the motion that is left over, above which poses explain nothing
+NOISE = 0.1  # pixels that the motion of tiles is uncertain by
+INVERSE_DEPTHS = np.concatenate([[0], np.geomspace(0.002, 0.5, 30)])  # of the camera's step
+FLIP = np.diag([1.0, -1.0, -1.0, 1.0])  # camera axes of OpenGL: y up, z backward
+MEANINGS = (
+    ("from world to camera", "write the inverse of each matrix"),
+    ("from camera to world, but to a camera with y up and z backward",
+     "negate the second and third column of each matrix"),
+    ("from world to a camera with y up and z backward",
+     "write the inverse of each matrix, then negate its second and third column"),
+)  # fmt: skip
+"""What poses may mean instead of camera to world, and what to do then."""
 
 
 class Pairs(NamedTuple):
@@ -112,9 +129,7 @@ def fit_turn(flow: TileFlow, intrinsics: Float[np.ndarray, "3 3"]) -> Values | N
     """
     if flow.found.sum() < FEWEST_TILES:
         return None
-    before = flow.centers[flow.found].astype(np.float64)
-    after = before + flow.motion[flow.found]
-    rays = np.linalg.solve(intrinsics, np.column_stack([before, np.ones(len(before))]).T)
+    after, rays = _tracks(flow, intrinsics)
 
     def left(turn: Values) -> Values:
         x, y, z = intrinsics @ Rotation.from_rotvec(turn).as_matrix() @ rays
@@ -123,6 +138,15 @@ def fit_turn(flow: TileFlow, intrinsics: Float[np.ndarray, "3 3"]) -> Values | N
     # 0.1 pixels are none, and a hundredth is as good as exact.
     found = least_squares(left, np.zeros(3), loss="soft_l1", f_scale=0.1, ftol=1e-4, xtol=1e-5)
     return np.linalg.norm(left(found.x).reshape(-1, 2), axis=1)
+
+
+def _tracks(
+    flow: TileFlow, intrinsics: Float[np.ndarray, "3 3"]
+) -> tuple[Float64[np.ndarray, "n 2"], Float64[np.ndarray, "3 n"]]:
+    """Where the found tiles went, in pixels, and the rays on which they were."""
+    before = flow.centers[flow.found].astype(np.float64)
+    rays = np.linalg.solve(intrinsics, np.column_stack([before, np.ones(len(before))]).T)
+    return before + flow.motion[flow.found], rays
 
 
 def reduction_to(side: int, size: tuple[int, int]) -> int:
@@ -157,7 +181,7 @@ def small_intrinsics(sequence: FrameSequence) -> Float64[np.ndarray, "3 3"]:
 
 
 def spread_out(count: int, most: int) -> Int[np.ndarray, "n"]:
-    """At most so many of the numbers from 0 to `count` - 1, evenly spread."""
+    """At most so many of the numbers from 0 to `count` - 1, evenly spread, both ends among them."""
     if count <= most:
         return np.arange(max(count, 0))
     return np.linspace(0, count - 1, most).round().astype(int)
@@ -175,30 +199,22 @@ def check_video(video: VideoStatistics) -> Iterator[Finding]:
     pairs = video.pairs[1]
     if not len(pairs.first):
         return
-    lost, second = pairs.found < UNLIKE, pairs.first + 1
+    lost = pairs.found < UNLIKE
+    cuts = tuple((pairs.first + 1)[lost].tolist())
     if lost.mean() > UNRELATED_SHARE:
         yield Finding(
             "frames-too-far-apart", "blocking",
             f"{lost.mean():.0%} of the frames have next to nothing in common with the one before",
             "take more frames of the video (`ssmde prepare` with a smaller --step), and see "
-            "that their names sort them by time", tuple(second[lost].tolist()),
+            "that their names sort them by time", cuts,
         )  # fmt: skip
         return
-    if lost.any():
+    if cuts:
         yield Finding(
             "scene-cuts", "warning", "these frames have next to nothing in common with the one "
             "before; snippets across a cut teach nonsense",
             "split the scene there: `ssmde prepare` does it, or move the frames from each "
-            "cut on into a folder of their own, with its cam.txt", tuple(second[lost].tolist()),
-        )  # fmt: skip
-    far = (pairs.motion > JUMP) & ~lost
-    if far.any() and not _median(pairs.motion) > FAR_MOTION:
-        yield Finding(
-            "jumps", "warning", f"the image jumps to these frames, by {JUMP:.0%} to "
-            f"{pairs.motion[far].max():.0%} of its longer side: a scene cut, a quick turn, or "
-            "missing frames",
-            "split the scene there as at a cut, or take more frames of these stretches",
-            tuple(second[far].tolist()),
+            "cut on into a folder of their own, with its cam.txt", cuts,
         )  # fmt: skip
     each = [(some.motion < STILL).mean() for some in video.pairs.values() if len(some.first)]
     if min(each) >= STILL_SHARE:
@@ -293,3 +309,77 @@ def _pixels(video: VideoStatistics, share: float) -> float:
 def _median(values: Values) -> float:
     known = values[np.isfinite(values)]
     return float(np.median(known)) if len(known) else float("nan")
+
+
+def check_poses(video: VideoStatistics, most: int) -> Iterator[Finding]:
+    """Whether poses.txt means something else than camera to world, by so many pairs of frames.
+
+    Poses say on which line each part of the image moves, whatever its depth. What their author
+    meant puts the lines closest to where the parts went.
+    """
+    sequence, poses = video.sequence, video.sequence.poses
+    if poses is None or sequence.intrinsics is None:
+        return
+    intrinsics, gap = small_intrinsics(sequence), (suggested_gaps(video) or (1,))[0]
+    known = np.isfinite(poses.sum((1, 2)))
+    targets, rows = np.flatnonzero(known[:-gap] & known[gap:]), list[list[float]]()
+    for target in targets[spread_out(len(targets), most)].tolist():
+        try:
+            flow = tile_flow(read_gray(sequence, target), read_gray(sequence, target + gap))
+        except ImageError:  # a finding of its own
+            continue
+        if flow.found.sum() < FEWEST_TILES:
+            continue
+        first, second = poses[target], poses[target + gap]
+        given, turned = np.linalg.inv(second) @ first, second @ np.linalg.inv(first)
+        motions = (given, turned, FLIP @ given @ FLIP, FLIP @ turned @ FLIP, np.eye(4))
+        rows.append([_missed(flow, T, intrinsics) for T in motions])
+    if len(rows) < FEWEST_PAIRS:
+        return
+    errors = np.array(rows)
+    ratios = errors / errors[:, :1]  # as they are, the three meanings, no motion at all
+    medians = np.median(ratios, 0)
+    best = 1 + int(medians[1:-1].argmin())
+    limit = min(CLEARLY, UNEXPLAINED * medians[-1])
+    if medians[best] < limit and (ratios[:, best] < 1).mean() >= VOTES:
+        what, remedy = MEANINGS[best - 1]
+        yield Finding(
+            "pose-direction", "blocking", f"poses.txt seems to lead {what}",
+            f"{remedy}; it has to be camera to world, with x right, y down, z forward (the image "
+            f"motion is then missed by {medians[best]:.2f} of what it is now)",
+        )  # fmt: skip
+
+
+def _missed(
+    flow: TileFlow, T: Float64[np.ndarray, "4 4"], intrinsics: Float64[np.ndarray, "3 3"]
+) -> float:
+    """Pixels between the tiles and where the best positive depth of each would put them."""
+    after, rays = _tracks(flow, intrinsics)
+    # A point at depth 1 / q lies at (R ray + q t) / q: the division by q drops out of the pixel.
+    step = T[:3, 3] / max(float(np.linalg.norm(T[:3, 3])), 1e-9)
+    points = (rays.T @ T[:3, :3].T)[:, None] + INVERSE_DEPTHS[:, None] * step
+    ahead = points[..., 2] > 1e-3
+    there = points @ intrinsics.T
+    there = there[..., :2] / np.where(ahead, there[..., 2], 1)[..., None]
+    distance = np.linalg.norm(there - after[:, None], axis=-1)
+    return float(np.median(np.where(ahead, distance, np.inf).min(1))) + NOISE
+
+
+def check_tracking(sequence: FrameSequence) -> Iterator[Finding]:
+    """Frames whose motion, as `ssmde track` found it, cannot be trusted."""
+    path = sequence.images[0].parent / TRACKED_INFO
+    if sequence.tracked_poses is None or not path.is_file():
+        return
+    info = read_json(path)
+    explained, doubtful, standing = (info[name] for name in ("explained", "doubtful", "standing"))
+    if explained is None or not doubtful:
+        return
+    stands = f"; the camera stands in {counted(standing, 'frame')}" if standing else ""
+    yield Finding(
+        "tracked-motion-doubtful", "warning",
+        f"tracked motion explains {explained:.0%} of the matches of distant frames{stands}; "
+        f"{counted(doubtful, 'frame')} of {len(sequence)} are left out: most of what is seen there "
+        "moves, such as cars ahead as fast as the camera",
+        "train without --data.poses tracked, so that a pose network finds the motion, or leave "
+        "the scene out",
+    )  # fmt: skip

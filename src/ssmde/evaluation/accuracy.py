@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 from scipy import ndimage
 
 from ssmde.data.images import ImageError, read_image, resize_image
+from ssmde.data.pseudo_labels import read_pseudo_depth
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence, scaled_intrinsics
 from ssmde.datasets import find_protocol
@@ -26,7 +26,6 @@ from ssmde.evaluation.frames import (
     frames_with_truth,
     nearest,
 )
-from ssmde.evaluation.movers import frames_with_movers, mover_counts
 from ssmde.evaluation.report import (
     RESULTS,
     WORST,
@@ -47,13 +46,18 @@ from ssmde.metrics import (
     TemporalErrors,
     Truth,
     boundary_errors,
+    ground_depth,
+    hole_counts,
+    order_counts,
     seen_in_both,
+    split_motion_mask,
     temporal_errors,
 )
 
 Maps = Mapping[str, Float[np.ndarray, "_ _"]]
 BASELINE_FRAMES = 50  # training frames that make the mean depth map, spread evenly
-WORST_HEIGHT = 240  # rows of each picture of a worst frame
+MOVER_FRAMES = 200  # whose movers are judged, at most, spread evenly
+WORST_HEIGHT = 180  # rows of each picture of a worst frame
 NETWORK = "network"  # the method itself, beside the baselines
 
 
@@ -155,7 +159,8 @@ def evaluate_frames(
 
     The prediction is resized to the truth, then measured by the procedure of
     `metrics/depth.py`. A frame whose files cannot be read is left out and named; a frame
-    without a pixel that counts is left out and counted. A frame is asked about once.
+    without a pixel that counts is left out and counted. A frame is asked about once, with
+    `median-dataset` twice.
 
     Args:
         answer: Frame and RGB bytes (h, w, 3) to depth of the same view.
@@ -164,7 +169,7 @@ def evaluate_frames(
         align: How predictions meet the truth, if not as the protocol says.
         max_frames: At most so many, spread evenly.
         details: Measure by distance, at edges, from frame to frame and what moves as well, and
-            keep pictures of the worst frames. Then frames that show movers are enough.
+            keep pictures of the worst frames. Then frames with motion masks are enough.
         baselines: Depth maps, of any size, measured as if they were predicted for every frame.
 
     Raises:
@@ -173,73 +178,78 @@ def evaluate_frames(
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
     how, every, maps = align or chosen.align, frames_of(sequences), baselines or {}
     with_truth = set(evenly([frame for frame in every if frame.depth], max_frames))
-    with_movers = set(frames_with_movers(every, max_frames) if details else ())
-    asked = [(frame, frame in with_truth, frame in with_movers) for frame in every]
-    factors = dict[str, Alignment]()
-    with TemporaryDirectory() as folder:
-        if how == "median-dataset":  # one factor for all frames, of each method, in a first pass
-            answer = _remembering(answer, Path(folder))
-            measured = [(frame, True, False) for frame, has_truth, _ in asked if has_truth]
-            first, _ = _measure(answer, measured, chosen, "median", maps, {}, details=False)
-            for name, found in first.items():
-                scales = [frame.alignment.scale for frame in found.frames]
-                factors[name] = Alignment(scale=float(np.median(scales)) if scales else 1.0)
-        results, movers = _measure(answer, asked, chosen, how, maps, factors, details=details)
-    network = results.pop(NETWORK)
-    if not network.frames and (with_truth or not with_movers):
+    masked = [frame for frame in every if frame.motion_mask] if details else []
+    masked = set(evenly(masked, min(MOVER_FRAMES, max_frames or MOVER_FRAMES)))
+    asked = [(frame, frame in with_truth, frame in masked) for frame in every]
+    meters = {name: _Meter(how) for name in (NETWORK, *maps)}
+    if how == "median-dataset":  # one factor for all frames, of each method, in a first pass
+        first = {name: _Meter("median") for name in meters}
+        measured = [(frame, True, False) for frame, has_truth, _ in asked if has_truth]
+        _measure(answer, measured, chosen, maps, first, details=False)
+        for name, meter in first.items():
+            scales = [frame.alignment.scale for frame in meter.frames]
+            meters[name].align_by = Alignment(scale=float(np.median(scales)) if scales else 1.0)
+    movers, broken = _measure(answer, asked, chosen, maps, meters, details=details)
+    network, *others = (
+        Evaluation(
+            protocol=chosen, align=how, frames=tuple(meter.frames), n_skipped=meter.n_skipped,
+            broken=broken, pictures=tuple(row for _, row in meter.worst),
+        )
+        for meter in meters.values()
+    )  # fmt: skip
+    if not network.frames and (with_truth or not masked):
         raise ValueError(_nothing_measured(sequences, network))
-    others = {name: result for name, result in results.items() if result.frames}
-    return replace(network, baselines=others, movers=movers if with_movers else None)
+    beside = {name: other for name, other in zip(maps, others, strict=True) if other.frames}
+    return replace(network, baselines=beside, movers=movers if masked else None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PredictedFrame:
+class _Measured(NamedTuple):
     """A frame with its truth and its prediction, as the errors were measured."""
 
-    frame: SceneFrame
+    result: FrameResult
     truth: Truth
     prediction: Float[np.ndarray, "h w"]  # depth before the alignment
-    alignment: Alignment
 
     def aligned(self, alignment: Alignment) -> Float[np.ndarray, "h w"]:
-        """The prediction under an alignment, clipped to the range of the protocol."""
         p = self.truth.protocol
         return alignment.apply(self.prediction).clip(p.min_depth, p.max_depth)
 
     def known_depth(self) -> Float[np.ndarray, "h w"]:
         """The depth of the pixels that count, 0 elsewhere."""
-        return np.where(self.truth.counted, self.truth.depth, 0.0)
+        return np.where(self.truth.counted, self.truth.depth, 0)
 
 
-def flicker(before: PredictedFrame, now: PredictedFrame) -> TemporalErrors | None:
+def _flicker(before: _Measured, now: _Measured) -> TemporalErrors | None:
     """Disagreement with the frame before, about static points that the truth sees in both."""
-    scene, index, pair = now.frame.scene, now.frame.index, (before, now)
-    shape, scales = now.truth.depth.shape, [frame.alignment.scale for frame in pair]
-    if before.frame.scene is not scene or before.frame.index != index - 1:
+    pair, shape = (before, now), now.truth.depth.shape
+    scene, index = now.result.frame.scene, now.result.frame.index
+    first, second = (m.result.alignment for m in pair)
+    if before.result.frame.scene is not scene or before.result.frame.index != index - 1:
         return None
     if scene.poses is None or scene.intrinsics is None or before.truth.depth.shape != shape:
         return None
-    poses = scene.poses[index - 1 : index + 1].astype(np.float64)
-    if not np.isfinite(poses).all() or min(scales) <= 0:
+    if min(first.scale, second.scale) <= 0:
         return None
     # One alignment for both frames of a pair: one for each would undo the flicker between them.
-    shift = (before.alignment.shift + now.alignment.shift) / 2
-    common = Alignment(scale=float(np.sqrt(scales[0] * scales[1])), shift=shift)
-    source, target = (frame.aligned(common) for frame in pair)
-    if not (np.isfinite(target).all() and np.isfinite(source).all()):
+    common = Alignment(
+        scale=(first.scale * second.scale) ** 0.5, shift=(first.shift + second.shift) / 2
+    )
+    source, target = (m.aligned(common).astype(np.float32) for m in pair)
+    poses = scene.poses[index - 1 : index + 1].astype(np.float64)
+    if not all(np.isfinite(values).all() for values in (poses, source, target)):
         return None  # the errors look only at pixels that count
     T_src_tgt = np.linalg.inv(poses[0]) @ poses[1]
     # In pixels of the truth, which may have another size than the image.
     rows, columns = (new / old for new, old in zip(shape, scene.image_size, strict=True))
     K = scaled_intrinsics(scene.intrinsics, columns, rows)
-    known = [frame.known_depth() for frame in pair]
+    known = [m.known_depth() for m in pair]
     seen = [
         seen_in_both(known[0], known[1], np.linalg.inv(T_src_tgt), K),
         seen_in_both(known[1], known[0], T_src_tgt, K),
     ]
-    for pixels, frame in zip(seen, pair, strict=True):
-        if frame.truth.static is not None:
-            pixels &= frame.truth.static
+    for pixels, m in zip(seen, pair, strict=True):
+        if m.truth.static is not None:
+            pixels &= m.truth.static
     return temporal_errors(
         target, source, T_src_tgt, K, target_counts=seen[1], source_counts=seen[0]
     )
@@ -252,7 +262,7 @@ class _Meter:
         self.align_by: AlignmentName | Alignment = align_by
         self.n_skipped, self.frames = 0, list[FrameResult]()
         self.worst = list[tuple[float, PanelRow]]()
-        self.before: PredictedFrame | None = None
+        self.before: _Measured | None = None
 
     def add(
         self, frame: SceneFrame, truth: Truth, prediction: Float[np.ndarray, "h w"],
@@ -268,12 +278,12 @@ class _Meter:
             dynamic=found.dynamic,
         )  # fmt: skip
         if pixels is not None:
-            now = PredictedFrame(frame, truth, prediction, found.alignment)
+            now = _Measured(result, truth, prediction)
             aligned, error = now.aligned(found.alignment), found.full.abs_rel
             result = replace(
                 result, bands=found.bands,
                 boundary=boundary_errors(aligned, truth.depth, truth.counted),
-                temporal=None if self.before is None else flicker(self.before, now),
+                temporal=None if self.before is None else _flicker(self.before, now),
             )  # fmt: skip
             self.before = now
             if len(self.worst) < len(WORST) or error > self.worst[-1][0]:
@@ -293,35 +303,33 @@ def _measure(
     answer: FrameFunction,
     asked: Sequence[tuple[SceneFrame, bool, bool]],
     protocol: Protocol,
-    how: AlignmentName,
     maps: Maps,
-    factors: Mapping[str, Alignment],
+    meters: Mapping[str, _Meter],
     *,
     details: bool,
-) -> tuple[dict[str, Evaluation], MoverCounts]:
-    """Errors of the method that answers, and of the maps, by their names; and its holes.
+) -> tuple[MoverCounts, tuple[str, ...]]:
+    """Measure answers and maps by their meters; gives the holes, and what cannot be read.
 
-    A frame is `asked` about with whether it has measured depth, and whether movers are known.
+    A frame is `asked` about with whether it has measured depth, and whether its movers are judged.
     """
 
     @lru_cache(1)
     def resized(size: tuple[int, int]) -> dict[str, Float32[np.ndarray, "_ _"]]:
         return {name: resize_depth(depth, size) for name, depth in maps.items()}
 
-    meters = {name: _Meter(factors.get(name, how)) for name in (NETWORK, *maps)}
     movers, broken = MoverCounts(), list[str]()
-    for frame, has_truth, has_movers in asked:
-        if not has_truth and not has_movers:
+    for frame, has_truth, is_judged in asked:
+        if not has_truth and not is_judged:
             continue
         try:
             pixels = read_image(frame.image)
-            depth, mask = frame.read_truth() if has_truth else (None, None)
+            depth, mask = frame.read_truth() if has_truth else (None, frame.read_mask())
         except ImageError as error:
             broken += [str(error)] if has_truth else []
             continue
         said = answer(frame, pixels)
         try:
-            if has_movers:
+            if is_judged and mask is not None:
                 movers += mover_counts(frame, said, mask)
             if depth is not None:
                 truth, size = Truth(depth, protocol, mask), depth.shape
@@ -331,26 +339,32 @@ def _measure(
                     meters[name].add(frame, truth, prediction)
         except ValueError as error:
             raise ValueError(f"{frame.name}: {error}") from error
-    results = {
-        name: Evaluation(
-            protocol=protocol, align=how, frames=tuple(meter.frames), n_skipped=meter.n_skipped,
-            broken=tuple(broken), pictures=tuple(row for _, row in meter.worst),
-        )
-        for name, meter in meters.items()
-    }  # fmt: skip
-    return results, movers
+    return movers, tuple(broken)
 
 
-def _remembering(answer: FrameFunction, folder: Path) -> FrameFunction:
-    """The same, asked once about a frame: what it said is kept in the folder."""
+def mover_counts(
+    frame: SceneFrame, prediction: Float[np.ndarray, "h w"], mask: UInt8[np.ndarray, "_ _"]
+) -> MoverCounts:
+    """Holes and wrong orders of one frame, on the pixel grid of its predicted depth.
 
-    def ask(frame: SceneFrame, pixels: Pixels) -> Float[np.ndarray, "k m"]:
-        path = folder / f"{id(frame)}.npy"
-        if not path.exists():
-            np.save(path, answer(frame, pixels), allow_pickle=False)
-        return np.load(path, allow_pickle=False)
-
-    return ask
+    Nothing where the prediction is not positive and finite, or the label cannot be read.
+    """
+    depth, scene = np.asarray(prediction, dtype=np.float32), frame.scene
+    if not (np.isfinite(depth).all() and depth.min() > 0):
+        return MoverCounts()
+    static, movers = split_motion_mask(nearest(mask, depth.shape))
+    found = hole_counts(depth, movers, ground_depth(depth, ~static), static=static)
+    path = None if scene.pseudo_depth is None else scene.pseudo_depth[frame.index]
+    if path is not None:
+        try:
+            label = nearest(read_pseudo_depth(path, image_size=scene.image_size), depth.shape)
+        except ImageError:
+            return MoverCounts()
+        if scene.pseudo_depth_kind == "disparity":  # something that grows with depth
+            label = np.where(label > 0, 1.01 * label.max() - label, 0)
+        known = np.where(movers | static, label, 0)
+        found += order_counts(depth, known, movers, np.random.default_rng(frame.index))
+    return replace(found, n_images=int(found.regions > 0))
 
 
 def constant_depth() -> Float[np.ndarray, "1 1"]:
@@ -392,7 +406,10 @@ def _nothing_measured(sequences: Sequence[FrameSequence], found: Evaluation) -> 
     names = ", ".join(repr(sequence.name) for sequence in sequences[:5]) or "no scenes given"
     skipped, broken, protocol = found.n_skipped, found.broken, found.protocol
     if not skipped and not broken:
-        return f"no frame has measured depth ({names}): evaluation needs depth/ in a scene folder"
+        return (
+            f"no frame has measured depth ({names}): evaluation needs depth/ in a scene folder, or "
+            "motion_mask/ to judge movers"
+        )
     reasons = [f"{len(broken)} cannot be read, first {broken[0]}"] if broken else []
     if skipped:
         reasons.append(

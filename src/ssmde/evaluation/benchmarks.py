@@ -194,7 +194,6 @@ def _names(methods: Sequence[str | Path]) -> dict[str, str]:
 
 
 def _open(method: str, frames: Sequence[SceneFrame], kind: Kind, *, trust: bool) -> FrameFunction:
-    """Weights, or files, as a method."""
     if Path(method).is_dir() and not _is_weights(method):
         return open_predictions(Path(method), frames, kind)
     predictor = load(method, trust=trust)

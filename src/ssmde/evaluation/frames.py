@@ -12,6 +12,7 @@ from ssmde.data.images import read_depth, read_mask
 from ssmde.data.sequence import FrameSequence
 
 Pixels = UInt8[np.ndarray, "h w 3"]
+MotionMask = UInt8[np.ndarray, "h w"]
 DepthFunction = Callable[[Pixels], Float[np.ndarray, "k m"]]
 """RGB bytes to depth of the same view, at any size."""
 
@@ -49,12 +50,12 @@ class SceneFrame:
         scene = self.scene
         return read_depth(self.depth, scene.depth_units_per_metre, image_size=scene.image_size)
 
-    def read_mask(self) -> UInt8[np.ndarray, "h w"] | None:
+    def read_mask(self) -> MotionMask | None:
         """The motion mask if there is one; an ImageError for an unfit file."""
         mask = self.motion_mask
         return None if mask is None else read_mask(mask, image_size=self.scene.image_size)
 
-    def read_truth(self) -> tuple[Float32[np.ndarray, "h w"], UInt8[np.ndarray, "h w"] | None]:
+    def read_truth(self) -> tuple[Float32[np.ndarray, "h w"], MotionMask | None]:
         """Depth and motion mask; a ValueError if the two differ in size."""
         truth, mask = self.read_depth(), self.read_mask()
         if mask is not None and mask.shape != truth.shape:

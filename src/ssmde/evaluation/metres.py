@@ -2,10 +2,8 @@
 
 import math
 import os
-import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from scipy import ndimage
-from torch import Tensor
 
 from ssmde.console import counted, shorten, with_bar
 from ssmde.data.dataset import spread
@@ -21,12 +18,12 @@ from ssmde.data.images import ImageError, read_image, resize_image
 from ssmde.data.motion import turn_degrees
 from ssmde.data.scene_folder import Split, read_scenes
 from ssmde.data.sequence import FrameSequence, scaled_intrinsics
-from ssmde.evaluation.frames import Pixels, SceneFrame, evenly, frames_of
-from ssmde.geometry.ground import fit_ground
+from ssmde.evaluation.frames import SceneFrame, evenly, frames_of
 from ssmde.inference.loading import find_weights, load
 from ssmde.inference.predictor import Predictor
 from ssmde.io import read_table
 from ssmde.methods.self_supervised import compare
+from ssmde.metrics import fit_ground
 from ssmde.models.checkpoint import MetricScale, read_weights, save_weights, with_scale
 from ssmde.outputs import adding_to, sweep
 
@@ -34,7 +31,7 @@ BLOCKS = 10  # parts in time whose medians are compared: neighboring frames err 
 FEWEST_BLOCKS = 3  # for a standard error; with fewer the spread stands for it
 MIDDLE = (0.16, 0.84)  # quantiles: one standard deviation to either side of a normal distribution
 LEAST_DOWN = 0.7  # cosine between the ground's normal and the camera's y axis: 45 degrees
-GAPS = (1, 4)  # frames between a frame and those it is rebuilt from, to either side
+GAPS = (-1, 1, -4, 4)  # frames from a frame to those it is rebuilt from
 LARGEST_TURN = 20.0  # degrees between the two; beyond, they hardly show the same
 FRAMES_FOR_COARSE = 8
 NEAREST, FARTHEST = 0.3, 300.0  # metres between which the middle of a scene lies
@@ -42,19 +39,8 @@ COARSE_STEP = 1.35
 FINE_STEP = 1.04
 FINE_STEPS = 9  # to either side of the best coarse factor: 42 % more or less
 LEAST_SEEN = 0.4  # share of the pixels that must stay in view, or the error says nothing
-COLUMNS = ("image", "u", "v", "metres")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredScale(MetricScale):
-    """A scale with the weights it was stored in; `str()` of it is what `ssmde scale` prints."""
-
-    weights: Path
-
-    def __str__(self) -> str:
-        """The number with its error bar, and what comes next."""
-        next_ = f"stored; next: ssmde predict {shlex.quote(str(self.weights))} INPUT OUT, in metres"
-        return f"{MetricScale.__str__(self)}\n{next_}"
+COLUMNS = "image,u,v,metres"
+Estimates = list[float]  # of the metres of a scene unit, in the order of time
 
 
 class View(NamedTuple):
@@ -86,7 +72,7 @@ def scale(
     split: Split = "all",
     max_frames: int = 100,
     out: str | Path | None = None,
-) -> StoredScale:
+) -> MetricScale:
     """Find how many metres a scene unit is, and store it with the weights.
 
     Metres come from one of: the height of the camera, its poses, or measured points. Then ssmde
@@ -106,10 +92,10 @@ def scale(
         points: Lines image,u,v,metres: pixels whose depth was measured; images lie beside the file.
         split: Part of DATA to look at.
         max_frames: Look at most at so many frames, evenly spread.
-        out: Weights file to write; by default WEIGHTS itself.
+        out: New weights file to write; by default WEIGHTS itself, written anew.
 
     Raises:
-        FileExistsError: If `out` is there and holds something else than these weights.
+        FileExistsError: If `out` is there.
         FileNotFoundError: If weights, data or points do not exist.
         ValueError: If what is given does not tell a scale; the message says why.
     """
@@ -130,9 +116,10 @@ def scale(
             f"the scale of {str(weights)!r} cannot be stored in the package or in the cache: give "
             "--out FILE, where the weights go with it"
         )
-    tensors, metadata = read_weights(file)
     target = Path(out) if out else file
-    _check_target(target, file, tensors)
+    if os.path.lexists(target) and not (target.exists() and os.path.samefile(target, file)):
+        raise FileExistsError(f"{target}: exists: give another name with --out, or delete it")
+    tensors, metadata = read_weights(file)
     sweep(target.parent, target.name.__eq__)
     predictor = load(file)
     if points is not None:
@@ -152,22 +139,7 @@ def scale(
         found = join_estimates(estimates, f"{source}, {counted(len(estimates), 'estimate')}")
     with adding_to(target):
         save_weights(target, tensors, with_scale(metadata, found))
-    return StoredScale(**asdict(found), weights=Path(out or weights))
-
-
-def _check_target(target: Path, file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse to write over anything but these weights, with another scale or none."""
-    if not os.path.lexists(target) or (target.exists() and os.path.samefile(target, file)):
-        return
-    there: Mapping[str, Tensor] = {}
-    with suppress(ValueError):
-        there = read_weights(target)[0] if target.suffix == file.suffix else {}
-    if there.keys() != tensors.keys() or any(
-        not torch.equal(there[key], tensors[key]) for key in there
-    ):
-        raise FileExistsError(
-            f"{target}: exists and holds something else than {file}: give another name with --out"
-        )
+    return found
 
 
 def join_estimates(estimates: Sequence[float], source: str) -> MetricScale:
@@ -177,32 +149,24 @@ def join_estimates(estimates: Sequence[float], source: str) -> MetricScale:
     neighboring frames share their mistakes, so the n estimates are no n measurements; they are cut
     in time into ten blocks of equal length, and the standard error is that of the mean of the
     blocks' medians, of which 1.25 (sqrt(pi / 2)) is that of their median.
-
-    Estimates are metres per scene unit, in the order of time, positive; `source` is words.
     """
-    values = np.asarray(estimates, dtype=np.float64)
+    logs = np.log(np.asarray(estimates, dtype=np.float64))
     spread = error = None
-    if values.size > 1:
-        low, high = np.quantile(np.log(values), MIDDLE)
+    if logs.size > 1:
+        low, high = np.quantile(logs, MIDDLE)
         spread = error = float(np.expm1((high - low) / 2))
-        parts = np.array_split(np.log(values), min(BLOCKS, values.size))
-        if len(parts) >= FEWEST_BLOCKS:
-            medians = [float(np.median(part)) for part in parts]
+        medians = [np.median(part) for part in np.array_split(logs, min(BLOCKS, logs.size))]
+        if len(medians) >= FEWEST_BLOCKS:
             deviation = np.std(medians, ddof=1) / math.sqrt(len(medians))
             error = float(math.sqrt(math.pi / 2) * deviation)
     return MetricScale(
-        metres_per_unit=float(np.median(values)), error=error, spread=spread,
-        estimates=int(values.size), source=source,
+        metres_per_unit=float(np.median(estimates)), error=error, spread=spread,
+        estimates=len(estimates), source=source,
     )  # fmt: skip
 
 
-def _depth(predictor: Predictor, pixels: Pixels) -> Float[np.ndarray, "k m"]:
-    """Depth in scene units, at the size of the network."""
-    return predictor.network_depth(pixels) / (predictor.metres_per_unit or 1.0)
-
-
 def _camera(predictor: Predictor, scene: FrameSequence) -> Float64[np.ndarray, "3 3"]:
-    """Pinhole matrix in pixels of the network's size; a ValueError if nobody knows it."""
+    """Pinhole matrix in pixels of the network's size."""
     if scene.intrinsics is None:
         raise ValueError(
             f"scene '{scene.name}': its camera is unknown; write the 3 x 3 matrix to "
@@ -215,12 +179,12 @@ def _camera(predictor: Predictor, scene: FrameSequence) -> Float64[np.ndarray, "
 
 def _from_camera_height(
     predictor: Predictor, frames: Sequence[SceneFrame], height: float
-) -> list[float]:
-    """Metres per unit, one estimate from each frame that shows ground."""
-    found = list[float]()
+) -> Estimates:
+    """One estimate from each frame that shows ground."""
+    found, unit = Estimates(), predictor.metres_per_unit or 1.0
     for frame in with_bar(frames, "scale"):
         with suppress(ImageError):
-            depth = _depth(predictor, read_image(frame.image))
+            depth = predictor.network_depth(read_image(frame.image)) / unit
             measured = height_over_ground(depth, _camera(predictor, frame.scene))
             found += [] if measured is None else [height / measured]
     return found
@@ -232,11 +196,10 @@ def height_over_ground(
     """Distance of the camera from the ground plane, in the unit of the depth; None without ground.
 
     On a plane m . X = 1 the disparity is linear in the pixel p, 1 / z = (K^T)^-1 m . p, and the
-    distance of the plane from the camera is 1 / |m|. The ground is that of `geometry/ground.py`;
+    distance of the plane from the camera is 1 / |m|. The ground is that of `metrics/holes.py`;
     a plane that stands up more than it lies down is none.
     """
-    maps = torch.from_numpy(depth.astype(np.float64))[None, None]
-    found = fit_ground(maps, torch.zeros_like(maps, dtype=torch.bool))
+    found = fit_ground(depth, np.zeros(depth.shape, dtype=bool))
     if found is None:
         return None
     a, b, c = found.tolist()
@@ -247,8 +210,8 @@ def height_over_ground(
     return 1 / length if plane[1] > LEAST_DOWN * length else None
 
 
-def _from_poses(predictor: Predictor, frames: Sequence[SceneFrame]) -> list[float]:
-    """Metres per unit, one estimate from each frame whose neighbors have poses.
+def _from_poses(predictor: Predictor, frames: Sequence[SceneFrame]) -> Estimates:
+    """One estimate from each frame whose neighbors have poses.
 
     It is the factor at which the known motion makes the depth explain the images: first one for
     all, of those that put the middle of the scene at 0.3 to 300 m, then that of each frame near it.
@@ -266,16 +229,14 @@ def _from_poses(predictor: Predictor, frames: Sequence[SceneFrame]) -> list[floa
         return []
     few = [views[i] for i in spread(len(views), FRAMES_FOR_COARSE)]
     count = int(np.log(FARTHEST / NEAREST) / np.log(COARSE_STEP)) + 2
-    middle = float(np.median([view.middle for view in few]))
+    middle = np.median([view.middle for view in few])
     factors = (NEAREST / middle * COARSE_STEP ** np.arange(float(count))).tolist()
     curve = np.mean([[view.error(factor) for factor in factors] for view in few], axis=0)
     best = int(np.argmin(curve))
     if best in (0, count - 1):
         return []
-    near, found = (
-        factors[best] * FINE_STEP ** np.arange(-FINE_STEPS, FINE_STEPS + 1.0),
-        list[float](),
-    )
+    near = factors[best] * FINE_STEP ** np.arange(-FINE_STEPS, FINE_STEPS + 1.0)
+    found = Estimates()
     for view in with_bar(views, "scale"):
         curve = np.array([view.error(factor) for factor in near.tolist()])
         best = int(np.argmin(curve))
@@ -293,10 +254,10 @@ def _view(predictor: Predictor, frame: SceneFrame) -> View | None:
     scene, index = frame.scene, frame.index
     if scene.poses is None:
         return None
-    poses, near = scene.poses.astype(np.float64), [sign * gap for gap in GAPS for sign in (-1, 1)]
+    poses = scene.poses.astype(np.float64)
     motion = {
         other: moved
-        for other in (index + gap for gap in near if 0 <= index + gap < len(scene))
+        for other in (index + gap for gap in GAPS if 0 <= index + gap < len(scene))
         if np.isfinite(moved := np.linalg.inv(poses[other]) @ poses[index]).all()
         and turn_degrees(moved[:3, :3]) <= LARGEST_TURN
         and np.linalg.norm(moved[:3, 3]) > 0
@@ -308,7 +269,8 @@ def _view(predictor: Predictor, frame: SceneFrame) -> View | None:
     images = np.stack([resize_image(view, size) for view in pixels])
     views = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     target, sources = views[:1].expand(n, -1, -1, -1), views[1:]
-    depth = torch.from_numpy(_depth(predictor, pixels[0])).float()
+    known = predictor.network_depth(pixels[0]) / (predictor.metres_per_unit or 1.0)
+    depth = torch.from_numpy(known).float()
     matrices = (np.stack(list(motion.values())), _camera(predictor, scene))
     T, K = (torch.from_numpy(matrix).float() for matrix in matrices)
 
@@ -323,18 +285,16 @@ def _view(predictor: Predictor, frame: SceneFrame) -> View | None:
 
 
 def _from_points(predictor: Predictor, file: Path) -> MetricScale:
-    """Metres per unit, one estimate a point."""
-    points, found = read_points(file), list[float]()
-    depths = {
-        image: predictor.predict(image).depth / (predictor.metres_per_unit or 1.0)
-        for image in dict.fromkeys(point.image for point in points)
-    }
+    """One estimate a point."""
+    points, found, unit = read_points(file), Estimates(), predictor.metres_per_unit or 1.0
+    images = dict.fromkeys(point.image for point in points)
+    depths = {image: predictor.predict(image).depth / unit for image in images}
     for point in points:
         try:
             found.append(point.metres / depth_at(depths[point.image], point.u, point.v))
         except ValueError as error:
             raise ValueError(f"{point.where}: {error}") from error
-    where = f"{counted(len(points), 'point')} in {counted(len(depths), 'image')}"
+    where = f"{counted(len(points), 'point')} in {counted(len(images), 'image')}"
     return join_estimates(found, f"{where} of {file.name}")
 
 
@@ -344,29 +304,27 @@ def read_points(path: Path) -> list[MeasuredPoint]:
     A first line with the names of the columns may be there; lines that begin with # are remarks. A
     FileNotFoundError for a file or an image that does not exist, a ValueError for a wrong line.
     """
-    names, found = ",".join(COLUMNS), list[MeasuredPoint]()
+    found = list[MeasuredPoint]()
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of points, lines {names}")
+        raise FileNotFoundError(f"{path}: no such file of points, lines {COLUMNS}")
     for number, row in enumerate(read_table(path), 1):
         words, where = [word.strip() for word in row], f"{path}, line {number}"
-        if not any(words) or words[0].startswith("#") or words == list(COLUMNS):
+        if not any(words) or words[0].startswith("#") or ",".join(words) == COLUMNS:
             continue
-        if len(words) != len(COLUMNS):
-            raise ValueError(f"{where}: expected {names}, got {shorten(','.join(words))!r}")
         try:
-            u, v, metres = (float(word) for word in words[1:])
+            name, u, v, metres = words[0], *map(float, words[1:])
         except ValueError as error:
+            got = shorten(repr(",".join(words)))
             raise ValueError(
-                f"{where}: u, v and metres are numbers, got {shorten(repr(words[1:]))}"
+                f"{where}: expected {COLUMNS}, the last three numbers, got {got}"
             ) from error
         if not 0 < metres < math.inf:
             raise ValueError(f"{where}: metres must be positive, got {metres:g}")
-        image = path.parent / words[0]
-        if not image.is_file():
+        if not (image := path.parent / name).is_file():
             raise FileNotFoundError(f"{where}: no such image {image}")
         found.append(MeasuredPoint(where, image, u, v, metres))
     if not found:
-        raise ValueError(f"{path}: holds no point; write lines {names}")
+        raise ValueError(f"{path}: holds no point; write lines {COLUMNS}")
     return found
 
 

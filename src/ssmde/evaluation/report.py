@@ -1,6 +1,5 @@
 """An evaluation as a record, a table, a `metrics.json` and pictures of its worst frames."""
 
-import json
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -14,9 +13,8 @@ from rich.table import Table
 
 from ssmde.console import counted, table_console
 from ssmde.evaluation.frames import SceneFrame
-from ssmde.evaluation.movers import movers_means, movers_text
 from ssmde.inference.pictures import PanelRow, panel
-from ssmde.io import whole_file, write_text
+from ssmde.io import whole_file, write_json
 from ssmde.metrics import (
     METRICS,
     Alignment,
@@ -74,7 +72,7 @@ class Evaluation:
     remarks: tuple[str, ...] = ()
     """What the reader of the numbers must know, such as why a baseline is missing."""
     movers: MoverCounts | None = None
-    """Whether what moves is seen as a hole; None if nobody asked or nobody knows what moves."""
+    """Whether what moves is seen as a hole; None if nobody asked or no motion mask says it."""
     pictures: tuple[PanelRow, ...] = ()
     """Those of the worst frames, worst first; none where nobody asked."""
     out: Path | None = None  # folder of the files, if there are any
@@ -109,6 +107,9 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `metrics.json`: plain values; a region without images is None."""
+        scales = np.array([frame.alignment.scale for frame in self.frames])
+        middle = float(np.median(scales)) if self.frames else 0.0
+        spread = float(np.std(scales / middle)) if self.frames else 0.0
         worst = sorted(self.frames, key=lambda f: -f.errors.abs_rel)[: len(WORST)]
         return {
             "protocol": self.protocol.name,
@@ -120,30 +121,48 @@ class Evaluation:
             "n_images_without_truth": self.n_skipped,
             "broken": list(self.broken),
             "depth_range": [self.protocol.min_depth, self.protocol.max_depth],
-            "scale": self._scale(),
+            "scale": {"median": middle, "relative_spread": spread} if self.frames else None,
             "weights": self.weights,
             "baselines": {name: other._means() for name, other in self.baselines.items()},
             "worst": [{"frame": f.frame.name, **asdict(f.errors)} for f in worst],
             "notes": list(self.remarks),
-            **mean_details(self.frames, self.protocol),
-            "movers": movers_means(self.movers),
+            "boundary": _mean((f.boundary for f in self.frames), "n_images"),
+            "per_distance": self._per_distance(),
+            "temporal": _mean((f.temporal for f in self.frames), "n_pairs"),
+            "movers": self._mover_shares(),
         }
-
-    def _scale(self) -> dict[str, float] | None:
-        if not self.frames:
-            return None
-        scales = np.array([frame.alignment.scale for frame in self.frames])
-        middle = float(np.median(scales))
-        return {"median": middle, "relative_spread": float(np.std(scales / middle))}
 
     def _means(self) -> dict[str, dict[str, float] | None]:
         means = {name: mean_errors(self.region(name)) for name in REGIONS}
         return {name: None if mean is None else asdict(mean) for name, mean in means.items()}
 
+    def _per_distance(self) -> list[dict[str, Any]]:
+        """Means by true distance; a band without images is left out."""
+        found = list[dict[str, Any]]()
+        for number, (near, far) in enumerate(pairwise(band_edges(self.protocol))):
+            images = [f.bands[number] for f in self.frames if f.bands and f.bands[number]]
+            if (mean := mean_errors(images)) is not None:
+                found.append({"from": near, "to": far, "n_images": len(images), **asdict(mean)})
+        return found
+
+    def _mover_shares(self) -> dict[str, Any] | None:
+        """Shares in [0, 1]; None if nothing moves."""
+        found = self.movers
+        if found is None or not found.moving:
+            return None
+        return {
+            "holes": found.hole_rate,
+            "beyond_ground": found.beyond_ground / found.moving,
+            "beyond_surround": found.beyond_surround / found.moving,
+            "hole_regions": found.hole_regions / found.regions,
+            "order_violations": found.order_rate,
+            "n_regions": found.regions,
+            "n_images": found.n_images,
+        }
+
     def __str__(self) -> str:
         """The table, and below it the details and what could not be measured."""
-        found = self.to_dict()
-        lines = [*details_text(found, self.align), *movers_text(found["movers"]), *self.remarks]
+        lines = [*_details(self.to_dict()), *self.remarks]
         if self.n_skipped:
             skipped = counted(self.n_skipped, "image")
             lines.append(f"in no mean, for want of truth that counts: {skipped}")
@@ -166,47 +185,35 @@ class Evaluation:
         return table_text(title, heads, rows if self.frames else [], lines, heads[:2])
 
 
-def mean_details(frames: Sequence[FrameResult], protocol: Protocol) -> dict[str, Any]:
-    """Means over images as plain values: `boundary`, `per_distance`, `temporal`.
-
-    Each image counts once in each mean it has a value for. What no image has is None, and a band
-    without images is left out.
-    """
-    per_distance = list[dict[str, Any]]()
-    for number, (near, far) in enumerate(pairwise(band_edges(protocol))):
-        images = [f.bands[number] for f in frames if f.bands and f.bands[number]]
-        if (mean := mean_errors(images)) is not None:
-            row = {"from": near, "to": far, "n_images": len(images), **asdict(mean)}
-            per_distance.append(row)
-    return {
-        "boundary": _mean((f.boundary for f in frames), "n_images"),
-        "per_distance": per_distance,
-        "temporal": _mean((f.temporal for f in frames), "n_pairs"),
-    }
-
-
-def details_text(means: dict[str, Any], align: str) -> list[str]:
-    """The means of `mean_details` as lines to print, the alignment beside each."""
-    lines = list[str]()
-    bands = [
+def _details(found: dict[str, Any]) -> Generator[str]:
+    """What `metrics.json` has beside the table, as lines to print, the alignment in each."""
+    align = f"alignment {found['align']}"
+    bands = ", ".join(
         f"{b['from']:g}-{b['to']:g} m {b['abs_rel']:.3f} ({counted(b['n_images'], 'image')})"
-        for b in means["per_distance"]
-    ]
+        for b in found["per_distance"]
+    )
     if bands:
-        lines.append(f"AbsRel by distance, alignment {align}: {', '.join(bands)}")
-    if (b := means["boundary"]) is not None:
-        lines.append(
-            f"depth edges, alignment {align}: F1 {b['f1']:.3f} (precision {b['precision']:.3f}, "
-            f"recall {b['recall']:.3f}), accuracy {b['accuracy']:.2f} px, completeness "
-            f"{b['completeness']:.2f} px, {counted(b['n_images'], 'image')}"
+        yield f"AbsRel by distance, {align}: {bands}"
+    if (b := found["boundary"]) is not None:
+        yield (
+            f"depth edges, {align}: F1 {b['f1']:.3f} (precision {b['precision']:.3f}, recall "
+            f"{b['recall']:.3f}), {counted(b['n_images'], 'image')}"
         )
-    if (t := means["temporal"]) is not None:
-        lines.append(
-            f"from frame to frame, one alignment ({align}) for each pair: AbsRel "
-            f"{t['abs_rel']:.3f} between depths of the same static points (median "
-            f"{t['median']:.3f}), {counted(t['n_pairs'], 'pair')}"
+    if (t := found["temporal"]) is not None:
+        yield (
+            f"from frame to frame, one {align} for each pair: AbsRel {t['abs_rel']:.3f} between "
+            f"depths of the same static points (median {t['median']:.3f}), "
+            f"{counted(t['n_pairs'], 'pair')}"
         )
-    return lines
+    if (m := found["movers"]) is not None:
+        order = m["order_violations"]
+        yield (
+            f"movers without truth, no alignment: {m['holes']:.1%} of their pixels are holes "
+            f"({m['beyond_ground']:.1%} deeper than the ground they stand on, "
+            f"{m['beyond_surround']:.1%} deeper than all around), {m['hole_regions']:.1%} of "
+            f"{counted(m['n_regions'], 'region')}, {counted(m['n_images'], 'image')}"
+            + ("" if order is None else f"; order unlike the labels {order:.1%}")
+        )
 
 
 def _mean(
@@ -265,10 +272,9 @@ def results_in(out: Path, names: Sequence[str]) -> Generator[None]:
 def write_result(result: Evaluation, out: Path) -> None:
     """Write `metrics.json`, and `worst/01.png` and so on, the worst frame first."""
     with results_in(out, RESULTS):
-        text = json.dumps(result.to_dict(), indent=1, allow_nan=False)
-        write_text(out / "metrics.json", text + "\n")
+        write_json(out / "metrics.json", result.to_dict())
         for name in WORST:  # an earlier evaluation may have had more frames
             (out / name).unlink(missing_ok=True)
         for name, row in zip(WORST, result.pictures, strict=False):
             with whole_file(out / name) as part:
-                Image.fromarray(panel([row])).save(part, format="PNG", compress_level=1)
+                Image.fromarray(panel([row])).save(part, "PNG", compress_level=1, compress_type=3)

@@ -30,12 +30,19 @@ from ssmde.metrics.depth import (
     measure,
     split_motion_mask,
 )
-from ssmde.metrics.holes import MoverCounts, hole_counts, order_counts
+from ssmde.metrics.holes import (
+    MoverCounts,
+    fit_ground,
+    ground_depth,
+    hole_counts,
+    order_counts,
+)
 from ssmde.metrics.temporal import TemporalErrors, seen_in_both, temporal_errors
 
 __all__ = [
     "ALIGNMENTS", "METRICS", "Alignment", "AlignmentName", "BoundaryErrors", "Crop", "DepthErrors",
     "Measurement", "MoverCounts", "Protocol", "TemporalErrors", "Truth", "align", "band_edges",
-    "boundary_errors", "counted_pixels", "depth_errors", "hole_counts", "mean_errors", "measure",
-    "order_counts", "seen_in_both", "split_motion_mask", "temporal_errors",
+    "boundary_errors", "counted_pixels", "depth_errors", "fit_ground", "ground_depth",
+    "hole_counts", "mean_errors", "measure", "order_counts", "seen_in_both", "split_motion_mask",
+    "temporal_errors",
 ]  # fmt: skip

@@ -11,8 +11,7 @@ one alignment: a mean hides that what moves, or is far, is worse.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
-from itertools import pairwise
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 import numpy as np
@@ -30,7 +29,8 @@ MotionMask = UInt8[np.ndarray, "h w"]
 STATIC, UNKNOWN, MOVING = 0, 128, 255
 """Values of a motion mask; unknown pixels count in the full image only."""
 LADDER = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)  # metres; a round step of about 2
-DELTA = 1.25  # Eigen et al., NeurIPS 2014: right within this factor, its square, its cube
+# Eigen et al., NeurIPS 2014: right within a factor of 1.25, its square, its cube, ends excluded.
+LOG_DELTAS = [power * float(np.log(1.25)) * (1 - 1e-12) for power in (1, 2, 3)]
 
 
 def check_depths(name: str, depth: Float[np.ndarray, "..."]) -> None:
@@ -140,49 +140,44 @@ def depth_errors(prediction: Values, truth: Values) -> DepthErrors | None:
     a depth is not positive and finite.
     """
     check_depths("pixels of the truth", truth)
-    return errors_from_sums(error_sums(prediction, truth, [0, truth.size])[0])
+    p, g = (values.astype(np.float64, copy=False) for values in (prediction, truth))
+    return _errors(_error_sums(p, g, 1 / g, np.log(g), [0, g.size])[0])
 
 
 def mean_errors(images: Iterable[DepthErrors | None]) -> DepthErrors | None:
     """Mean over images, each once; those without errors are left out, None if that leaves none."""
-    found = [list(asdict(errors).values()) for errors in images if errors is not None]
+    found = [[getattr(e, name) for name in METRICS] for e in images if e is not None]
     if not found:
         return None
     return DepthErrors(**dict(zip(METRICS, np.mean(found, axis=0).tolist(), strict=True)))
 
 
-def error_sums(
-    prediction: Values, truth: Values, starts: list[int]
+def _error_sums(
+    prediction: Values, truth: Values, inverse: Values, log: Values, starts: list[int]
 ) -> Float[np.ndarray, "groups 9"]:
-    """The number of pixels, and the sums over them behind each of `METRICS`, of groups of pixels.
+    """The number of pixels, and the sums behind each of `METRICS`, of groups of pixels.
 
     The pixels of a group lie side by side; `starts` says where each begins and the last one ends.
-    The truth is positive and finite. A ValueError if the prediction is not.
+    Beside the truth stand its inverse and its logarithm.
     """
-    p, g = (values.astype(np.float64, copy=False) for values in (prediction, truth))
     with np.errstate(divide="ignore", invalid="ignore"):
-        sums = np.array([_sums(p[start:end], g[start:end]) for start, end in pairwise(starts)])
+        log_ratio, relative = np.log(prediction) - log, prediction * inverse - 1
+    difference = prediction - truth
+    sums = list[list[float]]()
+    for here in map(slice, starts[:-1], starts[1:]):
+        d, r, ratio = difference[here], relative[here], log_ratio[here]
+        squares = (d @ r, d @ d, ratio @ ratio)
+        r, ratio = np.abs(r), np.abs(ratio)
+        right = [np.count_nonzero(ratio < delta) for delta in LOG_DELTAS]
+        means = (r.sum(dtype=np.float64), *squares, ratio.sum(dtype=np.float64))
+        sums.append([float(value) for value in (d.size, *means, *right)])
     if not np.isfinite(sums).all():
-        check_depths("pixels of the prediction", p)
-    return sums
+        check_depths("pixels of the prediction", prediction)
+    return np.array(sums)
 
 
-def _sums(p: Values, g: Values) -> list[float]:
-    difference, relative = p - g, p / g
-    log_ratio = np.log(relative)
-    right = [  # max(p / g, g / p) < delta
-        np.count_nonzero(relative < delta) - np.count_nonzero(relative <= 1 / delta)
-        for delta in (DELTA, DELTA**2, DELTA**3)
-    ]
-    relative -= 1
-    squares = (difference @ relative, difference @ difference, log_ratio @ log_ratio)
-    np.abs(relative, out=relative)
-    np.abs(log_ratio, out=log_ratio)
-    return [float(v) for v in (p.size, relative.sum(), *squares, log_ratio.sum(), *right)]
-
-
-def errors_from_sums(sums: Float[np.ndarray, "9"]) -> DepthErrors | None:
-    """Errors of one group of `error_sums`, or of several added up; None without a pixel."""
+def _errors(sums: Float[np.ndarray, "9"]) -> DepthErrors | None:
+    """Errors of one group of `_error_sums`, or of several added up; None without a pixel."""
     count, *rest = sums.tolist()
     if not count:
         return None
@@ -303,7 +298,8 @@ class Truth:
             order = cell.argsort(kind="stable")
             pixels, values = pixels[order], values[order]
         self._starts = [0, *np.cumsum(counts).tolist()]
-        self._pixels, self._values = pixels, values.astype(np.float64)
+        self._pixels, self._values = pixels, values
+        self._inverse, self._log = 1 / values, np.log(values)
         self._median = median(values) if values.size else 0.0
 
     def measure(
@@ -316,11 +312,11 @@ class Truth:
         values = prediction.ravel().take(self._pixels)
         if not isinstance(alignment, Alignment):
             alignment = align(values, self._values, alignment, true_median=self._median)
-        aligned = alignment.apply(values)
-        np.clip(aligned, p.min_depth, p.max_depth, out=aligned)
-        sums = error_sums(aligned, self._values, self._starts).reshape(-1, 3, 9)
+        aligned = alignment.apply(values).clip(p.min_depth, p.max_depth).astype(self.depth.dtype)
+        sums = _error_sums(aligned, self._values, self._inverse, self._log, self._starts)
+        sums = sums.reshape(-1, 3, 9)
         regions = (sums.sum((0, 1)), *sums.sum(0)[:2])
-        full, static, dynamic, *bands = map(errors_from_sums, (*regions, *sums.sum(1)))
+        full, static, dynamic, *bands = map(_errors, (*regions, *sums.sum(1)))
         return Measurement(
             full=full, static=static, dynamic=dynamic, bands=tuple(bands), alignment=alignment
         )

@@ -21,6 +21,10 @@ REACH = 0.1  # share of the width: a column may take its contact from columns so
 RING = 0.03  # share of the width: the static pixels so near to a region surround it
 FARTHEST = 0.9  # quantile of their depth that stands for the farthest: a few may be wrong
 PAIRS = 4096  # of pixels whose order is compared, in one image
+GROUND_ROWS = 0.4  # share of the image, from below, in which the ground is looked for
+REFITS = 8
+KEPT = 0.6  # share of the pixels, those that fit the ground best, that a refit listens to
+LEAST_FALL = 0.1  # the ground's disparity rises at least so much, relative to its mean, downwards
 MARGIN = 0.5  # standard deviations of the pseudo-depth between pixels whose order is clear
 
 
@@ -37,7 +41,6 @@ class MoverCounts:
     pairs: int = 0  # of a moving and a static pixel whose order a pseudo-depth is sure of
     violated: int = 0  # those that the depth orders otherwise
     n_images: int = 0  # in which something moves
-    n_images_from_masks: int = 0  # those of them whose movers a motion mask shows
 
     def __add__(self, other: "MoverCounts") -> "MoverCounts":
         """The sum of each field, as over images."""
@@ -121,3 +124,42 @@ def _ground_under(region: Mask, ground: DepthMap, reach: int) -> Float[np.ndarra
     contact = ndimage.maximum_filter1d(lowest, 2 * reach + 1, mode="constant", cval=-1)
     # Off the region nobody reads it.
     return ground[contact.clip(min=0), np.arange(region.shape[1])][None]
+
+
+def ground_depth(depth: DepthMap, movers: Mask) -> DepthMap | None:
+    """Depth of the ground as if nothing stood on it; infinity above its horizon, None if not found.
+
+    Of a depth map that is positive, and not trusted where there are movers.
+    """
+    plane = fit_ground(depth, movers)
+    if plane is None:
+        return None
+    v, u = (np.linspace(-1, 1, n) for n in depth.shape)
+    disparity = plane[0] * u + (plane[1] * v + plane[2])[:, None]
+    return np.where(disparity > 0, 1 / np.maximum(disparity, 1e-12), np.inf)
+
+
+def fit_ground(depth: DepthMap, movers: Mask) -> Float[np.ndarray, "3"] | None:
+    """The ground as (a, b, c) with 1 / depth = a u + b v + c, u and v from -1 to 1; None if none.
+
+    The disparity of a plane is linear in the pixel. It is fitted to the lower part of the image by
+    least squares, again and again to the pixels that fit best, so that furniture and cars which
+    stand still are left out. A plane that does not come nearer downwards is no ground.
+    """
+    height, width = depth.shape
+    used = ~movers
+    used[: int((1 - GROUND_ROWS) * height)] = False
+    rows, columns = np.nonzero(used)
+    if len(rows) < 10 * width:
+        return None
+    v, u = np.linspace(-1, 1, height)[rows], np.linspace(-1, 1, width)[columns]
+    disparity = 1 / depth[used].astype(np.float64)
+    system = np.stack([u, v, np.ones_like(u), disparity])
+    kept, plane = np.ones(len(u), dtype=bool), np.zeros(3)
+    last = int(KEPT * (len(u) - 1))
+    for _ in range(REFITS):
+        normal = system * kept @ system.T  # equations of three numbers are exact enough
+        plane = np.linalg.pinv(normal[:3, :3], hermitian=True) @ normal[:3, 3]
+        off = np.abs(plane @ system[:3] - disparity)
+        kept = off <= np.partition(off, last)[last]
+    return plane if plane[1] >= LEAST_FALL * disparity[kept].mean() else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ssmde.geometry.camera import MIN_DEPTH
 from ssmde.geometry.warp import EDGE_TOLERANCE, sample
@@ -45,8 +45,8 @@ def temporal_errors(
     movers, and points hidden in the other frame, out by the masks of what counts.
 
     Depths are in the unit of the translation, both under one alignment: a scale of each its own
-    hides flicker. The pinhole matrix of both is in pixels of these maps. A ValueError if a depth or
-    the motion is not positive or not finite.
+    hides flicker. They are of one dtype, in which all is computed. The pinhole matrix of both is in
+    pixels of these maps. A ValueError if a depth or the motion is not positive or not finite.
     """
     check_depths("pixels of the target", target)
     check_depths("pixels of the source", source)
@@ -56,7 +56,7 @@ def temporal_errors(
     if both.size == 0:
         return None
     return TemporalErrors(
-        abs_rel=float(both.mean()), median=float(np.median(both)),
+        abs_rel=float(both.mean(dtype=np.float64)), median=float(np.median(both)),
         compared=both.size / (target.size + source.size),
     )  # fmt: skip
 
@@ -76,46 +76,44 @@ def seen_in_both(
     read, so that sparse truth serves. A ValueError if the motion is not finite.
     """
     known, known_there = (np.isfinite(d) & (d > 0) for d in (true_target, true_source))
-    u, v, z, visible = _project(np.where(known, true_target, 1.0), T_src_tgt, intrinsics)
+    points, pixels, depth = _move(true_target, T_src_tgt, intrinsics, known)
     height, width = known.shape
     # Cut to the image: a visible pixel may lie a rounding outside.
-    places = np.rint(v).clip(0, height - 1) * width + np.rint(u).clip(0, width - 1)
-    read = np.where(known_there, true_source, 0).ravel().take(places.astype(np.int64))
-    return known & visible & (np.abs(z - read) <= tolerance * read)
+    columns, rows = np.rint(pixels).astype(np.int64).T
+    places = rows.clip(0, height - 1) * width + columns.clip(0, width - 1)
+    read = np.where(known_there, true_source, 0).ravel().take(places)
+    seen = np.zeros(known.shape, dtype=bool)
+    seen.ravel()[points[np.abs(depth - read) <= tolerance * read]] = True
+    return seen
 
 
 def _one_way(
     view: DepthMap, other: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3, counts: Mask | None
 ) -> Float[np.ndarray, " n"]:
     """|a - b| / b of the points of the view that the other one has in its image."""
-    *maps, visible = _project(view, T_other_view, intrinsics)
-    points = np.flatnonzero(visible if counts is None else visible & counts)
-    u, v, z = (values.ravel().take(points) for values in maps)
-    inverse = torch.from_numpy(1 / other.astype(np.float64))[None, None]
-    pixels = torch.from_numpy(np.stack([u, v], axis=-1))[None, None]
-    disparity = sample(inverse, pixels).numpy().ravel()
-    return np.abs(z * disparity - 1)[disparity > 0]
+    _, pixels, depth = _move(view, T_other_view, intrinsics, counts)
+    inverse = torch.from_numpy(1 / other)[None, None]
+    disparity = sample(inverse, torch.from_numpy(pixels)[None, None]).numpy().ravel()
+    return np.abs(depth * disparity - 1)[disparity > 0]
 
 
-def _project(
-    depth: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3
-) -> tuple[DepthMap, DepthMap, DepthMap, Mask]:
-    """Pixel (u, v) and depth in the other view, and whether that sees it.
+def _move(
+    view: DepthMap, T_other_view: Matrix4, intrinsics: Matrix3, counts: Mask | None
+) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
+    """Flat indices of the pixels that count and the other camera sees; (u, v) and depth there.
 
-    As `geometry.warp.reproject`, in half the time: z [u v 1] = K R K^-1 [u v 1] depth + K t.
+    As `geometry.warp.reproject`, of some pixels: z [u v 1] = K R K^-1 [u v 1] depth + K t.
     """
     if not np.isfinite(T_other_view).all():
         raise ValueError("the motion between two frames must be finite: leave such a pair out")
+    height, width = view.shape
+    points = np.arange(view.size) if counts is None else np.flatnonzero(counts)
+    rows, columns = np.divmod(points.astype(np.int32), width)
     K, T = intrinsics.astype(np.float64), T_other_view.astype(np.float64)
-    rays, shift = K @ T[:3, :3] @ np.linalg.inv(K), K @ T[:3, 3]
-    down, across = np.ogrid[: depth.shape[0], : depth.shape[1]]
-    u, v, z = (a * across + (b * down + c) for a, b, c in rays)
-    for values, offset in zip((u, v, z), shift, strict=True):
-        values *= depth
-        values += offset
-    visible = z > MIN_DEPTH
-    np.maximum(z, MIN_DEPTH, out=z)
-    for values, last in ((u, depth.shape[1] - 1), (v, depth.shape[0] - 1)):
-        values /= z
-        visible &= (values >= -EDGE_TOLERANCE) & (values <= last + EDGE_TOLERANCE)
-    return u, v, z, visible
+    rays, shift = (K @ T[:3, :3] @ np.linalg.inv(K)).astype(view.dtype), K @ T[:3, 3]
+    homogeneous = np.stack([columns, rows, np.ones_like(rows)]).astype(view.dtype)
+    moved = rays @ homogeneous * view.ravel().take(points) + shift.astype(view.dtype)[:, None]
+    u, v = moved[:2] / np.maximum(moved[2], MIN_DEPTH)
+    seen = (moved[2] > MIN_DEPTH) & (u >= -EDGE_TOLERANCE) & (v >= -EDGE_TOLERANCE)
+    seen &= (u <= width - 1 + EDGE_TOLERANCE) & (v <= height - 1 + EDGE_TOLERANCE)
+    return points[seen], np.stack([u[seen], v[seen]], axis=1), moved[2][seen]
