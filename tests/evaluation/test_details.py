@@ -13,7 +13,8 @@ from ssmde.data.scene_folder import read_scene
 from ssmde.evaluation import evaluate, evaluate_predictions
 from ssmde.inference.predictor import Predictor
 from ssmde.metrics import METRICS
-from ssmde.synthetic import draw_clip, write_clip
+from ssmde.synthetic import write_clip
+from streets import draw_street
 from tiny_networks import Brightness
 
 K = np.array([[25.0, 0, 14.5], [0, 25.0, 9.5], [0, 0, 1]])
@@ -95,7 +96,7 @@ def test_movers_are_left_out_between_frames(scene, tmp_path):
 @pytest.fixture(scope="module")
 def street():
     """Cars keep their distance from the camera."""
-    return draw_clip("street", frames=8, size=(64, 96), seed=1, movers="followed", step=0.4)
+    return draw_street(frames=8, size=(64, 96), seed=1, movers="followed", step=0.4)
 
 
 @pytest.fixture

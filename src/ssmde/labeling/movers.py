@@ -15,8 +15,9 @@ from ssmde.data.images import ImageError
 from ssmde.data.motion import OFFSETS, read_source_frames
 from ssmde.data.scene_files import TrackedPoints
 from ssmde.data.sequence import DepthMap, FrameSequence
-from ssmde.geometry.ground import find_movers, ground_plane
+from ssmde.geometry.ground import find_movers
 from ssmde.methods.self_supervised import least_error
+from ssmde.metrics import ground_depth
 
 WIDTH = 160  # pixels, about: at which movers are looked for; more is slow and finds no others
 # A tracked point whose depth the label meets (difference of the logarithms) stands still, and so do
@@ -70,15 +71,15 @@ def found_movers(depth: DepthMap, scene: FrameSequence, index: int) -> Bool[np.n
     So no pixel is tried deeper than the ground in its place. An `ImageError` if the motion of the
     frame is not known.
     """
-    static = torch.from_numpy(depth.astype(np.float32))[None, None]
     size = (depth.shape[0], depth.shape[1])
     views, T_other_view, K = read_source_frames(scene, index, size, _offsets(scene))
     images = torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255
-    ground = ground_plane(static, torch.zeros_like(static, dtype=torch.bool))
+    ground = ground_depth(depth, np.zeros(size, dtype=bool))
+    static = depth if ground is None else np.minimum(depth, ground)
     error = least_error(
         images[:1],
         images[1:],
-        static if ground is None else torch.minimum(static, ground),
+        torch.from_numpy(static).float()[None, None],
         torch.from_numpy(T_other_view).float(),
         torch.from_numpy(K).float()[None],
     )
@@ -92,11 +93,9 @@ def ground_factor(depth: DepthMap, movers: Bool[np.ndarray, "h w"]) -> Float[np.
     that where the lower edge cuts it off, against its median depth there.
     """
     factor, (height, width) = np.ones(depth.shape), depth.shape
-    maps = torch.from_numpy(np.stack([depth, movers]).astype(np.float32))[:, None, None]
-    plane = ground_plane(maps[0], maps[1] > 0)
-    if plane is None:
+    ground = ground_depth(depth, movers)
+    if ground is None:
         return factor
-    ground = plane[0, 0].numpy()
     regions, count = ndimage.label(movers)  # pixels that share a side are one region
     for number in range(1, count + 1):
         region = regions == number
