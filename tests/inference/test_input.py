@@ -2,14 +2,13 @@
 
 import threading
 import time
-from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import films
 from rtsp_camera import camera
 from ssmde.data.images import ImageError
 from ssmde.data.video import VideoError
@@ -17,7 +16,6 @@ from ssmde.inference import input as source
 from ssmde.inference.input import (
     AHEAD,
     is_live,
-    name_listed,
     read_ahead,
     read_live,
     resize_depth,
@@ -40,13 +38,11 @@ def test_a_file_an_array_a_tensor_and_a_pil_image_are_the_same_image(tmp_path):
         np.testing.assert_array_equal(to_pixels(way), pixels)
 
 
-def test_gray_images_have_three_equal_channels_and_transparency_is_dropped(tmp_path):
+def test_gray_images_have_three_equal_channels_and_transparency_is_dropped():
     gray, clear = picture()[..., 0], picture(channels=4)
-    Image.fromarray(clear).save(tmp_path / "a.png")
-    tensor = torch.from_numpy(clear).permute(2, 0, 1)
     for way in (gray, gray[..., None], torch.from_numpy(gray), Image.fromarray(gray)):
         np.testing.assert_array_equal(to_pixels(way), np.stack([gray] * 3, axis=-1))
-    for way in (clear, Image.fromarray(clear), tmp_path / "a.png", tensor):
+    for way in (clear, Image.fromarray(clear), torch.from_numpy(clear).permute(2, 0, 1)):
         np.testing.assert_array_equal(to_pixels(way), clear[..., :3])
 
 
@@ -96,33 +92,8 @@ def test_depth_is_resized_about_pixel_centers_from_two_neighbors():
     np.testing.assert_allclose(smaller, [[2.5, 6.5]])  # and no mean
 
 
-def listed(folder: Path, *lines: str) -> dict[str, Path]:
-    (folder / "list.txt").write_text("\n".join(lines))
-    return name_listed(folder / "list.txt")
-
-
-def test_a_list_names_its_images_below_the_folder_they_share(tmp_path):
-    found = listed(tmp_path, "# mine", "clips/a/1.jpg", "", "clips/b/1.jpg", "clips/a/1.jpg")
-    assert found == {"a/1": tmp_path / "clips/a/1.jpg", "b/1": tmp_path / "clips/b/1.jpg"}
-    found = listed(tmp_path, "/data/../data/1.jpg", "/data/1.png")  # none leads out of the output
-    assert [*found] == ["1.jpg", "1.png"]
-
-
-def test_an_empty_list_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"list\.txt: lists no image"):
-        listed(tmp_path, "# nothing")
-    with pytest.raises(ValueError, match=r"http://h/1\.jpg: nothing is read from the web"):
-        listed(tmp_path, "http://h/1.jpg")
-
-
-@pytest.mark.parametrize("size", [0, 1, AHEAD // 3, AHEAD, 3 * AHEAD])
-def test_what_was_read_comes_in_order(size):
-    found = read_ahead(range(20), lambda i: i * i, threads=3, pixels=lambda _: size)
-    assert list(found) == [i * i for i in range(20)]
-
-
 @pytest.mark.parametrize(("share", "most"), [(0.0, 8), (0.1, 8), (0.3, 3), (0.6, 1), (2.0, 1)])
-def test_large_images_wait_in_small_numbers(share, most):
+def test_what_is_read_ahead_comes_in_order_and_of_large_images_little(share, most):
     begun, gate = [], threading.Event()
 
     def read(i):
@@ -130,7 +101,7 @@ def test_large_images_wait_in_small_numbers(share, most):
         gate.wait(5)
         return i
 
-    found = read_ahead(range(20), read, threads=4, pixels=lambda _: int(share * AHEAD))
+    found = read_ahead(range(20), read, lambda _: int(share * AHEAD), threads=4)
     first = threading.Thread(target=lambda: next(found))
     first.start()
     gate.set()
@@ -159,15 +130,10 @@ def test_a_camera_that_is_not_there_is_named(monkeypatch, address, platform, mes
 
 def test_frames_nobody_took_are_dropped(tmp_path, monkeypatch):
     """A network slower than the camera sees the newest frame, not an ever older one."""
-    path = tmp_path / "long.mkv"
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream("mpeg4", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
-        for _ in range(200):
-            film.mux(stream.encode(av.VideoFrame(32, 24, "yuv420p")))
-        film.mux(stream.encode(None))
-    monkeypatch.setattr(source, "WEBCAMS", {source.sys.platform: (None, str(path) + "{}")})
-    path.rename(f"{path}0")
+    films.write(tmp_path / "long0.mkv", films.grey_frames([0] * 200, (24, 32)))
+    monkeypatch.setattr(
+        source, "WEBCAMS", {source.sys.platform: (None, f"{tmp_path}/long{{}}.mkv")}
+    )
     numbers = []
     for frame in read_live("0"):
         numbers.append(frame.number)

@@ -42,9 +42,8 @@ def test_pixels_without_a_value_are_gray(bad):
     assert depth_range(np.full((2, 3), bad)) is None
 
 
-def test_a_flat_map_has_a_color_one_end_alone_is_enough_and_the_unit_changes_nothing():
+def test_a_flat_map_has_a_color_and_the_unit_changes_nothing():
     assert len(np.unique(colorize(np.full((3, 3), 2.0)).reshape(-1, 3), axis=0)) == 1
-    assert colorize(ramp(), near=2.0).shape == colorize(ramp(), far=4.0).shape == (4, 6, 3)
     np.testing.assert_array_equal(colorize(ramp()), colorize(ramp() * 8))
 
 
@@ -101,10 +100,7 @@ def test_a_panel_shows_truth_and_error_where_there_is_truth():
     page = panel([with_truth, without], height=20)
     assert page.shape[1] == 4 * 30 + 3 * 4
     assert (page[-20:, -30:] == 255).all()  # no truth in the second row
-    np.testing.assert_array_equal(page, panel([with_truth, without], height=20))
-
-
-def test_prediction_and_truth_share_the_colors_of_the_truth():
+    # Prediction and truth share the colors of the truth.
     truth, wrong = np.array([[1.0, 2.0, 4.0, 8.0]]), np.array([[1.0, 2.0, 4.0, 800.0]])
     page = panel([PanelRow(image=np.zeros((1, 4, 3), np.uint8), depth=wrong, truth=truth)])
     np.testing.assert_array_equal(page[-1, 8:12], page[-1, 16:20])  # 8 m is black, so is 800 m

@@ -46,12 +46,9 @@ def test_png16_holds_the_depth_in_the_unit_it_names_and_never_overflows(tmp_path
     assert values.min() > 0
     facts = json.loads((tmp_path / "out" / "depth.json").read_text())
     assert (facts["weights"], facts["network_size"]) == ("drawn", [32, 64])
-
-
-def test_png16_of_a_depth_too_small_for_a_unit_is_the_smallest_value(tmp_path):
     black = save(tmp_path / "black.png", level=0)
-    predict_files(make_predictor(1e-4), black, tmp_path, format="png16")
-    assert np.unique(read_png16(tmp_path, "black_depth.png")[0]) == [1]  # 0 would mean no value
+    predict_files(make_predictor(far * 1e-6, far=far), black, tmp_path / "b", format="png16")
+    assert np.unique(read_png16(tmp_path / "b", "black_depth.png")[0]) == [1]  # 0 means no value
 
 
 def test_npz_holds_the_depth_itself(predictor, tmp_path):
@@ -101,6 +98,7 @@ def test_bad_input_is_refused_with_a_message(predictor, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.png").write_text("no image")
     (tmp_path / "walk.mp4").write_bytes(b"")
+    (tmp_path / "list.txt").write_text("a.png")
     for source, options, error, message in [
         (tmp_path / "gone.png", {}, FileNotFoundError, r"gone\.png: no such file or folder"),
         (tmp_path / "empty", {}, ValueError, "empty: holds no image"),
@@ -109,7 +107,8 @@ def test_bad_input_is_refused_with_a_message(predictor, tmp_path):
         (image, {"format": "video"}, ValueError, "'video' needs a video file"),
         (image, {"max_frames": 0}, ValueError, "max_frames must be 1 or more, got 0"),
         (tmp_path / "broken.png", {}, ValueError, r"nothing could be read: .*broken\.png"),
-        (tmp_path, {"format": "rerun"}, ValueError, "format 'rerun' is no more: take ply"),
+        (image, {"format": "exr"}, ValueError, "format 'exr' is no more: take npz"),
+        (tmp_path / "list.txt", {}, ValueError, r"list\.txt: lists of images are no longer read"),
         (tmp_path / "walk.mp4", {"engine": "ray"}, ValueError, r"walk\.mp4 is a video or a camera"),
     ]:  # fmt: skip
         with pytest.raises(error, match=message):
@@ -188,12 +187,11 @@ def test_names_that_are_too_long_are_shortened(predictor, tmp_path):
 
 @pytest.mark.distributed
 @pytest.mark.filterwarnings("ignore")
-def test_a_cluster_writes_what_one_process_writes_from_a_list(cluster, tmp_path):
+def test_a_cluster_writes_what_one_process_writes(cluster, tmp_path):
     numbers, out = (0, 3, 7), tmp_path / "out"
     for i in numbers:
         save(tmp_path / "photos" / f"{i}.png", level=10 * i)
-    (tmp_path / "list.txt").write_text("\n".join(f"photos/{i}.png" for i in numbers))
-    predict_files(make_predictor(), tmp_path / "list.txt", out, format="npz", engine="ray")
+    predict_files(make_predictor(), tmp_path / "photos", out, format="npz", engine="ray")
     assert names_in(out) == [f"{i}_depth.npz" for i in numbers]
     for i in numbers:
         with np.load(out / f"{i}_depth.npz") as arrays:
