@@ -90,6 +90,7 @@ FORMER_OPTIONS: Mapping[tuple[str, str], str] = {
     ("predict", "tiles"): "take a larger --resolution",
     ("predict", "max_points"): "clouds have at most 1,000,000 points; take a smaller image",
     ("export", "format"): "the ending of OUT says it: .onnx, or .xml for OpenVINO",
+    ("export", "name"): "the file keeps the name of WEIGHTS",
     **dict.fromkeys([("export", k) for k in ("data", "protocol", "split", "max_frames")], EVALUATE),
     ("scale", "speed"): "take --camera-height, a few --points, or --poses with a poses.txt of the "
     "way that the speed gives",

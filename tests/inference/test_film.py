@@ -10,21 +10,7 @@ from folders import names_in
 from rtsp_camera import camera
 from ssmde.data.video import VideoFrame, read_frames, video_info
 from ssmde.inference import Predictor, predict_files
-from tiny_networks import Brightness
-
-
-class Stopping(Brightness):
-    """Stops after so many images, as Ctrl-C does."""
-
-    def __init__(self, stop_after: float = np.inf) -> None:
-        super().__init__()
-        self.seen, self.stop_after = 0, stop_after
-
-    def forward(self, image):
-        self.seen += len(image)
-        if self.seen > self.stop_after:
-            raise KeyboardInterrupt
-        return super().forward(image)
+from tiny_networks import Brightness, Stopping
 
 
 def predictor(stop_after: float = np.inf) -> Predictor:
@@ -44,20 +30,13 @@ def times(path):
         return [float(frame.pts * frame.time_base) for frame in film.decode(video=0)]
 
 
-def test_frames_are_shown_when_they_were_filmed(tmp_path):
-    path = record(tmp_path / "phone.mkv", 10, gap_after=5)
-    predict_files(predictor(), path, tmp_path / "out")
-    found = times(tmp_path / "out" / "phone_depth.mp4")
+def test_a_film_shows_the_video_at_its_left_at_the_times_it_was_filmed(tmp_path):
+    path, film = record(tmp_path / "phone.mkv", 12, gap_after=5), tmp_path / "phone_depth.mp4"
+    predict_files(predictor(), path, tmp_path)
+    found = times(film)
     np.testing.assert_allclose(found, times(path), atol=1e-3)
     assert found[6] - found[5] == pytest.approx(2.1, abs=1e-3)
-
-
-def test_the_left_half_is_the_video(tmp_path):
-    path, film = record(tmp_path / "clip.mp4", 12), tmp_path / "out" / "clip_depth.mp4"
-    predict_files(predictor(), path, tmp_path / "out")
-    before, after = list(read_frames(path)), list(read_frames(film))
-    assert len(before) == len(after) == 12
-    for was, now in zip(before, after, strict=True):
+    for was, now in zip(read_frames(path), read_frames(film), strict=True):
         assert now.shape == (24, 32 + 4 + 32, 3)
         assert np.abs(now[:, :28].astype(int) - was[:, :28]).mean() < 4
 
@@ -98,25 +77,25 @@ def test_an_interrupted_video_leaves_no_film_and_is_made_again(tmp_path):
     assert all((whole / name).read_bytes() == (again / name).read_bytes() for name in frames)
 
 
-@pytest.mark.parametrize("format", ["video", "video,npz"])
-def test_what_was_finished_is_not_done_again(tmp_path, format):
-    path, again = record(tmp_path / "clip.mp4", 5), predictor()
-    first = predict_files(predictor(), path, tmp_path / "out", format=format)
-    second = predict_files(again, path, tmp_path / "out", format=format)
+def test_what_was_finished_is_not_done_again_and_a_lost_frame_is(tmp_path):
+    path, again, ask = record(tmp_path / "clip.mp4", 5), predictor(), {"format": "video,npz"}
+    first = predict_files(predictor(), path, tmp_path / "out", **ask)
+    second = predict_files(again, path, tmp_path / "out", **ask)
     assert again.network.seen == 0
     assert first.written == second.written
-    assert second.present == len(second.written)
-    if "npz" in format:  # a frame that is lost is made again
-        lost = tmp_path / "out" / "clip_000002_depth.npz"
-        before = lost.read_bytes()
-        lost.unlink()
-        predict_files(predictor(), path, tmp_path / "out", format=format)
-        assert lost.read_bytes() == before
+    assert second.present == 6
+    lost = tmp_path / "out" / "clip_000002_depth.npz"
+    before = lost.read_bytes()
+    lost.unlink()
+    predict_files(predictor(), path, tmp_path / "out", **ask)
+    assert lost.read_bytes() == before
 
 
 def test_a_video_becomes_a_video_unless_asked_otherwise(tmp_path):
     path = films.write(tmp_path / "clip.mov", films.grey_frames([0, 40, 80, 120]))
-    predict_files(predictor(), path, tmp_path / "a")
+    films.lose_packet(path, 3)
+    summary = predict_files(predictor(), path, tmp_path / "a")
+    assert summary.notes == (f"{path}: frames that cannot be decoded are left out: 3",)
     assert names_in(tmp_path / "a") == ["clip_depth.mp4"]
     assert video_info(tmp_path / "a" / "clip_depth.mp4").fps == pytest.approx(10.0)
     summary = predict_files(predictor(), path, tmp_path / "b", format="npz", max_frames=3)
@@ -124,15 +103,6 @@ def test_a_video_becomes_a_video_unless_asked_otherwise(tmp_path):
     depths = [np.load(p)["depth"] for p in summary.written]
     assert {d.shape for d in depths} == {(32, 48)}
     np.testing.assert_allclose([d.mean() for d in depths], [1, 1.157, 1.314], atol=0.02)
-
-
-def test_frames_that_cannot_be_decoded_keep_their_numbers_and_are_named(tmp_path):
-    path = films.write(tmp_path / "clip.mov", films.grey_frames([0, 40, 80, 120, 160]))
-    films.lose_packet(path, 2)
-    summary = predict_files(predictor(), path, tmp_path / "out", format="color")
-    kept = [name for name in names_in(tmp_path / "out") if name.endswith(".png")]
-    assert kept == [f"clip_{i:06d}_color.png" for i in (0, 1, 3, 4)]
-    assert summary.notes == (f"{path}: frames that cannot be decoded are left out: 2",)
 
 
 def test_ctrl_c_ends_a_camera_and_keeps_its_film(tmp_path, monkeypatch):
@@ -153,8 +123,9 @@ def test_ctrl_c_ends_a_camera_and_keeps_its_film(tmp_path, monkeypatch):
 
 def test_the_film_of_an_rtsp_camera_becomes_depth(tmp_path):
     # Long enough for a slow machine; by two, since neighboring levels can be one in the film.
-    with camera(list(range(0, 240, 2))) as (address, _):
+    with camera(list(range(0, 240, 2))) as (address, asked):
         summary = predict_files(predictor(), address, tmp_path / "out", format="npz", max_frames=3)
+    assert asked[:4] == ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"]
     depths = [np.load(path)["depth"] for path in summary.written]
     assert [d.shape for d in depths] == [(48, 64)] * 3
     assert depths[0].mean() < depths[1].mean() < depths[2].mean()  # the film gets brighter

@@ -99,7 +99,6 @@ def export(
     precision: Precision = "fp32",
     resolution: tuple[int, int] | None = None,
     calibrate: str | Path | None = None,
-    name: str | None = None,
     licence: str | None = None,
     overwrite: bool = False,
     trust: bool = False,
@@ -122,7 +121,6 @@ def export(
         resolution: Height and width the network works at, in pixels, multiples of 32; by default
             that of the training.
         calibrate: For int8: folder of pictures of what the camera will see.
-        name: Name of the weights, kept in the file; by default that of WEIGHTS.
         licence: Licence of the weights, kept in the file; that of released weights is known.
         overwrite: Replace a file that was exported from other weights or with other options.
         trust: Ask the Hugging Face hub for an encoder that old WEIGHTS only name; you trained them
@@ -141,7 +139,7 @@ def export(
         raise ValueError(f"{predictor.source} is an exported file: export from the weights")
     predictor = predictor.at(resolution or predictor.image_size)  # a file works at one size
     facts = ExportFacts(
-        name=name or Path(predictor.source).stem or "unnamed",
+        name=Path(predictor.source).stem or "unnamed",
         licence=licence or licence_of(predictor) or UNKNOWN_LICENCE,
         image_size=predictor.image_size,
         depth_range=predictor.depth_range,

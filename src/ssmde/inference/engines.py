@@ -192,9 +192,7 @@ def _open_openvino(path: Path) -> EngineNetwork:
         )
         for port in (*model.inputs, *model.outputs)
     ])  # fmt: skip
-    options = {
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32",
-    }  # fmt: skip
+    options = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
     with _reading(path):
         compiled = core.compile_model(model, "CPU", options)
     return EngineNetwork(path, facts, "OpenVINO", lambda pixels: np.array(compiled(pixels)[OUTPUT]))

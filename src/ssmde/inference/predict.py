@@ -318,10 +318,6 @@ def _images(open_job: Callable[[], Job], images: Images, source: Path, *, on_ray
     job = open_job()
     files = {name: job.files(name) for name in images}
     everything = {*chain.from_iterable(files.values())}
-    inputs = {os.path.realpath(image) for image in images.values()}
-    for path in everything:
-        if os.path.realpath(path) in inputs:
-            raise FileExistsError(f"{path}: is an input itself: choose another folder")
     todo = {n: image for n, image in images.items() if not job.done(files[n], job.mark(image))}
     for folder in {path.parent for path in everything}:
         sweep(folder, lambda name, folder=folder: folder / name in everything)
@@ -383,14 +379,9 @@ def _say_lost(images: Images, tries: int) -> str:
 
 
 def _film(
-    job: Job,
-    name: str,
-    frames: Iterable[VideoFrame],
-    source: Path | None,
-    *,
-    fps: float,
+    job: Job, name: str, frames: Iterable[VideoFrame], source: Path | None, *, fps: float,
     frames_in_all: int | None = None,
-) -> Summary:
+) -> Summary:  # fmt: skip
     """Files of every frame, and a film of them, unless all are there; parts of killed runs go.
 
     `fps` is for frames without a time. Without a source they are live: Ctrl-C ends them, with what

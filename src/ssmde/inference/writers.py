@@ -228,12 +228,9 @@ LONGEST_SUFFIX = len("_000000") + max(len(kind.suffix) for kind in FORMATS.value
 
 
 def write_frame(
-    folder: Path,
-    name: str,
-    frame: PredictedFrame,
-    formats: Iterable[str],
+    folder: Path, name: str, frame: PredictedFrame, formats: Iterable[str],
     options: WriterOptions | None = None,
-) -> list[Path]:
+) -> list[Path]:  # fmt: skip
     """Write one frame in those of the formats that are a file a frame; the files, in order.
 
     The name is that of the image without ending; it may lead into folders, which are made.
@@ -261,11 +258,9 @@ def picture_of(frame: PredictedFrame) -> UInt8[np.ndarray, "h w 3"]:
 
 @contextmanager
 def write_film(
-    path: Path,
-    fps: float,
-    *,
+    path: Path, fps: float, *,
     picture: Callable[[PredictedFrame], UInt8[np.ndarray, "_ _ 3"]] = picture_of,
-) -> Generator[Callable[[PredictedFrame], None]]:
+) -> Generator[Callable[[PredictedFrame], None]]:  # fmt: skip
     """Function that appends a frame to an MP4 file, at its time; `picture` is what is shown of it.
 
     The file is there when the block ends well. The last frame is shown for 1 / fps seconds.
