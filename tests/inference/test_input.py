@@ -37,10 +37,13 @@ def test_a_file_an_array_a_tensor_and_a_pil_image_are_the_same_image(tmp_path):
         np.testing.assert_array_equal(to_pixels(way), pixels)
 
 
-def test_gray_images_have_three_equal_channels_and_transparency_is_dropped():
+def test_gray_images_have_three_equal_channels_of_8_bits_and_transparency_is_dropped():
     gray, clear = picture()[..., 0], picture(channels=4)
     for way in (gray, gray[..., None], torch.from_numpy(gray), Image.fromarray(gray)):
         np.testing.assert_array_equal(to_pixels(way), np.stack([gray] * 3, axis=-1))
+    sixteen = np.array([[0, 255, 256, 65535]], np.uint16)  # their upper half
+    for way in (sixteen, Image.fromarray(sixteen), torch.from_numpy(sixteen)):
+        assert to_pixels(way)[..., 1].tolist() == [[0, 0, 1, 255]]
     for way in (clear, Image.fromarray(clear), torch.from_numpy(clear).permute(2, 0, 1)):
         np.testing.assert_array_equal(to_pixels(way), clear[..., :3])
 
@@ -51,13 +54,6 @@ def test_the_orientation_of_a_camera_is_followed():
     exif[0x0112] = 6  # the camera lay on its side: turn clockwise
     image.info["exif"] = exif.tobytes()
     np.testing.assert_array_equal(to_pixels(image), np.rot90(picture(8, 16), -1))
-
-
-def test_16_bits_become_8_by_their_upper_half():
-    gray = np.array([[0, 255, 256, 65535]], np.uint16)
-    tensor = torch.from_numpy(gray.astype(np.int32)).to(torch.uint16)
-    for way in (gray, Image.fromarray(gray), tensor):
-        assert to_pixels(way)[..., 1].tolist() == [[0, 0, 1, 255]]
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def side_by_side(
         heads = [Image.fromarray(_white(TEXT_SIZE + GAP, image.shape[1])) for image in images]
         for head, title in zip(heads, titles, strict=True):
             ImageDraw.Draw(head).text((1, 0), title, fill=(0, 0, 0), font=_font())
-        images = [np.concatenate(pair) for pair in zip(heads, images, strict=True)]
+        images = [np.concatenate([np.asarray(h), i]) for h, i in zip(heads, images, strict=True)]
     width = sum(image.shape[1] for image in images) + GAP * (len(images) - 1)
     row, left = _white(max(image.shape[0] for image in images), width), 0
     for image in images:
