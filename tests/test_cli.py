@@ -364,7 +364,10 @@ def test_switches_of_the_configuration_are_written_as_in_yaml():
         ("predict a.jpg out --confidence", r"--confidence is no more: .* leave it out"),
         ("evaluate small data --confidence", r"--confidence is no more: .* leave it out"),
         ("export small a.xml --format openvino", r"--format is no more: the ending of OUT says it"),
-        ("export small a.xml --data data", r"--data is no more: .ssmde evaluate. measures the file"),
+        (
+            "export small a.xml --data data",
+            r"--data is no more: .ssmde evaluate. measures the file",
+        ),
         ("predict nowhere nothing out", "ssmde predict: error: nothing: no such file"),
         ("predict", r"predict takes \[WEIGHTS\] INPUT OUT, such as .*, got none\n"),
         ("predict run walk.mp4", r"predict takes \[WEIGHTS\] INPUT OUT"),

@@ -95,16 +95,6 @@ def exported(proto, tmp_path_factory):
     return make
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("photos") / "walk"
-    (folder / "depth").mkdir(parents=True)
-    for i in range(9):
-        write_image(folder / f"{i}.jpg", picture(100 + i, 150, i % 3))
-    (folder / "depth" / "0.png").write_text("not read, for it is no picture")
-    return folder.parent
-
-
 @EACH_FORMAT
 def test_an_exported_file_is_loaded_as_weights_are_and_says_the_same(predictor, exported, ending):
     found = load(exported(ending))
@@ -174,10 +164,8 @@ def test_half_precision_leaves_the_last_layer_in_float32():
 
 
 @EACH_FORMAT
-def test_int8_stays_near_and_leaves_the_last_layer_in_float(
-    predictor, proto, photos, tmp_path, ending
-):
-    small = quantize(proto, calibration_frames(photos))
+def test_int8_stays_near_and_leaves_the_last_layer_in_float(predictor, proto, tmp_path, ending):
+    small = quantize(proto, drawn(3))
     path = tmp_path / f"small{ending}"
     write_graph(small, FACTS, path)
     image = picture(200, 300, 1)
@@ -222,7 +210,7 @@ def test_the_same_export_is_done_and_a_file_of_others_stays(predictor, tmp_path)
         (others / name).unlink()
 
 
-def test_options_that_do_not_fit_are_refused(predictor, photos, tmp_path):
+def test_options_that_do_not_fit_are_refused(predictor, tmp_path):
     (tmp_path / "a.xml").mkdir()
     for out, options, message in [
         ("a", {}, "end it in .onnx, or .xml for OpenVINO"),
@@ -236,11 +224,15 @@ def test_options_that_do_not_fit_are_refused(predictor, photos, tmp_path):
     with pytest.raises(FileNotFoundError, match="needs a folder of your own pictures"):
         export(predictor, tmp_path / "a.onnx", precision="int8", calibrate=tmp_path / "gone")
     assert os.listdir(tmp_path) == ["a.xml"]
-    for i in range(8):
-        (tmp_path / f"{i}.jpg").write_bytes((photos / "walk" / f"{i}.jpg").read_bytes())
-    (tmp_path / "1.jpg").write_text("no picture")
+    (tmp_path / "depth").mkdir()
+    for path in (tmp_path / "broken.jpg", tmp_path / "depth" / "0.png"):  # a map is no picture
+        path.write_text("not read")
+    for i in range(7):
+        write_image(tmp_path / f"{i}.jpg", picture(100, 150))
     with pytest.raises(ValueError, match=r"at least 8 pictures .* got 7"):
         calibration_frames(tmp_path)
+    write_image(tmp_path / "7.jpg", picture(100, 150))
+    assert len(calibration_frames(tmp_path)) == 8
 
 
 @EACH_FORMAT
